@@ -1,0 +1,71 @@
+# Two commands do all the set-up: `make run` and `make test`. Both fetch the engine once and build what they need.
+
+GO          ?= go
+CONFIG      ?=
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+FUZZTIME    ?= 60s
+
+# The local store's engine: ClickHouse as a library, from the npm package of the chDB project.
+ENGINE_PACKAGE := @chdb/lib-linux-x64-gnu
+ENGINE_VERSION := 26.7.3-stable.1
+ENGINE_SHA256  := c0d32b129e988f2b9a9a31c9141aecf5e1e2453f9a079efc4d36ab8e3f92b2ad
+ENGINE         := .engine/libchdb.so
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+.PHONY: all build run test demo bench fuzz lint fmt engine clean help
+
+all: build
+
+build: ## build bin/collector
+	$(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/collector ./collector
+
+run: engine build ## run the collector on its local store (CONFIG=file for a configuration of yours)
+	bin/collector run $(if $(CONFIG),--config $(CONFIG))
+
+test: engine ## run all tests, those against the real engine included
+	$(GO) vet ./...
+	$(GO) test ./...
+
+race: engine ## run all tests with the race detector
+	$(GO) test -race ./...
+
+demo: engine build ## our own captures through the whole pipeline, and three questions to the result
+	bench/demo.sh
+
+bench: engine ## run the benchmarks of the hot path
+	$(GO) test -run '^$$' -bench . -benchmem ./decoder/... ./enrich/... ./sink/block/... ./collector/...
+
+fuzz: ## fuzz every decoder for FUZZTIME each
+	@set -e; for package in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+			echo "== $$package $$target"; $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+		done; done
+
+lint: ## gofmt, go vet and staticcheck
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "gofmt: $$unformatted"; exit 1; }
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+
+fmt: ## format the code
+	gofmt -w $$(git ls-files '*.go')
+
+engine: $(ENGINE) ## fetch the local store's engine (178 MB, once)
+
+$(ENGINE):
+	@command -v npm >/dev/null || { echo "make engine: npm is missing: install it (Debian: apt-get install npm), or set CLICKHOUSE_HOST to use a ClickHouse server instead" >&2; exit 1; }
+	@mkdir -p $(@D)
+	@echo "fetching the engine $(ENGINE_PACKAGE)@$(ENGINE_VERSION), 178 MB ..."
+	@cd $(@D) && npm pack --silent $(ENGINE_PACKAGE)@$(ENGINE_VERSION) >/dev/null \
+		|| { echo "make engine: the package registry cannot be reached: put libchdb.so $(ENGINE_VERSION) at $(ENGINE) yourself, or set CLICKHOUSE_HOST to use a ClickHouse server instead" >&2; exit 1; }
+	@cd $(@D) && echo "$(ENGINE_SHA256)  $$(ls chdb-lib-*.tgz)" | sha256sum --check --status \
+		|| { echo "make engine: the package has another checksum than the Makefile pins: $$(cd $(@D) && sha256sum chdb-lib-*.tgz)" >&2; rm -f $(@D)/chdb-lib-*.tgz; exit 1; }
+	@echo "unpacking ..."
+	@cd $(@D) && tar xzf chdb-lib-*.tgz --strip-components=1 package/libchdb.so && rm chdb-lib-*.tgz
+	@echo "engine ready: $(ENGINE)"
+
+clean: ## remove what was built; the engine and the data stay
+	rm -rf bin
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

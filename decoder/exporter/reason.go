@@ -1,0 +1,42 @@
+package exporter
+
+// Reason says why a datagram, a set or a record was not decoded.
+type Reason uint8
+
+// The reasons. Each is counted in the unit it names.
+const (
+	UnknownVersion   Reason = iota // datagram: no protocol that we know
+	Truncated                      // datagram: cut by the receive buffer, or shorter than its header says
+	BadHeader                      // datagram: a header that cannot be true
+	BadSet                         // set or sample: a length that cannot be true
+	UnknownSet                     // set or sample: a reserved id or unknown format, skipped
+	BadTemplate                    // template: no fields, no length, or a cut definition
+	BadRecord                      // record: cut, or a variable length beyond its set
+	NoTemplate                     // set: its template did not come in time
+	HoldFull                       // set: waiting sets exceeded their memory
+	TrailingBytes                  // datagram: bytes after the last set, more than padding
+	TemplateConflict               // template: two source ports define one id differently
+	TemplateLimit                  // template: too many of one exporter
+	Withdrawal                     // template withdrawal, which UDP does not allow (RFC 7011 §8.4)
+	BadFrame                       // record: the sampled frame could not be read
+	NotIP                          // record: the sampled frame holds no IP packet
+	reasonCount
+)
+
+// Reasons lists all reasons, in order.
+func Reasons() []Reason {
+	all := make([]Reason, reasonCount)
+	for i := range all {
+		all[i] = Reason(i)
+	}
+	return all
+}
+
+// String returns the reason as metrics and summaries show it.
+func (r Reason) String() string {
+	return [reasonCount]string{
+		"unknown_version", "truncated", "bad_header", "bad_set", "unknown_set", "bad_template", "bad_record",
+		"no_template", "hold_full", "trailing_bytes", "template_conflict", "template_limit", "withdrawal",
+		"bad_frame", "not_ip",
+	}[r]
+}

@@ -1,0 +1,40 @@
+package enrich
+
+import "github.com/metranova/flow-collector/decoder/flow"
+
+// Row is one row of data_flow: a flow record and what the snapshot says of it. Strings belong to the snapshot or
+// to the Enricher that filled the row and are never copied; an empty ref or id is NULL unless said otherwise.
+// Everything that data_flow takes from the record as it stands is read from Flow.
+type Row struct {
+	Flow *flow.Record
+
+	DeviceID  string // never empty: the device's id, the exporter's address, or "unknown"
+	DeviceRef string
+	In, Out   Interface
+
+	SrcASID, DstASID     uint32
+	SrcASRef, DstASRef   string
+	SrcIPRef, DstIPRef   string
+	SrcExtRef, DstExtRef []string // refs by IP reference extension, in the order of the configuration
+	HasPeer              bool     // false: all peer columns are NULL
+	PeerIP               flow.Addr
+	PeerASID             uint32
+	PeerIPRef, PeerASRef string
+	PolicyScope          []string // configured scopes first, then the automatic ones, sorted, no duplicates
+	Protocol             string   // name of the IP protocol as pmacct prints it, else its decimal number
+	IPVersion            uint8    // 6 or 4
+	SrcPort, DstPort     uint16   // as data_flow has them: v5 keeps ports of TCP and UDP only
+	ApplicationPort      uint16
+	StartMs, EndMs       int64  // Unix milliseconds
+	Bits, Packets        uint64 // renormalized; saturated at the largest value
+	ASPathID             []uint32
+	ASPathPadding        []uint16 // how often each AS of ASPathID stands in a row
+	MPLSBottomLabel      uint32   // the last label that is not 0; 0: none
+	MPLSRD               string   // textual route distinguisher; "" for none or 0:0:0
+}
+
+// Interface is what a row says of one of its two interfaces; the zero value is "no such interface".
+type Interface struct {
+	ID, Ref string
+	Edge    bool
+}
