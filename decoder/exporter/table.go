@@ -3,7 +3,10 @@
 package exporter
 
 import (
+	"cmp"
+	"maps"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 
 	"github.com/metranova/flow-collector/decoder/flow"
@@ -43,7 +46,9 @@ type Stream struct {
 	SamplingSource      atomic.Uint32 // flow.SamplingSource of the last record
 	ClockSkewMs         atomic.Int64  // receive time less header time, last datagram
 
-	errors [reasonCount]atomic.Uint64
+	errors  [reasonCount]atomic.Uint64
+	missing atomic.Pointer[[]*MissingTemplate]
+	gone    bool
 }
 
 // Fail counts n losses for reason.
@@ -52,20 +57,55 @@ func (s *Stream) Fail(reason Reason, n uint64) { s.errors[reason].Add(n) }
 // Failed returns how many losses reason has counted.
 func (s *Stream) Failed(reason Reason) uint64 { return s.errors[reason].Load() }
 
-// Table holds the streams of one worker. Only the worker may call Get and Evict; Streams and Evicted are safe anywhere.
-type Table struct {
-	max     int
-	streams map[Key]*Stream
-	list    atomic.Pointer[[]*Stream]
-	evicted atomic.Uint64
+// Saw counts a datagram of the stream.
+func (s *Stream) Saw(dg *Datagram) {
+	s.LastSeen.Store(dg.Received)
+	s.Datagrams.Add(1)
+	s.Bytes.Add(uint64(len(dg.Payload)))
 }
 
-// NewTable returns a table that holds at most max streams (at least 1); the one silent for longest makes room.
-func NewTable(max int) *Table {
-	t := &Table{max: max, streams: make(map[Key]*Stream)}
+// Gone reports whether the stream made room for others: what hangs on it can be forgotten. For its worker only.
+func (s *Stream) Gone() bool { return s.gone }
+
+// MissingTemplate is a template that data sets wait for, or waited for in vain.
+type MissingTemplate struct {
+	TemplateID uint16
+	Since      int64 // Unix nanoseconds
+	Sets       atomic.Uint64
+}
+
+// Missing returns the templates that are missing now. The slice must not be changed.
+func (s *Stream) Missing() []*MissingTemplate {
+	if list := s.missing.Load(); list != nil {
+		return *list
+	}
+	return nil
+}
+
+// SetMissing replaces the list of missing templates. For the stream's worker only.
+func (s *Stream) SetMissing(list []*MissingTemplate) { s.missing.Store(&list) }
+
+// Table holds the streams of one worker. Only the worker may call Get, Publish and Unattributed; the others are safe
+// anywhere.
+type Table struct {
+	max          int
+	streams      map[Key]*Stream
+	list         atomic.Pointer[[]*Stream]
+	dirty        bool
+	evicted      atomic.Uint64
+	unattributed [reasonCount]atomic.Uint64
+}
+
+// NewTable returns a table that holds at most limit streams (at least 16); those silent for longest make room.
+func NewTable(limit int) *Table {
+	t := &Table{max: max(limit, 16), streams: make(map[Key]*Stream)}
 	t.list.Store(new([]*Stream))
 	return t
 }
+
+// publishAtOnce is up to how many streams a new one is seen at once; with more it is at the next Publish, so that a flood
+// of sources costs no copy of the list for each.
+const publishAtOnce = 64
 
 // Get returns the stream of key, made if it is new.
 func (t *Table) Get(key Key, source flow.Addr, received int64) *Stream {
@@ -73,40 +113,49 @@ func (t *Table) Get(key Key, source flow.Addr, received int64) *Stream {
 		return s
 	}
 	if len(t.streams) >= t.max {
-		t.evictOldest()
+		t.evict()
 	}
 	s := &Stream{Key: key, Source: source}
 	s.FirstSeen.Store(received)
 	s.LastSeen.Store(received)
 	t.streams[key] = s
-	t.publish()
+	t.dirty = true
+	if len(t.streams) <= publishAtOnce {
+		t.Publish()
+	}
 	return s
 }
 
-// Streams returns the streams at this moment, in no order. The slice must not be changed.
+// evict lets the sixteenth part of the streams go that were silent for longest.
+func (t *Table) evict() {
+	all := slices.Collect(maps.Values(t.streams))
+	slices.SortFunc(all, func(a, b *Stream) int { return cmp.Compare(a.LastSeen.Load(), b.LastSeen.Load()) })
+	for _, s := range all[:max(1, len(all)/16)] {
+		s.gone = true
+		delete(t.streams, s.Key)
+		t.evicted.Add(1)
+	}
+	t.dirty = true
+}
+
+// Publish makes new streams visible to Streams.
+func (t *Table) Publish() {
+	if !t.dirty {
+		return
+	}
+	list := slices.Collect(maps.Values(t.streams))
+	t.list.Store(&list)
+	t.dirty = false
+}
+
+// Streams returns the streams at the latest Publish, in no order. The slice must not be changed.
 func (t *Table) Streams() []*Stream { return *t.list.Load() }
 
 // Evicted returns how many streams made room for others.
 func (t *Table) Evicted() uint64 { return t.evicted.Load() }
 
-func (t *Table) evictOldest() {
-	var oldest *Stream
-	for _, s := range t.streams {
-		if oldest == nil || s.LastSeen.Load() < oldest.LastSeen.Load() {
-			oldest = s
-		}
-	}
-	if oldest == nil {
-		return
-	}
-	delete(t.streams, oldest.Key)
-	t.evicted.Add(1)
-}
+// Unattributed counts a datagram that names no stream, for reason.
+func (t *Table) Unattributed(reason Reason) { t.unattributed[reason].Add(1) }
 
-func (t *Table) publish() {
-	list := make([]*Stream, 0, len(t.streams))
-	for _, s := range t.streams {
-		list = append(list, s)
-	}
-	t.list.Store(&list)
-}
+// UnattributedCount returns how many datagrams were counted for reason without a stream.
+func (t *Table) UnattributedCount(reason Reason) uint64 { return t.unattributed[reason].Load() }

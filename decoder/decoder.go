@@ -1,0 +1,82 @@
+// Package decoder turns datagrams into flow records: it tells the export protocols apart and hands each datagram to its
+// decoder. A Decoder belongs to one worker and learns for itself what it needs of each exporter.
+package decoder
+
+import (
+	"encoding/binary"
+
+	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/decoder/netflow"
+	"github.com/metranova/flow-collector/decoder/sflow"
+)
+
+// Options are those of the protocols' decoders.
+type Options struct {
+	MaxExporters int // streams that are kept; 0: 4096
+	NetFlow      netflow.Options
+	SFlow        sflow.Options
+}
+
+const defaultMaxExporters = 4096
+
+// Decoder decodes the datagrams of one worker. It is not safe for concurrent use; Exporters may be read anywhere.
+type Decoder struct {
+	table   *exporter.Table
+	netflow *netflow.Decoder
+	sflow   *sflow.Decoder
+}
+
+// New returns a decoder that knows no exporter.
+func New(o Options) *Decoder {
+	if o.MaxExporters <= 0 {
+		o.MaxExporters = defaultMaxExporters
+	}
+	table := exporter.NewTable(o.MaxExporters)
+	return &Decoder{table: table, netflow: netflow.New(table, o.NetFlow), sflow: sflow.New(table, o.SFlow)}
+}
+
+// Decode adds a datagram's records to b and flushes it. NetFlow and IPFIX begin with a 16-bit version, sFlow with a 32-bit
+// one whose upper half is 0.
+func (d *Decoder) Decode(dg *exporter.Datagram, b *flow.Batch) {
+	p := dg.Payload
+	if len(p) < 4 {
+		d.table.Unattributed(exporter.Truncated)
+		return
+	}
+	switch binary.BigEndian.Uint16(p) {
+	case 0:
+		if binary.BigEndian.Uint32(p) == 5 {
+			d.sflow.Decode(dg, b)
+			return
+		}
+	case 5:
+		d.netflow.DecodeV5(dg, b)
+		return
+	case 9:
+		d.netflow.DecodeV9(dg, b)
+		return
+	case 10:
+		d.netflow.DecodeIPFIX(dg, b)
+		return
+	}
+	d.table.Unattributed(exporter.UnknownVersion)
+}
+
+// Tick does what time alone brings, about once a second. now is in Unix nanoseconds.
+func (d *Decoder) Tick(now int64, b *flow.Batch) {
+	d.netflow.Tick(now, b)
+	d.table.Publish()
+}
+
+// Discard gives up data that still waits for templates, and counts it.
+func (d *Decoder) Discard() {
+	d.netflow.Discard()
+	d.table.Publish()
+}
+
+// Exporters returns the streams and their counters.
+func (d *Decoder) Exporters() *exporter.Table { return d.table }
+
+// NetFlow returns the decoder of NetFlow and IPFIX, for its templates.
+func (d *Decoder) NetFlow() *netflow.Decoder { return d.netflow }

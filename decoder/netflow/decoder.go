@@ -1,0 +1,277 @@
+// Package netflow decodes NetFlow v5, NetFlow v9 (RFC 3954) and IPFIX (RFC 7011) into flow records.
+//
+// A template is compiled once into a plan; a data record is one pass over it. Where the protocols leave a choice:
+//
+//   - Templates are kept by source address, protocol and observation domain. Two source ports that define one id
+//     differently split the domain by port; until then exporters may change their port at will (case 22).
+//   - A withdrawal over UDP, which RFC 7011 §8.4 forbids, is counted and ignored (case 23).
+//   - Templates without fields, or whose records could have no bytes, are counted and not kept (cases 26-28).
+//   - Of an element that stands twice in a template the first counts: the outer header's (case 41).
+//   - With several counters the delta of the ingress side counts, then totals, the egress side, a firewall's initiator,
+//     layer 2; flow direction "egress" prefers the egress side (case 17).
+//   - With addresses of both families IE 60 decides, else the family that is not empty (case 18).
+//   - Without an end the start stands in, without both the export time; a zero end is none (case 32).
+//   - The record's own sampling rate counts before its sampler's, its interface's and its domain's (case 33); without
+//     any it is 1, and SamplingSource says that it was assumed (case 34).
+//   - NAT and firewall events are records without counters, as the reference has them (case 37).
+//   - A biflow is two records, the second only where the reverse direction has packets or bytes (case 35).
+//   - Frame sections give the outer flow and count one packet of the frame's size without link header (case 36).
+//   - Integers of any width are taken; one that does not fit its field saturates (case 29).
+package netflow
+
+import (
+	"encoding/binary"
+	"time"
+
+	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/decoder/flow"
+)
+
+// Options bound what a decoder keeps. The zero value has the defaults.
+type Options struct {
+	MaxTemplates   int           // of one observation domain; 0: 1024
+	HoldFor        time.Duration // how long data waits for its template; negative: not at all; 0: 30 s
+	HoldBytes      int           // of one exporter; 0: 1 MiB
+	TemplateExpiry time.Duration // after the latest definition; 0: 24 h
+	Overrides      exporter.Overrides
+	Inner          bool // frame sections of tunnels: take the flow inside
+}
+
+const (
+	defaultMaxTemplates   = 1024
+	defaultHoldFor        = 30 * time.Second
+	defaultHoldBytes      = 1 << 20
+	defaultTemplateExpiry = 24 * time.Hour
+)
+
+func (o Options) withDefaults() Options {
+	if o.MaxTemplates <= 0 {
+		o.MaxTemplates = defaultMaxTemplates
+	}
+	if o.HoldFor == 0 {
+		o.HoldFor = defaultHoldFor
+	}
+	if o.HoldBytes <= 0 {
+		o.HoldBytes = defaultHoldBytes
+	}
+	if o.TemplateExpiry <= 0 {
+		o.TemplateExpiry = defaultTemplateExpiry
+	}
+	return o
+}
+
+// Decoder decodes the datagrams of one worker. It is not safe for concurrent use.
+type Decoder struct {
+	o        Options
+	compiler *compiler
+	table    *exporter.Table
+	sources  map[flow.Addr]*source
+	last     *session // of the latest datagram: the next one is likely from the same
+	batch    *flow.Batch
+	raw      raw
+	changed  bool // something worth saving was learned
+}
+
+// New returns a decoder that counts in table.
+func New(table *exporter.Table, o Options) *Decoder {
+	return &Decoder{o: o.withDefaults(), compiler: newCompiler(), table: table, sources: map[flow.Addr]*source{}}
+}
+
+// source is what is known of one sending address.
+type source struct {
+	addr      flow.Addr
+	overrides *exporter.Rates
+	sessions  map[sessionKey]*session
+	names     *flow.Names
+	exporter  flow.Addr // IE 130/131 of an option record
+	initMs    int64     // IE 160 of an option record
+	heldBytes int
+}
+
+type sessionKey struct {
+	protocol flow.Protocol
+	domain   uint32
+}
+
+// session is one observation domain of a source.
+type session struct {
+	source   *source
+	key      sessionKey
+	stream   *exporter.Stream
+	sequence exporter.Sequence
+	sampling samplingRates
+	templates
+	held        []heldSet
+	units       uint32 // data records of the datagram in hand
+	unknownSet  bool   // the datagram had a set that could not be counted
+	bootMs      int64  // NetFlow v9 and v5: when the exporter started, by its header
+	headerRate  uint32 // NetFlow v5
+	missing     map[uint16]*exporter.MissingTemplate
+	lastSkewMs  int64
+	lastPort    uint16
+	lastRate    uint32
+	lastRateBy  flow.SamplingSource
+	recordCount uint64
+}
+
+// session returns the state of a datagram's observation domain.
+func (d *Decoder) session(dg *exporter.Datagram, protocol flow.Protocol, domain uint32) *session {
+	addr := flow.AddrFrom(dg.Source.Addr())
+	key := sessionKey{protocol, domain}
+	if s := d.last; s != nil && s.key == key && s.source.addr == addr && !s.stream.Gone() {
+		return s
+	}
+	src := d.sources[addr]
+	if src == nil {
+		src = &source{addr: addr, overrides: d.o.Overrides[addr], sessions: map[sessionKey]*session{}}
+		d.sources[addr] = src
+	}
+	s := src.sessions[key]
+	if s == nil || s.stream.Gone() {
+		s = d.newSession(src, key, dg.Received)
+	}
+	d.last = s
+	return s
+}
+
+func (d *Decoder) newSession(src *source, key sessionKey, now int64) *session {
+	s := &session{
+		source: src, key: key,
+		stream:    d.table.Get(exporter.Key{Exporter: src.addr, Protocol: key.protocol, Domain: key.domain}, src.addr, now),
+		templates: newTemplates(d.o.MaxTemplates),
+	}
+	src.sessions[key] = s
+	return s
+}
+
+// begin counts a datagram and prepares its session.
+func (s *session) begin(dg *exporter.Datagram, exportMs int64) {
+	s.stream.Saw(dg)
+	s.units, s.unknownSet = 0, false
+	s.lastPort = dg.Source.Port()
+	if skew := dg.Received/int64(time.Millisecond) - exportMs; skew != s.lastSkewMs {
+		s.lastSkewMs = skew
+		s.stream.ClockSkewMs.Store(skew)
+	}
+}
+
+// next makes an empty record of the session.
+func (d *Decoder) next(s *session, c *context) *flow.Record {
+	r := d.batch.Next()
+	r.Protocol = s.key.protocol
+	r.Domain = s.key.domain
+	r.Source, r.Exporter = s.source.addr, s.source.addr
+	if s.source.exporter != (flow.Addr{}) {
+		r.Exporter = s.source.exporter
+	}
+	r.Received = c.received
+	r.ExportMs = c.exportMs
+	r.Names = s.source.names
+	return r
+}
+
+// end tells the stream what the datagram's records had.
+func (s *session) end(d *Decoder) {
+	if s.recordCount > 0 {
+		s.stream.Records.Add(s.recordCount)
+		s.recordCount = 0
+		s.stream.SamplingRate.Store(s.lastRate)
+		s.stream.SamplingSource.Store(uint32(s.lastRateBy))
+	}
+	d.batch.Flush()
+}
+
+// count notes a record that is complete.
+func (d *Decoder) count(r *flow.Record) {
+	s := d.last
+	s.recordCount++
+	s.lastRate, s.lastRateBy = r.SamplingRate, r.SamplingSource
+}
+
+// Header lengths and the set header's, in bytes.
+const (
+	headerV9    = 20
+	headerIPFIX = 16
+	setHeader   = 4
+)
+
+// DecodeV9 decodes a NetFlow v9 export packet (RFC 3954 §5.1) and adds its records to b, flushed.
+func (d *Decoder) DecodeV9(dg *exporter.Datagram, b *flow.Batch) {
+	d.batch = b
+	p := dg.Payload
+	if len(p) < headerV9 {
+		d.table.Unattributed(exporter.Truncated)
+		return
+	}
+	c := context{
+		exportMs:  int64(binary.BigEndian.Uint32(p[8:])) * 1000,
+		uptime:    binary.BigEndian.Uint32(p[4:]),
+		hasUptime: true,
+		received:  dg.Received,
+		sequence:  binary.BigEndian.Uint32(p[12:]),
+	}
+	s := d.session(dg, flow.NetFlowV9, binary.BigEndian.Uint32(p[16:]))
+	s.begin(dg, c.exportMs)
+	s.restarted(c.exportMs - int64(c.uptime))
+	s.sequence.Observe(s.stream, c.sequence, 1)
+	if dg.Truncated {
+		s.stream.Fail(exporter.Truncated, 1)
+	}
+	// The header's count is of records, and exporters differ in whether templates are among them: the length decides.
+	d.sets(s, p[headerV9:], &c)
+	s.end(d)
+}
+
+// restartMs is how much later an exporter's start must be than the one known, to be a new one rather than a clock that
+// is being set.
+const restartMs = 10_000
+
+// restarted notices by its uptime that an exporter started anew: its sequence numbers do so too.
+func (s *session) restarted(bootMs int64) {
+	if s.bootMs != 0 && bootMs > s.bootMs+restartMs {
+		s.sequence.Restarted(s.stream)
+	}
+	if s.bootMs == 0 || bootMs > s.bootMs+restartMs || bootMs < s.bootMs-restartMs {
+		s.bootMs = bootMs
+	}
+}
+
+// DecodeIPFIX decodes an IPFIX message (RFC 7011 §3.1) and adds its records to b, flushed.
+func (d *Decoder) DecodeIPFIX(dg *exporter.Datagram, b *flow.Batch) {
+	d.batch = b
+	p := dg.Payload
+	if len(p) < headerIPFIX {
+		d.table.Unattributed(exporter.Truncated)
+		return
+	}
+	c := context{
+		exportMs: int64(binary.BigEndian.Uint32(p[4:])) * 1000,
+		received: dg.Received,
+		sequence: binary.BigEndian.Uint32(p[8:]),
+	}
+	s := d.session(dg, flow.IPFIX, binary.BigEndian.Uint32(p[12:]))
+	s.begin(dg, c.exportMs)
+	length := int(binary.BigEndian.Uint16(p[2:]))
+	switch {
+	case length < headerIPFIX:
+		s.stream.Fail(exporter.BadHeader, 1)
+		return
+	case length > len(p):
+		s.stream.Fail(exporter.Truncated, 1)
+		length = len(p)
+		s.unknownSet = true
+	case length < len(p):
+		s.stream.Fail(exporter.TrailingBytes, 1)
+	}
+	d.sets(s, p[headerIPFIX:length], &c)
+	s.observeIPFIX(c.sequence)
+	s.end(d)
+}
+
+// observeIPFIX counts data records, options among them (RFC 7011 §3.1). A set that could not be decoded hides how many.
+func (s *session) observeIPFIX(number uint32) {
+	s.sequence.Observe(s.stream, number, s.units)
+	if s.unknownSet {
+		s.sequence.Resync()
+	}
+}

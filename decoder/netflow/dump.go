@@ -1,0 +1,92 @@
+package netflow
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+
+	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/decoder/flow"
+)
+
+// Domain is what a decoder knows of one observation domain, for people.
+type Domain struct {
+	Key          exporter.Key
+	Templates    []Template
+	BySampler    map[uint64]uint32 // sampling rates of option records
+	ByInterface  map[uint32]uint32
+	DomainRate   uint32 // of the whole domain; 0: none
+	Interfaces   int    // names that option records gave
+	VRFs         int
+	ExporterAddr flow.Addr // IE 130/131 of an option record; unset: none
+}
+
+// Template is one definition.
+type Template struct {
+	ID       uint16
+	Options  bool
+	Length   int // of a record, in bytes; with Variable of the shortest
+	Fields   []TemplateField
+	Variable bool
+	SeenMs   int64 // Unix milliseconds
+}
+
+// TemplateField is one field of a template.
+type TemplateField struct {
+	Name   string // IANA's number, with the enterprise's before it
+	Length int    // bytes; -1: variable
+	Scope  bool
+	Used   bool // whether its value goes into the record
+}
+
+// Dump returns what the decoder knows, by exporter and domain.
+func (d *Decoder) Dump() []Domain {
+	var all []Domain
+	for _, src := range d.sources {
+		for _, s := range src.sessions {
+			all = append(all, d.dump(src, s))
+		}
+	}
+	slices.SortFunc(all, func(a, b Domain) int {
+		return cmp.Or(
+			slices.Compare(a.Key.Exporter[:], b.Key.Exporter[:]),
+			cmp.Compare(a.Key.Protocol, b.Key.Protocol), cmp.Compare(a.Key.Domain, b.Key.Domain),
+		)
+	})
+	return all
+}
+
+func (d *Decoder) dump(src *source, s *session) Domain {
+	domain := Domain{
+		Key: s.stream.Key, BySampler: s.sampling.bySampler, ByInterface: s.sampling.byInterface,
+		DomainRate: s.sampling.domain, ExporterAddr: src.exporter,
+	}
+	if src.names != nil {
+		domain.Interfaces, domain.VRFs = len(src.names.Interface), len(src.names.VRF)
+	}
+	for _, t := range s.sorted() {
+		out := Template{ID: t.id, Options: t.options, Length: t.length, Variable: t.variable, SeenMs: t.seen / 1e6}
+		for _, f := range t.fields {
+			out.Fields = append(out.Fields, d.dumpField(f, t.options))
+		}
+		domain.Templates = append(domain.Templates, out)
+	}
+	return domain
+}
+
+func (d *Decoder) dumpField(f field, options bool) TemplateField {
+	name := strconv.Itoa(int(f.ID))
+	switch {
+	case f.System:
+		name = "scope " + name
+	case f.PEN == vendorType:
+	case f.PEN != 0:
+		name = strconv.FormatUint(uint64(f.PEN), 10) + "/" + name
+	}
+	length := int(f.Length)
+	if f.Length == variableLength {
+		length = -1
+	}
+	s := d.compiler.step(f, options)
+	return TemplateField{Name: name, Length: length, Scope: f.Scope, Used: s.op != opSkip}
+}

@@ -1,0 +1,178 @@
+package netflow
+
+// An opcode says what to do with the value of one field of a record.
+type opcode uint8
+
+// The opcodes, by what they fill. Those of the second block fill the raw values that finish resolves.
+const (
+	opSkip opcode = iota
+	opProtocol
+	opToS
+	opSrcMask
+	opDstMask
+	opSrcPort
+	opDstPort
+	opTransportSrcPort // IE 180, 182: only where 7 is not sent
+	opTransportDstPort
+	opTCPFlags
+	opICMPTypeCode
+	opICMPType
+	opICMPCode
+	opSrcAddr4
+	opDstAddr4
+	opSrcAddr6
+	opDstAddr6
+	opSrcPrefix // IE 44, 169: only where 8 or 27 are not sent
+	opDstPrefix
+	opNextHop4
+	opNextHop6
+	opBGPNextHop4
+	opBGPNextHop6
+	opSrcAS
+	opDstAS
+	opPeerSrcAS
+	opPeerDstAS
+	opFlowLabel
+	opInIf
+	opOutIf
+	opInIfPhysical // IE 252, 253: only where 10, 14 are not sent
+	opOutIfPhysical
+	opSrcVLAN
+	opDstVLAN
+	opInnerSrcVLAN
+	opInnerDstVLAN
+	opSrcMAC
+	opDstMAC
+	opPostSrcMAC // IE 81, 57: only where 56, 80 are not sent
+	opPostDstMAC
+	opMPLSLabel // IE 70-79, in order
+	opMPLSTopType
+	opMPLSTopAddr4
+	opMPLSTopAddr6
+	opMPLSPseudowire
+	opMPLSRD
+	opIngressVRF
+	opEgressVRF
+	opPostNATSrcAddr4
+	opPostNATDstAddr4
+	opPostNATSrcAddr6
+	opPostNATDstAddr6
+	opPostNATSrcPort
+	opPostNATDstPort
+	opNATEvent
+	opFirewallEvent
+	opForwardingStatus
+	opDirection
+	opFlowEndReason
+	opLocalPref
+	opSRv6Segments
+	opIPVersion
+	opExporter4
+	opExporter6
+
+	opBytes      // IE 1
+	opPackets    // IE 2
+	opBytesTotal // IE 85
+	opPacketsTotal
+	opBytesOut // IE 23
+	opPacketsOut
+	opBytesInitiator // IE 231
+	opPacketsInitiator
+	opBytesLayer2 // IE 352
+	opReverseBytes
+	opReversePackets
+	opReverseBytesTotal
+	opReversePacketsTotal
+	opReverseTCPFlags
+	opReverseStart // RFC 5103 forms of 150, 152, 154, 156
+	opReverseEnd
+	opFirstUptime // IE 22
+	opLastUptime
+	opStartSeconds // IE 150
+	opEndSeconds
+	opStartMillis
+	opEndMillis
+	opStartMicros
+	opEndMicros
+	opStartNanos
+	opEndNanos
+	opStartDelta // IE 158
+	opEndDelta
+	opDurationMillis
+	opDurationMicros
+	opInitTime // IE 160
+	opSamplingInterval
+	opSamplerID
+	opSamplingPacketInterval // IE 305
+	opSamplingPacketSpace
+	opSamplingSize // IE 309
+	opSamplingPopulation
+	opSamplingProbability
+	opFrameSize // IE 312, 103
+	opFrameLink // IE 315, 104
+	opFrameIP   // IE 313
+	opLinkType  // IE 408
+)
+
+// reversePEN marks an element as that of the other direction (RFC 5103 §6.1).
+const reversePEN = 29305
+
+// element says how an element is handled. Integers and times have no width of their own: RFC 7011 §6.2 lets exporters
+// shorten them, and many lengthen them.
+type element struct {
+	op  opcode
+	arg uint8
+}
+
+// elements returns the information elements that fill something, by their IANA number.
+func elements() map[uint16]element {
+	m := map[uint16]element{
+		1: {op: opBytes}, 2: {op: opPackets}, 4: {op: opProtocol}, 5: {op: opToS}, 6: {op: opTCPFlags},
+		7: {op: opSrcPort}, 8: {op: opSrcAddr4}, 9: {op: opSrcMask}, 10: {op: opInIf}, 11: {op: opDstPort},
+		12: {op: opDstAddr4}, 13: {op: opDstMask}, 14: {op: opOutIf}, 15: {op: opNextHop4}, 16: {op: opSrcAS},
+		17: {op: opDstAS}, 18: {op: opBGPNextHop4}, 21: {op: opLastUptime}, 22: {op: opFirstUptime},
+		23: {op: opBytesOut}, 24: {op: opPacketsOut}, 27: {op: opSrcAddr6}, 28: {op: opDstAddr6},
+		29: {op: opSrcMask, arg: v6Mask}, 30: {op: opDstMask, arg: v6Mask}, 31: {op: opFlowLabel}, 32: {op: opICMPTypeCode},
+		34: {op: opSamplingInterval}, 44: {op: opSrcPrefix}, 45: {op: opDstPrefix}, 46: {op: opMPLSTopType},
+		47: {op: opMPLSTopAddr4}, 48: {op: opSamplerID}, 50: {op: opSamplingInterval}, 56: {op: opSrcMAC},
+		57: {op: opPostDstMAC}, 58: {op: opSrcVLAN}, 59: {op: opDstVLAN}, 60: {op: opIPVersion}, 61: {op: opDirection},
+		62: {op: opNextHop6}, 63: {op: opBGPNextHop6}, 80: {op: opDstMAC}, 81: {op: opPostSrcMAC},
+		85: {op: opBytesTotal}, 86: {op: opPacketsTotal}, 89: {op: opForwardingStatus}, 90: {op: opMPLSRD},
+		103: {op: opFrameSize}, 104: {op: opFrameLink}, 128: {op: opPeerDstAS}, 129: {op: opPeerSrcAS},
+		130: {op: opExporter4}, 131: {op: opExporter6}, 136: {op: opFlowEndReason}, 139: {op: opICMPTypeCode},
+		140: {op: opMPLSTopAddr6}, 150: {op: opStartSeconds}, 151: {op: opEndSeconds}, 152: {op: opStartMillis},
+		153: {op: opEndMillis}, 154: {op: opStartMicros}, 155: {op: opEndMicros}, 156: {op: opStartNanos},
+		157: {op: opEndNanos}, 158: {op: opStartDelta}, 159: {op: opEndDelta}, 160: {op: opInitTime},
+		161: {op: opDurationMillis}, 162: {op: opDurationMicros}, 169: {op: opDstPrefix}, 170: {op: opSrcPrefix},
+		176: {op: opICMPType}, 177: {op: opICMPCode}, 178: {op: opICMPType}, 179: {op: opICMPCode},
+		180: {op: opTransportSrcPort}, 181: {op: opTransportDstPort}, 182: {op: opTransportSrcPort}, 183: {op: opTransportDstPort},
+		225: {op: opPostNATSrcAddr4}, 226: {op: opPostNATDstAddr4}, 227: {op: opPostNATSrcPort}, 228: {op: opPostNATDstPort},
+		230: {op: opNATEvent}, 231: {op: opBytesInitiator}, 233: {op: opFirewallEvent}, 234: {op: opIngressVRF},
+		235: {op: opEgressVRF}, 243: {op: opSrcVLAN}, 245: {op: opInnerSrcVLAN}, 249: {op: opMPLSPseudowire},
+		252: {op: opInIfPhysical}, 253: {op: opOutIfPhysical}, 254: {op: opDstVLAN}, 255: {op: opInnerDstVLAN},
+		281: {op: opPostNATSrcAddr6}, 282: {op: opPostNATDstAddr6}, 298: {op: opPacketsInitiator}, 302: {op: opSamplerID},
+		305: {op: opSamplingPacketInterval}, 306: {op: opSamplingPacketSpace}, 309: {op: opSamplingSize},
+		310: {op: opSamplingPopulation}, 311: {op: opSamplingProbability}, 312: {op: opFrameSize},
+		313: {op: opFrameIP}, 315: {op: opFrameLink}, 322: {op: opStartSeconds}, 323: {op: opStartMillis},
+		324: {op: opStartMicros}, 325: {op: opStartNanos}, 352: {op: opBytesLayer2}, 408: {op: opLinkType},
+		497: {op: opSRv6Segments},
+	}
+	for i := range uint16(10) {
+		m[70+i] = element{op: opMPLSLabel, arg: uint8(i)}
+	}
+	return m
+}
+
+// v6Mask marks a prefix length of an IPv6 address: with both families in a template the flow's own counts.
+const v6Mask = 1
+
+// reverseElements are those of RFC 5103 that the second record of a biflow is made of.
+func reverseElements() map[uint16]element {
+	return map[uint16]element{
+		1: {op: opReverseBytes}, 2: {op: opReversePackets}, 85: {op: opReverseBytesTotal}, 86: {op: opReversePacketsTotal},
+		6: {op: opReverseTCPFlags}, 150: {op: opReverseStart, arg: formSeconds}, 151: {op: opReverseEnd, arg: formSeconds},
+		152: {op: opReverseStart, arg: formMillis}, 153: {op: opReverseEnd, arg: formMillis},
+		154: {op: opReverseStart, arg: formMicros}, 155: {op: opReverseEnd, arg: formMicros},
+		156: {op: opReverseStart, arg: formNanos}, 157: {op: opReverseEnd, arg: formNanos},
+	}
+}

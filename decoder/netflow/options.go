@@ -1,0 +1,140 @@
+package netflow
+
+import (
+	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/decoder/flow"
+)
+
+// maxNames bounds the interfaces and VRFs that one exporter may name, maxNameLength each name.
+const (
+	maxNames      = 1 << 16
+	maxNameLength = 255
+)
+
+// v9 scope kinds (RFC 3954 §6.1).
+const (
+	scopeSystem    = 1
+	scopeInterface = 2
+)
+
+// optionRecord is one data record of an options template.
+type optionRecord struct {
+	raw            raw
+	interfaceIndex uint32
+	hasInterface   bool
+	vrf            uint32
+	hasVRF         bool
+	name           string // IE 82
+	description    string // IE 83
+	vrfName        string // IE 236
+	exporter       flow.Addr
+}
+
+// decodeOptions reads the option records of a set. They are rare, so the template's fields are walked as they are.
+func (d *Decoder) decodeOptions(t *template, s *session, body []byte, c *context) {
+	for len(body) >= t.length && len(body) > 0 {
+		o := optionRecord{}
+		rest, ok := o.read(d.compiler, t, body, c)
+		if !ok {
+			s.stream.Fail(exporter.BadRecord, 1)
+			return
+		}
+		body = rest
+		s.stream.Options.Add(1)
+		s.units++
+		d.learn(s, &o, c)
+	}
+}
+
+// read takes one record off body.
+func (o *optionRecord) read(elements *compiler, t *template, body []byte, c *context) (rest []byte, ok bool) {
+	for _, f := range t.fields {
+		var v []byte
+		if v, body, ok = cutField(body, f.Length); !ok {
+			return nil, false
+		}
+		if len(v) == 0 || f.PEN != 0 {
+			continue
+		}
+		if f.System {
+			if f.ID == scopeInterface {
+				o.interfaceIndex, o.hasInterface = unsigned32(v), true
+			}
+			continue
+		}
+		o.field(elements, f, v, c)
+	}
+	return body, true
+}
+
+func (o *optionRecord) field(elements *compiler, f field, v []byte, c *context) {
+	switch f.ID {
+	case 10, 14, 252, 253:
+		o.interfaceIndex, o.hasInterface = unsigned32(v), true
+	case 82:
+		o.name = nameText(v)
+	case 83:
+		o.description = nameText(v)
+	case 130, 131:
+		if a, ok := addr(v); ok {
+			o.exporter = a
+		}
+	case 234, 235:
+		o.vrf, o.hasVRF = unsigned32(v), true
+	case 236:
+		o.vrfName = nameText(v)
+	default:
+		e := elements.elements[f.ID]
+		s := step{op: e.op, arg: e.arg, length: uint16(len(v))}
+		if s.fits() {
+			o.raw.fill(&s, v, c)
+		}
+	}
+}
+
+// nameText is a text of an option record, which is padded with NUL or blanks.
+func nameText(v []byte) string {
+	v = v[:min(len(v), maxNameLength)]
+	for i, b := range v {
+		if b == 0 {
+			v = v[:i]
+			break
+		}
+	}
+	for len(v) > 0 && v[len(v)-1] == ' ' {
+		v = v[:len(v)-1]
+	}
+	return string(v)
+}
+
+// learn keeps what an option record says of its exporter.
+func (d *Decoder) learn(s *session, o *optionRecord, c *context) {
+	s.sampling.learn(o, c.received)
+	src := s.source
+	if o.raw.initMs != 0 {
+		src.initMs = o.raw.initMs
+	}
+	if !o.exporter.IsUnspecified() {
+		src.exporter = o.exporter
+	}
+	if o.hasInterface && (o.name != "" || o.description != "") {
+		names := src.nameTable()
+		if _, known := names.Interface[o.interfaceIndex]; known || len(names.Interface) < maxNames {
+			names.Interface[o.interfaceIndex] = flow.InterfaceName{Name: o.name, Description: o.description}
+		}
+	}
+	if o.hasVRF && o.vrfName != "" {
+		names := src.nameTable()
+		if _, known := names.VRF[o.vrf]; known || len(names.VRF) < maxNames {
+			names.VRF[o.vrf] = o.vrfName
+		}
+	}
+	d.changed = true
+}
+
+func (s *source) nameTable() *flow.Names {
+	if s.names == nil {
+		s.names = &flow.Names{Interface: map[uint32]flow.InterfaceName{}, VRF: map[uint32]string{}}
+	}
+	return s.names
+}

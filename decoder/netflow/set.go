@@ -1,0 +1,254 @@
+package netflow
+
+import (
+	"encoding/binary"
+
+	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/decoder/flow"
+)
+
+// Set ids (RFC 7011 §3.3.2, RFC 3954 §5.2 and §6.1).
+const (
+	setTemplateV9    = 0
+	setOptionsV9     = 1
+	setTemplateIPFIX = 2
+	setOptionsIPFIX  = 3
+	firstDataSet     = 256
+)
+
+// sets decodes the sets of a message in order. A bad length ends the message, since nothing behind it can be found.
+func (d *Decoder) sets(s *session, body []byte, c *context) {
+	for len(body) >= setHeader {
+		id, length := binary.BigEndian.Uint16(body), int(binary.BigEndian.Uint16(body[2:]))
+		if length < setHeader || length > len(body) {
+			s.stream.Fail(exporter.BadSet, 1)
+			s.unknownSet = true
+			return
+		}
+		d.set(s, id, body[setHeader:length], c)
+		body = body[length:]
+	}
+	if len(body) > 0 && !zero(body) {
+		s.stream.Fail(exporter.TrailingBytes, 1)
+	}
+}
+
+func zero(b []byte) bool {
+	for _, c := range b {
+		if c != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func (d *Decoder) set(s *session, id uint16, body []byte, c *context) {
+	ipfix := s.key.protocol == flow.IPFIX
+	switch {
+	case id >= firstDataSet:
+		d.dataSet(s, id, body, c)
+	case ipfix && id == setTemplateIPFIX, !ipfix && id == setTemplateV9:
+		d.templateSet(s, body, c)
+	case ipfix && id == setOptionsIPFIX:
+		d.optionsSetIPFIX(s, body, c)
+	case !ipfix && id == setOptionsV9:
+		d.optionsSetV9(s, body, c)
+	default:
+		s.stream.Fail(exporter.UnknownSet, 1)
+	}
+}
+
+// dataSet decodes the records of a data set, or holds it until its template comes.
+func (d *Decoder) dataSet(s *session, id uint16, body []byte, c *context) {
+	t := s.lookup(id, s.lastPort)
+	if t == nil {
+		s.unknownSet = true
+		d.hold(s, id, body, c)
+		return
+	}
+	d.records(t, s, body, c)
+}
+
+func (d *Decoder) records(t *template, s *session, body []byte, c *context) {
+	switch {
+	case t.options:
+		d.decodeOptions(t, s, body, c)
+	case t.variable:
+		d.decodeVariable(t, s, body, c)
+	default:
+		d.decodeFixed(t, s, body, c)
+	}
+}
+
+// decodeFixed decodes records of one length. What is left behind the last of them is padding (RFC 7011 §3.3.1).
+func (d *Decoder) decodeFixed(t *template, s *session, body []byte, c *context) {
+	for len(body) >= t.length {
+		record := body[:t.length]
+		body = body[t.length:]
+		r := d.next(s, c)
+		r.TemplateID = t.id
+		d.raw = raw{}
+		for i := range t.plan {
+			p := &t.plan[i]
+			d.fill(p, record[p.offset:int(p.offset)+int(p.length)], r, &d.raw, c)
+		}
+		d.complete(t, r, s, c)
+	}
+}
+
+// decodeVariable decodes records of which some fields say their length. A field that reaches beyond the set ends it.
+func (d *Decoder) decodeVariable(t *template, s *session, body []byte, c *context) {
+	for len(body) >= t.length {
+		r := d.next(s, c)
+		r.TemplateID = t.id
+		d.raw = raw{}
+		for i := range t.plan {
+			p := &t.plan[i]
+			v, rest, ok := cutField(body, p.length)
+			if !ok {
+				d.batch.Drop()
+				s.stream.Fail(exporter.BadRecord, 1)
+				s.unknownSet = true
+				return
+			}
+			body = rest
+			if p.op != opSkip && len(v) > 0 {
+				d.fill(p, v, r, &d.raw, c)
+			}
+		}
+		d.complete(t, r, s, c)
+	}
+}
+
+// complete finishes a record, and makes the second one of a biflow.
+func (d *Decoder) complete(t *template, r *flow.Record, s *session, c *context) {
+	s.units++
+	d.finish(t, r, &d.raw, s, c)
+	d.count(r)
+	if t.traits&biflow != 0 {
+		d.reverse(r, &d.raw)
+	}
+}
+
+// templateSet reads template records (RFC 7011 §3.4.1, RFC 3954 §5.2).
+func (d *Decoder) templateSet(s *session, body []byte, c *context) {
+	for len(body) >= 4 {
+		t := &template{id: binary.BigEndian.Uint16(body)}
+		count := int(binary.BigEndian.Uint16(body[2:]))
+		body = body[4:]
+		if count == 0 {
+			d.withdraw(s, t.id, body)
+			continue
+		}
+		var ok bool
+		if t.fields, body, ok = readFields(body, count, s.key.protocol, false); !ok {
+			s.stream.Fail(exporter.BadTemplate, 1)
+			return
+		}
+		d.define(s, t, c)
+	}
+}
+
+// withdraw counts a withdrawal, of one template or (id 2 or 3) of all (RFC 7011 §8.1). Over UDP there must be none.
+func (d *Decoder) withdraw(s *session, id uint16, rest []byte) {
+	if id == 0 && zero(rest) {
+		return // padding
+	}
+	if s.key.protocol == flow.NetFlowV9 {
+		s.stream.Fail(exporter.BadTemplate, 1)
+		return
+	}
+	s.stream.Fail(exporter.Withdrawal, 1)
+}
+
+// optionsSetIPFIX reads options template records (RFC 7011 §3.4.2.2).
+func (d *Decoder) optionsSetIPFIX(s *session, body []byte, c *context) {
+	for len(body) >= 4 {
+		t := &template{id: binary.BigEndian.Uint16(body), options: true}
+		count := int(binary.BigEndian.Uint16(body[2:]))
+		body = body[4:]
+		if count == 0 {
+			// A withdrawal has no scope count: it is 4 bytes long here too.
+			d.withdraw(s, t.id, body)
+			continue
+		}
+		if len(body) < 2 {
+			s.stream.Fail(exporter.BadTemplate, 1)
+			return
+		}
+		scopes := int(binary.BigEndian.Uint16(body))
+		var ok bool
+		if t.fields, body, ok = readFields(body[2:], count, flow.IPFIX, false); !ok {
+			s.stream.Fail(exporter.BadTemplate, 1)
+			return
+		}
+		if scopes == 0 || scopes > count {
+			s.stream.Fail(exporter.BadTemplate, 1)
+			continue
+		}
+		for i := range t.fields[:scopes] {
+			t.fields[i].Scope = true
+		}
+		d.define(s, t, c)
+	}
+}
+
+// optionsSetV9 reads options template records of NetFlow v9, which give lengths in bytes (RFC 3954 §6.1).
+func (d *Decoder) optionsSetV9(s *session, body []byte, c *context) {
+	for len(body) >= 6 {
+		t := &template{id: binary.BigEndian.Uint16(body), options: true}
+		scopeBytes, optionBytes := int(binary.BigEndian.Uint16(body[2:])), int(binary.BigEndian.Uint16(body[4:]))
+		body = body[6:]
+		if t.id == 0 && zero(body) {
+			return // padding
+		}
+		if scopeBytes%4 != 0 || optionBytes%4 != 0 || scopeBytes+optionBytes > len(body) {
+			s.stream.Fail(exporter.BadTemplate, 1)
+			return
+		}
+		scopes, _, _ := readFields(body[:scopeBytes], scopeBytes/4, flow.NetFlowV9, true)
+		fields, _, _ := readFields(body[scopeBytes:scopeBytes+optionBytes], optionBytes/4, flow.NetFlowV9, false)
+		t.fields = append(scopes, fields...)
+		body = body[scopeBytes+optionBytes:]
+		d.define(s, t, c)
+	}
+}
+
+// enterpriseBit marks an element with an enterprise number behind it (RFC 7011 §3.2).
+const enterpriseBit = 0x8000
+
+// readFields reads count field specifiers. NetFlow v9 knows no enterprise numbers: there the bit is part of a vendor's own
+// type, which no number follows; pen 0xffffffff keeps such a type from being taken for IANA's.
+func readFields(b []byte, count int, protocol flow.Protocol, scope bool) (fields []field, rest []byte, ok bool) {
+	if count*4 > len(b) {
+		return nil, nil, false
+	}
+	fields = make([]field, 0, count)
+	for range count {
+		if len(b) < 4 {
+			return nil, nil, false
+		}
+		f := field{ID: binary.BigEndian.Uint16(b), Length: binary.BigEndian.Uint16(b[2:]), Scope: scope, System: scope}
+		b = b[4:]
+		if f.ID&enterpriseBit != 0 {
+			if protocol == flow.IPFIX {
+				if len(b) < 4 {
+					return nil, nil, false
+				}
+				f.ID &^= enterpriseBit
+				f.PEN = binary.BigEndian.Uint32(b)
+				b = b[4:]
+			} else {
+				f.PEN = vendorType
+			}
+		}
+		if protocol == flow.NetFlowV9 && f.Length == variableLength {
+			return nil, nil, false
+		}
+		fields = append(fields, f)
+	}
+	return fields, b, true
+}
+
+// vendorType stands for "no IANA element" where NetFlow v9 has no enterprise number.
+const vendorType = 0xffffffff

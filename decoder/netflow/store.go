@@ -1,0 +1,146 @@
+package netflow
+
+import (
+	"slices"
+	"time"
+
+	"github.com/metranova/flow-collector/decoder/exporter"
+)
+
+// templates are the definitions of one observation domain. Where two source ports define an id differently, those of each
+// port are kept apart (RFC 7011 §8.4 makes the port part of the session; most exporters do not mean it).
+type templates struct {
+	max    int
+	byID   map[uint16]*template
+	byPort map[uint16]map[uint16]*template // nil: no conflict so far
+	last   *template
+}
+
+func newTemplates(limit int) templates {
+	return templates{max: limit, byID: map[uint16]*template{}}
+}
+
+// lookup returns the template with that id, or nil.
+func (t *templates) lookup(id, port uint16) *template {
+	if t.last != nil && t.last.id == id && t.byPort == nil {
+		return t.last
+	}
+	if own := t.byPort[port]; own != nil {
+		if found := own[id]; found != nil {
+			return found
+		}
+	}
+	found := t.byID[id]
+	if found != nil {
+		t.last = found
+	}
+	return found
+}
+
+// conflictWindow is how lately another port must have sent its definition for the two to be exporters side by side rather
+// than one that started anew.
+const conflictWindow = int64(30 * time.Minute)
+
+// put keeps a definition. It returns what was not kept, and whether the definition is new or another than before.
+func (t *templates) put(n *template) (refused exporter.Reason, kept, changed bool) {
+	t.last = nil
+	old := t.byID[n.id]
+	if own := t.byPort[n.port]; own != nil {
+		if known := own[n.id]; known != nil {
+			old = known
+		}
+	}
+	if old != nil && old.same(n) {
+		old.seen = n.seen
+		return 0, true, false
+	}
+	if old == nil && len(t.byID) >= t.max {
+		return exporter.TemplateLimit, false, false
+	}
+	if old != nil && old.port != n.port && n.seen-old.seen < conflictWindow {
+		t.split(old, n)
+		return exporter.TemplateConflict, true, true
+	}
+	t.byID[n.id] = n
+	if own := t.byPort[n.port]; own != nil {
+		own[n.id] = n
+	}
+	return 0, true, true
+}
+
+// maxPorts bounds the ports whose templates are kept apart.
+const maxPorts = 64
+
+func (t *templates) split(old, n *template) {
+	if t.byPort == nil {
+		t.byPort = map[uint16]map[uint16]*template{}
+	}
+	for _, one := range []*template{old, n} {
+		if t.byPort[one.port] == nil {
+			if len(t.byPort) >= maxPorts {
+				continue
+			}
+			t.byPort[one.port] = map[uint16]*template{}
+		}
+		t.byPort[one.port][one.id] = one
+	}
+	t.byID[n.id] = n
+}
+
+// expire forgets definitions that were not sent again since the given time.
+func (t *templates) expire(before int64) (n int) {
+	for id, one := range t.byID {
+		if one.seen < before {
+			delete(t.byID, id)
+			n++
+		}
+	}
+	for _, own := range t.byPort {
+		for id, one := range own {
+			if one.seen < before {
+				delete(own, id)
+			}
+		}
+	}
+	if n > 0 {
+		t.last = nil
+	}
+	return n
+}
+
+// sorted returns the definitions by id.
+func (t *templates) sorted() []*template {
+	all := make([]*template, 0, len(t.byID))
+	for _, one := range t.byID {
+		all = append(all, one)
+	}
+	slices.SortFunc(all, func(a, b *template) int { return int(a.id) - int(b.id) })
+	return all
+}
+
+// define compiles and keeps a template, and decodes the data that waited for it.
+func (d *Decoder) define(s *session, t *template, c *context) {
+	s.stream.Templates.Add(1)
+	if t.id < firstDataSet {
+		s.stream.Fail(exporter.BadTemplate, 1)
+		return
+	}
+	t.port, t.seen = s.lastPort, c.received
+	if !d.compiler.compile(t) {
+		s.stream.Fail(exporter.BadTemplate, 1)
+		return
+	}
+	reason, kept, changed := s.put(t)
+	if reason != 0 {
+		s.stream.Fail(reason, 1)
+	}
+	if !kept {
+		return
+	}
+	if changed {
+		d.changed = true
+	}
+	if len(s.held) > 0 || len(s.missing) > 0 {
+		d.release(s, t.id)
+	}
+}

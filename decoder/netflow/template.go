@@ -1,0 +1,205 @@
+package netflow
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"github.com/metranova/flow-collector/decoder/flow"
+)
+
+// variableLength is the length of a field that says its length in every record (RFC 7011 §3.2).
+const variableLength = 0xffff
+
+// A field is one field specifier of a template.
+type field struct {
+	ID     uint16 `json:"id"`
+	PEN    uint32 `json:"pen,omitempty"` // 0: IANA's
+	Length uint16 `json:"length"`        // bytes, or variableLength
+	Scope  bool   `json:"scope,omitempty"`
+	// System is set for the scopes of NetFlow v9, which are kinds and not elements (RFC 3954 §6.1).
+	System bool `json:"system,omitempty"`
+}
+
+// A template is a definition and the plan that it was compiled to.
+type template struct {
+	id       uint16
+	options  bool
+	fields   []field
+	length   int // of every record; with variable set, of the shortest
+	variable bool
+	plan     []step
+	sent     flow.Fields // the fields that every record has
+	traits   traits
+	port     uint16 // the UDP source port that it came from
+	seen     int64  // when, Unix nanoseconds
+}
+
+// A step handles one field. Where all lengths are fixed, steps that do nothing are left out and offset is the field's;
+// otherwise there is a step for every field, in order, and offset is not used.
+type step struct {
+	op     opcode
+	arg    uint8
+	length uint16
+	offset uint16
+}
+
+// traits are what finish has to do for a template's records.
+type traits uint8
+
+const (
+	dualStack traits = 1 << iota // addresses of both families: one of them is empty
+	hasFrame                     // a sampled packet header
+	biflow                       // counters of both directions
+	hasMPLS
+)
+
+// compiler knows the elements. It is made once for each decoder.
+type compiler struct {
+	elements, reverse map[uint16]element
+}
+
+func newCompiler() *compiler {
+	return &compiler{elements: elements(), reverse: reverseElements()}
+}
+
+// compile makes the plan of a template. It returns false for one whose records could have no bytes: such a template must
+// never drive a loop.
+func (c *compiler) compile(t *template) bool {
+	offset := 0
+	var all []step
+	used := map[opcode]bool{}
+	for _, f := range t.fields {
+		s := c.step(f, t.options)
+		if s.op != opSkip && s.op != opMPLSLabel && !overwrites(s.op) {
+			// An element that stands twice is the outer and the inner header's: the first one counts.
+			if used[s.op] && !alternates(s.op) {
+				s.op = opSkip
+			}
+			used[s.op] = true
+		}
+		s.offset = uint16(offset)
+		if f.Length == variableLength {
+			t.variable = true
+			offset++
+		} else {
+			offset += int(f.Length)
+		}
+		t.addTraits(s.op)
+		all = append(all, s)
+	}
+	t.length = offset
+	if offset == 0 || offset > 0xffff {
+		return false
+	}
+	if used[opSrcAddr4] && used[opSrcAddr6] || used[opDstAddr4] && used[opDstAddr6] {
+		t.traits |= dualStack
+	}
+	if !t.variable {
+		all = slices.DeleteFunc(all, func(s step) bool { return s.op == opSkip })
+	}
+	t.plan = all
+	return true
+}
+
+func (c *compiler) step(f field, options bool) step {
+	s := step{length: f.Length}
+	if options || f.Scope || f.Length == 0 {
+		return s
+	}
+	switch f.PEN {
+	case 0:
+		e := c.elements[f.ID]
+		s.op, s.arg = e.op, e.arg
+	case reversePEN:
+		e := c.reverse[f.ID]
+		s.op, s.arg = e.op, e.arg
+	}
+	if !s.fits() {
+		s.op = opSkip
+	}
+	return s
+}
+
+// fits reports whether the field has a length that its element can have. Integers may have any (RFC 7011 §6.2),
+// addresses only their own.
+func (s *step) fits() bool {
+	if s.length == variableLength {
+		return true
+	}
+	switch s.op {
+	case opSrcAddr4, opDstAddr4, opNextHop4, opBGPNextHop4, opMPLSTopAddr4, opPostNATSrcAddr4, opPostNATDstAddr4, opExporter4:
+		return s.length == 4
+	case opSrcAddr6, opDstAddr6, opNextHop6, opBGPNextHop6, opMPLSTopAddr6, opPostNATSrcAddr6, opPostNATDstAddr6, opExporter6:
+		return s.length == 16
+	case opSrcPrefix, opDstPrefix:
+		return s.length == 4 || s.length == 16
+	case opSrcMAC, opDstMAC, opPostSrcMAC, opPostDstMAC:
+		return s.length == 6
+	case opMPLSRD:
+		return s.length == 8
+	case opStartMicros, opEndMicros, opStartNanos, opEndNanos:
+		return s.length == 8 || s.length == 16
+	}
+	return true
+}
+
+// alternates are the opcodes that several elements of one template may fill: each sets its record field only where an
+// earlier one has not.
+func alternates(op opcode) bool {
+	switch op {
+	case opSrcVLAN, opDstVLAN, opSamplerID, opSamplingInterval, opICMPTypeCode, opICMPType, opICMPCode,
+		opSrcMask, opDstMask, opTransportSrcPort, opTransportDstPort, opSrcPrefix, opDstPrefix,
+		opStartSeconds, opStartMillis, opStartMicros, opStartNanos, opFrameLink:
+		return true
+	}
+	return false
+}
+
+// overwrites are opcodes for which the last value counts.
+func overwrites(op opcode) bool { return op == opFrameSize }
+
+func (t *template) addTraits(op opcode) {
+	switch op {
+	case opFrameLink, opFrameIP:
+		t.traits |= hasFrame
+	case opReverseBytes, opReversePackets, opReverseBytesTotal, opReversePacketsTotal:
+		t.traits |= biflow
+	case opMPLSLabel:
+		t.traits |= hasMPLS
+	}
+}
+
+// same reports whether two definitions are equal.
+func (t *template) same(other *template) bool {
+	return t.options == other.options && slices.Equal(t.fields, other.fields)
+}
+
+// cut takes a value of n bytes off b.
+func cut(b []byte, n int) (value, rest []byte, ok bool) {
+	if n > len(b) {
+		return nil, nil, false
+	}
+	return b[:n], b[n:], true
+}
+
+// cutVariable takes a value that says its length in one byte, or in two behind a 255 (RFC 7011 §7).
+func cutVariable(b []byte) (value, rest []byte, ok bool) {
+	if len(b) == 0 {
+		return nil, nil, false
+	}
+	n, b := int(b[0]), b[1:]
+	if n == 255 {
+		if len(b) < 2 {
+			return nil, nil, false
+		}
+		n, b = int(binary.BigEndian.Uint16(b)), b[2:]
+	}
+	return cut(b, n)
+}
+
+func cutField(b []byte, length uint16) (value, rest []byte, ok bool) {
+	if length == variableLength {
+		return cutVariable(b)
+	}
+	return cut(b, int(length))
+}

@@ -1,0 +1,108 @@
+package netflow
+
+import (
+	"encoding/binary"
+
+	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/decoder/flow"
+)
+
+// Lengths of NetFlow v5, in bytes, and the bits of its sampling field that are the rate (the two above are the mode).
+const (
+	headerV5       = 24
+	recordV5       = 48
+	samplingRateV5 = 0x3fff
+)
+
+// DecodeV5 decodes a NetFlow v5 datagram and adds its records to b, flushed. The datagram's length decides how many there
+// are, and the header's count only where it says fewer (case 1).
+func (d *Decoder) DecodeV5(dg *exporter.Datagram, b *flow.Batch) {
+	d.batch = b
+	p := dg.Payload
+	if len(p) < headerV5 {
+		d.table.Unattributed(exporter.Truncated)
+		return
+	}
+	c := context{
+		exportMs:  int64(binary.BigEndian.Uint32(p[8:]))*1000 + int64(binary.BigEndian.Uint32(p[12:]))/1e6,
+		uptime:    binary.BigEndian.Uint32(p[4:]),
+		hasUptime: true,
+		received:  dg.Received,
+		sequence:  binary.BigEndian.Uint32(p[16:]),
+	}
+	s := d.session(dg, flow.NetFlowV5, uint32(p[20])<<8|uint32(p[21]))
+	s.begin(dg, c.exportMs)
+	s.restarted(c.exportMs - int64(c.uptime))
+	s.headerRate = uint32(binary.BigEndian.Uint16(p[22:]) & samplingRateV5)
+	count := int(binary.BigEndian.Uint16(p[2:]))
+	records := p[headerV5:]
+	if whole := len(records) / recordV5; whole < count {
+		s.stream.Fail(exporter.Truncated, 1)
+	} else if whole > count {
+		s.stream.Fail(exporter.TrailingBytes, 1)
+	}
+	s.sequence.Observe(s.stream, c.sequence, uint32(count))
+	for ; count > 0 && len(records) >= recordV5; count-- {
+		d.recordV5((*[recordV5]byte)(records), s, &c)
+		records = records[recordV5:]
+	}
+	s.end(d)
+}
+
+const fieldsV5 = flow.SrcAddr | flow.DstAddr | flow.NextHop | flow.InIf | flow.OutIf | flow.Packets | flow.Bytes |
+	flow.SrcPort | flow.DstPort | flow.TCPFlags | flow.IPProtocol | flow.ToS | flow.SrcAS | flow.DstAS | flow.SrcMask | flow.DstMask
+
+// recordV5 decodes one record.
+func (d *Decoder) recordV5(p *[recordV5]byte, s *session, c *context) {
+	r := d.next(s, c)
+	r.Has = fieldsV5
+	r.IPVersion = 4
+	r.SrcAddr = flow.AddrFrom4([4]byte(p[0:4]))
+	r.DstAddr = flow.AddrFrom4([4]byte(p[4:8]))
+	r.NextHop = flow.AddrFrom4([4]byte(p[8:12]))
+	r.InIf = uint32(binary.BigEndian.Uint16(p[12:]))
+	r.OutIf = uint32(binary.BigEndian.Uint16(p[14:]))
+	r.Packets = uint64(binary.BigEndian.Uint32(p[16:]))
+	r.Bytes = uint64(binary.BigEndian.Uint32(p[20:]))
+	first, last := binary.BigEndian.Uint32(p[24:]), binary.BigEndian.Uint32(p[28:])
+	r.SrcPort = binary.BigEndian.Uint16(p[32:])
+	r.DstPort = binary.BigEndian.Uint16(p[34:])
+	r.TCPFlags = uint16(p[37])
+	r.IPProtocol = p[38]
+	r.ToS = p[39]
+	r.SrcAS = as16(binary.BigEndian.Uint16(p[40:]))
+	r.DstAS = as16(binary.BigEndian.Uint16(p[42:]))
+	r.SrcMask, r.DstMask = p[44], p[45]
+	if r.IPProtocol == protocolICMP {
+		r.ICMPType, r.ICMPCode = p[34], p[35]
+		r.Has |= flow.ICMP
+	}
+	if first == 0 && last == 0 {
+		// Some exporters do not fill them in (case 6).
+		r.StartMs, r.EndMs = c.exportMs, c.exportMs
+	} else {
+		r.Has |= flow.Start | flow.End
+		r.StartMs = c.exportMs - age(c.uptime, first)
+		r.EndMs = max(c.exportMs-age(c.uptime, last), r.StartMs)
+	}
+	if s.headerRate != 0 {
+		r.SamplingRate, r.SamplingSource = s.headerRate, flow.SamplingHeader
+	} else {
+		r.SamplingRate = 1
+	}
+	s.source.overrides.Apply(r)
+	d.count(r)
+	s.units++
+}
+
+const protocolICMP = 1
+
+// asTrans stands for an AS number that does not fit 16 bits (RFC 6793 §9): it says no more than 0 does.
+const asTrans = 23456
+
+func as16(n uint16) uint32 {
+	if n == asTrans {
+		return 0
+	}
+	return uint32(n)
+}

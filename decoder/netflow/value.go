@@ -1,0 +1,123 @@
+package netflow
+
+import (
+	"encoding/binary"
+	"math"
+
+	"github.com/metranova/flow-collector/decoder/flow"
+)
+
+// unsigned reads a big-endian integer of any width. One wider than 8 bytes saturates unless its upper bytes are 0.
+func unsigned(b []byte) uint64 {
+	switch len(b) {
+	case 0:
+		return 0
+	case 1:
+		return uint64(b[0])
+	case 2:
+		return uint64(binary.BigEndian.Uint16(b))
+	case 4:
+		return uint64(binary.BigEndian.Uint32(b))
+	case 8:
+		return binary.BigEndian.Uint64(b)
+	}
+	var n uint64
+	for _, c := range b {
+		if n>>56 != 0 {
+			return math.MaxUint64
+		}
+		n = n<<8 | uint64(c)
+	}
+	return n
+}
+
+// unsigned32, unsigned16 and unsigned8 saturate: a number that does not fit must not look like another.
+func unsigned32(b []byte) uint32 { return uint32(min(unsigned(b), math.MaxUint32)) }
+func unsigned16(b []byte) uint16 { return uint16(min(unsigned(b), math.MaxUint16)) }
+func unsigned8(b []byte) uint8   { return uint8(min(unsigned(b), math.MaxUint8)) }
+
+// low8 reads the last byte of a field of flags that exporters send wider than it is, and low16 the last two.
+func low8(b []byte) uint8 {
+	if len(b) == 0 {
+		return 0
+	}
+	return b[len(b)-1]
+}
+
+func low16(b []byte) uint16 {
+	if len(b) < 2 {
+		return uint16(low8(b))
+	}
+	return binary.BigEndian.Uint16(b[len(b)-2:])
+}
+
+// float reads a float64, or a float32 in its place (RFC 7011 §6.2).
+func float(b []byte) float64 {
+	switch len(b) {
+	case 4:
+		return float64(math.Float32frombits(binary.BigEndian.Uint32(b)))
+	case 8:
+		return math.Float64frombits(binary.BigEndian.Uint64(b))
+	}
+	return 0
+}
+
+func addr4(b []byte) flow.Addr { return flow.AddrFrom4([4]byte(b)) }
+func addr6(b []byte) flow.Addr { return flow.Addr(b) }
+
+// addr reads an address of either family; false for another length.
+func addr(b []byte) (flow.Addr, bool) {
+	switch len(b) {
+	case 4:
+		return addr4(b), true
+	case 16:
+		return addr6(b), true
+	}
+	return flow.Addr{}, false
+}
+
+// The forms of time stamps that RFC 5103 elements can have.
+const (
+	formSeconds = iota
+	formMillis
+	formMicros
+	formNanos
+)
+
+// ntpEpoch is 1970 in seconds since 1900 (RFC 7011 §6.1.8).
+const ntpEpoch = 2208988800
+
+// tenYearsMs is how far a plain count of micro- or nanoseconds may be from the export time to be taken for one.
+const tenYearsMs = 10 * 365 * 24 * 3600 * 1000
+
+// millis turns a time stamp into Unix milliseconds. Micro- and nanoseconds are NTP time stamps (RFC 7011 §6.1.9, 6.1.10);
+// some exporters send plain counts since 1970, which are told apart by which of the two lies near the export time.
+func millis(form uint8, b []byte, exportMs int64) int64 {
+	switch form {
+	case formSeconds:
+		return int64(min(unsigned(b), 1<<40)) * 1000
+	case formMillis:
+		return int64(min(unsigned(b), 1<<50))
+	}
+	if len(b) == 16 {
+		b = b[:8] // pmacct's two words of a time stamp
+	}
+	n := unsigned(b)
+	plain := int64(n / 1000)
+	if form == formNanos {
+		plain = int64(n / 1e6)
+	}
+	seconds := int64(n >> 32)
+	if seconds < ntpEpoch {
+		if d := plain - exportMs; -tenYearsMs < d && d < tenYearsMs {
+			return plain
+		}
+		if n != 0 {
+			seconds += 1 << 32 // the era that begins in 2036
+		}
+	}
+	if n == 0 {
+		return 0
+	}
+	return (seconds-ntpEpoch)*1000 + int64((n&math.MaxUint32)*1000>>32)
+}

@@ -1,0 +1,283 @@
+// Package packet reads the headers of a sampled packet into a flow record. What is cut off by the sample's length is left
+// out, never guessed. It allocates nothing, and its work is bounded by the frame's length and a depth limit.
+//
+// The record gets the outer flow: a tunnel (GRE, IP in IP, VXLAN, Geneve) is a flow between its ends. With Options.Inner it
+// gets the flow inside instead, where the sample reaches that far.
+package packet
+
+import (
+	"encoding/binary"
+
+	"github.com/metranova/flow-collector/decoder/flow"
+)
+
+// Layer is the protocol that a frame begins with.
+type Layer uint8
+
+// The layers that frames begin with.
+const (
+	Ethernet Layer = iota
+	IP             // IPv4 or IPv6 by the version nibble
+	IPv4
+	IPv6
+	MPLS
+	PPP
+	IEEE80211
+)
+
+// Options say what to do with tunnels.
+type Options struct{ Inner bool }
+
+// Info says what a frame held beside what the record has.
+type Info struct {
+	IP            bool   // an IP header was found
+	Cut           bool   // the sample ends within a header
+	EtherType     uint16 // of the payload behind all tags, 0 if there is none
+	LinkLength    int    // bytes before the outermost IP header
+	NetworkLength int    // length of the outermost IP packet by its own header, 0 if unknown
+}
+
+// EtherTypes (IEEE 802).
+const (
+	typeIPv4     = 0x0800
+	typeIPv6     = 0x86dd
+	typeVLAN     = 0x8100
+	typeQinQ     = 0x88a8
+	typeQinQOld  = 0x9100
+	typeMPLS     = 0x8847
+	typeMPLSMC   = 0x8848
+	typePPPoE    = 0x8864
+	typeTEB      = 0x6558 // Ethernet within GRE or Geneve
+	firstType    = 0x0600 // smaller values are lengths (IEEE 802.3)
+	snapHeader   = 8
+	etherHeader  = 14
+	pppIPv4      = 0x0021
+	pppIPv6      = 0x0057
+	maxTags      = 4
+	maxTunnels   = 4
+	maxExtension = 16 // IPv6 extension headers
+)
+
+// Parse reads a frame that begins with the given layer.
+func Parse(frame []byte, first Layer, r *flow.Record) Info {
+	return Options{}.Parse(frame, first, r)
+}
+
+// Parse reads a frame that begins with the given layer.
+func (o Options) Parse(frame []byte, first Layer, r *flow.Record) Info {
+	p := parser{o: o, r: r, length: len(frame)}
+	switch first {
+	case Ethernet:
+		p.ethernet(frame)
+	case IPv4:
+		p.ipv4(frame)
+	case IPv6:
+		p.ipv6(frame)
+	case MPLS:
+		p.mpls(frame)
+	case PPP:
+		p.ppp(frame)
+	case IEEE80211:
+		p.wlan(frame)
+	default:
+		p.ip(frame)
+	}
+	return p.info
+}
+
+// parser holds what the layers of one frame share.
+type parser struct {
+	o       Options
+	r       *flow.Record
+	info    Info
+	length  int // of the frame
+	tunnels int
+}
+
+// ethernet reads an Ethernet II header or an 802.3 one with SNAP.
+func (p *parser) ethernet(b []byte) {
+	if len(b) < etherHeader {
+		p.info.Cut = true
+		return
+	}
+	p.r.DstMAC, p.r.SrcMAC = [6]byte(b[0:6]), [6]byte(b[6:12])
+	p.r.Has |= flow.DstMAC | flow.SrcMAC
+	kind, b := binary.BigEndian.Uint16(b[12:]), b[etherHeader:]
+	if kind < firstType {
+		// LLC with SNAP (RFC 1042): aa aa 03, three bytes of organization, the type.
+		if len(b) < snapHeader || b[0] != 0xaa || b[1] != 0xaa || b[2] != 3 {
+			return
+		}
+		kind, b = binary.BigEndian.Uint16(b[6:]), b[snapHeader:]
+	}
+	p.tagged(kind, b)
+}
+
+// tagged reads VLAN tags and what is behind them. The first tag is the outer one.
+func (p *parser) tagged(kind uint16, b []byte) {
+	for depth := 0; kind == typeVLAN || kind == typeQinQ || kind == typeQinQOld; depth++ {
+		if len(b) < 4 || depth == maxTags {
+			p.info.Cut = true
+			return
+		}
+		p.tag(depth, binary.BigEndian.Uint16(b)&0xfff)
+		kind, b = binary.BigEndian.Uint16(b[2:]), b[4:]
+	}
+	p.payload(kind, b)
+}
+
+func (p *parser) tag(depth int, id uint16) {
+	switch depth {
+	case 0:
+		if !p.r.Sent(flow.SrcVLAN) {
+			p.r.SrcVLAN = id
+			p.r.Has |= flow.SrcVLAN
+		}
+		if !p.r.Sent(flow.VLAN) {
+			p.r.VLAN = id
+			p.r.Has |= flow.VLAN
+		}
+	case 1:
+		if !p.r.Sent(flow.InnerSrcVLAN) {
+			p.r.InnerSrcVLAN = id
+			p.r.Has |= flow.InnerSrcVLAN
+		}
+	}
+}
+
+// payload reads what an EtherType announces.
+func (p *parser) payload(kind uint16, b []byte) {
+	p.info.EtherType = kind
+	switch kind {
+	case typeIPv4:
+		p.ipv4(b)
+	case typeIPv6:
+		p.ipv6(b)
+	case typeMPLS, typeMPLSMC:
+		p.mpls(b)
+	case typePPPoE:
+		// RFC 2516 §4: version and code, session, length; then PPP.
+		if len(b) < 6 {
+			p.info.Cut = true
+			return
+		}
+		p.ppp(b[6:])
+	}
+}
+
+// ppp reads PPP's protocol number, with or without the address and control bytes of RFC 1662.
+func (p *parser) ppp(b []byte) {
+	if len(b) >= 4 && b[0] == 0xff && b[1] == 3 {
+		b = b[2:]
+	}
+	if len(b) < 2 {
+		p.info.Cut = true
+		return
+	}
+	switch binary.BigEndian.Uint16(b) {
+	case pppIPv4:
+		p.ipv4(b[2:])
+	case pppIPv6:
+		p.ipv6(b[2:])
+	}
+}
+
+// wlan reads an IEEE 802.11 data frame with LLC and SNAP; other frames hold no packet.
+func (p *parser) wlan(b []byte) {
+	if len(b) < 2 {
+		p.info.Cut = true
+		return
+	}
+	control := binary.LittleEndian.Uint16(b)
+	if control>>2&3 != 2 || control>>4&4 != 0 { // not data, or without a body
+		return
+	}
+	header := 24
+	if control&0x0300 == 0x0300 { // from one access point to another: four addresses
+		header += 6
+	}
+	if control>>4&8 != 0 { // quality of service
+		header += 2
+	}
+	if len(b) < header+snapHeader {
+		p.info.Cut = true
+		return
+	}
+	b = b[header:]
+	if b[0] == 0xaa && b[1] == 0xaa && b[2] == 3 {
+		p.tagged(binary.BigEndian.Uint16(b[6:]), b[snapHeader:])
+	}
+}
+
+// mpls reads a label stack (RFC 3032 §2.1) and guesses, as routers do, what is behind it: IP by its version, else a
+// pseudowire with or without a control word (RFC 4385 §3).
+func (p *parser) mpls(b []byte) {
+	for {
+		if len(b) < 4 {
+			p.info.Cut = true
+			return
+		}
+		entry := binary.BigEndian.Uint32(b) >> 8
+		if n := p.r.MPLSCount; p.tunnels == 0 && int(n) < len(p.r.MPLS) {
+			p.r.MPLS[n] = entry
+			p.r.MPLSCount++
+			p.r.Has |= flow.MPLS
+		}
+		b = b[4:]
+		if entry&1 != 0 {
+			break
+		}
+	}
+	if len(b) == 0 {
+		p.info.Cut = true
+		return
+	}
+	switch b[0] >> 4 {
+	case 4:
+		p.ipv4(b)
+	case 6:
+		p.ipv6(b)
+	case 0:
+		if len(b) > 4 && p.descend() {
+			p.innerEthernet(b[4:])
+		}
+	}
+}
+
+func (p *parser) ip(b []byte) {
+	if len(b) == 0 {
+		p.info.Cut = true
+		return
+	}
+	switch b[0] >> 4 {
+	case 4:
+		p.ipv4(b)
+	case 6:
+		p.ipv6(b)
+	}
+}
+
+// network notes the outermost IP header, which begins at b.
+func (p *parser) network(b []byte, length int) {
+	if p.info.IP {
+		return
+	}
+	p.info.IP = true
+	p.info.LinkLength = p.length - len(b)
+	p.info.NetworkLength = length
+}
+
+// descend reports whether one more header inside another may be read.
+func (p *parser) descend() bool {
+	p.tunnels++
+	return p.tunnels <= maxTunnels
+}
+
+// innerEthernet reads a frame within the frame. Its addresses are not those of the link that it was seen on.
+func (p *parser) innerEthernet(b []byte) {
+	src, dst, has := p.r.SrcMAC, p.r.DstMAC, p.r.Has
+	p.ethernet(b)
+	if has&flow.SrcMAC != 0 {
+		p.r.SrcMAC, p.r.DstMAC = src, dst
+	}
+}

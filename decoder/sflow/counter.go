@@ -1,0 +1,114 @@
+package sflow
+
+import "github.com/metranova/flow-collector/decoder/flow"
+
+// InterfaceCounters are a device's counters of one interface (if_counters). A counter that the device does not keep is
+// Unsupported. Counters wrap and begin anew with the device.
+type InterfaceCounters struct {
+	Exporter, Source flow.Addr
+	SubAgent         uint32
+	Received         int64 // Unix nanoseconds
+	Index, Type      uint32
+	Speed            uint64 // bits a second
+	Direction        uint32 // 1 full duplex, 2 half duplex, 3 in, 4 out
+	AdminUp, OperUp  bool
+	In, Out          Direction
+	Promiscuous      uint32
+}
+
+// Direction are the counters of what came in, or went out.
+type Direction struct {
+	Octets                             uint64
+	Unicast, Multicast, Broadcast      uint64
+	Discards, Errors, UnknownProtocols uint64
+}
+
+// Unsupported is the value of a counter that a device does not keep.
+const Unsupported = 1<<64 - 1
+
+// interfaceCounters is the format of generic interface counters.
+const interfaceCounters = 1
+
+// counterSample reads a counter sample. Only interface counters are handed on.
+func (d *Decoder) counterSample(m *datagram, r reader, expanded bool) bool {
+	sequence := r.uint32()
+	source := r.source(expanded)
+	records := r.uint32()
+	if r.failed {
+		return false
+	}
+	m.observe(counterSample, source, sequence, 0)
+	m.agent.stream.Counters.Add(1)
+	for ; records > 0; records-- {
+		format, body := r.uint32(), r.opaque()
+		if r.failed {
+			return false
+		}
+		if format != interfaceCounters {
+			continue
+		}
+		c, ok := readCounters(reader{b: body})
+		if !ok {
+			return false
+		}
+		if d.o.Counters != nil {
+			c.Exporter, c.Source, c.SubAgent, c.Received = m.addr, m.source, m.subAgent, m.received
+			d.o.Counters(&c)
+		}
+	}
+	return true
+}
+
+func readCounters(r reader) (c InterfaceCounters, ok bool) {
+	c.Index, c.Type, c.Speed, c.Direction = r.uint32(), r.uint32(), r.uint64(), r.uint32()
+	status := r.uint32()
+	c.AdminUp, c.OperUp = status&1 != 0, status&2 != 0
+	c.In = Direction{
+		Octets: r.uint64(), Unicast: r.counter(), Multicast: r.counter(), Broadcast: r.counter(),
+		Discards: r.counter(), Errors: r.counter(), UnknownProtocols: r.counter(),
+	}
+	c.Out = Direction{
+		Octets: r.uint64(), Unicast: r.counter(), Multicast: r.counter(), Broadcast: r.counter(),
+		Discards: r.counter(), Errors: r.counter(), UnknownProtocols: Unsupported,
+	}
+	c.Promiscuous = r.uint32()
+	return c, !r.failed
+}
+
+// counter reads a 32-bit counter, of which all ones are "not kept".
+func (r *reader) counter() uint64 {
+	n := r.uint32()
+	if n == 0xffffffff {
+		return Unsupported
+	}
+	return uint64(n)
+}
+
+// Discard is a packet that a device says it dropped (sflow_drops.txt). It is no traffic.
+type Discard struct {
+	Exporter, Source flow.Addr
+	SubAgent         uint32
+	Received         int64 // Unix nanoseconds
+	In, Out          uint32
+	Reason           uint32
+	Drops            uint32 // notifications that were dropped themselves
+}
+
+// discard reads a discarded-packet sample.
+func (d *Decoder) discard(m *datagram, r reader) bool {
+	sequence := r.uint32()
+	source := r.source(true)
+	drops, in, out, reason := r.uint32(), r.uint32(), r.uint32(), r.uint32()
+	if r.failed {
+		return false
+	}
+	m.observe(discardedPacket, source, sequence, drops)
+	m.agent.stream.Discards.Add(1)
+	if d.o.Discards != nil {
+		d.o.Discards(&Discard{
+			Exporter: m.addr, Source: m.source, SubAgent: m.subAgent, Received: m.received,
+			In: in, Out: out, Reason: reason, Drops: drops,
+		})
+	}
+	return true
+}

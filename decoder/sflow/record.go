@@ -1,0 +1,313 @@
+package sflow
+
+import (
+	"encoding/binary"
+
+	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/decoder/packet"
+)
+
+// parts are which records a sample had.
+type parts uint8
+
+const (
+	sawFrame parts = 1 << iota
+	sawNotIP
+	sawFields // sampled_ethernet, sampled_ipv4 or sampled_ipv6
+	sawSwitch
+	sawOther
+)
+
+// Flow record formats (enterprise 0).
+const (
+	sampledHeader   = 1
+	sampledEthernet = 2
+	sampledIPv4     = 3
+	sampledIPv6     = 4
+	extendedSwitch  = 1001
+	extendedRouter  = 1002
+	extendedGateway = 1003
+	extendedMPLS    = 1006
+	extendedVLAN    = 1012
+)
+
+// record reads one record of a flow sample into f. Formats that say nothing here are skipped.
+func (d *Decoder) record(f *flow.Record, format uint32, body []byte, seen *parts) bool {
+	r := reader{b: body}
+	switch format {
+	case sampledHeader:
+		return d.header(f, &r, seen)
+	case sampledEthernet:
+		return ethernet(f, &r, seen)
+	case sampledIPv4:
+		return fields4(f, &r, seen)
+	case sampledIPv6:
+		return fields6(f, &r, seen)
+	case extendedSwitch:
+		return switched(f, &r, seen)
+	case extendedRouter:
+		return router(f, &r, seen)
+	case extendedGateway:
+		*seen |= sawOther
+		return d.gateway(f, &r)
+	case extendedMPLS:
+		*seen |= sawOther
+		return labels(f, &r)
+	case extendedVLAN:
+		*seen |= sawOther
+		return vlanTunnel(f, &r)
+	}
+	*seen |= sawOther
+	return true
+}
+
+// Header protocols of sampled_header.
+const (
+	headerEthernet = 1
+	headerPPP      = 7
+	headerWLAN     = 8
+	headerIPv4     = 11
+	headerIPv6     = 12
+	headerMPLS     = 13
+)
+
+// header reads a sampled packet header.
+func (d *Decoder) header(f *flow.Record, r *reader, seen *parts) bool {
+	protocol, length := r.uint32(), r.uint32()
+	r.skip(4) // bytes stripped before the header
+	frame := r.opaque()
+	if r.failed {
+		return false
+	}
+	*seen |= sawFrame
+	f.Bytes = uint64(length)
+	f.Has |= flow.Bytes
+	first := packet.Ethernet
+	switch protocol {
+	case headerEthernet:
+	case headerPPP:
+		first = packet.PPP
+	case headerWLAN:
+		first = packet.IEEE80211
+	case headerIPv4:
+		first = packet.IPv4
+	case headerIPv6:
+		first = packet.IPv6
+	case headerMPLS:
+		first = packet.MPLS
+	default:
+		*seen |= sawNotIP
+		return true
+	}
+	vlan, src := f.VLAN, f.SrcVLAN
+	if info := d.parse.Parse(frame, first, f); !info.IP {
+		*seen |= sawNotIP
+	}
+	if *seen&sawSwitch != 0 {
+		// The switch's own word on VLANs stands against the tags of the frame.
+		f.VLAN, f.SrcVLAN = vlan, src
+	}
+	return true
+}
+
+// ethernet reads sampled_ethernet.
+func ethernet(f *flow.Record, r *reader, seen *parts) bool {
+	length := r.uint32()
+	src, dst := r.take(6), r.take(6)
+	r.skip(4) // EtherType
+	if r.failed {
+		return false
+	}
+	*seen |= sawFields
+	if *seen&sawFrame == 0 {
+		f.Bytes = uint64(length)
+		f.SrcMAC, f.DstMAC = [6]byte(src), [6]byte(dst)
+		f.Has |= flow.Bytes | flow.SrcMAC | flow.DstMAC
+	}
+	return true
+}
+
+// fields4 reads sampled_ipv4: what the agent parsed itself. A sampled header, where there is one, says more.
+func fields4(f *flow.Record, r *reader, seen *parts) bool {
+	length, protocol := r.uint32(), r.uint32()
+	src, dst := r.take(4), r.take(4)
+	srcPort, dstPort, flags, tos := r.uint32(), r.uint32(), r.uint32(), r.uint32()
+	if r.failed {
+		return false
+	}
+	if *seen&sawFrame != 0 && f.Sent(flow.SrcAddr) {
+		return true
+	}
+	f.IPVersion = 4
+	f.SrcAddr, f.DstAddr = flow.AddrFrom4([4]byte(src)), flow.AddrFrom4([4]byte(dst))
+	fields(f, length, protocol, srcPort, dstPort, flags, tos, *seen)
+	*seen |= sawFields
+	return true
+}
+
+// fields6 reads sampled_ipv6.
+func fields6(f *flow.Record, r *reader, seen *parts) bool {
+	length, protocol := r.uint32(), r.uint32()
+	src, dst := r.take(16), r.take(16)
+	srcPort, dstPort, flags, priority := r.uint32(), r.uint32(), r.uint32(), r.uint32()
+	if r.failed {
+		return false
+	}
+	if *seen&sawFrame != 0 && f.Sent(flow.SrcAddr) {
+		return true
+	}
+	f.IPVersion = 6
+	f.SrcAddr, f.DstAddr = flow.Addr(src), flow.Addr(dst)
+	fields(f, length, protocol, srcPort, dstPort, flags, priority, *seen)
+	*seen |= sawFields
+	return true
+}
+
+func fields(f *flow.Record, length, protocol, srcPort, dstPort, flags, tos uint32, seen parts) {
+	f.Has |= flow.SrcAddr | flow.DstAddr | flow.IPProtocol | flow.SrcPort | flow.DstPort | flow.ToS | flow.Bytes
+	if seen&(sawFields|sawFrame) == 0 {
+		f.Bytes = uint64(length)
+	}
+	f.IPProtocol, f.ToS = uint8(protocol), uint8(tos)
+	f.SrcPort, f.DstPort = uint16(srcPort), uint16(dstPort)
+	switch f.IPProtocol {
+	case 6:
+		f.TCPFlags = uint16(flags & 0x1ff)
+		f.Has |= flow.TCPFlags
+	case 1, 58:
+		// For ICMP the ports are its type and code.
+		f.ICMPType, f.ICMPCode = uint8(srcPort), uint8(dstPort)
+		f.SrcPort, f.DstPort = 0, 0
+		f.Has = f.Has&^(flow.SrcPort|flow.DstPort) | flow.ICMP
+	}
+}
+
+// noVLAN is the first number that is no VLAN id: agents send 0xffffffff for "unknown".
+const noVLAN = 4096
+
+// switched reads extended_switch. The row's VLAN is what pmacct makes of it, unknown ids (65535) included.
+func switched(f *flow.Record, r *reader, seen *parts) bool {
+	in := r.uint32()
+	r.skip(4) // priority
+	out := r.uint32()
+	r.skip(4)
+	if r.failed {
+		return false
+	}
+	*seen |= sawSwitch
+	f.VLAN = uint16(in)
+	if f.VLAN == 0 {
+		f.VLAN = uint16(out)
+	}
+	f.Has |= flow.VLAN
+	f.SrcVLAN, f.DstVLAN = 0, 0
+	f.Has &^= flow.SrcVLAN | flow.DstVLAN
+	if in < noVLAN {
+		f.SrcVLAN = uint16(in)
+		f.Has |= flow.SrcVLAN
+	}
+	if out < noVLAN {
+		f.DstVLAN = uint16(out)
+		f.Has |= flow.DstVLAN
+	}
+	return true
+}
+
+// router reads extended_router.
+func router(f *flow.Record, r *reader, seen *parts) bool {
+	*seen |= sawOther
+	next := r.address()
+	src, dst := r.uint32(), r.uint32()
+	if r.failed {
+		return false
+	}
+	f.NextHop = next
+	f.SrcMask, f.DstMask = uint8(src), uint8(dst)
+	f.Has |= flow.NextHop | flow.SrcMask | flow.DstMask
+	return true
+}
+
+// gateway reads extended_gateway of sFlow version 5.
+func (d *Decoder) gateway(f *flow.Record, r *reader) bool {
+	next := r.address()
+	r.skip(4) // the router's own AS
+	src, srcPeer := r.uint32(), r.uint32()
+	segments := r.uint32()
+	if r.failed {
+		return false
+	}
+	path := d.batch.Numbers(min(len(r.b)/4, maxPath))
+	for ; segments > 0; segments-- {
+		r.skip(4) // set or sequence
+		path = appendNumbers(path, r)
+		if r.failed {
+			return false
+		}
+	}
+	communities := appendNumbers(d.batch.Numbers(min(len(r.b)/4, maxPath)), r)
+	preference := r.uint32()
+	if r.failed {
+		return false
+	}
+	f.BGPNextHop = next
+	f.SrcAS, f.PeerSrcAS = src, srcPeer
+	f.ASPath, f.Communities, f.LocalPref = path, communities, preference
+	f.Has |= flow.BGPNextHop | flow.SrcAS | flow.PeerSrcAS | flow.ASPath | flow.Communities | flow.LocalPref | flow.DstAS | flow.PeerDstAS
+	if n := len(path); n > 0 {
+		f.PeerDstAS, f.DstAS = path[0], path[n-1]
+	}
+	return true
+}
+
+// maxPath bounds the AS numbers and communities of one record.
+const maxPath = 1024
+
+// appendNumbers reads a list of numbers behind its length. What the list's room does not hold is left out.
+func appendNumbers(list []uint32, r *reader) []uint32 {
+	n := r.uint32()
+	if uint64(n)*4 > uint64(len(r.b)) {
+		r.failed = true
+		return list
+	}
+	for i := range n {
+		if len(list) == cap(list) {
+			break
+		}
+		list = append(list, binary.BigEndian.Uint32(r.b[4*i:]))
+	}
+	r.b = r.b[4*n:]
+	return list
+}
+
+// labels reads the incoming label stack of extended_mpls. A sampled header's own stack comes first.
+func labels(f *flow.Record, r *reader) bool {
+	r.address() // next hop
+	n := r.uint32()
+	if r.failed || uint64(n)*4 > uint64(len(r.b)) {
+		return false
+	}
+	if f.MPLSCount > 0 {
+		return true
+	}
+	for range min(n, uint32(len(f.MPLS))) {
+		// An entry is the 32 bits of RFC 3032, of which the last 8 are the TTL.
+		f.MPLS[f.MPLSCount] = r.uint32() >> 8
+		f.MPLSCount++
+	}
+	f.Has |= flow.MPLS
+	return true
+}
+
+// vlanTunnel reads the tags that a switch stripped (extended_vlantunnel), outermost first.
+func vlanTunnel(f *flow.Record, r *reader) bool {
+	n := r.uint32()
+	if r.failed || uint64(n)*4 > uint64(len(r.b)) {
+		return false
+	}
+	if n > 0 && !f.Sent(flow.VLAN) {
+		f.VLAN = uint16(r.uint32() & 0xfff)
+		f.SrcVLAN = f.VLAN
+		f.Has |= flow.VLAN | flow.SrcVLAN
+	}
+	return true
+}
