@@ -1,0 +1,184 @@
+package enrich
+
+import (
+	"math"
+	"math/bits"
+
+	"github.com/metranova/flow-collector/decoder/flow"
+)
+
+// Options say how rows are filled.
+type Options struct {
+	Policy Policy
+	// IPRefExtensions name the extensions of Row.SrcExtRef and DstExtRef, in their order.
+	IPRefExtensions []string
+}
+
+// Enricher fills rows. It belongs to one worker: what it looked up lately it remembers, without a lock.
+type Enricher struct {
+	protocols *protocols
+	scopes    scopes
+	exporters exporterCache
+	hosts     hostCache
+	rds       rdCache
+	snapshot  *Snapshot // that the caches are of
+	known     [256]*portSet
+	srcExt    []string
+	dstExt    []string
+}
+
+// New returns an enricher with empty caches.
+func New(o Options) *Enricher {
+	return &Enricher{
+		protocols: newProtocols(),
+		scopes:    newScopes(o.Policy),
+		exporters: newExporterCache(),
+		hosts:     newHostCache(o.IPRefExtensions),
+		rds:       rdCache{},
+		srcExt:    make([]string, len(o.IPRefExtensions)),
+		dstExt:    make([]string, len(o.IPRefExtensions)),
+	}
+}
+
+// Enrich fills row from a record and a snapshot. Slices of the row are valid until the next call.
+func (e *Enricher) Enrich(s *Snapshot, r *flow.Record, row *Row) {
+	if s != e.snapshot {
+		e.reset(s)
+	}
+	row.Flow = r
+	e.measure(r, row)
+	e.device(r, row)
+	e.endpoints(s, r, row)
+	e.peer(s, r, row)
+	e.application(r, row)
+	row.MPLSBottomLabel = bottomLabel(r)
+	row.MPLSRD = e.rds.text(r)
+	row.PolicyScope = e.scopes.of(s, row.SrcASID, row.DstASID, row.MPLSRD)
+	row.ASPathID, row.ASPathPadding = foldPath(r.ASPath, row.ASPathID[:0], row.ASPathPadding[:0])
+}
+
+// reset forgets what was looked up in another snapshot.
+func (e *Enricher) reset(s *Snapshot) {
+	e.snapshot = s
+	e.exporters.reset()
+	e.hosts.reset(s)
+	for n := range e.known {
+		e.known[n] = s.applications.byProtocol[e.protocols.lower[n]]
+	}
+}
+
+// measure fills times, protocol and counters.
+func (e *Enricher) measure(r *flow.Record, row *Row) {
+	row.StartMs, row.EndMs = max(r.StartMs, 0), max(r.EndMs, 0)
+	row.Protocol = e.protocols.names[r.IPProtocol]
+	row.IPVersion = 4
+	if r.IPVersion == 6 {
+		row.IPVersion = 6
+	}
+	row.SrcPort, row.DstPort = r.SrcPort, r.DstPort
+	if r.Protocol == flow.NetFlowV5 && r.IPProtocol != 6 && r.IPProtocol != 17 {
+		// v5 has no other place for ICMP's type and code; dashboards expect ports of TCP and UDP only.
+		row.SrcPort, row.DstPort = 0, 0
+	}
+	rate := uint64(r.SamplingRate)
+	if rate == 0 && r.Protocol != flow.SFlow5 {
+		rate = 1
+	}
+	row.Bits = multiply(multiply(r.Bytes, 8), rate)
+	row.Packets = multiply(r.Packets, rate)
+}
+
+// multiply saturates at the largest value: a counter that cannot be held must not look small.
+func multiply(a, b uint64) uint64 {
+	high, low := bits.Mul64(a, b)
+	if high != 0 {
+		return math.MaxUint64
+	}
+	return low
+}
+
+// device finds the exporter and the flow's interfaces.
+func (e *Enricher) device(r *flow.Record, row *Row) {
+	x := e.exporters.of(e.snapshot, r.Exporter)
+	row.DeviceID, row.DeviceRef = x.id, x.ref
+	row.In = x.interfaceOf(r.InIf, r.InIfKind)
+	row.Out = x.interfaceOf(r.OutIf, r.OutIfKind)
+}
+
+// endpoints finds the subnets and AS of both ends.
+func (e *Enricher) endpoints(s *Snapshot, r *flow.Record, row *Row) {
+	src := e.hosts.of(s, r.SrcAddr)
+	row.SrcIPRef, row.SrcASID = src.ref, src.asOr(r.SrcAS)
+	copy(e.srcExt, src.ext)
+	dst := e.hosts.of(s, r.DstAddr)
+	row.DstIPRef, row.DstASID = dst.ref, dst.asOr(r.DstAS)
+	copy(e.dstExt, dst.ext)
+	row.SrcExtRef, row.DstExtRef = e.srcExt, e.dstExt
+	row.SrcASRef, row.DstASRef = s.asRef(row.SrcASID), s.asRef(row.DstASID)
+}
+
+func (s *Snapshot) asRef(id uint32) string {
+	if entry := s.as[id]; entry != nil {
+		return entry.Ref
+	}
+	return ""
+}
+
+// peer is the BGP next hop, or in its place the top label's address; all is NULL where neither was sent.
+func (e *Enricher) peer(s *Snapshot, r *flow.Record, row *Row) {
+	row.HasPeer, row.PeerIP, row.PeerASID, row.PeerIPRef, row.PeerASRef = false, flow.Addr{}, 0, "", ""
+	switch {
+	case r.Sent(flow.BGPNextHop):
+		row.PeerIP = r.BGPNextHop
+	case r.Sent(flow.MPLSTopLabelAddr):
+		row.PeerIP = r.MPLSTopLabelAddr
+	default:
+		return
+	}
+	row.HasPeer = true
+	host := e.hosts.of(s, row.PeerIP)
+	row.PeerIPRef, row.PeerASID = host.ref, host.asOr(r.PeerDstAS)
+	row.PeerASRef = s.asRef(row.PeerASID)
+}
+
+// application is the known port: the smaller one if both are known.
+func (e *Enricher) application(r *flow.Record, row *Row) {
+	row.ApplicationPort = 0
+	set := e.known[r.IPProtocol]
+	if set == nil {
+		return
+	}
+	src, dst := set.has(row.SrcPort), set.has(row.DstPort)
+	switch {
+	case src && dst:
+		row.ApplicationPort = min(row.SrcPort, row.DstPort)
+	case src:
+		row.ApplicationPort = row.SrcPort
+	case dst:
+		row.ApplicationPort = row.DstPort
+	}
+}
+
+// bottomLabel is the last label that is not 0.
+func bottomLabel(r *flow.Record) uint32 {
+	for i := int(r.MPLSCount) - 1; i >= 0; i-- {
+		if label := r.MPLS[i] >> 4; label != 0 {
+			return label
+		}
+	}
+	return 0
+}
+
+// foldPath makes runs of one AS into one entry and its length.
+func foldPath(path, ids []uint32, padding []uint16) ([]uint32, []uint16) {
+	for _, as := range path {
+		if n := len(ids); n > 0 && ids[n-1] == as {
+			if padding[n-1] < math.MaxUint16 {
+				padding[n-1]++
+			}
+			continue
+		}
+		ids, padding = append(ids, as), append(padding, 1)
+	}
+	return ids, padding
+}

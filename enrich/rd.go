@@ -1,0 +1,58 @@
+package enrich
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+
+	"github.com/metranova/flow-collector/decoder/flow"
+)
+
+// maxRDs bounds the route distinguishers that are remembered as text.
+const maxRDs = 1 << 14
+
+// rdKey is a route distinguisher, or the VRF id in its place.
+type rdKey struct {
+	rd  [8]byte
+	vrf uint32
+}
+
+// rdCache remembers route distinguishers as text.
+type rdCache map[rdKey]string
+
+// text is the route distinguisher of RFC 4364 §4.2 as pmacct writes it: type:administrator:number. Where the exporter sends
+// a VRF id (IE 234) instead it is vrfid:<id>, which communities can be mapped by too. Without either it is "".
+func (c rdCache) text(r *flow.Record) string {
+	key := rdKey{rd: r.MPLSRD}
+	if key.rd == [8]byte{} {
+		if r.IngressVRF == 0 {
+			return ""
+		}
+		key.vrf = r.IngressVRF
+	}
+	text, found := c[key]
+	if !found {
+		if len(c) >= maxRDs {
+			clear(c)
+		}
+		text = key.String()
+		c[key] = text
+	}
+	return text
+}
+
+// String formats the key.
+func (k rdKey) String() string {
+	if k.vrf != 0 {
+		return fmt.Sprintf("vrfid:%d", k.vrf)
+	}
+	kind := binary.BigEndian.Uint16(k.rd[:])
+	switch kind {
+	case 1: // an IPv4 address and a 16-bit number
+		return fmt.Sprintf("1:%s:%d", netip.AddrFrom4([4]byte(k.rd[2:6])), binary.BigEndian.Uint16(k.rd[6:]))
+	case 2: // a 32-bit AS and a 16-bit number
+		return fmt.Sprintf("2:%d:%d", binary.BigEndian.Uint32(k.rd[2:]), binary.BigEndian.Uint16(k.rd[6:]))
+	}
+	// Type 0: a 16-bit AS and a 32-bit number. Other types have no text of their own.
+	return fmt.Sprintf("%d:%d:%d", kind, binary.BigEndian.Uint16(k.rd[2:]), binary.BigEndian.Uint32(k.rd[4:]))
+}

@@ -1,0 +1,147 @@
+package enrich
+
+import "net/netip"
+
+// Snapshot is the metadata of one moment. It never changes, so any number of workers may read it; a newer one replaces it
+// as a whole. The zero value is not usable: NewBuilder().Build() makes an empty one.
+type Snapshot struct {
+	devices       map[netip.Addr]DeviceMatch
+	interfaces    map[string]map[uint32]Interface // by device id, then index
+	applications  ports
+	ranges        []Application // by protocol, then first port
+	as            map[uint32]*asEntry
+	organizations map[string]Organization
+	ips           *prefixes
+	asBlocks      family
+	extensions    map[string]*prefixes
+	stats         Stats
+}
+
+// asEntry is an AS and its policy scope.
+type asEntry struct {
+	AS
+	scope string
+}
+
+// DeviceMatch is what a row says of its exporter.
+type DeviceMatch struct{ ID, Ref string }
+
+type interfaceKey struct {
+	device string
+	index  uint32
+}
+
+// Stats are the numbers of records and prefixes in a snapshot.
+type Stats struct {
+	Devices, Interfaces, Applications, AS, Organizations int
+	IPs, ASBlocks                                        int            // prefixes
+	Extensions                                           map[string]int // prefixes, by extension
+}
+
+func newSnapshot() *Snapshot {
+	return &Snapshot{
+		devices:       map[netip.Addr]DeviceMatch{},
+		interfaces:    map[string]map[uint32]Interface{},
+		as:            map[uint32]*asEntry{},
+		organizations: map[string]Organization{},
+		ips:           newPrefixBuilder().build(),
+		asBlocks:      newFamily(),
+		extensions:    map[string]*prefixes{},
+		stats:         Stats{Extensions: map[string]int{}},
+	}
+}
+
+// Stats returns how much the snapshot holds.
+func (s *Snapshot) Stats() Stats { return s.stats }
+
+// IPMatch says which subnet an address is in.
+type IPMatch struct {
+	Prefix netip.Prefix
+	Ref    string
+	ASID   uint32 // 0: the record has none
+}
+
+// LookupIP returns the longest subnet of meta_ip that holds an address.
+func (s *Snapshot) LookupIP(a netip.Addr) (IPMatch, bool) { return s.ips.match(a) }
+
+// LookupExtension returns the longest subnet of an IP reference extension that holds an address.
+func (s *Snapshot) LookupExtension(name string, a netip.Addr) (IPMatch, bool) {
+	e := s.extensions[name]
+	if e == nil {
+		return IPMatch{}, false
+	}
+	return e.match(a)
+}
+
+func (p *prefixes) match(a netip.Addr) (IPMatch, bool) {
+	a = a.Unmap().WithZone("")
+	prefix, n, found := p.of(a).LookupPrefixLPM(netip.PrefixFrom(a, a.BitLen()))
+	if !found {
+		return IPMatch{}, false
+	}
+	return IPMatch{prefix, p.ref(n), p.records[n].asID}, true
+}
+
+// LookupASBlock returns the longest announced prefix that holds an address, and its origin.
+func (s *Snapshot) LookupASBlock(a netip.Addr) (netip.Prefix, uint32, bool) {
+	a = a.Unmap().WithZone("")
+	return s.asBlocks.of(a).LookupPrefixLPM(netip.PrefixFrom(a, a.BitLen()))
+}
+
+// LookupAS returns an AS number's record.
+func (s *Snapshot) LookupAS(id uint32) (AS, bool) {
+	if e := s.as[id]; e != nil {
+		return e.AS, true
+	}
+	return AS{}, false
+}
+
+// LookupOrganization returns an organization's record.
+func (s *Snapshot) LookupOrganization(id string) (Organization, bool) {
+	o, found := s.organizations[id]
+	return o, found
+}
+
+// LookupDevice returns the device of an exporter's address.
+func (s *Snapshot) LookupDevice(a netip.Addr) (DeviceMatch, bool) {
+	d, found := s.devices[a.Unmap().WithZone("")]
+	return d, found
+}
+
+// LookupInterface returns a device's interface by its index: the edge one where there are two.
+func (s *Snapshot) LookupInterface(device string, index uint32) (Interface, bool) {
+	i, found := s.interfaces[device][index]
+	return i, found
+}
+
+// LookupApplications returns the ranges that hold a port, the narrowest first.
+func (s *Snapshot) LookupApplications(protocol string, port uint16) []Application {
+	var all []Application
+	for _, r := range s.ranges {
+		if r.Protocol == protocol && r.PortMin <= port && port <= r.PortMax {
+			all = append(all, r)
+		}
+	}
+	return all
+}
+
+// ports says which ports are known, for each protocol's name a set of all 65536.
+type ports struct{ byProtocol map[string]*portSet }
+
+type portSet [1 << 16 / 64]uint64
+
+func (p *ports) add(protocol string, low, high uint16) {
+	if p.byProtocol == nil {
+		p.byProtocol = map[string]*portSet{}
+	}
+	set := p.byProtocol[protocol]
+	if set == nil {
+		set = new(portSet)
+		p.byProtocol[protocol] = set
+	}
+	for port := uint32(low); port <= uint32(high); port++ {
+		set[port/64] |= 1 << (port % 64)
+	}
+}
+
+func (s *portSet) has(port uint16) bool { return s[port/64]&(1<<(port%64)) != 0 }
