@@ -1,0 +1,83 @@
+package block
+
+import "encoding/binary"
+
+// offsets is the part that every Array column begins with: for each row, where its elements end.
+type offsets struct {
+	ends []byte
+	rows int
+	n    uint64 // elements so far
+}
+
+// skip gives the rows before row no elements.
+func (c *offsets) skip(row int) {
+	for ; c.rows < row; c.rows++ {
+		c.ends = binary.LittleEndian.AppendUint64(c.ends, c.n)
+	}
+}
+
+// end ends row after n more elements.
+func (c *offsets) end(row, n int) {
+	c.skip(row)
+	c.n += uint64(n)
+	c.skip(row + 1)
+}
+
+func (c *offsets) encode(dst []byte, rows int) []byte {
+	dst = append(dst, c.ends...)
+	if c.n == 0 {
+		return repeat(dst, 8*(rows-c.rows), 0)
+	}
+	for range rows - c.rows {
+		dst = binary.LittleEndian.AppendUint64(dst, c.n)
+	}
+	return dst
+}
+
+func (c *offsets) reset() {
+	c.ends = c.ends[:0]
+	c.rows = 0
+	c.n = 0
+}
+
+// stringArray is an Array(LowCardinality(String)) column.
+type stringArray struct {
+	offsets  offsets
+	elements lowCardinality
+}
+
+// set adds row with the elements that were added since the last set.
+func (c *stringArray) set(row int) {
+	c.offsets.end(row, len(c.elements.indexes)-int(c.offsets.n))
+}
+
+func (c *stringArray) prefix(dst []byte) []byte { return c.elements.prefix(dst) }
+
+func (c *stringArray) encode(dst []byte, rows int) []byte {
+	dst = c.offsets.encode(dst, rows)
+	if c.offsets.n == 0 {
+		return dst
+	}
+	return c.elements.encode(dst, int(c.offsets.n))
+}
+
+func (c *stringArray) reset() {
+	c.offsets.reset()
+	c.elements.reset()
+}
+
+// fixedArray is an Array column of integers.
+type fixedArray struct {
+	plain
+	offsets  offsets
+	elements fixed
+}
+
+func (c *fixedArray) encode(dst []byte, rows int) []byte {
+	return append(c.offsets.encode(dst, rows), c.elements.buf...)
+}
+
+func (c *fixedArray) reset() {
+	c.offsets.reset()
+	c.elements.reset()
+}

@@ -1,0 +1,115 @@
+package block
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/enrich"
+)
+
+func TestAppendAllocatesNothing(t *testing.T) {
+	rows := traffic(2000)
+	full := fullRow()
+	for i := range rows {
+		if i%5 == 0 {
+			rows[i] = full
+		}
+	}
+	for _, extensions := range [][]string{allExtensions(), nil} {
+		t.Run(fmt.Sprint(extensions), func(t *testing.T) {
+			b := New(testLayout(extensions, []string{"scireg"}))
+			var buf []byte
+			block := func() {
+				b.Reset()
+				for i := range rows {
+					b.Append(&rows[i])
+				}
+				buf = b.Encode(buf[:0])
+			}
+			block() // grows the columns
+			if n := testing.AllocsPerRun(5, block); n != 0 {
+				t.Errorf("a block of %d rows after the first allocates %v times", len(rows), n)
+			}
+		})
+	}
+}
+
+func TestEncodeAppendsAndRepeats(t *testing.T) {
+	l := testLayout(allExtensions(), nil)
+	b := New(l)
+	if out := b.Encode([]byte("x")); string(out) != "x" {
+		t.Errorf("an empty block encodes to %q", out[1:])
+	}
+	rows := traffic(10)
+	for i := range rows {
+		b.Append(&rows[i])
+	}
+	first := b.Encode(nil)
+	again := b.Encode([]byte("spool"))
+	if !bytes.Equal(again, append([]byte("spool"), first...)) {
+		t.Error("the second encoding of a block differs from the first, or does not follow what was there")
+	}
+	if !bytes.HasPrefix(first, []byte{byte(len(b.Columns())), 10, 10}) {
+		t.Errorf("begins with % x, want the counts of columns and rows and a name", first[:3])
+	}
+	kept := slices.Clone(first)
+	b.Reset()
+	for i := range rows {
+		b.Append(&rows[len(rows)-1-i])
+	}
+	b.Encode(nil)
+	if !bytes.Equal(first, kept) {
+		t.Error("later use of the block changes bytes that it encoded")
+	}
+	b.Reset()
+	for i := range rows {
+		b.Append(&rows[i])
+	}
+	if !bytes.Equal(b.Encode(nil), kept) {
+		t.Error("after Reset the same rows give other bytes")
+	}
+}
+
+func TestBookkeeping(t *testing.T) {
+	const day = 24 * 3600 * 1000
+	b := New(Layout{})
+	check := func(what string, rows, days int, received int64) {
+		t.Helper()
+		if b.Rows() != rows || b.Days() != days || b.FirstReceived() != received {
+			t.Errorf("%s: %d rows, %d days, first received %d; want %d, %d, %d",
+				what, b.Rows(), b.Days(), b.FirstReceived(), rows, days, received)
+		}
+	}
+	check("new", 0, 0, 0)
+	add := func(startMs, received int64) {
+		b.Append(&enrich.Row{Flow: &flow.Record{Received: received}, StartMs: startMs})
+	}
+	add(dayStart, 5)
+	check("first row", 1, 1, 5)
+	add(dayStart+day-1, 6)
+	check("last millisecond of the day", 2, 1, 5)
+	add(dayStart+day, 7)
+	add(dayStart, 8)
+	check("next day", 4, 2, 5)
+	add(0, 9)
+	add(-1, 9)
+	check("1970 and the day before", 6, 4, 5)
+	b.Reset()
+	check("reset", 0, 0, 0)
+	add(dayStart, 10)
+	check("after reset", 1, 1, 10)
+}
+
+func TestFlowType(t *testing.T) {
+	for protocol, want := range map[flow.Protocol]string{
+		flow.NetFlowV5: "netflow", flow.NetFlowV9: "netflow", flow.IPFIX: "netflow", flow.SFlow5: "sflow",
+		flow.UnknownProtocol: "unknown",
+	} {
+		if got := flowType(&enrich.Row{Flow: &flow.Record{Protocol: protocol}}); got != want {
+			t.Errorf("%v: %q, want %q", protocol, got, want)
+		}
+	}
+}

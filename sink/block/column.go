@@ -1,0 +1,161 @@
+package block
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"github.com/metranova/flow-collector/decoder/flow"
+)
+
+// column is one column of a block. Columns that most rows have nothing for are filled up with NULL, or with an empty
+// array, only when a later row has a value or when the block is encoded.
+type column interface {
+	// prefix appends what Native writes before the data of a column; within a JSON column, before the data of all paths.
+	prefix(dst []byte) []byte
+	// encode appends the data of the given number of rows.
+	encode(dst []byte, rows int) []byte
+	reset()
+}
+
+// plain is embedded by columns whose type has no prefix.
+type plain struct{}
+
+func (plain) prefix(dst []byte) []byte { return dst }
+
+// fixed is a column of integers (little-endian) or addresses.
+type fixed struct {
+	plain
+	buf []byte
+}
+
+func (c *fixed) uint8(v uint8)    { c.buf = append(c.buf, v) }
+func (c *fixed) uint16(v uint16)  { c.buf = binary.LittleEndian.AppendUint16(c.buf, v) }
+func (c *fixed) uint32(v uint32)  { c.buf = binary.LittleEndian.AppendUint32(c.buf, v) }
+func (c *fixed) uint64(v uint64)  { c.buf = binary.LittleEndian.AppendUint64(c.buf, v) }
+func (c *fixed) addr(a flow.Addr) { c.buf = append(c.buf, a[:]...) }
+
+func (c *fixed) encode(dst []byte, _ int) []byte { return append(dst, c.buf...) }
+func (c *fixed) reset()                          { c.buf = c.buf[:0] }
+
+// nulls is the part that every Nullable column begins with: a byte a row, 1 for NULL.
+type nulls struct {
+	plain
+	marks []byte
+}
+
+// skip marks the rows before row as NULL and returns how many it marked.
+func (c *nulls) skip(row int) int {
+	n := row - len(c.marks)
+	if n > 0 {
+		c.marks = repeat(c.marks, n, 1)
+	}
+	return n
+}
+
+// nullableFixed is a Nullable column of integers or addresses, each of width bytes.
+type nullableFixed struct {
+	nulls
+	width  int
+	values []byte
+}
+
+// begin makes row the next row and not NULL.
+func (c *nullableFixed) begin(row int) {
+	if n := c.skip(row); n > 0 {
+		c.values = repeat(c.values, n*c.width, 0)
+	}
+	c.marks = append(c.marks, 0)
+}
+
+func (c *nullableFixed) uint8(row int, v uint8) {
+	c.begin(row)
+	c.values = append(c.values, v)
+}
+
+func (c *nullableFixed) uint32(row int, v uint32) {
+	c.begin(row)
+	c.values = binary.LittleEndian.AppendUint32(c.values, v)
+}
+
+func (c *nullableFixed) addr(row int, a flow.Addr) {
+	c.begin(row)
+	c.values = append(c.values, a[:]...)
+}
+
+func (c *nullableFixed) encode(dst []byte, rows int) []byte {
+	missing := rows - len(c.marks)
+	dst = repeat(append(dst, c.marks...), missing, 1)
+	return repeat(append(dst, c.values...), missing*c.width, 0)
+}
+
+func (c *nullableFixed) reset() {
+	c.marks = c.marks[:0]
+	c.values = c.values[:0]
+}
+
+// nullableString is a Nullable(String) column. An empty string is NULL.
+type nullableString struct {
+	nulls
+	values []byte
+}
+
+// add adds the next row. A column is filled by add or by set, not by both.
+func (c *nullableString) add(s string) {
+	if s == "" {
+		c.marks = append(c.marks, 1)
+		c.values = append(c.values, 0)
+		return
+	}
+	c.marks = append(c.marks, 0)
+	c.values = appendString(c.values, s)
+}
+
+// set adds row; the rows before it that were not set are NULL.
+func (c *nullableString) set(row int, s string) {
+	if s == "" {
+		return
+	}
+	if n := c.skip(row); n > 0 {
+		c.values = repeat(c.values, n, 0)
+	}
+	c.add(s)
+}
+
+func (c *nullableString) encode(dst []byte, rows int) []byte {
+	missing := rows - len(c.marks)
+	dst = repeat(append(dst, c.marks...), missing, 1)
+	return repeat(append(dst, c.values...), missing, 0)
+}
+
+func (c *nullableString) reset() {
+	c.marks = c.marks[:0]
+	c.values = c.values[:0]
+}
+
+// appendString appends s with its length before it.
+func appendString[T string | []byte](dst []byte, s T) []byte {
+	if len(s) < 0x80 {
+		dst = append(dst, byte(len(s)))
+	} else {
+		dst = binary.AppendUvarint(dst, uint64(len(s)))
+	}
+	return append(dst, s...)
+}
+
+// repeat appends v n times.
+func repeat(dst []byte, n int, v byte) []byte {
+	if n <= 0 {
+		return dst
+	}
+	at := len(dst)
+	dst = slices.Grow(dst, n)[:at+n]
+	tail := dst[at:]
+	if v == 0 {
+		clear(tail)
+		return dst
+	}
+	for i := range tail {
+		tail[i] = v
+	}
+	return dst
+}

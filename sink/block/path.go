@@ -1,0 +1,156 @@
+package block
+
+import (
+	"strconv"
+
+	"github.com/metranova/flow-collector/decoder/flow"
+)
+
+// path is the name of a path of ext and whether the table declares its type.
+type path struct {
+	name  string
+	typed bool
+}
+
+func (p *path) declare(name, typ string) { *p = path{name, typ != ""} }
+
+// numberPath is a path of Nullable(UInt8) or Nullable(UInt32).
+type numberPath struct {
+	path
+	nullableFixed
+}
+
+func (p *numberPath) declare(name, typ string) {
+	p.path.declare(name, typ)
+	p.width = 4
+	if typ == "Nullable(UInt8)" {
+		p.width = 1
+	}
+}
+
+func (p *numberPath) set(x *ext, row int, v uint32) {
+	switch {
+	case !p.typed:
+		x.shared.number(p.name, uint64(v))
+	case p.width == 1:
+		p.uint8(row, uint8(v))
+	default:
+		p.uint32(row, v)
+	}
+}
+
+// arrayPath is a path of an Array of integers.
+type arrayPath struct {
+	path
+	fixedArray
+}
+
+// setArray sets row of p to values; T must be the type of the path's elements. An empty array is the same as an absent path.
+func setArray[T uint8 | uint16 | uint32](x *ext, p *arrayPath, row int, values []T) {
+	if len(values) == 0 {
+		return
+	}
+	if !p.typed {
+		x.shared.beginArray(typeInt64, len(values))
+		for _, v := range values {
+			x.shared.addNumber(uint64(v))
+		}
+		x.shared.endArray(p.name)
+		return
+	}
+	for _, v := range values {
+		switch v := any(v).(type) {
+		case uint8:
+			p.elements.uint8(v)
+		case uint16:
+			p.elements.uint16(v)
+		case uint32:
+			p.elements.uint32(v)
+		}
+	}
+	p.offsets.end(row, len(values))
+}
+
+// textPath is a path of LowCardinality(Nullable(String)).
+type textPath struct {
+	path
+	lowCardinality
+}
+
+func (p *textPath) declare(name, typ string) {
+	p.path.declare(name, typ)
+	p.nullable = true
+}
+
+func (p *textPath) set(x *ext, row int, s string) {
+	if !p.typed {
+		x.shared.text(p.name, s)
+		return
+	}
+	p.lowCardinality.set(row, s)
+}
+
+// addrPath is a path of Nullable(IPv6).
+type addrPath struct {
+	path
+	nullableFixed
+}
+
+func (p *addrPath) declare(name, typ string) {
+	p.path.declare(name, typ)
+	p.width = len(flow.Addr{})
+}
+
+func (p *addrPath) set(x *ext, row int, a flow.Addr) {
+	if !p.typed {
+		var text [len("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255")]byte
+		x.shared.bytes(p.name, a.Netip().AppendTo(text[:0]))
+		return
+	}
+	p.addr(row, a)
+}
+
+// communityPath is a path of Array(LowCardinality(String)) that holds communities of RFC 1997 as "AS:value".
+type communityPath struct {
+	path
+	stringArray
+	byValue map[uint32]uint32 // index of the dictionary's key
+}
+
+func (p *communityPath) set(x *ext, row int, values []uint32) {
+	if len(values) == 0 {
+		return
+	}
+	var text [len("65535:65535")]byte
+	if !p.typed {
+		x.shared.beginArray(typeString, len(values))
+		for _, v := range values {
+			x.shared.addText(appendCommunity(text[:0], v))
+		}
+		x.shared.endArray(p.name)
+		return
+	}
+	for _, v := range values {
+		i, ok := p.byValue[v]
+		if !ok {
+			i = p.elements.keys.append(appendCommunity(text[:0], v))
+			p.byValue[v] = i
+		}
+		p.elements.indexes = append(p.elements.indexes, i)
+	}
+	p.stringArray.set(row)
+}
+
+func appendCommunity(dst []byte, v uint32) []byte {
+	dst = strconv.AppendUint(dst, uint64(v>>16), 10)
+	dst = append(dst, ':')
+	return strconv.AppendUint(dst, uint64(v&0xffff), 10)
+}
+
+func (p *communityPath) reset() {
+	p.stringArray.reset()
+	if p.byValue == nil {
+		p.byValue = map[uint32]uint32{}
+	}
+	clear(p.byValue)
+}

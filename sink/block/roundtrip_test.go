@@ -1,0 +1,364 @@
+package block
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/enrich"
+	"github.com/metranova/flow-collector/sink/schema"
+)
+
+// fullRow has a value for every column and every key of ext.
+func fullRow() enrich.Row {
+	return enrich.Row{
+		Flow: &flow.Record{
+			Protocol: flow.SFlow5, IPVersion: 4, Received: 17, SamplingRate: 2048, SamplingSource: flow.SamplingRecord,
+			Has: flow.ToS | flow.FlowLabel | flow.VLAN | flow.SrcVLAN | flow.DstVLAN | flow.InnerSrcVLAN | flow.InnerDstVLAN |
+				flow.MPLS | flow.MPLSTopLabelType | flow.MPLSTopLabelAddr | flow.MPLSPseudowire | flow.MPLSRD |
+				flow.ASPath | flow.Communities | flow.LocalPref | flow.MED,
+			SrcAddr: flow.AddrFrom4([4]byte{192, 0, 2, 1}),
+			DstAddr: flow.Addr{0x20, 0x01, 0x0d, 0xb8, 15: 2},
+			ToS:     0xb8, FlowLabel: 0xfffff, VLAN: 100, SrcVLAN: 101, DstVLAN: 102, InnerSrcVLAN: 103, InnerDstVLAN: 104,
+			MPLSCount: 3, MPLS: [10]uint32{1048575<<4 | 5<<1, 0, 24001<<4 | 7<<1 | 1},
+			MPLSTopLabelType: 4, MPLSTopLabelAddr: flow.AddrFrom4([4]byte{203, 0, 113, 9}), MPLSPseudowire: math.MaxUint32,
+			LocalPref: 200, MED: 50, Communities: []uint32{65535<<16 | 65281, 64500 << 16},
+		},
+		DeviceID: "rtr1", DeviceRef: "rtr1__v3",
+		In:      enrich.Interface{ID: "rtr1::1", Ref: "rtr1::1__v1", Edge: true},
+		Out:     enrich.Interface{ID: "rtr1::2", Ref: "rtr1::2__v2", Edge: true},
+		SrcASID: 64500, DstASID: math.MaxUint32, SrcASRef: "64500__v1", DstASRef: "4294967295__v1",
+		SrcIPRef: "192.0.2.0/24__v1", DstIPRef: "2001:db8::/32__v1", SrcExtRef: []string{"11__v1"}, DstExtRef: []string{"12__v1"},
+		HasPeer: true, PeerIP: flow.AddrFrom4([4]byte{}), PeerASID: 64501, PeerIPRef: "0.0.0.0/0__v1", PeerASRef: "64501__v1",
+		PolicyScope: []string{"comm:re", "as:64500"}, Protocol: "ipv6-icmp", IPVersion: 6,
+		SrcPort: 65535, DstPort: 53, ApplicationPort: 53, StartMs: dayStart + 1, EndMs: dayStart + 999,
+		Bits: math.MaxUint64, Packets: 1 << 53, ASPathID: []uint32{64500, 64501}, ASPathPadding: []uint16{1, 300},
+		MPLSBottomLabel: 24001, MPLSRD: "0:64500:7",
+	}
+}
+
+// emptyRow has nothing that may be missing.
+func emptyRow() enrich.Row {
+	return enrich.Row{Flow: &flow.Record{Protocol: flow.NetFlowV5}, DeviceID: "unknown", Protocol: "0", IPVersion: 4, StartMs: dayStart, EndMs: dayStart}
+}
+
+const fullJSON = `{"start_time":"2026-11-23 00:00:00.001","end_time":"2026-11-23 00:00:00.999",
+"collector_id":"collector-1","policy_originator":"example","policy_level":"tlp:green","policy_scope":["comm:re","as:64500"],
+"flow_type":"sflow","device_id":"rtr1","device_ref":"rtr1__v3",
+"src_as_id":64500,"src_as_ref":"64500__v1","src_ip":"::ffff:192.0.2.1","src_ip_ref":"192.0.2.0/24__v1","src_port":65535,
+"dst_as_id":4294967295,"dst_as_ref":"4294967295__v1","dst_ip":"2001:db8::2","dst_ip_ref":"2001:db8::/32__v1","dst_port":53,
+"protocol":"ipv6-icmp","in_interface_id":"rtr1::1","in_interface_ref":"rtr1::1__v1","in_interface_edge":true,
+"out_interface_id":"rtr1::2","out_interface_ref":"rtr1::2__v2","out_interface_edge":true,
+"peer_as_id":64501,"peer_as_ref":"64501__v1","peer_ip":"::ffff:0.0.0.0","peer_ip_ref":"0.0.0.0/0__v1",
+"ip_version":6,"application_port":53,"bit_count":18446744073709551615,"packet_count":9007199254740992,
+"sampling_rate":2048,"sampling_source":"record"}`
+
+const emptyJSON = `{"start_time":"2026-11-23 00:00:00.000","end_time":"2026-11-23 00:00:00.000",
+"collector_id":"collector-1","policy_originator":"example","policy_level":"tlp:green","policy_scope":[],
+"flow_type":"netflow","device_id":"unknown","device_ref":null,
+"src_as_id":0,"src_as_ref":null,"src_ip":"::","src_ip_ref":null,"src_port":0,
+"dst_as_id":0,"dst_as_ref":null,"dst_ip":"::","dst_ip_ref":null,"dst_port":0,
+"protocol":"0","in_interface_id":null,"in_interface_ref":null,"in_interface_edge":false,
+"out_interface_id":null,"out_interface_ref":null,"out_interface_edge":false,
+"peer_as_id":null,"peer_as_ref":null,"peer_ip":null,"peer_ip_ref":null,
+"ip_version":4,"application_port":0,"bit_count":0,"packet_count":0,"sampling_rate":0,"sampling_source":"assumed"}`
+
+// fullExtJSON is ext of fullRow where every path is typed. Padding and labels keep their order, top first.
+const fullExtJSON = `{"bgp_as_path_id":[64500,64501],"bgp_as_path_padding":[1,300],
+"bgp_community":["65535:65281","64500:0"],"bgp_ext_community":[],"bgp_large_community":[],"bgp_local_pref":200,"bgp_med":50,
+"dst_ip_scireg_ref":"12__v1","ipv4_dscp":46,"ipv4_tos":184,"ipv6_flow_label":1048575,
+"mpls_bottom_label":24001,"mpls_exp":[5,0,7],"mpls_label":[1048575,0,24001],"mpls_pw":4294967295,
+"mpls_top_label_ip":"::ffff:203.0.113.9","mpls_top_label_type":4,"mpls_vpn_rd":"0:64500:7","src_ip_scireg_ref":"11__v1",
+"vlan_id":100,"vlan_in_id":101,"vlan_in_inner_id":103,"vlan_out_id":102,"vlan_out_inner_id":104}`
+
+const emptyExtJSON = `{"bgp_as_path_id":[],"bgp_as_path_padding":[],
+"bgp_community":[],"bgp_ext_community":[],"bgp_large_community":[],"bgp_local_pref":null,"bgp_med":null,
+"dst_ip_scireg_ref":null,"ipv4_dscp":null,"ipv4_tos":null,"ipv6_flow_label":null,
+"mpls_bottom_label":null,"mpls_exp":[],"mpls_label":[],"mpls_pw":null,
+"mpls_top_label_ip":null,"mpls_top_label_type":null,"mpls_vpn_rd":null,"src_ip_scireg_ref":null,
+"vlan_id":null,"vlan_in_id":null,"vlan_in_inner_id":null,"vlan_out_id":null,"vlan_out_inner_id":null}`
+
+// parse reads JSON with its numbers as they stand.
+func parse(t *testing.T, text string) map[string]any {
+	t.Helper()
+	var v map[string]any
+	d := json.NewDecoder(strings.NewReader(text))
+	d.UseNumber()
+	if err := d.Decode(&v); err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	return v
+}
+
+// selected returns the rows of a query.
+func (e engine) selected(t *testing.T, query string) []map[string]any {
+	t.Helper()
+	var rows []map[string]any
+	for line := range strings.Lines(e.run(t, "JSONEachRow", query)) {
+		rows = append(rows, parse(t, line))
+	}
+	return rows
+}
+
+// subsets returns every subset of the flow extensions, every other one with an IP reference extension.
+func subsets() (list []Layout) {
+	all := allExtensions()
+	for bits := range 1 << len(all) {
+		var extensions, ipRefs []string
+		for i, x := range all {
+			if bits>>i&1 != 0 {
+				extensions = append(extensions, x)
+			}
+		}
+		if len(extensions)%2 == 0 {
+			ipRefs = []string{"scireg"}
+		}
+		list = append(list, testLayout(extensions, ipRefs))
+	}
+	return append(list, testLayout(nil, nil))
+}
+
+func (l Layout) name() string {
+	return strings.Join(append(slices.Clone(l.Extensions), l.IPRefExtensions...), "+")
+}
+
+func TestColumnsAreTheTables(t *testing.T) {
+	e := needEngine(t)
+	for _, l := range subsets() {
+		t.Run(l.name(), func(t *testing.T) {
+			table := e.createFlowTable(t, l.Extensions, l.IPRefExtensions)
+			var got [][2]string
+			for _, c := range New(l).columns {
+				got = append(got, [2]string{c.name, c.typ})
+			}
+			var want [][2]string
+			for _, c := range e.selected(t, "SELECT name, type FROM system.columns WHERE table = '"+table+"' AND name != 'insert_time' ORDER BY position") {
+				want = append(want, [2]string{c["name"].(string), c["type"].(string)})
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("columns of the table (-) and of the block (+), a difference costs a cast:\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestRoundTrip(t *testing.T) {
+	e := needEngine(t)
+	l := testLayout(allExtensions(), []string{"scireg"})
+	table := e.createFlowTable(t, l.Extensions, l.IPRefExtensions)
+	// The order of the rows puts missing values before, between and after the others.
+	rows := []enrich.Row{emptyRow(), fullRow(), emptyRow(), emptyRow(), fullRow(), emptyRow()}
+	e.insert(t, table, New(l).Columns(), encodeRows(l, rows))
+	want := map[string]int{"": 0}
+	for _, r := range rows {
+		text, ext := emptyJSON, emptyExtJSON
+		if r.HasPeer {
+			text, ext = fullJSON, fullExtJSON
+		}
+		m := parse(t, text)
+		m["ext"] = parse(t, ext)
+		want[canonical(t, m)]++
+	}
+	got := map[string]int{"": 0}
+	for _, m := range e.selected(t, "SELECT * EXCEPT insert_time FROM "+table) {
+		got[canonical(t, m)]++
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("rows written (-) and read (+):\n%s", diff)
+	}
+	if n := e.run(t, "TSV", "SELECT count() FROM "+table+" WHERE insert_time > now64() - INTERVAL 1 HOUR"); n != "6\n" {
+		t.Errorf("%s rows have an insert time, want 6", n)
+	}
+}
+
+// canonical is v as JSON with sorted keys.
+func canonical(t *testing.T, v any) string {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// TestExtOfEverySubset compares with what the engine makes of the same ext as JSON text, which is how the reference
+// sends it: typed paths and others must read the same, whichever they are.
+func TestExtOfEverySubset(t *testing.T) {
+	e := needEngine(t)
+	rnd := rand.New(rand.NewPCG(3, 4))
+	for _, l := range subsets() {
+		t.Run(l.name(), func(t *testing.T) {
+			rows := []enrich.Row{emptyRow(), fullRow(), emptyRow()}
+			for range 100 {
+				rows = append(rows, randomExt(rnd))
+			}
+			for i := range rows { // the key of the comparison
+				rows[i].Bits = uint64(i)
+			}
+			table := e.createFlowTable(t, l.Extensions, l.IPRefExtensions)
+			e.insert(t, table, New(l).Columns(), encodeRows(l, rows))
+			const query = "SELECT bit_count, toJSONString(ext) AS text, JSONAllPathsWithTypes(ext) AS types FROM "
+			got := e.selected(t, query+table+" ORDER BY bit_count")
+			e.run(t, "Null", "TRUNCATE TABLE "+table)
+			e.insert(t, table, New(l).Columns(), encodeWithText(t, l, rows))
+			want := e.selected(t, query+table+" ORDER BY bit_count")
+			if len(got) != len(rows) {
+				t.Errorf("%d rows, want %d", len(got), len(rows))
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("ext as JSON text (-) and as native paths (+):\n%s", diff)
+			}
+
+			// The same after a merge of both, as in a table that the reference has written to.
+			e.insert(t, table, New(l).Columns(), encodeRows(l, rows))
+			e.run(t, "Null", "OPTIMIZE TABLE "+table+" FINAL")
+			same := e.run(t, "TSV", "SELECT count() FROM (SELECT toJSONString(any(ext)) AS text FROM "+table+
+				" GROUP BY bit_count HAVING count() = 2 AND uniqExact(toJSONString(ext)) = 1)")
+			if want := fmt.Sprintln(len(rows)); same != want {
+				t.Errorf("rows that agree after a merge: %q, want %q", same, want)
+			}
+		})
+	}
+}
+
+// randomExt is fullRow with some of the fields that give keys of ext.
+func randomExt(rnd *rand.Rand) enrich.Row {
+	r := fullRow()
+	f := r.Flow
+	f.Has &= flow.Fields(rnd.Uint64()) & flow.Fields(rnd.Uint64()|rnd.Uint64())
+	f.ToS, f.VLAN, f.MED = uint8(rnd.Uint32()), uint16(rnd.Uint32()), rnd.Uint32()
+	if !f.Sent(flow.ASPath) {
+		r.ASPathID, r.ASPathPadding = nil, nil
+	}
+	if rnd.IntN(2) == 0 {
+		f.MPLSTopLabelAddr = r.Flow.DstAddr // IPv6
+	}
+	f.Communities = nil
+	if f.Sent(flow.Communities) {
+		for range rnd.IntN(5) {
+			f.Communities = append(f.Communities, rnd.Uint32N(3)<<16|rnd.Uint32N(3))
+		}
+	}
+	f.MPLSCount, r.MPLSBottomLabel = 0, 0
+	if f.Sent(flow.MPLS) {
+		f.MPLSCount = uint8(rnd.IntN(len(f.MPLS) + 1))
+		for i := range f.MPLS[:f.MPLSCount] {
+			f.MPLS[i] = rnd.Uint32() >> 8
+			r.MPLSBottomLabel = f.MPLS[i] >> 4
+		}
+	}
+	if !f.Sent(flow.MPLSRD) {
+		r.MPLSRD = ""
+	}
+	for _, refs := range [][]string{r.SrcExtRef, r.DstExtRef} {
+		if rnd.IntN(2) == 0 {
+			refs[0] = ""
+		}
+	}
+	return r
+}
+
+// TestTableWithOtherPaths inserts into tables that were made for other extensions: the engine casts, nothing is lost.
+func TestTableWithOtherPaths(t *testing.T) {
+	e := needEngine(t)
+	for _, c := range []struct {
+		name         string
+		table, block []string
+	}{
+		{"table has fewer", nil, allExtensions()},
+		{"table has more", allExtensions(), nil},
+		{"table has others", []string{"bgp", "vlan"}, []string{"mpls", "vlan"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := testLayout(c.block, []string{"scireg"})
+			table := e.createFlowTable(t, c.table, []string{"scireg"})
+			e.insert(t, table, New(l).Columns(), encodeRows(l, []enrich.Row{fullRow()}))
+			row := e.selected(t, "SELECT ext FROM "+table)[0]["ext"].(map[string]any)
+			want := parse(t, fullExtJSON)
+			for name := range want {
+				if v, ok := row[name].(string); ok && name == "mpls_top_label_ip" {
+					row[name] = "::ffff:" + strings.TrimPrefix(v, "::ffff:") // a string keeps the form it came in
+				}
+			}
+			for _, m := range []map[string]any{row, want} { // an empty array may be an absent path
+				maps.DeleteFunc(m, func(_ string, v any) bool { a, ok := v.([]any); return ok && len(a) == 0 })
+			}
+			if diff := cmp.Diff(want, row); diff != "" {
+				t.Errorf("ext written (-) and read (+):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestDictionaryWidths(t *testing.T) {
+	e := needEngine(t)
+	l := testLayout([]string{"bgp", "mpls"}, nil)
+	for _, n := range []int{1, 255, 256, 257, 65535, 65536, 65537} {
+		t.Run(strconv.Itoa(n), func(t *testing.T) {
+			table := e.createFlowTable(t, l.Extensions, nil)
+			b := New(l)
+			for i := range n {
+				text := strconv.Itoa(i)
+				b.Append(&enrich.Row{
+					Flow:     &flow.Record{Has: flow.Communities, Communities: []uint32{uint32(i), uint32(i) + 1<<30}},
+					DeviceID: text, In: enrich.Interface{ID: text}, PolicyScope: []string{text, text, "x" + text},
+					MPLSRD: text, Bits: uint64(i), StartMs: dayStart,
+				})
+			}
+			e.insert(t, table, New(l).Columns(), b.Encode(nil))
+			query := fmt.Sprintf(`SELECT count() AS rows, countIf(device_id = toString(bit_count)
+				AND in_interface_id = toString(bit_count) AND out_interface_id IS NULL
+				AND policy_scope = [toString(bit_count), toString(bit_count), 'x' || toString(bit_count)]
+				AND ext.mpls_vpn_rd = toString(bit_count)
+				AND ext.bgp_community = [format('{}:{}', toString(intDiv(bit_count, 65536)), toString(bit_count %% 65536)),
+					format('{}:{}', toString(intDiv(bit_count, 65536) + 16384), toString(bit_count %% 65536))]) AS right,
+				uniqExact(bit_count) AS distinct FROM %s`, table)
+			if got, want := e.run(t, "TSV", query), fmt.Sprintf("%d\t%d\t%d\n", n, n, n); got != want {
+				t.Errorf("rows, right ones, distinct ones: %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+func TestLongStrings(t *testing.T) {
+	e := needEngine(t)
+	l := testLayout(nil, nil)
+	table := e.createFlowTable(t, nil, nil)
+	b := New(l)
+	for _, n := range []int{127, 128, 16383, 16384} {
+		b.Append(&enrich.Row{
+			Flow: &flow.Record{}, DeviceID: strings.Repeat("d", n), DeviceRef: strings.Repeat("r", n),
+			MPLSRD: strings.Repeat("m", n), StartMs: dayStart, Bits: uint64(n),
+		})
+	}
+	e.insert(t, table, New(l).Columns(), b.Encode(nil))
+	got := e.run(t, "TSV", "SELECT length(device_id), length(device_ref), length(ext.mpls_vpn_rd::String) FROM "+table+" ORDER BY bit_count")
+	if want := "127\t127\t127\n128\t128\t128\n16383\t16383\t16383\n16384\t16384\t16384\n"; got != want {
+		t.Errorf("lengths %q, want %q", got, want)
+	}
+}
+
+// TestEveryTypedPathHasAColumn needs no engine: a path that the schema learns must be taught to the block.
+func TestEveryTypedPathHasAColumn(t *testing.T) {
+	x := newExt(allExtensions(), []string{"scireg", "other"})
+	if want := len(schema.FlowExtPaths(allExtensions(), []string{"scireg", "other"})); len(x.typed) != want {
+		t.Errorf("%d typed paths, want %d", len(x.typed), want)
+	}
+	for i, p := range x.typed {
+		if p.column == nil {
+			t.Errorf("%s %s has no column", p.name, p.typ)
+		}
+		if i > 0 && x.typed[i-1].name >= p.name {
+			t.Errorf("%s stands after %s", p.name, x.typed[i-1].name)
+		}
+	}
+}

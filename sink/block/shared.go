@@ -1,0 +1,81 @@
+package block
+
+import "encoding/binary"
+
+// Types as shared data encodes them (ClickHouse, "Data types binary encoding").
+const (
+	typeInt64    = 0x0a
+	typeString   = 0x15
+	typeArray    = 0x1e
+	typeNullable = 0x23
+)
+
+// sharedData holds the paths of a JSON column that have no column of their own: for each row an array of names and
+// values, ordered by name, each value with its type before it. The types are those that ClickHouse gives numbers,
+// strings and arrays in JSON text, so that a path reads the same whichever way it was written.
+type sharedData struct {
+	offsets offsets
+	inRow   int // paths of the row that is being added
+	names   []byte
+	values  []byte
+	scratch []byte // one value; its length stands before it
+}
+
+func (c *sharedData) number(name string, v uint64) {
+	c.scratch = binary.LittleEndian.AppendUint64(append(c.scratch[:0], typeInt64), v)
+	c.add(name)
+}
+
+func (c *sharedData) text(name, s string) {
+	c.scratch = appendString(append(c.scratch[:0], typeString), s)
+	c.add(name)
+}
+
+func (c *sharedData) bytes(name string, s []byte) {
+	c.scratch = appendString(append(c.scratch[:0], typeString), s)
+	c.add(name)
+}
+
+// beginArray begins an array; n elements and endArray follow.
+func (c *sharedData) beginArray(element byte, n int) {
+	c.scratch = append(c.scratch[:0], typeArray, typeNullable, element)
+	c.scratch = binary.AppendUvarint(c.scratch, uint64(n))
+}
+
+func (c *sharedData) addNumber(v uint64) {
+	c.scratch = binary.LittleEndian.AppendUint64(append(c.scratch, 0), v)
+}
+
+func (c *sharedData) addText(s []byte) {
+	c.scratch = appendString(append(c.scratch, 0), s)
+}
+
+func (c *sharedData) endArray(name string) { c.add(name) }
+
+// add adds the value in scratch to the row.
+func (c *sharedData) add(name string) {
+	c.names = appendString(c.names, name)
+	c.values = appendString(c.values, c.scratch)
+	c.inRow++
+}
+
+// end ends row.
+func (c *sharedData) end(row int) {
+	if c.inRow > 0 {
+		c.offsets.end(row, c.inRow)
+		c.inRow = 0
+	}
+}
+
+func (c *sharedData) encode(dst []byte, rows int) []byte {
+	dst = c.offsets.encode(dst, rows)
+	dst = append(dst, c.names...)
+	return append(dst, c.values...)
+}
+
+func (c *sharedData) reset() {
+	c.offsets.reset()
+	c.inRow = 0
+	c.names = c.names[:0]
+	c.values = c.values[:0]
+}

@@ -1,0 +1,39 @@
+package clickhouse
+
+import (
+	"io"
+	"sync"
+)
+
+// body is what an attempt sends. net/http may go on reading a request's body for a while after it has returned
+// the answer; once closed, body never touches the data again, so that the buffer can be reused.
+type body struct {
+	mu   sync.Mutex
+	rest []byte
+	shut bool
+}
+
+func newBody(data []byte) *body { return &body{rest: data} }
+
+// Read implements io.Reader.
+func (b *body) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.shut {
+		return 0, io.ErrClosedPipe
+	}
+	if len(b.rest) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, b.rest)
+	b.rest = b.rest[n:]
+	return n, nil
+}
+
+// Close lets go of the data.
+func (b *body) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.rest, b.shut = nil, true
+	return nil
+}

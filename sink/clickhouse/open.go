@@ -1,0 +1,195 @@
+// Package clickhouse owns the conversation with a ClickHouse server: the connection, and the delivery of encoded
+// blocks with retries, deduplication tokens and bounded memory. It knows nothing of what the blocks hold.
+package clickhouse
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	chgo "github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+)
+
+// Options say how to reach a server. Only Addrs has no useful zero value.
+type Options struct {
+	// Addrs are host:port of the server's HTTP (with TLS, HTTPS) interface; the first that answers is used.
+	Addrs    []string
+	Database string // empty: the user's default
+	Username string // empty: "default"
+	Password string
+
+	// CreateDatabase makes Open create Database where it is missing, on Cluster if that is not empty.
+	// A connection whose database does not exist cannot be used, not even to create it.
+	CreateDatabase bool
+	Cluster        string
+
+	TLS TLS
+
+	DialTimeout time.Duration // 0: 10 s
+	// ReadTimeout is how long the answer to a query or insert may take to begin. 0: 5 minutes.
+	ReadTimeout time.Duration
+	// MaxConns is how many queries may run at a time; more wait. 0: 10.
+	MaxConns int
+	// Gzip compresses queries, inserts and answers on the wire: for a server at the end of a thin line.
+	Gzip bool
+	// Settings are sent with every query.
+	Settings map[string]any
+}
+
+// TLS says whether and how the connection is encrypted. Files are PEM.
+type TLS struct {
+	Enabled    bool
+	CAFile     string // empty: the system's authorities
+	CertFile   string // with KeyFile: the client's certificate
+	KeyFile    string
+	ServerName string // empty: the host of the address
+	SkipVerify bool   // accept any certificate
+}
+
+const (
+	defaultDialTimeout = 10 * time.Second
+	defaultReadTimeout = 5 * time.Minute
+	defaultMaxConns    = 10
+)
+
+// Open connects over HTTP and returns the connection once the server has answered. The error names the address;
+// Classify tells whether trying again can help.
+func Open(ctx context.Context, o Options) (driver.Conn, error) {
+	options, err := o.driverOptions()
+	if err != nil {
+		return nil, err
+	}
+	if o.CreateDatabase && o.Database != "" {
+		if err := createDatabase(ctx, o, *options); err != nil {
+			return nil, err
+		}
+	}
+	conn, err := dial(ctx, options)
+	if err != nil {
+		return nil, fmt.Errorf("connect to ClickHouse at %s, database %q, user %q: %w",
+			strings.Join(o.Addrs, ","), o.Database, options.Auth.Username, err)
+	}
+	return conn, nil
+}
+
+func dial(ctx context.Context, options *chgo.Options) (driver.Conn, error) {
+	conn, err := chgo.Open(options)
+	if err != nil {
+		return nil, err
+	}
+	if err := conn.Ping(ctx); err != nil {
+		_ = conn.Close() // says nothing that err does not
+		return nil, cause(err)
+	}
+	return conn, nil
+}
+
+// cause cuts off what the driver says of its own steps, and the URL of the request with all its settings.
+func cause(err error) error {
+	var status *chgo.HTTPError
+	if errors.As(err, &status) {
+		return status
+	}
+	var request *url.Error
+	if errors.As(err, &request) {
+		return request.Err
+	}
+	return err
+}
+
+// createDatabase uses a connection of its own, to the user's default database.
+func createDatabase(ctx context.Context, o Options, options chgo.Options) (err error) {
+	options.Auth.Database = ""
+	where := fmt.Sprintf("create database %q at %s as user %q", o.Database, strings.Join(o.Addrs, ","), options.Auth.Username)
+	conn, err := dial(ctx, &options)
+	if err != nil {
+		return fmt.Errorf("%s: %w", where, err)
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	query := "CREATE DATABASE IF NOT EXISTS " + quoteIdent(o.Database)
+	if o.Cluster != "" {
+		query += " ON CLUSTER " + quoteIdent(o.Cluster)
+	}
+	if err := conn.Exec(ctx, query); err != nil {
+		return fmt.Errorf("%s: %w", where, cause(err))
+	}
+	return nil
+}
+
+func (o *Options) driverOptions() (*chgo.Options, error) {
+	if len(o.Addrs) == 0 {
+		return nil, errors.New("connect to ClickHouse: no address given")
+	}
+	tlsConfig, err := o.TLS.config()
+	if err != nil {
+		return nil, err
+	}
+	options := &chgo.Options{
+		Protocol:         chgo.HTTP,
+		Addr:             o.Addrs,
+		Auth:             chgo.Auth{Database: o.Database, Username: o.Username, Password: o.Password},
+		TLS:              tlsConfig,
+		DialTimeout:      orDefault(o.DialTimeout, defaultDialTimeout),
+		ReadTimeout:      orDefault(o.ReadTimeout, defaultReadTimeout),
+		MaxOpenConns:     orDefault(o.MaxConns, defaultMaxConns),
+		MaxIdleConns:     orDefault(o.MaxConns, defaultMaxConns),
+		ConnOpenStrategy: chgo.ConnOpenInOrder,
+		Settings:         chgo.Settings{},
+		ClientInfo:       chgo.ClientInfo{Products: []struct{ Name, Version string }{{Name: "flow-collector"}}},
+	}
+	if options.Auth.Username == "" {
+		options.Auth.Username = "default"
+	}
+	for name, value := range o.Settings {
+		options.Settings[name] = value
+	}
+	if o.Gzip {
+		options.Compression = &chgo.Compression{Method: chgo.CompressionGZIP, Level: 1}
+	}
+	return options, nil
+}
+
+// config builds the TLS configuration; nil without TLS.
+func (t *TLS) config() (*tls.Config, error) {
+	if !t.Enabled {
+		return nil, nil
+	}
+	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName, InsecureSkipVerify: t.SkipVerify} //nolint:gosec // asked for by the operator
+	if t.CAFile != "" {
+		pem, err := os.ReadFile(t.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("ClickHouse CA certificate: %w", err)
+		}
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("ClickHouse CA certificate: %s holds no PEM certificate", t.CAFile)
+		}
+	}
+	if t.CertFile != "" || t.KeyFile != "" {
+		cert, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("ClickHouse client certificate %q with key %q: %w", t.CertFile, t.KeyFile, err)
+		}
+		config.Certificates = []tls.Certificate{cert}
+	}
+	return config, nil
+}
+
+func orDefault[T comparable](value, otherwise T) T {
+	var zero T
+	if value == zero {
+		return otherwise
+	}
+	return value
+}
+
+func quoteIdent(name string) string {
+	return "`" + strings.NewReplacer("\\", "\\\\", "`", "\\`").Replace(name) + "`"
+}

@@ -1,0 +1,96 @@
+package clickhouse
+
+import "sync"
+
+// queue holds the inserts that wait, oldest first, and bounds the bytes of those that wait and those that were
+// taken and are not done.
+type queue struct {
+	mu      sync.Mutex
+	changed sync.Cond // an insert came, or closed was set
+	waiting []*Insert
+	bytes   int64 // of waiting and of taken ones
+	limit   int64
+	closed  bool
+}
+
+func newQueue(limit int64) *queue {
+	q := &queue{limit: limit}
+	q.changed.L = &q.mu
+	return q
+}
+
+// push appends the insert and returns those that are lost for it and why: the oldest waiting ones, or, where that
+// does not make room or the queue is closed, the insert itself.
+func (q *queue) push(ins *Insert) (lost []*Insert, reason Reason) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return []*Insert{ins}, Shutdown
+	}
+	q.waiting = append(q.waiting, ins)
+	q.bytes += int64(len(ins.Data))
+	for q.bytes > q.limit && len(q.waiting) > 0 {
+		lost = append(lost, q.pop())
+		q.bytes -= int64(len(lost[len(lost)-1].Data))
+	}
+	if len(q.waiting) > 0 {
+		q.changed.Signal()
+	}
+	return lost, QueueFull
+}
+
+// take removes the oldest insert, waiting for one. It returns false when the queue is closed and empty.
+// The insert's bytes count until done.
+func (q *queue) take() (*Insert, bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for len(q.waiting) == 0 {
+		if q.closed {
+			return nil, false
+		}
+		q.changed.Wait()
+	}
+	return q.pop(), true
+}
+
+// pop removes the oldest insert; there is one.
+func (q *queue) pop() *Insert {
+	ins := q.waiting[0]
+	q.waiting[0] = nil
+	q.waiting = q.waiting[1:]
+	return ins
+}
+
+// done gives back the bytes of an insert that was taken.
+func (q *queue) done(bytes int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.bytes -= int64(bytes)
+}
+
+// takeAll removes what still waits.
+func (q *queue) takeAll() []*Insert {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	all := q.waiting
+	q.waiting = nil
+	for _, ins := range all {
+		q.bytes -= int64(len(ins.Data))
+	}
+	return all
+}
+
+// close ends push; take goes on until the queue is empty.
+func (q *queue) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+	q.changed.Broadcast()
+}
+
+// size returns the inserts that wait, and the bytes of these and of those on their way.
+func (q *queue) size() (inserts int, bytes int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.waiting), q.bytes
+}

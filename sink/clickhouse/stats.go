@@ -1,0 +1,112 @@
+package clickhouse
+
+import (
+	"maps"
+	"sync"
+	"time"
+)
+
+// Reason says why an insert was lost.
+type Reason string
+
+// The reasons for which inserts are lost.
+const (
+	// QueueFull inserts were the oldest waiting when memory ran out.
+	QueueFull Reason = "queue_full"
+	// Rejected inserts do not fit the table or are malformed, says the server.
+	Rejected Reason = "rejected"
+	// Unexplained inserts failed again and again with an error of no known class.
+	Unexplained Reason = "unexplained"
+	// Shutdown inserts were not delivered before Close had to return, or came after it.
+	Shutdown Reason = "shutdown"
+)
+
+// Count is a number of inserts and what they hold.
+type Count struct {
+	Inserts, Rows, Bytes uint64
+}
+
+func (c *Count) add(ins *Insert) {
+	c.Inserts++
+	c.Rows += uint64(ins.Rows)
+	c.Bytes += uint64(len(ins.Data))
+}
+
+// Stats are a Writer's counters at one moment, since it was made.
+type Stats struct {
+	Delivered Count
+	// Retried counts attempts after which the insert was tried again.
+	Retried Count
+	Lost    map[Reason]Count
+	// QueuedInserts wait; QueuedBytes are those of inserts that wait or are on their way.
+	QueuedInserts int
+	QueuedBytes   int64
+	// LastError is the latest failure of an attempt, LastErrorTime its time; zero if there was none.
+	LastError     error
+	LastErrorTime time.Time
+	// LastDelivery is when an insert was last stored; zero if none was.
+	LastDelivery time.Time
+}
+
+// Stats returns the counters.
+func (w *Writer) Stats() Stats {
+	s := w.counters.snapshot()
+	s.QueuedInserts, s.QueuedBytes = w.queue.size()
+	return s
+}
+
+// counters are touched once per insert and attempt, so a lock is cheap enough.
+type counters struct {
+	mu    sync.Mutex
+	stats Stats
+}
+
+func (c *counters) delivered(ins *Insert) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stats.Delivered.add(ins)
+	c.stats.LastDelivery = time.Now()
+}
+
+func (c *counters) retried(ins *Insert) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stats.Retried.add(ins)
+}
+
+func (c *counters) failed(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stats.LastError, c.stats.LastErrorTime = err, time.Now()
+}
+
+func (c *counters) lost(ins *Insert, reason Reason) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stats.Lost == nil {
+		c.stats.Lost = map[Reason]Count{}
+	}
+	count := c.stats.Lost[reason]
+	count.add(ins)
+	c.stats.Lost[reason] = count
+}
+
+func (c *counters) lossOf(reason Reason) Count {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stats.Lost[reason]
+}
+
+func (c *counters) lastError() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stats.LastError
+}
+
+func (c *counters) snapshot() Stats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.stats
+	s.Lost = maps.Clone(s.Lost)
+	return s
+}

@@ -1,0 +1,239 @@
+package schema
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// step is one statement and the line that says what it does. Without a statement the line is a remark.
+type step struct {
+	statement, line string
+	quiet           bool // not worth a line when it succeeds
+}
+
+// plan compares the settings with what the server has and returns what is to be done, in order. The error joins
+// every mismatch that no step can mend.
+func plan(s *Settings, have *state) ([]step, error) {
+	p := planner{s: s, have: have}
+	if !have.databaseExists && !s.SkipDatabaseCreate {
+		p.do(s.createDatabase(), "database %s: created", s.Database)
+	}
+	for _, t := range tables(s) {
+		p.table(&t)
+	}
+	for _, d := range dictionaries(s) {
+		p.dictionary(&d)
+	}
+	for i := range s.Views {
+		p.view(&s.Views[i])
+	}
+	return p.steps, errors.Join(p.mismatches...)
+}
+
+type planner struct {
+	s          *Settings
+	have       *state
+	steps      []step
+	mismatches []error
+}
+
+func (p *planner) do(statement, line string, args ...any) {
+	p.steps = append(p.steps, step{statement: statement, line: fmt.Sprintf(line, args...)})
+}
+
+func (p *planner) remark(line string, args ...any) { p.do("", line, args...) }
+
+func (p *planner) mismatch(format string, args ...any) {
+	p.mismatches = append(p.mismatches, fmt.Errorf(format, args...))
+}
+
+// alter renders an ALTER TABLE.
+func (p *planner) alter(name, what string) string {
+	return "ALTER TABLE " + p.s.qualified(name) + p.s.onCluster() + " " + what
+}
+
+func (p *planner) table(t *table) {
+	old, ok := p.have.tables[t.name]
+	if !ok {
+		p.do(t.create(p.s), "table %s: created", t.name)
+		return
+	}
+	if !p.engineFits(t, &old) {
+		return
+	}
+	before := len(p.mismatches)
+	p.columns(t, &old)
+	if len(p.mismatches) > before {
+		return
+	}
+	p.keys(t, &old)
+	p.deduplication(t, &old)
+}
+
+// engineFits reports whether the object can serve as the table. Tables whose engine does something to the rows
+// have to have that engine; where rows are only kept, the operator may keep them otherwise (Distributed, Null).
+func (p *planner) engineFits(t *table, old *existing) bool {
+	base := strings.TrimPrefix(strings.TrimPrefix(old.Engine, "Replicated"), "Shared")
+	if base == t.engine {
+		return true
+	}
+	notTable := strings.HasSuffix(old.Engine, "View") || old.Engine == "Dictionary"
+	if notTable || t.engine != "MergeTree" {
+		p.mismatch("table %s: engine is %s, not %s; rename it or give the table another name in the settings", t.name, old.Engine, t.engine)
+		return false
+	}
+	p.remark("table %s: engine is %s, not %s; left as it is", t.name, old.Engine, t.engine)
+	return true
+}
+
+// columns adds what is missing and gives JSON columns their typed paths.
+func (p *planner) columns(t *table, old *existing) {
+	types := map[string]string{}
+	for _, c := range old.columns {
+		types[c.Name] = c.Type
+	}
+	for i := range t.columns {
+		c := &t.columns[i]
+		typ, ok := types[c.name]
+		switch {
+		case !ok:
+			where := "FIRST"
+			if i > 0 {
+				where = "AFTER " + ident(t.columns[i-1].name)
+			}
+			p.do(p.alter(t.name, "ADD COLUMN IF NOT EXISTS "+c.definition()+" "+where),
+				"table %s: column %s %s added", t.name, c.name, c.typ)
+		case typ == c.typ:
+		case isJSON(c.typ) && isJSON(typ):
+			p.jsonPaths(t, c, typ)
+		default:
+			p.mismatch("table %s: column %s is %s, not %s; change it with ALTER TABLE … MODIFY COLUMN or rename the table",
+				t.name, c.name, typ, c.typ)
+		}
+	}
+}
+
+// jsonPaths adds the typed paths that a JSON column lacks; what else its type says stays.
+func (p *planner) jsonPaths(t *table, c *column, typ string) {
+	arguments := jsonArguments(typ)
+	typed := typedPaths(arguments)
+	var added []string
+	for _, path := range sortedKeys(c.paths) {
+		want := c.paths[path]
+		switch is, ok := typed[path]; {
+		case !ok:
+			added = append(added, path+" "+want)
+		case is != want:
+			p.mismatch("table %s: path %s of column %s is %s, not %s; change it with ALTER TABLE … MODIFY COLUMN or rename the table",
+				t.name, path, c.name, is, want)
+		}
+	}
+	if len(added) == 0 {
+		return
+	}
+	full := "JSON(" + strings.Join(append(arguments, added...), ", ") + ")"
+	p.do(p.alter(t.name, "MODIFY COLUMN "+ident(c.name)+" "+full),
+		"table %s: column %s has typed paths for %s now", t.name, c.name, strings.Join(added, ", "))
+}
+
+// keys compares partition, keys and TTL. A different sorting key makes an engine that merges rows merge others.
+func (p *planner) keys(t *table, old *existing) {
+	want := storageClauses(p.have.canonical[t.name])
+	is := storageClauses(old.EngineFull)
+	if want == is {
+		return
+	}
+	wantKey, isKey := orderBy(want), orderBy(is)
+	if t.engine != "MergeTree" && wantKey != isKey {
+		p.mismatch("table %s: %s, but the rows are to be merged with %s; rename it or give the table another name in the settings",
+			t.name, isKey, wantKey)
+		return
+	}
+	p.remark("table %s: left as it is: %s; the settings say: %s", t.name, is, want)
+}
+
+// deduplication lets an existing table remember insert tokens.
+func (p *planner) deduplication(t *table, old *existing) {
+	window := t.deduplicationWindow(p.s)
+	isMergeTree := strings.HasSuffix(old.Engine, "MergeTree") && !strings.HasPrefix(old.Engine, "Replicated") && !strings.HasPrefix(old.Engine, "Shared")
+	if window == 0 || !isMergeTree || strings.Contains(old.EngineFull, deduplicationSetting+" = ") {
+		return
+	}
+	p.do(p.alter(t.name, fmt.Sprintf("MODIFY SETTING %s = %d", deduplicationSetting, window)),
+		"table %s: %s set to %d", t.name, deduplicationSetting, window)
+}
+
+func (p *planner) dictionary(d *dictionary) {
+	old, ok := p.have.tables[d.Name]
+	switch {
+	case !ok:
+		p.do(d.create(p.s, "CREATE"), "dictionary %s: created", d.Name)
+	case old.Engine != "Dictionary":
+		p.mismatch("dictionary %s: the name belongs to a %s; rename that or give the dictionary another name in the settings", d.Name, old.Engine)
+	case definition(old.Create) != definition(p.have.canonical[d.Name]):
+		p.do(d.create(p.s, "CREATE OR REPLACE"), "dictionary %s: definition replaced", d.Name)
+	case p.s.DictionarySource.Password != "":
+		// The server does not show the password, so it may have changed.
+		p.do(d.create(p.s, "CREATE OR REPLACE"), "dictionary %s: password set", d.Name)
+		p.steps[len(p.steps)-1].quiet = true
+	}
+}
+
+func (p *planner) view(v *View) {
+	old, ok := p.have.tables[v.name()]
+	switch {
+	case !ok:
+		p.do(v.create(p.s), "view %s: created", v.name())
+	case old.Engine != "MaterializedView":
+		p.mismatch("view %s: the name belongs to a %s; rename that or give the view's table another name in the settings", v.name(), old.Engine)
+	case !strings.Contains(old.Create, " TO "+unquoted(p.s.Database)+"."+unquoted(v.Table)+" "):
+		p.mismatch("view %s: does not fill table %s; rename it or give the table another name in the settings", v.name(), v.Table)
+	case old.Select != p.have.canonical[v.name()]:
+		p.do(p.alter(v.name(), "MODIFY QUERY "+v.query(p.s)), "view %s: query changed", v.name())
+	}
+}
+
+// unquoted renders a name as the server does in its own texts: quoted only where it has to be.
+func unquoted(name string) string {
+	if pathName.MatchString(name) {
+		return name
+	}
+	return ident(name)
+}
+
+// definition cuts the name off a CREATE DICTIONARY.
+func definition(create string) string {
+	if i := strings.Index(create, " ("); i >= 0 {
+		return create[i:]
+	}
+	return create
+}
+
+// storageClauses cuts partition, keys and TTL out of engine_full or of a canonical CREATE TABLE.
+func storageClauses(text string) string {
+	start := -1
+	for _, clause := range []string{"PARTITION BY ", "PRIMARY KEY ", "ORDER BY "} {
+		if start = strings.Index(text, clause); start >= 0 {
+			break
+		}
+	}
+	if start < 0 {
+		return ""
+	}
+	text = text[start:]
+	if end := strings.LastIndex(text, " SETTINGS "); end >= 0 {
+		text = text[:end]
+	}
+	return text
+}
+
+// orderBy cuts the sorting key out of storage clauses.
+func orderBy(clauses string) string {
+	i := strings.Index(clauses, "ORDER BY ")
+	if i < 0 {
+		return "no ORDER BY"
+	}
+	key, _, _ := strings.Cut(clauses[i:], " TTL ")
+	return key
+}

@@ -1,0 +1,182 @@
+package schema
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestJSONArguments(t *testing.T) {
+	cases := map[string][]string{
+		"JSON":                    nil,
+		"JSON(a UInt8)":           {"a UInt8"},
+		"JSON(a UInt8, b String)": {"a UInt8", "b String"},
+		"JSON(max_dynamic_paths=8, a Array(Tuple(IPv6, UInt8)), `b c` Enum8('x,)' = 1), SKIP d, SKIP REGEXP 'e,')": {
+			"max_dynamic_paths=8", "a Array(Tuple(IPv6, UInt8))", "`b c` Enum8('x,)' = 1)", "SKIP d", "SKIP REGEXP 'e,'",
+		},
+	}
+	for typ, want := range cases {
+		if diff := cmp.Diff(want, jsonArguments(typ)); diff != "" {
+			t.Errorf("%s: %s", typ, diff)
+		}
+	}
+	typed := typedPaths(jsonArguments("JSON(max_dynamic_paths=8, a UInt8, `b` String, SKIP d)"))
+	if diff := cmp.Diff(paths{"a": "UInt8", "b": "String"}, typed); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// asExisting is a table as the server would show it.
+func asExisting(t *table, change func(*existing)) existing {
+	e := existing{Name: t.name, Engine: t.engine, EngineFull: t.engine + " " + strings.ReplaceAll(t.storageClauses(), "\n", " ") + "SETTINGS " + deduplicationSetting + " = 1"}
+	for _, c := range t.columns {
+		e.columns = append(e.columns, existingColumn{Table: t.name, Name: c.name, Type: c.typ})
+	}
+	if change != nil {
+		change(&e)
+	}
+	return e
+}
+
+// serverWith is a server that has everything but dictionaries and views, one table changed.
+func serverWith(s *Settings, name string, change func(*existing)) *state {
+	have := &state{databaseExists: true, tables: map[string]existing{}, canonical: map[string]string{}}
+	for _, t := range tables(s) {
+		have.tables[t.name] = asExisting(&t, nil)
+		if t.name == name {
+			have.tables[t.name] = asExisting(&t, change)
+		}
+		have.canonical[t.name] = "CREATE TABLE x " + strings.ReplaceAll(t.storageClauses(), "\n", " ") + "SETTINGS a = 1"
+	}
+	return have
+}
+
+func TestPlanMismatch(t *testing.T) {
+	setType := func(column, typ string) func(*existing) {
+		return func(e *existing) {
+			for i := range e.columns {
+				if e.columns[i].Name == column {
+					e.columns[i].Type = typ
+				}
+			}
+		}
+	}
+	cases := []struct {
+		name, table string
+		change      func(*existing)
+		want        string
+	}{
+		{"column type", "data_flow", setType("src_ip", "String"), "table data_flow: column src_ip is String, not IPv6"},
+		{"path type", "data_flow", setType("ext", "JSON(bgp_med String)"), "table data_flow: path bgp_med of column ext is String, not Nullable(UInt32)"},
+		{"engine that does not sum", "data_flow_by_ip_version_5m", func(e *existing) { e.Engine = "MergeTree" }, "engine is MergeTree, not SummingMergeTree"},
+		{"a view in the place of a table", "data_flow", func(e *existing) { e.Engine = "View" }, "table data_flow: engine is View"},
+		{"sorting key of a summing table", "data_flow_by_ip_version_5m", func(e *existing) {
+			e.EngineFull = "SummingMergeTree ORDER BY (`ip_version`) SETTINGS a = 1"
+		}, "the rows are to be merged with ORDER BY"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			s := goldenSettings()
+			_, err := plan(&s, serverWith(&s, c.table, c.change))
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error %v does not say %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestPlanLeavesToTheOperator(t *testing.T) {
+	cases := []struct {
+		name, table string
+		change      func(*existing)
+		want        string
+	}{
+		{"TTL", "data_flow", func(e *existing) { e.EngineFull = strings.Replace(e.EngineFull, "30 DAY", "90 DAY", 1) }, "INTERVAL 90 DAY; the settings say: "},
+		{"engine that only keeps", "data_flow", func(e *existing) { e.Engine = "Distributed" }, "engine is Distributed, not MergeTree; left as it is"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			s := goldenSettings()
+			steps, err := plan(&s, serverWith(&s, c.table, c.change))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, step := range steps {
+				if strings.Contains(step.line, c.want) {
+					if step.statement != "" {
+						t.Errorf("it runs %s", step.statement)
+					}
+					return
+				}
+			}
+			t.Errorf("no remark says %q: %v", c.want, steps)
+		})
+	}
+}
+
+func TestPlanKeepsWhatAJSONTypeSays(t *testing.T) {
+	s := goldenSettings()
+	s.FlowExtensions, s.IPRefExtensions = []string{"ipv4", "ipv6"}, nil
+	have := serverWith(&s, "data_flow", func(e *existing) {
+		for i := range e.columns {
+			if e.columns[i].Name == "ext" {
+				e.columns[i].Type = "JSON(max_dynamic_paths=8, ipv4_tos Nullable(UInt8), own String, SKIP noise)"
+			}
+		}
+	})
+	steps, err := plan(&s, have)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "ALTER TABLE `golden`.`data_flow` MODIFY COLUMN `ext` JSON(max_dynamic_paths=8, ipv4_tos Nullable(UInt8), own String, SKIP noise, " +
+		"ipv4_dscp Nullable(UInt8), ipv6_flow_label Nullable(UInt32))"
+	if steps[0].statement != want {
+		t.Errorf("got  %s\nwant %s", steps[0].statement, want)
+	}
+}
+
+func TestPlanAltersOnCluster(t *testing.T) {
+	s := goldenSettings()
+	s.Cluster = "c"
+	have := serverWith(&s, "data_flow", func(e *existing) { e.columns = e.columns[:len(e.columns)-2] })
+	steps, err := plan(&s, have)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "ALTER TABLE `golden`.`data_flow` ON CLUSTER 'c' ADD COLUMN IF NOT EXISTS `sampling_rate` UInt32 AFTER `packet_count`"
+	if steps[0].statement != want {
+		t.Errorf("got  %s\nwant %s", steps[0].statement, want)
+	}
+}
+
+// The server hides a dictionary's password, so it is set again each time, without a line.
+func TestPlanSetsTheDictionaryPassword(t *testing.T) {
+	s := goldenSettings()
+	s.DictionarySource = DictionarySource{Username: "reader", Password: "secret"}
+	have := serverWith(&s, "", nil)
+	for _, d := range dictionaries(&s) {
+		shown := d.masked().create(&s, "CREATE OR REPLACE")
+		if strings.Contains(shown, "secret") {
+			t.Fatalf("not masked: %s", shown)
+		}
+		have.tables[d.Name] = existing{Name: d.Name, Engine: "Dictionary", Create: shown}
+		have.canonical[d.Name] = shown
+	}
+	steps, err := plan(&s, have)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := 0
+	for _, step := range steps {
+		if strings.Contains(step.statement, "PASSWORD 'secret'") {
+			set++
+			if !step.quiet || !strings.HasPrefix(step.statement, "CREATE OR REPLACE DICTIONARY") {
+				t.Errorf("step %+v", step)
+			}
+		}
+	}
+	if set != 2 {
+		t.Errorf("%d passwords set, want 2", set)
+	}
+}

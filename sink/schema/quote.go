@@ -1,0 +1,34 @@
+package schema
+
+import "strings"
+
+// ident quotes an identifier.
+func ident(name string) string {
+	return "`" + strings.NewReplacer("\\", "\\\\", "`", "\\`").Replace(name) + "`"
+}
+
+// literal quotes a string.
+func literal(text string) string {
+	return "'" + strings.NewReplacer("\\", "\\\\", "'", "\\'").Replace(text) + "'"
+}
+
+// identList quotes a list of columns. A column of a JSON path (ext.bgp_as_path_id) is one identifier.
+func identList(names []string) string {
+	quoted := make([]string, len(names))
+	for i, n := range names {
+		quoted[i] = ident(n)
+	}
+	return strings.Join(quoted, ", ")
+}
+
+// literalArray renders an Array(String), also of no element.
+func literalArray(values []string) string {
+	if len(values) == 0 {
+		return "emptyArrayString()"
+	}
+	quoted := make([]string, len(values))
+	for i, v := range values {
+		quoted[i] = literal(v)
+	}
+	return "[" + strings.Join(quoted, ", ") + "]"
+}

@@ -1,0 +1,255 @@
+// Package schema owns the ClickHouse tables, dictionaries and materialized views: their names, columns, keys, TTL
+// and partitions as existing dashboards expect them, the DDL that creates them, and bringing existing ones up to
+// date. It knows nothing of rows; it imports only the ClickHouse client's interface.
+package schema
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Settings say which tables, dictionaries and views there are and how they are built. Start from Default.
+type Settings struct {
+	// Database holds everything. It is created unless SkipDatabaseCreate is set.
+	Database           string
+	SkipDatabaseCreate bool
+
+	// Cluster, if not empty, adds ON CLUSTER to every statement.
+	Cluster     string
+	Replication Replication
+
+	Tables Tables
+
+	// FlowExtensions give ext of data_flow typed paths: any of bgp, ipv4, ipv6, mpls, vlan.
+	FlowExtensions []string
+	// IPRefExtensions type src_ip_<x>_ref and dst_ip_<x>_ref in ext of data_flow, for example scireg.
+	IPRefExtensions []string
+	// ASExtensions give ext of meta_as typed paths: peeringdb.
+	ASExtensions []string
+
+	// FlowTTL and FlowPartitionBy belong to data_flow, the next two to data_interface_traffic.
+	// A partition expression is SQL and is used as it stands; empty means no partitions.
+	FlowTTL                     TTL
+	FlowPartitionBy             string
+	InterfaceTrafficTTL         TTL
+	InterfaceTrafficPartitionBy string
+	// MetadataTTL is how long versions in the meta_* tables are kept after their insert_time, such as "2 YEAR".
+	// Empty keeps them for good.
+	MetadataTTL string
+
+	// Views are the aggregates kept of data_flow, each with a table of its own.
+	Views []View
+
+	ApplicationDictionary Dictionary
+	ASDictionary          Dictionary
+	DictionarySource      DictionarySource
+
+	// DeduplicationWindow is the number of latest inserts whose tokens a table that is not replicated remembers,
+	// so that a retried insert is stored once. 0 leaves the server's default, which is none.
+	DeduplicationWindow uint
+
+	// ServerTimezone is the time zone of the server; Apply fills it in, empty is UTC. Views have DateTime
+	// columns without a zone, so on a server in another zone their default partitions name UTC, like data_flow's.
+	ServerTimezone string
+}
+
+// Replication makes the tables' engines Replicated…. Path and Name are used as they stand; ClickHouse expands
+// its macros ({shard}, {replica}, {database}, {table}) in them.
+type Replication struct {
+	Enabled    bool
+	Path, Name string
+}
+
+// Tables are the names of the tables. InterfaceTraffic may be empty: that table is not made then, for servers that do
+// not have its engine.
+type Tables struct {
+	Flow, InterfaceTraffic                                                string
+	Interface, Device, Organization, Circuit, AS, IP, Application, SciReg string
+}
+
+// TTL says when rows of a table go: Interval (such as "30 DAY") after Column. An empty Interval keeps them.
+type TTL struct{ Interval, Column string }
+
+// Dictionary are the settings of one dictionary over a metadata table. ClickHouse reloads it at a random
+// moment between the lifetimes, in seconds.
+type Dictionary struct {
+	Enabled                  bool
+	Name                     string
+	LifetimeMin, LifetimeMax uint
+}
+
+// DictionarySource says as whom the dictionaries read their tables. ClickHouse keeps the definition of a
+// dictionary as text, so a password given here stands in it; a NamedCollection of the server avoids that.
+// With all fields empty the dictionaries read as ClickHouse's default user without a password.
+type DictionarySource struct {
+	Username, Password string
+	NamedCollection    string
+}
+
+const (
+	dailyPartition = "toYYYYMMDD(start_time)"
+	startTime      = "start_time"
+)
+
+// Default returns the settings that apply where the operator says nothing: no extensions and no views.
+func Default() Settings {
+	return Settings{
+		Database: "default",
+		Replication: Replication{
+			Path: "/clickhouse/tables/{shard}/{database}/{table}",
+			Name: "{replica}",
+		},
+		Tables: Tables{
+			Flow:             "data_flow",
+			InterfaceTraffic: "data_interface_traffic",
+			Interface:        "meta_interface",
+			Device:           "meta_device",
+			Organization:     "meta_organization",
+			Circuit:          "meta_circuit",
+			AS:               "meta_as",
+			IP:               "meta_ip",
+			Application:      "meta_application",
+			SciReg:           "meta_ip_scireg",
+		},
+		FlowTTL:                     TTL{Interval: "30 DAY", Column: startTime},
+		FlowPartitionBy:             dailyPartition,
+		InterfaceTrafficTTL:         TTL{Interval: "180 DAY", Column: startTime},
+		InterfaceTrafficPartitionBy: dailyPartition,
+		ApplicationDictionary:       Dictionary{Enabled: true, Name: "meta_application_dict", LifetimeMin: 600, LifetimeMax: 3600},
+		ASDictionary:                Dictionary{Enabled: true, Name: "meta_as_dict", LifetimeMin: 600, LifetimeMax: 3600},
+		DeduplicationWindow:         1000,
+	}
+}
+
+var (
+	plainName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`)
+	// pathName is what may become part of a JSON path without quoting.
+	pathName     = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	intervalText = regexp.MustCompile(`(?i)^[0-9]+ +(SECOND|MINUTE|HOUR|DAY|WEEK|MONTH|QUARTER|YEAR)$`)
+)
+
+// Validate reports everything that is wrong with the settings, one line each, naming the setting and its value.
+func (s *Settings) Validate() error {
+	var errs []error
+	add := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+
+	for _, n := range s.names() {
+		if !plainName.MatchString(n.value) {
+			add("%s: %q is not a name (letters, digits, _ and -)", n.what, n.value)
+		}
+	}
+	errs = append(errs, duplicateNames(s.names())...)
+	for _, e := range s.FlowExtensions {
+		if _, ok := flowExtensionPaths[e]; !ok {
+			add("flow extension %q is none of %s", e, strings.Join(sortedKeys(flowExtensionPaths), ", "))
+		}
+	}
+	for _, e := range s.ASExtensions {
+		if _, ok := asExtensionPaths[e]; !ok {
+			add("AS extension %q is none of %s", e, strings.Join(sortedKeys(asExtensionPaths), ", "))
+		}
+	}
+	for _, e := range s.IPRefExtensions {
+		if !pathName.MatchString(e) {
+			add("IP reference extension %q is not a name (letters, digits and _)", e)
+		}
+	}
+	add1 := func(err error) {
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	add1(s.FlowTTL.validate("flow TTL"))
+	add1(s.InterfaceTrafficTTL.validate("interface traffic TTL"))
+	add1(TTL{Interval: s.MetadataTTL, Column: "insert_time"}.validate("metadata TTL"))
+	add1(validatePartition("flow partition", s.FlowPartitionBy))
+	add1(validatePartition("interface traffic partition", s.InterfaceTrafficPartitionBy))
+	for i := range s.Views {
+		add1(s.Views[i].validate())
+	}
+	for _, d := range []Dictionary{s.ApplicationDictionary, s.ASDictionary} {
+		if d.Enabled && d.LifetimeMin > d.LifetimeMax {
+			add("dictionary %s: minimum lifetime %d s is above the maximum, %d s", d.Name, d.LifetimeMin, d.LifetimeMax)
+		}
+	}
+	if s.Replication.Enabled && (s.Replication.Path == "" || s.Replication.Name == "") {
+		add("replication: path %q and name %q must both be set", s.Replication.Path, s.Replication.Name)
+	}
+	return errors.Join(errs...)
+}
+
+type namedSetting struct{ what, value string }
+
+// names lists every object name with the setting that it comes from.
+func (s *Settings) names() []namedSetting {
+	t := &s.Tables
+	names := []namedSetting{
+		{"database", s.Database},
+		{"flow table", t.Flow}, {"interface table", t.Interface},
+		{"device table", t.Device}, {"organization table", t.Organization}, {"circuit table", t.Circuit},
+		{"AS table", t.AS}, {"IP table", t.IP}, {"application table", t.Application}, {"SciReg table", t.SciReg},
+	}
+	if t.InterfaceTraffic != "" {
+		names = append(names, namedSetting{"interface traffic table", t.InterfaceTraffic})
+	}
+	if s.ApplicationDictionary.Enabled {
+		names = append(names, namedSetting{"application dictionary", s.ApplicationDictionary.Name})
+	}
+	if s.ASDictionary.Enabled {
+		names = append(names, namedSetting{"AS dictionary", s.ASDictionary.Name})
+	}
+	for i := range s.Views {
+		names = append(names, namedSetting{"table of view " + s.Views[i].label(), s.Views[i].Table})
+	}
+	return names
+}
+
+func duplicateNames(names []namedSetting) []error {
+	var errs []error
+	seen := map[string]string{}
+	for _, n := range names {
+		if n.what == "database" {
+			continue
+		}
+		if other, ok := seen[n.value]; ok {
+			errs = append(errs, fmt.Errorf("%s: %q is the %s already", n.what, n.value, other))
+			continue
+		}
+		seen[n.value] = n.what
+	}
+	return errs
+}
+
+func (t TTL) validate(what string) error {
+	if t.Interval == "" {
+		return nil
+	}
+	if !intervalText.MatchString(t.Interval) {
+		return fmt.Errorf(`%s: %q is not an interval such as "30 DAY"`, what, t.Interval)
+	}
+	if !pathName.MatchString(t.Column) {
+		return fmt.Errorf("%s: %q is not a column", what, t.Column)
+	}
+	return nil
+}
+
+// validatePartition refuses what would end the statement; whether the expression means anything is the server's
+// to say.
+func validatePartition(what, expression string) error {
+	if strings.ContainsAny(expression, ";\x00") || strings.Contains(expression, "--") || strings.Contains(expression, "/*") {
+		return fmt.Errorf("%s: %q is not an expression", what, expression)
+	}
+	return nil
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

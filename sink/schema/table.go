@@ -1,0 +1,157 @@
+package schema
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// column is one column of a table; its type is spelled as system.columns spells it.
+type column struct {
+	name, typ string
+	defaults  string // the DEFAULT expression, if any
+	codec     string // what stands in CODEC(…), if anything
+	paths     paths  // of a JSON column: its typed paths
+}
+
+// paths are the typed paths of a JSON column.
+type paths map[string]string
+
+// jsonType renders the type of a JSON column, the paths sorted as the server shows them.
+func jsonType(p paths) string {
+	if len(p) == 0 {
+		return "JSON"
+	}
+	parts := make([]string, 0, len(p))
+	for _, name := range sortedKeys(p) {
+		parts = append(parts, name+" "+p[name])
+	}
+	return "JSON(" + strings.Join(parts, ", ") + ")"
+}
+
+func jsonColumn(name string, p paths) column {
+	return column{name: name, typ: jsonType(p), paths: p}
+}
+
+// definition renders the column as CREATE TABLE and ADD COLUMN take it.
+func (c *column) definition() string {
+	var b strings.Builder
+	b.WriteString(ident(c.name) + " " + c.typ)
+	if c.defaults != "" {
+		b.WriteString(" DEFAULT " + c.defaults)
+	}
+	if c.codec != "" {
+		b.WriteString(" CODEC(" + c.codec + ")")
+	}
+	return b.String()
+}
+
+// table is a MergeTree-family table.
+type table struct {
+	name        string
+	engine      string // without Replicated
+	engineArgs  string
+	columns     []column
+	partitionBy string
+	primaryKey  []string // empty: as orderBy
+	orderBy     []string
+	nullableKey bool // the keys hold Nullable columns
+	ttl         TTL
+}
+
+// create renders the CREATE statement.
+func (t *table) create(s *Settings) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "CREATE TABLE IF NOT EXISTS %s%s\n(\n", s.qualified(t.name), s.onCluster())
+	for i := range t.columns {
+		if i > 0 {
+			b.WriteString(",\n")
+		}
+		b.WriteString("    " + t.columns[i].definition())
+	}
+	fmt.Fprintf(&b, "\n)\nENGINE = %s\n", t.engineClause(s))
+	b.WriteString(t.storageClauses())
+	b.WriteString("SETTINGS " + t.settingsClause(s))
+	return b.String()
+}
+
+// engineClause renders the engine with its arguments, replicated where the settings say so.
+func (t *table) engineClause(s *Settings) string {
+	if !s.Replication.Enabled {
+		return fmt.Sprintf("%s(%s)", t.engine, t.engineArgs)
+	}
+	args := []string{literal(s.Replication.Path), literal(s.Replication.Name)}
+	if t.engineArgs != "" {
+		args = append(args, t.engineArgs)
+	}
+	return fmt.Sprintf("Replicated%s(%s)", t.engine, strings.Join(args, ", "))
+}
+
+// storageClauses renders partition, keys and TTL, one a line.
+func (t *table) storageClauses() string {
+	var b strings.Builder
+	if t.partitionBy != "" {
+		fmt.Fprintf(&b, "PARTITION BY %s\n", t.partitionBy)
+	}
+	if len(t.primaryKey) > 0 {
+		fmt.Fprintf(&b, "PRIMARY KEY (%s)\n", identList(t.primaryKey))
+	}
+	fmt.Fprintf(&b, "ORDER BY (%s)\n", identList(t.orderBy))
+	if t.ttl.Interval != "" {
+		fmt.Fprintf(&b, "TTL %s + INTERVAL %s\n", ident(t.ttl.Column), t.ttl.Interval)
+	}
+	return b.String()
+}
+
+func (t *table) settingsClause(s *Settings) string {
+	var settings []string
+	if t.nullableKey {
+		settings = append(settings, "allow_nullable_key = 1")
+	}
+	settings = append(settings, "index_granularity = 8192")
+	if w := t.deduplicationWindow(s); w > 0 {
+		settings = append(settings, fmt.Sprintf("%s = %d", deduplicationSetting, w))
+	}
+	if t.ttl.Interval != "" {
+		settings = append(settings, "ttl_only_drop_parts = 1")
+	}
+	return strings.Join(settings, ", ")
+}
+
+// deduplicationSetting makes a MergeTree that is not replicated remember insert tokens; replicated ones do so by
+// themselves.
+const deduplicationSetting = "non_replicated_deduplication_window"
+
+func (t *table) deduplicationWindow(s *Settings) uint {
+	if s.Replication.Enabled {
+		return 0
+	}
+	return s.DeduplicationWindow
+}
+
+// column returns the column of that name, nil if there is none.
+func (t *table) column(name string) *column {
+	i := slices.IndexFunc(t.columns, func(c column) bool { return c.name == name })
+	if i < 0 {
+		return nil
+	}
+	return &t.columns[i]
+}
+
+// qualified renders a name of the database's, quoted.
+func (s *Settings) qualified(name string) string { return ident(s.Database) + "." + ident(name) }
+
+// onCluster renders the ON CLUSTER clause with a leading space, or nothing.
+func (s *Settings) onCluster() string {
+	if s.Cluster == "" {
+		return ""
+	}
+	return " ON CLUSTER " + literal(s.Cluster)
+}
+
+// withoutCluster is a copy of the settings for texts that the server shows without ON CLUSTER.
+func (s *Settings) withoutCluster() *Settings {
+	alone := *s
+	alone.Cluster = ""
+	return &alone
+}

@@ -1,0 +1,275 @@
+package schema
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// Kind is what a view aggregates data_flow by.
+type Kind int
+
+// The kinds of views. ByEdgeAS takes flows that cross an edge interface, ByInterface flows of which both
+// interfaces are known, ByIPVersion every flow.
+const (
+	ByEdgeAS Kind = iota
+	ByInterface
+	ByIPVersion
+)
+
+// String returns the part of a table's name that stands for the kind.
+func (k Kind) String() string {
+	switch k {
+	case ByEdgeAS:
+		return "edge_as"
+	case ByInterface:
+		return "interface"
+	case ByIPVersion:
+		return "ip_version"
+	}
+	return fmt.Sprintf("Kind(%d)", int(k))
+}
+
+// View is one materialized view of data_flow and the table that it fills. Start from NewView.
+type View struct {
+	Kind Kind
+	// Window is the interval that flows are summed over: a number and s, m, h, d, w, mo or y, such as "5m".
+	Window string
+	// Table is the target table's name; the view's name is the same with _mv after it.
+	Table string
+	TTL   TTL
+	// PartitionBy is an SQL expression, used as it stands; empty means no partitions.
+	PartitionBy string
+	// With PolicyOverride the aggregate has this policy, else that of its flows.
+	PolicyOverride bool
+	PolicyLevel    string
+	PolicyScope    []string
+}
+
+// NewView returns a view of that kind and window with the default name, TTL, partition and policy.
+func NewView(kind Kind, window string) View {
+	return View{
+		Kind:           kind,
+		Window:         window,
+		Table:          "data_flow_by_" + kind.String() + "_" + window,
+		TTL:            TTL{Interval: "5 YEAR", Column: startTime},
+		PartitionBy:    dailyPartition,
+		PolicyOverride: true,
+		PolicyLevel:    "tlp:green",
+		PolicyScope:    []string{"comm:re"},
+	}
+}
+
+func (v *View) label() string { return v.Kind.String() + " " + v.Window }
+
+// name is that of the view; Table is where its rows are.
+func (v *View) name() string { return v.Table + "_mv" }
+
+func (v *View) validate() error {
+	if v.Kind < ByEdgeAS || v.Kind > ByIPVersion {
+		return fmt.Errorf("view %s: no such kind", v.label())
+	}
+	if _, err := windowInterval(v.Window); err != nil {
+		return fmt.Errorf("view %s: %w", v.label(), err)
+	}
+	if err := v.TTL.validate("TTL of view " + v.label()); err != nil {
+		return err
+	}
+	if v.PolicyOverride && v.PolicyLevel == "" {
+		return fmt.Errorf("view %s: policy override without a policy level", v.label())
+	}
+	return validatePartition("partition of view "+v.label(), v.PartitionBy)
+}
+
+var (
+	windowText  = regexp.MustCompile(`^([1-9][0-9]{0,5})(s|m|h|d|w|mo|y)$`)
+	windowUnits = map[string]string{
+		"s": "SECOND", "m": "MINUTE", "h": "HOUR", "d": "DAY", "w": "WEEK", "mo": "MONTH", "y": "YEAR",
+	}
+)
+
+// windowInterval turns a window ("5m") into ClickHouse's words ("5 MINUTE").
+func windowInterval(window string) (string, error) {
+	m := windowText.FindStringSubmatch(strings.ToLower(window))
+	if m == nil {
+		return "", fmt.Errorf("window %q is not a number and s, m, h, d, w, mo or y", window)
+	}
+	return m[1] + " " + windowUnits[m[2]], nil
+}
+
+// columns are the key columns of the kind, between the policy and the counts.
+func (k Kind) columns() []column {
+	device := []column{
+		{name: "device_id", typ: "LowCardinality(String)"},
+		{name: "device_ref", typ: "Nullable(String)"},
+	}
+	interfaces := []column{
+		{name: "in_interface_id", typ: "LowCardinality(Nullable(String))"},
+		{name: "in_interface_ref", typ: "Nullable(String)"},
+		{name: "in_interface_edge", typ: "Bool"},
+		{name: "out_interface_id", typ: "LowCardinality(Nullable(String))"},
+		{name: "out_interface_ref", typ: "Nullable(String)"},
+		{name: "out_interface_edge", typ: "Bool"},
+	}
+	version := column{name: "ip_version", typ: "UInt8"}
+	switch k {
+	case ByEdgeAS:
+		columns := []column{
+			// Typed whatever the extensions are: the key needs the path.
+			jsonColumn("ext", paths{"bgp_as_path_id": "Array(UInt32)"}),
+			{name: "src_as_id", typ: "UInt32"},
+			{name: "src_as_ref", typ: "Nullable(String)"},
+			{name: "dst_as_id", typ: "UInt32"},
+			{name: "dst_as_ref", typ: "Nullable(String)"},
+		}
+		columns = append(columns, device...)
+		columns = append(columns, column{name: "application_id", typ: "LowCardinality(Nullable(String))"})
+		columns = append(columns, interfaces...)
+		return append(columns, version)
+	case ByInterface:
+		return append(device, interfaces...)
+	default:
+		return []column{version}
+	}
+}
+
+// keys are the primary key of the kind and what the sorting key has after it. A SummingMergeTree sums rows of
+// equal sorting key, so every column but the counts is in it.
+func (k Kind) keys() (primary, rest []string) {
+	policy := []string{"policy_originator", "policy_level", "policy_scope"}
+	switch k {
+	case ByEdgeAS:
+		return []string{"src_as_id", "dst_as_id", "start_time"}, append(policy,
+			"ext.bgp_as_path_id", "src_as_ref", "dst_as_ref", "device_id", "device_ref", "application_id",
+			"in_interface_id", "in_interface_ref", "in_interface_edge",
+			"out_interface_id", "out_interface_ref", "out_interface_edge", "ip_version")
+	case ByInterface:
+		return []string{"in_interface_id", "out_interface_id", "start_time"}, append([]string{
+			"in_interface_ref", "in_interface_edge", "out_interface_ref", "out_interface_edge",
+		}, append(policy, "device_id", "device_ref")...)
+	default:
+		return []string{"ip_version", "start_time"}, policy
+	}
+}
+
+// filter is the condition on the flows that the kind counts.
+func (k Kind) filter() string {
+	switch k {
+	case ByEdgeAS:
+		return "WHERE in_interface_edge = true OR out_interface_edge = true"
+	case ByInterface:
+		return "WHERE in_interface_ref IS NOT NULL AND out_interface_ref IS NOT NULL"
+	default:
+		return ""
+	}
+}
+
+// target is the table that the view fills.
+func (v *View) target(s *Settings) table {
+	columns := []column{
+		{name: "start_time", typ: "DateTime"},
+		{name: "policy_originator", typ: "LowCardinality(Nullable(String))"},
+		{name: "policy_level", typ: "LowCardinality(Nullable(String))"},
+		{name: "policy_scope", typ: "Array(LowCardinality(String))"},
+	}
+	columns = append(columns, v.Kind.columns()...)
+	columns = append(columns,
+		column{name: "flow_count", typ: "UInt64"},
+		column{name: "bit_count", typ: "UInt64"},
+		column{name: "packet_count", typ: "UInt64"},
+	)
+	primary, rest := v.Kind.keys()
+	return table{
+		name:        v.Table,
+		engine:      "SummingMergeTree",
+		engineArgs:  "(flow_count, bit_count, packet_count)",
+		columns:     columns,
+		partitionBy: v.partition(s),
+		primaryKey:  primary,
+		orderBy:     append(append([]string{}, primary...), rest...),
+		nullableKey: true,
+		ttl:         v.TTL,
+	}
+}
+
+// partition keeps the daily partitions on UTC days where the server's day is another.
+func (v *View) partition(s *Settings) string {
+	if v.PartitionBy == dailyPartition && !isUTC(s.ServerTimezone) {
+		return "toYYYYMMDD(start_time, 'UTC')"
+	}
+	return v.PartitionBy
+}
+
+func isUTC(zone string) bool {
+	switch zone {
+	case "", "UTC", "Etc/UTC", "Zulu", "Etc/Zulu", "UCT", "Etc/UCT", "Universal", "Etc/Universal", "GMT", "Etc/GMT":
+		return true
+	}
+	return false
+}
+
+// create renders the CREATE statement of the view.
+func (v *View) create(s *Settings) string {
+	return fmt.Sprintf("CREATE MATERIALIZED VIEW IF NOT EXISTS %s%s TO %s\nAS %s",
+		s.qualified(v.name()), s.onCluster(), s.qualified(v.Table), v.query(s))
+}
+
+// query renders the SELECT of the view.
+func (v *View) query(s *Settings) string {
+	terms := []string{v.startTerm() + " AS start_time", "policy_originator"}
+	if v.PolicyOverride {
+		terms = append(terms, literal(v.PolicyLevel)+" AS policy_level", literalArray(v.PolicyScope)+" AS policy_scope")
+	} else {
+		terms = append(terms, "policy_level", "policy_scope")
+	}
+	for _, c := range v.Kind.columns() {
+		switch c.name {
+		case "ext":
+			terms = append(terms, s.asPathTerm())
+		case "application_id":
+			terms = append(terms, s.applicationTerm())
+		default:
+			terms = append(terms, c.name)
+		}
+	}
+	terms = append(terms, "1 AS flow_count", "bit_count", "packet_count")
+	query := "SELECT\n    " + strings.Join(terms, ",\n    ") + "\nFROM " + s.qualified(s.Tables.Flow)
+	if f := v.Kind.filter(); f != "" {
+		query += "\n" + f
+	}
+	return query
+}
+
+// startTerm is the start of the window. For weeks and longer ClickHouse returns a Date, which would become
+// midnight in the server's time zone.
+func (v *View) startTerm() string {
+	interval, err := windowInterval(v.Window)
+	if err != nil {
+		return startTime // Validate has refused it
+	}
+	term := "toStartOfInterval(start_time, INTERVAL " + interval + ")"
+	switch interval[strings.IndexByte(interval, ' ')+1:] {
+	case "WEEK", "MONTH", "YEAR":
+		return "toDateTime(" + term + ", 'UTC')"
+	}
+	return term
+}
+
+// asPathTerm is ext of the edge_as view. Without the bgp extension data_flow has no typed path to read.
+func (s *Settings) asPathTerm() string {
+	if _, ok := s.flowPaths()["bgp_as_path_id"]; !ok {
+		return "'{}' AS ext"
+	}
+	return "toJSONString(map('bgp_as_path_id', ext.bgp_as_path_id)) AS ext"
+}
+
+// applicationTerm names the application of the port. The dictionary's name is qualified: it is resolved in the
+// database of whoever inserts.
+func (s *Settings) applicationTerm() string {
+	d := &s.ApplicationDictionary
+	if !d.Enabled {
+		return "CAST(NULL, 'Nullable(String)') AS application_id"
+	}
+	return fmt.Sprintf("dictGetOrNull(%s, 'id', lower(protocol), application_port) AS application_id",
+		literal(s.Database+"."+d.Name))
+}

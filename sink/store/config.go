@@ -1,0 +1,86 @@
+package store
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sort"
+	"strings"
+)
+
+// configName is the engine's configuration in the data directory, written anew at each start.
+const configName = "engine.xml"
+
+// serverSettings are the engine's settings: the defaults of this package and what the options put over them. The caches and
+// pools are sized for a process that shares its machine; the engine's own defaults go up to gigabytes.
+func (o Options) serverSettings() map[string]string {
+	settings := map[string]string{
+		"mark_cache_size":                fmt.Sprint(64 << 20),
+		"index_mark_cache_size":          fmt.Sprint(16 << 20),
+		"primary_index_cache_size":       fmt.Sprint(64 << 20),
+		"uncompressed_cache_size":        "0",
+		"query_condition_cache_size":     fmt.Sprint(8 << 20),
+		"compiled_expression_cache_size": fmt.Sprint(16 << 20),
+		"mmap_cache_size":                "64",
+		"background_pool_size":           fmt.Sprint(min(max(runtime.NumCPU()/2, 2), 8)),
+		"background_schedule_pool_size":  "4",
+		"max_thread_pool_size":           "1000",
+		"max_thread_pool_free_size":      "16",
+		"thread_pool_queue_size":         "1000",
+		// A table remembers the tokens of its last inserts, so that one that is sent again is not written again. Without
+		// this setting only replicated tables do.
+		"merge_tree.non_replicated_deduplication_window": "10000",
+	}
+	if o.Memory > 0 {
+		settings["max_server_memory_usage"] = fmt.Sprint(o.Memory)
+	}
+	for name, value := range o.Settings {
+		settings[name] = value
+	}
+	return settings
+}
+
+var xmlEscapes = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
+
+// writeConfig writes the server settings where the engine reads them, and returns the path. Only a file can hold settings
+// of a section: the engine's command line cannot.
+func (o Options) writeConfig() (string, error) {
+	settings := o.serverSettings()
+	names := make([]string, 0, len(settings))
+	for name := range settings {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	var b strings.Builder
+	b.WriteString("<!-- Written by the collector at each start of its store. -->\n<clickhouse>\n")
+	for _, name := range names {
+		sections := strings.Split(name, ".")
+		for _, s := range sections {
+			if !isSettingName(s) {
+				return "", fmt.Errorf("store: %q is not the name of a server setting", name)
+			}
+			b.WriteString("<" + s + ">")
+		}
+		xmlEscapes.WriteString(&b, settings[name])
+		for i := len(sections) - 1; i >= 0; i-- {
+			b.WriteString("</" + sections[i] + ">")
+		}
+		b.WriteString("\n")
+	}
+	b.WriteString("</clickhouse>\n")
+	path := filepath.Join(o.Path, configName)
+	if err := os.WriteFile(path, []byte(b.String()), 0o640); err != nil {
+		return "", fmt.Errorf("store: the engine's configuration: %w", err)
+	}
+	return path, nil
+}
+
+func isSettingName(s string) bool {
+	for i := range len(s) {
+		if !isWordByte(s[i]) || s[i] >= 0x80 {
+			return false
+		}
+	}
+	return s != ""
+}

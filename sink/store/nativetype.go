@@ -1,0 +1,367 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"sort"
+	"strconv"
+	"strings"
+)
+
+// columnType is a parsed type name, as far as the layout of its values depends on it.
+type columnType struct {
+	name string // without arguments, such as "Array"; "fixed" for all types of fixed size
+	size uint64 // bytes of a value, for types of fixed size
+	args []*columnType
+
+	// What a column's own prefix says of it. JSON: its dynamic paths, or that it comes as text; Dynamic: its variants.
+	paths    []*columnType
+	asText   bool
+	variants []*columnType
+}
+
+// fixedSizes are the types whose values have one size, in bytes.
+var fixedSizes = map[string]uint64{
+	"UInt8": 1, "UInt16": 2, "UInt32": 4, "UInt64": 8, "UInt128": 16, "UInt256": 32,
+	"Int8": 1, "Int16": 2, "Int32": 4, "Int64": 8, "Int128": 16, "Int256": 32,
+	"Float32": 4, "Float64": 8, "BFloat16": 2, "Bool": 1, "Nothing": 1, "UUID": 16, "IPv4": 4, "IPv6": 16,
+	"Date": 2, "Date32": 4, "DateTime": 4, "DateTime64": 8, "Time": 4, "Time64": 8, "Enum8": 1, "Enum16": 2,
+	"Decimal32": 4, "Decimal64": 8, "Decimal128": 16, "Decimal256": 32,
+}
+
+// geoTypes are names for nested types.
+var geoTypes = map[string]string{
+	"Point": "Tuple(Float64, Float64)", "Ring": "Array(Point)", "LineString": "Array(Point)", "Polygon": "Array(Ring)",
+	"MultiLineString": "Array(LineString)", "MultiPolygon": "Array(Polygon)",
+}
+
+// parseType reads a type name of a Native block.
+func parseType(s string) (*columnType, error) {
+	s = strings.TrimSpace(s)
+	name, rest, hasArgs := strings.Cut(s, "(")
+	t := &columnType{name: name}
+	args := []string{}
+	if hasArgs {
+		if !strings.HasSuffix(rest, ")") {
+			return nil, fmt.Errorf("type %q is not understood", s)
+		}
+		args = splitArguments(rest[:len(rest)-1])
+	}
+	if size, ok := fixedSizes[name]; ok {
+		t.name, t.size = "fixed", size
+		return t, nil
+	}
+	if full, ok := geoTypes[name]; ok {
+		return parseType(full)
+	}
+	if strings.HasPrefix(name, "Interval") {
+		t.name, t.size = "fixed", 8
+		return t, nil
+	}
+	switch name {
+	case "String", "Dynamic":
+		return t, nil
+	case "FixedString":
+		n, err := strconv.ParseUint(strings.Join(args, ""), 10, 32)
+		if err != nil {
+			return nil, fmt.Errorf("type %q: %w", s, err)
+		}
+		t.name, t.size = "fixed", n
+		return t, nil
+	case "Decimal":
+		return decimalType(s, args)
+	case "JSON":
+		return jsonType(t, args)
+	case "SimpleAggregateFunction":
+		if len(args) < 2 {
+			return nil, fmt.Errorf("type %q is not understood", s)
+		}
+		return parseType(args[len(args)-1])
+	case "Nested":
+		inner, err := parseType("Tuple(" + strings.Join(args, ", ") + ")")
+		return &columnType{name: "Array", args: []*columnType{inner}}, err
+	case "Nullable", "Array", "LowCardinality", "Map", "Tuple", "Variant":
+	default:
+		return nil, fmt.Errorf("type %q cannot be sent in this protocol revision: select it as text, or without client_protocol_version", s)
+	}
+	for _, a := range args {
+		if name == "Tuple" {
+			a = withoutElementName(a)
+		}
+		arg, err := parseType(a)
+		if err != nil {
+			return nil, err
+		}
+		t.args = append(t.args, arg)
+	}
+	if len(t.args) == 0 && name != "Tuple" || name == "Map" && len(t.args) != 2 {
+		return nil, fmt.Errorf("type %q is not understood", s)
+	}
+	return t, nil
+}
+
+// decimalType is Decimal(P, S): P decides the width.
+func decimalType(s string, args []string) (*columnType, error) {
+	precision, _, _ := strings.Cut(strings.Join(args, ","), ",")
+	p, err := strconv.Atoi(strings.TrimSpace(precision))
+	if err != nil {
+		return nil, fmt.Errorf("type %q: %w", s, err)
+	}
+	t := &columnType{name: "fixed", size: 4}
+	for _, limit := range []int{9, 18, 38} {
+		if p > limit {
+			t.size *= 2
+		}
+	}
+	return t, nil
+}
+
+// jsonType reads JSON(a.b String, max_dynamic_paths=8, SKIP c): only typed paths matter to the layout.
+func jsonType(t *columnType, args []string) (*columnType, error) {
+	named := map[string]*columnType{}
+	var names []string
+	for _, a := range args {
+		a = strings.TrimSpace(a)
+		if strings.HasPrefix(a, "max_dynamic_") || strings.HasPrefix(a, "SKIP ") {
+			continue
+		}
+		path, rest := elementName(a)
+		inner, err := parseType(rest)
+		if err != nil {
+			return nil, err
+		}
+		named[path] = inner
+		names = append(names, path)
+	}
+	sort.Strings(names)
+	for _, n := range names {
+		t.args = append(t.args, named[n])
+	}
+	return t, nil
+}
+
+// splitArguments cuts the text between a type's parentheses at its commas.
+func splitArguments(s string) []string {
+	var args []string
+	depth, start := 0, 0
+	for i := 0; i < len(s); i++ {
+		switch s[i] {
+		case '(':
+			depth++
+		case ')':
+			depth--
+		case '\'', '`':
+			l := lexer{src: s, pos: i}
+			l.next()
+			i = l.pos - 1
+		case ',':
+			if depth == 0 {
+				args = append(args, s[start:i])
+				start = i + 1
+			}
+		}
+	}
+	if strings.TrimSpace(s[start:]) != "" {
+		args = append(args, s[start:])
+	}
+	return args
+}
+
+// elementName cuts "name Type" of a tuple or JSON path into its two parts.
+func elementName(s string) (name, kind string) {
+	s = strings.TrimSpace(s)
+	end := 0
+	for end < len(s) && s[end] != ' ' && s[end] != '(' {
+		if s[end] == '`' {
+			l := lexer{src: s, pos: end}
+			l.next()
+			end = l.pos
+			continue
+		}
+		end++
+	}
+	if end >= len(s) || s[end] == '(' {
+		return "", s
+	}
+	return strings.ReplaceAll(s[:end], "`", ""), s[end+1:]
+}
+
+func withoutElementName(s string) string {
+	_, kind := elementName(s)
+	return kind
+}
+
+var errLayout = errors.New("a serialization that this store does not know")
+
+// prefix walks over what stands before a column's data: versions, and the structure of Dynamic and JSON columns.
+func (t *columnType) prefix(c *cursor) {
+	switch t.name {
+	case "LowCardinality":
+		c.uint64() // version of the keys
+	case "Variant":
+		if c.uint64() != 0 {
+			c.fail(errLayout)
+		}
+		for _, a := range t.args {
+			a.prefix(c)
+		}
+	case "Dynamic":
+		t.dynamicPrefix(c)
+	case "JSON":
+		t.jsonPrefix(c)
+	default:
+		for _, a := range t.args {
+			a.prefix(c)
+		}
+	}
+}
+
+// dynamicPrefix reads the variants of a Dynamic column: the types it names and the shared one, in the order of their names.
+func (t *columnType) dynamicPrefix(c *cursor) {
+	switch c.uint64() {
+	case 1:
+		c.varint() // max_dynamic_types
+	case 2:
+	default:
+		c.fail(errLayout)
+		return
+	}
+	n := c.varint()
+	names := []string{"SharedVariant"}
+	for ; n > 0 && c.err == nil; n-- {
+		names = append(names, c.text())
+	}
+	sort.Strings(names)
+	for _, name := range names {
+		if name == "SharedVariant" {
+			name = "String"
+		}
+		v, err := parseType(name)
+		if err != nil {
+			c.fail(err)
+			return
+		}
+		t.variants = append(t.variants, v)
+	}
+	if c.uint64() != 0 { // the mode of the discriminators
+		c.fail(errLayout)
+	}
+	for _, v := range t.variants {
+		v.prefix(c)
+	}
+}
+
+func (t *columnType) jsonPrefix(c *cursor) {
+	switch c.uint64() {
+	case 0:
+		c.varint() // max_dynamic_paths
+	case 1:
+		t.asText = true
+		return
+	case 2:
+	default:
+		c.fail(errLayout)
+		return
+	}
+	for n := c.varint(); n > 0 && c.err == nil; n-- {
+		c.text()
+		t.paths = append(t.paths, &columnType{name: "Dynamic"})
+	}
+	for _, a := range t.args {
+		a.prefix(c)
+	}
+	for _, p := range t.paths {
+		p.prefix(c)
+	}
+}
+
+// data walks over the values of a column of so many rows.
+func (t *columnType) data(c *cursor, rows uint64) {
+	if c.err != nil || rows == 0 {
+		return
+	}
+	switch t.name {
+	case "fixed":
+		c.skipTimes(rows, t.size)
+	case "String":
+		for range rows {
+			if c.err != nil {
+				return
+			}
+			c.skip(c.varint())
+		}
+	case "Nullable":
+		c.skip(rows)
+		t.args[0].data(c, rows)
+	case "Array":
+		t.args[0].data(c, c.offsets(rows))
+	case "Map":
+		n := c.offsets(rows)
+		t.args[0].data(c, n)
+		t.args[1].data(c, n)
+	case "Tuple":
+		if len(t.args) == 0 {
+			c.skip(rows)
+		}
+		for _, a := range t.args {
+			a.data(c, rows)
+		}
+	case "LowCardinality":
+		t.lowCardinalityData(c)
+	case "Variant":
+		variantData(c, t.args, rows)
+	case "Dynamic":
+		variantData(c, t.variants, rows)
+	case "JSON":
+		t.jsonData(c, rows)
+	}
+}
+
+// lowCardinalityData is a dictionary and the indexes of the rows into it.
+func (t *columnType) lowCardinalityData(c *cursor) {
+	kind := c.uint64()
+	if kind&0xff > 3 || kind&0x100 != 0 {
+		c.fail(errLayout)
+		return
+	}
+	key := t.args[0]
+	if key.name == "Nullable" {
+		key = key.args[0]
+	}
+	key.data(c, c.uint64())
+	c.skipTimes(c.uint64(), 1<<(kind&0xff))
+}
+
+// variantData is one discriminator byte a row (255 is NULL) and then the values of each variant.
+func variantData(c *cursor, variants []*columnType, rows uint64) {
+	start := c.i
+	c.skip(rows)
+	if c.err != nil {
+		return
+	}
+	var n [256]uint64
+	for _, d := range c.since(start) {
+		n[d]++
+	}
+	for i, v := range variants {
+		v.data(c, n[i])
+	}
+}
+
+// jsonData is the typed paths, the dynamic paths, and what did not fit into those as an array of pairs.
+func (t *columnType) jsonData(c *cursor, rows uint64) {
+	text := &columnType{name: "String"}
+	if t.asText {
+		text.data(c, rows)
+		return
+	}
+	for _, a := range t.args {
+		a.data(c, rows)
+	}
+	for _, p := range t.paths {
+		p.data(c, rows)
+	}
+	n := c.offsets(rows)
+	text.data(c, n)
+	text.data(c, n)
+}

@@ -1,0 +1,118 @@
+// Package store is the local ClickHouse of a collector that has no other: the ClickHouse engine (libchdb), in a child
+// process of its own, behind ClickHouse's HTTP interface. Any ClickHouse client that speaks HTTP can use it.
+//
+// Serve is the child: it owns the data directory and answers. Start is the parent: it keeps the child running. The rest
+// of the program talks to the store as it talks to any ClickHouse server, so the package imports nothing of it.
+//
+// Whoever may send statements may also read files with the rights of the collector: as a library the engine does not
+// confine functions such as file('/path'). So the store listens on 127.0.0.1 unless told otherwise, and wants a password
+// where other users have accounts on the machine.
+package store
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// Options say what to serve, and where. The zero value of a field means its default.
+type Options struct {
+	Path     string // the data directory; made when it is not there
+	Listen   string // host:port, 127.0.0.1:8123 by default; port 0 picks a free one
+	Engine   string // path of libchdb.so
+	User     string // "default" by default
+	Password string // none by default
+	// Queries bounds how many statements run at once; more wait for their turn. 8 by default. Inserts of data have as many
+	// places of their own, so that they do not wait for dashboards.
+	Queries int
+	// Memory bounds what the engine may allocate, in bytes (max_server_memory_usage). 0 leaves it to the engine, which
+	// takes 90 % of the machine's.
+	Memory uint64
+	// QueryMemory bounds what one statement may allocate, in bytes, unless its request asks for another max_memory_usage.
+	// 2 GiB by default. It also bounds results that have to be built as a whole (JSON, Parquet and others); formats that
+	// can be sent block by block know no bound.
+	QueryMemory uint64
+	// Settings are the engine's server settings by name (a dot goes into a section: "merge_tree.parts_to_throw_insert");
+	// they go over the defaults of this package.
+	Settings map[string]string
+	// Grace is how long running statements may go on after a stop is asked for. 10 s by default.
+	Grace time.Duration
+	// Log takes what the store has to say; nil is silence.
+	Log *zap.Logger
+}
+
+// DefaultListen is where the store listens unless told otherwise.
+const DefaultListen = "127.0.0.1:8123"
+
+// withDefaults fills in what is not given.
+func (o Options) withDefaults() Options {
+	if o.Listen == "" {
+		o.Listen = DefaultListen
+	}
+	if o.User == "" {
+		o.User = "default"
+	}
+	if o.Queries <= 0 {
+		o.Queries = 8
+	}
+	if o.QueryMemory == 0 {
+		o.QueryMemory = 2 << 30
+	}
+	if o.Grace <= 0 {
+		o.Grace = 10 * time.Second
+	}
+	if o.Log == nil {
+		o.Log = zap.NewNop()
+	}
+	return o
+}
+
+// passwordEnv carries the password to the child, so that it does not show in the process list.
+const passwordEnv = "STORE_PASSWORD"
+
+// Arguments are the command line of the child for these options; OptionsFromArguments reads them back. The password is
+// not among them.
+func (o Options) Arguments() []string {
+	args := []string{"-path", o.Path, "-listen", o.Listen, "-engine", o.Engine, "-user", o.User,
+		"-queries", fmt.Sprint(o.Queries), "-memory", fmt.Sprint(o.Memory), "-query-memory", fmt.Sprint(o.QueryMemory),
+		"-grace", o.Grace.String()}
+	for name, value := range o.Settings {
+		args = append(args, "-set", name+"="+value)
+	}
+	return args
+}
+
+// OptionsFromArguments reads the command line of the child (what follows the subcommand) and, through getenv, the password
+// from STORE_PASSWORD. Errors name the argument.
+func OptionsFromArguments(args []string, getenv func(string) string) (Options, error) {
+	o := Options{Settings: map[string]string{}, Password: getenv(passwordEnv)}
+	f := flag.NewFlagSet("store", flag.ContinueOnError)
+	f.SetOutput(io.Discard)
+	f.StringVar(&o.Path, "path", "", "")
+	f.StringVar(&o.Listen, "listen", DefaultListen, "")
+	f.StringVar(&o.Engine, "engine", "", "")
+	f.StringVar(&o.User, "user", "", "")
+	f.IntVar(&o.Queries, "queries", 0, "")
+	f.Uint64Var(&o.Memory, "memory", 0, "")
+	f.Uint64Var(&o.QueryMemory, "query-memory", 0, "")
+	f.DurationVar(&o.Grace, "grace", 0, "")
+	f.Func("set", "", func(s string) error {
+		name, value, ok := strings.Cut(s, "=")
+		if !ok {
+			return fmt.Errorf("%q is not name=value", s)
+		}
+		o.Settings[name] = value
+		return nil
+	})
+	if err := f.Parse(args); err != nil {
+		return o, fmt.Errorf("store: %w", err)
+	}
+	if o.Path == "" {
+		return o, fmt.Errorf("store: -path is missing")
+	}
+	return o, nil
+}

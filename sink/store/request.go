@@ -1,0 +1,296 @@
+package store
+
+import (
+	"compress/gzip"
+	"compress/zlib"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"sort"
+	"strconv"
+	"strings"
+
+	"github.com/ClickHouse/ch-go/compress"
+	"github.com/google/uuid"
+	"github.com/klauspost/compress/zstd"
+)
+
+// defaultMaxQuerySize is ClickHouse's max_query_size: how much of a request may be SQL, in bytes.
+const defaultMaxQuerySize = 256 << 10
+
+// request is what an HTTP request asks of the engine.
+type request struct {
+	id       string // X-ClickHouse-Query-Id
+	query    string // the query of the URL; more of it may follow in body
+	body     io.Reader
+	database string
+	format   string // X-ClickHouse-Format or default_format, "" without either
+	params   []parameter
+	settings []parameter
+	// revision is client_protocol_version: the layout in which the client wants Native results, 0 for the plain one.
+	revision     int
+	maxQuerySize int
+	// compressResult asks for ClickHouse's own block compression of the result (compress=1).
+	compressResult bool
+	wait           bool // wait_end_of_query: no byte of the answer before the query has ended
+	httpCompress   bool // enable_http_compression
+	cors           bool // add_http_cors_header
+	readonly       bool
+}
+
+// credentials are the user and password of a request, wherever ClickHouse allows them to stand.
+func credentials(r *http.Request) (user, password string) {
+	switch {
+	case r.Header.Get("X-ClickHouse-User") != "" || r.Header.Get("X-ClickHouse-Key") != "":
+		user, password = r.Header.Get("X-ClickHouse-User"), r.Header.Get("X-ClickHouse-Key")
+	case r.Header.Get("Authorization") != "":
+		user, password, _ = r.BasicAuth()
+	default:
+		q := r.URL.Query()
+		user, password = q.Get("user"), q.Get("password")
+	}
+	if user == "" {
+		user = "default"
+	}
+	return user, password
+}
+
+// authenticate compares in constant time. A request without a password is asked for one (a browser then asks its user).
+func (s *server) authenticate(r *http.Request) *exception {
+	user, password := credentials(r)
+	sameUser := subtle.ConstantTimeCompare([]byte(user), []byte(s.o.User)) == 1
+	samePassword := subtle.ConstantTimeCompare([]byte(password), []byte(s.o.Password)) == 1
+	if sameUser && samePassword {
+		return nil
+	}
+	if password == "" && s.o.Password != "" {
+		return newException(codeRequiredPassword, "REQUIRED_PASSWORD", "%s: Authentication failed: a password is required.", user)
+	}
+	return newException(codeAuthenticationFailed, "AUTHENTICATION_FAILED",
+		"%s: Authentication failed: password is incorrect, or there is no user with such name.", user)
+}
+
+// parseRequest reads the parameters of a request; the body is left to be read, decompressed.
+func parseRequest(r *http.Request) (*request, error) {
+	q := &request{body: r.Body, database: r.Header.Get("X-ClickHouse-Database"), format: r.Header.Get("X-ClickHouse-Format"),
+		id: uuid.NewString(), maxQuerySize: defaultMaxQuerySize, httpCompress: true}
+	values := r.URL.Query()
+	var err error
+	if q.body, err = decodeBody(r.Body, r.Header.Get("Content-Encoding")); err != nil {
+		return nil, err
+	}
+	if values.Get("decompress") == "1" {
+		q.body = blockReader{compress.NewReader(q.body)}
+	}
+	if err := addForm(r, q, values); err != nil {
+		return nil, err
+	}
+	// ClickHouse lets nothing be changed by GET: a link in a page must not be able to drop a table.
+	q.readonly = r.Method != http.MethodPost
+	names := make([]string, 0, len(values))
+	for name := range values {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	for _, name := range names {
+		if err := q.set(name, values.Get(name)); err != nil {
+			return nil, err
+		}
+	}
+	return q, nil
+}
+
+// set takes one URL parameter: one of the interface's own, a query parameter, or a setting of the engine.
+func (q *request) set(name, value string) error {
+	switch name {
+	case "query":
+		q.query = value
+	case "database":
+		q.database = value
+	case "default_format":
+		if q.format == "" {
+			q.format = value
+		}
+	case "query_id":
+		if value != "" {
+			q.id = value
+		}
+	case "compress":
+		q.compressResult = value == "1"
+	case "client_protocol_version":
+		n, err := strconv.Atoi(value)
+		if err != nil || n < 0 {
+			return newException(codeBadArguments, "BAD_ARGUMENTS", "client_protocol_version %q is not a number", value)
+		}
+		q.revision = n
+	case "wait_end_of_query":
+		q.wait = value == "1" || value == "true"
+	case "user", "password", "quota_key", "decompress", "buffer_size", "stacktrace", "role", "close_session",
+		"session_id", "session_timeout", "session_check", "readonly_session":
+		// Credentials are checked before; sessions, roles and quotas do not exist here: every request stands alone.
+	case "readonly":
+		q.readonly = q.readonly || value != "0"
+	default:
+		if name, ok := strings.CutPrefix(name, "param_"); ok {
+			q.params = append(q.params, parameter{name, value})
+			return nil
+		}
+		return q.setting(name, value)
+	}
+	return nil
+}
+
+// setting takes a setting of the engine; a few also mean something to the HTTP interface.
+func (q *request) setting(name, value string) error {
+	switch name {
+	case "enable_http_compression":
+		q.httpCompress = value == "1" || value == "true"
+	case "add_http_cors_header":
+		q.cors = value == "1" || value == "true"
+	case "max_query_size":
+		if n, err := strconv.Atoi(value); err == nil && n > 0 {
+			q.maxQuerySize = n
+		}
+	}
+	q.settings = append(q.settings, parameter{name, value})
+	return nil
+}
+
+// addForm reads the fields of a multipart form, which some clients send instead of URL parameters.
+func addForm(r *http.Request, q *request, values url.Values) error {
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || kind != "multipart/form-data" {
+		return nil
+	}
+	form, err := r.MultipartReader()
+	if err != nil {
+		return newException(codeBadArguments, "BAD_ARGUMENTS", "multipart form: %v", err)
+	}
+	q.body = strings.NewReader("")
+	for {
+		part, err := form.NextPart()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return newException(codeBadArguments, "BAD_ARGUMENTS", "multipart form: %v", err)
+		}
+		if part.FileName() != "" || values.Get(part.FormName()+"_structure") != "" {
+			return newException(codeNotImplemented, "NOT_IMPLEMENTED", "The local store takes no external tables (%q)", part.FormName())
+		}
+		value, err := io.ReadAll(io.LimitReader(part, defaultMaxQuerySize))
+		if err != nil {
+			return newException(codeBadArguments, "BAD_ARGUMENTS", "multipart form, field %q: %v", part.FormName(), err)
+		}
+		values.Set(part.FormName(), string(value))
+	}
+}
+
+// blockReader reads ClickHouse's compressed blocks; its data ends where a block ends.
+type blockReader struct{ r *compress.Reader }
+
+func (b blockReader) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p)
+	if err != nil && errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		err = io.EOF
+	}
+	return n, err
+}
+
+// decodeBody undoes the Content-Encoding of a request.
+func decodeBody(body io.Reader, encoding string) (io.Reader, error) {
+	var err error
+	switch encoding {
+	case "", "identity":
+		return body, nil
+	case "gzip", "x-gzip":
+		body, err = gzip.NewReader(body)
+	case "deflate":
+		body, err = zlib.NewReader(body)
+	case "zstd":
+		var z *zstd.Decoder
+		z, err = zstd.NewReader(body, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(256<<20))
+		if err == nil {
+			body = z.IOReadCloser()
+		}
+	default:
+		return nil, newException(codeNotImplemented, "NOT_IMPLEMENTED", "Unknown Content-Encoding %q: the local store reads gzip, deflate and zstd", encoding)
+	}
+	if err != nil {
+		return nil, newException(codeBadArguments, "BAD_ARGUMENTS", "Content-Encoding %s: %v", encoding, err)
+	}
+	return body, nil
+}
+
+// head reads the SQL of the request. For an INSERT, what follows the SQL is left as data.
+func (q *request) head() (statement, io.Reader, error) {
+	if q.query != "" {
+		if st := parseStatement(q.query); st.insert && st.complete {
+			inline := strings.TrimLeft(q.query[st.data:], " \t\r\n")
+			data := q.body
+			if inline != "" {
+				data = io.MultiReader(strings.NewReader(inline+"\n"), q.body)
+			}
+			return st, data, nil
+		}
+	}
+	source := q.body
+	if q.query != "" {
+		source = io.MultiReader(strings.NewReader(q.query+"\n"), q.body)
+	}
+	buf, err := io.ReadAll(io.LimitReader(source, int64(q.maxQuerySize)+1))
+	if err != nil {
+		return statement{}, nil, newException(codeBadArguments, "BAD_ARGUMENTS", "Cannot read the request: %v", err)
+	}
+	st := parseStatement(string(buf))
+	if st.insert && st.complete {
+		inline := skipLine(buf[st.data:])
+		return st, io.MultiReader(strings.NewReader(string(inline)), source), nil
+	}
+	if len(buf) > q.maxQuerySize {
+		return statement{}, nil, newException(codeSyntaxError, "SYNTAX_ERROR",
+			"Max query size exceeded: %d bytes (max_query_size)", q.maxQuerySize)
+	}
+	if strings.TrimSpace(st.text) == "" {
+		return statement{}, nil, newException(codeSyntaxError, "SYNTAX_ERROR", "Syntax error: Empty query")
+	}
+	return st, strings.NewReader(""), nil
+}
+
+// skipLine drops what ClickHouse drops between the name of a format and its data: spaces and one line end.
+func skipLine(b []byte) []byte {
+	i := 0
+	for i < len(b) && (b[i] == ' ' || b[i] == '\t' || b[i] == '\f') {
+		i++
+	}
+	if i < len(b) && b[i] == '\r' {
+		i++
+	}
+	if i < len(b) && b[i] == '\n' {
+		i++
+	}
+	return b[i:]
+}
+
+// setup is the statement that gives a connection the settings of the request. queryMemory is the limit of a request that
+// names none.
+func (q *request) setup(queryMemory uint64) string {
+	list := []string{fmt.Sprintf("max_memory_usage = %d", queryMemory)}
+	for _, s := range q.settings {
+		list = append(list, quoteName(s.name)+" = "+quoteText(s.value))
+	}
+	if q.readonly {
+		list = append(list, "readonly = 2")
+	}
+	return "SET " + strings.Join(list, ", ")
+}
+
+var sqlEscapes = strings.NewReplacer(`\`, `\\`, `'`, `\'`, "`", "\\`", "\x00", `\0`)
+
+func quoteText(s string) string { return "'" + sqlEscapes.Replace(s) + "'" }
+
+func quoteName(s string) string { return fmt.Sprintf("`%s`", sqlEscapes.Replace(s)) }

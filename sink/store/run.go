@@ -1,0 +1,190 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// run takes a slot and a connection, and answers with the statement's result.
+func (s *server) run(ctx context.Context, q *request, a *answer) error {
+	st, data, err := q.head()
+	if err != nil {
+		return err
+	}
+	switch {
+	case st.multi:
+		return newException(codeSyntaxError, "SYNTAX_ERROR", "Syntax error (Multi-statements are not allowed)")
+	case st.outfile:
+		return newException(codeOutfileNotAllowed, "INTO_OUTFILE_NOT_ALLOWED", "INTO OUTFILE and FROM INFILE are not allowed")
+	}
+	slots := s.queries
+	if st.insert {
+		slots = s.inserts
+	}
+	select {
+	case slots <- struct{}{}:
+		defer func() { <-slots }()
+	case <-ctx.Done():
+		return newException(codeTooManyQueries, "TOO_MANY_SIMULTANEOUS_QUERIES", "The client left while the query waited for its turn")
+	}
+	c, err := s.connect(q)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	if st.insert {
+		return s.insert(c, q, st, data, a)
+	}
+	return s.query(ctx, c, q, st, a)
+}
+
+// connect opens a connection with the settings and the database of the request.
+func (s *server) connect(q *request) (*conn, error) {
+	c, err := s.engine.open("--path=" + s.o.Path)
+	if err != nil {
+		return nil, err
+	}
+	for _, statement := range []string{useDatabase(q.database), q.setup(s.o.QueryMemory)} {
+		if err := c.run(statement); err != nil {
+			c.close()
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+func useDatabase(name string) string {
+	if name == "" || name == "default" {
+		return ""
+	}
+	return "USE " + quoteName(name)
+}
+
+// insert streams the data of an INSERT into the engine.
+func (s *server) insert(c *conn, q *request, st statement, data io.Reader, a *answer) error {
+	if q.readonly {
+		return newException(codeReadonly, "READONLY", "Cannot insert into table in readonly mode: an INSERT needs a POST request")
+	}
+	format := st.format
+	if format == "" {
+		format = q.format
+	}
+	if format == "" {
+		format = "Values"
+	}
+	in, err := c.insert(st.text, format, q.params)
+	if err != nil {
+		return err
+	}
+	defer in.close()
+	buf := make([]byte, 256<<10)
+	for {
+		a.expectRead()
+		n, err := fill(data, buf)
+		if !in.append(buf[:n]) || err == io.EOF {
+			break // when append failed, done says why
+		}
+		if err != nil {
+			return newException(codeBadArguments, "BAD_ARGUMENTS", "Cannot read the data of the insert: %v", err)
+		}
+	}
+	n, err := in.done()
+	if err != nil {
+		return err
+	}
+	a.summary(n)
+	a.begin("text/plain; charset=UTF-8", "")
+	return nil
+}
+
+// fill reads until buf is full. Unlike io.ReadFull it tells the end of the data from data that is cut off.
+func fill(r io.Reader, buf []byte) (n int, err error) {
+	for n < len(buf) && err == nil {
+		var k int
+		k, err = r.Read(buf[n:])
+		n += k
+	}
+	return n, err
+}
+
+// query runs any other statement, block by block where statement and format allow it.
+func (s *server) query(ctx context.Context, c *conn, q *request, st statement, a *answer) error {
+	name := st.format
+	if name == "" {
+		name = q.format
+	}
+	if name == "" {
+		name = "TabSeparated"
+	}
+	f := formatOf(name)
+	selects := st.verb == "SELECT" || st.verb == "WITH"
+	a.reframe = q.revision > 0 && strings.EqualFold(name, "Native")
+	if f.pieces && selects && !st.totals && !q.wait {
+		return s.stream(ctx, c, q, st, name, f, a)
+	}
+	if selects {
+		if err := c.run(s.resultBound(q)); err != nil {
+			return err
+		}
+	}
+	return c.query(st.text, name, q.params, func(result []byte, n counts) error {
+		result, err := a.layout(result)
+		if err != nil {
+			return err
+		}
+		a.summary(n)
+		a.begin(f.contentType, name)
+		return a.write(result)
+	})
+}
+
+// resultBound limits a result that is built as a whole to a quarter of what a statement may allocate, unless the request has
+// a limit of its own: the text of a result, and the buffer it grows in, take several times its columns.
+func (s *server) resultBound(q *request) string {
+	for _, set := range q.settings {
+		if set.name == "max_result_bytes" {
+			return ""
+		}
+	}
+	return fmt.Sprintf("SET max_result_bytes = %d, result_overflow_mode = 'throw'", s.o.QueryMemory/4)
+}
+
+// stream sends a SELECT's result as the engine produces it. The status is decided by the first block.
+func (s *server) stream(ctx context.Context, c *conn, q *request, st statement, name string, f format, a *answer) error {
+	rs, err := c.stream(st.text, name, q.params)
+	if err != nil {
+		return err
+	}
+	ended := false
+	defer func() { rs.close(!ended) }()
+	for !ended {
+		var clientErr error
+		err := rs.next(func(piece []byte, n counts) error {
+			if a.begun {
+				piece = piece[f.headerLength(piece):]
+			}
+			ended = n.resultRows == 0 && len(piece) == 0
+			if piece, clientErr = a.layout(piece); clientErr != nil {
+				return nil
+			}
+			if !a.begun {
+				a.summary(n)
+				a.begin(f.contentType, name)
+			}
+			clientErr = a.write(piece)
+			return nil
+		})
+		switch {
+		case err != nil:
+			ended = true // by the engine itself
+			return err
+		case clientErr != nil:
+			return clientErr
+		case ctx.Err() != nil:
+			return ctx.Err()
+		}
+	}
+	return nil
+}
