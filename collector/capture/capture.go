@@ -1,0 +1,173 @@
+// Package capture reads the UDP datagrams of a packet capture as a listener would have received them: with their source
+// address and the time at which they were captured.
+package capture
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/ip4defrag"
+	"github.com/gopacket/gopacket/layers"
+	"github.com/gopacket/gopacket/pcapgo"
+
+	"github.com/metranova/flow-collector/decoder/exporter"
+)
+
+// Reader reads one capture file, pcap or pcapng. It belongs to one goroutine.
+type Reader struct {
+	path      string
+	file      *os.File
+	next      func() ([]byte, gopacket.CaptureInfo, error)
+	link      gopacket.Decoder
+	fragments *ip4defrag.IPv4Defragmenter
+	skipped   Skipped
+}
+
+// Skipped counts the packets that gave no datagram.
+type Skipped struct {
+	NotUDP    int // other protocols, and what could not be read
+	Fragments int // parts of IPv4 datagrams that were put together or wait for the rest, and all IPv6 fragments
+	Cut       int // UDP datagrams that the capture did not keep whole
+}
+
+// Open opens a capture file. The error names the file.
+func Open(path string) (*Reader, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("open capture: %w", err)
+	}
+	r := &Reader{path: path, file: file, fragments: ip4defrag.NewIPv4Defragmenter()}
+	if err := r.detect(bufio.NewReaderSize(file, 1<<16)); err != nil {
+		return nil, errors.Join(fmt.Errorf("open capture %s: %w", path, err), file.Close())
+	}
+	return r, nil
+}
+
+// pcapng files begin with a section header block.
+const sectionHeader = "\x0a\x0d\x0d\x0a"
+
+func (r *Reader) detect(in *bufio.Reader) error {
+	magic, err := in.Peek(4)
+	if err != nil {
+		return fmt.Errorf("no capture file: %w", err)
+	}
+	if string(magic) == sectionHeader {
+		ng, err := pcapgo.NewNgReader(in, pcapgo.NgReaderOptions{WantMixedLinkType: true, SkipUnknownVersion: true})
+		if err != nil {
+			return err
+		}
+		r.next = ng.ReadPacketData
+		r.link = ng.LinkType()
+		return nil
+	}
+	classic, err := pcapgo.NewReader(in)
+	if err != nil {
+		return err
+	}
+	r.next = classic.ReadPacketData
+	r.link = classic.LinkType()
+	return nil
+}
+
+// Next returns the next UDP datagram, in the capture's order; io.EOF at the end. A file that ends within a packet gives
+// what is whole before it, then an error that names the file.
+func (r *Reader) Next() (exporter.Datagram, error) {
+	for {
+		data, info, err := r.next()
+		if errors.Is(err, io.EOF) {
+			return exporter.Datagram{}, io.EOF
+		}
+		if err != nil {
+			return exporter.Datagram{}, fmt.Errorf("capture %s ends within a packet: %w", r.path, err)
+		}
+		if d, ok := r.datagram(data, info); ok {
+			return d, nil
+		}
+	}
+}
+
+// Skipped returns what gave no datagram so far.
+func (r *Reader) Skipped() Skipped { return r.skipped }
+
+// Close closes the file.
+func (r *Reader) Close() error { return r.file.Close() }
+
+func (r *Reader) datagram(data []byte, info gopacket.CaptureInfo) (exporter.Datagram, bool) {
+	packet := gopacket.NewPacket(data, r.linkOf(info), gopacket.DecodeOptions{NoCopy: true})
+	source, ok := sourceOf(packet)
+	if !ok {
+		r.skipped.NotUDP++
+		return exporter.Datagram{}, false
+	}
+	udp, _ := packet.Layer(layers.LayerTypeUDP).(*layers.UDP)
+	if fragment := fragmentOf(packet); fragment {
+		r.skipped.Fragments++
+		if udp = r.reassemble(packet, info); udp == nil {
+			return exporter.Datagram{}, false
+		}
+	}
+	if udp == nil {
+		r.skipped.NotUDP++
+		return exporter.Datagram{}, false
+	}
+	d := exporter.Datagram{
+		Payload:   udp.Payload,
+		Source:    netip.AddrPortFrom(source, uint16(udp.SrcPort)),
+		Received:  info.Timestamp.UnixNano(),
+		Truncated: int(udp.Length) > len(udp.Payload)+8,
+	}
+	if d.Truncated {
+		r.skipped.Cut++
+	}
+	return d, true
+}
+
+// linkOf is the decoder for a packet; pcapng files say the link type with each packet.
+func (r *Reader) linkOf(info gopacket.CaptureInfo) gopacket.Decoder {
+	if len(info.AncillaryData) > 0 {
+		if link, ok := info.AncillaryData[0].(layers.LinkType); ok {
+			return link
+		}
+	}
+	return r.link
+}
+
+func sourceOf(packet gopacket.Packet) (netip.Addr, bool) {
+	switch network := packet.NetworkLayer().(type) {
+	case *layers.IPv4:
+		return netip.AddrFromSlice(network.SrcIP.To4())
+	case *layers.IPv6:
+		a, ok := netip.AddrFromSlice(network.SrcIP)
+		return a.Unmap(), ok
+	}
+	return netip.Addr{}, false
+}
+
+func fragmentOf(packet gopacket.Packet) bool {
+	if ip, ok := packet.NetworkLayer().(*layers.IPv4); ok {
+		return ip.FragOffset != 0 || ip.Flags&layers.IPv4MoreFragments != 0
+	}
+	return packet.Layer(layers.LayerTypeIPv6Fragment) != nil
+}
+
+// reassemble returns the UDP datagram that this fragment completes, or nil.
+func (r *Reader) reassemble(packet gopacket.Packet, info gopacket.CaptureInfo) *layers.UDP {
+	ip, ok := packet.NetworkLayer().(*layers.IPv4)
+	if !ok {
+		return nil
+	}
+	whole, err := r.fragments.DefragIPv4WithTimestamp(ip, info.Timestamp)
+	if err != nil || whole == nil || whole.Protocol != layers.IPProtocolUDP {
+		return nil
+	}
+	udp := &layers.UDP{}
+	if err := udp.DecodeFromBytes(whole.Payload, gopacket.NilDecodeFeedback); err != nil {
+		return nil
+	}
+	return udp
+}

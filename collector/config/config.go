@@ -1,0 +1,180 @@
+// Package config owns the collector's settings: one typed Config, filled from defaults, a YAML file, and environment
+// variables under the names of the reference pipeline, and checked as a whole, so that one pass names everything wrong.
+package config
+
+import (
+	"net/netip"
+	"runtime"
+	"time"
+
+	"github.com/metranova/flow-collector/sink/schema"
+)
+
+// Config is everything that can be set. keys (keys.go) has the name, environment names and parser of each.
+type Config struct {
+	CollectorID string // collector_id of every row; "" is "unknown"
+
+	Listen   Listen
+	Decoder  Decoder
+	Policy   Policy
+	Schema   schema.Settings // tables, extensions, views: see package schema
+	Server   Server          // a ClickHouse server; without Host there is the local store
+	Store    Store
+	Batch    Batch
+	Metadata Metadata
+	LogLevel string // debug, info, warn or error
+
+	// views and view settings are turned into Schema.Views at the end.
+	views        map[schema.Kind][]string
+	viewSettings []pair
+}
+
+// Listen says where datagrams come in.
+type Listen struct {
+	Addresses     []string // host:port; an empty host is every address, IPv4 and IPv6
+	Workers       int      // one socket of each address and one core each; 0: as many as there are cores
+	ReceiveBuffer int      // bytes that each socket asks the kernel for
+	Allowed       []netip.Prefix
+}
+
+// Decoder bounds what is kept of exporters.
+type Decoder struct {
+	MaxExporters    int
+	HoldFor         time.Duration // how long data waits for its template
+	HoldBytes       int           // and how much of it, of one exporter
+	TemplateExpiry  time.Duration
+	SamplingRates   []SamplingRate
+	SaveTemplates   time.Duration // how often templates are written to the cache directory; 0: never
+	DecapsulateFlow bool          // sampled headers: the inner flow of a tunnel instead of the outer
+}
+
+// SamplingRate overrides what an exporter says of its sampling.
+type SamplingRate struct {
+	Exporter  netip.Addr
+	Interface uint32 // with AnyInterface: all
+	Any       bool
+	Rate      uint32
+}
+
+// Policy fills the policy columns.
+type Policy struct {
+	Originator, Level string
+	Scopes            []string
+	AutoScopes        bool
+	CommunityScopes   map[string]string // by the last part of the route distinguisher
+}
+
+// Server is a ClickHouse server's HTTP interface.
+type Server struct {
+	Host               string // one host or several with commas, each optionally with its port
+	Port               int
+	Username, Password string
+	Secure             bool // HTTPS
+	CAFile             string
+	CertFile, KeyFile  string
+	SkipVerify         bool
+	Gzip               bool
+}
+
+// Store is the local store.
+type Store struct {
+	Path, Listen, Engine string
+	Username, Password   string
+	Memory               int // bytes that the engine may use; 0: its own default
+}
+
+// Batch says when a block goes out and how much may wait.
+type Batch struct {
+	Rows       int
+	Age        time.Duration
+	QueueBytes int
+	Inserters  int
+	Grace      time.Duration // how long a stop may take
+}
+
+// Metadata says where metadata comes from.
+type Metadata struct {
+	Dir, CacheDir string
+	Refresh       time.Duration // how often the snapshot is built anew from the tables
+	ASNames       CAIDA
+	Geo           Geo
+	SciReg        SciReg
+	Files         []string // further YAML files beside those of Dir
+	HTTPTimeout   time.Duration
+	ForceUpdate   bool
+}
+
+// CAIDA is the source of AS numbers and organizations.
+type CAIDA struct {
+	Interval                time.Duration // 0: only when asked
+	AS2OrgFile, PeeringFile string
+	CustomAS, CustomOrg     string
+}
+
+// Geo is the source of prefixes with AS and location.
+type Geo struct {
+	Interval                        time.Duration
+	ASNFiles, Locations, BlockFiles []string
+	CustomIP                        string
+	MaxMindAccount, MaxMindKey      string
+}
+
+// SciReg is the source of the Science Registry.
+type SciReg struct {
+	Interval time.Duration
+	Sources  []string // URLs or files
+}
+
+// UsesLocalStore reports whether rows go to the store of this process rather than to a server.
+func (c *Config) UsesLocalStore() bool { return c.Server.Host == "" }
+
+// Default returns the settings that hold where nobody says otherwise. They are those of the MetrANOVA stack, with
+// batches and buffers of this collector's own.
+func Default() *Config {
+	s := schema.Default()
+	s.FlowExtensions = []string{"bgp", "ipv4", "ipv6", "mpls", "vlan"}
+	s.IPRefExtensions = []string{"scireg"}
+	s.ASExtensions = []string{"peeringdb"}
+	return &Config{
+		Listen: Listen{
+			Addresses:     []string{":2055", ":4739", ":6343"},
+			ReceiveBuffer: 64 << 20,
+		},
+		Decoder: Decoder{
+			MaxExporters:   4096,
+			HoldFor:        30 * time.Second,
+			HoldBytes:      1 << 20,
+			TemplateExpiry: 24 * time.Hour,
+			SaveTemplates:  time.Minute,
+		},
+		Policy: Policy{Originator: "unknown", Level: "tlp:amber", AutoScopes: true},
+		Schema: s,
+		Server: Server{Port: 8123, Username: "default"},
+		Store:  Store{Path: "data", Listen: "127.0.0.1:8123", Username: "default"},
+		Batch: Batch{
+			Rows:       50_000,
+			Age:        2 * time.Second,
+			QueueBytes: 256 << 20,
+			Inserters:  2,
+			Grace:      30 * time.Second,
+		},
+		Metadata: Metadata{
+			Dir:         "conf",
+			CacheDir:    "caches",
+			Refresh:     10 * time.Minute,
+			HTTPTimeout: 30 * time.Second,
+		},
+		LogLevel: "info",
+		views: map[schema.Kind][]string{
+			schema.ByEdgeAS: {"5m"}, schema.ByInterface: {"5m"}, schema.ByIPVersion: {"5m"},
+		},
+	}
+}
+
+// WorkerCount is how many workers there are.
+func (l *Listen) WorkerCount() int {
+	if l.Workers > 0 {
+		return l.Workers
+	}
+	return runtime.GOMAXPROCS(0)
+}

@@ -1,0 +1,238 @@
+package config
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/goccy/go-yaml"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/metranova/flow-collector/sink/schema"
+)
+
+const example = "../../conf.example/collector.yml"
+
+var equal = []cmp.Option{
+	cmpopts.IgnoreUnexported(Config{}),
+	cmpopts.EquateEmpty(),
+	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
+	cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
+}
+
+func load(t *testing.T, s Source) *Config {
+	t.Helper()
+	c, problems := Load(s)
+	for _, p := range problems {
+		t.Error(p)
+	}
+	if len(problems) > 0 {
+		t.FailNow()
+	}
+	return c
+}
+
+func write(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestExampleIsTheDefaults(t *testing.T) {
+	if diff := cmp.Diff(load(t, Source{}), load(t, Source{File: example}), equal...); diff != "" {
+		t.Errorf("conf.example/collector.yml is not the built-in defaults (-default +example):\n%s", diff)
+	}
+}
+
+func TestExampleHasEveryKey(t *testing.T) {
+	data, err := os.ReadFile(example)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tree map[string]any
+	if err := yaml.Unmarshal(data, &tree); err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range keys(Default()) {
+		var at any = tree
+		for part := range strings.SplitSeq(k.path, ".") {
+			section, _ := at.(map[string]any)
+			found := false
+			if at, found = section[part]; !found {
+				t.Errorf("conf.example/collector.yml lacks %s", k.path)
+				break
+			}
+		}
+	}
+}
+
+func TestPrecedence(t *testing.T) {
+	file := write(t, "collector.yml", "clickhouse: {host: from-file, port: 1111, username: from-file}\n")
+	env := write(t, "base.env", "CLICKHOUSE_PORT=2222\nCLICKHOUSE_USERNAME=from-env-file\n")
+	c := load(t, Source{File: file, EnvFiles: []string{env}, Environ: []string{"CLICKHOUSE_USERNAME=from-environment"}})
+	if got, want := c.Server, (Server{Host: "from-file", Port: 2222, Username: "from-environment"}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+func TestLoad(t *testing.T) {
+	tests := []struct {
+		name string
+		yaml string
+		env  []string
+		got  func(*Config) any
+		want any
+	}{
+		{"a list", "listen: {addresses: [\"127.0.0.1:9995\", \"[::1]:9996\"]}", nil,
+			func(c *Config) any { return c.Listen.Addresses }, []string{"127.0.0.1:9995", "[::1]:9996"}},
+		{"a list as text", "", []string{"LISTEN=127.0.0.1:1, :2"},
+			func(c *Config) any { return c.Listen.Addresses }, []string{"127.0.0.1:1", ":2"}},
+		{"one value for a list", "policy: {scopes: comm:re}", nil,
+			func(c *Config) any { return c.Policy.Scopes }, []string{"comm:re"}},
+		{"seconds", "", []string{"CLICKHOUSE_BATCH_TIMEOUT=1.5"},
+			func(c *Config) any { return c.Batch.Age }, 1500 * time.Millisecond},
+		{"a negative interval is never", "", []string{"CAIDA_ORG_AS_CONSUMER_UPDATE_INTERVAL=-1"},
+			func(c *Config) any { return c.Metadata.ASNames.Interval }, time.Duration(0)},
+		{"sizes", "listen: {receive_buffer: 4MiB}", nil,
+			func(c *Config) any { return c.Listen.ReceiveBuffer }, 4 << 20},
+		{"a map", "policy: {community_scopes: {\"64805\": lhcone}}", nil,
+			func(c *Config) any { return c.Policy.CommunityScopes }, map[string]string{"64805": "lhcone"}},
+		{"a map as text", "", []string{"CLICKHOUSE_FLOW_POLICY_COMMUNITY_SCOPE_MAP=64805:lhcone, 64806:lsst"},
+			func(c *Config) any { return c.Policy.CommunityScopes }, map[string]string{"64805": "lhcone", "64806": "lsst"}},
+		{"prefixes", "listen: {allowed_exporters: [192.0.2.7, \"2001:db8::/32\"]}", nil,
+			func(c *Config) any { return c.Listen.Allowed },
+			[]netip.Prefix{netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("2001:db8::/32")}},
+		{"sampling rates", "decoder: {sampling_rates: {192.0.2.1: 1000, \"2001:db8::1/7\": 512}}", nil,
+			func(c *Config) any { return c.Decoder.SamplingRates },
+			[]SamplingRate{
+				{Exporter: netip.MustParseAddr("192.0.2.1"), Any: true, Rate: 1000},
+				{Exporter: netip.MustParseAddr("2001:db8::1"), Interface: 7, Rate: 512},
+			}},
+		{"a variable", "collector_id: \"${SITE:-lab}-1\"", []string{"SITE=geneva"},
+			func(c *Config) any { return c.CollectorID }, "geneva-1"},
+		{"a variable's default", "collector_id: \"${SITE:-lab}-1\"", nil,
+			func(c *Config) any { return c.CollectorID }, "lab-1"},
+		{"a variable keeps no structure", "collector_id: ${SITE}", []string{"SITE=a: [b"},
+			func(c *Config) any { return c.CollectorID }, "a: [b"},
+		{"a dollar in a password", "clickhouse: {password: 'pa$$w$ord'}", nil,
+			func(c *Config) any { return c.Server.Password }, "pa$$w$ord"},
+		{"DEBUG", "", []string{"DEBUG=true"}, func(c *Config) any { return c.LogLevel }, "debug"},
+		{"an empty section", "listen:\n", nil, func(c *Config) any { return len(c.Listen.Addresses) }, 3},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			c := load(t, Source{File: write(t, "c.yml", test.yaml), Environ: test.env})
+			if diff := cmp.Diff(test.want, test.got(c), equal...); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestViews(t *testing.T) {
+	c := load(t, Source{
+		File: write(t, "c.yml", "flow: {views: {ip_version: []}, view_settings: {interface_1h_table: hourly}}"),
+		Environ: []string{
+			"CLICKHOUSE_FLOW_MV_BY_EDGE_AS=5m,1d", "CLICKHOUSE_FLOW_MV_BY_INTERFACE=1h",
+			"CLICKHOUSE_FLOW_MV_BY_EDGE_AS_5M_TTL=1 YEAR", "CLICKHOUSE_FLOW_MV_BY_EDGE_AS_5M_TTL_COLUMN=start_time",
+			"CLICKHOUSE_FLOW_MV_BY_EDGE_AS_1D_POLICY_SCOPE=comm:re,comm:nren", "CLICKHOUSE_FLOW_MV_BY_EDGE_AS_1D_POLICY_OVERRIDE=false",
+		},
+	})
+	fiveMinutes, daily, hourly := schema.NewView(schema.ByEdgeAS, "5m"), schema.NewView(schema.ByEdgeAS, "1d"), schema.NewView(schema.ByInterface, "1h")
+	fiveMinutes.TTL.Interval = "1 YEAR"
+	daily.PolicyScope, daily.PolicyOverride = []string{"comm:re", "comm:nren"}, false
+	hourly.Table = "hourly"
+	if diff := cmp.Diff([]schema.View{fiveMinutes, daily, hourly}, c.Schema.Views); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestEveryProblemInOnePass(t *testing.T) {
+	file := write(t, "collector.yml", `colector_id: x
+listen:
+  addresses: [2055]
+  workers: many
+  adresses: []
+batch: [1]
+clickhouse:
+  port: 99999
+  allowed_exporters: []
+policy:
+  auto_scopes: perhaps
+`)
+	env := write(t, "a.env", "GOOD=1\nnot a line\n")
+	_, problems := Load(Source{File: file, EnvFiles: []string{env, "missing.env"}, Environ: []string{"STORE_LISTEN=8123"}})
+	var got []string
+	for _, p := range problems {
+		line := strings.ReplaceAll(p.String(), filepath.Dir(file)+"/", "")
+		got = append(got, strings.ReplaceAll(line, filepath.Dir(env)+"/", ""))
+	}
+	want := []string{
+		`a.env:2: "not a line" is not NAME=value`,
+		`missing.env: no such file or directory`,
+		`collector.yml:1: colector_id: there is no such key`,
+		`collector.yml:3: listen.addresses: [2055]: "2055" is not host:port`,
+		`collector.yml:4: listen.workers: "many": is not a whole number`,
+		`collector.yml:5: listen.adresses: there is no such key`,
+		`collector.yml:6: batch: [1]: is not a mapping`,
+		`collector.yml:8: clickhouse.port: "99999": is not between 1 and 65535`,
+		`collector.yml:9: clickhouse.allowed_exporters: there is no such key (did you mean listen.allowed_exporters?)`,
+		`collector.yml:11: policy.auto_scopes: "perhaps": is neither true nor false`,
+		`environment: STORE_LISTEN: "8123": "8123" is not host:port`,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestProblemsOfTheWhole(t *testing.T) {
+	tests := []struct {
+		name string
+		env  []string
+		want string
+	}{
+		{"an unknown extension", []string{"CLICKHOUSE_FLOW_EXTENSIONS=bgp,ipx"}, `flow extension "ipx" is none of`},
+		{"a bad window", []string{"CLICKHOUSE_FLOW_MV_BY_EDGE_AS=5x"}, "view edge_as 5x"},
+		{"a setting of no view", []string{"CLICKHOUSE_FLOW_MV_BY_EDGE_AS_9M_TTL=1 DAY"}, "edge_as_9m_ttl"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			_, problems := Load(Source{Environ: test.env})
+			if !slices.ContainsFunc(problems, func(p Problem) bool { return strings.Contains(p.String(), test.want) }) {
+				t.Errorf("problems %v, want one with %q", problems, test.want)
+			}
+		})
+	}
+}
+
+func TestEnvFile(t *testing.T) {
+	path := write(t, "base.env", `# the reference's spelling
+KAFKA_CONSUMER_GROUP=ignored
+export CLICKHOUSE_USERNAME="flow"
+CLICKHOUSE_PASSWORD='${not} #expanded'
+CLICKHOUSE_AS_METADATA_TABLE=meta_as # the default
+CLICKHOUSE_DATABASE=${SITE}_flows
+CLICKHOUSE_FLOW_TABLE=${CLICKHOUSE_DATABASE}_t
+`)
+	c := load(t, Source{EnvFiles: []string{path}, Environ: []string{"SITE=lab"}})
+	got := []string{c.Server.Username, c.Server.Password, c.Schema.Tables.AS, c.Schema.Database, c.Schema.Tables.Flow}
+	if want := []string{"flow", "${not} #expanded", "meta_as", "lab_flows", "lab_flows_t"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestLocalStoreWithoutAHost(t *testing.T) {
+	if !load(t, Source{}).UsesLocalStore() {
+		t.Error("the defaults do not use the local store")
+	}
+	if load(t, Source{Environ: []string{"CLICKHOUSE_HOST=ch"}}).UsesLocalStore() {
+		t.Error("with CLICKHOUSE_HOST the local store is used")
+	}
+}

@@ -1,0 +1,348 @@
+package config
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
+)
+
+// A Problem is one thing that is wrong with the configuration.
+type Problem struct {
+	Where string // the file and line, or "environment"; empty where several places have to do with it
+	Key   string // the key in the file, or the variable's name
+	Value string
+	Why   string
+}
+
+// String returns the problem as the one line that the user sees.
+func (p Problem) String() string {
+	s := p.Why
+	if p.Value != "" {
+		s = p.Value + ": " + s
+	}
+	if p.Key != "" {
+		s = p.Key + ": " + s
+	}
+	if p.Where != "" {
+		s = p.Where + ": " + s
+	}
+	return s
+}
+
+// A Source says where settings come from. Later ones win: defaults, File, EnvFiles in order, Environ.
+type Source struct {
+	File     string   // YAML; empty: none
+	EnvFiles []string // NAME=value lines, as docker compose reads them
+	Environ  []string // as os.Environ returns it
+}
+
+// Load fills a Config and returns everything that is wrong with it. The Config is of use only without problems.
+func Load(source Source) (*Config, []Problem) {
+	c := Default()
+	table := keys(c)
+	env, problems := environment(source)
+	if source.File != "" {
+		problems = append(problems, loadFile(source.File, env, table)...)
+	}
+	for i := range table {
+		problems = append(problems, table[i].fromEnvironment(env)...)
+	}
+	c.viewSettings = append(c.viewSettings, viewSettingsOf(env)...)
+	slices.SortStableFunc(c.viewSettings, func(a, b pair) int { return cmp.Compare(a.key, b.key) })
+	problems = append(problems, c.buildViews()...)
+	if len(problems) == 0 {
+		problems = c.validate()
+	}
+	return c, problems
+}
+
+func (k *key) fromEnvironment(env map[string]string) []Problem {
+	for _, name := range k.env {
+		text, found := env[name]
+		if !found {
+			continue
+		}
+		if err := k.set(value{text: text}); err != nil {
+			return []Problem{{Where: "environment", Key: name, Value: fmt.Sprintf("%q", text), Why: err.Error()}}
+		}
+		return nil
+	}
+	return nil
+}
+
+// validate checks what only the settings together can tell.
+func (c *Config) validate() []Problem {
+	var problems []Problem
+	add := func(key, value, why string) { problems = append(problems, Problem{Key: key, Value: value, Why: why}) }
+	if err := c.Schema.Validate(); err != nil {
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			add("", "", line)
+		}
+	}
+	if (c.Server.CertFile == "") != (c.Server.KeyFile == "") {
+		add("clickhouse.cert_file, clickhouse.key_file", "", "need each other")
+	}
+	for _, f := range []struct{ key, path string }{
+		{"clickhouse.ca_file", c.Server.CAFile},
+		{"clickhouse.cert_file", c.Server.CertFile},
+		{"clickhouse.key_file", c.Server.KeyFile},
+	} {
+		if f.path == "" {
+			continue
+		}
+		if _, err := os.Stat(f.path); err != nil {
+			add(f.key, f.path, reason(err))
+		}
+	}
+	return problems
+}
+
+// reason is the bare reason of a file error, without the path that stands beside it already.
+func reason(err error) string {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err.Error()
+	}
+	return err.Error()
+}
+
+// environment merges the env files and the environment of the process.
+func environment(source Source) (map[string]string, []Problem) {
+	env := map[string]string{}
+	process := map[string]string{}
+	for _, entry := range source.Environ {
+		name, text, _ := strings.Cut(entry, "=")
+		process[name] = text
+	}
+	var problems []Problem
+	for _, path := range source.EnvFiles {
+		problems = append(problems, readEnvFile(path, env, process)...)
+	}
+	for name, text := range process {
+		env[name] = text
+	}
+	return env, problems
+}
+
+// readEnvFile adds a file's variables to env. A value may refer to variables that were set before it.
+func readEnvFile(path string, env, process map[string]string) []Problem {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return []Problem{{Where: path, Why: reason(err)}}
+	}
+	var problems []Problem
+	n := 0
+	for line := range strings.Lines(string(data)) {
+		n++
+		line = strings.TrimSpace(line)
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		name, text, found := strings.Cut(strings.TrimPrefix(line, "export "), "=")
+		if !found || !envName.MatchString(strings.TrimSpace(name)) {
+			problems = append(problems, Problem{Where: fmt.Sprintf("%s:%d", path, n), Why: fmt.Sprintf("%q is not NAME=value", line)})
+			continue
+		}
+		env[strings.TrimSpace(name)] = envValue(text, func(name string) (string, bool) {
+			if text, found := process[name]; found {
+				return text, true
+			}
+			text, found := env[name]
+			return text, found
+		})
+	}
+	return problems
+}
+
+var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// envValue takes off quotes and comments and puts variables in; single quotes keep everything as it stands.
+func envValue(text string, lookup func(string) (string, bool)) string {
+	text = strings.TrimSpace(text)
+	if len(text) > 1 && text[0] == '\'' && text[len(text)-1] == '\'' {
+		return text[1 : len(text)-1]
+	}
+	if len(text) > 1 && text[0] == '"' && text[len(text)-1] == '"' {
+		return expand(text[1:len(text)-1], lookup)
+	}
+	if i := strings.Index(text, " #"); i >= 0 {
+		text = strings.TrimSpace(text[:i])
+	}
+	return expand(text, lookup)
+}
+
+var variable = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)(:-[^}]*)?\}`)
+
+// expand puts ${NAME} and ${NAME:-default} in. A lone $ stays: passwords have them.
+func expand(text string, lookup func(string) (string, bool)) string {
+	return variable.ReplaceAllStringFunc(text, func(reference string) string {
+		parts := variable.FindStringSubmatch(reference)
+		if text, found := lookup(parts[1]); found && (text != "" || parts[2] == "") {
+			return text
+		}
+		return strings.TrimPrefix(parts[2], ":-")
+	})
+}
+
+// file is the YAML file that is being read.
+type file struct {
+	path     string
+	env      map[string]string
+	keys     map[string]*key
+	problems []Problem
+}
+
+func loadFile(path string, env map[string]string, table []key) []Problem {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return []Problem{{Where: path, Why: reason(err)}}
+	}
+	f := &file{path: path, env: env, keys: map[string]*key{}}
+	for i := range table {
+		f.keys[table[i].path] = &table[i]
+	}
+	parsed, err := parser.ParseBytes(data, 0)
+	if err != nil {
+		line, _, _ := strings.Cut(err.Error(), "\n")
+		return []Problem{{Where: path, Why: line}}
+	}
+	for _, document := range parsed.Docs {
+		if document.Body != nil {
+			f.section("", document.Body)
+		}
+	}
+	return f.problems
+}
+
+func (f *file) problem(at *token.Token, key, value, why string) {
+	where := f.path
+	if at != nil && at.Position != nil {
+		where = fmt.Sprintf("%s:%d", f.path, at.Position.Line)
+	}
+	f.problems = append(f.problems, Problem{Where: where, Key: key, Value: value, Why: why})
+}
+
+// section reads a mapping whose keys begin with prefix.
+func (f *file) section(prefix string, node ast.Node) {
+	entries, ok := mappingValues(node)
+	if !ok {
+		if _, null := node.(*ast.NullNode); !null {
+			f.problem(node.GetToken(), strings.TrimSuffix(prefix, "."), node.String(), "is not a mapping")
+		}
+		return
+	}
+	for _, entry := range entries {
+		path := prefix + entry.Key.GetToken().Value
+		switch k := f.keys[path]; {
+		case k != nil:
+			f.setting(k, path, entry.Value)
+		case f.isSection(path + "."):
+			f.section(path+".", entry.Value)
+		default:
+			f.problem(entry.Key.GetToken(), path, "", "there is no such key"+f.suggestion(path))
+		}
+	}
+}
+
+func (f *file) isSection(prefix string) bool {
+	for path := range f.keys {
+		if strings.HasPrefix(path, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// suggestion names the key that was probably meant: one with the same last part.
+func (f *file) suggestion(path string) string {
+	last := path[strings.LastIndexByte(path, '.')+1:]
+	var near []string
+	for known := range f.keys {
+		if known[strings.LastIndexByte(known, '.')+1:] == last {
+			near = append(near, known)
+		}
+	}
+	if len(near) == 0 {
+		return ""
+	}
+	slices.Sort(near)
+	return " (did you mean " + strings.Join(near, " or ") + "?)"
+}
+
+func (f *file) setting(k *key, path string, node ast.Node) {
+	v, err := f.value(node)
+	if err != nil {
+		f.problem(node.GetToken(), path, "", err.Error())
+		return
+	}
+	if v.kind != scalar && v.kind != k.kind {
+		f.problem(node.GetToken(), path, "", fmt.Sprintf("takes %s, not %s", k.kind, v.kind))
+		return
+	}
+	if err := k.set(v); err != nil {
+		f.problem(node.GetToken(), path, v.String(), err.Error())
+	}
+}
+
+func (f *file) value(node ast.Node) (value, error) {
+	if entries, ok := mappingValues(node); ok {
+		v := value{kind: mapping}
+		for _, entry := range entries {
+			text, err := f.text(entry.Value)
+			if err != nil {
+				return v, err
+			}
+			v.pairs = append(v.pairs, pair{entry.Key.GetToken().Value, text})
+		}
+		return v, nil
+	}
+	if sequence, ok := node.(*ast.SequenceNode); ok {
+		v := value{kind: list, list: []string{}}
+		for _, item := range sequence.Values {
+			text, err := f.text(item)
+			if err != nil {
+				return v, err
+			}
+			v.list = append(v.list, text)
+		}
+		return v, nil
+	}
+	text, err := f.text(node)
+	return value{text: text}, err
+}
+
+// text is a scalar's text as it stands in the file, with variables put in.
+func (f *file) text(node ast.Node) (string, error) {
+	lookup := func(name string) (string, bool) {
+		text, found := f.env[name]
+		return text, found
+	}
+	switch n := node.(type) {
+	case *ast.NullNode:
+		return "", nil
+	case *ast.LiteralNode:
+		return expand(n.Value.Value, lookup), nil
+	case ast.ScalarNode:
+		return expand(n.GetToken().Value, lookup), nil
+	}
+	return "", fmt.Errorf("%s is not a single value", node.Type())
+}
+
+func mappingValues(node ast.Node) ([]*ast.MappingValueNode, bool) {
+	switch n := node.(type) {
+	case *ast.MappingNode:
+		return n.Values, true
+	case *ast.MappingValueNode:
+		return []*ast.MappingValueNode{n}, true
+	}
+	return nil, false
+}

@@ -1,0 +1,285 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A value is what a file or the environment gives for a key: a text, a list, or pairs.
+type value struct {
+	text  string
+	list  []string
+	pairs []pair
+	kind  valueKind
+}
+
+type pair struct{ key, text string }
+
+type valueKind int
+
+const (
+	scalar valueKind = iota
+	list
+	mapping
+)
+
+func (k valueKind) String() string { return [...]string{"a single value", "a list", "a mapping"}[k] }
+
+// items returns the value as a list: a text is split at commas, as the reference's environment variables are.
+func (v value) items() []string {
+	if v.kind == list {
+		return v.list
+	}
+	var items []string
+	for item := range strings.SplitSeq(v.text, ",") {
+		if item = strings.TrimSpace(item); item != "" {
+			items = append(items, item)
+		}
+	}
+	return items
+}
+
+// entries returns the value as pairs: a text is "key:value,key:value", the last colon of each counting.
+func (v value) entries() ([]pair, error) {
+	if v.kind == mapping {
+		return v.pairs, nil
+	}
+	var pairs []pair
+	for _, item := range v.items() {
+		i := strings.LastIndexByte(item, ':')
+		if i < 0 {
+			return nil, fmt.Errorf("%q is not key:value", item)
+		}
+		pairs = append(pairs, pair{strings.TrimSpace(item[:i]), strings.TrimSpace(item[i+1:])})
+	}
+	return pairs, nil
+}
+
+func (v value) String() string {
+	switch v.kind {
+	case list:
+		return "[" + strings.Join(v.list, ", ") + "]"
+	case mapping:
+		return "{…}"
+	}
+	return strconv.Quote(v.text)
+}
+
+// Parsers. Each returns what is wrong with the value, without naming the key.
+
+func text(p *string) setter {
+	return func(v value) error { *p = v.text; return nil }
+}
+
+func texts(p *[]string) setter {
+	return func(v value) error { *p = v.items(); return nil }
+}
+
+func boolean(p *bool) setter {
+	return func(v value) error {
+		switch strings.ToLower(v.text) {
+		case "true", "1", "yes":
+			*p = true
+		case "false", "0", "no", "":
+			*p = false
+		default:
+			return fmt.Errorf("is neither true nor false")
+		}
+		return nil
+	}
+}
+
+func number(p *int, least, most int) setter {
+	return func(v value) error {
+		n, err := strconv.Atoi(v.text)
+		if err != nil {
+			return fmt.Errorf("is not a whole number")
+		}
+		if n < least || n > most {
+			return fmt.Errorf("is not between %d and %d", least, most)
+		}
+		*p = n
+		return nil
+	}
+}
+
+func seconds32(p *uint) setter {
+	return func(v value) error {
+		n, err := strconv.ParseUint(v.text, 10, 32)
+		if err != nil {
+			return fmt.Errorf("is not a number of seconds")
+		}
+		*p = uint(n)
+		return nil
+	}
+}
+
+// duration takes "90s", "10m", "24h", and a plain number as seconds, as the reference has them. A negative number is 0,
+// which is "never" for intervals.
+func duration(p *time.Duration, least time.Duration) setter {
+	return func(v value) error {
+		d, err := time.ParseDuration(v.text)
+		if err != nil {
+			s, err := strconv.ParseFloat(v.text, 64)
+			if err != nil {
+				return fmt.Errorf(`is not a duration such as "30s" or a number of seconds`)
+			}
+			d = time.Duration(s * float64(time.Second))
+		}
+		d = max(d, 0)
+		if d < least {
+			return fmt.Errorf("is less than %s", least)
+		}
+		*p = d
+		return nil
+	}
+}
+
+var sizeUnits = []struct {
+	suffix string
+	factor int
+}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"B", 1}, {"", 1}}
+
+// size takes bytes: "64MiB", "1GB" or a plain number.
+func size(p *int, least int) setter {
+	return func(v value) error {
+		for _, unit := range sizeUnits {
+			digits, found := strings.CutSuffix(v.text, unit.suffix)
+			if !found {
+				continue
+			}
+			n, err := strconv.Atoi(strings.TrimSpace(digits))
+			if err != nil || n < 0 || n > 1<<50/unit.factor {
+				break
+			}
+			if n*unit.factor < least {
+				return fmt.Errorf("is less than %d bytes", least)
+			}
+			*p = n * unit.factor
+			return nil
+		}
+		return fmt.Errorf(`is not a size such as "64MiB"`)
+	}
+}
+
+func addresses(p *[]string) setter {
+	return func(v value) error {
+		items := v.items()
+		if len(items) == 0 {
+			return fmt.Errorf("names no address")
+		}
+		for _, item := range items {
+			if err := checkAddress(item); err != nil {
+				return err
+			}
+		}
+		*p = items
+		return nil
+	}
+}
+
+func address(p *string) setter {
+	return func(v value) error {
+		*p = v.text
+		return checkAddress(v.text)
+	}
+}
+
+func checkAddress(s string) error {
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return fmt.Errorf("%q is not host:port", s)
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n > 65535 {
+		return fmt.Errorf("%q has no port between 0 and 65535", s)
+	}
+	if host != "" && host != "localhost" {
+		if _, err := netip.ParseAddr(host); err != nil {
+			return fmt.Errorf("%q has a host that is not an IP address", s)
+		}
+	}
+	return nil
+}
+
+func prefixes(p *[]netip.Prefix) setter {
+	return func(v value) error {
+		var all []netip.Prefix
+		for _, item := range v.items() {
+			prefix, err := netip.ParsePrefix(item)
+			if addr, addrErr := netip.ParseAddr(item); addrErr == nil {
+				prefix, err = netip.PrefixFrom(addr, addr.BitLen()), nil
+			}
+			if err != nil {
+				return fmt.Errorf("%q is not a prefix such as 192.0.2.0/24", item)
+			}
+			all = append(all, prefix.Masked())
+		}
+		*p = all
+		return nil
+	}
+}
+
+// oneOf takes one of some words.
+func oneOf(p *string, words ...string) setter {
+	return func(v value) error {
+		for _, w := range words {
+			if strings.EqualFold(v.text, w) {
+				*p = w
+				return nil
+			}
+		}
+		return fmt.Errorf("is none of %s", strings.Join(words, ", "))
+	}
+}
+
+// samplingRates takes "ADDRESS: RATE" and "ADDRESS/IFINDEX: RATE".
+func samplingRates(p *[]SamplingRate) setter {
+	return func(v value) error {
+		pairs, err := v.entries()
+		if err != nil {
+			return err
+		}
+		var rates []SamplingRate
+		for _, entry := range pairs {
+			exporter, index, withIndex := strings.Cut(entry.key, "/")
+			r := SamplingRate{Any: !withIndex}
+			if r.Exporter, err = netip.ParseAddr(exporter); err != nil {
+				return fmt.Errorf("%q is not an exporter's address", exporter)
+			}
+			r.Exporter = r.Exporter.Unmap()
+			if withIndex {
+				n, err := strconv.ParseUint(index, 10, 32)
+				if err != nil {
+					return fmt.Errorf("%q is not an interface index", index)
+				}
+				r.Interface = uint32(n)
+			}
+			n, err := strconv.ParseUint(entry.text, 10, 32)
+			if err != nil || n == 0 {
+				return fmt.Errorf("%q is not a sampling rate", entry.text)
+			}
+			r.Rate = uint32(n)
+			rates = append(rates, r)
+		}
+		*p = rates
+		return nil
+	}
+}
+
+func textMap(p *map[string]string) setter {
+	return func(v value) error {
+		pairs, err := v.entries()
+		if err != nil {
+			return err
+		}
+		*p = make(map[string]string, len(pairs))
+		for _, entry := range pairs {
+			(*p)[entry.key] = entry.text
+		}
+		return nil
+	}
+}

@@ -1,0 +1,180 @@
+package listen
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/gaissmai/bart"
+	"golang.org/x/sys/unix"
+
+	"github.com/metranova/flow-collector/decoder/exporter"
+)
+
+// Worker receives on one socket of each address. Receive belongs to one goroutine; Close and Stats may be called anywhere.
+type Worker struct {
+	sockets []*socket
+	wake    int // an eventfd that ends a wait
+	closed  atomic.Bool
+	allowed *bart.Lite
+	ring    *ring
+	poll    []unix.PollFd
+	next    int // the socket to look at first, so that none waits behind a busy one
+
+	datagrams, bytes, truncated, refused atomic.Uint64
+}
+
+// Stats are a worker's counters since it was opened.
+type Stats struct {
+	Datagrams, Bytes uint64 // handed on
+	KernelDrops      uint64 // dropped by the kernel because the receive buffer was full
+	Truncated        uint64 // handed on, but longer than the room for them
+	Refused          uint64 // from exporters that may not send
+}
+
+// ErrClosed is what Receive returns after Close.
+var ErrClosed = errors.New("listener closed")
+
+func newWorker(o Options) (*Worker, error) {
+	wake, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("eventfd", err)
+	}
+	w := &Worker{wake: wake, ring: newRing(o.BufferSize), poll: []unix.PollFd{{Fd: int32(wake), Events: unix.POLLIN}}}
+	if len(o.Allowed) > 0 {
+		w.allowed = new(bart.Lite)
+		for _, prefix := range o.Allowed {
+			w.allowed.Insert(prefix)
+		}
+	}
+	return w, nil
+}
+
+func (w *Worker) add(s *socket) {
+	w.sockets = append(w.sockets, s)
+	w.poll = append(w.poll, unix.PollFd{Fd: int32(s.fd), Events: unix.POLLIN})
+}
+
+// Addresses returns where the worker listens, with the ports that were chosen.
+func (w *Worker) Addresses() []string {
+	names := make([]string, len(w.sockets))
+	for i, s := range w.sockets {
+		names[i] = s.name
+	}
+	return names
+}
+
+// Receive waits for datagrams, at most for timeout, and returns up to 64 of one socket; none if the time is over. The
+// datagrams are valid until the next call. After Close it returns what the sockets still hold, then ErrClosed.
+func (w *Worker) Receive(timeout time.Duration) ([]exporter.Datagram, error) {
+	for i := range w.sockets {
+		s := w.sockets[(w.next+i)%len(w.sockets)]
+		datagrams, err := w.read(s)
+		if err != nil || len(datagrams) > 0 {
+			w.next = (w.next + i + 1) % len(w.sockets)
+			return datagrams, err
+		}
+	}
+	if w.closed.Load() {
+		return nil, ErrClosed
+	}
+	_, err := unix.Poll(w.poll, max(1, int(timeout.Milliseconds())))
+	if err != nil && !errors.Is(err, unix.EINTR) {
+		return nil, fmt.Errorf("wait for datagrams: %w", err)
+	}
+	for i := range w.sockets {
+		if w.poll[i+1].Revents == 0 {
+			continue
+		}
+		w.next = (i + 1) % len(w.sockets)
+		return w.read(w.sockets[i])
+	}
+	return nil, nil
+}
+
+// read takes what a socket holds, without waiting.
+func (w *Worker) read(s *socket) ([]exporter.Datagram, error) {
+	n, err := w.ring.receive(s.fd)
+	if err != nil {
+		if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) {
+			return nil, nil
+		}
+		if isTransient(err) {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("receive on UDP %s: %w", s.name, err)
+	}
+	return w.collect(s, n), nil
+}
+
+// isTransient is for errors of earlier datagrams that the kernel reports on a socket, such as an ICMP answer.
+func isTransient(err error) bool {
+	return errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, unix.EHOSTUNREACH) || errors.Is(err, unix.ENETUNREACH) || errors.Is(err, unix.ENOBUFS)
+}
+
+// collect turns the first n messages of the ring into datagrams, without those that are refused.
+func (w *Worker) collect(s *socket, n int) []exporter.Datagram {
+	kept := w.ring.datagrams[:0]
+	var bytes, truncated, refused uint64
+	for i := range n {
+		d := w.ring.datagram(i)
+		if overflow, found := w.ring.control(i, &d); found {
+			s.overflow(overflow)
+		}
+		if w.allowed != nil && !w.allowed.Contains(d.Source.Addr()) {
+			refused++
+			continue
+		}
+		if d.Truncated {
+			truncated++
+		}
+		bytes += uint64(len(d.Payload))
+		kept = append(kept, d)
+	}
+	w.datagrams.Add(uint64(len(kept)))
+	w.bytes.Add(bytes)
+	if truncated > 0 {
+		w.truncated.Add(truncated)
+	}
+	if refused > 0 {
+		w.refused.Add(refused)
+	}
+	return kept
+}
+
+// Stats returns the counters.
+func (w *Worker) Stats() Stats {
+	stats := Stats{
+		Datagrams: w.datagrams.Load(), Bytes: w.bytes.Load(),
+		Truncated: w.truncated.Load(), Refused: w.refused.Load(),
+	}
+	for _, s := range w.sockets {
+		stats.KernelDrops += s.drops.Load()
+	}
+	return stats
+}
+
+// Close ends a wait and makes Receive return ErrClosed once the sockets are empty.
+func (w *Worker) Close() {
+	if !w.closed.CompareAndSwap(false, true) {
+		return
+	}
+	var one = [8]byte{1}
+	_, _ = unix.Write(w.wake, one[:])
+}
+
+// Free gives the sockets back, after Receive has returned ErrClosed.
+func (w *Worker) Free() { w.free() }
+
+func (w *Worker) free() {
+	for _, s := range w.sockets {
+		_ = unix.Close(s.fd)
+	}
+	_ = unix.Close(w.wake)
+}
+
+// unmapped returns a source address as everything else wants it: IPv4 as IPv4, no zone.
+func unmapped(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
