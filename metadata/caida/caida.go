@@ -1,0 +1,296 @@
+package caida
+
+import (
+	"bufio"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/metranova/flow-collector/metadata/files"
+	"github.com/metranova/flow-collector/metadata/record"
+)
+
+// Files are the inputs. AS2Org or PeeringDB must be given, the others may be "".
+type Files struct {
+	AS2Org, PeeringDB   string
+	CustomAS, CustomOrg string
+}
+
+// merged is what the files say together, in the order in which it is first said.
+type merged struct {
+	places   places
+	orgs     map[string]*organization
+	orgOrder []string
+	as       map[uint32]*autonomousSystem
+	asOrder  []uint32
+	peering  map[string]*peeringOrg // PeeringDB's own organizations by our id
+	problems []record.Problem
+}
+
+type organization struct {
+	name                            string
+	country, countryName, continent string
+	subCode, subName                string
+	city                            any // text, or nil where nobody says
+	latitude, longitude             any
+	fromCAIDA, fromPeeringDB        bool
+	additions                       record.Raw
+	place                           string
+}
+
+type autonomousSystem struct {
+	name, organization string
+	net                *peeringNet // of PeeringDB
+	fromCAIDA          bool
+	additions          record.Raw
+	place              string
+}
+
+func newMerged() *merged {
+	return &merged{orgs: map[string]*organization{}, as: map[uint32]*autonomousSystem{}, peering: map[string]*peeringOrg{}}
+}
+
+// Read reads the files and returns the set of organizations and the set of AS numbers, which refers to it.
+func Read(f Files) ([]record.Set, error) {
+	m := newMerged()
+	m.places = newPlaces()
+	if f.AS2Org == "" && f.PeeringDB == "" {
+		return nil, errors.New("neither an as-org2info nor a PeeringDB file")
+	}
+	if f.AS2Org != "" {
+		if err := m.readAS2Org(f.AS2Org); err != nil {
+			return nil, fmt.Errorf("%s: %w", f.AS2Org, err)
+		}
+	}
+	if f.PeeringDB != "" {
+		if err := m.readPeeringDB(f.PeeringDB); err != nil {
+			return nil, fmt.Errorf("%s: %w", f.PeeringDB, err)
+		}
+	}
+	if err := m.readAdditions(f); err != nil {
+		return nil, err
+	}
+	return []record.Set{
+		{Table: record.Organization, Source: "caida", Each: m.eachOrganization},
+		{Table: record.AS, Source: "caida", Each: m.eachAS},
+	}, nil
+}
+
+// open opens a file, unpacking it where it is gzip.
+func open(path string) (io.Reader, io.Closer, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	r := bufio.NewReaderSize(f, 1<<20)
+	if magic, _ := r.Peek(2); string(magic) == "\x1f\x8b" {
+		z, err := gzip.NewReader(r)
+		if err != nil {
+			f.Close()
+			return nil, nil, err
+		}
+		return z, f, nil
+	}
+	return r, f, nil
+}
+
+// as2orgLine is a line of as-org2info.jsonl: an organization or an AS.
+type as2orgLine struct {
+	Type           string  `json:"type"`
+	OrganizationID *string `json:"organizationId"`
+	Name           *string `json:"name"`
+	Country        string  `json:"country"`
+	ASN            any     `json:"asn"`
+}
+
+func (m *merged) readAS2Org(path string) error {
+	r, closer, err := open(path)
+	if err != nil {
+		return unwrapPath(err)
+	}
+	defer closer.Close()
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, 4<<20)
+	good := 0
+	for n := 1; lines.Scan(); n++ {
+		if len(lines.Bytes()) == 0 {
+			continue
+		}
+		place := path + ":" + strconv.Itoa(n)
+		var l as2orgLine
+		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
+			m.problem(place, "", "not a JSON object of that form: "+err.Error())
+			continue
+		}
+		good++
+		m.take(&l, place)
+	}
+	if err := lines.Err(); err != nil {
+		return err
+	}
+	if good == 0 {
+		return errors.New("no line of JSON in it")
+	}
+	return nil
+}
+
+func (m *merged) take(l *as2orgLine, place string) {
+	if l.OrganizationID == nil {
+		return
+	}
+	id := "caida:" + *l.OrganizationID
+	switch l.Type {
+	case "Organization":
+		o := m.organization(id, place)
+		// CAIDA has no name for what a registry delegates further; its id starts with @del then.
+		o.name, o.fromCAIDA = "Delegated", true
+		if l.Name != nil {
+			o.name = *l.Name
+		}
+		m.setCountry(o, l.Country)
+	case "ASN":
+		number, err := strconv.ParseUint(fmt.Sprint(l.ASN), 10, 32)
+		if err != nil || l.Name == nil {
+			return
+		}
+		a := m.autonomousSystem(uint32(number), place)
+		a.name, a.organization, a.fromCAIDA = *l.Name, id, true
+	}
+}
+
+func (m *merged) organization(id, place string) *organization {
+	o := m.orgs[id]
+	if o == nil {
+		o = &organization{place: place}
+		m.orgs[id] = o
+		m.orgOrder = append(m.orgOrder, id)
+	}
+	return o
+}
+
+func (m *merged) autonomousSystem(number uint32, place string) *autonomousSystem {
+	a := m.as[number]
+	if a == nil {
+		a = &autonomousSystem{place: place}
+		m.as[number] = a
+		m.asOrder = append(m.asOrder, number)
+	}
+	return a
+}
+
+func (m *merged) setCountry(o *organization, code string) {
+	c := m.places.countries[strings.ToUpper(code)]
+	o.country, o.countryName, o.continent = code, c.name, c.continent
+}
+
+func (m *merged) problem(place, id, reason string) {
+	m.problems = append(m.problems, record.Problem{Place: place, ID: id, Reason: reason})
+}
+
+// readAdditions merges the operator's records over what is there; a new id is a new record.
+func (m *merged) readAdditions(f Files) error {
+	report := func(p record.Problem) { m.problems = append(m.problems, p) }
+	orgs, err := files.Additions(f.CustomOrg, report)
+	if err != nil {
+		return err
+	}
+	for _, a := range orgs {
+		m.organization(a.ID, a.Place).additions = a.Record
+	}
+	systems, err := files.Additions(f.CustomAS, report)
+	if err != nil {
+		return err
+	}
+	for _, a := range systems {
+		number, err := strconv.ParseUint(a.ID, 10, 32)
+		if err != nil {
+			m.problem(a.Place, a.ID, "id: not an AS number")
+			continue
+		}
+		m.autonomousSystem(uint32(number), a.Place).additions = a.Record
+	}
+	return nil
+}
+
+func (m *merged) eachOrganization(yield func(record.Raw, string) error, report func(record.Problem)) error {
+	for _, p := range m.problems {
+		report(p)
+	}
+	for _, id := range m.orgOrder {
+		o := m.orgs[id]
+		if err := yield(o.raw(id), o.place); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *merged) eachAS(yield func(record.Raw, string) error, _ func(record.Problem)) error {
+	for _, number := range m.asOrder {
+		a := m.as[number]
+		if err := yield(a.raw(number), a.place); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func sources(caida, peeringDB bool) []any {
+	list := []any{}
+	if caida {
+		list = append(list, "CAIDA")
+	}
+	if peeringDB {
+		list = append(list, "PeeringDB")
+	}
+	return list
+}
+
+func (o *organization) raw(id string) record.Raw {
+	r := record.Raw{"id": id, "city_name": o.city, "latitude": o.latitude, "longitude": o.longitude}
+	if o.fromCAIDA || o.fromPeeringDB {
+		r["name"] = o.name
+		r["ext"] = map[string]any{"data_source": sources(o.fromCAIDA, o.fromPeeringDB)}
+	}
+	for name, value := range map[string]string{
+		"country_code": o.country, "country_name": o.countryName, "continent_name": o.continent,
+		"country_sub_code": o.subCode, "country_sub_name": o.subName,
+	} {
+		if value != "" {
+			r[name] = value
+		}
+	}
+	for k, v := range o.additions {
+		r[k] = v
+	}
+	return r
+}
+
+func (a *autonomousSystem) raw(number uint32) record.Raw {
+	r := record.Raw{"id": uint64(number)}
+	if a.fromCAIDA || a.net != nil {
+		ext := map[string]any{"data_source": sources(a.fromCAIDA, a.net != nil)}
+		if a.net != nil {
+			a.net.describe(ext)
+		}
+		r["name"], r["organization_id"], r["ext"] = a.name, a.organization, ext
+	}
+	for k, v := range a.additions {
+		r[k] = v
+	}
+	return r
+}
+
+// unwrapPath takes the path off an error that the caller puts it in front of.
+func unwrapPath(err error) error {
+	var at *os.PathError
+	if errors.As(err, &at) {
+		return at.Err
+	}
+	return err
+}

@@ -1,0 +1,244 @@
+// Package download fetches the files that metadata is made of. A file is fetched only when it has changed, is written aside,
+// checked and moved into place: a failed, half or wrong download never replaces a good file. It imports no other package of
+// the collector.
+package download
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/hashicorp/go-retryablehttp"
+)
+
+// Options are the settings of a Client; the zero value is usable.
+type Options struct {
+	Timeout  time.Duration // for the answer's header, and for each stretch of silence in the body; 0: 30 s
+	Retries  int           // after a failure that may pass; 0: 3, negative: none
+	WaitMin  time.Duration // before the first retry, doubled for each further one; 0: 1 s
+	MaxBytes int64         // of one file; 0: 2 GiB
+	// Progress, if set, is called while a body is read; total is -1 where the server does not say.
+	Progress func(name string, done, total int64)
+	// Transport replaces the default one, for example in tests with a certificate of their own.
+	Transport http.RoundTripper
+}
+
+// Client downloads files. It may be used by several goroutines at once.
+type Client struct {
+	options Options
+	http    *retryablehttp.Client
+}
+
+// Auth are the credentials of HTTP basic authentication. They are sent to the host of the URL only.
+type Auth struct{ Username, Password string }
+
+// ErrNotFound is the answer 404 or 410: there is no such file, or not yet.
+var ErrNotFound = errors.New("not found")
+
+const maxRedirects = 5
+
+// New returns a Client. TLS certificates are verified.
+func New(o Options) *Client {
+	if o.Timeout == 0 {
+		o.Timeout = 30 * time.Second
+	}
+	if o.Retries == 0 {
+		o.Retries = 3
+	}
+	if o.WaitMin == 0 {
+		o.WaitMin = time.Second
+	}
+	if o.MaxBytes == 0 {
+		o.MaxBytes = 2 << 30
+	}
+	transport := o.Transport
+	if transport == nil {
+		t := http.DefaultTransport.(*http.Transport).Clone()
+		t.ResponseHeaderTimeout = o.Timeout
+		transport = t
+	}
+	c := retryablehttp.NewClient()
+	c.HTTPClient = &http.Client{Transport: transport, CheckRedirect: checkRedirect}
+	c.Logger = nil
+	c.RetryMax = max(o.Retries, 0)
+	c.RetryWaitMin = o.WaitMin
+	c.RetryWaitMax = 30 * o.WaitMin
+	c.ErrorHandler = retryablehttp.PassthroughErrorHandler
+	return &Client{options: o, http: c}
+}
+
+func checkRedirect(r *http.Request, via []*http.Request) error {
+	if len(via) >= maxRedirects {
+		return fmt.Errorf("more than %d redirects", maxRedirects)
+	}
+	if via[0].URL.Scheme == "https" && r.URL.Scheme != "https" {
+		return errors.New("redirected from https to " + r.URL.Scheme)
+	}
+	return nil
+}
+
+// File brings the file at address to path and reports whether it has changed. check, if not nil, is asked about the new
+// file before it replaces the old one. Errors name the address.
+func (c *Client) File(ctx context.Context, address, path string, auth Auth, check func(path string) error) (changed bool, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("%s: %w", printable(address), err)
+		}
+	}()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	known := readValidators(path, address)
+	response, err := c.get(ctx, address, auth, known)
+	if err != nil {
+		return false, err
+	}
+	defer response.Body.Close()
+	switch {
+	case response.StatusCode == http.StatusNotModified && known != (validators{}):
+		return false, nil
+	case response.StatusCode == http.StatusNotFound || response.StatusCode == http.StatusGone:
+		return false, fmt.Errorf("%w (HTTP %d)", ErrNotFound, response.StatusCode)
+	case response.StatusCode != http.StatusOK:
+		return false, fmt.Errorf("HTTP %s", response.Status)
+	}
+	if err := c.store(response, path, cancel, check); err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
+		}
+		return false, err
+	}
+	writeValidators(path, validators{address, response.Header.Get("ETag"), response.Header.Get("Last-Modified")})
+	return true, nil
+}
+
+func (c *Client) get(ctx context.Context, address string, auth Auth, known validators) (*http.Response, error) {
+	request, err := retryablehttp.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, err
+	}
+	if auth != (Auth{}) {
+		request.SetBasicAuth(auth.Username, auth.Password)
+	}
+	request.Header.Set("User-Agent", "flow-collector")
+	if known.ETag != "" {
+		request.Header.Set("If-None-Match", known.ETag)
+	}
+	if known.LastModified != "" {
+		request.Header.Set("If-Modified-Since", known.LastModified)
+	}
+	response, err := c.http.Do(request)
+	var asURL *url.Error
+	if errors.As(err, &asURL) {
+		err = asURL.Err // without the URL, which the caller names
+	}
+	return response, err
+}
+
+// store writes the body beside path and moves it there.
+func (c *Client) store(response *http.Response, path string, cancel context.CancelCauseFunc, check func(string) error) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // in vain once it is renamed
+	defer f.Close()
+	if err := c.copy(f, response, filepath.Base(path), cancel); err != nil {
+		return err
+	}
+	if err := errors.Join(f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if check != nil {
+		if err := check(f.Name()); err != nil {
+			return fmt.Errorf("the file is not usable, the old one stays: %w", err)
+		}
+	}
+	return os.Rename(f.Name(), path)
+}
+
+func (c *Client) copy(w io.Writer, response *http.Response, name string, cancel context.CancelCauseFunc) error {
+	tooBig := fmt.Errorf("more than the %d bytes allowed", c.options.MaxBytes)
+	if response.ContentLength > c.options.MaxBytes {
+		return tooBig
+	}
+	silence := time.AfterFunc(c.options.Timeout, func() {
+		cancel(fmt.Errorf("no data for %s", c.options.Timeout))
+	})
+	defer silence.Stop()
+	buf := make([]byte, 256<<10)
+	for done := int64(0); ; {
+		n, err := response.Body.Read(buf)
+		silence.Reset(c.options.Timeout)
+		if done += int64(n); done > c.options.MaxBytes {
+			return tooBig
+		}
+		if _, err := w.Write(buf[:n]); err != nil {
+			return err
+		}
+		if c.options.Progress != nil {
+			c.options.Progress(name, done, response.ContentLength)
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("after %d bytes: %w", done, err)
+		}
+	}
+}
+
+// validators are what the server said of the file that is there, kept in a file beside it.
+type validators struct {
+	URL          string `json:"url"`
+	ETag         string `json:"etag,omitempty"`
+	LastModified string `json:"last_modified,omitempty"`
+}
+
+func validatorsPath(path string) string { return path + ".http" }
+
+// readValidators returns none when the file is missing or came from another address.
+func readValidators(path, address string) validators {
+	if _, err := os.Stat(path); err != nil {
+		return validators{}
+	}
+	data, err := os.ReadFile(validatorsPath(path))
+	if err != nil {
+		return validators{}
+	}
+	var v validators
+	if json.Unmarshal(data, &v) != nil || v.URL != printable(address) {
+		return validators{}
+	}
+	return v
+}
+
+// writeValidators does without them when it fails: the file is fetched again next time.
+func writeValidators(path string, v validators) {
+	v.URL = printable(v.URL)
+	data, err := json.Marshal(v)
+	if err == nil {
+		err = os.WriteFile(validatorsPath(path), data, 0o644)
+	}
+	if err != nil {
+		_ = os.Remove(validatorsPath(path))
+	}
+}
+
+// printable is the address without credentials.
+func printable(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return address
+	}
+	return u.Redacted()
+}

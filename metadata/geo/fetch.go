@@ -1,0 +1,49 @@
+package geo
+
+import (
+	"archive/zip"
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"github.com/metranova/flow-collector/metadata/download"
+)
+
+// BaseURL is where MaxMind's customers download databases.
+const BaseURL = "https://download.maxmind.com/geoip/databases"
+
+const (
+	asnEdition  = "GeoLite2-ASN-CSV"
+	cityEdition = "GeoLite2-City-CSV"
+)
+
+// FetchGeoLite2 brings GeoLite2's ASN and City databases, as zipped CSV, into a directory and returns their paths. MaxMind asks for
+// an account's number and a licence key.
+func FetchGeoLite2(ctx context.Context, c *download.Client, base, dir string, account download.Auth) (f Files, changed bool, err error) {
+	for _, edition := range []string{asnEdition, cityEdition} {
+		path := filepath.Join(dir, edition+".zip")
+		address := fmt.Sprintf("%s/%s/download?suffix=zip", base, edition)
+		fresh, err := c.File(ctx, address, path, account, checkZip)
+		if err != nil {
+			return Files{}, changed, err
+		}
+		changed = changed || fresh
+	}
+	return GeoLite2Files(dir), changed, nil
+}
+
+// GeoLite2Files are the files that FetchGeoLite2 brings into a directory.
+func GeoLite2Files(dir string) Files {
+	return Files{
+		ASN:    []string{filepath.Join(dir, asnEdition+".zip")},
+		Blocks: []string{filepath.Join(dir, cityEdition+".zip")},
+	}
+}
+
+func checkZip(path string) error {
+	z, err := zip.OpenReader(path)
+	if err != nil {
+		return err
+	}
+	return z.Close()
+}

@@ -1,0 +1,163 @@
+package geo
+
+import (
+	"archive/zip"
+	"bufio"
+	"compress/gzip"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/metranova/flow-collector/metadata/record"
+)
+
+// table is a CSV file that is read row by row.
+type table struct {
+	name   string
+	csv    *csv.Reader
+	header map[string]int // by column name; empty: the file has none
+	first  []string       // the row that was read to look for a header
+	report func(record.Problem)
+}
+
+// eachTable calls use for the CSV file at path, which may be gzip, or for the files in a zip with part in their names.
+func eachTable(file, part string, report func(record.Problem), use func(*table) error) error {
+	if isZip(file) {
+		return eachMember(file, part, report, use)
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	var r io.Reader = bufio.NewReaderSize(f, 1<<20)
+	if magic, _ := r.(*bufio.Reader).Peek(2); string(magic) == "\x1f\x8b" {
+		if r, err = gzip.NewReader(r); err != nil {
+			return err
+		}
+	}
+	return useTable(file, r, report, use)
+}
+
+func isZip(file string) bool { return strings.EqualFold(filepath.Ext(file), ".zip") }
+
+// eachMember uses the files of a zip. GeoLite2's has locations in several languages; the English ones count.
+func eachMember(file, part string, report func(record.Problem), use func(*table) error) error {
+	z, err := zip.OpenReader(file)
+	if err != nil {
+		return err
+	}
+	defer z.Close()
+	found := false
+	for _, member := range z.File {
+		name := path.Base(member.Name)
+		if !strings.Contains(name, part) || !strings.HasSuffix(name, ".csv") {
+			continue
+		}
+		found = true
+		r, err := member.Open()
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		err = useTable(file+"/"+name, bufio.NewReaderSize(r, 1<<20), report, use)
+		r.Close()
+		if err != nil {
+			return err
+		}
+	}
+	if !found {
+		return fmt.Errorf("no *%s*.csv in the zip", part)
+	}
+	return nil
+}
+
+func useTable(name string, r io.Reader, report func(record.Problem), use func(*table) error) error {
+	t := &table{name: name, csv: csv.NewReader(r), header: map[string]int{}, report: report}
+	t.csv.ReuseRecord = true
+	t.csv.FieldsPerRecord = -1 // checked row by row
+	first, err := t.csv.Read()
+	if errors.Is(err, io.EOF) {
+		return fmt.Errorf("%s: empty", name)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	first[0] = strings.TrimPrefix(first[0], "\ufeff")
+	if _, err := netip.ParseAddr(first[0]); err == nil {
+		t.first = append(t.first, first...)
+	} else {
+		for i, column := range first {
+			t.header[strings.TrimSpace(column)] = i
+		}
+	}
+	if err := use(t); err != nil {
+		return inFile(name, err)
+	}
+	return nil
+}
+
+func (t *table) hasHeader() bool { return len(t.header) > 0 }
+
+// columns are the positions of columns by their names, so that their order in the file does not matter.
+func (t *table) columns(names ...string) ([]int, error) {
+	at := make([]int, len(names))
+	for i, name := range names {
+		n, ok := t.header[name]
+		if !ok {
+			return nil, fmt.Errorf("no column %s in the header", name)
+		}
+		at[i] = n
+	}
+	return at, nil
+}
+
+// each calls row with every row of at least width cells; the others, and those that row finds fault with, are reported.
+// An error of yield ends it.
+func (t *table) each(width int, row func(cells []string) error) error {
+	for cells := t.first; ; {
+		if cells != nil {
+			if len(cells) < width {
+				t.problem(fmt.Sprintf("%d cells instead of %d", len(cells), width))
+			} else if err := row(cells); err != nil {
+				var bad *badRow
+				if !errors.As(err, &bad) {
+					return err
+				}
+				t.problem(bad.reason)
+			}
+		}
+		var err error
+		if cells, err = t.csv.Read(); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+}
+
+func (t *table) problem(reason string) {
+	line, _ := t.csv.FieldPos(0)
+	t.report(record.Problem{Place: fmt.Sprintf("%s:%d", t.name, line), Reason: reason})
+}
+
+// badRow is a fault of one row.
+type badRow struct{ reason string }
+
+func (b *badRow) Error() string { return b.reason }
+
+func bad(format string, args ...any) error { return &badRow{fmt.Sprintf(format, args...)} }
+
+// widest is the number of cells that a row needs to have all of the columns.
+func widest(at []int) int {
+	n := 0
+	for _, i := range at {
+		n = max(n, i+1)
+	}
+	return n
+}

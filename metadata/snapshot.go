@@ -1,0 +1,219 @@
+package metadata
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"github.com/metranova/flow-collector/enrich"
+	"github.com/metranova/flow-collector/metadata/record"
+	"github.com/metranova/flow-collector/sink/schema"
+)
+
+// BuildFromTables makes a snapshot of the newest version of every record in the tables, leaving out those that no source has any
+// more. The tables of the IP reference extensions are meta_ip_<extension>.
+func BuildFromTables(ctx context.Context, conn driver.Conn, settings schema.Settings) (*enrich.Snapshot, error) {
+	b := enrich.NewBuilder()
+	if err := (&database{conn, settings}).feed(ctx, builderFeed(b)); err != nil {
+		return nil, err
+	}
+	return b.Build()
+}
+
+// feed takes the records of a snapshot, as an enrich.Builder and the snapshot file do.
+type feed struct {
+	device       func(enrich.Device)
+	iface        func(enrich.MetaInterface)
+	application  func(enrich.Application)
+	as           func(enrich.AS)
+	organization func(enrich.Organization)
+	ip           func(enrich.IPPrefix)
+	asBlock      func(enrich.ASPrefix)
+	extension    func(name string, p enrich.IPPrefix)
+}
+
+func builderFeed(b *enrich.Builder) feed {
+	return feed{b.AddDevice, b.AddInterface, b.AddApplication, b.AddAS, b.AddOrganization, b.AddIP, b.AddASBlock, b.AddIPExtension}
+}
+
+// both feeds two.
+func both(a, b feed) feed {
+	return feed{
+		device:       func(v enrich.Device) { a.device(v); b.device(v) },
+		iface:        func(v enrich.MetaInterface) { a.iface(v); b.iface(v) },
+		application:  func(v enrich.Application) { a.application(v); b.application(v) },
+		as:           func(v enrich.AS) { a.as(v); b.as(v) },
+		organization: func(v enrich.Organization) { a.organization(v); b.organization(v) },
+		ip:           func(v enrich.IPPrefix) { a.ip(v); b.ip(v) },
+		asBlock:      func(v enrich.ASPrefix) { a.asBlock(v); b.asBlock(v) },
+		extension:    func(n string, v enrich.IPPrefix) { a.extension(n, v); b.extension(n, v) },
+	}
+}
+
+// feed reads all tables.
+func (d *database) feed(ctx context.Context, f feed) error {
+	steps := []struct {
+		table string
+		read  func() error
+	}{
+		{record.Organization, func() error { return d.feedOrganizations(ctx, f) }},
+		{record.AS, func() error { return d.feedAS(ctx, f) }},
+		{record.Device, func() error { return d.feedDevices(ctx, f) }},
+		{record.Interface, func() error { return d.feedInterfaces(ctx, f) }},
+		{record.Application, func() error { return d.feedApplications(ctx, f) }},
+		{record.ASPrefix, func() error { return d.feedASBlocks(ctx, f) }},
+		{record.IP, func() error {
+			return d.feedPrefixes(ctx, record.IP, "ifNull(as_id, 0)", f.ip)
+		}},
+	}
+	for _, name := range d.settings.IPRefExtensions {
+		steps = append(steps, struct {
+			table string
+			read  func() error
+		}{"meta_ip_" + name, func() error {
+			return d.feedPrefixes(ctx, "meta_ip_"+name, "toUInt32(0)", func(p enrich.IPPrefix) { f.extension(name, p) })
+		}})
+	}
+	for _, s := range steps {
+		if err := s.read(); err != nil {
+			return fmt.Errorf("read %s for the snapshot: %w", s.table, err)
+		}
+	}
+	return nil
+}
+
+// current is a subquery of the records in force: id and n, a tuple of the columns of the newest version.
+func (d *database) current(table, columns string) string {
+	return "(SELECT toString(id) AS id, " + newest(columns) + " AS n FROM " + d.name(table) +
+		" GROUP BY id HAVING id NOT IN " + d.vanished(table) + ")"
+}
+
+// vanished is a subquery of the ids that some source had and none has any more.
+func (d *database) vanished(table string) string {
+	of := " FROM " + d.name(sourceTable) + " WHERE table_name = " + literal(table)
+	return "(SELECT id FROM (SELECT id, source, argMax(present, insert_time) AS has" + of +
+		" AND id IN (SELECT id" + of + " AND NOT present) GROUP BY id, source) GROUP BY id HAVING NOT max(has))"
+}
+
+func (d *database) feedOrganizations(ctx context.Context, f feed) error {
+	return d.rows(ctx, "SELECT id, n.1, n.2 FROM "+d.current(record.Organization, "ref, toString(name)"), func(r *rowReader) {
+		o := enrich.Organization{ID: r.text(), Ref: r.text(), Name: r.text()}
+		if r.err == nil {
+			f.organization(o)
+		}
+	})
+}
+
+func (d *database) feedAS(ctx context.Context, f feed) error {
+	columns := "ref, toString(name), organization_id, organization_ref"
+	return d.rows(ctx, "SELECT toUInt32(id), n.1, n.2, n.3, n.4 FROM "+d.current(record.AS, columns), func(r *rowReader) {
+		a := enrich.AS{ID: r.uint32(), Ref: r.text(), Name: r.text(), OrganizationID: r.text(), OrganizationRef: r.nullText()}
+		if r.err == nil {
+			f.as(a)
+		}
+	})
+}
+
+func (d *database) feedDevices(ctx context.Context, f feed) error {
+	columns := "ref, loopback_ip, toInt64(toUnixTimestamp(insert_time))"
+	return d.rows(ctx, "SELECT id, n.1, n.3, n.2 FROM "+d.current(record.Device, columns), func(r *rowReader) {
+		v := enrich.Device{ID: r.text(), Ref: r.text(), Version: r.int64()}
+		for range r.length() {
+			v.Loopbacks = append(v.Loopbacks, r.address())
+		}
+		if r.err == nil {
+			f.device(v)
+		}
+	})
+}
+
+func (d *database) feedInterfaces(ctx context.Context, f feed) error {
+	columns := "ref, device_id, isNotNull(flow_index), ifNull(flow_index, 0), edge, toInt64(toUnixTimestamp(insert_time))"
+	return d.rows(ctx, "SELECT id, n.1, n.2, n.3, n.4, n.5, n.6 FROM "+d.current(record.Interface, columns), func(r *rowReader) {
+		v := enrich.MetaInterface{ID: r.text(), Ref: r.text(), DeviceID: r.text(), HasFlowIndex: r.uint8() == 1,
+			FlowIndex: r.uint32(), Edge: r.uint8() == 1, Version: r.int64()}
+		if r.err == nil {
+			f.iface(v)
+		}
+	})
+}
+
+func (d *database) feedApplications(ctx context.Context, f feed) error {
+	query := "SELECT id, protocol, port_range_min, port_range_max FROM " + d.name(record.Application) + " FINAL WHERE " +
+		"concat(protocol, ' ', id, ' ', toString(port_range_min), ' ', toString(port_range_max)) NOT IN " + d.vanished(record.Application)
+	return d.rows(ctx, query, func(r *rowReader) {
+		a := enrich.Application{ID: r.text(), Protocol: r.text(), PortMin: r.uint16(), PortMax: r.uint16()}
+		if r.err == nil {
+			f.application(a)
+		}
+	})
+}
+
+// feedASBlocks reads those of the operator last: of two with one prefix the last one counts. Their ids are more than the prefix.
+func (d *database) feedASBlocks(ctx context.Context, f feed) error {
+	query := "SELECT n.2, s.1, s.2 FROM " + d.current(record.ASPrefix, "ip_subnet, as_id") +
+		" ARRAY JOIN n.1 AS s ORDER BY position(id, ' ') > 0, id"
+	return d.rows(ctx, query, func(r *rowReader) {
+		as := r.uint32()
+		if p, ok := r.subnet(); ok {
+			f.asBlock(enrich.ASPrefix{Prefix: p, ASID: as})
+		}
+	})
+}
+
+func (d *database) feedPrefixes(ctx context.Context, table, as string, add func(enrich.IPPrefix)) error {
+	query := "SELECT id, n.1, n.3, s.1, s.2 FROM " + d.current(table, "ref, ip_subnet, "+as) + " ARRAY JOIN n.2 AS s"
+	return d.rows(ctx, query, func(r *rowReader) {
+		p := enrich.IPPrefix{ID: r.text(), Ref: r.text(), ASID: r.uint32()}
+		var ok bool
+		if p.Prefix, ok = r.subnet(); ok {
+			add(p)
+		}
+	})
+}
+
+// address reads an IPv6; IPv4 is in it in its mapped form.
+func (r *rowReader) address() netip.Addr {
+	return netip.AddrFrom16([16]byte(r.bytes(16))).Unmap()
+}
+
+// subnet reads (IPv6, UInt8). The length is that of the address's own family; what is none is passed over.
+func (r *rowReader) subnet() (p netip.Prefix, ok bool) {
+	a := r.address()
+	bits := int(r.uint8())
+	if a.Is4() && bits > 32 {
+		bits -= 96
+	}
+	p, err := a.Prefix(bits)
+	return p, err == nil && r.err == nil
+}
+
+// checkSnapshot refuses a snapshot that lacks what the one before it had: all of a kind, or more than half of many. old may be nil.
+func checkSnapshot(old, fresh *enrich.Snapshot) error {
+	if old == nil {
+		return nil
+	}
+	a, b := old.Stats(), fresh.Stats()
+	kinds := []struct {
+		name     string
+		had, has int
+	}{
+		{"devices", a.Devices, b.Devices}, {"interfaces", a.Interfaces, b.Interfaces},
+		{"applications", a.Applications, b.Applications}, {"AS numbers", a.AS, b.AS},
+		{"organizations", a.Organizations, b.Organizations}, {"IP prefixes", a.IPs, b.IPs}, {"ASN blocks", a.ASBlocks, b.ASBlocks},
+	}
+	for name, had := range a.Extensions {
+		kinds = append(kinds, struct {
+			name     string
+			had, has int
+		}{name + " prefixes", had, b.Extensions[name]})
+	}
+	for _, k := range kinds {
+		if (k.had > 0 && k.has == 0) || (k.had >= shrinkFloor && k.has < k.had/2) {
+			return fmt.Errorf("the new metadata has %d %s where the one in use has %d: it is not taken", k.has, k.name, k.had)
+		}
+	}
+	return nil
+}
