@@ -33,6 +33,8 @@ const (
 	DstVLAN
 	InnerSrcVLAN
 	InnerDstVLAN
+	FrameVLAN
+	FrameInnerVLAN
 	SrcMAC
 	DstMAC
 	MPLS

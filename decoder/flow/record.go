@@ -56,13 +56,15 @@ type Record struct {
 	OutIfKind InterfaceKind
 
 	// Ethernet.
-	VLAN         uint16 // the first of IE 58, 59, 243, 254 with a value; sFlow: switch in, else out, else the tag
-	SrcVLAN      uint16 // IE 58 or 243; sFlow: extended switch in, else the tag
-	DstVLAN      uint16 // IE 59 or 254; sFlow: extended switch out
-	InnerSrcVLAN uint16 // IE 245
-	InnerDstVLAN uint16 // IE 255
-	SrcMAC       [6]byte
-	DstMAC       [6]byte
+	VLAN           uint16 // the first of IE 58, 59, 243, 254 with a value; sFlow: switch in, else out, else the tag
+	SrcVLAN        uint16 // IE 58 or 243; sFlow: extended switch in
+	DstVLAN        uint16 // IE 59 or 254; sFlow: extended switch out
+	InnerSrcVLAN   uint16 // IE 245
+	InnerDstVLAN   uint16 // IE 255
+	FrameVLAN      uint16 // the outer tag of a sampled frame
+	FrameInnerVLAN uint16 // the tag behind it
+	SrcMAC         [6]byte
+	DstMAC         [6]byte
 
 	// MPLS. A label entry is the 24 bits of RFC 3032: label<<4 | exp<<1 | bottom of stack.
 	MPLSCount        uint8

@@ -6,7 +6,7 @@
 //     differently split the domain by port; until then exporters may change their port at will (case 22).
 //   - A withdrawal over UDP, which RFC 7011 §8.4 forbids, is counted and ignored (case 23).
 //   - Templates without fields, or whose records could have no bytes, are counted and not kept (cases 26-28).
-//   - Of an element that stands twice in a template the first counts: the outer header's (case 41).
+//   - Of an element that stands twice in a template the last counts, as with pmacct: the inner header's (case 41).
 //   - With several counters the delta of the ingress side counts, then totals, the egress side, a firewall's initiator,
 //     layer 2; flow direction "egress" prefers the egress side (case 17).
 //   - With addresses of both families IE 60 decides, else the family that is not empty (case 18).

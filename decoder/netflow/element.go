@@ -100,6 +100,7 @@ const (
 	opEndDelta
 	opDurationMillis
 	opDurationMicros
+	opObserved // IE 322-325
 	opInitTime // IE 160
 	opSamplingInterval
 	opSamplerID
@@ -153,14 +154,23 @@ func elements() map[uint16]element {
 		281: {op: opPostNATSrcAddr6}, 282: {op: opPostNATDstAddr6}, 298: {op: opPacketsInitiator}, 302: {op: opSamplerID},
 		305: {op: opSamplingPacketInterval}, 306: {op: opSamplingPacketSpace}, 309: {op: opSamplingSize},
 		310: {op: opSamplingPopulation}, 311: {op: opSamplingProbability}, 312: {op: opFrameSize},
-		313: {op: opFrameIP}, 315: {op: opFrameLink}, 322: {op: opStartSeconds}, 323: {op: opStartMillis},
-		324: {op: opStartMicros}, 325: {op: opStartNanos}, 352: {op: opBytesLayer2}, 408: {op: opLinkType},
+		313: {op: opFrameIP}, 315: {op: opFrameLink}, 322: {op: opObserved, arg: formSeconds},
+		323: {op: opObserved, arg: formMillis}, 324: {op: opObserved, arg: formMicros}, 325: {op: opObserved, arg: formNanos},
+		352: {op: opBytesLayer2}, 408: {op: opLinkType},
 		497: {op: opSRv6Segments},
 	}
 	for i := range uint16(10) {
 		m[70+i] = element{op: opMPLSLabel, arg: uint8(i)}
 	}
 	return m
+}
+
+// vendorElements are types of NetFlow v9 above IANA's range: those of Cisco ASA for 225-228 and 233.
+func vendorElements() map[uint16]element {
+	return map[uint16]element{
+		40001: {op: opPostNATSrcAddr4}, 40002: {op: opPostNATDstAddr4}, 40003: {op: opPostNATSrcPort},
+		40004: {op: opPostNATDstPort}, 40005: {op: opFirewallEvent},
+	}
 }
 
 // v6Mask marks a prefix length of an IPv6 address: with both families in a template the flow's own counts.

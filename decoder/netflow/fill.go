@@ -18,6 +18,8 @@ type raw struct {
 	hasStart, hasEnd           bool
 	firstUptime, lastUptime    uint32
 	hasFirst, hasLast          bool
+	observedMs                 int64
+	hasObserved                bool
 	initMs                     int64
 	durationMicros             uint64
 	hasDuration                bool
@@ -316,6 +318,10 @@ func (w *raw) fill(s *step, v []byte, c *context) {
 		w.durationMicros, w.hasDuration = min(unsigned(v), 1<<40)*1000, true
 	case opDurationMicros:
 		w.durationMicros, w.hasDuration = min(unsigned(v), 1<<50), true
+	case opObserved:
+		if !w.hasObserved {
+			w.observedMs, w.hasObserved = millis(s.arg, v, c.exportMs), true
+		}
 	case opInitTime:
 		w.initMs = millis(formMillis, v, c.exportMs)
 	case opIPVersion:

@@ -1,6 +1,7 @@
 package netflow
 
 import (
+	"cmp"
 	"math"
 
 	"github.com/metranova/flow-collector/decoder/flow"
@@ -50,18 +51,13 @@ func finishAddresses(t *template, r *flow.Record, w *raw) {
 	if six {
 		r.IPVersion = 6
 		r.SrcAddr, r.DstAddr = w.src6, w.dst6
-		r.SrcMask, r.DstMask = w.mask6Src, w.mask6Dst
-		if r.SrcMask == 0 {
-			r.SrcMask = w.mask4Src // exporters send IE 9 for IPv6 too
-		}
-		if r.DstMask == 0 {
-			r.DstMask = w.mask4Dst
-		}
+		// Exporters send IE 9 and 13 for IPv6 too, and the tunnel's 29 and 30 beside an inner IPv4 header.
+		r.SrcMask, r.DstMask = cmp.Or(w.mask6Src, w.mask4Src), cmp.Or(w.mask6Dst, w.mask4Dst)
 		return
 	}
 	r.IPVersion = 4
 	r.SrcAddr, r.DstAddr = w.src4, w.dst4
-	r.SrcMask, r.DstMask = w.mask4Src, w.mask4Dst
+	r.SrcMask, r.DstMask = cmp.Or(w.mask4Src, w.mask6Src), cmp.Or(w.mask4Dst, w.mask6Dst)
 }
 
 // finishCounters takes the first of the elements that was sent: deltas, totals, those of the egress side, a firewall's,
@@ -101,6 +97,9 @@ func finishTimes(r *flow.Record, w *raw, s *session, c *context) {
 	if w.hasFirst || w.hasLast {
 		w.uptimes(s, c)
 	}
+	if w.hasObserved && !w.hasStart {
+		w.setStart(w.observedMs)
+	}
 	// A zero end stands for "not known", as in exporters' event records.
 	if w.hasEnd && w.endMs == 0 {
 		w.hasEnd = false
@@ -129,10 +128,8 @@ func finishTimes(r *flow.Record, w *raw, s *session, c *context) {
 	case !w.hasEnd:
 		w.endMs = w.startMs
 	}
+	// An end before the start is the exporter's mistake, and shown as such.
 	r.StartMs, r.EndMs = w.startMs, w.endMs
-	if r.EndMs < r.StartMs {
-		r.StartMs, r.EndMs = r.EndMs, r.StartMs
-	}
 }
 
 // uptimes turns IE 22 and 21 into times: relative to the header's sysUptime (v9), or to the device's start (IE 160), which
@@ -179,11 +176,20 @@ func sinceInit(initMs int64, at uint32, exportMs int64) int64 {
 	return t
 }
 
-// finishPorts takes IE 180-183 where the protocol-independent elements were not sent.
+// finishPorts completes ports and ICMP's type and code.
 func finishPorts(r *flow.Record, w *raw) {
-	if !w.hasTransport {
-		return
+	if w.hasTransport {
+		finishTransportPorts(r, w)
 	}
+	// Exporters without an element for ICMP put type and code where NetFlow v5 has them (case 8).
+	if (r.IPProtocol == protocolICMP || r.IPProtocol == protocolICMPv6) && !r.Sent(flow.ICMP) && r.Sent(flow.DstPort) {
+		r.ICMPType, r.ICMPCode = uint8(r.DstPort>>8), uint8(r.DstPort)
+		r.Has |= flow.ICMP
+	}
+}
+
+// finishTransportPorts takes IE 180-183 where the protocol-independent elements were not sent.
+func finishTransportPorts(r *flow.Record, w *raw) {
 	if !r.Sent(flow.SrcPort) {
 		r.SrcPort = w.transportSrc
 		r.Has |= flow.SrcPort

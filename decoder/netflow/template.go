@@ -55,11 +55,11 @@ const (
 
 // compiler knows the elements. It is made once for each decoder.
 type compiler struct {
-	elements, reverse map[uint16]element
+	elements, vendor, reverse map[uint16]element
 }
 
 func newCompiler() *compiler {
-	return &compiler{elements: elements(), reverse: reverseElements()}
+	return &compiler{elements: elements(), vendor: vendorElements(), reverse: reverseElements()}
 }
 
 // compile makes the plan of a template. It returns false for one whose records could have no bytes: such a template must
@@ -67,15 +67,15 @@ func newCompiler() *compiler {
 func (c *compiler) compile(t *template) bool {
 	offset := 0
 	var all []step
-	used := map[opcode]bool{}
+	used := map[opcode]int{} // the step that has it
 	for _, f := range t.fields {
 		s := c.step(f, t.options)
-		if s.op != opSkip && s.op != opMPLSLabel && !overwrites(s.op) {
-			// An element that stands twice is the outer and the inner header's: the first one counts.
-			if used[s.op] && !alternates(s.op) {
-				s.op = opSkip
+		if s.op != opSkip && s.op != opMPLSLabel && !alternates(s.op) {
+			// An element that stands twice is the outer and the inner header's: the last one counts.
+			if earlier, found := used[s.op]; found {
+				all[earlier].op = opSkip
 			}
-			used[s.op] = true
+			used[s.op] = len(all)
 		}
 		s.offset = uint16(offset)
 		if f.Length == variableLength {
@@ -91,7 +91,7 @@ func (c *compiler) compile(t *template) bool {
 	if offset == 0 || offset > 0xffff {
 		return false
 	}
-	if used[opSrcAddr4] && used[opSrcAddr6] || used[opDstAddr4] && used[opDstAddr6] {
+	if has(used, opSrcAddr4, opSrcAddr6) || has(used, opDstAddr4, opDstAddr6) {
 		t.traits |= dualStack
 	}
 	if !t.variable {
@@ -99,6 +99,12 @@ func (c *compiler) compile(t *template) bool {
 	}
 	t.plan = all
 	return true
+}
+
+func has(used map[opcode]int, a, b opcode) bool {
+	_, hasA := used[a]
+	_, hasB := used[b]
+	return hasA && hasB
 }
 
 func (c *compiler) step(f field, options bool) step {
@@ -109,6 +115,9 @@ func (c *compiler) step(f field, options bool) step {
 	switch f.PEN {
 	case 0:
 		e := c.elements[f.ID]
+		s.op, s.arg = e.op, e.arg
+	case vendorType:
+		e := c.vendor[f.ID]
 		s.op, s.arg = e.op, e.arg
 	case reversePEN:
 		e := c.reverse[f.ID]
@@ -149,14 +158,11 @@ func alternates(op opcode) bool {
 	switch op {
 	case opSrcVLAN, opDstVLAN, opSamplerID, opSamplingInterval, opICMPTypeCode, opICMPType, opICMPCode,
 		opSrcMask, opDstMask, opTransportSrcPort, opTransportDstPort, opSrcPrefix, opDstPrefix,
-		opStartSeconds, opStartMillis, opStartMicros, opStartNanos, opFrameLink:
+		opObserved, opFrameLink:
 		return true
 	}
 	return false
 }
-
-// overwrites are opcodes for which the last value counts.
-func overwrites(op opcode) bool { return op == opFrameSize }
 
 func (t *template) addTraits(op opcode) {
 	switch op {

@@ -83,7 +83,7 @@ func (d *Decoder) recordV5(p *[recordV5]byte, s *session, c *context) {
 	} else {
 		r.Has |= flow.Start | flow.End
 		r.StartMs = c.exportMs - age(c.uptime, first)
-		r.EndMs = max(c.exportMs-age(c.uptime, last), r.StartMs)
+		r.EndMs = c.exportMs - age(c.uptime, last)
 	}
 	if s.headerRate != 0 {
 		r.SamplingRate, r.SamplingSource = s.headerRate, flow.SamplingHeader
@@ -95,7 +95,10 @@ func (d *Decoder) recordV5(p *[recordV5]byte, s *session, c *context) {
 	s.units++
 }
 
-const protocolICMP = 1
+const (
+	protocolICMP   = 1
+	protocolICMPv6 = 58
+)
 
 // asTrans stands for an AS number that does not fit 16 bits (RFC 6793 §9): it says no more than 0 does.
 const asTrans = 23456

@@ -126,22 +126,15 @@ func (p *parser) tagged(kind uint16, b []byte) {
 	p.payload(kind, b)
 }
 
+// tag keeps the two outermost tags of the frame.
 func (p *parser) tag(depth int, id uint16) {
-	switch depth {
-	case 0:
-		if !p.r.Sent(flow.SrcVLAN) {
-			p.r.SrcVLAN = id
-			p.r.Has |= flow.SrcVLAN
-		}
-		if !p.r.Sent(flow.VLAN) {
-			p.r.VLAN = id
-			p.r.Has |= flow.VLAN
-		}
-	case 1:
-		if !p.r.Sent(flow.InnerSrcVLAN) {
-			p.r.InnerSrcVLAN = id
-			p.r.Has |= flow.InnerSrcVLAN
-		}
+	switch {
+	case depth == 0 && !p.r.Sent(flow.FrameVLAN):
+		p.r.FrameVLAN = id
+		p.r.Has |= flow.FrameVLAN
+	case depth == 1 && !p.r.Sent(flow.FrameInnerVLAN) && p.tunnels == 0:
+		p.r.FrameInnerVLAN = id
+		p.r.Has |= flow.FrameInnerVLAN
 	}
 }
 

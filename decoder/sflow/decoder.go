@@ -3,7 +3,8 @@
 // are never traffic.
 //
 // Where the specification leaves a choice: the agent address names the exporter (case 45); bytes are the frame's length as
-// the agent states it, link header included (case 49); an output that is discarded, internal or several interfaces is no
+// the agent states it, link header included, or the packet's where there is a sampled_ipv4 or sampled_ipv6 too, as with
+// sfacctd (case 49); an output that is discarded, internal or several interfaces is no
 // ifIndex (case 48); a path of AS numbers is flattened, its last AS is the destination's, and an empty path gives 0 (case
 // 52); times are the datagram's receive time (case 57). A sample that cannot be read costs that sample.
 package sflow
@@ -254,6 +255,10 @@ func (d *Decoder) flowSample(m *datagram, r reader, expanded bool) bool {
 		m.agent.stream.Fail(exporter.NotIP, 1)
 		d.batch.Drop()
 		return !r.failed
+	}
+	if !f.Sent(flow.VLAN) && f.Sent(flow.FrameVLAN) {
+		f.VLAN = f.FrameVLAN
+		f.Has |= flow.VLAN
 	}
 	m.agent.overrides.Apply(f)
 	m.agent.stream.Records.Add(1)

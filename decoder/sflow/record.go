@@ -13,7 +13,8 @@ type parts uint8
 const (
 	sawFrame parts = 1 << iota
 	sawNotIP
-	sawFields // sampled_ethernet, sampled_ipv4 or sampled_ipv6
+	sawEthernet
+	sawIP // sampled_ipv4 or sampled_ipv6
 	sawSwitch
 	sawOther
 )
@@ -80,7 +81,9 @@ func (d *Decoder) header(f *flow.Record, r *reader, seen *parts) bool {
 		return false
 	}
 	*seen |= sawFrame
-	f.Bytes = uint64(length)
+	if *seen&sawIP == 0 {
+		f.Bytes = uint64(length)
+	}
 	f.Has |= flow.Bytes
 	first := packet.Ethernet
 	switch protocol {
@@ -99,13 +102,8 @@ func (d *Decoder) header(f *flow.Record, r *reader, seen *parts) bool {
 		*seen |= sawNotIP
 		return true
 	}
-	vlan, src := f.VLAN, f.SrcVLAN
 	if info := d.parse.Parse(frame, first, f); !info.IP {
 		*seen |= sawNotIP
-	}
-	if *seen&sawSwitch != 0 {
-		// The switch's own word on VLANs stands against the tags of the frame.
-		f.VLAN, f.SrcVLAN = vlan, src
 	}
 	return true
 }
@@ -118,16 +116,19 @@ func ethernet(f *flow.Record, r *reader, seen *parts) bool {
 	if r.failed {
 		return false
 	}
-	*seen |= sawFields
-	if *seen&sawFrame == 0 {
+	*seen |= sawEthernet
+	if *seen&(sawFrame|sawIP) == 0 {
 		f.Bytes = uint64(length)
+	}
+	if *seen&sawFrame == 0 {
 		f.SrcMAC, f.DstMAC = [6]byte(src), [6]byte(dst)
 		f.Has |= flow.Bytes | flow.SrcMAC | flow.DstMAC
 	}
 	return true
 }
 
-// fields4 reads sampled_ipv4: what the agent parsed itself. A sampled header, where there is one, says more.
+// fields4 reads sampled_ipv4: what the agent parsed itself. A sampled header, where there is one, says more, but the length of
+// the packet is the one that counts, as with sfacctd.
 func fields4(f *flow.Record, r *reader, seen *parts) bool {
 	length, protocol := r.uint32(), r.uint32()
 	src, dst := r.take(4), r.take(4)
@@ -135,13 +136,14 @@ func fields4(f *flow.Record, r *reader, seen *parts) bool {
 	if r.failed {
 		return false
 	}
+	f.Bytes = uint64(length)
 	if *seen&sawFrame != 0 && f.Sent(flow.SrcAddr) {
 		return true
 	}
 	f.IPVersion = 4
 	f.SrcAddr, f.DstAddr = flow.AddrFrom4([4]byte(src)), flow.AddrFrom4([4]byte(dst))
-	fields(f, length, protocol, srcPort, dstPort, flags, tos, *seen)
-	*seen |= sawFields
+	*seen |= sawIP
+	fields(f, protocol, srcPort, dstPort, flags, tos)
 	return true
 }
 
@@ -153,21 +155,19 @@ func fields6(f *flow.Record, r *reader, seen *parts) bool {
 	if r.failed {
 		return false
 	}
+	f.Bytes = uint64(length)
 	if *seen&sawFrame != 0 && f.Sent(flow.SrcAddr) {
 		return true
 	}
 	f.IPVersion = 6
 	f.SrcAddr, f.DstAddr = flow.Addr(src), flow.Addr(dst)
-	fields(f, length, protocol, srcPort, dstPort, flags, priority, *seen)
-	*seen |= sawFields
+	*seen |= sawIP
+	fields(f, protocol, srcPort, dstPort, flags, priority)
 	return true
 }
 
-func fields(f *flow.Record, length, protocol, srcPort, dstPort, flags, tos uint32, seen parts) {
+func fields(f *flow.Record, protocol, srcPort, dstPort, flags, tos uint32) {
 	f.Has |= flow.SrcAddr | flow.DstAddr | flow.IPProtocol | flow.SrcPort | flow.DstPort | flow.ToS | flow.Bytes
-	if seen&(sawFields|sawFrame) == 0 {
-		f.Bytes = uint64(length)
-	}
 	f.IPProtocol, f.ToS = uint8(protocol), uint8(tos)
 	f.SrcPort, f.DstPort = uint16(srcPort), uint16(dstPort)
 	switch f.IPProtocol {
@@ -200,8 +200,6 @@ func switched(f *flow.Record, r *reader, seen *parts) bool {
 		f.VLAN = uint16(out)
 	}
 	f.Has |= flow.VLAN
-	f.SrcVLAN, f.DstVLAN = 0, 0
-	f.Has &^= flow.SrcVLAN | flow.DstVLAN
 	if in < noVLAN {
 		f.SrcVLAN = uint16(in)
 		f.Has |= flow.SrcVLAN
@@ -306,8 +304,7 @@ func vlanTunnel(f *flow.Record, r *reader) bool {
 	}
 	if n > 0 && !f.Sent(flow.VLAN) {
 		f.VLAN = uint16(r.uint32() & 0xfff)
-		f.SrcVLAN = f.VLAN
-		f.Has |= flow.VLAN | flow.SrcVLAN
+		f.Has |= flow.VLAN
 	}
 	return true
 }

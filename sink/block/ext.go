@@ -176,9 +176,13 @@ func (x *ext) appendMPLS(row int, r *enrich.Row) {
 	}
 }
 
+// appendVLAN adds a NetFlow or IPFIX record's VLAN of each side; sFlow has one, as dashboards know it.
 func (x *ext) appendVLAN(row int, f *flow.Record) {
 	if f.Sent(flow.VLAN) {
 		x.vlan.set(x, row, uint32(f.VLAN))
+	}
+	if f.Protocol == flow.SFlow5 {
+		return
 	}
 	if f.Sent(flow.SrcVLAN) {
 		x.vlanIn.set(x, row, uint32(f.SrcVLAN))

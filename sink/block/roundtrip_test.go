@@ -22,7 +22,7 @@ import (
 func fullRow() enrich.Row {
 	return enrich.Row{
 		Flow: &flow.Record{
-			Protocol: flow.SFlow5, IPVersion: 4, Received: 17, SamplingRate: 2048, SamplingSource: flow.SamplingRecord,
+			Protocol: flow.IPFIX, IPVersion: 4, Received: 17, SamplingRate: 2048, SamplingSource: flow.SamplingRecord,
 			Has: flow.ToS | flow.FlowLabel | flow.VLAN | flow.SrcVLAN | flow.DstVLAN | flow.InnerSrcVLAN | flow.InnerDstVLAN |
 				flow.MPLS | flow.MPLSTopLabelType | flow.MPLSTopLabelAddr | flow.MPLSPseudowire | flow.MPLSRD |
 				flow.ASPath | flow.Communities | flow.LocalPref | flow.MED,
@@ -53,7 +53,7 @@ func emptyRow() enrich.Row {
 
 const fullJSON = `{"start_time":"2026-11-23 00:00:00.001","end_time":"2026-11-23 00:00:00.999",
 "collector_id":"collector-1","policy_originator":"example","policy_level":"tlp:green","policy_scope":["comm:re","as:64500"],
-"flow_type":"sflow","device_id":"rtr1","device_ref":"rtr1__v3",
+"flow_type": "netflow","device_id":"rtr1","device_ref":"rtr1__v3",
 "src_as_id":64500,"src_as_ref":"64500__v1","src_ip":"::ffff:192.0.2.1","src_ip_ref":"192.0.2.0/24__v1","src_port":65535,
 "dst_as_id":4294967295,"dst_as_ref":"4294967295__v1","dst_ip":"2001:db8::2","dst_ip_ref":"2001:db8::/32__v1","dst_port":53,
 "protocol":"ipv6-icmp","in_interface_id":"rtr1::1","in_interface_ref":"rtr1::1__v1","in_interface_edge":true,
