@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -41,6 +42,8 @@ type RefresherOptions struct {
 type Refresher struct {
 	options RefresherOptions
 	again   chan struct{}
+	loaded  chan struct{} // closed after the first round
+	first   sync.Once
 	state   string // of the tables that the snapshot in use was built from
 }
 
@@ -55,7 +58,7 @@ func NewRefresher(o RefresherOptions) *Refresher {
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}
-	return &Refresher{options: o, again: make(chan struct{}, 1)}
+	return &Refresher{options: o, again: make(chan struct{}, 1), loaded: make(chan struct{})}
 }
 
 // Reload has Run load all sources now, as for SIGHUP. It does not wait.
@@ -65,6 +68,9 @@ func (r *Refresher) Reload() {
 	default:
 	}
 }
+
+// Loaded is closed when Run has tried every source once and built a snapshot of what there is.
+func (r *Refresher) Loaded() <-chan struct{} { return r.loaded }
 
 // Start puts a first snapshot in use, so that the first row is enriched: that of the snapshot file, or an empty one.
 func (r *Refresher) Start() error {
@@ -104,6 +110,7 @@ func (r *Refresher) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
+		r.first.Do(func() { close(r.loaded) })
 		changed := r.wait(ctx, watch, earliest(due, look))
 		now = time.Now()
 		for i := range r.options.Sources {

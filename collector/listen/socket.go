@@ -176,6 +176,14 @@ func readSysctl(path string) string {
 	return strings.TrimSpace(string(data))
 }
 
+// refuseAll has the kernel drop what comes from now on, so that the socket can be read until it is empty however fast
+// exporters send.
+func (s *socket) refuseAll() {
+	refuse := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K}
+	program := unix.SockFprog{Len: 1, Filter: &refuse}
+	_ = unix.SetsockoptSockFprog(s.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &program) // reading ends a little later without it
+}
+
 // overflow takes the kernel's running count of dropped datagrams, which wraps at 2^32.
 func (s *socket) overflow(count uint32) {
 	s.drops.Add(uint64(count - s.lastOvfl))

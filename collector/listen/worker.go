@@ -157,10 +157,14 @@ func (w *Worker) Stats() Stats {
 	return stats
 }
 
-// Close ends a wait and makes Receive return ErrClosed once the sockets are empty.
+// Close ends a wait, takes no more datagrams from the kernel, and makes Receive return ErrClosed once those that had come
+// before are read.
 func (w *Worker) Close() {
 	if !w.closed.CompareAndSwap(false, true) {
 		return
+	}
+	for _, s := range w.sockets {
+		s.refuseAll()
 	}
 	var one = [8]byte{1}
 	_, _ = unix.Write(w.wake, one[:])

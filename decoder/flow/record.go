@@ -67,7 +67,8 @@ type Record struct {
 	DstMAC         [6]byte
 
 	// MPLS. A label entry is the 24 bits of RFC 3032: label<<4 | exp<<1 | bottom of stack.
-	MPLSCount        uint8
+	MPLSCount        uint8 // entries of the stack
+	MPLSElements     uint8 // IE 70 and on without a gap in the template, empty ones included; 0: not NetFlow
 	MPLSTopLabelType uint8 // IE 46
 	MPLS             [10]uint32
 	MPLSPseudowire   uint32  // IE 249

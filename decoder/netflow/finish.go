@@ -20,6 +20,7 @@ func (d *Decoder) finish(t *template, r *flow.Record, w *raw, s *session, c *con
 	}
 	finishVLAN(r)
 	if t.traits&hasMPLS != 0 {
+		r.MPLSElements = t.labels
 		finishMPLS(r)
 	}
 	if t.traits&hasFrame != 0 && w.frame != nil {

@@ -30,6 +30,7 @@ type template struct {
 	plan     []step
 	sent     flow.Fields // the fields that every record has
 	traits   traits
+	labels   uint8  // label stack elements without a gap from IE 70 on
 	port     uint16 // the UDP source port that it came from
 	seen     int64  // when, Unix nanoseconds
 }
@@ -87,6 +88,7 @@ func (c *compiler) compile(t *template) bool {
 		t.addTraits(s.op)
 		all = append(all, s)
 	}
+	t.labels = countLabels(all)
 	t.length = offset
 	if offset == 0 || offset > 0xffff {
 		return false
@@ -99,6 +101,20 @@ func (c *compiler) compile(t *template) bool {
 	}
 	t.plan = all
 	return true
+}
+
+// countLabels returns how many of IE 70-79 there are before the first that is missing.
+func countLabels(plan []step) (n uint8) {
+	var present [10]bool
+	for _, s := range plan {
+		if s.op == opMPLSLabel && s.arg < 10 {
+			present[s.arg] = true
+		}
+	}
+	for n < 10 && present[n] {
+		n++
+	}
+	return n
 }
 
 func has(used map[opcode]int, a, b opcode) bool {

@@ -103,7 +103,8 @@ func (x *ext) typeName() string {
 	return "JSON(" + strings.Join(paths, ", ") + ")"
 }
 
-// append adds what a row says of every path. Shared data wants the paths of a row in the order of their names, so that
+// append adds what a row says of every path. Of sFlow the flow label and the VLANs of each side are not among them: rows of
+// sFlow never had them. Shared data wants the paths of a row in the order of their names, so that
 // is the order of the calls here and below.
 func (x *ext) append(row int, r *enrich.Row) {
 	x.appendBGP(row, r)
@@ -115,7 +116,7 @@ func (x *ext) append(row int, r *enrich.Row) {
 		x.dscp.set(x, row, uint32(f.ToS>>2))
 		x.tos.set(x, row, uint32(f.ToS))
 	}
-	if f.Sent(flow.FlowLabel) {
+	if f.Sent(flow.FlowLabel) && f.Protocol != flow.SFlow5 {
 		x.flowLabel.set(x, row, f.FlowLabel)
 	}
 	x.appendMPLS(row, r)
@@ -154,7 +155,8 @@ func (x *ext) appendMPLS(row int, r *enrich.Row) {
 	if f.Sent(flow.MPLS) {
 		var labels [len(f.MPLS)]uint32
 		var exps [len(f.MPLS)]uint8
-		n := min(int(f.MPLSCount), len(f.MPLS))
+		// Elements of a template that are empty are labels of 0, as dashboards know them.
+		n := min(int(max(f.MPLSCount, f.MPLSElements)), len(f.MPLS))
 		for i, entry := range f.MPLS[:n] {
 			labels[i] = entry >> 4
 			exps[i] = uint8(entry >> 1 & 7)

@@ -25,7 +25,7 @@ type Options struct {
 	Username string // empty: "default"
 	Password string
 
-	// CreateDatabase makes Open create Database where it is missing, on Cluster if that is not empty.
+	// CreateDatabase makes Open and CreateDatabase create Database where it is missing, on Cluster if that is not empty.
 	// A connection whose database does not exist cannot be used, not even to create it.
 	CreateDatabase bool
 	Cluster        string
@@ -59,6 +59,28 @@ const (
 	defaultMaxConns    = 10
 )
 
+// New returns a connection over HTTP that nobody has answered on yet: each query finds out for itself. CreateDatabase is not
+// looked at.
+func New(o Options) (driver.Conn, error) {
+	options, err := o.driverOptions()
+	if err != nil {
+		return nil, err
+	}
+	return chgo.Open(options)
+}
+
+// CreateDatabase creates the database if it is missing and CreateDatabase is set.
+func CreateDatabase(ctx context.Context, o Options) error {
+	if !o.CreateDatabase || o.Database == "" {
+		return nil
+	}
+	options, err := o.driverOptions()
+	if err != nil {
+		return err
+	}
+	return createDatabase(ctx, o, *options)
+}
+
 // Open connects over HTTP and returns the connection once the server has answered. The error names the address;
 // Classify tells whether trying again can help.
 func Open(ctx context.Context, o Options) (driver.Conn, error) {
@@ -66,10 +88,8 @@ func Open(ctx context.Context, o Options) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.CreateDatabase && o.Database != "" {
-		if err := createDatabase(ctx, o, *options); err != nil {
-			return nil, err
-		}
+	if err := CreateDatabase(ctx, o); err != nil {
+		return nil, err
 	}
 	conn, err := dial(ctx, options)
 	if err != nil {

@@ -21,6 +21,9 @@ const (
 	Shutdown Reason = "shutdown"
 )
 
+// Reasons lists the reasons.
+func Reasons() []Reason { return []Reason{QueueFull, Rejected, Unexplained, Shutdown} }
+
 // Count is a number of inserts and what they hold.
 type Count struct {
 	Inserts, Rows, Bytes uint64

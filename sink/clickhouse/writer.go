@@ -36,6 +36,8 @@ type WriterOptions struct {
 	ConfigurationRetry time.Duration
 	// UnknownAttempts is how often an insert is tried that fails with an error of no known class. 0: 10.
 	UnknownAttempts int
+	// Ready is closed when the tables are there; until then inserts wait. nil: they are.
+	Ready <-chan struct{}
 	// Settings are sent with every insert, over the Writer's own.
 	Settings map[string]any
 	// Release takes back the Data of an insert that was delivered or lost, for reuse. It is called from several
@@ -143,6 +145,13 @@ func (w *Writer) Close(ctx context.Context) error {
 
 // deliver is one inserter: it takes inserts in order until the queue is closed and empty.
 func (w *Writer) deliver(ctx context.Context) {
+	if w.options.Ready != nil {
+		select {
+		case <-w.options.Ready:
+		case <-ctx.Done():
+			return // Close takes what waits
+		}
+	}
 	for {
 		ins, ok := w.queue.take()
 		if !ok || ctx.Err() != nil {

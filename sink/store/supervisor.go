@@ -217,7 +217,7 @@ func (c *child) read(stderr io.Reader, log *zap.Logger) {
 		c.mu.Lock()
 		c.last = line
 		c.mu.Unlock()
-		log.Info("store", zap.String("says", line))
+		log.Info(line)
 	}
 	io.Copy(io.Discard, stderr)
 }

@@ -1,0 +1,238 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"github.com/urfave/cli/v3"
+	"golang.org/x/sys/unix"
+
+	"github.com/metranova/flow-collector/collector/config"
+	"github.com/metranova/flow-collector/metadata"
+	"github.com/metranova/flow-collector/metadata/record"
+	"github.com/metranova/flow-collector/sink/clickhouse"
+)
+
+func checkCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "check",
+		Usage: "say what is wrong with a configuration, its files, ports and connections",
+		Description: `Tries everything that run would need, changes nothing, and exits with 1 if something would not work.
+
+  collector check --config collector.yml
+  collector check --env-file conf/envs/base.env --env-file conf/envs/data_flow.env`,
+		Flags: configFlags(),
+		Action: func(ctx context.Context, c *cli.Command) error {
+			cfg, err := loadConfig(c)
+			if err != nil {
+				return err
+			}
+			return check(ctx, cfg, os.Stdout)
+		},
+	}
+}
+
+// Levels of a check's result.
+const (
+	checkOK      = "ok"
+	checkWarning = "warning"
+	checkProblem = "problem"
+)
+
+// checker collects what was found.
+type checker struct {
+	cfg      *config.Config
+	out      *tabwriter.Writer
+	problems int
+}
+
+func (c *checker) say(level, what, format string, args ...any) {
+	if level == checkProblem {
+		c.problems++
+	}
+	fmt.Fprintf(c.out, "%s\t%s\t%s\n", level, what, strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "; "))
+}
+
+// check tries all that run needs. It returns errReported if something would not work.
+func check(ctx context.Context, cfg *config.Config, out io.Writer) error {
+	c := &checker{cfg: cfg, out: tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)}
+	c.say(checkOK, "configuration", "every key and value is understood")
+	for _, address := range cfg.Listen.Addresses {
+		c.port(address)
+	}
+	c.receiveBuffer("/proc/sys/net/core/rmem_max")
+	if cfg.UsesLocalStore() {
+		c.localStore(ctx)
+	} else {
+		c.server(ctx, "ClickHouse")
+	}
+	c.writable("cache directory", cfg.Metadata.CacheDir)
+	c.metadata(ctx)
+	if err := c.out.Flush(); err != nil {
+		return err
+	}
+	if c.problems > 0 {
+		return errReported
+	}
+	return nil
+}
+
+func (c *checker) port(address string) {
+	socket, err := net.ListenPacket("udp", address)
+	switch {
+	case err == nil:
+		_ = socket.Close()
+		c.say(checkOK, "listen", "UDP %s", address)
+	case errors.Is(err, syscall.EADDRINUSE):
+		c.say(checkWarning, "listen", "UDP %s is in use: by a collector that runs already?", address)
+	default:
+		c.say(checkProblem, "listen", "UDP %s: %v", address, err)
+	}
+}
+
+// receiveBuffer compares what sockets ask for with what the kernel gives to those without privileges.
+func (c *checker) receiveBuffer(sysctl string) {
+	data, err := os.ReadFile(sysctl)
+	if err != nil {
+		return
+	}
+	most, err := strconv.Atoi(strings.TrimSpace(string(data)))
+	if err == nil && most < c.cfg.Listen.ReceiveBuffer {
+		c.say(checkWarning, "receive buffer", "net.core.rmem_max is %d, less than listen.receive_buffer %d: bursts may be dropped; sysctl -w net.core.rmem_max=%d",
+			most, c.cfg.Listen.ReceiveBuffer, c.cfg.Listen.ReceiveBuffer)
+		return
+	}
+	c.say(checkOK, "receive buffer", "%d bytes", c.cfg.Listen.ReceiveBuffer)
+}
+
+func (c *checker) localStore(ctx context.Context) {
+	if engine, err := findEngine(c.cfg.Store.Engine); err != nil {
+		c.say(checkProblem, "local store", "%v", err)
+	} else {
+		c.say(checkOK, "local store", "engine %s", engine)
+	}
+	c.writable("local store", c.cfg.Store.Path)
+	if answers(c.cfg.Store.Listen) {
+		c.server(ctx, "local store")
+		return
+	}
+	socket, err := net.Listen("tcp", c.cfg.Store.Listen)
+	if err != nil {
+		c.say(checkProblem, "local store", "HTTP %s: %v", c.cfg.Store.Listen, err)
+		return
+	}
+	_ = socket.Close()
+	c.say(checkOK, "local store", "HTTP %s", c.cfg.Store.Listen)
+}
+
+// server tries to talk to the ClickHouse server, or to the local store that runs.
+func (c *checker) server(ctx context.Context, what string) {
+	o := connection(c.cfg)
+	o.CreateDatabase, o.DialTimeout = false, 5*time.Second
+	o.Database = "" // run may have to create it
+	conn, err := clickhouse.Open(ctx, o)
+	if err != nil {
+		c.say(checkProblem, what, "%v", err)
+		return
+	}
+	defer conn.Close()
+	version, err := conn.ServerVersion()
+	if err != nil {
+		c.say(checkProblem, what, "%s: %v", strings.Join(o.Addrs, ","), err)
+		return
+	}
+	c.say(checkOK, what, "%s answers, version %s", strings.Join(o.Addrs, ","), version.Version)
+}
+
+// writable finds out whether a directory can be written to, or made.
+func (c *checker) writable(what, dir string) {
+	path, err := filepath.Abs(dir)
+	if err != nil {
+		c.say(checkProblem, what, "%s: %v", dir, err)
+		return
+	}
+	existing := path
+	info, err := os.Stat(existing)
+	for errors.Is(err, os.ErrNotExist) && existing != filepath.Dir(existing) {
+		existing = filepath.Dir(existing)
+		info, err = os.Stat(existing)
+	}
+	switch {
+	case err != nil:
+		c.say(checkProblem, what, "%v", err)
+	case !info.IsDir():
+		c.say(checkProblem, what, "%s is not a directory", existing)
+	case unix.Access(existing, unix.W_OK|unix.X_OK) != nil:
+		c.say(checkProblem, what, "%s: no permission to write to %s", dir, existing)
+	case existing != path:
+		c.say(checkOK, what, "%s will be made", dir)
+	default:
+		c.say(checkOK, what, "%s", dir)
+	}
+}
+
+// metadata reads every file that run would read. It downloads nothing.
+func (c *checker) metadata(ctx context.Context) {
+	if dir := c.cfg.Metadata.Dir; dir != "" {
+		if _, err := os.Stat(dir); err != nil {
+			c.say(checkWarning, "metadata", "%v: rows will have no devices, interfaces and so on", err)
+		}
+	}
+	for _, source := range metadata.Sources(sourceOptions(c.cfg)) {
+		if source.Remote {
+			c.say(checkOK, "metadata", "%s is downloaded, every %s; not tried", source.Name, source.Interval)
+			continue
+		}
+		sets, err := source.Read(ctx)
+		if err != nil {
+			c.say(checkProblem, "metadata", "%v", err)
+		}
+		for _, set := range sets {
+			c.set(set)
+		}
+	}
+}
+
+func (c *checker) set(set record.Set) {
+	var table *record.Table
+	for _, t := range record.Tables() {
+		if t.Name == set.Table {
+			table = t
+		}
+	}
+	if table == nil {
+		c.say(checkProblem, "metadata", "%s: there is no metadata table %q", set.Source, set.Table)
+		return
+	}
+	records, bad := 0, 0
+	problem := func(p record.Problem) {
+		bad++
+		c.say(checkWarning, "metadata", "left out: %s", p)
+	}
+	var row record.Row
+	err := set.Each(func(raw record.Raw, place string) error {
+		records++
+		good, err := table.Coerce(raw, row)
+		if err != nil {
+			problem(record.Problem{Place: place, Reason: err.Error()})
+			return nil
+		}
+		row = good
+		return nil
+	}, problem)
+	if err != nil {
+		c.say(checkProblem, "metadata", "%s: %v", set.Source, err)
+		return
+	}
+	c.say(checkOK, "metadata", "%s: %d records of %s", set.Source, records-bad, set.Table)
+}

@@ -1,0 +1,67 @@
+// Command collector takes sFlow, NetFlow and IPFIX off the wire and puts enriched rows into ClickHouse.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/urfave/cli/v3"
+)
+
+// version is set by the linker.
+var version = "unknown"
+
+// errReported ends the program with status 1 when everything has been said already.
+var errReported = errors.New("already reported")
+
+func main() {
+	err := root().Run(context.Background(), os.Args)
+	if err == nil {
+		return
+	}
+	if !errors.Is(err, errReported) {
+		fmt.Fprintln(os.Stderr, "collector:", err)
+	}
+	os.Exit(1)
+}
+
+func root() *cli.Command {
+	return &cli.Command{
+		Name:    "collector",
+		Usage:   "native flow collector: sFlow v5, NetFlow v5/v9 and IPFIX to ClickHouse",
+		Version: version,
+		Description: `collector listens for flow exports on UDP, decodes and enriches them in-process (AS, organization,
+location, Science Registry, devices, interfaces, policy) and writes rows to ClickHouse in batches.
+Without a ClickHouse server configured it keeps them in a local store of its own.
+
+Start:            collector run
+Ask:              collector query "SELECT count() FROM data_flow"
+What a router sends:  collector decode capture.pcap
+Before a change:  collector check --config collector.yml`,
+		Suggest:                   true,
+		DisableSliceFlagSeparator: true,
+		EnableShellCompletion:     true,
+		Commands: []*cli.Command{
+			runCommand(),
+			decodeCommand(),
+			queryCommand(),
+			checkCommand(),
+			metadataCommand(),
+			storeCommand(),
+			versionCommand(),
+		},
+	}
+}
+
+func versionCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "version",
+		Usage: "print the version",
+		Action: func(context.Context, *cli.Command) error {
+			fmt.Println("collector", version)
+			return nil
+		},
+	}
+}

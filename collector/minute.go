@@ -1,0 +1,75 @@
+package main
+
+import (
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/metranova/flow-collector/collector/listen"
+)
+
+// minute writes a line a minute of what came and went since the last, and a line of every kind of loss.
+type minute struct {
+	service   *service
+	listeners []*listen.Worker
+	log       *zap.Logger
+	before    tally
+	end       chan struct{}
+	ended     sync.WaitGroup
+}
+
+// tally is the state of the counters at one time.
+type tally struct {
+	datagrams, records, rows uint64
+	losses                   map[lossKey]uint64
+}
+
+type lossKey struct{ what, where string }
+
+func startMinute(s *service, listeners []*listen.Worker, log *zap.Logger) *minute {
+	m := &minute{service: s, listeners: listeners, log: log, end: make(chan struct{})}
+	m.ended.Go(func() {
+		ticker := time.NewTicker(time.Minute)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+				m.report()
+			case <-m.end:
+				return
+			}
+		}
+	})
+	return m
+}
+
+func (m *minute) stop() {
+	close(m.end)
+	m.ended.Wait()
+}
+
+func (m *minute) report() {
+	sum := m.service.summary()
+	sum.losses = append(sum.losses, socketLosses(m.listeners)...)
+	now := tally{datagrams: sum.datagrams(), records: sum.records(), rows: sum.written, losses: map[lossKey]uint64{}}
+	m.log.Info("last minute",
+		zap.Int("exporters", len(sum.streams)),
+		zap.Uint64("datagrams", increase(m.before.datagrams, now.datagrams)),
+		zap.Uint64("records", increase(m.before.records, now.records)),
+		zap.Uint64("rows written", increase(m.before.rows, now.rows)),
+		zap.Uint64("rows waiting", sum.pending))
+	for _, l := range sum.losses {
+		key := lossKey{l.what, l.where}
+		now.losses[key] += l.count
+	}
+	for key, n := range now.losses {
+		if more := increase(m.before.losses[key], n); more > 0 {
+			m.log.Warn("lost", zap.Uint64("count", more), zap.String("what", key.what), zap.String("where", key.where))
+		}
+	}
+	m.before = now
+}
+
+// increase is how much a counter grew. One that fell belongs to an exporter that made room for others.
+func increase(before, now uint64) uint64 { return now - min(before, now) }

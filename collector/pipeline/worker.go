@@ -1,0 +1,140 @@
+// Package pipeline is one core's way from a datagram to an encoded block: decode, enrich, append, encode.
+//
+// A Worker owns everything that it writes to. Nothing on this path takes a lock, waits for another core, or allocates
+// in steady state; what it shares with others it reads through atomic pointers (the metadata snapshot) or hands over
+// whole (an encoded block).
+package pipeline
+
+import (
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/metranova/flow-collector/decoder"
+	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/enrich"
+	"github.com/metranova/flow-collector/sink/block"
+	"github.com/metranova/flow-collector/sink/clickhouse"
+)
+
+// Options is what a worker is made of.
+type Options struct {
+	Decoder  *decoder.Decoder
+	Enricher *enrich.Enricher
+	Snapshot *atomic.Pointer[enrich.Snapshot] // replaced whole when metadata changes
+	Block    *block.Block
+	MaxRows  int           // a block of so many rows is handed over
+	MaxAge   time.Duration // and one whose first row is so old
+	// Query is the INSERT statement of every block, as clickhouse.InsertQuery makes it.
+	Query string
+	// Deliver takes an encoded block; it must not block. Buffer returns memory to encode the next one into.
+	Deliver func(*clickhouse.Insert)
+	Buffer  func() []byte
+	// TokenPrefix begins every block's deduplication token; it must differ between workers and between runs.
+	TokenPrefix string
+	// TimeShiftMs is added to all times of all records, in milliseconds: captures of long ago are moved to today.
+	TimeShiftMs int64
+	// ExpiredBeforeMs counts rows that began earlier, in Unix milliseconds, as expired: the table drops them. 0: none.
+	ExpiredBeforeMs int64
+}
+
+// Worker takes datagrams and delivers blocks. It belongs to one goroutine; Rows and Blocks are safe anywhere.
+type Worker struct {
+	Options
+	batch    *flow.Batch
+	snapshot *enrich.Snapshot
+	row      enrich.Row
+	started  time.Time // when the block got its first row
+	now      time.Time // of the batch of datagrams in hand
+
+	rows, blocks, expired atomic.Uint64
+}
+
+// NewWorker returns a worker with an empty block.
+func NewWorker(o Options) *Worker {
+	w := &Worker{Options: o}
+	w.batch = flow.NewBatch(w.append)
+	return w
+}
+
+// Rows returns how many rows went into blocks so far.
+func (w *Worker) Rows() uint64 { return w.rows.Load() }
+
+// Expired returns how many of the rows are older than ExpiredBeforeMs.
+func (w *Worker) Expired() uint64 { return w.expired.Load() }
+
+// Blocks returns how many blocks were delivered so far.
+func (w *Worker) Blocks() uint64 { return w.blocks.Load() }
+
+// Process takes datagrams through to the block. The datagrams' memory is free again when it returns.
+func (w *Worker) Process(datagrams []exporter.Datagram, now time.Time) {
+	w.now = now
+	w.snapshot = w.Snapshot.Load()
+	for i := range datagrams {
+		w.Decoder.Decode(&datagrams[i], w.batch)
+	}
+	w.flushIfOld(now)
+}
+
+// Tick does what time alone brings: it expires what waited too long and delivers a block that is old enough.
+func (w *Worker) Tick(now time.Time) {
+	w.now = now
+	w.snapshot = w.Snapshot.Load()
+	w.Decoder.Tick(now.UnixNano(), w.batch)
+	w.flushIfOld(now)
+}
+
+// append is the batch's receiver: it turns records into rows of the block.
+func (w *Worker) append(records []flow.Record) {
+	for i := range records {
+		r := &records[i]
+		if w.TimeShiftMs != 0 {
+			shift(r, w.TimeShiftMs)
+		}
+		w.Enricher.Enrich(w.snapshot, r, &w.row)
+		if w.Block.Rows() == 0 {
+			w.started = w.now
+		}
+		w.Block.Append(&w.row)
+		if w.row.StartMs < w.ExpiredBeforeMs {
+			w.expired.Add(1)
+		}
+		if w.Block.Rows() >= w.MaxRows || w.Block.Days() >= maxDays {
+			w.Flush()
+		}
+	}
+	w.rows.Add(uint64(len(records)))
+}
+
+// maxDays bounds the partitions, of a day each by default, that one insert opens on the server.
+const maxDays = 100
+
+func shift(r *flow.Record, ms int64) {
+	r.StartMs += ms
+	r.EndMs += ms
+	r.ExportMs += ms
+	r.Received += ms * int64(time.Millisecond)
+}
+
+func (w *Worker) flushIfOld(now time.Time) {
+	if w.Block.Rows() > 0 && now.Sub(w.started) >= w.MaxAge {
+		w.Flush()
+	}
+}
+
+// Flush delivers what the block holds.
+func (w *Worker) Flush() {
+	rows := w.Block.Rows()
+	if rows == 0 {
+		return
+	}
+	n := w.blocks.Add(1)
+	w.Deliver(&clickhouse.Insert{
+		Query: w.Query,
+		Token: fmt.Sprintf("%s-%d", w.TokenPrefix, n),
+		Rows:  rows,
+		Data:  w.Block.Encode(w.Buffer()),
+	})
+	w.Block.Reset()
+}

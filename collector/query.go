@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	chgo "github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/urfave/cli/v3"
+	"go.uber.org/zap"
+
+	"github.com/metranova/flow-collector/collector/config"
+	"github.com/metranova/flow-collector/sink/clickhouse"
+)
+
+func queryCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "query",
+		Usage:     "run a query on the configured store and print the result",
+		ArgsUsage: `"SQL"`,
+		Description: `The query goes to the ClickHouse server of the configuration, or to the local store. If no collector runs, the local
+store is opened for the query. Examples:
+
+  collector query "SELECT count(), sum(packet_count) FROM data_flow"
+  collector query -format JSONEachRow "SELECT * FROM data_flow LIMIT 1"
+  echo "SELECT 1" | collector query -`,
+		Flags: append(configFlags(),
+			&cli.StringFlag{Name: "format", Aliases: []string{"f"}, Value: "PrettyCompactMonoBlock", Usage: "print the result in this ClickHouse `FORMAT`"},
+		),
+		Action: func(ctx context.Context, c *cli.Command) error {
+			sql, err := queryText(c)
+			if err != nil {
+				return err
+			}
+			cfg, err := loadConfig(c)
+			if err != nil {
+				return err
+			}
+			return runQuery(ctx, cfg, sql, c.String("format"), os.Stdout)
+		},
+	}
+}
+
+// queryText is the argument, or what comes on standard input for "-".
+func queryText(c *cli.Command) (string, error) {
+	sql := strings.Join(c.Args().Slice(), " ")
+	if sql == "-" {
+		text, err := io.ReadAll(os.Stdin)
+		if err != nil {
+			return "", fmt.Errorf("read the query: %w", err)
+		}
+		sql = string(text)
+	}
+	sql = strings.TrimRight(strings.TrimSpace(sql), ";")
+	if sql == "" {
+		return "", errors.New(`no query given: collector query "SELECT count() FROM data_flow"`)
+	}
+	return sql, nil
+}
+
+func runQuery(ctx context.Context, cfg *config.Config, sql, format string, out io.Writer) (err error) {
+	stop, err := openForQuery(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	o := connection(cfg)
+	o.CreateDatabase = false
+	conn, err := clickhouse.Open(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	settings := chgo.WithSettings(chgo.Settings{"output_format_pretty_color": 0, "output_format_pretty_row_numbers": 0})
+	result, err := conn.QueryFormat(chgo.Context(ctx, settings), format, sql)
+	if err != nil {
+		return fmt.Errorf("query: %w", err)
+	}
+	defer result.Close()
+	last := &lastByte{Writer: out}
+	if _, err := io.Copy(last, result); err != nil {
+		return fmt.Errorf("query: reading the result: %w", err)
+	}
+	if last.b != '\n' && strings.HasPrefix(format, "Pretty") {
+		fmt.Fprintln(out) // for the prompt behind a table
+	}
+	return nil
+}
+
+// lastByte remembers the last byte written.
+type lastByte struct {
+	io.Writer
+	b byte
+}
+
+func (l *lastByte) Write(p []byte) (int, error) {
+	if len(p) > 0 {
+		l.b = p[len(p)-1]
+	}
+	return l.Writer.Write(p)
+}
+
+// openForQuery starts the local store where it is configured and nothing answers in its place.
+func openForQuery(ctx context.Context, cfg *config.Config) (stop func(), err error) {
+	if !cfg.UsesLocalStore() || answers(cfg.Store.Listen) {
+		return func() {}, nil
+	}
+	if _, err := os.Stat(cfg.Store.Path); err != nil {
+		return nil, fmt.Errorf("no store answers at %s and there is none in %s: is the collector running?", cfg.Store.Listen, cfg.Store.Path)
+	}
+	return openStoreIfAlone(ctx, cfg)
+}
+
+// openStoreIfAlone starts the local store where it is configured and nothing answers in its place.
+func openStoreIfAlone(ctx context.Context, cfg *config.Config) (stop func(), err error) {
+	if !cfg.UsesLocalStore() || answers(cfg.Store.Listen) {
+		return func() {}, nil
+	}
+	s, err := startStore(ctx, cfg, zap.NewNop())
+	if err != nil {
+		return nil, err
+	}
+	return s.Stop, nil
+}
+
+func answers(address string) bool {
+	conn, err := net.DialTimeout("tcp", address, time.Second)
+	if err != nil {
+		return false
+	}
+	_ = conn.Close()
+	return true
+}

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/metranova/flow-collector/collector/capture"
+	"github.com/metranova/flow-collector/collector/config"
+	"github.com/metranova/flow-collector/collector/pipeline"
+	"github.com/metranova/flow-collector/decoder"
+	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/sink/clickhouse"
+)
+
+// replay takes captures through the whole pipeline, and prints what became of them.
+func replay(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, paths []string, once, shiftToNow bool) error {
+	var shift int64
+	if shiftToNow {
+		latest, err := latestEnd(cfg, paths)
+		if err != nil {
+			return err
+		}
+		shift = time.Now().UnixMilli() - latest
+	}
+	s, err := newService(cfg, log)
+	if err != nil {
+		return err
+	}
+	go abandon(signals, s, log) // a replay has nothing to wait for: the first signal ends it
+	sum, err := s.replay(paths, shift)
+	if err == nil && !once {
+		sum.print(os.Stdout)
+		log.Info("the captures are through; the store stays up until Ctrl-C", zap.String("try", `collector query "SELECT count() FROM `+s.settings.Tables.Flow+`"`))
+		select {}
+	}
+	finishErr := s.finish(context.Background())
+	if sum != nil {
+		final := s.summary()
+		final.warnings, final.losses = sum.warnings, append(final.losses, sum.captureLosses...)
+		final.print(os.Stdout)
+	}
+	return errors.Join(err, finishErr)
+}
+
+// replay makes the tables, loads the metadata and takes all captures through one worker.
+func (s *service) replay(paths []string, shift int64) (*summary, error) {
+	ctx := context.Background()
+	if err := s.makeTables(ctx); err != nil {
+		return nil, err
+	}
+	loading, cancel := context.WithCancel(ctx)
+	s.cancel = cancel
+	s.background.Go(func() { s.refreshUntil(loading) })
+	<-s.refresh.Loaded()
+	expired, err := s.expiry(ctx)
+	if err != nil {
+		return nil, err
+	}
+	w := s.newWorker(0, pipeline.Options{
+		MaxAge: math.MaxInt64, Deliver: s.deliverInTime, TimeShiftMs: shift, ExpiredBeforeMs: expired,
+	})
+	skipped, err := processCaptures(paths, w)
+	w.Decoder.Discard()
+	w.Flush()
+	s.awaitDelivery(0)
+	sum := s.summary()
+	sum.captureLosses = captureLosses(skipped)
+	if n := w.Expired(); n > 0 {
+		sum.warnings = append(sum.warnings, fmt.Sprintf(
+			"%d of %d rows began before %s, which the TTL of %s (%s) drops at once: --shift-to-now moves all times to the present, CLICKHOUSE_FLOW_TTL= keeps rows for good",
+			n, w.Rows(), time.UnixMilli(expired).UTC().Format("2006-01-02"), s.settings.Tables.Flow, s.settings.FlowTTL.Interval))
+	}
+	return sum, err
+}
+
+// expiry is the time before which the table's TTL drops rows, in Unix milliseconds; 0 where it has none that goes by when
+// flows began.
+func (s *service) expiry(ctx context.Context) (int64, error) {
+	ttl := s.settings.FlowTTL
+	if ttl.Interval == "" || ttl.Column != "start_time" {
+		return 0, nil
+	}
+	var seconds int64
+	if err := s.conn.QueryRow(ctx, "SELECT toInt64(toUnixTimestamp(now() - INTERVAL "+ttl.Interval+"))").Scan(&seconds); err != nil {
+		return 0, fmt.Errorf("work out the TTL %s of %s: %w", ttl.Interval, s.settings.Tables.Flow, err)
+	}
+	return seconds * 1000, nil
+}
+
+// processCaptures takes every datagram of the captures through a worker, at the times that they have there.
+func processCaptures(paths []string, w *pipeline.Worker) (capture.Skipped, error) {
+	one := make([]exporter.Datagram, 1)
+	var ticked time.Time
+	return readCaptures(paths, func(dg exporter.Datagram) {
+		now := time.Unix(0, dg.Received)
+		one[0] = dg
+		w.Process(one, now)
+		if d := now.Sub(ticked); d >= time.Second || d < 0 {
+			w.Tick(now)
+			ticked = now
+		}
+	})
+}
+
+// deliverInTime hands a block over when there is room for it: unlike a socket, a capture can wait.
+func (s *service) deliverInTime(ins *clickhouse.Insert) {
+	s.awaitDelivery(int64(s.cfg.Batch.QueueBytes) / 2)
+	s.writer.Enqueue(ins)
+}
+
+// awaitDelivery waits until no more than so many bytes wait for the store.
+func (s *service) awaitDelivery(bytes int64) {
+	for s.writer.Stats().QueuedBytes > bytes {
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// latestEnd is when the latest flow of the captures ended, in Unix milliseconds.
+func latestEnd(cfg *config.Config, paths []string) (int64, error) {
+	var latest int64
+	batch := flow.NewBatch(func(records []flow.Record) {
+		for i := range records {
+			latest = max(latest, records[i].EndMs)
+		}
+	})
+	d := decoder.New(decoderOptions(cfg))
+	_, err := readCaptures(paths, func(dg exporter.Datagram) {
+		d.Decode(&dg, batch)
+		d.Tick(dg.Received, batch)
+	})
+	return latest, err
+}
+
+// readCaptures calls use for every datagram of some captures. A capture that ends early does not keep the others from being
+// read.
+func readCaptures(paths []string, use func(exporter.Datagram)) (capture.Skipped, error) {
+	var skipped capture.Skipped
+	var failures []error
+	for _, path := range paths {
+		r, err := capture.Open(path)
+		if err != nil {
+			failures = append(failures, err)
+			continue
+		}
+		for {
+			dg, err := r.Next()
+			if err != nil {
+				if !errors.Is(err, io.EOF) {
+					failures = append(failures, err)
+				}
+				break
+			}
+			use(dg)
+		}
+		s := r.Skipped()
+		skipped.NotUDP += s.NotUDP
+		skipped.Fragments += s.Fragments
+		skipped.Cut += s.Cut
+		failures = append(failures, r.Close())
+	}
+	return skipped, errors.Join(failures...)
+}
+
+// captureLosses are datagrams that the captures do not have whole.
+func captureLosses(s capture.Skipped) []loss {
+	if s.Cut == 0 {
+		return nil
+	}
+	return []loss{{uint64(s.Cut), "datagrams cut by the snap length", "captures"}}
+}

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/urfave/cli/v3"
+	"go.uber.org/zap"
+
+	"github.com/metranova/flow-collector/collector/config"
+	"github.com/metranova/flow-collector/collector/listen"
+	"github.com/metranova/flow-collector/collector/pipeline"
+)
+
+func runCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "run",
+		Usage: "collect: receive flow exports, enrich them and write them to ClickHouse",
+		Description: `Without a configuration it listens on UDP 2055, 4739 and 6343, each for every protocol, and keeps rows in a local store
+under data/, which answers ClickHouse's HTTP interface on 127.0.0.1:8123.
+
+  collector run
+  collector run --config /etc/flow-collector/collector.yml
+  CLICKHOUSE_HOST=clickhouse.example.net collector run --env-file conf/envs/base.env
+  collector run --pcap router.pcap --once --shift-to-now
+
+SIGHUP reads the metadata files again. SIGTERM or SIGINT stops: what was received is delivered first, within batch.grace; a
+second one stops at once and says what was left.`,
+		Flags: append(configFlags(),
+			&cli.StringSliceFlag{Name: "pcap", Usage: "take datagrams from the capture `FILE` instead of sockets; may be given several times"},
+			&cli.BoolFlag{Name: "once", Usage: "with --pcap: exit when the captures are through, instead of leaving the store up for queries"},
+			&cli.BoolFlag{Name: "shift-to-now", Usage: "with --pcap: move all times by one offset, so that the latest flow ends now"},
+		),
+		Action: func(_ context.Context, c *cli.Command) error {
+			captures := append(c.StringSlice("pcap"), c.Args().Slice()...)
+			switch {
+			case len(c.StringSlice("pcap")) == 0 && c.Args().Len() > 0:
+				return fmt.Errorf("run takes no argument %q: captures are given with --pcap", c.Args().First())
+			case len(captures) == 0 && (c.Bool("once") || c.Bool("shift-to-now")):
+				return errors.New("--once and --shift-to-now are for captures: give one with --pcap FILE")
+			}
+			cfg, err := loadConfig(c)
+			if err != nil {
+				return err
+			}
+			log := newLog(cfg.LogLevel)
+			signals := make(chan os.Signal, 4)
+			signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+			if len(captures) > 0 {
+				return replay(cfg, log, signals, captures, c.Bool("once"), c.Bool("shift-to-now"))
+			}
+			return serve(cfg, log, signals)
+		},
+	}
+}
+
+// serve collects from sockets until a signal says to stop.
+func serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal) error {
+	// The sockets first: datagrams wait in the kernel while the rest starts, and a port in use is said at once.
+	listeners, err := listen.Open(listen.Options{
+		Addresses: cfg.Listen.Addresses, Workers: cfg.Listen.WorkerCount(), ReceiveBuffer: cfg.Listen.ReceiveBuffer,
+		Allowed: cfg.Listen.Allowed, Log: log.Named("listen"),
+	})
+	if err != nil {
+		return err
+	}
+	s, err := newService(cfg, log)
+	if err != nil {
+		return err
+	}
+	s.start()
+	s.awaitMetadata(startupWait)
+	var loops sync.WaitGroup
+	for n, l := range listeners {
+		w := s.newWorker(n, pipeline.Options{MaxAge: cfg.Batch.Age, Deliver: s.writer.Enqueue})
+		loops.Go(func() { receive(l, w, log) })
+	}
+	minute := startMinute(s, listeners, log)
+	log.Info("listening", zap.String("udp", strings.Join(listeners[0].Addresses(), " ")), zap.Int("workers", len(listeners)))
+	log.Info("rows go to "+s.destination(), zap.String("try", `collector query "SELECT count() FROM `+s.settings.Tables.Flow+`"`))
+
+	awaitStop(signals, s)
+	log.Info("stopping: what was received is delivered", zap.Duration("at most", cfg.Batch.Grace))
+	go abandon(signals, s, log)
+	for _, l := range listeners {
+		l.Close()
+	}
+	loops.Wait()
+	minute.stop()
+	err = s.finish(context.Background())
+	sum := s.summary()
+	sum.losses = append(sum.losses, socketLosses(listeners)...)
+	for _, l := range listeners {
+		l.Free()
+	}
+	sum.print(os.Stderr)
+	return err
+}
+
+// startupWait is how long rows wait for the first metadata, in the kernel's buffers.
+const startupWait = 2 * time.Second
+
+// awaitMetadata waits for the first metadata, so that the first rows are enriched like all others; but not for long.
+func (s *service) awaitMetadata(atMost time.Duration) {
+	select {
+	case <-s.refresh.Loaded():
+	case <-time.After(atMost):
+		s.log.Warn("metadata is not loaded yet: rows are written with what the last run knew")
+	}
+}
+
+// receive is a worker's loop: datagrams in, blocks out, until the listener is closed and empty.
+func receive(l *listen.Worker, w *pipeline.Worker, log *zap.Logger) {
+	const wake, tick = 100 * time.Millisecond, time.Second
+	next := time.Now().Add(tick)
+	for {
+		datagrams, err := l.Receive(wake)
+		now := time.Now()
+		if err != nil {
+			if !errors.Is(err, listen.ErrClosed) {
+				log.Error("a worker cannot receive any more", zap.Error(err))
+			}
+			break
+		}
+		w.Process(datagrams, now)
+		if !now.Before(next) {
+			w.Tick(now)
+			next = now.Add(tick)
+		}
+	}
+	w.Decoder.Discard()
+	w.Flush()
+}
+
+// awaitStop returns at SIGTERM or SIGINT. SIGHUP reloads the metadata.
+func awaitStop(signals <-chan os.Signal, s *service) {
+	for sig := range signals {
+		if sig != syscall.SIGHUP {
+			return
+		}
+		s.log.Info("SIGHUP: metadata is read again; other settings need a restart")
+		s.refresh.Reload()
+	}
+}
+
+// abandon ends the program at a second signal, and says what is left behind.
+func abandon(signals <-chan os.Signal, s *service, log *zap.Logger) {
+	for sig := range signals {
+		if sig == syscall.SIGHUP {
+			continue
+		}
+		sum := s.summary()
+		log.Error("stopped at once", zap.Uint64("rows not delivered", sum.pending), zap.Uint64("rows delivered", sum.written))
+		s.stopStore()
+		os.Exit(1)
+	}
+}
+
+// destination is where rows go, for people.
+func (s *service) destination() string {
+	where := "ClickHouse at " + strings.Join(s.server.Addrs, ",")
+	if s.store != nil {
+		where = "the local store in " + s.cfg.Store.Path + ", " + s.store.URL()
+	}
+	return fmt.Sprintf("%s, table %s.%s", where, s.settings.Database, s.settings.Tables.Flow)
+}
+
+// socketLosses are what was lost before a worker saw it.
+func socketLosses(listeners []*listen.Worker) []loss {
+	var total listen.Stats
+	for _, l := range listeners {
+		stats := l.Stats()
+		total.KernelDrops += stats.KernelDrops
+		total.Refused += stats.Refused
+	}
+	var losses []loss
+	if total.KernelDrops > 0 {
+		losses = append(losses, loss{total.KernelDrops, "datagrams dropped by the kernel: raise net.core.rmem_max", "sockets"})
+	}
+	if total.Refused > 0 {
+		losses = append(losses, loss{total.Refused, "datagrams from exporters that may not send", "listen.allowed_exporters"})
+	}
+	return losses
+}

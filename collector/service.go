@@ -1,0 +1,246 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/cenkalti/backoff/v5"
+	"go.uber.org/zap"
+
+	"github.com/metranova/flow-collector/collector/config"
+	"github.com/metranova/flow-collector/collector/pipeline"
+	"github.com/metranova/flow-collector/decoder"
+	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/enrich"
+	"github.com/metranova/flow-collector/metadata"
+	"github.com/metranova/flow-collector/sink/block"
+	"github.com/metranova/flow-collector/sink/clickhouse"
+	"github.com/metranova/flow-collector/sink/schema"
+	"github.com/metranova/flow-collector/sink/store"
+)
+
+// service is everything behind the sockets: the store, the tables, the metadata and the way of a block to them.
+type service struct {
+	cfg      *config.Config
+	log      *zap.Logger
+	store    *store.Supervisor // nil where rows go to a server
+	server   clickhouse.Options
+	settings schema.Settings
+	conn     driver.Conn
+	writer   *clickhouse.Writer
+	tables   chan struct{} // closed when the tables are there
+	snapshot atomic.Pointer[enrich.Snapshot]
+	refresh  *metadata.Refresher
+	run      string      // names this run in deduplication tokens
+	spare    chan []byte // memory for blocks
+	workers  []*pipeline.Worker
+	started  time.Time
+
+	background sync.WaitGroup // refreshing metadata, making tables
+	cancel     context.CancelFunc
+}
+
+// newService starts the local store, if rows go there, and the writer. Inserts wait until the tables are made.
+func newService(cfg *config.Config, log *zap.Logger) (*service, error) {
+	run := make([]byte, 8)
+	rand.Read(run)
+	s := &service{
+		cfg: cfg, log: log, started: time.Now(), server: connection(cfg),
+		tables: make(chan struct{}), run: hex.EncodeToString(run), spare: make(chan []byte, 16),
+	}
+	s.settings = tableSettings(cfg, s.server)
+	var err error
+	// The store outlives every context of this process: blocks still go there while the rest ends.
+	if s.store, err = startStore(context.Background(), cfg, log); err != nil {
+		return nil, err
+	}
+	if s.conn, err = clickhouse.New(s.server); err != nil {
+		s.stopStore()
+		return nil, err
+	}
+	s.writer = clickhouse.NewWriter(s.conn, clickhouse.WriterOptions{
+		QueueBytes: int64(cfg.Batch.QueueBytes),
+		Inserters:  cfg.Batch.Inserters,
+		Ready:      s.tables,
+		Release:    s.keep,
+		Log:        log.Named("clickhouse"),
+	})
+	s.refresh = metadata.NewRefresher(metadata.RefresherOptions{
+		Conn: s.conn, Settings: s.settings, Sources: metadata.Sources(sourceOptions(cfg)), Snapshot: &s.snapshot,
+		File: filepath.Join(cfg.Metadata.CacheDir, "metadata.snapshot"), Interval: cfg.Metadata.Refresh,
+		ForceUpdate: cfg.Metadata.ForceUpdate, Log: log.Named("metadata"),
+	})
+	if err := s.refresh.Start(); err != nil {
+		s.stopStore()
+		return nil, err
+	}
+	return s, nil
+}
+
+// makeTables creates the tables or brings them up to date, and lets inserts go.
+func (s *service) makeTables(ctx context.Context) error {
+	if err := clickhouse.CreateDatabase(ctx, s.server); err != nil {
+		return err
+	}
+	if err := makeTables(ctx, s.conn, s.settings, s.log); err != nil {
+		return err
+	}
+	close(s.tables)
+	return nil
+}
+
+// makeTables creates the tables that are missing and brings the others up to date.
+func makeTables(ctx context.Context, conn driver.Conn, settings schema.Settings, log *zap.Logger) error {
+	changes, err := schema.Apply(ctx, conn, settings)
+	created := 0
+	for _, change := range changes {
+		if strings.HasSuffix(change, ": created") {
+			created++
+			continue
+		}
+		log.Info("table", zap.String("change", change))
+	}
+	if created > 0 {
+		log.Info("tables, dictionaries and views created", zap.Int("how many", created), zap.String("database", settings.Database))
+	}
+	if err != nil {
+		return fmt.Errorf("tables of database %s: %w", settings.Database, err)
+	}
+	return metadata.CreateTables(ctx, conn, settings)
+}
+
+// start makes the tables and then keeps the metadata up to date, in the background: rows are collected meanwhile.
+func (s *service) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	s.cancel = cancel
+	s.background.Go(func() {
+		if s.keepMakingTables(ctx) != nil {
+			return
+		}
+		s.refreshUntil(ctx)
+	})
+}
+
+// refreshUntil keeps the metadata up to date until ctx ends.
+func (s *service) refreshUntil(ctx context.Context) {
+	if err := s.refresh.Run(ctx); err != nil {
+		s.log.Error("metadata is not refreshed any more", zap.Error(err))
+	}
+}
+
+// keepMakingTables tries until it succeeds or ctx ends. Each failure is a line.
+func (s *service) keepMakingTables(ctx context.Context) error {
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		return struct{}{}, s.makeTables(ctx)
+	}, backoff.WithBackOff(&backoff.ExponentialBackOff{
+		InitialInterval: time.Second, MaxInterval: time.Minute, Multiplier: 2, RandomizationFactor: 0.2,
+	}), backoff.WithMaxElapsedTime(0), backoff.WithNotify(func(err error, wait time.Duration) {
+		s.log.Error("rows are collected and wait in memory", zap.Error(oneLine(err)), zap.Duration("next try in", wait.Round(time.Millisecond)))
+	}))
+	return err
+}
+
+// newWorker returns the n-th worker: o says how it delivers, and this the rest.
+func (s *service) newWorker(n int, o pipeline.Options) *pipeline.Worker {
+	p := s.cfg.Policy
+	o.Decoder = decoder.New(decoderOptions(s.cfg))
+	o.Enricher = enrich.New(enrich.Options{
+		Policy:          enrich.Policy{Scopes: p.Scopes, AutoScopes: p.AutoScopes, CommunityScopes: p.CommunityScopes},
+		IPRefExtensions: s.settings.IPRefExtensions,
+	})
+	o.Snapshot = &s.snapshot
+	o.Block = block.New(block.Layout{
+		CollectorID:      s.cfg.CollectorID,
+		PolicyOriginator: p.Originator,
+		PolicyLevel:      p.Level,
+		Extensions:       s.settings.FlowExtensions,
+		IPRefExtensions:  s.settings.IPRefExtensions,
+	})
+	o.MaxRows = s.cfg.Batch.Rows
+	o.Query = clickhouse.InsertQuery(s.settings.Database, s.settings.Tables.Flow, o.Block.Columns())
+	o.Buffer = s.buffer
+	o.TokenPrefix = fmt.Sprintf("%s-%d", s.run, n) // of no other worker, run or collector
+	w := pipeline.NewWorker(o)
+	s.workers = append(s.workers, w)
+	return w
+}
+
+// buffer returns memory to encode a block into; keep takes it back once the block is stored or lost.
+func (s *service) buffer() []byte {
+	select {
+	case b := <-s.spare:
+		return b[:0]
+	default:
+		return nil
+	}
+}
+
+func (s *service) keep(b []byte) {
+	select {
+	case s.spare <- b:
+	default: // enough are kept
+	}
+}
+
+// finish delivers what the workers handed over, within the grace period, and ends what runs. The workers must have ended.
+func (s *service) finish(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Batch.Grace)
+	defer cancel()
+	err := s.writer.Close(ctx)
+	if s.cancel != nil {
+		s.cancel()
+	}
+	s.background.Wait()
+	err = errors.Join(err, s.conn.Close())
+	s.stopStore()
+	return err
+}
+
+func (s *service) stopStore() {
+	if s.store != nil {
+		s.store.Stop()
+	}
+}
+
+// exporters are the workers' tables of exporters.
+func (s *service) exporters() []*exporter.Table {
+	tables := make([]*exporter.Table, len(s.workers))
+	for i, w := range s.workers {
+		tables[i] = w.Decoder.Exporters()
+	}
+	return tables
+}
+
+// rows is how many rows the workers put into blocks.
+func (s *service) rows() (n uint64) {
+	for _, w := range s.workers {
+		n += w.Rows()
+	}
+	return n
+}
+
+// summary adds up what became of everything so far.
+func (s *service) summary() *summary {
+	sum := newSummary(s.exporters()...)
+	stats := s.writer.Stats()
+	sum.written = stats.Delivered.Rows
+	lost := uint64(0)
+	for _, reason := range clickhouse.Reasons() {
+		if count := stats.Lost[reason]; count.Rows > 0 {
+			sum.losses = append(sum.losses, loss{count.Rows, "rows " + string(reason), "ClickHouse"})
+			lost += count.Rows
+		}
+	}
+	sum.pending = s.rows() - sum.written - lost
+	sum.took = time.Since(s.started)
+	return sum
+}

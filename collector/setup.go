@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/urfave/cli/v3"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/metranova/flow-collector/collector/config"
+	"github.com/metranova/flow-collector/sink/clickhouse"
+	"github.com/metranova/flow-collector/sink/schema"
+	"github.com/metranova/flow-collector/sink/store"
+)
+
+// configFlags are the flags of every command that needs the configuration.
+func configFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "config", Aliases: []string{"c"}, Usage: "read settings from `FILE` (YAML; see conf.example/collector.yml)"},
+		&cli.StringSliceFlag{Name: "env-file", Usage: "read environment variables from `FILE` too, such as the reference's conf/envs/base.env; may be given several times"},
+	}
+}
+
+// loadConfig reads the configuration and prints all that is wrong with it.
+func loadConfig(c *cli.Command) (*config.Config, error) {
+	cfg, problems := config.Load(config.Source{
+		File:     c.String("config"),
+		EnvFiles: c.StringSlice("env-file"),
+		Environ:  os.Environ(),
+	})
+	if len(problems) == 0 {
+		return cfg, nil
+	}
+	for _, p := range problems {
+		fmt.Fprintln(os.Stderr, "collector:", p)
+	}
+	return nil, errReported
+}
+
+// newLog writes lines for people to stderr.
+func newLog(level string) *zap.Logger {
+	at, err := zapcore.ParseLevel(level)
+	if err != nil {
+		at = zapcore.InfoLevel
+	}
+	encoder := zap.NewProductionEncoderConfig()
+	encoder.EncodeTime = zapcore.ISO8601TimeEncoder
+	encoder.EncodeLevel = zapcore.CapitalLevelEncoder
+	encoder.ConsoleSeparator = " "
+	return zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(encoder), zapcore.Lock(os.Stderr), at))
+}
+
+// newStoreLog writes the lines of the store's process, to which this one adds the time.
+func newStoreLog() *zap.Logger {
+	encoder := zap.NewProductionEncoderConfig()
+	encoder.TimeKey, encoder.LevelKey = "", ""
+	encoder.ConsoleSeparator = " "
+	return zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(encoder), zapcore.Lock(os.Stderr), zapcore.InfoLevel))
+}
+
+// startStore runs the local store. It is nil where a server is configured.
+func startStore(ctx context.Context, cfg *config.Config, log *zap.Logger) (*store.Supervisor, error) {
+	if !cfg.UsesLocalStore() {
+		return nil, nil
+	}
+	engine, err := findEngine(cfg.Store.Engine)
+	if err != nil {
+		return nil, err
+	}
+	return store.Start(ctx, store.SupervisorOptions{Options: store.Options{
+		Path: cfg.Store.Path, Listen: cfg.Store.Listen, Engine: engine,
+		User: cfg.Store.Username, Password: cfg.Store.Password,
+		Memory: uint64(cfg.Store.Memory), Log: log.Named("store"),
+	}})
+}
+
+// findEngine returns the path of the engine's library: the configured one, or the first of the usual places.
+func findEngine(configured string) (string, error) {
+	const name = "libchdb.so"
+	places := []string{configured}
+	if configured == "" {
+		places = []string{filepath.Join(".engine", name), "/usr/lib/flow-collector/" + name}
+		if self, err := os.Executable(); err == nil {
+			beside := filepath.Dir(self)
+			places = append([]string{filepath.Join(beside, name), filepath.Join(beside, "..", ".engine", name)}, places...)
+		}
+	}
+	for _, place := range places {
+		if _, err := os.Stat(place); err == nil {
+			return place, nil
+		}
+	}
+	return "", fmt.Errorf("the local store's engine is not at %s: run `make engine`, set STORE_ENGINE, or set CLICKHOUSE_HOST to use a ClickHouse server",
+		strings.Join(places, " or "))
+}
+
+// connection says how to reach the store or the server.
+func connection(cfg *config.Config) clickhouse.Options {
+	o := clickhouse.Options{
+		Database:       cfg.Schema.Database,
+		CreateDatabase: !cfg.Schema.SkipDatabaseCreate,
+		Cluster:        cfg.Schema.Cluster,
+	}
+	if cfg.UsesLocalStore() {
+		o.Addrs = []string{cfg.Store.Listen}
+		o.Username, o.Password = cfg.Store.Username, cfg.Store.Password
+		return o
+	}
+	s := cfg.Server
+	for host := range strings.SplitSeq(s.Host, ",") {
+		host = strings.TrimSpace(host)
+		if _, _, err := net.SplitHostPort(host); err != nil {
+			host = net.JoinHostPort(strings.Trim(host, "[]"), strconv.Itoa(s.Port))
+		}
+		o.Addrs = append(o.Addrs, host)
+	}
+	o.Username, o.Password, o.Gzip = s.Username, s.Password, s.Gzip
+	o.TLS = clickhouse.TLS{Enabled: s.Secure, CAFile: s.CAFile, CertFile: s.CertFile, KeyFile: s.KeyFile, SkipVerify: s.SkipVerify}
+	return o
+}
+
+// tableSettings are the schema's settings with the dictionaries' credentials filled in.
+func tableSettings(cfg *config.Config, o clickhouse.Options) schema.Settings {
+	s := cfg.Schema
+	if o.Password != "" {
+		s.DictionarySource = schema.DictionarySource{Username: o.Username, Password: o.Password}
+	}
+	return s
+}

@@ -1,0 +1,32 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/metranova/flow-collector/sink/store"
+)
+
+// storeCommand is the local store's process, which `collector run` starts and supervises.
+func storeCommand() *cli.Command {
+	return &cli.Command{
+		Name:            "store",
+		Usage:           "serve the local store (started by run)",
+		Hidden:          true,
+		SkipFlagParsing: true,
+		Action: func(ctx context.Context, c *cli.Command) error {
+			o, err := store.OptionsFromArguments(c.Args().Slice(), os.Getenv)
+			if err != nil {
+				return err
+			}
+			o.Log = newStoreLog()
+			ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+			defer stop()
+			return store.RunChild(ctx, o)
+		},
+	}
+}

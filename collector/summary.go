@@ -1,0 +1,192 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/decoder/netflow"
+)
+
+// A loss is something that reached the collector and is not in the tables, and why.
+type loss struct {
+	count uint64
+	what  string // what was lost, in which unit
+	where string // exporter, sink or socket
+}
+
+// summary is what became of all that came in, on one screen.
+type summary struct {
+	streams       []*exporter.Stream
+	written       uint64 // rows that the store has confirmed
+	pending       uint64 // rows that were encoded and are not confirmed
+	took          time.Duration
+	losses        []loss
+	captureLosses []loss // of what captures do not have whole
+	warnings      []string
+}
+
+// newSummary adds up the streams and what each has lost.
+func newSummary(tables ...*exporter.Table) *summary {
+	s := &summary{}
+	for _, t := range tables {
+		s.streams = append(s.streams, t.Streams()...)
+		for _, reason := range exporter.Reasons() {
+			if n := t.UnattributedCount(reason); n > 0 {
+				s.losses = append(s.losses, loss{n, reason.String(), "no exporter known"})
+			}
+		}
+	}
+	slices.SortFunc(s.streams, func(a, b *exporter.Stream) int {
+		return cmp.Or(
+			slices.Compare(a.Key.Exporter[:], b.Key.Exporter[:]),
+			cmp.Compare(a.Key.Protocol, b.Key.Protocol),
+			cmp.Compare(a.Key.Domain, b.Key.Domain),
+		)
+	})
+	for _, stream := range s.streams {
+		s.losses = append(s.losses, streamLosses(stream)...)
+	}
+	return s
+}
+
+func streamLosses(stream *exporter.Stream) []loss {
+	where := fmt.Sprintf("%s %s domain %d", stream.Key.Exporter, stream.Key.Protocol, stream.Key.Domain)
+	var losses []loss
+	add := func(n uint64, what string) {
+		if n > 0 {
+			losses = append(losses, loss{n, what, where})
+		}
+	}
+	for _, reason := range exporter.Reasons() {
+		add(stream.Failed(reason), reason.String())
+	}
+	add(stream.Lost.Load(), "lost before us, by sequence number")
+	add(stream.Duplicated.Load(), "duplicated, by sequence number")
+	add(stream.SamplesLost.Load(), "samples lost before us, by sequence number")
+	add(stream.AgentDrops.Load(), "samples dropped by the agent itself")
+	return losses
+}
+
+func (s *summary) records() (n uint64) {
+	for _, stream := range s.streams {
+		n += stream.Records.Load()
+	}
+	return n
+}
+
+func (s *summary) datagrams() (n uint64) {
+	for _, stream := range s.streams {
+		n += stream.Datagrams.Load()
+	}
+	return n
+}
+
+// print writes the summary for people.
+func (s *summary) print(out io.Writer) {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	line := func(cells ...any) {
+		text := make([]string, len(cells))
+		for i, c := range cells {
+			text[i] = fmt.Sprint(c)
+		}
+		fmt.Fprintln(table, strings.Join(text, "\t")+"\t")
+	}
+	line("exporter", "protocol", "domain", "datagrams", "records", "templates", "options", "sampling")
+	const most = 20
+	for i, stream := range s.streams {
+		if i == most {
+			line(fmt.Sprintf("and %d more", len(s.streams)-most), "", "", "", "", "", "", "")
+			break
+		}
+		line(stream.Key.Exporter, stream.Key.Protocol, stream.Key.Domain, stream.Datagrams.Load(), stream.Records.Load(),
+			stream.Templates.Load(), stream.Options.Load(), samplingText(stream))
+	}
+	table.Flush()
+	fmt.Fprintf(out, "\n%d datagrams, %d records, %d rows written in %s\n", s.datagrams(), s.records(), s.written, s.took.Round(time.Millisecond))
+	if s.pending > 0 {
+		fmt.Fprintf(out, "%d rows are not confirmed by the store\n", s.pending)
+	}
+	if len(s.losses) == 0 {
+		fmt.Fprintln(out, "nothing lost")
+	}
+	s.printLosses(out)
+	for _, w := range s.warnings {
+		fmt.Fprintln(out, "warning:", w)
+	}
+}
+
+// printLosses writes what was lost, if anything was.
+func (s *summary) printLosses(out io.Writer) {
+	for _, l := range s.losses {
+		fmt.Fprintf(out, "lost: %d × %s (%s)\n", l.count, l.what, l.where)
+	}
+}
+
+// samplingText is a stream's latest sampling rate and where it comes from.
+func samplingText(s *exporter.Stream) string {
+	if s.Records.Load() == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("1:%d %s", s.SamplingRate.Load(), flow.SamplingSource(s.SamplingSource.Load()))
+}
+
+// printTemplates writes what the decoder knows of templates and options.
+func printTemplates(out io.Writer, domains []netflow.Domain) {
+	for _, d := range domains {
+		if len(d.Templates) == 0 {
+			continue
+		}
+		fmt.Fprintf(out, "%s %s domain %d\n", d.Key.Exporter, d.Key.Protocol, d.Key.Domain)
+		for _, t := range d.Templates {
+			kind, length := "template", fmt.Sprintf("%d bytes", t.Length)
+			if t.Options {
+				kind = "options template"
+			}
+			if t.Variable {
+				length = fmt.Sprintf("at least %d bytes", t.Length)
+			}
+			fmt.Fprintf(out, "  %s %d, %s:", kind, t.ID, length)
+			for _, f := range t.Fields {
+				fmt.Fprintf(out, " %s", fieldText(f))
+			}
+			fmt.Fprintln(out)
+		}
+		for id, rate := range d.BySampler {
+			fmt.Fprintf(out, "  sampler %d: 1 in %d\n", id, rate)
+		}
+		for index, rate := range d.ByInterface {
+			fmt.Fprintf(out, "  interface %d: 1 in %d\n", index, rate)
+		}
+		if d.DomainRate != 0 {
+			fmt.Fprintf(out, "  domain: 1 in %d\n", d.DomainRate)
+		}
+		if d.Interfaces+d.VRFs > 0 {
+			fmt.Fprintf(out, "  names of %d interfaces and %d VRFs\n", d.Interfaces, d.VRFs)
+		}
+	}
+	fmt.Fprintln(out)
+}
+
+// fieldText is element:length, with a * where the value is used; v stands for a variable length.
+func fieldText(f netflow.TemplateField) string {
+	length := strconv.Itoa(f.Length)
+	if f.Length < 0 {
+		length = "v"
+	}
+	text := f.Name + ":" + length
+	if f.Scope {
+		text = "scope(" + text + ")"
+	}
+	if f.Used {
+		text += "*"
+	}
+	return text
+}
