@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -30,6 +31,7 @@ type lossKey struct{ what, where string }
 func startMinute(s *service, listeners []*listen.Worker, log *zap.Logger) *minute {
 	m := &minute{service: s, listeners: listeners, log: log, end: make(chan struct{})}
 	m.ended.Go(func() {
+		s.updateExpiry(context.Background())
 		ticker := time.NewTicker(time.Minute)
 		defer ticker.Stop()
 		for {
@@ -50,6 +52,7 @@ func (m *minute) stop() {
 }
 
 func (m *minute) report() {
+	m.service.updateExpiry(context.Background())
 	sum := m.service.summary()
 	sum.losses = append(sum.losses, socketLosses(m.listeners)...)
 	now := tally{datagrams: sum.datagrams(), records: sum.records(), rows: sum.written, losses: map[lossKey]uint64{}}

@@ -20,10 +20,16 @@ import (
 	"github.com/metranova/flow-collector/sink/clickhouse"
 )
 
+// replayOptions are the flags of a replay.
+type replayOptions struct {
+	once       bool // exit at the end
+	shiftToNow bool // move all times by one offset
+}
+
 // replay takes captures through the whole pipeline, and prints what became of them.
-func replay(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, paths []string, once, shiftToNow bool) error {
+func replay(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, paths []string, o replayOptions, out io.Writer) error {
 	var shift int64
-	if shiftToNow {
+	if o.shiftToNow {
 		latest, err := latestEnd(cfg, paths)
 		if err != nil {
 			return err
@@ -34,18 +40,20 @@ func replay(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, paths
 	if err != nil {
 		return err
 	}
-	go abandon(signals, s, log) // a replay has nothing to wait for: the first signal ends it
+	reading := make(chan struct{})
+	go abandon(signals, reading, s, log) // a replay has nothing to wait for: the first signal ends it
 	sum, err := s.replay(paths, shift)
-	if err == nil && !once {
-		sum.print(os.Stdout)
+	close(reading)
+	if err == nil && !o.once {
+		sum.print(out)
 		log.Info("the captures are through; the store stays up until Ctrl-C", zap.String("try", `collector query "SELECT count() FROM `+s.settings.Tables.Flow+`"`))
-		select {}
+		awaitStop(signals, s)
 	}
 	finishErr := s.finish(context.Background())
 	if sum != nil {
 		final := s.summary()
 		final.warnings, final.losses = sum.warnings, append(final.losses, sum.captureLosses...)
-		final.print(os.Stdout)
+		final.print(out)
 	}
 	return errors.Join(err, finishErr)
 }
@@ -65,8 +73,9 @@ func (s *service) replay(paths []string, shift int64) (*summary, error) {
 		return nil, err
 	}
 	w := s.newWorker(0, pipeline.Options{
-		MaxAge: math.MaxInt64, Deliver: s.deliverInTime, TimeShiftMs: shift, ExpiredBeforeMs: expired,
+		MaxAge: math.MaxInt64, Deliver: s.deliverInTime, TimeShiftMs: shift,
 	})
+	w.SetExpiry(expired)
 	skipped, err := processCaptures(paths, w)
 	w.Decoder.Discard()
 	w.Flush()
@@ -75,24 +84,10 @@ func (s *service) replay(paths []string, shift int64) (*summary, error) {
 	sum.captureLosses = captureLosses(skipped)
 	if n := w.Expired(); n > 0 {
 		sum.warnings = append(sum.warnings, fmt.Sprintf(
-			"%d of %d rows began before %s, which the TTL of %s (%s) drops at once: --shift-to-now moves all times to the present, CLICKHOUSE_FLOW_TTL= keeps rows for good",
-			n, w.Rows(), time.UnixMilli(expired).UTC().Format("2006-01-02"), s.settings.Tables.Flow, s.settings.FlowTTL.Interval))
+			"%d of %d rows began before %s: --shift-to-now moves all times to the present, CLICKHOUSE_FLOW_TTL= keeps rows for good",
+			n, w.Rows(), time.UnixMilli(expired).UTC().Format("2006-01-02")))
 	}
 	return sum, err
-}
-
-// expiry is the time before which the table's TTL drops rows, in Unix milliseconds; 0 where it has none that goes by when
-// flows began.
-func (s *service) expiry(ctx context.Context) (int64, error) {
-	ttl := s.settings.FlowTTL
-	if ttl.Interval == "" || ttl.Column != "start_time" {
-		return 0, nil
-	}
-	var seconds int64
-	if err := s.conn.QueryRow(ctx, "SELECT toInt64(toUnixTimestamp(now() - INTERVAL "+ttl.Interval+"))").Scan(&seconds); err != nil {
-		return 0, fmt.Errorf("work out the TTL %s of %s: %w", ttl.Interval, s.settings.Tables.Flow, err)
-	}
-	return seconds * 1000, nil
 }
 
 // processCaptures takes every datagram of the captures through a worker, at the times that they have there.

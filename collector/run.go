@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"strings"
@@ -54,15 +55,15 @@ second one stops at once and says what was left.`,
 			signals := make(chan os.Signal, 4)
 			signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 			if len(captures) > 0 {
-				return replay(cfg, log, signals, captures, c.Bool("once"), c.Bool("shift-to-now"))
+				return replay(cfg, log, signals, captures, replayOptions{once: c.Bool("once"), shiftToNow: c.Bool("shift-to-now")}, os.Stdout)
 			}
-			return serve(cfg, log, signals)
+			return serve(cfg, log, signals, os.Stderr)
 		},
 	}
 }
 
-// serve collects from sockets until a signal says to stop.
-func serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal) error {
+// serve collects from sockets until a signal says to stop, and prints what became of everything.
+func serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io.Writer) error {
 	// The sockets first: datagrams wait in the kernel while the rest starts, and a port in use is said at once.
 	listeners, err := listen.Open(listen.Options{
 		Addresses: cfg.Listen.Addresses, Workers: cfg.Listen.WorkerCount(), ReceiveBuffer: cfg.Listen.ReceiveBuffer,
@@ -88,7 +89,9 @@ func serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal) error 
 
 	awaitStop(signals, s)
 	log.Info("stopping: what was received is delivered", zap.Duration("at most", cfg.Batch.Grace))
-	go abandon(signals, s, log)
+	finished := make(chan struct{})
+	defer close(finished)
+	go abandon(signals, finished, s, log)
 	for _, l := range listeners {
 		l.Close()
 	}
@@ -100,7 +103,7 @@ func serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal) error 
 	for _, l := range listeners {
 		l.Free()
 	}
-	sum.print(os.Stderr)
+	sum.print(out)
 	return err
 }
 
@@ -150,11 +153,16 @@ func awaitStop(signals <-chan os.Signal, s *service) {
 	}
 }
 
-// abandon ends the program at a second signal, and says what is left behind.
-func abandon(signals <-chan os.Signal, s *service, log *zap.Logger) {
-	for sig := range signals {
-		if sig == syscall.SIGHUP {
-			continue
+// abandon ends the program at a second signal, unless it has finished, and says what is left behind.
+func abandon(signals <-chan os.Signal, finished <-chan struct{}, s *service, log *zap.Logger) {
+	for {
+		select {
+		case <-finished:
+			return
+		case sig := <-signals:
+			if sig == syscall.SIGHUP {
+				continue
+			}
 		}
 		sum := s.summary()
 		log.Error("stopped at once", zap.Uint64("rows not delivered", sum.pending), zap.Uint64("rows delivered", sum.written))

@@ -228,6 +228,33 @@ func (s *service) rows() (n uint64) {
 	return n
 }
 
+// expiry is the time before which the table's TTL drops rows, in Unix milliseconds; 0 where it has none that goes by when
+// flows began.
+func (s *service) expiry(ctx context.Context) (int64, error) {
+	ttl := s.settings.FlowTTL
+	if ttl.Interval == "" || ttl.Column != "start_time" {
+		return 0, nil
+	}
+	var seconds int64
+	if err := s.conn.QueryRow(ctx, "SELECT toInt64(toUnixTimestamp(now() - INTERVAL "+ttl.Interval+"))").Scan(&seconds); err != nil {
+		return 0, fmt.Errorf("work out the TTL %s of %s: %w", ttl.Interval, s.settings.Tables.Flow, err)
+	}
+	return seconds * 1000, nil
+}
+
+// updateExpiry tells the workers which rows the table drops by now.
+func (s *service) updateExpiry(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	ms, err := s.expiry(ctx)
+	if err != nil {
+		return // the server does not answer; the writer says so
+	}
+	for _, w := range s.workers {
+		w.SetExpiry(ms)
+	}
+}
+
 // summary adds up what became of everything so far.
 func (s *service) summary() *summary {
 	sum := newSummary(s.exporters()...)
@@ -238,6 +265,12 @@ func (s *service) summary() *summary {
 		if count := stats.Lost[reason]; count.Rows > 0 {
 			sum.losses = append(sum.losses, loss{count.Rows, "rows " + string(reason), "ClickHouse"})
 			lost += count.Rows
+		}
+	}
+	for _, w := range s.workers {
+		if n := w.Expired(); n > 0 {
+			what := fmt.Sprintf("rows older than the TTL of %s (%s), which drops them", s.settings.Tables.Flow, s.settings.FlowTTL.Interval)
+			sum.losses = append(sum.losses, loss{n, what, "a clock that is wrong, or a capture of long ago"})
 		}
 	}
 	sum.pending = s.rows() - sum.written - lost

@@ -52,6 +52,7 @@ func newLog(level string) *zap.Logger {
 	encoder := zap.NewProductionEncoderConfig()
 	encoder.EncodeTime = zapcore.ISO8601TimeEncoder
 	encoder.EncodeLevel = zapcore.CapitalLevelEncoder
+	encoder.EncodeDuration = zapcore.StringDurationEncoder
 	encoder.ConsoleSeparator = " "
 	return zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(encoder), zapcore.Lock(os.Stderr), at))
 }

@@ -35,8 +35,6 @@ type Options struct {
 	TokenPrefix string
 	// TimeShiftMs is added to all times of all records, in milliseconds: captures of long ago are moved to today.
 	TimeShiftMs int64
-	// ExpiredBeforeMs counts rows that began earlier, in Unix milliseconds, as expired: the table drops them. 0: none.
-	ExpiredBeforeMs int64
 }
 
 // Worker takes datagrams and delivers blocks. It belongs to one goroutine; Rows and Blocks are safe anywhere.
@@ -49,6 +47,7 @@ type Worker struct {
 	now      time.Time // of the batch of datagrams in hand
 
 	rows, blocks, expired atomic.Uint64
+	expiry                atomic.Int64
 }
 
 // NewWorker returns a worker with an empty block.
@@ -61,7 +60,10 @@ func NewWorker(o Options) *Worker {
 // Rows returns how many rows went into blocks so far.
 func (w *Worker) Rows() uint64 { return w.rows.Load() }
 
-// Expired returns how many of the rows are older than ExpiredBeforeMs.
+// SetExpiry says before which time of their beginning, in Unix milliseconds, the table drops rows: its TTL. 0: none.
+func (w *Worker) SetExpiry(ms int64) { w.expiry.Store(ms) }
+
+// Expired returns how many of the rows were too old for the table.
 func (w *Worker) Expired() uint64 { return w.expired.Load() }
 
 // Blocks returns how many blocks were delivered so far.
@@ -87,6 +89,7 @@ func (w *Worker) Tick(now time.Time) {
 
 // append is the batch's receiver: it turns records into rows of the block.
 func (w *Worker) append(records []flow.Record) {
+	expiry := w.expiry.Load()
 	for i := range records {
 		r := &records[i]
 		if w.TimeShiftMs != 0 {
@@ -97,7 +100,7 @@ func (w *Worker) append(records []flow.Record) {
 			w.started = w.now
 		}
 		w.Block.Append(&w.row)
-		if w.row.StartMs < w.ExpiredBeforeMs {
+		if w.row.StartMs < expiry {
 			w.expired.Add(1)
 		}
 		if w.Block.Rows() >= w.MaxRows || w.Block.Days() >= maxDays {

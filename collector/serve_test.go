@@ -1,0 +1,233 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/metranova/flow-collector/collector/config"
+	"github.com/metranova/flow-collector/decoder/exporter"
+)
+
+// running is a collector on sockets, as `collector run` starts it.
+type running struct {
+	cfg     *config.Config
+	address string
+	log     *observer.ObservedLogs
+	signals chan os.Signal
+	ended   chan error
+	summary bytes.Buffer // complete when it has ended
+}
+
+// startServe runs a collector until the test ends or stop is called.
+func startServe(t *testing.T, environ ...string) *running {
+	t.Helper()
+	address := freePort(t)
+	core, logs := observer.New(zap.InfoLevel)
+	r := &running{
+		cfg: testConfig(t, append(environ, "LISTEN="+address)...), address: address,
+		log: logs, signals: make(chan os.Signal, 4), ended: make(chan error, 1),
+	}
+	go func() { r.ended <- serve(r.cfg, zap.New(core), r.signals, &r.summary) }()
+	waitFor(t, "the collector to listen", func() bool { return logs.FilterMessage("listening").Len() > 0 })
+	return r
+}
+
+// stop ends the collector as SIGTERM does.
+func (r *running) stop(t *testing.T) {
+	t.Helper()
+	r.signals <- syscall.SIGTERM
+	select {
+	case err := <-r.ended:
+		if err != nil {
+			t.Errorf("stopping: %v", err)
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatal("the collector did not stop")
+	}
+}
+
+func waitFor(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !done(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+// send sends datagrams from one socket.
+func send(t *testing.T, to string, payloads ...[]byte) {
+	t.Helper()
+	socket, err := net.Dial("udp", to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	for _, p := range payloads {
+		if _, err := socket.Write(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// payloads are the datagrams of some of our captures.
+func payloads(t *testing.T, names ...string) [][]byte {
+	t.Helper()
+	var all [][]byte
+	for _, name := range names {
+		if _, err := readCaptures([]string{ownCapture(t, name)}, func(dg exporter.Datagram) {
+			all = append(all, bytes.Clone(dg.Payload))
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return all
+}
+
+// ask runs a query and returns the result as tab-separated lines.
+func ask(t testing.TB, cfg *config.Config, sql string) string {
+	t.Helper()
+	var out bytes.Buffer
+	if err := runQuery(t.Context(), cfg, sql, "TSV", &out); err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(out.String())
+}
+
+func TestServe_everyProtocolOnOnePort(t *testing.T) {
+	r := startServe(t, "CLICKHOUSE_FLOW_TTL=")
+	for _, name := range []string{"softflowd-v5", "softflowd-v9", "softflowd-ipfix", "sfprobe"} {
+		send(t, r.address, payloads(t, name)...)
+	}
+	r.stop(t)
+	// The traffic has 906 packets, 568 of them IPv4, which is all that v5 knows; sfprobe took 112 of them, one in 8.
+	got := ask(t, r.cfg, "SELECT flow_type, count(), sum(packet_count) FROM data_flow GROUP BY flow_type ORDER BY flow_type")
+	want := "netflow\t600\t2380\nsflow\t112\t896"
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestServe_rejectsBadInputAndGoesOn(t *testing.T) {
+	r := startServe(t, "CLICKHOUSE_FLOW_TTL=")
+	v9 := payloads(t, "softflowd-v9")
+	send(t, r.address,
+		[]byte("garbage that is no flow export"), // version 0x6761
+		[]byte{0},                                // shorter than any header
+		v9[0][:10],                               // a header cut in the middle
+		[]byte{0, 9, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 7, 1, 4, 0, 8, 1, 2, 3, 4}, // data without a template
+	)
+	send(t, r.address, v9...)
+	waitFor(t, "the good datagrams", func() bool {
+		return r.log.FilterMessage("listening").Len() > 0 && ask(t, r.cfg, "SELECT count() FROM data_flow") == "230"
+	})
+	r.stop(t)
+	for _, line := range []string{
+		"lost: 1 × unknown_version (no exporter known)",
+		"lost: 2 × truncated (no exporter known)",
+		"lost: 1 × no_template (127.0.0.1 netflow9 domain 7)",
+		"230 rows written",
+	} {
+		if !strings.Contains(r.summary.String(), line) {
+			t.Errorf("the summary has no %q:\n%s", line, &r.summary)
+		}
+	}
+}
+
+func TestServe_portInUse(t *testing.T) {
+	socket, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	address := socket.LocalAddr().String()
+	err = serve(configFor(t, "LISTEN="+address), zap.NewNop(), nil, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), address) || !strings.Contains(err.Error(), "address already in use") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A server that is down when the collector starts costs no row.
+func TestServe_collectsWhileTheServerIsDown(t *testing.T) {
+	proxy := newGate(t)
+	r := startServe(t, "CLICKHOUSE_FLOW_TTL=")
+	r.stop(t) // makes the tables
+	address := freePort(t)
+	direct := r.cfg.Server
+	r.cfg.Server.Host, r.cfg.Server.Port = "127.0.0.1", int(netip.MustParseAddrPort(proxy.address).Port())
+	r.cfg.Listen.Addresses = []string{address}
+	r.signals = make(chan os.Signal, 4)
+	core, logs := observer.New(zap.InfoLevel)
+	go func() { r.ended <- serve(r.cfg, zap.New(core), r.signals, &r.summary) }()
+	waitFor(t, "the collector to listen", func() bool { return logs.FilterMessage("listening").Len() > 0 })
+	waitFor(t, "a line about the server", func() bool { return logs.FilterMessage("rows are collected and wait in memory").Len() > 0 })
+	send(t, address, payloads(t, "softflowd-v9")...)
+	time.Sleep(100 * time.Millisecond)
+	proxy.open(net.JoinHostPort(direct.Host, portText(direct.Port)))
+	r.stop(t)
+	r.cfg.Server = direct
+	if got := ask(t, r.cfg, "SELECT count() FROM data_flow"); got != "230" {
+		t.Errorf("%s rows after the server came back, want 230", got)
+	}
+}
+
+// gate is an address that refuses connections until it is opened, and leads to a server from then on.
+type gate struct {
+	t       *testing.T
+	address string
+	done    sync.WaitGroup
+}
+
+func newGate(t *testing.T) *gate {
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return &gate{t: t, address: l.Addr().String()}
+}
+
+func (g *gate) open(to string) {
+	l, err := net.Listen("tcp4", g.address)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	g.t.Cleanup(func() { l.Close(); g.done.Wait() })
+	g.done.Go(func() {
+		for {
+			in, err := l.Accept()
+			if err != nil {
+				return
+			}
+			out, err := net.Dial("tcp4", to)
+			if err != nil {
+				in.Close()
+				continue
+			}
+			g.done.Go(func() { pipe(in, out) })
+			g.done.Go(func() { pipe(out, in) })
+		}
+	})
+}
+
+// pipe copies until one side closes, and closes both.
+func pipe(to, from net.Conn) {
+	defer to.Close()
+	defer from.Close()
+	_, _ = io.Copy(to, from) // ends with an error when the other direction has closed
+}
+
+func portText(port int) string { return strconv.Itoa(port) }
