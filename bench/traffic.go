@@ -15,9 +15,6 @@ import (
 	"github.com/urfave/cli/v3"
 )
 
-// trafficStart is when the first packet of the traffic is seen.
-var trafficStart = time.Date(2026, 1, 15, 12, 0, 0, 0, time.UTC)
-
 func trafficCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "traffic",
@@ -26,9 +23,14 @@ func trafficCommand() *cli.Command {
 			&cli.StringFlag{Name: "o", Usage: "write to `FILE`", Required: true},
 			&cli.IntFlag{Name: "flows", Usage: "number of `N` conversations", Value: 120},
 			&cli.Uint64Flag{Name: "seed", Usage: "seed of the random choices", Value: 1},
+			&cli.TimestampFlag{Name: "start", Usage: "`TIME` of the first packet (default: now)", Config: cli.TimestampConfig{Layouts: []string{time.RFC3339}}},
 		},
 		Action: func(_ context.Context, c *cli.Command) error {
-			return writeTraffic(c.String("o"), c.Int("flows"), c.Uint64("seed"))
+			start := c.Timestamp("start")
+			if start.IsZero() {
+				start = time.Now().UTC()
+			}
+			return writeTraffic(c.String("o"), start, c.Int("flows"), c.Uint64("seed"))
 		},
 	}
 }
@@ -56,7 +58,7 @@ type traffic struct {
 	buffer gopacket.SerializeBuffer
 }
 
-func writeTraffic(path string, flows int, seed uint64) error {
+func writeTraffic(path string, start time.Time, flows int, seed uint64) error {
 	file, err := os.Create(path)
 	if err != nil {
 		return fmt.Errorf("writing traffic: %w", err)
@@ -64,7 +66,7 @@ func writeTraffic(path string, flows int, seed uint64) error {
 	t := &traffic{
 		rng:    rand.New(rand.NewPCG(seed, 0)),
 		out:    pcapgo.NewWriter(file),
-		now:    trafficStart,
+		now:    start,
 		buffer: gopacket.NewSerializeBuffer(),
 	}
 	if err := t.out.WriteFileHeader(65535, layers.LinkTypeEthernet); err != nil {

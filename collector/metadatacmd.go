@@ -197,12 +197,12 @@ func printProgress() func(name string, done, total int64) {
 
 // openTables connects to the store, which is started if nothing answers in its place, and makes the tables.
 func openTables(ctx context.Context, cfg *config.Config) (driver.Conn, schema.Settings, func(), error) {
-	o := connection(cfg)
-	settings := tableSettings(cfg, o)
 	stop, err := openStoreIfAlone(ctx, cfg)
 	if err != nil {
-		return nil, settings, nil, err
+		return nil, schema.Settings{}, nil, err
 	}
+	o := connection(cfg)
+	settings := tableSettings(cfg, o)
 	conn, err := clickhouse.Open(ctx, o)
 	if err != nil {
 		stop()

@@ -54,15 +54,16 @@ func newService(cfg *config.Config, log *zap.Logger) (*service, error) {
 	run := make([]byte, 8)
 	rand.Read(run)
 	s := &service{
-		cfg: cfg, log: log, started: time.Now(), server: connection(cfg),
+		cfg: cfg, log: log, started: time.Now(),
 		tables: make(chan struct{}), run: hex.EncodeToString(run), spare: make(chan []byte, 16),
 	}
-	s.settings = tableSettings(cfg, s.server)
 	var err error
 	// The store outlives every context of this process: blocks still go there while the rest ends.
 	if s.store, err = startStore(context.Background(), cfg, log); err != nil {
 		return nil, err
 	}
+	s.server = connection(cfg)
+	s.settings = tableSettings(cfg, s.server)
 	if s.conn, err = clickhouse.New(s.server); err != nil {
 		s.stopStore()
 		return nil, err

@@ -65,7 +65,7 @@ func newStoreLog() *zap.Logger {
 	return zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(encoder), zapcore.Lock(os.Stderr), zapcore.InfoLevel))
 }
 
-// startStore runs the local store. It is nil where a server is configured.
+// startStore runs the local store, and notes in the configuration where it answers. It is nil where a server is configured.
 func startStore(ctx context.Context, cfg *config.Config, log *zap.Logger) (*store.Supervisor, error) {
 	if !cfg.UsesLocalStore() {
 		return nil, nil
@@ -74,11 +74,16 @@ func startStore(ctx context.Context, cfg *config.Config, log *zap.Logger) (*stor
 	if err != nil {
 		return nil, err
 	}
-	return store.Start(ctx, store.SupervisorOptions{Options: store.Options{
+	s, err := store.Start(ctx, store.SupervisorOptions{Options: store.Options{
 		Path: cfg.Store.Path, Listen: cfg.Store.Listen, Engine: engine,
 		User: cfg.Store.Username, Password: cfg.Store.Password,
 		Memory: uint64(cfg.Store.Memory), Log: log.Named("store"),
 	}})
+	if err != nil {
+		return nil, err
+	}
+	cfg.Store.Listen = strings.TrimPrefix(s.URL(), "http://") // port 0 is a port now
+	return s, nil
 }
 
 // findEngine returns the path of the engine's library: the configured one, or the first of the usual places.

@@ -122,6 +122,9 @@ func (w *Writer) Enqueue(ins *Insert) {
 // lost, and the error says how much.
 func (w *Writer) Close(ctx context.Context) error {
 	w.queue.close()
+	if inserts, bytes := w.queue.size(); inserts == 0 && bytes == 0 {
+		w.stop() // nobody need wait for Ready
+	}
 	drained := make(chan struct{})
 	go func() {
 		w.done.Wait()
