@@ -115,9 +115,23 @@ func compareRows(t *testing.T, golden, name string, rows []byte) {
 	if strings.Contains(name, "sflow") || name == "sfprobe" || slices.Contains(wrongTimes, name) {
 		arguments = append(arguments, "--arrival")
 	}
-	if report, err := exec.Command("python3", arguments...).CombinedOutput(); err != nil {
+	report, err := exec.Command("python3", arguments...).CombinedOutput()
+	if want := legitimateExtra[name]; want != "" {
+		if strings.Contains(string(report), "missing") || !strings.HasSuffix(strings.TrimSpace(string(report)), want) {
+			t.Errorf("want %q and nothing missing:\n%s", want, report)
+		}
+		return
+	}
+	if err != nil {
 		t.Errorf("%v\n%s", err, report)
 	}
+}
+
+// legitimateExtra are rows that pmacct 1.7.7 does not make: of the other direction of biflows (RFC 5103), and of a frame with an
+// 802.1ad tag (Q29).
+var legitimateExtra = map[string]string{
+	"ipfix-probe": "4 groups expected, 6 found, 2 differences",
+	"synth-sflow": "9 groups expected, 10 found, 1 differences",
 }
 
 // wrongTimes are captures of whose flow times pmacct 1.7.7 makes something else: it does not know the NTP form of
@@ -144,6 +158,9 @@ func mendRows(t *testing.T, name, path string) []byte {
 			mendAddress(row, side)
 		}
 		mendTrafficClass(name, row)
+		if name == "synth-sflow" {
+			mendSynthSFlow(row)
+		}
 		line, err := json.Marshal(row)
 		if err != nil {
 			t.Fatal(err)
@@ -217,4 +234,15 @@ func mendTrafficClass(name string, row map[string]any) {
 		return
 	}
 	ext["ipv4_tos"], ext["ipv4_dscp"] = class, float64(int(class)>>2)
+}
+
+// mendSynthSFlow writes what the reference leaves out: the local preference of a route with an empty AS path (Q10), and an IPv6
+// next hop of an IPv4 flow, which pmacct 1.7.7 does not print.
+func mendSynthSFlow(row map[string]any) {
+	switch row["dst_port"] {
+	case 3.0:
+		row["ext"].(map[string]any)["bgp_local_pref"] = 77.0
+	case 2.0:
+		row["peer_ip"], row["peer_ip_ref"], row["peer_as_id"], row["peer_as_ref"] = "2001:db8::9", "2001:db8::/48__v1", 3303.0, "3303__v1"
+	}
 }

@@ -77,8 +77,11 @@ func (e *Enricher) measure(r *flow.Record, row *Row) {
 	}
 	row.SrcPort, row.DstPort = r.SrcPort, r.DstPort
 	if r.Protocol == flow.NetFlowV5 && r.IPProtocol != 6 && r.IPProtocol != 17 {
-		// v5 has no other place for ICMP's type and code; dashboards expect ports of TCP and UDP only.
-		row.SrcPort, row.DstPort = 0, 0
+		// Ports of TCP and UDP only, as dashboards know them; but the place of ICMP's type and code is the destination port.
+		row.SrcPort = 0
+		if r.IPProtocol != 1 {
+			row.DstPort = 0
+		}
 	}
 	rate := uint64(r.SamplingRate)
 	if rate == 0 && r.Protocol != flow.SFlow5 {
@@ -124,13 +127,14 @@ func (s *Snapshot) asRef(id uint32) string {
 	return ""
 }
 
-// peer is the BGP next hop, or in its place the top label's address; all is NULL where neither was sent.
+// peer is the BGP next hop, or in its place the top label's address, IPv4 first; all is NULL where neither was sent.
 func (e *Enricher) peer(s *Snapshot, r *flow.Record, row *Row) {
 	row.HasPeer, row.PeerIP, row.PeerASID, row.PeerIPRef, row.PeerASRef = false, flow.Addr{}, 0, "", ""
+	bgp, top := r.Sent(flow.BGPNextHop), r.Sent(flow.MPLSTopLabelAddr)
 	switch {
-	case r.Sent(flow.BGPNextHop):
+	case bgp && (r.BGPNextHop.Is4() || !top || !r.MPLSTopLabelAddr.Is4()):
 		row.PeerIP = r.BGPNextHop
-	case r.Sent(flow.MPLSTopLabelAddr):
+	case top:
 		row.PeerIP = r.MPLSTopLabelAddr
 	default:
 		return

@@ -1,6 +1,7 @@
 package enrich
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"net/netip"
@@ -21,14 +22,15 @@ type rdKey struct {
 type rdCache map[rdKey]string
 
 // text is the route distinguisher of RFC 4364 §4.2 as pmacct writes it: type:administrator:number. Where the exporter sends
-// a VRF id (IE 234) instead it is vrfid:<id>, which communities can be mapped by too. Without either it is "".
+// a VRF id instead (IE 234, or 235 where that is 0) it is vrfid:<id>, which communities can be mapped by too. Without either it
+// is "".
 func (c rdCache) text(r *flow.Record) string {
 	key := rdKey{rd: r.MPLSRD}
 	if key.rd == [8]byte{} {
-		if r.IngressVRF == 0 {
+		key.vrf = cmp.Or(r.IngressVRF, r.EgressVRF)
+		if key.vrf == 0 {
 			return ""
 		}
-		key.vrf = r.IngressVRF
 	}
 	text, found := c[key]
 	if !found {
