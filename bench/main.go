@@ -13,7 +13,7 @@ func main() {
 	command := &cli.Command{
 		Name:     "bench",
 		Usage:    "make captures and measure the collector",
-		Commands: []*cli.Command{trafficCommand()},
+		Commands: []*cli.Command{trafficCommand(), talkCommand()},
 	}
 	if err := command.Run(context.Background(), os.Args); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
