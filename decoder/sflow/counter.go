@@ -47,19 +47,19 @@ func (d *Decoder) counterSample(m *datagram, r reader, expanded bool) bool {
 		if format != interfaceCounters {
 			continue
 		}
-		c, ok := readCounters(reader{b: body})
-		if !ok {
+		c := &d.counters
+		if *c, r.failed = readCounters(reader{b: body}); r.failed {
 			return false
 		}
 		if d.o.Counters != nil {
 			c.Exporter, c.Source, c.SubAgent, c.Received = m.addr, m.source, m.subAgent, m.received
-			d.o.Counters(&c)
+			d.o.Counters(c)
 		}
 	}
 	return true
 }
 
-func readCounters(r reader) (c InterfaceCounters, ok bool) {
+func readCounters(r reader) (c InterfaceCounters, failed bool) {
 	c.Index, c.Type, c.Speed, c.Direction = r.uint32(), r.uint32(), r.uint64(), r.uint32()
 	status := r.uint32()
 	c.AdminUp, c.OperUp = status&1 != 0, status&2 != 0
@@ -72,7 +72,7 @@ func readCounters(r reader) (c InterfaceCounters, ok bool) {
 		Discards: r.counter(), Errors: r.counter(), UnknownProtocols: Unsupported,
 	}
 	c.Promiscuous = r.uint32()
-	return c, !r.failed
+	return c, r.failed
 }
 
 // counter reads a 32-bit counter, of which all ones are "not kept".
@@ -105,10 +105,11 @@ func (d *Decoder) discard(m *datagram, r reader) bool {
 	m.observe(discardedPacket, source, sequence, drops)
 	m.agent.stream.Discards.Add(1)
 	if d.o.Discards != nil {
-		d.o.Discards(&Discard{
+		d.discarded = Discard{
 			Exporter: m.addr, Source: m.source, SubAgent: m.subAgent, Received: m.received,
 			In: in, Out: out, Reason: reason, Drops: drops,
-		})
+		}
+		d.o.Discards(&d.discarded)
 	}
 	return true
 }

@@ -36,6 +36,10 @@ type Decoder struct {
 	agents map[exporter.Key]*agent
 	last   *agent
 	batch  *flow.Batch
+
+	// What receivers are handed, in memory of its own.
+	counters  InterfaceCounters
+	discarded Discard
 }
 
 // New returns a decoder that counts in table.

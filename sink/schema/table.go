@@ -2,7 +2,6 @@ package schema
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -127,15 +126,6 @@ func (t *table) deduplicationWindow(s *Settings) uint {
 		return 0
 	}
 	return s.DeduplicationWindow
-}
-
-// column returns the column of that name, nil if there is none.
-func (t *table) column(name string) *column {
-	i := slices.IndexFunc(t.columns, func(c column) bool { return c.name == name })
-	if i < 0 {
-		return nil
-	}
-	return &t.columns[i]
 }
 
 // qualified renders a name of the database's, quoted.

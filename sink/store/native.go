@@ -93,15 +93,6 @@ func (c *cursor) uint64() uint64 {
 	return v
 }
 
-func (c *cursor) byte() byte {
-	if c.i >= len(c.b) {
-		c.fail(errShort)
-		return 0
-	}
-	c.i++
-	return c.b[c.i-1]
-}
-
 func (c *cursor) text() string {
 	n := c.varint()
 	start := c.i

@@ -1,0 +1,191 @@
+package pipeline
+
+import (
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/metranova/flow-collector/collector/capture"
+	"github.com/metranova/flow-collector/decoder"
+	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/enrich"
+	"github.com/metranova/flow-collector/sink/block"
+	"github.com/metranova/flow-collector/sink/clickhouse"
+)
+
+// datagrams are those of one of our captures. Their payloads are the capture's own memory.
+func datagrams(t testing.TB, name string) []exporter.Datagram {
+	t.Helper()
+	r, err := capture.Open(filepath.Join("..", "..", "bench", "testdata", name+".pcap"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	var all []exporter.Datagram
+	for {
+		dg, err := r.Next()
+		if err != nil {
+			return all
+		}
+		dg.Payload = append([]byte(nil), dg.Payload...)
+		all = append(all, dg)
+	}
+}
+
+// newWorker is a worker whose blocks go to deliver, with the memory of one block in use over and over.
+func newWorker(t testing.TB, deliver func(*clickhouse.Insert)) *Worker {
+	t.Helper()
+	snapshot, err := enrich.NewBuilder().Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var current atomic.Pointer[enrich.Snapshot]
+	current.Store(snapshot)
+	var memory []byte
+	return NewWorker(Options{
+		Decoder:  decoder.New(decoder.Options{}),
+		Enricher: enrich.New(enrich.Options{Policy: enrich.Policy{AutoScopes: true}, IPRefExtensions: []string{"scireg"}}),
+		Snapshot: &current,
+		Block:    block.New(block.Layout{Extensions: []string{"bgp", "ipv4", "ipv6", "mpls", "vlan"}, IPRefExtensions: []string{"scireg"}}),
+		MaxRows:  50_000, MaxAge: time.Second, Query: "INSERT INTO data_flow", TokenPrefix: "test",
+		Deliver: func(ins *clickhouse.Insert) {
+			deliver(ins)
+			memory = ins.Data
+		},
+		Buffer: func() []byte { return memory[:0] },
+	})
+}
+
+func TestWorker_deliversWhenFullOrOld(t *testing.T) {
+	all := datagrams(t, "softflowd-v9") // 230 records
+	var delivered []clickhouse.Insert
+	w := newWorker(t, func(ins *clickhouse.Insert) { delivered = append(delivered, *ins) })
+	w.MaxRows = 100
+	now := time.Unix(1000, 0)
+	w.Process(all, now)
+	if len(delivered) != 2 || delivered[0].Rows != 100 || delivered[1].Rows != 100 {
+		t.Fatalf("%d blocks for 230 rows of 100 each", len(delivered))
+	}
+	w.Tick(now.Add(999 * time.Millisecond))
+	if len(delivered) != 2 {
+		t.Fatal("the rest went out before it was old enough")
+	}
+	w.Tick(now.Add(time.Second))
+	if len(delivered) != 3 || delivered[2].Rows != 30 {
+		t.Fatalf("the rest of 30 rows did not go out when it was old enough: %d blocks", len(delivered))
+	}
+	w.Flush()
+	if len(delivered) != 3 {
+		t.Error("an empty block was delivered")
+	}
+	tokens := map[string]bool{}
+	for _, ins := range delivered {
+		tokens[ins.Token] = true
+	}
+	if len(tokens) != 3 {
+		t.Errorf("tokens of 3 blocks: %v", tokens)
+	}
+	if w.Rows() != 230 || w.Blocks() != 3 {
+		t.Errorf("counted %d rows in %d blocks", w.Rows(), w.Blocks())
+	}
+}
+
+func TestWorker_countsRowsThatTheTableDrops(t *testing.T) {
+	w := newWorker(t, func(*clickhouse.Insert) {})
+	w.SetExpiry(time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli())
+	w.Process(datagrams(t, "softflowd-v5"), time.Now())
+	if w.Expired() != 140 {
+		t.Errorf("%d of 140 rows are too old", w.Expired())
+	}
+}
+
+// From the datagram to the encoded block nothing is allocated, but for the few words that name a block.
+func TestWorker_allocatesNothing(t *testing.T) {
+	for _, name := range []string{"softflowd-v5", "softflowd-v9", "softflowd-ipfix", "nfprobe-ipfix", "sfprobe"} {
+		t.Run(name, func(t *testing.T) {
+			all := datagrams(t, name)
+			w := newWorker(t, func(*clickhouse.Insert) {})
+			w.MaxRows = 1 << 20
+			now := time.Now()
+			round := func() {
+				w.Process(all, now)
+				w.Block.Encode(w.Buffer())
+				w.Block.Reset()
+			}
+			for range 3 { // grows what is used again from then on
+				w.Process(all, now)
+				w.Flush()
+			}
+			all = withoutTemplates(all, w)
+			if n := testing.AllocsPerRun(20, round); n > 0 {
+				t.Errorf("%v allocations for the %d datagrams of the capture", n, len(all))
+			}
+		})
+	}
+}
+
+// withoutTemplates leaves out the datagrams that define templates, which come now and then and do allocate.
+func withoutTemplates(all []exporter.Datagram, w *Worker) (data []exporter.Datagram) {
+	stream := w.Decoder.Exporters().Streams()[0]
+	for i := range all {
+		before := stream.Templates.Load()
+		w.Process(all[i:i+1], time.Now())
+		if stream.Templates.Load() == before {
+			data = append(data, all[i])
+		}
+	}
+	w.Flush()
+	return data
+}
+
+// BenchmarkWorker is the way from the datagram to the encoded block.
+func BenchmarkWorker(b *testing.B) {
+	for _, name := range []string{"softflowd-v5", "softflowd-v9", "softflowd-ipfix", "nfprobe-v9", "sfprobe"} {
+		b.Run(name, func(b *testing.B) {
+			all := datagrams(b, name)
+			rows := 0
+			w := newWorker(b, func(ins *clickhouse.Insert) { rows += ins.Rows })
+			now := time.Now()
+			for range 500 {
+				w.Process(all, now)
+			}
+			w.Flush()
+			rows = 0
+			b.ReportAllocs()
+			for b.Loop() {
+				w.Process(all, now)
+			}
+			w.Flush()
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(rows), "ns/row")
+		})
+	}
+}
+
+// BenchmarkDecode is the first stage alone: records are decoded and dropped.
+func BenchmarkDecode(b *testing.B) {
+	for _, name := range []string{"softflowd-v5", "softflowd-v9", "softflowd-ipfix", "nfprobe-v9", "sfprobe"} {
+		b.Run(name, func(b *testing.B) {
+			all := datagrams(b, name)
+			w := newWorker(b, func(*clickhouse.Insert) {})
+			d, records := w.Decoder, 0
+			batch := countingBatch(&records)
+			for i := range all {
+				d.Decode(&all[i], batch)
+			}
+			records = 0
+			b.ReportAllocs()
+			for b.Loop() {
+				for i := range all {
+					d.Decode(&all[i], batch)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(records), "ns/record")
+		})
+	}
+}
+
+func countingBatch(n *int) *flow.Batch {
+	return flow.NewBatch(func(records []flow.Record) { *n += len(records) })
+}
