@@ -54,7 +54,6 @@ func decodeFiles(paths []string, format string, stats, decapsulate bool, out, no
 	var o decoder.Options
 	o.SFlow.Inner, o.NetFlow.Inner = decapsulate, decapsulate
 	d := decoder.New(o)
-	started := time.Now()
 	batch := flow.NewBatch(receive)
 	skipped, failed := readCaptures(paths, func(dg exporter.Datagram) {
 		d.Decode(&dg, batch)
@@ -63,7 +62,7 @@ func decodeFiles(paths []string, format string, stats, decapsulate bool, out, no
 	d.Discard()
 	finish()
 	s := newSummary(d.Exporters())
-	s.took = time.Since(started)
+	s.decoded = true
 	if stats {
 		printTemplates(buffered, d.NetFlow().Dump())
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 
@@ -63,7 +64,13 @@ func queryText(c *cli.Command) (string, error) {
 	return sql, nil
 }
 
+// formatClause is the end of a query that says its format itself, as clickhouse-client's users are used to.
+var formatClause = regexp.MustCompile(`(?is)\sFORMAT\s+(\w+)$`)
+
 func runQuery(ctx context.Context, cfg *config.Config, sql, format string, out io.Writer) (err error) {
+	if clause := formatClause.FindStringSubmatchIndex(sql); clause != nil {
+		format, sql = sql[clause[2]:clause[3]], sql[:clause[0]]
+	}
 	stop, err := openForQuery(ctx, cfg)
 	if err != nil {
 		return err

@@ -28,6 +28,7 @@ type summary struct {
 	written       uint64 // rows that the store has confirmed
 	pending       uint64 // rows that were encoded and are not confirmed
 	took          time.Duration
+	decoded       bool // only: no rows were meant to be written
 	losses        []loss
 	captureLosses []loss // of what captures do not have whole
 	warnings      []string
@@ -99,18 +100,23 @@ func (s *summary) print(out io.Writer) {
 		}
 		fmt.Fprintln(table, strings.Join(text, "\t")+"\t")
 	}
-	line("exporter", "protocol", "domain", "datagrams", "records", "templates", "options", "sampling")
+	line("exporter", "protocol", "domain", "datagrams", "records", "templates", "options", "sampling", "lost", "twice", "late", "restarts")
 	const most = 20
 	for i, stream := range s.streams {
 		if i == most {
-			line(fmt.Sprintf("and %d more", len(s.streams)-most), "", "", "", "", "", "", "")
+			line(fmt.Sprintf("and %d more", len(s.streams)-most), "", "", "", "", "", "", "", "", "", "", "")
 			break
 		}
 		line(stream.Key.Exporter, stream.Key.Protocol, stream.Key.Domain, stream.Datagrams.Load(), stream.Records.Load(),
-			stream.Templates.Load(), stream.Options.Load(), samplingText(stream))
+			stream.Templates.Load(), stream.Options.Load(), samplingText(stream),
+			stream.Lost.Load(), stream.Duplicated.Load(), stream.Reordered.Load(), stream.Restarts.Load())
 	}
 	table.Flush()
-	fmt.Fprintf(out, "\n%d datagrams, %d records, %d rows written in %s\n", s.datagrams(), s.records(), s.written, s.took.Round(time.Millisecond))
+	fmt.Fprintf(out, "\n%d datagrams, %d records", s.datagrams(), s.records())
+	if !s.decoded {
+		fmt.Fprintf(out, ", %d rows written in %s", s.written, s.took.Round(time.Millisecond))
+	}
+	fmt.Fprintln(out)
 	if s.pending > 0 {
 		fmt.Fprintf(out, "%d rows are not confirmed by the store\n", s.pending)
 	}

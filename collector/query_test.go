@@ -1,0 +1,44 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+)
+
+func TestQuery(t *testing.T) {
+	cfg := testConfig(t)
+	for _, test := range []struct{ name, sql, format, want string }{
+		{"a table", "SELECT 1 AS one, 'x' AS text", "PrettyCompactMonoBlock", "┌─one─┬─text─┐\n│   1 │ x    │\n└─────┴──────┘\n"},
+		{"for programs", "SELECT 1 AS one", "JSONEachRow", "{\"one\":1}\n"},
+		{"its own format", "SELECT 1 AS one\nformat CSVWithNames", "PrettyCompactMonoBlock", "\"one\"\n1\n"},
+		{"a word that is no clause", "SELECT 'FORMAT x' AS f", "TSV", "FORMAT x\n"},
+		{"a statement without a result", "CREATE TABLE t (x UInt8) ENGINE = Memory", "TSV", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var out bytes.Buffer
+			if err := runQuery(t.Context(), cfg, test.sql, test.format, &out); err != nil {
+				t.Fatal(err)
+			}
+			if out.String() != test.want {
+				t.Errorf("got %q, want %q", out.String(), test.want)
+			}
+		})
+	}
+}
+
+func TestQuery_errorsAreOneLine(t *testing.T) {
+	cfg := testConfig(t)
+	for _, sql := range []string{"SELECT nonsense FROM nowhere", "SELEC 1"} {
+		var out bytes.Buffer
+		err := runQuery(t.Context(), cfg, sql, "TSV", &out)
+		if err == nil || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v", sql, err)
+		}
+	}
+	cfg.Server.Port = 1
+	var out bytes.Buffer
+	if err := runQuery(t.Context(), cfg, "SELECT 1", "TSV", &out); err == nil || !strings.Contains(err.Error(), "127.0.0.1:1") {
+		t.Errorf("a server that is not there: %v", err)
+	}
+}
