@@ -98,14 +98,16 @@ type session struct {
 	source   *source
 	key      sessionKey
 	stream   *exporter.Stream
-	sequence exporter.Sequence
+	sequence exporter.Sequence       // NetFlow
+	records  exporter.RecordSequence // IPFIX
 	sampling samplingRates
 	templates
-	held        []heldSet
-	units       uint32 // data records of the datagram in hand
-	unknownSet  bool   // the datagram had a set that could not be counted
-	bootMs      int64  // NetFlow v9 and v5: when the exporter started, by its header
-	headerRate  uint32 // NetFlow v5
+	held        map[uint16][]heldSet // by template id, each in the order they came
+	units       uint32               // flow records of the datagram in hand
+	options     uint32               // and option records
+	unknownSet  bool                 // the datagram had a set that could not be counted
+	bootMs      int64                // NetFlow v9 and v5: when the exporter started, by its header
+	headerRate  uint32               // NetFlow v5
 	missing     map[uint16]*exporter.MissingTemplate
 	lastSkewMs  int64
 	lastPort    uint16
@@ -135,6 +137,9 @@ func (d *Decoder) session(dg *exporter.Datagram, protocol flow.Protocol, domain 
 }
 
 func (d *Decoder) newSession(src *source, key sessionKey, now int64) *session {
+	if gone := src.sessions[key]; gone != nil {
+		gone.giveUpHeld()
+	}
 	s := &session{
 		source: src, key: key,
 		stream:    d.table.Get(exporter.Key{Exporter: src.addr, Protocol: key.protocol, Domain: key.domain}, src.addr, now),
@@ -147,7 +152,7 @@ func (d *Decoder) newSession(src *source, key sessionKey, now int64) *session {
 // begin counts a datagram and prepares its session.
 func (s *session) begin(dg *exporter.Datagram, exportMs int64) {
 	s.stream.Saw(dg)
-	s.units, s.unknownSet = 0, false
+	s.units, s.options, s.unknownSet = 0, 0, false
 	s.lastPort = dg.Source.Port()
 	if skew := dg.Received/int64(time.Millisecond) - exportMs; skew != s.lastSkewMs {
 		s.lastSkewMs = skew
@@ -226,14 +231,19 @@ func (d *Decoder) DecodeV9(dg *exporter.Datagram, b *flow.Batch) {
 // is being set.
 const restartMs = 10_000
 
-// restarted notices by its uptime that an exporter started anew: its sequence numbers do so too.
+// uptimeWrapMs is when the header's sysUptime, 32 bits of milliseconds, begins again: after 49.7 days.
+const uptimeWrapMs = 1 << 32
+
+// restarted notices by its uptime that an exporter started anew: its sequence numbers do so too. An uptime that wrapped
+// makes the start look 2^32 ms later, and is none. The start is noted anew each time, so that a clock which drifts from the
+// uptime never adds up to a restart.
 func (s *session) restarted(bootMs int64) {
-	if s.bootMs != 0 && bootMs > s.bootMs+restartMs {
+	later := bootMs - s.bootMs
+	wrapped := later > uptimeWrapMs-restartMs && later < uptimeWrapMs+restartMs
+	if s.bootMs != 0 && later > restartMs && !wrapped {
 		s.sequence.Restarted(s.stream)
 	}
-	if s.bootMs == 0 || bootMs > s.bootMs+restartMs || bootMs < s.bootMs-restartMs {
-		s.bootMs = bootMs
-	}
+	s.bootMs = bootMs
 }
 
 // DecodeIPFIX decodes an IPFIX message (RFC 7011 §3.1) and adds its records to b, flushed.
@@ -270,8 +280,8 @@ func (d *Decoder) DecodeIPFIX(dg *exporter.Datagram, b *flow.Batch) {
 
 // observeIPFIX counts data records, options among them (RFC 7011 §3.1). A set that could not be decoded hides how many.
 func (s *session) observeIPFIX(number uint32) {
-	s.sequence.Observe(s.stream, number, s.units)
+	s.records.Observe(s.stream, number, s.units, s.options)
 	if s.unknownSet {
-		s.sequence.Resync()
+		s.records.Resync()
 	}
 }

@@ -26,6 +26,7 @@ type raw struct {
 	samplerID                  uint64
 	hasSampler                 bool
 	interval, space            uint64
+	hasSpace                   bool
 	sampleSize, population     uint64
 	probability                float64
 	samplingInterval           uint64
@@ -49,7 +50,7 @@ type counter struct {
 
 func (c *counter) set(b []byte) { c.n, c.sent = unsigned(b), true }
 
-// add is for elements of which a template may have several, such as those of both directions.
+// setStart and setEnd take a time; where a template has several forms of it the first counts.
 func (r *raw) setStart(ms int64) {
 	if !r.hasStart {
 		r.startMs, r.hasStart = ms, true
@@ -215,10 +216,18 @@ func (d *Decoder) fillRare(s *step, v []byte, r *flow.Record, w *raw, c *context
 		setVLAN(&r.InnerSrcVLAN, v, r, flow.InnerSrcVLAN)
 	case opInnerDstVLAN:
 		setVLAN(&r.InnerDstVLAN, v, r, flow.InnerDstVLAN)
-	case opSrcMAC, opPostSrcMAC:
+	case opSrcMAC:
 		setMAC(&r.SrcMAC, v, r, flow.SrcMAC)
-	case opDstMAC, opPostDstMAC:
+	case opDstMAC:
 		setMAC(&r.DstMAC, v, r, flow.DstMAC)
+	case opPostSrcMAC:
+		if !r.Sent(flow.SrcMAC) {
+			setMAC(&r.SrcMAC, v, r, flow.SrcMAC)
+		}
+	case opPostDstMAC:
+		if !r.Sent(flow.DstMAC) {
+			setMAC(&r.DstMAC, v, r, flow.DstMAC)
+		}
 	case opMPLSTopType:
 		r.MPLSTopLabelType = unsigned8(v)
 		r.Has |= flow.MPLSTopLabelType
@@ -337,7 +346,7 @@ func (w *raw) fill(s *step, v []byte, c *context) {
 	case opSamplingPacketInterval:
 		w.interval = unsigned(v)
 	case opSamplingPacketSpace:
-		w.space = unsigned(v)
+		w.space, w.hasSpace = unsigned(v), true
 	case opSamplingSize:
 		w.sampleSize = unsigned(v)
 	case opSamplingPopulation:
@@ -390,7 +399,7 @@ func setVLAN(to *uint16, v []byte, r *flow.Record, f flow.Fields) {
 }
 
 func setMAC(to *[6]byte, v []byte, r *flow.Record, f flow.Fields) {
-	if len(v) == 6 && !r.Sent(f) {
+	if len(v) == 6 {
 		*to = [6]byte(v)
 		r.Has |= f
 	}

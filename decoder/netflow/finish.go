@@ -253,10 +253,14 @@ func (d *Decoder) reverse(r *flow.Record, w *raw) {
 	n.SrcMAC, n.DstMAC = forward.DstMAC, forward.SrcMAC
 	n.InIf, n.OutIf = forward.OutIf, forward.InIf
 	n.SrcVLAN, n.DstVLAN = forward.DstVLAN, forward.SrcVLAN
+	n.InnerSrcVLAN, n.InnerDstVLAN = forward.InnerDstVLAN, forward.InnerSrcVLAN
+	n.PeerSrcAS, n.PeerDstAS = forward.PeerDstAS, forward.PeerSrcAS
+	n.IngressVRF, n.EgressVRF = forward.EgressVRF, forward.IngressVRF
 	n.Bytes, n.Packets = w.reverseBytes.n, w.reversePackets.n
 	n.TCPFlags = w.reverseTCPFlags
 	n.NextHop, n.BGPNextHop, n.SRv6Segments = flow.Addr{}, flow.Addr{}, nil
 	n.Has = swapDirections(forward.Has) &^ (flow.NextHop | flow.BGPNextHop | flow.SRv6Segments)
+	finishVLAN(n)
 	if w.reverseStartMs != 0 {
 		n.StartMs = w.reverseStartMs
 	}
@@ -272,6 +276,7 @@ func swapDirections(has flow.Fields) flow.Fields {
 	for _, p := range [...][2]flow.Fields{
 		{flow.SrcAddr, flow.DstAddr}, {flow.SrcPort, flow.DstPort}, {flow.SrcAS, flow.DstAS}, {flow.SrcMask, flow.DstMask},
 		{flow.SrcMAC, flow.DstMAC}, {flow.InIf, flow.OutIf}, {flow.SrcVLAN, flow.DstVLAN},
+		{flow.InnerSrcVLAN, flow.InnerDstVLAN}, {flow.PeerSrcAS, flow.PeerDstAS}, {flow.IngressVRF, flow.EgressVRF},
 	} {
 		out &^= p[0] | p[1]
 		if has&p[0] != 0 {

@@ -9,11 +9,16 @@ import (
 
 // heldSet is a data set that waits for its template, with what it needs of its datagram.
 type heldSet struct {
-	id      uint16
 	port    uint16
 	body    []byte
 	context context
 }
+
+// heldOverhead is what a held set costs beside its body, in bytes: without it sets with empty bodies would be held
+// without end.
+const heldOverhead = 128
+
+func (h *heldSet) size() int { return len(h.body) + heldOverhead }
 
 // maxMissing bounds the template ids that a stream remembers as missing.
 const maxMissing = 64
@@ -25,13 +30,18 @@ func (d *Decoder) hold(s *session, id uint16, body []byte, c *context) {
 		s.stream.Fail(exporter.NoTemplate, 1)
 		return
 	}
-	if s.source.heldBytes+len(body) > d.o.HoldBytes {
+	h := heldSet{port: s.lastPort, body: body, context: *c}
+	if s.source.heldBytes+h.size() > d.o.HoldBytes {
 		s.stream.Fail(exporter.HoldFull, 1)
 		return
 	}
-	s.source.heldBytes += len(body)
+	h.body = slices.Clone(body)
+	if s.held == nil {
+		s.held = map[uint16][]heldSet{}
+	}
+	s.held[id] = append(s.held[id], h)
+	s.source.heldBytes += h.size()
 	s.stream.Held.Add(1)
-	s.held = append(s.held, heldSet{id: id, port: s.lastPort, body: slices.Clone(body), context: *c})
 }
 
 // noteMissing tells readers of the stream which template is missing since when.
@@ -65,23 +75,20 @@ func (d *Decoder) release(s *session, id uint16) {
 		delete(s.missing, id)
 		s.publishMissing()
 	}
-	units := s.units
-	kept := s.held[:0]
-	for i := range s.held {
-		h := &s.held[i]
-		t := s.lookup(h.id, h.port)
-		if h.id != id || t == nil {
-			kept = append(kept, *h)
-			continue
-		}
-		s.source.heldBytes -= len(h.body)
-		s.stream.Recovered.Add(1)
-		d.records(t, s, h.body, &h.context)
+	waiting := s.held[id]
+	if len(waiting) == 0 {
+		return
 	}
-	clear(s.held[len(kept):])
-	s.held = kept
+	delete(s.held, id)
+	units, options, unknown := s.units, s.options, s.unknownSet
+	for i := range waiting {
+		h := &waiting[i]
+		s.source.heldBytes -= h.size()
+		s.stream.Recovered.Add(1)
+		d.records(s.lookup(id, h.port), s, h.body, &h.context)
+	}
 	// The sequence number of this datagram does not count the records of earlier ones.
-	s.units = units
+	s.units, s.options, s.unknownSet = units, options, unknown
 }
 
 // Tick expires held data and old templates. now is the time in Unix nanoseconds; records that come free go to b.
@@ -90,6 +97,7 @@ func (d *Decoder) Tick(now int64, b *flow.Batch) {
 	for addr, src := range d.sources {
 		for key, s := range src.sessions {
 			if s.stream.Gone() {
+				s.giveUpHeld()
 				delete(src.sessions, key)
 				continue
 			}
@@ -107,26 +115,37 @@ func (d *Decoder) Tick(now int64, b *flow.Batch) {
 
 func (d *Decoder) expireHeld(s *session, now int64) {
 	limit := now - int64(d.o.HoldFor)
-	n := 0
-	for n < len(s.held) && s.held[n].context.received < limit {
-		s.source.heldBytes -= len(s.held[n].body)
-		n++
+	for id, waiting := range s.held {
+		n := 0
+		for n < len(waiting) && waiting[n].context.received < limit {
+			s.source.heldBytes -= waiting[n].size()
+			n++
+		}
+		s.stream.Fail(exporter.NoTemplate, uint64(n))
+		if n == len(waiting) {
+			delete(s.held, id)
+		} else {
+			s.held[id] = slices.Delete(waiting, 0, n)
+		}
 	}
-	if n == 0 {
-		return
+}
+
+// giveUpHeld counts the sets that wait in vain, and forgets them.
+func (s *session) giveUpHeld() {
+	for _, waiting := range s.held {
+		for i := range waiting {
+			s.source.heldBytes -= waiting[i].size()
+		}
+		s.stream.Fail(exporter.NoTemplate, uint64(len(waiting)))
 	}
-	s.stream.Fail(exporter.NoTemplate, uint64(n))
-	s.held = slices.Delete(s.held, 0, n)
+	s.held = nil
 }
 
 // Discard gives up all data that still waits, at the end of a capture or of the process.
 func (d *Decoder) Discard() {
 	for _, src := range d.sources {
 		for _, s := range src.sessions {
-			if len(s.held) > 0 {
-				s.stream.Fail(exporter.NoTemplate, uint64(len(s.held)))
-				s.held, src.heldBytes = nil, 0
-			}
+			s.giveUpHeld()
 		}
 	}
 }

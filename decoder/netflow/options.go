@@ -37,18 +37,19 @@ func (d *Decoder) decodeOptions(t *template, s *session, body []byte, c *context
 		rest, ok := o.read(d.compiler, t, body, c)
 		if !ok {
 			s.stream.Fail(exporter.BadRecord, 1)
+			s.unknownSet = true
 			return
 		}
 		body = rest
 		s.stream.Options.Add(1)
-		s.units++
+		s.options++
 		d.learn(s, &o, c)
 	}
 }
 
 // read takes one record off body.
 func (o *optionRecord) read(elements *compiler, t *template, body []byte, c *context) (rest []byte, ok bool) {
-	for _, f := range t.fields {
+	for _, f := range t.present {
 		var v []byte
 		if v, body, ok = cutField(body, f.Length); !ok {
 			return nil, false

@@ -59,7 +59,7 @@ func (s *samplingRates) learn(o *optionRecord, now int64) {
 		if s.bySampler == nil {
 			s.bySampler = map[uint64]uint32{}
 		}
-		if len(s.bySampler) < maxSamplers {
+		if _, known := s.bySampler[o.raw.samplerID]; known || len(s.bySampler) < maxSamplers {
 			s.bySampler[o.raw.samplerID] = rate
 		}
 		s.lastSampler = rate
@@ -67,7 +67,7 @@ func (s *samplingRates) learn(o *optionRecord, now int64) {
 		if s.byInterface == nil {
 			s.byInterface = map[uint32]uint32{}
 		}
-		if len(s.byInterface) < maxSamplers {
+		if _, known := s.byInterface[o.interfaceIndex]; known || len(s.byInterface) < maxSamplers {
 			s.byInterface[o.interfaceIndex] = rate
 		}
 	default:
@@ -79,7 +79,7 @@ func (s *samplingRates) learn(o *optionRecord, now int64) {
 // interval packets of interval and space), n of N, uniform probability, or the older interval of NetFlow v9.
 func (w *raw) rate() uint32 {
 	switch {
-	case w.interval != 0 && w.space != 0:
+	case w.interval != 0 && w.hasSpace:
 		return rounded(float64(w.interval)+float64(w.space), float64(w.interval))
 	case w.sampleSize != 0 && w.population != 0:
 		return rounded(float64(w.population), float64(w.sampleSize))

@@ -137,7 +137,11 @@ func (d *Decoder) templateSet(s *session, body []byte, c *context) {
 		count := int(binary.BigEndian.Uint16(body[2:]))
 		body = body[4:]
 		if count == 0 {
-			d.withdraw(s, t.id, body)
+			if t.id == 0 {
+				s.padding(body)
+				return
+			}
+			d.withdraw(s)
 			continue
 		}
 		var ok bool
@@ -149,11 +153,15 @@ func (d *Decoder) templateSet(s *session, body []byte, c *context) {
 	}
 }
 
-// withdraw counts a withdrawal, of one template or (id 2 or 3) of all (RFC 7011 §8.1). Over UDP there must be none.
-func (d *Decoder) withdraw(s *session, id uint16, rest []byte) {
-	if id == 0 && zero(rest) {
-		return // padding
+// padding ends a set of templates at an id of 0: behind it there can only be padding.
+func (s *session) padding(rest []byte) {
+	if !zero(rest) {
+		s.stream.Fail(exporter.BadTemplate, 1)
 	}
+}
+
+// withdraw counts a withdrawal, of one template or (id 2 or 3) of all (RFC 7011 §8.1). Over UDP there must be none.
+func (d *Decoder) withdraw(s *session) {
 	if s.key.protocol == flow.NetFlowV9 {
 		s.stream.Fail(exporter.BadTemplate, 1)
 		return
@@ -169,7 +177,11 @@ func (d *Decoder) optionsSetIPFIX(s *session, body []byte, c *context) {
 		body = body[4:]
 		if count == 0 {
 			// A withdrawal has no scope count: it is 4 bytes long here too.
-			d.withdraw(s, t.id, body)
+			if t.id == 0 {
+				s.padding(body)
+				return
+			}
+			d.withdraw(s)
 			continue
 		}
 		if len(body) < 2 {
@@ -199,8 +211,9 @@ func (d *Decoder) optionsSetV9(s *session, body []byte, c *context) {
 		t := &template{id: binary.BigEndian.Uint16(body), options: true}
 		scopeBytes, optionBytes := int(binary.BigEndian.Uint16(body[2:])), int(binary.BigEndian.Uint16(body[4:]))
 		body = body[6:]
-		if t.id == 0 && zero(body) {
-			return // padding
+		if t.id == 0 {
+			s.padding(body)
+			return
 		}
 		if scopeBytes%4 != 0 || optionBytes%4 != 0 || scopeBytes+optionBytes > len(body) {
 			s.stream.Fail(exporter.BadTemplate, 1)

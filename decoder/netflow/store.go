@@ -41,31 +41,32 @@ func (t *templates) lookup(id, port uint16) *template {
 // than one that started anew.
 const conflictWindow = int64(30 * time.Minute)
 
-// put keeps a definition. It returns what was not kept, and whether the definition is new or another than before.
-func (t *templates) put(n *template) (refused exporter.Reason, kept, changed bool) {
+// refresh reports whether a definition is known already, as exporters repeat them all the time, and notes when.
+func (t *templates) refresh(n *template) bool {
+	old := t.lookup(n.id, n.port)
+	if old == nil || !old.same(n) {
+		return false
+	}
+	old.seen = n.seen
+	return true
+}
+
+// put keeps a definition that is new or another than before. It returns why it was refused or (kept) what is odd about it.
+func (t *templates) put(n *template) (reason exporter.Reason, kept bool) {
+	old := t.lookup(n.id, n.port)
 	t.last = nil
-	old := t.byID[n.id]
-	if own := t.byPort[n.port]; own != nil {
-		if known := own[n.id]; known != nil {
-			old = known
-		}
-	}
-	if old != nil && old.same(n) {
-		old.seen = n.seen
-		return 0, true, false
-	}
 	if old == nil && len(t.byID) >= t.max {
-		return exporter.TemplateLimit, false, false
+		return exporter.TemplateLimit, false
 	}
 	if old != nil && old.port != n.port && n.seen-old.seen < conflictWindow {
 		t.split(old, n)
-		return exporter.TemplateConflict, true, true
+		return exporter.TemplateConflict, true
 	}
 	t.byID[n.id] = n
 	if own := t.byPort[n.port]; own != nil {
 		own[n.id] = n
 	}
-	return 0, true, true
+	return 0, true
 }
 
 // maxPorts bounds the ports whose templates are kept apart.
@@ -118,6 +119,9 @@ func (t *templates) sorted() []*template {
 	return all
 }
 
+// maxFields bounds the fields of one template: real ones have less than a hundred, and each costs memory.
+const maxFields = 1024
+
 // define compiles and keeps a template, and decodes the data that waited for it.
 func (d *Decoder) define(s *session, t *template, c *context) {
 	s.stream.Templates.Add(1)
@@ -126,21 +130,24 @@ func (d *Decoder) define(s *session, t *template, c *context) {
 		return
 	}
 	t.port, t.seen = s.lastPort, c.received
+	if len(t.fields) > maxFields {
+		s.stream.Fail(exporter.TemplateLimit, 1)
+		return
+	}
+	if s.refresh(t) {
+		return
+	}
 	if !d.compiler.compile(t) {
 		s.stream.Fail(exporter.BadTemplate, 1)
 		return
 	}
-	reason, kept, changed := s.put(t)
+	reason, kept := s.put(t)
 	if reason != 0 {
 		s.stream.Fail(reason, 1)
 	}
 	if !kept {
 		return
 	}
-	if changed {
-		d.changed = true
-	}
-	if len(s.held) > 0 || len(s.missing) > 0 {
-		d.release(s, t.id)
-	}
+	d.changed = true
+	d.release(s, t.id)
 }

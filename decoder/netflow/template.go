@@ -3,8 +3,6 @@ package netflow
 import (
 	"encoding/binary"
 	"slices"
-
-	"github.com/metranova/flow-collector/decoder/flow"
 )
 
 // variableLength is the length of a field that says its length in every record (RFC 7011 §3.2).
@@ -28,7 +26,7 @@ type template struct {
 	length   int // of every record; with variable set, of the shortest
 	variable bool
 	plan     []step
-	sent     flow.Fields // the fields that every record has
+	present  []field // options: those that are not of length 0
 	traits   traits
 	labels   uint8  // label stack elements without a gap from IE 70 on
 	port     uint16 // the UDP source port that it came from
@@ -70,6 +68,13 @@ func (c *compiler) compile(t *template) bool {
 	var all []step
 	used := map[opcode]int{} // the step that has it
 	for _, f := range t.fields {
+		// A field of length 0 has no value. It must not cost a step: a record of one byte could have thousands.
+		if f.Length == 0 {
+			continue
+		}
+		if t.options {
+			t.present = append(t.present, f)
+		}
 		s := c.step(f, t.options)
 		if s.op != opSkip && s.op != opMPLSLabel && !alternates(s.op) {
 			// An element that stands twice is the outer and the inner header's: the last one counts.

@@ -119,5 +119,15 @@ func millis(form uint8, b []byte, exportMs int64) int64 {
 	if n == 0 {
 		return 0
 	}
-	return (seconds-ntpEpoch)*1000 + int64((n&math.MaxUint32)*1000>>32)
+	return (seconds-ntpEpoch)*1000 + fractionMillis(form, n&math.MaxUint32)
+}
+
+// fractionMillis is a binary fraction of a second in whole milliseconds. Exporters cut the fraction off, that of
+// microseconds after 21 bits, so it is rounded to the form's own unit first: else 433 ms come back as 432.
+func fractionMillis(form uint8, fraction uint64) int64 {
+	perSecond := uint64(1e9)
+	if form == formMicros {
+		perSecond = 1e6
+	}
+	return int64((fraction*perSecond + 1<<31) >> 32 / (perSecond / 1000))
 }
