@@ -20,11 +20,14 @@ type Enricher struct {
 	scopes    scopes
 	exporters exporterCache
 	hosts     hostCache
+	as        asCache
 	rds       rdCache
 	snapshot  *Snapshot // that the caches are of
 	known     [256]*portSet
 	srcExt    []string
 	dstExt    []string
+	srcScope  string // of the AS of the record at hand
+	dstScope  string
 }
 
 // New returns an enricher with empty caches.
@@ -34,6 +37,7 @@ func New(o Options) *Enricher {
 		scopes:    newScopes(o.Policy),
 		exporters: newExporterCache(),
 		hosts:     newHostCache(o.IPRefExtensions),
+		as:        make(asCache, asSlots),
 		rds:       rdCache{},
 		srcExt:    make([]string, len(o.IPRefExtensions)),
 		dstExt:    make([]string, len(o.IPRefExtensions)),
@@ -53,7 +57,7 @@ func (e *Enricher) Enrich(s *Snapshot, r *flow.Record, row *Row) {
 	e.application(r, row)
 	row.MPLSBottomLabel = bottomLabel(r)
 	row.MPLSRD = e.rds.text(r)
-	row.PolicyScope = e.scopes.of(s, row.SrcASID, row.DstASID, row.MPLSRD)
+	row.PolicyScope = e.scopes.of(e.srcScope, e.dstScope, row.MPLSRD)
 	row.ASPathID, row.ASPathPadding = foldPath(r.ASPath, row.ASPathID[:0], row.ASPathPadding[:0])
 }
 
@@ -62,6 +66,7 @@ func (e *Enricher) reset(s *Snapshot) {
 	e.snapshot = s
 	e.exporters.reset()
 	e.hosts.reset(s)
+	e.as.reset()
 	for n := range e.known {
 		e.known[n] = s.applications.byProtocol[e.protocols.lower[n]]
 	}
@@ -117,7 +122,10 @@ func (e *Enricher) endpoints(s *Snapshot, r *flow.Record, row *Row) {
 	row.DstIPRef, row.DstASID = dst.ref, dst.asOr(r.DstAS)
 	copy(e.dstExt, dst.ext)
 	row.SrcExtRef, row.DstExtRef = e.srcExt, e.dstExt
-	row.SrcASRef, row.DstASRef = s.asRef(row.SrcASID), s.asRef(row.DstASID)
+	srcAS := e.as.of(s, &e.scopes, row.SrcASID)
+	row.SrcASRef, e.srcScope = srcAS.ref, srcAS.scope
+	dstAS := e.as.of(s, &e.scopes, row.DstASID)
+	row.DstASRef, e.dstScope = dstAS.ref, dstAS.scope
 }
 
 func (s *Snapshot) asRef(id uint32) string {
@@ -142,7 +150,7 @@ func (e *Enricher) peer(s *Snapshot, r *flow.Record, row *Row) {
 	row.HasPeer = true
 	host := e.hosts.of(s, row.PeerIP)
 	row.PeerIPRef, row.PeerASID = host.ref, host.asOr(r.PeerDstAS)
-	row.PeerASRef = s.asRef(row.PeerASID)
+	row.PeerASRef = e.as.of(s, &e.scopes, row.PeerASID).ref
 }
 
 // application is the known port: the smaller one if both are known.
@@ -165,7 +173,7 @@ func (e *Enricher) application(r *flow.Record, row *Row) {
 
 // bottomLabel is the last label that is not 0.
 func bottomLabel(r *flow.Record) uint32 {
-	for i := int(r.MPLSCount) - 1; i >= 0; i-- {
+	for i := min(int(r.MPLSCount), len(r.MPLS)) - 1; i >= 0; i-- {
 		if label := r.MPLS[i] >> 4; label != 0 {
 			return label
 		}

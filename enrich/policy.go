@@ -39,14 +39,14 @@ func newScopes(p Policy) scopes {
 }
 
 // of returns the scopes of a row: the configured ones, then the automatic ones in order, each once. The slice is valid
-// until the next call.
-func (s *scopes) of(snapshot *Snapshot, src, dst uint32, rd string) []string {
+// until the next call. src and dst are the scopes of the two AS.
+func (s *scopes) of(src, dst, rd string) []string {
 	if !s.policy.AutoScopes {
 		return s.configured
 	}
 	s.row = append(s.row[:0], s.configured...)
-	s.insert(s.as(snapshot, src))
-	s.insert(s.as(snapshot, dst))
+	s.insert(src)
+	s.insert(dst)
 	if i := strings.LastIndexByte(rd, ':'); i >= 0 {
 		s.insert(s.community[rd[i+1:]])
 	}
@@ -65,6 +65,7 @@ func (s *scopes) insert(scope string) {
 	s.row = slices.Insert(s.row, i, scope)
 }
 
+// as is the scope of an AS number; "" for 0.
 func (s *scopes) as(snapshot *Snapshot, id uint32) string {
 	if id == 0 {
 		return ""

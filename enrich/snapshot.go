@@ -1,6 +1,11 @@
 package enrich
 
-import "net/netip"
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"strings"
+)
 
 // Snapshot is the metadata of one moment. It never changes, so any number of workers may read it; a newer one replaces it
 // as a whole. The zero value is not usable: NewBuilder().Build() makes an empty one.
@@ -114,14 +119,16 @@ func (s *Snapshot) LookupInterface(device string, index uint32) (Interface, bool
 	return i, found
 }
 
-// LookupApplications returns the ranges that hold a port, the narrowest first.
+// LookupApplications returns the ranges that hold a port, the narrowest first. The protocol may be in either case.
 func (s *Snapshot) LookupApplications(protocol string, port uint16) []Application {
+	protocol = strings.ToLower(protocol)
 	var all []Application
 	for _, r := range s.ranges {
 		if r.Protocol == protocol && r.PortMin <= port && port <= r.PortMax {
 			all = append(all, r)
 		}
 	}
+	slices.SortStableFunc(all, func(a, b Application) int { return cmp.Compare(a.PortMax-a.PortMin, b.PortMax-b.PortMin) })
 	return all
 }
 
