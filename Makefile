@@ -59,7 +59,7 @@ $(ENGINE):
 	@cd $(@D) && npm pack --silent $(ENGINE_PACKAGE)@$(ENGINE_VERSION) >/dev/null \
 		|| { echo "make engine: the package registry cannot be reached: put libchdb.so $(ENGINE_VERSION) at $(ENGINE) yourself, or set CLICKHOUSE_HOST to use a ClickHouse server instead" >&2; exit 1; }
 	@cd $(@D) && echo "$(ENGINE_SHA256)  $$(ls chdb-lib-*.tgz)" | sha256sum --check --status \
-		|| { echo "make engine: the package has another checksum than the Makefile pins: $$(cd $(@D) && sha256sum chdb-lib-*.tgz)" >&2; rm -f $(@D)/chdb-lib-*.tgz; exit 1; }
+		|| { echo "make engine: the package has another checksum than the Makefile pins: $$(sha256sum chdb-lib-*.tgz)" >&2; rm -f chdb-lib-*.tgz; exit 1; }
 	@echo "unpacking ..."
 	@cd $(@D) && tar xzf chdb-lib-*.tgz --strip-components=1 package/libchdb.so && rm chdb-lib-*.tgz
 	@echo "engine ready: $(ENGINE)"

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -26,7 +27,11 @@ func storeCommand() *cli.Command {
 			o.Log = newStoreLog()
 			ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
-			return store.RunChild(ctx, o)
+			if err := store.RunChild(ctx, o); err != nil {
+				fmt.Fprintln(os.Stderr, err) // for the parent, which says who it is
+				return errReported
+			}
+			return nil
 		},
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"io"
 	"slices"
 	"strconv"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -92,26 +91,11 @@ func (s *summary) datagrams() (n uint64) {
 
 // print writes the summary for people.
 func (s *summary) print(out io.Writer) {
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	line := func(cells ...any) {
-		text := make([]string, len(cells))
-		for i, c := range cells {
-			text[i] = fmt.Sprint(c)
-		}
-		fmt.Fprintln(table, strings.Join(text, "\t")+"\t")
+	if len(s.streams) == 0 {
+		fmt.Fprintln(out, "no exporter was heard")
+	} else {
+		s.printStreams(out)
 	}
-	line("exporter", "protocol", "domain", "datagrams", "records", "templates", "options", "sampling", "lost", "twice", "late", "restarts")
-	const most = 20
-	for i, stream := range s.streams {
-		if i == most {
-			line(fmt.Sprintf("and %d more", len(s.streams)-most), "", "", "", "", "", "", "", "", "", "", "")
-			break
-		}
-		line(stream.Key.Exporter, stream.Key.Protocol, stream.Key.Domain, stream.Datagrams.Load(), stream.Records.Load(),
-			stream.Templates.Load(), stream.Options.Load(), samplingText(stream),
-			stream.Lost.Load(), stream.Duplicated.Load(), stream.Reordered.Load(), stream.Restarts.Load())
-	}
-	table.Flush()
 	fmt.Fprintf(out, "\n%d datagrams, %d records", s.datagrams(), s.records())
 	if !s.decoded {
 		fmt.Fprintf(out, ", %d rows written in %s", s.written, s.took.Round(time.Millisecond))
@@ -126,6 +110,25 @@ func (s *summary) print(out io.Writer) {
 	s.printLosses(out)
 	for _, w := range s.warnings {
 		fmt.Fprintln(out, "warning:", w)
+	}
+}
+
+// mostStreams fit on a screen.
+const mostStreams = 20
+
+// printStreams writes a line for each stream.
+func (s *summary) printStreams(out io.Writer) {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table, "exporter\tprotocol\tdomain\tdatagrams\trecords\ttemplates\toptions\tsampling\tlost\ttwice\tlate\trestarts\t")
+	for _, stream := range s.streams[:min(mostStreams, len(s.streams))] {
+		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s\t%d\t%d\t%d\t%d\t\n",
+			stream.Key.Exporter, stream.Key.Protocol, stream.Key.Domain, stream.Datagrams.Load(), stream.Records.Load(),
+			stream.Templates.Load(), stream.Options.Load(), samplingText(stream),
+			stream.Lost.Load(), stream.Duplicated.Load(), stream.Reordered.Load(), stream.Restarts.Load())
+	}
+	table.Flush()
+	if more := len(s.streams) - mostStreams; more > 0 {
+		fmt.Fprintf(out, "and %d more\n", more)
 	}
 }
 
