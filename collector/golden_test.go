@@ -42,8 +42,7 @@ func TestGoldenRows(t *testing.T) {
 			if _, err := processCaptures([]string{path}, w); err != nil {
 				t.Fatal(err)
 			}
-			w.Decoder.Discard()
-			w.Flush()
+			w.Finish()
 			s.awaitDelivery(0)
 			var rows bytes.Buffer
 			if err := runQuery(t.Context(), cfg, "SELECT * FROM data_flow", "JSONEachRow", &rows); err != nil {

@@ -64,9 +64,7 @@ func (s *service) replay(paths []string, shift int64) (*summary, error) {
 	if err := s.makeTables(ctx); err != nil {
 		return nil, err
 	}
-	loading, cancel := context.WithCancel(ctx)
-	s.cancel = cancel
-	s.background.Go(func() { s.refreshUntil(loading) })
+	s.background.Go(func() { s.refreshUntil(s.life) })
 	<-s.refresh.Loaded()
 	expired, err := s.expiry(ctx)
 	if err != nil {
@@ -77,8 +75,7 @@ func (s *service) replay(paths []string, shift int64) (*summary, error) {
 	})
 	w.SetExpiry(expired)
 	skipped, err := processCaptures(paths, w)
-	w.Decoder.Discard()
-	w.Flush()
+	w.Finish()
 	s.awaitDelivery(0)
 	sum := s.summary()
 	sum.captureLosses = captureLosses(skipped)

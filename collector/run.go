@@ -77,6 +77,7 @@ func serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 		return err
 	}
 	s.start()
+	s.keepTemplates()
 	s.awaitMetadata(startupWait)
 	var loops sync.WaitGroup
 	for n, l := range listeners {
@@ -138,8 +139,7 @@ func receive(l *listen.Worker, w *pipeline.Worker, log *zap.Logger) {
 			next = now.Add(tick)
 		}
 	}
-	w.Decoder.Discard()
-	w.Flush()
+	w.Finish()
 }
 
 // awaitStop returns at SIGTERM or SIGINT. SIGHUP reloads the metadata.

@@ -20,6 +20,7 @@ import (
 	"github.com/metranova/flow-collector/collector/pipeline"
 	"github.com/metranova/flow-collector/decoder"
 	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/decoder/netflow"
 	"github.com/metranova/flow-collector/enrich"
 	"github.com/metranova/flow-collector/metadata"
 	"github.com/metranova/flow-collector/sink/block"
@@ -30,22 +31,24 @@ import (
 
 // service is everything behind the sockets: the store, the tables, the metadata and the way of a block to them.
 type service struct {
-	cfg      *config.Config
-	log      *zap.Logger
-	store    *store.Supervisor // nil where rows go to a server
-	server   clickhouse.Options
-	settings schema.Settings
-	conn     driver.Conn
-	writer   *clickhouse.Writer
-	tables   chan struct{} // closed when the tables are there
-	snapshot atomic.Pointer[enrich.Snapshot]
-	refresh  *metadata.Refresher
-	run      string      // names this run in deduplication tokens
-	spare    chan []byte // memory for blocks
-	workers  []*pipeline.Worker
-	started  time.Time
+	cfg       *config.Config
+	log       *zap.Logger
+	store     *store.Supervisor // nil where rows go to a server
+	server    clickhouse.Options
+	settings  schema.Settings
+	conn      driver.Conn
+	writer    *clickhouse.Writer
+	tables    chan struct{} // closed when the tables are there
+	snapshot  atomic.Pointer[enrich.Snapshot]
+	refresh   *metadata.Refresher
+	run       string        // names this run in deduplication tokens
+	spare     chan []byte   // memory for blocks
+	templates *templateFile // nil: they are not kept over a restart
+	workers   []*pipeline.Worker
+	started   time.Time
 
 	background sync.WaitGroup // refreshing metadata, making tables
+	life       context.Context
 	cancel     context.CancelFunc
 }
 
@@ -57,6 +60,7 @@ func newService(cfg *config.Config, log *zap.Logger) (*service, error) {
 		cfg: cfg, log: log, started: time.Now(),
 		tables: make(chan struct{}), run: hex.EncodeToString(run), spare: make(chan []byte, 16),
 	}
+	s.life, s.cancel = context.WithCancel(context.Background())
 	var err error
 	// The store outlives every context of this process: blocks still go there while the rest ends.
 	if s.store, err = startStore(context.Background(), cfg, log); err != nil {
@@ -121,13 +125,11 @@ func makeTables(ctx context.Context, conn driver.Conn, settings schema.Settings,
 
 // start makes the tables and then keeps the metadata up to date, in the background: rows are collected meanwhile.
 func (s *service) start() {
-	ctx, cancel := context.WithCancel(context.Background())
-	s.cancel = cancel
 	s.background.Go(func() {
-		if s.keepMakingTables(ctx) != nil {
+		if s.keepMakingTables(s.life) != nil {
 			return
 		}
-		s.refreshUntil(ctx)
+		s.refreshUntil(s.life)
 	})
 }
 
@@ -153,7 +155,12 @@ func (s *service) keepMakingTables(ctx context.Context) error {
 // newWorker returns the n-th worker: o says how it delivers, and this the rest.
 func (s *service) newWorker(n int, o pipeline.Options) *pipeline.Worker {
 	p := s.cfg.Policy
-	o.Decoder = decoder.New(decoderOptions(s.cfg))
+	options := decoderOptions(s.cfg)
+	if s.templates != nil {
+		options.NetFlow.Saved = s.templates.loaded
+		o.Save, o.SaveEvery = func(state netflow.State) { s.templates.put(n, state) }, s.cfg.Decoder.SaveTemplates
+	}
+	o.Decoder = decoder.New(options)
 	o.Enricher = enrich.New(enrich.Options{
 		Policy:          enrich.Policy{Scopes: p.Scopes, AutoScopes: p.AutoScopes, CommunityScopes: p.CommunityScopes},
 		IPRefExtensions: s.settings.IPRefExtensions,
@@ -197,10 +204,11 @@ func (s *service) finish(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Batch.Grace)
 	defer cancel()
 	err := s.writer.Close(ctx)
-	if s.cancel != nil {
-		s.cancel()
-	}
+	s.cancel()
 	s.background.Wait()
+	if s.templates != nil {
+		s.writeTemplates()
+	}
 	err = errors.Join(err, s.conn.Close())
 	s.stopStore()
 	return err
@@ -209,6 +217,34 @@ func (s *service) finish(ctx context.Context) error {
 func (s *service) stopStore() {
 	if s.store != nil {
 		s.store.Stop()
+	}
+}
+
+// keepTemplates reads the templates of the last run, and saves those of this one now and then.
+func (s *service) keepTemplates() {
+	every := s.cfg.Decoder.SaveTemplates
+	if every <= 0 {
+		return
+	}
+	s.templates = openTemplateFile(filepath.Join(s.cfg.Metadata.CacheDir, "templates.json"), s.cfg.Decoder.TemplateExpiry, s.log.Named("templates"))
+	ctx := s.life
+	s.background.Go(func() {
+		ticker := time.NewTicker(every)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+				s.writeTemplates()
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+}
+
+func (s *service) writeTemplates() {
+	if err := s.templates.write(time.Now()); err != nil {
+		s.log.Error("templates are not saved", zap.Error(err))
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/metranova/flow-collector/decoder"
 	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/decoder/netflow"
 	"github.com/metranova/flow-collector/enrich"
 	"github.com/metranova/flow-collector/sink/block"
 	"github.com/metranova/flow-collector/sink/clickhouse"
@@ -33,6 +34,9 @@ type Options struct {
 	Buffer  func() []byte
 	// TokenPrefix begins every block's deduplication token; it must differ between workers and between runs.
 	TokenPrefix string
+	// Save takes what the decoder has learned of templates, every SaveEvery and at the end; it must not block. nil: nobody.
+	Save      func(netflow.State)
+	SaveEvery time.Duration
 	// TimeShiftMs is added to all times of all records, in milliseconds: captures of long ago are moved to today.
 	TimeShiftMs int64
 }
@@ -45,6 +49,7 @@ type Worker struct {
 	row      enrich.Row
 	started  time.Time // when the block got its first row
 	now      time.Time // of the batch of datagrams in hand
+	saved    time.Time
 
 	rows, blocks, expired atomic.Uint64
 	expiry                atomic.Int64
@@ -85,6 +90,19 @@ func (w *Worker) Tick(now time.Time) {
 	w.snapshot = w.Snapshot.Load()
 	w.Decoder.Tick(now.UnixNano(), w.batch)
 	w.flushIfOld(now)
+	if w.Save != nil && now.Sub(w.saved) >= w.SaveEvery {
+		w.Save(w.Decoder.NetFlow().State())
+		w.saved = now
+	}
+}
+
+// Finish delivers all that is left and gives up what waits for templates.
+func (w *Worker) Finish() {
+	w.Decoder.Discard()
+	w.Flush()
+	if w.Save != nil {
+		w.Save(w.Decoder.NetFlow().State())
+	}
 }
 
 // append is the batch's receiver: it turns records into rows of the block.

@@ -34,7 +34,8 @@ type Options struct {
 	HoldBytes      int           // of one exporter; 0: 1 MiB
 	TemplateExpiry time.Duration // after the latest definition; 0: 24 h
 	Overrides      exporter.Overrides
-	Inner          bool // frame sections of tunnels: take the flow inside
+	Inner          bool  // frame sections of tunnels: take the flow inside
+	Saved          Saved // what an earlier run has learned; nil: nothing
 }
 
 const (
@@ -105,6 +106,7 @@ type session struct {
 	held        map[uint16][]heldSet // by template id, each in the order they came
 	units       uint32               // flow records of the datagram in hand
 	options     uint32               // and option records
+	restored    int64                // when the latest of the restored templates came, Unix nanoseconds; 0: none are
 	unknownSet  bool                 // the datagram had a set that could not be counted
 	bootMs      int64                // NetFlow v9 and v5: when the exporter started, by its header
 	headerRate  uint32               // NetFlow v5
@@ -127,6 +129,7 @@ func (d *Decoder) session(dg *exporter.Datagram, protocol flow.Protocol, domain 
 	if src == nil {
 		src = &source{addr: addr, overrides: d.o.Overrides[addr], sessions: map[sessionKey]*session{}}
 		d.sources[addr] = src
+		d.restoreSource(src)
 	}
 	s := src.sessions[key]
 	if s == nil || s.stream.Gone() {
@@ -146,6 +149,7 @@ func (d *Decoder) newSession(src *source, key sessionKey, now int64) *session {
 		templates: newTemplates(d.o.MaxTemplates),
 	}
 	src.sessions[key] = s
+	d.restoreSession(s, now)
 	return s
 }
 
@@ -217,7 +221,9 @@ func (d *Decoder) DecodeV9(dg *exporter.Datagram, b *flow.Batch) {
 	}
 	s := d.session(dg, flow.NetFlowV9, binary.BigEndian.Uint32(p[16:]))
 	s.begin(dg, c.exportMs)
-	s.restarted(c.exportMs - int64(c.uptime))
+	bootMs := c.exportMs - int64(c.uptime)
+	s.restarted(bootMs)
+	s.forgetIfRestarted(bootMs, d.o.MaxTemplates)
 	s.sequence.Observe(s.stream, c.sequence, 1)
 	if dg.Truncated {
 		s.stream.Fail(exporter.Truncated, 1)

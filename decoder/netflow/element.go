@@ -1,9 +1,11 @@
 package netflow
 
+import "github.com/metranova/flow-collector/decoder/flow"
+
 // An opcode says what to do with the value of one field of a record.
 type opcode uint8
 
-// The opcodes, by what they fill. Those of the second block fill the raw values that finish resolves.
+// The opcodes, by what they fill. Those of the second block, from opBytes on, fill the raw values that finish resolves.
 const (
 	opSkip opcode = iota
 	opProtocol
@@ -12,8 +14,6 @@ const (
 	opDstMask
 	opSrcPort
 	opDstPort
-	opTransportSrcPort // IE 180, 182: only where 7 is not sent
-	opTransportDstPort
 	opTCPFlags
 	opICMPTypeCode
 	opICMPType
@@ -70,8 +70,18 @@ const (
 	opExporter4
 	opExporter6
 
-	opBytes      // IE 1
-	opPackets    // IE 2
+	opBytes       // IE 1
+	opPackets     // IE 2
+	opFirstUptime // IE 22
+	opLastUptime
+	opStartMillis
+	opEndMillis
+	opSamplingInterval
+	opSamplerID
+
+	// From here on they fill the values that few records have.
+	opTransportSrcPort // IE 180, 182: only where 7 is not sent
+	opTransportDstPort
 	opBytesTotal // IE 85
 	opPacketsTotal
 	opBytesOut // IE 23
@@ -86,12 +96,8 @@ const (
 	opReverseTCPFlags
 	opReverseStart // RFC 5103 forms of 150, 152, 154, 156
 	opReverseEnd
-	opFirstUptime // IE 22
-	opLastUptime
 	opStartSeconds // IE 150
 	opEndSeconds
-	opStartMillis
-	opEndMillis
 	opStartMicros
 	opEndMicros
 	opStartNanos
@@ -100,10 +106,8 @@ const (
 	opEndDelta
 	opDurationMillis
 	opDurationMicros
-	opObserved // IE 322-325
-	opInitTime // IE 160
-	opSamplingInterval
-	opSamplerID
+	opObserved               // IE 322-325
+	opInitTime               // IE 160
 	opSamplingPacketInterval // IE 305
 	opSamplingPacketSpace
 	opSamplingSize // IE 309
@@ -114,6 +118,9 @@ const (
 	opFrameIP   // IE 313
 	opLinkType  // IE 408
 )
+
+// firstRare is the first opcode of values that few records have.
+const firstRare = opTransportSrcPort
 
 // reversePEN marks an element as that of the other direction (RFC 5103 §6.1).
 const reversePEN = 29305
@@ -185,4 +192,91 @@ func reverseElements() map[uint16]element {
 		154: {op: opReverseStart, arg: formMicros}, 155: {op: opReverseEnd, arg: formMicros},
 		156: {op: opReverseStart, arg: formNanos}, 157: {op: opReverseEnd, arg: formNanos},
 	}
+}
+
+// sentBy is the field of a record that has a value when an element of an opcode is sent, for those of which that is all.
+func sentBy(op opcode) flow.Fields {
+	switch op {
+	case opProtocol:
+		return flow.IPProtocol
+	case opToS:
+		return flow.ToS
+	case opSrcMask:
+		return flow.SrcMask
+	case opDstMask:
+		return flow.DstMask
+	case opSrcPort:
+		return flow.SrcPort
+	case opDstPort:
+		return flow.DstPort
+	case opTCPFlags:
+		return flow.TCPFlags
+	case opICMPTypeCode, opICMPType, opICMPCode:
+		return flow.ICMP
+	case opSrcAddr4, opSrcAddr6:
+		return flow.SrcAddr
+	case opDstAddr4, opDstAddr6:
+		return flow.DstAddr
+	case opNextHop4, opNextHop6:
+		return flow.NextHop
+	case opBGPNextHop4, opBGPNextHop6:
+		return flow.BGPNextHop
+	case opSrcAS:
+		return flow.SrcAS
+	case opDstAS:
+		return flow.DstAS
+	case opPeerSrcAS:
+		return flow.PeerSrcAS
+	case opPeerDstAS:
+		return flow.PeerDstAS
+	case opFlowLabel:
+		return flow.FlowLabel
+	case opInIf:
+		return flow.InIf
+	case opOutIf:
+		return flow.OutIf
+	case opSrcVLAN:
+		return flow.SrcVLAN
+	case opDstVLAN:
+		return flow.DstVLAN
+	case opInnerSrcVLAN:
+		return flow.InnerSrcVLAN
+	case opInnerDstVLAN:
+		return flow.InnerDstVLAN
+	case opSrcMAC:
+		return flow.SrcMAC
+	case opDstMAC:
+		return flow.DstMAC
+	case opMPLSTopType:
+		return flow.MPLSTopLabelType
+	case opMPLSTopAddr4, opMPLSTopAddr6:
+		return flow.MPLSTopLabelAddr
+	case opMPLSPseudowire:
+		return flow.MPLSPseudowire
+	case opMPLSRD:
+		return flow.MPLSRD
+	case opIngressVRF:
+		return flow.IngressVRF
+	case opEgressVRF:
+		return flow.EgressVRF
+	case opPostNATSrcAddr4, opPostNATSrcAddr6:
+		return flow.PostNATSrcAddr
+	case opPostNATDstAddr4, opPostNATDstAddr6:
+		return flow.PostNATDstAddr
+	case opPostNATSrcPort:
+		return flow.PostNATSrcPort
+	case opPostNATDstPort:
+		return flow.PostNATDstPort
+	case opNATEvent:
+		return flow.NATEvent
+	case opFirewallEvent:
+		return flow.FirewallEvent
+	case opForwardingStatus:
+		return flow.ForwardingStatus
+	case opDirection:
+		return flow.Direction
+	case opFlowEndReason:
+		return flow.FlowEndReason
+	}
+	return 0
 }

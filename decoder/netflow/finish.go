@@ -13,7 +13,7 @@ const egress = 1
 // finish turns a record's raw values into fields, by rules that need several of them.
 func (d *Decoder) finish(t *template, r *flow.Record, w *raw, s *session, c *context) {
 	finishAddresses(t, r, w)
-	finishCounters(r, w)
+	finishCounters(t, r, w)
 	finishTimes(r, w, s, c)
 	if r.Protocol == flow.IPFIX || r.Protocol == flow.NetFlowV9 {
 		finishPorts(r, w)
@@ -63,8 +63,23 @@ func finishAddresses(t *template, r *flow.Record, w *raw) {
 
 // finishCounters takes the first of the elements that was sent: deltas, totals, those of the egress side, a firewall's,
 // layer 2. With both sides of an interface the direction decides, and a side that counted nothing never does.
-func finishCounters(r *flow.Record, w *raw) {
+func finishCounters(t *template, r *flow.Record, w *raw) {
 	bytes, packets := w.bytes, w.packets
+	if t.traits&hasRare != 0 {
+		bytes, packets = w.counters(r)
+	}
+	if bytes.sent {
+		r.Bytes = bytes.n
+		r.Has |= flow.Bytes
+	}
+	if packets.sent {
+		r.Packets = packets.n
+		r.Has |= flow.Packets
+	}
+}
+
+func (w *raw) counters(r *flow.Record) (bytes, packets counter) {
+	bytes, packets = w.bytes, w.packets
 	if w.bytesOut.n != 0 && (r.Direction == egress || bytes.n == 0 && !w.bytesTotal.sent) {
 		bytes = w.bytesOut
 	}
@@ -83,14 +98,7 @@ func finishCounters(r *flow.Record, w *raw) {
 		}
 		packets = next
 	}
-	if bytes.sent {
-		r.Bytes = bytes.n
-		r.Has |= flow.Bytes
-	}
-	if packets.sent {
-		r.Packets = packets.n
-		r.Has |= flow.Packets
-	}
+	return bytes, packets
 }
 
 // finishTimes resolves the forms of time (RFC 7011 §6.1, RFC 3954 §8, RFC 5102 §5.9).
@@ -140,19 +148,22 @@ func (w *raw) uptimes(s *session, c *context) {
 	if initMs == 0 {
 		initMs = s.source.initMs
 	}
-	for _, u := range [...]struct {
-		sent bool
-		at   uint32
-		set  func(int64)
-	}{{w.hasFirst, w.firstUptime, w.setStart}, {w.hasLast, w.lastUptime, w.setEnd}} {
-		switch {
-		case !u.sent:
-		case c.hasUptime:
-			u.set(c.exportMs - age(c.uptime, u.at))
-		case initMs != 0:
-			u.set(sinceInit(initMs, u.at, c.exportMs))
-		}
+	if !c.hasUptime && initMs == 0 {
+		return
 	}
+	if w.hasFirst {
+		w.setStart(c.uptimeMs(w.firstUptime, initMs))
+	}
+	if w.hasLast {
+		w.setEnd(c.uptimeMs(w.lastUptime, initMs))
+	}
+}
+
+func (c *context) uptimeMs(at uint32, initMs int64) int64 {
+	if c.hasUptime {
+		return c.exportMs - age(c.uptime, at)
+	}
+	return sinceInit(initMs, at, c.exportMs)
 }
 
 // skewMs is how far a flow's time may lie after the header's before it counts as one from before the wrap.

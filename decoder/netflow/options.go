@@ -86,9 +86,8 @@ func (o *optionRecord) field(elements *compiler, f field, v []byte, c *context) 
 		o.vrfName = nameText(v)
 	default:
 		e := elements.elements[f.ID]
-		s := step{op: e.op, arg: e.arg, length: uint16(len(v))}
-		if s.fits() {
-			o.raw.fill(&s, v, c)
+		if fits(e.op, len(v)) {
+			o.raw.fill(e.op, e.arg, v, c)
 		}
 	}
 }

@@ -180,12 +180,12 @@ func TestCase34_OptionsAfterDataMarkTheRateAssumed(t *testing.T) {
 func TestSamplersAreBounded(t *testing.T) {
 	var s samplingRates
 	for i := range uint64(2 * maxSamplers) {
-		s.learn(&optionRecord{raw: raw{samplerID: i, hasSampler: true, samplingInterval: 10}}, 0)
-		s.learn(&optionRecord{raw: raw{samplingInterval: 10}, interfaceIndex: uint32(i), hasInterface: true}, 0)
+		s.learn(&optionRecord{raw: raw{usual: usual{samplerID: i, hasSampler: true, samplingInterval: 10}}}, 0)
+		s.learn(&optionRecord{raw: raw{usual: usual{samplingInterval: 10}}, interfaceIndex: uint32(i), hasInterface: true}, 0)
 	}
 	equal(t, "samplers and interfaces", [2]int{len(s.bySampler), len(s.byInterface)}, [2]int{maxSamplers, maxSamplers})
 	// Those that are known can still change.
-	s.learn(&optionRecord{raw: raw{samplerID: 1, hasSampler: true, samplingInterval: 20}}, 0)
-	s.learn(&optionRecord{raw: raw{samplingInterval: 20}, interfaceIndex: 1, hasInterface: true}, 0)
+	s.learn(&optionRecord{raw: raw{usual: usual{samplerID: 1, hasSampler: true, samplingInterval: 20}}}, 0)
+	s.learn(&optionRecord{raw: raw{usual: usual{samplingInterval: 20}}, interfaceIndex: 1, hasInterface: true}, 0)
 	equal(t, "new rates", [2]uint32{s.bySampler[1], s.byInterface[1]}, [2]uint32{20, 20})
 }

@@ -70,41 +70,30 @@ func (d *Decoder) dataSet(s *session, id uint16, body []byte, c *context) {
 }
 
 func (d *Decoder) records(t *template, s *session, body []byte, c *context) {
-	switch {
-	case t.options:
+	d.raw = raw{}
+	if t.options {
 		d.decodeOptions(t, s, body, c)
-	case t.variable:
-		d.decodeVariable(t, s, body, c)
-	default:
-		d.decodeFixed(t, s, body, c)
+		return
 	}
+	d.decodeFlows(t, s, body, c)
 }
 
-// decodeFixed decodes records of one length. What is left behind the last of them is padding (RFC 7011 §3.3.1).
-func (d *Decoder) decodeFixed(t *template, s *session, body []byte, c *context) {
-	for len(body) >= t.length {
-		record := body[:t.length]
-		body = body[t.length:]
-		r := d.next(s, c)
-		r.TemplateID = t.id
-		d.raw = raw{}
-		for i := range t.plan {
-			p := &t.plan[i]
-			d.fill(p, record[p.offset:int(p.offset)+int(p.length)], r, &d.raw, c)
-		}
-		d.complete(t, r, s, c)
-	}
-}
-
-// decodeVariable decodes records of which some fields say their length. A field that reaches beyond the set ends it.
-func (d *Decoder) decodeVariable(t *template, s *session, body []byte, c *context) {
+// decodeFlows decodes the flow records of a set. What is left behind the last of them is padding (RFC 7011 §3.3.1). A field
+// that reaches beyond the set ends it.
+func (d *Decoder) decodeFlows(t *template, s *session, body []byte, c *context) {
 	for len(body) >= t.length {
 		r := d.next(s, c)
-		r.TemplateID = t.id
-		d.raw = raw{}
-		for i := range t.plan {
-			p := &t.plan[i]
-			v, rest, ok := cutField(body, p.length)
+		r.TemplateID, r.Has = t.id, t.sent
+		d.clearRaw(t)
+		for i := range t.runs {
+			run := &t.runs[i]
+			fixed, rest, ok := cut(body, run.length)
+			if ok {
+				d.fill(run.plan, fixed, r, &d.raw, c)
+			}
+			if ok && run.ends {
+				rest, ok = d.fillVariable(&run.end, rest, r, c)
+			}
 			if !ok {
 				d.batch.Drop()
 				s.stream.Fail(exporter.BadRecord, 1)
@@ -112,11 +101,28 @@ func (d *Decoder) decodeVariable(t *template, s *session, body []byte, c *contex
 				return
 			}
 			body = rest
-			if p.op != opSkip && len(v) > 0 {
-				d.fill(p, v, r, &d.raw, c)
-			}
 		}
 		d.complete(t, r, s, c)
+	}
+}
+
+// fillVariable takes a field that says its own length off body.
+func (d *Decoder) fillVariable(s *step, body []byte, r *flow.Record, c *context) (rest []byte, ok bool) {
+	v, rest, ok := cutVariable(body)
+	if s.op == opSkip || len(v) == 0 || !fits(s.op, len(v)) {
+		return rest, ok
+	}
+	r.Has |= s.sent
+	one := [1]step{{op: s.op, arg: s.arg, length: uint16(len(v))}}
+	d.fill(one[:], v, r, &d.raw, c)
+	return rest, true
+}
+
+// clearRaw makes the raw values those of an empty record; records of this set's template may have filled the rare ones.
+func (d *Decoder) clearRaw(t *template) {
+	d.raw.usual = usual{}
+	if t.traits&hasRare != 0 {
+		d.raw.rare = rare{}
 	}
 }
 

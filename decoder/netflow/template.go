@@ -3,6 +3,8 @@ package netflow
 import (
 	"encoding/binary"
 	"slices"
+
+	"github.com/metranova/flow-collector/decoder/flow"
 )
 
 // variableLength is the length of a field that says its length in every record (RFC 7011 §3.2).
@@ -25,21 +27,30 @@ type template struct {
 	fields   []field
 	length   int // of every record; with variable set, of the shortest
 	variable bool
-	plan     []step
-	present  []field // options: those that are not of length 0
+	runs     []run
+	sent     flow.Fields // the fields that every record has
+	present  []field     // options: those that are not of length 0
 	traits   traits
 	labels   uint8  // label stack elements without a gap from IE 70 on
 	port     uint16 // the UDP source port that it came from
 	seen     int64  // when, Unix nanoseconds
 }
 
-// A step handles one field. Where all lengths are fixed, steps that do nothing are left out and offset is the field's;
-// otherwise there is a step for every field, in order, and offset is not used.
+// A run is a part of a record whose length is known, up to a field that says its own.
+type run struct {
+	plan   []step
+	length int // bytes, fields that do nothing included
+	end    step
+	ends   bool // there is such a field; without it the run is the record's last
+}
+
+// A step handles one field.
 type step struct {
 	op     opcode
 	arg    uint8
 	length uint16
-	offset uint16
+	offset uint16      // within its run
+	sent   flow.Fields // the field that has a value then
 }
 
 // traits are what finish has to do for a template's records.
@@ -50,6 +61,7 @@ const (
 	hasFrame                     // a sampled packet header
 	biflow                       // counters of both directions
 	hasMPLS
+	hasRare // values that few records have
 )
 
 // compiler knows the elements. It is made once for each decoder.
@@ -64,7 +76,7 @@ func newCompiler() *compiler {
 // compile makes the plan of a template. It returns false for one whose records could have no bytes: such a template must
 // never drive a loop.
 func (c *compiler) compile(t *template) bool {
-	offset := 0
+	length := 0
 	var all []step
 	used := map[opcode]int{} // the step that has it
 	for _, f := range t.fields {
@@ -83,29 +95,48 @@ func (c *compiler) compile(t *template) bool {
 			}
 			used[s.op] = len(all)
 		}
-		s.offset = uint16(offset)
 		if f.Length == variableLength {
 			t.variable = true
-			offset++
+			length++
 		} else {
-			offset += int(f.Length)
+			length += int(f.Length)
+			t.sent |= s.sent
 		}
 		t.addTraits(s.op)
 		all = append(all, s)
 	}
 	t.labels = countLabels(all)
-	t.length = offset
-	if offset == 0 || offset > 0xffff {
+	t.length = length
+	if length == 0 || length > 0xffff {
 		return false
 	}
 	if has(used, opSrcAddr4, opSrcAddr6) || has(used, opDstAddr4, opDstAddr6) {
 		t.traits |= dualStack
 	}
-	if !t.variable {
-		all = slices.DeleteFunc(all, func(s step) bool { return s.op == opSkip })
-	}
-	t.plan = all
+	t.runs = arrange(all)
 	return true
+}
+
+// arrange makes runs of the steps of all fields.
+func arrange(all []step) (runs []run) {
+	var one run
+	for _, s := range all {
+		if s.length == variableLength {
+			one.end, one.ends = s, true
+			runs = append(runs, one)
+			one = run{}
+			continue
+		}
+		s.offset = uint16(one.length)
+		one.length += int(s.length)
+		if s.op != opSkip {
+			one.plan = append(one.plan, s)
+		}
+	}
+	if one.length > 0 {
+		runs = append(runs, one)
+	}
+	return runs
 }
 
 // countLabels returns how many of IE 70-79 there are before the first that is missing.
@@ -144,31 +175,29 @@ func (c *compiler) step(f field, options bool) step {
 		e := c.reverse[f.ID]
 		s.op, s.arg = e.op, e.arg
 	}
-	if !s.fits() {
+	if s.length != variableLength && !fits(s.op, int(s.length)) {
 		s.op = opSkip
 	}
+	s.sent = sentBy(s.op)
 	return s
 }
 
-// fits reports whether the field has a length that its element can have. Integers may have any (RFC 7011 §6.2),
-// addresses only their own.
-func (s *step) fits() bool {
-	if s.length == variableLength {
-		return true
-	}
-	switch s.op {
+// fits reports whether a value has a length that its element can have. Integers may have any (RFC 7011 §6.2), addresses
+// only their own.
+func fits(op opcode, length int) bool {
+	switch op {
 	case opSrcAddr4, opDstAddr4, opNextHop4, opBGPNextHop4, opMPLSTopAddr4, opPostNATSrcAddr4, opPostNATDstAddr4, opExporter4:
-		return s.length == 4
+		return length == 4
 	case opSrcAddr6, opDstAddr6, opNextHop6, opBGPNextHop6, opMPLSTopAddr6, opPostNATSrcAddr6, opPostNATDstAddr6, opExporter6:
-		return s.length == 16
+		return length == 16
 	case opSrcPrefix, opDstPrefix:
-		return s.length == 4 || s.length == 16
+		return length == 4 || length == 16
 	case opSrcMAC, opDstMAC, opPostSrcMAC, opPostDstMAC:
-		return s.length == 6
+		return length == 6
 	case opMPLSRD:
-		return s.length == 8
+		return length == 8
 	case opStartMicros, opEndMicros, opStartNanos, opEndNanos:
-		return s.length == 8 || s.length == 16
+		return length == 8 || length == 16
 	}
 	return true
 }
@@ -186,6 +215,9 @@ func alternates(op opcode) bool {
 }
 
 func (t *template) addTraits(op opcode) {
+	if op >= firstRare {
+		t.traits |= hasRare
+	}
 	switch op {
 	case opFrameLink, opFrameIP:
 		t.traits |= hasFrame

@@ -57,9 +57,9 @@ func (d *Decoder) recordV5(p *[recordV5]byte, s *session, c *context) {
 	r := d.next(s, c)
 	r.Has = fieldsV5
 	r.IPVersion = 4
-	r.SrcAddr = flow.AddrFrom4([4]byte(p[0:4]))
-	r.DstAddr = flow.AddrFrom4([4]byte(p[4:8]))
-	r.NextHop = flow.AddrFrom4([4]byte(p[8:12]))
+	setAddr4(&r.SrcAddr, p[0:4])
+	setAddr4(&r.DstAddr, p[4:8])
+	setAddr4(&r.NextHop, p[8:12])
 	r.InIf = uint32(binary.BigEndian.Uint16(p[12:]))
 	r.OutIf = uint32(binary.BigEndian.Uint16(p[14:]))
 	r.Packets = uint64(binary.BigEndian.Uint32(p[16:]))

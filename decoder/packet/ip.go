@@ -38,7 +38,8 @@ func (p *parser) ipv4(b []byte) {
 		p.info.Cut = p.info.Cut || len(b) < 20
 		return
 	}
-	p.network(b, int(binary.BigEndian.Uint16(b[2:])))
+	length := int(binary.BigEndian.Uint16(b[2:]))
+	p.network(b, length)
 	r := p.r
 	r.IPVersion = 4
 	r.ToS = b[1]
@@ -50,6 +51,9 @@ func (p *parser) ipv4(b []byte) {
 	if header < 20 || header > len(b) {
 		p.info.Cut = true
 		return
+	}
+	if length >= header && length < len(b) { // what follows is the frame's padding
+		b = b[:length]
 	}
 	fragment := binary.BigEndian.Uint16(b[6:])&fragmentOffset != 0
 	p.transport(b[9], b[header:], fragment)
@@ -66,6 +70,9 @@ func (p *parser) ipv6(b []byte) {
 		length += 40
 	}
 	p.network(b, length)
+	if length > 0 && length < len(b) { // what follows is the frame's padding
+		b = b[:length]
+	}
 	word := binary.BigEndian.Uint32(b)
 	r := p.r
 	r.IPVersion = 6
@@ -130,6 +137,8 @@ func (p *parser) transport(proto uint8, b []byte, fragment bool) {
 		if len(b) >= 14 {
 			r.TCPFlags = uint16(b[12]&1)<<8 | uint16(b[13])
 			r.Has |= flow.TCPFlags
+		} else {
+			p.info.Cut = true
 		}
 	case protoUDP:
 		p.ports(b)
@@ -171,8 +180,8 @@ func (p *parser) tunnel(kind uint16, b []byte) {
 	}
 	r := p.r
 	outer := *r
-	r.Has &^= flow.SrcPort | flow.DstPort | flow.TCPFlags | flow.ICMP
-	r.SrcPort, r.DstPort, r.TCPFlags, r.ICMPType, r.ICMPCode = 0, 0, 0, 0, 0
+	r.Has &^= flow.SrcPort | flow.DstPort | flow.TCPFlags | flow.ICMP | flow.FlowLabel
+	r.SrcPort, r.DstPort, r.TCPFlags, r.ICMPType, r.ICMPCode, r.FlowLabel = 0, 0, 0, 0, 0, 0
 	r.SrcAddr, r.DstAddr = flow.Addr{}, flow.Addr{}
 	switch kind {
 	case anyIP:
@@ -194,11 +203,11 @@ func (p *parser) gre(b []byte) {
 	}
 	const checksum, routing, key, sequence = 0x8000, 0x4000, 0x2000, 0x1000
 	flags, kind := binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])
-	if flags&7 != 0 { // version 1 is PPTP's
+	if flags&(routing|7) != 0 { // routes are RFC 1701's, version 1 is PPTP's
 		return
 	}
 	header := 4
-	for _, flag := range [...]uint16{checksum | routing, key, sequence} {
+	for _, flag := range [...]uint16{checksum, key, sequence} {
 		if flags&flag != 0 {
 			header += 4
 		}
@@ -217,10 +226,12 @@ func (p *parser) udpTunnel(b []byte) {
 	}
 	switch p.r.DstPort {
 	case portVXLAN:
-		p.tunnel(typeTEB, b[16:])
+		if b[8]&8 != 0 { // its network identifier is valid
+			p.tunnel(typeTEB, b[16:])
+		}
 	case portGeneve:
 		header := 16 + 4*int(b[8]&0x3f)
-		if len(b) >= header {
+		if b[8]>>6 == 0 && len(b) >= header {
 			p.tunnel(binary.BigEndian.Uint16(b[10:]), b[header:])
 		}
 	}

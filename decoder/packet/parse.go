@@ -53,6 +53,8 @@ const (
 	etherHeader  = 14
 	pppIPv4      = 0x0021
 	pppIPv6      = 0x0057
+	pppMPLS      = 0x0281
+	pppMPLSMC    = 0x0283
 	maxTags      = 4
 	maxTunnels   = 4
 	maxExtension = 16 // IPv6 extension headers
@@ -102,15 +104,16 @@ func (p *parser) ethernet(b []byte) {
 	}
 	p.r.DstMAC, p.r.SrcMAC = [6]byte(b[0:6]), [6]byte(b[6:12])
 	p.r.Has |= flow.DstMAC | flow.SrcMAC
-	kind, b := binary.BigEndian.Uint16(b[12:]), b[etherHeader:]
-	if kind < firstType {
-		// LLC with SNAP (RFC 1042): aa aa 03, three bytes of organization, the type.
-		if len(b) < snapHeader || b[0] != 0xaa || b[1] != 0xaa || b[2] != 3 {
-			return
-		}
-		kind, b = binary.BigEndian.Uint16(b[6:]), b[snapHeader:]
+	p.tagged(snap(binary.BigEndian.Uint16(b[12:]), b[etherHeader:]))
+}
+
+// snap takes off LLC with SNAP (RFC 1042) where an 802.3 length stands in the place of an EtherType: aa aa 03, three bytes
+// of organization, the type.
+func snap(kind uint16, b []byte) (uint16, []byte) {
+	if kind < firstType && len(b) >= snapHeader && b[0] == 0xaa && b[1] == 0xaa && b[2] == 3 {
+		return binary.BigEndian.Uint16(b[6:]), b[snapHeader:]
 	}
-	p.tagged(kind, b)
+	return kind, b
 }
 
 // tagged reads VLAN tags and what is behind them. The first tag is the outer one.
@@ -121,7 +124,7 @@ func (p *parser) tagged(kind uint16, b []byte) {
 			return
 		}
 		p.tag(depth, binary.BigEndian.Uint16(b)&0xfff)
-		kind, b = binary.BigEndian.Uint16(b[2:]), b[4:]
+		kind, b = snap(binary.BigEndian.Uint16(b[2:]), b[4:])
 	}
 	p.payload(kind, b)
 }
@@ -140,6 +143,9 @@ func (p *parser) tag(depth int, id uint16) {
 
 // payload reads what an EtherType announces.
 func (p *parser) payload(kind uint16, b []byte) {
+	if kind < firstType {
+		return
+	}
 	p.info.EtherType = kind
 	switch kind {
 	case typeIPv4:
@@ -167,11 +173,18 @@ func (p *parser) ppp(b []byte) {
 		p.info.Cut = true
 		return
 	}
-	switch binary.BigEndian.Uint16(b) {
+	kind, size := binary.BigEndian.Uint16(b), 2
+	if b[0]&1 != 0 { // a number of one byte (RFC 1661 §6.5): the first of two is even
+		kind, size = uint16(b[0]), 1
+	}
+	b = b[size:]
+	switch kind {
 	case pppIPv4:
-		p.ipv4(b[2:])
+		p.ipv4(b)
 	case pppIPv6:
-		p.ipv6(b[2:])
+		p.ipv6(b)
+	case pppMPLS, pppMPLSMC:
+		p.mpls(b)
 	}
 }
 
@@ -182,7 +195,7 @@ func (p *parser) wlan(b []byte) {
 		return
 	}
 	control := binary.LittleEndian.Uint16(b)
-	if control>>2&3 != 2 || control>>4&4 != 0 { // not data, or without a body
+	if control>>2&3 != 2 || control>>4&4 != 0 || control&0x4000 != 0 { // not data, without a body, or encrypted
 		return
 	}
 	header := 24
@@ -191,6 +204,9 @@ func (p *parser) wlan(b []byte) {
 	}
 	if control>>4&8 != 0 { // quality of service
 		header += 2
+		if control&0x8000 != 0 { // high throughput control
+			header += 4
+		}
 	}
 	if len(b) < header+snapHeader {
 		p.info.Cut = true
@@ -225,16 +241,44 @@ func (p *parser) mpls(b []byte) {
 		p.info.Cut = true
 		return
 	}
-	switch b[0] >> 4 {
-	case 4:
+	switch version := b[0] >> 4; {
+	case version == 4 && (b[0] == 0x45 || !holdsIP(b)):
 		p.ipv4(b)
-	case 6:
+	case version == 6 && !holdsIP(b):
 		p.ipv6(b)
-	case 0:
-		if len(b) > 4 && p.descend() {
-			p.innerEthernet(b[4:])
-		}
+	case version == 0 && len(b) > 4 && isFrame(b[4:]):
+		p.pseudowire(b[4:])
+	case isFrame(b):
+		p.pseudowire(b)
 	}
+}
+
+func (p *parser) pseudowire(b []byte) {
+	if p.descend() {
+		p.innerEthernet(b)
+	}
+}
+
+// isFrame reports whether b reads as an Ethernet frame of a kind that this parser knows.
+func isFrame(b []byte) bool {
+	if len(b) <= etherHeader {
+		return false
+	}
+	switch kind, _ := snap(binary.BigEndian.Uint16(b[12:]), b[etherHeader:]); kind {
+	case typeVLAN, typeQinQ, typeQinQOld, typeMPLS, typeMPLSMC, typePPPoE:
+		return true
+	}
+	return holdsIP(b)
+}
+
+// holdsIP reports whether b reads as an Ethernet frame with IP of the version that its type says. An address of hardware may
+// begin as an IP header does.
+func holdsIP(b []byte) bool {
+	if len(b) <= etherHeader {
+		return false
+	}
+	kind, b := snap(binary.BigEndian.Uint16(b[12:]), b[etherHeader:])
+	return len(b) > 0 && (kind == typeIPv4 && b[0]>>4 == 4 || kind == typeIPv6 && b[0]>>4 == 6)
 }
 
 func (p *parser) ip(b []byte) {

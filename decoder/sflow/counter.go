@@ -1,6 +1,9 @@
 package sflow
 
-import "github.com/metranova/flow-collector/decoder/flow"
+import (
+	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/decoder/flow"
+)
 
 // InterfaceCounters are a device's counters of one interface (if_counters). A counter that the device does not keep is
 // Unsupported. Counters wrap and begin anew with the device.
@@ -31,27 +34,29 @@ const interfaceCounters = 1
 
 // counterSample reads a counter sample. Only interface counters are handed on.
 func (d *Decoder) counterSample(m *datagram, r reader, expanded bool) bool {
-	sequence := r.uint32()
-	source := r.source(expanded)
+	r.uint32() // the sample's number
+	r.source(expanded)
 	records := r.uint32()
 	if r.failed {
 		return false
 	}
-	m.observe(counterSample, source, sequence, 0)
 	m.agent.stream.Counters.Add(1)
 	for ; records > 0; records-- {
-		format, body := r.uint32(), r.opaque()
+		format, body := r.typed()
 		if r.failed {
 			return false
 		}
 		if format != interfaceCounters {
 			continue
 		}
-		c := &d.counters
-		if *c, r.failed = readCounters(reader{b: body}); r.failed {
-			return false
+		counters, failed := readCounters(reader{b: body})
+		if failed {
+			m.agent.stream.Fail(exporter.BadRecord, 1)
+			continue
 		}
 		if d.o.Counters != nil {
+			c := &d.counters
+			*c = counters
 			c.Exporter, c.Source, c.SubAgent, c.Received = m.addr, m.source, m.subAgent, m.received
 			d.o.Counters(c)
 		}
@@ -96,13 +101,12 @@ type Discard struct {
 
 // discard reads a discarded-packet sample.
 func (d *Decoder) discard(m *datagram, r reader) bool {
-	sequence := r.uint32()
-	source := r.source(true)
+	r.uint32() // the sample's number
+	r.source(true)
 	drops, in, out, reason := r.uint32(), r.uint32(), r.uint32(), r.uint32()
 	if r.failed {
 		return false
 	}
-	m.observe(discardedPacket, source, sequence, drops)
 	m.agent.stream.Discards.Add(1)
 	if d.o.Discards != nil {
 		d.discarded = Discard{

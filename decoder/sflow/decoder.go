@@ -10,7 +10,6 @@
 package sflow
 
 import (
-	"encoding/binary"
 	"time"
 
 	"github.com/metranova/flow-collector/decoder/exporter"
@@ -54,23 +53,8 @@ type agent struct {
 	overrides *exporter.Rates
 	sequence  exporter.Sequence
 	uptimeMs  uint32
-	samplers  map[sampler]*samplerState
+	samplers  samplers
 }
-
-// sampler is a source of samples: they are numbered by it, apart for each kind of sample.
-type sampler struct {
-	kind   uint8
-	source uint64 // class and index
-}
-
-type samplerState struct {
-	sequence uint32
-	drops    uint32
-	known    bool
-}
-
-// maxSamplers bounds the sources of samples of one agent.
-const maxSamplers = 4096
 
 // Sample formats (enterprise 0).
 const (
@@ -88,6 +72,30 @@ type datagram struct {
 	addr     flow.Addr
 	subAgent uint32
 	received int64
+	again    bool // the datagram came before
+	late     bool // datagrams after it came before it
+	records  uint64
+	rate     uint32 // of the latest record
+	rateFrom flow.SamplingSource
+}
+
+// order counts what the datagram's number tells.
+func (m *datagram) order(sequence uint32) {
+	s := m.agent.stream
+	duplicated, reordered := s.Duplicated.Load(), s.Reordered.Load()
+	m.agent.sequence.Observe(s, sequence, 1)
+	m.again, m.late = s.Duplicated.Load() != duplicated, s.Reordered.Load() != reordered
+}
+
+// count adds up the datagram's records.
+func (m *datagram) count() {
+	if m.records == 0 {
+		return
+	}
+	s := m.agent.stream
+	s.Records.Add(m.records)
+	s.SamplingRate.Store(m.rate)
+	s.SamplingSource.Store(uint32(m.rateFrom))
 }
 
 // Decode decodes a datagram and adds its records to b, flushed.
@@ -113,14 +121,13 @@ func (d *Decoder) Decode(dg *exporter.Datagram, b *flow.Batch) {
 	// An uptime that falls by more than reordering explains is a restart, unless it wrapped.
 	if a.uptimeMs > uptime && a.uptimeMs-uptime > 60_000 && a.uptimeMs < 0xf0000000 {
 		a.sequence.Restarted(a.stream)
-		clear(a.samplers)
+		a.samplers.forget()
 	}
 	a.uptimeMs = uptime
-	a.sequence.Observe(a.stream, sequence, 1)
 	m := datagram{agent: a, source: source, addr: addr, subAgent: subAgent, received: dg.Received}
+	m.order(sequence)
 	for ; samples > 0; samples-- {
-		format := r.uint32()
-		body := r.opaque()
+		format, body := r.typed()
 		if r.failed {
 			a.stream.Fail(exporter.BadSet, 1)
 			break
@@ -130,6 +137,7 @@ func (d *Decoder) Decode(dg *exporter.Datagram, b *flow.Batch) {
 	if !r.failed && len(r.b) > 0 {
 		a.stream.Fail(exporter.TrailingBytes, 1)
 	}
+	m.count()
 	b.Flush()
 }
 
@@ -142,7 +150,7 @@ func (d *Decoder) agent(key exporter.Key, source flow.Addr, now int64) *agent {
 		d.forget()
 		a = &agent{
 			key: key, stream: d.table.Get(key, source, now),
-			overrides: d.o.Overrides[key.Exporter], samplers: map[sampler]*samplerState{},
+			overrides: d.o.Overrides[key.Exporter], samplers: samplers{all: map[sampler]*samplerState{}},
 		}
 		d.agents[key] = a
 	}
@@ -184,48 +192,13 @@ func (d *Decoder) sample(m *datagram, format uint32, body []byte) {
 	}
 }
 
-// observe counts the samples and drops that the numbers of a source tell of.
-func (m *datagram) observe(kind uint8, source uint64, sequence, drops uint32) {
-	key := sampler{kind, source}
-	s := m.agent.samplers[key]
-	if s == nil {
-		if len(m.agent.samplers) >= maxSamplers {
-			return
-		}
-		s = &samplerState{}
-		m.agent.samplers[key] = s
-	}
-	if s.known {
-		// A large jump, or one back, is a restart or a late datagram: neither is counted.
-		if gap := sequence - s.sequence - 1; gap < 1<<20 {
-			m.agent.stream.SamplesLost.Add(uint64(gap))
-		}
-		if more := drops - s.drops; more < 1<<31 {
-			m.agent.stream.AgentDrops.Add(uint64(more))
-		}
-	}
-	s.sequence, s.drops, s.known = sequence, drops, true
-}
-
 // flowSample reads a flow sample: what was sampled, at what rate, on which interfaces, and its records.
 func (d *Decoder) flowSample(m *datagram, r reader, expanded bool) bool {
-	sequence := r.uint32()
-	source := r.source(expanded)
-	rate := r.uint32()
-	r.skip(4) // sample pool
-	drops := r.uint32()
-	var inKind, inValue, outKind, outValue uint32
-	if expanded {
-		inKind, inValue, outKind, outValue = r.uint32(), r.uint32(), r.uint32(), r.uint32()
-	} else {
-		in, out := r.uint32(), r.uint32()
-		inKind, inValue, outKind, outValue = in>>30, in&0x3fffffff, out>>30, out&0x3fffffff
-	}
-	records := r.uint32()
+	h := r.flowSampleHead(expanded)
 	if r.failed {
 		return false
 	}
-	m.observe(flowSample, source, sequence, drops)
+	m.observe(sampler{source: h.source, expanded: expanded}, h.sequence, h.drops)
 
 	f := d.batch.Next()
 	f.Protocol = flow.SFlow5
@@ -234,15 +207,15 @@ func (d *Decoder) flowSample(m *datagram, r reader, expanded bool) bool {
 	f.Received = m.received
 	f.StartMs = m.received / int64(time.Millisecond)
 	f.EndMs, f.ExportMs = f.StartMs, f.StartMs
-	f.SamplingRate, f.SamplingSource = rate, flow.SamplingRecord
-	f.InIf, f.InIfKind = interfaceOf(inKind, inValue, expanded)
-	f.OutIf, f.OutIfKind = interfaceOf(outKind, outValue, expanded)
+	f.SamplingRate, f.SamplingSource = h.rate, flow.SamplingRecord
+	f.InIf, f.InIfKind = interfaceOf(h.inFormat, h.in, expanded)
+	f.OutIf, f.OutIfKind = interfaceOf(h.outFormat, h.out, expanded)
 	f.Packets = 1
 	f.Has = flow.Packets | flow.InIf | flow.OutIf | flow.Start | flow.End
 
 	var seen parts
-	for ; records > 0; records-- {
-		format, body := r.uint32(), r.opaque()
+	for range h.records {
+		format, body := r.typed()
 		if r.failed {
 			break
 		}
@@ -260,15 +233,44 @@ func (d *Decoder) flowSample(m *datagram, r reader, expanded bool) bool {
 		d.batch.Drop()
 		return !r.failed
 	}
-	if !f.Sent(flow.VLAN) && f.Sent(flow.FrameVLAN) {
+	if f.VLAN == 0 && f.Sent(flow.FrameVLAN) {
 		f.VLAN = f.FrameVLAN
 		f.Has |= flow.VLAN
 	}
 	m.agent.overrides.Apply(f)
-	m.agent.stream.Records.Add(1)
-	m.agent.stream.SamplingRate.Store(f.SamplingRate)
-	m.agent.stream.SamplingSource.Store(uint32(f.SamplingSource))
+	m.records++
+	m.rate, m.rateFrom = f.SamplingRate, f.SamplingSource
 	return !r.failed
+}
+
+// flowSampleHead is what a flow sample says before its records.
+type flowSampleHead struct {
+	sequence, rate, drops, records uint32
+	source                         uint64 // class and index
+	inFormat, in, outFormat, out   uint32
+}
+
+// flowSampleHead reads the fixed part of a flow sample. The sample pool, which the rate follows from, is passed over.
+func (r *reader) flowSampleHead(expanded bool) flowSampleHead {
+	if expanded {
+		b := r.fixed(44)
+		if b == nil {
+			return flowSampleHead{}
+		}
+		return flowSampleHead{
+			sequence: word(b, 0), source: uint64(word(b, 1))<<32 | uint64(word(b, 2)), rate: word(b, 3), drops: word(b, 5),
+			inFormat: word(b, 6), in: word(b, 7), outFormat: word(b, 8), out: word(b, 9), records: word(b, 10),
+		}
+	}
+	b := r.fixed(32)
+	if b == nil {
+		return flowSampleHead{}
+	}
+	source, in, out := word(b, 1), word(b, 5), word(b, 6)
+	return flowSampleHead{
+		sequence: word(b, 0), source: uint64(source>>24)<<32 | uint64(source&0xffffff), rate: word(b, 2), drops: word(b, 4),
+		inFormat: in >> 30, in: in & 0x3fffffff, outFormat: out >> 30, out: out & 0x3fffffff, records: word(b, 7),
+	}
 }
 
 // internal is the interface number of packets that the device itself sent or took, in compact samples.
@@ -284,80 +286,8 @@ func interfaceOf(format, value uint32, expanded bool) (uint32, flow.InterfaceKin
 		return value, flow.InterfaceIndex
 	case 1:
 		return value, flow.InterfaceDiscarded
-	}
-	return value, flow.InterfaceMultiple
-}
-
-// reader takes XDR values (RFC 4506) off a buffer. Once a value is missing it has failed and gives zeros.
-type reader struct {
-	b      []byte
-	failed bool
-}
-
-func (r *reader) uint32() uint32 {
-	if len(r.b) < 4 {
-		r.failed = true
-		return 0
-	}
-	n := binary.BigEndian.Uint32(r.b)
-	r.b = r.b[4:]
-	return n
-}
-
-func (r *reader) uint64() uint64 {
-	high := r.uint32()
-	return uint64(high)<<32 | uint64(r.uint32())
-}
-
-func (r *reader) skip(n int) {
-	if n > len(r.b) {
-		r.failed, n = true, len(r.b)
-	}
-	r.b = r.b[n:]
-}
-
-// take returns n bytes, which are followed by padding to a multiple of 4.
-func (r *reader) take(n uint32) []byte {
-	padded := (uint64(n) + 3) &^ 3
-	if padded > uint64(len(r.b)) {
-		// Some agents leave the padding of the last value out.
-		if uint64(n) != uint64(len(r.b)) {
-			r.failed = true
-			return nil
-		}
-		padded = uint64(n)
-	}
-	value := r.b[:n]
-	r.b = r.b[padded:]
-	return value
-}
-
-func (r *reader) opaque() []byte { return r.take(r.uint32()) }
-
-// address reads an address with its type: 1 IPv4, 2 IPv6, 0 unknown.
-func (r *reader) address() flow.Addr {
-	switch r.uint32() {
-	case 0:
-		return flow.Addr{}
-	case 1:
-		if b := r.take(4); len(b) == 4 {
-			return flow.AddrFrom4([4]byte(b))
-		}
 	case 2:
-		if b := r.take(16); len(b) == 16 {
-			return flow.Addr(b)
-		}
-	default:
-		r.failed = true
+		return value, flow.InterfaceMultiple
 	}
-	return flow.Addr{}
-}
-
-// source reads the id of what is sampled: a class and an index.
-func (r *reader) source(expanded bool) uint64 {
-	if expanded {
-		return r.uint64()
-	}
-	id := r.uint32()
-	return uint64(id>>24)<<32 | uint64(id&0xffffff)
+	return 0, flow.InterfaceIndex // a format that the specification does not know: an unknown interface
 }

@@ -12,10 +12,7 @@ type parts uint8
 
 const (
 	sawFrame parts = 1 << iota
-	sawNotIP
-	sawEthernet
-	sawIP // sampled_ipv4 or sampled_ipv6
-	sawSwitch
+	sawIP          // sampled_ipv4 or sampled_ipv6
 	sawOther
 )
 
@@ -66,17 +63,21 @@ func (d *Decoder) record(f *flow.Record, format uint32, body []byte, seen *parts
 const (
 	headerEthernet = 1
 	headerPPP      = 7
-	headerWLAN     = 8
 	headerIPv4     = 11
 	headerIPv6     = 12
 	headerMPLS     = 13
+	headerPOS      = 14 // PPP on SONET (RFC 2615)
+	headerWLAN     = 15
 )
 
 // header reads a sampled packet header.
 func (d *Decoder) header(f *flow.Record, r *reader, seen *parts) bool {
-	protocol, length := r.uint32(), r.uint32()
-	r.skip(4) // bytes stripped before the header
-	frame := r.opaque()
+	b := r.fixed(16) // header protocol, length of the frame, bytes stripped from it, length of the header
+	if b == nil {
+		return false
+	}
+	protocol, length := word(b, 0), word(b, 1)
+	frame := r.take(word(b, 3))
 	if r.failed {
 		return false
 	}
@@ -88,7 +89,7 @@ func (d *Decoder) header(f *flow.Record, r *reader, seen *parts) bool {
 	first := packet.Ethernet
 	switch protocol {
 	case headerEthernet:
-	case headerPPP:
+	case headerPPP, headerPOS:
 		first = packet.PPP
 	case headerWLAN:
 		first = packet.IEEE80211
@@ -99,11 +100,18 @@ func (d *Decoder) header(f *flow.Record, r *reader, seen *parts) bool {
 	case headerMPLS:
 		first = packet.MPLS
 	default:
-		*seen |= sawNotIP
 		return true
 	}
-	if info := d.parse.Parse(frame, first, f); !info.IP {
-		*seen |= sawNotIP
+	if f.MPLSCount == 0 {
+		d.parse.Parse(frame, first, f)
+		return true
+	}
+	// The labels of an extended_mpls stand in for those of the frame.
+	labels, count := f.MPLS, f.MPLSCount
+	f.MPLS, f.MPLSCount = [len(f.MPLS)]uint32{}, 0
+	d.parse.Parse(frame, first, f)
+	if f.MPLSCount == 0 {
+		f.MPLS, f.MPLSCount = labels, count
 	}
 	return true
 }
@@ -116,7 +124,7 @@ func ethernet(f *flow.Record, r *reader, seen *parts) bool {
 	if r.failed {
 		return false
 	}
-	*seen |= sawEthernet
+	*seen |= sawOther
 	if *seen&(sawFrame|sawIP) == 0 {
 		f.Bytes = uint64(length)
 	}
@@ -182,8 +190,8 @@ func fields(f *flow.Record, protocol, srcPort, dstPort, flags, tos uint32) {
 	}
 }
 
-// noVLAN is the first number that is no VLAN id: agents send 0xffffffff for "unknown".
-const noVLAN = 4096
+// noVLAN is the first number that is no VLAN id (IEEE 802.1Q reserves it): agents send it, or 0xffffffff, for "unknown".
+const noVLAN = 4095
 
 // switched reads extended_switch. The row's VLAN is what pmacct makes of it, unknown ids (65535) included.
 func switched(f *flow.Record, r *reader, seen *parts) bool {
@@ -194,7 +202,7 @@ func switched(f *flow.Record, r *reader, seen *parts) bool {
 	if r.failed {
 		return false
 	}
-	*seen |= sawSwitch
+	*seen |= sawOther
 	f.VLAN = uint16(in)
 	if f.VLAN == 0 {
 		f.VLAN = uint16(out)
@@ -292,7 +300,9 @@ func labels(f *flow.Record, r *reader) bool {
 		f.MPLS[f.MPLSCount] = r.uint32() >> 8
 		f.MPLSCount++
 	}
-	f.Has |= flow.MPLS
+	if n > 0 {
+		f.Has |= flow.MPLS
+	}
 	return true
 }
 
@@ -302,7 +312,7 @@ func vlanTunnel(f *flow.Record, r *reader) bool {
 	if r.failed || uint64(n)*4 > uint64(len(r.b)) {
 		return false
 	}
-	if n > 0 && !f.Sent(flow.VLAN) {
+	if n > 0 && f.VLAN == 0 {
 		f.VLAN = uint16(r.uint32() & 0xfff)
 		f.Has |= flow.VLAN
 	}

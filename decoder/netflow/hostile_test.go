@@ -1,0 +1,128 @@
+package netflow
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/decoder/flow"
+)
+
+// A datagram holds at most so many bytes behind its header.
+const full = 65535 - 28 - headerV9
+
+// fill repeats a set's body until the datagram is full.
+func fill(body []byte) []byte { return slices.Repeat(body, (full-setHeader)/len(body)) }
+
+// The work that a datagram makes must grow with its bytes alone. Work is counted, not timed: the records that it gives,
+// and the steps of all plans that are run for them.
+func TestHostileDatagrams(t *testing.T) {
+	zeroes := slices.Repeat([]item{el(1, nil)}, maxFields-1)
+	tests := []struct {
+		name      string
+		before    [][]byte // datagrams sent before
+		in        []byte
+		records   int
+		templates int
+		steps     int // of the template's plan; 0: not asked
+		reasons   map[exporter.Reason]uint64
+	}{
+		{name: "records of one byte",
+			before:  [][]byte{ipfix(ipfixHeader, set(2, templateOf(256, el(4, u8(6)))))},
+			in:      ipfix(ipfixHeader, set(256, fill(u8(17)))),
+			records: full - setHeader, templates: 1, steps: 1},
+		{name: "records of one byte and a thousand empty fields",
+			before:  [][]byte{ipfix(ipfixHeader, set(2, templateOf(256, append(zeroes, el(4, u8(6)))...)))},
+			in:      ipfix(ipfixHeader, set(256, fill(u8(17)))),
+			records: full - setHeader, templates: 1, steps: 1},
+		{name: "records of one variable byte and a thousand empty fields",
+			before:  [][]byte{ipfix(ipfixHeader, set(2, templateOf(256, append(zeroes, variable(82, nil))...)))},
+			in:      ipfix(ipfixHeader, set(256, fill(u8(0)))),
+			records: full - setHeader, templates: 1, steps: 1},
+		{name: "options of one byte and a thousand empty fields",
+			before:    [][]byte{ipfix(ipfixHeader, set(3, optionsIPFIX(256, 1, append(zeroes, variable(82, nil))...)))},
+			in:        ipfix(ipfixHeader, set(256, fill(u8(0)))),
+			templates: 1, steps: 1},
+		{name: "a template of a thousand variable fields",
+			before:  [][]byte{ipfix(ipfixHeader, set(2, templateOf(256, slices.Repeat([]item{variable(82, nil)}, maxFields)...)))},
+			in:      ipfix(ipfixHeader, set(256, fill(u8(0)))),
+			records: (full - setHeader) / maxFields, templates: 1, steps: maxFields},
+		{name: "many templates", in: ipfix(ipfixHeader, set(2, manyTemplates((full-setHeader)/8))),
+			templates: defaultMaxTemplates,
+			reasons:   map[exporter.Reason]uint64{exporter.TemplateLimit: (full-setHeader)/8 - defaultMaxTemplates}},
+		{name: "one template of all bytes", in: ipfix(ipfixHeader, set(2, templateOf(256, slices.Repeat([]item{el(4, u8(0))}, (full-8)/4)...))),
+			reasons: map[exporter.Reason]uint64{exporter.TemplateLimit: 1}},
+		{name: "unknown sets", in: ipfix(ipfixHeader, fill(set(9))),
+			reasons: map[exporter.Reason]uint64{exporter.UnknownSet: (full - setHeader) / 4}},
+		{name: "empty sets without a template", in: ipfix(ipfixHeader, fill(set(999))),
+			reasons: map[exporter.Reason]uint64{exporter.HoldFull: (full-setHeader)/4 - defaultHoldBytes/heldOverhead}},
+		{name: "withdrawals", in: ipfix(ipfixHeader, set(2, fill(slices.Concat(u16(256), u16(0))))),
+			reasons: map[exporter.Reason]uint64{exporter.Withdrawal: (full - setHeader) / 4}},
+		{name: "padding that ends in a byte", in: ipfix(ipfixHeader, set(2, fill(u8(0)), u8(1))),
+			reasons: map[exporter.Reason]uint64{exporter.BadTemplate: 1}},
+		{name: "padding of options that ends in a byte", in: ipfix(ipfixHeader, set(3, fill(u8(0)), u8(1))),
+			reasons: map[exporter.Reason]uint64{exporter.BadTemplate: 1}},
+		{name: "padding of v9 options that ends in a byte", in: v9(ipfixHeader, set(1, fill(u8(0)), u8(1))),
+			reasons: map[exporter.Reason]uint64{exporter.BadTemplate: 1}},
+		{name: "v9 with a count of 65535 and nothing else", in: v9(ipfixHeader, set(0, u16(256), u16(65535))),
+			reasons: map[exporter.Reason]uint64{exporter.BadTemplate: 1}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			l := newLab(t, Options{})
+			for _, p := range test.before {
+				l.send(p)
+			}
+			equal(t, "number of records", len(l.send(test.in)), test.records)
+			p := flow.IPFIX
+			if test.in[1] == 9 {
+				p = flow.NetFlowV9
+			}
+			l.failed(l.stream(p, 0), test.reasons)
+			for _, s := range l.d.sources[ip128("192.0.2.1")].sessions {
+				equal(t, "templates", len(s.byID), test.templates)
+				if one := s.byID[256]; test.steps != 0 {
+					equal(t, "steps", one.steps(), test.steps)
+				}
+			}
+			if l.heldBytes() > defaultHoldBytes {
+				t.Errorf("%d bytes held", l.heldBytes())
+			}
+		})
+	}
+}
+
+// steps is how many fields are looked at for each record.
+func (t *template) steps() (n int) {
+	if t.options {
+		return len(t.present)
+	}
+	for _, r := range t.runs {
+		n += len(r.plan)
+		if r.ends {
+			n++
+		}
+	}
+	return n
+}
+
+func manyTemplates(n int) (b []byte) {
+	for i := range n {
+		b = append(b, templateOf(uint16(256+i), el(4, u8(0)))...)
+	}
+	return b
+}
+
+// A template that comes must look only at the sets that wait for it, not at all that are held.
+func TestReleaseLooksAtItsOwnSetsOnly(t *testing.T) {
+	l := newLab(t, Options{})
+	for id := range uint16(5000) {
+		l.send(ipfix(ipfixHeader, set(1000+id, u8(1))))
+	}
+	l.send(ipfix(ipfixHeader, set(2, templateOf(1000, el(4, u8(6))))))
+	for _, s := range l.d.sources[ip128("192.0.2.1")].sessions {
+		equal(t, "ids that wait", len(s.held), 4999)
+		equal(t, "sets of one", len(s.held[1001]), 1)
+	}
+	equal(t, "recovered", l.stream(flow.IPFIX, 0).Recovered.Load(), 1)
+}
