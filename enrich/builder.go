@@ -4,7 +4,7 @@ package enrich
 
 import (
 	"cmp"
-	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -58,8 +58,9 @@ type ASPrefix struct {
 // Builder collects the newest version of every record and makes a Snapshot of them. Records may come in any order.
 type Builder struct {
 	s       *Snapshot
-	ips     *prefixBuilder
-	ext     map[string]*prefixBuilder
+	ips     prefixList
+	origins prefixList
+	ext     map[string]*prefixList
 	devices map[netip.Addr]Device
 	version map[interfaceKey]MetaInterface
 }
@@ -68,8 +69,7 @@ type Builder struct {
 func NewBuilder() *Builder {
 	return &Builder{
 		s:       newSnapshot(),
-		ips:     newPrefixBuilder(),
-		ext:     map[string]*prefixBuilder{},
+		ext:     map[string]*prefixList{},
 		devices: map[netip.Addr]Device{},
 		version: map[interfaceKey]MetaInterface{},
 	}
@@ -123,7 +123,7 @@ func (b *Builder) AddApplication(a Application) {
 
 // AddAS adds an AS number.
 func (b *Builder) AddAS(a AS) {
-	b.s.as[a.ID] = &asEntry{AS: a, scope: asScope(a.ID)}
+	b.s.as.add(a)
 }
 
 // AddOrganization adds an organization.
@@ -134,13 +134,13 @@ func (b *Builder) AddIP(p IPPrefix) { b.ips.add(p) }
 
 // AddASBlock adds an announced prefix. Where an address has one, its origin is the address's AS; otherwise it is the AS
 // of the subnet of meta_ip that the address is in.
-func (b *Builder) AddASBlock(p ASPrefix) { b.s.asBlocks.insert(normalize(p.Prefix), p.ASID) }
+func (b *Builder) AddASBlock(p ASPrefix) { b.origins.add(IPPrefix{Prefix: p.Prefix, ASID: p.ASID}) }
 
 // AddIPExtension adds a subnet of an IP reference extension, for example "scireg".
 func (b *Builder) AddIPExtension(name string, p IPPrefix) {
 	e := b.ext[name]
 	if e == nil {
-		e = newPrefixBuilder()
+		e = &prefixList{}
 		b.ext[name] = e
 	}
 	e.add(p)
@@ -149,10 +149,14 @@ func (b *Builder) AddIPExtension(name string, p IPPrefix) {
 // Build returns the snapshot. The builder must not be used any more.
 func (b *Builder) Build() (*Snapshot, error) {
 	s := b.s
-	s.ips = b.ips.build()
-	for name, e := range b.ext {
-		s.extensions[name] = e.build()
-		s.stats.Extensions[name] = s.extensions[name].size()
+	names := slices.Sorted(maps.Keys(b.ext))
+	lists := make([]*prefixList, len(names))
+	for i, name := range names {
+		lists[i] = b.ext[name]
+	}
+	s.places = newPlaces(&b.ips, &b.origins, names, lists, s.as)
+	for i, name := range names {
+		s.stats.Extensions[name] = s.places.extPrefixes[i]
 	}
 	for a, d := range b.devices {
 		s.devices[a] = DeviceMatch{ID: d.ID, Ref: d.Ref}
@@ -168,13 +172,11 @@ func (b *Builder) Build() (*Snapshot, error) {
 	slices.SortFunc(s.ranges, func(a, b Application) int {
 		return cmp.Or(cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.PortMin, b.PortMin), cmp.Compare(b.PortMax, a.PortMax), cmp.Compare(a.ID, b.ID))
 	})
-	s.stats.AS, s.stats.Organizations = len(s.as), len(s.organizations)
-	s.stats.IPs, s.stats.ASBlocks = s.ips.size(), s.asBlocks.size()
+	s.stats.AS, s.stats.Organizations = s.as.size(), len(s.organizations)
+	s.stats.IPs, s.stats.ASBlocks = s.places.ips, s.places.blocks
 	*b = Builder{}
 	return s, nil
 }
-
-func asScope(id uint32) string { return fmt.Sprintf("as:%d", id) }
 
 // normalize unmaps an IPv4-mapped prefix and clears host bits.
 func normalize(p netip.Prefix) netip.Prefix {

@@ -2,6 +2,7 @@ package enrich
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/metranova/flow-collector/decoder/flow"
 )
@@ -79,11 +80,12 @@ func (x *exporterEntry) interfaceOf(index uint32, kind flow.InterfaceKind) Inter
 // hitters keep their slots; a slot fetched from memory costs less than the tries.
 const hostSlots = 1 << 15
 
-// hostCache stands before the tries. An address has one slot; the latest address with that slot is in it.
+// hostCache stands before the trie. An address has one slot; the latest address with that slot is in it.
 type hostCache struct {
-	extensions []*prefixes // of the snapshot, nil for those it does not have
 	names      []string
+	extensions []int // of the snapshot's places, -1 for those it does not have
 	slots      []hostEntry
+	refs       []string // of each slot in turn, one for each extension
 }
 
 type hostEntry struct {
@@ -92,40 +94,39 @@ type hostEntry struct {
 	matched bool   // the address is in a subnet of meta_ip
 	asID    uint32 // of the address, where matched
 	ref     string
-	ext     []string
+	as      asNames // of asID
 }
 
 func newHostCache(extensions []string) hostCache {
-	c := hostCache{
-		extensions: make([]*prefixes, len(extensions)),
+	return hostCache{
 		names:      extensions,
+		extensions: make([]int, len(extensions)),
 		slots:      make([]hostEntry, hostSlots),
+		refs:       make([]string, len(extensions)*hostSlots),
 	}
-	refs := make([]string, len(extensions)*hostSlots)
-	for i := range c.slots {
-		c.slots[i].ext, refs = refs[:len(extensions):len(extensions)], refs[len(extensions):]
-	}
-	return c
 }
 
 func (c *hostCache) reset(s *Snapshot) {
 	for i, name := range c.names {
-		c.extensions[i] = s.extensions[name]
+		c.extensions[i] = slices.Index(s.places.extensions, name)
 	}
-	for i := range c.slots {
-		slot := &c.slots[i]
-		clear(slot.ext)
-		*slot = hostEntry{ext: slot.ext}
-	}
+	clear(c.slots)
+	clear(c.refs)
 }
 
-// of returns what is known of an address. The entry is valid until the next call.
-func (c *hostCache) of(s *Snapshot, a flow.Addr) *hostEntry {
-	h := &c.slots[slotOf(a)]
+// of returns what is known of an address, and its extensions' refs. Both are valid until the next call.
+func (c *hostCache) of(e *Enricher, s *Snapshot, a flow.Addr) (*hostEntry, []string) {
+	n := slotOf(a)
+	h, refs := &c.slots[n], c.refs[int(n)*len(c.names):][:len(c.names)]
 	if !h.filled || h.addr != a {
-		c.fill(h, s, a)
+		*h = hostEntry{addr: a, filled: true}
+		clear(refs)
+		c.fill(h, refs, s)
+		if h.as == (asNames{}) && h.asID != 0 {
+			h.as = *e.as.of(e, s, h.asID)
+		}
 	}
-	return h
+	return h, refs
 }
 
 // slotOf mixes the address's halves (the constant is 2^64 divided by the golden ratio).
@@ -135,32 +136,30 @@ func slotOf(a flow.Addr) uint64 {
 	return h >> 49 // 64 - log2(hostSlots)
 }
 
-func (c *hostCache) fill(h *hostEntry, s *Snapshot, a flow.Addr) {
-	h.addr, h.filled, h.matched, h.asID, h.ref = a, true, false, 0, ""
-	ip := a.Netip()
-	if n, found := s.ips.lookup(ip); found {
-		h.matched, h.ref, h.asID = true, s.ips.ref(n), s.ips.records[n].asID
-		if as, found := s.asBlocks.lookup(ip); found {
-			h.asID = as
-		}
+func (c *hostCache) fill(h *hostEntry, refs []string, s *Snapshot) {
+	n, at := s.places.at(h.addr.Netip())
+	if at == nil {
+		return
+	}
+	if at.ipBits != none {
+		h.matched, h.ref, h.asID, h.as = true, s.places.ref(at), at.asID, s.as.names[at.as]
 	}
 	for i, e := range c.extensions {
-		h.ext[i] = ""
-		if e == nil {
+		if e < 0 {
 			continue
 		}
-		if n, found := e.lookup(ip); found {
-			h.ext[i] = e.ref(n)
+		if m := s.places.extMatch(n, e); m.bits != none {
+			refs[i] = s.places.extRecords[e].ref(m.record)
 		}
 	}
 }
 
-// asOr is the AS that the record says, else the address's own.
-func (h *hostEntry) asOr(sent uint32) uint32 {
-	if sent != 0 || !h.matched {
-		return sent
+// asOf is the AS that the record says, else the address's own, and what the row says of it.
+func (e *Enricher) asOf(s *Snapshot, h *hostEntry, sent uint32) (uint32, *asNames) {
+	if sent == 0 || sent == h.asID {
+		return h.asID, &h.as
 	}
-	return h.asID
+	return sent, e.as.of(e, s, sent)
 }
 
 // asSlots is how many AS numbers an enricher remembers.
@@ -170,18 +169,21 @@ const asSlots = 1 << 12
 type asCache []asSlot
 
 type asSlot struct {
-	id         uint32
-	filled     bool
-	ref, scope string
+	id     uint32
+	filled bool
+	asNames
 }
 
 func (c asCache) reset() { clear(c) }
 
-// of returns an AS number's ref and policy scope. The slot is valid until the next call.
-func (c asCache) of(s *Snapshot, scopes *scopes, id uint32) *asSlot {
+// of returns what a row says of an AS number. It is valid until the next call.
+func (c asCache) of(e *Enricher, s *Snapshot, id uint32) *asNames {
 	slot := &c[id%asSlots]
 	if !slot.filled || slot.id != id {
-		*slot = asSlot{id: id, filled: true, ref: s.asRef(id), scope: scopes.as(s, id)}
+		*slot = asSlot{id, true, s.as.names[s.as.number(id)]}
+		if slot.scope == "" {
+			slot.scope = e.scopes.unknown(id)
+		}
 	}
-	return slot
+	return &slot.asNames
 }

@@ -115,24 +115,18 @@ func (e *Enricher) device(r *flow.Record, row *Row) {
 
 // endpoints finds the subnets and AS of both ends.
 func (e *Enricher) endpoints(s *Snapshot, r *flow.Record, row *Row) {
-	src := e.hosts.of(s, r.SrcAddr)
-	row.SrcIPRef, row.SrcASID = src.ref, src.asOr(r.SrcAS)
-	copy(e.srcExt, src.ext)
-	dst := e.hosts.of(s, r.DstAddr)
-	row.DstIPRef, row.DstASID = dst.ref, dst.asOr(r.DstAS)
-	copy(e.dstExt, dst.ext)
+	var as *asNames
+	host, refs := e.hosts.of(e, s, r.SrcAddr)
+	copy(e.srcExt, refs)
+	row.SrcIPRef = host.ref
+	row.SrcASID, as = e.asOf(s, host, r.SrcAS)
+	row.SrcASRef, e.srcScope = as.ref, as.scope
+	host, refs = e.hosts.of(e, s, r.DstAddr)
+	copy(e.dstExt, refs)
+	row.DstIPRef = host.ref
+	row.DstASID, as = e.asOf(s, host, r.DstAS)
+	row.DstASRef, e.dstScope = as.ref, as.scope
 	row.SrcExtRef, row.DstExtRef = e.srcExt, e.dstExt
-	srcAS := e.as.of(s, &e.scopes, row.SrcASID)
-	row.SrcASRef, e.srcScope = srcAS.ref, srcAS.scope
-	dstAS := e.as.of(s, &e.scopes, row.DstASID)
-	row.DstASRef, e.dstScope = dstAS.ref, dstAS.scope
-}
-
-func (s *Snapshot) asRef(id uint32) string {
-	if entry := s.as[id]; entry != nil {
-		return entry.Ref
-	}
-	return ""
 }
 
 // peer is the BGP next hop, or in its place the top label's address, IPv4 first; all is NULL where neither was sent.
@@ -148,9 +142,11 @@ func (e *Enricher) peer(s *Snapshot, r *flow.Record, row *Row) {
 		return
 	}
 	row.HasPeer = true
-	host := e.hosts.of(s, row.PeerIP)
-	row.PeerIPRef, row.PeerASID = host.ref, host.asOr(r.PeerDstAS)
-	row.PeerASRef = e.as.of(s, &e.scopes, row.PeerASID).ref
+	var as *asNames
+	host, _ := e.hosts.of(e, s, row.PeerIP)
+	row.PeerIPRef = host.ref
+	row.PeerASID, as = e.asOf(s, host, r.PeerDstAS)
+	row.PeerASRef = as.ref
 }
 
 // application is the known port: the smaller one if both are known.

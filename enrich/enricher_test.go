@@ -131,7 +131,7 @@ func TestPeer(t *testing.T) {
 			e, s := New(Options{}), exampleSnapshot(t)
 			row := Row{HasPeer: true, PeerASID: 77, PeerIP: six, PeerIPRef: "stale", PeerASRef: "stale"}
 			e.Enrich(s, &c.r, &row)
-			if row.HasPeer != c.has || row.PeerIP != c.ip || row.PeerASID != c.as || row.PeerIPRef != c.ipRef || row.PeerASRef != s.asRef(c.as) {
+			if row.HasPeer != c.has || row.PeerIP != c.ip || row.PeerASID != c.as || row.PeerIPRef != c.ipRef || row.PeerASRef != s.as.names[s.as.number(c.as)].ref {
 				t.Errorf("got %v %v %d %q %q", row.HasPeer, row.PeerIP, row.PeerASID, row.PeerIPRef, row.PeerASRef)
 			}
 		})

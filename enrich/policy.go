@@ -65,13 +65,10 @@ func (s *scopes) insert(scope string) {
 	s.row = slices.Insert(s.row, i, scope)
 }
 
-// as is the scope of an AS number; "" for 0.
-func (s *scopes) as(snapshot *Snapshot, id uint32) string {
+// unknown is the scope of an AS number that meta_as does not have; "" for 0.
+func (s *scopes) unknown(id uint32) string {
 	if id == 0 {
 		return ""
-	}
-	if e := snapshot.as[id]; e != nil {
-		return e.scope
 	}
 	scope, found := s.unknownAS[id]
 	if !found {

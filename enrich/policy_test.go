@@ -6,7 +6,6 @@ import (
 )
 
 func TestPolicyScope(t *testing.T) {
-	s := built(t, func(b *Builder) { b.AddAS(AS{ID: 200, Ref: "200__v1"}) })
 	communities := map[string]string{"7": "seven", "100": "hundred"}
 	for _, c := range []struct {
 		name     string
@@ -34,7 +33,7 @@ func TestPolicyScope(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			scopes := newScopes(c.policy)
 			for _, when := range []string{"first", "again"} {
-				if got := scopes.of(scopes.as(s, c.src), scopes.as(s, c.dst), c.rd); !slices.Equal(got, c.want) {
+				if got := scopes.of(asScope(c.src), asScope(c.dst), c.rd); !slices.Equal(got, c.want) {
 					t.Errorf("%s: got %q, want %q", when, got, c.want)
 				}
 			}

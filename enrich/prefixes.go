@@ -2,90 +2,138 @@ package enrich
 
 import (
 	"bytes"
+	"cmp"
+	"encoding/binary"
 	"net/netip"
+	"slices"
 	"strings"
-
-	"github.com/gaissmai/bart"
 )
 
-// family is a trie for each address family: IPv4 and IPv6 prefixes never share keys.
-type family struct{ v4, v6 *bart.Table[uint32] }
-
-func newFamily() family {
-	return family{v4: new(bart.Table[uint32]), v6: new(bart.Table[uint32])}
+// subnet is a prefix with the number of its record. hi and lo are the address in host byte order, an IPv4 one in the upper 32
+// bits of hi.
+type subnet struct {
+	hi, lo uint64
+	record uint32
+	bits   uint8
+	six    bool
 }
 
-func (f *family) of(a netip.Addr) *bart.Table[uint32] {
-	if a.Is4() {
-		return f.v4
+func newSubnet(p netip.Prefix, record uint32) subnet {
+	s := subnet{record: record, bits: uint8(p.Bits()), six: p.Addr().Is6()}
+	if s.six {
+		b := p.Addr().As16()
+		s.hi, s.lo = binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])
+	} else {
+		b := p.Addr().As4()
+		s.hi = uint64(binary.BigEndian.Uint32(b[:])) << 32
 	}
-	return f.v6
+	return s
 }
 
-func (f *family) insert(p netip.Prefix, value uint32) {
-	if p.IsValid() {
-		f.of(p.Addr()).Insert(p, value)
+func (s *subnet) prefix() netip.Prefix {
+	if !s.six {
+		return netip.PrefixFrom(netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, uint32(s.hi>>32)))), int(s.bits))
 	}
+	b := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, s.hi), s.lo)
+	return netip.PrefixFrom(netip.AddrFrom16([16]byte(b)), int(s.bits))
 }
 
-func (f *family) lookup(a netip.Addr) (uint32, bool) { return f.of(a).Lookup(a) }
+// comparePrefixes orders IPv4 before IPv6, then by address, a prefix before those within it.
+func comparePrefixes(a, b *subnet) int {
+	if a.six != b.six {
+		if b.six {
+			return -1
+		}
+		return 1
+	}
+	return cmp.Or(cmp.Compare(a.hi, b.hi), cmp.Compare(a.lo, b.lo), cmp.Compare(a.bits, b.bits))
+}
 
-func (f *family) size() int { return f.v4.Size() + f.v6.Size() }
+// contains reports whether b lies within s or is s.
+func (s *subnet) contains(b *subnet) bool {
+	if s.six != b.six || s.bits > b.bits {
+		return false
+	}
+	if s.bits <= 64 {
+		shift := 64 - s.bits // a shift by 64 leaves nothing, as it should
+		return s.hi>>shift == b.hi>>shift
+	}
+	shift := 128 - s.bits
+	return s.hi == b.hi && s.lo>>shift == b.lo>>shift
+}
 
-// prefixes are the subnets of a metadata table. A subnet's value is the number of its record; the records' refs lie one
-// after the other in one string, so that millions of them cost no header each and nothing for the garbage collector to
-// walk through.
-type prefixes struct {
-	family
-	refs    string
-	records []record
+// records are what prefixes belong to. The refs lie one after the other in one string, so that millions of them cost no header
+// each and nothing for the garbage collector to walk through.
+type records struct {
+	refs string
+	list []record
 }
 
 // record is where a ref ends in refs (it begins where the one before it ends), and the record's AS.
 type record struct{ end, asID uint32 }
 
-// ref returns the ref of a record.
-func (p *prefixes) ref(n uint32) string {
-	start := uint32(0)
+// bounds returns where the ref of a record begins and ends.
+func (r *records) bounds(n uint32) (start, end uint32) {
 	if n > 0 {
-		start = p.records[n-1].end
+		start = r.list[n-1].end
 	}
-	return p.refs[start:p.records[n].end]
+	return start, r.list[n].end
 }
 
-// prefixBuilder collects prefixes. Subnets of one record that come one after the other share it.
-type prefixBuilder struct {
-	family
+// ref returns the ref of a record.
+func (r *records) ref(n uint32) string {
+	start, end := r.bounds(n)
+	return r.refs[start:end]
+}
+
+// at returns the record whose ref begins there.
+func (r *records) at(start uint32) *record {
+	n, _ := slices.BinarySearchFunc(r.list, start+1, func(r record, end uint32) int { return cmp.Compare(r.end, end) })
+	return &r.list[n]
+}
+
+// prefixList collects the prefixes of a source. Subnets of one record that come one after the other share it.
+type prefixList struct {
+	subnets []subnet
 	refs    bytes.Buffer
-	records []record
+	list    []record
 	last    string
 }
 
-func newPrefixBuilder() *prefixBuilder { return &prefixBuilder{family: newFamily()} }
-
-func (b *prefixBuilder) add(p IPPrefix) {
+func (l *prefixList) add(p IPPrefix) {
 	prefix := normalize(p.Prefix)
 	if !prefix.IsValid() {
 		return
 	}
-	table := b.of(prefix.Addr())
-	if other, found := table.Get(prefix); found && idOf(b.ref(other)) > p.ID {
-		return
+	if len(l.list) == 0 || l.last != p.Ref || l.list[len(l.list)-1].asID != p.ASID {
+		l.refs.WriteString(p.Ref)
+		l.list = append(l.list, record{uint32(l.refs.Len()), p.ASID})
+		l.last = p.Ref
 	}
-	if len(b.records) == 0 || b.last != p.Ref || b.records[len(b.records)-1].asID != p.ASID {
-		b.refs.WriteString(p.Ref)
-		b.records = append(b.records, record{uint32(b.refs.Len()), p.ASID})
-		b.last = p.Ref
-	}
-	table.Insert(prefix, uint32(len(b.records)-1))
+	l.subnets = append(l.subnets, newSubnet(prefix, uint32(len(l.list)-1)))
 }
 
-func (b *prefixBuilder) ref(n uint32) string {
-	start := uint32(0)
-	if n > 0 {
-		start = b.records[n-1].end
+// finish sorts the subnets and keeps one of those with the same prefix: that of the greatest id, then the latest.
+func (l *prefixList) finish() *records {
+	r := &records{refs: l.refs.String(), list: l.list}
+	l.refs, l.last = bytes.Buffer{}, ""
+	order := func(a, b subnet) int {
+		return cmp.Or(comparePrefixes(&a, &b), cmp.Compare(a.record, b.record))
 	}
-	return string(b.refs.Bytes()[start:b.records[n].end])
+	if !slices.IsSortedFunc(l.subnets, order) {
+		slices.SortFunc(l.subnets, order)
+	}
+	kept := l.subnets[:0]
+	for _, s := range l.subnets {
+		last := len(kept) - 1
+		if last < 0 || comparePrefixes(&kept[last], &s) != 0 {
+			kept = append(kept, s)
+		} else if idOf(r.ref(s.record)) >= idOf(r.ref(kept[last].record)) {
+			kept[last] = s
+		}
+	}
+	l.subnets = kept
+	return r
 }
 
 // idOf returns the id of a ref, which is the id and its version: <id>__v<n>.
@@ -94,8 +142,4 @@ func idOf(ref string) string {
 		return ref[:i]
 	}
 	return ref
-}
-
-func (b *prefixBuilder) build() *prefixes {
-	return &prefixes{family: b.family, refs: b.refs.String(), records: b.records}
 }

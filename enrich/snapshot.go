@@ -14,18 +14,10 @@ type Snapshot struct {
 	interfaces    map[string]map[uint32]Interface // by device id, then index
 	applications  ports
 	ranges        []Application // by protocol, then first port
-	as            map[uint32]*asEntry
+	as            *asList
 	organizations map[string]Organization
-	ips           *prefixes
-	asBlocks      family
-	extensions    map[string]*prefixes
+	places        *places
 	stats         Stats
-}
-
-// asEntry is an AS and its policy scope.
-type asEntry struct {
-	AS
-	scope string
 }
 
 // DeviceMatch is what a row says of its exporter.
@@ -47,11 +39,8 @@ func newSnapshot() *Snapshot {
 	return &Snapshot{
 		devices:       map[netip.Addr]DeviceMatch{},
 		interfaces:    map[string]map[uint32]Interface{},
-		as:            map[uint32]*asEntry{},
+		as:            newASList(),
 		organizations: map[string]Organization{},
-		ips:           newPrefixBuilder().build(),
-		asBlocks:      newFamily(),
-		extensions:    map[string]*prefixes{},
 		stats:         Stats{Extensions: map[string]int{}},
 	}
 }
@@ -67,38 +56,47 @@ type IPMatch struct {
 }
 
 // LookupIP returns the longest subnet of meta_ip that holds an address.
-func (s *Snapshot) LookupIP(a netip.Addr) (IPMatch, bool) { return s.ips.match(a) }
+func (s *Snapshot) LookupIP(a netip.Addr) (IPMatch, bool) {
+	a = a.Unmap().WithZone("")
+	_, at := s.places.at(a)
+	if at == nil || at.ipBits == none {
+		return IPMatch{}, false
+	}
+	return IPMatch{around(a, at.ipBits), s.places.ref(at), s.places.records.at(at.ref).asID}, true
+}
 
 // LookupExtension returns the longest subnet of an IP reference extension that holds an address.
 func (s *Snapshot) LookupExtension(name string, a netip.Addr) (IPMatch, bool) {
-	e := s.extensions[name]
-	if e == nil {
-		return IPMatch{}, false
-	}
-	return e.match(a)
-}
-
-func (p *prefixes) match(a netip.Addr) (IPMatch, bool) {
 	a = a.Unmap().WithZone("")
-	prefix, n, found := p.of(a).LookupPrefixLPM(netip.PrefixFrom(a, a.BitLen()))
-	if !found {
+	n, at := s.places.at(a)
+	i := slices.Index(s.places.extensions, name)
+	if at == nil || i < 0 {
 		return IPMatch{}, false
 	}
-	return IPMatch{prefix, p.ref(n), p.records[n].asID}, true
+	m := s.places.extMatch(n, i)
+	if m.bits == none {
+		return IPMatch{}, false
+	}
+	return IPMatch{around(a, m.bits), s.places.extRecords[i].ref(m.record), s.places.extRecords[i].list[m.record].asID}, true
 }
 
 // LookupASBlock returns the longest announced prefix that holds an address, and its origin.
 func (s *Snapshot) LookupASBlock(a netip.Addr) (netip.Prefix, uint32, bool) {
 	a = a.Unmap().WithZone("")
-	return s.asBlocks.of(a).LookupPrefixLPM(netip.PrefixFrom(a, a.BitLen()))
+	_, at := s.places.at(a)
+	if at == nil || at.originBits == none {
+		return netip.Prefix{}, 0, false
+	}
+	return around(a, at.originBits), at.asID, true
 }
+
+// around is the prefix of that length that an address is in.
+func around(a netip.Addr, bits uint8) netip.Prefix { return netip.PrefixFrom(a, int(bits)).Masked() }
 
 // LookupAS returns an AS number's record.
 func (s *Snapshot) LookupAS(id uint32) (AS, bool) {
-	if e := s.as[id]; e != nil {
-		return e.AS, true
-	}
-	return AS{}, false
+	n := s.as.number(id)
+	return s.as.all[n], n != 0
 }
 
 // LookupOrganization returns an organization's record.
