@@ -135,26 +135,36 @@ func TestGoldenRows(t *testing.T) {
 	l.Report = func(p record.Problem) { problems = append(problems, strings.ReplaceAll(p.String(), dir+"/", "")) }
 	loadGolden(t, l, dir, true)
 
-	for _, table := range []string{
-		record.Organization, record.AS, record.Device, record.Circuit, record.Interface, record.IP, record.SciReg, record.Application,
+	// All columns but the time, hashes and refs included. Nothing is mended in the rows: Q19 is that the reference needs the order
+	// of these loads for them, Q13 and Q15 are in tables of our own, and the other quirks are in what is looked up.
+	for table, rows := range map[string]int{
+		record.Organization: 7, record.AS: 12, record.Device: 11, record.Circuit: 3, record.Interface: 32, record.IP: 28,
+		record.SciReg: 7, record.Application: 18,
 	} {
 		want := readLines(t, filepath.Join(dir, "expected", table+".jsonl"))
 		got := queryLines(t, conn, "SELECT * EXCEPT insert_time FROM "+table)
+		if len(want) != rows {
+			t.Errorf("%s: %d expected rows were read, want %d", table, len(want), rows)
+		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-reference +ours):\n%s", table, diff)
 		}
 	}
 	wantProblems := []string{
-		`scireg.json: entry 7: scireg_id 11: address left out: "not-an-ip" is not an IP address`,
-		"scireg.json: entry 8: scireg_id 12: addresses: missing",
+		`scireg.json: entry 7: 11: address left out: "not-an-ip" is not an IP address`,
+		"scireg.json: entry 8: 12: addresses: missing",
 		"meta_device.yml:55: notype: type: missing",
 		"meta_application.yml:26: broken: port_range_max: missing",
 	}
 	if diff := cmp.Diff(wantProblems, problems); diff != "" {
 		t.Errorf("problems (-want +got):\n%s", diff)
 	}
+	written := rowCounts(t, conn)
 	if again := loadGolden(t, l, dir, false); again.Written+again.Vanished+again.Added != 0 || again.Unchanged == 0 {
 		t.Errorf("the second load of the same files wrote something: %+v", again)
+	}
+	if diff := cmp.Diff(written, rowCounts(t, conn)); diff != "" {
+		t.Errorf("rows before and after the second load:\n%s", diff)
 	}
 
 	s, err := BuildFromTables(context.Background(), conn, settings)
@@ -168,6 +178,27 @@ func TestGoldenRows(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkGoldenLookups(t, s)
+}
+
+// rowCounts are the rows of every table that a load can write to.
+func rowCounts(t testing.TB, conn driver.Conn) map[string]uint64 {
+	t.Helper()
+	counts := map[string]uint64{}
+	names := []string{sourceTable}
+	for _, table := range record.Tables() {
+		names = append(names, table.Name)
+	}
+	for _, name := range names {
+		var n uint64
+		if err := conn.QueryRow(context.Background(), "SELECT count() FROM "+name).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		if n == 0 {
+			t.Errorf("%s is empty", name)
+		}
+		counts[name] = n
+	}
+	return counts
 }
 
 func writeSnapshotFile(t testing.TB, conn driver.Conn, settings schema.Settings, path string) {

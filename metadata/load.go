@@ -38,6 +38,8 @@ type Result struct {
 	Vanished         int // records that the source does not have any more
 	VanishedRefused  int // the same, but too many to believe
 	Added, Returning int // records that are new for the source; Returning is the part that the table had
+
+	good int // records that are right, and the first with their id
 }
 
 // String is the result in a line.
@@ -84,16 +86,15 @@ func (l *Loader) Load(ctx context.Context, sets ...record.Set) ([]Result, error)
 	l.refs = references{}
 	var results []Result
 	for _, t := range l.order {
-		for _, s := range known {
-			if s.Table != t.Name {
-				continue
-			}
-			result, err := l.loadSet(ctx, t, s)
-			results = append(results, result)
-			if err != nil {
-				errs = append(errs, fmt.Errorf("%s: load %s: %w", s.Source, s.Table, err))
-			}
+		of := slices.DeleteFunc(slices.Clone(known), func(s record.Set) bool { return s.Table != t.Name })
+		if len(of) == 0 {
+			continue
 		}
+		loads, err := l.loadTable(ctx, t, of)
+		for _, run := range loads {
+			results = append(results, run.result)
+		}
+		errs = append(errs, err)
 	}
 	return results, errors.Join(errs...)
 }
@@ -135,36 +136,60 @@ type load struct {
 	listings *inserter
 	resolve  *resolver
 	result   Result
+	err      error
+	members  []*member // of a table whose records refer to each other
 	hashBuf  []byte
 }
 
-func (l *Loader) loadSet(ctx context.Context, t *record.Table, s record.Set) (Result, error) {
-	run := &load{Loader: l, table: t, set: s, result: Result{Table: t.Name, Source: s.Source}}
-	var err error
-	if run.versions, err = l.readVersions(ctx, t, s.Source); err != nil {
-		return run.result, err
-	}
-	if run.resolve, err = l.newResolver(ctx, t); err != nil {
-		return run.result, err
-	}
-	run.rows = l.insert(ctx, t.Name, t.ColumnNames())
-	run.listings = l.insert(ctx, sourceTable, sourceColumns)
-	if t.SelfReferring() {
-		err = run.together()
-	} else {
-		err = run.stream()
-	}
-	// The rows first: a listed record must be there.
-	err = run.rows.close(err)
-	err = run.listings.close(err)
-	delete(l.refs, t.Name)
+// loadTable loads the sets of a table. They are loaded together, as records of one may refer to those of another, and an id counts
+// where it comes first.
+func (l *Loader) loadTable(ctx context.Context, t *record.Table, sets []record.Set) ([]*load, error) {
+	known, err := l.readVersions(ctx, t)
 	if err != nil {
-		return run.result, err
+		return nil, fmt.Errorf("%s: load %s: %w", sets[0].Source, t.Name, err)
 	}
-	if run.result.Written+run.result.Unchanged == 0 {
-		return run.result, errors.New("not one good record: nothing changes")
+	resolve, err := l.newResolver(ctx, t)
+	if err != nil {
+		return nil, fmt.Errorf("%s: load %s: %w", sets[0].Source, t.Name, err)
 	}
-	return run.result, run.vanish(ctx)
+	loads := make([]*load, len(sets))
+	for i, s := range sets {
+		run := &load{Loader: l, table: t, set: s, versions: known, resolve: resolve, result: Result{Table: t.Name, Source: s.Source}}
+		loads[i] = run
+		if run.err = l.readListed(ctx, t, s.Source, known); run.err != nil {
+			continue
+		}
+		if t.SelfReferring() {
+			run.err = run.gather()
+		} else {
+			run.err = run.inserting(ctx, run.stream)
+		}
+		if run.err == nil {
+			run.err = run.vanish(ctx)
+		}
+	}
+	if t.SelfReferring() {
+		agree(loads)
+		for _, run := range loads {
+			run.err = errors.Join(run.err, run.inserting(ctx, run.writeMembers))
+		}
+	}
+	delete(l.refs, t.Name)
+	var errs []error
+	for _, run := range loads {
+		if run.err != nil {
+			errs = append(errs, fmt.Errorf("%s: load %s: %w", run.set.Source, t.Name, run.err))
+		}
+	}
+	return loads, errors.Join(errs...)
+}
+
+// inserting has use write rows and listings, and waits until they are in the tables.
+func (l *load) inserting(ctx context.Context, use func() error) error {
+	l.rows = l.insert(ctx, l.table.Name, l.table.ColumnNames())
+	l.listings = l.insert(ctx, sourceTable, sourceColumns)
+	// The rows first: a listed record must be there.
+	return l.listings.close(l.rows.close(use()))
 }
 
 // each calls use with every good record's row and id. A second record with an id is left out.
@@ -182,18 +207,23 @@ func (l *load) each(row record.Row, use func(row record.Row, id, place string, k
 		id := l.table.ID(row)
 		key := l.versions.key(id)
 		v := l.versions.byID[key]
-		if v.seen {
+		if v.seen != 0 {
 			l.problem(record.Problem{Place: place, ID: id, Reason: "a record with this id comes before it; this one is left out"})
+			l.keep(id)
 			return nil
 		}
-		v.seen = true
+		v.seen = l.versions.set
+		l.result.good++
 		if v.known && l.table.Versioned && v.number == 0 {
 			l.versions.byID[key] = v
 			l.problem(record.Problem{Place: place, ID: id, Reason: "the ref of its newest version does not end in __v and a number"})
 			return nil
 		}
 		return use(row, id, place, key, v)
-	}, l.problem)
+	}, func(p record.Problem) {
+		l.problem(p)
+		l.keep(p.ID)
+	})
 }
 
 // keep leaves the version in force that a record had before it went bad.
@@ -258,68 +288,14 @@ func (l *load) list(id string, key [2]uint64, v version) error {
 	return l.listings.add(sourceRow(l.table.Name, l.set.Source, id, true))
 }
 
-// member is a record of a table whose records refer to each other.
-type member struct {
-	row    record.Row
-	id     string
-	key    [2]uint64
-	v      version
-	number uint32 // that it will have
-	hash   record.Hash
-}
-
-// together loads records that refer to each other. A record whose target gets a new version gets one too, as its content names
-// the target's ref; that goes round until nothing changes any more, which it does as each record changes once at most.
-func (l *load) together() error {
-	var members []*member
-	byID := map[string]*member{}
-	if err := l.each(nil, func(row record.Row, id, _ string, key [2]uint64, v version) error {
-		m := &member{row: slices.Clone(row), id: id, key: key, v: v, number: max(v.number, 1)}
-		if l.ForceUpdate && v.known {
-			m.number++
-		}
-		l.versions.byID[key] = v
-		members = append(members, m)
-		byID[id] = m
-		return nil
-	}); err != nil {
-		return err
-	}
-	l.resolve.own = func(id string) (string, bool) {
-		if m := byID[id]; m != nil {
-			return makeRef(id, m.number), true
-		}
-		return "", false
-	}
-	for changed := true; changed; {
-		changed = false
-		for _, m := range members {
-			l.resolve.fill(m.row)
-			m.hash, l.hashBuf = l.table.Hash(m.row, l.hashBuf)
-			if m.v.known && m.number == m.v.number && m.hash != m.v.hash {
-				m.number++
-				changed = true
-			}
-		}
-	}
-	for _, m := range members {
-		if m.v.known && m.number == m.v.number {
-			l.result.Unchanged++
-		} else if err := l.write(m.row, m.id, m.number, m.hash); err != nil {
-			return err
-		}
-		if err := l.list(m.id, m.key, m.v); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // vanish notes which of the source's records were not in the set.
 func (l *load) vanish(ctx context.Context) error {
+	if l.result.good == 0 && !l.set.MayBeEmpty && (l.result.Read > 0 || l.versions.listed > 0) {
+		return errors.New("not one good record: nothing changes")
+	}
 	missing := 0
 	for _, v := range l.versions.byID {
-		if v.gone() {
+		if l.versions.gone(v) {
 			missing++
 		}
 	}
@@ -332,7 +308,7 @@ func (l *load) vanish(ctx context.Context) error {
 	}
 	out := l.insert(ctx, sourceTable, sourceColumns)
 	err := l.eachListed(ctx, l.table.Name, l.set.Source, func(id string) {
-		if l.versions.byID[l.versions.key(id)].gone() {
+		if l.versions.gone(l.versions.byID[l.versions.key(id)]) {
 			l.result.Vanished++
 			_ = out.add(sourceRow(l.table.Name, l.set.Source, id, false)) // close returns the error
 		}

@@ -113,6 +113,53 @@ func TestLoad(t *testing.T) {
 		}
 	})
 
+	t.Run("sets of one load refer to each other, and a second load writes nothing (Q19)", func(t *testing.T) {
+		port := func(id, remote string) record.Raw {
+			return record.Raw{"id": id, "device_id": "pair", "name": id, "type": "port", "remote_interface_id": remote}
+		}
+		a, b := setOf(record.Interface, "pair-a", port("pair-a", "pair-b")), setOf(record.Interface, "pair-b", port("pair-b", "pair-a"))
+		mustLoad(t, newLoader(), a, b)
+		refs := refsOf(t, conn, record.Interface, "remote_interface_ref")
+		if refs["pair-a__v1"] != "pair-b__v1" || refs["pair-b__v1"] != "pair-a__v1" {
+			t.Errorf("%v", refs)
+		}
+		for _, r := range mustLoad(t, newLoader(), a, b) {
+			if r.Written != 0 || r.Unchanged != 1 {
+				t.Errorf("second load: %+v", r)
+			}
+		}
+	})
+
+	t.Run("of two sets with one id the first counts, and a second load writes nothing", func(t *testing.T) {
+		for _, table := range []string{record.Device, record.Circuit} {
+			raw := func(id, state string) record.Raw {
+				return record.Raw{"id": id, "type": "x", "state": state, "endpoint_id": []any{"a", "b"}, "endpoint_type": []any{"a", "b"}}
+			}
+			a, b := setOf(table, "first", raw("both", "a"), raw("a", "a")), setOf(table, "second", raw("both", "b"), raw("b", "b"))
+			for n, want := range []int{2, 0} {
+				results := mustLoad(t, newLoader(), a, b)
+				if results[0].Written != want || results[1].Problems != 1 || results[0].Vanished+results[1].Vanished != 0 {
+					t.Errorf("%s, load %d: %+v", table, n+1, results)
+				}
+			}
+			if got := refsOf(t, conn, table, "state")["both__v1"]; got != "a" {
+				t.Errorf("%s: state %q, want a", table, got)
+			}
+			// When the first one drops it, the second one's counts.
+			mustLoad(t, newLoader(), setOf(table, "first", raw("a", "a")), b)
+			if got := refsOf(t, conn, table, "state")["both__v2"]; got != "b" {
+				t.Errorf("%s: state of the next version %q, want b", table, got)
+			}
+			// The second one still has what it is listed with, even where it does not count; then it drops it.
+			if results := mustLoad(t, newLoader(), a, b); results[0].Vanished+results[1].Vanished != 0 {
+				t.Errorf("%s: %+v, want none vanished", table, results)
+			}
+			if results := mustLoad(t, newLoader(), a, setOf(table, "second", raw("b", "b"))); results[0].Vanished != 0 || results[1].Vanished != 1 {
+				t.Errorf("%s: %+v, want 1 of the second one vanished", table, results)
+			}
+		}
+	})
+
 	t.Run("a record that no source has any more stops matching, and matches again when it is back (Q15)", func(t *testing.T) {
 		a, b := device("a15", "192.0.2.151"), device("b15", "192.0.2.152")
 		mustLoad(t, newLoader(), setOf(record.Device, "one", a, b))
@@ -145,6 +192,14 @@ func TestLoad(t *testing.T) {
 		r := mustLoad(t, newLoader(), setOf(record.Device, "typo", device("typo1", "192.0.2.16l"), device("typo2", "192.0.2.162")))[0]
 		if r.Problems != 1 || r.Vanished != 0 || !hasDevice(mustBuild(t, conn, settings), "192.0.2.161") {
 			t.Errorf("%+v, want 1 problem and typo1 in force", r)
+		}
+		// The same where the source itself finds the fault.
+		broken := record.Set{Table: record.Device, Source: "typo", Each: func(yield func(record.Raw, string) error, report func(record.Problem)) error {
+			report(record.Problem{Place: "line 1", ID: "typo1", Reason: "duplicate key"})
+			return yield(device("typo2", "192.0.2.162"), "line 2")
+		}}
+		if r := mustLoad(t, newLoader(), broken)[0]; r.Problems != 1 || r.Vanished != 0 {
+			t.Errorf("%+v, want 1 problem and none vanished", r)
 		}
 	})
 
@@ -191,6 +246,15 @@ func TestLoad(t *testing.T) {
 		}
 		if !hasDevice(mustBuild(t, conn, settings), "192.0.2.19") {
 			t.Error("the device of the source does not match any more")
+		}
+		// One that never had any, such as a file of comments, is none; nor is one that may be empty, whose records vanish.
+		mustLoad(t, newLoader(), setOf(record.Device, "nothing yet"))
+		origin := record.Raw{"id": "o", "ip_subnet": []any{"192.0.2.0/24"}, "as_id": 64496}
+		mustLoad(t, newLoader(), setOf(record.ASPrefix, "origins", origin))
+		emptied := setOf(record.ASPrefix, "origins")
+		emptied.MayBeEmpty = true
+		if r := mustLoad(t, newLoader(), emptied)[0]; r.Vanished != 1 {
+			t.Errorf("%+v, want 1 vanished", r)
 		}
 	})
 
@@ -275,6 +339,12 @@ func TestLoad(t *testing.T) {
 			if err != nil || !slices.ContainsFunc(findings, func(f Finding) bool { return f.Column == column && f.Source == "show" }) {
 				t.Errorf("%s: %+v, %v", what, findings, err)
 			}
+		}
+		// The AS of a block is only for addresses that a prefix holds.
+		mustLoad(t, newLoader(), setOf(record.ASPrefix, "show", record.Raw{"id": "100.64.0.0/10", "ip_subnet": []any{"100.64.0.0/10"}, "as_id": 64500}))
+		findings, err = Show(context.Background(), nil, settings, mustBuild(t, conn, settings), "100.64.0.1")
+		if err != nil || !slices.ContainsFunc(findings, func(f Finding) bool { return f.Column == "src_as_id" && f.Value == "0" }) {
+			t.Errorf("%+v, %v, want AS 0", findings, err)
 		}
 		if _, err := Show(context.Background(), conn, settings, s, "no such thing"); err == nil {
 			t.Error("no error for what is nothing")

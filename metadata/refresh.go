@@ -45,20 +45,47 @@ type Refresher struct {
 	loaded  chan struct{} // closed after the first round
 	first   sync.Once
 	state   string // of the tables that the snapshot in use was built from
+	settle  time.Duration
+	sources []schedule
+	look    schedule // of the tables
+}
+
+// schedule is when something is next to be done.
+type schedule struct {
+	due    time.Time // zero: not by time
+	failed int       // how often in a row
+	had    []string  // the names of a source's sets when all of it was read last
 }
 
 const (
-	settle   = time.Second      // after the last change of a file, for editors and copies to finish
-	retryGap = 30 * time.Second // after a failure
-	maxLines = 20               // problems of a load that are logged one by one
+	settleTime = time.Second      // after the last change of a file, for editors and copies to finish
+	retryGap   = 30 * time.Second // after a failure, doubled for each further one
+	retryMax   = time.Hour
+	maxLines   = 20 // problems of a load that are logged one by one
 )
+
+// done sets when it is next to be done: after the interval, if there is one, or after a failure, if it is to be tried again.
+func (s *schedule) done(interval time.Duration, again bool) {
+	s.due = time.Time{}
+	if !again {
+		s.failed = 0
+		if interval > 0 {
+			s.due = time.Now().Add(interval)
+		}
+		return
+	}
+	s.due = time.Now().Add(min(retryGap<<min(s.failed, 10), retryMax))
+	s.failed++
+}
+
+func (s *schedule) isDue(now time.Time) bool { return !s.due.IsZero() && !now.Before(s.due) }
 
 // NewRefresher returns a Refresher, which does nothing until Run.
 func NewRefresher(o RefresherOptions) *Refresher {
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}
-	return &Refresher{options: o, again: make(chan struct{}, 1), loaded: make(chan struct{})}
+	return &Refresher{options: o, again: make(chan struct{}, 1), loaded: make(chan struct{}), settle: settleTime}
 }
 
 // Reload has Run load all sources now, as for SIGHUP. It does not wait.
@@ -100,60 +127,55 @@ func (r *Refresher) Run(ctx context.Context) error {
 		defer watch.Close()
 	}
 	now := time.Now()
-	due := make([]time.Time, len(r.options.Sources)) // when each source is next to be loaded; zero: not by time
-	for i := range due {
-		due[i] = now
+	r.sources = make([]schedule, len(r.options.Sources))
+	for i := range r.sources {
+		r.sources[i].due = now
 	}
-	look := now
+	// What the tables have serves until the sources, some of them far away, are read.
+	r.tryRebuild(ctx)
 	for {
-		r.round(ctx, due, &look)
+		r.round(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
 		r.first.Do(func() { close(r.loaded) })
-		changed := r.wait(ctx, watch, earliest(due, look))
+		changed := r.wait(ctx, watch, r.earliest())
 		now = time.Now()
 		for i := range r.options.Sources {
-			if changed == nil || r.reads(&r.options.Sources[i], changed) {
-				due[i] = now
+			if changed == nil || slices.ContainsFunc(changed, r.options.Sources[i].reads) {
+				r.sources[i].due = now
 			}
 		}
 	}
 }
 
 // round loads the sources that are due and rebuilds.
-func (r *Refresher) round(ctx context.Context, due []time.Time, look *time.Time) {
+func (r *Refresher) round(ctx context.Context) {
 	loaded := false
 	for i := range r.options.Sources {
-		s := &r.options.Sources[i]
-		if due[i].IsZero() || time.Now().Before(due[i]) {
+		s, when := &r.options.Sources[i], &r.sources[i]
+		if !when.isDue(time.Now()) {
 			continue
 		}
-		due[i] = time.Time{}
-		if s.Interval > 0 {
-			due[i] = time.Now().Add(s.Interval)
-		}
-		readErr, loadErr := r.load(ctx, s)
+		readErr, loadErr := r.load(ctx, s, when)
 		if err := errors.Join(readErr, loadErr); err != nil && ctx.Err() == nil {
 			r.options.Log.Error("metadata not loaded", zap.String("source", s.Name), zap.Error(oneLine(err)))
 		}
 		// A file that cannot be read is read again when it changes.
-		if loadErr != nil || readErr != nil && s.Remote {
-			due[i] = time.Now().Add(retryGap)
-		}
+		when.done(s.Interval, loadErr != nil || readErr != nil && s.Remote)
 		loaded = true
 	}
-	if !loaded && (look.IsZero() || time.Now().Before(*look)) {
-		return
+	if loaded || r.look.isDue(time.Now()) {
+		r.tryRebuild(ctx)
 	}
-	*look = time.Time{}
-	if r.options.Interval > 0 {
-		*look = time.Now().Add(r.options.Interval)
-	}
-	if err := r.rebuild(ctx); err != nil && ctx.Err() == nil {
+}
+
+func (r *Refresher) tryRebuild(ctx context.Context) {
+	err := r.rebuild(ctx)
+	if err != nil && ctx.Err() == nil {
 		r.options.Log.Error("the metadata in use stays", zap.Error(oneLine(err)))
-		*look = time.Now().Add(retryGap)
 	}
+	r.look.done(r.options.Interval, err != nil)
 }
 
 func oneLine(err error) error {
@@ -161,7 +183,7 @@ func oneLine(err error) error {
 }
 
 // load reads a source and writes what is new in it. Both can fail in part.
-func (r *Refresher) load(ctx context.Context, s *Source) (readErr, loadErr error) {
+func (r *Refresher) load(ctx context.Context, s *Source, when *schedule) (readErr, loadErr error) {
 	sets, readErr := s.Read(ctx)
 	l := NewLoader(r.options.Conn, r.options.Settings)
 	l.ForceUpdate = r.options.ForceUpdate
@@ -175,7 +197,42 @@ func (r *Refresher) load(ctx context.Context, s *Source) (readErr, loadErr error
 	for _, result := range results {
 		r.options.Log.Info("metadata loaded", zap.Stringer("result", result))
 	}
+	if lines > maxLines {
+		r.options.Log.Warn("more metadata left out", zap.String("source", s.Name), zap.Int("problems", lines-maxLines))
+	}
+	if readErr == nil {
+		loadErr = errors.Join(loadErr, r.forgetGone(ctx, l, sets, when))
+	}
 	return readErr, loadErr
+}
+
+// forgetGone makes the records of a file vanish that was there before and has been removed. Where all files are gone at once it
+// is rather the disk that is missing.
+func (r *Refresher) forgetGone(ctx context.Context, l *Loader, sets []record.Set, when *schedule) error {
+	var has []string
+	for _, s := range sets {
+		has = append(has, s.Source)
+	}
+	if len(has) == 0 && len(when.had) > 0 {
+		r.options.Log.Warn("no metadata file is left; their records stay in force", zap.Strings("were", slices.Compact(when.had)))
+		return nil
+	}
+	had := when.had
+	when.had = has
+	var errs []error
+	for _, source := range had {
+		if slices.Contains(when.had, source) {
+			continue
+		}
+		n, err := l.Forget(ctx, source)
+		if err != nil {
+			when.had = append(when.had, source) // next time
+			errs = append(errs, fmt.Errorf("%s: forget its records: %w", source, err))
+			continue
+		}
+		r.options.Log.Info("metadata file removed", zap.String("source", source), zap.Int("vanished", n))
+	}
+	return errors.Join(errs...)
 }
 
 // rebuild makes a new snapshot, if the tables have changed, and puts it in use.
@@ -194,10 +251,11 @@ func (r *Refresher) rebuild(ctx context.Context) error {
 	var file *snapshotWriter
 	if r.options.File != "" {
 		if file, err = createSnapshotFile(r.options.File); err != nil {
-			return fmt.Errorf("snapshot file: %w", err)
+			r.options.Log.Warn("the metadata is not kept for the next start", zap.Error(err))
+		} else {
+			defer file.abandon()
+			f = both(f, file.feed())
 		}
-		defer file.abandon()
-		f = both(f, file.feed())
 	}
 	if err := d.feed(ctx, f); err != nil {
 		return err
@@ -206,7 +264,10 @@ func (r *Refresher) rebuild(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := checkSnapshot(r.options.Snapshot.Load(), s); err != nil {
+	if err := checkSnapshot(r.options.Snapshot.Load(), s, r.options.Settings.IPRefExtensions); err != nil {
+		if r.options.File != "" {
+			err = fmt.Errorf("%w; if it is right, remove %s and restart", err, r.options.File)
+		}
 		return err
 	}
 	r.options.Snapshot.Store(s)
@@ -214,7 +275,7 @@ func (r *Refresher) rebuild(ctx context.Context) error {
 	r.options.Log.Info("metadata in use", zap.Any("records", s.Stats()), zap.Duration("took", time.Since(began)))
 	if file != nil {
 		if err := file.commit(); err != nil {
-			return fmt.Errorf("snapshot file: %w", err)
+			r.options.Log.Warn("the metadata is not kept for the next start", zap.Error(err))
 		}
 	}
 	return nil
@@ -230,7 +291,15 @@ func (d *database) state(ctx context.Context) (string, error) {
 	for _, t := range tables {
 		var rows uint64
 		var last string
-		if err := d.conn.QueryRow(ctx, "SELECT count(), toString(max(insert_time)) FROM "+d.name(t)).Scan(&rows, &last); err != nil {
+		// Merges leave fewer rows of the two tables that replace them.
+		count, from := "count()", d.name(t)
+		switch t {
+		case sourceTable: // its time has microseconds
+			count = "toUInt64(0)"
+		case record.Application:
+			from += " FINAL"
+		}
+		if err := d.conn.QueryRow(ctx, "SELECT "+count+", toString(max(insert_time)) FROM "+from).Scan(&rows, &last); err != nil {
 			return "", fmt.Errorf("look at %s: %w", t, err)
 		}
 		fmt.Fprintln(&state, t, rows, last)
@@ -262,9 +331,9 @@ func (r *Refresher) watch() (*fsnotify.Watcher, error) {
 	return w, nil
 }
 
-// wait waits for a changed file, until time t (zero: for good), for Reload (nil is returned) or for ctx. It returns the changed files.
-func (r *Refresher) wait(ctx context.Context, w *fsnotify.Watcher, t time.Time) map[string]bool {
-	changed := map[string]bool{}
+// wait waits for changed files, until time t (zero: for good), for Reload (nil is returned) or for ctx. It returns the changed files.
+func (r *Refresher) wait(ctx context.Context, w *fsnotify.Watcher, t time.Time) []string {
+	changed := []string{}
 	var events chan fsnotify.Event
 	var failures chan error
 	if w != nil {
@@ -287,31 +356,35 @@ func (r *Refresher) wait(ctx context.Context, w *fsnotify.Watcher, t time.Time) 
 			r.options.Log.Warn("a change of a metadata file may have been missed", zap.Error(err))
 		case e := <-events:
 			if e.Op != fsnotify.Chmod && r.isRead(e.Name) {
-				changed[filepath.Clean(e.Name)] = true
-				timer.Reset(settle)
+				changed = append(changed, e.Name)
+				timer.Reset(r.settle)
 			}
 		}
 	}
 }
 
 func (r *Refresher) isRead(path string) bool {
-	for i := range r.options.Sources {
-		if r.reads(&r.options.Sources[i], map[string]bool{filepath.Clean(path): true}) {
-			return true
-		}
+	return slices.ContainsFunc(r.options.Sources, func(s Source) bool { return s.reads(path) })
+}
+
+// reads reports whether a change of path is one of the source: path is a file of it, also one that has been removed.
+func (s *Source) reads(path string) bool {
+	path = filepath.Clean(path)
+	dir, name := filepath.Split(path)
+	if s.Dir != "" && filepath.Clean(dir) == filepath.Clean(s.Dir) && isMetadataFile(name) {
+		return true
 	}
-	return false
+	return slices.ContainsFunc(s.Files(), func(f string) bool {
+		// Kubernetes changes all files of a directory at once, by a link that it replaces.
+		return filepath.Clean(f) == path || name == "..data" && filepath.Clean(dir) == filepath.Dir(f)
+	})
 }
 
-func (r *Refresher) reads(s *Source, changed map[string]bool) bool {
-	return slices.ContainsFunc(s.Files(), func(f string) bool { return changed[filepath.Clean(f)] })
-}
-
-func earliest(due []time.Time, look time.Time) time.Time {
-	first := look
-	for _, t := range due {
-		if !t.IsZero() && (first.IsZero() || t.Before(first)) {
-			first = t
+func (r *Refresher) earliest() time.Time {
+	first := r.look.due
+	for _, s := range r.sources {
+		if !s.due.IsZero() && (first.IsZero() || s.due.Before(first)) {
+			first = s.due
 		}
 	}
 	return first

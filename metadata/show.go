@@ -114,6 +114,8 @@ func (e *explainer) address(a netip.Addr) {
 
 	block, as, announced := e.snapshot.LookupASBlock(a)
 	switch {
+	case !matched:
+		e.add(Finding{Column: "src_as_id", Value: "0", Note: "only an address that a prefix holds gets an AS; where the flow itself names one, that is written"}, "", "")
 	case announced:
 		e.as("src_as_id", as, block.String(), "the longest ASN block; where the flow itself names an AS, that one is written")
 	case ip.ASID != 0:
@@ -156,7 +158,7 @@ func (e *explainer) device(id string) {
 	type version struct{ ref, note string }
 	var versions []version
 	e.err = d.rows(e.ctx, "SELECT ref, arrayStringConcat(arrayMap(a -> replaceOne(toString(a), '::ffff:', ''), loopback_ip), ', ') FROM "+d.name(record.Device)+
-		" WHERE id = "+literal(id)+" ORDER BY insert_time DESC, ref DESC", func(r *rowReader) {
+		" WHERE id = "+literal(id)+" ORDER BY insert_time DESC, toUInt64OrZero(extract(ref, '__v([0-9]+)$')) DESC", func(r *rowReader) {
 		versions = append(versions, version{r.text(), "loopbacks: " + r.text()})
 	})
 	for n, v := range versions {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
@@ -65,7 +66,7 @@ func (d *database) feed(ctx context.Context, f feed) error {
 		{record.Application, func() error { return d.feedApplications(ctx, f) }},
 		{record.ASPrefix, func() error { return d.feedASBlocks(ctx, f) }},
 		{record.IP, func() error {
-			return d.feedPrefixes(ctx, record.IP, "ifNull(as_id, 0)", f.ip)
+			return d.eachPrefix(ctx, record.IP, "ifNull(as_id, 0)", f.ip)
 		}},
 	}
 	for _, name := range d.settings.IPRefExtensions {
@@ -73,7 +74,7 @@ func (d *database) feed(ctx context.Context, f feed) error {
 			table string
 			read  func() error
 		}{"meta_ip_" + name, func() error {
-			return d.feedPrefixes(ctx, "meta_ip_"+name, "toUInt32(0)", func(p enrich.IPPrefix) { f.extension(name, p) })
+			return d.eachPrefix(ctx, "meta_ip_"+name, "toUInt32(0)", func(p enrich.IPPrefix) { f.extension(name, p) })
 		}})
 	}
 	for _, s := range steps {
@@ -84,17 +85,18 @@ func (d *database) feed(ctx context.Context, f feed) error {
 	return nil
 }
 
-// current is a subquery of the records in force: id and n, a tuple of the columns of the newest version.
+// current is a subquery of the records in force: id and n, a tuple of the columns of the newest version. It is for tables of some
+// hundred thousand records: the engine groups them in memory.
 func (d *database) current(table, columns string) string {
 	return "(SELECT toString(id) AS id, " + newest(columns) + " AS n FROM " + d.name(table) +
-		" GROUP BY id HAVING id NOT IN " + d.vanished(table) + ")"
+		" GROUP BY id HAVING sipHash128(id) NOT IN " + d.vanished(table) + ")"
 }
 
-// vanished is a subquery of the ids that some source had and none has any more.
+// vanished is a subquery of the hashes of the ids that some source had and none has any more. There may be millions.
 func (d *database) vanished(table string) string {
 	of := " FROM " + d.name(sourceTable) + " WHERE table_name = " + literal(table)
-	return "(SELECT id FROM (SELECT id, source, argMax(present, insert_time) AS has" + of +
-		" AND id IN (SELECT id" + of + " AND NOT present) GROUP BY id, source) GROUP BY id HAVING NOT max(has))"
+	return "(SELECT h FROM (SELECT sipHash128(id) AS h, source, argMax(present, insert_time) AS has" + of +
+		" AND h IN (SELECT sipHash128(id)" + of + " AND NOT present) GROUP BY h, source) GROUP BY h HAVING NOT max(has))"
 }
 
 func (d *database) feedOrganizations(ctx context.Context, f feed) error {
@@ -142,7 +144,7 @@ func (d *database) feedInterfaces(ctx context.Context, f feed) error {
 
 func (d *database) feedApplications(ctx context.Context, f feed) error {
 	query := "SELECT id, protocol, port_range_min, port_range_max FROM " + d.name(record.Application) + " FINAL WHERE " +
-		"concat(protocol, ' ', id, ' ', toString(port_range_min), ' ', toString(port_range_max)) NOT IN " + d.vanished(record.Application)
+		"sipHash128(concat(protocol, ' ', id, ' ', toString(port_range_min), ' ', toString(port_range_max))) NOT IN " + d.vanished(record.Application)
 	return d.rows(ctx, query, func(r *rowReader) {
 		a := enrich.Application{ID: r.text(), Protocol: r.text(), PortMin: r.uint16(), PortMax: r.uint16()}
 		if r.err == nil {
@@ -151,27 +153,88 @@ func (d *database) feedApplications(ctx context.Context, f feed) error {
 	})
 }
 
-// feedASBlocks reads those of the operator last: of two with one prefix the last one counts. Their ids are more than the prefix.
+// feedASBlocks hands those of the operator on last: of two with one prefix the last one counts. Their ids are more than the prefix.
 func (d *database) feedASBlocks(ctx context.Context, f feed) error {
-	query := "SELECT n.2, s.1, s.2 FROM " + d.current(record.ASPrefix, "ip_subnet, as_id") +
-		" ARRAY JOIN n.1 AS s ORDER BY position(id, ' ') > 0, id"
-	return d.rows(ctx, query, func(r *rowReader) {
-		as := r.uint32()
-		if p, ok := r.subnet(); ok {
-			f.asBlock(enrich.ASPrefix{Prefix: p, ASID: as})
+	var own []enrich.ASPrefix
+	err := d.eachPrefix(ctx, record.ASPrefix, "as_id", func(p enrich.IPPrefix) {
+		block := enrich.ASPrefix{Prefix: p.Prefix, ASID: p.ASID}
+		if strings.Contains(p.ID, " ") {
+			own = append(own, block)
+			return
 		}
+		f.asBlock(block)
 	})
+	for _, block := range own {
+		f.asBlock(block)
+	}
+	return err
 }
 
-func (d *database) feedPrefixes(ctx context.Context, table, as string, add func(enrich.IPPrefix)) error {
-	query := "SELECT id, n.1, n.3, s.1, s.2 FROM " + d.current(table, "ref, ip_subnet, "+as) + " ARRAY JOIN n.2 AS s"
-	return d.rows(ctx, query, func(r *rowReader) {
-		p := enrich.IPPrefix{ID: r.text(), Ref: r.text(), ASID: r.uint32()}
-		var ok bool
-		if p.Prefix, ok = r.subnet(); ok {
-			add(p)
+// prefixRow is a version of a record with subnets.
+type prefixRow struct {
+	id, ref  string
+	time, as uint32
+	subnets  []netip.Prefix
+}
+
+// eachPrefix calls add with each subnet of the records in force of a table that may have millions. The engine reads them in the
+// order of the table's key, ref, where the versions of a record lie together; the newest of them is found here.
+func (d *database) eachPrefix(ctx context.Context, table, as string, add func(enrich.IPPrefix)) error {
+	query := "SELECT id, ref, toUnixTimestamp(insert_time), " + as + ", ip_subnet FROM " + d.name(table) +
+		" WHERE sipHash128(id) NOT IN " + d.vanished(table) + " ORDER BY ref, id, insert_time"
+	run := versionRun{add: add}
+	if err := d.rows(ctx, query, func(r *rowReader) {
+		v := prefixRow{id: r.text(), ref: r.text(), time: r.uint32(), as: r.uint32()}
+		for range r.length() {
+			if p, ok := r.subnet(); ok {
+				v.subnets = append(v.subnets, p)
+			}
 		}
-	})
+		if r.err == nil {
+			run.take(v)
+		}
+	}); err != nil {
+		return err
+	}
+	run.flush()
+	return nil
+}
+
+// versionRun collects the versions of a record, from rows in the order of their refs. Those between X__v1 and X__v2 all start with
+// X__v, but may have ids that do so too.
+type versionRun struct {
+	add    func(enrich.IPPrefix)
+	prefix string
+	newest []prefixRow // one for each id
+}
+
+func (r *versionRun) take(v prefixRow) {
+	if len(r.newest) == 0 || !strings.HasPrefix(v.ref, r.prefix) {
+		r.flush()
+		r.prefix = v.ref
+		if i := strings.LastIndex(v.ref, "__v"); i >= 0 {
+			r.prefix = v.ref[:i+len("__v")]
+		}
+	}
+	for i := range r.newest {
+		if old := &r.newest[i]; old.id == v.id {
+			if v.time > old.time || v.time == old.time && refNumber(v.ref) >= refNumber(old.ref) {
+				*old = v
+			}
+			return
+		}
+	}
+	r.newest = append(r.newest, v)
+}
+
+func (r *versionRun) flush() {
+	for i := range r.newest {
+		v := &r.newest[i]
+		for _, p := range v.subnets {
+			r.add(enrich.IPPrefix{Prefix: p, ID: v.id, Ref: v.ref, ASID: v.as})
+		}
+	}
+	r.newest = r.newest[:0]
 }
 
 // address reads an IPv6; IPv4 is in it in its mapped form.
@@ -190,8 +253,9 @@ func (r *rowReader) subnet() (p netip.Prefix, ok bool) {
 	return p, err == nil && r.err == nil
 }
 
-// checkSnapshot refuses a snapshot that lacks what the one before it had: all of a kind, or more than half of many. old may be nil.
-func checkSnapshot(old, fresh *enrich.Snapshot) error {
+// checkSnapshot refuses a snapshot that lacks what the one before it had: all of a kind, or more than half of many. Of the
+// extensions those count that are configured now. old may be nil.
+func checkSnapshot(old, fresh *enrich.Snapshot, extensions []string) error {
 	if old == nil {
 		return nil
 	}
@@ -204,11 +268,11 @@ func checkSnapshot(old, fresh *enrich.Snapshot) error {
 		{"applications", a.Applications, b.Applications}, {"AS numbers", a.AS, b.AS},
 		{"organizations", a.Organizations, b.Organizations}, {"IP prefixes", a.IPs, b.IPs}, {"ASN blocks", a.ASBlocks, b.ASBlocks},
 	}
-	for name, had := range a.Extensions {
+	for _, name := range extensions {
 		kinds = append(kinds, struct {
 			name     string
 			had, has int
-		}{name + " prefixes", had, b.Extensions[name]})
+		}{name + " prefixes", a.Extensions[name], b.Extensions[name]})
 	}
 	for _, k := range kinds {
 		if (k.had > 0 && k.has == 0) || (k.had >= shrinkFloor && k.has < k.had/2) {

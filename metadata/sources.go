@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -60,7 +61,7 @@ type SourceOptions struct {
 func Sources(o SourceOptions) []Source {
 	o.fill()
 	var sources []Source
-	if c := o.CAIDA; o.CAIDADownload || c.AS2Org != "" || c.PeeringDB != "" {
+	if c := o.CAIDA; o.CAIDADownload || c != (caida.Files{}) {
 		sources = append(sources, Source{
 			Name: "caida", Interval: o.CAIDAInterval, Remote: o.CAIDADownload, Read: o.readCAIDA,
 			Files: func() []string { return given(c.AS2Org, c.PeeringDB, c.CustomAS, c.CustomOrg) },
@@ -112,20 +113,35 @@ func isFile(path string) bool {
 
 func isURL(s string) bool { return strings.HasPrefix(s, "http://") || strings.HasPrefix(s, "https://") }
 
+// withoutPassword is a URL as it may be shown and stored.
+func withoutPassword(source string) string {
+	if u, err := url.Parse(source); err == nil && isURL(source) {
+		return u.Redacted()
+	}
+	return source
+}
+
 func given(paths ...string) []string {
 	return slices.DeleteFunc(paths, func(p string) bool { return p == "" })
+}
+
+// isMetadataFile reports whether a file of the directory with that name is one of records.
+func isMetadataFile(name string) bool {
+	extension := filepath.Ext(name)
+	return strings.HasPrefix(name, "meta_") && (extension == ".yml" || extension == ".yaml")
 }
 
 // yamlFiles are the files of Dir by name, then the further ones.
 func (o *SourceOptions) yamlFiles() []string {
 	var found []string
 	if o.Dir != "" {
-		for _, pattern := range []string{"meta_*.yml", "meta_*.yaml"} {
-			matches, _ := filepath.Glob(filepath.Join(o.Dir, pattern)) // the pattern is right
-			found = append(found, matches...)
+		entries, _ := os.ReadDir(o.Dir) // a directory that is not there has none
+		for _, e := range entries {
+			if isMetadataFile(e.Name()) && !e.IsDir() {
+				found = append(found, filepath.Join(o.Dir, e.Name()))
+			}
 		}
 	}
-	slices.Sort(found)
 	return append(found, o.Files...)
 }
 
@@ -200,7 +216,7 @@ func (o *SourceOptions) readSciReg(ctx context.Context) ([]record.Set, error) {
 				}
 			}
 		}
-		set, err := scireg.Read(path, source)
+		set, err := scireg.Read(path, withoutPassword(source))
 		if err != nil {
 			errs = append(errs, err)
 			continue

@@ -18,22 +18,24 @@ import (
 // version is what the table has of a record.
 type version struct {
 	number uint32 // of the newest version; 0: none, or its ref has no number
+	time   uint32 // when it was inserted, in seconds since 1970
+	seen   uint16 // the number of the set of this load that it was in; 0: in none yet
 	known  bool   // the table has the record
 	listed bool   // meta_source says that the source has it
-	seen   bool   // it was in the set that is being loaded
-	kept   bool   // it was in the set, but is not right
+	kept   bool   // it was in the set that is being loaded, but is not right or not the first one
 	hash   record.Hash
 }
-
-// gone reports whether the source had the record and does not have it any more.
-func (v version) gone() bool { return v.listed && !v.seen && !v.kept }
 
 // versions are the newest versions of a table's records. Ids are kept as 128 bits of hash: a table of prefixes has millions.
 type versions struct {
 	seeds  [2]maphash.Seed
 	byID   map[[2]uint64]version
-	listed int
+	set    uint16 // the number of the set that is being loaded, from 1
+	listed int    // what its source had
 }
+
+// gone reports whether the source had the record and does not have it any more.
+func (v *versions) gone(s version) bool { return s.listed && s.seen != v.set && !s.kept }
 
 func newVersions() *versions {
 	return &versions{
@@ -64,34 +66,47 @@ func refNumber(ref string) uint32 {
 	return uint32(n)
 }
 
-// readVersions reads the newest versions of a table, and which of its records a source has.
-func (d *database) readVersions(ctx context.Context, t *record.Table, source string) (*versions, error) {
+// readVersions reads the newest versions of a table.
+func (d *database) readVersions(ctx context.Context, t *record.Table) (*versions, error) {
 	v := newVersions()
 	if t.Versioned {
-		query := "SELECT id, n.1, n.2 FROM (SELECT toString(id) AS id, " + newest("ref, hash") + " AS n FROM " + d.name(t.Name) + " GROUP BY id)"
+		// Millions of ids are too many for the engine to group in memory: the newest is found here.
+		query := "SELECT toString(id), ref, hash, toUnixTimestamp(insert_time) FROM " + d.name(t.Name)
 		if err := d.rows(ctx, query, func(r *rowReader) {
-			id, ref, hash := r.text(), r.text(), r.text()
-			s := version{number: refNumber(ref), known: true}
+			key, ref, hash := v.key(r.text()), r.text(), r.text()
+			s := version{number: refNumber(ref), time: r.uint32(), known: true}
+			if old := v.byID[key]; old.known && (old.time > s.time || old.time == s.time && old.number > s.number) {
+				return
+			}
 			if n, err := hex.Decode(s.hash[:], []byte(hash[:min(len(hash), 32)])); err != nil || n != len(s.hash) {
 				s.hash = record.Hash{}
 			}
-			v.byID[v.key(id)] = s
+			v.byID[key] = s
 		}); err != nil {
 			return nil, fmt.Errorf("read the versions of %s: %w", t.Name, err)
 		}
 	} else if err := d.readUnversioned(ctx, t, v); err != nil {
 		return nil, fmt.Errorf("read %s: %w", t.Name, err)
 	}
-	if err := d.eachListed(ctx, t.Name, source, func(id string) {
+	return v, nil
+}
+
+// readListed begins the next set: it reads which of the table's records its source has.
+func (d *database) readListed(ctx context.Context, t *record.Table, source string, v *versions) error {
+	if v.set++; v.set > 1 {
+		for key, s := range v.byID {
+			s.listed, s.kept = false, false
+			v.byID[key] = s
+		}
+	}
+	v.listed = 0
+	return d.eachListed(ctx, t.Name, source, func(id string) {
 		key := v.key(id)
 		s := v.byID[key]
 		s.listed = true
 		v.byID[key] = s
 		v.listed++
-	}); err != nil {
-		return nil, err
-	}
-	return v, nil
+	})
 }
 
 // readUnversioned makes hashes of the applications that are there.

@@ -118,6 +118,15 @@ func TestCase36_FrameSections(t *testing.T) {
 		r := newLab(t, Options{}).one(flow.IPFIX, el(1, u32(5000)), el(2, u32(5)), variable(315, frame))
 		equal(t, "counters", [2]uint64{r.Bytes, r.Packets}, [2]uint64{5000, 5})
 	})
+	t.Run("each record has its own", func(t *testing.T) {
+		other := slices.Clone(frame)
+		copy(other[26:], ip("198.51.100.77"))
+		first, second, third := []item{variable(315, frame)}, []item{variable(315, other)}, []item{variable(315, nil)}
+		r := newLab(t, Options{}).send(ipfix(ipfixHeader, set(2, templateOf(256, append(first, el(10, u32(1)))...)),
+			set(256, dataOf(first...), u32(1), dataOf(second...), u32(2), dataOf(third...), u32(3))))
+		equal(t, "sources", [3]flow.Addr{r[0].SrcAddr, r[1].SrcAddr, r[2].SrcAddr},
+			[3]flow.Addr{ip128("198.51.100.1"), ip128("198.51.100.77"), {}})
+	})
 	t.Run("an empty section", func(t *testing.T) {
 		r := newLab(t, Options{}).one(flow.IPFIX, variable(315, nil), el(1, u32(5)))
 		equal(t, "bytes", r.Bytes, 5)

@@ -126,10 +126,20 @@ func TestCase21_IPFIXSequenceCountsDataRecords(t *testing.T) {
 	})
 	t.Run("released records count for their own message", func(t *testing.T) {
 		l := newLab(t, Options{})
-		l.send(ipfix(header{exportS: exportS, sequence: 0}, data(5)))
-		l.send(ipfix(header{exportS: exportS, sequence: 5}, templates, data(1)))
-		l.send(ipfix(header{exportS: exportS, sequence: 6}, data(1)))
+		send := func(number uint32, sets ...[]byte) {
+			l.send(ipfix(header{exportS: exportS, sequence: number}, sets...))
+		}
+		other := set(400, dataOf(v4Flow()...))
+		send(0, set(2, templateOf(400, v4Flow()...)), other)
+		for number := range uint32(10) {
+			send(1+number, other) // how this exporter counts is known by now
+		}
+		send(11, data(5))
+		send(16, templates, data(1))
+		send(17, data(1))
+		send(18, data(1))
 		sequence(t, l.stream(flow.IPFIX, 0), counts{})
+		equal(t, "recovered", l.stream(flow.IPFIX, 0).Recovered.Load(), 1)
 	})
 	t.Run("a released set that is cut does not hide this message", func(t *testing.T) {
 		l := newLab(t, Options{})
@@ -418,6 +428,14 @@ func TestCase41_RepeatedElementTheLastCounts(t *testing.T) {
 			equal(t, "bytes", r.Bytes, 9)
 		})
 	}
+}
+
+// Of elements that other forms can stand in for, the first form counts, but the last of the same.
+func TestCase41_RepeatedElementBesideOtherForms(t *testing.T) {
+	r := newLab(t, Options{}).one(flow.IPFIX, el(152, u64(exportMs-9000)), el(152, u64(exportMs-5000)), el(150, u32(exportS-1)),
+		el(15, ip("192.0.2.1")), el(15, ip("192.0.2.2")))
+	equal(t, "start", r.StartMs, exportMs-5000)
+	equal(t, "next hop", r.NextHop, ip128("192.0.2.2"))
 }
 
 func TestCase42_StructuredDataIsSkipped(t *testing.T) {

@@ -102,6 +102,7 @@ func TestCase10_v9OptionsTemplate(t *testing.T) {
 	}{
 		{"no padding", 0, nil, optionsV9(300, 1, sampling...), 512},
 		{"padded to 4 bytes", 2, nil, optionsV9(300, 1, sampling...), 512},
+		{"padded by more", 5, nil, optionsV9(300, 1, sampling...), 512},
 		{"several scopes", 2, nil, optionsV9(300, 2, el(1, u32(0)), el(3, u8(1)), el(34, u32(512)), el(35, u8(1))), 512},
 		{"lengths are no multiple of 4", 0, map[exporter.Reason]uint64{exporter.BadTemplate: 1},
 			slices.Concat(u16(300), u16(5), u16(8), specsOf(sampling)), 1},

@@ -34,8 +34,10 @@ const interfaceCounters = 1
 
 // counterSample reads a counter sample. Only interface counters are handed on.
 func (d *Decoder) counterSample(m *datagram, r reader, expanded bool) bool {
-	r.uint32() // the sample's number
-	r.source(expanded)
+	r.skip(8) // the sample's number, the source
+	if expanded {
+		r.skip(4) // the source's index
+	}
 	records := r.uint32()
 	if r.failed {
 		return false
@@ -101,8 +103,7 @@ type Discard struct {
 
 // discard reads a discarded-packet sample.
 func (d *Decoder) discard(m *datagram, r reader) bool {
-	r.uint32() // the sample's number
-	r.source(true)
+	r.skip(12) // the sample's number, the source's class and index
 	drops, in, out, reason := r.uint32(), r.uint32(), r.uint32(), r.uint32()
 	if r.failed {
 		return false

@@ -91,12 +91,3 @@ func (r *reader) address() flow.Addr {
 	}
 	return flow.Addr{}
 }
-
-// source reads the id of what is sampled: a class and an index.
-func (r *reader) source(expanded bool) uint64 {
-	if expanded {
-		return r.uint64()
-	}
-	id := r.uint32()
-	return uint64(id>>24)<<32 | uint64(id&0xffffff)
-}

@@ -15,7 +15,7 @@ import (
 	"github.com/metranova/flow-collector/metadata/record"
 )
 
-// Files are the inputs. AS2Org or PeeringDB must be given, the others may be "".
+// Files are the inputs, those that there are; the others are "".
 type Files struct {
 	AS2Org, PeeringDB   string
 	CustomAS, CustomOrg string
@@ -59,7 +59,7 @@ func newMerged() *merged {
 func Read(f Files) ([]record.Set, error) {
 	m := newMerged()
 	m.places = newPlaces()
-	if f.AS2Org == "" && f.PeeringDB == "" {
+	if f == (Files{}) {
 		return nil, errors.New("neither an as-org2info nor a PeeringDB file")
 	}
 	if f.AS2Org != "" {
@@ -75,9 +75,10 @@ func Read(f Files) ([]record.Set, error) {
 	if err := m.readAdditions(f); err != nil {
 		return nil, err
 	}
+	additionsOnly := f.AS2Org == "" && f.PeeringDB == ""
 	return []record.Set{
-		{Table: record.Organization, Source: "caida", Each: m.eachOrganization},
-		{Table: record.AS, Source: "caida", Each: m.eachAS},
+		{Table: record.Organization, Source: "caida", Each: m.eachOrganization, MayBeEmpty: additionsOnly},
+		{Table: record.AS, Source: "caida", Each: m.eachAS, MayBeEmpty: additionsOnly},
 	}, nil
 }
 
@@ -101,11 +102,11 @@ func open(path string) (io.Reader, io.Closer, error) {
 
 // as2orgLine is a line of as-org2info.jsonl: an organization or an AS.
 type as2orgLine struct {
-	Type           string  `json:"type"`
-	OrganizationID *string `json:"organizationId"`
-	Name           *string `json:"name"`
-	Country        string  `json:"country"`
-	ASN            any     `json:"asn"`
+	Type           string          `json:"type"`
+	OrganizationID *string         `json:"organizationId"`
+	Name           *string         `json:"name"`
+	Country        string          `json:"country"`
+	ASN            json.RawMessage `json:"asn"` // a number, or the text of one
 }
 
 func (m *merged) readAS2Org(path string) error {
@@ -154,8 +155,12 @@ func (m *merged) take(l *as2orgLine, place string) {
 		}
 		m.setCountry(o, l.Country)
 	case "ASN":
-		number, err := strconv.ParseUint(fmt.Sprint(l.ASN), 10, 32)
-		if err != nil || l.Name == nil {
+		if l.ASN == nil || l.Name == nil {
+			return
+		}
+		number, err := strconv.ParseUint(strings.Trim(string(l.ASN), `"`), 10, 32)
+		if err != nil {
+			m.problem(place, "", fmt.Sprintf("asn: %s is not an AS number", l.ASN))
 			return
 		}
 		a := m.autonomousSystem(uint32(number), place)

@@ -70,18 +70,32 @@ func New(o Options) *Client {
 	c.RetryMax = max(o.Retries, 0)
 	c.RetryWaitMin = o.WaitMin
 	c.RetryWaitMax = 30 * o.WaitMin
+	c.CheckRetry = checkRetry
 	c.ErrorHandler = retryablehttp.PassthroughErrorHandler
 	return &Client{options: o, http: c}
 }
 
+// redirectError is a refusal that the next try would meet again.
+type redirectError string
+
+func (e redirectError) Error() string { return string(e) }
+
 func checkRedirect(r *http.Request, via []*http.Request) error {
 	if len(via) >= maxRedirects {
-		return fmt.Errorf("more than %d redirects", maxRedirects)
+		return redirectError(fmt.Sprintf("more than %d redirects", maxRedirects))
 	}
 	if via[0].URL.Scheme == "https" && r.URL.Scheme != "https" {
-		return errors.New("redirected from https to " + r.URL.Scheme)
+		return redirectError("redirected from https to " + r.URL.Scheme)
 	}
 	return nil
+}
+
+func checkRetry(ctx context.Context, response *http.Response, err error) (bool, error) {
+	var refused redirectError
+	if errors.As(err, &refused) {
+		return false, err
+	}
+	return retryablehttp.DefaultRetryPolicy(ctx, response, err)
 }
 
 // File brings the file at address to path and reports whether it has changed. check, if not nil, is asked about the new

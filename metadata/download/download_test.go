@@ -118,6 +118,35 @@ func TestFileIsFetchedOnlyWhenItChanged(t *testing.T) {
 	}
 }
 
+func TestRedirectLoopIsNotTriedAgain(t *testing.T) {
+	var calls atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		calls.Add(1)
+		http.Redirect(w, r, r.URL.Path, http.StatusFound)
+	}))
+	defer server.Close()
+	_, err := client(Options{}).File(context.Background(), server.URL+"/a", filepath.Join(t.TempDir(), "file"), Auth{}, nil)
+	if err == nil || calls.Load() != maxRedirects {
+		t.Errorf("%d calls, %v, want %d", calls.Load(), err, maxRedirects)
+	}
+}
+
+// TestIfModifiedSince has a server that knows dates only.
+func TestIfModifiedSince(t *testing.T) {
+	changed := time.Date(2024, 2, 1, 0, 0, 0, 0, time.UTC)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.ServeContent(w, r, "set", changed, strings.NewReader("content"))
+	}))
+	defer server.Close()
+	path := filepath.Join(t.TempDir(), "file")
+	for n, want := range []bool{true, false} {
+		got, err := client(Options{}).File(context.Background(), server.URL, path, Auth{}, nil)
+		if got != want || err != nil {
+			t.Errorf("request %d: changed %v, %v", n+1, got, err)
+		}
+	}
+}
+
 func TestRetriesWhatMayPass(t *testing.T) {
 	var calls atomic.Int32
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

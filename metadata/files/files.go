@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -25,11 +26,19 @@ func Read(path string) ([]record.Set, error) {
 	if doc.table == "" {
 		return nil, fmt.Errorf("%s: no key table", path)
 	}
-	set := record.Set{Table: doc.table, Source: "file:" + path, Each: doc.each}
+	set := record.Set{Table: doc.table, Source: SourceName(path), Each: doc.each}
 	if doc.table != record.IP {
 		return []record.Set{set}, nil
 	}
-	return []record.Set{set, {Table: record.ASPrefix, Source: set.Source, Each: doc.eachOrigin}}, nil
+	return []record.Set{set, {Table: record.ASPrefix, Source: set.Source, Each: doc.eachOrigin, MayBeEmpty: true}}, nil
+}
+
+// SourceName is what the records of a file are listed under. It does not depend on the working directory.
+func SourceName(path string) string {
+	if whole, err := filepath.Abs(path); err == nil {
+		path = whole
+	}
+	return "file:" + path
 }
 
 // Addition is a record of an additions file: merged over the record with its id, or a new one.
@@ -79,6 +88,7 @@ func Origins(id string, r record.Raw, place string, yield func(record.Raw, strin
 type document struct {
 	path, table string
 	records     []ast.Node
+	values      []any // the records, where the file has anchors: those are known in the whole of the file only
 }
 
 func parse(path string) (*document, error) {
@@ -86,7 +96,8 @@ func parse(path string) (*document, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := parser.ParseBytes(data, 0)
+	// A key that a record has twice costs the record, not the file.
+	file, err := parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		return nil, syntaxError(path, err)
 	}
@@ -95,20 +106,26 @@ func parse(path string) (*document, error) {
 		if d.Body == nil {
 			continue
 		}
-		mapping, ok := d.Body.(ast.MapNode)
-		if !ok {
-			return nil, fmt.Errorf("%s: not a mapping with the keys table and data", path)
-		}
-		if err := doc.take(mapping); err != nil {
+		if err := doc.take(d.Body); err != nil {
 			return nil, err
 		}
 	}
 	return doc, nil
 }
 
-func (d *document) take(mapping ast.MapNode) error {
+func (d *document) take(body ast.Node) error {
+	mapping, ok := body.(ast.MapNode)
+	if !ok {
+		return fmt.Errorf("%s: not a mapping with the keys table and data", d.path)
+	}
+	seen := map[string]bool{}
 	for i := mapping.MapRange(); i.Next(); {
-		switch i.Key().String() {
+		key := i.Key().String()
+		if seen[key] {
+			return fmt.Errorf("%s:%d: the key %s is there twice", d.path, line(i.Key()), key)
+		}
+		seen[key] = true
+		switch key {
 		case "table":
 			if err := yaml.NodeToValue(i.Value(), &d.table); err != nil {
 				return syntaxError(d.path, err)
@@ -123,19 +140,22 @@ func (d *document) take(mapping ast.MapNode) error {
 			}
 		}
 	}
+	if len(ast.Filter(ast.AnchorType, body)) > 0 {
+		var whole struct{ Data []any }
+		if err := yaml.NodeToValue(body, &whole); err != nil {
+			return syntaxError(d.path, err)
+		}
+		d.values = append(d.values, whole.Data...)
+	}
 	return nil
 }
 
 func (d *document) each(yield func(record.Raw, string) error, report func(record.Problem)) error {
-	for _, node := range d.records {
+	for n, node := range d.records {
 		place := fmt.Sprintf("%s:%d", d.path, line(node))
-		var r record.Raw
-		if _, ok := node.(ast.MapNode); !ok {
-			report(record.Problem{Place: place, Reason: "not a mapping"})
-			continue
-		}
-		if err := yaml.NodeToValue(node, &r); err != nil {
-			report(record.Problem{Place: place, Reason: reason(err)})
+		r, err := d.record(n)
+		if err != nil {
+			report(record.Problem{Place: place, ID: idOf(node), Reason: reason(err)})
 			continue
 		}
 		if err := yield(r, place); err != nil {
@@ -145,8 +165,41 @@ func (d *document) each(yield func(record.Raw, string) error, report func(record
 	return nil
 }
 
+func (d *document) record(n int) (record.Raw, error) {
+	var r record.Raw
+	if len(d.values) == len(d.records) {
+		r, _ = d.values[n].(record.Raw)
+	} else if _, ok := d.records[n].(ast.MapNode); ok {
+		if err := yaml.NodeToValue(d.records[n], &r); err != nil {
+			return nil, err
+		}
+	}
+	if r == nil {
+		return nil, errors.New("not a mapping")
+	}
+	return r, nil
+}
+
+// idOf is the id of a record that cannot be decoded; "" where there is none.
+func idOf(node ast.Node) string {
+	mapping, ok := node.(ast.MapNode)
+	if !ok {
+		return ""
+	}
+	for i := mapping.MapRange(); i.Next(); {
+		var id any
+		if i.Key().String() == "id" && yaml.NodeToValue(i.Value(), &id) == nil && id != nil {
+			return fmt.Sprint(id)
+		}
+	}
+	return ""
+}
+
 func (d *document) eachOrigin(yield func(record.Raw, string) error, report func(record.Problem)) error {
 	return d.each(func(r record.Raw, place string) error {
+		if r["id"] == nil {
+			return nil
+		}
 		return Origins(fmt.Sprint(r["id"]), r, place, yield)
 	}, func(record.Problem) {})
 }

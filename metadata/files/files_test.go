@@ -58,6 +58,60 @@ data:
 	}
 }
 
+// TestBadRecords has faults that YAML itself finds; each costs its record, whose id is named so that it keeps its last version.
+func TestBadRecords(t *testing.T) {
+	path := write(t, `table: meta_device
+data:
+  - id: one
+    type: router
+    type: switch
+  - {id: two, type: router}
+  - [id, three]
+  -
+  - {id: 4, type: router}
+`)
+	sets, err := Read(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	records, problems := collect(t, sets[0])
+	if diff := cmp.Diff([]string{"6 two", "9 4"}, records); diff != "" {
+		t.Errorf("records (-want +got):\n%s", diff)
+	}
+	want := []string{path + `:3: one: duplicate key "type"`, path + ":7: not a mapping", path + ":8: not a mapping"}
+	for i, p := range problems {
+		if i >= len(want) || !strings.HasPrefix(p, want[i]) || strings.Contains(p, "\n") {
+			t.Errorf("problem %q", p)
+		}
+	}
+	if len(problems) != len(want) {
+		t.Errorf("%d problems, want %d", len(problems), len(want))
+	}
+}
+
+func TestAnchors(t *testing.T) {
+	sets, err := Read(write(t, `defaults: &router {type: router, role: edge}
+table: meta_device
+data:
+  - {<<: *router, id: one}
+  - &two {<<: *router, id: two, role: core}
+  - just a text
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	if err := sets[0].Each(func(r record.Raw, place string) error {
+		got = append(got, fmt.Sprint(r["id"], " ", r["type"], " ", r["role"]))
+		return nil
+	}, func(p record.Problem) { got = append(got, p.Reason) }); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"one router edge", "two router core", "not a mapping"}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestReadIPGivesOrigins(t *testing.T) {
 	sets, err := Read(write(t, `table: meta_ip
 data:
@@ -78,7 +132,8 @@ func TestBrokenFiles(t *testing.T) {
 		"no table":        {"data: []\n", ": no key table"},
 		"data is no list": {"table: meta_device\ndata: {a: 1}\n", ":2: data is not a list"},
 		"not a mapping":   {"- a\n- b\n", ": not a mapping with the keys table and data"},
-		"key given twice": {"table: a\ntable: b\n", ":2: "},
+		"key given twice": {"table: a\ntable: b\n", ":2: the key table is there twice"},
+		"unknown anchor":  {"table: a\ndata:\n  - &a {id: x}\n  - *b\n", ":4: "},
 		"syntax":          {"table: meta_device\ndata:\n  - {id: a\n", ":3: "},
 		"tab for a space": {"table: meta_device\ndata:\n\t- id: a\n", ":3: "},
 	} {

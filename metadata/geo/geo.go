@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"path/filepath"
+	"os"
 	"strings"
 
 	"github.com/gaissmai/bart"
@@ -81,8 +81,8 @@ func Read(f Files) ([]record.Set, error) {
 		r.order = append(r.order, a.ID)
 	}
 	return []record.Set{
-		{Table: record.ASPrefix, Source: "geo", Each: r.eachASN},
-		{Table: record.IP, Source: "geo", Each: r.eachBlock},
+		{Table: record.ASPrefix, Source: "geo", Each: r.eachASN, MayBeEmpty: len(f.ASN) == 0},
+		{Table: record.IP, Source: "geo", Each: r.eachBlock, MayBeEmpty: len(f.Blocks) == 0},
 	}, nil
 }
 
@@ -97,7 +97,9 @@ func (r *reader) readASN(path string) error {
 	n := 0
 	err := eachASNBlock(path, func(p netip.Prefix, as uint32) {
 		n++
-		r.asn.Insert(p, as)
+		if as != 0 { // reserved (RFC 7607): nobody originates it
+			r.asn.Insert(p, as)
+		}
 	}, r.report)
 	if err != nil {
 		return inFile(path, err)
@@ -195,7 +197,7 @@ func (r *reader) fill(raw record.Raw, b *block) {
 
 // eachBlockOf reads a file of blocks in whichever form it has.
 func (r *reader) eachBlockOf(path string, yield func(*block) error, report func(record.Problem)) error {
-	if filepath.Ext(path) == ".mmdb" {
+	if isDatabase(path) {
 		return eachDatabaseBlock(path, yield)
 	}
 	return eachTable(path, "Blocks", report, func(t *table) error {
@@ -214,6 +216,10 @@ func subnet(p netip.Prefix) record.Subnet {
 func inFile(path string, err error) error {
 	if strings.HasPrefix(err.Error(), path) {
 		return err
+	}
+	var at *os.PathError
+	if errors.As(err, &at) {
+		err = at.Err
 	}
 	return fmt.Errorf("%s: %w", path, err)
 }

@@ -2,7 +2,6 @@ package geo
 
 import (
 	"net/netip"
-	"path/filepath"
 	"strconv"
 
 	"github.com/metranova/flow-collector/metadata/record"
@@ -10,7 +9,7 @@ import (
 
 // eachASNBlock reads a file of ASN blocks in whichever form it has.
 func eachASNBlock(path string, yield func(netip.Prefix, uint32), report func(record.Problem)) error {
-	if filepath.Ext(path) == ".mmdb" {
+	if isDatabase(path) {
 		return eachDatabaseASN(path, yield)
 	}
 	return eachTable(path, "ASN-Blocks", report, func(t *table) error {

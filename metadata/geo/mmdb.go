@@ -2,6 +2,9 @@ package geo
 
 import (
 	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/oschwald/maxminddb-golang/v2"
 )
@@ -11,8 +14,10 @@ type asnEntry struct {
 	Number uint32 `maxminddb:"autonomous_system_number"`
 }
 
-// names are by language.
-type names map[string]string
+// names are by language; ours is English.
+type names struct {
+	English string `maxminddb:"en"`
+}
 
 // cityEntry is what city databases hold: nested in MaxMind's and DB-IP's, flat in ip-location-db's.
 type cityEntry struct {
@@ -44,8 +49,19 @@ type flatEntry struct {
 	Longitude *float64 `maxminddb:"longitude"`
 }
 
+func isDatabase(path string) bool { return strings.EqualFold(filepath.Ext(path), ".mmdb") }
+
+// openDatabase reads the file into memory. Mapped, a file that is cut short by somebody would end the process.
+func openDatabase(path string) (*maxminddb.Reader, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return maxminddb.OpenBytes(data)
+}
+
 func eachDatabaseASN(path string, yield func(netip.Prefix, uint32)) error {
-	db, err := maxminddb.Open(path)
+	db, err := openDatabase(path)
 	if err != nil {
 		return err
 	}
@@ -63,23 +79,30 @@ func eachDatabaseASN(path string, yield func(netip.Prefix, uint32)) error {
 }
 
 func eachDatabaseBlock(path string, yield func(*block) error) error {
-	db, err := maxminddb.Open(path)
+	db, err := openDatabase(path)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
+	flat := false // city is a text then, and so not of cityEntry's type; all records of a file are alike
 	for result := range db.Networks() {
 		b := block{prefix: result.Prefix(), network: result.Prefix().String()}
-		var e cityEntry
-		if err := result.Decode(&e); err == nil {
-			b.takeNested(&e)
-		} else {
-			var flat flatEntry // city is a text in it, and so not of cityEntry's type
-			if result.Decode(&flat) != nil {
+		if !flat {
+			var e cityEntry
+			err := result.Decode(&e)
+			if err == nil {
+				b.takeNested(&e)
+			} else if flat = result.Decode(&flatEntry{}) == nil; !flat {
 				return err
 			}
-			b.location = location{known: true, city: flat.City, code: flat.Code, subName: flat.State}
-			b.place(flat.Latitude, flat.Longitude)
+		}
+		if flat {
+			var e flatEntry
+			if err := result.Decode(&e); err != nil {
+				return err
+			}
+			b.location = location{known: true, city: e.City, code: e.Code, subName: e.State}
+			b.place(e.Latitude, e.Longitude)
 		}
 		if err := yield(&b); err != nil {
 			return err
@@ -90,11 +113,11 @@ func eachDatabaseBlock(path string, yield func(*block) error) error {
 
 func (b *block) takeNested(e *cityEntry) {
 	b.location = location{
-		known: true, city: e.City.Names["en"], continent: e.Continent.Names["en"],
-		country: e.Country.Names["en"], code: e.Country.Code,
+		known: true, city: e.City.Names.English, continent: e.Continent.Names.English,
+		country: e.Country.Names.English, code: e.Country.Code,
 	}
 	if len(e.Subdivisions) > 0 {
-		b.location.subName, b.location.subCode = e.Subdivisions[0].Names["en"], e.Subdivisions[0].Code
+		b.location.subName, b.location.subCode = e.Subdivisions[0].Names.English, e.Subdivisions[0].Code
 	}
 	b.place(e.Location.Latitude, e.Location.Longitude)
 }

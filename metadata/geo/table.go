@@ -133,9 +133,16 @@ func (t *table) each(width int, row func(cells []string) error) error {
 			}
 		}
 		var err error
-		if cells, err = t.csv.Read(); errors.Is(err, io.EOF) {
+		var bare *csv.ParseError
+		cells, err = t.csv.Read()
+		switch {
+		case errors.Is(err, io.EOF):
 			return nil
-		} else if err != nil {
+		// A quote inside a cell without quotes costs the line; after any other fault nobody knows where the next line starts.
+		case errors.As(err, &bare) && errors.Is(err, csv.ErrBareQuote):
+			t.report(record.Problem{Place: fmt.Sprintf("%s:%d", t.name, bare.Line), Reason: bare.Err.Error()})
+			cells = nil
+		case err != nil:
 			return err
 		}
 	}

@@ -17,6 +17,9 @@ type Set struct {
 	// reused for the next call. What costs no more than a record goes to report. An error of its own means that the source
 	// is broken and the set not complete.
 	Each func(yield func(r Raw, place string) error, report func(Problem)) error
+	// MayBeEmpty says that a source without one record of this table is as good as any; otherwise it is taken for a broken one
+	// if it had records, and they stay.
+	MayBeEmpty bool
 }
 
 // Problem is something that cost a record or part of one: a line for the operator.

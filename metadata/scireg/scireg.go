@@ -45,9 +45,9 @@ func Read(path, source string) (record.Set, error) {
 		Each: func(yield func(record.Raw, string) error, report func(record.Problem)) error {
 			for n, text := range entries {
 				place := fmt.Sprintf("%s: entry %d", path, n+1)
-				raw, err := parse(text, place, report)
+				id, raw, err := parse(text, place, report)
 				if err != nil {
-					report(record.Problem{Place: place, Reason: err.Error()})
+					report(record.Problem{Place: place, ID: id, Reason: err.Error()})
 					continue
 				}
 				if err := yield(raw, place); err != nil {
@@ -65,33 +65,39 @@ func Check(path string) error {
 	return err
 }
 
-func parse(text json.RawMessage, place string, report func(record.Problem)) (record.Raw, error) {
+func parse(text json.RawMessage, place string, report func(record.Problem)) (id string, raw record.Raw, err error) {
 	var e entry
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
-	if err := d.Decode(&e); err != nil {
-		return nil, err
+	var wrong *json.UnmarshalTypeError
+	switch err := d.Decode(&e); {
+	case errors.As(err, &wrong) && wrong.Field == "":
+		return "", nil, fmt.Errorf("a JSON %s instead of an object", wrong.Value)
+	case errors.As(err, &wrong) && e.ID != nil:
+		return fmt.Sprint(e.ID), nil, fmt.Errorf("%s: of the wrong type, a JSON %s", wrong.Field, wrong.Value)
+	case err != nil:
+		return "", nil, err
 	}
 	if e.ID == nil {
-		return nil, errors.New("scireg_id: missing")
+		return "", nil, errors.New("scireg_id: missing")
 	}
-	id := fmt.Sprint(e.ID)
+	id = fmt.Sprint(e.ID)
 	if e.Addresses == nil {
-		return nil, fmt.Errorf("scireg_id %s: addresses: missing", id)
+		return id, nil, errors.New("addresses: missing")
 	}
 	subnets := make([]record.Subnet, 0, len(e.Addresses))
 	for _, a := range e.Addresses {
 		s, err := record.ParseSubnet(strings.TrimSpace(fmt.Sprint(a)))
 		if err != nil {
-			report(record.Problem{Place: place, ID: "scireg_id " + id, Reason: "address left out: " + err.Error()})
+			report(record.Problem{Place: place, ID: id, Reason: "address left out: " + err.Error()})
 			continue
 		}
 		subnets = append(subnets, s)
 	}
 	if len(subnets) == 0 {
-		return nil, fmt.Errorf("scireg_id %s: addresses: none that is right", id)
+		return id, nil, errors.New("addresses: none that is right")
 	}
-	return record.Raw{
+	return id, record.Raw{
 		"id": id, "ip_subnet": subnets, "scireg_update_time": e.LastUpdated,
 		"organization_name": e.Org, "organization_id": e.Org, "discipline": e.Discipline,
 		"latitude": e.Latitude, "longitude": e.Longitude, "resource_name": e.Resource,

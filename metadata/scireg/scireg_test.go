@@ -1,0 +1,98 @@
+package scireg
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/metranova/flow-collector/metadata/record"
+)
+
+func file(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "scireg.json")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestRead(t *testing.T) {
+	path := file(t, `[
+	{"scireg_id": 7, "addresses": ["192.0.2.7", " 2001:db8::/32 ", "192.0.2.9/24"], "org_name": "Lab", "latitude": "47.5", "longitude": "",
+	 "last_updated": "2024-10-01", "discipline": "Physics", "resource_name": "DTN", "project_name": "", "contact_email": null, "more": {}},
+	{"scireg_id": 8, "addresses": ["192.0.2.300", "192.0.2.0/33", "2001:db8::/129", "fe80::1%eth0", null, 5, "", "192.0.2.8"]},
+	{"scireg_id": "9", "addresses": ["none"]},
+	{"scireg_id": 10, "addresses": []},
+	{"scireg_id": 11},
+	{"scireg_id": 12, "addresses": "192.0.2.12"},
+	{"addresses": ["192.0.2.13"], "last_updated": 5, "scireg_id": 13},
+	{"addresses": ["192.0.2.14"]},
+	"text",
+	{"scireg_id": 18446744073709551616, "addresses": ["::1"], "last_updated": null}
+	]`)
+	set, err := Read(path, "https://scireg.example.net/all")
+	if err != nil || set.Table != record.SciReg || set.Source != "scireg:https://scireg.example.net/all" {
+		t.Fatalf("%+v, %v", set, err)
+	}
+	var records, problems []string
+	if err := set.Each(func(r record.Raw, _ string) error {
+		records = append(records, fmt.Sprint(r["id"], r["ip_subnet"], r["organization_id"], r["organization_name"], r["latitude"], r["scireg_update_time"]))
+		return nil
+	}, func(p record.Problem) {
+		problems = append(problems, strings.TrimPrefix(p.String(), path+": "))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	wantRecords := []string{
+		"7[{192.0.2.7 32} {2001:db8:: 32} {192.0.2.9 24}]LabLab47.52024-10-01",
+		"8[{192.0.2.8 32}] <nil> <nil> <nil>",
+		"18446744073709551616[{::1 128}] <nil> <nil> <nil>",
+	}
+	if diff := cmp.Diff(wantRecords, records); diff != "" {
+		t.Errorf("records (-want +got):\n%s", diff)
+	}
+	wantProblems := []string{
+		`entry 2: 8: address left out: "192.0.2.300" is not an IP address`,
+		`entry 2: 8: address left out: "192.0.2.0/33" is not a subnet: bad prefix length`,
+		`entry 2: 8: address left out: "2001:db8::/129" is not a subnet: bad prefix length`,
+		`entry 2: 8: address left out: "fe80::1%eth0" is not an IP address`,
+		`entry 2: 8: address left out: "<nil>" is not an IP address`,
+		`entry 2: 8: address left out: "5" is not an IP address`,
+		`entry 2: 8: address left out: "" is not an IP address`,
+		`entry 3: 9: address left out: "none" is not an IP address`,
+		"entry 3: 9: addresses: none that is right",
+		"entry 4: 10: addresses: none that is right",
+		"entry 5: 11: addresses: missing",
+		"entry 6: 12: addresses: of the wrong type, a JSON string",
+		"entry 7: 13: last_updated: of the wrong type, a JSON number",
+		"entry 8: scireg_id: missing",
+		"entry 9: a JSON string instead of an object",
+	}
+	if diff := cmp.Diff(wantProblems, problems); diff != "" {
+		t.Errorf("problems (-want +got):\n%s", diff)
+	}
+}
+
+// TestNoRegistry has files that a download must not put in the place of a registry.
+func TestNoRegistry(t *testing.T) {
+	for name, c := range map[string]struct{ text, want string }{
+		"page of HTML": {"<html>", "not a JSON list: invalid character"},
+		"an object":    {`{"error": "later"}`, "not a JSON list: json: cannot unmarshal object"},
+		"empty list":   {"[]", "the list is empty"},
+		"cut short":    {`[{"scireg_id": 1`, "not a JSON list: unexpected end"},
+		"empty":        {"", "not a JSON list: unexpected end"},
+	} {
+		path := file(t, c.text)
+		if err := Check(path); err == nil || !strings.HasPrefix(err.Error(), path+": "+c.want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v, want %s", name, err, c.want)
+		}
+	}
+	if err := Check(file(t, `[{"scireg_id": 1, "addresses": ["192.0.2.1"]}]`)); err != nil {
+		t.Errorf("a registry: %v", err)
+	}
+}
