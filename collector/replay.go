@@ -41,7 +41,7 @@ func replay(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, paths
 		return err
 	}
 	reading := make(chan struct{})
-	go abandon(signals, reading, s, log) // a replay has nothing to wait for: the first signal ends it
+	go abandon(signals, reading, time.Time{}, s, log) // a replay has nothing to wait for: the first signal ends it
 	sum, err := s.replay(paths, shift)
 	close(reading)
 	if err == nil && !o.once {

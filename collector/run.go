@@ -92,7 +92,7 @@ func serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 	log.Info("stopping: what was received is delivered", zap.Duration("at most", cfg.Batch.Grace))
 	finished := make(chan struct{})
 	defer close(finished)
-	go abandon(signals, finished, s, log)
+	go abandon(signals, finished, time.Now(), s, log)
 	for _, l := range listeners {
 		l.Close()
 	}
@@ -153,14 +153,19 @@ func awaitStop(signals <-chan os.Signal, s *service) {
 	}
 }
 
-// abandon ends the program at a second signal, unless it has finished, and says what is left behind.
-func abandon(signals <-chan os.Signal, finished <-chan struct{}, s *service, log *zap.Logger) {
+// echo is how long after the first signal another one is taken for the same: make, timeout and others send theirs on to their
+// children, which have it already.
+const echo = time.Second
+
+// abandon ends the program at a second signal, unless it has finished, and says what is left behind. since is when the first
+// one came.
+func abandon(signals <-chan os.Signal, finished <-chan struct{}, since time.Time, s *service, log *zap.Logger) {
 	for {
 		select {
 		case <-finished:
 			return
 		case sig := <-signals:
-			if sig == syscall.SIGHUP {
+			if sig == syscall.SIGHUP || time.Since(since) < echo {
 				continue
 			}
 		}
