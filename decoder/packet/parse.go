@@ -2,7 +2,8 @@
 // out, never guessed. It allocates nothing, and its work is bounded by the frame's length and a depth limit.
 //
 // The record gets the outer flow: a tunnel (GRE, IP in IP, VXLAN, Geneve) is a flow between its ends. With Options.Inner it
-// gets the flow inside instead, where the sample reaches that far.
+// gets the flow inside instead, where the sample reaches that far. A pseudowire is no tunnel in this sense: the frame inside
+// is the only flow there is. Bytes behind the end of an IP packet are its frame's padding, and are not read.
 package packet
 
 import (

@@ -27,7 +27,7 @@ func frames() []frameCase {
 }
 
 // A frame may end anywhere: what was read before is kept, what is read agrees with the whole frame's, and nothing is added.
-func TestParse_truncatedAnywhere(t *testing.T) {
+func TestParse_TruncatedAnywhere(t *testing.T) {
 	for _, test := range frames() {
 		t.Run(test.name, func(t *testing.T) {
 			var whole, before flow.Record
@@ -67,7 +67,7 @@ func checkAgrees(t *testing.T, n int, got, whole flow.Record) {
 	}
 }
 
-func TestParse_info(t *testing.T) {
+func TestParse_Info(t *testing.T) {
 	plain := join(ether(0x0800), outer4(6, tcp()))
 	tests := []struct {
 		name  string
@@ -116,7 +116,7 @@ func TestParse_info(t *testing.T) {
 	}
 }
 
-func TestParse_allocatesNothing(t *testing.T) {
+func TestParse_AllocatesNothing(t *testing.T) {
 	all := frames()
 	var r flow.Record
 	n := testing.AllocsPerRun(10, func() {

@@ -82,7 +82,7 @@ var tunnelCases = []tunnelCase{
 		with(link, net4(4, outer4Src, outer4Dst)), with(link, net4(4, outer4Src, outer4Dst))},
 }
 
-func TestParse_tunnels(t *testing.T) {
+func TestParse_Tunnels(t *testing.T) {
 	for _, test := range tunnelCases {
 		for _, want := range []struct {
 			name   string
@@ -111,7 +111,7 @@ func nested(headers int) []byte {
 	return packet
 }
 
-func TestParse_depthLimit(t *testing.T) {
+func TestParse_DepthLimit(t *testing.T) {
 	for headers, want := range map[int]string{1: "10.9.0.0", 5: "10.9.0.0", 6: "10.9.0.1", 60: "10.9.0.55"} {
 		var r flow.Record
 		Options{Inner: true}.Parse(nested(headers), IPv4, &r)
@@ -122,7 +122,7 @@ func TestParse_depthLimit(t *testing.T) {
 }
 
 // Pseudowires nest without IP: they count as tunnels, whatever the options are.
-func TestParse_depthLimitOfPseudowires(t *testing.T) {
+func TestParse_DepthLimitOfPseudowires(t *testing.T) {
 	wire := join(label16Bottom, bin("0000 0000"), ether(0x8847))
 	packet := join(label16Bottom, outer4(6, tcp()))
 	for depth := 0; depth < 6; depth++ {

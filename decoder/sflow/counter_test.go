@@ -27,7 +27,7 @@ func discardSample(sequence, drops uint32) []byte {
 	return typed(discardedPacket, words(sequence, 0, 7, drops, 3, 0, 256, 1), headerRecord(headerEthernet, 1518, tcp4()))
 }
 
-func TestCase55_counterSamples(t *testing.T) {
+func TestCase55_CounterSamples(t *testing.T) {
 	want := InterfaceCounters{
 		Exporter: addr(agentAddress), Source: addr("203.0.113.5"), SubAgent: 2, Received: received,
 		Index: 12, Type: 6, Speed: 100_000_000_000, Direction: 1, AdminUp: true, OperUp: true,
@@ -53,7 +53,17 @@ func TestCase55_counterSamples(t *testing.T) {
 	}
 }
 
-func TestCase55_counterSamplesCutOrWrong(t *testing.T) {
+func TestCase55_Status(t *testing.T) {
+	for status, want := range map[uint32][2]bool{0: {false, false}, 1: {true, false}, 2: {false, true}, 3: {true, true}, 0x80000000: {false, false}} {
+		record := ifCounters()
+		copy(record[8+20:], words(status))
+		l := newLab(t, Options{})
+		l.send(datagramOf(head{agent: agentAddress}, counterSampleOf(1, 7, record)))
+		equal(t, "up by the operator's will and in fact", [2]bool{l.counters[0].AdminUp, l.counters[0].OperUp}, want)
+	}
+}
+
+func TestCase55_CounterSamplesCutOrWrong(t *testing.T) {
 	whole := ifCounters()
 	tests := []struct {
 		name     string
@@ -79,7 +89,7 @@ func TestCase55_counterSamplesCutOrWrong(t *testing.T) {
 	}
 }
 
-func TestCase54_discardedPacketsAreNoTraffic(t *testing.T) {
+func TestCase54_DiscardedPacketsAreNoTraffic(t *testing.T) {
 	l := newLab(t, Options{})
 	equal(t, "records", len(l.send(datagramOf(head{agent: agentAddress}, discardSample(1, 9)))), 0)
 	want := []Discard{{
@@ -94,7 +104,7 @@ func TestCase54_discardedPacketsAreNoTraffic(t *testing.T) {
 	l.failed(nil)
 }
 
-func TestCase54_discardCut(t *testing.T) {
+func TestCase54_DiscardCut(t *testing.T) {
 	l := newLab(t, Options{})
 	equal(t, "records", len(l.send(datagramOf(head{agent: agentAddress}, typed(discardedPacket, words(1, 0, 7, 9, 3, 0)), plain(1)))), 1)
 	equal(t, "discards", len(l.discards), 0)
@@ -102,7 +112,7 @@ func TestCase54_discardCut(t *testing.T) {
 }
 
 // Without receivers both kinds are counted only.
-func TestCase54_withoutReceivers(t *testing.T) {
+func TestCase54_WithoutReceivers(t *testing.T) {
 	l := newLab(t, Options{})
 	l.d = New(l.table, Options{})
 	l.send(datagramOf(head{agent: agentAddress}, discardSample(1, 9), counterSampleOf(1, 7, ifCounters())))

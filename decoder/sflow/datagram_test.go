@@ -1,6 +1,7 @@
 package sflow
 
 import (
+	"net/netip"
 	"testing"
 
 	"github.com/metranova/flow-collector/decoder/exporter"
@@ -14,7 +15,7 @@ func plain(sequence uint32) []byte {
 	return compact(h, headerRecord(headerEthernet, 1518, tcp4()))
 }
 
-func TestCase44_agentAddressFamilies(t *testing.T) {
+func TestCase44_AgentAddressFamilies(t *testing.T) {
 	tests := []struct{ name, agent, exporter string }{
 		{"IPv4", "192.0.2.1", "192.0.2.1"},
 		{"IPv6", "2001:db8::1", "2001:db8::1"},
@@ -37,7 +38,7 @@ func TestCase44_agentAddressFamilies(t *testing.T) {
 	}
 }
 
-func TestCase44_unknownAddressTypeCostsTheDatagram(t *testing.T) {
+func TestCase44_UnknownAddressTypeCostsTheDatagram(t *testing.T) {
 	l := newLab(t, Options{})
 	records := l.send(join(words(5, 3, 1, 0, 1, 1000, 1), plain(1)))
 	equal(t, "records", len(records), 0)
@@ -45,7 +46,7 @@ func TestCase44_unknownAddressTypeCostsTheDatagram(t *testing.T) {
 }
 
 // Counts and lengths of 32 bits are not believed.
-func TestCase44_wrongLengths(t *testing.T) {
+func TestCase44_WrongLengths(t *testing.T) {
 	h := head{agent: agentAddress, sequence: 1, uptime: 1000}
 	good := plain(1)
 	headerOnly := headerRecord(headerEthernet, 1518, tcp4())
@@ -96,7 +97,7 @@ func TestCase44_wrongLengths(t *testing.T) {
 	}
 }
 
-func TestCase44_headerCutCostsTheDatagram(t *testing.T) {
+func TestCase44_HeaderCutCostsTheDatagram(t *testing.T) {
 	whole := datagramOf(head{agent: agentAddress, sequence: 1, uptime: 1000})
 	for n := range whole {
 		l := newLab(t, Options{})
@@ -107,7 +108,7 @@ func TestCase44_headerCutCostsTheDatagram(t *testing.T) {
 	}
 }
 
-func TestCase45_agentsBehindOneSource(t *testing.T) {
+func TestCase45_AgentsBehindOneSource(t *testing.T) {
 	l := newLab(t, Options{})
 	for i, agent := range []string{"192.0.2.1", "192.0.2.2", "192.0.2.1"} {
 		records := l.send(datagramOf(head{agent: agent, sequence: uint32(1 + i/2)}, plain(1)))
@@ -119,7 +120,7 @@ func TestCase45_agentsBehindOneSource(t *testing.T) {
 	}
 }
 
-func TestCase45_agentBehindTwoSources(t *testing.T) {
+func TestCase45_AgentBehindTwoSources(t *testing.T) {
 	l := newLab(t, Options{})
 	l.send(datagramOf(head{agent: agentAddress, sequence: 1}, plain(1)))
 	l.source = "203.0.113.6"
@@ -129,7 +130,26 @@ func TestCase45_agentBehindTwoSources(t *testing.T) {
 	equal(t, "streams", len(l.table.Streams()), 1)
 }
 
-func TestCase47_unknownFormatsAreSkipped(t *testing.T) {
+// Agents that made room for others are counted anew when they come back, and do not pile up.
+func TestCase45_ManyAgents(t *testing.T) {
+	l := newLab(t, Options{})
+	for range 2 {
+		for n := range 1000 {
+			agent := netip.AddrFrom4([4]byte{10, 0, byte(n >> 8), byte(n)}).String()
+			if len(l.send(datagramOf(head{agent: agent, sequence: 1}, plain(1)))) != 1 {
+				t.Fatalf("agent %s made no record", agent)
+			}
+		}
+	}
+	if n := len(l.d.agents); n > 16+256 {
+		t.Errorf("%d agents are kept of 16 streams", n)
+	}
+	for _, s := range l.table.Streams() {
+		equal(t, "datagrams of "+s.Key.Exporter.String(), s.Datagrams.Load(), 1)
+	}
+}
+
+func TestCase47_UnknownFormatsAreSkipped(t *testing.T) {
 	const inmon = 4413 << 12
 	l := newLab(t, Options{})
 	records := l.send(datagramOf(head{agent: agentAddress, sequence: 1},
@@ -142,7 +162,21 @@ func TestCase47_unknownFormatsAreSkipped(t *testing.T) {
 	l.failed(map[exporter.Reason]uint64{exporter.UnknownSet: 2})
 }
 
-func TestCase57_timeIsTheReceiveTime(t *testing.T) {
+// The formats' numbers, which the tests' own datagrams take from the code.
+func TestCase47_Formats(t *testing.T) {
+	for name, format := range map[string][2]uint32{
+		"flow_sample": {flowSample, 1}, "counters_sample": {counterSample, 2}, "flow_sample_expanded": {expandedFlowSample, 3},
+		"counters_sample_expanded": {expandedCounterSample, 4}, "discarded_packet": {discardedPacket, 5},
+		"sampled_header": {sampledHeader, 1}, "sampled_ethernet": {sampledEthernet, 2}, "sampled_ipv4": {sampledIPv4, 3},
+		"sampled_ipv6": {sampledIPv6, 4}, "extended_switch": {extendedSwitch, 1001}, "extended_router": {extendedRouter, 1002},
+		"extended_gateway": {extendedGateway, 1003}, "extended_mpls": {extendedMPLS, 1006}, "extended_vlantunnel": {extendedVLAN, 1012},
+		"if_counters": {interfaceCounters, 1},
+	} {
+		equal(t, name, format[0], format[1])
+	}
+}
+
+func TestCase57_TimeIsTheReceiveTime(t *testing.T) {
 	r := newLab(t, Options{}).sample(plain(1))
 	const ms = received / 1_000_000
 	equal(t, "received", r.Received, received)
@@ -153,7 +187,7 @@ func TestCase57_timeIsTheReceiveTime(t *testing.T) {
 	equal(t, "protocol", r.Protocol, flow.SFlow5)
 }
 
-func TestCase58_truncatedByTheReceiveBuffer(t *testing.T) {
+func TestCase58_TruncatedByTheReceiveBuffer(t *testing.T) {
 	l := newLab(t, Options{})
 	l.truncated = true
 	whole := datagramOf(head{agent: agentAddress, sequence: 1}, plain(1), plain(2))
@@ -161,7 +195,7 @@ func TestCase58_truncatedByTheReceiveBuffer(t *testing.T) {
 	l.failed(map[exporter.Reason]uint64{exporter.Truncated: 1, exporter.BadSet: 1})
 }
 
-func TestStream_counts(t *testing.T) {
+func TestStream_Counts(t *testing.T) {
 	l := newLab(t, Options{})
 	payload := datagramOf(head{agent: agentAddress, sequence: 1, subAgent: 3}, plain(1), plain(2))
 	l.send(payload)

@@ -2,11 +2,14 @@
 // records the sample has. Counter samples and notifications of discarded packets are handed to their own receivers and
 // are never traffic.
 //
-// Where the specification leaves a choice: the agent address names the exporter (case 45); bytes are the frame's length as
+// Where the specification leaves a choice: the agent address names the exporter (case 45); datagrams are numbered by agent
+// and sub-agent, flow samples by their source too, those of expanded form apart (case 46); bytes are the frame's length as
 // the agent states it, link header included, or the packet's where there is a sampled_ipv4 or sampled_ipv6 too, as with
-// sfacctd (case 49); an output that is discarded, internal or several interfaces is no
-// ifIndex (case 48); a path of AS numbers is flattened, its last AS is the destination's, and an empty path gives 0 (case
-// 52); times are the datagram's receive time (case 57). A sample that cannot be read costs that sample.
+// sfacctd (case 49); an output that is discarded, internal or several interfaces is no ifIndex (case 48); a path of AS
+// numbers is flattened, its last AS is the destination's, and an empty path gives 0 (case 52); the VLAN is the switch's in,
+// else out, else a stripped tag or the frame's own, a number for "unknown" included, as with sfacctd (case 53); the frame's
+// labels stand before those of extended_mpls, in whatever order the records come (case 53); times are the datagram's receive
+// time (case 57). A sample that cannot be read costs that sample, a record that cannot be read costs that record.
 package sflow
 
 import (
@@ -198,7 +201,7 @@ func (d *Decoder) flowSample(m *datagram, r reader, expanded bool) bool {
 	if r.failed {
 		return false
 	}
-	m.observe(sampler{source: h.source, expanded: expanded}, h.sequence, h.drops)
+	m.observe(h.source, h.sequence, h.drops)
 
 	f := d.batch.Next()
 	f.Protocol = flow.SFlow5
@@ -246,7 +249,7 @@ func (d *Decoder) flowSample(m *datagram, r reader, expanded bool) bool {
 // flowSampleHead is what a flow sample says before its records.
 type flowSampleHead struct {
 	sequence, rate, drops, records uint32
-	source                         uint64 // class and index
+	source                         sampler
 	inFormat, in, outFormat, out   uint32
 }
 
@@ -258,7 +261,7 @@ func (r *reader) flowSampleHead(expanded bool) flowSampleHead {
 			return flowSampleHead{}
 		}
 		return flowSampleHead{
-			sequence: word(b, 0), source: uint64(word(b, 1))<<32 | uint64(word(b, 2)), rate: word(b, 3), drops: word(b, 5),
+			sequence: word(b, 0), source: expandedSampler | sampler(word(b, 1))<<32 | sampler(word(b, 2)), rate: word(b, 3), drops: word(b, 5),
 			inFormat: word(b, 6), in: word(b, 7), outFormat: word(b, 8), out: word(b, 9), records: word(b, 10),
 		}
 	}
@@ -268,7 +271,7 @@ func (r *reader) flowSampleHead(expanded bool) flowSampleHead {
 	}
 	source, in, out := word(b, 1), word(b, 5), word(b, 6)
 	return flowSampleHead{
-		sequence: word(b, 0), source: uint64(source>>24)<<32 | uint64(source&0xffffff), rate: word(b, 2), drops: word(b, 4),
+		sequence: word(b, 0), source: sampler(source>>24)<<32 | sampler(source&0xffffff), rate: word(b, 2), drops: word(b, 4),
 		inFormat: in >> 30, in: in & 0x3fffffff, outFormat: out >> 30, out: out & 0x3fffffff, records: word(b, 7),
 	}
 }

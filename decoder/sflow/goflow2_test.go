@@ -173,14 +173,14 @@ func secondOpinion(t *testing.T, payloads [][]byte) (records int) {
 	return records
 }
 
-func TestSecondOpinion_ownCapture(t *testing.T) {
+func TestSecondOpinion_OwnCapture(t *testing.T) {
 	if n := secondOpinion(t, datagrams(t, ownCapture)); n < 100 {
 		t.Errorf("%d records compared, want 100 and more", n)
 	}
 }
 
 // Datagrams with what the captures do not have.
-func TestSecondOpinion_generated(t *testing.T) {
+func TestSecondOpinion_Generated(t *testing.T) {
 	frame := headerRecord(headerEthernet, 1518, tcp4())
 	h := head{agent: agentAddress, sequence: 1, uptime: 1000}
 	interfaces := func(in, out uint32) []byte {
@@ -221,7 +221,7 @@ func TestSecondOpinion_generated(t *testing.T) {
 // corpus holds captures of other agents. It is no part of the project.
 const corpus = "../../../shared/corpus"
 
-func TestSecondOpinion_corpus(t *testing.T) {
+func TestSecondOpinion_Corpus(t *testing.T) {
 	folders, err := os.ReadDir(corpus)
 	if err != nil {
 		t.Skipf("no other captures: %v", err)

@@ -7,13 +7,12 @@ import (
 	"github.com/metranova/flow-collector/decoder/packet"
 )
 
-// parts are which records a sample had.
+// parts are which records with a flow a sample had.
 type parts uint8
 
 const (
 	sawFrame parts = 1 << iota
 	sawIP          // sampled_ipv4 or sampled_ipv6
-	sawOther
 )
 
 // Flow record formats (enterprise 0).
@@ -42,20 +41,16 @@ func (d *Decoder) record(f *flow.Record, format uint32, body []byte, seen *parts
 	case sampledIPv6:
 		return fields6(f, &r, seen)
 	case extendedSwitch:
-		return switched(f, &r, seen)
+		return switched(f, &r)
 	case extendedRouter:
-		return router(f, &r, seen)
+		return router(f, &r)
 	case extendedGateway:
-		*seen |= sawOther
 		return d.gateway(f, &r)
 	case extendedMPLS:
-		*seen |= sawOther
 		return labels(f, &r)
 	case extendedVLAN:
-		*seen |= sawOther
 		return vlanTunnel(f, &r)
 	}
-	*seen |= sawOther
 	return true
 }
 
@@ -116,21 +111,18 @@ func (d *Decoder) header(f *flow.Record, r *reader, seen *parts) bool {
 	return true
 }
 
-// ethernet reads sampled_ethernet.
+// ethernet reads sampled_ethernet. A sampled header, where there is one, says more; the length is that of the header or the
+// packet, without which there is no flow.
 func ethernet(f *flow.Record, r *reader, seen *parts) bool {
-	length := r.uint32()
+	r.skip(4) // length
 	src, dst := r.take(6), r.take(6)
 	r.skip(4) // EtherType
 	if r.failed {
 		return false
 	}
-	*seen |= sawOther
-	if *seen&(sawFrame|sawIP) == 0 {
-		f.Bytes = uint64(length)
-	}
 	if *seen&sawFrame == 0 {
 		f.SrcMAC, f.DstMAC = [6]byte(src), [6]byte(dst)
-		f.Has |= flow.Bytes | flow.SrcMAC | flow.DstMAC
+		f.Has |= flow.SrcMAC | flow.DstMAC
 	}
 	return true
 }
@@ -194,7 +186,7 @@ func fields(f *flow.Record, protocol, srcPort, dstPort, flags, tos uint32) {
 const noVLAN = 4095
 
 // switched reads extended_switch. The row's VLAN is what pmacct makes of it, unknown ids (65535) included.
-func switched(f *flow.Record, r *reader, seen *parts) bool {
+func switched(f *flow.Record, r *reader) bool {
 	in := r.uint32()
 	r.skip(4) // priority
 	out := r.uint32()
@@ -202,7 +194,6 @@ func switched(f *flow.Record, r *reader, seen *parts) bool {
 	if r.failed {
 		return false
 	}
-	*seen |= sawOther
 	f.VLAN = uint16(in)
 	if f.VLAN == 0 {
 		f.VLAN = uint16(out)
@@ -220,8 +211,7 @@ func switched(f *flow.Record, r *reader, seen *parts) bool {
 }
 
 // router reads extended_router.
-func router(f *flow.Record, r *reader, seen *parts) bool {
-	*seen |= sawOther
+func router(f *flow.Record, r *reader) bool {
 	next := r.address()
 	src, dst := r.uint32(), r.uint32()
 	if r.failed {

@@ -72,7 +72,7 @@ func TestEverything(t *testing.T) {
 }
 
 // A datagram may end anywhere: the samples before stay, and what is missing is counted.
-func TestDecode_truncatedAnywhere(t *testing.T) {
+func TestDecode_TruncatedAnywhere(t *testing.T) {
 	payload := everything()
 	before := 0
 	for n := range payload {
@@ -90,7 +90,7 @@ func TestDecode_truncatedAnywhere(t *testing.T) {
 }
 
 // A sample or a record may end anywhere within its stated length too: it costs itself only.
-func TestDecode_sampleCutAnywhere(t *testing.T) {
+func TestDecode_SampleCutAnywhere(t *testing.T) {
 	frame := headerRecord(headerEthernet, 1518, tcp4(100))
 	whole := compact(plainHead, frame, switchRecord(10, 20), routerRecord("192.0.2.9", 24, 16),
 		gatewayRecord("192.0.2.10", 1, 2, 3, []segment{{2, []uint32{4, 5}}}, []uint32{7}, 8))[8:]
@@ -106,7 +106,7 @@ func TestDecode_sampleCutAnywhere(t *testing.T) {
 	}
 }
 
-func TestDecode_allocatesNothing(t *testing.T) {
+func TestDecode_AllocatesNothing(t *testing.T) {
 	payloads := append(datagrams(t, ownCapture), everything(), benchDatagram(), routedDatagram())
 	var counters, discards int
 	d := New(exporter.NewTable(16), Options{

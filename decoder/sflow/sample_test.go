@@ -7,7 +7,7 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-func TestCase48_interfaces(t *testing.T) {
+func TestCase48_Interfaces(t *testing.T) {
 	type end struct {
 		format, value uint32
 		number        uint32
@@ -57,7 +57,7 @@ func TestCase48_interfaces(t *testing.T) {
 	}
 }
 
-func TestCase49_rateAndCounters(t *testing.T) {
+func TestCase49_RateAndCounters(t *testing.T) {
 	for _, rate := range []uint32{1, 1000, 1 << 31, 0} {
 		for name, form := range map[string]func(sampleHead, ...[]byte) []byte{"compact": compact, "expanded": expanded} {
 			h := plainHead
@@ -73,7 +73,7 @@ func TestCase49_rateAndCounters(t *testing.T) {
 }
 
 // Rates change from sample to sample: each has its own.
-func TestCase49_adaptiveRates(t *testing.T) {
+func TestCase49_AdaptiveRates(t *testing.T) {
 	l := newLab(t, Options{})
 	var samples [][]byte
 	for n := uint32(1); n <= 3; n++ {
@@ -86,7 +86,7 @@ func TestCase49_adaptiveRates(t *testing.T) {
 	equal(t, "the stream's rate", l.stream(0).SamplingRate.Load(), 300)
 }
 
-func TestCase49_overrides(t *testing.T) {
+func TestCase49_Overrides(t *testing.T) {
 	agent, other := addr(agentAddress), addr("192.0.2.99")
 	tests := []struct {
 		name      string
@@ -116,7 +116,7 @@ func TestCase49_overrides(t *testing.T) {
 	}
 }
 
-func TestCase51_headerProtocols(t *testing.T) {
+func TestCase51_HeaderProtocols(t *testing.T) {
 	snap := bin("aaaa03 000000 0800")
 	tests := []struct {
 		name     string
@@ -161,7 +161,7 @@ func TestCase51_headerProtocols(t *testing.T) {
 }
 
 // A sample is one record, whatever records it has and in which order they come; bytes are the packet's length then.
-func TestCase51_headerWithFieldsOfTheAgent(t *testing.T) {
+func TestCase51_HeaderWithFieldsOfTheAgent(t *testing.T) {
 	frame := headerRecord(headerEthernet, 1518, tcp4())
 	fields := ipRecord(sampledIPv4, 1500, 6, "10.0.0.1", "10.0.0.2", 1234, 443, 0x12, 0xb8)
 	link := typed(sampledEthernet, words(1514), opaqueMAC("020000000001"), opaqueMAC("020000000002"), words(0x0800))
@@ -182,7 +182,7 @@ func TestCase51_headerWithFieldsOfTheAgent(t *testing.T) {
 	}
 }
 
-func TestCase51_headerWithFieldsOfTheAgentIPv6(t *testing.T) {
+func TestCase51_HeaderWithFieldsOfTheAgentIPv6(t *testing.T) {
 	frame := headerRecord(headerEthernet, 1518, ethernet6())
 	fields := ipRecord(sampledIPv6, 1500, 6, "2001:db8::1", "2001:db8::2", 1234, 443, 0x12, 0xb8)
 	for name, records := range map[string][][]byte{"header first": {frame, fields}, "header last": {fields, frame}} {
@@ -199,7 +199,7 @@ func TestCase51_headerWithFieldsOfTheAgentIPv6(t *testing.T) {
 // opaqueMAC is a fixed opaque of 6 bytes, padded.
 func opaqueMAC(digits string) []byte { return join(bin(digits), []byte{0, 0}) }
 
-func TestCase51_fieldsWithoutHeader(t *testing.T) {
+func TestCase51_FieldsWithoutHeader(t *testing.T) {
 	link := typed(sampledEthernet, words(1514), opaqueMAC("020000000001"), opaqueMAC("020000000002"), words(0x0800))
 	tests := []struct {
 		name   string
@@ -237,7 +237,7 @@ func TestCase51_fieldsWithoutHeader(t *testing.T) {
 	}
 }
 
-func TestCase51_ethernetAloneIsNoFlow(t *testing.T) {
+func TestCase51_EthernetAloneIsNoFlow(t *testing.T) {
 	l := newLab(t, Options{})
 	link := typed(sampledEthernet, words(1514), opaqueMAC("020000000001"), opaqueMAC("020000000002"), words(0x0800))
 	equal(t, "records", len(l.send(datagramOf(head{agent: agentAddress}, compact(plainHead, link)))), 0)
@@ -245,7 +245,7 @@ func TestCase51_ethernetAloneIsNoFlow(t *testing.T) {
 }
 
 // Case 56 is the packet parser's; here only that the options and the header reach it.
-func TestCase56_tunnels(t *testing.T) {
+func TestCase56_Tunnels(t *testing.T) {
 	inner := packet4()
 	outer := join(bin("4500003c 00010000 4004 0000"), ip("192.0.2.7"), ip("192.0.2.8"), inner)
 	for _, test := range []struct {

@@ -1,10 +1,11 @@
 package sflow
 
-// sampler is a source of flow samples: it numbers them, those of expanded form apart.
-type sampler struct {
-	source   uint64 // class and index
-	expanded bool
-}
+// sampler is a source of flow samples, its class in the upper half and its index in the lower. It numbers its samples, those
+// of expanded form apart.
+type sampler uint64
+
+// expandedSampler marks samplers of expanded form; no class is that large.
+const expandedSampler sampler = 1 << 63
 
 // samplerState is what the latest sample of a sampler said.
 type samplerState struct {

@@ -38,7 +38,7 @@ func tell(s *exporter.Stream) told {
 	return told{s.Lost.Load(), s.Duplicated.Load(), s.Reordered.Load(), s.Restarts.Load(), s.SamplesLost.Load(), s.AgentDrops.Load()}
 }
 
-func TestCase46_sequenceNumbers(t *testing.T) {
+func TestCase46_SequenceNumbers(t *testing.T) {
 	// with changes an arrival.
 	with := func(a arrival, change func(*arrival)) arrival { change(&a); return a }
 	tests := []struct {
@@ -93,7 +93,7 @@ func TestCase46_sequenceNumbers(t *testing.T) {
 	}
 }
 
-func TestCase46_subAgentsCountApart(t *testing.T) {
+func TestCase46_SubAgentsCountApart(t *testing.T) {
 	l := newLab(t, Options{})
 	for _, h := range []head{
 		{agentAddress, 0, 1, 90_000_000}, {agentAddress, 1, 700, 1000}, {agentAddress, 0, 2, 90_001_000}, {agentAddress, 1, 703, 2000},
@@ -106,7 +106,7 @@ func TestCase46_subAgentsCountApart(t *testing.T) {
 }
 
 // Samples of counters and discards are numbered apart from those of flows, which alone are counted.
-func TestCase46_otherSamplesAreNumberedApart(t *testing.T) {
+func TestCase46_OtherSamplesAreNumberedApart(t *testing.T) {
 	l := newLab(t, Options{})
 	for i, other := range [][]byte{
 		counterSampleOf(500, 7, ifCounters()), expandedCounterSampleOf(9, 7, ifCounters()), discardSample(900, 3), counterSampleOf(700, 7, ifCounters()),
@@ -118,7 +118,7 @@ func TestCase46_otherSamplesAreNumberedApart(t *testing.T) {
 }
 
 // A device with more sources than are kept costs no memory without end, and its samples are decoded.
-func TestCase46_sourcesAreBounded(t *testing.T) {
+func TestCase46_SourcesAreBounded(t *testing.T) {
 	l := newLab(t, Options{})
 	for n := uint32(0); n < maxSamplers+100; n++ {
 		a := at(n, n)
