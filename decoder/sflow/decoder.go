@@ -32,12 +32,13 @@ type Options struct {
 
 // Decoder decodes the datagrams of one worker. It is not safe for concurrent use.
 type Decoder struct {
-	o      Options
-	parse  packet.Options
-	table  *exporter.Table
-	agents map[exporter.Key]*agent
-	last   *agent
-	batch  *flow.Batch
+	o           Options
+	parse       packet.Options
+	table       *exporter.Table
+	agents      map[exporter.Key]*agent
+	samplerRoom int // how many more samplers may be kept
+	last        *agent
+	batch       *flow.Batch
 
 	// What receivers are handed, in memory of its own.
 	counters  InterfaceCounters
@@ -46,7 +47,7 @@ type Decoder struct {
 
 // New returns a decoder that counts in table.
 func New(table *exporter.Table, o Options) *Decoder {
-	return &Decoder{o: o, parse: packet.Options{Inner: o.Inner}, table: table, agents: map[exporter.Key]*agent{}}
+	return &Decoder{o: o, parse: packet.Options{Inner: o.Inner}, table: table, agents: map[exporter.Key]*agent{}, samplerRoom: maxAllSamplers}
 }
 
 // agent is one sub-agent of a device: datagrams are numbered by it.
@@ -150,10 +151,13 @@ func (d *Decoder) agent(key exporter.Key, source flow.Addr, now int64) *agent {
 	}
 	a := d.agents[key]
 	if a == nil || a.stream.Gone() {
+		if a != nil {
+			a.samplers.forget()
+		}
 		d.forget()
 		a = &agent{
 			key: key, stream: d.table.Get(key, source, now),
-			overrides: d.o.Overrides[key.Exporter], samplers: samplers{all: map[sampler]*samplerState{}},
+			overrides: d.o.Overrides[key.Exporter], samplers: samplers{all: map[sampler]*samplerState{}, room: &d.samplerRoom},
 		}
 		d.agents[key] = a
 	}
@@ -168,6 +172,7 @@ func (d *Decoder) forget() {
 	}
 	for key, a := range d.agents {
 		if a.stream.Gone() {
+			a.samplers.forget()
 			delete(d.agents, key)
 		}
 	}

@@ -13,12 +13,16 @@ type samplerState struct {
 	drops    uint32
 }
 
-// maxSamplers bounds the samplers of one agent.
-const maxSamplers = 4096
+// maxSamplers bounds the samplers of one agent, maxAllSamplers those of all agents of a decoder.
+const (
+	maxSamplers    = 4096
+	maxAllSamplers = 1 << 18
+)
 
 // samplers are those of an agent. The latest is at hand: samples of one source tend to come together.
 type samplers struct {
 	all    map[sampler]*samplerState
+	room   *int // for how many more the decoder has
 	latest *samplerState
 	key    sampler
 }
@@ -30,9 +34,10 @@ func (s *samplers) find(key sampler) (state *samplerState, known bool) {
 	}
 	state, known = s.all[key]
 	if !known {
-		if len(s.all) >= maxSamplers {
+		if len(s.all) >= maxSamplers || *s.room <= 0 {
 			return nil, false
 		}
+		*s.room--
 		state = &samplerState{}
 		s.all[key] = state
 	}
@@ -42,6 +47,7 @@ func (s *samplers) find(key sampler) (state *samplerState, known bool) {
 
 // forget makes the next sample of each the first.
 func (s *samplers) forget() {
+	*s.room += len(s.all)
 	clear(s.all)
 	s.latest = nil
 }
