@@ -6,8 +6,11 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
+
+	goflow2 "github.com/netsampler/goflow2/v2/decoders/netflow"
 
 	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/decoder/flow"
@@ -162,11 +165,8 @@ func printTemplates(out io.Writer, domains []netflow.Domain) {
 			if t.Variable {
 				length = fmt.Sprintf("at least %d bytes", t.Length)
 			}
-			fmt.Fprintf(out, "  %s %d, %s:", kind, t.ID, length)
-			for _, f := range t.Fields {
-				fmt.Fprintf(out, " %s", fieldText(f))
-			}
-			fmt.Fprintln(out)
+			fmt.Fprintf(out, "  %s %d, %s:\n", kind, t.ID, length)
+			printFields(out, t.Fields)
 		}
 		for id, rate := range d.BySampler {
 			fmt.Fprintf(out, "  sampler %d: 1 in %d\n", id, rate)
@@ -184,13 +184,31 @@ func printTemplates(out io.Writer, domains []netflow.Domain) {
 	fmt.Fprintln(out)
 }
 
-// fieldText is element:length, with a * where the value is used; v stands for a variable length.
+// printFields writes fields one after the other, in lines of the screen's width.
+func printFields(out io.Writer, fields []netflow.TemplateField) {
+	const width, indent = 120, "   "
+	line := indent
+	for _, f := range fields {
+		text := fieldText(f)
+		if len(line)+1+len(text) > width && line != indent {
+			fmt.Fprintln(out, line)
+			line = indent
+		}
+		line += " " + text
+	}
+	fmt.Fprintln(out, line)
+}
+
+// fieldText is element:length, with the element's name, and with a * where the value is used; v stands for a variable length.
 func fieldText(f netflow.TemplateField) string {
 	length := strconv.Itoa(f.Length)
 	if f.Length < 0 {
 		length = "v"
 	}
 	text := f.Name + ":" + length
+	if name := goflow2.IPFIXTypeToString(f.IANA); f.IANA != 0 && name != "" && !strings.HasPrefix(name, "Unassigned") {
+		text = name + "(" + f.Name + "):" + length
+	}
 	if f.Scope {
 		text = "scope(" + text + ")"
 	}

@@ -70,7 +70,7 @@ type Decoder struct {
 	last     *session // of the latest datagram: the next one is likely from the same
 	batch    *flow.Batch
 	raw      raw
-	changed  bool // something worth saving was learned
+	fields   int // of all templates, or more
 }
 
 // New returns a decoder that counts in table.

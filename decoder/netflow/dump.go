@@ -34,6 +34,7 @@ type Template struct {
 // TemplateField is one field of a template.
 type TemplateField struct {
 	Name   string // IANA's number, with the enterprise's before it
+	IANA   uint16 // that number; 0 where it is not IANA's
 	Length int    // bytes; -1: variable
 	Scope  bool
 	Used   bool // whether its value goes into the record
@@ -76,7 +77,10 @@ func (d *Decoder) dump(src *source, s *session) Domain {
 
 func (d *Decoder) dumpField(f field, options bool) TemplateField {
 	name := strconv.Itoa(int(f.ID))
+	var iana uint16
 	switch {
+	case f.PEN == 0 && !f.System:
+		iana = f.ID
 	case f.System:
 		name = "scope " + name
 	case f.PEN == vendorType:
@@ -88,5 +92,5 @@ func (d *Decoder) dumpField(f field, options bool) TemplateField {
 		length = -1
 	}
 	s := d.compiler.step(f, options)
-	return TemplateField{Name: name, Length: length, Scope: f.Scope, Used: s.op != opSkip}
+	return TemplateField{Name: name, IANA: iana, Length: length, Scope: f.Scope, Used: s.op != opSkip}
 }

@@ -102,14 +102,13 @@ func (d *Decoder) Tick(now int64, b *flow.Batch) {
 				continue
 			}
 			d.expireHeld(s, now)
-			if n := s.expire(now - int64(d.o.TemplateExpiry)); n > 0 {
-				d.changed = true
-			}
+			s.expire(now - int64(d.o.TemplateExpiry))
 		}
 		if len(src.sessions) == 0 {
 			delete(d.sources, addr)
 		}
 	}
+	d.countFields()
 	b.Flush()
 }
 

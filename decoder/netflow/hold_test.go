@@ -185,7 +185,7 @@ func TestDump(t *testing.T) {
 	equal(t, "scope", v9.Templates[0].Fields[0], TemplateField{Name: "scope 2", Length: 4, Scope: true})
 	equal(t, "template", ipfix.Templates[0].ID, 256)
 	equal(t, "variable", ipfix.Templates[0].Variable, true)
-	want := []TemplateField{{Name: "82", Length: -1}, {Name: "9/1", Length: 1}, {Name: "8", Length: 4, Used: true}}
+	want := []TemplateField{{Name: "82", IANA: 82, Length: -1}, {Name: "9/1", Length: 1}, {Name: "8", IANA: 8, Length: 4, Used: true}}
 	if !slices.Equal(ipfix.Templates[0].Fields, want) {
 		t.Errorf("fields are %v, want %v", ipfix.Templates[0].Fields, want)
 	}

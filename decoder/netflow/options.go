@@ -129,7 +129,6 @@ func (d *Decoder) learn(s *session, o *optionRecord, c *context) {
 			names.VRF[o.vrf] = o.vrfName
 		}
 	}
-	d.changed = true
 }
 
 func (s *source) nameTable() *flow.Names {

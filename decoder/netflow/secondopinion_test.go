@@ -26,7 +26,6 @@ import (
 type theirs struct {
 	values   map[uint16][]byte
 	reversed map[uint16][]byte // RFC 5103
-	repeated bool
 	header   context
 }
 

@@ -175,9 +175,11 @@ func (d *Decoder) restoreSession(s *session, now int64) {
 }
 
 func (d *Decoder) restoreTemplate(s *session, saved *TemplateState, since int64) {
-	if saved.ID < firstDataSet || saved.Seen < since || len(s.byID) >= d.o.MaxTemplates {
+	if saved.ID < firstDataSet || saved.Seen < since || len(s.byID) >= d.o.MaxTemplates ||
+		len(saved.Fields) > maxFields || d.fields+len(saved.Fields) > maxAllFields {
 		return
 	}
+	d.fields += len(saved.Fields)
 	t := &template{id: saved.ID, options: saved.Options, fields: saved.Fields, port: saved.Port, seen: saved.Seen}
 	if !d.compiler.compile(t) {
 		return

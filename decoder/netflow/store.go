@@ -89,7 +89,8 @@ func (t *templates) split(old, n *template) {
 }
 
 // expire forgets definitions that were not sent again since the given time.
-func (t *templates) expire(before int64) (n int) {
+func (t *templates) expire(before int64) {
+	n := 0
 	for id, one := range t.byID {
 		if one.seen < before {
 			delete(t.byID, id)
@@ -106,7 +107,6 @@ func (t *templates) expire(before int64) (n int) {
 	if n > 0 {
 		t.last = nil
 	}
-	return n
 }
 
 // sorted returns the definitions by id.
@@ -119,8 +119,38 @@ func (t *templates) sorted() []*template {
 	return all
 }
 
-// maxFields bounds the fields of one template: real ones have less than a hundred, and each costs memory.
-const maxFields = 1024
+// maxFields bounds the fields of one template: real ones have less than a hundred, and each costs memory. maxAllFields bounds
+// those of all templates of a decoder, to some 200 MB.
+const (
+	maxFields    = 1024
+	maxAllFields = 1 << 21
+)
+
+// fieldCount is how many fields the templates have.
+func (t *templates) fieldCount() (n int) {
+	for _, one := range t.byID {
+		n += len(one.fields)
+	}
+	for _, own := range t.byPort {
+		for _, one := range own {
+			n += len(one.fields)
+		}
+	}
+	return n
+}
+
+// countFields counts what is kept, once enough came that it may be too much: what was replaced or expired was counted too.
+func (d *Decoder) countFields() {
+	if d.fields < maxAllFields/2 {
+		return
+	}
+	d.fields = 0
+	for _, src := range d.sources {
+		for _, s := range src.sessions {
+			d.fields += s.fieldCount()
+		}
+	}
+}
 
 // define compiles and keeps a template, and decodes the data that waited for it.
 func (d *Decoder) define(s *session, t *template, c *context) {
@@ -130,13 +160,14 @@ func (d *Decoder) define(s *session, t *template, c *context) {
 		return
 	}
 	t.port, t.seen = s.lastPort, c.received
-	if len(t.fields) > maxFields {
-		s.stream.Fail(exporter.TemplateLimit, 1)
-		return
-	}
 	if s.refresh(t) {
 		return
 	}
+	if len(t.fields) > maxFields || d.fields+len(t.fields) > maxAllFields {
+		s.stream.Fail(exporter.TemplateLimit, 1)
+		return
+	}
+	d.fields += len(t.fields)
 	if !d.compiler.compile(t) {
 		s.stream.Fail(exporter.BadTemplate, 1)
 		return
@@ -148,6 +179,5 @@ func (d *Decoder) define(s *session, t *template, c *context) {
 	if !kept {
 		return
 	}
-	d.changed = true
 	d.release(s, t.id)
 }
