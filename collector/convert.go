@@ -37,6 +37,15 @@ func decoderOptions(cfg *config.Config) decoder.Options {
 	}
 }
 
+// exporterNames are the exporters that the configuration gives another address.
+func exporterNames(cfg *config.Config) map[flow.Addr]flow.Addr {
+	names := make(map[flow.Addr]flow.Addr, len(cfg.Decoder.ExporterMap))
+	for from, to := range cfg.Decoder.ExporterMap {
+		names[flow.AddrFrom(from)] = flow.AddrFrom(to)
+	}
+	return names
+}
+
 // sourceOptions are the metadata's part of the configuration.
 func sourceOptions(cfg *config.Config) metadata.SourceOptions {
 	m := cfg.Metadata

@@ -165,6 +165,7 @@ func (s *service) newWorker(n int, o pipeline.Options) *pipeline.Worker {
 		Policy:          enrich.Policy{Scopes: p.Scopes, AutoScopes: p.AutoScopes, CommunityScopes: p.CommunityScopes},
 		IPRefExtensions: s.settings.IPRefExtensions,
 	})
+	o.BySource, o.Names = s.cfg.Decoder.ExporterAddress == "source", exporterNames(s.cfg)
 	o.Snapshot = &s.snapshot
 	o.Block = block.New(block.Layout{
 		CollectorID:      s.cfg.CollectorID,

@@ -44,8 +44,10 @@ type Decoder struct {
 	HoldBytes       int           // and how much of it, of one exporter
 	TemplateExpiry  time.Duration
 	SamplingRates   []SamplingRate
-	SaveTemplates   time.Duration // how often templates are written to the cache directory; 0: never
-	DecapsulateFlow bool          // sampled headers: the inner flow of a tunnel instead of the outer
+	SaveTemplates   time.Duration             // how often templates are written to the cache directory; 0: never
+	ExporterAddress string                    // which address names an exporter: the one it states, or the UDP source
+	ExporterMap     map[netip.Addr]netip.Addr // other names for some of them
+	DecapsulateFlow bool                      // sampled headers: the inner flow of a tunnel instead of the outer
 }
 
 // SamplingRate overrides what an exporter says of its sampling.
@@ -141,11 +143,12 @@ func Default() *Config {
 			ReceiveBuffer: 64 << 20,
 		},
 		Decoder: Decoder{
-			MaxExporters:   4096,
-			HoldFor:        30 * time.Second,
-			HoldBytes:      1 << 20,
-			TemplateExpiry: 24 * time.Hour,
-			SaveTemplates:  time.Minute,
+			MaxExporters:    4096,
+			HoldFor:         30 * time.Second,
+			HoldBytes:       1 << 20,
+			TemplateExpiry:  24 * time.Hour,
+			SaveTemplates:   time.Minute,
+			ExporterAddress: "stated",
 		},
 		Policy: Policy{Originator: "unknown", Level: "tlp:amber", AutoScopes: true},
 		Schema: s,

@@ -109,6 +109,8 @@ func TestLoad(t *testing.T) {
 		{"prefixes", "listen: {allowed_exporters: [192.0.2.7, \"2001:db8::/32\"]}", nil,
 			func(c *Config) any { return c.Listen.Allowed },
 			[]netip.Prefix{netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("2001:db8::/32")}},
+		{"exporter map", "decoder: {exporter_map: {192.0.2.1: 2001:db8::1}}", nil,
+			func(c *Config) any { return c.Decoder.ExporterMap }, map[netip.Addr]netip.Addr{netip.MustParseAddr("192.0.2.1"): netip.MustParseAddr("2001:db8::1")}},
 		{"sampling rates", "decoder: {sampling_rates: {192.0.2.1: 1000, \"2001:db8::1/7\": 512}}", nil,
 			func(c *Config) any { return c.Decoder.SamplingRates },
 			[]SamplingRate{

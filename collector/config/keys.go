@@ -39,6 +39,8 @@ func collectorKeys(c *Config) []key {
 		{"decoder.template_expiry", nil, scalar, duration(&c.Decoder.TemplateExpiry, time.Minute)},
 		{"decoder.save_templates", nil, scalar, duration(&c.Decoder.SaveTemplates, 0)},
 		{"decoder.sampling_rates", nil, mapping, samplingRates(&c.Decoder.SamplingRates)},
+		{"decoder.exporter_address", nil, scalar, oneOf(&c.Decoder.ExporterAddress, "stated", "source")},
+		{"decoder.exporter_map", nil, mapping, addressMap(&c.Decoder.ExporterMap)},
 		{"decoder.decapsulate", nil, scalar, boolean(&c.Decoder.DecapsulateFlow)},
 
 		{"policy.originator", []string{"CLICKHOUSE_POLICY_ORIGINATOR"}, scalar, text(&c.Policy.Originator)},

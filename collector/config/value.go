@@ -270,6 +270,30 @@ func samplingRates(p *[]SamplingRate) setter {
 	}
 }
 
+// addressMap takes "ADDRESS: ADDRESS".
+func addressMap(p *map[netip.Addr]netip.Addr) setter {
+	return func(v value) error {
+		pairs, err := v.entries()
+		if err != nil {
+			return err
+		}
+		all := make(map[netip.Addr]netip.Addr, len(pairs))
+		for _, entry := range pairs {
+			from, err := netip.ParseAddr(entry.key)
+			if err != nil {
+				return fmt.Errorf("%q is not an address", entry.key)
+			}
+			to, err := netip.ParseAddr(entry.text)
+			if err != nil {
+				return fmt.Errorf("%q is not an address", entry.text)
+			}
+			all[from.Unmap()] = to.Unmap()
+		}
+		*p = all
+		return nil
+	}
+}
+
 func textMap(p *map[string]string) setter {
 	return func(v value) error {
 		pairs, err := v.entries()

@@ -37,6 +37,9 @@ type Options struct {
 	// Save takes what the decoder has learned of templates, every SaveEvery and at the end; it must not block. nil: nobody.
 	Save      func(netflow.State)
 	SaveEvery time.Duration
+	// BySource names exporters by their UDP source, whatever they say themselves. Names are other addresses for some exporters.
+	BySource bool
+	Names    map[flow.Addr]flow.Addr
 	// TimeShiftMs is added to all times of all records, in milliseconds: captures of long ago are moved to today.
 	TimeShiftMs int64
 }
@@ -112,6 +115,14 @@ func (w *Worker) append(records []flow.Record) {
 		r := &records[i]
 		if w.TimeShiftMs != 0 {
 			shift(r, w.TimeShiftMs)
+		}
+		if w.BySource {
+			r.Exporter = r.Source
+		}
+		if len(w.Names) > 0 {
+			if name, found := w.Names[r.Exporter]; found {
+				r.Exporter = name
+			}
 		}
 		w.Enricher.Enrich(w.snapshot, r, &w.row)
 		if w.Block.Rows() == 0 {

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"net/netip"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
@@ -89,6 +90,34 @@ func TestWorker_deliversWhenFullOrOld(t *testing.T) {
 	}
 	if w.Rows() != 230 || w.Blocks() != 3 {
 		t.Errorf("counted %d rows in %d blocks", w.Rows(), w.Blocks())
+	}
+}
+
+func TestWorker_namesExporters(t *testing.T) {
+	all := datagrams(t, "sfprobe") // the agent and the source are 198.51.100.31
+	source := netip.MustParseAddrPort("192.0.2.77:5000")
+	for i := range all {
+		all[i].Source = source
+	}
+	at := func(s string) flow.Addr { return flow.AddrFrom(netip.MustParseAddr(s)) }
+	for _, test := range []struct {
+		name     string
+		bySource bool
+		names    map[flow.Addr]flow.Addr
+		want     string
+	}{
+		{"as the agent says", false, nil, "198.51.100.31"},
+		{"by source", true, nil, "192.0.2.77"},
+		{"by the map", true, map[flow.Addr]flow.Addr{at("192.0.2.77"): at("203.0.113.1")}, "203.0.113.1"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorker(t, func(*clickhouse.Insert) {})
+			w.BySource, w.Names = test.bySource, test.names
+			w.Process(all, time.Now())
+			if w.row.DeviceID != test.want {
+				t.Errorf("the exporter is %s, want %s", w.row.DeviceID, test.want)
+			}
+		})
 	}
 }
 
