@@ -11,5 +11,12 @@
 // that no source has any more stops matching. A record that meta_source does not know, because another program wrote it,
 // matches.
 //
+// A file's records are listed under its absolute path. A file that is removed while a Refresher runs takes its records with it; one
+// that is removed while none runs leaves them in force until Loader.Forget is told of it. Collectors that share tables must have
+// the same files: each would otherwise make the records of the others vanish.
+//
+// A table of prefixes has millions of records. Nothing here has the engine group or sort them: they are read in the order of the
+// table's key and compared here.
+//
 // It imports enrich, the schema's settings and the ClickHouse client.
 package metadata

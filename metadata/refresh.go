@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -114,6 +115,7 @@ func (r *Refresher) Start() error {
 		}
 	}
 	r.options.Snapshot.Store(s)
+	releaseMemory()
 	return nil
 }
 
@@ -278,8 +280,13 @@ func (r *Refresher) rebuild(ctx context.Context) error {
 			r.options.Log.Warn("the metadata is not kept for the next start", zap.Error(err))
 		}
 	}
+	releaseMemory()
 	return nil
 }
+
+// releaseMemory gives back what a snapshot was made of and the one before it: more than the snapshot itself, and for an hour or a
+// day nobody needs it.
+func releaseMemory() { debug.FreeOSMemory() }
 
 // state is a text that changes when a table that a snapshot is made of does.
 func (d *database) state(ctx context.Context) (string, error) {
