@@ -54,6 +54,26 @@ for doing it now and for finding out why a row is as it is.`,
 				},
 			},
 			{
+				Name:      "forget",
+				Usage:     "make the records of a source stop matching, such as of a file that is gone",
+				ArgsUsage: "SOURCE",
+				Description: `A record matches as long as one source has it; a file that was removed while no collector ran still counts as one. The sources
+are those that metadata show and the log name. Rows that refer to the records stay.
+
+  collector metadata forget file:/etc/flow-collector/conf/meta_old.yml`,
+				Flags: configFlags(),
+				Action: func(ctx context.Context, c *cli.Command) error {
+					if c.Args().Len() != 1 {
+						return errors.New("which source? collector metadata forget file:/etc/flow-collector/conf/meta_old.yml")
+					}
+					cfg, err := loadConfig(c)
+					if err != nil {
+						return err
+					}
+					return forgetMetadata(ctx, cfg, c.Args().First(), os.Stdout)
+				},
+			},
+			{
 				Name:      "show",
 				Usage:     "show what the collector would write for an address, an AS or a device, and why",
 				ArgsUsage: "ADDRESS|AS|DEVICE...",
@@ -217,6 +237,24 @@ func openTables(ctx context.Context, cfg *config.Config) (driver.Conn, schema.Se
 		return nil, settings, nil, err
 	}
 	return conn, settings, done, nil
+}
+
+// forgetMetadata makes a source's records stop matching.
+func forgetMetadata(ctx context.Context, cfg *config.Config, source string, out io.Writer) error {
+	conn, settings, done, err := openTables(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer done()
+	vanished, err := metadata.NewLoader(conn, settings).Forget(ctx, source)
+	if err != nil {
+		return err
+	}
+	if vanished == 0 {
+		return fmt.Errorf("no records are known of source %q", source)
+	}
+	fmt.Fprintf(out, "%d records of %s match no more\n", vanished, source)
+	return nil
 }
 
 func showMetadata(ctx context.Context, cfg *config.Config, what []string, out io.Writer) error {

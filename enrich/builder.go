@@ -75,6 +75,12 @@ func NewBuilder() *Builder {
 	}
 }
 
+// Grow makes room for that many subnets of meta_ip, which saves copying when there will be millions.
+func (b *Builder) Grow(subnets int) {
+	b.ips.subnets = slices.Grow(b.ips.subnets, subnets)
+	b.ips.list = slices.Grow(b.ips.list, subnets)
+}
+
 // AddDevice adds a device under each of its loopback addresses.
 func (b *Builder) AddDevice(d Device) {
 	b.s.stats.Devices++

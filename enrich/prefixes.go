@@ -40,13 +40,18 @@ func (s *subnet) prefix() netip.Prefix {
 
 // comparePrefixes orders IPv4 before IPv6, then by address, a prefix before those within it.
 func comparePrefixes(a, b *subnet) int {
-	if a.six != b.six {
+	switch {
+	case a.six != b.six:
 		if b.six {
 			return -1
 		}
 		return 1
+	case a.hi != b.hi:
+		return cmp.Compare(a.hi, b.hi)
+	case a.lo != b.lo:
+		return cmp.Compare(a.lo, b.lo)
 	}
-	return cmp.Or(cmp.Compare(a.hi, b.hi), cmp.Compare(a.lo, b.lo), cmp.Compare(a.bits, b.bits))
+	return cmp.Compare(a.bits, b.bits)
 }
 
 // contains reports whether b lies within s or is s.
@@ -60,6 +65,56 @@ func (s *subnet) contains(b *subnet) bool {
 	}
 	shift := 128 - s.bits
 	return s.hi == b.hi && s.lo>>shift == b.lo>>shift
+}
+
+// Digits of a subnet's key, the least significant first: its length, the bytes of its address, its family.
+const digits = 1 + 16 + 1
+
+func (s *subnet) digit(n int) byte {
+	switch {
+	case n == 0:
+		return s.bits
+	case n <= 8:
+		return byte(s.lo >> (8 * (n - 1)))
+	case n <= 16:
+		return byte(s.hi >> (8 * (n - 9)))
+	case s.six:
+		return 1
+	}
+	return 0
+}
+
+// sortSubnets sorts by prefix, those with one prefix in the order in which they came. It returns the list or another one. A radix
+// sort takes a tenth of the time of one by comparison, of which millions of subnets need seconds.
+func sortSubnets(list []subnet) []subnet {
+	if slices.IsSortedFunc(list, func(a, b subnet) int { return comparePrefixes(&a, &b) }) {
+		return list
+	}
+	var counts [digits][256]int
+	for i := range list {
+		for n := range digits {
+			counts[n][list[i].digit(n)]++
+		}
+	}
+	spare := make([]subnet, len(list))
+	for n := range digits {
+		next := &counts[n]
+		if next[list[0].digit(n)] == len(list) {
+			continue // all alike
+		}
+		at := 0
+		for value, count := range next {
+			next[value] = at
+			at += count
+		}
+		for i := range list {
+			d := list[i].digit(n)
+			spare[next[d]] = list[i]
+			next[d]++
+		}
+		list, spare = spare, list
+	}
+	return list
 }
 
 // records are what prefixes belong to. The refs lie one after the other in one string, so that millions of them cost no header
@@ -117,12 +172,7 @@ func (l *prefixList) add(p IPPrefix) {
 func (l *prefixList) finish() *records {
 	r := &records{refs: l.refs.String(), list: l.list}
 	l.refs, l.last = bytes.Buffer{}, ""
-	order := func(a, b subnet) int {
-		return cmp.Or(comparePrefixes(&a, &b), cmp.Compare(a.record, b.record))
-	}
-	if !slices.IsSortedFunc(l.subnets, order) {
-		slices.SortFunc(l.subnets, order)
-	}
+	l.subnets = sortSubnets(l.subnets)
 	kept := l.subnets[:0]
 	for _, s := range l.subnets {
 		last := len(kept) - 1

@@ -201,6 +201,8 @@ func LoadSnapshotFile(path string) (*enrich.Snapshot, error) {
 		return nil, err
 	}
 	b := enrich.NewBuilder()
+	const subnetBytes = 40 // of the file, about
+	b.Grow(len(data) / subnetBytes)
 	if err := readSnapshot(data, builderFeed(b)); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
