@@ -23,6 +23,7 @@ type Enricher struct {
 	as        asCache
 	rds       rdCache
 	snapshot  *Snapshot // that the caches are of
+	warmed    int
 	known     [256]*portSet
 	srcExt    []string
 	dstExt    []string
@@ -57,7 +58,7 @@ func (e *Enricher) Enrich(s *Snapshot, r *flow.Record, row *Row) {
 	e.application(r, row)
 	row.MPLSBottomLabel = bottomLabel(r)
 	row.MPLSRD = e.rds.text(r)
-	row.PolicyScope = e.scopes.of(e.srcScope, e.dstScope, row.MPLSRD)
+	row.PolicyScope = e.scopes.of(scopedAS{row.SrcASID, e.srcScope}, scopedAS{row.DstASID, e.dstScope}, row.MPLSRD)
 	row.ASPathID, row.ASPathPadding = foldPath(r.ASPath, row.ASPathID[:0], row.ASPathPadding[:0])
 }
 

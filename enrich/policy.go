@@ -2,6 +2,7 @@ package enrich
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -15,11 +16,12 @@ type Policy struct {
 
 // scopes makes the policy_scope of rows in memory that it reuses.
 type scopes struct {
-	policy     Policy
-	configured []string          // without duplicates
-	community  map[string]string // the whole scope, comm:<name>
-	unknownAS  map[uint32]string // scopes of AS numbers that meta_as does not have
-	row        []string
+	policy       Policy
+	configured   []string          // without duplicates
+	configuredAS []uint32          // those of them that are an AS's
+	community    map[string]string // the whole scope, comm:<name>
+	unknownAS    map[uint32]string // scopes of AS numbers that meta_as does not have
+	row          []string
 }
 
 // maxUnknownAS bounds the memory for AS numbers that meta_as does not have.
@@ -31,6 +33,9 @@ func newScopes(p Policy) scopes {
 		if !slices.Contains(s.configured, scope) {
 			s.configured = append(s.configured, scope)
 		}
+		if id, err := strconv.ParseUint(strings.TrimPrefix(scope, "as:"), 10, 32); err == nil && scope == asScope(uint32(id)) {
+			s.configuredAS = append(s.configuredAS, uint32(id))
+		}
 	}
 	for key, name := range p.CommunityScopes {
 		s.community[key] = "comm:" + name
@@ -38,31 +43,54 @@ func newScopes(p Policy) scopes {
 	return s
 }
 
-// of returns the scopes of a row: the configured ones, then the automatic ones in order, each once. The slice is valid
-// until the next call. src and dst are the scopes of the two AS.
-func (s *scopes) of(src, dst, rd string) []string {
+// of returns the scopes of a row: the configured ones, then the automatic ones in order, each once. The slice is valid until the
+// next call. src and dst are the two AS; their scopes' texts are not looked at, as they lie far apart in memory.
+func (s *scopes) of(src, dst scopedAS, rd string) []string {
 	if !s.policy.AutoScopes {
 		return s.configured
 	}
 	s.row = append(s.row[:0], s.configured...)
-	s.insert(src)
-	s.insert(dst)
+	if decimalLess(dst.id, src.id) {
+		src, dst = dst, src
+	}
+	s.addAS(src)
+	if dst.id != src.id {
+		s.addAS(dst)
+	}
+	// comm: comes after as:.
 	if i := strings.LastIndexByte(rd, ':'); i >= 0 {
-		s.insert(s.community[rd[i+1:]])
+		if scope := s.community[rd[i+1:]]; scope != "" && !slices.Contains(s.configured, scope) {
+			s.row = append(s.row, scope)
+		}
 	}
 	return s.row
 }
 
-// insert puts a scope among the automatic ones, in order, unless it is there already.
-func (s *scopes) insert(scope string) {
-	if scope == "" || slices.Contains(s.row, scope) {
-		return
+// scopedAS is an AS with its scope's text.
+type scopedAS struct {
+	id    uint32
+	scope string
+}
+
+func (s *scopes) addAS(as scopedAS) {
+	if as.id != 0 && !slices.Contains(s.configuredAS, as.id) {
+		s.row = append(s.row, as.scope)
 	}
-	i := len(s.configured)
-	for i < len(s.row) && s.row[i] < scope {
-		i++
+}
+
+// decimalLess reports whether a's decimal digits come before b's in the order of texts: 100 before 20 before 200.
+func decimalLess(a, b uint32) bool {
+	x, y := widen(a), widen(b)
+	return x < y || x == y && a < b // of 2 and 20 the shorter comes first
+}
+
+// widen appends zeros to a number until it has ten digits, as many as the largest AS number.
+func widen(n uint32) uint64 {
+	x := uint64(n)
+	for x != 0 && x < 1e9 {
+		x *= 10
 	}
-	s.row = slices.Insert(s.row, i, scope)
+	return x
 }
 
 // unknown is the scope of an AS number that meta_as does not have; "" for 0.

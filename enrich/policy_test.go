@@ -2,6 +2,7 @@ package enrich
 
 import (
 	"slices"
+	"strconv"
 	"testing"
 )
 
@@ -33,10 +34,24 @@ func TestPolicyScope(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			scopes := newScopes(c.policy)
 			for _, when := range []string{"first", "again"} {
-				if got := scopes.of(asScope(c.src), asScope(c.dst), c.rd); !slices.Equal(got, c.want) {
+				if got := scopes.of(scopedAS{c.src, asScope(c.src)}, scopedAS{c.dst, asScope(c.dst)}, c.rd); !slices.Equal(got, c.want) {
 					t.Errorf("%s: got %q, want %q", when, got, c.want)
 				}
 			}
 		})
+	}
+}
+
+func TestDecimalLess(t *testing.T) {
+	numbers := []uint32{0, 1, 2, 9, 10, 19, 20, 99, 100, 199, 200, 64512, 645120, 1000000000, 4294967295, 429496729}
+	for _, a := range numbers {
+		for _, b := range numbers {
+			if a == 0 || b == 0 {
+				continue // AS 0 has no scope
+			}
+			if got, want := decimalLess(a, b), strconv.Itoa(int(a)) < strconv.Itoa(int(b)); got != want {
+				t.Errorf("decimalLess(%d, %d) is %v", a, b, got)
+			}
+		}
 	}
 }

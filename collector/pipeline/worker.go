@@ -110,6 +110,7 @@ func (w *Worker) Finish() {
 
 // append is the batch's receiver: it turns records into rows of the block.
 func (w *Worker) append(records []flow.Record) {
+	w.Enricher.Warm(w.snapshot, records)
 	expiry := w.expiry.Load()
 	for i := range records {
 		r := &records[i]
