@@ -15,8 +15,8 @@ import (
 
 func talkCommand() *cli.Command {
 	return &cli.Command{
-		Name:  "talk",
-		Usage: "make live UDP and TCP traffic between the sites' addresses, for flow exporters to watch",
+		Name:        "talk",
+		Usage:       "make live UDP and TCP traffic between the sites' addresses, for flow exporters to watch",
 		Description: "The first eight addresses of each site must be local; bench/live.sh makes them so.",
 		Flags: []cli.Flag{
 			&cli.DurationFlag{Name: "for", Usage: "stop after `TIME`", Value: time.Minute},
