@@ -77,6 +77,9 @@ func check(ctx context.Context, cfg *config.Config, out io.Writer) error {
 		c.server(ctx, "ClickHouse")
 	}
 	c.writable("cache directory", cfg.Metadata.CacheDir)
+	if cfg.Spool.Path != "" {
+		c.writable("spool", cfg.Spool.Path)
+	}
 	c.metadata(ctx)
 	if err := c.out.Flush(); err != nil {
 		return err

@@ -54,7 +54,7 @@ func testConfig(t testing.TB, environ ...string) *config.Config {
 	}
 	return configFor(t, append([]string{
 		"CLICKHOUSE_HOST=" + address.Hostname(), "CLICKHOUSE_PORT=" + address.Port(),
-		"CACHE_DIR=" + t.TempDir(), "METADATA_DIR=" + t.TempDir(),
+		"CACHE_DIR=" + t.TempDir(), "METADATA_DIR=" + t.TempDir(), "SPOOL_PATH=" + t.TempDir(),
 	}, environ...)...)
 }
 
@@ -73,7 +73,7 @@ func configFor(t testing.TB, environ ...string) *config.Config {
 // testService is a service whose tables are made and whose metadata is loaded.
 func testService(t testing.TB, cfg *config.Config) *service {
 	t.Helper()
-	s, err := newService(cfg, zap.NewNop())
+	s, err := newService(cfg, zap.NewNop(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

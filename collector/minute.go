@@ -61,7 +61,8 @@ func (m *minute) report() {
 		zap.Uint64("datagrams", increase(m.before.datagrams, now.datagrams)),
 		zap.Uint64("records", increase(m.before.records, now.records)),
 		zap.Uint64("rows written", increase(m.before.rows, now.rows)),
-		zap.Uint64("rows waiting", sum.pending))
+		zap.Uint64("rows waiting", sum.pending),
+		zap.Uint64("rows on disk", sum.spooled))
 	for _, l := range sum.losses {
 		key := lossKey{l.what, l.where}
 		now.losses[key] += l.count

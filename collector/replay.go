@@ -36,7 +36,7 @@ func replay(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, paths
 		}
 		shift = time.Now().UnixMilli() - latest
 	}
-	s, err := newService(cfg, log)
+	s, err := newService(cfg, log, nil)
 	if err != nil {
 		return err
 	}

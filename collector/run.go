@@ -18,6 +18,7 @@ import (
 	"github.com/metranova/flow-collector/collector/config"
 	"github.com/metranova/flow-collector/collector/listen"
 	"github.com/metranova/flow-collector/collector/pipeline"
+	"github.com/metranova/flow-collector/sink/spool"
 )
 
 func runCommand() *cli.Command {
@@ -72,7 +73,11 @@ func serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 	if err != nil {
 		return err
 	}
-	s, err := newService(cfg, log)
+	disk, err := openSpool(cfg, log)
+	if err != nil {
+		return err
+	}
+	s, err := newService(cfg, log, disk)
 	if err != nil {
 		return err
 	}
@@ -106,6 +111,16 @@ func serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 	}
 	sum.print(out)
 	return err
+}
+
+// openSpool opens the directory where inserts wait for a server that is down; nil where none is configured.
+func openSpool(cfg *config.Config, log *zap.Logger) (*spool.Spool, error) {
+	if cfg.Spool.Path == "" {
+		return nil, nil
+	}
+	return spool.Open(spool.Options{
+		Dir: cfg.Spool.Path, MaxBytes: int64(cfg.Spool.MaxBytes), MaxAge: cfg.Spool.MaxAge, Log: log.Named("spool"),
+	})
 }
 
 // startupWait is how long rows wait for the first metadata, in the kernel's buffers.
@@ -170,7 +185,7 @@ func abandon(signals <-chan os.Signal, finished <-chan struct{}, since time.Time
 			}
 		}
 		sum := s.summary()
-		log.Error("stopped at once", zap.Uint64("rows not delivered", sum.pending), zap.Uint64("rows delivered", sum.written))
+		log.Error("stopped at once", zap.Uint64("rows not delivered", sum.pending), zap.Uint64("rows on disk", sum.spooled), zap.Uint64("rows delivered", sum.written))
 		s.stopStore()
 		os.Exit(1)
 	}

@@ -26,6 +26,7 @@ import (
 	"github.com/metranova/flow-collector/sink/block"
 	"github.com/metranova/flow-collector/sink/clickhouse"
 	"github.com/metranova/flow-collector/sink/schema"
+	"github.com/metranova/flow-collector/sink/spool"
 	"github.com/metranova/flow-collector/sink/store"
 )
 
@@ -34,6 +35,7 @@ type service struct {
 	cfg       *config.Config
 	log       *zap.Logger
 	store     *store.Supervisor // nil where rows go to a server
+	spool     *spool.Spool      // nil: inserts wait in memory only
 	server    clickhouse.Options
 	settings  schema.Settings
 	conn      driver.Conn
@@ -52,12 +54,13 @@ type service struct {
 	cancel     context.CancelFunc
 }
 
-// newService starts the local store, if rows go there, and the writer. Inserts wait until the tables are made.
-func newService(cfg *config.Config, log *zap.Logger) (*service, error) {
+// newService starts the local store, if rows go there, and the writer. Inserts wait until the tables are made, and on disk where
+// there is a spool, which the service closes.
+func newService(cfg *config.Config, log *zap.Logger, disk *spool.Spool) (*service, error) {
 	run := make([]byte, 8)
 	rand.Read(run)
 	s := &service{
-		cfg: cfg, log: log, started: time.Now(),
+		cfg: cfg, log: log, started: time.Now(), spool: disk,
 		tables: make(chan struct{}), run: hex.EncodeToString(run), spare: make(chan []byte, 16),
 	}
 	s.life, s.cancel = context.WithCancel(context.Background())
@@ -76,6 +79,7 @@ func newService(cfg *config.Config, log *zap.Logger) (*service, error) {
 		QueueBytes: int64(cfg.Batch.QueueBytes),
 		Inserters:  cfg.Batch.Inserters,
 		Ready:      s.tables,
+		Spool:      disk,
 		Release:    s.keep,
 		Log:        log.Named("clickhouse"),
 	})
@@ -147,7 +151,7 @@ func (s *service) keepMakingTables(ctx context.Context) error {
 	}, backoff.WithBackOff(&backoff.ExponentialBackOff{
 		InitialInterval: time.Second, MaxInterval: time.Minute, Multiplier: 2, RandomizationFactor: 0.2,
 	}), backoff.WithMaxElapsedTime(0), backoff.WithNotify(func(err error, wait time.Duration) {
-		s.log.Error("rows are collected and wait in memory", zap.Error(oneLine(err)), zap.Duration("next try in", wait.Round(time.Millisecond)))
+		s.log.Error("rows are collected and wait", zap.Error(oneLine(err)), zap.Duration("next try in", wait.Round(time.Millisecond)))
 	}))
 	return err
 }
@@ -205,6 +209,9 @@ func (s *service) finish(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Batch.Grace)
 	defer cancel()
 	err := s.writer.Close(ctx)
+	if s.spool != nil {
+		err = errors.Join(err, s.spool.Close())
+	}
 	s.cancel()
 	s.background.Wait()
 	if s.templates != nil {
@@ -311,7 +318,9 @@ func (s *service) summary() *summary {
 			sum.losses = append(sum.losses, loss{n, what, "a clock that is wrong, or a capture of long ago"})
 		}
 	}
-	sum.pending = s.rows() - sum.written - lost
+	sum.spooled = stats.Spool.Waiting.Rows
+	// What earlier runs left in the spool is delivered, lost or waits too.
+	sum.pending = s.rows() + stats.Spool.Found.Rows - sum.written - lost - sum.spooled
 	sum.took = time.Since(s.started)
 	return sum
 }

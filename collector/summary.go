@@ -29,6 +29,7 @@ type summary struct {
 	streams       []*exporter.Stream
 	written       uint64 // rows that the store has confirmed
 	pending       uint64 // rows that were encoded and are not confirmed
+	spooled       uint64 // rows that wait on disk
 	took          time.Duration
 	decoded       bool // only: no rows were meant to be written
 	losses        []loss
@@ -106,6 +107,9 @@ func (s *summary) print(out io.Writer) {
 	fmt.Fprintln(out)
 	if s.pending > 0 {
 		fmt.Fprintf(out, "%d rows are not confirmed by the store\n", s.pending)
+	}
+	if s.spooled > 0 {
+		fmt.Fprintf(out, "%d rows wait in the spool until the server takes them\n", s.spooled)
 	}
 	if len(s.losses) == 0 {
 		fmt.Fprintln(out, "nothing lost")

@@ -21,6 +21,7 @@ type Config struct {
 	Server   Server          // a ClickHouse server; without Host there is the local store
 	Store    Store
 	Batch    Batch
+	Spool    Spool
 	Metadata Metadata
 	LogLevel string // debug, info, warn or error
 
@@ -94,6 +95,13 @@ type Batch struct {
 	Grace      time.Duration // how long a stop may take
 }
 
+// Spool is where blocks wait on disk for a server that is down.
+type Spool struct {
+	Path     string // a directory; "": nowhere
+	MaxBytes int    // of its files; then the oldest goes
+	MaxAge   time.Duration
+}
+
 // Metadata says where metadata comes from.
 type Metadata struct {
 	Dir, CacheDir string
@@ -161,6 +169,7 @@ func Default() *Config {
 			Inserters:  2,
 			Grace:      30 * time.Second,
 		},
+		Spool: Spool{Path: "spool", MaxBytes: 10 << 30, MaxAge: 7 * 24 * time.Hour},
 		Metadata: Metadata{
 			Dir:         "conf",
 			CacheDir:    "caches",

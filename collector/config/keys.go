@@ -73,6 +73,10 @@ func collectorKeys(c *Config) []key {
 		{"batch.inserters", nil, scalar, number(&c.Batch.Inserters, 1, 64)},
 		{"batch.grace", nil, scalar, duration(&c.Batch.Grace, time.Second)},
 
+		{"spool.path", []string{"SPOOL_PATH"}, scalar, text(&c.Spool.Path)},
+		{"spool.max_bytes", nil, scalar, size(&c.Spool.MaxBytes, 1<<20)},
+		{"spool.max_age", nil, scalar, duration(&c.Spool.MaxAge, time.Minute)},
+
 		{"log.level", []string{"LOG_LEVEL"}, scalar, oneOf(&c.LogLevel, "debug", "info", "warn", "error")},
 		{"log.debug", []string{"DEBUG"}, scalar, debug(c)},
 	}

@@ -6,7 +6,7 @@ import "sync"
 // taken and are not done.
 type queue struct {
 	mu      sync.Mutex
-	changed sync.Cond // an insert came, or closed was set
+	changed sync.Cond // an insert came, closed was set, or take has to ask again
 	waiting []*Insert
 	bytes   int64 // of waiting and of taken ones
 	limit   int64
@@ -40,17 +40,48 @@ func (q *queue) push(ins *Insert) (lost []*Insert, reason Reason) {
 }
 
 // take removes the oldest insert, waiting for one. It returns false when the queue is closed and empty.
-// The insert's bytes count until done.
-func (q *queue) take() (*Insert, bool) {
+// The insert's bytes count until done. other is asked whenever something changed: whether there is something
+// else to do first or when nothing waits, for which take returns nil, and whether what waits has to go on waiting.
+func (q *queue) take(other func(waiting int) (instead, hold bool)) (*Insert, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for len(q.waiting) == 0 {
-		if q.closed {
+	for {
+		instead, hold := other(len(q.waiting))
+		switch {
+		case instead:
+			return nil, true
+		case len(q.waiting) > 0 && !hold:
+			return q.pop(), true
+		case q.closed:
 			return nil, false
 		}
 		q.changed.Wait()
 	}
+}
+
+// takeOver removes the oldest insert where more bytes wait than may be kept.
+func (q *queue) takeOver(keep int64) (*Insert, bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.waiting) == 0 || q.bytes <= keep {
+		return nil, false
+	}
 	return q.pop(), true
+}
+
+// giveBack puts an insert that was taken back as the oldest.
+func (q *queue) giveBack(ins *Insert) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.waiting = append([]*Insert{ins}, q.waiting...)
+	q.changed.Signal()
+}
+
+// wake has every take ask again.
+func (q *queue) wake() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.changed.Broadcast()
 }
 
 // pop removes the oldest insert; there is one.

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"sync"
 	"time"
+
+	"github.com/metranova/flow-collector/sink/spool"
 )
 
 // Reason says why an insert was lost.
@@ -19,10 +21,17 @@ const (
 	Unexplained Reason = "unexplained"
 	// Shutdown inserts were not delivered before Close had to return, or came after it.
 	Shutdown Reason = "shutdown"
+	// SpoolFull inserts were the oldest on disk when the spool was full, SpoolAge inserts were there for too long, and
+	// SpoolDamaged inserts did not come back from there as they were. They may be of an earlier run.
+	SpoolFull    Reason = "spool_full"
+	SpoolAge     Reason = "spool_age"
+	SpoolDamaged Reason = "spool_damaged"
 )
 
 // Reasons lists the reasons.
-func Reasons() []Reason { return []Reason{QueueFull, Rejected, Unexplained, Shutdown} }
+func Reasons() []Reason {
+	return []Reason{QueueFull, Rejected, Unexplained, Shutdown, SpoolFull, SpoolAge, SpoolDamaged}
+}
 
 // Count is a number of inserts and what they hold.
 type Count struct {
@@ -35,9 +44,13 @@ func (c *Count) add(ins *Insert) {
 	c.Bytes += uint64(len(ins.Data))
 }
 
-// Stats are a Writer's counters at one moment, since it was made.
+// Stats are a Writer's counters at one moment, since it was made. With a spool, what was enqueued and Spool.Found
+// together are Delivered, Lost, queued and Spool.Waiting.
 type Stats struct {
 	Delivered Count
+	// Spooled went to disk instead of being lost or retried on. FromSpool is what of Delivered came from there, from this
+	// run or an earlier one.
+	Spooled, FromSpool Count
 	// Retried counts attempts after which the insert was tried again.
 	Retried Count
 	Lost    map[Reason]Count
@@ -49,12 +62,15 @@ type Stats struct {
 	LastErrorTime time.Time
 	// LastDelivery is when an insert was last stored; zero if none was.
 	LastDelivery time.Time
+	// Spool are the spool's own counters; zero without one.
+	Spool spool.Stats
 }
 
 // Stats returns the counters.
 func (w *Writer) Stats() Stats {
 	s := w.counters.snapshot()
 	s.QueuedInserts, s.QueuedBytes = w.queue.size()
+	w.spooling.addTo(&s)
 	return s
 }
 
@@ -68,7 +84,16 @@ func (c *counters) delivered(ins *Insert) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.stats.Delivered.add(ins)
+	if ins.entry != nil {
+		c.stats.FromSpool.add(ins)
+	}
 	c.stats.LastDelivery = time.Now()
+}
+
+func (c *counters) spooled(ins *Insert) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stats.Spooled.add(ins)
 }
 
 func (c *counters) retried(ins *Insert) {

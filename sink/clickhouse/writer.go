@@ -8,8 +8,9 @@ import (
 
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
-	"github.com/cenkalti/backoff/v5"
 	"go.uber.org/zap"
+
+	"github.com/metranova/flow-collector/sink/spool"
 )
 
 // Insert is one encoded block on its way to a table. The Writer owns it from Enqueue on.
@@ -20,6 +21,8 @@ type Insert struct {
 	Token string
 	Rows  int
 	Data  []byte // Native format, revision 0
+
+	entry *spool.Entry // where it came from, if it was on disk
 }
 
 // WriterOptions bound a Writer. The zero value has the defaults.
@@ -38,6 +41,11 @@ type WriterOptions struct {
 	UnknownAttempts int
 	// Ready is closed when the tables are there; until then inserts wait. nil: they are.
 	Ready <-chan struct{}
+	// Spool, if not nil, takes what would be lost for want of memory or time, and what was retried for SpoolAfter (0: 1
+	// minute), and is emptied, oldest first, while the server takes inserts. Close the Writer before it. An insert may be
+	// sent again after a crash, which its token makes harmless as long as the table's deduplication window knows it.
+	Spool      *spool.Spool
+	SpoolAfter time.Duration
 	// Settings are sent with every insert, over the Writer's own.
 	Settings map[string]any
 	// Release takes back the Data of an insert that was delivered or lost, for reuse. It is called from several
@@ -66,9 +74,14 @@ type Writer struct {
 	counters counters
 	queue    *queue
 	journal  journal
+	health   health
+	spooling *spooling // nil without a spool
 
-	stop context.CancelFunc // ends attempts and waits that are under way
-	done sync.WaitGroup
+	stop      context.CancelFunc // ends attempts and waits that are under way
+	closing   chan struct{}      // closed by Close: with a spool nothing is worth a wait any more
+	closeOnce sync.Once
+	done      sync.WaitGroup // the inserters
+	moving    sync.WaitGroup // spooling.move
 }
 
 // NewWriter starts the inserters. Close ends them.
@@ -81,13 +94,19 @@ func NewWriter(conn driver.Conn, o WriterOptions) *Writer {
 		settings: chgo.Settings{},
 		queue:    newQueue(o.QueueBytes),
 		journal:  newJournal(o.Log),
+		health:   health{patience: o.SpoolAfter},
 		stop:     stop,
+		closing:  make(chan struct{}),
 	}
+	w.spooling = newSpooling(w)
 	for name, value := range insertSettings {
 		w.settings[name] = value
 	}
 	for name, value := range o.Settings {
 		w.settings[name] = value
+	}
+	if w.spooling != nil {
+		w.moving.Go(func() { w.spooling.move(ctx) })
 	}
 	for range o.Inserters {
 		w.done.Go(func() { w.deliver(ctx) })
@@ -103,6 +122,7 @@ func (o WriterOptions) withDefaults() WriterOptions {
 	o.RetryMax = orDefault(o.RetryMax, 30*time.Second)
 	o.ConfigurationRetry = orDefault(o.ConfigurationRetry, 30*time.Second)
 	o.UnknownAttempts = orDefault(o.UnknownAttempts, 10)
+	o.SpoolAfter = orDefault(o.SpoolAfter, time.Minute)
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}
@@ -110,18 +130,26 @@ func (o WriterOptions) withDefaults() WriterOptions {
 }
 
 // Enqueue hands an insert over and returns at once. Where the queue is full the oldest waiting inserts are lost
-// for it, and counted; after Close the insert itself is.
+// for it, and counted; after Close the insert itself is. With a spool what fills the queue by more than half goes to disk
+// in the background, so that only what is faster than the disk is lost; after Close the insert goes there at once.
 func (w *Writer) Enqueue(ins *Insert) {
 	lost, reason := w.queue.push(ins)
 	for _, old := range lost {
+		if reason == QueueFull {
+			w.giveUp(old, reason, nil) // the disk is too slow, and the caller must not wait for it
+			continue
+		}
 		w.lose(old, reason, nil)
 	}
+	w.spooling.kick()
 }
 
 // Close stops taking inserts and waits until those that wait are delivered or ctx ends. What is left then is
-// lost, and the error says how much.
+// lost, and the error says how much. With a spool it goes there instead, as does what fails meanwhile; Close waits for the
+// disk, and what is on disk stays there.
 func (w *Writer) Close(ctx context.Context) error {
 	w.queue.close()
+	w.closeOnce.Do(func() { close(w.closing) })
 	if inserts, bytes := w.queue.size(); inserts == 0 && bytes == 0 {
 		w.stop() // nobody need wait for Ready
 	}
@@ -137,6 +165,7 @@ func (w *Writer) Close(ctx context.Context) error {
 		<-drained
 	}
 	w.stop()
+	w.moving.Wait()
 	for _, ins := range w.queue.takeAll() {
 		w.lose(ins, Shutdown, ctx.Err())
 	}
@@ -146,96 +175,17 @@ func (w *Writer) Close(ctx context.Context) error {
 	return nil
 }
 
-// deliver is one inserter: it takes inserts in order until the queue is closed and empty.
-func (w *Writer) deliver(ctx context.Context) {
-	if w.options.Ready != nil {
-		select {
-		case <-w.options.Ready:
-		case <-ctx.Done():
-			return // Close takes what waits
-		}
-	}
-	for {
-		ins, ok := w.queue.take()
-		if !ok || ctx.Err() != nil {
-			if ok {
-				w.finish(ins)
-				w.lose(ins, Shutdown, nil)
-			}
-			return
-		}
-		reason, err := w.deliverOne(ctx, ins)
-		w.finish(ins)
-		if reason != "" {
-			w.lose(ins, reason, err)
-			continue
-		}
-		w.counters.delivered(ins)
-		w.release(ins)
-	}
-}
-
-// finish frees the insert's share of the queue's bytes.
-func (w *Writer) finish(ins *Insert) { w.queue.done(len(ins.Data)) }
-
-// deliverOne tries until the insert is stored (no reason) or has to be given up.
-func (w *Writer) deliverOne(ctx context.Context, ins *Insert) (Reason, error) {
-	wait := &backoff.ExponentialBackOff{
-		InitialInterval: w.options.RetryMin, MaxInterval: w.options.RetryMax,
-		RandomizationFactor: 0.5, Multiplier: 2,
-	}
-	wait.Reset()
-	for unknown := 0; ; {
-		err := w.attempt(ctx, ins)
-		if err == nil {
-			w.journal.delivered()
-			return "", nil
-		}
-		if ctx.Err() != nil {
-			return Shutdown, err // our own doing, at Close
-		}
-		w.counters.failed(err)
-		class := Classify(err)
-		w.journal.failed(class, ins, err)
-		if class == Unknown {
-			unknown++
-		}
-		if class == Permanent || unknown >= w.options.UnknownAttempts {
-			return lossReason(class), err
-		}
-		pause := wait.NextBackOff()
-		if class == Configuration {
-			pause = w.options.ConfigurationRetry
-		}
-		w.counters.retried(ins)
-		if !sleep(ctx, pause) {
-			return Shutdown, err
-		}
-	}
-}
-
-// attempt sends the insert once.
-func (w *Writer) attempt(ctx context.Context, ins *Insert) error {
-	ctx, cancel := context.WithTimeout(ctx, w.options.InsertTimeout)
-	defer cancel()
-	settings := make(chgo.Settings, len(w.settings)+1)
-	for name, value := range w.settings {
-		settings[name] = value
-	}
-	if ins.Token != "" {
-		settings["insert_deduplication_token"] = ins.Token
-	}
-	body := newBody(ins.Data)
-	defer func() { _ = body.Close() }()
-	if err := w.conn.InsertFormat(chgo.Context(ctx, chgo.WithSettings(settings)), "Native", ins.Query, body); err != nil {
-		return cause(err)
-	}
-	return nil
-}
-
-// lose is the one place where an insert is given up. A spool takes it here instead, for every reason but
-// Rejected: the same bytes with the same token can be delivered later.
+// lose gives an insert up, or to the spool where there is one: the same bytes with the same token can be delivered later.
+// What the server will never take does not go there.
 func (w *Writer) lose(ins *Insert, reason Reason, err error) {
+	if reason == Shutdown && w.spooling.put(ins) {
+		return
+	}
+	w.giveUp(ins, reason, err)
+}
+
+// giveUp is the one place where an insert is lost.
+func (w *Writer) giveUp(ins *Insert, reason Reason, err error) {
 	w.counters.lost(ins, reason)
 	w.journal.lost(ins, reason, err)
 	w.release(ins)
@@ -246,18 +196,6 @@ func (w *Writer) release(ins *Insert) {
 	ins.Data = nil
 	if w.options.Release != nil && data != nil {
 		w.options.Release(data)
-	}
-}
-
-// sleep waits and reports whether the wait was not cut short.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 

@@ -1,0 +1,211 @@
+package clickhouse
+
+import (
+	"context"
+	"time"
+
+	chgo "github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/cenkalti/backoff/v5"
+)
+
+// deliver is one inserter: it takes inserts in order until the queue is closed and empty, and in turn with these, or when
+// there are none, those of the spool.
+func (w *Writer) deliver(ctx context.Context) {
+	if !w.waitReady(ctx) {
+		return // Close takes what waits
+	}
+	live := false // whose turn it was
+	for {
+		ins, ok := w.queue.take(func(waiting int) (bool, bool) {
+			hold := w.spooling.first()
+			return w.spooling.due() && (waiting == 0 || live || hold) && !w.isClosing(), hold
+		})
+		switch {
+		case !ok:
+			return
+		case ins == nil:
+			live = false
+			if ins = w.spooling.take(); ins != nil {
+				w.spooling.deliver(ctx, ins)
+			}
+		case ctx.Err() != nil:
+			w.finish(ins)
+			w.lose(ins, Shutdown, nil)
+			return
+		default:
+			live = true
+			w.deliverLive(ctx, ins)
+		}
+	}
+}
+
+// waitReady returns false where the Writer ends before the tables are there, or closes and has a spool.
+func (w *Writer) waitReady(ctx context.Context) bool {
+	if w.ready() {
+		return true
+	}
+	var closing <-chan struct{}
+	if w.spooling != nil {
+		closing = w.closing
+	}
+	select {
+	case <-w.options.Ready:
+		return true
+	case <-closing:
+	case <-ctx.Done():
+	}
+	return w.ready() && ctx.Err() == nil
+}
+
+// ready reports whether the tables are there.
+func (w *Writer) ready() bool {
+	if w.options.Ready == nil {
+		return true
+	}
+	select {
+	case <-w.options.Ready:
+		return true
+	default:
+		return false
+	}
+}
+
+func (w *Writer) isClosing() bool {
+	select {
+	case <-w.closing:
+		return true
+	default:
+		return false
+	}
+}
+
+// deliverLive delivers an insert of the queue, or does away with it.
+func (w *Writer) deliverLive(ctx context.Context, ins *Insert) {
+	size := len(ins.Data)
+	reason, err := w.deliverOne(ctx, ins)
+	w.queue.done(size)
+	switch reason {
+	case "":
+		w.succeeded(ins)
+	case onDisk:
+		w.spooling.kick() // the others may have to follow
+	default:
+		w.lose(ins, reason, err)
+	}
+}
+
+// succeeded counts an insert that is stored.
+func (w *Writer) succeeded(ins *Insert) {
+	w.journal.delivered()
+	w.health.succeeded()
+	w.counters.delivered(ins)
+	w.release(ins)
+}
+
+// failed notes a failure of an attempt and classifies it.
+func (w *Writer) failed(ins *Insert, err error) Class {
+	w.counters.failed(err)
+	class := Classify(err)
+	w.journal.failed(class, ins, err)
+	return class
+}
+
+// finish frees the insert's share of the queue's bytes.
+func (w *Writer) finish(ins *Insert) { w.queue.done(len(ins.Data)) }
+
+// onDisk is deliverOne's word for an insert that went to the spool.
+const onDisk Reason = "spooled"
+
+// deliverOne tries until the insert is stored (no reason), went to the spool or has to be given up.
+func (w *Writer) deliverOne(ctx context.Context, ins *Insert) (Reason, error) {
+	wait := w.newBackoff()
+	first := time.Now()
+	for unknown := 0; ; {
+		begun := time.Now()
+		err := w.attempt(ctx, ins)
+		if err == nil {
+			w.spooling.resume()
+			return "", nil
+		}
+		if ctx.Err() != nil {
+			return Shutdown, err // our own doing, at Close
+		}
+		class := w.failed(ins, err)
+		if class == Unknown {
+			unknown++
+		}
+		if class == Permanent || unknown >= w.options.UnknownAttempts {
+			return lossReason(class), err
+		}
+		down := w.health.failed(begun)
+		w.counters.retried(ins)
+		if down || w.isClosing() || time.Since(first) >= w.options.SpoolAfter {
+			if class != Unknown && w.spooling.put(ins) {
+				return onDisk, nil
+			}
+		}
+		pause := wait.NextBackOff()
+		if class == Configuration {
+			pause = w.options.ConfigurationRetry
+		}
+		if !w.rest(ctx, pause) {
+			return Shutdown, err
+		}
+	}
+}
+
+func (w *Writer) newBackoff() *backoff.ExponentialBackOff {
+	b := &backoff.ExponentialBackOff{
+		InitialInterval: w.options.RetryMin, MaxInterval: w.options.RetryMax,
+		RandomizationFactor: 0.5, Multiplier: 2,
+	}
+	b.Reset()
+	return b
+}
+
+// rest waits before the next attempt and reports whether there is to be one. With a spool Close cuts the wait short, for
+// what fails once more goes there.
+func (w *Writer) rest(ctx context.Context, d time.Duration) bool {
+	if w.spooling == nil || w.isClosing() {
+		return sleep(ctx, d)
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-w.closing:
+	case <-ctx.Done():
+	}
+	return ctx.Err() == nil
+}
+
+// attempt sends the insert once.
+func (w *Writer) attempt(ctx context.Context, ins *Insert) error {
+	ctx, cancel := context.WithTimeout(ctx, w.options.InsertTimeout)
+	defer cancel()
+	settings := make(chgo.Settings, len(w.settings)+1)
+	for name, value := range w.settings {
+		settings[name] = value
+	}
+	if ins.Token != "" {
+		settings["insert_deduplication_token"] = ins.Token
+	}
+	body := newBody(ins.Data)
+	defer func() { _ = body.Close() }()
+	if err := w.conn.InsertFormat(chgo.Context(ctx, chgo.WithSettings(settings)), "Native", ins.Query, body); err != nil {
+		return cause(err)
+	}
+	return nil
+}
+
+// sleep waits and reports whether the wait was not cut short.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

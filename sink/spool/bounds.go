@@ -1,0 +1,95 @@
+package spool
+
+import (
+	"os"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// drop ends an entry and counts it, and deletes its file where it was the last.
+func (s *Spool) drop(seg *segment, i int, count *Count) {
+	slot := &seg.slots[i]
+	switch slot.state {
+	case gone:
+		return
+	case waiting:
+		s.ready.Add(-1)
+	}
+	slot.state = gone
+	seg.left--
+	s.stats.Waiting.sub(slot.count())
+	count.add(slot.count())
+	if seg.removed || s.closed {
+		return
+	}
+	if seg.left == 0 && !(s.busy && seg == s.active) {
+		s.remove(seg)
+		return
+	}
+	if err := seg.mark(slot.offset); err != nil {
+		s.o.Log.Warn("an entry of the spool that is done could not be marked, and may be delivered again after a restart",
+			zap.String("file", seg.path), zap.Error(err))
+	}
+}
+
+// remove deletes a segment.
+func (s *Spool) remove(seg *segment) {
+	if seg == s.active {
+		s.seal()
+	}
+	seg.removed = true
+	s.segments = slices.DeleteFunc(s.segments, func(other *segment) bool { return other == seg })
+	s.stats.DiskBytes -= seg.bytes
+	if err := os.Remove(seg.path); err != nil {
+		s.o.Log.Error("a file of the spool cannot be deleted", zap.Error(err))
+	}
+}
+
+// shrink deletes the oldest segments until there is room. What is taken of them is not lost yet.
+func (s *Spool) shrink(size int64) {
+	for len(s.segments) > 0 && s.stats.DiskBytes+size > s.o.MaxBytes {
+		seg := s.segments[0]
+		s.remove(seg)
+		for i := range seg.slots {
+			if seg.slots[i].state == waiting {
+				s.drop(seg, i, &s.stats.DroppedFull)
+			}
+		}
+	}
+	s.full.say(s.o.Log, s.now(), s.stats.DroppedFull)
+}
+
+// expire drops what is older than MaxAge.
+func (s *Spool) expire() {
+	oldest := s.now().Add(-s.o.MaxAge).UnixMilli()
+	for len(s.segments) > 0 {
+		seg := s.segments[0]
+		i := seg.first
+		for ; i < len(seg.slots) && seg.slots[i].millis < oldest; i++ {
+			if seg.slots[i].state == waiting {
+				s.drop(seg, i, &s.stats.DroppedAge)
+			}
+		}
+		if !seg.removed {
+			break
+		}
+	}
+	s.old.say(s.o.Log, s.now(), s.stats.DroppedAge)
+}
+
+// notice logs what was dropped, once a minute at most.
+type notice struct {
+	what string
+	said Count
+	last time.Time
+}
+
+func (n *notice) say(log *zap.Logger, now time.Time, total Count) {
+	if total == n.said || now.Sub(n.last) < time.Minute {
+		return
+	}
+	log.Error(n.what, zap.Uint64("entries", total.Entries-n.said.Entries), zap.Uint64("rows", total.Rows-n.said.Rows))
+	n.said, n.last = total, now
+}

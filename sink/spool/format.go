@@ -1,0 +1,106 @@
+package spool
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"math"
+)
+
+// An entry on disk, little-endian:
+//
+//	 0  magic "FSPL"
+//	 4  version, 1
+//	 5  state: 1 when the entry is done; any other value: it waits. The one byte that is written again
+//	 6  zero
+//	 8  the segment's number, as in its name
+//	16  when it was put, Unix milliseconds
+//	24  rows
+//	28  length of the query
+//	32  length of the token
+//	36  length of the data
+//	40  CRC32C of query, token and data
+//	44  CRC32C of bytes 0 to 43, the state taken as 0
+//	48  query, token, data
+//
+// The segment's number is random. An entry is looked for by it after damage: what a flow record carries cannot be made
+// to look like an entry, and so never becomes a query.
+const (
+	magic       = "FSPL"
+	version     = 1
+	stateOffset = 5
+	stateDone   = 1
+	idOffset    = 8
+	headerSize  = 48
+)
+
+// header is what stands before an entry's payload.
+type header struct {
+	segment            uint64
+	millis             int64
+	rows               uint32
+	query, token, data uint32 // lengths
+	checksum           uint32 // of the payload
+	done               bool
+}
+
+// newHeader fails for lengths that have no room in it.
+func newHeader(segment uint64, millis int64, e *Entry) (header, error) {
+	for _, n := range []int{len(e.Query), len(e.Token), len(e.Data), e.Rows} {
+		if n < 0 || n > math.MaxUint32 {
+			return header{}, fmt.Errorf("%w: query of %d, token of %d, data of %d bytes, %d rows",
+				ErrTooLarge, len(e.Query), len(e.Token), len(e.Data), e.Rows)
+		}
+	}
+	return header{
+		segment: segment, millis: millis, rows: uint32(e.Rows),
+		query: uint32(len(e.Query)), token: uint32(len(e.Token)), data: uint32(len(e.Data)),
+	}, nil
+}
+
+// size is that of the whole entry, in bytes.
+func (h *header) size() int64 {
+	return headerSize + int64(h.query) + int64(h.token) + int64(h.data)
+}
+
+// appendTo encodes the header.
+func (h *header) appendTo(b []byte) []byte {
+	start := len(b)
+	b = append(b, magic...)
+	b = append(b, version, 0, 0, 0)
+	b = binary.LittleEndian.AppendUint64(b, h.segment)
+	b = binary.LittleEndian.AppendUint64(b, uint64(h.millis))
+	for _, v := range []uint32{h.rows, h.query, h.token, h.data, h.checksum} {
+		b = binary.LittleEndian.AppendUint32(b, v)
+	}
+	return binary.LittleEndian.AppendUint32(b, checksum(b[start:]))
+}
+
+// parseHeader decodes b, of headerSize bytes; false where it is no header of that segment.
+func parseHeader(b []byte, segment uint64) (h header, ok bool) {
+	if string(b[:len(magic)]) != magic || b[4] != version {
+		return h, false
+	}
+	var plain [headerSize]byte
+	copy(plain[:], b)
+	plain[stateOffset] = 0
+	if checksum(plain[:44]) != binary.LittleEndian.Uint32(b[44:]) {
+		return h, false
+	}
+	h = header{
+		segment: binary.LittleEndian.Uint64(b[idOffset:]), millis: int64(binary.LittleEndian.Uint64(b[16:])),
+		rows: binary.LittleEndian.Uint32(b[24:]), query: binary.LittleEndian.Uint32(b[28:]),
+		token: binary.LittleEndian.Uint32(b[32:]), data: binary.LittleEndian.Uint32(b[36:]),
+		checksum: binary.LittleEndian.Uint32(b[40:]), done: b[stateOffset] == stateDone,
+	}
+	return h, h.segment == segment
+}
+
+// checksum is the CRC32C of the parts in a row.
+func checksum(parts ...[]byte) (sum uint32) {
+	table := crc32.MakeTable(crc32.Castagnoli)
+	for _, p := range parts {
+		sum = crc32.Update(sum, table, p)
+	}
+	return sum
+}

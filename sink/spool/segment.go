@@ -1,0 +1,128 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+)
+
+// segment is one file of entries. All but file are guarded by the Spool's mu.
+type segment struct {
+	path    string
+	id      uint64
+	bytes   int64 // the file's size
+	slots   []slot
+	first   int      // slots before it are gone
+	left    int      // slots that are not gone
+	removed bool     // the file is deleted
+	file    *os.File // while it is appended to
+}
+
+// slot is what memory keeps of an entry.
+type slot struct {
+	offset, size int64
+	millis       int64 // when it was put
+	notBefore    int64 // Unix milliseconds; Next passes it over until then
+	rows         uint32
+	tries        uint16
+	state        state
+}
+
+// state of a slot.
+type state uint8
+
+const (
+	waiting state = iota
+	taken         // by Next
+	gone          // done or dropped
+)
+
+func newSlot(offset int64, h *header) slot {
+	s := slot{offset: offset, size: h.size(), millis: h.millis, rows: h.rows}
+	if h.done {
+		s.state = gone
+	}
+	return s
+}
+
+func (s *slot) count() Count { return Count{Entries: 1, Rows: uint64(s.rows), Bytes: uint64(s.size)} }
+
+// oldest is the first slot that is not gone, -1 when all are.
+func (seg *segment) oldest() int {
+	for seg.first < len(seg.slots) && seg.slots[seg.first].state == gone {
+		seg.first++
+	}
+	if seg.first == len(seg.slots) {
+		return -1
+	}
+	return seg.first
+}
+
+// write appends an entry at an offset and syncs it. After an error the file is as it was, but for a tail where even that
+// failed, which the next Open cuts or finds whole: a token makes its second delivery harmless.
+func (seg *segment) write(offset int64, head, data []byte) error {
+	_, err := seg.file.WriteAt(head, offset)
+	if err == nil {
+		_, err = seg.file.WriteAt(data, offset+int64(len(head)))
+	}
+	if err == nil {
+		err = seg.file.Sync()
+	}
+	if err == nil {
+		return nil
+	}
+	return errors.Join(err, seg.file.Truncate(offset))
+}
+
+// errUnreadable is for entries that are not what was put.
+var errUnreadable = errors.New("the checksum is wrong")
+
+// read returns the entry in a slot of the file.
+func (seg *segment) read(at slot) (*Entry, error) {
+	f, err := os.Open(seg.path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var b [headerSize]byte
+	if _, err := f.ReadAt(b[:], at.offset); err != nil {
+		return nil, unreadable(err)
+	}
+	h, ok := parseHeader(b[:], seg.id)
+	if !ok || h.size() != at.size {
+		return nil, errUnreadable
+	}
+	text := make([]byte, int64(h.query)+int64(h.token))
+	if _, err := f.ReadAt(text, at.offset+headerSize); err != nil {
+		return nil, unreadable(err)
+	}
+	data := make([]byte, h.data)
+	if _, err := f.ReadAt(data, at.offset+headerSize+int64(len(text))); err != nil {
+		return nil, unreadable(err)
+	}
+	if checksum(text, data) != h.checksum {
+		return nil, errUnreadable
+	}
+	return &Entry{
+		Query: string(text[:h.query]), Token: string(text[h.query:]), Rows: int(h.rows), Data: data, Tries: int(at.tries),
+	}, nil
+}
+
+// unreadable tells a file that is too short, which stays so, from an error that may pass.
+func unreadable(err error) error {
+	if errors.Is(err, io.EOF) {
+		return fmt.Errorf("%w: %w", errUnreadable, err)
+	}
+	return err
+}
+
+// mark writes the state of the entry at an offset. It is not synced: an entry that is delivered again has its token.
+func (seg *segment) mark(offset int64) error {
+	f, err := os.OpenFile(seg.path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt([]byte{stateDone}, offset+stateOffset)
+	return errors.Join(err, f.Close())
+}

@@ -1,0 +1,355 @@
+// Package spool keeps encoded blocks on disk while nobody takes them. It knows nothing of what they hold nor who takes
+// them, and imports nothing of this project.
+//
+// Entries lie in segment files that are only appended to; each entry is synced to the disk before Put returns. A delivered
+// entry gets a mark of one byte, and the file is deleted when all in it is done. The mark is not synced: after a crash an
+// entry may come back that was delivered. It comes with the same token, which the receiver must know it by.
+//
+// What a crash tears is the last entry, whose Put has not returned. It is cut off at Open.
+package spool
+
+import (
+	crand "crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// Options bound a Spool. Only Dir has no useful zero value.
+type Options struct {
+	// Dir is made where it is missing. It belongs to one Spool at a time.
+	Dir string
+	// MaxBytes bounds the files together; the oldest file goes for a new entry that has no room. 0: 10 GiB.
+	MaxBytes int64
+	// MaxAge is how long an entry may wait. 0: 7 days.
+	MaxAge time.Duration
+	// SegmentBytes is about how large a file gets: what MaxBytes drops at a time, and what stays on disk until all in it
+	// is done. 0: a sixteenth of MaxBytes, 64 MiB at most.
+	SegmentBytes int64
+	// Log gets what is found damaged or is dropped. nil: nobody.
+	Log *zap.Logger
+}
+
+// Entry is one block. Query, Token and Data come back from the disk as they were put.
+type Entry struct {
+	Query, Token string
+	Rows         int
+	Data         []byte
+	// Tries is how often the entry was taken and returned since Open. Put does not look at it.
+	Tries int
+
+	segment *segment
+	slot    int
+}
+
+var (
+	// ErrTooLarge is for entries larger than MaxBytes.
+	ErrTooLarge = errors.New("larger than the spool")
+	// ErrClosed is for entries that come after Close.
+	ErrClosed = errors.New("the spool is closed")
+)
+
+// Spool is a queue on disk. Its methods may be called by several goroutines.
+type Spool struct {
+	o    Options
+	lock *os.File
+	now  func() time.Time
+
+	putting sync.Mutex // one entry is written at a time; before mu
+
+	mu       sync.Mutex
+	segments []*segment // oldest first
+	active   *segment   // the last one while it is appended to, else nil
+	busy     bool       // active is being written to, and must not be deleted
+	closed   bool
+	lastName int64
+	stats    Stats
+	full     notice
+	old      notice
+
+	ready atomic.Int64 // entries that wait and are not taken
+}
+
+// Open reads what earlier runs left in the directory. Another process that has it open is an error.
+func Open(o Options) (*Spool, error) {
+	if o.MaxBytes <= 0 {
+		o.MaxBytes = 10 << 30
+	}
+	if o.MaxAge <= 0 {
+		o.MaxAge = 7 * 24 * time.Hour
+	}
+	if o.SegmentBytes <= 0 {
+		o.SegmentBytes = min(o.MaxBytes/16, 64<<20)
+	}
+	if o.Log == nil {
+		o.Log = zap.NewNop()
+	}
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open spool: %w", err)
+	}
+	lock, err := lockDir(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	s := &Spool{
+		o: o, lock: lock, now: time.Now,
+		full: notice{what: "the spool is full, the oldest of it is dropped"},
+		old:  notice{what: "the spool held rows for too long, they are dropped"},
+	}
+	if err := s.load(); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.expire()
+	s.shrink(0)
+	return s, nil
+}
+
+// lockDir keeps other processes out until the file is closed, however this process ends.
+func lockDir(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open spool: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("open spool: %s is in use by another process: %w", dir, err), f.Close())
+	}
+	return f, nil
+}
+
+// Close lets go of the directory. What was taken and is not done waits for the next Open.
+func (s *Spool) Close() error {
+	s.putting.Lock()
+	defer s.putting.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	s.seal()
+	return s.lock.Close()
+}
+
+// Put appends an entry; it is on the disk when Put returns. Where the spool is full the oldest entries are dropped for it.
+// After an error, such as a full disk, nothing of the entry is kept.
+func (s *Spool) Put(e Entry) error {
+	s.putting.Lock()
+	defer s.putting.Unlock()
+	count, err := s.put(&e)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil {
+		s.stats.Failed.add(count)
+		return fmt.Errorf("spool %d rows in %d bytes: %w", e.Rows, len(e.Data), err)
+	}
+	s.stats.Put.add(count)
+	return nil
+}
+
+func (s *Spool) put(e *Entry) (Count, error) {
+	millis := s.now().UnixMilli()
+	h, err := newHeader(0, millis, e)
+	count := Count{Entries: 1, Rows: uint64(max(e.Rows, 0)), Bytes: uint64(h.size())}
+	if err == nil && h.size() > s.o.MaxBytes {
+		err = ErrTooLarge
+	}
+	if err != nil {
+		return count, err
+	}
+	text := []byte(e.Query + e.Token)
+	h.checksum = checksum(text, e.Data)
+	seg, err := s.reserve(h.size())
+	if err != nil {
+		return count, err
+	}
+	h.segment = seg.id
+	offset := seg.bytes // nobody else appends
+	err = seg.write(offset, append(h.appendTo(make([]byte, 0, headerSize+len(text))), text...), e.Data)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.busy = false
+	if err != nil {
+		s.seal() // a file that failed is not written to again
+		if seg.left == 0 {
+			s.remove(seg)
+		}
+		return count, err
+	}
+	seg.bytes += h.size()
+	seg.slots = append(seg.slots, newSlot(offset, &h))
+	seg.left++
+	s.stats.DiskBytes += h.size()
+	s.stats.Waiting.add(count)
+	s.ready.Add(1)
+	return count, nil
+}
+
+// reserve makes room for an entry and returns the segment to append it to, which stays until busy is false.
+func (s *Spool) reserve(size int64) (*segment, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, ErrClosed
+	}
+	s.expire()
+	s.shrink(size)
+	if s.active != nil && s.active.bytes > 0 && s.active.bytes+size > s.o.SegmentBytes {
+		s.seal()
+	}
+	if s.active == nil {
+		if err := s.create(); err != nil {
+			return nil, err
+		}
+	}
+	s.busy = true
+	return s.active, nil
+}
+
+// create begins a segment.
+func (s *Spool) create() error {
+	var random [8]byte
+	crand.Read(random[:])
+	seg := &segment{id: binary.LittleEndian.Uint64(random[:])}
+	s.lastName = max(s.lastName+1, s.now().UnixNano()) // sorted, though the clock be set back
+	seg.path = filepath.Join(s.o.Dir, fileName(s.lastName, seg.id))
+	var err error
+	if seg.file, err = os.OpenFile(seg.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
+		return err
+	}
+	if err := syncDir(s.o.Dir); err != nil {
+		return errors.Join(err, seg.file.Close(), os.Remove(seg.path))
+	}
+	s.segments = append(s.segments, seg)
+	s.active = seg
+	return nil
+}
+
+// syncDir makes a new file's name survive a power cut.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// seal ends appending to the active segment.
+func (s *Spool) seal() {
+	if s.active == nil {
+		return
+	}
+	_ = s.active.file.Close() // all in it is synced
+	s.active.file = nil
+	s.active = nil
+}
+
+// Ready is how many entries wait and are not taken. It does not wait for the disk.
+func (s *Spool) Ready() int64 { return s.ready.Load() }
+
+// Next takes the oldest entry that waits and may be tried now; false where there is none. The entry stays on disk until
+// Done; Return gives it back.
+func (s *Spool) Next() (*Entry, bool) {
+	for {
+		seg, i, at := s.take()
+		if seg == nil {
+			return nil, false
+		}
+		e, err := seg.read(at)
+		if err == nil {
+			e.segment, e.slot = seg, i
+			return e, true
+		}
+		if !s.failed(seg, i, err) {
+			return nil, false
+		}
+	}
+}
+
+// readAgain is when an entry is tried again whose file could not be read.
+const readAgain = 30 * time.Second
+
+// failed puts aside an entry that could not be read, for good where it is damaged or was dropped meanwhile. It reports
+// whether another may be tried now.
+func (s *Spool) failed(seg *segment, i int, err error) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	slot := &seg.slots[i]
+	switch {
+	case seg.removed:
+		s.drop(seg, i, &s.stats.DroppedFull)
+	case errors.Is(err, errUnreadable):
+		s.o.Log.Error("an entry of the spool is damaged and is dropped", zap.String("file", seg.path),
+			zap.Int64("offset", slot.offset), zap.Uint32("rows", slot.rows), zap.Error(err))
+		s.drop(seg, i, &s.stats.Unreadable)
+	default:
+		s.o.Log.Error("the spool cannot be read", zap.String("file", seg.path), zap.Error(err))
+		slot.notBefore = s.now().Add(readAgain).UnixMilli()
+		slot.state = waiting
+		s.ready.Add(1)
+		return false
+	}
+	return true
+}
+
+// take marks the next entry as taken and returns its segment, place and slot; no segment where there is none.
+func (s *Spool) take() (*segment, int, slot) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, 0, slot{}
+	}
+	s.expire()
+	now := s.now().UnixMilli()
+	for _, seg := range s.segments {
+		first := seg.oldest()
+		if first < 0 {
+			continue
+		}
+		for i := first; i < len(seg.slots); i++ {
+			if at := &seg.slots[i]; at.state == waiting && at.notBefore <= now {
+				at.state = taken
+				s.ready.Add(-1)
+				return seg, i, *at
+			}
+		}
+	}
+	return nil, 0, slot{}
+}
+
+// Done removes an entry that Next gave: it is delivered, or nobody will ever take it.
+func (s *Spool) Done(e *Entry) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.drop(e.segment, e.slot, &s.stats.Done)
+}
+
+// Return gives back an entry that Next gave. It is the oldest again, but is not given out for so long.
+func (s *Spool) Return(e *Entry, wait time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seg, slot := e.segment, &e.segment.slots[e.slot]
+	if slot.state != taken {
+		return
+	}
+	if seg.removed {
+		s.drop(seg, e.slot, &s.stats.DroppedFull)
+		return
+	}
+	slot.state = waiting
+	slot.notBefore = 0
+	if wait > 0 {
+		slot.notBefore = s.now().Add(wait).UnixMilli()
+	}
+	slot.tries++
+	s.ready.Add(1)
+}
