@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -81,6 +82,9 @@ func serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 	if err != nil {
 		return err
 	}
+	// The runtime runs as many goroutines at once as there are cores. While metadata is rebuilt and garbage collected a worker
+	// would wait up to 10 ms for its turn; with a few more it is the kernel that shares the cores, in smaller slices and by priority.
+	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 2)
 	s.start()
 	s.keepTemplates()
 	s.awaitMetadata(startupWait)

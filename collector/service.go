@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,6 +16,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/cenkalti/backoff/v5"
 	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
 
 	"github.com/metranova/flow-collector/collector/config"
 	"github.com/metranova/flow-collector/collector/pipeline"
@@ -137,8 +139,13 @@ func (s *service) start() {
 	})
 }
 
-// refreshUntil keeps the metadata up to date until ctx ends.
+// refreshUntil keeps the metadata up to date until ctx ends, behind everything else that wants a core.
 func (s *service) refreshUntil(ctx context.Context) {
+	const nice = 10
+	runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+	if err := unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), nice); err != nil {
+		s.log.Warn("metadata is refreshed at the same priority as everything else", zap.Error(err))
+	}
 	if err := s.refresh.Run(ctx); err != nil {
 		s.log.Error("metadata is not refreshed any more", zap.Error(err))
 	}
