@@ -334,7 +334,7 @@ func (r *Refresher) watch() (*fsnotify.Watcher, error) {
 		err := w.Add(dir)
 		switch {
 		case errors.Is(err, os.ErrNotExist):
-			r.options.Log.Info("no metadata files: rows will have no devices, interfaces and so on until meta_*.yml stand there and the collector is started again",
+			r.options.Log.Info("no metadata files: rows will have no devices, interfaces and so on until meta_*.yml stand there and SIGHUP is sent",
 				zap.String("directory", dir))
 		case err != nil:
 			r.options.Log.Warn("changes of metadata files will not be noticed", zap.String("directory", dir), zap.Error(err))
