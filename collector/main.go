@@ -36,10 +36,11 @@ func root() *cli.Command {
 location, Science Registry, devices, interfaces, policy) and writes rows to ClickHouse in batches.
 Without a ClickHouse server configured it keeps them in a local store of its own.
 
-Start:            collector run
-Ask:              collector query "SELECT count() FROM data_flow"
+Start:                collector run
+Ask:                  collector query "SELECT count() FROM data_flow"
 What a router sends:  collector decode capture.pcap
-Before a change:  collector check --config collector.yml`,
+Before a change:      collector check --config collector.yml
+Why is a row so:      collector metadata show 192.0.2.7`,
 		Suggest:                   true,
 		DisableSliceFlagSeparator: true,
 		EnableShellCompletion:     true,
