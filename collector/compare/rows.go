@@ -1,0 +1,56 @@
+package compare
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+)
+
+// Rows says which rows of a table of data_flow's columns make an account.
+type Rows struct {
+	Table     string // as SQL has it
+	From, To  time.Time
+	Collector string // collector_id; "": of all
+}
+
+// AddRows adds rows that began from From on and before To.
+func (a *Account) AddRows(ctx context.Context, conn driver.Conn, r Rows) error {
+	query := `SELECT toInt64(toUnixTimestamp(toStartOfMinute(start_time))) AS minute, toString(device_id) AS device,
+	ifNull(toString(in_interface_id), '') AS i, ifNull(toString(out_interface_id), '') AS o,
+	count() AS flows, sum(bit_count) AS bits, sum(packet_count) AS packets,
+	countIf(toUnixTimestamp64Milli(start_time) % 1000 != 0) = 0 AS whole
+FROM ` + r.Table + `
+WHERE start_time >= fromUnixTimestamp64Milli(?) AND start_time < fromUnixTimestamp64Milli(?)`
+	arguments := []any{r.From.UnixMilli(), r.To.UnixMilli()}
+	if r.Collector != "" {
+		query += " AND collector_id = ?"
+		arguments = append(arguments, r.Collector)
+	}
+	rows, err := conn.Query(ctx, query+"\nGROUP BY minute, device, i, o", arguments...)
+	if err != nil {
+		return fmt.Errorf("read rows of %s: %w", r.Table, err)
+	}
+	for rows.Next() {
+		var k Key
+		var s Sums
+		var whole uint8
+		if err := rows.Scan(&k.Minute, &k.Device, &k.In, &k.Out, &s.Flows, &s.Bits, &s.Packets, &whole); err != nil {
+			return fmt.Errorf("read rows of %s: %w", r.Table, err)
+		}
+		a.Whole = a.Whole && whole == 1
+		a.Add(k, s)
+	}
+	return rows.Err()
+}
+
+// QuoteTable is a table's name, with or without its database, as SQL has it.
+func QuoteTable(name string) string {
+	parts := strings.SplitN(name, ".", 2)
+	for i, p := range parts {
+		parts[i] = "`" + strings.NewReplacer("\\", "\\\\", "`", "\\`").Replace(p) + "`"
+	}
+	return strings.Join(parts, ".")
+}

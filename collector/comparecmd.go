@@ -1,0 +1,212 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/metranova/flow-collector/collector/compare"
+	"github.com/metranova/flow-collector/collector/config"
+	"github.com/metranova/flow-collector/metadata"
+)
+
+// comparison is what `collector compare` was asked for.
+type comparison struct {
+	files          []string // of pmacct's messages; "-" is standard input
+	table          string   // or a table with data_flow's columns
+	tableCollector string   // only rows of this collector_id of it
+	collector      string   // only our rows of this collector_id
+	from, to       time.Time
+	partial        bool
+	most           int
+	format         string
+}
+
+func compareCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "compare",
+		Usage:     "compare this collector's rows with pmacct's messages or with another table, minute by minute",
+		ArgsUsage: "[FILE...]",
+		Description: `Run both for a while, with the same exporters sending to both (see forward in the configuration), then ask what differs. It
+adds up packets and bytes by exporter, interfaces and minute on both sides, prints where they differ, and what is likely behind it.
+FILE holds pmacct's JSON messages, as its print plugin writes them; - is standard input. Examples:
+
+  collector compare flows.json
+  kcat -b kafka:9092 -t flow -C -e -q -o s@1700000000000 | collector compare --last 15m -
+  collector compare --table metranova.data_flow --table-collector old --collector new --last 1h
+
+Without --from, --to and --last the period is that of FILE, whose first and last minute may be in parts. Exit status 0: no
+difference, or only what this collector does better on purpose; 1: there are others.`,
+		Flags: append(configFlags(),
+			&cli.StringFlag{Name: "table", Usage: "compare with the rows of this `TABLE` ([database.]name) instead of a file"},
+			&cli.StringFlag{Name: "table-collector", Usage: "of that table, only rows with this collector `ID`"},
+			&cli.StringFlag{Name: "collector", Usage: "of this collector's table, only rows with this collector `ID`"},
+			&cli.StringFlag{Name: "from", Usage: "begin at `TIME` (UTC, 2026-01-31 15:04, or RFC 3339)"},
+			&cli.StringFlag{Name: "to", Usage: "end before `TIME`"},
+			&cli.DurationFlag{Name: "last", Usage: "the `DURATION` up to two minutes ago"},
+			&cli.IntFlag{Name: "most", Value: 40, Usage: "print at most so many differences; 0: all"},
+			&cli.StringFlag{Name: "format", Aliases: []string{"f"}, Value: "table", Usage: "table, or json for a line each"},
+		),
+		Action: func(ctx context.Context, c *cli.Command) error {
+			o, err := comparisonOf(c, time.Now())
+			if err != nil {
+				return err
+			}
+			cfg, err := loadConfig(c)
+			if err != nil {
+				return err
+			}
+			report, err := o.run(ctx, cfg)
+			if err != nil {
+				return err
+			}
+			if err := o.print(report, os.Stdout); err != nil {
+				return err
+			}
+			if report.Unexplained() > 0 {
+				return errReported
+			}
+			return nil
+		},
+	}
+}
+
+// settled is how old a minute has to be before both sides have all of it: pmacct writes every 30 seconds.
+const settled = 2 * time.Minute
+
+// comparisonOf reads the flags.
+func comparisonOf(c *cli.Command, now time.Time) (*comparison, error) {
+	o := &comparison{
+		files: c.Args().Slice(), table: c.String("table"), tableCollector: c.String("table-collector"), collector: c.String("collector"),
+		most: c.Int("most"), format: c.String("format"),
+	}
+	if (o.table == "") == (len(o.files) == 0) {
+		return nil, errors.New("compare with what? give either files of pmacct's messages or --table")
+	}
+	if o.format != "table" && o.format != "json" {
+		return nil, fmt.Errorf("--format %s: table or json", o.format)
+	}
+	for _, t := range []struct {
+		flag string
+		to   *time.Time
+	}{{"from", &o.from}, {"to", &o.to}} {
+		if err := parseTime(c.String(t.flag), t.to); err != nil {
+			return nil, fmt.Errorf("--%s: %w", t.flag, err)
+		}
+	}
+	if last := c.Duration("last"); last > 0 {
+		o.to = now.UTC().Add(-settled).Truncate(time.Minute)
+		o.from = o.to.Add(-last).Truncate(time.Minute)
+	}
+	switch {
+	case o.table != "" && (o.from.IsZero() || o.to.IsZero()):
+		return nil, errors.New("--table needs a period: --from and --to, or --last")
+	case !o.from.IsZero() && !o.to.IsZero() && !o.from.Before(o.to):
+		return nil, fmt.Errorf("--from %s is not before --to %s", o.from.Format(time.DateTime), o.to.Format(time.DateTime))
+	}
+	return o, nil
+}
+
+// parseTime reads a time of a flag; "" leaves it unset.
+func parseTime(text string, to *time.Time) error {
+	if text == "" {
+		return nil
+	}
+	for _, layout := range []string{time.RFC3339, time.DateTime, "2006-01-02 15:04", time.DateOnly} {
+		if t, err := time.ParseInLocation(layout, text, time.UTC); err == nil {
+			*to = t.UTC().Truncate(time.Minute)
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is no time such as %q", text, "2026-01-31 15:04")
+}
+
+// run reads both sides and compares them.
+func (o *comparison) run(ctx context.Context, cfg *config.Config) (*compare.Report, error) {
+	conn, settings, done, err := openTables(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	theirs := compare.NewAccount(cmp.Or(o.table, "pmacct"))
+	if o.table == "" {
+		snapshot, err := metadata.BuildFromTables(ctx, conn, settings)
+		if err != nil {
+			return nil, err
+		}
+		for _, path := range o.files {
+			if err := addFile(path, func(in io.Reader) error { return theirs.AddMessages(in, snapshot) }); err != nil {
+				return nil, err
+			}
+		}
+		from, to, ok := theirs.Period()
+		if !ok {
+			return nil, fmt.Errorf("no flow in the messages of %v", o.files)
+		}
+		o.partial = o.from.IsZero() || o.to.IsZero()
+		o.from, o.to = later(o.from, from), earlier(o.to, to)
+	} else if err := theirs.AddRows(ctx, conn, o.rows(compare.QuoteTable(o.table), o.tableCollector)); err != nil {
+		return nil, err
+	}
+	ours := compare.NewAccount("this collector")
+	if err := ours.AddRows(ctx, conn, o.rows(compare.QuoteTable(settings.Database+"."+settings.Tables.Flow), o.collector)); err != nil {
+		return nil, err
+	}
+	return &compare.Report{
+		Theirs: theirs, Ours: ours, From: o.from, To: o.to,
+		Differences: compare.Compare(theirs, ours, compare.Options{From: o.from, To: o.to, Partial: o.partial}),
+	}, nil
+}
+
+// rows are those of the period and the minutes around it, where flows at its edges may be.
+func (o *comparison) rows(table, collector string) compare.Rows {
+	return compare.Rows{Table: table, Collector: collector, From: o.from.Add(-time.Minute), To: o.to.Add(time.Minute)}
+}
+
+func (o *comparison) print(r *compare.Report, out io.Writer) error {
+	if o.format == "json" {
+		return r.PrintJSON(out)
+	}
+	r.Print(out, o.most)
+	return nil
+}
+
+// addFile reads a file, or standard input for "-".
+func addFile(path string, read func(io.Reader) error) error {
+	if path == "-" {
+		if err := read(os.Stdin); err != nil {
+			return fmt.Errorf("standard input: %w", err)
+		}
+		return nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := read(f); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+// later is the later of two times, a zero one not counted; earlier likewise.
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func earlier(a, b time.Time) time.Time {
+	if !a.IsZero() && a.Before(b) {
+		return a
+	}
+	return b
+}
