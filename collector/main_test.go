@@ -60,7 +60,8 @@ func testConfig(t testing.TB, environ ...string) *config.Config {
 
 func configFor(t testing.TB, environ ...string) *config.Config {
 	t.Helper()
-	cfg, problems := config.Load(config.Source{Environ: environ})
+	// Tests run side by side.
+	cfg, problems := config.Load(config.Source{Environ: append([]string{"HTTP_LISTEN=off"}, environ...)})
 	for _, p := range problems {
 		t.Error(p)
 	}

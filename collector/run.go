@@ -74,6 +74,11 @@ func serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 	if err != nil {
 		return err
 	}
+	page, err := openHTTP(cfg, log)
+	if err != nil {
+		return err
+	}
+	defer page.close()
 	disk, err := openSpool(cfg, log)
 	if err != nil {
 		return err
@@ -94,6 +99,7 @@ func serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 		loops.Go(func() { receive(l, w, log) })
 	}
 	minute := startMinute(s, listeners, log)
+	page.show(s)
 	log.Info("listening", zap.String("udp", strings.Join(listeners[0].Addresses(), " ")), zap.Int("workers", len(listeners)))
 	log.Info("rows go to "+s.destination(), zap.String("try", `collector query "SELECT count() FROM `+s.settings.Tables.Flow+`"`))
 

@@ -23,6 +23,7 @@ type Config struct {
 	Batch    Batch
 	Spool    Spool
 	Metadata Metadata
+	HTTP     HTTP
 	LogLevel string // debug, info, warn or error
 
 	// views and view settings are turned into Schema.Views at the end.
@@ -135,6 +136,12 @@ type SciReg struct {
 	Sources  []string // URLs or files
 }
 
+// HTTP is where the collector says how it is.
+type HTTP struct {
+	Listen string // host:port; "": nowhere
+	PProf  bool
+}
+
 // UsesLocalStore reports whether rows go to the store of this process rather than to a server.
 func (c *Config) UsesLocalStore() bool { return c.Server.Host == "" }
 
@@ -176,6 +183,7 @@ func Default() *Config {
 			Refresh:     10 * time.Minute,
 			HTTPTimeout: 30 * time.Second,
 		},
+		HTTP:     HTTP{Listen: ":8080"},
 		LogLevel: "info",
 		views: map[schema.Kind][]string{
 			schema.ByEdgeAS: {"5m"}, schema.ByInterface: {"5m"}, schema.ByIPVersion: {"5m"},

@@ -77,6 +77,9 @@ func collectorKeys(c *Config) []key {
 		{"spool.max_bytes", nil, scalar, size(&c.Spool.MaxBytes, 1<<20)},
 		{"spool.max_age", nil, scalar, duration(&c.Spool.MaxAge, time.Minute)},
 
+		{"http.listen", []string{"HTTP_LISTEN"}, scalar, addressOrOff(&c.HTTP.Listen)},
+		{"http.pprof", nil, scalar, boolean(&c.HTTP.PProf)},
+
 		{"log.level", []string{"LOG_LEVEL"}, scalar, oneOf(&c.LogLevel, "debug", "info", "warn", "error")},
 		{"log.debug", []string{"DEBUG"}, scalar, debug(c)},
 	}

@@ -189,6 +189,17 @@ func address(p *string) setter {
 	}
 }
 
+// addressOrOff takes an address, or "off" or nothing for none.
+func addressOrOff(p *string) setter {
+	return func(v value) error {
+		if *p = v.text; v.text == "" || strings.EqualFold(v.text, "off") {
+			*p = ""
+			return nil
+		}
+		return checkAddress(v.text)
+	}
+}
+
 func checkAddress(s string) error {
 	host, port, err := net.SplitHostPort(s)
 	if err != nil {

@@ -175,6 +175,9 @@ func (w *Writer) Close(ctx context.Context) error {
 	return nil
 }
 
+// Down reports whether no insert went in for a while (SpoolAfter) though some were tried.
+func (w *Writer) Down() bool { return w.health.isDown() }
+
 // lose gives an insert up, or to the spool where there is one: the same bytes with the same token can be delivered later.
 // What the server will never take does not go there.
 func (w *Writer) lose(ins *Insert, reason Reason, err error) {

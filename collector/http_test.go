@@ -1,0 +1,90 @@
+package main
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+)
+
+// httpURL is where a collector that was started answers.
+func (r *running) httpURL(t *testing.T) string {
+	t.Helper()
+	lines := r.log.FilterMessage("HTTP answers").All()
+	if len(lines) != 1 {
+		t.Fatalf("%d lines say where HTTP answers", len(lines))
+	}
+	return lines[0].ContextMap()["url"].(string)
+}
+
+// getURL returns the status and the body of an answer.
+func getURL(t *testing.T, url string) (int, string) {
+	t.Helper()
+	client := http.Client{Timeout: 10 * time.Second}
+	answer, err := client.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer.StatusCode, string(body)
+}
+
+func TestServe_isReady(t *testing.T) {
+	r := startServe(t, "HTTP_LISTEN=127.0.0.1:0")
+	url := r.httpURL(t)
+	if status, body := getURL(t, url+"/healthz"); status != http.StatusOK {
+		t.Errorf("/healthz: %d %s", status, body)
+	}
+	waitFor(t, "/readyz to be 200", func() bool { status, _ := getURL(t, url+"/readyz"); return status == http.StatusOK })
+	r.stop(t)
+	if _, err := http.Get(url + "/healthz"); err == nil {
+		t.Error("HTTP answers after the stop")
+	}
+}
+
+func TestServe_saysWhyItIsNotReady(t *testing.T) {
+	down := newGate(t)
+	core, logs := observer.New(zap.InfoLevel)
+	at := netip.MustParseAddrPort(down.address)
+	r := &running{
+		cfg: configFor(t, "CLICKHOUSE_HOST="+at.Addr().String(), "CLICKHOUSE_PORT="+portText(int(at.Port())), "LISTEN="+freePort(t),
+			"HTTP_LISTEN=127.0.0.1:0", "CACHE_DIR="+t.TempDir(), "METADATA_DIR="+t.TempDir(), "SPOOL_PATH="+t.TempDir()),
+		log: logs, signals: make(chan os.Signal, 4), ended: make(chan error, 1),
+	}
+	go func() { r.ended <- serve(r.cfg, zap.New(core), r.signals, &r.summary) }()
+	waitFor(t, "HTTP to answer", func() bool { return logs.FilterMessage("HTTP answers").Len() > 0 })
+	url := r.httpURL(t)
+	if status, body := getURL(t, url+"/readyz"); status != http.StatusServiceUnavailable || body != "starting\n" {
+		t.Errorf("while it starts: %d %s", status, body)
+	}
+	waitFor(t, "the collector to listen", func() bool { return logs.FilterMessage("listening").Len() > 0 })
+	status, body := getURL(t, url+"/readyz")
+	if status != http.StatusServiceUnavailable || !strings.Contains(body, "the tables are not made") || !strings.Contains(body, "the metadata is not loaded") {
+		t.Errorf("without a server: %d %s", status, body)
+	}
+	r.stop(t)
+}
+
+func TestServe_portOfHTTPInUse(t *testing.T) {
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	cfg := configFor(t, "LISTEN="+freePort(t), "HTTP_LISTEN="+l.Addr().String())
+	err = serve(cfg, zap.NewNop(), nil, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), l.Addr().String()) || !strings.Contains(err.Error(), "HTTP_LISTEN") {
+		t.Errorf("got %v", err)
+	}
+}

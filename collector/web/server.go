@@ -1,0 +1,157 @@
+// Package web answers operators, probes and Prometheus over HTTP: /metrics, /healthz, /readyz, the exporters as JSON and as a
+// page, and the profiler where it is switched on. Nothing that it answers changes anything.
+//
+// What it shows is worked out when it is asked for or in the background; nothing here is on a datagram's way.
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+)
+
+// Options say where and what to answer.
+type Options struct {
+	Address string // host:port; port 0 is one that the system chooses
+	PProf   bool   // answer /debug/pprof/ too
+	Log     *zap.Logger
+}
+
+// Server is an HTTP server. Its methods are safe anywhere.
+type Server struct {
+	listener net.Listener
+	mux      *http.ServeMux
+	server   *http.Server
+	ready    atomic.Pointer[func() []string]
+}
+
+// How long a client may take; a profile takes half a minute by itself.
+const (
+	headerTimeout = 5 * time.Second
+	readTimeout   = 10 * time.Second
+	writeTimeout  = 30 * time.Second
+	pprofTimeout  = 5 * time.Minute
+	idleTimeout   = 2 * time.Minute
+)
+
+// Listen binds the address and answers from now on: that the process lives, and that it is not ready yet. The error names the
+// address.
+func Listen(o Options) (*Server, error) {
+	l, err := net.Listen("tcp", o.Address)
+	if err != nil {
+		return nil, listenError(o.Address, err)
+	}
+	s := &Server{listener: l, mux: http.NewServeMux()}
+	s.server = &http.Server{
+		Handler:           guard(s.mux),
+		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: 1 << 16,
+		ErrorLog:       zap.NewStdLog(o.Log),
+	}
+	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "alive\n") })
+	s.mux.HandleFunc("GET /readyz", s.readyz)
+	if o.PProf {
+		s.mountPProf()
+	}
+	go func() {
+		if err := s.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			o.Log.Error("HTTP is not answered any more", zap.Error(err))
+		}
+	}()
+	return s, nil
+}
+
+// listenError says what to do about the usual failure.
+func listenError(address string, err error) error {
+	if errors.Is(err, unix.EADDRINUSE) {
+		return fmt.Errorf("listen on HTTP %s: another program has this port (see `ss -tlnp`): set http.listen (HTTP_LISTEN) to another, or to off", address)
+	}
+	var op *net.OpError
+	if errors.As(err, &op) {
+		err = op.Err
+	}
+	return fmt.Errorf("listen on HTTP %s: %w", address, err)
+}
+
+// Handle answers a pattern of http.ServeMux, such as "GET /metrics".
+func (s *Server) Handle(pattern string, h http.Handler) { s.mux.Handle(pattern, h) }
+
+// Ready has /readyz say what problems returns: what is wrong, in words; nothing if all is well.
+func (s *Server) Ready(problems func() []string) { s.ready.Store(&problems) }
+
+// URL is where the server answers.
+func (s *Server) URL() string { return "http://" + s.listener.Addr().String() }
+
+// Close ends the server; requests that are being answered have a second to end.
+func (s *Server) Close() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if s.server.Shutdown(ctx) != nil {
+		_ = s.server.Close()
+	}
+}
+
+func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
+	problems := []string{"starting"}
+	if f := s.ready.Load(); f != nil {
+		problems = (*f)()
+	}
+	if len(problems) == 0 {
+		writeText(w, http.StatusOK, "ready\n")
+		return
+	}
+	writeText(w, http.StatusServiceUnavailable, strings.Join(problems, "\n")+"\n")
+}
+
+func writeText(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(text))
+}
+
+// guard answers reading requests only, and keeps browsers from doing with the answers what nobody means: framing them, guessing
+// their type, loading anything for them, keeping them.
+func guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("X-Frame-Options", "DENY")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Cache-Control", "no-store")
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			h.Set("Allow", "GET, HEAD")
+			writeText(w, http.StatusMethodNotAllowed, "only GET and HEAD are answered: nothing can be changed here\n")
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// mountPProf answers the profiler's addresses, with the time that a profile takes.
+func (s *Server) mountPProf() {
+	for path, f := range map[string]http.HandlerFunc{
+		"GET /debug/pprof/":        pprof.Index,
+		"GET /debug/pprof/cmdline": pprof.Cmdline,
+		"GET /debug/pprof/profile": pprof.Profile,
+		"GET /debug/pprof/symbol":  pprof.Symbol,
+		"GET /debug/pprof/trace":   pprof.Trace,
+	} {
+		s.mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+			_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(pprofTimeout))
+			// The index page has a style of its own.
+			w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'")
+			f(w, r)
+		})
+	}
+}
