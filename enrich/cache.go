@@ -14,12 +14,15 @@ const maxExporters = 1 << 14
 type exporterCache struct {
 	byAddr map[flow.Addr]*exporterEntry
 	last   *exporterEntry
+	fresh  bool // an entry has noted an unknown interface since the latest publication, or all were forgotten
 }
 
 type exporterEntry struct {
 	addr       flow.Addr
 	id, ref    string
 	interfaces map[uint32]Interface
+	unknown    unknownInterfaces
+	fresh      *bool // the cache's
 }
 
 func newExporterCache() exporterCache {
@@ -28,7 +31,7 @@ func newExporterCache() exporterCache {
 
 func (c *exporterCache) reset() {
 	clear(c.byAddr)
-	c.last = nil
+	c.last, c.fresh = nil, true
 }
 
 func (c *exporterCache) of(s *Snapshot, a flow.Addr) *exporterEntry {
@@ -39,8 +42,10 @@ func (c *exporterCache) of(s *Snapshot, a flow.Addr) *exporterEntry {
 	if x == nil {
 		if len(c.byAddr) >= maxExporters {
 			clear(c.byAddr)
+			c.fresh = true
 		}
 		x = s.exporter(a)
+		x.fresh = &c.fresh
 		c.byAddr[a] = x
 	}
 	c.last = x
@@ -73,7 +78,11 @@ func (x *exporterEntry) interfaceOf(index uint32, kind flow.InterfaceKind) Inter
 	default:
 		return Interface{}
 	}
-	return x.interfaces[index]
+	found, known := x.interfaces[index]
+	if !known && x.ref != "" && x.unknown.note(index) {
+		*x.fresh = true
+	}
+	return found
 }
 
 // hostSlots is how many addresses an enricher remembers: 2 to 3 MB for each worker, so that more of the traffic's heavy

@@ -3,6 +3,7 @@ package enrich
 import (
 	"math"
 	"math/bits"
+	"sync/atomic"
 
 	"github.com/metranova/flow-collector/decoder/flow"
 )
@@ -29,6 +30,7 @@ type Enricher struct {
 	dstExt    []string
 	srcScope  string // of the AS of the record at hand
 	dstScope  string
+	unknown   atomic.Pointer[[]UnknownInterfaces]
 }
 
 // New returns an enricher with empty caches.

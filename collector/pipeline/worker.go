@@ -92,6 +92,7 @@ func (w *Worker) Tick(now time.Time) {
 	w.now = now
 	w.snapshot = w.Snapshot.Load()
 	w.Decoder.Tick(now.UnixNano(), w.batch)
+	w.Enricher.Publish()
 	w.flushIfOld(now)
 	if w.Save != nil && now.Sub(w.saved) >= w.SaveEvery {
 		w.Save(w.Decoder.NetFlow().State())

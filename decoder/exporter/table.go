@@ -45,9 +45,11 @@ type Stream struct {
 	SamplingRate        atomic.Uint32 // of the last record
 	SamplingSource      atomic.Uint32 // flow.SamplingSource of the last record
 	ClockSkewMs         atomic.Int64  // receive time less header time, last datagram
+	Known               atomic.Uint32 // NetFlow v9 and IPFIX: templates that are known now
 
 	errors  [reasonCount]atomic.Uint64
 	missing atomic.Pointer[[]*MissingTemplate]
+	stated  atomic.Pointer[flow.Addr]
 	gone    bool
 }
 
@@ -63,6 +65,17 @@ func (s *Stream) Saw(dg *Datagram) {
 	s.Datagrams.Add(1)
 	s.Bytes.Add(uint64(len(dg.Payload)))
 }
+
+// Stated returns the address by which the exporter names itself in option records (IE 130, 131); unset where it does not.
+func (s *Stream) Stated() flow.Addr {
+	if a := s.stated.Load(); a != nil {
+		return *a
+	}
+	return flow.Addr{}
+}
+
+// SetStated notes the address. For the stream's worker only.
+func (s *Stream) SetStated(a flow.Addr) { s.stated.Store(&a) }
 
 // Gone reports whether the stream made room for others: what hangs on it can be forgotten. For its worker only.
 func (s *Stream) Gone() bool { return s.gone }

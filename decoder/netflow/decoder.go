@@ -149,6 +149,9 @@ func (d *Decoder) newSession(src *source, key sessionKey, now int64) *session {
 		templates: newTemplates(d.o.MaxTemplates),
 	}
 	src.sessions[key] = s
+	if src.exporter != (flow.Addr{}) {
+		s.stream.SetStated(src.exporter)
+	}
 	d.restoreSession(s, now)
 	return s
 }

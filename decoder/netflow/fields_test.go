@@ -289,6 +289,7 @@ func TestCase43_ExporterAddressFromOptions(t *testing.T) {
 	r := l.one(flow.IPFIX, v4Flow()...)
 	equal(t, "exporter", r.Exporter, ip128("192.0.2.77"))
 	equal(t, "source", r.Source, ip128("192.0.2.1"))
+	equal(t, "what the stream says", l.stream(flow.IPFIX, 0).Stated(), ip128("192.0.2.77"))
 	l.learn(flow.IPFIX, el(149, u32(0)), el(130, ip("0.0.0.0")))
 	equal(t, "exporter after an empty address", l.one(flow.IPFIX, v4Flow()...).Exporter, ip128("192.0.2.77"))
 	equal(t, "exporter of the record", l.one(flow.IPFIX, append(v4Flow(), el(131, ip("2001:db8::77")))...).Exporter, ip128("2001:db8::77"))

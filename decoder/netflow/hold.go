@@ -103,6 +103,7 @@ func (d *Decoder) Tick(now int64, b *flow.Batch) {
 			}
 			d.expireHeld(s, now)
 			s.expire(now - int64(d.o.TemplateExpiry))
+			s.stream.Known.Store(uint32(len(s.byID)))
 		}
 		if len(src.sessions) == 0 {
 			delete(d.sources, addr)

@@ -25,6 +25,8 @@ func TestHoldUntilTheTemplateComes(t *testing.T) {
 	equal(t, "missing templates", len(s.Missing()), 0)
 	equal(t, "bytes held", l.heldBytes(), 0)
 	equal(t, "records counted", s.Records.Load(), 10)
+	l.wait(time.Second)
+	equal(t, "templates known", s.Known.Load(), 2)
 	l.failed(s, nil)
 }
 

@@ -114,8 +114,11 @@ func (d *Decoder) learn(s *session, o *optionRecord, c *context) {
 	if o.raw.initMs != 0 {
 		src.initMs = o.raw.initMs
 	}
-	if !o.exporter.IsUnspecified() {
+	if !o.exporter.IsUnspecified() && o.exporter != src.exporter {
 		src.exporter = o.exporter
+		for _, session := range src.sessions {
+			session.stream.SetStated(o.exporter)
+		}
 	}
 	if o.hasInterface && (o.name != "" || o.description != "") {
 		names := src.nameTable()
