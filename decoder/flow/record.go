@@ -15,6 +15,7 @@ type Record struct {
 	IPVersion  uint8  // 4 or 6, of the flow's own packets; 0 if the record has no IP addresses
 	TemplateID uint16 // NetFlow v9 and IPFIX; 0 otherwise
 	Domain     uint32 // v9 source id, IPFIX observation domain, v5 engine type<<8 | engine id, sFlow sub-agent
+	Sequence   uint32 // the datagram's sequence number, in the protocol's own unit
 	Exporter   Addr   // who measured: sFlow's agent address, IE 130/131, else Source
 	Source     Addr   // the datagram's UDP source address
 	Received   int64  // when the kernel received the datagram, Unix nanoseconds

@@ -172,6 +172,7 @@ func (d *Decoder) next(s *session, c *context) *flow.Record {
 	r := d.batch.Next()
 	r.Protocol = s.key.protocol
 	r.Domain = s.key.domain
+	r.Sequence = c.sequence
 	r.Source, r.Exporter = s.source.addr, s.source.addr
 	if s.source.exporter != (flow.Addr{}) {
 		r.Exporter = s.source.exporter

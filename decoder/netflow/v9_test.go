@@ -245,12 +245,13 @@ func TestCase15_TemplateBehindItsData(t *testing.T) {
 func TestCase15_HeldDataKeepsItsOwnTime(t *testing.T) {
 	l := newLab(t, Options{})
 	items := append(v4Flow(), el(22, u32(1000)), el(21, u32(2000)))
-	l.send(v9(header{exportS: exportS, uptime: 3000}, set(256, dataOf(items...))))
+	l.send(v9(header{exportS: exportS, uptime: 3000, sequence: 7}, set(256, dataOf(items...))))
 	l.received += int64(20 * time.Second)
-	r := l.send(v9(header{exportS: exportS + 20, uptime: 23000}, set(0, templateOf(256, items...))))
+	r := l.send(v9(header{exportS: exportS + 20, uptime: 23000, sequence: 8}, set(0, templateOf(256, items...))))
 	equal(t, "number of records", len(r), 1)
 	equal(t, "export time", r[0].ExportMs, exportMs)
 	equal(t, "received", r[0].Received, received)
+	equal(t, "sequence number", r[0].Sequence, 7)
 	equal(t, "start", r[0].StartMs, exportMs-2000)
 }
 

@@ -185,6 +185,7 @@ func TestCase57_TimeIsTheReceiveTime(t *testing.T) {
 	equal(t, "export time", r.ExportMs, ms)
 	equal(t, "times sent", r.Sent(flow.Start|flow.End), true)
 	equal(t, "protocol", r.Protocol, flow.SFlow5)
+	equal(t, "sequence number", r.Sequence, 1)
 }
 
 func TestCase58_TruncatedByTheReceiveBuffer(t *testing.T) {

@@ -75,6 +75,7 @@ type datagram struct {
 	source   flow.Addr
 	addr     flow.Addr
 	subAgent uint32
+	sequence uint32
 	received int64
 	again    bool // the datagram came before
 	late     bool // datagrams after it came before it
@@ -128,7 +129,7 @@ func (d *Decoder) Decode(dg *exporter.Datagram, b *flow.Batch) {
 		a.samplers.forget()
 	}
 	a.uptimeMs = uptime
-	m := datagram{agent: a, source: source, addr: addr, subAgent: subAgent, received: dg.Received}
+	m := datagram{agent: a, source: source, addr: addr, subAgent: subAgent, sequence: sequence, received: dg.Received}
 	m.order(sequence)
 	for ; samples > 0; samples-- {
 		format, body := r.typed()
@@ -210,7 +211,7 @@ func (d *Decoder) flowSample(m *datagram, r reader, expanded bool) bool {
 
 	f := d.batch.Next()
 	f.Protocol = flow.SFlow5
-	f.Domain = m.subAgent
+	f.Domain, f.Sequence = m.subAgent, m.sequence
 	f.Exporter, f.Source = m.addr, m.source
 	f.Received = m.received
 	f.StartMs = m.received / int64(time.Millisecond)

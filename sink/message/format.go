@@ -1,0 +1,74 @@
+package message
+
+import "fmt"
+
+// Format is what a message holds of a row.
+type Format uint8
+
+// The formats. PmacctJSON is what nfacctd and sfacctd send to Kafka, with every key that the reference's pipeline reads: a
+// JSON object of the record as the exporter sent it, counters renormalized, nothing looked up. JSON is the enriched row as
+// ClickHouse's JSONEachRow takes it into data_flow. Protobuf is the enriched row as message Flow of flow.proto.
+const (
+	PmacctJSON Format = iota
+	JSON
+	Protobuf
+)
+
+// String returns the format as configurations name it.
+func (f Format) String() string {
+	switch f {
+	case PmacctJSON:
+		return "pmacct-json"
+	case JSON:
+		return "json"
+	case Protobuf:
+		return "protobuf"
+	}
+	return fmt.Sprintf("Format(%d)", uint8(f))
+}
+
+// ParseFormat returns the format of that name.
+func ParseFormat(name string) (Format, error) {
+	for _, f := range []Format{PmacctJSON, JSON, Protobuf} {
+		if name == f.String() {
+			return f, nil
+		}
+	}
+	return 0, fmt.Errorf("message format %q is none of pmacct-json, json, protobuf", name)
+}
+
+// Key is what a message's key is made of. A bus keeps messages of one key in one partition, and thereby in order.
+type Key uint8
+
+// The keys. ExporterKey is the exporter's address as text ("192.0.2.1", RFC 5952 for IPv6), or "unknown". FlowKey is 16
+// hexadecimal digits, the XXH64 hash (seed 0) of 37 bytes: address and port of the lesser end, the same of the greater end
+// (16 bytes, IPv4 mapped, and 2 bytes, big endian; compared byte by byte), the number of the IP protocol. Both directions of
+// a conversation have the same, from whichever exporter.
+const (
+	NoKey Key = iota
+	ExporterKey
+	FlowKey
+)
+
+// String returns the key as configurations name it.
+func (k Key) String() string {
+	switch k {
+	case NoKey:
+		return "none"
+	case ExporterKey:
+		return "exporter"
+	case FlowKey:
+		return "flow"
+	}
+	return fmt.Sprintf("Key(%d)", uint8(k))
+}
+
+// ParseKey returns the key of that name.
+func ParseKey(name string) (Key, error) {
+	for _, k := range []Key{NoKey, ExporterKey, FlowKey} {
+		if name == k.String() {
+			return k, nil
+		}
+	}
+	return 0, fmt.Errorf("message key %q is none of none, exporter, flow", name)
+}

@@ -1,0 +1,258 @@
+package message
+
+import (
+	"math"
+	"math/bits"
+
+	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/enrich"
+)
+
+// pmacctEncoder makes the messages of pmacct's Kafka plugin, byte for byte as its JSON library writes them: keys in its
+// order, a space behind colons and commas. All keys are there that pmacct 1.7.7 can give and the reference's pipeline reads;
+// numbers of its custom primitives are texts.
+//
+// Values are the record's own, for the reader looks the rest up. Three are better than pmacct's: times have milliseconds,
+// interface numbers of expanded sFlow samples have format bits where they are no ifIndex, as compact ones do, so that they
+// match none by accident, and what pmacct cannot decode is there. Like records are not merged.
+type pmacctEncoder struct {
+	*Encoder        // its exporterText
+	head     []byte // up to the first value
+}
+
+func newPmacctEncoder(l Layout, e *Encoder) *pmacctEncoder {
+	head := appendString([]byte(`{"event_type": "purge", "label": `), l.CollectorID)
+	return &pmacctEncoder{Encoder: e, head: append(head, `, "vlan": `...)}
+}
+
+func (e *pmacctEncoder) append(p []byte, r *enrich.Row) []byte {
+	f := r.Flow
+	sflow := f.Protocol == flow.SFlow5
+	p = append(p, e.head...)
+	p = appendUint(p, f.VLAN)
+	p = append(p, `, "as_src": `...)
+	p = appendUint(p, f.SrcAS)
+	p = append(p, `, "as_dst": `...)
+	p = appendUint(p, f.DstAS)
+	p = appendPmacctBGP(p, f)
+	p = append(p, `, "peer_ip_src": "`...)
+	if f.Exporter != (flow.Addr{}) {
+		p = append(p, e.exporterText...)
+	}
+	p = append(p, `", "peer_ip_dst": "`...)
+	if r.HasPeer {
+		p = appendFlowAddr(p, f, &r.PeerIP)
+	}
+	p = append(p, `", "iface_in": `...)
+	p = appendUint(p, interfaceNumber(f.InIf, f.InIfKind))
+	p = append(p, `, "iface_out": `...)
+	p = appendUint(p, interfaceNumber(f.OutIf, f.OutIfKind))
+	if !sflow {
+		p = appendPmacctRD(p, r)
+	}
+	p = append(p, `, "ip_src": "`...)
+	if f.Sent(flow.SrcAddr) {
+		p = appendFlowAddr(p, f, &f.SrcAddr)
+	}
+	p = append(p, `", "ip_dst": "`...)
+	if f.Sent(flow.DstAddr) {
+		p = appendFlowAddr(p, f, &f.DstAddr)
+	}
+	p = append(p, `", "port_src": `...)
+	p = appendUint(p, r.SrcPort)
+	p = append(p, `, "port_dst": `...)
+	p = appendUint(p, r.DstPort)
+	p = append(p, `, "ip_proto": "`...)
+	p = append(p, r.Protocol...)
+	p = append(p, `", "tos": `...)
+	p = appendUint(p, f.ToS)
+	if !sflow {
+		p = appendPmacctTimes(p, r)
+	}
+	p = append(p, `, "timestamp_arrival": "`...)
+	p = appendSeconds(p, max(f.Received, 0)/1000)
+	p = append(p, `", "export_proto_seqno": `...)
+	p = appendUint(p, f.Sequence)
+	if !sflow {
+		p = appendPmacctNetFlow(p, f)
+	}
+	if !isEvent(f) {
+		bytes, packets := renormalized(f)
+		p = append(p, `, "packets": `...)
+		p = appendUint(p, packets)
+		p = append(p, `, "bytes": `...)
+		p = appendUint(p, bytes)
+	}
+	if sflow {
+		return append(p, `, "writer_id": "sfacctd"}`...)
+	}
+	return append(p, `, "writer_id": "nfacctd"}`...)
+}
+
+// appendPmacctBGP appends the attributes of sFlow's extended gateway. Sets and sequences of the path are one list.
+func appendPmacctBGP(p []byte, f *flow.Record) []byte {
+	if !f.Sent(flow.ASPath) && !f.Sent(flow.Communities) && f.LocalPref|f.MED|f.PeerDstAS == 0 {
+		return append(p, `, "comms": "", "ecomms": "", "lcomms": "", "as_path": "", "local_pref": 0, "med": 0, "peer_as_dst": 0`...)
+	}
+	p = append(p, `, "comms": "`...)
+	for i, c := range f.Communities {
+		if i > 0 {
+			p = append(p, '_')
+		}
+		p = appendCommunity(p, c)
+	}
+	p = append(p, `", "ecomms": "", "lcomms": "", "as_path": "`...)
+	for i, as := range f.ASPath {
+		if i > 0 {
+			p = append(p, '_')
+		}
+		p = appendUint(p, as)
+	}
+	p = append(p, `", "local_pref": `...)
+	p = appendUint(p, f.LocalPref)
+	p = append(p, `, "med": `...)
+	p = appendUint(p, f.MED)
+	p = append(p, `, "peer_as_dst": `...)
+	return appendUint(p, f.PeerDstAS)
+}
+
+// appendCommunity appends a community of RFC 1997 as AS:value.
+func appendCommunity(p []byte, c uint32) []byte {
+	p = append(appendUint(p, c>>16), ':')
+	return appendUint(p, c&0xffff)
+}
+
+// Format bits of interface numbers of compact sFlow samples (sflow_version_5.txt, "interface").
+const (
+	internalInterface = 0x3fffffff
+	discarded         = 1 << 30
+	multiple          = 2 << 30
+)
+
+func interfaceNumber(n uint32, kind flow.InterfaceKind) uint32 {
+	switch kind {
+	case flow.InterfaceInternal:
+		return internalInterface
+	case flow.InterfaceDiscarded:
+		return discarded | n&internalInterface
+	case flow.InterfaceMultiple:
+		return multiple | n&internalInterface
+	}
+	return n
+}
+
+func appendPmacctRD(p []byte, r *enrich.Row) []byte {
+	p = append(p, `, "mpls_vpn_rd": "`...)
+	if r.MPLSRD == "" {
+		p = append(p, "0:0:0"...)
+	} else {
+		p = append(p, r.MPLSRD...)
+	}
+	p = append(p, `", "mpls_pw_id": `...)
+	return appendUint(p, r.Flow.MPLSPseudowire)
+}
+
+// appendFlowAddr appends an address of a flow. An IPv4-mapped one of an IPv6 flow keeps its form: by it readers see the IP
+// version of the ends, and next hops across an IPv4 core (RFC 4798) have it.
+func appendFlowAddr(p []byte, f *flow.Record, a *flow.Addr) []byte {
+	if f.IPVersion == 6 && a.Is4() {
+		p = append(p, "::ffff:"...)
+	}
+	return appendAddr(p, a)
+}
+
+// appendPmacctTimes appends start and end. An end that the exporter did not send is 0.
+func appendPmacctTimes(p []byte, r *enrich.Row) []byte {
+	p = append(p, `, "timestamp_start": "`...)
+	p = appendSeconds(p, r.StartMs*1000)
+	p = append(p, `", "timestamp_end": "`...)
+	if r.Flow.Sent(flow.End) {
+		p = appendSeconds(p, r.EndMs*1000)
+	} else {
+		p = append(p, "0.000000"...)
+	}
+	return append(p, '"')
+}
+
+// appendSeconds appends microseconds as seconds with six decimals.
+func appendSeconds(p []byte, micros int64) []byte {
+	p = append(appendUint(p, uint64(micros)/1e6), '.')
+	u := uint32(uint64(micros) % 1e6)
+	return append(p, byte('0'+u/1e5), byte('0'+u/1e4%10), byte('0'+u/1e3%10), byte('0'+u/100%10), byte('0'+u/10%10), byte('0'+u%10))
+}
+
+// appendPmacctNetFlow appends what the stack's custom primitives and labels say.
+func appendPmacctNetFlow(p []byte, f *flow.Record) []byte {
+	if !f.Sent(flow.MPLS) && f.FlowLabel == 0 && f.MPLSTopLabelType == 0 && !f.Sent(flow.MPLSTopLabelAddr) {
+		p = append(p, `, "ipv6_flow_label": "0", "mpls_top_label_type": "0", "mpls_top_label_ipv4": "0.0.0.0", "mpls_label1": "", "mpls_label2": "", "mpls_label3": "", "mpls_label4": "", "mpls_label5": "", "mpls_label6": "", "mpls_label7": "", "mpls_label8": "", "mpls_label9": "", "mpls_label10": ""`...)
+	} else {
+		p = appendPmacctMPLS(p, f)
+	}
+	if f.SrcVLAN|f.DstVLAN|f.InnerSrcVLAN|f.InnerDstVLAN == 0 {
+		return append(p, `, "vlan_in": "0", "vlan_out": "0", "cvlan_in": "0", "cvlan_out": "0"`...)
+	}
+	p = append(p, `, "vlan_in": "`...)
+	p = appendUint(p, f.SrcVLAN)
+	p = append(p, `", "vlan_out": "`...)
+	p = appendUint(p, f.DstVLAN)
+	p = append(p, `", "cvlan_in": "`...)
+	p = appendUint(p, f.InnerSrcVLAN)
+	p = append(p, `", "cvlan_out": "`...)
+	p = appendUint(p, f.InnerDstVLAN)
+	return append(p, '"')
+}
+
+// appendPmacctMPLS appends the label stack, each entry as its 24 bits; the address of the top label is IPv4 only here.
+func appendPmacctMPLS(p []byte, f *flow.Record) []byte {
+	p = append(p, `, "ipv6_flow_label": "`...)
+	p = appendUint(p, f.FlowLabel)
+	p = append(p, `", "mpls_top_label_type": "`...)
+	p = appendUint(p, f.MPLSTopLabelType)
+	p = append(p, `", "mpls_top_label_ipv4": "`...)
+	if f.Sent(flow.MPLSTopLabelAddr) && f.MPLSTopLabelAddr.Is4() {
+		p = appendAddr4(p, &f.MPLSTopLabelAddr)
+	} else {
+		p = append(p, "0.0.0.0"...)
+	}
+	n := 0
+	if f.Sent(flow.MPLS) {
+		n = labels(f)
+	}
+	for i, entry := range f.MPLS {
+		p = append(p, `", "mpls_label`...)
+		p = appendUint(p, uint8(i+1))
+		p = append(p, `": "`...)
+		if i < n {
+			p = appendEntry(p, entry)
+		}
+	}
+	return append(p, '"')
+}
+
+func appendEntry(p []byte, entry uint32) []byte {
+	const digits = "0123456789ABCDEF"
+	return append(p, digits[entry>>20&15], digits[entry>>16&15], '-', digits[entry>>12&15], digits[entry>>8&15], '-',
+		digits[entry>>4&15], digits[entry&15])
+}
+
+// isEvent reports whether a record tells of an event of address translation or of a firewall, and counts nothing.
+func isEvent(f *flow.Record) bool {
+	return f.Has&(flow.NATEvent|flow.FirewallEvent) != 0 && f.Has&(flow.Bytes|flow.Packets) == 0
+}
+
+// renormalized returns bytes and packets times the sampling rate, as enrich scales them: saturated at the largest value.
+func renormalized(f *flow.Record) (bytes, packets uint64) {
+	rate := uint64(f.SamplingRate)
+	if rate == 0 && f.Protocol != flow.SFlow5 {
+		rate = 1
+	}
+	return multiply(f.Bytes, rate), multiply(f.Packets, rate)
+}
+
+func multiply(a, b uint64) uint64 {
+	high, low := bits.Mul64(a, b)
+	if high != 0 {
+		return math.MaxUint64
+	}
+	return low
+}
