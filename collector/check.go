@@ -70,6 +70,7 @@ func check(ctx context.Context, cfg *config.Config, out io.Writer) error {
 	for _, address := range cfg.Listen.Addresses {
 		c.port(address)
 	}
+	c.forward()
 	c.receiveBuffer("/proc/sys/net/core/rmem_max")
 	if cfg.UsesLocalStore() {
 		c.localStore(ctx)
@@ -100,6 +101,19 @@ func (c *checker) port(address string) {
 		c.say(checkWarning, "listen", "UDP %s is in use: by a collector that runs already?", address)
 	default:
 		c.say(checkProblem, "listen", "UDP %s: %v", address, err)
+	}
+}
+
+// forward tries the sockets to other collectors. Whether anybody listens there cannot be known without sending.
+func (c *checker) forward() {
+	forwarders, err := openForwarders(c.cfg, 1)
+	if err != nil {
+		c.say(checkProblem, "forward", "%v", err)
+		return
+	}
+	closeForwarders(forwarders)
+	for _, s := range forwardStats(forwarders) {
+		c.say(checkOK, "forward", "UDP %s", s.Target)
 	}
 }
 

@@ -22,8 +22,8 @@ type minute struct {
 
 // tally is the state of the counters at one time.
 type tally struct {
-	datagrams, records, rows uint64
-	losses                   map[lossKey]uint64
+	datagrams, records, rows, forwarded uint64
+	losses                              map[lossKey]uint64
 }
 
 type lossKey struct{ what, where string }
@@ -55,14 +55,20 @@ func (m *minute) report() {
 	m.service.updateExpiry(context.Background())
 	sum := m.service.summary()
 	sum.losses = append(sum.losses, socketLosses(m.listeners)...)
-	now := tally{datagrams: sum.datagrams(), records: sum.records(), rows: sum.written, losses: map[lossKey]uint64{}}
-	m.log.Info("last minute",
+	now := tally{datagrams: sum.datagrams(), records: sum.records(), rows: sum.written,
+		forwarded: forwarded(m.service.forwarders), losses: map[lossKey]uint64{}}
+	fields := []zap.Field{
 		zap.Int("exporters", len(sum.streams)),
 		zap.Uint64("datagrams", increase(m.before.datagrams, now.datagrams)),
 		zap.Uint64("records", increase(m.before.records, now.records)),
 		zap.Uint64("rows written", increase(m.before.rows, now.rows)),
 		zap.Uint64("rows waiting", sum.pending),
-		zap.Uint64("rows on disk", sum.spooled))
+		zap.Uint64("rows on disk", sum.spooled),
+	}
+	if len(m.service.cfg.Forward.To) > 0 {
+		fields = append(fields, zap.Uint64("datagrams forwarded", increase(m.before.forwarded, now.forwarded)))
+	}
+	m.log.Info("last minute", fields...)
 	for _, l := range sum.losses {
 		key := lossKey{l.what, l.where}
 		now.losses[key] += l.count

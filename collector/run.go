@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/metranova/flow-collector/collector/config"
+	"github.com/metranova/flow-collector/collector/forward"
 	"github.com/metranova/flow-collector/collector/listen"
 	"github.com/metranova/flow-collector/collector/pipeline"
 	"github.com/metranova/flow-collector/sink/spool"
@@ -79,6 +80,11 @@ func serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 		return err
 	}
 	defer page.close()
+	forwarders, err := openForwarders(cfg, len(listeners))
+	if err != nil {
+		return err
+	}
+	defer closeForwarders(forwarders)
 	disk, err := openSpool(cfg, log)
 	if err != nil {
 		return err
@@ -87,6 +93,7 @@ func serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 	if err != nil {
 		return err
 	}
+	s.forwarders = forwarders
 	// The runtime runs as many goroutines at once as there are cores. While metadata is rebuilt and garbage collected a worker
 	// would wait up to 10 ms for its turn; with a few more it is the kernel that shares the cores, in smaller slices and by priority.
 	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 2)
@@ -96,11 +103,14 @@ func serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 	var loops sync.WaitGroup
 	for n, l := range listeners {
 		w := s.newWorker(n, pipeline.Options{MaxAge: cfg.Batch.Age, Deliver: s.writer.Enqueue})
-		loops.Go(func() { receive(l, w, log) })
+		loops.Go(func() { receive(l, w, forwarders[n], log) })
 	}
 	minute := startMinute(s, listeners, log)
 	page.show(s)
 	log.Info("listening", zap.String("udp", strings.Join(listeners[0].Addresses(), " ")), zap.Int("workers", len(listeners)))
+	if len(cfg.Forward.To) > 0 {
+		log.Info("datagrams are forwarded too", zap.Strings("to", cfg.Forward.To), zap.Bool("with the exporter's address", cfg.Forward.KeepSource))
+	}
 	log.Info("rows go to "+s.destination(), zap.String("try", `collector query "SELECT count() FROM `+s.settings.Tables.Flow+`"`))
 
 	awaitStop(signals, s)
@@ -145,8 +155,8 @@ func (s *service) awaitMetadata(atMost time.Duration) {
 	}
 }
 
-// receive is a worker's loop: datagrams in, blocks out, until the listener is closed and empty.
-func receive(l *listen.Worker, w *pipeline.Worker, log *zap.Logger) {
+// receive is a worker's loop: datagrams in, to other collectors and into blocks, until the listener is closed and empty.
+func receive(l *listen.Worker, w *pipeline.Worker, f *forward.Forwarder, log *zap.Logger) {
 	const wake, tick = 100 * time.Millisecond, time.Second
 	next := time.Now().Add(tick)
 	for {
@@ -158,6 +168,7 @@ func receive(l *listen.Worker, w *pipeline.Worker, log *zap.Logger) {
 			}
 			break
 		}
+		f.Send(datagrams, now)
 		w.Process(datagrams, now)
 		if !now.Before(next) {
 			w.Tick(now)

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/metranova/flow-collector/collector/config"
+	"github.com/metranova/flow-collector/collector/forward"
 	"github.com/metranova/flow-collector/collector/pipeline"
 	"github.com/metranova/flow-collector/decoder"
 	"github.com/metranova/flow-collector/decoder/exporter"
@@ -50,6 +51,8 @@ type service struct {
 	templates *templateFile // nil: they are not kept over a restart
 	workers   []*pipeline.Worker
 	started   time.Time
+
+	forwarders []*forward.Forwarder // of the workers; none, or nil ones, where nothing is forwarded
 
 	background sync.WaitGroup // refreshing metadata, making tables
 	life       context.Context
@@ -325,6 +328,7 @@ func (s *service) summary() *summary {
 			sum.losses = append(sum.losses, loss{n, what, "a clock that is wrong, or a capture of long ago"})
 		}
 	}
+	sum.losses = append(sum.losses, forwardLosses(s.forwarders)...)
 	sum.spooled = stats.Spool.Waiting.Rows
 	// What earlier runs left in the spool is delivered, lost or waits too.
 	sum.pending = s.rows() + stats.Spool.Found.Rows - sum.written - lost - sum.spooled

@@ -15,6 +15,7 @@ type Config struct {
 	CollectorID string // collector_id of every row; "" is "unknown"
 
 	Listen   Listen
+	Forward  Forward
 	Decoder  Decoder
 	Policy   Policy
 	Schema   schema.Settings // tables, extensions, views: see package schema
@@ -37,6 +38,12 @@ type Listen struct {
 	Workers       int      // one socket of each address and one core each; 0: as many as there are cores
 	ReceiveBuffer int      // bytes that each socket asks the kernel for
 	Allowed       []netip.Prefix
+}
+
+// Forward says where datagrams are sent on to, as they came.
+type Forward struct {
+	To         []string // host:port of other collectors
+	KeepSource bool     // with the exporter's address and port instead of ours
 }
 
 // Decoder bounds what is kept of exporters.

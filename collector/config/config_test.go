@@ -163,6 +163,8 @@ listen:
   workers: many
   adresses: []
 batch: [1]
+forward:
+  to: [":2055"]
 clickhouse:
   port: 99999
   allowed_exporters: []
@@ -184,9 +186,10 @@ policy:
 		`collector.yml:4: listen.workers: "many": is not a whole number`,
 		`collector.yml:5: listen.adresses: there is no such key`,
 		`collector.yml:6: batch: [1]: is not a mapping`,
-		`collector.yml:8: clickhouse.port: "99999": is not between 1 and 65535`,
-		`collector.yml:9: clickhouse.allowed_exporters: there is no such key (did you mean listen.allowed_exporters?)`,
-		`collector.yml:11: policy.auto_scopes: "perhaps": is neither true nor false`,
+		`collector.yml:8: forward.to: [:2055]: ":2055" is not host:port`,
+		`collector.yml:10: clickhouse.port: "99999": is not between 1 and 65535`,
+		`collector.yml:11: clickhouse.allowed_exporters: there is no such key (did you mean listen.allowed_exporters?)`,
+		`collector.yml:13: policy.auto_scopes: "perhaps": is neither true nor false`,
 		`environment: STORE_LISTEN: "8123": "8123" is not host:port`,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -33,6 +33,9 @@ func collectorKeys(c *Config) []key {
 		{"listen.receive_buffer", nil, scalar, size(&c.Listen.ReceiveBuffer, 1<<12)},
 		{"listen.allowed_exporters", nil, list, prefixes(&c.Listen.Allowed)},
 
+		{"forward.to", []string{"FORWARD_TO"}, list, targets(&c.Forward.To)},
+		{"forward.keep_source", []string{"FORWARD_KEEP_SOURCE"}, scalar, boolean(&c.Forward.KeepSource)},
+
 		{"decoder.max_exporters", nil, scalar, number(&c.Decoder.MaxExporters, 1, 1<<20)},
 		{"decoder.hold_for", nil, scalar, duration(&c.Decoder.HoldFor, 0)},
 		{"decoder.hold_bytes", nil, scalar, size(&c.Decoder.HoldBytes, 0)},

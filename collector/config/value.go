@@ -182,6 +182,24 @@ func addresses(p *[]string) setter {
 	}
 }
 
+// targets takes host:port to send to; the host may be a name.
+func targets(p *[]string) setter {
+	return func(v value) error {
+		items := v.items()
+		for _, item := range items {
+			host, port, err := net.SplitHostPort(item)
+			if err != nil || host == "" {
+				return fmt.Errorf("%q is not host:port", item)
+			}
+			if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+				return fmt.Errorf("%q has no port between 1 and 65535", item)
+			}
+		}
+		*p = items
+		return nil
+	}
+}
+
 func address(p *string) setter {
 	return func(v value) error {
 		*p = v.text
