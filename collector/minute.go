@@ -15,13 +15,13 @@ type minute struct {
 	service   *service
 	listeners []*listen.Worker
 	log       *zap.Logger
-	before    tally
+	before    counts
 	end       chan struct{}
 	ended     sync.WaitGroup
 }
 
-// tally is the state of the counters at one time.
-type tally struct {
+// counts are the state of the counters at one time.
+type counts struct {
 	datagrams, records, rows, forwarded uint64
 	losses                              map[lossKey]uint64
 }
@@ -55,7 +55,7 @@ func (m *minute) report() {
 	m.service.updateExpiry(context.Background())
 	sum := m.service.summary()
 	sum.losses = append(sum.losses, socketLosses(m.listeners)...)
-	now := tally{datagrams: sum.datagrams(), records: sum.records(), rows: sum.written,
+	now := counts{datagrams: sum.datagrams(), records: sum.records(), rows: sum.written,
 		forwarded: forwarded(m.service.forwarders), losses: map[lossKey]uint64{}}
 	fields := []zap.Field{
 		zap.Int("exporters", len(sum.streams)),

@@ -18,6 +18,7 @@ import (
 	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/sink/clickhouse"
+	"github.com/metranova/flow-collector/sink/tally"
 )
 
 // replayOptions are the flags of a replay.
@@ -36,7 +37,7 @@ func replay(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, paths
 		}
 		shift = time.Now().UnixMilli() - latest
 	}
-	s, err := newService(cfg, log, nil)
+	s, err := newService(cfg, log, nil, &tally.Book{})
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,9 @@ import (
 	"github.com/metranova/flow-collector/collector/forward"
 	"github.com/metranova/flow-collector/collector/listen"
 	"github.com/metranova/flow-collector/collector/pipeline"
+	"github.com/metranova/flow-collector/sink/clickhouse"
 	"github.com/metranova/flow-collector/sink/spool"
+	"github.com/metranova/flow-collector/sink/tally"
 )
 
 func runCommand() *cli.Command {
@@ -85,11 +87,12 @@ func serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 		return err
 	}
 	defer closeForwarders(forwarders)
-	disk, err := openSpool(cfg, log)
+	book := &tally.Book{}
+	disk, err := openSpool(cfg, log, book)
 	if err != nil {
 		return err
 	}
-	s, err := newService(cfg, log, disk)
+	s, err := newService(cfg, log, disk, book)
 	if err != nil {
 		return err
 	}
@@ -133,14 +136,17 @@ func serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 	return err
 }
 
-// openSpool opens the directory where inserts wait for a server that is down; nil where none is configured.
-func openSpool(cfg *config.Config, log *zap.Logger) (*spool.Spool, error) {
+// openSpool opens the directory where inserts wait for a server that is down; nil where none is configured. What it finds and what
+// it drops is written down in the book.
+func openSpool(cfg *config.Config, log *zap.Logger, book *tally.Book) (*spool.Spool, error) {
 	if cfg.Spool.Path == "" {
 		return nil, nil
 	}
-	return spool.Open(spool.Options{
+	o := spool.Options{
 		Dir: cfg.Spool.Path, MaxBytes: int64(cfg.Spool.MaxBytes), MaxAge: cfg.Spool.MaxAge, Log: log.Named("spool"),
-	})
+	}
+	clickhouse.BookSpool(&o, book)
+	return spool.Open(o)
 }
 
 // startupWait is how long rows wait for the first metadata, in the kernel's buffers.

@@ -31,6 +31,7 @@ import (
 	"github.com/metranova/flow-collector/sink/schema"
 	"github.com/metranova/flow-collector/sink/spool"
 	"github.com/metranova/flow-collector/sink/store"
+	"github.com/metranova/flow-collector/sink/tally"
 )
 
 // service is everything behind the sockets: the store, the tables, the metadata and the way of a block to them.
@@ -39,6 +40,7 @@ type service struct {
 	log       *zap.Logger
 	store     *store.Supervisor // nil where rows go to a server
 	spool     *spool.Spool      // nil: inserts wait in memory only
+	book      *tally.Book       // what became of rows, by exporter
 	server    clickhouse.Options
 	settings  schema.Settings
 	conn      driver.Conn
@@ -60,12 +62,12 @@ type service struct {
 }
 
 // newService starts the local store, if rows go there, and the writer. Inserts wait until the tables are made, and on disk where
-// there is a spool, which the service closes.
-func newService(cfg *config.Config, log *zap.Logger, disk *spool.Spool) (*service, error) {
+// there is a spool, which the service closes. The book is the spool's.
+func newService(cfg *config.Config, log *zap.Logger, disk *spool.Spool, book *tally.Book) (*service, error) {
 	run := make([]byte, 8)
 	rand.Read(run)
 	s := &service{
-		cfg: cfg, log: log, started: time.Now(), spool: disk,
+		cfg: cfg, log: log, started: time.Now(), spool: disk, book: book,
 		tables: make(chan struct{}), run: hex.EncodeToString(run), spare: make(chan []byte, 16),
 	}
 	s.life, s.cancel = context.WithCancel(context.Background())
@@ -85,6 +87,7 @@ func newService(cfg *config.Config, log *zap.Logger, disk *spool.Spool) (*servic
 		Inserters:  cfg.Batch.Inserters,
 		Ready:      s.tables,
 		Spool:      disk,
+		Book:       book,
 		Release:    s.keep,
 		Log:        log.Named("clickhouse"),
 	})
@@ -313,13 +316,11 @@ func (s *service) updateExpiry(ctx context.Context) {
 // summary adds up what became of everything so far.
 func (s *service) summary() *summary {
 	sum := newSummary(s.exporters()...)
-	stats := s.writer.Stats()
-	sum.written = stats.Delivered.Rows
-	lost := uint64(0)
+	became := s.book.Total()
+	sum.written = became.Delivered
 	for _, reason := range clickhouse.Reasons() {
-		if count := stats.Lost[reason]; count.Rows > 0 {
-			sum.losses = append(sum.losses, loss{count.Rows, "rows " + string(reason), "ClickHouse"})
-			lost += count.Rows
+		if n := became.Lost[string(reason)]; n > 0 {
+			sum.losses = append(sum.losses, loss{n, "rows " + string(reason), "ClickHouse"})
 		}
 	}
 	for _, w := range s.workers {
@@ -329,9 +330,8 @@ func (s *service) summary() *summary {
 		}
 	}
 	sum.losses = append(sum.losses, forwardLosses(s.forwarders)...)
-	sum.spooled = stats.Spool.Waiting.Rows
-	// What earlier runs left in the spool is delivered, lost or waits too.
-	sum.pending = s.rows() + stats.Spool.Found.Rows - sum.written - lost - sum.spooled
+	sum.spooled = became.OnDisk
+	sum.pending = s.rows() - became.Taken + became.Waiting // those in the making too
 	sum.took = time.Since(s.started)
 	return sum
 }

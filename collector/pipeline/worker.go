@@ -17,6 +17,7 @@ import (
 	"github.com/metranova/flow-collector/enrich"
 	"github.com/metranova/flow-collector/sink/block"
 	"github.com/metranova/flow-collector/sink/clickhouse"
+	"github.com/metranova/flow-collector/sink/tally"
 )
 
 // Options is what a worker is made of.
@@ -50,8 +51,9 @@ type Worker struct {
 	batch    *flow.Batch
 	snapshot *enrich.Snapshot
 	row      enrich.Row
-	started  time.Time // when the block got its first row
-	now      time.Time // of the batch of datagrams in hand
+	tally    tally.Counter // of the block's rows
+	started  time.Time     // when the block got its first row
+	now      time.Time     // of the batch of datagrams in hand
 	saved    time.Time
 
 	rows, blocks, expired atomic.Uint64
@@ -118,6 +120,7 @@ func (w *Worker) append(records []flow.Record) {
 		if w.TimeShiftMs != 0 {
 			shift(r, w.TimeShiftMs)
 		}
+		stream := r.Stream()
 		if w.BySource {
 			r.Exporter = r.Source
 		}
@@ -131,6 +134,7 @@ func (w *Worker) append(records []flow.Record) {
 			w.started = w.now
 		}
 		w.Block.Append(&w.row)
+		w.tally.Add(stream)
 		if w.row.StartMs < expiry {
 			w.expired.Add(1)
 		}
@@ -169,6 +173,7 @@ func (w *Worker) Flush() {
 		Token: fmt.Sprintf("%s-%d", w.TokenPrefix, n),
 		Rows:  rows,
 		Data:  w.Block.Encode(w.Buffer()),
+		Tally: w.tally.Take(),
 	})
 	w.Block.Reset()
 }

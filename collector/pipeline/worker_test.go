@@ -142,6 +142,7 @@ func TestWorker_allocatesNothing(t *testing.T) {
 				w.Process(all, now)
 				w.Block.Encode(w.Buffer())
 				w.Block.Reset()
+				w.tally.Reset()
 			}
 			for range 3 { // grows what is used again from then on
 				w.Process(all, now)

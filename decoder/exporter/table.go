@@ -21,11 +21,7 @@ type Datagram struct {
 }
 
 // Key names one stream of datagrams with its own sequence numbers.
-type Key struct {
-	Exporter flow.Addr // the UDP source; sFlow: the agent address
-	Protocol flow.Protocol
-	Domain   uint32 // as flow.Record.Domain
-}
+type Key = flow.StreamKey
 
 // Stream counts what came from one Key. Its worker writes it; anyone may read it.
 type Stream struct {

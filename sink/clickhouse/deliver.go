@@ -99,6 +99,7 @@ func (w *Writer) succeeded(ins *Insert) {
 	w.journal.delivered()
 	w.health.succeeded()
 	w.counters.delivered(ins)
+	w.options.Book.Deliver(ins.shares, ins.entry != nil)
 	w.release(ins)
 }
 

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/metranova/flow-collector/sink/spool"
+	"github.com/metranova/flow-collector/sink/tally"
 )
 
 // spooling is a Writer's side of the spool. A Writer without one has nil; its methods are then of no effect.
@@ -45,12 +46,18 @@ func (s *spooling) put(ins *Insert) bool {
 	if s == nil || ins.entry != nil {
 		return false
 	}
-	err := s.spool.Put(spool.Entry{Query: ins.Query, Token: ins.Token, Rows: ins.Rows, Data: ins.Data})
+	book := s.w.options.Book
+	book.ToDisk(ins.shares) // before anyone can take it from there
+	err := s.spool.Put(spool.Entry{
+		Query: ins.Query, Token: ins.Token, Rows: ins.Rows, Data: ins.Data, Note: ins.Tally.Append(nil), Ref: ins.shares,
+	})
 	if err != nil {
+		book.NotToDisk(ins.shares)
 		s.w.journal.notSpooled(ins, err)
 		return false
 	}
 	s.w.counters.spooled(ins)
+	book.Spooled(ins.shares)
 	s.w.journal.spooled(ins)
 	s.w.release(ins)
 	return true
@@ -122,7 +129,10 @@ func (s *spooling) take() *Insert {
 		s.pause(s.w.options.RetryMin) // all are put aside
 		return nil
 	}
-	return &Insert{Query: e.Query, Token: e.Token, Rows: e.Rows, Data: e.Data, entry: e}
+	ins := &Insert{Query: e.Query, Token: e.Token, Rows: e.Rows, Data: e.Data, entry: e}
+	ins.Tally, _ = tally.Parse(e.Note) // what cannot be read has its shares all the same
+	ins.shares, _ = e.Ref.([]tally.Share)
+	return ins
 }
 
 // deliver tries an insert of the spool once.
@@ -198,6 +208,25 @@ func (s *spooling) addTo(stats *Stats) {
 		}
 	}
 }
+
+// BookSpool has a spool that is to be opened write down in the book what it finds and what it drops.
+func BookSpool(o *spool.Options, book *tally.Book) {
+	o.Found = func(rows int, note []byte) any {
+		t, err := tally.Parse(note)
+		shares := t.Shares()
+		if err != nil {
+			shares = []tally.Share{{Rows: uint64(rows)}} // of an exporter that nobody knows any more
+		}
+		book.Find(shares)
+		return shares
+	}
+	o.Dropped = func(ref any, why spool.Cause) {
+		shares, _ := ref.([]tally.Share)
+		book.Lose(shares, true, string(spoolReasons[why]))
+	}
+}
+
+var spoolReasons = [...]Reason{spool.Full: SpoolFull, spool.Age: SpoolAge, spool.Damage: SpoolDamaged}
 
 // spooled reports an insert that went to disk.
 func (j *journal) spooled(ins *Insert) {

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/metranova/flow-collector/sink/spool"
+	"github.com/metranova/flow-collector/sink/tally"
 )
 
 // Insert is one encoded block on its way to a table. The Writer owns it from Enqueue on.
@@ -21,8 +22,11 @@ type Insert struct {
 	Token string
 	Rows  int
 	Data  []byte // Native format, revision 0
+	// Tally says which exporters the rows are of. nil: they are of none, and are not in the Book.
+	Tally *tally.Tally
 
-	entry *spool.Entry // where it came from, if it was on disk
+	shares []tally.Share
+	entry  *spool.Entry // where it came from, if it was on disk
 }
 
 // WriterOptions bound a Writer. The zero value has the defaults.
@@ -46,6 +50,9 @@ type WriterOptions struct {
 	// sent again after a crash, which its token makes harmless as long as the table's deduplication window knows it.
 	Spool      *spool.Spool
 	SpoolAfter time.Duration
+	// Book is where it is written down what becomes of rows, by exporter; the same as the spool's (BookSpool). nil: one of the
+	// Writer's own.
+	Book *tally.Book
 	// Settings are sent with every insert, over the Writer's own.
 	Settings map[string]any
 	// Release takes back the Data of an insert that was delivered or lost, for reuse. It is called from several
@@ -123,6 +130,9 @@ func (o WriterOptions) withDefaults() WriterOptions {
 	o.ConfigurationRetry = orDefault(o.ConfigurationRetry, 30*time.Second)
 	o.UnknownAttempts = orDefault(o.UnknownAttempts, 10)
 	o.SpoolAfter = orDefault(o.SpoolAfter, time.Minute)
+	if o.Book == nil {
+		o.Book = &tally.Book{}
+	}
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}
@@ -133,6 +143,8 @@ func (o WriterOptions) withDefaults() WriterOptions {
 // for it, and counted; after Close the insert itself is. With a spool what fills the queue by more than half goes to disk
 // in the background, so that only what is faster than the disk is lost; after Close the insert goes there at once.
 func (w *Writer) Enqueue(ins *Insert) {
+	ins.shares = ins.Tally.Shares()
+	w.options.Book.Take(ins.shares)
 	lost, reason := w.queue.push(ins)
 	for _, old := range lost {
 		if reason == QueueFull {
@@ -190,6 +202,7 @@ func (w *Writer) lose(ins *Insert, reason Reason, err error) {
 // giveUp is the one place where an insert is lost.
 func (w *Writer) giveUp(ins *Insert, reason Reason, err error) {
 	w.counters.lost(ins, reason)
+	w.options.Book.Lose(ins.shares, ins.entry != nil, string(reason))
 	w.journal.lost(ins, reason, err)
 	w.release(ins)
 }

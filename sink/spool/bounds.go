@@ -17,7 +17,7 @@ func (s *Spool) drop(seg *segment, i int, count *Count) {
 	case waiting:
 		s.ready.Add(-1)
 	}
-	slot.state = gone
+	slot.state, slot.ref = gone, nil
 	seg.left--
 	s.stats.Waiting.sub(slot.count())
 	count.add(slot.count())
@@ -32,6 +32,18 @@ func (s *Spool) drop(seg *segment, i int, count *Count) {
 		s.o.Log.Warn("an entry of the spool that is done could not be marked, and may be delivered again after a restart",
 			zap.String("file", seg.path), zap.Error(err))
 	}
+}
+
+// lose ends an entry that nobody will get.
+func (s *Spool) lose(seg *segment, i int, why Cause) {
+	slot := &seg.slots[i]
+	if slot.state == gone {
+		return
+	}
+	if s.o.Dropped != nil {
+		s.o.Dropped(slot.ref, why)
+	}
+	s.drop(seg, i, map[Cause]*Count{Full: &s.stats.DroppedFull, Age: &s.stats.DroppedAge, Damage: &s.stats.Unreadable}[why])
 }
 
 // remove deletes a segment.
@@ -54,7 +66,7 @@ func (s *Spool) shrink(size int64) {
 		s.remove(seg)
 		for i := range seg.slots {
 			if seg.slots[i].state == waiting {
-				s.drop(seg, i, &s.stats.DroppedFull)
+				s.lose(seg, i, Full)
 			}
 		}
 	}
@@ -69,7 +81,7 @@ func (s *Spool) expire() {
 		i := seg.first
 		for ; i < len(seg.slots) && seg.slots[i].millis < oldest; i++ {
 			if seg.slots[i].state == waiting {
-				s.drop(seg, i, &s.stats.DroppedAge)
+				s.lose(seg, i, Age)
 			}
 		}
 		if !seg.removed {

@@ -10,24 +10,27 @@ import (
 // An entry on disk, little-endian:
 //
 //	 0  magic "FSPL"
-//	 4  version, 1
+//	 4  version, 2
 //	 5  state: 1 when the entry is done; any other value: it waits. The one byte that is written again
-//	 6  zero
+//	 6  length of the token
 //	 8  the segment's number, as in its name
 //	16  when it was put, Unix milliseconds
 //	24  rows
 //	28  length of the query
-//	32  length of the token
+//	32  length of the note
 //	36  length of the data
-//	40  CRC32C of query, token and data
+//	40  CRC32C of query, token, note and data
 //	44  CRC32C of bytes 0 to 43, the state taken as 0
-//	48  query, token, data
+//	48  query, token, note, data
+//
+// Version 1 had no note, the length of the token at 32, and zero at 6.
 //
 // The segment's number is random. An entry is looked for by it after damage: what a flow record carries cannot be made
 // to look like an entry, and so never becomes a query.
 const (
 	magic       = "FSPL"
-	version     = 1
+	version     = 2
+	version1    = 1
 	stateOffset = 5
 	stateDone   = 1
 	idOffset    = 8
@@ -36,41 +39,48 @@ const (
 
 // header is what stands before an entry's payload.
 type header struct {
-	segment            uint64
-	millis             int64
-	rows               uint32
-	query, token, data uint32 // lengths
-	checksum           uint32 // of the payload
-	done               bool
+	segment           uint64
+	millis            int64
+	rows              uint32
+	query, note, data uint32 // lengths
+	token             uint16
+	checksum          uint32 // of the payload
+	done              bool
 }
 
 // newHeader fails for lengths that have no room in it.
 func newHeader(segment uint64, millis int64, e *Entry) (header, error) {
-	for _, n := range []int{len(e.Query), len(e.Token), len(e.Data), e.Rows} {
-		if n < 0 || n > math.MaxUint32 {
-			return header{}, fmt.Errorf("%w: query of %d, token of %d, data of %d bytes, %d rows",
-				ErrTooLarge, len(e.Query), len(e.Token), len(e.Data), e.Rows)
-		}
+	tooLarge := len(e.Token) > math.MaxUint16
+	for _, n := range []int{len(e.Query), len(e.Note), len(e.Data), e.Rows} {
+		tooLarge = tooLarge || n < 0 || n > math.MaxUint32
+	}
+	if tooLarge {
+		return header{}, fmt.Errorf("%w: query of %d, token of %d, note of %d, data of %d bytes, %d rows",
+			ErrTooLarge, len(e.Query), len(e.Token), len(e.Note), len(e.Data), e.Rows)
 	}
 	return header{
 		segment: segment, millis: millis, rows: uint32(e.Rows),
-		query: uint32(len(e.Query)), token: uint32(len(e.Token)), data: uint32(len(e.Data)),
+		query: uint32(len(e.Query)), token: uint16(len(e.Token)), note: uint32(len(e.Note)), data: uint32(len(e.Data)),
 	}, nil
 }
 
 // size is that of the whole entry, in bytes.
 func (h *header) size() int64 {
-	return headerSize + int64(h.query) + int64(h.token) + int64(h.data)
+	return headerSize + h.text() + int64(h.data)
 }
+
+// text is the length of what stands before the data.
+func (h *header) text() int64 { return int64(h.query) + int64(h.token) + int64(h.note) }
 
 // appendTo encodes the header.
 func (h *header) appendTo(b []byte) []byte {
 	start := len(b)
 	b = append(b, magic...)
-	b = append(b, version, 0, 0, 0)
+	b = append(b, version, 0)
+	b = binary.LittleEndian.AppendUint16(b, h.token)
 	b = binary.LittleEndian.AppendUint64(b, h.segment)
 	b = binary.LittleEndian.AppendUint64(b, uint64(h.millis))
-	for _, v := range []uint32{h.rows, h.query, h.token, h.data, h.checksum} {
+	for _, v := range []uint32{h.rows, h.query, h.note, h.data, h.checksum} {
 		b = binary.LittleEndian.AppendUint32(b, v)
 	}
 	return binary.LittleEndian.AppendUint32(b, checksum(b[start:]))
@@ -78,7 +88,7 @@ func (h *header) appendTo(b []byte) []byte {
 
 // parseHeader decodes b, of headerSize bytes; false where it is no header of that segment.
 func parseHeader(b []byte, segment uint64) (h header, ok bool) {
-	if string(b[:len(magic)]) != magic || b[4] != version {
+	if string(b[:len(magic)]) != magic || b[4] != version && b[4] != version1 {
 		return h, false
 	}
 	var plain [headerSize]byte
@@ -90,8 +100,11 @@ func parseHeader(b []byte, segment uint64) (h header, ok bool) {
 	h = header{
 		segment: binary.LittleEndian.Uint64(b[idOffset:]), millis: int64(binary.LittleEndian.Uint64(b[16:])),
 		rows: binary.LittleEndian.Uint32(b[24:]), query: binary.LittleEndian.Uint32(b[28:]),
-		token: binary.LittleEndian.Uint32(b[32:]), data: binary.LittleEndian.Uint32(b[36:]),
+		token: binary.LittleEndian.Uint16(b[6:]), note: binary.LittleEndian.Uint32(b[32:]), data: binary.LittleEndian.Uint32(b[36:]),
 		checksum: binary.LittleEndian.Uint32(b[40:]), done: b[stateOffset] == stateDone,
+	}
+	if b[4] == version1 {
+		h.token, h.note = uint16(h.note), 0
 	}
 	return h, h.segment == segment
 }

@@ -196,6 +196,9 @@ func (s *Spool) loadSegment(seg *segment) error {
 			seg.left++
 			s.stats.Waiting.add(seg.slots[i].count())
 			s.ready.Add(1)
+			if s.o.Found != nil {
+				seg.slots[i].ref = s.o.Found(int(seg.slots[i].rows), seg.readNote(f, &seg.slots[i]))
+			}
 		}
 	}
 	s.segments = append(s.segments, seg)

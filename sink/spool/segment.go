@@ -25,6 +25,7 @@ type slot struct {
 	millis       int64 // when it was put
 	notBefore    int64 // Unix milliseconds; Next passes it over until then
 	rows         uint32
+	ref          any
 	tries        uint16
 	state        state
 }
@@ -93,7 +94,7 @@ func (seg *segment) read(at slot) (*Entry, error) {
 	if !ok || h.size() != at.size {
 		return nil, errUnreadable
 	}
-	text := make([]byte, int64(h.query)+int64(h.token))
+	text := make([]byte, h.text())
 	if _, err := f.ReadAt(text, at.offset+headerSize); err != nil {
 		return nil, unreadable(err)
 	}
@@ -104,9 +105,23 @@ func (seg *segment) read(at slot) (*Entry, error) {
 	if checksum(text, data) != h.checksum {
 		return nil, errUnreadable
 	}
+	token, note := text[h.query:][:h.token], text[int64(h.query)+int64(h.token):]
 	return &Entry{
-		Query: string(text[:h.query]), Token: string(text[h.query:]), Rows: int(h.rows), Data: data, Tries: int(at.tries),
+		Query: string(text[:h.query]), Token: string(token), Note: note, Ref: at.ref, Rows: int(h.rows), Data: data, Tries: int(at.tries),
 	}, nil
+}
+
+// readNote returns the note of the entry in a slot; nil where it cannot be read, which read says more of.
+func (seg *segment) readNote(f io.ReaderAt, at *slot) []byte {
+	h, ok, err := readHeader(f, at.offset, at.offset+at.size, seg.id)
+	if err != nil || !ok {
+		return nil
+	}
+	note := make([]byte, h.note)
+	if _, err := f.ReadAt(note, at.offset+headerSize+int64(h.query)+int64(h.token)); err != nil {
+		return nil
+	}
+	return note
 }
 
 // unreadable tells a file that is too short, which stays so, from an error that may pass.

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -34,15 +35,32 @@ type Options struct {
 	// SegmentBytes is about how large a file gets: what MaxBytes drops at a time, and what stays on disk until all in it
 	// is done. 0: a sixteenth of MaxBytes, 64 MiB at most.
 	SegmentBytes int64
+	// Found is told of every entry that an earlier run left, and its note; Dropped of every entry that nobody will get, and why.
+	// What Found returns is the entry's Ref. Both are called within the Spool's methods and must not call these. nil: nobody.
+	Found   func(rows int, note []byte) (ref any)
+	Dropped func(ref any, why Cause)
 	// Log gets what is found damaged or is dropped. nil: nobody.
 	Log *zap.Logger
 }
 
-// Entry is one block. Query, Token and Data come back from the disk as they were put.
+// Cause says why an entry was dropped.
+type Cause int
+
+// The causes: the oldest of a spool that was full, older than MaxAge, or with a payload that is not what was put.
+const (
+	Full Cause = iota
+	Age
+	Damage
+)
+
+// Entry is one block. Query, Token, Note and Data come back from the disk as they were put.
 type Entry struct {
 	Query, Token string
 	Rows         int
 	Data         []byte
+	// Note is what else the caller wants to know of the entry later. Ref stays in memory, for Options.Dropped.
+	Note []byte
+	Ref  any
 	// Tries is how often the entry was taken and returned since Open. Put does not look at it.
 	Tries int
 
@@ -166,7 +184,7 @@ func (s *Spool) put(e *Entry) (Count, error) {
 	if err != nil {
 		return count, err
 	}
-	text := []byte(e.Query + e.Token)
+	text := slices.Concat([]byte(e.Query), []byte(e.Token), e.Note)
 	h.checksum = checksum(text, e.Data)
 	seg, err := s.reserve(h.size())
 	if err != nil {
@@ -187,6 +205,7 @@ func (s *Spool) put(e *Entry) (Count, error) {
 	}
 	seg.bytes += h.size()
 	seg.slots = append(seg.slots, newSlot(offset, &h))
+	seg.slots[len(seg.slots)-1].ref = e.Ref
 	seg.left++
 	s.stats.DiskBytes += h.size()
 	s.stats.Waiting.add(count)
@@ -286,11 +305,11 @@ func (s *Spool) failed(seg *segment, i int, err error) bool {
 	slot := &seg.slots[i]
 	switch {
 	case seg.removed:
-		s.drop(seg, i, &s.stats.DroppedFull)
+		s.lose(seg, i, Full)
 	case errors.Is(err, errUnreadable):
 		s.o.Log.Error("an entry of the spool is damaged and is dropped", zap.String("file", seg.path),
 			zap.Int64("offset", slot.offset), zap.Uint32("rows", slot.rows), zap.Error(err))
-		s.drop(seg, i, &s.stats.Unreadable)
+		s.lose(seg, i, Damage)
 	default:
 		s.o.Log.Error("the spool cannot be read", zap.String("file", seg.path), zap.Error(err))
 		slot.notBefore = s.now().Add(readAgain).UnixMilli()
@@ -342,7 +361,7 @@ func (s *Spool) Return(e *Entry, wait time.Duration) {
 		return
 	}
 	if seg.removed {
-		s.drop(seg, e.slot, &s.stats.DroppedFull)
+		s.lose(seg, e.slot, Full)
 		return
 	}
 	slot.state = waiting
