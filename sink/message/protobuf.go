@@ -142,7 +142,8 @@ func (e *protobufEncoder) append(p []byte, r *enrich.Row) []byte {
 	}
 	p = append(p, e.common...)
 	for _, s := range r.PolicyScope {
-		p = append(appendHead(p, fieldPolicyScope, len(s)), validText(s)...)
+		s = validText(s)
+		p = append(appendHead(p, fieldPolicyScope, len(s)), s...)
 	}
 	e.ext = e.appendExt(e.ext[:0], r)
 	return append(appendHead(p, fieldExt, len(e.ext)), e.ext...)
