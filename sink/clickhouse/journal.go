@@ -3,73 +3,58 @@ package clickhouse
 import (
 	"errors"
 	"fmt"
-	"sync"
-	"time"
 
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
 	"go.uber.org/zap"
+
+	"github.com/metranova/flow-collector/sink/journal"
 )
 
-// journal logs failures: the first of each sort at once, then at most one a minute, and when they are over.
-type journal struct {
-	log *zap.Logger
-
-	mu      sync.Mutex
-	last    map[string]time.Time // when each sort was last logged
-	failing bool
-}
-
-const logInterval = time.Minute
-
-func newJournal(log *zap.Logger) journal {
-	return journal{log: log, last: map[string]time.Time{}}
+// writerLog logs failures: the first of each sort at once, then at most one a minute, and when they are over.
+type writerLog struct {
+	log     *zap.Logger
+	journal journal.Journal
 }
 
 // failed reports an attempt that failed.
-func (j *journal) failed(class Class, ins *Insert, err error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if class != Permanent {
-		j.failing = true
+func (l *writerLog) failed(class Class, ins *Insert, err error) {
+	due := l.journal.Failed
+	if class == Permanent {
+		due = l.journal.Due
 	}
-	if !j.due(fmt.Sprintf("%v %d", class, errorCode(err))) {
-		return
+	if due(fmt.Sprintf("%v %d", class, errorCode(err))) {
+		l.log.Warn("ClickHouse insert failed", zap.Stringer("class", class), zap.String("query", ins.Query),
+			zap.Int("rows", ins.Rows), zap.Error(err))
 	}
-	j.log.Warn("ClickHouse insert failed", zap.Stringer("class", class), zap.String("query", ins.Query),
-		zap.Int("rows", ins.Rows), zap.Error(err))
 }
 
 // delivered reports that an attempt succeeded.
-func (j *journal) delivered() {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if !j.failing {
-		return
+func (l *writerLog) delivered() {
+	if l.journal.Recovered() {
+		l.log.Info("ClickHouse takes inserts again")
 	}
-	j.failing = false
-	clear(j.last)
-	j.log.Info("ClickHouse takes inserts again")
 }
 
 // lost reports an insert that was given up.
-func (j *journal) lost(ins *Insert, reason Reason, err error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if !j.due("lost " + string(reason)) {
-		return
+func (l *writerLog) lost(ins *Insert, reason Reason, err error) {
+	if l.journal.Due("lost " + string(reason)) {
+		l.log.Error("ClickHouse insert lost", zap.String("reason", string(reason)), zap.Int("rows", ins.Rows),
+			zap.Int("bytes", len(ins.Data)), zap.Error(err))
 	}
-	j.log.Error("ClickHouse insert lost", zap.String("reason", string(reason)), zap.Int("rows", ins.Rows),
-		zap.Int("bytes", len(ins.Data)), zap.Error(err))
 }
 
-// due reports whether that sort of line may be logged now.
-func (j *journal) due(sort string) bool {
-	now := time.Now()
-	if last, ok := j.last[sort]; ok && now.Sub(last) < logInterval {
-		return false
+// spooled reports an insert that went to disk.
+func (l *writerLog) spooled(ins *Insert) {
+	if l.journal.Due("spooled") {
+		l.log.Warn("ClickHouse inserts wait on disk", zap.Int("rows", ins.Rows), zap.Int("bytes", len(ins.Data)))
 	}
-	j.last[sort] = now
-	return true
+}
+
+// notSpooled reports an insert that could not go there.
+func (l *writerLog) notSpooled(ins *Insert, err error) {
+	if l.journal.Due("not spooled") {
+		l.log.Error("ClickHouse insert cannot wait on disk", zap.Int("rows", ins.Rows), zap.Error(err))
+	}
 }
 
 // errorCode is the server's error code, the HTTP status where there is none, else 0.

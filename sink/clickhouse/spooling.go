@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
-	"go.uber.org/zap"
 
 	"github.com/metranova/flow-collector/sink/spool"
 	"github.com/metranova/flow-collector/sink/tally"
@@ -227,21 +226,3 @@ func BookSpool(o *spool.Options, book *tally.Book) {
 }
 
 var spoolReasons = [...]Reason{spool.Full: SpoolFull, spool.Age: SpoolAge, spool.Damage: SpoolDamaged}
-
-// spooled reports an insert that went to disk.
-func (j *journal) spooled(ins *Insert) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.due("spooled") {
-		j.log.Warn("ClickHouse inserts wait on disk", zap.Int("rows", ins.Rows), zap.Int("bytes", len(ins.Data)))
-	}
-}
-
-// notSpooled reports an insert that could not go there.
-func (j *journal) notSpooled(ins *Insert, err error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.due("not spooled") {
-		j.log.Error("ClickHouse insert cannot wait on disk", zap.Int("rows", ins.Rows), zap.Error(err))
-	}
-}

@@ -80,7 +80,7 @@ type Writer struct {
 	settings chgo.Settings
 	counters counters
 	queue    *queue
-	journal  journal
+	journal  writerLog
 	health   health
 	spooling *spooling // nil without a spool
 
@@ -100,7 +100,7 @@ func NewWriter(conn driver.Conn, o WriterOptions) *Writer {
 		options:  o,
 		settings: chgo.Settings{},
 		queue:    newQueue(o.QueueBytes),
-		journal:  newJournal(o.Log),
+		journal:  writerLog{log: o.Log},
 		health:   health{patience: o.SpoolAfter},
 		stop:     stop,
 		closing:  make(chan struct{}),

@@ -1,0 +1,92 @@
+package kafka
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Class says what to do about a failure.
+type Class int
+
+const (
+	// Retryable failures pass: the network, a broker that restarts, an election.
+	Retryable Class = iota
+	// Permanent failures come back with the same message: it is too large or malformed.
+	Permanent
+	// Configuration failures last until somebody changes something: a topic that is missing, credentials, rights, certificates.
+	Configuration
+)
+
+// String returns the class's name.
+func (c Class) String() string {
+	switch c {
+	case Permanent:
+		return "permanent"
+	case Configuration:
+		return "configuration"
+	}
+	return "retryable"
+}
+
+var (
+	permanent     = []error{kerr.MessageTooLarge, kerr.InvalidRecord, kerr.CorruptMessage, kerr.RecordListTooLarge}
+	configuration = []error{
+		kerr.UnknownTopicOrPartition, kerr.UnknownTopicID, kerr.InvalidTopicException, kerr.TopicAuthorizationFailed,
+		kerr.ClusterAuthorizationFailed, kerr.SaslAuthenticationFailed, kerr.UnsupportedSaslMechanism, kerr.IllegalSaslState,
+		kerr.InvalidRequiredAcks, kerr.UnsupportedCompressionType, kerr.PolicyViolation, kerr.InvalidTimestamp,
+		kerr.SecurityDisabled, kerr.UnsupportedVersion, errLogin,
+	}
+)
+
+// errLogin is for brokers that close the connection instead of saying why they do not let us in.
+var errLogin = errors.New("closed the connection at login")
+
+// explain says what it means when a connection on which we had to log in is closed at once.
+func (s *SASL) explain(err error) error {
+	if s.Mechanism == "" || !errors.Is(err, io.EOF) {
+		return err
+	}
+	return fmt.Errorf("%w: are the mechanism %s, the user %q and its password right?", errLogin, s.Mechanism, s.Username)
+}
+
+// Classify says what a failure of a message or a connection means.
+func Classify(err error) Class {
+	for _, e := range permanent {
+		if errors.Is(err, e) {
+			return Permanent
+		}
+	}
+	for _, e := range configuration {
+		if errors.Is(err, e) {
+			return Configuration
+		}
+	}
+	var firstRead *kgo.ErrFirstReadEOF
+	var dns *net.DNSError
+	if errors.As(err, &firstRead) || errors.As(err, &dns) && dns.IsNotFound || isTLSError(err) {
+		return Configuration
+	}
+	return Retryable
+}
+
+// isTLSError reports whether the failure is about certificates, ours or the broker's, or there is no TLS at the other end.
+func isTLSError(err error) bool {
+	var (
+		verification *tls.CertificateVerificationError
+		authority    x509.UnknownAuthorityError
+		host         x509.HostnameError
+		invalid      x509.CertificateInvalidError
+		record       tls.RecordHeaderError
+		alert        tls.AlertError
+	)
+	return errors.As(err, &verification) || errors.As(err, &authority) || errors.As(err, &host) || errors.As(err, &invalid) ||
+		errors.As(err, &record) || errors.As(err, &alert) || strings.Contains(err.Error(), "remote error: tls:")
+}

@@ -1,0 +1,89 @@
+package kafka
+
+import (
+	"errors"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"go.uber.org/zap"
+
+	"github.com/metranova/flow-collector/sink/journal"
+)
+
+// producerLog logs failures: the first of each sort at once, then at most one a minute, and when they are over.
+type producerLog struct {
+	log     *zap.Logger
+	topic   string
+	journal journal.Journal
+}
+
+// connectFailed reports a broker that cannot be talked to.
+func (l *producerLog) connectFailed(broker string, err error) {
+	class := Classify(err)
+	if l.journal.Failed(sortOf(class, err)) {
+		l.log.Warn("Kafka broker does not take us", zap.String("broker", broker), zap.Stringer("class", class), zap.Error(err))
+	}
+}
+
+// failed reports messages that failed.
+func (l *producerLog) failed(n int, class Class, err error) {
+	due := l.journal.Failed
+	if class == Permanent {
+		due = l.journal.Due
+	}
+	if due(sortOf(class, err)) {
+		l.log.Warn("Kafka messages failed", zap.String("topic", l.topic), zap.Int("messages", n), zap.Stringer("class", class), zap.Error(err))
+	}
+}
+
+// sortOf is the same for a failure to connect and for the messages that fail for it.
+func sortOf(class Class, err error) string {
+	var answer *kerr.Error
+	switch {
+	case errors.As(err, &answer):
+		return class.String() + answer.Message
+	case isTLSError(err):
+		return class.String() + "TLS"
+	}
+	return class.String()
+}
+
+// delivered reports that messages were acknowledged.
+func (l *producerLog) delivered() {
+	if l.journal.Recovered() {
+		l.log.Info("Kafka takes messages again", zap.String("topic", l.topic))
+	}
+}
+
+// lost reports messages that were given up.
+func (l *producerLog) lost(n Count, reason Reason, err error) {
+	if l.journal.Due("lost " + string(reason)) {
+		l.log.Error("Kafka messages lost", zap.String("reason", string(reason)), zap.String("topic", l.topic),
+			zap.Uint64("messages", n.Messages), zap.Uint64("bytes", n.Bytes), zap.Error(err))
+	}
+}
+
+// spooled reports messages that went to disk.
+func (l *producerLog) spooled(n Count) {
+	if l.journal.Due("spooled") {
+		l.log.Warn("Kafka messages wait on disk", zap.String("topic", l.topic), zap.Uint64("messages", n.Messages))
+	}
+}
+
+// notSpooled reports messages that could not go there.
+func (l *producerLog) notSpooled(n Count, err error) {
+	if l.journal.Due("not spooled") {
+		l.log.Error("Kafka messages cannot wait on disk", zap.Uint64("messages", n.Messages), zap.Error(err))
+	}
+}
+
+// shrunk reports that less will go to a partition together.
+func (l *producerLog) shrunk(bytes int, err error) {
+	l.log.Warn("Kafka takes smaller batches than max_batch_bytes: they are halved", zap.Int("now", bytes), zap.Error(err))
+}
+
+// notCreated reports a topic that could not be made.
+func (l *producerLog) notCreated(err error) {
+	if l.journal.Due("topic") {
+		l.log.Warn("Kafka topic cannot be created", zap.String("topic", l.topic), zap.Error(err))
+	}
+}

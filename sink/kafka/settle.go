@@ -1,0 +1,234 @@
+package kafka
+
+import (
+	"errors"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/metranova/flow-collector/sink/message"
+	"github.com/metranova/flow-collector/sink/spool"
+)
+
+// outcome is what came of a flight's messages.
+type outcome struct {
+	delivered      Count
+	lost, rejected Count // too large; not taken for another reason that stays
+	rest           []int // messages that may be tried again
+	shrink         bool  // some of them together are more than the broker takes
+	class          Class // of the failure that the rest had
+	err            error // of it; the other failures' where there is no rest
+}
+
+// settle sees to a flight that has ended: it counts what was delivered and what never will be, and has the rest tried again.
+func (s *sender) settle(f *flight) {
+	all := f.batch.Len()
+	o := s.sort(f)
+	s.count(f, &o)
+	if len(o.rest) == 0 {
+		if o.delivered.Messages > 0 {
+			s.succeed()
+		}
+		s.land(f)
+		return
+	}
+	if o.shrink && !s.renew {
+		s.shrink(o.err)
+	}
+	if why := s.p.unreachable(); why != nil && errors.Is(o.err, kgo.ErrRecordTimeout) {
+		o.class, o.err = Classify(why), why // running out of time says nothing of it
+	}
+	if !o.shrink {
+		s.fail(len(o.rest), o.class, o.err)
+	}
+	if f.entry != nil {
+		s.settleOnDisk(f, &o, all)
+		return
+	}
+	before := size(f.batch)
+	if len(o.rest) < all {
+		keep(f.batch, o.rest)
+		s.p.queue.done(before - size(f.batch))
+	}
+	switch {
+	case s.p.aborting.Load():
+		s.giveUp(f.batch, Shutdown, o.err)
+		s.putAway(f)
+	case !o.shrink && time.Since(f.began) >= s.p.options.DeliveryTimeout:
+		s.down = true
+		s.giveUp(f.batch, Undelivered, o.err)
+		s.putAway(f)
+	default:
+		s.again(f)
+	}
+}
+
+// settleOnDisk gives back what came from the spool, without what need not be tried again.
+func (s *sender) settleOnDisk(f *flight, o *outcome, all int) {
+	disk := s.p.options.Spool
+	if len(o.rest) < all {
+		keep(f.batch, o.rest)
+		n := count(f.batch)
+		err := disk.Put(spool.Entry{Query: f.topic, Rows: f.batch.Len(), Data: encodeBatch(f.batch)})
+		if err != nil { // rather some of it twice
+			s.p.log.notSpooled(n, err)
+			s.p.counters.update(func(stats *Stats) { stats.Retried.add(n) })
+			disk.Return(f.entry, 0)
+		} else {
+			disk.Done(f.entry)
+		}
+	} else {
+		disk.Return(f.entry, s.aside(f, o.class))
+	}
+	s.putAway(f)
+}
+
+// aside is how long an entry of the spool that failed has to wait: what fails though others are delivered must not hold them up.
+func (s *sender) aside(f *flight, class Class) time.Duration {
+	s.p.counters.mu.Lock()
+	defer s.p.counters.mu.Unlock()
+	if class == Configuration || s.p.counters.stats.LastDelivery.After(f.began) {
+		return s.p.options.ConfigurationRetry
+	}
+	return 0
+}
+
+// sort goes through the messages of a flight.
+func (s *sender) sort(f *flight) outcome {
+	var o outcome
+	if len(f.failed) == 0 {
+		o.delivered = count(f.batch)
+		return o
+	}
+	for i := range f.records {
+		r := &f.records[i]
+		n := Count{Messages: 1, Bytes: uint64(len(r.Value) + len(r.Key))}
+		err := f.failed[r]
+		class := Retryable
+		if err != nil {
+			class = Classify(err)
+		}
+		switch {
+		case err == nil:
+			o.delivered.add(n)
+		case errors.Is(err, kerr.MessageTooLarge) && !s.isTooLarge(n):
+			o.rest, o.shrink = append(o.rest, i), true
+			o.class, o.err = class, err
+		case class == Permanent:
+			if errors.Is(err, kerr.MessageTooLarge) {
+				o.lost.add(n)
+			} else {
+				o.rejected.add(n)
+			}
+			if len(o.rest) == 0 {
+				o.class, o.err = class, err
+			}
+		default:
+			o.rest = append(o.rest, i)
+			o.class, o.err = class, err
+		}
+	}
+	if o.class == Retryable || o.class == Configuration {
+		o.shrink = false // one thing after the other
+	}
+	return o
+}
+
+// isTooLarge reports whether a message that the broker refused for its size was alone: two like it do not fit into a batch.
+func (s *sender) isTooLarge(n Count) bool {
+	return int(n.Bytes)*2 > s.maxBatch || s.maxBatch <= leastBatchBytes
+}
+
+// shrink has a client made that puts less together, until the broker is content.
+func (s *sender) shrink(err error) {
+	s.maxBatch = max(s.maxBatch/2, leastBatchBytes)
+	s.renew = true
+	s.p.counters.failed(err)
+	s.p.log.shrunk(s.maxBatch, err)
+}
+
+// count puts the outcome into the counters.
+func (s *sender) count(f *flight, o *outcome) {
+	c := &s.p.counters
+	if o.delivered.Messages > 0 {
+		c.update(func(stats *Stats) {
+			stats.Delivered.add(o.delivered)
+			stats.LastDelivery = time.Now()
+			if f.entry != nil {
+				stats.FromSpool.add(o.delivered)
+			}
+		})
+	}
+	for _, l := range []struct {
+		n      Count
+		reason Reason
+	}{{o.lost, TooLarge}, {o.rejected, Rejected}} {
+		if l.n.Messages > 0 {
+			c.failed(o.err)
+			c.lost(l.n, l.reason)
+			s.p.log.lost(l.n, l.reason, o.err)
+		}
+	}
+	if f.entry != nil {
+		return // it was not in the queue
+	}
+	done := o.delivered
+	done.add(o.lost)
+	done.add(o.rejected)
+	c.unqueue(done)
+	if len(o.rest) == 0 {
+		s.p.queue.done(size(f.batch))
+	}
+}
+
+// giveUp puts a batch of the queue to disk, or loses it.
+func (s *sender) giveUp(b *message.Batch, reason Reason, err error) {
+	bytes := size(b)
+	if !s.put(b) {
+		s.p.lose(b, reason, err)
+	}
+	s.p.queue.done(bytes)
+}
+
+// put writes a batch to disk and reports whether it is there. The batch is then done with.
+func (s *sender) put(b *message.Batch) bool {
+	disk := s.p.options.Spool
+	if disk == nil {
+		return false
+	}
+	n := count(b)
+	if err := disk.Put(spool.Entry{Query: s.p.options.Topic, Rows: b.Len(), Data: encodeBatch(b)}); err != nil {
+		s.p.log.notSpooled(n, err)
+		return false
+	}
+	s.p.counters.update(func(stats *Stats) { stats.Spooled.add(n) })
+	s.p.counters.unqueue(n)
+	s.p.log.spooled(n)
+	s.p.recycle(b)
+	return true
+}
+
+// moveToDisk takes the oldest waiting batches to disk: all of them while the brokers are down, else those that fill the queue by
+// more than half.
+func (s *sender) moveToDisk() {
+	if s.p.options.Spool == nil {
+		return
+	}
+	limit := s.p.options.QueueBytes / 2
+	if s.down {
+		limit = 0
+	}
+	for {
+		b := s.p.queue.takeOver(limit)
+		if b == nil {
+			return
+		}
+		bytes := size(b)
+		if !s.put(b) {
+			s.p.queue.giveBack(b)
+			return
+		}
+		s.p.queue.done(bytes)
+	}
+}
