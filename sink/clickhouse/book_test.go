@@ -134,7 +134,7 @@ func TestBookOfASpoolThatDrops(t *testing.T) {
 			ins := tallied(token)
 			ins.shares = ins.Tally.Shares()
 			book.Take(ins.shares)
-			s := spooling{w: &Writer{options: WriterOptions{Book: book}.withDefaults(), journal: newJournal(nil)}, spool: sp}
+			s := spooling{w: &Writer{options: WriterOptions{Book: book}.withDefaults()}, spool: sp}
 			s.w.journal.log = s.w.options.Log
 			if !s.put(ins) {
 				t.Fatal("not on disk")
