@@ -1,0 +1,144 @@
+package outage
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const edgeInterface, coreInterface = 11, 12
+
+// writeMetadata writes devices with an interface at the edge and one that is not, so that every view has every row.
+func writeMetadata(dir string) error {
+	var devices, interfaces strings.Builder
+	devices.WriteString("table: meta_device\ndata:\n")
+	interfaces.WriteString("table: meta_interface\ndata:\n")
+	for n := range exporters {
+		fmt.Fprintf(&devices, "  - {id: r%d, type: router, loopback_ip: [%q]}\n", n, exporterAddress(n))
+		for index, edge := range map[int]bool{edgeInterface: true, coreInterface: false} {
+			fmt.Fprintf(&interfaces, "  - {id: \"r%d::%d\", type: physical, device_id: r%d, name: \"%d\", flow_index: %d, edge: %v}\n", n, index, n, index, index, edge)
+		}
+	}
+	for name, text := range map[string]string{"meta_device.yml": devices.String(), "meta_interface.yml": interfaces.String()} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ask sends a query to the store, past the proxy, and returns its lines of tab-separated values.
+func (r *run) ask(ctx context.Context, query string) ([][]string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+r.storeAddr+"/", strings.NewReader(query+" FORMAT TSV"))
+	if err != nil {
+		return nil, err
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return nil, err
+	}
+	if answer.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s: %s", query, strings.TrimSpace(string(body)))
+	}
+	var lines [][]string
+	for line := range strings.SplitSeq(strings.TrimSpace(string(body)), "\n") {
+		if line != "" {
+			lines = append(lines, strings.Split(line, "\t"))
+		}
+	}
+	return lines, nil
+}
+
+// numbers are the values of a query's only line.
+func (r *run) numbers(ctx context.Context, query string) ([]uint64, error) {
+	lines, err := r.ask(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	if len(lines) != 1 {
+		return nil, fmt.Errorf("%s: %d lines", query, len(lines))
+	}
+	all := make([]uint64, len(lines[0]))
+	for i, text := range lines[0] {
+		if all[i], err = strconv.ParseUint(text, 10, 64); err != nil {
+			return nil, fmt.Errorf("%s: %w", query, err)
+		}
+	}
+	return all, nil
+}
+
+// awaitTables waits until the tables are made and the collector has the metadata.
+func (r *run) awaitTables(ctx context.Context) error {
+	for deadline := time.Now().Add(time.Minute); ; {
+		n, err := r.numbers(ctx, "SELECT count() FROM meta_interface")
+		if err == nil && n[0] >= 2*exporters {
+			return pause(ctx, 2*time.Second) // the snapshot comes after the tables
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("the tables are not there: see %s", filepath.Join(r.o.Dir, "collector.log"))
+		}
+		if err := pause(ctx, 100*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+// settle waits until no row has come for so long, or all are there.
+func (r *run) settle(ctx context.Context, quiet time.Duration) error {
+	last, changed := uint64(0), time.Now()
+	for time.Since(changed) < quiet {
+		n, err := r.numbers(ctx, "SELECT count() FROM data_flow")
+		if err != nil {
+			return err
+		}
+		if n[0] >= r.sender.sent()-flowsPerDatagram*r.drops {
+			return pause(ctx, 3*time.Second) // what comes twice would come now
+		}
+		if n[0] != last {
+			last, changed = n[0], time.Now()
+		}
+		r.peak = max(r.peak, r.collector.resident())
+		if err := pause(ctx, 500*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// count reads off the tables what arrived.
+func (r *run) count(ctx context.Context, result *Result) error {
+	result.Sent, result.KernelDrops = r.sender.sent(), r.drops
+	result.Cuts, result.PeakBytes = r.proxy.cuts.Load(), r.peak
+	rows, err := r.numbers(ctx, "SELECT count(), sum(bit_count), sum(packet_count), count() - uniqExact(bit_count) FROM data_flow")
+	if err != nil {
+		return err
+	}
+	result.Rows, result.Twice = Sums{rows[0], rows[1], rows[2]}, rows[3]
+	result.Views = map[string]Sums{}
+	views, err := r.ask(ctx, "SELECT name FROM system.tables WHERE database = currentDatabase() AND name LIKE 'data_flow_by_%' AND engine LIKE '%MergeTree'")
+	if err != nil {
+		return err
+	}
+	for _, view := range views {
+		sums, err := r.numbers(ctx, "SELECT sum(flow_count), sum(bit_count), sum(packet_count) FROM "+view[0])
+		if err != nil {
+			return err
+		}
+		result.Views[view[0]] = Sums{sums[0], sums[1], sums[2]}
+	}
+	if len(result.Views) == 0 {
+		return fmt.Errorf("no view was found")
+	}
+	return nil
+}
