@@ -34,7 +34,7 @@ demo: engine build ## our own captures through the whole pipeline, and three que
 	bench/demo.sh
 
 bench: engine ## run the benchmarks of the hot path
-	$(GO) test -run '^$$' -bench . -benchmem ./decoder/... ./enrich/... ./sink/block/... ./collector/...
+	$(GO) test -run '^$$' -bench . -benchmem ./decoder/... ./enrich/... ./sink/block/... ./sink/message/... ./collector/...
 
 fuzz: ## fuzz every decoder for FUZZTIME each
 	@set -e; for package in $$($(GO) list ./...); do \

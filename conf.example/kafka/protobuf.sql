@@ -4,7 +4,7 @@
 --   - Copy sink/message/flow.proto to the server's format_schema_path (/var/lib/clickhouse/format_schemas/; the collector's local
 --     store looks in the directory that it was started in).
 --   - The reference extensions of ext become src_ip_<extension>_ref and dst_ip_<extension>_ref. Declare the paths of ext in
---     data_flow (`clickhouse.flow_extensions`): without, lists that an exporter did not send are stored as empty ones.
+--     data_flow (`flow.extensions`): without, lists that an exporter did not send are stored as empty ones.
 -- Run one of json.sql and protobuf.sql for a topic, not both: they make tables of the same names.
 
 CREATE TABLE IF NOT EXISTS data_flow_kafka

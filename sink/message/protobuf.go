@@ -178,7 +178,7 @@ func appendTextField(p []byte, field protowire.Number, s string) []byte {
 
 // validText is s as readers take it: texts are UTF-8, of which they refuse the whole message if one is not.
 func validText(s string) string {
-	if utf8.ValidString(s) {
+	if ascii(s) || utf8.ValidString(s) {
 		return s
 	}
 	return strings.ToValidUTF8(s, "\ufffd")
