@@ -2,7 +2,6 @@ package enrich
 
 import (
 	"encoding/binary"
-	"slices"
 
 	"github.com/metranova/flow-collector/decoder/flow"
 )
@@ -85,114 +84,61 @@ func (x *exporterEntry) interfaceOf(index uint32, kind flow.InterfaceKind) Inter
 	return found
 }
 
-// hostSlots is how many addresses an enricher remembers: 2 to 3 MB for each worker, so that more of the traffic's heavy
-// hitters keep their slots; a slot fetched from memory costs less than the tries.
+// hostSlots is how many addresses an enricher remembers.
 const hostSlots = 1 << 15
 
-// hostCache stands before the trie. An address has one slot; the latest address with that slot is in it.
-type hostCache struct {
-	names      []string
-	extensions []int // of the snapshot's places, -1 for those it does not have
-	slots      []hostEntry
-	refs       []string // of each slot in turn, one for each extension
-}
+// hostCache remembers the places of addresses that only a trie can find. An address has one slot; the latest address with that
+// slot is in it.
+type hostCache []hostEntry
 
 type hostEntry struct {
-	addr    flow.Addr
-	filled  bool
-	matched bool   // the address is in a subnet of meta_ip
-	asID    uint32 // of the address, where matched
-	ref     string
-	as      asNames // of asID
+	addr   flow.Addr
+	filled bool
+	place  uint32
 }
 
-func newHostCache(extensions []string) hostCache {
-	return hostCache{
-		names:      extensions,
-		extensions: make([]int, len(extensions)),
-		slots:      make([]hostEntry, hostSlots),
-		refs:       make([]string, len(extensions)*hostSlots),
-	}
-}
+func (c hostCache) reset() { clear(c) }
 
-func (c *hostCache) reset(s *Snapshot) {
-	for i, name := range c.names {
-		c.extensions[i] = slices.Index(s.places.extensions, name)
-	}
-	clear(c.slots)
-	clear(c.refs)
-}
-
-// of returns what is known of an address, and its extensions' refs. Both are valid until the next call.
-func (c *hostCache) of(e *Enricher, s *Snapshot, a flow.Addr) (*hostEntry, []string) {
-	n := slotOf(a)
-	h, refs := &c.slots[n], c.refs[int(n)*len(c.names):][:len(c.names)]
-	if !h.filled || h.addr != a {
-		*h = hostEntry{addr: a, filled: true}
-		clear(refs)
-		c.fill(h, refs, s)
-		if h.as == (asNames{}) && h.asID != 0 {
-			h.as = *e.as.of(e, s, h.asID)
+// place returns the number of an address's place.
+func (c hostCache) place(p *places, a *flow.Addr) uint32 {
+	if p.direct != nil && a.Is4() {
+		if n := p.direct[blockOf(a)]; n != longer {
+			return n
 		}
 	}
-	return h, refs
+	h := &c[slotOf(a)]
+	if !h.filled || h.addr != *a {
+		*h = hostEntry{*a, true, p.find(a.Netip())}
+	}
+	return h.place
 }
 
+// blockOf is the number of an IPv4 address's block in the direct table.
+func blockOf(a *flow.Addr) uint32 { return binary.BigEndian.Uint32(a[12:]) >> 8 }
+
 // slotOf mixes the address's halves (the constant is 2^64 divided by the golden ratio).
-func slotOf(a flow.Addr) uint64 {
+func slotOf(a *flow.Addr) uint64 {
 	const golden = 0x9e3779b97f4a7c15
 	h := (binary.LittleEndian.Uint64(a[:8])*golden ^ binary.LittleEndian.Uint64(a[8:])) * golden
 	return h >> 49 // 64 - log2(hostSlots)
 }
 
-func (c *hostCache) fill(h *hostEntry, refs []string, s *Snapshot) {
-	n, at := s.places.at(h.addr.Netip())
-	if at == nil {
-		return
-	}
-	if at.ipBits != none {
-		h.matched, h.ref, h.asID, h.as = true, s.places.ref(at), at.asID, s.as.names[at.as]
-	}
-	for i, e := range c.extensions {
-		if e < 0 {
-			continue
-		}
-		if m := s.places.extMatch(n, e); m.bits != none {
-			refs[i] = s.places.extRecords[e].ref(m.record)
-		}
-	}
-}
-
-// asOf is the AS that the record says, else the address's own, and what the row says of it.
-func (e *Enricher) asOf(s *Snapshot, h *hostEntry, sent uint32) (uint32, *asNames) {
-	if sent == 0 || sent == h.asID {
-		return h.asID, &h.as
-	}
-	return sent, e.as.of(e, s, sent)
-}
-
-// asSlots is how many AS numbers an enricher remembers.
+// asSlots is how many AS numbers an enricher remembers that meta_as does not have.
 const asSlots = 1 << 12
 
-// asCache stands before the map of AS numbers. Neighbouring numbers have slots of their own.
+// asCache remembers what a row says of AS numbers that meta_as does not have. Neighbouring numbers have slots of their own.
 type asCache []asSlot
 
 type asSlot struct {
-	id     uint32
-	filled bool
+	id uint32
 	asNames
 }
 
-func (c asCache) reset() { clear(c) }
-
-// of returns what a row says of an AS number. It is valid until the next call.
-func (c asCache) of(e *Enricher, s *Snapshot, id uint32) *asNames {
+// unknown returns what a row says of an AS number that meta_as does not have. It is valid until the next call.
+func (c asCache) unknown(s *scopes, id uint32) *asNames {
 	slot := &c[id%asSlots]
-	if !slot.filled || slot.id != id {
-		*slot = asSlot{id, true, s.as.names[s.as.number(id)]}
-		if slot.scope == "" {
-			slot.scope = e.scopes.unknown(id)
-		}
+	if slot.id != id {
+		*slot = asSlot{id, asNames{scope: s.unknown(id)}}
 	}
 	return &slot.asNames
 }

@@ -53,7 +53,7 @@ func TestHostCollision(t *testing.T) {
 	inside, outside := addr("10.2.0.1"), flow.Addr{}
 	for n := uint32(0); outside == (flow.Addr{}); n++ {
 		a := flow.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, 0xac100000+n)))
-		if slotOf(a) == slotOf(inside) {
+		if slotOf(&a) == slotOf(&inside) {
 			outside = a
 		}
 	}

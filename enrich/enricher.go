@@ -3,6 +3,7 @@ package enrich
 import (
 	"math"
 	"math/bits"
+	"slices"
 	"sync/atomic"
 
 	"github.com/metranova/flow-collector/decoder/flow"
@@ -24,13 +25,17 @@ type Enricher struct {
 	as        asCache
 	rds       rdCache
 	snapshot  *Snapshot // that the caches are of
-	warmed    int
+	warmed    uint32
 	known     [256]*portSet
-	srcExt    []string
-	dstExt    []string
-	srcScope  string // of the AS of the record at hand
-	dstScope  string
-	unknown   atomic.Pointer[[]UnknownInterfaces]
+
+	names      []string // of IP reference extensions
+	extensions []int    // of the snapshot's places, -1 for those it does not have
+
+	srcExt   []string
+	dstExt   []string
+	srcScope string // of the AS of the record at hand
+	dstScope string
+	unknown  atomic.Pointer[[]UnknownInterfaces]
 }
 
 // New returns an enricher with empty caches.
@@ -39,11 +44,15 @@ func New(o Options) *Enricher {
 		protocols: newProtocols(),
 		scopes:    newScopes(o.Policy),
 		exporters: newExporterCache(),
-		hosts:     newHostCache(o.IPRefExtensions),
+		hosts:     make(hostCache, hostSlots),
 		as:        make(asCache, asSlots),
 		rds:       rdCache{},
-		srcExt:    make([]string, len(o.IPRefExtensions)),
-		dstExt:    make([]string, len(o.IPRefExtensions)),
+
+		names:      o.IPRefExtensions,
+		extensions: make([]int, len(o.IPRefExtensions)),
+
+		srcExt: make([]string, len(o.IPRefExtensions)),
+		dstExt: make([]string, len(o.IPRefExtensions)),
 	}
 }
 
@@ -68,8 +77,10 @@ func (e *Enricher) Enrich(s *Snapshot, r *flow.Record, row *Row) {
 func (e *Enricher) reset(s *Snapshot) {
 	e.snapshot = s
 	e.exporters.reset()
-	e.hosts.reset(s)
-	e.as.reset()
+	e.hosts.reset()
+	for i, name := range e.names {
+		e.extensions[i] = slices.Index(s.places.extensions, name)
+	}
 	for n := range e.known {
 		e.known[n] = s.applications.byProtocol[e.protocols.lower[n]]
 	}
@@ -119,17 +130,51 @@ func (e *Enricher) device(r *flow.Record, row *Row) {
 // endpoints finds the subnets and AS of both ends.
 func (e *Enricher) endpoints(s *Snapshot, r *flow.Record, row *Row) {
 	var as *asNames
-	host, refs := e.hosts.of(e, s, r.SrcAddr)
-	copy(e.srcExt, refs)
-	row.SrcIPRef = host.ref
-	row.SrcASID, as = e.asOf(s, host, r.SrcAS)
+	n := e.hosts.place(s.places, &r.SrcAddr)
+	at := &s.places.list[n]
+	row.SrcIPRef = s.places.ref(at)
+	row.SrcASID, as = e.asOf(s, at, r.SrcAS)
 	row.SrcASRef, e.srcScope = as.ref, as.scope
-	host, refs = e.hosts.of(e, s, r.DstAddr)
-	copy(e.dstExt, refs)
-	row.DstIPRef = host.ref
-	row.DstASID, as = e.asOf(s, host, r.DstAS)
+	e.extensionRefs(s.places, n, at, e.srcExt)
+	n = e.hosts.place(s.places, &r.DstAddr)
+	at = &s.places.list[n]
+	row.DstIPRef = s.places.ref(at)
+	row.DstASID, as = e.asOf(s, at, r.DstAS)
 	row.DstASRef, e.dstScope = as.ref, as.scope
+	e.extensionRefs(s.places, n, at, e.dstExt)
 	row.SrcExtRef, row.DstExtRef = e.srcExt, e.dstExt
+}
+
+// asOf is the AS that the record says, else that of the address's subnet in meta_ip, and what the row says of it. The names are
+// valid until the next call.
+func (e *Enricher) asOf(s *Snapshot, at *place, sent uint32) (id uint32, names *asNames) {
+	id, n := sent, uint32(0)
+	switch {
+	case at.ipBits != none && (sent == 0 || sent == at.asID):
+		id, n = at.asID, at.as&^extended
+	case sent != 0:
+		n = s.as.number(sent)
+	}
+	if n == 0 && id != 0 {
+		return id, e.as.unknown(&e.scopes, id)
+	}
+	return id, &s.as.names[n]
+}
+
+// extensionRefs finds the refs of the extensions at a place.
+func (e *Enricher) extensionRefs(p *places, n uint32, at *place, refs []string) {
+	clear(refs)
+	if at.as&extended == 0 {
+		return
+	}
+	for i, x := range e.extensions {
+		if x < 0 {
+			continue
+		}
+		if m := p.extMatch(n, x); m.bits != none {
+			refs[i] = p.extRecords[x].ref(m.record)
+		}
+	}
 }
 
 // peer is the BGP next hop, or in its place the top label's address, IPv4 first; all is NULL where neither was sent.
@@ -146,9 +191,9 @@ func (e *Enricher) peer(s *Snapshot, r *flow.Record, row *Row) {
 	}
 	row.HasPeer = true
 	var as *asNames
-	host, _ := e.hosts.of(e, s, row.PeerIP)
-	row.PeerIPRef = host.ref
-	row.PeerASID, as = e.asOf(s, host, r.PeerDstAS)
+	at := &s.places.list[e.hosts.place(s.places, &row.PeerIP)]
+	row.PeerIPRef = s.places.ref(at)
+	row.PeerASID, as = e.asOf(s, at, r.PeerDstAS)
 	row.PeerASRef = as.ref
 }
 

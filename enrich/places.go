@@ -3,6 +3,7 @@ package enrich
 import (
 	"net/netip"
 	"slices"
+	"unsafe"
 
 	"github.com/gaissmai/bart"
 )
@@ -12,7 +13,7 @@ import (
 type places struct {
 	v4, v6     *bart.Table[uint32]
 	direct     []uint32 // see lookup4
-	list       []place
+	list       []place  // the first is none
 	extensions []string
 	ext        []match // of each place in turn, one for each extension
 
@@ -27,11 +28,17 @@ type places struct {
 type place struct {
 	ref        uint32 // where the ref of meta_ip's record begins
 	asID       uint32 // of the longest announced prefix, else of meta_ip's record
-	as         uint32 // the AS's number in asList
+	as         uint32 // the AS's number in asList, and extended
 	refLength  uint16
 	ipBits     uint8 // length of meta_ip's prefix
 	originBits uint8 // length of the announced prefix
 }
+
+// extended is set in place.as where an extension has a match: most places need not be looked up there.
+const extended = 1 << 31
+
+// nowhere is the place of addresses that no source knows.
+var nowhere = place{ipBits: none, originBits: none}
 
 // none is the length of a prefix that there is not.
 const none = 0xff
@@ -42,21 +49,23 @@ type match struct {
 	bits   uint8
 }
 
-// find returns the number of an address's place.
-func (p *places) find(a netip.Addr) (uint32, bool) {
+// find returns the number of an address's place, 0 for none.
+func (p *places) find(a netip.Addr) uint32 {
 	if !a.Is4() {
-		return p.v6.Lookup(a)
+		n, _ := p.v6.Lookup(a)
+		return n
 	}
 	if p.direct != nil {
 		b := a.As4()
-		if n := p.direct[uint32(b[0])<<16|uint32(b[1])<<8|uint32(b[2])]; n&longer == 0 {
-			return n - 1, n != 0
+		if n := p.direct[uint32(b[0])<<16|uint32(b[1])<<8|uint32(b[2])]; n != longer {
+			return n
 		}
 	}
-	return p.v4.Lookup(a)
+	n, _ := p.v4.Lookup(a)
+	return n
 }
 
-// The direct table has a number for each of the 2^24 blocks of 256 IPv4 addresses: that of the block's place and one more, 0
+// The direct table has a number for each of the 2^24 blocks of 256 IPv4 addresses: that of the block's place, 0
 // for none, or longer where the block has prefixes of its own within and the trie must be asked. One fetch from memory stands
 // for the six of a trie. It takes 64 MiB, so it is made only for sources of many prefixes.
 const (
@@ -65,12 +74,9 @@ const (
 	directFrom    = 1 << 16 // prefixes
 )
 
-// at returns an address's place, nil for none.
+// at returns an address's place and its number.
 func (p *places) at(a netip.Addr) (uint32, *place) {
-	n, found := p.find(a)
-	if !found {
-		return 0, nil
-	}
+	n := p.find(a)
 	return n, &p.list[n]
 }
 
@@ -102,17 +108,25 @@ func newPlaces(ip, origin *prefixList, names []string, extensions []*prefixList,
 	}
 	if p.ips+p.blocks >= directFrom {
 		p.direct = make([]uint32, directEntries)
+		useHugePages(p.direct)
 	}
-	p.list = make([]place, 0, len(ip.subnets)+len(origin.subnets)/4)
+	p.list = append(make([]place, 0, len(ip.subnets)+len(origin.subnets)/4), nowhere)
+	for range names {
+		p.ext = append(p.ext, match{bits: none})
+	}
 	sweep(sources, m.insert)
+	useHugePages(p.list)
+	useHugePages(p.ext)
+	useHugePages(unsafe.Slice(unsafe.StringData(p.records.refs), len(p.records.refs)))
 	return p
 }
 
 // insert adds a prefix with the longest matches of all sources there. Neighbours that are alike share a place.
 func (m *merger) insert(at *subnet, matches []match) {
-	here, ext := m.place(matches[0], matches[1]), matches[2:]
+	ext := matches[2:]
+	here := m.place(matches[0], matches[1], ext)
 	n := len(m.list) - 1
-	if n < 0 || m.list[n] != here || !slices.Equal(m.ext[n*len(ext):], ext) {
+	if n == 0 || m.list[n] != here || !slices.Equal(m.ext[n*len(ext):], ext) {
 		m.list = append(m.list, here)
 		m.ext = append(m.ext, ext...)
 		n++
@@ -125,7 +139,7 @@ func (m *merger) insert(at *subnet, matches []match) {
 	m.insertDirect(at, uint32(n))
 }
 
-func (m *merger) place(ip, origin match) place {
+func (m *merger) place(ip, origin match, ext []match) place {
 	p := place{ipBits: ip.bits, originBits: origin.bits}
 	if ip.bits != none {
 		start, end := m.records.bounds(ip.record)
@@ -136,6 +150,11 @@ func (m *merger) place(ip, origin match) place {
 		p.asID = m.origins.list[origin.record].asID
 	}
 	p.as = m.asNames.number(p.asID)
+	for _, e := range ext {
+		if e.bits != none {
+			p.as |= extended
+		}
+	}
 	return p
 }
 
@@ -151,7 +170,7 @@ func (m *merger) insertDirect(at *subnet, n uint32) {
 	}
 	blocks := m.direct[first:][:1<<(24-at.bits)]
 	for i := range blocks {
-		blocks[i] = n + 1
+		blocks[i] = n
 	}
 }
 

@@ -59,7 +59,7 @@ type IPMatch struct {
 func (s *Snapshot) LookupIP(a netip.Addr) (IPMatch, bool) {
 	a = a.Unmap().WithZone("")
 	_, at := s.places.at(a)
-	if at == nil || at.ipBits == none {
+	if at.ipBits == none {
 		return IPMatch{}, false
 	}
 	return IPMatch{around(a, at.ipBits), s.places.ref(at), s.places.records.at(at.ref).asID}, true
@@ -68,9 +68,9 @@ func (s *Snapshot) LookupIP(a netip.Addr) (IPMatch, bool) {
 // LookupExtension returns the longest subnet of an IP reference extension that holds an address.
 func (s *Snapshot) LookupExtension(name string, a netip.Addr) (IPMatch, bool) {
 	a = a.Unmap().WithZone("")
-	n, at := s.places.at(a)
+	n := s.places.find(a)
 	i := slices.Index(s.places.extensions, name)
-	if at == nil || i < 0 {
+	if i < 0 {
 		return IPMatch{}, false
 	}
 	m := s.places.extMatch(n, i)
@@ -84,7 +84,7 @@ func (s *Snapshot) LookupExtension(name string, a netip.Addr) (IPMatch, bool) {
 func (s *Snapshot) LookupASBlock(a netip.Addr) (netip.Prefix, uint32, bool) {
 	a = a.Unmap().WithZone("")
 	_, at := s.places.at(a)
-	if at == nil || at.originBits == none {
+	if at.originBits == none {
 		return netip.Prefix{}, 0, false
 	}
 	return around(a, at.originBits), at.asID, true

@@ -1,10 +1,6 @@
 package enrich
 
-import (
-	"encoding/binary"
-
-	"github.com/metranova/flow-collector/decoder/flow"
-)
+import "github.com/metranova/flow-collector/decoder/flow"
 
 // warmSize is how many addresses are looked at together.
 const warmSize = 128
@@ -24,30 +20,30 @@ func (e *Enricher) Warm(s *Snapshot, records []flow.Record) {
 }
 
 func (e *Enricher) warm(p *places, as *asList, records []flow.Record) {
-	var at [warmSize]uint32
+	var at, names [warmSize]uint32
 	n := 0
 	for i := range records {
 		r := &records[i]
-		for _, a := range [...]*flow.Addr{&r.SrcAddr, &r.DstAddr} {
-			if slot := &e.hosts.slots[slotOf(*a)]; a.Is4() && slot.addr != *a {
-				at[n] = binary.BigEndian.Uint32(a[12:]) >> 8
-				n++
-			}
+		if r.SrcAddr.Is4() && r.DstAddr.Is4() {
+			at[n], at[n+1] = p.direct[blockOf(&r.SrcAddr)]&^longer, p.direct[blockOf(&r.DstAddr)]&^longer
+			names[n], names[n+1] = as.number(r.SrcAS), as.number(r.DstAS)
+			n += 2
+		}
+	}
+	sum := uint32(0)
+	for i := range n {
+		place := &p.list[at[i]]
+		if names[i] == 0 {
+			names[i] = place.as &^ extended
+		}
+		if place.refLength > 0 {
+			sum += uint32(p.records.refs[place.ref])
 		}
 	}
 	for i := range n {
-		at[i] = p.direct[at[i]]
-	}
-	for i := range n {
-		if found := at[i] &^ longer; found != 0 {
-			at[i] = p.list[found-1].as
-		} else {
-			at[i] = 0
+		if ref := as.names[names[i]].ref; ref != "" {
+			sum += uint32(ref[0])
 		}
 	}
-	length := 0
-	for i := range n {
-		length += len(as.names[at[i]].scope)
-	}
-	e.warmed = length // so that the compiler keeps the loops
+	e.warmed = sum // so that the compiler keeps the loops
 }
