@@ -46,12 +46,8 @@ func (b *Block) appendEndpoints(r *enrich.Row) {
 }
 
 func (c *interfaceColumns) add(i *enrich.Interface) {
-	if i.ID == "" {
-		c.id.addNull()
-	} else {
-		c.id.add(i.ID)
-	}
-	c.ref.add(i.Ref)
+	c.id.addNullable(i.ID)
+	c.ref.addNullable(i.Ref)
 	edge := uint8(0)
 	if i.Edge {
 		edge = 1

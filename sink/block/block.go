@@ -5,6 +5,9 @@
 // it is; if the types differ it casts, which costs more than parsing JSON text would. So a Layout must name the
 // extensions that the table has.
 //
+// Refs of devices and interfaces are sent as LowCardinality(Nullable(String)), though the table has them as Nullable(String): they
+// are the same few in all rows, and the engine turns one into the other for less than it takes to read as many texts.
+//
 // The package knows no connection, and of the table only its columns and, through sink/schema, the paths of ext.
 package block
 
@@ -38,8 +41,7 @@ type Block struct {
 	start, end                                        fixed
 	scope                                             stringArray
 	ext                                               *ext
-	flowType, device                                  lowCardinality
-	deviceRef                                         nullableString
+	flowType, device, deviceRef                       lowCardinality
 	src, dst                                          endpoint
 	protocol                                          lowCardinality
 	in, out                                           interfaceColumns
@@ -60,9 +62,8 @@ type endpoint struct {
 
 // interfaceColumns are the columns of one of a flow's two interfaces.
 type interfaceColumns struct {
-	id   lowCardinality
-	ref  nullableString
-	edge fixed
+	id, ref lowCardinality
+	edge    fixed
 }
 
 // peerColumns are the columns of the BGP next hop.
@@ -79,6 +80,8 @@ type named struct {
 	column
 }
 
+const lcString, lcNullable = "LowCardinality(String)", "LowCardinality(Nullable(String))"
+
 // New returns an empty block.
 func New(l Layout) *Block {
 	if l.CollectorID == "" {
@@ -87,8 +90,9 @@ func New(l Layout) *Block {
 	b := &Block{ext: newExt(l.Extensions, l.IPRefExtensions)}
 	b.peer.asID.width = 4
 	b.peer.ip.width = len(flow.Addr{})
-	b.in.id.nullable, b.out.id.nullable = true, true
-	const lcString, lcNullable = "LowCardinality(String)", "LowCardinality(Nullable(String))"
+	for _, c := range []*lowCardinality{&b.deviceRef, &b.in.id, &b.in.ref, &b.out.id, &b.out.ref} {
+		c.nullable = true
+	}
 	const ref, millis = "Nullable(String)", "DateTime64(3, 'UTC')"
 	b.columns = []named{
 		{"start_time", millis, &b.start},
@@ -100,7 +104,7 @@ func New(l Layout) *Block {
 		{"ext", b.ext.typeName(), b.ext},
 		{"flow_type", lcString, &b.flowType},
 		{"device_id", lcString, &b.device},
-		{"device_ref", ref, &b.deviceRef},
+		{"device_ref", lcNullable, &b.deviceRef},
 		{"src_as_id", "UInt32", &b.src.asID},
 		{"src_as_ref", ref, &b.src.asRef},
 		{"src_ip", "IPv6", &b.src.ip},
@@ -113,10 +117,10 @@ func New(l Layout) *Block {
 		{"dst_port", "UInt16", &b.dst.port},
 		{"protocol", lcString, &b.protocol},
 		{"in_interface_id", lcNullable, &b.in.id},
-		{"in_interface_ref", ref, &b.in.ref},
+		{"in_interface_ref", lcNullable, &b.in.ref},
 		{"in_interface_edge", "Bool", &b.in.edge},
 		{"out_interface_id", lcNullable, &b.out.id},
-		{"out_interface_ref", ref, &b.out.ref},
+		{"out_interface_ref", lcNullable, &b.out.ref},
 		{"out_interface_edge", "Bool", &b.out.edge},
 		{"peer_as_id", "Nullable(UInt32)", &b.peer.asID},
 		{"peer_as_ref", ref, &b.peer.asRef},
@@ -194,7 +198,7 @@ func (b *Block) Append(r *enrich.Row) {
 	b.ext.append(b.rows, r)
 	b.flowType.add(flowType(r))
 	b.device.add(r.DeviceID)
-	b.deviceRef.add(r.DeviceRef)
+	b.deviceRef.addNullable(r.DeviceRef)
 	b.appendEndpoints(r)
 	b.protocol.add(r.Protocol)
 	b.in.add(&r.In)

@@ -1,6 +1,9 @@
 package block
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"unsafe"
+)
 
 // The format of a LowCardinality column (ClickHouse, SerializationLowCardinality): a version, then for each block
 // that has values the flags, the keys of the block's own dictionary, and an index into it for each row.
@@ -12,9 +15,6 @@ const (
 	lcUint16         = 1
 	lcUint32         = 2
 )
-
-// recentBits is the binary logarithm of how many strings a column finds without its map.
-const recentBits = 9
 
 // lowCardinality is a LowCardinality(String) column, or LowCardinality(Nullable(String)) where nullable is set.
 type lowCardinality struct {
@@ -30,6 +30,15 @@ func (c *lowCardinality) add(s string) {
 // addNull adds a NULL: the first key of a nullable column stands for it.
 func (c *lowCardinality) addNull() {
 	c.indexes = append(c.indexes, 0)
+}
+
+// addNullable adds a string, or NULL for an empty one.
+func (c *lowCardinality) addNullable(s string) {
+	if s == "" {
+		c.addNull()
+		return
+	}
+	c.add(s)
 }
 
 // set adds row; the rows before it that were not set are NULL.
@@ -73,50 +82,83 @@ func (c constant) encode(dst []byte, rows int) []byte {
 
 func (c constant) reset() {}
 
-// dictionary are the different strings of a column.
+// dictionary are the different strings of a column. Equal strings mostly share their memory, as rows take them from metadata, so a
+// string is first looked up by where it lies in memory: that needs neither its text nor a hash of it.
 type dictionary struct {
 	n      uint32
 	data   []byte // the keys, as the format wants them
 	byText map[string]uint32
-	recent [1 << recentBits]recentKey
+	seen   []seenKey // by address: open addressing, half empty at least
+	filled int
 }
 
-// recentKey is a string that was looked up, and its index plus one; 0 is an empty slot.
-type recentKey struct {
-	text   string
-	index1 uint32
+// seenKey is a string that was looked up, by its address and length, and its index. It keeps the string's memory from being
+// used for another one. The zero value is an empty slot.
+type seenKey struct {
+	text   *byte
+	length uint32
+	index  uint32
 }
 
-// index returns the index of s, adding it if it is new. Strings mostly repeat, and then share their memory, so a
-// comparison is a comparison of pointers.
+// minSeen is the size that the table of strings begins with, a power of two.
+const minSeen = 1 << 6
+
+// index returns the index of s, adding it if it is new.
 func (d *dictionary) index(s string) uint32 {
-	r := &d.recent[slot(s)]
-	if r.index1 != 0 && r.text == s {
-		return r.index1 - 1
+	text, length := unsafe.StringData(s), uint32(len(s))
+	mask := uintptr(len(d.seen) - 1)
+	for i := slotOf(text); ; i++ {
+		k := &d.seen[i&mask]
+		switch {
+		case k.text == nil:
+			return d.indexOfText(s)
+		case k.text == text && k.length == length:
+			return k.index
+		}
 	}
-	i, ok := d.byText[s]
-	if !ok {
+}
+
+// slotOf is where the search for a string begins (the constant is 2^64 divided by the golden ratio).
+func slotOf(text *byte) uintptr {
+	return uintptr(uint64(uintptr(unsafe.Pointer(text))) * 0x9e3779b97f4a7c15 >> 32)
+}
+
+// indexOfText returns the index of a string that was not seen at this address, and notes the address.
+func (d *dictionary) indexOfText(s string) uint32 {
+	i, found := d.byText[s]
+	if !found {
 		i = d.n
 		d.data = appendString(d.data, s)
 		d.n++
 		d.byText[s] = i
 	}
-	*r = recentKey{s, i + 1}
+	if s == "" {
+		return i // has no address
+	}
+	if d.filled++; 2*d.filled > len(d.seen) {
+		d.grow()
+	}
+	d.see(seenKey{unsafe.StringData(s), uint32(len(s)), i})
 	return i
 }
 
-// slot is where a string is kept in the recent keys. Names of interfaces, devices and AS differ at their end.
-func slot(s string) uint {
-	var end uint64
-	if n := len(s); n >= 8 {
-		end = uint64(s[n-8]) | uint64(s[n-7])<<8 | uint64(s[n-6])<<16 | uint64(s[n-5])<<24 |
-			uint64(s[n-4])<<32 | uint64(s[n-3])<<40 | uint64(s[n-2])<<48 | uint64(s[n-1])<<56
-	} else {
-		for i := range n {
-			end = end<<8 | uint64(s[i])
+func (d *dictionary) see(key seenKey) {
+	mask := uintptr(len(d.seen) - 1)
+	i := slotOf(key.text) & mask
+	for d.seen[i].text != nil {
+		i = (i + 1) & mask
+	}
+	d.seen[i] = key
+}
+
+func (d *dictionary) grow() {
+	old := d.seen
+	d.seen = make([]seenKey, 2*len(old))
+	for _, key := range old {
+		if key.text != nil {
+			d.see(key)
 		}
 	}
-	return uint(end * 0x9e3779b97f4a7c15 >> (64 - recentBits)) // Fibonacci hashing
 }
 
 // append adds a key that is not looked up again.
@@ -165,6 +207,10 @@ func (d *dictionary) reset() {
 	if d.byText == nil {
 		d.byText = map[string]uint32{}
 	}
+	if d.seen == nil {
+		d.seen = make([]seenKey, minSeen)
+	}
 	clear(d.byText)
-	clear(d.recent[:])
+	clear(d.seen)
+	d.filled = 0
 }
