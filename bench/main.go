@@ -20,7 +20,15 @@ func main() {
 		Description: "A capture of a million flows, and the collector under it at 500,000 flows a second for a minute:\n" +
 			"   bench gen --protocol v9 --flows 1000000 /tmp/v9.pcap\n" +
 			"   bench replay --rewrite --rate 500000 --duration 1m --to 127.0.0.1:2055 /tmp/v9.pcap",
-		Commands: []*cli.Command{genCommand(), replayCommand(), trafficCommand(), talkCommand(), outageCommand(), crashCommand()},
+		Commands: []*cli.Command{
+			genCommand(),
+			replayCommand(),
+			pipelineCommand(),
+			outageCommand(),
+			crashCommand(),
+			trafficCommand(),
+			talkCommand(),
+		},
 	}
 	if err := command.Run(ctx, os.Args); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
