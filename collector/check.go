@@ -15,12 +15,14 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v3"
+	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
 	"github.com/metranova/flow-collector/collector/config"
 	"github.com/metranova/flow-collector/metadata"
 	"github.com/metranova/flow-collector/metadata/record"
 	"github.com/metranova/flow-collector/sink/clickhouse"
+	"github.com/metranova/flow-collector/sink/kafka"
 )
 
 func checkCommand() *cli.Command {
@@ -81,6 +83,7 @@ func check(ctx context.Context, cfg *config.Config, out io.Writer) error {
 	if cfg.Spool.Path != "" {
 		c.writable("spool", cfg.Spool.Path)
 	}
+	c.kafka(ctx)
 	c.metadata(ctx)
 	if err := c.out.Flush(); err != nil {
 		return err
@@ -169,6 +172,26 @@ func (c *checker) server(ctx context.Context, what string) {
 		return
 	}
 	c.say(checkOK, what, "%s answers, version %s", strings.Join(o.Addrs, ","), version.Version)
+}
+
+// kafka tries to talk to the brokers, if messages go there.
+func (c *checker) kafka(ctx context.Context) {
+	k := &c.cfg.Kafka
+	switch {
+	case k.Topic == "" && len(k.Brokers) > 0:
+		c.say(checkOK, "Kafka", "brokers are known, and nothing is sent to them: kafka.topic (KAFKA_OUTPUT_TOPIC) is not set")
+	case k.Topic != "":
+		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
+		if found, err := kafka.Check(ctx, kafkaOptions(c.cfg, zap.NewNop())); err != nil {
+			c.say(checkProblem, "Kafka", "%v", err)
+		} else {
+			c.say(checkOK, "Kafka", "%s", found)
+		}
+		if k.SpoolPath != "" {
+			c.writable("Kafka spool", k.SpoolPath)
+		}
+	}
 }
 
 // writable finds out whether a directory can be written to, or made.

@@ -33,6 +33,7 @@ func TestCheck(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(bad, "meta_device.yml"), []byte(device), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	brokers := kafkaCluster(t).ListenAddrs()[0]
 	good := []string{
 		"LISTEN=" + freePort(t), "STORE_PATH=" + filepath.Join(dir, "data"), "STORE_LISTEN=" + freePort(t),
 		"STORE_ENGINE=" + storetest.Engine(), "CACHE_DIR=" + dir, "METADATA_DIR=" + dir,
@@ -47,6 +48,10 @@ func TestCheck(t *testing.T) {
 		{"an engine that is not there", "STORE_ENGINE=/nonexistent.so", `problem +local store +.*/nonexistent.so.*make engine`, true},
 		{"a store that is a file", "STORE_PATH=" + file, `problem +local store +.*/file is not a directory`, true},
 		{"a server that does not answer", "CLICKHOUSE_HOST=127.0.0.1:1", `problem +ClickHouse +.*127.0.0.1:1.*refused`, true},
+		{"brokers of another pipeline", "KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:1", `ok +Kafka +brokers are known, and nothing is sent`, false},
+		{"brokers that do not answer", "KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:1 KAFKA_OUTPUT_TOPIC=flows", `problem +Kafka +Kafka at 127.0.0.1:1: .*refused`, true},
+		{"a topic", "KAFKA_OUTPUT_TOPIC=flows KAFKA_BOOTSTRAP_SERVERS=" + brokers, `ok +Kafka +Kafka at .* topic flows has 2 partitions`, false},
+		{"a topic that is not there", "KAFKA_OUTPUT_TOPIC=other KAFKA_BOOTSTRAP_SERVERS=" + brokers, `problem +Kafka +.*there is no topic other`, true},
 		{"no metadata", "METADATA_DIR=/nonexistent", `warning +metadata +.*/nonexistent`, false},
 		{"a record without a type", "METADATA_DIR=" + bad, `warning +metadata +left out: .*meta_device.yml:4: type: missing`, false},
 	} {

@@ -22,8 +22,8 @@ type minute struct {
 
 // counts are the state of the counters at one time.
 type counts struct {
-	datagrams, records, rows, forwarded uint64
-	losses                              map[lossKey]uint64
+	datagrams, records, rows, forwarded, produced uint64
+	losses                                        map[lossKey]uint64
 }
 
 type lossKey struct{ what, where string }
@@ -67,6 +67,11 @@ func (m *minute) report() {
 	}
 	if len(m.service.cfg.Forward.To) > 0 {
 		fields = append(fields, zap.Uint64("datagrams forwarded", increase(m.before.forwarded, now.forwarded)))
+	}
+	if p := sum.produced; p.topic != "" {
+		now.produced = p.messages
+		fields = append(fields, zap.Uint64("messages produced", increase(m.before.produced, p.messages)),
+			zap.Uint64("messages waiting", p.waiting), zap.Uint64("messages on disk", p.onDisk))
 	}
 	m.log.Info("last minute", fields...)
 	for _, l := range sum.losses {

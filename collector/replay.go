@@ -18,6 +18,7 @@ import (
 	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/sink/clickhouse"
+	"github.com/metranova/flow-collector/sink/message"
 	"github.com/metranova/flow-collector/sink/tally"
 )
 
@@ -39,6 +40,10 @@ func replay(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, paths
 	}
 	s, err := newService(cfg, log, nil, &tally.Book{})
 	if err != nil {
+		return err
+	}
+	if err := s.startProducer(nil); err != nil {
+		s.stopStore()
 		return err
 	}
 	reading := make(chan struct{})
@@ -72,12 +77,13 @@ func (s *service) replay(paths []string, shift int64) (*summary, error) {
 		return nil, err
 	}
 	w := s.newWorker(0, pipeline.Options{
-		MaxAge: math.MaxInt64, Deliver: s.deliverInTime, TimeShiftMs: shift,
+		MaxAge: math.MaxInt64, Deliver: s.deliverInTime, Produce: s.produceInTime, TimeShiftMs: shift,
 	})
 	w.SetExpiry(expired)
 	skipped, err := processCaptures(paths, w)
 	w.Finish()
 	s.awaitDelivery(0)
+	s.awaitProduction(0)
 	sum := s.summary()
 	sum.captureLosses = captureLosses(skipped)
 	if n := w.Expired(); n > 0 {
@@ -109,9 +115,22 @@ func (s *service) deliverInTime(ins *clickhouse.Insert) {
 	s.writer.Enqueue(ins)
 }
 
+// produceInTime is the same for messages.
+func (s *service) produceInTime(b *message.Batch) {
+	s.awaitProduction(uint64(s.cfg.Kafka.QueueBytes) / 2)
+	s.producer.Enqueue(b)
+}
+
 // awaitDelivery waits until no more than so many bytes wait for the store.
 func (s *service) awaitDelivery(bytes int64) {
 	for s.writer.Stats().QueuedBytes > bytes {
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// awaitProduction waits until no more than so many bytes wait for Kafka.
+func (s *service) awaitProduction(bytes uint64) {
+	for s.producer != nil && s.producer.Stats().Queued.Bytes > bytes {
 		time.Sleep(5 * time.Millisecond)
 	}
 }

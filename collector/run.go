@@ -92,8 +92,16 @@ func serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 	if err != nil {
 		return err
 	}
+	messageDisk, err := openKafkaSpool(cfg, log)
+	if err != nil {
+		return err
+	}
 	s, err := newService(cfg, log, disk, book)
 	if err != nil {
+		return err
+	}
+	if err := s.startProducer(messageDisk); err != nil {
+		s.stopStore()
 		return err
 	}
 	s.forwarders = forwarders
@@ -114,7 +122,12 @@ func serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 	if len(cfg.Forward.To) > 0 {
 		log.Info("datagrams are forwarded too", zap.Strings("to", cfg.Forward.To), zap.Bool("with the exporter's address", cfg.Forward.KeepSource))
 	}
-	log.Info("rows go to "+s.destination(), zap.String("try", `collector query "SELECT count() FROM `+s.settings.Tables.Flow+`"`))
+	if s.producer != nil {
+		log.Info("messages of rows go to Kafka", zap.Strings("brokers", cfg.Kafka.Brokers), zap.String("topic", cfg.Kafka.Topic), zap.Stringer("format", cfg.Kafka.Format))
+	}
+	if cfg.Server.Flows {
+		log.Info("rows go to "+s.destination(), zap.String("try", `collector query "SELECT count() FROM `+s.settings.Tables.Flow+`"`))
+	}
 
 	awaitStop(signals, s)
 	log.Info("stopping: what was received is delivered", zap.Duration("at most", cfg.Batch.Grace))
@@ -212,7 +225,8 @@ func abandon(signals <-chan os.Signal, finished <-chan struct{}, since time.Time
 			}
 		}
 		sum := s.summary()
-		log.Error("stopped at once", zap.Uint64("rows not delivered", sum.pending), zap.Uint64("rows on disk", sum.spooled), zap.Uint64("rows delivered", sum.written))
+		log.Error("stopped at once", zap.Uint64("rows not delivered", sum.pending), zap.Uint64("rows on disk", sum.spooled), zap.Uint64("rows delivered", sum.written),
+			zap.Uint64("messages not delivered", sum.produced.waiting))
 		s.stopStore()
 		os.Exit(1)
 	}

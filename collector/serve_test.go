@@ -34,10 +34,14 @@ type running struct {
 // startServe runs a collector until the test ends or stop is called.
 func startServe(t *testing.T, environ ...string) *running {
 	t.Helper()
-	address := freePort(t)
+	return startConfigured(t, testConfig(t, append(environ, "LISTEN="+freePort(t))...))
+}
+
+func startConfigured(t *testing.T, cfg *config.Config) *running {
+	t.Helper()
 	core, logs := observer.New(zap.InfoLevel)
 	r := &running{
-		cfg: testConfig(t, append(environ, "LISTEN="+address)...), address: address,
+		cfg: cfg, address: cfg.Listen.Addresses[0],
 		log: logs, signals: make(chan os.Signal, 4), ended: make(chan error, 1),
 	}
 	go func() { r.ended <- serve(r.cfg, zap.New(core), r.signals, &r.summary) }()

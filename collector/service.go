@@ -28,6 +28,7 @@ import (
 	"github.com/metranova/flow-collector/metadata"
 	"github.com/metranova/flow-collector/sink/block"
 	"github.com/metranova/flow-collector/sink/clickhouse"
+	"github.com/metranova/flow-collector/sink/kafka"
 	"github.com/metranova/flow-collector/sink/schema"
 	"github.com/metranova/flow-collector/sink/spool"
 	"github.com/metranova/flow-collector/sink/store"
@@ -45,7 +46,8 @@ type service struct {
 	settings  schema.Settings
 	conn      driver.Conn
 	writer    *clickhouse.Writer
-	tables    chan struct{} // closed when the tables are there
+	producer  *kafka.Producer // nil: nothing goes to Kafka
+	tables    chan struct{}   // closed when the tables are there
 	snapshot  atomic.Pointer[enrich.Snapshot]
 	refresh   *metadata.Refresher
 	run       string        // names this run in deduplication tokens
@@ -54,6 +56,7 @@ type service struct {
 	workers   []*pipeline.Worker
 	started   time.Time
 
+	kafkaSpool *spool.Spool         // where messages wait for Kafka; nil: in memory only
 	forwarders []*forward.Forwarder // of the workers; none, or nil ones, where nothing is forwarded
 
 	background sync.WaitGroup // refreshing metadata, making tables
@@ -184,17 +187,20 @@ func (s *service) newWorker(n int, o pipeline.Options) *pipeline.Worker {
 	})
 	o.BySource, o.Names = s.cfg.Decoder.ExporterAddress == "source", exporterNames(s.cfg)
 	o.Snapshot = &s.snapshot
-	o.Block = block.New(block.Layout{
-		CollectorID:      s.cfg.CollectorID,
-		PolicyOriginator: p.Originator,
-		PolicyLevel:      p.Level,
-		Extensions:       s.settings.FlowExtensions,
-		IPRefExtensions:  s.settings.IPRefExtensions,
-	})
-	o.MaxRows = s.cfg.Batch.Rows
-	o.Query = clickhouse.InsertQuery(s.settings.Database, s.settings.Tables.Flow, o.Block.Columns())
-	o.Buffer = s.buffer
-	o.TokenPrefix = fmt.Sprintf("%s-%d", s.run, n) // of no other worker, run or collector
+	s.encodeMessages(&o)
+	if s.cfg.Server.Flows {
+		o.Block = block.New(block.Layout{
+			CollectorID:      s.cfg.CollectorID,
+			PolicyOriginator: p.Originator,
+			PolicyLevel:      p.Level,
+			Extensions:       s.settings.FlowExtensions,
+			IPRefExtensions:  s.settings.IPRefExtensions,
+		})
+		o.MaxRows = s.cfg.Batch.Rows
+		o.Query = clickhouse.InsertQuery(s.settings.Database, s.settings.Tables.Flow, o.Block.Columns())
+		o.Buffer = s.buffer
+		o.TokenPrefix = fmt.Sprintf("%s-%d", s.run, n) // of no other worker, run or collector
+	}
 	w := pipeline.NewWorker(o)
 	s.workers = append(s.workers, w)
 	return w
@@ -221,7 +227,9 @@ func (s *service) keep(b []byte) {
 func (s *service) finish(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Batch.Grace)
 	defer cancel()
-	err := s.writer.Close(ctx)
+	messages := make(chan error, 1)
+	go func() { messages <- s.closeKafka(ctx) }() // neither sink waits for the other
+	err := errors.Join(s.writer.Close(ctx), <-messages)
 	if s.spool != nil {
 		err = errors.Join(err, s.spool.Close())
 	}
@@ -290,7 +298,7 @@ func (s *service) rows() (n uint64) {
 // flows began.
 func (s *service) expiry(ctx context.Context) (int64, error) {
 	ttl := s.settings.FlowTTL
-	if ttl.Interval == "" || ttl.Column != "start_time" {
+	if !s.cfg.Server.Flows || ttl.Interval == "" || ttl.Column != "start_time" {
 		return 0, nil
 	}
 	var seconds int64
@@ -330,6 +338,7 @@ func (s *service) summary() *summary {
 		}
 	}
 	sum.losses = append(sum.losses, forwardLosses(s.forwarders)...)
+	s.addMessages(sum)
 	sum.spooled = became.OnDisk
 	sum.pending = s.rows() - became.Taken + became.Waiting // those in the making too
 	sum.took = time.Since(s.started)

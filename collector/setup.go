@@ -134,6 +134,9 @@ func connection(cfg *config.Config) clickhouse.Options {
 // tableSettings are the schema's settings with the dictionaries' credentials filled in.
 func tableSettings(cfg *config.Config, o clickhouse.Options) schema.Settings {
 	s := cfg.Schema
+	if !cfg.Server.Flows {
+		s.MetadataOnly, s.Views = true, nil
+	}
 	if o.Password != "" {
 		s.DictionarySource = schema.DictionarySource{Username: o.Username, Password: o.Password}
 	}

@@ -30,6 +30,7 @@ type summary struct {
 	written       uint64 // rows that the store has confirmed
 	pending       uint64 // rows that were encoded and are not confirmed
 	spooled       uint64 // rows that wait on disk
+	produced      produced
 	took          time.Duration
 	decoded       bool // only: no rows were meant to be written
 	losses        []loss
@@ -110,6 +111,9 @@ func (s *summary) print(out io.Writer) {
 	}
 	if s.spooled > 0 {
 		fmt.Fprintf(out, "%d rows wait in the spool until the server takes them\n", s.spooled)
+	}
+	if s.produced.topic != "" {
+		fmt.Fprintln(out, s.produced)
 	}
 	if len(s.losses) == 0 {
 		fmt.Fprintln(out, "nothing lost")

@@ -23,6 +23,7 @@ type Config struct {
 	Store    Store
 	Batch    Batch
 	Spool    Spool
+	Kafka    Kafka
 	Metadata Metadata
 	HTTP     HTTP
 	LogLevel string // debug, info, warn or error
@@ -85,6 +86,7 @@ type Server struct {
 	CertFile, KeyFile  string
 	SkipVerify         bool
 	Gzip               bool
+	Flows              bool // rows are inserted; otherwise only metadata is kept there
 }
 
 // Store is the local store.
@@ -174,7 +176,7 @@ func Default() *Config {
 		},
 		Policy: Policy{Originator: "unknown", Level: "tlp:amber", AutoScopes: true},
 		Schema: s,
-		Server: Server{Port: 8123, Username: "default"},
+		Server: Server{Port: 8123, Username: "default", Flows: true},
 		Store:  Store{Path: "data", Listen: "127.0.0.1:8123", Username: "default"},
 		Batch: Batch{
 			Rows:       50_000,
@@ -184,6 +186,7 @@ func Default() *Config {
 			Grace:      30 * time.Second,
 		},
 		Spool: Spool{Path: "spool", MaxBytes: 10 << 30, MaxAge: 7 * 24 * time.Hour},
+		Kafka: defaultKafka(),
 		Metadata: Metadata{
 			Dir:         "conf",
 			CacheDir:    "caches",

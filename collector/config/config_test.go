@@ -77,7 +77,7 @@ func TestPrecedence(t *testing.T) {
 	file := write(t, "collector.yml", "clickhouse: {host: from-file, port: 1111, username: from-file}\n")
 	env := write(t, "base.env", "CLICKHOUSE_PORT=2222\nCLICKHOUSE_USERNAME=from-env-file\n")
 	c := load(t, Source{File: file, EnvFiles: []string{env}, Environ: []string{"CLICKHOUSE_USERNAME=from-environment"}})
-	if got, want := c.Server, (Server{Host: "from-file", Port: 2222, Username: "from-environment"}); got != want {
+	if got, want := c.Server, (Server{Host: "from-file", Port: 2222, Username: "from-environment", Flows: true}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
@@ -205,6 +205,16 @@ func TestProblemsOfTheWhole(t *testing.T) {
 	}{
 		{"an unknown extension", []string{"CLICKHOUSE_FLOW_EXTENSIONS=bgp,ipx"}, `flow extension "ipx" is none of`},
 		{"a bad window", []string{"CLICKHOUSE_FLOW_MV_BY_EDGE_AS=5x"}, "view edge_as 5x"},
+		{"Kafka without brokers", []string{"KAFKA_OUTPUT_TOPIC=t"}, "kafka.brokers: names no broker"},
+		{"a bad topic", []string{"KAFKA_OUTPUT_TOPIC=a b", "KAFKA_BOOTSTRAP_SERVERS=k"}, "kafka.topic: a b: is not a topic's name"},
+		{"a bad broker", []string{"KAFKA_BOOTSTRAP_SERVERS=k:0"}, `"k:0" has no port`},
+		{"a bad format", []string{"KAFKA_OUTPUT_FORMAT=xml"}, `message format "xml" is none of`},
+		{"a bad mechanism", []string{"KAFKA_SASL_MECHANISM=GSSAPI"}, `"GSSAPI": is none of PLAIN, SCRAM-SHA-256`},
+		{"an authority that is not there", []string{"KAFKA_OUTPUT_TOPIC=t", "KAFKA_BOOTSTRAP_SERVERS=k", "KAFKA_SSL_CA_LOCATION=/nonexistent"}, "kafka.ca_file: /nonexistent: no such file"},
+		{"a certificate without its key", []string{"KAFKA_OUTPUT_TOPIC=t", "KAFKA_BOOTSTRAP_SERVERS=k", "KAFKA_SSL_CERTIFICATE_LOCATION=/etc/hostname"}, "kafka.cert_file, kafka.key_file: need each other"},
+		{"a user without a password", []string{"KAFKA_OUTPUT_TOPIC=t", "KAFKA_BOOTSTRAP_SERVERS=k", "KAFKA_SASL_USERNAME=u"}, "kafka.username, kafka.password: are both needed"},
+		{"fewer acks than the idempotent producer needs", []string{"KAFKA_OUTPUT_TOPIC=t", "KAFKA_BOOTSTRAP_SERVERS=k", "KAFKA_ACKS=leader"}, "kafka.acks: leader: needs kafka.idempotent: false"},
+		{"flows that go nowhere", []string{"CLICKHOUSE_FLOWS=false"}, "clickhouse.flows: false: rows would go nowhere"},
 		{"a setting of no view", []string{"CLICKHOUSE_FLOW_MV_BY_EDGE_AS_9M_TTL=1 DAY"}, "edge_as_9m_ttl"},
 	}
 	for _, test := range tests {
@@ -230,6 +240,34 @@ CLICKHOUSE_FLOW_TABLE=${CLICKHOUSE_DATABASE}_t
 	got := []string{c.Server.Username, c.Server.Password, c.Schema.Tables.AS, c.Schema.Database, c.Schema.Tables.Flow}
 	if want := []string{"flow", "${not} #expanded", "meta_as", "lab_flows", "lab_flows_t"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// What the reference's pipeline reads with is what we write with, once a topic of ours is named.
+func TestKafkaByTheReferencesNames(t *testing.T) {
+	for _, test := range []struct {
+		name      string
+		env       []string
+		tls, sasl bool
+	}{
+		{"nothing set", nil, false, false},
+		{"an authority", []string{"KAFKA_SSL_CA_LOCATION=config.go"}, true, false},
+		{"a user", []string{"KAFKA_SASL_USERNAME=u", "KAFKA_SASL_PASSWORD=p"}, false, true},
+		{"both", []string{"KAFKA_SSL_CA_LOCATION=config.go", "KAFKA_SASL_USERNAME=u", "KAFKA_SASL_PASSWORD=p"}, true, true},
+		{"by protocol", []string{"KAFKA_SECURITY_PROTOCOL=SASL_SSL", "KAFKA_SASL_USERNAME=u", "KAFKA_SASL_PASSWORD=p"}, true, true},
+		{"plaintext by protocol", []string{"KAFKA_SECURITY_PROTOCOL=plaintext", "KAFKA_SSL_CA_LOCATION=/nonexistent"}, false, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := load(t, Source{Environ: append(test.env, "KAFKA_OUTPUT_TOPIC=t", "KAFKA_BOOTSTRAP_SERVERS=a, b:9093")})
+			if k := c.Kafka; k.UsesTLS() != test.tls || k.UsesSASL() != test.sasl || !slices.Equal(k.Brokers, []string{"a", "b:9093"}) {
+				t.Errorf("TLS %v, SASL %v, brokers %v", k.UsesTLS(), k.UsesSASL(), k.Brokers)
+			}
+		})
+	}
+	// The reference's own environment has files of its containers, and its topic. Nothing of that is looked at.
+	c := load(t, Source{Environ: []string{"KAFKA_BOOTSTRAP_SERVERS=k", "KAFKA_TOPIC=metranova_flow", "KAFKA_SSL_CA_LOCATION=/app/conf/certificates/ca-cert"}})
+	if c.Kafka.Topic != "" {
+		t.Errorf("messages go to %s", c.Kafka.Topic)
 	}
 }
 

@@ -21,6 +21,7 @@ type key struct {
 // keys lists every setting of c. The environment names without a prefix of ours are the reference pipeline's.
 func keys(c *Config) []key {
 	all := append(collectorKeys(c), tableKeys(c)...)
+	all = append(all, kafkaKeys(&c.Kafka)...)
 	return append(all, metadataKeys(c)...)
 }
 
@@ -62,6 +63,7 @@ func collectorKeys(c *Config) []key {
 		{"clickhouse.key_file", nil, scalar, text(&c.Server.KeyFile)},
 		{"clickhouse.skip_verify", nil, scalar, boolean(&c.Server.SkipVerify)},
 		{"clickhouse.gzip", nil, scalar, boolean(&c.Server.Gzip)},
+		{"clickhouse.flows", []string{"CLICKHOUSE_FLOWS"}, scalar, boolean(&c.Server.Flows)},
 
 		{"store.path", []string{"STORE_PATH"}, scalar, text(&c.Store.Path)},
 		{"store.listen", []string{"STORE_LISTEN"}, scalar, address(&c.Store.Listen)},

@@ -91,19 +91,24 @@ func (c *Config) validate() []Problem {
 	if (c.Server.CertFile == "") != (c.Server.KeyFile == "") {
 		add("clickhouse.cert_file, clickhouse.key_file", "", "need each other")
 	}
-	for _, f := range []struct{ key, path string }{
-		{"clickhouse.ca_file", c.Server.CAFile},
-		{"clickhouse.cert_file", c.Server.CertFile},
-		{"clickhouse.key_file", c.Server.KeyFile},
-	} {
-		if f.path == "" {
-			continue
-		}
-		if _, err := os.Stat(f.path); err != nil {
-			add(f.key, f.path, reason(err))
-		}
+	checkFile("clickhouse.ca_file", c.Server.CAFile, add)
+	checkFile("clickhouse.cert_file", c.Server.CertFile, add)
+	checkFile("clickhouse.key_file", c.Server.KeyFile, add)
+	c.Kafka.validate(add)
+	if !c.Server.Flows && c.Kafka.Topic == "" {
+		add("clickhouse.flows", "false", "rows would go nowhere: set kafka.topic")
 	}
 	return problems
+}
+
+// checkFile reports a file that is named and cannot be found.
+func checkFile(key, path string, add func(key, value, why string)) {
+	if path == "" {
+		return
+	}
+	if _, err := os.Stat(path); err != nil {
+		add(key, path, reason(err))
+	}
 }
 
 // reason is the bare reason of a file error, without the path that stands beside it already.

@@ -17,6 +17,7 @@ import (
 	"github.com/metranova/flow-collector/enrich"
 	"github.com/metranova/flow-collector/sink/block"
 	"github.com/metranova/flow-collector/sink/clickhouse"
+	"github.com/metranova/flow-collector/sink/message"
 	"github.com/metranova/flow-collector/sink/tally"
 )
 
@@ -25,9 +26,9 @@ type Options struct {
 	Decoder  *decoder.Decoder
 	Enricher *enrich.Enricher
 	Snapshot *atomic.Pointer[enrich.Snapshot] // replaced whole when metadata changes
-	Block    *block.Block
-	MaxRows  int           // a block of so many rows is handed over
-	MaxAge   time.Duration // and one whose first row is so old
+	Block    *block.Block                     // of rows for ClickHouse; nil: none go there
+	MaxRows  int                              // a block of so many rows is handed over
+	MaxAge   time.Duration                    // and one whose first row is so old
 	// Query is the INSERT statement of every block, as clickhouse.InsertQuery makes it.
 	Query string
 	// Deliver takes an encoded block; it must not block. Buffer returns memory to encode the next one into.
@@ -35,6 +36,14 @@ type Options struct {
 	Buffer  func() []byte
 	// TokenPrefix begins every block's deduplication token; it must differ between workers and between runs.
 	TokenPrefix string
+	// Encoder makes messages of rows, for Kafka, in Batch; nil: none are made. A batch of BatchBytes, or whose first message is
+	// Linger old, is handed to Produce, which must not block; NextBatch returns an empty one.
+	Encoder    *message.Encoder
+	Batch      *message.Batch
+	BatchBytes int
+	Linger     time.Duration
+	Produce    func(*message.Batch)
+	NextBatch  func() *message.Batch
 	// Save takes what the decoder has learned of templates, every SaveEvery and at the end; it must not block. nil: nobody.
 	Save      func(netflow.State)
 	SaveEvery time.Duration
@@ -55,9 +64,10 @@ type Worker struct {
 	started  time.Time     // when the block got its first row
 	now      time.Time     // of the batch of datagrams in hand
 	saved    time.Time
+	lingers  time.Time // since when the batch's first message does
 
-	rows, blocks, expired atomic.Uint64
-	expiry                atomic.Int64
+	rows, blocks, expired, messages atomic.Uint64
+	expiry                          atomic.Int64
 }
 
 // NewWorker returns a worker with an empty block.
@@ -78,6 +88,9 @@ func (w *Worker) Expired() uint64 { return w.expired.Load() }
 
 // Blocks returns how many blocks were delivered so far.
 func (w *Worker) Blocks() uint64 { return w.blocks.Load() }
+
+// Messages returns how many messages were made so far.
+func (w *Worker) Messages() uint64 { return w.messages.Load() }
 
 // Process takes datagrams through to the block. The datagrams' memory is free again when it returns.
 func (w *Worker) Process(datagrams []exporter.Datagram, now time.Time) {
@@ -130,19 +143,45 @@ func (w *Worker) append(records []flow.Record) {
 			}
 		}
 		w.Enricher.Enrich(w.snapshot, r, &w.row)
-		if w.Block.Rows() == 0 {
-			w.started = w.now
+		if w.Encoder != nil {
+			w.addMessage()
 		}
-		w.Block.Append(&w.row)
-		w.tally.Add(stream)
-		if w.row.StartMs < expiry {
-			w.expired.Add(1)
-		}
-		if w.Block.Rows() >= w.MaxRows || w.Block.Days() >= maxDays {
-			w.Flush()
+		if w.Block != nil {
+			w.addRow(stream, expiry)
 		}
 	}
-	w.rows.Add(uint64(len(records)))
+	if w.Block != nil {
+		w.rows.Add(uint64(len(records)))
+	}
+	if w.Encoder != nil {
+		w.messages.Add(uint64(len(records)))
+	}
+}
+
+// addRow puts the row into the block.
+func (w *Worker) addRow(stream flow.StreamKey, expiry int64) {
+	if w.Block.Rows() == 0 {
+		w.started = w.now
+	}
+	w.Block.Append(&w.row)
+	w.tally.Add(stream)
+	if w.row.StartMs < expiry {
+		w.expired.Add(1)
+	}
+	if w.Block.Rows() >= w.MaxRows || w.Block.Days() >= maxDays {
+		w.flushBlock()
+	}
+}
+
+// addMessage puts a message of the row into the batch.
+func (w *Worker) addMessage() {
+	if w.Batch.Len() == 0 {
+		w.lingers = w.now
+	}
+	w.Encoder.Append(w.Batch, &w.row)
+	if len(w.Batch.Data) >= w.BatchBytes {
+		w.flushBatch()
+	}
 }
 
 // maxDays bounds the partitions, of a day each by default, that one insert opens on the server.
@@ -156,13 +195,30 @@ func shift(r *flow.Record, ms int64) {
 }
 
 func (w *Worker) flushIfOld(now time.Time) {
-	if w.Block.Rows() > 0 && now.Sub(w.started) >= w.MaxAge {
-		w.Flush()
+	if w.Block != nil && w.Block.Rows() > 0 && now.Sub(w.started) >= w.MaxAge {
+		w.flushBlock()
+	}
+	if w.Encoder != nil && w.Batch.Len() > 0 && now.Sub(w.lingers) >= w.Linger {
+		w.flushBatch()
 	}
 }
 
-// Flush delivers what the block holds.
+// Flush delivers what the block and the batch hold.
 func (w *Worker) Flush() {
+	if w.Block != nil {
+		w.flushBlock()
+	}
+	if w.Encoder != nil && w.Batch.Len() > 0 {
+		w.flushBatch()
+	}
+}
+
+func (w *Worker) flushBatch() {
+	w.Produce(w.Batch)
+	w.Batch = w.NextBatch()
+}
+
+func (w *Worker) flushBlock() {
 	rows := w.Block.Rows()
 	if rows == 0 {
 		return

@@ -30,6 +30,9 @@ type Settings struct {
 	// ASExtensions give ext of meta_as typed paths: peeringdb.
 	ASExtensions []string
 
+	// MetadataOnly leaves out the tables of flows and traffic, and the views.
+	MetadataOnly bool
+
 	// FlowTTL and FlowPartitionBy belong to data_flow, the next two to data_interface_traffic.
 	// A partition expression is SQL and is used as it stands; empty means no partitions.
 	FlowTTL                     TTL

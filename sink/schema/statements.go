@@ -30,6 +30,9 @@ func (s *Settings) createDatabase() string {
 
 // tables are all tables of the settings, those that views fill last.
 func tables(s *Settings) []table {
+	if s.MetadataOnly {
+		return metadataTables(s)
+	}
 	all := []table{flowTable(s)}
 	if s.Tables.InterfaceTraffic != "" {
 		all = append(all, interfaceTrafficTable(s))
