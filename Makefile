@@ -4,6 +4,8 @@ GO          ?= go
 CONFIG      ?=
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME    ?= 60s
+CHROMIUM    ?= chromium
+PLAYWRIGHT  := 1.65.1
 
 # The local store's engine: ClickHouse as a library, from the npm package of the chDB project.
 ENGINE_PACKAGE := @chdb/lib-linux-x64-gnu
@@ -13,7 +15,7 @@ ENGINE         := .engine/libchdb.so
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: all build run test demo bench fuzz lint fmt engine clean help
+.PHONY: all build run test test-page demo bench fuzz lint fmt engine clean help
 
 all: build
 
@@ -29,6 +31,13 @@ test: engine ## run all tests, those against the real engine included
 
 race: engine ## run all tests with the race detector
 	$(GO) test -race ./...
+
+test-page: engine ## look at the exporters' page in Chromium; pictures go to .page
+	@command -v node >/dev/null && command -v npm >/dev/null || { echo "make test-page: node and npm are missing: apt-get install nodejs npm" >&2; exit 1; }
+	@command -v $(CHROMIUM) >/dev/null || { echo "make test-page: $(CHROMIUM) is missing: apt-get install chromium, or set CHROMIUM" >&2; exit 1; }
+	@mkdir -p .page
+	@[ -d .page/node_modules/playwright-core ] || npm install --silent --no-audit --no-fund --prefix .page playwright-core@$(PLAYWRIGHT)
+	CHROMIUM=$$(command -v $(CHROMIUM)) PAGE_TEST=$(CURDIR)/.page $(GO) test -count 1 -v -run TestPage_inABrowser ./collector
 
 demo: engine build ## our own captures through the whole pipeline, and three questions to the result
 	bench/demo.sh
@@ -68,4 +77,4 @@ clean: ## remove what was built; the engine and the data stay
 	rm -rf bin
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -5,11 +5,13 @@ import (
 	"strings"
 
 	"github.com/metranova/flow-collector/collector/config"
+	"github.com/metranova/flow-collector/collector/pipeline"
 	"github.com/metranova/flow-collector/decoder"
 	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/decoder/netflow"
 	"github.com/metranova/flow-collector/decoder/sflow"
+	"github.com/metranova/flow-collector/enrich"
 	"github.com/metranova/flow-collector/metadata"
 	"github.com/metranova/flow-collector/metadata/caida"
 	"github.com/metranova/flow-collector/metadata/download"
@@ -19,11 +21,7 @@ import (
 // decoderOptions are the decoder's part of the configuration.
 func decoderOptions(cfg *config.Config) decoder.Options {
 	d := cfg.Decoder
-	overrides := make([]exporter.Override, len(d.SamplingRates))
-	for i, r := range d.SamplingRates {
-		overrides[i] = exporter.Override{Exporter: flow.AddrFrom(r.Exporter), Interface: r.Interface, AnyInterface: r.Any, Rate: r.Rate}
-	}
-	byExporter := exporter.NewOverrides(overrides)
+	byExporter := samplingOverrides(cfg)
 	hold := d.HoldFor
 	if hold == 0 {
 		hold = -1 // the decoder's word for not at all
@@ -34,6 +32,25 @@ func decoderOptions(cfg *config.Config) decoder.Options {
 			HoldFor: hold, HoldBytes: d.HoldBytes, TemplateExpiry: d.TemplateExpiry, Overrides: byExporter, Inner: d.DecapsulateFlow,
 		},
 		SFlow: sflow.Options{Overrides: byExporter, Inner: d.DecapsulateFlow},
+	}
+}
+
+// samplingOverrides are the sampling rates that the operator sets.
+func samplingOverrides(cfg *config.Config) exporter.Overrides {
+	rates := cfg.Decoder.SamplingRates
+	overrides := make([]exporter.Override, len(rates))
+	for i, r := range rates {
+		overrides[i] = exporter.Override{Exporter: flow.AddrFrom(r.Exporter), Interface: r.Interface, AnyInterface: r.Any, Rate: r.Rate}
+	}
+	return exporter.NewOverrides(overrides)
+}
+
+// liveSettings are what workers take from the configuration while they run.
+func liveSettings(cfg *config.Config) *pipeline.Settings {
+	p := cfg.Policy
+	return &pipeline.Settings{
+		BySource: cfg.Decoder.ExporterAddress == "source", Names: exporterNames(cfg), Overrides: samplingOverrides(cfg),
+		Policy: enrich.Policy{Scopes: p.Scopes, AutoScopes: p.AutoScopes, CommunityScopes: p.CommunityScopes},
 	}
 }
 

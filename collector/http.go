@@ -1,18 +1,32 @@
 package main
 
 import (
-	"fmt"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/metranova/flow-collector/collector/config"
+	"github.com/metranova/flow-collector/collector/listen"
+	"github.com/metranova/flow-collector/collector/status"
+	"github.com/metranova/flow-collector/collector/verdict"
 	"github.com/metranova/flow-collector/collector/web"
+	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/sink/clickhouse"
 )
 
 // httpPage is what the collector says of itself over HTTP. nil: nothing.
 type httpPage struct {
-	server *web.Server
+	server    *web.Server
+	log       *zap.Logger
+	service   *service
+	listeners []*listen.Worker
+	history   *status.History
+	top       *status.Top
+
+	end   chan struct{}
+	ended sync.WaitGroup
 }
 
 // openHTTP answers from the start that the process lives; nil where HTTP is switched off.
@@ -25,46 +39,123 @@ func openHTTP(cfg *config.Config, log *zap.Logger) (*httpPage, error) {
 		return nil, err
 	}
 	log.Info("HTTP answers", zap.String("url", server.URL()))
-	return &httpPage{server: server}, nil
+	return &httpPage{server: server, log: log.Named("http"), end: make(chan struct{})}, nil
 }
 
 // show has the server answer for a service whose workers run.
-func (p *httpPage) show(s *service) {
+func (p *httpPage) show(s *service, listeners []*listen.Worker) {
 	if p == nil {
 		return
 	}
-	p.server.Ready(s.notReady)
+	p.service, p.listeners = s, listeners
+	p.history = status.NewHistory(time.Now())
+	p.top = &status.Top{Conn: s.conn, Database: s.settings.Database, Table: s.settings.Tables.Flow, Snapshot: s.snapshot.Load}
+	p.ended.Go(p.sample)
+	p.server.Ready(func() []string { return p.history.NotReady(p.inputs(time.Now())) })
+	p.server.Show(web.Exporters{
+		Report: func() *status.Report { return p.history.Report(p.inputs(time.Now())) },
+		Top:    p.top.Get, Log: p.log,
+	})
 }
 
 func (p *httpPage) close() {
-	if p != nil {
-		p.server.Close()
+	if p == nil {
+		return
+	}
+	p.server.Close()
+	close(p.end)
+	p.ended.Wait()
+}
+
+// sample looks at the counters now and then, so that there are rates.
+func (p *httpPage) sample() {
+	ticker := time.NewTicker(status.Every)
+	defer ticker.Stop()
+	for {
+		select {
+		case now := <-ticker.C:
+			in := p.inputs(now)
+			p.history.Sample(now, in.Streams, in.Totals)
+		case <-p.end:
+			return
+		}
 	}
 }
 
-// spoolNearlyFull is how much of the spool may be in use, in percent.
-const spoolNearlyFull = 90
+// inputs are what there is to know at a moment.
+func (p *httpPage) inputs(now time.Time) *status.Inputs {
+	s := p.service
+	stats, settings := s.writer.Stats(), s.live.Load()
+	in := &status.Inputs{
+		Now: now, ID: s.cfg.CollectorID, Version: version, Destination: s.destination(),
+		Facts: verdict.Collector{
+			Started: s.started, TablesMade: isClosed(s.tables), MetadataLoaded: isClosed(s.refresh.Loaded()),
+			StoreDown: s.writer.Down(), StoreClock: p.top.StoreClock(),
+		},
+		RowsWritten: stats.Delivered.Rows, RowsSpooled: stats.Spool.Waiting.Rows,
+		Snapshot: s.snapshot.Load(),
+		Name: func(stream *exporter.Stream) flow.Addr {
+			name := stream.Key.Exporter
+			if stated := stream.Stated(); stated != (flow.Addr{}) {
+				name = stated
+			}
+			return settings.Name(name, stream.Source)
+		},
+	}
+	in.Facts.Devices = in.Snapshot.Stats().Devices
+	if stats.LastError != nil {
+		in.Facts.StoreError = oneLine(stats.LastError).Error()
+	}
+	if s.spool != nil {
+		in.Facts.SpoolBytes, in.Facts.SpoolMax, in.Facts.SpoolRows = stats.Spool.DiskBytes, int64(s.cfg.Spool.MaxBytes), stats.Spool.Waiting.Rows
+	}
+	in.Totals.Lost = map[string]uint64{}
+	for _, reason := range clickhouse.Reasons() {
+		n := stats.Lost[reason].Rows
+		in.Totals.Lost[string(reason)] = n
+		in.RowsLost += n
+	}
+	p.addWorkers(in)
+	// What earlier runs left in the spool is delivered, lost or waits too.
+	made, gone := in.Totals.Rows+stats.Spool.Found.Rows, in.RowsWritten+in.RowsLost+in.RowsSpooled
+	in.RowsWaiting = made - min(made, gone)
+	return in
+}
 
-// notReady says in words what keeps the collector from doing its work; nothing if it does.
-func (s *service) notReady() []string {
-	var problems []string
-	add := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
-	stats := s.writer.Stats()
+// addWorkers adds what the workers and their sockets counted.
+func (p *httpPage) addWorkers(in *status.Inputs) {
+	t := &in.Totals
+	for _, w := range p.service.workers {
+		table := w.Decoder.Exporters()
+		in.Streams = append(in.Streams, table.Streams()...)
+		in.Unknown = append(in.Unknown, w.Enricher.Unknown()...)
+		t.Rows += w.Rows()
+		t.Expired += w.Expired()
+		t.Evicted += table.Evicted()
+		for _, reason := range exporter.Reasons() {
+			t.Unattributed[reason] += table.UnattributedCount(reason)
+		}
+	}
+	for _, stream := range in.Streams {
+		t.Datagrams += stream.Datagrams.Load()
+		t.Bytes += stream.Bytes.Load()
+		t.Records += stream.Records.Load()
+	}
+	for _, l := range p.listeners {
+		stats := l.Stats()
+		t.Received += stats.Datagrams
+		t.KernelDrops += stats.KernelDrops
+		t.Refused += stats.Refused
+		in.Facts.ShortBuffer = in.Facts.ShortBuffer || stats.ShortBuffer
+	}
+}
+
+// isClosed reports whether a channel on which nothing is sent is closed.
+func isClosed(c <-chan struct{}) bool {
 	select {
-	case <-s.tables:
+	case <-c:
+		return true
 	default:
-		add("the tables are not made: rows are collected and wait")
+		return false
 	}
-	if s.writer.Down() && stats.LastError != nil {
-		add("ClickHouse takes no inserts; the latest failed at %s: %v", stats.LastErrorTime.UTC().Format(time.TimeOnly), oneLine(stats.LastError))
-	}
-	if most := int64(s.cfg.Spool.MaxBytes); s.spool != nil && stats.Spool.DiskBytes*100 >= most*spoolNearlyFull {
-		add("the spool is %d %% full: %d of %d bytes, %d rows wait", stats.Spool.DiskBytes*100/most, stats.Spool.DiskBytes, most, stats.Spool.Waiting.Rows)
-	}
-	select {
-	case <-s.refresh.Loaded():
-	default:
-		add("the metadata is not loaded yet: rows are written with what the last run knew")
-	}
-	return problems
 }

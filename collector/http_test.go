@@ -73,6 +73,9 @@ func TestServe_saysWhyItIsNotReady(t *testing.T) {
 	if status != http.StatusServiceUnavailable || !strings.Contains(body, "the tables are not made") || !strings.Contains(body, "the metadata is not loaded") {
 		t.Errorf("without a server: %d %s", status, body)
 	}
+	if status, body := getURL(t, url+"/exporters"); status != http.StatusOK || !strings.Contains(body, "The store does not say") || !strings.Contains(body, "not ready") {
+		t.Errorf("the page without a server: %d %s", status, body)
+	}
 	r.stop(t)
 }
 

@@ -117,7 +117,7 @@ func serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 		loops.Go(func() { receive(l, w, forwarders[n], log) })
 	}
 	minute := startMinute(s, listeners, log)
-	page.show(s)
+	page.show(s, listeners)
 	log.Info("listening", zap.String("udp", strings.Join(listeners[0].Addresses(), " ")), zap.Int("workers", len(listeners)))
 	if len(cfg.Forward.To) > 0 {
 		log.Info("datagrams are forwarded too", zap.Strings("to", cfg.Forward.To), zap.Bool("with the exporter's address", cfg.Forward.KeepSource))

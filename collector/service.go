@@ -49,6 +49,7 @@ type service struct {
 	producer  *kafka.Producer // nil: nothing goes to Kafka
 	tables    chan struct{}   // closed when the tables are there
 	snapshot  atomic.Pointer[enrich.Snapshot]
+	live      atomic.Pointer[pipeline.Settings] // what workers take from the configuration while they run
 	refresh   *metadata.Refresher
 	run       string        // names this run in deduplication tokens
 	spare     chan []byte   // memory for blocks
@@ -74,6 +75,7 @@ func newService(cfg *config.Config, log *zap.Logger, disk *spool.Spool, book *ta
 		tables: make(chan struct{}), run: hex.EncodeToString(run), spare: make(chan []byte, 16),
 	}
 	s.life, s.cancel = context.WithCancel(context.Background())
+	s.live.Store(liveSettings(cfg))
 	var err error
 	// The store outlives every context of this process: blocks still go there while the rest ends.
 	if s.store, err = startStore(context.Background(), cfg, log); err != nil {
@@ -181,11 +183,8 @@ func (s *service) newWorker(n int, o pipeline.Options) *pipeline.Worker {
 		o.Save, o.SaveEvery = func(state netflow.State) { s.templates.put(n, state) }, s.cfg.Decoder.SaveTemplates
 	}
 	o.Decoder = decoder.New(options)
-	o.Enricher = enrich.New(enrich.Options{
-		Policy:          enrich.Policy{Scopes: p.Scopes, AutoScopes: p.AutoScopes, CommunityScopes: p.CommunityScopes},
-		IPRefExtensions: s.settings.IPRefExtensions,
-	})
-	o.BySource, o.Names = s.cfg.Decoder.ExporterAddress == "source", exporterNames(s.cfg)
+	o.Enricher = enrich.New(enrich.Options{IPRefExtensions: s.settings.IPRefExtensions})
+	o.Settings = &s.live
 	o.Snapshot = &s.snapshot
 	s.encodeMessages(&o)
 	if s.cfg.Server.Flows {

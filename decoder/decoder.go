@@ -75,6 +75,12 @@ func (d *Decoder) Discard() {
 	d.table.Publish()
 }
 
+// SetOverrides replaces the operator's sampling rates: they hold from the next datagram on.
+func (d *Decoder) SetOverrides(o exporter.Overrides) {
+	d.netflow.SetOverrides(o)
+	d.sflow.SetOverrides(o)
+}
+
 // Exporters returns the streams and their counters.
 func (d *Decoder) Exporters() *exporter.Table { return d.table }
 

@@ -56,6 +56,9 @@ func New(o Options) *Enricher {
 	}
 }
 
+// SetPolicy replaces the policy: it holds from the next row on.
+func (e *Enricher) SetPolicy(p Policy) { e.scopes = newScopes(p) }
+
 // Enrich fills row from a record and a snapshot. Slices of the row are valid until the next call.
 func (e *Enricher) Enrich(s *Snapshot, r *flow.Record, row *Row) {
 	if s != e.snapshot {

@@ -33,6 +33,7 @@ type Stats struct {
 	KernelDrops      uint64 // dropped by the kernel because the receive buffer was full
 	Truncated        uint64 // handed on, but longer than the room for them
 	Refused          uint64 // from exporters that may not send
+	ShortBuffer      bool   // the kernel gives a smaller receive buffer than asked for
 }
 
 // ErrClosed is what Receive returns after Close.
@@ -153,6 +154,7 @@ func (w *Worker) Stats() Stats {
 	}
 	for _, s := range w.sockets {
 		stats.KernelDrops += s.drops.Load()
+		stats.ShortBuffer = stats.ShortBuffer || s.short
 	}
 	return stats
 }

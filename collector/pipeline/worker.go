@@ -47,9 +47,8 @@ type Options struct {
 	// Save takes what the decoder has learned of templates, every SaveEvery and at the end; it must not block. nil: nobody.
 	Save      func(netflow.State)
 	SaveEvery time.Duration
-	// BySource names exporters by their UDP source, whatever they say themselves. Names are other addresses for some exporters.
-	BySource bool
-	Names    map[flow.Addr]flow.Addr
+	// Settings are replaced whole when the operator changes them.
+	Settings *atomic.Pointer[Settings]
 	// TimeShiftMs is added to all times of all records, in milliseconds: captures of long ago are moved to today.
 	TimeShiftMs int64
 }
@@ -59,6 +58,8 @@ type Worker struct {
 	Options
 	batch    *flow.Batch
 	snapshot *enrich.Snapshot
+	settings *Settings
+	renames  bool // the settings name some exporters otherwise
 	row      enrich.Row
 	tally    tally.Counter // of the block's rows
 	started  time.Time     // when the block got its first row
@@ -92,10 +93,18 @@ func (w *Worker) Blocks() uint64 { return w.blocks.Load() }
 // Messages returns how many messages were made so far.
 func (w *Worker) Messages() uint64 { return w.messages.Load() }
 
-// Process takes datagrams through to the block. The datagrams' memory is free again when it returns.
-func (w *Worker) Process(datagrams []exporter.Datagram, now time.Time) {
+// begin takes what is shared as it is now, for one batch.
+func (w *Worker) begin(now time.Time) {
 	w.now = now
 	w.snapshot = w.Snapshot.Load()
+	if s := w.Settings.Load(); s != w.settings {
+		w.change(s)
+	}
+}
+
+// Process takes datagrams through to the block. The datagrams' memory is free again when it returns.
+func (w *Worker) Process(datagrams []exporter.Datagram, now time.Time) {
+	w.begin(now)
 	for i := range datagrams {
 		w.Decoder.Decode(&datagrams[i], w.batch)
 	}
@@ -104,8 +113,7 @@ func (w *Worker) Process(datagrams []exporter.Datagram, now time.Time) {
 
 // Tick does what time alone brings: it expires what waited too long and delivers a block that is old enough.
 func (w *Worker) Tick(now time.Time) {
-	w.now = now
-	w.snapshot = w.Snapshot.Load()
+	w.begin(now)
 	w.Decoder.Tick(now.UnixNano(), w.batch)
 	w.Enricher.Publish()
 	w.flushIfOld(now)
@@ -134,13 +142,8 @@ func (w *Worker) append(records []flow.Record) {
 			shift(r, w.TimeShiftMs)
 		}
 		stream := r.Stream()
-		if w.BySource {
-			r.Exporter = r.Source
-		}
-		if len(w.Names) > 0 {
-			if name, found := w.Names[r.Exporter]; found {
-				r.Exporter = name
-			}
+		if w.renames {
+			r.Exporter = w.settings.Name(r.Exporter, r.Source)
 		}
 		w.Enricher.Enrich(w.snapshot, r, &w.row)
 		if w.Encoder != nil {

@@ -44,13 +44,15 @@ func newWorker(t testing.TB, deliver func(*clickhouse.Insert)) *Worker {
 	}
 	var current atomic.Pointer[enrich.Snapshot]
 	current.Store(snapshot)
+	settings := new(atomic.Pointer[Settings])
+	settings.Store(&Settings{Policy: enrich.Policy{AutoScopes: true}})
 	var memory []byte
 	return NewWorker(Options{
 		Decoder:  decoder.New(decoder.Options{}),
-		Enricher: enrich.New(enrich.Options{Policy: enrich.Policy{AutoScopes: true}, IPRefExtensions: []string{"scireg"}}),
-		Snapshot: &current,
-		Block:    block.New(block.Layout{Extensions: []string{"bgp", "ipv4", "ipv6", "mpls", "vlan"}, IPRefExtensions: []string{"scireg"}}),
-		MaxRows:  50_000, MaxAge: time.Second, Query: "INSERT INTO data_flow", TokenPrefix: "test",
+		Enricher: enrich.New(enrich.Options{IPRefExtensions: []string{"scireg"}}),
+		Snapshot: &current, Settings: settings,
+		Block:   block.New(block.Layout{Extensions: []string{"bgp", "ipv4", "ipv6", "mpls", "vlan"}, IPRefExtensions: []string{"scireg"}}),
+		MaxRows: 50_000, MaxAge: time.Second, Query: "INSERT INTO data_flow", TokenPrefix: "test",
 		Deliver: func(ins *clickhouse.Insert) {
 			deliver(ins)
 			memory = ins.Data
@@ -112,7 +114,7 @@ func TestWorker_namesExporters(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w := newWorker(t, func(*clickhouse.Insert) {})
-			w.BySource, w.Names = test.bySource, test.names
+			w.Settings.Store(&Settings{BySource: test.bySource, Names: test.names})
 			w.Process(all, time.Now())
 			if w.row.DeviceID != test.want {
 				t.Errorf("the exporter is %s, want %s", w.row.DeviceID, test.want)

@@ -23,6 +23,9 @@ const (
 	reasonCount
 )
 
+// ReasonCount is how many reasons there are.
+const ReasonCount = int(reasonCount)
+
 // Reasons lists all reasons, in order.
 func Reasons() []Reason {
 	all := make([]Reason, reasonCount)

@@ -78,6 +78,14 @@ func New(table *exporter.Table, o Options) *Decoder {
 	return &Decoder{o: o.withDefaults(), compiler: newCompiler(), table: table, sources: map[flow.Addr]*source{}}
 }
 
+// SetOverrides replaces the operator's sampling rates.
+func (d *Decoder) SetOverrides(o exporter.Overrides) {
+	d.o.Overrides = o
+	for addr, src := range d.sources {
+		src.overrides = o[addr]
+	}
+}
+
 // source is what is known of one sending address.
 type source struct {
 	addr      flow.Addr

@@ -50,6 +50,14 @@ func New(table *exporter.Table, o Options) *Decoder {
 	return &Decoder{o: o, parse: packet.Options{Inner: o.Inner}, table: table, agents: map[exporter.Key]*agent{}, samplerRoom: maxAllSamplers}
 }
 
+// SetOverrides replaces the operator's sampling rates.
+func (d *Decoder) SetOverrides(o exporter.Overrides) {
+	d.o.Overrides = o
+	for key, a := range d.agents {
+		a.overrides = o[key.Exporter]
+	}
+}
+
 // agent is one sub-agent of a device: datagrams are numbered by it.
 type agent struct {
 	key       exporter.Key

@@ -1,0 +1,35 @@
+package pipeline
+
+import (
+	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/enrich"
+)
+
+// Settings are what an operator may change while workers run. One is never changed itself: another takes its place.
+type Settings struct {
+	// BySource names exporters by their UDP source, whatever they say themselves. Names are other addresses for some exporters.
+	BySource  bool
+	Names     map[flow.Addr]flow.Addr
+	Overrides exporter.Overrides // sampling rates
+	Policy    enrich.Policy
+}
+
+// Name is the address by which rows name an exporter that names itself so and sends from source.
+func (s *Settings) Name(exporter, source flow.Addr) flow.Addr {
+	if s.BySource {
+		exporter = source
+	}
+	if name, found := s.Names[exporter]; found {
+		return name
+	}
+	return exporter
+}
+
+// change puts other settings in use.
+func (w *Worker) change(s *Settings) {
+	w.settings = s
+	w.renames = s.BySource || len(s.Names) > 0
+	w.Decoder.SetOverrides(s.Overrides)
+	w.Enricher.SetPolicy(s.Policy)
+}

@@ -1,0 +1,235 @@
+// Package status gathers what the collector and its exporters do right now: rates and losses of the last minutes, what the store
+// has of them, and the verdicts on both. It reads counters that others write and is on nobody's way.
+package status
+
+import (
+	"math"
+	"sync"
+	"time"
+
+	"github.com/metranova/flow-collector/collector/verdict"
+	"github.com/metranova/flow-collector/decoder/exporter"
+)
+
+// How often the counters are looked at, and how far back they are remembered: rates are those of a minute, losses those of ten
+// minutes, and the course of all flows is that of an hour. A stream costs some 3 KB.
+const (
+	Every       = 5 * time.Second
+	rateSamples = 12
+	lossEvery   = time.Minute
+	lossSamples = 10
+	hourSamples = int(time.Hour / Every)
+)
+
+// Totals are counters of the collector as a whole since its start.
+type Totals struct {
+	Datagrams, Bytes, Records uint64 // of all streams
+	verdict.CollectorCounts
+}
+
+// History remembers counters of the past. It is safe for concurrent use.
+type History struct {
+	mu      sync.Mutex
+	started time.Time
+	streams map[*exporter.Stream]*past
+	totals  ring[totalsAt]
+	flows   ring[float64] // a second, of each interval
+	latest  totalsAt
+	swept   time.Time
+}
+
+type totalsAt struct {
+	at time.Time
+	Totals
+}
+
+// past is what a stream's counters were.
+type past struct {
+	rates  ring[rateAt]
+	losses ring[countsAt]
+	seen   bool
+}
+
+type rateAt struct {
+	at                        time.Time
+	datagrams, bytes, records uint64
+}
+
+type countsAt struct {
+	at time.Time
+	verdict.Counts
+}
+
+// NewHistory returns a history in which all counters were 0 at a time.
+func NewHistory(started time.Time) *History {
+	h := &History{started: started, streams: map[*exporter.Stream]*past{}}
+	h.latest = totalsAt{at: started}
+	h.totals.push(h.latest, rateSamples)
+	return h
+}
+
+// Sample notes what the counters are now.
+func (h *History) Sample(now time.Time, streams []*exporter.Stream, t Totals) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if elapsed := now.Sub(h.latest.at).Seconds(); elapsed > 0 {
+		h.flows.push(float64(grown(h.latest.Records, t.Records))/elapsed, hourSamples)
+	}
+	h.latest = totalsAt{now, t}
+	h.totals.push(h.latest, rateSamples)
+	minute := now.Sub(h.swept) >= lossEvery
+	for _, s := range streams {
+		p := h.past(s)
+		p.seen = true
+		p.rates.push(rateAt{now, s.Datagrams.Load(), s.Bytes.Load(), s.Records.Load()}, rateSamples)
+		if minute {
+			p.losses.push(countsAt{now, countsOf(s)}, lossSamples)
+		}
+	}
+	if minute {
+		h.swept = now
+		for s, p := range h.streams {
+			if !p.seen { // it made room for others
+				delete(h.streams, s)
+			}
+			p.seen = false
+		}
+	}
+}
+
+// past returns a stream's; that of a new one begins with counters of 0 when it was first seen.
+func (h *History) past(s *exporter.Stream) *past {
+	p := h.streams[s]
+	if p == nil {
+		p = &past{seen: true}
+		first := time.Unix(0, s.FirstSeen.Load())
+		p.rates.push(rateAt{at: first}, rateSamples)
+		p.losses.push(countsAt{at: first}, lossSamples)
+		h.streams[s] = p
+	}
+	return p
+}
+
+// Rate is how much came a second, in the last minute.
+type Rate struct{ Datagrams, Bytes, Records float64 }
+
+// Stream returns a stream's rates, what it counted lately, and how far back that goes.
+func (h *History) Stream(s *exporter.Stream, now time.Time) (Rate, verdict.Counts, time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	p := h.past(s)
+	before := p.rates.oldest()
+	elapsed := max(now.Sub(before.at), Every).Seconds() // of one datagram there is no rate yet
+	rate := Rate{
+		Datagrams: float64(grown(before.datagrams, s.Datagrams.Load())) / elapsed,
+		Bytes:     float64(grown(before.bytes, s.Bytes.Load())) / elapsed,
+		Records:   float64(grown(before.records, s.Records.Load())) / elapsed,
+	}
+	counted := countsOf(s)
+	base := p.losses.oldest()
+	subtract(&counted, &base.Counts)
+	return rate, counted, max(now.Sub(base.at), time.Second)
+}
+
+// Totals returns what was counted in the last minute, how long that is, and how many flows came a second in the latest interval.
+func (h *History) Totals(now time.Time, t Totals) (recent Totals, window time.Duration, flows float64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	base := h.totals.oldest()
+	recent = t
+	subtractTotals(&recent, &base.Totals)
+	if h.flows.len() > 0 {
+		flows = h.flows.newest()
+	}
+	return recent, max(now.Sub(base.at), time.Second), flows
+}
+
+// Flows returns the flows a second of the last hour in n equal parts, oldest first; NaN where the collector did not run yet.
+func (h *History) Flows(n int) []float64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	parts := make([]float64, n)
+	missing, each := hourSamples-h.flows.len(), hourSamples/n
+	for part := range parts {
+		sum, samples := 0.0, 0
+		for i := part * each; i < (part+1)*each; i++ {
+			if i >= missing {
+				sum += h.flows.at(i - missing)
+				samples++
+			}
+		}
+		parts[part] = math.NaN()
+		if samples > 0 {
+			parts[part] = sum / float64(samples)
+		}
+	}
+	return parts
+}
+
+// countsOf are a stream's counters since it was first seen.
+func countsOf(s *exporter.Stream) verdict.Counts {
+	c := verdict.Counts{
+		Datagrams: s.Datagrams.Load(), Bytes: s.Bytes.Load(), Records: s.Records.Load(), Options: s.Options.Load(), Counters: s.Counters.Load(),
+		Lost: s.Lost.Load(), Duplicated: s.Duplicated.Load(), Reordered: s.Reordered.Load(),
+		SamplesLost: s.SamplesLost.Load(), AgentDrops: s.AgentDrops.Load(), Restarts: s.Restarts.Load(),
+	}
+	for _, reason := range exporter.Reasons() {
+		c.Failed[reason] = s.Failed(reason)
+	}
+	return c
+}
+
+// subtract takes what was counted before off c.
+func subtract(c, before *verdict.Counts) {
+	for _, pair := range [...]struct{ now, before *uint64 }{
+		{&c.Datagrams, &before.Datagrams}, {&c.Bytes, &before.Bytes}, {&c.Records, &before.Records}, {&c.Options, &before.Options},
+		{&c.Counters, &before.Counters}, {&c.Lost, &before.Lost}, {&c.Duplicated, &before.Duplicated}, {&c.Reordered, &before.Reordered},
+		{&c.SamplesLost, &before.SamplesLost}, {&c.AgentDrops, &before.AgentDrops}, {&c.Restarts, &before.Restarts},
+	} {
+		*pair.now = grown(*pair.before, *pair.now)
+	}
+	for i := range c.Failed {
+		c.Failed[i] = grown(before.Failed[i], c.Failed[i])
+	}
+}
+
+func subtractTotals(t, before *Totals) {
+	for _, pair := range [...]struct{ now, before *uint64 }{
+		{&t.Datagrams, &before.Datagrams}, {&t.Bytes, &before.Bytes}, {&t.Records, &before.Records}, {&t.Received, &before.Received},
+		{&t.KernelDrops, &before.KernelDrops}, {&t.Refused, &before.Refused}, {&t.Rows, &before.Rows}, {&t.Expired, &before.Expired},
+		{&t.Evicted, &before.Evicted},
+	} {
+		*pair.now = grown(*pair.before, *pair.now)
+	}
+	lost := make(map[string]uint64, len(t.Lost))
+	for reason, n := range t.Lost {
+		lost[reason] = grown(before.Lost[reason], n)
+	}
+	t.Lost = lost
+	for i := range t.Unattributed {
+		t.Unattributed[i] = grown(before.Unattributed[i], t.Unattributed[i])
+	}
+}
+
+// grown is how much a counter grew. The sum of all streams falls when one makes room for others.
+func grown(before, now uint64) uint64 { return now - min(before, now) }
+
+// ring holds the latest values, up to a limit.
+type ring[T any] struct {
+	values []T
+	first  int
+}
+
+func (r *ring[T]) push(v T, limit int) {
+	if len(r.values) < limit {
+		r.values = append(r.values, v)
+		return
+	}
+	r.values[r.first] = v
+	r.first = (r.first + 1) % limit
+}
+
+func (r *ring[T]) len() int   { return len(r.values) }
+func (r *ring[T]) at(i int) T { return r.values[(r.first+i)%len(r.values)] }
+func (r *ring[T]) oldest() T  { return r.at(0) }
+func (r *ring[T]) newest() T  { return r.at(len(r.values) - 1) }

@@ -1,0 +1,234 @@
+package status
+
+import (
+	"cmp"
+	"math"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/metranova/flow-collector/collector/verdict"
+	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/enrich"
+)
+
+// Report is what the collector and its exporters do at one moment, as the page and the JSON of /exporters show it.
+type Report struct {
+	Collector Collector  `json:"collector"`
+	Exporters []Exporter `json:"exporters"`
+}
+
+// Collector is the collector's part. Rates are those of the last seconds, counters those since the start.
+type Collector struct {
+	ID          string    `json:"collector_id,omitempty"`
+	Version     string    `json:"version"`
+	Now         time.Time `json:"now"`
+	Started     time.Time `json:"started"`
+	Destination string    `json:"destination"`
+	Ready       bool      `json:"ready"`
+
+	FlowsPerSecond     float64 `json:"flows_per_second"`
+	DatagramsPerSecond float64 `json:"datagrams_per_second"`
+	BytesPerSecond     float64 `json:"bytes_per_second"` // of datagrams
+	Datagrams          uint64  `json:"datagrams"`
+	Records            uint64  `json:"records"`
+	RowsWritten        uint64  `json:"rows_written"`
+	RowsWaiting        uint64  `json:"rows_waiting"` // in memory
+	RowsSpooled        uint64  `json:"rows_spooled"` // on disk
+	RowsLost           uint64  `json:"rows_lost"`
+	KernelDrops        uint64  `json:"kernel_drops"`
+
+	LastHour []float64         `json:"-"` // flows a second, NaN before the start
+	Verdicts []verdict.Verdict `json:"verdicts"`
+}
+
+// Exporter is one stream: an exporter's datagrams of one protocol and observation domain.
+type Exporter struct {
+	Address  netip.Addr `json:"address"`          // by which rows name it
+	Source   netip.Addr `json:"source"`           // that it sends from
+	Device   string     `json:"device,omitempty"` // id in meta_device
+	Protocol string     `json:"protocol"`
+	Domain   uint32     `json:"domain"` // observation domain, source id, engine or sub-agent
+
+	FirstSeen          time.Time `json:"first_seen"`
+	LastSeen           time.Time `json:"last_seen"`
+	FlowsPerSecond     float64   `json:"flows_per_second"` // of the last minute
+	DatagramsPerSecond float64   `json:"datagrams_per_second"`
+	BytesPerSecond     float64   `json:"bytes_per_second"`
+	Datagrams          uint64    `json:"datagrams"`
+	Records            uint64    `json:"records"`
+
+	Sampling         *Sampling         `json:"sampling,omitempty"`
+	TemplatesKnown   uint32            `json:"templates_known"`
+	TemplatesMissing []MissingTemplate `json:"templates_missing,omitempty"`
+	OptionRecords    uint64            `json:"option_records"`
+	ClockSkewSeconds float64           `json:"clock_skew_seconds"` // our time less that of its headers
+
+	Lost           uint64            `json:"lost"`         // by sequence number, in the protocol's unit
+	LossPercent    float64           `json:"loss_percent"` // of the last minutes
+	LossOverSecond float64           `json:"loss_window_seconds"`
+	Duplicated     uint64            `json:"duplicated,omitempty"`
+	Reordered      uint64            `json:"reordered,omitempty"`
+	Restarts       uint64            `json:"restarts,omitempty"`
+	SamplesLost    uint64            `json:"samples_lost,omitempty"`
+	AgentDrops     uint64            `json:"agent_drops,omitempty"`
+	Failed         map[string]uint64 `json:"failed,omitempty"` // decode errors by reason
+
+	UnknownInterfaces []uint32          `json:"unknown_interfaces,omitempty"`
+	Verdicts          []verdict.Verdict `json:"verdicts"`
+}
+
+// Sampling is the rate of the latest record, 1 in Rate, and where it comes from.
+type Sampling struct {
+	Rate   uint32 `json:"rate"`
+	Source string `json:"source"`
+}
+
+// MissingTemplate is a template that data waits for.
+type MissingTemplate struct {
+	ID    uint16    `json:"id"`
+	Since time.Time `json:"since"`
+	Sets  uint64    `json:"data_sets"`
+}
+
+// Worst is the severity of the worst verdict; Note also where there is none.
+func (x *Exporter) Worst() verdict.Severity {
+	worst := verdict.Note
+	for _, v := range x.Verdicts {
+		worst = max(worst, v.Severity)
+	}
+	return worst
+}
+
+// Inputs are what a report is made of, as of one moment. Now, Streams, Window and Recent of Facts are filled in from the rest.
+type Inputs struct {
+	Now         time.Time
+	ID, Version string
+	Destination string
+	Streams     []*exporter.Stream
+	Totals      Totals
+	Facts       verdict.Collector
+
+	RowsWritten, RowsWaiting, RowsSpooled, RowsLost uint64
+
+	Snapshot *enrich.Snapshot
+	Unknown  []enrich.UnknownInterfaces
+	// Name is the address by which the rows of a stream name their exporter.
+	Name func(*exporter.Stream) flow.Addr
+}
+
+// sparkPoints is how many points the last hour has.
+const sparkPoints = 180
+
+// Report works out what there is to say now.
+func (h *History) Report(in *Inputs) *Report {
+	unknown := map[flow.Addr]*enrich.UnknownInterfaces{}
+	for i := range in.Unknown {
+		unknown[in.Unknown[i].Exporter] = &in.Unknown[i]
+	}
+	r := &Report{Exporters: make([]Exporter, 0, len(in.Streams))}
+	for _, s := range in.Streams {
+		r.Exporters = append(r.Exporters, h.exporter(in, s, unknown))
+	}
+	slices.SortFunc(r.Exporters, func(a, b Exporter) int {
+		return cmp.Or(a.Address.Compare(b.Address), cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.Domain, b.Domain), a.Source.Compare(b.Source))
+	})
+	r.Collector = h.collector(in)
+	return r
+}
+
+func (h *History) collector(in *Inputs) Collector {
+	recent, window, flows := h.Totals(in.Now, in.Totals)
+	facts := in.Facts
+	facts.Now, facts.Streams, facts.Window, facts.Recent = in.Now, len(in.Streams), window, recent.CollectorCounts
+	c := Collector{
+		ID: in.ID, Version: in.Version, Now: in.Now.UTC(), Started: facts.Started.UTC(), Destination: in.Destination,
+		FlowsPerSecond:     flows,
+		DatagramsPerSecond: float64(recent.Datagrams) / window.Seconds(), BytesPerSecond: float64(recent.Bytes) / window.Seconds(),
+		Datagrams: in.Totals.Datagrams, Records: in.Totals.Records, KernelDrops: in.Totals.KernelDrops,
+		RowsWritten: in.RowsWritten, RowsWaiting: in.RowsWaiting, RowsSpooled: in.RowsSpooled, RowsLost: in.RowsLost,
+		LastHour: h.Flows(sparkPoints),
+		Verdicts: orEmpty(verdict.OfCollector(&facts)),
+	}
+	c.Ready = !slices.ContainsFunc(c.Verdicts, func(v verdict.Verdict) bool { return v.Severity == verdict.Problem })
+	return c
+}
+
+// NotReady returns what keeps the collector from doing its work, in words; nothing if it does.
+func (h *History) NotReady(in *Inputs) []string {
+	var problems []string
+	for _, v := range h.collector(in).Verdicts {
+		if v.Severity == verdict.Problem {
+			problems = append(problems, v.Text)
+		}
+	}
+	return problems
+}
+
+func (h *History) exporter(in *Inputs, s *exporter.Stream, unknown map[flow.Addr]*enrich.UnknownInterfaces) Exporter {
+	rate, recent, window := h.Stream(s, in.Now)
+	name := in.Name(s)
+	device, known := in.Snapshot.LookupDevice(name.Netip())
+	facts := verdict.Exporter{
+		Now: in.Now, FirstSeen: time.Unix(0, s.FirstSeen.Load()).UTC(), LastSeen: time.Unix(0, s.LastSeen.Load()).UTC(),
+		Protocol: s.Key.Protocol, Domain: s.Key.Domain, Source: s.Source.Netip(), Named: named(s),
+		Device: known, Devices: in.Snapshot.Stats().Devices, HasMetadata: in.Facts.MetadataLoaded,
+		Records: s.Records.Load(), Options: s.Options.Load(),
+		SamplingRate: s.SamplingRate.Load(), SamplingSource: flow.SamplingSource(s.SamplingSource.Load()),
+		Skew: time.Duration(s.ClockSkewMs.Load()) * time.Millisecond, Window: window, Recent: recent,
+	}
+	x := Exporter{
+		Address: name.Netip(), Source: facts.Source, Device: device.ID, Protocol: s.Key.Protocol.String(), Domain: s.Key.Domain,
+		FirstSeen: facts.FirstSeen, LastSeen: facts.LastSeen,
+		FlowsPerSecond: rate.Records, DatagramsPerSecond: rate.Datagrams, BytesPerSecond: rate.Bytes,
+		Datagrams: s.Datagrams.Load(), Records: facts.Records,
+		TemplatesKnown: s.Known.Load(), OptionRecords: facts.Options, ClockSkewSeconds: facts.Skew.Seconds(),
+		Lost: s.Lost.Load(), LossOverSecond: math.Round(window.Seconds()), Duplicated: s.Duplicated.Load(), Reordered: s.Reordered.Load(), Restarts: s.Restarts.Load(),
+		SamplesLost: s.SamplesLost.Load(), AgentDrops: s.AgentDrops.Load(),
+	}
+	if facts.Records > 0 {
+		x.Sampling = &Sampling{facts.SamplingRate, facts.SamplingSource.String()}
+	}
+	for _, m := range s.Missing() {
+		since := time.Unix(0, m.Since).UTC()
+		facts.Missing = append(facts.Missing, verdict.Missing{Template: m.TemplateID, Since: since, Sets: m.Sets.Load()})
+		x.TemplatesMissing = append(x.TemplatesMissing, MissingTemplate{m.TemplateID, since, m.Sets.Load()})
+	}
+	slices.SortFunc(facts.Missing, func(a, b verdict.Missing) int { return cmp.Compare(a.Template, b.Template) })
+	slices.SortFunc(x.TemplatesMissing, func(a, b MissingTemplate) int { return cmp.Compare(a.ID, b.ID) })
+	for _, reason := range exporter.Reasons() {
+		if n := s.Failed(reason); n > 0 {
+			if x.Failed == nil {
+				x.Failed = map[string]uint64{}
+			}
+			x.Failed[reason.String()] = n
+		}
+	}
+	if u := unknown[name]; u != nil {
+		facts.Unknown, facts.MoreUnknown = u.Indexes, u.More
+		x.UnknownInterfaces = u.Indexes
+	}
+	x.LossPercent = 100 * facts.LossShare()
+	x.Verdicts = orEmpty(verdict.OfExporter(&facts))
+	return x
+}
+
+// named is the address by which an exporter names itself; invalid where it does not.
+func named(s *exporter.Stream) netip.Addr {
+	if s.Key.Protocol == flow.SFlow5 {
+		return s.Key.Exporter.Netip()
+	}
+	if stated := s.Stated(); stated != (flow.Addr{}) {
+		return stated.Netip()
+	}
+	return netip.Addr{}
+}
+
+// orEmpty is a list that JSON has as [] rather than null.
+func orEmpty(list []verdict.Verdict) []verdict.Verdict {
+	if list == nil {
+		return []verdict.Verdict{}
+	}
+	return list
+}

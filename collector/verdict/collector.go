@@ -1,0 +1,135 @@
+package verdict
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/metranova/flow-collector/decoder/exporter"
+)
+
+// Collector is what is known of the collector itself.
+type Collector struct {
+	Now, Started time.Time
+
+	TablesMade     bool
+	StoreDown      bool          // no insert went in for a while though some were tried
+	StoreError     string        // the latest failure of an insert
+	MetadataLoaded bool          // every source was tried once
+	Devices        int           // in the metadata in use
+	StoreClock     time.Duration // the store's clock less ours; 0 where it is not known
+
+	SpoolBytes, SpoolMax int64 // on disk, and how much may be there; 0: no spool
+	SpoolRows            uint64
+	ShortBuffer          bool // the kernel gives sockets a smaller receive buffer than asked for
+
+	Streams int
+	Window  time.Duration // how far Recent looks back
+	Recent  CollectorCounts
+}
+
+// CollectorCounts are what the collector counted in a while.
+type CollectorCounts struct {
+	Received, KernelDrops, Refused uint64            // datagrams
+	Rows, Expired                  uint64            // rows made, and those of them too old for the table
+	Lost                           map[string]uint64 // rows, by reason
+	Evicted                        uint64            // streams that made room for others
+	Unattributed                   [exporter.ReasonCount]uint64
+}
+
+// What is tolerated.
+const (
+	dropsProblem  = 0.01
+	spoolWarning  = 0.5
+	spoolProblem  = 0.9
+	storeClockOff = 5 * time.Second
+)
+
+// OfCollector returns what is wrong with the collector, the worst first. With a problem it is not ready.
+func OfCollector(c *Collector) []Verdict {
+	var l list
+	l.store(c)
+	l.sockets(c)
+	l.lostRows(c)
+	if !c.MetadataLoaded {
+		l.add(Problem, "no_metadata", "", "the metadata is not loaded yet: rows are written with what the last run knew")
+	} else if c.Devices == 0 {
+		l.add(Note, "no_devices", "describe your devices in meta_device.yml and meta_interface.yml",
+			"meta_device is empty: rows have the exporter's address in the device's place")
+	}
+	if c.Streams == 0 && c.Now.Sub(c.Started) > settled {
+		l.add(Warning, "no_exporter", "point exporters at this host; tcpdump shows what comes", "no exporter was heard yet")
+	}
+	return l.sorted()
+}
+
+func (l *list) store(c *Collector) {
+	if !c.TablesMade {
+		l.add(Problem, "no_tables", "the log says why", "the tables are not made: rows are collected and wait")
+	}
+	if c.StoreDown {
+		l.add(Problem, "store_down", "rows wait in memory, then on disk", "ClickHouse takes no inserts: %s", c.StoreError)
+	}
+	if c.SpoolMax > 0 && c.SpoolRows > 0 {
+		full, severity := float64(c.SpoolBytes)/float64(c.SpoolMax), Note
+		switch {
+		case full >= spoolProblem:
+			severity = Problem
+		case full >= spoolWarning:
+			severity = Warning
+		}
+		l.add(severity, "spool", "beyond spool.max_bytes the oldest rows are dropped", "the spool is %s full: %s on disk", percent(full), count(c.SpoolRows, "row"))
+	}
+	if off := c.StoreClock.Abs(); off > storeClockOff {
+		direction := "behind"
+		if c.StoreClock > 0 {
+			direction = "ahead of"
+		}
+		l.add(Warning, "store_clock", "run NTP on both", "the store's clock is %d s %s ours", int(off.Seconds()), direction)
+	}
+}
+
+func (l *list) sockets(c *Collector) {
+	r := &c.Recent
+	if n := r.KernelDrops; n > 0 {
+		lost, severity := share(n, n+r.Received), Warning
+		if lost >= dropsProblem {
+			severity = Problem
+		}
+		what, mend := "more workers are needed", "raise listen.workers, on more cores"
+		if c.ShortBuffer {
+			what, mend = "raise net.core.rmem_max", "sysctl -w net.core.rmem_max=67108864, and put it into /etc/sysctl.d"
+		}
+		l.add(severity, "kernel_drops", mend, "kernel dropped %s (%s in %s): %s", percent(lost), count(n, "datagram"), span(c.Window), what)
+	}
+	if n := r.Refused; n > 0 {
+		l.add(Note, "refused", "listen.allowed_exporters says who may send", "%s of exporters that may not send, in %s", count(n, "datagram"), span(c.Window))
+	}
+	for _, reason := range exporter.Reasons() {
+		n := r.Unattributed[reason]
+		if n == 0 {
+			continue
+		}
+		if reason == exporter.UnknownVersion {
+			l.add(Warning, "unknown_version", "something else sends to these ports", "%s of no protocol that we know, in %s", count(n, "datagram"), span(c.Window))
+			continue
+		}
+		l.add(Warning, reason.String(), "", "%s too short for a header, in %s", count(n, "datagram"), span(c.Window))
+	}
+	if n := r.Evicted; n > 0 {
+		l.add(Warning, "evicted", "raise decoder.max_exporters", "%s made room for others in %s: more exporters than are kept", count(n, "stream"), span(c.Window))
+	}
+}
+
+func (l *list) lostRows(c *Collector) {
+	r := &c.Recent
+	for _, reason := range slices.Sorted(maps.Keys(r.Lost)) {
+		if n := r.Lost[reason]; n > 0 {
+			l.add(Problem, "rows_lost", "", "%s lost in %s: %s", count(n, "row"), span(c.Window), reason)
+		}
+	}
+	if n := r.Expired; n > 0 {
+		l.add(Warning, "rows_expired", "an exporter's clock is wrong",
+			"%s of the rows are older than the table's TTL, which drops them", percent(share(n, max(n, r.Rows))))
+	}
+}

@@ -1,0 +1,399 @@
+// Package verdict says in plain words what is wrong with an exporter or with the collector, and what to do about it. Each verdict
+// is worked out from numbers alone: OfExporter and OfCollector are pure.
+package verdict
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/decoder/flow"
+)
+
+// Severity says how much a verdict matters.
+type Severity uint8
+
+// The severities. A note is to be known, with a warning some of the data is wrong or missing, with a problem much of it is.
+const (
+	Note Severity = iota
+	Warning
+	Problem
+)
+
+// String returns the severity as people read it.
+func (s Severity) String() string { return [...]string{"note", "warning", "problem"}[s] }
+
+// MarshalText makes it so in JSON.
+func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (s *Severity) UnmarshalText(text []byte) error {
+	for *s = Note; *s <= Problem; *s++ {
+		if s.String() == string(text) {
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is no severity", text)
+}
+
+// Verdict is one thing that somebody should know.
+type Verdict struct {
+	Severity Severity `json:"severity"`
+	Code     string   `json:"code"` // the same for the same kind of finding
+	Text     string   `json:"text"`
+	Mend     string   `json:"mend,omitempty"` // what to do
+}
+
+// Exporter is what is known of one stream: an exporter's datagrams of one protocol and observation domain.
+type Exporter struct {
+	Now                 time.Time
+	FirstSeen, LastSeen time.Time
+	Protocol            flow.Protocol
+	Domain              uint32
+	Source              netip.Addr // of the datagrams
+	Named               netip.Addr // by which the exporter names itself: the sFlow agent, IE 130 or 131; invalid: it does not
+
+	Device      bool // its address is in meta_device
+	Devices     int  // how many devices there are at all
+	HasMetadata bool // metadata was loaded
+
+	Records, Options uint64 // since FirstSeen
+	SamplingSource   flow.SamplingSource
+	SamplingRate     uint32 // of the latest record
+	Skew             time.Duration
+	Missing          []Missing
+	Unknown          []uint32 // interface numbers that meta_interface does not have
+	MoreUnknown      bool
+
+	Window time.Duration // how far Recent looks back
+	Recent Counts
+}
+
+// Missing is a template that data waits for.
+type Missing struct {
+	Template uint16
+	Since    time.Time
+	Sets     uint64
+}
+
+// Counts are what a stream counted in a while.
+type Counts struct {
+	Datagrams, Bytes, Records, Options uint64
+	Counters                           uint64 // sFlow counter samples
+	Lost, Duplicated, Reordered        uint64 // by sequence number, in the protocol's unit
+	SamplesLost, AgentDrops, Restarts  uint64
+	Failed                             [exporter.ReasonCount]uint64 // by exporter.Reason
+}
+
+// What is tolerated.
+const (
+	clockOff      = 30 * time.Second // header times are when an exporter made a datagram
+	clockFarOff   = time.Hour
+	silence       = 5 * time.Minute
+	lossWarning   = 0.001
+	lossProblem   = 0.05
+	manyTwice     = 0.01
+	manyRestarts  = 3
+	settled       = time.Minute // until then an exporter may still have to say what it has to
+	mostTemplates = 4
+)
+
+// OfExporter returns what is wrong with a stream, the worst first.
+func OfExporter(e *Exporter) []Verdict {
+	var l list
+	l.templates(e)
+	l.loss(e)
+	l.clock(e)
+	l.metadata(e)
+	l.sampling(e)
+	l.address(e)
+	l.content(e)
+	l.errors(e)
+	return l.sorted()
+}
+
+type list []Verdict
+
+func (l *list) add(s Severity, code, mend, format string, args ...any) {
+	*l = append(*l, Verdict{s, code, fmt.Sprintf(format, args...), mend})
+}
+
+// sorted puts the worst first and leaves those of one severity in their order.
+func (l list) sorted() []Verdict {
+	slices.SortStableFunc(l, func(a, b Verdict) int { return cmp.Compare(b.Severity, a.Severity) })
+	return l
+}
+
+// templates finds data that cannot be read for want of a template.
+func (l *list) templates(e *Exporter) {
+	for i, m := range e.Missing {
+		if i == mostTemplates {
+			l.add(Problem, "no_template", "", "%d more templates of domain %d are missing", len(e.Missing)-i, e.Domain)
+			break
+		}
+		l.add(Problem, "no_template", "have the exporter send its templates every minute or so",
+			"no template %d from domain %d since %s: %s could not be read", m.Template, e.Domain, moment(m.Since, e.Now), count(m.Sets, "data set"))
+	}
+	if n := e.Recent.Failed[exporter.NoTemplate] + e.Recent.Failed[exporter.HoldFull]; n > 0 {
+		l.add(Warning, "data_without_template", "have the exporter send its templates more often, or raise decoder.hold_for",
+			"%s lost for want of a template in %s", count(n, "data set"), span(e.Window))
+	}
+	if n := e.Recent.Failed[exporter.TemplateConflict]; n > 0 {
+		l.add(Warning, "template_conflict", "two exporters behind one address: give each its own, or its own observation domain",
+			"two source ports define one template differently: %s in %s", count(n, "time"), span(e.Window))
+	}
+	if n := e.Recent.Failed[exporter.TemplateLimit]; n > 0 {
+		l.add(Problem, "template_limit", "see collector decode -stats of its datagrams",
+			"more templates than are kept: %s refused in %s", count(n, "definition"), span(e.Window))
+	}
+}
+
+// loss finds what did not reach the collector or came twice.
+func (l *list) loss(e *Exporter) {
+	r := &e.Recent
+	if share := e.LossShare(); r.Lost > 0 {
+		severity := Note
+		switch {
+		case share >= lossProblem:
+			severity = Problem
+		case share >= lossWarning:
+			severity = Warning
+		}
+		l.add(severity, "loss", "look at the network between, and at the exporter's own counters",
+			"lost before us: %s of its %ss by sequence number (%d in %s)", percent(share), e.unit(), r.Lost, span(e.Window))
+	}
+	if n := r.Duplicated; n > 0 && share(n, r.Datagrams) >= manyTwice {
+		l.add(Warning, "duplicates", "does it export to this collector twice, or does a tee?",
+			"%s of its datagrams come twice", percent(share(n, r.Datagrams)))
+	}
+	if n := r.SamplesLost; n > 0 {
+		l.add(Warning, "samples_lost", "the agent or the network dropped them: sample less, or look at the path",
+			"%s of its flow samples did not come (%d in %s)", percent(share(n, n+r.Records)), n, span(e.Window))
+	}
+	if n := r.AgentDrops; n > 0 {
+		l.add(Warning, "agent_drops", "the device cannot keep up: have it sample less",
+			"the agent itself dropped %s in %s", count(n, "sample"), span(e.Window))
+	}
+	if n := r.Restarts; n > 0 {
+		severity, mend := Note, ""
+		if n >= manyRestarts {
+			severity, mend = Warning, "it restarts, or two exporters share its address and domain"
+		}
+		l.add(severity, "restarts", mend, "its sequence numbers began anew %s in %s", count(n, "time"), span(e.Window))
+	}
+	if gap := e.Now.Sub(e.LastSeen); gap > silence {
+		l.add(Warning, "silent", "is it up, and does it still export to this collector?",
+			"silent since %s (%s)", moment(e.LastSeen, e.Now), Ago(gap))
+	}
+}
+
+// LossShare is which part of what was sent lately did not come, by sequence number.
+func (e *Exporter) LossShare() float64 {
+	came := e.Recent.Datagrams
+	switch e.Protocol {
+	case flow.NetFlowV5:
+		came = e.Recent.Records
+	case flow.IPFIX:
+		came = e.Recent.Records + e.Recent.Options
+	}
+	return share(e.Recent.Lost, e.Recent.Lost+came)
+}
+
+// unit is what the protocol's sequence numbers count.
+func (e *Exporter) unit() string {
+	switch e.Protocol {
+	case flow.NetFlowV5:
+		return "flow"
+	case flow.IPFIX:
+		return "data record"
+	}
+	return "datagram"
+}
+
+// clock compares the exporter's clock with ours. sFlow has no time of day.
+func (l *list) clock(e *Exporter) {
+	off := e.Skew.Abs()
+	if e.Protocol == flow.SFlow5 || off < clockOff {
+		return
+	}
+	severity, direction := Warning, "behind"
+	if off >= clockFarOff {
+		severity = Problem
+	}
+	if e.Skew < 0 {
+		direction = "ahead"
+	}
+	l.add(severity, "clock", "set its clock (NTP): its rows have wrong times", "clock %d s %s", int64(math.Round(off.Seconds())), direction)
+}
+
+// metadata finds what rows cannot be enriched with.
+func (l *list) metadata(e *Exporter) {
+	if !e.HasMetadata || e.Records == 0 {
+		return
+	}
+	if !e.Device && e.Devices > 0 {
+		l.add(Warning, "not_in_meta_device", "add its address to loopback_ip of a device in meta_device.yml",
+			"not in meta_device: its rows have its address in the device's place, and no interfaces")
+	}
+	if len(e.Unknown) == 0 {
+		return
+	}
+	numbers := make([]string, len(e.Unknown))
+	for i, index := range e.Unknown {
+		numbers[i] = fmt.Sprint(index)
+	}
+	what, more := "interface", ""
+	if len(numbers) > 1 {
+		what = "interfaces"
+	}
+	if e.MoreUnknown {
+		more = " and more"
+	}
+	l.add(Warning, "not_in_meta_interface", "add its flow_index to meta_interface.yml",
+		"%s %s%s not in meta_interface", what, strings.Join(numbers, ", "), more)
+}
+
+// sampling finds rates that are not known.
+func (l *list) sampling(e *Exporter) {
+	if e.Records == 0 || e.Now.Sub(e.FirstSeen) < settled && e.Options == 0 && e.Protocol != flow.NetFlowV5 {
+		return
+	}
+	const mend = "harmless if it does not sample; else set decoder.sampling_rates, or have it send its sampling options"
+	if e.SamplingSource == flow.SamplingAssumed {
+		switch {
+		case e.Protocol == flow.NetFlowV5:
+			l.add(Note, "sampling_assumed", mend, "its header says nothing of sampling: sampling assumed 1")
+		case e.Options == 0:
+			l.add(Note, "sampling_assumed", mend, "options never seen: sampling assumed 1")
+		default:
+			l.add(Note, "sampling_assumed", mend, "its options say nothing of sampling: sampling assumed 1")
+		}
+		return
+	}
+	if e.SamplingRate == 0 {
+		l.add(Warning, "sampling_zero", "set decoder.sampling_rates", "it says a sampling rate of 0: its rows count nothing")
+	}
+}
+
+// address finds exporters that name themselves by another address than the one they send from.
+func (l *list) address(e *Exporter) {
+	if !e.Named.IsValid() || e.Named == e.Source {
+		return
+	}
+	what := "stated exporter address"
+	if e.Protocol == flow.SFlow5 {
+		what = "agent address"
+	}
+	l.add(Note, "address", "decoder.exporter_address and decoder.exporter_map say which one counts",
+		"%s %s differs from source %s", what, e.Named, e.Source)
+}
+
+// content finds exporters that send no flows.
+func (l *list) content(e *Exporter) {
+	if e.Records > 0 || len(e.Missing) > 0 || e.Now.Sub(e.FirstSeen) < settled || e.Recent.Datagrams == 0 {
+		return
+	}
+	if e.Recent.Counters > 0 {
+		l.add(Note, "no_flows", "", "it sends interface counters only, no flow samples")
+		return
+	}
+	l.add(Warning, "no_flows", "see collector decode -stats of its datagrams", "its datagrams hold no flows")
+}
+
+// unreadable are decode errors that are not said otherwise, and how to say them.
+var unreadable = []struct {
+	reason   exporter.Reason
+	severity Severity
+	unit     string
+	text     string
+}{
+	{exporter.Truncated, Warning, "datagram", "cut short"},
+	{exporter.BadHeader, Warning, "datagram", "with a header that cannot be true"},
+	{exporter.BadSet, Warning, "set", "with a length that cannot be true"},
+	{exporter.BadTemplate, Warning, "template", "without fields or cut"},
+	{exporter.BadRecord, Warning, "record", "cut or longer than their set"},
+	{exporter.BadFrame, Warning, "sampled frame", "that cannot be read"},
+	{exporter.UnknownSet, Note, "set", "of a kind that is not known, skipped"},
+	{exporter.TrailingBytes, Note, "datagram", "with bytes left over at the end"},
+	{exporter.Withdrawal, Note, "template withdrawal", "ignored (UDP does not allow them)"},
+}
+
+// errors lists decode errors by reason.
+func (l *list) errors(e *Exporter) {
+	for _, u := range unreadable {
+		if n := e.Recent.Failed[u.reason]; n > 0 {
+			l.add(u.severity, u.reason.String(), "", "%s %s in %s", count(n, u.unit), u.text, span(e.Window))
+		}
+	}
+}
+
+func share(part, whole uint64) float64 {
+	if whole == 0 {
+		return 0
+	}
+	return float64(part) / float64(whole)
+}
+
+// percent has two digits that count, and never 0 % or 100 % for what is neither.
+func percent(share float64) string {
+	switch p := share * 100; {
+	case p < 0.01:
+		return "less than 0.01 %"
+	case p < 1:
+		return fmt.Sprintf("%.2f %%", p)
+	case p < 10:
+		return fmt.Sprintf("%.1f %%", p)
+	case p >= 99.5 && share < 1:
+		return "more than 99 %"
+	default:
+		return fmt.Sprintf("%.0f %%", p)
+	}
+}
+
+func count(n uint64, unit string) string {
+	if n == 1 {
+		return "1 " + unit
+	}
+	return fmt.Sprintf("%d %ss", n, unit)
+}
+
+// span is a length of time as in "in the last 10 min".
+func span(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("the last %d s", int(math.Ceil(d.Seconds())))
+	case d < 90*time.Second:
+		return "the last minute"
+	}
+	return fmt.Sprintf("the last %d min", int(math.Round(d.Minutes())))
+}
+
+// moment is a time of today, or with its day. All times are UTC.
+func moment(t, now time.Time) string {
+	t, now = t.UTC(), now.UTC()
+	if t.YearDay() == now.YearDay() && t.Year() == now.Year() {
+		return t.Format("15:04")
+	}
+	return t.Format("2006-01-02 15:04")
+}
+
+// Ago is how long ago something was, in the largest unit that fits.
+func Ago(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return "now"
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%d s ago", int(d.Seconds()))
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%d min ago", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h ago", int(d.Hours()))
+	default:
+		return fmt.Sprintf("%d days ago", int(d.Hours()/24))
+	}
+}

@@ -1,0 +1,308 @@
+package verdict
+
+import (
+	"encoding/json"
+	"net/netip"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/decoder/flow"
+)
+
+var (
+	noon    = time.Date(2026, 3, 5, 12, 0, 0, 0, time.UTC)
+	address = netip.MustParseAddr("192.0.2.1")
+	other   = netip.MustParseAddr("10.0.0.1")
+)
+
+// goodExporter is a NetFlow v9 stream with which all is well.
+func goodExporter() *Exporter {
+	return &Exporter{
+		Now: noon, FirstSeen: noon.Add(-time.Hour), LastSeen: noon.Add(-time.Second),
+		Protocol: flow.NetFlowV9, Domain: 3, Source: address,
+		Device: true, Devices: 5, HasMetadata: true,
+		Records: 1000, Options: 10, SamplingSource: flow.SamplingDomain, SamplingRate: 100,
+		Window: 10 * time.Minute, Recent: Counts{Datagrams: 100, Records: 1000, Options: 10},
+	}
+}
+
+// A test has a change to a good exporter, and the only verdict of its code then: severity and text; "" is none.
+type exporterTest struct {
+	name, code string
+	change     func(*Exporter)
+	severity   Severity
+	text       string
+}
+
+func exporterTests() []exporterTest {
+	failed := func(r exporter.Reason, n uint64) func(*Exporter) {
+		return func(e *Exporter) { e.Recent.Failed[r] = n }
+	}
+	return []exporterTest{
+		{"missing since this morning", "no_template", func(e *Exporter) { e.Missing = []Missing{{260, noon.Add(-118 * time.Minute), 7}} },
+			Problem, "no template 260 from domain 3 since 10:02: 7 data sets could not be read"},
+		{"missing since the day before", "no_template", func(e *Exporter) { e.Missing = []Missing{{260, noon.Add(-24 * time.Hour), 1}} },
+			Problem, "no template 260 from domain 3 since 2026-03-04 12:00: 1 data set could not be read"},
+		{"none missing", "no_template", func(e *Exporter) { e.Missing = []Missing{} }, 0, ""},
+
+		{"sets were given up", "data_without_template", failed(exporter.NoTemplate, 4), Warning, "4 data sets lost for want of a template in the last 10 min"},
+		{"too much waited", "data_without_template", failed(exporter.HoldFull, 1), Warning, "1 data set lost for want of a template in the last 10 min"},
+		{"another error", "data_without_template", failed(exporter.BadSet, 4), 0, ""},
+
+		{"conflict", "template_conflict", failed(exporter.TemplateConflict, 2), Warning, "two source ports define one template differently: 2 times in the last 10 min"},
+		{"no conflict", "template_conflict", failed(exporter.BadTemplate, 2), 0, ""},
+		{"limit", "template_limit", failed(exporter.TemplateLimit, 2), Problem, "more templates than are kept: 2 definitions refused in the last 10 min"},
+		{"no limit", "template_limit", failed(exporter.BadTemplate, 2), 0, ""},
+
+		{"much is lost", "loss", func(e *Exporter) { e.Recent.Lost = 25 }, Problem, "lost before us: 20 % of its datagrams by sequence number (25 in the last 10 min)"},
+		{"some is lost", "loss", func(e *Exporter) { e.Recent.Lost, e.Recent.Datagrams = 12, 1000 }, Warning, "lost before us: 1.2 % of its datagrams by sequence number (12 in the last 10 min)"},
+		{"little is lost", "loss", func(e *Exporter) { e.Recent.Lost, e.Recent.Datagrams = 1, 100_000 }, Note, "lost before us: less than 0.01 % of its datagrams by sequence number (1 in the last 10 min)"},
+		{"v5 counts flows", "loss", func(e *Exporter) { e.Protocol, e.Recent.Lost = flow.NetFlowV5, 250 }, Problem, "lost before us: 20 % of its flows by sequence number (250 in the last 10 min)"},
+		{"IPFIX counts data records", "loss", func(e *Exporter) { e.Protocol, e.Recent.Lost = flow.IPFIX, 10 }, Warning, "lost before us: 0.98 % of its data records by sequence number (10 in the last 10 min)"},
+		{"late is not lost", "loss", func(e *Exporter) { e.Recent.Reordered = 9 }, 0, ""},
+
+		{"every datagram twice", "duplicates", func(e *Exporter) { e.Recent.Duplicated = 50 }, Warning, "50 % of its datagrams come twice"},
+		{"one duplicate", "duplicates", func(e *Exporter) { e.Recent.Duplicated, e.Recent.Datagrams = 1, 1000 }, 0, ""},
+
+		{"samples lost", "samples_lost", func(e *Exporter) { e.Recent.SamplesLost = 1000 }, Warning, "50 % of its flow samples did not come (1000 in the last 10 min)"},
+		{"none lost", "samples_lost", func(e *Exporter) { e.Recent.Lost = 1000 }, 0, ""},
+		{"the agent drops", "agent_drops", func(e *Exporter) { e.Recent.AgentDrops = 1 }, Warning, "the agent itself dropped 1 sample in the last 10 min"},
+		{"the agent does not drop", "agent_drops", func(e *Exporter) { e.Recent.SamplesLost = 1 }, 0, ""},
+
+		{"restarted", "restarts", func(e *Exporter) { e.Recent.Restarts = 1 }, Note, "its sequence numbers began anew 1 time in the last 10 min"},
+		{"restarts all the time", "restarts", func(e *Exporter) { e.Recent.Restarts = 3 }, Warning, "its sequence numbers began anew 3 times in the last 10 min"},
+		{"did not restart", "restarts", func(e *Exporter) { e.Recent.Lost = 3 }, 0, ""},
+
+		{"silent", "silent", func(e *Exporter) { e.LastSeen = noon.Add(-42 * time.Minute) }, Warning, "silent since 11:18 (42 min ago)"},
+		{"sends every four minutes", "silent", func(e *Exporter) { e.LastSeen = noon.Add(-4 * time.Minute) }, 0, ""},
+
+		{"clock ahead", "clock", func(e *Exporter) { e.Skew = -3700 * time.Second }, Problem, "clock 3700 s ahead"},
+		{"clock behind", "clock", func(e *Exporter) { e.Skew = 90 * time.Second }, Warning, "clock 90 s behind"},
+		{"clock of one who waits before it sends", "clock", func(e *Exporter) { e.Skew = 20 * time.Second }, 0, ""},
+		{"sFlow has no clock", "clock", func(e *Exporter) { e.Protocol, e.Skew = flow.SFlow5, time.Hour*24 }, 0, ""},
+
+		{"unknown device", "not_in_meta_device", func(e *Exporter) { e.Device = false }, Warning, "not in meta_device: its rows have its address in the device's place, and no interfaces"},
+		{"no device is known at all", "not_in_meta_device", func(e *Exporter) { e.Device, e.Devices = false, 0 }, 0, ""},
+		{"metadata is not loaded", "not_in_meta_device", func(e *Exporter) { e.Device, e.HasMetadata = false, false }, 0, ""},
+		{"one unknown interface", "not_in_meta_interface", func(e *Exporter) { e.Unknown = []uint32{512} }, Warning, "interface 512 not in meta_interface"},
+		{"unknown interfaces", "not_in_meta_interface", func(e *Exporter) { e.Unknown, e.MoreUnknown = []uint32{5, 512}, true }, Warning, "interfaces 5, 512 and more not in meta_interface"},
+		{"known interfaces", "not_in_meta_interface", func(e *Exporter) { e.Unknown = nil }, 0, ""},
+
+		{"no options", "sampling_assumed", func(e *Exporter) { e.SamplingSource, e.SamplingRate, e.Options = flow.SamplingAssumed, 1, 0 }, Note, "options never seen: sampling assumed 1"},
+		{"options of other things", "sampling_assumed", func(e *Exporter) { e.SamplingSource, e.SamplingRate = flow.SamplingAssumed, 1 }, Note, "its options say nothing of sampling: sampling assumed 1"},
+		{"v5 header with 0", "sampling_assumed", func(e *Exporter) {
+			e.Protocol, e.SamplingSource, e.SamplingRate, e.Options = flow.NetFlowV5, flow.SamplingAssumed, 1, 0
+		}, Note, "its header says nothing of sampling: sampling assumed 1"},
+		{"options may still come", "sampling_assumed", func(e *Exporter) {
+			e.SamplingSource, e.Options, e.FirstSeen = flow.SamplingAssumed, 0, noon.Add(-10*time.Second)
+		}, 0, ""},
+		{"the rate is known", "sampling_assumed", func(e *Exporter) { e.Options = 0 }, 0, ""},
+		{"rate 0", "sampling_zero", func(e *Exporter) { e.SamplingSource, e.SamplingRate = flow.SamplingRecord, 0 }, Warning, "it says a sampling rate of 0: its rows count nothing"},
+		{"rate 1", "sampling_zero", func(e *Exporter) { e.SamplingSource, e.SamplingRate = flow.SamplingRecord, 1 }, 0, ""},
+
+		{"sFlow agent", "address", func(e *Exporter) { e.Protocol, e.Named = flow.SFlow5, other }, Note, "agent address 10.0.0.1 differs from source 192.0.2.1"},
+		{"IE 130", "address", func(e *Exporter) { e.Named = other }, Note, "stated exporter address 10.0.0.1 differs from source 192.0.2.1"},
+		{"the agent sends itself", "address", func(e *Exporter) { e.Named = address }, 0, ""},
+
+		{"counters only", "no_flows", func(e *Exporter) { e.Protocol, e.Records, e.Recent.Counters = flow.SFlow5, 0, 9 }, Note, "it sends interface counters only, no flow samples"},
+		{"nothing of use", "no_flows", func(e *Exporter) { e.Records = 0 }, Warning, "its datagrams hold no flows"},
+		{"has just begun", "no_flows", func(e *Exporter) { e.Records, e.FirstSeen = 0, noon.Add(-time.Second) }, 0, ""},
+
+		{"truncated", "truncated", failed(exporter.Truncated, 1), Warning, "1 datagram cut short in the last 10 min"},
+		{"not truncated", "truncated", failed(exporter.BadSet, 1), 0, ""},
+		{"bad header", "bad_header", failed(exporter.BadHeader, 2), Warning, "2 datagrams with a header that cannot be true in the last 10 min"},
+		{"good header", "bad_header", failed(exporter.BadSet, 1), 0, ""},
+		{"bad set", "bad_set", failed(exporter.BadSet, 2), Warning, "2 sets with a length that cannot be true in the last 10 min"},
+		{"good set", "bad_set", failed(exporter.BadRecord, 1), 0, ""},
+		{"bad template", "bad_template", failed(exporter.BadTemplate, 2), Warning, "2 templates without fields or cut in the last 10 min"},
+		{"good template", "bad_template", failed(exporter.BadSet, 1), 0, ""},
+		{"bad record", "bad_record", failed(exporter.BadRecord, 2), Warning, "2 records cut or longer than their set in the last 10 min"},
+		{"good record", "bad_record", failed(exporter.BadSet, 1), 0, ""},
+		{"bad frame", "bad_frame", failed(exporter.BadFrame, 2), Warning, "2 sampled frames that cannot be read in the last 10 min"},
+		{"frames without IP are no error", "bad_frame", failed(exporter.NotIP, 2), 0, ""},
+		{"unknown set", "unknown_set", failed(exporter.UnknownSet, 2), Note, "2 sets of a kind that is not known, skipped in the last 10 min"},
+		{"known set", "unknown_set", failed(exporter.BadSet, 1), 0, ""},
+		{"trailing bytes", "trailing_bytes", failed(exporter.TrailingBytes, 2), Note, "2 datagrams with bytes left over at the end in the last 10 min"},
+		{"no trailing bytes", "trailing_bytes", failed(exporter.BadSet, 1), 0, ""},
+		{"withdrawal", "withdrawal", failed(exporter.Withdrawal, 2), Note, "2 template withdrawals ignored (UDP does not allow them) in the last 10 min"},
+		{"no withdrawal", "withdrawal", failed(exporter.BadSet, 1), 0, ""},
+	}
+}
+
+func TestOfExporter(t *testing.T) {
+	if all := OfExporter(goodExporter()); len(all) != 0 {
+		t.Errorf("of an exporter with which all is well: %v", all)
+	}
+	for _, test := range exporterTests() {
+		t.Run(test.code+"/"+test.name, func(t *testing.T) {
+			e := goodExporter()
+			test.change(e)
+			expect(t, OfExporter(e), test.code, test.severity, test.text)
+		})
+	}
+}
+
+// expect looks for the only verdict with that code.
+func expect(t *testing.T, all []Verdict, code string, severity Severity, text string) {
+	t.Helper()
+	var found []Verdict
+	for _, v := range all {
+		if v.Code == code {
+			found = append(found, v)
+		}
+	}
+	switch {
+	case text == "" && len(found) > 0:
+		t.Errorf("got %v, want none", found)
+	case text == "":
+	case len(found) != 1:
+		t.Errorf("got %v, want one with code %s", all, code)
+	case found[0].Severity != severity || found[0].Text != text:
+		t.Errorf("got %s %q, want %s %q", found[0].Severity, found[0].Text, severity, text)
+	}
+}
+
+func TestOfExporter_manyMissingTemplates(t *testing.T) {
+	e := goodExporter()
+	for id := range uint16(10) {
+		e.Missing = append(e.Missing, Missing{Template: 256 + id, Since: noon})
+	}
+	all := OfExporter(e)
+	if len(all) != 5 || all[4].Text != "6 more templates of domain 3 are missing" {
+		t.Errorf("got %v", all)
+	}
+}
+
+// goodCollector is one with which all is well.
+func goodCollector() *Collector {
+	return &Collector{
+		Now: noon, Started: noon.Add(-time.Hour), TablesMade: true, MetadataLoaded: true, Devices: 3,
+		SpoolMax: 1000, Streams: 2, Window: time.Minute, Recent: CollectorCounts{Received: 988, Rows: 1000},
+	}
+}
+
+type collectorTest struct {
+	name, code string
+	change     func(*Collector)
+	severity   Severity
+	text       string
+}
+
+func collectorTests() []collectorTest {
+	return []collectorTest{
+		{"no tables", "no_tables", func(c *Collector) { c.TablesMade = false }, Problem, "the tables are not made: rows are collected and wait"},
+		{"tables", "no_tables", func(c *Collector) { c.StoreDown = true }, 0, ""},
+		{"server down", "store_down", func(c *Collector) { c.StoreDown, c.StoreError = true, "connection refused" }, Problem, "ClickHouse takes no inserts: connection refused"},
+		{"one insert failed", "store_down", func(c *Collector) { c.StoreError = "timeout" }, 0, ""},
+		{"spool nearly full", "spool", func(c *Collector) { c.SpoolRows, c.SpoolBytes = 7, 950 }, Problem, "the spool is 95 % full: 7 rows on disk"},
+		{"spool half full", "spool", func(c *Collector) { c.SpoolRows, c.SpoolBytes = 7, 500 }, Warning, "the spool is 50 % full: 7 rows on disk"},
+		{"some in the spool", "spool", func(c *Collector) { c.SpoolRows, c.SpoolBytes = 1, 15 }, Note, "the spool is 1.5 % full: 1 row on disk"},
+		{"spool empty", "spool", func(c *Collector) { c.SpoolBytes = 950 }, 0, ""},
+		{"store's clock ahead", "store_clock", func(c *Collector) { c.StoreClock = 3 * time.Minute }, Warning, "the store's clock is 180 s ahead of ours"},
+		{"store's clock behind", "store_clock", func(c *Collector) { c.StoreClock = -6 * time.Second }, Warning, "the store's clock is 6 s behind ours"},
+		{"store's clock right", "store_clock", func(c *Collector) { c.StoreClock = time.Second }, 0, ""},
+		{"kernel drops, small buffer", "kernel_drops", func(c *Collector) { c.Recent.KernelDrops, c.ShortBuffer = 12, true }, Problem, "kernel dropped 1.2 % (12 datagrams in the last minute): raise net.core.rmem_max"},
+		{"kernel drops, large buffer", "kernel_drops", func(c *Collector) { c.Recent.KernelDrops = 1 }, Warning, "kernel dropped 0.10 % (1 datagram in the last minute): more workers are needed"},
+		{"no kernel drops", "kernel_drops", func(c *Collector) { c.ShortBuffer = true }, 0, ""},
+		{"refused", "refused", func(c *Collector) { c.Recent.Refused = 3 }, Note, "3 datagrams of exporters that may not send, in the last minute"},
+		{"none refused", "refused", func(c *Collector) { c.Recent.KernelDrops = 3 }, 0, ""},
+		{"another protocol", "unknown_version", func(c *Collector) { c.Recent.Unattributed[exporter.UnknownVersion] = 3 }, Warning, "3 datagrams of no protocol that we know, in the last minute"},
+		{"known protocols", "unknown_version", func(c *Collector) { c.Recent.Unattributed[exporter.Truncated] = 3 }, 0, ""},
+		{"cut headers", "truncated", func(c *Collector) { c.Recent.Unattributed[exporter.Truncated] = 1 }, Warning, "1 datagram too short for a header, in the last minute"},
+		{"whole headers", "truncated", func(c *Collector) { c.Recent.Unattributed[exporter.UnknownVersion] = 1 }, 0, ""},
+		{"more exporters than are kept", "evicted", func(c *Collector) { c.Recent.Evicted = 256 }, Warning, "256 streams made room for others in the last minute: more exporters than are kept"},
+		{"room for all", "evicted", func(c *Collector) { c.Streams = 4096 }, 0, ""},
+		{"rows lost", "rows_lost", func(c *Collector) { c.Recent.Lost = map[string]uint64{"queue_full": 50_000, "rejected": 0} }, Problem, "50000 rows lost in the last minute: queue_full"},
+		{"no rows lost", "rows_lost", func(c *Collector) { c.Recent.Lost = map[string]uint64{"queue_full": 0} }, 0, ""},
+		{"rows too old", "rows_expired", func(c *Collector) { c.Recent.Expired = 500 }, Warning, "50 % of the rows are older than the table's TTL, which drops them"},
+		{"rows of today", "rows_expired", func(c *Collector) { c.Recent.Rows = 0 }, 0, ""},
+		{"metadata not loaded", "no_metadata", func(c *Collector) { c.MetadataLoaded = false }, Problem, "the metadata is not loaded yet: rows are written with what the last run knew"},
+		{"metadata without devices", "no_metadata", func(c *Collector) { c.Devices = 0 }, 0, ""},
+		{"no devices", "no_devices", func(c *Collector) { c.Devices = 0 }, Note, "meta_device is empty: rows have the exporter's address in the device's place"},
+		{"a device", "no_devices", func(c *Collector) { c.Devices = 1 }, 0, ""},
+		{"nobody sends", "no_exporter", func(c *Collector) { c.Streams = 0 }, Warning, "no exporter was heard yet"},
+		{"has just begun", "no_exporter", func(c *Collector) { c.Streams, c.Started = 0, noon }, 0, ""},
+	}
+}
+
+func TestOfCollector(t *testing.T) {
+	if all := OfCollector(goodCollector()); len(all) != 0 {
+		t.Errorf("of a collector with which all is well: %v", all)
+	}
+	for _, test := range collectorTests() {
+		t.Run(test.code+"/"+test.name, func(t *testing.T) {
+			c := goodCollector()
+			test.change(c)
+			expect(t, OfCollector(c), test.code, test.severity, test.text)
+		})
+	}
+}
+
+// Every verdict has a case in which it is given and one in which it is not.
+func TestEveryVerdictIsTested(t *testing.T) {
+	given, not := map[string]bool{}, map[string]bool{}
+	note := func(where, code, text string) {
+		if text == "" {
+			not[where+code] = true
+		} else {
+			given[where+code] = true
+		}
+	}
+	for _, test := range exporterTests() {
+		note("verdict.go ", test.code, test.text)
+	}
+	for _, test := range collectorTests() {
+		note("collector.go ", test.code, test.text)
+	}
+	for _, file := range []string{"verdict.go", "collector.go"} {
+		source, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		codes := regexp.MustCompile(`l\.add\([^"]*?, "([a-z_]+)"`).FindAllStringSubmatch(string(source), -1)
+		if len(codes) < 10 {
+			t.Fatalf("found %d codes in %s", len(codes), file)
+		}
+		for _, code := range codes {
+			if name := file + " " + code[1]; !given[name] || !not[name] {
+				t.Errorf("%s is tested where it is given: %v, where it is not: %v", name, given[name], not[name])
+			}
+		}
+	}
+	for _, u := range unreadable {
+		if name := "verdict.go " + u.reason.String(); !given[name] || !not[name] {
+			t.Errorf("%s is tested where it is given: %v, where it is not: %v", name, given[name], not[name])
+		}
+	}
+}
+
+func TestVerdict_JSON(t *testing.T) {
+	text, err := json.Marshal(Verdict{Severity: Problem, Code: "clock", Text: "clock 3700 s ahead"})
+	if want := `{"severity":"problem","code":"clock","text":"clock 3700 s ahead"}`; err != nil || string(text) != want {
+		t.Errorf("got %s, %v", text, err)
+	}
+}
+
+func TestPercent(t *testing.T) {
+	for share, want := range map[float64]string{
+		0.000001: "less than 0.01 %", 0.00123: "0.12 %", 0.0123: "1.2 %", 0.123: "12 %", 0.9999: "more than 99 %", 1: "100 %",
+	} {
+		if got := percent(share); got != want {
+			t.Errorf("%v: %q, want %q", share, got, want)
+		}
+	}
+}
+
+func TestAgo(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		time.Millisecond: "now", 90 * time.Second: "90 s ago", 90 * time.Minute: "90 min ago", 47 * time.Hour: "47 h ago", 96 * time.Hour: "4 days ago",
+	} {
+		if got := Ago(d); got != want || strings.TrimSpace(got) == "" {
+			t.Errorf("%v: %q, want %q", d, got, want)
+		}
+	}
+}

@@ -1,0 +1,103 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"encoding/json"
+	"html/template"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"github.com/metranova/flow-collector/collector/status"
+)
+
+// Exporters is what the page of exporters is made of.
+type Exporters struct {
+	Report func() *status.Report
+	Top    func(context.Context) *status.TopTraffic
+	Log    *zap.Logger
+}
+
+//go:embed page.html
+var pageHTML string
+
+//go:embed style.css
+var styleCSS []byte
+
+// pagePolicy lets the page have its style and nothing else.
+const pagePolicy = "default-src 'none'; style-src 'self'; img-src data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+
+// refreshSeconds is how often the page is loaded anew, unless ?refresh= says otherwise.
+const refreshSeconds = 10
+
+// Show answers / and /exporters with the page, or with JSON where that is what is accepted, and /exporters.json.
+func (s *Server) Show(e Exporters) {
+	page := template.Must(template.New("page").Funcs(pageFunctions).Parse(pageHTML))
+	s.mux.HandleFunc("GET /exporters.json", e.json)
+	s.mux.HandleFunc("GET /style.css", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/css; charset=utf-8")
+		w.Header().Set("Cache-Control", "no-cache")
+		_, _ = w.Write(styleCSS)
+	})
+	show := func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Vary", "Accept")
+		if wantsJSON(r.Header.Values("Accept")) {
+			e.json(w, r)
+			return
+		}
+		e.page(page, w, r)
+	}
+	s.mux.HandleFunc("GET /exporters", show)
+	s.mux.HandleFunc("GET /{$}", show)
+}
+
+func (e *Exporters) json(w http.ResponseWriter, _ *http.Request) {
+	text, err := json.MarshalIndent(e.Report(), "", "  ")
+	if err != nil {
+		e.fail(w, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(append(text, '\n'))
+}
+
+func (e *Exporters) page(page *template.Template, w http.ResponseWriter, r *http.Request) {
+	view := newView(e.Report(), e.Top(r.Context()))
+	view.Refresh = refreshSeconds
+	if text := r.URL.Query().Get("refresh"); text != "" {
+		view.Refresh, _ = strconv.Atoi(text)
+		view.Refresh = min(max(view.Refresh, 0), 3600)
+	}
+	var out bytes.Buffer // the status is known only when it is done
+	if err := page.Execute(&out, view); err != nil {
+		e.fail(w, err)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Security-Policy", pagePolicy)
+	_, _ = out.WriteTo(w)
+}
+
+func (e *Exporters) fail(w http.ResponseWriter, err error) {
+	e.Log.Error("a page cannot be made", zap.Error(err))
+	writeText(w, http.StatusInternalServerError, "the page cannot be made; the log says why\n")
+}
+
+// wantsJSON reports whether JSON is accepted and HTML is not.
+func wantsJSON(accept []string) bool {
+	wants := false
+	for item := range strings.SplitSeq(strings.Join(accept, ","), ",") {
+		switch kind, _, _ := mime.ParseMediaType(item); kind {
+		case "text/html", "application/xhtml+xml":
+			return false
+		case "application/json":
+			wants = true
+		}
+	}
+	return wants
+}
