@@ -21,7 +21,8 @@ type exporterEntry struct {
 	id, ref    string
 	interfaces map[uint32]Interface
 	unknown    unknownInterfaces
-	fresh      *bool // the cache's
+	fresh      *bool  // the cache's
+	salt       uint32 // keeps exporters' interfaces apart
 }
 
 func newExporterCache() exporterCache {
@@ -44,7 +45,7 @@ func (c *exporterCache) of(s *Snapshot, a flow.Addr) *exporterEntry {
 			c.fresh = true
 		}
 		x = s.exporter(a)
-		x.fresh = &c.fresh
+		x.fresh, x.salt = &c.fresh, uint32(len(c.byAddr))*61
 		c.byAddr[a] = x
 	}
 	c.last = x
@@ -82,6 +83,28 @@ func (x *exporterEntry) interfaceOf(index uint32, kind flow.InterfaceKind) Inter
 		*x.fresh = true
 	}
 	return found
+}
+
+// interfaceSlots is how many interfaces an enricher remembers.
+const interfaceSlots = 1 << 8
+
+// interfaceCache stands before the exporters' maps. Neighbouring numbers of one exporter have slots of their own.
+type interfaceCache [interfaceSlots]struct {
+	exporter *exporterEntry
+	index    uint32
+	known    Interface
+}
+
+// of returns the interface with that number.
+func (c *interfaceCache) of(x *exporterEntry, index uint32, kind flow.InterfaceKind) Interface {
+	if kind != flow.InterfaceIndex {
+		return x.interfaceOf(index, kind)
+	}
+	slot := &c[(index+x.salt)%interfaceSlots]
+	if slot.exporter != x || slot.index != index {
+		slot.exporter, slot.index, slot.known = x, index, x.interfaceOf(index, kind)
+	}
+	return slot.known
 }
 
 // hostSlots is how many addresses an enricher remembers.

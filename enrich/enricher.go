@@ -18,15 +18,16 @@ type Options struct {
 
 // Enricher fills rows. It belongs to one worker: what it looked up lately it remembers, without a lock.
 type Enricher struct {
-	protocols *protocols
-	scopes    scopes
-	exporters exporterCache
-	hosts     hostCache
-	as        asCache
-	rds       rdCache
-	snapshot  *Snapshot // that the caches are of
-	warmed    uint32
-	known     [256]*portSet
+	protocols  *protocols
+	scopes     scopes
+	exporters  exporterCache
+	interfaces interfaceCache
+	hosts      hostCache
+	as         asCache
+	rds        rdCache
+	snapshot   *Snapshot // that the caches are of
+	warmed     uint32
+	known      [256]*portSet
 
 	names      []string // of IP reference extensions
 	extensions []int    // of the snapshot's places, -1 for those it does not have
@@ -80,6 +81,7 @@ func (e *Enricher) Enrich(s *Snapshot, r *flow.Record, row *Row) {
 func (e *Enricher) reset(s *Snapshot) {
 	e.snapshot = s
 	e.exporters.reset()
+	e.interfaces = interfaceCache{}
 	e.hosts.reset()
 	for i, name := range e.names {
 		e.extensions[i] = slices.Index(s.places.extensions, name)
@@ -126,8 +128,8 @@ func multiply(a, b uint64) uint64 {
 func (e *Enricher) device(r *flow.Record, row *Row) {
 	x := e.exporters.of(e.snapshot, r.Exporter)
 	row.DeviceID, row.DeviceRef = x.id, x.ref
-	row.In = x.interfaceOf(r.InIf, r.InIfKind)
-	row.Out = x.interfaceOf(r.OutIf, r.OutIfKind)
+	row.In = e.interfaces.of(x, r.InIf, r.InIfKind)
+	row.Out = e.interfaces.of(x, r.OutIf, r.OutIfKind)
 }
 
 // endpoints finds the subnets and AS of both ends.

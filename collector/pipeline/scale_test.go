@@ -46,8 +46,9 @@ type scaleTraffic struct {
 // newScaleTraffic chooses hosts evenly, or by Zipf's law as traffic does.
 func newScaleTraffic(zipf bool) *scaleTraffic {
 	t := &scaleTraffic{rng: rand.New(rand.NewPCG(1, 2)), hosts: make([]scaleHost, scaleHosts), now: time.Now()}
+	as := rand.NewZipf(t.rng, 1.1, 1, scaleAS-1)
 	for i := range t.hosts {
-		t.hosts[i].as = 1 + t.rng.Uint32N(scaleAS)
+		t.hosts[i].as = 1 + uint32(as.Uint64())
 		binary.BigEndian.PutUint32(t.hosts[i].addr[:], t.rng.Uint32())
 	}
 	t.next = func() int { return t.rng.IntN(scaleHosts) }

@@ -103,11 +103,20 @@ func (x *ext) typeName() string {
 	return "JSON(" + strings.Join(paths, ", ") + ")"
 }
 
+// Fields of groups of paths that most rows have none of.
+const (
+	bgpFields  = flow.ASPath | flow.Communities | flow.LocalPref | flow.MED
+	mplsFields = flow.MPLS | flow.MPLSPseudowire | flow.MPLSTopLabelAddr | flow.MPLSTopLabelType
+	vlanFields = flow.VLAN | flow.SrcVLAN | flow.DstVLAN | flow.InnerSrcVLAN | flow.InnerDstVLAN
+)
+
 // append adds what a row says of every path. Of sFlow the flow label and the VLANs of each side are not among them: rows of
 // sFlow never had them. Shared data wants the paths of a row in the order of their names, so that
 // is the order of the calls here and below.
 func (x *ext) append(row int, r *enrich.Row) {
-	x.appendBGP(row, r)
+	if r.Flow.Has&bgpFields != 0 {
+		x.appendBGP(row, r)
+	}
 	for i := range min(len(x.dstRefs), len(r.DstExtRef)) {
 		x.dstRefs[i].set(row, r.DstExtRef[i])
 	}
@@ -119,11 +128,15 @@ func (x *ext) append(row int, r *enrich.Row) {
 	if f.Sent(flow.FlowLabel) && f.Protocol != flow.SFlow5 {
 		x.flowLabel.set(x, row, f.FlowLabel)
 	}
-	x.appendMPLS(row, r)
+	if f.Has&mplsFields != 0 || r.MPLSBottomLabel != 0 || r.MPLSRD != "" {
+		x.appendMPLS(row, r)
+	}
 	for i := range min(len(x.srcRefs), len(r.SrcExtRef)) {
 		x.srcRefs[i].set(row, r.SrcExtRef[i])
 	}
-	x.appendVLAN(row, f)
+	if f.Has&vlanFields != 0 {
+		x.appendVLAN(row, f)
+	}
 	x.shared.end(row)
 }
 

@@ -24,7 +24,11 @@ type lowCardinality struct {
 }
 
 func (c *lowCardinality) add(s string) {
-	c.indexes = append(c.indexes, c.keys.index(s))
+	text, length := unsafe.StringData(s), uint32(len(s))
+	if last := &c.keys.last; last.text == nil || last.text != text || last.length != length {
+		*last = seenKey{text, length, c.keys.index(s)}
+	}
+	c.indexes = append(c.indexes, c.keys.last.index)
 }
 
 // addNull adds a NULL: the first key of a nullable column stands for it.
@@ -90,6 +94,7 @@ type dictionary struct {
 	byText map[string]uint32
 	seen   []seenKey // by address: open addressing, half empty at least
 	filled int
+	last   seenKey // what was added last: rows mostly are of one device and of one protocol
 }
 
 // seenKey is a string that was looked up, by its address and length, and its index. It keeps the string's memory from being
@@ -213,4 +218,5 @@ func (d *dictionary) reset() {
 	clear(d.byText)
 	clear(d.seen)
 	d.filled = 0
+	d.last = seenKey{}
 }
