@@ -196,8 +196,8 @@ func (b *Block) Append(r *enrich.Row) {
 	}
 	b.scope.set(b.rows)
 	b.ext.append(b.rows, r)
-	b.flowType.add(flowType(r))
-	b.device.add(r.DeviceID)
+	b.flowType.addSame(flowType(r))
+	b.device.addSame(r.DeviceID)
 	b.deviceRef.addNullable(r.DeviceRef)
 	b.appendEndpoints(r)
 	b.protocol.add(r.Protocol)
@@ -209,6 +209,6 @@ func (b *Block) Append(r *enrich.Row) {
 	b.bitCount.uint64(r.Bits)
 	b.packetCount.uint64(r.Packets)
 	b.samplingRate.uint32(r.Flow.SamplingRate)
-	b.samplingSource.add(r.Flow.SamplingSource.String())
+	b.samplingSource.addSame(r.Flow.SamplingSource.String())
 	b.rows++
 }

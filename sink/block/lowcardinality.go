@@ -24,6 +24,11 @@ type lowCardinality struct {
 }
 
 func (c *lowCardinality) add(s string) {
+	c.indexes = append(c.indexes, c.keys.index(s))
+}
+
+// addSame is add for a string that mostly is the one of the row before.
+func (c *lowCardinality) addSame(s string) {
 	text, length := unsafe.StringData(s), uint32(len(s))
 	if last := &c.keys.last; last.text == nil || last.text != text || last.length != length {
 		*last = seenKey{text, length, c.keys.index(s)}
@@ -94,7 +99,7 @@ type dictionary struct {
 	byText map[string]uint32
 	seen   []seenKey // by address: open addressing, half empty at least
 	filled int
-	last   seenKey // what was added last: rows mostly are of one device and of one protocol
+	last   seenKey // of addSame
 }
 
 // seenKey is a string that was looked up, by its address and length, and its index. It keeps the string's memory from being
