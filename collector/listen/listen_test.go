@@ -196,6 +196,9 @@ func TestOnlyAllowedExporters(t *testing.T) {
 	if s := w.Stats(); s.Refused != 1 || s.Datagrams != 1 {
 		t.Errorf("stats %+v", s)
 	}
+	if r := w.Refusals(); len(r) != 1 || r[netip.MustParseAddr("127.0.3.1")] != 1 {
+		t.Errorf("refused: %v", r)
+	}
 }
 
 func TestKernelDropsAreCounted(t *testing.T) {
@@ -222,6 +225,9 @@ func TestKernelDropsAreCounted(t *testing.T) {
 	send(t, conn, []byte("brings the counter"))
 	drain()
 	s := w.Stats()
+	if sockets := w.Sockets(); len(sockets) != 1 || sockets[0].KernelDrops != s.KernelDrops || sockets[0].Address != w.Addresses()[0] {
+		t.Errorf("sockets: %+v", sockets)
+	}
 	if s.KernelDrops == 0 || uint64(received)+s.KernelDrops != sent+1 {
 		t.Errorf("%d received and %d dropped, want together %d", received, s.KernelDrops, sent+1)
 	}

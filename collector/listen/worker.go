@@ -25,6 +25,7 @@ type Worker struct {
 	next    int // the socket to look at first, so that none waits behind a busy one
 
 	datagrams, bytes, truncated, refused atomic.Uint64
+	refusals                             refusals
 }
 
 // Stats are a worker's counters since it was opened.
@@ -127,6 +128,7 @@ func (w *Worker) collect(s *socket, n int) []exporter.Datagram {
 		}
 		if w.allowed != nil && !w.allowed.Contains(d.Source.Addr()) {
 			refused++
+			w.refusals.add(d.Source.Addr())
 			continue
 		}
 		if d.Truncated {
@@ -158,6 +160,25 @@ func (w *Worker) Stats() Stats {
 	}
 	return stats
 }
+
+// SocketStats are the counters of one socket.
+type SocketStats struct {
+	Address     string // as Addresses
+	KernelDrops uint64
+}
+
+// Sockets returns the counters of each socket.
+func (w *Worker) Sockets() []SocketStats {
+	all := make([]SocketStats, len(w.sockets))
+	for i, s := range w.sockets {
+		all[i] = SocketStats{s.name, s.drops.Load()}
+	}
+	return all
+}
+
+// Refusals returns how many datagrams were refused, by source; those of sources beyond the first few hundred are under the zero
+// address.
+func (w *Worker) Refusals() map[netip.Addr]uint64 { return w.refusals.counts() }
 
 // Close ends a wait, takes no more datagrams from the kernel, and makes Receive return ErrClosed once those that had come
 // before are read.

@@ -43,3 +43,26 @@ func (r Reason) String() string {
 		"bad_frame", "not_ip",
 	}[r]
 }
+
+// Unit returns what the reason counts.
+func (r Reason) Unit() string {
+	switch r {
+	case UnknownVersion, Truncated, BadHeader, TrailingBytes:
+		return "datagrams"
+	case BadTemplate, TemplateConflict, TemplateLimit, Withdrawal:
+		return "templates"
+	case BadRecord, BadFrame, NotIP:
+		return "records"
+	}
+	return "sets"
+}
+
+// Loses reports whether what the reason counts is flows that are missing. Odd bytes, templates that are not used and frames
+// that hold no flow are none.
+func (r Reason) Loses() bool {
+	switch r {
+	case TrailingBytes, BadTemplate, TemplateConflict, TemplateLimit, Withdrawal, NotIP:
+		return false
+	}
+	return true
+}

@@ -47,10 +47,16 @@ type Stream struct {
 	missing atomic.Pointer[[]*MissingTemplate]
 	stated  atomic.Pointer[flow.Addr]
 	gone    bool
+	heir    *Stream // takes what is counted after gone
 }
 
 // Fail counts n losses for reason.
-func (s *Stream) Fail(reason Reason, n uint64) { s.errors[reason].Add(n) }
+func (s *Stream) Fail(reason Reason, n uint64) {
+	s.errors[reason].Add(n)
+	if s.heir != nil {
+		s.heir.errors[reason].Add(n)
+	}
+}
 
 // Failed returns how many losses reason has counted.
 func (s *Stream) Failed(reason Reason) uint64 { return s.errors[reason].Load() }
@@ -102,6 +108,7 @@ type Table struct {
 	list         atomic.Pointer[[]*Stream]
 	dirty        bool
 	evicted      atomic.Uint64
+	retired      Stream // the counters of those that made room, added up
 	unattributed [reasonCount]atomic.Uint64
 }
 
@@ -139,12 +146,36 @@ func (t *Table) Get(key Key, source flow.Addr, received int64) *Stream {
 func (t *Table) evict() {
 	all := slices.Collect(maps.Values(t.streams))
 	slices.SortFunc(all, func(a, b *Stream) int { return cmp.Compare(a.LastSeen.Load(), b.LastSeen.Load()) })
-	for _, s := range all[:max(1, len(all)/16)] {
-		s.gone = true
+	all = all[:max(1, len(all)/16)]
+	for _, s := range all {
 		delete(t.streams, s.Key)
-		t.evicted.Add(1)
 	}
 	t.dirty = true
+	t.Publish() // so that nobody sees a stream whose counters Retired has already
+	for _, s := range all {
+		s.gone, s.heir = true, &t.retired
+		t.retired.add(s)
+		t.evicted.Add(1)
+	}
+}
+
+// add adds up the counters of another stream.
+func (s *Stream) add(other *Stream) {
+	from := other.counters()
+	for i, c := range s.counters() {
+		c.Add(from[i].Load())
+	}
+	for i := range s.errors {
+		s.errors[i].Add(other.errors[i].Load())
+	}
+}
+
+// counters are all but those of losses by reason.
+func (s *Stream) counters() [15]*atomic.Uint64 {
+	return [...]*atomic.Uint64{
+		&s.Datagrams, &s.Bytes, &s.Records, &s.Options, &s.Templates, &s.Counters, &s.Discards, &s.Held, &s.Recovered,
+		&s.Lost, &s.Duplicated, &s.Reordered, &s.Restarts, &s.SamplesLost, &s.AgentDrops,
+	}
 }
 
 // Publish makes new streams visible to Streams.
@@ -159,6 +190,9 @@ func (t *Table) Publish() {
 
 // Streams returns the streams at the latest Publish, in no order. The slice must not be changed.
 func (t *Table) Streams() []*Stream { return *t.list.Load() }
+
+// Retired has the counters of the streams that made room for others, added up. To add it to those of Streams, read it first.
+func (t *Table) Retired() *Stream { return &t.retired }
 
 // Evicted returns how many streams made room for others.
 func (t *Table) Evicted() uint64 { return t.evicted.Load() }
