@@ -56,6 +56,7 @@ func (p *httpPage) show(s *service, listeners []*listen.Worker) {
 		Report: func() *status.Report { return p.history.Report(p.inputs(time.Now())) },
 		Top:    p.top.Get, Log: p.log,
 	})
+	p.server.Handle("GET /metrics", s.metrics.Handler())
 }
 
 func (p *httpPage) close() {

@@ -32,18 +32,26 @@ func startMinute(s *service, listeners []*listen.Worker, log *zap.Logger) *minut
 	m := &minute{service: s, listeners: listeners, log: log, end: make(chan struct{})}
 	m.ended.Go(func() {
 		s.updateExpiry(context.Background())
-		ticker := time.NewTicker(time.Minute)
-		defer ticker.Stop()
+		full := time.NewTimer(untilFullMinute(time.Now()))
+		defer full.Stop()
 		for {
 			select {
-			case <-ticker.C:
+			case now := <-full.C:
 				m.report()
+				s.writeLosses(now)
+				full.Reset(untilFullMinute(time.Now()))
 			case <-m.end:
 				return
 			}
 		}
 	})
 	return m
+}
+
+// untilFullMinute is the time to the next minute of the clock that is not about to begin.
+func untilFullMinute(now time.Time) time.Duration {
+	const about = time.Second
+	return now.Add(about).Truncate(time.Minute).Add(time.Minute).Sub(now)
 }
 
 func (m *minute) stop() {

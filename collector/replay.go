@@ -84,6 +84,8 @@ func (s *service) replay(paths []string, shift int64) (*summary, error) {
 	w.Finish()
 	s.awaitDelivery(0)
 	s.awaitProduction(0)
+	s.settleLosses()
+	s.awaitDelivery(0)
 	sum := s.summary()
 	sum.captureLosses = captureLosses(skipped)
 	if n := w.Expired(); n > 0 {

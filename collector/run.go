@@ -104,6 +104,7 @@ func serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 		s.stopStore()
 		return err
 	}
+	s.listeners = listeners
 	s.forwarders = forwarders
 	// The runtime runs as many goroutines at once as there are cores. While metadata is rebuilt and garbage collected a worker
 	// would wait up to 10 ms for its turn; with a few more it is the kernel that shares the cores, in smaller slices and by priority.
@@ -139,6 +140,7 @@ func serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 	}
 	loops.Wait()
 	minute.stop()
+	s.settleLosses()
 	err = s.finish(context.Background())
 	sum := s.summary()
 	sum.losses = append(sum.losses, socketLosses(listeners)...)

@@ -20,6 +20,9 @@ import (
 
 	"github.com/metranova/flow-collector/collector/config"
 	"github.com/metranova/flow-collector/collector/forward"
+	"github.com/metranova/flow-collector/collector/ledger"
+	"github.com/metranova/flow-collector/collector/listen"
+	"github.com/metranova/flow-collector/collector/metrics"
 	"github.com/metranova/flow-collector/collector/pipeline"
 	"github.com/metranova/flow-collector/decoder"
 	"github.com/metranova/flow-collector/decoder/exporter"
@@ -42,6 +45,10 @@ type service struct {
 	store     *store.Supervisor // nil where rows go to a server
 	spool     *spool.Spool      // nil: inserts wait in memory only
 	book      *tally.Book       // what became of rows, by exporter
+	ledger    *ledger.Ledger
+	metrics   *metrics.Metrics
+	losses    *losses
+	listeners []*listen.Worker // none for captures
 	server    clickhouse.Options
 	settings  schema.Settings
 	conn      driver.Conn
@@ -87,12 +94,15 @@ func newService(cfg *config.Config, log *zap.Logger, disk *spool.Spool, book *ta
 		s.stopStore()
 		return nil, err
 	}
+	s.ledger = s.newLedger()
+	s.metrics = s.newMetrics()
 	s.writer = clickhouse.NewWriter(s.conn, clickhouse.WriterOptions{
 		QueueBytes: int64(cfg.Batch.QueueBytes),
 		Inserters:  cfg.Batch.Inserters,
 		Ready:      s.tables,
 		Spool:      disk,
 		Book:       book,
+		Attempted:  func(took time.Duration, err error) { s.metrics.Inserted(clickHouseSink, took, err) },
 		Release:    s.keep,
 		Log:        log.Named("clickhouse"),
 	})

@@ -49,6 +49,7 @@ type Refresher struct {
 	settle  time.Duration
 	sources []schedule
 	look    schedule // of the tables
+	current atomic.Int64
 }
 
 // schedule is when something is next to be done.
@@ -99,6 +100,14 @@ func (r *Refresher) Reload() {
 
 // Loaded is closed when Run has tried every source once and built a snapshot of what there is.
 func (r *Refresher) Loaded() <-chan struct{} { return r.loaded }
+
+// Current is when the snapshot in use was last seen to be what the tables say; zero: not yet.
+func (r *Refresher) Current() time.Time {
+	if t := r.current.Load(); t != 0 {
+		return time.Unix(t, 0)
+	}
+	return time.Time{}
+}
 
 // Start puts a first snapshot in use, so that the first row is enriched: that of the snapshot file, or an empty one.
 func (r *Refresher) Start() error {
@@ -245,6 +254,7 @@ func (r *Refresher) rebuild(ctx context.Context) error {
 		return err
 	}
 	if state == r.state {
+		r.current.Store(time.Now().Unix())
 		return nil
 	}
 	began := time.Now()
@@ -274,6 +284,7 @@ func (r *Refresher) rebuild(ctx context.Context) error {
 	}
 	r.options.Snapshot.Store(s)
 	r.state = state
+	r.current.Store(time.Now().Unix())
 	r.options.Log.Info("metadata in use", zap.Any("records", s.Stats()), zap.Duration("took", time.Since(began)))
 	if file != nil {
 		if err := file.commit(); err != nil {

@@ -26,6 +26,7 @@ type Config struct {
 	Kafka    Kafka
 	Metadata Metadata
 	HTTP     HTTP
+	Metrics  Metrics
 	LogLevel string // debug, info, warn or error
 
 	// views and view settings are turned into Schema.Views at the end.
@@ -112,6 +113,11 @@ type Spool struct {
 	MaxAge   time.Duration
 }
 
+// Metrics bounds what is shown of exporters.
+type Metrics struct {
+	MaxExporters int // that are told apart, with each of their observation domains
+}
+
 // Metadata says where metadata comes from.
 type Metadata struct {
 	Dir, CacheDir string
@@ -194,6 +200,7 @@ func Default() *Config {
 			HTTPTimeout: 30 * time.Second,
 		},
 		HTTP:     HTTP{Listen: ":8080"},
+		Metrics:  Metrics{MaxExporters: 500},
 		LogLevel: "info",
 		views: map[schema.Kind][]string{
 			schema.ByEdgeAS: {"5m"}, schema.ByInterface: {"5m"}, schema.ByIPVersion: {"5m"},

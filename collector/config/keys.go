@@ -85,6 +85,8 @@ func collectorKeys(c *Config) []key {
 		{"http.listen", []string{"HTTP_LISTEN"}, scalar, addressOrOff(&c.HTTP.Listen)},
 		{"http.pprof", nil, scalar, boolean(&c.HTTP.PProf)},
 
+		{"metrics.max_exporters", nil, scalar, number(&c.Metrics.MaxExporters, 1, 1<<20)},
+
 		{"log.level", []string{"LOG_LEVEL"}, scalar, oneOf(&c.LogLevel, "debug", "info", "warn", "error")},
 		{"log.debug", []string{"DEBUG"}, scalar, debug(c)},
 	}
@@ -135,6 +137,7 @@ func tableKeys(c *Config) []key {
 
 		{"tables.flow", []string{"CLICKHOUSE_FLOW_TABLE"}, scalar, text(&t.Flow)},
 		{"tables.interface_traffic", []string{"CLICKHOUSE_IF_TRAFFIC_TABLE"}, scalar, text(&t.InterfaceTraffic)},
+		{"tables.loss", nil, scalar, text(&t.Loss)},
 		{"tables.interface", []string{"CLICKHOUSE_IF_METADATA_TABLE"}, scalar, text(&t.Interface)},
 		{"tables.device", []string{"CLICKHOUSE_DEVICE_METADATA_TABLE"}, scalar, text(&t.Device)},
 		{"tables.organization", []string{"CLICKHOUSE_ORGANIZATION_METADATA_TABLE"}, scalar, text(&t.Organization)},
@@ -146,6 +149,9 @@ func tableKeys(c *Config) []key {
 		{"tables.interface_traffic_ttl", []string{"CLICKHOUSE_IF_TRAFFIC_TTL"}, scalar, text(&s.InterfaceTrafficTTL.Interval)},
 		{"tables.interface_traffic_ttl_column", []string{"CLICKHOUSE_IF_TRAFFIC_TTL_COLUMN"}, scalar, text(&s.InterfaceTrafficTTL.Column)},
 		{"tables.interface_traffic_partition_by", []string{"CLICKHOUSE_IF_TRAFFIC_PARTITION_BY"}, scalar, text(&s.InterfaceTrafficPartitionBy)},
+		{"tables.loss_ttl", nil, scalar, text(&s.LossTTL.Interval)},
+		{"tables.loss_ttl_column", nil, scalar, text(&s.LossTTL.Column)},
+		{"tables.loss_partition_by", nil, scalar, text(&s.LossPartitionBy)},
 		{"tables.metadata_ttl", []string{"CLICKHOUSE_METADATA_TTL"}, scalar, text(&s.MetadataTTL)},
 		{"tables.as_extensions", []string{"CLICKHOUSE_AS_METADATA_EXTENSIONS"}, list, texts(&s.ASExtensions)},
 

@@ -21,9 +21,12 @@ func (b *Block) addDay(startMs int64) {
 	b.days = append(b.days, day)
 }
 
-// flowType is the flow_type column: the family of the export protocol.
-func flowType(r *enrich.Row) string {
-	switch r.Flow.Protocol {
+// flowType is the flow_type column.
+func flowType(r *enrich.Row) string { return FlowType(r.Flow.Protocol) }
+
+// FlowType is the family of an export protocol, as flow_type has it.
+func FlowType(p flow.Protocol) string {
+	switch p {
 	case flow.SFlow5:
 		return "sflow"
 	case flow.NetFlowV5, flow.NetFlowV9, flow.IPFIX:

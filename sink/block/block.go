@@ -82,10 +82,13 @@ type named struct {
 
 const lcString, lcNullable = "LowCardinality(String)", "LowCardinality(Nullable(String))"
 
+// unknownCollector is the collector_id of one without a name.
+const unknownCollector = "unknown"
+
 // New returns an empty block.
 func New(l Layout) *Block {
 	if l.CollectorID == "" {
-		l.CollectorID = "unknown"
+		l.CollectorID = unknownCollector
 	}
 	b := &Block{ext: newExt(l.Extensions, l.IPRefExtensions)}
 	b.peer.asID.width = 4
@@ -138,12 +141,14 @@ func New(l Layout) *Block {
 }
 
 // Columns returns the names of the columns in the order of the encoded block, as an INSERT lists them.
-func (b *Block) Columns() []string {
-	names := make([]string, len(b.columns))
-	for i, c := range b.columns {
-		names[i] = c.name
+func (b *Block) Columns() []string { return names(b.columns) }
+
+func names(columns []named) []string {
+	all := make([]string, len(columns))
+	for i, c := range columns {
+		all[i] = c.name
 	}
-	return names
+	return all
 }
 
 // Rows returns the number of rows.
@@ -169,16 +174,21 @@ func (b *Block) Reset() {
 // Encode appends the block to dst: nothing if it has no rows. The block itself is not changed, and the result does
 // not refer to it.
 func (b *Block) Encode(dst []byte) []byte {
-	if b.rows == 0 {
+	return encode(dst, b.columns, b.rows)
+}
+
+// encode appends a block of those columns to dst: nothing if it has no rows.
+func encode(dst []byte, columns []named, rows int) []byte {
+	if rows == 0 {
 		return dst
 	}
-	dst = binary.AppendUvarint(dst, uint64(len(b.columns)))
-	dst = binary.AppendUvarint(dst, uint64(b.rows))
-	for _, c := range b.columns {
+	dst = binary.AppendUvarint(dst, uint64(len(columns)))
+	dst = binary.AppendUvarint(dst, uint64(rows))
+	for _, c := range columns {
 		dst = appendString(dst, c.name)
 		dst = appendString(dst, c.typ)
 		dst = c.prefix(dst)
-		dst = c.encode(dst, b.rows)
+		dst = c.encode(dst, rows)
 	}
 	return dst
 }

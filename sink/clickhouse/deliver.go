@@ -193,7 +193,12 @@ func (w *Writer) attempt(ctx context.Context, ins *Insert) error {
 	}
 	body := newBody(ins.Data)
 	defer func() { _ = body.Close() }()
-	if err := w.conn.InsertFormat(chgo.Context(ctx, chgo.WithSettings(settings)), "Native", ins.Query, body); err != nil {
+	begun := time.Now()
+	err := w.conn.InsertFormat(chgo.Context(ctx, chgo.WithSettings(settings)), "Native", ins.Query, body)
+	if w.options.Attempted != nil {
+		w.options.Attempted(time.Since(begun), err)
+	}
+	if err != nil {
 		return cause(err)
 	}
 	return nil

@@ -53,6 +53,8 @@ type WriterOptions struct {
 	// Book is where it is written down what becomes of rows, by exporter; the same as the spool's (BookSpool). nil: one of the
 	// Writer's own.
 	Book *tally.Book
+	// Attempted is told how long each attempt took, from several goroutines. nil: nobody.
+	Attempted func(took time.Duration, err error)
 	// Settings are sent with every insert, over the Writer's own.
 	Settings map[string]any
 	// Release takes back the Data of an insert that was delivered or lost, for reuse. It is called from several

@@ -39,6 +39,9 @@ type Settings struct {
 	FlowPartitionBy             string
 	InterfaceTrafficTTL         TTL
 	InterfaceTrafficPartitionBy string
+	// LossTTL and LossPartitionBy belong to collector_loss.
+	LossTTL         TTL
+	LossPartitionBy string
 	// MetadataTTL is how long versions in the meta_* tables are kept after their insert_time, such as "2 YEAR".
 	// Empty keeps them for good.
 	MetadataTTL string
@@ -67,9 +70,9 @@ type Replication struct {
 }
 
 // Tables are the names of the tables. InterfaceTraffic may be empty: that table is not made then, for servers that do
-// not have its engine.
+// not have its engine. So may Loss.
 type Tables struct {
-	Flow, InterfaceTraffic                                                string
+	Flow, InterfaceTraffic, Loss                                          string
 	Interface, Device, Organization, Circuit, AS, IP, Application, SciReg string
 }
 
@@ -108,6 +111,7 @@ func Default() Settings {
 		Tables: Tables{
 			Flow:             "data_flow",
 			InterfaceTraffic: "data_interface_traffic",
+			Loss:             "collector_loss",
 			Interface:        "meta_interface",
 			Device:           "meta_device",
 			Organization:     "meta_organization",
@@ -121,6 +125,8 @@ func Default() Settings {
 		FlowPartitionBy:             dailyPartition,
 		InterfaceTrafficTTL:         TTL{Interval: "180 DAY", Column: startTime},
 		InterfaceTrafficPartitionBy: dailyPartition,
+		LossTTL:                     TTL{Interval: "180 DAY", Column: startTime},
+		LossPartitionBy:             dailyPartition,
 		ApplicationDictionary:       Dictionary{Enabled: true, Name: "meta_application_dict", LifetimeMin: 600, LifetimeMax: 3600},
 		ASDictionary:                Dictionary{Enabled: true, Name: "meta_as_dict", LifetimeMin: 600, LifetimeMax: 3600},
 		DeduplicationWindow:         1000,
@@ -167,9 +173,11 @@ func (s *Settings) Validate() error {
 	}
 	add1(s.FlowTTL.validate("flow TTL"))
 	add1(s.InterfaceTrafficTTL.validate("interface traffic TTL"))
+	add1(s.LossTTL.validate("loss TTL"))
 	add1(TTL{Interval: s.MetadataTTL, Column: "insert_time"}.validate("metadata TTL"))
 	add1(validatePartition("flow partition", s.FlowPartitionBy))
 	add1(validatePartition("interface traffic partition", s.InterfaceTrafficPartitionBy))
+	add1(validatePartition("loss partition", s.LossPartitionBy))
 	for i := range s.Views {
 		add1(s.Views[i].validate())
 	}
@@ -197,6 +205,9 @@ func (s *Settings) names() []namedSetting {
 	}
 	if t.InterfaceTraffic != "" {
 		names = append(names, namedSetting{"interface traffic table", t.InterfaceTraffic})
+	}
+	if t.Loss != "" {
+		names = append(names, namedSetting{"loss table", t.Loss})
 	}
 	if s.ApplicationDictionary.Enabled {
 		names = append(names, namedSetting{"application dictionary", s.ApplicationDictionary.Name})

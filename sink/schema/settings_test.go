@@ -132,6 +132,7 @@ func TestClusterAndReplicationText(t *testing.T) {
 		"CREATE TABLE IF NOT EXISTS `golden`.`data_flow` ":              "ENGINE = ReplicatedMergeTree" + path + ")\n",
 		"CREATE TABLE IF NOT EXISTS `golden`.`meta_application` ":       "ENGINE = ReplicatedReplacingMergeTree" + path + ")\n",
 		"CREATE TABLE IF NOT EXISTS `golden`.`data_interface_traffic` ": "ENGINE = ReplicatedCoalescingMergeTree" + path + ")\n",
+		"CREATE TABLE IF NOT EXISTS `golden`.`collector_loss` ":         "ENGINE = ReplicatedMergeTree" + path + ")\n",
 		"CREATE TABLE IF NOT EXISTS `golden`.`data_flow_by_edge_as_5m` ": "ENGINE = ReplicatedSummingMergeTree" + path +
 			", (flow_count, bit_count, packet_count))\n",
 	} {
@@ -164,14 +165,14 @@ func TestDependencyOrder(t *testing.T) {
 
 func TestStatementsLeaveOut(t *testing.T) {
 	s := goldenSettings()
-	s.SkipDatabaseCreate, s.Tables.InterfaceTraffic = true, ""
+	s.SkipDatabaseCreate, s.Tables.InterfaceTraffic, s.Tables.Loss = true, "", ""
 	s.ApplicationDictionary.Enabled, s.ASDictionary.Enabled = false, false
 	all, err := Statements(s)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, q := range all {
-		for _, not := range []string{"CREATE DATABASE", "CoalescingMergeTree", "CREATE DICTIONARY"} {
+		for _, not := range []string{"CREATE DATABASE", "CoalescingMergeTree", "collector_loss", "CREATE DICTIONARY"} {
 			if strings.Contains(q, not) {
 				t.Errorf("rendered all the same: %s", q)
 			}

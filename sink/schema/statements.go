@@ -37,6 +37,9 @@ func tables(s *Settings) []table {
 	if s.Tables.InterfaceTraffic != "" {
 		all = append(all, interfaceTrafficTable(s))
 	}
+	if s.Tables.Loss != "" {
+		all = append(all, lossTable(s))
+	}
 	all = append(all, metadataTables(s)...)
 	for i := range s.Views {
 		all = append(all, s.Views[i].target(s))

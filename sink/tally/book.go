@@ -12,6 +12,8 @@ import (
 // Account is what became of one stream's rows at one sink. At any time
 // Taken + Found = Delivered + Waiting + OnDisk and all that is Lost and Quarantined.
 type Account struct {
+	Born uint64 // tells the account from an earlier one of the same stream
+
 	Taken uint64 // handed to the sink by this run
 	Found uint64 // left on disk by earlier runs
 
@@ -38,7 +40,7 @@ func (a *Account) clone() Account {
 	return c
 }
 
-// Add adds another account up.
+// Add adds another account up, but for Born.
 func (a *Account) Add(b *Account) {
 	a.Taken += b.Taken
 	a.Found += b.Found
@@ -160,7 +162,7 @@ func (b *Book) of(key flow.StreamKey) *entry {
 	if b.accounts == nil {
 		b.accounts = map[flow.StreamKey]*entry{}
 	}
-	e := &entry{}
+	e := &entry{Account: Account{Born: b.moves}}
 	b.accounts[key] = e
 	return e
 }

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/metranova/flow-collector/collector/ledger"
+	"github.com/metranova/flow-collector/collector/metrics"
+	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/sink/block"
+	"github.com/metranova/flow-collector/sink/clickhouse"
+)
+
+// newLedger adds up what the listeners, the decoders and the sinks count.
+func (s *service) newLedger() *ledger.Ledger {
+	var reasons []string
+	for _, r := range clickhouse.Reasons() {
+		reasons = append(reasons, string(r))
+	}
+	return ledger.New(ledger.Options{
+		Tables: s.exporters,
+		Sockets: func() (all []ledger.Socket) {
+			for n, l := range s.listeners {
+				for _, socket := range l.Sockets() {
+					all = append(all, ledger.Socket{SocketStats: socket, Worker: n})
+				}
+			}
+			return all
+		},
+		Refused: func() map[netip.Addr]uint64 {
+			all := map[netip.Addr]uint64{}
+			for _, l := range s.listeners {
+				for source, n := range l.Refusals() {
+					all[source] += n
+				}
+			}
+			return all
+		},
+		Sinks:      []ledger.Sink{{Name: clickHouseSink, Book: s.book, Reasons: reasons}},
+		MaxStreams: s.cfg.Metrics.MaxExporters,
+	})
+}
+
+const clickHouseSink = "clickhouse"
+
+// newMetrics shows Prometheus the ledger and the state of the service.
+func (s *service) newMetrics() *metrics.Metrics {
+	o := metrics.Options{
+		Ledger: s.ledger, Tables: s.exporters, Snapshot: &s.snapshot, Version: version, Log: s.log.Named("metrics"),
+		MetadataCurrent: func() time.Time { return s.refresh.Current() },
+		Sinks: func() []metrics.Sink {
+			stats := s.writer.Stats()
+			return []metrics.Sink{{
+				Name: clickHouseSink, QueueBytes: stats.QueuedBytes, QueueLength: stats.QueuedInserts,
+				Retries: stats.Retried.Inserts, LastDelivery: stats.LastDelivery,
+			}}
+		},
+	}
+	if s.spool != nil {
+		o.Spool = func() metrics.Spool {
+			stats := s.spool.Stats()
+			return metrics.Spool{
+				Bytes: stats.DiskBytes, Limit: int64(s.cfg.Spool.MaxBytes), Oldest: stats.Oldest,
+				Entries: stats.Waiting.Entries, Rows: stats.Waiting.Rows,
+			}
+		}
+	}
+	return metrics.New(o)
+}
+
+// losses writes collector_loss: what was counted since it last did.
+type losses struct {
+	block *block.Losses
+	query string
+	since time.Time
+	n     int
+}
+
+// writeLosses sends the counts since it was last called to the table.
+func (s *service) writeLosses(now time.Time) {
+	name := s.settings.Tables.Loss
+	if name == "" {
+		return
+	}
+	l := s.losses
+	if l == nil {
+		b := block.NewLosses(s.cfg.CollectorID)
+		l = &losses{block: b, query: clickhouse.InsertQuery(s.settings.Database, name, b.Columns()), since: s.started}
+		s.losses = l
+	}
+	deviceOf := s.devices()
+	for _, line := range s.ledger.Minute(now) {
+		row := block.Loss{
+			Start: l.since.Unix(), End: now.Unix(), Exporter: line.Exporter, DeviceID: deviceOf(line.Stream, line.Exporter),
+			Domain: line.Stream.Domain, Stage: line.Stage, Sink: line.Sink, What: line.What, Reason: line.Reason,
+			Unit: line.UnitOf(line.Stream.Protocol), Missing: line.Missing, Count: line.Count,
+		}
+		if line.Stream != (flow.StreamKey{}) {
+			row.FlowType, row.Protocol = block.FlowType(line.Stream.Protocol), line.Stream.Protocol.String()
+		}
+		l.block.Append(&row)
+	}
+	l.since = now
+	if l.block.Rows() == 0 {
+		return
+	}
+	l.n++
+	s.writer.Enqueue(&clickhouse.Insert{
+		Query: l.query, Token: fmt.Sprintf("%s-loss-%d", s.run, l.n), Rows: l.block.Rows(), Data: l.block.Encode(nil),
+	})
+	l.block.Reset()
+}
+
+// lastDelivery is how long the last counts wait for the last rows at a stop, so that what became of these is among them.
+const lastDelivery = 2 * time.Second
+
+// settleLosses writes the last counts. The workers must have ended.
+func (s *service) settleLosses() {
+	for deadline := time.Now().Add(lastDelivery); s.book.Total().Waiting > 0 && time.Now().Before(deadline); {
+		time.Sleep(5 * time.Millisecond)
+	}
+	s.writeLosses(time.Now())
+}
+
+// devices returns what tells the device_id of a stream's rows: "" where no exporter is known. An exporter that names others in its
+// records is taken for the one that sends them.
+func (s *service) devices() func(stream flow.StreamKey, exporter string) string {
+	stated := map[flow.StreamKey]flow.Addr{}
+	if s.cfg.Decoder.ExporterAddress != "source" {
+		for _, table := range s.exporters() {
+			for _, stream := range table.Streams() {
+				if a := stream.Stated(); a != (flow.Addr{}) {
+					stated[stream.Key] = a
+				}
+			}
+		}
+	}
+	names, snapshot := exporterNames(s.cfg), s.snapshot.Load()
+	return func(stream flow.StreamKey, exporter string) string {
+		addr := stream.Exporter
+		if stream == (flow.StreamKey{}) {
+			refused, err := netip.ParseAddr(exporter)
+			if err != nil {
+				return ""
+			}
+			addr = flow.AddrFrom(refused)
+		}
+		if a, found := stated[stream]; found {
+			addr = a
+		}
+		if name, found := names[addr]; found {
+			addr = name
+		}
+		if device, found := snapshot.LookupDevice(addr.Netip()); found {
+			return device.ID
+		}
+		return addr.String()
+	}
+}

@@ -1,0 +1,97 @@
+// Package metrics shows Prometheus what the collector counts. Everything is read when Prometheus asks; nothing of it is on a
+// datagram's way. How many series there are is bounded by the ledger, which tells so many exporters apart.
+package metrics
+
+import (
+	"net/http"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.uber.org/zap"
+
+	"github.com/metranova/flow-collector/collector/ledger"
+	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/enrich"
+)
+
+const namespace = "flow_collector"
+
+// Options say where the numbers come from. nil: there is nothing of the kind.
+type Options struct {
+	Ledger   *ledger.Ledger
+	Tables   func() []*exporter.Table
+	Sinks    func() []Sink
+	Spool    func() Spool
+	Snapshot *atomic.Pointer[enrich.Snapshot]
+	// MetadataCurrent is when the snapshot was last seen to be what the tables say; zero: never.
+	MetadataCurrent func() time.Time
+
+	Version string
+	Log     *zap.Logger
+}
+
+// Sink is the state of a destination of rows.
+type Sink struct {
+	Name         string
+	QueueBytes   int64
+	QueueLength  int
+	Retries      uint64    // attempts after which another followed
+	LastDelivery time.Time // zero: none yet
+}
+
+// Spool is the state of what waits on disk.
+type Spool struct {
+	Bytes, Limit  int64 // of the files
+	Entries, Rows uint64
+	Oldest        time.Time // when what waits for longest came there; zero: nothing waits
+}
+
+// Metrics gathers. It is safe for concurrent use.
+type Metrics struct {
+	registry *prometheus.Registry
+	inserts  *prometheus.HistogramVec
+	log      *zap.Logger
+}
+
+// New registers everything.
+func New(o Options) *Metrics {
+	m := &Metrics{registry: prometheus.NewRegistry(), log: o.Log}
+	if m.log == nil {
+		m.log = zap.NewNop()
+	}
+	m.inserts = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Namespace: namespace, Name: "insert_duration_seconds", Help: "How long attempts to insert a block took, by their outcome.",
+		Buckets: prometheus.ExponentialBuckets(0.005, 2.5, 12), // to 2 minutes
+	}, []string{"sink", "outcome"})
+	info := prometheus.NewGauge(prometheus.GaugeOpts{
+		Namespace: namespace, Name: "build_info", Help: "Always 1; the labels say what runs.",
+		ConstLabels: prometheus.Labels{"version": o.Version, "goversion": runtime.Version()},
+	})
+	info.Set(1)
+	m.registry.MustRegister(
+		m.inserts, info, newStreams(o), newState(o),
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	return m
+}
+
+// Inserted notes an attempt to insert a block.
+func (m *Metrics) Inserted(sink string, took time.Duration, err error) {
+	outcome := "stored"
+	if err != nil {
+		outcome = "failed"
+	}
+	m.inserts.WithLabelValues(sink, outcome).Observe(took.Seconds())
+}
+
+// Gatherer has all metrics.
+func (m *Metrics) Gatherer() prometheus.Gatherer { return m.registry }
+
+// Handler answers Prometheus.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorLog: zap.NewStdLog(m.log), EnableOpenMetrics: true, MaxRequestsInFlight: 4})
+}

@@ -1,0 +1,100 @@
+package metrics
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// state collects what waits, and how much metadata there is.
+type state struct {
+	o Options
+
+	queueBytes, queueLength, retries, lastDelivery          *prometheus.Desc
+	spoolBytes, spoolLimit, spoolEntries, spoolRows, oldest *prometheus.Desc
+	metadataAge, metadata                                   *prometheus.Desc
+}
+
+func newState(o Options) *state {
+	return &state{
+		o:            o,
+		queueBytes:   desc("sink_queue_bytes", "Encoded rows that wait in memory or are on their way.", "sink"),
+		queueLength:  desc("sink_queue_blocks", "Encoded blocks that wait in memory.", "sink"),
+		retries:      desc("sink_retries_total", "Attempts that failed and were followed by another.", "sink"),
+		lastDelivery: desc("sink_last_delivery_timestamp_seconds", "When the sink last stored something.", "sink"),
+		spoolBytes:   desc("spool_bytes", "Size of the spool's files."),
+		spoolLimit:   desc("spool_limit_bytes", "How large the spool's files may get before the oldest is dropped."),
+		spoolEntries: desc("spool_entries", "Blocks that wait on disk."),
+		spoolRows:    desc("spool_rows", "Rows that wait on disk."),
+		oldest:       desc("spool_oldest_age_seconds", "For how long the oldest block on disk has waited; 0: none waits."),
+		metadataAge:  desc("metadata_age_seconds", "For how long the metadata in use was not compared with the tables."),
+		metadata:     desc("metadata_records", "Records and prefixes of the metadata in use.", "kind"),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (s *state) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		s.queueBytes, s.queueLength, s.retries, s.lastDelivery, s.spoolBytes, s.spoolLimit, s.spoolEntries, s.spoolRows, s.oldest,
+		s.metadataAge, s.metadata,
+	} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (s *state) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	if s.o.Sinks != nil {
+		for _, sink := range s.o.Sinks() {
+			gauge(s.queueBytes, float64(sink.QueueBytes), sink.Name)
+			gauge(s.queueLength, float64(sink.QueueLength), sink.Name)
+			ch <- prometheus.MustNewConstMetric(s.retries, prometheus.CounterValue, float64(sink.Retries), sink.Name)
+			if !sink.LastDelivery.IsZero() {
+				gauge(s.lastDelivery, seconds(sink.LastDelivery), sink.Name)
+			}
+		}
+	}
+	if s.o.Spool != nil {
+		spool := s.o.Spool()
+		gauge(s.spoolBytes, float64(spool.Bytes))
+		gauge(s.spoolLimit, float64(spool.Limit))
+		gauge(s.spoolEntries, float64(spool.Entries))
+		gauge(s.spoolRows, float64(spool.Rows))
+		age := 0.0
+		if !spool.Oldest.IsZero() {
+			age = max(0, time.Since(spool.Oldest).Seconds())
+		}
+		gauge(s.oldest, age)
+	}
+	s.snapshot(gauge)
+}
+
+func (s *state) snapshot(gauge func(*prometheus.Desc, float64, ...string)) {
+	if s.o.Snapshot == nil {
+		return
+	}
+	snapshot := s.o.Snapshot.Load()
+	if snapshot == nil {
+		return
+	}
+	if s.o.MetadataCurrent != nil {
+		if t := s.o.MetadataCurrent(); !t.IsZero() {
+			gauge(s.metadataAge, max(0, time.Since(t).Seconds()))
+		}
+	}
+	stats := snapshot.Stats()
+	for kind, n := range map[string]int{
+		"device": stats.Devices, "interface": stats.Interfaces, "application": stats.Applications, "as": stats.AS,
+		"organization": stats.Organizations, "ip_prefix": stats.IPs, "as_prefix": stats.ASBlocks,
+	} {
+		gauge(s.metadata, float64(n), kind)
+	}
+	for name, n := range stats.Extensions {
+		gauge(s.metadata, float64(n), name+"_prefix")
+	}
+}
+
+func seconds(t time.Time) float64 { return float64(t.UnixNano()) / 1e9 }

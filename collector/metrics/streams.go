@@ -1,0 +1,198 @@
+package metrics
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/metranova/flow-collector/collector/ledger"
+	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/decoder/flow"
+)
+
+// streamLabels name a stream: of all that the ledger does not tell apart exporter is "other" and the rest is empty.
+var streamLabels = []string{"exporter", "protocol", "domain"}
+
+// streams collects what the ledger counts of each exporter, and what is known of it now.
+type streams struct {
+	o     Options
+	metas []columnMetric // by the ledger's columns
+
+	drops, refused, unreadable       *prometheus.Desc
+	lastSeen, skew, rate, missing    *prometheus.Desc
+	known, waiting, tracked, evicted *prometheus.Desc
+}
+
+// columnMetric is what a column of the ledger is to Prometheus.
+type columnMetric struct {
+	desc   *prometheus.Desc
+	labels func(s *ledger.Series) []string // behind those of the stream
+	always bool                            // also while it is 0
+}
+
+// What the columns of the stages before the decoder and around it are called.
+var columnNames = map[string][2]string{
+	"datagrams":                {"datagrams_total", "Datagrams received."},
+	"bytes":                    {"bytes_total", "Bytes of the datagrams received, without UDP and IP headers."},
+	"records":                  {"records_total", "Flow records decoded; each becomes a row."},
+	"option_records":           {"option_records_total", "Option data records decoded."},
+	"templates":                {"templates_total", "Template definitions received."},
+	"counter_samples":          {"interface_samples_total", "Counter samples received (sFlow)."},
+	"discarded_packet_samples": {"discarded_packet_samples_total", "Notifications of discarded packets received (sFlow)."},
+	"sequence_lost":            {"sequence_lost_total", "What sequence numbers say was lost before the collector, in the protocol's unit."},
+	"sequence_duplicated":      {"sequence_duplicated_datagrams_total", "Datagrams that came twice, by sequence number."},
+	"sequence_late":            {"sequence_late_datagrams_total", "Datagrams that came late, by sequence number."},
+	"restarts":                 {"exporter_restarts_total", "How often the exporter began anew."},
+	"samples_lost":             {"samples_lost_total", "Flow samples that were lost before the collector, by sequence number (sFlow)."},
+	"agent_drops":              {"agent_dropped_packets_total", "Sampled packets that the agent itself dropped (sFlow)."},
+	"held":                     {"held_sets_total", "Data sets that waited for their template."},
+	"recovered":                {"recovered_sets_total", "Data sets whose template came in time."},
+}
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, labels, nil)
+}
+
+func newStreams(o Options) *streams {
+	s := &streams{
+		o:          o,
+		drops:      desc("kernel_dropped_datagrams_total", "Datagrams that the kernel dropped because a receive buffer was full.", "address", "worker"),
+		refused:    desc("refused_datagrams_total", "Datagrams of exporters that may not send (listen.allowed_exporters).", "source"),
+		unreadable: desc("unattributed_datagrams_total", "Datagrams that are of no exporter's stream.", "reason"),
+		lastSeen:   desc("exporter_last_seen_timestamp_seconds", "When a datagram last came.", streamLabels...),
+		skew:       desc("exporter_clock_skew_seconds", "How much later a datagram came than its header says it was sent.", streamLabels...),
+		rate:       desc("exporter_sampling_interval_packets", "One in how many packets is sampled, of the latest record.", append(streamLabels, "source")...),
+		missing:    desc("exporter_missing_templates", "Templates that data sets wait for, or waited for in vain.", streamLabels...),
+		known:      desc("exporter_known_templates", "Templates that are known.", streamLabels...),
+		waiting:    desc("sink_waiting_rows", "Rows that wait in memory or are on their way.", "sink"),
+		tracked:    desc("exporter_streams", "Streams (exporter, protocol, observation domain) that are kept."),
+		evicted:    desc("exporter_streams_evicted_total", "Streams that made room for others."),
+	}
+	errors := desc("decode_errors_total", "What could not be decoded, by reason, in the unit of the reason.", append(streamLabels, "reason", "unit")...)
+	rows := desc("sink_rows_total", "What became of rows at a sink.", append(streamLabels, "sink", "outcome", "reason")...)
+	shared := map[string]*prometheus.Desc{}
+	for _, c := range o.Ledger.Columns() {
+		m := columnMetric{always: c.Stage == ledger.Received && c.Unit != "samples" || c.What == ledger.Delivered}
+		switch c.Stage {
+		case ledger.Decode:
+			m.desc, m.labels = errors, func(*ledger.Series) []string { return []string{c.Reason, c.Unit} }
+		case ledger.SinkRows:
+			m.desc, m.labels = rows, func(*ledger.Series) []string { return []string{c.Sink, c.What, c.Reason} }
+		default:
+			name, found := columnNames[c.What]
+			if !found {
+				panic(fmt.Sprintf("metrics: the ledger counts %q, which has no name here", c.What))
+			}
+			labels := streamLabels
+			m.labels = func(*ledger.Series) []string { return nil }
+			if c.What == "sequence_lost" {
+				labels = append(labels, "unit")
+				m.labels = func(s *ledger.Series) []string { return []string{unit(&c, s)} }
+			}
+			if shared[c.What] == nil {
+				shared[c.What] = desc(name[0], name[1], labels...)
+			}
+			m.desc = shared[c.What]
+		}
+		s.metas = append(s.metas, m)
+	}
+	return s
+}
+
+// unit is that of a column; streams that are not told apart are of several protocols.
+func unit(c *ledger.Column, s *ledger.Series) string {
+	if s.Others() {
+		return ""
+	}
+	return c.UnitOf(s.Stream.Protocol)
+}
+
+// Describe implements prometheus.Collector.
+func (s *streams) Describe(ch chan<- *prometheus.Desc) {
+	for _, m := range s.metas {
+		ch <- m.desc
+	}
+	for _, d := range []*prometheus.Desc{
+		s.drops, s.refused, s.unreadable, s.lastSeen, s.skew, s.rate, s.missing, s.known, s.waiting, s.tracked, s.evicted,
+	} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (s *streams) Collect(ch chan<- prometheus.Metric) {
+	apart := map[flow.StreamKey]bool{}
+	for _, series := range s.o.Ledger.Series() {
+		apart[series.Stream] = !series.Others()
+		for i, n := range series.Counts {
+			m := &s.metas[i]
+			if n > 0 || m.always && !series.Others() {
+				ch <- prometheus.MustNewConstMetric(m.desc, prometheus.CounterValue, float64(n), append(labels(&series), m.labels(&series)...)...)
+			}
+		}
+	}
+	for a, n := range s.o.Ledger.Apart() {
+		switch a.Stage {
+		case ledger.Kernel:
+			ch <- prometheus.MustNewConstMetric(s.drops, prometheus.CounterValue, float64(n), a.From, strconv.Itoa(a.Worker))
+		case ledger.Filter:
+			ch <- prometheus.MustNewConstMetric(s.refused, prometheus.CounterValue, float64(n), a.From)
+		case ledger.Decode:
+			ch <- prometheus.MustNewConstMetric(s.unreadable, prometheus.CounterValue, float64(n), a.Reason)
+		}
+	}
+	for sink, n := range s.o.Ledger.Waiting() {
+		ch <- prometheus.MustNewConstMetric(s.waiting, prometheus.GaugeValue, float64(n), sink)
+	}
+	s.exporters(ch, apart)
+}
+
+func labels(s *ledger.Series) []string {
+	if s.Others() {
+		return []string{ledger.Other, "", ""}
+	}
+	return streamValues(s.Stream)
+}
+
+func streamValues(key flow.StreamKey) []string {
+	return []string{key.Exporter.String(), key.Protocol.String(), strconv.FormatUint(uint64(key.Domain), 10)}
+}
+
+// exporters collects what is known of the streams that are told apart. One that several workers know is shown as the one that
+// heard it last does.
+func (s *streams) exporters(ch chan<- prometheus.Metric, apart map[flow.StreamKey]bool) {
+	if s.o.Tables == nil {
+		return
+	}
+	latest := map[flow.StreamKey]*exporter.Stream{}
+	all, evicted := 0, uint64(0)
+	for _, t := range s.o.Tables() {
+		evicted += t.Evicted()
+		for _, stream := range t.Streams() {
+			all++
+			if l := latest[stream.Key]; apart[stream.Key] && (l == nil || l.LastSeen.Load() < stream.LastSeen.Load()) {
+				latest[stream.Key] = stream
+			}
+		}
+	}
+	ch <- prometheus.MustNewConstMetric(s.tracked, prometheus.GaugeValue, float64(all))
+	ch <- prometheus.MustNewConstMetric(s.evicted, prometheus.CounterValue, float64(evicted))
+	for key, stream := range latest {
+		values := streamValues(key)
+		gauge := func(d *prometheus.Desc, v float64, more ...string) {
+			ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, append(values, more...)...)
+		}
+		gauge(s.lastSeen, float64(stream.LastSeen.Load())/1e9)
+		if key.Protocol != flow.SFlow5 { // whose datagrams have no time
+			gauge(s.skew, float64(stream.ClockSkewMs.Load())/1e3)
+		}
+		if stream.Records.Load() > 0 {
+			gauge(s.rate, float64(stream.SamplingRate.Load()), flow.SamplingSource(stream.SamplingSource.Load()).String())
+		}
+		if key.Protocol == flow.NetFlowV9 || key.Protocol == flow.IPFIX {
+			gauge(s.missing, float64(len(stream.Missing())))
+			gauge(s.known, float64(stream.Known.Load()))
+		}
+	}
+}
