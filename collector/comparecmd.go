@@ -7,18 +7,23 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v3"
+	"go.uber.org/zap"
 
 	"github.com/metranova/flow-collector/collector/compare"
 	"github.com/metranova/flow-collector/collector/config"
+	"github.com/metranova/flow-collector/enrich"
 	"github.com/metranova/flow-collector/metadata"
+	"github.com/metranova/flow-collector/sink/kafka"
 )
 
 // comparison is what `collector compare` was asked for.
 type comparison struct {
 	files          []string // of pmacct's messages; "-" is standard input
+	topic          string   // or the Kafka topic that has them
 	table          string   // or a table with data_flow's columns
 	tableCollector string   // only rows of this collector_id of it
 	collector      string   // only our rows of this collector_id
@@ -35,15 +40,17 @@ func compareCommand() *cli.Command {
 		ArgsUsage: "[FILE...]",
 		Description: `Run both for a while, with the same exporters sending to both (see forward in the configuration), then ask what differs. It
 adds up packets and bytes by exporter, interfaces and minute on both sides, prints where they differ, and what is likely behind it.
-FILE holds pmacct's JSON messages, as its print plugin writes them; - is standard input. Examples:
+FILE holds pmacct's JSON messages, as its print plugin writes them; - is standard input. A topic is read from the brokers of the
+configuration (KAFKA_BOOTSTRAP_SERVERS and the others), in no consumer group: nobody notices. Examples:
 
   collector compare flows.json
-  kcat -b kafka:9092 -t flow -C -e -q -o s@1700000000000 | collector compare --last 15m -
+  collector compare --env-file conf/envs/data_flow.env --topic metranova_flow --last 15m
   collector compare --table metranova.data_flow --table-collector old --collector new --last 1h
 
 Without --from, --to and --last the period is that of FILE, whose first and last minute may be in parts. Exit status 0: no
 difference, or only what this collector does better on purpose; 1: there are others.`,
 		Flags: append(configFlags(),
+			&cli.StringFlag{Name: "topic", Usage: "compare with the messages in this Kafka `TOPIC`"},
 			&cli.StringFlag{Name: "table", Usage: "compare with the rows of this `TABLE` ([database.]name) instead of a file"},
 			&cli.StringFlag{Name: "table-collector", Usage: "of that table, only rows with this collector `ID`"},
 			&cli.StringFlag{Name: "collector", Usage: "of this collector's table, only rows with this collector `ID`"},
@@ -83,11 +90,17 @@ const settled = 2 * time.Minute
 // comparisonOf reads the flags.
 func comparisonOf(c *cli.Command, now time.Time) (*comparison, error) {
 	o := &comparison{
-		files: c.Args().Slice(), table: c.String("table"), tableCollector: c.String("table-collector"), collector: c.String("collector"),
+		files: c.Args().Slice(), topic: c.String("topic"), table: c.String("table"), tableCollector: c.String("table-collector"), collector: c.String("collector"),
 		most: c.Int("most"), format: c.String("format"),
 	}
-	if (o.table == "") == (len(o.files) == 0) {
-		return nil, errors.New("compare with what? give either files of pmacct's messages or --table")
+	given := 0
+	for _, is := range []bool{o.table != "", o.topic != "", len(o.files) > 0} {
+		if is {
+			given++
+		}
+	}
+	if given != 1 {
+		return nil, errors.New("compare with what? give either files of pmacct's messages, or --topic, or --table")
 	}
 	if o.format != "table" && o.format != "json" {
 		return nil, fmt.Errorf("--format %s: table or json", o.format)
@@ -107,6 +120,8 @@ func comparisonOf(c *cli.Command, now time.Time) (*comparison, error) {
 	switch {
 	case o.table != "" && (o.from.IsZero() || o.to.IsZero()):
 		return nil, errors.New("--table needs a period: --from and --to, or --last")
+	case o.topic != "" && o.from.IsZero():
+		return nil, errors.New("--topic needs a period: --from, or --last")
 	case !o.from.IsZero() && !o.to.IsZero() && !o.from.Before(o.to):
 		return nil, fmt.Errorf("--from %s is not before --to %s", o.from.Format(time.DateTime), o.to.Format(time.DateTime))
 	}
@@ -135,23 +150,15 @@ func (o *comparison) run(ctx context.Context, cfg *config.Config) (*compare.Repo
 	}
 	defer done()
 	theirs := compare.NewAccount(cmp.Or(o.table, "pmacct"))
-	if o.table == "" {
-		snapshot, err := metadata.BuildFromTables(ctx, conn, settings)
-		if err != nil {
-			return nil, err
+	if o.table != "" {
+		err = theirs.AddRows(ctx, conn, o.rows(compare.QuoteTable(o.table), o.tableCollector))
+	} else {
+		var snapshot *enrich.Snapshot
+		if snapshot, err = metadata.BuildFromTables(ctx, conn, settings); err == nil {
+			err = o.addMessages(ctx, cfg, theirs, snapshot)
 		}
-		for _, path := range o.files {
-			if err := addFile(path, func(in io.Reader) error { return theirs.AddMessages(in, snapshot) }); err != nil {
-				return nil, err
-			}
-		}
-		from, to, ok := theirs.Period()
-		if !ok {
-			return nil, fmt.Errorf("no flow in the messages of %v", o.files)
-		}
-		o.partial = o.from.IsZero() || o.to.IsZero()
-		o.from, o.to = later(o.from, from), earlier(o.to, to)
-	} else if err := theirs.AddRows(ctx, conn, o.rows(compare.QuoteTable(o.table), o.tableCollector)); err != nil {
+	}
+	if err != nil {
 		return nil, err
 	}
 	ours := compare.NewAccount("this collector")
@@ -162,6 +169,32 @@ func (o *comparison) run(ctx context.Context, cfg *config.Config) (*compare.Repo
 		Theirs: theirs, Ours: ours, From: o.from, To: o.to,
 		Differences: compare.Compare(theirs, ours, compare.Options{From: o.from, To: o.to, Partial: o.partial}),
 	}, nil
+}
+
+// addMessages reads pmacct's messages and makes the period that of the flows in them, where it is not narrower.
+func (o *comparison) addMessages(ctx context.Context, cfg *config.Config, theirs *compare.Account, snapshot *enrich.Snapshot) error {
+	for _, path := range o.files {
+		if err := addFile(path, func(in io.Reader) error { return theirs.AddMessages(in, snapshot) }); err != nil {
+			return err
+		}
+	}
+	where := strings.Join(o.files, ", ")
+	if o.topic != "" {
+		options := kafkaOptions(cfg, zap.NewNop())
+		options.Topic = o.topic
+		// A flow comes into the topic after it has begun, so nothing of the period lies before it.
+		if err := kafka.Read(ctx, options, o.from, func(m []byte) { theirs.AddMessage(m, snapshot) }); err != nil {
+			return err
+		}
+		where = "topic " + o.topic
+	}
+	from, to, ok := theirs.Period()
+	if !ok {
+		return fmt.Errorf("no flow in the messages of %s", where)
+	}
+	o.partial = o.from.IsZero() || o.to.IsZero()
+	o.from, o.to = later(o.from, from), earlier(o.to, to)
+	return nil
 }
 
 // rows are those of the period and the minutes around it, where flows at its edges may be.

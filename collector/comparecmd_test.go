@@ -8,6 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"github.com/metranova/flow-collector/collector/pipeline"
 )
 
@@ -59,10 +62,41 @@ func TestCompare_command(t *testing.T) {
 			}
 		})
 	}
+	topic := comparison{topic: "flows", from: time.Unix(0, 0)}
+	kafka := *cfg
+	kafka.Kafka.Brokers = topicOf(t, "flows", messages.Bytes())
+	report, err := topic.run(t.Context(), &kafka)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(report.Differences) > 0 || len(report.Theirs.Cells) == 0 {
+		t.Errorf("from Kafka: %d cells, %+v", len(report.Theirs.Cells), report.Differences)
+	}
 	bad := comparison{files: []string{filepath.Join(t.TempDir(), "missing.json")}}
 	if _, err := bad.run(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "missing.json") {
 		t.Errorf("a file that is not there: %v", err)
 	}
+}
+
+// topicOf starts a fake Kafka cluster with a topic of these lines, and returns its addresses.
+func topicOf(t *testing.T, topic string, lines []byte) []string {
+	t.Helper()
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(3, topic))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	client, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.DefaultProduceTopic(topic))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	for line := range bytes.Lines(lines) {
+		if err := client.ProduceSync(t.Context(), kgo.SliceRecord(line)).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return c.ListenAddrs()
 }
 
 func TestCompare_flags(t *testing.T) {
@@ -72,6 +106,7 @@ func TestCompare_flags(t *testing.T) {
 		want      string
 	}{
 		{"nothing to compare with", nil, "give either files"},
+		{"topic without a period", []string{"--topic", "x"}, "needs a period"},
 		{"both", []string{"--table", "x", "f.json"}, "give either files"},
 		{"table without a period", []string{"--table", "x"}, "needs a period"},
 		{"no time", []string{"--from", "noon", "f.json"}, `--from: "noon" is no time such as`},
