@@ -11,6 +11,7 @@ type body struct {
 	mu   sync.Mutex
 	rest []byte
 	shut bool
+	read bool // something of it was
 }
 
 func newBody(data []byte) *body { return &body{rest: data} }
@@ -25,9 +26,17 @@ func (b *body) Read(p []byte) (int, error) {
 	if len(b.rest) == 0 {
 		return 0, io.EOF
 	}
+	b.read = true
 	n := copy(p, b.rest)
 	b.rest = b.rest[n:]
 	return n, nil
+}
+
+// wasRead reports whether anything of the data was sent, or was about to be.
+func (b *body) wasRead() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.read
 }
 
 // Close lets go of the data.

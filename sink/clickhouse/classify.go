@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
@@ -78,8 +79,10 @@ var codeClass = map[int32]Class{
 	33:  Permanent, // CANNOT_READ_ALL_DATA
 	38:  Permanent, // CANNOT_PARSE_DATE
 	41:  Permanent, // CANNOT_PARSE_DATETIME
+	42:  Permanent, // NUMBER_OF_ARGUMENTS_DOESNT_MATCH
 	43:  Permanent, // ILLEGAL_TYPE_OF_ARGUMENT
 	44:  Permanent, // ILLEGAL_COLUMN
+	46:  Permanent, // UNKNOWN_FUNCTION
 	47:  Permanent, // UNKNOWN_IDENTIFIER
 	50:  Permanent, // UNKNOWN_TYPE
 	53:  Permanent, // TYPE_MISMATCH
@@ -89,10 +92,16 @@ var codeClass = map[int32]Class{
 	72:  Permanent, // CANNOT_PARSE_NUMBER
 	73:  Permanent, // UNKNOWN_FORMAT
 	117: Permanent, // INCORRECT_DATA
+	128: Permanent, // TOO_LARGE_ARRAY_SIZE
 	130: Permanent, // CANNOT_READ_ARRAY_FROM_TEXT
 	131: Permanent, // TOO_LARGE_STRING_SIZE
+	153: Permanent, // ILLEGAL_DIVISION
+	321: Permanent, // VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE
 	349: Permanent, // CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN
+	395: Permanent, // FUNCTION_THROW_IF_VALUE_IS_NON_ZERO
+	407: Permanent, // DECIMAL_OVERFLOW
 	469: Permanent, // VIOLATED_CONSTRAINT
+	691: Permanent, // UNKNOWN_ELEMENT_OF_ENUM
 
 	36:  Configuration, // BAD_ARGUMENTS: what a view says of a dictionary that is not there
 	60:  Configuration, // UNKNOWN_TABLE
@@ -108,6 +117,12 @@ var codeClass = map[int32]Class{
 	497: Configuration, // ACCESS_DENIED
 	516: Configuration, // AUTHENTICATION_FAILED
 }
+
+// structural are the permanent failures for which the data does not matter, only its columns: all rows have them alike.
+var structural = []int{2, 7, 8, 10, 15, 16, 20, 42, 43, 44, 46, 47, 50, 62, 73}
+
+// concernsAllRows reports whether no row can be stored as things are.
+func concernsAllRows(err error) bool { return slices.Contains(structural, errorCode(err)) }
 
 // codeTooManyParts also stands for an insert that touches too many partitions, which no waiting mends.
 const codeTooManyParts = 252

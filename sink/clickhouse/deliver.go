@@ -26,7 +26,7 @@ func (w *Writer) deliver(ctx context.Context) {
 		case ins == nil:
 			live = false
 			if ins = w.spooling.take(); ins != nil {
-				w.spooling.deliver(ctx, ins)
+				w.spooling.deliver(ctx, ins, nil)
 			}
 		case ctx.Err() != nil:
 			w.finish(ins)
@@ -82,13 +82,19 @@ func (w *Writer) isClosing() bool {
 // deliverLive delivers an insert of the queue, or does away with it.
 func (w *Writer) deliverLive(ctx context.Context, ins *Insert) {
 	size := len(ins.Data)
-	reason, err := w.deliverOne(ctx, ins)
+	reason, err := w.deliverOne(ctx, ins, nil)
 	w.queue.done(size)
+	w.settle(ins, reason, err)
+}
+
+// settle does what follows from what deliverOne says of an insert.
+func (w *Writer) settle(ins *Insert, reason Reason, err error) {
 	switch reason {
 	case "":
 		w.succeeded(ins)
 	case onDisk:
 		w.spooling.kick() // the others may have to follow
+	case handled:
 	default:
 		w.lose(ins, reason, err)
 	}
@@ -100,6 +106,9 @@ func (w *Writer) succeeded(ins *Insert) {
 	w.health.succeeded()
 	w.counters.delivered(ins)
 	w.options.Book.Deliver(ins.shares, ins.entry != nil)
+	if ins.viewError != nil {
+		w.withoutView(ins)
+	}
 	w.release(ins)
 }
 
@@ -117,8 +126,9 @@ func (w *Writer) finish(ins *Insert) { w.queue.done(len(ins.Data)) }
 // onDisk is deliverOne's word for an insert that went to the spool.
 const onDisk Reason = "spooled"
 
-// deliverOne tries until the insert is stored (no reason), went to the spool or has to be given up.
-func (w *Writer) deliverOne(ctx context.Context, ins *Insert) (Reason, error) {
+// deliverOne tries until the insert is stored (no reason), went to the spool, was refused or has to be given up. b is that of
+// the insert that it is a part of; nil where it is a whole one.
+func (w *Writer) deliverOne(ctx context.Context, ins *Insert, b *bisection) (Reason, error) {
 	wait := w.newBackoff()
 	first := time.Now()
 	for unknown := 0; ; {
@@ -126,6 +136,7 @@ func (w *Writer) deliverOne(ctx context.Context, ins *Insert) (Reason, error) {
 		err := w.attempt(ctx, ins)
 		if err == nil {
 			w.spooling.resume()
+			b.stored()
 			return "", nil
 		}
 		if ctx.Err() != nil {
@@ -135,12 +146,17 @@ func (w *Writer) deliverOne(ctx context.Context, ins *Insert) (Reason, error) {
 		if class == Unknown {
 			unknown++
 		}
-		if class == Permanent || unknown >= w.options.UnknownAttempts {
-			return lossReason(class), err
+		if class == Permanent || unknown >= w.options.UnknownAttempts || class == Unknown && b != nil {
+			if !w.refused(ctx, ins, class, err, b) {
+				return handled, nil
+			}
+			continue
 		}
+		// What fails though others go in must not hold these up.
+		alone := class == Configuration && w.health.deliveredAfter(begun.Add(-w.options.ConfigurationRetry))
 		down := w.health.failed(begun)
 		w.counters.retried(ins)
-		if down || w.isClosing() || time.Since(first) >= w.options.SpoolAfter {
+		if down || alone || w.isClosing() || time.Since(first) >= w.options.SpoolAfter {
 			if class != Unknown && w.spooling.put(ins) {
 				return onDisk, nil
 			}
@@ -191,8 +207,14 @@ func (w *Writer) attempt(ctx context.Context, ins *Insert) error {
 	if ins.Token != "" {
 		settings["insert_deduplication_token"] = ins.Token
 	}
+	if ins.viewError != nil {
+		settings["materialized_views_ignore_errors"] = 1
+	}
 	body := newBody(ins.Data)
-	defer func() { _ = body.Close() }()
+	defer func() {
+		_ = body.Close()
+		ins.tried = ins.tried || body.wasRead()
+	}()
 	begun := time.Now()
 	err := w.conn.InsertFormat(chgo.Context(ctx, chgo.WithSettings(settings)), "Native", ins.Query, body)
 	if w.options.Attempted != nil {

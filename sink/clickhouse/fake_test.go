@@ -53,8 +53,9 @@ func (f *fakeServer) serve(w http.ResponseWriter, r *http.Request) {
 			in.settings[name] = query.Get(name)
 		}
 		f.inserts = append(f.inserts, in)
+		answer := f.answer
 		f.mu.Unlock()
-		f.answer(n, w, r)
+		answer(n, w, r)
 		return
 	}
 	body, _ := io.ReadAll(r.Body)

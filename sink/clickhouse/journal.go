@@ -57,6 +57,29 @@ func (l *writerLog) notSpooled(ins *Insert, err error) {
 	}
 }
 
+// quarantined reports rows that the server refused and that are kept for the operator.
+func (l *writerLog) quarantined(ins *Insert, reason Reason, err error) {
+	if l.journal.Due("quarantined " + string(reason)) {
+		l.log.Error("ClickHouse refuses rows, they are in the quarantine", zap.String("reason", string(reason)),
+			zap.Int("rows", ins.Rows), zap.Error(err))
+	}
+}
+
+// withoutView reports rows that a view does not have.
+func (l *writerLog) withoutView(ins *Insert) {
+	if l.journal.Due("without view") {
+		l.log.Error("a view of ClickHouse fails: the table has the rows, the view does not, and they are in the quarantine too",
+			zap.Int("rows", ins.Rows), zap.Error(ins.viewError))
+	}
+}
+
+// notKept reports rows that could not be put into the quarantine for a view.
+func (l *writerLog) notKept(ins *Insert, err error) {
+	if l.journal.Due("not kept") {
+		l.log.Error("rows that a view of ClickHouse does not have are not kept", zap.Int("rows", ins.Rows), zap.Error(err))
+	}
+}
+
 // errorCode is the server's error code, the HTTP status where there is none, else 0.
 func errorCode(err error) int {
 	var exception *chgo.Exception

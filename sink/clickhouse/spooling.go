@@ -19,14 +19,15 @@ type spooling struct {
 
 	mu      sync.Mutex
 	backoff *backoff.ExponentialBackOff
-	next    time.Time // when the spool is tried again
+	next    time.Time         // when the spool is tried again
+	since   map[string]uint64 // by token, of what a view refuses: how many inserts were delivered when it did first
 }
 
 func newSpooling(w *Writer) *spooling {
 	if w.options.Spool == nil {
 		return nil
 	}
-	return &spooling{w: w, spool: w.options.Spool, wake: make(chan struct{}, 1), backoff: w.newBackoff()}
+	return &spooling{w: w, spool: w.options.Spool, wake: make(chan struct{}, 1), backoff: w.newBackoff(), since: map[string]uint64{}}
 }
 
 // kick has the mover look at the queue again.
@@ -47,10 +48,7 @@ func (s *spooling) put(ins *Insert) bool {
 	}
 	book := s.w.options.Book
 	book.ToDisk(ins.shares) // before anyone can take it from there
-	err := s.spool.Put(spool.Entry{
-		Query: ins.Query, Token: ins.Token, Rows: ins.Rows, Data: ins.Data, Note: ins.Tally.Append(nil), Ref: ins.shares,
-	})
-	if err != nil {
+	if err := s.spool.Put(*s.entryOf(ins)); err != nil {
 		book.NotToDisk(ins.shares)
 		s.w.journal.notSpooled(ins, err)
 		return false
@@ -60,6 +58,14 @@ func (s *spooling) put(ins *Insert) bool {
 	s.w.journal.spooled(ins)
 	s.w.release(ins)
 	return true
+}
+
+// entryOf is the insert as it goes to disk. What was tried goes before what was not: the sooner the server is asked again, the
+// surer it is that it still knows the token.
+func (s *spooling) entryOf(ins *Insert) *spool.Entry {
+	return &spool.Entry{
+		Query: ins.Query, Token: ins.Token, Rows: ins.Rows, Data: ins.Data, Note: ins.Tally.Append(nil), Ref: ins.shares, First: ins.tried,
+	}
 }
 
 // move is the goroutine that takes the oldest waiting inserts to disk, so that Enqueue need not wait for it: all of them
@@ -134,25 +140,29 @@ func (s *spooling) take() *Insert {
 	return ins
 }
 
-// deliver tries an insert of the spool once.
-func (s *spooling) deliver(ctx context.Context, ins *Insert) {
+// deliver tries an insert of the spool once. b is that of the insert that it is a part of, if it is one.
+func (s *spooling) deliver(ctx context.Context, ins *Insert, b *bisection) {
 	w, begun := s.w, time.Now()
 	err := w.attempt(ctx, ins)
 	if err == nil {
 		s.spool.Done(ins.entry)
+		s.forget(ins)
 		s.resume()
+		b.stored()
 		w.succeeded(ins)
 		return
 	}
 	if ctx.Err() != nil {
-		s.spool.Return(ins.entry, 0)
-		w.release(ins)
+		s.giveBack(ins, 0)
 		return
 	}
 	class := w.failed(ins, err)
-	if class == Permanent || class == Unknown && ins.entry.Tries+1 >= w.options.UnknownAttempts {
-		s.spool.Done(ins.entry)
-		w.giveUp(ins, lossReason(class), err)
+	unexplained := class == Unknown && (b != nil || ins.entry.Tries+1 >= w.options.UnknownAttempts)
+	if class == Permanent || unexplained || s.tooLate(ins, class, err) {
+		s.forget(ins)
+		if w.refused(ctx, ins, class, err, b) {
+			s.deliver(ctx, ins, b)
+		}
 		return
 	}
 	w.counters.retried(ins)
@@ -161,14 +171,47 @@ func (s *spooling) deliver(ctx context.Context, ins *Insert) {
 	if class != Retryable || w.health.deliveredAfter(begun) {
 		aside = w.options.ConfigurationRetry
 	}
-	s.spool.Return(ins.entry, aside)
+	s.giveBack(ins, aside)
 	w.health.failed(begun)
-	w.release(ins)
 	s.kick()
 	s.mu.Lock()
 	wait := s.backoff.NextBackOff()
 	s.mu.Unlock()
 	s.pause(wait)
+}
+
+// giveBack ends an attempt: the insert waits on disk again, and is not tried for so long.
+func (s *spooling) giveBack(ins *Insert, wait time.Duration) {
+	ins.entry.First = ins.entry.First || ins.tried
+	s.spool.Return(ins.entry, wait)
+	s.w.release(ins)
+}
+
+// putAside has an insert that could not be dealt with tried again later.
+func (s *spooling) putAside(ins *Insert) { s.giveBack(ins, s.w.options.ConfigurationRetry) }
+
+// tooLate reports whether a view that somebody might mend refuses an insert for so long that the table, which has the rows,
+// may soon not know their token any more: a further attempt would store them twice.
+func (s *spooling) tooLate(ins *Insert, class Class, err error) bool {
+	if class != Configuration || !fromView(err) {
+		return false
+	}
+	now := s.w.counters.deliveredInserts()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	since, known := s.since[ins.Token]
+	if !known {
+		s.since[ins.Token] = now
+		return false
+	}
+	return now-since > uint64(s.w.options.Window)/4 // other collectors insert too, and into several partitions at a time
+}
+
+// forget ends what tooLate remembers of an insert.
+func (s *spooling) forget(ins *Insert) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.since, ins.Token)
 }
 
 // pause leaves the spool alone for a while.

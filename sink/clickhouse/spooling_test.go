@@ -72,7 +72,10 @@ func allThere(t *testing.T, enqueued uint64, s Stats) {
 	for _, count := range s.Lost {
 		out += count.Inserts
 	}
-	if in := enqueued + s.Spool.Found.Entries; in != out {
+	for _, count := range s.Quarantined {
+		out += count.Inserts
+	}
+	if in := enqueued + s.Spool.Found.Entries + s.Cut; in != out {
 		t.Errorf("%d inserts came in, %d are accounted for: %+v", in, out, s)
 	}
 }

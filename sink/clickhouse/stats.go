@@ -17,7 +17,7 @@ const (
 	QueueFull Reason = "queue_full"
 	// Rejected inserts do not fit the table or are malformed, says the server.
 	Rejected Reason = "rejected"
-	// Unexplained inserts failed again and again with an error of no known class.
+	// Unexplained inserts failed again and again with an error of no known class. Some of the rows may be stored.
 	Unexplained Reason = "unexplained"
 	// Shutdown inserts were not delivered before Close had to return, or came after it.
 	Shutdown Reason = "shutdown"
@@ -27,6 +27,9 @@ const (
 	SpoolAge     Reason = "spool_age"
 	SpoolDamaged Reason = "spool_damaged"
 )
+
+// ViewFailed is why inserts are in the quarantine that the table took and one of its views did not.
+const ViewFailed Reason = "view_failed"
 
 // Reasons lists the reasons.
 func Reasons() []Reason {
@@ -44,8 +47,8 @@ func (c *Count) add(ins *Insert) {
 	c.Bytes += uint64(len(ins.Data))
 }
 
-// Stats are a Writer's counters at one moment, since it was made. With a spool, what was enqueued and Spool.Found
-// together are Delivered, Lost, queued and Spool.Waiting.
+// Stats are a Writer's counters at one moment, since it was made. What was enqueued and Spool.Found together are Delivered,
+// Lost, Quarantined, queued and Spool.Waiting; of inserts each Cut makes one more.
 type Stats struct {
 	Delivered Count
 	// Spooled went to disk instead of being lost or retried on. FromSpool is what of Delivered came from there, from this
@@ -54,6 +57,12 @@ type Stats struct {
 	// Retried counts attempts after which the insert was tried again.
 	Retried Count
 	Lost    map[Reason]Count
+	// Quarantined were refused by the server for good and wait for the operator: Rejected or Unexplained.
+	Quarantined map[Reason]Count
+	// WithoutView is what of Delivered is in the table and not in one of its views, which failed.
+	WithoutView Count
+	// Cut counts inserts that were cut in two because the server refused them.
+	Cut uint64
 	// QueuedInserts wait; QueuedBytes are those of inserts that wait or are on their way.
 	QueuedInserts int
 	QueuedBytes   int64
@@ -108,15 +117,44 @@ func (c *counters) failed(err error) {
 	c.stats.LastError, c.stats.LastErrorTime = err, time.Now()
 }
 
+// deliveredInserts is how many were stored so far.
+func (c *counters) deliveredInserts() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stats.Delivered.Inserts
+}
+
+func (c *counters) cut() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stats.Cut++
+}
+
+func (c *counters) withoutView(ins *Insert) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stats.WithoutView.add(ins)
+}
+
+func (c *counters) quarantined(ins *Insert, reason Reason) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	addReason(&c.stats.Quarantined, reason, ins)
+}
+
+func addReason(m *map[Reason]Count, reason Reason, ins *Insert) {
+	if *m == nil {
+		*m = map[Reason]Count{}
+	}
+	count := (*m)[reason]
+	count.add(ins)
+	(*m)[reason] = count
+}
+
 func (c *counters) lost(ins *Insert, reason Reason) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.stats.Lost == nil {
-		c.stats.Lost = map[Reason]Count{}
-	}
-	count := c.stats.Lost[reason]
-	count.add(ins)
-	c.stats.Lost[reason] = count
+	addReason(&c.stats.Lost, reason, ins)
 }
 
 func (c *counters) lossOf(reason Reason) Count {
@@ -135,6 +173,6 @@ func (c *counters) snapshot() Stats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.stats
-	s.Lost = maps.Clone(s.Lost)
+	s.Lost, s.Quarantined = maps.Clone(s.Lost), maps.Clone(s.Quarantined)
 	return s
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"go.uber.org/zap"
 
+	"github.com/metranova/flow-collector/sink/quarantine"
 	"github.com/metranova/flow-collector/sink/spool"
 	"github.com/metranova/flow-collector/sink/tally"
 )
@@ -25,8 +26,10 @@ type Insert struct {
 	// Tally says which exporters the rows are of. nil: they are of none, and are not in the Book.
 	Tally *tally.Tally
 
-	shares []tally.Share
-	entry  *spool.Entry // where it came from, if it was on disk
+	shares    []tally.Share
+	entry     *spool.Entry // where it came from, if it was on disk
+	tried     bool         // it was sent, and may be stored
+	viewError error        // why a view will never take it; then it is stored without that view
 }
 
 // WriterOptions bound a Writer. The zero value has the defaults.
@@ -55,6 +58,11 @@ type WriterOptions struct {
 	Book *tally.Book
 	// Attempted is told how long each attempt took, from several goroutines. nil: nobody.
 	Attempted func(took time.Duration, err error)
+	// Quarantine takes what the server refuses for good; nil: it is lost.
+	Quarantine *quarantine.Quarantine
+	// Window is how many tokens the tables remember, as far as is known: what a view has refused is not tried again when others
+	// may have pushed its token out. 0: 10000, as ClickHouse has by default.
+	Window uint
 	// Settings are sent with every insert, over the Writer's own.
 	Settings map[string]any
 	// Release takes back the Data of an insert that was delivered or lost, for reuse. It is called from several
@@ -135,6 +143,7 @@ func (o WriterOptions) withDefaults() WriterOptions {
 	if o.Book == nil {
 		o.Book = &tally.Book{}
 	}
+	o.Window = orDefault(o.Window, 10_000)
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}

@@ -15,7 +15,7 @@ func (s *Spool) drop(seg *segment, i int, count *Count) {
 	case gone:
 		return
 	case waiting:
-		s.ready.Add(-1)
+		s.waits(slot, -1)
 	}
 	slot.state, slot.ref = gone, nil
 	seg.left--

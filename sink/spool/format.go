@@ -12,7 +12,7 @@ import (
 //	 0  magic "FSPL"
 //	 4  version, 2
 //	 5  state: 1 when the entry is done; any other value: it waits. The one byte that is written again
-//	 6  length of the token
+//	 6  length of the token; the highest bit is set when the entry goes before those without it
 //	 8  the segment's number, as in its name
 //	16  when it was put, Unix milliseconds
 //	24  rows
@@ -33,6 +33,7 @@ const (
 	version1    = 1
 	stateOffset = 5
 	stateDone   = 1
+	firstBit    = 1 << 15
 	idOffset    = 8
 	headerSize  = 48
 )
@@ -45,12 +46,12 @@ type header struct {
 	query, note, data uint32 // lengths
 	token             uint16
 	checksum          uint32 // of the payload
-	done              bool
+	done, first       bool
 }
 
 // newHeader fails for lengths that have no room in it.
 func newHeader(segment uint64, millis int64, e *Entry) (header, error) {
-	tooLarge := len(e.Token) > math.MaxUint16
+	tooLarge := len(e.Token) >= firstBit
 	for _, n := range []int{len(e.Query), len(e.Note), len(e.Data), e.Rows} {
 		tooLarge = tooLarge || n < 0 || n > math.MaxUint32
 	}
@@ -61,6 +62,7 @@ func newHeader(segment uint64, millis int64, e *Entry) (header, error) {
 	return header{
 		segment: segment, millis: millis, rows: uint32(e.Rows),
 		query: uint32(len(e.Query)), token: uint16(len(e.Token)), note: uint32(len(e.Note)), data: uint32(len(e.Data)),
+		first: e.First,
 	}, nil
 }
 
@@ -77,7 +79,11 @@ func (h *header) appendTo(b []byte) []byte {
 	start := len(b)
 	b = append(b, magic...)
 	b = append(b, version, 0)
-	b = binary.LittleEndian.AppendUint16(b, h.token)
+	token := h.token
+	if h.first {
+		token |= firstBit
+	}
+	b = binary.LittleEndian.AppendUint16(b, token)
 	b = binary.LittleEndian.AppendUint64(b, h.segment)
 	b = binary.LittleEndian.AppendUint64(b, uint64(h.millis))
 	for _, v := range []uint32{h.rows, h.query, h.note, h.data, h.checksum} {
@@ -106,6 +112,7 @@ func parseHeader(b []byte, segment uint64) (h header, ok bool) {
 	if b[4] == version1 {
 		h.token, h.note = uint16(h.note), 0
 	}
+	h.first, h.token = h.token&firstBit != 0, h.token&^firstBit
 	return h, h.segment == segment
 }
 

@@ -195,7 +195,7 @@ func (s *Spool) loadSegment(seg *segment) error {
 		if seg.slots[i].state == waiting {
 			seg.left++
 			s.stats.Waiting.add(seg.slots[i].count())
-			s.ready.Add(1)
+			s.waits(&seg.slots[i], 1)
 			if s.o.Found != nil {
 				seg.slots[i].ref = s.o.Found(int(seg.slots[i].rows), seg.readNote(f, &seg.slots[i]))
 			}

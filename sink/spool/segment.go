@@ -28,6 +28,7 @@ type slot struct {
 	ref          any
 	tries        uint16
 	state        state
+	first        bool
 }
 
 // state of a slot.
@@ -40,7 +41,7 @@ const (
 )
 
 func newSlot(offset int64, h *header) slot {
-	s := slot{offset: offset, size: h.size(), millis: h.millis, rows: h.rows}
+	s := slot{offset: offset, size: h.size(), millis: h.millis, rows: h.rows, first: h.first}
 	if h.done {
 		s.state = gone
 	}
@@ -107,7 +108,8 @@ func (seg *segment) read(at slot) (*Entry, error) {
 	}
 	token, note := text[h.query:][:h.token], text[int64(h.query)+int64(h.token):]
 	return &Entry{
-		Query: string(text[:h.query]), Token: string(token), Note: note, Ref: at.ref, Rows: int(h.rows), Data: data, Tries: int(at.tries),
+		Query: string(text[:h.query]), Token: string(token), Note: note, Ref: at.ref, Rows: int(h.rows), Data: data,
+		Tries: int(at.tries), First: at.first,
 	}, nil
 }
 

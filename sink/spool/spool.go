@@ -61,6 +61,8 @@ type Entry struct {
 	// Note is what else the caller wants to know of the entry later. Ref stays in memory, for Options.Dropped.
 	Note []byte
 	Ref  any
+	// First has Next give it out before all that are not. With Return it is only remembered until Close.
+	First bool
 	// Tries is how often the entry was taken and returned since Open. Put does not look at it.
 	Tries int
 
@@ -88,6 +90,7 @@ type Spool struct {
 	active   *segment   // the last one while it is appended to, else nil
 	busy     bool       // active is being written to, and must not be deleted
 	closed   bool
+	firsts   int // entries that wait and go first
 	lastName int64
 	stats    Stats
 	full     notice
@@ -160,10 +163,37 @@ func (s *Spool) Close() error {
 
 // Put appends an entry; it is on the disk when Put returns. Where the spool is full the oldest entries are dropped for it.
 // After an error, such as a full disk, nothing of the entry is kept.
-func (s *Spool) Put(e Entry) error {
+func (s *Spool) Put(e Entry) error { return s.add(&e, waiting) }
+
+// Replace puts others in the place of an entry that Next gave, such as its parts, and takes them like Next: each is to end
+// with Done or Return. After an error the entry is as it was. A crash in between leaves the entry and some of the others.
+func (s *Spool) Replace(e *Entry, others ...*Entry) error {
+	for i, other := range others {
+		if err := s.add(other, taken); err != nil {
+			for _, added := range others[:i] {
+				s.Done(added)
+			}
+			return err
+		}
+	}
+	s.Done(e)
+	s.mu.Lock()
+	path := e.segment.path
+	if e.segment.removed {
+		path = s.o.Dir
+	}
+	s.mu.Unlock()
+	if err := syncPath(path); err != nil {
+		s.o.Log.Warn("an entry of the spool that was replaced may come back after a crash", zap.Error(err))
+	}
+	return nil
+}
+
+// add appends an entry in that state, and notes in it where it is.
+func (s *Spool) add(e *Entry, as state) error {
 	s.putting.Lock()
 	defer s.putting.Unlock()
-	count, err := s.put(&e)
+	count, err := s.put(e, as)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil {
@@ -174,7 +204,7 @@ func (s *Spool) Put(e Entry) error {
 	return nil
 }
 
-func (s *Spool) put(e *Entry) (Count, error) {
+func (s *Spool) put(e *Entry, as state) (Count, error) {
 	millis := s.now().UnixMilli()
 	h, err := newHeader(0, millis, e)
 	count := Count{Entries: 1, Rows: uint64(max(e.Rows, 0)), Bytes: uint64(h.size())}
@@ -209,8 +239,20 @@ func (s *Spool) put(e *Entry) (Count, error) {
 	seg.left++
 	s.stats.DiskBytes += h.size()
 	s.stats.Waiting.add(count)
-	s.ready.Add(1)
+	e.segment, e.slot = seg, len(seg.slots)-1
+	slot := &seg.slots[e.slot]
+	if slot.state = as; as == waiting {
+		s.waits(slot, 1)
+	}
 	return count, nil
+}
+
+// waits counts an entry that begins (1) or ends (-1) to wait.
+func (s *Spool) waits(slot *slot, change int) {
+	s.ready.Add(int64(change))
+	if slot.first {
+		s.firsts += change
+	}
 }
 
 // reserve makes room for an entry and returns the segment to append it to, which stays until busy is false.
@@ -245,7 +287,7 @@ func (s *Spool) create() error {
 	if seg.file, err = os.OpenFile(seg.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
 		return err
 	}
-	if err := syncDir(s.o.Dir); err != nil {
+	if err := syncPath(s.o.Dir); err != nil {
 		return errors.Join(err, seg.file.Close(), os.Remove(seg.path))
 	}
 	s.segments = append(s.segments, seg)
@@ -253,13 +295,13 @@ func (s *Spool) create() error {
 	return nil
 }
 
-// syncDir makes a new file's name survive a power cut.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
+// syncPath makes what a file holds survive a power cut, or in a directory the names of its files.
+func syncPath(path string) error {
+	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
-	return errors.Join(d.Sync(), d.Close())
+	return errors.Join(f.Sync(), f.Close())
 }
 
 // seal ends appending to the active segment.
@@ -270,105 +312,4 @@ func (s *Spool) seal() {
 	_ = s.active.file.Close() // all in it is synced
 	s.active.file = nil
 	s.active = nil
-}
-
-// Ready is how many entries wait and are not taken. It does not wait for the disk.
-func (s *Spool) Ready() int64 { return s.ready.Load() }
-
-// Next takes the oldest entry that waits and may be tried now; false where there is none. The entry stays on disk until
-// Done; Return gives it back.
-func (s *Spool) Next() (*Entry, bool) {
-	for {
-		seg, i, at := s.take()
-		if seg == nil {
-			return nil, false
-		}
-		e, err := seg.read(at)
-		if err == nil {
-			e.segment, e.slot = seg, i
-			return e, true
-		}
-		if !s.failed(seg, i, err) {
-			return nil, false
-		}
-	}
-}
-
-// readAgain is when an entry is tried again whose file could not be read.
-const readAgain = 30 * time.Second
-
-// failed puts aside an entry that could not be read, for good where it is damaged or was dropped meanwhile. It reports
-// whether another may be tried now.
-func (s *Spool) failed(seg *segment, i int, err error) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	slot := &seg.slots[i]
-	switch {
-	case seg.removed:
-		s.lose(seg, i, Full)
-	case errors.Is(err, errUnreadable):
-		s.o.Log.Error("an entry of the spool is damaged and is dropped", zap.String("file", seg.path),
-			zap.Int64("offset", slot.offset), zap.Uint32("rows", slot.rows), zap.Error(err))
-		s.lose(seg, i, Damage)
-	default:
-		s.o.Log.Error("the spool cannot be read", zap.String("file", seg.path), zap.Error(err))
-		slot.notBefore = s.now().Add(readAgain).UnixMilli()
-		slot.state = waiting
-		s.ready.Add(1)
-		return false
-	}
-	return true
-}
-
-// take marks the next entry as taken and returns its segment, place and slot; no segment where there is none.
-func (s *Spool) take() (*segment, int, slot) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return nil, 0, slot{}
-	}
-	s.expire()
-	now := s.now().UnixMilli()
-	for _, seg := range s.segments {
-		first := seg.oldest()
-		if first < 0 {
-			continue
-		}
-		for i := first; i < len(seg.slots); i++ {
-			if at := &seg.slots[i]; at.state == waiting && at.notBefore <= now {
-				at.state = taken
-				s.ready.Add(-1)
-				return seg, i, *at
-			}
-		}
-	}
-	return nil, 0, slot{}
-}
-
-// Done removes an entry that Next gave: it is delivered, or nobody will ever take it.
-func (s *Spool) Done(e *Entry) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.drop(e.segment, e.slot, &s.stats.Done)
-}
-
-// Return gives back an entry that Next gave. It is the oldest again, but is not given out for so long.
-func (s *Spool) Return(e *Entry, wait time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	seg, slot := e.segment, &e.segment.slots[e.slot]
-	if slot.state != taken {
-		return
-	}
-	if seg.removed {
-		s.lose(seg, e.slot, Full)
-		return
-	}
-	slot.state = waiting
-	slot.notBefore = 0
-	if wait > 0 {
-		slot.notBefore = s.now().Add(wait).UnixMilli()
-	}
-	slot.tries++
-	s.ready.Add(1)
 }

@@ -334,3 +334,68 @@ func BenchmarkPut(b *testing.B) {
 		})
 	}
 }
+
+func TestFirst(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, Options{Dir: dir, SegmentBytes: 400})
+	for i := range 6 {
+		e := entryOf(i, 50)
+		e.First = i == 3 || i == 5
+		put(t, s, e)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, Options{Dir: dir, SegmentBytes: 400}) // it is on disk who goes first
+	e, _ := s.Next()
+	if e.Rows != entryOf(3, 0).Rows || !e.First {
+		t.Fatalf("first came the entry of %d rows", e.Rows)
+	}
+	s.Return(e, time.Hour)
+	one, _ := s.Next()
+	two, _ := s.Next()
+	two.First = true
+	s.Return(two, 0)
+	if next, _ := s.Next(); next.Token != two.Token || one.Rows != entryOf(5, 0).Rows {
+		t.Errorf("after it came %d rows, then %q, want what goes first since it was returned", one.Rows, next.Token)
+	}
+	for range 4 {
+		if e, ok := s.Next(); ok {
+			s.Done(e)
+		}
+	}
+	balanced(t, s.Stats())
+}
+
+func TestReplace(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, Options{Dir: dir})
+	put(t, s, entryOf(0, 50))
+	put(t, s, entryOf(1, 50))
+	whole, _ := s.Next()
+	a, b := entryOf(10, 20), entryOf(11, 30)
+	if err := s.Replace(whole, &a, &b); err != nil {
+		t.Fatal(err)
+	}
+	s.Done(&a)
+	balanced(t, s.Stats())
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, Options{Dir: dir})
+	if got := drain(t, s); !sameNumbers(got, 1, 11) {
+		t.Errorf("after a restart %v wait, want what is left of the parts and the other", got)
+	}
+	put(t, s, entryOf(2, 50))
+	whole, _ = s.Next()
+	a, b = entryOf(12, 20), entryOf(13, 30)
+	b.Rows = -1 // has no room in an entry
+	if err := s.Replace(whole, &a, &b); err == nil {
+		t.Fatal("no error")
+	}
+	s.Return(whole, 0)
+	balanced(t, s.Stats())
+	if got := drain(t, s); !sameNumbers(got, 2) {
+		t.Errorf("after a failure %v wait, want the whole", got)
+	}
+}

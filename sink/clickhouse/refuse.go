@@ -1,0 +1,197 @@
+package clickhouse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	chgo "github.com/ClickHouse/clickhouse-go/v2"
+
+	"github.com/metranova/flow-collector/sink/native"
+	"github.com/metranova/flow-collector/sink/quarantine"
+	"github.com/metranova/flow-collector/sink/spool"
+)
+
+// handled is deliverOne's word for an insert that was refused for good and is dealt with.
+const handled Reason = "handled"
+
+// refused deals with an insert that the server will never take as it is. Where a view is to blame it has the table take the
+// rows without that view: it returns true, and the insert is to be sent again. Else the insert is cut in two, again and again,
+// until what is left of it are the rows that are to blame; these go to the quarantine, the others go in.
+//
+// A part has a token of its own, made of the whole's token and its place, and so the same whenever the same insert is cut. It
+// is safe to send parts only because nothing of the whole was stored: the server finds bad rows before it writes. When a view
+// fails the table has the rows already, and when it is not known why an insert fails it may have some: those are not cut.
+func (w *Writer) refused(ctx context.Context, ins *Insert, class Class, err error, b *bisection) (again bool) {
+	if fromView(err) && ins.viewError == nil {
+		ins.viewError = err
+		return true
+	}
+	if b == nil {
+		b = &bisection{}
+	}
+	b.refusals++
+	if ins.Rows == 1 {
+		b.rowsInTurn++
+	}
+	if class != Permanent || ins.viewError != nil || !b.worthwhile(ins, err) {
+		w.quarantine(ins, lossReason(class), err)
+		return false
+	}
+	halves, cutErr := w.halve(ins)
+	if cutErr != nil {
+		if ins.entry != nil && !errors.Is(cutErr, errMalformed) { // the disk is full: later
+			w.spooling.putAside(ins)
+			return false
+		}
+		w.quarantine(ins, lossReason(class), errors.Join(err, cutErr))
+		return false
+	}
+	for _, half := range halves {
+		if half.entry != nil {
+			w.spooling.deliver(ctx, half, b)
+			continue
+		}
+		reason, err := w.deliverOne(ctx, half, b)
+		w.settle(half, reason, err)
+	}
+	return false
+}
+
+// bisection is what is known of an insert that is being cut to find the rows that are to blame.
+type bisection struct {
+	refusals   int  // of the insert and its parts
+	rowsInTurn int  // single rows that were refused since the last part that went in
+	anyStored  bool // a part went in
+}
+
+const (
+	// hopelessRows is after how many refused rows, with nothing stored, all rows are taken to be alike.
+	hopelessRows = 16
+	// maxRefusals bounds what one insert may cost the server; after it parts are not cut any more.
+	maxRefusals = 1000
+)
+
+// worthwhile reports whether parts of the insert may be taken though it is not.
+func (b *bisection) worthwhile(ins *Insert, err error) bool {
+	hopeless := b.rowsInTurn >= hopelessRows && !b.anyStored
+	return ins.Rows > 1 && !hopeless && b.refusals < maxRefusals && !concernsAllRows(err)
+}
+
+// stored notes that a part went in. A nil bisection is an insert that was not cut.
+func (b *bisection) stored() {
+	if b != nil {
+		b.anyStored, b.rowsInTurn = true, 0
+	}
+}
+
+// errMalformed is for inserts that cannot be cut.
+var errMalformed = errors.New("the block cannot be cut into its rows")
+
+// halve makes two inserts of one, which is then done with. Of one that is on disk they take the place there.
+func (w *Writer) halve(ins *Insert) ([]*Insert, error) {
+	if rows, err := native.Rows(ins.Data); err != nil || rows != ins.Rows {
+		return nil, errors.Join(errMalformed, err)
+	}
+	if ins.Tally.Rows() != uint64(ins.Rows) && len(ins.shares) > 0 {
+		return nil, fmt.Errorf("%w: it is not known which row is of which exporter", errMalformed)
+	}
+	middle := ins.Rows / 2
+	var halves []*Insert
+	var entries []*spool.Entry
+	for _, part := range [][2]int{{0, middle}, {middle, ins.Rows}} {
+		data, err := native.Cut(ins.Data, part[0], part[1])
+		if err != nil {
+			return nil, errors.Join(errMalformed, err)
+		}
+		half := &Insert{Query: ins.Query, Token: partToken(ins.Token, part[0], part[1]), Rows: part[1] - part[0], Data: data}
+		half.Tally = ins.Tally.Slice(uint64(part[0]), uint64(part[1]))
+		half.shares = half.Tally.Shares()
+		if ins.entry != nil {
+			half.entry = w.spooling.entryOf(half)
+			entries = append(entries, half.entry)
+		}
+		halves = append(halves, half)
+	}
+	if ins.entry != nil {
+		if err := w.spooling.spool.Replace(ins.entry, entries...); err != nil {
+			return nil, err
+		}
+	}
+	w.counters.cut()
+	w.release(ins)
+	return halves, nil
+}
+
+// partToken names rows of an insert by where they stand in the whole one: "token/0-25000", and of that "token/12500-25000".
+func partToken(token string, from, to int) string {
+	if token == "" {
+		return ""
+	}
+	whole, place, found := cutLast(token, "/")
+	if first, _, ok := strings.Cut(place, "-"); found && ok {
+		if start, err := strconv.Atoi(first); err == nil {
+			return fmt.Sprintf("%s/%d-%d", whole, start+from, start+to)
+		}
+	}
+	return fmt.Sprintf("%s/%d-%d", token, from, to)
+}
+
+func cutLast(s, separator string) (before, after string, found bool) {
+	if i := strings.LastIndex(s, separator); i >= 0 {
+		return s[:i], s[i+len(separator):], true
+	}
+	return s, "", false
+}
+
+// fromView reports whether a view of the table failed, and not the table.
+func fromView(err error) bool {
+	var exception *chgo.Exception
+	return errors.As(err, &exception) && strings.Contains(exception.Message, "while pushing to view")
+}
+
+// quarantine puts a refused insert aside for the operator; where it finds no room there it is lost.
+func (w *Writer) quarantine(ins *Insert, reason Reason, err error) {
+	if putErr := w.keepRefused(ins, reason, err, false); putErr != nil {
+		w.giveUp(ins, reason, errors.Join(err, putErr))
+	} else {
+		w.counters.quarantined(ins, reason)
+		w.options.Book.Quarantine(ins.shares, ins.entry != nil, string(reason))
+		w.journal.quarantined(ins, reason, err)
+		w.release(ins)
+	}
+	if ins.entry != nil {
+		w.spooling.spool.Done(ins.entry)
+	}
+}
+
+// errNoQuarantine is where there is none.
+var errNoQuarantine = errors.New("there is no quarantine (quarantine.path)")
+
+func (w *Writer) keepRefused(ins *Insert, reason Reason, err error, stored bool) error {
+	if w.options.Quarantine == nil {
+		return errNoQuarantine
+	}
+	r := quarantine.Record{
+		Reason: string(reason), Code: errorCode(err), Error: err.Error(), Stored: stored,
+		Query: ins.Query, Token: ins.Token, Rows: ins.Rows,
+	}
+	for _, share := range ins.shares {
+		r.Exporters = append(r.Exporters, share.Stream.Exporter.Netip().String())
+	}
+	slices.Sort(r.Exporters)
+	r.Exporters = slices.Compact(r.Exporters)
+	return w.options.Quarantine.Put(r, ins.Data)
+}
+
+// withoutView counts rows that went into the table and not into a view that failed, and keeps them for the view.
+func (w *Writer) withoutView(ins *Insert) {
+	w.counters.withoutView(ins)
+	w.journal.withoutView(ins)
+	if err := w.keepRefused(ins, ViewFailed, ins.viewError, true); err != nil {
+		w.journal.notKept(ins, err)
+	}
+}

@@ -1,0 +1,128 @@
+package spool
+
+import (
+	"errors"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// Ready is how many entries wait and are not taken. It does not wait for the disk.
+func (s *Spool) Ready() int64 { return s.ready.Load() }
+
+// Next takes the oldest entry that waits and may be tried now; false where there is none. The entry stays on disk until
+// Done; Return gives it back.
+func (s *Spool) Next() (*Entry, bool) {
+	for {
+		seg, i, at := s.take()
+		if seg == nil {
+			return nil, false
+		}
+		e, err := seg.read(at)
+		if err == nil {
+			e.segment, e.slot = seg, i
+			return e, true
+		}
+		if !s.failed(seg, i, err) {
+			return nil, false
+		}
+	}
+}
+
+// readAgain is when an entry is tried again whose file could not be read.
+const readAgain = 30 * time.Second
+
+// failed puts aside an entry that could not be read, for good where it is damaged or was dropped meanwhile. It reports
+// whether another may be tried now.
+func (s *Spool) failed(seg *segment, i int, err error) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	slot := &seg.slots[i]
+	switch {
+	case seg.removed:
+		s.lose(seg, i, Full)
+	case errors.Is(err, errUnreadable):
+		s.o.Log.Error("an entry of the spool is damaged and is dropped", zap.String("file", seg.path),
+			zap.Int64("offset", slot.offset), zap.Uint32("rows", slot.rows), zap.Error(err))
+		s.lose(seg, i, Damage)
+	default:
+		s.o.Log.Error("the spool cannot be read", zap.String("file", seg.path), zap.Error(err))
+		slot.notBefore = s.now().Add(readAgain).UnixMilli()
+		slot.state = waiting
+		s.waits(slot, 1)
+		return false
+	}
+	return true
+}
+
+// take marks the next entry as taken and returns its segment, place and slot; no segment where there is none.
+func (s *Spool) take() (*segment, int, slot) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, 0, slot{}
+	}
+	s.expire()
+	if s.firsts > 0 {
+		if seg, i := s.oldest(true); seg != nil {
+			return s.takeSlot(seg, i)
+		}
+	}
+	if seg, i := s.oldest(false); seg != nil {
+		return s.takeSlot(seg, i)
+	}
+	return nil, 0, slot{}
+}
+
+// oldest finds the oldest entry that may be tried now, of all or of those that go first; no segment where there is none.
+func (s *Spool) oldest(first bool) (*segment, int) {
+	now := s.now().UnixMilli()
+	for _, seg := range s.segments {
+		begin := seg.oldest()
+		if begin < 0 {
+			continue
+		}
+		for i := begin; i < len(seg.slots); i++ {
+			if at := &seg.slots[i]; at.state == waiting && at.notBefore <= now && (at.first || !first) {
+				return seg, i
+			}
+		}
+	}
+	return nil, 0
+}
+
+func (s *Spool) takeSlot(seg *segment, i int) (*segment, int, slot) {
+	at := &seg.slots[i]
+	s.waits(at, -1)
+	at.state = taken
+	return seg, i, *at
+}
+
+// Done removes an entry that Next gave: it is delivered, or nobody will ever take it.
+func (s *Spool) Done(e *Entry) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.drop(e.segment, e.slot, &s.stats.Done)
+}
+
+// Return gives back an entry that Next gave. It is the oldest again, but is not given out for so long.
+func (s *Spool) Return(e *Entry, wait time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seg, slot := e.segment, &e.segment.slots[e.slot]
+	if slot.state != taken {
+		return
+	}
+	if seg.removed {
+		s.lose(seg, e.slot, Full)
+		return
+	}
+	slot.state = waiting
+	slot.notBefore = 0
+	if wait > 0 {
+		slot.notBefore = s.now().Add(wait).UnixMilli()
+	}
+	slot.tries++
+	slot.first = slot.first || e.First
+	s.waits(slot, 1)
+}
