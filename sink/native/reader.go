@@ -26,6 +26,9 @@ func (r *reader) header() (columns, rows int, err error) {
 	if columns, err = r.count(); err != nil {
 		return 0, 0, err
 	}
+	if columns == 0 {
+		return 0, 0, errors.New("the block has no columns")
+	}
 	rows, err = r.count()
 	return columns, rows, err
 }
