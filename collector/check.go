@@ -84,6 +84,7 @@ func check(ctx context.Context, cfg *config.Config, out io.Writer) error {
 		c.writable("spool", cfg.Spool.Path)
 	}
 	c.kafka(ctx)
+	c.quarantine()
 	c.metadata(ctx)
 	if err := c.out.Flush(); err != nil {
 		return err

@@ -23,7 +23,7 @@ type minute struct {
 // counts are the state of the counters at one time.
 type counts struct {
 	datagrams, records, rows, forwarded, produced uint64
-	losses                                        map[lossKey]uint64
+	losses, kept                                  map[lossKey]uint64
 }
 
 type lossKey struct{ what, where string }
@@ -64,7 +64,7 @@ func (m *minute) report() {
 	sum := m.service.summary()
 	sum.losses = append(sum.losses, socketLosses(m.listeners)...)
 	now := counts{datagrams: sum.datagrams(), records: sum.records(), rows: sum.written,
-		forwarded: forwarded(m.service.forwarders), losses: map[lossKey]uint64{}}
+		forwarded: forwarded(m.service.forwarders), losses: map[lossKey]uint64{}, kept: map[lossKey]uint64{}}
 	fields := []zap.Field{
 		zap.Int("exporters", len(sum.streams)),
 		zap.Uint64("datagrams", increase(m.before.datagrams, now.datagrams)),
@@ -89,6 +89,13 @@ func (m *minute) report() {
 	for key, n := range now.losses {
 		if more := increase(m.before.losses[key], n); more > 0 {
 			m.log.Warn("lost", zap.Uint64("count", more), zap.String("what", key.what), zap.String("where", key.where))
+		}
+	}
+	for _, k := range sum.kept {
+		key := lossKey{k.what, k.where}
+		now.kept[key] += k.count
+		if more := increase(m.before.kept[key], k.count); more > 0 {
+			m.log.Warn("in quarantine", zap.Uint64("count", more), zap.String("what", key.what), zap.String("where", key.where))
 		}
 	}
 	m.before = now

@@ -6,8 +6,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -103,6 +105,8 @@ func newService(cfg *config.Config, log *zap.Logger, disk *spool.Spool, book *ta
 		Spool:      disk,
 		Book:       book,
 		Attempted:  func(took time.Duration, err error) { s.metrics.Inserted(clickHouseSink, took, err) },
+		Quarantine: openQuarantine(cfg),
+		Window:     cfg.Schema.DeduplicationWindow,
 		Release:    s.keep,
 		Log:        log.Named("clickhouse"),
 	})
@@ -345,6 +349,12 @@ func (s *service) summary() *summary {
 			what := fmt.Sprintf("rows older than the TTL of %s (%s), which drops them", s.settings.Tables.Flow, s.settings.FlowTTL.Interval)
 			sum.losses = append(sum.losses, loss{n, what, "a clock that is wrong, or a capture of long ago"})
 		}
+	}
+	for _, reason := range slices.Sorted(maps.Keys(became.Quarantined)) {
+		sum.kept = append(sum.kept, loss{became.Quarantined[reason], "rows that ClickHouse refuses (" + reason + ")", "see `collector quarantine`"})
+	}
+	if n := s.writer.Stats().WithoutView.Rows; n > 0 {
+		sum.kept = append(sum.kept, loss{n, "rows that the table has and a view of it does not", "see `collector quarantine`"})
 	}
 	sum.losses = append(sum.losses, forwardLosses(s.forwarders)...)
 	s.addMessages(sum)

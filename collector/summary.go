@@ -34,6 +34,7 @@ type summary struct {
 	took          time.Duration
 	decoded       bool // only: no rows were meant to be written
 	losses        []loss
+	kept          []loss // not in all tables, but in the quarantine
 	captureLosses []loss // of what captures do not have whole
 	warnings      []string
 }
@@ -114,6 +115,9 @@ func (s *summary) print(out io.Writer) {
 	}
 	if s.produced.topic != "" {
 		fmt.Fprintln(out, s.produced)
+	}
+	for _, k := range s.kept {
+		fmt.Fprintf(out, "in quarantine: %d × %s (%s)\n", k.count, k.what, k.where)
 	}
 	if len(s.losses) == 0 {
 		fmt.Fprintln(out, "nothing lost")

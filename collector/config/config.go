@@ -23,6 +23,7 @@ type Config struct {
 	Store    Store
 	Batch    Batch
 	Spool    Spool
+	Refused  Quarantine
 	Kafka    Kafka
 	Metadata Metadata
 	HTTP     HTTP
@@ -118,6 +119,12 @@ type Metrics struct {
 	MaxExporters int // that are told apart, with each of their observation domains
 }
 
+// Quarantine is where rows are kept that the server refuses for good.
+type Quarantine struct {
+	Path     string // a directory; "": they are lost
+	MaxBytes int
+}
+
 // Metadata says where metadata comes from.
 type Metadata struct {
 	Dir, CacheDir string
@@ -191,8 +198,9 @@ func Default() *Config {
 			Inserters:  2,
 			Grace:      30 * time.Second,
 		},
-		Spool: Spool{Path: "spool", MaxBytes: 10 << 30, MaxAge: 7 * 24 * time.Hour},
-		Kafka: defaultKafka(),
+		Spool:   Spool{Path: "spool", MaxBytes: 10 << 30, MaxAge: 7 * 24 * time.Hour},
+		Refused: Quarantine{Path: "quarantine", MaxBytes: 1 << 30},
+		Kafka:   defaultKafka(),
 		Metadata: Metadata{
 			Dir:         "conf",
 			CacheDir:    "caches",

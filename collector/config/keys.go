@@ -86,6 +86,8 @@ func collectorKeys(c *Config) []key {
 		{"http.pprof", nil, scalar, boolean(&c.HTTP.PProf)},
 
 		{"metrics.max_exporters", nil, scalar, number(&c.Metrics.MaxExporters, 1, 1<<20)},
+		{"quarantine.path", []string{"QUARANTINE_PATH"}, scalar, text(&c.Refused.Path)},
+		{"quarantine.max_bytes", nil, scalar, size(&c.Refused.MaxBytes, 1<<10)},
 
 		{"log.level", []string{"LOG_LEVEL"}, scalar, oneOf(&c.LogLevel, "debug", "info", "warn", "error")},
 		{"log.debug", []string{"DEBUG"}, scalar, debug(c)},

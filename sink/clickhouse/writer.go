@@ -3,6 +3,7 @@ package clickhouse
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -81,6 +82,15 @@ var insertSettings = chgo.Settings{
 	"deduplicate_blocks_in_dependent_materialized_views": 1,
 	// A router with a bad clock spreads its rows over many days; the whole block must not fail for it.
 	"max_partitions_per_insert_block": 0,
+}
+
+// InsertSettings are the settings with which an insert of that token is sent.
+func InsertSettings(token string) chgo.Settings {
+	settings := maps.Clone(insertSettings)
+	if token != "" {
+		settings["insert_deduplication_token"] = token
+	}
+	return settings
 }
 
 // Writer delivers inserts in the background. It is safe for concurrent use.
