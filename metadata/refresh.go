@@ -285,6 +285,7 @@ func (r *Refresher) rebuild(ctx context.Context) error {
 	r.options.Snapshot.Store(s)
 	r.state = state
 	r.current.Store(time.Now().Unix())
+	r.reloadDictionaries(ctx)
 	r.options.Log.Info("metadata in use", zap.Any("records", s.Stats()), zap.Duration("took", time.Since(began)))
 	if file != nil {
 		if err := file.commit(); err != nil {
@@ -293,6 +294,15 @@ func (r *Refresher) rebuild(ctx context.Context) error {
 	}
 	releaseMemory()
 	return nil
+}
+
+// reloadDictionaries has the views name applications, and queries name AS, as the rows do from now on.
+func (r *Refresher) reloadDictionaries(ctx context.Context) {
+	for _, statement := range r.options.Settings.ReloadDictionaries() {
+		if err := r.options.Conn.Exec(ctx, statement); err != nil {
+			r.options.Log.Warn("a dictionary is as it was, until its lifetime is over", zap.Error(oneLine(err)))
+		}
+	}
 }
 
 // releaseMemory gives back what a snapshot was made of and the one before it: more than the snapshot itself, and for an hour or a

@@ -178,6 +178,31 @@ func TestRefresher(t *testing.T) {
 	down.says("the metadata in use stays", "")
 }
 
+// TestRefresherReloadsDictionaries: what a dictionary was read as when its table was still empty does not stay for its lifetime.
+func TestRefresherReloadsDictionaries(t *testing.T) {
+	t.Parallel()
+	conn, settings := openStore(t)
+	known := func() (names string) {
+		err := conn.QueryRow(t.Context(), `SELECT concat(
+			dictGetOrDefault('`+settings.Database+`.meta_application_dict', 'id', 'tcp', 443::UInt16, 'no application'), ', ',
+			dictGetOrDefault('`+settings.Database+`.meta_as_dict', 'name', 64496, 'no AS'))`).Scan(&names)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return names
+	}
+	if got := known(); got != "no application, no AS" {
+		t.Fatalf("known before: %s", got)
+	}
+	dir := t.TempDir()
+	writeFile(t, filepath.Join(dir, "meta_application.yml"), "table: meta_application\ndata:\n  - {id: https, protocol: tcp, port_range_min: 443, port_range_max: 443}\n")
+	writeFile(t, filepath.Join(dir, "meta_as.yml"), "table: meta_as\ndata:\n  - {id: 64496, name: UNI-A, organization_id: a}\n")
+	startRefresher(t, conn, settings, "", Sources(SourceOptions{Dir: dir, CacheDir: t.TempDir()}))
+	if got := known(); got != "https, UNI-A" {
+		t.Errorf("known after the metadata was loaded: %s", got)
+	}
+}
+
 // TestRefresherRefusesLoss has tables that somebody emptied: the snapshot in use stays.
 func TestRefresherRefusesLoss(t *testing.T) {
 	t.Parallel()

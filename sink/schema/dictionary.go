@@ -29,6 +29,16 @@ func dictionaries(s *Settings) []dictionary {
 	return all
 }
 
+// ReloadDictionaries returns the statements that have ClickHouse read the dictionaries' tables now, instead of at some time within
+// their lifetime.
+func (s *Settings) ReloadDictionaries() []string {
+	var all []string
+	for _, d := range dictionaries(s) {
+		all = append(all, "SYSTEM RELOAD DICTIONARY"+s.onCluster()+" "+s.qualified(d.Name))
+	}
+	return all
+}
+
 // applicationDictionary names the application of a protocol and port. Of the ranges that hold a port the one that
 // starts last wins, so that 443 is https and not the range of all system ports.
 func applicationDictionary(s *Settings) dictionary {
