@@ -15,12 +15,20 @@ ENGINE         := .engine/libchdb.so
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: all build run test test-page demo bench fuzz lint fmt engine clean help
+# The Debian packages. Without a tag the version is of the commit's day.
+NFPM        := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
+export DEB_ARCH           ?= $(shell $(GO) env GOARCH)
+export DEB_MAINTAINER     ?= $(shell git log -1 --format='%an <%ae>' 2>/dev/null)
+export DEB_VERSION        ?= $(shell git describe --tags --match 'v[0-9]*' 2>/dev/null | sed 's/^v//; s/-/+/; s/-/./g' | grep . || git log -1 --date=format:%Y%m%d --format='0~git%cd.%h')
+export ENGINE_DEB_VERSION := $(subst -,+,$(ENGINE_VERSION))
+export SOURCE_DATE_EPOCH  ?= $(shell git log -1 --format=%ct 2>/dev/null)
+
+.PHONY: all build run test test-page race demo bench fuzz lint lint-deploy fmt engine deb clean help
 
 all: build
 
 build: ## build bin/collector
-	$(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/collector ./collector
+	$(GO) build -trimpath -ldflags "-X main.version=$(VERSION) $(LDFLAGS)" -o bin/collector ./collector
 
 run: engine build ## run the collector on its local store (CONFIG=file for a configuration of yours)
 	bin/collector run $(if $(CONFIG),--config $(CONFIG))
@@ -56,6 +64,16 @@ lint: ## gofmt, go vet and staticcheck
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 
+lint-deploy: ## check conf.example: the unit, scripts, Dockerfile, compose file and, where built, packages
+	conf.example/lint.sh
+
+deb: LDFLAGS = -s -w
+deb: export GOFLAGS = -buildmode=pie
+deb: engine build ## make the Debian packages, in dist/
+	@mkdir -p dist
+	GOFLAGS= $(GO) run $(NFPM) package --packager deb --config conf.example/deb/nfpm.yaml --target dist/
+	GOFLAGS= $(GO) run $(NFPM) package --packager deb --config conf.example/deb/nfpm-engine.yaml --target dist/
+
 fmt: ## format the code
 	gofmt -w $$(git ls-files '*.go')
 
@@ -74,7 +92,7 @@ $(ENGINE):
 	@echo "engine ready: $(ENGINE)"
 
 clean: ## remove what was built; the engine and the data stay
-	rm -rf bin
+	rm -rf bin dist
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
