@@ -1,0 +1,234 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/metranova/flow-collector/collector/config"
+)
+
+const plugin = "grafana-clickhouse-datasource"
+
+func TestDashboards_style(t *testing.T) {
+	uids := map[string]string{}
+	for _, d := range dashboards(t) {
+		t.Run(d.file, func(t *testing.T) {
+			if d.UID == "" || d.UID != "flow-"+strings.TrimSuffix(d.file, ".json") {
+				t.Errorf("uid %q, want flow- and the file's name", d.UID)
+			}
+			if other := uids[d.UID]; other != "" {
+				t.Errorf("uid %q is that of %s too", d.UID, other)
+			}
+			uids[d.UID] = d.file
+			if d.Title == "" || d.Description == "" || len(d.Panels) == 0 {
+				t.Error("a dashboard needs a title, a description and panels")
+			}
+			if v := d.Templating.List; len(v) == 0 || v[0].Type != "datasource" || v[0].Query != plugin {
+				t.Errorf("the first variable is not the data source")
+			}
+			for _, v := range d.Templating.List {
+				checkVariable(t, v)
+			}
+			ids, titles := map[int]bool{}, map[string]bool{}
+			for _, p := range d.Panels {
+				if ids[p.ID] || titles[p.Title] {
+					t.Errorf("panel %d %q: the id or the title is not its own", p.ID, p.Title)
+				}
+				ids[p.ID], titles[p.Title] = true, true
+				checkPanel(t, p)
+			}
+			checkGrid(t, d.Panels)
+		})
+	}
+}
+
+func checkVariable(t *testing.T, v variable) {
+	if v.Type == "query" && (v.Source != source{plugin, "${datasource}"} || v.Refresh != 2 || !v.All) {
+		t.Errorf("variable %s: a query is of the chosen data source, for the time range, with All", v.Name)
+	}
+	if v.Name == "interval" && v.Query != "5m,15m,1h,6h,1d" {
+		t.Errorf("variable interval: %q, want multiples of the aggregates' 5m only, else rates are wrong", v.Query)
+	}
+}
+
+// summed are the aggregates, in which rows of one key may not be added up yet.
+var summed = regexp.MustCompile(`data_flow_by_\w+`)
+
+func checkPanel(t *testing.T, p panel) {
+	wrong := func(format string, args ...any) {
+		t.Helper()
+		t.Errorf("panel %q: "+format, append([]any{p.Title}, args...)...)
+	}
+	if p.Title == "" || p.FieldConfig.Defaults.Unit == "" {
+		wrong("no title or no unit")
+	}
+	// What it counts, in a sentence at least.
+	if len(p.Description) < 40 || !strings.HasSuffix(p.Description, ".") {
+		wrong("its description %q does not say what it counts", p.Description)
+	}
+	chosen := source{plugin, "${datasource}"}
+	if p.Source != chosen {
+		wrong("data source %+v is not that of the variable", p.Source)
+	}
+	if len(p.Targets) == 0 {
+		wrong("no query")
+	}
+	for _, query := range p.Targets {
+		sql := query.RawSQL
+		series := p.Type == "timeseries"
+		switch {
+		case query.Source != chosen:
+			wrong("its query's data source %+v is not that of the variable", query.Source)
+		case series != (query.QueryType == "timeseries") || series != (query.Format == 0):
+			wrong("a %s with queryType %s and format %d", p.Type, query.QueryType, query.Format)
+		case !strings.Contains(sql, "$__timeFilter("):
+			wrong("its query ignores the time range")
+		case series && (p.Interval != "$interval" || !strings.Contains(sql, "$__timeInterval(") || !strings.HasSuffix(sql, "ORDER BY time")):
+			wrong("a time series is by $__timeInterval, at least $interval, in order of time")
+		case strings.Contains(strings.ReplaceAll(sql, "ANY LEFT JOIN", ""), " JOIN (") || strings.Contains(strings.ReplaceAll(sql, "ANY LEFT JOIN", ""), "LEFT JOIN"):
+			wrong("a join that is not ANY LEFT counts a flow again for every copy of a record")
+		case summed.MatchString(sql) && (!strings.Contains(sql, "sum") || strings.Contains(sql, "count()")):
+			wrong("rows of an aggregate are summed up: sum(flow_count) instead of count()")
+		}
+	}
+}
+
+// checkGrid finds panels that overlap or stick out of Grafana's 24 columns.
+func checkGrid(t *testing.T, panels []panel) {
+	taken := map[[2]int]string{}
+	for _, p := range panels {
+		g := p.Grid
+		if g.W < 1 || g.H < 1 || g.X < 0 || g.X+g.W > 24 {
+			t.Errorf("panel %q: grid position %+v", p.Title, g)
+		}
+		for x := g.X; x < g.X+g.W; x++ {
+			for y := g.Y; y < g.Y+g.H; y++ {
+				if other := taken[[2]int{x, y}]; other != "" {
+					t.Fatalf("panels %q and %q overlap", p.Title, other)
+				}
+				taken[[2]int{x, y}] = p.Title
+			}
+		}
+	}
+}
+
+// Every panel's query runs on the real engine over our captures, and has a result.
+func TestDashboards_queries(t *testing.T) {
+	testdata := filepath.Join(repository(t), "bench", "testdata")
+	cfg := testConfig(t, "METADATA_DIR="+filepath.Join(testdata, "metadata"),
+		"SCIREG_HTTP_CONSUMER_URLS="+filepath.Join(testdata, "metadata", "scireg.json"),
+		"CLICKHOUSE_POLICY_ORIGINATOR=example", "CLICKHOUSE_POLICY_SCOPE=comm:re", "COLLECTOR_ID=test")
+	captures, err := filepath.Glob(filepath.Join(testdata, "*.pcap"))
+	if err != nil || len(captures) == 0 {
+		t.Fatalf("no captures: %v", err)
+	}
+	var out bytes.Buffer
+	if err := replay(cfg, zap.NewNop(), make(chan os.Signal), captures, replayOptions{once: true, shiftToNow: true}, &out); err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	for _, d := range dashboards(t) {
+		g := grafana{
+			from: now.Add(-time.Hour), to: now.Add(time.Minute), interval: 5 * time.Minute,
+			all: map[string]bool{}, values: map[string][]string{"side": {"src"}, "interval": {"5m"}},
+		}
+		for _, v := range d.Templating.List {
+			if v.Type == "query" {
+				g.all[v.Name] = true
+			}
+		}
+		t.Run(d.file, func(t *testing.T) {
+			for _, v := range d.Templating.List {
+				if v.Type == "query" {
+					g.values[v.Name] = options(t, cfg, g.expand(t, v.Query))
+				}
+			}
+			for _, p := range d.Panels {
+				for _, side := range []string{"src", "dst"} {
+					g.values["side"] = []string{side}
+					for _, query := range p.Targets {
+						hasResult(t, cfg, p.Title, g.expand(t, query.RawSQL))
+					}
+				}
+				// With the first option of every variable there may be nothing, but no error.
+				some := g
+				some.all, some.values = map[string]bool{}, maps.Clone(g.values)
+				for name := range g.all {
+					some.values[name] = g.values[name][:1]
+				}
+				for _, query := range p.Targets {
+					runJSON(t, cfg, p.Title, some.expand(t, query.RawSQL))
+				}
+			}
+		})
+	}
+}
+
+// result is ClickHouse's FORMAT JSONCompact.
+type result struct {
+	Meta []struct{ Name, Type string } `json:"meta"`
+	Data [][]any                       `json:"data"`
+}
+
+func runJSON(t *testing.T, cfg *config.Config, title, sql string) result {
+	t.Helper()
+	var out bytes.Buffer
+	if err := runQuery(t.Context(), cfg, sql, "JSONCompact", &out); err != nil {
+		t.Errorf("panel %q: %v in:\n%s", title, err, sql)
+		return result{}
+	}
+	var r result
+	if err := json.Unmarshal(out.Bytes(), &r); err != nil {
+		t.Fatalf("panel %q: %v", title, err)
+	}
+	return r
+}
+
+// options are a variable's; its query returns values, or values and labels.
+func options(t *testing.T, cfg *config.Config, sql string) []string {
+	t.Helper()
+	var values []string
+	for _, row := range runJSON(t, cfg, "variable", sql).Data {
+		text, isText := row[0].(string)
+		if !isText {
+			number, _ := json.Marshal(row[0])
+			text = string(number)
+		}
+		values = append(values, text)
+	}
+	if len(values) == 0 {
+		t.Fatalf("a variable without options:\n%s", sql)
+	}
+	return values
+}
+
+// hasResult runs a query and wants something in every column: a join that finds nothing leaves its columns empty.
+func hasResult(t *testing.T, cfg *config.Config, title, sql string) {
+	t.Helper()
+	r := runJSON(t, cfg, title, sql)
+	if len(r.Data) == 0 {
+		t.Errorf("panel %q: no rows from:\n%s", title, sql)
+	}
+	for i, column := range r.Meta {
+		something := slices.ContainsFunc(r.Data, func(row []any) bool {
+			switch row[i] {
+			case nil, "", "0", 0.0, "unknown", "not said":
+				return false
+			}
+			return true
+		})
+		if !something && len(r.Data) > 0 {
+			t.Errorf("panel %q: column %s has nothing in it in %d rows of:\n%s", title, column.Name, len(r.Data), sql)
+		}
+	}
+}
