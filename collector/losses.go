@@ -126,32 +126,28 @@ func (s *service) settleLosses() {
 // devices returns what tells the device_id of a stream's rows: "" where no exporter is known. An exporter that names others in its
 // records is taken for the one that sends them.
 func (s *service) devices() func(stream flow.StreamKey, exporter string) string {
-	stated := map[flow.StreamKey]flow.Addr{}
-	if s.cfg.Decoder.ExporterAddress != "source" {
-		for _, table := range s.exporters() {
-			for _, stream := range table.Streams() {
-				if a := stream.Stated(); a != (flow.Addr{}) {
-					stated[stream.Key] = a
-				}
+	type address struct{ stated, source flow.Addr }
+	known := map[flow.StreamKey]address{}
+	for _, table := range s.exporters() {
+		for _, stream := range table.Streams() {
+			a := address{stream.Key.Exporter, stream.Source}
+			if stated := stream.Stated(); stated != (flow.Addr{}) {
+				a.stated = stated
 			}
+			known[stream.Key] = a
 		}
 	}
-	names, snapshot := exporterNames(s.cfg), s.snapshot.Load()
+	settings, snapshot := s.live.Load(), s.snapshot.Load()
 	return func(stream flow.StreamKey, exporter string) string {
-		addr := stream.Exporter
-		if stream == (flow.StreamKey{}) {
-			refused, err := netip.ParseAddr(exporter)
+		a, found := known[stream]
+		if !found {
+			addr, err := netip.ParseAddr(exporter)
 			if err != nil {
 				return ""
 			}
-			addr = flow.AddrFrom(refused)
+			a = address{flow.AddrFrom(addr), flow.AddrFrom(addr)}
 		}
-		if a, found := stated[stream]; found {
-			addr = a
-		}
-		if name, found := names[addr]; found {
-			addr = name
-		}
+		addr := settings.Name(a.stated, a.source)
 		if device, found := snapshot.LookupDevice(addr.Netip()); found {
 			return device.ID
 		}

@@ -28,6 +28,7 @@ import (
 	"github.com/metranova/flow-collector/collector/pipeline"
 	"github.com/metranova/flow-collector/decoder"
 	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/decoder/netflow"
 	"github.com/metranova/flow-collector/enrich"
 	"github.com/metranova/flow-collector/metadata"
@@ -196,25 +197,32 @@ func (s *service) newWorker(n int, o pipeline.Options) *pipeline.Worker {
 		options.NetFlow.Saved = s.templates.loaded
 		o.Save, o.SaveEvery = func(state netflow.State) { s.templates.put(n, state) }, s.cfg.Decoder.SaveTemplates
 	}
+	var w *pipeline.Worker
+	options.SFlow.Counters = func(c *flow.InterfaceCounters) { w.Counters(c) }
 	o.Decoder = decoder.New(options)
 	o.Enricher = enrich.New(enrich.Options{IPRefExtensions: s.settings.IPRefExtensions})
 	o.Settings = &s.live
 	o.Snapshot = &s.snapshot
 	s.encodeMessages(&o)
 	if s.cfg.Server.Flows {
-		o.Block = block.New(block.Layout{
+		layout := block.Layout{
 			CollectorID:      s.cfg.CollectorID,
 			PolicyOriginator: p.Originator,
 			PolicyLevel:      p.Level,
 			Extensions:       s.settings.FlowExtensions,
 			IPRefExtensions:  s.settings.IPRefExtensions,
-		})
+		}
+		o.Block = block.New(layout)
 		o.MaxRows = s.cfg.Batch.Rows
 		o.Query = clickhouse.InsertQuery(s.settings.Database, s.settings.Tables.Flow, o.Block.Columns())
 		o.Buffer = s.buffer
 		o.TokenPrefix = fmt.Sprintf("%s-%d", s.run, n) // of no other worker, run or collector
+		if name := s.settings.Tables.InterfaceTraffic; name != "" {
+			b := block.NewTraffic(layout)
+			o.Interfaces = pipeline.Interfaces{Block: b, Query: clickhouse.InsertQuery(s.settings.Database, name, b.Columns())}
+		}
 	}
-	w := pipeline.NewWorker(o)
+	w = pipeline.NewWorker(o)
 	s.workers = append(s.workers, w)
 	return w
 }

@@ -36,6 +36,8 @@ type Options struct {
 	Buffer  func() []byte
 	// TokenPrefix begins every block's deduplication token; it must differ between workers and between runs.
 	TokenPrefix string
+	// Interfaces are for what devices count of their interfaces; without a Block that is dropped.
+	Interfaces Interfaces
 	// Encoder makes messages of rows, for Kafka, in Batch; nil: none are made. A batch of BatchBytes, or whose first message is
 	// Linger old, is handed to Produce, which must not block; NextBatch returns an empty one.
 	Encoder    *message.Encoder
@@ -56,16 +58,17 @@ type Options struct {
 // Worker takes datagrams and delivers blocks. It belongs to one goroutine; Rows and Blocks are safe anywhere.
 type Worker struct {
 	Options
-	batch    *flow.Batch
-	snapshot *enrich.Snapshot
-	settings *Settings
-	renames  bool // the settings name some exporters otherwise
-	row      enrich.Row
-	tally    tally.Counter // of the block's rows
-	started  time.Time     // when the block got its first row
-	now      time.Time     // of the batch of datagrams in hand
-	saved    time.Time
-	lingers  time.Time // since when the batch's first message does
+	batch      *flow.Batch
+	interfaces interfaces
+	snapshot   *enrich.Snapshot
+	settings   *Settings
+	renames    bool // the settings name some exporters otherwise
+	row        enrich.Row
+	tally      tally.Counter // of the block's rows
+	started    time.Time     // when the block got its first row
+	now        time.Time     // of the batch of datagrams in hand
+	saved      time.Time
+	lingers    time.Time // since when the batch's first message does
 
 	rows, blocks, expired, messages atomic.Uint64
 	expiry                          atomic.Int64
@@ -75,6 +78,7 @@ type Worker struct {
 func NewWorker(o Options) *Worker {
 	w := &Worker{Options: o}
 	w.batch = flow.NewBatch(w.append)
+	w.interfaces.Interfaces = o.Interfaces
 	return w
 }
 
@@ -201,6 +205,7 @@ func (w *Worker) flushIfOld(now time.Time) {
 	if w.Block != nil && w.Block.Rows() > 0 && now.Sub(w.started) >= w.MaxAge {
 		w.flushBlock()
 	}
+	w.flushTrafficIfOld(now)
 	if w.Encoder != nil && w.Batch.Len() > 0 && now.Sub(w.lingers) >= w.Linger {
 		w.flushBatch()
 	}
@@ -211,6 +216,7 @@ func (w *Worker) Flush() {
 	if w.Block != nil {
 		w.flushBlock()
 	}
+	w.flushTraffic()
 	if w.Encoder != nil && w.Batch.Len() > 0 {
 		w.flushBatch()
 	}

@@ -1,4 +1,4 @@
-// Package flow holds the flow record that every stage of the collector shares, and nothing else.
+// Package flow holds what every stage of the collector shares: the flow record, and an interface's counters.
 // It imports no other package of the project.
 package flow
 

@@ -147,7 +147,7 @@ type lab struct {
 	d         *Decoder
 	b         *flow.Batch
 	got       []flow.Record
-	counters  []InterfaceCounters
+	counters  []flow.InterfaceCounters
 	discards  []Discard
 	source    string
 	truncated bool
@@ -156,7 +156,7 @@ type lab struct {
 // newLab is a decoder whose receivers of counters and discards keep what they get.
 func newLab(t testing.TB, o Options) *lab {
 	l := &lab{t: t, table: exporter.NewTable(16), source: "203.0.113.5"}
-	o.Counters = func(c *InterfaceCounters) { l.counters = append(l.counters, *c) }
+	o.Counters = func(c *flow.InterfaceCounters) { l.counters = append(l.counters, *c) }
 	o.Discards = func(d *Discard) { l.discards = append(l.discards, *d) }
 	l.d = New(l.table, o)
 	l.b = flow.NewBatch(func(records []flow.Record) {

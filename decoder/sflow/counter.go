@@ -5,36 +5,13 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-// InterfaceCounters are a device's counters of one interface (if_counters). A counter that the device does not keep is
-// Unsupported. Counters wrap and begin anew with the device.
-type InterfaceCounters struct {
-	Exporter, Source flow.Addr
-	SubAgent         uint32
-	Received         int64 // Unix nanoseconds
-	Index, Type      uint32
-	Speed            uint64 // bits a second
-	Direction        uint32 // 1 full duplex, 2 half duplex, 3 in, 4 out
-	AdminUp, OperUp  bool
-	In, Out          Direction
-	Promiscuous      uint32
-}
-
-// Direction are the counters of what came in, or went out.
-type Direction struct {
-	Octets                             uint64
-	Unicast, Multicast, Broadcast      uint64
-	Discards, Errors, UnknownProtocols uint64
-}
-
-// Unsupported is the value of a counter that a device does not keep.
-const Unsupported = 1<<64 - 1
-
 // interfaceCounters is the format of generic interface counters.
 const interfaceCounters = 1
 
 // counterSample reads a counter sample. Only interface counters are handed on.
 func (d *Decoder) counterSample(m *datagram, r reader, expanded bool) bool {
-	r.skip(8) // the sample's number, the source
+	number := r.uint32()
+	r.skip(4) // the source
 	if expanded {
 		r.skip(4) // the source's index
 	}
@@ -60,23 +37,24 @@ func (d *Decoder) counterSample(m *datagram, r reader, expanded bool) bool {
 			c := &d.counters
 			*c = counters
 			c.Exporter, c.Source, c.SubAgent, c.Received = m.addr, m.source, m.subAgent, m.received
+			c.UptimeMs, c.Sequence = m.agent.uptimeMs, number
 			d.o.Counters(c)
 		}
 	}
 	return true
 }
 
-func readCounters(r reader) (c InterfaceCounters, failed bool) {
+func readCounters(r reader) (c flow.InterfaceCounters, failed bool) {
 	c.Index, c.Type, c.Speed, c.Direction = r.uint32(), r.uint32(), r.uint64(), r.uint32()
 	status := r.uint32()
 	c.AdminUp, c.OperUp = status&1 != 0, status&2 != 0
-	c.In = Direction{
+	c.In = flow.DirectionCounters{
 		Octets: r.uint64(), Unicast: r.counter(), Multicast: r.counter(), Broadcast: r.counter(),
 		Discards: r.counter(), Errors: r.counter(), UnknownProtocols: r.counter(),
 	}
-	c.Out = Direction{
+	c.Out = flow.DirectionCounters{
 		Octets: r.uint64(), Unicast: r.counter(), Multicast: r.counter(), Broadcast: r.counter(),
-		Discards: r.counter(), Errors: r.counter(), UnknownProtocols: Unsupported,
+		Discards: r.counter(), Errors: r.counter(), UnknownProtocols: flow.Unsupported,
 	}
 	c.Promiscuous = r.uint32()
 	return c, r.failed
@@ -86,7 +64,7 @@ func readCounters(r reader) (c InterfaceCounters, failed bool) {
 func (r *reader) counter() uint64 {
 	n := r.uint32()
 	if n == 0xffffffff {
-		return Unsupported
+		return flow.Unsupported
 	}
 	return uint64(n)
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/decoder/flow"
 )
 
 // ifCounters is a generic interface counters record.
@@ -28,11 +29,11 @@ func discardSample(sequence, drops uint32) []byte {
 }
 
 func TestCase55_CounterSamples(t *testing.T) {
-	want := InterfaceCounters{
-		Exporter: addr(agentAddress), Source: addr("203.0.113.5"), SubAgent: 2, Received: received,
+	want := flow.InterfaceCounters{
+		Exporter: addr(agentAddress), Source: addr("203.0.113.5"), SubAgent: 2, Received: received, UptimeMs: 1000, Sequence: 1,
 		Index: 12, Type: 6, Speed: 100_000_000_000, Direction: 1, AdminUp: true, OperUp: true,
-		In:          Direction{Octets: 1 << 40, Unicast: 1, Multicast: 2, Broadcast: 3, Discards: 4, Errors: 5, UnknownProtocols: Unsupported},
-		Out:         Direction{Octets: 1 << 41, Unicast: 11, Multicast: 12, Broadcast: Unsupported, Discards: 14, Errors: 15, UnknownProtocols: Unsupported},
+		In:          flow.DirectionCounters{Octets: 1 << 40, Unicast: 1, Multicast: 2, Broadcast: 3, Discards: 4, Errors: 5, UnknownProtocols: flow.Unsupported},
+		Out:         flow.DirectionCounters{Octets: 1 << 41, Unicast: 11, Multicast: 12, Broadcast: flow.Unsupported, Discards: 14, Errors: 15, UnknownProtocols: flow.Unsupported},
 		Promiscuous: 1,
 	}
 	ethernetCounters := typed(2, make([]byte, 52))
@@ -43,9 +44,9 @@ func TestCase55_CounterSamples(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t, Options{})
-			records := l.send(datagramOf(head{agent: agentAddress, subAgent: 2}, sample))
+			records := l.send(datagramOf(head{agent: agentAddress, subAgent: 2, uptime: 1000}, sample))
 			equal(t, "records", len(records), 0)
-			if diff := cmp.Diff([]InterfaceCounters{want}, l.counters); diff != "" {
+			if diff := cmp.Diff([]flow.InterfaceCounters{want}, l.counters); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 			equal(t, "counter samples", l.stream(2).Counters.Load(), 1)

@@ -26,7 +26,7 @@ type Options struct {
 	Inner     bool // sampled headers of tunnels: take the flow inside
 	// Counters gets the interface counters of counter samples, Discards the packets that devices report as dropped; what
 	// they are handed is valid during the call. nil: they are counted only.
-	Counters func(*InterfaceCounters)
+	Counters func(*flow.InterfaceCounters)
 	Discards func(*Discard)
 }
 
@@ -41,7 +41,7 @@ type Decoder struct {
 	batch       *flow.Batch
 
 	// What receivers are handed, in memory of its own.
-	counters  InterfaceCounters
+	counters  flow.InterfaceCounters
 	discarded Discard
 }
 

@@ -110,7 +110,7 @@ func TestDecode_AllocatesNothing(t *testing.T) {
 	payloads := append(datagrams(t, ownCapture), everything(), benchDatagram(), routedDatagram())
 	var counters, discards int
 	d := New(exporter.NewTable(16), Options{
-		Counters: func(*InterfaceCounters) { counters++ },
+		Counters: func(*flow.InterfaceCounters) { counters++ },
 		Discards: func(*Discard) { discards++ },
 	})
 	b := flow.NewBatch(func([]flow.Record) {})
@@ -158,7 +158,7 @@ func FuzzDecode(f *testing.F) {
 		})
 		for _, inner := range []bool{false, true} {
 			records, numbers = 0, 0
-			d := New(table, Options{Inner: inner, Counters: func(*InterfaceCounters) {}, Discards: func(*Discard) {}})
+			d := New(table, Options{Inner: inner, Counters: func(*flow.InterfaceCounters) {}, Discards: func(*Discard) {}})
 			d.Decode(&exporter.Datagram{Payload: payload, Source: netip.MustParseAddrPort("192.0.2.1:40000"), Received: received}, b)
 			// A record takes its sample's head and addresses, a number of a list its 4 bytes.
 			if records > len(payload)/48 || 4*numbers > len(payload) {

@@ -1,0 +1,133 @@
+package block
+
+import (
+	"encoding/binary"
+
+	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/enrich"
+)
+
+// Traffic is a block of data_interface_traffic.
+type Traffic struct {
+	rows    int
+	columns []named
+
+	start, end  fixed
+	scope       stringArray
+	id          text
+	ref         nullableString
+	admin, oper lowCardinality
+	in, out     directionColumns
+}
+
+// directionColumns are the columns of what came in, or went out.
+type directionColumns struct {
+	bits, discards, errors, broadcast, unicast, multicast nullableFixed
+}
+
+// NewTraffic returns an empty block. Of the layout only what every row has in common is looked at.
+func NewTraffic(l Layout) *Traffic {
+	if l.CollectorID == "" {
+		l.CollectorID = unknownCollector
+	}
+	b := &Traffic{}
+	b.columns = []named{
+		{"start_time", "DateTime('UTC')", &b.start},
+		{"end_time", "DateTime('UTC')", &b.end},
+		{"collector_id", lcString, constant(l.CollectorID)},
+		{"policy_originator", lcString, constant(l.PolicyOriginator)},
+		{"policy_level", lcString, constant(l.PolicyLevel)},
+		{"policy_scope", "Array(LowCardinality(String))", &b.scope},
+		{"interface_id", "String", &b.id},
+		{"interface_ref", "Nullable(String)", &b.ref},
+		{"admin_status", lcNullable, &b.admin},
+		{"oper_status", lcNullable, &b.oper},
+	}
+	b.admin.nullable, b.oper.nullable = true, true
+	for _, d := range []struct {
+		prefix  string
+		columns *directionColumns
+	}{{"in_", &b.in}, {"out_", &b.out}} {
+		for _, c := range []struct {
+			name   string
+			column *nullableFixed
+		}{
+			{"bit_count", &d.columns.bits}, {"discard_packet_count", &d.columns.discards}, {"error_packet_count", &d.columns.errors},
+			{"bcast_packet_count", &d.columns.broadcast}, {"ucast_packet_count", &d.columns.unicast}, {"mcast_packet_count", &d.columns.multicast},
+		} {
+			c.column.width = 8
+			b.columns = append(b.columns, named{d.prefix + c.name, "Nullable(UInt64)", c.column})
+		}
+	}
+	b.Reset()
+	return b
+}
+
+// Columns is as Block.Columns.
+func (b *Traffic) Columns() []string { return names(b.columns) }
+
+// Rows returns the number of rows.
+func (b *Traffic) Rows() int { return b.rows }
+
+// Append adds a row.
+func (b *Traffic) Append(r *enrich.InterfaceTraffic) {
+	b.start.uint32(uint32(r.Start))
+	b.end.uint32(uint32(r.End))
+	for _, s := range r.PolicyScope {
+		b.scope.elements.add(s)
+	}
+	b.scope.set(b.rows)
+	b.id.add(r.ID)
+	b.ref.add(r.Ref)
+	b.admin.add(upOrDown(r.AdminUp))
+	b.oper.add(upOrDown(r.OperUp))
+	b.in.add(b.rows, &r.In)
+	b.out.add(b.rows, &r.Out)
+	b.rows++
+}
+
+func upOrDown(up bool) string {
+	if up {
+		return "up"
+	}
+	return "down"
+}
+
+func (c *directionColumns) add(row int, counts *enrich.TrafficCounts) {
+	c.bits.count(row, counts.Bits)
+	c.discards.count(row, counts.Discards)
+	c.errors.count(row, counts.Errors)
+	c.broadcast.count(row, counts.Broadcast)
+	c.unicast.count(row, counts.Unicast)
+	c.multicast.count(row, counts.Multicast)
+}
+
+// count sets row, unless the device does not keep the counter: then it is NULL.
+func (c *nullableFixed) count(row int, n uint64) {
+	if n == flow.Unsupported {
+		return
+	}
+	c.begin(row)
+	c.values = binary.LittleEndian.AppendUint64(c.values, n)
+}
+
+// Encode is as Block.Encode.
+func (b *Traffic) Encode(dst []byte) []byte { return encode(dst, b.columns, b.rows) }
+
+// Reset empties the block and keeps its memory.
+func (b *Traffic) Reset() {
+	b.rows = 0
+	for _, c := range b.columns {
+		c.reset()
+	}
+}
+
+// text is a String column.
+type text struct {
+	plain
+	buf []byte
+}
+
+func (c *text) add(s string)                    { c.buf = appendString(c.buf, s) }
+func (c *text) encode(dst []byte, _ int) []byte { return append(dst, c.buf...) }
+func (c *text) reset()                          { c.buf = c.buf[:0] }
