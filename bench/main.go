@@ -24,6 +24,8 @@ func main() {
 			genCommand(),
 			replayCommand(),
 			pipelineCommand(),
+			compareCommand(),
+			collectCommand(),
 			outageCommand(),
 			crashCommand(),
 			trafficCommand(),
