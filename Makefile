@@ -2,6 +2,9 @@
 
 GO          ?= go
 CONFIG      ?=
+# A real Kafka broker's libraries for make test-kafka, from the packages that sink/kafka/kafkatest/pom.xml names.
+KAFKA_LIBS := .kafka/libs
+
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME    ?= 60s
 CHROMIUM    ?= chromium
@@ -23,7 +26,7 @@ export DEB_VERSION        ?= $(shell git describe --tags --match 'v[0-9]*' 2>/de
 export ENGINE_DEB_VERSION := $(subst -,+,$(ENGINE_VERSION))
 export SOURCE_DATE_EPOCH  ?= $(shell git log -1 --format=%ct 2>/dev/null)
 
-.PHONY: all build run test test-page race demo bench fuzz lint lint-deploy fmt engine deb clean help
+.PHONY: all build run test test-kafka test-page race demo bench fuzz lint lint-deploy fmt engine deb clean help
 
 all: build
 
@@ -36,6 +39,19 @@ run: engine build ## run the collector on its local store (CONFIG=file for a con
 test: engine ## run all tests, those against the real engine included
 	$(GO) vet ./...
 	$(GO) test ./...
+
+test-kafka: engine $(KAFKA_LIBS) ## test against a real Apache Kafka broker, with kcat and ClickHouse reading (Java 17, Maven, kcat)
+	@command -v kcat >/dev/null || { echo "make test-kafka: kcat is missing: install it (Debian: apt-get install kcat)" >&2; exit 1; }
+	KAFKA_LIBS=$(CURDIR)/$(KAFKA_LIBS) $(GO) test -count=1 -v -run '^TestBroker' -timeout 20m ./sink/kafka ./collector
+
+$(KAFKA_LIBS): sink/kafka/kafkatest/pom.xml
+	@command -v java >/dev/null || { echo "make test-kafka: Java is missing: install it (Debian: apt-get install openjdk-17-jre-headless)" >&2; exit 1; }
+	@command -v mvn >/dev/null || { echo "make test-kafka: Maven is missing: install it (Debian: apt-get install maven)" >&2; exit 1; }
+	@echo "fetching the Kafka broker's libraries ..."
+	@rm -rf $@ $@.new
+	@mvn --quiet --batch-mode --file $< dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(CURDIR)/$@.new >&2 \
+		|| { echo "make test-kafka: the packages of $< cannot be fetched" >&2; exit 1; }
+	@mv $@.new $@ && touch $@
 
 race: engine ## run all tests with the race detector
 	$(GO) test -race ./...

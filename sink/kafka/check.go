@@ -26,7 +26,7 @@ func Check(ctx context.Context, o Options) (string, error) {
 	defer client.Close()
 	metadata, err := kadm.NewClient(client).Metadata(ctx, o.Topic)
 	if err != nil {
-		return "", fmt.Errorf("%s: %w", where, o.SASL.explain(attempts.explain(err)))
+		return "", fmt.Errorf("%s: %w", where, o.explain(attempts.explain(err)))
 	}
 	found := fmt.Sprintf("%s answers, %d brokers", where, len(metadata.Brokers))
 	topic := metadata.Topics[o.Topic]

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -49,12 +50,19 @@ var (
 // errLogin is for brokers that close the connection instead of saying why they do not let us in.
 var errLogin = errors.New("closed the connection at login")
 
-// explain says what it means when a connection on which we had to log in is closed at once.
-func (s *SASL) explain(err error) error {
-	if s.Mechanism == "" || !errors.Is(err, io.EOF) {
-		return err
+// explain adds to a failure to connect what the other end does not say.
+func (o *Options) explain(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case o.SASL.Mechanism != "" && errors.Is(err, io.EOF):
+		return fmt.Errorf("%w: are the mechanism %s, the user %q and its password right?", errLogin, o.SASL.Mechanism, o.SASL.Username)
+	case o.TLS.CertFile != "" && isTLSError(err):
+		if cert, certErr := o.TLS.certificate(); certErr == nil && time.Now().After(cert.Leaf.NotAfter) {
+			return fmt.Errorf("our certificate %s has expired at %s: %w", o.TLS.CertFile, cert.Leaf.NotAfter.UTC().Format(time.RFC3339), err)
+		}
 	}
-	return fmt.Errorf("%w: are the mechanism %s, the user %q and its password right?", errLogin, s.Mechanism, s.Username)
+	return err
 }
 
 // Classify says what a failure of a message or a connection means.
@@ -88,5 +96,5 @@ func isTLSError(err error) bool {
 		alert        tls.AlertError
 	)
 	return errors.As(err, &verification) || errors.As(err, &authority) || errors.As(err, &host) || errors.As(err, &invalid) ||
-		errors.As(err, &record) || errors.As(err, &alert) || strings.Contains(err.Error(), "remote error: tls:")
+		errors.As(err, &record) || errors.As(err, &alert) || strings.Contains(err.Error(), "remote error: tls:") || strings.Contains(err.Error(), "tls alert record")
 }

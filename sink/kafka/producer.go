@@ -151,7 +151,7 @@ func (p *Producer) OnBrokerConnect(meta kgo.BrokerMetadata, _ time.Duration, _ n
 	if p.aborting.Load() {
 		return // our own doing
 	}
-	err = p.options.SASL.explain(err)
+	err = p.options.explain(err)
 	p.connected.mu.Lock()
 	p.connected.failure, p.connected.failedAt = err, time.Now()
 	p.connected.mu.Unlock()
