@@ -22,6 +22,7 @@ type httpPage struct {
 	log       *zap.Logger
 	service   *service
 	listeners []*listen.Worker
+	changes   *reloader
 	history   *status.History
 	top       *status.Top
 
@@ -43,11 +44,11 @@ func openHTTP(cfg *config.Config, log *zap.Logger) (*httpPage, error) {
 }
 
 // show has the server answer for a service whose workers run.
-func (p *httpPage) show(s *service, listeners []*listen.Worker) {
+func (p *httpPage) show(s *service, listeners []*listen.Worker, changes *reloader) {
 	if p == nil {
 		return
 	}
-	p.service, p.listeners = s, listeners
+	p.service, p.listeners, p.changes = s, listeners, changes
 	p.history = status.NewHistory(time.Now())
 	p.top = &status.Top{Conn: s.conn, Database: s.settings.Database, Table: s.settings.Tables.Flow, Snapshot: s.snapshot.Load}
 	p.ended.Go(p.sample)
@@ -103,6 +104,8 @@ func (p *httpPage) inputs(now time.Time) *status.Inputs {
 			return settings.Name(name, stream.Source)
 		},
 	}
+	config := p.changes.state.Load()
+	in.Facts.Refused, in.Facts.Pending = config.refused, config.pending
 	in.Facts.Devices = in.Snapshot.Stats().Devices
 	if stats.LastError != nil {
 		in.Facts.StoreError = oneLine(stats.LastError).Error()

@@ -37,8 +37,9 @@ under data/, which answers ClickHouse's HTTP interface on 127.0.0.1:8123.
   CLICKHOUSE_HOST=clickhouse.example.net collector run --env-file conf/envs/base.env
   collector run --pcap router.pcap --once --shift-to-now
 
-SIGHUP reads the metadata files again. SIGTERM or SIGINT stops: what was received is delivered first, within batch.grace; a
-second one stops at once and says what was left.`,
+SIGHUP reads the configuration and the metadata files again; a changed file is noticed without it. The log says which settings
+need a restart. SIGTERM or SIGINT stops: what was received is delivered first, within batch.grace; a second one stops at once
+and says what was left.`,
 		Flags: append(configFlags(),
 			&cli.StringSliceFlag{Name: "pcap", Usage: "take datagrams from the capture `FILE` instead of sockets; may be given several times"},
 			&cli.BoolFlag{Name: "once", Usage: "with --pcap: exit when the captures are through, instead of leaving the store up for queries"},
@@ -62,13 +63,15 @@ second one stops at once and says what was left.`,
 			if len(captures) > 0 {
 				return replay(cfg, log, signals, captures, replayOptions{once: c.Bool("once"), shiftToNow: c.Bool("shift-to-now")}, os.Stdout)
 			}
-			return serve(cfg, log, signals, os.Stderr)
+			return serve(cfg, newLog("debug"), signals, os.Stderr) // serve sets the level, which may change
 		},
 	}
 }
 
 // serve collects from sockets until a signal says to stop, and prints what became of everything.
 func serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io.Writer) error {
+	level := zap.NewAtomicLevelAt(logLevel(cfg.LogLevel))
+	log = log.WithOptions(zap.IncreaseLevel(level))
 	// The sockets first: datagrams wait in the kernel while the rest starts, and a port in use is said at once.
 	listeners, err := listen.Open(listen.Options{
 		Addresses: cfg.Listen.Addresses, Workers: cfg.Listen.WorkerCount(), ReceiveBuffer: cfg.Listen.ReceiveBuffer,
@@ -118,7 +121,9 @@ func serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 		loops.Go(func() { receive(l, w, forwarders[n], log) })
 	}
 	minute := startMinute(s, listeners, log)
-	page.show(s, listeners)
+	changes := newReloader(cfg, s, listeners, level, log)
+	changes.start()
+	page.show(s, listeners, changes)
 	log.Info("listening", zap.String("udp", strings.Join(listeners[0].Addresses(), " ")), zap.Int("workers", len(listeners)))
 	if len(cfg.Forward.To) > 0 {
 		log.Info("datagrams are forwarded too", zap.Strings("to", cfg.Forward.To), zap.Bool("with the exporter's address", cfg.Forward.KeepSource))
@@ -130,7 +135,8 @@ func serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 		log.Info("rows go to "+s.destination(), zap.String("try", `collector query "SELECT count() FROM `+s.settings.Tables.Flow+`"`))
 	}
 
-	awaitStop(signals, s)
+	awaitStop(signals, changes.hangup)
+	changes.stop()
 	log.Info("stopping: what was received is delivered", zap.Duration("at most", cfg.Batch.Grace))
 	finished := make(chan struct{})
 	defer close(finished)
@@ -197,17 +203,6 @@ func receive(l *listen.Worker, w *pipeline.Worker, f *forward.Forwarder, log *za
 		}
 	}
 	w.Finish()
-}
-
-// awaitStop returns at SIGTERM or SIGINT. SIGHUP reloads the metadata.
-func awaitStop(signals <-chan os.Signal, s *service) {
-	for sig := range signals {
-		if sig != syscall.SIGHUP {
-			return
-		}
-		s.log.Info("SIGHUP: metadata is read again; other settings need a restart")
-		s.refresh.Reload()
-	}
 }
 
 // echo is how long after the first signal another one is taken for the same: make, timeout and others send theirs on to their

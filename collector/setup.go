@@ -45,16 +45,12 @@ func loadConfig(c *cli.Command) (*config.Config, error) {
 
 // newLog writes lines for people to stderr.
 func newLog(level string) *zap.Logger {
-	at, err := zapcore.ParseLevel(level)
-	if err != nil {
-		at = zapcore.InfoLevel
-	}
 	encoder := zap.NewProductionEncoderConfig()
 	encoder.EncodeTime = zapcore.ISO8601TimeEncoder
 	encoder.EncodeLevel = zapcore.CapitalLevelEncoder
 	encoder.EncodeDuration = zapcore.StringDurationEncoder
 	encoder.ConsoleSeparator = " "
-	return zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(encoder), zapcore.Lock(os.Stderr), at))
+	return zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(encoder), zapcore.Lock(os.Stderr), logLevel(level)))
 }
 
 // newStoreLog writes the lines of the store's process, to which this one adds the time.

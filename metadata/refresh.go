@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -14,7 +13,6 @@ import (
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
-	"github.com/fsnotify/fsnotify"
 	"go.uber.org/zap"
 
 	"github.com/metranova/flow-collector/enrich"
@@ -43,7 +41,8 @@ type RefresherOptions struct {
 type Refresher struct {
 	options RefresherOptions
 	again   chan struct{}
-	loaded  chan struct{} // closed after the first round
+	next    atomic.Pointer[Configuration] // that Run is to take over
+	loaded  chan struct{}                 // closed after the first round
 	first   sync.Once
 	state   string // of the tables that the snapshot in use was built from
 	settle  time.Duration
@@ -90,6 +89,37 @@ func NewRefresher(o RefresherOptions) *Refresher {
 	return &Refresher{options: o, again: make(chan struct{}, 1), loaded: make(chan struct{}), settle: settleTime}
 }
 
+// Configuration is what may change while a Refresher runs.
+type Configuration struct {
+	Sources     []Source
+	Interval    time.Duration
+	ForceUpdate bool
+}
+
+// Configure has Run work with another configuration, beginning with a load of all sources. It does not wait.
+func (r *Refresher) Configure(c Configuration) {
+	r.next.Store(&c)
+	r.Reload()
+}
+
+// takeOver puts the configuration that waits, if one does, in use. What the sources of before had read stays known, so that files
+// which are not read any more are noticed.
+func (r *Refresher) takeOver() {
+	c := r.next.Swap(nil)
+	if c == nil {
+		return
+	}
+	had := map[string][]string{}
+	for i := range r.options.Sources {
+		had[r.options.Sources[i].Name] = r.sources[i].had
+	}
+	r.options.Sources, r.options.Interval, r.options.ForceUpdate = c.Sources, c.Interval, c.ForceUpdate
+	r.sources = make([]schedule, len(c.Sources))
+	for i := range r.sources {
+		r.sources[i].had = had[c.Sources[i].Name]
+	}
+}
+
 // Reload has Run load all sources now, as for SIGHUP. It does not wait.
 func (r *Refresher) Reload() {
 	select {
@@ -130,13 +160,8 @@ func (r *Refresher) Start() error {
 
 // Run loads and rebuilds until ctx ends.
 func (r *Refresher) Run(ctx context.Context) error {
-	watch, err := r.watch()
-	if err != nil {
-		// Without notices there are still the intervals and Reload.
-		r.options.Log.Warn("changes of metadata files will not be noticed", zap.Error(err))
-	} else {
-		defer watch.Close()
-	}
+	watch := r.watch()
+	defer func() { stopWatch(watch) }()
 	now := time.Now()
 	r.sources = make([]schedule, len(r.options.Sources))
 	for i := range r.sources {
@@ -151,6 +176,11 @@ func (r *Refresher) Run(ctx context.Context) error {
 		}
 		r.first.Do(func() { close(r.loaded) })
 		changed := r.wait(ctx, watch, r.earliest())
+		if changed == nil {
+			r.takeOver()
+			stopWatch(watch)
+			watch = r.watch() // of directories that there are by now, too
+		}
 		now = time.Now()
 		for i := range r.options.Sources {
 			if changed == nil || slices.ContainsFunc(changed, r.options.Sources[i].reads) {
@@ -333,84 +363,6 @@ func (d *database) state(ctx context.Context) (string, error) {
 		fmt.Fprintln(&state, t, rows, last)
 	}
 	return state.String(), nil
-}
-
-// watch watches the directories of the sources' files: an editor replaces a file rather than writing it.
-func (r *Refresher) watch() (*fsnotify.Watcher, error) {
-	w, err := fsnotify.NewWatcher()
-	if err != nil {
-		return nil, err
-	}
-	var dirs []string
-	for _, s := range r.options.Sources {
-		if s.Dir != "" {
-			dirs = append(dirs, s.Dir)
-		}
-		for _, f := range s.Files() {
-			dirs = append(dirs, filepath.Dir(f))
-		}
-	}
-	slices.Sort(dirs)
-	for _, dir := range slices.Compact(dirs) {
-		err := w.Add(dir)
-		switch {
-		case errors.Is(err, os.ErrNotExist):
-			r.options.Log.Info("no metadata files: rows will have no devices, interfaces and so on until meta_*.yml stand there and SIGHUP is sent",
-				zap.String("directory", dir))
-		case err != nil:
-			r.options.Log.Warn("changes of metadata files will not be noticed", zap.String("directory", dir), zap.Error(err))
-		}
-	}
-	return w, nil
-}
-
-// wait waits for changed files, until time t (zero: for good), for Reload (nil is returned) or for ctx. It returns the changed files.
-func (r *Refresher) wait(ctx context.Context, w *fsnotify.Watcher, t time.Time) []string {
-	changed := []string{}
-	var events chan fsnotify.Event
-	var failures chan error
-	if w != nil {
-		events, failures = w.Events, w.Errors
-	}
-	timer := time.NewTimer(time.Until(t))
-	if t.IsZero() {
-		timer.Stop()
-	}
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return changed
-		case <-r.again:
-			return nil
-		case <-timer.C:
-			return changed
-		case err := <-failures:
-			r.options.Log.Warn("a change of a metadata file may have been missed", zap.Error(err))
-		case e := <-events:
-			if e.Op != fsnotify.Chmod && r.isRead(e.Name) {
-				changed = append(changed, e.Name)
-				timer.Reset(r.settle)
-			}
-		}
-	}
-}
-
-func (r *Refresher) isRead(path string) bool {
-	return slices.ContainsFunc(r.options.Sources, func(s Source) bool { return s.reads(path) })
-}
-
-// reads reports whether a change of path is one of the source: path is a file of it, also one that has been removed.
-func (s *Source) reads(path string) bool {
-	path = filepath.Clean(path)
-	dir, name := filepath.Split(path)
-	if s.Dir != "" && filepath.Clean(dir) == filepath.Clean(s.Dir) && isMetadataFile(name) {
-		return true
-	}
-	return slices.ContainsFunc(s.Files(), func(f string) bool {
-		// Kubernetes changes all files of a directory at once, by a link that it replaces.
-		return filepath.Clean(f) == path || name == "..data" && filepath.Clean(dir) == filepath.Dir(f)
-	})
 }
 
 func (r *Refresher) earliest() time.Time {

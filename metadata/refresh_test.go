@@ -362,3 +362,43 @@ func TestSourcesOnlyOfAdditions(t *testing.T) {
 		t.Errorf("%+v, want A", a)
 	}
 }
+
+func TestRefresher_anotherConfiguration(t *testing.T) {
+	t.Parallel()
+	conn, settings := openStore(t)
+	first, second := t.TempDir(), t.TempDir()
+	deviceFile(t, filepath.Join(first, "meta_device.yml"), "one", "192.0.2.1")
+	deviceFile(t, filepath.Join(second, "meta_device.yml"), "two", "192.0.2.1")
+	r := startRefresher(t, conn, settings, "", Sources(SourceOptions{Dir: first}))
+	device := func(id string) func(*enrich.Snapshot) bool {
+		return func(s *enrich.Snapshot) bool {
+			d, _ := s.LookupDevice(netip.MustParseAddr("192.0.2.1"))
+			return d.ID == id
+		}
+	}
+	r.becomes("the device is of the first directory", device("one"))
+	r.Configure(Configuration{Sources: Sources(SourceOptions{Dir: second})})
+	r.becomes("the device is of the second directory", device("two"))
+	deviceFile(t, filepath.Join(second, "meta_device.yml"), "three", "192.0.2.1")
+	r.becomes("a change in the second directory is noticed", device("three"))
+}
+
+func TestRefresher_reloadWatchesADirectoryThatCameLater(t *testing.T) {
+	t.Parallel()
+	conn, settings := openStore(t)
+	dir := filepath.Join(t.TempDir(), "later")
+	r := startRefresher(t, conn, settings, "", Sources(SourceOptions{Dir: dir}))
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	r.Reload()
+	// Nothing says when the reload is done, so the file is written until it is seen.
+	for range 100 {
+		deviceFile(t, filepath.Join(dir, "meta_device.yml"), "one", "192.0.2.1")
+		time.Sleep(200 * time.Millisecond)
+		if hasDevice(r.snapshot.Load(), "192.0.2.1") {
+			return
+		}
+	}
+	t.Fatal("a file in a directory that came later is not noticed: " + r.log())
+}

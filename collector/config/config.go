@@ -33,6 +33,9 @@ type Config struct {
 	// views and view settings are turned into Schema.Views at the end.
 	views        map[schema.Kind][]string
 	viewSettings []pair
+
+	source Source           // where all that came from
+	given  map[string]value // what it says, by the key's path
 }
 
 // Listen says where datagrams come in.

@@ -48,7 +48,8 @@ type Source struct {
 // Load fills a Config and returns everything that is wrong with it. The Config is of use only without problems.
 func Load(source Source) (*Config, []Problem) {
 	c := Default()
-	table := keys(c)
+	c.source, c.given = source, map[string]value{}
+	table := c.noting(keys(c))
 	env, problems := environment(source)
 	if source.File != "" {
 		problems = append(problems, loadFile(source.File, env, table)...)

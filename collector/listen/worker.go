@@ -19,7 +19,7 @@ type Worker struct {
 	sockets []*socket
 	wake    int // an eventfd that ends a wait
 	closed  atomic.Bool
-	allowed *bart.Lite
+	allowed atomic.Pointer[bart.Lite] // nil: all may send
 	ring    *ring
 	poll    []unix.PollFd
 	next    int // the socket to look at first, so that none waits behind a busy one
@@ -46,13 +46,21 @@ func newWorker(o Options) (*Worker, error) {
 		return nil, os.NewSyscallError("eventfd", err)
 	}
 	w := &Worker{wake: wake, ring: newRing(o.BufferSize), poll: []unix.PollFd{{Fd: int32(wake), Events: unix.POLLIN}}}
-	if len(o.Allowed) > 0 {
-		w.allowed = new(bart.Lite)
-		for _, prefix := range o.Allowed {
-			w.allowed.Insert(prefix)
-		}
-	}
+	w.Allow(o.Allowed)
 	return w, nil
+}
+
+// Allow says which exporters may send from now on; none: all may.
+func (w *Worker) Allow(prefixes []netip.Prefix) {
+	if len(prefixes) == 0 {
+		w.allowed.Store(nil)
+		return
+	}
+	allowed := new(bart.Lite)
+	for _, prefix := range prefixes {
+		allowed.Insert(prefix)
+	}
+	w.allowed.Store(allowed)
 }
 
 func (w *Worker) add(s *socket) {
@@ -121,12 +129,13 @@ func isTransient(err error) bool {
 func (w *Worker) collect(s *socket, n int) []exporter.Datagram {
 	kept := w.ring.datagrams[:0]
 	var bytes, truncated, refused uint64
+	allowed := w.allowed.Load()
 	for i := range n {
 		d := w.ring.datagram(i)
 		if overflow, found := w.ring.control(i, &d); found {
 			s.overflow(overflow)
 		}
-		if w.allowed != nil && !w.allowed.Contains(d.Source.Addr()) {
+		if allowed != nil && !allowed.Contains(d.Source.Addr()) {
 			refused++
 			w.refusals.add(d.Source.Addr())
 			continue

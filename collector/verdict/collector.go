@@ -3,6 +3,7 @@ package verdict
 import (
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/metranova/flow-collector/decoder/exporter"
@@ -22,6 +23,9 @@ type Collector struct {
 	SpoolBytes, SpoolMax int64 // on disk, and how much may be there; 0: no spool
 	SpoolRows            uint64
 	ShortBuffer          bool // the kernel gives sockets a smaller receive buffer than asked for
+
+	Refused []string // what is wrong with the configuration's files as they are now
+	Pending []string // settings that were changed there and wait for a restart
 
 	Streams int
 	Window  time.Duration // how far Recent looks back
@@ -51,6 +55,7 @@ func OfCollector(c *Collector) []Verdict {
 	l.store(c)
 	l.sockets(c)
 	l.lostRows(c)
+	l.configuration(c)
 	if !c.MetadataLoaded {
 		l.add(Problem, "no_metadata", "", "the metadata is not loaded yet: rows are written with what the last run knew")
 	} else if c.Devices == 0 {
@@ -86,6 +91,16 @@ func (l *list) store(c *Collector) {
 			direction = "ahead of"
 		}
 		l.add(Warning, "store_clock", "run NTP on both", "the store's clock is %d s %s ours", int(off.Seconds()), direction)
+	}
+}
+
+func (l *list) configuration(c *Collector) {
+	if len(c.Refused) > 0 {
+		l.add(Warning, "configuration", "the settings of before stay in use until that is mended",
+			"the configuration was changed and is refused: %s", strings.Join(c.Refused, "; "))
+	}
+	if len(c.Pending) > 0 {
+		l.add(Note, "restart_needed", "restart the collector", "changed, but not in use before a restart: %s", strings.Join(c.Pending, ", "))
 	}
 }
 

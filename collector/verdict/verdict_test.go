@@ -224,6 +224,12 @@ func collectorTests() []collectorTest {
 		{"metadata without devices", "no_metadata", func(c *Collector) { c.Devices = 0 }, 0, ""},
 		{"no devices", "no_devices", func(c *Collector) { c.Devices = 0 }, Note, "meta_device is empty: rows have the exporter's address in the device's place"},
 		{"a device", "no_devices", func(c *Collector) { c.Devices = 1 }, 0, ""},
+		{"a configuration that is wrong", "configuration", func(c *Collector) { c.Refused = []string{"collector.yml:3: batch.rows: \"x\": is not a whole number"} },
+			Warning, `the configuration was changed and is refused: collector.yml:3: batch.rows: "x": is not a whole number`},
+		{"a configuration that is right", "configuration", func(c *Collector) { c.Pending = []string{"batch.rows"} }, 0, ""},
+		{"settings that need a restart", "restart_needed", func(c *Collector) { c.Pending = []string{"batch.rows", "listen.workers"} },
+			Note, "changed, but not in use before a restart: batch.rows, listen.workers"},
+		{"all settings in use", "restart_needed", func(c *Collector) { c.Refused = []string{"x"} }, 0, ""},
 		{"nobody sends", "no_exporter", func(c *Collector) { c.Streams = 0 }, Warning, "no exporter was heard yet"},
 		{"has just begun", "no_exporter", func(c *Collector) { c.Streams, c.Started = 0, noon }, 0, ""},
 	}
