@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -12,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gopacket/gopacket/pcapgo"
 	"go.uber.org/zap"
 
 	"github.com/metranova/flow-collector/collector/config"
@@ -132,9 +135,20 @@ func TestDashboards_queries(t *testing.T) {
 	if err != nil || len(captures) == 0 {
 		t.Fatalf("no captures: %v", err)
 	}
+	captures[slices.Index(captures, ownCapture(t, "softflowd-v9"))] = lossyCapture(t, ownCapture(t, "softflowd-v9"))
 	var out bytes.Buffer
 	if err := replay(cfg, zap.NewNop(), make(chan os.Signal), captures, replayOptions{once: true, shiftToNow: true}, &out); err != nil {
 		t.Fatal(err)
+	}
+	// What no capture makes: drops of the kernel, rows lost at a sink, and two samples of a device's counters.
+	for _, sql := range []string{
+		`INSERT INTO collector_loss (start_time, end_time, collector_id, stage, unit, missing, count) VALUES (now() - 60, now(), 'test', 'kernel', 'datagrams', true, 9)`,
+		`INSERT INTO collector_loss (start_time, end_time, collector_id, exporter, device_id, flow_type, protocol, stage, sink, what, reason, unit, missing, count)
+			VALUES (now() - 60, now(), 'test', '198.51.100.11', 'probe1', 'netflow', 'netflow5', 'sink', 'clickhouse', 'lost', 'spool_full', 'rows', true, 9)`,
+		`INSERT INTO data_interface_traffic (start_time, end_time, collector_id, interface_id, oper_status, in_bit_count, out_bit_count, in_error_packet_count,
+			out_error_packet_count, in_discard_packet_count, out_discard_packet_count) VALUES (now() - 60, now() - 30, 'test', 'campus1::uplink', 'up', 8000, 4000, 1, 2, 3, 4)`,
+	} {
+		ask(t, cfg, sql)
 	}
 	now := time.Now()
 	for _, d := range dashboards(t) {
@@ -171,6 +185,51 @@ func TestDashboards_queries(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// lossyCapture copies a capture of NetFlow v9 in Ethernet and IPv4, without two datagrams in its middle, with garbage in place of
+// a third and a damaged set in a fourth.
+func lossyCapture(t *testing.T, path string) string {
+	t.Helper()
+	const headers = 14 + 20 + 8
+	in, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	out, err := os.Create(filepath.Join(t.TempDir(), "lossy.pcap"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	r, err := pcapgo.NewReader(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := pcapgo.NewWriter(out)
+	if err := w.WriteFileHeader(r.Snaplen(), r.LinkType()); err != nil {
+		t.Fatal(err)
+	}
+	for n := 0; ; n++ {
+		data, info, err := r.ReadPacketData()
+		if errors.Is(err, io.EOF) {
+			return out.Name()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch n {
+		case 4, 5:
+			continue
+		case 7:
+			copy(data[headers:], "garbage")
+		case 8:
+			data[headers+20+2] = 0xff // the first set's length (RFC 3954, section 5.2) is beyond the datagram
+		}
+		if err := w.WritePacket(info, data); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
