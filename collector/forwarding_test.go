@@ -19,7 +19,7 @@ func TestServe_forwards(t *testing.T) {
 	defer beside.Close()
 	_ = beside.SetReadBuffer(1 << 20)
 	gone := freePort(t)
-	r := startServe(t, "CLICKHOUSE_FLOW_TTL=", "FORWARD_TO="+beside.LocalAddr().String()+","+gone)
+	r := startServe(t, "CLICKHOUSE_FLOW_TTL=", "HTTP_LISTEN="+freePort(t), "FORWARD_TO="+beside.LocalAddr().String()+","+gone)
 	sent := payloads(t, "softflowd-v9")
 	send(t, r.address, sent...)
 	buffer := make([]byte, 1<<16)
@@ -32,6 +32,10 @@ func TestServe_forwards(t *testing.T) {
 		if !bytes.Equal(buffer[:n], want) {
 			t.Errorf("datagram %d came with other bytes", i)
 		}
+	}
+	_, metrics := getURL(t, "http://"+r.cfg.HTTP.Listen+"/metrics")
+	if want := `flow_collector_forwarded_datagrams_total{target="` + beside.LocalAddr().String() + `"} 10`; !strings.Contains(metrics, want) {
+		t.Errorf("the metrics have no %s", want)
 	}
 	r.stop(t)
 	for _, line := range []string{

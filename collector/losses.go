@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/metranova/flow-collector/collector/forward"
 	"github.com/metranova/flow-collector/collector/ledger"
 	"github.com/metranova/flow-collector/collector/metrics"
 	"github.com/metranova/flow-collector/decoder/flow"
@@ -48,6 +49,7 @@ const clickHouseSink = "clickhouse"
 func (s *service) newMetrics() *metrics.Metrics {
 	o := metrics.Options{
 		Ledger: s.ledger, Tables: s.exporters, Snapshot: &s.snapshot, Version: version, Log: s.log.Named("metrics"),
+		Forward:         func() []forward.Stats { return forwardStats(s.forwarders) },
 		MetadataCurrent: func() time.Time { return s.refresh.Current() },
 		Sinks: func() []metrics.Sink {
 			stats := s.writer.Stats()

@@ -35,6 +35,11 @@ func (r Reason) String() string {
 	}[r]
 }
 
+// Label is the reason for programs.
+func (r Reason) Label() string {
+	return [reasons]string{"refused", "unreachable", "full", "too_long", "other_family", "failed"}[r]
+}
+
 // Stats are one target's counters since it was opened, in datagrams.
 type Stats struct {
 	Target string // address:port

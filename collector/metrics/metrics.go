@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.uber.org/zap"
 
+	"github.com/metranova/flow-collector/collector/forward"
 	"github.com/metranova/flow-collector/collector/ledger"
 	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/enrich"
@@ -26,6 +27,7 @@ type Options struct {
 	Tables   func() []*exporter.Table
 	Sinks    func() []Sink
 	Spool    func() Spool
+	Forward  func() []forward.Stats
 	Snapshot *atomic.Pointer[enrich.Snapshot]
 	// MetadataCurrent is when the snapshot was last seen to be what the tables say; zero: never.
 	MetadataCurrent func() time.Time
@@ -73,7 +75,7 @@ func New(o Options) *Metrics {
 	})
 	info.Set(1)
 	m.registry.MustRegister(
-		m.inserts, info, newStreams(o), newState(o),
+		m.inserts, info, newStreams(o), newState(o), newForwards(o),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	return m
