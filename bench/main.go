@@ -25,6 +25,7 @@ func main() {
 			replayCommand(),
 			pipelineCommand(),
 			compareCommand(),
+			latencyCommand(),
 			collectCommand(),
 			outageCommand(),
 			crashCommand(),

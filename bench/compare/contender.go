@@ -93,7 +93,7 @@ func ours(s Setting) []Contender {
 		{
 			Name: "ours: local store", Includes: "rows in the tables of the local store: both processes, no metadata",
 			Program: s.Collector, Install: "make build engine",
-			Command: func(dir string, port uint16, _ flow.Protocol) (*exec.Cmd, error) { return s.service(dir, port) },
+			Command: func(dir string, port uint16, _ flow.Protocol) (*exec.Cmd, error) { return s.Service(dir, port, "127.0.0.1:0") },
 		},
 	}
 	if s.Broker != "" {
@@ -102,7 +102,7 @@ func ours(s Setting) []Contender {
 				Name: "ours: Kafka, " + format, Includes: "messages produced to Kafka, without the broker's part",
 				Program: s.Collector, Install: "make build",
 				Command: func(dir string, port uint16, _ flow.Protocol) (*exec.Cmd, error) {
-					cmd, err := s.service(dir, port)
+					cmd, err := s.Service(dir, port, "127.0.0.1:0")
 					if err == nil {
 						cmd.Env = append(cmd.Env, "KAFKA_BOOTSTRAP_SERVERS="+s.Broker, "KAFKA_OUTPUT_TOPIC=bench-"+format,
 							"KAFKA_OUTPUT_FORMAT="+format, "KAFKA_SPOOL_PATH="+filepath.Join(dir, "spool-kafka"))
@@ -117,15 +117,15 @@ func ours(s Setting) []Contender {
 	return list
 }
 
-// service is `collector run` on a scratch store.
-func (s Setting) service(dir string, port uint16) (*exec.Cmd, error) {
+// Service is `collector run` with a scratch store of its own, which answers at an address, and all that it keeps in dir.
+func (s Setting) Service(dir string, port uint16, store string) (*exec.Cmd, error) {
 	engine, err := filepath.Abs(s.Engine)
 	if err != nil {
 		return nil, err
 	}
 	cmd := exec.Command(s.Collector, "run")
 	in := func(name string) string { return filepath.Join(dir, name) }
-	cmd.Env = append(os.Environ(), "LISTEN="+loopback(port), "HTTP_LISTEN=", "STORE_LISTEN=127.0.0.1:0", "STORE_ENGINE="+engine, "STORE_PATH="+in("data"),
+	cmd.Env = append(os.Environ(), "LISTEN="+loopback(port), "HTTP_LISTEN=", "STORE_LISTEN="+store, "STORE_ENGINE="+engine, "STORE_PATH="+in("data"),
 		"CACHE_DIR="+in("caches"), "SPOOL_PATH="+in("spool"), "METADATA_DIR="+in("metadata"), "COLLECTOR_ID=bench", "CLICKHOUSE_HOST=")
 	return cmd, os.Mkdir(in("metadata"), 0o700)
 }
