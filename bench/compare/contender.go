@@ -93,7 +93,9 @@ func ours(s Setting) []Contender {
 		{
 			Name: "ours: local store", Includes: "rows in the tables of the local store: both processes, no metadata",
 			Program: s.Collector, Install: "make build engine",
-			Command: func(dir string, port uint16, _ flow.Protocol) (*exec.Cmd, error) { return s.Service(dir, port, "127.0.0.1:0") },
+			Command: func(dir string, port uint16, _ flow.Protocol) (*exec.Cmd, error) {
+				return s.Service(dir, port, "127.0.0.1:0")
+			},
 		},
 	}
 	if s.Broker != "" {

@@ -70,9 +70,10 @@ type Chain struct {
 func NewChain(stage Stage, snapshot *atomic.Pointer[enrich.Snapshot]) *Chain {
 	c := &Chain{
 		stage: stage, snapshot: snapshot, decoder: decoder.New(decoder.Options{}),
-		enricher: enrich.New(enrich.Options{Policy: enrich.Policy{AutoScopes: true}}),
+		enricher: enrich.New(enrich.Options{}),
 		block:    block.New(block.Layout{CollectorID: "bench", Extensions: []string{"bgp", "ipv4", "ipv6", "mpls", "vlan"}}),
 	}
+	c.enricher.SetPolicy(policy())
 	switch stage {
 	case PmacctJSON:
 		c.encoder = message.NewEncoder(message.PmacctJSON, message.NoKey, message.Layout{CollectorID: "bench"})
@@ -87,10 +88,15 @@ func NewChain(stage Stage, snapshot *atomic.Pointer[enrich.Snapshot]) *Chain {
 	return c
 }
 
+// policy is the collector's default.
+func policy() enrich.Policy { return enrich.Policy{AutoScopes: true} }
+
 // newWorker is the worker of `collector run`, whose blocks are dropped.
 func (c *Chain) newWorker() *pipeline.Worker {
+	settings := new(atomic.Pointer[pipeline.Settings])
+	settings.Store(&pipeline.Settings{Policy: policy()})
 	return pipeline.NewWorker(pipeline.Options{
-		Decoder: c.decoder, Enricher: c.enricher, Snapshot: c.snapshot, Block: c.block,
+		Decoder: c.decoder, Enricher: c.enricher, Snapshot: c.snapshot, Settings: settings, Block: c.block,
 		MaxRows: blockRows, MaxAge: time.Second,
 		Query: clickhouse.InsertQuery("default", "data_flow", c.block.Columns()), TokenPrefix: "bench",
 		Buffer: func() []byte { return c.memory[:0] },
