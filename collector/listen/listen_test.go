@@ -310,6 +310,27 @@ func TestCloseDrainsAndWakes(t *testing.T) {
 	}
 }
 
+// Few datagrams at a time: after the pause that lets others come, none is left behind, of no socket.
+func TestDatagramsGather(t *testing.T) {
+	w := openWorkers(t, Options{Addresses: []string{"127.0.0.1:0", "127.0.0.1:0"}, ReceiveBuffer: gatherBuffer})[0]
+	if w.buffer < gatherBuffer {
+		t.Skip("the kernel gives no receive buffer that is large enough: sysctl -w net.core.rmem_max=4194304")
+	}
+	first, second := sender(t, "udp4", "127.0.0.1:0", w.sockets[0].port), sender(t, "udp4", "127.0.0.1:0", w.sockets[1].port)
+	for n := range 3 {
+		for range n + 1 {
+			send(t, first, []byte("one"))
+			send(t, second, []byte("two"))
+		}
+		if got := receive(t, w, 2*(n+1)); len(got) != 2*(n+1) {
+			t.Fatalf("%d datagrams of %d", len(got), 2*(n+1))
+		}
+		if got, err := w.Receive(time.Millisecond); err != nil || len(got) != 0 {
+			t.Fatalf("%d datagrams more, %v", len(got), err)
+		}
+	}
+}
+
 func TestAddresses(t *testing.T) {
 	w := openWorkers(t, Options{Workers: 2, Addresses: []string{"127.0.0.1:0", ":0", "[::1]:0"}})
 	first := w[0].Addresses()

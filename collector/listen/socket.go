@@ -60,10 +60,11 @@ func (a address) sockaddr() (family int, sa unix.Sockaddr) {
 
 // socket is one bound UDP socket and its counters.
 type socket struct {
-	fd    int
-	name  string
-	port  uint16
-	short bool // the receive buffer is smaller than asked for
+	fd     int
+	name   string
+	port   uint16
+	short  bool // the receive buffer is smaller than asked for
+	buffer int  // what the kernel gives for datagrams, in bytes
 
 	drops    atomic.Uint64 // datagrams that the kernel dropped, by SO_RXQ_OVFL
 	lastOvfl uint32        // the kernel's 32-bit counter at the latest datagram
@@ -161,6 +162,7 @@ func (s *socket) enlarge(o Options, report bool) {
 		_ = unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, o.ReceiveBuffer)
 	}
 	got, err := unix.GetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_RCVBUF)
+	s.buffer = got / 2
 	s.short = err == nil && got/2 < o.ReceiveBuffer
 	if s.short && report {
 		o.Log.Warn("the kernel gives a smaller receive buffer than asked for; bursts may be dropped",
