@@ -11,6 +11,7 @@ import (
 	"github.com/metranova/flow-collector/sink/kafka"
 	"github.com/metranova/flow-collector/sink/message"
 	"github.com/metranova/flow-collector/sink/spool"
+	"github.com/metranova/flow-collector/sink/tally"
 )
 
 // kafkaOptions say where messages go and how.
@@ -33,13 +34,15 @@ func kafkaOptions(cfg *config.Config, log *zap.Logger) kafka.Options {
 }
 
 // openKafkaSpool opens the directory where messages wait for Kafka; nil where none is configured or nothing goes to Kafka.
-func openKafkaSpool(cfg *config.Config, log *zap.Logger) (*spool.Spool, error) {
+func openKafkaSpool(cfg *config.Config, log *zap.Logger, book *tally.Book) (*spool.Spool, error) {
 	if cfg.Kafka.Topic == "" || cfg.Kafka.SpoolPath == "" {
 		return nil, nil
 	}
-	return spool.Open(spool.Options{
+	o := spool.Options{
 		Dir: cfg.Kafka.SpoolPath, MaxBytes: int64(cfg.Kafka.SpoolMaxBytes), MaxAge: cfg.Spool.MaxAge, Log: log.Named("kafka.spool"),
-	})
+	}
+	book.Keep(&o)
+	return spool.Open(o)
 }
 
 // startProducer starts the producer, if messages go to Kafka. The service closes the spool.
@@ -48,7 +51,7 @@ func (s *service) startProducer(disk *spool.Spool) (err error) {
 		return nil
 	}
 	o := kafkaOptions(s.cfg, s.log)
-	o.Spool, s.kafkaSpool = disk, disk
+	o.Spool, s.kafkaSpool, o.Book = disk, disk, s.books.messages
 	s.producer, err = kafka.NewProducer(o)
 	return err
 }

@@ -59,12 +59,12 @@ type bench struct {
 // newBench is one run of a collector. Its spool is that of the run before.
 func newBench(t *testing.T, cfg *config.Config, change func(*clickhouse.WriterOptions)) *bench {
 	t.Helper()
-	book := &tally.Book{}
-	disk, err := openSpool(cfg, zap.NewNop(), book)
+	books := newBooks()
+	disk, err := openSpool(cfg, zap.NewNop(), books.rows)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := newService(cfg, zap.NewNop(), disk, book)
+	s, err := newService(cfg, zap.NewNop(), disk, books)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +81,7 @@ func newBench(t *testing.T, cfg *config.Config, change func(*clickhouse.WriterOp
 	s.listeners = listeners
 	o := clickhouse.WriterOptions{
 		QueueBytes: 64 << 20, Inserters: 1, RetryMin: time.Millisecond, RetryMax: 5 * time.Millisecond, ConfigurationRetry: time.Millisecond,
-		Spool: disk, SpoolAfter: time.Nanosecond, Book: book,
+		Spool: disk, SpoolAfter: time.Nanosecond, Book: books.rows,
 	}
 	change(&o)
 	s.writer = clickhouse.NewWriter(b.conn, o)
@@ -123,8 +123,8 @@ func (b *bench) send(source string, payloads ...[]byte) {
 func (b *bench) settled() tally.Account {
 	b.t.Helper()
 	b.worker.Flush()
-	waitFor(b.t, "all rows to settle", func() bool { return b.s.book.Total().Waiting == 0 })
-	return b.s.book.Total()
+	waitFor(b.t, "all rows to settle", func() bool { return b.s.books.rows.Total().Waiting == 0 })
+	return b.s.books.rows.Total()
 }
 
 // end ends the run.
@@ -139,8 +139,8 @@ func (b *bench) end() {
 // exporterOf is what a ledger says of one exporter, all protocols and domains together.
 type exporterOf map[string]uint64
 
-// books are the ledger's counts by exporter: stage/what/reason.
-func books(l *ledger.Ledger) map[string]exporterOf {
+// byExporter are the ledger's counts by exporter: stage/what/reason.
+func byExporter(l *ledger.Ledger) map[string]exporterOf {
 	all := map[string]exporterOf{}
 	columns := l.Columns()
 	for _, s := range l.Series() {
@@ -169,8 +169,8 @@ func (e exporterOf) rows() (n uint64) {
 // balances adds the ledger up: what was sent is what is accounted for.
 func (b *bench) balances() {
 	b.t.Helper()
-	all := books(b.s.ledger)
-	accounts, _ := b.s.book.Accounts()
+	all := byExporter(b.s.ledger)
+	accounts, _ := b.s.books.rows.Accounts()
 	onDisk := map[string]uint64{}
 	for key, a := range accounts {
 		onDisk[key.Exporter.String()] += a.OnDisk
@@ -269,7 +269,7 @@ func TestLedgerBalances(t *testing.T) {
 		first.send("127.7.0.3", sflow...)
 		first.settled()
 	}
-	if got := first.s.book.Total(); got.OnDisk != 3*342 || got.Spooled != got.OnDisk {
+	if got := first.s.books.rows.Total(); got.OnDisk != 3*342 || got.Spooled != got.OnDisk {
 		t.Errorf("%+v, want %d rows on disk", got, 3*342)
 	}
 	first.worker.Finish()
@@ -284,7 +284,7 @@ func TestLedgerBalances(t *testing.T) {
 			t.Errorf("%v: %d, want %d", what, apart[what], want)
 		}
 	}
-	of := books(first.s.ledger)
+	of := byExporter(first.s.ledger)
 	for what, want := range map[string]uint64{"hold/held/": 3, "hold/recovered/": 2, "decode//no_template": 1, "received/records/": 5} {
 		if got := of["127.7.0.5"][what]; got != want {
 			t.Errorf("%s is %d, want %d", what, got, want)
@@ -314,10 +314,10 @@ func TestLedgerBalances(t *testing.T) {
 	second.balances()
 	second.end()
 	third := newBench(t, cfg, func(*clickhouse.WriterOptions) {})
-	waitFor(t, "the spool to be empty", func() bool { return third.s.book.Total().OnDisk == 0 })
+	waitFor(t, "the spool to be empty", func() bool { return third.s.books.rows.Total().OnDisk == 0 })
 	third.balances()
 	for name, want := range map[string]uint64{"127.7.0.2": 3 * 230, "198.51.100.31": 3 * 112} {
-		if got := books(third.s.ledger)[name]; got["sink/found/"] != want || got["sink/delivered/"] != want {
+		if got := byExporter(third.s.ledger)[name]; got["sink/found/"] != want || got["sink/delivered/"] != want {
 			t.Errorf("%s: %v, want %d found and delivered", name, got, want)
 		}
 	}
@@ -335,7 +335,7 @@ func TestLedgerBalances(t *testing.T) {
 	}
 	want := map[string]uint64{}
 	for _, b := range []*bench{first, second, third} {
-		accounts, _ := b.s.book.Accounts()
+		accounts, _ := b.s.books.rows.Accounts()
 		for key, a := range accounts {
 			want[key.Exporter.String()] += a.Delivered
 		}

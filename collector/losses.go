@@ -11,13 +11,16 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/sink/block"
 	"github.com/metranova/flow-collector/sink/clickhouse"
+	"github.com/metranova/flow-collector/sink/kafka"
+	"github.com/metranova/flow-collector/sink/spool"
+	"github.com/metranova/flow-collector/sink/tally"
 )
 
 // newLedger adds up what the listeners, the decoders and the sinks count.
 func (s *service) newLedger() *ledger.Ledger {
-	var reasons []string
-	for _, r := range clickhouse.Reasons() {
-		reasons = append(reasons, string(r))
+	sinks := []ledger.Sink{{Name: clickHouseSink, Book: s.books.rows, Reasons: texts(clickhouse.Reasons())}}
+	if s.cfg.Kafka.Topic != "" {
+		sinks = append(sinks, ledger.Sink{Name: kafkaSink, Book: s.books.messages, Reasons: texts(kafka.Reasons())})
 	}
 	return ledger.New(ledger.Options{
 		Tables: s.exporters,
@@ -38,12 +41,26 @@ func (s *service) newLedger() *ledger.Ledger {
 			}
 			return all
 		},
-		Sinks:      []ledger.Sink{{Name: clickHouseSink, Book: s.book, Reasons: reasons}},
+		Sinks:      sinks,
 		MaxStreams: s.cfg.Metrics.MaxExporters,
 	})
 }
 
-const clickHouseSink = "clickhouse"
+// Sinks as metrics and the table of losses call them.
+const clickHouseSink, kafkaSink = "clickhouse", "kafka"
+
+func texts[T ~string](all []T) []string {
+	texts := make([]string, len(all))
+	for i, s := range all {
+		texts[i] = string(s)
+	}
+	return texts
+}
+
+// books say what became of rows and of messages, by exporter.
+type books struct{ rows, messages *tally.Book }
+
+func newBooks() books { return books{&tally.Book{}, &tally.Book{}} }
 
 // newMetrics shows Prometheus the ledger and the state of the service.
 func (s *service) newMetrics() *metrics.Metrics {
@@ -53,20 +70,33 @@ func (s *service) newMetrics() *metrics.Metrics {
 		MetadataCurrent: func() time.Time { return s.refresh.Current() },
 		Sinks: func() []metrics.Sink {
 			stats := s.writer.Stats()
-			return []metrics.Sink{{
-				Name: clickHouseSink, QueueBytes: stats.QueuedBytes, QueueLength: stats.QueuedInserts,
-				Retries: stats.Retried.Inserts, LastDelivery: stats.LastDelivery,
+			all := []metrics.Sink{{
+				Name: clickHouseSink, QueueBytes: stats.QueuedBytes, Retries: stats.Retried.Inserts, LastDelivery: stats.LastDelivery,
 			}}
-		},
-	}
-	if s.spool != nil {
-		o.Spool = func() metrics.Spool {
-			stats := s.spool.Stats()
-			return metrics.Spool{
-				Bytes: stats.DiskBytes, Limit: int64(s.cfg.Spool.MaxBytes), Oldest: stats.Oldest,
-				Entries: stats.Waiting.Entries, Rows: stats.Waiting.Rows,
+			if s.producer != nil {
+				stats := s.producer.Stats()
+				all = append(all, metrics.Sink{
+					Name: kafkaSink, QueueBytes: int64(stats.Queued.Bytes), Retries: stats.Retried.Messages, LastDelivery: stats.LastDelivery,
+				})
 			}
-		}
+			return all
+		},
+		Spools: func() []metrics.Spool {
+			var all []metrics.Spool
+			add := func(sink string, disk *spool.Spool, limit int) {
+				if disk == nil {
+					return
+				}
+				stats := disk.Stats()
+				all = append(all, metrics.Spool{
+					Sink: sink, Bytes: stats.DiskBytes, Limit: int64(limit), Oldest: stats.Oldest,
+					Entries: stats.Waiting.Entries, Rows: stats.Waiting.Rows,
+				})
+			}
+			add(clickHouseSink, s.spool, s.cfg.Spool.MaxBytes)
+			add(kafkaSink, s.kafkaSpool, s.cfg.Kafka.SpoolMaxBytes)
+			return all
+		},
 	}
 	return metrics.New(o)
 }
@@ -119,7 +149,7 @@ const lastDelivery = 2 * time.Second
 
 // settleLosses writes the last counts. The workers must have ended.
 func (s *service) settleLosses() {
-	for deadline := time.Now().Add(lastDelivery); s.book.Total().Waiting > 0 && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(lastDelivery); s.books.rows.Total().Waiting > 0 && time.Now().Before(deadline); {
 		time.Sleep(5 * time.Millisecond)
 	}
 	s.writeLosses(time.Now())

@@ -11,7 +11,6 @@ import (
 
 	"github.com/metranova/flow-collector/collector/config"
 	"github.com/metranova/flow-collector/sink/store/storetest"
-	"github.com/metranova/flow-collector/sink/tally"
 )
 
 func TestMain(m *testing.M) { storetest.Main(m) }
@@ -75,7 +74,7 @@ func configFor(t testing.TB, environ ...string) *config.Config {
 // testService is a service whose tables are made and whose metadata is loaded.
 func testService(t testing.TB, cfg *config.Config) *service {
 	t.Helper()
-	s, err := newService(cfg, zap.NewNop(), nil, &tally.Book{})
+	s, err := newService(cfg, zap.NewNop(), nil, newBooks())
 	if err != nil {
 		t.Fatal(err)
 	}

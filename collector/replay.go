@@ -19,7 +19,6 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/sink/clickhouse"
 	"github.com/metranova/flow-collector/sink/message"
-	"github.com/metranova/flow-collector/sink/tally"
 )
 
 // replayOptions are the flags of a replay.
@@ -38,7 +37,7 @@ func replay(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, paths
 		}
 		shift = time.Now().UnixMilli() - latest
 	}
-	s, err := newService(cfg, log, nil, &tally.Book{})
+	s, err := newService(cfg, log, nil, newBooks())
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,6 @@ import (
 	"github.com/metranova/flow-collector/collector/forward"
 	"github.com/metranova/flow-collector/collector/listen"
 	"github.com/metranova/flow-collector/collector/pipeline"
-	"github.com/metranova/flow-collector/sink/clickhouse"
 	"github.com/metranova/flow-collector/sink/spool"
 	"github.com/metranova/flow-collector/sink/tally"
 )
@@ -90,16 +89,16 @@ func serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 		return err
 	}
 	defer closeForwarders(forwarders)
-	book := &tally.Book{}
-	disk, err := openSpool(cfg, log, book)
+	books := newBooks()
+	disk, err := openSpool(cfg, log, books.rows)
 	if err != nil {
 		return err
 	}
-	messageDisk, err := openKafkaSpool(cfg, log)
+	messageDisk, err := openKafkaSpool(cfg, log, books.messages)
 	if err != nil {
 		return err
 	}
-	s, err := newService(cfg, log, disk, book)
+	s, err := newService(cfg, log, disk, books)
 	if err != nil {
 		return err
 	}
@@ -166,7 +165,7 @@ func openSpool(cfg *config.Config, log *zap.Logger, book *tally.Book) (*spool.Sp
 	o := spool.Options{
 		Dir: cfg.Spool.Path, MaxBytes: int64(cfg.Spool.MaxBytes), MaxAge: cfg.Spool.MaxAge, Log: log.Named("spool"),
 	}
-	clickhouse.BookSpool(&o, book)
+	book.Keep(&o)
 	return spool.Open(o)
 }
 

@@ -38,7 +38,6 @@ import (
 	"github.com/metranova/flow-collector/sink/schema"
 	"github.com/metranova/flow-collector/sink/spool"
 	"github.com/metranova/flow-collector/sink/store"
-	"github.com/metranova/flow-collector/sink/tally"
 )
 
 // service is everything behind the sockets: the store, the tables, the metadata and the way of a block to them.
@@ -47,7 +46,7 @@ type service struct {
 	log       *zap.Logger
 	store     *store.Supervisor // nil where rows go to a server
 	spool     *spool.Spool      // nil: inserts wait in memory only
-	book      *tally.Book       // what became of rows, by exporter
+	books     books
 	ledger    *ledger.Ledger
 	metrics   *metrics.Metrics
 	losses    *losses
@@ -76,12 +75,12 @@ type service struct {
 }
 
 // newService starts the local store, if rows go there, and the writer. Inserts wait until the tables are made, and on disk where
-// there is a spool, which the service closes. The book is the spool's.
-func newService(cfg *config.Config, log *zap.Logger, disk *spool.Spool, book *tally.Book) (*service, error) {
+// there is a spool, which the service closes. The books are the spools'.
+func newService(cfg *config.Config, log *zap.Logger, disk *spool.Spool, books books) (*service, error) {
 	run := make([]byte, 8)
 	rand.Read(run)
 	s := &service{
-		cfg: cfg, log: log, started: time.Now(), spool: disk, book: book,
+		cfg: cfg, log: log, started: time.Now(), spool: disk, books: books,
 		tables: make(chan struct{}), run: hex.EncodeToString(run), spare: make(chan []byte, 16),
 	}
 	s.life, s.cancel = context.WithCancel(context.Background())
@@ -104,7 +103,7 @@ func newService(cfg *config.Config, log *zap.Logger, disk *spool.Spool, book *ta
 		Inserters:  cfg.Batch.Inserters,
 		Ready:      s.tables,
 		Spool:      disk,
-		Book:       book,
+		Book:       books.rows,
 		Attempted:  func(took time.Duration, err error) { s.metrics.Inserted(clickHouseSink, took, err) },
 		Quarantine: openQuarantine(cfg),
 		Window:     cfg.Schema.DeduplicationWindow,
@@ -345,11 +344,15 @@ func (s *service) updateExpiry(ctx context.Context) {
 // summary adds up what became of everything so far.
 func (s *service) summary() *summary {
 	sum := newSummary(s.exporters()...)
-	became := s.book.Total()
+	stats := s.writer.Stats() // before the book, which is behind it
+	became := s.books.rows.Total()
 	sum.written = became.Delivered
 	for _, reason := range clickhouse.Reasons() {
 		if n := became.Lost[string(reason)]; n > 0 {
 			sum.losses = append(sum.losses, loss{n, "rows " + string(reason), "ClickHouse"})
+		}
+		if all := stats.Lost[reason].Rows; all > became.Lost[string(reason)] {
+			sum.losses = append(sum.losses, loss{all - became.Lost[string(reason)], "rows " + string(reason), "ClickHouse, other tables than " + s.settings.Tables.Flow})
 		}
 	}
 	for _, w := range s.workers {
@@ -361,7 +364,7 @@ func (s *service) summary() *summary {
 	for _, reason := range slices.Sorted(maps.Keys(became.Quarantined)) {
 		sum.kept = append(sum.kept, loss{became.Quarantined[reason], "rows that ClickHouse refuses (" + reason + ")", "see `collector quarantine`"})
 	}
-	if n := s.writer.Stats().WithoutView.Rows; n > 0 {
+	if n := stats.WithoutView.Rows; n > 0 {
 		sum.kept = append(sum.kept, loss{n, "rows that the table has and a view of it does not", "see `collector quarantine`"})
 	}
 	sum.losses = append(sum.losses, forwardLosses(s.forwarders)...)

@@ -26,7 +26,7 @@ type Options struct {
 	Ledger   *ledger.Ledger
 	Tables   func() []*exporter.Table
 	Sinks    func() []Sink
-	Spool    func() Spool
+	Spools   func() []Spool
 	Forward  func() []forward.Stats
 	Snapshot *atomic.Pointer[enrich.Snapshot]
 	// MetadataCurrent is when the snapshot was last seen to be what the tables say; zero: never.
@@ -40,13 +40,13 @@ type Options struct {
 type Sink struct {
 	Name         string
 	QueueBytes   int64
-	QueueLength  int
 	Retries      uint64    // attempts after which another followed
 	LastDelivery time.Time // zero: none yet
 }
 
 // Spool is the state of what waits on disk.
 type Spool struct {
+	Sink          string
 	Bytes, Limit  int64 // of the files
 	Entries, Rows uint64
 	Oldest        time.Time // when what waits for longest came there; zero: nothing waits

@@ -68,8 +68,8 @@ func full(t *testing.T) *Metrics {
 			Sinks:   []ledger.Sink{{Name: "clickhouse", Book: book, Reasons: []string{"queue_full", "rejected"}}},
 		}),
 		Tables: tables, Snapshot: &current, MetadataCurrent: time.Now, Version: "v1",
-		Sinks: func() []Sink { return []Sink{{"clickhouse", 100, 2, 7, time.Unix(1_700_000_000, 0)}} },
-		Spool: func() Spool { return Spool{1000, 2000, 2, 50, time.Now().Add(-time.Hour)} },
+		Sinks:  func() []Sink { return []Sink{{"clickhouse", 100, 7, time.Unix(1_700_000_000, 0)}} },
+		Spools: func() []Spool { return []Spool{{"clickhouse", 1000, 2000, 2, 50, time.Now().Add(-time.Hour)}} },
 	})
 	m.Inserted("clickhouse", 30*time.Millisecond, nil)
 	m.Inserted("clickhouse", time.Second, errors.New("away"))
@@ -119,7 +119,7 @@ func TestValues(t *testing.T) {
 		`flow_collector_refused_datagrams_total{source="other"} 6`,
 		`flow_collector_unattributed_datagrams_total{reason="unknown_version"} 1`,
 		`flow_collector_sink_queue_bytes{sink="clickhouse"} 100`,
-		`flow_collector_spool_bytes 1000`,
+		`flow_collector_spool_bytes{sink="clickhouse"} 1000`,
 		`flow_collector_insert_duration_seconds_count{outcome="stored",sink="clickhouse"} 1`,
 		`flow_collector_insert_duration_seconds_count{outcome="failed",sink="clickhouse"} 1`,
 		`flow_collector_metadata_records{kind="as"} 0`,

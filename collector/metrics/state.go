@@ -10,7 +10,7 @@ import (
 type state struct {
 	o Options
 
-	queueBytes, queueLength, retries, lastDelivery          *prometheus.Desc
+	queueBytes, retries, lastDelivery                       *prometheus.Desc
 	spoolBytes, spoolLimit, spoolEntries, spoolRows, oldest *prometheus.Desc
 	metadataAge, metadata                                   *prometheus.Desc
 }
@@ -19,14 +19,13 @@ func newState(o Options) *state {
 	return &state{
 		o:            o,
 		queueBytes:   desc("sink_queue_bytes", "Encoded rows that wait in memory or are on their way.", "sink"),
-		queueLength:  desc("sink_queue_blocks", "Encoded blocks that wait in memory.", "sink"),
 		retries:      desc("sink_retries_total", "Attempts that failed and were followed by another.", "sink"),
 		lastDelivery: desc("sink_last_delivery_timestamp_seconds", "When the sink last stored something.", "sink"),
-		spoolBytes:   desc("spool_bytes", "Size of the spool's files."),
-		spoolLimit:   desc("spool_limit_bytes", "How large the spool's files may get before the oldest is dropped."),
-		spoolEntries: desc("spool_entries", "Blocks that wait on disk."),
-		spoolRows:    desc("spool_rows", "Rows that wait on disk."),
-		oldest:       desc("spool_oldest_age_seconds", "For how long the oldest block on disk has waited; 0: none waits."),
+		spoolBytes:   desc("spool_bytes", "Size of the spool's files.", "sink"),
+		spoolLimit:   desc("spool_limit_bytes", "How large the spool's files may get before the oldest is dropped.", "sink"),
+		spoolEntries: desc("spool_entries", "Blocks that wait on disk.", "sink"),
+		spoolRows:    desc("spool_rows", "Rows that wait on disk.", "sink"),
+		oldest:       desc("spool_oldest_age_seconds", "For how long the oldest block on disk has waited; 0: none waits.", "sink"),
 		metadataAge:  desc("metadata_age_seconds", "For how long the metadata in use was not compared with the tables."),
 		metadata:     desc("metadata_records", "Records and prefixes of the metadata in use.", "kind"),
 	}
@@ -35,7 +34,7 @@ func newState(o Options) *state {
 // Describe implements prometheus.Collector.
 func (s *state) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		s.queueBytes, s.queueLength, s.retries, s.lastDelivery, s.spoolBytes, s.spoolLimit, s.spoolEntries, s.spoolRows, s.oldest,
+		s.queueBytes, s.retries, s.lastDelivery, s.spoolBytes, s.spoolLimit, s.spoolEntries, s.spoolRows, s.oldest,
 		s.metadataAge, s.metadata,
 	} {
 		ch <- d
@@ -50,24 +49,24 @@ func (s *state) Collect(ch chan<- prometheus.Metric) {
 	if s.o.Sinks != nil {
 		for _, sink := range s.o.Sinks() {
 			gauge(s.queueBytes, float64(sink.QueueBytes), sink.Name)
-			gauge(s.queueLength, float64(sink.QueueLength), sink.Name)
 			ch <- prometheus.MustNewConstMetric(s.retries, prometheus.CounterValue, float64(sink.Retries), sink.Name)
 			if !sink.LastDelivery.IsZero() {
 				gauge(s.lastDelivery, seconds(sink.LastDelivery), sink.Name)
 			}
 		}
 	}
-	if s.o.Spool != nil {
-		spool := s.o.Spool()
-		gauge(s.spoolBytes, float64(spool.Bytes))
-		gauge(s.spoolLimit, float64(spool.Limit))
-		gauge(s.spoolEntries, float64(spool.Entries))
-		gauge(s.spoolRows, float64(spool.Rows))
-		age := 0.0
-		if !spool.Oldest.IsZero() {
-			age = max(0, time.Since(spool.Oldest).Seconds())
+	if s.o.Spools != nil {
+		for _, spool := range s.o.Spools() {
+			gauge(s.spoolBytes, float64(spool.Bytes), spool.Sink)
+			gauge(s.spoolLimit, float64(spool.Limit), spool.Sink)
+			gauge(s.spoolEntries, float64(spool.Entries), spool.Sink)
+			gauge(s.spoolRows, float64(spool.Rows), spool.Sink)
+			age := 0.0
+			if !spool.Oldest.IsZero() {
+				age = max(0, time.Since(spool.Oldest).Seconds())
+			}
+			gauge(s.oldest, age, spool.Sink)
 		}
-		gauge(s.oldest, age)
 	}
 	s.snapshot(gauge)
 }

@@ -151,7 +151,7 @@ func (w *Worker) append(records []flow.Record) {
 		}
 		w.Enricher.Enrich(w.snapshot, r, &w.row)
 		if w.Encoder != nil {
-			w.addMessage()
+			w.addMessage(stream)
 		}
 		if w.Block != nil {
 			w.addRow(stream, expiry)
@@ -181,11 +181,12 @@ func (w *Worker) addRow(stream flow.StreamKey, expiry int64) {
 }
 
 // addMessage puts a message of the row into the batch.
-func (w *Worker) addMessage() {
+func (w *Worker) addMessage(stream flow.StreamKey) {
 	if w.Batch.Len() == 0 {
 		w.lingers = w.now
 	}
 	w.Encoder.Append(w.Batch, &w.row)
+	w.Batch.Counter.Add(stream)
 	if len(w.Batch.Data) >= w.BatchBytes {
 		w.flushBatch()
 	}
@@ -223,6 +224,7 @@ func (w *Worker) Flush() {
 }
 
 func (w *Worker) flushBatch() {
+	w.Batch.Tally = w.Batch.Counter.View()
 	w.Produce(w.Batch)
 	w.Batch = w.NextBatch()
 }

@@ -159,7 +159,7 @@ func TestBookOfASpoolThatDrops(t *testing.T) {
 
 func bookedSpool(t *testing.T, o spool.Options, book *tally.Book) *spool.Spool {
 	t.Helper()
-	BookSpool(&o, book)
+	book.Keep(&o)
 	sp, err := spool.Open(o)
 	if err != nil {
 		t.Fatal(err)

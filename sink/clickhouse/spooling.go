@@ -250,22 +250,3 @@ func (s *spooling) addTo(stats *Stats) {
 		}
 	}
 }
-
-// BookSpool has a spool that is to be opened write down in the book what it finds and what it drops.
-func BookSpool(o *spool.Options, book *tally.Book) {
-	o.Found = func(rows int, note []byte) any {
-		t, err := tally.Parse(note)
-		shares := t.Shares()
-		if err != nil {
-			shares = []tally.Share{{Rows: uint64(rows)}} // of an exporter that nobody knows any more
-		}
-		book.Find(shares)
-		return shares
-	}
-	o.Dropped = func(ref any, why spool.Cause) {
-		shares, _ := ref.([]tally.Share)
-		book.Lose(shares, true, string(spoolReasons[why]))
-	}
-}
-
-var spoolReasons = [...]Reason{spool.Full: SpoolFull, spool.Age: SpoolAge, spool.Damage: SpoolDamaged}

@@ -54,7 +54,7 @@ type WriterOptions struct {
 	// sent again after a crash, which its token makes harmless as long as the table's deduplication window knows it.
 	Spool      *spool.Spool
 	SpoolAfter time.Duration
-	// Book is where it is written down what becomes of rows, by exporter; the same as the spool's (BookSpool). nil: one of the
+	// Book is where it is written down what becomes of rows, by exporter; the same as the spool's (Book.Keep). nil: one of the
 	// Writer's own.
 	Book *tally.Book
 	// Attempted is told how long each attempt took, from several goroutines. nil: nobody.
@@ -222,8 +222,8 @@ func (w *Writer) lose(ins *Insert, reason Reason, err error) {
 
 // giveUp is the one place where an insert is lost.
 func (w *Writer) giveUp(ins *Insert, reason Reason, err error) {
+	w.options.Book.Lose(ins.shares, ins.entry != nil, string(reason)) // first: what only the counters have is of no exporter
 	w.counters.lost(ins, reason)
-	w.options.Book.Lose(ins.shares, ins.entry != nil, string(reason))
 	w.journal.lost(ins, reason, err)
 	w.release(ins)
 }

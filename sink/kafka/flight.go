@@ -68,6 +68,7 @@ func (f *flight) produce(client *kgo.Client, now time.Time) {
 
 // keep leaves only the given messages in the batch, in ascending order.
 func keep(b *message.Batch, messages []int) {
+	b.Tally = b.Tally.Select(messages)
 	data, keys := b.Data[:0], b.Keys[:0]
 	keyed := len(b.KeyEnds) > 0
 	for n, i := range messages {

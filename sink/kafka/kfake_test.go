@@ -11,8 +11,10 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/sink/message"
 	"github.com/metranova/flow-collector/sink/spool"
+	"github.com/metranova/flow-collector/sink/tally"
 )
 
 // The tests here run against kfake, franz-go's own fake of a cluster, which fails on demand. A real broker is in broker_test.go.
@@ -38,6 +40,7 @@ func producer(t testing.TB, o Options) (*Producer, *observer.ObservedLogs) {
 	o.Topic = orDefault(o.Topic, topic)
 	o.RetryMin, o.RetryMax = 20*time.Millisecond, 200*time.Millisecond
 	o.ConfigurationRetry = orDefault(o.ConfigurationRetry, 100*time.Millisecond)
+	booked := o.Spool == nil || o.Book != nil // what is found on disk is in the book too
 	p, err := NewProducer(o)
 	if err != nil {
 		t.Fatal(err)
@@ -46,6 +49,9 @@ func producer(t testing.TB, o Options) (*Producer, *observer.ObservedLogs) {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
 		defer cancel()
 		_ = p.Close(ctx) // what the test left
+		if booked {
+			sameAsBook(t, p)
+		}
 	})
 	return p, logs
 }
@@ -62,7 +68,41 @@ func enqueue(p *Producer, first, n int, keyed bool) {
 				b.KeyEnds = append(b.KeyEnds, len(b.Keys))
 			}
 		}
+		tallied(b)
 		p.Enqueue(b)
+	}
+}
+
+// tallied says that a batch's messages are of three streams in turn.
+func tallied(b *message.Batch) {
+	var c tally.Counter
+	for n := range b.Len() {
+		c.Add(flow.StreamKey{Protocol: flow.IPFIX, Domain: uint32(n % 3)})
+	}
+	b.Tally = c.Take()
+}
+
+// sameAsBook checks that the book of a producer that is closed says what its counters do, for messages that have a tally.
+func sameAsBook(t testing.TB, p *Producer) {
+	t.Helper()
+	total, s := p.options.Book.Total(), p.Stats()
+	if total.Taken == 0 {
+		return
+	}
+	if total.Taken+total.Found != total.Out() || total.Waiting != 0 {
+		t.Errorf("the book does not balance: %+v", total)
+	}
+	lost := map[string]uint64{}
+	for reason, n := range s.Lost {
+		lost[string(reason)] = n.Messages
+	}
+	for reason, n := range total.Lost {
+		if lost[reason] != n {
+			t.Errorf("%d lost (%s) by the book, %d by the counters", n, reason, lost[reason])
+		}
+	}
+	if total.Taken != s.Enqueued.Messages || total.Delivered != s.Delivered.Messages || total.OnDisk != s.Spool.Waiting.Rows || total.Spooled != s.Spooled.Messages {
+		t.Errorf("the book has %+v, the counters %+v", total, s)
 	}
 }
 
@@ -73,6 +113,7 @@ func batchOf(messages ...string) *message.Batch {
 		b.Data = append(b.Data, m...)
 		b.Ends = append(b.Ends, len(b.Data))
 	}
+	tallied(b)
 	return b
 }
 

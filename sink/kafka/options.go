@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/metranova/flow-collector/sink/spool"
+	"github.com/metranova/flow-collector/sink/tally"
 )
 
 // Options say where messages go and how. Brokers and Topic have no useful zero value.
@@ -50,6 +51,9 @@ type Options struct {
 	// Spool, if not nil, takes what would be lost for want of memory or time, and is emptied, oldest first, while the brokers take
 	// messages. Close the Producer before it.
 	Spool *spool.Spool
+	// Book is where it is written down what becomes of messages, by exporter; the same as the spool's (Book.Keep). nil: one of the
+	// Producer's own.
+	Book *tally.Book
 	// Log gets what goes wrong, once a minute at most for what repeats. nil: nobody.
 	Log *zap.Logger
 }
@@ -84,6 +88,9 @@ func (o Options) withDefaults() Options {
 	o.RetryMin = orDefault(o.RetryMin, 500*time.Millisecond)
 	o.RetryMax = orDefault(o.RetryMax, 30*time.Second)
 	o.ConfigurationRetry = orDefault(o.ConfigurationRetry, 30*time.Second)
+	if o.Book == nil {
+		o.Book = &tally.Book{}
+	}
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}

@@ -91,6 +91,7 @@ func (p *Producer) recycle(b *message.Batch) {
 // after Close the batch itself is. With a spool what fills the queue by more than half goes to disk in the background.
 func (p *Producer) Enqueue(b *message.Batch) {
 	n := count(b)
+	p.options.Book.Take(b.Tally.Shares())
 	p.counters.update(func(s *Stats) {
 		s.Enqueued.add(n)
 		s.Queued.add(n)
@@ -106,6 +107,7 @@ func (p *Producer) Enqueue(b *message.Batch) {
 func (p *Producer) lose(b *message.Batch, reason Reason, err error) {
 	n := count(b)
 	p.counters.lost(n, reason)
+	p.options.Book.Lose(b.Tally.Shares(), false, string(reason))
 	p.counters.unqueue(n)
 	p.log.lost(n, reason, err)
 	p.recycle(b)

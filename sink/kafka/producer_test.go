@@ -15,6 +15,7 @@ import (
 
 	"github.com/metranova/flow-collector/sink/message"
 	"github.com/metranova/flow-collector/sink/spool"
+	"github.com/metranova/flow-collector/sink/tally"
 )
 
 func TestProducer_delivers(t *testing.T) {
@@ -253,7 +254,10 @@ func TestProducer_boundsItsQueue(t *testing.T) {
 func TestProducer_spoolsWhatHasNoRoom(t *testing.T) {
 	c := cluster(t)
 	release := stall(c)
-	p, _ := producer(t, Options{Brokers: c.ListenAddrs(), QueueBytes: 1 << 20, Spool: disk(t, spool.Options{})})
+	book := &tally.Book{}
+	var onDisk spool.Options
+	book.Keep(&onDisk)
+	p, _ := producer(t, Options{Brokers: c.ListenAddrs(), QueueBytes: 1 << 20, Spool: disk(t, onDisk), Book: book})
 	enqueue(p, 0, 100_000, true) // about 1.9 MB
 	waitFor(t, "something on disk", func() bool { return p.Stats().Spooled.Messages > 0 })
 	release()
@@ -277,11 +281,14 @@ func TestProducer_brokerAwayAndBack(t *testing.T) {
 	address := c.ListenAddrs()
 	c.Close()
 	dir := t.TempDir()
-	first, err := spool.Open(spool.Options{Dir: dir})
+	book := &tally.Book{}
+	onDisk := spool.Options{Dir: dir}
+	book.Keep(&onDisk)
+	first, err := spool.Open(onDisk)
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := Options{Brokers: address, DeliveryTimeout: time.Second, Spool: first}
+	o := Options{Brokers: address, DeliveryTimeout: time.Second, Spool: first, Book: book}
 	p, logs := producer(t, o)
 	enqueue(p, 0, 1000, true)
 	waitFor(t, "messages on disk", func() bool { return p.Stats().Spooled.Messages == 1000 })
@@ -302,7 +309,12 @@ func TestProducer_brokerAwayAndBack(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	o.Spool = disk(t, spool.Options{Dir: dir})
+	o.Book = &tally.Book{}
+	o.Book.Keep(&onDisk)
+	o.Spool = disk(t, onDisk)
+	if found := o.Book.Total(); found.Found != 1500 || found.OnDisk != 1500 {
+		t.Errorf("on disk by the book: %+v", found)
+	}
 	p, logs = producer(t, o)
 	enqueue(p, 1500, 100, true)
 	waitFor(t, "more on disk", func() bool { return p.Stats().Spooled.Messages == 100 })

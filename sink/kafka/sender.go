@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/metranova/flow-collector/sink/message"
+	"github.com/metranova/flow-collector/sink/tally"
 )
 
 // sender is the goroutine that gives batches to franz-go and sees what came of them. Everything in it belongs to that goroutine.
@@ -193,10 +194,13 @@ func (s *sender) nextOnDisk() *flight {
 		if err != nil {
 			n := Count{Messages: uint64(e.Rows), Bytes: uint64(len(e.Data))}
 			s.p.counters.lost(n, SpoolDamaged)
+			shares, _ := e.Ref.([]tally.Share)
+			s.p.options.Book.Lose(shares, true, string(SpoolDamaged))
 			s.p.log.lost(n, SpoolDamaged, err)
 			s.p.options.Spool.Done(e)
 			continue
 		}
+		b.Tally, _ = tally.Parse(e.Note)
 		f := s.newFlight(b)
 		f.entry, f.topic = e, e.Query
 		return f

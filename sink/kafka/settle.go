@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/metranova/flow-collector/sink/message"
 	"github.com/metranova/flow-collector/sink/spool"
+	"github.com/metranova/flow-collector/sink/tally"
 )
 
 // outcome is what came of a flight's messages.
@@ -16,6 +18,7 @@ type outcome struct {
 	delivered      Count
 	lost, rejected Count // too large; not taken for another reason that stays
 	rest           []int // messages that may be tried again
+	tooLarge, bad  []int // those that are lost and rejected
 	shrink         bool  // some of them together are more than the broker takes
 	class          Class // of the failure that the rest had
 	err            error // of it; the other failures' where there is no rest
@@ -68,10 +71,12 @@ func (s *sender) settle(f *flight) {
 func (s *sender) settleOnDisk(f *flight, o *outcome, all int) {
 	disk := s.p.options.Spool
 	if len(o.rest) < all {
+		whole := f.batch.Tally
 		keep(f.batch, o.rest)
 		n := count(f.batch)
-		err := disk.Put(spool.Entry{Query: f.topic, Rows: f.batch.Len(), Data: encodeBatch(f.batch)})
+		err := disk.Put(entryOf(f.batch, f.topic))
 		if err != nil { // rather some of it twice
+			s.findAgain(o, whole)
 			s.p.log.notSpooled(n, err)
 			s.p.counters.update(func(stats *Stats) { stats.Retried.add(n) })
 			disk.Return(f.entry, 0)
@@ -118,8 +123,10 @@ func (s *sender) sort(f *flight) outcome {
 		case class == Permanent:
 			if errors.Is(err, kerr.MessageTooLarge) {
 				o.lost.add(n)
+				o.tooLarge = append(o.tooLarge, i)
 			} else {
 				o.rejected.add(n)
+				o.bad = append(o.bad, i)
 			}
 			if len(o.rest) == 0 {
 				o.class, o.err = class, err
@@ -151,6 +158,7 @@ func (s *sender) shrink(err error) {
 // count puts the outcome into the counters.
 func (s *sender) count(f *flight, o *outcome) {
 	c := &s.p.counters
+	s.book(f, o)
 	if o.delivered.Messages > 0 {
 		c.update(func(stats *Stats) {
 			stats.Delivered.add(o.delivered)
@@ -182,6 +190,32 @@ func (s *sender) count(f *flight, o *outcome) {
 	}
 }
 
+// book writes the outcome down by exporter.
+func (s *sender) book(f *flight, o *outcome) {
+	book, t, fromDisk := s.p.options.Book, f.batch.Tally, f.entry != nil
+	if t == nil {
+		return
+	}
+	book.Lose(t.Select(o.tooLarge).Shares(), fromDisk, string(TooLarge))
+	book.Lose(t.Select(o.bad).Shares(), fromDisk, string(Rejected))
+	book.Deliver(o.stored(t).Shares(), fromDisk)
+}
+
+// stored is the tally of the messages that were delivered.
+func (o *outcome) stored(t *tally.Tally) *tally.Tally {
+	others := slices.Sorted(slices.Values(slices.Concat(o.rest, o.tooLarge, o.bad)))
+	if len(others) == 0 {
+		return t
+	}
+	var stored []int
+	for i := range int(t.Rows()) {
+		if _, other := slices.BinarySearch(others, i); !other {
+			stored = append(stored, i)
+		}
+	}
+	return t.Select(stored)
+}
+
 // giveUp puts a batch of the queue to disk, or loses it.
 func (s *sender) giveUp(b *message.Batch, reason Reason, err error) {
 	bytes := size(b)
@@ -191,17 +225,35 @@ func (s *sender) giveUp(b *message.Batch, reason Reason, err error) {
 	s.p.queue.done(bytes)
 }
 
+// findAgain books what came to an end and stays on disk all the same.
+func (s *sender) findAgain(o *outcome, t *tally.Tally) {
+	if t == nil {
+		return
+	}
+	for _, part := range []*tally.Tally{o.stored(t), t.Select(o.tooLarge), t.Select(o.bad)} {
+		s.p.options.Book.Find(part.Shares())
+	}
+}
+
+// entryOf is a batch as the spool has it.
+func entryOf(b *message.Batch, topic string) spool.Entry {
+	return spool.Entry{Query: topic, Rows: b.Len(), Data: encodeBatch(b), Note: b.Tally.Append(nil), Ref: b.Tally.Shares()}
+}
+
 // put writes a batch to disk and reports whether it is there. The batch is then done with.
 func (s *sender) put(b *message.Batch) bool {
 	disk := s.p.options.Spool
 	if disk == nil {
 		return false
 	}
-	n := count(b)
-	if err := disk.Put(spool.Entry{Query: s.p.options.Topic, Rows: b.Len(), Data: encodeBatch(b)}); err != nil {
+	n, shares, book := count(b), b.Tally.Shares(), s.p.options.Book
+	book.ToDisk(shares)
+	if err := disk.Put(entryOf(b, s.p.options.Topic)); err != nil {
+		book.NotToDisk(shares)
 		s.p.log.notSpooled(n, err)
 		return false
 	}
+	book.Spooled(shares)
 	s.p.counters.update(func(stats *Stats) { stats.Spooled.add(n) })
 	s.p.counters.unqueue(n)
 	s.p.log.spooled(n)

@@ -2,6 +2,8 @@
 // produced by sink/kafka.
 package message
 
+import "github.com/metranova/flow-collector/sink/tally"
+
 // Batch is messages, one after the other, in memory that is reused. The zero value is empty. It belongs to one goroutine at a
 // time and is handed over whole.
 type Batch struct {
@@ -10,6 +12,11 @@ type Batch struct {
 
 	Keys    []byte
 	KeyEnds []int // where each message's key ends in Keys; empty: no message has a key
+
+	// Counter counts which exporters the messages are of, while the batch is filled; Tally is what came of it, nil where nobody
+	// counted.
+	Counter tally.Counter
+	Tally   *tally.Tally
 }
 
 // Len returns the number of messages.
@@ -30,6 +37,8 @@ func (b *Batch) Key(i int) []byte {
 func (b *Batch) Reset() {
 	b.Data, b.Ends = b.Data[:0], b.Ends[:0]
 	b.Keys, b.KeyEnds = b.Keys[:0], b.KeyEnds[:0]
+	b.Counter.Reset()
+	b.Tally = nil
 }
 
 // part is the i-th of the parts of data that end at ends.

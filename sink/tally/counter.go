@@ -12,6 +12,7 @@ type Counter struct {
 	runs    []Run
 	places  map[flow.StreamKey]uint32 // in streams
 	latest  flow.StreamKey
+	view    Tally
 }
 
 // Add counts the next row. Rows of one datagram come together, so it is a comparison mostly.
@@ -43,6 +44,12 @@ func (c *Counter) Take() *Tally {
 	t := &Tally{Streams: slices.Clone(c.streams), Runs: slices.Clone(c.runs)}
 	c.Reset()
 	return t
+}
+
+// View returns the tally of what was counted, in the Counter's own memory: it is valid until Reset.
+func (c *Counter) View() *Tally {
+	c.view = Tally{Streams: c.streams, Runs: c.runs}
+	return &c.view
 }
 
 // Reset begins anew.

@@ -1,6 +1,6 @@
 // Package tally says how many rows of a block came from which exporter, and adds up what became of them. A block is encoded
 // once and has no exporters any more: its Tally goes with it, to the spool's files too, so that each outcome can be told by
-// exporter. It imports only flow.
+// exporter. It imports only flow and spool.
 package tally
 
 import (
@@ -70,6 +70,28 @@ func (t *Tally) Slice(from, to uint64) *Tally {
 			part.Runs = append(part.Runs, Run{r.Stream, uint32(end - begin)})
 		}
 		at += uint64(r.Rows)
+	}
+	return part
+}
+
+// Select is the tally of some rows, in ascending order: nil for nil.
+func (t *Tally) Select(rows []int) *Tally {
+	if t == nil {
+		return nil
+	}
+	part := &Tally{Streams: t.Streams}
+	run, end := -1, 0 // the run that the row is in, and the first row behind it
+	for i, row := range rows {
+		before := run
+		for row >= end {
+			run++
+			end += int(t.Runs[run].Rows)
+		}
+		if i > 0 && run == before {
+			part.Runs[len(part.Runs)-1].Rows++
+			continue
+		}
+		part.Runs = append(part.Runs, Run{t.Runs[run].Stream, 1})
 	}
 	return part
 }

@@ -75,11 +75,23 @@ func TestSlice(t *testing.T) {
 			}
 		}
 	}
+	for _, rows := range [][]int{nil, {0}, {6}, {1, 2, 3}, {0, 2, 4, 6}, {0, 1, 2, 3, 4, 5, 6}} {
+		part := whole.Select(rows)
+		if part.Rows() != uint64(len(rows)) {
+			t.Errorf("of rows %v there are %d", rows, part.Rows())
+		}
+		for i, row := range rows {
+			want, _ := whole.At(uint64(row))
+			if got, ok := part.At(uint64(i)); !ok || got != want {
+				t.Errorf("row %d of %v is of %v, want %v", row, rows, got, want)
+			}
+		}
+	}
 	if _, ok := whole.At(7); ok {
 		t.Error("there is a row behind the last")
 	}
 	var none *Tally
-	if none.Slice(0, 1) != nil || none.Rows() != 0 || none.Shares() != nil || len(none.Append(nil)) != 0 {
+	if none.Slice(0, 1) != nil || none.Select(nil) != nil || none.Rows() != 0 || none.Shares() != nil || len(none.Append(nil)) != 0 {
 		t.Error("no tally is not nothing")
 	}
 }
