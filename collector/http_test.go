@@ -91,3 +91,29 @@ func TestServe_portOfHTTPInUse(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// Prometheus gets what the collector counted, by exporter.
+func TestServe_metrics(t *testing.T) {
+	r := startServe(t, "HTTP_LISTEN=127.0.0.1:0", "CLICKHOUSE_FLOW_TTL=")
+	url := r.httpURL(t)
+	send(t, r.address, payloads(t, "softflowd-v9")...)
+	send(t, r.address, []byte("garbage that is no flow export"))
+	var body string
+	has := func(line string) bool { return strings.Contains(body, "\n"+line+"\n") }
+	const stream = `domain="0",exporter="127.0.0.1",protocol="netflow9"`
+	waitFor(t, "230 rows delivered", func() bool {
+		_, body = getURL(t, url+"/metrics")
+		return has(`flow_collector_sink_rows_total{domain="0",exporter="127.0.0.1",outcome="delivered",protocol="netflow9",reason="",sink="clickhouse"} 230`)
+	})
+	for _, line := range []string{
+		`flow_collector_records_total{` + stream + `} 230`,
+		`flow_collector_unattributed_datagrams_total{reason="unknown_version"} 1`,
+		`flow_collector_sink_waiting_rows{sink="clickhouse"} 0`,
+		`flow_collector_spool_rows{sink="clickhouse"} 0`,
+	} {
+		if !has(line) {
+			t.Errorf("not there: %s", line)
+		}
+	}
+	r.stop(t)
+}

@@ -112,7 +112,7 @@ type losses struct {
 // writeLosses sends the counts since it was last called to the table.
 func (s *service) writeLosses(now time.Time) {
 	name := s.settings.Tables.Loss
-	if name == "" {
+	if name == "" || s.settings.MetadataOnly {
 		return
 	}
 	l := s.losses
