@@ -30,7 +30,7 @@ func collectCommand() *cli.Command {
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "listen", Usage: "receive on `HOST:PORT`", Value: "127.0.0.1:2055"},
 			&cli.StringFlag{Name: "to", Usage: "the last stage: decode, enrich, append, encode, pmacct-json, json, protobuf", Value: "encode"},
-			&cli.IntFlag{Name: "prefixes", Usage: "metadata is made up with `N` prefixes (default: none)"},
+			&cli.IntFlag{Name: "prefixes", Usage: "metadata is made up with `N` prefixes (default: none)", HideDefault: true},
 			&cli.IntFlag{Name: "exporters", Usage: "metadata has the first `N` exporters of bench gen", Value: 1},
 			&cli.IntFlag{Name: "workers", Usage: "`N` workers, each with a socket", Value: 1},
 		},

@@ -26,14 +26,14 @@ func compareCommand() *cli.Command {
 			"time is that of all its processes from the first datagram measured to its end; datagrams lost are those that the kernel\n" +
 			"dropped at its socket, and the time for a flow is shared among the others. Without a capture one is generated, as `bench gen` does.\n\n" +
 			"   bench compare                                        # v9 with 20 fields, 200,000 hosts, medians of 5\n" +
-			"   bench compare --protocol sflow --at 50000\n" +
-			"   bench compare --at 100000,400000,1600000 --runs 1 --plot loss.svg\n" +
+			"   bench compare --protocol sflow --rate 50000\n" +
+			"   bench compare --rate 100000,400000,1600000 --runs 1 --plot loss.svg\n" +
 			"   bench compare --only nfcapd,ours router.pcap\n\n" +
 			"Peers come from Debian (apt-get install pmacct nfdump) and the Go proxy\n" +
 			"(go install github.com/netsampler/goflow2/v2/cmd/goflow2@latest); what is not there is named and left out.\n" +
 			"The receive buffers that peers ask for are bounded by net.core.rmem_max. As root ours are not.",
 		Flags: append(genFlags(),
-			&cli.StringFlag{Name: "at", Aliases: []string{"r"}, Usage: "send at `N` flows a second; several with commas are runs of their own", Value: "100000"},
+			&cli.StringFlag{Name: "rate", Aliases: []string{"r"}, Usage: "send at `N` flows a second; several with commas are runs of their own", Value: "100000"},
 			&cli.DurationFlag{Name: "duration", Aliases: []string{"d"}, Usage: "send for `TIME`", Value: 5 * time.Second},
 			&cli.DurationFlag{Name: "warm-up", Usage: "send for `TIME` before what is measured", Value: time.Second},
 			&cli.IntFlag{Name: "runs", Usage: "medians of `N` runs", Value: 5},
@@ -57,8 +57,8 @@ func runCompare(ctx context.Context, c *cli.Command) error {
 		CollectorCore: c.Int("collector-core"), SenderCore: c.Int("sender-core"),
 	}
 	var err error
-	if o.Rates, err = numbers(c.String("at")); err != nil {
-		return fmt.Errorf("compare: --at: %w", err)
+	if o.Rates, err = numbers(c.String("rate")); err != nil {
+		return fmt.Errorf("compare: --rate: %w", err)
 	}
 	if o.Protocol, err = protocolOf(c.String("protocol")); err != nil {
 		return fmt.Errorf("compare: %w", err)

@@ -31,13 +31,13 @@ func latencyCommand() *cli.Command {
 		Description: "Flows with an address of their own are sent at random times, each in a datagram of its own, while the table is asked for them over\n" +
 			"and over. Most of the time is batch.age, which rows wait for others. Without --to it starts a collector with a scratch store.\n\n" +
 			"   bench latency                                  # nothing else to do\n" +
-			"   bench latency --at 100000                      # beside 100,000 flows a second of generated traffic\n" +
+			"   bench latency --rate 100000                      # beside 100,000 flows a second of generated traffic\n" +
 			"   bench latency --to 192.0.2.7:2055 --store 192.0.2.7:8123 --password …   # a collector that runs",
 		Flags: append(genFlags(),
 			&cli.IntFlag{Name: "samples", Usage: "send `N` flows that are looked for", Value: 100},
 			&cli.DurationFlag{Name: "every", Usage: "`TIME` between them, on average", Value: 200 * time.Millisecond},
 			&cli.DurationFlag{Name: "timeout", Usage: "a flow without a row after `TIME` is missing", Value: 30 * time.Second},
-			&cli.Float64Flag{Name: "at", Usage: "send the capture, or a generated one, at `N` flows a second beside them; 0: nothing"},
+			&cli.Float64Flag{Name: "rate", Usage: "send the capture, or a generated one, at `N` flows a second beside them; 0: nothing"},
 			&cli.StringFlag{Name: "to", Usage: "send to the collector at `HOST:PORT` (default: one of our own)"},
 			&cli.StringFlag{Name: "store", Usage: "its ClickHouse or local store answers HTTP at `HOST:PORT`", Value: "127.0.0.1:8123"},
 			&cli.StringFlag{Name: "database", Usage: "database of the table", Value: "default"},
@@ -195,7 +195,7 @@ func awaitTable(ctx context.Context, conn driver.Conn, table string) (err error)
 
 // beside sends other traffic until its function is called, where that is asked for.
 func beside(ctx context.Context, c *cli.Command, to netip.AddrPort) (stop func() error, err error) {
-	rate := c.Float64("at")
+	rate := c.Float64("rate")
 	if rate <= 0 {
 		return func() error { return nil }, nil
 	}
