@@ -107,6 +107,7 @@ func (s *service) addMessages(sum *summary) {
 	for _, w := range s.workers {
 		encoded += w.Messages()
 	}
+	sum.decoded = !s.cfg.Server.Flows
 	sum.produced = produced{
 		topic: s.cfg.Kafka.Topic, messages: stats.Delivered.Messages, onDisk: stats.Spool.Waiting.Rows,
 		waiting: stats.Queued.Messages + encoded - min(encoded, stats.Enqueued.Messages), // those in the making too

@@ -214,6 +214,7 @@ func TestProblemsOfTheWhole(t *testing.T) {
 		{"a certificate without its key", []string{"KAFKA_OUTPUT_TOPIC=t", "KAFKA_BOOTSTRAP_SERVERS=k", "KAFKA_SSL_CERTIFICATE_LOCATION=/etc/hostname"}, "kafka.cert_file, kafka.key_file: need each other"},
 		{"a user without a password", []string{"KAFKA_OUTPUT_TOPIC=t", "KAFKA_BOOTSTRAP_SERVERS=k", "KAFKA_SASL_USERNAME=u"}, "kafka.username, kafka.password: are both needed"},
 		{"fewer acks than the idempotent producer needs", []string{"KAFKA_OUTPUT_TOPIC=t", "KAFKA_BOOTSTRAP_SERVERS=k", "KAFKA_ACKS=leader"}, "kafka.acks: leader: needs kafka.idempotent: false"},
+		{"batches that fit into no request", []string{"KAFKA_OUTPUT_TOPIC=t", "KAFKA_BOOTSTRAP_SERVERS=k", "KAFKA_MAX_BATCH_BYTES=1GiB"}, "kafka.max_batch_bytes: 1073741824: is more than"},
 		{"flows that go nowhere", []string{"CLICKHOUSE_FLOWS=false"}, "clickhouse.flows: false: rows would go nowhere"},
 		{"a setting of no view", []string{"CLICKHOUSE_FLOW_MV_BY_EDGE_AS_9M_TTL=1 DAY"}, "edge_as_9m_ttl"},
 	}

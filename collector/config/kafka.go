@@ -73,8 +73,8 @@ func kafkaKeys(k *Kafka) []key {
 		{"kafka.acks", []string{"KAFKA_ACKS"}, scalar, oneOf(&k.Acks, "all", "leader", "none")},
 		{"kafka.idempotent", nil, scalar, boolean(&k.Idempotent)},
 		{"kafka.linger", nil, scalar, duration(&k.Linger, 10*time.Millisecond)},
-		{"kafka.max_batch_bytes", nil, scalar, size(&k.MaxBatchBytes, 1<<10)},
-		{"kafka.queue_bytes", nil, scalar, size(&k.QueueBytes, 1<<20)},
+		{"kafka.max_batch_bytes", []string{"KAFKA_MAX_BATCH_BYTES"}, scalar, size(&k.MaxBatchBytes, 1<<10)},
+		{"kafka.queue_bytes", nil, scalar, size(&k.QueueBytes, 8<<20)},
 		{"kafka.delivery_timeout", nil, scalar, duration(&k.DeliveryTimeout, time.Second)},
 		{"kafka.spool_path", []string{"KAFKA_SPOOL_PATH"}, scalar, text(&k.SpoolPath)},
 		{"kafka.spool_max_bytes", nil, scalar, size(&k.SpoolMaxBytes, 1<<20)},
@@ -115,6 +115,8 @@ func (k *Kafka) UsesSASL() bool {
 	return strings.HasPrefix(k.SecurityProtocol, "SASL")
 }
 
+const maxBatchBytes = 64 << 20 // a request to a broker may not have more than 100 MiB
+
 var topicName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,249}$`)
 
 // validate checks what only the settings together can tell. Without a topic nothing of it matters.
@@ -130,6 +132,9 @@ func (k *Kafka) validate(add func(key, value, why string)) {
 	}
 	if k.Idempotent && k.Acks != "all" {
 		add("kafka.acks", k.Acks, "needs kafka.idempotent: false, which is a promise that only all replicas can keep")
+	}
+	if k.MaxBatchBytes > maxBatchBytes {
+		add("kafka.max_batch_bytes", strconv.Itoa(k.MaxBatchBytes), fmt.Sprintf("is more than %d", maxBatchBytes))
 	}
 	if k.UsesTLS() {
 		if (k.CertFile == "") != (k.KeyFile == "") {

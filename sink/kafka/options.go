@@ -3,6 +3,7 @@ package kafka
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"strings"
 	"time"
@@ -120,7 +121,7 @@ func (o *Options) addresses() []string {
 // newClient returns a client that has not connected yet. Its certificates are read now.
 func (o *Options) newClient(maxBatchBytes int, more ...kgo.Opt) (*kgo.Client, error) {
 	if len(o.Brokers) == 0 || o.Topic == "" {
-		return nil, errors.New("Kafka: no brokers or no topic given")
+		return nil, errors.New("kafka: no brokers or no topic given")
 	}
 	opts := append([]kgo.Opt{
 		kgo.SeedBrokers(o.addresses()...),
@@ -133,7 +134,7 @@ func (o *Options) newClient(maxBatchBytes int, more ...kgo.Opt) (*kgo.Client, er
 		kgo.RecordDeliveryTimeout(o.DeliveryTimeout),
 		kgo.MetadataMinAge(metadataMinAge),
 		// How much is on its way is bounded by the Producer: Produce must not wait.
-		kgo.MaxBufferedRecords(1 << 40),
+		kgo.MaxBufferedRecords(math.MaxInt),
 	}, more...)
 	tlsConfig, err := o.TLS.config()
 	if err != nil {
@@ -155,7 +156,7 @@ func (o *Options) newClient(maxBatchBytes int, more ...kgo.Opt) (*kgo.Client, er
 	}
 	client, err := kgo.NewClient(append(opts, delivery...)...)
 	if err != nil {
-		return nil, fmt.Errorf("Kafka: %w", err)
+		return nil, fmt.Errorf("kafka: %w", err)
 	}
 	return client, nil
 }
@@ -174,7 +175,7 @@ func (o *Options) deliveryOptions() ([]kgo.Opt, error) {
 	case "none":
 		opts = append(opts, kgo.RequiredAcks(kgo.NoAck()))
 	default:
-		return nil, fmt.Errorf("Kafka acks %q: is none of all, leader, none", o.Acks)
+		return nil, fmt.Errorf("kafka acks %q: is none of all, leader, none", o.Acks)
 	}
 	switch o.Compression {
 	case "", "none":
@@ -188,7 +189,7 @@ func (o *Options) deliveryOptions() ([]kgo.Opt, error) {
 	case "zstd":
 		return append(opts, kgo.ProducerBatchCompression(kgo.ZstdCompression())), nil
 	}
-	return nil, fmt.Errorf("Kafka compression %q: is none of %s", o.Compression, strings.Join(Compressions(), ", "))
+	return nil, fmt.Errorf("kafka compression %q: is none of %s", o.Compression, strings.Join(Compressions(), ", "))
 }
 
 func (s *SASL) mechanism() (sasl.Mechanism, error) {
@@ -202,5 +203,5 @@ func (s *SASL) mechanism() (sasl.Mechanism, error) {
 	case "SCRAM-SHA-512":
 		return scram.Auth{User: s.Username, Pass: s.Password}.AsSha512Mechanism(), nil
 	}
-	return nil, fmt.Errorf("Kafka SASL mechanism %q: is none of %s", s.Mechanism, strings.Join(Mechanisms(), ", "))
+	return nil, fmt.Errorf("kafka SASL mechanism %q: is none of %s", s.Mechanism, strings.Join(Mechanisms(), ", "))
 }

@@ -452,3 +452,54 @@ func TestDisk(t *testing.T) {
 		}
 	}
 }
+
+// Damage is an error, whatever it is, and what was decoded lies within the entry.
+func FuzzDecodeBatch(f *testing.F) {
+	keyed := batchOf("a", "bb")
+	keyed.Keys, keyed.KeyEnds = []byte("key"), []int{3, 3}
+	f.Add(encodeBatch(batchOf("a", "", "ccc")))
+	f.Add(encodeBatch(keyed))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		b, err := decodeBatch(&spool.Entry{Data: data})
+		if err != nil {
+			return
+		}
+		bytes := 0
+		for i := range b.Len() {
+			bytes += len(b.Message(i)) + len(b.Key(i))
+		}
+		if bytes > len(data) {
+			t.Errorf("%d bytes of messages in %d", bytes, len(data))
+		}
+	})
+}
+
+// BenchmarkProducer is what a message costs from Enqueue until it is acknowledged, the fake broker in this process included.
+func BenchmarkProducer(b *testing.B) {
+	for _, compression := range []string{"none", "lz4", "zstd"} {
+		b.Run(compression, func(b *testing.B) {
+			c := cluster(b, kfake.BlackholeProduce())
+			p, _ := producer(b, Options{Brokers: c.ListenAddrs(), Compression: compression})
+			text := strings.Repeat(`"device_id":"r1","src_port":443,`, 16)
+			const n = 2000
+			sent := uint64(0)
+			b.ReportAllocs()
+			for b.Loop() {
+				batch := p.Batch()
+				for i := range n {
+					batch.Data = fmt.Appendf(batch.Data, "%d %s", i, text)
+					batch.Ends = append(batch.Ends, len(batch.Data))
+				}
+				p.Enqueue(batch)
+				sent += n
+				for p.Stats().Queued.Messages > 20*n {
+					time.Sleep(100 * time.Microsecond)
+				}
+			}
+			for p.Stats().Delivered.Messages < sent {
+				time.Sleep(100 * time.Microsecond)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(sent), "ns/message")
+		})
+	}
+}

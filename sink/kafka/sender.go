@@ -49,6 +49,8 @@ func newSender(p *Producer) *sender {
 // run works until the producer is closed and all is delivered, or given up.
 func (s *sender) run() {
 	defer close(s.p.ended)
+	first := s.client
+	go func() { _ = first.Ping(context.Background()) }() // what is wrong is said now, and not with the first message
 	s.makeTopic()
 	for {
 		s.collect()

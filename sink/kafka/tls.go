@@ -34,11 +34,11 @@ func (t *TLS) config() (*tls.Config, error) {
 	if t.CAFile != "" {
 		data, err := os.ReadFile(t.CAFile)
 		if err != nil {
-			return nil, fmt.Errorf("Kafka CA certificate: %w", err)
+			return nil, fmt.Errorf("kafka CA certificate: %w", err)
 		}
 		config.RootCAs = x509.NewCertPool()
 		if !config.RootCAs.AppendCertsFromPEM(data) {
-			return nil, fmt.Errorf("Kafka CA certificate: %s holds no PEM certificate", t.CAFile)
+			return nil, fmt.Errorf("kafka CA certificate: %s holds no PEM certificate", t.CAFile)
 		}
 	}
 	if t.SkipName && !t.SkipVerify {
@@ -71,7 +71,7 @@ func verifyChain(roots *x509.CertPool) func(tls.ConnectionState) error {
 // certificate reads the client's certificate and key.
 func (t *TLS) certificate() (*tls.Certificate, error) {
 	wrap := func(err error) error {
-		return fmt.Errorf("Kafka client certificate %q with key %q: %w", t.CertFile, t.KeyFile, err)
+		return fmt.Errorf("kafka client certificate %q with key %q: %w", t.CertFile, t.KeyFile, err)
 	}
 	chain, err := os.ReadFile(t.CertFile)
 	if err != nil {
@@ -107,8 +107,10 @@ func decrypt(data []byte, password string) ([]byte, error) {
 				return nil, errors.New("the key cannot be decrypted: is the password right?")
 			}
 			return encodeKey(key)
-		case x509.IsEncryptedPEMBlock(block): //nolint:staticcheck // what openssl wrote for years
-			der, err := x509.DecryptPEMBlock(block, []byte(password)) //nolint:staticcheck // the same
+		//lint:ignore SA1019 it is what openssl wrote for years
+		case x509.IsEncryptedPEMBlock(block):
+			//lint:ignore SA1019 the same
+			der, err := x509.DecryptPEMBlock(block, []byte(password))
 			if err != nil {
 				return nil, errors.New("the key cannot be decrypted: is the password right?")
 			}

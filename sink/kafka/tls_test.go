@@ -1,7 +1,11 @@
 package kafka
 
 import (
+	"bytes"
+	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"os"
 	"strings"
@@ -109,5 +113,27 @@ func TestTLS_files(t *testing.T) {
 				t.Errorf("got %v, want one line with %q", err, test.want)
 			}
 		})
+	}
+}
+
+// What openssl wrote before PKCS#8 is decrypted too.
+func TestDecrypt_traditional(t *testing.T) {
+	_, keyFile := kafkatest.NewAuthority(t).Pair("collector", time.Now().Add(time.Hour), "")
+	data, err := os.ReadFile(keyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, _ := pem.Decode(data)
+	//lint:ignore SA1019 there are such files
+	locked, err := x509.EncryptPEMBlock(rand.Reader, plain.Type, plain.Bytes, []byte("secret"), x509.PEMCipherAES256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := decrypt(pem.EncodeToMemory(locked), "secret")
+	if err != nil || !bytes.Equal(got, data) {
+		t.Errorf("got %v, %q", err, got)
+	}
+	if _, err := decrypt(pem.EncodeToMemory(locked), "wrong"); err == nil || !strings.Contains(err.Error(), "is the password right?") {
+		t.Errorf("got %v", err)
 	}
 }
