@@ -72,6 +72,7 @@ func check(ctx context.Context, cfg *config.Config, out io.Writer) error {
 	for _, address := range cfg.Listen.Addresses {
 		c.port(address)
 	}
+	c.http()
 	c.forward()
 	c.receiveBuffer("/proc/sys/net/core/rmem_max")
 	if cfg.UsesLocalStore() {
@@ -173,6 +174,7 @@ func (c *checker) server(ctx context.Context, what string) {
 		return
 	}
 	c.say(checkOK, what, "%s answers, version %s", strings.Join(o.Addrs, ","), version.Version)
+	c.clock(ctx, conn, what)
 }
 
 // kafka tries to talk to the brokers, if messages go there.
@@ -230,6 +232,7 @@ func (c *checker) metadata(ctx context.Context) {
 		}
 	}
 	for _, source := range metadata.Sources(sourceOptions(c.cfg)) {
+		c.freshness(source)
 		if source.Remote {
 			c.say(checkOK, "metadata", "%s is downloaded, every %s; not tried", source.Name, source.Interval)
 			continue

@@ -29,6 +29,8 @@ type Source struct {
 	// Files are those it reads now, to watch for changes; Dir is where more of them may come, "" for nowhere.
 	Files func() []string
 	Dir   string
+	// Downloads are the files that it downloads to; nil where it downloads none.
+	Downloads []string
 	// Read reads it. Sets and an error may come together: some of it could not be read.
 	Read func(ctx context.Context) ([]record.Set, error)
 }
@@ -63,19 +65,19 @@ func Sources(o SourceOptions) []Source {
 	var sources []Source
 	if c := o.CAIDA; o.CAIDADownload || c != (caida.Files{}) {
 		sources = append(sources, Source{
-			Name: "caida", Interval: o.CAIDAInterval, Remote: o.CAIDADownload, Read: o.readCAIDA,
+			Name: "caida", Interval: o.CAIDAInterval, Remote: o.CAIDADownload, Downloads: o.caidaDownloads(), Read: o.readCAIDA,
 			Files: func() []string { return given(c.AS2Org, c.PeeringDB, c.CustomAS, c.CustomOrg) },
 		})
 	}
 	if g := o.Geo; len(g.ASN)+len(g.Blocks) > 0 || g.CustomIP != "" || o.MaxMind.Username != "" {
 		sources = append(sources, Source{
-			Name: "geo", Interval: o.GeoInterval, Remote: o.downloadsGeo(), Read: o.readGeo,
+			Name: "geo", Interval: o.GeoInterval, Remote: o.downloadsGeo(), Downloads: o.geoDownloads(), Read: o.readGeo,
 			Files: func() []string { return given(slices.Concat(g.ASN, g.Locations, g.Blocks, []string{g.CustomIP})...) },
 		})
 	}
 	if len(o.SciReg) > 0 {
 		sources = append(sources, Source{
-			Name: "scireg", Interval: o.SciRegInterval, Remote: slices.ContainsFunc(o.SciReg, isURL), Read: o.readSciReg,
+			Name: "scireg", Interval: o.SciRegInterval, Remote: slices.ContainsFunc(o.SciReg, isURL), Downloads: o.sciRegDownloads(), Read: o.readSciReg,
 			Files: func() []string { return slices.DeleteFunc(slices.Clone(o.SciReg), isURL) },
 		})
 	}
@@ -156,6 +158,44 @@ func (o *SourceOptions) readFiles(context.Context) ([]record.Set, error) {
 	return all, errors.Join(errs...)
 }
 
+// Names of CAIDA's files in the cache directory.
+const (
+	as2OrgName    = "caida_as_org2info.jsonl.gz"
+	peeringDBName = "caida_peeringdb.json"
+)
+
+func (o *SourceOptions) caidaDownloads() (files []string) {
+	if o.CAIDADownload && o.CAIDA.AS2Org == "" {
+		files = append(files, filepath.Join(o.CacheDir, as2OrgName))
+	}
+	if o.CAIDADownload && o.CAIDA.PeeringDB == "" {
+		files = append(files, filepath.Join(o.CacheDir, peeringDBName))
+	}
+	return files
+}
+
+func (o *SourceOptions) geoDownloads() []string {
+	if !o.downloadsGeo() {
+		return nil
+	}
+	f := geo.GeoLite2Files(o.CacheDir)
+	return slices.Concat(f.ASN, f.Blocks)
+}
+
+func (o *SourceOptions) sciRegDownloads() (files []string) {
+	for n, source := range o.SciReg {
+		if isURL(source) {
+			files = append(files, o.sciRegFile(n))
+		}
+	}
+	return files
+}
+
+// sciRegFile is where the n-th of the registry's sources is downloaded to.
+func (o *SourceOptions) sciRegFile(n int) string {
+	return filepath.Join(o.CacheDir, fmt.Sprintf("scireg-%d.json", n+1))
+}
+
 // readCAIDA downloads what is not given. A download that fails leaves the file of the last one to be read.
 func (o *SourceOptions) readCAIDA(ctx context.Context) ([]record.Set, error) {
 	f := o.CAIDA
@@ -172,8 +212,8 @@ func (o *SourceOptions) readCAIDA(ctx context.Context) ([]record.Set, error) {
 			*path = file
 		}
 	}
-	fetch(&f.AS2Org, "caida_as_org2info.jsonl.gz", caida.FetchAS2Org)
-	fetch(&f.PeeringDB, "caida_peeringdb.json", caida.FetchPeeringDB)
+	fetch(&f.AS2Org, as2OrgName, caida.FetchAS2Org)
+	fetch(&f.PeeringDB, peeringDBName, caida.FetchPeeringDB)
 	// One of the two alone would make the records that the other one has vanish.
 	if len(failed) > 0 && (f.AS2Org == "" || f.PeeringDB == "") {
 		return nil, errors.Join(failed...)
@@ -208,7 +248,7 @@ func (o *SourceOptions) readSciReg(ctx context.Context) ([]record.Set, error) {
 	for n, source := range o.SciReg {
 		path := source
 		if isURL(source) {
-			path = filepath.Join(o.CacheDir, fmt.Sprintf("scireg-%d.json", n+1))
+			path = o.sciRegFile(n)
 			if _, err := o.Client.File(ctx, source, path, download.Auth{}, scireg.Check); err != nil {
 				errs = append(errs, err)
 				if !isFile(path) {

@@ -116,6 +116,8 @@ func (c *Client) File(ctx context.Context, address, path string, auth Auth, chec
 	defer response.Body.Close()
 	switch {
 	case response.StatusCode == http.StatusNotModified && known != (validators{}):
+		now := time.Now()
+		_ = os.Chtimes(validatorsPath(path), now, now) // Confirmed says too early a time without it
 		return false, nil
 	case response.StatusCode == http.StatusNotFound || response.StatusCode == http.StatusGone:
 		return false, fmt.Errorf("%w (HTTP %d)", ErrNotFound, response.StatusCode)
@@ -216,6 +218,19 @@ type validators struct {
 	URL          string `json:"url"`
 	ETag         string `json:"etag,omitempty"`
 	LastModified string `json:"last_modified,omitempty"`
+}
+
+// Confirmed is when the server last said that the file at path is the newest.
+func Confirmed(path string) (time.Time, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return time.Time{}, err
+	}
+	latest := info.ModTime()
+	if said, err := os.Stat(validatorsPath(path)); err == nil && said.ModTime().After(latest) {
+		latest = said.ModTime()
+	}
+	return latest, nil
 }
 
 func validatorsPath(path string) string { return path + ".http" }

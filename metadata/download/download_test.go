@@ -97,8 +97,20 @@ func TestFileIsFetchedOnlyWhenItChanged(t *testing.T) {
 		}
 		return changed
 	}
-	if !get(server.URL) || get(server.URL) {
-		t.Error("want the first one to be new and the second one not")
+	if !get(server.URL) {
+		t.Error("want the first one to be new")
+	}
+	old := time.Now().Add(-24 * time.Hour)
+	for _, name := range []string{path, validatorsPath(path)} {
+		if err := os.Chtimes(name, old, old); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if get(server.URL) {
+		t.Error("want the second one not to be new")
+	}
+	if confirmed, err := Confirmed(path); err != nil || time.Since(confirmed) > time.Hour {
+		t.Errorf("the file was confirmed at %v, %v", confirmed, err)
 	}
 	etag.Store(`"2"`)
 	if !get(server.URL) {
