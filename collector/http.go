@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -55,9 +56,17 @@ func (p *httpPage) show(s *service, listeners []*listen.Worker, changes *reloade
 	p.server.Ready(func() []string { return p.history.NotReady(p.inputs(time.Now())) })
 	p.server.Show(web.Exporters{
 		Report: func() *status.Report { return p.history.Report(p.inputs(time.Now())) },
-		Top:    p.top.Get, Log: p.log,
+		Top:    p.largest, Log: p.log,
 	})
 	p.server.Handle("GET /metrics", s.metrics.Handler())
+}
+
+// largest asks the store, where flows go there.
+func (p *httpPage) largest(ctx context.Context) *status.TopTraffic {
+	if p.service.settings.MetadataOnly {
+		return &status.TopTraffic{Error: "flows go to Kafka alone"}
+	}
+	return p.top.Get(ctx)
 }
 
 func (p *httpPage) close() {
@@ -87,14 +96,14 @@ func (p *httpPage) sample() {
 // inputs are what there is to know at a moment.
 func (p *httpPage) inputs(now time.Time) *status.Inputs {
 	s := p.service
-	stats, settings := s.writer.Stats(), s.live.Load()
+	stats, became, settings := s.writer.Stats(), s.book.Total(), s.live.Load()
 	in := &status.Inputs{
 		Now: now, ID: s.cfg.CollectorID, Version: version, Destination: s.destination(),
 		Facts: verdict.Collector{
 			Started: s.started, TablesMade: isClosed(s.tables), MetadataLoaded: isClosed(s.refresh.Loaded()),
 			StoreDown: s.writer.Down(), StoreClock: p.top.StoreClock(),
 		},
-		RowsWritten: stats.Delivered.Rows, RowsSpooled: stats.Spool.Waiting.Rows,
+		RowsWritten: became.Delivered, RowsSpooled: became.OnDisk,
 		Snapshot: s.snapshot.Load(),
 		Name: func(stream *exporter.Stream) flow.Addr {
 			name := stream.Key.Exporter
@@ -115,14 +124,15 @@ func (p *httpPage) inputs(now time.Time) *status.Inputs {
 	}
 	in.Totals.Lost = map[string]uint64{}
 	for _, reason := range clickhouse.Reasons() {
-		n := stats.Lost[reason].Rows
+		n := became.Lost[string(reason)]
 		in.Totals.Lost[string(reason)] = n
 		in.RowsLost += n
 	}
+	for _, n := range became.Quarantined {
+		in.Totals.Quarantined += n
+	}
 	p.addWorkers(in)
-	// What earlier runs left in the spool is delivered, lost or waits too.
-	made, gone := in.Totals.Rows+stats.Spool.Found.Rows, in.RowsWritten+in.RowsLost+in.RowsSpooled
-	in.RowsWaiting = made - min(made, gone)
+	in.RowsWaiting = became.Waiting + in.Totals.Rows - min(in.Totals.Rows, became.Taken) // those in the making too
 	return in
 }
 

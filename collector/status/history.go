@@ -197,7 +197,7 @@ func subtractTotals(t, before *Totals) {
 	for _, pair := range [...]struct{ now, before *uint64 }{
 		{&t.Datagrams, &before.Datagrams}, {&t.Bytes, &before.Bytes}, {&t.Records, &before.Records}, {&t.Received, &before.Received},
 		{&t.KernelDrops, &before.KernelDrops}, {&t.Refused, &before.Refused}, {&t.Rows, &before.Rows}, {&t.Expired, &before.Expired},
-		{&t.Evicted, &before.Evicted},
+		{&t.Evicted, &before.Evicted}, {&t.Quarantined, &before.Quarantined},
 	} {
 		*pair.now = grown(*pair.before, *pair.now)
 	}

@@ -144,8 +144,8 @@ func (h *History) collector(in *Inputs) Collector {
 	facts.Now, facts.Streams, facts.Window, facts.Recent = in.Now, len(in.Streams), window, recent.CollectorCounts
 	c := Collector{
 		ID: in.ID, Version: in.Version, Now: in.Now.UTC(), Started: facts.Started.UTC(), Destination: in.Destination,
-		FlowsPerSecond:     flows,
-		DatagramsPerSecond: float64(recent.Datagrams) / window.Seconds(), BytesPerSecond: float64(recent.Bytes) / window.Seconds(),
+		FlowsPerSecond:     rounded(flows),
+		DatagramsPerSecond: rounded(float64(recent.Datagrams) / window.Seconds()), BytesPerSecond: rounded(float64(recent.Bytes) / window.Seconds()),
 		Datagrams: in.Totals.Datagrams, Records: in.Totals.Records, KernelDrops: in.Totals.KernelDrops,
 		RowsWritten: in.RowsWritten, RowsWaiting: in.RowsWaiting, RowsSpooled: in.RowsSpooled, RowsLost: in.RowsLost,
 		LastHour: h.Flows(sparkPoints),
@@ -181,7 +181,7 @@ func (h *History) exporter(in *Inputs, s *exporter.Stream, unknown map[flow.Addr
 	x := Exporter{
 		Address: name.Netip(), Source: facts.Source, Device: device.ID, Protocol: s.Key.Protocol.String(), Domain: s.Key.Domain,
 		FirstSeen: facts.FirstSeen, LastSeen: facts.LastSeen,
-		FlowsPerSecond: rate.Records, DatagramsPerSecond: rate.Datagrams, BytesPerSecond: rate.Bytes,
+		FlowsPerSecond: rounded(rate.Records), DatagramsPerSecond: rounded(rate.Datagrams), BytesPerSecond: rounded(rate.Bytes),
 		Datagrams: s.Datagrams.Load(), Records: facts.Records,
 		TemplatesKnown: s.Known.Load(), OptionRecords: facts.Options, ClockSkewSeconds: facts.Skew.Seconds(),
 		Lost: s.Lost.Load(), LossOverSecond: math.Round(window.Seconds()), Duplicated: s.Duplicated.Load(), Reordered: s.Reordered.Load(), Restarts: s.Restarts.Load(),
@@ -209,7 +209,7 @@ func (h *History) exporter(in *Inputs, s *exporter.Stream, unknown map[flow.Addr
 		facts.Unknown, facts.MoreUnknown = u.Indexes, u.More
 		x.UnknownInterfaces = u.Indexes
 	}
-	x.LossPercent = 100 * facts.LossShare()
+	x.LossPercent = rounded(100 * facts.LossShare())
 	x.Verdicts = orEmpty(verdict.OfExporter(&facts))
 	return x
 }
@@ -224,6 +224,9 @@ func named(s *exporter.Stream) netip.Addr {
 	}
 	return netip.Addr{}
 }
+
+// rounded is a number as people may read it: three digits behind the point.
+func rounded(n float64) float64 { return math.Round(n*1000) / 1000 }
 
 // orEmpty is a list that JSON has as [] rather than null.
 func orEmpty(list []verdict.Verdict) []verdict.Verdict {

@@ -37,6 +37,7 @@ type CollectorCounts struct {
 	Received, KernelDrops, Refused uint64            // datagrams
 	Rows, Expired                  uint64            // rows made, and those of them too old for the table
 	Lost                           map[string]uint64 // rows, by reason
+	Quarantined                    uint64            // rows that the server refuses
 	Evicted                        uint64            // streams that made room for others
 	Unattributed                   [exporter.ReasonCount]uint64
 }
@@ -142,6 +143,9 @@ func (l *list) lostRows(c *Collector) {
 		if n := r.Lost[reason]; n > 0 {
 			l.add(Problem, "rows_lost", "", "%s lost in %s: %s", count(n, "row"), span(c.Window), reason)
 		}
+	}
+	if n := r.Quarantined; n > 0 {
+		l.add(Warning, "quarantine", "`collector quarantine` shows why, and delivers them once that is mended", "ClickHouse refuses %s of %s, which are kept", count(n, "row"), span(c.Window))
 	}
 	if n := r.Expired; n > 0 {
 		l.add(Warning, "rows_expired", "an exporter's clock is wrong",

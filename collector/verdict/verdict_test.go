@@ -218,6 +218,8 @@ func collectorTests() []collectorTest {
 		{"room for all", "evicted", func(c *Collector) { c.Streams = 4096 }, 0, ""},
 		{"rows lost", "rows_lost", func(c *Collector) { c.Recent.Lost = map[string]uint64{"queue_full": 50_000, "rejected": 0} }, Problem, "50000 rows lost in the last minute: queue_full"},
 		{"no rows lost", "rows_lost", func(c *Collector) { c.Recent.Lost = map[string]uint64{"queue_full": 0} }, 0, ""},
+		{"rows refused", "quarantine", func(c *Collector) { c.Recent.Quarantined = 5 }, Warning, "ClickHouse refuses 5 rows of the last minute, which are kept"},
+		{"rows lost, not refused", "quarantine", func(c *Collector) { c.Recent.Lost = map[string]uint64{"rejected": 1} }, 0, ""},
 		{"rows too old", "rows_expired", func(c *Collector) { c.Recent.Expired = 500 }, Warning, "50 % of the rows are older than the table's TTL, which drops them"},
 		{"rows of today", "rows_expired", func(c *Collector) { c.Recent.Rows = 0 }, 0, ""},
 		{"metadata not loaded", "no_metadata", func(c *Collector) { c.MetadataLoaded = false }, Problem, "the metadata is not loaded yet: rows are written with what the last run knew"},
