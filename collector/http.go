@@ -96,7 +96,7 @@ func (p *httpPage) sample() {
 // inputs are what there is to know at a moment.
 func (p *httpPage) inputs(now time.Time) *status.Inputs {
 	s := p.service
-	stats, became, settings := s.writer.Stats(), s.book.Total(), s.live.Load()
+	stats, became, settings := s.writer.Stats(), s.books.rows.Total(), s.live.Load()
 	in := &status.Inputs{
 		Now: now, ID: s.cfg.CollectorID, Version: version, Destination: s.destination(),
 		Facts: verdict.Collector{
@@ -127,6 +127,9 @@ func (p *httpPage) inputs(now time.Time) *status.Inputs {
 		n := became.Lost[string(reason)]
 		in.Totals.Lost[string(reason)] = n
 		in.RowsLost += n
+	}
+	for reason, n := range s.books.messages.Total().Lost {
+		in.Totals.Lost["Kafka, "+reason] = n
 	}
 	for _, n := range became.Quarantined {
 		in.Totals.Quarantined += n
