@@ -29,7 +29,7 @@ func compareCommand() *cli.Command {
 			"   bench compare --protocol sflow --rate 50000\n" +
 			"   bench compare --rate 100000,400000,1600000 --runs 1 --plot loss.svg\n" +
 			"   bench compare --only nfcapd,ours router.pcap\n\n" +
-			"Peers come from Debian (apt-get install pmacct nfdump) and the Go proxy\n" +
+			"Peers come from Debian (apt-get install pmacct nfdump nfdump-sflow) and the Go proxy\n" +
 			"(go install github.com/netsampler/goflow2/v2/cmd/goflow2@latest); what is not there is named and left out.\n" +
 			"The receive buffers that peers ask for are bounded by net.core.rmem_max. As root ours are not.",
 		Flags: append(genFlags(),
@@ -74,6 +74,9 @@ func runCompare(ctx context.Context, c *cli.Command) error {
 		Self: self, Collector: c.String("collector"), Engine: c.String("engine"), Prefixes: c.Int("prefixes"),
 		Exporters: max(1, c.Int("exporters")), Broker: c.String("kafka"),
 	}), c.String("only")), o)
+	if len(contenders) == 0 {
+		return fmt.Errorf("compare: no collector to run: %s", strings.Join(append(missing, "none named so takes "+o.Protocol.String()), "; "))
+	}
 	bar, done := newBar("", o.Runs*len(o.Rates)*len(contenders)), 0
 	o.Log = func(what string) {
 		bar.set(done)

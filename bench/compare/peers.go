@@ -55,15 +55,17 @@ print_cache_entries[json]: 65521
 
 // nfdump's collectors write files of their own format.
 func nfdump() []Contender {
-	const install = "apt-get install nfdump"
 	var list []Contender
 	for _, daemon := range []struct {
-		name      string
-		protocols []flow.Protocol
-	}{{"nfcapd", netflows()}, {"sfcapd", []flow.Protocol{flow.SFlow5}}} {
+		name, install string
+		protocols     []flow.Protocol
+	}{
+		{"nfcapd", "apt-get install nfdump", netflows()},
+		{"sfcapd", "apt-get install nfdump-sflow", []flow.Protocol{flow.SFlow5}},
+	} {
 		list = append(list, Contender{
 			Name: daemon.name, Includes: "decoded, in files of its own format, no enrichment",
-			Program: daemon.name, Install: install, Protocols: daemon.protocols, Count: countNfdump,
+			Program: daemon.name, Install: daemon.install, Protocols: daemon.protocols, Count: countNfdump,
 			Command: func(dir string, port uint16, _ flow.Protocol) (*exec.Cmd, error) {
 				files := filepath.Join(dir, "files")
 				return exec.Command(daemon.name, "-p", strconv.Itoa(int(port)), "-b", "127.0.0.1", "-B", "67108864", "-t", "3600", "-w", files),
