@@ -150,3 +150,22 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// BenchmarkCounter is what the tally costs a row, of datagrams of 25 rows from 40 exporters in turn.
+func BenchmarkCounter(b *testing.B) {
+	var keys [40]flow.StreamKey
+	for n := range keys {
+		keys[n] = key(n)
+	}
+	var c Counter
+	b.ReportAllocs()
+	for b.Loop() {
+		for _, k := range keys {
+			for range 25 {
+				c.Add(k)
+			}
+		}
+		c.Reset()
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(keys)*25), "ns/row")
+}
