@@ -26,7 +26,7 @@ export DEB_VERSION        ?= $(shell git describe --tags --match 'v[0-9]*' 2>/de
 export ENGINE_DEB_VERSION := $(subst -,+,$(ENGINE_VERSION))
 export SOURCE_DATE_EPOCH  ?= $(shell git log -1 --format=%ct 2>/dev/null)
 
-.PHONY: all build run test test-kafka test-page race demo bench fuzz lint lint-deploy fmt engine deb clean help
+.PHONY: all build run test test-kafka test-page race demo bench pgo fuzz lint lint-deploy fmt engine deb clean help
 
 all: build
 
@@ -68,6 +68,9 @@ demo: engine build ## our own captures through the whole pipeline, and three que
 
 bench: engine ## run the benchmarks of the hot path
 	$(GO) test -run '^$$' -bench . -benchmem ./decoder/... ./enrich/... ./sink/block/... ./sink/message/... ./collector/...
+
+pgo: ## make collector/default.pgo anew: what the compiler knows of which code is hot (some 5 % of the pipeline's time)
+	$(GO) test -run '^$$' -bench 'Scale|Worker' -cpu 1 -benchtime 3s -o /dev/null -cpuprofile collector/default.pgo ./collector/pipeline
 
 fuzz: ## fuzz every decoder for FUZZTIME each
 	@set -e; for package in $$($(GO) list ./...); do \
