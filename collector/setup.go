@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v3"
 	"go.uber.org/zap"
@@ -130,6 +131,8 @@ func connection(cfg *config.Config) clickhouse.Options {
 // tableSettings are the schema's settings with the dictionaries' credentials filled in.
 func tableSettings(cfg *config.Config, o clickhouse.Options) schema.Settings {
 	s := cfg.Schema
+	// What waits on disk is delivered once, however long it waits.
+	s.DeduplicationSeconds = max(s.DeduplicationSeconds, uint((cfg.Spool.MaxAge+24*time.Hour)/time.Second))
 	if !cfg.Server.Flows {
 		s.MetadataOnly, s.Views = true, nil
 	}

@@ -89,7 +89,7 @@ func (d *database) onCluster() string {
 
 func (d *database) engine(name, version string) string {
 	var arguments []string
-	if r := d.settings.Replication; r.Enabled {
+	if r := d.settings.MetadataReplication(); r.Enabled {
 		name = "Replicated" + name
 		arguments = append(arguments, literal(r.Path), literal(r.Name))
 	}

@@ -125,6 +125,8 @@ func tableKeys(c *Config) []key {
 		{"clickhouse.replication", []string{"CLICKHOUSE_REPLICATION"}, scalar, boolean(&s.Replication.Enabled)},
 		{"clickhouse.replica_path", []string{"CLICKHOUSE_REPLICA_PATH"}, scalar, text(&s.Replication.Path)},
 		{"clickhouse.replica_name", []string{"CLICKHOUSE_REPLICA_NAME"}, scalar, text(&s.Replication.Name)},
+		{"clickhouse.distributed", nil, scalar, boolean(&s.Distributed)},
+		{"clickhouse.sharding_key", nil, scalar, text(&s.ShardingKey)},
 		{"clickhouse.deduplication_window", nil, scalar, window(&s.DeduplicationWindow)},
 
 		{"flow.extensions", []string{"CLICKHOUSE_FLOW_EXTENSIONS"}, list, texts(&s.FlowExtensions)},

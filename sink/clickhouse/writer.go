@@ -80,6 +80,8 @@ var insertSettings = chgo.Settings{
 	// A retry is recognized by its token in the table and in the tables of its views.
 	"insert_deduplicate": 1,
 	"deduplicate_blocks_in_dependent_materialized_views": 1,
+	// A Distributed table hands rows to its shards before the server answers.
+	"distributed_foreground_insert": 1,
 	// A router with a bad clock spreads its rows over many days; the whole block must not fail for it.
 	"max_partitions_per_insert_block": 0,
 }

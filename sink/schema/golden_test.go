@@ -68,7 +68,7 @@ func compareWithReference(t *testing.T, file, got string) {
 	for _, row := range want {
 		tables[row["table"]] = true
 	}
-	const window = ", non_replicated_deduplication_window = 1000"
+	const window = ", non_replicated_deduplication_window = 20000"
 	byKey := map[string]map[string]string{}
 	for _, row := range rows {
 		if full, ok := row["engine_full"]; ok {
@@ -195,7 +195,7 @@ func TestApplyOverTheReferencesTables(t *testing.T) {
 		default:
 			run(t, conn, fmt.Sprintf("CREATE TABLE golden.%s (%s) ENGINE = %s",
 				name, strings.Join(columns[name], ", "), unescape.Replace(table["engine_full"])))
-			want[fmt.Sprintf("table %s: non_replicated_deduplication_window set to 1000", name)] = true
+			want[fmt.Sprintf("table %s: non_replicated_deduplication_window set to 20000", name)] = true
 		}
 	}
 	got := map[string]bool{}

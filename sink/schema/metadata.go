@@ -28,10 +28,14 @@ func (s *Settings) asPaths() paths {
 
 // metadataTables are the meta_* tables, in the order in which records refer to each other.
 func metadataTables(s *Settings) []table {
-	return []table{
+	all := []table{
 		organizationTable(s), asTable(s), deviceTable(s), circuitTable(s), interfaceTable(s),
 		ipTable(s), sciRegTable(s), applicationTable(s),
 	}
+	for i := range all {
+		all[i].metadata = true
+	}
+	return all
 }
 
 // versionedTable is a metadata table that keeps every version of a record: id names the record, ref the version.

@@ -3,6 +3,7 @@ package schema
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -77,6 +78,11 @@ func (p *planner) engineFits(t *table, old *existing) bool {
 	base := strings.TrimPrefix(strings.TrimPrefix(old.Engine, "Replicated"), "Shared")
 	if base == t.engine {
 		return true
+	}
+	if t.engine == distributedEngine {
+		p.mismatch("table %s: engine is %s, not Distributed; let it become the part of this shard: RENAME TABLE %s TO %s%s", t.name, old.Engine,
+			p.s.qualified(t.name), p.s.qualified(p.s.local(t.name)), p.s.onCluster())
+		return false
 	}
 	notTable := strings.HasSuffix(old.Engine, "View") || old.Engine == "Dictionary"
 	if notTable || t.engine != "MergeTree" {
@@ -153,15 +159,28 @@ func (p *planner) keys(t *table, old *existing) {
 	p.remark("table %s: left as it is: %s; the settings say: %s", t.name, is, want)
 }
 
-// deduplication lets an existing table remember insert tokens.
+// deduplication lets an existing table remember as many insert tokens as the settings say, or more.
 func (p *planner) deduplication(t *table, old *existing) {
-	window := t.deduplicationWindow(p.s)
-	isMergeTree := strings.HasSuffix(old.Engine, "MergeTree") && !strings.HasPrefix(old.Engine, "Replicated") && !strings.HasPrefix(old.Engine, "Shared")
-	if window == 0 || !isMergeTree || strings.Contains(old.EngineFull, deduplicationSetting+" = ") {
+	if !strings.HasSuffix(old.Engine, "MergeTree") || strings.HasPrefix(old.Engine, "Shared") {
 		return
 	}
-	p.do(p.alter(t.name, fmt.Sprintf("MODIFY SETTING %s = %d", deduplicationSetting, window)),
-		"table %s: %s set to %d", t.name, deduplicationSetting, window)
+	for _, want := range deduplication(p.s, strings.HasPrefix(old.Engine, "Replicated")) {
+		if settingOf(old.EngineFull, want.name) < want.value {
+			p.do(p.alter(t.name, fmt.Sprintf("MODIFY SETTING %s = %d", want.name, want.value)),
+				"table %s: %s set to %d", t.name, want.name, want.value)
+		}
+	}
+}
+
+// settingOf reads a setting out of engine_full; 0 where it is not there.
+func settingOf(engineFull, name string) uint {
+	_, text, found := strings.Cut(engineFull, " "+name+" = ")
+	if !found {
+		return 0
+	}
+	text, _, _ = strings.Cut(text, ",")
+	n, _ := strconv.ParseUint(strings.TrimSpace(text), 10, 64)
+	return uint(n)
 }
 
 func (p *planner) dictionary(d *dictionary) {
@@ -187,8 +206,8 @@ func (p *planner) view(v *View) {
 		p.do(v.create(p.s), "view %s: created", v.name())
 	case old.Engine != "MaterializedView":
 		p.mismatch("view %s: the name belongs to a %s; rename that or give the view's table another name in the settings", v.name(), old.Engine)
-	case !strings.Contains(old.Create, " TO "+unquoted(p.s.Database)+"."+unquoted(v.Table)+" "):
-		p.mismatch("view %s: does not fill table %s; rename it or give the table another name in the settings", v.name(), v.Table)
+	case !strings.Contains(old.Create, " TO "+unquoted(p.s.Database)+"."+unquoted(p.s.local(v.Table))+" "):
+		p.mismatch("view %s: does not fill table %s; rename it or give the table another name in the settings", v.name(), p.s.local(v.Table))
 	case old.Select != p.have.canonical[v.name()]:
 		p.do(p.alter(v.name(), "MODIFY QUERY "+v.query(p.s)), "view %s: query changed", v.name())
 	}

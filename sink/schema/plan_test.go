@@ -29,7 +29,7 @@ func TestJSONArguments(t *testing.T) {
 
 // asExisting is a table as the server would show it.
 func asExisting(t *table, change func(*existing)) existing {
-	e := existing{Name: t.name, Engine: t.engine, EngineFull: t.engine + " " + strings.ReplaceAll(t.storageClauses(), "\n", " ") + "SETTINGS " + deduplicationSetting + " = 1"}
+	e := existing{Name: t.name, Engine: t.engine, EngineFull: t.engine + " " + strings.ReplaceAll(t.storageClauses(), "\n", " ") + "SETTINGS non_replicated_deduplication_window = 1000000"}
 	for _, c := range t.columns {
 		e.columns = append(e.columns, existingColumn{Table: t.name, Name: c.name, Type: c.typ})
 	}
@@ -178,5 +178,60 @@ func TestPlanSetsTheDictionaryPassword(t *testing.T) {
 	}
 	if set != 2 {
 		t.Errorf("%d passwords set, want 2", set)
+	}
+}
+
+// A table that was made before is kept, as the part of a shard.
+func TestPlanDistributedOverAnExistingTable(t *testing.T) {
+	s := goldenSettings()
+	s.Cluster, s.Replication.Enabled, s.Distributed = "c", true, true
+	_, err := plan(&s, serverWith(&s, "data_flow", func(e *existing) { e.Engine = "MergeTree" }))
+	const want = "RENAME TABLE `golden`.`data_flow` TO `golden`.`data_flow_local` ON CLUSTER 'c'"
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("error %v does not say %q", err, want)
+	}
+	steps, err := plan(&s, serverWith(&s, "", nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range steps {
+		if strings.Contains(step.line, "table ") {
+			t.Errorf("all is there, but: %s", step.line)
+		}
+	}
+}
+
+func TestPlanRaisesTheDeduplicationWindow(t *testing.T) {
+	for _, c := range []struct {
+		name, engine, settings string
+		want                   []string
+	}{
+		{"none", "MergeTree", "index_granularity = 8192", []string{"non_replicated_deduplication_window = 20000"}},
+		{"a smaller one", "MergeTree", "index_granularity = 8192, non_replicated_deduplication_window = 1000, ttl_only_drop_parts = 1", []string{"non_replicated_deduplication_window = 20000"}},
+		{"a larger one", "MergeTree", "non_replicated_deduplication_window = 1000000", nil},
+		{"replicated", "ReplicatedMergeTree", "index_granularity = 8192", []string{"replicated_deduplication_window = 20000", "replicated_deduplication_window_seconds = 691200"}},
+		{"replicated, for an hour", "ReplicatedMergeTree", "replicated_deduplication_window = 30000", []string{"replicated_deduplication_window_seconds = 691200"}},
+		{"of a cloud", "SharedMergeTree", "", nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := goldenSettings()
+			have := serverWith(&s, "data_flow", func(e *existing) {
+				e.Engine = c.engine
+				e.EngineFull = strings.Split(e.EngineFull, "SETTINGS ")[0] + "SETTINGS " + c.settings
+			})
+			steps, err := plan(&s, have)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, step := range steps {
+				if what, found := strings.CutPrefix(step.statement, "ALTER TABLE `golden`.`data_flow` MODIFY SETTING "); found {
+					got = append(got, what)
+				}
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
 	}
 }

@@ -20,6 +20,11 @@ type Settings struct {
 	// Cluster, if not empty, adds ON CLUSTER to every statement.
 	Cluster     string
 	Replication Replication
+	// Distributed makes of every table of rows two: NAME_local on each shard of the Cluster and, under NAME itself, a
+	// Distributed table over these, which spreads rows by ShardingKey. The same row must always go to the same shard: a
+	// retried insert is recognized shard by shard. Metadata tables are then whole on every shard. It needs Replication.
+	Distributed bool
+	ShardingKey string
 
 	Tables Tables
 
@@ -53,9 +58,10 @@ type Settings struct {
 	ASDictionary          Dictionary
 	DictionarySource      DictionarySource
 
-	// DeduplicationWindow is the number of latest inserts whose tokens a table that is not replicated remembers,
-	// so that a retried insert is stored once. 0 leaves the server's default, which is none.
-	DeduplicationWindow uint
+	// DeduplicationWindow is the number of latest inserts whose tokens a table remembers, so that a retried insert is stored
+	// once; an insert into several partitions counts for each. 0 leaves the server's default, which may be none.
+	// DeduplicationSeconds is for how long a replicated table remembers them; one that is not does not look at the time.
+	DeduplicationWindow, DeduplicationSeconds uint
 
 	// ServerTimezone is the time zone of the server; Apply fills it in, empty is UTC. Views have DateTime
 	// columns without a zone, so on a server in another zone their default partitions name UTC, like data_flow's.
@@ -129,7 +135,9 @@ func Default() Settings {
 		LossPartitionBy:             dailyPartition,
 		ApplicationDictionary:       Dictionary{Enabled: true, Name: "meta_application_dict", LifetimeMin: 600, LifetimeMax: 3600},
 		ASDictionary:                Dictionary{Enabled: true, Name: "meta_as_dict", LifetimeMin: 600, LifetimeMax: 3600},
-		DeduplicationWindow:         1000,
+		DeduplicationWindow:         20_000,
+		DeduplicationSeconds:        8 * 24 * 3600,
+		ShardingKey:                 "cityHash64(src_ip, dst_ip)",
 	}
 }
 
@@ -175,9 +183,9 @@ func (s *Settings) Validate() error {
 	add1(s.InterfaceTrafficTTL.validate("interface traffic TTL"))
 	add1(s.LossTTL.validate("loss TTL"))
 	add1(TTL{Interval: s.MetadataTTL, Column: "insert_time"}.validate("metadata TTL"))
-	add1(validatePartition("flow partition", s.FlowPartitionBy))
-	add1(validatePartition("interface traffic partition", s.InterfaceTrafficPartitionBy))
-	add1(validatePartition("loss partition", s.LossPartitionBy))
+	add1(validateExpression("flow partition", s.FlowPartitionBy))
+	add1(validateExpression("interface traffic partition", s.InterfaceTrafficPartitionBy))
+	add1(validateExpression("loss partition", s.LossPartitionBy))
 	for i := range s.Views {
 		add1(s.Views[i].validate())
 	}
@@ -188,6 +196,15 @@ func (s *Settings) Validate() error {
 	}
 	if s.Replication.Enabled && (s.Replication.Path == "" || s.Replication.Name == "") {
 		add("replication: path %q and name %q must both be set", s.Replication.Path, s.Replication.Name)
+	}
+	if s.Distributed && (s.Cluster == "" || !s.Replication.Enabled) {
+		add("distributed: needs a cluster, which is %q, and replication, so that every shard has the metadata", s.Cluster)
+	}
+	if s.Distributed {
+		add1(validateExpression("sharding key", s.ShardingKey))
+		if s.ShardingKey == "" || strings.Contains(strings.ToLower(s.ShardingKey), "rand") {
+			add("sharding key: %q does not send the same row to the same shard: a retried insert would be stored twice", s.ShardingKey)
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -250,9 +267,9 @@ func (t TTL) validate(what string) error {
 	return nil
 }
 
-// validatePartition refuses what would end the statement; whether the expression means anything is the server's
+// validateExpression refuses what would end the statement; whether the expression means anything is the server's
 // to say.
-func validatePartition(what, expression string) error {
+func validateExpression(what, expression string) error {
 	if strings.ContainsAny(expression, ";\x00") || strings.Contains(expression, "--") || strings.Contains(expression, "/*") {
 		return fmt.Errorf("%s: %q is not an expression", what, expression)
 	}

@@ -123,8 +123,9 @@ func TestClusterAndReplicationText(t *testing.T) {
 		if !strings.Contains(q, ` ON CLUSTER 'all\'nodes'`) {
 			t.Errorf("without ON CLUSTER: %s", q)
 		}
-		if strings.Contains(q, deduplicationSetting) {
-			t.Errorf("replicated table with %s: %s", deduplicationSetting, q)
+		window := strings.Contains(q, " replicated_deduplication_window = 20000, replicated_deduplication_window_seconds = 691200")
+		if strings.Contains(q, "non_replicated") || window != strings.Contains(q, "CREATE TABLE") {
+			t.Errorf("the window of a replicated table: %s", q)
 		}
 	}
 	const path = "('/clickhouse/tables/{shard}/{database}/{table}', '{replica}'"
@@ -239,6 +240,41 @@ func TestViewPartitionsFollowUTC(t *testing.T) {
 		s.ServerTimezone = zone
 		if q := statement(t, s, prefix); !strings.Contains(q, want) {
 			t.Errorf("server in %q: %q is not in: %s", zone, want, q)
+		}
+	}
+}
+
+// A cluster of several shards, as text: no cluster can run here.
+func TestDistributedText(t *testing.T) {
+	s := goldenSettings()
+	s.Cluster, s.Replication.Enabled, s.Distributed = "flows", true, true
+	const shard, everywhere = "('/clickhouse/tables/{shard}/{database}/{table}', '{replica}'", "('/clickhouse/tables/all/{database}/{table}', '{shard}-{replica}'"
+	for prefix, want := range map[string]string{
+		"CREATE TABLE IF NOT EXISTS `golden`.`data_flow_local` ON CLUSTER 'flows'":                                                                    "ENGINE = ReplicatedMergeTree" + shard + ")\nPARTITION BY",
+		"CREATE TABLE IF NOT EXISTS `golden`.`data_flow` ON CLUSTER 'flows'":                                                                          "ENGINE = Distributed('flows', 'golden', 'data_flow_local', cityHash64(src_ip, dst_ip))",
+		"CREATE TABLE IF NOT EXISTS `golden`.`data_flow_by_edge_as_5m_local` ":                                                                        "ENGINE = ReplicatedSummingMergeTree" + shard,
+		"CREATE TABLE IF NOT EXISTS `golden`.`data_flow_by_edge_as_5m` ":                                                                              "'data_flow_by_edge_as_5m_local', cityHash64(`src_as_id`))",
+		"CREATE TABLE IF NOT EXISTS `golden`.`meta_device` ":                                                                                          "ENGINE = ReplicatedMergeTree" + everywhere,
+		"CREATE MATERIALIZED VIEW IF NOT EXISTS `golden`.`data_flow_by_edge_as_5m_mv` ON CLUSTER 'flows' TO `golden`.`data_flow_by_edge_as_5m_local`": "FROM `golden`.`data_flow_local`\n",
+		"CREATE DICTIONARY IF NOT EXISTS `golden`.`meta_as_dict` ON CLUSTER 'flows'":                                                                  "`golden`.`meta_as`",
+	} {
+		if q := statement(t, s, prefix); !strings.Contains(q, want) {
+			t.Errorf("%s is not in: %s", want, q)
+		}
+	}
+	if q := statement(t, s, "CREATE TABLE IF NOT EXISTS `golden`.`data_flow` "); strings.Contains(q, "ORDER BY") || strings.Contains(q, "SETTINGS") || !strings.Contains(q, "`ext` JSON(") {
+		t.Errorf("not a Distributed table: %s", q)
+	}
+	for change, want := range map[string]func(*Settings){
+		"needs a cluster": func(s *Settings) { s.Cluster = "" },
+		"and replication": func(s *Settings) { s.Replication.Enabled = false },
+		`"rand()"`:        func(s *Settings) { s.ShardingKey = "rand()" },
+		"sharding key":    func(s *Settings) { s.ShardingKey = "" },
+	} {
+		bad := s
+		want(&bad)
+		if _, err := Statements(bad); err == nil || !strings.Contains(err.Error(), change) {
+			t.Errorf("error %v does not say %q", err, change)
 		}
 	}
 }

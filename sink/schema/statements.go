@@ -33,16 +33,16 @@ func tables(s *Settings) []table {
 	if s.MetadataOnly {
 		return metadataTables(s)
 	}
-	all := []table{flowTable(s)}
+	all := s.spread(flowTable(s))
 	if s.Tables.InterfaceTraffic != "" {
-		all = append(all, interfaceTrafficTable(s))
+		all = append(all, s.spread(interfaceTrafficTable(s))...)
 	}
 	if s.Tables.Loss != "" {
-		all = append(all, lossTable(s))
+		all = append(all, s.spread(lossTable(s))...)
 	}
 	all = append(all, metadataTables(s)...)
 	for i := range s.Views {
-		all = append(all, s.Views[i].target(s))
+		all = append(all, s.spread(s.Views[i].target(s))...)
 	}
 	return all
 }

@@ -55,6 +55,7 @@ type table struct {
 	primaryKey  []string // empty: as orderBy
 	orderBy     []string
 	nullableKey bool // the keys hold Nullable columns
+	metadata    bool // not rows: whole on every shard
 	ttl         TTL
 }
 
@@ -69,6 +70,9 @@ func (t *table) create(s *Settings) string {
 		b.WriteString("    " + t.columns[i].definition())
 	}
 	fmt.Fprintf(&b, "\n)\nENGINE = %s\n", t.engineClause(s))
+	if t.engine == distributedEngine {
+		return strings.TrimSuffix(b.String(), "\n")
+	}
 	b.WriteString(t.storageClauses())
 	b.WriteString("SETTINGS " + t.settingsClause(s))
 	return b.String()
@@ -76,10 +80,14 @@ func (t *table) create(s *Settings) string {
 
 // engineClause renders the engine with its arguments, replicated where the settings say so.
 func (t *table) engineClause(s *Settings) string {
-	if !s.Replication.Enabled {
+	if !s.Replication.Enabled || t.engine == distributedEngine {
 		return fmt.Sprintf("%s(%s)", t.engine, t.engineArgs)
 	}
-	args := []string{literal(s.Replication.Path), literal(s.Replication.Name)}
+	r := s.Replication
+	if t.metadata {
+		r = s.MetadataReplication()
+	}
+	args := []string{literal(r.Path), literal(r.Name)}
 	if t.engineArgs != "" {
 		args = append(args, t.engineArgs)
 	}
@@ -108,11 +116,11 @@ func (t *table) settingsClause(s *Settings) string {
 		settings = append(settings, "allow_nullable_key = 1")
 	}
 	settings = append(settings, "index_granularity = 8192")
-	if t.name == s.Tables.Flow {
+	if t.name == s.local(s.Tables.Flow) {
 		settings = append(settings, wideSetting)
 	}
-	if w := t.deduplicationWindow(s); w > 0 {
-		settings = append(settings, fmt.Sprintf("%s = %d", deduplicationSetting, w))
+	for _, d := range deduplication(s, s.Replication.Enabled) {
+		settings = append(settings, fmt.Sprintf("%s = %d", d.name, d.value))
 	}
 	if t.ttl.Interval != "" {
 		settings = append(settings, "ttl_only_drop_parts = 1")
@@ -124,15 +132,24 @@ func (t *table) settingsClause(s *Settings) string {
 // half the processor time. Merges make files of their own for each column as soon as it pays; the default is 10 MiB.
 const wideSetting = "min_bytes_for_wide_part = 104857600"
 
-// deduplicationSetting makes a MergeTree that is not replicated remember insert tokens; replicated ones do so by
-// themselves.
-const deduplicationSetting = "non_replicated_deduplication_window"
+// tableSetting is a setting of a table whose value is a number.
+type tableSetting struct {
+	name  string
+	value uint
+}
 
-func (t *table) deduplicationWindow(s *Settings) uint {
-	if s.Replication.Enabled {
-		return 0
+// deduplication are the settings with which a table remembers insert tokens. A replicated one does so by itself, but for an hour.
+func deduplication(s *Settings, replicated bool) []tableSetting {
+	switch {
+	case s.DeduplicationWindow == 0:
+		return nil
+	case !replicated:
+		return []tableSetting{{"non_replicated_deduplication_window", s.DeduplicationWindow}}
 	}
-	return s.DeduplicationWindow
+	return []tableSetting{
+		{"replicated_deduplication_window", s.DeduplicationWindow},
+		{"replicated_deduplication_window_seconds", s.DeduplicationSeconds},
+	}
 }
 
 // qualified renders a name of the database's, quoted.

@@ -78,7 +78,7 @@ func (v *View) validate() error {
 	if v.PolicyOverride && v.PolicyLevel == "" {
 		return fmt.Errorf("view %s: policy override without a policy level", v.label())
 	}
-	return validatePartition("partition of view "+v.label(), v.PartitionBy)
+	return validateExpression("partition of view "+v.label(), v.PartitionBy)
 }
 
 var (
@@ -211,7 +211,7 @@ func isUTC(zone string) bool {
 // create renders the CREATE statement of the view.
 func (v *View) create(s *Settings) string {
 	return fmt.Sprintf("CREATE MATERIALIZED VIEW IF NOT EXISTS %s%s TO %s\nAS %s",
-		s.qualified(v.name()), s.onCluster(), s.qualified(v.Table), v.query(s))
+		s.qualified(v.name()), s.onCluster(), s.qualified(s.local(v.Table)), v.query(s))
 }
 
 // query renders the SELECT of the view.
@@ -233,7 +233,7 @@ func (v *View) query(s *Settings) string {
 		}
 	}
 	terms = append(terms, "1 AS flow_count", "bit_count", "packet_count")
-	query := "SELECT\n    " + strings.Join(terms, ",\n    ") + "\nFROM " + s.qualified(s.Tables.Flow)
+	query := "SELECT\n    " + strings.Join(terms, ",\n    ") + "\nFROM " + s.qualified(s.local(s.Tables.Flow))
 	if f := v.Kind.filter(); f != "" {
 		query += "\n" + f
 	}
