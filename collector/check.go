@@ -157,24 +157,42 @@ func (c *checker) localStore(ctx context.Context) {
 	c.say(checkOK, "local store", "HTTP %s", c.cfg.Store.Listen)
 }
 
-// server tries to talk to the ClickHouse server, or to the local store that runs.
+// server tries to talk to the ClickHouse server, or to each of several, or to the local store that runs.
 func (c *checker) server(ctx context.Context, what string) {
 	o := connection(c.cfg)
 	o.CreateDatabase, o.DialTimeout = false, 5*time.Second
 	o.Database = "" // run may have to create it
+	var failed []error
+	addrs := o.Addrs
+	for _, addr := range addrs {
+		o.Addrs = []string{addr}
+		if err := c.oneServer(ctx, o, what); err != nil {
+			failed = append(failed, err)
+		}
+	}
+	level := checkWarning // another one is used
+	if len(failed) == len(addrs) {
+		level = checkProblem
+	}
+	for _, err := range failed {
+		c.say(level, what, "%v", err)
+	}
+}
+
+// oneServer says that a server answers, or returns why it does not.
+func (c *checker) oneServer(ctx context.Context, o clickhouse.Options, what string) (err error) {
 	conn, err := clickhouse.Open(ctx, o)
 	if err != nil {
-		c.say(checkProblem, what, "%v", err)
-		return
+		return err
 	}
-	defer conn.Close()
+	defer func() { err = errors.Join(err, conn.Close()) }()
 	version, err := conn.ServerVersion()
 	if err != nil {
-		c.say(checkProblem, what, "%s: %v", strings.Join(o.Addrs, ","), err)
-		return
+		return fmt.Errorf("%s: %w", o.Addrs[0], err)
 	}
-	c.say(checkOK, what, "%s answers, version %s", strings.Join(o.Addrs, ","), version.Version)
+	c.say(checkOK, what, "%s answers, version %s", o.Addrs[0], version.Version)
 	c.clock(ctx, conn, what)
+	return nil
 }
 
 // kafka tries to talk to the brokers, if messages go there.

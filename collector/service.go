@@ -91,6 +91,7 @@ func newService(cfg *config.Config, log *zap.Logger, disk *spool.Spool, books bo
 		return nil, err
 	}
 	s.server = connection(cfg)
+	s.server.Switched = s.serverSwitched
 	s.settings = tableSettings(cfg, s.server)
 	if s.conn, err = clickhouse.New(s.server); err != nil {
 		s.stopStore()
@@ -107,8 +108,9 @@ func newService(cfg *config.Config, log *zap.Logger, disk *spool.Spool, books bo
 		Attempted:  func(took time.Duration, err error) { s.metrics.Inserted(clickHouseSink, took, err) },
 		Quarantine: openQuarantine(cfg),
 		Window:     cfg.Schema.DeduplicationWindow,
+		Replicated: cfg.Schema.Replication.Enabled,
 		Release:    s.keep,
-		Log:        log.Named("clickhouse"),
+		Log:        log.Named("clickhouse").With(zap.Strings("servers", s.server.Addrs)),
 	})
 	s.refresh = metadata.NewRefresher(metadata.RefresherOptions{
 		Conn: s.conn, Settings: s.settings, Sources: metadata.Sources(sourceOptions(cfg)), Snapshot: &s.snapshot,
@@ -132,6 +134,28 @@ func (s *service) makeTables(ctx context.Context) error {
 	}
 	close(s.tables)
 	return nil
+}
+
+// serverSwitched makes the tables at another server of clickhouse.host, which is used from now on. Replicated ones are there.
+func (s *service) serverSwitched(to string, why error) {
+	s.log.Warn("another ClickHouse server is used from now on", zap.String("server", to), zap.NamedError("the other", oneLine(why)))
+	if s.settings.Replication.Enabled || !isClosed(s.tables) || s.life.Err() != nil {
+		return
+	}
+	go func() {
+		o := s.server
+		o.Addrs, o.Switched = []string{to}, nil
+		conn, err := clickhouse.New(o)
+		if err == nil {
+			err = clickhouse.CreateDatabase(s.life, o)
+		}
+		if err == nil {
+			err = errors.Join(makeTables(s.life, conn, s.settings, s.log), conn.Close())
+		}
+		if err != nil && s.life.Err() == nil {
+			s.log.Error("the tables cannot be made there", zap.String("server", to), zap.Error(oneLine(err)))
+		}
+	}()
 }
 
 // makeTables creates the tables that are missing and brings the others up to date.

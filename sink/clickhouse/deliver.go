@@ -153,13 +153,17 @@ func (w *Writer) deliverOne(ctx context.Context, ins *Insert, b *bisection) (Rea
 			continue
 		}
 		// What fails though others go in must not hold these up.
-		alone := class == Configuration && w.health.deliveredAfter(begun.Add(-w.options.ConfigurationRetry))
+		alone := class == Configuration && w.health.deliveredAfter(begun.Add(-w.options.ConfigurationRetry)) || w.waitsForServer(ins)
 		down := w.health.failed(begun)
 		w.counters.retried(ins)
 		if down || alone || w.isClosing() || time.Since(first) >= w.options.SpoolAfter {
 			if class != Unknown && w.spooling.put(ins) {
 				return onDisk, nil
 			}
+		}
+		if w.waitsForServer(ins) && time.Since(first) >= w.options.SpoolAfter {
+			w.journal.doubtful(ins)
+			ins.at = "" // it cannot wait on disk, and holds up others
 		}
 		pause := wait.NextBackOff()
 		if class == Configuration {
@@ -216,7 +220,7 @@ func (w *Writer) attempt(ctx context.Context, ins *Insert) error {
 		ins.tried = ins.tried || body.wasRead()
 	}()
 	begun := time.Now()
-	err := w.conn.InsertFormat(chgo.Context(ctx, chgo.WithSettings(settings)), "Native", ins.Query, body)
+	err := w.send(chgo.Context(ctx, chgo.WithSettings(settings)), ins, body)
 	if w.options.Attempted != nil {
 		w.options.Attempted(time.Since(begun), err)
 	}
@@ -224,6 +228,34 @@ func (w *Writer) attempt(ctx context.Context, ins *Insert) error {
 		return cause(err)
 	}
 	return nil
+}
+
+// send sends an insert to the server. Where there are several that do not have the same tables, what one of them may have
+// stored goes to no other.
+func (w *Writer) send(ctx context.Context, ins *Insert, data *body) error {
+	servers, several := w.conn.(*Servers)
+	if !several {
+		return w.conn.InsertFormat(ctx, "Native", ins.Query, data)
+	}
+	if w.options.Replicated {
+		_, err := servers.insert(ctx, ins.Query, data, "")
+		return err
+	}
+	addr, err := servers.insert(ctx, ins.Query, data, ins.at)
+	if err != nil && data.wasRead() {
+		ins.at = addr
+	}
+	return err
+}
+
+// waitsForServer reports whether an insert may be stored by a server that is not the one in use, and so waits for that one.
+func (w *Writer) waitsForServer(ins *Insert) bool {
+	servers, several := w.conn.(*Servers)
+	if !several || ins.at == "" || ins.at == servers.Addr() {
+		return false
+	}
+	_, known := servers.place(ins.at)
+	return known
 }
 
 // sleep waits and reports whether the wait was not cut short.

@@ -35,6 +35,14 @@ func (l *writerLog) delivered() {
 	}
 }
 
+// doubtful reports an insert that goes to another server than the one that may have it.
+func (l *writerLog) doubtful(ins *Insert) {
+	if l.journal.Due("doubtful") {
+		l.log.Error("ClickHouse insert goes to another server than the one that may have stored it: there is no spool to wait in",
+			zap.String("server", ins.at), zap.Int("rows", ins.Rows))
+	}
+}
+
 // lost reports an insert that was given up.
 func (l *writerLog) lost(ins *Insert, reason Reason, err error) {
 	if l.journal.Due("lost " + string(reason)) {

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"strings"
@@ -19,8 +20,10 @@ import (
 
 // Options say how to reach a server. Only Addrs has no useful zero value.
 type Options struct {
-	// Addrs are host:port of the server's HTTP (with TLS, HTTPS) interface; the first that answers is used.
+	// Addrs are host:port of the server's HTTP (with TLS, HTTPS) interface; of several the first that answers is used, until it
+	// does not any more (Servers). Switched is told which one is used from then on, and why; nil: nobody.
 	Addrs    []string
+	Switched func(to string, why error)
 	Database string // empty: the user's default
 	Username string // empty: "default"
 	Password string
@@ -32,7 +35,9 @@ type Options struct {
 
 	TLS TLS
 
-	DialTimeout time.Duration // 0: 10 s
+	// DialTimeout is how long it may take until a server has answered the first query of a connection; an address where nobody
+	// even takes the connection is given up after 3 s. 0: 10 s.
+	DialTimeout time.Duration
 	// ReadTimeout is how long the answer to a query or insert may take to begin. 0: 5 minutes.
 	ReadTimeout time.Duration
 	// MaxConns is how many queries may run at a time; more wait. 0: 10.
@@ -54,6 +59,7 @@ type TLS struct {
 }
 
 const (
+	connectTimeout     = 3 * time.Second
 	defaultDialTimeout = 10 * time.Second
 	defaultReadTimeout = 5 * time.Minute
 	defaultMaxConns    = 10
@@ -66,7 +72,7 @@ func New(o Options) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return chgo.Open(options)
+	return connect(options, o.Switched)
 }
 
 // CreateDatabase creates the database if it is missing and CreateDatabase is set.
@@ -91,16 +97,16 @@ func Open(ctx context.Context, o Options) (driver.Conn, error) {
 	if err := CreateDatabase(ctx, o); err != nil {
 		return nil, err
 	}
-	conn, err := dial(ctx, options)
+	conn, err := dial(ctx, options, o.Switched)
 	if err != nil {
 		return nil, fmt.Errorf("connect to ClickHouse at %s, database %q, user %q: %w",
-			strings.Join(o.Addrs, ","), o.Database, options.Auth.Username, err)
+			strings.Join(o.Addrs, ","), o.Database, options.Auth.Username, o.TLS.explain(err))
 	}
 	return conn, nil
 }
 
-func dial(ctx context.Context, options *chgo.Options) (driver.Conn, error) {
-	conn, err := chgo.Open(options)
+func dial(ctx context.Context, options *chgo.Options, switched func(string, error)) (driver.Conn, error) {
+	conn, err := connect(options, switched)
 	if err != nil {
 		return nil, err
 	}
@@ -128,9 +134,9 @@ func cause(err error) error {
 func createDatabase(ctx context.Context, o Options, options chgo.Options) (err error) {
 	options.Auth.Database = ""
 	where := fmt.Sprintf("create database %q at %s as user %q", o.Database, strings.Join(o.Addrs, ","), options.Auth.Username)
-	conn, err := dial(ctx, &options)
+	conn, err := dial(ctx, &options, nil)
 	if err != nil {
-		return fmt.Errorf("%s: %w", where, err)
+		return fmt.Errorf("%s: %w", where, o.TLS.explain(err))
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
 	query := "CREATE DATABASE IF NOT EXISTS " + quoteIdent(o.Database)
@@ -152,18 +158,19 @@ func (o *Options) driverOptions() (*chgo.Options, error) {
 		return nil, err
 	}
 	options := &chgo.Options{
-		Protocol:         chgo.HTTP,
-		Addr:             o.Addrs,
-		Auth:             chgo.Auth{Database: o.Database, Username: o.Username, Password: o.Password},
-		TLS:              tlsConfig,
-		DialTimeout:      orDefault(o.DialTimeout, defaultDialTimeout),
-		ReadTimeout:      orDefault(o.ReadTimeout, defaultReadTimeout),
-		MaxOpenConns:     orDefault(o.MaxConns, defaultMaxConns),
-		MaxIdleConns:     orDefault(o.MaxConns, defaultMaxConns),
-		ConnOpenStrategy: chgo.ConnOpenInOrder,
-		Settings:         chgo.Settings{},
-		ClientInfo:       chgo.ClientInfo{Products: []struct{ Name, Version string }{{Name: "flow-collector"}}},
+		Protocol:     chgo.HTTP,
+		Addr:         o.Addrs,
+		Auth:         chgo.Auth{Database: o.Database, Username: o.Username, Password: o.Password},
+		TLS:          tlsConfig,
+		DialTimeout:  orDefault(o.DialTimeout, defaultDialTimeout),
+		ReadTimeout:  orDefault(o.ReadTimeout, defaultReadTimeout),
+		MaxOpenConns: orDefault(o.MaxConns, defaultMaxConns),
+		MaxIdleConns: orDefault(o.MaxConns, defaultMaxConns),
+		Settings:     chgo.Settings{},
+		ClientInfo:   chgo.ClientInfo{Products: []struct{ Name, Version string }{{Name: "flow-collector"}}},
 	}
+	dialer := &net.Dialer{Timeout: min(connectTimeout, options.DialTimeout)}
+	options.DialContext = func(ctx context.Context, addr string) (net.Conn, error) { return dialer.DialContext(ctx, "tcp", addr) }
 	if options.Auth.Username == "" {
 		options.Auth.Username = "default"
 	}
@@ -200,6 +207,20 @@ func (t *TLS) config() (*tls.Config, error) {
 		config.Certificates = []tls.Certificate{cert}
 	}
 	return config, nil
+}
+
+// explain adds to an error about certificates which files they are checked with.
+func (t *TLS) explain(err error) error {
+	if !t.Enabled || !isCertificateError(err) {
+		return err
+	}
+	switch {
+	case t.CAFile == "":
+		return fmt.Errorf("%w (checked with the system's authorities; give the server's with clickhouse.ca_file)", err)
+	case t.CertFile == "":
+		return fmt.Errorf("%w (checked with %s)", err, t.CAFile)
+	}
+	return fmt.Errorf("%w (checked with %s; our certificate is %s)", err, t.CAFile, t.CertFile)
 }
 
 func orDefault[T comparable](value, otherwise T) T {

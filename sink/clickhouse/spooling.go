@@ -2,6 +2,7 @@ package clickhouse
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
 
@@ -60,11 +61,18 @@ func (s *spooling) put(ins *Insert) bool {
 	return true
 }
 
+// atSeparator stands between an insert's token and the address of the server that may have stored it.
+const atSeparator = "\n"
+
 // entryOf is the insert as it goes to disk. What was tried goes before what was not: the sooner the server is asked again, the
 // surer it is that it still knows the token.
 func (s *spooling) entryOf(ins *Insert) *spool.Entry {
+	token := ins.Token
+	if ins.at != "" {
+		token += atSeparator + ins.at
+	}
 	return &spool.Entry{
-		Query: ins.Query, Token: ins.Token, Rows: ins.Rows, Data: ins.Data, Note: ins.Tally.Append(nil), Ref: ins.shares, First: ins.tried,
+		Query: ins.Query, Token: token, Rows: ins.Rows, Data: ins.Data, Note: ins.Tally.Append(nil), Ref: ins.shares, First: ins.tried,
 	}
 }
 
@@ -134,7 +142,8 @@ func (s *spooling) take() *Insert {
 		s.pause(s.w.options.RetryMin) // all are put aside
 		return nil
 	}
-	ins := &Insert{Query: e.Query, Token: e.Token, Rows: e.Rows, Data: e.Data, entry: e}
+	ins := &Insert{Query: e.Query, Rows: e.Rows, Data: e.Data, entry: e}
+	ins.Token, ins.at, _ = strings.Cut(e.Token, atSeparator)
 	ins.Tally, _ = tally.Parse(e.Note) // what cannot be read has its shares all the same
 	ins.shares, _ = e.Ref.([]tally.Share)
 	return ins
@@ -142,7 +151,7 @@ func (s *spooling) take() *Insert {
 
 // deliver tries an insert of the spool once. b is that of the insert that it is a part of, if it is one.
 func (s *spooling) deliver(ctx context.Context, ins *Insert, b *bisection) {
-	w, begun := s.w, time.Now()
+	w, begun, at := s.w, time.Now(), ins.at
 	err := w.attempt(ctx, ins)
 	if err == nil {
 		s.spool.Done(ins.entry)
@@ -152,11 +161,19 @@ func (s *spooling) deliver(ctx context.Context, ins *Insert, b *bisection) {
 		w.succeeded(ins)
 		return
 	}
+	if ins.at != at {
+		s.remember(ins)
+	}
 	if ctx.Err() != nil {
 		s.giveBack(ins, 0)
 		return
 	}
 	class := w.failed(ins, err)
+	if class != Permanent && w.waitsForServer(ins) {
+		w.counters.retried(ins)
+		s.giveBack(ins, w.options.ConfigurationRetry)
+		return
+	}
 	unexplained := class == Unknown && (b != nil || ins.entry.Tries+1 >= w.options.UnknownAttempts)
 	if class == Permanent || unexplained || s.tooLate(ins, class, err) {
 		s.forget(ins)
@@ -178,6 +195,16 @@ func (s *spooling) deliver(ctx context.Context, ins *Insert, b *bisection) {
 	wait := s.backoff.NextBackOff()
 	s.mu.Unlock()
 	s.pause(wait)
+}
+
+// remember writes to disk which server may have stored an insert.
+func (s *spooling) remember(ins *Insert) {
+	e := s.entryOf(ins)
+	if err := s.spool.Replace(ins.entry, e); err != nil {
+		s.w.journal.notSpooled(ins, err) // any server may get it then
+		return
+	}
+	ins.entry = e
 }
 
 // giveBack ends an attempt: the insert waits on disk again, and is not tried for so long.

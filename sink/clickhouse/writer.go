@@ -30,6 +30,7 @@ type Insert struct {
 	shares    []tally.Share
 	entry     *spool.Entry // where it came from, if it was on disk
 	tried     bool         // it was sent, and may be stored
+	at        string       // by this one of several servers; "": by any, or none
 	viewError error        // why a view will never take it; then it is stored without that view
 }
 
@@ -64,6 +65,8 @@ type WriterOptions struct {
 	// Window is how many tokens the tables remember, as far as is known: what a view has refused is not tried again when others
 	// may have pushed its token out. 0: 10000, as ClickHouse has by default.
 	Window uint
+	// Replicated says that several servers have the same rows and know the same tokens.
+	Replicated bool
 	// Settings are sent with every insert, over the Writer's own.
 	Settings map[string]any
 	// Release takes back the Data of an insert that was delivered or lost, for reuse. It is called from several
