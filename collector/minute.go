@@ -91,11 +91,13 @@ func (m *minute) report() {
 			m.log.Warn("lost", zap.Uint64("count", more), zap.String("what", key.what), zap.String("where", key.where))
 		}
 	}
-	for _, k := range sum.kept {
-		key := lossKey{k.what, k.where}
-		now.kept[key] += k.count
-		if more := increase(m.before.kept[key], k.count); more > 0 {
-			m.log.Warn("in quarantine", zap.Uint64("count", more), zap.String("what", key.what), zap.String("where", key.where))
+	for what, list := range map[string][]loss{"in quarantine": sum.kept, "an exporter's clock is wrong": sum.clocks} {
+		for _, k := range list {
+			key := lossKey{k.what, k.where}
+			now.kept[key] += k.count
+			if more := increase(m.before.kept[key], k.count); more > 0 {
+				m.log.Warn(what, zap.Uint64("count", more), zap.String("what", key.what), zap.String("where", key.where))
+			}
 		}
 	}
 	m.before = now

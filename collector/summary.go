@@ -35,6 +35,7 @@ type summary struct {
 	decoded       bool // only: no rows were meant to be written
 	losses        []loss
 	kept          []loss // not in all tables, but in the quarantine
+	clocks        []loss // stored, with times that cannot be true
 	captureLosses []loss // of what captures do not have whole
 	warnings      []string
 }
@@ -59,12 +60,29 @@ func newSummary(tables ...*exporter.Table) *summary {
 	})
 	for _, stream := range s.streams {
 		s.losses = append(s.losses, streamLosses(stream)...)
+		s.clocks = append(s.clocks, wrongClocks(stream)...)
 	}
 	return s
 }
 
+// wrongClocks are the records whose times cannot be true. They are rows all the same, in partitions of their own.
+func wrongClocks(stream *exporter.Stream) []loss {
+	var clocks []loss
+	if n := stream.Ahead.Load(); n > 0 {
+		clocks = append(clocks, loss{n, "records of the future", streamName(stream)})
+	}
+	if n := stream.Behind.Load(); n > 0 {
+		clocks = append(clocks, loss{n, "records more than a day old", streamName(stream)})
+	}
+	return clocks
+}
+
+func streamName(stream *exporter.Stream) string {
+	return fmt.Sprintf("%s %s domain %d", stream.Key.Exporter, stream.Key.Protocol, stream.Key.Domain)
+}
+
 func streamLosses(stream *exporter.Stream) []loss {
-	where := fmt.Sprintf("%s %s domain %d", stream.Key.Exporter, stream.Key.Protocol, stream.Key.Domain)
+	where := streamName(stream)
 	var losses []loss
 	add := func(n uint64, what string) {
 		if n > 0 {
@@ -115,6 +133,9 @@ func (s *summary) print(out io.Writer) {
 	}
 	if s.produced.topic != "" {
 		fmt.Fprintln(out, s.produced)
+	}
+	for _, c := range s.clocks {
+		fmt.Fprintf(out, "clock is wrong: %d × %s (%s)\n", c.count, c.what, c.where)
 	}
 	for _, k := range s.kept {
 		fmt.Fprintf(out, "in quarantine: %d × %s (%s)\n", k.count, k.what, k.where)

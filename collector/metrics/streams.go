@@ -46,6 +46,8 @@ var columnNames = map[string][2]string{
 	"restarts":                 {"exporter_restarts_total", "How often the exporter began anew."},
 	"samples_lost":             {"samples_lost_total", "Flow samples that were lost before the collector, by sequence number (sFlow)."},
 	"agent_drops":              {"agent_dropped_packets_total", "Sampled packets that the agent itself dropped (sFlow)."},
+	"clock_ahead":              {"records_ahead_total", "Records of flows that end in the future: the exporter's clock is wrong."},
+	"clock_behind":             {"records_behind_total", "Records of flows that ended a day before they came: the exporter's clock is wrong."},
 	"held":                     {"held_sets_total", "Data sets that waited for their template."},
 	"recovered":                {"recovered_sets_total", "Data sets whose template came in time."},
 }

@@ -150,6 +150,9 @@ func (w *Worker) append(records []flow.Record) {
 			r.Exporter = w.settings.Name(r.Exporter, r.Source)
 		}
 		w.Enricher.Enrich(w.snapshot, r, &w.row)
+		if age := r.Received/int64(time.Millisecond) - w.row.EndMs; age > behindMs || age < -aheadMs {
+			w.wrongClock(stream, r, age > 0)
+		}
 		if w.Encoder != nil {
 			w.addMessage(stream)
 		}
@@ -177,6 +180,22 @@ func (w *Worker) addRow(stream flow.StreamKey, expiry int64) {
 	}
 	if w.Block.Rows() >= w.MaxRows || w.Block.Days() >= maxDays {
 		w.flushBlock()
+	}
+}
+
+// A flow that ended a day before its record came, or ends ten minutes later, has its times from a clock that is wrong.
+const (
+	behindMs = 24 * 60 * 60 * 1000
+	aheadMs  = 10 * 60 * 1000
+)
+
+// wrongClock counts a record by its exporter. The row keeps its times: nobody knows better ones.
+func (w *Worker) wrongClock(stream flow.StreamKey, r *flow.Record, behind bool) {
+	s := w.Decoder.Exporters().Get(stream, r.Source, r.Received)
+	if behind {
+		s.Behind.Add(1)
+	} else {
+		s.Ahead.Add(1)
 	}
 }
 

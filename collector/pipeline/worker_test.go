@@ -221,3 +221,34 @@ func BenchmarkDecode(b *testing.B) {
 func countingBatch(n *int) *flow.Batch {
 	return flow.NewBatch(func(records []flow.Record) { *n += len(records) })
 }
+
+func TestWorker_namesExportersWhoseClockIsWrong(t *testing.T) {
+	for _, test := range []struct {
+		name          string
+		shift         time.Duration // of the time of receipt
+		ahead, behind uint64
+	}{
+		{"as captured", 0, 0, 0},
+		{"hours behind", 20 * time.Hour, 0, 0},
+		{"days behind", 40 * 24 * time.Hour, 0, 230},
+		{"ahead", -time.Hour, 230, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			all := datagrams(t, "softflowd-v9") // 230 records of one exporter
+			for i := range all {
+				all[i].Received += int64(test.shift)
+			}
+			rows := 0
+			w := newWorker(t, func(ins *clickhouse.Insert) { rows += ins.Rows })
+			w.Process(all, time.Unix(1000, 0))
+			w.Flush()
+			streams := w.Decoder.Exporters().Streams()
+			if len(streams) != 1 || streams[0].Ahead.Load() != test.ahead || streams[0].Behind.Load() != test.behind {
+				t.Errorf("%d exporters; ahead %d, behind %d; want %d, %d", len(streams), streams[0].Ahead.Load(), streams[0].Behind.Load(), test.ahead, test.behind)
+			}
+			if rows != 230 {
+				t.Errorf("%d rows, want all", rows)
+			}
+		})
+	}
+}

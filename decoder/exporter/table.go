@@ -38,6 +38,7 @@ type Stream struct {
 	Reordered, Restarts atomic.Uint64
 	SamplesLost         atomic.Uint64 // sFlow: flow samples that the sequence numbers miss
 	AgentDrops          atomic.Uint64 // sFlow: packets the agent itself dropped
+	Ahead, Behind       atomic.Uint64 // records of which the times are impossible: the exporter's clock is wrong
 	SamplingRate        atomic.Uint32 // of the last record
 	SamplingSource      atomic.Uint32 // flow.SamplingSource of the last record
 	ClockSkewMs         atomic.Int64  // receive time less header time, last datagram
@@ -171,10 +172,11 @@ func (s *Stream) add(other *Stream) {
 }
 
 // counters are all but those of losses by reason.
-func (s *Stream) counters() [15]*atomic.Uint64 {
+func (s *Stream) counters() [17]*atomic.Uint64 {
 	return [...]*atomic.Uint64{
 		&s.Datagrams, &s.Bytes, &s.Records, &s.Options, &s.Templates, &s.Counters, &s.Discards, &s.Held, &s.Recovered,
 		&s.Lost, &s.Duplicated, &s.Reordered, &s.Restarts, &s.SamplesLost, &s.AgentDrops,
+		&s.Ahead, &s.Behind,
 	}
 }
 

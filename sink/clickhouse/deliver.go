@@ -2,6 +2,7 @@ package clickhouse
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
@@ -116,6 +117,9 @@ func (w *Writer) succeeded(ins *Insert) {
 func (w *Writer) failed(ins *Insert, err error) Class {
 	w.counters.failed(err)
 	class := Classify(err)
+	if class == Configuration && strings.Contains(err.Error(), partitionsSetting) && w.plain.CompareAndSwap(false, true) {
+		class = Retryable // blocks of few partitions go in without it, others are cut
+	}
 	w.journal.failed(class, ins, err)
 	return class
 }
@@ -210,6 +214,9 @@ func (w *Writer) attempt(ctx context.Context, ins *Insert) error {
 	}
 	if ins.Token != "" {
 		settings["insert_deduplication_token"] = ins.Token
+	}
+	if w.plain.Load() {
+		delete(settings, partitionsSetting)
 	}
 	if ins.viewError != nil {
 		settings["materialized_views_ignore_errors"] = 1

@@ -392,3 +392,43 @@ func TestQuarantineThatTakesNothing(t *testing.T) {
 		})
 	}
 }
+
+// A server's profile may forbid the setting that lets an insert into many partitions in.
+func TestSettingThatMayNotBeChanged(t *testing.T) {
+	for code, message := range map[int]string{
+		452: "Setting max_partitions_per_insert_block should not be changed",
+		164: "Cannot modify 'max_partitions_per_insert_block' setting in readonly mode",
+	} {
+		f := newFakeServer(t, nil)
+		f.answer = func(n int, w http.ResponseWriter, r *http.Request) {
+			f.store(n, r)
+			if _, set := f.got()[n].settings[partitionsSetting]; set {
+				exception(w, 500, code, message)
+			}
+		}
+		o := fast()
+		o.ConfigurationRetry = time.Hour
+		w := NewWriter(f.open(t), o)
+		for i := range 3 {
+			w.Enqueue(insertOf(fmt.Sprint(i)))
+		}
+		closeWriter(t, w)
+		if s := w.Stats(); s.Delivered.Inserts != 3 || s.Retried.Inserts != 1 {
+			t.Errorf("code %d: stats %+v", code, s)
+		}
+	}
+}
+
+// A block of more partitions than the server takes at once goes in by parts.
+func TestEngineFewPartitionsAtOnce(t *testing.T) {
+	conn := engine(t, Options{})
+	run(t, conn, createFlow)
+	o := fast()
+	o.Settings = map[string]any{partitionsSetting: 10}
+	w := NewWriter(conn, o)
+	w.Enqueue(&Insert{Query: flowQuery, Token: "t", Rows: 95, Data: days(t, 95)})
+	closeWriter(t, w)
+	if got := number(t, conn, "SELECT count() FROM data_flow"); got != 95 || len(w.Stats().Lost) > 0 {
+		t.Errorf("%d rows stored of 95; stats %+v", got, w.Stats())
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
@@ -86,8 +87,11 @@ var insertSettings = chgo.Settings{
 	// A Distributed table hands rows to its shards before the server answers.
 	"distributed_foreground_insert": 1,
 	// A router with a bad clock spreads its rows over many days; the whole block must not fail for it.
-	"max_partitions_per_insert_block": 0,
+	partitionsSetting: 0,
 }
+
+// partitionsSetting is one that a server's profile may forbid to change. It is done without then.
+const partitionsSetting = "max_partitions_per_insert_block"
 
 // InsertSettings are the settings with which an insert of that token is sent.
 func InsertSettings(token string) chgo.Settings {
@@ -107,7 +111,8 @@ type Writer struct {
 	queue    *queue
 	journal  writerLog
 	health   health
-	spooling *spooling // nil without a spool
+	spooling *spooling   // nil without a spool
+	plain    atomic.Bool // the server does not let us set partitionsSetting
 
 	stop      context.CancelFunc // ends attempts and waits that are under way
 	closing   chan struct{}      // closed by Close: with a spool nothing is worth a wait any more
