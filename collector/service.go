@@ -81,7 +81,7 @@ func newService(cfg *config.Config, log *zap.Logger, disk *spool.Spool, books bo
 	rand.Read(run)
 	s := &service{
 		cfg: cfg, log: log, started: time.Now(), spool: disk, books: books,
-		tables: make(chan struct{}), run: hex.EncodeToString(run), spare: make(chan []byte, 16),
+		tables: make(chan struct{}), run: hex.EncodeToString(run), spare: make(chan []byte, spareBuffers),
 	}
 	s.life, s.cancel = context.WithCancel(context.Background())
 	s.live.Store(liveSettings(cfg))
@@ -249,6 +249,9 @@ func (s *service) newWorker(n int, o pipeline.Options) *pipeline.Worker {
 	s.workers = append(s.workers, w)
 	return w
 }
+
+// spareBuffers is how many encoded blocks' memory is kept for the next ones. More are in use while inserts wait, and given back.
+const spareBuffers = 4
 
 // buffer returns memory to encode a block into; keep takes it back once the block is stored or lost.
 func (s *service) buffer() []byte {

@@ -13,6 +13,7 @@ package block
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/enrich"
@@ -37,6 +38,7 @@ type Block struct {
 	firstReceived int64
 	days          []int64
 	columns       []named
+	encoded       int // bytes, the latest time
 
 	start, end                                        fixed
 	scope                                             stringArray
@@ -171,10 +173,13 @@ func (b *Block) Reset() {
 	}
 }
 
-// Encode appends the block to dst: nothing if it has no rows. The block itself is not changed, and the result does
-// not refer to it.
+// Encode appends the block to dst: nothing if it has no rows. The rows are not changed, and the result does not refer to them.
 func (b *Block) Encode(dst []byte) []byte {
-	return encode(dst, b.columns, b.rows)
+	// What is too small is made as large as the block before was, not larger and larger by copying.
+	begin := len(dst)
+	dst = encode(slices.Grow(dst, b.encoded+b.encoded/16), b.columns, b.rows)
+	b.encoded = len(dst) - begin
+	return dst
 }
 
 // encode appends a block of those columns to dst: nothing if it has no rows.
