@@ -26,7 +26,7 @@ for site in 1 2 3 4 5 6; do
 done
 for address in 192.0.2.1 198.51.100.11 198.51.100.12 198.51.100.13 198.51.100.31; do ip addr add $address/32 dev lo; done
 
-export STORE_PATH=$work/data CACHE_DIR=$work/caches SPOOL_PATH=$work/spool METADATA_DIR=$here/testdata/metadata LISTEN=192.0.2.1:2055
+export STORE_PATH=$work/data CACHE_DIR=$work/caches SPOOL_PATH=$work/spool QUARANTINE_PATH=$work/quarantine METADATA_DIR=$here/testdata/metadata LISTEN=192.0.2.1:2055
 "$collector" run 2>"$work/collector.log" &
 running=$!
 until grep -q listening "$work/collector.log"; do sleep 0.2; done

@@ -34,6 +34,7 @@ func TestCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	brokers := kafkaCluster(t).ListenAddrs()[0]
+	server := strings.TrimPrefix(storetest.Start(t), "http://")
 	good := []string{
 		"LISTEN=" + freePort(t), "STORE_PATH=" + filepath.Join(dir, "data"), "STORE_LISTEN=" + freePort(t),
 		"STORE_ENGINE=" + storetest.Engine(), "CACHE_DIR=" + dir, "METADATA_DIR=" + dir,
@@ -48,6 +49,10 @@ func TestCheck(t *testing.T) {
 		{"an engine that is not there", "STORE_ENGINE=/nonexistent.so", `problem +local store +.*/nonexistent.so.*make engine`, true},
 		{"a store that is a file", "STORE_PATH=" + file, `problem +local store +.*/file is not a directory`, true},
 		{"a server that does not answer", "CLICKHOUSE_HOST=127.0.0.1:1", `problem +ClickHouse +.*127.0.0.1:1.*refused`, true},
+		{"one of two servers", "CLICKHOUSE_HOST=127.0.0.1:1," + server, `warning +ClickHouse +.*127.0.0.1:1.*refused`, false},
+		{"the other one", "CLICKHOUSE_HOST=127.0.0.1:1," + server, `ok +ClickHouse +` + server + ` answers, version`, false},
+		{"TLS where there is none", "CLICKHOUSE_SECURE=true CLICKHOUSE_HOST=" + server, `problem +ClickHouse +.*` + server + `.*HTTPS`, true},
+		{"no quarantine", "QUARANTINE_PATH=", `warning +quarantine +none: rows that the server refuses are lost`, false},
 		{"brokers of another pipeline", "KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:1", `ok +Kafka +brokers are known, and nothing is sent`, false},
 		{"brokers that do not answer", "KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:1 KAFKA_OUTPUT_TOPIC=flows", `problem +Kafka +Kafka at 127.0.0.1:1: .*refused`, true},
 		{"a topic", "KAFKA_OUTPUT_TOPIC=flows KAFKA_BOOTSTRAP_SERVERS=" + brokers, `ok +Kafka +Kafka at .* topic flows has 2 partitions`, false},

@@ -128,7 +128,7 @@ func (s Setting) Service(dir string, port uint16, store string) (*exec.Cmd, erro
 	cmd := exec.Command(s.Collector, "run")
 	in := func(name string) string { return filepath.Join(dir, name) }
 	cmd.Env = append(os.Environ(), "LISTEN="+loopback(port), "HTTP_LISTEN=", "STORE_LISTEN="+store, "STORE_ENGINE="+engine, "STORE_PATH="+in("data"),
-		"CACHE_DIR="+in("caches"), "SPOOL_PATH="+in("spool"), "METADATA_DIR="+in("metadata"), "COLLECTOR_ID=bench", "CLICKHOUSE_HOST=")
+		"CACHE_DIR="+in("caches"), "SPOOL_PATH="+in("spool"), "QUARANTINE_PATH="+in("quarantine"), "METADATA_DIR="+in("metadata"), "COLLECTOR_ID=bench", "CLICKHOUSE_HOST=")
 	return cmd, os.Mkdir(in("metadata"), 0o700)
 }
 

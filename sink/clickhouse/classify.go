@@ -41,6 +41,11 @@ func (c Class) String() string {
 
 // Error codes of ClickHouse's ErrorCodes.cpp.
 var codeClass = map[int32]Class{
+	74:  Retryable, // CANNOT_READ_FROM_FILE_DESCRIPTOR
+	75:  Retryable, // CANNOT_WRITE_TO_FILE_DESCRIPTOR
+	76:  Retryable, // CANNOT_OPEN_FILE
+	95:  Retryable, // CANNOT_READ_FROM_SOCKET
+	96:  Retryable, // CANNOT_WRITE_TO_SOCKET
 	159: Retryable, // TIMEOUT_EXCEEDED
 	160: Retryable, // TOO_SLOW
 	198: Retryable, // DNS_ERROR
@@ -151,6 +156,9 @@ func classifyCode(code int32, message string) Class {
 	}
 	if class, ok := codeClass[code]; ok {
 		return class
+	}
+	if strings.Contains(message, "No space left on device") { // of the file system, under several codes
+		return Retryable
 	}
 	return Unknown
 }

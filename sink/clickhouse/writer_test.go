@@ -329,6 +329,7 @@ func TestClassify(t *testing.T) {
 		{"413 of a proxy", func(w http.ResponseWriter) { w.WriteHeader(413) }, Permanent},
 		{"429 of a proxy", func(w http.ResponseWriter) { w.WriteHeader(429) }, Retryable},
 		{"502 of a proxy", func(w http.ResponseWriter) { w.WriteHeader(502) }, Retryable},
+		{"full disk", func(w http.ResponseWriter) { exception(w, 500, 1001, "std::filesystem: No space left on device") }, Retryable},
 		{"418", func(w http.ResponseWriter) { w.WriteHeader(418) }, Unknown},
 		{"timeout", func(w http.ResponseWriter) { exception(w, 500, 159, "Timeout exceeded") }, Retryable},
 		{"null where none may be", func(w http.ResponseWriter) { exception(w, 400, 349, "Cannot insert NULL") }, Permanent},
