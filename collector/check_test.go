@@ -36,7 +36,7 @@ func TestCheck(t *testing.T) {
 	brokers := kafkaCluster(t).ListenAddrs()[0]
 	server := strings.TrimPrefix(storetest.Start(t), "http://")
 	good := []string{
-		"LISTEN=" + freePort(t), "STORE_PATH=" + filepath.Join(dir, "data"), "STORE_LISTEN=" + freePort(t),
+		"LISTEN=" + freePort(t), "STORE_PATH=" + filepath.Join(dir, "data"), "STORE_LISTEN=" + freeTCPPort(t),
 		"STORE_ENGINE=" + storetest.Engine(), "CACHE_DIR=" + dir, "METADATA_DIR=" + dir,
 	}
 	for _, test := range []struct {

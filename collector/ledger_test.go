@@ -269,9 +269,10 @@ func TestLedgerBalances(t *testing.T) {
 		first.send("127.7.0.3", sflow...)
 		first.settled()
 	}
-	if got := first.s.books.rows.Total(); got.OnDisk != 3*342 || got.Spooled != got.OnDisk {
-		t.Errorf("%+v, want %d rows on disk", got, 3*342)
-	}
+	waitFor(t, "all rows to be on disk", func() bool { // which is said after they are synced
+		got := first.s.books.rows.Total()
+		return got.OnDisk == 3*342 && got.Spooled == got.OnDisk
+	})
 	first.worker.Finish()
 	first.balances()
 	apart := first.s.ledger.Apart()

@@ -98,3 +98,14 @@ func freePort(t testing.TB) string {
 	defer socket.Close()
 	return socket.LocalAddr().String()
 }
+
+// freeTCPPort is a TCP port of 127.0.0.1 that nobody has.
+func freeTCPPort(t testing.TB) string {
+	t.Helper()
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}

@@ -43,7 +43,7 @@ type WriterOptions struct {
 	Inserters int
 	// InsertTimeout is how long one attempt may take. 0: 2 minutes.
 	InsertTimeout time.Duration
-	// RetryMin and RetryMax bound the wait between attempts, which doubles and has jitter. 0: 500 ms, 30 s.
+	// RetryMin and RetryMax bound the wait between attempts, which doubles and has jitter. 0: 500 ms, 10 s.
 	RetryMin, RetryMax time.Duration
 	// ConfigurationRetry is the wait after a failure that somebody has to mend. 0: 30 s.
 	ConfigurationRetry time.Duration
@@ -51,8 +51,8 @@ type WriterOptions struct {
 	UnknownAttempts int
 	// Ready is closed when the tables are there; until then inserts wait. nil: they are.
 	Ready <-chan struct{}
-	// Spool, if not nil, takes what would be lost for want of memory or time, and what was retried for SpoolAfter (0: 1
-	// minute), and is emptied, oldest first, while the server takes inserts. Close the Writer before it. An insert may be
+	// Spool, if not nil, takes what would be lost for want of memory or time, and what was retried for SpoolAfter (0: 10
+	// seconds), and is emptied, oldest first, while the server takes inserts. Close the Writer before it. An insert may be
 	// sent again after a crash, which its token makes harmless as long as the table's deduplication window knows it.
 	Spool      *spool.Spool
 	SpoolAfter time.Duration
@@ -156,10 +156,10 @@ func (o WriterOptions) withDefaults() WriterOptions {
 	o.Inserters = orDefault(o.Inserters, 2)
 	o.InsertTimeout = orDefault(o.InsertTimeout, 2*time.Minute)
 	o.RetryMin = orDefault(o.RetryMin, 500*time.Millisecond)
-	o.RetryMax = orDefault(o.RetryMax, 30*time.Second)
+	o.RetryMax = orDefault(o.RetryMax, 10*time.Second)
 	o.ConfigurationRetry = orDefault(o.ConfigurationRetry, 30*time.Second)
 	o.UnknownAttempts = orDefault(o.UnknownAttempts, 10)
-	o.SpoolAfter = orDefault(o.SpoolAfter, time.Minute)
+	o.SpoolAfter = orDefault(o.SpoolAfter, 10*time.Second)
 	if o.Book == nil {
 		o.Book = &tally.Book{}
 	}
