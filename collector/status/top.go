@@ -104,7 +104,7 @@ func (t *Top) ask(ctx context.Context) (*TopTraffic, error) {
 	if err := t.Conn.QueryRow(ctx, "SELECT now64(3, 'UTC')").Scan(&now); err != nil {
 		return nil, err
 	}
-	top.StoreClock = now.Sub(time.Now())
+	top.StoreClock = time.Until(now)
 	for _, q := range []struct {
 		key, join string
 		into      *[]Share

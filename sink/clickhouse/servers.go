@@ -175,6 +175,7 @@ func (s *Servers) InsertFormat(ctx context.Context, format, query string, data i
 }
 
 func (s *Servers) AsyncInsert(ctx context.Context, query string, wait bool, args ...any) error {
+	//lint:ignore SA1019 a driver.Conn has to have it
 	return s.try(ctx, func(conn driver.Conn) error { return conn.AsyncInsert(ctx, query, wait, args...) })
 }
 
