@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -133,12 +132,15 @@ func startScratch(ctx context.Context, c *cli.Command) (*scratch, error) {
 		return nil, err
 	}
 	s := &scratch{dir: dir}
-	udp, tcp, err := freePorts()
+	if s.to, err = measure.FreeUDP(); err != nil {
+		return nil, err
+	}
+	store, err := measure.FreeTCP()
 	if err != nil {
 		return nil, err
 	}
-	s.to, s.store = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), udp), fmt.Sprintf("127.0.0.1:%d", tcp)
-	s.cmd, err = compare.Setting{Collector: c.String("collector"), Engine: c.String("engine")}.Service(dir, udp, s.store)
+	s.store = store.String()
+	s.cmd, err = compare.Setting{Collector: c.String("collector"), Engine: c.String("engine")}.Service(dir, s.to.Port(), s.store)
 	if err != nil {
 		return nil, err
 	}
@@ -152,7 +154,7 @@ func startScratch(ctx context.Context, c *cli.Command) (*scratch, error) {
 	if err := s.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("%w (make build engine)", errors.Join(err, os.RemoveAll(dir)))
 	}
-	for begin := time.Now(); measure.Sockets(udp).Bound == 0; time.Sleep(100 * time.Millisecond) {
+	for begin := time.Now(); measure.Sockets(s.to.Port()).Bound == 0; time.Sleep(100 * time.Millisecond) {
 		if ctx.Err() != nil || time.Since(begin) > time.Minute {
 			said, _ := os.ReadFile(log.Name()) // what cannot be read says nothing
 			s.stop()
@@ -167,20 +169,6 @@ func (s *scratch) stop() {
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
 	_ = s.cmd.Wait() // its status says nothing of the measurement
 	_ = os.RemoveAll(s.dir)
-}
-
-func freePorts() (udp, tcp uint16, err error) {
-	packets, err := net.ListenPacket("udp4", "127.0.0.1:0")
-	if err != nil {
-		return 0, 0, err
-	}
-	defer packets.Close()
-	streams, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		return 0, 0, err
-	}
-	defer streams.Close()
-	return packets.LocalAddr().(*net.UDPAddr).AddrPort().Port(), streams.Addr().(*net.TCPAddr).AddrPort().Port(), nil
 }
 
 // awaitTable waits until the collector has made its tables, a minute at most.

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -31,11 +30,10 @@ func TestCollect(t *testing.T) {
 	}
 	for _, stage := range []stages.Stage{stages.Decode, stages.Encode, stages.Protobuf} {
 		t.Run(stage.String(), func(t *testing.T) {
-			udp, _, err := freePorts()
+			to, err := measure.FreeUDP()
 			if err != nil {
 				t.Fatal(err)
 			}
-			to := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), udp)
 			ctx, cancel := context.WithCancel(context.Background())
 			defer cancel()
 			type outcome struct {
@@ -47,7 +45,7 @@ func TestCollect(t *testing.T) {
 				count, err := collect(ctx, listen.Options{Addresses: []string{to.String()}, Workers: 2}, stage, snapshot)
 				ended <- outcome{count, err}
 			}()
-			for begin := time.Now(); measure.Sockets(udp).Bound < 2 && time.Since(begin) < 10*time.Second; {
+			for begin := time.Now(); measure.Sockets(to.Port()).Bound < 2 && time.Since(begin) < 10*time.Second; {
 				time.Sleep(10 * time.Millisecond)
 			}
 			r, err := replay.Run(context.Background(), c, replay.Options{To: to, Rate: 50_000, Rewrite: true})

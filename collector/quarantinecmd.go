@@ -188,18 +188,11 @@ func showQuarantine(names []string, out io.Writer) error {
 
 // insertQuarantine sends every block with its own token.
 func insertQuarantine(ctx context.Context, cfg *config.Config, names []string, out io.Writer) (err error) {
-	stop, err := openForQuery(ctx, cfg)
+	conn, done, err := openForQuery(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	defer stop()
-	o := connection(cfg)
-	o.CreateDatabase = false
-	conn, err := clickhouse.Open(ctx, o)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, conn.Close()) }()
+	defer func() { err = errors.Join(err, done()) }()
 	return eachFile(names, func(f *quarantine.File) error {
 		rows := 0
 		for _, r := range f.Records {

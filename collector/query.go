@@ -12,6 +12,7 @@ import (
 	"time"
 
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/urfave/cli/v3"
 	"go.uber.org/zap"
 
@@ -71,18 +72,11 @@ func runQuery(ctx context.Context, cfg *config.Config, sql, format string, out i
 	if clause := formatClause.FindStringSubmatchIndex(sql); clause != nil {
 		format, sql = sql[clause[2]:clause[3]], sql[:clause[0]]
 	}
-	stop, err := openForQuery(ctx, cfg)
+	conn, done, err := openForQuery(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	defer stop()
-	o := connection(cfg)
-	o.CreateDatabase = false
-	conn, err := clickhouse.Open(ctx, o)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, conn.Close()) }()
+	defer func() { err = errors.Join(err, done()) }()
 	settings := chgo.WithSettings(chgo.Settings{"output_format_pretty_color": 0, "output_format_pretty_row_numbers": 0})
 	result, err := conn.QueryFormat(chgo.Context(ctx, settings), format, sql)
 	if err != nil {
@@ -112,15 +106,28 @@ func (l *lastByte) Write(p []byte) (int, error) {
 	return l.Writer.Write(p)
 }
 
-// openForQuery starts the local store where it is configured and nothing answers in its place.
-func openForQuery(ctx context.Context, cfg *config.Config) (stop func(), err error) {
-	if !cfg.UsesLocalStore() || answers(cfg.Store.Listen) {
-		return func() {}, nil
+// openForQuery connects to what is there: nothing is created. The local store is started where it is configured and nothing answers
+// in its place; done ends both.
+func openForQuery(ctx context.Context, cfg *config.Config) (conn driver.Conn, done func() error, err error) {
+	if cfg.UsesLocalStore() && !answers(cfg.Store.Listen) {
+		if _, err := os.Stat(cfg.Store.Path); err != nil {
+			return nil, nil, fmt.Errorf("no store answers at %s and there is none in %s: is the collector running?", cfg.Store.Listen, cfg.Store.Path)
+		}
 	}
-	if _, err := os.Stat(cfg.Store.Path); err != nil {
-		return nil, fmt.Errorf("no store answers at %s and there is none in %s: is the collector running?", cfg.Store.Listen, cfg.Store.Path)
+	stop, err := openStoreIfAlone(ctx, cfg)
+	if err != nil {
+		return nil, nil, err
 	}
-	return openStoreIfAlone(ctx, cfg)
+	o := connection(cfg)
+	o.CreateDatabase = false
+	if conn, err = clickhouse.Open(ctx, o); err != nil {
+		stop()
+		return nil, nil, err
+	}
+	return conn, func() error {
+		defer stop()
+		return conn.Close()
+	}, nil
 }
 
 // openStoreIfAlone starts the local store where it is configured and nothing answers in its place.

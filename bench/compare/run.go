@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -124,10 +123,11 @@ type process struct {
 
 // start starts a collector and waits until it listens.
 func (o *Options) start(ctx context.Context, c *Contender, dir string) (*process, error) {
-	port, err := freePort()
+	address, err := measure.FreeUDP()
 	if err != nil {
 		return nil, err
 	}
+	port := address.Port()
 	cmd, err := c.Command(dir, port, o.Protocol)
 	if err != nil {
 		return nil, err
@@ -235,15 +235,6 @@ func (p *process) stop() error {
 
 // kill ends the collector's process group, if it is still there.
 func (p *process) kill() { _ = syscall.Kill(-p.pid, syscall.SIGKILL) }
-
-func freePort() (uint16, error) {
-	conn, err := net.ListenPacket("udp4", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
-	}
-	defer conn.Close()
-	return conn.LocalAddr().(*net.UDPAddr).AddrPort().Port(), nil
-}
 
 func lastLine(path string) string {
 	data, _ := os.ReadFile(path) // what cannot be read says nothing

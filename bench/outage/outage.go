@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/metranova/flow-collector/bench/measure"
 )
 
 // Options say what to run and for how long.
@@ -107,12 +109,12 @@ func begin(ctx context.Context, o Options) (r *run, err error) {
 	if err := writeMetadata(filepath.Join(o.Dir, "conf")); err != nil {
 		return r, err
 	}
-	address, err := freeAddress("tcp")
+	address, err := measure.FreeTCP()
 	if err != nil {
 		return r, err
 	}
 	r.storeAddr = address.String()
-	if r.listen, err = freeAddress("udp"); err != nil {
+	if r.listen, err = measure.FreeUDP(); err != nil {
 		return r, err
 	}
 	if err := r.startStore(); err != nil {
@@ -186,7 +188,7 @@ func (r *run) watch(done <-chan struct{}) {
 	defer ticker.Stop()
 	for {
 		r.peak = max(r.peak, r.collector.resident())
-		r.drops = max(r.drops, kernelDrops(r.listen.Port()))
+		r.drops = max(r.drops, measure.Sockets(r.listen.Port()).Drops)
 		select {
 		case <-done:
 			return

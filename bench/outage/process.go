@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -139,41 +138,4 @@ func (r *run) startCollector(ctx context.Context) error {
 		return err
 	}
 	return r.collector.await(ctx, "listening", time.Minute)
-}
-
-// freeAddress is a free address of 127.0.0.1.
-func freeAddress(network string) (netip.AddrPort, error) {
-	if network == "udp" {
-		socket, err := net.ListenPacket("udp4", "127.0.0.1:0")
-		if err != nil {
-			return netip.AddrPort{}, err
-		}
-		defer socket.Close()
-		return socket.LocalAddr().(*net.UDPAddr).AddrPort(), nil
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return netip.AddrPort{}, err
-	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).AddrPort(), nil
-}
-
-// kernelDrops is how many datagrams the kernel dropped for sockets on a port.
-func kernelDrops(port uint16) (drops uint64) {
-	for _, file := range []string{"/proc/net/udp", "/proc/net/udp6"} {
-		table, err := os.ReadFile(file)
-		if err != nil {
-			continue
-		}
-		for line := range strings.SplitSeq(string(table), "\n") {
-			fields := strings.Fields(line)
-			if len(fields) < 13 || !strings.HasSuffix(fields[1], fmt.Sprintf(":%04X", port)) {
-				continue
-			}
-			n, _ := strconv.ParseUint(fields[len(fields)-1], 10, 64)
-			drops += n
-		}
-	}
-	return drops
 }

@@ -139,9 +139,9 @@ func createDatabase(ctx context.Context, o Options, options chgo.Options) (err e
 		return fmt.Errorf("%s: %w", where, o.TLS.explain(err))
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
-	query := "CREATE DATABASE IF NOT EXISTS " + quoteIdent(o.Database)
+	query := "CREATE DATABASE IF NOT EXISTS " + QuoteIdent(o.Database)
 	if o.Cluster != "" {
-		query += " ON CLUSTER " + quoteIdent(o.Cluster)
+		query += " ON CLUSTER " + QuoteIdent(o.Cluster)
 	}
 	if err := conn.Exec(ctx, query); err != nil {
 		return fmt.Errorf("%s: %w", where, cause(err))
@@ -231,6 +231,7 @@ func orDefault[T comparable](value, otherwise T) T {
 	return value
 }
 
-func quoteIdent(name string) string {
+// QuoteIdent is a name as SQL has it.
+func QuoteIdent(name string) string {
 	return "`" + strings.NewReplacer("\\", "\\\\", "`", "\\`").Replace(name) + "`"
 }

@@ -250,14 +250,14 @@ func (w *Writer) release(ins *Insert) {
 func InsertQuery(database, table string, columns []string) string {
 	query := "INSERT INTO "
 	if database != "" {
-		query += quoteIdent(database) + "."
+		query += QuoteIdent(database) + "."
 	}
-	query += quoteIdent(table) + " ("
+	query += QuoteIdent(table) + " ("
 	for i, c := range columns {
 		if i > 0 {
 			query += ", "
 		}
-		query += quoteIdent(c)
+		query += QuoteIdent(c)
 	}
 	return query + ")"
 }

@@ -1,0 +1,27 @@
+package measure
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+)
+
+// FreeUDP and FreeTCP return an address of 127.0.0.1 with a port that nobody has now.
+func FreeUDP() (netip.AddrPort, error) {
+	socket, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("find a free UDP port: %w", err)
+	}
+	defer socket.Close()
+	return socket.LocalAddr().(*net.UDPAddr).AddrPort(), nil
+}
+
+// FreeTCP is described at FreeUDP.
+func FreeTCP() (netip.AddrPort, error) {
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("find a free TCP port: %w", err)
+	}
+	defer listener.Close()
+	return listener.Addr().(*net.TCPAddr).AddrPort(), nil
+}
