@@ -21,6 +21,7 @@ func Apply(ctx context.Context, conn driver.Conn, s Settings) (changes []string,
 	if err := conn.QueryRow(ctx, "SELECT timezone()").Scan(&s.ServerTimezone); err != nil {
 		return nil, fmt.Errorf("read the server's time zone: %w", err)
 	}
+	s.KnowsMergeWidth = knowsMergeWidth(ctx, conn)
 	have, err := inspect(ctx, conn, &s)
 	if err != nil {
 		return nil, err
@@ -29,6 +30,19 @@ func Apply(ctx context.Context, conn driver.Conn, s Settings) (changes []string,
 	if err != nil {
 		return nil, fmt.Errorf("database %s does not fit the settings:\n%w", s.Database, err)
 	}
+	if changes, err = execute(ctx, conn, steps.tables); err != nil {
+		return changes, err
+	}
+	// Before the views, which ask the dictionaries: the error is to name these.
+	if err := checkDictionaries(ctx, conn, &s); err != nil {
+		return changes, err
+	}
+	views, err := execute(ctx, conn, steps.views)
+	return append(changes, views...), err
+}
+
+// execute takes the steps in order and returns the lines of those that were done.
+func execute(ctx context.Context, conn driver.Conn, steps []step) (changes []string, err error) {
 	for _, step := range steps {
 		if step.statement != "" {
 			if err := conn.Exec(ctx, step.statement); err != nil {
@@ -39,7 +53,14 @@ func Apply(ctx context.Context, conn driver.Conn, s Settings) (changes []string,
 			changes = append(changes, step.line)
 		}
 	}
-	return changes, checkDictionaries(ctx, conn, &s)
+	return changes, nil
+}
+
+// knowsMergeWidth asks the server. One that does not say goes without the setting, which no row depends on.
+func knowsMergeWidth(ctx context.Context, conn driver.Conn) bool {
+	var n uint64
+	err := conn.QueryRow(ctx, "SELECT count() FROM system.merge_tree_settings WHERE name = "+literal(mergeWidth)).Scan(&n)
+	return err == nil && n > 0
 }
 
 // checkDictionaries loads the dictionaries, so that one that may not read its table is an error now and not at

@@ -246,6 +246,22 @@ func TestApplyReportsADictionaryThatMayNotRead(t *testing.T) {
 	}
 }
 
+// The views themselves sum an insert up: the server need not do so with all its rows, which the collector asks it not to.
+func TestViewsSumAnInsertUp(t *testing.T) {
+	conn := engine(t)
+	s := goldenSettings()
+	s.FlowTTL.Interval = ""
+	apply(t, conn, s)
+	run(t, conn, "INSERT INTO golden.data_flow (start_time, in_interface_edge, in_interface_ref, out_interface_ref, bit_count, packet_count) "+
+		"SELECT '2026-01-01 10:02:03', true, 'a', 'b' || toString(number % 2), number, 1 FROM numbers(100) SETTINGS optimize_on_insert = 0, async_insert = 0")
+	for table, rows := range map[string]string{"data_flow_by_edge_as_5m": "2", "data_flow_by_interface_5m": "2", "data_flow_by_ip_version_5m": "1"} {
+		want := rows + "\t100\t4950\t100"
+		if got := ask(t, conn, "SELECT count(), sum(flow_count), sum(bit_count), sum(packet_count) FROM golden."+table); got != want {
+			t.Errorf("%s: rows and sums %q, want %q", table, got, want)
+		}
+	}
+}
+
 // A retry after a failure that stored some of it (row-semantics Q5) stores the rest, in the views too.
 func TestInsertTokenCoversTheViews(t *testing.T) {
 	conn := engine(t)

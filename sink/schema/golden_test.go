@@ -60,7 +60,7 @@ func compareWithOwn(t *testing.T, file, got string) {
 }
 
 // compareWithReference compares with what the chain that we replace creates. What we have over it is: whole tables
-// of ours, columns after its columns, and the deduplication window and the size of wide parts in engine_full.
+// of ours, columns after its columns, and the deduplication window and how parts are written and merged in engine_full.
 func compareWithReference(t *testing.T, file, got string) {
 	want := referenceFile(t, file)
 	rows := readTSV(t, strings.NewReader(got))
@@ -75,7 +75,7 @@ func compareWithReference(t *testing.T, file, got string) {
 			if strings.HasSuffix(row["engine"], "MergeTree") && !strings.Contains(full, window) {
 				t.Errorf("table %s has no deduplication window: %s", row["table"], full)
 			}
-			row["engine_full"] = strings.Replace(strings.Replace(full, window, "", 1), ", "+wideSetting, "", 1)
+			row["engine_full"] = strings.NewReplacer(window, "", ", "+wideSetting, "", ", "+mergeSetting, "").Replace(full)
 		}
 		byKey[rowKey(row)] = row
 	}
@@ -89,6 +89,9 @@ func compareWithReference(t *testing.T, file, got string) {
 		for column, text := range row {
 			if column == "layout" || column == "source" {
 				continue // what a dictionary that is not loaded yet shows: nothing
+			}
+			if column == "type" && row["name"] == "flow_count" && strings.HasSuffix(row["table"], "_mv") {
+				continue // its views have 1, of a byte; ours a count. The table that they fill is the same
 			}
 			if have[column] != text {
 				t.Errorf("%s: %s is %s, want %s", key, column, have[column], text)

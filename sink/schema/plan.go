@@ -13,9 +13,11 @@ type step struct {
 	quiet           bool // not worth a line when it succeeds
 }
 
-// plan compares the settings with what the server has and returns what is to be done, in order. The error joins
-// every mismatch that no step can mend.
-func plan(s *Settings, have *state) ([]step, error) {
+// steps are what is to be done, in order: tables and dictionaries, then the views of them.
+type steps struct{ tables, views []step }
+
+// plan compares the settings with what the server has. The error joins every mismatch that no step can mend.
+func plan(s *Settings, have *state) (steps, error) {
 	p := planner{s: s, have: have}
 	if !have.databaseExists && !s.SkipDatabaseCreate {
 		p.do(s.createDatabase(), "database %s: created", s.Database)
@@ -26,10 +28,13 @@ func plan(s *Settings, have *state) ([]step, error) {
 	for _, d := range dictionaries(s) {
 		p.dictionary(&d)
 	}
+	all := steps{tables: p.steps}
+	p.steps = nil
 	for i := range s.Views {
 		p.view(&s.Views[i])
 	}
-	return p.steps, errors.Join(p.mismatches...)
+	all.views = p.steps
+	return all, errors.Join(p.mismatches...)
 }
 
 type planner struct {

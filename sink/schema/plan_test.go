@@ -39,6 +39,12 @@ func asExisting(t *table, change func(*existing)) existing {
 	return e
 }
 
+// planned are all steps of a plan.
+func planned(s *Settings, have *state) ([]step, error) {
+	all, err := plan(s, have)
+	return append(all.tables, all.views...), err
+}
+
 // serverWith is a server that has everything but dictionaries and views, one table changed.
 func serverWith(s *Settings, name string, change func(*existing)) *state {
 	have := &state{databaseExists: true, tables: map[string]existing{}, canonical: map[string]string{}}
@@ -98,7 +104,7 @@ func TestPlanLeavesToTheOperator(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			s := goldenSettings()
-			steps, err := plan(&s, serverWith(&s, c.table, c.change))
+			steps, err := planned(&s, serverWith(&s, c.table, c.change))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -125,7 +131,7 @@ func TestPlanKeepsWhatAJSONTypeSays(t *testing.T) {
 			}
 		}
 	})
-	steps, err := plan(&s, have)
+	steps, err := planned(&s, have)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +146,7 @@ func TestPlanAltersOnCluster(t *testing.T) {
 	s := goldenSettings()
 	s.Cluster = "c"
 	have := serverWith(&s, "data_flow", func(e *existing) { e.columns = e.columns[:len(e.columns)-2] })
-	steps, err := plan(&s, have)
+	steps, err := planned(&s, have)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +169,7 @@ func TestPlanSetsTheDictionaryPassword(t *testing.T) {
 		have.tables[d.Name] = existing{Name: d.Name, Engine: "Dictionary", Create: shown}
 		have.canonical[d.Name] = shown
 	}
-	steps, err := plan(&s, have)
+	steps, err := planned(&s, have)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +196,7 @@ func TestPlanDistributedOverAnExistingTable(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("error %v does not say %q", err, want)
 	}
-	steps, err := plan(&s, serverWith(&s, "", nil))
+	steps, err := planned(&s, serverWith(&s, "", nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +225,7 @@ func TestPlanRaisesTheDeduplicationWindow(t *testing.T) {
 				e.Engine = c.engine
 				e.EngineFull = strings.Split(e.EngineFull, "SETTINGS ")[0] + "SETTINGS " + c.settings
 			})
-			steps, err := plan(&s, have)
+			steps, err := planned(&s, have)
 			if err != nil {
 				t.Fatal(err)
 			}

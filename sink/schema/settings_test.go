@@ -213,7 +213,7 @@ func TestViewText(t *testing.T) {
 		{"no dictionary", func(s *Settings) { s.ApplicationDictionary.Enabled = false }, "CAST(NULL, 'Nullable(String)') AS application_id", "dictGet"},
 		{"no bgp extension", func(s *Settings) { s.FlowExtensions = nil }, "'{}' AS ext", "bgp_as_path_id"},
 		{"flow table of another name", func(s *Settings) { s.Tables.Flow = "flows" }, "FROM `golden`.`flows`\n", ""},
-		{"week", func(s *Settings) { s.Views[0].Window = "1w" }, "toDateTime(toStartOfInterval(start_time, INTERVAL 1 WEEK), 'UTC') AS start_time", ""},
+		{"week", func(s *Settings) { s.Views[0].Window = "1w" }, "toDateTime(toStartOfInterval(start_time, INTERVAL 1 WEEK), 'UTC') AS window_start", ""},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

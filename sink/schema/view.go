@@ -214,13 +214,51 @@ func (v *View) create(s *Settings) string {
 		s.qualified(v.name()), s.onCluster(), s.qualified(s.local(v.Table)), v.query(s))
 }
 
-// query renders the SELECT of the view.
+// viewTerm is a column of the view's table: what flows are grouped by, as the view's inner SELECT names it, and what becomes of it.
+type viewTerm struct {
+	key    string // a column of data_flow, or what stands under the name of alias; "" for a constant
+	alias  string
+	result string // "": the key itself
+}
+
+// query renders the SELECT of the view. The inner one sums the flows of an insert up before anything is made of their keys: a
+// SummingMergeTree would, too, but by sorting all of them by every column, which takes several times as long.
 func (v *View) query(s *Settings) string {
-	terms := []string{v.startTerm() + " AS start_time", "policy_originator"}
+	var inner, keys, outer []string
+	for _, t := range v.terms(s) {
+		name := t.key
+		switch {
+		case t.alias != "":
+			name = t.alias
+			inner = append(inner, t.key+" AS "+t.alias)
+		case t.key != "":
+			inner = append(inner, t.key)
+		}
+		if name != "" {
+			keys = append(keys, name)
+		}
+		if t.result != "" {
+			name = t.result
+		}
+		outer = append(outer, name)
+	}
+	inner = append(inner, "count() AS flows", "sum(bit_count) AS bits", "sum(packet_count) AS packets")
+	outer = append(outer, "flows AS flow_count", "bits AS bit_count", "packets AS packet_count")
+	from := s.qualified(s.local(s.Tables.Flow))
+	if f := v.Kind.filter(); f != "" {
+		from += "\n    " + f
+	}
+	return "SELECT\n    " + strings.Join(outer, ",\n    ") + "\nFROM\n(\n    SELECT\n        " + strings.Join(inner, ",\n        ") +
+		"\n    FROM " + from + "\n    GROUP BY " + strings.Join(keys, ", ") + "\n)"
+}
+
+// terms are the columns of the view's table before its counts.
+func (v *View) terms(s *Settings) []viewTerm {
+	terms := []viewTerm{{key: v.startTerm(), alias: "window_start", result: "window_start AS start_time"}, {key: "policy_originator"}}
 	if v.PolicyOverride {
-		terms = append(terms, literal(v.PolicyLevel)+" AS policy_level", literalArray(v.PolicyScope)+" AS policy_scope")
+		terms = append(terms, viewTerm{result: literal(v.PolicyLevel) + " AS policy_level"}, viewTerm{result: literalArray(v.PolicyScope) + " AS policy_scope"})
 	} else {
-		terms = append(terms, "policy_level", "policy_scope")
+		terms = append(terms, viewTerm{key: "policy_level"}, viewTerm{key: "policy_scope"})
 	}
 	for _, c := range v.Kind.columns() {
 		switch c.name {
@@ -229,15 +267,10 @@ func (v *View) query(s *Settings) string {
 		case "application_id":
 			terms = append(terms, s.applicationTerm())
 		default:
-			terms = append(terms, c.name)
+			terms = append(terms, viewTerm{key: c.name})
 		}
 	}
-	terms = append(terms, "1 AS flow_count", "bit_count", "packet_count")
-	query := "SELECT\n    " + strings.Join(terms, ",\n    ") + "\nFROM " + s.qualified(s.local(s.Tables.Flow))
-	if f := v.Kind.filter(); f != "" {
-		query += "\n" + f
-	}
-	return query
+	return terms
 }
 
 // startTerm is the start of the window. For weeks and longer ClickHouse returns a Date, which would become
@@ -256,20 +289,19 @@ func (v *View) startTerm() string {
 }
 
 // asPathTerm is ext of the edge_as view. Without the bgp extension data_flow has no typed path to read.
-func (s *Settings) asPathTerm() string {
+func (s *Settings) asPathTerm() viewTerm {
 	if _, ok := s.flowPaths()["bgp_as_path_id"]; !ok {
-		return "'{}' AS ext"
+		return viewTerm{result: "'{}' AS ext"}
 	}
-	return "toJSONString(map('bgp_as_path_id', ext.bgp_as_path_id)) AS ext"
+	return viewTerm{key: "ext.bgp_as_path_id", alias: "as_path", result: "toJSONString(map('bgp_as_path_id', as_path)) AS ext"}
 }
 
 // applicationTerm names the application of the port. The dictionary's name is qualified: it is resolved in the
 // database of whoever inserts.
-func (s *Settings) applicationTerm() string {
+func (s *Settings) applicationTerm() viewTerm {
 	d := &s.ApplicationDictionary
 	if !d.Enabled {
-		return "CAST(NULL, 'Nullable(String)') AS application_id"
+		return viewTerm{result: "CAST(NULL, 'Nullable(String)') AS application_id"}
 	}
-	return fmt.Sprintf("dictGetOrNull(%s, 'id', lower(protocol), application_port) AS application_id",
-		literal(s.Database+"."+d.Name))
+	return viewTerm{key: fmt.Sprintf("dictGetOrNull(%s, 'id', lower(protocol), application_port)", literal(s.Database+"."+d.Name)), alias: "application_id"}
 }

@@ -30,6 +30,8 @@ func (o Options) serverSettings() map[string]string {
 		"max_thread_pool_size":           "1000",
 		"max_thread_pool_free_size":      "16",
 		"thread_pool_queue_size":         "1000",
+		// Merging takes what time inserts and queries leave: parts can wait, datagrams cannot.
+		"os_threads_nice_value_merge_mutate": "19",
 		// A table remembers the tokens of its last inserts, so that one that is sent again is not written again. Without
 		// this setting only replicated tables do.
 		"merge_tree.non_replicated_deduplication_window": "10000",
