@@ -23,7 +23,7 @@ func compareCommand() *cli.Command {
 		Usage:     "measure the collector and its peers side by side: CPU time for a flow, memory, loss",
 		ArgsUsage: "[FILE.pcap…]",
 		Description: "Each collector that is on this machine runs on one core, gets the same replay at the same rate from another, and is stopped. Its\n" +
-			"time is that of all its processes from the first datagram measured to its end; datagrams lost are those that the kernel\n" +
+			"time is that of all its processes from the first datagram measured to its end, or until every flow is in its database; datagrams lost are those that the kernel\n" +
 			"dropped at its socket, and the time for a flow is shared among the others. Without a capture one is generated, as `bench gen` does.\n\n" +
 			"   bench compare                                        # v9 with 20 fields, 200,000 hosts, medians of 5\n" +
 			"   bench compare --protocol sflow --rate 50000\n" +
@@ -39,8 +39,8 @@ func compareCommand() *cli.Command {
 			&cli.IntFlag{Name: "runs", Usage: "medians of `N` runs", Value: 5},
 			&cli.StringFlag{Name: "only", Usage: "only collectors whose names have one of these `WORDS`, with commas"},
 			&cli.IntFlag{Name: "prefixes", Usage: "our metadata is made up with `N` prefixes", Value: 1_000_000},
-			&cli.IntFlag{Name: "collector-core", Usage: "collectors run on core `N`", Value: runtime.NumCPU() - 1},
-			&cli.IntFlag{Name: "sender-core", Usage: "the replay runs on core `N`", Value: 0},
+			&cli.IntFlag{Name: "collector-core", Usage: "collectors run on core `N`; -1: on all", Value: runtime.NumCPU() - 1},
+			&cli.IntFlag{Name: "sender-core", Usage: "the replay runs on core `N`; -1: on all", Value: 0},
 			&cli.StringFlag{Name: "collector", Usage: "our collector's program `FILE`", Value: "bin/collector"},
 			&cli.StringFlag{Name: "engine", Usage: "the local store's engine `FILE`", Value: ".engine/libchdb.so"},
 			&cli.StringFlag{Name: "kafka", Usage: "produce to the broker at `HOST:PORT` too (default: no row for Kafka)"},
@@ -147,9 +147,18 @@ func printRows(out io.Writer, rows []compare.Row) {
 			records = fmt.Sprintf("%.1f %%", 100*float64(m.Records)/float64(max(m.Flows, 1)))
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%.2f\t%.3f\t%.0f\t%s\t%s\n", r.Name, thousands(int(m.Rate)), thousands(m.Sent), thousands(int(m.Drops)),
-			100*m.LostShare, m.PerFlow, float64(m.Peak)/(1<<20), records, r.Includes)
+			100*m.LostShare, m.PerFlow, float64(m.Peak)/(1<<20), records, r.Includes+parts(m))
 	}
 	_ = table.Flush() // to standard output
+}
+
+// parts says what the processes of a collector that has a database have of its figures.
+func parts(m compare.Run) string {
+	if m.First == m.CPU || m.Merging == 0 {
+		return ""
+	}
+	perFlow := func(d time.Duration) float64 { return m.PerFlow * float64(d) / float64(m.CPU) }
+	return fmt.Sprintf("; the collector %.3f µs and %.0f MiB, merging parts %.3f µs", perFlow(m.First), float64(m.PeakFirst)/(1<<20), perFlow(m.Merging))
 }
 
 // lossLines are the collectors' shares of datagrams lost by rate, in order of rate.

@@ -90,7 +90,8 @@ func (r *Row) median() {
 		Drops: medianOf(r.Runs, func(r Run) uint64 { return r.Drops }), CPU: medianOf(r.Runs, func(r Run) time.Duration { return r.CPU }),
 		Peak: medianOf(r.Runs, func(r Run) int64 { return r.Peak }), Records: medianOf(r.Runs, func(r Run) uint64 { return r.Records }),
 		Rate: medianOf(r.Runs, func(r Run) float64 { return r.Rate }), PerFlow: medianOf(r.Runs, func(r Run) float64 { return r.PerFlow }),
-		LostShare: medianOf(r.Runs, func(r Run) float64 { return r.LostShare }),
+		LostShare: medianOf(r.Runs, func(r Run) float64 { return r.LostShare }), Merging: medianOf(r.Runs, func(r Run) time.Duration { return r.Merging }),
+		First: medianOf(r.Runs, func(r Run) time.Duration { return r.First }), PeakFirst: medianOf(r.Runs, func(r Run) int64 { return r.PeakFirst }),
 	}
 }
 

@@ -107,6 +107,27 @@ func TestAll(t *testing.T) {
 	}
 }
 
+// A collector with a database is done when the flows are there; what it does after that is not counted.
+func TestAll_untilStored(t *testing.T) {
+	o := options(t, 1000)
+	c, asked := fake("with a database"), 0
+	c.Count = nil
+	c.Stored = func(context.Context, string) (uint64, error) {
+		if asked++; asked < 3 {
+			return uint64(asked), nil
+		}
+		return 1_000_000, nil
+	}
+	rows, err := All(context.Background(), []Contender{c}, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := rows[0]
+	if r.Failed != "" || asked != 4 || r.Median.Records != 1_000_000 {
+		t.Errorf("asked %d times, want twice in vain and once more for the figure: %+v", asked, r)
+	}
+}
+
 // The peers that are on this machine take every flow of a slow replay.
 func TestAll_peers(t *testing.T) {
 	for _, protocol := range []flow.Protocol{flow.NetFlowV9, flow.SFlow5} {

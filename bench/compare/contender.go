@@ -5,6 +5,7 @@ package compare
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -13,7 +14,9 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/metranova/flow-collector/bench/measure"
 	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/sink/clickhouse"
 )
 
 // Contender is one collector, in one way of using it.
@@ -28,6 +31,8 @@ type Contender struct {
 	Core bool
 	// Command makes the program's command line; what it writes goes into dir.
 	Command func(dir string, port uint16, p flow.Protocol) (*exec.Cmd, error)
+	// Stored says how many flow records are where they can be queried, of a collector that has a database. nil: it has none.
+	Stored func(ctx context.Context, dir string) (uint64, error)
 	// Count reads from dir, after the end, what the collector says it has. nil: it does not say.
 	Count func(dir string) (Count, error)
 }
@@ -93,9 +98,7 @@ func ours(s Setting) []Contender {
 		{
 			Name: "ours: local store", Includes: "rows in the tables of the local store: both processes, no metadata",
 			Program: s.Collector, Install: "make build engine",
-			Command: func(dir string, port uint16, _ flow.Protocol) (*exec.Cmd, error) {
-				return s.Service(dir, port, "127.0.0.1:0")
-			},
+			Command: s.serviceWithStore, Stored: countStored,
 		},
 	}
 	if s.Broker != "" {
@@ -130,6 +133,38 @@ func (s Setting) Service(dir string, port uint16, store string) (*exec.Cmd, erro
 	cmd.Env = append(os.Environ(), "LISTEN="+loopback(port), "HTTP_LISTEN=", "STORE_LISTEN="+store, "STORE_ENGINE="+engine, "STORE_PATH="+in("data"),
 		"CACHE_DIR="+in("caches"), "SPOOL_PATH="+in("spool"), "QUARANTINE_PATH="+in("quarantine"), "METADATA_DIR="+in("metadata"), "COLLECTOR_ID=bench", "CLICKHOUSE_HOST=")
 	return cmd, os.Mkdir(in("metadata"), 0o700)
+}
+
+// storeFile has, in a contender's directory, the address of its store.
+const storeFile = "store"
+
+// serviceWithStore is Service with a store that can be found again.
+func (s Setting) serviceWithStore(dir string, port uint16, _ flow.Protocol) (*exec.Cmd, error) {
+	address, err := measure.FreeTCP()
+	if err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(filepath.Join(dir, storeFile), []byte(address.String()), 0o600); err != nil {
+		return nil, err
+	}
+	return s.Service(dir, port, address.String())
+}
+
+// countStored asks the store of serviceWithStore.
+func countStored(ctx context.Context, dir string) (rows uint64, err error) {
+	address, err := os.ReadFile(filepath.Join(dir, storeFile))
+	if err != nil {
+		return 0, err
+	}
+	conn, err := clickhouse.New(clickhouse.Options{Addrs: []string{string(address)}})
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close() // what it had to say is read
+	if err := conn.QueryRow(ctx, "SELECT count() FROM data_flow").Scan(&rows); err != nil {
+		return 0, fmt.Errorf("count the rows of its store: %w", err)
+	}
+	return rows, nil
 }
 
 func loopback(port uint16) string { return "127.0.0.1:" + strconv.Itoa(int(port)) }

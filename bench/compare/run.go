@@ -24,7 +24,7 @@ type Options struct {
 	Duration      time.Duration
 	WarmUp        time.Duration // at the rate, before what is measured
 	Runs          int
-	CollectorCore int
+	CollectorCore int               // or measure.AnyCore
 	SenderCore    int               // the same: both share it
 	Keep          string            // a directory for what collectors write; "": it is removed
 	Log           func(what string) // nil: nobody
@@ -35,8 +35,11 @@ type Run struct {
 	Sent      int           `json:"datagrams_sent"`
 	Flows     int           `json:"flows_sent"`
 	Drops     uint64        `json:"datagrams_dropped"` // by the kernel, as its socket had no room
-	CPU       time.Duration `json:"cpu_ns"`            // to the end of the collector, with what it does then
+	CPU       time.Duration `json:"cpu_ns"`            // to the end of the collector, with what it does then, or until all flows are stored
+	Merging   time.Duration `json:"merging_ns"`        // of it, by a database that merges what it has stored
+	First     time.Duration `json:"first_cpu_ns"`      // of it, by the process that was started, without those that it starts
 	Peak      int64         `json:"rss_peak_bytes"`
+	PeakFirst int64         `json:"first_rss_peak_bytes"`
 	Records   uint64        `json:"records"` // that the collector says it has; 0: it does not say
 	Rate      float64       `json:"flows_per_second"`
 	PerFlow   float64       `json:"cpu_us_per_flow"` // of those that were not lost
@@ -70,22 +73,37 @@ func (o *Options) run(ctx context.Context, c *Contender, rate float64) (r Run, e
 		if warm, err = send(o.WarmUp); err != nil {
 			return r, err
 		}
-		p.drain(ctx)
+		if err := p.settle(ctx, c, dir, warm.Flows); err != nil {
+			return r, err
+		}
 	}
-	p.look()
-	cpu, dropped := p.cpu(c), measure.Sockets(p.port).Drops
+	begun, dropped := p.used(c), measure.Sockets(p.port).Drops
 	sent, err := send(o.Duration)
 	if err != nil {
 		return r, err
 	}
-	p.drain(ctx)
+	if err := p.settle(ctx, c, dir, warm.Flows+sent.Flows); err != nil {
+		return r, err
+	}
+	used := p.used(c)
 	r = Run{
 		Sent: sent.Datagrams, Flows: sent.Flows, Rate: sent.FlowRate(), Drops: measure.Sockets(p.port).Drops - dropped,
+	}
+	if c.Stored != nil {
+		stored, err := c.Stored(ctx, dir)
+		if err != nil {
+			return r, err
+		}
+		r.Records = stored - min(stored, uint64(warm.Flows))
 	}
 	if err := p.stop(); err != nil {
 		return r, err
 	}
-	r.CPU, r.Peak = p.cpu(c)-cpu, p.tree.Peak()
+	if c.Stored == nil {
+		used = p.used(c)
+	}
+	r.CPU, r.First, r.Merging = used.all-begun.all, used.first-begun.first, used.merging-begun.merging
+	r.Peak, r.PeakFirst = p.tree.Peak()
 	r.LostShare = float64(r.Drops) / float64(max(r.Sent, 1))
 	r.PerFlow = float64(r.CPU.Nanoseconds()) / 1e3 / max(1, float64(r.Flows)*(1-r.LostShare))
 	if c.Count != nil {
@@ -186,12 +204,45 @@ func (p *process) weigh() (end func()) {
 
 func (p *process) look() bool { return p.tree.Look() }
 
-func (p *process) cpu(c *Contender) time.Duration {
-	all, root := p.tree.CPU()
+// times are what a collector has had of its cores.
+type times struct{ all, first, merging time.Duration }
+
+// mergeThreads is the name of the engine's threads that merge parts.
+const mergeThreads = "MergeMutate"
+
+func (p *process) used(c *Contender) (t times) {
+	p.look()
+	t.all, t.first = p.tree.CPU()
 	if c.Core {
-		return root
+		t.all = t.first
 	}
-	return all
+	t.merging = p.tree.Threads(mergeThreads)
+	return t
+}
+
+// settle waits until a collector has done what there is to do: until it rests, or until so many flows are in its database, or no
+// more come.
+func (p *process) settle(ctx context.Context, c *Contender, dir string, flows int) error {
+	if c.Stored == nil {
+		p.drain(ctx)
+		return nil
+	}
+	const pause, patience = 200 * time.Millisecond, 10 * time.Second // blocks wait for two seconds
+	last, since := uint64(0), time.Now()
+	for ctx.Err() == nil && time.Since(since) < patience {
+		stored, err := c.Stored(ctx, dir)
+		if err != nil {
+			return err
+		}
+		if stored >= uint64(flows) {
+			return nil
+		}
+		if stored > last {
+			last, since = stored, time.Now()
+		}
+		time.Sleep(pause)
+	}
+	return ctx.Err()
 }
 
 // drain waits until the socket is empty and the processes rest, half a minute at most.

@@ -10,8 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// AnyCore is no core in particular.
+const AnyCore = -1
+
 // Start starts a program that may run on one core only, it and all that it starts.
 func Start(cmd *exec.Cmd, core int) error {
+	if core == AnyCore {
+		return cmd.Start()
+	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	var before unix.CPUSet
@@ -30,6 +36,9 @@ func Start(cmd *exec.Cmd, core int) error {
 
 // Stay keeps all threads of this program on one core.
 func Stay(core int) error {
+	if core == AnyCore {
+		return nil
+	}
 	tasks, err := os.ReadDir("/proc/self/task")
 	if err != nil {
 		return fmt.Errorf("read the threads of this program: %w", err)

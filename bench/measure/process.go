@@ -14,7 +14,8 @@ import (
 type Tree struct {
 	root  int
 	known map[int]time.Duration // time on a core, of those that are gone too
-	peak  int64
+	peak  int64                 // of all together
+	first int64                 // of the first of them
 }
 
 // NewTree watches the process and all that it starts.
@@ -68,13 +69,32 @@ func (t *Tree) Weigh() {
 	t.Look()
 	var now int64
 	for pid := range t.known {
-		now += resident(filepath.Join("/proc", strconv.Itoa(pid), "smaps_rollup"))
+		size := resident(filepath.Join("/proc", strconv.Itoa(pid), "smaps_rollup"))
+		if pid == t.root {
+			t.first = max(t.first, size)
+		}
+		now += size
 	}
 	t.peak = max(t.peak, now)
 }
 
-// Peak is the most memory that was resident when it was weighed, in bytes.
-func (t *Tree) Peak() int64 { return t.peak }
+// Peak is the most memory that was resident when it was weighed, in bytes, of all processes and of the first of them.
+func (t *Tree) Peak() (all, root int64) { return t.peak, t.first }
+
+// Threads is what the threads of that name, which are there now, have had of a core.
+func (t *Tree) Threads(name string) (cpu time.Duration) {
+	for pid := range t.known {
+		dirs, _ := filepath.Glob(filepath.Join("/proc", strconv.Itoa(pid), "task", "[0-9]*")) // the pattern is well-formed
+		for _, dir := range dirs {
+			comm, _ := os.ReadFile(filepath.Join(dir, "comm")) // it may have ended
+			if strings.TrimSuffix(string(comm), "\n") == name {
+				_, used, _ := readStat(dir)
+				cpu += used
+			}
+		}
+	}
+	return cpu
+}
 
 // ticks is how many of the kernel's units of time are a second (proc(5), USER_HZ of every architecture of Go).
 const ticks = 100

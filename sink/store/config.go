@@ -18,20 +18,19 @@ const configName = "engine.xml"
 // pools are sized for a process that shares its machine; the engine's own defaults go up to gigabytes.
 func (o Options) serverSettings() map[string]string {
 	settings := map[string]string{
-		"mark_cache_size":                fmt.Sprint(64 << 20),
-		"index_mark_cache_size":          fmt.Sprint(16 << 20),
-		"primary_index_cache_size":       fmt.Sprint(64 << 20),
-		"uncompressed_cache_size":        "0",
-		"query_condition_cache_size":     fmt.Sprint(8 << 20),
-		"compiled_expression_cache_size": fmt.Sprint(16 << 20),
-		"mmap_cache_size":                "64",
-		"background_pool_size":           fmt.Sprint(min(max(runtime.NumCPU()/2, 2), 8)),
-		"background_schedule_pool_size":  "4",
-		"max_thread_pool_size":           "1000",
-		"max_thread_pool_free_size":      "16",
-		"thread_pool_queue_size":         "1000",
-		// Merging takes what time inserts and queries leave: parts can wait, datagrams cannot.
-		"os_threads_nice_value_merge_mutate": "19",
+		"mark_cache_size":                    fmt.Sprint(64 << 20),
+		"index_mark_cache_size":              fmt.Sprint(16 << 20),
+		"primary_index_cache_size":           fmt.Sprint(64 << 20),
+		"uncompressed_cache_size":            "0",
+		"query_condition_cache_size":         fmt.Sprint(8 << 20),
+		"compiled_expression_cache_size":     fmt.Sprint(16 << 20),
+		"mmap_cache_size":                    "64",
+		"background_pool_size":               fmt.Sprint(min(max(runtime.NumCPU()/2, 2), 8)),
+		"background_schedule_pool_size":      "4",
+		"max_thread_pool_size":               "1000",
+		"max_thread_pool_free_size":          "16",
+		"thread_pool_queue_size":             "1000",
+		"os_threads_nice_value_merge_mutate": fmt.Sprint(mergeNice),
 		// A table remembers the tokens of its last inserts, so that one that is sent again is not written again. Without
 		// this setting only replicated tables do.
 		"merge_tree.non_replicated_deduplication_window": "10000",

@@ -294,6 +294,9 @@ func (s *Supervisor) answers(ctx context.Context, client *http.Client, c *child)
 
 // RunChild is the child's side of Start: Serve that also ends when the parent does, which closes the child's stdin.
 func RunChild(ctx context.Context, o Options) error {
+	if err := stepBack(); err != nil {
+		o.withDefaults().Log.Warn("the store has the same priority as everything else", zap.Error(err))
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
