@@ -185,7 +185,7 @@ func (o *Options) deliveryOptions() ([]kgo.Opt, error) {
 	case "snappy":
 		return append(opts, kgo.ProducerBatchCompression(kgo.SnappyCompression())), nil
 	case "lz4":
-		return append(opts, kgo.ProducerBatchCompression(kgo.Lz4Compression())), nil
+		return append(opts, kgo.WithCompressor(newLZ4Compressor())), nil
 	case "zstd":
 		return append(opts, kgo.ProducerBatchCompression(kgo.ZstdCompression())), nil
 	}
