@@ -54,7 +54,7 @@ func newRing(size int) *ring {
 	return r
 }
 
-// receive takes what fd holds, up to 64 datagrams, without waiting.
+// receive takes what fd holds, up to 64 datagrams, without waiting: Go's scheduler need not know of the call.
 func (r *ring) receive(fd int) (int, error) {
 	for i := range r.messages {
 		h := &r.messages[i].header
@@ -62,7 +62,7 @@ func (r *ring) receive(fd int) (int, error) {
 		h.SetControllen(controlSpace)
 		h.Flags = 0
 	}
-	n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&r.messages[0])),
+	n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&r.messages[0])),
 		batchDatagrams, unix.MSG_DONTWAIT, 0, 0)
 	if errno != 0 {
 		return 0, errno
