@@ -42,7 +42,7 @@ test: engine ## run all tests, those against the real engine included
 
 test-kafka: engine $(KAFKA_LIBS) ## test against a real Apache Kafka broker, with kcat and ClickHouse reading (Java 17, Maven, kcat)
 	@command -v kcat >/dev/null || { echo "make test-kafka: kcat is missing: install it (Debian: apt-get install kcat)" >&2; exit 1; }
-	KAFKA_LIBS=$(CURDIR)/$(KAFKA_LIBS) $(GO) test -count=1 -v -run '^TestBroker' -timeout 20m ./sink/kafka ./collector
+	KAFKA_LIBS=$(CURDIR)/$(KAFKA_LIBS) $(GO) test -count=1 -v -run '^TestBroker' -timeout 20m ./sink/kafka ./collector ./bench/compare
 
 $(KAFKA_LIBS): sink/kafka/kafkatest/pom.xml
 	@command -v java >/dev/null || { echo "make test-kafka: Java is missing: install it (Debian: apt-get install openjdk-17-jre-headless)" >&2; exit 1; }

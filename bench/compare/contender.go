@@ -102,22 +102,7 @@ func ours(s Setting) []Contender {
 		},
 	}
 	if s.Broker != "" {
-		for _, format := range []string{"pmacct-json", "protobuf"} {
-			list = append(list, Contender{
-				Name: "ours: Kafka, " + format, Includes: "messages produced to Kafka, without the broker's part",
-				Program: s.Collector, Install: "make build",
-				Command: func(dir string, port uint16, _ flow.Protocol) (*exec.Cmd, error) {
-					cmd, err := s.Service(dir, port, "127.0.0.1:0")
-					if err == nil {
-						cmd.Env = append(cmd.Env, "KAFKA_BOOTSTRAP_SERVERS="+s.Broker, "KAFKA_OUTPUT_TOPIC=bench-"+format,
-							"KAFKA_OUTPUT_FORMAT="+format, "KAFKA_SPOOL_PATH="+filepath.Join(dir, "spool-kafka"))
-						cmd.Args = append(cmd.Args, "--config", filepath.Join(dir, "kafka.yml"))
-						err = os.WriteFile(filepath.Join(dir, "kafka.yml"), []byte("clickhouse: {flows: false}\nkafka: {create_topic: true}\n"), 0o600)
-					}
-					return cmd, err
-				},
-			})
-		}
+		list = append(list, s.producing("pmacct-json"), s.producing("protobuf"))
 	}
 	return list
 }
