@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -258,6 +259,32 @@ func TestViewsSumAnInsertUp(t *testing.T) {
 		want := rows + "\t100\t4950\t100"
 		if got := ask(t, conn, "SELECT count(), sum(flow_count), sum(bit_count), sum(packet_count) FROM golden."+table); got != want {
 			t.Errorf("%s: rows and sums %q, want %q", table, got, want)
+		}
+	}
+}
+
+// Parts of data_flow wait until there are 32, and are merged all at once then.
+func TestPartsAreMergedByMany(t *testing.T) {
+	conn := engine(t)
+	s := goldenSettings()
+	s.FlowTTL.Interval = ""
+	apply(t, conn, s)
+	insert := func(n int) {
+		run(t, conn, fmt.Sprintf("INSERT INTO golden.data_flow (start_time, bit_count) VALUES ('2026-01-01 10:02:03', %d)", n))
+	}
+	parts := func() string {
+		return ask(t, conn, "SELECT count() FROM system.parts WHERE active AND database = 'golden' AND table = 'data_flow'")
+	}
+	for n := range 31 {
+		insert(n)
+	}
+	if got := parts(); got != "31" {
+		t.Fatalf("%s parts of 31 inserts", got)
+	}
+	insert(31)
+	for deadline := time.Now().Add(time.Minute); parts() != "1"; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s parts a minute after the 32nd insert", parts())
 		}
 	}
 }

@@ -75,7 +75,10 @@ func compareWithReference(t *testing.T, file, got string) {
 			if strings.HasSuffix(row["engine"], "MergeTree") && !strings.Contains(full, window) {
 				t.Errorf("table %s has no deduplication window: %s", row["table"], full)
 			}
-			row["engine_full"] = strings.NewReplacer(window, "", ", "+wideSetting, "", ", "+mergeSetting, "").Replace(full)
+			for _, ours := range append(mergeSettings, wideSetting, strings.TrimPrefix(window, ", ")) {
+				full = strings.Replace(full, ", "+ours, "", 1)
+			}
+			row["engine_full"] = full
 		}
 		byKey[rowKey(row)] = row
 	}

@@ -119,7 +119,7 @@ func (t *table) settingsClause(s *Settings) string {
 	if t.name == s.local(s.Tables.Flow) {
 		settings = append(settings, wideSetting)
 		if s.KnowsMergeWidth {
-			settings = append(settings, mergeSetting)
+			settings = append(settings, mergeSettings...)
 		}
 	}
 	for _, d := range deduplication(s, s.Replication.Enabled) {
@@ -135,9 +135,14 @@ func (t *table) settingsClause(s *Settings) string {
 // half the processor time. Merges make files of their own for each column as soon as it pays; the default is 10 MiB.
 const wideSetting = "min_bytes_for_wide_part = 104857600"
 
-// mergeSetting has parts wait until so many can be merged into one. Merging a row takes the server three to four times as long as
+// mergeSettings have parts wait until so many can be merged into one. Merging a row takes the server three to four times as long as
 // inserting it; by fives, which is about what it does left alone, a row of a busy day is merged seven times, this way two or three.
-const mergeSetting = mergeWidth + " = 32"
+// What is left of a partition is merged into one part a day after the last of it came, or there would be too many in years.
+var mergeSettings = []string{
+	mergeWidth + " = 32",
+	"min_age_to_force_merge_seconds = 86400",
+	"min_age_to_force_merge_on_partition_only = 1",
+}
 
 // mergeWidth is a name that not every server knows.
 const mergeWidth = "min_parts_to_merge_at_once"
