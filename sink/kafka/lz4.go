@@ -10,7 +10,7 @@ import (
 
 // lz4Compressor compresses what goes to a partition together, as an LZ4 frame. It is the largest part of the producer's work, and
 // franz-go's own takes half as long again for JSON and twice as long for protobuf: it looks for matches in a table that is larger
-// than a core's nearest cache, which makes messages 5 to 10 % smaller, and sums up what the record batch has a checksum of already.
+// than a core's nearest cache, which makes messages 5 to 13 % smaller, and sums up what the record batch has a checksum of already.
 // Kafka's Java client leaves that sum out too.
 type lz4Compressor struct{ writers sync.Pool }
 
