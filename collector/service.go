@@ -35,6 +35,7 @@ import (
 	"github.com/metranova/flow-collector/sink/block"
 	"github.com/metranova/flow-collector/sink/clickhouse"
 	"github.com/metranova/flow-collector/sink/kafka"
+	"github.com/metranova/flow-collector/sink/native"
 	"github.com/metranova/flow-collector/sink/schema"
 	"github.com/metranova/flow-collector/sink/spool"
 	"github.com/metranova/flow-collector/sink/store"
@@ -60,9 +61,9 @@ type service struct {
 	snapshot  atomic.Pointer[enrich.Snapshot]
 	live      atomic.Pointer[pipeline.Settings] // what workers take from the configuration while they run
 	refresh   *metadata.Refresher
-	run       string        // names this run in deduplication tokens
-	spare     chan []byte   // memory for blocks
-	templates *templateFile // nil: they are not kept over a restart
+	run       string             // names this run in deduplication tokens
+	spare     chan native.Packed // memory for blocks
+	templates *templateFile      // nil: they are not kept over a restart
 	workers   []*pipeline.Worker
 	started   time.Time
 
@@ -81,7 +82,7 @@ func newService(cfg *config.Config, log *zap.Logger, disk *spool.Spool, books bo
 	rand.Read(run)
 	s := &service{
 		cfg: cfg, log: log, started: time.Now(), spool: disk, books: books,
-		tables: make(chan struct{}), run: hex.EncodeToString(run), spare: make(chan []byte, spareBuffers),
+		tables: make(chan struct{}), run: hex.EncodeToString(run), spare: make(chan native.Packed, spareBuffers),
 	}
 	s.life, s.cancel = context.WithCancel(context.Background())
 	s.live.Store(liveSettings(cfg))
@@ -251,21 +252,21 @@ func (s *service) newWorker(n int, o pipeline.Options) *pipeline.Worker {
 }
 
 // spareBuffers is how many encoded blocks' memory is kept for the next ones. More are in use while inserts wait, and given back.
-const spareBuffers = 4
+const spareBuffers = 6
 
 // buffer returns memory to encode a block into; keep takes it back once the block is stored or lost.
-func (s *service) buffer() []byte {
+func (s *service) buffer() native.Packed {
 	select {
-	case b := <-s.spare:
-		return b[:0]
+	case memory := <-s.spare:
+		return memory
 	default:
-		return nil
+		return native.Packed{}
 	}
 }
 
-func (s *service) keep(b []byte) {
+func (s *service) keep(memory native.Packed) {
 	select {
-	case s.spare <- b:
+	case s.spare <- memory:
 	default: // enough are kept
 	}
 }

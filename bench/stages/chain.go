@@ -15,6 +15,7 @@ import (
 	"github.com/metranova/flow-collector/sink/block"
 	"github.com/metranova/flow-collector/sink/clickhouse"
 	"github.com/metranova/flow-collector/sink/message"
+	"github.com/metranova/flow-collector/sink/native"
 )
 
 // Stage says how far records go before they are dropped.
@@ -61,7 +62,7 @@ type Chain struct {
 	messages message.Batch
 	batch    *flow.Batch
 	row      enrich.Row
-	memory   []byte
+	memory   native.Packed
 	records  atomic.Uint64
 	bytes    uint64 // of blocks and messages
 }
@@ -99,10 +100,10 @@ func (c *Chain) newWorker() *pipeline.Worker {
 		Decoder: c.decoder, Enricher: c.enricher, Snapshot: c.snapshot, Settings: settings, Block: c.block,
 		MaxRows: blockRows, MaxAge: time.Second,
 		Query: clickhouse.InsertQuery("default", "data_flow", c.block.Columns()), TokenPrefix: "bench",
-		Buffer: func() []byte { return c.memory[:0] },
+		Buffer: func() native.Packed { return c.memory },
 		Deliver: func(ins *clickhouse.Insert) {
-			c.bytes += uint64(len(ins.Data))
-			c.memory = ins.Data
+			c.memory = native.Packed{Data: ins.Data, Fills: ins.Fills}
+			c.bytes += uint64(c.memory.Size())
 		},
 	})
 }

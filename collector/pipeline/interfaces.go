@@ -67,7 +67,7 @@ func (w *Worker) flushTraffic() {
 		Query: x.Query,
 		Token: fmt.Sprintf("%s-interfaces-%d", w.TokenPrefix, x.blocks),
 		Rows:  x.Block.Rows(),
-		Data:  x.Block.Encode(w.Buffer()),
+		Data:  x.Block.Encode(nil),
 	})
 	x.Block.Reset()
 }

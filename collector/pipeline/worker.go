@@ -18,6 +18,7 @@ import (
 	"github.com/metranova/flow-collector/sink/block"
 	"github.com/metranova/flow-collector/sink/clickhouse"
 	"github.com/metranova/flow-collector/sink/message"
+	"github.com/metranova/flow-collector/sink/native"
 	"github.com/metranova/flow-collector/sink/tally"
 )
 
@@ -33,7 +34,7 @@ type Options struct {
 	Query string
 	// Deliver takes an encoded block; it must not block. Buffer returns memory to encode the next one into.
 	Deliver func(*clickhouse.Insert)
-	Buffer  func() []byte
+	Buffer  func() native.Packed
 	// TokenPrefix begins every block's deduplication token; it must differ between workers and between runs.
 	TokenPrefix string
 	// Interfaces are for what devices count of their interfaces; without a Block that is dropped.
@@ -254,11 +255,13 @@ func (w *Worker) flushBlock() {
 		return
 	}
 	n := w.blocks.Add(1)
+	packed := w.Block.Pack(w.Buffer())
 	w.Deliver(&clickhouse.Insert{
 		Query: w.Query,
 		Token: fmt.Sprintf("%s-%d", w.TokenPrefix, n),
 		Rows:  rows,
-		Data:  w.Block.Encode(w.Buffer()),
+		Data:  packed.Data,
+		Fills: packed.Fills,
 		Tally: w.tally.Take(),
 	})
 	w.Block.Reset()

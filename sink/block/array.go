@@ -23,15 +23,15 @@ func (c *offsets) end(row, n int) {
 	c.skip(row + 1)
 }
 
-func (c *offsets) encode(dst []byte, rows int) []byte {
-	dst = append(dst, c.ends...)
+func (c *offsets) encode(out *output, rows int) {
+	out.write(c.ends)
 	if c.n == 0 {
-		return repeat(dst, 8*(rows-c.rows), 0)
+		out.repeat(8*(rows-c.rows), 0)
+		return
 	}
 	for range rows - c.rows {
-		dst = binary.LittleEndian.AppendUint64(dst, c.n)
+		out.data = binary.LittleEndian.AppendUint64(out.data, c.n)
 	}
-	return dst
 }
 
 func (c *offsets) reset() {
@@ -53,12 +53,11 @@ func (c *stringArray) set(row int) {
 
 func (c *stringArray) prefix(dst []byte) []byte { return c.elements.prefix(dst) }
 
-func (c *stringArray) encode(dst []byte, rows int) []byte {
-	dst = c.offsets.encode(dst, rows)
-	if c.offsets.n == 0 {
-		return dst
+func (c *stringArray) encode(out *output, rows int) {
+	c.offsets.encode(out, rows)
+	if c.offsets.n > 0 {
+		c.elements.encode(out, int(c.offsets.n))
 	}
-	return c.elements.encode(dst, int(c.offsets.n))
 }
 
 func (c *stringArray) reset() {
@@ -73,8 +72,9 @@ type fixedArray struct {
 	elements fixed
 }
 
-func (c *fixedArray) encode(dst []byte, rows int) []byte {
-	return append(c.offsets.encode(dst, rows), c.elements.buf...)
+func (c *fixedArray) encode(out *output, rows int) {
+	c.offsets.encode(out, rows)
+	out.write(c.elements.buf)
 }
 
 func (c *fixedArray) reset() {

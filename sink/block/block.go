@@ -12,11 +12,11 @@
 package block
 
 import (
-	"encoding/binary"
 	"slices"
 
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/enrich"
+	"github.com/metranova/flow-collector/sink/native"
 )
 
 // Layout says what every row of a block has in common, and which paths of ext the table declares.
@@ -39,6 +39,7 @@ type Block struct {
 	days          []int64
 	columns       []named
 	encoded       int // bytes, the latest time
+	packing       output
 
 	start, end                                        fixed
 	scope                                             stringArray
@@ -175,27 +176,26 @@ func (b *Block) Reset() {
 
 // Encode appends the block to dst: nothing if it has no rows. The rows are not changed, and the result does not refer to them.
 func (b *Block) Encode(dst []byte) []byte {
-	// What is too small is made as large as the block before was, not larger and larger by copying.
 	begin := len(dst)
-	dst = encode(slices.Grow(dst, b.encoded+b.encoded/16), b.columns, b.rows)
+	// What is too small is made as large as the block before was, not larger and larger by copying.
+	dst = b.encode(output{data: slices.Grow(dst, b.encoded+b.encoded/16)}).Data
 	b.encoded = len(dst) - begin
 	return dst
 }
 
-// encode appends a block of those columns to dst: nothing if it has no rows.
-func encode(dst []byte, columns []named, rows int) []byte {
-	if rows == 0 {
-		return dst
-	}
-	dst = binary.AppendUvarint(dst, uint64(len(columns)))
-	dst = binary.AppendUvarint(dst, uint64(rows))
-	for _, c := range columns {
-		dst = appendString(dst, c.name)
-		dst = appendString(dst, c.typ)
-		dst = c.prefix(dst)
-		dst = c.encode(dst, rows)
-	}
-	return dst
+// Pack is Encode for a block that has to wait: it is half as large if its rows are of plain traffic. The memory of into is used again.
+func (b *Block) Pack(into native.Packed) native.Packed {
+	data := slices.Grow(into.Data[:0], b.encoded+b.encoded/16)
+	p := b.encode(output{data: data, fills: into.Fills[:0], packed: true})
+	b.encoded = len(p.Data)
+	return p
+}
+
+func (b *Block) encode(out output) native.Packed {
+	b.packing = out // columns, which are interfaces, have no address of the stack
+	encode(&b.packing, b.columns, b.rows)
+	out, b.packing = b.packing, output{}
+	return native.Packed{Data: out.data, Fills: out.fills}
 }
 
 // Append adds a row.

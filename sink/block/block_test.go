@@ -8,6 +8,7 @@ import (
 
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/enrich"
+	"github.com/metranova/flow-collector/sink/native"
 )
 
 func TestAppendAllocatesNothing(t *testing.T) {
@@ -21,19 +22,41 @@ func TestAppendAllocatesNothing(t *testing.T) {
 	for _, extensions := range [][]string{allExtensions(), nil} {
 		t.Run(fmt.Sprint(extensions), func(t *testing.T) {
 			b := New(testLayout(extensions, []string{"scireg"}))
-			var buf []byte
+			var memory native.Packed
 			block := func() {
 				b.Reset()
 				for i := range rows {
 					b.Append(&rows[i])
 				}
-				buf = b.Encode(buf[:0])
+				memory = b.Pack(memory)
 			}
 			block() // grows the columns
 			if n := testing.AllocsPerRun(5, block); n != 0 {
 				t.Errorf("a block of %d rows after the first allocates %v times", len(rows), n)
 			}
 		})
+	}
+}
+
+// What is left out of a block that waits comes back in its place.
+func TestPack(t *testing.T) {
+	for name, l := range map[string]Layout{"typed paths": testLayout(allExtensions(), []string{"scireg"}), "none": testLayout(nil, nil)} {
+		for kind, rows := range map[string][]enrich.Row{"traffic": traffic(5000), "no rows": nil, "few rows": traffic(3), "full rows": slices.Repeat([]enrich.Row{fullRow()}, 5000)} {
+			t.Run(name+" "+kind, func(t *testing.T) {
+				b := New(l)
+				for i := range rows {
+					b.Append(&rows[i])
+				}
+				want := b.Encode(nil)
+				packed := b.Pack(native.Packed{})
+				if got := packed.Expand(nil); !bytes.Equal(got, want) {
+					t.Errorf("%d bytes with their fills are not the %d of the block", len(got), len(want))
+				}
+				if plain := name == "typed paths" && kind == "traffic"; plain && len(packed.Data) > len(want)*3/4 {
+					t.Errorf("%d bytes are kept of %d", len(packed.Data), len(want))
+				}
+			})
+		}
 	}
 }
 

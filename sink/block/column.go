@@ -2,9 +2,9 @@ package block
 
 import (
 	"encoding/binary"
-	"slices"
 
 	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/sink/native"
 )
 
 // column is one column of a block. Columns that most rows have nothing for are filled up with NULL, or with an empty
@@ -12,8 +12,8 @@ import (
 type column interface {
 	// prefix appends what Native writes before the data of a column; within a JSON column, before the data of all paths.
 	prefix(dst []byte) []byte
-	// encode appends the data of the given number of rows.
-	encode(dst []byte, rows int) []byte
+	// encode writes the data of the given number of rows.
+	encode(out *output, rows int)
 	reset()
 }
 
@@ -34,8 +34,8 @@ func (c *fixed) uint32(v uint32)  { c.buf = binary.LittleEndian.AppendUint32(c.b
 func (c *fixed) uint64(v uint64)  { c.buf = binary.LittleEndian.AppendUint64(c.buf, v) }
 func (c *fixed) addr(a flow.Addr) { c.buf = append(c.buf, a[:]...) }
 
-func (c *fixed) encode(dst []byte, _ int) []byte { return append(dst, c.buf...) }
-func (c *fixed) reset()                          { c.buf = c.buf[:0] }
+func (c *fixed) encode(out *output, _ int) { out.write(c.buf) }
+func (c *fixed) reset()                    { c.buf = c.buf[:0] }
 
 // nulls is the part that every Nullable column begins with: a byte a row, 1 for NULL.
 type nulls struct {
@@ -47,7 +47,7 @@ type nulls struct {
 func (c *nulls) skip(row int) int {
 	n := row - len(c.marks)
 	if n > 0 {
-		c.marks = repeat(c.marks, n, 1)
+		c.marks = native.Repeat(c.marks, n, 1)
 	}
 	return n
 }
@@ -62,7 +62,7 @@ type nullableFixed struct {
 // begin makes row the next row and not NULL.
 func (c *nullableFixed) begin(row int) {
 	if n := c.skip(row); n > 0 {
-		c.values = repeat(c.values, n*c.width, 0)
+		c.values = native.Repeat(c.values, n*c.width, 0)
 	}
 	c.marks = append(c.marks, 0)
 }
@@ -82,10 +82,12 @@ func (c *nullableFixed) addr(row int, a flow.Addr) {
 	c.values = append(c.values, a[:]...)
 }
 
-func (c *nullableFixed) encode(dst []byte, rows int) []byte {
+func (c *nullableFixed) encode(out *output, rows int) {
 	missing := rows - len(c.marks)
-	dst = repeat(append(dst, c.marks...), missing, 1)
-	return repeat(append(dst, c.values...), missing*c.width, 0)
+	out.write(c.marks)
+	out.repeat(missing, 1)
+	out.write(c.values)
+	out.repeat(missing*c.width, 0)
 }
 
 func (c *nullableFixed) reset() {
@@ -116,15 +118,17 @@ func (c *nullableString) set(row int, s string) {
 		return
 	}
 	if n := c.skip(row); n > 0 {
-		c.values = repeat(c.values, n, 0)
+		c.values = native.Repeat(c.values, n, 0)
 	}
 	c.add(s)
 }
 
-func (c *nullableString) encode(dst []byte, rows int) []byte {
+func (c *nullableString) encode(out *output, rows int) {
 	missing := rows - len(c.marks)
-	dst = repeat(append(dst, c.marks...), missing, 1)
-	return repeat(append(dst, c.values...), missing, 0)
+	out.write(c.marks)
+	out.repeat(missing, 1)
+	out.write(c.values)
+	out.repeat(missing, 0)
 }
 
 func (c *nullableString) reset() {
@@ -140,22 +144,4 @@ func appendString[T string | []byte](dst []byte, s T) []byte {
 		dst = binary.AppendUvarint(dst, uint64(len(s)))
 	}
 	return append(dst, s...)
-}
-
-// repeat appends v n times.
-func repeat(dst []byte, n int, v byte) []byte {
-	if n <= 0 {
-		return dst
-	}
-	at := len(dst)
-	dst = slices.Grow(dst, n)[:at+n]
-	tail := dst[at:]
-	if v == 0 {
-		clear(tail)
-		return dst
-	}
-	for i := range tail {
-		tail[i] = v
-	}
-	return dst
 }

@@ -224,11 +224,11 @@ func (x *ext) prefix(dst []byte) []byte {
 	return dst
 }
 
-func (x *ext) encode(dst []byte, rows int) []byte {
+func (x *ext) encode(out *output, rows int) {
 	for _, p := range x.typed {
-		dst = p.encode(dst, rows)
+		p.encode(out, rows)
 	}
-	return x.shared.encode(dst, rows)
+	x.shared.encode(out, rows)
 }
 
 func (x *ext) reset() {

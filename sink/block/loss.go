@@ -77,7 +77,11 @@ func (b *Losses) Append(l *Loss) {
 }
 
 // Encode is as Block.Encode.
-func (b *Losses) Encode(dst []byte) []byte { return encode(dst, b.columns, b.rows) }
+func (b *Losses) Encode(dst []byte) []byte {
+	out := output{data: dst}
+	encode(&out, b.columns, b.rows)
+	return out.data
+}
 
 // Reset empties the block and keeps its memory.
 func (b *Losses) Reset() {

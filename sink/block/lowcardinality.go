@@ -3,6 +3,8 @@ package block
 import (
 	"encoding/binary"
 	"unsafe"
+
+	"github.com/metranova/flow-collector/sink/native"
 )
 
 // The format of a LowCardinality column (ClickHouse, SerializationLowCardinality): a version, then for each block
@@ -62,9 +64,7 @@ func (c *lowCardinality) prefix(dst []byte) []byte {
 	return binary.LittleEndian.AppendUint64(dst, lcVersion)
 }
 
-func (c *lowCardinality) encode(dst []byte, rows int) []byte {
-	return c.keys.encode(dst, c.indexes, rows)
-}
+func (c *lowCardinality) encode(out *output, rows int) { c.keys.encode(out, c.indexes, rows) }
 
 func (c *lowCardinality) reset() {
 	c.indexes = c.indexes[:0]
@@ -81,12 +81,12 @@ func (c constant) prefix(dst []byte) []byte {
 	return binary.LittleEndian.AppendUint64(dst, lcVersion)
 }
 
-func (c constant) encode(dst []byte, rows int) []byte {
-	dst = binary.LittleEndian.AppendUint64(dst, lcUint8|lcAdditionalKeys|lcUpdate)
-	dst = binary.LittleEndian.AppendUint64(dst, 1)
-	dst = appendString(dst, string(c))
-	dst = binary.LittleEndian.AppendUint64(dst, uint64(rows))
-	return repeat(dst, rows, 0)
+func (c constant) encode(out *output, rows int) {
+	out.data = binary.LittleEndian.AppendUint64(out.data, lcUint8|lcAdditionalKeys|lcUpdate)
+	out.data = binary.LittleEndian.AppendUint64(out.data, 1)
+	out.data = appendString(out.data, string(c))
+	out.data = binary.LittleEndian.AppendUint64(out.data, uint64(rows))
+	out.repeat(rows, 0)
 }
 
 func (c constant) reset() {}
@@ -178,8 +178,8 @@ func (d *dictionary) append(s []byte) uint32 {
 	return d.n - 1
 }
 
-// encode appends the keys and the indexes; indexes that are missing to the number of rows are 0.
-func (d *dictionary) encode(dst []byte, indexes []uint32, rows int) []byte {
+// encode writes the keys and the indexes; indexes that are missing to the number of rows are 0.
+func (d *dictionary) encode(out *output, indexes []uint32, rows int) {
 	width := uint64(lcUint8)
 	switch {
 	case d.n > 1<<16:
@@ -187,28 +187,31 @@ func (d *dictionary) encode(dst []byte, indexes []uint32, rows int) []byte {
 	case d.n > 1<<8:
 		width = lcUint16
 	}
-	dst = binary.LittleEndian.AppendUint64(dst, width|lcAdditionalKeys|lcUpdate)
-	dst = binary.LittleEndian.AppendUint64(dst, uint64(d.n))
-	dst = append(dst, d.data...)
-	dst = binary.LittleEndian.AppendUint64(dst, uint64(rows))
-	at := len(dst)
-	dst = repeat(dst, rows<<width, 0)
-	out := dst[at:]
+	out.data = binary.LittleEndian.AppendUint64(out.data, width|lcAdditionalKeys|lcUpdate)
+	out.data = binary.LittleEndian.AppendUint64(out.data, uint64(d.n))
+	out.write(d.data)
+	out.data = binary.LittleEndian.AppendUint64(out.data, uint64(rows))
+	if d.n == 1 { // every index is 0
+		out.repeat(rows, 0)
+		return
+	}
+	at := len(out.data)
+	out.data = native.Repeat(out.data, rows<<width, 0)
+	to := out.data[at:]
 	switch width {
 	case lcUint8:
 		for i, v := range indexes {
-			out[i] = byte(v)
+			to[i] = byte(v)
 		}
 	case lcUint16:
 		for i, v := range indexes {
-			binary.LittleEndian.PutUint16(out[2*i:], uint16(v))
+			binary.LittleEndian.PutUint16(to[2*i:], uint16(v))
 		}
 	default:
 		for i, v := range indexes {
-			binary.LittleEndian.PutUint32(out[4*i:], v)
+			binary.LittleEndian.PutUint32(to[4*i:], v)
 		}
 	}
-	return dst
 }
 
 func (d *dictionary) reset() {

@@ -131,9 +131,9 @@ func extKeys(r *enrich.Row, ipRefs []string) map[string]any {
 // textExt is ext as JSON text, as the reference sends it: a JSON column in the version that holds strings.
 type textExt struct{ values []byte }
 
-func (c *textExt) prefix(dst []byte) []byte        { return binary.LittleEndian.AppendUint64(dst, 1) }
-func (c *textExt) encode(dst []byte, _ int) []byte { return append(dst, c.values...) }
-func (c *textExt) reset()                          { c.values = c.values[:0] }
+func (c *textExt) prefix(dst []byte) []byte  { return binary.LittleEndian.AppendUint64(dst, 1) }
+func (c *textExt) encode(out *output, _ int) { out.write(c.values) }
+func (c *textExt) reset()                    { c.values = c.values[:0] }
 
 // encodeWithText encodes the rows with ext as JSON text.
 func encodeWithText(t testing.TB, l Layout, rows []enrich.Row) []byte {

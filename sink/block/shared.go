@@ -67,10 +67,10 @@ func (c *sharedData) end(row int) {
 	}
 }
 
-func (c *sharedData) encode(dst []byte, rows int) []byte {
-	dst = c.offsets.encode(dst, rows)
-	dst = append(dst, c.names...)
-	return append(dst, c.values...)
+func (c *sharedData) encode(out *output, rows int) {
+	c.offsets.encode(out, rows)
+	out.write(c.names)
+	out.write(c.values)
 }
 
 func (c *sharedData) reset() {

@@ -112,7 +112,11 @@ func (c *nullableFixed) count(row int, n uint64) {
 }
 
 // Encode is as Block.Encode.
-func (b *Traffic) Encode(dst []byte) []byte { return encode(dst, b.columns, b.rows) }
+func (b *Traffic) Encode(dst []byte) []byte {
+	out := output{data: dst}
+	encode(&out, b.columns, b.rows)
+	return out.data
+}
 
 // Reset empties the block and keeps its memory.
 func (b *Traffic) Reset() {
@@ -128,6 +132,6 @@ type text struct {
 	buf []byte
 }
 
-func (c *text) add(s string)                    { c.buf = appendString(c.buf, s) }
-func (c *text) encode(dst []byte, _ int) []byte { return append(dst, c.buf...) }
-func (c *text) reset()                          { c.buf = c.buf[:0] }
+func (c *text) add(s string)              { c.buf = appendString(c.buf, s) }
+func (c *text) encode(out *output, _ int) { out.write(c.buf) }
+func (c *text) reset()                    { c.buf = c.buf[:0] }

@@ -3,18 +3,20 @@ package clickhouse
 import (
 	"io"
 	"sync"
+
+	"github.com/metranova/flow-collector/sink/native"
 )
 
 // body is what an attempt sends. net/http may go on reading a request's body for a while after it has returned
 // the answer; once closed, body never touches the data again, so that the buffer can be reused.
 type body struct {
 	mu   sync.Mutex
-	rest []byte
+	rest native.Source
 	shut bool
 	read bool // something of it was
 }
 
-func newBody(data []byte) *body { return &body{rest: data} }
+func newBody(ins *Insert) *body { return &body{rest: native.NewSource(ins.packed())} }
 
 // Read implements io.Reader.
 func (b *body) Read(p []byte) (int, error) {
@@ -23,13 +25,9 @@ func (b *body) Read(p []byte) (int, error) {
 	if b.shut {
 		return 0, io.ErrClosedPipe
 	}
-	if len(b.rest) == 0 {
-		return 0, io.EOF
-	}
-	b.read = true
-	n := copy(p, b.rest)
-	b.rest = b.rest[n:]
-	return n, nil
+	n, err := b.rest.Read(p)
+	b.read = b.read || n > 0
+	return n, err
 }
 
 // wasRead reports whether anything of the data was sent, or was about to be.
@@ -43,6 +41,6 @@ func (b *body) wasRead() bool {
 func (b *body) Close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.rest, b.shut = nil, true
+	b.rest, b.shut = native.Source{}, true
 	return nil
 }

@@ -221,7 +221,7 @@ func (w *Writer) attempt(ctx context.Context, ins *Insert) error {
 	if ins.viewError != nil {
 		settings["materialized_views_ignore_errors"] = 1
 	}
-	body := newBody(ins.Data)
+	body := newBody(ins)
 	defer func() {
 		_ = body.Close()
 		ins.tried = ins.tried || body.wasRead()

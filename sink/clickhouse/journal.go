@@ -47,14 +47,14 @@ func (l *writerLog) doubtful(ins *Insert) {
 func (l *writerLog) lost(ins *Insert, reason Reason, err error) {
 	if l.journal.Due("lost " + string(reason)) {
 		l.log.Error("ClickHouse insert lost", zap.String("reason", string(reason)), zap.Int("rows", ins.Rows),
-			zap.Int("bytes", len(ins.Data)), zap.Error(err))
+			zap.Int("bytes", ins.size()), zap.Error(err))
 	}
 }
 
 // spooled reports an insert that went to disk.
 func (l *writerLog) spooled(ins *Insert) {
 	if l.journal.Due("spooled") {
-		l.log.Warn("ClickHouse inserts wait on disk", zap.Int("rows", ins.Rows), zap.Int("bytes", len(ins.Data)))
+		l.log.Warn("ClickHouse inserts wait on disk", zap.Int("rows", ins.Rows), zap.Int("bytes", ins.size()))
 	}
 }
 

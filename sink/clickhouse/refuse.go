@@ -93,7 +93,8 @@ var errMalformed = errors.New("the block cannot be cut into its rows")
 
 // halve makes two inserts of one, which is then done with. Of one that is on disk they take the place there.
 func (w *Writer) halve(ins *Insert) ([]*Insert, error) {
-	if rows, err := native.Rows(ins.Data); err != nil || rows != ins.Rows {
+	whole := ins.whole()
+	if rows, err := native.Rows(whole); err != nil || rows != ins.Rows {
 		return nil, errors.Join(errMalformed, err)
 	}
 	if ins.Tally.Rows() != uint64(ins.Rows) && len(ins.shares) > 0 {
@@ -103,7 +104,7 @@ func (w *Writer) halve(ins *Insert) ([]*Insert, error) {
 	var halves []*Insert
 	var entries []*spool.Entry
 	for _, part := range [][2]int{{0, middle}, {middle, ins.Rows}} {
-		data, err := native.Cut(ins.Data, part[0], part[1])
+		data, err := native.Cut(whole, part[0], part[1])
 		if err != nil {
 			return nil, errors.Join(errMalformed, err)
 		}
@@ -184,7 +185,7 @@ func (w *Writer) keepRefused(ins *Insert, reason Reason, err error, stored bool)
 	}
 	slices.Sort(r.Exporters)
 	r.Exporters = slices.Compact(r.Exporters)
-	return w.options.Quarantine.Put(r, ins.Data)
+	return w.options.Quarantine.Put(r, ins.whole())
 }
 
 // withoutView counts rows that went into the table and not into a view that failed, and keeps them for the view.

@@ -72,7 +72,7 @@ func (s *spooling) entryOf(ins *Insert) *spool.Entry {
 		token += atSeparator + ins.at
 	}
 	return &spool.Entry{
-		Query: ins.Query, Token: token, Rows: ins.Rows, Data: ins.Data, Note: ins.Tally.Append(nil), Ref: ins.shares, First: ins.tried,
+		Query: ins.Query, Token: token, Rows: ins.Rows, Data: ins.whole(), Note: ins.Tally.Append(nil), Ref: ins.shares, First: ins.tried,
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/metranova/flow-collector/sink/native"
 	"github.com/metranova/flow-collector/sink/spool"
 )
 
@@ -91,7 +92,7 @@ func TestSpoolTakesWhatFailsAndGivesItBackInOrder(t *testing.T) {
 			sp := openSpool(t, t.TempDir())
 			o := withSpool(sp)
 			var released atomic.Int64
-			o.Release = func([]byte) { released.Add(1) }
+			o.Release = func(native.Packed) { released.Add(1) }
 			w := NewWriter(f.open(t), o)
 			for i := range 6 {
 				w.Enqueue(insertOf(fmt.Sprint(i)))
@@ -124,7 +125,7 @@ func TestSpoolInTurnWithLiveInserts(t *testing.T) {
 	sp := openSpool(t, t.TempDir())
 	for i := range 5 {
 		old := insertOf(fmt.Sprintf("old%d", i))
-		if err := sp.Put(spool.Entry{Query: old.Query, Token: old.Token, Rows: old.Rows, Data: old.Data}); err != nil {
+		if err := sp.Put(spool.Entry{Query: old.Query, Token: old.Token, Rows: old.Rows, Data: old.whole()}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -44,7 +44,7 @@ type Count struct {
 func (c *Count) add(ins *Insert) {
 	c.Inserts++
 	c.Rows += uint64(ins.Rows)
-	c.Bytes += uint64(len(ins.Data))
+	c.Bytes += uint64(ins.size())
 }
 
 // Stats are a Writer's counters at one moment, since it was made. What was enqueued and Spool.Found together are Delivered,

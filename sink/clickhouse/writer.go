@@ -12,6 +12,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"go.uber.org/zap"
 
+	"github.com/metranova/flow-collector/sink/native"
 	"github.com/metranova/flow-collector/sink/quarantine"
 	"github.com/metranova/flow-collector/sink/spool"
 	"github.com/metranova/flow-collector/sink/tally"
@@ -24,7 +25,8 @@ type Insert struct {
 	// Token names the block: two inserts with the same token are stored once. Empty: no deduplication.
 	Token string
 	Rows  int
-	Data  []byte // Native format, revision 0
+	Data  []byte // Native format, revision 0, without Fills
+	Fills []native.Fill
 	// Tally says which exporters the rows are of. nil: they are of none, and are not in the Book.
 	Tally *tally.Tally
 
@@ -33,6 +35,19 @@ type Insert struct {
 	tried     bool         // it was sent, and may be stored
 	at        string       // by this one of several servers; "": by any, or none
 	viewError error        // why a view will never take it; then it is stored without that view
+}
+
+// size is how many bytes are sent.
+func (ins *Insert) size() int { return ins.packed().Size() }
+
+func (ins *Insert) packed() native.Packed { return native.Packed{Data: ins.Data, Fills: ins.Fills} }
+
+// whole is what is sent, in one piece.
+func (ins *Insert) whole() []byte {
+	if len(ins.Fills) == 0 {
+		return ins.Data
+	}
+	return ins.packed().Expand(nil)
 }
 
 // WriterOptions bound a Writer. The zero value has the defaults.
@@ -70,9 +85,9 @@ type WriterOptions struct {
 	Replicated bool
 	// Settings are sent with every insert, over the Writer's own.
 	Settings map[string]any
-	// Release takes back the Data of an insert that was delivered or lost, for reuse. It is called from several
+	// Release takes back the memory of an insert that was delivered or lost, for reuse. It is called from several
 	// goroutines. nil: the buffer is left to the garbage collector.
-	Release func([]byte)
+	Release func(native.Packed)
 	// Log gets what goes wrong, once a minute at most for what repeats. nil: nobody.
 	Log *zap.Logger
 }
@@ -241,10 +256,10 @@ func (w *Writer) giveUp(ins *Insert, reason Reason, err error) {
 }
 
 func (w *Writer) release(ins *Insert) {
-	data := ins.Data
-	ins.Data = nil
-	if w.options.Release != nil && data != nil {
-		w.options.Release(data)
+	memory := ins.packed()
+	ins.Data, ins.Fills = nil, nil
+	if w.options.Release != nil && memory.Data != nil {
+		w.options.Release(memory)
 	}
 }
 

@@ -14,6 +14,8 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/metranova/flow-collector/sink/native"
 )
 
 // fast are options with which a test does not wait.
@@ -21,8 +23,12 @@ func fast() WriterOptions {
 	return WriterOptions{RetryMin: time.Millisecond, RetryMax: 2 * time.Millisecond, ConfigurationRetry: time.Millisecond, Inserters: 1}
 }
 
+// insertOf is an insert of "block " and the token, packed.
 func insertOf(token string) *Insert {
-	return &Insert{Query: InsertQuery("db", "data_flow", []string{"a", "b"}), Token: token, Rows: 3, Data: []byte("block " + token)}
+	return &Insert{
+		Query: InsertQuery("db", "data_flow", []string{"a", "b"}), Token: token, Rows: 3,
+		Data: []byte("blck " + token), Fills: []native.Fill{{At: 2, N: 1, Byte: 'o'}},
+	}
 }
 
 // closeWriter drains the writer.
@@ -42,10 +48,10 @@ func TestWriterSendsTokenSettingsAndBytes(t *testing.T) {
 	var released []string
 	o := fast()
 	o.Settings = map[string]any{"max_insert_threads": 2}
-	o.Release = func(b []byte) {
+	o.Release = func(p native.Packed) {
 		mu.Lock()
 		defer mu.Unlock()
-		released = append(released, string(b))
+		released = append(released, string(p.Data))
 	}
 	w := NewWriter(f.open(t), o)
 	w.Enqueue(insertOf("t1"))
@@ -73,7 +79,7 @@ func TestWriterSendsTokenSettingsAndBytes(t *testing.T) {
 			}
 		}
 	}
-	if want := "block t1,block t2"; strings.Join(released, ",") != want {
+	if want := "blck t1,blck t2"; strings.Join(released, ",") != want {
 		t.Errorf("released %q, want %q", released, want)
 	}
 	s := w.Stats()
@@ -209,7 +215,7 @@ func TestWriterDropsTheOldestWhenFull(t *testing.T) {
 	o.QueueBytes = 40 // five blocks of 8 bytes, one of them under way
 	var mu sync.Mutex
 	released := 0
-	o.Release = func([]byte) { mu.Lock(); released++; mu.Unlock() }
+	o.Release = func(native.Packed) { mu.Lock(); released++; mu.Unlock() }
 	w := NewWriter(f.open(t), o)
 	w.Enqueue(insertOf("00"))
 	underWay(f, 1)
@@ -278,9 +284,9 @@ func TestWriterLetsGoOfTheBuffer(t *testing.T) {
 	})
 	o := fast()
 	var done sync.WaitGroup
-	o.Release = func(b []byte) {
-		for i := range b {
-			b[i] = 0xff
+	o.Release = func(p native.Packed) {
+		for i := range p.Data {
+			p.Data[i] = 0xff
 		}
 		done.Done()
 	}
@@ -337,7 +343,7 @@ func TestClassify(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			f := newFakeServer(t, func(_ int, w http.ResponseWriter, _ *http.Request) { c.answer(w) })
-			err := f.open(t).InsertFormat(context.Background(), "Native", "INSERT INTO a (b)", newBody(nil))
+			err := f.open(t).InsertFormat(context.Background(), "Native", "INSERT INTO a (b)", newBody(&Insert{}))
 			if err == nil {
 				t.Fatal("no error")
 			}
