@@ -301,7 +301,7 @@ func TestLedgerBalances(t *testing.T) {
 
 	// The next run delivers what the one before left; rows that find no room in memory are lost.
 	hold := make(chan struct{})
-	second := newBench(t, cfg, func(o *clickhouse.WriterOptions) { o.Spool, o.QueueBytes = nil, 300_000 })
+	second := newBench(t, cfg, func(o *clickhouse.WriterOptions) { o.Spool, o.QueueBytes = nil, 150_000 })
 	second.conn.set(func() error { <-hold; return nil })
 	for range 10 {
 		second.send("127.7.0.1", v5...)

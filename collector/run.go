@@ -112,7 +112,9 @@ func serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 	// The runtime runs as many goroutines at once as there are cores. While metadata is rebuilt and garbage collected a worker
 	// would wait up to 10 ms for its turn, and one that gathers datagrams has its place without needing a core; with a place for
 	// each more it is the kernel that shares the cores, in smaller slices and by priority.
-	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + max(2, len(listeners)))
+	cores := runtime.GOMAXPROCS(0)
+	runtime.GOMAXPROCS(cores + max(2, len(listeners)))
+	defer runtime.GOMAXPROCS(cores)
 	// Hardly anything becomes garbage here but what inserts and metadata leave, and most memory holds no pointers: collecting more
 	// often costs little, and saves as much memory.
 	if os.Getenv("GOGC") == "" {
