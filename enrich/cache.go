@@ -146,8 +146,9 @@ func slotOf(a *flow.Addr) uint64 {
 	return h >> 49 // 64 - log2(hostSlots)
 }
 
-// asSlots is how many AS numbers an enricher remembers that meta_as does not have.
-const asSlots = 1 << 12
+// asSlots is how many AS numbers an enricher remembers that meta_as does not have: about as many as are in use, for where there is no
+// meta_as at all. They take some 3 MB.
+const asSlots = 1 << 16
 
 // asCache remembers what a row says of AS numbers that meta_as does not have. Neighbouring numbers have slots of their own.
 type asCache []asSlot

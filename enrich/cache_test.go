@@ -73,7 +73,7 @@ func TestASCollision(t *testing.T) {
 	for range 3 {
 		var row Row
 		e.Enrich(s, &flow.Record{SrcAS: 100, DstAS: 100 + asSlots}, &row)
-		if want := []string{"as:100", "as:4196"}; row.SrcASRef != "as:100__v1" || row.DstASRef != "" || !slices.Equal(row.PolicyScope, want) {
+		if want := []string{"as:100", "as:65636"}; row.SrcASRef != "as:100__v1" || row.DstASRef != "" || !slices.Equal(row.PolicyScope, want) {
 			t.Fatalf("got %q %q %q", row.SrcASRef, row.DstASRef, row.PolicyScope)
 		}
 	}
