@@ -2,6 +2,8 @@ package block
 
 import (
 	"testing"
+
+	"github.com/metranova/flow-collector/sink/native"
 )
 
 const benchRows = 50_000
@@ -21,19 +23,20 @@ func BenchmarkAppend(b *testing.B) {
 	}
 }
 
-func BenchmarkEncode(b *testing.B) {
+func BenchmarkPack(b *testing.B) {
 	rows := traffic(benchRows)
 	block := New(testLayout(allExtensions(), []string{"scireg"}))
 	for i := range rows {
 		block.Append(&rows[i])
 	}
-	buf := block.Encode(nil)
+	memory := block.Pack(native.Packed{})
 	b.ReportAllocs()
 	for b.Loop() {
-		buf = block.Encode(buf[:0])
+		memory = block.Pack(memory)
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/benchRows, "ns/row")
-	b.ReportMetric(float64(len(buf))/benchRows, "B/row")
+	b.ReportMetric(float64(memory.Size())/benchRows, "B/row")
+	b.ReportMetric(float64(len(memory.Data))/benchRows, "kept-B/row")
 }
 
 // BenchmarkEngineInsert measures the CPU time that the engine's process spends on a row. The time of an operation is
