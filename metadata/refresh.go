@@ -206,6 +206,9 @@ func (r *Refresher) round(ctx context.Context) {
 		when.done(s.Interval, loadErr != nil || readErr != nil && s.Remote)
 		loaded = true
 	}
+	if loaded {
+		releaseMemory()
+	}
 	if loaded || r.look.isDue(time.Now()) {
 		r.tryRebuild(ctx)
 	}
@@ -335,8 +338,8 @@ func (r *Refresher) reloadDictionaries(ctx context.Context) {
 	}
 }
 
-// releaseMemory gives back what a snapshot was made of and the one before it: more than the snapshot itself, and for an hour or a
-// day nobody needs it.
+// releaseMemory gives back what was read of the sources, what a snapshot was made of, and the one before it: each more than the
+// snapshot itself, and for an hour or a day nobody needs it.
 func releaseMemory() { debug.FreeOSMemory() }
 
 // state is a text that changes when a table that a snapshot is made of does.

@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -360,6 +362,23 @@ func TestSourcesOnlyOfAdditions(t *testing.T) {
 	}
 	if a, _ := s.LookupAS(64496); a.Name != "A" {
 		t.Errorf("%+v, want A", a)
+	}
+}
+
+// What a source was read into is given back at once, also where it brings nothing new and no snapshot is made.
+func TestRefresher_givesMemoryBack(t *testing.T) {
+	conn, settings := openStore(t)
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // what is given back is given back on purpose
+	gone := make(chan struct{})
+	large := Source{Name: "large", Files: func() []string { return nil }, Read: func(context.Context) ([]record.Set, error) {
+		runtime.AddCleanup(new([1 << 20]byte), func(gone chan struct{}) { close(gone) }, gone)
+		return nil, nil
+	}}
+	startRefresher(t, conn, settings, "", []Source{large})
+	select {
+	case <-gone:
+	case <-time.After(30 * time.Second):
+		t.Error("the memory is still in use")
 	}
 }
 
