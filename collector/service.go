@@ -254,7 +254,7 @@ func (s *service) newWorker(n int, o pipeline.Options) *pipeline.Worker {
 // spareBuffers is how many encoded blocks' memory is kept for the next ones. More are in use while inserts wait, and given back.
 const spareBuffers = 6
 
-// buffer returns memory to encode a block into; keep takes it back once the block is stored or lost.
+// buffer returns memory to pack a block into; keep takes it back once the block is stored or lost.
 func (s *service) buffer() native.Packed {
 	select {
 	case memory := <-s.spare:
@@ -264,7 +264,12 @@ func (s *service) buffer() native.Packed {
 	}
 }
 
+// keep leaves what other tables used, or came from disk, to the garbage collector: that has no fills, is of another size, and would
+// take the place of what blocks need.
 func (s *service) keep(memory native.Packed) {
+	if memory.Fills == nil {
+		return
+	}
 	select {
 	case s.spare <- memory:
 	default: // enough are kept
