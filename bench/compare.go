@@ -23,8 +23,9 @@ func compareCommand() *cli.Command {
 		Usage:     "measure the collector and its peers side by side: CPU time for a flow, memory, loss",
 		ArgsUsage: "[FILE.pcap…]",
 		Description: "Each collector that is on this machine runs on one core, gets the same replay at the same rate from another, and is stopped. Its\n" +
-			"time is that of all its processes from the first datagram measured to its end, or until every flow is in its database; datagrams lost are those that the kernel\n" +
-			"dropped at its socket, and the time for a flow is shared among the others. Without a capture one is generated, as `bench gen` does.\n\n" +
+			"time is that of all its processes from the first datagram measured to its end, or until every flow is in its database; datagrams\n" +
+			"lost are those that the kernel dropped at its socket, and the time for a flow is shared among the others. Without a capture one\n" +
+			"is generated, as `bench gen` does.\n\n" +
 			"   bench compare                                        # v9 with 20 fields, 200,000 hosts, medians of 5\n" +
 			"   bench compare --protocol sflow --rate 50000\n" +
 			"   bench compare --rate 100000,400000,1600000 --runs 1 --plot loss.svg\n" +

@@ -27,7 +27,7 @@ func (s Setting) producing(format string) Contender {
 			if err != nil {
 				return nil, err
 			}
-			before, err := stored(s.Broker, topic)
+			before, err := messagesIn(s.Broker, topic)
 			if err != nil {
 				return nil, err
 			}
@@ -49,7 +49,7 @@ func (s Setting) producing(format string) Contender {
 			if err != nil {
 				return c, err
 			}
-			now, err := stored(s.Broker, topic)
+			now, err := messagesIn(s.Broker, topic)
 			c.Records = now - before
 			return c, err
 		},
@@ -59,8 +59,8 @@ func (s Setting) producing(format string) Contender {
 // beforeFile has how many messages the topic had before the run.
 const beforeFile = "messages-before"
 
-// stored asks the broker how many messages a topic has; none if there is no such topic.
-func stored(broker, topic string) (n uint64, err error) {
+// messagesIn asks the broker how many messages a topic has; none if there is no such topic.
+func messagesIn(broker, topic string) (n uint64, err error) {
 	client, err := kgo.NewClient(kgo.SeedBrokers(broker))
 	if err != nil {
 		return 0, fmt.Errorf("count the messages of topic %s at %s: %w", topic, broker, err)

@@ -43,7 +43,7 @@ func TestTree(t *testing.T) {
 	if all < 10*time.Millisecond || root >= all {
 		t.Errorf("all had %s and the first %s, want the one below it to have most", all, root)
 	}
-	if peak, first := tree.Peak(); first < 50<<10 || peak <= first {
+	if peak, first := tree.Peak(); peak < 100<<10 || first < 50<<10 || peak <= first {
 		t.Errorf("a peak of %d bytes, of the first %d", peak, first)
 	}
 }

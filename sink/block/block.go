@@ -175,27 +175,17 @@ func (b *Block) Reset() {
 }
 
 // Encode appends the block to dst: nothing if it has no rows. The rows are not changed, and the result does not refer to them.
-func (b *Block) Encode(dst []byte) []byte {
-	begin := len(dst)
-	// What is too small is made as large as the block before was, not larger and larger by copying.
-	dst = b.encode(output{data: slices.Grow(dst, b.encoded+b.encoded/16)}).Data
-	b.encoded = len(dst) - begin
-	return dst
-}
+func (b *Block) Encode(dst []byte) []byte { return appendEncoded(dst, b.columns, b.rows) }
 
 // Pack is Encode for a block that has to wait: it is half as large if its rows are of plain traffic. The memory of into is used again.
 func (b *Block) Pack(into native.Packed) native.Packed {
+	// What is too small is made as large as the block before was, not larger and larger by copying.
 	data := slices.Grow(into.Data[:0], b.encoded+b.encoded/16)
-	p := b.encode(output{data: data, fills: into.Fills[:0], packed: true})
-	b.encoded = len(p.Data)
-	return p
-}
-
-func (b *Block) encode(out output) native.Packed {
-	b.packing = out // columns, which are interfaces, have no address of the stack
+	b.packing = output{data: data, fills: into.Fills[:0], packed: true} // columns, which are interfaces, have no address of the stack
 	encode(&b.packing, b.columns, b.rows)
-	out, b.packing = b.packing, output{}
-	return native.Packed{Data: out.data, Fills: out.fills}
+	p := native.Packed{Data: b.packing.data, Fills: b.packing.fills}
+	b.encoded, b.packing = len(p.Data), output{}
+	return p
 }
 
 // Append adds a row.

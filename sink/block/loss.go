@@ -77,11 +77,7 @@ func (b *Losses) Append(l *Loss) {
 }
 
 // Encode is as Block.Encode.
-func (b *Losses) Encode(dst []byte) []byte {
-	out := output{data: dst}
-	encode(&out, b.columns, b.rows)
-	return out.data
-}
+func (b *Losses) Encode(dst []byte) []byte { return appendEncoded(dst, b.columns, b.rows) }
 
 // Reset empties the block and keeps its memory.
 func (b *Losses) Reset() {

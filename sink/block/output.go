@@ -27,6 +27,13 @@ func (o *output) repeat(n int, v byte) {
 	o.data = native.Repeat(o.data, n, v)
 }
 
+// appendEncoded appends a block of those columns to dst: nothing if it has no rows.
+func appendEncoded(dst []byte, columns []named, rows int) []byte {
+	out := output{data: dst}
+	encode(&out, columns, rows)
+	return out.data
+}
+
 // encode writes a block of those columns: nothing if it has no rows.
 func encode(out *output, columns []named, rows int) {
 	if rows == 0 {

@@ -112,11 +112,7 @@ func (c *nullableFixed) count(row int, n uint64) {
 }
 
 // Encode is as Block.Encode.
-func (b *Traffic) Encode(dst []byte) []byte {
-	out := output{data: dst}
-	encode(&out, b.columns, b.rows)
-	return out.data
-}
+func (b *Traffic) Encode(dst []byte) []byte { return appendEncoded(dst, b.columns, b.rows) }
 
 // Reset empties the block and keeps its memory.
 func (b *Traffic) Reset() {

@@ -214,33 +214,19 @@ func (v *View) create(s *Settings) string {
 		s.qualified(v.name()), s.onCluster(), s.qualified(s.local(v.Table)), v.query(s))
 }
 
-// viewTerm is a column of the view's table: what flows are grouped by, as the view's inner SELECT names it, and what becomes of it.
-type viewTerm struct {
-	key    string // a column of data_flow, or what stands under the name of alias; "" for a constant
-	alias  string
-	result string // "": the key itself
-}
+// viewTerm is a column of the view's table: what the inner SELECT has for it, the key that this is called, and what becomes of it. A
+// constant has a result alone.
+type viewTerm struct{ inner, key, result string }
 
 // query renders the SELECT of the view. The inner one sums the flows of an insert up before anything is made of their keys: a
 // SummingMergeTree would, too, but by sorting all of them by every column, which takes several times as long.
 func (v *View) query(s *Settings) string {
 	var inner, keys, outer []string
 	for _, t := range v.terms(s) {
-		name := t.key
-		switch {
-		case t.alias != "":
-			name = t.alias
-			inner = append(inner, t.key+" AS "+t.alias)
-		case t.key != "":
-			inner = append(inner, t.key)
+		if t.key != "" {
+			inner, keys = append(inner, t.inner), append(keys, t.key)
 		}
-		if name != "" {
-			keys = append(keys, name)
-		}
-		if t.result != "" {
-			name = t.result
-		}
-		outer = append(outer, name)
+		outer = append(outer, t.result)
 	}
 	inner = append(inner, "count() AS flows", "sum(bit_count) AS bits", "sum(packet_count) AS packets")
 	outer = append(outer, "flows AS flow_count", "bits AS bit_count", "packets AS packet_count")
@@ -254,11 +240,12 @@ func (v *View) query(s *Settings) string {
 
 // terms are the columns of the view's table before its counts.
 func (v *View) terms(s *Settings) []viewTerm {
-	terms := []viewTerm{{key: v.startTerm(), alias: "window_start", result: "window_start AS start_time"}, {key: "policy_originator"}}
+	same := func(name string) viewTerm { return viewTerm{name, name, name} }
+	terms := []viewTerm{{v.startTerm() + " AS window_start", "window_start", "window_start AS start_time"}, same("policy_originator")}
 	if v.PolicyOverride {
 		terms = append(terms, viewTerm{result: literal(v.PolicyLevel) + " AS policy_level"}, viewTerm{result: literalArray(v.PolicyScope) + " AS policy_scope"})
 	} else {
-		terms = append(terms, viewTerm{key: "policy_level"}, viewTerm{key: "policy_scope"})
+		terms = append(terms, same("policy_level"), same("policy_scope"))
 	}
 	for _, c := range v.Kind.columns() {
 		switch c.name {
@@ -267,7 +254,7 @@ func (v *View) terms(s *Settings) []viewTerm {
 		case "application_id":
 			terms = append(terms, s.applicationTerm())
 		default:
-			terms = append(terms, viewTerm{key: c.name})
+			terms = append(terms, same(c.name))
 		}
 	}
 	return terms
@@ -293,7 +280,7 @@ func (s *Settings) asPathTerm() viewTerm {
 	if _, ok := s.flowPaths()["bgp_as_path_id"]; !ok {
 		return viewTerm{result: "'{}' AS ext"}
 	}
-	return viewTerm{key: "ext.bgp_as_path_id", alias: "as_path", result: "toJSONString(map('bgp_as_path_id', as_path)) AS ext"}
+	return viewTerm{"ext.bgp_as_path_id AS as_path", "as_path", "toJSONString(map('bgp_as_path_id', as_path)) AS ext"}
 }
 
 // applicationTerm names the application of the port. The dictionary's name is qualified: it is resolved in the
@@ -303,5 +290,6 @@ func (s *Settings) applicationTerm() viewTerm {
 	if !d.Enabled {
 		return viewTerm{result: "CAST(NULL, 'Nullable(String)') AS application_id"}
 	}
-	return viewTerm{key: fmt.Sprintf("dictGetOrNull(%s, 'id', lower(protocol), application_port)", literal(s.Database+"."+d.Name)), alias: "application_id"}
+	const name = "application_id"
+	return viewTerm{fmt.Sprintf("dictGetOrNull(%s, 'id', lower(protocol), application_port) AS %s", literal(s.Database+"."+d.Name), name), name, name}
 }
