@@ -44,6 +44,10 @@ func (c *faulty) InsertFormat(ctx context.Context, format, query string, r io.Re
 
 func (c *faulty) set(fault func() error) { c.fault.Store(&fault) }
 
+// captureDay is the day of the captures in bench/testdata. A test that feeds them runs its clock from there, so that it does not
+// depend on today's date.
+var captureDay = time.Date(2026, 11, 24, 3, 0, 0, 0, time.UTC)
+
 // bench is a collector with real sockets, a real engine, and faults between.
 type bench struct {
 	t         *testing.T
@@ -51,13 +55,13 @@ type bench struct {
 	conn      *faulty
 	worker    *pipeline.Worker
 	listener  *listen.Worker
-	collected time.Time
+	collected time.Time         // the clock: it moves one second with each call of send
 	sent      map[string]uint64 // datagrams, by source
 	reached   uint64            // of all
 }
 
-// newBench is one run of a collector. Its spool is that of the run before.
-func newBench(t *testing.T, cfg *config.Config, change func(*clickhouse.WriterOptions)) *bench {
+// newBench is one run of a collector whose clock begins at begin. Its spool is that of the run before.
+func newBench(t *testing.T, cfg *config.Config, begin time.Time, change func(*clickhouse.WriterOptions)) *bench {
 	t.Helper()
 	books := newBooks()
 	disk, err := openSpool(cfg, zap.NewNop(), books.rows)
@@ -77,7 +81,7 @@ func newBench(t *testing.T, cfg *config.Config, change func(*clickhouse.WriterOp
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{t: t, s: s, conn: &faulty{Conn: s.conn}, listener: listeners[0], collected: time.Now(), sent: map[string]uint64{}}
+	b := &bench{t: t, s: s, conn: &faulty{Conn: s.conn}, listener: listeners[0], collected: begin, sent: map[string]uint64{}}
 	s.listeners = listeners
 	o := clickhouse.WriterOptions{
 		QueueBytes: 64 << 20, Inserters: 1, RetryMin: time.Millisecond, RetryMax: 5 * time.Millisecond, ConfigurationRetry: time.Millisecond,
@@ -89,7 +93,8 @@ func newBench(t *testing.T, cfg *config.Config, change func(*clickhouse.WriterOp
 	return b
 }
 
-// send sends datagrams from an address and takes them through the worker, a second of the worker's time later.
+// send sends datagrams from an address and takes them through the worker. They are received a second of the bench's clock after
+// those of the last call, whatever the kernel's clock says.
 func (b *bench) send(source string, payloads ...[]byte) {
 	b.t.Helper()
 	from := &net.UDPAddr{IP: net.ParseIP(source)}
@@ -114,6 +119,9 @@ func (b *bench) send(source string, payloads ...[]byte) {
 		}
 		if len(datagrams) == 0 {
 			quiet++
+		}
+		for i := range datagrams {
+			datagrams[i].Received = b.collected.UnixNano()
 		}
 		b.worker.Process(datagrams, b.collected)
 	}
@@ -218,7 +226,7 @@ func v9Template(domain uint32, template uint16) []byte {
 
 func v9Header(domain uint32) []byte {
 	b := []byte{0, 9, 0, 1, 0, 0, 0, 9}
-	b = binary.BigEndian.AppendUint32(b, uint32(time.Now().Unix()))
+	b = binary.BigEndian.AppendUint32(b, uint32(captureDay.Unix()))
 	b = binary.BigEndian.AppendUint32(b, 1)
 	return binary.BigEndian.AppendUint32(b, domain)
 }
@@ -231,7 +239,7 @@ func away() error { return &net.OpError{Op: "dial", Net: "tcp", Err: errors.New(
 func TestLedgerBalances(t *testing.T) {
 	cfg := testConfig(t, "CLICKHOUSE_FLOW_TTL=", "CLICKHOUSE_FLOW_MV_BY_EDGE_AS=", "CLICKHOUSE_FLOW_MV_BY_INTERFACE=", "CLICKHOUSE_FLOW_MV_BY_IP_VERSION=")
 	v5, v9, ipfix, sflow := payloads(t, "softflowd-v5"), payloads(t, "softflowd-v9"), payloads(t, "softflowd-ipfix"), payloads(t, "sfprobe")
-	first := newBench(t, cfg, func(*clickhouse.WriterOptions) {})
+	first := newBench(t, cfg, captureDay, func(*clickhouse.WriterOptions) {})
 
 	// All is well: 140, 230 and 230 records, and 112 samples, whose agent is 198.51.100.31.
 	first.send("127.7.0.1", v5...)
@@ -301,7 +309,7 @@ func TestLedgerBalances(t *testing.T) {
 
 	// The next run delivers what the one before left; rows that find no room in memory are lost.
 	hold := make(chan struct{})
-	second := newBench(t, cfg, func(o *clickhouse.WriterOptions) { o.Spool, o.QueueBytes = nil, 150_000 })
+	second := newBench(t, cfg, captureDay, func(o *clickhouse.WriterOptions) { o.Spool, o.QueueBytes = nil, 150_000 })
 	second.conn.set(func() error { <-hold; return nil })
 	for range 10 {
 		second.send("127.7.0.1", v5...)
@@ -314,7 +322,7 @@ func TestLedgerBalances(t *testing.T) {
 	}
 	second.balances()
 	second.end()
-	third := newBench(t, cfg, func(*clickhouse.WriterOptions) {})
+	third := newBench(t, cfg, captureDay, func(*clickhouse.WriterOptions) {})
 	waitFor(t, "the spool to be empty", func() bool { return third.s.books.rows.Total().OnDisk == 0 })
 	third.balances()
 	for name, want := range map[string]uint64{"127.7.0.2": 3 * 230, "198.51.100.31": 3 * 112} {
@@ -373,7 +381,7 @@ func TestLedgerOfMoreStreamsThanItTellsApart(t *testing.T) {
 // The table of losses has what came and what became of it; a graph can say how much of it is missing.
 func TestLossTable(t *testing.T) {
 	cfg := testConfig(t, "CLICKHOUSE_FLOW_TTL=", "COLLECTOR_ID=c1")
-	b := newBench(t, cfg, func(*clickhouse.WriterOptions) {})
+	b := newBench(t, cfg, captureDay, func(*clickhouse.WriterOptions) {})
 	b.send("127.7.0.1", payloads(t, "softflowd-v9")...)
 	b.send("127.8.0.1", []byte("refused"))
 	b.send("127.7.0.4", []byte("garbage that is no flow export"))
@@ -388,6 +396,13 @@ func TestLossTable(t *testing.T) {
 	b.s.settleLosses()
 	b.s.writeLosses(time.Now().Add(time.Minute)) // nothing new but what became of nothing
 	b.end()
+	for _, table := range b.s.exporters() {
+		for _, stream := range table.Streams() {
+			if ahead, behind := stream.Ahead.Load(), stream.Behind.Load(); ahead+behind > 0 {
+				t.Errorf("%v: %d records ahead and %d behind the bench's clock, want none", stream.Key, ahead, behind)
+			}
+		}
+	}
 	got := ask(t, cfg, "SELECT collector_id, exporter, device_id, flow_type, protocol, domain, stage, sink, what, reason, unit, missing, sum(count) "+
 		"FROM collector_loss WHERE unit != 'bytes' AND what != 'templates' GROUP BY ALL ORDER BY exporter, protocol, stage DESC, what, reason")
 	want := strings.Join([]string{
