@@ -3,10 +3,14 @@ package metadata
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"fmt"
 	"strings"
+	"time"
 
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/cespare/xxhash/v2"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -15,32 +19,39 @@ const insertBytes = 32 << 20
 
 // inserter collects rows in RowBinary and inserts them while the next ones are made. Inserts go one after the other.
 type inserter struct {
+	db     *database
+	table  string
+	query  string
 	buf    []byte
-	rows   int // all that were added
-	full   chan []byte
+	ref    string // of the first row in buf, where the rows are versions
+	rows   int    // all that were added
+	full   chan chunk
 	free   chan []byte
 	group  *errgroup.Group
 	ctx    context.Context
 	cancel context.CancelFunc
 }
 
+// chunk is the rows of one insert.
+type chunk struct {
+	data []byte
+	ref  string // of a version in it; "" where the rows are not versions
+}
+
 func (d *database) insert(ctx context.Context, table string, columns []string) *inserter {
 	ctx, cancel := context.WithCancel(ctx)
 	group, ctx := errgroup.WithContext(ctx)
-	i := &inserter{full: make(chan []byte, 1), free: make(chan []byte, 3), group: group, ctx: ctx, cancel: cancel}
-	query := "INSERT INTO " + d.name(table) + " (" + strings.Join(columns, ", ") + ")"
-	settings := chgo.Settings{
-		"input_format_binary_read_json_as_string": 1,
-		// A version that comes back as it was is no repeated insert.
-		"insert_deduplicate": 0,
+	i := &inserter{
+		db: d, table: table, query: "INSERT INTO " + d.name(table) + " (" + strings.Join(columns, ", ") + ")",
+		full: make(chan chunk, 1), free: make(chan []byte, 3), group: group, ctx: ctx, cancel: cancel,
 	}
 	group.Go(func() error {
-		for data := range i.full {
-			if err := d.conn.InsertFormat(chgo.Context(ctx, chgo.WithSettings(settings)), "RowBinary", query, bytes.NewReader(data)); err != nil {
+		for c := range i.full {
+			if err := i.send(c); err != nil {
 				return fmt.Errorf("insert into %s: %w", table, err)
 			}
 			select {
-			case i.free <- data[:0]:
+			case i.free <- c.data[:0]:
 			default:
 			}
 		}
@@ -49,8 +60,69 @@ func (d *database) insert(ctx context.Context, table string, columns []string) *
 	return i
 }
 
-// add adds the row that row appends.
-func (i *inserter) add(row func(b []byte) []byte) error {
+// send inserts a chunk. The server drops an insert whose token it remembers, so the token decides what counts as repeated.
+//
+// Versions have numbers, so the same bytes are the same versions: two collectors that load one change at once send the same token,
+// and the table gets the versions once. A token of rows that the table lost since (TTL, TRUNCATE) must not keep them out, so
+// what was dropped and is not there is sent again.
+//
+// Other rows may return to what they were (a record vanishes, comes back and vanishes again), so each insert has a token of its own.
+func (i *inserter) send(c chunk) error {
+	if c.ref == "" {
+		return i.sendAs(uniqueToken(), c.data)
+	}
+	h := xxhash.New()
+	_, _ = h.WriteString(i.query)
+	_, _ = h.Write(c.data)
+	token := fmt.Sprintf("metadata %x %d", h.Sum64(), len(c.data))
+	if err := i.sendAs(token, c.data); err != nil {
+		return err
+	}
+	switch there, err := i.appears(c.ref); {
+	case err != nil:
+		return err
+	case there:
+		return nil
+	}
+	return i.sendAs(uniqueToken(), c.data)
+}
+
+func (i *inserter) sendAs(token string, data []byte) error {
+	settings := chgo.Settings{
+		"input_format_binary_read_json_as_string": 1,
+		"insert_deduplicate":                      1, // by the token, not by the rows
+		"insert_deduplication_token":              token,
+	}
+	return i.db.conn.InsertFormat(chgo.Context(i.ctx, chgo.WithSettings(settings)), "RowBinary", i.query, bytes.NewReader(data))
+}
+
+// appears reports whether the table has a version. What another collector has just inserted through another replica takes a moment.
+func (i *inserter) appears(ref string) (bool, error) {
+	for wait := 50 * time.Millisecond; ; wait *= 2 {
+		var n uint64
+		err := i.db.conn.QueryRow(i.ctx, "SELECT count() FROM "+i.db.name(i.table)+" WHERE ref = "+literal(ref)).Scan(&n)
+		if err != nil || n > 0 || wait > 2*time.Second {
+			return n > 0, err
+		}
+		select {
+		case <-time.After(wait):
+		case <-i.ctx.Done():
+			return false, context.Cause(i.ctx)
+		}
+	}
+}
+
+func uniqueToken() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return "metadata " + hex.EncodeToString(b[:])
+}
+
+// add adds the row that row appends. ref is that of a version, "" for a row of another kind.
+func (i *inserter) add(ref string, row func(b []byte) []byte) error {
+	if len(i.buf) == 0 {
+		i.ref = ref
+	}
 	i.buf = row(i.buf)
 	i.rows++
 	if len(i.buf) < insertBytes {
@@ -64,7 +136,7 @@ func (i *inserter) flush() error {
 		return nil
 	}
 	select {
-	case i.full <- i.buf:
+	case i.full <- chunk{i.buf, i.ref}:
 	case <-i.ctx.Done():
 		return context.Cause(i.ctx)
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/metranova/flow-collector/sink/schema"
 )
 
-// Loader writes sets of records into the tables. It is not safe for concurrent use; two loaders at once can give one version
-// number to two versions.
+// Loader writes sets of records into the tables. It is not safe for concurrent use. Two loaders that load the same change at once,
+// such as those of two collectors, write one version of each record.
 type Loader struct {
 	database
 	tables map[string]*record.Table
@@ -105,7 +105,7 @@ func (l *Loader) Forget(ctx context.Context, source string) (vanished int, err e
 		out := l.insert(ctx, sourceTable, sourceColumns)
 		err := l.eachListed(ctx, t.Name, source, func(id string) {
 			vanished++
-			_ = out.add(sourceRow(t.Name, source, id, false)) // close returns the error
+			_ = out.add("", sourceRow(t.Name, source, id, false)) // close returns the error
 		})
 		if err := out.close(err); err != nil {
 			return vanished, err
@@ -270,9 +270,11 @@ func (l *load) stream() error {
 
 func (l *load) write(row record.Row, id string, number uint32, hash record.Hash) error {
 	l.result.Written++
-	return l.rows.add(func(b []byte) []byte {
-		return l.table.AppendRowBinary(b, row, makeRef(id, number), hash)
-	})
+	ref := ""
+	if l.table.Versioned {
+		ref = makeRef(id, number)
+	}
+	return l.rows.add(ref, func(b []byte) []byte { return l.table.AppendRowBinary(b, row, ref, hash) })
 }
 
 // list notes that the source has the record.
@@ -285,7 +287,7 @@ func (l *load) list(id string, key [2]uint64, v version) error {
 	if v.known {
 		l.result.Returning++
 	}
-	return l.listings.add(sourceRow(l.table.Name, l.set.Source, id, true))
+	return l.listings.add("", sourceRow(l.table.Name, l.set.Source, id, true))
 }
 
 // vanish notes which of the source's records were not in the set.
@@ -310,7 +312,7 @@ func (l *load) vanish(ctx context.Context) error {
 	err := l.eachListed(ctx, l.table.Name, l.set.Source, func(id string) {
 		if l.versions.gone(l.versions.byID[l.versions.key(id)]) {
 			l.result.Vanished++
-			_ = out.add(sourceRow(l.table.Name, l.set.Source, id, false)) // close returns the error
+			_ = out.add("", sourceRow(l.table.Name, l.set.Source, id, false)) // close returns the error
 		}
 	})
 	return out.close(err)

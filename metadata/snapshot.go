@@ -92,12 +92,8 @@ func (d *database) current(table, columns string) string {
 		" GROUP BY id HAVING sipHash128(id) NOT IN " + d.vanished(table) + ")"
 }
 
-// vanished is a subquery of the hashes of the ids that some source had and none has any more. There may be millions.
-func (d *database) vanished(table string) string {
-	of := " FROM " + d.name(sourceTable) + " WHERE table_name = " + literal(table)
-	return "(SELECT h FROM (SELECT sipHash128(id) AS h, source, argMax(present, insert_time) AS has" + of +
-		" AND h IN (SELECT sipHash128(id)" + of + " AND NOT present) GROUP BY h, source) GROUP BY h HAVING NOT max(has))"
-}
+// vanished is a subquery of the hashes of the ids that some source had and none has any more.
+func (d *database) vanished(table string) string { return d.settings.Vanished(table) }
 
 func (d *database) feedOrganizations(ctx context.Context, f feed) error {
 	return d.rows(ctx, "SELECT id, n.1, n.2 FROM "+d.current(record.Organization, "ref, toString(name)"), func(r *rowReader) {

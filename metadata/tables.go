@@ -12,7 +12,7 @@ import (
 )
 
 // sourceTable lists the records of each source; see the package comment.
-const sourceTable = "meta_source"
+const sourceTable = schema.SourceTable
 
 // database knows where the tables are.
 type database struct {
@@ -56,47 +56,34 @@ func literal(text string) string {
 	return "'" + strings.NewReplacer("\\", "\\\\", "'", "\\'").Replace(text) + "'"
 }
 
-// CreateTables creates our own two tables where they are missing. The others are schema.Apply's.
+// CreateTables creates the tables of IP reference extensions that are missing. They are other programs' tables, which may fill them
+// later. One that cannot be created is left to the Refresher, which reports it and works without it.
 func CreateTables(ctx context.Context, conn driver.Conn, settings schema.Settings) error {
 	d := database{conn, settings}
-	for _, t := range []struct{ name, columns, engine, order string }{
-		{record.ASPrefix, "id String, ref String, hash String, insert_time DateTime DEFAULT now(), ext JSON, " +
-			"tag Array(LowCardinality(String)), ip_subnet Array(Tuple(IPv6, UInt8)), as_id UInt32",
-			"MergeTree", "ref, id, insert_time"},
-		{sourceTable, "table_name LowCardinality(String), source LowCardinality(String), id String, present Bool, " +
-			"insert_time DateTime64(6) DEFAULT now64(6)",
-			"ReplacingMergeTree", "table_name, source, id"},
-	} {
-		version := ""
-		if t.engine == "ReplacingMergeTree" {
-			version = "insert_time"
+	for _, name := range settings.IPRefExtensions {
+		if tableName(&settings.Tables, "meta_ip_"+name) != "meta_ip_"+name {
+			continue // one of the schema's, under a name of the operator's
 		}
-		statement := fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s%s (%s) ENGINE = %s ORDER BY (%s)",
-			d.name(t.name), d.onCluster(), t.columns, d.engine(t.engine, version), t.order)
-		if err := conn.Exec(ctx, statement); err != nil {
-			return fmt.Errorf("create table %s: %w", t.name, err)
+		exists, err := d.exists(ctx, "meta_ip_"+name)
+		if err != nil {
+			return err
+		}
+		if !exists {
+			_ = conn.Exec(ctx, settings.CreateExtensionTable(name)) // without the right to create it, the rest works
 		}
 	}
 	return nil
 }
 
-func (d *database) onCluster() string {
-	if d.settings.Cluster == "" {
-		return ""
+// exists reports whether the database has a table with a standard name.
+func (d *database) exists(ctx context.Context, table string) (bool, error) {
+	var n uint64
+	err := d.conn.QueryRow(ctx, "SELECT count() FROM system.tables WHERE database = "+literal(d.settings.Database)+
+		" AND name = "+literal(tableName(&d.settings.Tables, table))).Scan(&n)
+	if err != nil {
+		return false, fmt.Errorf("look for table %s: %w", table, err)
 	}
-	return " ON CLUSTER " + quote(d.settings.Cluster)
-}
-
-func (d *database) engine(name, version string) string {
-	var arguments []string
-	if r := d.settings.MetadataReplication(); r.Enabled {
-		name = "Replicated" + name
-		arguments = append(arguments, literal(r.Path), literal(r.Name))
-	}
-	if version != "" {
-		arguments = append(arguments, version)
-	}
-	return name + "(" + strings.Join(arguments, ", ") + ")"
+	return n > 0, nil
 }
 
 // newest are the columns of the newest version of each id: by insert time, which has seconds only, then by the version's number.

@@ -40,7 +40,7 @@ func (s *Settings) ReloadDictionaries() []string {
 }
 
 // applicationDictionary names the application of a protocol and port. Of the ranges that hold a port the one that
-// starts last wins, so that 443 is https and not the range of all system ports.
+// starts last wins, so that 443 is https and not the range of all system ports. Records that no source has any more are left out.
 func applicationDictionary(s *Settings) dictionary {
 	return dictionary{
 		Dictionary: s.ApplicationDictionary,
@@ -50,20 +50,21 @@ func applicationDictionary(s *Settings) dictionary {
 		key: "protocol",
 		query: "SELECT lower(source.protocol) AS protocol, least(source.port_range_min, source.port_range_max) AS port_range_min, " +
 			"greatest(source.port_range_min, source.port_range_max) AS port_range_max, source.id AS id FROM " +
-			s.qualified(s.Tables.Application) + " AS source FINAL",
+			s.qualified(s.Tables.Application) + " AS source FINAL WHERE sipHash128(concat(source.protocol, ' ', source.id, ' ', " +
+			"toString(source.port_range_min), ' ', toString(source.port_range_max))) NOT IN " + s.Vanished("meta_application"),
 		layout: "COMPLEX_KEY_RANGE_HASHED(range_lookup_strategy 'max')",
 		ranges: "RANGE(MIN port_range_min MAX port_range_max)",
 	}
 }
 
-// asDictionary gives the name of an AS, of its newest version.
+// asDictionary gives the name of an AS, of its newest version. Records that no source has any more are left out.
 func asDictionary(s *Settings) dictionary {
 	return dictionary{
 		Dictionary: s.ASDictionary,
 		columns:    []string{"`id` UInt32", "`name` String"},
 		key:        "id",
 		query: "SELECT id, argMax(name, (insert_time, length(ref), ref)) AS name FROM " +
-			s.qualified(s.Tables.AS) + " GROUP BY id",
+			s.qualified(s.Tables.AS) + " WHERE sipHash128(toString(id)) NOT IN " + s.Vanished("meta_as") + " GROUP BY id",
 		layout: "HASHED()",
 	}
 }

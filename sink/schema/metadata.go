@@ -30,7 +30,7 @@ func (s *Settings) asPaths() paths {
 func metadataTables(s *Settings) []table {
 	all := []table{
 		organizationTable(s), asTable(s), deviceTable(s), circuitTable(s), interfaceTable(s),
-		ipTable(s), sciRegTable(s), applicationTable(s),
+		ipTable(s), sciRegTable(s), applicationTable(s), asPrefixTable(s), sourceTable(),
 	}
 	for i := range all {
 		all[i].metadata = true
@@ -189,4 +189,50 @@ func applicationTable(s *Settings) table {
 		orderBy: []string{"protocol", "id", "port_range_min", "port_range_max"},
 		ttl:     s.metadataTTL(),
 	}
+}
+
+// ASPrefixTable has the ASN blocks and SourceTable says which source has which metadata record. Both are this collector's own;
+// package metadata owns what they mean.
+const (
+	ASPrefixTable = "meta_as_prefix"
+	SourceTable   = "meta_source"
+)
+
+func asPrefixTable(s *Settings) table {
+	return versionedTable(s, ASPrefixTable, "String", nil,
+		column{name: "ip_subnet", typ: "Array(Tuple(IPv6, UInt8))"},
+		column{name: "as_id", typ: "UInt32"},
+	)
+}
+
+func sourceTable() table {
+	return table{
+		name:       SourceTable,
+		engine:     "ReplacingMergeTree",
+		engineArgs: "insert_time",
+		columns: []column{
+			{name: "table_name", typ: "LowCardinality(String)"},
+			{name: "source", typ: "LowCardinality(String)"},
+			{name: "id", typ: "String"},
+			{name: "present", typ: "Bool"},
+			{name: "insert_time", typ: "DateTime64(6)", defaults: "now64(6)"},
+		},
+		orderBy: []string{"table_name", "source", "id"},
+	}
+}
+
+// CreateExtensionTable renders the statement that creates the metadata table of an IP reference extension, meta_ip_<name>, with
+// the columns that a snapshot reads.
+func (s *Settings) CreateExtensionTable(name string) string {
+	t := versionedTable(s, "meta_ip_"+name, "String", nil, column{name: "ip_subnet", typ: "Array(Tuple(IPv6, UInt8))"})
+	t.metadata = true
+	return t.create(s)
+}
+
+// Vanished renders a subquery of the sipHash128 hashes of the ids that some source had and none has any more. table is the
+// standard name of a metadata table. The hashes keep the set small: there may be millions of ids.
+func (s *Settings) Vanished(table string) string {
+	of := " FROM " + s.qualified(SourceTable) + " WHERE table_name = " + literal(table)
+	return "(SELECT h FROM (SELECT sipHash128(id) AS h, source, argMax(present, insert_time) AS has" + of +
+		" AND h IN (SELECT sipHash128(id)" + of + " AND NOT present) GROUP BY h, source) GROUP BY h HAVING NOT max(has))"
 }
