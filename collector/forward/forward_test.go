@@ -66,7 +66,7 @@ func expect(t *testing.T, conn *net.UDPConn, sent []exporter.Datagram, keptSourc
 	t.Helper()
 	buffer := make([]byte, 1<<16)
 	for i, d := range sent {
-		_ = conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+		_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
 		n, from, err := conn.ReadFromUDPAddrPort(buffer)
 		if err != nil {
 			t.Fatalf("datagram %d: %v", i, err)

@@ -127,7 +127,7 @@ func consume(t testing.TB, n int, opts ...kgo.Opt) map[string]int {
 	defer client.Close()
 	got := map[string]int{}
 	total := 0
-	for limit := 20 * time.Second; ; {
+	for limit := time.Minute; ; {
 		ctx, cancel := context.WithTimeout(context.Background(), limit)
 		fetches := client.PollFetches(ctx)
 		cancel()
@@ -170,7 +170,7 @@ func closeWithin(t testing.TB, p *Producer, d time.Duration) error {
 
 func waitFor(t testing.TB, what string, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !done(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain for %s", what)
 		}

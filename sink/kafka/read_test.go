@@ -35,7 +35,7 @@ func TestRead(t *testing.T) {
 		{"none", time.Now().Add(time.Hour), 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			got := map[string]int{}
 			if err := Read(ctx, o, test.from, func(m []byte) { got[string(m)]++ }); err != nil {
@@ -51,7 +51,7 @@ func TestRead(t *testing.T) {
 			}
 		})
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	o.Topic = "missing"
 	if err := Read(ctx, o, time.Time{}, func([]byte) {}); err == nil || !strings.Contains(err.Error(), "topic missing") {
