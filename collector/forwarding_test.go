@@ -24,7 +24,7 @@ func TestServe_forwards(t *testing.T) {
 	send(t, r.address, sent...)
 	buffer := make([]byte, 1<<16)
 	for i, want := range sent {
-		_ = beside.SetReadDeadline(time.Now().Add(10 * time.Second))
+		_ = beside.SetReadDeadline(time.Now().Add(testPatience))
 		n, err := beside.Read(buffer)
 		if err != nil {
 			t.Fatalf("datagram %d: %v", i, err)

@@ -62,7 +62,7 @@ func TestServe_saysWhyItIsNotReady(t *testing.T) {
 			"HTTP_LISTEN=127.0.0.1:0", "CACHE_DIR="+t.TempDir(), "METADATA_DIR="+t.TempDir(), "SPOOL_PATH="+t.TempDir()),
 		log: logs, signals: make(chan os.Signal, 4), ended: make(chan error, 1),
 	}
-	go func() { r.ended <- serve(r.cfg, zap.New(core), r.signals, &r.summary) }()
+	r.serve(core, withoutServer)
 	waitFor(t, "HTTP to answer", func() bool { return logs.FilterMessage("HTTP answers").Len() > 0 })
 	url := r.httpURL(t)
 	if status, body := getURL(t, url+"/readyz"); status != http.StatusServiceUnavailable || body != "starting\n" {
@@ -86,7 +86,7 @@ func TestServe_portOfHTTPInUse(t *testing.T) {
 	}
 	defer l.Close()
 	cfg := configFor(t, "LISTEN="+freePort(t), "HTTP_LISTEN="+l.Addr().String())
-	err = serve(cfg, zap.NewNop(), nil, io.Discard)
+	err = serve(cfg, zap.NewNop(), nil, io.Discard, serveOptions{})
 	if err == nil || !strings.Contains(err.Error(), l.Addr().String()) || !strings.Contains(err.Error(), "HTTP_LISTEN") {
 		t.Errorf("got %v", err)
 	}

@@ -45,7 +45,7 @@ func consumed(t *testing.T, c *kfake.Cluster, n int) []*kgo.Record {
 	}
 	defer client.Close()
 	var all []*kgo.Record
-	for wait := 20 * time.Second; ; {
+	for wait := testPatience; ; {
 		ctx, cancel := context.WithTimeout(t.Context(), wait)
 		all = append(all, client.PollFetches(ctx).Records()...)
 		ended := ctx.Err() != nil

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"go.uber.org/zap"
@@ -13,7 +14,17 @@ import (
 	"github.com/metranova/flow-collector/sink/store/storetest"
 )
 
-func TestMain(m *testing.M) { storetest.Main(m) }
+// runEnv has the test binary be the collector, with these arguments.
+const runEnv = "COLLECTOR_TEST_RUN"
+
+func TestMain(m *testing.M) {
+	if arguments := os.Getenv(runEnv); arguments != "" {
+		os.Args = append(os.Args[:1], strings.Fields(arguments)...)
+		main()
+		os.Exit(0)
+	}
+	storetest.Main(m)
+}
 
 // repository is the directory of go.mod.
 func repository(t testing.TB) string {

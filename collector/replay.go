@@ -42,11 +42,11 @@ func replay(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, paths
 		return err
 	}
 	if err := s.startProducer(nil); err != nil {
-		s.stopStore()
+		s.abort()
 		return err
 	}
 	reading := make(chan struct{})
-	go abandon(signals, reading, time.Time{}, s, log) // a replay has nothing to wait for: the first signal ends it
+	go abandon(signals, reading, time.Time{}, s, log, os.Exit) // a replay has nothing to wait for: the first signal ends it
 	sum, err := s.replay(paths, shift)
 	close(reading)
 	if err == nil && !o.once {

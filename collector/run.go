@@ -57,21 +57,39 @@ and says what was left.`,
 			if err != nil {
 				return err
 			}
-			log := newLog(cfg.LogLevel)
 			signals := make(chan os.Signal, 4)
 			signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+			// The reader of the log may go away or stop reading: journald restarts, a tee ends. Neither ends the collector.
+			signal.Ignore(syscall.SIGPIPE)
+			lines := newLogWriter(os.Stderr)
+			defer lines.Close(logFlush)
 			if len(captures) > 0 {
+				log := newLogTo(lines, cfg.LogLevel)
 				return replay(cfg, log, signals, captures, replayOptions{once: c.Bool("once"), shiftToNow: c.Bool("shift-to-now")}, os.Stdout)
 			}
-			return serve(cfg, newLog("debug"), signals, os.Stderr) // serve sets the level, which may change
+			o := serveOptions{metadataWait: startupWait, exit: func(status int) { lines.Close(logFlush); os.Exit(status) }}
+			// serve sets the level, which may change.
+			if err := serve(cfg, newLogTo(lines, "debug"), signals, lines, o); err != nil {
+				fmt.Fprintln(lines, "collector:", err)
+				return errReported
+			}
+			return nil
 		},
 	}
 }
 
+// serveOptions is what differs between the program and its tests.
+type serveOptions struct {
+	metadataWait time.Duration // how long rows wait for the first metadata, in the kernel's buffers
+	exit         func(int)     // ends the program at a second signal
+}
+
 // serve collects from sockets until a signal says to stop, and prints what became of everything.
-func serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io.Writer) error {
+func serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io.Writer, o serveOptions) error {
 	level := zap.NewAtomicLevelAt(logLevel(cfg.LogLevel))
 	log = log.WithOptions(zap.IncreaseLevel(level))
+	var opened closers // what an error at the start closes again
+	defer opened.close()
 	// The sockets first: datagrams wait in the kernel while the rest starts, and a port in use is said at once.
 	listeners, err := listen.Open(listen.Options{
 		Addresses: cfg.Listen.Addresses, Workers: cfg.Listen.WorkerCount(), ReceiveBuffer: cfg.Listen.ReceiveBuffer,
@@ -80,6 +98,7 @@ func serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 	if err != nil {
 		return err
 	}
+	opened.add(func() { closeListeners(listeners) })
 	page, err := openHTTP(cfg, log)
 	if err != nil {
 		return err
@@ -95,18 +114,21 @@ func serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 	if err != nil {
 		return err
 	}
+	opened.addSpool(disk)
 	messageDisk, err := openKafkaSpool(cfg, log, books.messages)
 	if err != nil {
 		return err
 	}
+	opened.addSpool(messageDisk)
 	s, err := newService(cfg, log, disk, books)
 	if err != nil {
 		return err
 	}
 	if err := s.startProducer(messageDisk); err != nil {
-		s.stopStore()
+		s.abort()
 		return err
 	}
+	opened.keep() // the end of the service closes it all
 	s.listeners = listeners
 	s.forwarders = forwarders
 	// The runtime runs as many goroutines at once as there are cores. While metadata is rebuilt and garbage collected a worker
@@ -122,7 +144,7 @@ func serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 	}
 	s.start()
 	s.keepTemplates()
-	s.awaitMetadata(startupWait)
+	s.awaitMetadata(o.metadataWait)
 	var loops sync.WaitGroup
 	for n, l := range listeners {
 		w := s.newWorker(n, pipeline.Options{MaxAge: cfg.Batch.Age, Deliver: s.writer.Enqueue})
@@ -148,7 +170,7 @@ func serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 	log.Info("stopping: what was received is delivered", zap.Duration("at most", cfg.Batch.Grace))
 	finished := make(chan struct{})
 	defer close(finished)
-	go abandon(signals, finished, time.Now(), s, log)
+	go abandon(signals, finished, time.Now(), s, log, o.exit)
 	for _, l := range listeners {
 		l.Close()
 	}
@@ -214,30 +236,6 @@ func receive(l *listen.Worker, w *pipeline.Worker, f *forward.Forwarder, log *za
 		}
 	}
 	w.Finish()
-}
-
-// echo is how long after the first signal another one is taken for the same: make, timeout and others send theirs on to their
-// children, which have it already.
-const echo = time.Second
-
-// abandon ends the program at a second signal, unless it has finished, and says what is left behind. since is when the first
-// one came.
-func abandon(signals <-chan os.Signal, finished <-chan struct{}, since time.Time, s *service, log *zap.Logger) {
-	for {
-		select {
-		case <-finished:
-			return
-		case sig := <-signals:
-			if sig == syscall.SIGHUP || time.Since(since) < echo {
-				continue
-			}
-		}
-		sum := s.summary()
-		log.Error("stopped at once", zap.Uint64("rows not delivered", sum.pending), zap.Uint64("rows on disk", sum.spooled), zap.Uint64("rows delivered", sum.written),
-			zap.Uint64("messages not delivered", sum.produced.waiting))
-		s.stopStore()
-		os.Exit(1)
-	}
 }
 
 // destination is where rows go, for people.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/metranova/flow-collector/collector/config"
@@ -44,10 +46,24 @@ func startConfigured(t *testing.T, cfg *config.Config) *running {
 		cfg: cfg, address: cfg.Listen.Addresses[0],
 		log: logs, signals: make(chan os.Signal, 4), ended: make(chan error, 1),
 	}
-	go func() { r.ended <- serve(r.cfg, zap.New(core), r.signals, &r.summary) }()
+	r.serve(core, testPatience)
 	waitFor(t, "the collector to listen", func() bool { return logs.FilterMessage("listening").Len() > 0 })
 	return r
 }
+
+// testPatience is how long tests wait for what comes at once on a quiet machine.
+const testPatience = 2 * time.Minute
+
+// serve runs the collector, whose rows wait for the first metadata for so long.
+func (r *running) serve(core zapcore.Core, metadataWait time.Duration) {
+	exit := func(status int) { r.ended <- fmt.Errorf("exited at once with %d", status) }
+	go func() {
+		r.ended <- serve(r.cfg, zap.New(core), r.signals, &r.summary, serveOptions{metadataWait: metadataWait, exit: exit})
+	}()
+}
+
+// withoutServer is how long rows wait for metadata in tests whose server is down: not at all.
+const withoutServer = time.Millisecond
 
 // stop ends the collector as SIGTERM does.
 func (r *running) stop(t *testing.T) {
@@ -58,14 +74,14 @@ func (r *running) stop(t *testing.T) {
 		if err != nil {
 			t.Errorf("stopping: %v", err)
 		}
-	case <-time.After(30 * time.Second):
+	case <-time.After(testPatience):
 		t.Fatal("the collector did not stop")
 	}
 }
 
 func waitFor(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !done(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(testPatience); !done(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain for %s", what)
 		}
@@ -158,7 +174,7 @@ func TestServe_portInUse(t *testing.T) {
 	}
 	defer socket.Close()
 	address := socket.LocalAddr().String()
-	err = serve(configFor(t, "LISTEN="+address), zap.NewNop(), nil, io.Discard)
+	err = serve(configFor(t, "LISTEN="+address), zap.NewNop(), nil, io.Discard, serveOptions{})
 	if err == nil || !strings.Contains(err.Error(), address) || !strings.Contains(err.Error(), "address already in use") {
 		t.Errorf("got %v", err)
 	}
@@ -175,7 +191,7 @@ func TestServe_collectsWhileTheServerIsDown(t *testing.T) {
 	r.cfg.Listen.Addresses = []string{address}
 	r.signals = make(chan os.Signal, 4)
 	core, logs := observer.New(zap.InfoLevel)
-	go func() { r.ended <- serve(r.cfg, zap.New(core), r.signals, &r.summary) }()
+	r.serve(core, withoutServer)
 	waitFor(t, "the collector to listen", func() bool { return logs.FilterMessage("listening").Len() > 0 })
 	waitFor(t, "a line about the server", func() bool { return logs.FilterMessage("rows are collected and wait").Len() > 0 })
 	send(t, address, payloads(t, "softflowd-v9")...)
@@ -239,25 +255,24 @@ func TestServe_rowsOutliveAStopWhileTheServerIsDown(t *testing.T) {
 	first := startServe(t, "CLICKHOUSE_FLOW_TTL=")
 	first.stop(t) // makes the tables
 	server, down := first.cfg.Server, newGate(t)
-	run := func() *running {
+	run := func(metadataWait time.Duration) *running {
 		r := &running{cfg: first.cfg, signals: make(chan os.Signal, 4), ended: make(chan error, 1)}
 		core, logs := observer.New(zap.InfoLevel)
-		go func() { r.ended <- serve(r.cfg, zap.New(core), r.signals, &r.summary) }()
+		r.serve(core, metadataWait)
 		waitFor(t, "the collector to listen", func() bool { return logs.FilterMessage("listening").Len() > 0 })
 		return r
 	}
 	first.cfg.Server.Port = int(netip.MustParseAddrPort(down.address).Port())
 	first.cfg.Listen.Addresses = []string{freePort(t)}
 	first.cfg.Batch.Grace = time.Second
-	second := run()
-	send(t, first.cfg.Listen.Addresses[0], payloads(t, "softflowd-v9")...)
-	time.Sleep(200 * time.Millisecond)
+	second := run(withoutServer)
+	send(t, first.cfg.Listen.Addresses[0], payloads(t, "softflowd-v9")...) // a stop still takes what the sockets hold
 	second.stop(t)
 	if !strings.Contains(second.summary.String(), "230 rows wait in the spool") {
 		t.Errorf("said:\n%s", &second.summary)
 	}
 	first.cfg.Server = server
-	third := run()
+	third := run(testPatience)
 	waitFor(t, "the rows of the run before", func() bool { return ask(t, first.cfg, "SELECT count() FROM data_flow") == "230" })
 	third.stop(t)
 	if !strings.Contains(third.summary.String(), "230 rows written") || !strings.Contains(third.summary.String(), "nothing lost") {

@@ -89,13 +89,14 @@ func newService(cfg *config.Config, log *zap.Logger, disk *spool.Spool, books bo
 	var err error
 	// The store outlives every context of this process: blocks still go there while the rest ends.
 	if s.store, err = startStore(context.Background(), cfg, log); err != nil {
+		s.cancel()
 		return nil, err
 	}
 	s.server = connection(cfg)
 	s.server.Switched = s.serverSwitched
 	s.settings = tableSettings(cfg, s.server)
 	if s.conn, err = clickhouse.New(s.server); err != nil {
-		s.stopStore()
+		s.abort()
 		return nil, err
 	}
 	s.ledger = s.newLedger()
@@ -119,10 +120,24 @@ func newService(cfg *config.Config, log *zap.Logger, disk *spool.Spool, books bo
 		ForceUpdate: cfg.Metadata.ForceUpdate, Log: log.Named("metadata"),
 	})
 	if err := s.refresh.Start(); err != nil {
-		s.stopStore()
+		s.abort()
 		return nil, err
 	}
 	return s, nil
+}
+
+// abort closes what newService opened, after an error of the start: no row has come yet. The spools are left open.
+func (s *service) abort() {
+	s.cancel()
+	if s.writer != nil {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel() // nothing is waited for
+		_ = s.writer.Close(ctx)
+	}
+	if s.conn != nil {
+		_ = s.conn.Close()
+	}
+	s.stopStore()
 }
 
 // makeTables creates the tables or brings them up to date, and lets inserts go.

@@ -45,13 +45,16 @@ func loadConfig(c *cli.Command) (*config.Config, error) {
 }
 
 // newLog writes lines for people to stderr.
-func newLog(level string) *zap.Logger {
+func newLog(level string) *zap.Logger { return newLogTo(zapcore.Lock(os.Stderr), level) }
+
+// newLogTo writes lines for people. out must be safe for concurrent use.
+func newLogTo(out zapcore.WriteSyncer, level string) *zap.Logger {
 	encoder := zap.NewProductionEncoderConfig()
 	encoder.EncodeTime = zapcore.ISO8601TimeEncoder
 	encoder.EncodeLevel = zapcore.CapitalLevelEncoder
 	encoder.EncodeDuration = zapcore.StringDurationEncoder
 	encoder.ConsoleSeparator = " "
-	return zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(encoder), zapcore.Lock(os.Stderr), logLevel(level)))
+	return zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(encoder), out, logLevel(level)))
 }
 
 // newStoreLog writes the lines of the store's process, to which this one adds the time.
