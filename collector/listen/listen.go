@@ -68,7 +68,7 @@ func open(o Options, n int) (workers []*Worker, err error) {
 		if err != nil {
 			for _, w := range workers {
 				w.Close()
-				w.free()
+				w.Free()
 			}
 			workers = nil
 		}

@@ -201,46 +201,6 @@ func TestOnlyAllowedExporters(t *testing.T) {
 	}
 }
 
-func TestKernelDropsAreCounted(t *testing.T) {
-	w := openWorkers(t, Options{ReceiveBuffer: 1 << 12})[0]
-	conn := sender(t, "udp4", "127.0.0.1:0", w.sockets[0].port)
-	const sent = 2000
-	for range sent {
-		send(t, conn, make([]byte, 1000))
-	}
-	received := 0
-	drain := func() {
-		for {
-			batch, err := w.Receive(20 * time.Millisecond)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if len(batch) == 0 {
-				return
-			}
-			received += len(batch)
-		}
-	}
-	drain()
-	send(t, conn, []byte("brings the counter"))
-	drain()
-	s := w.Stats()
-	if sockets := w.Sockets(); len(sockets) != 1 || sockets[0].KernelDrops != s.KernelDrops || sockets[0].Address != w.Addresses()[0] {
-		t.Errorf("sockets: %+v", sockets)
-	}
-	if s.KernelDrops == 0 || uint64(received)+s.KernelDrops != sent+1 {
-		t.Errorf("%d received and %d dropped, want together %d", received, s.KernelDrops, sent+1)
-	}
-}
-
-func TestOverflowCounterWraps(t *testing.T) {
-	s := &socket{lastOvfl: 0xfffffffe}
-	s.overflow(3)
-	if got := s.drops.Load(); got != 5 {
-		t.Errorf("%d drops, want 5", got)
-	}
-}
-
 func TestSmallReceiveBufferIsReported(t *testing.T) {
 	core, logs := observer.New(zap.WarnLevel)
 	openWorkers(t, Options{Workers: 2, Addresses: []string{"127.0.0.1:0", "127.0.0.1:0"}, ReceiveBuffer: 1 << 30, Log: zap.New(core)})

@@ -3,12 +3,14 @@ package listen
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 	"os"
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"unsafe"
 
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
@@ -66,9 +68,13 @@ type socket struct {
 	short  bool // the receive buffer is smaller than asked for
 	buffer int  // what the kernel gives for datagrams, in bytes
 
-	drops    atomic.Uint64 // datagrams that the kernel dropped, by SO_RXQ_OVFL
-	lastOvfl uint32        // the kernel's 32-bit counter at the latest datagram
+	drops   atomic.Uint64 // datagrams that the kernel dropped; the lower half is the kernel's own counter, see advance
+	stopped atomic.Uint64 // drops at the time of refuseAll; what is above it came after the stop. noStop: not yet
+	settled bool          // it was read to its end once, or was less than half full
 }
+
+// noStop is the value of stopped while the socket takes datagrams.
+const noStop = math.MaxUint64
 
 // openSocket binds a socket. With report set, a receive buffer smaller than asked for is logged.
 func openSocket(a address, o Options, group int, report bool) (*socket, error) {
@@ -83,6 +89,7 @@ func openSocket(a address, o Options, group int, report bool) (*socket, error) {
 		return nil, err
 	}
 	s := &socket{fd: fd}
+	s.stopped.Store(noStop)
 	if err := s.set(family, a, group); err != nil {
 		return nil, errors.Join(err, unix.Close(fd))
 	}
@@ -181,15 +188,67 @@ func readSysctl(path string) string {
 }
 
 // refuseAll has the kernel drop what comes from now on, so that the socket can be read until it is empty however fast
-// exporters send.
+// exporters send. What it drops from now on is counted apart: those datagrams came after the stop.
 func (s *socket) refuseAll() {
 	refuse := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K}
 	program := unix.SockFprog{Len: 1, Filter: &refuse}
+	s.updateDrops()
+	before := s.drops.Load()
 	_ = unix.SetsockoptSockFprog(s.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &program) // reading ends a little later without it
+	s.stopped.Store(before)
 }
 
-// overflow takes the kernel's running count of dropped datagrams, which wraps at 2^32.
-func (s *socket) overflow(count uint32) {
-	s.drops.Add(uint64(count - s.lastOvfl))
-	s.lastOvfl = count
+// memory is what SO_MEMINFO tells of a socket.
+type memory struct {
+	queued, room uint32 // bytes of the receive buffer in use, with the kernel's overhead, and how many there are
+	drops        uint32 // datagrams dropped since the socket was opened; wraps at 2^32
+}
+
+// readMemory asks for SO_MEMINFO (Linux 4.12). It costs some 200 ns.
+func readMemory(fd int) (memory, bool) {
+	var values [unix.SK_MEMINFO_DROPS + 1]uint32 // by SK_MEMINFO_* of linux/sock_diag.h
+	size := uint32(unsafe.Sizeof(values))
+	_, _, errno := unix.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_MEMINFO,
+		uintptr(unsafe.Pointer(&values)), uintptr(unsafe.Pointer(&size)), 0)
+	if errno != 0 || size < uint32(unsafe.Sizeof(values)) {
+		return memory{}, false
+	}
+	return memory{values[unix.SK_MEMINFO_RMEM_ALLOC], values[unix.SK_MEMINFO_RCVBUF], values[unix.SK_MEMINFO_DROPS]}, true
+}
+
+// fill returns which share of the receive buffer is in use. The kernel frees memory in portions of up to a quarter of the
+// buffer, so the true share may be that much less.
+func (s *socket) fill() float64 {
+	m, ok := readMemory(s.fd)
+	if !ok || m.room == 0 {
+		return 0
+	}
+	return float64(m.queued) / float64(m.room)
+}
+
+// updateDrops reads the kernel's counter. A kernel that cannot be asked tells it with each datagram, see ring.control.
+func (s *socket) updateDrops() {
+	if m, ok := readMemory(s.fd); ok {
+		s.advance(m.drops)
+	}
+}
+
+// advance takes the kernel's counter of dropped datagrams. It may be called by several goroutines and with counts that are
+// older than one already seen: the counter comes with datagrams (SO_RXQ_OVFL, as of when the datagram was queued) and when it
+// is asked for (SO_MEMINFO). It wraps at 2^32.
+func (s *socket) advance(count uint32) {
+	for {
+		before := s.drops.Load()
+		more := int32(count - uint32(before))
+		if more <= 0 || s.drops.CompareAndSwap(before, before+uint64(more)) {
+			return
+		}
+	}
+}
+
+// dropped returns how many datagrams had no room in the receive buffer, and how many came after the stop.
+func (s *socket) dropped() (overflow, late uint64) {
+	all := s.drops.Load()
+	overflow = min(all, s.stopped.Load())
+	return overflow, all - overflow
 }

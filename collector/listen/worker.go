@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -23,11 +25,14 @@ type Worker struct {
 	allowed atomic.Pointer[bart.Lite] // nil: all may send
 	ring    *ring
 	poll    []unix.PollFd
-	next    int  // the socket to look at first, so that none waits behind a busy one
+	next    int  // the socket to look at first: the one behind the socket that was read last
 	some    bool // the latest read had datagrams
-	more    bool // and may have left some
+	more    bool // a read of the latest call may have left some
 	pause   unix.Timespec
 	buffer  int // the smallest receive buffer of the sockets, in bytes
+
+	open  sync.Mutex // held while sockets are asked for their drops, or closed
+	freed bool
 
 	datagrams, bytes, truncated, refused atomic.Uint64
 	refusals                             refusals
@@ -37,6 +42,7 @@ type Worker struct {
 type Stats struct {
 	Datagrams, Bytes uint64 // handed on
 	KernelDrops      uint64 // dropped by the kernel because the receive buffer was full
+	Late             uint64 // dropped by the kernel because they came after Close
 	Truncated        uint64 // handed on, but longer than the room for them
 	Refused          uint64 // from exporters that may not send
 	ShortBuffer      bool   // the kernel gives a smaller receive buffer than asked for
@@ -85,31 +91,52 @@ func (w *Worker) Addresses() []string {
 	return names
 }
 
-// Receive waits for datagrams, at most for timeout, and returns up to 64 of one socket; none if the time is over. The
-// datagrams are valid until the next call. After Close it returns what the sockets still hold, then ErrClosed.
+// Receive waits for datagrams, at most for timeout, and returns up to 64 of one socket; none if the time is over. Sockets take
+// turns: while one is full, each of the others is looked at between two of its reads. The datagrams are valid until the next
+// call. After Close it returns what the sockets still hold, then ErrClosed. Any other error is for good.
 func (w *Worker) Receive(timeout time.Duration) ([]exporter.Datagram, error) {
 	if w.more {
-		for i := range w.sockets {
-			if datagrams, err := w.readNext(i); err != nil || len(datagrams) > 0 {
-				return datagrams, err
-			}
+		w.more = false
+		if datagrams, err := w.readInTurn(false); err != nil || len(datagrams) > 0 {
+			return datagrams, err
 		}
 	}
 	w.gather()
-	_, err := unix.Poll(w.poll, max(1, int(timeout.Milliseconds())))
-	if err != nil && !errors.Is(err, unix.EINTR) {
-		return nil, fmt.Errorf("wait for datagrams: %w", err)
-	}
-	ready := err == nil
-	for i := range w.sockets {
-		if ready && w.poll[1+(w.next+i)%len(w.sockets)].Revents != 0 {
-			return w.readNext(i)
+	if _, err := unix.Poll(w.poll, max(1, int(timeout.Milliseconds()))); err != nil {
+		if !isTransient(err) {
+			return nil, fmt.Errorf("wait for datagrams: %w", err)
 		}
+		pauseAfter(err)
+		return nil, nil
 	}
-	if ready && w.closed.Load() {
+	datagrams, err := w.readInTurn(true)
+	if err == nil && len(datagrams) == 0 && w.closed.Load() && !w.ready() {
 		return nil, ErrClosed
 	}
+	return datagrams, err
+}
+
+// readInTurn reads one socket after the other, beginning with the one whose turn it is, until one has datagrams. With polled
+// set it leaves out those of which the latest poll says that they have none.
+func (w *Worker) readInTurn(polled bool) ([]exporter.Datagram, error) {
+	first := w.next
+	for i := range w.sockets {
+		n := (first + i) % len(w.sockets)
+		if polled && w.poll[1+n].Revents == 0 {
+			continue
+		}
+		datagrams, err := w.read(w.sockets[n])
+		if err != nil || len(datagrams) > 0 {
+			w.next = (n + 1) % len(w.sockets)
+			return datagrams, err
+		}
+	}
 	return nil, nil
+}
+
+// ready reports whether the latest poll found a socket with datagrams.
+func (w *Worker) ready() bool {
+	return slices.ContainsFunc(w.poll[1:], func(p unix.PollFd) bool { return p.Revents != 0 })
 }
 
 // gatherFor is how long datagrams gather in the kernel when there are few: each wake-up costs as much as some of them.
@@ -129,32 +156,42 @@ func (w *Worker) gather() {
 	w.some = false
 }
 
-// readNext reads the i-th socket from the one to look at first, which then is the one behind it.
-func (w *Worker) readNext(i int) ([]exporter.Datagram, error) {
-	n := (w.next + i) % len(w.sockets)
-	w.next = (n + 1) % len(w.sockets)
-	return w.read(w.sockets[n])
-}
-
 // read takes what a socket holds, without waiting.
 func (w *Worker) read(s *socket) ([]exporter.Datagram, error) {
 	n, err := w.ring.receive(s.fd)
-	w.more, w.some = n == batchDatagrams, n > 0
+	full := n == batchDatagrams
+	w.more, w.some = w.more || full, n > 0
 	if err != nil {
-		if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) {
-			return nil, nil
+		if !isTransient(err) {
+			return nil, fmt.Errorf("receive on UDP %s: %w", s.name, err)
 		}
-		if isTransient(err) {
-			return nil, nil
-		}
-		return nil, fmt.Errorf("receive on UDP %s: %w", s.name, err)
+		pauseAfter(err)
+		return nil, nil
 	}
 	return w.collect(s, n), nil
 }
 
-// isTransient is for errors of earlier datagrams that the kernel reports on a socket, such as an ICMP answer.
+// isTransient is for errors after which a socket can be read again: there is nothing to read, a signal came, memory is short, or
+// the kernel reports an ICMP answer to a datagram that was sent.
 func isTransient(err error) bool {
-	return errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, unix.EHOSTUNREACH) || errors.Is(err, unix.ENETUNREACH) || errors.Is(err, unix.ENOBUFS)
+	var errno unix.Errno
+	if !errors.As(err, &errno) {
+		return false
+	}
+	switch errno {
+	case unix.EAGAIN, unix.EINTR, unix.ENOBUFS, unix.ENOMEM,
+		unix.ECONNREFUSED, unix.ECONNRESET, unix.EHOSTUNREACH, unix.ENETUNREACH, unix.EHOSTDOWN, unix.ENETDOWN, unix.ENONET,
+		unix.EPROTO, unix.ENOPROTOOPT, unix.EMSGSIZE, unix.ETIMEDOUT:
+		return true
+	}
+	return false
+}
+
+// pauseAfter waits a moment where memory is short: the next call would fail at once, and keep a core busy.
+func pauseAfter(err error) {
+	if errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.ENOMEM) {
+		time.Sleep(gatherFor)
+	}
 }
 
 // collect turns the first n messages of the ring into datagrams, without those that are refused.
@@ -165,7 +202,7 @@ func (w *Worker) collect(s *socket, n int) []exporter.Datagram {
 	for i := range n {
 		d := w.ring.datagram(i)
 		if overflow, found := w.ring.control(i, &d); found {
-			s.overflow(overflow)
+			s.advance(overflow)
 		}
 		if allowed != nil && !allowed.Contains(d.Source.Addr()) {
 			refused++
@@ -189,14 +226,17 @@ func (w *Worker) collect(s *socket, n int) []exporter.Datagram {
 	return kept
 }
 
-// Stats returns the counters.
+// Stats returns the counters. What the kernel dropped is as of now: its sockets are asked.
 func (w *Worker) Stats() Stats {
 	stats := Stats{
 		Datagrams: w.datagrams.Load(), Bytes: w.bytes.Load(),
 		Truncated: w.truncated.Load(), Refused: w.refused.Load(),
 	}
+	for _, s := range w.Sockets() {
+		stats.KernelDrops += s.KernelDrops
+		stats.Late += s.Late
+	}
 	for _, s := range w.sockets {
-		stats.KernelDrops += s.drops.Load()
 		stats.ShortBuffer = stats.ShortBuffer || s.short
 	}
 	return stats
@@ -205,16 +245,31 @@ func (w *Worker) Stats() Stats {
 // SocketStats are the counters of one socket.
 type SocketStats struct {
 	Address     string // as Addresses
-	KernelDrops uint64
+	KernelDrops uint64 // as in Stats
+	Late        uint64
 }
 
 // Sockets returns the counters of each socket.
 func (w *Worker) Sockets() []SocketStats {
+	w.updateDrops()
 	all := make([]SocketStats, len(w.sockets))
 	for i, s := range w.sockets {
-		all[i] = SocketStats{s.name, s.drops.Load()}
+		all[i].Address = s.name
+		all[i].KernelDrops, all[i].Late = s.dropped()
 	}
 	return all
+}
+
+// updateDrops asks the kernel what it dropped on each socket. After Free the counters are those of the last moment before.
+func (w *Worker) updateDrops() {
+	w.open.Lock()
+	defer w.open.Unlock()
+	if w.freed {
+		return
+	}
+	for _, s := range w.sockets {
+		s.updateDrops()
+	}
 }
 
 // Refusals returns how many datagrams were refused, by source; those of sources beyond the first few hundred are under the zero
@@ -227,6 +282,11 @@ func (w *Worker) Close() {
 	if !w.closed.CompareAndSwap(false, true) {
 		return
 	}
+	w.open.Lock()
+	defer w.open.Unlock()
+	if w.freed {
+		return
+	}
 	for _, s := range w.sockets {
 		s.refuseAll()
 	}
@@ -234,10 +294,15 @@ func (w *Worker) Close() {
 	_, _ = unix.Write(w.wake, one[:])
 }
 
-// Free gives the sockets back, after Receive has returned ErrClosed.
-func (w *Worker) Free() { w.free() }
-
-func (w *Worker) free() {
+// Free gives the sockets back, after Receive has returned ErrClosed. The counters stay.
+func (w *Worker) Free() {
+	w.updateDrops()
+	w.open.Lock()
+	defer w.open.Unlock()
+	if w.freed {
+		return
+	}
+	w.freed = true
 	for _, s := range w.sockets {
 		_ = unix.Close(s.fd)
 	}
