@@ -31,12 +31,13 @@ type httpPage struct {
 	ended sync.WaitGroup
 }
 
-// openHTTP answers from the start that the process lives; nil where HTTP is switched off.
-func openHTTP(cfg *config.Config, log *zap.Logger) (*httpPage, error) {
+// openHTTP answers from the start that the process lives; nil where HTTP is switched off. An end that nobody asked for goes to
+// failed.
+func openHTTP(cfg *config.Config, log *zap.Logger, failed failures) (*httpPage, error) {
 	if cfg.HTTP.Listen == "" {
 		return nil, nil
 	}
-	server, err := web.Listen(web.Options{Address: cfg.HTTP.Listen, PProf: cfg.HTTP.PProf, Log: log.Named("http")})
+	server, err := web.Listen(web.Options{Address: cfg.HTTP.Listen, PProf: cfg.HTTP.PProf, Log: log.Named("http"), Failed: failed.add})
 	if err != nil {
 		return nil, err
 	}

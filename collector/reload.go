@@ -196,12 +196,17 @@ func logLevel(name string) zapcore.Level {
 	return level
 }
 
-// awaitStop returns at SIGTERM or SIGINT, and calls hangup at every SIGHUP before.
-func awaitStop(signals <-chan os.Signal, hangup func()) {
-	for sig := range signals {
-		if sig != syscall.SIGHUP {
-			return
+// awaitStop returns at SIGTERM or SIGINT, or with the error that ends the collector, and calls hangup at every SIGHUP before.
+func awaitStop(signals <-chan os.Signal, hangup func(), failed failures) error {
+	for {
+		select {
+		case err := <-failed:
+			return err
+		case sig := <-signals:
+			if sig != syscall.SIGHUP {
+				return nil
+			}
+			hangup()
 		}
-		hangup()
 	}
 }

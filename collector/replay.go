@@ -52,7 +52,7 @@ func replay(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, paths
 	if err == nil && !o.once {
 		sum.print(out)
 		log.Info("the captures are through; the store stays up until Ctrl-C", zap.String("try", `collector query "SELECT count() FROM `+s.settings.Tables.Flow+`"`))
-		awaitStop(signals, s.refresh.Reload)
+		_ = awaitStop(signals, s.refresh.Reload, nil) // nothing runs that could fail
 	}
 	finishErr := s.finish(context.Background())
 	if sum != nil {

@@ -99,7 +99,8 @@ func serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 		return err
 	}
 	opened.add(func() { closeListeners(listeners) })
-	page, err := openHTTP(cfg, log)
+	failed := make(failures, 1)
+	page, err := openHTTP(cfg, log, failed)
 	if err != nil {
 		return err
 	}
@@ -148,7 +149,7 @@ func serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 	var loops sync.WaitGroup
 	for n, l := range listeners {
 		w := s.newWorker(n, pipeline.Options{MaxAge: cfg.Batch.Age, Deliver: s.writer.Enqueue})
-		loops.Go(func() { receive(l, w, forwarders[n], log) })
+		loops.Go(func() { failed.add(receive(l, w, forwarders[n])) })
 	}
 	minute := startMinute(s, listeners, log)
 	changes := newReloader(cfg, s, listeners, level, log)
@@ -165,8 +166,11 @@ func serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 		log.Info("rows go to "+s.destination(), zap.String("try", `collector query "SELECT count() FROM `+s.settings.Tables.Flow+`"`))
 	}
 
-	awaitStop(signals, changes.hangup)
+	failure := awaitStop(signals, changes.hangup, failed)
 	changes.stop()
+	if failure != nil {
+		log.Error("the collector ends, as it cannot do its work", zap.Error(failure))
+	}
 	log.Info("stopping: what was received is delivered", zap.Duration("at most", cfg.Batch.Grace))
 	finished := make(chan struct{})
 	defer close(finished)
@@ -175,16 +179,30 @@ func serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 		l.Close()
 	}
 	loops.Wait()
+	for _, l := range listeners {
+		l.Free() // before the last counts are written: nothing comes any more
+	}
 	minute.stop()
 	s.settleLosses()
 	err = s.finish(context.Background())
 	sum := s.summary()
 	sum.losses = append(sum.losses, socketLosses(listeners)...)
-	for _, l := range listeners {
-		l.Free()
-	}
 	sum.print(out)
-	return err
+	return errors.Join(failure, err)
+}
+
+// failures takes the first error after which the collector cannot do its work: it ends then, rather than do half of it.
+type failures chan error
+
+// add takes an error; nil is none.
+func (f failures) add(err error) {
+	if err == nil {
+		return
+	}
+	select {
+	case f <- err:
+	default: // the first one ends the collector
+	}
 }
 
 // gcPercent is how much garbage there may be, in percent of what is in use.
@@ -215,19 +233,21 @@ func (s *service) awaitMetadata(atMost time.Duration) {
 	}
 }
 
-// receive is a worker's loop: datagrams in, to other collectors and into blocks, until the listener is closed and empty.
-func receive(l *listen.Worker, w *pipeline.Worker, f *forward.Forwarder, log *zap.Logger) {
+// receive is a worker's loop: datagrams in, to other collectors and into blocks, until the listener is closed and empty, or cannot
+// receive any more, which is an error. What came before is delivered in either case.
+func receive(l *listen.Worker, w *pipeline.Worker, f *forward.Forwarder) error {
 	const wake, tick = 100 * time.Millisecond, time.Second
+	defer w.Finish()
 	next := time.Now().Add(tick)
 	for {
 		datagrams, err := l.Receive(wake)
-		now := time.Now()
-		if err != nil {
-			if !errors.Is(err, listen.ErrClosed) {
-				log.Error("a worker cannot receive any more", zap.Error(err))
-			}
-			break
+		if errors.Is(err, listen.ErrClosed) {
+			return nil
 		}
+		if err != nil {
+			return err
+		}
+		now := time.Now()
 		f.Send(datagrams, now)
 		w.Process(datagrams, now)
 		if !now.Before(next) {
@@ -235,7 +255,6 @@ func receive(l *listen.Worker, w *pipeline.Worker, f *forward.Forwarder, log *za
 			next = now.Add(tick)
 		}
 	}
-	w.Finish()
 }
 
 // destination is where rows go, for people.
@@ -253,14 +272,26 @@ func socketLosses(listeners []*listen.Worker) []loss {
 	for _, l := range listeners {
 		stats := l.Stats()
 		total.KernelDrops += stats.KernelDrops
+		total.Late += stats.Late
 		total.Refused += stats.Refused
+		total.ShortBuffer = total.ShortBuffer || stats.ShortBuffer
 	}
+	return statsLosses(&total)
+}
+
+func statsLosses(total *listen.Stats) []loss {
 	var losses []loss
-	if total.KernelDrops > 0 {
-		losses = append(losses, loss{total.KernelDrops, "datagrams dropped by the kernel: raise net.core.rmem_max", "sockets"})
+	add := func(n uint64, what, where string) {
+		if n > 0 {
+			losses = append(losses, loss{n, what, where})
+		}
 	}
-	if total.Refused > 0 {
-		losses = append(losses, loss{total.Refused, "datagrams from exporters that may not send", "listen.allowed_exporters"})
+	what := "datagrams dropped by the kernel: the workers were too slow (listen.workers, more cores)"
+	if total.ShortBuffer {
+		what = "datagrams dropped by the kernel: the receive buffer is smaller than listen.receive_buffer, raise net.core.rmem_max"
 	}
+	add(total.KernelDrops, what, "sockets")
+	add(total.Late, "datagrams that came while the collector stopped", "sockets")
+	add(total.Refused, "datagrams from exporters that may not send", "listen.allowed_exporters")
 	return losses
 }

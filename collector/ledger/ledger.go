@@ -206,13 +206,16 @@ type Apart struct {
 	Worker              int
 }
 
-// Apart returns what is counted of no stream: datagrams that the kernel dropped (from which socket), that were refused (from
-// which source; "other" for those beyond the first few hundred), and of no protocol.
+// Apart returns what is counted of no stream: datagrams that the kernel dropped (from which socket; as the receive buffer was full
+// or as they came while the collector stopped), that were refused (from which source; "other" for those beyond the first few hundred), and of no protocol.
 func (l *Ledger) Apart() map[Apart]uint64 {
 	all := map[Apart]uint64{}
 	if l.o.Sockets != nil {
 		for _, s := range l.o.Sockets() {
 			all[Apart{Kernel, "receive_buffer", s.Address, s.Worker}] += s.KernelDrops
+			if s.Late > 0 {
+				all[Apart{Kernel, "stopping", s.Address, s.Worker}] += s.Late
+			}
 		}
 	}
 	if l.o.Refused != nil {

@@ -114,7 +114,7 @@ func TestValues(t *testing.T) {
 		`flow_collector_exporter_clock_skew_seconds{` + stream + `} -1.5`,
 		`flow_collector_exporter_sampling_interval_packets{domain="7",exporter="192.0.2.1",protocol="ipfix",source="assumed"} 1000`,
 		`flow_collector_exporter_last_seen_timestamp_seconds{` + stream + `} 1.7000000005e+09`,
-		`flow_collector_kernel_dropped_datagrams_total{address=":2055",worker="1"} 3`,
+		`flow_collector_kernel_dropped_datagrams_total{address=":2055",reason="receive_buffer",worker="1"} 3`,
 		`flow_collector_refused_datagrams_total{source="192.0.2.9"} 2`,
 		`flow_collector_refused_datagrams_total{source="other"} 6`,
 		`flow_collector_unattributed_datagrams_total{reason="unknown_version"} 1`,

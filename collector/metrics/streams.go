@@ -59,7 +59,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 func newStreams(o Options) *streams {
 	s := &streams{
 		o:          o,
-		drops:      desc("kernel_dropped_datagrams_total", "Datagrams that the kernel dropped because a receive buffer was full.", "address", "worker"),
+		drops:      desc("kernel_dropped_datagrams_total", "Datagrams that the kernel dropped: a receive buffer was full, or the collector was stopping.", "address", "worker", "reason"),
 		refused:    desc("refused_datagrams_total", "Datagrams of exporters that may not send (listen.allowed_exporters).", "source"),
 		unreadable: desc("unattributed_datagrams_total", "Datagrams that are of no exporter's stream.", "reason"),
 		lastSeen:   desc("exporter_last_seen_timestamp_seconds", "When a datagram last came.", streamLabels...),
@@ -137,7 +137,7 @@ func (s *streams) Collect(ch chan<- prometheus.Metric) {
 	for a, n := range s.o.Ledger.Apart() {
 		switch a.Stage {
 		case ledger.Kernel:
-			ch <- prometheus.MustNewConstMetric(s.drops, prometheus.CounterValue, float64(n), a.From, strconv.Itoa(a.Worker))
+			ch <- prometheus.MustNewConstMetric(s.drops, prometheus.CounterValue, float64(n), a.From, strconv.Itoa(a.Worker), a.Reason)
 		case ledger.Filter:
 			ch <- prometheus.MustNewConstMetric(s.refused, prometheus.CounterValue, float64(n), a.From)
 		case ledger.Decode:

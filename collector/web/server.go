@@ -24,6 +24,7 @@ type Options struct {
 	Address string // host:port; port 0 is one that the system chooses
 	PProf   bool   // answer /debug/pprof/ too
 	Log     *zap.Logger
+	Failed  func(error) // takes the error after which nothing is answered any more; nil: it is logged
 }
 
 // Server is an HTTP server. Its methods are safe anywhere.
@@ -64,7 +65,12 @@ func Listen(o Options) (*Server, error) {
 	}
 	go func() {
 		if err := s.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			o.Log.Error("HTTP is not answered any more", zap.Error(err))
+			err = fmt.Errorf("answer on HTTP %s: %w", l.Addr(), err)
+			if o.Failed == nil {
+				o.Log.Error("HTTP is not answered any more", zap.Error(err))
+				return
+			}
+			o.Failed(err)
 		}
 	}()
 	return s, nil

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/metranova/flow-collector/collector/listen"
+)
+
+// A worker that cannot receive any more ends the collector with an error of one line, and what came before is delivered.
+func TestServe_endsWhenAWorkerCannotReceive(t *testing.T) {
+	r := startServe(t, "CLICKHOUSE_FLOW_TTL=")
+	send(t, r.address, payloads(t, "softflowd-v9")...)
+	waitFor(t, "the datagrams", func() bool { return ask(t, r.cfg, "SELECT count() FROM data_flow") == "230" })
+	breakSocket(t, netip.MustParseAddrPort(r.address).Port())
+	select {
+	case err := <-r.ended:
+		if err == nil || !strings.Contains(err.Error(), "receive on UDP "+r.address) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("ended with %v, want one line that names %s", err, r.address)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("the collector goes on")
+	}
+	if got := ask(t, r.cfg, "SELECT count() FROM data_flow"); got != "230" {
+		t.Errorf("%s rows of what came before, want 230", got)
+	}
+}
+
+// breakSocket puts a file in the place of this process's UDP socket of a port.
+func breakSocket(t *testing.T, port uint16) {
+	t.Helper()
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken := 0
+	for _, e := range entries {
+		fd, err := strconv.Atoi(e.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+		if err != nil || kind != unix.SOCK_DGRAM {
+			continue
+		}
+		name, err := unix.Getsockname(fd)
+		if four, is4 := name.(*unix.SockaddrInet4); err != nil || !is4 || four.Port != int(port) {
+			continue
+		}
+		if err := unix.Dup3(int(null.Fd()), fd, unix.O_CLOEXEC); err != nil {
+			t.Fatal(err)
+		}
+		broken++
+	}
+	if broken == 0 {
+		t.Fatalf("no socket of port %d", port)
+	}
+}
+
+// Other parts of the process end it as well, the first one with its error; a signal does so without one.
+func TestAwaitStop(t *testing.T) {
+	first, second := os.ErrClosed, os.ErrDeadlineExceeded
+	failed := make(failures, 1)
+	failed.add(nil)
+	failed.add(first)
+	failed.add(second)
+	if err := awaitStop(nil, nil, failed); err != first {
+		t.Errorf("ended with %v, want %v", err, first)
+	}
+	signals := make(chan os.Signal, 2)
+	signals <- syscall.SIGHUP
+	signals <- syscall.SIGTERM
+	hangups := 0
+	if err := awaitStop(signals, func() { hangups++ }, failed); err != nil || hangups != 1 {
+		t.Errorf("ended with %v after %d hangups, want no error and one", err, hangups)
+	}
+}
+
+// A burst that overflows the socket, and a stop right behind it: what was sent was decoded or is in collector_loss as dropped by
+// the kernel, to the last datagram, and the summary says so.
+func TestServe_burstThatOverflowsASocket(t *testing.T) {
+	cfg := testConfig(t, "CLICKHOUSE_FLOW_TTL=", "LISTEN="+freePort(t))
+	cfg.Listen.ReceiveBuffer = 1 << 13
+	r := startConfigured(t, cfg)
+	socket, err := net.Dial("udp", r.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	all := payloads(t, "softflowd-v9")
+	const sent = 20000
+	for n := range sent {
+		if _, err := socket.Write(all[n%len(all)]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.stop(t)
+	got := ask(t, r.cfg, "SELECT sumIf(count, stage = 'kernel'), sumIf(count, stage = 'received' AND what = 'datagrams') FROM collector_loss")
+	dropped, decoded, found := strings.Cut(got, "\t")
+	d, err1 := strconv.Atoi(dropped)
+	n, err2 := strconv.Atoi(decoded)
+	if !found || err1 != nil || err2 != nil || d == 0 || d+n != sent {
+		t.Errorf("%s dropped and %s decoded, want some dropped and together %d", dropped, decoded, sent)
+	}
+	if !strings.Contains(r.summary.String(), dropped+" × datagrams dropped by the kernel") {
+		t.Errorf("the summary does not tell of %s datagrams:\n%s", dropped, &r.summary)
+	}
+}
+
+// What is advised helps: more memory for a socket only where it has less than was asked for.
+func TestSocketLosses(t *testing.T) {
+	tests := []struct {
+		name      string
+		stats     listen.Stats
+		want, not string
+		howMany   uint64
+	}{
+		{name: "nothing", stats: listen.Stats{Datagrams: 5}},
+		{name: "a buffer that was given in full", stats: listen.Stats{KernelDrops: 3}, want: "listen.workers", not: "rmem_max", howMany: 3},
+		{name: "a smaller buffer", stats: listen.Stats{KernelDrops: 3, ShortBuffer: true}, want: "raise net.core.rmem_max", not: "listen.workers", howMany: 3},
+		{name: "a stop", stats: listen.Stats{Late: 2}, want: "while the collector stopped", howMany: 2},
+		{name: "refused", stats: listen.Stats{Refused: 4}, want: "may not send", howMany: 4},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			losses := statsLosses(&test.stats)
+			if test.want == "" {
+				if len(losses) != 0 {
+					t.Errorf("losses: %+v", losses)
+				}
+				return
+			}
+			if len(losses) != 1 || losses[0].count != test.howMany || !strings.Contains(losses[0].what, test.want) ||
+				test.not != "" && strings.Contains(losses[0].what, test.not) {
+				t.Errorf("losses: %+v, want %q of %d without %q", losses, test.want, test.howMany, test.not)
+			}
+		})
+	}
+}
