@@ -13,7 +13,7 @@ import (
 
 // Options are those of the protocols' decoders.
 type Options struct {
-	MaxExporters int // streams that are kept; 0: 4096
+	MaxExporters int // streams that are kept; 0: 4096. See exporter.NewTable
 	NetFlow      netflow.Options
 	SFlow        sflow.Options
 }
@@ -66,7 +66,7 @@ func (d *Decoder) Decode(dg *exporter.Datagram, b *flow.Batch) {
 // Tick does what time alone brings, about once a second. now is in Unix nanoseconds.
 func (d *Decoder) Tick(now int64, b *flow.Batch) {
 	d.netflow.Tick(now, b)
-	d.table.Publish()
+	d.table.Age()
 }
 
 // Discard gives up data that still waits for templates, and counts it.

@@ -20,6 +20,16 @@ const (
 	Withdrawal                     // template withdrawal, which UDP does not allow (RFC 7011 §8.4)
 	BadFrame                       // record: the sampled frame could not be read
 	NotIP                          // record: the sampled frame holds no IP packet
+	NoFlow                         // record: its template has no address, counter or frame, so it is no flow
+	RecordLimit                    // record or sample: more than one datagram may bring
+	SetLimit                       // set: more than one datagram may have
+	StreamEvicted                  // stream: evicted, there are more than are kept
+	TemplateEvicted                // template: evicted, there are more than are kept
+	NameLimit                      // option record: a name or rate that is not kept, there are too many
+	OptionsDoubted                 // option record: a change that waits for being repeated, see netflow's trust
+	ForeignAgent                   // datagram: sFlow of an agent that another source speaks for
+	CounterLimit                   // sample: counters of an interface that were forgotten, there are too many
+	SamplerLimit                   // sample: its source is not kept, there are too many
 	reasonCount
 )
 
@@ -40,28 +50,34 @@ func (r Reason) String() string {
 	return [reasonCount]string{
 		"unknown_version", "truncated", "bad_header", "bad_set", "unknown_set", "bad_template", "bad_record",
 		"no_template", "hold_full", "trailing_bytes", "template_conflict", "template_limit", "withdrawal",
-		"bad_frame", "not_ip",
+		"bad_frame", "not_ip", "no_flow", "record_limit", "set_limit", "stream_evicted", "template_evicted", "name_limit",
+		"options_doubted", "foreign_agent", "counter_limit", "sampler_limit",
 	}[r]
 }
 
 // Unit returns what the reason counts.
 func (r Reason) Unit() string {
 	switch r {
-	case UnknownVersion, Truncated, BadHeader, TrailingBytes:
+	case UnknownVersion, Truncated, BadHeader, TrailingBytes, ForeignAgent:
 		return "datagrams"
-	case BadTemplate, TemplateConflict, TemplateLimit, Withdrawal:
+	case BadTemplate, TemplateConflict, TemplateLimit, TemplateEvicted, Withdrawal:
 		return "templates"
-	case BadRecord, BadFrame, NotIP:
+	case BadRecord, BadFrame, NotIP, NoFlow, RecordLimit, NameLimit, OptionsDoubted:
 		return "records"
+	case StreamEvicted:
+		return "streams"
+	case CounterLimit, SamplerLimit:
+		return "samples"
 	}
 	return "sets"
 }
 
-// Loses reports whether what the reason counts is flows that are missing. Odd bytes, templates that are not used and frames
-// that hold no flow are none.
+// Loses reports whether what the reason counts is flows or counters that are missing. Odd bytes, templates that are not used, frames
+// that hold no flow and state that was evicted are none.
 func (r Reason) Loses() bool {
 	switch r {
-	case TrailingBytes, BadTemplate, TemplateConflict, TemplateLimit, Withdrawal, NotIP:
+	case TrailingBytes, BadTemplate, TemplateConflict, TemplateLimit, Withdrawal, NotIP, NoFlow, StreamEvicted, TemplateEvicted,
+		NameLimit, OptionsDoubted, ForeignAgent, SamplerLimit:
 		return false
 	}
 	return true

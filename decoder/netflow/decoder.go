@@ -196,6 +196,7 @@ func (s *session) end(d *Decoder) {
 	if s.recordCount > 0 {
 		s.stream.Records.Add(s.recordCount)
 		s.recordCount = 0
+		d.table.Prove(s.stream)
 		s.stream.SamplingRate.Store(s.lastRate)
 		s.stream.SamplingSource.Store(uint32(s.lastRateBy))
 	}

@@ -20,6 +20,7 @@ func (d *Decoder) counterSample(m *datagram, r reader, expanded bool) bool {
 		return false
 	}
 	m.agent.stream.Counters.Add(1)
+	m.counters++
 	for ; records > 0; records-- {
 		format, body := r.typed()
 		if r.failed {

@@ -88,6 +88,7 @@ type datagram struct {
 	again    bool // the datagram came before
 	late     bool // datagrams after it came before it
 	records  uint64
+	counters uint64 // counter samples
 	rate     uint32 // of the latest record
 	rateFrom flow.SamplingSource
 }
@@ -151,6 +152,9 @@ func (d *Decoder) Decode(dg *exporter.Datagram, b *flow.Batch) {
 		a.stream.Fail(exporter.TrailingBytes, 1)
 	}
 	m.count()
+	if m.records > 0 || m.counters > 0 {
+		d.table.Prove(a.stream)
+	}
 	b.Flush()
 }
 

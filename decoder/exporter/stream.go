@@ -1,12 +1,7 @@
-// Package exporter keeps what a worker knows of each exporter: who it is, what it sent, what was lost and why.
-// It imports only flow.
 package exporter
 
 import (
-	"cmp"
-	"maps"
 	"net/netip"
-	"slices"
 	"sync/atomic"
 
 	"github.com/metranova/flow-collector/decoder/flow"
@@ -44,18 +39,44 @@ type Stream struct {
 	ClockSkewMs         atomic.Int64  // receive time less header time, last datagram
 	Known               atomic.Uint32 // NetFlow v9 and IPFIX: templates that are known now
 
+	Evictions atomic.Uint64 // how often an earlier stream of the same Key was evicted
+
 	errors  [reasonCount]atomic.Uint64
 	missing atomic.Pointer[[]*MissingTemplate]
 	stated  atomic.Pointer[flow.Addr]
-	gone    bool
-	heir    *Stream // takes what is counted after gone
+
+	number    uint64 // of all streams of its table
+	group     *group
+	place     int // in its group
+	user      User
+	before    uint64 // what it had given at the latest Age
+	proven    bool
+	gone      bool
+	successor *Stream // takes what is counted after the stream's counters were added to it
+}
+
+// User is told when a stream that it uses is evicted.
+type User interface {
+	// StreamEvicted is called by the stream's worker, before anything else is done with its Table.
+	StreamEvicted(*Stream)
+}
+
+// SetUser says who is told of the stream's eviction. For its worker only.
+func (s *Stream) SetUser(u User) { s.user = u }
+
+// SourceEvicted returns how many streams of the same source were evicted since one of them was first kept.
+func (s *Stream) SourceEvicted() uint64 {
+	if s.group == nil {
+		return 0
+	}
+	return s.group.owner.evicted.Load()
 }
 
 // Fail counts n losses for reason.
 func (s *Stream) Fail(reason Reason, n uint64) {
 	s.errors[reason].Add(n)
-	if s.heir != nil {
-		s.heir.errors[reason].Add(n)
+	if s.successor != nil {
+		s.successor.errors[reason].Add(n)
 	}
 }
 
@@ -80,7 +101,7 @@ func (s *Stream) Stated() flow.Addr {
 // SetStated notes the address. For the stream's worker only.
 func (s *Stream) SetStated(a flow.Addr) { s.stated.Store(&a) }
 
-// Gone reports whether the stream made room for others: what hangs on it can be forgotten. For its worker only.
+// Gone reports whether the stream was evicted: nothing must be counted in it any more but failures. For its worker only.
 func (s *Stream) Gone() bool { return s.gone }
 
 // MissingTemplate is a template that data sets wait for, or waited for in vain.
@@ -101,65 +122,6 @@ func (s *Stream) Missing() []*MissingTemplate {
 // SetMissing replaces the list of missing templates. For the stream's worker only.
 func (s *Stream) SetMissing(list []*MissingTemplate) { s.missing.Store(&list) }
 
-// Table holds the streams of one worker. Only the worker may call Get, Publish and Unattributed; the others are safe
-// anywhere.
-type Table struct {
-	max          int
-	streams      map[Key]*Stream
-	list         atomic.Pointer[[]*Stream]
-	dirty        bool
-	evicted      atomic.Uint64
-	retired      Stream // the counters of those that made room, added up
-	unattributed [reasonCount]atomic.Uint64
-}
-
-// NewTable returns a table that holds at most limit streams (at least 16); those silent for longest make room.
-func NewTable(limit int) *Table {
-	t := &Table{max: max(limit, 16), streams: make(map[Key]*Stream)}
-	t.list.Store(new([]*Stream))
-	return t
-}
-
-// publishAtOnce is up to how many streams a new one is seen at once; with more it is at the next Publish, so that a flood
-// of sources costs no copy of the list for each.
-const publishAtOnce = 64
-
-// Get returns the stream of key, made if it is new.
-func (t *Table) Get(key Key, source flow.Addr, received int64) *Stream {
-	if s := t.streams[key]; s != nil {
-		return s
-	}
-	if len(t.streams) >= t.max {
-		t.evict()
-	}
-	s := &Stream{Key: key, Source: source}
-	s.FirstSeen.Store(received)
-	s.LastSeen.Store(received)
-	t.streams[key] = s
-	t.dirty = true
-	if len(t.streams) <= publishAtOnce {
-		t.Publish()
-	}
-	return s
-}
-
-// evict lets the sixteenth part of the streams go that were silent for longest.
-func (t *Table) evict() {
-	all := slices.Collect(maps.Values(t.streams))
-	slices.SortFunc(all, func(a, b *Stream) int { return cmp.Compare(a.LastSeen.Load(), b.LastSeen.Load()) })
-	all = all[:max(1, len(all)/16)]
-	for _, s := range all {
-		delete(t.streams, s.Key)
-	}
-	t.dirty = true
-	t.Publish() // so that nobody sees a stream whose counters Retired has already
-	for _, s := range all {
-		s.gone, s.heir = true, &t.retired
-		t.retired.add(s)
-		t.evicted.Add(1)
-	}
-}
-
 // add adds up the counters of another stream.
 func (s *Stream) add(other *Stream) {
 	from := other.counters()
@@ -179,28 +141,3 @@ func (s *Stream) counters() [17]*atomic.Uint64 {
 		&s.Ahead, &s.Behind,
 	}
 }
-
-// Publish makes new streams visible to Streams.
-func (t *Table) Publish() {
-	if !t.dirty {
-		return
-	}
-	list := slices.Collect(maps.Values(t.streams))
-	t.list.Store(&list)
-	t.dirty = false
-}
-
-// Streams returns the streams at the latest Publish, in no order. The slice must not be changed.
-func (t *Table) Streams() []*Stream { return *t.list.Load() }
-
-// Retired has the counters of the streams that made room for others, added up. To add it to those of Streams, read it first.
-func (t *Table) Retired() *Stream { return &t.retired }
-
-// Evicted returns how many streams made room for others.
-func (t *Table) Evicted() uint64 { return t.evicted.Load() }
-
-// Unattributed counts a datagram that names no stream, for reason.
-func (t *Table) Unattributed(reason Reason) { t.unattributed[reason].Add(1) }
-
-// UnattributedCount returns how many datagrams were counted for reason without a stream.
-func (t *Table) UnattributedCount(reason Reason) uint64 { return t.unattributed[reason].Load() }
