@@ -70,16 +70,18 @@ func (s *Spool) shrink(size int64) {
 			}
 		}
 	}
-	s.full.say(s.o.Log, s.now(), s.stats.DroppedFull)
+	s.full.say(s.o.Log, s.clock.now(), s.stats.DroppedFull)
 }
 
-// expire drops what is older than MaxAge.
+// expire drops what has waited for longer than MaxAge. Entries of this run are as old as the monotonic clock says. Those
+// of earlier runs have only the wall clock, and are looked at once that is to be trusted.
 func (s *Spool) expire() {
-	oldest := s.now().Add(-s.o.MaxAge).UnixMilli()
+	wall, settled := s.clock.settled()
+	elapsed := s.clock.elapsed()
 	for len(s.segments) > 0 {
 		seg := s.segments[0]
 		i := seg.first
-		for ; i < len(seg.slots) && seg.slots[i].millis < oldest; i++ {
+		for ; i < len(seg.slots) && s.tooOld(&seg.slots[i], elapsed, wall, settled); i++ {
 			if seg.slots[i].state == waiting {
 				s.lose(seg, i, Age)
 			}
@@ -88,7 +90,18 @@ func (s *Spool) expire() {
 			break
 		}
 	}
-	s.old.say(s.o.Log, s.now(), s.stats.DroppedAge)
+	s.old.say(s.o.Log, s.clock.now(), s.stats.DroppedAge)
+}
+
+func (s *Spool) tooOld(at *slot, elapsed time.Duration, wall time.Time, settled bool) bool {
+	if !at.earlier {
+		return elapsed-at.put > s.o.MaxAge
+	}
+	put := time.UnixMilli(at.millis)
+	if put.Before(noDateBefore) || put.After(wall) { // a clock that was wrong when the entry was put says nothing
+		return elapsed > s.o.MaxAge
+	}
+	return settled && wall.Sub(put) > s.o.MaxAge
 }
 
 // notice logs what was dropped, once a minute at most.
@@ -99,7 +112,7 @@ type notice struct {
 }
 
 func (n *notice) say(log *zap.Logger, now time.Time, total Count) {
-	if total == n.said || now.Sub(n.last) < time.Minute {
+	if since := now.Sub(n.last); total == n.said || since >= 0 && since < time.Minute {
 		return
 	}
 	log.Error(n.what, zap.Uint64("entries", total.Entries-n.said.Entries), zap.Uint64("rows", total.Rows-n.said.Rows))

@@ -1,9 +1,11 @@
 package spool
 
 import (
+	"encoding/binary"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -43,27 +45,28 @@ func reopened(t *testing.T, name string, data []byte) (*Spool, string) {
 	return open(t, Options{Dir: dir}), file
 }
 
+// A crash leaves the last entry short, or the end of it unwritten. It is cut off, and nothing else is lost.
 func TestTornTailAtEveryByte(t *testing.T) {
 	const n = 3
-	_, other, _ := written(t, n, 40)
 	file, data, offsets := written(t, n, 40)
 	start := offsets[n-1]
-	tails := map[string]func(at int64) []byte{
-		"the file ends":     func(at int64) []byte { return data[:at] },
-		"zeros follow":      func(at int64) []byte { return append(append([]byte{}, data[:at]...), make([]byte, offsets[n]-at)...) },
-		"old bytes follow":  func(at int64) []byte { return append(append([]byte{}, data[:at]...), other[:offsets[n]-at]...) },
-		"the byte is wrong": func(at int64) []byte { b := append([]byte{}, data...); b[at] ^= 0x40; return b },
+	zeros := make([]byte, offsets[n]-start)
+	tails := map[string]struct {
+		of   func(at int64) []byte
+		upto int64
+	}{
+		"the file ends":               {func(at int64) []byte { return data[:at] }, offsets[n]},
+		"zeros follow in the header":  {func(at int64) []byte { return append(slices.Clone(data[:at]), zeros...) }, start + sumOffset},
+		"zeros and nothing but zeros": {func(at int64) []byte { return append(slices.Clone(data[:start]), zeros[:at-start]...) }, offsets[n]},
 	}
 	for name, tail := range tails {
 		t.Run(name, func(t *testing.T) {
-			for at := start; at < offsets[n]; at++ {
-				if name == "the byte is wrong" && at == start+stateOffset {
-					continue // any value but 1 says that it waits
-				}
-				s, path := reopened(t, file, tail(at))
+			for at := start; at < tail.upto; at++ {
+				b := tail.of(at)
+				s, path := reopened(t, file, b)
 				stats := s.Stats()
 				wantTorn := uint64(1)
-				if name == "the file ends" && at == start {
+				if int64(len(b)) == start {
 					wantTorn = 0
 				}
 				if stats.Torn.Entries != wantTorn || stats.Damaged.Entries != 0 || stats.Found.Entries != n-1 {
@@ -89,31 +92,151 @@ func TestTornTailAtEveryByte(t *testing.T) {
 	}
 }
 
-// Damage of any byte of an entry in the middle costs that entry and no other.
-func TestDamageInTheMiddleAtEveryByte(t *testing.T) {
-	file, data, offsets := written(t, 3, 40)
-	for at := offsets[1]; at < offsets[2]; at++ {
-		if at == offsets[1]+stateOffset {
-			continue
-		}
-		bad := append([]byte{}, data...)
-		bad[at] ^= 0x10
-		s, _ := reopened(t, file, bad)
-		if got := drain(t, s); !sameNumbers(got, 0, 2) {
-			t.Fatalf("byte %d: delivered %v", at-offsets[1], got)
-		}
-		stats := s.Stats()
-		balanced(t, stats)
-		if at < offsets[1]+headerSize {
-			if stats.Damaged.Entries != 1 || stats.Damaged.Bytes != uint64(offsets[2]-offsets[1]) {
-				t.Fatalf("byte %d of the header: %+v", at-offsets[1], stats)
+// One wrong byte anywhere in any entry: in the header nothing is lost, in the payload that entry, which is told.
+func TestOneWrongByteAnywhere(t *testing.T) {
+	const n = 3
+	file, data, offsets := written(t, n, 40)
+	for _, flip := range []byte{0x01, 0x10, 0xff} {
+		for entry := range n {
+			for at := offsets[entry]; at < offsets[entry+1]; at++ {
+				in := at - offsets[entry]
+				if in == stateOffset && flip == stateDone {
+					continue // says that it is done
+				}
+				bad := slices.Clone(data)
+				bad[at] ^= flip
+				want := []int{0, 1, 2}
+				if in >= headerSize {
+					want = slices.Delete(want, entry, entry+1)
+				}
+				s, _ := reopened(t, file, bad)
+				if got := drain(t, s); !sameNumbers(got, want...) {
+					t.Fatalf("byte %d of entry %d: delivered %v", in, entry, got)
+				}
+				stats := s.Stats()
+				balanced(t, stats)
+				var lost Count
+				if in >= headerSize {
+					lost = Count{1, uint64(entry) + 1, uint64(offsets[entry+1] - offsets[entry])}
+				}
+				if stats.Unreadable != lost || stats.Torn.Entries != 0 {
+					t.Fatalf("byte %d of entry %d: lost %+v, want %+v; torn %+v", in, entry, stats.Unreadable, lost, stats.Torn)
+				}
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
 			}
-		} else if want := (Count{1, 2, uint64(offsets[2] - offsets[1])}); stats.Unreadable != want {
-			t.Fatalf("byte %d of the payload: %+v, want %+v", at-offsets[1], stats.Unreadable, want)
 		}
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
+	}
+}
+
+// A header that is lost with more than one byte costs its entry, and its rows are told: exactly where its lengths still
+// fit, else about as many as the rest of the file has in so many bytes, and never none.
+func TestLostHeader(t *testing.T) {
+	file, data, offsets := written(t, 3, 40)
+	for name, test := range map[string]struct {
+		entry    int
+		from, to int64 // in the header
+		rows     uint64
+		left     []int
+	}{
+		"lengths are whole":       {1, 0, 6, 2, []int{0, 2}},
+		"all of it":               {1, 0, headerSize, 2, []int{0, 2}},
+		"of the last":             {2, 0, 6, 3, []int{0, 1}},
+		"all of it, of the first": {0, 0, headerSize, 2, []int{1, 2}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bad := slices.Clone(data)
+			for i := test.from; i < test.to; i++ {
+				bad[offsets[test.entry]+i] ^= 0x5a
+			}
+			dir := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, filepath.Base(file)), bad, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			var h heard
+			s := open(t, h.in(Options{Dir: dir}))
+			if got := drain(t, s); !sameNumbers(got, test.left...) {
+				t.Errorf("delivered %v", got)
+			}
+			stats := s.Stats()
+			balanced(t, stats)
+			if stats.Damaged.Entries != 1 || stats.Damaged.Rows != test.rows || stats.Unreadable != stats.Damaged {
+				t.Errorf("%+v, want %d rows damaged", stats, test.rows)
+			}
+			same(t, "dropped", h.dropped, fmt.Sprintf("unreadable: %d", Damage))
+		})
+	}
+}
+
+// Damage at the end of a file that is not the newest is no torn tail: its Put had returned.
+func TestLastEntryOfAnOlderFile(t *testing.T) {
+	for name, damage := range map[string]func(data []byte) []byte{
+		"a wrong byte":      func(data []byte) []byte { data[len(data)-1] ^= 1; return data },
+		"the file is cut":   func(data []byte) []byte { return data[:len(data)-100] },
+		"no header is left": func(data []byte) []byte { return make([]byte, len(data)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			s := open(t, Options{Dir: dir, SegmentBytes: 1})
+			put(t, s, entryOf(0, 5000), entryOf(1, 5000), entryOf(2, 5000)) // a file each
+			_ = s.Close()
+			first := files(t, dir)[0]
+			data, err := os.ReadFile(first)
+			if err == nil {
+				err = os.WriteFile(first, damage(data), 0o600)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			var h heard
+			s = open(t, h.in(Options{Dir: dir}))
+			if got := drain(t, s); !sameNumbers(got, 1, 2) {
+				t.Errorf("delivered %v", got)
+			}
+			stats := s.Stats()
+			balanced(t, stats)
+			if len(h.dropped) != 1 || stats.Unreadable.Rows != 1 || stats.Torn.Entries != 0 {
+				t.Errorf("told as dropped %q; %+v", h.dropped, stats)
+			}
+		})
+	}
+}
+
+// A file that another version wrote is neither read nor deleted, by whatever happens to the rest.
+func TestOtherVersion(t *testing.T) {
+	for _, v := range []byte{0, 3, 4, 255} {
+		t.Run(fmt.Sprint(v), func(t *testing.T) {
+			file, data, offsets := written(t, 3, 4000)
+			_, id, _ := parseFileName(filepath.Base(file))
+			for _, at := range offsets[1:3] { // the first entry is of version 2
+				data[at+4] = v
+				if v != 255 { // of version 255 not even the place of the checksum is known
+					binary.LittleEndian.PutUint32(data[at+sumOffset:], checksum(data[at:at+sumOffset]))
+				} else {
+					copy(data[at+idOffset+8:], "something else altogether")
+				}
+			}
+			if _, ok := parseHeader(data, id); !ok {
+				t.Fatal("the first entry is not whole")
+			}
+			s, path := reopened(t, file, data)
+			stats := s.Stats()
+			if stats.Foreign.Entries != 1 || stats.Foreign.Bytes != uint64(len(data)) || stats.Found.Entries != 0 {
+				t.Errorf("%+v", stats)
+			}
+			put(t, s, entryOf(5, 5))
+			if got := drain(t, s); !sameNumbers(got, 5) {
+				t.Errorf("delivered %v", got)
+			}
+			_ = s.Close()
+			s = open(t, Options{Dir: filepath.Dir(path), MaxBytes: 500, SegmentBytes: 100})
+			put(t, s, entryOf(0, 50), entryOf(1, 50), entryOf(2, 50), entryOf(3, 50), entryOf(4, 50))
+			_ = s.Close()
+			if now, err := os.ReadFile(path); err != nil || !slices.Equal(now, data) {
+				t.Errorf("the file was changed: %v", err)
+			}
+		})
 	}
 }
 
@@ -134,6 +257,7 @@ func TestDataIsNeverTakenForAnEntry(t *testing.T) {
 		t.Fatal(err)
 	}
 	data[0] ^= 1
+	data[1] ^= 1
 	s, _ = reopened(t, file, data)
 	if got := drain(t, s); !sameNumbers(got, 1) {
 		t.Errorf("delivered %v", got)
@@ -146,6 +270,7 @@ func TestResyncAcrossWindows(t *testing.T) {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
 			file, data, _ := written(t, 2, size)
 			data[0] ^= 1
+			data[1] ^= 1
 			s, _ := reopened(t, file, data)
 			if got := drain(t, s); !sameNumbers(got, 1) {
 				t.Errorf("delivered %v", got)

@@ -11,7 +11,7 @@ import (
 //
 //	 0  magic "FSPL"
 //	 4  version, 2
-//	 5  state: 1 when the entry is done; any other value: it waits. The one byte that is written again
+//	 5  state: 1 when the entry is done; with any other value it waits. The only byte that is written twice
 //	 6  length of the token; the highest bit is set when the entry goes before those without it
 //	 8  the segment's number, as in its name
 //	16  when it was put, Unix milliseconds
@@ -25,8 +25,12 @@ import (
 //
 // Version 1 had no note, the length of the token at 32, and zero at 6.
 //
-// The segment's number is random. An entry is looked for by it after damage: what a flow record carries cannot be made
-// to look like an entry, and so never becomes a query.
+// Rules for other versions: magic, version and segment number stay where they are in every version. Older versions
+// are read. A file that has an entry of a version this program does not know is left as it is, neither read nor
+// deleted; the program that wrote it can still deliver it.
+//
+// The segment's number is random. After damage the next entry is searched by it: the bytes of a flow record cannot
+// be made to look like an entry, and so never become a query.
 const (
 	magic       = "FSPL"
 	version     = 2
@@ -35,10 +39,11 @@ const (
 	stateDone   = 1
 	firstBit    = 1 << 15
 	idOffset    = 8
+	sumOffset   = 44
 	headerSize  = 48
 )
 
-// header is what stands before an entry's payload.
+// header stands before an entry's payload.
 type header struct {
 	segment           uint64
 	millis            int64
@@ -49,7 +54,7 @@ type header struct {
 	done, first       bool
 }
 
-// newHeader fails for lengths that have no room in it.
+// newHeader fails for lengths that do not fit the header.
 func newHeader(segment uint64, millis int64, e *Entry) (header, error) {
 	tooLarge := len(e.Token) >= firstBit
 	for _, n := range []int{len(e.Query), len(e.Note), len(e.Data), e.Rows} {
@@ -97,23 +102,71 @@ func parseHeader(b []byte, segment uint64) (h header, ok bool) {
 	if string(b[:len(magic)]) != magic || b[4] != version && b[4] != version1 {
 		return h, false
 	}
-	var plain [headerSize]byte
-	copy(plain[:], b)
-	plain[stateOffset] = 0
-	if checksum(plain[:44]) != binary.LittleEndian.Uint32(b[44:]) {
+	plain := withoutState(b)
+	if checksum(plain[:sumOffset]) != binary.LittleEndian.Uint32(b[sumOffset:]) {
 		return h, false
 	}
-	h = header{
+	h = fields(b)
+	return h, h.segment == segment
+}
+
+// withoutState is the header as its checksum takes it.
+func withoutState(b []byte) (plain [headerSize]byte) {
+	copy(plain[:], b)
+	plain[stateOffset] = 0
+	return plain
+}
+
+// fields decodes the fields of b, of headerSize bytes, and checks nothing.
+func fields(b []byte) header {
+	h := header{
 		segment: binary.LittleEndian.Uint64(b[idOffset:]), millis: int64(binary.LittleEndian.Uint64(b[16:])),
 		rows: binary.LittleEndian.Uint32(b[24:]), query: binary.LittleEndian.Uint32(b[28:]),
-		token: binary.LittleEndian.Uint16(b[6:]), note: binary.LittleEndian.Uint32(b[32:]), data: binary.LittleEndian.Uint32(b[36:]),
+		token: binary.LittleEndian.Uint16(b[6:]), note: binary.LittleEndian.Uint32(b[32:]),
+		data:     binary.LittleEndian.Uint32(b[36:]),
 		checksum: binary.LittleEndian.Uint32(b[40:]), done: b[stateOffset] == stateDone,
 	}
 	if b[4] == version1 {
 		h.token, h.note = uint16(h.note), 0
 	}
 	h.first, h.token = h.token&firstBit != 0, h.token&^firstBit
-	return h, h.segment == segment
+	return h
+}
+
+// repaired finds the header that b, of headerSize bytes, was before one of its bytes changed; false where more than
+// one did. The checksum decides: there are 12,000 candidates for its 32 bits.
+func repaired(b []byte, segment uint64) (fixed [headerSize]byte, ok bool) {
+	plain := withoutState(b)
+	for i := range plain {
+		if i == stateOffset {
+			continue
+		}
+		was := plain[i]
+		for change := 1; change < 256; change++ {
+			plain[i] = was ^ byte(change)
+			if _, ok := parseHeader(plain[:], segment); ok {
+				plain[stateOffset] = b[stateOffset]
+				return plain, true
+			}
+		}
+		plain[i] = was
+	}
+	return plain, false
+}
+
+// otherVersion reports whether b, of headerSize bytes, begins an entry of a version that this program does not know,
+// and which.
+func otherVersion(b []byte, segment uint64) (v int, ok bool) {
+	if string(b[:len(magic)]) != magic || binary.LittleEndian.Uint64(b[idOffset:]) != segment {
+		return 0, false
+	}
+	if b[4] == version || b[4] == version1 {
+		return 0, false
+	}
+	if _, damaged := repaired(b, segment); damaged {
+		return 0, false
+	}
+	return int(b[4]), true
 }
 
 // checksum is the CRC32C of the parts in a row.

@@ -25,7 +25,10 @@ type heard struct {
 }
 
 func (h *heard) in(o Options) Options {
-	o.Found = func(rows int, note []byte) any {
+	o.Found = func(rows int, note []byte, readable bool) any {
+		if !readable {
+			return "unreadable"
+		}
 		h.found = append(h.found, fmt.Sprintf("%d rows, %s", rows, note))
 		return string(note)
 	}
@@ -80,8 +83,9 @@ func TestDroppedEntriesAreTold(t *testing.T) {
 	t.Run("old", func(t *testing.T) {
 		var h heard
 		s := open(t, h.in(Options{MaxAge: time.Hour}))
+		clock := setClock(s, time.Now())
 		put(t, s, noted(0))
-		s.now = func() time.Time { return time.Now().Add(2 * time.Hour) }
+		clock.advance(2 * time.Hour)
 		s.Next()
 		same(t, "dropped", h.dropped, "0: 1")
 	})

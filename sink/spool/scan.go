@@ -18,56 +18,102 @@ import (
 type scanned struct {
 	slots   []slot
 	end     int64 // of the last good entry
-	torn    Count // the tail from end on
-	damaged Count // in the middle
+	torn    Count // the tail from end on: an entry whose Put did not return
+	damaged []stretch
+	fixed   map[int64][headerSize]byte // headers with one wrong byte, by offset
+	foreign bool                       // an entry is of a version that this program does not know
+	version int                        // which
 }
 
-// scan reads the headers of a segment's file. Payloads are checked when they are read, but for the last: an entry is
-// synced before the next is begun, so only the last can be torn.
-func scan(f io.ReaderAt, size int64, id uint64) (scanned, error) {
-	var s scanned
-	var last header
+// stretch is a part of a file in which no entry can be read.
+type stretch struct {
+	Count
+	known bool // Rows is what the header says; else it is an estimate
+}
+
+// scan reads the headers of a segment's file. Payloads are checked when they are read. Only the newest file can have a
+// torn tail: an entry is synced before the next is begun, and Open cuts what a crash tore.
+func scan(f io.ReaderAt, size int64, id uint64, newest bool) (scanned, error) {
+	s := scanned{fixed: map[int64][headerSize]byte{}}
 	for s.end < size {
-		h, ok, err := readHeader(f, s.end, size, id)
+		b, err := headerAt(f, s.end, size)
 		if err != nil {
 			return s, err
+		}
+		h, ok := parseHeader(b[:], id)
+		if !ok {
+			if s.version, s.foreign = otherVersion(b[:], id); s.foreign {
+				return s, nil
+			}
+			if fixed, found := repaired(b[:], id); found {
+				if h, ok = parseHeader(fixed[:], id); ok && s.end+h.size() <= size {
+					s.fixed[s.end] = fixed
+				}
+			}
 		}
 		if ok && s.end+h.size() <= size {
 			s.slots = append(s.slots, newSlot(s.end, &h))
 			s.end += h.size()
-			last = h
 			continue
 		}
 		next, err := resync(f, s.end+1, size, id)
 		if err != nil {
 			return s, err
 		}
-		if next < 0 {
+		if next < 0 && newest && (ok || isTorn(b[:], size-s.end)) {
 			s.torn = Count{Entries: 1, Rows: uint64(h.rows), Bytes: uint64(size - s.end)}
 			break
 		}
-		s.damaged.add(Count{Entries: 1, Bytes: uint64(next - s.end)})
-		s.end = next
+		if next < 0 {
+			next = size
+		}
+		if !ok {
+			h = fields(b[:])
+		}
+		s.damage(&h, ok, next)
 	}
-	if s.torn.Entries > 0 || len(s.slots) == 0 || last.done {
-		return s, nil
-	}
-	return s, s.checkLast(f, &last)
+	s.estimate()
+	return s, nil
 }
 
-// checkLast takes the last entry for torn where its payload is not what its header says.
-func (s *scanned) checkLast(f io.ReaderAt, h *header) error {
-	at := s.slots[len(s.slots)-1].offset
-	payload := make([]byte, h.size()-headerSize)
-	if _, err := f.ReadAt(payload, at+headerSize); err != nil && err != io.EOF {
-		return err
+// damage notes that no entry can be read before next. The header is believed where its checksum is right, or where the
+// length that it says is that of the stretch.
+func (s *scanned) damage(h *header, ok bool, next int64) {
+	d := stretch{Count: Count{Entries: 1, Bytes: uint64(next - s.end)}}
+	if d.known = ok || h.size() == next-s.end; d.known {
+		d.Rows = uint64(h.rows)
 	}
-	if checksum(payload) != h.checksum {
-		s.slots = s.slots[:len(s.slots)-1]
-		s.torn = Count{Entries: 1, Rows: uint64(h.rows), Bytes: uint64(h.size())}
-		s.end = at
+	s.damaged = append(s.damaged, d)
+	s.end = next
+}
+
+// estimate gives stretches whose header is lost the rows that entries of this file have in as many bytes: at least one,
+// so that a loss is never told as none.
+func (s *scanned) estimate() {
+	var all Count
+	for i := range s.slots {
+		all.add(s.slots[i].count())
 	}
-	return nil
+	for i := range s.damaged {
+		if d := &s.damaged[i]; !d.known {
+			d.Rows = max(1, uint64(float64(all.Rows)*float64(d.Bytes)/float64(max(all.Bytes, 1))))
+		}
+	}
+}
+
+// isTorn reports whether the rest of a file, which begins with b and has no header, was not written whole: it is
+// shorter than a header, or its header ends in zeros, as after a power cut.
+func isTorn(b []byte, rest int64) bool {
+	return rest < headerSize || binary.LittleEndian.Uint32(b[sumOffset:]) == 0
+}
+
+// headerAt reads the bytes of a header; zeros where the file ends before.
+func headerAt(f io.ReaderAt, at, size int64) (b [headerSize]byte, err error) {
+	n := min(headerSize, size-at)
+	if _, err := f.ReadAt(b[:n], at); err != nil && err != io.EOF {
+		return b, err
+	}
+	return b, nil
 }
 
 // readHeader reads the header at an offset; false where there is none. A header that is whole but for a state byte that
@@ -76,12 +122,11 @@ func readHeader(f io.ReaderAt, at, size int64, id uint64) (h header, ok bool, er
 	if at+headerSize > size {
 		return h, false, nil
 	}
-	var b [headerSize]byte
-	if _, err := f.ReadAt(b[:], at); err != nil && err != io.EOF {
+	b, err := headerAt(f, at, size)
+	if err != nil {
 		return h, false, err
 	}
-	h, ok = parseHeader(b[:], id)
-	if !ok {
+	if h, ok = parseHeader(b[:], id); !ok {
 		return header{}, false, nil
 	}
 	return h, true, nil
@@ -144,14 +189,16 @@ func (s *Spool) load() error {
 	if err != nil {
 		return fmt.Errorf("open spool: %w", err)
 	}
-	for _, file := range files { // in the order of names
-		nanos, id, ok := parseFileName(file.Name())
-		if !ok {
-			continue
+	var found []*segment // in the order of their names
+	for _, file := range files {
+		if nanos, id, ok := parseFileName(file.Name()); ok {
+			s.lastName = max(s.lastName, nanos)
+			found = append(found, &segment{path: filepath.Join(s.o.Dir, file.Name()), id: id})
 		}
-		s.lastName = max(s.lastName, nanos)
-		if err := s.loadSegment(&segment{path: filepath.Join(s.o.Dir, file.Name()), id: id}); err != nil {
-			return fmt.Errorf("open spool: segment %s: %w", file.Name(), err)
+	}
+	for i, seg := range found {
+		if err := s.loadSegment(seg, i == len(found)-1); err != nil {
+			return fmt.Errorf("open spool: segment %s: %w", filepath.Base(seg.path), err)
 		}
 	}
 	for _, seg := range slices.Clone(s.segments) {
@@ -159,11 +206,11 @@ func (s *Spool) load() error {
 			s.remove(seg)
 		}
 	}
-	s.stats.Found = s.stats.Waiting
+	s.stats.Found.add(s.stats.Waiting)
 	return nil
 }
 
-func (s *Spool) loadSegment(seg *segment) error {
+func (s *Spool) loadSegment(seg *segment, newest bool) error {
 	f, err := os.OpenFile(seg.path, os.O_RDWR, 0)
 	if err != nil {
 		return err
@@ -173,35 +220,74 @@ func (s *Spool) loadSegment(seg *segment) error {
 	if err != nil {
 		return err
 	}
-	found, err := scan(f, info.Size(), seg.id)
+	found, err := scan(f, info.Size(), seg.id, newest)
 	if err != nil {
 		return err
 	}
-	if found.torn.Entries > 0 {
-		s.o.Log.Warn("an entry of the spool was not written whole and is cut off", zap.String("file", seg.path),
-			zap.Uint64("bytes", found.torn.Bytes), zap.Uint64("rows", found.torn.Rows))
-		if err := f.Truncate(found.end); err != nil {
-			return err
-		}
+	if found.foreign {
+		s.stats.Foreign.add(Count{Entries: 1, Bytes: uint64(info.Size())})
+		s.o.Log.Error("a file of the spool is of another version of this program and is left as it is: its rows are "+
+			"delivered once that version runs again", zap.String("file", seg.path), zap.Int("format version", found.version),
+			zap.Int("newest known here", version), zap.Int64("bytes", info.Size()))
+		return nil
 	}
-	if found.damaged.Entries > 0 {
-		s.o.Log.Error("a file of the spool is damaged; what is whole in it is delivered", zap.String("file", seg.path),
-			zap.Uint64("damaged bytes", found.damaged.Bytes))
+	if err := s.repair(f, seg, &found); err != nil {
+		return err
 	}
-	s.stats.Torn.add(found.torn)
-	s.stats.Damaged.add(found.damaged)
+	s.loseDamaged(seg, found.damaged)
 	seg.slots, seg.bytes = found.slots, found.end
 	for i := range seg.slots {
-		if seg.slots[i].state == waiting {
+		slot := &seg.slots[i]
+		slot.earlier = true
+		if slot.state == waiting {
 			seg.left++
-			s.stats.Waiting.add(seg.slots[i].count())
-			s.waits(&seg.slots[i], 1)
+			s.stats.Waiting.add(slot.count())
+			s.waits(slot, 1)
 			if s.o.Found != nil {
-				seg.slots[i].ref = s.o.Found(int(seg.slots[i].rows), seg.readNote(f, &seg.slots[i]))
+				slot.ref = s.o.Found(int(slot.rows), seg.readNote(f, slot), true)
 			}
 		}
 	}
 	s.segments = append(s.segments, seg)
 	s.stats.DiskBytes += seg.bytes
 	return nil
+}
+
+// repair cuts a torn tail off and writes headers that were put right.
+func (s *Spool) repair(f *os.File, seg *segment, found *scanned) error {
+	for at, b := range found.fixed {
+		s.o.Log.Warn("an entry of the spool had one wrong byte in its header, which is put right",
+			zap.String("file", seg.path), zap.Int64("offset", at))
+		if _, err := f.WriteAt(b[:], at); err != nil {
+			return err
+		}
+	}
+	if found.torn.Entries > 0 {
+		s.stats.Torn.add(found.torn)
+		s.o.Log.Warn("the last entry of the spool was not written whole and is cut off", zap.String("file", seg.path),
+			zap.Uint64("bytes", found.torn.Bytes), zap.Uint64("rows", found.torn.Rows))
+		if err := f.Truncate(found.end); err != nil {
+			return err
+		}
+	}
+	if found.torn.Entries > 0 || len(found.fixed) > 0 {
+		return f.Sync()
+	}
+	return nil
+}
+
+// loseDamaged counts the rows of stretches that cannot be read as found and lost.
+func (s *Spool) loseDamaged(seg *segment, stretches []stretch) {
+	for _, d := range stretches {
+		s.o.Log.Error("a part of a file of the spool is damaged, its rows are lost; the other entries are delivered",
+			zap.String("file", seg.path), zap.Uint64("bytes", d.Bytes), zap.Uint64("rows", d.Rows),
+			zap.Bool("rows are an estimate", !d.known))
+		s.stats.Damaged.add(d.Count)
+		s.stats.Found.add(d.Count)
+		s.stats.Unreadable.add(d.Count)
+		if s.o.Found == nil || s.o.Dropped == nil {
+			continue
+		}
+		s.o.Dropped(s.o.Found(int(d.Rows), nil, false), Damage)
+	}
 }

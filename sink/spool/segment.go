@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 )
 
 // segment is one file of entries. All but file are guarded by the Spool's mu.
@@ -13,17 +14,19 @@ type segment struct {
 	id      uint64
 	bytes   int64 // the file's size
 	slots   []slot
-	first   int      // slots before it are gone
-	left    int      // slots that are not gone
-	removed bool     // the file is deleted
-	file    *os.File // while it is appended to
+	first   int  // slots before it are gone
+	left    int  // slots that are not gone
+	removed bool // the file is deleted
+	file    file // while it is appended to
 }
 
 // slot is what memory keeps of an entry.
 type slot struct {
 	offset, size int64
-	millis       int64 // when it was put
-	notBefore    int64 // Unix milliseconds; Next passes it over until then
+	millis       int64         // when it was put, Unix milliseconds of the clock of then
+	put          time.Duration // when it was put, since Open; 0 for an entry of an earlier run
+	earlier      bool          // it is of an earlier run
+	notBefore    time.Duration // since Open; Next passes it over until then
 	rows         uint32
 	ref          any
 	tries        uint16

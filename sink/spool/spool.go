@@ -5,7 +5,8 @@
 // entry gets a mark of one byte, and the file is deleted when all in it is done. The mark is not synced: after a crash an
 // entry may come back that was delivered. It comes with the same token, which the receiver must know it by.
 //
-// What a crash tears is the last entry, whose Put has not returned. It is cut off at Open.
+// A crash can tear only the last entry, whose Put has not returned. It is cut off at Open. Any other damage is a loss:
+// the rows are told to Options.Dropped. A file of a later version of this program is left alone.
 package spool
 
 import (
@@ -30,14 +31,16 @@ type Options struct {
 	Dir string
 	// MaxBytes bounds the files together; the oldest file goes for a new entry that has no room. 0: 10 GiB.
 	MaxBytes int64
-	// MaxAge is how long an entry may wait. 0: 7 days.
+	// MaxAge is how long an entry may wait. 0: 7 days. Entries of an earlier run are dropped for their age only after the
+	// wall clock has been steady for 10 minutes.
 	MaxAge time.Duration
 	// SegmentBytes is about how large a file gets: what MaxBytes drops at a time, and what stays on disk until all in it
 	// is done. 0: a sixteenth of MaxBytes, 64 MiB at most.
 	SegmentBytes int64
-	// Found is told of every entry that an earlier run left, and its note; Dropped of every entry that nobody will get, and why.
-	// What Found returns is the entry's Ref. Both are called within the Spool's methods and must not call these. nil: nobody.
-	Found   func(rows int, note []byte) (ref any)
+	// Found is told of every entry that an earlier run left, and its note; readable is false where damage has taken the
+	// note and, maybe, the exact number of rows. What it returns is the entry's Ref. Dropped is told of every entry that
+	// nobody will get, and why. Both are called within the Spool's methods and must not call these. nil: nobody.
+	Found   func(rows int, note []byte, readable bool) (ref any)
 	Dropped func(ref any, why Cause)
 	// Log gets what is found damaged or is dropped. nil: nobody.
 	Log *zap.Logger
@@ -79,9 +82,10 @@ var (
 
 // Spool is a queue on disk. Its methods may be called by several goroutines.
 type Spool struct {
-	o    Options
-	lock *os.File
-	now  func() time.Time
+	o     Options
+	lock  *os.File
+	clock clock // guarded by mu once the Spool is open
+	disk  disk
 
 	putting sync.Mutex // one entry is written at a time; before mu
 
@@ -121,7 +125,7 @@ func Open(o Options) (*Spool, error) {
 		return nil, err
 	}
 	s := &Spool{
-		o: o, lock: lock, now: time.Now,
+		o: o, lock: lock, clock: newClock(), disk: osDisk,
 		full: notice{what: "the spool is full, the oldest of it is dropped"},
 		old:  notice{what: "the spool held rows for too long, they are dropped"},
 	}
@@ -183,7 +187,7 @@ func (s *Spool) Replace(e *Entry, others ...*Entry) error {
 		path = s.o.Dir
 	}
 	s.mu.Unlock()
-	if err := syncPath(path); err != nil {
+	if err := s.disk.sync(path); err != nil {
 		s.o.Log.Warn("an entry of the spool that was replaced may come back after a crash", zap.Error(err))
 	}
 	return nil
@@ -205,7 +209,7 @@ func (s *Spool) add(e *Entry, as state) error {
 }
 
 func (s *Spool) put(e *Entry, as state) (Count, error) {
-	millis := s.now().UnixMilli()
+	millis := s.clock.now().UnixMilli()
 	h, err := newHeader(0, millis, e)
 	count := Count{Entries: 1, Rows: uint64(max(e.Rows, 0)), Bytes: uint64(h.size())}
 	if err == nil && h.size() > s.o.MaxBytes {
@@ -241,6 +245,7 @@ func (s *Spool) put(e *Entry, as state) (Count, error) {
 	s.stats.Waiting.add(count)
 	e.segment, e.slot = seg, len(seg.slots)-1
 	slot := &seg.slots[e.slot]
+	slot.put = s.clock.elapsed()
 	if slot.state = as; as == waiting {
 		s.waits(slot, 1)
 	}
@@ -281,27 +286,18 @@ func (s *Spool) create() error {
 	var random [8]byte
 	crand.Read(random[:])
 	seg := &segment{id: binary.LittleEndian.Uint64(random[:])}
-	s.lastName = max(s.lastName+1, s.now().UnixNano()) // sorted, though the clock be set back
+	s.lastName = max(s.lastName+1, s.clock.now().UnixNano()) // sorted, though the clock be set back
 	seg.path = filepath.Join(s.o.Dir, fileName(s.lastName, seg.id))
 	var err error
-	if seg.file, err = os.OpenFile(seg.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
+	if seg.file, err = s.disk.create(seg.path); err != nil {
 		return err
 	}
-	if err := syncPath(s.o.Dir); err != nil {
+	if err := s.disk.sync(s.o.Dir); err != nil {
 		return errors.Join(err, seg.file.Close(), os.Remove(seg.path))
 	}
 	s.segments = append(s.segments, seg)
 	s.active = seg
 	return nil
-}
-
-// syncPath makes what a file holds survive a power cut, or in a directory the names of its files.
-func syncPath(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
 }
 
 // seal ends appending to the active segment.

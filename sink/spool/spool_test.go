@@ -145,8 +145,7 @@ func TestReopenKeepsWhatIsNotDone(t *testing.T) {
 
 func TestReturn(t *testing.T) {
 	s := open(t, Options{})
-	now := time.Now()
-	s.now = func() time.Time { return now }
+	clock := setClock(s, time.Now())
 	put(t, s, entryOf(0, 5), entryOf(1, 5))
 	e, _ := s.Next()
 	s.Return(e, 0)
@@ -161,7 +160,7 @@ func TestReturn(t *testing.T) {
 	if _, ok := s.Next(); ok {
 		t.Fatal("what was returned for a minute came at once")
 	}
-	now = now.Add(time.Minute)
+	clock.advance(time.Minute)
 	if got := drain(t, s); !sameNumbers(got, 0) {
 		t.Errorf("after a minute came %v", got)
 	}
@@ -211,37 +210,6 @@ func TestDroppedWhileTaken(t *testing.T) {
 		t.Errorf("delivered %v", got)
 	}
 	balanced(t, s.Stats())
-}
-
-func TestBoundedByAge(t *testing.T) {
-	dir := t.TempDir()
-	for name, reopen := range map[string]bool{"at Next": false, "at Open": true} {
-		t.Run(name, func(t *testing.T) {
-			s := open(t, Options{Dir: dir, MaxAge: time.Hour})
-			now := time.Now().Add(-90 * time.Minute)
-			s.now = func() time.Time { return now }
-			put(t, s, entryOf(0, 5), entryOf(1, 5))
-			now = now.Add(time.Hour)
-			put(t, s, entryOf(2, 5))
-			now = time.Now()
-			if reopen {
-				if err := s.Close(); err != nil {
-					t.Fatal(err)
-				}
-				s = open(t, Options{Dir: dir, MaxAge: time.Hour})
-			}
-			if got := drain(t, s); !sameNumbers(got, 2) {
-				t.Errorf("delivered %v", got)
-			}
-			if got := s.Stats().DroppedAge; got.Entries != 2 || got.Rows != 3 {
-				t.Errorf("dropped %+v", got)
-			}
-			balanced(t, s.Stats())
-			if err := s.Close(); err != nil {
-				t.Fatal(err)
-			}
-		})
-	}
 }
 
 func TestOneProcessADirectory(t *testing.T) {

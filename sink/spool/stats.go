@@ -30,13 +30,16 @@ type Stats struct {
 	Done   Count
 	// DroppedFull were the oldest when MaxBytes was reached, DroppedAge were older than MaxAge.
 	DroppedFull, DroppedAge Count
-	// Unreadable had a payload that was not what was put.
+	// Unreadable were damaged: their payload is not what was put, or their header cannot be read (Damaged).
 	Unreadable Count
 	// Torn tails were cut at Open: no Put of these had returned. Their rows are 0 where the header was torn too.
 	Torn Count
-	// Damaged are stretches of files between two entries that are not entries any more, found at Open. What they held is
-	// not known.
+	// Damaged are stretches of files in which no entry could be read at Open. Where the header is lost, Rows is an
+	// estimate of at least 1 by the size. They are in Found and in Unreadable too.
 	Damaged Count
+	// Foreign are files of another version of this program. They are left as they are: their Rows are not known, their
+	// Bytes are not in DiskBytes.
+	Foreign Count
 	// Waiting are neither done nor dropped.
 	Waiting Count
 	// DiskBytes is the size of the files, which go when all in them is done.
@@ -52,7 +55,7 @@ func (s *Spool) Stats() Stats {
 	stats := s.stats
 	for _, seg := range s.segments {
 		if i := seg.oldest(); i >= 0 {
-			stats.Oldest = time.UnixMilli(seg.slots[i].millis)
+			stats.Oldest = time.UnixMilli(seg.slots[i].millis) // by the clock that the machine had then
 			break
 		}
 	}

@@ -47,7 +47,7 @@ func (s *Spool) failed(seg *segment, i int, err error) bool {
 		s.lose(seg, i, Damage)
 	default:
 		s.o.Log.Error("the spool cannot be read", zap.String("file", seg.path), zap.Error(err))
-		slot.notBefore = s.now().Add(readAgain).UnixMilli()
+		slot.notBefore = s.clock.elapsed() + readAgain
 		slot.state = waiting
 		s.waits(slot, 1)
 		return false
@@ -76,7 +76,7 @@ func (s *Spool) take() (*segment, int, slot) {
 
 // oldest finds the oldest entry that may be tried now, of all or of those that go first; no segment where there is none.
 func (s *Spool) oldest(first bool) (*segment, int) {
-	now := s.now().UnixMilli()
+	now := s.clock.elapsed()
 	for _, seg := range s.segments {
 		begin := seg.oldest()
 		if begin < 0 {
@@ -120,7 +120,7 @@ func (s *Spool) Return(e *Entry, wait time.Duration) {
 	slot.state = waiting
 	slot.notBefore = 0
 	if wait > 0 {
-		slot.notBefore = s.now().Add(wait).UnixMilli()
+		slot.notBefore = s.clock.elapsed() + wait
 	}
 	slot.tries++
 	slot.first = slot.first || e.First

@@ -10,12 +10,13 @@ const (
 )
 
 // Keep has a spool that is to be opened write down in the book what it finds and what it drops. The note of its entries is
-// their tally, their Ref its shares; entries without a note are of no exporter.
+// their tally, their Ref its shares. Entries without a note are of no table that has exporters. Rows whose note is damaged
+// are of no exporter that is known.
 func (b *Book) Keep(o *spool.Options) {
-	o.Found = func(rows int, note []byte) any {
+	o.Found = func(rows int, note []byte, readable bool) any {
 		t, err := Parse(note)
 		shares := t.Shares()
-		if err != nil {
+		if !readable || err != nil || t != nil && t.Rows() != uint64(rows) {
 			shares = []Share{{Rows: uint64(rows)}} // of an exporter that nobody knows any more
 		}
 		b.Find(shares)
