@@ -2,11 +2,13 @@ package clickhouse
 
 import (
 	"context"
-	"strings"
+	"net/http"
 	"time"
 
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/cenkalti/backoff/v5"
+
+	"github.com/metranova/flow-collector/sink/native"
 )
 
 // deliver is one inserter: it takes inserts in order until the queue is closed and empty, and in turn with these, or when
@@ -103,7 +105,7 @@ func (w *Writer) settle(ins *Insert, reason Reason, err error) {
 
 // succeeded counts an insert that is stored.
 func (w *Writer) succeeded(ins *Insert) {
-	w.journal.delivered()
+	w.journal.delivered(ins)
 	w.health.succeeded()
 	w.counters.delivered(ins)
 	w.options.Book.Deliver(ins.shares, ins.entry != nil)
@@ -117,11 +119,34 @@ func (w *Writer) succeeded(ins *Insert) {
 func (w *Writer) failed(ins *Insert, err error) Class {
 	w.counters.failed(err)
 	class := Classify(err)
-	if class == Configuration && strings.Contains(err.Error(), partitionsSetting) && w.plain.CompareAndSwap(false, true) {
-		class = Retryable // blocks of few partitions go in without it, others are cut
+	switch {
+	case class == Configuration:
+		if name := w.omitted.add(err); name != "" {
+			w.journal.without(name, err)
+			return Retryable
+		}
+		err = explainForbidden(err)
+	case saysBroken(err):
+		// Something between here and the server may have damaged or cut it: then it goes in at another attempt.
+		if class = Unknown; !isWhole(ins) {
+			class = Permanent
+		}
+	case class == Permanent && ins.Rows == 1 && errorCode(err) == http.StatusRequestEntityTooLarge:
+		class = Configuration // no row is too large: it is the proxy's limit that is wrong
 	}
 	w.journal.failed(class, ins, err)
 	return class
+}
+
+// isWhole reports whether the insert's block can be read to its end.
+func isWhole(ins *Insert) bool {
+	block := ins.whole()
+	rows, err := native.Rows(block)
+	if err != nil || rows != ins.Rows {
+		return false
+	}
+	_, err = native.Cut(block, 0, rows)
+	return err == nil
 }
 
 // finish frees the insert's share of the queue's bytes.
@@ -131,7 +156,9 @@ func (w *Writer) finish(ins *Insert) { w.queue.done(len(ins.Data)) }
 const onDisk Reason = "spooled"
 
 // deliverOne tries until the insert is stored (no reason), went to the spool, was refused or has to be given up. b is that of
-// the insert that it is a part of; nil where it is a whole one.
+// the insert that it is a part of; nil where it is a whole one. What the server says of the data is refused; everything else
+// waits: in the spool, or, where there is none, here. An unknown error is waited for without a spool only UnknownAttempts times,
+// since it may be about this insert alone, which would then hold up all others.
 func (w *Writer) deliverOne(ctx context.Context, ins *Insert, b *bisection) (Reason, error) {
 	wait := w.newBackoff()
 	first := time.Now()
@@ -150,18 +177,18 @@ func (w *Writer) deliverOne(ctx context.Context, ins *Insert, b *bisection) (Rea
 		if class == Unknown {
 			unknown++
 		}
-		if class == Permanent || unknown >= w.options.UnknownAttempts || class == Unknown && b != nil {
+		if class == Permanent || w.spooling == nil && unknown >= w.options.UnknownAttempts {
 			if !w.refused(ctx, ins, class, err, b) {
 				return handled, nil
 			}
 			continue
 		}
 		// What fails though others go in must not hold these up.
-		alone := class == Configuration && w.health.deliveredAfter(begun.Add(-w.options.ConfigurationRetry)) || w.waitsForServer(ins)
+		alone := class != Retryable && w.health.deliveredAfter(begun.Add(-w.options.ConfigurationRetry)) || w.waitsForServer(ins)
 		down := w.health.failed(begun)
 		w.counters.retried(ins)
 		if down || alone || w.isClosing() || time.Since(first) >= w.options.SpoolAfter {
-			if class != Unknown && w.spooling.put(ins) {
+			if w.spooling.put(ins) {
 				return onDisk, nil
 			}
 		}
@@ -215,9 +242,7 @@ func (w *Writer) attempt(ctx context.Context, ins *Insert) error {
 	if ins.Token != "" {
 		settings["insert_deduplication_token"] = ins.Token
 	}
-	if w.plain.Load() {
-		delete(settings, partitionsSetting)
-	}
+	w.omitted.from(settings)
 	if ins.viewError != nil {
 		settings["materialized_views_ignore_errors"] = 1
 	}

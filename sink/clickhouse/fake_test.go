@@ -2,6 +2,7 @@ package clickhouse
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -15,6 +16,9 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/column"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/proto"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
 )
 
 // fakeServer is not ClickHouse: it greets the driver and answers inserts as a test says, for failures that the
@@ -45,6 +49,7 @@ func newFakeServer(t *testing.T, answer func(n int, w http.ResponseWriter, r *ht
 
 func (f *fakeServer) serve(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
+	w.Header().Set("X-ClickHouse-Query-Id", "1")
 	if insert := query.Get("query"); strings.HasPrefix(insert, "INSERT") {
 		f.mu.Lock()
 		n := len(f.inserts)
@@ -116,4 +121,16 @@ func (f *fakeServer) open(t *testing.T) driver.Conn {
 	}
 	t.Cleanup(func() { _ = conn.Close() })
 	return conn
+}
+
+// observed is a log, and all its lines so far as one text.
+func observed() (*zap.Logger, func() string) {
+	core, logs := observer.New(zapcore.InfoLevel)
+	return zap.New(core), func() string {
+		var all []string
+		for _, e := range logs.All() {
+			all = append(all, fmt.Sprint(e.Message, e.ContextMap()))
+		}
+		return strings.Join(all, "\n")
+	}
 }

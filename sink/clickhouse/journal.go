@@ -3,6 +3,9 @@ package clickhouse
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
+	"time"
 
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
 	"go.uber.org/zap"
@@ -10,29 +13,99 @@ import (
 	"github.com/metranova/flow-collector/sink/journal"
 )
 
-// writerLog logs failures: the first of each sort at once, then at most one a minute, and when they are over.
+// writerLog logs failures: the first of each sort at once, then at most one a minute, and when they are over. A failure that is
+// about one table ends when that table takes an insert, any other one when any table does.
 type writerLog struct {
 	log     *zap.Logger
-	journal journal.Journal
+	now     func() time.Time
+	journal journal.Journal // of what does not end
+
+	mu     sync.Mutex
+	states map[scope]*failure
 }
+
+// scope is what a failure is about.
+type scope struct {
+	class Class
+	query string // of the inserts that it is about; "": of all
+}
+
+// failure is what the log said of a scope.
+type failure struct {
+	said     map[int]time.Time // when the latest line of each error code was
+	latest   time.Time         // of them
+	reported bool              // it goes on, and there was a line
+}
+
+// logInterval is how often a line of one sort is repeated.
+const logInterval = time.Minute
+
+// scopeOf tells a failure of one table from one of the connection or the server.
+func scopeOf(class Class, ins *Insert, err error) scope {
+	var exception *chgo.Exception
+	if !errors.As(err, &exception) || slices.Contains(serverWide, exception.Code) {
+		return scope{class, ""}
+	}
+	return scope{class, ins.Query}
+}
+
+// serverWide are error codes that no table is to blame for: credentials, the database, and a server that has too much to do.
+var serverWide = []int32{81, 159, 164, 180, 192, 193, 194, 195, 201, 202, 203, 209, 210, 241, 243, 452, 472, 516, 745, 749, 762, 776}
 
 // failed reports an attempt that failed.
 func (l *writerLog) failed(class Class, ins *Insert, err error) {
-	due := l.journal.Failed
-	if class == Permanent {
-		due = l.journal.Due
+	if class == Permanent { // about these rows: nothing that could be over
+		if l.journal.Due(fmt.Sprintf("%v %d", class, errorCode(err))) {
+			l.warn(class, ins, err)
+		}
+		return
 	}
-	if due(fmt.Sprintf("%v %d", class, errorCode(err))) {
-		l.log.Warn("ClickHouse insert failed", zap.Stringer("class", class), zap.String("query", ins.Query),
-			zap.Int("rows", ins.Rows), zap.Error(err))
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at, code, now := scopeOf(class, ins, err), errorCode(err), l.now()
+	state := l.states[at]
+	if state == nil {
+		if l.states == nil {
+			l.states = map[scope]*failure{}
+		}
+		state = &failure{said: map[int]time.Time{}}
+		l.states[at] = state
+	}
+	if said, ok := state.said[code]; !ok || now.Sub(said) >= logInterval {
+		l.warn(class, ins, err)
+		state.said[code], state.latest, state.reported = now, now, true
 	}
 }
 
-// delivered reports that an attempt succeeded.
-func (l *writerLog) delivered() {
-	if l.journal.Recovered() {
-		l.log.Info("ClickHouse takes inserts again")
+func (l *writerLog) warn(class Class, ins *Insert, err error) {
+	l.log.Warn("ClickHouse insert failed", zap.Stringer("class", class), zap.String("query", ins.Query),
+		zap.Int("rows", ins.Rows), zap.Error(err))
+}
+
+// delivered reports that an insert was stored. What it ends is said once, if its beginning was.
+func (l *writerLog) delivered(ins *Insert) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	over := false
+	for at, state := range l.states {
+		if at.query != "" && at.query != ins.Query {
+			continue
+		}
+		over = over || state.reported
+		state.reported = false
+		if l.now().Sub(state.latest) >= logInterval {
+			delete(l.states, at)
+		}
 	}
+	if over {
+		l.log.Info("ClickHouse takes inserts again", zap.String("query", ins.Query))
+	}
+}
+
+// without reports a setting that is left to the server's profile.
+func (l *writerLog) without(name string, err error) {
+	l.log.Warn("ClickHouse does not let us change a setting: inserts go without it", zap.String("setting", name),
+		zap.String("effect", dispensable[name]), zap.Error(err))
 }
 
 // doubtful reports an insert that goes to another server than the one that may have it.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"strings"
@@ -171,6 +172,7 @@ func (o *Options) driverOptions() (*chgo.Options, error) {
 	}
 	dialer := &net.Dialer{Timeout: min(connectTimeout, options.DialTimeout)}
 	options.DialContext = func(ctx context.Context, addr string) (net.Conn, error) { return dialer.DialContext(ctx, "tcp", addr) }
+	options.TransportFunc = func(t *http.Transport) (http.RoundTripper, error) { return strictTransport{t}, nil }
 	if options.Auth.Username == "" {
 		options.Auth.Username = "default"
 	}

@@ -95,8 +95,9 @@ func outOfReach(ctx context.Context, err error) bool {
 		}
 		return false
 	}
+	var other *NotClickHouseError
 	var network net.Error
-	return isCertificateError(err) || errors.As(err, &network) || errors.Is(err, io.EOF) ||
+	return errors.As(err, &other) || isCertificateError(err) || errors.As(err, &network) || errors.Is(err, io.EOF) ||
 		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, chgo.ErrAcquireConnTimeout)
 }
 

@@ -174,8 +174,7 @@ func (s *spooling) deliver(ctx context.Context, ins *Insert, b *bisection) {
 		s.giveBack(ins, w.options.ConfigurationRetry)
 		return
 	}
-	unexplained := class == Unknown && (b != nil || ins.entry.Tries+1 >= w.options.UnknownAttempts)
-	if class == Permanent || unexplained || s.tooLate(ins, class, err) {
+	if class == Permanent || s.tooLate(ins, class, err) {
 		s.forget(ins)
 		if w.refused(ctx, ins, class, err, b) {
 			s.deliver(ctx, ins, b)

@@ -231,7 +231,7 @@ func TestSpoolRefusedByTheServer(t *testing.T) {
 		reason Reason
 	}{
 		{"malformed", func(w http.ResponseWriter) { exception(w, 400, 117, "Incorrect data") }, Rejected},
-		{"unknown error", func(w http.ResponseWriter) { exception(w, 500, 4242, "Something new") }, Unexplained},
+		{"unknown error", func(w http.ResponseWriter) { exception(w, 500, 4242, "Something new") }, ""},
 		{"no such table", func(w http.ResponseWriter) { exception(w, 404, 60, "Unknown table") }, ""},
 	}
 	for _, c := range cases {

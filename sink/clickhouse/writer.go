@@ -3,9 +3,7 @@ package clickhouse
 import (
 	"context"
 	"fmt"
-	"maps"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
@@ -62,7 +60,8 @@ type WriterOptions struct {
 	RetryMin, RetryMax time.Duration
 	// ConfigurationRetry is the wait after a failure that somebody has to mend. 0: 30 s.
 	ConfigurationRetry time.Duration
-	// UnknownAttempts is how often an insert is tried that fails with an error of no known class. 0: 10.
+	// UnknownAttempts is how often an insert is tried that fails with an error of no known class, where there is no Spool that it
+	// can wait in. 0: 10.
 	UnknownAttempts int
 	// Ready is closed when the tables are there; until then inserts wait. nil: they are.
 	Ready <-chan struct{}
@@ -92,33 +91,6 @@ type WriterOptions struct {
 	Log *zap.Logger
 }
 
-// insertSettings go with every insert.
-var insertSettings = chgo.Settings{
-	// The server answers when the rows are stored, whatever its profile says.
-	"async_insert": 0,
-	// A retry is recognized by its token in the table and in the tables of its views.
-	"insert_deduplicate": 1,
-	"deduplicate_blocks_in_dependent_materialized_views": 1,
-	// A Distributed table hands rows to its shards before the server answers.
-	"distributed_foreground_insert": 1,
-	// Our views sum an insert up by themselves (schema.View); the server would sort all rows by every column for it.
-	"optimize_on_insert": 0,
-	// A router with a bad clock spreads its rows over many days; the whole block must not fail for it.
-	partitionsSetting: 0,
-}
-
-// partitionsSetting is one that a server's profile may forbid to change. It is done without then.
-const partitionsSetting = "max_partitions_per_insert_block"
-
-// InsertSettings are the settings with which an insert of that token is sent.
-func InsertSettings(token string) chgo.Settings {
-	settings := maps.Clone(insertSettings)
-	if token != "" {
-		settings["insert_deduplication_token"] = token
-	}
-	return settings
-}
-
 // Writer delivers inserts in the background. It is safe for concurrent use.
 type Writer struct {
 	conn     driver.Conn
@@ -128,8 +100,8 @@ type Writer struct {
 	queue    *queue
 	journal  writerLog
 	health   health
-	spooling *spooling   // nil without a spool
-	plain    atomic.Bool // the server does not let us set partitionsSetting
+	spooling *spooling // nil without a spool
+	omitted  omitted   // settings that the server forbids
 
 	stop      context.CancelFunc // ends attempts and waits that are under way
 	closing   chan struct{}      // closed by Close: with a spool nothing is worth a wait any more
@@ -147,7 +119,7 @@ func NewWriter(conn driver.Conn, o WriterOptions) *Writer {
 		options:  o,
 		settings: chgo.Settings{},
 		queue:    newQueue(o.QueueBytes),
-		journal:  writerLog{log: o.Log},
+		journal:  writerLog{log: o.Log, now: time.Now},
 		health:   health{patience: o.SpoolAfter},
 		stop:     stop,
 		closing:  make(chan struct{}),
