@@ -129,7 +129,7 @@ func (s *service) writeLosses(now time.Time) {
 			Unit: line.UnitOf(line.Stream.Protocol), Missing: line.Missing, Count: line.Count,
 		}
 		if line.Stream != (flow.StreamKey{}) {
-			row.FlowType, row.Protocol = block.FlowType(line.Stream.Protocol), line.Stream.Protocol.String()
+			row.FlowType, row.Protocol = line.Stream.Protocol.Family(), line.Stream.Protocol.String()
 		}
 		l.block.Append(&row)
 	}

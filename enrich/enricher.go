@@ -72,6 +72,7 @@ func (e *Enricher) Enrich(s *Snapshot, r *flow.Record, row *Row) {
 	e.peer(s, r, row)
 	e.application(r, row)
 	row.MPLSBottomLabel = bottomLabel(r)
+	row.MPLSLabel, row.MPLSExp = splitStack(r, row.MPLSLabel[:0], row.MPLSExp[:0])
 	row.MPLSRD = e.rds.text(r)
 	row.PolicyScope = e.scopes.of(scopedAS{row.SrcASID, e.srcScope}, scopedAS{row.DstASID, e.dstScope}, row.MPLSRD)
 	row.ASPathID, row.ASPathPadding = foldPath(r.ASPath, row.ASPathID[:0], row.ASPathPadding[:0])
@@ -228,6 +229,19 @@ func bottomLabel(r *flow.Record) uint32 {
 		}
 	}
 	return 0
+}
+
+// splitStack splits the entries of the label stack into labels and traffic classes (RFC 3032 §2.1). Elements of a template
+// that are empty are labels of 0, as dashboards know them.
+func splitStack(r *flow.Record, labels []uint32, classes []uint8) ([]uint32, []uint8) {
+	if !r.Sent(flow.MPLS) {
+		return labels, classes
+	}
+	n := min(int(max(r.MPLSCount, r.MPLSElements)), len(r.MPLS))
+	for _, entry := range r.MPLS[:n] {
+		labels, classes = append(labels, entry>>4), append(classes, uint8(entry>>1&7))
+	}
+	return labels, classes
 }
 
 // foldPath makes runs of one AS into one entry and its length.

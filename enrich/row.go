@@ -29,6 +29,8 @@ type Row struct {
 	Bits, Packets        uint64 // renormalized; saturated at the largest value
 	ASPathID             []uint32
 	ASPathPadding        []uint16 // how often each AS of ASPathID stands in a row
+	MPLSLabel            []uint32 // top first, 20 bits each; elements of a template that are empty are labels of 0
+	MPLSExp              []uint8  // traffic classes of MPLSLabel (RFC 3032 §2.1)
 	MPLSBottomLabel      uint32   // the last label that is not 0; 0: none
 	MPLSRD               string   // textual route distinguisher; "" for none or 0:0:0
 }

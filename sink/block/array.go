@@ -46,6 +46,14 @@ type stringArray struct {
 	elements lowCardinality
 }
 
+// append adds row with the elements of list.
+func (c *stringArray) append(row int, list []string) {
+	for _, s := range list {
+		c.elements.add(s)
+	}
+	c.set(row)
+}
+
 // set adds row with the elements that were added since the last set.
 func (c *stringArray) set(row int) {
 	c.offsets.end(row, len(c.elements.indexes)-int(c.offsets.n))

@@ -14,7 +14,6 @@ package block
 import (
 	"slices"
 
-	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/enrich"
 	"github.com/metranova/flow-collector/sink/native"
 )
@@ -29,6 +28,8 @@ type Layout struct {
 	Extensions []string
 	// IPRefExtensions are the extensions behind enrich.Row's SrcExtRef and DstExtRef, in that order.
 	IPRefExtensions []string
+	// WithoutColumns are the optional columns that the table was made without (schema.Settings.WithoutColumns).
+	WithoutColumns []string
 }
 
 // Block collects rows in memory that it reuses. It belongs to one goroutine. Strings of a row are copied into the
@@ -41,46 +42,33 @@ type Block struct {
 	encoded       int // bytes, the latest time
 	packing       output
 
-	start, end                                        fixed
-	scope                                             stringArray
-	ext                                               *ext
-	flowType, device, deviceRef                       lowCardinality
-	src, dst                                          endpoint
-	protocol                                          lowCardinality
-	in, out                                           interfaceColumns
-	peer                                              peerColumns
-	ipVersion, applicationPort, bitCount, packetCount fixed
-	samplingRate                                      fixed
-	samplingSource                                    lowCardinality
-}
-
-// endpoint are the columns of a flow's source or destination.
-type endpoint struct {
-	asID  fixed
-	asRef nullableString
-	ip    fixed
-	ipRef nullableString
-	port  fixed
-}
-
-// interfaceColumns are the columns of one of a flow's two interfaces.
-type interfaceColumns struct {
-	id, ref lowCardinality
-	edge    fixed
-}
-
-// peerColumns are the columns of the BGP next hop.
-type peerColumns struct {
-	asID  nullableFixed
-	asRef nullableString
-	ip    nullableFixed
-	ipRef nullableString
+	flowColumns
 }
 
 // named is a column as the block's header names it.
 type named struct {
 	name, typ string
 	column
+}
+
+// optional is a column that is there only if its bit is in want, or that has none.
+type optional struct {
+	name, typ string
+	column    column
+	want      uint32
+}
+
+// wanted returns the columns without those that are named, and notes which optional ones are left.
+func (c *flowColumns) wanted(all []optional, without []string) []named {
+	var columns []named
+	for _, o := range all {
+		if o.want != 0 && slices.Contains(without, o.name) {
+			continue
+		}
+		c.want |= o.want
+		columns = append(columns, named{o.name, o.typ, o.column})
+	}
+	return columns
 }
 
 const lcString, lcNullable = "LowCardinality(String)", "LowCardinality(Nullable(String))"
@@ -93,52 +81,8 @@ func New(l Layout) *Block {
 	if l.CollectorID == "" {
 		l.CollectorID = unknownCollector
 	}
-	b := &Block{ext: newExt(l.Extensions, l.IPRefExtensions)}
-	b.peer.asID.width = 4
-	b.peer.ip.width = len(flow.Addr{})
-	for _, c := range []*lowCardinality{&b.deviceRef, &b.in.id, &b.in.ref, &b.out.id, &b.out.ref} {
-		c.nullable = true
-	}
-	const ref, millis = "Nullable(String)", "DateTime64(3, 'UTC')"
-	b.columns = []named{
-		{"start_time", millis, &b.start},
-		{"end_time", millis, &b.end},
-		{"collector_id", lcString, constant(l.CollectorID)},
-		{"policy_originator", lcString, constant(l.PolicyOriginator)},
-		{"policy_level", lcString, constant(l.PolicyLevel)},
-		{"policy_scope", "Array(LowCardinality(String))", &b.scope},
-		{"ext", b.ext.typeName(), b.ext},
-		{"flow_type", lcString, &b.flowType},
-		{"device_id", lcString, &b.device},
-		{"device_ref", lcNullable, &b.deviceRef},
-		{"src_as_id", "UInt32", &b.src.asID},
-		{"src_as_ref", ref, &b.src.asRef},
-		{"src_ip", "IPv6", &b.src.ip},
-		{"src_ip_ref", ref, &b.src.ipRef},
-		{"src_port", "UInt16", &b.src.port},
-		{"dst_as_id", "UInt32", &b.dst.asID},
-		{"dst_as_ref", ref, &b.dst.asRef},
-		{"dst_ip", "IPv6", &b.dst.ip},
-		{"dst_ip_ref", ref, &b.dst.ipRef},
-		{"dst_port", "UInt16", &b.dst.port},
-		{"protocol", lcString, &b.protocol},
-		{"in_interface_id", lcNullable, &b.in.id},
-		{"in_interface_ref", lcNullable, &b.in.ref},
-		{"in_interface_edge", "Bool", &b.in.edge},
-		{"out_interface_id", lcNullable, &b.out.id},
-		{"out_interface_ref", lcNullable, &b.out.ref},
-		{"out_interface_edge", "Bool", &b.out.edge},
-		{"peer_as_id", "Nullable(UInt32)", &b.peer.asID},
-		{"peer_as_ref", ref, &b.peer.asRef},
-		{"peer_ip", "Nullable(IPv6)", &b.peer.ip},
-		{"peer_ip_ref", ref, &b.peer.ipRef},
-		{"ip_version", "UInt8", &b.ipVersion},
-		{"application_port", "UInt16", &b.applicationPort},
-		{"bit_count", "UInt64", &b.bitCount},
-		{"packet_count", "UInt64", &b.packetCount},
-		{"sampling_rate", "UInt32", &b.samplingRate},
-		{"sampling_source", lcString, &b.samplingSource},
-	}
+	b := &Block{}
+	b.columns = b.list(&l)
 	b.Reset()
 	return b
 }
@@ -194,26 +138,6 @@ func (b *Block) Append(r *enrich.Row) {
 		b.firstReceived = r.Flow.Received
 	}
 	b.addDay(r.StartMs)
-	b.start.uint64(uint64(r.StartMs))
-	b.end.uint64(uint64(r.EndMs))
-	for _, s := range r.PolicyScope {
-		b.scope.elements.add(s)
-	}
-	b.scope.set(b.rows)
-	b.ext.append(b.rows, r)
-	b.flowType.addSame(flowType(r))
-	b.device.addSame(r.DeviceID)
-	b.deviceRef.addNullable(r.DeviceRef)
-	b.appendEndpoints(r)
-	b.protocol.add(r.Protocol)
-	b.in.add(&r.In)
-	b.out.add(&r.Out)
-	b.appendPeer(r)
-	b.ipVersion.uint8(r.IPVersion)
-	b.applicationPort.uint16(r.ApplicationPort)
-	b.bitCount.uint64(r.Bits)
-	b.packetCount.uint64(r.Packets)
-	b.samplingRate.uint32(r.Flow.SamplingRate)
-	b.samplingSource.addSame(r.Flow.SamplingSource.String())
+	b.append(b.rows, r)
 	b.rows++
 }

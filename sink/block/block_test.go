@@ -125,14 +125,3 @@ func TestBookkeeping(t *testing.T) {
 	add(dayStart, 10)
 	check("after reset", 1, 1, 10)
 }
-
-func TestFlowType(t *testing.T) {
-	for protocol, want := range map[flow.Protocol]string{
-		flow.NetFlowV5: "netflow", flow.NetFlowV9: "netflow", flow.IPFIX: "netflow", flow.SFlow5: "sflow",
-		flow.UnknownProtocol: "unknown",
-	} {
-		if got := flowType(&enrich.Row{Flow: &flow.Record{Protocol: protocol}}); got != want {
-			t.Errorf("%v: %q, want %q", protocol, got, want)
-		}
-	}
-}

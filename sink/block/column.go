@@ -34,6 +34,14 @@ func (c *fixed) uint32(v uint32)  { c.buf = binary.LittleEndian.AppendUint32(c.b
 func (c *fixed) uint64(v uint64)  { c.buf = binary.LittleEndian.AppendUint64(c.buf, v) }
 func (c *fixed) addr(a flow.Addr) { c.buf = append(c.buf, a[:]...) }
 
+func (c *fixed) bool(v bool) {
+	n := uint8(0)
+	if v {
+		n = 1
+	}
+	c.buf = append(c.buf, n)
+}
+
 func (c *fixed) encode(out *output, _ int) { out.write(c.buf) }
 func (c *fixed) reset()                    { c.buf = c.buf[:0] }
 
@@ -70,6 +78,11 @@ func (c *nullableFixed) begin(row int) {
 func (c *nullableFixed) uint8(row int, v uint8) {
 	c.begin(row)
 	c.values = append(c.values, v)
+}
+
+func (c *nullableFixed) uint16(row int, v uint16) {
+	c.begin(row)
+	c.values = binary.LittleEndian.AppendUint16(c.values, v)
 }
 
 func (c *nullableFixed) uint32(row int, v uint32) {

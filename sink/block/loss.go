@@ -67,11 +67,7 @@ func (b *Losses) Append(l *Loss) {
 	b.what.add(l.What)
 	b.reason.add(l.Reason)
 	b.unit.add(l.Unit)
-	missing := uint8(0)
-	if l.Missing {
-		missing = 1
-	}
-	b.missing.uint8(missing)
+	b.missing.bool(l.Missing)
 	b.count.uint64(l.Count)
 	b.rows++
 }

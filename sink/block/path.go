@@ -110,6 +110,11 @@ func (p *addrPath) set(x *ext, row int, a flow.Addr) {
 	p.addr(row, a)
 }
 
+// emptyPath is a path of Array(LowCardinality(String)) that no row has a value for.
+type emptyPath struct{ stringArray }
+
+func (p *emptyPath) declare(string, string) {}
+
 // communityPath is a path of Array(LowCardinality(String)) that holds communities of RFC 1997 as "AS:value".
 type communityPath struct {
 	path

@@ -42,7 +42,7 @@ func fullRow() enrich.Row {
 		PolicyScope: []string{"comm:re", "as:64500"}, Protocol: "ipv6-icmp", IPVersion: 6,
 		SrcPort: 65535, DstPort: 53, ApplicationPort: 53, StartMs: dayStart + 1, EndMs: dayStart + 999,
 		Bits: math.MaxUint64, Packets: 1 << 53, ASPathID: []uint32{64500, 64501}, ASPathPadding: []uint16{1, 300},
-		MPLSBottomLabel: 24001, MPLSRD: "0:64500:7",
+		MPLSLabel: []uint32{1048575, 0, 24001}, MPLSExp: []uint8{5, 0, 7}, MPLSBottomLabel: 24001, MPLSRD: "0:64500:7",
 	}
 }
 
@@ -253,11 +253,13 @@ func randomExt(rnd *rand.Rand) enrich.Row {
 		}
 	}
 	f.MPLSCount, r.MPLSBottomLabel = 0, 0
+	r.MPLSLabel, r.MPLSExp = nil, nil
 	if f.Sent(flow.MPLS) {
 		f.MPLSCount = uint8(rnd.IntN(len(f.MPLS) + 1))
 		for i := range f.MPLS[:f.MPLSCount] {
 			f.MPLS[i] = rnd.Uint32() >> 8
 			r.MPLSBottomLabel = f.MPLS[i] >> 4
+			r.MPLSLabel, r.MPLSExp = append(r.MPLSLabel, f.MPLS[i]>>4), append(r.MPLSExp, uint8(f.MPLS[i]>>1&7))
 		}
 	}
 	if !f.Sent(flow.MPLSRD) {

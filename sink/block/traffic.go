@@ -73,10 +73,7 @@ func (b *Traffic) Rows() int { return b.rows }
 func (b *Traffic) Append(r *enrich.InterfaceTraffic) {
 	b.start.uint32(uint32(r.Start))
 	b.end.uint32(uint32(r.End))
-	for _, s := range r.PolicyScope {
-		b.scope.elements.add(s)
-	}
-	b.scope.set(b.rows)
+	b.scope.append(b.rows, r.PolicyScope)
 	b.id.add(r.ID)
 	b.ref.add(r.Ref)
 	b.admin.add(upOrDown(r.AdminUp))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/hex"
+	"slices"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -18,6 +19,18 @@ type Layout struct {
 	PolicyLevel      string
 	// IPRefExtensions are the extensions behind enrich.Row's SrcExtRef and DstExtRef, in that order.
 	IPRefExtensions []string
+	// WithoutColumns are the optional columns that JSON and Protobuf messages leave out (schema.Settings.WithoutColumns).
+	WithoutColumns []string
+}
+
+// wanted are the optional columns that messages have, as bits.
+func (l *Layout) wanted() (bits uint32) {
+	for i, name := range optionalColumns() {
+		if !slices.Contains(l.WithoutColumns, name) {
+			bits |= 1 << i
+		}
+	}
+	return bits
 }
 
 // Encoder makes messages of rows, without allocation in steady state. It belongs to one goroutine.
@@ -91,17 +104,6 @@ func appendFlowKey(dst []byte, f *flow.Record) []byte {
 	var sum [8]byte
 	binary.BigEndian.PutUint64(sum[:], xxhash.Sum64(tuple[:]))
 	return hex.AppendEncode(dst, sum[:])
-}
-
-// flowType is the flow_type column: the family of the export protocol.
-func flowType(f *flow.Record) string {
-	switch f.Protocol {
-	case flow.SFlow5:
-		return "sflow"
-	case flow.NetFlowV5, flow.NetFlowV9, flow.IPFIX:
-		return "netflow"
-	}
-	return "unknown"
 }
 
 // labels is how many entries of the label stack a row shows: elements of a template that are empty are labels of 0, as

@@ -111,7 +111,7 @@ func TestProtobuf(t *testing.T) {
 
 // Optional fields that are 0 are there.
 func TestProtobufZeroes(t *testing.T) {
-	r := enrich.Row{Flow: &flow.Record{Protocol: flow.IPFIX, Has: ^flow.Fields(0), MPLSElements: 2}, HasPeer: true}
+	r := enrich.Row{Flow: &flow.Record{Protocol: flow.IPFIX, Has: ^flow.Fields(0), MPLSElements: 2}, HasPeer: true, MPLSLabel: []uint32{0, 0}, MPLSExp: []uint8{0, 0}}
 	m := decodedFlow(t, flowDescriptor(t), []byte(encoded(Protobuf, r)))
 	text, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(m)
 	if err != nil {

@@ -22,7 +22,7 @@ var update = flag.Bool("update", false, "rewrite the golden files of testdata")
 
 // reports are the queries that the golden files hold the answers of.
 var reports = map[string]string{
-	"columns.tsv": "SELECT table, position, name, type, default_kind, default_expression, compression_codec AS codec " +
+	"columns.tsv": "SELECT table, position, name, type, default_kind, default_expression, compression_codec AS codec, comment " +
 		"FROM system.columns WHERE database = 'golden' ORDER BY table, position",
 	"tables.tsv": "SELECT name AS table, engine, partition_key, sorting_key, primary_key, engine_full " +
 		"FROM system.tables WHERE database = 'golden' ORDER BY name",

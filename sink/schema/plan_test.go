@@ -150,7 +150,8 @@ func TestPlanAltersOnCluster(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "ALTER TABLE `golden`.`data_flow` ON CLUSTER 'c' ADD COLUMN IF NOT EXISTS `sampling_rate` UInt32 AFTER `packet_count`"
+	want := "ALTER TABLE `golden`.`data_flow` ON CLUSTER 'c' ADD COLUMN IF NOT EXISTS `sampling_rate` UInt32 " +
+		"COMMENT 'One packet in so many was sampled; 0 if the exporter said 0.' AFTER `packet_count`"
 	if steps[0].statement != want {
 		t.Errorf("got  %s\nwant %s", steps[0].statement, want)
 	}
@@ -239,5 +240,25 @@ func TestPlanRaisesTheDeduplicationWindow(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// DESCRIBE explains every column. A comment must not look like the clauses that plan compares.
+func TestEveryColumnHasAComment(t *testing.T) {
+	s := goldenSettings()
+	for _, table := range tables(&s) {
+		for _, c := range table.columns {
+			switch {
+			case c.comment == "":
+				t.Errorf("column %s of %s has no comment", c.name, table.name)
+			case !strings.HasSuffix(c.comment, "."):
+				t.Errorf("the comment of %s.%s is no sentence: %s", table.name, c.name, c.comment)
+			}
+			for _, clause := range []string{"PARTITION BY", "PRIMARY KEY", "ORDER BY", "SETTINGS", "TTL"} {
+				if strings.Contains(c.comment, clause) {
+					t.Errorf("the comment of %s.%s has %s in it", table.name, c.name, clause)
+				}
+			}
+		}
 	}
 }

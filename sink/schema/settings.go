@@ -30,6 +30,8 @@ type Settings struct {
 
 	// FlowExtensions give ext of data_flow typed paths: any of bgp, ipv4, ipv6, mpls, vlan.
 	FlowExtensions []string
+	// WithoutColumns names the optional columns (OptionalColumns) that data_flow is made without.
+	WithoutColumns []string
 	// IPRefExtensions type src_ip_<x>_ref and dst_ip_<x>_ref in ext of data_flow, for example scireg.
 	IPRefExtensions []string
 	// ASExtensions give ext of meta_as typed paths: peeringdb.
@@ -162,8 +164,13 @@ func (s *Settings) Validate() error {
 	}
 	errs = append(errs, duplicateNames(s.names())...)
 	for _, e := range s.FlowExtensions {
-		if _, ok := flowExtensionPaths[e]; !ok {
-			add("flow extension %q is none of %s", e, strings.Join(sortedKeys(flowExtensionPaths), ", "))
+		if known := flowExtensions(); known[e] == nil {
+			add("flow extension %q is none of %s", e, strings.Join(sortedKeys(known), ", "))
+		}
+	}
+	for _, c := range s.WithoutColumns {
+		if optional := OptionalColumns(); !slices.Contains(optional, c) {
+			add("column %q cannot be left out, only %s", c, strings.Join(optional, ", "))
 		}
 	}
 	for _, e := range s.ASExtensions {

@@ -10,6 +10,7 @@ type column struct {
 	name, typ string
 	defaults  string // the DEFAULT expression, if any
 	codec     string // what stands in CODEC(…), if anything
+	comment   string // what DESCRIBE says of it; an existing column keeps the one it has
 	paths     paths  // of a JSON column: its typed paths
 }
 
@@ -32,12 +33,22 @@ func jsonColumn(name string, p paths) column {
 	return column{name: name, typ: jsonType(p), paths: p}
 }
 
+// extColumn is the ext column of tables other than data_flow.
+func extColumn(p paths) column {
+	c := jsonColumn("ext", p)
+	c.comment = "Room for what has no column of its own."
+	return c
+}
+
 // definition renders the column as CREATE TABLE and ADD COLUMN take it.
 func (c *column) definition() string {
 	var b strings.Builder
 	b.WriteString(ident(c.name) + " " + c.typ)
 	if c.defaults != "" {
 		b.WriteString(" DEFAULT " + c.defaults)
+	}
+	if c.comment != "" {
+		b.WriteString(" COMMENT " + literal(c.comment))
 	}
 	if c.codec != "" {
 		b.WriteString(" CODEC(" + c.codec + ")")

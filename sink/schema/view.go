@@ -178,6 +178,7 @@ func (v *View) target(s *Settings) table {
 		column{name: "bit_count", typ: "UInt64"},
 		column{name: "packet_count", typ: "UInt64"},
 	)
+	describe(columns)
 	primary, rest := v.Kind.keys()
 	return table{
 		name:        v.Table,
@@ -189,6 +190,24 @@ func (v *View) target(s *Settings) table {
 		orderBy:     append(append([]string{}, primary...), rest...),
 		nullableKey: true,
 		ttl:         v.TTL,
+	}
+}
+
+// describe gives the columns of a view's table their comments: those of data_flow, but for what is the view's own.
+func describe(columns []column) {
+	own := map[string]string{
+		"start_time":     "Start of the window.",
+		"application_id": "The application: id in meta_application.",
+		"ext":            "bgp_as_path_id: AS path without repetitions, nearest first.",
+		"flow_count":     "How many flows; sum it.",
+		"bit_count":      "Bytes on the wire * 8 * sampling rate; sum it.",
+		"packet_count":   "Packets * sampling rate; sum it.",
+	}
+	for i := range columns {
+		c := &columns[i]
+		if c.comment = own[c.name]; c.comment == "" {
+			c.comment = flowComment(c.name)
+		}
 	}
 }
 

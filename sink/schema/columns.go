@@ -1,0 +1,247 @@
+package schema
+
+//go:generate go run ./generate
+
+// Column is one column of data_flow. FlowColumns is the only place that lists them: the DDL, the comments that DESCRIBE
+// shows, what a block appends, both Kafka encodings of rows, flow.proto and the SQL files of conf.example/kafka all
+// follow from it. To add a column, add it there and run `go generate ./sink/schema`.
+type Column struct {
+	Name    string
+	Type    string // as system.columns spells it
+	Comment string // for people: what DESCRIBE and flow.proto say
+
+	// Default and Codec are SQL. A column with a default is filled by the server; rows do not carry it.
+	Default, Codec string
+
+	// Value is the Go expression of a row's value, of the Go type that fits Type: r is the *enrich.Row, f its
+	// *flow.Record. With Constant it is the same in all rows, and l is the Layout of the block or the message.
+	Value    string
+	Constant bool
+	// When is the Go condition under which a Nullable column has a value; "" where an empty text means NULL.
+	When string
+	// Steady says that the text is mostly the one of the row before, which blocks compare first.
+	Steady bool
+	// Wire is the type that blocks send where it is cheaper than Type; the server casts it.
+	Wire string
+
+	// Optional columns are ours and stand after the reference's. The operator can leave each of them out.
+	Optional bool
+
+	// Number is the field's number in message Flow of flow.proto. It never changes and is never used again.
+	Number int
+	// FieldComment follows Comment in flow.proto.
+	FieldComment string
+	// MessageOnly is for fields of Flow that are no column; Type is then that of the value.
+	MessageOnly bool
+}
+
+// Path is one path of the ext column of data_flow.
+type Path struct {
+	Extension string // the flow extension that types it; "" for IPRef paths
+	Name      string
+	Type      string // where the extension is on; as system.columns spells it
+	Comment   string
+
+	// Value is a Go expression as in Column. "" is for a path that no exporter sends: it is typed and stays empty.
+	Value string
+	// Sent names the flow.Fields constant that says whether the record has a value; When is a further Go condition.
+	Sent, When string
+
+	// Number is the field's number in message Ext of flow.proto; 0 for none.
+	Number int
+	// IPRef is "src" or "dst" for the refs of the IP reference extensions: one path for each extension, as
+	// src_ip_<extension>_ref, and one map in flow.proto.
+	IPRef string
+}
+
+// Types that several columns have.
+const (
+	typeText     = "LowCardinality(String)"
+	typeTextNull = "LowCardinality(Nullable(String))"
+	typeTexts    = "Array(LowCardinality(String))"
+	typeRef      = "Nullable(String)"
+	typeMillis   = "DateTime64(3, 'UTC')"
+)
+
+// FlowColumns returns the columns of data_flow in their order, ext among them without its paths, and after them what
+// only the messages of flow.proto have.
+func FlowColumns() []Column {
+	return []Column{
+		{Name: "start_time", Type: typeMillis, Value: "r.StartMs", Number: 1,
+			Comment:      "First packet of the flow. sFlow: when the collector received the sample.",
+			FieldComment: "Unix time in milliseconds."},
+		{Name: "end_time", Type: typeMillis, Value: "r.EndMs", Number: 2,
+			Comment:      "Last packet of the flow; as start_time if the exporter sends no end.",
+			FieldComment: "Unix time in milliseconds."},
+		{Name: "insert_time", Type: typeMillis, Default: "now64()", Codec: "Delta, ZSTD",
+			Comment: "When the row was inserted."},
+		{Name: "collector_id", Type: typeText, Value: "l.CollectorID", Constant: true, Number: 35,
+			Comment: "Which collector made the row (collector_id of its settings)."},
+		{Name: "policy_originator", Type: typeText, Value: "l.PolicyOriginator", Constant: true, Number: 36,
+			Comment: "Who the data belongs to (policy.originator)."},
+		{Name: "policy_level", Type: typeText, Value: "l.PolicyLevel", Constant: true, Number: 37,
+			Comment: "How far the row may be shared (policy.level), a TLP level."},
+		{Name: "policy_scope", Type: typeTexts, Value: "r.PolicyScope", Number: 38,
+			Comment: "Who may see the row: the configured scopes, as:<AS> of both ends, comm:<community>."},
+		{Name: "ext", Type: "JSON", Number: 39,
+			Comment: "What only some exporters send: BGP, DSCP, flow label, MPLS, VLAN, refs of further prefix tables."},
+		{Name: "flow_type", Type: typeText, Value: "f.Protocol.Family()", Steady: true, Number: 18,
+			Comment: "Family of the export protocol: netflow (v5, v9, IPFIX) or sflow."},
+		{Name: "device_id", Type: typeText, Value: "r.DeviceID", Steady: true, Number: 10,
+			Comment: "The exporter: its id in meta_device, else its address as text, else unknown."},
+		{Name: "device_ref", Type: typeRef, Value: "r.DeviceRef", Wire: typeTextNull, Number: 24,
+			Comment: "Version of the meta_device record that held when the flow was received."},
+		{Name: "src_as_id", Type: "UInt32", Value: "r.SrcASID", Number: 11,
+			Comment: "AS number of the source: the exporter's, else that of the prefix in meta_ip; 0 is not known."},
+		{Name: "src_as_ref", Type: typeRef, Value: "r.SrcASRef", Number: 25,
+			Comment: "Version of the source's meta_as record."},
+		{Name: "src_ip", Type: "IPv6", Value: "f.SrcAddr", Number: 3,
+			Comment: "Source address; IPv4 as ::ffff:a.b.c.d."},
+		{Name: "src_ip_ref", Type: typeRef, Value: "r.SrcIPRef", Number: 27,
+			Comment: "Version of the meta_ip record with the longest prefix that holds the source."},
+		{Name: "src_port", Type: "UInt16", Value: "r.SrcPort", Number: 5,
+			Comment: "Source port; 0 where the protocol has none."},
+		{Name: "dst_as_id", Type: "UInt32", Value: "r.DstASID", Number: 12,
+			Comment: "AS number of the destination, as src_as_id."},
+		{Name: "dst_as_ref", Type: typeRef, Value: "r.DstASRef", Number: 26,
+			Comment: "Version of the destination's meta_as record."},
+		{Name: "dst_ip", Type: "IPv6", Value: "f.DstAddr", Number: 4,
+			Comment: "Destination address; IPv4 as ::ffff:a.b.c.d."},
+		{Name: "dst_ip_ref", Type: typeRef, Value: "r.DstIPRef", Number: 28,
+			Comment: "Version of the meta_ip record with the longest prefix that holds the destination."},
+		{Name: "dst_port", Type: "UInt16", Value: "r.DstPort", Number: 6,
+			Comment: "Destination port; 0 where the protocol has none. ICMP in NetFlow: type * 256 + code."},
+		{Name: "protocol", Type: typeText, Value: "r.Protocol", Number: 7,
+			Comment: "IP protocol by its name (tcp, ipv6-icmp), else its decimal number."},
+		{Name: "in_interface_id", Type: typeTextNull, Value: "r.In.ID", Number: 13,
+			Comment: "Interface that the flow came in by: its id in meta_interface."},
+		{Name: "in_interface_ref", Type: typeRef, Value: "r.In.Ref", Wire: typeTextNull, Number: 29,
+			Comment: "Version of that meta_interface record."},
+		{Name: "in_interface_edge", Type: "Bool", Value: "r.In.Edge", Number: 22,
+			Comment: "The interface is at the edge of the network (edge of meta_interface)."},
+		{Name: "out_interface_id", Type: typeTextNull, Value: "r.Out.ID", Number: 14,
+			Comment: "Interface that the flow went out by, as in_interface_id."},
+		{Name: "out_interface_ref", Type: typeRef, Value: "r.Out.Ref", Wire: typeTextNull, Number: 30,
+			Comment: "Version of that meta_interface record."},
+		{Name: "out_interface_edge", Type: "Bool", Value: "r.Out.Edge", Number: 23,
+			Comment: "The interface is at the edge of the network (edge of meta_interface)."},
+		{Name: "peer_as_id", Type: "Nullable(UInt32)", Value: "r.PeerASID", When: "r.HasPeer", Number: 32,
+			Comment: "AS number of the BGP next hop; 0 is not known."},
+		{Name: "peer_as_ref", Type: typeRef, Value: "r.PeerASRef", When: "r.HasPeer", Number: 34,
+			Comment: "Version of the next hop's meta_as record."},
+		{Name: "peer_ip", Type: "Nullable(IPv6)", Value: "r.PeerIP", When: "r.HasPeer", Number: 31,
+			Comment: "BGP next hop, or in its place the address of the top MPLS label. Without one all peer columns are NULL."},
+		{Name: "peer_ip_ref", Type: typeRef, Value: "r.PeerIPRef", When: "r.HasPeer", Number: 33,
+			Comment: "Version of the meta_ip record with the longest prefix that holds the next hop."},
+		{Name: "ip_version", Type: "UInt8", Value: "r.IPVersion", Number: 15,
+			Comment: "4 or 6."},
+		{Name: "application_port", Type: "UInt16", Value: "r.ApplicationPort", Number: 19,
+			Comment: "The port that meta_application knows, the smaller one of two; 0 if it knows none."},
+		{Name: "bit_count", Type: "UInt64", Value: "r.Bits", Number: 8,
+			Comment: "Bytes on the wire * 8 * sampling rate."},
+		{Name: "packet_count", Type: "UInt64", Value: "r.Packets", Number: 9,
+			Comment: "Packets * sampling rate."},
+
+		// Ours, after the columns that existing dashboards know.
+		{Name: "sampling_rate", Type: "UInt32", Value: "f.SamplingRate", Optional: true, Number: 20,
+			Comment: "One packet in so many was sampled; 0 if the exporter said 0."},
+		{Name: "sampling_source", Type: typeText, Value: "f.SamplingSource.String()", Steady: true,
+			Optional: true, Number: 21,
+			Comment: "Where the rate comes from: override, record, selector, interface, domain, header, assumed."},
+
+		{Name: "protocol_number", Type: "UInt8", Value: "f.IPProtocol", MessageOnly: true, Number: 16,
+			Comment: "Number of the IP protocol (IANA)."},
+		{Name: "exporter_ip", Type: "Nullable(IPv6)", Value: "f.Exporter",
+			When: "f.Exporter != (flow.Addr{})", MessageOnly: true, Number: 17,
+			Comment: "The exporter: sFlow's agent address, the one it names itself in NetFlow and IPFIX, else the sender's."},
+	}
+}
+
+// ExtPaths returns the paths of ext in the order of their names, in which a row has them.
+func ExtPaths() []Path {
+	const texts, number, small = typeTexts, "Nullable(UInt32)", "Nullable(UInt8)"
+	// Rows of sFlow have one VLAN, as existing dashboards know them.
+	const notSFlow = "f.Protocol != flow.SFlow5"
+	return []Path{
+		{Extension: "bgp", Name: "bgp_as_path_id", Type: "Array(UInt32)", Value: "r.ASPathID", Sent: "ASPath", Number: 1,
+			Comment: "AS path without repetitions, nearest first."},
+		{Extension: "bgp", Name: "bgp_as_path_padding", Type: "Array(UInt16)", Value: "r.ASPathPadding",
+			Sent: "ASPath", Number: 2,
+			Comment: "How often each AS of bgp_as_path_id stands in a row."},
+		{Extension: "bgp", Name: "bgp_community", Type: texts, Value: "f.Communities", Sent: "Communities", Number: 3,
+			Comment: "Communities (RFC 1997). In messages 32 bits each, AS << 16 | value; in the column AS:value."},
+		{Extension: "bgp", Name: "bgp_ext_community", Type: texts,
+			Comment: "Extended communities; no export protocol carries them."},
+		{Extension: "bgp", Name: "bgp_large_community", Type: texts,
+			Comment: "Large communities; no export protocol carries them."},
+		{Extension: "bgp", Name: "bgp_local_pref", Type: number, Value: "f.LocalPref", Sent: "LocalPref", Number: 4,
+			Comment: "Local preference."},
+		{Extension: "bgp", Name: "bgp_med", Type: number, Value: "f.MED", Sent: "MED", Number: 5,
+			Comment: "Multi-exit discriminator."},
+		{IPRef: "dst", Name: "dst_ip_ref", Number: 22,
+			Comment: "As src_ip_ref, of the destination."},
+		{Extension: "ipv4", Name: "ipv4_dscp", Type: small, Value: "f.ToS >> 2", Sent: "ToS", Number: 7,
+			Comment: "The upper 6 bits of ipv4_tos."},
+		{Extension: "ipv4", Name: "ipv4_tos", Type: small, Value: "f.ToS", Sent: "ToS", Number: 6,
+			Comment: "IPv4 type of service or IPv6 traffic class, 8 bits (RFC 2474 section 3)."},
+		{Extension: "ipv6", Name: "ipv6_flow_label", Type: number, Value: "f.FlowLabel",
+			Sent: "FlowLabel", When: notSFlow, Number: 8,
+			Comment: "IPv6 flow label, 20 bits."},
+		{Extension: "mpls", Name: "mpls_bottom_label", Type: number, Value: "r.MPLSBottomLabel",
+			When: "r.MPLSBottomLabel != 0", Number: 11,
+			Comment: "The last label that is not 0."},
+		{Extension: "mpls", Name: "mpls_exp", Type: "Array(UInt8)", Value: "r.MPLSExp", Sent: "MPLS", Number: 10,
+			Comment: "Traffic classes of mpls_label, 3 bits each (RFC 3032)."},
+		{Extension: "mpls", Name: "mpls_label", Type: "Array(UInt32)", Value: "r.MPLSLabel", Sent: "MPLS", Number: 9,
+			Comment: "Label stack, top first: labels of 20 bits (RFC 3032)."},
+		{Extension: "mpls", Name: "mpls_pw", Type: number, Value: "f.MPLSPseudowire", Sent: "MPLSPseudowire", Number: 12,
+			Comment: "Pseudowire id."},
+		{Extension: "mpls", Name: "mpls_top_label_ip", Type: "Nullable(IPv6)", Value: "f.MPLSTopLabelAddr",
+			Sent: "MPLSTopLabelAddr", Number: 13,
+			Comment: "Address that the top label belongs to, IPv4 or IPv6."},
+		{Extension: "mpls", Name: "mpls_top_label_type", Type: number, Value: "f.MPLSTopLabelType",
+			Sent: "MPLSTopLabelType", Number: 14,
+			Comment: "IANA \"MPLS label type\" of the top label."},
+		{Extension: "mpls", Name: "mpls_vpn_rd", Type: typeTextNull, Value: "r.MPLSRD", When: `r.MPLSRD != ""`, Number: 15,
+			Comment: "Route distinguisher as text (RFC 4364: 0:64500:7), or vrfid: and a number."},
+		{IPRef: "src", Name: "src_ip_ref", Number: 21,
+			Comment: "Refs of the source by IP reference extension; in the column src_ip_<extension>_ref."},
+		{Extension: "vlan", Name: "vlan_id", Type: number, Value: "f.VLAN", Sent: "VLAN", Number: 16,
+			Comment: "VLAN of the flow."},
+		{Extension: "vlan", Name: "vlan_in_id", Type: number, Value: "f.SrcVLAN", Sent: "SrcVLAN", When: notSFlow, Number: 17,
+			Comment: "VLAN that it came in by."},
+		{Extension: "vlan", Name: "vlan_in_inner_id", Type: number, Value: "f.InnerSrcVLAN",
+			Sent: "InnerSrcVLAN", When: notSFlow, Number: 19,
+			Comment: "The inner one of stacked tags."},
+		{Extension: "vlan", Name: "vlan_out_id", Type: number, Value: "f.DstVLAN",
+			Sent: "DstVLAN", When: notSFlow, Number: 18,
+			Comment: "VLAN that it went out by."},
+		{Extension: "vlan", Name: "vlan_out_inner_id", Type: number, Value: "f.InnerDstVLAN",
+			Sent: "InnerDstVLAN", When: notSFlow, Number: 20,
+			Comment: "The inner one of stacked tags."},
+	}
+}
+
+// IsColumn reports whether rows carry the column: it is neither the server's to fill nor of messages alone.
+func (c *Column) IsColumn() bool { return c.Default == "" && !c.MessageOnly }
+
+// OptionalColumns returns the names of the columns that can be left out.
+func OptionalColumns() []string {
+	var names []string
+	for _, c := range FlowColumns() {
+		if c.Optional {
+			names = append(names, c.Name)
+		}
+	}
+	return names
+}
+
+// flowComment is the comment of a column of data_flow.
+func flowComment(name string) string {
+	for _, c := range FlowColumns() {
+		if c.Name == name {
+			return c.Comment
+		}
+	}
+	return ""
+}
