@@ -120,6 +120,11 @@ func (p *httpPage) inputs(now time.Time) *status.Inputs {
 	if stats.LastError != nil {
 		in.Facts.StoreError = oneLine(stats.LastError).Error()
 	}
+	if s.producer != nil {
+		if err := s.producer.Down(); err != nil {
+			in.Facts.KafkaError = oneLine(err).Error()
+		}
+	}
 	if s.spool != nil {
 		in.Facts.SpoolBytes, in.Facts.SpoolMax, in.Facts.SpoolRows = stats.Spool.DiskBytes, int64(s.cfg.Spool.MaxBytes), stats.Spool.Waiting.Rows
 	}

@@ -16,6 +16,7 @@ type Collector struct {
 	TablesMade     bool
 	StoreDown      bool          // no insert went in for a while though some were tried
 	StoreError     string        // the latest failure of an insert
+	KafkaError     string        // why Kafka takes no messages; empty: it does, or there is none
 	MetadataLoaded bool          // every source was tried once
 	Devices        int           // in the metadata in use
 	StoreClock     time.Duration // the store's clock less ours; 0 where it is not known
@@ -75,6 +76,9 @@ func (l *list) store(c *Collector) {
 	}
 	if c.StoreDown {
 		l.add(Problem, "store_down", "rows wait in memory, then on disk", "ClickHouse takes no inserts: %s", c.StoreError)
+	}
+	if c.KafkaError != "" {
+		l.add(Problem, "kafka_down", "messages wait in memory, then on disk", "Kafka takes no messages: %s", c.KafkaError)
 	}
 	if c.SpoolMax > 0 && c.SpoolRows > 0 {
 		full, severity := float64(c.SpoolBytes)/float64(c.SpoolMax), Note

@@ -3,6 +3,7 @@ package kafka
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"math"
 
 	"github.com/metranova/flow-collector/sink/message"
@@ -16,9 +17,15 @@ import (
 //	1 if they have keys, else 0
 //	the length of each message, then of each key
 //	the messages, the keys
+//
+// The version is the first byte in every version. A batch of another version stays on disk, until the program that wrote
+// it runs again or the spool's bounds drop it.
 const diskVersion = 1
 
-var errDamaged = errors.New("not a batch of messages")
+var (
+	errDamaged = errors.New("not a batch of messages")
+	errVersion = errors.New("a batch of messages of another version")
+)
 
 // encodeBatch returns the batch as it is on disk.
 func encodeBatch(b *message.Batch) []byte {
@@ -49,8 +56,11 @@ func appendLengths(data []byte, ends []int) []byte {
 // decodeBatch is the reverse. The batch's messages are part of the entry's data.
 func decodeBatch(e *spool.Entry) (*message.Batch, error) {
 	rest := e.Data
-	if len(rest) == 0 || rest[0] != diskVersion {
+	if len(rest) == 0 {
 		return nil, errDamaged
+	}
+	if rest[0] != diskVersion {
+		return nil, fmt.Errorf("%w: %d, known here is %d", errVersion, rest[0], diskVersion)
 	}
 	rest = rest[1:]
 	n, rest := uvarint(rest)

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"errors"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"go.uber.org/zap"
@@ -32,6 +33,14 @@ func (l *producerLog) failed(n int, class Class, err error) {
 	}
 	if due(sortOf(class, err)) {
 		l.log.Warn("Kafka messages failed", zap.String("topic", l.topic), zap.Int("messages", n), zap.Stringer("class", class), zap.Error(err))
+	}
+}
+
+// refused reports that brokers have refused all messages for a while.
+func (l *producerLog) refused(since time.Duration, class Class, err error) {
+	if l.journal.Failed(sortOf(class, err)) {
+		l.log.Warn("Kafka takes no messages", zap.String("topic", l.topic), zap.Duration("since", since.Round(time.Second)),
+			zap.Stringer("class", class), zap.Error(err))
 	}
 }
 
@@ -76,8 +85,24 @@ func (l *producerLog) notSpooled(n Count, err error) {
 	}
 }
 
+// grown reports that as much goes to a partition together again as is set.
+func (l *producerLog) grown(bytes int) {
+	l.log.Info("Kafka takes batches of max_batch_bytes again", zap.Int("bytes", bytes))
+}
+
+// otherVersion reports a batch on disk that another version of this program wrote.
+func (l *producerLog) otherVersion(messages int, err error) {
+	if l.journal.Due("version") {
+		l.log.Error("Kafka messages on disk are of another version of this program and stay there", zap.Int("messages", messages),
+			zap.Error(err))
+	}
+}
+
 // shrunk reports that less will go to a partition together.
 func (l *producerLog) shrunk(bytes int, err error) {
+	if !l.journal.Due("shrunk") {
+		return
+	}
 	l.log.Warn("Kafka takes smaller batches than max_batch_bytes: they are halved", zap.Int("now", bytes), zap.Error(err))
 }
 

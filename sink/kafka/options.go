@@ -37,8 +37,11 @@ type Options struct {
 	// CreateTopic makes a topic that is missing, with the partitions and replicas that the broker gives by default.
 	CreateTopic bool
 	// MaxBatchBytes bounds the messages that go to a partition together, and so one message too. It should not be more than the
-	// topic's max.message.bytes; where it is, it is halved until the broker is content. 0: 1,000,012, as brokers have it.
+	// topic's max.message.bytes; where it is, it is halved until the broker takes it. 0: 1,000,012, as brokers have it.
 	MaxBatchBytes int
+	// GrowAfter is how long all must go well before a bound that was halved is doubled again. It doubles, to a day at most,
+	// where the broker does not take that either. 0: 10 minutes.
+	GrowAfter time.Duration
 
 	// QueueBytes is how much may wait and be on its way together. 0: 128 MiB.
 	QueueBytes int64
@@ -46,7 +49,7 @@ type Options struct {
 	DeliveryTimeout time.Duration
 	// RetryMin and RetryMax bound the wait after a failure, which doubles and has jitter. 0: 500 ms, 30 s.
 	RetryMin, RetryMax time.Duration
-	// ConfigurationRetry is the wait after a failure that somebody has to mend. 0: 30 s.
+	// ConfigurationRetry is the wait after a failure that somebody has to fix. 0: 30 s.
 	ConfigurationRetry time.Duration
 
 	// Spool, if not nil, takes what would be lost for want of memory or time, and is emptied, oldest first, while the brokers take
@@ -75,6 +78,7 @@ const (
 	defaultPort          = "9092"
 	defaultMaxBatchBytes = 1_000_012
 	leastBatchBytes      = 1 << 10
+	maxGrowAfter         = 24 * time.Hour
 	// linger lets a batch of ours, which comes all at once, get to the partitions before it is sent.
 	linger = 5 * time.Millisecond
 	// metadataMinAge is how long a message waits that has to find another leader.
@@ -84,6 +88,7 @@ const (
 func (o Options) withDefaults() Options {
 	o.ClientID = orDefault(o.ClientID, "flow-collector")
 	o.MaxBatchBytes = orDefault(o.MaxBatchBytes, defaultMaxBatchBytes)
+	o.GrowAfter = orDefault(o.GrowAfter, 10*time.Minute)
 	o.QueueBytes = orDefault(o.QueueBytes, 128<<20)
 	o.DeliveryTimeout = orDefault(o.DeliveryTimeout, 2*time.Minute)
 	o.RetryMin = orDefault(o.RetryMin, 500*time.Millisecond)

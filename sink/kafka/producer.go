@@ -38,6 +38,7 @@ type Producer struct {
 	ended     chan struct{} // the sender has
 	finished  finished
 	connected connection
+	trouble   trouble
 }
 
 // maxFree is how many empty batches are kept for workers.
@@ -65,7 +66,7 @@ func NewProducer(o Options) (*Producer, error) {
 }
 
 func (p *Producer) newClient(maxBatchBytes int) (*kgo.Client, error) {
-	return p.options.newClient(maxBatchBytes, kgo.WithHooks(p))
+	return p.options.newClient(maxBatchBytes, kgo.WithHooks(p), kgo.WithLogger(clientLog{p}))
 }
 
 // Batch returns an empty batch to fill.
@@ -160,6 +161,7 @@ func (p *Producer) OnBrokerConnect(meta kgo.BrokerMetadata, _ time.Duration, _ n
 	if err == nil {
 		return
 	}
+	p.trouble.note(err)
 	p.counters.failed(err)
 	p.log.connectFailed(net.JoinHostPort(meta.Host, fmt.Sprint(meta.Port)), err)
 	p.kick() // nothing is waited for where it is to be closed

@@ -189,6 +189,159 @@ func TestProducer_halvesItsBatches(t *testing.T) {
 	}
 }
 
+// A batch size that was halved becomes what is set again, once the broker takes it.
+func TestProducer_growsItsBatchesAgain(t *testing.T) {
+	c := cluster(t)
+	var limit, largest, refused atomic.Int64
+	limit.Store(3000)
+	c.ControlKey(int16(kmsg.Produce), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		produce := request.(*kmsg.ProduceRequest)
+		response := produce.ResponseKind().(*kmsg.ProduceResponse)
+		for _, topic := range produce.Topics {
+			rt := kmsg.ProduceResponseTopic{Topic: topic.Topic, TopicID: topic.TopicID}
+			for _, p := range topic.Partitions {
+				if n := int64(len(p.Records)); n > limit.Load() {
+					rp := kmsg.NewProduceResponseTopicPartition()
+					rp.Partition, rp.ErrorCode, rp.BaseOffset = p.Partition, kerr.MessageTooLarge.Code, -1
+					rt.Partitions = append(rt.Partitions, rp)
+				} else {
+					largest.Store(max(largest.Load(), n))
+				}
+			}
+			if len(rt.Partitions) == len(topic.Partitions) {
+				response.Topics = append(response.Topics, rt)
+			} else if len(rt.Partitions) > 0 {
+				t.Error("the test has several partitions")
+			}
+		}
+		if len(response.Topics) == 0 {
+			return nil, nil, false
+		}
+		refused.Add(1)
+		return response, nil, true
+	})
+	if err := c.MoveTopicPartition(topic, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	p, logs := producer(t, Options{Brokers: c.ListenAddrs(), MaxBatchBytes: 64_000, GrowAfter: 20 * time.Millisecond})
+	sent := 0
+	send := func() {
+		b := p.Batch()
+		for range 500 {
+			b.Data = append(append(b.Data, "message "...), strings.Repeat("x", 92)...)
+			b.Ends = append(b.Ends, len(b.Data))
+			b.Keys = append(b.Keys, 'k') // one partition
+			b.KeyEnds = append(b.KeyEnds, len(b.Keys))
+		}
+		tallied(b)
+		p.Enqueue(b)
+		sent += 500
+	}
+	send()
+	waitFor(t, "small batches", func() bool { return p.Stats().Delivered.Messages == uint64(sent) })
+	if refused.Load() == 0 {
+		t.Fatal("nothing was refused")
+	}
+	limit.Store(1 << 30)
+	waitFor(t, "batches as large as before", func() bool {
+		send()
+		waitFor(t, "delivery", func() bool { return p.Stats().Delivered.Messages == uint64(sent) })
+		return largest.Load() > 32_000
+	})
+	if err := closeWithin(t, p, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	balance(t, p.Stats())
+	if len(p.Stats().Lost) > 0 || logs.FilterMessage("Kafka takes batches of max_batch_bytes again").Len() == 0 {
+		t.Errorf("lost %v, said %v", p.Stats().Lost, logs.All())
+	}
+}
+
+// A broker that takes no message at all, whatever its size, must not have batches halved for ever.
+func TestProducer_everythingIsTooLarge(t *testing.T) {
+	c := cluster(t)
+	var refused atomic.Int64
+	refuse(c, &refused, func() *kerr.Error { return kerr.MessageTooLarge })
+	p, _ := producer(t, Options{Brokers: c.ListenAddrs()})
+	enqueue(p, 0, 50, false)
+	waitFor(t, "the messages to be given up", func() bool { return p.Stats().Lost[TooLarge].Messages == 50 })
+	balance(t, p.Stats())
+}
+
+// What brokers answer to messages that franz-go tries again is said within seconds, and makes the collector not ready.
+func TestProducer_saysWhyNothingIsTaken(t *testing.T) {
+	for _, answer := range []*kerr.Error{
+		kerr.NotEnoughReplicas, kerr.NotEnoughReplicasAfterAppend, kerr.KafkaStorageError, kerr.RequestTimedOut,
+		kerr.CoordinatorLoadInProgress, kerr.ThrottlingQuotaExceeded, kerr.ClusterAuthorizationFailed,
+	} {
+		t.Run(answer.Message, func(t *testing.T) {
+			t.Parallel()
+			c := cluster(t)
+			var refused atomic.Int64
+			var well atomic.Bool
+			refuse(c, &refused, func() *kerr.Error {
+				if well.Load() {
+					return nil
+				}
+				return answer
+			})
+			p, logs := producer(t, Options{Brokers: c.ListenAddrs()})
+			if p.Down() != nil {
+				t.Error("down before anything was sent")
+			}
+			enqueue(p, 0, 20, false)
+			says := func() bool {
+				for _, line := range logs.All() {
+					if strings.Contains(fmt.Sprint(line.ContextMap()["error"]), answer.Message) {
+						return true
+					}
+				}
+				return false
+			}
+			waitFor(t, "a line with the cause", says)
+			waitFor(t, "not to be ready", func() bool { err := p.Down(); return err != nil && strings.Contains(err.Error(), answer.Message) })
+			well.Store(true)
+			waitFor(t, "delivery", func() bool { return p.Stats().Delivered.Messages == 20 })
+			if err := p.Down(); err != nil {
+				t.Errorf("still down: %v", err)
+			}
+			waitFor(t, "a line that it is over", func() bool { return logs.FilterMessage("Kafka takes messages again").Len() == 1 })
+		})
+	}
+}
+
+// A broker that nobody listens at makes the collector not ready too.
+func TestProducer_downWithoutABroker(t *testing.T) {
+	p, _ := producer(t, Options{Brokers: []string{"127.0.0.1:1"}})
+	enqueue(p, 0, 1, false)
+	waitFor(t, "not to be ready", func() bool { return p.Down() != nil })
+}
+
+// Batches on disk of another version are kept, and others pass them.
+func TestProducer_otherVersionOnDisk(t *testing.T) {
+	c := cluster(t)
+	sp := disk(t, spool.Options{})
+	entry := entryOf(batchOf("message of tomorrow"), topic)
+	entry.Data[0] = diskVersion + 1
+	for _, e := range []spool.Entry{entry, entryOf(batchOf("message 0"), topic)} {
+		if err := sp.Put(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, logs := producer(t, Options{Brokers: c.ListenAddrs(), Spool: sp})
+	waitFor(t, "delivery", func() bool { return p.Stats().Delivered.Messages == 1 })
+	if err := closeWithin(t, p, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if s := p.Stats(); s.Spool.Waiting.Entries != 1 || len(s.Lost) > 0 {
+		t.Errorf("%+v", s)
+	}
+	if logs.FilterMessageSnippet("another version").Len() != 1 {
+		t.Errorf("said %v", logs.All())
+	}
+}
+
 func TestProducer_unknownTopic(t *testing.T) {
 	c := cluster(t)
 	p, logs := producer(t, Options{Brokers: c.ListenAddrs(), Topic: "nowhere", DeliveryTimeout: time.Second})

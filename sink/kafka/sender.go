@@ -33,9 +33,12 @@ type sender struct {
 	backoff  *backoff.ExponentialBackOff
 	fromDisk bool // whose turn it was
 
-	maxBatch int  // the client's bound of what goes to a partition together
-	renew    bool // another client is needed: the bound has changed, or a certificate may have
-	closed   bool // the client is, for good
+	maxBatch  int           // the client's bound of what goes to a partition together
+	resized   time.Time     // when that last changed
+	grew      bool          // and it became larger
+	growAfter time.Duration // how long to wait before it is made larger
+	renew     bool          // another client is needed: the bound has changed, or a certificate may have
+	closed    bool          // the client is, for good
 }
 
 func newSender(p *Producer) *sender {
@@ -185,6 +188,9 @@ func (s *sender) next() *flight {
 	return f
 }
 
+// otherVersionRetry is how long a batch of another version of this program is put aside at a time.
+const otherVersionRetry = 24 * time.Hour
+
 // nextOnDisk takes the oldest entry of the spool; nil where none may be tried now.
 func (s *sender) nextOnDisk() *flight {
 	for {
@@ -193,6 +199,11 @@ func (s *sender) nextOnDisk() *flight {
 			return nil
 		}
 		b, err := decodeBatch(e)
+		if errors.Is(err, errVersion) {
+			s.p.log.otherVersion(e.Rows, err)
+			s.p.options.Spool.Return(e, otherVersionRetry)
+			continue
+		}
 		if err != nil {
 			n := Count{Messages: uint64(e.Rows), Bytes: uint64(len(e.Data))}
 			s.p.counters.lost(n, SpoolDamaged)
@@ -262,6 +273,7 @@ func (s *sender) putAway(f *flight) {
 // fail notes a failure that is worth another try, and when.
 func (s *sender) fail(messages int, class Class, err error) {
 	s.p.counters.failed(err)
+	s.p.trouble.note(err)
 	if !s.p.aborting.Load() { // else it is our own doing
 		s.p.log.failed(messages, class, err)
 	}
@@ -279,6 +291,7 @@ func (s *sender) succeed() {
 	s.failing, s.down, s.until = false, false, time.Time{}
 	s.backoff.Reset()
 	s.p.log.delivered()
+	s.grow()
 }
 
 // again has a flight tried once more after the pause.

@@ -39,8 +39,10 @@ func (s *sender) settle(f *flight) {
 	if o.shrink && !s.renew {
 		s.shrink(o.err)
 	}
-	if why := s.p.unreachable(); why != nil && errors.Is(o.err, kgo.ErrRecordTimeout) {
-		o.class, o.err = Classify(why), why // running out of time says nothing of it
+	if errors.Is(o.err, kgo.ErrRecordTimeout) { // which does not say why there was not enough time
+		if why, _ := s.p.trouble.get(); why != nil {
+			o.class, o.err = Classify(why), why
+		}
 	}
 	if !o.shrink {
 		s.fail(len(o.rest), o.class, o.err)
@@ -147,12 +149,34 @@ func (s *sender) isTooLarge(n Count) bool {
 	return int(n.Bytes)*2 > s.maxBatch || s.maxBatch <= leastBatchBytes
 }
 
-// shrink has a client made that puts less together, until the broker is content.
+// shrink has a client made that puts less together, until the broker takes it. Where that follows soon on growing, the next
+// attempt to grow waits twice as long.
 func (s *sender) shrink(err error) {
+	now := time.Now()
+	if s.growAfter == 0 {
+		s.growAfter = s.p.options.GrowAfter
+	} else if now.Sub(s.resized) < s.p.options.GrowAfter && s.grew {
+		s.growAfter = min(2*s.growAfter, maxGrowAfter)
+	}
+	s.resized, s.grew = now, false
 	s.maxBatch = max(s.maxBatch/2, leastBatchBytes)
 	s.renew = true
 	s.p.counters.failed(err)
 	s.p.log.shrunk(s.maxBatch, err)
+}
+
+// grow doubles the bound again after a while in which all went well: what was too large may have been one message, or the
+// broker's limit may be another now.
+func (s *sender) grow() {
+	most := s.p.options.MaxBatchBytes
+	if s.maxBatch >= most || s.renew || time.Since(s.resized) < s.growAfter {
+		return
+	}
+	s.maxBatch = min(2*s.maxBatch, most)
+	s.resized, s.grew, s.renew = time.Now(), true, true
+	if s.maxBatch == most {
+		s.p.log.grown(most)
+	}
 }
 
 // count puts the outcome into the counters.
@@ -160,6 +184,7 @@ func (s *sender) count(f *flight, o *outcome) {
 	c := &s.p.counters
 	s.book(f, o)
 	if o.delivered.Messages > 0 {
+		s.p.trouble.over()
 		c.update(func(stats *Stats) {
 			stats.Delivered.add(o.delivered)
 			stats.LastDelivery = time.Now()

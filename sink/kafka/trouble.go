@@ -1,0 +1,104 @@
+package kafka
+
+import (
+	"errors"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+const (
+	// sayAfter is how long brokers may refuse messages before a line says so: an election takes less.
+	sayAfter = 3 * time.Second
+	// downAfter is how long nothing may be delivered, though something fails, before Down says so.
+	downAfter = 5 * time.Second
+)
+
+// trouble is why nothing is delivered at the moment. A delivery ends it.
+type trouble struct {
+	mu    sync.Mutex
+	cause error // the latest; nil: there is none
+	since time.Time
+}
+
+// note remembers the latest cause and returns since when there is one.
+func (t *trouble) note(cause error) (since time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.cause == nil {
+		t.since = time.Now()
+	}
+	t.cause = cause
+	return t.since
+}
+
+func (t *trouble) over() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.cause = nil
+}
+
+func (t *trouble) get() (cause error, since time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.cause, t.since
+}
+
+// Down returns why messages wait and none was delivered for some seconds; nil if that is not so. It is safe for concurrent use.
+func (p *Producer) Down() error {
+	cause, since := p.trouble.get()
+	if cause == nil || time.Since(since) < downAfter {
+		return nil
+	}
+	if s := p.Stats(); s.Queued.Messages == 0 && s.Spool.Waiting.Rows == 0 {
+		return nil
+	}
+	return cause
+}
+
+// clientLog hears what franz-go tells nobody else: the answers of brokers to messages that it tries again itself.
+type clientLog struct{ p *Producer }
+
+// Level is the one at which franz-go describes each answer to a produce request.
+func (clientLog) Level() kgo.LogLevel { return kgo.LogLevelDebug }
+
+// Log looks for refused messages. The text is "topic[partition{retrying@offset,count(ERROR_NAME: its meaning)}]".
+func (l clientLog) Log(_ kgo.LogLevel, message string, pairs ...any) {
+	if message != "produced" {
+		return
+	}
+	for i := 1; i < len(pairs); i += 2 {
+		text, ok := pairs[i].(string)
+		if !ok || pairs[i-1] != "to" || !strings.Contains(text, "retrying@") {
+			continue
+		}
+		if found := refusal.FindStringSubmatch(text); found != nil {
+			l.p.refused(errorNamed(found[1]))
+		}
+	}
+}
+
+var refusal = regexp.MustCompile(`retrying@-?[0-9]+,[0-9]+\(([A-Z_]+): `)
+
+// errorNamed is Kafka's error of that name.
+func errorNamed(name string) error {
+	for code := int16(-1); code < 200; code++ {
+		var known *kerr.Error
+		if err := kerr.ErrorForCode(code); errors.As(err, &known) && known.Message == name {
+			return known
+		}
+	}
+	return errors.New(name)
+}
+
+// refused notes that a broker did not take messages, which franz-go will try again.
+func (p *Producer) refused(err error) {
+	if since := p.trouble.note(err); time.Since(since) >= sayAfter {
+		p.counters.failed(err)
+		p.log.refused(time.Since(since), Classify(err), err)
+	}
+}
