@@ -66,7 +66,7 @@ func (d *Decoder) Decode(dg *exporter.Datagram, b *flow.Batch) {
 // Tick does what time alone brings, about once a second. now is in Unix nanoseconds.
 func (d *Decoder) Tick(now int64, b *flow.Batch) {
 	d.netflow.Tick(now, b)
-	d.table.Age()
+	d.table.Age(now)
 }
 
 // Discard gives up data that still waits for templates, and counts it.

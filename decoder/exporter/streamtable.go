@@ -5,8 +5,10 @@ package exporter
 import (
 	"cmp"
 	"maps"
+	"math"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/metranova/flow-collector/decoder/budget"
 	"github.com/metranova/flow-collector/decoder/flow"
@@ -126,9 +128,13 @@ func (t *Table) Prove(s *Stream) {
 	t.leave(s)
 	o.proven.holder.Seen = s.LastSeen.Load()
 	t.join(s, &o.proven)
+	holder := &o.proven.holder
+	standing := holder.Standing
+	holder.Standing = math.MaxUint32 // it is not evicted for itself
 	for t.room.Over() {
 		t.evict(t.room.Victim().Of)
 	}
+	holder.Standing = standing
 }
 
 // Proven reports whether the stream has given data. For its worker only.
@@ -168,17 +174,20 @@ func (t *Table) remove(s *Stream) {
 	}
 }
 
+// silence is how long a source is silent before its standing is lost.
+const silence = int64(10 * time.Minute)
+
 // Age notes which streams have given data since it was last called, about a second ago: those that do so for long are the last to
-// be evicted. It also publishes.
-func (t *Table) Age() {
+// be evicted. It also publishes. now is in Unix nanoseconds.
+func (t *Table) Age(now int64) {
 	for _, o := range t.owners {
-		o.proven.age()
-		o.fresh.age()
+		o.proven.age(now)
+		o.fresh.age(now)
 	}
 	t.Publish()
 }
 
-func (g *group) age() {
+func (g *group) age(now int64) {
 	gave := false
 	for _, s := range g.streams {
 		g.holder.Seen = max(g.holder.Seen, s.LastSeen.Load())
@@ -186,8 +195,11 @@ func (g *group) age() {
 			s.before, gave = n, true
 		}
 	}
-	if gave {
+	switch {
+	case gave:
 		g.holder.Standing++
+	case now-g.holder.Seen > silence:
+		g.holder.Standing = 0
 	}
 }
 

@@ -126,7 +126,7 @@ func TestAFloodDoesNotDisplaceStreamsThatGaveData(t *testing.T) {
 				for domain := range uint32(10) {
 					routers = append(routers, give(table, router, domain, second*1e6, true))
 				}
-				table.Age()
+				table.Age(second * 1e6)
 			}
 			for i := range 100_000 {
 				flood(table, i)
@@ -154,7 +154,7 @@ func TestAFullTableTakesNewStreams(t *testing.T) {
 		for n := range 56 { // what the table keeps of proven ones
 			routers = append(routers, give(table, addr(n), 0, second, true))
 		}
-		table.Age()
+		table.Age(second)
 	}
 	s := give(table, addr(1000), 0, 10, false)
 	if s.Gone() {

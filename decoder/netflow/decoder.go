@@ -23,6 +23,7 @@ import (
 	"encoding/binary"
 	"time"
 
+	"github.com/metranova/flow-collector/decoder/budget"
 	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/decoder/flow"
 )
@@ -31,10 +32,15 @@ import (
 type Options struct {
 	MaxTemplates   int           // of one observation domain; 0: 1024
 	HoldFor        time.Duration // how long data waits for its template; negative: not at all; 0: 30 s
-	HoldBytes      int           // of one exporter; 0: 1 MiB
+	HoldBytes      int           // of one source; 0: 1 MiB
+	HeldBytes      int           // of all sources; 0: 32 MiB
+	TemplateBytes  int           // of all sources, with sampling rates; 0: 24 MiB
+	NameBytes      int           // of all sources, for names of interfaces and VRFs; 0: 16 MiB
+	MaxRecords     int           // flow records of one datagram; 0: 300
 	TemplateExpiry time.Duration // after the latest definition; 0: 24 h
 	Overrides      exporter.Overrides
 	Inner          bool  // frame sections of tunnels: take the flow inside
+	FlowsOnly      bool  // leave out records of templates that have no address, counter or frame
 	Saved          Saved // what an earlier run has learned; nil: nothing
 }
 
@@ -42,6 +48,10 @@ const (
 	defaultMaxTemplates   = 1024
 	defaultHoldFor        = 30 * time.Second
 	defaultHoldBytes      = 1 << 20
+	defaultHeldBytes      = 32 << 20
+	defaultTemplateBytes  = 24 << 20
+	defaultNameBytes      = 16 << 20
+	defaultMaxRecords     = 300
 	defaultTemplateExpiry = 24 * time.Hour
 )
 
@@ -54,6 +64,17 @@ func (o Options) withDefaults() Options {
 	}
 	if o.HoldBytes <= 0 {
 		o.HoldBytes = defaultHoldBytes
+	}
+	for _, n := range []struct {
+		value   *int
+		missing int
+	}{
+		{&o.HeldBytes, defaultHeldBytes}, {&o.TemplateBytes, defaultTemplateBytes}, {&o.NameBytes, defaultNameBytes},
+		{&o.MaxRecords, defaultMaxRecords},
+	} {
+		if *n.value <= 0 {
+			*n.value = n.missing
+		}
 	}
 	if o.TemplateExpiry <= 0 {
 		o.TemplateExpiry = defaultTemplateExpiry
@@ -70,12 +91,15 @@ type Decoder struct {
 	last     *session // of the latest datagram: the next one is likely from the same
 	batch    *flow.Batch
 	raw      raw
-	fields   int // of all templates, or more
+	memory   memory
+	work     work
+	swept    int64 // when parked sessions were last looked at
 }
 
 // New returns a decoder that counts in table.
 func New(table *exporter.Table, o Options) *Decoder {
-	return &Decoder{o: o.withDefaults(), compiler: newCompiler(), table: table, sources: map[flow.Addr]*source{}}
+	o = o.withDefaults()
+	return &Decoder{o: o, compiler: newCompiler(), table: table, sources: map[flow.Addr]*source{}, memory: newMemory(&o)}
 }
 
 // SetOverrides replaces the operator's sampling rates.
@@ -91,10 +115,12 @@ type source struct {
 	addr      flow.Addr
 	overrides *exporter.Rates
 	sessions  map[sessionKey]*session
+	parked    map[sessionKey]*parked
 	names     *flow.Names
 	exporter  flow.Addr // IE 130/131 of an option record
 	initMs    int64     // IE 160 of an option record
-	heldBytes int
+	has       holdings
+	changed   bool // since it was last saved
 }
 
 type sessionKey struct {
@@ -104,6 +130,7 @@ type sessionKey struct {
 
 // session is one observation domain of a source.
 type session struct {
+	decoder  *Decoder
 	source   *source
 	key      sessionKey
 	stream   *exporter.Stream
@@ -111,6 +138,7 @@ type session struct {
 	records  exporter.RecordSequence // IPFIX
 	sampling samplingRates
 	templates
+	charged     int                  // what the source's account has of templates and sampling rates
 	held        map[uint16][]heldSet // by template id, each in the order they came
 	units       uint32               // flow records of the datagram in hand
 	options     uint32               // and option records
@@ -130,17 +158,18 @@ type session struct {
 func (d *Decoder) session(dg *exporter.Datagram, protocol flow.Protocol, domain uint32) *session {
 	addr := flow.AddrFrom(dg.Source.Addr())
 	key := sessionKey{protocol, domain}
-	if s := d.last; s != nil && s.key == key && s.source.addr == addr && !s.stream.Gone() {
+	if s := d.last; s != nil && s.key == key && s.source.addr == addr {
 		return s
 	}
 	src := d.sources[addr]
 	if src == nil {
 		src = &source{addr: addr, overrides: d.o.Overrides[addr], sessions: map[sessionKey]*session{}}
+		src.has.each(func(h *budget.Holder[*source]) { h.Of = src })
 		d.sources[addr] = src
 		d.restoreSource(src)
 	}
 	s := src.sessions[key]
-	if s == nil || s.stream.Gone() {
+	if s == nil {
 		s = d.newSession(src, key, dg.Received)
 	}
 	d.last = s
@@ -148,19 +177,26 @@ func (d *Decoder) session(dg *exporter.Datagram, protocol flow.Protocol, domain 
 }
 
 func (d *Decoder) newSession(src *source, key sessionKey, now int64) *session {
-	if gone := src.sessions[key]; gone != nil {
-		gone.giveUpHeld()
-	}
+	kept := src.unpark(d, key)
 	s := &session{
-		source: src, key: key,
+		decoder: d, source: src, key: key,
 		stream:    d.table.Get(exporter.Key{Exporter: src.addr, Protocol: key.protocol, Domain: key.domain}, src.addr, now),
 		templates: newTemplates(d.o.MaxTemplates),
 	}
+	s.stream.SetUser(s)
+	d.sources[src.addr] = src // which was forgotten if its only stream was evicted for this one
 	src.sessions[key] = s
 	if src.exporter != (flow.Addr{}) {
 		s.stream.SetStated(src.exporter)
 	}
-	d.restoreSession(s, now)
+	if kept == nil {
+		d.restoreSession(s, now)
+		d.settle(s)
+		return s
+	}
+	s.templates, s.sampling, s.bootMs = kept.templates, kept.sampling, kept.bootMs
+	s.stream.Evictions.Store(kept.evictions)
+	d.settle(s)
 	return s
 }
 
@@ -169,6 +205,7 @@ func (s *session) begin(dg *exporter.Datagram, exportMs int64) {
 	s.stream.Saw(dg)
 	s.units, s.options, s.unknownSet = 0, 0, false
 	s.lastPort = dg.Source.Port()
+	s.decoder.work = work{number: s.decoder.work.number + 1}
 	if skew := dg.Received/int64(time.Millisecond) - exportMs; skew != s.lastSkewMs {
 		s.lastSkewMs = skew
 		s.stream.ClockSkewMs.Store(skew)
@@ -196,7 +233,9 @@ func (s *session) end(d *Decoder) {
 	if s.recordCount > 0 {
 		s.stream.Records.Add(s.recordCount)
 		s.recordCount = 0
-		d.table.Prove(s.stream)
+		if !s.stream.Proven() {
+			d.prove(s)
+		}
 		s.stream.SamplingRate.Store(s.lastRate)
 		s.stream.SamplingSource.Store(uint32(s.lastRateBy))
 	}

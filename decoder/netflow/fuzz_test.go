@@ -100,8 +100,8 @@ func check(t *testing.T, input []byte, decode func(*Decoder, *exporter.Datagram,
 			t.Fatalf("%d records of %d bytes", records, total)
 		}
 		for _, src := range d.sources {
-			if src.heldBytes < 0 || src.heldBytes > o.HoldBytes {
-				t.Fatalf("%d bytes held", src.heldBytes)
+			if src.has.held.Used() < 0 || src.has.held.Used() > o.HoldBytes {
+				t.Fatalf("%d bytes held", src.has.held.Used())
 			}
 			for _, s := range src.sessions {
 				if len(s.byID) > o.MaxTemplates || len(s.byPort) > maxPorts {
@@ -112,8 +112,8 @@ func check(t *testing.T, input []byte, decode func(*Decoder, *exporter.Datagram,
 	}
 	d.Discard()
 	for _, src := range d.sources {
-		if src.heldBytes != 0 {
-			t.Fatalf("%d bytes held when nothing is", src.heldBytes)
+		if src.has.held.Used() != 0 {
+			t.Fatalf("%d bytes held when nothing is", src.has.held.Used())
 		}
 	}
 	d.Dump()

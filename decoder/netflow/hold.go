@@ -2,6 +2,7 @@ package netflow
 
 import (
 	"slices"
+	"time"
 
 	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/decoder/flow"
@@ -9,9 +10,10 @@ import (
 
 // heldSet is a data set that waits for its template, with what it needs of its datagram.
 type heldSet struct {
-	port    uint16
-	body    []byte
-	context context
+	port     uint16
+	body     []byte
+	context  context
+	datagram uint64 // its number
 }
 
 // heldOverhead is what a held set costs beside its body, in bytes: without it sets with empty bodies would be held
@@ -21,7 +23,7 @@ const heldOverhead = 128
 func (h *heldSet) size() int { return len(h.body) + heldOverhead }
 
 // maxMissing bounds the template ids that a stream remembers as missing.
-const maxMissing = 64
+const maxMissing = 16
 
 // hold keeps a data set until its template comes, within the exporter's share of memory.
 func (d *Decoder) hold(s *session, id uint16, body []byte, c *context) {
@@ -30,8 +32,9 @@ func (d *Decoder) hold(s *session, id uint16, body []byte, c *context) {
 		s.stream.Fail(exporter.NoTemplate, 1)
 		return
 	}
-	h := heldSet{port: s.lastPort, body: body, context: *c}
-	if s.source.heldBytes+h.size() > d.o.HoldBytes {
+	h := heldSet{port: s.lastPort, body: body, context: *c, datagram: d.work.number}
+	held := &s.source.has.held
+	if !d.memory.held.Fits(held, h.size()) {
 		s.stream.Fail(exporter.HoldFull, 1)
 		return
 	}
@@ -40,8 +43,9 @@ func (d *Decoder) hold(s *session, id uint16, body []byte, c *context) {
 		s.held = map[uint16][]heldSet{}
 	}
 	s.held[id] = append(s.held[id], h)
-	s.source.heldBytes += h.size()
 	s.stream.Held.Add(1)
+	d.memory.held.Add(held, h.size())
+	d.evictHeld()
 }
 
 // noteMissing tells readers of the stream which template is missing since when.
@@ -80,37 +84,55 @@ func (d *Decoder) release(s *session, id uint16) {
 		return
 	}
 	delete(s.held, id)
-	units, options, unknown := s.units, s.options, s.unknownSet
+	units, options, unknown, inHand := s.units, s.options, s.unknownSet, d.work
 	for i := range waiting {
 		h := &waiting[i]
-		s.source.heldBytes -= h.size()
-		s.stream.Recovered.Add(1)
-		d.records(s.lookup(id, h.port), s, h.body, &h.context)
+		d.memory.held.Add(&s.source.has.held, -h.size())
+		if h.datagram != d.work.number {
+			d.work = work{number: h.datagram}
+		}
+		if t := s.lookup(id, h.port); t != nil {
+			s.stream.Recovered.Add(1)
+			d.records(t, s, h.body, &h.context)
+		} else { // it was evicted at once
+			s.stream.Fail(exporter.NoTemplate, 1)
+		}
 	}
 	// The sequence number of this datagram does not count the records of earlier ones.
-	s.units, s.options, s.unknownSet = units, options, unknown
+	s.units, s.options, s.unknownSet, d.work = units, options, unknown, inHand
 }
 
 // Tick expires held data and old templates. now is the time in Unix nanoseconds; records that come free go to b.
 func (d *Decoder) Tick(now int64, b *flow.Batch) {
 	d.batch = b
-	for addr, src := range d.sources {
-		for key, s := range src.sessions {
-			if s.stream.Gone() {
-				s.giveUpHeld()
-				delete(src.sessions, key)
-				continue
-			}
+	for _, src := range d.sources {
+		for _, s := range src.sessions {
 			d.expireHeld(s, now)
 			s.expire(now - int64(d.o.TemplateExpiry))
+			d.settle(s)
 			s.stream.Known.Store(uint32(len(s.byID)))
 		}
-		if len(src.sessions) == 0 {
-			delete(d.sources, addr)
-		}
+		src.age()
 	}
-	d.countFields()
+	d.sweep(now)
 	b.Flush()
+}
+
+// sweep forgets what is kept of evicted streams once it has expired, now and then.
+func (d *Decoder) sweep(now int64) {
+	if now-d.swept < int64(time.Minute) {
+		return
+	}
+	d.swept = now
+	before := now - int64(d.o.TemplateExpiry)
+	for _, src := range d.sources {
+		for key, p := range src.parked {
+			if p.expire(before); len(p.byID) == 0 {
+				src.unpark(d, key)
+			}
+		}
+		d.dropIfEmpty(src)
+	}
 }
 
 func (d *Decoder) expireHeld(s *session, now int64) {
@@ -118,15 +140,20 @@ func (d *Decoder) expireHeld(s *session, now int64) {
 	for id, waiting := range s.held {
 		n := 0
 		for n < len(waiting) && waiting[n].context.received < limit {
-			s.source.heldBytes -= waiting[n].size()
+			d.memory.held.Add(&s.source.has.held, -waiting[n].size())
 			n++
 		}
 		s.stream.Fail(exporter.NoTemplate, uint64(n))
-		if n == len(waiting) {
-			delete(s.held, id)
-		} else {
-			s.held[id] = slices.Delete(waiting, 0, n)
-		}
+		s.keepHeld(id, waiting, n)
+	}
+}
+
+// keepHeld takes the first n sets off those that wait for a template.
+func (s *session) keepHeld(id uint16, waiting []heldSet, n int) {
+	if n == len(waiting) {
+		delete(s.held, id)
+	} else {
+		s.held[id] = slices.Delete(waiting, 0, n)
 	}
 }
 
@@ -134,7 +161,7 @@ func (d *Decoder) expireHeld(s *session, now int64) {
 func (s *session) giveUpHeld() {
 	for _, waiting := range s.held {
 		for i := range waiting {
-			s.source.heldBytes -= waiting[i].size()
+			s.decoder.memory.held.Add(&s.source.has.held, -waiting[i].size())
 		}
 		s.stream.Fail(exporter.NoTemplate, uint64(len(waiting)))
 	}

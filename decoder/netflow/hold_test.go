@@ -32,7 +32,7 @@ func TestHoldUntilTheTemplateComes(t *testing.T) {
 
 func (l *lab) heldBytes() (n int) {
 	for _, src := range l.d.sources {
-		n += src.heldBytes
+		n += src.has.held.Used()
 	}
 	return n
 }

@@ -25,37 +25,52 @@ func TestHostileDatagrams(t *testing.T) {
 		records   int
 		templates int
 		steps     int // of the template's plan; 0: not asked
+		flowsOnly bool
 		reasons   map[exporter.Reason]uint64
 	}{
 		{name: "records of one byte",
-			before:  [][]byte{ipfix(ipfixHeader, set(2, templateOf(256, el(4, u8(6)))))},
+			before:    [][]byte{ipfix(ipfixHeader, set(2, templateOf(256, el(4, u8(6)))))},
+			in:        ipfix(ipfixHeader, set(256, fill(u8(17)))),
+			templates: 1, steps: 1, flowsOnly: true, reasons: map[exporter.Reason]uint64{exporter.NoFlow: full - setHeader}},
+		{name: "counters of one byte",
+			before:  [][]byte{ipfix(ipfixHeader, set(2, templateOf(256, el(1, u8(6)))))},
 			in:      ipfix(ipfixHeader, set(256, fill(u8(17)))),
-			records: full - setHeader, templates: 1, steps: 1},
+			records: defaultMaxRecords, templates: 1, steps: 1,
+			reasons: map[exporter.Reason]uint64{exporter.RecordLimit: full - setHeader - defaultMaxRecords}},
+		{name: "counters of one byte in many sets",
+			before:  [][]byte{ipfix(ipfixHeader, set(2, templateOf(256, el(1, u8(6)))))},
+			in:      ipfix(ipfixHeader, slices.Repeat(set(256, u8(1), u8(2)), 1000)),
+			records: defaultMaxRecords, templates: 1, steps: 1,
+			reasons: map[exporter.Reason]uint64{exporter.RecordLimit: 2000 - defaultMaxRecords}},
+		{name: "biflows of two bytes",
+			before:  [][]byte{ipfix(ipfixHeader, set(2, templateOf(256, el(1, u8(6)), reversed(1, u8(5)))))},
+			in:      ipfix(ipfixHeader, set(256, fill(u8(17)))),
+			records: defaultMaxRecords, templates: 1, steps: 2,
+			reasons: map[exporter.Reason]uint64{exporter.RecordLimit: (full-setHeader)/2 - defaultMaxRecords/2}},
 		{name: "records of one byte and a thousand empty fields",
-			before:  [][]byte{ipfix(ipfixHeader, set(2, templateOf(256, append(zeroes, el(4, u8(6)))...)))},
-			in:      ipfix(ipfixHeader, set(256, fill(u8(17)))),
-			records: full - setHeader, templates: 1, steps: 1},
+			before:    [][]byte{ipfix(ipfixHeader, set(2, templateOf(256, append(zeroes, el(4, u8(6)))...)))},
+			in:        ipfix(ipfixHeader, set(256, fill(u8(17)))),
+			templates: 1, steps: 1, flowsOnly: true, reasons: map[exporter.Reason]uint64{exporter.NoFlow: full - setHeader}},
 		{name: "records of one variable byte and a thousand empty fields",
-			before:  [][]byte{ipfix(ipfixHeader, set(2, templateOf(256, append(zeroes, variable(82, nil))...)))},
-			in:      ipfix(ipfixHeader, set(256, fill(u8(0)))),
-			records: full - setHeader, templates: 1, steps: 1},
+			before:    [][]byte{ipfix(ipfixHeader, set(2, templateOf(256, append(zeroes, variable(82, nil))...)))},
+			in:        ipfix(ipfixHeader, set(256, fill(u8(0)))),
+			templates: 1, steps: 1, flowsOnly: true, reasons: map[exporter.Reason]uint64{exporter.NoFlow: full - setHeader}},
 		{name: "options of one byte and a thousand empty fields",
 			before:    [][]byte{ipfix(ipfixHeader, set(3, optionsIPFIX(256, 1, append(zeroes, variable(82, nil))...)))},
 			in:        ipfix(ipfixHeader, set(256, fill(u8(0)))),
-			templates: 1, steps: 1},
+			templates: 1, steps: 1, reasons: map[exporter.Reason]uint64{exporter.RecordLimit: full - setHeader - maxOptions}},
 		{name: "a template of a thousand variable fields",
-			before:  [][]byte{ipfix(ipfixHeader, set(2, templateOf(256, slices.Repeat([]item{variable(82, nil)}, maxFields)...)))},
+			before:  [][]byte{ipfix(ipfixHeader, set(2, templateOf(256, append(slices.Repeat([]item{variable(82, nil)}, maxFields-1), variable(8, nil))...)))},
 			in:      ipfix(ipfixHeader, set(256, fill(u8(0)))),
 			records: (full - setHeader) / maxFields, templates: 1, steps: maxFields},
 		{name: "many templates", in: ipfix(ipfixHeader, set(2, manyTemplates((full-setHeader)/8))),
-			templates: defaultMaxTemplates,
-			reasons:   map[exporter.Reason]uint64{exporter.TemplateLimit: (full-setHeader)/8 - defaultMaxTemplates}},
+			templates: maxDefinitions, reasons: map[exporter.Reason]uint64{exporter.TemplateLimit: 1}},
 		{name: "one template of all bytes", in: ipfix(ipfixHeader, set(2, templateOf(256, slices.Repeat([]item{el(4, u8(0))}, (full-8)/4)...))),
 			reasons: map[exporter.Reason]uint64{exporter.TemplateLimit: 1}},
 		{name: "unknown sets", in: ipfix(ipfixHeader, fill(set(9))),
-			reasons: map[exporter.Reason]uint64{exporter.UnknownSet: (full - setHeader) / 4}},
+			reasons: map[exporter.Reason]uint64{exporter.UnknownSet: maxSets, exporter.SetLimit: (full-setHeader)/4 - maxSets}},
 		{name: "empty sets without a template", in: ipfix(ipfixHeader, fill(set(999))),
-			reasons: map[exporter.Reason]uint64{exporter.HoldFull: (full-setHeader)/4 - defaultHoldBytes/heldOverhead}},
+			reasons: map[exporter.Reason]uint64{exporter.SetLimit: (full-setHeader)/4 - maxSets}},
 		{name: "withdrawals", in: ipfix(ipfixHeader, set(2, fill(slices.Concat(u16(256), u16(0))))),
 			reasons: map[exporter.Reason]uint64{exporter.Withdrawal: (full - setHeader) / 4}},
 		{name: "padding that ends in a byte", in: ipfix(ipfixHeader, set(2, fill(u8(0)), u8(1))),
@@ -69,7 +84,7 @@ func TestHostileDatagrams(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			l := newLab(t, Options{})
+			l := newLab(t, Options{FlowsOnly: test.flowsOnly})
 			for _, p := range test.before {
 				l.send(p)
 			}
@@ -125,4 +140,11 @@ func TestReleaseLooksAtItsOwnSetsOnly(t *testing.T) {
 		equal(t, "sets of one", len(s.held[1001]), 1)
 	}
 	equal(t, "recovered", l.stream(flow.IPFIX, 0).Recovered.Load(), 1)
+}
+
+func TestHostileDatagrams_v5(t *testing.T) {
+	l := newLab(t, Options{})
+	flows := slices.Repeat([]v5Flow{{}}, full/recordV5)
+	equal(t, "records", len(l.send(v5(v5Header{count: -1}, flows...))), defaultMaxRecords)
+	equal(t, "beyond the limit", l.stream(flow.NetFlowV5, 0).Failed(exporter.RecordLimit), uint64(len(flows)-defaultMaxRecords))
 }

@@ -24,15 +24,20 @@ type optionRecord struct {
 	hasInterface   bool
 	vrf            uint32
 	hasVRF         bool
-	name           string // IE 82
-	description    string // IE 83
-	vrfName        string // IE 236
+	name           []byte // IE 82; like the others valid while the datagram is
+	description    []byte // IE 83
+	vrfName        []byte // IE 236
 	exporter       flow.Addr
 }
 
 // decodeOptions reads the option records of a set. They are rare, so the template's fields are walked as they are.
 func (d *Decoder) decodeOptions(t *template, s *session, body []byte, c *context) {
 	for len(body) >= t.length && len(body) > 0 {
+		if d.work.options++; d.work.options > maxOptions {
+			s.stream.Fail(exporter.RecordLimit, uint64(len(body)/t.length))
+			s.unknownSet = true
+			return
+		}
 		o := optionRecord{}
 		rest, ok := o.read(d.compiler, t, body, c)
 		if !ok {
@@ -93,7 +98,7 @@ func (o *optionRecord) field(elements *compiler, f field, v []byte, c *context) 
 }
 
 // nameText is a text of an option record, which is padded with NUL or blanks.
-func nameText(v []byte) string {
+func nameText(v []byte) []byte {
 	v = v[:min(len(v), maxNameLength)]
 	for i, b := range v {
 		if b == 0 {
@@ -104,7 +109,7 @@ func nameText(v []byte) string {
 	for len(v) > 0 && v[len(v)-1] == ' ' {
 		v = v[:len(v)-1]
 	}
-	return string(v)
+	return v
 }
 
 // learn keeps what an option record says of its exporter.
@@ -120,18 +125,54 @@ func (d *Decoder) learn(s *session, o *optionRecord, c *context) {
 			session.stream.SetStated(o.exporter)
 		}
 	}
-	if o.hasInterface && (o.name != "" || o.description != "") {
-		names := src.nameTable()
-		if _, known := names.Interface[o.interfaceIndex]; known || len(names.Interface) < maxNames {
-			names.Interface[o.interfaceIndex] = flow.InterfaceName{Name: o.name, Description: o.description}
-		}
+	d.settle(s)
+	if o.hasInterface && len(o.name)+len(o.description) > 0 {
+		d.nameInterface(s, o)
 	}
-	if o.hasVRF && o.vrfName != "" {
-		names := src.nameTable()
-		if _, known := names.VRF[o.vrf]; known || len(names.VRF) < maxNames {
-			names.VRF[o.vrf] = o.vrfName
-		}
+	if o.hasVRF && len(o.vrfName) > 0 {
+		d.nameVRF(s, o.vrf, o.vrfName)
 	}
+}
+
+// nameInterface keeps what an interface is called. Exporters repeat it all the time: that costs no memory.
+func (d *Decoder) nameInterface(s *session, o *optionRecord) {
+	names := s.source.nameTable()
+	old, known := names.Interface[o.interfaceIndex]
+	if known && old.Name == string(o.name) && old.Description == string(o.description) {
+		return
+	}
+	if d.keepName(s, known || len(names.Interface) < maxNames, known, len(old.Name)+len(old.Description), len(o.name)+len(o.description)) {
+		names.Interface[o.interfaceIndex] = flow.InterfaceName{Name: string(o.name), Description: string(o.description)}
+		d.evictNames()
+	}
+}
+
+func (d *Decoder) nameVRF(s *session, vrf uint32, name []byte) {
+	names := s.source.nameTable()
+	old, known := names.VRF[vrf]
+	if known && old == string(name) {
+		return
+	}
+	if d.keepName(s, known || len(names.VRF) < maxNames, known, len(old), len(name)) {
+		names.VRF[vrf] = string(name)
+		d.evictNames()
+	}
+}
+
+// keepName makes the account of a name that is to be kept; false: it is one too many of its source.
+func (d *Decoder) keepName(s *session, few, known bool, before, now int) bool {
+	more := nameSize(now)
+	if known {
+		more -= nameSize(before)
+	}
+	holder := &s.source.has.names
+	if !few || !d.memory.names.Fits(holder, more) {
+		s.stream.Fail(exporter.NameLimit, 1)
+		return false
+	}
+	d.memory.names.Add(holder, more)
+	s.source.changed = true
+	return true
 }
 
 func (s *source) nameTable() *flow.Names {

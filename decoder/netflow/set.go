@@ -25,12 +25,30 @@ func (d *Decoder) sets(s *session, body []byte, c *context) {
 			s.unknownSet = true
 			return
 		}
+		if d.work.sets++; d.work.sets > maxSets {
+			s.stream.Fail(exporter.SetLimit, countSets(body))
+			s.unknownSet = true
+			return
+		}
 		d.set(s, id, body[setHeader:length], c)
 		body = body[length:]
 	}
 	if len(body) > 0 && !zero(body) {
 		s.stream.Fail(exporter.TrailingBytes, 1)
 	}
+}
+
+// countSets returns how many sets there are in b, up to one of a bad length.
+func countSets(b []byte) (n uint64) {
+	for len(b) >= setHeader {
+		length := int(binary.BigEndian.Uint16(b[2:]))
+		if length < setHeader || length > len(b) {
+			break
+		}
+		b = b[length:]
+		n++
+	}
+	return n
 }
 
 func zero(b []byte) bool {
@@ -71,6 +89,7 @@ func (d *Decoder) dataSet(s *session, id uint16, body []byte, c *context) {
 
 func (d *Decoder) records(t *template, s *session, body []byte, c *context) {
 	d.raw = raw{}
+	t.used = true
 	if t.options {
 		d.decodeOptions(t, s, body, c)
 		return
@@ -81,7 +100,19 @@ func (d *Decoder) records(t *template, s *session, body []byte, c *context) {
 // decodeFlows decodes the flow records of a set. What is left behind the last of them is padding (RFC 7011 §3.3.1). A field
 // that reaches beyond the set ends it.
 func (d *Decoder) decodeFlows(t *template, s *session, body []byte, c *context) {
-	for len(body) >= t.length {
+	if d.o.FlowsOnly && t.traits&isFlow == 0 {
+		d.skipRecords(t, s, body, exporter.NoFlow)
+		return
+	}
+	each := 1
+	if t.traits&biflow != 0 {
+		each = 2
+	}
+	for ; len(body) >= t.length; d.work.records += each {
+		if d.work.records >= d.o.MaxRecords {
+			d.skipRecords(t, s, body, exporter.RecordLimit)
+			return
+		}
 		r := d.next(s, c)
 		r.TemplateID, r.Has = t.id, t.sent
 		d.clearRaw(t)
@@ -103,6 +134,16 @@ func (d *Decoder) decodeFlows(t *template, s *session, body []byte, c *context) 
 			body = rest
 		}
 		d.complete(t, r, s, c)
+	}
+}
+
+// skipRecords counts the records of a set without a look at them. How many there are is only known where all have one length.
+func (d *Decoder) skipRecords(t *template, s *session, body []byte, reason exporter.Reason) {
+	n := len(body) / t.length
+	s.stream.Fail(reason, uint64(n))
+	s.units += uint32(n)
+	if t.variable {
+		s.unknownSet = true
 	}
 }
 
@@ -155,8 +196,20 @@ func (d *Decoder) templateSet(s *session, body []byte, c *context) {
 			s.stream.Fail(exporter.BadTemplate, 1)
 			return
 		}
+		if !d.mayDefine(s) {
+			return
+		}
 		d.define(s, t, c)
 	}
+}
+
+// mayDefine counts a definition; false: the datagram has more than any exporter sends.
+func (d *Decoder) mayDefine(s *session) bool {
+	if d.work.definitions++; d.work.definitions <= maxDefinitions {
+		return true
+	}
+	s.stream.Fail(exporter.TemplateLimit, 1)
+	return false
 }
 
 // padding ends a set of templates at an id of 0: behind it there can only be padding.
@@ -207,6 +260,9 @@ func (d *Decoder) optionsSetIPFIX(s *session, body []byte, c *context) {
 		for i := range t.fields[:scopes] {
 			t.fields[i].Scope = true
 		}
+		if !d.mayDefine(s) {
+			return
+		}
 		d.define(s, t, c)
 	}
 }
@@ -229,6 +285,9 @@ func (d *Decoder) optionsSetV9(s *session, body []byte, c *context) {
 		fields, _, _ := readFields(body[scopeBytes:scopeBytes+optionBytes], optionBytes/4, flow.NetFlowV9, false)
 		t.fields = append(scopes, fields...)
 		body = body[scopeBytes+optionBytes:]
+		if !d.mayDefine(s) {
+			return
+		}
 		d.define(s, t, c)
 	}
 }

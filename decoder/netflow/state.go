@@ -142,12 +142,25 @@ func (d *Decoder) restoreSource(src *source) {
 	if saved.Exporter.IsValid() {
 		src.exporter = flow.AddrFrom(saved.Exporter)
 	}
-	if len(saved.Interfaces) > 0 && len(saved.Interfaces) <= maxNames {
-		maps.Copy(src.nameTable().Interface, saved.Interfaces)
+	d.restoreNames(src, saved)
+}
+
+// restoreNames gives a new source the names that were known of it, as far as there is room.
+func (d *Decoder) restoreNames(src *source, saved *SourceState) {
+	bytes := 0
+	for _, name := range saved.Interfaces {
+		bytes += nameSize(len(name.Name) + len(name.Description))
 	}
-	if len(saved.VRFs) > 0 && len(saved.VRFs) <= maxNames {
-		maps.Copy(src.nameTable().VRF, saved.VRFs)
+	for _, name := range saved.VRFs {
+		bytes += nameSize(len(name))
 	}
+	if bytes == 0 || len(saved.Interfaces) > maxNames || len(saved.VRFs) > maxNames || !d.memory.names.Fits(&src.has.names, bytes) {
+		return
+	}
+	maps.Copy(src.nameTable().Interface, saved.Interfaces)
+	maps.Copy(src.nameTable().VRF, saved.VRFs)
+	d.memory.names.Add(&src.has.names, bytes)
+	d.evictNames()
 }
 
 // restoreSession gives a new session the templates and sampling rates that were known of its observation domain and have not
@@ -176,15 +189,14 @@ func (d *Decoder) restoreSession(s *session, now int64) {
 
 func (d *Decoder) restoreTemplate(s *session, saved *TemplateState, since int64) {
 	if saved.ID < firstDataSet || saved.Seen < since || len(s.byID) >= d.o.MaxTemplates ||
-		len(saved.Fields) > maxFields || d.fields+len(saved.Fields) > maxAllFields {
+		len(saved.Fields) > maxFields || !d.fits(s.source, templateBytes+fieldBytes*len(saved.Fields)) {
 		return
 	}
-	d.fields += len(saved.Fields)
 	t := &template{id: saved.ID, options: saved.Options, fields: saved.Fields, port: saved.Port, seen: saved.Seen}
 	if !d.compiler.compile(t) {
 		return
 	}
-	s.byID[t.id] = t
+	s.store(s.byID, t)
 	s.restored = max(s.restored, t.seen)
 }
 

@@ -11,6 +11,7 @@ import (
 // port are kept apart (RFC 7011 §8.4 makes the port part of the session; most exporters do not mean it).
 type templates struct {
 	max    int
+	bytes  int // what the definitions cost; those that are kept by port count once more
 	byID   map[uint16]*template
 	byPort map[uint16]map[uint16]*template // nil: no conflict so far
 	last   *template
@@ -48,6 +49,9 @@ func (t *templates) refresh(n *template) bool {
 		return false
 	}
 	old.seen = n.seen
+	if t.byPort == nil {
+		old.port = n.port // a successor's: the port before is not used any more
+	}
 	return true
 }
 
@@ -62,12 +66,39 @@ func (t *templates) put(n *template) (reason exporter.Reason, kept bool) {
 		t.split(old, n)
 		return exporter.TemplateConflict, true
 	}
-	t.byID[n.id] = n
+	t.store(t.byID, n)
 	if own := t.byPort[n.port]; own != nil {
-		own[n.id] = n
+		t.store(own, n)
 	}
 	return 0, true
 }
+
+// store puts a definition into one of the maps.
+func (t *templates) store(m map[uint16]*template, n *template) {
+	t.remove(m, n.id)
+	m[n.id] = n
+	t.bytes += n.bytes()
+}
+
+// remove takes a definition out of one of the maps.
+func (t *templates) remove(m map[uint16]*template, id uint16) {
+	if old := m[id]; old != nil {
+		t.bytes -= old.bytes()
+		delete(m, id)
+	}
+}
+
+// forget removes a definition, also where ports are kept apart.
+func (t *templates) forget(id uint16) {
+	t.remove(t.byID, id)
+	for _, own := range t.byPort {
+		t.remove(own, id)
+	}
+	t.last = nil
+}
+
+// bytes is what a definition costs.
+func (t *template) bytes() int { return templateBytes + fieldBytes*len(t.fields) }
 
 // maxPorts bounds the ports whose templates are kept apart.
 const maxPorts = 64
@@ -83,9 +114,9 @@ func (t *templates) split(old, n *template) {
 			}
 			t.byPort[one.port] = map[uint16]*template{}
 		}
-		t.byPort[one.port][one.id] = one
+		t.store(t.byPort[one.port], one)
 	}
-	t.byID[n.id] = n
+	t.store(t.byID, n)
 }
 
 // expire forgets definitions that were not sent again since the given time.
@@ -93,14 +124,14 @@ func (t *templates) expire(before int64) {
 	n := 0
 	for id, one := range t.byID {
 		if one.seen < before {
-			delete(t.byID, id)
+			t.remove(t.byID, id)
 			n++
 		}
 	}
 	for _, own := range t.byPort {
 		for id, one := range own {
 			if one.seen < before {
-				delete(own, id)
+				t.remove(own, id)
 			}
 		}
 	}
@@ -119,38 +150,8 @@ func (t *templates) sorted() []*template {
 	return all
 }
 
-// maxFields bounds the fields of one template: real ones have less than a hundred, and each costs memory. maxAllFields bounds
-// those of all templates of a decoder, to some 200 MB.
-const (
-	maxFields    = 1024
-	maxAllFields = 1 << 21
-)
-
-// fieldCount is how many fields the templates have.
-func (t *templates) fieldCount() (n int) {
-	for _, one := range t.byID {
-		n += len(one.fields)
-	}
-	for _, own := range t.byPort {
-		for _, one := range own {
-			n += len(one.fields)
-		}
-	}
-	return n
-}
-
-// countFields counts what is kept, once enough came that it may be too much: what was replaced or expired was counted too.
-func (d *Decoder) countFields() {
-	if d.fields < maxAllFields/2 {
-		return
-	}
-	d.fields = 0
-	for _, src := range d.sources {
-		for _, s := range src.sessions {
-			d.fields += s.fieldCount()
-		}
-	}
-}
+// maxFields bounds the fields of one template: real ones have less than a hundred, and each costs memory.
+const maxFields = 1024
 
 // define compiles and keeps a template, and decodes the data that waited for it.
 func (d *Decoder) define(s *session, t *template, c *context) {
@@ -163,11 +164,10 @@ func (d *Decoder) define(s *session, t *template, c *context) {
 	if s.refresh(t) {
 		return
 	}
-	if len(t.fields) > maxFields || d.fields+len(t.fields) > maxAllFields {
+	if len(t.fields) > maxFields || !d.fits(s.source, t.bytes()) {
 		s.stream.Fail(exporter.TemplateLimit, 1)
 		return
 	}
-	d.fields += len(t.fields)
 	if !d.compiler.compile(t) {
 		s.stream.Fail(exporter.BadTemplate, 1)
 		return
@@ -179,5 +179,7 @@ func (d *Decoder) define(s *session, t *template, c *context) {
 	if !kept {
 		return
 	}
+	s.source.changed = true
+	d.settle(s)
 	d.release(s, t.id)
 }

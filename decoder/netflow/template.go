@@ -34,6 +34,7 @@ type template struct {
 	labels   uint8  // label stack elements without a gap from IE 70 on
 	port     uint16 // the UDP source port that it came from
 	seen     int64  // when, Unix nanoseconds
+	used     bool   // data of it came
 }
 
 // A run is a part of a record whose length is known, up to a field that says its own.
@@ -62,12 +63,17 @@ const (
 	biflow                       // counters of both directions
 	hasMPLS
 	hasRare // values that few records have
+	isFlow  // an address, a counter or a sampled frame: without any a record is no flow
 )
 
 // compiler knows the elements. It is made once for each decoder.
 type compiler struct {
 	elements, vendor, reverse map[uint16]element
+	steps                     []step // of the template in hand
 }
+
+// places say which step has an opcode: its number from 1 on, 0 where none has.
+type places [256]uint16
 
 func newCompiler() *compiler {
 	return &compiler{elements: elements(), vendor: vendorElements(), reverse: reverseElements()}
@@ -77,8 +83,8 @@ func newCompiler() *compiler {
 // never drive a loop.
 func (c *compiler) compile(t *template) bool {
 	length := 0
-	var all []step
-	used := map[opcode]int{} // the step that has it
+	all := c.steps[:0]
+	var used places
 	for _, f := range t.fields {
 		// A field of length 0 has no value. It must not cost a step: a record of one byte could have thousands.
 		if f.Length == 0 {
@@ -90,10 +96,10 @@ func (c *compiler) compile(t *template) bool {
 		s := c.step(f, t.options)
 		if s.op != opSkip && s.op != opMPLSLabel && !alternates(s.op) {
 			// An element that stands twice is the outer and the inner header's: the last one counts.
-			if earlier, found := used[s.op]; found {
-				all[earlier].op = opSkip
+			if earlier := used[s.op]; earlier > 0 {
+				all[earlier-1].op = opSkip
 			}
-			used[s.op] = len(all)
+			used[s.op] = uint16(len(all) + 1)
 		}
 		if f.Length == variableLength {
 			t.variable = true
@@ -105,12 +111,13 @@ func (c *compiler) compile(t *template) bool {
 		t.addTraits(s.op)
 		all = append(all, s)
 	}
+	c.steps = all
 	t.labels = countLabels(all)
 	t.length = length
 	if length == 0 || length > 0xffff {
 		return false
 	}
-	if has(used, opSrcAddr4, opSrcAddr6) || has(used, opDstAddr4, opDstAddr6) {
+	if used[opSrcAddr4] > 0 && used[opSrcAddr6] > 0 || used[opDstAddr4] > 0 && used[opDstAddr6] > 0 {
 		t.traits |= dualStack
 	}
 	t.runs = arrange(all)
@@ -120,6 +127,7 @@ func (c *compiler) compile(t *template) bool {
 // arrange makes runs of the steps of all fields.
 func arrange(all []step) (runs []run) {
 	var one run
+	plan := make([]step, 0, len(all)) // of all runs
 	for _, s := range all {
 		if s.length == variableLength {
 			one.end, one.ends = s, true
@@ -130,7 +138,8 @@ func arrange(all []step) (runs []run) {
 		s.offset = uint16(one.length)
 		one.length += int(s.length)
 		if s.op != opSkip {
-			one.plan = append(one.plan, s)
+			plan = append(plan, s)
+			one.plan = plan[len(plan)-len(one.plan)-1 : len(plan) : len(plan)]
 		}
 	}
 	if one.length > 0 {
@@ -151,12 +160,6 @@ func countLabels(plan []step) (n uint8) {
 		n++
 	}
 	return n
-}
-
-func has(used map[opcode]int, a, b opcode) bool {
-	_, hasA := used[a]
-	_, hasB := used[b]
-	return hasA && hasB
 }
 
 func (c *compiler) step(f field, options bool) step {
@@ -218,6 +221,9 @@ func (t *template) addTraits(op opcode) {
 	if op >= firstRare {
 		t.traits |= hasRare
 	}
+	if showsFlow(op) {
+		t.traits |= isFlow
+	}
 	switch op {
 	case opFrameLink, opFrameIP:
 		t.traits |= hasFrame
@@ -226,6 +232,19 @@ func (t *template) addTraits(op opcode) {
 	case opMPLSLabel:
 		t.traits |= hasMPLS
 	}
+}
+
+// showsFlow reports whether an element makes a record that of a flow: an address, a counter or a sampled frame.
+func showsFlow(op opcode) bool {
+	switch op {
+	case opSrcAddr4, opDstAddr4, opSrcAddr6, opDstAddr6, opSrcPrefix, opDstPrefix, opSrcMAC, opDstMAC, opPostSrcMAC, opPostDstMAC,
+		opPostNATSrcAddr4, opPostNATDstAddr4, opPostNATSrcAddr6, opPostNATDstAddr6, opNextHop4, opNextHop6, opBGPNextHop4,
+		opBGPNextHop6, opMPLSTopAddr4, opMPLSTopAddr6, opSRv6Segments,
+		opBytes, opPackets, opBytesTotal, opPacketsTotal, opBytesOut, opPacketsOut, opBytesInitiator, opPacketsInitiator,
+		opBytesLayer2, opReverseBytes, opReversePackets, opReverseBytesTotal, opReversePacketsTotal, opFrameLink, opFrameIP:
+		return true
+	}
+	return false
 }
 
 // same reports whether two definitions are equal.

@@ -42,6 +42,10 @@ func (d *Decoder) DecodeV5(dg *exporter.Datagram, b *flow.Batch) {
 		s.stream.Fail(exporter.TrailingBytes, 1)
 	}
 	s.sequence.Observe(s.stream, c.sequence, uint32(count))
+	if there := min(count, len(records)/recordV5); there > d.o.MaxRecords {
+		s.stream.Fail(exporter.RecordLimit, uint64(there-d.o.MaxRecords))
+		count = d.o.MaxRecords
+	}
 	for ; count > 0 && len(records) >= recordV5; count-- {
 		d.recordV5((*[recordV5]byte)(records), s, &c)
 		records = records[recordV5:]

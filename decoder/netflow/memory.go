@@ -1,0 +1,280 @@
+package netflow
+
+import (
+	"github.com/metranova/flow-collector/decoder/budget"
+	"github.com/metranova/flow-collector/decoder/exporter"
+)
+
+// What things cost, in bytes, with what the runtime adds. Measured with many of each.
+const (
+	templateBytes = 288 // and for each field:
+	fieldBytes    = 56
+	rateBytes     = 64  // the rate of a sampler, an interface, a template or a domain
+	nameBytes     = 144 // an interface or a VRF beside its texts, with the copy that is saved
+	parkedBytes   = 768 // an observation domain whose stream was evicted
+)
+
+// memory is what all sources of a decoder may have: see package budget.
+type memory struct {
+	templates *budget.Budget[*source] // with sampling rates, in bytes
+	names     *budget.Budget[*source] // in bytes
+	held      *budget.Budget[*source] // in bytes
+}
+
+func newMemory(o *Options) memory {
+	return memory{
+		templates: budget.New[*source](budget.Quarter(o.TemplateBytes)),
+		names:     budget.New[*source](budget.Quarter(o.NameBytes)),
+		held:      budget.New[*source](budget.Limits{Total: o.HeldBytes, Reserve: o.HeldBytes / 4, Share: o.HoldBytes}),
+	}
+}
+
+// holdings are a source's parts of the memory.
+type holdings struct {
+	templates, names, held budget.Holder[*source]
+}
+
+func (h *holdings) each(f func(*budget.Holder[*source])) {
+	f(&h.templates)
+	f(&h.names)
+	f(&h.held)
+}
+
+// prove notes that a stream has given data: what its source has is displaced by nobody who has not.
+func (d *Decoder) prove(s *session) {
+	d.table.Prove(s.stream)
+	src := s.source
+	if src.has.held.Trusted() {
+		return
+	}
+	d.memory.templates.Trust(&src.has.templates)
+	d.memory.names.Trust(&src.has.names)
+	d.memory.held.Trust(&src.has.held)
+	d.evictTemplates()
+	d.evictNames()
+	d.evictHeld()
+}
+
+// age tells the budgets how long a source has been useful.
+func (src *source) age() {
+	if len(src.sessions) == 0 {
+		return
+	}
+	standing, seen := uint32(0), int64(0)
+	for _, s := range src.sessions {
+		seconds, at := s.stream.Standing()
+		standing, seen = max(standing, seconds), max(seen, at)
+	}
+	src.has.each(func(h *budget.Holder[*source]) { h.Standing, h.Seen = standing, seen })
+}
+
+// fits reports whether a source may have n more bytes of templates; its own that were never used go for it.
+func (d *Decoder) fits(src *source, n int) bool {
+	if d.memory.templates.Fits(&src.has.templates, n) {
+		return true
+	}
+	src.evictTemplates(d, func(t *template) bool { return !t.used })
+	return d.memory.templates.Fits(&src.has.templates, n)
+}
+
+// settle makes the source's account of templates and rates what the session has of them, and evicts others' where that is too much.
+func (d *Decoder) settle(s *session) {
+	if now := s.bytes + s.sampling.bytes(); now != s.charged {
+		s.source.has.templates.Seen = s.stream.LastSeen.Load()
+		d.memory.templates.Add(&s.source.has.templates, now-s.charged)
+		s.charged = now
+		d.evictTemplates()
+	}
+}
+
+func (s *samplingRates) bytes() int {
+	return rateBytes * (len(s.bySampler) + len(s.byInterface))
+}
+
+// evictTemplates keeps the budget of templates.
+func (d *Decoder) evictTemplates() {
+	for d.memory.templates.Over() {
+		src := d.memory.templates.Victim().Of
+		before := src.has.templates.Used()
+		src.evictTemplates(d, func(t *template) bool { return !t.used })
+		src.evictTemplates(d, func(*template) bool { return true })
+		if src.has.templates.Used() >= before {
+			return // cannot be: what is charged can be evicted
+		}
+	}
+}
+
+// evictTemplates forgets a quarter of what the source has, of the templates that may go: those of evicted streams first, then
+// those of domains with many sampling rates, then any.
+func (src *source) evictTemplates(d *Decoder, may func(*template) bool) {
+	enough := src.has.templates.Used() - max(1, src.has.templates.Used()/4)
+	for key, p := range src.parked {
+		if src.has.templates.Used() <= enough {
+			return
+		}
+		gone := true
+		for _, t := range p.byID {
+			gone = gone && may(t)
+		}
+		if gone {
+			src.unpark(d, key)
+		}
+	}
+	for _, s := range src.sessions {
+		if len(s.sampling.bySampler)+len(s.sampling.byInterface) > manyRates {
+			s.stream.Fail(exporter.NameLimit, uint64(s.sampling.bytes()/rateBytes))
+			s.sampling = samplingRates{}
+		}
+		n := uint64(0)
+		for id, t := range s.byID {
+			if src.has.templates.Used()-(s.charged-s.bytes-s.sampling.bytes()) <= enough {
+				break
+			}
+			if may(t) {
+				s.forget(id)
+				n++
+			}
+		}
+		s.stream.Fail(exporter.TemplateEvicted, n)
+		now := s.bytes + s.sampling.bytes()
+		d.memory.templates.Add(&src.has.templates, now-s.charged)
+		s.charged = now
+		if src.has.templates.Used() <= enough {
+			break
+		}
+	}
+	src.changed = true
+	d.dropIfEmpty(src)
+}
+
+// manyRates is how many sampling rates are forgotten before templates are.
+const manyRates = 64
+
+// parked is what is kept of an observation domain whose stream was evicted, so that it can go on where it was.
+type parked struct {
+	templates
+	sampling  samplingRates
+	bootMs    int64
+	evictions uint64
+	charged   int
+}
+
+// StreamEvicted implements exporter.User: of the session only what is needed to go on is kept.
+func (s *session) StreamEvicted(*exporter.Stream) {
+	s.giveUpHeld()
+	d, src := s.decoder, s.source
+	delete(src.sessions, s.key)
+	if d.last == s {
+		d.last = nil
+	}
+	p := &parked{
+		templates: s.templates, sampling: s.sampling, bootMs: s.bootMs,
+		evictions: s.stream.Evictions.Load() + 1, charged: s.charged,
+	}
+	if p.charged > 0 {
+		p.charged += parkedBytes
+		d.memory.templates.Add(&src.has.templates, parkedBytes)
+		if src.parked == nil {
+			src.parked = map[sessionKey]*parked{}
+		}
+		src.parked[s.key] = p
+		d.evictTemplates()
+	}
+	d.dropIfEmpty(src)
+}
+
+// unpark takes what is kept of an observation domain; nil where nothing is.
+func (src *source) unpark(d *Decoder, key sessionKey) *parked {
+	p := src.parked[key]
+	if p == nil {
+		return nil
+	}
+	delete(src.parked, key)
+	d.memory.templates.Add(&src.has.templates, -p.charged)
+	return p
+}
+
+// dropIfEmpty forgets a source of which nothing is known any more.
+func (d *Decoder) dropIfEmpty(src *source) {
+	if len(src.sessions)+len(src.parked) > 0 || d.sources[src.addr] != src {
+		return
+	}
+	delete(d.sources, src.addr)
+	d.memory.names.Clear(&src.has.names)
+	src.names = nil
+}
+
+// evictNames keeps the budget of names: the source that has to give up some loses a quarter.
+func (d *Decoder) evictNames() {
+	for d.memory.names.Over() {
+		src := d.memory.names.Victim().Of
+		enough := src.has.names.Used() - max(1, src.has.names.Used()/4)
+		n := uint64(0)
+		for index, name := range src.names.Interface {
+			if src.has.names.Used() <= enough {
+				break
+			}
+			delete(src.names.Interface, index)
+			d.memory.names.Add(&src.has.names, -nameSize(len(name.Name)+len(name.Description)))
+			n++
+		}
+		for id, name := range src.names.VRF {
+			if src.has.names.Used() <= enough {
+				break
+			}
+			delete(src.names.VRF, id)
+			d.memory.names.Add(&src.has.names, -nameSize(len(name)))
+			n++
+		}
+		src.changed = true
+		src.fail(exporter.NameLimit, n)
+	}
+}
+
+func nameSize(texts int) int { return nameBytes + texts }
+
+// fail counts n losses in one of the source's streams.
+func (src *source) fail(reason exporter.Reason, n uint64) {
+	for _, s := range src.sessions {
+		s.stream.Fail(reason, n)
+		return
+	}
+}
+
+// evictHeld keeps the budget of data that waits: the source that has to give up some loses a quarter.
+func (d *Decoder) evictHeld() {
+	for d.memory.held.Over() {
+		src := d.memory.held.Victim().Of
+		src.evictHeld(d, src.has.held.Used()-max(1, src.has.held.Used()/4))
+	}
+}
+
+func (src *source) evictHeld(d *Decoder, enough int) {
+	for _, s := range src.sessions {
+		for id, waiting := range s.held {
+			n := 0
+			for n < len(waiting) && src.has.held.Used() > enough {
+				d.memory.held.Add(&src.has.held, -waiting[n].size())
+				n++
+			}
+			s.keepHeld(id, waiting, n)
+			s.stream.Fail(exporter.HoldFull, uint64(n))
+			if src.has.held.Used() <= enough {
+				return
+			}
+		}
+	}
+}
+
+// work bounds what one datagram may make the decoder do. Exporters keep their datagrams within the path's MTU (RFC 7011 §10.3.3),
+// which is 9216 bytes where frames are jumbo: what is beyond these figures was made to harm.
+type work struct {
+	sets, definitions, options, records int
+	number                              uint64 // of the datagram that records counts
+}
+
+const (
+	maxSets        = 1024
+	maxDefinitions = 512
+	maxOptions     = 1024
+)
