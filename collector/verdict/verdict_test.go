@@ -197,6 +197,8 @@ func collectorTests() []collectorTest {
 		{"no tables", "no_tables", func(c *Collector) { c.TablesMade = false }, Problem, "the tables are not made: rows are collected and wait"},
 		{"tables", "no_tables", func(c *Collector) { c.StoreDown = true }, 0, ""},
 		{"server down", "store_down", func(c *Collector) { c.StoreDown, c.StoreError = true, "connection refused" }, Problem, "ClickHouse takes no inserts: connection refused"},
+		{"Kafka takes nothing", "kafka_down", func(c *Collector) { c.KafkaError = "NOT_ENOUGH_REPLICAS" }, Problem, "Kafka takes no messages: NOT_ENOUGH_REPLICAS"},
+		{"no Kafka", "kafka_down", func(c *Collector) { c.StoreDown = true }, 0, ""},
 		{"one insert failed", "store_down", func(c *Collector) { c.StoreError = "timeout" }, 0, ""},
 		{"spool nearly full", "spool", func(c *Collector) { c.SpoolRows, c.SpoolBytes = 7, 950 }, Problem, "the spool is 95 % full: 7 rows on disk"},
 		{"spool half full", "spool", func(c *Collector) { c.SpoolRows, c.SpoolBytes = 7, 500 }, Warning, "the spool is 50 % full: 7 rows on disk"},
