@@ -66,11 +66,11 @@ func TestQuarantine(t *testing.T) {
 	}
 
 	var out bytes.Buffer
-	if err := insertQuarantine(t.Context(), cfg, files, &out); err == nil || !strings.Contains(err.Error(), "no_https") || strings.Contains(err.Error(), "\n") {
+	if err := insertQuarantine(t.Context(), cfg, files, false, &out); err == nil || !strings.Contains(err.Error(), "no_https") || strings.Contains(err.Error(), "\n") {
 		t.Errorf("while the constraint is there: %v", err)
 	}
 	ask(t, cfg, "ALTER TABLE data_flow DROP CONSTRAINT no_https")
-	if err := insertQuarantine(t.Context(), cfg, files, &out); err != nil {
+	if err := insertQuarantine(t.Context(), cfg, files, false, &out); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(out.String(), bad+" rows inserted") || !strings.HasPrefix(list(), "nothing is in quarantine") {
@@ -83,7 +83,7 @@ func TestQuarantine(t *testing.T) {
 			t.Errorf("%s: %s, want %s", query, got, want)
 		}
 	}
-	if err := insertQuarantine(t.Context(), cfg, files, &out); err == nil {
+	if err := insertQuarantine(t.Context(), cfg, files, false, &out); err == nil {
 		t.Error("no error for files that are gone")
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	chgo "github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/urfave/cli/v3"
 
@@ -50,15 +49,18 @@ reason. Without a further word the command lists what is there.
 				return showQuarantine(c.Args().Slice(), os.Stdout)
 			},
 		}, {
-			Name: "insert", Usage: "insert the rows again, and delete the files of which all rows went in", ArgsUsage: "FILE…", Flags: configFlags(),
-			Description: `For when the table, the constraint or the view has been mended. An insert that was not answered can be repeated: what
-is stored already is recognized, as long as the tables remember it (clickhouse.deduplication_window).`,
+			Name: "insert", Usage: "insert the rows again, and delete the files of which all rows went in", ArgsUsage: "FILE…",
+			Description: `For when the table, the constraint or the view has been fixed. The collector may run meanwhile, and an insert that failed
+or was interrupted can be repeated: what went in is not sent again. Rows that were sent without an answer may be stored: they
+are sent again within 15 minutes, while the tables recognize them (clickhouse.deduplication_window), and later only with
+--again.`,
+			Flags: append(configFlags(), &cli.BoolFlag{Name: "again", Usage: "send rows again that may be stored already"}),
 			Action: func(ctx context.Context, c *cli.Command) error {
 				cfg, err := loadConfig(c)
 				if err != nil {
 					return err
 				}
-				return insertQuarantine(ctx, cfg, c.Args().Slice(), os.Stdout)
+				return insertQuarantine(ctx, cfg, c.Args().Slice(), c.Bool("again"), os.Stdout)
 			},
 		}},
 	}
@@ -73,11 +75,8 @@ func openQuarantine(cfg *config.Config) *quarantine.Quarantine {
 }
 
 func listQuarantine(dir string, out io.Writer) error {
-	files, err := quarantine.Read(dir)
-	if err != nil {
-		return err
-	}
-	if len(files) == 0 {
+	files, unreadable := quarantine.Read(dir)
+	if len(files) == 0 && unreadable == nil {
 		_, err := fmt.Fprintf(out, "nothing is in quarantine (%s)\n", dir)
 		return err
 	}
@@ -89,7 +88,7 @@ func listQuarantine(dir string, out io.Writer) error {
 				g.rows, g.reason, strings.Join(g.exporters, " "), g.text)
 		}
 	}
-	return table.Flush()
+	return errors.Join(table.Flush(), unreadable)
 }
 
 // group are records of one reason.
@@ -150,17 +149,19 @@ func shorten(s string, most int) string {
 	return s
 }
 
-// eachFile calls do for every pair of files that are named.
-func eachFile(names []string, do func(*quarantine.File) error) error {
+// eachPair calls do for every pair of files that is named, by either of them or both.
+func eachPair(names []string, do func(name string) error) error {
 	if len(names) == 0 {
 		return errors.New("no file given: `collector quarantine` lists them")
 	}
+	done := map[string]bool{}
 	for _, name := range names {
-		f, err := quarantine.ReadFile(filepath.Clean(name))
-		if err == nil {
-			err = do(&f)
+		base := quarantine.Base(filepath.Clean(name))
+		if done[base] {
+			continue
 		}
-		if err != nil {
+		done[base] = true
+		if err := do(base); err != nil {
 			return err
 		}
 	}
@@ -168,7 +169,11 @@ func eachFile(names []string, do func(*quarantine.File) error) error {
 }
 
 func showQuarantine(names []string, out io.Writer) error {
-	return eachFile(names, func(f *quarantine.File) error {
+	return eachPair(names, func(name string) error {
+		f, err := quarantine.ReadFile(name)
+		if err != nil {
+			return err
+		}
 		for _, r := range f.Records {
 			data, err := f.Data(&r)
 			if err != nil {
@@ -187,42 +192,117 @@ func showQuarantine(names []string, out io.Writer) error {
 }
 
 // insertQuarantine sends every block with its own token.
-func insertQuarantine(ctx context.Context, cfg *config.Config, names []string, out io.Writer) (err error) {
+func insertQuarantine(ctx context.Context, cfg *config.Config, names []string, again bool, out io.Writer) (err error) {
 	conn, done, err := openForQuery(ctx, cfg)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, done()) }()
-	return eachFile(names, func(f *quarantine.File) error {
-		rows := 0
+	q := quarantineInsert{conn: conn, now: time.Now, again: again, out: out}
+	return eachPair(names, func(name string) error { return q.pair(ctx, name) })
+}
+
+// quarantineInsert inserts pairs of files, beside a running collector.
+type quarantineInsert struct {
+	conn  driver.Conn
+	now   func() time.Time
+	again bool // also what may be stored already
+	out   io.Writer
+}
+
+// pair inserts what a pair holds, until the collector adds nothing to it any more, and deletes it.
+func (q *quarantineInsert) pair(ctx context.Context, name string) (err error) {
+	f, err := quarantine.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	insertion, err := f.Begin()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, insertion.Close()) }()
+	rows := 0
+	for {
+		if f, err = quarantine.ReadFile(name); err != nil { // what Begin found may be more
+			return err
+		}
+		var failed []error
 		for _, r := range f.Records {
-			if err := insertRecord(ctx, conn, f, &r); err != nil {
-				return fmt.Errorf("%s: %d rows went in, those at %d did not: %w", f.Name, rows, r.Offset, oneLine(err))
+			if err := q.record(ctx, insertion, &f, &r); err != nil {
+				failed = append(failed, fmt.Errorf("the %d rows at %d: %w", r.Rows, r.Offset, oneLine(err)))
+				if !concernsRecord(err) {
+					break // the others would fail alike
+				}
+				continue
 			}
 			rows += r.Rows
 		}
-		fmt.Fprintf(out, "%s: %d rows inserted\n", f.Name, rows)
-		return f.Remove()
-	})
+		if len(failed) > 0 {
+			err := fmt.Errorf("%s: %d rows went in, others did not: %w", name, rows, failed[0])
+			if more := len(failed) - 1; more > 0 {
+				err = fmt.Errorf("%w (and %d more blocks)", err, more)
+			}
+			return err
+		}
+		removed, err := insertion.Finish()
+		if err != nil {
+			return err
+		}
+		if removed {
+			_, err := fmt.Fprintf(q.out, "%s: %d rows inserted\n", name, rows)
+			return err
+		}
+	}
 }
 
 // errInTable is for rows that only a view lacks, when it is too late to send them to the table again.
 var errInTable = errors.New("the table has these rows and may not know their token any more: fill the view's table from data_flow instead, " +
 	"INSERT INTO … SELECT … FROM data_flow WHERE …, then delete the files")
 
-// storedFor is for how long rows that the table has may be sent again for a view that lacks them.
+// errMaybeStored is for rows that were sent with no word of what became of them, when it is too late to send them again.
+var errMaybeStored = errors.New("they were sent before and may be stored, and the table may not know their token any more: " +
+	"compare `collector quarantine show` with the table, then give --again or delete the files")
+
+// errUnreadable is for a block that cannot be read from the files.
+var errUnreadable = errors.New("the block cannot be read")
+
+// storedFor is for how long rows that the table has, or may have, can be sent again.
 const storedFor = 15 * time.Minute
 
-func insertRecord(ctx context.Context, conn driver.Conn, f *quarantine.File, r *quarantine.Record) error {
-	if r.Stored && time.Since(r.Time) > storedFor {
+// concernsRecord reports whether a failure is about these rows alone.
+func concernsRecord(err error) bool {
+	return errors.Is(err, errInTable) || errors.Is(err, errMaybeStored) || errors.Is(err, errUnreadable) || clickhouse.Classify(err) == clickhouse.Permanent
+}
+
+// record inserts a block and notes it.
+func (q *quarantineInsert) record(ctx context.Context, insertion *quarantine.Insertion, f *quarantine.File, r *quarantine.Record) error {
+	now := q.now()
+	sent, maybe := insertion.MaybeStored(r)
+	if !maybe {
+		sent = r.Time
+	}
+	late := now.Sub(sent) > storedFor
+	switch {
+	case r.Stored && late:
 		return errInTable
+	case (maybe || r.Reason == string(clickhouse.Unexplained)) && late && !q.again:
+		return errMaybeStored
 	}
 	data, err := f.Data(r)
 	if err != nil {
+		return fmt.Errorf("%w: %w", errUnreadable, err)
+	}
+	if err := insertion.Sent(r, now); err != nil {
 		return err
 	}
-	settings := chgo.WithSettings(clickhouse.InsertSettings(r.Token))
-	return conn.InsertFormat(chgo.Context(ctx, settings), "Native", r.Query, strings.NewReader(string(data)))
+	stored, err := clickhouse.InsertOnce(ctx, q.conn, r.Query, r.Token, data)
+	switch {
+	case err == nil:
+		return insertion.Done(r, q.now())
+	case stored || r.Stored: // or may be
+		return err
+	}
+	return errors.Join(err, insertion.NotStored(r, q.now()))
 }
 
 // quarantine says what is wrong with the directory, and what is in it.
@@ -236,7 +316,6 @@ func (c *checker) quarantine() {
 	files, err := quarantine.Read(dir)
 	if err != nil {
 		c.say(checkProblem, "quarantine", "%v", err)
-		return
 	}
 	rows := 0
 	for _, f := range files {

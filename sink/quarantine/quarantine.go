@@ -1,9 +1,14 @@
 // Package quarantine keeps on disk what a server refused for good, with the reason, until an operator has looked at it. It
 // knows nothing of what the blocks hold and imports nothing of this project.
 //
-// For each day, run and INSERT statement there are two files. NAME.native has the blocks as they were sent, one behind the
-// other: what ClickHouse reads as one file of Native format. NAME.jsonl has a line of JSON for each of them: when, why, which
-// statement, where in the other file. A block is on the disk before its line is, so a line that is there is true.
+// For each day, run and INSERT statement there is a pair of files. NAME.native has the blocks as they were sent, one behind the
+// other: what ClickHouse reads as one file of Native format. NAME.jsonl has a line of JSON for each of them (Record): when, why,
+// which statement, where in the other file. A block is on the disk before its line is, so a line that is there is true. While the
+// pair is inserted after all, NAME.progress has a line for each step (Insertion), so that an insertion that was interrupted goes on
+// where it was. A pair is deleted only under a lock on the directory, which Put takes too, and when every block in it is stored.
+//
+// Every line has the version of its format. Version 1 is the only one; a line without a version is of version 1. A file with a line
+// of a later version is refused with an error that names it, and stays as it is.
 package quarantine
 
 import (
@@ -12,10 +17,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Options bound a Quarantine. Only Dir has no useful zero value.
@@ -27,6 +35,8 @@ type Options struct {
 
 // Record says what of one insert was refused, and why: a line of NAME.jsonl.
 type Record struct {
+	Version int `json:"version"` // filled in by Put; 0 is 1
+
 	Time   time.Time `json:"time"`
 	Reason string    `json:"reason"`
 	Code   int       `json:"code"` // the server's error code, the HTTP status, or 0
@@ -40,6 +50,20 @@ type Record struct {
 	Exporters []string `json:"exporters,omitempty"`
 	Offset    int64    `json:"offset"` // of the block in NAME.native
 	Bytes     int64    `json:"bytes"`
+	// Sum is the block's CRC-32C. nil: it is not known.
+	Sum *uint32 `json:"crc32c,omitempty"`
+}
+
+// version is that of the lines which this package writes, and the latest that it reads.
+const version = 1
+
+// checkVersion refuses a line of a later version.
+func checkVersion(name string, line, is int) error {
+	if is > version || is < 0 {
+		return fmt.Errorf("%s: line %d is of version %d, this collector knows version %d: use the collector that wrote it, or a later one",
+			name, line, is, version)
+	}
+	return nil
 }
 
 // ErrFull is for rows that have no room.
@@ -68,11 +92,12 @@ func New(o Options) *Quarantine {
 }
 
 const (
-	blocksExtension  = ".native"
-	recordsExtension = ".jsonl"
+	blocksExtension   = ".native"
+	recordsExtension  = ".jsonl"
+	progressExtension = ".progress"
 )
 
-// Put writes a block and its record, of which Time, Offset and Bytes are filled in. Both are on the disk when it returns;
+// Put writes a block and its record, of which Version, Time, Offset, Bytes and Sum are filled in. Both are on the disk when it returns;
 // after an error neither is.
 func (q *Quarantine) Put(r Record, data []byte) error {
 	q.mu.Lock()
@@ -87,8 +112,13 @@ func (q *Quarantine) put(r *Record, data []byte) error {
 	if err := os.MkdirAll(q.o.Dir, 0o700); err != nil {
 		return err
 	}
-	r.Time = q.now().UTC()
-	r.Bytes = int64(len(data))
+	unlock, err := lock(q.o.Dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	sum := crc32.Checksum(data, castagnoli)
+	r.Version, r.Time, r.Bytes, r.Sum = version, q.now().UTC(), int64(len(data)), &sum
 	name := filepath.Join(q.o.Dir, fmt.Sprintf("%s-%s-%d", r.Time.Format(time.DateOnly), q.run, q.number(r.Query)))
 	blocks, err := openAppend(name + blocksExtension)
 	if err != nil {
@@ -118,6 +148,28 @@ func (q *Quarantine) put(r *Record, data []byte) error {
 	q.bytes += r.Bytes + int64(len(line))
 	return nil
 }
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// lock keeps other processes from adding to the directory's files, or deleting some.
+func lock(dir string) (unlock func(), err error) {
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		if err = unix.Flock(int(d.Fd()), unix.LOCK_EX); !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("lock %s: %w", dir, err), d.Close())
+	}
+	return func() { _ = d.Close() }, nil // which unlocks
+}
+
+// lockPair is lock for the directory of a pair of files.
+func lockPair(name string) (unlock func(), err error) { return lock(filepath.Dir(name)) }
 
 // number is the place of a statement among those of this run.
 func (q *Quarantine) number(query string) int {

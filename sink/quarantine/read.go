@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"os"
 	"path/filepath"
@@ -14,11 +15,14 @@ import (
 
 // File is a pair of files and what they hold.
 type File struct {
-	Name    string // path without extension
-	Records []Record
+	Name    string   // path without extension
+	Records []Record // of the blocks that are not inserted yet
+	Done    int      // how many blocks are, by an insertion that did not finish
+	torn    bool     // the last line was not written whole
 }
 
-// Read returns what a directory holds, oldest first; nothing where there is no directory.
+// Read returns what a directory holds, oldest first; nothing where there is no directory. Files that cannot be read are left out, and
+// the error has a line for each.
 func Read(dir string) ([]File, error) {
 	names, err := filepath.Glob(filepath.Join(dir, "*"+recordsExtension))
 	if err != nil {
@@ -26,31 +30,48 @@ func Read(dir string) ([]File, error) {
 	}
 	slices.Sort(names)
 	var files []File
+	var errs []error
 	for _, name := range names {
 		f, err := ReadFile(name)
 		if err != nil {
-			return files, err
+			errs = append(errs, err)
+			continue
 		}
 		files = append(files, f)
 	}
-	return files, nil
+	return files, errors.Join(errs...)
 }
 
 // maxLine bounds a record's text.
 const maxLine = 1 << 20
 
+// Base is the name of a pair of files without extension, from that of one of them.
+func Base(name string) string {
+	for _, extension := range []string{recordsExtension, blocksExtension, progressExtension} {
+		if base, found := strings.CutSuffix(name, extension); found {
+			return base
+		}
+	}
+	return name
+}
+
 // ReadFile reads the records of a pair of files, by the name of either. A last line that was not written whole is left out.
 func ReadFile(name string) (File, error) {
-	f := File{Name: strings.TrimSuffix(strings.TrimSuffix(name, recordsExtension), blocksExtension)}
+	f := File{Name: Base(name)}
+	done, _, err := readProgress(f.Name + progressExtension)
+	if err != nil {
+		return f, err
+	}
 	text, err := os.Open(f.Name + recordsExtension)
 	if err != nil {
 		return f, err
 	}
 	defer text.Close()
 	lines := bufio.NewReader(io.LimitReader(text, 1<<30))
-	for {
+	for n := 1; ; n++ {
 		line, err := lines.ReadBytes('\n')
 		if errors.Is(err, io.EOF) {
+			f.torn = len(line) > 0
 			return f, nil
 		}
 		if err != nil {
@@ -58,7 +79,14 @@ func ReadFile(name string) (File, error) {
 		}
 		var r Record
 		if len(line) > maxLine || json.Unmarshal(line, &r) != nil || r.Offset < 0 || r.Bytes < 0 {
-			return f, fmt.Errorf("%s: line %d is not a record of the quarantine", f.Name+recordsExtension, len(f.Records)+1)
+			return f, fmt.Errorf("%s: line %d is not a record of the quarantine", f.Name+recordsExtension, n)
+		}
+		if err := checkVersion(f.Name+recordsExtension, n, r.Version); err != nil {
+			return f, err
+		}
+		if done.done[r.Offset] {
+			f.Done++
+			continue
 		}
 		f.Records = append(f.Records, r)
 	}
@@ -82,10 +110,20 @@ func (f *File) Data(r *Record) ([]byte, error) {
 	if _, err := blocks.ReadAt(data, r.Offset); err != nil {
 		return nil, err
 	}
+	if r.Sum != nil && crc32.Checksum(data, castagnoli) != *r.Sum {
+		return nil, fmt.Errorf("%s: the block of %d bytes at %d is damaged: its checksum is another", blocks.Name(), r.Bytes, r.Offset)
+	}
 	return data, nil
 }
 
-// Remove deletes the pair.
+// Remove deletes the pair: the records first. Where a crash leaves the others, what a running collector adds to them is behind the blocks
+// that the progress is about.
 func (f *File) Remove() error {
-	return errors.Join(os.Remove(f.Name+recordsExtension), os.Remove(f.Name+blocksExtension))
+	if err := os.Remove(f.Name + recordsExtension); err != nil {
+		return err
+	}
+	if err := os.Remove(f.Name + progressExtension); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return os.Remove(f.Name + blocksExtension)
 }

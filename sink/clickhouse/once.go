@@ -1,0 +1,39 @@
+package clickhouse
+
+import (
+	"context"
+	"errors"
+
+	chgo "github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+)
+
+// InsertOnce sends one block, without retries. After an error maybeStored says whether rows of it may be stored nevertheless.
+func InsertOnce(ctx context.Context, conn driver.Conn, query, token string, data []byte) (maybeStored bool, err error) {
+	var without omitted
+	for {
+		settings := InsertSettings(token)
+		without.from(settings)
+		block := newBody(&Insert{Data: data})
+		err = conn.InsertFormat(chgo.Context(ctx, chgo.WithSettings(settings)), "Native", query, block)
+		sent := block.wasRead()
+		_ = block.Close()
+		if err == nil {
+			return false, nil
+		}
+		err = cause(err)
+		if without.add(err) == "" {
+			return sent && !storedNothing(err), explainForbidden(err)
+		}
+	}
+}
+
+// storedNothing reports whether a failure is one that the server finds before it writes.
+func storedNothing(err error) bool {
+	var exception *chgo.Exception
+	if !errors.As(err, &exception) || fromView(err) {
+		return false
+	}
+	class := Classify(err)
+	return class == Permanent || class == Configuration
+}
