@@ -4,19 +4,18 @@ package clickhouse
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"github.com/metranova/flow-collector/sink/tlsconfig"
 )
 
 // Options say how to reach a server. Only Addrs has no useful zero value.
@@ -49,15 +48,8 @@ type Options struct {
 	Settings map[string]any
 }
 
-// TLS says whether and how the connection is encrypted. Files are PEM.
-type TLS struct {
-	Enabled    bool
-	CAFile     string // empty: the system's authorities
-	CertFile   string // with KeyFile: the client's certificate
-	KeyFile    string
-	ServerName string // empty: the host of the address
-	SkipVerify bool   // accept any certificate
-}
+// TLS says whether and how connections are encrypted.
+type TLS = tlsconfig.Options
 
 const (
 	connectTimeout     = 3 * time.Second
@@ -101,7 +93,7 @@ func Open(ctx context.Context, o Options) (driver.Conn, error) {
 	conn, err := dial(ctx, options, o.Switched)
 	if err != nil {
 		return nil, fmt.Errorf("connect to ClickHouse at %s, database %q, user %q: %w",
-			strings.Join(o.Addrs, ","), o.Database, options.Auth.Username, o.TLS.explain(err))
+			strings.Join(o.Addrs, ","), o.Database, options.Auth.Username, explainTLS(&o.TLS, err))
 	}
 	return conn, nil
 }
@@ -137,7 +129,7 @@ func createDatabase(ctx context.Context, o Options, options chgo.Options) (err e
 	where := fmt.Sprintf("create database %q at %s as user %q", o.Database, strings.Join(o.Addrs, ","), options.Auth.Username)
 	conn, err := dial(ctx, &options, nil)
 	if err != nil {
-		return fmt.Errorf("%s: %w", where, o.TLS.explain(err))
+		return fmt.Errorf("%s: %w", where, explainTLS(&o.TLS, err))
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
 	query := "CREATE DATABASE IF NOT EXISTS " + QuoteIdent(o.Database)
@@ -154,7 +146,7 @@ func (o *Options) driverOptions() (*chgo.Options, error) {
 	if len(o.Addrs) == 0 {
 		return nil, errors.New("connect to ClickHouse: no address given")
 	}
-	tlsConfig, err := o.TLS.config()
+	encryption, err := tlsconfig.New(o.TLS, "ClickHouse")
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +154,6 @@ func (o *Options) driverOptions() (*chgo.Options, error) {
 		Protocol:     chgo.HTTP,
 		Addr:         o.Addrs,
 		Auth:         chgo.Auth{Database: o.Database, Username: o.Username, Password: o.Password},
-		TLS:          tlsConfig,
 		DialTimeout:  orDefault(o.DialTimeout, defaultDialTimeout),
 		ReadTimeout:  orDefault(o.ReadTimeout, defaultReadTimeout),
 		MaxOpenConns: orDefault(o.MaxConns, defaultMaxConns),
@@ -172,7 +163,23 @@ func (o *Options) driverOptions() (*chgo.Options, error) {
 	}
 	dialer := &net.Dialer{Timeout: min(connectTimeout, options.DialTimeout)}
 	options.DialContext = func(ctx context.Context, addr string) (net.Conn, error) { return dialer.DialContext(ctx, "tcp", addr) }
-	options.TransportFunc = func(t *http.Transport) (http.RoundTripper, error) { return strictTransport{t}, nil }
+	if encryption != nil {
+		options.TLS = encryption.Config("") // through a proxy; else each connection reads the files again
+	}
+	options.TransportFunc = func(t *http.Transport) (http.RoundTripper, error) {
+		if encryption != nil {
+			t.DialTLSContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+				raw, err := dialer.DialContext(ctx, network, address)
+				if err != nil {
+					return nil, err
+				}
+				ctx, cancel := context.WithTimeout(ctx, options.DialTimeout)
+				defer cancel()
+				return encryption.Handshake(ctx, raw, address)
+			}
+		}
+		return strictTransport{t}, nil
+	}
 	if options.Auth.Username == "" {
 		options.Auth.Username = "default"
 	}
@@ -185,34 +192,8 @@ func (o *Options) driverOptions() (*chgo.Options, error) {
 	return options, nil
 }
 
-// config builds the TLS configuration; nil without TLS.
-func (t *TLS) config() (*tls.Config, error) {
-	if !t.Enabled {
-		return nil, nil
-	}
-	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName, InsecureSkipVerify: t.SkipVerify} //nolint:gosec // asked for by the operator
-	if t.CAFile != "" {
-		pem, err := os.ReadFile(t.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("ClickHouse CA certificate: %w", err)
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("ClickHouse CA certificate: %s holds no PEM certificate", t.CAFile)
-		}
-	}
-	if t.CertFile != "" || t.KeyFile != "" {
-		cert, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("ClickHouse client certificate %q with key %q: %w", t.CertFile, t.KeyFile, err)
-		}
-		config.Certificates = []tls.Certificate{cert}
-	}
-	return config, nil
-}
-
-// explain adds to an error about certificates which files they are checked with.
-func (t *TLS) explain(err error) error {
+// explainTLS adds to an error about certificates which files they are checked with.
+func explainTLS(t *TLS, err error) error {
 	if !t.Enabled || !isCertificateError(err) {
 		return err
 	}
@@ -221,6 +202,9 @@ func (t *TLS) explain(err error) error {
 		return fmt.Errorf("%w (checked with the system's authorities; give the server's with clickhouse.ca_file)", err)
 	case t.CertFile == "":
 		return fmt.Errorf("%w (checked with %s)", err, t.CAFile)
+	}
+	if end, ok := t.NotAfter(); ok && time.Now().After(end) {
+		return fmt.Errorf("%w (our certificate %s has expired at %s)", err, t.CertFile, end.UTC().Format(time.RFC3339))
 	}
 	return fmt.Errorf("%w (checked with %s; our certificate is %s)", err, t.CAFile, t.CertFile)
 }

@@ -12,6 +12,7 @@ import (
 	"io"
 	"log"
 	"math/big"
+	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
@@ -227,4 +228,40 @@ func TestEngineTLS(t *testing.T) {
 	if got := number(t, conn, "SELECT count() FROM data_flow"); got < rows || rows < 3 {
 		t.Errorf("%d rows, want the %d that were delivered when the certificate was right", got, rows)
 	}
+}
+
+// A client certificate that was renewed on disk is used without a restart (operations F20).
+func TestRenewedClientCertificate(t *testing.T) {
+	ours := newAuthority(t, "ours")
+	server := ours.server("good", "localhost", time.Now().Add(time.Hour))
+	authorities := x509.NewCertPool()
+	authorities.AddCert(ours.cert)
+	f := newFakeServer(t, nil)
+	f.answer = func(n int, _ http.ResponseWriter, r *http.Request) { f.store(n, r) }
+	front := httptest.NewUnstartedServer(http.HandlerFunc(f.serve))
+	front.Config.ErrorLog = log.New(io.Discard, "", 0) // the handshakes that are to fail
+	front.TLS = &tls.Config{Certificates: []tls.Certificate{*server}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: authorities}
+	front.StartTLS()
+	t.Cleanup(front.Close)
+
+	cert, key := ours.pair("client", nil, time.Now().Add(-time.Hour))
+	conn, err := New(Options{
+		Addrs: []string{"localhost:" + front.URL[strings.LastIndexByte(front.URL, ':')+1:]},
+		TLS:   TLS{Enabled: true, CAFile: ours.file, CertFile: cert, KeyFile: key},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	w := NewWriter(conn, fast())
+	w.Enqueue(insertOf("t1"))
+	until(t, "the old one is refused", func() bool { s := w.Stats(); return s.LastError != nil && Classify(s.LastError) == Configuration })
+	newCert, newKey := ours.pair("renewed", nil, time.Now().Add(time.Hour))
+	for from, to := range map[string]string{newCert: cert, newKey: key} {
+		if err := os.Rename(from, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	until(t, "the new one is used", func() bool { return w.Stats().Delivered.Inserts == 1 })
+	closeWriter(t, w)
 }

@@ -58,8 +58,8 @@ func (o *Options) explain(err error) error {
 	case o.SASL.Mechanism != "" && errors.Is(err, io.EOF):
 		return fmt.Errorf("%w: are the mechanism %s, the user %q and its password right?", errLogin, o.SASL.Mechanism, o.SASL.Username)
 	case o.TLS.CertFile != "" && isTLSError(err):
-		if cert, certErr := o.TLS.certificate(); certErr == nil && time.Now().After(cert.Leaf.NotAfter) {
-			return fmt.Errorf("our certificate %s has expired at %s: %w", o.TLS.CertFile, cert.Leaf.NotAfter.UTC().Format(time.RFC3339), err)
+		if end, ok := o.TLS.NotAfter(); ok && time.Now().After(end) {
+			return fmt.Errorf("our certificate %s has expired at %s: %w", o.TLS.CertFile, end.UTC().Format(time.RFC3339), err)
 		}
 	}
 	return err

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/metranova/flow-collector/sink/spool"
 	"github.com/metranova/flow-collector/sink/tally"
+	"github.com/metranova/flow-collector/sink/tlsconfig"
 )
 
 // Options say where messages go and how. Brokers and Topic have no useful zero value.
@@ -61,6 +63,12 @@ type Options struct {
 	// Log gets what goes wrong, once a minute at most for what repeats. nil: nobody.
 	Log *zap.Logger
 }
+
+// TLS says whether and how connections are encrypted.
+type TLS = tlsconfig.Options
+
+// dialTimeout is how long connecting to a broker, and the handshake, may take.
+const dialTimeout = 10 * time.Second
 
 // SASL says who we are. Without a mechanism nobody asks.
 type SASL struct {
@@ -141,12 +149,14 @@ func (o *Options) newClient(maxBatchBytes int, more ...kgo.Opt) (*kgo.Client, er
 		// How much is on its way is bounded by the Producer: Produce must not wait.
 		kgo.MaxBufferedRecords(math.MaxInt),
 	}, more...)
-	tlsConfig, err := o.TLS.config()
+	encryption, err := tlsconfig.New(o.TLS, "kafka")
 	if err != nil {
 		return nil, err
 	}
-	if tlsConfig != nil {
-		opts = append(opts, kgo.DialTLSConfig(tlsConfig))
+	if encryption != nil {
+		opts = append(opts, kgo.Dialer(func(ctx context.Context, network, address string) (net.Conn, error) {
+			return encryption.Dial(ctx, network, address, dialTimeout)
+		}))
 	}
 	mechanism, err := o.SASL.mechanism()
 	if err != nil {

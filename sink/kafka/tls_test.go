@@ -1,11 +1,7 @@
 package kafka
 
 import (
-	"bytes"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"os"
 	"strings"
@@ -16,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/metranova/flow-collector/sink/kafka/kafkatest"
+	"github.com/metranova/flow-collector/sink/tlsconfig"
 )
 
 func TestTLS(t *testing.T) {
@@ -53,12 +50,11 @@ func TestTLS(t *testing.T) {
 				if err := closeWithin(t, p, 20*time.Second); err != nil {
 					t.Fatal(err)
 				}
-				reader := TLS{Enabled: true, CertFile: cert, KeyFile: key, SkipVerify: true}
-				config, err := reader.config()
+				reader, err := tlsconfig.New(TLS{Enabled: true, CertFile: cert, KeyFile: key, SkipVerify: true}, "kafka")
 				if err != nil {
 					t.Fatal(err)
 				}
-				expect(t, consume(t, 10, kgo.SeedBrokers(c.ListenAddrs()...), kgo.DialTLSConfig(config)), 10, false)
+				expect(t, consume(t, 10, kgo.SeedBrokers(c.ListenAddrs()...), kgo.DialTLSConfig(reader.Config(""))), 10, false)
 				return
 			}
 			waitFor(t, "the messages to be given up", func() bool { return p.Stats().Lost[Undelivered].Messages == 10 })
@@ -113,27 +109,5 @@ func TestTLS_files(t *testing.T) {
 				t.Errorf("got %v, want one line with %q", err, test.want)
 			}
 		})
-	}
-}
-
-// What openssl wrote before PKCS#8 is decrypted too.
-func TestDecrypt_traditional(t *testing.T) {
-	_, keyFile := kafkatest.NewAuthority(t).Pair("collector", time.Now().Add(time.Hour), "")
-	data, err := os.ReadFile(keyFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	plain, _ := pem.Decode(data)
-	//lint:ignore SA1019 there are such files
-	locked, err := x509.EncryptPEMBlock(rand.Reader, plain.Type, plain.Bytes, []byte("secret"), x509.PEMCipherAES256)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := decrypt(pem.EncodeToMemory(locked), "secret")
-	if err != nil || !bytes.Equal(got, data) {
-		t.Errorf("got %v, %q", err, got)
-	}
-	if _, err := decrypt(pem.EncodeToMemory(locked), "wrong"); err == nil || !strings.Contains(err.Error(), "is the password right?") {
-		t.Errorf("got %v", err)
 	}
 }
