@@ -34,7 +34,7 @@ build: ## build bin/collector
 	$(GO) build -trimpath -ldflags "-X main.version=$(VERSION) $(LDFLAGS)" -o bin/collector ./collector
 
 run: engine build ## run the collector on its local store (CONFIG=file for a configuration of yours)
-	bin/collector run $(if $(CONFIG),--config $(CONFIG))
+	STORE_ENGINE=$${STORE_ENGINE:-$(CURDIR)/$(ENGINE)} bin/collector run $(if $(CONFIG),--config $(CONFIG))
 
 test: engine ## run all tests, those against the real engine included
 	$(GO) vet ./...
@@ -107,7 +107,7 @@ $(ENGINE):
 	@cd $(@D) && echo "$(ENGINE_SHA256)  $$(ls chdb-lib-*.tgz)" | sha256sum --check --status \
 		|| { echo "make engine: the package has another checksum than the Makefile pins: $$(sha256sum chdb-lib-*.tgz)" >&2; rm -f chdb-lib-*.tgz; exit 1; }
 	@echo "unpacking ..."
-	@cd $(@D) && tar xzf chdb-lib-*.tgz --strip-components=1 package/libchdb.so && rm chdb-lib-*.tgz
+	@cd $(@D) && tar xzf chdb-lib-*.tgz --no-same-owner --strip-components=1 package/libchdb.so && rm chdb-lib-*.tgz
 	@echo "engine ready: $(ENGINE)"
 
 clean: ## remove what was built; the engine and the data stay

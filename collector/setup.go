@@ -76,7 +76,7 @@ func startStore(ctx context.Context, cfg *config.Config, log *zap.Logger) (*stor
 	}
 	s, err := store.Start(ctx, store.SupervisorOptions{Options: store.Options{
 		Path: cfg.Store.Path, Listen: cfg.Store.Listen, Engine: engine,
-		User: cfg.Store.Username, Password: cfg.Store.Password,
+		User: cfg.Store.Username, Password: cfg.Store.Password, Insecure: cfg.Store.Insecure, Hosts: cfg.Store.Hosts,
 		Memory: uint64(cfg.Store.Memory), Log: log.Named("store"),
 	}})
 	if err != nil {
@@ -86,12 +86,13 @@ func startStore(ctx context.Context, cfg *config.Config, log *zap.Logger) (*stor
 	return s, nil
 }
 
-// findEngine returns the path of the engine's library: the configured one, or the first of the usual places.
+// findEngine returns the path of the engine's library: the configured one, or the first of the usual places. The working directory
+// is none of them: the collector may write there, and whatever it can be made to write would be run.
 func findEngine(configured string) (string, error) {
 	const name = "libchdb.so"
 	places := []string{configured}
 	if configured == "" {
-		places = []string{filepath.Join(".engine", name), "/usr/lib/flow-collector/" + name}
+		places = []string{"/usr/lib/flow-collector/" + name}
 		if self, err := os.Executable(); err == nil {
 			beside := filepath.Dir(self)
 			places = append([]string{filepath.Join(beside, name), filepath.Join(beside, "..", ".engine", name)}, places...)
@@ -115,7 +116,7 @@ func connection(cfg *config.Config) clickhouse.Options {
 	}
 	if cfg.UsesLocalStore() {
 		o.Addrs = []string{cfg.Store.Listen}
-		o.Username, o.Password = cfg.Store.Username, cfg.Store.Password
+		o.Username, o.Password = cfg.Store.Username, storePassword(&cfg.Store)
 		return o
 	}
 	s := cfg.Server
@@ -131,7 +132,21 @@ func connection(cfg *config.Config) clickhouse.Options {
 	return o
 }
 
-// tableSettings are the schema's settings with the dictionaries' credentials filled in.
+// storePassword is the configured password of the local store, or the one that it made. Where that cannot be read none is sent: the
+// store then says where it is, unless it needs none of this process's user.
+func storePassword(s *config.Store) string {
+	if s.Password != "" || s.Insecure {
+		return s.Password
+	}
+	secret, err := store.ReadSecret(s.Path)
+	if err != nil {
+		return ""
+	}
+	return secret
+}
+
+// tableSettings are the schema's settings with the dictionaries' credentials filled in. Those of the local store need none: its
+// engine reads its own tables.
 func tableSettings(cfg *config.Config, o clickhouse.Options) schema.Settings {
 	s := cfg.Schema
 	// What waits on disk is delivered once, however long it waits.
@@ -139,7 +154,7 @@ func tableSettings(cfg *config.Config, o clickhouse.Options) schema.Settings {
 	if !cfg.Server.Flows {
 		s.MetadataOnly, s.Views = true, nil
 	}
-	if o.Password != "" {
+	if o.Password != "" && !cfg.UsesLocalStore() {
 		s.DictionarySource = schema.DictionarySource{Username: o.Username, Password: o.Password}
 	}
 	return s

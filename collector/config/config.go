@@ -97,7 +97,9 @@ type Server struct {
 // Store is the local store.
 type Store struct {
 	Path, Listen, Engine string
-	Username, Password   string
+	Username, Password   string   // no password: one is made and kept in Path
+	Insecure             bool     // nobody needs a password
+	Hosts                []string // more names of this host, for Host and Origin
 	Memory               int // bytes that the engine may use; 0: its own default
 }
 

@@ -70,6 +70,8 @@ func collectorKeys(c *Config) []key {
 		{"store.engine", []string{"STORE_ENGINE", "CHDB_LIB_PATH"}, scalar, text(&c.Store.Engine)},
 		{"store.username", nil, scalar, text(&c.Store.Username)},
 		{"store.password", []string{"STORE_PASSWORD"}, scalar, text(&c.Store.Password)},
+		{"store.insecure", nil, scalar, boolean(&c.Store.Insecure)},
+		{"store.hosts", []string{"STORE_HOSTS"}, list, texts(&c.Store.Hosts)},
 		{"store.memory", nil, scalar, size(&c.Store.Memory, 0)},
 
 		{"batch.rows", []string{"CLICKHOUSE_BATCH_SIZE"}, scalar, number(&c.Batch.Rows, 1, 1<<20)},

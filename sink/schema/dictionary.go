@@ -94,6 +94,10 @@ func (d *dictionary) source(s *Settings) string {
 	var parts []string
 	if from.NamedCollection != "" {
 		parts = append(parts, "NAME "+ident(from.NamedCollection))
+	} else {
+		// The server itself, which takes this address for its own and does not connect. Without it the name localhost is looked up,
+		// which minimal images do not know.
+		parts = append(parts, "HOST '127.0.0.1'")
 	}
 	if from.Username != "" {
 		parts = append(parts, "USER "+literal(from.Username))

@@ -67,6 +67,13 @@ var xmlEscapes = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 // of a section: the engine's command line cannot.
 func (o Options) writeConfig() (string, error) {
 	settings := o.serverSettings()
+	if settings["users_config"] == "" {
+		users, err := o.writeUsers()
+		if err != nil {
+			return "", err
+		}
+		settings["users_config"] = users
+	}
 	names := make([]string, 0, len(settings))
 	for name := range settings {
 		names = append(names, name)

@@ -55,6 +55,9 @@ func loadEngine(path string) (*engine, error) {
 	if _, err := os.Stat(path); err != nil {
 		return nil, fmt.Errorf("store engine: %w: %w", err, errNoEngine)
 	}
+	if err := checkEngineFile(path); err != nil {
+		return nil, err
+	}
 	library, err := purego.Dlopen(path, purego.RTLD_NOW|purego.RTLD_GLOBAL)
 	if err != nil {
 		return nil, fmt.Errorf("store engine %s does not load: %w: %w", path, err, errNoEngine)

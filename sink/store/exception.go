@@ -18,6 +18,8 @@ const (
 	codeTooManyQueries       = 202
 	codeQueryTooLarge        = 229
 	codeOutfileNotAllowed    = 358
+	codeCannotSchedule       = 439
+	codeAccessDenied         = 497
 	codeAuthenticationFailed = 516
 	codeUnsupportedMediaType = 779
 	codeUnknown              = 1002
@@ -59,7 +61,7 @@ func (e *exception) status() int {
 	switch e.code {
 	case codeRequiredPassword:
 		return http.StatusUnauthorized
-	case 192, 193, 497, 512, codeAuthenticationFailed: // UNKNOWN_USER, WRONG_PASSWORD, ACCESS_DENIED, SET_NON_GRANTED_ROLE
+	case 192, 193, codeAccessDenied, 512, codeAuthenticationFailed: // UNKNOWN_USER, WRONG_PASSWORD, ACCESS_DENIED, SET_NON_GRANTED_ROLE
 		return http.StatusForbidden
 	case 6, 8, 15, 25, 26, 27, codeBadArguments, 37, 38, 41, 44, 53, codeSyntaxError, 72, 117, 123, 167, 168, 223, 321, 376, 427, 441, 675, 676:
 		// CANNOT_PARSE_…, SYNTAX_ERROR, TYPE_MISMATCH, INCORRECT_DATA and the like
@@ -70,7 +72,7 @@ func (e *exception) status() int {
 		return http.StatusRequestEntityTooLarge
 	case codeNotImplemented:
 		return http.StatusNotImplemented
-	case 76, 209, 439: // CANNOT_OPEN_FILE, SOCKET_TIMEOUT, CANNOT_SCHEDULE_TASK
+	case 76, 209, codeCannotSchedule: // CANNOT_OPEN_FILE, SOCKET_TIMEOUT, CANNOT_SCHEDULE_TASK
 		return http.StatusServiceUnavailable
 	case 381: // HTTP_LENGTH_REQUIRED
 		return http.StatusLengthRequired

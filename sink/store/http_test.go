@@ -28,6 +28,11 @@ func send(t testing.TB, method, url, body string, header ...string) reply {
 	for i := 0; i < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
+	return do(t, r)
+}
+
+func do(t testing.TB, r *http.Request) reply {
+	t.Helper()
 	res, err := (&http.Client{Transport: &http.Transport{DisableCompression: true}}).Do(r)
 	must(t, err)
 	defer res.Body.Close()

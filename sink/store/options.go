@@ -4,15 +4,15 @@
 // Serve is the child: it owns the data directory and answers. Start is the parent: it keeps the child running. The rest
 // of the program talks to the store as it talks to any ClickHouse server, so the package imports nothing of it.
 //
-// Whoever may send statements may also read files with the rights of the collector: as a library the engine does not
-// confine functions such as file('/path'). So the store listens on 127.0.0.1 unless told otherwise, and wants a password
-// where other users have accounts on the machine.
+// Statements stay within the database: the door (door.go) says who may send one, the engine's grants (users.go) and the guard
+// (guard.go) what it may do, and the process has given up every file, program and connection outside (confine.go).
 package store
 
 import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"strings"
 	"time"
 
@@ -21,11 +21,18 @@ import (
 
 // Options say what to serve, and where. The zero value of a field means its default.
 type Options struct {
-	Path     string // the data directory; made when it is not there
-	Listen   string // host:port, 127.0.0.1:8123 by default; port 0 picks a free one
-	Engine   string // path of libchdb.so
-	User     string // "default" by default
-	Password string // none by default
+	Path   string // the data directory; made when it is not there
+	Listen string // host:port, 127.0.0.1:8123 by default; port 0 picks a free one
+	Engine string // path of libchdb.so
+	User   string // "default" by default
+	// Password is what requests need. Empty: one is made and kept in the data directory (Secret), and processes of this process's
+	// user need none.
+	Password string
+	// Insecure lets everybody in who reaches the store, without a password. A store on another address than loopback needs a
+	// password or this.
+	Insecure bool
+	// Hosts are names of this host, besides its own, localhost and Listen, that requests may have in Host and Origin.
+	Hosts []string
 	// Queries bounds how many statements run at once; more wait for their turn. 8 by default. Inserts of data have as many
 	// places of their own, so that they do not wait for dashboards.
 	Queries int
@@ -41,6 +48,8 @@ type Options struct {
 	Settings map[string]string
 	// Grace is how long running statements may go on after a stop is asked for. 10 s by default.
 	Grace time.Duration
+	// NoLandlock leaves out the kernel's part of confining the process, for tests of the rest.
+	NoLandlock bool
 	// Log takes what the store has to say; nil is silence.
 	Log *zap.Logger
 }
@@ -71,6 +80,19 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
+// validate refuses what cannot be served safely.
+func (o Options) validate() error {
+	host, _, err := net.SplitHostPort(o.Listen)
+	if err != nil {
+		return fmt.Errorf("store address %s: %w", o.Listen, err)
+	}
+	if o.Password == "" && !o.Insecure && !isLoopbackName(host) {
+		return fmt.Errorf("store.listen %s can be reached from other hosts and has no password: set store.password (STORE_PASSWORD), "+
+			"or store.insecure: true to let everybody in", o.Listen)
+	}
+	return nil
+}
+
 // passwordEnv carries the password to the child, so that it does not show in the process list.
 const passwordEnv = "STORE_PASSWORD"
 
@@ -80,6 +102,15 @@ func (o Options) Arguments() []string {
 	args := []string{"-path", o.Path, "-listen", o.Listen, "-engine", o.Engine, "-user", o.User,
 		"-queries", fmt.Sprint(o.Queries), "-memory", fmt.Sprint(o.Memory), "-query-memory", fmt.Sprint(o.QueryMemory),
 		"-grace", o.Grace.String()}
+	if o.Insecure {
+		args = append(args, "-insecure")
+	}
+	if o.NoLandlock {
+		args = append(args, "-no-landlock")
+	}
+	for _, host := range o.Hosts {
+		args = append(args, "-host", host)
+	}
 	for name, value := range o.Settings {
 		args = append(args, "-set", name+"="+value)
 	}
@@ -100,6 +131,12 @@ func OptionsFromArguments(args []string, getenv func(string) string) (Options, e
 	f.Uint64Var(&o.Memory, "memory", 0, "")
 	f.Uint64Var(&o.QueryMemory, "query-memory", 0, "")
 	f.DurationVar(&o.Grace, "grace", 0, "")
+	f.BoolVar(&o.Insecure, "insecure", false, "")
+	f.BoolVar(&o.NoLandlock, "no-landlock", false, "")
+	f.Func("host", "", func(s string) error {
+		o.Hosts = append(o.Hosts, s)
+		return nil
+	})
 	f.Func("set", "", func(s string) error {
 		name, value, ok := strings.Cut(s, "=")
 		if !ok {

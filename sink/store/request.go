@@ -1,9 +1,9 @@
 package store
 
 import (
+	"bytes"
 	"compress/gzip"
 	"compress/zlib"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"io"
@@ -39,39 +39,9 @@ type request struct {
 	wait           bool // wait_end_of_query: no byte of the answer before the query has ended
 	httpCompress   bool // enable_http_compression
 	cors           bool // add_http_cors_header
+	literalValues  bool // data of the format Values is not evaluated as SQL
 	readonly       bool
-}
-
-// credentials are the user and password of a request, wherever ClickHouse allows them to stand.
-func credentials(r *http.Request) (user, password string) {
-	switch {
-	case r.Header.Get("X-ClickHouse-User") != "" || r.Header.Get("X-ClickHouse-Key") != "":
-		user, password = r.Header.Get("X-ClickHouse-User"), r.Header.Get("X-ClickHouse-Key")
-	case r.Header.Get("Authorization") != "":
-		user, password, _ = r.BasicAuth()
-	default:
-		q := r.URL.Query()
-		user, password = q.Get("user"), q.Get("password")
-	}
-	if user == "" {
-		user = "default"
-	}
-	return user, password
-}
-
-// authenticate compares in constant time. A request without a password is asked for one (a browser then asks its user).
-func (s *server) authenticate(r *http.Request) *exception {
-	user, password := credentials(r)
-	sameUser := subtle.ConstantTimeCompare([]byte(user), []byte(s.o.User)) == 1
-	samePassword := subtle.ConstantTimeCompare([]byte(password), []byte(s.o.Password)) == 1
-	if sameUser && samePassword {
-		return nil
-	}
-	if password == "" && s.o.Password != "" {
-		return newException(codeRequiredPassword, "REQUIRED_PASSWORD", "%s: Authentication failed: a password is required.", user)
-	}
-	return newException(codeAuthenticationFailed, "AUTHENTICATION_FAILED",
-		"%s: Authentication failed: password is incorrect, or there is no user with such name.", user)
+	readonlyLevel  string // of the engine's setting readonly, where readonly: "1", or "2" for a POST request that asks for it
 }
 
 // parseRequest reads the parameters of a request; the body is left to be read, decompressed.
@@ -90,7 +60,7 @@ func parseRequest(r *http.Request) (*request, error) {
 		return nil, err
 	}
 	// ClickHouse lets nothing be changed by GET: a link in a page must not be able to drop a table.
-	q.readonly = r.Method != http.MethodPost
+	q.readonly, q.readonlyLevel = r.Method != http.MethodPost, "1"
 	names := make([]string, 0, len(values))
 	for name := range values {
 		names = append(names, name)
@@ -133,7 +103,9 @@ func (q *request) set(name, value string) error {
 		"session_id", "session_timeout", "session_check", "readonly_session":
 		// Credentials are checked before; sessions, roles and quotas do not exist here: every request stands alone.
 	case "readonly":
-		q.readonly = q.readonly || value != "0"
+		if value != "0" && !q.readonly {
+			q.readonly, q.readonlyLevel = true, value
+		}
 	default:
 		if name, ok := strings.CutPrefix(name, "param_"); ok {
 			q.params = append(q.params, parameter{name, value})
@@ -147,6 +119,8 @@ func (q *request) set(name, value string) error {
 // setting takes a setting of the engine; a few also mean something to the HTTP interface.
 func (q *request) setting(name, value string) error {
 	switch name {
+	case valuesSetting:
+		return nil // values decides
 	case "enable_http_compression":
 		q.httpCompress = value == "1" || value == "true"
 	case "add_http_cors_header":
@@ -261,6 +235,36 @@ func (q *request) head() (statement, io.Reader, error) {
 	return st, strings.NewReader(""), nil
 }
 
+// guardData decides whether data of the format Values may hold expressions, where the kernel does not confine the engine: if there
+// is no more of it than may be SQL and the guard has nothing against it. It returns the data to read instead.
+func (q *request) guardData(st statement, data io.Reader) (io.Reader, error) {
+	q.literalValues = true
+	if !st.insert || !strings.EqualFold(q.insertFormat(st), "Values") {
+		return data, nil
+	}
+	buf, err := io.ReadAll(io.LimitReader(data, int64(q.maxQuerySize)+1))
+	if err != nil {
+		return nil, newException(codeBadArguments, "BAD_ARGUMENTS", "Cannot read the data of the insert: %v", err)
+	}
+	if len(buf) <= q.maxQuerySize {
+		if e := guardValues(string(buf)); e != nil {
+			return nil, e
+		}
+		q.literalValues = false
+	}
+	return io.MultiReader(bytes.NewReader(buf), data), nil
+}
+
+// insertFormat is the format of an insert's data.
+func (q *request) insertFormat(st statement) string {
+	for _, name := range []string{st.format, q.format} {
+		if name != "" {
+			return name
+		}
+	}
+	return "Values"
+}
+
 // skipLine drops what ClickHouse drops between the name of a format and its data: spaces and one line end.
 func skipLine(b []byte) []byte {
 	i := 0
@@ -283,8 +287,11 @@ func (q *request) setup(queryMemory uint64) string {
 	for _, s := range q.settings {
 		list = append(list, quoteName(s.name)+" = "+quoteText(s.value))
 	}
+	if q.literalValues {
+		list = append(list, valuesSetting+" = 0")
+	}
 	if q.readonly {
-		list = append(list, "readonly = 2")
+		list = append(list, "readonly = "+quoteText(q.readonlyLevel))
 	}
 	return "SET " + strings.Join(list, ", ")
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 )
 
@@ -19,16 +20,19 @@ func (s *server) run(ctx context.Context, q *request, a *answer) error {
 	case st.outfile:
 		return newException(codeOutfileNotAllowed, "INTO_OUTFILE_NOT_ALLOWED", "INTO OUTFILE and FROM INFILE are not allowed")
 	}
-	slots := s.queries
-	if st.insert {
-		slots = s.inserts
+	if e := guard(st, q.readonly); e != nil {
+		return e
 	}
-	select {
-	case slots <- struct{}{}:
-		defer func() { <-slots }()
-	case <-ctx.Done():
-		return newException(codeTooManyQueries, "TOO_MANY_SIMULTANEOUS_QUERIES", "The client left while the query waited for its turn")
+	if !s.confined {
+		if data, err = q.guardData(st, data); err != nil {
+			return err
+		}
 	}
+	free, err := s.places.take(ctx, s.placeOf(st, a.r), st.text)
+	if err != nil {
+		return err
+	}
+	defer free()
 	c, err := s.connect(q)
 	if err != nil {
 		return err
@@ -38,6 +42,19 @@ func (s *server) run(ctx context.Context, q *request, a *answer) error {
 		return s.insert(c, q, st, data, a)
 	}
 	return s.query(ctx, c, q, st, a)
+}
+
+// ownAgent is in the User-Agent of the collector's own connections (sink/clickhouse).
+const ownAgent = "flow-collector/"
+
+func (s *server) placeOf(st statement, r *http.Request) placeKind {
+	switch {
+	case st.insert:
+		return insertPlaces
+	case strings.Contains(r.UserAgent(), ownAgent):
+		return ownPlaces
+	}
+	return queryPlaces
 }
 
 // connect opens a connection with the settings and the database of the request.
@@ -67,14 +84,7 @@ func (s *server) insert(c *conn, q *request, st statement, data io.Reader, a *an
 	if q.readonly {
 		return newException(codeReadonly, "READONLY", "Cannot insert into table in readonly mode: an INSERT needs a POST request")
 	}
-	format := st.format
-	if format == "" {
-		format = q.format
-	}
-	if format == "" {
-		format = "Values"
-	}
-	in, err := c.insert(st.text, format, q.params)
+	in, err := c.insert(st.text, q.insertFormat(st), q.params)
 	if err != nil {
 		return err
 	}

@@ -14,87 +14,167 @@ import (
 	"go.uber.org/zap"
 )
 
-// Serve loads the engine, opens the data directory and answers on o.Listen until ctx ends; then it lets running statements
-// finish (at most o.Grace) and closes the engine. One process can serve once: the engine does not unload. Every error is
-// one line for the operator.
-func Serve(ctx context.Context, o Options) error {
-	o = o.withDefaults()
-	path, err := filepath.Abs(o.Path)
-	if err != nil {
-		return fmt.Errorf("store directory %s: %w", o.Path, err)
-	}
-	o.Path = path
-	lock, err := lockDirectory(o.Path)
+// RunChild is the child's side of Start: Serve in a process that is confined (confine.go) and ends when its parent does, which
+// closes the child's stdin. It executes this program anew, with the same arguments.
+func RunChild(ctx context.Context, o Options) error {
+	o, err := o.resolve()
 	if err != nil {
 		return err
 	}
-	defer lock.Close()
+	password, missing, err := confine(o)
+	if err != nil {
+		return err
+	}
+	o.Password = password
+	if missing != "" {
+		o.Log.Warn("the kernel does not confine the store to its directory: what statements may do is checked by the store alone", zap.String("reason", missing))
+	}
+	if err := stepBack(); err != nil {
+		o.Log.Warn("the store has the same priority as everything else", zap.Error(err))
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		waitForParent()
+		cancel()
+	}()
+	return serve(ctx, o, missing == "")
+}
+
+// resolve fills in defaults, and refuses options and directories that cannot be served safely.
+func (o Options) resolve() (Options, error) {
+	o = o.withDefaults()
+	if err := o.validate(); err != nil {
+		return o, err
+	}
+	path, err := filepath.Abs(o.Path)
+	if err != nil {
+		return o, fmt.Errorf("store directory %s: %w", o.Path, err)
+	}
+	o.Path = path
+	if o.Engine != "" {
+		if o.Engine, err = filepath.Abs(o.Engine); err != nil {
+			return o, fmt.Errorf("store engine %s: %w", o.Engine, err)
+		}
+	}
+	if err := prepareDirectory(o.Path); err != nil {
+		return o, err
+	}
+	return o, refuseForeignFiles(o.Path)
+}
+
+// serve listens, loads the engine, opens the data directory and answers until ctx ends; then it lets running statements finish (at
+// most o.Grace) and closes the engine. While the engine opens, requests are told so. One process can serve once: the engine does not
+// unload. confined says that the kernel confines the process. Every error is one line for the operator.
+func serve(ctx context.Context, o Options, confined bool) error {
+	// The engine keeps a few things in the working directory, such as schemas of formats.
+	if err := os.Chdir(o.Path); err != nil {
+		return fmt.Errorf("store directory: %w", err)
+	}
+	d := newDoor(o)
+	if o.Password == "" && !o.Insecure {
+		secret, err := Secret(o.Path)
+		if err != nil {
+			return err
+		}
+		d.password, d.trustUser = secret, true
+		d.hint = fmt.Sprintf(": it is in %s (processes of user %s need none)", filepath.Join(o.Path, secretName), userName(os.Geteuid()))
+	}
 	// The port comes before the engine: what is listening elsewhere is told at once.
 	listener, err := net.Listen("tcp", o.Listen)
 	if err != nil {
 		return fmt.Errorf("store cannot listen on %s: %w", o.Listen, err)
 	}
 	defer listener.Close()
-	s, anchor, err := openServer(o)
-	if err != nil {
-		return err
+	s := newServer(o, d)
+	s.confined = confined
+	h := &http.Server{
+		Handler: s.handler(), ConnContext: rememberConnection, ReadHeaderTimeout: 30 * time.Second, IdleTimeout: 5 * time.Minute,
+		MaxHeaderBytes: 1 << 20, ErrorLog: zap.NewStdLog(o.Log),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- h.Serve(listener) }()
+
+	type opened struct {
+		anchor *conn
+		err    error
+	}
+	opening := make(chan opened, 1)
+	go func() {
+		anchor, err := s.open(ctx)
+		opening <- opened{anchor, err}
+	}()
+	var anchor *conn
+	select {
+	case got := <-opening:
+		if got.err != nil || got.anchor == nil {
+			return got.err
+		}
+		anchor = got.anchor
+	case err := <-failed:
+		return fmt.Errorf("store on %s: %w", listener.Addr(), err)
+	case <-ctx.Done(): // the engine cannot be told to stop opening: the process ends under it, as in a crash
+		return nil
 	}
 	o.Log.Info("store is open", zap.String("path", o.Path), zap.String("url", "http://"+listener.Addr().String()), zap.String("engine", s.version))
-	finished, err := s.serve(ctx, listener)
-	if finished {
+	err = s.answerUntil(ctx, h, failed)
+	if s.running() == 0 {
 		// An engine that still runs a statement must not be closed under it: the process ends instead.
 		anchor.close()
 	}
 	return err
 }
 
-// openServer starts the engine. The returned connection keeps it running: with its last connection the engine stops.
-func openServer(o Options) (*server, *conn, error) {
-	e, err := loadEngine(o.Engine)
-	if err != nil {
-		return nil, nil, err
+// open waits for the directory and starts the engine. The returned connection keeps it running: with its last connection the engine
+// stops. It is nil where ctx ended first.
+func (s *server) open(ctx context.Context) (*conn, error) {
+	lock, err := lockDirectory(ctx, s.o.Path, s.o.Log)
+	if err != nil || lock == nil {
+		return nil, err
 	}
-	config, err := o.writeConfig()
+	s.lock = lock // held until the process ends
+	e, err := loadEngine(s.o.Engine)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	anchor, err := e.open("--path="+o.Path, "--config-file="+config)
+	config, err := s.o.writeConfig()
 	if err != nil {
-		return nil, nil, fmt.Errorf("store engine %s cannot open %s: %w", o.Engine, o.Path, err)
+		return nil, err
 	}
-	s := &server{o: o, engine: e, queries: make(chan struct{}, o.Queries), inserts: make(chan struct{}, o.Queries)}
+	s.opening.Store(true)
+	anchor, err := e.open("--path="+s.o.Path, "--config-file="+config)
+	if err != nil {
+		return nil, fmt.Errorf("store engine %s cannot open %s: %w", s.o.Engine, s.o.Path, err)
+	}
 	err = anchor.query("SELECT version(), timezone()", "TabSeparated", nil, func(b []byte, _ counts) error {
 		s.version, s.zone, _ = strings.Cut(strings.TrimSpace(string(b)), "\t")
 		return nil
 	})
 	if err != nil {
 		anchor.close()
-		return nil, nil, fmt.Errorf("store engine %s does not answer: %w", o.Engine, err)
+		return nil, fmt.Errorf("store engine %s does not answer: %w", s.o.Engine, err)
 	}
-	if s.host, err = os.Hostname(); err != nil {
-		s.host = "localhost"
-	}
-	return s, anchor, nil
+	s.engine = e
+	s.ready.Store(true)
+	return anchor, nil
 }
 
-// serve answers until ctx ends. finished says that no statement is left running.
-func (s *server) serve(ctx context.Context, listener net.Listener) (finished bool, err error) {
-	h := &http.Server{Handler: s.handler(), ReadHeaderTimeout: 30 * time.Second, IdleTimeout: 5 * time.Minute, ErrorLog: zap.NewStdLog(s.o.Log)}
-	failed := make(chan error, 1)
-	go func() { failed <- h.Serve(listener) }()
+// answerUntil answers until ctx ends or listening fails, and then lets statements finish.
+func (s *server) answerUntil(ctx context.Context, h *http.Server, failed <-chan error) (err error) {
 	select {
 	case err = <-failed:
-		err = fmt.Errorf("store on %s: %w", listener.Addr(), err)
+		err = fmt.Errorf("store on %s: %w", s.o.Listen, err)
 	case <-ctx.Done():
 	}
+	s.lock.markStopping()
 	grace, cancel := context.WithTimeout(context.Background(), s.o.Grace)
 	defer cancel()
 	if e := h.Shutdown(grace); errors.Is(e, context.DeadlineExceeded) {
 		s.o.Log.Warn("store: statements still run after the grace period and are given up", zap.Int("statements", s.running()), zap.Duration("grace", s.o.Grace))
 		h.Close()
 	}
-	return s.running() == 0, err
+	return err
 }
 
 // running is the number of statements that the engine works on.
-func (s *server) running() int { return len(s.queries) + len(s.inserts) }
+func (s *server) running() int { return s.places.running() }

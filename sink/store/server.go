@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"os"
 	"runtime/debug"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -16,25 +16,58 @@ import (
 // server answers ClickHouse's HTTP interface. Every request has a connection of its own to the engine, which costs less
 // than a millisecond and leaves no setting behind for the next.
 type server struct {
-	o       Options
-	engine  *engine
-	queries chan struct{} // one element for each statement that runs
-	inserts chan struct{} // one element for each insert of data that runs
-	version string        // of the engine, such as "26.7.2.1"
+	o      Options
+	engine *engine
+	door   *door
+	places *places
+	host   string
+	lock   *directoryLock // nil until the directory is taken
+	// confined says that the kernel keeps the engine to its directory, whatever a statement says.
+	confined bool
+
+	opening atomic.Bool // the engine reads its tables, which may take minutes
+	ready   atomic.Bool // engine, version and zone are set
+	version string      // of the engine, such as "26.7.2.1"
 	zone    string
-	host    string
+}
+
+func newServer(o Options, d *door) *server {
+	s := &server{o: o, door: d, places: newPlaces(o.Queries, o.Log)}
+	var err error
+	if s.host, err = os.Hostname(); err != nil {
+		s.host = "localhost"
+	}
+	return s
 }
 
 // processHeader carries the process id of the store in answers to /ping, so that its supervisor knows it from another
 // server on the same port.
 const processHeader = "X-Store-Process"
 
+// stateHeader is stateOpening in answers to /ping while the engine reads its tables: all that could be wrong with options is right.
+const (
+	stateHeader  = "X-Store-State"
+	stateOpening = "opening"
+)
+
 func (s *server) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/{$}", s.serveQuery)
 	mux.HandleFunc("/query", s.serveQuery)
-	ok := func(w http.ResponseWriter, _ *http.Request) {
+	ok := func(w http.ResponseWriter, r *http.Request) {
+		if e := s.door.refuseName(r); e != nil {
+			w.Header().Set("Content-Type", "text/plain; charset=UTF-8")
+			http.Error(w, e.message, e.status())
+			return
+		}
 		w.Header().Set(processHeader, strconv.Itoa(os.Getpid()))
+		if !s.ready.Load() {
+			if s.opening.Load() {
+				w.Header().Set(stateHeader, stateOpening)
+			}
+			http.Error(w, "The store is not open yet", http.StatusServiceUnavailable)
+			return
+		}
 		writeText(w, "Ok.\n")
 	}
 	mux.HandleFunc("/ping", ok)
@@ -63,13 +96,21 @@ func writeText(w http.ResponseWriter, text string) {
 func (s *server) serveQuery(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	setHeader(h, "X-ClickHouse-Server-Display-Name", s.host)
+	// A browser neither runs nor shows what is stored here as a part of a page.
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; sandbox")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Referrer-Policy", "no-referrer")
 	switch r.Method {
 	case http.MethodGet, http.MethodPost, http.MethodHead:
 	case http.MethodOptions:
-		h.Set("Access-Control-Allow-Origin", "*")
-		h.Set("Access-Control-Allow-Methods", "POST, GET, OPTIONS")
-		h.Set("Access-Control-Allow-Headers", "origin, x-requested-with, x-clickhouse-format, x-clickhouse-user, x-clickhouse-key, Authorization")
-		h.Set("Access-Control-Max-Age", "86400")
+		// A browser asks whether a page of another site may send a request. It may where store.hosts names the site.
+		if s.door.allowOrigin(h, r) {
+			h.Set("Access-Control-Allow-Methods", "POST, GET, OPTIONS")
+			h.Set("Access-Control-Allow-Headers", "origin, x-requested-with, x-clickhouse-format, x-clickhouse-user, x-clickhouse-key, Authorization")
+			h.Set("Access-Control-Max-Age", "86400")
+		}
 		w.WriteHeader(http.StatusNoContent)
 		return
 	default:
@@ -81,10 +122,6 @@ func (s *server) serveQuery(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a := &answer{s: s, w: w, r: r}
-	if e := s.refuseForeignPage(r); e != nil {
-		a.fail(e)
-		return
-	}
 	defer func() {
 		if p := recover(); p != nil {
 			if p == http.ErrAbortHandler {
@@ -94,11 +131,15 @@ func (s *server) serveQuery(w http.ResponseWriter, r *http.Request) {
 			a.fail(newException(codeUnknown, "UNKNOWN_EXCEPTION", "%v", p))
 		}
 	}()
-	if e := s.authenticate(r); e != nil {
+	if e := s.door.refuse(r); e != nil {
 		if e.code == codeRequiredPassword {
 			h.Set("WWW-Authenticate", `Basic realm="ClickHouse server HTTP API"`)
 		}
 		a.fail(e)
+		return
+	}
+	if !s.ready.Load() {
+		a.fail(newException(codeCannotSchedule, "CANNOT_SCHEDULE_TASK", "The store is not open yet"))
 		return
 	}
 	q, err := parseRequest(r)
@@ -109,23 +150,12 @@ func (s *server) serveQuery(w http.ResponseWriter, r *http.Request) {
 	a.q = q
 	setHeader(h, "X-ClickHouse-Query-Id", q.id)
 	setHeader(h, "X-ClickHouse-Timezone", s.zone)
-	if q.cors && r.Header.Get("Origin") != "" {
-		h.Set("Access-Control-Allow-Origin", "*")
+	if q.cors {
+		s.door.allowOrigin(h, r)
 	}
 	if err := s.run(r.Context(), q, a); err != nil {
 		a.fail(err)
 		return
 	}
 	a.close()
-}
-
-// refuseForeignPage keeps pages of other sites, which a browser on this machine may show, from sending statements to a
-// store without a password.
-func (s *server) refuseForeignPage(r *http.Request) *exception {
-	origin, err := url.Parse(r.Header.Get("Origin"))
-	if s.o.Password != "" || r.Header.Get("Origin") == "" || err == nil && origin.Host == r.Host {
-		return nil
-	}
-	return newException(codeAuthenticationFailed, "AUTHENTICATION_FAILED",
-		"A store without a password takes no requests from pages of other sites (Origin: %s)", r.Header.Get("Origin"))
 }

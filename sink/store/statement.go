@@ -2,6 +2,7 @@ package store
 
 import (
 	"strings"
+	"unicode/utf8"
 )
 
 // statement is what the store must know of one SQL statement before the engine sees it.
@@ -162,10 +163,11 @@ func isName(tok string) bool {
 }
 
 func isWordByte(c byte) bool {
-	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= 0x80
+	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 }
 
-// lexer cuts ClickHouse SQL into words, quoted strings and single punctuation bytes; it drops spaces and comments.
+// lexer cuts SQL into words, quoted strings and single characters, and drops spaces and comments. It follows ClickHouse's
+// Lexer.cpp byte by byte: where the two differ, a statement could hide from the checks here what the engine then runs.
 type lexer struct {
 	src        string
 	start, pos int // of the last token
@@ -187,16 +189,13 @@ func (l *lexer) next() string {
 	switch c := l.src[l.pos]; {
 	case c == '\'' || c == '"' || c == '`':
 		l.skipQuoted(c)
-	case c == '$':
-		if !l.skipHeredoc() {
-			l.pos++
-		}
-	case isWordByte(c):
-		for l.pos < len(l.src) && (isWordByte(l.src[l.pos]) || l.src[l.pos] == '.' && isNumber(l.src[l.start:l.pos])) {
+	case c == '$' && l.skipHeredoc():
+	case isWordByte(c) || c == '$' && l.pos+1 < len(l.src) && (isWordByte(l.src[l.pos+1]) || l.src[l.pos+1] == '$'):
+		for l.pos < len(l.src) && (isWordByte(l.src[l.pos]) || l.src[l.pos] == '$' || l.src[l.pos] == '.' && isNumber(l.src[l.start:l.pos])) {
 			l.pos++
 		}
 	default:
-		l.pos++
+		l.skipCharacter()
 	}
 	return l.src[l.start:l.pos]
 }
@@ -217,9 +216,22 @@ func (l *lexer) skipSpace() {
 			l.pos += 2
 			l.skipTo("*/")
 		default:
-			return
+			r, size := utf8.DecodeRuneInString(rest)
+			if !isWideSpace(r) {
+				return
+			}
+			l.pos += size
 		}
 	}
+}
+
+// isWideSpace is true for the spaces outside ASCII that ClickHouse skips (skipWhitespacesUTF8).
+func isWideSpace(r rune) bool {
+	switch r {
+	case 0x85, 0xa0, 0x180e, 0x2028, 0x2029, 0x202f, 0x205f, 0x2060, 0x3000, 0xfeff:
+		return true
+	}
+	return r >= 0x2000 && r <= 0x200d
 }
 
 func (l *lexer) skipTo(end string) {
@@ -227,6 +239,18 @@ func (l *lexer) skipTo(end string) {
 		l.pos += i + len(end)
 	} else {
 		l.pos = len(l.src)
+	}
+}
+
+// skipCharacter skips one character, or what stands in typographic quotes: ClickHouse takes these for quotes too.
+func (l *lexer) skipCharacter() {
+	r, size := utf8.DecodeRuneInString(l.src[l.pos:])
+	l.pos += size
+	switch r {
+	case '‘':
+		l.skipTo("’")
+	case '“':
+		l.skipTo("”")
 	}
 }
 
@@ -247,20 +271,18 @@ func (l *lexer) skipQuoted(quote byte) {
 	l.pos = len(l.src)
 }
 
-// skipHeredoc skips $tag$ … $tag$.
+// skipHeredoc skips $tag$ … $tag$, where the tag is whatever stands before the next dollar sign.
 func (l *lexer) skipHeredoc() bool {
-	end := l.pos + 1
-	for end < len(l.src) && isWordByte(l.src[end]) {
-		end++
-	}
-	if end >= len(l.src) || l.src[end] != '$' {
+	rest := l.src[l.pos:]
+	n := strings.IndexByte(rest[1:], '$')
+	if n < 0 {
 		return false
 	}
-	tag := l.src[l.pos : end+1]
-	i := strings.Index(l.src[end+1:], tag)
-	if i < 0 {
+	tag := rest[:n+2]
+	end := strings.Index(rest[len(tag):], tag)
+	if end < 0 {
 		return false
 	}
-	l.pos = end + 1 + i + len(tag)
+	l.pos += len(tag) + end + len(tag)
 	return true
 }

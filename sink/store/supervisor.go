@@ -170,7 +170,7 @@ type child struct {
 func (s *Supervisor) launch() (*child, error) {
 	cmd := s.o.Command(s.o.Options.Arguments())
 	if cmd.Env == nil {
-		cmd.Env = os.Environ()
+		cmd.Env = environment(os.Environ()) // not nil, which means all of it
 	}
 	// The engine takes its time zone from TZ; everything here is UTC.
 	cmd.Env = append(cmd.Env, "TZ=UTC", passwordEnv+"="+s.o.Password)
@@ -292,16 +292,5 @@ func (s *Supervisor) answers(ctx context.Context, client *http.Client, c *child)
 	return res.StatusCode == http.StatusOK && res.Header.Get(processHeader) == strconv.Itoa(c.cmd.Process.Pid)
 }
 
-// RunChild is the child's side of Start: Serve that also ends when the parent does, which closes the child's stdin.
-func RunChild(ctx context.Context, o Options) error {
-	if err := stepBack(); err != nil {
-		o.withDefaults().Log.Warn("the store has the same priority as everything else", zap.Error(err))
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go func() {
-		io.Copy(io.Discard, os.Stdin)
-		cancel()
-	}()
-	return Serve(ctx, o)
-}
+// waitForParent returns when the process that began this one has ended, or closed the pipe between them.
+func waitForParent() { io.Copy(io.Discard, os.Stdin) }

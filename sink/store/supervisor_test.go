@@ -22,7 +22,7 @@ import (
 
 func TestArguments(t *testing.T) {
 	want := store.Options{Path: "/data", Listen: "[::1]:9", Engine: "/lib x.so", User: "noc", Password: "p", Queries: 3, Memory: 1 << 33,
-		QueryMemory: 5, Settings: map[string]string{"mark_cache_size": "1", "merge_tree.x": "a=b"}, Grace: time.Second}
+		QueryMemory: 5, Settings: map[string]string{"mark_cache_size": "1", "merge_tree.x": "a=b"}, Grace: time.Second, Insecure: true, NoLandlock: true, Hosts: []string{"flows.example.org", "flows"}}
 	args := want.Arguments()
 	if strings.Contains(strings.Join(args, " "), " p ") {
 		t.Errorf("the password is among the arguments: %q", args)

@@ -1,0 +1,68 @@
+package store
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// usersName is the engine's users file in the data directory, written at each start. The engine knows one user, whose rights it
+// limits; who may send statements is for the door (door.go) to say.
+const usersName = "users.xml"
+
+// grants are what a statement may do. What is not here is refused by the engine: reading and writing files, URLs, object stores
+// and other databases, backups, users, named collections, and stopping or reconfiguring the engine.
+var grants = []string{
+	"GRANT SHOW, SELECT, INSERT, ALTER, CREATE DATABASE, CREATE TABLE, CREATE VIEW, CREATE DICTIONARY, CREATE FUNCTION, " +
+		"CREATE ARBITRARY TEMPORARY TABLE, CREATE TEMPORARY VIEW, DROP, UNDROP TABLE, TRUNCATE, OPTIMIZE, CHECK, KILL QUERY, dictGet ON *.*",
+	"GRANT SYSTEM MERGES, SYSTEM TTL MERGES, SYSTEM MOVES, SYSTEM VIEWS, SYSTEM DROP CACHE, SYSTEM RELOAD DICTIONARY, " +
+		"SYSTEM FLUSH, SYSTEM CLEANUP, SYSTEM LOAD PRIMARY KEY, SYSTEM UNLOAD PRIMARY KEY ON *.*",
+}
+
+// lockedSettings cannot be changed by statements: they name files to read or write, servers to ask, or change the language, which
+// the guard would not understand.
+var lockedSettings = []struct{ name, value string }{ // an empty value is the engine's default
+	{"dialect", ""},
+	{"format_schema_source", "string"}, // format_schema is then the schema itself and not a file's name
+	{"format_template_resultset", ""},
+	{"format_template_row", ""},
+	{"output_format_schema", ""},
+	{"input_format_record_errors_file_path", ""},
+	{"rename_files_after_processing", ""},
+	{"format_avro_schema_registry_url", ""},
+	{"url_base", ""},
+	{"allow_experimental_eval_table_function", ""},
+	{"allow_experimental_ai_functions", ""},
+	{"allow_introspection_functions", ""},
+	{"allow_deprecated_database_ordinary", ""},
+	{"jemalloc_enable_profiler", ""},
+	{"into_outfile_create_parent_directories", ""},
+}
+
+// writeUsers writes the users file and returns its path.
+func (o Options) writeUsers() (string, error) {
+	var b strings.Builder
+	b.WriteString("<!-- Written by the collector at each start of its store. -->\n<clickhouse>\n<profiles><default>\n")
+	for _, s := range lockedSettings {
+		if s.value != "" {
+			fmt.Fprintf(&b, "<%s>%s</%[1]s>\n", s.name, s.value)
+		}
+	}
+	b.WriteString("<constraints>\n")
+	for _, s := range lockedSettings {
+		fmt.Fprintf(&b, "<%s><const/></%[1]s>\n", s.name)
+	}
+	b.WriteString("</constraints>\n</default></profiles>\n<quotas><default/></quotas>\n")
+	b.WriteString("<users><default><password></password><networks><ip>::/0</ip></networks><profile>default</profile><quota>default</quota>\n<grants>\n")
+	for _, g := range grants {
+		fmt.Fprintf(&b, "<query>%s</query>\n", g)
+	}
+	b.WriteString("<query>GRANT TABLE ENGINE ON " + strings.Join(allowedEngines, ", TABLE ENGINE ON ") + "</query>\n")
+	b.WriteString("</grants>\n</default></users>\n</clickhouse>\n")
+	path := filepath.Join(o.Path, usersName)
+	if err := os.WriteFile(path, []byte(b.String()), 0o640); err != nil {
+		return "", fmt.Errorf("store: the engine's users: %w", err)
+	}
+	return path, nil
+}
