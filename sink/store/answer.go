@@ -1,8 +1,6 @@
 package store
 
 import (
-	"compress/gzip"
-	"compress/zlib"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
@@ -13,7 +11,6 @@ import (
 	"time"
 
 	"github.com/ClickHouse/ch-go/compress"
-	"github.com/klauspost/compress/zstd"
 )
 
 // answer writes one HTTP response: compressed as the client asked, and with an exception where ClickHouse puts it.
@@ -60,32 +57,23 @@ func (a *answer) blockMethod() compress.Method {
 	return compress.LZ4
 }
 
-// compressHTTP picks the encoding, in ClickHouse's order of preference.
+// compressHTTP compresses the answer as the client accepts it.
 func (a *answer) compressHTTP() {
 	a.out = a.w
-	accepted := a.r.Header.Get("Accept-Encoding")
-	if accepted == "" || a.q != nil && !a.q.httpCompress {
+	if a.q != nil && !a.q.httpCompress {
 		return
 	}
-	encoding := ""
-	for _, e := range []string{"zstd", "gzip", "deflate"} {
-		if strings.Contains(accepted, e) {
-			encoding = e
-			break
-		}
-	}
-	switch encoding {
-	case "":
+	e, ok := acceptedEncoding(a.r.Header.Get("Accept-Encoding"))
+	if !ok {
 		return
-	case "gzip":
-		a.closer, _ = gzip.NewWriterLevel(a.w, gzip.BestSpeed)
-	case "deflate":
-		a.closer, _ = zlib.NewWriterLevel(a.w, zlib.BestSpeed)
-	case "zstd":
-		a.closer, _ = zstd.NewWriter(a.w, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest))
 	}
-	a.out = a.closer
-	a.w.Header().Set("Content-Encoding", encoding)
+	a.w.Header().Set("Content-Encoding", e.name) // before the writer, which may send something
+	closer, err := e.write(a.w)
+	if err != nil {
+		a.w.Header().Del("Content-Encoding")
+		return // sent as it is
+	}
+	a.closer, a.out = closer, closer
 }
 
 // layout is a piece of the result as the client wants it laid out. It is valid until the next call.

@@ -104,7 +104,7 @@ func TestRequests(t *testing.T) {
 		"readonly":              {method: post, path: "/?readonly=1", body: "DROP TABLE t", status: 500, want: "Code: 164. …"},
 		"unknown insert table":  {method: post, path: "/", body: "INSERT INTO nope VALUES (1)", status: 404, want: "Code: 60. …"},
 		"bad insert data":       {method: post, path: "/?query=" + e("INSERT INTO t FORMAT CSV"), body: "x,y\n", status: 400, want: "Code: 27. …"},
-		"bad encoding":          {method: post, path: "/", header: []string{"Content-Encoding", "br"}, body: "SELECT 1", status: 501, want: "Code: 48. …"},
+		"bad encoding":          {method: post, path: "/", header: []string{"Content-Encoding", "compress"}, body: "SELECT 1", status: 501, want: "Code: 48. …"},
 		"broken gzip":           {method: post, path: "/", header: []string{"Content-Encoding", "gzip"}, body: "SELECT 1", status: 400, want: "Code: 36. …"},
 		"gzip in":               {method: post, path: "/", header: []string{"Content-Encoding", "gzip"}, body: zipped("SELECT 1"), want: "1\n"},
 		"gzip out":              {method: post, path: "/", header: []string{"Accept-Encoding", "gzip"}, body: "SELECT 1", want: "\x1f\x8b…", wantHeader: []string{"Content-Encoding", "gzip"}},

@@ -2,8 +2,6 @@ package store
 
 import (
 	"bytes"
-	"compress/gzip"
-	"compress/zlib"
 	"errors"
 	"fmt"
 	"io"
@@ -16,7 +14,6 @@ import (
 
 	"github.com/ClickHouse/ch-go/compress"
 	"github.com/google/uuid"
-	"github.com/klauspost/compress/zstd"
 )
 
 // defaultMaxQuerySize is ClickHouse's max_query_size: how much of a request may be SQL, in bytes.
@@ -173,31 +170,6 @@ func (b blockReader) Read(p []byte) (int, error) {
 		err = io.EOF
 	}
 	return n, err
-}
-
-// decodeBody undoes the Content-Encoding of a request.
-func decodeBody(body io.Reader, encoding string) (io.Reader, error) {
-	var err error
-	switch encoding {
-	case "", "identity":
-		return body, nil
-	case "gzip", "x-gzip":
-		body, err = gzip.NewReader(body)
-	case "deflate":
-		body, err = zlib.NewReader(body)
-	case "zstd":
-		var z *zstd.Decoder
-		z, err = zstd.NewReader(body, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(256<<20))
-		if err == nil {
-			body = z.IOReadCloser()
-		}
-	default:
-		return nil, newException(codeNotImplemented, "NOT_IMPLEMENTED", "Unknown Content-Encoding %q: the local store reads gzip, deflate and zstd", encoding)
-	}
-	if err != nil {
-		return nil, newException(codeBadArguments, "BAD_ARGUMENTS", "Content-Encoding %s: %v", encoding, err)
-	}
-	return body, nil
 }
 
 // head reads the SQL of the request. For an INSERT, what follows the SQL is left as data.
