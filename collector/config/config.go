@@ -100,7 +100,7 @@ type Store struct {
 	Username, Password   string   // no password: one is made and kept in Path
 	Insecure             bool     // nobody needs a password
 	Hosts                []string // more names of this host, for Host and Origin
-	Memory               int // bytes that the engine may use; 0: its own default
+	Memory               int      // bytes that the engine may use; 0: its own default
 }
 
 // Batch says when a block goes out and how much may wait.
