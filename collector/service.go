@@ -366,7 +366,7 @@ func (s *service) rows() (n uint64) {
 // flows began.
 func (s *service) expiry(ctx context.Context) (int64, error) {
 	ttl := s.settings.FlowTTL
-	if !s.cfg.Server.Flows || ttl.Interval == "" || ttl.Column != "start_time" {
+	if !s.cfg.Server.Flows || !ttl.Plain() || ttl.Column != "start_time" {
 		return 0, nil
 	}
 	var seconds int64

@@ -35,6 +35,9 @@ func loadConfig(c *cli.Command) (*config.Config, error) {
 		EnvFiles: c.StringSlice("env-file"),
 		Environ:  os.Environ(),
 	})
+	for _, w := range cfg.Warnings() {
+		fmt.Fprintln(os.Stderr, "collector: warning:", w)
+	}
 	if len(problems) == 0 {
 		return cfg, nil
 	}

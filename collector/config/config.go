@@ -34,8 +34,9 @@ type Config struct {
 	views        map[schema.Kind][]string
 	viewSettings []pair
 
-	source Source           // where all that came from
-	given  map[string]value // what it says, by the key's path
+	source   Source           // where all that came from
+	given    map[string]value // what it says, by the key's path
+	warnings []Problem
 }
 
 // Listen says where datagrams come in.
@@ -145,6 +146,8 @@ type Metadata struct {
 // CAIDA is the source of AS numbers and organizations.
 type CAIDA struct {
 	Interval                time.Duration // 0: only when asked
+	UseURL                  bool          // download, and read the files only where that fails; false: the files only
+	AS2OrgURL, PeeringURL   string        // with {date}, {year}, {month} and {day}; "": CAIDA's
 	AS2OrgFile, PeeringFile string
 	CustomAS, CustomOrg     string
 }
@@ -154,7 +157,9 @@ type Geo struct {
 	Interval                        time.Duration
 	ASNFiles, Locations, BlockFiles []string
 	CustomIP                        string
+	UseMaxMind                      bool // with an account: download, and read the files only where that fails
 	MaxMindAccount, MaxMindKey      string
+	CacheDir                        string // for the downloads; "": the collector's
 }
 
 // SciReg is the source of the Science Registry.
@@ -211,6 +216,8 @@ func Default() *Config {
 			CacheDir:    "caches",
 			Refresh:     10 * time.Minute,
 			HTTPTimeout: 30 * time.Second,
+			ASNames:     CAIDA{UseURL: true},
+			Geo:         Geo{UseMaxMind: true},
 		},
 		HTTP:     HTTP{Listen: ":8080"},
 		Metrics:  Metrics{MaxExporters: 500},

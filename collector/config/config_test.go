@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -179,7 +180,7 @@ policy:
 		got = append(got, strings.ReplaceAll(line, filepath.Dir(env)+"/", ""))
 	}
 	want := []string{
-		`a.env:2: "not a line" is not NAME=value`,
+		`a.env:2: is not NAME=value (the line is not shown: it may have a secret)`,
 		`missing.env: no such file or directory`,
 		`collector.yml:1: colector_id: there is no such key`,
 		`collector.yml:3: listen.addresses: [2055]: "2055" is not host:port`,
@@ -203,7 +204,6 @@ func TestProblemsOfTheWhole(t *testing.T) {
 		env  []string
 		want string
 	}{
-		{"an unknown extension", []string{"CLICKHOUSE_FLOW_EXTENSIONS=bgp,ipx"}, `flow extension "ipx" is none of`},
 		{"a bad window", []string{"CLICKHOUSE_FLOW_MV_BY_EDGE_AS=5x"}, "view edge_as 5x"},
 		{"Kafka without brokers", []string{"KAFKA_OUTPUT_TOPIC=t"}, "kafka.brokers: names no broker"},
 		{"a bad topic", []string{"KAFKA_OUTPUT_TOPIC=a b", "KAFKA_BOOTSTRAP_SERVERS=k"}, "kafka.topic: a b: is not a topic's name"},
@@ -216,7 +216,6 @@ func TestProblemsOfTheWhole(t *testing.T) {
 		{"fewer acks than the idempotent producer needs", []string{"KAFKA_OUTPUT_TOPIC=t", "KAFKA_BOOTSTRAP_SERVERS=k", "KAFKA_ACKS=leader"}, "kafka.acks: leader: needs kafka.idempotent: false"},
 		{"batches that fit into no request", []string{"KAFKA_OUTPUT_TOPIC=t", "KAFKA_BOOTSTRAP_SERVERS=k", "KAFKA_MAX_BATCH_BYTES=1GiB"}, "kafka.max_batch_bytes: 1073741824: is more than"},
 		{"flows that go nowhere", []string{"CLICKHOUSE_FLOWS=false"}, "clickhouse.flows: false: rows would go nowhere"},
-		{"a setting of no view", []string{"CLICKHOUSE_FLOW_MV_BY_EDGE_AS_9M_TTL=1 DAY"}, "edge_as_9m_ttl"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -241,6 +240,146 @@ CLICKHOUSE_FLOW_TABLE=${CLICKHOUSE_DATABASE}_t
 	got := []string{c.Server.Username, c.Server.Password, c.Schema.Tables.AS, c.Schema.Database, c.Schema.Tables.Flow}
 	if want := []string{"flow", "${not} #expanded", "meta_as", "lab_flows", "lab_flows_t"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestEnvFileAsComposeReadsIt has the rules of docker compose one by one.
+func TestEnvFileAsComposeReadsIt(t *testing.T) {
+	for _, test := range []struct{ name, line, want string }{
+		{"quotes and a comment", `"secret" # the password`, "secret"},
+		{"single quotes and a comment", `'secret' # it's the password`, "secret"},
+		{"a comment right after the quote", `"secret"#c`, "secret"},
+		{"a hash in quotes", `"a # b"`, "a # b"},
+		{"a hash without a space", `a#b`, "a#b"},
+		{"a hash first", `#a`, "#a"},
+		{"only a comment", ` # a`, ""},
+		{"nothing", ``, ""},
+		{"escapes", `"a\"b\\c\nd\te\$f"`, "a\"b\\c\nd\te$f"},
+		{"no escape", `"a\db"`, `a\db`},
+		{"an octal escape", `"\0101"`, "A"},
+		{"no escapes in single quotes", `'a\nb\'c$SITE'`, `a\nb'c$SITE`},
+		{"no escapes without quotes", `a\nb`, `a\nb`},
+		{"several lines", "\"a\nb\" # c", "a\nb"},
+		{"variables", `"${SITE}/$SITE/${NONE:-d}/${NONE-e}/${EMPTY-f}/${SITE:+g}"`, "lab/lab/d/e//g"},
+		{"dollars", `a$$b$none`, "a$b$none"},
+		{"blanks", "  a b\t ", "a b"},
+		{"an equals sign", `a=b`, "a=b"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			for _, file := range []string{
+				"EMPTY=\nCLICKHOUSE_PASSWORD=" + test.line + "\nCLICKHOUSE_USERNAME=after\n",
+				"\ufeffexport  EMPTY=\r\nexport CLICKHOUSE_PASSWORD = " + strings.ReplaceAll(test.line, "\n", "\r\n") + "\r\nCLICKHOUSE_USERNAME: after",
+			} {
+				want := test.want
+				if test.line == "#a" && strings.Contains(file, "= #a") {
+					want = ""
+				}
+				c := load(t, Source{EnvFiles: []string{write(t, "a.env", file)}, Environ: []string{"SITE=lab"}})
+				if c.Server.Password != want || c.Server.Username != "after" {
+					t.Errorf("%q gives %q and %q, want %q", file, c.Server.Password, c.Server.Username, want)
+				}
+			}
+		})
+	}
+	c := load(t, Source{EnvFiles: []string{write(t, "a.env", "CLICKHOUSE_PASSWORD\nNONE # a name alone\nCLICKHOUSE_USERNAME=u")}, Environ: []string{"CLICKHOUSE_PASSWORD=p"}})
+	if c.Server.Password != "p" || c.Server.Username != "u" {
+		t.Errorf("a name alone: password %q, user %q", c.Server.Password, c.Server.Username)
+	}
+}
+
+// TestEnvFileProblemsKeepSecrets: a line that cannot be read is named, but not shown.
+func TestEnvFileProblemsKeepSecrets(t *testing.T) {
+	for _, test := range []struct{ file, want string }{
+		{"# c\nMY PASSWORD=hunter2\n", "a.env:2: is not NAME=value"},
+		{"\nhunter2 is it\n", "a.env:2: is not NAME=value"},
+		{"CLICKHOUSE_PASSWORD=\"hunter2\n", "a.env:1: CLICKHOUSE_PASSWORD: the quote is not closed"},
+		{"A='b' hunter2\n", "a.env:1: A: there is text after the closing quote"},
+		{"CLICKHOUSE_PORT=\"9000\nKAFKA_SASL_PASSWORD=hunter2\"\n", `environment: CLICKHOUSE_PORT: "9000 …": is not a whole number`},
+	} {
+		env := write(t, "a.env", test.file)
+		_, problems := Load(Source{EnvFiles: []string{env}})
+		for _, p := range problems {
+			if got := strings.ReplaceAll(p.String(), filepath.Dir(env)+"/", ""); strings.Contains(got, "hunter2") || !strings.HasPrefix(got, test.want) {
+				t.Errorf("%q: %s, want %s", test.file, got, test.want)
+			}
+		}
+		if len(problems) != 1 {
+			t.Errorf("%q: %v, want one problem", test.file, problems)
+		}
+	}
+}
+
+// TestConfigFileForms has a byte order mark, anchors, aliases and merges; aliases cannot blow a file up.
+func TestConfigFileForms(t *testing.T) {
+	c := load(t, Source{File: write(t, "c.yml", "\ufeffx-common: &c {rows: &r 700, age: 3s}\nbatch:\n  <<: *c\n  age: 4s\n  inserters: &n 3\nmetrics: {max_exporters: *r}\nlisten: {workers: *n}\n")})
+	if c.Batch.Rows != 700 || c.Batch.Age != 4*time.Second || c.Metrics.MaxExporters != 700 || c.Listen.Workers != 3 {
+		t.Errorf("%+v, %+v, %d workers", c.Batch, c.Metrics, c.Listen.Workers)
+	}
+	bomb := "x-a: &a {x: 1}\n"
+	for n := range 30 {
+		bomb += fmt.Sprintf("x-%c: &%c {<<: [*%c, *%c, *%c]}\n", 'b'+n, 'b'+n, 'a'+n, 'a'+n, 'a'+n)
+	}
+	_, problems := Load(Source{File: write(t, "c.yml", bomb+"batch: {<<: *z}\n")})
+	if len(problems) == 0 {
+		t.Error("a file that its aliases blow up is taken")
+	}
+	_, problems = Load(Source{File: write(t, "c.yml", "batch: &a {<<: *a}\n")})
+	if len(problems) == 0 {
+		t.Error("a mapping that is merged into itself is taken")
+	}
+}
+
+// TestValuesOfTheReference: what the reference starts with starts here, with a warning where it means nothing.
+func TestValuesOfTheReference(t *testing.T) {
+	for _, test := range []struct {
+		env, warning string
+		got          func(*Config) any
+		want         any
+	}{
+		{"CLICKHOUSE_CACHER_REFRESH_INTERVAL=0", "", func(c *Config) any { return c.Metadata.Refresh }, time.Duration(0)},
+		{"CLICKHOUSE_FLOW_EXTENSIONS=bgp,esdb", "esdb: there is no such extension", func(c *Config) any { return c.Schema.FlowExtensions }, []string{"bgp"}},
+		{"CLICKHOUSE_AS_METADATA_EXTENSIONS=peeringdb,foo", "foo: there is no such extension", func(c *Config) any { return c.Schema.ASExtensions }, []string{"peeringdb"}},
+		{"CLICKHOUSE_FLOW_MV_BY_EDGE_AS_1H_TTL=1 YEAR", "CLICKHOUSE_FLOW_MV_BY_EDGE_AS_1H_TTL", func(c *Config) any { return len(c.Schema.Views) }, 3},
+		{"CLICKHOUSE_FLOW_POLICY_COMMUNITY_SCOPE_MAP=64805:lhcone,64806, 64807:a:b", `"64806" is not key:value`,
+			func(c *Config) any { return c.Policy.CommunityScopes }, map[string]string{"64805": "lhcone", "64807": "a:b"}},
+		{"CLICKHOUSE_FLOW_TTL=2 DAY TO VOLUME 'cold', start_time + INTERVAL 30 DAY", "", func(c *Config) any { return c.Schema.FlowTTL.Plain() }, false},
+		{"DEBUG=verbose", "neither true nor false", func(c *Config) any { return c.LogLevel }, "info"},
+		{"HTTP_TIMEOUT=0.5", "", func(c *Config) any { return c.Metadata.HTTPTimeout }, 500 * time.Millisecond},
+		{"CLICKHOUSE_BATCH_SIZE=2000000", "is more than 1048576", func(c *Config) any { return c.Batch.Rows }, 1 << 20},
+		{"CLICKHOUSE_SECURE=on", "", func(c *Config) any { return c.Server.Secure }, true},
+		{"CLICKHOUSE_SECURE=maybe", "neither true nor false", func(c *Config) any { return c.Server.Secure }, false},
+		{"KAFKA_SSL_ENDPOINT_IDENTIFICATION_ALGORITHM=", "is empty", func(c *Config) any { return c.Kafka.Identification }, "https"},
+		{"CLICKHOUSE_PORT=", "is empty", func(c *Config) any { return c.Server.Port }, 8123},
+		{"IP_GEO_CSV_CONSUMER_MAXMIND_ACCOUNT_ID=7", "", func(c *Config) any { return c.Metadata.Geo.MaxMindAccount }, "7"},
+		{"IP_GEO_CSV_CONSUMER_MAXMIND_LICENSE_KEY=k", "", func(c *Config) any { return c.Metadata.Geo.MaxMindKey }, "k"},
+		{"IP_GEO_CSV_CONSUMER_USE_MAXMIND_DOWNLOAD=false", "", func(c *Config) any { return c.Metadata.Geo.UseMaxMind }, false},
+		{"IP_GEO_CSV_CONSUMER_CACHE_DIR=/x", "", func(c *Config) any { return c.Metadata.Geo.CacheDir }, "/x"},
+		{"CAIDA_ORG_AS_CONSUMER_USE_URL=false", "", func(c *Config) any { return c.Metadata.ASNames.UseURL }, false},
+		{"CAIDA_ORG_AS_CONSUMER_AS2ORG_FILE=/app/caches/x", "", func(c *Config) any { return c.Metadata.ASNames.UseURL }, true},
+		{"CAIDA_ORG_AS_CONSUMER_AS2ORG_URL=https://m/{date}.gz", "", func(c *Config) any { return c.Metadata.ASNames.AS2OrgURL }, "https://m/{date}.gz"},
+	} {
+		t.Run(test.env, func(t *testing.T) {
+			c := load(t, Source{Environ: []string{test.env}})
+			if diff := cmp.Diff(test.want, test.got(c), equal...); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+			warned := slices.ContainsFunc(c.Warnings(), func(p Problem) bool { return strings.Contains(p.String(), test.warning) })
+			if test.warning == "" && len(c.Warnings()) > 0 || test.warning != "" && !warned {
+				t.Errorf("warnings %v, want %q", c.Warnings(), test.warning)
+			}
+			if err := c.Schema.Validate(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	// A configuration of ours says what it means.
+	if load(t, Source{File: write(t, "c.yml", "metadata: {caida: {as2org_file: x}}")}).Metadata.ASNames.UseURL {
+		t.Error("a file that the configuration names is not what is read")
+	}
+	for _, text := range []string{"flow: {extensions: [ipx]}", "log: {debug: verbose}", "policy: {community_scopes: 64806}", "batch: {rows: 2000000}"} {
+		if _, problems := Load(Source{File: write(t, "c.yml", text)}); len(problems) == 0 {
+			t.Errorf("%s is taken", text)
+		}
 	}
 }
 

@@ -52,11 +52,12 @@ func Load(source Source) (*Config, []Problem) {
 	table := c.noting(keys(c))
 	env, problems := environment(source)
 	if source.File != "" {
-		problems = append(problems, loadFile(source.File, env, table)...)
+		problems = append(problems, c.loadFile(source.File, env, table)...)
 	}
 	for i := range table {
-		problems = append(problems, table[i].fromEnvironment(env)...)
+		problems = append(problems, c.fromEnvironment(&table[i], env)...)
 	}
+	c.settle()
 	c.viewSettings = append(c.viewSettings, viewSettingsOf(env)...)
 	slices.SortStableFunc(c.viewSettings, func(a, b pair) int { return cmp.Compare(a.key, b.key) })
 	problems = append(problems, c.buildViews()...)
@@ -66,18 +67,51 @@ func Load(source Source) (*Config, []Problem) {
 	return c, problems
 }
 
-func (k *key) fromEnvironment(env map[string]string) []Problem {
-	for _, name := range k.env {
+// Warnings are what the configuration says that has no effect here, or another one than in the reference pipeline.
+func (c *Config) Warnings() []Problem { return c.warnings }
+
+// ignored is the reason why a value, which the reference pipeline starts with, has no effect or another one. It is a warning.
+type ignored string
+
+func (i ignored) Error() string { return string(i) }
+
+// refused returns err as a problem, or notes it as a warning.
+func (c *Config) refused(p Problem, err error) []Problem {
+	p.Why = err.Error()
+	var warning ignored
+	if errors.As(err, &warning) {
+		c.warnings = append(c.warnings, p)
+		return nil
+	}
+	return []Problem{p}
+}
+
+// fromEnvironment sets a key from the first of its variables that is there. Empty means "not set" where nothing cannot be a value.
+func (c *Config) fromEnvironment(k *key, env map[string]string) []Problem {
+	for n, name := range k.env {
 		text, found := env[name]
-		if !found {
+		if !found || text == "" && n+1 < len(k.env) && env[k.env[n+1]] != "" {
 			continue
 		}
-		if err := k.set(value{text: text}); err != nil {
-			return []Problem{{Where: "environment", Key: name, Value: fmt.Sprintf("%q", text), Why: err.Error()}}
+		err := k.set(value{text: text, env: true})
+		if err != nil && text == "" {
+			err = ignored("is empty: the setting stays as it is")
+		}
+		if err != nil {
+			return c.refused(Problem{Where: "environment", Key: name, Value: shown(text)}, err)
 		}
 		return nil
 	}
 	return nil
+}
+
+// shown is a value as a problem shows it. What a quote that is closed too late took in, such as the next line's password, is left out.
+func shown(text string) string {
+	first, rest, _ := strings.Cut(text, "\n")
+	if rest != "" {
+		first += " …"
+	}
+	return fmt.Sprintf("%q", first)
 }
 
 // validate checks what only the settings together can tell.
@@ -139,53 +173,6 @@ func environment(source Source) (map[string]string, []Problem) {
 	return env, problems
 }
 
-// readEnvFile adds a file's variables to env. A value may refer to variables that were set before it.
-func readEnvFile(path string, env, process map[string]string) []Problem {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return []Problem{{Where: path, Why: reason(err)}}
-	}
-	var problems []Problem
-	n := 0
-	for line := range strings.Lines(string(data)) {
-		n++
-		line = strings.TrimSpace(line)
-		if line == "" || line[0] == '#' {
-			continue
-		}
-		name, text, found := strings.Cut(strings.TrimPrefix(line, "export "), "=")
-		if !found || !envName.MatchString(strings.TrimSpace(name)) {
-			problems = append(problems, Problem{Where: fmt.Sprintf("%s:%d", path, n), Why: fmt.Sprintf("%q is not NAME=value", line)})
-			continue
-		}
-		env[strings.TrimSpace(name)] = envValue(text, func(name string) (string, bool) {
-			if text, found := process[name]; found {
-				return text, true
-			}
-			text, found := env[name]
-			return text, found
-		})
-	}
-	return problems
-}
-
-var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-
-// envValue takes off quotes and comments and puts variables in; single quotes keep everything as it stands.
-func envValue(text string, lookup func(string) (string, bool)) string {
-	text = strings.TrimSpace(text)
-	if len(text) > 1 && text[0] == '\'' && text[len(text)-1] == '\'' {
-		return text[1 : len(text)-1]
-	}
-	if len(text) > 1 && text[0] == '"' && text[len(text)-1] == '"' {
-		return expand(text[1:len(text)-1], lookup)
-	}
-	if i := strings.Index(text, " #"); i >= 0 {
-		text = strings.TrimSpace(text[:i])
-	}
-	return expand(text, lookup)
-}
-
 var variable = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)(:-[^}]*)?\}`)
 
 // expand puts ${NAME} and ${NAME:-default} in. A lone $ stays: passwords have them.
@@ -202,24 +189,41 @@ func expand(text string, lookup func(string) (string, bool)) string {
 // file is the YAML file that is being read.
 type file struct {
 	path     string
+	config   *Config
 	env      map[string]string
 	keys     map[string]*key
+	anchors  map[string]ast.Node // by name
+	nodes    int                 // that were read; aliases make the same one be read often
 	problems []Problem
 }
 
-func loadFile(path string, env map[string]string, table []key) []Problem {
-	data, err := os.ReadFile(path)
+const (
+	maxFile  = 4 << 20
+	maxNodes = 100_000
+)
+
+func (c *Config) loadFile(path string, env map[string]string, table []key) []Problem {
+	data, err := readText(path, maxFile)
 	if err != nil {
 		return []Problem{{Where: path, Why: reason(err)}}
 	}
-	f := &file{path: path, env: env, keys: map[string]*key{}}
+	f := &file{path: path, config: c, env: env, keys: map[string]*key{}, anchors: map[string]ast.Node{}}
 	for i := range table {
 		f.keys[table[i].path] = &table[i]
 	}
-	parsed, err := parser.ParseBytes(data, 0)
+	parsed, err := parser.ParseBytes([]byte(data), 0)
 	if err != nil {
 		line, _, _ := strings.Cut(err.Error(), "\n")
 		return []Problem{{Where: path, Why: line}}
+	}
+	for _, document := range parsed.Docs {
+		if document.Body == nil {
+			continue
+		}
+		for _, n := range ast.Filter(ast.AnchorType, document.Body) {
+			anchor := n.(*ast.AnchorNode)
+			f.anchors[anchor.Name.GetToken().Value] = anchor.Value
+		}
 	}
 	for _, document := range parsed.Docs {
 		if document.Body != nil {
@@ -237,8 +241,36 @@ func (f *file) problem(at *token.Token, key, value, why string) {
 	f.problems = append(f.problems, Problem{Where: where, Key: key, Value: value, Why: why})
 }
 
+// resolve returns what an anchor or an alias stands for.
+func (f *file) resolve(node ast.Node) ast.Node {
+	for range maxNodes {
+		switch n := node.(type) {
+		case *ast.AnchorNode:
+			node = n.Value
+		case *ast.TagNode:
+			node = n.Value
+		case *ast.AliasNode:
+			target, found := f.anchors[n.Value.GetToken().Value]
+			if !found {
+				return node
+			}
+			node = target
+		default:
+			return node
+		}
+	}
+	return node
+}
+
 // section reads a mapping whose keys begin with prefix.
 func (f *file) section(prefix string, node ast.Node) {
+	node = f.resolve(node)
+	if f.nodes++; f.nodes > maxNodes {
+		if f.nodes == maxNodes+1 {
+			f.problem(node.GetToken(), "", "", "its aliases make it too large")
+		}
+		return
+	}
 	entries, ok := mappingValues(node)
 	if !ok {
 		if _, null := node.(*ast.NullNode); !null {
@@ -246,9 +278,16 @@ func (f *file) section(prefix string, node ast.Node) {
 		}
 		return
 	}
+	for _, entry := range entries { // first, as what stands in the mapping itself wins
+		if entry.Key.IsMergeKey() {
+			f.merge(prefix, entry.Value)
+		}
+	}
 	for _, entry := range entries {
 		path := prefix + entry.Key.GetToken().Value
 		switch k := f.keys[path]; {
+		case entry.Key.IsMergeKey():
+		case strings.HasPrefix(path, "x-"): // a place for anchors, as in compose files
 		case k != nil:
 			f.setting(k, path, entry.Value)
 		case f.isSection(path + "."):
@@ -256,6 +295,18 @@ func (f *file) section(prefix string, node ast.Node) {
 		default:
 			f.problem(entry.Key.GetToken(), path, "", "there is no such key"+f.suggestion(path))
 		}
+	}
+}
+
+// merge reads what <<: names: a mapping, or a list of them.
+func (f *file) merge(prefix string, node ast.Node) {
+	sequence, ok := f.resolve(node).(*ast.SequenceNode)
+	if !ok {
+		f.section(prefix, node)
+		return
+	}
+	for _, item := range sequence.Values {
+		f.section(prefix, item)
 	}
 }
 
@@ -285,6 +336,7 @@ func (f *file) suggestion(path string) string {
 }
 
 func (f *file) setting(k *key, path string, node ast.Node) {
+	node = f.resolve(node)
 	v, err := f.value(node)
 	if err != nil {
 		f.problem(node.GetToken(), path, "", err.Error())
@@ -295,7 +347,11 @@ func (f *file) setting(k *key, path string, node ast.Node) {
 		return
 	}
 	if err := k.set(v); err != nil {
-		f.problem(node.GetToken(), path, v.String(), err.Error())
+		where := f.path
+		if at := node.GetToken(); at != nil && at.Position != nil {
+			where = fmt.Sprintf("%s:%d", f.path, at.Position.Line)
+		}
+		f.problems = append(f.problems, f.config.refused(Problem{Where: where, Key: path, Value: v.String()}, err)...)
 	}
 }
 
@@ -307,7 +363,7 @@ func (f *file) value(node ast.Node) (value, error) {
 			if err != nil {
 				return v, err
 			}
-			v.pairs = append(v.pairs, pair{entry.Key.GetToken().Value, text})
+			v.pairs = append(v.pairs, pair{key: entry.Key.GetToken().Value, text: text})
 		}
 		return v, nil
 	}
@@ -328,6 +384,7 @@ func (f *file) value(node ast.Node) (value, error) {
 
 // text is a scalar's text as it stands in the file, with variables put in.
 func (f *file) text(node ast.Node) (string, error) {
+	node = f.resolve(node)
 	lookup := func(name string) (string, bool) {
 		text, found := f.env[name]
 		return text, found

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"reflect"
 	"slices"
 )
@@ -41,10 +42,11 @@ func livePaths() []string {
 		"decoder.sampling_rates", "decoder.exporter_address", "decoder.exporter_map",
 		"policy.scopes", "policy.auto_scopes", "policy.community_scopes",
 		"metadata.dir", "metadata.files", "metadata.refresh", "metadata.http_timeout", "metadata.force_update",
-		"metadata.caida.interval", "metadata.caida.as2org_file", "metadata.caida.peeringdb_file", "metadata.caida.custom_as_file",
+		"metadata.caida.interval", "metadata.caida.use_url", "metadata.caida.as2org_url", "metadata.caida.peeringdb_url",
+		"metadata.caida.as2org_file", "metadata.caida.peeringdb_file", "metadata.caida.custom_as_file",
 		"metadata.caida.custom_org_file",
 		"metadata.geo.interval", "metadata.geo.asn_files", "metadata.geo.location_files", "metadata.geo.block_files",
-		"metadata.geo.custom_ip_file", "metadata.geo.maxmind_account", "metadata.geo.maxmind_key",
+		"metadata.geo.custom_ip_file", "metadata.geo.use_maxmind", "metadata.geo.cache_dir", "metadata.geo.maxmind_account", "metadata.geo.maxmind_key",
 		"metadata.scireg.interval", "metadata.scireg.sources",
 		"log.level", "log.debug",
 	}
@@ -56,7 +58,8 @@ func (c *Config) noting(table []key) []key {
 		path, set := table[i].path, table[i].set
 		table[i].set = func(v value) error {
 			err := set(v)
-			if err == nil {
+			var warning ignored
+			if err == nil || errors.As(err, &warning) {
 				c.given[path] = v
 			}
 			return err

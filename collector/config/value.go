@@ -15,9 +15,13 @@ type value struct {
 	list  []string
 	pairs []pair
 	kind  valueKind
+	env   bool // an environment variable, under a name of the reference's: what that takes is taken
 }
 
-type pair struct{ key, text string }
+type pair struct {
+	key, text string
+	env       string // the variable that it comes from, if one
+}
 
 type valueKind int
 
@@ -54,7 +58,7 @@ func (v value) entries() ([]pair, error) {
 		if i < 0 {
 			return nil, fmt.Errorf("%q is not key:value", item)
 		}
-		pairs = append(pairs, pair{strings.TrimSpace(item[:i]), strings.TrimSpace(item[i+1:])})
+		pairs = append(pairs, pair{key: strings.TrimSpace(item[:i]), text: strings.TrimSpace(item[i+1:])})
 	}
 	return pairs, nil
 }
@@ -82,11 +86,15 @@ func texts(p *[]string) setter {
 func boolean(p *bool) setter {
 	return func(v value) error {
 		switch strings.ToLower(v.text) {
-		case "true", "1", "yes":
+		case "true", "1", "yes", "on", "y", "t":
 			*p = true
-		case "false", "0", "no", "":
+		case "false", "0", "no", "off", "n", "f", "":
 			*p = false
 		default:
+			if v.env {
+				*p = false
+				return ignored("is neither true nor false: it counts as false")
+			}
 			return fmt.Errorf("is neither true nor false")
 		}
 		return nil
@@ -103,6 +111,28 @@ func number(p *int, least, most int) setter {
 			return fmt.Errorf("is not between %d and %d", least, most)
 		}
 		*p = n
+		return nil
+	}
+}
+
+// atMost is number, where an environment variable that is too large is the largest.
+func atMost(p *int, least, most int) setter {
+	return func(v value) error {
+		if n, err := strconv.Atoi(v.text); err == nil && v.env && n > most {
+			*p = most
+			return ignored(fmt.Sprintf("is more than %d, which is taken instead", most))
+		}
+		return number(p, least, most)(v)
+	}
+}
+
+// urlTemplate takes an http or https address.
+func urlTemplate(p *string) setter {
+	return func(v value) error {
+		if v.text != "" && !strings.HasPrefix(v.text, "https://") && !strings.HasPrefix(v.text, "http://") {
+			return fmt.Errorf("is not an http or https address")
+		}
+		*p = v.text
 		return nil
 	}
 }
@@ -323,16 +353,31 @@ func addressMap(p *map[netip.Addr]netip.Addr) setter {
 	}
 }
 
+// textMap takes a mapping, or "key:value,key:value": each is split at its first colon. Of an environment variable an entry without
+// a colon is left out, as in the reference.
 func textMap(p *map[string]string) setter {
 	return func(v value) error {
-		pairs, err := v.entries()
-		if err != nil {
-			return err
+		all := map[string]string{}
+		if v.kind == mapping {
+			for _, entry := range v.pairs {
+				all[entry.key] = entry.text
+			}
+			*p = all
+			return nil
 		}
-		*p = make(map[string]string, len(pairs))
-		for _, entry := range pairs {
-			(*p)[entry.key] = entry.text
+		var left error
+		for _, item := range v.items() {
+			key, text, found := strings.Cut(item, ":")
+			switch {
+			case found:
+				all[strings.TrimSpace(key)] = strings.TrimSpace(text)
+			case v.env:
+				left = ignored(fmt.Sprintf("%q is not key:value and is left out", item))
+			default:
+				return fmt.Errorf("%q is not key:value", item)
+			}
 		}
-		return nil
+		*p = all
+		return left
 	}
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/metranova/flow-collector/sink/schema"
@@ -34,7 +35,7 @@ func viewSettingsOf(env map[string]string) []pair {
 	for name, text := range env {
 		rest, found := strings.CutPrefix(name, viewEnvPrefix)
 		if found && !isViewList(rest) {
-			pairs = append(pairs, pair{strings.ToLower(rest), text})
+			pairs = append(pairs, pair{key: strings.ToLower(rest), text: text, env: name})
 		}
 	}
 	return pairs
@@ -61,11 +62,44 @@ func (c *Config) buildViews() []Problem {
 		}
 	}
 	for _, setting := range c.viewSettings {
-		if err := c.setView(byName, setting); err != nil {
+		err := c.setView(byName, setting)
+		if err != nil && setting.env != "" {
+			// The reference does not read the settings of a view that is not configured.
+			c.warnings = append(c.warnings, Problem{Where: "environment", Key: setting.env, Value: setting.text, Why: err.Error()})
+			continue
+		}
+		if err != nil {
 			problems = append(problems, Problem{Key: "flow.view_settings." + setting.key, Value: setting.text, Why: err.Error()})
 		}
 	}
 	return problems
+}
+
+// settle fills in what depends on several settings, and leaves out what the reference pipeline takes though it has no effect here.
+func (c *Config) settle() {
+	drop := func(path string, list *[]string, known func(string) bool) {
+		if !c.given[path].env {
+			return
+		}
+		*list = slices.DeleteFunc(slices.Clone(*list), func(name string) bool {
+			if !known(name) {
+				c.warnings = append(c.warnings, Problem{Where: "environment", Key: path, Value: name, Why: "there is no such extension here: it has no effect"})
+			}
+			return !known(name)
+		})
+	}
+	drop("flow.extensions", &c.Schema.FlowExtensions, schema.KnowsFlowExtension)
+	drop("tables.as_extensions", &c.Schema.ASExtensions, schema.KnowsASExtension)
+
+	// In the reference the files are what is read when the download fails. A configuration of ours that names them means them.
+	names := &c.Metadata.ASNames
+	for _, path := range []string{"metadata.caida.as2org_file", "metadata.caida.peeringdb_file"} {
+		v, given := c.given[path]
+		_, said := c.given["metadata.caida.use_url"]
+		if given && !v.env && !said {
+			names.UseURL = false
+		}
+	}
 }
 
 func (c *Config) setView(byName map[string]int, setting pair) error {

@@ -150,7 +150,18 @@ var (
 	// pathName is what may become part of a JSON path without quoting.
 	pathName     = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 	intervalText = regexp.MustCompile(`(?i)^[0-9]+ +(SECOND|MINUTE|HOUR|DAY|WEEK|MONTH|QUARTER|YEAR)$`)
+	// intervalStart begins a TTL that goes on with what happens then, such as TO VOLUME 'cold', and with further terms.
+	intervalStart = regexp.MustCompile(`(?i)^[0-9]+ +(SECOND|MINUTE|HOUR|DAY|WEEK|MONTH|QUARTER|YEAR)( |,)`)
 )
+
+// KnowsFlowExtension reports whether data_flow has paths of a flow extension.
+func KnowsFlowExtension(name string) bool { _, ok := flowExtensionPaths[name]; return ok }
+
+// KnowsASExtension reports whether meta_as has paths of an AS extension.
+func KnowsASExtension(name string) bool { _, ok := asExtensionPaths[name]; return ok }
+
+// Plain reports whether the TTL is one interval after which rows go, not an expression with several terms.
+func (t TTL) Plain() bool { return intervalText.MatchString(t.Interval) }
 
 // Validate reports everything that is wrong with the settings, one line each, naming the setting and its value.
 func (s *Settings) Validate() error {
@@ -267,7 +278,11 @@ func (t TTL) validate(what string) error {
 	if t.Interval == "" {
 		return nil
 	}
-	if !intervalText.MatchString(t.Interval) {
+	if intervalStart.MatchString(t.Interval) {
+		if err := validateExpression(what, t.Interval); err != nil {
+			return err
+		}
+	} else if !intervalText.MatchString(t.Interval) {
 		return fmt.Errorf(`%s: %q is not an interval such as "30 DAY"`, what, t.Interval)
 	}
 	if !pathName.MatchString(t.Column) {

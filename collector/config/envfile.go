@@ -1,0 +1,230 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// Env files are read as docker compose reads them:
+//
+//	NAME=value # comment      value is trimmed; variables are put in
+//	NAME='it\'s $as it is'    nothing is put in; may go over several lines
+//	NAME="a\tb ${OTHER}"      escapes, then variables; may go over several lines
+//	NAME                      the value of the process's environment, if it has one
+//	export NAME=value         as without export
+//	NAME: value               as with =
+//
+// Beyond it, $name without braces stays as it is where nothing of that name is set: passwords have dollars.
+
+const maxEnvFile = 1 << 20
+
+// readEnvFile adds a file's variables to env. A value may refer to variables that were set before it. A problem never has the text
+// of a line, which may be a secret.
+func readEnvFile(path string, env, process map[string]string) []Problem {
+	data, err := readText(path, maxEnvFile)
+	if err != nil {
+		return []Problem{{Where: path, Why: reason(err)}}
+	}
+	f := envFile{rest: strings.ReplaceAll(data, "\r\n", "\n"), line: 1, lookup: func(name string) (string, bool) {
+		if text, found := process[name]; found {
+			return text, true
+		}
+		text, found := env[name]
+		return text, found
+	}}
+	var problems []Problem
+	for f.skipBlank() {
+		line := f.line
+		name, text, set, err := f.statement()
+		switch {
+		case err != nil:
+			problems = append(problems, Problem{Where: fmt.Sprintf("%s:%d", path, line), Key: name, Why: err.Error()})
+		case set:
+			env[name] = text
+		}
+	}
+	return problems
+}
+
+// readText reads a text file of at most limit bytes. A byte order mark is left out.
+func readText(path string, limit int64) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", err
+	}
+	if info.Mode().IsRegular() && info.Size() > limit {
+		return "", fmt.Errorf("is larger than %d bytes", limit)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimPrefix(string(data), "\ufeff"), nil
+}
+
+// envFile is what is left of an env file.
+type envFile struct {
+	rest   string
+	line   int // of its start
+	lookup func(name string) (string, bool)
+}
+
+// take removes n bytes and counts their lines.
+func (f *envFile) take(n int) string {
+	text := f.rest[:n]
+	f.line += strings.Count(text, "\n")
+	f.rest = f.rest[n:]
+	return text
+}
+
+// takeLine removes what is left of the line and its end, and returns it without.
+func (f *envFile) takeLine() string {
+	end := strings.IndexByte(f.rest, '\n')
+	if end < 0 {
+		return f.take(len(f.rest))
+	}
+	return strings.TrimSuffix(f.take(end+1), "\n")
+}
+
+// skipBlank goes to the next statement; false is the end.
+func (f *envFile) skipBlank() bool {
+	for {
+		f.take(len(f.rest) - len(strings.TrimLeft(f.rest, " \t\r\n\v\f")))
+		if !strings.HasPrefix(f.rest, "#") {
+			return f.rest != ""
+		}
+		f.takeLine()
+	}
+}
+
+var (
+	envName   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.\[\]-]*$`)
+	envExport = regexp.MustCompile(`^export[ \t]+`)
+)
+
+// statement reads one. set is false where there is no value: the name alone, which the environment does not have. Reading goes on
+// after the statement also when it is wrong.
+func (f *envFile) statement() (name, text string, set bool, err error) {
+	f.take(len(envExport.FindString(f.rest)))
+	end := strings.IndexAny(f.rest, "=:\n")
+	if end < 0 {
+		end = len(f.rest)
+	}
+	name = strings.TrimSpace(f.take(end))
+	if alone := f.rest == "" || f.rest[0] == '\n'; alone {
+		name, _, _ = strings.Cut(name, " #")
+		name = strings.TrimSpace(name)
+		if !envName.MatchString(name) {
+			return "", "", false, errNoAssignment
+		}
+		text, set = f.lookup(name)
+		return name, text, set, nil
+	}
+	if !envName.MatchString(name) {
+		f.takeLine()
+		return "", "", false, errNoAssignment
+	}
+	f.take(1)
+	blank := f.take(len(f.rest) - len(strings.TrimLeft(f.rest, " \t\r\v\f")))
+	if f.rest != "" && (f.rest[0] == '\'' || f.rest[0] == '"') {
+		text, err = f.quoted(f.rest[0])
+		return name, text, err == nil, err
+	}
+	text = blank + f.takeLine()
+	text, _, _ = strings.Cut(text, " #") // NAME=#x has a value, NAME= #x has none
+	return name, expandCompose(strings.TrimSpace(text), f.lookup), true, nil
+}
+
+var (
+	errNoAssignment = fmt.Errorf("is not NAME=value (the line is not shown: it may have a secret)")
+	errNoQuote      = fmt.Errorf("the quote is not closed")
+	errAfterQuote   = fmt.Errorf("there is text after the closing quote (it is not shown: it may be a secret)")
+)
+
+// quoted reads a quoted value and what is left of its line: nothing, or a comment. Where the quote is not closed only the line counts,
+// so that what comes after it is still read.
+func (f *envFile) quoted(quote byte) (string, error) {
+	var b strings.Builder
+	for i := 1; i < len(f.rest); i++ {
+		switch c := f.rest[i]; {
+		case c == '\\' && i+1 < len(f.rest):
+			i++
+			if f.rest[i] != quote {
+				b.WriteByte('\\')
+			}
+			b.WriteByte(f.rest[i])
+		case c == quote:
+			f.take(i + 1)
+			after := strings.TrimSpace(f.takeLine())
+			if after != "" && after[0] != '#' {
+				return "", errAfterQuote
+			}
+			if quote == '\'' {
+				return b.String(), nil
+			}
+			return expandCompose(unescape(b.String()), f.lookup), nil
+		default:
+			b.WriteByte(c)
+		}
+	}
+	f.takeLine()
+	return "", errNoQuote
+}
+
+var escapes = regexp.MustCompile(`\\(?:[abcfnrtv$"\\]|0[0-7]{0,3})`)
+
+// unescape replaces the escapes of double quotes. An escaped dollar becomes two, which expandCompose makes one.
+func unescape(text string) string {
+	return escapes.ReplaceAllStringFunc(text, func(escape string) string {
+		switch c := escape[1]; c {
+		case '$':
+			return "$$"
+		case '"', '\\':
+			return string(c)
+		case '0':
+			n, _ := strconv.ParseUint(escape[2:], 8, 8) // \0 alone is a zero byte
+			return string([]byte{byte(n)})
+		case 'c': // ends the output in a shell; compose leaves it
+			return escape
+		default:
+			return map[byte]string{'a': "\a", 'b': "\b", 'f': "\f", 'n': "\n", 'r': "\r", 't': "\t", 'v': "\v"}[c]
+		}
+	})
+}
+
+var composeVariable = regexp.MustCompile(`\$\$|\$([A-Za-z_][A-Za-z0-9_]*)|\$\{([A-Za-z_][A-Za-z0-9_]*)(?:(:?[-+?])([^}]*))?\}`)
+
+// expandCompose puts $NAME, ${NAME}, ${NAME:-default}, ${NAME-default}, ${NAME:+other} and ${NAME+other} in; $$ is a dollar.
+func expandCompose(text string, lookup func(string) (string, bool)) string {
+	return composeVariable.ReplaceAllStringFunc(text, func(reference string) string {
+		if reference == "$$" {
+			return "$"
+		}
+		parts := composeVariable.FindStringSubmatch(reference)
+		if bare := parts[1]; bare != "" {
+			if text, found := lookup(bare); found {
+				return text
+			}
+			return reference
+		}
+		text, found := lookup(parts[2])
+		if strings.HasPrefix(parts[3], ":") {
+			found = found && text != ""
+		}
+		switch strings.TrimPrefix(parts[3], ":") {
+		case "+":
+			if found {
+				return parts[4]
+			}
+			return ""
+		case "-":
+			if !found {
+				return parts[4]
+			}
+		}
+		return text
+	})
+}
