@@ -73,13 +73,26 @@ func sourceOptions(cfg *config.Config) metadata.SourceOptions {
 			AS2Org: m.ASNames.AS2OrgFile, PeeringDB: m.ASNames.PeeringFile, CustomAS: m.ASNames.CustomAS, CustomOrg: m.ASNames.CustomOrg,
 		},
 		CAIDAInterval: m.ASNames.Interval,
-		CAIDADownload: m.ASNames.Interval > 0,
+		CAIDADownload: m.ASNames.Interval > 0 && m.ASNames.UseURL,
+		CAIDAFallback: m.ASNames.UseURL,
+		AS2OrgURL:     m.ASNames.AS2OrgURL,
+		PeeringDBURL:  m.ASNames.PeeringURL,
 		Geo:           geo.Files{ASN: m.Geo.ASNFiles, Locations: m.Geo.Locations, Blocks: m.Geo.BlockFiles, CustomIP: m.Geo.CustomIP},
-		MaxMind:       download.Auth{Username: m.Geo.MaxMindAccount, Password: m.Geo.MaxMindKey},
+		MaxMind:       maxMind(&m.Geo),
 		GeoInterval:   m.Geo.Interval,
+		GeoCacheDir:   m.Geo.CacheDir,
+		GeoFallback:   true,
 
 		SciReg: m.SciReg.Sources, SciRegInterval: m.SciReg.Interval,
 	}
+}
+
+// maxMind are the credentials to download with; none where the files are to be read.
+func maxMind(g *config.Geo) download.Auth {
+	if !g.UseMaxMind {
+		return download.Auth{}
+	}
+	return download.Auth{Username: g.MaxMindAccount, Password: g.MaxMindKey}
 }
 
 // oneLine joins the lines of an error, for logs.

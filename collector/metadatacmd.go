@@ -133,7 +133,7 @@ func loadMetadata(ctx context.Context, cfg *config.Config, names, files []string
 func chosenSources(cfg *config.Config, names, files []string) ([]metadata.Source, error) {
 	o := sourceOptions(cfg)
 	o.Client = download.New(download.Options{Timeout: cfg.Metadata.HTTPTimeout, Progress: printProgress()})
-	o.CAIDADownload = slices.Contains(names, "caida")
+	o.CAIDADownload = o.CAIDADownload || slices.Contains(names, "caida") && cfg.Metadata.ASNames.UseURL
 	if len(files) > 0 {
 		if len(names) != 1 || names[0] == "all" {
 			return nil, errors.New("--file is for one source: collector metadata load files --file meta_device.yml")
@@ -169,7 +169,7 @@ func useFiles(o *metadata.SourceOptions, name string, files []string) error {
 	case "scireg":
 		o.SciReg = files
 	case "geo":
-		o.Geo.ASN, o.Geo.Locations, o.Geo.Blocks = nil, nil, nil
+		o.Geo.ASN, o.Geo.Locations, o.Geo.Blocks, o.MaxMind = nil, nil, nil, download.Auth{}
 		for _, f := range files {
 			base := strings.ToLower(filepath.Base(f))
 			switch {
@@ -189,7 +189,7 @@ func useFiles(o *metadata.SourceOptions, name string, files []string) error {
 				o.CAIDA.AS2Org = f
 			}
 		}
-		o.CAIDADownload = false
+		o.CAIDADownload, o.CAIDAFallback = false, false
 	default:
 		return fmt.Errorf("there is no metadata source %q: take caida, geo, scireg or files", name)
 	}

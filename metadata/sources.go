@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -31,9 +30,36 @@ type Source struct {
 	Dir   string
 	// Downloads are the files that it downloads to; nil where it downloads none.
 	Downloads []string
-	// Read reads it. Sets and an error may come together: some of it could not be read.
+	// Fetch downloads what is new; nil where nothing is downloaded. It may take as long as the server does.
+	Fetch func(ctx context.Context) error
+	// ReadLocal reads what is on disk, also when Fetch has failed; nil: Read does all there is. Sets and an error may come together:
+	// some of it could not be read.
+	ReadLocal func(ctx context.Context) ([]record.Set, error)
+	// Read is Fetch and ReadLocal.
 	Read func(ctx context.Context) ([]record.Set, error)
+	// RetryMin is the least time to wait before Fetch is tried again after a failure.
+	RetryMin time.Duration
 }
+
+// whole fills in Read.
+func (s Source) whole() Source {
+	fetch, local := s.Fetch, s.ReadLocal
+	s.Read = func(ctx context.Context) ([]record.Set, error) {
+		var fetchErr error
+		if fetch != nil {
+			fetchErr = fetch(ctx)
+		}
+		sets, err := local(ctx)
+		if fetchErr != nil && errors.Is(err, errNotDownloaded) {
+			err = nil // fetchErr says why
+		}
+		return sets, errors.Join(fetchErr, err)
+	}
+	return s
+}
+
+// errNotDownloaded is that there is nothing to read before the first download.
+var errNotDownloaded = errors.New("not downloaded yet")
 
 // SourceOptions say what the sources read. A source with nothing to read is left out of Sources.
 type SourceOptions struct {
@@ -42,13 +68,21 @@ type SourceOptions struct {
 	CacheDir string   // for downloads
 	Client   *download.Client
 
-	CAIDA         caida.Files // a file that is not given is downloaded, if CAIDADownload is set
+	CAIDA         caida.Files
 	CAIDAInterval time.Duration
-	CAIDADownload bool
+	CAIDADownload bool // a file that is not given is downloaded
+	// CAIDAFallback has given files downloaded too: they are read as long as no download has worked.
+	CAIDAFallback bool
+	// AS2OrgURL and PeeringDBURL are templates of the addresses; "": CAIDA's.
+	AS2OrgURL, PeeringDBURL string
 
-	Geo         geo.Files     // without ASN and block files they are downloaded, if there is a MaxMind account
+	// Geo's ASN and block files are read, or downloaded where there are none and there is a MaxMind account.
+	Geo         geo.Files
 	MaxMind     download.Auth // account number and licence key
 	GeoInterval time.Duration
+	GeoCacheDir string // for the downloads; "": CacheDir
+	// GeoFallback has them downloaded with an account also where files are given, which are read as long as no download has worked.
+	GeoFallback bool
 
 	SciReg         []string // URLs and files
 	SciRegInterval time.Duration
@@ -63,25 +97,60 @@ type SourceOptions struct {
 func Sources(o SourceOptions) []Source {
 	o.fill()
 	var sources []Source
-	if c := o.CAIDA; o.CAIDADownload || c != (caida.Files{}) {
+	if o.CAIDADownload || o.CAIDA != (caida.Files{}) || o.isThere(customAS, customOrg) {
 		sources = append(sources, Source{
-			Name: "caida", Interval: o.CAIDAInterval, Remote: o.CAIDADownload, Downloads: o.caidaDownloads(), Read: o.readCAIDA,
-			Files: func() []string { return given(c.AS2Org, c.PeeringDB, c.CustomAS, c.CustomOrg) },
-		})
+			Name: "caida", Interval: o.CAIDAInterval, Remote: o.CAIDADownload, Downloads: o.caidaDownloads(),
+			Fetch: fetchIf(o.CAIDADownload, o.fetchCAIDA), ReadLocal: o.readCAIDA,
+			Files: func() []string {
+				f := o.caidaFiles()
+				return given(f.AS2Org, f.PeeringDB, o.custom(f.CustomAS, customAS), o.custom(f.CustomOrg, customOrg))
+			},
+		}.whole())
 	}
-	if g := o.Geo; len(g.ASN)+len(g.Blocks) > 0 || g.CustomIP != "" || o.MaxMind.Username != "" {
+	if g := o.Geo; len(g.ASN)+len(g.Blocks) > 0 || g.CustomIP != "" || o.MaxMind.Username != "" || o.isThere(customIP) {
 		sources = append(sources, Source{
-			Name: "geo", Interval: o.GeoInterval, Remote: o.downloadsGeo(), Downloads: o.geoDownloads(), Read: o.readGeo,
-			Files: func() []string { return given(slices.Concat(g.ASN, g.Locations, g.Blocks, []string{g.CustomIP})...) },
-		})
+			Name: "geo", Interval: o.GeoInterval, Remote: o.downloadsGeo(), Downloads: o.geoDownloads(),
+			Fetch: fetchIf(o.downloadsGeo(), o.fetchGeo), ReadLocal: o.readGeo, RetryMin: time.Hour,
+			Files: func() []string {
+				return given(slices.Concat(g.ASN, g.Locations, g.Blocks, []string{o.custom(g.CustomIP, customIP)})...)
+			},
+		}.whole())
 	}
 	if len(o.SciReg) > 0 {
 		sources = append(sources, Source{
-			Name: "scireg", Interval: o.SciRegInterval, Remote: slices.ContainsFunc(o.SciReg, isURL), Downloads: o.sciRegDownloads(), Read: o.readSciReg,
+			Name: "scireg", Interval: o.SciRegInterval, Remote: slices.ContainsFunc(o.SciReg, isURL), Downloads: o.sciRegDownloads(),
+			Fetch: fetchIf(slices.ContainsFunc(o.SciReg, isURL), o.fetchSciReg), ReadLocal: o.readSciReg,
 			Files: func() []string { return slices.DeleteFunc(slices.Clone(o.SciReg), isURL) },
-		})
+		}.whole())
 	}
-	return append(sources, Source{Name: "files", Files: o.yamlFiles, Dir: o.Dir, Read: o.readFiles})
+	return append(sources, Source{Name: "files", Files: o.yamlFiles, Dir: o.Dir, ReadLocal: o.readFiles}.whole())
+}
+
+func fetchIf(downloads bool, fetch func(context.Context) error) func(context.Context) error {
+	if !downloads {
+		return nil
+	}
+	return fetch
+}
+
+// Files of the operator's own records, beside the meta_*.yml files. They are looked for at every load.
+const (
+	customAS  = "custom_as_additions.yml"
+	customOrg = "custom_org_additions.yml"
+	customIP  = "custom_ip_additions.yml"
+)
+
+// isThere reports whether the directory has one of the files.
+func (o *SourceOptions) isThere(names ...string) bool {
+	return slices.ContainsFunc(names, func(name string) bool { return o.custom("", name) != "" })
+}
+
+// custom is path, or else the directory's file of that name, if it is there.
+func (o *SourceOptions) custom(path, name string) string {
+	if file := filepath.Join(o.Dir, name); path == "" && o.Dir != "" && isFile(file) {
+		return file
+	}
+	return path
 }
 
 func (o *SourceOptions) fill() {
@@ -97,14 +166,14 @@ func (o *SourceOptions) fill() {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	for name, path := range map[string]*string{
-		"custom_as_additions.yml":  &o.CAIDA.CustomAS,
-		"custom_org_additions.yml": &o.CAIDA.CustomOrg,
-		"custom_ip_additions.yml":  &o.Geo.CustomIP,
-	} {
-		if file := filepath.Join(o.Dir, name); *path == "" && o.Dir != "" && isFile(file) {
-			*path = file
-		}
+	if o.GeoCacheDir == "" {
+		o.GeoCacheDir = o.CacheDir
+	}
+	if o.AS2OrgURL == "" {
+		o.AS2OrgURL = o.CAIDAURL + caida.AS2OrgTemplate
+	}
+	if o.PeeringDBURL == "" {
+		o.PeeringDBURL = o.CAIDAURL + caida.PeeringDBTemplate
 	}
 }
 
@@ -114,14 +183,6 @@ func isFile(path string) bool {
 }
 
 func isURL(s string) bool { return strings.HasPrefix(s, "http://") || strings.HasPrefix(s, "https://") }
-
-// withoutPassword is a URL as it may be shown and stored.
-func withoutPassword(source string) string {
-	if u, err := url.Parse(source); err == nil && isURL(source) {
-		return u.Redacted()
-	}
-	return source
-}
 
 func given(paths ...string) []string {
 	return slices.DeleteFunc(paths, func(p string) bool { return p == "" })
@@ -164,21 +225,33 @@ const (
 	peeringDBName = "caida_peeringdb.json"
 )
 
+func (o *SourceOptions) downloadsAS2Org() bool {
+	return o.CAIDADownload && (o.CAIDA.AS2Org == "" || o.CAIDAFallback)
+}
+
+func (o *SourceOptions) downloadsPeeringDB() bool {
+	return o.CAIDADownload && (o.CAIDA.PeeringDB == "" || o.CAIDAFallback)
+}
+
 func (o *SourceOptions) caidaDownloads() (files []string) {
-	if o.CAIDADownload && o.CAIDA.AS2Org == "" {
+	if o.downloadsAS2Org() {
 		files = append(files, filepath.Join(o.CacheDir, as2OrgName))
 	}
-	if o.CAIDADownload && o.CAIDA.PeeringDB == "" {
+	if o.downloadsPeeringDB() {
 		files = append(files, filepath.Join(o.CacheDir, peeringDBName))
 	}
 	return files
+}
+
+func (o *SourceOptions) downloadsGeo() bool {
+	return o.MaxMind.Username != "" && (o.GeoFallback || len(o.Geo.ASN)+len(o.Geo.Blocks) == 0)
 }
 
 func (o *SourceOptions) geoDownloads() []string {
 	if !o.downloadsGeo() {
 		return nil
 	}
-	f := geo.GeoLite2Files(o.CacheDir)
+	f := geo.GeoLite2Files(o.GeoCacheDir)
 	return slices.Concat(f.ASN, f.Blocks)
 }
 
@@ -196,67 +269,86 @@ func (o *SourceOptions) sciRegFile(n int) string {
 	return filepath.Join(o.CacheDir, fmt.Sprintf("scireg-%d.json", n+1))
 }
 
-// readCAIDA downloads what is not given. A download that fails leaves the file of the last one to be read.
-func (o *SourceOptions) readCAIDA(ctx context.Context) ([]record.Set, error) {
+// fetchCAIDA downloads what is not given. A download that fails leaves the file of the last one.
+func (o *SourceOptions) fetchCAIDA(ctx context.Context) error {
+	var errs []error
+	if o.downloadsAS2Org() {
+		_, err := caida.FetchAS2OrgFrom(ctx, o.Client, o.AS2OrgURL, filepath.Join(o.CacheDir, as2OrgName), o.Now())
+		errs = append(errs, err)
+	}
+	if o.downloadsPeeringDB() {
+		_, err := caida.FetchPeeringDBFrom(ctx, o.Client, o.PeeringDBURL, filepath.Join(o.CacheDir, peeringDBName), o.Now())
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// caidaFiles are the files to read: what was downloaded, else what is given.
+func (o *SourceOptions) caidaFiles() caida.Files {
 	f := o.CAIDA
-	var failed []error
-	fetch := func(path *string, name string, get func(context.Context, *download.Client, string, string, time.Time) (bool, error)) {
-		if *path != "" || !o.CAIDADownload {
-			return
-		}
-		file := filepath.Join(o.CacheDir, name)
-		if _, err := get(ctx, o.Client, o.CAIDAURL, file, o.Now()); err != nil {
-			failed = append(failed, err)
-		}
-		if isFile(file) {
-			*path = file
-		}
+	if file := filepath.Join(o.CacheDir, as2OrgName); o.downloadsAS2Org() && isFile(file) {
+		f.AS2Org = file
 	}
-	fetch(&f.AS2Org, as2OrgName, caida.FetchAS2Org)
-	fetch(&f.PeeringDB, peeringDBName, caida.FetchPeeringDB)
+	if file := filepath.Join(o.CacheDir, peeringDBName); o.downloadsPeeringDB() && isFile(file) {
+		f.PeeringDB = file
+	}
+	f.CustomAS, f.CustomOrg = o.custom(f.CustomAS, customAS), o.custom(f.CustomOrg, customOrg)
+	return f
+}
+
+func (o *SourceOptions) readCAIDA(context.Context) ([]record.Set, error) {
+	f := o.caidaFiles()
 	// One of the two alone would make the records that the other one has vanish.
-	if len(failed) > 0 && (f.AS2Org == "" || f.PeeringDB == "") {
-		return nil, errors.Join(failed...)
+	if o.CAIDADownload && (!isFile(f.AS2Org) && o.downloadsAS2Org() || !isFile(f.PeeringDB) && o.downloadsPeeringDB()) {
+		return nil, fmt.Errorf("CAIDA's files: %w", errNotDownloaded)
 	}
-	sets, err := caida.Read(f)
-	return sets, errors.Join(append(failed, err)...)
+	return caida.Read(f)
 }
 
-func (o *SourceOptions) downloadsGeo() bool {
-	return len(o.Geo.ASN)+len(o.Geo.Blocks) == 0 && o.MaxMind.Username != ""
+func (o *SourceOptions) fetchGeo(ctx context.Context) error {
+	_, _, err := geo.FetchGeoLite2(ctx, o.Client, o.MaxMindURL, o.GeoCacheDir, o.MaxMind)
+	return err
 }
 
-func (o *SourceOptions) readGeo(ctx context.Context) ([]record.Set, error) {
+func (o *SourceOptions) readGeo(context.Context) ([]record.Set, error) {
 	f := o.Geo
-	var failed error
+	f.CustomIP = o.custom(f.CustomIP, customIP)
 	if o.downloadsGeo() {
-		var fetched geo.Files
-		if fetched, _, failed = geo.FetchGeoLite2(ctx, o.Client, o.MaxMindURL, o.CacheDir, o.MaxMind); failed != nil {
-			if fetched = geo.GeoLite2Files(o.CacheDir); !isFile(fetched.ASN[0]) || !isFile(fetched.Blocks[0]) {
-				return nil, failed
-			}
+		fetched := geo.GeoLite2Files(o.GeoCacheDir)
+		switch {
+		case isFile(fetched.ASN[0]) && isFile(fetched.Blocks[0]):
+			f.ASN, f.Blocks, f.Locations = fetched.ASN, fetched.Blocks, nil
+		case len(f.ASN)+len(f.Blocks) == 0 || !slices.ContainsFunc(slices.Concat(f.ASN, f.Blocks), isFile):
+			return nil, fmt.Errorf("GeoLite2: %w", errNotDownloaded)
 		}
-		f.ASN, f.Blocks = fetched.ASN, fetched.Blocks
 	}
-	sets, err := geo.Read(f)
-	return sets, errors.Join(failed, err)
+	return geo.Read(f)
 }
 
-func (o *SourceOptions) readSciReg(ctx context.Context) ([]record.Set, error) {
+func (o *SourceOptions) fetchSciReg(ctx context.Context) error {
+	var errs []error
+	for n, source := range o.SciReg {
+		if isURL(source) {
+			_, err := o.Client.With(scireg.MaxBytes, 3).File(ctx, source, o.sciRegFile(n), download.Auth{}, scireg.Check)
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (o *SourceOptions) readSciReg(context.Context) ([]record.Set, error) {
 	var sets []record.Set
 	var errs []error
 	for n, source := range o.SciReg {
 		path := source
 		if isURL(source) {
-			path = o.sciRegFile(n)
-			if _, err := o.Client.File(ctx, source, path, download.Auth{}, scireg.Check); err != nil {
-				errs = append(errs, err)
-				if !isFile(path) {
-					continue
-				}
+			if path = o.sciRegFile(n); !isFile(path) {
+				errs = append(errs, fmt.Errorf("%s: %w", download.WithoutSecrets(source), errNotDownloaded))
+				continue
 			}
+			source = download.WithoutSecrets(source)
 		}
-		set, err := scireg.Read(path, withoutPassword(source))
+		set, err := scireg.Read(path, source)
 		if err != nil {
 			errs = append(errs, err)
 			continue

@@ -2,15 +2,14 @@ package caida
 
 import (
 	"bufio"
-	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strconv"
 	"strings"
 
+	"github.com/metranova/flow-collector/metadata/bounds"
 	"github.com/metranova/flow-collector/metadata/files"
 	"github.com/metranova/flow-collector/metadata/record"
 )
@@ -30,6 +29,7 @@ type merged struct {
 	asOrder  []uint32
 	peering  map[string]*peeringOrg // PeeringDB's own organizations by our id
 	problems []record.Problem
+	untold   int // problems beyond those
 }
 
 type organization struct {
@@ -82,23 +82,15 @@ func Read(f Files) ([]record.Set, error) {
 	}, nil
 }
 
-// open opens a file, unpacking it where it is gzip.
-func open(path string) (io.Reader, io.Closer, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	r := bufio.NewReaderSize(f, 1<<20)
-	if magic, _ := r.Peek(2); string(magic) == "\x1f\x8b" {
-		z, err := gzip.NewReader(r)
-		if err != nil {
-			f.Close()
-			return nil, nil, err
-		}
-		return z, f, nil
-	}
-	return r, f, nil
-}
+// Bounds of the files, some ten times what they have in 2024.
+const (
+	maxLines    = 256 << 20 // bytes of as-org2info, unpacked
+	maxDump     = 512 << 20 // bytes of a PeeringDB dump
+	maxEntry    = 1 << 20   // bytes of a line or an entry
+	maxRecords  = 1_000_000 // organizations, AS numbers and networks, of each
+	maxProblems = 1000      // that are told; the others are counted
+	maxBad      = 100_000   // lines that are not right, before the file is given up
+)
 
 // as2orgLine is a line of as-org2info.jsonl: an organization or an AS.
 type as2orgLine struct {
@@ -110,14 +102,14 @@ type as2orgLine struct {
 }
 
 func (m *merged) readAS2Org(path string) error {
-	r, closer, err := open(path)
+	r, err := bounds.Open(path, bounds.Limits{Total: maxLines})
 	if err != nil {
 		return unwrapPath(err)
 	}
-	defer closer.Close()
+	defer r.Close()
 	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, 4<<20)
-	good := 0
+	lines.Buffer(nil, maxEntry)
+	good, bad := 0, 0
 	for n := 1; lines.Scan(); n++ {
 		if len(lines.Bytes()) == 0 {
 			continue
@@ -125,11 +117,17 @@ func (m *merged) readAS2Org(path string) error {
 		place := path + ":" + strconv.Itoa(n)
 		var l as2orgLine
 		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
+			if bad++; bad >= maxBad {
+				return fmt.Errorf("more than %d lines are not JSON objects of that form", maxBad)
+			}
 			m.problem(place, "", "not a JSON object of that form: "+err.Error())
 			continue
 		}
 		good++
 		m.take(&l, place)
+		if len(m.orgs) > maxRecords || len(m.as) > maxRecords {
+			return fmt.Errorf("more than %d organizations or AS numbers", maxRecords)
+		}
 	}
 	if err := lines.Err(); err != nil {
 		return err
@@ -194,20 +192,28 @@ func (m *merged) setCountry(o *organization, code string) {
 }
 
 func (m *merged) problem(place, id, reason string) {
-	m.problems = append(m.problems, record.Problem{Place: place, ID: id, Reason: reason})
+	m.report(record.Problem{Place: place, ID: id, Reason: reason})
+}
+
+// report keeps a problem for whoever reads the records. Beyond maxProblems they are one line in the end.
+func (m *merged) report(p record.Problem) {
+	if len(m.problems) < maxProblems {
+		m.problems = append(m.problems, p)
+		return
+	}
+	m.untold++
 }
 
 // readAdditions merges the operator's records over what is there; a new id is a new record.
 func (m *merged) readAdditions(f Files) error {
-	report := func(p record.Problem) { m.problems = append(m.problems, p) }
-	orgs, err := files.Additions(f.CustomOrg, report)
+	orgs, err := files.Additions(f.CustomOrg, m.report)
 	if err != nil {
 		return err
 	}
 	for _, a := range orgs {
 		m.organization(a.ID, a.Place).additions = a.Record
 	}
-	systems, err := files.Additions(f.CustomAS, report)
+	systems, err := files.Additions(f.CustomAS, m.report)
 	if err != nil {
 		return err
 	}
@@ -225,6 +231,9 @@ func (m *merged) readAdditions(f Files) error {
 func (m *merged) eachOrganization(yield func(record.Raw, string) error, report func(record.Problem)) error {
 	for _, p := range m.problems {
 		report(p)
+	}
+	if m.untold > 0 {
+		report(record.Problem{Place: "caida", Reason: fmt.Sprintf("%d more problems", m.untold)})
 	}
 	for _, id := range m.orgOrder {
 		o := m.orgs[id]

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/metranova/flow-collector/metadata/download"
@@ -18,23 +19,53 @@ const (
 	daysBack   = 31
 )
 
-// FetchAS2Org brings the newest as-org2info file to path: that of the month of now, or of the months before it.
+// Templates of the addresses below BaseURL. {date}, {year}, {month} and {day} stand for the date of a file.
+const (
+	AS2OrgTemplate    = "/as-organizations/{date}.as-org2info.jsonl.gz"
+	PeeringDBTemplate = "/peeringdb/{year}/{month}/peeringdb_2_dump_{year}_{month}_{day}.json"
+)
+
+// The most bytes of a download; the files of 2024 have 5 and 110 MB.
+const (
+	maxAS2Org    = 64 << 20
+	maxPeeringDB = 512 << 20
+)
+
+// FetchAS2Org brings the newest as-org2info file below base to path: that of the month of now, or of the months before it.
 func FetchAS2Org(ctx context.Context, c *download.Client, base, path string, now time.Time) (changed bool, err error) {
+	return FetchAS2OrgFrom(ctx, c, base+AS2OrgTemplate, path, now)
+}
+
+// FetchAS2OrgFrom is FetchAS2Org with a template of the whole address. One without a date in it is asked for once.
+func FetchAS2OrgFrom(ctx context.Context, c *download.Client, template, path string, now time.Time) (changed bool, err error) {
 	first := time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC)
-	return newest(monthsBack+1, func(back int) (bool, error) {
-		month := first.AddDate(0, -back, 0)
-		address := fmt.Sprintf("%s/as-organizations/%s.as-org2info.jsonl.gz", base, month.Format("20060102"))
-		return c.File(ctx, address, path, download.Auth{}, checkAS2Org)
+	return newest(tries(template, monthsBack+1), func(back int) (bool, error) {
+		return c.With(maxAS2Org, 3).File(ctx, dated(template, first.AddDate(0, -back, 0)), path, download.Auth{}, checkAS2Org)
 	})
 }
 
-// FetchPeeringDB brings the newest PeeringDB dump to path: that of the day of now, or of the days before it.
+// FetchPeeringDB brings the newest PeeringDB dump below base to path: that of the day of now, or of the days before it.
 func FetchPeeringDB(ctx context.Context, c *download.Client, base, path string, now time.Time) (changed bool, err error) {
-	return newest(daysBack+1, func(back int) (bool, error) {
-		day := now.UTC().AddDate(0, 0, -back)
-		address := fmt.Sprintf("%s/peeringdb/%s/peeringdb_2_dump_%s.json", base, day.Format("2006/01"), day.Format("2006_01_02"))
-		return c.File(ctx, address, path, download.Auth{}, checkPeeringDB)
+	return FetchPeeringDBFrom(ctx, c, base+PeeringDBTemplate, path, now)
+}
+
+// FetchPeeringDBFrom is FetchPeeringDB with a template of the whole address. One without a date in it is asked for once.
+func FetchPeeringDBFrom(ctx context.Context, c *download.Client, template, path string, now time.Time) (changed bool, err error) {
+	return newest(tries(template, daysBack+1), func(back int) (bool, error) {
+		return c.With(maxPeeringDB, 3).File(ctx, dated(template, now.UTC().AddDate(0, 0, -back)), path, download.Auth{}, checkPeeringDB)
 	})
+}
+
+func dated(template string, t time.Time) string {
+	return strings.NewReplacer("{date}", t.Format("20060102"), "{year}", t.Format("2006"), "{month}", t.Format("01"), "{day}", t.Format("02")).Replace(template)
+}
+
+// tries is how many dates are tried.
+func tries(template string, most int) int {
+	if dated(template, time.Time{}) == template {
+		return 1
+	}
+	return most
 }
 
 // newest tries one file after the other until one is there. Anything but "not found" ends the search.
@@ -48,6 +79,9 @@ func newest(tries int, fetch func(back int) (bool, error)) (bool, error) {
 		if first == nil {
 			first = err
 		}
+	}
+	if tries == 1 {
+		return false, first
 	}
 	return false, fmt.Errorf("%w, nor is any of the %d before it there", first, tries-1)
 }

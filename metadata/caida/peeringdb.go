@@ -4,7 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
+
+	"github.com/metranova/flow-collector/metadata/bounds"
 )
 
 // peeringOrg is an organization of the PeeringDB dump.
@@ -32,6 +35,33 @@ type peeringNet struct {
 	Types     any         `json:"info_types"`
 }
 
+// trim leaves out what is no single value, so that what is kept of an entry is no larger than its text.
+func (n *peeringNet) trim() {
+	for _, v := range []*any{&n.IPv6, &n.Prefixes4, &n.Prefixes6, &n.Ratio, &n.Scope, &n.Traffic} {
+		*v = scalar(*v)
+	}
+	list, _ := n.Types.([]any)
+	if list == nil {
+		n.Types = scalar(n.Types)
+		return
+	}
+	const most = 64
+	list = slices.Clone(list[:min(len(list), most)])
+	for i := range list {
+		list[i] = scalar(list[i])
+	}
+	n.Types = list
+}
+
+// scalar is nil for a list or an object.
+func scalar(v any) any {
+	switch v.(type) {
+	case []any, map[string]any:
+		return nil
+	}
+	return v
+}
+
 func (n *peeringNet) describe(ext map[string]any) {
 	ext["peeringdb_ipv6"] = n.IPv6
 	ext["peeringdb_prefixes4"] = n.Prefixes4
@@ -44,13 +74,13 @@ func (n *peeringNet) describe(ext map[string]any) {
 
 // readPeeringDB reads the dump, an object of object types; its net may come before its org.
 func (m *merged) readPeeringDB(path string) error {
-	r, closer, err := open(path)
+	r, err := bounds.Open(path, bounds.Limits{Total: maxDump, Entry: maxEntry})
 	if err != nil {
 		return unwrapPath(err)
 	}
-	defer closer.Close()
+	defer r.Close()
 	var nets []peeringNet
-	d := json.NewDecoder(r)
+	d := &decoder{json.NewDecoder(bounds.JSON(r)), r}
 	d.UseNumber()
 	if err := object(d, func(kind string) error {
 		switch kind {
@@ -58,8 +88,12 @@ func (m *merged) readPeeringDB(path string) error {
 			return m.data(d, path, func() error {
 				var o peeringOrg
 				err := d.Decode(&o)
+				o.City, o.Latitude, o.Longitude = scalar(o.City), scalar(o.Latitude), scalar(o.Longitude)
 				if err == nil && o.ID != "" {
 					m.peering["peeringdb:"+o.ID.String()] = &o
+				}
+				if len(m.peering) > maxRecords {
+					return fmt.Errorf("more than %d organizations", maxRecords)
 				}
 				return err
 			})
@@ -68,7 +102,11 @@ func (m *merged) readPeeringDB(path string) error {
 				var n peeringNet
 				err := d.Decode(&n)
 				if err == nil {
+					n.trim()
 					nets = append(nets, n)
+				}
+				if len(nets) > maxRecords {
+					return fmt.Errorf("more than %d networks", maxRecords)
 				}
 				return err
 			})
@@ -86,8 +124,21 @@ func (m *merged) readPeeringDB(path string) error {
 	return nil
 }
 
+// decoder reads one value after the other, each within maxEntry.
+type decoder struct {
+	*json.Decoder
+	in *bounds.Reader
+}
+
+// Decode reads a value.
+func (d *decoder) Decode(v any) error {
+	err := d.Decoder.Decode(v)
+	d.in.Next()
+	return err
+}
+
 // object reads an object and calls member with each key; member reads the value.
-func object(d *json.Decoder, member func(key string) error) error {
+func object(d *decoder, member func(key string) error) error {
 	if err := delimiter(d, '{'); err != nil {
 		return err
 	}
@@ -103,7 +154,7 @@ func object(d *json.Decoder, member func(key string) error) error {
 	return delimiter(d, '}')
 }
 
-func delimiter(d *json.Decoder, want json.Delim) error {
+func delimiter(d *decoder, want json.Delim) error {
 	t, err := d.Token()
 	if err == nil && t != want {
 		err = fmt.Errorf("%v instead of %v", t, want)
@@ -111,13 +162,29 @@ func delimiter(d *json.Decoder, want json.Delim) error {
 	return err
 }
 
-func skip(d *json.Decoder) error {
-	var unused json.RawMessage
-	return d.Decode(&unused)
+// skip reads a value piece by piece and holds nothing of it: the dump has objects of hundreds of megabytes that we do not read.
+func skip(d *decoder) error {
+	for depth := 0; ; {
+		t, err := d.Token()
+		if err != nil {
+			return err
+		}
+		d.in.Next()
+		switch t {
+		case json.Delim('{'), json.Delim('['):
+			depth++
+		case json.Delim('}'), json.Delim(']'):
+			depth--
+		}
+		if depth == 0 {
+			return nil
+		}
+	}
 }
 
 // data reads {"data": [...]}. An entry with a value of the wrong type costs that entry.
-func (m *merged) data(d *json.Decoder, path string, entry func() error) error {
+func (m *merged) data(d *decoder, path string, entry func() error) error {
+	bad := 0
 	return object(d, func(key string) error {
 		if key != "data" {
 			return skip(d)
@@ -129,6 +196,9 @@ func (m *merged) data(d *json.Decoder, path string, entry func() error) error {
 			err := entry()
 			var wrong *json.UnmarshalTypeError
 			if errors.As(err, &wrong) {
+				if bad++; bad >= maxBad {
+					return fmt.Errorf("more than %d entries are not right", maxBad)
+				}
 				m.problem(path, "", fmt.Sprintf("%s: %s instead of %s", wrong.Field, wrong.Value, wrong.Type))
 				continue
 			}

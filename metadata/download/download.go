@@ -13,6 +13,9 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
@@ -23,7 +26,8 @@ type Options struct {
 	Timeout  time.Duration // for the answer's header, and for each stretch of silence in the body; 0: 30 s
 	Retries  int           // after a failure that may pass; 0: 3, negative: none
 	WaitMin  time.Duration // before the first retry, doubled for each further one; 0: 1 s
-	MaxBytes int64         // of one file; 0: 2 GiB
+	MaxBytes int64         // of one file, unpacked where the server packs it; 0: 512 MiB
+	Total    time.Duration // for a file with all tries, however it comes; 0: 30 min
 	// Progress, if set, is called while a body is read; total is -1 where the server does not say.
 	Progress func(name string, done, total int64)
 	// Transport replaces the default one, for example in tests with a certificate of their own.
@@ -42,7 +46,30 @@ type Auth struct{ Username, Password string }
 // ErrNotFound is the answer 404 or 410: there is no such file, or not yet.
 var ErrNotFound = errors.New("not found")
 
-const maxRedirects = 5
+// RetryAfterError is the answer of a server that wants to be left alone for a while.
+type RetryAfterError struct {
+	After  time.Duration // as the server says, not bounded
+	Status string
+}
+
+func (e *RetryAfterError) Error() string {
+	return fmt.Sprintf("HTTP %s, Retry-After %s", e.Status, e.After)
+}
+
+const (
+	maxRedirects = 5
+	longestWait  = 30 // times WaitMin, between two tries
+)
+
+// With is a client with other bounds, that shares everything else. retries < 0 makes it try once.
+func (c *Client) With(maxBytes int64, retries int) *Client {
+	o := c.options
+	o.MaxBytes, o.Transport = maxBytes, c.http.HTTPClient.Transport
+	if retries < o.Retries {
+		o.Retries = retries
+	}
+	return New(o)
+}
 
 // New returns a Client. TLS certificates are verified.
 func New(o Options) *Client {
@@ -56,7 +83,10 @@ func New(o Options) *Client {
 		o.WaitMin = time.Second
 	}
 	if o.MaxBytes == 0 {
-		o.MaxBytes = 2 << 30
+		o.MaxBytes = 512 << 20
+	}
+	if o.Total == 0 {
+		o.Total = 30 * time.Minute
 	}
 	transport := o.Transport
 	if transport == nil {
@@ -69,8 +99,12 @@ func New(o Options) *Client {
 	c.Logger = nil
 	c.RetryMax = max(o.Retries, 0)
 	c.RetryWaitMin = o.WaitMin
-	c.RetryWaitMax = 30 * o.WaitMin
-	c.CheckRetry = checkRetry
+	c.RetryWaitMax = longestWait * o.WaitMin
+	c.CheckRetry = checkRetry(c.RetryWaitMax)
+	// The server does not say how long we wait: a longer time than RetryWaitMax ends the tries, see RetryAfterError.
+	c.Backoff = func(least, most time.Duration, try int, _ *http.Response) time.Duration {
+		return min(least<<min(try, 16), most)
+	}
 	c.ErrorHandler = retryablehttp.PassthroughErrorHandler
 	return &Client{options: o, http: c}
 }
@@ -90,12 +124,32 @@ func checkRedirect(r *http.Request, via []*http.Request) error {
 	return nil
 }
 
-func checkRetry(ctx context.Context, response *http.Response, err error) (bool, error) {
-	var refused redirectError
-	if errors.As(err, &refused) {
-		return false, err
+func checkRetry(longest time.Duration) retryablehttp.CheckRetry {
+	return func(ctx context.Context, response *http.Response, err error) (bool, error) {
+		var refused redirectError
+		if errors.As(err, &refused) {
+			return false, err
+		}
+		if response != nil && retryAfter(response) > longest {
+			return false, nil
+		}
+		return retryablehttp.DefaultRetryPolicy(ctx, response, err)
 	}
-	return retryablehttp.DefaultRetryPolicy(ctx, response, err)
+}
+
+// retryAfter is what the server says with 429 or 503; 0: nothing that can be read.
+func retryAfter(response *http.Response) time.Duration {
+	if response.StatusCode != http.StatusTooManyRequests && response.StatusCode != http.StatusServiceUnavailable {
+		return 0
+	}
+	text := response.Header.Get("Retry-After")
+	if seconds, err := strconv.ParseUint(text, 10, 31); err == nil {
+		return time.Duration(seconds) * time.Second
+	}
+	if at, err := http.ParseTime(text); err == nil {
+		return max(time.Until(at), 0)
+	}
+	return 0
 }
 
 // File brings the file at address to path and reports whether it has changed. check, if not nil, is asked about the new
@@ -106,11 +160,16 @@ func (c *Client) File(ctx context.Context, address, path string, auth Auth, chec
 			err = fmt.Errorf("%s: %w", printable(address), err)
 		}
 	}()
+	ctx, stop := context.WithTimeoutCause(ctx, c.options.Total, fmt.Errorf("not done after %s", c.options.Total))
+	defer stop()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	known := readValidators(path, address)
 	response, err := c.get(ctx, address, auth, known)
 	if err != nil {
+		if cause := context.Cause(ctx); cause != nil && ctx.Err() != nil {
+			err = cause
+		}
 		return false, err
 	}
 	defer response.Body.Close()
@@ -121,6 +180,8 @@ func (c *Client) File(ctx context.Context, address, path string, auth Auth, chec
 		return false, nil
 	case response.StatusCode == http.StatusNotFound || response.StatusCode == http.StatusGone:
 		return false, fmt.Errorf("%w (HTTP %d)", ErrNotFound, response.StatusCode)
+	case retryAfter(response) > 0:
+		return false, &RetryAfterError{After: retryAfter(response), Status: response.Status}
 	case response.StatusCode != http.StatusOK:
 		return false, fmt.Errorf("HTTP %s", response.Status)
 	}
@@ -130,7 +191,7 @@ func (c *Client) File(ctx context.Context, address, path string, auth Auth, chec
 		}
 		return false, err
 	}
-	writeValidators(path, validators{address, response.Header.Get("ETag"), response.Header.Get("Last-Modified")})
+	writeValidators(path, validators{URL: address, ETag: response.Header.Get("ETag"), LastModified: response.Header.Get("Last-Modified")})
 	return true, nil
 }
 
@@ -159,7 +220,7 @@ func (c *Client) get(ctx context.Context, address string, auth Auth, known valid
 
 // store writes the body beside path and moves it there.
 func (c *Client) store(response *http.Response, path string, cancel context.CancelCauseFunc, check func(string) error) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return err
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
@@ -171,7 +232,7 @@ func (c *Client) store(response *http.Response, path string, cancel context.Canc
 	if err := c.copy(f, response, filepath.Base(path), cancel); err != nil {
 		return err
 	}
-	if err := errors.Join(f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
+	if err := errors.Join(f.Chmod(0o640), f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	if check != nil {
@@ -213,9 +274,11 @@ func (c *Client) copy(w io.Writer, response *http.Response, name string, cancel 
 	}
 }
 
-// validators are what the server said of the file that is there, kept in a file beside it.
+// validators are what the server said of the file that is there, kept in a file beside it. A file without a version is of the first
+// one; of a newer version nothing is taken, so that the file is fetched again.
 type validators struct {
-	URL          string `json:"url"`
+	Version      int    `json:"version,omitempty"`
+	URL          string `json:"url"` // without secrets
 	ETag         string `json:"etag,omitempty"`
 	LastModified string `json:"last_modified,omitempty"`
 }
@@ -233,6 +296,8 @@ func Confirmed(path string) (time.Time, error) {
 	return latest, nil
 }
 
+const validatorsVersion = 1
+
 func validatorsPath(path string) string { return path + ".http" }
 
 // readValidators returns none when the file is missing or came from another address.
@@ -245,29 +310,64 @@ func readValidators(path, address string) validators {
 		return validators{}
 	}
 	var v validators
-	if json.Unmarshal(data, &v) != nil || v.URL != printable(address) {
+	if json.Unmarshal(data, &v) != nil || v.Version > validatorsVersion || v.URL != printable(address) {
 		return validators{}
 	}
+	v.Version = 0
 	return v
 }
 
 // writeValidators does without them when it fails: the file is fetched again next time.
 func writeValidators(path string, v validators) {
-	v.URL = printable(v.URL)
+	v.Version, v.URL = validatorsVersion, printable(v.URL)
 	data, err := json.Marshal(v)
 	if err == nil {
-		err = os.WriteFile(validatorsPath(path), data, 0o644)
+		_ = os.Remove(validatorsPath(path)) // with the rights of an older version
+		err = os.WriteFile(validatorsPath(path), data, 0o640)
 	}
 	if err != nil {
 		_ = os.Remove(validatorsPath(path))
 	}
 }
 
-// printable is the address without credentials.
-func printable(address string) string {
+func printable(address string) string { return WithoutSecrets(address) }
+
+var (
+	secretName  = regexp.MustCompile(`(?i)(token|key|secret|passw|pwd|auth|sig|credential|session|code|jwt)`)
+	secretValue = regexp.MustCompile(`^[A-Za-z0-9+/=_.~-]{20,}$`)
+)
+
+// WithoutSecrets is an address as it may be shown and stored: without a password, without a user name that stands for one, and without
+// the values of query parameters that look like a secret, by name or by form.
+func WithoutSecrets(address string) string {
 	u, err := url.Parse(address)
 	if err != nil {
+		if before, _, found := strings.Cut(address, "?"); found {
+			return before + "?xxxxx"
+		}
 		return address
 	}
+	if u.User != nil {
+		if _, has := u.User.Password(); !has {
+			u.User = url.User("xxxxx")
+		}
+	}
+	if u.RawQuery != "" {
+		parts := strings.Split(u.RawQuery, "&")
+		for i, part := range parts {
+			name, value, found := strings.Cut(part, "=")
+			if text, err := url.QueryUnescape(value); err == nil {
+				value = text
+			}
+			switch {
+			case found && (secretName.MatchString(name) || secretValue.MatchString(value)):
+				parts[i] = name + "=xxxxx"
+			case !found && secretValue.MatchString(name):
+				parts[i] = "xxxxx"
+			}
+		}
+		u.RawQuery = strings.Join(parts, "&")
+	}
+	u.Fragment = ""
 	return u.Redacted()
 }

@@ -1,6 +1,7 @@
 package download
 
 import (
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -51,6 +52,24 @@ func TestFailures(t *testing.T) {
 			w.(http.Flusher).Flush()
 			<-r.Context().Done()
 		}, Options{Timeout: 50 * time.Millisecond}, nil, "no data for 50ms"},
+		{"a body that trickles", func(w http.ResponseWriter, r *http.Request) {
+			for r.Context().Err() == nil {
+				fmt.Fprint(w, "x")
+				w.(http.Flusher).Flush()
+				time.Sleep(time.Millisecond)
+			}
+		}, Options{Total: 100 * time.Millisecond}, nil, "not done after 100ms"},
+		{"a server that never answers", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, Options{Total: 100 * time.Millisecond}, nil, "not done after 100ms"},
+		{"retry after an hour", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", "3600")
+			w.WriteHeader(503)
+		}, Options{}, nil, "HTTP 503 Service Unavailable, Retry-After 1h0m0s"},
+		{"a packed bomb", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Encoding", "gzip")
+			z := gzip.NewWriter(w)
+			_, _ = z.Write(make([]byte, 1<<20))
+			_ = z.Close()
+		}, Options{MaxBytes: 64 << 10}, nil, "more than the 65536 bytes allowed"},
 		{"a file that the check refuses", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") }, Options{},
 			func(string) error { return errors.New("not a zip") }, "the file is not usable, the old one stays: not a zip"},
 	} {
@@ -191,5 +210,72 @@ func TestCertificatesAreVerified(t *testing.T) {
 	o := Options{Transport: server.Client().Transport}
 	if _, err := client(o).File(context.Background(), server.URL, path, Auth{}, nil); err != nil {
 		t.Errorf("with the server's authority: %v", err)
+	}
+}
+
+// TestRetryAfter: a server's wish for hours is not slept through, and reaches who plans the next load.
+func TestRetryAfter(t *testing.T) {
+	var calls atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		calls.Add(1)
+		w.Header().Set("Retry-After", "3600")
+		w.WriteHeader(http.StatusTooManyRequests)
+	}))
+	defer server.Close()
+	_, err := client(Options{}).File(context.Background(), server.URL, filepath.Join(t.TempDir(), "file"), Auth{}, nil)
+	var later *RetryAfterError
+	if !errors.As(err, &later) || later.After != time.Hour || calls.Load() != 1 {
+		t.Errorf("%v after %d calls, want one call and an hour", err, calls.Load())
+	}
+}
+
+// TestWithoutRetries is for servers that count what they are asked.
+func TestWithoutRetries(t *testing.T) {
+	var calls atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		calls.Add(1)
+		w.WriteHeader(http.StatusBadGateway)
+	}))
+	defer server.Close()
+	if _, err := client(Options{}).With(100, -1).File(context.Background(), server.URL, filepath.Join(t.TempDir(), "file"), Auth{}, nil); err == nil || calls.Load() != 1 {
+		t.Errorf("%v after %d calls, want an error after one", err, calls.Load())
+	}
+}
+
+func TestWithoutSecrets(t *testing.T) {
+	for address, want := range map[string]string{
+		"https://h/a.json": "https://h/a.json",
+		"https://user:hunter2@h/a?format=json&access_token=hunter2": "https://user:xxxxx@h/a?format=json&access_token=xxxxx",
+		"https://hunter2@h/a":                        "https://xxxxx@h/a",
+		"https://h/a?apikey=hunter2&page=2#hunter2":  "https://h/a?apikey=xxxxx&page=2",
+		"https://h/a?t=hunter2hunter2hunter2hunter2": "https://h/a?t=xxxxx",
+		"https://h/a?hunter2hunter2hunter2hunter2":   "https://h/a?xxxxx",
+		"https://h/\x7f?token=hunter2":               "https://h/\x7f?xxxxx",
+		"/var/lib/scireg.json":                       "/var/lib/scireg.json",
+	} {
+		if got := WithoutSecrets(address); got != want {
+			t.Errorf("%s is shown as %s, want %s", address, got, want)
+		}
+	}
+}
+
+// TestFilesAreNotForAll: what is downloaded may be licensed, and its address may name who downloads it.
+func TestFilesAreNotForAll(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("ETag", `"1"`)
+		fmt.Fprint(w, "x")
+	}))
+	defer server.Close()
+	path := filepath.Join(t.TempDir(), "caches", "file")
+	if _, err := client(Options{}).File(context.Background(), server.URL+"?token=hunter2", path, Auth{}, nil); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]os.FileMode{filepath.Dir(path): 0o750, path: 0o640, validatorsPath(path): 0o640} {
+		if info, err := os.Stat(name); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: %v, %v, want %v", name, info.Mode().Perm(), err, want)
+		}
+	}
+	if said, err := os.ReadFile(validatorsPath(path)); err != nil || strings.Contains(string(said), "hunter2") {
+		t.Errorf("%s, %v", said, err)
 	}
 }

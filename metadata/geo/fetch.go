@@ -12,18 +12,21 @@ import (
 // BaseURL is where MaxMind's customers download databases.
 const BaseURL = "https://download.maxmind.com/geoip/databases"
 
+// maxZip is the most bytes of a zip; those of 2024 have 5 and 50 MB.
+const maxZip = 512 << 20
+
 const (
 	asnEdition  = "GeoLite2-ASN-CSV"
 	cityEdition = "GeoLite2-City-CSV"
 )
 
 // FetchGeoLite2 brings GeoLite2's ASN and City databases, as zipped CSV, into a directory and returns their paths. MaxMind asks for
-// an account's number and a licence key.
+// an account's number and a licence key, and allows an account some 30 downloads a day: each file is asked for once, without retries.
 func FetchGeoLite2(ctx context.Context, c *download.Client, base, dir string, account download.Auth) (f Files, changed bool, err error) {
 	for _, edition := range []string{asnEdition, cityEdition} {
 		path := filepath.Join(dir, edition+".zip")
 		address := fmt.Sprintf("%s/%s/download?suffix=zip", base, edition)
-		fresh, err := c.File(ctx, address, path, account, checkZip)
+		fresh, err := c.With(maxZip, -1).File(ctx, address, path, account, checkZip)
 		if err != nil {
 			return Files{}, changed, err
 		}

@@ -87,7 +87,7 @@ func Read(f Files) ([]record.Set, error) {
 }
 
 func (r *reader) report(p record.Problem) {
-	const most = 1000 // more are only counted by whoever gets them
+	const most = 1000
 	if len(r.problems) < most {
 		r.problems = append(r.problems, p)
 	}
@@ -96,7 +96,9 @@ func (r *reader) report(p record.Problem) {
 func (r *reader) readASN(path string) error {
 	n := 0
 	err := eachASNBlock(path, func(p netip.Prefix, as uint32) {
-		n++
+		if n++; n > maxASN {
+			return
+		}
 		if as != 0 { // reserved (RFC 7607): nobody originates it
 			r.asn.Insert(p, as)
 		}
@@ -106,6 +108,9 @@ func (r *reader) readASN(path string) error {
 	}
 	if n == 0 {
 		return fmt.Errorf("%s: no ASN block in it", path)
+	}
+	if n > maxASN {
+		return fmt.Errorf("%s: more than %d ASN blocks", path, maxASN)
 	}
 	return nil
 }
@@ -200,12 +205,14 @@ func (r *reader) eachBlockOf(path string, yield func(*block) error, report func(
 	if isDatabase(path) {
 		return eachDatabaseBlock(path, yield)
 	}
-	return eachTable(path, "Blocks", report, func(t *table) error {
-		if t.hasHeader() {
-			return r.eachGeoLite2Block(t, yield)
-		}
-		return eachRangeBlock(t, yield)
-	})
+	return eachTable(path, "Blocks", report, func(t *table) error { return r.eachBlockRow(t, yield) })
+}
+
+func (r *reader) eachBlockRow(t *table, yield func(*block) error) error {
+	if t.hasHeader() {
+		return r.eachGeoLite2Block(t, yield)
+	}
+	return eachRangeBlock(t, yield)
 }
 
 func subnet(p netip.Prefix) record.Subnet {

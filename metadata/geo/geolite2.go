@@ -1,6 +1,7 @@
 package geo
 
 import (
+	"fmt"
 	"net/netip"
 	"strconv"
 
@@ -12,29 +13,31 @@ func eachASNBlock(path string, yield func(netip.Prefix, uint32), report func(rec
 	if isDatabase(path) {
 		return eachDatabaseASN(path, yield)
 	}
-	return eachTable(path, "ASN-Blocks", report, func(t *table) error {
-		if !t.hasHeader() {
-			return eachRangeASN(t, yield)
-		}
-		at, err := t.columns("network", "autonomous_system_number")
+	return eachTable(path, "ASN-Blocks", report, func(t *table) error { return eachASNRow(t, yield) })
+}
+
+func eachASNRow(t *table, yield func(netip.Prefix, uint32)) error {
+	if !t.hasHeader() {
+		return eachRangeASN(t, yield)
+	}
+	at, err := t.columns("network", "autonomous_system_number")
+	if err != nil {
+		return err
+	}
+	return t.each(widest(at), func(cells []string) error {
+		p, err := network(cells[at[0]])
 		if err != nil {
 			return err
 		}
-		return t.each(widest(at), func(cells []string) error {
-			p, err := network(cells[at[0]])
-			if err != nil {
-				return err
-			}
-			if cells[at[1]] == "" {
-				return nil
-			}
-			as, err := strconv.ParseUint(cells[at[1]], 10, 32)
-			if err != nil {
-				return bad("%q is not an AS number", cells[at[1]])
-			}
-			yield(p, uint32(as))
+		if cells[at[1]] == "" {
 			return nil
-		})
+		}
+		as, err := strconv.ParseUint(cells[at[1]], 10, 32)
+		if err != nil {
+			return bad("%q is not an AS number", cells[at[1]])
+		}
+		yield(p, uint32(as))
+		return nil
 	})
 }
 
@@ -54,6 +57,9 @@ func (r *reader) readLocations(path string) error {
 			return err
 		}
 		return t.each(widest(at), func(cells []string) error {
+			if len(r.locations) >= maxPlaces {
+				return fmt.Errorf("more than %d locations", maxPlaces)
+			}
 			r.locations[cells[at[0]]] = location{
 				known: true, continent: cells[at[1]], code: cells[at[2]], country: cells[at[3]],
 				subCode: cells[at[4]], subName: cells[at[5]], city: cells[at[6]],

@@ -1,9 +1,13 @@
 package geo
 
 import (
+	"cmp"
+	"fmt"
+	"math"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/oschwald/maxminddb-golang/v2"
@@ -12,6 +16,15 @@ import (
 // asnEntry is what ASN databases hold; ip-location-db's and MaxMind's have the same names.
 type asnEntry struct {
 	Number uint32 `maxminddb:"autonomous_system_number"`
+	Text   string `maxminddb:"asn"` // IPinfo's: "AS64496"
+}
+
+func (e *asnEntry) number() uint32 {
+	if e.Number != 0 {
+		return e.Number
+	}
+	n, _ := strconv.ParseUint(strings.TrimPrefix(e.Text, "AS"), 10, 32)
+	return uint32(n)
 }
 
 // names are by language; ours is English.
@@ -41,23 +54,102 @@ type cityEntry struct {
 	} `maxminddb:"subdivisions"`
 }
 
+// flatEntry has texts where cityEntry has maps: ip-location-db's and IPinfo's. IPinfo's databases differ: country is a code where there
+// is no country_code, and coordinates are texts.
 type flatEntry struct {
-	City      string   `maxminddb:"city"`
-	Code      string   `maxminddb:"country_code"`
-	State     string   `maxminddb:"state1"`
-	Latitude  *float64 `maxminddb:"latitude"`
-	Longitude *float64 `maxminddb:"longitude"`
+	City          string `maxminddb:"city"`
+	Code          string `maxminddb:"country_code"`
+	Country       string `maxminddb:"country"`
+	CountryName   string `maxminddb:"country_name"`
+	Continent     string `maxminddb:"continent"`
+	ContinentName string `maxminddb:"continent_name"`
+	State         string `maxminddb:"state1"`
+	Region        string `maxminddb:"region"`
+	RegionCode    string `maxminddb:"region_code"`
+	Latitude      any    `maxminddb:"latitude"`
+	Longitude     any    `maxminddb:"longitude"`
+	Lat           any    `maxminddb:"lat"`
+	Lng           any    `maxminddb:"lng"`
+}
+
+func (b *block) takeFlat(e *flatEntry) {
+	l := &b.location
+	*l = location{known: true, city: e.City, code: e.Code, country: e.CountryName, continent: e.ContinentName,
+		subName: cmp.Or(e.State, e.Region), subCode: e.RegionCode}
+	switch {
+	case len(e.Country) == 2 && l.code == "":
+		l.code = e.Country
+	case len(e.Country) > 2 && l.country == "":
+		l.country = e.Country
+	}
+	if l.continent == "" {
+		l.continent = e.Continent
+		if name, isCode := continents[e.Continent]; isCode {
+			l.continent = name
+		}
+	}
+	latitude, longitude := coordinate(e.Latitude, 90), coordinate(e.Longitude, 180)
+	if latitude == nil && longitude == nil {
+		latitude, longitude = coordinate(e.Lat, 90), coordinate(e.Lng, 180)
+	}
+	b.place(latitude, longitude)
+}
+
+// coordinate is nil for what is none.
+func coordinate(v any, most float64) *float64 {
+	var f float64
+	switch v := v.(type) {
+	case float64:
+		f = v
+	case float32:
+		f = float64(v)
+	case string:
+		var err error
+		if f, err = strconv.ParseFloat(v, 64); err != nil {
+			return nil
+		}
+	default:
+		return nil
+	}
+	if !(math.Abs(f) <= most) {
+		return nil
+	}
+	return &f
 }
 
 func isDatabase(path string) bool { return strings.EqualFold(filepath.Ext(path), ".mmdb") }
 
 // openDatabase reads the file into memory. Mapped, a file that is cut short by somebody would end the process.
 func openDatabase(path string) (*maxminddb.Reader, error) {
+	const most = 2 << 30
+	if info, err := os.Stat(path); err != nil {
+		return nil, err
+	} else if info.Size() > most {
+		return nil, fmt.Errorf("more than the %d bytes allowed", most)
+	}
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
 	return maxminddb.OpenBytes(data)
+}
+
+// eachNetwork calls use for each network with data. A tree of n nodes has n + 1 ends; a file whose nodes lead to the same nodes again
+// can have 2^128, so those without data are counted too.
+func eachNetwork(db *maxminddb.Reader, use func(maxminddb.Result) error) error {
+	ends := uint(0)
+	for result := range db.Networks(maxminddb.IncludeNetworksWithoutData()) {
+		if ends++; ends > 2*db.Metadata.NodeCount+2 {
+			return fmt.Errorf("its tree has more ends than %d nodes can have: it is damaged or made to harm", db.Metadata.NodeCount)
+		}
+		if result.Err() == nil && !result.Found() {
+			continue
+		}
+		if err := use(result); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func eachDatabaseASN(path string, yield func(netip.Prefix, uint32)) error {
@@ -66,16 +158,16 @@ func eachDatabaseASN(path string, yield func(netip.Prefix, uint32)) error {
 		return err
 	}
 	defer db.Close()
-	for result := range db.Networks() {
+	return eachNetwork(db, func(result maxminddb.Result) error {
 		var e asnEntry
 		if err := result.Decode(&e); err != nil {
 			return err
 		}
-		if e.Number != 0 {
-			yield(result.Prefix(), e.Number)
+		if n := e.number(); n != 0 {
+			yield(result.Prefix(), n)
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 func eachDatabaseBlock(path string, yield func(*block) error) error {
@@ -85,7 +177,7 @@ func eachDatabaseBlock(path string, yield func(*block) error) error {
 	}
 	defer db.Close()
 	flat := false // city is a text then, and so not of cityEntry's type; all records of a file are alike
-	for result := range db.Networks() {
+	return eachNetwork(db, func(result maxminddb.Result) error {
 		b := block{prefix: result.Prefix(), network: result.Prefix().String()}
 		if !flat {
 			var e cityEntry
@@ -101,14 +193,10 @@ func eachDatabaseBlock(path string, yield func(*block) error) error {
 			if err := result.Decode(&e); err != nil {
 				return err
 			}
-			b.location = location{known: true, city: e.City, code: e.Code, subName: e.State}
-			b.place(e.Latitude, e.Longitude)
+			b.takeFlat(&e)
 		}
-		if err := yield(&b); err != nil {
-			return err
-		}
-	}
-	return nil
+		return yield(&b)
+	})
 }
 
 func (b *block) takeNested(e *cityEntry) {

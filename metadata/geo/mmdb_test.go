@@ -49,7 +49,7 @@ func (d *database) insert(prefix string, value any) {
 	d.data = appendField(d.data, value)
 }
 
-func (d *database) write(t *testing.T, name string) string {
+func (d *database) write(t testing.TB, name string) string {
 	t.Helper()
 	var b []byte
 	count := uint32(len(d.nodes))

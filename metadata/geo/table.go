@@ -2,18 +2,16 @@ package geo
 
 import (
 	"archive/zip"
-	"bufio"
-	"compress/gzip"
 	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
 	"net/netip"
-	"os"
 	"path"
 	"path/filepath"
 	"strings"
 
+	"github.com/metranova/flow-collector/metadata/bounds"
 	"github.com/metranova/flow-collector/metadata/record"
 )
 
@@ -24,26 +22,33 @@ type table struct {
 	header map[string]int // by column name; empty: the file has none
 	first  []string       // the row that was read to look for a header
 	report func(record.Problem)
+	in     *bounds.Reader
+	bad    int // rows
 }
+
+// Bounds of the files, some ten times what GeoLite2 has in 2024.
+const (
+	maxUnpacked = 4 << 30   // bytes of a table
+	maxRow      = 1 << 20   // bytes of a row
+	maxBad      = 100_000   // rows that are not right, before the file is given up
+	maxASN      = 8_000_000 // ASN blocks
+	maxPlaces   = 2_000_000 // locations
+)
 
 // eachTable calls use for the CSV file at path, which may be gzip, or for the files in a zip with part in their names.
 func eachTable(file, part string, report func(record.Problem), use func(*table) error) error {
 	if isZip(file) {
 		return eachMember(file, part, report, use)
 	}
-	f, err := os.Open(file)
+	r, err := bounds.Open(file, tableLimits)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	var r io.Reader = bufio.NewReaderSize(f, 1<<20)
-	if magic, _ := r.(*bufio.Reader).Peek(2); string(magic) == "\x1f\x8b" {
-		if r, err = gzip.NewReader(r); err != nil {
-			return err
-		}
-	}
+	defer r.Close()
 	return useTable(file, r, report, use)
 }
+
+var tableLimits = bounds.Limits{Total: maxUnpacked, Entry: maxRow}
 
 func isZip(file string) bool { return strings.EqualFold(filepath.Ext(file), ".zip") }
 
@@ -65,7 +70,10 @@ func eachMember(file, part string, report func(record.Problem), use func(*table)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		err = useTable(file+"/"+name, bufio.NewReaderSize(r, 1<<20), report, use)
+		in, err := bounds.New(r, tableLimits)
+		if err == nil {
+			err = useTable(file+"/"+name, in, report, use)
+		}
 		r.Close()
 		if err != nil {
 			return err
@@ -77,8 +85,8 @@ func eachMember(file, part string, report func(record.Problem), use func(*table)
 	return nil
 }
 
-func useTable(name string, r io.Reader, report func(record.Problem), use func(*table) error) error {
-	t := &table{name: name, csv: csv.NewReader(r), header: map[string]int{}, report: report}
+func useTable(name string, r *bounds.Reader, report func(record.Problem), use func(*table) error) error {
+	t := &table{name: name, csv: csv.NewReader(r), header: map[string]int{}, report: report, in: r}
 	t.csv.ReuseRecord = true
 	t.csv.FieldsPerRecord = -1 // checked row by row
 	first, err := t.csv.Read()
@@ -88,7 +96,7 @@ func useTable(name string, r io.Reader, report func(record.Problem), use func(*t
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	first[0] = strings.TrimPrefix(first[0], "\ufeff")
+	r.Next()
 	if _, err := netip.ParseAddr(first[0]); err == nil {
 		t.first = append(t.first, first...)
 	} else {
@@ -122,6 +130,9 @@ func (t *table) columns(names ...string) ([]int, error) {
 func (t *table) each(width int, row func(cells []string) error) error {
 	for cells := t.first; ; {
 		if cells != nil {
+			if t.bad >= maxBad {
+				return fmt.Errorf("more than %d rows are not right", maxBad)
+			}
 			if len(cells) < width {
 				t.problem(fmt.Sprintf("%d cells instead of %d", len(cells), width))
 			} else if err := row(cells); err != nil {
@@ -135,13 +146,18 @@ func (t *table) each(width int, row func(cells []string) error) error {
 		var err error
 		var bare *csv.ParseError
 		cells, err = t.csv.Read()
+		t.in.Next()
 		switch {
 		case errors.Is(err, io.EOF):
 			return nil
 		// A quote inside a cell without quotes costs the line; after any other fault nobody knows where the next line starts.
 		case errors.As(err, &bare) && errors.Is(err, csv.ErrBareQuote):
+			t.bad++
 			t.report(record.Problem{Place: fmt.Sprintf("%s:%d", t.name, bare.Line), Reason: bare.Err.Error()})
 			cells = nil
+			if t.bad >= maxBad {
+				return fmt.Errorf("more than %d rows are not right", maxBad)
+			}
 		case err != nil:
 			return err
 		}
@@ -149,6 +165,7 @@ func (t *table) each(width int, row func(cells []string) error) error {
 }
 
 func (t *table) problem(reason string) {
+	t.bad++
 	line, _ := t.csv.FieldPos(0)
 	t.report(record.Problem{Place: fmt.Sprintf("%s:%d", t.name, line), Reason: reason})
 }

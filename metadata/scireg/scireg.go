@@ -6,9 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
+	"io"
 	"strings"
 
+	"github.com/metranova/flow-collector/metadata/bounds"
 	"github.com/metranova/flow-collector/metadata/record"
 )
 
@@ -26,37 +27,88 @@ type entry struct {
 	LastUpdated string `json:"last_updated"`
 }
 
+// MaxBytes is the largest registry that is read. The one of 2024 has 1 MB.
+const MaxBytes = 64 << 20
+
+const (
+	maxEntry = 1 << 20 // bytes of an entry
+	maxBad   = 10_000  // entries that are not right, before the file is given up
+)
+
 // Read reads the registry's file; source names where it is from. An entry that is not right costs itself, an address that is
-// none costs the address.
+// none costs the address. The file is read twice: as a whole now, to see that it is a list to its end, and when its records are asked
+// for; it is never held in memory.
 func Read(path, source string) (record.Set, error) {
-	data, err := os.ReadFile(path)
+	good := 0
+	err := each(path, func(text json.RawMessage, place string) error {
+		if _, _, err := parse(text, place, func(record.Problem) {}); err == nil {
+			good++
+		}
+		return nil
+	}, func() int { return good })
 	if err != nil {
 		return record.Set{}, err
 	}
-	var entries []json.RawMessage
-	if err := json.Unmarshal(data, &entries); err != nil {
-		return record.Set{}, fmt.Errorf("%s: not a JSON list: %w", path, err)
-	}
-	if len(entries) == 0 {
-		return record.Set{}, fmt.Errorf("%s: the list is empty", path)
+	if good == 0 {
+		return record.Set{}, fmt.Errorf("%s: no entry is right", path)
 	}
 	return record.Set{
 		Table: record.SciReg, Source: "scireg:" + source,
 		Each: func(yield func(record.Raw, string) error, report func(record.Problem)) error {
-			for n, text := range entries {
-				place := fmt.Sprintf("%s: entry %d", path, n+1)
+			return each(path, func(text json.RawMessage, place string) error {
 				id, raw, err := parse(text, place, report)
 				if err != nil {
 					report(record.Problem{Place: place, ID: id, Reason: err.Error()})
-					continue
+					return nil
 				}
-				if err := yield(raw, place); err != nil {
-					return err
-				}
-			}
-			return nil
+				return yield(raw, place)
+			}, nil)
 		},
 	}, nil
+}
+
+// each calls entry with the entries of the list, one after the other. good, if not nil, is how many of them are right so far.
+func each(path string, entry func(text json.RawMessage, place string) error, good func() int) error {
+	r, err := bounds.Open(path, bounds.Limits{Total: MaxBytes, Entry: maxEntry})
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	d := json.NewDecoder(bounds.JSON(r))
+	if t, err := d.Token(); err != nil || t != json.Delim('[') {
+		return fmt.Errorf("%s: not a JSON list: %w", path, notList(t, err))
+	}
+	n := 0
+	for ; d.More(); n++ {
+		var text json.RawMessage
+		if err := d.Decode(&text); err != nil {
+			return fmt.Errorf("%s: not a JSON list: entry %d: %w", path, n+1, err)
+		}
+		r.Next()
+		if err := entry(text, fmt.Sprintf("%s: entry %d", path, n+1)); err != nil {
+			return err
+		}
+		if good != nil && n-good() >= maxBad {
+			return fmt.Errorf("%s: more than %d entries are not right: no registry", path, maxBad)
+		}
+	}
+	if _, err := d.Token(); err != nil {
+		return fmt.Errorf("%s: not a JSON list: after entry %d: %w", path, n, err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("%s: not a JSON list: something comes after it", path)
+	}
+	if n == 0 {
+		return fmt.Errorf("%s: the list is empty", path)
+	}
+	return nil
+}
+
+func notList(t json.Token, err error) error {
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("%v comes first", t)
 }
 
 // Check says whether a file is a registry's, for a download.

@@ -82,10 +82,15 @@ func TestRead(t *testing.T) {
 func TestNoRegistry(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
 		"page of HTML": {"<html>", "not a JSON list: invalid character"},
-		"an object":    {`{"error": "later"}`, "not a JSON list: json: cannot unmarshal object"},
+		"an object":    {`{"error": "later"}`, "not a JSON list: { comes first"},
 		"empty list":   {"[]", "the list is empty"},
-		"cut short":    {`[{"scireg_id": 1`, "not a JSON list: unexpected end"},
-		"empty":        {"", "not a JSON list: unexpected end"},
+		"cut short":    {`[{"scireg_id": 1`, "not a JSON list: entry 1: unexpected EOF"},
+		"not ended":    {`[{"scireg_id": 1, "addresses": ["192.0.2.1"]}`, "not a JSON list: after entry 1: EOF"},
+		"two lists":    {`[{"scireg_id": 1, "addresses": ["192.0.2.1"]}][]`, "not a JSON list: something comes after it"},
+		"empty":        {"", "not a JSON list: EOF"},
+		"none right":   {"[1, 2]", "no entry is right"},
+		"a bomb":       {"[0" + strings.Repeat(",0", 1<<20) + "]", "more than 10000 entries are not right"},
+		"a large text": {`["` + strings.Repeat("x", 2<<20) + `"]`, "not a JSON list: entry 1: an entry or line of more than"},
 	} {
 		path := file(t, c.text)
 		if err := Check(path); err == nil || !strings.HasPrefix(err.Error(), path+": "+c.want) || strings.Contains(err.Error(), "\n") {
@@ -95,4 +100,54 @@ func TestNoRegistry(t *testing.T) {
 	if err := Check(file(t, `[{"scireg_id": 1, "addresses": ["192.0.2.1"]}]`)); err != nil {
 		t.Errorf("a registry: %v", err)
 	}
+}
+
+// TestPythonsJSON: what Python's json module writes for a float that is no number costs the value, and a byte order mark nothing.
+func TestPythonsJSON(t *testing.T) {
+	path := file(t, "\ufeff"+`[{"scireg_id": 1, "addresses": ["192.0.2.1"], "latitude": NaN, "longitude": -Infinity, "org_name": "NaN"},
+		{"scireg_id": 2, "addresses": ["192.0.2.2"]}]`)
+	set, err := Read(path, "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	if err := set.Each(func(r record.Raw, _ string) error {
+		got = append(got, fmt.Sprint(r["id"], r["latitude"], r["longitude"], r["organization_name"]))
+		return nil
+	}, func(p record.Problem) { t.Error(p) }); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"1<nil> <nil>NaN", "2<nil> <nil> <nil>"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	f.Add([]byte(`[{"scireg_id": 7, "addresses": ["192.0.2.7", " 2001:db8::/32 "], "org_name": "Lab", "latitude": NaN, "longitude": "", "last_updated": "2024-10-01"}]`))
+	f.Add([]byte("\ufeff[1, {}, {\"scireg_id\": [1], \"addresses\": {}}]"))
+	path := filepath.Join(f.TempDir(), "scireg.json")
+	var table *record.Table
+	for _, t := range record.Tables() {
+		if t.Name == record.SciReg {
+			table = t
+		}
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		set, err := Read(path, "x")
+		if err != nil {
+			return
+		}
+		good := 0
+		if err := set.Each(func(r record.Raw, _ string) error {
+			good++
+			_, err := table.Coerce(r, nil)
+			_ = err // some values do not fit their columns
+			return nil
+		}, func(record.Problem) {}); err != nil || good == 0 {
+			t.Errorf("a list that was right has %d records the second time: %v", good, err)
+		}
+	})
 }

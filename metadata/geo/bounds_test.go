@@ -1,0 +1,154 @@
+package geo
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/gaissmai/bart"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/metranova/flow-collector/metadata/bounds"
+	"github.com/metranova/flow-collector/metadata/record"
+)
+
+// TestBombs has files that are made to use up memory or time: each ends with one line.
+func TestBombs(t *testing.T) {
+	header := "network,geoname_id,latitude,longitude\n"
+	for _, test := range []struct{ name, text, want string }{
+		{"a cell that does not end", header + `"` + strings.Repeat("x", 4<<20), "an entry or line of more than the 1048576 bytes allowed"},
+		{"a row that does not end", header + strings.Repeat("x", 4<<20), "an entry or line of more than the 1048576 bytes allowed"},
+		{"a first row that does not end", strings.Repeat("x", 4<<20), "an entry or line of more than the 1048576 bytes allowed"},
+		{"rows that are none", header + strings.Repeat("x\n", 200_000), "more than 100000 rows are not right"},
+		{"rows with bare quotes", header + strings.Repeat("x\"y\n", 200_000), "more than 100000 rows are not right"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "x.csv")
+			if err := os.WriteFile(path, []byte(test.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			sets, err := Read(Files{Blocks: []string{path}})
+			if err == nil {
+				err = sets[1].Each(func(record.Raw, string) error { return nil }, func(record.Problem) {})
+			}
+			if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("%v, want %s", err, test.want)
+			}
+		})
+	}
+}
+
+// TestDatabaseBomb has 128 nodes with both sides to the next one: 2^128 networks, with data and without.
+func TestDatabaseBomb(t *testing.T) {
+	for _, end := range []uint32{dataFlag, emptySlot} {
+		d := &database{data: appendField(nil, map[string]any{"autonomous_system_number": uint32(64496)})}
+		for i := range uint32(127) {
+			d.nodes = append(d.nodes, [2]uint32{i + 1, i + 1})
+		}
+		d.nodes = append(d.nodes, [2]uint32{end, end})
+		path, n := d.write(t, "bomb.mmdb"), 0
+		err := eachDatabaseASN(path, func(netip.Prefix, uint32) { n++ })
+		if err == nil || !strings.Contains(err.Error(), "more ends than 128 nodes can have") || n > 300 {
+			t.Errorf("%d networks, %v", n, err)
+		}
+		if err := eachDatabaseBlock(path, func(*block) error { return nil }); err == nil {
+			t.Error("its blocks are read")
+		}
+	}
+}
+
+// TestIPinfo has the forms of IPinfo's databases.
+func TestIPinfo(t *testing.T) {
+	d := &database{}
+	d.insert("192.0.2.0/24", map[string]any{"asn": "AS64496", "as_name": "A", "city": "Bern", "region": "Bern", "region_code": "BE",
+		"country": "CH", "latitude": "46.9", "longitude": "7.4"})
+	d.insert("198.51.100.0/24", map[string]any{"asn": "AS64497", "country": "Switzerland", "country_code": "CH", "continent": "Europe", "continent_code": "EU"})
+	d.insert("203.0.113.0/24", map[string]any{"city": "Geneva", "country": "CH", "country_name": "Switzerland", "continent": "EU", "lat": "46.2", "lng": "191"})
+	d.insert("2001:db8::/32", map[string]any{"city": "Bern", "country_code": "CH", "state1": "BE", "latitude": 46.5, "longitude": 7.5})
+	path := d.write(t, "ipinfo.mmdb")
+	var got []string
+	if err := eachDatabaseBlock(path, func(b *block) error {
+		l := b.location
+		got = append(got, fmt.Sprint(b.network, " ", l.city, ",", l.subName, ",", l.subCode, ",", l.code, ",", l.country, ",", l.continent, ",", b.latitude, ",", b.longitude))
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := eachDatabaseASN(path, func(p netip.Prefix, as uint32) { got = append(got, fmt.Sprint(p, " AS", as)) }); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"192.0.2.0/24 Bern,Bern,BE,CH,,,46.9,7.4",
+		"198.51.100.0/24 ,,,CH,Switzerland,Europe,<nil>,<nil>",
+		"203.0.113.0/24 Geneva,,,CH,Switzerland,Europe,<nil>,<nil>",
+		"2001:db8::/32 Bern,BE,,CH,,,46.5,7.5",
+		"192.0.2.0/24 AS64496", "198.51.100.0/24 AS64497",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func FuzzDatabase(f *testing.F) {
+	d := &database{}
+	d.insert("192.0.2.0/24", map[string]any{"autonomous_system_number": uint32(64496), "asn": "AS1"})
+	d.insert("2001:db8::/32", map[string]any{"city": english("Geneva"), "country": map[string]any{"iso_code": "CH"}, "location": map[string]any{"latitude": 46.2, "longitude": 6.1}})
+	data, err := os.ReadFile(d.write(f, "x.mmdb"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(data)
+	path := filepath.Join(f.TempDir(), "x.mmdb")
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		_ = eachDatabaseASN(path, func(netip.Prefix, uint32) { n++ })
+		_ = eachDatabaseBlock(path, func(*block) error { n++; return nil })
+		if n > 4*len(data)+8 {
+			t.Errorf("%d networks of %d bytes", n, len(data))
+		}
+	})
+}
+
+func FuzzTable(f *testing.F) {
+	for _, seed := range []string{
+		"network,autonomous_system_number,autonomous_system_organization\n192.0.2.0/24,64496,\"A, B\"\n",
+		"\ufeff192.0.2.0,192.0.2.255,64496,Org\n2001:db8::,2001:db8::ff,64497,\"O\"\n",
+		"network,geoname_id,latitude,longitude\n192.0.2.0/24,1,46.2,6.1\n",
+		"0.0.0.0,255.255.255.255,CH,BE,,Bern,,46.9,7.4,\n::,::1,EU,CH,BE,Bern,1,2\n",
+	} {
+		f.Add([]byte(seed))
+	}
+	var ips *record.Table
+	for _, t := range record.Tables() {
+		if t.Name == record.IP {
+			ips = t
+		}
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		r := &reader{locations: map[string]location{}}
+		for _, use := range []func(*table) error{
+			func(c *table) error { return eachASNRow(c, func(netip.Prefix, uint32) {}) },
+			func(c *table) error {
+				return r.eachBlockRow(c, func(b *block) error {
+					raw := record.Raw{}
+					(&reader{asn: new(bart.Table[uint32])}).fill(raw, b)
+					_, err := ips.Coerce(raw, nil)
+					return err
+				})
+			},
+		} {
+			in, err := bounds.New(bytes.NewReader(data), tableLimits)
+			if err != nil {
+				return
+			}
+			_ = useTable("x", in, func(record.Problem) {}, use)
+		}
+	})
+}
