@@ -155,7 +155,7 @@ var (
 )
 
 // KnowsFlowExtension reports whether data_flow has paths of a flow extension.
-func KnowsFlowExtension(name string) bool { _, ok := flowExtensionPaths[name]; return ok }
+func KnowsFlowExtension(name string) bool { return flowExtensions()[name] != nil }
 
 // KnowsASExtension reports whether meta_as has paths of an AS extension.
 func KnowsASExtension(name string) bool { _, ok := asExtensionPaths[name]; return ok }
