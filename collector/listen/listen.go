@@ -80,6 +80,7 @@ func open(o Options, n int) (workers []*Worker, err error) {
 		}
 		workers = append(workers, w)
 	}
+	key := newSteeringKey() // one for all addresses: an exporter that uses several of them reaches one worker
 	for i, text := range o.Addresses {
 		address, err := parseAddress(text)
 		if err != nil {
@@ -97,7 +98,7 @@ func open(o Options, n int) (workers []*Worker, err error) {
 			}
 			w.add(s)
 			if n > 1 && j == 0 {
-				if err := steer(s.fd, n); err != nil {
+				if err := steer(s.fd, n, key); err != nil {
 					return workers, fmt.Errorf("%w: %v", errNoSteering, err)
 				}
 			}

@@ -1,6 +1,8 @@
 package listen
 
 import (
+	"crypto/rand"
+	"encoding/binary"
 	"os"
 	"unsafe"
 
@@ -11,10 +13,31 @@ import (
 // Offsets for packet loads relative to the network header (linux/filter.h, SKF_NET_OFF).
 const networkHeader = 0xfff00000
 
-// steer makes the kernel choose a socket of fd's SO_REUSEPORT group by the datagram's source address alone, so that an
-// exporter that sends from several ports reaches one worker. The group's sockets are numbered in the order of their bind.
-func steer(fd, sockets int) error {
-	program, err := bpf.Assemble(steering(uint32(sockets)))
+// steeringKey makes it unknown outside of this process which sources share a worker: who can choose source addresses could
+// otherwise send all of them to the worker of one exporter. The multipliers are odd.
+type steeringKey struct {
+	words      [4]uint32 // multipliers of the words of an IPv6 address
+	mask       uint32
+	multiplier [2]uint32
+}
+
+func newSteeringKey() steeringKey {
+	number := func() uint32 {
+		var b [4]byte
+		rand.Read(b[:])
+		return binary.NativeEndian.Uint32(b[:])
+	}
+	k := steeringKey{mask: number(), multiplier: [2]uint32{number() | 1, number() | 1}}
+	for i := range k.words {
+		k.words[i] = number() | 1
+	}
+	return k
+}
+
+// steer makes the kernel choose a socket of fd's SO_REUSEPORT group by the datagram's source address and the key alone, so that
+// an exporter that sends from several ports reaches one worker. The group's sockets are numbered in the order of their bind.
+func steer(fd, sockets int, key steeringKey) error {
+	program, err := bpf.Assemble(steering(uint32(sockets), key))
 	if err != nil {
 		return err
 	}
@@ -28,33 +51,47 @@ func steer(fd, sockets int) error {
 }
 
 // steering hashes the source address of IPv4 (RFC 791 §3.1) or IPv6 (RFC 8200 §3) to a number below sockets.
-func steering(sockets uint32) []bpf.Instruction {
+func steering(sockets uint32, key steeringKey) []bpf.Instruction {
 	const (
 		source4 = networkHeader + 12
 		source6 = networkHeader + 8
 	)
-	mix := []bpf.Instruction{
-		// Fibonacci hashing: neighbouring addresses spread over the sockets.
-		bpf.ALUOpConstant{Op: bpf.ALUOpMul, Val: 2654435761},
-		bpf.ALUOpConstant{Op: bpf.ALUOpShiftRight, Val: 16},
-		bpf.ALUOpConstant{Op: bpf.ALUOpMod, Val: sockets},
-		bpf.RetA{},
+	spread := mix(sockets, key)
+	six := []bpf.Instruction{
+		bpf.LoadAbsolute{Off: source6, Size: 4},
+		bpf.ALUOpConstant{Op: bpf.ALUOpMul, Val: key.words[0]},
 	}
-	six := []bpf.Instruction{bpf.LoadAbsolute{Off: source6, Size: 4}}
 	for word := uint32(1); word < 4; word++ {
 		six = append(six,
 			bpf.TAX{},
 			bpf.LoadAbsolute{Off: source6 + 4*word, Size: 4},
-			bpf.ALUOpX{Op: bpf.ALUOpXor},
+			bpf.ALUOpConstant{Op: bpf.ALUOpMul, Val: key.words[word]},
+			bpf.ALUOpX{Op: bpf.ALUOpAdd},
 		)
 	}
 	program := []bpf.Instruction{
 		bpf.LoadAbsolute{Off: networkHeader, Size: 1},
 		bpf.ALUOpConstant{Op: bpf.ALUOpShiftRight, Val: 4},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: 6, SkipFalse: uint8(len(six) + len(mix))},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: 6, SkipFalse: uint8(len(six) + len(spread))},
 	}
 	program = append(program, six...)
-	program = append(program, mix...)
+	program = append(program, spread...)
 	program = append(program, bpf.LoadAbsolute{Off: source4, Size: 4})
-	return append(program, mix...)
+	return append(program, spread...)
+}
+
+// mix turns the word in A into a number below sockets: two rounds of multiplying, and of folding the upper bits onto the lower
+// ones between them, so that neighbouring addresses spread whatever the key.
+func mix(sockets uint32, key steeringKey) []bpf.Instruction {
+	return []bpf.Instruction{
+		bpf.ALUOpConstant{Op: bpf.ALUOpXor, Val: key.mask},
+		bpf.ALUOpConstant{Op: bpf.ALUOpMul, Val: key.multiplier[0]},
+		bpf.TAX{},
+		bpf.ALUOpConstant{Op: bpf.ALUOpShiftRight, Val: 15},
+		bpf.ALUOpX{Op: bpf.ALUOpXor},
+		bpf.ALUOpConstant{Op: bpf.ALUOpMul, Val: key.multiplier[1]},
+		bpf.ALUOpConstant{Op: bpf.ALUOpShiftRight, Val: 16},
+		bpf.ALUOpConstant{Op: bpf.ALUOpMod, Val: sockets},
+		bpf.RetA{},
+	}
 }
