@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -169,8 +170,21 @@ func (p *httpPage) addWorkers(in *status.Inputs) {
 		t.Received += stats.Datagrams
 		t.KernelDrops += stats.KernelDrops
 		t.Refused += stats.Refused
+		t.OverShare += stats.OverShare
 		in.Facts.ShortBuffer = in.Facts.ShortBuffer || stats.ShortBuffer
 	}
+	in.Facts.Largest = largest(bySource(p.listeners, (*listen.Worker).OverShare))
+}
+
+// largest is the source with the largest count; invalid where that is of sources that are not told apart.
+func largest(counts map[netip.Addr]uint64) (source netip.Addr) {
+	most := uint64(0)
+	for from, n := range counts {
+		if n > most || n == most && from.Less(source) {
+			source, most = from, n
+		}
+	}
+	return source
 }
 
 // isClosed reports whether a channel on which nothing is sent is closed.

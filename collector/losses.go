@@ -7,6 +7,7 @@ import (
 
 	"github.com/metranova/flow-collector/collector/forward"
 	"github.com/metranova/flow-collector/collector/ledger"
+	"github.com/metranova/flow-collector/collector/listen"
 	"github.com/metranova/flow-collector/collector/metrics"
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/sink/block"
@@ -32,18 +33,22 @@ func (s *service) newLedger() *ledger.Ledger {
 			}
 			return all
 		},
-		Refused: func() map[netip.Addr]uint64 {
-			all := map[netip.Addr]uint64{}
-			for _, l := range s.listeners {
-				for source, n := range l.Refusals() {
-					all[source] += n
-				}
-			}
-			return all
-		},
+		Refused:    func() map[netip.Addr]uint64 { return bySource(s.listeners, (*listen.Worker).Refusals) },
+		OverShare:  func() map[netip.Addr]uint64 { return bySource(s.listeners, (*listen.Worker).OverShare) },
 		Sinks:      sinks,
 		MaxStreams: s.cfg.Metrics.MaxExporters,
 	})
+}
+
+// bySource adds up what all workers count of each source.
+func bySource(listeners []*listen.Worker, counts func(*listen.Worker) map[netip.Addr]uint64) map[netip.Addr]uint64 {
+	all := map[netip.Addr]uint64{}
+	for _, l := range listeners {
+		for source, n := range counts(l) {
+			all[source] += n
+		}
+	}
+	return all
 }
 
 // Sinks as metrics and the table of losses call them.

@@ -148,7 +148,7 @@ func serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 	s.awaitMetadata(o.metadataWait)
 	var loops sync.WaitGroup
 	for n, l := range listeners {
-		w := s.newWorker(n, pipeline.Options{MaxAge: cfg.Batch.Age, Deliver: s.writer.Enqueue})
+		w := s.newWorker(n, pipeline.Options{MaxAge: cfg.Batch.Age, Deliver: s.writer.Enqueue, Share: l.Share()})
 		loops.Go(func() { failed.add(receive(l, w, forwarders[n])) })
 	}
 	minute := startMinute(s, listeners, log)
@@ -274,6 +274,7 @@ func socketLosses(listeners []*listen.Worker) []loss {
 		total.KernelDrops += stats.KernelDrops
 		total.Late += stats.Late
 		total.Refused += stats.Refused
+		total.OverShare += stats.OverShare
 		total.ShortBuffer = total.ShortBuffer || stats.ShortBuffer
 	}
 	return statsLosses(&total)
@@ -292,6 +293,7 @@ func statsLosses(total *listen.Stats) []loss {
 	}
 	add(total.KernelDrops, what, "sockets")
 	add(total.Late, "datagrams that came while the collector stopped", "sockets")
+	add(total.OverShare, "datagrams of sources that took more than their share while a worker was behind", "sockets")
 	add(total.Refused, "datagrams from exporters that may not send", "listen.allowed_exporters")
 	return losses
 }

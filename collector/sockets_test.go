@@ -132,6 +132,7 @@ func TestSocketLosses(t *testing.T) {
 		{name: "a buffer that was given in full", stats: listen.Stats{KernelDrops: 3}, want: "listen.workers", not: "rmem_max", howMany: 3},
 		{name: "a smaller buffer", stats: listen.Stats{KernelDrops: 3, ShortBuffer: true}, want: "raise net.core.rmem_max", not: "listen.workers", howMany: 3},
 		{name: "a stop", stats: listen.Stats{Late: 2}, want: "while the collector stopped", howMany: 2},
+		{name: "overload", stats: listen.Stats{OverShare: 5}, want: "more than their share", howMany: 5},
 		{name: "refused", stats: listen.Stats{Refused: 4}, want: "may not send", howMany: 4},
 	}
 	for _, test := range tests {

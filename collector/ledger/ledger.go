@@ -1,7 +1,7 @@
 // Package ledger adds up what came from every exporter and what became of it, stage by stage, from counters that the stages
 // keep anyway. Nothing of it is on a datagram's way: it reads when it is asked.
 //
-// It balances. Of the datagrams that reached the machine, those that the kernel dropped, those that were refused and those that
+// It balances. Of the datagrams that reached the machine, those that the kernel dropped, those that were refused, those of sources that took more than their share, and those that
 // are of no protocol are counted apart; every other one is in the stream of its exporter, protocol and domain. Of the sets that
 // waited for a template, each was recovered, was given up (no_template), or waits. Of the records that were decoded, each is a
 // row that is in a block in the making, waits, is on disk, was delivered, quarantined or lost, at every sink.
@@ -26,7 +26,9 @@ type Options struct {
 	Tables  func() []*exporter.Table
 	Sockets func() []Socket
 	Refused func() map[netip.Addr]uint64
-	Sinks   []Sink
+	// OverShare are the datagrams that workers dropped while they were behind, by source.
+	OverShare func() map[netip.Addr]uint64
+	Sinks     []Sink
 	// MaxStreams is how many streams are told apart; all others are one. 0: 500.
 	MaxStreams int
 }
@@ -207,7 +209,7 @@ type Apart struct {
 }
 
 // Apart returns what is counted of no stream: datagrams that the kernel dropped (from which socket; as the receive buffer was full
-// or as they came while the collector stopped), that were refused (from which source; "other" for those beyond the first few hundred), and of no protocol.
+// or as they came while the collector stopped), that were refused or dropped as overload (from which source; "other" for those beyond the first few hundred), and of no protocol.
 func (l *Ledger) Apart() map[Apart]uint64 {
 	all := map[Apart]uint64{}
 	if l.o.Sockets != nil {
@@ -218,15 +220,20 @@ func (l *Ledger) Apart() map[Apart]uint64 {
 			}
 		}
 	}
-	if l.o.Refused != nil {
-		for source, n := range l.o.Refused() {
+	bySource := func(stage, reason string, counts func() map[netip.Addr]uint64) {
+		if counts == nil {
+			return
+		}
+		for source, n := range counts() {
 			from := Other
 			if source.IsValid() {
 				from = source.String()
 			}
-			all[Apart{Filter, "allowed_exporters", from, 0}] += n
+			all[Apart{stage, reason, from, 0}] += n
 		}
 	}
+	bySource(Filter, "allowed_exporters", l.o.Refused)
+	bySource(Overload, "share", l.o.OverShare)
 	if l.o.Tables != nil {
 		for _, t := range l.o.Tables() {
 			for _, r := range exporter.Reasons() {

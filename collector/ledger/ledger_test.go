@@ -143,10 +143,14 @@ func TestMinute(t *testing.T) {
 	table, book := exporter.NewTable(16), &tally.Book{}
 	table.Unattributed(exporter.UnknownVersion)
 	drops, refused := uint64(3), map[netip.Addr]uint64{netip.MustParseAddr("192.0.2.9"): 2, {}: 7}
+	late, overShare := uint64(0), map[netip.Addr]uint64{netip.MustParseAddr("192.0.2.8"): 4, {}: 8}
 	l := New(Options{
 		Tables: tables(table), Refused: func() map[netip.Addr]uint64 { return refused },
-		Sockets: func() []Socket { return []Socket{{listen.SocketStats{Address: ":2055", KernelDrops: drops}, 1}} },
-		Sinks:   []Sink{{"clickhouse", book, []string{"queue_full"}}},
+		Sockets: func() []Socket {
+			return []Socket{{listen.SocketStats{Address: ":2055", KernelDrops: drops, Late: late}, 1}}
+		},
+		OverShare: func() map[netip.Addr]uint64 { return overShare },
+		Sinks:     []Sink{{"clickhouse", book, []string{"queue_full"}}},
 	})
 	saw(table, 1, 100)
 	table.Get(key(1), key(1).Exporter, 1).Fail(exporter.NoTemplate, 4)
@@ -184,13 +188,16 @@ func TestMinute(t *testing.T) {
 		{"", "kernel", "", "", "receive_buffer", "datagrams", true}:             3,
 		{"192.0.2.9", "filter", "", "", "allowed_exporters", "datagrams", true}: 2,
 		{"other", "filter", "", "", "allowed_exporters", "datagrams", true}:     7,
+		{"192.0.2.8", "overload", "", "", "share", "datagrams", true}:           4,
+		{"other", "overload", "", "", "share", "datagrams", true}:               8,
 		{"", "decode", "", "", "unknown_version", "datagrams", true}:            1,
 	})
 	same(lines(), nil)
-	drops = 4
+	drops, late = 4, 2
 	table.Get(key(1), key(1).Exporter, 1).Lost.Add(5)
 	same(lines(), map[line]uint64{
 		{"", "kernel", "", "", "receive_buffer", "datagrams", true}:        1,
+		{"", "kernel", "", "", "stopping", "datagrams", true}:              2,
 		{"10.0.0.1", "upstream", "", "sequence_lost", "", "records", true}: 5,
 	})
 }

@@ -2,8 +2,11 @@ package listen
 
 import (
 	"fmt"
+	"net/netip"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // While one socket is always full, a datagram of any other is read within a few calls, whichever of them are busy and wherever
@@ -64,6 +67,29 @@ func TestFullSocketsTakeTurns(t *testing.T) {
 	for i := 1; i < len(order); i++ {
 		if order[i] == order[i-1] {
 			t.Errorf("read in the order %v", order)
+		}
+	}
+}
+
+// A flood that is refused is read without a pause between full reads, and every call comes back, so that what waits for its time is
+// not late.
+func TestRefusedFloodIsReadWithoutPause(t *testing.T) {
+	w := openWorkers(t, Options{ReceiveBuffer: gatherBuffer, Allowed: []netip.Prefix{netip.MustParsePrefix("127.0.9.9/32")}})[0]
+	if w.buffer < gatherBuffer {
+		t.Skip("the kernel gives no receive buffer that is large enough: sysctl -w net.core.rmem_max=4194304")
+	}
+	w.pause = unix.NsecToTimespec(int64(time.Hour))
+	flood := sender(t, "udp4", "127.0.0.1:0", w.sockets[0].port)
+	const batches = 10
+	for range batches * batchDatagrams {
+		send(t, flood, []byte("x"))
+	}
+	for call := range batches {
+		if got, err := w.Receive(time.Second); err != nil || len(got) != 0 {
+			t.Fatalf("%d datagrams, %v", len(got), err)
+		}
+		if n := w.Stats().Refused; n != uint64(call+1)*batchDatagrams {
+			t.Fatalf("%d were read in %d calls", n, call+1)
 		}
 	}
 }

@@ -54,16 +54,16 @@ func newRing(size int) *ring {
 	return r
 }
 
-// receive takes what fd holds, up to 64 datagrams, without waiting: Go's scheduler need not know of the call.
-func (r *ring) receive(fd int) (int, error) {
-	for i := range r.messages {
+// receive takes what fd holds, up to atOnce datagrams (at most 64), without waiting: Go's scheduler need not know of the call.
+func (r *ring) receive(fd, atOnce int) (int, error) {
+	for i := range r.messages[:atOnce] {
 		h := &r.messages[i].header
 		h.Namelen = unix.SizeofSockaddrInet6
 		h.SetControllen(controlSpace)
 		h.Flags = 0
 	}
 	n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&r.messages[0])),
-		batchDatagrams, unix.MSG_DONTWAIT, 0, 0)
+		uintptr(atOnce), unix.MSG_DONTWAIT, 0, 0)
 	if errno != 0 {
 		return 0, errno
 	}

@@ -70,7 +70,7 @@ type socket struct {
 
 	drops   atomic.Uint64 // datagrams that the kernel dropped; the lower half is the kernel's own counter, see advance
 	stopped atomic.Uint64 // drops at the time of refuseAll; what is above it came after the stop. noStop: not yet
-	settled bool          // it was read to its end once, or was less than half full
+	settled bool          // the worker has caught up with it once since the start, or had the time to
 }
 
 // noStop is the value of stopped while the socket takes datagrams.

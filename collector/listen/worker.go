@@ -35,7 +35,10 @@ type Worker struct {
 	freed bool
 
 	datagrams, bytes, truncated, refused atomic.Uint64
-	refusals                             refusals
+	refusals                             sourceCounts
+
+	share  *Share
+	opened time.Time
 }
 
 // Stats are a worker's counters since it was opened.
@@ -45,6 +48,7 @@ type Stats struct {
 	Late             uint64 // dropped by the kernel because they came after Close
 	Truncated        uint64 // handed on, but longer than the room for them
 	Refused          uint64 // from exporters that may not send
+	OverShare        uint64 // dropped while the worker was behind, as their source had taken more than its share
 	ShortBuffer      bool   // the kernel gives a smaller receive buffer than asked for
 }
 
@@ -56,7 +60,7 @@ func newWorker(o Options) (*Worker, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("eventfd", err)
 	}
-	w := &Worker{wake: wake, ring: newRing(o.BufferSize), pause: unix.NsecToTimespec(int64(gatherFor)), poll: []unix.PollFd{{Fd: int32(wake), Events: unix.POLLIN}}}
+	w := &Worker{wake: wake, ring: newRing(o.BufferSize), share: NewShare(), opened: time.Now(), pause: unix.NsecToTimespec(int64(gatherFor)), poll: []unix.PollFd{{Fd: int32(wake), Events: unix.POLLIN}}}
 	w.Allow(o.Allowed)
 	return w, nil
 }
@@ -91,14 +95,15 @@ func (w *Worker) Addresses() []string {
 	return names
 }
 
-// Receive waits for datagrams, at most for timeout, and returns up to 64 of one socket; none if the time is over. Sockets take
-// turns: while one is full, each of the others is looked at between two of its reads. The datagrams are valid until the next
-// call. After Close it returns what the sockets still hold, then ErrClosed. Any other error is for good.
+// Receive waits for datagrams, at most for timeout, and returns up to 64 of one socket; none if the time is over or if none of
+// those that came is to be worked on. Sockets take turns: while one is full, each of the others is looked at between two of its
+// reads. The datagrams are valid until the next call. After Close it returns what the sockets still hold, then ErrClosed. Any
+// other error is for good.
 func (w *Worker) Receive(timeout time.Duration) ([]exporter.Datagram, error) {
 	if w.more {
 		w.more = false
-		if datagrams, err := w.readInTurn(false); err != nil || len(datagrams) > 0 {
-			return datagrams, err
+		if datagrams, err := w.readInTurn(false); err != nil || len(datagrams) > 0 || w.more {
+			return datagrams, err // none if all of them were refused or dropped: there are more, and the caller has other things to do
 		}
 	}
 	w.gather()
@@ -158,8 +163,9 @@ func (w *Worker) gather() {
 
 // read takes what a socket holds, without waiting.
 func (w *Worker) read(s *socket) ([]exporter.Datagram, error) {
-	n, err := w.ring.receive(s.fd)
-	full := n == batchDatagrams
+	atOnce := w.share.batch()
+	n, err := w.ring.receive(s.fd, atOnce)
+	full := n == atOnce
 	w.more, w.some = w.more || full, n > 0
 	if err != nil {
 		if !isTransient(err) {
@@ -168,7 +174,26 @@ func (w *Worker) read(s *socket) ([]exporter.Datagram, error) {
 		pauseAfter(err)
 		return nil, nil
 	}
+	w.judge(s, full)
 	return w.collect(s, n), nil
+}
+
+// startup is for how long a worker may be behind after its start: what came before it first read is no flood.
+const startup = 10 * time.Second
+
+// judge tells the share how far the worker is behind with a socket that gave as many datagrams as it was asked for, or fewer.
+func (w *Worker) judge(s *socket, full bool) {
+	fill, now := 0.0, time.Since(w.opened)
+	if full {
+		fill = s.fill()
+	}
+	if fill < behindFill || now > startup {
+		s.settled = true
+	}
+	if !s.settled {
+		fill = 0
+	}
+	w.share.begin(now, fill)
 }
 
 // isTransient is for errors after which a socket can be read again: there is nothing to read, a signal came, memory is short, or
@@ -194,7 +219,8 @@ func pauseAfter(err error) {
 	}
 }
 
-// collect turns the first n messages of the ring into datagrams, without those that are refused.
+// collect turns the first n messages of the ring into datagrams, without those that are refused or of sources that took more than
+// their share.
 func (w *Worker) collect(s *socket, n int) []exporter.Datagram {
 	kept := w.ring.datagrams[:0]
 	var bytes, truncated, refused uint64
@@ -207,6 +233,9 @@ func (w *Worker) collect(s *socket, n int) []exporter.Datagram {
 		if allowed != nil && !allowed.Contains(d.Source.Addr()) {
 			refused++
 			w.refusals.add(d.Source.Addr())
+			continue
+		}
+		if !w.share.admits(d.Source.Addr()) {
 			continue
 		}
 		if d.Truncated {
@@ -231,6 +260,9 @@ func (w *Worker) Stats() Stats {
 	stats := Stats{
 		Datagrams: w.datagrams.Load(), Bytes: w.bytes.Load(),
 		Truncated: w.truncated.Load(), Refused: w.refused.Load(),
+	}
+	for _, n := range w.share.Dropped() {
+		stats.OverShare += n
 	}
 	for _, s := range w.Sockets() {
 		stats.KernelDrops += s.KernelDrops
@@ -275,6 +307,13 @@ func (w *Worker) updateDrops() {
 // Refusals returns how many datagrams were refused, by source; those of sources beyond the first few hundred are under the zero
 // address.
 func (w *Worker) Refusals() map[netip.Addr]uint64 { return w.refusals.counts() }
+
+// OverShare returns how many datagrams were dropped while the worker was behind, by source; those of sources that are not counted
+// apart are under the zero address.
+func (w *Worker) OverShare() map[netip.Addr]uint64 { return w.share.Dropped() }
+
+// Share is what the worker's pipeline tells of what datagrams take: without it all sources are the same.
+func (w *Worker) Share() *Share { return w.share }
 
 // Close ends a wait, takes no more datagrams from the kernel, and makes Receive return ErrClosed once those that had come
 // before are read.

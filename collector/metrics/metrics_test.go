@@ -64,8 +64,9 @@ func full(t *testing.T) *Metrics {
 			Sockets: func() []ledger.Socket {
 				return []ledger.Socket{{SocketStats: listen.SocketStats{Address: ":2055", KernelDrops: 3}, Worker: 1}}
 			},
-			Refused: func() map[netip.Addr]uint64 { return map[netip.Addr]uint64{netip.MustParseAddr("192.0.2.9"): 2, {}: 6} },
-			Sinks:   []ledger.Sink{{Name: "clickhouse", Book: book, Reasons: []string{"queue_full", "rejected"}}},
+			Refused:   func() map[netip.Addr]uint64 { return map[netip.Addr]uint64{netip.MustParseAddr("192.0.2.9"): 2, {}: 6} },
+			OverShare: func() map[netip.Addr]uint64 { return map[netip.Addr]uint64{netip.MustParseAddr("192.0.2.8"): 4, {}: 5} },
+			Sinks:     []ledger.Sink{{Name: "clickhouse", Book: book, Reasons: []string{"queue_full", "rejected"}}},
 		}),
 		Tables: tables, Snapshot: &current, MetadataCurrent: time.Now, Version: "v1",
 		Sinks:  func() []Sink { return []Sink{{"clickhouse", 100, 7, time.Unix(1_700_000_000, 0)}} },
@@ -117,6 +118,8 @@ func TestValues(t *testing.T) {
 		`flow_collector_kernel_dropped_datagrams_total{address=":2055",reason="receive_buffer",worker="1"} 3`,
 		`flow_collector_refused_datagrams_total{source="192.0.2.9"} 2`,
 		`flow_collector_refused_datagrams_total{source="other"} 6`,
+		`flow_collector_overload_dropped_datagrams_total{source="192.0.2.8"} 4`,
+		`flow_collector_overload_dropped_datagrams_total{source="other"} 5`,
 		`flow_collector_unattributed_datagrams_total{reason="unknown_version"} 1`,
 		`flow_collector_sink_queue_bytes{sink="clickhouse"} 100`,
 		`flow_collector_spool_bytes{sink="clickhouse"} 1000`,

@@ -19,9 +19,9 @@ type streams struct {
 	o     Options
 	metas []columnMetric // by the ledger's columns
 
-	drops, refused, unreadable       *prometheus.Desc
-	lastSeen, skew, rate, missing    *prometheus.Desc
-	known, waiting, tracked, evicted *prometheus.Desc
+	drops, refused, overload, unreadable *prometheus.Desc
+	lastSeen, skew, rate, missing        *prometheus.Desc
+	known, waiting, tracked, evicted     *prometheus.Desc
 }
 
 // columnMetric is what a column of the ledger is to Prometheus.
@@ -61,6 +61,7 @@ func newStreams(o Options) *streams {
 		o:          o,
 		drops:      desc("kernel_dropped_datagrams_total", "Datagrams that the kernel dropped: a receive buffer was full, or the collector was stopping.", "address", "worker", "reason"),
 		refused:    desc("refused_datagrams_total", "Datagrams of exporters that may not send (listen.allowed_exporters).", "source"),
+		overload:   desc("overload_dropped_datagrams_total", "Datagrams dropped while a worker was behind, of sources that took more than their share.", "source"),
 		unreadable: desc("unattributed_datagrams_total", "Datagrams that are of no exporter's stream.", "reason"),
 		lastSeen:   desc("exporter_last_seen_timestamp_seconds", "When a datagram last came.", streamLabels...),
 		skew:       desc("exporter_clock_skew_seconds", "How much later a datagram came than its header says it was sent.", streamLabels...),
@@ -116,7 +117,7 @@ func (s *streams) Describe(ch chan<- *prometheus.Desc) {
 		ch <- m.desc
 	}
 	for _, d := range []*prometheus.Desc{
-		s.drops, s.refused, s.unreadable, s.lastSeen, s.skew, s.rate, s.missing, s.known, s.waiting, s.tracked, s.evicted,
+		s.drops, s.refused, s.overload, s.unreadable, s.lastSeen, s.skew, s.rate, s.missing, s.known, s.waiting, s.tracked, s.evicted,
 	} {
 		ch <- d
 	}
@@ -140,6 +141,8 @@ func (s *streams) Collect(ch chan<- prometheus.Metric) {
 			ch <- prometheus.MustNewConstMetric(s.drops, prometheus.CounterValue, float64(n), a.From, strconv.Itoa(a.Worker), a.Reason)
 		case ledger.Filter:
 			ch <- prometheus.MustNewConstMetric(s.refused, prometheus.CounterValue, float64(n), a.From)
+		case ledger.Overload:
+			ch <- prometheus.MustNewConstMetric(s.overload, prometheus.CounterValue, float64(n), a.From)
 		case ledger.Decode:
 			ch <- prometheus.MustNewConstMetric(s.unreadable, prometheus.CounterValue, float64(n), a.Reason)
 		}

@@ -30,6 +30,7 @@ const leastTrafficAge = 10 * time.Second
 
 // Counters takes an interface's counters to a row of what they grew by. It is for the worker's decoder.
 func (w *Worker) Counters(c *flow.InterfaceCounters) {
+	w.given++
 	x := &w.interfaces
 	if x.Block == nil {
 		return

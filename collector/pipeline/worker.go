@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/metranova/flow-collector/collector/listen"
 	"github.com/metranova/flow-collector/decoder"
 	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/decoder/flow"
@@ -52,6 +53,8 @@ type Options struct {
 	SaveEvery time.Duration
 	// Settings are replaced whole when the operator changes them.
 	Settings *atomic.Pointer[Settings]
+	// Share takes note of what the datagrams of each source take; nil: nobody does.
+	Share *listen.Share
 	// TimeShiftMs is added to all times of all records, in milliseconds: captures of long ago are moved to today.
 	TimeShiftMs int64
 }
@@ -70,6 +73,7 @@ type Worker struct {
 	now        time.Time     // of the batch of datagrams in hand
 	saved      time.Time
 	lingers    time.Time // since when the batch's first message does
+	given      int       // records and interface counters that datagrams gave
 
 	rows, blocks, expired, messages atomic.Uint64
 	expiry                          atomic.Int64
@@ -110,10 +114,27 @@ func (w *Worker) begin(now time.Time) {
 // Process takes datagrams through to the block. The datagrams' memory is free again when it returns.
 func (w *Worker) Process(datagrams []exporter.Datagram, now time.Time) {
 	w.begin(now)
-	for i := range datagrams {
-		w.Decoder.Decode(&datagrams[i], w.batch)
+	if w.Share != nil {
+		w.processCharged(datagrams)
+	} else {
+		for i := range datagrams {
+			w.Decoder.Decode(&datagrams[i], w.batch)
+		}
 	}
 	w.flushIfOld(now)
+}
+
+// processCharged has the share take note of what each datagram takes.
+func (w *Worker) processCharged(datagrams []exporter.Datagram) {
+	start := time.Now()
+	var before time.Duration
+	for i := range datagrams {
+		d, given := &datagrams[i], w.given
+		w.Decoder.Decode(d, w.batch)
+		after := time.Since(start)
+		w.Share.Charge(d.Source.Addr(), after-before, len(d.Payload), w.given-given)
+		before = after
+	}
 }
 
 // Tick does what time alone brings: it expires what waited too long and delivers a block that is old enough.
@@ -139,6 +160,7 @@ func (w *Worker) Finish() {
 
 // append is the batch's receiver: it turns records into rows of the block.
 func (w *Worker) append(records []flow.Record) {
+	w.given += len(records)
 	w.Enricher.Warm(w.snapshot, records)
 	expiry := w.expiry.Load()
 	for i := range records {

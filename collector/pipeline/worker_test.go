@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"fmt"
 	"net/netip"
 	"path/filepath"
 	"sync/atomic"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/metranova/flow-collector/collector/capture"
+	"github.com/metranova/flow-collector/collector/listen"
 	"github.com/metranova/flow-collector/decoder"
 	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/decoder/flow"
@@ -59,6 +61,7 @@ func newWorker(t testing.TB, deliver func(*clickhouse.Insert)) *Worker {
 			memory = native.Packed{Data: ins.Data, Fills: ins.Fills}
 		},
 		Buffer: func() native.Packed { return memory },
+		Share:  listen.NewShare(),
 	})
 }
 
@@ -193,6 +196,33 @@ func BenchmarkWorker(b *testing.B) {
 			w.Flush()
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(rows), "ns/row")
 		})
+	}
+}
+
+// BenchmarkShare is what it takes to note what datagrams take.
+func BenchmarkShare(b *testing.B) {
+	for _, name := range []string{"softflowd-v5", "softflowd-v9"} {
+		for _, with := range []bool{false, true} {
+			b.Run(fmt.Sprintf("%s/noted=%t", name, with), func(b *testing.B) {
+				all := datagrams(b, name)
+				rows := 0
+				w := newWorker(b, func(ins *clickhouse.Insert) { rows += ins.Rows })
+				if !with {
+					w.Share = nil
+				}
+				now := time.Now()
+				for range 500 {
+					w.Process(all, now)
+				}
+				w.Flush()
+				rows = 0
+				for b.Loop() {
+					w.Process(all, now)
+				}
+				w.Flush()
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(rows), "ns/row")
+			})
+		}
 	}
 }
 

@@ -196,7 +196,7 @@ func subtract(c, before *verdict.Counts) {
 func subtractTotals(t, before *Totals) {
 	for _, pair := range [...]struct{ now, before *uint64 }{
 		{&t.Datagrams, &before.Datagrams}, {&t.Bytes, &before.Bytes}, {&t.Records, &before.Records}, {&t.Received, &before.Received},
-		{&t.KernelDrops, &before.KernelDrops}, {&t.Refused, &before.Refused}, {&t.Rows, &before.Rows}, {&t.Expired, &before.Expired},
+		{&t.KernelDrops, &before.KernelDrops}, {&t.Refused, &before.Refused}, {&t.OverShare, &before.OverShare}, {&t.Rows, &before.Rows}, {&t.Expired, &before.Expired},
 		{&t.Evicted, &before.Evicted}, {&t.Quarantined, &before.Quarantined},
 	} {
 		*pair.now = grown(*pair.before, *pair.now)

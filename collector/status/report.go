@@ -38,6 +38,7 @@ type Collector struct {
 	RowsSpooled        uint64  `json:"rows_spooled"` // on disk
 	RowsLost           uint64  `json:"rows_lost"`
 	KernelDrops        uint64  `json:"kernel_drops"`
+	OverloadDrops      uint64  `json:"overload_drops"` // datagrams of sources that took more than their share
 
 	LastHour []float64         `json:"-"` // flows a second, NaN before the start
 	Verdicts []verdict.Verdict `json:"verdicts"`
@@ -146,7 +147,7 @@ func (h *History) collector(in *Inputs) Collector {
 		ID: in.ID, Version: in.Version, Now: in.Now.UTC(), Started: facts.Started.UTC(), Destination: in.Destination,
 		FlowsPerSecond:     rounded(flows),
 		DatagramsPerSecond: rounded(float64(recent.Datagrams) / window.Seconds()), BytesPerSecond: rounded(float64(recent.Bytes) / window.Seconds()),
-		Datagrams: in.Totals.Datagrams, Records: in.Totals.Records, KernelDrops: in.Totals.KernelDrops,
+		Datagrams: in.Totals.Datagrams, Records: in.Totals.Records, KernelDrops: in.Totals.KernelDrops, OverloadDrops: in.Totals.OverShare,
 		RowsWritten: in.RowsWritten, RowsWaiting: in.RowsWaiting, RowsSpooled: in.RowsSpooled, RowsLost: in.RowsLost,
 		LastHour: h.Flows(sparkPoints),
 		Verdicts: orEmpty(verdict.OfCollector(&facts)),

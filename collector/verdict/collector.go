@@ -2,6 +2,7 @@ package verdict
 
 import (
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -23,7 +24,8 @@ type Collector struct {
 
 	SpoolBytes, SpoolMax int64 // on disk, and how much may be there; 0: no spool
 	SpoolRows            uint64
-	ShortBuffer          bool // the kernel gives sockets a smaller receive buffer than asked for
+	ShortBuffer          bool       // the kernel gives sockets a smaller receive buffer than asked for
+	Largest              netip.Addr // the source of most datagrams that were dropped for OverShare; invalid: it is not known
 
 	Refused []string // what is wrong with the configuration's files as they are now
 	Pending []string // settings that were changed there and wait for a restart
@@ -36,6 +38,7 @@ type Collector struct {
 // CollectorCounts are what the collector counted in a while.
 type CollectorCounts struct {
 	Received, KernelDrops, Refused uint64            // datagrams
+	OverShare                      uint64            // datagrams of sources that took more than their share while a worker was behind
 	Rows, Expired                  uint64            // rows made, and those of them too old for the table
 	Lost                           map[string]uint64 // rows, by reason
 	Quarantined                    uint64            // rows that the server refuses
@@ -112,7 +115,7 @@ func (l *list) configuration(c *Collector) {
 func (l *list) sockets(c *Collector) {
 	r := &c.Recent
 	if n := r.KernelDrops; n > 0 {
-		lost, severity := share(n, n+r.Received), Warning
+		lost, severity := share(n, n+r.OverShare+r.Received), Warning
 		if lost >= dropsProblem {
 			severity = Problem
 		}
@@ -121,6 +124,14 @@ func (l *list) sockets(c *Collector) {
 			what, mend = "raise net.core.rmem_max", "sysctl -w net.core.rmem_max=67108864, and put it into /etc/sysctl.d"
 		}
 		l.add(severity, "kernel_drops", mend, "kernel dropped %s (%s in %s): %s", percent(lost), count(n, "datagram"), span(c.Window), what)
+	}
+	if n := r.OverShare; n > 0 {
+		from := ""
+		if c.Largest.IsValid() {
+			from = ", most of them of " + c.Largest.String()
+		}
+		l.add(Warning, "overload", "more workers or cores (listen.workers), or listen.allowed_exporters where they should not send",
+			"a worker was behind: %s dropped in %s, of sources that took more than their share%s", count(n, "datagram"), span(c.Window), from)
 	}
 	if n := r.Refused; n > 0 {
 		l.add(Note, "refused", "listen.allowed_exporters says who may send", "%s of exporters that may not send, in %s", count(n, "datagram"), span(c.Window))

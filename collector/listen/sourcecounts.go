@@ -6,19 +6,19 @@ import (
 	"sync/atomic"
 )
 
-// maxRefused bounds the sources that are told apart: an address that may not send can be any.
-const maxRefused = 256
+// maxCounted bounds the sources that are counted apart: what is dropped may come from any address.
+const maxCounted = 256
 
-// refusals counts refused datagrams by source. Its worker writes it; anyone may read it.
-type refusals struct {
+// sourceCounts counts dropped datagrams by source. Its worker writes it; anyone may read it.
+type sourceCounts struct {
 	bySource map[netip.Addr]*atomic.Uint64
 	shown    atomic.Pointer[map[netip.Addr]*atomic.Uint64]
 	others   atomic.Uint64
 }
 
-func (r *refusals) add(source netip.Addr) {
+func (r *sourceCounts) add(source netip.Addr) {
 	n := r.bySource[source]
-	if n == nil && len(r.bySource) >= maxRefused {
+	if n == nil && len(r.bySource) >= maxCounted {
 		n = &r.others
 	}
 	if n == nil {
@@ -35,7 +35,11 @@ func (r *refusals) add(source netip.Addr) {
 	n.Add(1)
 }
 
-func (r *refusals) counts() map[netip.Addr]uint64 {
+// addOther counts a datagram of a source that is not to be counted apart.
+func (r *sourceCounts) addOther() { r.others.Add(1) }
+
+// counts returns the counts so far; those of sources that are not counted apart are under the zero address.
+func (r *sourceCounts) counts() map[netip.Addr]uint64 {
 	all := map[netip.Addr]uint64{}
 	if shown := r.shown.Load(); shown != nil {
 		for source, n := range *shown {

@@ -1,0 +1,329 @@
+package listen
+
+import (
+	"cmp"
+	"encoding/binary"
+	"math"
+	"math/bits"
+	"math/rand/v2"
+	"net/netip"
+	"time"
+)
+
+// Share decides whose datagrams a worker drops while it is behind: those of the sources that took most of its time lately.
+// Sources that have given records in more than one second are judged each by itself. All others share one budget and, within it,
+// are judged by a hash of their address, so that forged sources cost the others no more than one source does, however many they
+// are.
+//
+// It belongs to the worker's goroutine; Dropped is safe anywhere. It allocates nothing but for the first sources that it counts
+// apart, and its memory is fixed: some 150 KiB.
+type Share struct {
+	key     [2]uint64
+	known   [knownSets][knownWays]knownSource
+	others  [otherBuckets]bucket
+	budget  float32 // what all others took
+	halved  time.Duration
+	leveled time.Duration
+	second  uint32    // of the latest begin, to tell in how many seconds a source gave records
+	mean    float32   // of what a datagram takes, in nanoseconds
+	scratch []float32 // of level
+	levels  levels    // in force
+	latest  struct {  // where the latest source is kept: datagrams of one often come together
+		source netip.Addr
+		known  *knownSource
+		bucket *bucket
+	}
+
+	dropped sourceCounts
+}
+
+// knownSource is one that has given records.
+type knownSource struct {
+	addr   sourceAddr
+	cost   float32 // nanoseconds that it took lately: halved every second
+	seen   uint32  // the second in which it last gave a record
+	tenure uint16  // in how many seconds it did; 0: the place is free
+}
+
+// bucket are the sources with one hash that are not known.
+type bucket struct {
+	cost float32
+	// The source of which most datagrams were dropped, and by how many more than others', found as a majority vote.
+	most  sourceAddr
+	votes uint32
+}
+
+// levels are the costs above which datagrams are dropped.
+type levels struct {
+	each  float32 // of a source, and of the others' budget
+	other float32 // of a bucket while the budget is above each
+}
+
+var unlimited = levels{float32(math.Inf(1)), float32(math.Inf(1))}
+
+const (
+	knownSets, knownWays = 1024, 4
+	otherBuckets         = 1024
+
+	// behindFill is how full a receive buffer is when a worker is behind: sources may keep most of the time that they took. From
+	// urgentFill to a full buffer this falls to none.
+	behindFill, urgentFill = 0.6, 0.8
+	mostKept               = 0.9
+	// knownTenure is in how many seconds a source has given records before it is judged by itself.
+	knownTenure = 2
+	halfLife    = time.Second
+	// levelEvery is how long levels are in force, as working them out takes some microseconds for each hundred sources.
+	levelEvery = 2 * time.Millisecond
+	// silentFor is after how many seconds without a record a source has its place no more.
+	silentFor = 600
+	// namedAfter is how many dropped datagrams a source without records has before it is counted apart.
+	namedAfter = 64
+)
+
+// What a datagram can take at most, whatever was measured: time in which the worker had no core, or handed over a block, is no
+// fault of its source.
+const (
+	mostForDatagram = 20_000 // nanoseconds
+	mostForByte     = 60
+	mostForRecord   = 3_000
+)
+
+// NewShare returns a share that knows no source.
+func NewShare() *Share {
+	return &Share{
+		key: [2]uint64{rand.Uint64(), rand.Uint64()}, levels: unlimited,
+		scratch: make([]float32, 0, max(knownSets*knownWays+1, otherBuckets)),
+	}
+}
+
+// begin is called before datagrams of a socket are judged: now is a running time, fill how full the socket's receive buffer is,
+// from 0 to 1.
+func (s *Share) begin(now time.Duration, fill float64) {
+	s.second = uint32(now/time.Second) + 1
+	if now-s.halved >= halfLife {
+		s.halve()
+		s.halved = now
+	}
+	if fill < behindFill {
+		s.levels = unlimited
+		return
+	}
+	if s.levels == unlimited || now-s.leveled >= levelEvery {
+		s.setLevels(mostKept * min(1, max(0, (1-fill)/(1-urgentFill))))
+		s.leveled = now
+	}
+}
+
+// Charge takes note of what a datagram of size bytes took, and of how many records it gave.
+func (s *Share) Charge(from netip.Addr, took time.Duration, size, records int) {
+	most := mostForDatagram + mostForByte*size + mostForRecord*records
+	cost := float32(min(int(took), most))
+	s.mean += (cost - s.mean) / 16
+	s.find(from)
+	if records > 0 && s.latest.known == nil {
+		s.latest.known = s.join(addressOf(from))
+	}
+	at := s.latest.known
+	if !at.judged() {
+		s.latest.bucket.cost += cost
+		s.budget += cost
+	} else {
+		at.cost += cost
+	}
+	if at != nil && records > 0 && at.seen != s.second {
+		at.seen = s.second
+		if at.tenure < math.MaxUint16 {
+			at.tenure++
+		}
+		if at.tenure == knownTenure {
+			s.separate(at, s.latest.bucket)
+		}
+	}
+}
+
+// separate has a source judged by itself. What its bucket took goes with it: most of that is the source's, if it is much.
+func (s *Share) separate(at *knownSource, b *bucket) {
+	at.cost = b.cost
+	s.budget = max(0, s.budget-b.cost)
+	b.cost = 0
+}
+
+// judged reports whether a source is judged by itself. A source that gave one record may be forged, and the next one another.
+func (x *knownSource) judged() bool { return x != nil && x.tenure >= knownTenure }
+
+// admits reports whether a datagram is worked on; one that is not is counted.
+func (s *Share) admits(from netip.Addr) bool {
+	if s.levels == unlimited {
+		return true
+	}
+	s.find(from)
+	if at := s.latest.known; at.judged() {
+		if at.cost <= s.levels.each {
+			return true
+		}
+		s.dropped.add(from)
+		return false
+	}
+	b := s.latest.bucket
+	if s.budget <= s.levels.each || b.cost <= s.levels.other {
+		return true
+	}
+	if b.vote(addressOf(from)) {
+		s.dropped.add(from)
+	} else {
+		s.dropped.addOther()
+	}
+	return false
+}
+
+// Dropped returns how many datagrams were dropped, by source; those of the sources that are not counted apart are under the zero
+// address.
+func (s *Share) Dropped() map[netip.Addr]uint64 { return s.dropped.counts() }
+
+// find sets latest to a source.
+func (s *Share) find(from netip.Addr) {
+	if s.latest.bucket != nil && s.latest.source == from {
+		return
+	}
+	a := addressOf(from)
+	hash := s.hash(a)
+	s.latest.source, s.latest.known, s.latest.bucket = from, nil, &s.others[hash>>32%otherBuckets]
+	set := &s.known[hash%knownSets]
+	for i := range set {
+		if set[i].addr == a && set[i].tenure > 0 {
+			s.latest.known = &set[i]
+			return
+		}
+	}
+}
+
+// sourceAddr is an IP address as two words; IPv4 is mapped to IPv6.
+type sourceAddr [2]uint64
+
+func addressOf(a netip.Addr) sourceAddr {
+	b := a.As16()
+	return sourceAddr{binary.NativeEndian.Uint64(b[:8]), binary.NativeEndian.Uint64(b[8:])}
+}
+
+// hash is unknown outside of this process: nobody can choose sources that have one hash.
+func (s *Share) hash(a sourceAddr) uint64 {
+	high, low := bits.Mul64(a[0]^s.key[0], a[1]^s.key[1])
+	return high ^ low
+}
+
+// join gives a place to a source with its first record. It takes a free one, or that of a source that gave records in one second
+// only; nil if there is none.
+func (s *Share) join(a sourceAddr) *knownSource {
+	set := &s.known[s.hash(a)%knownSets]
+	at := &set[0]
+	for i := range set {
+		if x := &set[i]; cmp.Or(cmp.Compare(x.tenure, at.tenure), cmp.Compare(x.seen, at.seen)) < 0 {
+			at = x
+		}
+	}
+	if at.judged() {
+		return nil
+	}
+	*at = knownSource{addr: a}
+	at.tenure = 1
+	at.seen = s.second
+	return at
+}
+
+// halve lets the past count half, and frees the places of sources that fell silent.
+func (s *Share) halve() {
+	for i := range s.known {
+		for j := range s.known[i] {
+			at := &s.known[i][j]
+			at.cost /= 2
+			if at.tenure > 0 && s.second-at.seen > silentFor {
+				*at = knownSource{}
+			}
+		}
+	}
+	for i := range s.others {
+		s.others[i].cost /= 2
+	}
+	s.budget /= 2
+	s.latest.bucket = nil
+}
+
+// setLevels sets the levels at which the sources together keep a part of the time that they took.
+func (s *Share) setLevels(keep float64) {
+	costs, sum := s.scratch[:0], float64(0)
+	add := func(cost float32) {
+		if cost >= 1 {
+			costs = append(costs, cost)
+			sum += float64(cost)
+		}
+	}
+	for i := range s.known {
+		for j := range s.known[i] {
+			add(s.known[i][j].cost)
+		}
+	}
+	add(s.budget)
+	s.levels = unlimited
+	s.levels.each = level(costs, sum, keep*sum)
+	if s.budget <= s.levels.each {
+		return
+	}
+	costs, sum = s.scratch[:0], 0
+	for i := range s.others {
+		add(s.others[i].cost)
+	}
+	s.levels.other = level(costs, sum, float64(s.levels.each))
+}
+
+// level returns the height at which costs are to be cut so that no more than target of their sum is left.
+func level(costs []float32, sum, target float64) float32 {
+	if target >= sum {
+		return float32(math.Inf(1))
+	}
+	// What is below an even share of target leaves the rest of it to the others, whose even share grows.
+	even := target / float64(len(costs))
+	for {
+		left, above := target, 0
+		for _, c := range costs {
+			if float64(c) <= even {
+				left -= float64(c)
+			} else {
+				above++
+			}
+		}
+		if above == 0 {
+			return float32(even)
+		}
+		next := left / float64(above)
+		if next <= even*(1+1e-6) {
+			return float32(even)
+		}
+		even = next
+	}
+}
+
+// vote counts a dropped datagram, and reports whether its source is to be counted apart.
+func (b *bucket) vote(a sourceAddr) bool {
+	switch {
+	case b.most == a:
+		b.votes++
+		return b.votes > namedAfter
+	case b.votes == 0:
+		b.most, b.votes = a, 1
+	default:
+		b.votes--
+	}
+	return false
+}
+
+// batch is how many datagrams to read at once: as many as take some milliseconds, so that the receive buffers are looked at in
+// time and a socket does not wait long for its turn.
+func (s *Share) batch() int {
+	const atOnce = float32(5 * time.Millisecond)
+	if s.mean*batchDatagrams <= atOnce {
+		return batchDatagrams
+	}
+	return max(int(atOnce/s.mean), leastBatch)
+}
+
+const leastBatch = 4
