@@ -9,9 +9,11 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"time"
 
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/ip4defrag"
+	"github.com/gopacket/gopacket/ip6defrag"
 	"github.com/gopacket/gopacket/layers"
 	"github.com/gopacket/gopacket/pcapgo"
 
@@ -20,18 +22,33 @@ import (
 
 // Reader reads one capture file, pcap or pcapng. It belongs to one goroutine.
 type Reader struct {
-	path      string
-	file      *os.File
-	next      func() ([]byte, gopacket.CaptureInfo, error)
-	link      gopacket.Decoder
-	fragments *ip4defrag.IPv4Defragmenter
-	skipped   Skipped
+	path       string
+	file       *os.File
+	next       func() ([]byte, gopacket.CaptureInfo, error)
+	link       gopacket.Decoder
+	fragments4 *ip4defrag.IPv4Defragmenter
+	fragments6 *ip6defrag.IPv6Defragmenter
+	held       held
+	skipped    Skipped
 }
+
+// held bounds the memory of fragments that wait for the rest of their datagram.
+type held struct {
+	since time.Time // of the capture: when older fragments were last let go
+	bytes int       // of the fragments that wait; those that were let go for their age count until all are
+}
+
+const (
+	// reassemblyTime is how long IPv4 fragments wait for the rest, in the capture's own time. Those of IPv6, whose
+	// identification has 32 bits, wait until maxHeldBytes.
+	reassemblyTime = time.Minute
+	maxHeldBytes   = 64 << 20
+)
 
 // Skipped counts the packets that gave no datagram.
 type Skipped struct {
 	NotUDP    int // other protocols, and what could not be read
-	Fragments int // parts of IPv4 datagrams that were put together or wait for the rest, and all IPv6 fragments
+	Fragments int // parts of datagrams that were put together or wait for the rest
 	Cut       int // UDP datagrams that the capture did not keep whole
 }
 
@@ -41,7 +58,8 @@ func Open(path string) (*Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open capture: %w", err)
 	}
-	r := &Reader{path: path, file: file, fragments: ip4defrag.NewIPv4Defragmenter()}
+	r := &Reader{path: path, file: file}
+	r.forget()
 	if err := r.detect(bufio.NewReaderSize(file, 1<<16)); err != nil {
 		return nil, errors.Join(fmt.Errorf("open capture %s: %w", path, err), file.Close())
 	}
@@ -155,19 +173,54 @@ func fragmentOf(packet gopacket.Packet) bool {
 	return packet.Layer(layers.LayerTypeIPv6Fragment) != nil
 }
 
+// forget lets all fragments go that wait.
+func (r *Reader) forget() {
+	r.fragments4, r.fragments6, r.held.bytes = ip4defrag.NewIPv4Defragmenter(), ip6defrag.NewIPv6Defragmenter(), 0
+}
+
 // reassemble returns the UDP datagram that this fragment completes, or nil.
 func (r *Reader) reassemble(packet gopacket.Packet, info gopacket.CaptureInfo) *layers.UDP {
-	ip, ok := packet.NetworkLayer().(*layers.IPv4)
-	if !ok {
-		return nil
+	switch ip := packet.NetworkLayer().(type) {
+	case *layers.IPv4:
+		r.bound(len(ip.Payload), info)
+		whole, err := r.fragments4.DefragIPv4WithTimestamp(ip, info.Timestamp)
+		if err != nil || whole == nil {
+			return nil
+		}
+		r.held.bytes -= min(r.held.bytes, len(whole.Payload))
+		return udpOf(whole.Payload, whole.Protocol)
+	case *layers.IPv6:
+		fragment, ok := packet.Layer(layers.LayerTypeIPv6Fragment).(*layers.IPv6Fragment)
+		if !ok {
+			return nil
+		}
+		if !fragment.MoreFragments && fragment.FragmentOffset == 0 { // a datagram of its own (RFC 6946)
+			return udpOf(fragment.LayerPayload(), fragment.NextHeader)
+		}
+		r.bound(len(fragment.Payload), info)
+		if whole := r.fragments6.DefragIPv6(ip, fragment); whole != nil {
+			r.held.bytes -= min(r.held.bytes, len(whole.Payload))
+			return udpOf(whole.Payload, whole.NextHeader)
+		}
 	}
-	whole, err := r.fragments.DefragIPv4WithTimestamp(ip, info.Timestamp)
-	if err != nil || whole == nil || whole.Protocol != layers.IPProtocolUDP {
-		return nil
+	return nil
+}
+
+// bound makes room for a fragment: it lets those go whose rest did not come in time, and all where they are too many.
+func (r *Reader) bound(size int, info gopacket.CaptureInfo) {
+	if r.held.bytes += size; r.held.bytes > maxHeldBytes {
+		r.forget()
 	}
-	udp := &layers.UDP{}
-	if err := udp.DecodeFromBytes(whole.Payload, gopacket.NilDecodeFeedback); err != nil {
-		return nil
+	if age := info.Timestamp.Sub(r.held.since); age > reassemblyTime || age < 0 {
+		r.fragments4.DiscardOlderThan(info.Timestamp.Add(-reassemblyTime))
+		r.held.since = info.Timestamp
 	}
+}
+
+// udpOf reads the UDP datagram in the payload of an IP packet, which may begin with IPv6 extension headers; nil where there
+// is none.
+func udpOf(payload []byte, next layers.IPProtocol) *layers.UDP {
+	packet := gopacket.NewPacket(payload, next.LayerType(), gopacket.DecodeOptions{NoCopy: true})
+	udp, _ := packet.Layer(layers.LayerTypeUDP).(*layers.UDP)
 	return udp
 }

@@ -169,6 +169,98 @@ func TestFragmentsAreReassembled(t *testing.T) {
 	}
 }
 
+// parts6 are the fragments of a UDP datagram over IPv6.
+func parts6(t *testing.T, id uint32, payload []byte, size int) (frames [][]byte) {
+	t.Helper()
+	ip := &layers.IPv6{Version: 6, HopLimit: 9, NextHeader: layers.IPProtocolIPv6Fragment, SrcIP: net.ParseIP("2001:db8::1"), DstIP: net.ParseIP("2001:db8::2")}
+	udp := &layers.UDP{SrcPort: 1000, DstPort: 2055}
+	if err := udp.SetNetworkLayerForChecksum(ip); err != nil {
+		t.Fatal(err)
+	}
+	whole := serialize(t, udp, gopacket.Payload(payload))
+	for at := 0; at < len(whole); at += size {
+		end := min(at+size, len(whole))
+		fragment := &layers.IPv6Fragment{
+			NextHeader: layers.IPProtocolUDP, FragmentOffset: uint16(at / 8), MoreFragments: end < len(whole), Identification: id,
+		}
+		frames = append(frames, serialize(t, ethernet(layers.EthernetTypeIPv6), ip, fragment, gopacket.Payload(whole[at:end])))
+	}
+	return frames
+}
+
+// behindOptions puts an extension header (destination options, all padding) between the IPv6 and the fragment header.
+func behindOptions(frames [][]byte) (with [][]byte) {
+	const header = 14 + 40
+	for _, f := range frames {
+		b := bytes.Clone(f[:header])
+		b[14+5] += 8 // payload length; no test has a carry here
+		b[14+6] = byte(layers.IPProtocolIPv6Destination)
+		b = append(b, byte(layers.IPProtocolIPv6Fragment), 0, 1, 4, 0, 0, 0, 0)
+		with = append(with, append(b, f[header:]...))
+	}
+	return with
+}
+
+func TestIPv6FragmentsAreReassembled(t *testing.T) {
+	payload := bytes.Repeat([]byte("0123456789abcdef"), 200)
+	three := parts6(t, 7, payload, 1280)
+	other := parts6(t, 8, bytes.Repeat([]byte("x"), 3000), 1280)
+	overlap := bytes.Clone(three[1])
+	overlap[14+40+3] -= 8 // the offset, one unit earlier
+	for name, test := range map[string]struct {
+		frames [][]byte
+		want   int
+	}{
+		"in order":             {three, 1},
+		"the last first":       {[][]byte{three[2], three[0], three[1]}, 1},
+		"one twice":            {[][]byte{three[0], three[0], three[1], three[2]}, 1},
+		"two datagrams mixed":  {[][]byte{three[0], other[0], other[1], three[1], three[2], other[2]}, 2},
+		"one lost":             {[][]byte{three[0], three[2], other[0], other[1], other[2]}, 1},
+		"overlapping":          {[][]byte{three[0], overlap, three[2]}, 0},
+		"a fragment alone":     {parts6(t, 9, []byte("short"), 1280), 1},
+		"a number used twice":  {append(append([][]byte{}, three...), three...), 2},
+		"behind other headers": {behindOptions(three), 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, skipped, err := readAll(t, pcap(t, layers.LinkTypeEthernet, test.frames...))
+			if !errors.Is(err, io.EOF) || len(got) != test.want || skipped.Fragments != len(test.frames) {
+				t.Fatalf("%d datagrams, %+v, then %v", len(got), skipped, err)
+			}
+			if test.want > 0 && got[0].Source.String() != "[2001:db8::1]:1000" {
+				t.Errorf("source %v", got[0].Source)
+			}
+			if test.want == 1 && name == "in order" && !bytes.Equal(got[0].Payload, payload) {
+				t.Error("the payload is another")
+			}
+		})
+	}
+}
+
+// Fragments whose rest never comes are let go, and cost no datagram that is whole.
+func TestFragmentsAreBounded(t *testing.T) {
+	var frames [][]byte
+	for id := range uint32(60_000) { // 72 MB of first fragments
+		frames = append(frames, parts6(t, id, make([]byte, 1300), 1208)[0])
+	}
+	frames = append(frames, parts6(t, 1<<31, []byte(strings.Repeat("y", 1300)), 1208)...)
+	path := pcap(t, layers.LinkTypeEthernet, frames...)
+	r, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	n := 0
+	for ; err == nil; n++ {
+		_, err = r.Next()
+	}
+	if got := n - 1; got != 1 || !errors.Is(err, io.EOF) {
+		t.Errorf("%d datagrams, then %v", got, err)
+	}
+	if r.held.bytes > maxHeldBytes || r.held.bytes == 0 {
+		t.Errorf("%d bytes held in the end, want fewer than %d", r.held.bytes, maxHeldBytes)
+	}
+}
+
 func TestWhatGivesNoDatagram(t *testing.T) {
 	arp := serialize(t, ethernet(layers.EthernetTypeARP), gopacket.Payload(make([]byte, 28)))
 	cut := frame(t, make([]byte, 100), ethernet(layers.EthernetTypeIPv4))[:90]

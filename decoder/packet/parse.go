@@ -117,17 +117,38 @@ func snap(kind uint16, b []byte) (uint16, []byte) {
 	return kind, b
 }
 
-// tagged reads VLAN tags and what is behind them. The first tag is the outer one.
+// tagged reads tags and what is behind them. The first VLAN tag is the outer one.
 func (p *parser) tagged(kind uint16, b []byte) {
-	for depth := 0; kind == typeVLAN || kind == typeQinQ || kind == typeQinQOld; depth++ {
-		if len(b) < 4 || depth == maxTags {
+	vlans := 0
+	for depth := 0; kind != typeIPv4 && kind != typeIPv6; depth++ {
+		length := 4
+		if !isVLAN(kind) {
+			if length = otherTag(kind, b); length == 0 {
+				break
+			}
+		}
+		if len(b) < length || depth == maxTags {
 			p.info.Cut = true
 			return
 		}
-		p.tag(depth, binary.BigEndian.Uint16(b)&0xfff)
-		kind, b = snap(binary.BigEndian.Uint16(b[2:]), b[4:])
+		if isVLAN(kind) {
+			p.tag(vlans, binary.BigEndian.Uint16(b)&0xfff)
+			vlans++
+		}
+		kind, b = snap(binary.BigEndian.Uint16(b[length-2:]), b[length:])
 	}
 	p.payload(kind, b)
+}
+
+// carriedFrame reads a frame behind the header of a provider's or a data centre's switches. It is the only flow there is.
+func (p *parser) carriedFrame(b []byte, header int) {
+	if len(b) < header {
+		p.info.Cut = true
+		return
+	}
+	if p.descend() {
+		p.innerEthernet(b[header:])
+	}
 }
 
 // tag keeps the two outermost tags of the frame.
@@ -162,6 +183,10 @@ func (p *parser) payload(kind uint16, b []byte) {
 			return
 		}
 		p.ppp(b[6:])
+	default:
+		if header := carried(kind, b); header > 0 {
+			p.carriedFrame(b, header)
+		}
 	}
 }
 
@@ -266,10 +291,11 @@ func isFrame(b []byte) bool {
 		return false
 	}
 	switch kind, _ := snap(binary.BigEndian.Uint16(b[12:]), b[etherHeader:]); kind {
-	case typeVLAN, typeQinQ, typeQinQOld, typeMPLS, typeMPLSMC, typePPPoE:
+	case typeMPLS, typeMPLSMC, typePPPoE:
 		return true
+	default:
+		return isVLAN(kind) || holdsIP(b)
 	}
-	return holdsIP(b)
 }
 
 // holdsIP reports whether b reads as an Ethernet frame with IP of the version that its type says. An address of hardware may

@@ -4,8 +4,9 @@
 //
 // Where the specification leaves a choice: the agent address names the exporter (case 45); datagrams are numbered by agent
 // and sub-agent, flow samples by their source too, those of expanded form apart (case 46); bytes are the frame's length as
-// the agent states it, link header included, or the packet's where there is a sampled_ipv4 or sampled_ipv6 too, as with
-// sfacctd (case 49); an output that is discarded, internal or several interfaces is no ifIndex (case 48); a path of AS
+// the agent states it, link header and checksum included, or the packet's where there is a sampled_ipv4 or sampled_ipv6
+// too, as with sfacctd, or the length by the IP header where the agent states that of the sampled bytes only (case 49);
+// several descriptions of one packet complete each other in any order, the sampled header first (case 51); an output that is discarded, internal or several interfaces is no ifIndex (case 48); a path of AS
 // numbers is flattened, its last AS is the destination's, and an empty path gives 0 (case 52); the VLAN is the switch's in,
 // else out, else a stripped tag or the frame's own, a number for "unknown" included, as with sfacctd (case 53); the frame's
 // labels stand before those of extended_mpls, in whatever order the records come (case 53); times are the datagram's receive
@@ -244,11 +245,12 @@ func (d *Decoder) flowSample(m *datagram, r reader, expanded bool) bool {
 			m.agent.stream.Fail(exporter.BadRecord, 1)
 		}
 	}
-	if r.failed && seen == 0 {
+	if r.failed && !seen.any {
 		d.batch.Drop()
 		return false
 	}
-	// A frame without IP is no flow: the reference has no row for it either.
+	seen.complete(f)
+	// A frame without IP is no flow. sfacctd gives none either.
 	if !f.Sent(flow.SrcAddr) {
 		m.agent.stream.Fail(exporter.NotIP, 1)
 		d.batch.Drop()

@@ -7,13 +7,26 @@ import (
 	"github.com/metranova/flow-collector/decoder/packet"
 )
 
-// parts are which records with a flow a sample had.
-type parts uint8
+// parts are the descriptions of one packet that a sample had, in whatever order they came.
+type parts struct {
+	any   bool // there was one
+	frame bool // a sampled header
+	cut   bool // which ends within a header of the packet
+	// What the agent parsed itself (sampled_ipv4, sampled_ipv6, sampled_ethernet), until the frame is known to lack it.
+	ip       described
+	ipLength uint32
+	src, dst [6]byte
+	ethernet bool
+}
 
-const (
-	sawFrame parts = 1 << iota
-	sawIP          // sampled_ipv4 or sampled_ipv6
-)
+// described is a packet as sampled_ipv4 or sampled_ipv6 has it. Has is 0 where there was none.
+type described struct {
+	Has                        flow.Fields
+	IPVersion, IPProtocol, ToS uint8
+	ICMPType, ICMPCode         uint8
+	SrcPort, DstPort, TCPFlags uint16
+	SrcAddr, DstAddr           flow.Addr
+}
 
 // Flow record formats (enterprise 0).
 const (
@@ -35,11 +48,11 @@ func (d *Decoder) record(f *flow.Record, format uint32, body []byte, seen *parts
 	case sampledHeader:
 		return d.header(f, &r, seen)
 	case sampledEthernet:
-		return ethernet(f, &r, seen)
+		return ethernet(&r, seen)
 	case sampledIPv4:
-		return fields4(f, &r, seen)
+		return fields4(&r, seen)
 	case sampledIPv6:
-		return fields6(f, &r, seen)
+		return fields6(&r, seen)
 	case extendedSwitch:
 		return switched(f, &r)
 	case extendedRouter:
@@ -65,25 +78,29 @@ const (
 	headerWLAN     = 15
 )
 
+// fcs is the length of Ethernet's checksum, which a frame's length counts and a sampled header ends before.
+const fcs = 4
+
 // header reads a sampled packet header.
 func (d *Decoder) header(f *flow.Record, r *reader, seen *parts) bool {
 	b := r.fixed(16) // header protocol, length of the frame, bytes stripped from it, length of the header
 	if b == nil {
 		return false
 	}
-	protocol, length := word(b, 0), word(b, 1)
+	protocol, length, stripped := word(b, 0), word(b, 1), word(b, 2)
 	frame := r.take(word(b, 3))
 	if r.failed {
 		return false
 	}
-	*seen |= sawFrame
-	if *seen&sawIP == 0 {
-		f.Bytes = uint64(length)
-	}
+	seen.any, seen.frame = true, true
+	f.Bytes = uint64(length)
 	f.Has |= flow.Bytes
 	first := packet.Ethernet
 	switch protocol {
 	case headerEthernet:
+		if isPacket(frame, length) {
+			first = packet.IP
+		}
 	case headerPPP, headerPOS:
 		first = packet.PPP
 	case headerWLAN:
@@ -97,77 +114,149 @@ func (d *Decoder) header(f *flow.Record, r *reader, seen *parts) bool {
 	default:
 		return true
 	}
-	if f.MPLSCount == 0 {
-		d.parse.Parse(frame, first, f)
-		return true
-	}
-	// The labels of an extended_mpls stand in for those of the frame.
-	labels, count := f.MPLS, f.MPLSCount
-	f.MPLS, f.MPLSCount = [len(f.MPLS)]uint32{}, 0
-	d.parse.Parse(frame, first, f)
-	if f.MPLSCount == 0 {
-		f.MPLS, f.MPLSCount = labels, count
+	info := d.parseFrame(frame, first, f)
+	seen.cut = info.Cut
+	if whole := wholeLength(&info, first, stripped); uint64(length) <= uint64(len(frame))+uint64(stripped) && whole > uint64(length) {
+		f.Bytes = whole // the agent gave the length of what it sampled
 	}
 	return true
 }
 
-// ethernet reads sampled_ethernet. A sampled header, where there is one, says more; the length is that of the header or the
-// packet, without which there is no flow.
-func ethernet(f *flow.Record, r *reader, seen *parts) bool {
+// parseFrame reads a frame. The labels of an extended_mpls stand in for those that the frame does not have.
+func (d *Decoder) parseFrame(frame []byte, first packet.Layer, f *flow.Record) packet.Info {
+	if f.MPLSCount == 0 {
+		return d.parse.Parse(frame, first, f)
+	}
+	labels, count := f.MPLS, f.MPLSCount
+	f.MPLS, f.MPLSCount = [len(f.MPLS)]uint32{}, 0
+	info := d.parse.Parse(frame, first, f)
+	if f.MPLSCount == 0 {
+		f.MPLS, f.MPLSCount = labels, count
+	}
+	return info
+}
+
+// isPacket reports whether what is called an Ethernet frame begins with an IP header instead: its length is the frame's,
+// with or without a checksum.
+func isPacket(b []byte, length uint32) bool {
+	var packet uint32
+	switch {
+	case len(b) >= 20 && b[0] == 0x45:
+		packet = uint32(binary.BigEndian.Uint16(b[2:]))
+	case len(b) >= 40 && b[0]>>4 == 6:
+		packet = uint32(binary.BigEndian.Uint16(b[4:])) + 40
+	default:
+		return false
+	}
+	return length == packet || length == packet+fcs
+}
+
+// wholeLength is a frame's length by its IP header, link header and checksum included; 0 where there is none.
+func wholeLength(info *packet.Info, first packet.Layer, stripped uint32) uint64 {
+	if !info.IP || info.NetworkLength == 0 {
+		return 0
+	}
+	length := uint64(info.LinkLength) + uint64(info.NetworkLength)
+	if first == packet.Ethernet {
+		length += uint64(max(stripped, fcs))
+	}
+	return length
+}
+
+// ethernet reads sampled_ethernet. XDR pads the two addresses to 8 bytes each; some agents do not, which the record's
+// length tells. Its length is that of the header or the packet, without which there is no flow.
+func ethernet(r *reader, seen *parts) bool {
+	const padded = 24
+	size := 8
+	if len(r.b) < padded {
+		size = 6
+	}
 	r.skip(4) // length
-	src, dst := r.take(6), r.take(6)
+	src, dst := r.fixed(size), r.fixed(size)
 	r.skip(4) // EtherType
 	if r.failed {
 		return false
 	}
-	if *seen&sawFrame == 0 {
-		f.SrcMAC, f.DstMAC = [6]byte(src), [6]byte(dst)
-		f.Has |= flow.SrcMAC | flow.DstMAC
-	}
+	seen.any, seen.ethernet = true, true
+	seen.src, seen.dst = [6]byte(src), [6]byte(dst)
 	return true
 }
 
-// fields4 reads sampled_ipv4: what the agent parsed itself. A sampled header, where there is one, says more, but the length of
-// the packet is the one that counts, as with sfacctd.
-func fields4(f *flow.Record, r *reader, seen *parts) bool {
+// fields4 reads sampled_ipv4: what the agent parsed itself.
+func fields4(r *reader, seen *parts) bool {
 	length, protocol := r.uint32(), r.uint32()
 	src, dst := r.take(4), r.take(4)
 	srcPort, dstPort, flags, tos := r.uint32(), r.uint32(), r.uint32(), r.uint32()
 	if r.failed {
 		return false
 	}
-	f.Bytes = uint64(length)
-	if *seen&sawFrame != 0 && f.Sent(flow.SrcAddr) {
-		return true
-	}
+	f := &seen.ip
+	seen.any, seen.ipLength = true, length
 	f.IPVersion = 4
 	f.SrcAddr, f.DstAddr = flow.AddrFrom4([4]byte(src)), flow.AddrFrom4([4]byte(dst))
-	*seen |= sawIP
 	fields(f, protocol, srcPort, dstPort, flags, tos)
 	return true
 }
 
 // fields6 reads sampled_ipv6.
-func fields6(f *flow.Record, r *reader, seen *parts) bool {
+func fields6(r *reader, seen *parts) bool {
 	length, protocol := r.uint32(), r.uint32()
 	src, dst := r.take(16), r.take(16)
 	srcPort, dstPort, flags, priority := r.uint32(), r.uint32(), r.uint32(), r.uint32()
 	if r.failed {
 		return false
 	}
-	f.Bytes = uint64(length)
-	if *seen&sawFrame != 0 && f.Sent(flow.SrcAddr) {
-		return true
-	}
+	f := &seen.ip
+	seen.any, seen.ipLength = true, length
 	f.IPVersion = 6
 	f.SrcAddr, f.DstAddr = flow.Addr(src), flow.Addr(dst)
-	*seen |= sawIP
 	fields(f, protocol, srcPort, dstPort, flags, priority)
 	return true
 }
 
-func fields(f *flow.Record, protocol, srcPort, dstPort, flags, tos uint32) {
-	f.Has |= flow.SrcAddr | flow.DstAddr | flow.IPProtocol | flow.SrcPort | flow.DstPort | flow.ToS | flow.Bytes
+// complete takes from the agent's own descriptions what the sampled header lacks: all of it where the header has no IP,
+// and what its cut took where both describe the same packet. The packet's length counts rather than the frame's, as with
+// sfacctd, unless the agent does not know it.
+func (seen *parts) complete(f *flow.Record) {
+	if seen.ethernet && !f.Sent(flow.SrcMAC) {
+		f.SrcMAC, f.DstMAC = seen.src, seen.dst
+		f.Has |= flow.SrcMAC | flow.DstMAC
+	}
+	ip := &seen.ip
+	if ip.Has == 0 {
+		return
+	}
+	if seen.ipLength > 0 || !seen.frame {
+		f.Bytes = uint64(seen.ipLength)
+		f.Has |= flow.Bytes
+	}
+	if !f.Sent(flow.SrcAddr) {
+		f.IPVersion, f.SrcAddr, f.DstAddr = ip.IPVersion, ip.SrcAddr, ip.DstAddr
+		f.IPProtocol, f.ToS = ip.IPProtocol, ip.ToS
+		f.Has |= ip.Has & (flow.SrcAddr | flow.DstAddr | flow.IPProtocol | flow.ToS)
+	} else if !seen.cut || f.SrcAddr != ip.SrcAddr || f.DstAddr != ip.DstAddr {
+		return
+	}
+	// A header that ends among IPv6's extension headers names one of these as the protocol.
+	if f.IPProtocol != ip.IPProtocol && !f.Sent(flow.SrcPort) {
+		f.IPProtocol = ip.IPProtocol
+	}
+	missing := ip.Has &^ f.Has
+	if missing&flow.SrcPort != 0 {
+		f.SrcPort, f.DstPort = ip.SrcPort, ip.DstPort
+	}
+	if missing&flow.TCPFlags != 0 {
+		f.TCPFlags = ip.TCPFlags
+	}
+	if missing&flow.ICMP != 0 {
+		f.ICMPType, f.ICMPCode = ip.ICMPType, ip.ICMPCode
+	}
+	f.Has |= missing & (flow.SrcPort | flow.DstPort | flow.TCPFlags | flow.ICMP)
+}
+
+// fields reads what both have. For ICMP the ports are its type and code.
+func fields(f *described, protocol, srcPort, dstPort, flags, tos uint32) {
+	f.Has = flow.SrcAddr | flow.DstAddr | flow.IPProtocol | flow.SrcPort | flow.DstPort | flow.ToS
 	f.IPProtocol, f.ToS = uint8(protocol), uint8(tos)
 	f.SrcPort, f.DstPort = uint16(srcPort), uint16(dstPort)
 	switch f.IPProtocol {
@@ -175,7 +264,6 @@ func fields(f *flow.Record, protocol, srcPort, dstPort, flags, tos uint32) {
 		f.TCPFlags = uint16(flags & 0x1ff)
 		f.Has |= flow.TCPFlags
 	case 1, 58:
-		// For ICMP the ports are its type and code.
 		f.ICMPType, f.ICMPCode = uint8(srcPort), uint8(dstPort)
 		f.SrcPort, f.DstPort = 0, 0
 		f.Has = f.Has&^(flow.SrcPort|flow.DstPort) | flow.ICMP
