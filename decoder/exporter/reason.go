@@ -30,6 +30,7 @@ const (
 	ForeignAgent                   // datagram: sFlow of an agent that another source speaks for
 	CounterLimit                   // sample: counters of an interface that were forgotten, there are too many
 	SamplerLimit                   // sample: its source is not kept, there are too many
+	TemplateMisfit                 // set: shorter than a record of its template, or not a whole number of them
 	reasonCount
 )
 
@@ -51,7 +52,7 @@ func (r Reason) String() string {
 		"unknown_version", "truncated", "bad_header", "bad_set", "unknown_set", "bad_template", "bad_record",
 		"no_template", "hold_full", "trailing_bytes", "template_conflict", "template_limit", "withdrawal",
 		"bad_frame", "not_ip", "no_flow", "record_limit", "set_limit", "stream_evicted", "template_evicted", "name_limit",
-		"options_doubted", "foreign_agent", "counter_limit", "sampler_limit",
+		"options_doubted", "foreign_agent", "counter_limit", "sampler_limit", "template_misfit",
 	}[r]
 }
 

@@ -41,9 +41,11 @@ type Stream struct {
 
 	Evictions atomic.Uint64 // how often an earlier stream of the same Key was evicted
 
-	errors  [reasonCount]atomic.Uint64
-	missing atomic.Pointer[[]*MissingTemplate]
-	stated  atomic.Pointer[flow.Addr]
+	errors   [reasonCount]atomic.Uint64
+	readings [readingCount]atomic.Uint64
+	missing  atomic.Pointer[[]*MissingTemplate]
+	misfits  atomic.Pointer[[]MisfitTemplate]
+	stated   atomic.Pointer[flow.Addr]
 
 	number    uint64 // of all streams of its table
 	group     *group
@@ -130,6 +132,9 @@ func (s *Stream) add(other *Stream) {
 	}
 	for i := range s.errors {
 		s.errors[i].Add(other.errors[i].Load())
+	}
+	for i := range s.readings {
+		s.readings[i].Add(other.readings[i].Load())
 	}
 }
 

@@ -115,15 +115,20 @@ const (
 // SamplingSource says where a record's sampling rate comes from.
 type SamplingSource uint8
 
-// The sources of a sampling rate, in the order of preference but for the override, which always wins.
+// The sources of a sampling rate. Those from SamplingExporter on are readings that the collector chose, because what the
+// exporter says leaves room: the page of the exporter says so as well.
 const (
 	SamplingAssumed   SamplingSource = iota // nothing known: 1 assumed
 	SamplingOverride                        // set by the operator
 	SamplingRecord                          // in the flow record or the sFlow sample
 	SamplingSelector                        // an option record of this sampler or selector
-	SamplingInterface                       // an option record of this interface
+	SamplingInterface                       // an option record of the interface where the flow was metered
 	SamplingDomain                          // an option record of the whole observation domain
 	SamplingHeader                          // the NetFlow v5 header
+	SamplingExporter                        // an option record of another observation domain of the same exporter
+	SamplingInferred                        // the only rate of the exporter's samplers, of which the record names none
+	SamplingSwapped                         // a rate whose bytes are in the wrong order, put right
+	SamplingHeader16                        // the NetFlow v5 header, whose mode bits are part of the rate
 )
 
 // String returns the source as the sampling_source column holds it.
@@ -141,6 +146,14 @@ func (s SamplingSource) String() string {
 		return "domain"
 	case SamplingHeader:
 		return "header"
+	case SamplingExporter:
+		return "exporter"
+	case SamplingInferred:
+		return "inferred"
+	case SamplingSwapped:
+		return "byte_swapped"
+	case SamplingHeader16:
+		return "header_16_bit"
 	}
 	return "assumed"
 }

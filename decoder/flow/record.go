@@ -19,10 +19,11 @@ type Record struct {
 	Exporter   Addr   // who measured: sFlow's agent address, IE 130/131, else Source
 	Source     Addr   // the datagram's UDP source address
 	Received   int64  // when the kernel received the datagram, Unix nanoseconds
-	ExportMs   int64  // the datagram's header time, Unix milliseconds; sFlow: the receive time
+	ExportMs   int64  // the datagram's header time, Unix milliseconds; the receive time for sFlow and where the
+	// header's cannot be true
 
-	// When and how much. StartMs and EndMs are Unix milliseconds and always set: without a start the export
-	// time stands in, without an end the start does; Has tells which were really sent.
+	// When and how much. StartMs and EndMs are Unix milliseconds, always set, and EndMs is never before StartMs. Of two
+	// times of which one was not sent, the other stands in; of none, the export time. Has tells which were sent.
 	StartMs        int64
 	EndMs          int64
 	Bytes          uint64 // as measured, not renormalized; sFlow: frame length
@@ -74,7 +75,7 @@ type Record struct {
 	MPLS             [10]uint32
 	MPLSPseudowire   uint32  // IE 249
 	MPLSTopLabelAddr Addr    // IE 47/140
-	MPLSRD           [8]byte // IE 90, RFC 4364 §4.2
+	MPLSRD           [8]byte // IE 90 of the record, else of the option record of its VRF; RFC 4364 §4.2
 
 	IngressVRF uint32 // IE 234
 	EgressVRF  uint32 // IE 235
@@ -106,6 +107,7 @@ type Record struct {
 type Names struct {
 	Interface map[uint32]InterfaceName // by ifIndex
 	VRF       map[uint32]string        // by VRF id (IE 234), IE 236
+	RD        map[uint32][8]byte       // by VRF id, IE 90: the decoder puts it into Record.MPLSRD
 }
 
 // InterfaceName is an interface's IE 82 and IE 83.

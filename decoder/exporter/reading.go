@@ -1,0 +1,124 @@
+package exporter
+
+// Reading is a way in which the collector understood an exporter that leaves room for several, or that does not keep to its
+// protocol. Nothing is lost by it; the operator sees each on the exporter's page and in the output of decode.
+type Reading uint8
+
+// The readings. Each counts the unit that it names.
+const (
+	SamplingFromElsewhere Reading = iota // records: the rate of another observation domain of the exporter
+	SamplingOfOnlySampler                // records: the only rate of its samplers, of which the record names none
+	SamplingNotMatched                   // records: rates are announced, but none for the record: 1 assumed
+	SamplingBytesSwapped                 // records: a rate beyond reason whose bytes make sense the other way round
+	SamplingAll16Bits                    // datagrams: NetFlow v5 with the mode bits as part of the rate
+	HeaderClockWrong                     // datagrams: a header time that cannot be true, the receive time in its place
+	RecordClockWrong                     // records: times that the flow cannot have, placed by the export time
+	EndBeforeStart                       // records: start and end exchanged
+	UptimeWithoutStart                   // records: uptimes without the device's start: the end is the export time
+	PlainFractions                       // records: decimal fractions of a second in NTP time stamps
+	TotalsRepeated                       // records: totals of a flow sent again: the difference counts
+	TotalsForgotten                      // records: totals of too many flows: one that was forgotten counts in full again
+	OtherSetIDs                          // sets: numbered as in the other of NetFlow v9 and IPFIX
+	readingCount
+)
+
+// ReadingCount is how many readings there are.
+const ReadingCount = int(readingCount)
+
+// Readings lists all readings, in order.
+func Readings() []Reading {
+	all := make([]Reading, readingCount)
+	for i := range all {
+		all[i] = Reading(i)
+	}
+	return all
+}
+
+// String returns the reading as codes and metrics show it.
+func (r Reading) String() string {
+	return [readingCount]string{
+		"sampling_from_elsewhere", "sampling_of_only_sampler", "sampling_not_matched", "sampling_bytes_swapped",
+		"sampling_all_16_bits", "header_clock_wrong", "record_clock_wrong", "end_before_start", "uptime_without_start",
+		"plain_fractions", "totals_repeated", "totals_forgotten", "other_set_ids",
+	}[r]
+}
+
+// Text says in words what was read, and how.
+func (r Reading) Text() string {
+	return [readingCount]string{
+		"sampling rate taken from another observation domain of this exporter",
+		"records name no sampler: the exporter's only sampling rate is taken",
+		"the exporter announces sampling rates, but none that fits these records: sampling 1 is assumed",
+		"sampling rate sent with its bytes in the wrong order, put right",
+		"sampling field of NetFlow v5 read as a rate of 16 bits, without a mode",
+		"header clock cannot be true: the receive time is taken for it",
+		"start and end cannot be true: the export time is taken for the end, the duration is kept",
+		"end before start: exchanged",
+		"uptimes without the time when the device started: the export time is taken for the end, the duration is kept",
+		"time stamps have decimal fractions of a second instead of NTP's binary ones",
+		"totals of a flow sent repeatedly: the difference to the record before is taken",
+		"totals of more flows than are remembered: some count twice",
+		"set ids of the other protocol (NetFlow v9 has 0 and 1, IPFIX 2 and 3), read nevertheless",
+	}[r]
+}
+
+// Unit returns what the reading counts.
+func (r Reading) Unit() string {
+	switch r {
+	case SamplingAll16Bits, HeaderClockWrong:
+		return "datagrams"
+	case OtherSetIDs:
+		return "sets"
+	}
+	return "records"
+}
+
+// Read counts n things that were understood in the way of reading.
+func (s *Stream) Read(reading Reading, n uint64) {
+	s.readings[reading].Add(n)
+	if s.successor != nil {
+		s.successor.readings[reading].Add(n)
+	}
+}
+
+// TimesRead returns how many things were understood in the way of reading.
+func (s *Stream) TimesRead(reading Reading) uint64 { return s.readings[reading].Load() }
+
+// MisfitTemplate is a template that data sets do not fit: the sets were dropped.
+type MisfitTemplate struct {
+	TemplateID   uint16
+	RecordLength int // bytes of a record of the template, the shortest possible one
+	SetLength    int // bytes of the latest set's records
+	Sets         uint64
+}
+
+// maxMisfits bounds the templates that a stream remembers as misfits.
+const maxMisfits = 16
+
+// Misfits returns the templates that data sets did not fit. The slice must not be changed.
+func (s *Stream) Misfits() []MisfitTemplate {
+	if list := s.misfits.Load(); list != nil {
+		return *list
+	}
+	return nil
+}
+
+// AddMisfit notes a data set that does not fit its template. For the stream's worker only.
+func (s *Stream) AddMisfit(id uint16, recordLength, setLength int) {
+	old := s.Misfits()
+	list := make([]MisfitTemplate, 0, len(old)+1)
+	found := false
+	for _, m := range old {
+		if m.TemplateID == id {
+			m.RecordLength, m.SetLength, m.Sets, found = recordLength, setLength, m.Sets+1, true
+		}
+		list = append(list, m)
+	}
+	if !found {
+		if len(list) >= maxMisfits {
+			return
+		}
+		list = append(list, MisfitTemplate{id, recordLength, setLength, 1})
+	}
+	s.misfits.Store(&list)
+}
