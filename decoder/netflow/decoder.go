@@ -93,7 +93,8 @@ type Decoder struct {
 	raw      raw
 	memory   memory
 	work     work
-	swept    int64 // when parked sessions were last looked at
+	swept    int64   // when parked sessions were last looked at
+	totals   *totals // nil until a record has some
 }
 
 // New returns a decoder that counts in table.
@@ -121,6 +122,10 @@ type source struct {
 	initMs    int64     // IE 160 of an option record
 	has       holdings
 	changed   bool // since it was last saved
+
+	announcers   []announcer           // the domains that announced sampling rates
+	domainRates  map[sessionKey]uint32 // rates of domains that other domains announced
+	ratesChanged uint64                // grows with each new sampling rate
 }
 
 type sessionKey struct {
@@ -137,21 +142,28 @@ type session struct {
 	sequence exporter.Sequence       // NetFlow
 	records  exporter.RecordSequence // IPFIX
 	sampling samplingRates
+	elsewhere
+	fractions
+	readings [exporter.ReadingCount]uint32 // of the datagram in hand
+	odd      bool                          // there are readings
 	templates
-	charged     int                  // what the source's account has of templates and sampling rates
-	held        map[uint16][]heldSet // by template id, each in the order they came
-	units       uint32               // flow records of the datagram in hand
-	options     uint32               // and option records
-	restored    int64                // when the latest of the restored templates came, Unix nanoseconds; 0: none are
-	unknownSet  bool                 // the datagram had a set that could not be counted
-	bootMs      int64                // NetFlow v9 and v5: when the exporter started, by its header
-	headerRate  uint32               // NetFlow v5
-	missing     map[uint16]*exporter.MissingTemplate
-	lastSkewMs  int64
-	lastPort    uint16
-	lastRate    uint32
-	lastRateBy  flow.SamplingSource
-	recordCount uint64
+	charged         int                  // what the source's account has of templates and sampling rates
+	held            map[uint16][]heldSet // by template id, each in the order they came
+	units           uint32               // flow records of the datagram in hand
+	options         uint32               // and option records
+	restored        int64                // when the latest of the restored templates came, Unix nanoseconds; 0: none are
+	unknownSet      bool                 // the datagram had a set that could not be counted
+	bootMs          int64                // NetFlow v9 and v5: when the exporter started, by its header
+	headerRate      uint32               // NetFlow v5: of the datagram in hand
+	headerRateBy    flow.SamplingSource
+	totalsAreDeltas bool // its totals (IE 85, 86) fell within a flow
+	wideRate        bool // NetFlow v5: all 16 bits of the sampling field are the rate
+	missing         map[uint16]*exporter.MissingTemplate
+	lastSkewMs      int64
+	lastPort        uint16
+	lastRate        uint32
+	lastRateBy      flow.SamplingSource
+	recordCount     uint64
 }
 
 // session returns the state of a datagram's observation domain.
@@ -166,7 +178,7 @@ func (d *Decoder) session(dg *exporter.Datagram, protocol flow.Protocol, domain 
 		src = &source{addr: addr, overrides: d.o.Overrides[addr], sessions: map[sessionKey]*session{}}
 		src.has.each(func(h *budget.Holder[*source]) { h.Of = src })
 		d.sources[addr] = src
-		d.restoreSource(src)
+		d.restoreSource(src, dg.Received)
 	}
 	s := src.sessions[key]
 	if s == nil {
@@ -195,18 +207,23 @@ func (d *Decoder) newSession(src *source, key sessionKey, now int64) *session {
 		return s
 	}
 	s.templates, s.sampling, s.bootMs = kept.templates, kept.sampling, kept.bootMs
+	if !s.sampling.empty() {
+		src.announce(key, &s.sampling, s.stream)
+	}
 	s.stream.Evictions.Store(kept.evictions)
 	d.settle(s)
 	return s
 }
 
-// begin counts a datagram and prepares its session.
-func (s *session) begin(dg *exporter.Datagram, exportMs int64) {
+// begin counts a datagram and prepares its session and context. headerMs is the header's time, in Unix milliseconds.
+func (s *session) begin(dg *exporter.Datagram, c *context, headerMs int64) {
+	c.session = s
+	c.setClock(headerMs)
 	s.stream.Saw(dg)
 	s.units, s.options, s.unknownSet = 0, 0, false
 	s.lastPort = dg.Source.Port()
 	s.decoder.work = work{number: s.decoder.work.number + 1}
-	if skew := dg.Received/int64(time.Millisecond) - exportMs; skew != s.lastSkewMs {
+	if skew := dg.Received/int64(time.Millisecond) - headerMs; skew != s.lastSkewMs {
 		s.lastSkewMs = skew
 		s.stream.ClockSkewMs.Store(skew)
 	}
@@ -228,8 +245,23 @@ func (d *Decoder) next(s *session, c *context) *flow.Record {
 	return r
 }
 
+// read counts one thing that was understood in a way that the operator should know of.
+func (s *session) read(reading exporter.Reading) {
+	s.readings[reading]++
+	s.odd = true
+}
+
 // end tells the stream what the datagram's records had.
 func (s *session) end(d *Decoder) {
+	if s.odd {
+		s.odd = false
+		for reading, n := range s.readings {
+			if n > 0 {
+				s.stream.Read(exporter.Reading(reading), uint64(n))
+				s.readings[reading] = 0
+			}
+		}
+	}
 	if s.recordCount > 0 {
 		s.stream.Records.Add(s.recordCount)
 		s.recordCount = 0
@@ -264,16 +296,16 @@ func (d *Decoder) DecodeV9(dg *exporter.Datagram, b *flow.Batch) {
 		d.table.Unattributed(exporter.Truncated)
 		return
 	}
+	headerMs := int64(binary.BigEndian.Uint32(p[8:])) * 1000
 	c := context{
-		exportMs:  int64(binary.BigEndian.Uint32(p[8:])) * 1000,
 		uptime:    binary.BigEndian.Uint32(p[4:]),
 		hasUptime: true,
 		received:  dg.Received,
 		sequence:  binary.BigEndian.Uint32(p[12:]),
 	}
 	s := d.session(dg, flow.NetFlowV9, binary.BigEndian.Uint32(p[16:]))
-	s.begin(dg, c.exportMs)
-	bootMs := c.exportMs - int64(c.uptime)
+	s.begin(dg, &c, headerMs)
+	bootMs := headerMs - int64(c.uptime)
 	s.restarted(bootMs)
 	s.forgetIfRestarted(bootMs, d.o.MaxTemplates)
 	s.sequence.Observe(s.stream, c.sequence, 1)
@@ -313,12 +345,11 @@ func (d *Decoder) DecodeIPFIX(dg *exporter.Datagram, b *flow.Batch) {
 		return
 	}
 	c := context{
-		exportMs: int64(binary.BigEndian.Uint32(p[4:])) * 1000,
 		received: dg.Received,
 		sequence: binary.BigEndian.Uint32(p[8:]),
 	}
 	s := d.session(dg, flow.IPFIX, binary.BigEndian.Uint32(p[12:]))
-	s.begin(dg, c.exportMs)
+	s.begin(dg, &c, int64(binary.BigEndian.Uint32(p[4:]))*1000)
 	length := int(binary.BigEndian.Uint16(p[2:]))
 	switch {
 	case length < headerIPFIX:
@@ -330,10 +361,41 @@ func (d *Decoder) DecodeIPFIX(dg *exporter.Datagram, b *flow.Batch) {
 		s.unknownSet = true
 	case length < len(p):
 		s.stream.Fail(exporter.TrailingBytes, 1)
+		length = extent(p, length)
 	}
 	d.sets(s, p[headerIPFIX:length], &c)
 	s.observeIPFIX(c.sequence)
 	s.end(d)
+}
+
+// extent returns up to where a message's sets reach, whose header says less than the datagram holds. Some exporters state a
+// length that is short of the last set, or leave the header out of it: where sets that can be true fill the datagram, all of it
+// is read, and else the set that the length would cut, if the datagram holds it.
+func extent(p []byte, length int) int {
+	end := headerIPFIX
+	for end < len(p) {
+		rest := p[end:]
+		if len(rest) < setHeader {
+			break
+		}
+		id, n := binary.BigEndian.Uint16(rest), int(binary.BigEndian.Uint16(rest[2:]))
+		known := id >= firstDataSet || id == setTemplateIPFIX || id == setOptionsIPFIX
+		if n < setHeader || n > len(rest) || end >= length && !known {
+			break
+		}
+		end += n
+		if end >= length && (end == len(p) || zero(p[end:])) {
+			return end
+		}
+	}
+	for end = headerIPFIX; end < length && len(p)-end >= setHeader; {
+		n := int(binary.BigEndian.Uint16(p[end+2:]))
+		if n < setHeader || n > len(p)-end {
+			break
+		}
+		end += n
+	}
+	return max(end, length)
 }
 
 // observeIPFIX counts data records, options among them (RFC 7011 §3.1). A set that could not be decoded hides how many.

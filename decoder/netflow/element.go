@@ -88,6 +88,8 @@ const (
 	opPacketsOut
 	opBytesInitiator // IE 231
 	opPacketsInitiator
+	opBytesResponder // IE 232: of the other direction
+	opPacketsResponder
 	opBytesLayer2 // IE 352
 	opReverseBytes
 	opReversePackets
@@ -113,10 +115,12 @@ const (
 	opSamplingSize // IE 309
 	opSamplingPopulation
 	opSamplingProbability
-	opFrameSize // IE 312, 103
-	opFrameLink // IE 315, 104
-	opFrameIP   // IE 313
-	opLinkType  // IE 408
+	opFrameSize  // IE 312, 103
+	opFrameLink  // IE 315, 104
+	opFrameIP    // IE 313
+	opLinkType   // IE 408
+	opStationMAC // IE 365, 366: a wireless controller's, of the end that the direction says
+	opStationAddr4
 )
 
 // firstRare is the first opcode of values that few records have.
@@ -155,15 +159,15 @@ func elements() map[uint16]element {
 		176: {op: opICMPType}, 177: {op: opICMPCode}, 178: {op: opICMPType}, 179: {op: opICMPCode},
 		180: {op: opTransportSrcPort}, 181: {op: opTransportDstPort}, 182: {op: opTransportSrcPort}, 183: {op: opTransportDstPort},
 		225: {op: opPostNATSrcAddr4}, 226: {op: opPostNATDstAddr4}, 227: {op: opPostNATSrcPort}, 228: {op: opPostNATDstPort},
-		230: {op: opNATEvent}, 231: {op: opBytesInitiator}, 233: {op: opFirewallEvent}, 234: {op: opIngressVRF},
+		230: {op: opNATEvent}, 231: {op: opBytesInitiator}, 232: {op: opBytesResponder}, 233: {op: opFirewallEvent}, 234: {op: opIngressVRF},
 		235: {op: opEgressVRF}, 243: {op: opSrcVLAN}, 245: {op: opInnerSrcVLAN}, 249: {op: opMPLSPseudowire},
 		252: {op: opInIfPhysical}, 253: {op: opOutIfPhysical}, 254: {op: opDstVLAN}, 255: {op: opInnerDstVLAN},
-		281: {op: opPostNATSrcAddr6}, 282: {op: opPostNATDstAddr6}, 298: {op: opPacketsInitiator}, 302: {op: opSamplerID},
+		281: {op: opPostNATSrcAddr6}, 282: {op: opPostNATDstAddr6}, 298: {op: opPacketsInitiator}, 299: {op: opPacketsResponder}, 302: {op: opSamplerID},
 		305: {op: opSamplingPacketInterval}, 306: {op: opSamplingPacketSpace}, 309: {op: opSamplingSize},
 		310: {op: opSamplingPopulation}, 311: {op: opSamplingProbability}, 312: {op: opFrameSize},
 		313: {op: opFrameIP}, 315: {op: opFrameLink}, 322: {op: opObserved, arg: formSeconds},
 		323: {op: opObserved, arg: formMillis}, 324: {op: opObserved, arg: formMicros}, 325: {op: opObserved, arg: formNanos},
-		352: {op: opBytesLayer2}, 408: {op: opLinkType},
+		352: {op: opBytesLayer2}, 365: {op: opStationMAC}, 366: {op: opStationAddr4}, 408: {op: opLinkType},
 		497: {op: opSRv6Segments},
 	}
 	for i := range uint16(10) {

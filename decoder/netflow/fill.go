@@ -22,7 +22,7 @@ type usual struct {
 	samplingInterval        uint64
 	mask4Src, mask4Dst      uint8
 	mask6Src, mask6Dst      uint8
-	hasStart, hasEnd        bool
+	startForm, endForm      uint8
 	hasFirst, hasLast       bool
 	hasSampler              bool
 }
@@ -50,32 +50,32 @@ type rare struct {
 	linkType                                          uint64
 	transportSrc, transportDst                        uint16
 	hasTransport                                      bool
+	bytesResponder, packetsResponder                  counter
+	nextHop6, bgpNextHop6                             flow.Addr // where the record has those of IPv4 too
+	stationMAC                                        [6]byte
+	station                                           flow.Addr
+	hasStationMAC, hasStation                         bool
+	hasReverseTCPFlags                                bool
+	reverseTotals                                     uint8 // which reverse counters are totals, as bits of totals.go
 }
+
+// secondHop marks the next hop of IPv6 in a template that has that of IPv4 too.
+const secondHop = 1
 
 // counter is a value that may be absent.
 type counter struct {
-	n    uint64
-	sent bool
+	n     uint64
+	sent  bool
+	width uint8 // bytes on the wire
 }
 
-func (c *counter) set(b []byte) { c.n, c.sent = unsigned(b), true }
-
-// setStart and setEnd take a time; where a template has several forms of it the first counts.
-func (r *raw) setStart(ms int64) {
-	if !r.hasStart {
-		r.startMs, r.hasStart = ms, true
-	}
-}
-
-func (r *raw) setEnd(ms int64) {
-	if !r.hasEnd {
-		r.endMs, r.hasEnd = ms, true
-	}
-}
+func (c *counter) set(b []byte) { c.n, c.sent, c.width = unsigned(b), true, uint8(len(b)) }
 
 // context is what a record needs of its datagram.
 type context struct {
-	exportMs  int64  // header time, Unix milliseconds
+	session   *session
+	exportMs  int64  // when the datagram was exported, Unix milliseconds: see setClock
+	shiftMs   int64  // what was added to the header's time, where that cannot be true
 	uptime    uint32 // NetFlow v9: header sysUptime, milliseconds
 	hasUptime bool
 	received  int64
@@ -132,17 +132,25 @@ func (d *Decoder) fill(plan []step, record []byte, r *flow.Record, w *raw, c *co
 		case opDstAS:
 			r.DstAS = unsigned32(v)
 		case opNextHop4, opNextHop6:
-			setAddr(&r.NextHop, v)
+			if s.arg == secondHop {
+				w.nextHop6 = addr6(v)
+			} else {
+				setAddr(&r.NextHop, v)
+			}
 		case opBGPNextHop4, opBGPNextHop6:
-			setAddr(&r.BGPNextHop, v)
+			if s.arg == secondHop {
+				w.bgpNextHop6 = addr6(v)
+			} else {
+				setAddr(&r.BGPNextHop, v)
+			}
 		case opFirstUptime:
 			w.firstUptime, w.hasFirst = unsigned32(v), true
 		case opLastUptime:
 			w.lastUptime, w.hasLast = unsigned32(v), true
 		case opStartMillis:
-			w.setStart(millis(formMillis, v, c.exportMs))
+			w.setStart(c.millis(formMillis, v), millisTime)
 		case opEndMillis:
-			w.setEnd(millis(formMillis, v, c.exportMs))
+			w.setEnd(c.millis(formMillis, v), millisTime)
 		case opDirection:
 			r.Direction = unsigned8(v)
 		case opSrcVLAN:
@@ -267,44 +275,59 @@ func (w *raw) fill(op opcode, arg uint8, v []byte, c *context) {
 		w.bytesInitiator.set(v)
 	case opPacketsInitiator:
 		w.packetsInitiator.set(v)
+	case opBytesResponder:
+		w.bytesResponder.set(v)
+	case opPacketsResponder:
+		w.packetsResponder.set(v)
+	case opStationMAC:
+		w.stationMAC, w.hasStationMAC = [6]byte(v), true
+	case opStationAddr4:
+		setAddr4(&w.station, v)
+		w.hasStation = true
 	case opBytesLayer2:
 		w.bytesLayer2.set(v)
-	case opReverseBytes, opReverseBytesTotal:
+	case opReverseBytes:
 		w.reverseBytes.set(v)
-	case opReversePackets, opReversePacketsTotal:
+	case opReversePackets:
 		w.reversePackets.set(v)
+	case opReverseBytesTotal:
+		w.reverseBytes.set(v)
+		w.reverseTotals |= 1 << totalReverseBytes
+	case opReversePacketsTotal:
+		w.reversePackets.set(v)
+		w.reverseTotals |= 1 << totalReversePackets
 	case opReverseTCPFlags:
-		w.reverseTCPFlags = low16(v)
+		w.reverseTCPFlags, w.hasReverseTCPFlags = low16(v), true
 	case opReverseStart:
-		w.reverseStartMs = millis(arg, v, c.exportMs)
+		w.reverseStartMs = c.millis(arg, v)
 	case opReverseEnd:
-		w.reverseEndMs = millis(arg, v, c.exportMs)
+		w.reverseEndMs = c.millis(arg, v)
 	case opStartSeconds:
-		w.setStart(millis(formSeconds, v, c.exportMs))
+		w.setStart(c.millis(formSeconds, v), secondsTime)
 	case opEndSeconds:
-		w.setEnd(millis(formSeconds, v, c.exportMs))
+		w.setEnd(c.millis(formSeconds, v), secondsTime)
 	case opStartMicros:
-		w.setStart(millis(formMicros, v, c.exportMs))
+		w.setStart(c.millis(formMicros, v), microsTime)
 	case opEndMicros:
-		w.setEnd(millis(formMicros, v, c.exportMs))
+		w.setEnd(c.millis(formMicros, v), microsTime)
 	case opStartNanos:
-		w.setStart(millis(formNanos, v, c.exportMs))
+		w.setStart(c.millis(formNanos, v), nanosTime)
 	case opEndNanos:
-		w.setEnd(millis(formNanos, v, c.exportMs))
+		w.setEnd(c.millis(formNanos, v), nanosTime)
 	case opStartDelta: // microseconds before the export time (RFC 5102 §5.9)
-		w.setStart(c.exportMs - int64(min(unsigned(v), math.MaxUint32)/1000))
+		w.setStart(c.exportMs-int64(min(unsigned(v), math.MaxUint32)/1000), deltaTime)
 	case opEndDelta:
-		w.setEnd(c.exportMs - int64(min(unsigned(v), math.MaxUint32)/1000))
+		w.setEnd(c.exportMs-int64(min(unsigned(v), math.MaxUint32)/1000), deltaTime)
 	case opDurationMillis:
 		w.durationMicros, w.hasDuration = min(unsigned(v), 1<<40)*1000, true
 	case opDurationMicros:
 		w.durationMicros, w.hasDuration = min(unsigned(v), 1<<50), true
 	case opObserved:
-		if !w.hasObserved {
-			w.observedMs, w.hasObserved = millis(arg, v, c.exportMs), true
+		if w.observedMs == 0 {
+			w.observedMs, w.hasObserved = c.millis(arg, v), true
 		}
 	case opInitTime:
-		w.initMs = millis(formMillis, v, c.exportMs)
+		w.initMs = c.millis(formMillis, v)
 	case opIPVersion:
 		w.ipVersion = unsigned8(v)
 	case opSamplerID:

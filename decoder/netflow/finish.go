@@ -2,7 +2,6 @@ package netflow
 
 import (
 	"cmp"
-	"math"
 
 	"github.com/metranova/flow-collector/decoder/flow"
 )
@@ -13,12 +12,19 @@ const egress = 1
 // finish turns a record's raw values into fields, by rules that need several of them.
 func (d *Decoder) finish(t *template, r *flow.Record, w *raw, s *session, c *context) {
 	finishAddresses(t, r, w)
-	finishCounters(t, r, w)
 	finishTimes(r, w, s, c)
 	if r.Protocol == flow.IPFIX || r.Protocol == flow.NetFlowV9 {
 		finishPorts(r, w)
 	}
 	finishVLAN(r)
+	if t.traits&(dualHop|station) != 0 {
+		finishHops(t, r, w)
+		finishStation(r, w)
+	}
+	d.finishCounters(t, r, w, s, c)
+	if r.Has&(flow.IngressVRF|flow.EgressVRF) != 0 {
+		s.source.distinguish(r)
+	}
 	if t.traits&hasMPLS != 0 {
 		r.MPLSElements = t.labels
 		finishMPLS(r)
@@ -26,7 +32,7 @@ func (d *Decoder) finish(t *template, r *flow.Record, w *raw, s *session, c *con
 	if t.traits&hasFrame != 0 && w.frame != nil {
 		d.finishFrame(r, w, s)
 	}
-	s.sampling.apply(r, w)
+	s.sample(r, w)
 	s.source.overrides.Apply(r)
 }
 
@@ -61,12 +67,98 @@ func finishAddresses(t *template, r *flow.Record, w *raw) {
 	r.SrcMask, r.DstMask = cmp.Or(w.mask4Src, w.mask6Src), cmp.Or(w.mask4Dst, w.mask6Dst)
 }
 
+// finishHops takes the next hop of the flow's own family, or the other's where that is none: 0.0.0.0 and :: are each family's
+// way to say so (case 9).
+func finishHops(t *template, r *flow.Record, w *raw) {
+	if t.traits&dualHop == 0 {
+		return
+	}
+	r.NextHop = ownHop(r.IPVersion, r.NextHop, w.nextHop6)
+	r.BGPNextHop = ownHop(r.IPVersion, r.BGPNextHop, w.bgpNextHop6)
+}
+
+func ownHop(version uint8, four, six flow.Addr) flow.Addr {
+	own, other := four, six
+	if version == 6 {
+		own, other = six, four
+	}
+	if own.IsUnspecified() && !other.IsUnspecified() {
+		return other
+	}
+	return own
+}
+
+// finishStation takes the addresses of a wireless station (IE 365, 366): those of the flow's source, or of its destination
+// where the flow goes to the station (flow direction 1). Elements that name an end go before.
+func finishStation(r *flow.Record, w *raw) {
+	toStation := r.Sent(flow.Direction) && r.Direction == egress
+	if w.hasStation {
+		switch {
+		case toStation && !r.Sent(flow.DstAddr):
+			r.DstAddr = w.station
+			r.Has |= flow.DstAddr
+		case !toStation && !r.Sent(flow.SrcAddr):
+			r.SrcAddr = w.station
+			r.Has |= flow.SrcAddr
+		}
+		r.IPVersion = max(r.IPVersion, 4)
+	}
+	if w.hasStationMAC {
+		switch {
+		case toStation && !r.Sent(flow.DstMAC):
+			r.DstMAC = w.stationMAC
+			r.Has |= flow.DstMAC
+		case !toStation && !r.Sent(flow.SrcMAC):
+			r.SrcMAC = w.stationMAC
+			r.Has |= flow.SrcMAC
+		}
+	}
+}
+
+// distinguish gives a record the route distinguisher that an option record said of its VRF: of the side where it was metered,
+// else of the other. One in the record itself goes before.
+func (src *source) distinguish(r *flow.Record) {
+	if src.names == nil || len(src.names.RD) == 0 || r.MPLSRD != [8]byte{} {
+		return
+	}
+	var in, out [8]byte
+	if r.Sent(flow.IngressVRF) {
+		in = src.names.RD[r.IngressVRF]
+	}
+	if r.Sent(flow.EgressVRF) {
+		out = src.names.RD[r.EgressVRF]
+	}
+	if r.Direction == egress {
+		in, out = out, in
+	}
+	if in == ([8]byte{}) {
+		in = out
+	}
+	if in != ([8]byte{}) {
+		r.MPLSRD = in
+		r.Has |= flow.MPLSRD
+	}
+}
+
 // finishCounters takes the first of the elements that was sent: deltas, totals, those of the egress side, a firewall's,
 // layer 2. With both sides of an interface the direction decides, and a side that counted nothing never does.
-func finishCounters(t *template, r *flow.Record, w *raw) {
+func (d *Decoder) finishCounters(t *template, r *flow.Record, w *raw, s *session, c *context) {
 	bytes, packets := w.bytes, w.packets
 	if t.traits&hasRare != 0 {
 		bytes, packets = w.counters(r)
+		if t.traits&responder != 0 {
+			w.takeResponder()
+		}
+		if t.traits&hasTotals != 0 {
+			which := w.reverseTotals
+			if !w.bytes.sent && bytes == w.bytesTotal {
+				which |= 1 << totalBytes
+			}
+			if !w.packets.sent && packets == w.packetsTotal {
+				which |= 1 << totalPackets
+			}
+			d.subtract(r, w, s, c, &[4]*counter{&bytes, &packets, &w.reverseBytes, &w.reversePackets}, which)
+		}
 	}
 	if bytes.sent {
 		r.Bytes = bytes.n
@@ -101,91 +193,18 @@ func (w *raw) counters(r *flow.Record) (bytes, packets counter) {
 	return bytes, packets
 }
 
-// finishTimes resolves the forms of time (RFC 7011 §6.1, RFC 3954 §8, RFC 5102 §5.9).
-func finishTimes(r *flow.Record, w *raw, s *session, c *context) {
-	if w.hasFirst || w.hasLast {
-		w.uptimes(s, c)
-	}
-	if w.hasObserved && !w.hasStart {
-		w.setStart(w.observedMs)
-	}
-	// A zero end stands for "not known", as in exporters' event records.
-	if w.hasEnd && w.endMs == 0 {
-		w.hasEnd = false
-	}
-	if w.hasStart && w.startMs == 0 && w.hasEnd {
-		w.hasStart = false
-	}
-	duration := int64(w.durationMicros / 1000)
-	switch {
-	case w.hasStart && !w.hasEnd && w.hasDuration:
-		w.setEnd(w.startMs + duration)
-	case w.hasEnd && !w.hasStart && w.hasDuration:
-		w.setStart(w.endMs - duration)
-	}
-	if w.hasStart {
-		r.Has |= flow.Start
-	}
-	if w.hasEnd {
-		r.Has |= flow.End
-	}
-	switch {
-	case !w.hasStart && !w.hasEnd:
-		w.startMs, w.endMs = c.exportMs, c.exportMs
-	case !w.hasStart:
-		w.startMs = w.endMs
-	case !w.hasEnd:
-		w.endMs = w.startMs
-	}
-	// An end before the start is the exporter's mistake, and shown as such.
-	r.StartMs, r.EndMs = w.startMs, w.endMs
-}
-
-// uptimes turns IE 22 and 21 into times: relative to the header's sysUptime (v9), or to the device's start (IE 160), which
-// the record or an option record says. IPFIX without either cannot place them.
-func (w *raw) uptimes(s *session, c *context) {
-	initMs := w.initMs
-	if initMs == 0 {
-		initMs = s.source.initMs
-	}
-	if !c.hasUptime && initMs == 0 {
+// takeResponder takes a firewall's counters of the responder (IE 232, 299) for those of the other direction. Beside counters of
+// the flow as a whole they are a part of those, and no flow of their own.
+func (w *raw) takeResponder() {
+	if w.bytes.sent || w.packets.sent || w.bytesTotal.sent || w.packetsTotal.sent || w.bytesOut.sent || w.packetsOut.sent {
 		return
 	}
-	if w.hasFirst {
-		w.setStart(c.uptimeMs(w.firstUptime, initMs))
+	if !w.reverseBytes.sent {
+		w.reverseBytes = w.bytesResponder
 	}
-	if w.hasLast {
-		w.setEnd(c.uptimeMs(w.lastUptime, initMs))
+	if !w.reversePackets.sent {
+		w.reversePackets = w.packetsResponder
 	}
-}
-
-func (c *context) uptimeMs(at uint32, initMs int64) int64 {
-	if c.hasUptime {
-		return c.exportMs - age(c.uptime, at)
-	}
-	return sinceInit(initMs, at, c.exportMs)
-}
-
-// skewMs is how far a flow's time may lie after the header's before it counts as one from before the wrap.
-const skewMs = 3600 * 1000
-
-// age is how long before the header's uptime a flow's was, in milliseconds. Both wrap every 49.7 days, so the difference
-// is taken modulo 2^32; one of nearly 2^32 is an exporter whose flow ended after it had filled in the header.
-func age(uptime, at uint32) int64 {
-	diff := uptime - at
-	if diff > math.MaxUint32-skewMs {
-		return int64(int32(diff))
-	}
-	return int64(diff)
-}
-
-// sinceInit places an uptime after the device's start: in the turn of the 32-bit counter that lies next to the export time.
-func sinceInit(initMs int64, at uint32, exportMs int64) int64 {
-	t := initMs + int64(at)
-	if behind := exportMs + skewMs - t; behind > math.MaxUint32 {
-		t += behind / (1 << 32) * (1 << 32)
-	}
-	return t
 }
 
 // finishPorts completes ports and ICMP's type and code.
@@ -250,7 +269,7 @@ func laterLabel(r *flow.Record) bool {
 }
 
 // reverse makes the other direction of a biflow a record of its own (RFC 5103 §3), where it has packets.
-func (d *Decoder) reverse(r *flow.Record, w *raw) {
+func (d *Decoder) reverse(r *flow.Record, w *raw, c *context) {
 	if w.reversePackets.n == 0 && w.reverseBytes.n == 0 {
 		return
 	}
@@ -268,16 +287,30 @@ func (d *Decoder) reverse(r *flow.Record, w *raw) {
 	n.PeerSrcAS, n.PeerDstAS = forward.PeerDstAS, forward.PeerSrcAS
 	n.IngressVRF, n.EgressVRF = forward.EgressVRF, forward.IngressVRF
 	n.Bytes, n.Packets = w.reverseBytes.n, w.reversePackets.n
-	n.TCPFlags = w.reverseTCPFlags
+	n.PostNATSrcAddr, n.PostNATDstAddr = forward.PostNATDstAddr, forward.PostNATSrcAddr
+	n.PostNATSrcPort, n.PostNATDstPort = forward.PostNATDstPort, forward.PostNATSrcPort
 	n.NextHop, n.BGPNextHop, n.SRv6Segments = flow.Addr{}, flow.Addr{}, nil
-	n.Has = swapDirections(forward.Has) &^ (flow.NextHop | flow.BGPNextHop | flow.SRv6Segments)
+	n.Has = swapDirections(forward.Has) &^ (flow.NextHop | flow.BGPNextHop | flow.SRv6Segments | flow.TCPFlags |
+		flow.Bytes | flow.Packets)
+	if w.hasReverseTCPFlags {
+		n.Has |= flow.TCPFlags
+	}
+	n.TCPFlags = w.reverseTCPFlags
+	if w.reverseBytes.sent {
+		n.Has |= flow.Bytes
+	}
+	if w.reversePackets.sent {
+		n.Has |= flow.Packets
+	}
 	finishVLAN(n)
-	if w.reverseStartMs != 0 {
+	possible := func(ms int64) bool { return ms >= firstDateMs && ms <= c.latest() }
+	if possible(w.reverseStartMs) {
 		n.StartMs = w.reverseStartMs
 	}
-	if w.reverseEndMs != 0 {
-		n.EndMs = max(w.reverseEndMs, n.StartMs)
+	if possible(w.reverseEndMs) {
+		n.EndMs = w.reverseEndMs
 	}
+	n.EndMs = max(n.StartMs, n.EndMs)
 	d.count(n)
 }
 
@@ -288,6 +321,7 @@ func swapDirections(has flow.Fields) flow.Fields {
 		{flow.SrcAddr, flow.DstAddr}, {flow.SrcPort, flow.DstPort}, {flow.SrcAS, flow.DstAS}, {flow.SrcMask, flow.DstMask},
 		{flow.SrcMAC, flow.DstMAC}, {flow.InIf, flow.OutIf}, {flow.SrcVLAN, flow.DstVLAN},
 		{flow.InnerSrcVLAN, flow.InnerDstVLAN}, {flow.PeerSrcAS, flow.PeerDstAS}, {flow.IngressVRF, flow.EgressVRF},
+		{flow.PostNATSrcAddr, flow.PostNATDstAddr}, {flow.PostNATSrcPort, flow.PostNATDstPort},
 	} {
 		out &^= p[0] | p[1]
 		if has&p[0] != 0 {

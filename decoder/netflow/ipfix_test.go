@@ -12,7 +12,7 @@ import (
 
 var ipfixHeader = header{exportS: exportS}
 
-func TestCase19_MessageLengthBoundsEverything(t *testing.T) {
+func TestCase19_MessageLength(t *testing.T) {
 	data := func(n int) []byte { return set(256, slices.Repeat(dataOf(v4Flow()...), n)) }
 	tests := []struct {
 		name    string
@@ -21,13 +21,27 @@ func TestCase19_MessageLengthBoundsEverything(t *testing.T) {
 		reasons map[exporter.Reason]uint64
 	}{
 		{"as it is", func(p []byte) []byte { return p }, 2, nil},
-		{"bytes behind the message", func(p []byte) []byte { return append(p, data(1)...) }, 2,
+		{"a set behind the message", func(p []byte) []byte { return append(p, data(1)...) }, 3,
 			map[exporter.Reason]uint64{exporter.TrailingBytes: 1}},
 		{"the datagram is cut within its set", func(p []byte) []byte { return p[:len(p)-1] }, 0,
 			map[exporter.Reason]uint64{exporter.Truncated: 1, exporter.BadSet: 1}},
 		{"length of less than a header", func(p []byte) []byte { copy(p[2:], u16(15)); return p }, 0,
 			map[exporter.Reason]uint64{exporter.BadHeader: 1}},
-		{"length of a header", func(p []byte) []byte { copy(p[2:], u16(16)); return p }, 0,
+		{"another message behind it", func(p []byte) []byte { return append(p, p...) }, 2,
+			map[exporter.Reason]uint64{exporter.TrailingBytes: 1}},
+		{"garbage behind it", func(p []byte) []byte { return append(p, u64(0x0102030405060708)...) }, 2,
+			map[exporter.Reason]uint64{exporter.TrailingBytes: 1}},
+		{"zeros behind it", func(p []byte) []byte { return append(p, make([]byte, 20)...) }, 2,
+			map[exporter.Reason]uint64{exporter.TrailingBytes: 1}},
+		{"length two bytes short", func(p []byte) []byte { copy(p[2:], u16(uint16(len(p)-2))); return p }, 2,
+			map[exporter.Reason]uint64{exporter.TrailingBytes: 1}},
+		{"length two bytes short, garbage behind", func(p []byte) []byte {
+			copy(p[2:], u16(uint16(len(p)-2)))
+			return append(p, 0, 9, 0, 3, 7)
+		}, 2, map[exporter.Reason]uint64{exporter.TrailingBytes: 1}},
+		{"length without the header", func(p []byte) []byte { copy(p[2:], u16(uint16(len(p)-16))); return p }, 2,
+			map[exporter.Reason]uint64{exporter.TrailingBytes: 1}},
+		{"length of a header", func(p []byte) []byte { copy(p[2:], u16(16)); return p }, 2,
 			map[exporter.Reason]uint64{exporter.TrailingBytes: 1}},
 		{"length beyond the datagram", func(p []byte) []byte { copy(p[2:], u16(9000)); return p }, 2,
 			map[exporter.Reason]uint64{exporter.Truncated: 1}},
@@ -256,11 +270,6 @@ func TestCase27_VariableLengths(t *testing.T) {
 		r := l.send(ipfix(ipfixHeader, set(2, templateOf(256, items...)), set(256, make([]byte, 7))))
 		equal(t, "number of records", len(r), 3) // 2 bytes each: the last byte is padding
 		l.failed(l.stream(flow.IPFIX, 0), nil)
-	})
-	t.Run("NetFlow v9 has none", func(t *testing.T) {
-		l := newLab(t, Options{})
-		l.all(flow.NetFlowV9, variable(82, text("ab")))
-		equal(t, "bad templates", l.stream(flow.NetFlowV9, 0).Failed(exporter.BadTemplate), 1)
 	})
 }
 

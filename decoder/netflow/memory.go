@@ -87,8 +87,13 @@ func (d *Decoder) settle(s *session) {
 	}
 }
 
+// count is how many rates there are, of samplers, interfaces and templates.
+func (s *samplingRates) count() int {
+	return len(s.bySampler) + len(s.byInterface) + len(s.byOutInterface) + len(s.byTemplate)
+}
+
 func (s *samplingRates) bytes() int {
-	return rateBytes * (len(s.bySampler) + len(s.byInterface))
+	return rateBytes * s.count()
 }
 
 // evictTemplates keeps the budget of templates.
@@ -121,9 +126,10 @@ func (src *source) evictTemplates(d *Decoder, may func(*template) bool) {
 		}
 	}
 	for _, s := range src.sessions {
-		if len(s.sampling.bySampler)+len(s.sampling.byInterface) > manyRates {
-			s.stream.Fail(exporter.NameLimit, uint64(s.sampling.bytes()/rateBytes))
+		if s.sampling.count() > manyRates {
+			s.stream.Fail(exporter.NameLimit, uint64(s.sampling.count()))
 			s.sampling = samplingRates{}
+			src.ratesChanged++
 		}
 		n := uint64(0)
 		for id, t := range s.byID {
@@ -178,6 +184,9 @@ func (s *session) StreamEvicted(*exporter.Stream) {
 			src.parked = map[sessionKey]*parked{}
 		}
 		src.parked[s.key] = p
+		if !p.sampling.empty() {
+			src.announce(s.key, &p.sampling, nil)
+		}
 		d.evictTemplates()
 	}
 	d.dropIfEmpty(src)
@@ -190,6 +199,7 @@ func (src *source) unpark(d *Decoder, key sessionKey) *parked {
 		return nil
 	}
 	delete(src.parked, key)
+	src.silence(key)
 	d.memory.templates.Add(&src.has.templates, -p.charged)
 	return p
 }
@@ -224,6 +234,14 @@ func (d *Decoder) evictNames() {
 			}
 			delete(src.names.VRF, id)
 			d.memory.names.Add(&src.has.names, -nameSize(len(name)))
+			n++
+		}
+		for id := range src.names.RD {
+			if src.has.names.Used() <= enough {
+				break
+			}
+			delete(src.names.RD, id)
+			d.memory.names.Add(&src.has.names, -nameSize(rdBytes))
 			n++
 		}
 		src.changed = true

@@ -15,6 +15,7 @@ const (
 const (
 	scopeSystem    = 1
 	scopeInterface = 2
+	scopeTemplate  = 5
 )
 
 // optionRecord is one data record of an options template.
@@ -22,17 +23,45 @@ type optionRecord struct {
 	raw            raw
 	interfaceIndex uint32
 	hasInterface   bool
-	vrf            uint32
-	hasVRF         bool
+	outInterface   bool // the interface is that of flows metered at egress
+	template       uint16
+	hasTemplate    bool
+	domain         uint32 // scope observationDomainId (IE 149)
+	hasDomain      bool
+	wide           bool      // a scope names the whole exporter
+	narrow         bool      // a scope names a part of it
+	vrfs           [2]uint32 // IE 234, 235
+	hasVRF         [2]bool
+	rd             [8]byte // IE 90
+	hasRD          bool
 	name           []byte // IE 82; like the others valid while the datagram is
 	description    []byte // IE 83
 	vrfName        []byte // IE 236
 	exporter       flow.Addr
 }
 
+// ofExporter reports whether the record holds for all domains of its exporter: by its scope, or in IPFIX because it comes in
+// domain 0, which stands for none in particular (RFC 7011 §3.1).
+func (o *optionRecord) ofExporter(s *session) bool {
+	if o.narrow || o.hasDomain {
+		return false
+	}
+	return o.wide || s.key.protocol == flow.NetFlowV9 || s.key.domain == 0
+}
+
 // decodeOptions reads the option records of a set. They are rare, so the template's fields are walked as they are.
 func (d *Decoder) decodeOptions(t *template, s *session, body []byte, c *context) {
-	for len(body) >= t.length && len(body) > 0 {
+	if !s.fitsTemplate(t, body, c) {
+		return
+	}
+	padding := 0
+	if t.length > alignment {
+		padding = trailingZeros(body, t.length)
+	}
+	for first := body; len(body) >= t.length && len(body) > 0; {
+		if len(body) <= padding && len(body) < len(first) {
+			return
+		}
 		if d.work.options++; d.work.options > maxOptions {
 			s.stream.Fail(exporter.RecordLimit, uint64(len(body)/t.length))
 			s.unknownSet = true
@@ -63,30 +92,63 @@ func (o *optionRecord) read(elements *compiler, t *template, body []byte, c *con
 			continue
 		}
 		if f.System {
-			if f.ID == scopeInterface {
-				o.interfaceIndex, o.hasInterface = unsigned32(v), true
-			}
+			o.scopeV9(f.ID, v)
 			continue
+		}
+		if f.Scope {
+			o.scopeIPFIX(f.ID, v)
 		}
 		o.field(elements, f, v, c)
 	}
 	return body, true
 }
 
+func (o *optionRecord) scopeV9(kind uint16, v []byte) {
+	switch kind {
+	case scopeSystem:
+		o.wide = true
+		return
+	case scopeInterface:
+		o.interfaceIndex, o.hasInterface = unsigned32(v), true
+	case scopeTemplate:
+		o.template, o.hasTemplate = unsigned16(v), true
+	}
+	o.narrow = true
+}
+
+func (o *optionRecord) scopeIPFIX(id uint16, v []byte) {
+	switch id {
+	case 130, 131, 143, 144: // exporter, metering and exporting process
+		o.wide = true
+	case 149:
+		o.domain, o.hasDomain = unsigned32(v), true
+	case 145:
+		o.template, o.hasTemplate, o.narrow = unsigned16(v), true, true
+	default:
+		o.narrow = true
+	}
+}
+
 func (o *optionRecord) field(elements *compiler, f field, v []byte, c *context) {
 	switch f.ID {
 	case 10, 14, 252, 253:
 		o.interfaceIndex, o.hasInterface = unsigned32(v), true
+		o.outInterface = f.ID == 14 || f.ID == 253
+	case 90:
+		if len(v) == 8 {
+			o.rd, o.hasRD = [8]byte(v), true
+		}
 	case 82:
 		o.name = nameText(v)
 	case 83:
 		o.description = nameText(v)
 	case 130, 131:
-		if a, ok := addr(v); ok {
+		// An unspecified address of one family says nothing beside that of the other.
+		if a, ok := addr(v); ok && !a.IsUnspecified() {
 			o.exporter = a
 		}
 	case 234, 235:
-		o.vrf, o.hasVRF = unsigned32(v), true
+		o.vrfs[f.ID-234], o.hasVRF[f.ID-234] = unsigned32(v), true
 	case 236:
 		o.vrfName = nameText(v)
 	default:
@@ -114,7 +176,7 @@ func nameText(v []byte) []byte {
 
 // learn keeps what an option record says of its exporter.
 func (d *Decoder) learn(s *session, o *optionRecord, c *context) {
-	s.sampling.learn(o, c.received)
+	s.learnSampling(o, c.received)
 	src := s.source
 	if o.raw.initMs != 0 {
 		src.initMs = o.raw.initMs
@@ -129,8 +191,24 @@ func (d *Decoder) learn(s *session, o *optionRecord, c *context) {
 	if o.hasInterface && len(o.name)+len(o.description) > 0 {
 		d.nameInterface(s, o)
 	}
-	if o.hasVRF && len(o.vrfName) > 0 {
-		d.nameVRF(s, o.vrf, o.vrfName)
+	d.learnVRF(s, o)
+}
+
+// learnVRF keeps name and route distinguisher of a VRF. With both ids in a record it describes one VRF; where they differ, the
+// ingress's.
+func (d *Decoder) learnVRF(s *session, o *optionRecord) {
+	vrf := o.vrfs[0]
+	if !o.hasVRF[0] {
+		vrf = o.vrfs[1]
+	}
+	if !o.hasVRF[0] && !o.hasVRF[1] {
+		return
+	}
+	if len(o.vrfName) > 0 {
+		d.nameVRF(s, vrf, o.vrfName)
+	}
+	if o.hasRD {
+		d.distinguishVRF(s, vrf, o.rd)
 	}
 }
 
@@ -159,6 +237,21 @@ func (d *Decoder) nameVRF(s *session, vrf uint32, name []byte) {
 	}
 }
 
+// rdBytes is the length of a route distinguisher (RFC 4364 §4.2).
+const rdBytes = 8
+
+func (d *Decoder) distinguishVRF(s *session, vrf uint32, rd [rdBytes]byte) {
+	names := s.source.nameTable()
+	old, known := names.RD[vrf]
+	if known && old == rd {
+		return
+	}
+	if d.keepName(s, known || len(names.RD) < maxNames, known, rdBytes, rdBytes) {
+		names.RD[vrf] = rd
+		d.evictNames()
+	}
+}
+
 // keepName makes the account of a name that is to be kept; false: it is one too many of its source.
 func (d *Decoder) keepName(s *session, few, known bool, before, now int) bool {
 	more := nameSize(now)
@@ -177,7 +270,9 @@ func (d *Decoder) keepName(s *session, few, known bool, before, now int) bool {
 
 func (s *source) nameTable() *flow.Names {
 	if s.names == nil {
-		s.names = &flow.Names{Interface: map[uint32]flow.InterfaceName{}, VRF: map[uint32]string{}}
+		s.names = &flow.Names{
+			Interface: map[uint32]flow.InterfaceName{}, VRF: map[uint32]string{}, RD: map[uint32][8]byte{},
+		}
 	}
 	return s.names
 }

@@ -36,7 +36,7 @@ func TestCase16_SamplersOfNetFlow9(t *testing.T) {
 		{"sampler of 4 bytes", []item{system, el(48, u32(70_000)), el(50, u32(100))}, []item{el(48, u32(70_000))}, 100, flow.SamplingSelector},
 		{"1 byte in options, 4 in records", []item{system, el(48, u8(3)), el(50, u32(100))}, []item{el(48, u32(3))}, 100, flow.SamplingSelector},
 		{"another sampler", []item{system, el(48, u8(3)), el(50, u32(100))}, []item{el(48, u8(4))}, 1, flow.SamplingAssumed},
-		{"sampler 0 of a Cisco 7600", []item{system, el(48, u8(3)), el(50, u32(100))}, []item{el(48, u8(0))}, 100, flow.SamplingSelector},
+		{"sampler 0 of a Cisco 7600", []item{system, el(48, u8(3)), el(50, u32(100))}, []item{el(48, u8(0))}, 100, flow.SamplingInferred},
 		{"34 in the record", []item{system, el(48, u8(3)), el(50, u32(100))}, []item{el(48, u8(3)), el(34, u32(7))}, 7, flow.SamplingRecord},
 		{"34 of 0 in the record", []item{system, el(48, u8(3)), el(50, u32(100))}, []item{el(48, u8(3)), el(34, u32(0))}, 100, flow.SamplingSelector},
 		{"34 of the whole exporter", []item{system, el(34, u32(128)), el(35, u8(2))}, nil, 128, flow.SamplingDomain},
@@ -85,7 +85,7 @@ func TestCase33_SamplingOfIPFIX(t *testing.T) {
 		{"311 above 1", []item{domain, el(311, f64(2))}, nil, 1, flow.SamplingAssumed},
 		{"time-based cannot be scaled", []item{domain, el(304, u16(2)), el(307, u32(10)), el(308, u32(990))}, nil, 1, flow.SamplingAssumed},
 		{"50 beside its mode", []item{domain, el(49, u8(1)), el(50, u32(256))}, nil, 256, flow.SamplingDomain},
-		{"a rate of more than 32 bits", []item{domain, el(34, u64(1<<40))}, nil, math.MaxUint32, flow.SamplingDomain},
+		{"a rate of more than 32 bits", []item{domain, el(34, u64(1<<40|1<<20))}, nil, math.MaxUint32, flow.SamplingDomain},
 		{"305 and 306 in the record", []item{domain, el(34, u32(20))}, []item{el(305, u32(1)), el(306, u32(9))}, 10, flow.SamplingRecord},
 		{"50 in the record", []item{domain, el(34, u32(20))}, []item{el(50, u32(30))}, 30, flow.SamplingRecord},
 		{"unknown selector, known domain", []item{domain, el(34, u32(20))}, []item{el(302, u32(77))}, 20, flow.SamplingDomain},
@@ -180,12 +180,13 @@ func TestCase34_OptionsAfterDataMarkTheRateAssumed(t *testing.T) {
 func TestSamplersAreBounded(t *testing.T) {
 	var s samplingRates
 	for i := range uint64(2 * maxSamplers) {
-		s.learn(&optionRecord{raw: raw{usual: usual{samplerID: i, hasSampler: true, samplingInterval: 10}}}, 0)
-		s.learn(&optionRecord{raw: raw{usual: usual{samplingInterval: 10}}, interfaceIndex: uint32(i), hasInterface: true}, 0)
+		s.learn(&optionRecord{raw: raw{usual: usual{samplerID: i, hasSampler: true}}}, 10, false)
+		s.learn(&optionRecord{interfaceIndex: uint32(i), hasInterface: true}, 10, false)
 	}
 	equal(t, "samplers and interfaces", [2]int{len(s.bySampler), len(s.byInterface)}, [2]int{maxSamplers, maxSamplers})
 	// Those that are known can still change.
-	s.learn(&optionRecord{raw: raw{usual: usual{samplerID: 1, hasSampler: true, samplingInterval: 20}}}, 0)
-	s.learn(&optionRecord{raw: raw{usual: usual{samplingInterval: 20}}, interfaceIndex: 1, hasInterface: true}, 0)
+	s.learn(&optionRecord{raw: raw{usual: usual{samplerID: 1, hasSampler: true}}}, 20, false)
+	s.learn(&optionRecord{interfaceIndex: 1, hasInterface: true}, 20, false)
 	equal(t, "new rates", [2]uint32{s.bySampler[1], s.byInterface[1]}, [2]uint32{20, 20})
+	equal(t, "rates of samplers", len(s.rates), 2)
 }

@@ -16,11 +16,15 @@ const (
 	firstDataSet     = 256
 )
 
-// sets decodes the sets of a message in order. A bad length ends the message, since nothing behind it can be found.
+// sets decodes the sets of a message in order. A bad length ends the message, since nothing behind it can be found. Zeros up to
+// the end are padding: some exporters fill their datagrams up with them.
 func (d *Decoder) sets(s *session, body []byte, c *context) {
 	for len(body) >= setHeader {
 		id, length := binary.BigEndian.Uint16(body), int(binary.BigEndian.Uint16(body[2:]))
 		if length < setHeader || length > len(body) {
+			if id == 0 && length == 0 && zero(body) {
+				return
+			}
 			s.stream.Fail(exporter.BadSet, 1)
 			s.unknownSet = true
 			return
@@ -71,9 +75,44 @@ func (d *Decoder) set(s *session, id uint16, body []byte, c *context) {
 		d.optionsSetIPFIX(s, body, c)
 	case !ipfix && id == setOptionsV9:
 		d.optionsSetV9(s, body, c)
+	case d.otherSet(s, id, body, c):
+		s.read(exporter.OtherSetIDs)
 	default:
 		s.stream.Fail(exporter.UnknownSet, 1)
 	}
+}
+
+// otherSet decodes the templates of a set with an id of the other protocol: some exporters put the sets of NetFlow v9 into
+// IPFIX messages, or the other way round. It reports whether the set can be one, and does nothing if not.
+func (d *Decoder) otherSet(s *session, id uint16, body []byte, c *context) bool {
+	if len(body) < 8 || binary.BigEndian.Uint16(body) < firstDataSet || binary.BigEndian.Uint16(body[2:]) == 0 {
+		return false
+	}
+	switch id {
+	case setTemplateV9, setTemplateIPFIX:
+		if int(binary.BigEndian.Uint16(body[2:]))*4 > len(body)-4 {
+			return false
+		}
+		d.templateSet(s, body, c)
+	case setOptionsV9:
+		if !optionLengths(body) {
+			return false
+		}
+		d.optionsSetV9(s, body, c)
+	case setOptionsIPFIX:
+		if int(binary.BigEndian.Uint16(body[2:]))*4 > len(body)-6 {
+			return false
+		}
+		d.optionsSetIPFIX(s, body, c)
+	default:
+		return false
+	}
+	return true
+}
+
+// optionLengths reports whether the lengths of an options template of NetFlow v9 can be true.
+func optionLengths(body []byte) bool {
+	return int(binary.BigEndian.Uint16(body[2:]))+int(binary.BigEndian.Uint16(body[4:])) <= len(body)-6
 }
 
 // dataSet decodes the records of a data set, or holds it until its template comes.
@@ -97,18 +136,29 @@ func (d *Decoder) records(t *template, s *session, body []byte, c *context) {
 	d.decodeFlows(t, s, body, c)
 }
 
-// decodeFlows decodes the flow records of a set. What is left behind the last of them is padding (RFC 7011 §3.3.1). A field
-// that reaches beyond the set ends it.
+// decodeFlows decodes the flow records of a set. What is left behind the last of them is padding (RFC 7011 §3.3.1), and so are
+// zeros as long as a record. A set that does not divide into records of its template gives none: the template is not that of
+// the data. A field of variable length that reaches beyond the set ends it.
 func (d *Decoder) decodeFlows(t *template, s *session, body []byte, c *context) {
 	if d.o.FlowsOnly && t.traits&isFlow == 0 {
 		d.skipRecords(t, s, body, exporter.NoFlow)
 		return
 	}
+	if !s.fitsTemplate(t, body, c) {
+		return
+	}
+	padding := 0
+	if t.sent != 0 {
+		padding = trailingZeros(body, t.length)
+	}
 	each := 1
-	if t.traits&biflow != 0 {
+	if t.traits&(biflow|responder) != 0 {
 		each = 2
 	}
-	for ; len(body) >= t.length; d.work.records += each {
+	for first := body; len(body) >= t.length; d.work.records += each {
+		if len(body) <= padding && len(body) < len(first) {
+			return
+		}
 		if d.work.records >= d.o.MaxRecords {
 			d.skipRecords(t, s, body, exporter.RecordLimit)
 			return
@@ -135,6 +185,57 @@ func (d *Decoder) decodeFlows(t *template, s *session, body []byte, c *context) 
 		}
 		d.complete(t, r, s, c)
 	}
+	if t.variable && len(body) > alignment && !zero(body) {
+		s.misfit(t, len(body))
+	}
+}
+
+// alignment is how long padding to a multiple of four bytes can be. Not all exporters fill it with zeros.
+const alignment = 3
+
+// fitsTemplate reports whether the records of a data set can be those of its template, and counts the set if not. An empty set
+// holds nothing that could be lost.
+func (s *session) fitsTemplate(t *template, body []byte, c *context) bool {
+	left := len(body)
+	if left >= t.length {
+		if t.variable {
+			return true
+		}
+		left %= t.length
+	} else if left > alignment {
+		s.misfit(t, len(body))
+		return false
+	}
+	if left <= alignment || zero(body[len(body)-left:]) {
+		return true
+	}
+	if left == len(body)-t.length && t.seen == c.received {
+		// nProbe sends more than its template says. One that came in the same datagram is not of another time, and one
+		// record can be told from what follows it.
+		s.stream.Fail(exporter.TrailingBytes, 1)
+		return true
+	}
+	s.misfit(t, len(body))
+	return false
+}
+
+// misfit counts a data set that does not fit its template. How many records it held is not known.
+func (s *session) misfit(t *template, length int) {
+	s.stream.Fail(exporter.TemplateMisfit, 1)
+	s.stream.AddMisfit(t.id, t.length, length)
+	s.unknownSet = true
+}
+
+// trailingZeros is how many zeros the set ends with, if they are as many as a record is long; else 0.
+func trailingZeros(body []byte, length int) int {
+	if len(body) <= length || !zero(body[len(body)-length:]) {
+		return 0
+	}
+	n := length
+	for n < len(body) && body[len(body)-1-n] == 0 {
+		n++
+	}
+	return n
 }
 
 // skipRecords counts the records of a set without a look at them. How many there are is only known where all have one length.
@@ -172,8 +273,8 @@ func (d *Decoder) complete(t *template, r *flow.Record, s *session, c *context) 
 	s.units++
 	d.finish(t, r, &d.raw, s, c)
 	d.count(r)
-	if t.traits&biflow != 0 {
-		d.reverse(r, &d.raw)
+	if t.traits&(biflow|responder) != 0 {
+		d.reverse(r, &d.raw, c)
 	}
 }
 
@@ -277,10 +378,11 @@ func (d *Decoder) optionsSetV9(s *session, body []byte, c *context) {
 			s.padding(body)
 			return
 		}
-		if scopeBytes%4 != 0 || optionBytes%4 != 0 || scopeBytes+optionBytes > len(body) {
+		if scopeBytes+optionBytes > len(body) {
 			s.stream.Fail(exporter.BadTemplate, 1)
 			return
 		}
+		scopeBytes, optionBytes = wholeFields(scopeBytes, optionBytes, len(body))
 		scopes, _, _ := readFields(body[:scopeBytes], scopeBytes/4, flow.NetFlowV9, true)
 		fields, _, _ := readFields(body[scopeBytes:scopeBytes+optionBytes], optionBytes/4, flow.NetFlowV9, false)
 		t.fields = append(scopes, fields...)
@@ -292,11 +394,24 @@ func (d *Decoder) optionsSetV9(s *session, body []byte, c *context) {
 	}
 }
 
+// wholeFields corrects the lengths of an options template that are no multiple of a field specifier's four bytes. Some exporters
+// add padding to them, some give the numbers of fields, which then fill the set.
+func wholeFields(scopeBytes, optionBytes, left int) (scope, option int) {
+	if scopeBytes%4 == 0 && optionBytes%4 == 0 {
+		return scopeBytes, optionBytes
+	}
+	if fields := 4 * (scopeBytes + optionBytes); fields <= left && left-fields <= alignment {
+		return 4 * scopeBytes, 4 * optionBytes
+	}
+	return scopeBytes &^ 3, optionBytes &^ 3
+}
+
 // enterpriseBit marks an element with an enterprise number behind it (RFC 7011 §3.2).
 const enterpriseBit = 0x8000
 
 // readFields reads count field specifiers. NetFlow v9 knows no enterprise numbers: there the bit is part of a vendor's own
-// type, which no number follows; pen 0xffffffff keeps such a type from being taken for IANA's.
+// type, which no number follows; pen 0xffffffff keeps such a type from being taken for IANA's. Fields of variable length are
+// IPFIX's, but H3C and HPE Comware have them in NetFlow v9 too, coded in the same way.
 func readFields(b []byte, count int, protocol flow.Protocol, scope bool) (fields []field, rest []byte, ok bool) {
 	if count*4 > len(b) {
 		return nil, nil, false
@@ -319,9 +434,6 @@ func readFields(b []byte, count int, protocol flow.Protocol, scope bool) (fields
 			} else {
 				f.PEN = vendorType
 			}
-		}
-		if protocol == flow.NetFlowV9 && f.Length == variableLength {
-			return nil, nil, false
 		}
 		fields = append(fields, f)
 	}

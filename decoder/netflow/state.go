@@ -25,6 +25,7 @@ type SourceState struct {
 	InitMs     int64                         `json:"system_init_ms,omitempty"` // IE 160, Unix milliseconds
 	Interfaces map[uint32]flow.InterfaceName `json:"interfaces,omitempty"`     // IE 82, 83 by ifIndex
 	VRFs       map[uint32]string             `json:"vrfs,omitempty"`           // IE 236 by VRF id
+	RDs        map[uint32][8]byte            `json:"rds,omitempty"`            // IE 90 by VRF id
 	Domains    []DomainState                 `json:"observation_domains"`
 }
 
@@ -35,11 +36,14 @@ type DomainState struct {
 	Templates []TemplateState `json:"templates,omitempty"`
 
 	// Sampling rates of option records, and when the latest came, in Unix nanoseconds.
-	BySampler   map[uint64]uint32 `json:"by_sampler,omitempty"`
-	ByInterface map[uint32]uint32 `json:"by_interface,omitempty"`
-	Rate        uint32            `json:"rate,omitempty"`
-	LastSampler uint32            `json:"last_sampler,omitempty"`
-	Sampled     int64             `json:"sampled,omitempty"`
+	BySampler      map[uint64]uint32 `json:"by_sampler,omitempty"`
+	ByInterface    map[uint32]uint32 `json:"by_interface,omitempty"`
+	ByOutInterface map[uint32]uint32 `json:"by_out_interface,omitempty"`
+	ByTemplate     map[uint16]uint32 `json:"by_template,omitempty"`
+	Rate           uint32            `json:"rate,omitempty"`
+	SystemRate     uint32            `json:"system_rate,omitempty"` // of all domains of the exporter
+	LastSampler    uint32            `json:"last_sampler,omitempty"`
+	Sampled        int64             `json:"sampled,omitempty"`
 }
 
 // TemplateState is one definition.
@@ -77,6 +81,7 @@ func (d *Decoder) State() State {
 		}
 		if src.names != nil {
 			one.Interfaces, one.VRFs = maps.Clone(src.names.Interface), maps.Clone(src.names.VRF)
+			one.RDs = maps.Clone(src.names.RD)
 		}
 		for _, s := range src.sessions {
 			if domain := s.state(); len(domain.Templates) > 0 {
@@ -94,7 +99,8 @@ func (s *session) state() DomainState {
 	domain := DomainState{
 		Protocol: s.key.protocol.String(), Domain: s.key.domain,
 		BySampler: maps.Clone(s.sampling.bySampler), ByInterface: maps.Clone(s.sampling.byInterface),
-		Rate: s.sampling.domain, LastSampler: s.sampling.lastSampler, Sampled: s.sampling.seen,
+		ByOutInterface: maps.Clone(s.sampling.byOutInterface), ByTemplate: maps.Clone(s.sampling.byTemplate),
+		Rate: s.sampling.domain, SystemRate: s.sampling.system, LastSampler: s.sampling.lastSampler, Sampled: s.sampling.seen,
 	}
 	for _, t := range s.byID {
 		// A definition does not change: its fields can be shared.
@@ -133,7 +139,7 @@ func NewSaved(s State) Saved {
 }
 
 // restoreSource gives a new source what was known of it.
-func (d *Decoder) restoreSource(src *source) {
+func (d *Decoder) restoreSource(src *source, now int64) {
 	saved := d.o.Saved[src.addr]
 	if saved == nil {
 		return
@@ -143,6 +149,7 @@ func (d *Decoder) restoreSource(src *source) {
 		src.exporter = flow.AddrFrom(saved.Exporter)
 	}
 	d.restoreNames(src, saved)
+	src.restoreAnnouncers(saved, now-int64(d.o.TemplateExpiry))
 }
 
 // restoreNames gives a new source the names that were known of it, as far as there is room.
@@ -154,13 +161,45 @@ func (d *Decoder) restoreNames(src *source, saved *SourceState) {
 	for _, name := range saved.VRFs {
 		bytes += nameSize(len(name))
 	}
-	if bytes == 0 || len(saved.Interfaces) > maxNames || len(saved.VRFs) > maxNames || !d.memory.names.Fits(&src.has.names, bytes) {
+	bytes += len(saved.RDs) * nameSize(rdBytes)
+	if bytes == 0 || max(len(saved.Interfaces), len(saved.VRFs), len(saved.RDs)) > maxNames || !d.memory.names.Fits(&src.has.names, bytes) {
 		return
 	}
 	maps.Copy(src.nameTable().Interface, saved.Interfaces)
 	maps.Copy(src.nameTable().VRF, saved.VRFs)
+	maps.Copy(src.nameTable().RD, saved.RDs)
 	d.memory.names.Add(&src.has.names, bytes)
 	d.evictNames()
+}
+
+// restoreAnnouncers gives a new source the sampling rates of all its domains: those of one may be announced in another, which
+// need not be heard first.
+func (src *source) restoreAnnouncers(saved *SourceState, since int64) {
+	for i := range saved.Domains {
+		protocol := flow.NetFlowV9
+		if saved.Domains[i].Protocol == flow.IPFIX.String() {
+			protocol = flow.IPFIX
+		}
+		if rates, ok := saved.Domains[i].rates(since); ok && !rates.empty() {
+			src.announce(sessionKey{protocol, saved.Domains[i].Domain}, &rates, nil)
+		}
+	}
+}
+
+// rates returns the sampling rates of a domain, unless they came before since or are too many. Their maps are those of the state,
+// which must not change.
+func (s *DomainState) rates(since int64) (rates samplingRates, ok bool) {
+	if s.Sampled < since || max(len(s.BySampler), len(s.ByInterface), len(s.ByOutInterface), len(s.ByTemplate)) > maxSamplers {
+		return samplingRates{}, false
+	}
+	rates = samplingRates{
+		bySampler: s.BySampler, byInterface: s.ByInterface, byOutInterface: s.ByOutInterface, byTemplate: s.ByTemplate,
+		domain: s.Rate, system: s.SystemRate, lastSampler: s.LastSampler, seen: s.Sampled,
+	}
+	for _, rate := range rates.bySampler {
+		rates.countRate(rate, 1)
+	}
+	return rates, true
 }
 
 // restoreSession gives a new session the templates and sampling rates that were known of its observation domain and have not
@@ -178,11 +217,11 @@ func (d *Decoder) restoreSession(s *session, now int64) {
 		for _, t := range domain.Templates {
 			d.restoreTemplate(s, &t, since)
 		}
-		if domain.Sampled >= since && len(domain.BySampler) <= maxSamplers && len(domain.ByInterface) <= maxSamplers {
-			s.sampling = samplingRates{
-				bySampler: maps.Clone(domain.BySampler), byInterface: maps.Clone(domain.ByInterface),
-				domain: domain.Rate, lastSampler: domain.LastSampler, seen: domain.Sampled,
-			}
+		if rates, ok := domain.rates(since); ok && !rates.empty() {
+			rates.bySampler, rates.byInterface = maps.Clone(rates.bySampler), maps.Clone(rates.byInterface)
+			rates.byOutInterface, rates.byTemplate = maps.Clone(rates.byOutInterface), maps.Clone(rates.byTemplate)
+			s.sampling = rates
+			s.source.announce(s.key, &s.sampling, s.stream)
 		}
 	}
 }
@@ -206,6 +245,7 @@ func (s *session) forgetIfRestarted(bootMs int64, maxTemplates int) {
 	if s.restored != 0 && bootMs > s.restored/int64(time.Millisecond)+restartMs {
 		s.templates = newTemplates(maxTemplates)
 		s.sampling = samplingRates{}
+		s.source.ratesChanged++
 	}
 	s.restored = 0
 }

@@ -55,15 +55,19 @@ type step struct {
 }
 
 // traits are what finish has to do for a template's records.
-type traits uint8
+type traits uint16
 
 const (
 	dualStack traits = 1 << iota // addresses of both families: one of them is empty
 	hasFrame                     // a sampled packet header
 	biflow                       // counters of both directions
 	hasMPLS
-	hasRare // values that few records have
-	isFlow  // an address, a counter or a sampled frame: without any a record is no flow
+	hasRare   // values that few records have
+	isFlow    // an address, a counter or a sampled frame: without any a record is no flow
+	dualHop   // next hops of both families
+	responder // counters of a firewall's two directions
+	hasTotals // counters since the flow began
+	station   // addresses of a wireless station
 )
 
 // compiler knows the elements. It is made once for each decoder.
@@ -120,8 +124,19 @@ func (c *compiler) compile(t *template) bool {
 	if used[opSrcAddr4] > 0 && used[opSrcAddr6] > 0 || used[opDstAddr4] > 0 && used[opDstAddr6] > 0 {
 		t.traits |= dualStack
 	}
+	t.separateHops(all, &used)
 	t.runs = arrange(all)
 	return true
+}
+
+// separateHops keeps next hops of both families apart where a template has both: the one of the flow's own family counts.
+func (t *template) separateHops(all []step, used *places) {
+	for _, pair := range [...][2]opcode{{opNextHop4, opNextHop6}, {opBGPNextHop4, opBGPNextHop6}} {
+		if used[pair[0]] > 0 && used[pair[1]] > 0 {
+			t.traits |= dualHop | hasRare
+			all[used[pair[1]]-1].arg = secondHop
+		}
+	}
 }
 
 // arrange makes runs of the steps of all fields.
@@ -189,13 +204,14 @@ func (c *compiler) step(f field, options bool) step {
 // only their own.
 func fits(op opcode, length int) bool {
 	switch op {
-	case opSrcAddr4, opDstAddr4, opNextHop4, opBGPNextHop4, opMPLSTopAddr4, opPostNATSrcAddr4, opPostNATDstAddr4, opExporter4:
+	case opSrcAddr4, opDstAddr4, opNextHop4, opBGPNextHop4, opMPLSTopAddr4, opPostNATSrcAddr4, opPostNATDstAddr4, opExporter4,
+		opStationAddr4:
 		return length == 4
 	case opSrcAddr6, opDstAddr6, opNextHop6, opBGPNextHop6, opMPLSTopAddr6, opPostNATSrcAddr6, opPostNATDstAddr6, opExporter6:
 		return length == 16
 	case opSrcPrefix, opDstPrefix:
 		return length == 4 || length == 16
-	case opSrcMAC, opDstMAC, opPostSrcMAC, opPostDstMAC:
+	case opSrcMAC, opDstMAC, opPostSrcMAC, opPostDstMAC, opStationMAC:
 		return length == 6
 	case opMPLSRD:
 		return length == 8
@@ -225,10 +241,18 @@ func (t *template) addTraits(op opcode) {
 		t.traits |= isFlow
 	}
 	switch op {
+	case opBytesTotal, opPacketsTotal, opReverseBytesTotal, opReversePacketsTotal:
+		t.traits |= hasTotals
+	case opStationMAC, opStationAddr4:
+		t.traits |= station
+	}
+	switch op {
 	case opFrameLink, opFrameIP:
 		t.traits |= hasFrame
 	case opReverseBytes, opReversePackets, opReverseBytesTotal, opReversePacketsTotal:
 		t.traits |= biflow
+	case opBytesResponder, opPacketsResponder:
+		t.traits |= responder
 	case opMPLSLabel:
 		t.traits |= hasMPLS
 	}
@@ -241,7 +265,8 @@ func showsFlow(op opcode) bool {
 		opPostNATSrcAddr4, opPostNATDstAddr4, opPostNATSrcAddr6, opPostNATDstAddr6, opNextHop4, opNextHop6, opBGPNextHop4,
 		opBGPNextHop6, opMPLSTopAddr4, opMPLSTopAddr6, opSRv6Segments,
 		opBytes, opPackets, opBytesTotal, opPacketsTotal, opBytesOut, opPacketsOut, opBytesInitiator, opPacketsInitiator,
-		opBytesLayer2, opReverseBytes, opReversePackets, opReverseBytesTotal, opReversePacketsTotal, opFrameLink, opFrameIP:
+		opBytesLayer2, opReverseBytes, opReversePackets, opReverseBytesTotal, opReversePacketsTotal, opFrameLink, opFrameIP,
+		opBytesResponder, opPacketsResponder, opStationMAC, opStationAddr4:
 		return true
 	}
 	return false

@@ -4,7 +4,9 @@ import (
 	"math"
 	"slices"
 	"testing"
+	"time"
 
+	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
@@ -39,10 +41,19 @@ func TestCase30_FormsOfTime(t *testing.T) {
 		{"observation time: microseconds", []item{el(324, ntp(start))}, start, start},
 		{"observation time: nanoseconds", []item{el(325, ntp(start))}, start, start},
 		{"start before the observation time", []item{el(323, u64(uint64(end))), el(152, u64(uint64(start)))}, start, start},
-		{"the first form counts", []item{el(152, u64(uint64(start))), el(150, u32(exportS)), el(151, u32(exportS-1)), el(153, u64(uint64(end)))},
-			start, exportMs - 1000},
+		{"the finest form counts", []item{el(152, u64(uint64(start))), el(150, u32(exportS)), el(151, u32(exportS-1)), el(153, u64(uint64(end)))},
+			start, end},
+		{"the finest form that is filled in counts", []item{el(150, u32(exportS-61)), el(152, u64(0)), el(151, u32(exportS-1)), el(153, u64(0)),
+			el(156, u64(0)), el(157, u64(0))}, exportMs - 61_000, exportMs - 1_000},
+		{"nanoseconds before milliseconds", []item{el(157, ntp(end)), el(153, u64(1)), el(152, u64(1)), el(156, ntp(start))}, start, end},
+		{"an end in whole seconds is not before its start", []item{el(152, u64(exportMs-400)), el(151, u32(exportS-1))},
+			exportMs - 400, exportMs - 400},
 		{"collection time is no flow time", []item{el(258, u64(uint64(start)))}, exportMs, exportMs},
-		{"uptimes without a start of the device", []item{el(22, u32(5)), el(21, u32(6))}, exportMs, exportMs},
+		{"uptimes without a start of the device", []item{el(22, u32(5_000)), el(21, u32(14_000))}, exportMs - 9000, exportMs},
+		{"those across their wrap", []item{el(22, u32(math.MaxUint32-3999)), el(21, u32(5_000))}, exportMs - 9000, exportMs},
+		{"those in reverse", []item{el(22, u32(14_000)), el(21, u32(5_000))}, exportMs - 9000, exportMs},
+		{"milliseconds before those", []item{el(22, u32(5_000)), el(21, u32(14_000)), el(152, u64(uint64(start))), el(153, u64(uint64(end)))}, start, end},
+		{"one of those alone", []item{el(21, u32(14_000))}, exportMs, exportMs},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -74,11 +85,11 @@ func TestCase30_NTPFractionsLoseNothing(t *testing.T) {
 func TestCase30_NTPEraOf2036(t *testing.T) {
 	const ms = 2_300_000_000_250 // 2042
 	for _, form := range []uint8{formMicros, formNanos} {
-		if got := millis(form, ntp(ms), ms); got != ms {
+		if got := (&context{exportMs: ms}).millis(form, ntp(ms)); got != ms {
 			t.Errorf("form %d: %d, want %d", form, got, int64(ms))
 		}
 	}
-	if got := millis(formMicros, u64(0), exportMs); got != 0 {
+	if got := (&context{exportMs: exportMs}).millis(formMicros, u64(0)); got != 0 {
 		t.Errorf("an empty time stamp is %d", got)
 	}
 }
@@ -134,8 +145,11 @@ func TestCase32_MissingEnds(t *testing.T) {
 		{"start 0", []item{el(152, u64(0)), e}, end, end, flow.End},
 		{"neither", nil, exportMs, exportMs, 0},
 		{"duration alone", []item{el(161, u32(10))}, exportMs, exportMs, 0},
-		{"end before start stays as it was sent", []item{el(152, u64(end)), el(153, u64(start))}, end, start, flow.Start | flow.End},
-		{"a duration beyond reason does not overflow", []item{s, el(161, u64(math.MaxUint64))}, start, start + 1<<40, flow.Start | flow.End},
+		{"end before start", []item{el(152, u64(end)), el(153, u64(start))}, start, end, flow.Start | flow.End},
+		{"a duration beyond reason", []item{s, el(161, u64(math.MaxUint64))}, start, start, flow.Start},
+		{"both 0", []item{el(152, u64(0)), el(153, u64(0))}, exportMs, exportMs, 0},
+		{"both 0, in seconds", []item{el(150, u32(0)), el(151, u32(0))}, exportMs, exportMs, 0},
+		{"both 0, in nanoseconds", []item{el(156, u64(0)), el(157, u64(0))}, exportMs, exportMs, 0},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -143,6 +157,95 @@ func TestCase32_MissingEnds(t *testing.T) {
 			equal(t, "start", r.StartMs-exportMs, test.start-exportMs)
 			equal(t, "end", r.EndMs-exportMs, test.end-exportMs)
 			equal(t, "times sent", r.Has&(flow.Start|flow.End), test.sent)
+		})
+	}
+}
+
+// A record's times are never those that its flow cannot have: bounded by the export and the receive time (case 31).
+func TestCase31_TimesOfAnotherClock(t *testing.T) {
+	ms := func(start, end int64) []item { return []item{el(152, u64(uint64(start))), el(153, u64(uint64(end)))} }
+	const day = 24 * 3600 * 1000
+	tests := []struct {
+		name       string
+		header     int64 // seconds after exportS
+		received   time.Duration
+		items      []item
+		start, end int64 // relative to exportMs
+		reading    exporter.Reading
+		read       uint64
+	}{
+		{"as they should be", 0, 0, ms(exportMs-9000, exportMs-1000), -9000, -1000, exporter.RecordClockWrong, 0},
+		{"one start for 31 days", 0, 0, ms(exportMs-31*day, exportMs-1000), -31 * day, -1000, exporter.RecordClockWrong, 0},
+		{"since the device started", 0, 0, ms(1_000_000, 1_009_000), -9000, 0, exporter.RecordClockWrong, 1},
+		{"a year ahead", 0, 0, ms(exportMs+365*day, exportMs+365*day+9000), -9000, 0, exporter.RecordClockWrong, 1},
+		{"an hour ahead", 0, 0, ms(exportMs+3_600_000, exportMs+3_609_000), -9000, 0, exporter.RecordClockWrong, 1},
+		{"an hour ahead of the header, as received", 0, time.Hour, ms(exportMs+3_590_000, exportMs+3_599_000),
+			3_590_000, 3_599_000, exporter.RecordClockWrong, 0},
+		{"the end ahead", 0, 0, ms(exportMs-9000, exportMs+365*day), -9000, -9000, exporter.RecordClockWrong, 1},
+		{"the start of 1970", 0, 0, ms(1000, exportMs-1000), -1000, -1000, exporter.RecordClockWrong, 1},
+		{"the header's clock of 1970", -exportS + 1000, 0, ms(exportMs-9000, exportMs-1000), -9000, -1000, exporter.HeaderClockWrong, 1},
+		{"both clocks of 1970", -exportS + 1000, 0, ms(990_000, 999_000), -10_000, -1000, exporter.HeaderClockWrong, 1},
+		{"the header's clock of 2099", 75 * 365 * 86400, 0, ms(exportMs-9000, exportMs-1000), -9000, -1000, exporter.HeaderClockWrong, 1},
+		{"a header two months ahead is for the operator", 60 * 86400, 0, ms(exportMs-9000, exportMs-1000), -9000, -1000, exporter.HeaderClockWrong, 0},
+		{"uptimes, the header's clock of 1970", -exportS + 1000, 0, []item{el(22, u32(testUptime-10_000)), el(21, u32(testUptime-1000))},
+			-10_000, -1000, exporter.HeaderClockWrong, 1},
+		{"uptimes of another clock", 0, 0, []item{el(22, u32(621_761_700)), el(21, u32(621_770_700))}, -9000, 0, exporter.RecordClockWrong, 1},
+		{"uptimes in reverse", 0, 0, []item{el(22, u32(testUptime-1000)), el(21, u32(testUptime-10_000))}, -10_000, -1000, exporter.EndBeforeStart, 1},
+		{"uptimes that are not filled in", 0, 0, []item{el(22, u32(0)), el(21, u32(0))}, 0, 0, exporter.RecordClockWrong, 0},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			l := newLab(t, Options{})
+			l.received += int64(test.received)
+			items := append(test.items, el(1, u32(1)))
+			r := l.send(v9(header{exportS: uint32(exportS + test.header), uptime: testUptime},
+				set(setTemplateV9, templateOf(256, items...)), set(256, dataOf(items...))))
+			equal(t, "start", r[0].StartMs-exportMs, test.start)
+			equal(t, "end", r[0].EndMs-exportMs, test.end)
+			equal(t, test.reading.String(), l.stream(flow.NetFlowV9, 0).TimesRead(test.reading), test.read)
+		})
+	}
+}
+
+// Uptimes with a start of the device that cannot be true still tell the duration.
+func TestCase31_WrongInitTime(t *testing.T) {
+	for _, init := range []uint64{exportMs + 1000_000, 86_400_000, exportMs - 20*86_400_000} {
+		r := newLab(t, Options{}).one(flow.IPFIX, el(160, u64(init)), el(22, u32(40_000)), el(21, u32(90_000)))
+		equal(t, "start", r.StartMs-exportMs, -50_000)
+		equal(t, "end", r.EndMs-exportMs, 0)
+	}
+}
+
+// One record cannot show that fractions are decimal; a run of them does, and one above a billion ends it (case 30).
+func TestCase30_PlainFractions(t *testing.T) {
+	tests := []struct {
+		name     string
+		fraction func(ms uint64) uint64
+		id       [2]uint16
+		plain    bool
+	}{
+		{"nanoseconds in nanoseconds", func(ms uint64) uint64 { return ms * 1e6 }, [2]uint16{156, 157}, true},
+		{"nanoseconds in microseconds", func(ms uint64) uint64 { return ms * 1e6 }, [2]uint16{154, 155}, true},
+		{"microseconds in microseconds", func(ms uint64) uint64 { return ms * 1e3 }, [2]uint16{154, 155}, true},
+		{"microseconds in nanoseconds", func(ms uint64) uint64 { return ms * 1e3 }, [2]uint16{156, 157}, true},
+		{"as the RFC has them", func(ms uint64) uint64 { return ms<<32/1000 + 1 }, [2]uint16{156, 157}, false},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			l := newLab(t, Options{})
+			stamp := func(ms uint64) []byte { return u64((exportS-20+ntpEpoch)<<32 | test.fraction(ms)) }
+			var r flow.Record
+			for i := range uint64(100) {
+				r = l.one(flow.IPFIX, el(test.id[0], stamp(100+i*7%433)), el(test.id[1], stamp(500+i*11%467)))
+			}
+			equal(t, "start", r.StartMs, exportMs-20_000+100+99*7%433)
+			equal(t, "end", r.EndMs, exportMs-20_000+500+99*11%467)
+			equal(t, "read as plain", l.stream(flow.IPFIX, 0).TimesRead(exporter.PlainFractions) > 0, test.plain)
+			if test.plain {
+				// A fraction that no decimal one can be: the exporter was replaced by one that keeps to the RFC.
+				r = l.one(flow.IPFIX, el(test.id[0], u64((exportS-20+ntpEpoch)<<32|1<<31)))
+				equal(t, "start, of another exporter", r.StartMs, exportMs-19_500)
+			}
 		})
 	}
 }

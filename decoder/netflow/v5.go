@@ -23,21 +23,23 @@ func (d *Decoder) DecodeV5(dg *exporter.Datagram, b *flow.Batch) {
 		d.table.Unattributed(exporter.Truncated)
 		return
 	}
+	headerMs := int64(binary.BigEndian.Uint32(p[8:]))*1000 + int64(binary.BigEndian.Uint32(p[12:]))/1e6
 	c := context{
-		exportMs:  int64(binary.BigEndian.Uint32(p[8:]))*1000 + int64(binary.BigEndian.Uint32(p[12:]))/1e6,
 		uptime:    binary.BigEndian.Uint32(p[4:]),
 		hasUptime: true,
 		received:  dg.Received,
 		sequence:  binary.BigEndian.Uint32(p[16:]),
 	}
 	s := d.session(dg, flow.NetFlowV5, uint32(p[20])<<8|uint32(p[21]))
-	s.begin(dg, c.exportMs)
-	s.restarted(c.exportMs - int64(c.uptime))
-	s.headerRate = uint32(binary.BigEndian.Uint16(p[22:]) & samplingRateV5)
+	s.begin(dg, &c, headerMs)
+	s.restarted(headerMs - int64(c.uptime))
+	s.samplingV5(binary.BigEndian.Uint16(p[22:]))
 	count := int(binary.BigEndian.Uint16(p[2:]))
 	records := p[headerV5:]
+	damaged := false
 	if whole := len(records) / recordV5; whole < count {
 		s.stream.Fail(exporter.Truncated, 1)
+		damaged = true
 	} else if whole > count {
 		s.stream.Fail(exporter.TrailingBytes, 1)
 	}
@@ -47,7 +49,7 @@ func (d *Decoder) DecodeV5(dg *exporter.Datagram, b *flow.Batch) {
 		count = d.o.MaxRecords
 	}
 	for ; count > 0 && len(records) >= recordV5; count-- {
-		d.recordV5((*[recordV5]byte)(records), s, &c)
+		d.recordV5((*[recordV5]byte)(records), s, &c, damaged)
 		records = records[recordV5:]
 	}
 	s.end(d)
@@ -56,8 +58,9 @@ func (d *Decoder) DecodeV5(dg *exporter.Datagram, b *flow.Batch) {
 const fieldsV5 = flow.SrcAddr | flow.DstAddr | flow.NextHop | flow.InIf | flow.OutIf | flow.Packets | flow.Bytes |
 	flow.SrcPort | flow.DstPort | flow.TCPFlags | flow.IPProtocol | flow.ToS | flow.SrcAS | flow.DstAS | flow.SrcMask | flow.DstMask
 
-// recordV5 decodes one record.
-func (d *Decoder) recordV5(p *[recordV5]byte, s *session, c *context) {
+// recordV5 decodes one record. One of a damaged datagram keeps its times as they were sent: what is wrong with them is the
+// datagram and not the exporter's clock.
+func (d *Decoder) recordV5(p *[recordV5]byte, s *session, c *context, damaged bool) {
 	r := d.next(s, c)
 	r.Has = fieldsV5
 	r.IPVersion = 4
@@ -81,22 +84,42 @@ func (d *Decoder) recordV5(p *[recordV5]byte, s *session, c *context) {
 		r.ICMPType, r.ICMPCode = p[34], p[35]
 		r.Has |= flow.ICMP
 	}
-	if first == 0 && last == 0 {
-		// Some exporters do not fill them in (case 6).
-		r.StartMs, r.EndMs = c.exportMs, c.exportMs
-	} else {
+	if hasFirst, hasLast := filledIn(first, last); hasFirst && hasLast {
 		r.Has |= flow.Start | flow.End
-		r.StartMs = c.exportMs - age(c.uptime, first)
-		r.EndMs = c.exportMs - age(c.uptime, last)
-	}
-	if s.headerRate != 0 {
-		r.SamplingRate, r.SamplingSource = s.headerRate, flow.SamplingHeader
+		if damaged {
+			r.StartMs, r.EndMs = c.exportMs-age(c.uptime, first), c.exportMs-age(c.uptime, last)
+		} else {
+			r.StartMs, r.EndMs = s.placeUptimes(c.exportMs, c.uptime, first, last)
+		}
 	} else {
-		r.SamplingRate = 1
+		timesV5(r, s, c, first, last)
 	}
+	r.SamplingRate, r.SamplingSource = s.headerRate, s.headerRateBy
 	s.source.overrides.Apply(r)
 	d.count(r)
 	s.units++
+}
+
+// timesV5 sets the times of a record of which the exporter filled in one uptime or none (case 6).
+func timesV5(r *flow.Record, s *session, c *context, first, last uint32) {
+	w := raw{usual: usual{firstUptime: first, lastUptime: last, hasFirst: true, hasLast: true}}
+	finishTimes(r, &w, s, c)
+}
+
+// samplingV5 reads the header's sampling field: two bits of mode, of which 3 is none, and 14 of rate. An exporter that has
+// shown mode 3 (Juniper) uses all 16 bits for the rate.
+func (s *session) samplingV5(field uint16) {
+	s.headerRate, s.headerRateBy = uint32(field&samplingRateV5), flow.SamplingHeader
+	if field>>14 == 3 {
+		s.wideRate = true
+	}
+	switch {
+	case s.wideRate && field > samplingRateV5:
+		s.headerRate, s.headerRateBy = uint32(field), flow.SamplingHeader16
+		s.read(exporter.SamplingAll16Bits)
+	case s.headerRate == 0:
+		s.headerRate, s.headerRateBy = 1, flow.SamplingAssumed
+	}
 }
 
 const (

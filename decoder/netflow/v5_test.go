@@ -109,6 +109,15 @@ func TestCase02_v5TimesAcrossTheWrap(t *testing.T) {
 		{"both before the wrap", 5_000, max32 - 9_999, max32 - 4_999, 0, -15_000, -10_000},
 		{"flow of 40 days", 3_500_000_000, 1_000, 3_500_000_000, 0, -3_499_999_000, 0},
 		{"last a little after the header", 100_000, 40_000, 100_250, 0, -60_000, 250},
+		{"last two hours after the header", 100_000_000, 99_999_000, 107_200_000, 0, -7_201_000, 0},
+		{"both of another clock", 20_412_178, 621_761_700, 621_770_700, 0, -9_000, 0},
+		{"both of another clock that is behind", 621_770_700, 20_403_178, 20_412_178, 0, -9_000, 0},
+		{"last before first", 100_000, 90_000, 40_000, 0, -60_000, -10_000},
+		{"last before first, both before the wrap", 5_000, max32 - 4_999, max32 - 9_999, 0, -15_000, -10_000},
+		{"neither is filled in", 100_000, 0, 0, 0, 0, 0},
+		{"first is 0 with the device's start", 100_000, 0, 90_000, 0, -100_000, -10_000},
+		{"first is not filled in", 900_000_000, 0, 899_990_000, 0, -10_000, -10_000},
+		{"last is not filled in", 100_000, 40_000, 0, 0, -60_000, -60_000},
 		{"last after the header, across the wrap", max32 - 99, max32 - 999, 100, 0, -900, 200},
 	}
 	for _, test := range tests {
@@ -132,7 +141,9 @@ func TestCase03_v5SamplingModeIsMasked(t *testing.T) {
 		{"deterministic", 1<<14 | 100, 100, flow.SamplingHeader},
 		{"random", 2<<14 | 1000, 1000, flow.SamplingHeader},
 		{"mode without a rate", 1 << 14, 1, flow.SamplingAssumed},
-		{"largest", math.MaxUint16, 1<<14 - 1, flow.SamplingHeader},
+		{"largest", 2<<14 | (1<<14 - 1), 1<<14 - 1, flow.SamplingHeader},
+		{"mode 3 is none: 16 bits of rate", 50_000, 50_000, flow.SamplingHeader16},
+		{"mode 3 is none: largest", math.MaxUint16, math.MaxUint16, flow.SamplingHeader16},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 
+	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
@@ -115,7 +116,7 @@ const tenYearsMs = 10 * 365 * 24 * 3600 * 1000
 
 // millis turns a time stamp into Unix milliseconds. Micro- and nanoseconds are NTP time stamps (RFC 7011 §6.1.9, 6.1.10);
 // some exporters send plain counts since 1970, which are told apart by which of the two lies near the export time.
-func millis(form uint8, b []byte, exportMs int64) int64 {
+func (c *context) millis(form uint8, b []byte) int64 {
 	switch form {
 	case formSeconds:
 		return int64(min(unsigned(b), 1<<40)) * 1000
@@ -126,23 +127,37 @@ func millis(form uint8, b []byte, exportMs int64) int64 {
 		b = b[:8] // pmacct's two words of a time stamp
 	}
 	n := unsigned(b)
+	if n == 0 {
+		return 0
+	}
 	plain := int64(n / 1000)
 	if form == formNanos {
 		plain = int64(n / 1e6)
 	}
 	seconds := int64(n >> 32)
 	if seconds < ntpEpoch {
-		if d := plain - exportMs; -tenYearsMs < d && d < tenYearsMs {
+		if d := plain - c.exportMs; -tenYearsMs < d && d < tenYearsMs {
 			return plain
 		}
-		if n != 0 {
-			seconds += 1 << 32 // the era that begins in 2036
-		}
+		seconds += 1 << 32 // the era that begins in 2036
 	}
-	if n == 0 {
-		return 0
+	return (seconds-ntpEpoch)*1000 + c.fraction(form, n&math.MaxUint32)
+}
+
+// fraction is the part of a second of an NTP time stamp, in milliseconds.
+func (c *context) fraction(form uint8, fraction uint64) int64 {
+	if c.session == nil {
+		return fractionMillis(form, fraction)
 	}
-	return (seconds-ntpEpoch)*1000 + fractionMillis(form, n&math.MaxUint32)
+	switch c.session.fractions.observe(uint32(fraction)) {
+	case plainMicros:
+		c.session.read(exporter.PlainFractions)
+		return int64(fraction / 1e3)
+	case plainNanos:
+		c.session.read(exporter.PlainFractions)
+		return int64(fraction / 1e6)
+	}
+	return fractionMillis(form, fraction)
 }
 
 // fractionMillis is a binary fraction of a second in whole milliseconds. Exporters cut the fraction off, that of
@@ -153,4 +168,48 @@ func fractionMillis(form uint8, fraction uint64) int64 {
 		perSecond = 1e6
 	}
 	return int64((fraction*perSecond + 1<<31) >> 32 / (perSecond / 1000))
+}
+
+// fractions tell of what kind the fractions of an exporter's NTP time stamps are. Some exporters (VPP, Citrix NetScaler) write
+// plain micro- or nanoseconds where 1/2^32 of a second are meant. One value does not show it; a long run below a million or a
+// billion does, since of true fractions three in four are above a billion. One above a billion ends it.
+type fractions struct {
+	last         uint32
+	belowMillion uint8
+	belowBillion uint8
+}
+
+const (
+	trueFractions = iota
+	plainMicros
+	plainNanos
+)
+
+// How long a run of different fractions must be. By chance, one of true fractions is that long once in 10^40.
+const (
+	millionRun = 16
+	billionRun = 64
+)
+
+// observe takes the next fraction and returns the kind that it is of.
+func (f *fractions) observe(fraction uint32) int {
+	switch {
+	case fraction == 0 || fraction == f.last:
+	case fraction >= 1e9:
+		*f = fractions{last: fraction}
+	default:
+		f.last = fraction
+		f.belowBillion = min(f.belowBillion+1, billionRun)
+		if f.belowMillion++; fraction >= 1e6 {
+			f.belowMillion = 0
+		}
+		f.belowMillion = min(f.belowMillion, millionRun)
+	}
+	switch {
+	case f.belowMillion == millionRun:
+		return plainMicros
+	case f.belowBillion == billionRun:
+		return plainNanos
+	}
+	return trueFractions
 }
