@@ -232,6 +232,7 @@ func (s *service) keepMakingTables(ctx context.Context) error {
 func (s *service) newWorker(n int, o pipeline.Options) *pipeline.Worker {
 	p := s.cfg.Policy
 	options := decoderOptions(s.cfg)
+	options.Workers, options.NetFlow.FlowsOnly = s.cfg.Listen.WorkerCount(), true
 	if s.templates != nil {
 		options.NetFlow.Saved = s.templates.loaded
 		o.Save, o.SaveEvery = func(state netflow.State) { s.templates.put(n, state) }, s.cfg.Decoder.SaveTemplates

@@ -13,12 +13,11 @@ import (
 
 // Options are those of the protocols' decoders.
 type Options struct {
-	MaxExporters int // streams that are kept; 0: 4096. See exporter.NewTable
+	MaxExporters int // streams that all workers together keep, about; 0: 4096. See exporter.NewTable
+	Workers      int // how many decoders share the process's memory; 0: 1
 	NetFlow      netflow.Options
 	SFlow        sflow.Options
 }
-
-const defaultMaxExporters = 4096
 
 // Decoder decodes the datagrams of one worker. It is not safe for concurrent use; Exporters may be read anywhere.
 type Decoder struct {
@@ -29,9 +28,7 @@ type Decoder struct {
 
 // New returns a decoder that knows no exporter.
 func New(o Options) *Decoder {
-	if o.MaxExporters <= 0 {
-		o.MaxExporters = defaultMaxExporters
-	}
+	o = o.withDefaults()
 	table := exporter.NewTable(o.MaxExporters)
 	return &Decoder{table: table, netflow: netflow.New(table, o.NetFlow), sflow: sflow.New(table, o.SFlow)}
 }

@@ -40,6 +40,8 @@ type Stream struct {
 	Known               atomic.Uint32 // NetFlow v9 and IPFIX: templates that are known now
 
 	Evictions atomic.Uint64 // how often an earlier stream of the same Key was evicted
+	Impostors atomic.Uint64 // sFlow: datagrams of other sources that state this agent, see Impostor
+	impostor  atomic.Pointer[flow.Addr]
 
 	errors   [reasonCount]atomic.Uint64
 	readings [readingCount]atomic.Uint64
@@ -105,6 +107,22 @@ func (s *Stream) SetStated(a flow.Addr) { s.stated.Store(&a) }
 
 // Gone reports whether the stream was evicted: nothing must be counted in it any more but failures. For its worker only.
 func (s *Stream) Gone() bool { return s.gone }
+
+// Impostor returns the latest source that stated the stream's sFlow agent address and is not bound to it; unset where none did.
+func (s *Stream) Impostor() flow.Addr {
+	if a := s.impostor.Load(); a != nil {
+		return *a
+	}
+	return flow.Addr{}
+}
+
+// SetImpostor notes the source. For the stream's worker only.
+func (s *Stream) SetImpostor(a flow.Addr) {
+	if s.Impostor() != a {
+		s.impostor.Store(&a)
+	}
+	s.Impostors.Add(1)
+}
 
 // MissingTemplate is a template that data sets wait for, or waited for in vain.
 type MissingTemplate struct {

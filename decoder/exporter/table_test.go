@@ -63,7 +63,7 @@ func TestRetiredHasEveryCounter(t *testing.T) {
 	}
 	first := evicted(0)
 	// These say how a stream is, not how much came.
-	states := map[string]bool{"Evictions": true}
+	states := map[string]bool{"Evictions": true, "Impostors": true}
 	fields := reflect.ValueOf(first).Elem()
 	var counters []string
 	for i := range fields.NumField() {

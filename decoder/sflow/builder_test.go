@@ -151,6 +151,7 @@ type lab struct {
 	discards  []Discard
 	source    string
 	truncated bool
+	later     int64 // nanoseconds behind received
 }
 
 // newLab is a decoder whose receivers of counters and discards keep what they get.
@@ -172,7 +173,7 @@ func newLab(t testing.TB, o Options) *lab {
 func (l *lab) send(payload []byte) []flow.Record {
 	l.got = nil
 	l.d.Decode(&exporter.Datagram{
-		Payload: payload, Source: netip.AddrPortFrom(netip.MustParseAddr(l.source), 40000), Received: received, Truncated: l.truncated,
+		Payload: payload, Source: netip.AddrPortFrom(netip.MustParseAddr(l.source), 40000), Received: received + l.later, Truncated: l.truncated,
 	}, l.b)
 	return l.got
 }

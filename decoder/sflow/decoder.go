@@ -14,8 +14,10 @@
 package sflow
 
 import (
+	"cmp"
 	"time"
 
+	"github.com/metranova/flow-collector/decoder/budget"
 	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/decoder/packet"
@@ -23,8 +25,10 @@ import (
 
 // Options say who gets what is not traffic. The zero value is usable.
 type Options struct {
-	Overrides exporter.Overrides
-	Inner     bool // sampled headers of tunnels: take the flow inside
+	Overrides  exporter.Overrides
+	Inner      bool // sampled headers of tunnels: take the flow inside
+	Samplers   int  // sources of samples that are kept, of all agents; 0: 131072
+	MaxSamples int  // samples of one datagram that are looked at; 0: 300
 	// Counters gets the interface counters of counter samples, Discards the packets that devices report as dropped; what
 	// they are handed is valid during the call. nil: they are counted only.
 	Counters func(*flow.InterfaceCounters)
@@ -33,13 +37,15 @@ type Options struct {
 
 // Decoder decodes the datagrams of one worker. It is not safe for concurrent use.
 type Decoder struct {
-	o           Options
-	parse       packet.Options
-	table       *exporter.Table
-	agents      map[exporter.Key]*agent
-	samplerRoom int // how many more samplers may be kept
-	last        *agent
-	batch       *flow.Batch
+	o       Options
+	parse   packet.Options
+	table   *exporter.Table
+	agents  map[exporter.Key]*agent
+	sources map[flow.Addr]*source
+	room    *budget.Budget[*source] // of samplers
+	last    *agent
+	from    flow.Addr // the source of the latest datagram
+	batch   *flow.Batch
 
 	// What receivers are handed, in memory of its own.
 	counters  flow.InterfaceCounters
@@ -48,7 +54,12 @@ type Decoder struct {
 
 // New returns a decoder that counts in table.
 func New(table *exporter.Table, o Options) *Decoder {
-	return &Decoder{o: o, parse: packet.Options{Inner: o.Inner}, table: table, agents: map[exporter.Key]*agent{}, samplerRoom: maxAllSamplers}
+	o.Samplers = cmp.Or(max(o.Samplers, 0), defaultSamplers)
+	o.MaxSamples = cmp.Or(max(o.MaxSamples, 0), defaultMaxSamples)
+	return &Decoder{
+		o: o, parse: packet.Options{Inner: o.Inner}, table: table, agents: map[exporter.Key]*agent{},
+		sources: map[flow.Addr]*source{}, room: budget.New[*source](budget.Quarter(o.Samplers)),
+	}
 }
 
 // SetOverrides replaces the operator's sampling rates.
@@ -59,9 +70,15 @@ func (d *Decoder) SetOverrides(o exporter.Overrides) {
 	}
 }
 
+// defaultMaxSamples is more than any datagram has: agents keep theirs within the path's MTU, 9216 bytes where frames are jumbo.
+const defaultMaxSamples = 300
+
 // agent is one sub-agent of a device: datagrams are numbered by it.
 type agent struct {
+	decoder   *Decoder
 	key       exporter.Key
+	owner     *source // that sent its first datagram
+	binding   binding
 	stream    *exporter.Stream
 	overrides *exporter.Rates
 	sequence  exporter.Sequence
@@ -88,6 +105,7 @@ type datagram struct {
 	received int64
 	again    bool // the datagram came before
 	late     bool // datagrams after it came before it
+	samples  int
 	records  uint64
 	counters uint64 // counter samples
 	rate     uint32 // of the latest record
@@ -129,6 +147,7 @@ func (d *Decoder) Decode(dg *exporter.Datagram, b *flow.Batch) {
 		addr = source
 	}
 	a := d.agent(exporter.Key{Exporter: addr, Protocol: flow.SFlow5, Domain: subAgent}, source, dg.Received)
+	addr = a.key.Exporter
 	a.stream.Saw(dg)
 	if dg.Truncated {
 		a.stream.Fail(exporter.Truncated, 1)
@@ -136,12 +155,18 @@ func (d *Decoder) Decode(dg *exporter.Datagram, b *flow.Batch) {
 	// An uptime that falls by more than reordering explains is a restart, unless it wrapped.
 	if a.uptimeMs > uptime && a.uptimeMs-uptime > 60_000 && a.uptimeMs < 0xf0000000 {
 		a.sequence.Restarted(a.stream)
-		a.samplers.forget()
+		d.forgetSamplers(a)
 	}
 	a.uptimeMs = uptime
 	m := datagram{agent: a, source: source, addr: addr, subAgent: subAgent, sequence: sequence, received: dg.Received}
 	m.order(sequence)
 	for ; samples > 0; samples-- {
+		if m.samples++; m.samples > d.o.MaxSamples {
+			// What is left may be shorter than the header says: no sample has less than its format and length.
+			a.stream.Fail(exporter.RecordLimit, uint64(min(int(samples), len(r.b)/8)))
+			r.b = nil
+			break
+		}
 		format, body := r.typed()
 		if r.failed {
 			a.stream.Fail(exporter.BadSet, 1)
@@ -153,43 +178,11 @@ func (d *Decoder) Decode(dg *exporter.Datagram, b *flow.Batch) {
 		a.stream.Fail(exporter.TrailingBytes, 1)
 	}
 	m.count()
-	if m.records > 0 || m.counters > 0 {
+	if (m.records > 0 || m.counters > 0) && !a.stream.Proven() {
 		d.table.Prove(a.stream)
+		d.room.Trust(&a.owner.samplers)
 	}
 	b.Flush()
-}
-
-func (d *Decoder) agent(key exporter.Key, source flow.Addr, now int64) *agent {
-	if a := d.last; a != nil && a.key == key && !a.stream.Gone() {
-		return a
-	}
-	a := d.agents[key]
-	if a == nil || a.stream.Gone() {
-		if a != nil {
-			a.samplers.forget()
-		}
-		d.forget()
-		a = &agent{
-			key: key, stream: d.table.Get(key, source, now),
-			overrides: d.o.Overrides[key.Exporter], samplers: samplers{all: map[sampler]*samplerState{}, room: &d.samplerRoom},
-		}
-		d.agents[key] = a
-	}
-	d.last = a
-	return a
-}
-
-// forget drops agents whose stream has made room for others, now and then.
-func (d *Decoder) forget() {
-	if len(d.agents)%256 != 255 {
-		return
-	}
-	for key, a := range d.agents {
-		if a.stream.Gone() {
-			a.samplers.forget()
-			delete(d.agents, key)
-		}
-	}
 }
 
 // sample decodes one sample. The format's upper 20 bits are the enterprise that defines it.
@@ -220,7 +213,7 @@ func (d *Decoder) flowSample(m *datagram, r reader, expanded bool) bool {
 	if r.failed {
 		return false
 	}
-	m.observe(h.source, h.sequence, h.drops)
+	d.observe(m, h.source, h.sequence, h.drops)
 
 	f := d.batch.Next()
 	f.Protocol = flow.SFlow5

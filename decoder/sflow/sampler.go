@@ -1,5 +1,7 @@
 package sflow
 
+import "github.com/metranova/flow-collector/decoder/exporter"
+
 // sampler is a source of flow samples, its class in the upper half and its index in the lower. It numbers its samples, those
 // of expanded form apart.
 type sampler uint64
@@ -13,51 +15,72 @@ type samplerState struct {
 	drops    uint32
 }
 
-// maxSamplers bounds the samplers of one agent, maxAllSamplers those of all agents of a decoder.
+// maxSamplers bounds the samplers of one agent, defaultSamplers those of all agents of a decoder.
 const (
-	maxSamplers    = 4096
-	maxAllSamplers = 1 << 18
+	maxSamplers     = 4096
+	defaultSamplers = 1 << 17
 )
 
 // samplers are those of an agent. The latest is at hand: samples of one source tend to come together.
 type samplers struct {
 	all    map[sampler]*samplerState
-	room   *int // for how many more the decoder has
 	latest *samplerState
 	key    sampler
 }
 
-// find returns the state of a sampler, and whether it had a sample before. It returns nil where there are too many.
-func (s *samplers) find(key sampler) (state *samplerState, known bool) {
+// sampler returns the state of a sampler, and whether it had a sample before. It returns nil where the agent has too many. Where
+// all agents together have too many, the source that has most of them loses an agent's.
+func (d *Decoder) sampler(a *agent, key sampler) (state *samplerState, known bool) {
+	s := &a.samplers
 	if s.latest != nil && s.key == key {
 		return s.latest, true
 	}
 	state, known = s.all[key]
 	if !known {
-		if len(s.all) >= maxSamplers || *s.room <= 0 {
+		holder := &a.owner.samplers
+		if len(s.all) >= maxSamplers || !d.room.Fits(holder, 1) {
+			a.stream.Fail(exporter.SamplerLimit, 1)
 			return nil, false
 		}
-		*s.room--
 		state = &samplerState{}
 		s.all[key] = state
+		d.room.Add(holder, 1)
+		for d.room.Over() {
+			d.evictSamplers(d.room.Victim().Of)
+		}
+		if len(s.all) == 0 { // they were just evicted
+			return nil, false
+		}
 	}
 	s.latest, s.key = state, key
 	return state, known
 }
 
-// forget makes the next sample of each the first.
-func (s *samplers) forget() {
-	*s.room += len(s.all)
-	clear(s.all)
-	s.latest = nil
+// evictSamplers forgets those of the source's agent that has most.
+func (d *Decoder) evictSamplers(src *source) {
+	var largest *agent
+	for a := range src.agents {
+		if largest == nil || len(a.samplers.all) > len(largest.samplers.all) {
+			largest = a
+		}
+	}
+	largest.stream.Fail(exporter.SamplerLimit, uint64(len(largest.samplers.all)))
+	d.forgetSamplers(largest)
+}
+
+// forgetSamplers makes the next sample of each the first.
+func (d *Decoder) forgetSamplers(a *agent) {
+	d.room.Add(&a.owner.samplers, -len(a.samplers.all))
+	clear(a.samplers.all)
+	a.samplers.latest = nil
 }
 
 // observe counts the flow samples and drops that the numbers of their source tell of.
-func (m *datagram) observe(key sampler, sequence, drops uint32) {
+func (d *Decoder) observe(m *datagram, key sampler, sequence, drops uint32) {
 	if m.again {
 		return
 	}
-	s, known := m.agent.samplers.find(key)
+	s, known := d.sampler(m.agent, key)
 	if s == nil {
 		return
 	}

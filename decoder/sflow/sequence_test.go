@@ -129,19 +129,3 @@ func TestCase46_SourcesAreBounded(t *testing.T) {
 	}
 	equal(t, "sources kept", len(l.d.last.samplers.all), maxSamplers)
 }
-
-func TestSamplersOfAllAgentsAreBounded(t *testing.T) {
-	room := 3
-	a := samplers{all: map[sampler]*samplerState{}, room: &room}
-	b := samplers{all: map[sampler]*samplerState{}, room: &room}
-	a.find(1)
-	a.find(2)
-	b.find(1)
-	if state, _ := b.find(2); state != nil {
-		t.Error("a fourth sampler is kept where there is room for three")
-	}
-	a.forget()
-	if state, _ := b.find(2); state == nil {
-		t.Error("there is no room again after an agent's samplers were forgotten")
-	}
-}

@@ -1,0 +1,106 @@
+package sflow
+
+import (
+	"slices"
+	"time"
+
+	"github.com/metranova/flow-collector/decoder/budget"
+	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/decoder/flow"
+)
+
+// source is an address that sends datagrams. It may speak for several agents, as a relay does.
+type source struct {
+	addr     flow.Addr
+	agents   map[*agent]struct{}
+	samplers budget.Holder[*source]
+}
+
+// binding says which sources speak for an agent. The address of the agent is in the datagram, so anybody can state it.
+type binding struct {
+	sources []flow.Addr
+	since   int64 // when the first datagram came, Unix nanoseconds
+	latest  int64 // and the latest of a bound source
+}
+
+const (
+	// bindAfter is for how long any source may speak for a new agent: devices with several addresses send from all of them soon.
+	bindAfter = int64(time.Minute)
+	// unbindAfter is for how long the bound sources must be silent before another may speak for the agent.
+	unbindAfter = int64(10 * time.Minute)
+	// maxSources bounds the sources of one agent.
+	maxSources = 8
+)
+
+// admits reports whether a source may speak for the agent, and binds it where it may from now on.
+func (b *binding) admits(source flow.Addr, now int64) bool {
+	switch {
+	case slices.Contains(b.sources, source):
+	case now-b.since < bindAfter && len(b.sources) < maxSources:
+		b.sources = append(b.sources, source)
+	case now-b.latest > unbindAfter:
+		b.sources = append(b.sources[:0], source)
+	default:
+		return false
+	}
+	b.latest = max(b.latest, now)
+	return true
+}
+
+// agent returns the state of a sub-agent. A source that the agent is not bound to speaks for itself: its datagrams are of an agent
+// with the source's own address, so that nobody changes what is known of others.
+func (d *Decoder) agent(key exporter.Key, from flow.Addr, now int64) *agent {
+	if a := d.last; a != nil && a.key == key && d.from == from {
+		a.binding.latest = now
+		return a
+	}
+	a := d.agents[key]
+	if a != nil && !a.binding.admits(from, now) {
+		a.stream.SetImpostor(from)
+		key.Exporter = from
+		a = d.agents[key]
+		if a == nil {
+			a = d.newAgent(key, from, now)
+		}
+		a.stream.Fail(exporter.ForeignAgent, 1)
+		return a
+	}
+	if a == nil {
+		a = d.newAgent(key, from, now)
+	}
+	d.last, d.from = a, from
+	return a
+}
+
+func (d *Decoder) newAgent(key exporter.Key, from flow.Addr, now int64) *agent {
+	a := &agent{
+		decoder: d, key: key, stream: d.table.Get(key, from, now), overrides: d.o.Overrides[key.Exporter],
+		samplers: samplers{all: map[sampler]*samplerState{}},
+		binding:  binding{sources: []flow.Addr{from}, since: now, latest: now},
+	}
+	a.stream.SetUser(a)
+	a.owner = d.sources[from]
+	if a.owner == nil {
+		a.owner = &source{addr: from, agents: map[*agent]struct{}{}}
+		a.owner.samplers.Of = a.owner
+		d.sources[from] = a.owner
+	}
+	a.owner.agents[a] = struct{}{}
+	a.owner.samplers.Seen = now
+	d.agents[key] = a
+	return a
+}
+
+// StreamEvicted implements exporter.User.
+func (a *agent) StreamEvicted(*exporter.Stream) {
+	d := a.decoder
+	d.forgetSamplers(a)
+	delete(d.agents, a.key)
+	delete(a.owner.agents, a)
+	if len(a.owner.agents) == 0 && d.sources[a.owner.addr] == a.owner {
+		delete(d.sources, a.owner.addr)
+	}
+	if d.last == a {
+		d.last = nil
+	}
+}

@@ -1,0 +1,89 @@
+package sflow
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/metranova/flow-collector/decoder/exporter"
+)
+
+// A source that states many agents with many samplers has no more than its part, and takes nothing from a device that behaves.
+func TestSamplersAreSharedAmongSources(t *testing.T) {
+	const total = 1000
+	l := newLab(t, Options{Samplers: total})
+	send := func(from string, agent netip.Addr, source uint32) {
+		l.source = from
+		a := at(1, 1)
+		a.source, a.head.agent = source, agent.String()
+		l.send(a.payload())
+	}
+	router := netip.MustParseAddr("192.0.2.1")
+	for source := range uint32(50) {
+		send("203.0.113.5", router, source)
+	}
+	for n := range uint32(20_000) {
+		send("203.0.113.66", netip.AddrFrom4([4]byte{10, 0, byte(n / 200 >> 8), byte(n / 200)}), n%200)
+	}
+	for _, a := range l.d.agents {
+		if a.key.Exporter == addr(router.String()) && len(a.samplers.all) != 50 {
+			t.Errorf("%d of the router's 50 samplers are left", len(a.samplers.all))
+		}
+	}
+	if n := l.d.room.Used(); n > total {
+		t.Errorf("%d samplers are kept", n)
+	}
+	sum := 0
+	for _, src := range l.d.sources {
+		for a := range src.agents {
+			sum += len(a.samplers.all)
+		}
+	}
+	equal(t, "samplers on the accounts", l.d.room.Used(), sum)
+}
+
+// An agent that was heard for a while is bound to its sources: another speaks for itself, until they are silent for long.
+func TestAgentsAreBoundToTheirSources(t *testing.T) {
+	l := newLab(t, Options{})
+	send := func(from string, sequence uint32) string {
+		l.source = from
+		records := l.send(datagramOf(head{agent: agentAddress, sequence: sequence}, plain(sequence)))
+		if len(records) != 1 {
+			t.Fatalf("%d records", len(records))
+		}
+		return records[0].Exporter.String()
+	}
+	const first, second, forger = "203.0.113.5", "203.0.113.6", "203.0.113.66"
+	send(first, 1)
+	equal(t, "exporter, another address of a new device", send(second, 2), agentAddress)
+	for range 10 {
+		l.later += int64(10 * time.Second)
+		send(first, 3)
+	}
+	equal(t, "exporter, a source that came later", send(forger, 1_000_000), forger)
+	equal(t, "exporter, the first source", send(first, 4), agentAddress)
+	equal(t, "exporter, the second source", send(second, 5), agentAddress)
+	for _, s := range l.table.Streams() {
+		switch s.Key.Exporter {
+		case addr(agentAddress):
+			equal(t, "impostor", s.Impostor(), addr(forger))
+			equal(t, "restarts", s.Restarts.Load(), 0)
+		default:
+			equal(t, "foreign datagrams", s.Failed(exporter.ForeignAgent), 1)
+		}
+	}
+	l.later += int64(11 * time.Minute)
+	equal(t, "exporter, when the others were silent for 11 min", send(forger, 7), agentAddress)
+}
+
+func TestSamplesOfADatagramAreBounded(t *testing.T) {
+	l := newLab(t, Options{})
+	var samples [][]byte
+	for n := range uint32(500) {
+		samples = append(samples, plain(n))
+	}
+	records := l.send(datagramOf(head{agent: agentAddress, sequence: 1}, samples...))
+	equal(t, "records", len(records), defaultMaxSamples)
+	equal(t, "beyond", l.stream(0).Failed(exporter.RecordLimit), 200)
+	equal(t, "trailing", l.stream(0).Failed(exporter.TrailingBytes), 0)
+}
