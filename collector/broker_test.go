@@ -193,7 +193,7 @@ func TestBroker_badInput(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			cfg := testConfig(t, toBroker(t, test.address, test.topic, append(test.env, "LISTEN="+freePort(t))...)...)
 			cfg.Batch.Grace = 2 * time.Second
-			r := startConfigured(t, cfg)
+			r := startConfigured(t, cfg, testPatience)
 			send(t, r.address, payloads(t, "softflowd-v9")...)
 			waitFor(t, "the rows in ClickHouse", func() bool { return ask(t, r.cfg, "SELECT count() FROM data_flow") == "230" })
 			problem := func() []string { return kafkaLines(r) }

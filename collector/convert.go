@@ -50,6 +50,7 @@ func liveSettings(cfg *config.Config) *pipeline.Settings {
 	p := cfg.Policy
 	return &pipeline.Settings{
 		BySource: cfg.Decoder.ExporterAddress == "source", Names: exporterNames(cfg), Overrides: samplingOverrides(cfg),
+		MaxAheadMs: cfg.Flow.MaxAhead.Milliseconds(), MaxBehindMs: cfg.Flow.MaxBehind.Milliseconds(),
 		Policy: enrich.Policy{Scopes: p.Scopes, AutoScopes: p.AutoScopes, CommunityScopes: p.CommunityScopes},
 	}
 }

@@ -166,7 +166,7 @@ func TestServe_clickHouseAwayDoesNotSlowKafka(t *testing.T) {
 	cfg := configFor(t, append(kafkaEnv(t, c), "CLICKHOUSE_HOST=127.0.0.1:1", "LISTEN="+freePort(t), "CACHE_DIR="+t.TempDir(),
 		"METADATA_DIR="+t.TempDir(), "SPOOL_PATH="+t.TempDir())...)
 	cfg.Batch.Grace = time.Second
-	r := startConfigured(t, cfg)
+	r := startConfigured(t, cfg, withoutServer)
 	send(t, cfg.Listen.Addresses[0], payloads(t, "softflowd-v9")...)
 	waitFor(t, "the messages in Kafka", func() bool { return consumedSoFar(c) == 230 })
 	r.stop(t)

@@ -22,6 +22,7 @@ import (
 	"github.com/metranova/flow-collector/collector/ledger"
 	"github.com/metranova/flow-collector/collector/listen"
 	"github.com/metranova/flow-collector/collector/pipeline"
+	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/sink/clickhouse"
 	"github.com/metranova/flow-collector/sink/tally"
@@ -425,4 +426,40 @@ func TestLossTable(t *testing.T) {
 	if missing != "37.8" { // 140 of 370
 		t.Errorf("%s %% are missing, want 37.8", missing)
 	}
+}
+
+// An exporter whose clock jumps about opens a few partitions only; its rows are there, with what it stated.
+func TestOddClocksOpenFewPartitions(t *testing.T) {
+	cfg := testConfig(t)
+	b := newBench(t, cfg, time.Now(), func(*clickhouse.WriterOptions) {})
+	template := v5Payload(t)
+	const flows = 500
+	for n := range flows {
+		dg := bytes.Clone(template)
+		binary.BigEndian.PutUint32(dg[8:], uint32(b.collected.AddDate(0, 0, n-flows/2).Unix()))
+		binary.BigEndian.PutUint32(dg[16:], uint32(n))
+		b.worker.Process([]exporter.Datagram{{
+			Payload: dg, Source: netip.MustParseAddrPort("127.7.0.1:2055"), Received: b.collected.UnixNano(),
+		}}, b.collected)
+	}
+	b.settled()
+	clamped := b.worker.Decoder.Exporters().Streams()[0].Clamped.Load()
+	b.end()
+	got := ask(t, cfg, "SELECT count(), countIf(ext.stated_start_ms IS NOT NULL), uniqExact(toDate(start_time)) < 32 FROM data_flow")
+	if want := fmt.Sprintf("%d\t%d\ttrue", flows, clamped); got != want && got != strings.Replace(want, "true", "1", 1) {
+		t.Errorf("rows, stated times and few days: %s, want %s", got, want)
+	}
+	if clamped < flows/2 {
+		t.Errorf("%d of %d records are counted as clamped, want all that are far off", clamped, flows)
+	}
+}
+
+// v5Payload is a datagram of one flow: the first of a capture.
+func v5Payload(t *testing.T) []byte {
+	t.Helper()
+	all := payloads(t, "softflowd-v5")
+	const header, record = 24, 48
+	dg := bytes.Clone(all[0][:header+record])
+	binary.BigEndian.PutUint16(dg[2:], 1)
+	return dg
 }

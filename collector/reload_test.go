@@ -43,7 +43,7 @@ func startChangeable(t *testing.T, sections string) *changeable {
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	c.running = startConfigured(t, cfg)
+	c.running = startConfigured(t, cfg, testPatience)
 	return c
 }
 

@@ -36,17 +36,18 @@ type running struct {
 // startServe runs a collector until the test ends or stop is called.
 func startServe(t *testing.T, environ ...string) *running {
 	t.Helper()
-	return startConfigured(t, testConfig(t, append(environ, "LISTEN="+freePort(t))...))
+	return startConfigured(t, testConfig(t, append(environ, "LISTEN="+freePort(t))...), testPatience)
 }
 
-func startConfigured(t *testing.T, cfg *config.Config) *running {
+// startConfigured is the same with a configuration and how long rows wait for the first metadata.
+func startConfigured(t *testing.T, cfg *config.Config, metadataWait time.Duration) *running {
 	t.Helper()
 	core, logs := observer.New(zap.InfoLevel)
 	r := &running{
 		cfg: cfg, address: cfg.Listen.Addresses[0],
 		log: logs, signals: make(chan os.Signal, 4), ended: make(chan error, 1),
 	}
-	r.serve(core, testPatience)
+	r.serve(core, metadataWait)
 	waitFor(t, "the collector to listen", func() bool { return logs.FilterMessage("listening").Len() > 0 })
 	return r
 }

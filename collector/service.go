@@ -242,6 +242,7 @@ func (s *service) newWorker(n int, o pipeline.Options) *pipeline.Worker {
 	o.Decoder = decoder.New(options)
 	o.Enricher = enrich.New(enrich.Options{IPRefExtensions: s.settings.IPRefExtensions})
 	o.Settings = &s.live
+	o.KeepTimes = len(s.listeners) == 0 // datagrams come from captures, which are the operator's own
 	o.Snapshot = &s.snapshot
 	s.encodeMessages(&o)
 	if s.cfg.Server.Flows {
@@ -263,6 +264,7 @@ func (s *service) newWorker(n int, o pipeline.Options) *pipeline.Worker {
 		}
 	}
 	w = pipeline.NewWorker(o)
+	w.SetTTL(s.settings.FlowTTL.Duration())
 	s.workers = append(s.workers, w)
 	return w
 }

@@ -94,7 +94,7 @@ func TestAwaitStop(t *testing.T) {
 func TestServe_burstThatOverflowsASocket(t *testing.T) {
 	cfg := testConfig(t, "CLICKHOUSE_FLOW_TTL=", "LISTEN="+freePort(t))
 	cfg.Listen.ReceiveBuffer = 1 << 13
-	r := startConfigured(t, cfg)
+	r := startConfigured(t, cfg, testPatience)
 	socket, err := net.Dial("udp", r.address)
 	if err != nil {
 		t.Fatal(err)

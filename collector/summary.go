@@ -74,6 +74,9 @@ func wrongClocks(stream *exporter.Stream) []loss {
 	if n := stream.Behind.Load(); n > 0 {
 		clocks = append(clocks, loss{n, "records more than a day old", streamName(stream)})
 	}
+	if n := stream.Clamped.Load(); n > 0 {
+		clocks = append(clocks, loss{n, "records with the time of receipt instead of the exporter's", streamName(stream)})
+	}
 	return clocks
 }
 

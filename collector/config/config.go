@@ -17,6 +17,7 @@ type Config struct {
 	Listen   Listen
 	Forward  Forward
 	Decoder  Decoder
+	Flow     Flow
 	Policy   Policy
 	Schema   schema.Settings // tables, extensions, views: see package schema
 	Server   Server          // a ClickHouse server; without Host there is the local store
@@ -64,6 +65,12 @@ type Decoder struct {
 	ExporterAddress string                    // which address names an exporter: the one it states, or the UDP source
 	ExporterMap     map[netip.Addr]netip.Addr // other names for some of them
 	DecapsulateFlow bool                      // sampled headers: the inner flow of a tunnel instead of the outer
+}
+
+// Flow bounds the times of flows. Times beyond are replaced by the time of receipt.
+type Flow struct {
+	MaxAhead  time.Duration // of the time of receipt
+	MaxBehind time.Duration // it; 0: the table's TTL
 }
 
 // SamplingRate overrides what an exporter says of its sampling.
@@ -197,6 +204,7 @@ func Default() *Config {
 			SaveTemplates:   time.Minute,
 			ExporterAddress: "stated",
 		},
+		Flow:   Flow{MaxAhead: 24 * time.Hour},
 		Policy: Policy{Originator: "unknown", Level: "tlp:amber", AutoScopes: true},
 		Schema: s,
 		Server: Server{Port: 8123, Username: "default", Flows: true},

@@ -131,6 +131,8 @@ func tableKeys(c *Config) []key {
 		{"clickhouse.sharding_key", nil, scalar, text(&s.ShardingKey)},
 		{"clickhouse.deduplication_window", nil, scalar, window(&s.DeduplicationWindow)},
 
+		{"flow.max_ahead", []string{"CLICKHOUSE_FLOW_MAX_AHEAD"}, scalar, duration(&c.Flow.MaxAhead, time.Minute)},
+		{"flow.max_behind", []string{"CLICKHOUSE_FLOW_MAX_BEHIND"}, scalar, duration(&c.Flow.MaxBehind, 0)},
 		{"flow.extensions", []string{"CLICKHOUSE_FLOW_EXTENSIONS"}, list, texts(&s.FlowExtensions)},
 		{"flow.ip_ref_extensions", []string{"CLICKHOUSE_FLOW_IP_REF_EXTENSIONS"}, list, texts(&s.IPRefExtensions)},
 		{"flow.ttl", []string{"CLICKHOUSE_FLOW_TTL"}, scalar, text(&s.FlowTTL.Interval)},

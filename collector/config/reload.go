@@ -40,6 +40,7 @@ func livePaths() []string {
 	return []string{
 		"listen.allowed_exporters",
 		"decoder.sampling_rates", "decoder.exporter_address", "decoder.exporter_map",
+		"flow.max_ahead", "flow.max_behind",
 		"policy.scopes", "policy.auto_scopes", "policy.community_scopes",
 		"metadata.dir", "metadata.files", "metadata.refresh", "metadata.http_timeout", "metadata.force_update",
 		"metadata.caida.interval", "metadata.caida.use_url", "metadata.caida.as2org_url", "metadata.caida.peeringdb_url",

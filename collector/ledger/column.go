@@ -90,6 +90,7 @@ func streamColumns() []streamColumn {
 		{Column{Stage: Upstream, What: "agent_drops", Unit: "packets", Missing: true}, func(s *exporter.Stream) uint64 { return s.AgentDrops.Load() }},
 		{Column{Stage: Upstream, What: "clock_ahead", Unit: "records"}, func(s *exporter.Stream) uint64 { return s.Ahead.Load() }},
 		{Column{Stage: Upstream, What: "clock_behind", Unit: "records"}, func(s *exporter.Stream) uint64 { return s.Behind.Load() }},
+		{Column{Stage: Upstream, What: "clock_clamped", Unit: "records"}, func(s *exporter.Stream) uint64 { return s.Clamped.Load() }},
 		{Column{Stage: Hold, What: "held", Unit: "sets"}, func(s *exporter.Stream) uint64 { return s.Held.Load() }},
 		{Column{Stage: Hold, What: "recovered", Unit: "sets"}, func(s *exporter.Stream) uint64 { return s.Recovered.Load() }},
 	}

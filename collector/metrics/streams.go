@@ -47,6 +47,7 @@ var columnNames = map[string][2]string{
 	"samples_lost":             {"samples_lost_total", "Flow samples that were lost before the collector, by sequence number (sFlow)."},
 	"agent_drops":              {"agent_dropped_packets_total", "Sampled packets that the agent itself dropped (sFlow)."},
 	"clock_ahead":              {"records_ahead_total", "Records of flows that end in the future: the exporter's clock is wrong."},
+	"clock_clamped":            {"records_clamped_total", "Records with times so far off that their rows have the time of receipt; ext.stated_start_ms has the exporter's."},
 	"clock_behind":             {"records_behind_total", "Records of flows that ended a day before they came: the exporter's clock is wrong."},
 	"held":                     {"held_sets_total", "Data sets that waited for their template."},
 	"recovered":                {"recovered_sets_total", "Data sets whose template came in time."},

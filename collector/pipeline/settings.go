@@ -13,6 +13,9 @@ type Settings struct {
 	Names     map[flow.Addr]flow.Addr
 	Overrides exporter.Overrides // sampling rates
 	Policy    enrich.Policy
+	// MaxAheadMs and MaxBehindMs bound how far a flow's times may be from the time of its receipt, in milliseconds. A MaxAheadMs
+	// of 0 is a day, a MaxBehindMs of 0 is the table's TTL (Worker.SetTTL).
+	MaxAheadMs, MaxBehindMs int64
 }
 
 // Name is the address by which rows name an exporter that names itself so and sends from source.

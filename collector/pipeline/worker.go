@@ -57,6 +57,8 @@ type Options struct {
 	Share *listen.Share
 	// TimeShiftMs is added to all times of all records, in milliseconds: captures of long ago are moved to today.
 	TimeShiftMs int64
+	// KeepTimes believes all times of flows: those of a capture are the operator's own. See clamp.
+	KeepTimes bool
 }
 
 // Worker takes datagrams and delivers blocks. It belongs to one goroutine; Rows and Blocks are safe anywhere.
@@ -74,14 +76,15 @@ type Worker struct {
 	saved      time.Time
 	lingers    time.Time // since when the batch's first message does
 	given      int       // records and interface counters that datagrams gave
+	odd        []int64   // days of the block, since 1970, that are not those around its datagrams' receipt
 
 	rows, blocks, expired, messages atomic.Uint64
-	expiry                          atomic.Int64
+	expiry, ttlMs                   atomic.Int64
 }
 
 // NewWorker returns a worker with an empty block.
 func NewWorker(o Options) *Worker {
-	w := &Worker{Options: o}
+	w := &Worker{Options: o, odd: make([]int64, 0, oddDays)}
 	w.batch = flow.NewBatch(w.append)
 	w.interfaces.Interfaces = o.Interfaces
 	return w
@@ -92,6 +95,9 @@ func (w *Worker) Rows() uint64 { return w.rows.Load() }
 
 // SetExpiry says before which time of their beginning, in Unix milliseconds, the table drops rows: its TTL. 0: none.
 func (w *Worker) SetExpiry(ms int64) { w.expiry.Store(ms) }
+
+// SetTTL says how long the table keeps rows after they began; 0: for good.
+func (w *Worker) SetTTL(d time.Duration) { w.ttlMs.Store(d.Milliseconds()) }
 
 // Expired returns how many of the rows were too old for the table.
 func (w *Worker) Expired() uint64 { return w.expired.Load() }
@@ -172,9 +178,13 @@ func (w *Worker) append(records []flow.Record) {
 		if w.renames {
 			r.Exporter = w.settings.Name(r.Exporter, r.Source)
 		}
-		w.Enricher.Enrich(w.snapshot, r, &w.row)
-		if age := r.Received/int64(time.Millisecond) - w.row.EndMs; age > behindMs || age < -aheadMs {
+		if age := r.Received/int64(time.Millisecond) - r.EndMs; age > behindMs || age < -aheadMs {
 			w.wrongClock(stream, r, age > 0)
+		}
+		was := w.clamp(r)
+		w.Enricher.Enrich(w.snapshot, r, &w.row)
+		if w.row.StatedStartMs, w.row.StatedEndMs = was.startMs, was.endMs; was != (stated{}) {
+			w.Decoder.Exporters().Get(stream, r.Source, r.Received).Clamped.Add(1)
 		}
 		if w.Encoder != nil {
 			w.addMessage(stream)
@@ -212,7 +222,7 @@ const (
 	aheadMs  = 10 * 60 * 1000
 )
 
-// wrongClock counts a record by its exporter. The row keeps its times: nobody knows better ones.
+// wrongClock counts a record by its exporter. Within the bounds of clamp the row keeps its times: nobody knows better ones.
 func (w *Worker) wrongClock(stream flow.StreamKey, r *flow.Record, behind bool) {
 	s := w.Decoder.Exporters().Get(stream, r.Source, r.Received)
 	if behind {
@@ -287,4 +297,5 @@ func (w *Worker) flushBlock() {
 		Tally: w.tally.Take(),
 	})
 	w.Block.Reset()
+	w.odd = w.odd[:0]
 }

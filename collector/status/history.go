@@ -171,7 +171,7 @@ func countsOf(s *exporter.Stream) verdict.Counts {
 	c := verdict.Counts{
 		Datagrams: s.Datagrams.Load(), Bytes: s.Bytes.Load(), Records: s.Records.Load(), Options: s.Options.Load(), Counters: s.Counters.Load(),
 		Lost: s.Lost.Load(), Duplicated: s.Duplicated.Load(), Reordered: s.Reordered.Load(),
-		SamplesLost: s.SamplesLost.Load(), AgentDrops: s.AgentDrops.Load(), Restarts: s.Restarts.Load(),
+		SamplesLost: s.SamplesLost.Load(), AgentDrops: s.AgentDrops.Load(), Restarts: s.Restarts.Load(), Clamped: s.Clamped.Load(),
 	}
 	for _, reason := range exporter.Reasons() {
 		c.Failed[reason] = s.Failed(reason)
@@ -184,7 +184,7 @@ func subtract(c, before *verdict.Counts) {
 	for _, pair := range [...]struct{ now, before *uint64 }{
 		{&c.Datagrams, &before.Datagrams}, {&c.Bytes, &before.Bytes}, {&c.Records, &before.Records}, {&c.Options, &before.Options},
 		{&c.Counters, &before.Counters}, {&c.Lost, &before.Lost}, {&c.Duplicated, &before.Duplicated}, {&c.Reordered, &before.Reordered},
-		{&c.SamplesLost, &before.SamplesLost}, {&c.AgentDrops, &before.AgentDrops}, {&c.Restarts, &before.Restarts},
+		{&c.SamplesLost, &before.SamplesLost}, {&c.AgentDrops, &before.AgentDrops}, {&c.Clamped, &before.Clamped}, {&c.Restarts, &before.Restarts},
 	} {
 		*pair.now = grown(*pair.before, *pair.now)
 	}

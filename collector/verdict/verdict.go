@@ -87,6 +87,7 @@ type Counts struct {
 	Counters                           uint64 // sFlow counter samples
 	Lost, Duplicated, Reordered        uint64 // by sequence number, in the protocol's unit
 	SamplesLost, AgentDrops, Restarts  uint64
+	Clamped                            uint64                       // records whose times were replaced by the time of receipt
 	Failed                             [exporter.ReasonCount]uint64 // by exporter.Reason
 }
 
@@ -217,6 +218,11 @@ func (e *Exporter) unit() string {
 
 // clock compares the exporter's clock with ours. sFlow has no time of day.
 func (l *list) clock(e *Exporter) {
+	if n := e.Recent.Clamped; n > 0 {
+		l.add(Warning, "times_replaced", "set its clock (NTP); flow.max_ahead and flow.max_behind say what is believed",
+			"flow times too far off in %s in %s: their rows have the time of receipt, and ext.stated_start_ms has the exporter's",
+			count(n, "record"), span(e.Window))
+	}
 	off := e.Skew.Abs()
 	if e.Protocol == flow.SFlow5 || off < clockOff {
 		return

@@ -83,6 +83,9 @@ func exporterTests() []exporterTest {
 		{"clock ahead", "clock", func(e *Exporter) { e.Skew = -3700 * time.Second }, Problem, "clock 3700 s ahead"},
 		{"clock behind", "clock", func(e *Exporter) { e.Skew = 90 * time.Second }, Warning, "clock 90 s behind"},
 		{"clock of one who waits before it sends", "clock", func(e *Exporter) { e.Skew = 20 * time.Second }, 0, ""},
+		{"times beyond what is believed", "times_replaced", func(e *Exporter) { e.Recent.Clamped = 3 }, Warning,
+			"flow times too far off in 3 records in the last 10 min: their rows have the time of receipt, and ext.stated_start_ms has the exporter's"},
+		{"times that are believed", "times_replaced", func(e *Exporter) { e.Recent.Clamped = 0 }, 0, ""},
 		{"sFlow has no clock", "clock", func(e *Exporter) { e.Protocol, e.Skew = flow.SFlow5, time.Hour*24 }, 0, ""},
 
 		{"unknown device", "not_in_meta_device", func(e *Exporter) { e.Device = false }, Warning, "not in meta_device: its rows have its address in the device's place, and no interfaces"},

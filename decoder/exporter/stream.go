@@ -34,6 +34,7 @@ type Stream struct {
 	SamplesLost         atomic.Uint64 // sFlow: flow samples that the sequence numbers miss
 	AgentDrops          atomic.Uint64 // sFlow: packets the agent itself dropped
 	Ahead, Behind       atomic.Uint64 // records of which the times are impossible: the exporter's clock is wrong
+	Clamped             atomic.Uint64 // of these, records that got the time of their receipt
 	SamplingRate        atomic.Uint32 // of the last record
 	SamplingSource      atomic.Uint32 // flow.SamplingSource of the last record
 	ClockSkewMs         atomic.Int64  // receive time less header time, last datagram
@@ -157,10 +158,10 @@ func (s *Stream) add(other *Stream) {
 }
 
 // counters are all but those of losses by reason.
-func (s *Stream) counters() [17]*atomic.Uint64 {
+func (s *Stream) counters() [18]*atomic.Uint64 {
 	return [...]*atomic.Uint64{
 		&s.Datagrams, &s.Bytes, &s.Records, &s.Options, &s.Templates, &s.Counters, &s.Discards, &s.Held, &s.Recovered,
 		&s.Lost, &s.Duplicated, &s.Reordered, &s.Restarts, &s.SamplesLost, &s.AgentDrops,
-		&s.Ahead, &s.Behind,
+		&s.Ahead, &s.Behind, &s.Clamped,
 	}
 }

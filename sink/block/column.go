@@ -90,6 +90,11 @@ func (c *nullableFixed) uint32(row int, v uint32) {
 	c.values = binary.LittleEndian.AppendUint32(c.values, v)
 }
 
+func (c *nullableFixed) uint64(row int, v uint64) {
+	c.begin(row)
+	c.values = binary.LittleEndian.AppendUint64(c.values, v)
+}
+
 func (c *nullableFixed) addr(row int, a flow.Addr) {
 	c.begin(row)
 	c.values = append(c.values, a[:]...)

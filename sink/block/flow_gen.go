@@ -169,6 +169,8 @@ type extPaths struct {
 	mplsTopLabelIP    addrPath
 	mplsTopLabelType  numberPath
 	mplsVPNRD         textPath
+	statedEndMs       longPath
+	statedStartMs     longPath
 	vlanID            numberPath
 	vlanInID          numberPath
 	vlanInInnerID     numberPath
@@ -196,6 +198,8 @@ func (x *extPaths) list() []namedPath {
 		{"mpls_top_label_ip", &x.mplsTopLabelIP},
 		{"mpls_top_label_type", &x.mplsTopLabelType},
 		{"mpls_vpn_rd", &x.mplsVPNRD},
+		{"stated_end_ms", &x.statedEndMs},
+		{"stated_start_ms", &x.statedStartMs},
 		{"vlan_id", &x.vlanID},
 		{"vlan_in_id", &x.vlanInID},
 		{"vlan_in_inner_id", &x.vlanInInnerID},
@@ -252,6 +256,10 @@ func (x *ext) append(row int, r *enrich.Row) {
 		}
 	}
 	x.appendRefs(row, x.srcRefs, r.SrcExtRef)
+	if r.StatedStartMs|r.StatedEndMs != 0 {
+		x.statedEndMs.set(x, row, r.StatedEndMs)
+		x.statedStartMs.set(x, row, r.StatedStartMs)
+	}
 	if f.Has&(flow.VLAN|flow.SrcVLAN|flow.InnerSrcVLAN|flow.DstVLAN|flow.InnerDstVLAN) != 0 {
 		if f.Sent(flow.VLAN) {
 			x.vlanID.set(x, row, uint32(f.VLAN))

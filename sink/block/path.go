@@ -39,6 +39,25 @@ func (p *numberPath) set(x *ext, row int, v uint32) {
 	}
 }
 
+// longPath is a path of Nullable(Int64).
+type longPath struct {
+	path
+	nullableFixed
+}
+
+func (p *longPath) declare(name, typ string) {
+	p.path.declare(name, typ)
+	p.width = 8
+}
+
+func (p *longPath) set(x *ext, row int, v int64) {
+	if !p.typed {
+		x.shared.number(p.name, uint64(v))
+		return
+	}
+	p.uint64(row, uint64(v))
+}
+
 // arrayPath is a path of an Array of integers.
 type arrayPath struct {
 	path

@@ -43,6 +43,7 @@ func fullRow() enrich.Row {
 		SrcPort: 65535, DstPort: 53, ApplicationPort: 53, StartMs: dayStart + 1, EndMs: dayStart + 999,
 		Bits: math.MaxUint64, Packets: 1 << 53, ASPathID: []uint32{64500, 64501}, ASPathPadding: []uint16{1, 300},
 		MPLSLabel: []uint32{1048575, 0, 24001}, MPLSExp: []uint8{5, 0, 7}, MPLSBottomLabel: 24001, MPLSRD: "0:64500:7",
+		StatedStartMs: 1 << 50, StatedEndMs: 1<<50 + 1,
 	}
 }
 
@@ -78,6 +79,7 @@ const fullExtJSON = `{"bgp_as_path_id":[64500,64501],"bgp_as_path_padding":[1,30
 "dst_ip_scireg_ref":"12__v1","ipv4_dscp":46,"ipv4_tos":184,"ipv6_flow_label":1048575,
 "mpls_bottom_label":24001,"mpls_exp":[5,0,7],"mpls_label":[1048575,0,24001],"mpls_pw":4294967295,
 "mpls_top_label_ip":"::ffff:203.0.113.9","mpls_top_label_type":4,"mpls_vpn_rd":"0:64500:7","src_ip_scireg_ref":"11__v1",
+"stated_end_ms":1125899906842625,"stated_start_ms":1125899906842624,
 "vlan_id":100,"vlan_in_id":101,"vlan_in_inner_id":103,"vlan_out_id":102,"vlan_out_inner_id":104}`
 
 const emptyExtJSON = `{"bgp_as_path_id":[],"bgp_as_path_padding":[],

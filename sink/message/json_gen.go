@@ -126,6 +126,10 @@ func (e *rowEncoder) appendExt(p []byte, r *enrich.Row) []byte {
 		}
 	}
 	p = appendExtRefs(p, e.srcExt, r.SrcExtRef)
+	if r.StatedStartMs|r.StatedEndMs != 0 {
+		p = append(strconv.AppendInt(append(p, `"stated_end_ms":`...), r.StatedEndMs, 10), ',')
+		p = append(strconv.AppendInt(append(p, `"stated_start_ms":`...), r.StatedStartMs, 10), ',')
+	}
 	if f.Has&(flow.VLAN|flow.SrcVLAN|flow.InnerSrcVLAN|flow.DstVLAN|flow.InnerDstVLAN) != 0 {
 		if f.Sent(flow.VLAN) {
 			p = append(appendNumber(p, `"vlan_id":`, f.VLAN), ',')

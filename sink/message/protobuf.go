@@ -65,7 +65,7 @@ func appendField(p []byte, field protowire.Number, n uint64) []byte {
 }
 
 // appendPresent appends a number of an optional field, 0 included.
-func appendPresent(p []byte, field protowire.Number, n uint32) []byte {
+func appendPresent[T uint32 | uint64](p []byte, field protowire.Number, n T) []byte {
 	return protowire.AppendVarint(appendTag(p, field, protowire.VarintType), uint64(n))
 }
 

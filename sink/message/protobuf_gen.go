@@ -116,6 +116,10 @@ func (e *protobufEncoder) appendExt(p []byte, r *enrich.Row) []byte {
 		}
 	}
 	p = appendRefMap(p, 21, e.srcExt, r.SrcExtRef)
+	if r.StatedStartMs|r.StatedEndMs != 0 {
+		p = appendPresent(p, 24, uint64(r.StatedEndMs))   // stated_end_ms
+		p = appendPresent(p, 23, uint64(r.StatedStartMs)) // stated_start_ms
+	}
 	if f.Has&(flow.VLAN|flow.SrcVLAN|flow.InnerSrcVLAN|flow.DstVLAN|flow.InnerDstVLAN) != 0 {
 		if f.Sent(flow.VLAN) {
 			p = appendPresent(p, 16, uint32(f.VLAN)) // vlan_id

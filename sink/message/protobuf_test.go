@@ -69,6 +69,7 @@ func TestProtobuf(t *testing.T) {
 			"mpls_vpn_rd": "0:64500:7", "vlan_id": 100.0, "vlan_in_id": 101.0, "vlan_out_id": 102.0,
 			"vlan_in_inner_id": 103.0, "vlan_out_inner_id": 104.0,
 			"src_ip_ref": map[string]any{"scireg": "11__v1"}, "dst_ip_ref": map[string]any{"scireg": "12__v1"},
+			"stated_start_ms": "1125899906842624", "stated_end_ms": "1125899906842625",
 		},
 	}
 	empty := map[string]any{

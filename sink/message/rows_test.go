@@ -44,6 +44,7 @@ func fullRow() enrich.Row {
 		SrcPort: 65535, DstPort: 53, ApplicationPort: 53, StartMs: dayStart + 1, EndMs: dayStart + 999,
 		Bits: math.MaxUint64, Packets: 1 << 53, ASPathID: []uint32{64500, 64501}, ASPathPadding: []uint16{1, 300},
 		MPLSLabel: []uint32{1048575, 0, 24001, 0}, MPLSExp: []uint8{5, 0, 7, 0}, MPLSBottomLabel: 24001, MPLSRD: "0:64500:7",
+		StatedStartMs: 1 << 50, StatedEndMs: 1<<50 + 1,
 	}
 }
 

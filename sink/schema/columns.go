@@ -37,7 +37,7 @@ type Column struct {
 
 // Path is one path of the ext column of data_flow.
 type Path struct {
-	Extension string // the flow extension that types it; "" for IPRef paths
+	Extension string // the flow extension that types it; "" for IPRef paths and for those that no extension types
 	Name      string
 	Type      string // where the extension is on; as system.columns spells it
 	Comment   string
@@ -162,6 +162,8 @@ func ExtPaths() []Path {
 	const texts, number, small = typeTexts, "Nullable(UInt32)", "Nullable(UInt8)"
 	// Rows of sFlow have one VLAN, as existing dashboards know them.
 	const notSFlow = "f.Protocol != flow.SFlow5"
+	// Rows have their exporter's own times but for those that cannot be true.
+	const stated, statedWhen = "Nullable(Int64)", "r.StatedStartMs|r.StatedEndMs != 0"
 	return []Path{
 		{Extension: "bgp", Name: "bgp_as_path_id", Type: "Array(UInt32)", Value: "r.ASPathID", Sent: "ASPath", Number: 1,
 			Comment: "AS path without repetitions, nearest first."},
@@ -206,6 +208,11 @@ func ExtPaths() []Path {
 			Comment: "Route distinguisher as text (RFC 4364: 0:64500:7), or vrfid: and a number."},
 		{IPRef: "src", Name: "src_ip_ref", Number: 21,
 			Comment: "Refs of the source by IP reference extension; in the column src_ip_<extension>_ref."},
+		{Name: "stated_end_ms", Type: stated, Value: "r.StatedEndMs", When: statedWhen, Number: 24,
+			Comment: "As stated_start_ms, of end_time."},
+		{Name: "stated_start_ms", Type: stated, Value: "r.StatedStartMs", When: statedWhen, Number: 23,
+			Comment: "start_time by the exporter's own clock, in Unix milliseconds, where that is so far off that the row has " +
+				"the time of receipt."},
 		{Extension: "vlan", Name: "vlan_id", Type: number, Value: "f.VLAN", Sent: "VLAN", Number: 16,
 			Comment: "VLAN of the flow."},
 		{Extension: "vlan", Name: "vlan_in_id", Type: number, Value: "f.SrcVLAN", Sent: "SrcVLAN", When: notSFlow, Number: 17,

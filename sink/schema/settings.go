@@ -6,9 +6,11 @@ package schema
 import (
 	"errors"
 	"fmt"
+	"math"
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Settings say which tables, dictionaries and views there are and how they are built. Start from Default.
@@ -88,6 +90,25 @@ type Tables struct {
 
 // TTL says when rows of a table go: Interval (such as "30 DAY") after Column. An empty Interval keeps them.
 type TTL struct{ Interval, Column string }
+
+// Duration is how long rows are kept at most after a TTL that goes by when flows began: months have 31 days here and years 366.
+// It is 0 where rows are kept for good or the TTL goes by another column.
+func (t TTL) Duration() time.Duration {
+	var n int64
+	var unit string
+	if _, err := fmt.Sscan(t.Interval, &n, &unit); err != nil || t.Column != startTime {
+		return 0
+	}
+	const day = 24 * time.Hour
+	each := map[string]time.Duration{
+		"SECOND": time.Second, "MINUTE": time.Minute, "HOUR": time.Hour, "DAY": day, "WEEK": 7 * day,
+		"MONTH": 31 * day, "QUARTER": 92 * day, "YEAR": 366 * day,
+	}[strings.ToUpper(unit)]
+	if each > 0 && n > int64(math.MaxInt64/each) {
+		return math.MaxInt64
+	}
+	return time.Duration(n) * each
+}
 
 // Dictionary are the settings of one dictionary over a metadata table. ClickHouse reloads it at a random
 // moment between the lifetimes, in seconds.

@@ -186,6 +186,8 @@ func pathKind(p *schema.Path) string {
 		return "communityPath"
 	case "Nullable(UInt8)", "Nullable(UInt32)":
 		return "numberPath"
+	case "Nullable(Int64)":
+		return "longPath"
 	case "Nullable(IPv6)":
 		return "addrPath"
 	case "LowCardinality(Nullable(String))":

@@ -113,6 +113,8 @@ func jsonPath(p *schema.Path) string {
 	switch pathKind(p) {
 	case "numberPath":
 		return fmt.Sprintf("p = append(appendNumber(p, `%q:`, %s), ',')", p.Name, p.Value)
+	case "longPath":
+		return fmt.Sprintf("p = append(strconv.AppendInt(append(p, `%q:`...), %s, 10), ',')", p.Name, p.Value)
 	case "arrayPath":
 		return fmt.Sprintf("p = appendNumbers(p, `%q:[`, %s)", p.Name, p.Value)
 	case "communityPath":
@@ -223,7 +225,7 @@ func protoPathType(p *schema.Path) string {
 		return "map<string, string>"
 	}
 	return map[string]string{
-		"numberPath": "optional uint32", "arrayPath": "repeated uint32", "communityPath": "repeated fixed32",
+		"numberPath": "optional uint32", "longPath": "optional int64", "arrayPath": "repeated uint32", "communityPath": "repeated fixed32",
 		"addrPath": "bytes", "textPath": "string",
 	}[pathKind(p)]
 }
@@ -280,6 +282,8 @@ func protobufPath(p *schema.Path) string {
 	switch pathKind(p) {
 	case "numberPath":
 		return fmt.Sprintf("p = appendPresent(p, %d, uint32(%s)) // %s", n, p.Value, p.Name)
+	case "longPath":
+		return fmt.Sprintf("p = appendPresent(p, %d, uint64(%s)) // %s", n, p.Value, p.Name)
 	case "arrayPath":
 		return fmt.Sprintf("p = appendPacked(e, p, %d, %s) // %s", n, p.Value, p.Name)
 	case "communityPath":

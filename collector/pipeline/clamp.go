@@ -1,0 +1,92 @@
+package pipeline
+
+import (
+	"slices"
+	"time"
+
+	"github.com/metranova/flow-collector/decoder/flow"
+)
+
+// Flow times come from the exporter's clock, or from whoever forges its datagrams, and they choose the partition of a row: the
+// table has one for each day. 2,000 records of 2,000 days would open 2,000 partitions in one insert and stall the store for all.
+// So times far from the time of receipt are not believed:
+//
+//   - Times beyond [received - MaxBehind, received + MaxAhead] are replaced by the time of receipt.
+//   - Of the times within these bounds, a block takes oddDays days that are not those around its datagrams' receipt. Rows of
+//     further days get the time of receipt too.
+//
+// The row keeps the stated times in ext (stated_start_ms, stated_end_ms), not in the quarantine: everything else in the record is
+// sound and belongs into the sums, and nobody would look for it in a file.
+const (
+	oddDays = 8
+	dayMs   = 24 * 60 * 60 * 1000
+
+	defaultAheadMs = dayMs
+	// clockSet is 2020-01-01. A clock of ours before that was never set: exporters know better.
+	clockSetMs = 1577836800000
+	// latestMs is the last second of a DateTime, which the views have (2106-02-07).
+	latestMs = 1<<32*1000 - 1000
+)
+
+// stated are the times of a record that were replaced.
+type stated struct{ startMs, endMs int64 }
+
+// clamp replaces times that are not believed, and returns the stated ones; the zero value where it replaced none. The flow's
+// duration stays where it is believable.
+func (w *Worker) clamp(r *flow.Record) stated {
+	received := r.Received / int64(time.Millisecond)
+	near := r.StartMs > received-dayMs && r.StartMs <= received && r.EndMs >= r.StartMs && r.EndMs <= received
+	if near || w.KeepTimes || received < clockSetMs {
+		return stated{}
+	}
+	earliest := int64(0)
+	if behind := w.maxBehindMs(); behind > 0 {
+		earliest = max(received-behind, 0)
+	}
+	ahead := w.settings.MaxAheadMs
+	if ahead == 0 {
+		ahead = defaultAheadMs
+	}
+	latest := min(received+ahead, latestMs)
+	was := stated{max(r.StartMs, 0), max(r.EndMs, 0)}
+	changed := false
+	if r.EndMs < earliest || r.EndMs > latest {
+		r.StartMs += received - r.EndMs
+		r.EndMs = received
+		changed = true
+	}
+	if r.StartMs < earliest || r.StartMs > latest {
+		r.StartMs = r.EndMs
+		changed = true
+	}
+	if !w.admitDay(r.StartMs, received) {
+		r.StartMs, r.EndMs = received, received
+		changed = true
+	}
+	if !changed {
+		return stated{}
+	}
+	return was
+}
+
+// maxBehindMs is how old times may be, in milliseconds; 0 for any age. The table's TTL holds where nothing else is set: older rows
+// are dropped at once.
+func (w *Worker) maxBehindMs() int64 {
+	if ms := w.settings.MaxBehindMs; ms > 0 {
+		return ms
+	}
+	return w.ttlMs.Load()
+}
+
+// admitDay reports whether the block may have a row that began then. Days around the receipt are always admitted.
+func (w *Worker) admitDay(startMs, received int64) bool {
+	day, today := startMs/dayMs, received/dayMs
+	if w.Block == nil || day >= today-1 && day <= today+1 || slices.Contains(w.odd, day) {
+		return true
+	}
+	if len(w.odd) == oddDays {
+		return false
+	}
+	w.odd = append(w.odd, day)
+	return true
+}

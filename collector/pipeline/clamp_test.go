@@ -1,0 +1,127 @@
+package pipeline
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/sink/clickhouse"
+)
+
+func TestWorker_clamp(t *testing.T) {
+	const hour = 60 * 60 * 1000
+	received := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	now := received.UnixMilli()
+	for _, test := range []struct {
+		name               string
+		start, end         int64 // relative to the receipt
+		ttl                time.Duration
+		settings           Settings
+		wantStart, wantEnd int64
+	}{
+		{"of now", -1000, 0, 0, Settings{}, -1000, 0},
+		{"a clock an hour ahead", hour, hour + 1000, 0, Settings{}, hour, hour + 1000},
+		{"a day ahead", 24*hour - 1000, 24 * hour, 0, Settings{}, 24*hour - 1000, 24 * hour},
+		{"more than a day ahead: the duration stays", 30 * hour, 30*hour + 5000, 0, Settings{}, -5000, 0},
+		{"as far ahead as is allowed", 30 * hour, 30*hour + 5000, 0, Settings{MaxAheadMs: 48 * hour}, 30 * hour, 30*hour + 5000},
+		{"a month ago, without a TTL", -720 * hour, -719 * hour, 0, Settings{}, -720 * hour, -719 * hour},
+		{"a month ago, within the TTL", -720 * hour, -719 * hour, 31 * 24 * time.Hour, Settings{}, -720 * hour, -719 * hour},
+		{"a month ago, beyond the TTL: the duration stays", -720*hour - hour, -720 * hour, 24 * time.Hour, Settings{}, -hour, 0},
+		{"a month ago, beyond max_behind", -720*hour - hour, -720 * hour, 0, Settings{MaxBehindMs: 48 * hour}, -hour, 0},
+		{"it began in 1970", -now, -1000, 24 * time.Hour, Settings{}, -1000, -1000},
+		{"it ends in 9999", -1000, 1 << 50, 0, Settings{}, 0, 0},
+		{"it began and ended before 1970", -now - 10, -now - 10, 24 * time.Hour, Settings{}, 0, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorker(t, nil)
+			w.settings = &test.settings
+			w.SetTTL(test.ttl)
+			r := flow.Record{Received: received.UnixNano(), StartMs: now + test.start, EndMs: now + test.end}
+			was := w.clamp(&r)
+			if r.StartMs != now+test.wantStart || r.EndMs != now+test.wantEnd {
+				t.Errorf("%d to %d, want %d to %d", r.StartMs-now, r.EndMs-now, test.wantStart, test.wantEnd)
+			}
+			replaced := test.start != test.wantStart || test.end != test.wantEnd
+			if want := (stated{max(now+test.start, 0), max(now+test.end, 0)}); replaced && was != want || !replaced && was != (stated{}) {
+				t.Errorf("stated are %v; replaced: %v", was, replaced)
+			}
+		})
+	}
+	t.Run("our own clock was never set", func(t *testing.T) {
+		w := newWorker(t, nil)
+		w.settings = &Settings{}
+		r := flow.Record{Received: int64(5 * time.Second), StartMs: now, EndMs: now}
+		if was := w.clamp(&r); was != (stated{}) || r.StartMs != now {
+			t.Errorf("the exporter's time %d became %d", now, r.StartMs)
+		}
+	})
+}
+
+// v5 is a NetFlow v5 datagram of one flow that began and ended a second before the header's time.
+func v5(sequence uint32, at time.Time) exporter.Datagram {
+	const uptime = 3_600_000
+	b := binary.BigEndian.AppendUint16(nil, 5)
+	b = binary.BigEndian.AppendUint16(b, 1)
+	for _, n := range []uint32{uptime, uint32(at.Unix()), 0, sequence, 0} {
+		b = binary.BigEndian.AppendUint32(b, n)
+	}
+	record := make([]byte, 48)
+	copy(record, []byte{198, 18, 0, 1, 198, 18, 16, 1})
+	binary.BigEndian.PutUint32(record[16:], 1)   // packets
+	binary.BigEndian.PutUint32(record[20:], 100) // bytes
+	binary.BigEndian.PutUint32(record[24:], uptime-1000)
+	binary.BigEndian.PutUint32(record[28:], uptime-1000)
+	record[38] = 17
+	return exporter.Datagram{Payload: append(b, record...), Source: netip.MustParseAddrPort("192.0.2.1:2055")}
+}
+
+// An exporter whose clock jumps about opens a handful of partitions, whatever it says.
+func TestWorker_oddDaysAreBounded(t *testing.T) {
+	received := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	const flows = 2000
+	for _, test := range []struct {
+		name    string
+		day     int // each datagram's, from the one before
+		clamped uint64
+	}{
+		{"ahead", 1, flows - 1}, // but for the flow of tomorrow at most
+		{"behind, of a table without a TTL", -1, flows - oddDays - 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var rows, days int
+			w := newWorker(t, nil)
+			w.Deliver = func(ins *clickhouse.Insert) { rows += ins.Rows }
+			for n := range flows {
+				dg := v5(uint32(n), received.AddDate(0, 0, test.day*(n+1)))
+				dg.Received = received.UnixNano()
+				w.Process([]exporter.Datagram{dg}, received)
+				days = max(days, w.Block.Days())
+			}
+			w.Flush()
+			if rows != flows || days > oddDays+3 {
+				t.Errorf("%d rows in blocks of up to %d days, want %d rows and at most %d days", rows, days, flows, oddDays+3)
+			}
+			stream := w.Decoder.Exporters().Streams()[0]
+			if got := stream.Clamped.Load(); got != test.clamped {
+				t.Errorf("%d records are counted as clamped, want %d", got, test.clamped)
+			}
+		})
+	}
+}
+
+func TestWorker_clampsWithoutAllocating(t *testing.T) {
+	received := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	w := newWorker(t, func(*clickhouse.Insert) {})
+	dg := v5(1, received.AddDate(3, 0, 0))
+	dg.Received = received.UnixNano()
+	all := []exporter.Datagram{dg}
+	for range 60_000 { // a block's memory has its size
+		w.Process(all, received)
+	}
+	if n := testing.AllocsPerRun(1000, func() { w.Process(all, received) }); n > 0 {
+		t.Errorf("%.1f allocations a clamped record", n)
+	}
+}
