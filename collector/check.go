@@ -284,7 +284,9 @@ func (c *checker) set(set record.Set) {
 	var row record.Row
 	err := set.Each(func(raw record.Raw, place string) error {
 		records++
-		good, err := table.Coerce(raw, row)
+		good, err := table.CoerceReporting(raw, row, func(reason string) {
+			c.say(checkWarning, "metadata", "left out: %s", record.Problem{Place: place, ID: fmt.Sprint(raw["id"]), Reason: reason})
+		})
 		if err != nil {
 			problem(record.Problem{Place: place, Reason: err.Error()})
 			return nil

@@ -151,9 +151,12 @@ func TestGoldenRows(t *testing.T) {
 		}
 	}
 	wantProblems := []string{
+		`scireg.json: entry 1: 0: scireg_update_time: "unknown" is not a date: the value is left out`,
+		`scireg.json: entry 3: 2: scireg_update_time: "2024-02-30" is not a date: the value is left out`,
 		`scireg.json: entry 7: 11: address left out: "not-an-ip" is not an IP address`,
 		"scireg.json: entry 8: 12: addresses: missing",
 		"meta_device.yml:55: notype: type: missing",
+		`meta_interface.yml:37: nfv5-1::126: edge: "yes" is neither true nor false: the value is left out`,
 		"meta_application.yml:26: broken: port_range_max: missing",
 	}
 	if diff := cmp.Diff(wantProblems, problems); diff != "" {

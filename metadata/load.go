@@ -197,7 +197,9 @@ func (l *load) each(row record.Row, use func(row record.Row, id, place string, k
 	return l.set.Each(func(raw record.Raw, place string) error {
 		l.result.Read++
 		var err error
-		good, err := l.table.Coerce(raw, row)
+		good, err := l.table.CoerceReporting(raw, row, func(reason string) {
+			l.problem(record.Problem{Place: place, ID: idOf(raw), Reason: reason})
+		})
 		if err != nil {
 			l.problem(record.Problem{Place: place, ID: idOf(raw), Reason: err.Error()})
 			l.keep(idOf(raw))

@@ -5,7 +5,6 @@ package files
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -87,16 +86,20 @@ func Origins(id string, r record.Raw, place string, yield func(record.Raw, strin
 
 type document struct {
 	path, table string
-	records     []ast.Node
-	values      []any // the records, where the file has anchors: those are known in the whole of the file only
+	records     []node
+}
+
+// node is a record, with the anchors of its document.
+type node struct {
+	ast.Node
+	anchors map[string]ast.Node
 }
 
 func parse(path string) (*document, error) {
-	data, err := os.ReadFile(path)
+	data, err := readText(path)
 	if err != nil {
 		return nil, err
 	}
-	// A key that a record has twice costs the record, not the file.
 	file, err := parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		return nil, syntaxError(path, err)
@@ -114,49 +117,73 @@ func parse(path string) (*document, error) {
 }
 
 func (d *document) take(body ast.Node) error {
-	mapping, ok := body.(ast.MapNode)
-	if !ok {
+	c := &converter{anchors: anchorsOf(body), values: maxValues}
+	body, err := c.resolve(body)
+	if err != nil || !isMapping(body) {
 		return fmt.Errorf("%s: not a mapping with the keys table and data", d.path)
 	}
+	if alias := unknownAlias(body, c.anchors); alias != nil {
+		return fmt.Errorf("%s:%d: there is no anchor %s", d.path, line(alias), alias.Value.GetToken().Value)
+	}
 	seen := map[string]bool{}
-	for i := mapping.MapRange(); i.Next(); {
-		key := i.Key().String()
+	for _, e := range entries(body) {
+		key := e.Key.String()
 		if seen[key] {
-			return fmt.Errorf("%s:%d: the key %s is there twice", d.path, line(i.Key()), key)
+			return fmt.Errorf("%s:%d: the key %s is there twice", d.path, line(e.Key), key)
 		}
 		seen[key] = true
+		value, err := c.resolve(e.Value)
+		if err != nil {
+			return fmt.Errorf("%s:%d: %s: %w", d.path, line(e.Key), key, err)
+		}
 		switch key {
 		case "table":
-			if err := yaml.NodeToValue(i.Value(), &d.table); err != nil {
-				return syntaxError(d.path, err)
+			v, err := c.value(value)
+			if text, ok := v.(string); ok && err == nil {
+				d.table = text
+				continue
 			}
+			return fmt.Errorf("%s:%d: table is not a name", d.path, line(e.Key))
 		case "data":
-			switch list := i.Value().(type) {
+			switch list := value.(type) {
 			case *ast.SequenceNode:
-				d.records = append(d.records, list.Values...)
+				for _, item := range list.Values {
+					d.records = append(d.records, node{item, c.anchors})
+				}
 			case *ast.NullNode:
 			default:
-				return fmt.Errorf("%s:%d: data is not a list", d.path, line(list))
+				return fmt.Errorf("%s:%d: data is not a list", d.path, line(value))
 			}
 		}
 	}
-	if len(ast.Filter(ast.AnchorType, body)) > 0 {
-		var whole struct{ Data []any }
-		if err := yaml.NodeToValue(body, &whole); err != nil {
-			return syntaxError(d.path, err)
+	return nil
+}
+
+// unknownAlias is an alias of nothing, which ends PyYAML; nil where there is none.
+func unknownAlias(body ast.Node, anchors map[string]ast.Node) *ast.AliasNode {
+	for _, n := range ast.Filter(ast.AliasType, body) {
+		if alias := n.(*ast.AliasNode); anchors[alias.Value.GetToken().Value] == nil {
+			return alias
 		}
-		d.values = append(d.values, whole.Data...)
 	}
 	return nil
 }
 
 func (d *document) each(yield func(record.Raw, string) error, report func(record.Problem)) error {
-	for n, node := range d.records {
-		place := fmt.Sprintf("%s:%d", d.path, line(node))
-		r, err := d.record(n)
+	for _, n := range d.records {
+		place := fmt.Sprintf("%s:%d", d.path, line(n.Node))
+		c := &converter{anchors: n.anchors, values: maxValues}
+		r, err := c.record(n.Node)
 		if err != nil {
-			report(record.Problem{Place: place, ID: idOf(node), Reason: reason(err)})
+			report(record.Problem{Place: place, ID: c.id(n.Node), Reason: reason(err)})
 			continue
+		}
+		for _, key := range c.twice {
+			id := ""
+			if r["id"] != nil {
+				id = fmt.Sprint(r["id"])
+			}
+			report(record.Problem{Place: place, ID: id, Reason: fmt.Sprintf("duplicate key %q: the last one counts", key)})
 		}
 		if err := yield(r, place); err != nil {
 			return err
@@ -165,31 +192,31 @@ func (d *document) each(yield func(record.Raw, string) error, report func(record
 	return nil
 }
 
-func (d *document) record(n int) (record.Raw, error) {
-	var r record.Raw
-	if len(d.values) == len(d.records) {
-		r, _ = d.values[n].(record.Raw)
-	} else if _, ok := d.records[n].(ast.MapNode); ok {
-		if err := yaml.NodeToValue(d.records[n], &r); err != nil {
-			return nil, err
-		}
+func (c *converter) record(n ast.Node) (record.Raw, error) {
+	v, err := c.value(n)
+	if err != nil {
+		return nil, err
 	}
-	if r == nil {
+	r, ok := v.(map[string]any)
+	if !ok {
 		return nil, errors.New("not a mapping")
 	}
 	return r, nil
 }
 
-// idOf is the id of a record that cannot be decoded; "" where there is none.
-func idOf(node ast.Node) string {
-	mapping, ok := node.(ast.MapNode)
-	if !ok {
+// id is the id of a record that cannot be converted; "" where there is none.
+func (c *converter) id(n ast.Node) string {
+	n, err := c.resolve(n)
+	if err != nil {
 		return ""
 	}
-	for i := mapping.MapRange(); i.Next(); {
-		var id any
-		if i.Key().String() == "id" && yaml.NodeToValue(i.Value(), &id) == nil && id != nil {
-			return fmt.Sprint(id)
+	for _, e := range entries(n) {
+		if e.Key.String() != "id" {
+			continue
+		}
+		one := &converter{anchors: c.anchors, values: 1}
+		if v, err := one.value(e.Value); err == nil && v != nil {
+			return fmt.Sprint(v)
 		}
 	}
 	return ""

@@ -50,6 +50,11 @@ func appendJSON(b []byte, v any) []byte {
 		return appendString(b, v)
 	case bool:
 		return strconv.AppendBool(b, v)
+	case Word: // in ext
+		if v.IsText {
+			return appendString(b, v.Text)
+		}
+		return strconv.AppendBool(b, v.Value)
 	case uint64:
 		return strconv.AppendUint(b, v, 10)
 	case int64:

@@ -122,7 +122,7 @@ func TestCoerce(t *testing.T) {
 		{"edge true", Interface, "edge", with(iface, "edge", true), true},
 		{"edge True", Interface, "edge", with(iface, "edge", "True"), true},
 		{"edge 1", Interface, "edge", with(iface, "edge", uint64(1)), true},
-		{"edge yes is false", Interface, "edge", with(iface, "edge", "yes"), false},
+		{"edge yes is true", Interface, "edge", with(iface, "edge", Word{Text: "yes", Value: true}), true},
 		{"edge 2 is false", Interface, "edge", with(iface, "edge", 2), false},
 		{"no edge is false", Interface, "edge", iface, false},
 		{"index as text", Interface, "flow_index", with(iface, "flow_index", "144"), uint64(144)},
@@ -202,4 +202,71 @@ func TestTablesAreInDependencyOrder(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestWrongTypes: a value of the wrong type is left out with a line that has the key and the value; the record stays. What is missing or
+// empty is no wrong value.
+func TestWrongTypes(t *testing.T) {
+	for _, c := range []struct {
+		column string
+		value  any
+		want   any
+		reason string
+	}{
+		{"edge", Word{"yes", true, false}, true, ""}, {"edge", Word{"Y", true, true}, true, ""}, {"edge", "True", true, ""}, {"edge", 1, true, ""}, {"edge", nil, false, ""},
+		{"edge", "No", false, ""}, {"edge", Word{"OFF", false, false}, false, ""}, {"edge", "", false, ""}, {"edge", 0.0, false, ""},
+		{"edge", "yes", false, `edge: "yes" is neither true nor false: the value is left out`},
+		{"edge", "maybe", false, `edge: "maybe" is neither true nor false: the value is left out`},
+		{"edge", 2, false, "edge: 2 is neither true nor false: the value is left out"},
+		{"edge", []any{true}, false, "edge: [true] is neither true nor false: the value is left out"},
+		{"flow_index", " 7 ", uint64(7), ""}, {"flow_index", 7.0, uint64(7), ""}, {"flow_index", "", nil, ""}, {"flow_index", nil, nil, ""},
+		{"flow_index", 7.5, nil, "flow_index: 7.5 is not a whole number up to 4294967295: the value is left out"},
+		{"flow_index", -1, nil, "flow_index: -1 is not a whole number up to 4294967295: the value is left out"},
+		{"flow_index", 1 << 32, nil, "flow_index: 4294967296 is not a whole number up to 4294967295: the value is left out"},
+		{"speed", "10G", nil, `speed: "10G" is not a whole number: the value is left out`},
+		{"tag", "a", []string{}, `tag: "a" is not a list: the value is left out`},
+		{"tag", []any{Word{"on", true, false}, true}, []string{"on", "true"}, ""},
+		{"description", Word{"off", false, false}, "off", ""},
+		{"ext", map[string]any{"up": Word{"yes", true, false}, "y": Word{"y", true, true}}, `{"up":true,"y":"y"}`, ""},
+	} {
+		table := tableOf(t, Interface)
+		raw := Raw{"id": "i", "type": "port", "device_id": "d", "name": "n", c.column: c.value}
+		reasons := ""
+		row, err := table.CoerceReporting(raw, nil, func(reason string) { reasons += reason })
+		if err != nil {
+			t.Errorf("%s: %v: %v", c.column, c.value, err)
+			continue
+		}
+		if diff := cmp.Diff(c.want, row[table.Index(c.column)]); diff != "" || reasons != c.reason {
+			t.Errorf("%s: %#v: %q, want %q; -want +got:\n%s", c.column, c.value, reasons, c.reason, diff)
+		}
+	}
+}
+
+// FuzzCoerce makes rows of any JSON object.
+func FuzzCoerce(f *testing.F) {
+	f.Add(`{"id": 1, "ip_subnet": [["192.0.2.0", 24], "::/0"], "as_id": "64496", "ext": "{}", "latitude": "x", "tag": "[1]"}`)
+	f.Add(`{"id": "c", "endpoint_id": ["a", "b"], "endpoint_type": ["a", null], "loopback_ip": ["::ffff:192.0.2.1"], "edge": "yes", "ext": {"a": [1e400]}}`)
+	f.Add(`{"id": "a", "protocol": "tcp", "port_range_min": 65536, "port_range_max": -0, "scireg_update_time": "2024-01-01 x"}`)
+	tables := Tables()
+	f.Fuzz(func(t *testing.T, text string) {
+		var raw Raw
+		d := json.NewDecoder(strings.NewReader(text))
+		d.UseNumber()
+		if d.Decode(&raw) != nil {
+			return
+		}
+		for _, table := range tables {
+			row, err := table.Coerce(raw, nil)
+			if err != nil {
+				continue
+			}
+			canonical := table.AppendCanonical(nil, row)
+			if !json.Valid(canonical) && strings.ToValidUTF8(text, "") == text {
+				t.Errorf("%s: the canonical text is no JSON: %s", table.Name, canonical)
+			}
+			hash, _ := table.Hash(row, nil)
+			table.AppendRowBinary(nil, row, "x__v1", hash)
+		}
+	})
 }

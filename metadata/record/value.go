@@ -23,19 +23,50 @@ type Subnet struct {
 // errMissing is the reason for a record without a required value.
 var errMissing = errors.New("missing")
 
+// Word is a word without quotes that means a truth value where one is wanted, such as yes and off: a text column keeps the text.
+type Word struct {
+	Text   string
+	Value  bool
+	IsText bool // where no type is wanted it is the text: YAML 1.1 takes yes for true, but not y and yEs
+}
+
+// String is the text.
+func (w Word) String() string { return w.Text }
+
 // Coerce turns a record into a row, which it appends to row[:0]. References are left NULL. The error says which column
 // does not fit and costs the record.
 func (t *Table) Coerce(raw Raw, row Row) (Row, error) {
+	return t.CoerceReporting(raw, row, func(string) {})
+}
+
+// CoerceReporting is Coerce that tells of each value that is left out, because it is of the wrong type, though the record is right.
+func (t *Table) CoerceReporting(raw Raw, row Row, leftOut func(reason string)) (Row, error) {
 	row = row[:0]
 	for i := range t.Columns {
 		c := &t.Columns[i]
-		v, err := c.coerce(raw[c.Name])
+		v, wrong, err := c.coerce(raw[c.Name])
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", c.Name, err)
+		}
+		if wrong != "" {
+			leftOut(fmt.Sprintf("%s: %s is %s: the value is left out", c.Name, shown(raw[c.Name]), wrong))
 		}
 		row = append(row, v)
 	}
 	return row, nil
+}
+
+// shown is a value in a line for the operator.
+func shown(v any) string {
+	const most = 100
+	s := fmt.Sprint(v)
+	if _, isText := v.(string); isText {
+		s = strconv.Quote(s)
+	}
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "") + "…"
+	}
+	return s
 }
 
 // ID is what tells the record apart: its id as text, for applications with protocol and ports.
@@ -50,51 +81,84 @@ func (t *Table) ID(row Row) string {
 	return strings.Join(parts, " ")
 }
 
-func (c *Column) coerce(v any) (any, error) {
+// coerce makes a value of the column's kind. wrong is what the given one is not, where it is left out and the record is not.
+func (c *Column) coerce(v any) (value any, wrong string, err error) {
 	if v == nil && c.Required {
-		return nil, errMissing
+		return nil, "", errMissing
+	}
+	if w, isWord := v.(Word); isWord && c.Kind != JSON {
+		if v = w.Text; c.Kind == Bool {
+			v = w.Value
+		}
 	}
 	switch c.Kind {
 	case Text:
 		s, err := coerceText(v)
 		if err == nil && s == "" && c.Required && c.Name == "id" {
-			return nil, errMissing
+			return nil, "", errMissing
 		}
-		return s, err
+		return s, "", err
 	case NullText:
 		if v == nil {
-			return nil, nil
+			return nil, "", nil
 		}
-		return coerceText(v)
+		s, err := coerceText(v)
+		return s, "", err
 	case Float:
-		return coerceFloat(v), nil
+		value = coerceFloat(v)
+		return value, wrongUnless(value != nil || isEmpty(v), "not a number"), nil
 	case Uint16:
-		return required(coerceUint(v, math.MaxUint16), v)
+		value, err = required(coerceUint(v, math.MaxUint16), v)
+		return value, "", err
 	case Uint32:
-		return required(coerceUint(v, math.MaxUint32), v)
+		value, err = required(coerceUint(v, math.MaxUint32), v)
+		return value, "", err
 	case NullUint32:
-		return coerceUint(v, math.MaxUint32), nil
+		value = coerceUint(v, math.MaxUint32)
+		return value, wrongUnless(value != nil || isEmpty(v), "not a whole number up to 4294967295"), nil
 	case NullUint64:
-		return coerceUint(v, math.MaxUint64), nil
+		value = coerceUint(v, math.MaxUint64)
+		return value, wrongUnless(value != nil || isEmpty(v), "not a whole number"), nil
 	case Bool:
-		return coerceBool(v), nil
+		is, ok := coerceBool(v)
+		return is, wrongUnless(ok, "neither true nor false"), nil
 	case Texts, NullTexts:
-		return coerceTexts(v)
+		texts, err := coerceTexts(v)
+		return texts, wrongUnless(isList(v), "not a list"), err
 	case Pair:
-		return coercePair(v)
+		value, err = coercePair(v)
+		return value, "", err
 	case Addresses:
-		return coerceAddresses(v)
+		value, err = coerceAddresses(v)
+		return value, wrongUnless(isList(v), "not a list"), err
 	case NullIPv4, NullIPv6:
-		return coerceAddress(v, c.Kind == NullIPv4)
+		value, err = coerceAddress(v, c.Kind == NullIPv4)
+		return value, "", err
 	case Subnets:
-		return coerceSubnets(v)
+		value, err = coerceSubnets(v)
+		return value, "", err
 	case Date:
-		return coerceDate(v), nil
+		date, ok := coerceDate(v)
+		return date, wrongUnless(ok || isEmpty(v), "not a date"), nil
 	case JSON:
-		return coerceJSON(v)
+		value, err = coerceJSON(v)
+		return value, "", err
 	default: // references are looked up
-		return nil, nil
+		return nil, "", nil
 	}
+}
+
+func wrongUnless(right bool, wrong string) string {
+	if right {
+		return ""
+	}
+	return wrong
+}
+
+// isEmpty reports whether there is no value, which is not a wrong one.
+func isEmpty(v any) bool {
+	s, isText := v.(string)
+	return v == nil || isText && strings.TrimSpace(s) == ""
 }
 
 func required(v, given any) (any, error) {
@@ -113,6 +177,8 @@ func coerceText(v any) (string, error) {
 		return v, nil
 	case bool, int, int64, uint64, uint32, float64, json.Number:
 		return text(v), nil
+	case Word:
+		return v.Text, nil
 	case time.Time:
 		return v.Format(time.DateOnly), nil
 	default:
@@ -188,7 +254,7 @@ func coerceUint(v any, largest uint64) any {
 	case int64:
 		n, err = nonNegative(v)
 	case float64:
-		if v < 0 || v >= 1<<53 || math.IsNaN(v) {
+		if v < 0 || v >= 1<<53 || v != math.Trunc(v) {
 			return nil
 		}
 		n = uint64(v)
@@ -212,17 +278,25 @@ func nonNegative(n int64) (uint64, error) {
 	return uint64(n), nil
 }
 
-// coerceBool is true for true, "true", "True", 1 and "1" and for nothing else.
-func coerceBool(v any) bool {
+// coerceBool takes truth values, 1 and 0, and their texts; nothing is false. ok is false for anything else, which is false too: also for
+// "yes" in quotes, which the reference takes for false.
+func coerceBool(v any) (is, ok bool) {
 	switch v := v.(type) {
+	case nil:
+		return false, true
 	case bool:
-		return v
+		return v, true
 	case string:
-		return v == "true" || v == "True" || v == "1"
-	case json.Number:
-		return v == "1"
+		switch strings.ToLower(strings.TrimSpace(v)) {
+		case "true", "1":
+			return true, true
+		case "false", "no", "off", "n", "0", "":
+			return false, true
+		}
+		return false, false
 	default:
-		return coerceUint(v, 1) == uint64(1)
+		n, ok := coerceUint(v, 1).(uint64)
+		return n == 1, ok
 	}
 }
 
@@ -245,6 +319,9 @@ func list(v any) []any {
 	}
 	return nil
 }
+
+// isList reports whether list takes the value, or there is none.
+func isList(v any) bool { return isEmpty(v) || list(v) != nil }
 
 func coerceTexts(v any) ([]string, error) {
 	l := list(v)
@@ -390,17 +467,21 @@ func (s Subnet) Prefix() (netip.Prefix, error) {
 }
 
 // coerceDate is 1970-01-01 for what is not a date.
-func coerceDate(v any) string {
+func coerceDate(v any) (date string, ok bool) {
 	switch v := v.(type) {
 	case time.Time:
-		return v.Format(time.DateOnly)
+		return v.Format(time.DateOnly), true
 	case string:
-		// ClickHouse's Date ends in 2149.
-		if t, err := time.Parse(time.DateOnly, v); err == nil && t.Year() >= 1970 && t.Year() < 2149 {
-			return v
+		// ClickHouse's Date ends in 2149. Of a time the day counts.
+		day := v
+		if len(v) > len(time.DateOnly) && (v[len(time.DateOnly)] == 'T' || v[len(time.DateOnly)] == ' ') {
+			day = v[:len(time.DateOnly)]
+		}
+		if t, err := time.Parse(time.DateOnly, day); err == nil && t.Year() >= 1970 && t.Year() < 2149 {
+			return day, true
 		}
 	}
-	return "1970-01-01"
+	return "1970-01-01", false
 }
 
 // coerceJSON makes the text of an object; a text must be one already and stays as it is.

@@ -1,0 +1,394 @@
+package files
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/token"
+
+	"github.com/metranova/flow-collector/metadata/record"
+)
+
+// The files mean what PyYAML's safe loader makes of them, which is YAML 1.1: 010 is eight, 1:30 is ninety, yes is true. The parser
+// knows the syntax; what a plain scalar means is decided here, by the regular expressions of PyYAML's resolver.
+
+const maxFile = 64 << 20
+
+// Bounds of what aliases can make of a file.
+const (
+	maxValues = 100_000 // values of one record
+	maxDepth  = 200
+)
+
+// readText reads a file as UTF-8, without a byte order mark. UTF-16 is taken with one.
+func readText(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxFile {
+		return nil, fmt.Errorf("%s: more than the %d bytes allowed", path, maxFile)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case bytes.HasPrefix(data, []byte("\xff\xfe")):
+		data = fromUTF16(data[2:], binary.LittleEndian)
+	case bytes.HasPrefix(data, []byte("\xfe\xff")):
+		data = fromUTF16(data[2:], binary.BigEndian)
+	}
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	if !utf8.Valid(data) {
+		line := 1
+		for rest := data; len(rest) > 0; {
+			r, size := utf8.DecodeRune(rest)
+			if r == utf8.RuneError && size == 1 {
+				break
+			}
+			if r == '\n' {
+				line++
+			}
+			rest = rest[size:]
+		}
+		return nil, fmt.Errorf("%s:%d: not UTF-8 (perhaps Latin-1): save the file as UTF-8", path, line)
+	}
+	return data, nil
+}
+
+func fromUTF16(data []byte, order binary.ByteOrder) []byte {
+	units := make([]uint16, len(data)/2)
+	for i := range units {
+		units[i] = order.Uint16(data[2*i:])
+	}
+	return []byte(string(utf16.Decode(units)))
+}
+
+// anchorsOf are the nodes that aliases of a document stand for.
+func anchorsOf(body ast.Node) map[string]ast.Node {
+	anchors := map[string]ast.Node{}
+	for _, n := range ast.Filter(ast.AnchorType, body) {
+		anchor := n.(*ast.AnchorNode)
+		anchors[anchor.Name.GetToken().Value] = anchor.Value
+	}
+	return anchors
+}
+
+// converter makes Go values of nodes: nil, bool, int64, uint64, float64, string, record.Word, []any and map[string]any.
+type converter struct {
+	anchors map[string]ast.Node
+	values  int // left to make
+	depth   int
+	twice   []string // keys that a mapping has twice
+}
+
+var errAliases = fmt.Errorf("its aliases make more than %d values of it", maxValues)
+
+// resolve returns the node that an anchor or alias stands for.
+func (c *converter) resolve(node ast.Node) (ast.Node, error) {
+	for range maxDepth {
+		switch n := node.(type) {
+		case *ast.AnchorNode:
+			node = n.Value
+		case *ast.AliasNode:
+			target, found := c.anchors[n.Value.GetToken().Value]
+			if !found {
+				return nil, fmt.Errorf("there is no anchor %s", n.Value.GetToken().Value)
+			}
+			node = target
+		default:
+			return node, nil
+		}
+	}
+	return nil, errors.New("an alias that leads to itself")
+}
+
+func (c *converter) value(node ast.Node) (any, error) {
+	if c.values--; c.values < 0 {
+		return nil, errAliases
+	}
+	if c.depth++; c.depth > maxDepth {
+		return nil, fmt.Errorf("more than %d levels deep", maxDepth)
+	}
+	defer func() { c.depth-- }()
+	node, err := c.resolve(node)
+	if err != nil {
+		return nil, err
+	}
+	switch n := node.(type) {
+	case nil:
+		return nil, nil
+	case *ast.MappingNode, *ast.MappingValueNode:
+		return c.mapping(node)
+	case *ast.SequenceNode:
+		list := make([]any, 0, len(n.Values))
+		for _, item := range n.Values {
+			v, err := c.value(item)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, v)
+		}
+		return list, nil
+	case *ast.TagNode:
+		return c.tagged(n)
+	case *ast.LiteralNode:
+		return n.Value.Value, nil
+	}
+	return scalar(node)
+}
+
+func scalar(node ast.Node) (any, error) {
+	t := node.GetToken()
+	if t == nil {
+		return nil, fmt.Errorf("%s instead of a value", node.Type())
+	}
+	switch t.Type {
+	case token.SingleQuoteType, token.DoubleQuoteType:
+		return t.Value, nil
+	case token.ImplicitNullType:
+		return nil, nil
+	}
+	return plain(t.Value), nil
+}
+
+// entries are the pairs of a mapping, which the parser has in two forms.
+func entries(node ast.Node) []*ast.MappingValueNode {
+	switch n := node.(type) {
+	case *ast.MappingNode:
+		return n.Values
+	case *ast.MappingValueNode:
+		return []*ast.MappingValueNode{n}
+	}
+	return nil
+}
+
+func isMapping(node ast.Node) bool {
+	_, ok := node.(ast.MapNode)
+	return ok
+}
+
+// mapping makes a map. Of a key that is there twice the last value counts, as in Python; what is merged in counts where the mapping
+// itself has nothing.
+func (c *converter) mapping(node ast.Node) (map[string]any, error) {
+	m := map[string]any{}
+	var merges []ast.Node
+	for _, e := range entries(node) {
+		if e.Key.IsMergeKey() {
+			merges = append(merges, e.Value)
+			continue
+		}
+		key, err := c.key(e.Key)
+		if err != nil {
+			return nil, err
+		}
+		v, err := c.value(e.Value)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", key, err)
+		}
+		if _, twice := m[key]; twice {
+			c.twice = append(c.twice, key)
+		}
+		m[key] = v
+	}
+	for _, node := range merges {
+		if err := c.merge(m, node); err != nil {
+			return nil, fmt.Errorf("<<: %w", err)
+		}
+	}
+	return m, nil
+}
+
+// merge adds the keys of a mapping, or of several, that m does not have. The first of several counts.
+func (c *converter) merge(m map[string]any, node ast.Node) error {
+	v, err := c.value(node)
+	if err != nil {
+		return err
+	}
+	list, ok := v.([]any)
+	if !ok {
+		list = []any{v}
+	}
+	for _, from := range list {
+		more, ok := from.(map[string]any)
+		if !ok {
+			return errors.New("not a mapping")
+		}
+		for k, v := range more {
+			if _, has := m[k]; !has {
+				m[k] = v
+			}
+		}
+	}
+	return nil
+}
+
+// key is the text of a key. Numbers and words are what stands in the file.
+func (c *converter) key(node ast.MapKeyNode) (string, error) {
+	var n ast.Node = node
+	if complex, ok := node.(*ast.MappingKeyNode); ok {
+		n = complex.Value
+	}
+	n, err := c.resolve(n)
+	if err != nil {
+		return "", err
+	}
+	if _, isScalar := n.(ast.ScalarNode); !isScalar || n.GetToken() == nil {
+		return "", errors.New("a key that is not a single value")
+	}
+	if literal, ok := n.(*ast.LiteralNode); ok {
+		return literal.Value.Value, nil
+	}
+	return n.GetToken().Value, nil
+}
+
+// tagged makes the value that a tag asks for. The safe loader knows the tags of YAML itself only.
+func (c *converter) tagged(n *ast.TagNode) (any, error) {
+	v, err := c.value(n.Value)
+	if err != nil {
+		return nil, err
+	}
+	text := ""
+	if n.Value != nil && n.Value.GetToken() != nil {
+		text = n.Value.GetToken().Value
+	}
+	if literal, ok := n.Value.(*ast.LiteralNode); ok {
+		text = literal.Value.Value
+	}
+	name := strings.TrimPrefix(strings.TrimPrefix(n.Start.Value, "tag:yaml.org,2002:"), "!!")
+	switch _, isText := v.(string); name {
+	case "str", "timestamp":
+		if v == nil {
+			return "", nil
+		}
+		return text, nil
+	case "int", "float", "bool", "null":
+		if isText {
+			v = plain(text)
+		}
+		if w, ok := v.(record.Word); ok {
+			v = w.Value
+		}
+		if i, ok := v.(int64); ok && name == "float" {
+			v = float64(i)
+		}
+		return v, nil
+	case "binary":
+		data, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(text), ""))
+		return string(data), err
+	case "map", "seq":
+		return v, nil
+	}
+	return nil, fmt.Errorf("the tag %s is not known", n.Start.Value)
+}
+
+// PyYAML's implicit resolvers.
+var (
+	intForm = regexp.MustCompile(`^(?:[-+]?0b[0-1_]+|[-+]?0[0-7_]+|[-+]?(?:0|[1-9][0-9_]*)|[-+]?0x[0-9a-fA-F_]+|[-+]?[1-9][0-9_]*(?::[0-5]?[0-9])+)$`)
+	fltForm = regexp.MustCompile(`^(?:[-+]?[0-9][0-9_]*\.[0-9_]*(?:[eE][-+][0-9]+)?|\.[0-9][0-9_]*(?:[eE][-+][0-9]+)?` +
+		`|[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+\.[0-9_]*|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$`)
+)
+
+// plain is what a scalar without quotes means. Dates stay texts.
+func plain(s string) any {
+	switch s {
+	case "", "~", "null", "Null", "NULL":
+		return nil
+	case "true", "True", "TRUE":
+		return true
+	case "false", "False", "FALSE":
+		return false
+	case "yes", "Yes", "YES", "on", "On", "ON":
+		return record.Word{Text: s, Value: true}
+	case "no", "No", "NO", "off", "Off", "OFF":
+		return record.Word{Text: s, Value: false}
+	}
+	switch strings.ToLower(s) {
+	case "true", "yes", "on", "y":
+		return record.Word{Text: s, Value: true, IsText: true}
+	case "false", "no", "off", "n":
+		return record.Word{Text: s, IsText: true}
+	}
+	if c := s[0]; (c < '0' || c > '9') && c != '-' && c != '+' && c != '.' {
+		return s
+	}
+	if intForm.MatchString(s) {
+		if v := integer(s); v != nil {
+			return v
+		}
+		return s
+	}
+	if fltForm.MatchString(s) {
+		if v := float(s); v != nil {
+			return v
+		}
+	}
+	return s
+}
+
+// integer reads one of the int forms; nil: it is too large.
+func integer(s string) any {
+	digits := strings.ReplaceAll(strings.TrimLeft(s, "+-"), "_", "")
+	base := 10
+	switch {
+	case strings.HasPrefix(digits, "0b"):
+		base, digits = 2, digits[2:]
+	case strings.HasPrefix(digits, "0x"):
+		base, digits = 16, digits[2:]
+	case len(digits) > 1 && digits[0] == '0':
+		base, digits = 8, digits[1:]
+	}
+	n := uint64(0)
+	for part := range strings.SplitSeq(digits, ":") { // base 60
+		p, err := strconv.ParseUint(part, base, 64)
+		if err != nil || n > (math.MaxUint64-p)/60 && n > 0 {
+			return nil
+		}
+		n = n*60 + p
+	}
+	switch {
+	case !strings.HasPrefix(s, "-") && n <= math.MaxInt64:
+		return int64(n)
+	case !strings.HasPrefix(s, "-"):
+		return n
+	case n <= math.MaxInt64:
+		return -int64(n)
+	}
+	return nil
+}
+
+// float reads one of the float forms.
+func float(s string) any {
+	sign := 1.0
+	if strings.HasPrefix(s, "-") {
+		sign = -1
+	}
+	digits := strings.ToLower(strings.ReplaceAll(strings.TrimLeft(s, "+-"), "_", ""))
+	switch digits {
+	case ".inf":
+		return math.Inf(int(sign))
+	case ".nan":
+		return math.NaN()
+	}
+	sum := 0.0
+	for part := range strings.SplitSeq(digits, ":") {
+		f, err := strconv.ParseFloat(part, 64)
+		if err != nil {
+			return nil
+		}
+		sum = sum*60 + f
+	}
+	return sign * sum
+}
