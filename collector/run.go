@@ -21,6 +21,7 @@ import (
 	"github.com/metranova/flow-collector/collector/forward"
 	"github.com/metranova/flow-collector/collector/listen"
 	"github.com/metranova/flow-collector/collector/pipeline"
+	"github.com/metranova/flow-collector/sink/clickhouse"
 	"github.com/metranova/flow-collector/sink/spool"
 	"github.com/metranova/flow-collector/sink/tally"
 )
@@ -147,9 +148,17 @@ func serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 	s.keepTemplates()
 	s.awaitMetadata(o.metadataWait)
 	var loops sync.WaitGroup
+	presses := make([]*press, len(listeners))
 	for n, l := range listeners {
-		w := s.newWorker(n, pipeline.Options{MaxAge: cfg.Batch.Age, Deliver: s.writer.Enqueue, Share: l.Share()})
-		loops.Go(func() { failed.add(receive(l, w, forwarders[n])) })
+		p := &press{service: s, share: l.Share()}
+		presses[n] = p
+		p.worker = s.newWorker(n, pipeline.Options{
+			MaxAge: cfg.Batch.Age, Share: l.Share(),
+			Deliver: func(ins *clickhouse.Insert) { s.writer.Enqueue(ins); p.update() },
+		})
+	}
+	for n, l := range listeners {
+		loops.Go(func() { failed.add(receive(l, presses[n], forwarders[n])) })
 	}
 	minute := startMinute(s, listeners, log)
 	changes := newReloader(cfg, s, listeners, level, log)
@@ -235,8 +244,9 @@ func (s *service) awaitMetadata(atMost time.Duration) {
 
 // receive is a worker's loop: datagrams in, to other collectors and into blocks, until the listener is closed and empty, or cannot
 // receive any more, which is an error. What came before is delivered in either case.
-func receive(l *listen.Worker, w *pipeline.Worker, f *forward.Forwarder) error {
+func receive(l *listen.Worker, p *press, f *forward.Forwarder) error {
 	const wake, tick = 100 * time.Millisecond, time.Second
+	w := p.worker
 	defer w.Finish()
 	next := time.Now().Add(tick)
 	for {
@@ -252,9 +262,36 @@ func receive(l *listen.Worker, w *pipeline.Worker, f *forward.Forwarder) error {
 		w.Process(datagrams, now)
 		if !now.Before(next) {
 			w.Tick(now)
+			p.update()
 			next = now.Add(tick)
 		}
 	}
+}
+
+// press tells a worker's share when neither the server nor the disk keeps up with rows, so that the sources that send most lose
+// before blocks are dropped that hold rows of all of them.
+type press struct {
+	service *service
+	worker  *pipeline.Worker
+	share   *listen.Share
+
+	own, all uint64 // rows at the latest update, of the worker and of all workers
+}
+
+// update is called by the worker's goroutine after each block and about once a second.
+func (p *press) update() {
+	s := p.service
+	if s.spool == nil {
+		return // the oldest rows make room for new ones
+	}
+	own, all := p.worker.Rows(), s.rows()
+	ownMore, allMore := own-p.own, all-p.all
+	p.own, p.all = own, all
+	full := float64(s.writer.Stats().QueuedBytes) / float64(s.cfg.Batch.QueueBytes)
+	if ownMore*uint64(len(s.workers)) < allMore {
+		full = 0 // another worker makes more of the rows
+	}
+	p.share.Press(full)
 }
 
 // destination is where rows go, for people.
@@ -293,7 +330,7 @@ func statsLosses(total *listen.Stats) []loss {
 	}
 	add(total.KernelDrops, what, "sockets")
 	add(total.Late, "datagrams that came while the collector stopped", "sockets")
-	add(total.OverShare, "datagrams of sources that took more than their share while a worker was behind", "sockets")
+	add(total.OverShare, "datagrams of sources that took more than their share while the collector was behind", "sockets")
 	add(total.Refused, "datagrams from exporters that may not send", "listen.allowed_exporters")
 	return losses
 }

@@ -12,7 +12,7 @@ const (
 	Upstream = "upstream" // before us: the network, or the exporter itself
 	Kernel   = "kernel"   // between the network and the collector
 	Filter   = "filter"   // exporters that may not send
-	Overload = "overload" // sources that took more than their share while a worker was behind
+	Overload = "overload" // sources that took more than their share while the collector was behind
 	Decode   = "decode"   // what could not be read, by reason
 	Hold     = "hold"     // data that came before its template
 	SinkRows = "sink"     // rows, by what became of them

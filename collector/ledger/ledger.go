@@ -26,7 +26,7 @@ type Options struct {
 	Tables  func() []*exporter.Table
 	Sockets func() []Socket
 	Refused func() map[netip.Addr]uint64
-	// OverShare are the datagrams that workers dropped while they were behind, by source.
+	// OverShare are the datagrams that workers dropped while the collector was behind, by source.
 	OverShare func() map[netip.Addr]uint64
 	Sinks     []Sink
 	// MaxStreams is how many streams are told apart; all others are one. 0: 500.

@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// Share decides whose datagrams a worker drops while it is behind: those of the sources that took most of its time lately.
+// Share decides whose datagrams a worker drops while it is behind, or what its rows go to: those of the sources that took most of
+// its time lately.
 // Sources that have given records in more than one second are judged each by itself. All others share one budget and, within it,
 // are judged by a hash of their address, so that forged sources cost the others no more than one source does, however many they
 // are.
@@ -28,6 +29,7 @@ type Share struct {
 	mean    float32   // of what a datagram takes, in nanoseconds
 	scratch []float32 // of level
 	levels  levels    // in force
+	pressed float64   // by what rows go to, as if the receive buffer were so full
 	latest  struct {  // where the latest source is kept: datagrams of one often come together
 		source netip.Addr
 		known  *knownSource
@@ -63,12 +65,14 @@ var unlimited = levels{float32(math.Inf(1)), float32(math.Inf(1))}
 
 const (
 	knownSets, knownWays = 1024, 4
-	otherBuckets         = 1024
+	// otherBuckets are few, so that some hundred datagrams of forged sources, which may be expensive, are in all of them.
+	otherBuckets = 128
 
 	// behindFill is how full a receive buffer is when a worker is behind: sources may keep most of the time that they took. From
 	// urgentFill to a full buffer this falls to none.
 	behindFill, urgentFill = 0.6, 0.8
 	mostKept               = 0.9
+	pressFull              = 0.75
 	// knownTenure is in how many seconds a source has given records before it is judged by itself.
 	knownTenure = 2
 	halfLife    = time.Second
@@ -104,6 +108,7 @@ func (s *Share) begin(now time.Duration, fill float64) {
 		s.halve()
 		s.halved = now
 	}
+	fill = max(fill, s.pressed)
 	if fill < behindFill {
 		s.levels = unlimited
 		return
@@ -111,6 +116,15 @@ func (s *Share) begin(now time.Duration, fill float64) {
 	if s.levels == unlimited || now-s.leveled >= levelEvery {
 		s.setLevels(mostKept * min(1, max(0, (1-fill)/(1-urgentFill))))
 		s.leveled = now
+	}
+}
+
+// Press says how full the memory is where rows wait, from 0 to 1, when there is no other place for them. Above pressFull
+// datagrams are dropped as if the worker were behind: else rows of all sources alike would be lost there.
+func (s *Share) Press(full float64) {
+	s.pressed = 0
+	if full > pressFull {
+		s.pressed = behindFill + (min(full, 1)-pressFull)/(1-pressFull)*(1-behindFill)
 	}
 }
 

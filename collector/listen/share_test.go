@@ -112,6 +112,7 @@ func TestShareProtectsARouter(t *testing.T) {
 		{"one source, cheap datagrams", load{perSecond: 300000, cost: 10 * time.Microsecond, size: 20}},
 		{"a million forged sources without records", load{perSecond: 150000, cost: 11 * time.Microsecond, size: 20, sources: 1 << 20}},
 		{"a million forged sources with a record each", load{perSecond: 100000, cost: 20 * time.Microsecond, size: 100, records: 1, sources: 1 << 20}},
+		{"a million forged sources, expensive datagrams", load{perSecond: 2500, cost: 2500 * time.Microsecond, size: 64000, sources: 1 << 20}},
 		{"500 forged sources with records", load{perSecond: 100000, cost: 20 * time.Microsecond, size: 100, records: 1, sources: 500}},
 		{"50 sources, nothing in their datagrams", load{perSecond: 3000, cost: 760 * time.Microsecond, size: 64000, sources: 50}},
 	}
@@ -201,6 +202,25 @@ func TestShareDropsOnlyWhenBehind(t *testing.T) {
 	s.begin(halfLife/2+1, behindFill-0.01)
 	if !s.admits(from) {
 		t.Error("dropped though the worker is not behind any more")
+	}
+}
+
+// Where rows wait and memory runs out it is the same.
+func TestShareDropsUnderPressure(t *testing.T) {
+	s := NewShare()
+	from := netip.MustParseAddr("10.0.0.1")
+	for range 1000 {
+		s.Charge(from, time.Millisecond, 1<<16, 0)
+	}
+	for _, test := range []struct {
+		full  float64
+		admit bool
+	}{{0.5, true}, {pressFull, true}, {0.8, false}, {1.5, false}, {0.1, true}} {
+		s.Press(test.full)
+		s.begin(1, 0)
+		if s.admits(from) != test.admit {
+			t.Errorf("memory %v full: admitted %t", test.full, !test.admit)
+		}
 	}
 }
 

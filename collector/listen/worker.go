@@ -48,7 +48,7 @@ type Stats struct {
 	Late             uint64 // dropped by the kernel because they came after Close
 	Truncated        uint64 // handed on, but longer than the room for them
 	Refused          uint64 // from exporters that may not send
-	OverShare        uint64 // dropped while the worker was behind, as their source had taken more than its share
+	OverShare        uint64 // dropped while the collector was behind, as their source had taken more than its share
 	ShortBuffer      bool   // the kernel gives a smaller receive buffer than asked for
 }
 
@@ -308,7 +308,7 @@ func (w *Worker) updateDrops() {
 // address.
 func (w *Worker) Refusals() map[netip.Addr]uint64 { return w.refusals.counts() }
 
-// OverShare returns how many datagrams were dropped while the worker was behind, by source; those of sources that are not counted
+// OverShare returns how many datagrams were dropped while the collector was behind, by source; those of sources that are not counted
 // apart are under the zero address.
 func (w *Worker) OverShare() map[netip.Addr]uint64 { return w.share.Dropped() }
 

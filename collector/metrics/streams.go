@@ -62,7 +62,7 @@ func newStreams(o Options) *streams {
 		o:          o,
 		drops:      desc("kernel_dropped_datagrams_total", "Datagrams that the kernel dropped: a receive buffer was full, or the collector was stopping.", "address", "worker", "reason"),
 		refused:    desc("refused_datagrams_total", "Datagrams of exporters that may not send (listen.allowed_exporters).", "source"),
-		overload:   desc("overload_dropped_datagrams_total", "Datagrams dropped while a worker was behind, of sources that took more than their share.", "source"),
+		overload:   desc("overload_dropped_datagrams_total", "Datagrams dropped while the collector was behind, of sources that took more than their share.", "source"),
 		unreadable: desc("unattributed_datagrams_total", "Datagrams that are of no exporter's stream.", "reason"),
 		lastSeen:   desc("exporter_last_seen_timestamp_seconds", "When a datagram last came.", streamLabels...),
 		skew:       desc("exporter_clock_skew_seconds", "How much later a datagram came than its header says it was sent.", streamLabels...),

@@ -38,7 +38,7 @@ type Collector struct {
 // CollectorCounts are what the collector counted in a while.
 type CollectorCounts struct {
 	Received, KernelDrops, Refused uint64            // datagrams
-	OverShare                      uint64            // datagrams of sources that took more than their share while a worker was behind
+	OverShare                      uint64            // datagrams of sources that took more than their share while the collector was behind
 	Rows, Expired                  uint64            // rows made, and those of them too old for the table
 	Lost                           map[string]uint64 // rows, by reason
 	Quarantined                    uint64            // rows that the server refuses
@@ -131,7 +131,7 @@ func (l *list) sockets(c *Collector) {
 			from = ", most of them of " + c.Largest.String()
 		}
 		l.add(Warning, "overload", "more workers or cores (listen.workers), or listen.allowed_exporters where they should not send",
-			"a worker was behind: %s dropped in %s, of sources that took more than their share%s", count(n, "datagram"), span(c.Window), from)
+			"the collector was behind: %s dropped in %s, of sources that took more than their share%s", count(n, "datagram"), span(c.Window), from)
 	}
 	if n := r.Refused; n > 0 {
 		l.add(Note, "refused", "listen.allowed_exporters says who may send", "%s of exporters that may not send, in %s", count(n, "datagram"), span(c.Window))
