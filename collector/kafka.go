@@ -68,6 +68,7 @@ func (s *service) encodeMessages(o *pipeline.Options) {
 	o.Encoder = message.NewEncoder(k.Format, k.Key, message.Layout{
 		CollectorID: s.cfg.CollectorID, PolicyOriginator: p.Originator, PolicyLevel: p.Level,
 		IPRefExtensions: s.settings.IPRefExtensions,
+		WithoutColumns:  s.settings.WithoutColumns,
 	})
 	o.Batch = s.producer.Batch()
 	o.BatchBytes, o.Linger = batchBytes, k.Linger

@@ -252,10 +252,11 @@ func (s *service) newWorker(n int, o pipeline.Options) *pipeline.Worker {
 			PolicyLevel:      p.Level,
 			Extensions:       s.settings.FlowExtensions,
 			IPRefExtensions:  s.settings.IPRefExtensions,
+			WithoutColumns:   s.settings.WithoutColumns,
 		}
 		o.Block = block.New(layout)
 		o.MaxRows = s.cfg.Batch.Rows
-		o.Query = clickhouse.InsertQuery(s.settings.Database, s.settings.Tables.Flow, o.Block.Columns())
+		o.Query = clickhouse.InsertByName(s.settings.Database, s.settings.Tables.Flow)
 		o.Buffer = s.buffer
 		o.TokenPrefix = fmt.Sprintf("%s-%d", s.run, n) // of no other worker, run or collector
 		if name := s.settings.Tables.InterfaceTraffic; name != "" {

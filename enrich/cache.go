@@ -65,16 +65,12 @@ func (s *Snapshot) exporter(a flow.Addr) *exporterEntry {
 	return x
 }
 
-// internalInterface is the number under which metadata knows the device itself as an interface: sFlow's word for packets that
-// it sent or took.
-const internalInterface = 0x3fffffff
-
 // interfaceOf is the interface with that number. Only a plain index and the device itself have one.
 func (x *exporterEntry) interfaceOf(index uint32, kind flow.InterfaceKind) Interface {
 	switch kind {
 	case flow.InterfaceIndex:
 	case flow.InterfaceInternal:
-		index = internalInterface
+		index = flow.InterfaceSelf
 	default:
 		return Interface{}
 	}

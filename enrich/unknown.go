@@ -18,7 +18,7 @@ type unknownInterfaces struct {
 
 // note remembers a number and reports whether that is news. 0 is an exporter's word for none.
 func (u *unknownInterfaces) note(index uint32) bool {
-	if index == 0 || index == internalInterface {
+	if index == 0 || index == flow.InterfaceSelf {
 		return false
 	}
 	if slices.Contains(u.list[:u.n], index) {

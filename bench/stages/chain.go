@@ -99,7 +99,7 @@ func (c *Chain) newWorker() *pipeline.Worker {
 	return pipeline.NewWorker(pipeline.Options{
 		Decoder: c.decoder, Enricher: c.enricher, Snapshot: c.snapshot, Settings: settings, Block: c.block,
 		MaxRows: blockRows, MaxAge: time.Second,
-		Query: clickhouse.InsertQuery("default", "data_flow", c.block.Columns()), TokenPrefix: "bench",
+		Query: clickhouse.InsertByName("default", "data_flow"), TokenPrefix: "bench",
 		Buffer: func() native.Packed { return c.memory },
 		Deliver: func(ins *clickhouse.Insert) {
 			c.memory = native.Packed{Data: ins.Data, Fills: ins.Fills}

@@ -2,6 +2,8 @@ package config
 
 import (
 	"math"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/metranova/flow-collector/sink/schema"
@@ -21,6 +23,7 @@ type key struct {
 // keys lists every setting of c. The environment names without a prefix of ours are the reference pipeline's.
 func keys(c *Config) []key {
 	all := append(collectorKeys(c), tableKeys(c)...)
+	all = append(all, columnKeys(&c.Schema)...)
 	all = append(all, kafkaKeys(&c.Kafka)...)
 	return append(all, metadataKeys(c)...)
 }
@@ -108,6 +111,27 @@ func debug(c *Config) setter {
 		}
 		return nil
 	}
+}
+
+// columnKeys are one key for each column of data_flow that can be left out: flow.columns.tcp_flags, which the environment
+// has as CLICKHOUSE_FLOW_COLUMN_TCP_FLAGS.
+func columnKeys(s *schema.Settings) []key {
+	var all []key
+	for _, name := range schema.OptionalColumns() {
+		set := func(v value) error {
+			var on bool
+			if err := boolean(&on)(v); err != nil {
+				return err
+			}
+			s.WithoutColumns = slices.DeleteFunc(s.WithoutColumns, func(c string) bool { return c == name })
+			if !on {
+				s.WithoutColumns = append(s.WithoutColumns, name)
+			}
+			return nil
+		}
+		all = append(all, key{"flow.columns." + name, []string{"CLICKHOUSE_FLOW_COLUMN_" + strings.ToUpper(name)}, scalar, set})
+	}
+	return all
 }
 
 func tableKeys(c *Config) []key {

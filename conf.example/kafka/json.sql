@@ -62,7 +62,14 @@ CREATE TABLE IF NOT EXISTS data_flow_kafka
     bit_count          UInt64,
     packet_count       UInt64,
     sampling_rate      UInt32,
-    sampling_source    LowCardinality(String)
+    sampling_source    LowCardinality(String),
+    in_if_index        UInt32,
+    out_if_index       UInt32,
+    tcp_flags          Nullable(UInt16),
+    forwarding_status  Nullable(UInt8),
+    next_hop           Nullable(IPv6),
+    icmp_type          Nullable(UInt8),
+    icmp_code          Nullable(UInt8)
 )
 ENGINE = Kafka
 SETTINGS

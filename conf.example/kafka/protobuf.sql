@@ -71,7 +71,14 @@ CREATE TABLE IF NOT EXISTS data_flow_kafka
     bit_count          UInt64,
     packet_count       UInt64,
     sampling_rate      UInt32,
-    sampling_source    LowCardinality(String)
+    sampling_source    LowCardinality(String),
+    in_if_index        UInt32,
+    out_if_index       UInt32,
+    tcp_flags          Nullable(UInt16),
+    forwarding_status  Nullable(UInt8),
+    next_hop           String,
+    icmp_type          Nullable(UInt8),
+    icmp_code          Nullable(UInt8)
 )
 ENGINE = Kafka
 SETTINGS
@@ -191,6 +198,13 @@ SELECT
     bit_count,
     packet_count,
     sampling_rate,
-    sampling_source
+    sampling_source,
+    in_if_index,
+    out_if_index,
+    tcp_flags,
+    forwarding_status,
+    if(k.next_hop = '', NULL, CAST(toFixedString(k.next_hop, 16) AS IPv6)) AS next_hop,
+    icmp_type,
+    icmp_code
 FROM data_flow_kafka AS k
 WHERE _error = '';

@@ -9,6 +9,7 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/enrich"
 	"github.com/metranova/flow-collector/sink/native"
+	"github.com/metranova/flow-collector/sink/schema"
 )
 
 func TestAppendAllocatesNothing(t *testing.T) {
@@ -124,4 +125,31 @@ func TestBookkeeping(t *testing.T) {
 	check("reset", 0, 0, 0)
 	add(dayStart, 10)
 	check("after reset", 1, 1, 10)
+}
+
+// A block without the optional columns is what it is with them, but for these.
+func TestWithoutColumns(t *testing.T) {
+	rows := append(traffic(100), fullRow(), emptyRow())
+	all, l := New(testLayout(allExtensions(), nil)), testLayout(allExtensions(), nil)
+	for _, without := range schema.OptionalColumns() {
+		l.WithoutColumns = append(l.WithoutColumns, without)
+		b := New(l)
+		for range 2 {
+			b.Reset()
+			all.Reset()
+			for i := range rows {
+				b.Append(&rows[i])
+				all.Append(&rows[i])
+			}
+		}
+		var want []named
+		for _, c := range all.columns {
+			if !slices.Contains(l.WithoutColumns, c.name) {
+				want = append(want, c)
+			}
+		}
+		if got := b.Encode(nil); !bytes.Equal(got, appendEncoded(nil, want, len(rows))) {
+			t.Errorf("without %v: %d bytes differ", l.WithoutColumns, len(got))
+		}
+	}
 }

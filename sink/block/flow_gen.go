@@ -11,6 +11,13 @@ import (
 const (
 	wantSamplingRate = 1 << iota
 	wantSamplingSource
+	wantInIfIndex
+	wantOutIfIndex
+	wantTCPFlags
+	wantForwardingStatus
+	wantNextHop
+	wantICMPType
+	wantICMPCode
 )
 
 // flowColumns are the columns of data_flow whose values differ from row to row.
@@ -50,6 +57,13 @@ type flowColumns struct {
 	packetCount      fixed
 	samplingRate     fixed
 	samplingSource   lowCardinality
+	inIfIndex        fixed
+	outIfIndex       fixed
+	tcpFlags         nullableFixed
+	forwardingStatus nullableFixed
+	nextHop          nullableFixed
+	icmpType         nullableFixed
+	icmpCode         nullableFixed
 }
 
 // list sets the columns up and returns all that a block has, those included that are the same in all rows.
@@ -62,6 +76,11 @@ func (c *flowColumns) list(l *Layout) []named {
 	c.outInterfaceRef.nullable = true
 	c.peerASID.width = 4
 	c.peerIP.width = 16
+	c.tcpFlags.width = 2
+	c.forwardingStatus.width = 1
+	c.nextHop.width = 16
+	c.icmpType.width = 1
+	c.icmpCode.width = 1
 
 	all := []optional{
 		{"start_time", "DateTime64(3, 'UTC')", &c.startTime, 0},
@@ -101,6 +120,13 @@ func (c *flowColumns) list(l *Layout) []named {
 		{"packet_count", "UInt64", &c.packetCount, 0},
 		{"sampling_rate", "UInt32", &c.samplingRate, wantSamplingRate},
 		{"sampling_source", "LowCardinality(String)", &c.samplingSource, wantSamplingSource},
+		{"in_if_index", "UInt32", &c.inIfIndex, wantInIfIndex},
+		{"out_if_index", "UInt32", &c.outIfIndex, wantOutIfIndex},
+		{"tcp_flags", "Nullable(UInt16)", &c.tcpFlags, wantTCPFlags},
+		{"forwarding_status", "Nullable(UInt8)", &c.forwardingStatus, wantForwardingStatus},
+		{"next_hop", "Nullable(IPv6)", &c.nextHop, wantNextHop},
+		{"icmp_type", "Nullable(UInt8)", &c.icmpType, wantICMPType},
+		{"icmp_code", "Nullable(UInt8)", &c.icmpCode, wantICMPCode},
 	}
 	return c.wanted(all, l.WithoutColumns)
 }
@@ -147,6 +173,27 @@ func (c *flowColumns) append(row int, r *enrich.Row) {
 	}
 	if c.want&wantSamplingSource != 0 {
 		c.samplingSource.addSame(f.SamplingSource.String())
+	}
+	if c.want&wantInIfIndex != 0 {
+		c.inIfIndex.uint32(f.InIfKind.Number(f.InIf))
+	}
+	if c.want&wantOutIfIndex != 0 {
+		c.outIfIndex.uint32(f.OutIfKind.Number(f.OutIf))
+	}
+	if c.want&wantTCPFlags != 0 && f.Sent(flow.TCPFlags) {
+		c.tcpFlags.uint16(row, f.TCPFlags)
+	}
+	if c.want&wantForwardingStatus != 0 && f.Sent(flow.ForwardingStatus) {
+		c.forwardingStatus.uint8(row, f.ForwardingStatus)
+	}
+	if c.want&wantNextHop != 0 && f.Sent(flow.NextHop) {
+		c.nextHop.addr(row, f.NextHop)
+	}
+	if c.want&wantICMPType != 0 && f.Sent(flow.ICMP) {
+		c.icmpType.uint8(row, f.ICMPType)
+	}
+	if c.want&wantICMPCode != 0 && f.Sent(flow.ICMP) {
+		c.icmpCode.uint8(row, f.ICMPCode)
 	}
 }
 
@@ -231,7 +278,7 @@ func (x *ext) append(row int, r *enrich.Row) {
 		x.ipv4DSCP.set(x, row, uint32(f.ToS>>2))
 		x.ipv4ToS.set(x, row, uint32(f.ToS))
 	}
-	if f.Sent(flow.FlowLabel) && f.Protocol != flow.SFlow5 {
+	if f.Sent(flow.FlowLabel) {
 		x.ipv6FlowLabel.set(x, row, uint32(f.FlowLabel))
 	}
 	if f.Has&(flow.MPLS|flow.MPLSPseudowire|flow.MPLSTopLabelAddr|flow.MPLSTopLabelType) != 0 || r.MPLSBottomLabel != 0 || r.MPLSRD != "" {

@@ -25,7 +25,10 @@ func fullRow() enrich.Row {
 			Protocol: flow.IPFIX, IPVersion: 4, Received: 17, SamplingRate: 2048, SamplingSource: flow.SamplingRecord,
 			Has: flow.ToS | flow.FlowLabel | flow.VLAN | flow.SrcVLAN | flow.DstVLAN | flow.InnerSrcVLAN | flow.InnerDstVLAN |
 				flow.MPLS | flow.MPLSTopLabelType | flow.MPLSTopLabelAddr | flow.MPLSPseudowire | flow.MPLSRD |
-				flow.ASPath | flow.Communities | flow.LocalPref | flow.MED,
+				flow.ASPath | flow.Communities | flow.LocalPref | flow.MED |
+				flow.TCPFlags | flow.ForwardingStatus | flow.NextHop | flow.ICMP,
+			InIf: 11, OutIf: 258, OutIfKind: flow.InterfaceDiscarded, TCPFlags: 0x1ff, ForwardingStatus: 64, NextHop: flow.Addr{},
+			ICMPType: 129, ICMPCode: 255,
 			SrcAddr: flow.AddrFrom4([4]byte{192, 0, 2, 1}),
 			DstAddr: flow.Addr{0x20, 0x01, 0x0d, 0xb8, 15: 2},
 			ToS:     0xb8, FlowLabel: 0xfffff, VLAN: 100, SrcVLAN: 101, DstVLAN: 102, InnerSrcVLAN: 103, InnerDstVLAN: 104,
@@ -61,7 +64,8 @@ const fullJSON = `{"start_time":"2026-11-23 00:00:00.001","end_time":"2026-11-23
 "out_interface_id":"rtr1::2","out_interface_ref":"rtr1::2__v2","out_interface_edge":true,
 "peer_as_id":64501,"peer_as_ref":"64501__v1","peer_ip":"::ffff:0.0.0.0","peer_ip_ref":"0.0.0.0/0__v1",
 "ip_version":6,"application_port":53,"bit_count":18446744073709551615,"packet_count":9007199254740992,
-"sampling_rate":2048,"sampling_source":"record"}`
+"sampling_rate":2048,"sampling_source":"record","in_if_index":11,"out_if_index":1073742082,
+"tcp_flags":511,"forwarding_status":64,"next_hop":"::","icmp_type":129,"icmp_code":255}`
 
 const emptyJSON = `{"start_time":"2026-11-23 00:00:00.000","end_time":"2026-11-23 00:00:00.000",
 "collector_id":"collector-1","policy_originator":"example","policy_level":"tlp:green","policy_scope":[],
@@ -71,7 +75,8 @@ const emptyJSON = `{"start_time":"2026-11-23 00:00:00.000","end_time":"2026-11-2
 "protocol":"0","in_interface_id":null,"in_interface_ref":null,"in_interface_edge":false,
 "out_interface_id":null,"out_interface_ref":null,"out_interface_edge":false,
 "peer_as_id":null,"peer_as_ref":null,"peer_ip":null,"peer_ip_ref":null,
-"ip_version":4,"application_port":0,"bit_count":0,"packet_count":0,"sampling_rate":0,"sampling_source":"assumed"}`
+"ip_version":4,"application_port":0,"bit_count":0,"packet_count":0,"sampling_rate":0,"sampling_source":"assumed","in_if_index":0,"out_if_index":0,
+"tcp_flags":null,"forwarding_status":null,"next_hop":null,"icmp_type":null,"icmp_code":null}`
 
 // fullExtJSON is ext of fullRow where every path is typed. Padding and labels keep their order, top first.
 const fullExtJSON = `{"bgp_as_path_id":[64500,64501],"bgp_as_path_padding":[1,300],

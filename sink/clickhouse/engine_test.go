@@ -182,3 +182,15 @@ func TestEngineMissingDatabaseIsConfiguration(t *testing.T) {
 		t.Errorf("%v is %v", err, Classify(err))
 	}
 }
+
+// A block's columns are matched by name: what the table lacks is left out, what it has more gets its default.
+func TestEngineInsertByName(t *testing.T) {
+	conn := engine(t, Options{})
+	run(t, conn, "CREATE TABLE old (start_time DateTime('UTC'), own String DEFAULT 'x', at DateTime DEFAULT now()) ENGINE = MergeTree ORDER BY start_time")
+	w := NewWriter(conn, WriterOptions{})
+	w.Enqueue(&Insert{Query: InsertByName("flows", "old"), Token: "t", Rows: 3, Data: days(t, 3)})
+	closeWriter(t, w)
+	if got := number(t, conn, "SELECT count() FROM old WHERE own = 'x' AND at > now() - 3600"); got != 3 {
+		t.Errorf("%d of 3 rows, %+v", got, w.Stats())
+	}
+}

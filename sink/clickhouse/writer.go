@@ -235,13 +235,23 @@ func (w *Writer) release(ins *Insert) {
 	}
 }
 
-// InsertQuery renders the statement for Insert.Query.
-func InsertQuery(database, table string, columns []string) string {
-	query := "INSERT INTO "
-	if database != "" {
-		query += QuoteIdent(database) + "."
+// InsertByName renders the statement for Insert.Query of blocks whose columns are matched by their names. Columns of the
+// block that the table does not have are left out, and columns that only the table has get their defaults: so rows also go
+// into a table that was made by an older version or by hand, where the user may not add columns.
+func InsertByName(database, table string) string {
+	return "INSERT INTO " + qualified(database, table) + " SETTINGS input_format_skip_unknown_fields = 1"
+}
+
+func qualified(database, table string) string {
+	if database == "" {
+		return QuoteIdent(table)
 	}
-	query += QuoteIdent(table) + " ("
+	return QuoteIdent(database) + "." + QuoteIdent(table)
+}
+
+// InsertQuery renders the statement for Insert.Query of blocks that have just these columns.
+func InsertQuery(database, table string, columns []string) string {
+	query := "INSERT INTO " + qualified(database, table) + " ("
 	for i, c := range columns {
 		if i > 0 {
 			query += ", "

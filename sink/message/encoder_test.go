@@ -185,3 +185,32 @@ func BenchmarkAppend(b *testing.B) {
 		}
 	}
 }
+
+// Optional columns are left out of JSON and Protobuf, and pmacct's form does not know them.
+func TestWithoutColumns(t *testing.T) {
+	l := testLayout
+	l.WithoutColumns = optionalColumns()
+	row, descriptor := fullRow(), flowDescriptor(t)
+	for _, f := range formats() {
+		var b Batch
+		NewEncoder(f, NoKey, l).Append(&b, &row)
+		got, want := string(b.Message(0)), encoded(f, row)
+		if f == PmacctJSON {
+			if got != want {
+				t.Errorf("pmacct-json differs: %s", got)
+			}
+			continue
+		}
+		if f == Protobuf {
+			got, want = decodedFlow(t, descriptor, []byte(got)).String(), decodedFlow(t, descriptor, []byte(want)).String()
+		}
+		for _, name := range optionalColumns() {
+			if strings.Contains(got, name) || !strings.Contains(want, name) {
+				t.Errorf("%s: %s is in %s, or not in %s", f, name, got, want)
+			}
+		}
+		if !strings.Contains(got, "packet_count") {
+			t.Errorf("%s: more is left out: %s", f, got)
+		}
+	}
+}

@@ -13,6 +13,13 @@ import (
 const (
 	wantSamplingRate = 1 << iota
 	wantSamplingSource
+	wantInIfIndex
+	wantOutIfIndex
+	wantTCPFlags
+	wantForwardingStatus
+	wantNextHop
+	wantICMPType
+	wantICMPCode
 )
 
 // optionalColumns are their names, in the order of the bits.
@@ -20,6 +27,13 @@ func optionalColumns() []string {
 	return []string{
 		"sampling_rate",
 		"sampling_source",
+		"in_if_index",
+		"out_if_index",
+		"tcp_flags",
+		"forwarding_status",
+		"next_hop",
+		"icmp_type",
+		"icmp_code",
 	}
 }
 
@@ -75,6 +89,27 @@ func (e *rowEncoder) append(p []byte, r *enrich.Row) []byte {
 	if e.want&wantSamplingSource != 0 {
 		p = appendString(append(p, `,"sampling_source":`...), f.SamplingSource.String())
 	}
+	if e.want&wantInIfIndex != 0 {
+		p = appendNumber(p, `,"in_if_index":`, f.InIfKind.Number(f.InIf))
+	}
+	if e.want&wantOutIfIndex != 0 {
+		p = appendNumber(p, `,"out_if_index":`, f.OutIfKind.Number(f.OutIf))
+	}
+	if e.want&wantTCPFlags != 0 && f.Sent(flow.TCPFlags) {
+		p = appendNumber(p, `,"tcp_flags":`, f.TCPFlags)
+	}
+	if e.want&wantForwardingStatus != 0 && f.Sent(flow.ForwardingStatus) {
+		p = appendNumber(p, `,"forwarding_status":`, f.ForwardingStatus)
+	}
+	if e.want&wantNextHop != 0 && f.Sent(flow.NextHop) {
+		p = append(appendAddr(append(p, `,"next_hop":"`...), &f.NextHop), '"')
+	}
+	if e.want&wantICMPType != 0 && f.Sent(flow.ICMP) {
+		p = appendNumber(p, `,"icmp_type":`, f.ICMPType)
+	}
+	if e.want&wantICMPCode != 0 && f.Sent(flow.ICMP) {
+		p = appendNumber(p, `,"icmp_code":`, f.ICMPCode)
+	}
 	return append(p, '}')
 }
 
@@ -101,7 +136,7 @@ func (e *rowEncoder) appendExt(p []byte, r *enrich.Row) []byte {
 		p = append(appendNumber(p, `"ipv4_dscp":`, f.ToS>>2), ',')
 		p = append(appendNumber(p, `"ipv4_tos":`, f.ToS), ',')
 	}
-	if f.Sent(flow.FlowLabel) && f.Protocol != flow.SFlow5 {
+	if f.Sent(flow.FlowLabel) {
 		p = append(appendNumber(p, `"ipv6_flow_label":`, f.FlowLabel), ',')
 	}
 	if f.Has&(flow.MPLS|flow.MPLSPseudowire|flow.MPLSTopLabelAddr|flow.MPLSTopLabelType) != 0 || r.MPLSBottomLabel != 0 || r.MPLSRD != "" {

@@ -119,3 +119,11 @@ func FuzzTexts(f *testing.F) {
 		}
 	})
 }
+
+// Rows of sFlow have the flow label, and one VLAN.
+func TestSFlowExt(t *testing.T) {
+	ext := parse(t, encoded(JSON, sflowRow()))["ext"].(map[string]any)
+	if ext["ipv6_flow_label"] != 1048575.0 || ext["vlan_id"] != 100.0 || ext["vlan_in_id"] != nil || ext["vlan_out_inner_id"] != nil {
+		t.Errorf("ext is %v", ext)
+	}
+}

@@ -44,9 +44,9 @@ func (e *pmacctEncoder) append(p []byte, r *enrich.Row) []byte {
 		p = appendFlowAddr(p, f, &r.PeerIP)
 	}
 	p = append(p, `", "iface_in": `...)
-	p = appendUint(p, interfaceNumber(f.InIf, f.InIfKind))
+	p = appendUint(p, f.InIfKind.Number(f.InIf))
 	p = append(p, `, "iface_out": `...)
-	p = appendUint(p, interfaceNumber(f.OutIf, f.OutIfKind))
+	p = appendUint(p, f.OutIfKind.Number(f.OutIf))
 	if !sflow {
 		p = appendPmacctRD(p, r)
 	}
@@ -120,25 +120,6 @@ func appendPmacctBGP(p []byte, f *flow.Record) []byte {
 func appendCommunity(p []byte, c uint32) []byte {
 	p = append(appendUint(p, c>>16), ':')
 	return appendUint(p, c&0xffff)
-}
-
-// Format bits of interface numbers of compact sFlow samples (sflow_version_5.txt, "interface").
-const (
-	internalInterface = 0x3fffffff
-	discarded         = 1 << 30
-	multiple          = 2 << 30
-)
-
-func interfaceNumber(n uint32, kind flow.InterfaceKind) uint32 {
-	switch kind {
-	case flow.InterfaceInternal:
-		return internalInterface
-	case flow.InterfaceDiscarded:
-		return discarded | n&internalInterface
-	case flow.InterfaceMultiple:
-		return multiple | n&internalInterface
-	}
-	return n
 }
 
 func appendPmacctRD(p []byte, r *enrich.Row) []byte {

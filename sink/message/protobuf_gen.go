@@ -65,6 +65,27 @@ func (e *protobufEncoder) append(p []byte, r *enrich.Row) []byte {
 	p = append(p, e.constants...)
 	p = appendTextsField(p, 38, r.PolicyScope) // policy_scope
 	p = e.appendExtField(p, 39, r)             // ext
+	if e.want&wantInIfIndex != 0 {
+		p = appendField(p, 40, uint64(f.InIfKind.Number(f.InIf))) // in_if_index
+	}
+	if e.want&wantOutIfIndex != 0 {
+		p = appendField(p, 41, uint64(f.OutIfKind.Number(f.OutIf))) // out_if_index
+	}
+	if e.want&wantTCPFlags != 0 && f.Sent(flow.TCPFlags) {
+		p = appendPresent(p, 42, uint32(f.TCPFlags)) // tcp_flags
+	}
+	if e.want&wantForwardingStatus != 0 && f.Sent(flow.ForwardingStatus) {
+		p = appendPresent(p, 43, uint32(f.ForwardingStatus)) // forwarding_status
+	}
+	if e.want&wantNextHop != 0 && f.Sent(flow.NextHop) {
+		p = appendAddrField(p, 44, &f.NextHop) // next_hop
+	}
+	if e.want&wantICMPType != 0 && f.Sent(flow.ICMP) {
+		p = appendPresent(p, 45, uint32(f.ICMPType)) // icmp_type
+	}
+	if e.want&wantICMPCode != 0 && f.Sent(flow.ICMP) {
+		p = appendPresent(p, 46, uint32(f.ICMPCode)) // icmp_code
+	}
 	return p
 }
 
@@ -91,7 +112,7 @@ func (e *protobufEncoder) appendExt(p []byte, r *enrich.Row) []byte {
 		p = appendPresent(p, 7, uint32(f.ToS>>2)) // ipv4_dscp
 		p = appendPresent(p, 6, uint32(f.ToS))    // ipv4_tos
 	}
-	if f.Sent(flow.FlowLabel) && f.Protocol != flow.SFlow5 {
+	if f.Sent(flow.FlowLabel) {
 		p = appendPresent(p, 8, uint32(f.FlowLabel)) // ipv6_flow_label
 	}
 	if f.Has&(flow.MPLS|flow.MPLSPseudowire|flow.MPLSTopLabelAddr|flow.MPLSTopLabelType) != 0 || r.MPLSBottomLabel != 0 || r.MPLSRD != "" {

@@ -59,7 +59,8 @@ func TestProtobuf(t *testing.T) {
 		"in_interface_ref": "rtr1::1__v1", "out_interface_ref": "rtr1::2__v2",
 		"peer_ip": "AAAAAAAAAAAAAP//AAAAAA==", "peer_as_id": 64501.0, "peer_ip_ref": "0.0.0.0/0__v1", "peer_as_ref": "64501__v1",
 		"collector_id": "collector-1", "policy_originator": "example", "policy_level": "tlp:green",
-		"policy_scope": []any{"comm:re", "as:64500"},
+		"policy_scope": []any{"comm:re", "as:64500"}, "in_if_index": 11.0, "out_if_index": 12.0, "tcp_flags": 511.0,
+		"forwarding_status": 64.0, "next_hop": "AAAAAAAAAAAAAP//xjNkAQ==", "icmp_type": 129.0, "icmp_code": 255.0,
 		"ext": map[string]any{
 			"bgp_as_path_id": []any{64500.0, 64501.0}, "bgp_as_path_padding": []any{1.0, 300.0},
 			"bgp_community": []any{float64(65535<<16 | 65281), float64(64500 << 16)}, "bgp_local_pref": 200.0, "bgp_med": 50.0,

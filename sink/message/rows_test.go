@@ -23,7 +23,9 @@ func fullRow() enrich.Row {
 			Has: flow.Start | flow.End | flow.Bytes | flow.Packets | flow.SrcAddr | flow.DstAddr | flow.ToS | flow.FlowLabel |
 				flow.VLAN | flow.SrcVLAN | flow.DstVLAN | flow.InnerSrcVLAN | flow.InnerDstVLAN |
 				flow.MPLS | flow.MPLSTopLabelType | flow.MPLSTopLabelAddr | flow.MPLSPseudowire | flow.MPLSRD |
-				flow.ASPath | flow.Communities | flow.LocalPref | flow.MED,
+				flow.ASPath | flow.Communities | flow.LocalPref | flow.MED |
+				flow.TCPFlags | flow.ForwardingStatus | flow.NextHop | flow.ICMP,
+			TCPFlags: 0x1ff, ForwardingStatus: 64, NextHop: flow.AddrFrom4([4]byte{198, 51, 100, 1}), ICMPType: 129, ICMPCode: 255,
 			Exporter: flow.AddrFrom4([4]byte{192, 0, 2, 250}), Sequence: 4711,
 			SrcAddr: flow.AddrFrom4([4]byte{192, 0, 2, 1}),
 			DstAddr: flow.Addr{0x20, 0x01, 0x0d, 0xb8, 15: 2},

@@ -61,6 +61,9 @@ const (
 	typeTexts    = "Array(LowCardinality(String))"
 	typeRef      = "Nullable(String)"
 	typeMillis   = "DateTime64(3, 'UTC')"
+
+	// sFlowNumbers are the interface numbers of sFlow that are no ifIndex (sflow_version_5.txt, "interface").
+	sFlowNumbers = "sFlow: 0x3fffffff the device itself, 0x40000000 + reason dropped, 0x80000000 + n sent to n interfaces."
 )
 
 // FlowColumns returns the columns of data_flow in their order, ext among them without its paths, and after them what
@@ -148,6 +151,25 @@ func FlowColumns() []Column {
 		{Name: "sampling_source", Type: typeText, Value: "f.SamplingSource.String()", Steady: true,
 			Optional: true, Number: 21,
 			Comment: "Where the rate comes from: override, record, selector, interface, domain, header, assumed."},
+		{Name: "in_if_index", Type: "UInt32", Value: "f.InIfKind.Number(f.InIf)", Optional: true, Number: 40,
+			Comment: "ifIndex that the flow came in by, whether metadata knows it or not; 0 is not known. " + sFlowNumbers},
+		{Name: "out_if_index", Type: "UInt32", Value: "f.OutIfKind.Number(f.OutIf)", Optional: true, Number: 41,
+			Comment: "ifIndex that the flow went out by, as in_if_index."},
+		{Name: "tcp_flags", Type: "Nullable(UInt16)", Value: "f.TCPFlags", When: "f.Sent(flow.TCPFlags)",
+			Optional: true, Number: 42,
+			Comment: "TCP flags of all packets of the flow: FIN 1, SYN 2, RST 4, PSH 8, ACK 16, URG 32; NULL is not sent."},
+		{Name: "forwarding_status", Type: "Nullable(UInt8)", Value: "f.ForwardingStatus",
+			When: "f.Sent(flow.ForwardingStatus)", Optional: true, Number: 43,
+			Comment: "IE 89: from 64 on forwarded, from 128 on dropped, from 192 on consumed; NULL is not sent."},
+		{Name: "next_hop", Type: "Nullable(IPv6)", Value: "f.NextHop", When: "f.Sent(flow.NextHop)",
+			Optional: true, Number: 44,
+			Comment: "IP next hop (IE 15, 62); IPv4 as ::ffff:a.b.c.d; NULL is not sent. The BGP next hop is peer_ip."},
+		{Name: "icmp_type", Type: "Nullable(UInt8)", Value: "f.ICMPType", When: "f.Sent(flow.ICMP)",
+			Optional: true, Number: 45,
+			Comment: "ICMP type, of ICMP or ICMPv6 as protocol says; NULL for other protocols."},
+		{Name: "icmp_code", Type: "Nullable(UInt8)", Value: "f.ICMPCode", When: "f.Sent(flow.ICMP)",
+			Optional: true, Number: 46,
+			Comment: "ICMP code, as icmp_type."},
 
 		{Name: "protocol_number", Type: "UInt8", Value: "f.IPProtocol", MessageOnly: true, Number: 16,
 			Comment: "Number of the IP protocol (IANA)."},
@@ -187,7 +209,7 @@ func ExtPaths() []Path {
 		{Extension: "ipv4", Name: "ipv4_tos", Type: small, Value: "f.ToS", Sent: "ToS", Number: 6,
 			Comment: "IPv4 type of service or IPv6 traffic class, 8 bits (RFC 2474 section 3)."},
 		{Extension: "ipv6", Name: "ipv6_flow_label", Type: number, Value: "f.FlowLabel",
-			Sent: "FlowLabel", When: notSFlow, Number: 8,
+			Sent: "FlowLabel", Number: 8,
 			Comment: "IPv6 flow label, 20 bits."},
 		{Extension: "mpls", Name: "mpls_bottom_label", Type: number, Value: "r.MPLSBottomLabel",
 			When: "r.MPLSBottomLabel != 0", Number: 11,

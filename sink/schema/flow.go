@@ -38,7 +38,9 @@ func (s *Settings) flowPaths() paths { return FlowExtPaths(s.FlowExtensions, s.I
 
 // definition is the column as a table is made with it.
 func (c *Column) definition() column {
-	return column{name: c.Name, typ: c.Type, defaults: c.Default, codec: c.Codec, comment: c.Comment}
+	return column{
+		name: c.Name, typ: c.Type, defaults: c.Default, codec: c.Codec, comment: c.Comment, optional: c.Optional,
+	}
 }
 
 // flowTable is data_flow: one row a flow record.

@@ -11,6 +11,8 @@ import (
 type step struct {
 	statement, line string
 	quiet           bool // not worth a line when it succeeds
+	// dispensable is for changes without which rows are stored all the same: a user who may not make them goes on.
+	dispensable bool
 }
 
 // steps are what is to be done, in order: tables and dictionaries, then the views of them.
@@ -115,6 +117,7 @@ func (p *planner) columns(t *table, old *existing) {
 			}
 			p.do(p.alter(t.name, "ADD COLUMN IF NOT EXISTS "+c.definition()+" "+where),
 				"table %s: column %s %s added", t.name, c.name, c.typ)
+			p.steps[len(p.steps)-1].dispensable = c.optional
 		case typ == c.typ:
 		case isJSON(c.typ) && isJSON(typ):
 			p.jsonPaths(t, c, typ)
@@ -146,6 +149,7 @@ func (p *planner) jsonPaths(t *table, c *column, typ string) {
 	full := "JSON(" + strings.Join(append(arguments, added...), ", ") + ")"
 	p.do(p.alter(t.name, "MODIFY COLUMN "+ident(c.name)+" "+full),
 		"table %s: column %s has typed paths for %s now", t.name, c.name, strings.Join(added, ", "))
+	p.steps[len(p.steps)-1].dispensable = true
 }
 
 // keys compares partition, keys and TTL. A different sorting key makes an engine that merges rows merge others.
@@ -173,6 +177,7 @@ func (p *planner) deduplication(t *table, old *existing) {
 		if settingOf(old.EngineFull, want.name) < want.value {
 			p.do(p.alter(t.name, fmt.Sprintf("MODIFY SETTING %s = %d", want.name, want.value)),
 				"table %s: %s set to %d", t.name, want.name, want.value)
+			p.steps[len(p.steps)-1].dispensable = true
 		}
 	}
 }

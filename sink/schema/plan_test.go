@@ -145,7 +145,7 @@ func TestPlanKeepsWhatAJSONTypeSays(t *testing.T) {
 func TestPlanAltersOnCluster(t *testing.T) {
 	s := goldenSettings()
 	s.Cluster = "c"
-	have := serverWith(&s, "data_flow", func(e *existing) { e.columns = e.columns[:len(e.columns)-2] })
+	have := serverWith(&s, "data_flow", func(e *existing) { e.columns = e.columns[:len(e.columns)-len(OptionalColumns())] })
 	steps, err := planned(&s, have)
 	if err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ type column struct {
 	codec     string // what stands in CODEC(…), if anything
 	comment   string // what DESCRIBE says of it; an existing column keeps the one it has
 	paths     paths  // of a JSON column: its typed paths
+	optional  bool   // rows are stored without it, too
 }
 
 // paths are the typed paths of a JSON column.
