@@ -52,8 +52,6 @@ func TestKafkaTablesMakeTheBlocksRows(t *testing.T) {
 			e := engine{storetest.Start(t)}
 			e.createTables(t, extensions, ipRefs)
 			statements := kafkaStatements(t, test.file)
-			e.run(t, statements[0]) // as it stands: the engine knows all of its settings
-			e.run(t, "DROP TABLE data_flow_kafka")
 			statements[0] = withoutBroker(t, statements[0])
 			for _, statement := range statements {
 				// Columns of Kafka's engine are not among those of *.
