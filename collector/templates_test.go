@@ -46,6 +46,26 @@ func TestTemplateFile_thatCannotBeUsed(t *testing.T) {
 	if len(f.loaded) != 0 {
 		t.Error("something of it is used")
 	}
+	if kept, err := os.ReadFile(path + ".damaged"); err != nil || string(kept) != "nonsense" {
+		t.Errorf("kept %q: %v", kept, err)
+	}
+}
+
+// A file of a later release stays as it is, for that release.
+func TestTemplateFile_ofALaterVersion(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "templates.json")
+	const later = `{"version":9}`
+	if err := os.WriteFile(path, []byte(later), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := openTemplateFile(path, time.Hour, zap.NewNop())
+	f.put(0, netflow.State{Sources: []netflow.SourceState{{Address: netip.MustParseAddr("192.0.2.3")}}})
+	if err := f.write(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if kept, err := os.ReadFile(path + ".version9"); err != nil || string(kept) != later {
+		t.Errorf("kept %q: %v", kept, err)
+	}
 }
 
 func TestTemplateFile_keepsExportersThatWereNotHeard(t *testing.T) {

@@ -48,7 +48,8 @@ type Options struct {
 	Linger     time.Duration
 	Produce    func(*message.Batch)
 	NextBatch  func() *message.Batch
-	// Save takes what the decoder has learned of templates, every SaveEvery and at the end; it must not block. nil: nobody.
+	// Save takes what changed of what the decoder has learned of templates, every SaveEvery and at the end; it must not block. Much
+	// comes in parts. nil: nobody.
 	Save      func(netflow.State)
 	SaveEvery time.Duration
 	// Settings are replaced whole when the operator changes them.
@@ -149,9 +150,8 @@ func (w *Worker) Tick(now time.Time) {
 	w.Decoder.Tick(now.UnixNano(), w.batch)
 	w.Enricher.Publish()
 	w.flushIfOld(now)
-	if w.Save != nil && now.Sub(w.saved) >= w.SaveEvery {
-		w.Save(w.Decoder.NetFlow().State())
-		w.saved = now
+	if w.Save != nil {
+		w.save(now)
 	}
 }
 
@@ -160,7 +160,26 @@ func (w *Worker) Finish() {
 	w.Decoder.Discard()
 	w.Flush()
 	if w.Save != nil {
-		w.Save(w.Decoder.NetFlow().State())
+		w.Decoder.NetFlow().BeginSave()
+		for more := true; more; {
+			var state netflow.State
+			state, more = w.Decoder.NetFlow().Save(savedAtOnce)
+			w.Save(state)
+		}
+	}
+}
+
+// savedAtOnce is how many templates and names are handed over at each Tick, about: some milliseconds of work.
+const savedAtOnce = 10_000
+
+// save hands over a part of what the decoder has learned, if it is time.
+func (w *Worker) save(now time.Time) {
+	if now.Sub(w.saved) >= w.SaveEvery {
+		w.Decoder.NetFlow().BeginSave()
+		w.saved = now
+	}
+	if state, _ := w.Decoder.NetFlow().Save(savedAtOnce); len(state.Sources)+len(state.Forgotten) > 0 {
+		w.Save(state)
 	}
 }
 

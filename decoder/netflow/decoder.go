@@ -21,6 +21,7 @@ package netflow
 
 import (
 	"encoding/binary"
+	"net/netip"
 	"time"
 
 	"github.com/metranova/flow-collector/decoder/budget"
@@ -84,17 +85,19 @@ func (o Options) withDefaults() Options {
 
 // Decoder decodes the datagrams of one worker. It is not safe for concurrent use.
 type Decoder struct {
-	o        Options
-	compiler *compiler
-	table    *exporter.Table
-	sources  map[flow.Addr]*source
-	last     *session // of the latest datagram: the next one is likely from the same
-	batch    *flow.Batch
-	raw      raw
-	memory   memory
-	work     work
-	swept    int64   // when parked sessions were last looked at
-	totals   *totals // nil until a record has some
+	o         Options
+	compiler  *compiler
+	table     *exporter.Table
+	sources   map[flow.Addr]*source
+	last      *session // of the latest datagram: the next one is likely from the same
+	batch     *flow.Batch
+	raw       raw
+	memory    memory
+	work      work
+	swept     int64 // when parked sessions were last looked at
+	toSave    []*source
+	forgotten []netip.Addr // that were saved, since Save
+	totals    *totals      // nil until a record has some
 }
 
 // New returns a decoder that counts in table.
@@ -113,15 +116,18 @@ func (d *Decoder) SetOverrides(o exporter.Overrides) {
 
 // source is what is known of one sending address.
 type source struct {
-	addr      flow.Addr
-	overrides *exporter.Rates
-	sessions  map[sessionKey]*session
-	parked    map[sessionKey]*parked
-	names     *flow.Names
-	exporter  flow.Addr // IE 130/131 of an option record
-	initMs    int64     // IE 160 of an option record
-	has       holdings
-	changed   bool // since it was last saved
+	addr       flow.Addr
+	overrides  *exporter.Rates
+	sessions   map[sessionKey]*session
+	parked     map[sessionKey]*parked
+	names      *flow.Names
+	exporter   flow.Addr // IE 130/131 of an option record
+	initMs     int64     // IE 160 of an option record
+	has        holdings
+	changed    bool        // since it was last saved
+	renamed    bool        // the same, of its names
+	saved      bool        // once
+	savedNames *flow.Names // as they were then
 
 	announcers   []announcer           // the domains that announced sampling rates
 	domainRates  map[sessionKey]uint32 // rates of domains that other domains announced

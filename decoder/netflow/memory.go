@@ -200,6 +200,7 @@ func (src *source) unpark(d *Decoder, key sessionKey) *parked {
 	}
 	delete(src.parked, key)
 	src.silence(key)
+	src.changed = true
 	d.memory.templates.Add(&src.has.templates, -p.charged)
 	return p
 }
@@ -211,7 +212,10 @@ func (d *Decoder) dropIfEmpty(src *source) {
 	}
 	delete(d.sources, src.addr)
 	d.memory.names.Clear(&src.has.names)
-	src.names = nil
+	src.names, src.savedNames = nil, nil
+	if src.saved {
+		d.forgotten = append(d.forgotten, src.addr.Netip())
+	}
 }
 
 // evictNames keeps the budget of names: the source that has to give up some loses a quarter.
@@ -244,7 +248,7 @@ func (d *Decoder) evictNames() {
 			d.memory.names.Add(&src.has.names, -nameSize(rdBytes))
 			n++
 		}
-		src.changed = true
+		src.renamed = true
 		src.fail(exporter.NameLimit, n)
 	}
 }

@@ -188,6 +188,7 @@ func (d *Decoder) learn(s *session, o *optionRecord, c *context) {
 		}
 	}
 	d.settle(s)
+	s.source.changed = true // the rates were seen again at least
 	if o.hasInterface && len(o.name)+len(o.description) > 0 {
 		d.nameInterface(s, o)
 	}
@@ -264,7 +265,7 @@ func (d *Decoder) keepName(s *session, few, known bool, before, now int) bool {
 		return false
 	}
 	d.memory.names.Add(holder, more)
-	s.source.changed = true
+	s.source.renamed = true
 	return true
 }
 

@@ -1,10 +1,8 @@
 package netflow
 
 import (
-	"encoding/json"
-	"fmt"
-	"io"
 	"maps"
+	"math"
 	"net/netip"
 	"time"
 
@@ -14,19 +12,21 @@ import (
 // State is what a decoder learned from templates and option records, to be kept over a restart. It shares nothing that its
 // decoder changes.
 type State struct {
-	Version int           `json:"version"` // 1
-	Sources []SourceState `json:"sources"`
+	Version   int           `json:"version"`
+	Sources   []SourceState `json:"sources"`
+	Forgotten []netip.Addr  `json:"-"` // sources of an earlier State of which nothing is known any more
 }
 
 // SourceState is what is known of one sending address.
 type SourceState struct {
 	Address    netip.Addr                    `json:"address"`
+	Proven     bool                          `json:"proven,omitempty"`         // it has given data
 	Exporter   netip.Addr                    `json:"exporter,omitzero"`        // IE 130/131
 	InitMs     int64                         `json:"system_init_ms,omitempty"` // IE 160, Unix milliseconds
 	Interfaces map[uint32]flow.InterfaceName `json:"interfaces,omitempty"`     // IE 82, 83 by ifIndex
 	VRFs       map[uint32]string             `json:"vrfs,omitempty"`           // IE 236 by VRF id
 	RDs        map[uint32][8]byte            `json:"rds,omitempty"`            // IE 90 by VRF id
-	Domains    []DomainState                 `json:"observation_domains"`
+	Domains    []DomainState                 `json:"observation_domains,omitempty"`
 }
 
 // DomainState is what is known of one observation domain.
@@ -55,12 +55,6 @@ type TemplateState struct {
 	Fields  []field `json:"fields"`
 }
 
-// StateVersion is the version of states that are written.
-const StateVersion = 1
-
-// maxStateBytes bounds the file: some hundred thousand templates.
-const maxStateBytes = 64 << 20
-
 // Latest is when the latest of the source's templates came, in Unix nanoseconds.
 func (s *SourceState) Latest() (latest int64) {
 	for _, domain := range s.Domains {
@@ -73,55 +67,90 @@ func (s *SourceState) Latest() (latest int64) {
 
 // State returns what the decoder has learned so far. For the decoder's own goroutine; what it returns may go to another.
 func (d *Decoder) State() State {
-	state := State{Version: StateVersion}
 	for _, src := range d.sources {
-		one := SourceState{Address: src.addr.Netip(), InitMs: src.initMs}
-		if src.exporter != (flow.Addr{}) {
-			one.Exporter = src.exporter.Netip()
-		}
-		if src.names != nil {
-			one.Interfaces, one.VRFs = maps.Clone(src.names.Interface), maps.Clone(src.names.VRF)
-			one.RDs = maps.Clone(src.names.RD)
-		}
-		for _, s := range src.sessions {
-			if domain := s.state(); len(domain.Templates) > 0 {
-				one.Domains = append(one.Domains, domain)
-			}
-		}
-		if len(one.Domains) > 0 {
-			state.Sources = append(state.Sources, one)
-		}
+		src.changed, src.renamed = true, true
 	}
+	d.BeginSave()
+	state, _ := d.Save(math.MaxInt)
 	return state
 }
 
-func (s *session) state() DomainState {
-	domain := DomainState{
-		Protocol: s.key.protocol.String(), Domain: s.key.domain,
-		BySampler: maps.Clone(s.sampling.bySampler), ByInterface: maps.Clone(s.sampling.byInterface),
-		ByOutInterface: maps.Clone(s.sampling.byOutInterface), ByTemplate: maps.Clone(s.sampling.byTemplate),
-		Rate: s.sampling.domain, SystemRate: s.sampling.system, LastSampler: s.sampling.lastSampler, Sampled: s.sampling.seen,
+// BeginSave makes the sources that changed since they were last saved those that Save hands over. It does not wait for Save to have
+// handed over all of the last time.
+func (d *Decoder) BeginSave() {
+	if len(d.toSave) > 0 {
+		return
 	}
-	for _, t := range s.byID {
+	for _, src := range d.sources {
+		if src.changed || src.renamed {
+			d.toSave = append(d.toSave, src)
+		}
+	}
+}
+
+// Save returns the states of some of the sources that changed, about as many that they have limit templates and names, and of those
+// that were forgotten their addresses. It reports whether there are more. The decoder's goroutine calls it again and again, so that
+// no call takes long.
+func (d *Decoder) Save(limit int) (state State, more bool) {
+	state = State{Version: StateVersion, Forgotten: d.forgotten}
+	d.forgotten = nil
+	for ; len(d.toSave) > 0 && limit > 0; d.toSave = d.toSave[1:] {
+		src := d.toSave[0]
+		d.toSave[0] = nil
+		if d.sources[src.addr] != src {
+			continue
+		}
+		one := src.state()
+		for i := range one.Domains {
+			limit -= 1 + len(one.Domains[i].Templates)
+		}
+		limit -= len(one.Interfaces) + len(one.VRFs) + len(one.RDs)
+		if len(one.Domains) > 0 {
+			state.Sources = append(state.Sources, one)
+			src.saved = true
+		}
+	}
+	return state, len(d.toSave) > 0
+}
+
+func (src *source) state() SourceState {
+	one := SourceState{Address: src.addr.Netip(), InitMs: src.initMs, Proven: src.has.templates.Trusted()}
+	if src.exporter != (flow.Addr{}) {
+		one.Exporter = src.exporter.Netip()
+	}
+	if src.names != nil {
+		if src.renamed || src.savedNames == nil {
+			n := src.names
+			src.savedNames = &flow.Names{Interface: maps.Clone(n.Interface), VRF: maps.Clone(n.VRF), RD: maps.Clone(n.RD)}
+		}
+		n := src.savedNames
+		one.Interfaces, one.VRFs, one.RDs = n.Interface, n.VRF, n.RD
+	}
+	for key, p := range src.parked {
+		one.Domains = append(one.Domains, domainState(key, &p.templates, &p.sampling))
+	}
+	for key, s := range src.sessions {
+		if len(s.byID) > 0 {
+			one.Domains = append(one.Domains, domainState(key, &s.templates, &s.sampling))
+		}
+	}
+	src.changed, src.renamed = false, false
+	return one
+}
+
+func domainState(key sessionKey, known *templates, rates *samplingRates) DomainState {
+	domain := DomainState{
+		Protocol: key.protocol.String(), Domain: key.domain,
+		BySampler: maps.Clone(rates.bySampler), ByInterface: maps.Clone(rates.byInterface),
+		ByOutInterface: maps.Clone(rates.byOutInterface), ByTemplate: maps.Clone(rates.byTemplate),
+		Rate: rates.domain, SystemRate: rates.system, LastSampler: rates.lastSampler, Sampled: rates.seen,
+		Templates: make([]TemplateState, 0, len(known.byID)),
+	}
+	for _, t := range known.byID {
 		// A definition does not change: its fields can be shared.
 		domain.Templates = append(domain.Templates, TemplateState{ID: t.id, Options: t.options, Port: t.port, Seen: t.seen, Fields: t.fields})
 	}
 	return domain
-}
-
-// WriteState writes a state as JSON.
-func WriteState(w io.Writer, s State) error { return json.NewEncoder(w).Encode(s) }
-
-// ReadState reads what WriteState wrote. What the state says is looked at again when a decoder uses it.
-func ReadState(r io.Reader) (State, error) {
-	var s State
-	if err := json.NewDecoder(io.LimitReader(r, maxStateBytes)).Decode(&s); err != nil {
-		return State{}, err
-	}
-	if s.Version != StateVersion {
-		return State{}, fmt.Errorf("version %d: only %d is understood", s.Version, StateVersion)
-	}
-	return s, nil
 }
 
 // Saved is a state arranged for look-up. Any number of decoders may share one.

@@ -2,6 +2,9 @@ package netflow
 
 import (
 	"bytes"
+	"errors"
+	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -81,7 +84,8 @@ func TestReadState_bad(t *testing.T) {
 	for name, text := range map[string]string{
 		"no JSON":         "nonsense",
 		"cut":             `{"version":1,"sources":[{"address":"192.0.2.1"`,
-		"another version": `{"version":2,"sources":[]}`,
+		"a later version": `{"version":3,"sources":[]}`,
+		"no version":      `{"sources":[]}`,
 		"a wrong type":    `{"version":1,"sources":[{"address":17}]}`,
 	} {
 		if _, err := ReadState(strings.NewReader(text)); err == nil {
@@ -125,4 +129,85 @@ func FuzzReadState(f *testing.F) {
 		after := newLab(t, Options{Saved: NewSaved(state)})
 		after.send(v9(header{exportS: exportS, domain: 3}, set(300, dataOf(stateItems()...))))
 	})
+}
+
+// What is written can be read, whatever the exporters said: the file of a flood has its bound, and what gave data comes first.
+func TestWriteState_keepsToWhatReadStateTakes(t *testing.T) {
+	const hostile = "\x00\xff\x01<>&\u2028"
+	state := State{Version: StateVersion}
+	for n := range 40 {
+		src := SourceState{Address: netip.AddrFrom4([4]byte{10, 0, 0, byte(n)}), Interfaces: map[uint32]flow.InterfaceName{}, Proven: n == 39}
+		for i := range uint32(20_000) {
+			src.Interfaces[i] = flow.InterfaceName{Name: strings.Repeat(hostile, 20), Description: strings.Repeat(hostile, 20)}
+		}
+		domain := DomainState{Protocol: "ipfix"}
+		for i := range uint16(1000) {
+			domain.Templates = append(domain.Templates, TemplateState{ID: 256 + i, Fields: slices.Repeat([]field{{ID: 1, Length: 4}}, 20)})
+		}
+		src.Domains = []DomainState{domain}
+		state.Sources = append(state.Sources, src)
+	}
+	var file bytes.Buffer
+	var leftOut LeftOut
+	if err := WriteState(&file, state); !errors.As(err, &leftOut) {
+		t.Fatalf("error %v, want that lines are left out", err)
+	}
+	if file.Len() > maxStateBytes {
+		t.Errorf("%d bytes are written", file.Len())
+	}
+	got, err := ReadState(&file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Sources) != 40 || got.Sources[0].Address != state.Sources[39].Address {
+		t.Errorf("%d sources, first %v; want all 40, that which gave data first", len(got.Sources), got.Sources[0].Address)
+	}
+	for _, src := range got.Sources {
+		if n := len(src.Domains[0].Templates); n != 1000 {
+			t.Errorf("%d templates of %s", n, src.Address)
+		}
+	}
+}
+
+func TestReadState_usesWhatCameBeforeDamage(t *testing.T) {
+	var file bytes.Buffer
+	err := WriteState(&file, State{Sources: []SourceState{{Address: netip.MustParseAddr("192.0.2.1")}, {Address: netip.MustParseAddr("192.0.2.2")}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := ReadState(bytes.NewReader(file.Bytes()[:file.Len()-5]))
+	if err == nil || len(got.Sources) != 1 {
+		t.Errorf("%d sources and error %v of a file that was cut in its second source", len(got.Sources), err)
+	}
+	if _, err := ReadState(strings.NewReader(`{"version":99}`)); !errors.As(err, new(VersionError)) {
+		t.Errorf("error %v of a later version", err)
+	}
+}
+
+// What did not change is not handed over again, and much is handed over in parts.
+func TestSave_handsOverWhatChanged(t *testing.T) {
+	c := newCrowd(t, Options{}, 256)
+	for n := range 100 {
+		c.from(n).good(true)
+	}
+	c.d.BeginSave()
+	calls, sources := 0, 0
+	for more := true; more; calls++ {
+		var state State
+		state, more = c.d.Save(20)
+		sources += len(state.Sources)
+	}
+	if sources != 100 || calls < 10 {
+		t.Errorf("%d sources in %d calls", sources, calls)
+	}
+	c.from(7).good(false)
+	c.d.BeginSave()
+	if state, _ := c.d.Save(1000); len(state.Sources) != 0 {
+		t.Errorf("%d sources changed by data alone", len(state.Sources))
+	}
+	c.from(7).good(true)
+	c.d.BeginSave()
+	if state, _ := c.d.Save(1000); len(state.Sources) != 1 {
+		t.Errorf("%d sources changed by a template of one", len(state.Sources))
+	}
 }

@@ -162,6 +162,7 @@ func (d *Decoder) define(s *session, t *template, c *context) {
 	}
 	t.port, t.seen = s.lastPort, c.received
 	if s.refresh(t) {
+		s.source.changed = true
 		return
 	}
 	if len(t.fields) > maxFields || !d.fits(s.source, t.bytes()) {
