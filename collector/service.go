@@ -261,7 +261,10 @@ func (s *service) newWorker(n int, o pipeline.Options) *pipeline.Worker {
 		o.TokenPrefix = fmt.Sprintf("%s-%d", s.run, n) // of no other worker, run or collector
 		if name := s.settings.Tables.InterfaceTraffic; name != "" {
 			b := block.NewTraffic(layout)
-			o.Interfaces = pipeline.Interfaces{Block: b, Query: clickhouse.InsertQuery(s.settings.Database, name, b.Columns())}
+			o.Interfaces = pipeline.Interfaces{
+				Block: b, Query: clickhouse.InsertQuery(s.settings.Database, name, b.Columns()),
+				Limit: decoder.Part(decoder.MaxInterfaces, s.cfg.Listen.WorkerCount()),
+			}
 		}
 	}
 	w = pipeline.NewWorker(o)

@@ -10,16 +10,19 @@ const (
 	nameBytes           = 16 << 20 // names of interfaces and VRFs, with the copy that is saved
 	heldBytes           = 32 << 20 // data that waits for its template
 	samplers            = 1 << 17  // sources of sFlow samples, some 100 bytes each
+
+	// MaxInterfaces is how many interfaces' counters are remembered, some 400 bytes each: see enrich.Meter.
+	MaxInterfaces = 1 << 16
 )
 
-// part is one worker's of a total. An eighth is the least, so that it is of use where there are many workers.
-func part(total, workers int) int { return max(total/max(workers, 1), total/8) }
+// Part is one worker's of a total. An eighth is the least, so that it is of use where there are many workers.
+func Part(total, workers int) int { return max(total/max(workers, 1), total/8) }
 
 // withDefaults fills in what a worker may keep.
 func (o Options) withDefaults() Options {
 	limit := cmp.Or(max(o.MaxExporters, 0), defaultMaxExporters)
 	// Sources are not spread evenly over the workers.
-	o.MaxExporters = min(limit, 2*part(limit, o.Workers))
+	o.MaxExporters = min(limit, 2*Part(limit, o.Workers))
 	for _, b := range []struct {
 		value *int
 		total int
@@ -28,7 +31,7 @@ func (o Options) withDefaults() Options {
 		{&o.SFlow.Samplers, samplers},
 	} {
 		if *b.value <= 0 {
-			*b.value = part(b.total, o.Workers)
+			*b.value = Part(b.total, o.Workers)
 		}
 	}
 	return o

@@ -1,9 +1,11 @@
 package enrich
 
 import (
+	"cmp"
 	"strconv"
 	"time"
 
+	"github.com/metranova/flow-collector/decoder/budget"
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
@@ -21,9 +23,22 @@ type TrafficCounts struct {
 	Bits, Discards, Errors, Broadcast, Unicast, Multicast uint64
 }
 
-// Meter turns the counters of interfaces into what they grew by. It belongs to one worker. The zero value knows no interface.
+// Meter turns the counters of interfaces into what they grew by. It belongs to one worker. The zero value knows no interface, and
+// keeps 65,536 of them: beyond that the source with most of them loses some, see package budget.
 type Meter struct {
-	before map[meterKey]*metered
+	// Limit is how many interfaces are remembered; 0: 65,536. It must not be changed once the meter is in use.
+	Limit int
+
+	before  map[meterKey]*metered
+	sources map[flow.Addr]*meterSource
+	room    *budget.Budget[*meterSource]
+	evicted uint64
+}
+
+// meterSource is an address that sends counters, for whichever devices it states.
+type meterSource struct {
+	holder     budget.Holder[*meterSource]
+	interfaces []*metered
 }
 
 type meterKey struct {
@@ -34,12 +49,14 @@ type meterKey struct {
 // metered is the latest sample of an interface, and its names.
 type metered struct {
 	flow.InterfaceCounters
+	source  *meterSource
+	place   int // in its interfaces
 	named   *Snapshot
 	id, ref string
 }
 
 const (
-	// maxMetered bounds the interfaces that are remembered; more make it forget all and begin anew.
+	// maxMetered bounds the interfaces that are remembered, some 400 bytes each.
 	maxMetered = 1 << 16
 	// maxInterval is how old a sample may be for the next to be compared with it: counters of 32 bits wrap.
 	maxInterval = time.Hour
@@ -62,20 +79,80 @@ func (m *Meter) Measure(s *Snapshot, c *flow.InterfaceCounters, row *InterfaceTr
 	case later < 0 && later > -lateMs, later == 0 && int32(c.Sequence-b.Sequence) < 0, end <= start:
 		return false
 	case later < 0, end-start > int64(maxInterval/time.Second), begunAnew(&b.InterfaceCounters, c):
-		b.InterfaceCounters = *c
+		b.set(c)
 		return false
 	}
+	if h := &b.source.holder; !h.Trusted() {
+		m.room.Trust(h) // it has counted twice: it is there to stay
+		m.evict()
+	}
+	b.source.holder.Standing++
+	b.source.holder.Seen = c.Received
 	*row = InterfaceTraffic{Start: start, End: end, AdminUp: c.AdminUp, OperUp: c.OperUp, In: growth(&b.In, &c.In), Out: growth(&b.Out, &c.Out)}
-	b.InterfaceCounters = *c
+	b.set(c)
 	row.ID, row.Ref = b.name(s)
 	return true
 }
 
+// set takes the latest sample. The source stays that of the first, which has it on its account.
+func (b *metered) set(c *flow.InterfaceCounters) {
+	source := b.Source
+	b.InterfaceCounters = *c
+	b.Source = source
+}
+
+// Evicted returns how many interfaces were forgotten because there were too many.
+func (m *Meter) Evicted() uint64 { return m.evicted }
+
 func (m *Meter) remember(key meterKey, c *flow.InterfaceCounters) {
-	if m.before == nil || len(m.before) >= maxMetered {
-		m.before = map[meterKey]*metered{}
+	if m.before == nil {
+		m.before, m.sources = map[meterKey]*metered{}, map[flow.Addr]*meterSource{}
+		limits := budget.Quarter(cmp.Or(m.Limit, maxMetered))
+		limits.Share = limits.Total // a chassis may have many; it loses some when others need room
+		m.room = budget.New[*meterSource](limits)
 	}
-	m.before[key] = &metered{InterfaceCounters: *c}
+	source := m.sources[c.Source]
+	if source == nil {
+		source = &meterSource{}
+		source.holder.Of = source
+		m.sources[c.Source] = source
+	}
+	b := &metered{InterfaceCounters: *c, source: source, place: len(source.interfaces)}
+	source.interfaces = append(source.interfaces, b)
+	source.holder.Seen = c.Received
+	m.before[key] = b
+	m.room.Add(&source.holder, 1)
+	m.evict()
+}
+
+// evict forgets interfaces until there are no more than allowed: of some of those of a source, the one that was silent for longest.
+func (m *Meter) evict() {
+	for m.room.Over() {
+		const compared = 8
+		all := m.room.Victim().Of.interfaces
+		oldest := all[0]
+		for i := range min(compared, len(all)) {
+			if b := all[(i+int(m.evicted))%len(all)]; b.Received < oldest.Received {
+				oldest = b
+			}
+		}
+		m.forget(oldest)
+		m.evicted++
+	}
+}
+
+func (m *Meter) forget(b *metered) {
+	all := b.source.interfaces
+	last := len(all) - 1
+	all[b.place] = all[last]
+	all[b.place].place = b.place
+	all[last] = nil
+	b.source.interfaces = all[:last]
+	m.room.Add(&b.source.holder, -1)
+	if last == 0 {
+		delete(m.sources, b.Source)
+	}
+	delete(m.before, meterKey{b.Exporter, b.SubAgent, b.Index})
 }
 
 // name is the interface in a snapshot.

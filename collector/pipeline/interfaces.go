@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/enrich"
 	"github.com/metranova/flow-collector/sink/block"
@@ -14,6 +15,7 @@ import (
 type Interfaces struct {
 	Block *block.Traffic // of rows for ClickHouse
 	Query string         // the INSERT statement of every block
+	Limit int            // interfaces that are remembered; 0: enrich's default
 }
 
 // interfaces is what a worker knows of interfaces.
@@ -35,11 +37,17 @@ func (w *Worker) Counters(c *flow.InterfaceCounters) {
 	if x.Block == nil {
 		return
 	}
+	stream := flow.StreamKey{Exporter: c.Exporter, Protocol: flow.SFlow5, Domain: c.SubAgent}
 	if w.renames {
 		c.Exporter = w.settings.Name(c.Exporter, c.Source)
 	}
 	c.Received += w.TimeShiftMs * int64(time.Millisecond)
-	if !x.meter.Measure(w.snapshot, c, &x.row) {
+	evicted := x.meter.Evicted()
+	measured := x.meter.Measure(w.snapshot, c, &x.row)
+	if n := x.meter.Evicted() - evicted; n > 0 {
+		w.Decoder.Exporters().Get(stream, c.Source, c.Received).Fail(exporter.CounterLimit, n)
+	}
+	if !measured {
 		return
 	}
 	x.row.PolicyScope = w.settings.Policy.Scopes

@@ -87,7 +87,7 @@ type Worker struct {
 func NewWorker(o Options) *Worker {
 	w := &Worker{Options: o, odd: make([]int64, 0, oddDays)}
 	w.batch = flow.NewBatch(w.append)
-	w.interfaces.Interfaces = o.Interfaces
+	w.interfaces.Interfaces, w.interfaces.meter.Limit = o.Interfaces, o.Interfaces.Limit
 	return w
 }
 
