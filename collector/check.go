@@ -14,6 +14,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/urfave/cli/v3"
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
@@ -23,6 +24,7 @@ import (
 	"github.com/metranova/flow-collector/metadata/record"
 	"github.com/metranova/flow-collector/sink/clickhouse"
 	"github.com/metranova/flow-collector/sink/kafka"
+	"github.com/metranova/flow-collector/sink/schema"
 )
 
 func checkCommand() *cli.Command {
@@ -192,7 +194,25 @@ func (c *checker) oneServer(ctx context.Context, o clickhouse.Options, what stri
 	}
 	c.say(checkOK, what, "%s answers, version %s", o.Addrs[0], version.Version)
 	c.clock(ctx, conn, what)
+	c.tables(ctx, conn)
 	return nil
+}
+
+// tables compares the tables of a server with the settings.
+func (c *checker) tables(ctx context.Context, conn driver.Conn) {
+	pending, warnings, err := schema.Compare(ctx, conn, tableSettings(c.cfg, connection(c.cfg)))
+	if err != nil {
+		c.say(checkProblem, "tables", "%v", oneLine(err))
+		return
+	}
+	for _, warning := range warnings {
+		c.say(checkWarning, "tables", "%s", warning)
+	}
+	if pending > 0 {
+		c.say(checkOK, "tables", "run creates or changes %d tables, columns, dictionaries and views of database %s", pending, c.cfg.Schema.Database)
+	} else if len(warnings) == 0 {
+		c.say(checkOK, "tables", "those of database %s are as the settings say", c.cfg.Schema.Database)
+	}
 }
 
 // kafka tries to talk to the brokers, if messages go there.

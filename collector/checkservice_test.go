@@ -55,7 +55,8 @@ func TestCheck_clock(t *testing.T) {
 func TestCheck_asksTheServerForItsTime(t *testing.T) {
 	cfg := testConfig(t)
 	said := checked(t, cfg, func(c *checker) { c.server(t.Context(), "ClickHouse") })
-	says(t, said, `ok +ClickHouse +.* answers, version .*ok +clock +ours and that of ClickHouse agree`)
+	says(t, said, `ok +ClickHouse +.* answers, version .*ok +clock +ours and that of ClickHouse agree\s+`+
+		`ok +tables +run creates or changes \d+ tables.*`)
 }
 
 func TestCheck_receiveBuffer(t *testing.T) {

@@ -60,6 +60,7 @@ type service struct {
 	tables    chan struct{}   // closed when the tables are there
 	snapshot  atomic.Pointer[enrich.Snapshot]
 	live      atomic.Pointer[pipeline.Settings] // what workers take from the configuration while they run
+	flowTTL   atomic.Pointer[schema.TTL]        // of the table of flows, when it was last read
 	refresh   *metadata.Refresher
 	run       string             // names this run in deduplication tokens
 	spare     chan native.Packed // memory for blocks
@@ -179,11 +180,14 @@ func makeTables(ctx context.Context, conn driver.Conn, settings schema.Settings,
 	changes, err := schema.Apply(ctx, conn, settings)
 	created := 0
 	for _, change := range changes {
-		if strings.HasSuffix(change, ": created") {
+		switch {
+		case change.Warning:
+			log.Warn("table", zap.String("difference", change.Line))
+		case strings.HasSuffix(change.Line, ": created"):
 			created++
-			continue
+		default:
+			log.Info("table", zap.String("change", change.Line))
 		}
-		log.Info("table", zap.String("change", change))
 	}
 	if created > 0 {
 		log.Info("tables, dictionaries and views created", zap.Int("how many", created), zap.String("database", settings.Database))
@@ -372,8 +376,15 @@ func (s *service) rows() (n uint64) {
 // expiry is the time before which the table's TTL drops rows, in Unix milliseconds; 0 where it has none that goes by when
 // flows began.
 func (s *service) expiry(ctx context.Context) (int64, error) {
-	ttl := s.settings.FlowTTL
-	if !s.cfg.Server.Flows || !ttl.Plain() || ttl.Column != "start_time" {
+	if !s.cfg.Server.Flows {
+		return 0, nil
+	}
+	ttl, known, err := schema.FlowTTL(ctx, s.conn, &s.settings)
+	if err != nil {
+		return 0, err
+	}
+	s.flowTTL.Store(&ttl)
+	if !known || !ttl.Plain() || ttl.Column != "start_time" {
 		return 0, nil
 	}
 	var seconds int64
@@ -391,8 +402,12 @@ func (s *service) updateExpiry(ctx context.Context) {
 	if err != nil {
 		return // the server does not answer; the writer says so
 	}
+	ttl := s.flowTTL.Load()
 	for _, w := range s.workers {
 		w.SetExpiry(ms)
+		if ttl != nil {
+			w.SetTTL(ttl.Duration())
+		}
 	}
 }
 
@@ -412,7 +427,7 @@ func (s *service) summary() *summary {
 	}
 	for _, w := range s.workers {
 		if n := w.Expired(); n > 0 {
-			what := fmt.Sprintf("rows older than the TTL of %s (%s), which drops them", s.settings.Tables.Flow, s.settings.FlowTTL.Interval)
+			what := fmt.Sprintf("rows older than the TTL of %s (%s), which drops them", s.settings.Tables.Flow, s.flowTTL.Load().Interval)
 			sum.losses = append(sum.losses, loss{n, what, "a clock that is wrong, or a capture of long ago"})
 		}
 	}

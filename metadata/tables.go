@@ -75,12 +75,10 @@ func CreateTables(ctx context.Context, conn driver.Conn, settings schema.Setting
 	return nil
 }
 
-// exists reports whether the database has a table with a standard name.
+// exists reports whether the database has a table with a standard name. It needs no right to read system tables.
 func (d *database) exists(ctx context.Context, table string) (bool, error) {
-	var n uint64
-	err := d.conn.QueryRow(ctx, "SELECT count() FROM system.tables WHERE database = "+literal(d.settings.Database)+
-		" AND name = "+literal(tableName(&d.settings.Tables, table))).Scan(&n)
-	if err != nil {
+	var n uint8
+	if err := d.conn.QueryRow(ctx, "EXISTS TABLE "+d.name(table)).Scan(&n); err != nil {
 		return false, fmt.Errorf("look for table %s: %w", table, err)
 	}
 	return n > 0, nil

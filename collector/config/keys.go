@@ -56,7 +56,7 @@ func collectorKeys(c *Config) []key {
 		{"policy.auto_scopes", []string{"CLICKHOUSE_FLOW_POLICY_AUTO_SCOPES"}, scalar, boolean(&c.Policy.AutoScopes)},
 		{"policy.community_scopes", []string{"CLICKHOUSE_FLOW_POLICY_COMMUNITY_SCOPE_MAP"}, mapping, textMap(&c.Policy.CommunityScopes)},
 
-		{"clickhouse.host", []string{"CLICKHOUSE_HOST"}, scalar, text(&c.Server.Host)},
+		{"clickhouse.host", []string{"CLICKHOUSE_HOST"}, scalar, serverHosts(&c.Server.Host)},
 		{"clickhouse.port", []string{"CLICKHOUSE_PORT"}, scalar, number(&c.Server.Port, 1, 65535)},
 		{"clickhouse.username", []string{"CLICKHOUSE_USERNAME"}, scalar, text(&c.Server.Username)},
 		{"clickhouse.password", []string{"CLICKHOUSE_PASSWORD"}, scalar, text(&c.Server.Password)},

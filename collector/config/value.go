@@ -212,6 +212,35 @@ func addresses(p *[]string) setter {
 	}
 }
 
+// serverHosts takes one host or several with commas, each optionally with its port. What else is in a URL has keys of its own.
+func serverHosts(p *string) setter {
+	return func(v value) error {
+		*p = v.text
+		for item := range strings.SplitSeq(v.text, ",") {
+			item = strings.TrimSpace(item)
+			scheme, _, isURL := strings.Cut(item, "://")
+			switch {
+			case isURL:
+				return fmt.Errorf("give the host without %s://; clickhouse.port has the port, clickhouse.secure is for HTTPS", scheme)
+			case item == "" && v.text != "", strings.ContainsAny(item, "/@?#% \t"):
+				return fmt.Errorf("%q is not host or host:port", item)
+			}
+			if strings.Count(item, ":") != 1 {
+				continue // no port, or an IPv6 address
+			}
+			if _, port, _ := strings.Cut(item, ":"); !isPort(port) {
+				return fmt.Errorf("%q has no port between 1 and 65535", item)
+			}
+		}
+		return nil
+	}
+}
+
+func isPort(text string) bool {
+	n, err := strconv.ParseUint(text, 10, 16)
+	return err == nil && n > 0
+}
+
 // targets takes host:port to send to; the host may be a name.
 func targets(p *[]string) setter {
 	return func(v value) error {

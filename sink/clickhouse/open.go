@@ -123,10 +123,24 @@ func cause(err error) error {
 	return err
 }
 
-// createDatabase uses a connection of its own, to the user's default database.
+// Error codes for a database that is not there, and for what the user may not do.
+const codeUnknownDatabase, codeAccessDenied = 81, 497
+
+// createDatabase looks whether the database is there, and only then creates it, with a connection of its own to the user's default
+// database: to create what is there takes the right to create it too. On a cluster it may be missing elsewhere, so the statement is
+// sent, and need not be allowed.
 func createDatabase(ctx context.Context, o Options, options chgo.Options) (err error) {
-	options.Auth.Database = ""
 	where := fmt.Sprintf("create database %q at %s as user %q", o.Database, strings.Join(o.Addrs, ","), options.Auth.Username)
+	there, err := dial(ctx, &options, nil)
+	exists := err == nil
+	if exists {
+		if err := there.Close(); err != nil || o.Cluster == "" {
+			return err
+		}
+	} else if errorCode(err) != codeUnknownDatabase {
+		return fmt.Errorf("%s: %w", where, explainTLS(&o.TLS, err))
+	}
+	options.Auth.Database = ""
 	conn, err := dial(ctx, &options, nil)
 	if err != nil {
 		return fmt.Errorf("%s: %w", where, explainTLS(&o.TLS, err))
@@ -136,7 +150,7 @@ func createDatabase(ctx context.Context, o Options, options chgo.Options) (err e
 	if o.Cluster != "" {
 		query += " ON CLUSTER " + QuoteIdent(o.Cluster)
 	}
-	if err := conn.Exec(ctx, query); err != nil {
+	if err := conn.Exec(ctx, query); err != nil && !(exists && errorCode(err) == codeAccessDenied) {
 		return fmt.Errorf("%s: %w", where, cause(err))
 	}
 	return nil

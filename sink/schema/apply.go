@@ -4,33 +4,34 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
+	"strings"
 
-	"github.com/ClickHouse/clickhouse-go/v2"
+	chgo "github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 )
 
+// Change is what Apply did, or a difference between the database and the settings that it left as it is.
+type Change struct {
+	Line    string
+	Warning bool // the operator should do something
+}
+
 // Apply creates what is missing in the database and brings the rest up to date: missing columns are added, JSON
 // columns learn the typed paths that they lack, views and dictionaries get the definition that the settings give
-// them. Nothing is dropped and no data goes. It returns a line for each change, and one for each difference that it
-// leaves as it is because only an operator can decide on it (a TTL, a partition).
+// them. Nothing is dropped and no data goes. It returns each change, and each difference that it leaves as it is because only an
+// operator can decide on it (a TTL, a partition, a view that the settings have no more).
 //
-// Where a table cannot be mended nothing at all is changed, and the error has a line for each mismatch.
+// A user who may only insert and select will do where all tables are there: nothing is created that is there already, system tables
+// that cannot be read are done without, and so are steps that are forbidden and that storing rows does not depend on.
+//
+// Where a table cannot be altered to fit nothing at all is changed, and the error has a line for each mismatch.
 // When a statement fails, the changes made until then are returned with the error.
-func Apply(ctx context.Context, conn driver.Conn, s Settings) (changes []string, err error) {
-	if err := s.Validate(); err != nil {
-		return nil, err
-	}
-	if err := conn.QueryRow(ctx, "SELECT timezone()").Scan(&s.ServerTimezone); err != nil {
-		return nil, fmt.Errorf("read the server's time zone: %w", err)
-	}
-	s.KnowsMergeWidth = knowsMergeWidth(ctx, conn)
-	have, err := inspect(ctx, conn, &s)
+func Apply(ctx context.Context, conn driver.Conn, s Settings) (changes []Change, err error) {
+	steps, err := look(ctx, conn, &s)
 	if err != nil {
 		return nil, err
-	}
-	steps, err := plan(&s, have)
-	if err != nil {
-		return nil, fmt.Errorf("database %s does not fit the settings:\n%w", s.Database, err)
 	}
 	if changes, err = execute(ctx, conn, steps.tables); err != nil {
 		return changes, err
@@ -43,31 +44,158 @@ func Apply(ctx context.Context, conn driver.Conn, s Settings) (changes []string,
 	return append(changes, views...), err
 }
 
-// execute takes the steps in order and returns the lines of those that were done.
-func execute(ctx context.Context, conn driver.Conn, steps []step) (changes []string, err error) {
-	for _, step := range steps {
-		if step.statement != "" {
-			err := conn.Exec(ctx, step.statement)
-			if step.dispensable && isDenied(err) {
-				changes = append(changes, fmt.Sprintf("not done, as this user may not; rows are stored all the same: %s: %s",
-					step.line, step.statement))
-				continue
-			}
-			if err != nil {
-				return changes, fmt.Errorf("the step %q failed: %w", step.line, err)
-			}
+// Compare returns what Apply would say, and does nothing.
+func Compare(ctx context.Context, conn driver.Conn, s Settings) (pending int, warnings []string, err error) {
+	steps, err := look(ctx, conn, &s)
+	if err != nil {
+		return 0, nil, err
+	}
+	for _, step := range append(steps.tables, steps.views...) {
+		switch {
+		case step.warning:
+			warnings = append(warnings, step.line)
+		case step.statement != "" && !step.quiet:
+			pending++
 		}
-		if !step.quiet {
-			changes = append(changes, step.line)
+	}
+	return pending, warnings, nil
+}
+
+// look compares the database with the settings.
+func look(ctx context.Context, conn driver.Conn, s *Settings) (steps, error) {
+	if err := s.Validate(); err != nil {
+		return steps{}, err
+	}
+	if err := conn.QueryRow(ctx, "SELECT timezone()").Scan(&s.ServerTimezone); err != nil {
+		return steps{}, fmt.Errorf("read the server's time zone: %w", err)
+	}
+	s.KnowsMergeWidth = knowsMergeWidth(ctx, conn)
+	have, err := inspect(ctx, conn, s)
+	if isDenied(err) {
+		return lookBlindly(ctx, conn, s, err), nil
+	}
+	if err != nil {
+		return steps{}, err
+	}
+	all, err := plan(s, have)
+	if err != nil {
+		return steps{}, fmt.Errorf("database %s does not fit the settings:\n%w", s.Database, err)
+	}
+	return all, nil
+}
+
+// lookBlindly is look without system tables: what is there is taken as it is, and only what is not there is created.
+func lookBlindly(ctx context.Context, conn driver.Conn, s *Settings, why error) steps {
+	p := planner{s: s}
+	p.warn("the tables of database %s are taken as they are: %v", s.Database, why)
+	missing := func(name string) bool { return !exists(ctx, conn, s.qualified(name)) }
+	for _, t := range tables(s) {
+		if missing(t.name) {
+			p.do(t.create(s), "table %s: created", t.name)
+		}
+	}
+	all := steps{tables: p.steps}
+	p.steps = nil
+	for i := range s.Views {
+		if v := &s.Views[i]; missing(v.name()) {
+			p.do(v.create(s), "view %s: created", v.name())
+			p.optional("its table is filled only if somebody else has made it")
+		}
+	}
+	all.views = p.steps
+	for _, d := range dictionaries(s) {
+		if missing(d.Name) {
+			all.tables = append(all.tables, step{
+				statement: d.create(s, "CREATE"), line: "dictionary " + d.Name + ": created", without: "the views that ask it fail where it is not there",
+			})
+		}
+	}
+	return all
+}
+
+// exists asks for a table in the one way that needs no system table. Where even that is forbidden it is not seen.
+func exists(ctx context.Context, conn driver.Conn, qualified string) bool {
+	var there uint8
+	return conn.QueryRow(ctx, "EXISTS TABLE "+qualified).Scan(&there) == nil && there == 1
+}
+
+// Error codes for what the user may not do: ACCESS_DENIED, READONLY, DATABASE_ACCESS_DENIED, QUERY_IS_PROHIBITED.
+var deniedCodes = []int32{497, 164, 291, 392}
+
+func isDenied(err error) bool {
+	var exception *chgo.Exception
+	return errors.As(err, &exception) && slices.Contains(deniedCodes, exception.Code)
+}
+
+// execute takes the steps in order and returns the changes: those that were done, and what was left.
+func execute(ctx context.Context, conn driver.Conn, steps []step) (changes []Change, err error) {
+	for _, step := range steps {
+		if step.statement == "" {
+			changes = append(changes, Change{step.line, step.warning})
+			continue
+		}
+		err := conn.Exec(ctx, step.statement)
+		switch {
+		case err == nil && !step.quiet:
+			changes = append(changes, Change{Line: step.line})
+		case err == nil:
+		case step.without != "" && isDenied(err):
+			if !step.quiet {
+				line := fmt.Sprintf("not done, as this user may not; %s: %s: %s", step.without, step.line, step.statement)
+				changes = append(changes, Change{line, true})
+			}
+		default:
+			return changes, fmt.Errorf("the step %q failed: %w", step.line, err)
 		}
 	}
 	return changes, nil
 }
 
-// isDenied reports whether the server refused the statement for want of rights: ACCESS_DENIED or READONLY.
-func isDenied(err error) bool {
-	var exception *clickhouse.Exception
-	return errors.As(err, &exception) && (exception.Code == 497 || exception.Code == 164)
+// FlowTTL reads the TTL of the table of flows. Where that has one that is more than an interval after a column, or only for some rows, it is
+// not known; a table that is not to be seen has that of the settings.
+func FlowTTL(ctx context.Context, conn driver.Conn, s *Settings) (ttl TTL, known bool, err error) {
+	var full []struct {
+		EngineFull string `ch:"engine_full"`
+	}
+	err = conn.Select(ctx, &full, "SELECT engine_full FROM system.tables WHERE database = "+literal(s.Database)+
+		" AND name = "+literal(s.local(s.Tables.Flow)))
+	switch {
+	case isDenied(err), err == nil && len(full) == 0:
+		return s.FlowTTL, true, nil
+	case err != nil:
+		return TTL{}, false, fmt.Errorf("read the TTL of %s: %w", s.Tables.Flow, err)
+	}
+	ttl, known = parseTTL(ttlOf(storageClauses(full[0].EngineFull)))
+	return ttl, known, nil
+}
+
+var (
+	// simpleTTL is a TTL as the server writes it.
+	simpleTTL = regexp.MustCompile(`^(?:toDate(?:Time)?\()?` + "`?" + `(\w+)` + "`?" + `\)? \+ toInterval([A-Z][a-z]+)\((\d+)\)(?: DELETE)?$`)
+	// movesOnly are rules of a TTL that delete nothing.
+	movesOnly = regexp.MustCompile(` (TO (DISK|VOLUME) '[^']*'|RECOMPRESS .*)$`)
+)
+
+// parseTTL reads the TTL of a table: "" is none, for which it returns the zero value. It returns false for what it does not understand.
+func parseTTL(text string) (TTL, bool) {
+	var found []TTL
+	for rule := range strings.SplitSeq(text, ", ") {
+		if rule == "" || movesOnly.MatchString(rule) {
+			continue
+		}
+		match := simpleTTL.FindStringSubmatch(rule)
+		if match == nil {
+			return TTL{}, false
+		}
+		found = append(found, TTL{Interval: match[3] + " " + strings.ToUpper(match[2]), Column: match[1]})
+	}
+	switch len(found) {
+	case 0:
+		return TTL{}, true
+	case 1:
+		return found[0], true
+	}
+	return TTL{}, false
 }
 
 // knowsMergeWidth asks the server. One that does not say goes without the setting, which no row depends on.
@@ -78,10 +206,10 @@ func knowsMergeWidth(ctx context.Context, conn driver.Conn) bool {
 }
 
 // checkDictionaries loads the dictionaries, so that one that may not read its table is an error now and not at
-// the first insert whose view asks it.
+// the first insert whose view asks it. One that we may not read is for the views' definer to ask.
 func checkDictionaries(ctx context.Context, conn driver.Conn, s *Settings) error {
 	for _, d := range dictionaries(s) {
-		if err := conn.Exec(ctx, "SELECT 1 FROM "+s.qualified(d.Name)+" LIMIT 1 FORMAT Null"); err != nil {
+		if err := conn.Exec(ctx, "SELECT 1 FROM "+s.qualified(d.Name)+" LIMIT 1 FORMAT Null"); err != nil && !isDenied(err) {
 			return fmt.Errorf("dictionary %s.%s cannot read its table: %w", s.Database, d.Name, err)
 		}
 	}

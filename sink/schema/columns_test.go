@@ -102,9 +102,16 @@ func TestApplyWithoutTheRightToAlter(t *testing.T) {
 	s.DeduplicationWindow, s.FlowExtensions = 0, []string{"ipv4"}
 	apply(t, conn, s)
 	s.WithoutColumns, s.DeduplicationWindow, s.FlowExtensions = []string{"icmp_code"}, 100, []string{"ipv4", "vlan"}
-	changes, err := Apply(context.Background(), withoutAlter{conn}, s)
+	done, err := Apply(context.Background(), withoutAlter{conn}, s)
 	if err != nil {
 		t.Fatal(err)
+	}
+	var changes []string
+	for _, change := range done {
+		changes = append(changes, change.Line)
+		if !change.Warning {
+			t.Errorf("no warning: %s", change.Line)
+		}
 	}
 	for _, want := range []string{
 		"table data_flow: column tcp_flags Nullable(UInt16) added: ALTER TABLE", "non_replicated_deduplication_window", "vlan_id",

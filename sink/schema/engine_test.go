@@ -37,7 +37,11 @@ func apply(t *testing.T, conn driver.Conn, s Settings) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return changes
+	var lines []string
+	for _, change := range changes {
+		lines = append(lines, change.Line)
+	}
+	return lines
 }
 
 func run(t *testing.T, conn driver.Conn, statements ...string) {

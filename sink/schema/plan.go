@@ -11,8 +11,9 @@ import (
 type step struct {
 	statement, line string
 	quiet           bool // not worth a line when it succeeds
-	// dispensable is for changes without which rows are stored all the same: a user who may not make them goes on.
-	dispensable bool
+	warning         bool // of a remark: the operator should do something
+	// without is what happens where the user may not do this step and rows can be stored all the same. "": they cannot.
+	without string
 }
 
 // steps are what is to be done, in order: tables and dictionaries, then the views of them.
@@ -23,6 +24,7 @@ func plan(s *Settings, have *state) (steps, error) {
 	p := planner{s: s, have: have}
 	if !have.databaseExists && !s.SkipDatabaseCreate {
 		p.do(s.createDatabase(), "database %s: created", s.Database)
+		p.optional("it has to be there")
 	}
 	for _, t := range tables(s) {
 		p.table(&t)
@@ -35,6 +37,7 @@ func plan(s *Settings, have *state) (steps, error) {
 	for i := range s.Views {
 		p.view(&s.Views[i])
 	}
+	p.leftViews()
 	all.views = p.steps
 	return all, errors.Join(p.mismatches...)
 }
@@ -48,6 +51,15 @@ type planner struct {
 
 func (p *planner) do(statement, line string, args ...any) {
 	p.steps = append(p.steps, step{statement: statement, line: fmt.Sprintf(line, args...)})
+}
+
+// optional marks the latest step as one that may be forbidden, and says what follows.
+func (p *planner) optional(without string) { p.steps[len(p.steps)-1].without = without }
+
+// warn is a remark that the operator should act on.
+func (p *planner) warn(line string, args ...any) {
+	p.do("", line, args...)
+	p.steps[len(p.steps)-1].warning = true
 }
 
 func (p *planner) remark(line string, args ...any) { p.do("", line, args...) }
@@ -117,7 +129,9 @@ func (p *planner) columns(t *table, old *existing) {
 			}
 			p.do(p.alter(t.name, "ADD COLUMN IF NOT EXISTS "+c.definition()+" "+where),
 				"table %s: column %s %s added", t.name, c.name, c.typ)
-			p.steps[len(p.steps)-1].dispensable = c.optional
+			if c.optional {
+				p.optional("rows are stored without it")
+			}
 		case typ == c.typ:
 		case isJSON(c.typ) && isJSON(typ):
 			p.jsonPaths(t, c, typ)
@@ -149,7 +163,7 @@ func (p *planner) jsonPaths(t *table, c *column, typ string) {
 	full := "JSON(" + strings.Join(append(arguments, added...), ", ") + ")"
 	p.do(p.alter(t.name, "MODIFY COLUMN "+ident(c.name)+" "+full),
 		"table %s: column %s has typed paths for %s now", t.name, c.name, strings.Join(added, ", "))
-	p.steps[len(p.steps)-1].dispensable = true
+	p.optional("rows are stored all the same")
 }
 
 // keys compares partition, keys and TTL. A different sorting key makes an engine that merges rows merge others.
@@ -165,7 +179,25 @@ func (p *planner) keys(t *table, old *existing) {
 			t.name, isKey, wantKey)
 		return
 	}
-	p.remark("table %s: left as it is: %s; the settings say: %s", t.name, is, want)
+	isTTL, wantTTL := ttlOf(is), ttlOf(want)
+	if isTTL != wantTTL {
+		change := "REMOVE TTL"
+		if t.ttl.Interval != "" {
+			change = fmt.Sprintf("MODIFY TTL %s + INTERVAL %s", ident(t.ttl.Column), t.ttl.Interval)
+		}
+		p.warn("table %s: its TTL is %s, the settings say %s; rows go by the table's. To change it: %s", t.name,
+			orNone(isTTL), orNone(wantTTL), p.alter(t.name, change))
+	}
+	if is, want = withoutTTL(is), withoutTTL(want); is != want {
+		p.remark("table %s: left as it is: %s; the settings say: %s", t.name, is, want)
+	}
+}
+
+func orNone(ttl string) string {
+	if ttl == "" {
+		return "none"
+	}
+	return ttl
 }
 
 // deduplication lets an existing table remember as many insert tokens as the settings say, or more.
@@ -177,7 +209,7 @@ func (p *planner) deduplication(t *table, old *existing) {
 		if settingOf(old.EngineFull, want.name) < want.value {
 			p.do(p.alter(t.name, fmt.Sprintf("MODIFY SETTING %s = %d", want.name, want.value)),
 				"table %s: %s set to %d", t.name, want.name, want.value)
-			p.steps[len(p.steps)-1].dispensable = true
+			p.optional("an insert that is retried late may be stored twice")
 		}
 	}
 }
@@ -198,13 +230,16 @@ func (p *planner) dictionary(d *dictionary) {
 	switch {
 	case !ok:
 		p.do(d.create(p.s, "CREATE"), "dictionary %s: created", d.Name)
+		p.optional("the views that ask it fail where it is not there")
 	case old.Engine != "Dictionary":
 		p.mismatch("dictionary %s: the name belongs to a %s; rename that or give the dictionary another name in the settings", d.Name, old.Engine)
 	case definition(old.Create) != definition(p.have.canonical[d.Name]):
 		p.do(d.create(p.s, "CREATE OR REPLACE"), "dictionary %s: definition replaced", d.Name)
+		p.optional("it stays as it is")
 	case p.s.DictionarySource.Password != "":
 		// The server does not show the password, so it may have changed.
 		p.do(d.create(p.s, "CREATE OR REPLACE"), "dictionary %s: password set", d.Name)
+		p.optional("it keeps the password that it has")
 		p.steps[len(p.steps)-1].quiet = true
 	}
 }
@@ -214,13 +249,42 @@ func (p *planner) view(v *View) {
 	switch {
 	case !ok:
 		p.do(v.create(p.s), "view %s: created", v.name())
+		p.optional("its table is filled only if somebody else has made it")
 	case old.Engine != "MaterializedView":
 		p.mismatch("view %s: the name belongs to a %s; rename that or give the view's table another name in the settings", v.name(), old.Engine)
 	case !strings.Contains(old.Create, " TO "+unquoted(p.s.Database)+"."+unquoted(p.s.local(v.Table))+" "):
 		p.mismatch("view %s: does not fill table %s; rename it or give the table another name in the settings", v.name(), p.s.local(v.Table))
 	case old.Select != p.have.canonical[v.name()]:
 		p.do(p.alter(v.name(), "MODIFY QUERY "+v.query(p.s)), "view %s: query changed", v.name())
+		p.optional("it stays as it is")
 	}
+}
+
+// leftViews names the views of ours that the settings do not have any more. They go on being filled, at the cost of every insert.
+func (p *planner) leftViews() {
+	wanted := map[string]bool{}
+	for i := range p.s.Views {
+		wanted[p.s.Views[i].name()] = true
+	}
+	for _, name := range sortedKeys(p.have.tables) {
+		old := p.have.tables[name]
+		if wanted[name] || old.Engine != "MaterializedView" || !strings.HasSuffix(name, viewSuffix) ||
+			!strings.Contains(old.Select, " FROM "+unquoted(p.s.Database)+"."+unquoted(p.s.local(p.s.Tables.Flow))) || !isOurQuery(old.Select) {
+			continue
+		}
+		p.warn("view %s: is not in the settings and goes on being filled; to end that: DROP VIEW %s%s; its rows stay in %s until you drop that too",
+			name, p.s.qualified(name), p.s.onCluster(), strings.TrimSuffix(name, viewSuffix))
+	}
+}
+
+// isOurQuery tells the SELECT of a view that this package made, now or in an earlier version, from an operator's own.
+func isOurQuery(query string) bool {
+	for _, part := range []string{"flow_count", "bit_count", "packet_count", "policy_originator", "start_time"} {
+		if !strings.Contains(query, part) {
+			return false
+		}
+	}
+	return true
 }
 
 // unquoted renders a name as the server does in its own texts: quoted only where it has to be.
@@ -257,12 +321,25 @@ func storageClauses(text string) string {
 	return text
 }
 
+// ttlOf cuts the TTL out of storage clauses; "" where there is none.
+func ttlOf(clauses string) string {
+	_, ttl, _ := strings.Cut(clauses, ttlClause)
+	return strings.TrimSpace(ttl)
+}
+
+func withoutTTL(clauses string) string {
+	rest, _, _ := strings.Cut(clauses, ttlClause)
+	return strings.TrimSpace(rest)
+}
+
+const ttlClause = " TTL "
+
 // orderBy cuts the sorting key out of storage clauses.
 func orderBy(clauses string) string {
 	i := strings.Index(clauses, "ORDER BY ")
 	if i < 0 {
 		return "no ORDER BY"
 	}
-	key, _, _ := strings.Cut(clauses[i:], " TTL ")
+	key, _, _ := strings.Cut(clauses[i:], ttlClause)
 	return key
 }

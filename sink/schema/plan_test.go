@@ -98,7 +98,11 @@ func TestPlanLeavesToTheOperator(t *testing.T) {
 		change      func(*existing)
 		want        string
 	}{
-		{"TTL", "data_flow", func(e *existing) { e.EngineFull = strings.Replace(e.EngineFull, "30 DAY", "90 DAY", 1) }, "INTERVAL 90 DAY; the settings say: "},
+		{"TTL", "data_flow", func(e *existing) { e.EngineFull = strings.Replace(e.EngineFull, "30 DAY", "90 DAY", 1) }, "INTERVAL 90 DAY, the settings say `start_time` + INTERVAL 30 DAY; rows go by the table's. To change it: ALTER TABLE `golden`.`data_flow` MODIFY TTL `start_time` + INTERVAL 30 DAY"},
+		{"no TTL", "data_flow", func(e *existing) {
+			e.EngineFull = strings.Replace(e.EngineFull, "TTL `start_time` + INTERVAL 30 DAY ", "", 1)
+		}, "its TTL is none, the settings say `start_time` + INTERVAL 30 DAY"},
+		{"partition", "data_flow", func(e *existing) { e.EngineFull = strings.Replace(e.EngineFull, "toYYYYMMDD(", "toYYYYMM(", 1) }, "table data_flow: left as it is: PARTITION BY toYYYYMM("},
 		{"engine that only keeps", "data_flow", func(e *existing) { e.Engine = "Distributed" }, "engine is Distributed, not MergeTree; left as it is"},
 	}
 	for _, c := range cases {

@@ -213,7 +213,11 @@ func TestViewText(t *testing.T) {
 		{"no dictionary", func(s *Settings) { s.ApplicationDictionary.Enabled = false }, "CAST(NULL, 'Nullable(String)') AS application_id", "dictGet"},
 		{"no bgp extension", func(s *Settings) { s.FlowExtensions = nil }, "'{}' AS ext", "bgp_as_path_id"},
 		{"flow table of another name", func(s *Settings) { s.Tables.Flow = "flows" }, "FROM `golden`.`flows`\n", ""},
-		{"week", func(s *Settings) { s.Views[0].Window = "1w" }, "toDateTime(toStartOfInterval(start_time, INTERVAL 1 WEEK), 'UTC') AS window_start", ""},
+		{"week", func(s *Settings) { s.Views[0].Window = "1w" }, "toDateTime(toStartOfInterval(least(greatest(start_time, toDateTime64('1970-01-05 00:00:00', 3, 'UTC')), " +
+			"toDateTime64('2100-01-01 00:00:00', 3, 'UTC')), INTERVAL 1 WEEK), 'UTC') AS window_start", ""},
+		{"a TTL of months", func(s *Settings) { s.Views[0].TTL.Interval = "25 MONTH" }, "toDateTime64('2102-01-01 00:00:00', 3, 'UTC')", ""},
+		{"a very long TTL", func(s *Settings) { s.Views[0].TTL.Interval = "100 YEAR" }, "toDateTime64('2038-01-01 00:00:00', 3, 'UTC')", ""},
+		{"no TTL", func(s *Settings) { s.Views[0].TTL.Interval = "" }, "toDateTime64('2105-01-01 00:00:00', 3, 'UTC')", ""},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

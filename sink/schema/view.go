@@ -2,6 +2,7 @@ package schema
 
 import (
 	"fmt"
+	"math"
 	"regexp"
 	"strings"
 )
@@ -63,7 +64,9 @@ func NewView(kind Kind, window string) View {
 func (v *View) label() string { return v.Kind.String() + " " + v.Window }
 
 // name is that of the view; Table is where its rows are.
-func (v *View) name() string { return v.Table + "_mv" }
+func (v *View) name() string { return v.Table + viewSuffix }
+
+const viewSuffix = "_mv"
 
 func (v *View) validate() error {
 	if v.Kind < ByEdgeAS || v.Kind > ByIPVersion {
@@ -286,12 +289,24 @@ func (v *View) startTerm() string {
 	if err != nil {
 		return startTime // Validate has refused it
 	}
-	term := "toStartOfInterval(start_time, INTERVAL " + interval + ")"
+	term := "toStartOfInterval(" + v.heldTime(interval) + ", INTERVAL " + interval + ")"
 	switch interval[strings.IndexByte(interval, ' ')+1:] {
 	case "WEEK", "MONTH", "YEAR":
 		return "toDateTime(" + term + ", 'UTC')"
 	}
 	return term
+}
+
+// heldTime is start_time as the view's table can hold it. Its column is a DateTime: a time before 1970 or after 2106 would come out as
+// another one, and so would what the TTL adds to it. Flows of such times are counted in the first or last window there is.
+func (v *View) heldTime(interval string) string {
+	first := "1970-01-01"
+	if strings.HasSuffix(interval, "WEEK") {
+		first = "1970-01-05" // the first Monday
+	}
+	// The latest year whose rows have a TTL that DateTime can hold, and those after it that have none.
+	last := max(2105-int(math.Ceil(v.TTL.Duration().Hours()/(366*24))), 2038)
+	return fmt.Sprintf("least(greatest(start_time, toDateTime64('%s 00:00:00', 3, 'UTC')), toDateTime64('%d-01-01 00:00:00', 3, 'UTC'))", first, last)
 }
 
 // asPathTerm is ext of the edge_as view. Without the bgp extension data_flow has no typed path to read.
