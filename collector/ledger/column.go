@@ -70,6 +70,9 @@ const (
 	datagramsColumn = iota
 	bytesColumn
 	recordsColumn
+	_ // option records
+	_ // templates
+	samplesColumn
 )
 
 // streamColumns are what the decoder counts.

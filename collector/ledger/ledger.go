@@ -59,15 +59,36 @@ type Ledger struct {
 	books    []*source
 	accounts map[flow.StreamKey]*account
 	others   *account
-	waiting  map[flow.StreamKey]uint64 // bytes since the latest Minute, of streams among the others
-	apart    map[Apart]uint64          // what Minute has reported of them
+	waiting  map[flow.StreamKey]waiting // since the latest Minute, of streams among the others
+	apart    map[Apart]uint64           // what Minute has reported of them
 }
 
 // account is what one stream has counted since it is told apart.
 type account struct {
 	counts   []uint64
 	reported []uint64  // by Minute
+	since    time.Time // when it was first told apart
 	active   time.Time // when a datagram of it was last counted
+}
+
+// mayGo reports whether another stream may be told apart instead: one that gave data may after a minute in place of one that did
+// not, and otherwise after as long a silence as the account was active, ten minutes at most. So a flood of streams that come once
+// hides the others for a minute.
+func (a *account) mayGo(now time.Time, forData bool) bool {
+	if forData && !a.gave() {
+		return true
+	}
+	silent := now.Sub(a.active)
+	return silent >= time.Minute/2 && silent >= min(silence, a.active.Sub(a.since))
+}
+
+// gave reports whether the stream has given data.
+func (a *account) gave() bool { return a.counts[recordsColumn] > 0 || a.counts[samplesColumn] > 0 }
+
+// waiting is what a stream that is not told apart has counted since the latest Minute.
+type waiting struct {
+	bytes uint64
+	gave  bool
 }
 
 // New returns a ledger of what is to come.
@@ -75,7 +96,7 @@ func New(o Options) *Ledger {
 	o.MaxStreams = cmp.Or(o.MaxStreams, defaultMaxStreams)
 	l := &Ledger{
 		o: o, streams: streamColumns(), tables: map[*exporter.Table]*source{},
-		accounts: map[flow.StreamKey]*account{}, waiting: map[flow.StreamKey]uint64{}, apart: map[Apart]uint64{},
+		accounts: map[flow.StreamKey]*account{}, waiting: map[flow.StreamKey]waiting{}, apart: map[Apart]uint64{},
 	}
 	for i := range l.streams {
 		l.columns = append(l.columns, l.streams[i].Column)
@@ -137,7 +158,7 @@ func (l *Ledger) update(now time.Time) {
 		if first == 0 && by[datagramsColumn] > 0 {
 			a.active = now
 			if a == l.others && stream != (flow.StreamKey{}) {
-				l.waiting[stream] += by[bytesColumn]
+				l.wait(stream, by)
 			}
 		}
 	}
@@ -156,6 +177,19 @@ func (l *Ledger) update(now time.Time) {
 	}
 }
 
+// maxWaiting bounds the streams among the others that may be told apart next.
+const maxWaiting = 1 << 14
+
+func (l *Ledger) wait(stream flow.StreamKey, by []uint64) {
+	w, known := l.waiting[stream]
+	if !known && len(l.waiting) >= maxWaiting {
+		return
+	}
+	w.bytes += by[bytesColumn]
+	w.gave = w.gave || by[recordsColumn] > 0 || by[samplesColumn] > 0
+	l.waiting[stream] = w
+}
+
 // account is that of a stream, or of the others where there is no room.
 func (l *Ledger) account(stream flow.StreamKey, now time.Time) *account {
 	if a := l.accounts[stream]; a != nil {
@@ -165,7 +199,7 @@ func (l *Ledger) account(stream flow.StreamKey, now time.Time) *account {
 		return l.others
 	}
 	a := l.newAccount()
-	a.active = now
+	a.since, a.active = now, now
 	l.accounts[stream] = a
 	return a
 }
@@ -173,23 +207,30 @@ func (l *Ledger) account(stream flow.StreamKey, now time.Time) *account {
 // silence is for how long a stream is silent before another may take its place.
 const silence = 10 * time.Minute
 
-// makeRoom lets streams that are silent go, for those among the others that sent most since the latest time.
+// makeRoom lets streams go that may, for those among the others that gave data and sent most since the latest time.
 func (l *Ledger) makeRoom(now time.Time) {
 	waiting := slices.SortedFunc(maps.Keys(l.waiting), func(a, b flow.StreamKey) int {
-		return cmp.Or(cmp.Compare(l.waiting[b], l.waiting[a]), compareStreams(a, b))
+		x, y := l.waiting[a], l.waiting[b]
+		if x.gave != y.gave {
+			if x.gave {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Or(cmp.Compare(y.bytes, x.bytes), compareStreams(a, b))
 	})
-	clear(l.waiting)
-	for key, a := range l.accounts {
-		if len(waiting) == 0 {
-			return
+	first := 0
+	for _, key := range slices.Collect(maps.Keys(l.accounts)) {
+		if first == len(waiting) {
+			break
 		}
-		if now.Sub(a.active) < silence {
-			continue
+		if a := l.accounts[key]; a.mayGo(now, l.waiting[waiting[first]].gave) {
+			delete(l.accounts, key)
+			l.account(waiting[first], now)
+			first++
 		}
-		delete(l.accounts, key)
-		l.account(waiting[0], now)
-		waiting = waiting[1:]
 	}
+	clear(l.waiting)
 }
 
 // Waiting returns how many rows of this run wait in memory or are on their way, by sink.

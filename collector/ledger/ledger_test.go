@@ -113,7 +113,10 @@ func TestSilentStreamsMakeRoom(t *testing.T) {
 	l := New(Options{Tables: tables(table), MaxStreams: 2})
 	now := time.Unix(1_700_000_000, 0)
 	saw(table, 1, 100)
+	saw(table, 2, 100)
 	l.Minute(now)
+	now = now.Add(20 * time.Minute) // for so long they were active
+	saw(table, 1, 100)
 	saw(table, 2, 100)
 	l.Minute(now)
 	saw(table, 3, 100)
@@ -136,6 +139,40 @@ func TestSilentStreamsMakeRoom(t *testing.T) {
 	saw(table, 4, 900)
 	if got := datagrams(l)[key(4)]; got != 1 {
 		t.Errorf("%d datagrams since it is told apart, want 1", got)
+	}
+}
+
+// A flood of streams that come once hides those that come later for a minute, and those that give data not even so long.
+func TestAFloodDoesNotHideStreamsThatComeLater(t *testing.T) {
+	for name, data := range map[string]bool{"headers": false, "with data": true} {
+		t.Run(name, func(t *testing.T) {
+			table := exporter.NewTable(4096)
+			l := New(Options{Tables: tables(table), MaxStreams: 50})
+			now := time.Unix(1_700_000_000, 0)
+			next := 1000
+			minute := func() {
+				for range 300 {
+					next++
+					saw(table, next, 1000)
+					if data {
+						table.Get(key(next), key(next).Exporter, 0).Records.Add(1)
+					}
+				}
+				table.Publish()
+				l.Minute(now)
+				now = now.Add(time.Minute)
+			}
+			minute()
+			minute()
+			for range 3 {
+				saw(table, 1, 100_000)
+				table.Get(key(1), key(1).Exporter, 0).Records.Add(20)
+				minute()
+			}
+			if _, found := datagrams(l)[key(1)]; !found {
+				t.Error("a router that came within the flood is not told apart")
+			}
+		})
 	}
 }
 
