@@ -151,6 +151,10 @@ func (p *httpPage) addWorkers(in *status.Inputs) {
 	t := &in.Totals
 	for _, w := range p.service.workers {
 		table := w.Decoder.Exporters()
+		evicted := table.Retired() // read before the streams
+		t.Datagrams += evicted.Datagrams.Load()
+		t.Bytes += evicted.Bytes.Load()
+		t.Records += evicted.Records.Load()
 		in.Streams = append(in.Streams, table.Streams()...)
 		in.Unknown = append(in.Unknown, w.Enricher.Unknown()...)
 		t.Rows += w.Rows()

@@ -1,7 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,7 +28,7 @@ type minute struct {
 // counts are the state of the counters at one time.
 type counts struct {
 	datagrams, records, rows, forwarded, produced uint64
-	losses, kept                                  map[lossKey]uint64
+	losses, kept, clocks                          map[lossKey]uint64
 }
 
 type lossKey struct{ what, where string }
@@ -64,7 +69,7 @@ func (m *minute) report() {
 	sum := m.service.summary()
 	sum.losses = append(sum.losses, socketLosses(m.listeners)...)
 	now := counts{datagrams: sum.datagrams(), records: sum.records(), rows: sum.written,
-		forwarded: forwarded(m.service.forwarders), losses: map[lossKey]uint64{}, kept: map[lossKey]uint64{}}
+		forwarded: forwarded(m.service.forwarders), losses: map[lossKey]uint64{}, kept: map[lossKey]uint64{}, clocks: map[lossKey]uint64{}}
 	fields := []zap.Field{
 		zap.Int("exporters", len(sum.streams)),
 		zap.Uint64("datagrams", increase(m.before.datagrams, now.datagrams)),
@@ -82,26 +87,69 @@ func (m *minute) report() {
 			zap.Uint64("messages waiting", p.waiting), zap.Uint64("messages on disk", p.onDisk))
 	}
 	m.log.Info("last minute", fields...)
-	for _, l := range sum.losses {
-		key := lossKey{l.what, l.where}
-		now.losses[key] += l.count
-	}
-	for key, n := range now.losses {
-		if more := increase(m.before.losses[key], n); more > 0 {
-			m.log.Warn("lost", zap.Uint64("count", more), zap.String("what", key.what), zap.String("where", key.where))
+	var warnings []warning
+	add := func(message string, before, now map[lossKey]uint64, list []loss) {
+		for _, l := range list {
+			now[lossKey{l.what, l.where}] += l.count
 		}
-	}
-	for what, list := range map[string][]loss{"in quarantine": sum.kept, "an exporter's clock is wrong": sum.clocks} {
-		for _, k := range list {
-			key := lossKey{k.what, k.where}
-			now.kept[key] += k.count
-			if more := increase(m.before.kept[key], k.count); more > 0 {
-				m.log.Warn(what, zap.Uint64("count", more), zap.String("what", key.what), zap.String("where", key.where))
+		for key, n := range now {
+			if more := increase(before[key]+gone(before, now, key), n); more > 0 {
+				warnings = append(warnings, warning{message, key, more})
 			}
 		}
 	}
+	add("lost", m.before.losses, now.losses, sum.losses)
+	add("in quarantine", m.before.kept, now.kept, sum.kept)
+	add("an exporter's clock is wrong", m.before.clocks, now.clocks, sum.clocks)
+	m.warn(warnings)
 	m.before = now
 }
 
-// increase is how much a counter grew. One that fell belongs to an exporter that made room for others.
+// gone is what streams had counted that were evicted since: the sum of all evicted ones has it now.
+func gone(before, now map[lossKey]uint64, key lossKey) (n uint64) {
+	if key.where != evictedStreams {
+		return 0
+	}
+	for k, count := range before {
+		if _, there := now[k]; k.what == key.what && !there {
+			n += count
+		}
+	}
+	return n
+}
+
+// warning is a line of the log about something that was counted.
+type warning struct {
+	message string
+	lossKey
+	count uint64
+}
+
+// maxWarnings is how many lines a minute tell of one thing each. A flood makes one for each of thousands of sources, and then
+// journald drops lines of others.
+const maxWarnings = 20
+
+// warn writes a line for each warning, those of the largest counts first, and one line for the rest.
+func (m *minute) warn(all []warning) {
+	slices.SortFunc(all, func(a, b warning) int {
+		return cmp.Or(cmp.Compare(b.count, a.count), cmp.Compare(a.what, b.what), cmp.Compare(a.where, b.where))
+	})
+	for _, w := range all[:min(maxWarnings, len(all))] {
+		m.log.Warn(w.message, zap.Uint64("count", w.count), zap.String("what", w.what), zap.String("where", w.where))
+	}
+	if len(all) <= maxWarnings {
+		return
+	}
+	sums := map[string]uint64{}
+	for _, w := range all[maxWarnings:] {
+		sums[w.what] += w.count
+	}
+	var texts []string
+	for _, what := range slices.Sorted(maps.Keys(sums)) {
+		texts = append(texts, fmt.Sprintf("%d × %s", sums[what], what))
+	}
+	m.log.Warn("more of this kind", zap.Int("lines left out", len(all)-maxWarnings), zap.String("count", strings.Join(texts, ", ")))
+}
+
+// increase is how much a counter grew.
 func increase(before, now uint64) uint64 { return now - min(before, now) }

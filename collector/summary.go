@@ -27,9 +27,10 @@ type loss struct {
 // summary is what became of all that came in, on one screen.
 type summary struct {
 	streams       []*exporter.Stream
-	written       uint64 // rows that the store has confirmed
-	pending       uint64 // rows that were encoded and are not confirmed
-	spooled       uint64 // rows that wait on disk
+	evicted       []*exporter.Stream // the sums of those that were evicted, by worker
+	written       uint64             // rows that the store has confirmed
+	pending       uint64             // rows that were encoded and are not confirmed
+	spooled       uint64             // rows that wait on disk
 	produced      produced
 	took          time.Duration
 	decoded       bool // only: no rows were meant to be written
@@ -44,6 +45,7 @@ type summary struct {
 func newSummary(tables ...*exporter.Table) *summary {
 	s := &summary{}
 	for _, t := range tables {
+		s.evicted = append(s.evicted, t.Retired()) // first, see Retired
 		s.streams = append(s.streams, t.Streams()...)
 		for _, reason := range exporter.Reasons() {
 			if n := t.UnattributedCount(reason); n > 0 {
@@ -62,8 +64,15 @@ func newSummary(tables ...*exporter.Table) *summary {
 		s.losses = append(s.losses, streamLosses(stream)...)
 		s.clocks = append(s.clocks, wrongClocks(stream)...)
 	}
+	for _, stream := range s.evicted {
+		s.losses = append(s.losses, streamLosses(stream)...)
+		s.clocks = append(s.clocks, wrongClocks(stream)...)
+	}
 	return s
 }
+
+// evictedStreams stands for the streams that were evicted. What they counted is added up.
+const evictedStreams = "exporters that were evicted"
 
 // wrongClocks are the records whose times cannot be true. They are rows all the same, in partitions of their own.
 func wrongClocks(stream *exporter.Stream) []loss {
@@ -81,6 +90,9 @@ func wrongClocks(stream *exporter.Stream) []loss {
 }
 
 func streamName(stream *exporter.Stream) string {
+	if stream.Key == (exporter.Key{}) {
+		return evictedStreams
+	}
 	return fmt.Sprintf("%s %s domain %d", stream.Key.Exporter, stream.Key.Protocol, stream.Key.Domain)
 }
 
@@ -102,15 +114,18 @@ func streamLosses(stream *exporter.Stream) []loss {
 	return losses
 }
 
+// all are the streams and the sums of those that were evicted.
+func (s *summary) all() []*exporter.Stream { return slices.Concat(s.streams, s.evicted) }
+
 func (s *summary) records() (n uint64) {
-	for _, stream := range s.streams {
+	for _, stream := range s.all() {
 		n += stream.Records.Load()
 	}
 	return n
 }
 
 func (s *summary) datagrams() (n uint64) {
-	for _, stream := range s.streams {
+	for _, stream := range s.all() {
 		n += stream.Datagrams.Load()
 	}
 	return n
@@ -168,6 +183,12 @@ func (s *summary) printStreams(out io.Writer) {
 	table.Flush()
 	if more := len(s.streams) - mostStreams; more > 0 {
 		fmt.Fprintf(out, "and %d more\n", more)
+	}
+	for _, e := range s.evicted {
+		if e.Datagrams.Load() > 0 {
+			fmt.Fprintf(out, "%s: %d streams, %d datagrams, %d records\n",
+				evictedStreams, e.Failed(exporter.StreamEvicted), e.Datagrams.Load(), e.Records.Load())
+		}
 	}
 }
 
