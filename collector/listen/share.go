@@ -132,7 +132,12 @@ func (s *Share) Press(full float64) {
 func (s *Share) Charge(from netip.Addr, took time.Duration, size, records int) {
 	most := mostForDatagram + mostForByte*size + mostForRecord*records
 	cost := float32(min(int(took), most))
-	s.mean += (cost - s.mean) / 16
+	// It rises fast and falls slowly: a flood of expensive datagrams comes among others.
+	if cost > s.mean {
+		s.mean += (cost - s.mean) / 16
+	} else {
+		s.mean += (cost - s.mean) / 1024
+	}
 	s.find(from)
 	if records > 0 && s.latest.known == nil {
 		s.latest.known = s.join(addressOf(from))
