@@ -102,7 +102,7 @@ func (p *httpPage) inputs(now time.Time) *status.Inputs {
 	in := &status.Inputs{
 		Now: now, ID: s.cfg.CollectorID, Version: version, Destination: s.destination(),
 		Facts: verdict.Collector{
-			Started: s.started, TablesMade: isClosed(s.tables), MetadataLoaded: isClosed(s.refresh.Loaded()),
+			Started: s.started, TablesMade: isClosed(s.tables), MetadataLoaded: isClosed(s.refresh.Loaded()), Metadata: s.refresh.Problems(),
 			StoreDown: s.writer.Down(), StoreClock: p.top.StoreClock(),
 		},
 		RowsWritten: became.Delivered, RowsSpooled: became.OnDisk,

@@ -43,7 +43,7 @@ for doing it now and for finding out why a row is as it is.`,
   collector metadata load scireg --file https://scireg.example.net/scireg.json`,
 				Flags: append(configFlags(),
 					&cli.StringSliceFlag{Name: "file", Usage: "import this `FILE` or URL instead of what the configuration names; may be given several times"},
-					&cli.BoolFlag{Name: "allow-shrink", Usage: "believe a source that lacks most of the records it had"},
+					&cli.BoolFlag{Name: "allow-shrink", Usage: "believe a source that lacks most of the records it had; a running collector takes what shrank too"},
 				),
 				Action: func(ctx context.Context, c *cli.Command) error {
 					cfg, err := loadConfig(c)
@@ -125,6 +125,9 @@ func loadMetadata(ctx context.Context, cfg *config.Config, names, files []string
 			fmt.Println(r)
 		}
 		fmt.Fprintf(os.Stderr, "%s took %s\n", source.Name, time.Since(began).Round(time.Millisecond))
+	}
+	if allowShrink {
+		errs = append(errs, metadata.AllowShrink(ctx, conn, settings))
 	}
 	return errors.Join(errs...)
 }

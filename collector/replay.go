@@ -71,6 +71,11 @@ func (s *service) replay(paths []string, shift int64) (*summary, error) {
 	}
 	s.background.Go(func() { s.refreshUntil(s.life) })
 	<-s.refresh.Loaded()
+	select { // rows of a capture have what is downloaded too, if that does not take for ever
+	case <-s.refresh.Complete():
+	case <-time.After(2 * time.Minute):
+		s.log.Warn("not all metadata is downloaded yet: rows are written without it")
+	}
 	expired, err := s.expiry(ctx)
 	if err != nil {
 		return nil, err

@@ -211,7 +211,7 @@ func writeSnapshotFile(t testing.TB, conn driver.Conn, settings schema.Settings,
 		t.Fatal(err)
 	}
 	defer w.abandon()
-	if err := (&database{conn, settings}).feed(context.Background(), w.feed()); err != nil {
+	if _, err := (&database{conn, settings}).feed(context.Background(), w.feed()); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.commit(); err != nil {

@@ -60,6 +60,8 @@ func (r Result) String() string {
 // A source that lacks more than half of the records it had, and of no fewer than shrinkFloor, is not believed.
 const shrinkFloor = 100
 
+var errNotOneGood = errors.New("not one good record: nothing changes")
+
 // NewLoader returns a loader for the tables that the settings name.
 func NewLoader(conn driver.Conn, settings schema.Settings) *Loader {
 	l := &Loader{database: database{conn, settings}, tables: map[string]*record.Table{}, order: record.Tables()}
@@ -294,8 +296,9 @@ func (l *load) list(id string, key [2]uint64, v version) error {
 
 // vanish notes which of the source's records were not in the set.
 func (l *load) vanish(ctx context.Context) error {
-	if l.result.good == 0 && !l.set.MayBeEmpty && (l.result.Read > 0 || l.versions.listed > 0) {
-		return errors.New("not one good record: nothing changes")
+	emptied := l.AllowShrink && l.result.Read == 0 && l.result.Problems == 0
+	if l.result.good == 0 && !l.set.MayBeEmpty && !emptied && (l.result.Read > 0 || l.versions.listed > 0) {
+		return errNotOneGood
 	}
 	missing := 0
 	for _, v := range l.versions.byID {

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/metranova/flow-collector/enrich"
+	"github.com/metranova/flow-collector/metadata/download"
 	"github.com/metranova/flow-collector/metadata/record"
 	"github.com/metranova/flow-collector/sink/schema"
 )
@@ -39,27 +40,53 @@ type RefresherOptions struct {
 // Refresher keeps the snapshot up to date: it loads each source on its interval and when one of its files changes, and makes a new
 // snapshot when the tables have changed. What fails is reported and tried again; the snapshot in use stays.
 type Refresher struct {
-	options RefresherOptions
-	again   chan struct{}
-	next    atomic.Pointer[Configuration] // that Run is to take over
-	loaded  chan struct{}                 // closed after the first round
-	first   sync.Once
-	state   string // of the tables that the snapshot in use was built from
-	settle  time.Duration
-	sources []schedule
-	look    schedule // of the tables
-	current atomic.Int64
+	options  RefresherOptions
+	again    chan struct{}
+	hangups  atomic.Int64                  // calls of Reload
+	next     atomic.Pointer[Configuration] // that Run is to take over
+	loaded   chan struct{}                 // closed when what is on disk was loaded once
+	complete chan struct{}                 // closed when every source was tried once
+	state    string                        // of the tables that the snapshot in use was built from
+	settle   time.Duration
+	poll     time.Duration // between looks at the files
+	nextLook time.Time     // at the files
+	sources  []sourceState
+	fetched  chan fetchResult
+	round    int      // counts configurations: a download of an earlier one is not waited for
+	look     schedule // of the tables
+	current  atomic.Int64
+	shrink   shrinkGuard
+	problems problemList
+	watching watching
+}
+
+// sourceState is what Run knows of a source.
+type sourceState struct {
+	load     schedule // when it is read and loaded
+	fetch    schedule // when it is downloaded
+	fetching bool
+	fetchErr error    // of the last download
+	tried    bool     // it was loaded once, or that failed
+	had      []string // the names of its sets when all of it was read last
+	files    string   // what its files looked like when they were read
+}
+
+// fetchResult is a download that has ended.
+type fetchResult struct {
+	round, source int
+	err           error
 }
 
 // schedule is when something is next to be done.
 type schedule struct {
 	due    time.Time // zero: not by time
 	failed int       // how often in a row
-	had    []string  // the names of a source's sets when all of it was read last
 }
 
 const (
 	settleTime = time.Second      // after the last change of a file, for editors and copies to finish
+	pollTime   = time.Minute      // between looks at the files: not every change is an event
+	afterMost  = 24 * time.Hour   // that a server's Retry-After is followed
 	retryGap   = 30 * time.Second // after a failure, doubled for each further one
 	retryMax   = time.Hour
 	maxLines   = 20 // problems of a load that are logged one by one
@@ -79,6 +106,13 @@ func (s *schedule) done(interval time.Duration, again bool) {
 	s.failed++
 }
 
+// notBefore puts off what is due.
+func (s *schedule) notBefore(t time.Time) {
+	if !s.due.IsZero() && s.due.Before(t) {
+		s.due = t
+	}
+}
+
 func (s *schedule) isDue(now time.Time) bool { return !s.due.IsZero() && !now.Before(s.due) }
 
 // NewRefresher returns a Refresher, which does nothing until Run.
@@ -86,7 +120,10 @@ func NewRefresher(o RefresherOptions) *Refresher {
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}
-	return &Refresher{options: o, again: make(chan struct{}, 1), loaded: make(chan struct{}), settle: settleTime}
+	return &Refresher{
+		options: o, again: make(chan struct{}, 1), loaded: make(chan struct{}), complete: make(chan struct{}),
+		fetched: make(chan fetchResult), settle: settleTime, poll: pollTime,
+	}
 }
 
 // Configuration is what may change while a Refresher runs.
@@ -99,7 +136,7 @@ type Configuration struct {
 // Configure has Run work with another configuration, beginning with a load of all sources. It does not wait.
 func (r *Refresher) Configure(c Configuration) {
 	r.next.Store(&c)
-	r.Reload()
+	r.wake()
 }
 
 // takeOver puts the configuration that waits, if one does, in use. What the sources of before had read stays known, so that files
@@ -109,27 +146,77 @@ func (r *Refresher) takeOver() {
 	if c == nil {
 		return
 	}
-	had := map[string][]string{}
-	for i := range r.options.Sources {
-		had[r.options.Sources[i].Name] = r.sources[i].had
-	}
-	r.options.Sources, r.options.Interval, r.options.ForceUpdate = c.Sources, c.Interval, c.ForceUpdate
-	r.sources = make([]schedule, len(c.Sources))
+	r.options.Interval, r.options.ForceUpdate = c.Interval, c.ForceUpdate
+	r.replaceSources(c.Sources)
+}
+
+// replaceSources puts other sources in use; all of them are due.
+func (r *Refresher) replaceSources(sources []Source) {
+	before := r.byName()
+	r.options.Sources, r.sources = sources, make([]sourceState, len(sources))
+	r.round++
+	now := time.Now()
 	for i := range r.sources {
-		r.sources[i].had = had[c.Sources[i].Name]
+		r.sources[i].had = before[sources[i].Name].had
+		r.due(i, now)
 	}
 }
 
-// Reload has Run load all sources now, as for SIGHUP. It does not wait.
+// addSources puts sources in use of which some were not there before; only those are due.
+func (r *Refresher) addSources(sources []Source) {
+	before, now := r.byName(), time.Now()
+	r.options.Sources, r.sources = sources, make([]sourceState, len(sources))
+	r.round++
+	for i := range r.sources {
+		state, was := before[sources[i].Name]
+		r.sources[i] = state
+		if !was || state.fetching { // what is being downloaded has the old number
+			r.sources[i].fetching = false
+			r.due(i, now)
+		}
+	}
+}
+
+func (r *Refresher) byName() map[string]sourceState {
+	all := map[string]sourceState{}
+	for i := range r.sources {
+		all[r.options.Sources[i].Name] = r.sources[i]
+	}
+	return all
+}
+
+// due has a source loaded now, after a download if it has one.
+func (r *Refresher) due(i int, now time.Time) {
+	if r.options.Sources[i].Fetch != nil {
+		r.sources[i].fetch.due = now
+		return
+	}
+	r.sources[i].load.due = now
+}
+
+// Reload has Run load all sources now, as for SIGHUP. It does not wait. Twice within ten minutes means that what is held back because
+// it shrank is right.
 func (r *Refresher) Reload() {
+	r.hangups.Add(1)
+	r.wake()
+}
+
+func (r *Refresher) wake() {
 	select {
 	case r.again <- struct{}{}:
 	default:
 	}
 }
 
-// Loaded is closed when Run has tried every source once and built a snapshot of what there is.
+// Loaded is closed when Run has loaded what is on disk once and built a snapshot of it. Downloads are not waited for.
 func (r *Refresher) Loaded() <-chan struct{} { return r.loaded }
+
+// Complete is closed when Run has tried every source once, downloads included.
+func (r *Refresher) Complete() <-chan struct{} { return r.complete }
+
+// Problems are what is wrong with the metadata in use, a line each: sources that cannot be read, tables that are missing, kinds that
+// are kept as they were because they shrank.
+func (r *Refresher) Problems() []string { return r.problems.lines() }
 
 // Current is when the snapshot in use was last seen to be what the tables say; zero: not yet.
 func (r *Refresher) Current() time.Time {
@@ -144,6 +231,9 @@ func (r *Refresher) Start() error {
 	var s *enrich.Snapshot
 	var err error
 	if r.options.File != "" {
+		if info, statErr := os.Stat(r.options.File); statErr == nil {
+			r.shrink.accepted = info.ModTime()
+		}
 		if s, err = LoadSnapshotFile(r.options.File); err != nil && !errors.Is(err, os.ErrNotExist) {
 			r.options.Log.Warn("the metadata kept from the last run cannot be used", zap.Error(err))
 		}
@@ -160,57 +250,186 @@ func (r *Refresher) Start() error {
 
 // Run loads and rebuilds until ctx ends.
 func (r *Refresher) Run(ctx context.Context) error {
-	watch := r.watch()
-	defer func() { stopWatch(watch) }()
-	now := time.Now()
-	r.sources = make([]schedule, len(r.options.Sources))
-	for i := range r.sources {
-		r.sources[i].due = now
-	}
+	var fetches sync.WaitGroup
+	ctx, stop := context.WithCancel(ctx)
+	defer fetches.Wait()
+	defer stop()
+	r.watch()
+	defer r.watching.stop()
+	r.replaceSources(r.options.Sources)
+	r.nextLook = time.Now().Add(r.poll)
 	// What the tables have serves until the sources, some of them far away, are read.
 	r.tryRebuild(ctx)
 	for {
-		r.round(ctx)
+		r.startFetches(ctx, &fetches)
+		r.loadDue(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
-		r.first.Do(func() { close(r.loaded) })
-		changed := r.wait(ctx, watch, r.earliest())
+		r.tell()
+		changed := r.wait(ctx, r.earliest())
 		if changed == nil {
-			r.takeOver()
-			stopWatch(watch)
-			watch = r.watch() // of directories that there are by now, too
+			r.hangup()
 		}
-		now = time.Now()
+		now := time.Now()
 		for i := range r.options.Sources {
-			if changed == nil || slices.ContainsFunc(changed, r.options.Sources[i].reads) {
-				r.sources[i].due = now
+			if slices.ContainsFunc(changed, r.options.Sources[i].reads) {
+				r.sources[i].load.due = now
 			}
 		}
 	}
 }
 
-// round loads the sources that are due and rebuilds.
-func (r *Refresher) round(ctx context.Context) {
-	loaded := false
-	for i := range r.options.Sources {
-		s, when := &r.options.Sources[i], &r.sources[i]
-		if !when.isDue(time.Now()) {
+// tell closes the channels of what has been reached.
+func (r *Refresher) tell() {
+	local, all := true, true
+	for i := range r.sources {
+		all = all && r.sources[i].tried
+		local = local && (r.sources[i].tried || r.options.Sources[i].Fetch != nil)
+	}
+	if local && !isClosed(r.loaded) {
+		close(r.loaded)
+	}
+	if all && !isClosed(r.complete) {
+		close(r.complete)
+	}
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// hangup has everything read again, also by another configuration.
+func (r *Refresher) hangup() {
+	r.shrink.hangup(r.hangups.Load(), time.Now())
+	if r.next.Load() != nil {
+		r.takeOver()
+	} else {
+		now := time.Now()
+		for i := range r.sources {
+			r.due(i, now)
+		}
+	}
+	r.findSources()
+	r.watch() // of directories that there are by now, too
+}
+
+// findSources takes sources over that have something to read by now: an additions file can be put there after the start.
+func (r *Refresher) findSources() {
+	for _, s := range r.options.Sources {
+		if s.find == nil {
 			continue
 		}
-		readErr, loadErr := r.load(ctx, s, when)
-		if err := errors.Join(readErr, loadErr); err != nil && ctx.Err() == nil {
+		found := s.find()
+		named := func(list []Source, name string) bool {
+			return slices.ContainsFunc(list, func(s Source) bool { return s.Name == name })
+		}
+		if !slices.ContainsFunc(found, func(s Source) bool { return !named(r.options.Sources, s.Name) }) {
+			return
+		}
+		for _, old := range r.options.Sources {
+			if !named(found, old.Name) {
+				found = append(found, old)
+			}
+		}
+		r.addSources(found)
+		return
+	}
+}
+
+// startFetches has what is to be downloaded now downloaded, each source on its own: one that hangs delays only itself.
+func (r *Refresher) startFetches(ctx context.Context, fetches *sync.WaitGroup) {
+	for i := range r.options.Sources {
+		state, fetch, round := &r.sources[i], r.options.Sources[i].Fetch, r.round
+		if fetch == nil || state.fetching || !state.fetch.isDue(time.Now()) {
+			continue
+		}
+		state.fetching, state.fetch.due = true, time.Time{}
+		fetches.Go(func() {
+			result := fetchResult{round: round, source: i, err: fetch(ctx)}
+			select {
+			case r.fetched <- result:
+			case <-ctx.Done():
+			}
+		})
+	}
+}
+
+// takeFetched has what was downloaded loaded, and plans the next download.
+func (r *Refresher) takeFetched(f fetchResult) {
+	if f.round != r.round {
+		return
+	}
+	s, state := &r.options.Sources[f.source], &r.sources[f.source]
+	state.fetching, state.fetchErr = false, f.err
+	state.load.due = time.Now()
+	state.fetch.done(s.Interval, f.err != nil)
+	if f.err != nil {
+		state.fetch.notBefore(time.Now().Add(s.RetryMin))
+		var later *download.RetryAfterError
+		if errors.As(f.err, &later) {
+			state.fetch.notBefore(time.Now().Add(min(later.After, afterMost)))
+		}
+	}
+}
+
+// loadDue loads the sources that are due and rebuilds.
+func (r *Refresher) loadDue(ctx context.Context) {
+	loaded := false
+	for i := range r.options.Sources {
+		s, state := &r.options.Sources[i], &r.sources[i]
+		if !state.load.isDue(time.Now()) {
+			continue
+		}
+		state.files = s.look()
+		written, readErr, loadErr := r.load(ctx, s, state)
+		if ctx.Err() != nil {
+			return
+		}
+		fetchErr := state.fetchErr
+		if fetchErr != nil && errors.Is(readErr, errNotDownloaded) {
+			readErr = nil // fetchErr says why
+		}
+		state.fetchErr = nil
+		if err := errors.Join(fetchErr, readErr, loadErr); err != nil {
 			r.options.Log.Error("metadata not loaded", zap.String("source", s.Name), zap.Error(oneLine(err)))
+			r.problems.set("source "+s.Name, fmt.Sprintf("%s: %v", s.Name, oneLine(err)))
+		} else {
+			r.problems.set("source "+s.Name, "")
 		}
 		// A file that cannot be read is read again when it changes.
-		when.done(s.Interval, loadErr != nil || readErr != nil && s.Remote)
-		loaded = true
+		interval := s.Interval
+		if s.Fetch != nil {
+			interval = 0
+		}
+		state.load.done(interval, loadErr != nil || readErr != nil && s.Remote && s.Fetch == nil)
+		r.refer(i, written)
+		loaded, state.tried = true, true
 	}
 	if loaded {
 		releaseMemory()
 	}
 	if loaded || r.look.isDue(time.Now()) {
 		r.tryRebuild(ctx)
+	}
+}
+
+// refer has sources loaded again that refer to what a source before them has just written: their references are known by now.
+// Sources of millions of records are only loaded again when they came too early.
+func (r *Refresher) refer(i, written int) {
+	if written == 0 || r.options.ForceUpdate {
+		return
+	}
+	for later := i + 1; later < len(r.sources); later++ {
+		s, state := &r.options.Sources[later], &r.sources[later]
+		if state.tried && (s.Fetch == nil || !r.sources[i].tried) {
+			state.load.due = time.Now()
+		}
 	}
 }
 
@@ -227,10 +446,14 @@ func oneLine(err error) error {
 }
 
 // load reads a source and writes what is new in it. Both can fail in part.
-func (r *Refresher) load(ctx context.Context, s *Source, when *schedule) (readErr, loadErr error) {
-	sets, readErr := s.Read(ctx)
+func (r *Refresher) load(ctx context.Context, s *Source, state *sourceState) (written int, readErr, loadErr error) {
+	read := s.ReadLocal
+	if read == nil {
+		read = s.Read
+	}
+	sets, readErr := read(ctx)
 	l := NewLoader(r.options.Conn, r.options.Settings)
-	l.ForceUpdate = r.options.ForceUpdate
+	l.ForceUpdate, l.AllowShrink = r.options.ForceUpdate, r.shrink.isAllowed(time.Now())
 	lines := 0
 	l.Report = func(p record.Problem) {
 		if lines++; lines <= maxLines {
@@ -240,27 +463,36 @@ func (r *Refresher) load(ctx context.Context, s *Source, when *schedule) (readEr
 	results, loadErr := l.Load(ctx, sets...)
 	for _, result := range results {
 		r.options.Log.Info("metadata loaded", zap.Stringer("result", result))
+		written += result.Written
+		r.shrink.refused = r.shrink.refused || result.VanishedRefused > 0
+	}
+	if errors.Is(loadErr, errNotOneGood) {
+		r.shrink.refused = true
 	}
 	if lines > maxLines {
 		r.options.Log.Warn("more metadata left out", zap.String("source", s.Name), zap.Int("problems", lines-maxLines))
 	}
 	if readErr == nil {
-		loadErr = errors.Join(loadErr, r.forgetGone(ctx, l, sets, when))
+		loadErr = errors.Join(loadErr, r.forgetGone(ctx, l, sets, state))
 	}
-	return readErr, loadErr
+	return written, readErr, loadErr
 }
 
 // forgetGone makes the records of a file vanish that was there before and has been removed. Where all files are gone at once it
 // is rather the disk that is missing.
-func (r *Refresher) forgetGone(ctx context.Context, l *Loader, sets []record.Set, when *schedule) error {
+func (r *Refresher) forgetGone(ctx context.Context, l *Loader, sets []record.Set, when *sourceState) error {
 	var has []string
 	for _, s := range sets {
 		has = append(has, s.Source)
 	}
-	if len(has) == 0 && len(when.had) > 0 {
-		r.options.Log.Warn("no metadata file is left; their records stay in force", zap.Strings("were", slices.Compact(when.had)))
+	if len(has) == 0 && len(when.had) > 0 && !l.AllowShrink {
+		r.shrink.refused = true
+		were := slices.Compact(slices.Clone(when.had))
+		r.options.Log.Warn("no metadata file is left; their records stay in force; if that is right: SIGHUP twice within ten minutes", zap.Strings("were", were))
+		r.problems.set("gone", "no metadata file is left; their records stay in force: "+strings.Join(were, ", "))
 		return nil
 	}
+	r.problems.set("gone", "")
 	had := when.had
 	when.had = has
 	var errs []error
@@ -279,56 +511,6 @@ func (r *Refresher) forgetGone(ctx context.Context, l *Loader, sets []record.Set
 	return errors.Join(errs...)
 }
 
-// rebuild makes a new snapshot, if the tables have changed, and puts it in use.
-func (r *Refresher) rebuild(ctx context.Context) error {
-	d := &database{r.options.Conn, r.options.Settings}
-	state, err := d.state(ctx)
-	if err != nil {
-		return err
-	}
-	if state == r.state {
-		r.current.Store(time.Now().Unix())
-		return nil
-	}
-	began := time.Now()
-	b := enrich.NewBuilder()
-	f := builderFeed(b)
-	var file *snapshotWriter
-	if r.options.File != "" {
-		if file, err = createSnapshotFile(r.options.File); err != nil {
-			r.options.Log.Warn("the metadata is not kept for the next start", zap.Error(err))
-		} else {
-			defer file.abandon()
-			f = both(f, file.feed())
-		}
-	}
-	if err := d.feed(ctx, f); err != nil {
-		return err
-	}
-	s, err := b.Build()
-	if err != nil {
-		return err
-	}
-	if err := checkSnapshot(r.options.Snapshot.Load(), s, r.options.Settings.IPRefExtensions); err != nil {
-		if r.options.File != "" {
-			err = fmt.Errorf("%w; if it is right, remove %s and restart", err, r.options.File)
-		}
-		return err
-	}
-	r.options.Snapshot.Store(s)
-	r.state = state
-	r.current.Store(time.Now().Unix())
-	r.reloadDictionaries(ctx)
-	r.options.Log.Info("metadata in use", zap.Any("records", s.Stats()), zap.Duration("took", time.Since(began)))
-	if file != nil {
-		if err := file.commit(); err != nil {
-			r.options.Log.Warn("the metadata is not kept for the next start", zap.Error(err))
-		}
-	}
-	releaseMemory()
-	return nil
-}
-
 // reloadDictionaries has the views name applications, and queries name AS, as the rows do from now on.
 func (r *Refresher) reloadDictionaries(ctx context.Context) {
 	for _, statement := range r.options.Settings.ReloadDictionaries() {
@@ -342,37 +524,13 @@ func (r *Refresher) reloadDictionaries(ctx context.Context) {
 // snapshot itself, and for an hour or a day nobody needs it.
 func releaseMemory() { debug.FreeOSMemory() }
 
-// state is a text that changes when a table that a snapshot is made of does.
-func (d *database) state(ctx context.Context) (string, error) {
-	tables := []string{record.Organization, record.AS, record.Device, record.Interface, record.Application, record.ASPrefix, record.IP, sourceTable}
-	for _, name := range d.settings.IPRefExtensions {
-		tables = append(tables, "meta_ip_"+name)
-	}
-	var state strings.Builder
-	for _, t := range tables {
-		var rows uint64
-		var last string
-		// Merges leave fewer rows of the two tables that replace them.
-		count, from := "count()", d.name(t)
-		switch t {
-		case sourceTable: // its time has microseconds
-			count = "toUInt64(0)"
-		case record.Application:
-			from += " FINAL"
-		}
-		if err := d.conn.QueryRow(ctx, "SELECT "+count+", toString(max(insert_time)) FROM "+from).Scan(&rows, &last); err != nil {
-			return "", fmt.Errorf("look at %s: %w", t, err)
-		}
-		fmt.Fprintln(&state, t, rows, last)
-	}
-	return state.String(), nil
-}
-
 func (r *Refresher) earliest() time.Time {
 	first := r.look.due
-	for _, s := range r.sources {
-		if !s.due.IsZero() && (first.IsZero() || s.due.Before(first)) {
-			first = s.due
+	for i := range r.sources {
+		for _, due := range []time.Time{r.sources[i].load.due, r.sources[i].fetch.due} {
+			if !due.IsZero() && (first.IsZero() || due.Before(first)) {
+				first = due
+			}
 		}
 	}
 	return first

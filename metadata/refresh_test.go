@@ -36,12 +36,17 @@ type running struct {
 
 func startRefresher(t *testing.T, conn driver.Conn, settings schema.Settings, file string, sources []Source) *running {
 	t.Helper()
+	return startPolling(t, conn, settings, file, sources, pollTime)
+}
+
+func startPolling(t *testing.T, conn driver.Conn, settings schema.Settings, file string, sources []Source, poll time.Duration) *running {
+	t.Helper()
 	core, logs := observer.New(zap.InfoLevel)
 	r := &running{t: t, logs: logs}
 	r.Refresher = NewRefresher(RefresherOptions{
 		Conn: conn, Settings: settings, Sources: sources, Snapshot: &r.snapshot, File: file, Log: zap.New(core),
 	})
-	r.settle = 50 * time.Millisecond
+	r.settle, r.poll = 50*time.Millisecond, poll
 	if err := r.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -224,7 +229,7 @@ func TestRefresherRefusesLoss(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Reload()
-	r.says("the metadata in use stays", "0 devices where the one in use has 1: it is not taken; if it is right, remove "+file)
+	r.says("a kind of metadata stays as it was", "0 devices where the one in use has 1: it is kept as it was. If that is right: collector metadata load all --allow-shrink")
 	if !hasDevice(r.snapshot.Load(), "192.0.2.1") {
 		t.Error("the device does not match any more")
 	}

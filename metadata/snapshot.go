@@ -17,7 +17,7 @@ import (
 // more. The tables of the IP reference extensions are meta_ip_<extension>.
 func BuildFromTables(ctx context.Context, conn driver.Conn, settings schema.Settings) (*enrich.Snapshot, error) {
 	b := enrich.NewBuilder()
-	if err := (&database{conn, settings}).feed(ctx, builderFeed(b)); err != nil {
+	if _, err := (&database{conn, settings}).feed(ctx, builderFeed(b)); err != nil {
 		return nil, err
 	}
 	return b.Build()
@@ -53,36 +53,37 @@ func both(a, b feed) feed {
 	}
 }
 
-// feed reads all tables.
-func (d *database) feed(ctx context.Context, f feed) error {
-	steps := []struct {
-		table string
-		read  func() error
-	}{
-		{record.Organization, func() error { return d.feedOrganizations(ctx, f) }},
-		{record.AS, func() error { return d.feedAS(ctx, f) }},
-		{record.Device, func() error { return d.feedDevices(ctx, f) }},
-		{record.Interface, func() error { return d.feedInterfaces(ctx, f) }},
-		{record.Application, func() error { return d.feedApplications(ctx, f) }},
-		{record.ASPrefix, func() error { return d.feedASBlocks(ctx, f) }},
-		{record.IP, func() error {
-			return d.eachPrefix(ctx, record.IP, "ifNull(as_id, 0)", f.ip)
-		}},
+// feed reads all tables. A table that cannot be read costs its kind: unread says which, and why. An error of the server ends it.
+func (d *database) feed(ctx context.Context, f feed) (unread map[string]string, err error) {
+	type step struct {
+		kind, table string
+		read        func() error
+	}
+	steps := []step{
+		{kindOrganizations, record.Organization, func() error { return d.feedOrganizations(ctx, f) }},
+		{kindAS, record.AS, func() error { return d.feedAS(ctx, f) }},
+		{kindDevices, record.Device, func() error { return d.feedDevices(ctx, f) }},
+		{kindInterfaces, record.Interface, func() error { return d.feedInterfaces(ctx, f) }},
+		{kindApplications, record.Application, func() error { return d.feedApplications(ctx, f) }},
+		{kindASBlocks, record.ASPrefix, func() error { return d.feedASBlocks(ctx, f) }},
+		{kindIPs, record.IP, func() error { return d.eachPrefix(ctx, record.IP, "ifNull(as_id, 0)", f.ip) }},
 	}
 	for _, name := range d.settings.IPRefExtensions {
-		steps = append(steps, struct {
-			table string
-			read  func() error
-		}{"meta_ip_" + name, func() error {
+		steps = append(steps, step{kindExtension(name), "meta_ip_" + name, func() error {
 			return d.eachPrefix(ctx, "meta_ip_"+name, "toUInt32(0)", func(p enrich.IPPrefix) { f.extension(name, p) })
 		}})
 	}
+	unread = map[string]string{}
 	for _, s := range steps {
-		if err := s.read(); err != nil {
-			return fmt.Errorf("read %s for the snapshot: %w", s.table, err)
+		err := s.read()
+		if err != nil && !isOfTable(err) {
+			return nil, fmt.Errorf("read %s for the snapshot: %w", s.table, err)
+		}
+		if err != nil {
+			unread[s.kind] = fmt.Sprintf("table %s cannot be read, so rows get no new %s: %v", tableName(&d.settings.Tables, s.table), s.kind, oneLine(err))
 		}
 	}
-	return nil
+	return unread, nil
 }
 
 // current is a subquery of the records in force: id and n, a tuple of the columns of the newest version. It is for tables of some
@@ -249,31 +250,28 @@ func (r *rowReader) subnet() (p netip.Prefix, ok bool) {
 	return p, err == nil && r.err == nil
 }
 
-// checkSnapshot refuses a snapshot that lacks what the one before it had: all of a kind, or more than half of many. Of the
-// extensions those count that are configured now. old may be nil.
-func checkSnapshot(old, fresh *enrich.Snapshot, extensions []string) error {
+// shrunk are the kinds of which a snapshot lacks what the one before it had: all of it, or more than half of many. Of the extensions those
+// count that are configured now. old may be nil.
+func shrunk(old, fresh *enrich.Snapshot, extensions []string) map[string]string {
+	held := map[string]string{}
 	if old == nil {
-		return nil
+		return held
 	}
 	a, b := old.Stats(), fresh.Stats()
-	kinds := []struct {
-		name     string
-		had, has int
-	}{
-		{"devices", a.Devices, b.Devices}, {"interfaces", a.Interfaces, b.Interfaces},
-		{"applications", a.Applications, b.Applications}, {"AS numbers", a.AS, b.AS},
-		{"organizations", a.Organizations, b.Organizations}, {"IP prefixes", a.IPs, b.IPs}, {"ASN blocks", a.ASBlocks, b.ASBlocks},
-	}
-	for _, name := range extensions {
-		kinds = append(kinds, struct {
-			name     string
-			had, has int
-		}{name + " prefixes", a.Extensions[name], b.Extensions[name]})
-	}
-	for _, k := range kinds {
-		if (k.had > 0 && k.has == 0) || (k.had >= shrinkFloor && k.has < k.had/2) {
-			return fmt.Errorf("the new metadata has %d %s where the one in use has %d: it is not taken", k.has, k.name, k.had)
+	compare := func(kind string, had, has int) {
+		if (had > 0 && has == 0) || (had >= shrinkFloor && has < had/2) {
+			held[kind] = fmt.Sprintf("the new metadata has %d %s where the one in use has %d", has, kind, had)
 		}
 	}
-	return nil
+	compare(kindDevices, a.Devices, b.Devices)
+	compare(kindInterfaces, a.Interfaces, b.Interfaces)
+	compare(kindApplications, a.Applications, b.Applications)
+	compare(kindAS, a.AS, b.AS)
+	compare(kindOrganizations, a.Organizations, b.Organizations)
+	compare(kindIPs, a.IPs, b.IPs)
+	compare(kindASBlocks, a.ASBlocks, b.ASBlocks)
+	for _, name := range extensions {
+		compare(kindExtension(name), a.Extensions[name], b.Extensions[name])
+	}
+	return held
 }

@@ -21,8 +21,12 @@ import (
 //	magic, records, the kind recordEnd, the number of records (uvarint), xxhash64 of all before it (8 bytes, little-endian)
 //
 // A record is its kind (a byte) and its fields: texts with their length (uvarint), numbers as uvarint, addresses as 4 or 16
-// bytes after their length. The version is in the magic: a file of another version is as good as none.
-const fileMagic = "flow-collector metadata 1\n"
+// bytes after their length. The version is in the magic. A file of another version, older or newer, is not read: it holds nothing that
+// the tables do not have, and the next snapshot replaces it.
+const (
+	fileMagic   = "flow-collector metadata 1\n"
+	magicPrefix = "flow-collector metadata "
+)
 
 const (
 	recordDevice byte = iota + 1
@@ -51,7 +55,7 @@ type snapshotWriter struct {
 }
 
 func createSnapshotFile(path string) (*snapshotWriter, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return nil, err
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
@@ -72,6 +76,14 @@ func (w *snapshotWriter) abandon() {
 
 // commit ends the file and moves it over the old one.
 func (w *snapshotWriter) commit() error {
+	if err := w.finish(); err != nil {
+		return err
+	}
+	return os.Rename(w.file.Name(), w.path)
+}
+
+// finish ends the file, whose name is still its own.
+func (w *snapshotWriter) finish() error {
 	if w.err == nil {
 		_, w.err = w.out.Write(binary.AppendUvarint([]byte{recordEnd}, w.records))
 	}
@@ -81,10 +93,7 @@ func (w *snapshotWriter) commit() error {
 	if _, err := w.file.Write(binary.LittleEndian.AppendUint64(nil, w.sum.Sum64())); err != nil {
 		return err
 	}
-	if err := errors.Join(w.file.Sync(), w.file.Close()); err != nil {
-		return err
-	}
-	return os.Rename(w.file.Name(), w.path)
+	return errors.Join(w.file.Sync(), w.file.Close())
 }
 
 func (w *snapshotWriter) feed() feed {
@@ -230,6 +239,10 @@ func readAll(path string) (string, error) {
 
 func readSnapshot(data string, f feed) error {
 	const sumBytes = 8
+	if version, rest := strings.CutPrefix(data, magicPrefix); rest && !strings.HasPrefix(data, fileMagic) {
+		version, _, _ = strings.Cut(version[:min(len(version), 20)], "\n")
+		return fmt.Errorf("a snapshot file of version %q, which this program does not read: it is made again", version)
+	}
 	if !strings.HasPrefix(data, fileMagic) || len(data) < len(fileMagic)+sumBytes {
 		return errNoSnapshotFile
 	}

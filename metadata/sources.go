@@ -39,6 +39,8 @@ type Source struct {
 	Read func(ctx context.Context) ([]record.Set, error)
 	// RetryMin is the least time to wait before Fetch is tried again after a failure.
 	RetryMin time.Duration
+
+	find func() []Source // all sources, as they are by now; nil: they do not change
 }
 
 // whole fills in Read.
@@ -123,7 +125,7 @@ func Sources(o SourceOptions) []Source {
 			Files: func() []string { return slices.DeleteFunc(slices.Clone(o.SciReg), isURL) },
 		}.whole())
 	}
-	return append(sources, Source{Name: "files", Files: o.yamlFiles, Dir: o.Dir, ReadLocal: o.readFiles}.whole())
+	return append(sources, Source{Name: "files", Files: o.yamlFiles, Dir: o.Dir, ReadLocal: o.readFiles, find: func() []Source { return Sources(o) }}.whole())
 }
 
 func fetchIf(downloads bool, fetch func(context.Context) error) func(context.Context) error {

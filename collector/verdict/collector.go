@@ -19,6 +19,7 @@ type Collector struct {
 	StoreError     string        // the latest failure of an insert
 	KafkaError     string        // why Kafka takes no messages; empty: it does, or there is none
 	MetadataLoaded bool          // every source was tried once
+	Metadata       []string      // what is wrong with the metadata in use
 	Devices        int           // in the metadata in use
 	StoreClock     time.Duration // the store's clock less ours; 0 where it is not known
 
@@ -61,6 +62,9 @@ func OfCollector(c *Collector) []Verdict {
 	l.sockets(c)
 	l.lostRows(c)
 	l.configuration(c)
+	for _, problem := range c.Metadata {
+		l.add(Warning, "metadata", "", "metadata: %s", problem)
+	}
 	if !c.MetadataLoaded {
 		l.add(Problem, "no_metadata", "", "the metadata is not loaded yet: rows are written with what the last run knew")
 	} else if c.Devices == 0 {
