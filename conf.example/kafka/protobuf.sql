@@ -3,8 +3,7 @@
 -- From a Kafka topic into data_flow, by ClickHouse itself: for collectors that produce `format: protobuf`.
 --
 -- As json.sql, which says more about running and operating it. Besides:
---   - Copy sink/message/flow.proto to the server's format_schema_path (/var/lib/clickhouse/format_schemas/; the collector's local
---     store looks in the directory that it was started in).
+--   - Copy sink/message/flow.proto to the server's format_schema_path (/var/lib/clickhouse/format_schemas/).
 --   - The reference extensions of ext become src_ip_<extension>_ref and dst_ip_<extension>_ref. Declare the paths of ext in
 --     data_flow (`flow.extensions`): without, lists that an exporter did not send are stored as empty ones.
 -- Run one of json.sql and protobuf.sql for a topic, not both: they make tables of the same names.

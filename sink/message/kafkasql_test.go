@@ -39,6 +39,10 @@ func withoutBroker(t *testing.T, statement string) string {
 
 // The tables and views of conf.example/kafka make of messages the rows that blocks make.
 func TestKafkaTablesMakeTheBlocksRows(t *testing.T) {
+	proto, err := os.ReadFile("flow.proto") // the local store takes a schema as text, and reads no files
+	if err != nil {
+		t.Fatal(err)
+	}
 	extensions, ipRefs := []string{"bgp", "ipv4", "ipv6", "mpls", "vlan"}, []string{"scireg"}
 	for _, test := range []struct {
 		file, format string
@@ -46,7 +50,7 @@ func TestKafkaTablesMakeTheBlocksRows(t *testing.T) {
 		messages     func([]enrich.Row) []byte
 	}{
 		{"json.sql", "JSONEachRow", url.Values{}, func(rows []enrich.Row) []byte { return messages(JSON, rows) }},
-		{"protobuf.sql", "Protobuf", url.Values{"format_schema": {"flow.proto:Flow"}}, lengthDelimited},
+		{"protobuf.sql", "Protobuf", url.Values{"format_schema": {string(proto)}, "format_schema_message_name": {"Flow"}}, lengthDelimited},
 	} {
 		t.Run(test.file, func(t *testing.T) {
 			e := engine{storetest.Start(t)}
