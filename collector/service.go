@@ -244,7 +244,9 @@ func (s *service) newWorker(n int, o pipeline.Options) *pipeline.Worker {
 	var w *pipeline.Worker
 	options.SFlow.Counters = func(c *flow.InterfaceCounters) { w.Counters(c) }
 	o.Decoder = decoder.New(options)
-	o.Enricher = enrich.New(enrich.Options{IPRefExtensions: s.settings.IPRefExtensions})
+	o.Enricher = enrich.New(enrich.Options{
+		IPRefExtensions: s.settings.IPRefExtensions, WithoutLearned: !s.cfg.LearnedNames,
+	})
 	o.Settings = &s.live
 	o.KeepTimes = len(s.listeners) == 0 // datagrams come from captures, which are the operator's own
 	o.Snapshot = &s.snapshot

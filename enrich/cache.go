@@ -21,6 +21,7 @@ type exporterEntry struct {
 	id, ref    string
 	interfaces map[uint32]Interface
 	unknown    unknownInterfaces
+	learned    map[uint32]learnedInterface
 	fresh      *bool  // the cache's
 	salt       uint32 // keeps exporters' interfaces apart
 }
@@ -91,14 +92,17 @@ type interfaceCache [interfaceSlots]struct {
 	known    Interface
 }
 
-// of returns the interface with that number.
-func (c *interfaceCache) of(x *exporterEntry, index uint32, kind flow.InterfaceKind) Interface {
+// of returns the interface with that number: as metadata has it, else as names has it, which may be nil.
+func (c *interfaceCache) of(x *exporterEntry, index uint32, kind flow.InterfaceKind, names *flow.Names) Interface {
 	if kind != flow.InterfaceIndex {
 		return x.interfaceOf(index, kind)
 	}
 	slot := &c[(index+x.salt)%interfaceSlots]
 	if slot.exporter != x || slot.index != index {
 		slot.exporter, slot.index, slot.known = x, index, x.interfaceOf(index, kind)
+	}
+	if names != nil && slot.known.ID == "" && index != 0 {
+		return x.learn(index, names)
 	}
 	return slot.known
 }

@@ -14,6 +14,8 @@ type Options struct {
 	Policy Policy
 	// IPRefExtensions name the extensions of Row.SrcExtRef and DstExtRef, in their order.
 	IPRefExtensions []string
+	// WithoutLearned leaves names that exporters' option records give to interfaces and VRFs out of rows.
+	WithoutLearned bool
 }
 
 // Enricher fills rows. It belongs to one worker: what it looked up lately it remembers, without a lock.
@@ -28,6 +30,8 @@ type Enricher struct {
 	snapshot   *Snapshot // that the caches are of
 	warmed     uint32
 	known      [256]*portSet
+
+	withoutLearned bool
 
 	names      []string // of IP reference extensions
 	extensions []int    // of the snapshot's places, -1 for those it does not have
@@ -48,6 +52,8 @@ func New(o Options) *Enricher {
 		hosts:     make(hostCache, hostSlots),
 		as:        make(asCache, asSlots),
 		rds:       rdCache{},
+
+		withoutLearned: o.WithoutLearned,
 
 		names:      o.IPRefExtensions,
 		extensions: make([]int, len(o.IPRefExtensions)),
@@ -129,8 +135,13 @@ func multiply(a, b uint64) uint64 {
 func (e *Enricher) device(r *flow.Record, row *Row) {
 	x := e.exporters.of(e.snapshot, r.Exporter)
 	row.DeviceID, row.DeviceRef = x.id, x.ref
-	row.In = e.interfaces.of(x, r.InIf, r.InIfKind)
-	row.Out = e.interfaces.of(x, r.OutIf, r.OutIfKind)
+	names := r.Names
+	if e.withoutLearned {
+		names = nil
+	}
+	row.In = e.interfaces.of(x, r.InIf, r.InIfKind, names)
+	row.Out = e.interfaces.of(x, r.OutIf, r.OutIfKind, names)
+	row.VRFName = vrfName(r, names)
 }
 
 // endpoints finds the subnets and AS of both ends.

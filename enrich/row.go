@@ -10,6 +10,7 @@ type Row struct {
 
 	DeviceID  string // never empty: the device's id, the exporter's address, or "unknown"
 	DeviceRef string
+	VRFName   string // as the exporter's option records name the flow's VRF; "" for none
 	In, Out   Interface
 
 	SrcASID, DstASID     uint32
@@ -38,7 +39,8 @@ type Row struct {
 	MPLSRD                     string   // textual route distinguisher; "" for none or 0:0:0
 }
 
-// Interface is what a row says of one of its two interfaces; the zero value is "no such interface".
+// Interface is what a row says of one of its two interfaces; the zero value is "no such interface". One that only the
+// exporter's option records name has an ID alone.
 type Interface struct {
 	ID, Ref string
 	Edge    bool

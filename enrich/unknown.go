@@ -11,9 +11,19 @@ const maxUnknown = 16
 
 // unknownInterfaces are interface numbers that flows of a known device had and metadata does not, in the order they came.
 type unknownInterfaces struct {
-	list [maxUnknown]uint32
-	n    int
-	more bool
+	list  [maxUnknown]uint32
+	names [maxUnknown]string
+	n     int
+	more  bool
+}
+
+// name remembers what the exporter calls an interface, and reports whether it is among those that are remembered.
+func (u *unknownInterfaces) name(index uint32, name string) bool {
+	i := slices.Index(u.list[:u.n], index)
+	if i >= 0 {
+		u.names[i] = name
+	}
+	return i >= 0
 }
 
 // note remembers a number and reports whether that is news. 0 is an exporter's word for none.
@@ -38,6 +48,7 @@ func (u *unknownInterfaces) note(index uint32) bool {
 type UnknownInterfaces struct {
 	Exporter flow.Addr // as records name it
 	Indexes  []uint32  // in ascending order
+	Learned  []string  // of each index: the name that the exporter itself gave it, or ""; nil if it named none
 	More     bool      // there are others
 }
 
@@ -51,7 +62,13 @@ func (e *Enricher) Publish() {
 	for addr, x := range e.exporters.byAddr {
 		if x.unknown.n > 0 {
 			indexes := slices.Sorted(slices.Values(x.unknown.list[:x.unknown.n]))
-			all = append(all, UnknownInterfaces{Exporter: addr, Indexes: indexes, More: x.unknown.more})
+			var learned []string
+			if len(x.learned) > 0 {
+				for _, index := range indexes {
+					learned = append(learned, x.unknown.names[slices.Index(x.unknown.list[:x.unknown.n], index)])
+				}
+			}
+			all = append(all, UnknownInterfaces{Exporter: addr, Indexes: indexes, Learned: learned, More: x.unknown.more})
 		}
 	}
 	e.unknown.Store(&all)

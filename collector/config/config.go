@@ -14,22 +14,24 @@ import (
 type Config struct {
 	CollectorID string // collector_id of every row; "" is "unknown"
 
-	Listen   Listen
-	Forward  Forward
-	Decoder  Decoder
-	Flow     Flow
-	Policy   Policy
-	Schema   schema.Settings // tables, extensions, views: see package schema
-	Server   Server          // a ClickHouse server; without Host there is the local store
-	Store    Store
-	Batch    Batch
-	Spool    Spool
-	Refused  Quarantine
-	Kafka    Kafka
-	Metadata Metadata
-	HTTP     HTTP
-	Metrics  Metrics
-	LogLevel string // debug, info, warn or error
+	Listen  Listen
+	Forward Forward
+	Decoder Decoder
+	Flow    Flow
+	Policy  Policy
+	// LearnedNames has rows name interfaces and VRFs as the exporter does, where metadata does not.
+	LearnedNames bool
+	Schema       schema.Settings // tables, extensions, views: see package schema
+	Server       Server          // a ClickHouse server; without Host there is the local store
+	Store        Store
+	Batch        Batch
+	Spool        Spool
+	Refused      Quarantine
+	Kafka        Kafka
+	Metadata     Metadata
+	HTTP         HTTP
+	Metrics      Metrics
+	LogLevel     string // debug, info, warn or error
 
 	// views and view settings are turned into Schema.Views at the end.
 	views        map[schema.Kind][]string
@@ -204,7 +206,9 @@ func Default() *Config {
 			SaveTemplates:   time.Minute,
 			ExporterAddress: "stated",
 		},
-		Flow:   Flow{MaxAhead: 24 * time.Hour},
+		Flow:         Flow{MaxAhead: 24 * time.Hour},
+		LearnedNames: true,
+
 		Policy: Policy{Originator: "unknown", Level: "tlp:amber", AutoScopes: true},
 		Schema: s,
 		Server: Server{Port: 8123, Username: "default", Flows: true},

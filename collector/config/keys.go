@@ -159,6 +159,7 @@ func tableKeys(c *Config) []key {
 		{"flow.max_behind", []string{"CLICKHOUSE_FLOW_MAX_BEHIND"}, scalar, duration(&c.Flow.MaxBehind, 0)},
 		{"flow.extensions", []string{"CLICKHOUSE_FLOW_EXTENSIONS"}, list, texts(&s.FlowExtensions)},
 		{"flow.ip_ref_extensions", []string{"CLICKHOUSE_FLOW_IP_REF_EXTENSIONS"}, list, texts(&s.IPRefExtensions)},
+		{"flow.learned_names", []string{"CLICKHOUSE_FLOW_LEARNED_NAMES"}, scalar, boolean(&c.LearnedNames)},
 		{"flow.ttl", []string{"CLICKHOUSE_FLOW_TTL"}, scalar, text(&s.FlowTTL.Interval)},
 		{"flow.ttl_column", []string{"CLICKHOUSE_FLOW_TTL_COLUMN"}, scalar, text(&s.FlowTTL.Column)},
 		{"flow.partition_by", []string{"CLICKHOUSE_FLOW_PARTITION_BY"}, scalar, text(&s.FlowPartitionBy)},

@@ -207,7 +207,7 @@ func (h *History) exporter(in *Inputs, s *exporter.Stream, unknown map[flow.Addr
 		}
 	}
 	if u := unknown[name]; u != nil {
-		facts.Unknown, facts.MoreUnknown = u.Indexes, u.More
+		facts.Unknown, facts.Learned, facts.MoreUnknown = u.Indexes, u.Learned, u.More
 		x.UnknownInterfaces = u.Indexes
 	}
 	x.LossPercent = rounded(100 * facts.LossShare())

@@ -68,6 +68,7 @@ type Exporter struct {
 	Skew             time.Duration
 	Missing          []Missing
 	Unknown          []uint32 // interface numbers that meta_interface does not have
+	Learned          []string // of each: the name that the exporter gave it and that rows have; "" for none
 	MoreUnknown      bool
 
 	Window time.Duration // how far Recent looks back
@@ -252,6 +253,9 @@ func (l *list) metadata(e *Exporter) {
 	numbers := make([]string, len(e.Unknown))
 	for i, index := range e.Unknown {
 		numbers[i] = fmt.Sprint(index)
+		if i < len(e.Learned) && e.Learned[i] != "" {
+			numbers[i] += fmt.Sprintf(" (learned from the exporter: %s)", e.Learned[i])
+		}
 	}
 	what, more := "interface", ""
 	if len(numbers) > 1 {

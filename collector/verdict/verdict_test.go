@@ -93,6 +93,8 @@ func exporterTests() []exporterTest {
 		{"metadata is not loaded", "not_in_meta_device", func(e *Exporter) { e.Device, e.HasMetadata = false, false }, 0, ""},
 		{"one unknown interface", "not_in_meta_interface", func(e *Exporter) { e.Unknown = []uint32{512} }, Warning, "interface 512 not in meta_interface"},
 		{"unknown interfaces", "not_in_meta_interface", func(e *Exporter) { e.Unknown, e.MoreUnknown = []uint32{5, 512}, true }, Warning, "interfaces 5, 512 and more not in meta_interface"},
+		{"a learned interface", "not_in_meta_interface", func(e *Exporter) { e.Unknown, e.Learned = []uint32{5, 512}, []string{"", "Gi0/1"} }, Warning,
+			"interfaces 5, 512 (learned from the exporter: Gi0/1) not in meta_interface"},
 		{"known interfaces", "not_in_meta_interface", func(e *Exporter) { e.Unknown = nil }, 0, ""},
 
 		{"no options", "sampling_assumed", func(e *Exporter) { e.SamplingSource, e.SamplingRate, e.Options = flow.SamplingAssumed, 1, 0 }, Note, "options never seen: sampling assumed 1"},

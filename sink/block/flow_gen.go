@@ -223,6 +223,7 @@ type extPaths struct {
 	vlanInInnerID     numberPath
 	vlanOutID         numberPath
 	vlanOutInnerID    numberPath
+	vrfName           textPath
 }
 
 // list returns the paths with their names.
@@ -252,6 +253,7 @@ func (x *extPaths) list() []namedPath {
 		{"vlan_in_inner_id", &x.vlanInInnerID},
 		{"vlan_out_id", &x.vlanOutID},
 		{"vlan_out_inner_id", &x.vlanOutInnerID},
+		{"vrf_name", &x.vrfName},
 	}
 }
 
@@ -323,6 +325,9 @@ func (x *ext) append(row int, r *enrich.Row) {
 		if f.Sent(flow.InnerDstVLAN) && f.Protocol != flow.SFlow5 {
 			x.vlanOutInnerID.set(x, row, uint32(f.InnerDstVLAN))
 		}
+	}
+	if r.VRFName != "" {
+		x.vrfName.set(x, row, r.VRFName)
 	}
 	x.shared.end(row)
 }

@@ -36,7 +36,7 @@ func fullRow() enrich.Row {
 			MPLSTopLabelType: 4, MPLSTopLabelAddr: flow.AddrFrom4([4]byte{203, 0, 113, 9}), MPLSPseudowire: math.MaxUint32,
 			LocalPref: 200, MED: 50, Communities: []uint32{65535<<16 | 65281, 64500 << 16},
 		},
-		DeviceID: "rtr1", DeviceRef: "rtr1__v3",
+		DeviceID: "rtr1", DeviceRef: "rtr1__v3", VRFName: "customer-7",
 		In:      enrich.Interface{ID: "rtr1::1", Ref: "rtr1::1__v1", Edge: true},
 		Out:     enrich.Interface{ID: "rtr1::2", Ref: "rtr1::2__v2", Edge: true},
 		SrcASID: 64500, DstASID: math.MaxUint32, SrcASRef: "64500__v1", DstASRef: "4294967295__v1",
@@ -85,7 +85,7 @@ const fullExtJSON = `{"bgp_as_path_id":[64500,64501],"bgp_as_path_padding":[1,30
 "mpls_bottom_label":24001,"mpls_exp":[5,0,7],"mpls_label":[1048575,0,24001],"mpls_pw":4294967295,
 "mpls_top_label_ip":"::ffff:203.0.113.9","mpls_top_label_type":4,"mpls_vpn_rd":"0:64500:7","src_ip_scireg_ref":"11__v1",
 "stated_end_ms":1125899906842625,"stated_start_ms":1125899906842624,
-"vlan_id":100,"vlan_in_id":101,"vlan_in_inner_id":103,"vlan_out_id":102,"vlan_out_inner_id":104}`
+"vlan_id":100,"vlan_in_id":101,"vlan_in_inner_id":103,"vlan_out_id":102,"vlan_out_inner_id":104,"vrf_name":"customer-7"}`
 
 const emptyExtJSON = `{"bgp_as_path_id":[],"bgp_as_path_padding":[],
 "bgp_community":[],"bgp_ext_community":[],"bgp_large_community":[],"bgp_local_pref":null,"bgp_med":null,

@@ -115,6 +115,9 @@ func extKeys(r *enrich.Row, ipRefs []string) map[string]any {
 	if r.StatedStartMs != 0 {
 		keys["stated_start_ms"], keys["stated_end_ms"] = r.StatedStartMs, r.StatedEndMs
 	}
+	if r.VRFName != "" {
+		keys["vrf_name"] = r.VRFName
+	}
 	put(flow.VLAN, "vlan_id", f.VLAN)
 	put(flow.SrcVLAN, "vlan_in_id", f.SrcVLAN)
 	put(flow.DstVLAN, "vlan_out_id", f.DstVLAN)

@@ -182,5 +182,8 @@ func (e *rowEncoder) appendExt(p []byte, r *enrich.Row) []byte {
 			p = append(appendNumber(p, `"vlan_out_inner_id":`, f.InnerDstVLAN), ',')
 		}
 	}
+	if r.VRFName != "" {
+		p = append(appendText(p, `"vrf_name":`, r.VRFName), ',')
+	}
 	return p
 }

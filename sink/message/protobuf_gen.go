@@ -158,5 +158,8 @@ func (e *protobufEncoder) appendExt(p []byte, r *enrich.Row) []byte {
 			p = appendPresent(p, 20, uint32(f.InnerDstVLAN)) // vlan_out_inner_id
 		}
 	}
+	if r.VRFName != "" {
+		p = appendTextField(p, 25, r.VRFName) // vrf_name
+	}
 	return p
 }

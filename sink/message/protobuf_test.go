@@ -67,7 +67,7 @@ func TestProtobuf(t *testing.T) {
 			"ipv4_tos": 184.0, "ipv4_dscp": 46.0, "ipv6_flow_label": 1048575.0,
 			"mpls_label": []any{1048575.0, 0.0, 24001.0, 0.0}, "mpls_exp": []any{5.0, 0.0, 7.0, 0.0}, "mpls_bottom_label": 24001.0,
 			"mpls_pw": float64(math.MaxUint32), "mpls_top_label_ip": "AAAAAAAAAAAAAP//ywBxCQ==", "mpls_top_label_type": 4.0,
-			"mpls_vpn_rd": "0:64500:7", "vlan_id": 100.0, "vlan_in_id": 101.0, "vlan_out_id": 102.0,
+			"vrf_name": "customer-7", "mpls_vpn_rd": "0:64500:7", "vlan_id": 100.0, "vlan_in_id": 101.0, "vlan_out_id": 102.0,
 			"vlan_in_inner_id": 103.0, "vlan_out_inner_id": 104.0,
 			"src_ip_ref": map[string]any{"scireg": "11__v1"}, "dst_ip_ref": map[string]any{"scireg": "12__v1"},
 			"stated_start_ms": "1125899906842624", "stated_end_ms": "1125899906842625",

@@ -36,7 +36,7 @@ func fullRow() enrich.Row {
 			MPLSTopLabelType: 4, MPLSTopLabelAddr: flow.AddrFrom4([4]byte{203, 0, 113, 9}), MPLSPseudowire: math.MaxUint32,
 			LocalPref: 200, MED: 50, ASPath: []uint32{64500, 64501, 64501}, Communities: []uint32{65535<<16 | 65281, 64500 << 16},
 		},
-		DeviceID: "rtr1", DeviceRef: "rtr1__v3",
+		DeviceID: "rtr1", DeviceRef: "rtr1__v3", VRFName: "customer-7",
 		In:      enrich.Interface{ID: "rtr1::1", Ref: "rtr1::1__v1", Edge: true},
 		Out:     enrich.Interface{ID: "rtr1::2", Ref: "rtr1::2__v2", Edge: true},
 		SrcASID: 64500, DstASID: math.MaxUint32, SrcASRef: "64500__v1", DstASRef: "4294967295__v1",

@@ -117,7 +117,8 @@ func FlowColumns() []Column {
 		{Name: "protocol", Type: typeText, Value: "r.Protocol", Number: 7,
 			Comment: "IP protocol by its name (tcp, ipv6-icmp), else its decimal number."},
 		{Name: "in_interface_id", Type: typeTextNull, Value: "r.In.ID", Number: 13,
-			Comment: "Interface that the flow came in by: its id in meta_interface."},
+			Comment: "Interface that the flow came in by: its id in meta_interface, else <device_id>::<name> as the " +
+				"exporter names it, without a ref."},
 		{Name: "in_interface_ref", Type: typeRef, Value: "r.In.Ref", Wire: typeTextNull, Number: 29,
 			Comment: "Version of that meta_interface record."},
 		{Name: "in_interface_edge", Type: "Bool", Value: "r.In.Edge", Number: 22,
@@ -248,6 +249,8 @@ func ExtPaths() []Path {
 		{Extension: "vlan", Name: "vlan_out_inner_id", Type: number, Value: "f.InnerDstVLAN",
 			Sent: "InnerDstVLAN", When: notSFlow, Number: 20,
 			Comment: "The inner one of stacked tags."},
+		{Name: "vrf_name", Type: typeTextNull, Value: "r.VRFName", When: `r.VRFName != ""`, Number: 25,
+			Comment: "The flow's VRF as the exporter's option records name it (IE 236)."},
 	}
 }
 

@@ -48,7 +48,8 @@ func TestFieldNumbersStay(t *testing.T) {
 	}
 	want = strings.Fields(`bgp_as_path_id bgp_as_path_padding bgp_community bgp_local_pref bgp_med ipv4_tos ipv4_dscp
 		ipv6_flow_label mpls_label mpls_exp mpls_bottom_label mpls_pw mpls_top_label_ip mpls_top_label_type mpls_vpn_rd
-		vlan_id vlan_in_id vlan_out_id vlan_in_inner_id vlan_out_inner_id src_ip_ref dst_ip_ref`)
+		vlan_id vlan_in_id vlan_out_id vlan_in_inner_id vlan_out_inner_id src_ip_ref dst_ip_ref
+		stated_start_ms stated_end_ms vrf_name`)
 	got = make([]string, 1000)
 	for _, p := range ExtPaths() {
 		if p.Number > 0 {
