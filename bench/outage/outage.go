@@ -64,14 +64,24 @@ func (r *Result) Lost() int64 {
 	return int64(r.Sent) - int64(r.Rows.Rows) - int64(r.KernelDrops)*flowsPerDatagram
 }
 
-// Problem says what should not be: a row twice, views that differ from the table, and, unless the collector was killed, rows that
-// are missing or more than were sent. "" is none.
+// underWay is how many rows at most are being inserted at a time: two blocks.
+const underWay = 2 * 50_000
+
+// mayLack reports whether a view may have that much less than the table. The parts of an insert in the table and in its views are not
+// committed together, and an insert that was under way when collector and store were killed is not sent again: sink/README.md.
+func (r *Result) mayLack(view Sums) bool {
+	return len(r.Kills) > 0 && view.Rows <= r.Rows.Rows && view.Bits <= r.Rows.Bits && view.Packets <= r.Rows.Packets &&
+		r.Rows.Rows-view.Rows <= uint64(len(r.Kills))*underWay
+}
+
+// Problem says what should not be: a row twice, views that differ from the table by more than was under way at a kill, and, unless the
+// collector was killed, rows that are missing or more than were sent. "" is none.
 func (r *Result) Problem() string {
 	if r.Twice > 0 {
 		return fmt.Sprintf("%d rows are there twice", r.Twice)
 	}
 	for name, v := range r.Views {
-		if v != r.Rows {
+		if v != r.Rows && !r.mayLack(v) {
 			return fmt.Sprintf("%s has %+v, data_flow %+v", name, v, r.Rows)
 		}
 	}

@@ -86,6 +86,11 @@ func TestResult_Problem(t *testing.T) {
 		{"lost", Result{Sent: 91, Rows: whole}, false},
 		{"more than sent", Result{Sent: 60, Rows: whole}, false},
 		{"twice", Result{Sent: 90, Rows: whole, Twice: 1}, false},
+		{"killed, a view without what was under way", Result{Sent: 90, Rows: whole, Views: map[string]Sums{"v": {89, 712, 89}}, Kills: []Kill{{}}}, true},
+		{"killed, a view with more than the table", Result{Sent: 90, Rows: whole, Views: map[string]Sums{"v": {91, 728, 91}}, Kills: []Kill{{}}}, false},
+		{"killed, a view without far too much", Result{
+			Sent: 300_000, Rows: Sums{300_000, 2_400_000, 300_000}, Views: map[string]Sums{"v": {100_000, 800_000, 100_000}}, Kills: []Kill{{}},
+		}, false},
 		{"a view without a row", Result{Sent: 90, Rows: whole, Views: map[string]Sums{"v": {89, 720, 90}}}, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -123,5 +124,23 @@ func TestWorker_clampsWithoutAllocating(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(1000, func() { w.Process(all, received) }); n > 0 {
 		t.Errorf("%.1f allocations a clamped record", n)
+	}
+}
+
+// A block of a capture, whose times stay as they are, is delivered before it has more days than an insert may open partitions.
+func TestWorker_boundsTheDaysOfABlock(t *testing.T) {
+	received := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	var blocks []int
+	w := newWorker(t, nil)
+	w.KeepTimes = true
+	w.Deliver = func(ins *clickhouse.Insert) { blocks = append(blocks, ins.Rows) }
+	for n := range 250 {
+		dg := v5(uint32(n), received.AddDate(0, 0, -n))
+		dg.Received = received.UnixNano()
+		w.Process([]exporter.Datagram{dg}, received)
+	}
+	w.Flush()
+	if want := []int{100, 100, 50}; !slices.Equal(blocks, want) {
+		t.Errorf("blocks of %v rows of a day each, want %v", blocks, want)
 	}
 }
