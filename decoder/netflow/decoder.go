@@ -125,6 +125,7 @@ type source struct {
 	initMs     int64     // IE 160 of an option record
 	has        holdings
 	changed    bool        // since it was last saved
+	doubts     []doubt     // changes that wait for being repeated
 	renamed    bool        // the same, of its names
 	saved      bool        // once
 	savedNames *flow.Names // as they were then
@@ -167,6 +168,8 @@ type session struct {
 	missing         map[uint16]*exporter.MissingTemplate
 	lastSkewMs      int64
 	lastPort        uint16
+	dataPorts       [dataPortCount]uint16 // that flow records came from
+	since           int64                 // when the first flow record came, Unix nanoseconds
 	lastRate        uint32
 	lastRateBy      flow.SamplingSource
 	recordCount     uint64
@@ -274,6 +277,10 @@ func (s *session) end(d *Decoder) {
 		if !s.stream.Proven() {
 			d.prove(s)
 		}
+		if s.since == 0 {
+			s.since = s.stream.LastSeen.Load()
+		}
+		s.gave(s.lastPort)
 		s.stream.SamplingRate.Store(s.lastRate)
 		s.stream.SamplingSource.Store(uint32(s.lastRateBy))
 	}

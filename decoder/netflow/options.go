@@ -176,6 +176,9 @@ func nameText(v []byte) []byte {
 
 // learn keeps what an option record says of its exporter.
 func (d *Decoder) learn(s *session, o *optionRecord, c *context) {
+	if !d.believes(s, o, c.received) {
+		return
+	}
 	s.learnSampling(o, c.received)
 	src := s.source
 	if o.raw.initMs != 0 {
