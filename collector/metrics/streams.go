@@ -71,7 +71,7 @@ func newStreams(o Options) *streams {
 		known:      desc("exporter_known_templates", "Templates that are known.", streamLabels...),
 		waiting:    desc("sink_waiting_rows", "Rows that wait in memory or are on their way.", "sink"),
 		tracked:    desc("exporter_streams", "Streams (exporter, protocol, observation domain) that are kept."),
-		evicted:    desc("exporter_streams_evicted_total", "Streams that made room for others."),
+		evicted:    desc("exporter_streams_evicted_total", "Streams that were evicted because there are more than are kept."),
 	}
 	errors := desc("decode_errors_total", "What could not be decoded, by reason, in the unit of the reason.", append(streamLabels, "reason", "unit")...)
 	rows := desc("sink_rows_total", "What became of rows at a sink.", append(streamLabels, "sink", "outcome", "reason")...)

@@ -177,6 +177,7 @@ func (h *History) exporter(in *Inputs, s *exporter.Stream, unknown map[flow.Addr
 		Device: known, Devices: in.Snapshot.Stats().Devices, HasMetadata: in.Facts.MetadataLoaded,
 		Records: s.Records.Load(), Options: s.Options.Load(),
 		SamplingRate: s.SamplingRate.Load(), SamplingSource: flow.SamplingSource(s.SamplingSource.Load()),
+		Evictions: s.Evictions.Load(), SourceEvicted: s.SourceEvicted(), Impostor: s.Impostor().Netip(), Impostors: s.Impostors.Load(),
 		Skew: time.Duration(s.ClockSkewMs.Load()) * time.Millisecond, Window: window, Recent: recent,
 	}
 	x := Exporter{

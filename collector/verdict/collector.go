@@ -152,7 +152,8 @@ func (l *list) sockets(c *Collector) {
 		l.add(Warning, reason.String(), "", "%s too short for a header, in %s", count(n, "datagram"), span(c.Window))
 	}
 	if n := r.Evicted; n > 0 {
-		l.add(Warning, "evicted", "raise decoder.max_exporters", "%s made room for others in %s: more exporters than are kept", count(n, "stream"), span(c.Window))
+		l.add(Warning, "evicted", "listen.allowed_exporters says who may send; raise decoder.max_exporters if all are yours",
+			"%s evicted in %s: more exporters than are kept", count(n, "stream"), span(c.Window))
 	}
 }
 

@@ -71,6 +71,11 @@ type Exporter struct {
 	Learned          []string // of each: the name that the exporter gave it and that rows have; "" for none
 	MoreUnknown      bool
 
+	Evictions     uint64     // how often its state was evicted before
+	SourceEvicted uint64     // streams of its source that were evicted
+	Impostor      netip.Addr // sFlow: another source that states its agent address; invalid: none
+	Impostors     uint64     // datagrams of such sources
+
 	Window time.Duration // how far Recent looks back
 	Recent Counts
 }
@@ -115,6 +120,8 @@ func OfExporter(e *Exporter) []Verdict {
 	l.sampling(e)
 	l.address(e)
 	l.content(e)
+	l.bounds(e)
+	l.trust(e)
 	l.errors(e)
 	return l.sorted()
 }
@@ -313,6 +320,62 @@ func (l *list) content(e *Exporter) {
 		return
 	}
 	l.add(Warning, "no_flows", "see collector decode -stats of its datagrams", "its datagrams hold no flows")
+}
+
+// crowd is how many streams of one source are evicted before that is its fault.
+const crowd = 64
+
+// bounds finds what was evicted or refused, at the source that has too much and at those that lost something by it.
+func (l *list) bounds(e *Exporter) {
+	f := &e.Recent.Failed
+	if e.SourceEvicted >= crowd {
+		l.add(Problem, "too_many_streams", "does it forge observation domains or agents? listen.allowed_exporters says who may send",
+			"%s opened more observation domains or agents than are kept: %s evicted", e.Source, count(e.SourceEvicted, "stream"))
+	} else if e.Evictions > 0 {
+		l.add(Warning, "stream_evicted", "others send from too many addresses: set listen.allowed_exporters, or raise decoder.max_exporters",
+			"its counters were evicted %s: more exporters send than are kept (its templates were kept)", count(e.Evictions, "time"))
+	}
+	if n := f[exporter.TemplateEvicted]; n > 0 {
+		l.add(Warning, "template_evicted", "has it as many? see collector decode -stats of its datagrams; else set listen.allowed_exporters",
+			"%s evicted in %s: all exporters together have more than are kept", count(n, "template"), span(e.Window))
+	}
+	if n := f[exporter.NameLimit]; n > 0 {
+		l.add(Warning, "name_limit", "see collector decode -stats of its datagrams",
+			"more names or sampling rates than are kept: %s in %s", count(n, "option record"), span(e.Window))
+	}
+	if n := f[exporter.CounterLimit] + f[exporter.SamplerLimit]; n > 0 {
+		l.add(Warning, "interface_limit", "set listen.allowed_exporters if it is not yours",
+			"more interfaces than are kept: %s had nothing to be compared with in %s", count(n, "sample"), span(e.Window))
+	}
+	if n := f[exporter.RecordLimit]; n > 0 {
+		l.add(Problem, "record_limit", "have it send smaller datagrams, within the path's MTU",
+			"more records in one datagram than it may bring: %s left out in %s", count(n, "record"), span(e.Window))
+	}
+	if n := f[exporter.SetLimit]; n > 0 {
+		l.add(Problem, "set_limit", "see collector decode -stats of its datagrams",
+			"more sets in one datagram than it may have: %s left out in %s", count(n, "set"), span(e.Window))
+	}
+	if n := f[exporter.NoFlow]; n > 0 {
+		l.add(Warning, "no_flow", "see collector decode -stats for its templates",
+			"%s without an address, a counter or a frame in %s: they are no flows", count(n, "record"), span(e.Window))
+	}
+}
+
+// trust finds what somebody else may say in the exporter's name.
+func (l *list) trust(e *Exporter) {
+	if n := e.Recent.Failed[exporter.OptionsDoubted]; n > 0 {
+		l.add(Warning, "options_doubted", "if it was configured so, nothing: what is repeated for some minutes is taken; else somebody forges its address",
+			"option records rename it, or change its sampling more than tenfold, or come from a port that sends no data: %s not used in %s",
+			count(n, "record"), span(e.Window))
+	}
+	if n := e.Recent.Failed[exporter.ForeignAgent]; n > 0 {
+		l.add(Warning, "foreign_agent", "if the agent's address was moved: it counts once the other source was silent for 10 min",
+			"%s states the address of an agent that another source speaks for: its samples stand under its own address", e.Source)
+	}
+	if e.Impostors > 0 {
+		l.add(Warning, "impostor", "find out who that is; listen.allowed_exporters says who may send",
+			"another source, %s, states this agent's address: %s", e.Impostor, count(e.Impostors, "datagram"))
+	}
 }
 
 // unreadable are decode errors that are not said otherwise, and how to say them.

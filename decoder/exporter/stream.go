@@ -50,14 +50,15 @@ type Stream struct {
 	misfits  atomic.Pointer[[]MisfitTemplate]
 	stated   atomic.Pointer[flow.Addr]
 
-	number    uint64 // of all streams of its table
-	group     *group
-	place     int // in its group
-	user      User
-	before    uint64 // what it had given at the latest Age
-	proven    bool
-	gone      bool
-	successor *Stream // takes what is counted after the stream's counters were added to it
+	number        uint64         // of all streams of its table
+	sourceEvicted *atomic.Uint64 // of its owner
+	group         *group
+	place         int // in its group
+	user          User
+	before        uint64 // what it had given at the latest Age
+	proven        bool
+	gone          bool
+	successor     *Stream // takes what is counted after the stream's counters were added to it
 }
 
 // User is told when a stream that it uses is evicted.
@@ -71,10 +72,10 @@ func (s *Stream) SetUser(u User) { s.user = u }
 
 // SourceEvicted returns how many streams of the same source were evicted since one of them was first kept.
 func (s *Stream) SourceEvicted() uint64 {
-	if s.group == nil {
+	if s.sourceEvicted == nil {
 		return 0
 	}
-	return s.group.owner.evicted.Load()
+	return s.sourceEvicted.Load()
 }
 
 // Fail counts n losses for reason.

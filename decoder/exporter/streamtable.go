@@ -79,7 +79,7 @@ func (t *Table) Get(key Key, source flow.Addr, received int64) *Stream {
 		o = t.newOwner(source)
 	}
 	t.made++
-	s := &Stream{Key: key, Source: source, number: t.made}
+	s := &Stream{Key: key, Source: source, number: t.made, sourceEvicted: &o.evicted}
 	s.FirstSeen.Store(received)
 	s.LastSeen.Store(received)
 	o.fresh.holder.Seen = received
