@@ -6,6 +6,7 @@ CONFIG      ?=
 KAFKA_LIBS := .kafka/libs
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.1.4
 FUZZTIME    ?= 60s
 CHROMIUM    ?= chromium
 PLAYWRIGHT  := 1.65.1
@@ -26,7 +27,7 @@ export DEB_VERSION        ?= $(shell git describe --tags --match 'v[0-9]*' 2>/de
 export ENGINE_DEB_VERSION := $(subst -,+,$(ENGINE_VERSION))
 export SOURCE_DATE_EPOCH  ?= $(shell git log -1 --format=%ct 2>/dev/null)
 
-.PHONY: all build run test test-kafka test-page race demo bench pgo fuzz lint lint-deploy fmt engine deb clean help
+.PHONY: all build run test test-kafka test-page race demo bench pgo fuzz lint vulncheck lint-deploy fmt engine deb clean help
 
 all: build
 
@@ -82,6 +83,12 @@ lint: ## gofmt, go vet and staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "gofmt: $$unformatted"; exit 1; }
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
+
+vulncheck: ## look for known vulnerabilities of what is linked; says so where the database cannot be reached
+	@if output=$$(timeout 120 $(GO) run $(GOVULNCHECK) ./collector 2>&1); then echo "$$output"; \
+	elif echo "$$output" | grep -qE 'vuln.go.dev|no such host|i/o timeout|connection refused'; then \
+		echo "make vulncheck: NOT CHECKED: the vulnerability database (vuln.go.dev) cannot be reached from here"; \
+	else echo "$$output"; exit 1; fi
 
 lint-deploy: ## check conf.example: the unit, scripts, Dockerfile, compose file and, where built, packages
 	conf.example/lint.sh

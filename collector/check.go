@@ -86,6 +86,15 @@ func check(ctx context.Context, cfg *config.Config, out io.Writer) error {
 	if cfg.Spool.Path != "" {
 		c.writable("spool", cfg.Spool.Path)
 	}
+	for _, d := range ownDirectories(cfg) {
+		if err := d.check(); err != nil {
+			c.say(checkProblem, d.what, "%v", err)
+		}
+	}
+	for _, w := range warnings(cfg) {
+		c.say(checkWarning, "security", "%s: %s", w.key, w.text)
+	}
+	c.heard(ctx)
 	c.kafka(ctx)
 	c.quarantine()
 	c.metadata(ctx)

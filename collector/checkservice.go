@@ -2,10 +2,15 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"io"
 	"net"
+	"net/http"
 	"net/netip"
 	"os"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -91,8 +96,53 @@ func (c *checker) http() {
 	default:
 		c.say(checkProblem, "HTTP", "%s: %v", address, err)
 	}
-	if c.cfg.HTTP.PProf && !isLoopback(address) {
-		c.say(checkWarning, "HTTP", "http.pprof is on, and whoever reaches %s can have the collector profiled", address)
+}
+
+// heard suggests who may send, from what a collector that runs here has heard. It says nothing where none answers.
+func (c *checker) heard(ctx context.Context) {
+	if len(c.cfg.Listen.Allowed) > 0 || c.cfg.HTTP.Listen == "" {
+		return
+	}
+	address := c.cfg.HTTP.Listen
+	if host, port, err := net.SplitHostPort(address); err == nil {
+		if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+			address = net.JoinHostPort("127.0.0.1", port)
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/exporters.json", nil)
+	if err != nil {
+		return
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return
+	}
+	defer answer.Body.Close()
+	var report struct {
+		Exporters []struct {
+			Source  netip.Addr `json:"source"`
+			Records uint64     `json:"records"`
+		} `json:"exporters"`
+	}
+	const mostReport = 64 << 20
+	if json.NewDecoder(io.LimitReader(answer.Body, mostReport)).Decode(&report) != nil {
+		return
+	}
+	var sources []string
+	for _, x := range report.Exporters {
+		if source := x.Source.String(); x.Records > 0 && !slices.Contains(sources, source) {
+			sources = append(sources, source)
+		}
+	}
+	slices.Sort(sources)
+	switch n := len(sources); {
+	case n == 0:
+	case n > 50:
+		c.say(checkOK, "exporters", "%d sources were heard and all may send: listen.allowed_exporters takes prefixes too", n)
+	default:
+		c.say(checkOK, "exporters", "these were heard; to let no others send: listen: {allowed_exporters: [%s]}", strings.Join(sources, ", "))
 	}
 }
 

@@ -140,9 +140,4 @@ func TestCheck_http(t *testing.T) {
 			says(t, checked(t, configFor(t, "HTTP_LISTEN="+test.listen), (*checker).http), test.want)
 		})
 	}
-	cfg := configFor(t, "HTTP_LISTEN=:0")
-	cfg.HTTP.PProf = true
-	says(t, checked(t, cfg, (*checker).http), `ok +HTTP +:0.*warning +HTTP +http.pprof is on.*`)
-	cfg.HTTP.Listen = "127.0.0.1:0"
-	says(t, checked(t, cfg, (*checker).http), `ok +HTTP +127.0.0.1:0`)
 }

@@ -38,7 +38,7 @@ func openHTTP(cfg *config.Config, log *zap.Logger, failed failures) (*httpPage, 
 	if cfg.HTTP.Listen == "" {
 		return nil, nil
 	}
-	server, err := web.Listen(web.Options{Address: cfg.HTTP.Listen, PProf: cfg.HTTP.PProf, Log: log.Named("http"), Failed: failed.add})
+	server, err := web.Listen(web.Options{Address: cfg.HTTP.Listen, PProf: cfg.HTTP.PProf, Hosts: cfg.HTTP.Hosts, Log: log.Named("http"), Failed: failed.add})
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func (p *httpPage) show(s *service, listeners []*listen.Worker, changes *reloade
 	p.history = status.NewHistory(time.Now())
 	p.top = &status.Top{Conn: s.conn, Database: s.settings.Database, Table: s.settings.Tables.Flow, Snapshot: s.snapshot.Load}
 	p.ended.Go(p.sample)
-	p.server.Ready(func() []string { return p.history.NotReady(p.inputs(time.Now())) })
+	p.server.Ready(func() (blocking, losing []string) { return p.history.Problems(p.inputs(time.Now())) })
 	p.server.Show(web.Exporters{
 		Report: func() *status.Report { return p.history.Report(p.inputs(time.Now())) },
 		Top:    p.largest, Log: p.log,

@@ -29,6 +29,9 @@ type replayOptions struct {
 
 // replay takes captures through the whole pipeline, and prints what became of them.
 func replay(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, paths []string, o replayOptions, out io.Writer) error {
+	if err := checkDirectories(cfg); err != nil {
+		return err
+	}
 	var shift int64
 	if o.shiftToNow {
 		latest, err := latestEnd(cfg, paths)

@@ -89,6 +89,10 @@ type serveOptions struct {
 func serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io.Writer, o serveOptions) error {
 	level := zap.NewAtomicLevelAt(logLevel(cfg.LogLevel))
 	log = log.WithOptions(zap.IncreaseLevel(level))
+	if err := checkDirectories(cfg); err != nil {
+		return err
+	}
+	warn(cfg, log)
 	var opened closers // what an error at the start closes again
 	defer opened.close()
 	// The sockets first: datagrams wait in the kernel while the rest starts, and a port in use is said at once.

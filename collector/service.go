@@ -39,6 +39,7 @@ import (
 	"github.com/metranova/flow-collector/sink/schema"
 	"github.com/metranova/flow-collector/sink/spool"
 	"github.com/metranova/flow-collector/sink/store"
+	"github.com/metranova/flow-collector/sink/tally"
 )
 
 // service is everything behind the sockets: the store, the tables, the metadata and the way of a block to them.
@@ -413,6 +414,16 @@ func (s *service) updateExpiry(ctx context.Context) {
 	}
 }
 
+// unexplained is how many records became no row, and rows became nothing that the book knows. Records of streams that were heard
+// just now may not be counted yet, so that there can be more rows.
+func unexplained(records, rows uint64, flows bool, became tally.Account) (n uint64) {
+	if flows {
+		n = records - min(records, rows)
+	}
+	in, out := became.Taken+became.Found, became.Out()
+	return n + max(in, out) - min(in, out)
+}
+
 // summary adds up what became of everything so far.
 func (s *service) summary() *summary {
 	sum := newSummary(s.exporters()...)
@@ -443,6 +454,7 @@ func (s *service) summary() *summary {
 	s.addMessages(sum)
 	sum.spooled = became.OnDisk
 	sum.pending = s.rows() - became.Taken + became.Waiting // those in the making too
+	sum.unexplained = unexplained(sum.records(), s.rows(), s.cfg.Server.Flows, became)
 	sum.took = time.Since(s.started)
 	return sum
 }

@@ -28,6 +28,7 @@ type loss struct {
 type summary struct {
 	streams       []*exporter.Stream
 	evicted       []*exporter.Stream // the sums of those that were evicted, by worker
+	unexplained   uint64             // records and rows of which the ledger does not know what became of them
 	written       uint64             // rows that the store has confirmed
 	pending       uint64             // rows that were encoded and are not confirmed
 	spooled       uint64             // rows that wait on disk
@@ -158,7 +159,10 @@ func (s *summary) print(out io.Writer) {
 	for _, k := range s.kept {
 		fmt.Fprintf(out, "in quarantine: %d × %s (%s)\n", k.count, k.what, k.where)
 	}
-	if len(s.losses) == 0 {
+	if s.unexplained > 0 {
+		fmt.Fprintf(out, "the ledger does not balance: what became of %d records or rows is not known\n", s.unexplained)
+	}
+	if len(s.losses) == 0 && s.unexplained == 0 && s.pending == 0 && s.produced.waiting == 0 {
 		fmt.Fprintln(out, "nothing lost")
 	}
 	s.printLosses(out)

@@ -181,6 +181,7 @@ type SciReg struct {
 type HTTP struct {
 	Listen string // host:port; "": nowhere
 	PProf  bool
+	Hosts  []string // names that are answered; none: all
 }
 
 // UsesLocalStore reports whether rows go to the store of this process rather than to a server.

@@ -35,7 +35,7 @@ func collectorKeys(c *Config) []key {
 		{"listen.addresses", []string{"LISTEN"}, list, addresses(&c.Listen.Addresses)},
 		{"listen.workers", nil, scalar, number(&c.Listen.Workers, 0, 256)},
 		{"listen.receive_buffer", nil, scalar, size(&c.Listen.ReceiveBuffer, 1<<12)},
-		{"listen.allowed_exporters", nil, list, prefixes(&c.Listen.Allowed)},
+		{"listen.allowed_exporters", []string{"LISTEN_ALLOWED_EXPORTERS"}, list, prefixes(&c.Listen.Allowed)},
 
 		{"forward.to", []string{"FORWARD_TO"}, list, targets(&c.Forward.To)},
 		{"forward.keep_source", []string{"FORWARD_KEEP_SOURCE"}, scalar, boolean(&c.Forward.KeepSource)},
@@ -89,6 +89,7 @@ func collectorKeys(c *Config) []key {
 
 		{"http.listen", []string{"HTTP_LISTEN"}, scalar, addressOrOff(&c.HTTP.Listen)},
 		{"http.pprof", nil, scalar, boolean(&c.HTTP.PProf)},
+		{"http.hosts", []string{"HTTP_HOSTS"}, list, texts(&c.HTTP.Hosts)},
 
 		{"metrics.max_exporters", nil, scalar, number(&c.Metrics.MaxExporters, 1, 1<<20)},
 		{"quarantine.path", []string{"QUARANTINE_PATH"}, scalar, text(&c.Refused.Path)},

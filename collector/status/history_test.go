@@ -154,7 +154,7 @@ func TestReport(t *testing.T) {
 		}
 	}
 	in.Facts.TablesMade = false
-	if problems := h.NotReady(in); len(problems) != 1 || problems[0] != "the tables are not made: rows are collected and wait" {
+	if problems, _ := h.Problems(in); len(problems) != 1 || problems[0] != "the tables are not made: rows are collected and wait" {
 		t.Errorf("not ready: %q", problems)
 	}
 }

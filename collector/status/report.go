@@ -156,15 +156,19 @@ func (h *History) collector(in *Inputs) Collector {
 	return c
 }
 
-// NotReady returns what keeps the collector from doing its work, in words; nothing if it does.
-func (h *History) NotReady(in *Inputs) []string {
-	var problems []string
+// Problems returns what is wrong, in words: blocking is what keeps rows from their destination, losing is what is lost although
+// they reach it, which a collector that has too much to do may.
+func (h *History) Problems(in *Inputs) (blocking, losing []string) {
 	for _, v := range h.collector(in).Verdicts {
-		if v.Severity == verdict.Problem {
-			problems = append(problems, v.Text)
+		switch {
+		case v.Severity != verdict.Problem:
+		case verdict.Blocks(v.Code):
+			blocking = append(blocking, v.Text)
+		default:
+			losing = append(losing, v.Text)
 		}
 	}
-	return problems
+	return blocking, losing
 }
 
 func (h *History) exporter(in *Inputs, s *exporter.Stream, unknown map[flow.Addr]*enrich.UnknownInterfaces) Exporter {

@@ -77,6 +77,15 @@ func OfCollector(c *Collector) []Verdict {
 	return l.sorted()
 }
 
+// Blocks reports whether a problem of the collector keeps rows from their destination; others are of what is lost on the way.
+func Blocks(code string) bool {
+	switch code {
+	case "no_tables", "store_down", "kafka_down", "no_metadata":
+		return true
+	}
+	return false
+}
+
 func (l *list) store(c *Collector) {
 	if !c.TablesMade {
 		l.add(Problem, "no_tables", "the log says why", "the tables are not made: rows are collected and wait")

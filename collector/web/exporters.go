@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	_ "embed"
-	"encoding/json"
 	"html/template"
 	"mime"
 	"net/http"
@@ -21,6 +20,8 @@ type Exporters struct {
 	Report func() *status.Report
 	Top    func(context.Context) *status.TopTraffic
 	Log    *zap.Logger
+
+	text func() ([]byte, error) // the report as JSON
 }
 
 //go:embed page.html
@@ -37,8 +38,11 @@ const refreshSeconds = 10
 
 // Show answers / and /exporters with the page, or with JSON where that is what is accepted, and /exporters.json.
 func (s *Server) Show(e Exporters) {
+	cached := &reports{make: e.Report}
+	e.Report, e.text = cached.get, cached.json
+	slots := make(chan struct{}, maxPages)
 	page := template.Must(template.New("page").Funcs(pageFunctions).Parse(pageHTML))
-	s.mux.HandleFunc("GET /exporters.json", e.json)
+	s.mux.HandleFunc("GET /exporters.json", turns(e.json, slots, pageWait))
 	s.mux.HandleFunc("GET /style.css", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/css; charset=utf-8")
 		w.Header().Set("Cache-Control", "no-cache")
@@ -52,18 +56,18 @@ func (s *Server) Show(e Exporters) {
 		}
 		e.page(page, w, r)
 	}
-	s.mux.HandleFunc("GET /exporters", show)
-	s.mux.HandleFunc("GET /{$}", show)
+	s.mux.HandleFunc("GET /exporters", turns(show, slots, pageWait))
+	s.mux.HandleFunc("GET /{$}", turns(show, slots, pageWait))
 }
 
 func (e *Exporters) json(w http.ResponseWriter, _ *http.Request) {
-	text, err := json.MarshalIndent(e.Report(), "", "  ")
+	text, err := e.text()
 	if err != nil {
 		e.fail(w, err)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(append(text, '\n'))
+	_, _ = w.Write(text)
 }
 
 func (e *Exporters) page(page *template.Template, w http.ResponseWriter, r *http.Request) {

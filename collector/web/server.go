@@ -23,8 +23,10 @@ import (
 type Options struct {
 	Address string // host:port; port 0 is one that the system chooses
 	PProf   bool   // answer /debug/pprof/ too
-	Log     *zap.Logger
-	Failed  func(error) // takes the error after which nothing is answered any more; nil: it is logged
+	// Hosts are the names in a Host header that are answered, beside localhost and IP addresses. None: every name is.
+	Hosts  []string
+	Log    *zap.Logger
+	Failed func(error) // takes the error after which nothing is answered any more; nil: it is logged
 }
 
 // Server is an HTTP server. Its methods are safe anywhere.
@@ -32,7 +34,7 @@ type Server struct {
 	listener net.Listener
 	mux      *http.ServeMux
 	server   *http.Server
-	ready    atomic.Pointer[func() []string]
+	ready    atomic.Pointer[func() (blocking, losing []string)]
 }
 
 // How long a client may take; a profile takes half a minute by itself.
@@ -53,13 +55,15 @@ func Listen(o Options) (*Server, error) {
 	}
 	s := &Server{listener: l, mux: http.NewServeMux()}
 	s.server = &http.Server{
-		Handler:           guard(s.mux),
+		Handler:           guard(s.mux, o.Hosts),
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: 1 << 16,
 		ErrorLog:       zap.NewStdLog(o.Log),
 	}
 	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "alive\n") })
 	s.mux.HandleFunc("GET /readyz", s.readyz)
+	s.mux.HandleFunc("GET /collecting", s.collecting)
+	s.server.ConnState = (&connections{most: maxConnections, open: map[net.Conn]connection{}}).changed
 	if o.PProf {
 		s.mountPProf()
 	}
@@ -91,8 +95,9 @@ func listenError(address string, err error) error {
 // Handle answers a pattern of http.ServeMux, such as "GET /metrics".
 func (s *Server) Handle(pattern string, h http.Handler) { s.mux.Handle(pattern, h) }
 
-// Ready has /readyz say what problems returns: what is wrong, in words; nothing if all is well.
-func (s *Server) Ready(problems func() []string) { s.ready.Store(&problems) }
+// Ready has /readyz say what is wrong, in words: blocking is what keeps rows from their destination, losing is what else is lost.
+// /collecting is 200 from now on.
+func (s *Server) Ready(problems func() (blocking, losing []string)) { s.ready.Store(&problems) }
 
 // URL is where the server answers.
 func (s *Server) URL() string { return "http://" + s.listener.Addr().String() }
@@ -106,16 +111,32 @@ func (s *Server) Close() {
 	}
 }
 
+// readyz says whether rows reach their destination. Losing some, as a busy collector may, does not make it unready: what balances
+// load by this answer would take away just those that have most to do.
 func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
-	problems := []string{"starting"}
+	blocking, losing := []string{"starting"}, []string(nil)
 	if f := s.ready.Load(); f != nil {
-		problems = (*f)()
+		blocking, losing = (*f)()
 	}
-	if len(problems) == 0 {
-		writeText(w, http.StatusOK, "ready\n")
+	if len(blocking) > 0 {
+		writeText(w, http.StatusServiceUnavailable, strings.Join(append(blocking, losing...), "\n")+"\n")
 		return
 	}
-	writeText(w, http.StatusServiceUnavailable, strings.Join(problems, "\n")+"\n")
+	text := "ready\n"
+	for _, problem := range losing {
+		text += "losing: " + problem + "\n"
+	}
+	writeText(w, http.StatusOK, text)
+}
+
+// collecting says whether datagrams are received. A collector whose server is down collects: rows wait on disk. To send its
+// exporters elsewhere would lose what it keeps.
+func (s *Server) collecting(w http.ResponseWriter, _ *http.Request) {
+	if s.ready.Load() == nil {
+		writeText(w, http.StatusServiceUnavailable, "starting\n")
+		return
+	}
+	writeText(w, http.StatusOK, "collecting\n")
 }
 
 func writeText(w http.ResponseWriter, status int, text string) {
@@ -126,7 +147,7 @@ func writeText(w http.ResponseWriter, status int, text string) {
 
 // guard answers reading requests only, and keeps browsers from doing with the answers what nobody means: framing them, guessing
 // their type, loading anything for them, keeping them.
-func guard(next http.Handler) http.Handler {
+func guard(next http.Handler, hosts []string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
@@ -138,6 +159,10 @@ func guard(next http.Handler) http.Handler {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			h.Set("Allow", "GET, HEAD")
 			writeText(w, http.StatusMethodNotAllowed, "only GET and HEAD are answered: nothing can be changed here\n")
+			return
+		}
+		if !knownHost(hosts, r.Host) {
+			writeText(w, http.StatusMisdirectedRequest, "http.hosts does not have this name\n")
 			return
 		}
 		next.ServeHTTP(w, r)

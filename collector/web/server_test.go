@@ -55,12 +55,22 @@ func TestServer_health(t *testing.T) {
 	if answer, body := get(t, s, "/readyz"); answer.StatusCode != 503 || body != "starting\n" {
 		t.Errorf("/readyz before the start: %s %q", answer.Status, body)
 	}
-	problems := []string{"the tables are not made", "the spool is 95 % full"}
-	s.Ready(func() []string { return problems })
+	if answer, body := get(t, s, "/collecting"); answer.StatusCode != 503 || body != "starting\n" {
+		t.Errorf("/collecting before the start: %s %q", answer.Status, body)
+	}
+	blocking, losing := []string{"the tables are not made"}, []string{"the spool is 95 % full"}
+	s.Ready(func() ([]string, []string) { return blocking, losing })
 	if answer, body := get(t, s, "/readyz"); answer.StatusCode != 503 || body != "the tables are not made\nthe spool is 95 % full\n" {
 		t.Errorf("/readyz with problems: %s %q", answer.Status, body)
 	}
-	problems = nil
+	if answer, body := get(t, s, "/collecting"); answer.StatusCode != 200 || body != "collecting\n" {
+		t.Errorf("/collecting: %s %q", answer.Status, body)
+	}
+	blocking = nil
+	if answer, body := get(t, s, "/readyz"); answer.StatusCode != 200 || body != "ready\nlosing: the spool is 95 % full\n" {
+		t.Errorf("/readyz of a collector that is busy: %s %q", answer.Status, body)
+	}
+	losing = nil
 	if answer, body := get(t, s, "/readyz"); answer.StatusCode != 200 || body != "ready\n" {
 		t.Errorf("/readyz: %s %q", answer.Status, body)
 	}

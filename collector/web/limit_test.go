@@ -1,0 +1,99 @@
+package web
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/metranova/flow-collector/collector/status"
+)
+
+// Clients that hold connections open do not lock others out.
+func TestServer_idleConnectionsMakePlace(t *testing.T) {
+	s := listenForTest(t, Options{})
+	for range 3 * maxConnections {
+		conn, err := net.Dial("tcp", s.listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+	}
+	if answer, _ := get(t, s, "/healthz"); answer.StatusCode != http.StatusOK {
+		t.Errorf("/healthz: %s", answer.Status)
+	}
+}
+
+// However many ask at once, the report is made once a second and few pages at once.
+func TestExporters_manyAtOnce(t *testing.T) {
+	s := listenForTest(t, Options{})
+	var made, now, most atomic.Int64
+	s.Show(Exporters{
+		Report: func() *status.Report { made.Add(1); return exampleReport() },
+		Top: func(context.Context) *status.TopTraffic {
+			for n := now.Add(1); ; {
+				m := most.Load()
+				if n <= m || most.CompareAndSwap(m, n) {
+					break
+				}
+			}
+			time.Sleep(time.Millisecond)
+			now.Add(-1)
+			return &status.TopTraffic{Minutes: 10}
+		},
+		Log: zap.NewNop(),
+	})
+	began := time.Now()
+	var all sync.WaitGroup
+	for range 40 {
+		all.Go(func() {
+			if answer, _ := get(t, s, "/exporters"); answer.StatusCode != http.StatusOK {
+				t.Errorf("/exporters: %s", answer.Status)
+			}
+		})
+	}
+	all.Wait()
+	if got, allowed := made.Load(), 2+int64(time.Since(began)/reportAge); got > allowed {
+		t.Errorf("the report was made %d times in %s", got, time.Since(began))
+	}
+	if got := most.Load(); got > maxPages {
+		t.Errorf("%d pages were made at once, want at most %d", got, maxPages)
+	}
+}
+
+func TestTurns_sendsAwayWhoWaitsForTooLong(t *testing.T) {
+	slots := make(chan struct{}, 1)
+	slots <- struct{}{}
+	s := listenForTest(t, Options{})
+	s.Handle("GET /busy", turns(func(http.ResponseWriter, *http.Request) { t.Error("it got a turn") }, slots, time.Millisecond))
+	if answer, _ := get(t, s, "/busy"); answer.StatusCode != http.StatusServiceUnavailable || answer.Header.Get("Retry-After") == "" {
+		t.Errorf("got %s", answer.Status)
+	}
+}
+
+func TestKnownHost(t *testing.T) {
+	for _, test := range []struct {
+		names []string
+		host  string
+		want  bool
+	}{
+		{nil, "evil.example", true},
+		{[]string{"flows.example"}, "flows.example:8080", true},
+		{[]string{"flows.example"}, "FLOWS.example.", true},
+		{[]string{"flows.example"}, "evil.example:8080", false},
+		{[]string{"flows.example"}, "flows.example.evil.example", false},
+		{[]string{"flows.example"}, "192.0.2.1:8080", true},
+		{[]string{"flows.example"}, "[2001:db8::1]:8080", true},
+		{[]string{"flows.example"}, "localhost:8080", true},
+		{[]string{"flows.example"}, "", false},
+	} {
+		if got := knownHost(test.names, test.host); got != test.want {
+			t.Errorf("%q of %q: %v", test.host, test.names, got)
+		}
+	}
+}
