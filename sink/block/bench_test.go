@@ -3,13 +3,14 @@ package block
 import (
 	"testing"
 
+	"github.com/metranova/flow-collector/sink/block/blocktest"
 	"github.com/metranova/flow-collector/sink/native"
 )
 
 const benchRows = 50_000
 
 func BenchmarkAppend(b *testing.B) {
-	rows := traffic(512) // few enough to stay in the cache, as the one row of a worker does
+	rows := blocktest.Traffic(512) // few enough to stay in the cache, as the one row of a worker does
 	block := New(testLayout(allExtensions(), []string{"scireg"}))
 	for i := range benchRows {
 		block.Append(&rows[i%len(rows)])
@@ -24,7 +25,7 @@ func BenchmarkAppend(b *testing.B) {
 }
 
 func BenchmarkPack(b *testing.B) {
-	rows := traffic(benchRows)
+	rows := blocktest.Traffic(benchRows)
 	block := New(testLayout(allExtensions(), []string{"scireg"}))
 	for i := range rows {
 		block.Append(&rows[i])
@@ -42,7 +43,7 @@ func BenchmarkPack(b *testing.B) {
 // BenchmarkEngineInsert measures the CPU time that the engine's process spends on a row. The time of an operation is
 // that of one insert over HTTP.
 func BenchmarkEngineInsert(b *testing.B) {
-	rows := traffic(2 * benchRows)
+	rows := blocktest.Traffic(2 * benchRows)
 	scireg := []string{"scireg"}
 	native := func(l Layout) []byte { return encodeRows(l, rows) }
 	text := func(l Layout) []byte { return encodeWithText(b, l, rows) }

@@ -8,13 +8,14 @@ import (
 
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/enrich"
+	"github.com/metranova/flow-collector/sink/block/blocktest"
 	"github.com/metranova/flow-collector/sink/native"
 	"github.com/metranova/flow-collector/sink/schema"
 )
 
 func TestAppendAllocatesNothing(t *testing.T) {
-	rows := traffic(2000)
-	full := fullRow()
+	rows := blocktest.Traffic(2000)
+	full := blocktest.FullRow()
 	for i := range rows {
 		if i%5 == 0 {
 			rows[i] = full
@@ -42,7 +43,7 @@ func TestAppendAllocatesNothing(t *testing.T) {
 // What is left out of a block that waits comes back in its place.
 func TestPack(t *testing.T) {
 	for name, l := range map[string]Layout{"typed paths": testLayout(allExtensions(), []string{"scireg"}), "none": testLayout(nil, nil)} {
-		for kind, rows := range map[string][]enrich.Row{"traffic": traffic(5000), "no rows": nil, "few rows": traffic(3), "full rows": slices.Repeat([]enrich.Row{fullRow()}, 5000)} {
+		for kind, rows := range map[string][]enrich.Row{"traffic": blocktest.Traffic(5000), "no rows": nil, "few rows": blocktest.Traffic(3), "full rows": slices.Repeat([]enrich.Row{blocktest.FullRow()}, 5000)} {
 			t.Run(name+" "+kind, func(t *testing.T) {
 				b := New(l)
 				for i := range rows {
@@ -67,7 +68,7 @@ func TestEncodeAppendsAndRepeats(t *testing.T) {
 	if out := b.Encode([]byte("x")); string(out) != "x" {
 		t.Errorf("an empty block encodes to %q", out[1:])
 	}
-	rows := traffic(10)
+	rows := blocktest.Traffic(10)
 	for i := range rows {
 		b.Append(&rows[i])
 	}
@@ -111,25 +112,25 @@ func TestBookkeeping(t *testing.T) {
 	add := func(startMs, received int64) {
 		b.Append(&enrich.Row{Flow: &flow.Record{Received: received}, StartMs: startMs})
 	}
-	add(dayStart, 5)
+	add(blocktest.DayStart, 5)
 	check("first row", 1, 1, 5)
-	add(dayStart+day-1, 6)
+	add(blocktest.DayStart+day-1, 6)
 	check("last millisecond of the day", 2, 1, 5)
-	add(dayStart+day, 7)
-	add(dayStart, 8)
+	add(blocktest.DayStart+day, 7)
+	add(blocktest.DayStart, 8)
 	check("next day", 4, 2, 5)
 	add(0, 9)
 	add(-1, 9)
 	check("1970 and the day before", 6, 4, 5)
 	b.Reset()
 	check("reset", 0, 0, 0)
-	add(dayStart, 10)
+	add(blocktest.DayStart, 10)
 	check("after reset", 1, 1, 10)
 }
 
 // A block without the optional columns is what it is with them, but for these.
 func TestWithoutColumns(t *testing.T) {
-	rows := append(traffic(100), fullRow(), emptyRow())
+	rows := append(blocktest.Traffic(100), blocktest.FullRow(), blocktest.EmptyRow())
 	all, l := New(testLayout(allExtensions(), nil)), testLayout(allExtensions(), nil)
 	for _, without := range schema.OptionalColumns() {
 		l.WithoutColumns = append(l.WithoutColumns, without)

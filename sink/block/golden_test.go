@@ -10,13 +10,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/metranova/flow-collector/enrich"
+	"github.com/metranova/flow-collector/sink/block/blocktest"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
 // TestGolden guards the bytes where there is no engine; TestRoundTrip shows that the engine reads them as meant.
 func TestGolden(t *testing.T) {
-	rows := []enrich.Row{emptyRow(), fullRow(), emptyRow()}
+	rows := []enrich.Row{blocktest.EmptyRow(), blocktest.FullRow(), blocktest.EmptyRow()}
 	for name, l := range map[string]Layout{
 		"typed":   testLayout(allExtensions(), []string{"scireg"}),
 		"untyped": testLayout(nil, nil),

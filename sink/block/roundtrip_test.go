@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"math"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -15,68 +14,9 @@ import (
 
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/enrich"
+	"github.com/metranova/flow-collector/sink/block/blocktest"
 	"github.com/metranova/flow-collector/sink/schema"
 )
-
-// fullRow has a value for every column and every key of ext.
-func fullRow() enrich.Row {
-	return enrich.Row{
-		Flow: &flow.Record{
-			Protocol: flow.IPFIX, IPVersion: 4, Received: 17, SamplingRate: 2048, SamplingSource: flow.SamplingRecord,
-			Has: flow.ToS | flow.FlowLabel | flow.VLAN | flow.SrcVLAN | flow.DstVLAN | flow.InnerSrcVLAN | flow.InnerDstVLAN |
-				flow.MPLS | flow.MPLSTopLabelType | flow.MPLSTopLabelAddr | flow.MPLSPseudowire | flow.MPLSRD |
-				flow.ASPath | flow.Communities | flow.LocalPref | flow.MED |
-				flow.TCPFlags | flow.ForwardingStatus | flow.NextHop | flow.ICMP,
-			InIf: 11, OutIf: 258, OutIfKind: flow.InterfaceDiscarded, TCPFlags: 0x1ff, ForwardingStatus: 64, NextHop: flow.Addr{},
-			ICMPType: 129, ICMPCode: 255,
-			SrcAddr: flow.AddrFrom4([4]byte{192, 0, 2, 1}),
-			DstAddr: flow.Addr{0x20, 0x01, 0x0d, 0xb8, 15: 2},
-			ToS:     0xb8, FlowLabel: 0xfffff, VLAN: 100, SrcVLAN: 101, DstVLAN: 102, InnerSrcVLAN: 103, InnerDstVLAN: 104,
-			MPLSCount: 3, MPLS: [10]uint32{1048575<<4 | 5<<1, 0, 24001<<4 | 7<<1 | 1},
-			MPLSTopLabelType: 4, MPLSTopLabelAddr: flow.AddrFrom4([4]byte{203, 0, 113, 9}), MPLSPseudowire: math.MaxUint32,
-			LocalPref: 200, MED: 50, Communities: []uint32{65535<<16 | 65281, 64500 << 16},
-		},
-		DeviceID: "rtr1", DeviceRef: "rtr1__v3", VRFName: "customer-7",
-		In:      enrich.Interface{ID: "rtr1::1", Ref: "rtr1::1__v1", Edge: true},
-		Out:     enrich.Interface{ID: "rtr1::2", Ref: "rtr1::2__v2", Edge: true},
-		SrcASID: 64500, DstASID: math.MaxUint32, SrcASRef: "64500__v1", DstASRef: "4294967295__v1",
-		SrcIPRef: "192.0.2.0/24__v1", DstIPRef: "2001:db8::/32__v1", SrcExtRef: []string{"11__v1"}, DstExtRef: []string{"12__v1"},
-		HasPeer: true, PeerIP: flow.AddrFrom4([4]byte{}), PeerASID: 64501, PeerIPRef: "0.0.0.0/0__v1", PeerASRef: "64501__v1",
-		PolicyScope: []string{"comm:re", "as:64500"}, Protocol: "ipv6-icmp", IPVersion: 6,
-		SrcPort: 65535, DstPort: 53, ApplicationPort: 53, StartMs: dayStart + 1, EndMs: dayStart + 999,
-		Bits: math.MaxUint64, Packets: 1 << 53, ASPathID: []uint32{64500, 64501}, ASPathPadding: []uint16{1, 300},
-		MPLSLabel: []uint32{1048575, 0, 24001}, MPLSExp: []uint8{5, 0, 7}, MPLSBottomLabel: 24001, MPLSRD: "0:64500:7",
-		StatedStartMs: 1 << 50, StatedEndMs: 1<<50 + 1,
-	}
-}
-
-// emptyRow has nothing that may be missing.
-func emptyRow() enrich.Row {
-	return enrich.Row{Flow: &flow.Record{Protocol: flow.NetFlowV5}, DeviceID: "unknown", Protocol: "0", IPVersion: 4, StartMs: dayStart, EndMs: dayStart}
-}
-
-const fullJSON = `{"start_time":"2026-11-23 00:00:00.001","end_time":"2026-11-23 00:00:00.999",
-"collector_id":"collector-1","policy_originator":"example","policy_level":"tlp:green","policy_scope":["comm:re","as:64500"],
-"flow_type": "netflow","device_id":"rtr1","device_ref":"rtr1__v3",
-"src_as_id":64500,"src_as_ref":"64500__v1","src_ip":"::ffff:192.0.2.1","src_ip_ref":"192.0.2.0/24__v1","src_port":65535,
-"dst_as_id":4294967295,"dst_as_ref":"4294967295__v1","dst_ip":"2001:db8::2","dst_ip_ref":"2001:db8::/32__v1","dst_port":53,
-"protocol":"ipv6-icmp","in_interface_id":"rtr1::1","in_interface_ref":"rtr1::1__v1","in_interface_edge":true,
-"out_interface_id":"rtr1::2","out_interface_ref":"rtr1::2__v2","out_interface_edge":true,
-"peer_as_id":64501,"peer_as_ref":"64501__v1","peer_ip":"::ffff:0.0.0.0","peer_ip_ref":"0.0.0.0/0__v1",
-"ip_version":6,"application_port":53,"bit_count":18446744073709551615,"packet_count":9007199254740992,
-"sampling_rate":2048,"sampling_source":"record","in_if_index":11,"out_if_index":1073742082,
-"tcp_flags":511,"forwarding_status":64,"next_hop":"::","icmp_type":129,"icmp_code":255}`
-
-const emptyJSON = `{"start_time":"2026-11-23 00:00:00.000","end_time":"2026-11-23 00:00:00.000",
-"collector_id":"collector-1","policy_originator":"example","policy_level":"tlp:green","policy_scope":[],
-"flow_type":"netflow","device_id":"unknown","device_ref":null,
-"src_as_id":0,"src_as_ref":null,"src_ip":"::","src_ip_ref":null,"src_port":0,
-"dst_as_id":0,"dst_as_ref":null,"dst_ip":"::","dst_ip_ref":null,"dst_port":0,
-"protocol":"0","in_interface_id":null,"in_interface_ref":null,"in_interface_edge":false,
-"out_interface_id":null,"out_interface_ref":null,"out_interface_edge":false,
-"peer_as_id":null,"peer_as_ref":null,"peer_ip":null,"peer_ip_ref":null,
-"ip_version":4,"application_port":0,"bit_count":0,"packet_count":0,"sampling_rate":0,"sampling_source":"assumed","in_if_index":0,"out_if_index":0,
-"tcp_flags":null,"forwarding_status":null,"next_hop":null,"icmp_type":null,"icmp_code":null}`
 
 // fullExtJSON is ext of fullRow where every path is typed. Padding and labels keep their order, top first.
 const fullExtJSON = `{"bgp_as_path_id":[64500,64501],"bgp_as_path_padding":[1,300],
@@ -167,13 +107,13 @@ func TestRoundTrip(t *testing.T) {
 	l := testLayout(allExtensions(), []string{"scireg"})
 	table := e.createFlowTable(t, l.Extensions, l.IPRefExtensions)
 	// The order of the rows puts missing values before, between and after the others.
-	rows := []enrich.Row{emptyRow(), fullRow(), emptyRow(), emptyRow(), fullRow(), emptyRow()}
+	rows := []enrich.Row{blocktest.EmptyRow(), blocktest.FullRow(), blocktest.EmptyRow(), blocktest.EmptyRow(), blocktest.FullRow(), blocktest.EmptyRow()}
 	e.insert(t, table, New(l).Columns(), encodeRows(l, rows))
 	want := map[string]int{"": 0}
 	for _, r := range rows {
-		text, ext := emptyJSON, emptyExtJSON
+		text, ext := blocktest.EmptyJSON, emptyExtJSON
 		if r.HasPeer {
-			text, ext = fullJSON, fullExtJSON
+			text, ext = blocktest.FullJSON, fullExtJSON
 		}
 		m := parse(t, text)
 		m["ext"] = parse(t, ext)
@@ -208,7 +148,7 @@ func TestExtOfEverySubset(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(3, 4))
 	for _, l := range subsets() {
 		t.Run(l.name(), func(t *testing.T) {
-			rows := []enrich.Row{emptyRow(), fullRow(), emptyRow()}
+			rows := []enrich.Row{blocktest.EmptyRow(), blocktest.FullRow(), blocktest.EmptyRow()}
 			for range 100 {
 				rows = append(rows, randomExt(rnd))
 			}
@@ -243,7 +183,7 @@ func TestExtOfEverySubset(t *testing.T) {
 
 // randomExt is fullRow with some of the fields that give keys of ext.
 func randomExt(rnd *rand.Rand) enrich.Row {
-	r := fullRow()
+	r := blocktest.FullRow()
 	f := r.Flow
 	f.Has &= flow.Fields(rnd.Uint64()) & flow.Fields(rnd.Uint64()|rnd.Uint64())
 	f.ToS, f.VLAN, f.MED = uint8(rnd.Uint32()), uint16(rnd.Uint32()), rnd.Uint32()
@@ -294,7 +234,7 @@ func TestTableWithOtherPaths(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			l := testLayout(c.block, []string{"scireg"})
 			table := e.createFlowTable(t, c.table, []string{"scireg"})
-			e.insert(t, table, New(l).Columns(), encodeRows(l, []enrich.Row{fullRow()}))
+			e.insert(t, table, New(l).Columns(), encodeRows(l, []enrich.Row{blocktest.FullRow()}))
 			row := e.selected(t, "SELECT ext FROM "+table)[0]["ext"].(map[string]any)
 			want := parse(t, fullExtJSON)
 			for name := range want {
@@ -324,7 +264,7 @@ func TestDictionaryWidths(t *testing.T) {
 				b.Append(&enrich.Row{
 					Flow:     &flow.Record{Has: flow.Communities, Communities: []uint32{uint32(i), uint32(i) + 1<<30}},
 					DeviceID: text, In: enrich.Interface{ID: text}, PolicyScope: []string{text, text, "x" + text},
-					MPLSRD: text, Bits: uint64(i), StartMs: dayStart,
+					MPLSRD: text, Bits: uint64(i), StartMs: blocktest.DayStart,
 				})
 			}
 			e.insert(t, table, New(l).Columns(), b.Encode(nil))
@@ -350,7 +290,7 @@ func TestLongStrings(t *testing.T) {
 	for _, n := range []int{127, 128, 16383, 16384} {
 		b.Append(&enrich.Row{
 			Flow: &flow.Record{}, DeviceID: strings.Repeat("d", n), DeviceRef: strings.Repeat("r", n),
-			MPLSRD: strings.Repeat("m", n), StartMs: dayStart, Bits: uint64(n),
+			MPLSRD: strings.Repeat("m", n), StartMs: blocktest.DayStart, Bits: uint64(n),
 		})
 	}
 	e.insert(t, table, New(l).Columns(), b.Encode(nil))

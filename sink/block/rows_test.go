@@ -4,14 +4,11 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 	"testing"
 
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/enrich"
 )
-
-const dayStart = 1_795_392_000_000 // 2026-11-23 00:00 UTC, Unix milliseconds
 
 func allExtensions() []string { return []string{"bgp", "ipv4", "ipv6", "mpls", "vlan"} }
 
@@ -20,57 +17,6 @@ func testLayout(extensions, ipRefs []string) Layout {
 		CollectorID: "collector-1", PolicyOriginator: "example", PolicyLevel: "tlp:green",
 		Extensions: extensions, IPRefExtensions: ipRefs,
 	}
-}
-
-// traffic returns rows as a core router's flows look: a few interfaces, many prefixes, mostly the same keys of ext.
-func traffic(n int) []enrich.Row {
-	rnd := rand.New(rand.NewPCG(1, 2))
-	texts := func(n int, format string) []string {
-		s := make([]string, n)
-		for i := range s {
-			s[i] = fmt.Sprintf(format, i)
-		}
-		return s
-	}
-	interfaces, interfaceRefs := texts(64, "core1.example.net::et-0/0/%d"), texts(64, "core1.example.net::et-0/0/%d__v1")
-	asRefs, ipRefs, scopes := texts(500, "%d__v1"), texts(5000, "192.0.%d.0/24__v3"), texts(500, "as:%d")
-	scireg := texts(50, "%d__v1")
-	rows := make([]enrich.Row, n)
-	for i := range rows {
-		src, dst := rnd.IntN(500), rnd.IntN(500)
-		in, out := rnd.IntN(64), rnd.IntN(64)
-		f := &flow.Record{
-			Protocol: flow.IPFIX, IPVersion: 4, Has: flow.ToS | flow.VLAN | flow.SrcVLAN | flow.DstVLAN,
-			Received: int64(i) * 1e6, SamplingRate: 1000, SamplingSource: flow.SamplingSelector,
-			SrcAddr: flow.AddrFrom4([4]byte{192, 0, byte(src), byte(i)}),
-			DstAddr: flow.AddrFrom4([4]byte{198, 51, byte(dst), byte(i)}),
-			ToS:     uint8(rnd.IntN(4) * 8), VLAN: uint16(in), SrcVLAN: uint16(in), DstVLAN: uint16(out),
-		}
-		r := enrich.Row{
-			Flow: f, DeviceID: "core1.example.net", DeviceRef: "core1.example.net__v2",
-			In:      enrich.Interface{ID: interfaces[in], Ref: interfaceRefs[in], Edge: in < 10},
-			Out:     enrich.Interface{ID: interfaces[out], Ref: interfaceRefs[out]},
-			SrcASID: uint32(64500 + src), DstASID: uint32(64500 + dst), SrcASRef: asRefs[src], DstASRef: asRefs[dst],
-			SrcIPRef: ipRefs[rnd.IntN(5000)], DstIPRef: ipRefs[rnd.IntN(5000)],
-			SrcExtRef: []string{""}, DstExtRef: []string{""},
-			PolicyScope: []string{scopes[src], scopes[dst]}, Protocol: []string{"tcp", "udp"}[i%2], IPVersion: 4,
-			SrcPort: uint16(rnd.Uint32()), DstPort: 443, ApplicationPort: 443,
-			StartMs: dayStart + int64(rnd.IntN(60000)), EndMs: dayStart + 60000,
-			Bits: uint64(rnd.IntN(1e9)), Packets: uint64(rnd.IntN(1e5)),
-		}
-		if i%4 == 0 {
-			r.SrcExtRef, r.DstExtRef = []string{scireg[src/10]}, []string{scireg[dst/10]}
-		}
-		if i%2 == 0 {
-			r.HasPeer, r.PeerASID, r.PeerASRef = true, r.DstASID, r.DstASRef
-			r.PeerIP = flow.AddrFrom4([4]byte{203, 0, 113, byte(out)})
-			f.Has |= flow.ASPath | flow.Communities | flow.LocalPref
-			r.ASPathID, r.ASPathPadding = []uint32{64500, uint32(64600 + dst), r.DstASID}, []uint16{1, 1, 2}
-			f.Communities, f.LocalPref = []uint32{64500<<16 | uint32(out), 64500<<16 | 666}, 100
-		}
-		rows[i] = r
-	}
-	return rows
 }
 
 // extKeys is ext of a row as the reference's JSON has it (row-semantics, part B): what the exporter sent, and no more.

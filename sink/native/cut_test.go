@@ -1,44 +1,20 @@
-package block
+package native_test
 
 import (
 	"bytes"
-	"fmt"
 	"math/rand/v2"
 	"testing"
 
-	"github.com/metranova/flow-collector/enrich"
+	"github.com/metranova/flow-collector/sink/block"
+	"github.com/metranova/flow-collector/sink/block/blocktest"
 	"github.com/metranova/flow-collector/sink/native"
 )
-
-// encoded are the rows as a block.
-func encoded(l Layout, rows []enrich.Row) []byte {
-	b := New(l)
-	for i := range rows {
-		b.Append(&rows[i])
-	}
-	return b.Encode(nil)
-}
-
-// mixedRows have a value in every column here and there.
-func mixedRows(n int) []enrich.Row {
-	rows := traffic(n)
-	full, empty := fullRow(), emptyRow()
-	for i := range rows {
-		switch {
-		case i%7 == 3:
-			rows[i] = full
-		case i%11 == 5:
-			rows[i] = empty
-		}
-	}
-	return rows
-}
 
 // A part that is cut out of a block is the block that its rows would have made, byte for byte.
 func TestCut(t *testing.T) {
 	for _, n := range []int{1, 2, 40, 700} { // 700 rows have more than 256 different keys
-		rows := mixedRows(n)
-		for i, l := range subsets() {
+		rows := blocktest.Mixed(n)
+		for i, l := range layouts() {
 			data := encoded(l, rows)
 			if got, err := native.Rows(data); err != nil || got != n {
 				t.Fatalf("%d rows, %v; want %d", got, err, n)
@@ -65,33 +41,9 @@ func TestCut(t *testing.T) {
 	}
 }
 
-// What is cut is what the engine reads.
-func TestCut_engine(t *testing.T) {
-	e := needEngine(t)
-	l := testLayout(allExtensions(), []string{"scireg"})
-	table := e.createFlowTable(t, l.Extensions, l.IPRefExtensions)
-	b := New(l)
-	rows := mixedRows(300)
-	data := encoded(l, rows)
-	sum := fmt.Sprintf("SELECT count(), sum(cityHash64(* EXCEPT (insert_time, ext))), sum(cityHash64(toString(ext))) FROM %s", table)
-	e.insert(t, table, b.Columns(), data)
-	want := e.run(t, "TSV", sum)
-	e.run(t, "Null", "TRUNCATE TABLE "+table)
-	for _, p := range [][2]int{{0, 1}, {1, 150}, {150, 299}, {299, 300}} {
-		part, err := native.Cut(data, p[0], p[1])
-		if err != nil {
-			t.Fatal(err)
-		}
-		e.insert(t, table, b.Columns(), part)
-	}
-	if got := e.run(t, "TSV", sum); got != want {
-		t.Errorf("the parts together are %s, the whole was %s", got, want)
-	}
-}
-
 // Every length of a block is checked: cut anywhere it is an error, and no byte that is changed makes it panic.
 func TestCut_damaged(t *testing.T) {
-	data := encoded(testLayout([]string{"bgp", "mpls"}, []string{"scireg"}), mixedRows(20))
+	data := encoded(layout([]string{"bgp", "mpls"}, []string{"scireg"}), blocktest.Mixed(20))
 	for n := range data {
 		if _, err := native.Cut(data[:n], 3, 9); err == nil {
 			t.Fatalf("no error for a block of %d bytes cut after %d", len(data), n)
@@ -111,9 +63,9 @@ func TestCut_damaged(t *testing.T) {
 }
 
 func FuzzCut(f *testing.F) {
-	for _, l := range []Layout{testLayout(allExtensions(), []string{"scireg"}), testLayout(nil, nil), testLayout([]string{"bgp"}, nil)} {
-		f.Add(encoded(l, mixedRows(20)), 3, 9)
-		f.Add(encoded(l, mixedRows(1)), 0, 1)
+	for _, l := range []block.Layout{layout(allExtensions(), []string{"scireg"}), layout(nil, nil), layout([]string{"bgp"}, nil)} {
+		f.Add(encoded(l, blocktest.Mixed(20)), 3, 9)
+		f.Add(encoded(l, blocktest.Mixed(1)), 0, 1)
 	}
 	f.Fuzz(func(t *testing.T, data []byte, from, to int) {
 		part, err := native.Cut(data, from, to)
