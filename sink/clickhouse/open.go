@@ -40,7 +40,7 @@ type Options struct {
 	DialTimeout time.Duration
 	// ReadTimeout is how long the answer to a query or insert may take to begin. 0: 5 minutes.
 	ReadTimeout time.Duration
-	// MaxConns is how many queries may run at a time; more wait. 0: 10.
+	// MaxConns is how many queries may run at a time; more wait. As many inserts of blocks may run beside them. 0: 10.
 	MaxConns int
 	// Gzip compresses queries, inserts and answers on the wire: for a server at the end of a thin line.
 	Gzip bool

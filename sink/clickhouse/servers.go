@@ -26,13 +26,13 @@ var _ driver.Conn = (*Servers)(nil)
 // connect returns a connection to the server, or to the servers, that o names.
 func connect(options *chgo.Options, switched func(to string, why error)) (driver.Conn, error) {
 	if len(options.Addr) == 1 {
-		return chgo.Open(options)
+		return open(options)
 	}
 	s := &Servers{addrs: options.Addr, switched: switched}
 	for _, addr := range options.Addr {
 		one := *options
 		one.Addr = []string{addr}
-		conn, err := chgo.Open(&one)
+		conn, err := open(&one)
 		if err != nil {
 			return nil, errors.Join(err, s.Close())
 		}
