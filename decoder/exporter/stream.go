@@ -40,6 +40,8 @@ type Stream struct {
 	ClockSkewMs         atomic.Int64  // receive time less header time, last datagram
 	Known               atomic.Uint32 // NetFlow v9 and IPFIX: templates that are known now
 
+	counts atomic.Uint32 // Convention of the sequence numbers
+
 	Evictions atomic.Uint64 // how often an earlier stream of the same Key was evicted
 	Impostors atomic.Uint64 // sFlow: datagrams of other sources that state this agent, see Impostor
 	impostor  atomic.Pointer[flow.Addr]
@@ -76,6 +78,15 @@ func (s *Stream) SourceEvicted() uint64 {
 		return 0
 	}
 	return s.sourceEvicted.Load()
+}
+
+// Counts returns what the stream's sequence numbers count, as far as that is known by now.
+func (s *Stream) Counts() Convention { return Convention(s.counts.Load()) }
+
+func (s *Stream) setConvention(c Convention) {
+	if s.counts.Load() != uint32(c) {
+		s.counts.Store(uint32(c))
+	}
 }
 
 // Fail counts n losses for reason.

@@ -146,8 +146,7 @@ type session struct {
 	source   *source
 	key      sessionKey
 	stream   *exporter.Stream
-	sequence exporter.Sequence       // NetFlow
-	records  exporter.RecordSequence // IPFIX
+	numbers  exporter.Numbers
 	sampling samplingRates
 	elsewhere
 	fractions
@@ -158,9 +157,11 @@ type session struct {
 	held            map[uint16][]heldSet // by template id, each in the order they came
 	units           uint32               // flow records of the datagram in hand
 	options         uint32               // and option records
+	definitions     uint32               // and template records
 	restored        int64                // when the latest of the restored templates came, Unix nanoseconds; 0: none are
 	unknownSet      bool                 // the datagram had a set that could not be counted
 	bootMs          int64                // NetFlow v9 and v5: when the exporter started, by its header
+	bootPort        uint16               // and from which source port that was said
 	headerRate      uint32               // NetFlow v5: of the datagram in hand
 	headerRateBy    flow.SamplingSource
 	totalsAreDeltas bool // its totals (IE 85, 86) fell within a flow
@@ -229,7 +230,7 @@ func (s *session) begin(dg *exporter.Datagram, c *context, headerMs int64) {
 	c.session = s
 	c.setClock(headerMs)
 	s.stream.Saw(dg)
-	s.units, s.options, s.unknownSet = 0, 0, false
+	s.units, s.options, s.definitions, s.unknownSet = 0, 0, 0, false
 	s.lastPort = dg.Source.Port()
 	s.decoder.work = work{number: s.decoder.work.number + 1}
 	if skew := dg.Received/int64(time.Millisecond) - headerMs; skew != s.lastSkewMs {
@@ -321,12 +322,13 @@ func (d *Decoder) DecodeV9(dg *exporter.Datagram, b *flow.Batch) {
 	bootMs := headerMs - int64(c.uptime)
 	s.restarted(bootMs)
 	s.forgetIfRestarted(bootMs, d.o.MaxTemplates)
-	s.sequence.Observe(s.stream, c.sequence, 1)
 	if dg.Truncated {
 		s.stream.Fail(exporter.Truncated, 1)
+		s.unknownSet = true
 	}
 	// The header's count is of records, and exporters differ in whether templates are among them: the length decides.
 	d.sets(s, p[headerV9:], &c)
+	s.number(c.sequence)
 	s.end(d)
 }
 
@@ -339,14 +341,14 @@ const uptimeWrapMs = 1 << 32
 
 // restarted notices by its uptime that an exporter started anew: its sequence numbers do so too. An uptime that wrapped
 // makes the start look 2^32 ms later, and is none. The start is noted anew each time, so that a clock which drifts from the
-// uptime never adds up to a restart.
+// uptime never adds up to a restart. Another source port may be another process, which started when it did.
 func (s *session) restarted(bootMs int64) {
 	later := bootMs - s.bootMs
 	wrapped := later > uptimeWrapMs-restartMs && later < uptimeWrapMs+restartMs
-	if s.bootMs != 0 && later > restartMs && !wrapped {
-		s.sequence.Restarted(s.stream)
+	if s.bootMs != 0 && s.bootPort == s.lastPort && later > restartMs && !wrapped {
+		s.numbers.Restarted(s.stream, s.lastPort)
 	}
-	s.bootMs = bootMs
+	s.bootMs, s.bootPort = bootMs, s.lastPort
 }
 
 // DecodeIPFIX decodes an IPFIX message (RFC 7011 §3.1) and adds its records to b, flushed.
@@ -377,7 +379,7 @@ func (d *Decoder) DecodeIPFIX(dg *exporter.Datagram, b *flow.Batch) {
 		length = extent(p, length)
 	}
 	d.sets(s, p[headerIPFIX:length], &c)
-	s.observeIPFIX(c.sequence)
+	s.number(c.sequence)
 	s.end(d)
 }
 
@@ -411,10 +413,9 @@ func extent(p []byte, length int) int {
 	return max(end, length)
 }
 
-// observeIPFIX counts data records, options among them (RFC 7011 §3.1). A set that could not be decoded hides how many.
-func (s *session) observeIPFIX(number uint32) {
-	s.records.Observe(s.stream, number, s.units, s.options)
-	if s.unknownSet {
-		s.records.Resync()
-	}
+// number takes the datagram's sequence number. A set that could not be decoded hides how many records there were.
+func (s *session) number(number uint32) {
+	s.numbers.Observe(s.stream, s.lastPort, number, exporter.Units{
+		Flows: s.units, Options: s.options, Templates: s.definitions, Unknown: s.unknownSet,
+	})
 }

@@ -36,6 +36,12 @@ func TestCase21_IPFIXSequenceCountsDataRecords(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			l := newLab(t, Options{})
+			first := test.in[0].sequence
+			l.send(ipfix(header{exportS: exportS, sequence: first - 8}, templates))
+			for _, n := range []uint32{1, 3, 2, 2} { // until it is known how the exporter counts
+				l.send(ipfix(header{exportS: exportS, sequence: first - 8}, data(int(n))))
+				first += n
+			}
 			for _, m := range test.in {
 				l.send(ipfix(header{exportS: exportS, sequence: m.sequence}, m.sets))
 			}
@@ -70,6 +76,11 @@ func TestCase21_IPFIXSequenceCountsDataRecords(t *testing.T) {
 	t.Run("a released set that is cut does not hide this message", func(t *testing.T) {
 		l := newLab(t, Options{})
 		items := []item{variable(82, text("eth0")), el(1, u32(1))}
+		known := set(400, dataOf(v4Flow()...), dataOf(v4Flow()...))
+		l.send(ipfix(header{exportS: exportS, sequence: math.MaxUint32 - 7}, set(2, templateOf(400, v4Flow()...)), known))
+		for n := uint32(6); n > 0; n -= 2 { // until it is known how the exporter counts
+			l.send(ipfix(header{exportS: exportS, sequence: -n}, known))
+		}
 		l.send(ipfix(header{exportS: exportS, sequence: 0}, set(256, u8(200), make([]byte, 10))))
 		l.send(ipfix(header{exportS: exportS, sequence: 5}, set(2, templateOf(256, items...)), set(256, dataOf(items...))))
 		l.send(ipfix(header{exportS: exportS, sequence: 8}, set(256, dataOf(items...))))

@@ -156,6 +156,7 @@ const maxFields = 1024
 // define compiles and keeps a template, and decodes the data that waited for it.
 func (d *Decoder) define(s *session, t *template, c *context) {
 	s.stream.Templates.Add(1)
+	s.definitions++
 	if t.id < firstDataSet {
 		s.stream.Fail(exporter.BadTemplate, 1)
 		return

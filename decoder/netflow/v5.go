@@ -43,7 +43,8 @@ func (d *Decoder) DecodeV5(dg *exporter.Datagram, b *flow.Batch) {
 	} else if whole > count {
 		s.stream.Fail(exporter.TrailingBytes, 1)
 	}
-	s.sequence.Observe(s.stream, c.sequence, uint32(count))
+	s.units = uint32(count)
+	s.number(c.sequence)
 	if there := min(count, len(records)/recordV5); there > d.o.MaxRecords {
 		s.stream.Fail(exporter.RecordLimit, uint64(there-d.o.MaxRecords))
 		count = d.o.MaxRecords
@@ -97,7 +98,6 @@ func (d *Decoder) recordV5(p *[recordV5]byte, s *session, c *context, damaged bo
 	r.SamplingRate, r.SamplingSource = s.headerRate, s.headerRateBy
 	s.source.overrides.Apply(r)
 	d.count(r)
-	s.units++
 }
 
 // timesV5 sets the times of a record of which the exporter filled in one uptime or none (case 6).

@@ -160,6 +160,9 @@ func TestCase04_v5SequenceCountsFlowsOfAnEngine(t *testing.T) {
 	send := func(engine uint8, sequence uint32, flows int) {
 		l.send(v5(v5Header{count: -1, uptime: testUptime, engineID: engine, sequence: sequence}, make([]v5Flow, flows)...))
 	}
+	send(1, math.MaxUint32-29, 11)
+	send(1, math.MaxUint32-18, 4)
+	send(1, math.MaxUint32-14, 5) // by now it is known how it counts
 	send(1, math.MaxUint32-9, 10) // the next is 0
 	send(1, 0, 30)
 	send(2, 777, 5) // another engine counts by itself

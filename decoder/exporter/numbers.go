@@ -1,0 +1,116 @@
+package exporter
+
+import "slices"
+
+// maxNumberedPorts bounds the source ports of one stream that are followed on their own.
+const maxNumberedPorts = 8
+
+// Numbers tell from the sequence numbers of a NetFlow or IPFIX stream what was lost, came twice, came late or started anew. What
+// the numbers count is learned from the stream, and so is whether it has one run of numbers or one for each UDP source port:
+// two processes behind one address each count for themselves (RFC 7011 §3.1 counts by transport session), while others send
+// one run over many ports. Until that is known nothing is told, and then all of it: a loss that is told is a loss.
+//
+// The zero value is ready. A copy is another one, of the same past. It belongs to one goroutine.
+type Numbers struct {
+	all   numbering
+	ports []portNumbers // of more than one port, the latest seen last
+	port  uint16        // of the latest datagram
+	apart int8          // how much speaks for a run for each port: see judge
+	quiet uint8         // datagrams since the port changed
+	split bool
+}
+
+type portNumbers struct {
+	port uint16
+	numbering
+}
+
+// Observe takes a datagram's source port, its number and what it holds, and tells s what follows.
+func (q *Numbers) Observe(s *Stream, port uint16, number uint32, u Units) {
+	list := ways(s.Key.Protocol)
+	changed := q.all.seenOnce && port != q.port
+	if changed && q.ports == nil {
+		q.ports = append(make([]portNumbers, 0, 2), portNumbers{q.port, q.all})
+	}
+	q.port = port
+	if q.ports == nil {
+		q.all.observe(list, number, u)
+		q.all.tell(list, s)
+		return
+	}
+	own := q.own(port)
+	fits, misses := q.all.observe(list, number, u)
+	ownFits, _ := own.observe(list, number, u)
+	q.judge(changed, fits, misses, ownFits, own.recent.filled == 1)
+	switch {
+	case q.split:
+		for i := range q.ports {
+			q.ports[i].tell(list, s)
+		}
+	case q.apart <= 0:
+		q.all.tell(list, s)
+		own.keepQuiet()
+	}
+}
+
+// Signs for and against a run for each port.
+const (
+	apartEnough  = 3
+	togetherNow  = -2
+	forgetsAfter = 64 // datagrams without a change of port, of which each takes one sign back
+)
+
+// judge takes what a datagram shows: whether its number was expected in the one run of all ports, and in that of its own. One
+// that the run of all ports expects right after a datagram of another port belongs to that run.
+func (q *Numbers) judge(changed, fits, misses, ownFits, isNew bool) {
+	if q.quiet++; changed {
+		q.quiet = 0
+	}
+	switch {
+	case changed && fits && !ownFits:
+		q.apart = max(q.apart-1, togetherNow)
+	case misses && (ownFits || isNew):
+		q.apart = min(q.apart+1, 2*apartEnough)
+	case q.quiet == forgetsAfter && !q.split:
+		q.quiet = 0
+		q.apart = max(q.apart-1, 0)
+	}
+	switch {
+	case !q.split && q.apart >= apartEnough:
+		q.split = true
+	case q.split && q.apart <= 0:
+		q.split = false
+		q.all.keepQuiet()
+	}
+}
+
+// own returns the numbers of a port, those of the port that was not seen for longest forgotten where there are too many.
+func (q *Numbers) own(port uint16) *numbering {
+	at := slices.IndexFunc(q.ports, func(p portNumbers) bool { return p.port == port })
+	switch {
+	case at < 0 && len(q.ports) < maxNumberedPorts:
+		q.ports = append(q.ports, portNumbers{port: port})
+	case at < 0:
+		copy(q.ports, q.ports[1:])
+		q.ports[len(q.ports)-1] = portNumbers{port: port}
+	case at < len(q.ports)-1:
+		p := q.ports[at]
+		copy(q.ports[at:], q.ports[at+1:])
+		q.ports[len(q.ports)-1] = p
+	}
+	return &q.ports[len(q.ports)-1].numbering
+}
+
+// Restarted notes that the exporter itself started anew, by what it says of its uptime.
+func (q *Numbers) Restarted(s *Stream, port uint16) {
+	if !q.all.seenOnce {
+		return
+	}
+	s.Restarts.Add(1)
+	q.all.begin()
+	for i := range q.ports {
+		if q.ports[i].port == port {
+			q.ports[i].begin()
+		}
+	}
+}
