@@ -36,9 +36,10 @@ type summary struct {
 	took          time.Duration
 	decoded       bool // only: no rows were meant to be written
 	losses        []loss
-	kept          []loss // not in all tables, but in the quarantine
-	clocks        []loss // stored, with times that cannot be true
-	captureLosses []loss // of what captures do not have whole
+	kept          []loss   // not in all tables, but in the quarantine
+	clocks        []loss   // stored, with times that cannot be true
+	notes         []string // how exporters were understood that leave room for it
+	captureLosses []loss   // of what captures do not have whole
 	warnings      []string
 }
 
@@ -64,6 +65,7 @@ func newSummary(tables ...*exporter.Table) *summary {
 	for _, stream := range s.streams {
 		s.losses = append(s.losses, streamLosses(stream)...)
 		s.clocks = append(s.clocks, wrongClocks(stream)...)
+		s.notes = append(s.notes, streamNotes(stream)...)
 	}
 	for _, stream := range s.evicted {
 		s.losses = append(s.losses, streamLosses(stream)...)
@@ -196,8 +198,11 @@ func (s *summary) printStreams(out io.Writer) {
 	}
 }
 
-// printLosses writes what was lost, if anything was.
+// printLosses writes how odd exporters were understood, and what was lost, if anything was.
 func (s *summary) printLosses(out io.Writer) {
+	for _, n := range s.notes {
+		fmt.Fprintf(out, "note: %s\n", n)
+	}
 	for _, l := range s.losses {
 		fmt.Fprintf(out, "lost: %d × %s (%s)\n", l.count, l.what, l.where)
 	}

@@ -196,6 +196,10 @@ func (h *History) exporter(in *Inputs, s *exporter.Stream, unknown map[flow.Addr
 	if facts.Records > 0 {
 		x.Sampling = &Sampling{facts.SamplingRate, facts.SamplingSource.String()}
 	}
+	facts.Counts, facts.Misfits = s.Counts(), s.Misfits()
+	for _, reading := range exporter.Readings() {
+		facts.Readings[reading] = s.TimesRead(reading)
+	}
 	for _, m := range s.Missing() {
 		since := time.Unix(0, m.Since).UTC()
 		facts.Missing = append(facts.Missing, verdict.Missing{Template: m.TemplateID, Since: since, Sets: m.Sets.Load()})

@@ -70,6 +70,9 @@ type Exporter struct {
 	Unknown          []uint32 // interface numbers that meta_interface does not have
 	Learned          []string // of each: the name that the exporter gave it and that rows have; "" for none
 	MoreUnknown      bool
+	Counts           exporter.Convention // what its sequence numbers count
+	Misfits          []exporter.MisfitTemplate
+	Readings         [exporter.ReadingCount]uint64 // how it was understood, since FirstSeen
 
 	Evictions     uint64     // how often its state was evicted before
 	SourceEvicted uint64     // streams of its source that were evicted
@@ -123,6 +126,7 @@ func OfExporter(e *Exporter) []Verdict {
 	l.bounds(e)
 	l.trust(e)
 	l.errors(e)
+	l.readings(e)
 	return l.sorted()
 }
 
@@ -174,7 +178,7 @@ func (l *list) loss(e *Exporter) {
 			severity = Warning
 		}
 		l.add(severity, "loss", "look at the network between, and at the exporter's own counters",
-			"lost before us: %s of its %ss by sequence number (%d in %s)", percent(share), e.unit(), r.Lost, span(e.Window))
+			"lost before us: %s of its %ss by sequence number (%d in %s)", percent(share), e.counts().Unit(), r.Lost, span(e.Window))
 	}
 	if n := r.Duplicated; n > 0 && share(n, r.Datagrams) >= manyTwice {
 		l.add(Warning, "duplicates", "does it export to this collector twice, or does a tee?",
@@ -204,24 +208,21 @@ func (l *list) loss(e *Exporter) {
 // LossShare is which part of what was sent lately did not come, by sequence number.
 func (e *Exporter) LossShare() float64 {
 	came := e.Recent.Datagrams
-	switch e.Protocol {
-	case flow.NetFlowV5:
+	switch e.counts() {
+	case exporter.CountsFlows:
 		came = e.Recent.Records
-	case flow.IPFIX:
+	case exporter.CountsRecords, exporter.CountsAll:
 		came = e.Recent.Records + e.Recent.Options
 	}
 	return share(e.Recent.Lost, e.Recent.Lost+came)
 }
 
-// unit is what the protocol's sequence numbers count.
-func (e *Exporter) unit() string {
-	switch e.Protocol {
-	case flow.NetFlowV5:
-		return "flow"
-	case flow.IPFIX:
-		return "data record"
+// counts is what its sequence numbers count: what it showed, else what its protocol asks for.
+func (e *Exporter) counts() exporter.Convention {
+	if e.Counts == exporter.CountsUnknown {
+		return exporter.ConventionOf(e.Protocol)
 	}
-	return "datagram"
+	return e.Counts
 }
 
 // clock compares the exporter's clock with ours. sFlow has no time of day.
@@ -283,6 +284,9 @@ func (l *list) sampling(e *Exporter) {
 	const mend = "harmless if it does not sample; else set decoder.sampling_rates, or have it send its sampling options"
 	if e.SamplingSource == flow.SamplingAssumed {
 		switch {
+		case e.Readings[exporter.SamplingNotMatched] > 0:
+			l.add(Warning, "sampling_not_matched", "have its records name their sampler or interface, or set decoder.sampling_rates",
+				"%s", exporter.SamplingNotMatched.Text())
 		case e.Protocol == flow.NetFlowV5:
 			l.add(Note, "sampling_assumed", mend, "its header says nothing of sampling: sampling assumed 1")
 		case e.Options == 0:
@@ -391,6 +395,7 @@ var unreadable = []struct {
 	{exporter.BadTemplate, Warning, "template", "without fields or cut"},
 	{exporter.BadRecord, Warning, "record", "cut or longer than their set"},
 	{exporter.BadFrame, Warning, "sampled frame", "that cannot be read"},
+	{exporter.TemplateMisfit, Warning, "data set", "that do not fit their template, dropped"},
 	{exporter.UnknownSet, Note, "set", "of a kind that is not known, skipped"},
 	{exporter.TrailingBytes, Note, "datagram", "with bytes left over at the end"},
 	{exporter.Withdrawal, Note, "template withdrawal", "ignored (UDP does not allow them)"},

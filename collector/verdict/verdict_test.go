@@ -25,7 +25,7 @@ func goodExporter() *Exporter {
 		Now: noon, FirstSeen: noon.Add(-time.Hour), LastSeen: noon.Add(-time.Second),
 		Protocol: flow.NetFlowV9, Domain: 3, Source: address,
 		Device: true, Devices: 5, HasMetadata: true,
-		Records: 1000, Options: 10, SamplingSource: flow.SamplingDomain, SamplingRate: 100,
+		Records: 1000, Options: 10, SamplingSource: flow.SamplingDomain, SamplingRate: 100, Counts: exporter.CountsDatagrams,
 		Window: 10 * time.Minute, Recent: Counts{Datagrams: 100, Records: 1000, Options: 10},
 	}
 }
@@ -96,8 +96,10 @@ func exporterTests() []exporterTest {
 		{"much is lost", "loss", func(e *Exporter) { e.Recent.Lost = 25 }, Problem, "lost before us: 20 % of its datagrams by sequence number (25 in the last 10 min)"},
 		{"some is lost", "loss", func(e *Exporter) { e.Recent.Lost, e.Recent.Datagrams = 12, 1000 }, Warning, "lost before us: 1.2 % of its datagrams by sequence number (12 in the last 10 min)"},
 		{"little is lost", "loss", func(e *Exporter) { e.Recent.Lost, e.Recent.Datagrams = 1, 100_000 }, Note, "lost before us: less than 0.01 % of its datagrams by sequence number (1 in the last 10 min)"},
-		{"v5 counts flows", "loss", func(e *Exporter) { e.Protocol, e.Recent.Lost = flow.NetFlowV5, 250 }, Problem, "lost before us: 20 % of its flows by sequence number (250 in the last 10 min)"},
-		{"IPFIX counts data records", "loss", func(e *Exporter) { e.Protocol, e.Recent.Lost = flow.IPFIX, 10 }, Warning, "lost before us: 0.98 % of its data records by sequence number (10 in the last 10 min)"},
+		{"v5 counts flows", "loss", func(e *Exporter) { e.Protocol, e.Counts, e.Recent.Lost = flow.NetFlowV5, exporter.CountsFlows, 250 }, Problem, "lost before us: 20 % of its flows by sequence number (250 in the last 10 min)"},
+		{"IPFIX counts data records", "loss", func(e *Exporter) { e.Protocol, e.Counts, e.Recent.Lost = flow.IPFIX, exporter.CountsRecords, 10 }, Warning, "lost before us: 0.98 % of its data records by sequence number (10 in the last 10 min)"},
+		{"v9 that counts flows", "loss", func(e *Exporter) { e.Counts, e.Recent.Lost = exporter.CountsFlows, 250 }, Problem,
+			"lost before us: 20 % of its flows by sequence number (250 in the last 10 min)"},
 		{"late is not lost", "loss", func(e *Exporter) { e.Recent.Reordered = 9 }, 0, ""},
 
 		{"every datagram twice", "duplicates", func(e *Exporter) { e.Recent.Duplicated = 50 }, Warning, "50 % of its datagrams come twice"},
@@ -141,6 +143,27 @@ func exporterTests() []exporterTest {
 			e.SamplingSource, e.Options, e.FirstSeen = flow.SamplingAssumed, 0, noon.Add(-10*time.Second)
 		}, 0, ""},
 		{"the rate is known", "sampling_assumed", func(e *Exporter) { e.Options = 0 }, 0, ""},
+		{"rates that match no record", "sampling_not_matched", func(e *Exporter) {
+			e.SamplingSource, e.SamplingRate, e.Readings[exporter.SamplingNotMatched] = flow.SamplingAssumed, 1, 7
+		}, Warning, "the exporter announces sampling rates, but none that fits these records: sampling 1 is assumed"},
+		{"rates that match by now", "sampling_not_matched", func(e *Exporter) { e.Readings[exporter.SamplingNotMatched] = 7 }, 0, ""},
+		{"a rate that was put right", "sampling_bytes_swapped", func(e *Exporter) { e.Readings[exporter.SamplingBytesSwapped] = 7 }, Note,
+			"sampling rate sent with its bytes in the wrong order, put right (7 records since it was first heard)"},
+		{"a clock of 1970", "header_clock_wrong", func(e *Exporter) { e.Readings[exporter.HeaderClockWrong] = 3 }, Warning,
+			"header clock cannot be true: the receive time is taken for it (3 datagrams since it was first heard)"},
+		{"sets that do not fit", "misfit", func(e *Exporter) {
+			e.Misfits = []exporter.MisfitTemplate{{TemplateID: 576, RecordLength: 29, SetLength: 21, Sets: 2}}
+		}, Note,
+			"template 576: 2 data sets that do not fit it were dropped since it was first heard, the latest of 21 bytes; a record has 29"},
+		{"sets that do not fit, lately", "template_misfit", failed(exporter.TemplateMisfit, 2), Warning, "2 data sets that do not fit their template, dropped in the last 10 min"},
+		{"sets that fit", "template_misfit", failed(exporter.BadSet, 2), 0, ""},
+		{"numbers as they should be", "numbering", func(*Exporter) {}, 0, ""},
+		{"numbers of flows in NetFlow v9", "numbering", func(e *Exporter) { e.Counts = exporter.CountsFlows }, Note,
+			"its sequence numbers count flow records, where the protocol counts datagrams: losses are told accordingly"},
+		{"a number that never moves", "numbering", func(e *Exporter) { e.Counts = exporter.CountsNothing }, Note, "its sequence number never moves: losses cannot be told"},
+		{"numbers of no kind", "numbering", func(e *Exporter) { e.Counts = exporter.CountsUnknown }, Note, "its sequence numbers follow no known rule: losses cannot be told"},
+		{"not known yet", "numbering", func(e *Exporter) { e.Counts, e.Recent.Datagrams = exporter.CountsUnknown, 5 }, 0, ""},
+		{"sFlow has its own", "numbering", func(e *Exporter) { e.Counts, e.Protocol = exporter.CountsUnknown, flow.SFlow5 }, 0, ""},
 		{"rate 0", "sampling_zero", func(e *Exporter) { e.SamplingSource, e.SamplingRate = flow.SamplingRecord, 0 }, Warning, "it says a sampling rate of 0: its rows count nothing"},
 		{"rate 1", "sampling_zero", func(e *Exporter) { e.SamplingSource, e.SamplingRate = flow.SamplingRecord, 1 }, 0, ""},
 

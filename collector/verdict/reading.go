@@ -1,0 +1,45 @@
+package verdict
+
+import (
+	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/decoder/flow"
+)
+
+// knownAfter is after how many datagrams it should be known what an exporter's sequence numbers count.
+const knownAfter = 16
+
+// readings tell how an exporter was understood where it does not keep to its protocol or leaves room for several readings.
+func (l *list) readings(e *Exporter) {
+	for _, m := range e.Misfits {
+		l.add(Note, "misfit", "have it send its templates after each change of its configuration",
+			"template %d: %s that do not fit it were dropped since it was first heard, the latest of %d bytes; a record has %d",
+			m.TemplateID, count(m.Sets, "data set"), m.SetLength, m.RecordLength)
+	}
+	for _, reading := range exporter.Readings() {
+		n := e.Readings[reading]
+		if n == 0 || reading == exporter.SamplingNotMatched {
+			continue
+		}
+		severity := Note
+		switch reading {
+		case exporter.HeaderClockWrong, exporter.RecordClockWrong, exporter.TotalsForgotten:
+			severity = Warning
+		}
+		l.add(severity, reading.String(), "", "%s (%d %s since it was first heard)", reading.Text(), n, reading.Unit())
+	}
+	l.numbering(e)
+}
+
+// numbering tells of sequence numbers that are not those of the protocol.
+func (l *list) numbering(e *Exporter) {
+	own := exporter.ConventionOf(e.Protocol)
+	switch {
+	case e.Protocol == flow.SFlow5:
+	case e.Counts == exporter.CountsNothing:
+		l.add(Note, "numbering", "", "its sequence number never moves: losses cannot be told")
+	case e.Counts == exporter.CountsUnknown && e.Recent.Datagrams >= knownAfter:
+		l.add(Note, "numbering", "", "its sequence numbers follow no known rule: losses cannot be told")
+	case e.Counts != exporter.CountsUnknown && e.Counts != own:
+		l.add(Note, "numbering", "", "its sequence numbers count %s, where the protocol counts %s: losses are told accordingly", e.Counts, own)
+	}
+}
