@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/enrich"
 )
 
 // appendRecord appends a record as a JSON object on one line. Keys are there only for what the exporter sent; counters are
@@ -213,6 +214,9 @@ func (o *object) vrf(r *flow.Record) {
 	}
 	if id, found := customerVRF(r); found {
 		name("vrf_name", id)
+	}
+	if r.Sent(flow.MPLSRD) {
+		o.text("rd", enrich.RDText(r.MPLSRD))
 	}
 }
 

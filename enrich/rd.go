@@ -48,13 +48,18 @@ func (k rdKey) String() string {
 	if k.vrf != 0 {
 		return fmt.Sprintf("vrfid:%d", k.vrf)
 	}
-	kind := binary.BigEndian.Uint16(k.rd[:])
+	return RDText(k.rd)
+}
+
+// RDText is a route distinguisher as text: type:administrator:number.
+func RDText(rd [8]byte) string {
+	kind := binary.BigEndian.Uint16(rd[:])
 	switch kind {
 	case 1: // an IPv4 address and a 16-bit number
-		return fmt.Sprintf("1:%s:%d", netip.AddrFrom4([4]byte(k.rd[2:6])), binary.BigEndian.Uint16(k.rd[6:]))
+		return fmt.Sprintf("1:%s:%d", netip.AddrFrom4([4]byte(rd[2:6])), binary.BigEndian.Uint16(rd[6:]))
 	case 2: // a 32-bit AS and a 16-bit number
-		return fmt.Sprintf("2:%d:%d", binary.BigEndian.Uint32(k.rd[2:]), binary.BigEndian.Uint16(k.rd[6:]))
+		return fmt.Sprintf("2:%d:%d", binary.BigEndian.Uint32(rd[2:]), binary.BigEndian.Uint16(rd[6:]))
 	}
 	// Type 0: a 16-bit AS and a 32-bit number. Other types have no text of their own.
-	return fmt.Sprintf("%d:%d:%d", kind, binary.BigEndian.Uint16(k.rd[2:]), binary.BigEndian.Uint32(k.rd[4:]))
+	return fmt.Sprintf("%d:%d:%d", kind, binary.BigEndian.Uint16(rd[2:]), binary.BigEndian.Uint32(rd[4:]))
 }
