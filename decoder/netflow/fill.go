@@ -75,6 +75,7 @@ func (c *counter) set(b []byte) { c.n, c.sent, c.width = unsigned(b), true, uint
 type context struct {
 	session   *session
 	exportMs  int64  // when the datagram was exported, Unix milliseconds: see setClock
+	latestMs  int64  // the latest time that a flow of the datagram can have
 	shiftMs   int64  // what was added to the header's time, where that cannot be true
 	uptime    uint32 // NetFlow v9: header sysUptime, milliseconds
 	hasUptime bool

@@ -303,11 +303,10 @@ func (d *Decoder) reverse(r *flow.Record, w *raw, c *context) {
 		n.Has |= flow.Packets
 	}
 	finishVLAN(n)
-	possible := func(ms int64) bool { return ms >= firstDateMs && ms <= c.latest() }
-	if possible(w.reverseStartMs) {
+	if c.possible(w.reverseStartMs) {
 		n.StartMs = w.reverseStartMs
 	}
-	if possible(w.reverseEndMs) {
+	if c.possible(w.reverseEndMs) {
 		n.EndMs = w.reverseEndMs
 	}
 	n.EndMs = max(n.StartMs, n.EndMs)

@@ -49,23 +49,27 @@ const (
 // clocks were set, or years ahead. A clock that is off by less is for the operator to set right: the exporter's page tells.
 func (c *context) setClock(headerMs int64) {
 	receivedMs := c.received / int64(time.Millisecond)
+	c.exportMs = headerMs
 	if (headerMs < firstDateMs || headerMs > receivedMs+tenYearsMs) && receivedMs > firstDateMs {
 		c.exportMs, c.shiftMs = receivedMs, receivedMs-headerMs
 		c.session.read(exporter.HeaderClockWrong)
-		return
 	}
-	c.exportMs = headerMs
+	c.latestMs = max(c.exportMs, receivedMs) + aheadMs
 }
 
-// latest is the latest time that a record's flow can have.
-func (c *context) latest() int64 {
-	return max(c.exportMs, c.received/int64(time.Millisecond)) + aheadMs
-}
+// possible reports whether a record's flow can have a time: not before clocks were set, nor after it was exported and received.
+func (c *context) possible(ms int64) bool { return ms >= firstDateMs && ms <= c.latestMs }
 
 // finishTimes resolves the forms of time (RFC 7011 §6.1, RFC 3954 §8, RFC 5102 §5.9).
 func finishTimes(r *flow.Record, w *raw, s *session, c *context) {
 	if w.hasFirst || w.hasLast {
 		w.uptimes(s, c)
+		if w.startForm == uptimeTime && w.endForm == uptimeTime {
+			// The usual case. Uptimes are placed within what is possible, and in order.
+			r.Has |= flow.Start | flow.End
+			r.StartMs, r.EndMs = w.startMs, w.endMs
+			return
+		}
 	}
 	if w.hasObserved {
 		w.setStart(w.observedMs, observedTime)
@@ -79,7 +83,11 @@ func finishTimes(r *flow.Record, w *raw, s *session, c *context) {
 			w.setStart(w.endMs-duration, w.endForm)
 		}
 	}
-	w.bound(s, c)
+	badStart := w.startForm != noTime && !c.possible(w.startMs)
+	badEnd := w.endForm != noTime && !c.possible(w.endMs)
+	if badStart || badEnd {
+		w.bound(s, c, badStart, badEnd)
+	}
 	if w.startForm != noTime {
 		r.Has |= flow.Start
 	}
@@ -109,25 +117,20 @@ func (w *usual) exchange(s *session) {
 	s.read(exporter.EndBeforeStart)
 }
 
-// bound sees to it that a flow has no date that it cannot have: before clocks were set, or after it was exported and received.
-// Where only the clock is another one the duration is kept.
-func (w *usual) bound(s *session, c *context) {
-	latest := c.latest()
-	impossible := func(ms int64) bool { return ms < firstDateMs || ms > latest }
-	badStart := w.startForm != noTime && impossible(w.startMs)
-	badEnd := w.endForm != noTime && impossible(w.endMs)
-	if !badStart && !badEnd || c.exportMs < firstDateMs {
-		return
+// bound sees to it that a flow has no date that it cannot have. Where only the clock is another one the duration is kept.
+func (w *raw) bound(s *session, c *context, badStart, badEnd bool) {
+	if c.exportMs < firstDateMs {
+		return // nothing is known to compare with
 	}
 	if c.shiftMs != 0 {
 		// The header's clock is wrong, and the record's times are of that clock.
 		if badStart {
 			w.startMs += c.shiftMs
-			badStart = impossible(w.startMs)
+			badStart = !c.possible(w.startMs)
 		}
 		if badEnd {
 			w.endMs += c.shiftMs
-			badEnd = impossible(w.endMs)
+			badEnd = !c.possible(w.endMs)
 		}
 		if !badStart && !badEnd {
 			return
