@@ -35,8 +35,9 @@ type Meter struct {
 	evicted uint64
 }
 
-// meterSource is an address that sends counters, for whichever devices it states.
+// meterSource is an address that sends counters, for whichever devices it states; the device's own where the source is not known.
 type meterSource struct {
+	addr       flow.Addr
 	holder     budget.Holder[*meterSource]
 	interfaces []*metered
 }
@@ -79,7 +80,7 @@ func (m *Meter) Measure(s *Snapshot, c *flow.InterfaceCounters, row *InterfaceTr
 	case later < 0 && later > -lateMs, later == 0 && int32(c.Sequence-b.Sequence) < 0, end <= start:
 		return false
 	case later < 0, end-start > int64(maxInterval/time.Second), begunAnew(&b.InterfaceCounters, c):
-		b.set(c)
+		b.InterfaceCounters = *c
 		return false
 	}
 	if h := &b.source.holder; !h.Trusted() {
@@ -89,16 +90,9 @@ func (m *Meter) Measure(s *Snapshot, c *flow.InterfaceCounters, row *InterfaceTr
 	b.source.holder.Standing++
 	b.source.holder.Seen = c.Received
 	*row = InterfaceTraffic{Start: start, End: end, AdminUp: c.AdminUp, OperUp: c.OperUp, In: growth(&b.In, &c.In), Out: growth(&b.Out, &c.Out)}
-	b.set(c)
+	b.InterfaceCounters = *c
 	row.ID, row.Ref = b.name(s)
 	return true
-}
-
-// set takes the latest sample. The source stays that of the first, which has it on its account.
-func (b *metered) set(c *flow.InterfaceCounters) {
-	source := b.Source
-	b.InterfaceCounters = *c
-	b.Source = source
 }
 
 // Evicted returns how many interfaces were forgotten because there were too many.
@@ -111,11 +105,15 @@ func (m *Meter) remember(key meterKey, c *flow.InterfaceCounters) {
 		limits.Share = limits.Total // a chassis may have many; it loses some when others need room
 		m.room = budget.New[*meterSource](limits)
 	}
-	source := m.sources[c.Source]
+	addr := c.Source
+	if addr == (flow.Addr{}) {
+		addr = c.Exporter
+	}
+	source := m.sources[addr]
 	if source == nil {
-		source = &meterSource{}
+		source = &meterSource{addr: addr}
 		source.holder.Of = source
-		m.sources[c.Source] = source
+		m.sources[addr] = source
 	}
 	b := &metered{InterfaceCounters: *c, source: source, place: len(source.interfaces)}
 	source.interfaces = append(source.interfaces, b)
@@ -150,7 +148,7 @@ func (m *Meter) forget(b *metered) {
 	b.source.interfaces = all[:last]
 	m.room.Add(&b.source.holder, -1)
 	if last == 0 {
-		delete(m.sources, b.Source)
+		delete(m.sources, b.source.addr)
 	}
 	delete(m.before, meterKey{b.Exporter, b.SubAgent, b.Index})
 }
