@@ -57,6 +57,13 @@ type strictTransport struct{ next http.RoundTripper }
 // maxAnswer is how much of an answer without a result is looked at.
 const maxAnswer = 64 << 10
 
+// CloseIdleConnections has a connection that is closed leave no sockets open: http.Client asks its transport for this method.
+func (t strictTransport) CloseIdleConnections() {
+	if closer, can := t.next.(interface{ CloseIdleConnections() }); can {
+		closer.CloseIdleConnections()
+	}
+}
+
 // RoundTrip implements http.RoundTripper. Errors are *chgo.Exception where a server says why it failed.
 func (t strictTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	answer, err := t.next.RoundTrip(r)
