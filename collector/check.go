@@ -282,6 +282,11 @@ func (c *checker) metadata(ctx context.Context) {
 		c.freshness(source)
 		if source.Remote {
 			c.say(checkOK, "metadata", "%s is downloaded, every %s; not tried", source.Name, source.Interval)
+			for _, file := range source.Files() {
+				if _, err := os.Stat(file); err != nil {
+					c.say(checkWarning, "metadata", "%v: it would be read where the download fails", err)
+				}
+			}
 			continue
 		}
 		sets, err := source.Read(ctx)

@@ -55,7 +55,13 @@ func (p *httpPage) show(s *service, listeners []*listen.Worker, changes *reloade
 	p.history = status.NewHistory(time.Now())
 	p.top = &status.Top{Conn: s.conn, Database: s.settings.Database, Table: s.settings.Tables.Flow, Snapshot: s.snapshot.Load}
 	p.ended.Go(p.sample)
-	p.server.Ready(func() (blocking, losing []string) { return p.history.Problems(p.inputs(time.Now())) })
+	p.server.Ready(func() (blocking, losing []string) {
+		blocking, losing = p.history.Problems(p.inputs(time.Now()))
+		for _, problem := range s.refresh.Problems() { // rows go without what it would add to them
+			losing = append(losing, "metadata: "+problem)
+		}
+		return blocking, losing
+	})
 	p.server.Show(web.Exporters{
 		Report: func() *status.Report { return p.history.Report(p.inputs(time.Now())) },
 		Top:    p.largest, Log: p.log,

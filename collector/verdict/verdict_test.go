@@ -291,6 +291,7 @@ func collectorTests() []collectorTest {
 		{"rows too old", "rows_expired", func(c *Collector) { c.Recent.Expired = 500 }, Warning, "50 % of the rows are older than the table's TTL, which drops them"},
 		{"rows of today", "rows_expired", func(c *Collector) { c.Recent.Rows = 0 }, 0, ""},
 		{"metadata with a problem", "metadata", func(c *Collector) { c.Metadata = []string{"caida: HTTP 500"} }, Warning, "metadata: caida: HTTP 500"},
+		{"metadata without one", "metadata", func(c *Collector) { c.MetadataLoaded = false }, 0, ""},
 		{"metadata not loaded", "no_metadata", func(c *Collector) { c.MetadataLoaded = false }, Problem, "the metadata is not loaded yet: rows are written with what the last run knew"},
 		{"metadata without devices", "no_metadata", func(c *Collector) { c.Devices = 0 }, 0, ""},
 		{"no devices", "no_devices", func(c *Collector) { c.Devices = 0 }, Note, "meta_device is empty: rows have the exporter's address in the device's place"},
