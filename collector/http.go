@@ -127,6 +127,12 @@ func (p *httpPage) inputs(now time.Time) *status.Inputs {
 	if stats.LastError != nil {
 		in.Facts.StoreError = oneLine(stats.LastError).Error()
 	}
+	if s.store != nil {
+		in.Facts.StoreRestarts = s.store.Restarts()
+		if end := s.store.LastEnd(); end != nil {
+			in.Facts.StoreEnded, in.Facts.StoreEnd = end.Time, end.Reason
+		}
+	}
 	if s.producer != nil {
 		if err := s.producer.Down(); err != nil {
 			in.Facts.KafkaError = oneLine(err).Error()

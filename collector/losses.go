@@ -103,6 +103,9 @@ func (s *service) newMetrics() *metrics.Metrics {
 			return all
 		},
 	}
+	if s.store != nil {
+		o.StoreRestarts = s.store.Restarts
+	}
 	return metrics.New(o)
 }
 

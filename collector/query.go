@@ -14,7 +14,6 @@ import (
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/urfave/cli/v3"
-	"go.uber.org/zap"
 
 	"github.com/metranova/flow-collector/collector/config"
 	"github.com/metranova/flow-collector/sink/clickhouse"
@@ -135,7 +134,7 @@ func openStoreIfAlone(ctx context.Context, cfg *config.Config) (stop func(), err
 	if !cfg.UsesLocalStore() || answers(cfg.Store.Listen) {
 		return func() {}, nil
 	}
-	s, err := startStore(ctx, cfg, zap.NewNop())
+	s, err := startStore(ctx, cfg, newLog("error"), false)
 	if err != nil {
 		return nil, err
 	}

@@ -90,7 +90,7 @@ func newService(cfg *config.Config, log *zap.Logger, disk *spool.Spool, books bo
 	s.live.Store(liveSettings(cfg))
 	var err error
 	// The store outlives every context of this process: blocks still go there while the rest ends.
-	if s.store, err = startStore(context.Background(), cfg, log); err != nil {
+	if s.store, err = startStore(context.Background(), cfg, log, true); err != nil {
 		s.cancel()
 		return nil, err
 	}
@@ -202,6 +202,9 @@ func makeTables(ctx context.Context, conn driver.Conn, settings schema.Settings,
 // start makes the tables and then keeps the metadata up to date, in the background: rows are collected meanwhile.
 func (s *service) start() {
 	s.background.Go(func() {
+		if s.store != nil && s.store.WaitOpen(s.life) != nil {
+			return
+		}
 		if s.keepMakingTables(s.life) != nil {
 			return
 		}

@@ -63,13 +63,19 @@ func newLogTo(out zapcore.WriteSyncer, level string) *zap.Logger {
 // newStoreLog writes the lines of the store's process, to which this one adds the time.
 func newStoreLog() *zap.Logger {
 	encoder := zap.NewProductionEncoderConfig()
-	encoder.TimeKey, encoder.LevelKey = "", ""
+	encoder.TimeKey = ""
+	encoder.EncodeLevel = zapcore.CapitalLevelEncoder
+	encoder.EncodeDuration = zapcore.StringDurationEncoder
 	encoder.ConsoleSeparator = " "
 	return zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(encoder), zapcore.Lock(os.Stderr), zapcore.InfoLevel))
 }
 
-// startStore runs the local store, and notes in the configuration where it answers. It is nil where a server is configured.
-func startStore(ctx context.Context, cfg *config.Config, log *zap.Logger) (*store.Supervisor, error) {
+// storeWait is how long a collector waits for its store to have what it needs, before it collects without.
+const storeWait = 10 * time.Second
+
+// startStore runs the local store, and notes in the configuration where it answers. It is nil where a server is configured. With
+// early it does not wait until the store has opened its tables.
+func startStore(ctx context.Context, cfg *config.Config, log *zap.Logger, early bool) (*store.Supervisor, error) {
 	if !cfg.UsesLocalStore() {
 		return nil, nil
 	}
@@ -77,11 +83,15 @@ func startStore(ctx context.Context, cfg *config.Config, log *zap.Logger) (*stor
 	if err != nil {
 		return nil, err
 	}
-	s, err := store.Start(ctx, store.SupervisorOptions{Options: store.Options{
+	o := store.SupervisorOptions{Early: early, Options: store.Options{
 		Path: cfg.Store.Path, Listen: cfg.Store.Listen, Engine: engine,
 		User: cfg.Store.Username, Password: cfg.Store.Password, Insecure: cfg.Store.Insecure, Hosts: cfg.Store.Hosts,
 		Memory: uint64(cfg.Store.Memory), Log: log.Named("store"),
-	}})
+	}}
+	if early {
+		o.StartTimeout = storeWait
+	}
+	s, err := store.Start(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +128,7 @@ func connection(cfg *config.Config) clickhouse.Options {
 		Cluster:        cfg.Schema.Cluster,
 	}
 	if cfg.UsesLocalStore() {
-		o.Addrs = []string{cfg.Store.Listen}
+		o.Addrs = []string{reachable(cfg.Store.Listen)}
 		o.Username, o.Password = cfg.Store.Username, storePassword(&cfg.Store)
 		return o
 	}
@@ -133,6 +143,15 @@ func connection(cfg *config.Config) clickhouse.Options {
 	o.Username, o.Password, o.Gzip = s.Username, s.Password, s.Gzip
 	o.TLS = clickhouse.TLS{Enabled: s.Secure, CAFile: s.CAFile, CertFile: s.CertFile, KeyFile: s.KeyFile, SkipVerify: s.SkipVerify}
 	return o
+}
+
+// reachable is where this host reaches what listens on an address: on loopback where that is every address.
+func reachable(listen string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if addr := net.ParseIP(host); err == nil && (host == "" || addr != nil && addr.IsUnspecified()) {
+		return net.JoinHostPort("127.0.0.1", port)
+	}
+	return listen
 }
 
 // storePassword is the configured password of the local store, or the one that it made. Where that cannot be read none is sent: the

@@ -32,6 +32,9 @@ type Options struct {
 	// MetadataCurrent is when the snapshot was last seen to be what the tables say; zero: never.
 	MetadataCurrent func() time.Time
 
+	// StoreRestarts is how often the local store was started again; nil: there is none.
+	StoreRestarts func() uint64
+
 	Version string
 	Log     *zap.Logger
 }

@@ -12,22 +12,23 @@ type state struct {
 
 	queueBytes, retries, lastDelivery                       *prometheus.Desc
 	spoolBytes, spoolLimit, spoolEntries, spoolRows, oldest *prometheus.Desc
-	metadataAge, metadata                                   *prometheus.Desc
+	metadataAge, metadata, storeRestarts                    *prometheus.Desc
 }
 
 func newState(o Options) *state {
 	return &state{
-		o:            o,
-		queueBytes:   desc("sink_queue_bytes", "Encoded rows that wait in memory or are on their way.", "sink"),
-		retries:      desc("sink_retries_total", "Attempts that failed and were followed by another.", "sink"),
-		lastDelivery: desc("sink_last_delivery_timestamp_seconds", "When the sink last stored something.", "sink"),
-		spoolBytes:   desc("spool_bytes", "Size of the spool's files.", "sink"),
-		spoolLimit:   desc("spool_limit_bytes", "How large the spool's files may get before the oldest is dropped.", "sink"),
-		spoolEntries: desc("spool_entries", "Blocks that wait on disk.", "sink"),
-		spoolRows:    desc("spool_rows", "Rows that wait on disk.", "sink"),
-		oldest:       desc("spool_oldest_age_seconds", "For how long the oldest block on disk has waited; 0: none waits.", "sink"),
-		metadataAge:  desc("metadata_age_seconds", "For how long the metadata in use was not compared with the tables."),
-		metadata:     desc("metadata_records", "Records and prefixes of the metadata in use.", "kind"),
+		o:             o,
+		queueBytes:    desc("sink_queue_bytes", "Encoded rows that wait in memory or are on their way.", "sink"),
+		retries:       desc("sink_retries_total", "Attempts that failed and were followed by another.", "sink"),
+		lastDelivery:  desc("sink_last_delivery_timestamp_seconds", "When the sink last stored something.", "sink"),
+		spoolBytes:    desc("spool_bytes", "Size of the spool's files.", "sink"),
+		spoolLimit:    desc("spool_limit_bytes", "How large the spool's files may get before the oldest is dropped.", "sink"),
+		spoolEntries:  desc("spool_entries", "Blocks that wait on disk.", "sink"),
+		spoolRows:     desc("spool_rows", "Rows that wait on disk.", "sink"),
+		oldest:        desc("spool_oldest_age_seconds", "For how long the oldest block on disk has waited; 0: none waits.", "sink"),
+		metadataAge:   desc("metadata_age_seconds", "For how long the metadata in use was not compared with the tables."),
+		storeRestarts: desc("store_restarts_total", "How often the local store was started again because it had ended by itself."),
+		metadata:      desc("metadata_records", "Records and prefixes of the metadata in use.", "kind"),
 	}
 }
 
@@ -35,7 +36,7 @@ func newState(o Options) *state {
 func (s *state) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		s.queueBytes, s.retries, s.lastDelivery, s.spoolBytes, s.spoolLimit, s.spoolEntries, s.spoolRows, s.oldest,
-		s.metadataAge, s.metadata,
+		s.metadataAge, s.metadata, s.storeRestarts,
 	} {
 		ch <- d
 	}
@@ -67,6 +68,9 @@ func (s *state) Collect(ch chan<- prometheus.Metric) {
 			}
 			gauge(s.oldest, age, spool.Sink)
 		}
+	}
+	if s.o.StoreRestarts != nil {
+		ch <- prometheus.MustNewConstMetric(s.storeRestarts, prometheus.CounterValue, float64(s.o.StoreRestarts()))
 	}
 	s.snapshot(gauge)
 }

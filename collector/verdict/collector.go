@@ -17,6 +17,9 @@ type Collector struct {
 	TablesMade     bool
 	StoreDown      bool          // no insert went in for a while though some were tried
 	StoreError     string        // the latest failure of an insert
+	StoreRestarts  uint64        // of the local store, because it had ended by itself
+	StoreEnded     time.Time     // when it last did
+	StoreEnd       string        // why
 	KafkaError     string        // why Kafka takes no messages; empty: it does, or there is none
 	MetadataLoaded bool          // every source was tried once
 	Metadata       []string      // what is wrong with the metadata in use
@@ -53,6 +56,7 @@ const (
 	spoolWarning  = 0.5
 	spoolProblem  = 0.9
 	storeClockOff = 5 * time.Second
+	storeEndShown = 24 * time.Hour
 )
 
 // OfCollector returns what is wrong with the collector, the worst first. With a problem it is not ready.
@@ -92,6 +96,11 @@ func (l *list) store(c *Collector) {
 	}
 	if c.StoreDown {
 		l.add(Problem, "store_down", "rows wait in memory, then on disk", "ClickHouse takes no inserts: %s", c.StoreError)
+	}
+	if c.StoreRestarts > 0 && c.Now.Sub(c.StoreEnded) < storeEndShown {
+		l.add(Warning, "store_restarted", "rows wait meanwhile and are delivered after it; where memory was short set store.memory",
+			"the local store ended by itself and was started again, %d times so far, the last at %s: %s",
+			c.StoreRestarts, c.StoreEnded.UTC().Format(time.DateTime), c.StoreEnd)
 	}
 	if c.KafkaError != "" {
 		l.add(Problem, "kafka_down", "messages wait in memory, then on disk", "Kafka takes no messages: %s", c.KafkaError)

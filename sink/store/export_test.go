@@ -5,6 +5,9 @@ import (
 	"io"
 )
 
+// RefuseForeignFiles looks for files in a data directory that are not the user's.
+var RefuseForeignFiles = refuseForeignFiles
+
 // EncodingNames are the Content-Encodings of requests and answers.
 func EncodingNames() []string {
 	var names []string

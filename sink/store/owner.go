@@ -31,7 +31,7 @@ func prepareDirectory(path string) error {
 	}
 	if !isTrusted(stat.Uid) {
 		return fmt.Errorf("store directory %s belongs to %s, and this is %s: run it as that user (%s), or give it to this one (chown -R %s %s)",
-			path, userName(int(stat.Uid)), userName(os.Geteuid()), asOwner(path), userName(os.Geteuid()), path)
+			path, userName(int(stat.Uid)), userName(os.Geteuid()), asOwner(path), chownName(os.Geteuid()), path)
 	}
 	if bits := foreignWrite(info, stat); bits != "" {
 		return fmt.Errorf("store directory %s can be written by other users: chmod %s-w %s", path, bits, path)
@@ -88,6 +88,14 @@ func userName(uid int) string {
 	return fmt.Sprintf("uid %d", uid)
 }
 
+// chownName is a user as chown takes it.
+func chownName(uid int) string {
+	if u, err := user.LookupId(strconv.Itoa(uid)); err == nil {
+		return u.Username
+	}
+	return strconv.Itoa(uid)
+}
+
 // asOwner is how to run this program as the owner of a path.
 func asOwner(path string) string {
 	info, err := os.Stat(path)
@@ -110,8 +118,8 @@ const foreignDepth = 4
 
 // refuseForeignFiles names files of other users in the data directory, which the engine could not use: what `collector query` as root
 // once left there, for instance. As root all can be used.
-func refuseForeignFiles(path string) error {
-	if os.Geteuid() == 0 {
+func refuseForeignFiles(path string, uid int) error {
+	if uid == 0 {
 		return nil
 	}
 	var first, owner string
@@ -124,7 +132,7 @@ func refuseForeignFiles(path string) error {
 			return nil
 		}
 		if info, err := d.Info(); err == nil && name != path {
-			if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != os.Geteuid() {
+			if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != uid {
 				if count++; count == 1 {
 					first, owner = name, userName(int(stat.Uid))
 				}
@@ -145,7 +153,7 @@ func refuseForeignFiles(path string) error {
 	if count > 1 {
 		more = fmt.Sprintf(" and %d more", count-1)
 	}
-	return fmt.Errorf("%s%s in the store's directory belongs to %s, not to %s: chown -R %s: %s", first, more, owner, userName(os.Geteuid()), userName(os.Geteuid()), path)
+	return fmt.Errorf("%s%s in the store's directory belongs to %s, not to %s: chown -R %s: %s", first, more, owner, userName(uid), chownName(uid), path)
 }
 
 // checkEngineFile refuses a library that another user could have put there or can change: the store would run that user's code.

@@ -60,7 +60,7 @@ func (o Options) resolve() (Options, error) {
 	if err := prepareDirectory(o.Path); err != nil {
 		return o, err
 	}
-	return o, refuseForeignFiles(o.Path)
+	return o, refuseForeignFiles(o.Path, os.Geteuid())
 }
 
 // serve listens, loads the engine, opens the data directory and answers until ctx ends; then it lets running statements finish (at

@@ -20,6 +20,7 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 )
 
 // SupervisorOptions are the store's options and how to run its process.
@@ -27,26 +28,40 @@ type SupervisorOptions struct {
 	Options
 	// Command makes the child's command from its arguments; by default this program with the subcommand "store".
 	Command func(args []string) *exec.Cmd
-	// StartTimeout is how long the first start may take until the store answers. 60 s by default.
+	// StartTimeout is how long Start waits for the store to answer; after that it returns, and the store goes on opening. 0: as long
+	// as it takes, which can be minutes with many parts, on a slow disk or after a crash.
 	StartTimeout time.Duration
+	// Early has Start return as soon as the store has all that it needs and opens its tables. WaitOpen waits for the rest.
+	Early bool
 }
 
 // Supervisor keeps a store running in a child process. Its methods may be called by several goroutines.
 type Supervisor struct {
 	o        SupervisorOptions
 	url      string
+	client   *http.Client
 	restarts atomic.Uint64
 	pid      atomic.Int64
+	lastEnd  atomic.Pointer[End]
+	openOnce sync.Once
+	open     chan struct{} // closed when the store has answered for the first time
 	cancel   context.CancelFunc
 	done     chan struct{}
 }
 
-// Start runs a store in a child process and returns when it answers. A child that ends later is started again, after a
-// pause that grows while it keeps failing. The store ends with Stop, with ctx, or with this process, however that ends.
+// End is how a store ended that nobody asked to end.
+type End struct {
+	Time   time.Time
+	Reason string // in one line: the signal or status, and its last words
+}
+
+// Start runs a store in a child process and returns when it answers, or as StartTimeout and Early say. A store that cannot be
+// started is an error. A child that ends later is started again, after a pause that grows while it keeps failing. The store ends
+// with Stop, with ctx, or with this process, however that ends.
 func Start(ctx context.Context, o SupervisorOptions) (*Supervisor, error) {
-	o.Options = o.withDefaults()
-	if o.StartTimeout <= 0 {
-		o.StartTimeout = time.Minute
+	var err error
+	if o.Options, err = o.resolve(); err != nil {
+		return nil, err
 	}
 	if o.Command == nil {
 		self, err := os.Executable()
@@ -69,22 +84,55 @@ func start(ctx context.Context, o SupervisorOptions) (*Supervisor, error) {
 	if err := pickPort(&o.Listen); err != nil {
 		return nil, err
 	}
-	s := &Supervisor{o: o, url: "http://" + o.Listen, done: make(chan struct{})}
+	s := &Supervisor{
+		o: o, url: "http://" + o.Listen, client: &http.Client{Timeout: 5 * time.Second},
+		open: make(chan struct{}), done: make(chan struct{}),
+	}
 	c, err := s.launch()
 	if err != nil {
 		return nil, err
 	}
-	starting, stopWaiting := context.WithTimeout(ctx, o.StartTimeout)
-	defer stopWaiting()
-	if err := s.waitUntilUp(starting, c); err != nil {
-		c.kill()
-		return nil, err
-	}
+	progress := make(chan state, 2) // opening and open
 	life, cancel := context.WithCancel(ctx)
 	s.cancel = cancel
+	go s.follow(life, c, progress)
+	var timeout <-chan time.Time
+	if o.StartTimeout > 0 {
+		timeout = time.After(o.StartTimeout)
+	}
+	for waiting := true; waiting; {
+		select {
+		case got := <-progress:
+			waiting = got != isOpen && !o.Early
+		case <-timeout:
+			waiting = false
+		case <-c.ended:
+			cancel()
+			return nil, errors.New(c.failure())
+		case <-ctx.Done():
+			cancel()
+			c.kill()
+			return nil, fmt.Errorf("store on %s: %w", o.Listen, ctx.Err())
+		}
+	}
 	go s.watch(life, c)
 	return s, nil
 }
+
+// WaitOpen returns when the store has answered for the first time.
+func (s *Supervisor) WaitOpen(ctx context.Context) error {
+	select {
+	case <-s.open:
+		return nil
+	case <-s.done:
+		return fmt.Errorf("store on %s: it was stopped before it was open", s.o.Listen)
+	case <-ctx.Done():
+		return fmt.Errorf("store on %s is not open yet: %w", s.o.Listen, ctx.Err())
+	}
+}
+
+// LastEnd is how the store last ended by itself; nil if it never did.
+func (s *Supervisor) LastEnd() *End { return s.lastEnd.Load() }
 
 // URL is where the store answers, such as "http://127.0.0.1:8123".
 func (s *Supervisor) URL() string { return s.url }
@@ -138,10 +186,12 @@ func (s *Supervisor) watch(ctx context.Context, c *child) {
 		if time.Since(started) > time.Minute {
 			pause.Reset()
 		}
+		reason := c.failure()
 		for c = nil; c == nil; {
 			wait := pause.NextBackOff()
 			s.restarts.Add(1)
-			s.o.Log.Error("store ended and is started again", zap.Error(c.failure()), zap.Duration("after", wait), zap.Uint64("restarts", s.restarts.Load()))
+			s.lastEnd.Store(&End{time.Now(), reason})
+			s.o.Log.Error("store ended and is started again", zap.String("reason", reason), zap.Duration("after", wait), zap.Uint64("restarts", s.restarts.Load()))
 			select {
 			case <-ctx.Done():
 				return
@@ -149,8 +199,10 @@ func (s *Supervisor) watch(ctx context.Context, c *child) {
 			}
 			var err error
 			if c, err = s.launch(); err != nil {
-				s.o.Log.Error("store does not start", zap.Error(err))
+				reason = err.Error()
+				continue
 			}
+			go s.follow(ctx, c, nil)
 		}
 	}
 }
@@ -161,9 +213,10 @@ type child struct {
 	life  io.Closer // the write end of the pipe that the child watches: closed, it stops
 	ended chan struct{}
 
-	mu   sync.Mutex
-	last string // the last line on its stderr
-	err  error  // how it ended
+	mu    sync.Mutex
+	last  string // the last line on its stderr that was more than information
+	crash string // the line that says why it broke off
+	err   error  // how it ended
 }
 
 // launch starts a child. It learns of this process's end in two ways: the kernel's signal, and the end of its stdin.
@@ -214,12 +267,37 @@ func (c *child) read(stderr io.Reader, log *zap.Logger) {
 		if line == "" {
 			continue
 		}
-		c.mu.Lock()
-		c.last = line
-		c.mu.Unlock()
-		log.Info(line)
+		level, text := zapcore.ErrorLevel, line
+		if word, rest, _ := strings.Cut(line, " "); level.UnmarshalText([]byte(word)) == nil {
+			text = strings.TrimSpace(rest)
+		}
+		c.heard(level, text)
+		if checked := log.Check(min(level, zapcore.ErrorLevel), text); checked != nil {
+			checked.Write()
+		}
 	}
 	io.Copy(io.Discard, stderr)
+}
+
+// crashes are how the line begins that says why a program breaks off, by Go's runtime, C++'s or the engine. More lines follow.
+var crashes = []string{"panic:", "fatal error:", "runtime:", "SIG", "terminate called", "libc++abi", "Poco::", "Code:", "DB::Exception"}
+
+// heard remembers what may be the child's last words.
+func (c *child) heard(level zapcore.Level, line string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if level < zapcore.WarnLevel {
+		return
+	}
+	c.last = line
+	if c.crash != "" {
+		return
+	}
+	for _, begin := range crashes {
+		if strings.HasPrefix(line, begin) {
+			c.crash = line
+		}
+	}
 }
 
 func (c *child) setErr(err error) {
@@ -228,20 +306,32 @@ func (c *child) setErr(err error) {
 	c.err = err
 }
 
-// failure is why the child ended: its own last words where it had any.
-func (c *child) failure() error {
-	if c == nil {
-		return errors.New("it did not start")
-	}
+// failure is why the child ended, in one line: the signal that ended it, and its own last words where it had any.
+func (c *child) failure() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch {
-	case c.last != "":
-		return errors.New(c.last)
-	case c.err != nil:
-		return c.err
+	how, last := "it ended without a word", c.last
+	if c.crash != "" {
+		last = c.crash
 	}
-	return errors.New("it ended without a word")
+	var exit *exec.ExitError
+	switch {
+	case errors.As(c.err, &exit):
+		status, _ := exit.Sys().(syscall.WaitStatus)
+		if !status.Signaled() && last != "" {
+			return last // what it could not do
+		}
+		how = exit.Error()
+		if status.Signaled() && status.Signal() == syscall.SIGKILL {
+			how += " (by somebody, or by the kernel for want of memory: see dmesg)"
+		}
+	case c.err != nil:
+		how = c.err.Error()
+	}
+	if last != "" {
+		how += "; its last words: " + last
+	}
+	return how
 }
 
 // stop asks the child to end, and kills it when it does not.
@@ -261,35 +351,91 @@ func (c *child) kill() {
 	c.life.Close()
 }
 
-// waitUntilUp returns when the store answers /ping, or with the child's own words when it ended.
-func (s *Supervisor) waitUntilUp(ctx context.Context, c *child) error {
-	client := &http.Client{Timeout: 5 * time.Second}
+// state is how far a child has come.
+type state int
+
+const (
+	isStarting state = iota
+	isOpening
+	isOpen
+)
+
+const (
+	openInterval = 20 * time.Millisecond // between two questions whether the store is open; it grows
+	openSlowly   = time.Second
+	openNotice   = 10 * time.Second // between two lines that it is not
+)
+
+// follow asks a child how far it is until it is open or has ended, reports each step to progress, and says so when it takes long.
+func (s *Supervisor) follow(ctx context.Context, c *child, progress chan<- state) {
+	started, told, reached, interval := time.Now(), time.Now(), isStarting, openInterval
 	for {
-		if s.answers(ctx, client, c) {
-			return nil
+		if got := s.ask(ctx, c); got > reached {
+			reached = got
+			if progress != nil {
+				progress <- got
+			}
+		}
+		if reached == isOpen {
+			s.opened()
+			return
+		}
+		if time.Since(told) >= openNotice {
+			told = time.Now()
+			s.o.Log.Warn("store is still opening: rows wait", zap.Duration("since", time.Since(started).Round(time.Second)))
 		}
 		select {
 		case <-c.ended:
-			return c.failure()
+			return
 		case <-ctx.Done():
-			return fmt.Errorf("store on %s did not answer in time: %w", s.o.Listen, ctx.Err())
-		case <-time.After(20 * time.Millisecond):
+			return
+		case <-time.After(interval):
+			if time.Since(started) > 10*time.Second {
+				interval = openSlowly
+			}
 		}
 	}
 }
 
-// answers says whether it is this child that answers, and not another server on the same port.
-func (s *Supervisor) answers(ctx context.Context, client *http.Client, c *child) bool {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/ping", nil)
+func (s *Supervisor) opened() {
+	s.openOnce.Do(func() { close(s.open) })
+}
+
+// ask finds out how far this child is, and not another server on the same port.
+func (s *Supervisor) ask(ctx context.Context, c *child) state {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.pingURL(), nil)
 	if err != nil {
-		return false
+		return isStarting
 	}
-	res, err := client.Do(r)
+	res, err := s.client.Do(r)
 	if err != nil {
-		return false
+		return isStarting
 	}
 	res.Body.Close()
-	return res.StatusCode == http.StatusOK && res.Header.Get(processHeader) == strconv.Itoa(c.cmd.Process.Pid)
+	switch {
+	case res.Header.Get(processHeader) != strconv.Itoa(c.cmd.Process.Pid):
+		return isStarting
+	case res.StatusCode == http.StatusOK:
+		return isOpen
+	case res.Header.Get(stateHeader) == stateOpening:
+		return isOpening
+	}
+	return isStarting
+}
+
+// pingURL is where this host reaches the store: through loopback where it listens on every address.
+func (s *Supervisor) pingURL() string {
+	host, port, err := net.SplitHostPort(s.o.Listen)
+	if err == nil {
+		switch addr := net.ParseIP(host); {
+		case host == "", addr != nil && addr.IsUnspecified() && addr.To4() != nil:
+			host = "127.0.0.1"
+		case addr != nil && addr.IsUnspecified():
+			host = "::1"
+		}
+		return "http://" + net.JoinHostPort(host, port) + "/ping"
+	}
+	return s.url + "/ping"
 }
 
 // waitForParent returns when the process that began this one has ended, or closed the pipe between them.

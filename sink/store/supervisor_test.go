@@ -64,6 +64,129 @@ func TestKilledStoreComesBack(t *testing.T) {
 	if s.PID() == before {
 		t.Error("the process is the same")
 	}
+	if end := s.LastEnd(); end == nil || !strings.Contains(end.Reason, "signal: killed") || strings.Contains(end.Reason, "\n") {
+		t.Errorf("the end is told as %+v", end)
+	}
+}
+
+// TestSaysWhyItEnded runs children that end in several ways.
+func TestSaysWhyItEnded(t *testing.T) {
+	for name, c := range map[string]struct{ script, want string }{
+		"words":   {"echo 'INFO all is well' >&2; echo 'cannot do it' >&2; exit 1", "cannot do it"},
+		"silent":  {"exit 3", "exit status 3"},
+		"signal":  {"echo 'INFO all is well' >&2; kill -ABRT $$", "signal: aborted"},
+		"crash":   {"echo 'terminate called after throwing' >&2; echo more >&2; kill -SEGV $$", "signal: segmentation fault; its last words: terminate called after throwing"},
+		"killed":  {"kill -KILL $$", "signal: killed (by somebody, or by the kernel for want of memory: see dmesg)"},
+		"success": {"exit 0", "it ended without a word"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := store.Start(t.Context(), store.SupervisorOptions{
+				Options: store.Options{Path: t.TempDir(), Listen: "127.0.0.1:0"},
+				Command: func([]string) *exec.Cmd { return exec.Command("sh", "-c", c.script) },
+			})
+			if err == nil || err.Error() != c.want {
+				t.Errorf("%v, want %s", err, c.want)
+			}
+		})
+	}
+}
+
+// TestSlowOpening has Start return before the store is open.
+func TestSlowOpening(t *testing.T) {
+	engine := storetest.Engine()
+	if engine == "" {
+		t.Skip("no ClickHouse engine: run `make engine`, or set STORE_ENGINE to a libchdb.so")
+	}
+	go_ := filepath.Join(t.TempDir(), "go")
+	s, err := store.Start(t.Context(), store.SupervisorOptions{
+		Options: store.Options{Path: t.TempDir(), Listen: "127.0.0.1:0", Engine: engine}, StartTimeout: 50 * time.Millisecond,
+		Command: func(args []string) *exec.Cmd {
+			child := storetest.Command(args)
+			cmd := exec.Command("sh", append([]string{"-c", `while [ ! -e "$GO" ]; do sleep 0.05; done; exec "$0" "$@"`}, child.Args...)...)
+			cmd.Env = append(child.Env, "GO="+go_)
+			return cmd
+		},
+	})
+	must(t, err)
+	defer s.Stop()
+	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := s.WaitOpen(short); err == nil {
+		t.Fatal("the store is open before it started")
+	}
+	must(t, os.WriteFile(go_, nil, 0o600))
+	must(t, s.WaitOpen(t.Context()))
+	if got := run(t, s.URL(), "SELECT 1"); got != "1\n" {
+		t.Error(got)
+	}
+}
+
+// TestWaitsForTheLock starts a store on the directory of one that is about to end: it still runs a statement.
+func TestWaitsForTheLock(t *testing.T) {
+	path := t.TempDir()
+	s := storetest.Supervise(t, store.Options{Path: path, Grace: time.Minute})
+	running := make(chan reply, 1)
+	go func() {
+		running <- send(t, http.MethodPost, s.URL()+"?wait_end_of_query=1&max_block_size=1", "SELECT sum(sleepEachRow(0.1)) + 7 FROM numbers(50)")
+	}()
+	waitFor(t, "the query to run", func() bool {
+		return run(t, s.URL(), "SELECT count() FROM system.processes WHERE query LIKE '%sleepEachRow(0.1)%' AND query NOT LIKE '%processes%'") == "1\n"
+	})
+	go s.Stop()
+	waitFor(t, "the store to stop answering", func() bool { return !answers(s.URL()) })
+	next := storetest.Supervise(t, store.Options{Path: path})
+	if r := <-running; r.body != "7\n" {
+		t.Errorf("the statement of the first: status %d, %q", r.status, r.body)
+	}
+	if got := run(t, next.URL(), "SELECT 1"); got != "1\n" {
+		t.Error(got)
+	}
+}
+
+// TestOwner names directories and files of other users, with the command that helps.
+func TestOwner(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to give a directory to another user")
+	}
+	path := t.TempDir()
+	must(t, os.Chown(path, 1234, 1234))
+	for _, want := range []string{path, "uid 1234", "sudo -u '#1234'", "chown -R root"} {
+		if _, err := store.Secret(path); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v does not say %q", err, want)
+		}
+	}
+	must(t, os.Chown(path, 0, 0))
+	must(t, os.MkdirAll(filepath.Join(path, "metadata", "default"), 0o755))
+	must(t, os.WriteFile(filepath.Join(path, "metadata", "default", "t.sql"), nil, 0o600))
+	err := store.RefuseForeignFiles(path, 1234)
+	for _, want := range []string{filepath.Join(path, "metadata"), " and 2 more", "belongs to root", "chown -R 1234: " + path} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v does not say %q", err, want)
+		}
+	}
+	if err := store.RefuseForeignFiles(path, 0); err != nil {
+		t.Error(err)
+	}
+	must(t, os.Chmod(path, 0o777))
+	if _, err := store.Secret(path); err == nil || !strings.Contains(err.Error(), "chmod o-w "+path) {
+		t.Errorf("writable by everybody: %v", err)
+	}
+}
+
+// TestEngineOfOthers refuses to load a library that others can change.
+func TestEngineOfOthers(t *testing.T) {
+	dir := t.TempDir()
+	library := filepath.Join(dir, "libchdb.so")
+	must(t, os.WriteFile(library, []byte("text"), 0o600))
+	for name, path := range map[string]string{"file": library, "directory": dir} {
+		must(t, os.Chmod(path, 0o777))
+		_, err := store.Start(t.Context(), store.SupervisorOptions{Command: storetest.Command,
+			Options: store.Options{Path: t.TempDir(), Listen: "127.0.0.1:0", Engine: library}})
+		if err == nil || !strings.Contains(err.Error(), "chmod o-w "+path) {
+			t.Errorf("%s: %v", name, err)
+		}
+		must(t, os.Chmod(path, 0o700))
+	}
 }
 
 func answers(url string) bool {
@@ -99,6 +222,8 @@ func TestRefusals(t *testing.T) {
 		"directory in use":    {store.Options{Path: used}, []string{used, "in use by another store"}},
 		"directory forbidden": {store.Options{Path: "/proc/store"}, []string{"/proc/store", "cannot be made"}},
 		"port in use":         {store.Options{Listen: strings.TrimPrefix(running.URL(), "http://")}, []string{"cannot listen on", "address already in use"}},
+		"open to others":      {store.Options{Listen: "0.0.0.0:0"}, []string{"0.0.0.0:0", "no password", "STORE_PASSWORD", "store.insecure"}},
+		"open on all":         {store.Options{Listen: ":0"}, []string{"no password"}},
 		"bad address":         {store.Options{Listen: "nowhere"}, []string{"nowhere", "missing port"}},
 		"engine missing":      {store.Options{Engine: "/nonexistent/libchdb.so"}, []string{"/nonexistent/libchdb.so", "make engine", "STORE_ENGINE"}},
 		"engine not given":    {store.Options{Engine: ""}, []string{"no engine", "make engine"}},
