@@ -25,6 +25,7 @@ import (
 	"github.com/metranova/flow-collector/sink/clickhouse"
 	"github.com/metranova/flow-collector/sink/kafka"
 	"github.com/metranova/flow-collector/sink/schema"
+	"github.com/metranova/flow-collector/sink/store"
 )
 
 func checkCommand() *cli.Command {
@@ -149,10 +150,17 @@ func (c *checker) receiveBuffer(sysctl string) {
 }
 
 func (c *checker) localStore(ctx context.Context) {
-	if engine, err := findEngine(c.cfg.Store.Engine); err != nil {
+	engine, err := findEngine(c.cfg.Store.Engine)
+	if err != nil {
 		c.say(checkProblem, "local store", "%v", err)
 	} else {
 		c.say(checkOK, "local store", "engine %s", engine)
+	}
+	if err := store.Check(storeOptions(&c.cfg.Store, engine)); err != nil {
+		c.say(checkProblem, "local store", "%v", err)
+	}
+	if c.cfg.Store.Insecure && c.cfg.Store.Password == "" {
+		c.say(checkWarning, "local store", "store.insecure: everybody who reaches %s can read and change all of it", c.cfg.Store.Listen)
 	}
 	c.writable("local store", c.cfg.Store.Path)
 	if answers(c.cfg.Store.Listen) {

@@ -83,11 +83,8 @@ func startStore(ctx context.Context, cfg *config.Config, log *zap.Logger, early 
 	if err != nil {
 		return nil, err
 	}
-	o := store.SupervisorOptions{Early: early, Options: store.Options{
-		Path: cfg.Store.Path, Listen: cfg.Store.Listen, Engine: engine,
-		User: cfg.Store.Username, Password: cfg.Store.Password, Insecure: cfg.Store.Insecure, Hosts: cfg.Store.Hosts,
-		Memory: uint64(cfg.Store.Memory), Log: log.Named("store"),
-	}}
+	o := store.SupervisorOptions{Early: early, Options: storeOptions(&cfg.Store, engine)}
+	o.Log = log.Named("store")
 	if early {
 		o.StartTimeout = storeWait
 	}
@@ -97,6 +94,13 @@ func startStore(ctx context.Context, cfg *config.Config, log *zap.Logger, early 
 	}
 	cfg.Store.Listen = strings.TrimPrefix(s.URL(), "http://") // port 0 is a port now
 	return s, nil
+}
+
+func storeOptions(s *config.Store, engine string) store.Options {
+	return store.Options{
+		Path: s.Path, Listen: s.Listen, Engine: engine, User: s.Username, Password: s.Password, Insecure: s.Insecure, Hosts: s.Hosts,
+		Memory: uint64(s.Memory),
+	}
 }
 
 // findEngine returns the path of the engine's library: the configured one, or the first of the usual places. The working directory

@@ -63,6 +63,32 @@ func (o Options) resolve() (Options, error) {
 	return o, refuseForeignFiles(o.Path, os.Geteuid())
 }
 
+// Check says what is wrong with options, without making or starting anything.
+func Check(o Options) error {
+	o = o.withDefaults()
+	if err := o.validate(); err != nil {
+		return err
+	}
+	if o.Engine != "" {
+		if err := checkEngineFile(o.Engine); err != nil {
+			return err
+		}
+	}
+	if _, err := os.Stat(o.Path); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err := prepareDirectory(o.Path); err != nil {
+		return err
+	}
+	if err := refuseForeignFiles(o.Path, os.Geteuid()); err != nil {
+		return err
+	}
+	if _, err := ReadSecret(o.Path); err != nil && !errors.Is(err, os.ErrNotExist) && o.Password == "" && !o.Insecure {
+		return err
+	}
+	return nil
+}
+
 // serve listens, loads the engine, opens the data directory and answers until ctx ends; then it lets running statements finish (at
 // most o.Grace) and closes the engine. While the engine opens, requests are told so. One process can serve once: the engine does not
 // unload. confined says that the kernel confines the process. Every error is one line for the operator.
@@ -79,6 +105,9 @@ func serve(ctx context.Context, o Options, confined bool) error {
 		}
 		d.password, d.trustUser = secret, true
 		d.hint = fmt.Sprintf(": it is in %s (processes of user %s need none)", filepath.Join(o.Path, secretName), userName(os.Geteuid()))
+	}
+	if o.Insecure && o.Password == "" {
+		o.Log.Warn("store lets everybody in who reaches it (store.insecure): they can read and change all of it", zap.String("address", o.Listen))
 	}
 	// The port comes before the engine: what is listening elsewhere is told at once.
 	listener, err := net.Listen("tcp", o.Listen)
