@@ -88,12 +88,27 @@ func (a *answer) layout(b []byte) ([]byte, error) {
 	return a.frame, nil
 }
 
-// clientPatience is how long the store waits for a client that neither sends nor takes a byte.
-const clientPatience = 5 * time.Minute
+const (
+	clientPatience = 5 * time.Minute // for a client that does not take a piece of its answer
+	insertPatience = time.Minute     // for 256 KiB of an insert's data
+)
+
+// headPatience is how long a client may take to send a request up to its data.
+const headPatience = 30 * time.Second
+
+// expectHead gives the client time for the SQL of its request.
+func (a *answer) expectHead() {
+	http.NewResponseController(a.w).SetReadDeadline(time.Now().Add(headPatience))
+}
+
+// expectNoMore ends that: from now on only the end of the connection is waited for.
+func (a *answer) expectNoMore() {
+	http.NewResponseController(a.w).SetReadDeadline(time.Time{})
+}
 
 // expectRead gives the client time to send more of its request.
 func (a *answer) expectRead() {
-	http.NewResponseController(a.w).SetReadDeadline(time.Now().Add(clientPatience))
+	http.NewResponseController(a.w).SetReadDeadline(time.Now().Add(insertPatience))
 }
 
 // maxCompressedPiece bounds one of ClickHouse's compressed blocks, in bytes before compression.

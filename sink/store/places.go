@@ -49,6 +49,9 @@ type running struct {
 // placePatience is how long a statement waits for a place.
 const placePatience = 2 * time.Minute
 
+// errClientLeft is what nobody reads.
+var errClientLeft = newException(codeTooManyQueries, "TOO_MANY_SIMULTANEOUS_QUERIES", "The client left while the statement waited for its turn")
+
 func newPlaces(each int, log *zap.Logger) *places {
 	p := &places{log: log, patience: placePatience, tellAfter: 10 * time.Second, active: map[uint64]running{}}
 	for k := range p.kinds {
@@ -79,7 +82,7 @@ func (p *places) take(ctx context.Context, kind placeKind, text string) (free fu
 			return nil, newException(codeTooManyQueries, "TOO_MANY_SIMULTANEOUS_QUERIES",
 				"All %d places for %s are taken since %s", cap(slots), kind, p.patience)
 		case <-ctx.Done():
-			return nil, newException(codeTooManyQueries, "TOO_MANY_SIMULTANEOUS_QUERIES", "The client left while the statement waited for its turn")
+			return nil, errClientLeft
 		}
 	}
 }

@@ -22,6 +22,8 @@ const defaultMaxQuerySize = 256 << 10
 // request is what an HTTP request asks of the engine.
 type request struct {
 	id       string // X-ClickHouse-Query-Id
+	mark     string // in log_comment, for cancelling
+	comment  string // the client's log_comment
 	query    string // the query of the URL; more of it may follow in body
 	body     io.Reader
 	database string
@@ -44,7 +46,7 @@ type request struct {
 // parseRequest reads the parameters of a request; the body is left to be read, decompressed.
 func parseRequest(r *http.Request) (*request, error) {
 	q := &request{body: r.Body, database: r.Header.Get("X-ClickHouse-Database"), format: r.Header.Get("X-ClickHouse-Format"),
-		id: uuid.NewString(), maxQuerySize: defaultMaxQuerySize, httpCompress: true}
+		id: uuid.NewString(), mark: newMark(), maxQuerySize: defaultMaxQuerySize, httpCompress: true}
 	values := r.URL.Query()
 	var err error
 	if q.body, err = decodeBody(r.Body, r.Header.Get("Content-Encoding")); err != nil {
@@ -117,7 +119,10 @@ func (q *request) set(name, value string) error {
 func (q *request) setting(name, value string) error {
 	switch name {
 	case valuesSetting:
-		return nil // values decides
+		return nil // guardData decides
+	case "log_comment":
+		q.comment = value
+		return nil
 	case "enable_http_compression":
 		q.httpCompress = value == "1" || value == "true"
 	case "add_http_cors_header":
@@ -255,7 +260,7 @@ func skipLine(b []byte) []byte {
 // setup is the statement that gives a connection the settings of the request. queryMemory is the limit of a request that
 // names none.
 func (q *request) setup(queryMemory uint64) string {
-	list := []string{fmt.Sprintf("max_memory_usage = %d", queryMemory)}
+	list := []string{fmt.Sprintf("max_memory_usage = %d", queryMemory), "log_comment = " + quoteText(markedComment(q.mark, q.comment))}
 	for _, s := range q.settings {
 		list = append(list, quoteName(s.name)+" = "+quoteText(s.value))
 	}
@@ -266,6 +271,16 @@ func (q *request) setup(queryMemory uint64) string {
 		list = append(list, "readonly = "+quoteText(q.readonlyLevel))
 	}
 	return "SET " + strings.Join(list, ", ")
+}
+
+// bound sets a setting that the request does not.
+func (q *request) bound(name, value string) {
+	for _, s := range q.settings {
+		if s.name == name {
+			return
+		}
+	}
+	q.settings = append(q.settings, parameter{name, value})
 }
 
 var sqlEscapes = strings.NewReplacer(`\`, `\\`, `'`, `\'`, "`", "\\`", "\x00", `\0`)

@@ -14,6 +14,7 @@ func (s *server) run(ctx context.Context, q *request, a *answer) error {
 	if err != nil {
 		return err
 	}
+	a.expectNoMore()
 	switch {
 	case st.multi:
 		return newException(codeSyntaxError, "SYNTAX_ERROR", "Syntax error (Multi-statements are not allowed)")
@@ -33,6 +34,12 @@ func (s *server) run(ctx context.Context, q *request, a *answer) error {
 		return err
 	}
 	defer free()
+	if ctx.Err() != nil {
+		return errClientLeft
+	}
+	if s.isBounded(st, a.r) {
+		q.bound("max_execution_time", maxExecutionSeconds)
+	}
 	c, err := s.connect(q)
 	if err != nil {
 		return err
@@ -41,6 +48,7 @@ func (s *server) run(ctx context.Context, q *request, a *answer) error {
 	if st.insert {
 		return s.insert(c, q, st, data, a)
 	}
+	defer s.cancelWhenDone(ctx, q.mark)()
 	return s.query(ctx, c, q, st, a)
 }
 
@@ -55,6 +63,18 @@ func (s *server) placeOf(st statement, r *http.Request) placeKind {
 		return ownPlaces
 	}
 	return queryPlaces
+}
+
+// maxExecutionSeconds bounds statements that read, of requests that give no max_execution_time.
+const maxExecutionSeconds = "600"
+
+// isBounded is true for what others ask to read. The collector's own statements, tables and inserts of data take as long as they do.
+func (s *server) isBounded(st statement, r *http.Request) bool {
+	switch st.verb {
+	case "SELECT", "WITH", "FROM", "EXPLAIN", "INSERT":
+		return s.placeOf(st, r) == queryPlaces
+	}
+	return false
 }
 
 // connect opens a connection with the settings and the database of the request.

@@ -200,10 +200,16 @@ func (s *server) answerUntil(ctx context.Context, h *http.Server, failed <-chan 
 	defer cancel()
 	if e := h.Shutdown(grace); errors.Is(e, context.DeadlineExceeded) {
 		s.o.Log.Warn("store: statements still run after the grace period and are given up", zap.Int("statements", s.running()), zap.Duration("grace", s.o.Grace))
-		h.Close()
+		h.Close() // which cancels them
+		for end := time.Now().Add(cancelPatience); s.running() > 0 && time.Now().Before(end); {
+			time.Sleep(10 * time.Millisecond)
+		}
 	}
 	return err
 }
+
+// cancelPatience is how long statements may take to end once they are cancelled.
+const cancelPatience = 3 * time.Second
 
 // running is the number of statements that the engine works on.
 func (s *server) running() int { return s.places.running() }

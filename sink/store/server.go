@@ -142,6 +142,7 @@ func (s *server) serveQuery(w http.ResponseWriter, r *http.Request) {
 		a.fail(newException(codeCannotSchedule, "CANNOT_SCHEDULE_TASK", "The store is not open yet"))
 		return
 	}
+	a.expectHead()
 	q, err := parseRequest(r)
 	if err != nil {
 		a.fail(err)
