@@ -27,7 +27,7 @@ export DEB_VERSION        ?= $(shell git describe --tags --match 'v[0-9]*' 2>/de
 export ENGINE_DEB_VERSION := $(subst -,+,$(ENGINE_VERSION))
 export SOURCE_DATE_EPOCH  ?= $(shell git log -1 --format=%ct 2>/dev/null)
 
-.PHONY: all build run test test-kafka test-page race demo bench pgo fuzz lint vulncheck lint-deploy fmt engine deb clean help
+.PHONY: all build run test test-kafka test-page test-hostile-page browser race demo bench pgo fuzz lint vulncheck lint-deploy fmt engine deb clean help
 
 all: build
 
@@ -57,12 +57,17 @@ $(KAFKA_LIBS): sink/kafka/kafkatest/pom.xml
 race: engine ## run all tests with the race detector
 	$(GO) test -race ./...
 
-test-page: engine ## look at the exporters' page in Chromium; pictures go to .page
+test-page: engine browser ## look at the exporters' page in Chromium; pictures go to .page
+	CHROMIUM=$$(command -v $(CHROMIUM)) PAGE_TEST=$(CURDIR)/.page $(GO) test -count 1 -v -run TestPage_inABrowser ./collector
+
+test-hostile-page: engine browser ## have pages of other sites attack a local store, in Chromium
+	CHROMIUM=$$(command -v $(CHROMIUM)) PAGE_TEST=$(CURDIR)/.page $(GO) test -count 1 -v -run TestHostilePage_inABrowser ./sink/store
+
+browser:
 	@command -v node >/dev/null && command -v npm >/dev/null || { echo "make test-page: node and npm are missing: apt-get install nodejs npm" >&2; exit 1; }
 	@command -v $(CHROMIUM) >/dev/null || { echo "make test-page: $(CHROMIUM) is missing: apt-get install chromium, or set CHROMIUM" >&2; exit 1; }
 	@mkdir -p .page
 	@[ -d .page/node_modules/playwright-core ] || npm install --silent --no-audit --no-fund --prefix .page playwright-core@$(PLAYWRIGHT)
-	CHROMIUM=$$(command -v $(CHROMIUM)) PAGE_TEST=$(CURDIR)/.page $(GO) test -count 1 -v -run TestPage_inABrowser ./collector
 
 demo: engine build ## our own captures through the whole pipeline, and three questions to the result
 	bench/demo.sh

@@ -123,7 +123,8 @@ func TestGETOnlyReads(t *testing.T) {
 	if got := run(t, base, "SELECT count(), sum(a) FROM t"); got != "1\t1\n" {
 		t.Errorf("the table has %q", got)
 	}
-	for _, sql := range []string{"SELECT 1", "WITH 1 AS x SELECT x", "(SELECT 1)", "SHOW TABLES", "DESCRIBE t", "EXISTS t", "EXPLAIN SELECT 1", "SELECT dictGet('d', 'b', 1)"} {
+	for _, sql := range []string{"SELECT 1", "WITH 1 AS x SELECT x", "(SELECT 1)", "SHOW TABLES", "DESCRIBE t", "EXISTS t", "EXPLAIN SELECT 1", "SELECT dictGet('d', 'b', 1)", "SELECT 1 FORMAT JSON",
+		"SELECT 1 FORMAT Parquet", "SELECT 1 FORMAT Native", "SELECT a, count() FROM t GROUP BY a WITH TOTALS", "FROM t SELECT a"} {
 		if r := send(t, http.MethodGet, base+"/?max_threads=1&query="+url.QueryEscape(sql), ""); r.status != http.StatusOK {
 			t.Errorf("GET %s: status %d: %s", sql, r.status, r.body)
 		}

@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -273,12 +274,15 @@ func (q *request) setup(queryMemory uint64) string {
 	return "SET " + strings.Join(list, ", ")
 }
 
+// sets is true where the request has a setting.
+func (q *request) sets(name string) bool {
+	return slices.ContainsFunc(q.settings, func(s parameter) bool { return s.name == name })
+}
+
 // bound sets a setting that the request does not.
 func (q *request) bound(name, value string) {
-	for _, s := range q.settings {
-		if s.name == name {
-			return
-		}
+	if q.sets(name) {
+		return
 	}
 	q.settings = append(q.settings, parameter{name, value})
 }

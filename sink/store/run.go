@@ -2,9 +2,9 @@ package store
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 )
 
@@ -40,6 +40,7 @@ func (s *server) run(ctx context.Context, q *request, a *answer) error {
 	if s.isBounded(st, a.r) {
 		q.bound("max_execution_time", maxExecutionSeconds)
 	}
+	s.boundResult(q, st)
 	c, err := s.connect(q)
 	if err != nil {
 		return err
@@ -141,23 +142,11 @@ func fill(r io.Reader, buf []byte) (n int, err error) {
 
 // query runs any other statement, block by block where statement and format allow it.
 func (s *server) query(ctx context.Context, c *conn, q *request, st statement, a *answer) error {
-	name := st.format
-	if name == "" {
-		name = q.format
-	}
-	if name == "" {
-		name = "TabSeparated"
-	}
+	name := q.resultFormat(st)
 	f := formatOf(name)
-	selects := st.verb == "SELECT" || st.verb == "WITH"
 	a.reframe = q.revision > 0 && strings.EqualFold(name, "Native")
-	if f.pieces && selects && !st.totals && !q.wait {
+	if q.inPieces(st) {
 		return s.stream(ctx, c, q, st, name, f, a)
-	}
-	if selects {
-		if err := c.run(s.resultBound(q)); err != nil {
-			return err
-		}
 	}
 	return c.query(st.text, name, q.params, func(result []byte, n counts) error {
 		result, err := a.layout(result)
@@ -170,15 +159,33 @@ func (s *server) query(ctx context.Context, c *conn, q *request, st statement, a
 	})
 }
 
-// resultBound limits a result that is built as a whole to a quarter of what a statement may allocate, unless the request has
-// a limit of its own: the text of a result, and the buffer it grows in, take several times its columns.
-func (s *server) resultBound(q *request) string {
-	for _, set := range q.settings {
-		if set.name == "max_result_bytes" {
-			return ""
+// resultFormat is the format of a statement's result.
+func (q *request) resultFormat(st statement) string {
+	for _, name := range []string{st.format, q.format} {
+		if name != "" {
+			return name
 		}
 	}
-	return fmt.Sprintf("SET max_result_bytes = %d, result_overflow_mode = 'throw'", s.o.QueryMemory/4)
+	return "TabSeparated"
+}
+
+func (st statement) selects() bool {
+	return st.verb == "SELECT" || st.verb == "WITH" || st.verb == "FROM"
+}
+
+// inPieces is true for a result that is sent block by block.
+func (q *request) inPieces(st statement) bool {
+	return formatOf(q.resultFormat(st)).pieces && st.selects() && !st.totals && !q.wait
+}
+
+// boundResult limits a result that is built as a whole to a quarter of what a statement may allocate, unless the request has
+// a limit of its own: the text of a result, and the buffer it grows in, take several times its columns.
+func (s *server) boundResult(q *request, st statement) {
+	if !st.selects() || q.inPieces(st) || q.sets("max_result_bytes") {
+		return
+	}
+	q.bound("max_result_bytes", strconv.FormatUint(s.o.QueryMemory/4, 10))
+	q.bound("result_overflow_mode", "throw")
 }
 
 // stream sends a SELECT's result as the engine produces it. The status is decided by the first block.
