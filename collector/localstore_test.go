@@ -40,7 +40,7 @@ func TestServe_localStore(t *testing.T) {
 	for name, environ := range map[string][]string{"no password": nil, "password": {"STORE_PASSWORD=hun'ter\\2"}} {
 		t.Run(name, func(t *testing.T) {
 			cfg := localConfig(t, environ...)
-			r := startConfigured(t, cfg)
+			r := startConfigured(t, cfg, testPatience)
 			send(t, r.address, payloads(t, "softflowd-v5")...)
 			query := func(sql string) string {
 				var out bytes.Buffer

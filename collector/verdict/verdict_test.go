@@ -260,6 +260,12 @@ func collectorTests() []collectorTest {
 		{"no tables", "no_tables", func(c *Collector) { c.TablesMade = false }, Problem, "the tables are not made: rows are collected and wait"},
 		{"tables", "no_tables", func(c *Collector) { c.StoreDown = true }, 0, ""},
 		{"server down", "store_down", func(c *Collector) { c.StoreDown, c.StoreError = true, "connection refused" }, Problem, "ClickHouse takes no inserts: connection refused"},
+		{"the local store died", "store_restarted", func(c *Collector) {
+			c.StoreRestarts, c.StoreEnded, c.StoreEnd = 2, c.Now.Add(-time.Minute), "signal: killed"
+		}, Warning, "the local store ended by itself and was started again, 2 times so far, the last at 2026-03-05 11:59:00: signal: killed"},
+		{"the local store died long ago", "store_restarted", func(c *Collector) {
+			c.StoreRestarts, c.StoreEnded, c.StoreEnd = 2, c.Now.Add(-25*time.Hour), "signal: killed"
+		}, 0, ""},
 		{"Kafka takes nothing", "kafka_down", func(c *Collector) { c.KafkaError = "NOT_ENOUGH_REPLICAS" }, Problem, "Kafka takes no messages: NOT_ENOUGH_REPLICAS"},
 		{"no Kafka", "kafka_down", func(c *Collector) { c.StoreDown = true }, 0, ""},
 		{"one insert failed", "store_down", func(c *Collector) { c.StoreError = "timeout" }, 0, ""},
