@@ -37,7 +37,7 @@ type Options struct {
 	HeldBytes      int           // of all sources; 0: 32 MiB
 	TemplateBytes  int           // of all sources, with sampling rates; 0: 24 MiB
 	NameBytes      int           // of all sources, for names of interfaces and VRFs; 0: 16 MiB
-	MaxRecords     int           // flow records of one datagram; 0: 300
+	MaxRecords     int           // of one datagram and shorter than a whole flow record; 0: 300. See leastFlow
 	TemplateExpiry time.Duration // after the latest definition; 0: 24 h
 	Overrides      exporter.Overrides
 	Inner          bool  // frame sections of tunnels: take the flow inside
@@ -46,13 +46,17 @@ type Options struct {
 }
 
 const (
-	defaultMaxTemplates   = 1024
-	defaultHoldFor        = 30 * time.Second
-	defaultHoldBytes      = 1 << 20
-	defaultHeldBytes      = 32 << 20
-	defaultTemplateBytes  = 24 << 20
-	defaultNameBytes      = 16 << 20
-	defaultMaxRecords     = 300
+	defaultMaxTemplates  = 1024
+	defaultHoldFor       = 30 * time.Second
+	defaultHoldBytes     = 1 << 20
+	defaultHeldBytes     = 32 << 20
+	defaultTemplateBytes = 24 << 20
+	defaultNameBytes     = 16 << 20
+	defaultMaxRecords    = 300
+	// leastFlow is the length of a record that has all of an IPv4 flow: two addresses, two ports, two counters of 4 bytes.
+	// As many as fit into a datagram are believed. Of shorter ones a datagram may hold a hundred times more than real
+	// exporters put there, and each costs a row.
+	leastFlow             = 20
 	defaultTemplateExpiry = 24 * time.Hour
 )
 

@@ -142,9 +142,15 @@ func TestReleaseLooksAtItsOwnSetsOnly(t *testing.T) {
 	equal(t, "recovered", l.stream(flow.IPFIX, 0).Recovered.Load(), 1)
 }
 
-func TestHostileDatagrams_v5(t *testing.T) {
+// Whole flow records are believed, however many a datagram holds.
+func TestManyWholeRecords(t *testing.T) {
 	l := newLab(t, Options{})
 	flows := slices.Repeat([]v5Flow{{}}, full/recordV5)
-	equal(t, "records", len(l.send(v5(v5Header{count: -1}, flows...))), defaultMaxRecords)
-	equal(t, "beyond the limit", l.stream(flow.NetFlowV5, 0).Failed(exporter.RecordLimit), uint64(len(flows)-defaultMaxRecords))
+	equal(t, "records of v5", len(l.send(v5(v5Header{count: -1}, flows...))), len(flows))
+	whole := []item{
+		el(8, u32(1)), el(12, u32(2)), el(7, u16(3)), el(11, u16(4)), el(2, u32(5)), el(1, u32(6)),
+	}
+	l.send(ipfix(ipfixHeader, set(2, templateOf(256, whole...))))
+	const n = (full - setHeader) / leastFlow
+	equal(t, "records of IPFIX", len(l.send(ipfix(ipfixHeader, set(256, slices.Repeat([]byte{1}, n*leastFlow))))), n)
 }

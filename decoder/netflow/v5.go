@@ -45,10 +45,6 @@ func (d *Decoder) DecodeV5(dg *exporter.Datagram, b *flow.Batch) {
 	}
 	s.units = uint32(count)
 	s.number(c.sequence)
-	if there := min(count, len(records)/recordV5); there > d.o.MaxRecords {
-		s.stream.Fail(exporter.RecordLimit, uint64(there-d.o.MaxRecords))
-		count = d.o.MaxRecords
-	}
 	for ; count > 0 && len(records) >= recordV5; count-- {
 		d.recordV5((*[recordV5]byte)(records), s, &c, damaged)
 		records = records[recordV5:]

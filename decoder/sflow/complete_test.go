@@ -104,6 +104,7 @@ func TestCase49_LengthOfTheSampleOnly(t *testing.T) {
 		{"a frame with more than its packet", headerRecord(1, 9000, long), 9000},
 		{"a length between", headerRecord(1, 1000, long), 1000},
 		{"a short packet", headerRecord(1, 64, tcp4()), 64},
+		{"a short packet, its checksum not counted", headerRecord(1, uint32(len(tcp4())), tcp4()), uint64(len(tcp4()))},
 		{"0", headerRecord(1, 0, long), 1518},
 	} {
 		t.Run(test.name, func(t *testing.T) {

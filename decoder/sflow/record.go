@@ -116,8 +116,8 @@ func (d *Decoder) header(f *flow.Record, r *reader, seen *parts) bool {
 	}
 	info := d.parseFrame(frame, first, f)
 	seen.cut = info.Cut
-	if whole := wholeLength(&info, first, stripped); uint64(length) <= uint64(len(frame))+uint64(stripped) && whole > uint64(length) {
-		f.Bytes = whole // the agent gave the length of what it sampled
+	if uint64(length) <= uint64(len(frame))+uint64(stripped) {
+		f.Bytes = max(f.Bytes, wholeLength(&info, first, length, stripped)) // the agent gave the length of what it sampled
 	}
 	return true
 }
@@ -151,12 +151,13 @@ func isPacket(b []byte, length uint32) bool {
 	return length == packet || length == packet+fcs
 }
 
-// wholeLength is a frame's length by its IP header, link header and checksum included; 0 where there is none.
-func wholeLength(info *packet.Info, first packet.Layer, stripped uint32) uint64 {
-	if !info.IP || info.NetworkLength == 0 {
+// wholeLength is a frame's length by its IP header, link header and checksum included; 0 where the length that is stated
+// holds the packet.
+func wholeLength(info *packet.Info, first packet.Layer, stated, stripped uint32) uint64 {
+	length := uint64(info.LinkLength) + uint64(info.NetworkLength)
+	if !info.IP || info.NetworkLength == 0 || length <= uint64(stated) {
 		return 0
 	}
-	length := uint64(info.LinkLength) + uint64(info.NetworkLength)
 	if first == packet.Ethernet {
 		length += uint64(max(stripped, fcs))
 	}
