@@ -3,12 +3,12 @@ package metadata
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"github.com/metranova/flow-collector/metadata/record"
 	"github.com/metranova/flow-collector/sink/schema"
+	"github.com/metranova/flow-collector/sink/sqltext"
 )
 
 // sourceTable lists the records of each source; see the package comment.
@@ -48,13 +48,9 @@ func tableName(t *schema.Tables, standard string) string {
 	return standard
 }
 
-func quote(identifier string) string {
-	return "`" + strings.NewReplacer("\\", "\\\\", "`", "\\`").Replace(identifier) + "`"
-}
+func quote(identifier string) string { return sqltext.Name(identifier) }
 
-func literal(text string) string {
-	return "'" + strings.NewReplacer("\\", "\\\\", "'", "\\'").Replace(text) + "'"
-}
+func literal(text string) string { return sqltext.Text(text) }
 
 // CreateTables creates the tables of IP reference extensions that are missing. They are other programs' tables, which may fill them
 // later. One that cannot be created is left to the Refresher, which reports it and works without it.

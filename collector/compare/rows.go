@@ -8,7 +8,7 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
-	"github.com/metranova/flow-collector/sink/clickhouse"
+	"github.com/metranova/flow-collector/sink/sqltext"
 )
 
 // Rows says which rows of a table of data_flow's columns make an account.
@@ -52,7 +52,7 @@ WHERE start_time >= fromUnixTimestamp64Milli(?) AND start_time < fromUnixTimesta
 func QuoteTable(name string) string {
 	parts := strings.SplitN(name, ".", 2)
 	for i, p := range parts {
-		parts[i] = clickhouse.QuoteIdent(p)
+		parts[i] = sqltext.Name(p)
 	}
 	return strings.Join(parts, ".")
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"github.com/metranova/flow-collector/enrich"
+	"github.com/metranova/flow-collector/sink/sqltext"
 )
 
 // Top asks the store who sent and got most in the last minutes. It asks when somebody wants to know, and at most every few seconds.
@@ -133,7 +134,7 @@ func (t *Top) ask(ctx context.Context) (*TopTraffic, error) {
 }
 
 func (t *Top) largest(ctx context.Context, key, join string) (shares []Share, err error) {
-	table := quote(t.Database) + "." + quote(t.Table)
+	table := sqltext.Name(t.Database) + "." + sqltext.Name(t.Table)
 	rows, err := t.Conn.Query(ctx, fmt.Sprintf(topQuery, key, topMinutes*60, table, join, topRows))
 	if err != nil {
 		return nil, err
@@ -151,8 +152,4 @@ func (t *Top) largest(ctx context.Context, key, join string) (shares []Share, er
 		shares = append(shares, s)
 	}
 	return shares, rows.Err()
-}
-
-func quote(name string) string {
-	return "`" + strings.NewReplacer("\\", "\\\\", "`", "\\`").Replace(name) + "`"
 }

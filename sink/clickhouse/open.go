@@ -15,6 +15,7 @@ import (
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
+	"github.com/metranova/flow-collector/sink/sqltext"
 	"github.com/metranova/flow-collector/sink/tlsconfig"
 )
 
@@ -146,9 +147,9 @@ func createDatabase(ctx context.Context, o Options, options chgo.Options) (err e
 		return fmt.Errorf("%s: %w", where, explainTLS(&o.TLS, err))
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
-	query := "CREATE DATABASE IF NOT EXISTS " + QuoteIdent(o.Database)
+	query := "CREATE DATABASE IF NOT EXISTS " + sqltext.Name(o.Database)
 	if o.Cluster != "" {
-		query += " ON CLUSTER " + QuoteIdent(o.Cluster)
+		query += " ON CLUSTER " + sqltext.Name(o.Cluster)
 	}
 	if err := conn.Exec(ctx, query); err != nil && !(exists && errorCode(err) == codeAccessDenied) {
 		return fmt.Errorf("%s: %w", where, cause(err))
@@ -229,9 +230,4 @@ func orDefault[T comparable](value, otherwise T) T {
 		return otherwise
 	}
 	return value
-}
-
-// QuoteIdent is a name as SQL has it.
-func QuoteIdent(name string) string {
-	return "`" + strings.NewReplacer("\\", "\\\\", "`", "\\`").Replace(name) + "`"
 }

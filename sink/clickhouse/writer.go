@@ -13,6 +13,7 @@ import (
 	"github.com/metranova/flow-collector/sink/native"
 	"github.com/metranova/flow-collector/sink/quarantine"
 	"github.com/metranova/flow-collector/sink/spool"
+	"github.com/metranova/flow-collector/sink/sqltext"
 	"github.com/metranova/flow-collector/sink/tally"
 )
 
@@ -244,9 +245,9 @@ func InsertByName(database, table string) string {
 
 func qualified(database, table string) string {
 	if database == "" {
-		return QuoteIdent(table)
+		return sqltext.Name(table)
 	}
-	return QuoteIdent(database) + "." + QuoteIdent(table)
+	return sqltext.Name(database) + "." + sqltext.Name(table)
 }
 
 // InsertQuery renders the statement for Insert.Query of blocks that have just these columns.
@@ -256,7 +257,7 @@ func InsertQuery(database, table string, columns []string) string {
 		if i > 0 {
 			query += ", "
 		}
-		query += QuoteIdent(c)
+		query += sqltext.Name(c)
 	}
 	return query + ")"
 }

@@ -1,6 +1,7 @@
-// Package native cuts blocks of ClickHouse's Native format (revision 0, as an HTTP insert has it) by rows, and prints their
-// rows for people; it also keeps blocks that wait without what they are full of (Packed). It reads what package block writes, by the types that a block names: so also blocks that an older
-// version left on disk. What it reads is not trusted. It imports nothing of this project.
+// Package native cuts blocks of ClickHouse's Native format (revision 0, as an HTTP insert has it) by rows, and prints
+// their rows for people. It also provides a form for memory in which long runs of one byte are left out (Packed). It reads
+// what package block writes, by the types that a block names, so also blocks that an older version left on disk. What it
+// reads is not trusted. Of this project it imports sink/sqltext alone.
 package native
 
 import (

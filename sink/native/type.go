@@ -3,6 +3,8 @@ package native
 import (
 	"fmt"
 	"strings"
+
+	"github.com/metranova/flow-collector/sink/sqltext"
 )
 
 // kind is how a type lays out its values.
@@ -84,7 +86,7 @@ func (t *typ) values() *typ {
 
 // parsePaths reads the typed paths of a JSON type, which stand in the order of their names, as their data does.
 func (t *typ) parsePaths(depth int) error {
-	for _, argument := range split(t.args) {
+	for _, argument := range sqltext.Arguments(t.args) {
 		path, of, found := strings.Cut(argument, " ")
 		if !found || len(t.paths) > 0 && path <= t.paths[len(t.paths)-1] {
 			return fmt.Errorf("JSON with %.200q is not understood", argument)
@@ -96,26 +98,4 @@ func (t *typ) parsePaths(depth int) error {
 		t.paths, t.inner = append(t.paths, path), append(t.inner, inner)
 	}
 	return nil
-}
-
-// split cuts a list of arguments at the commas that are not within parentheses.
-func split(args string) (list []string) {
-	depth, start := 0, 0
-	for i := range len(args) {
-		switch args[i] {
-		case '(':
-			depth++
-		case ')':
-			depth--
-		case ',':
-			if depth == 0 {
-				list = append(list, strings.TrimSpace(args[start:i]))
-				start = i + 1
-			}
-		}
-	}
-	if rest := strings.TrimSpace(args[start:]); rest != "" {
-		list = append(list, rest)
-	}
-	return list
 }

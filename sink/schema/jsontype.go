@@ -1,6 +1,10 @@
 package schema
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/metranova/flow-collector/sink/sqltext"
+)
 
 // isJSON reports whether the text is a JSON column's type.
 func isJSON(typ string) bool { return typ == "JSON" || strings.HasPrefix(typ, "JSON(") }
@@ -11,33 +15,7 @@ func jsonArguments(typ string) []string {
 	if !ok {
 		return nil
 	}
-	inner = strings.TrimSuffix(inner, ")")
-	var arguments []string
-	depth, start := 0, 0
-	var quote byte
-	for i := 0; i < len(inner); i++ {
-		switch c := inner[i]; {
-		case quote != 0:
-			if c == '\\' {
-				i++
-			} else if c == quote {
-				quote = 0
-			}
-		case c == '\'' || c == '`':
-			quote = c
-		case c == '(':
-			depth++
-		case c == ')':
-			depth--
-		case c == ',' && depth == 0:
-			arguments = append(arguments, strings.TrimSpace(inner[start:i]))
-			start = i + 1
-		}
-	}
-	if last := strings.TrimSpace(inner[start:]); last != "" {
-		arguments = append(arguments, last)
-	}
-	return arguments
+	return sqltext.Arguments(strings.TrimSuffix(inner, ")"))
 }
 
 // typedPaths picks the typed paths out of a JSON type's arguments.

@@ -1,16 +1,16 @@
 package schema
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/metranova/flow-collector/sink/sqltext"
+)
 
 // ident quotes an identifier.
-func ident(name string) string {
-	return "`" + strings.NewReplacer("\\", "\\\\", "`", "\\`").Replace(name) + "`"
-}
+func ident(name string) string { return sqltext.Name(name) }
 
 // literal quotes a string.
-func literal(text string) string {
-	return "'" + strings.NewReplacer("\\", "\\\\", "'", "\\'").Replace(text) + "'"
-}
+func literal(text string) string { return sqltext.Text(text) }
 
 // identList quotes a list of columns. A column of a JSON path (ext.bgp_as_path_id) is one identifier.
 func identList(names []string) string {

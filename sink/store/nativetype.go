@@ -6,6 +6,8 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+
+	"github.com/metranova/flow-collector/sink/sqltext"
 )
 
 // columnType is a parsed type name, as far as the layout of its values depends on it.
@@ -45,7 +47,7 @@ func parseType(s string) (*columnType, error) {
 		if !strings.HasSuffix(rest, ")") {
 			return nil, fmt.Errorf("type %q is not understood", s)
 		}
-		args = splitArguments(rest[:len(rest)-1])
+		args = sqltext.Arguments(rest[:len(rest)-1])
 	}
 	if size, ok := fixedSizes[name]; ok {
 		t.name, t.size = "fixed", size
@@ -138,33 +140,6 @@ func jsonType(t *columnType, args []string) (*columnType, error) {
 		t.args = append(t.args, named[n])
 	}
 	return t, nil
-}
-
-// splitArguments cuts the text between a type's parentheses at its commas.
-func splitArguments(s string) []string {
-	var args []string
-	depth, start := 0, 0
-	for i := 0; i < len(s); i++ {
-		switch s[i] {
-		case '(':
-			depth++
-		case ')':
-			depth--
-		case '\'', '`':
-			l := lexer{src: s, pos: i}
-			l.next()
-			i = l.pos - 1
-		case ',':
-			if depth == 0 {
-				args = append(args, s[start:i])
-				start = i + 1
-			}
-		}
-	}
-	if strings.TrimSpace(s[start:]) != "" {
-		args = append(args, s[start:])
-	}
-	return args
 }
 
 // elementName cuts "name Type" of a tuple or JSON path into its two parts.

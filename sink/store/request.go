@@ -15,6 +15,8 @@ import (
 
 	"github.com/ClickHouse/ch-go/compress"
 	"github.com/google/uuid"
+
+	"github.com/metranova/flow-collector/sink/sqltext"
 )
 
 // defaultMaxQuerySize is ClickHouse's max_query_size: how much of a request may be SQL, in bytes.
@@ -287,8 +289,6 @@ func (q *request) bound(name, value string) {
 	q.settings = append(q.settings, parameter{name, value})
 }
 
-var sqlEscapes = strings.NewReplacer(`\`, `\\`, `'`, `\'`, "`", "\\`", "\x00", `\0`)
+func quoteText(s string) string { return sqltext.Text(s) }
 
-func quoteText(s string) string { return "'" + sqlEscapes.Replace(s) + "'" }
-
-func quoteName(s string) string { return fmt.Sprintf("`%s`", sqlEscapes.Replace(s)) }
+func quoteName(s string) string { return sqltext.Name(s) }
