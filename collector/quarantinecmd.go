@@ -288,6 +288,9 @@ func (q *quarantineInsert) record(ctx context.Context, insertion *quarantine.Ins
 	case (maybe || r.Reason == string(clickhouse.Unexplained)) && late && !q.again:
 		return errMaybeStored
 	}
+	if !clickhouse.IsInsert(r.Query) {
+		return fmt.Errorf("its statement is no INSERT of this collector and is not executed: %.100s", r.Query)
+	}
 	data, err := f.Data(r)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUnreadable, err)

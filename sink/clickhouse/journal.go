@@ -108,6 +108,14 @@ func (l *writerLog) without(name string, err error) {
 		zap.String("effect", dispensable[name]), zap.Error(err))
 }
 
+// notOurs reports an entry of the spool whose statement is not executed.
+func (l *writerLog) notOurs(rows int) {
+	if l.journal.Due("not ours") {
+		l.log.Error("an entry of the spool is not executed and stays there: who wrote to spool.path?", zap.Int("rows", rows),
+			zap.Error(errStatement))
+	}
+}
+
 // doubtful reports an insert that goes to another server than the one that may have it.
 func (l *writerLog) doubtful(ins *Insert) {
 	if l.journal.Due("doubtful") {

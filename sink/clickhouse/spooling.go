@@ -135,9 +135,17 @@ func (s *spooling) first() bool {
 	return s != nil && s.spool.Ready() > 0 && s.w.health.isDown()
 }
 
-// take returns the oldest insert on disk; nil where none can be tried now.
+// foreignRetry is how long an entry with a statement of somebody else is put aside at a time.
+const foreignRetry = 24 * time.Hour
+
+// take returns the oldest insert on disk; nil where none can be tried now. An entry whose statement is not ours stays on
+// disk until it is too old.
 func (s *spooling) take() *Insert {
 	e, ok := s.spool.Next()
+	for ; ok && !IsInsert(e.Query); e, ok = s.spool.Next() {
+		s.w.journal.notOurs(e.Rows)
+		s.spool.Return(e, foreignRetry)
+	}
 	if !ok {
 		s.pause(s.w.options.RetryMin) // all are put aside
 		return nil

@@ -240,8 +240,11 @@ func (w *Writer) release(ins *Insert) {
 // block that the table does not have are left out, and columns that only the table has get their defaults: so rows also go
 // into a table that was made by an older version or by hand, where the user may not add columns.
 func InsertByName(database, table string) string {
-	return "INSERT INTO " + qualified(database, table) + " SETTINGS input_format_skip_unknown_fields = 1"
+	return "INSERT INTO " + qualified(database, table) + skipUnknownFields
 }
+
+// skipUnknownFields ends the statement of InsertByName.
+const skipUnknownFields = " SETTINGS input_format_skip_unknown_fields = 1"
 
 func qualified(database, table string) string {
 	if database == "" {
