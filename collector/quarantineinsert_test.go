@@ -70,7 +70,7 @@ func TestQuarantineInsert(t *testing.T) {
 			dir := t.TempDir()
 			collector := quarantine.New(quarantine.Options{Dir: dir})
 			put := func(r quarantine.Record, block string) {
-				r.Query, r.Token, r.Rows = "INSERT INTO t (a)", block, 1000
+				r.Query, r.Token, r.Rows = "INSERT INTO `t` (`a`)", block, 1000
 				if err := collector.Put(r, []byte(block)); err != nil {
 					t.Fatal(err)
 				}
@@ -107,7 +107,7 @@ func TestQuarantineInsert_besideACollector(t *testing.T) {
 	dir := t.TempDir()
 	collector := quarantine.New(quarantine.Options{Dir: dir})
 	put := func(block string) {
-		if err := collector.Put(quarantine.Record{Query: "INSERT INTO t (a)", Token: block, Rows: 1000}, []byte(block)); err != nil {
+		if err := collector.Put(quarantine.Record{Query: "INSERT INTO `t` (`a`)", Token: block, Rows: 1000}, []byte(block)); err != nil {
 			t.Fatal(err)
 		}
 	}
