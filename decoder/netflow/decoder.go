@@ -37,7 +37,7 @@ type Options struct {
 	HeldBytes      int           // of all sources; 0: 32 MiB
 	TemplateBytes  int           // of all sources, with sampling rates; 0: 24 MiB
 	NameBytes      int           // of all sources, for names of interfaces and VRFs; 0: 16 MiB
-	MaxRecords     int           // of one datagram and shorter than a whole flow record; 0: 300. See leastFlow
+	MaxRecords     int           // of one datagram, of those that leastFlow and jumbo do not let pass; 0: 300
 	TemplateExpiry time.Duration // after the latest definition; 0: 24 h
 	Overrides      exporter.Overrides
 	Inner          bool  // frame sections of tunnels: take the flow inside
@@ -54,9 +54,10 @@ const (
 	defaultNameBytes     = 16 << 20
 	defaultMaxRecords    = 300
 	// leastFlow is the length of a record that has all of an IPv4 flow: two addresses, two ports, two counters of 4 bytes.
-	// As many as fit into a datagram are believed. Of shorter ones a datagram may hold a hundred times more than real
-	// exporters put there, and each costs a row.
+	// As many as fit into a datagram of a jumbo frame are believed. Of shorter ones, and in a datagram that no frame holds, there
+	// may be a hundred times more than real exporters put there, and each costs a row.
 	leastFlow             = 20
+	jumbo                 = 9216 // bytes of the largest datagram that exporters send: the MTU of jumbo frames (RFC 7011 §10.3.3)
 	defaultTemplateExpiry = 24 * time.Hour
 )
 
@@ -319,6 +320,7 @@ func (d *Decoder) DecodeV9(dg *exporter.Datagram, b *flow.Batch) {
 		uptime:    binary.BigEndian.Uint32(p[4:]),
 		hasUptime: true,
 		received:  dg.Received,
+		oversized: len(p) > jumbo,
 		sequence:  binary.BigEndian.Uint32(p[12:]),
 	}
 	s := d.session(dg, flow.NetFlowV9, binary.BigEndian.Uint32(p[16:]))
@@ -364,8 +366,9 @@ func (d *Decoder) DecodeIPFIX(dg *exporter.Datagram, b *flow.Batch) {
 		return
 	}
 	c := context{
-		received: dg.Received,
-		sequence: binary.BigEndian.Uint32(p[8:]),
+		received:  dg.Received,
+		oversized: len(p) > jumbo,
+		sequence:  binary.BigEndian.Uint32(p[8:]),
 	}
 	s := d.session(dg, flow.IPFIX, binary.BigEndian.Uint32(p[12:]))
 	s.begin(dg, &c, int64(binary.BigEndian.Uint32(p[4:]))*1000)

@@ -142,15 +142,28 @@ func TestReleaseLooksAtItsOwnSetsOnly(t *testing.T) {
 	equal(t, "recovered", l.stream(flow.IPFIX, 0).Recovered.Load(), 1)
 }
 
-// Whole flow records are believed, however many a datagram holds.
+// Whole flow records are believed in a datagram that a jumbo frame holds. In a larger one their number is bounded.
 func TestManyWholeRecords(t *testing.T) {
-	l := newLab(t, Options{})
-	flows := slices.Repeat([]v5Flow{{}}, full/recordV5)
-	equal(t, "records of v5", len(l.send(v5(v5Header{count: -1}, flows...))), len(flows))
-	whole := []item{
-		el(8, u32(1)), el(12, u32(2)), el(7, u16(3)), el(11, u16(4)), el(2, u32(5)), el(1, u32(6)),
+	whole := templateOf(256, el(8, u32(1)), el(12, u32(2)), el(7, u16(3)), el(11, u16(4)), el(2, u32(5)), el(1, u32(6)))
+	records := func(size int) (flows []v5Flow, data []byte) {
+		return slices.Repeat([]v5Flow{{}}, (size-headerV5)/recordV5),
+			slices.Repeat([]byte{1}, (size-headerV9-setHeader)/leastFlow*leastFlow)
 	}
-	l.send(ipfix(ipfixHeader, set(2, templateOf(256, whole...))))
-	const n = (full - setHeader) / leastFlow
-	equal(t, "records of IPFIX", len(l.send(ipfix(ipfixHeader, set(256, slices.Repeat([]byte{1}, n*leastFlow))))), n)
+	for name, size := range map[string]int{"jumbo frame": jumbo, "largest datagram": 65535 - 28} {
+		flows, data := records(size)
+		sent5, sent := len(flows), len(data)/leastFlow
+		want5, want := sent5, sent
+		if size > jumbo {
+			want5, want = defaultMaxRecords, defaultMaxRecords
+		}
+		l := newLab(t, Options{})
+		equal(t, name+": records of v5", len(l.send(v5(v5Header{count: -1}, flows...))), want5)
+		equal(t, name+": refused of v5", l.stream(flow.NetFlowV5, 0).Failed(exporter.RecordLimit), uint64(sent5-want5))
+		l.send(v9(header{}, set(0, whole)))
+		equal(t, name+": records of v9", len(l.send(v9(header{}, set(256, data)))), want)
+		equal(t, name+": refused of v9", l.stream(flow.NetFlowV9, 0).Failed(exporter.RecordLimit), uint64(sent-want))
+		l.send(ipfix(ipfixHeader, set(2, whole)))
+		equal(t, name+": records of IPFIX", len(l.send(ipfix(ipfixHeader, set(256, data)))), want)
+		equal(t, name+": refused of IPFIX", l.stream(flow.IPFIX, 0).Failed(exporter.RecordLimit), uint64(sent-want))
+	}
 }

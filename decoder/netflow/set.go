@@ -159,7 +159,7 @@ func (d *Decoder) decodeFlows(t *template, s *session, body []byte, c *context) 
 		if len(body) <= padding && len(body) < len(first) {
 			return
 		}
-		if d.work.records >= d.o.MaxRecords && t.length < leastFlow {
+		if d.work.records >= d.o.MaxRecords && (t.length < leastFlow || c.oversized) {
 			d.skipRecords(t, s, body, exporter.RecordLimit)
 			return
 		}

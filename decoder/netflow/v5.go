@@ -45,7 +45,11 @@ func (d *Decoder) DecodeV5(dg *exporter.Datagram, b *flow.Batch) {
 	}
 	s.units = uint32(count)
 	s.number(c.sequence)
-	for ; count > 0 && len(records) >= recordV5; count-- {
+	for n := 0; count > 0 && len(records) >= recordV5; count-- {
+		if n++; n > d.o.MaxRecords && len(p) > jumbo {
+			s.stream.Fail(exporter.RecordLimit, uint64(min(count, len(records)/recordV5)))
+			break
+		}
 		d.recordV5((*[recordV5]byte)(records), s, &c, damaged)
 		records = records[recordV5:]
 	}
