@@ -241,6 +241,9 @@ func (s *service) newWorker(n int, o pipeline.Options) *pipeline.Worker {
 	p := s.cfg.Policy
 	options := decoderOptions(s.cfg)
 	options.Workers, options.NetFlow.FlowsOnly = s.cfg.Listen.WorkerCount(), true
+	if !o.KeepTimes { // a capture is the operator's own
+		options.NetFlow.Jumbo = netflow.JumboFrame
+	}
 	if s.templates != nil {
 		options.NetFlow.Saved = s.templates.loaded
 		o.Save, o.SaveEvery = func(state netflow.State) { s.templates.put(n, state) }, s.cfg.Decoder.SaveTemplates

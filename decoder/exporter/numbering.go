@@ -161,17 +161,24 @@ func (n *numbering) begin() {
 // recentNumbers are the numbers seen last.
 type recentNumbers struct {
 	list   [reorderWindow]uint32
+	newest uint32 // of all since the count began
 	filled int
 	at     int
 }
 
 func (r *recentNumbers) add(number uint32) {
+	if r.filled == 0 || int32(number-r.newest) > 0 {
+		r.newest = number
+	}
 	r.list[r.at] = number
 	r.at = (r.at + 1) % reorderWindow
 	r.filled = min(r.filled+1, reorderWindow)
 }
 
 func (r *recentNumbers) seen(number uint32) bool {
+	if int32(number-r.newest) > 0 {
+		return false // as nearly all are: nothing to look for
+	}
 	for i := range r.filled {
 		if r.list[(r.at-1-i+reorderWindow)%reorderWindow] == number {
 			return true

@@ -37,7 +37,8 @@ type Options struct {
 	HeldBytes      int           // of all sources; 0: 32 MiB
 	TemplateBytes  int           // of all sources, with sampling rates; 0: 24 MiB
 	NameBytes      int           // of all sources, for names of interfaces and VRFs; 0: 16 MiB
-	MaxRecords     int           // of one datagram, of those that leastFlow and jumbo do not let pass; 0: 300
+	MaxRecords     int           // of one datagram, of those that leastFlow and Jumbo do not let pass; 0: 300
+	Jumbo          int           // bytes of a datagram beyond which MaxRecords holds for all records; 0: any datagram may be full
 	TemplateExpiry time.Duration // after the latest definition; 0: 24 h
 	Overrides      exporter.Overrides
 	Inner          bool  // frame sections of tunnels: take the flow inside
@@ -57,7 +58,6 @@ const (
 	// As many as fit into a datagram of a jumbo frame are believed. Of shorter ones, and in a datagram that no frame holds, there
 	// may be a hundred times more than real exporters put there, and each costs a row.
 	leastFlow             = 20
-	jumbo                 = 9216 // bytes of the largest datagram that exporters send: the MTU of jumbo frames (RFC 7011 §10.3.3)
 	defaultTemplateExpiry = 24 * time.Hour
 )
 
@@ -104,6 +104,12 @@ type Decoder struct {
 	forgotten []netip.Addr // that were saved, since Save
 	totals    *totals      // nil until a record has some
 }
+
+// JumboFrame is the largest datagram that exporters send, in bytes: the MTU of jumbo frames (RFC 7011 §10.3.3).
+const JumboFrame = 9216
+
+// oversized reports whether a datagram is larger than those of which all records are taken.
+func (o *Options) oversized(p []byte) bool { return o.Jumbo > 0 && len(p) > o.Jumbo }
 
 // New returns a decoder that counts in table.
 func New(table *exporter.Table, o Options) *Decoder {
@@ -320,7 +326,7 @@ func (d *Decoder) DecodeV9(dg *exporter.Datagram, b *flow.Batch) {
 		uptime:    binary.BigEndian.Uint32(p[4:]),
 		hasUptime: true,
 		received:  dg.Received,
-		oversized: len(p) > jumbo,
+		oversized: d.o.oversized(p),
 		sequence:  binary.BigEndian.Uint32(p[12:]),
 	}
 	s := d.session(dg, flow.NetFlowV9, binary.BigEndian.Uint32(p[16:]))
@@ -367,7 +373,7 @@ func (d *Decoder) DecodeIPFIX(dg *exporter.Datagram, b *flow.Batch) {
 	}
 	c := context{
 		received:  dg.Received,
-		oversized: len(p) > jumbo,
+		oversized: d.o.oversized(p),
 		sequence:  binary.BigEndian.Uint32(p[8:]),
 	}
 	s := d.session(dg, flow.IPFIX, binary.BigEndian.Uint32(p[12:]))

@@ -84,7 +84,7 @@ func TestHostileDatagrams(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			l := newLab(t, Options{FlowsOnly: test.flowsOnly})
+			l := newLab(t, Options{FlowsOnly: test.flowsOnly, Jumbo: JumboFrame})
 			for _, p := range test.before {
 				l.send(p)
 			}
@@ -149,14 +149,14 @@ func TestManyWholeRecords(t *testing.T) {
 		return slices.Repeat([]v5Flow{{}}, (size-headerV5)/recordV5),
 			slices.Repeat([]byte{1}, (size-headerV9-setHeader)/leastFlow*leastFlow)
 	}
-	for name, size := range map[string]int{"jumbo frame": jumbo, "largest datagram": 65535 - 28} {
+	for name, size := range map[string]int{"jumbo frame": JumboFrame, "largest datagram": 65535 - 28} {
 		flows, data := records(size)
 		sent5, sent := len(flows), len(data)/leastFlow
 		want5, want := sent5, sent
-		if size > jumbo {
+		if size > JumboFrame {
 			want5, want = defaultMaxRecords, defaultMaxRecords
 		}
-		l := newLab(t, Options{})
+		l := newLab(t, Options{Jumbo: JumboFrame})
 		equal(t, name+": records of v5", len(l.send(v5(v5Header{count: -1}, flows...))), want5)
 		equal(t, name+": refused of v5", l.stream(flow.NetFlowV5, 0).Failed(exporter.RecordLimit), uint64(sent5-want5))
 		l.send(v9(header{}, set(0, whole)))
