@@ -59,7 +59,7 @@ func checkMemory(t testing.TB, d *Decoder) {
 				bytes += one.bytes()
 			}
 			for _, own := range s.byPort {
-				for _, one := range own {
+				for _, one := range own.byID {
 					bytes += one.bytes()
 				}
 			}

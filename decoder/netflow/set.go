@@ -123,6 +123,7 @@ func (d *Decoder) dataSet(s *session, id uint16, body []byte, c *context) {
 		d.hold(s, id, body, c)
 		return
 	}
+	s.templates.gaveData(t, s.lastPort, c.received)
 	d.records(t, s, body, c)
 }
 

@@ -260,7 +260,7 @@ func (d *Decoder) restoreTemplate(s *session, saved *TemplateState, since int64)
 		len(saved.Fields) > maxFields || !d.fits(s.source, templateBytes+fieldBytes*len(saved.Fields)) {
 		return
 	}
-	t := &template{id: saved.ID, options: saved.Options, fields: saved.Fields, port: saved.Port, seen: saved.Seen}
+	t := &template{id: saved.ID, options: saved.Options, fields: saved.Fields, port: saved.Port, seen: saved.Seen, active: saved.Seen}
 	if !d.compiler.compile(t) {
 		return
 	}

@@ -8,13 +8,21 @@ import (
 )
 
 // templates are the definitions of one observation domain. Where two source ports define an id differently, those of each
-// port are kept apart (RFC 7011 §8.4 makes the port part of the session; most exporters do not mean it).
+// port are kept apart (RFC 7011 §8.4 makes the port part of the session; most exporters do not mean it). The definition that
+// is in use stays the domain's: another port, which may be forged, never takes it away from the one that sends data by it.
 type templates struct {
 	max    int
 	bytes  int // what the definitions cost; those that are kept by port count once more
 	byID   map[uint16]*template
-	byPort map[uint16]map[uint16]*template // nil: no conflict so far
+	byPort map[uint16]*portTemplates // nil: no conflict so far
 	last   *template
+}
+
+// portTemplates are the definitions of one source port that differ from another's.
+type portTemplates struct {
+	byID   map[uint16]*template
+	second int64  // the second in which data last came from the port
+	tenure uint32 // in how many seconds it did
 }
 
 func newTemplates(limit int) templates {
@@ -27,7 +35,7 @@ func (t *templates) lookup(id, port uint16) *template {
 		return t.last
 	}
 	if own := t.byPort[port]; own != nil {
-		if found := own[id]; found != nil {
+		if found := own.byID[id]; found != nil {
 			return found
 		}
 	}
@@ -38,8 +46,22 @@ func (t *templates) lookup(id, port uint16) *template {
 	return found
 }
 
-// conflictWindow is how lately another port must have sent its definition for the two to be exporters side by side rather
-// than one that started anew.
+// gaveData notes that data of a template came from a port.
+func (t *templates) gaveData(one *template, port uint16, now int64) {
+	if one.port == port {
+		one.active = now
+	}
+	if t.byPort == nil {
+		return
+	}
+	if own, second := t.byPort[port], now/int64(time.Second); own != nil && own.second != second {
+		own.second = second
+		own.tenure++
+	}
+}
+
+// conflictWindow is how lately another port must have sent its definition, or data by it, for the two to be exporters side by
+// side rather than one that started anew.
 const conflictWindow = int64(30 * time.Minute)
 
 // refresh reports whether a definition is known already, as exporters repeat them all the time, and notes when.
@@ -49,8 +71,8 @@ func (t *templates) refresh(n *template) bool {
 		return false
 	}
 	old.seen = n.seen
-	if t.byPort == nil {
-		old.port = n.port // a successor's: the port before is not used any more
+	if old.port == n.port || n.seen-old.active >= conflictWindow {
+		old.port, old.active = n.port, n.seen // of a successor: the port before is not used any more
 	}
 	return true
 }
@@ -62,14 +84,17 @@ func (t *templates) put(n *template) (reason exporter.Reason, kept bool) {
 	if old == nil && len(t.byID) >= t.max {
 		return exporter.TemplateLimit, false
 	}
-	if old != nil && old.port != n.port && n.seen-old.seen < conflictWindow {
-		t.split(old, n)
-		return exporter.TemplateConflict, true
+	n.active = n.seen
+	if old != nil && old.port != n.port && n.seen-old.active < conflictWindow {
+		return exporter.TemplateConflict, t.split(old, n)
+	}
+	if own := t.byPort[n.port]; own != nil && own.byID[n.id] != nil {
+		t.store(own.byID, n)
+		if shared := t.byID[n.id]; shared != nil && shared.port != n.port && n.seen-shared.active < conflictWindow {
+			return 0, true // another port's, which is in use
+		}
 	}
 	t.store(t.byID, n)
-	if own := t.byPort[n.port]; own != nil {
-		t.store(own, n)
-	}
 	return 0, true
 }
 
@@ -92,7 +117,7 @@ func (t *templates) remove(m map[uint16]*template, id uint16) {
 func (t *templates) forget(id uint16) {
 	t.remove(t.byID, id)
 	for _, own := range t.byPort {
-		t.remove(own, id)
+		t.remove(own.byID, id)
 	}
 	t.last = nil
 }
@@ -103,20 +128,44 @@ func (t *template) bytes() int { return templateBytes + fieldBytes*len(t.fields)
 // maxPorts bounds the ports whose templates are kept apart.
 const maxPorts = 64
 
-func (t *templates) split(old, n *template) {
+// split keeps two definitions of one id apart by their ports. The old one stays the domain's. It reports whether there was
+// room for the new one.
+func (t *templates) split(old, n *template) (kept bool) {
 	if t.byPort == nil {
-		t.byPort = map[uint16]map[uint16]*template{}
+		t.byPort = map[uint16]*portTemplates{}
 	}
-	for _, one := range []*template{old, n} {
-		if t.byPort[one.port] == nil {
-			if len(t.byPort) >= maxPorts {
-				continue
+	if !t.havePort(old.port, n) || !t.havePort(n.port, old) {
+		return false
+	}
+	t.store(t.byPort[old.port].byID, old)
+	t.store(t.byPort[n.port].byID, n)
+	return true
+}
+
+// havePort makes a place for a port's templates, that of other excepted. Where all are taken the port goes from which data
+// came in the fewest seconds, if that was none or is long ago.
+func (t *templates) havePort(port uint16, other *template) bool {
+	if t.byPort[port] != nil {
+		return true
+	}
+	if len(t.byPort) >= maxPorts {
+		least, found := uint16(0), false
+		for p, own := range t.byPort {
+			idle := own.tenure == 0 || other.seen/int64(time.Second)-own.second >= conflictWindow/int64(time.Second)
+			if p != other.port && idle && (!found || own.tenure < t.byPort[least].tenure) {
+				least, found = p, true
 			}
-			t.byPort[one.port] = map[uint16]*template{}
 		}
-		t.store(t.byPort[one.port], one)
+		if !found {
+			return false
+		}
+		for id := range t.byPort[least].byID {
+			t.remove(t.byPort[least].byID, id)
+		}
+		delete(t.byPort, least)
 	}
-	t.store(t.byID, n)
+	t.byPort[port] = &portTemplates{byID: map[uint16]*template{}}
+	return true
 }
 
 // expire forgets definitions that were not sent again since the given time.
@@ -128,11 +177,14 @@ func (t *templates) expire(before int64) {
 			n++
 		}
 	}
-	for _, own := range t.byPort {
-		for id, one := range own {
+	for port, own := range t.byPort {
+		for id, one := range own.byID {
 			if one.seen < before {
-				t.remove(own, id)
+				t.remove(own.byID, id)
 			}
+		}
+		if len(own.byID) == 0 {
+			delete(t.byPort, port)
 		}
 	}
 	if n > 0 {

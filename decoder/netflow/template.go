@@ -34,6 +34,7 @@ type template struct {
 	labels   uint8  // label stack elements without a gap from IE 70 on
 	port     uint16 // the UDP source port that it came from
 	seen     int64  // when, Unix nanoseconds
+	active   int64  // when that port last sent it or data by it, Unix nanoseconds
 	used     bool   // data of it came
 }
 
