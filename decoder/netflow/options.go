@@ -91,11 +91,11 @@ func (o *optionRecord) read(elements *compiler, t *template, body []byte, c *con
 		if len(v) == 0 || f.PEN != 0 {
 			continue
 		}
-		if f.System {
+		if f.System && f.ID <= scopeTemplate {
 			o.scopeV9(f.ID, v)
 			continue
 		}
-		if f.Scope {
+		if f.System || f.Scope { // some exporters of v9 name an element as the scope, as IPFIX does
 			o.scopeIPFIX(f.ID, v)
 		}
 		o.field(elements, f, v, c)

@@ -139,7 +139,15 @@ func (s *session) learnSampling(o *optionRecord, now int64) {
 func (s *samplingRates) learn(o *optionRecord, rate uint32, system bool) (changed bool) {
 	switch {
 	case o.raw.hasSampler:
-		return s.learnSampler(o.raw.samplerID, rate)
+		changed = s.learnSampler(o.raw.samplerID, rate)
+		if !o.hasInterface { // else it is the sampler of that interface, whose records may not name it
+			return changed
+		}
+		m := &s.byInterface
+		if o.outInterface {
+			m = &s.byOutInterface
+		}
+		return learnRate(m, o.interfaceIndex, rate) || changed
 	case o.hasInterface && o.outInterface:
 		return learnRate(&s.byOutInterface, o.interfaceIndex, rate)
 	case o.hasInterface:

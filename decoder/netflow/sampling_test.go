@@ -190,3 +190,21 @@ func TestSamplersAreBounded(t *testing.T) {
 	equal(t, "new rates", [2]uint32{s.bySampler[1], s.byInterface[1]}, [2]uint32{20, 20})
 	equal(t, "rates of samplers", len(s.rates), 2)
 }
+
+// What an option record says of an interface and its sampler holds for records that name either, and a scope of NetFlow v9 may
+// be an element as in IPFIX.
+func TestCase63_SamplerOfAnInterface(t *testing.T) {
+	for name, scope := range map[string]uint16{"scope Interface": scopeInterface, "scope ingressInterface": 10} {
+		l := newLab(t, Options{})
+		for n, rate := range []uint32{1000, 100} {
+			l.send(v9(header{exportS: exportS}, set(1, optionsV9(400, 1, el(scope, u32(uint32(10+n))), el(48, u8(uint8(n+1))), el(50, u32(rate)))),
+				set(400, u32(uint32(10+n)), u8(uint8(n+1)), u32(rate))))
+		}
+		for n, rate := range []uint32{1000, 100} {
+			got := l.one(flow.NetFlowV9, el(8, u32(1)), el(12, u32(2)), el(1, u32(9)), el(10, u32(uint32(10+n))))
+			equal(t, name+", rate", got.SamplingRate, rate)
+			got = l.one(flow.NetFlowV9, el(8, u32(1)), el(12, u32(2)), el(1, u32(9)), el(48, u8(uint8(2-n))), el(10, u32(uint32(10+n))))
+			equal(t, name+", rate of the sampler that is named", got.SamplingRate, []uint32{100, 1000}[n])
+		}
+	}
+}

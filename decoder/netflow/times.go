@@ -11,7 +11,8 @@ import (
 // The forms of a flow's start and end, from the coarsest to the finest: where a record has several, the finest that is filled
 // in counts. Uptimes come before milliseconds, because they are placed by the header's seconds.
 const (
-	noTime uint8 = iota
+	noTime        uint8 = iota
+	estimatedTime       // from a duration, with the export time as the end: any other form says more
 	observedTime
 	secondsTime
 	uptimeTime
@@ -77,6 +78,9 @@ func finishTimes(r *flow.Record, w *raw, s *session, c *context) {
 	if w.hasDuration {
 		duration := int64(w.durationMicros / 1000)
 		switch {
+		case w.startForm == noTime && w.endForm == noTime && duration > 0:
+			w.setStart(c.exportMs-duration, estimatedTime)
+			w.setEnd(c.exportMs, estimatedTime)
 		case w.startForm != noTime && w.endForm == noTime:
 			w.setEnd(w.startMs+duration, w.startForm)
 		case w.endForm != noTime && w.startForm == noTime:
@@ -166,7 +170,8 @@ func (w *raw) uptimes(s *session, c *context) {
 		if initMs == 0 {
 			if hasFirst && hasLast {
 				s.read(exporter.UptimeWithoutStart)
-				w.setUptimes(c.exportMs-distance(first, last), c.exportMs)
+				w.setStart(c.exportMs-distance(first, last), estimatedTime)
+				w.setEnd(c.exportMs, estimatedTime)
 			}
 			return
 		}
@@ -174,7 +179,9 @@ func (w *raw) uptimes(s *session, c *context) {
 	}
 	switch {
 	case hasFirst && hasLast:
-		w.setUptimes(s.placeUptimes(c.exportMs, uptime, first, last))
+		startMs, endMs, form := s.placeUptimes(c.exportMs, uptime, first, last)
+		w.setStart(startMs, form)
+		w.setEnd(endMs, form)
 	case hasFirst:
 		if a := age(uptime, first); a >= -aheadMs {
 			w.setStart(c.exportMs-a, uptimeTime)
@@ -192,31 +199,26 @@ func filledIn(first, last uint32) (hasFirst, hasLast bool) {
 	return first != 0 || last != 0 && last < skewMs, last != 0
 }
 
-func (w *raw) setUptimes(startMs, endMs int64) {
-	w.setStart(startMs, uptimeTime)
-	w.setEnd(endMs, uptimeTime)
-}
-
 // placeUptimes places the start and end of a flow, given as uptimes in milliseconds, by the header's time and uptime. An end
 // that lies after the export, or a day or more before it, is of another clock than the header's: the export time is taken
-// for it, and the flow's duration is kept. The start may be weeks ago. An uptime of 0 in the header (softflowd reading a
+// for it, and the flow's duration is kept: an estimate. The start may be weeks ago. An uptime of 0 in the header (softflowd reading a
 // capture) shows nothing of the clocks: there the times stay as they were sent.
-func (s *session) placeUptimes(exportMs int64, uptime, first, last uint32) (startMs, endMs int64) {
+func (s *session) placeUptimes(exportMs int64, uptime, first, last uint32) (startMs, endMs int64, form uint8) {
 	firstAge, lastAge := age(uptime, first), age(uptime, last)
 	if firstAge < lastAge {
 		if last-first <= first-last {
 			// The end lies far ahead, which looks as if it were 49 days ago.
 			s.read(exporter.RecordClockWrong)
-			return exportMs - int64(last-first), exportMs
+			return exportMs - int64(last-first), exportMs, estimatedTime
 		}
 		s.read(exporter.EndBeforeStart)
 		firstAge, lastAge = lastAge, firstAge
 	}
 	if lastAge < -aheadMs || lastAge > oldestEndMs && uptime != 0 {
 		s.read(exporter.RecordClockWrong)
-		return exportMs - (firstAge - lastAge), exportMs
+		return exportMs - (firstAge - lastAge), exportMs, estimatedTime
 	}
-	return exportMs - firstAge, exportMs - lastAge
+	return exportMs - firstAge, exportMs - lastAge, uptimeTime
 }
 
 // distance is how far two uptimes are apart, in whichever order.

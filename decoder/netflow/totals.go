@@ -104,8 +104,8 @@ func (w *usual) exactStart() (start int64, ok bool) {
 	switch w.startForm {
 	case noTime, observedTime, deltaTime:
 		return 0, false
-	case uptimeTime:
-		return int64(w.firstUptime), true
+	case uptimeTime, estimatedTime: // the uptime itself is exact, wherever it was placed
+		return int64(w.firstUptime), w.hasFirst
 	}
 	return w.startMs, true
 }

@@ -90,7 +90,7 @@ func (d *Decoder) recordV5(p *[recordV5]byte, s *session, c *context, damaged bo
 		if damaged {
 			r.StartMs, r.EndMs = c.exportMs-age(c.uptime, first), c.exportMs-age(c.uptime, last)
 		} else {
-			r.StartMs, r.EndMs = s.placeUptimes(c.exportMs, c.uptime, first, last)
+			r.StartMs, r.EndMs, _ = s.placeUptimes(c.exportMs, c.uptime, first, last)
 		}
 	} else {
 		timesV5(r, s, c, first, last)
