@@ -93,7 +93,7 @@ func testService(t testing.TB, cfg *config.Config) *service {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.start()
+	s.start(nil)
 	<-s.refresh.Loaded()
 	t.Cleanup(func() {
 		if err := s.finish(t.Context()); err != nil {

@@ -69,6 +69,9 @@ func replay(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, paths
 // replay makes the tables, loads the metadata and takes all captures through one worker.
 func (s *service) replay(paths []string, shift int64) (*summary, error) {
 	ctx := context.Background()
+	if err := s.waitForStore(ctx); err != nil {
+		return nil, err
+	}
 	if err := s.makeTables(ctx); err != nil {
 		return nil, err
 	}

@@ -148,7 +148,7 @@ func serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	s.start()
+	s.start(failed)
 	s.keepTemplates()
 	s.awaitMetadata(o.metadataWait)
 	var loops sync.WaitGroup
@@ -234,14 +234,14 @@ func openSpool(cfg *config.Config, log *zap.Logger, book *tally.Book) (*spool.Sp
 	return spool.Open(o)
 }
 
-// startupWait is how long rows wait for the first metadata, in the kernel's buffers.
+// startupWait is how long after the start rows wait for the first metadata, in the kernel's buffers.
 const startupWait = 2 * time.Second
 
 // awaitMetadata waits for the first metadata, so that the first rows are enriched like all others; but not for long.
 func (s *service) awaitMetadata(atMost time.Duration) {
 	select {
 	case <-s.refresh.Loaded():
-	case <-time.After(atMost):
+	case <-time.After(time.Until(s.started.Add(atMost))):
 		s.log.Warn("metadata is not loaded yet: rows are written with what the last run knew")
 	}
 }

@@ -200,9 +200,13 @@ func makeTables(ctx context.Context, conn driver.Conn, settings schema.Settings,
 }
 
 // start makes the tables and then keeps the metadata up to date, in the background: rows are collected meanwhile.
-func (s *service) start() {
+// A local store that cannot be started after all is one of the failures.
+func (s *service) start(failed failures) {
 	s.background.Go(func() {
-		if s.store != nil && s.store.WaitOpen(s.life) != nil {
+		if err := s.waitForStore(s.life); err != nil {
+			if s.life.Err() == nil {
+				failed.add(err)
+			}
 			return
 		}
 		if s.keepMakingTables(s.life) != nil {
@@ -210,6 +214,14 @@ func (s *service) start() {
 		}
 		s.refreshUntil(s.life)
 	})
+}
+
+// waitForStore waits until the local store, if rows go there, has opened its tables.
+func (s *service) waitForStore(ctx context.Context) error {
+	if s.store == nil {
+		return nil
+	}
+	return s.store.WaitOpen(ctx)
 }
 
 // refreshUntil keeps the metadata up to date until ctx ends, behind everything else that wants a core.

@@ -70,8 +70,9 @@ func newStoreLog() *zap.Logger {
 	return zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(encoder), zapcore.Lock(os.Stderr), zapcore.InfoLevel))
 }
 
-// storeWait is how long a collector waits for its store to have what it needs, before it collects without.
-const storeWait = 10 * time.Second
+// storeWait is how long a collector waits for its store to have what it needs, before it collects without. It is short, as nobody
+// reads the sockets meanwhile and no signal is heard. What keeps the store from starting later ends the collector.
+const storeWait = time.Second
 
 // startStore runs the local store, and notes in the configuration where it answers. It is nil where a server is configured. With
 // early it does not wait until the store has opened its tables.

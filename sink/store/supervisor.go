@@ -47,6 +47,7 @@ type Supervisor struct {
 	open     chan struct{} // closed when the store has answered for the first time
 	cancel   context.CancelFunc
 	done     chan struct{}
+	refusal  error // why it cannot be started; read after done
 }
 
 // End is how a store ended that nobody asked to end.
@@ -103,7 +104,7 @@ func start(ctx context.Context, o SupervisorOptions) (*Supervisor, error) {
 	for waiting := true; waiting; {
 		select {
 		case got := <-progress:
-			waiting = got != isOpen && !o.Early
+			waiting = got < isOpen && !o.Early
 		case <-timeout:
 			waiting = false
 		case <-c.ended:
@@ -119,13 +120,17 @@ func start(ctx context.Context, o SupervisorOptions) (*Supervisor, error) {
 	return s, nil
 }
 
-// WaitOpen returns when the store has answered for the first time.
+// WaitOpen returns when the store has answered for the first time. It fails where the store cannot be started and this was not known
+// yet when Start returned: its first process ended by itself before it had all that it needs, such as the lock of its directory.
 func (s *Supervisor) WaitOpen(ctx context.Context) error {
 	select {
 	case <-s.open:
 		return nil
 	case <-s.done:
-		return fmt.Errorf("store on %s: it was stopped before it was open", s.o.Listen)
+		if s.refusal != nil {
+			return s.refusal
+		}
+		return fmt.Errorf("store on %s: it ended before it was open", s.o.Listen)
 	case <-ctx.Done():
 		return fmt.Errorf("store on %s is not open yet: %w", s.o.Listen, ctx.Err())
 	}
@@ -187,6 +192,10 @@ func (s *Supervisor) watch(ctx context.Context, c *child) {
 			pause.Reset()
 		}
 		reason := c.failure()
+		if s.restarts.Load() == 0 && c.cannotStart() {
+			s.refusal = errors.New(reason)
+			return
+		}
 		for c = nil; c == nil; {
 			wait := pause.NextBackOff()
 			s.restarts.Add(1)
@@ -212,6 +221,8 @@ type child struct {
 	cmd   *exec.Cmd
 	life  io.Closer // the write end of the pipe that the child watches: closed, it stops
 	ended chan struct{}
+
+	reached atomic.Int32 // its state
 
 	mu    sync.Mutex
 	last  string // the last line on its stderr that was more than information
@@ -334,6 +345,17 @@ func (c *child) failure() string {
 	return how
 }
 
+// cannotStart is true for a child that ended by itself, not by a signal, before it had all that it needs.
+func (c *child) cannotStart() bool {
+	if state(c.reached.Load()) != isStarting {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var exit *exec.ExitError
+	return errors.As(c.err, &exit) && exit.Exited()
+}
+
 // stop asks the child to end, and kills it when it does not.
 func (c *child) stop(grace time.Duration) {
 	c.cmd.Process.Signal(syscall.SIGTERM)
@@ -372,6 +394,7 @@ func (s *Supervisor) follow(ctx context.Context, c *child, progress chan<- state
 	for {
 		if got := s.ask(ctx, c); got > reached {
 			reached = got
+			c.reached.Store(int32(got))
 			if progress != nil {
 				progress <- got
 			}
