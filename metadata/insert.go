@@ -6,12 +6,15 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/cespare/xxhash/v2"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/metranova/flow-collector/sink/clickhouse"
 )
 
 // insertBytes is the size of an insert: large enough for few parts, small enough to hold three of them.
@@ -27,6 +30,7 @@ type inserter struct {
 	rows   int    // all that were added
 	full   chan chunk
 	free   chan []byte
+	omit   map[string]bool // settings that the server forbids
 	group  *errgroup.Group
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -43,7 +47,7 @@ func (d *database) insert(ctx context.Context, table string, columns []string) *
 	group, ctx := errgroup.WithContext(ctx)
 	i := &inserter{
 		db: d, table: table, query: "INSERT INTO " + d.name(table) + " (" + strings.Join(columns, ", ") + ")",
-		full: make(chan chunk, 1), free: make(chan []byte, 3), group: group, ctx: ctx, cancel: cancel,
+		full: make(chan chunk, 1), free: make(chan []byte, 3), omit: map[string]bool{}, group: group, ctx: ctx, cancel: cancel,
 	}
 	group.Go(func() error {
 		for c := range i.full {
@@ -87,13 +91,33 @@ func (i *inserter) send(c chunk) error {
 	return i.sendAs(uniqueToken(), c.data)
 }
 
+// dispensable are the settings of inserts that can be left to the server's profile, where that forbids to change them. Without them
+// two collectors that load one change at once may write its versions twice; with one collector nothing changes.
+var dispensable = []string{"async_insert", "insert_deduplicate", "distributed_foreground_insert"}
+
 func (i *inserter) sendAs(token string, data []byte) error {
 	settings := chgo.Settings{
 		"input_format_binary_read_json_as_string": 1,
-		"insert_deduplicate":                      1, // by the token, not by the rows
-		"insert_deduplication_token":              token,
+		"async_insert":                  0, // the answer comes when the rows are there
+		"distributed_foreground_insert": 1, // in the shards too
+		"insert_deduplicate":            1, // by the token, not by the rows
+		"insert_deduplication_token":    token,
 	}
-	return i.db.conn.InsertFormat(chgo.Context(i.ctx, chgo.WithSettings(settings)), "RowBinary", i.query, bytes.NewReader(data))
+	for name := range i.omit {
+		delete(settings, name)
+	}
+	for {
+		err := i.db.conn.InsertFormat(chgo.Context(i.ctx, chgo.WithSettings(settings)), "RowBinary", i.query, bytes.NewReader(data))
+		name := clickhouse.ForbiddenSetting(err, func(name string) bool { _, sent := settings[name]; return sent })
+		if name == "" {
+			return err
+		}
+		if !slices.Contains(dispensable, name) {
+			return fmt.Errorf("%w; metadata cannot be written without %s: let the user set it, ALTER USER … SETTINGS %s WRITABLE", err, name, name)
+		}
+		i.omit[name] = true
+		delete(settings, name)
+	}
 }
 
 // appears reports whether the table has a version. What another collector has just inserted through another replica takes a moment.

@@ -54,12 +54,21 @@ var settingName = regexp.MustCompile(`\b[a-z]+(?:_[a-z]+)+\b`)
 
 // forbiddenSetting is the setting of ours that a failure is about; "" where it is about something else.
 func forbiddenSetting(err error) string {
+	return ForbiddenSetting(err, func(name string) bool {
+		_, ours := insertSettings[name]
+		return ours || slices.Contains(needed, name)
+	})
+}
+
+// ForbiddenSetting is the setting that a failure is about, where the user may not change it or the server does not know it: the first
+// in the server's message for which sent is true. It is "" where the failure is about something else.
+func ForbiddenSetting(err error, sent func(name string) bool) string {
 	var exception *chgo.Exception
 	if !errors.As(err, &exception) || !slices.Contains(forbiddenCodes, exception.Code) {
 		return ""
 	}
 	for _, name := range settingName.FindAllString(exception.Message, -1) {
-		if _, ours := insertSettings[name]; ours || slices.Contains(needed, name) {
+		if sent(name) {
 			return name
 		}
 	}
