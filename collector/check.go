@@ -225,6 +225,15 @@ func (c *checker) tables(ctx context.Context, conn driver.Conn) {
 	for _, warning := range warnings {
 		c.say(checkWarning, "tables", "%s", warning)
 	}
+	missing, err := metadata.MissingExtensionTables(ctx, conn, c.cfg.Schema)
+	if err != nil {
+		c.say(checkProblem, "tables", "%v", oneLine(err))
+		return
+	}
+	for _, table := range missing {
+		c.say(checkWarning, "tables", "%s.%s of the IP reference extensions is missing: run creates it empty, if it may; another program has to fill it",
+			c.cfg.Schema.Database, table)
+	}
 	if pending > 0 {
 		c.say(checkOK, "tables", "run creates or changes %d tables, columns, dictionaries and views of database %s", pending, c.cfg.Schema.Database)
 	} else if len(warnings) == 0 {

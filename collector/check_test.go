@@ -50,6 +50,8 @@ func TestCheck(t *testing.T) {
 		{"a store that is a file", "STORE_PATH=" + file, `problem +local store +.*/file is not a directory`, true},
 		{"a server that does not answer", "CLICKHOUSE_HOST=127.0.0.1:1", `problem +ClickHouse +.*127.0.0.1:1.*refused`, true},
 		{"one of two servers", "CLICKHOUSE_HOST=127.0.0.1:1," + server, `warning +ClickHouse +.*127.0.0.1:1.*refused`, false},
+		{"an extension without a table", "CLICKHOUSE_FLOW_IP_REF_EXTENSIONS=scireg,cric CLICKHOUSE_HOST=" + server,
+			`warning +tables +default.meta_ip_cric of the IP reference extensions is missing`, false},
 		{"the other one", "CLICKHOUSE_HOST=127.0.0.1:1," + server, `ok +ClickHouse +` + server + ` answers, version`, false},
 		{"TLS where there is none", "CLICKHOUSE_SECURE=true CLICKHOUSE_HOST=" + server, `problem +ClickHouse +.*` + server + `.*HTTPS`, true},
 		{"no quarantine", "QUARANTINE_PATH=", `warning +quarantine +none: rows that the server refuses are lost`, false},

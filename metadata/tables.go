@@ -71,6 +71,27 @@ func CreateTables(ctx context.Context, conn driver.Conn, settings schema.Setting
 	return nil
 }
 
+// MissingExtensionTables are the tables of IP reference extensions that the database does not have, under their names there. Those
+// that the schema makes are left out.
+func MissingExtensionTables(ctx context.Context, conn driver.Conn, settings schema.Settings) ([]string, error) {
+	d := database{conn, settings}
+	var missing []string
+	for _, name := range settings.IPRefExtensions {
+		table := "meta_ip_" + name
+		if table == record.SciReg {
+			continue
+		}
+		exists, err := d.exists(ctx, table)
+		if err != nil {
+			return nil, err
+		}
+		if !exists {
+			missing = append(missing, tableName(&settings.Tables, table))
+		}
+	}
+	return missing, nil
+}
+
 // exists reports whether the database has a table with a standard name. It needs no right to read system tables.
 func (d *database) exists(ctx context.Context, table string) (bool, error) {
 	var n uint8
