@@ -7,9 +7,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"go.uber.org/zap"
 
 	"github.com/metranova/flow-collector/enrich"
 	"github.com/metranova/flow-collector/metadata/download"
@@ -114,6 +117,60 @@ func TestFetchSchedule(t *testing.T) {
 		if !r.sources[0].load.isDue(time.Now()) {
 			t.Errorf("%s: what is on disk is not loaded", test.name)
 		}
+	}
+}
+
+// TestFailedDownloadOverARestart: a collector that is started again and again does not use up the downloads of a MaxMind account.
+func TestFailedDownloadOverARestart(t *testing.T) {
+	dir := t.TempDir()
+	requests, fail := 0, true
+	source := Source{
+		Name: "geo", Interval: 24 * time.Hour, RetryMin: time.Hour, attempt: filepath.Join(dir, "cache", "geo.attempt"),
+		Fetch: func(context.Context) error {
+			if requests++; fail {
+				return os.ErrDeadlineExceeded
+			}
+			return nil
+		},
+	}
+	begin := func() *Refresher { // as a new process
+		r := NewRefresher(RefresherOptions{Sources: []Source{source}, Log: zap.NewNop()})
+		r.sources = make([]sourceState, 1)
+		r.due(0, time.Now())
+		var fetches sync.WaitGroup
+		r.fetched = make(chan fetchResult, 1)
+		r.startFetches(t.Context(), &fetches)
+		fetches.Wait()
+		return r
+	}
+	begin()
+	for range 3 {
+		r := begin()
+		if in := time.Until(r.sources[0].fetch.due); in <= 0 || in > time.Hour {
+			t.Errorf("after a restart the download is due in %s, want within an hour", in)
+		}
+		if !r.sources[0].load.isDue(time.Now()) {
+			t.Error("what is on disk is not loaded meanwhile")
+		}
+	}
+	if requests != 1 {
+		t.Errorf("%d downloads, want one", requests)
+	}
+	set := func(at time.Time) {
+		if err := os.Chtimes(source.attempt, at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set(time.Now().AddDate(1, 0, 0)) // the clock was wrong
+	if in := time.Until(begin().sources[0].fetch.due); in > time.Hour {
+		t.Errorf("due in %s, want an hour at most", in)
+	}
+	fail = false
+	set(time.Now().Add(-2 * time.Hour))
+	begin()
+	begin()
+	if requests != 3 {
+		t.Errorf("%d downloads, want 3: a success is no reason to wait", requests)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -185,13 +186,48 @@ func (r *Refresher) byName() map[string]sourceState {
 	return all
 }
 
-// due has a source loaded now, after a download if it has one.
+// due has a source loaded now, after a download if it has one. A download that failed a moment ago, maybe in an earlier run, waits.
 func (r *Refresher) due(i int, now time.Time) {
-	if r.options.Sources[i].Fetch != nil {
-		r.sources[i].fetch.due = now
+	s, state := &r.options.Sources[i], &r.sources[i]
+	if s.Fetch == nil {
+		state.load.due = now
 		return
 	}
-	r.sources[i].load.due = now
+	state.fetch.due = now
+	if wait := s.untilRetry(now); wait > 0 {
+		state.fetch.due, state.load.due = now.Add(wait), now // what is on disk meanwhile
+		r.options.Log.Info("a download that failed is not tried again yet: its server counts them", zap.String("source", s.Name),
+			zap.Duration("next try in", wait.Round(time.Second)), zap.String("at once with", "collector metadata load "+s.Name))
+	}
+}
+
+// untilRetry is how long the next download has to wait, for one that failed or was broken off.
+func (s *Source) untilRetry(now time.Time) time.Duration {
+	if s.attempt == "" {
+		return 0
+	}
+	info, err := os.Stat(s.attempt)
+	if err != nil {
+		return 0
+	}
+	return min(s.RetryMin-now.Sub(info.ModTime()), s.RetryMin) // a clock that was set back does not make it longer
+}
+
+// fetchNoted is Fetch, noted in the file of attempts.
+func (s *Source) fetchNoted(ctx context.Context) error {
+	if s.attempt == "" {
+		return s.Fetch(ctx)
+	}
+	// Without the note there is a download more after a restart, no harm else.
+	_ = os.MkdirAll(filepath.Dir(s.attempt), 0o755)
+	_ = os.WriteFile(s.attempt, nil, 0o600)
+	now := time.Now()
+	_ = os.Chtimes(s.attempt, now, now)
+	err := s.Fetch(ctx)
+	if err == nil {
+		_ = os.Remove(s.attempt)
+	}
+	return err
 }
 
 // Reload has Run load all sources now, as for SIGHUP. It does not wait. Twice within ten minutes means that what is held back because
@@ -345,13 +381,13 @@ func (r *Refresher) findSources() {
 // startFetches has what is to be downloaded now downloaded, each source on its own: one that hangs delays only itself.
 func (r *Refresher) startFetches(ctx context.Context, fetches *sync.WaitGroup) {
 	for i := range r.options.Sources {
-		state, fetch, round := &r.sources[i], r.options.Sources[i].Fetch, r.round
-		if fetch == nil || state.fetching || !state.fetch.isDue(time.Now()) {
+		s, state, round := r.options.Sources[i], &r.sources[i], r.round
+		if s.Fetch == nil || state.fetching || !state.fetch.isDue(time.Now()) {
 			continue
 		}
 		state.fetching, state.fetch.due = true, time.Time{}
 		fetches.Go(func() {
-			result := fetchResult{round: round, source: i, err: fetch(ctx)}
+			result := fetchResult{round: round, source: i, err: s.fetchNoted(ctx)}
 			select {
 			case r.fetched <- result:
 			case <-ctx.Done():

@@ -39,6 +39,9 @@ type Source struct {
 	Read func(ctx context.Context) ([]record.Set, error)
 	// RetryMin is the least time to wait before Fetch is tried again after a failure.
 	RetryMin time.Duration
+	// attempt is a file that is there from the start of a download until it has succeeded; "": none. Its time makes RetryMin hold over
+	// restarts and reloads.
+	attempt string
 
 	find func() []Source // all sources, as they are by now; nil: they do not change
 }
@@ -112,7 +115,8 @@ func Sources(o SourceOptions) []Source {
 	if g := o.Geo; len(g.ASN)+len(g.Blocks) > 0 || g.CustomIP != "" || o.MaxMind.Username != "" || o.isThere(customIP) {
 		sources = append(sources, Source{
 			Name: "geo", Interval: o.GeoInterval, Remote: o.downloadsGeo(), Downloads: o.geoDownloads(),
-			Fetch: fetchIf(o.downloadsGeo(), o.fetchGeo), ReadLocal: o.readGeo, RetryMin: time.Hour,
+			Fetch: fetchIf(o.downloadsGeo(), o.fetchGeo), ReadLocal: o.readGeo,
+			RetryMin: time.Hour, attempt: filepath.Join(o.GeoCacheDir, "geo.attempt"),
 			Files: func() []string {
 				return given(slices.Concat(g.ASN, g.Locations, g.Blocks, []string{o.custom(g.CustomIP, customIP)})...)
 			},
