@@ -13,12 +13,13 @@ import (
 	"syscall"
 	"unsafe"
 
+	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 )
 
 // The store's process gives up what it does not need before the engine is loaded: all of its environment but a few names, and by
 // Landlock (landlock(7)) every file outside its data directory, every program and every connection to elsewhere. Landlock holds for
-// the thread that asks for it and what that starts, so the process asks for it and then executes itself anew.
+// the thread that asks for it and what that starts, as the priority does, so the process asks for both and then executes itself anew.
 
 // confinedEnv marks the process that has been through confine: "landlock" or, on a kernel without it, the reason why not.
 const confinedEnv = "STORE_CONFINED"
@@ -61,6 +62,9 @@ func confine(o Options) (password, missing string, err error) {
 	state := "landlock"
 	if err := restrict(o, self); err != nil {
 		state = err.Error()
+	}
+	if err := lowerThread(); err != nil {
+		o.Log.Warn("the store has the same priority as everything else", zap.Error(err))
 	}
 	fd, err := sendPassword(o.Password)
 	if err != nil {

@@ -3,40 +3,29 @@ package store
 import (
 	"fmt"
 	"os"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 )
 
-// The store comes behind what shares its cores with it: a block can wait for a core, datagrams cannot. Within it, merging comes
-// behind inserts and queries.
+// The store has a lower priority than the collector, which shares its cores: a block can wait for a core, datagrams cannot.
+// Within the store, merges have a lower priority than inserts and queries.
 const (
 	storeNice = 5
 	mergeNice = 19
 )
 
-// stepBack lowers the priority of this process, which Linux has by thread: of those that there are, and so of those that they start.
-func stepBack() error {
-	for changed := true; changed; { // a thread may have started another meanwhile
-		changed = false
-		tasks, err := os.ReadDir("/proc/self/task")
-		if err != nil {
-			return fmt.Errorf("read the threads of the store: %w", err)
-		}
-		for _, task := range tasks {
-			tid, err := strconv.Atoi(task.Name())
-			if err != nil {
-				continue
-			}
-			raw, err := unix.Getpriority(unix.PRIO_PROCESS, tid)
-			if err != nil || 20-raw >= storeNice { // it has ended, or is far enough behind
-				continue
-			}
-			if err := unix.Setpriority(unix.PRIO_PROCESS, tid, storeNice); err != nil && err != unix.ESRCH {
-				return fmt.Errorf("lower the priority of the store: %w", err)
-			}
-			changed = true
-		}
+// lowerThread gives the calling thread the store's priority. Linux has a priority for each thread; a program that a thread executes
+// begins with that thread's, and so do all threads that it starts (setpriority(2)).
+func lowerThread() error {
+	nice, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
+	if err != nil {
+		return fmt.Errorf("read the priority of the store's thread: %w", err)
+	}
+	if 20-nice >= storeNice { // the system call returns 20 minus the nice value
+		return nil
+	}
+	if err := unix.Setpriority(unix.PRIO_PROCESS, 0, storeNice); err != nil {
+		return fmt.Errorf("lower the priority of the store: %w", os.NewSyscallError("setpriority", err))
 	}
 	return nil
 }

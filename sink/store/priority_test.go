@@ -11,8 +11,8 @@ import (
 	"github.com/metranova/flow-collector/sink/store/storetest"
 )
 
-// The store's threads come behind those of the collector, which started it. Some of the engine's give themselves another priority; its
-// merges have theirs only while they run, so that what it says of its settings has to do.
+// The store's threads have a lower priority than those of the collector, which started it; the collector's own keep theirs. Some of
+// the engine's threads choose another one. Merges have theirs only while they run, so the test reads the setting.
 func TestPriority(t *testing.T) {
 	if _, own := niceOf(t, "/proc/self"); own >= 5 {
 		t.Skipf("the tests themselves run with nice %d", own)
@@ -23,6 +23,9 @@ func TestPriority(t *testing.T) {
 	tasks, err := filepath.Glob(filepath.Join("/proc", strconv.Itoa(s.PID()), "task", "[0-9]*"))
 	must(t, err)
 	seen := 0
+	if _, own := niceOf(t, "/proc/self"); own >= 5 {
+		t.Errorf("the collector itself has nice %d now", own)
+	}
 	for _, task := range tasks {
 		name, nice := niceOf(t, task)
 		if name != "ThreadPool" && name != filepath.Base(os.Args[0]) {

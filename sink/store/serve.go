@@ -29,9 +29,6 @@ func RunChild(ctx context.Context, o Options) error {
 	if missing != "" {
 		o.Log.Warn("the kernel does not confine the store to its directory: what statements may do is checked by the store alone", zap.String("reason", missing))
 	}
-	if err := stepBack(); err != nil {
-		o.Log.Warn("the store has the same priority as everything else", zap.Error(err))
-	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
