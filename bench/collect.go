@@ -29,8 +29,10 @@ func collectCommand() *cli.Command {
 			"   kill %1",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "listen", Usage: "receive on `HOST:PORT`", Value: "127.0.0.1:2055"},
-			&cli.StringFlag{Name: "to", Usage: "the last stage: decode, enrich, append, encode, pmacct-json, json, protobuf", Value: "encode"},
-			&cli.IntFlag{Name: "prefixes", Usage: "metadata is made up with `N` prefixes (default: none)", HideDefault: true},
+			&cli.StringFlag{Name: "to",
+				Usage: "the last stage: decode, enrich, append, encode, pmacct-json, json, protobuf", Value: "encode"},
+			&cli.IntFlag{Name: "prefixes", Usage: "metadata is made up with `N` prefixes (default: none)",
+				HideDefault: true},
 			&cli.IntFlag{Name: "exporters", Usage: "metadata has the first `N` exporters of bench gen", Value: 1},
 			&cli.IntFlag{Name: "workers", Usage: "`N` workers, each with a socket", Value: 1},
 		},
@@ -43,7 +45,9 @@ func collectCommand() *cli.Command {
 			if err != nil {
 				return fmt.Errorf("collect: make up metadata: %w", err)
 			}
-			count, err := collect(ctx, listen.Options{Addresses: []string{c.String("listen")}, Workers: c.Int("workers")}, stage, snapshot)
+			count,
+				err := collect(ctx, listen.Options{Addresses: []string{c.String("listen")}, Workers: c.Int("workers")},
+				stage, snapshot)
 			if err != nil {
 				return fmt.Errorf("collect: %w", err)
 			}
@@ -53,7 +57,8 @@ func collectCommand() *cli.Command {
 }
 
 // collect receives until ctx ends, and then what the sockets still hold.
-func collect(ctx context.Context, o listen.Options, stage stages.Stage, snapshot *enrich.Snapshot) (compare.Count, error) {
+func collect(ctx context.Context, o listen.Options, stage stages.Stage,
+	snapshot *enrich.Snapshot) (compare.Count, error) {
 	var current atomic.Pointer[enrich.Snapshot]
 	current.Store(snapshot)
 	listeners, err := listen.Open(o)

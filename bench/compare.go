@@ -34,17 +34,21 @@ func compareCommand() *cli.Command {
 			"(go install github.com/netsampler/goflow2/v2/cmd/goflow2@latest); what is not there is named and left out.\n" +
 			"The receive buffers that peers ask for are bounded by net.core.rmem_max. As root ours are not.",
 		Flags: append(genFlags(),
-			&cli.StringFlag{Name: "rate", Aliases: []string{"r"}, Usage: "send at `N` flows a second; several with commas are runs of their own", Value: "100000"},
-			&cli.DurationFlag{Name: "duration", Aliases: []string{"d"}, Usage: "send for `TIME`", Value: 5 * time.Second},
+			&cli.StringFlag{Name: "rate", Aliases: []string{"r"},
+				Usage: "send at `N` flows a second; several with commas are runs of their own", Value: "100000"},
+			&cli.DurationFlag{Name: "duration", Aliases: []string{"d"}, Usage: "send for `TIME`",
+				Value: 5 * time.Second},
 			&cli.DurationFlag{Name: "warm-up", Usage: "send for `TIME` before what is measured", Value: time.Second},
 			&cli.IntFlag{Name: "runs", Usage: "medians of `N` runs", Value: 5},
 			&cli.StringFlag{Name: "only", Usage: "only collectors whose names have one of these `WORDS`, with commas"},
 			&cli.IntFlag{Name: "prefixes", Usage: "our metadata is made up with `N` prefixes", Value: 1_000_000},
-			&cli.IntFlag{Name: "collector-core", Usage: "collectors run on core `N`; -1: on all", Value: runtime.NumCPU() - 1},
+			&cli.IntFlag{Name: "collector-core", Usage: "collectors run on core `N`; -1: on all",
+				Value: runtime.NumCPU() - 1},
 			&cli.IntFlag{Name: "sender-core", Usage: "the replay runs on core `N`; -1: on all", Value: 0},
 			&cli.StringFlag{Name: "collector", Usage: "our collector's program `FILE`", Value: "bin/collector"},
 			&cli.StringFlag{Name: "engine", Usage: "the local store's engine `FILE`", Value: ".engine/libchdb.so"},
-			&cli.StringFlag{Name: "kafka", Usage: "produce to the broker at `HOST:PORT` too (default: no row for Kafka)"},
+			&cli.StringFlag{Name: "kafka",
+				Usage: "produce to the broker at `HOST:PORT` too (default: no row for Kafka)"},
 			&cli.StringFlag{Name: "keep", Usage: "keep what collectors write in `DIR`"},
 			&cli.StringFlag{Name: "plot", Usage: "draw loss against rate into `FILE` (.svg or .png)"},
 			&cli.BoolFlag{Name: "json", Usage: "print all runs as JSON"}),
@@ -54,7 +58,8 @@ func compareCommand() *cli.Command {
 
 func runCompare(ctx context.Context, c *cli.Command) error {
 	o := compare.Options{
-		Duration: c.Duration("duration"), WarmUp: c.Duration("warm-up"), Runs: max(1, c.Int("runs")), Keep: c.String("keep"),
+		Duration: c.Duration("duration"), WarmUp: c.Duration("warm-up"), Runs: max(1, c.Int("runs")),
+		Keep:          c.String("keep"),
 		CollectorCore: c.Int("collector-core"), SenderCore: c.Int("sender-core"),
 	}
 	var err error
@@ -76,7 +81,8 @@ func runCompare(ctx context.Context, c *cli.Command) error {
 		Exporters: max(1, c.Int("exporters")), Broker: c.String("kafka"),
 	}), c.String("only")), o)
 	if len(contenders) == 0 {
-		return fmt.Errorf("compare: no collector to run: %s", strings.Join(append(missing, "none named so takes "+o.Protocol.String()), "; "))
+		return fmt.Errorf("compare: no collector to run: %s",
+			strings.Join(append(missing, "none named so takes "+o.Protocol.String()), "; "))
 	}
 	bar, done := newBar("", o.Runs*len(o.Rates)*len(contenders)), 0
 	o.Log = func(what string) {
@@ -101,7 +107,8 @@ func runCompare(ctx context.Context, c *cli.Command) error {
 		}{rows, missing})
 	}
 	fmt.Printf("%s, %s flows and %s datagrams in the capture, %s a run after %s of warming up, medians of %d; our metadata: %s prefixes\n\n", o.Protocol,
-		thousands(o.Capture.Flows()), thousands(o.Capture.Datagrams()), o.Duration, o.WarmUp, o.Runs, thousands(c.Int("prefixes")))
+		thousands(o.Capture.Flows()), thousands(o.Capture.Datagrams()), o.Duration, o.WarmUp, o.Runs,
+		thousands(c.Int("prefixes")))
 	printRows(os.Stdout, rows)
 	for _, why := range missing {
 		fmt.Println("left out  ", why)
@@ -147,7 +154,8 @@ func printRows(out io.Writer, rows []compare.Row) {
 		if m.Records > 0 {
 			records = fmt.Sprintf("%.1f %%", 100*float64(m.Records)/float64(max(m.Flows, 1)))
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%.2f\t%.3f\t%.0f\t%s\t%s\n", r.Name, thousands(int(m.Rate)), thousands(m.Sent), thousands(int(m.Drops)),
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%.2f\t%.3f\t%.0f\t%s\t%s\n", r.Name, thousands(int(m.Rate)),
+			thousands(m.Sent), thousands(int(m.Drops)),
 			100*m.LostShare, m.PerFlow, float64(m.Peak)/(1<<20), records, r.Includes+parts(m))
 	}
 	_ = table.Flush() // to standard output
@@ -159,7 +167,8 @@ func parts(m compare.Run) string {
 		return ""
 	}
 	perFlow := func(d time.Duration) float64 { return m.PerFlow * float64(d) / float64(m.CPU) }
-	return fmt.Sprintf("; the collector %.3f µs and %.0f MiB, merging parts %.3f µs", perFlow(m.First), float64(m.PeakFirst)/(1<<20), perFlow(m.Merging))
+	return fmt.Sprintf("; the collector %.3f µs and %.0f MiB, merging parts %.3f µs", perFlow(m.First),
+		float64(m.PeakFirst)/(1<<20), perFlow(m.Merging))
 }
 
 // lossLines are the collectors' shares of datagrams lost by rate, in order of rate.

@@ -30,7 +30,8 @@ func genCommand() *cli.Command {
 			"IPFIX with wide templates, every host as likely as any other, its clock at 10,000 flows a second:\n" +
 			"   bench gen --protocol ipfix --fields 30 --zipf 0 --clock 10000 /tmp/ipfix.pcap",
 		Flags: append(genFlags(),
-			&cli.TimestampFlag{Name: "start", Usage: "`TIME` of the first datagram (default: now)", Config: cli.TimestampConfig{Layouts: []string{time.RFC3339}}}),
+			&cli.TimestampFlag{Name: "start", Usage: "`TIME` of the first datagram (default: now)",
+				Config: cli.TimestampConfig{Layouts: []string{time.RFC3339}}}),
 		Action: func(ctx context.Context, c *cli.Command) error {
 			if c.Args().Len() != 1 {
 				return errors.New("gen: name one file to write (bench gen --help)")
@@ -50,17 +51,25 @@ func genCommand() *cli.Command {
 // genFlags are those of every command that generates flows.
 func genFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "protocol", Aliases: []string{"p"}, Usage: "export `PROTOCOL`: v5, v9, ipfix, sflow", Value: "v9"},
-		&cli.IntFlag{Name: "flows", Aliases: []string{"n"}, Usage: "`N` flow records, or flow samples of sFlow", Value: 1_000_000},
+		&cli.StringFlag{Name: "protocol", Aliases: []string{"p"}, Usage: "export `PROTOCOL`: v5, v9, ipfix, sflow",
+			Value: "v9"},
+		&cli.IntFlag{Name: "flows", Aliases: []string{"n"}, Usage: "`N` flow records, or flow samples of sFlow",
+			Value: 1_000_000},
 		&cli.Uint64Flag{Name: "seed", Usage: "seed of the random choices", Value: 1},
-		&cli.IntFlag{Name: "hosts", Usage: "`N` different addresses, each of which appears (default: 200,000, at most a fifth of the flows)", HideDefault: true},
-		&cli.Float64Flag{Name: "zipf", Usage: "`EXPONENT` by which some hosts are met more often than others, more than 1; 0: all alike", Value: 1.1},
+		&cli.IntFlag{Name: "hosts",
+			Usage:       "`N` different addresses, each of which appears (default: 200,000, at most a fifth of the flows)",
+			HideDefault: true},
+		&cli.Float64Flag{Name: "zipf",
+			Usage: "`EXPONENT` by which some hosts are met more often than others, more than 1; 0: all alike",
+			Value: 1.1},
 		&cli.Float64Flag{Name: "ipv6", Usage: "`SHARE` of flows and hosts of IPv6, 0 to 1 (not v5)"},
 		&cli.IntFlag{Name: "fields", Usage: "`N` fields of the template, 8 to 30 (v9 and ipfix)", Value: 20},
 		&cli.IntFlag{Name: "exporters", Usage: "`N` exporters, in turn", Value: 1},
 		&cli.Uint32Flag{Name: "sampling", Usage: "one in `N` packets is sampled", Value: 1},
-		&cli.IntFlag{Name: "per-datagram", Usage: "`N` flows in a datagram (default: as many as fit)", HideDefault: true},
-		&cli.IntFlag{Name: "template-every", Usage: "an exporter sends its templates again after `N` datagrams", Value: 500},
+		&cli.IntFlag{Name: "per-datagram", Usage: "`N` flows in a datagram (default: as many as fit)",
+			HideDefault: true},
+		&cli.IntFlag{Name: "template-every", Usage: "an exporter sends its templates again after `N` datagrams",
+			Value: 500},
 		&cli.Float64Flag{Name: "clock", Usage: "the capture's own clock has `N` flows a second", Value: 100_000},
 	}
 }
@@ -68,9 +77,11 @@ func genFlags() []cli.Flag {
 func genOptions(c *cli.Command) (gen.Options, error) {
 	protocol, err := protocolOf(c.String("protocol"))
 	return gen.Options{
-		Protocol: protocol, Flows: c.Int("flows"), Seed: c.Uint64("seed"), Hosts: c.Int("hosts"), Zipf: c.Float64("zipf"),
+		Protocol: protocol, Flows: c.Int("flows"), Seed: c.Uint64("seed"), Hosts: c.Int("hosts"),
+		Zipf: c.Float64("zipf"),
 		IPv6: c.Float64("ipv6"), Fields: c.Int("fields"), Exporters: c.Int("exporters"), Sampling: c.Uint32("sampling"),
-		PerDatagram: c.Int("per-datagram"), TemplateEvery: c.Int("template-every"), Rate: c.Float64("clock"), Start: time.Now().UTC(),
+		PerDatagram: c.Int("per-datagram"), TemplateEvery: c.Int("template-every"), Rate: c.Float64("clock"),
+		Start: time.Now().UTC(),
 	}, err
 }
 
@@ -105,7 +116,8 @@ func writeCapture(_ context.Context, path string, o gen.Options) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s: %s flows of %s in %s datagrams, %.1f MB, %s\n", path, thousands(o.Flows), o.Protocol, thousands(datagrams),
+	fmt.Printf("%s: %s flows of %s in %s datagrams, %.1f MB, %s\n", path, thousands(o.Flows), o.Protocol,
+		thousands(datagrams),
 		float64(info.Size())/1e6, time.Since(began).Round(time.Millisecond))
 	return nil
 }

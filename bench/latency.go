@@ -35,10 +35,13 @@ func latencyCommand() *cli.Command {
 		Flags: append(genFlags(),
 			&cli.IntFlag{Name: "samples", Usage: "send `N` flows that are looked for", Value: 100},
 			&cli.DurationFlag{Name: "every", Usage: "`TIME` between them, on average", Value: 200 * time.Millisecond},
-			&cli.DurationFlag{Name: "timeout", Usage: "a flow without a row after `TIME` is missing", Value: 30 * time.Second},
-			&cli.Float64Flag{Name: "rate", Usage: "send the capture, or a generated one, at `N` flows a second beside them; 0: nothing"},
+			&cli.DurationFlag{Name: "timeout", Usage: "a flow without a row after `TIME` is missing",
+				Value: 30 * time.Second},
+			&cli.Float64Flag{Name: "rate",
+				Usage: "send the capture, or a generated one, at `N` flows a second beside them; 0: nothing"},
 			&cli.StringFlag{Name: "to", Usage: "send to the collector at `HOST:PORT` (default: one of our own)"},
-			&cli.StringFlag{Name: "store", Usage: "its ClickHouse or local store answers HTTP at `HOST:PORT`", Value: "127.0.0.1:8123"},
+			&cli.StringFlag{Name: "store", Usage: "its ClickHouse or local store answers HTTP at `HOST:PORT`",
+				Value: "127.0.0.1:8123"},
 			&cli.StringFlag{Name: "database", Usage: "database of the table", Value: "default"},
 			&cli.StringFlag{Name: "table", Usage: "table of the rows", Value: "data_flow"},
 			&cli.StringFlag{Name: "username", Usage: "of the store", Value: "default"},
@@ -70,7 +73,8 @@ func measureLatency(ctx context.Context, c *cli.Command) (err error) {
 		store, to = own.store, own.to
 	}
 	conn, err := clickhouse.New(clickhouse.Options{
-		Addrs: []string{store}, Database: c.String("database"), Username: c.String("username"), Password: c.String("password"),
+		Addrs: []string{store}, Database: c.String("database"), Username: c.String("username"),
+		Password: c.String("password"),
 	})
 	if err != nil {
 		return err
@@ -86,7 +90,8 @@ func measureLatency(ctx context.Context, c *cli.Command) (err error) {
 	}
 	bar := newBar("found", c.Int("samples"))
 	result, err := latency.Run(ctx, latency.Options{
-		To: to, Conn: conn, Table: table, Samples: c.Int("samples"), Every: c.Duration("every"), Timeout: c.Duration("timeout"), Progress: bar.set,
+		To: to, Conn: conn, Table: table, Samples: c.Int("samples"), Every: c.Duration("every"),
+		Timeout: c.Duration("timeout"), Progress: bar.set,
 	})
 	bar.finish()
 	if err = errors.Join(err, stop()); err != nil {
@@ -140,7 +145,8 @@ func startScratch(ctx context.Context, c *cli.Command) (*scratch, error) {
 		return nil, err
 	}
 	s.store = store.String()
-	s.cmd, err = compare.Setting{Collector: c.String("collector"), Engine: c.String("engine")}.Service(dir, s.to.Port(), s.store)
+	s.cmd, err = compare.Setting{Collector: c.String("collector"), Engine: c.String("engine")}.Service(dir, s.to.Port(),
+		s.store)
 	if err != nil {
 		return nil, err
 	}

@@ -42,7 +42,8 @@ func TestCollect(t *testing.T) {
 			}
 			ended := make(chan outcome)
 			go func() {
-				count, err := collect(ctx, listen.Options{Addresses: []string{to.String()}, Workers: 2}, stage, snapshot)
+				count, err := collect(ctx, listen.Options{Addresses: []string{to.String()}, Workers: 2}, stage,
+					snapshot)
 				ended <- outcome{count, err}
 			}()
 			for begin := time.Now(); measure.Sockets(to.Port()).Bound < 2 && time.Since(begin) < 10*time.Second; {
@@ -65,7 +66,8 @@ func TestCollect(t *testing.T) {
 func TestPrintRows(t *testing.T) {
 	var out bytes.Buffer
 	printRows(&out, []compare.Row{
-		{Name: "ours", Includes: "all", Median: compare.Run{Sent: 10, Flows: 200, Records: 199, PerFlow: 0.25, Peak: 3 << 20, Rate: 1000}, Runs: make([]compare.Run, 1)},
+		{Name: "ours", Includes: "all", Median: compare.Run{Sent: 10, Flows: 200, Records: 199, PerFlow: 0.25,
+			Peak: 3 << 20, Rate: 1000}, Runs: make([]compare.Run, 1)},
 		{Name: "other", Asked: 5, Failed: "it ended at once"},
 	})
 	for _, want := range []string{"0.250", "99.5 %", "1,000", "failed: it ended at once"} {
@@ -76,7 +78,8 @@ func TestPrintRows(t *testing.T) {
 }
 
 func TestThousands(t *testing.T) {
-	for n, want := range map[int]string{0: "0", 999: "999", 1000: "1,000", -1234567: "-1,234,567", 100: "100", -100: "-100"} {
+	for n, want := range map[int]string{0: "0", 999: "999", 1000: "1,000", -1234567: "-1,234,567", 100: "100",
+		-100: "-100"} {
 		if got := thousands(n); got != want {
 			t.Errorf("%d is %s, want %s", n, got, want)
 		}

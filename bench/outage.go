@@ -55,16 +55,19 @@ func outageFlags(duration time.Duration) []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "collector", Value: "bin/collector", Usage: "the collector's program `FILE`"},
 		&cli.StringFlag{Name: "engine", Value: ".engine/libchdb.so", Usage: "the store's engine `FILE`"},
-		&cli.StringFlag{Name: "dir", Usage: "keep data and logs in `DIR`, which must be empty; without it they are removed"},
+		&cli.StringFlag{Name: "dir",
+			Usage: "keep data and logs in `DIR`, which must be empty; without it they are removed"},
 		&cli.IntFlag{Name: "rate", Value: 100_000, Usage: "flows a second"},
 		&cli.DurationFlag{Name: "for", Value: duration, Usage: "send for `TIME`"},
-		&cli.Int64Flag{Name: "disk-mb", Value: 6000, Usage: "size of the store's disk, which is mounted for this (root only); 0: not filled up"},
+		&cli.Int64Flag{Name: "disk-mb", Value: 6000,
+			Usage: "size of the store's disk, which is mounted for this (root only); 0: not filled up"},
 		&cli.BoolFlag{Name: "json", Usage: "print the result as JSON"},
 	}
 }
 
 // runOutage prepares a run, does it and prints the result.
-func runOutage(ctx context.Context, c *cli.Command, do func(context.Context, outage.Options) (*outage.Result, error)) error {
+func runOutage(ctx context.Context, c *cli.Command,
+	do func(context.Context, outage.Options) (*outage.Result, error)) error {
 	dir := c.String("dir")
 	if dir == "" {
 		var err error
@@ -75,7 +78,8 @@ func runOutage(ctx context.Context, c *cli.Command, do func(context.Context, out
 	}
 	begun := time.Now()
 	o := outage.Options{
-		Collector: c.String("collector"), Engine: c.String("engine"), Dir: dir, Rate: c.Int("rate"), For: c.Duration("for"),
+		Collector: c.String("collector"), Engine: c.String("engine"), Dir: dir, Rate: c.Int("rate"),
+		For: c.Duration("for"),
 		Log: func(format string, arguments ...any) {
 			fmt.Fprintf(os.Stderr, "%6s  %s\n", time.Since(begun).Round(time.Second), fmt.Sprintf(format, arguments...))
 		},
@@ -111,14 +115,17 @@ func printOutage(out io.Writer, r *outage.Result) {
 		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t\n", name, v.Rows, v.Bits/8, v.Packets)
 	}
 	table.Flush()
-	fmt.Fprintf(out, "\n%d flows sent in %s, %d datagrams dropped by the kernel, %d rows twice, %d answers lost after the commit\n",
+	fmt.Fprintf(out,
+		"\n%d flows sent in %s, %d datagrams dropped by the kernel, %d rows twice, %d answers lost after the commit\n",
 		r.Sent, r.Sending.Round(time.Second), r.KernelDrops, r.Twice, r.Cuts)
-	fmt.Fprintf(out, "the last row was there %s after the last flow; the collector took %d MiB at most\n", r.Catching.Round(100*time.Millisecond), r.PeakBytes>>20)
+	fmt.Fprintf(out, "the last row was there %s after the last flow; the collector took %d MiB at most\n",
+		r.Catching.Round(100*time.Millisecond), r.PeakBytes>>20)
 	if len(r.Kills) == 0 {
 		fmt.Fprintf(out, "%d flows lost\n", r.Lost())
 		return
 	}
 	for i, k := range r.Kills {
-		fmt.Fprintf(out, "kill %2d: %6d flows lost that were received, %6d sent while nobody listened\n", i+1, k.Lost, k.Down)
+		fmt.Fprintf(out, "kill %2d: %6d flows lost that were received, %6d sent while nobody listened\n", i+1, k.Lost,
+			k.Down)
 	}
 }

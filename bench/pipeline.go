@@ -34,9 +34,12 @@ func pipelineCommand() *cli.Command {
 			"Throughput against cores, as a figure:\n" +
 			"   bench pipeline --workers 8 --plot throughput.svg",
 		Flags: append(genFlags(),
-			&cli.StringFlag{Name: "to", Usage: "the last stage: decode, enrich, append, encode, pmacct-json, json, protobuf", Value: "encode"},
-			&cli.IntFlag{Name: "prefixes", Usage: "metadata is made up with `N` prefixes, e.g. 1000000 (default: none)", HideDefault: true},
-			&cli.IntFlag{Name: "workers", Usage: "1 to `N` workers side by side (default: as many as there are cores)", HideDefault: true},
+			&cli.StringFlag{Name: "to",
+				Usage: "the last stage: decode, enrich, append, encode, pmacct-json, json, protobuf", Value: "encode"},
+			&cli.IntFlag{Name: "prefixes", Usage: "metadata is made up with `N` prefixes, e.g. 1000000 (default: none)",
+				HideDefault: true},
+			&cli.IntFlag{Name: "workers", Usage: "1 to `N` workers side by side (default: as many as there are cores)",
+				HideDefault: true},
 			&cli.IntFlag{Name: "runs", Usage: "medians of `N` runs", Value: 5},
 			&cli.DurationFlag{Name: "for", Usage: "each run takes `TIME`", Value: time.Second},
 			&cli.StringFlag{Name: "plot", Usage: "draw throughput against workers into `FILE` (.svg or .png)"},
@@ -103,12 +106,14 @@ func newBench(capture *replay.Capture, snapshot *enrich.Snapshot) *stages.Bench 
 }
 
 func (r pipelineReport) print(out io.Writer) {
-	fmt.Fprintf(out, "%s flows in %s datagrams, %s prefixes of metadata\n\n", thousands(r.Flows), thousands(r.Datagrams), thousands(r.Prefixes))
+	fmt.Fprintf(out, "%s flows in %s datagrams, %s prefixes of metadata\n\n", thousands(r.Flows),
+		thousands(r.Datagrams), thousands(r.Prefixes))
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "stage\tns/record\tshare\tallocations/record\tbytes/record\t")
 	total, allocations := 0.0, 0.0
 	for _, c := range r.Costs {
-		fmt.Fprintf(table, "%s\t%.1f\t%.1f %%\t%.5f\t%.1f\t\n", c.Stage, c.Nanoseconds, 100*c.Share, c.Allocations, c.Bytes)
+		fmt.Fprintf(table, "%s\t%.1f\t%.1f %%\t%.5f\t%.1f\t\n", c.Stage, c.Nanoseconds, 100*c.Share, c.Allocations,
+			c.Bytes)
 		total += c.Nanoseconds
 		allocations += c.Allocations
 	}

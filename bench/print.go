@@ -19,7 +19,8 @@ func newBar(what string, total int) bar {
 	if total == 0 {
 		total = -1
 	}
-	return bar{progressbar.NewOptions(total, progressbar.OptionSetDescription(what), progressbar.OptionSetWriter(os.Stderr),
+	return bar{progressbar.NewOptions(total, progressbar.OptionSetDescription(what),
+		progressbar.OptionSetWriter(os.Stderr),
 		progressbar.OptionClearOnFinish(), progressbar.OptionSetWidth(30), progressbar.OptionSetPredictTime(total > 0))}
 }
 

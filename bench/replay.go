@@ -57,11 +57,14 @@ func replayCommand() *cli.Command {
 // replayFlags are those of every command that sends a capture.
 func replayFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.Float64Flag{Name: "rate", Aliases: []string{"r"}, Usage: "`N` flows a second; default: flat out", HideDefault: true},
+		&cli.Float64Flag{Name: "rate", Aliases: []string{"r"}, Usage: "`N` flows a second; default: flat out",
+			HideDefault: true},
 		&cli.Float64Flag{Name: "datagram-rate", Usage: "`N` datagrams a second; default: flat out", HideDefault: true},
-		&cli.IntFlag{Name: "loop", Usage: "send it `N` times (default: once, or as often as --duration takes)", HideDefault: true},
+		&cli.IntFlag{Name: "loop", Usage: "send it `N` times (default: once, or as often as --duration takes)",
+			HideDefault: true},
 		&cli.DurationFlag{Name: "duration", Aliases: []string{"d"}, Usage: "stop after `TIME`", HideDefault: true},
-		&cli.BoolFlag{Name: "rewrite", Usage: "number datagrams anew and move all times to now, so that all laps are one exporter that never stopped"},
+		&cli.BoolFlag{Name: "rewrite",
+			Usage: "number datagrams anew and move all times to now, so that all laps are one exporter that never stopped"},
 	}
 }
 

@@ -85,7 +85,8 @@ func udpConversation(from, to netip.Addr, packets int) error {
 		return err
 	}
 	defer receiver.Close()
-	sender, err := net.DialUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(from, 0)), receiver.LocalAddr().(*net.UDPAddr))
+	sender, err := net.DialUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(from, 0)),
+		receiver.LocalAddr().(*net.UDPAddr))
 	if err != nil {
 		return err
 	}
@@ -115,7 +116,8 @@ func tcpConversation(from, to netip.Addr, packets int) error {
 		}
 	})
 	defer received.Wait()
-	sender, err := net.DialTCP("tcp", net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0)), listener.Addr().(*net.TCPAddr))
+	sender, err := net.DialTCP("tcp", net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0)),
+		listener.Addr().(*net.TCPAddr))
 	if err != nil {
 		listener.Close()
 		return err

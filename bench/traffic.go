@@ -23,7 +23,8 @@ func trafficCommand() *cli.Command {
 			&cli.StringFlag{Name: "o", Usage: "write to `FILE`", Required: true},
 			&cli.IntFlag{Name: "flows", Usage: "number of `N` conversations", Value: 120},
 			&cli.Uint64Flag{Name: "seed", Usage: "seed of the random choices", Value: 1},
-			&cli.TimestampFlag{Name: "start", Usage: "`TIME` of the first packet (default: now)", Config: cli.TimestampConfig{Layouts: []string{time.RFC3339}}},
+			&cli.TimestampFlag{Name: "start", Usage: "`TIME` of the first packet (default: now)",
+				Config: cli.TimestampConfig{Layouts: []string{time.RFC3339}}},
 		},
 		Action: func(_ context.Context, c *cli.Command) error {
 			start := c.Timestamp("start")
@@ -153,7 +154,8 @@ func (t *traffic) echo(v6, reply bool) (layers.IPProtocol, gopacket.Serializable
 }
 
 // packet writes one frame and moves the clock on.
-func (t *traffic) packet(src, dst netip.Addr, vlan uint16, protocol layers.IPProtocol, transport gopacket.SerializableLayer, payload int) error {
+func (t *traffic) packet(src, dst netip.Addr, vlan uint16, protocol layers.IPProtocol,
+	transport gopacket.SerializableLayer, payload int) error {
 	t.now = t.now.Add(time.Duration(5+t.rng.IntN(120)) * time.Millisecond)
 	ethernet := &layers.Ethernet{
 		SrcMAC: net.HardwareAddr{0x02, 0, 0, 0, 0, 1}, DstMAC: net.HardwareAddr{0x02, 0, 0, 0, 0, 2},
@@ -178,17 +180,20 @@ func (t *traffic) packet(src, dst netip.Addr, vlan uint16, protocol layers.IPPro
 		return err
 	}
 	frame := t.buffer.Bytes()
-	return t.out.WritePacket(gopacket.CaptureInfo{Timestamp: t.now, CaptureLength: len(frame), Length: len(frame)}, frame)
+	return t.out.WritePacket(gopacket.CaptureInfo{Timestamp: t.now, CaptureLength: len(frame), Length: len(frame)},
+		frame)
 }
 
-func (t *traffic) network(src, dst netip.Addr, protocol layers.IPProtocol, transport gopacket.SerializableLayer) (gopacket.SerializableLayer, error) {
+func (t *traffic) network(src, dst netip.Addr, protocol layers.IPProtocol,
+	transport gopacket.SerializableLayer) (gopacket.SerializableLayer, error) {
 	var layer gopacket.NetworkLayer
 	var out gopacket.SerializableLayer
 	if src.Is4() {
 		ip := &layers.IPv4{Version: 4, TTL: 63, TOS: 8, Protocol: protocol, SrcIP: src.AsSlice(), DstIP: dst.AsSlice()}
 		layer, out = ip, ip
 	} else {
-		ip := &layers.IPv6{Version: 6, HopLimit: 63, TrafficClass: 32, FlowLabel: 0x12345, NextHeader: protocol, SrcIP: src.AsSlice(), DstIP: dst.AsSlice()}
+		ip := &layers.IPv6{Version: 6, HopLimit: 63, TrafficClass: 32, FlowLabel: 0x12345, NextHeader: protocol,
+			SrcIP: src.AsSlice(), DstIP: dst.AsSlice()}
 		layer, out = ip, ip
 	}
 	switch l := transport.(type) {

@@ -13,9 +13,11 @@ import (
 // fillGenerated adds prefixes of meta_ip and half as many announced ones, three in four of them IPv4.
 func fillGenerated(b *Builder, rng *rand.Rand, n int) {
 	for i := range n {
-		p := netip.PrefixFrom(netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, rng.Uint32()))), 12+rng.IntN(13))
+		p := netip.PrefixFrom(netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, rng.Uint32()))),
+			12+rng.IntN(13))
 		if i%4 == 0 {
-			p = netip.PrefixFrom(netip.AddrFrom16([16]byte{0: 0x20, 1: 1, 2: byte(rng.Uint32()), 3: byte(rng.Uint32()), 4: byte(rng.Uint32()), 5: byte(rng.Uint32())}), 24+rng.IntN(25))
+			p = netip.PrefixFrom(netip.AddrFrom16([16]byte{0: 0x20, 1: 1, 2: byte(rng.Uint32()), 3: byte(rng.Uint32()),
+				4: byte(rng.Uint32()), 5: byte(rng.Uint32())}), 24+rng.IntN(25))
 		}
 		p = p.Masked()
 		b.AddIP(IPPrefix{Prefix: p, ID: p.String(), Ref: p.String() + "__v1", ASID: 1 + rng.Uint32N(80000)})
@@ -50,7 +52,8 @@ func addresses(rng *rand.Rand, n int) []flow.Addr {
 	for i := range all {
 		all[i] = flow.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, rng.Uint32())))
 		if i%4 == 0 {
-			all[i] = flow.Addr{0: 0x20, 1: 1, 2: byte(rng.Uint32()), 3: byte(rng.Uint32()), 4: byte(rng.Uint32()), 5: byte(rng.Uint32()), 15: 1}
+			all[i] = flow.Addr{0: 0x20, 1: 1, 2: byte(rng.Uint32()), 3: byte(rng.Uint32()), 4: byte(rng.Uint32()),
+				5: byte(rng.Uint32()), 15: 1}
 		}
 	}
 	return all
@@ -60,8 +63,10 @@ func addresses(rng *rand.Rand, n int) []flow.Addr {
 func benchRecords(hosts []flow.Addr, next func() int) []flow.Record {
 	records := make([]flow.Record, 1<<15)
 	for i := range records {
-		records[i] = flow.Record{Protocol: flow.IPFIX, IPVersion: 4, Exporter: addr("192.0.2.1"), IPProtocol: 6, SrcPort: 443, DstPort: 50000,
-			InIf: uint32(i % 8), OutIf: uint32((i + 3) % 8), Bytes: 1500, Packets: 1, SamplingRate: 1000, SrcAddr: hosts[next()], DstAddr: hosts[next()]}
+		records[i] = flow.Record{Protocol: flow.IPFIX, IPVersion: 4, Exporter: addr("192.0.2.1"), IPProtocol: 6,
+			SrcPort: 443, DstPort: 50000,
+			InIf: uint32(i % 8), OutIf: uint32((i + 3) % 8), Bytes: 1500, Packets: 1, SamplingRate: 1000,
+			SrcAddr: hosts[next()], DstAddr: hosts[next()]}
 	}
 	return records
 }

@@ -31,7 +31,8 @@ func TestLookupDevice(t *testing.T) {
 			}
 			return a
 		}
-		b.AddDevice(Device{ID: "r1", Ref: "r1__v1", Version: 1, Loopbacks: loopbacks("192.0.2.1", "::ffff:192.0.2.2", "2001:db8:0:0::1")})
+		b.AddDevice(Device{ID: "r1", Ref: "r1__v1", Version: 1,
+			Loopbacks: loopbacks("192.0.2.1", "::ffff:192.0.2.2", "2001:db8:0:0::1")})
 		b.AddDevice(Device{ID: "new", Ref: "new__v2", Version: 2, Loopbacks: loopbacks("192.0.2.9")})
 		b.AddDevice(Device{ID: "old", Ref: "old__v1", Version: 1, Loopbacks: loopbacks("192.0.2.9")})
 		b.AddDevice(Device{ID: "b", Ref: "b__v1", Loopbacks: loopbacks("192.0.2.8")})
@@ -223,7 +224,8 @@ func TestLookupASAndOrganization(t *testing.T) {
 	if _, found := s.LookupOrganization("o2"); found {
 		t.Error("organization o2 is not known")
 	}
-	if p, as, found := s.LookupASBlock(netip.MustParseAddr("::ffff:10.1.0.1")); !found || as != 3 || p != prefix("10.1.0.0/16") {
+	if p, as, found := s.LookupASBlock(netip.MustParseAddr("::ffff:10.1.0.1")); !found || as != 3 ||
+		p != prefix("10.1.0.0/16") {
 		t.Errorf("block of a v4-mapped address: %v, %d, %v; want the last added of the longest", p, as, found)
 	}
 	if _, _, found := s.LookupASBlock(netip.MustParseAddr("a00::1")); found {

@@ -86,7 +86,8 @@ func (b *Builder) AddDevice(d Device) {
 	b.s.stats.Devices++
 	for _, a := range d.Loopbacks {
 		a = a.Unmap().WithZone("")
-		if other, found := b.devices[a]; found && cmp.Or(cmp.Compare(other.Version, d.Version), cmp.Compare(other.ID, d.ID)) > 0 {
+		if other, found := b.devices[a]; found &&
+			cmp.Or(cmp.Compare(other.Version, d.Version), cmp.Compare(other.ID, d.ID)) > 0 {
 			continue
 		}
 		b.devices[a] = d
@@ -107,8 +108,8 @@ func (b *Builder) AddInterface(i MetaInterface) {
 	b.version[key] = i
 }
 
-// compareInterfaces orders interfaces that share a device and an index: an edge is looked up first, then the newest, then
-// the greatest id.
+// compareInterfaces orders interfaces that share a device and an index: an edge is looked up first, then the newest,
+// then the greatest id.
 func compareInterfaces(a, b *MetaInterface) int {
 	edge := func(i *MetaInterface) int {
 		if i.Edge {
@@ -124,7 +125,8 @@ func (b *Builder) AddApplication(a Application) {
 	b.s.stats.Applications++
 	low, high := min(a.PortMin, a.PortMax), max(a.PortMin, a.PortMax)
 	b.s.applications.add(strings.ToLower(a.Protocol), low, high)
-	b.s.ranges = append(b.s.ranges, Application{ID: a.ID, Protocol: strings.ToLower(a.Protocol), PortMin: low, PortMax: high})
+	b.s.ranges = append(b.s.ranges, Application{ID: a.ID, Protocol: strings.ToLower(a.Protocol), PortMin: low,
+		PortMax: high})
 }
 
 // AddAS adds an AS number.
@@ -176,7 +178,8 @@ func (b *Builder) Build() (*Snapshot, error) {
 		byIndex[key.index] = Interface{ID: i.ID, Ref: i.Ref, Edge: i.Edge}
 	}
 	slices.SortFunc(s.ranges, func(a, b Application) int {
-		return cmp.Or(cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.PortMin, b.PortMin), cmp.Compare(b.PortMax, a.PortMax), cmp.Compare(a.ID, b.ID))
+		return cmp.Or(cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.PortMin, b.PortMin),
+			cmp.Compare(b.PortMax, a.PortMax), cmp.Compare(a.ID, b.ID))
 	})
 	s.stats.AS, s.stats.Organizations = s.as.size(), len(s.organizations)
 	s.stats.IPs, s.stats.ASBlocks = s.places.ips, s.places.blocks

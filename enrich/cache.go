@@ -110,8 +110,8 @@ func (c *interfaceCache) of(x *exporterEntry, index uint32, kind flow.InterfaceK
 // hostSlots is how many addresses an enricher remembers.
 const hostSlots = 1 << 15
 
-// hostCache remembers the places of addresses that only a trie can find. An address has one slot; the latest address with that
-// slot is in it.
+// hostCache remembers the places of addresses that only a trie can find. An address has one slot; the latest address
+// with that slot is in it.
 type hostCache []hostEntry
 
 type hostEntry struct {
@@ -146,11 +146,12 @@ func slotOf(a *flow.Addr) uint64 {
 	return h >> 49 // 64 - log2(hostSlots)
 }
 
-// asSlots is how many AS numbers an enricher remembers that meta_as does not have: about as many as are in use, for where there is no
-// meta_as at all. They take some 3 MB.
+// asSlots is how many AS numbers an enricher remembers that meta_as does not have: about as many as are in use, for
+// where there is no meta_as at all. They take some 3 MB.
 const asSlots = 1 << 16
 
-// asCache remembers what a row says of AS numbers that meta_as does not have. Neighbouring numbers have slots of their own.
+// asCache remembers what a row says of AS numbers that meta_as does not have. Neighbouring numbers have slots of their
+// own.
 type asCache []asSlot
 
 type asSlot struct {

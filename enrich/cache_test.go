@@ -33,7 +33,9 @@ func TestSnapshotSwap(t *testing.T) {
 		})
 	}
 	one, two := version(1), version(2)
-	e, r := New(Options{IPRefExtensions: []string{"x"}}), flow.Record{Exporter: addr("192.0.2.1"), InIf: 1, SrcAddr: addr("10.0.0.1"), IPProtocol: 6, SrcPort: 1, DstPort: 2}
+	e, r := New(Options{IPRefExtensions: []string{"x"}}),
+		flow.Record{Exporter: addr("192.0.2.1"), InIf: 1, SrcAddr: addr("10.0.0.1"), IPProtocol: 6, SrcPort: 1,
+			DstPort: 2}
 	for i, s := range []*Snapshot{one, two, one, two} {
 		var row Row
 		e.Enrich(s, &r, &row)
@@ -42,7 +44,8 @@ func TestSnapshotSwap(t *testing.T) {
 			ext = "e__v1"
 		}
 		v := "__v" + strconv.Itoa(n)
-		if row.DeviceRef != "r1"+v || row.In.Ref != "i"+v || row.SrcIPRef != "ten"+v || row.SrcASRef != "as"+v || row.ApplicationPort != uint16(n) || row.SrcExtRef[0] != ext {
+		if row.DeviceRef != "r1"+v || row.In.Ref != "i"+v || row.SrcIPRef != "ten"+v || row.SrcASRef != "as"+v ||
+			row.ApplicationPort != uint16(n) || row.SrcExtRef[0] != ext {
 			t.Errorf("snapshot %d: got %+v", n, row)
 		}
 	}
@@ -61,7 +64,8 @@ func TestHostCollision(t *testing.T) {
 	for range 3 {
 		var row Row
 		e.Enrich(s, &flow.Record{SrcAddr: inside, DstAddr: outside}, &row)
-		if row.SrcIPRef != "ten__v1" || row.SrcASID != 200 || row.SrcExtRef[0] != "7__v1" || row.DstIPRef != "" || row.DstASID != 0 || row.DstExtRef[0] != "" {
+		if row.SrcIPRef != "ten__v1" || row.SrcASID != 200 || row.SrcExtRef[0] != "7__v1" || row.DstIPRef != "" ||
+			row.DstASID != 0 || row.DstExtRef[0] != "" {
 			t.Fatalf("got %+v", row)
 		}
 	}
@@ -73,7 +77,8 @@ func TestASCollision(t *testing.T) {
 	for range 3 {
 		var row Row
 		e.Enrich(s, &flow.Record{SrcAS: 100, DstAS: 100 + asSlots}, &row)
-		if want := []string{"as:100", "as:65636"}; row.SrcASRef != "as:100__v1" || row.DstASRef != "" || !slices.Equal(row.PolicyScope, want) {
+		if want := []string{"as:100", "as:65636"}; row.SrcASRef != "as:100__v1" || row.DstASRef != "" ||
+			!slices.Equal(row.PolicyScope, want) {
 			t.Fatalf("got %q %q %q", row.SrcASRef, row.DstASRef, row.PolicyScope)
 		}
 	}
@@ -98,7 +103,8 @@ func TestExporterCacheIsBounded(t *testing.T) {
 func TestCachedAnswersEqualUncached(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	snapshots := []*Snapshot{exampleSnapshot(t), generated(t, rng, 2000)}
-	o := Options{IPRefExtensions: []string{"scireg"}, Policy: Policy{Scopes: []string{"s"}, AutoScopes: true, CommunityScopes: map[string]string{"1": "one"}}}
+	o := Options{IPRefExtensions: []string{"scireg"},
+		Policy: Policy{Scopes: []string{"s"}, AutoScopes: true, CommunityScopes: map[string]string{"1": "one"}}}
 	cached, s := New(o), snapshots[0]
 	var got Row
 	for n := range 1500 {
@@ -119,12 +125,16 @@ func TestCachedAnswersEqualUncached(t *testing.T) {
 func randomRecord(rng *rand.Rand) flow.Record {
 	exporters := []flow.Addr{addr("192.0.2.1"), addr("2001:db8::1"), addr("192.0.2.50"), {}}
 	return flow.Record{
-		Has: flow.Fields(rng.Uint64()), Protocol: flow.Protocol(rng.IntN(5)), Exporter: exporters[rng.IntN(len(exporters))],
-		IPProtocol: []uint8{1, 6, 17}[rng.IntN(3)], InIf: rng.Uint32N(4), OutIf: rng.Uint32N(4), InIfKind: flow.InterfaceKind(rng.IntN(4)),
-		SrcAddr: randomAddr(rng), DstAddr: randomAddr(rng), BGPNextHop: randomAddr(rng), MPLSTopLabelAddr: randomAddr(rng),
-		SrcAS: rng.Uint32N(3) * 100, DstAS: rng.Uint32N(3) * 100, PeerDstAS: rng.Uint32N(3) * 100,
+		Has: flow.Fields(rng.Uint64()), Protocol: flow.Protocol(rng.IntN(5)),
+		Exporter:   exporters[rng.IntN(len(exporters))],
+		IPProtocol: []uint8{1, 6, 17}[rng.IntN(3)], InIf: rng.Uint32N(4), OutIf: rng.Uint32N(4),
+		InIfKind: flow.InterfaceKind(rng.IntN(4)),
+		SrcAddr:  randomAddr(rng), DstAddr: randomAddr(rng), BGPNextHop: randomAddr(rng),
+		MPLSTopLabelAddr: randomAddr(rng),
+		SrcAS:            rng.Uint32N(3) * 100, DstAS: rng.Uint32N(3) * 100, PeerDstAS: rng.Uint32N(3) * 100,
 		SrcPort: []uint16{0, 443, 8500}[rng.IntN(3)], DstPort: []uint16{0, 443, 8500}[rng.IntN(3)],
-		Bytes: rng.Uint64(), Packets: rng.Uint64(), SamplingRate: rng.Uint32N(3), MPLSRD: [8]byte{1: byte(rng.IntN(3)), 7: byte(rng.IntN(2))},
+		Bytes: rng.Uint64(), Packets: rng.Uint64(), SamplingRate: rng.Uint32N(3),
+		MPLSRD:     [8]byte{1: byte(rng.IntN(3)), 7: byte(rng.IntN(2))},
 		IngressVRF: rng.Uint32N(2), ASPath: []uint32{1, rng.Uint32N(2), rng.Uint32N(2)}[:rng.IntN(4)],
 	}
 }
@@ -148,7 +158,8 @@ func TestWarm(t *testing.T) {
 	for i := range records {
 		cold.Enrich(s, &records[i], &want)
 		warm.Enrich(s, &records[i], &got)
-		if want.SrcIPRef != got.SrcIPRef || want.DstASID != got.DstASID || !slices.Equal(want.PolicyScope, got.PolicyScope) {
+		if want.SrcIPRef != got.SrcIPRef || want.DstASID != got.DstASID ||
+			!slices.Equal(want.PolicyScope, got.PolicyScope) {
 			t.Fatalf("record %d: %+v, want %+v", i, got, want)
 		}
 	}

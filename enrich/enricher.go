@@ -108,7 +108,8 @@ func (e *Enricher) measure(r *flow.Record, row *Row) {
 	}
 	row.SrcPort, row.DstPort = r.SrcPort, r.DstPort
 	if r.Protocol == flow.NetFlowV5 && r.IPProtocol != 6 && r.IPProtocol != 17 {
-		// Ports of TCP and UDP only, as dashboards know them; but the place of ICMP's type and code is the destination port.
+		// Ports of TCP and UDP only, as dashboards know them; but the place of ICMP's type and code is the destination
+		// port.
 		row.SrcPort = 0
 		if r.IPProtocol != 1 {
 			row.DstPort = 0
@@ -162,8 +163,8 @@ func (e *Enricher) endpoints(s *Snapshot, r *flow.Record, row *Row) {
 	row.SrcExtRef, row.DstExtRef = e.srcExt, e.dstExt
 }
 
-// asOf is the AS that the record says, else that of the address's subnet in meta_ip, and what the row says of it. The names are
-// valid until the next call.
+// asOf is the AS that the record says, else that of the address's subnet in meta_ip, and what the row says of it. The
+// names are valid until the next call.
 func (e *Enricher) asOf(s *Snapshot, at *place, sent uint32) (id uint32, names *asNames) {
 	id, n := sent, uint32(0)
 	switch {
@@ -242,8 +243,8 @@ func bottomLabel(r *flow.Record) uint32 {
 	return 0
 }
 
-// splitStack splits the entries of the label stack into labels and traffic classes (RFC 3032 §2.1). Elements of a template
-// that are empty are labels of 0, as dashboards know them.
+// splitStack splits the entries of the label stack into labels and traffic classes (RFC 3032 §2.1). Elements of a
+// template that are empty are labels of 0, as dashboards know them.
 func splitStack(r *flow.Record, labels []uint32, classes []uint8) ([]uint32, []uint8) {
 	if !r.Sent(flow.MPLS) {
 		return labels, classes

@@ -12,7 +12,8 @@ import (
 func exampleSnapshot(t testing.TB) *Snapshot {
 	return built(t, func(b *Builder) {
 		b.AddDevice(Device{ID: "r1", Ref: "r1__v1", Loopbacks: exampleLoopbacks()})
-		b.AddInterface(MetaInterface{ID: "r1-1", Ref: "r1-1__v1", DeviceID: "r1", FlowIndex: 1, HasFlowIndex: true, Edge: true})
+		b.AddInterface(MetaInterface{ID: "r1-1", Ref: "r1-1__v1", DeviceID: "r1", FlowIndex: 1, HasFlowIndex: true,
+			Edge: true})
 		b.AddInterface(MetaInterface{ID: "r1-2", Ref: "r1-2__v1", DeviceID: "r1", FlowIndex: 2, HasFlowIndex: true})
 		b.AddInterface(MetaInterface{ID: "r1-self", DeviceID: "r1", FlowIndex: 0x3fffffff, HasFlowIndex: true})
 		b.AddInterface(MetaInterface{ID: "byaddr-0", DeviceID: "192.0.2.50", FlowIndex: 0, HasFlowIndex: true})
@@ -40,7 +41,8 @@ func enriched(t testing.TB, o Options, r flow.Record) Row {
 }
 
 func TestDeviceAndInterfaces(t *testing.T) {
-	self, edge, inner := Interface{ID: "r1-self"}, Interface{"r1-1", "r1-1__v1", true}, Interface{"r1-2", "r1-2__v1", false}
+	self, edge, inner := Interface{ID: "r1-self"}, Interface{"r1-1", "r1-1__v1", true},
+		Interface{"r1-2", "r1-2__v1", false}
 	for _, c := range []struct {
 		name    string
 		record  flow.Record
@@ -49,12 +51,17 @@ func TestDeviceAndInterfaces(t *testing.T) {
 	}{
 		{"known", flow.Record{Exporter: addr("192.0.2.1"), InIf: 1, OutIf: 2}, "r1", "r1__v1", edge, inner},
 		{"known by IPv6", flow.Record{Exporter: addr("2001:db8::1"), InIf: 2, OutIf: 1}, "r1", "r1__v1", inner, edge},
-		{"no such interfaces", flow.Record{Exporter: addr("192.0.2.1"), InIf: 3, OutIf: 0}, "r1", "r1__v1", Interface{}, Interface{}},
-		{"sFlow's own interface", flow.Record{Exporter: addr("192.0.2.1"), InIfKind: flow.InterfaceInternal}, "r1", "r1__v1", self, Interface{}},
-		{"reason and count are no index (Q28)", flow.Record{Exporter: addr("192.0.2.1"), InIf: 1, InIfKind: flow.InterfaceDiscarded,
-			OutIf: 2, OutIfKind: flow.InterfaceMultiple}, "r1", "r1__v1", Interface{}, Interface{}},
-		{"not a device: the address, its interfaces", flow.Record{Exporter: addr("192.0.2.50"), OutIf: 9}, "192.0.2.50", "", Interface{ID: "byaddr-0"}, Interface{}},
-		{"not a device, IPv6", flow.Record{Exporter: addr("2001:db8:0:0:0::9")}, "2001:db8::9", "", Interface{}, Interface{}},
+		{"no such interfaces", flow.Record{Exporter: addr("192.0.2.1"), InIf: 3, OutIf: 0}, "r1", "r1__v1", Interface{},
+			Interface{}},
+		{"sFlow's own interface", flow.Record{Exporter: addr("192.0.2.1"), InIfKind: flow.InterfaceInternal}, "r1",
+			"r1__v1", self, Interface{}},
+		{"reason and count are no index (Q28)", flow.Record{Exporter: addr("192.0.2.1"), InIf: 1,
+			InIfKind: flow.InterfaceDiscarded,
+			OutIf:    2, OutIfKind: flow.InterfaceMultiple}, "r1", "r1__v1", Interface{}, Interface{}},
+		{"not a device: the address, its interfaces", flow.Record{Exporter: addr("192.0.2.50"), OutIf: 9}, "192.0.2.50",
+			"", Interface{ID: "byaddr-0"}, Interface{}},
+		{"not a device, IPv6", flow.Record{Exporter: addr("2001:db8:0:0:0::9")}, "2001:db8::9", "", Interface{},
+			Interface{}},
 		{"no exporter, though a device claims ::", flow.Record{}, "unknown", "", Interface{}, Interface{}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -91,7 +98,8 @@ func TestEndpoints(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			r := flow.Record{SrcAddr: addr(c.address), SrcAS: c.sent}
 			row := enriched(t, Options{IPRefExtensions: []string{"absent", "scireg"}}, r)
-			if got := (end{row.SrcIPRef, row.SrcASID, row.SrcASRef, row.SrcExtRef[1]}); got != c.want || row.SrcExtRef[0] != "" {
+			if got := (end{row.SrcIPRef, row.SrcASID, row.SrcASRef, row.SrcExtRef[1]}); got != c.want ||
+				row.SrcExtRef[0] != "" {
 				t.Errorf("source %+v, want %+v", got, c.want)
 			}
 			if row.DstIPRef != "" || row.DstASID != 0 || row.DstExtRef[1] != "" {
@@ -122,16 +130,20 @@ func TestPeer(t *testing.T) {
 		{"0.0.0.0 is a value", flow.Record{Has: bgp, BGPNextHop: addr("0.0.0.0")}, true, addr("0.0.0.0"), 0, ""},
 		{":: is a value (Q2)", flow.Record{Has: bgp}, true, flow.Addr{}, 0, ""},
 		{"top label (IE 47)", flow.Record{Has: top, MPLSTopLabelAddr: four}, true, four, 200, "ten__v1"},
-		{"IE 18 before IE 47", flow.Record{Has: bgp | top, BGPNextHop: four, MPLSTopLabelAddr: addr("10.3.0.1")}, true, four, 200, "ten__v1"},
-		{"IE 47 before IE 63", flow.Record{Has: bgp | top, BGPNextHop: six, MPLSTopLabelAddr: four}, true, four, 200, "ten__v1"},
-		{"IE 63 before IE 140", flow.Record{Has: bgp | top, BGPNextHop: six, MPLSTopLabelAddr: addr("2001:db9::1")}, true, six, 0, "doc__v1"},
+		{"IE 18 before IE 47", flow.Record{Has: bgp | top, BGPNextHop: four, MPLSTopLabelAddr: addr("10.3.0.1")}, true,
+			four, 200, "ten__v1"},
+		{"IE 47 before IE 63", flow.Record{Has: bgp | top, BGPNextHop: six, MPLSTopLabelAddr: four}, true, four, 200,
+			"ten__v1"},
+		{"IE 63 before IE 140", flow.Record{Has: bgp | top, BGPNextHop: six, MPLSTopLabelAddr: addr("2001:db9::1")},
+			true, six, 0, "doc__v1"},
 		{"IGP next hop is not used", flow.Record{Has: flow.NextHop, NextHop: four}, false, flow.Addr{}, 0, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			e, s := New(Options{}), exampleSnapshot(t)
 			row := Row{HasPeer: true, PeerASID: 77, PeerIP: six, PeerIPRef: "stale", PeerASRef: "stale"}
 			e.Enrich(s, &c.r, &row)
-			if row.HasPeer != c.has || row.PeerIP != c.ip || row.PeerASID != c.as || row.PeerIPRef != c.ipRef || row.PeerASRef != s.as.names[s.as.number(c.as)].ref {
+			if row.HasPeer != c.has || row.PeerIP != c.ip || row.PeerASID != c.as || row.PeerIPRef != c.ipRef ||
+				row.PeerASRef != s.as.names[s.as.number(c.as)].ref {
 				t.Errorf("got %v %v %d %q %q", row.HasPeer, row.PeerIP, row.PeerASID, row.PeerIPRef, row.PeerASRef)
 			}
 		})
@@ -177,17 +189,21 @@ func TestTimesVersionsAndCounters(t *testing.T) {
 		version              uint8
 		wantBits, wantPacket uint64
 	}{
-		{"unscaled", flow.Record{StartMs: 5, EndMs: 7, IPVersion: 4, Bytes: 10, Packets: 2, SamplingRate: 1}, 5, 7, 4, 80, 2},
+		{"unscaled", flow.Record{StartMs: 5, EndMs: 7, IPVersion: 4, Bytes: 10, Packets: 2, SamplingRate: 1}, 5, 7, 4,
+			80, 2},
 		{"scaled", flow.Record{IPVersion: 6, Bytes: 10, Packets: 2, SamplingRate: 1000}, 0, 0, 6, 80000, 2000},
 		{"NetFlow rate 0: no scaling", flow.Record{Protocol: flow.NetFlowV9, Bytes: 10, Packets: 2}, 0, 0, 4, 80, 2},
 		{"sFlow rate 0 is a factor", flow.Record{Protocol: flow.SFlow5, Bytes: 10, Packets: 2}, 0, 0, 4, 0, 0},
-		{"saturated (Q4)", flow.Record{Bytes: math.MaxUint64 / 4, Packets: math.MaxUint64 / 2, SamplingRate: 3}, 0, 0, 4, math.MaxUint64, math.MaxUint64},
-		{"bits saturated though the rate is 0", flow.Record{Protocol: flow.SFlow5, Bytes: math.MaxUint64}, 0, 0, 4, 0, 0},
+		{"saturated (Q4)", flow.Record{Bytes: math.MaxUint64 / 4, Packets: math.MaxUint64 / 2, SamplingRate: 3}, 0, 0,
+			4, math.MaxUint64, math.MaxUint64},
+		{"bits saturated though the rate is 0", flow.Record{Protocol: flow.SFlow5, Bytes: math.MaxUint64}, 0, 0, 4, 0,
+			0},
 		{"before 1970", flow.Record{StartMs: -5, EndMs: -1}, 0, 0, 4, 0, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			row := enriched(t, Options{}, c.r)
-			if row.StartMs != c.start || row.EndMs != c.end || row.IPVersion != c.version || row.Bits != c.wantBits || row.Packets != c.wantPacket {
+			if row.StartMs != c.start || row.EndMs != c.end || row.IPVersion != c.version || row.Bits != c.wantBits ||
+				row.Packets != c.wantPacket {
 				t.Errorf("got %+v", row)
 			}
 		})
@@ -234,7 +250,8 @@ func TestBottomLabel(t *testing.T) {
 		{"count beyond the stack", 11, [10]uint32{9: 8 << 4}, 8},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if row := enriched(t, Options{}, flow.Record{MPLSCount: c.count, MPLS: c.stack}); row.MPLSBottomLabel != c.want {
+			if row := enriched(t, Options{}, flow.Record{MPLSCount: c.count,
+				MPLS: c.stack}); row.MPLSBottomLabel != c.want {
 				t.Errorf("got %d, want %d", row.MPLSBottomLabel, c.want)
 			}
 		})
@@ -242,11 +259,14 @@ func TestBottomLabel(t *testing.T) {
 }
 
 func TestScopeOfRow(t *testing.T) {
-	o := Options{Policy: Policy{Scopes: []string{"site"}, AutoScopes: true, CommunityScopes: map[string]string{"7": "seven"}}}
-	r := flow.Record{SrcAddr: addr("10.2.0.1"), DstAS: 3, PeerDstAS: 4, Has: flow.BGPNextHop, MPLSRD: [8]byte{1: 2, 7: 7}}
+	o := Options{Policy: Policy{Scopes: []string{"site"}, AutoScopes: true,
+		CommunityScopes: map[string]string{"7": "seven"}}}
+	r := flow.Record{SrcAddr: addr("10.2.0.1"), DstAS: 3, PeerDstAS: 4, Has: flow.BGPNextHop,
+		MPLSRD: [8]byte{1: 2, 7: 7}}
 	row := enriched(t, o, r)
 	// The AS of the address counts, the peer's does not.
-	if want := []string{"site", "as:200", "as:3", "comm:seven"}; !slices.Equal(row.PolicyScope, want) || row.MPLSRD != "2:0:7" {
+	if want := []string{"site", "as:200", "as:3", "comm:seven"}; !slices.Equal(row.PolicyScope, want) ||
+		row.MPLSRD != "2:0:7" {
 		t.Errorf("got %q, %q; want %q", row.PolicyScope, row.MPLSRD, want)
 	}
 }

@@ -42,8 +42,8 @@ func (x *exporterEntry) learn(index uint32, names *flow.Names) Interface {
 	return Interface{ID: known.id}
 }
 
-// vrfName is what the exporter's option records call the VRF that the flow belongs to (IE 236): the ingress's, unless that
-// is the default one and the egress's is not. "" is for none.
+// vrfName is what the exporter's option records call the VRF that the flow belongs to (IE 236): the ingress's, unless
+// that is the default one and the egress's is not. "" is for none.
 func vrfName(r *flow.Record, names *flow.Names) string {
 	if names == nil || r.Has&(flow.IngressVRF|flow.EgressVRF) == 0 {
 		return ""

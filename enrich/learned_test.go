@@ -70,7 +70,8 @@ func TestLearnedNamesAreTold(t *testing.T) {
 		e.Enrich(snapshot, &r, &row)
 		e.Publish()
 		told := e.Unknown()
-		if len(told) != 1 || !slices.Equal(told[0].Indexes, []uint32{4711, 4712}) || !slices.Equal(told[0].Learned, []string{name, ""}) {
+		if len(told) != 1 || !slices.Equal(told[0].Indexes, []uint32{4711, 4712}) ||
+			!slices.Equal(told[0].Learned, []string{name, ""}) {
 			t.Errorf("told %+v", told)
 		}
 	}

@@ -8,8 +8,8 @@ import (
 	"github.com/gaissmai/bart"
 )
 
-// places say of an address what all sources of prefixes say of it together, with one look-up. Their trie has every prefix of
-// every source; the value is what the longest prefix of each source is there. IPv4 and IPv6 never share keys.
+// places say of an address what all sources of prefixes say of it together, with one look-up. Their trie has every
+// prefix of every source; the value is what the longest prefix of each source is there. IPv4 and IPv6 never share keys.
 type places struct {
 	v4, v6     *bart.Table[uint32]
 	direct     []uint32 // see lookup4
@@ -23,8 +23,8 @@ type places struct {
 	extPrefixes []int // by extension
 }
 
-// place is what meta_ip and the announced prefixes say of the addresses within a prefix, but not within a longer one. It is
-// small, as there are millions.
+// place is what meta_ip and the announced prefixes say of the addresses within a prefix, but not within a longer one.
+// It is small, as there are millions.
 type place struct {
 	ref        uint32 // where the ref of meta_ip's record begins
 	asID       uint32 // of the longest announced prefix, else of meta_ip's record
@@ -65,9 +65,9 @@ func (p *places) find(a netip.Addr) uint32 {
 	return n
 }
 
-// The direct table has a number for each of the 2^24 blocks of 256 IPv4 addresses: that of the block's place, 0
-// for none, or longer where the block has prefixes of its own within and the trie must be asked. One fetch from memory stands
-// for the six of a trie. It takes 64 MiB, so it is made only for sources of many prefixes.
+// The direct table has a number for each of the 2^24 blocks of 256 IPv4 addresses: that of the block's place, 0 for
+// none, or longer where the block has prefixes of its own within and the trie must be asked. One fetch from memory
+// stands for the six of a trie. It takes 64 MiB, so it is made only for sources of many prefixes.
 const (
 	longer        = 1 << 31
 	directEntries = 1 << 24
@@ -174,8 +174,8 @@ func (m *merger) insertDirect(at *subnet, n uint32) {
 	}
 }
 
-// sweep visits every prefix of the sources, in order, with the longest match of each source there. The prefixes around the
-// one in hand stand on a stack for each source.
+// sweep visits every prefix of the sources, in order, with the longest match of each source there. The prefixes around
+// the one in hand stand on a stack for each source.
 func sweep(sources []*prefixList, visit func(at *subnet, matches []match)) {
 	heads := make([][]subnet, len(sources))
 	stacks := make([][]*subnet, len(sources))

@@ -36,7 +36,8 @@ func TestPlaces_areWhatEachSourceSays(t *testing.T) {
 				}
 				// Enough to have a direct table, out of the others' way.
 				for i := 0; c.direct && i < directFrom; i++ {
-					b.AddIP(IPPrefix{Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{200, byte(i >> 8), byte(i), 0}), 24), ID: "far", Ref: "far__v1"})
+					b.AddIP(IPPrefix{Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{200, byte(i >> 8), byte(i), 0}),
+						24), ID: "far", Ref: "far__v1"})
 				}
 			})
 			if got := s.places.direct != nil; got != c.direct {
@@ -45,7 +46,8 @@ func TestPlaces_areWhatEachSourceSays(t *testing.T) {
 			for range 3000 {
 				a := someAddress(rng)
 				want, wanted := longest(ips, a)
-				if got, found := s.LookupIP(a); found != wanted || found && (got.Prefix != want.Prefix || got.Ref != want.Ref) {
+				if got, found := s.LookupIP(a); found != wanted || found &&
+					(got.Prefix != want.Prefix || got.Ref != want.Ref) {
 					t.Fatalf("meta_ip of %s: %v %v, want %v %v", a, got, found, want, wanted)
 				}
 				want, wanted = longest(blocks, a)
@@ -79,7 +81,8 @@ func somePrefix(rng *rand.Rand) netip.Prefix {
 
 func someAddress(rng *rand.Rand) netip.Addr {
 	if rng.IntN(3) == 0 {
-		return netip.AddrFrom16([16]byte{0: 0x20, 1: 1, 7: byte(rng.IntN(4)), 8: byte(rng.IntN(3)), 15: byte(rng.IntN(8))})
+		return netip.AddrFrom16([16]byte{0: 0x20, 1: 1, 7: byte(rng.IntN(4)), 8: byte(rng.IntN(3)),
+			15: byte(rng.IntN(8))})
 	}
 	return netip.AddrFrom4([4]byte{10, byte(rng.IntN(3)), byte(rng.IntN(4)), byte(rng.IntN(256))})
 }

@@ -33,7 +33,8 @@ func newScopes(p Policy) scopes {
 		if !slices.Contains(s.configured, scope) {
 			s.configured = append(s.configured, scope)
 		}
-		if id, err := strconv.ParseUint(strings.TrimPrefix(scope, "as:"), 10, 32); err == nil && scope == asScope(uint32(id)) {
+		if id, err := strconv.ParseUint(strings.TrimPrefix(scope, "as:"), 10, 32); err == nil &&
+			scope == asScope(uint32(id)) {
 			s.configuredAS = append(s.configuredAS, uint32(id))
 		}
 	}
@@ -43,8 +44,9 @@ func newScopes(p Policy) scopes {
 	return s
 }
 
-// of returns the scopes of a row: the configured ones, then the automatic ones in order, each once. The slice is valid until the
-// next call. src and dst are the two AS; their scopes' texts are not looked at, as they lie far apart in memory.
+// of returns the scopes of a row: the configured ones, then the automatic ones in order, each once. The slice is valid
+// until the next call. src and dst are the two AS; their scopes' texts are not looked at, as they lie far apart in
+// memory.
 func (s *scopes) of(src, dst scopedAS, rd string) []string {
 	if !s.policy.AutoScopes {
 		return s.configured

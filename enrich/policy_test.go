@@ -22,19 +22,25 @@ func TestPolicyScope(t *testing.T) {
 		{"both AS the same", Policy{AutoScopes: true}, 200, 200, "", []string{"as:200"}},
 		{"AS 0", Policy{AutoScopes: true}, 0, 0, "", nil},
 		{"only destination", Policy{AutoScopes: true}, 0, 5, "", []string{"as:5"}},
-		{"configured before automatic", Policy{Scopes: []string{"z"}, AutoScopes: true}, 2, 1, "", []string{"z", "as:1", "as:2"}},
-		{"configured is not repeated (Q18)", Policy{Scopes: []string{"as:2", "x"}, AutoScopes: true}, 2, 1, "", []string{"as:2", "x", "as:1"}},
-		{"community", Policy{AutoScopes: true, CommunityScopes: communities}, 9, 1, "0:1:7", []string{"as:1", "as:9", "comm:seven"}},
-		{"community of the last part only", Policy{AutoScopes: true, CommunityScopes: communities}, 0, 0, "0:100:7", []string{"comm:seven"}},
+		{"configured before automatic", Policy{Scopes: []string{"z"}, AutoScopes: true}, 2, 1, "",
+			[]string{"z", "as:1", "as:2"}},
+		{"configured is not repeated (Q18)", Policy{Scopes: []string{"as:2", "x"}, AutoScopes: true}, 2, 1, "",
+			[]string{"as:2", "x", "as:1"}},
+		{"community", Policy{AutoScopes: true, CommunityScopes: communities}, 9, 1, "0:1:7",
+			[]string{"as:1", "as:9", "comm:seven"}},
+		{"community of the last part only", Policy{AutoScopes: true, CommunityScopes: communities}, 0, 0, "0:100:7",
+			[]string{"comm:seven"}},
 		{"community not mapped", Policy{AutoScopes: true, CommunityScopes: communities}, 0, 0, "0:7:8", nil},
-		{"community of a VRF", Policy{AutoScopes: true, CommunityScopes: communities}, 0, 0, "vrfid:7", []string{"comm:seven"}},
+		{"community of a VRF", Policy{AutoScopes: true, CommunityScopes: communities}, 0, 0, "vrfid:7",
+			[]string{"comm:seven"}},
 		{"no colon", Policy{AutoScopes: true, CommunityScopes: communities}, 0, 0, "7", nil},
 		{"community without automatic scopes", Policy{CommunityScopes: communities}, 0, 0, "0:1:7", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			scopes := newScopes(c.policy)
 			for _, when := range []string{"first", "again"} {
-				if got := scopes.of(scopedAS{c.src, asScope(c.src)}, scopedAS{c.dst, asScope(c.dst)}, c.rd); !slices.Equal(got, c.want) {
+				if got := scopes.of(scopedAS{c.src, asScope(c.src)}, scopedAS{c.dst, asScope(c.dst)},
+					c.rd); !slices.Equal(got, c.want) {
 					t.Errorf("%s: got %q, want %q", when, got, c.want)
 				}
 			}

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// subnet is a prefix with the number of its record. hi and lo are the address in host byte order, an IPv4 one in the upper 32
-// bits of hi.
+// subnet is a prefix with the number of its record. hi and lo are the address in host byte order, an IPv4 one in the
+// upper 32 bits of hi.
 type subnet struct {
 	hi, lo uint64
 	record uint32
@@ -32,7 +32,8 @@ func newSubnet(p netip.Prefix, record uint32) subnet {
 
 func (s *subnet) prefix() netip.Prefix {
 	if !s.six {
-		return netip.PrefixFrom(netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, uint32(s.hi>>32)))), int(s.bits))
+		return netip.PrefixFrom(netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, uint32(s.hi>>32)))),
+			int(s.bits))
 	}
 	b := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, s.hi), s.lo)
 	return netip.PrefixFrom(netip.AddrFrom16([16]byte(b)), int(s.bits))
@@ -84,8 +85,8 @@ func (s *subnet) digit(n int) byte {
 	return 0
 }
 
-// sortSubnets sorts by prefix, those with one prefix in the order in which they came. It returns the list or another one. A radix
-// sort takes a tenth of the time of one by comparison, of which millions of subnets need seconds.
+// sortSubnets sorts by prefix, those with one prefix in the order in which they came. It returns the list or another
+// one. A radix sort takes a tenth of the time of one by comparison, of which millions of subnets need seconds.
 func sortSubnets(list []subnet) []subnet {
 	if slices.IsSortedFunc(list, func(a, b subnet) int { return comparePrefixes(&a, &b) }) {
 		return list
@@ -117,8 +118,8 @@ func sortSubnets(list []subnet) []subnet {
 	return list
 }
 
-// records are what prefixes belong to. The refs lie one after the other in one string, so that millions of them cost no header
-// each and nothing for the garbage collector to walk through.
+// records are what prefixes belong to. The refs lie one after the other in one string, so that millions of them cost no
+// header each and nothing for the garbage collector to walk through.
 type records struct {
 	refs string
 	list []record

@@ -21,9 +21,9 @@ type rdKey struct {
 // rdCache remembers route distinguishers as text.
 type rdCache map[rdKey]string
 
-// text is the route distinguisher of RFC 4364 §4.2 as pmacct writes it: type:administrator:number. Where the exporter sends
-// a VRF id instead (IE 234, or 235 where that is 0) it is vrfid:<id>, which communities can be mapped by too. Without either it
-// is "".
+// text is the route distinguisher of RFC 4364 §4.2 as pmacct writes it: type:administrator:number. Where the exporter
+// sends a VRF id instead (IE 234, or 235 where that is 0) it is vrfid:<id>, which communities can be mapped by too.
+// Without either it is "".
 func (c rdCache) text(r *flow.Record) string {
 	key := rdKey{rd: r.MPLSRD}
 	if key.rd == [8]byte{} {

@@ -27,16 +27,17 @@ type Row struct {
 	SrcPort, DstPort     uint16   // as data_flow has them: v5 keeps ports of TCP and UDP only
 	ApplicationPort      uint16
 	StartMs, EndMs       int64 // Unix milliseconds
-	// StatedStartMs and StatedEndMs are the times that the exporter stated, where StartMs and EndMs are others because those are
-	// beyond what is believed (pipeline.Settings). Both are 0 where the row has the exporter's own.
+	// StatedStartMs and StatedEndMs are the times that the exporter stated, where StartMs and EndMs are others because
+	// those are beyond what is believed (pipeline.Settings). Both are 0 where the row has the exporter's own.
 	StatedStartMs, StatedEndMs int64
 	Bits, Packets              uint64 // renormalized; saturated at the largest value
 	ASPathID                   []uint32
 	ASPathPadding              []uint16 // how often each AS of ASPathID stands in a row
-	MPLSLabel                  []uint32 // top first, 20 bits each; elements of a template that are empty are labels of 0
-	MPLSExp                    []uint8  // traffic classes of MPLSLabel (RFC 3032 §2.1)
-	MPLSBottomLabel            uint32   // the last label that is not 0; 0: none
-	MPLSRD                     string   // textual route distinguisher; "" for none or 0:0:0
+	// top first, 20 bits each; elements of a template that are empty are labels of 0
+	MPLSLabel       []uint32
+	MPLSExp         []uint8 // traffic classes of MPLSLabel (RFC 3032 §2.1)
+	MPLSBottomLabel uint32  // the last label that is not 0; 0: none
+	MPLSRD          string  // textual route distinguisher; "" for none or 0:0:0
 }
 
 // Interface is what a row says of one of its two interfaces; the zero value is "no such interface". One that only the

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Snapshot is the metadata of one moment. It never changes, so any number of workers may read it; a newer one replaces it
-// as a whole. The zero value is not usable: NewBuilder().Build() makes an empty one.
+// Snapshot is the metadata of one moment. It never changes, so any number of workers may read it; a newer one replaces
+// it as a whole. The zero value is not usable: NewBuilder().Build() makes an empty one.
 type Snapshot struct {
 	devices       map[netip.Addr]DeviceMatch
 	interfaces    map[string]map[uint32]Interface // by device id, then index
@@ -77,7 +77,8 @@ func (s *Snapshot) LookupExtension(name string, a netip.Addr) (IPMatch, bool) {
 	if m.bits == none {
 		return IPMatch{}, false
 	}
-	return IPMatch{around(a, m.bits), s.places.extRecords[i].ref(m.record), s.places.extRecords[i].list[m.record].asID}, true
+	return IPMatch{around(a, m.bits), s.places.extRecords[i].ref(m.record), s.places.extRecords[i].list[m.record].asID},
+		true
 }
 
 // LookupASBlock returns the longest announced prefix that holds an address, and its origin.
@@ -126,7 +127,8 @@ func (s *Snapshot) LookupApplications(protocol string, port uint16) []Applicatio
 			all = append(all, r)
 		}
 	}
-	slices.SortStableFunc(all, func(a, b Application) int { return cmp.Compare(a.PortMax-a.PortMin, b.PortMax-b.PortMin) })
+	slices.SortStableFunc(all,
+		func(a, b Application) int { return cmp.Compare(a.PortMax-a.PortMin, b.PortMax-b.PortMin) })
 	return all
 }
 

@@ -28,7 +28,8 @@ func TestRouteDistinguisherText(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			cache := rdCache{}
 			for _, when := range []string{"first", "again"} {
-				if got := cache.text(&flow.Record{MPLSRD: c.rd, IngressVRF: c.ingress, EgressVRF: c.egress}); got != c.want {
+				if got := cache.text(&flow.Record{MPLSRD: c.rd, IngressVRF: c.ingress,
+					EgressVRF: c.egress}); got != c.want {
 					t.Errorf("%s: got %q, want %q", when, got, c.want)
 				}
 			}

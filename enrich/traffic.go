@@ -9,7 +9,8 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-// InterfaceTraffic is one row of data_interface_traffic: what the counters of an interface grew by from one sample to the next.
+// InterfaceTraffic is one row of data_interface_traffic: what the counters of an interface grew by from one sample to
+// the next.
 type InterfaceTraffic struct {
 	Start, End      int64  // Unix seconds, when the samples came
 	ID, Ref         string // an interface that metadata does not have is named DEVICE:IFINDEX, without a ref
@@ -23,8 +24,8 @@ type TrafficCounts struct {
 	Bits, Discards, Errors, Broadcast, Unicast, Multicast uint64
 }
 
-// Meter turns the counters of interfaces into what they grew by. It belongs to one worker. The zero value knows no interface, and
-// keeps 65,536 of them: beyond that the source with most of them loses some, see package budget.
+// Meter turns the counters of interfaces into what they grew by. It belongs to one worker. The zero value knows no
+// interface, and keeps 65,536 of them: beyond that the source with most of them loses some, see package budget.
 type Meter struct {
 	// Limit is how many interfaces are remembered; 0: 65,536. It must not be changed once the meter is in use.
 	Limit int
@@ -35,7 +36,8 @@ type Meter struct {
 	evicted uint64
 }
 
-// meterSource is an address that sends counters, for whichever devices it states; the device's own where the source is not known.
+// meterSource is an address that sends counters, for whichever devices it states; the device's own where the source is
+// not known.
 type meterSource struct {
 	addr       flow.Addr
 	holder     budget.Holder[*meterSource]
@@ -65,8 +67,8 @@ const (
 	lateMs = 60_000
 )
 
-// Measure fills row with what counters grew by since the interface's latest sample; false where there is nothing to compare with:
-// the first sample, one that came late or within the same second, or one of counters that began anew.
+// Measure fills row with what counters grew by since the interface's latest sample; false where there is nothing to
+// compare with: the first sample, one that came late or within the same second, or one of counters that began anew.
 func (m *Meter) Measure(s *Snapshot, c *flow.InterfaceCounters, row *InterfaceTraffic) bool {
 	key := meterKey{c.Exporter, c.SubAgent, c.Index}
 	b := m.before[key]
@@ -89,7 +91,8 @@ func (m *Meter) Measure(s *Snapshot, c *flow.InterfaceCounters, row *InterfaceTr
 	}
 	b.source.holder.Standing++
 	b.source.holder.Seen = c.Received
-	*row = InterfaceTraffic{Start: start, End: end, AdminUp: c.AdminUp, OperUp: c.OperUp, In: growth(&b.In, &c.In), Out: growth(&b.Out, &c.Out)}
+	*row = InterfaceTraffic{Start: start, End: end, AdminUp: c.AdminUp, OperUp: c.OperUp, In: growth(&b.In, &c.In),
+		Out: growth(&b.Out, &c.Out)}
 	b.InterfaceCounters = *c
 	row.ID, row.Ref = b.name(s)
 	return true
@@ -123,7 +126,8 @@ func (m *Meter) remember(key meterKey, c *flow.InterfaceCounters) {
 	m.evict()
 }
 
-// evict forgets interfaces until there are no more than allowed: of some of those of a source, the one that was silent for longest.
+// evict forgets interfaces until there are no more than allowed: of some of those of a source, the one that was silent
+// for longest.
 func (m *Meter) evict() {
 	for m.room.Over() {
 		const compared = 8
@@ -167,8 +171,8 @@ func (b *metered) name(s *Snapshot) (id, ref string) {
 	return b.id, b.ref
 }
 
-// begunAnew reports whether counters fell that do not wrap. Where a device keeps no octets, a counter of 32 bits that fell and
-// did not wrap by little began anew too.
+// begunAnew reports whether counters fell that do not wrap. Where a device keeps no octets, a counter of 32 bits that
+// fell and did not wrap by little began anew too.
 func begunAnew(before, now *flow.InterfaceCounters) bool {
 	kept := false
 	for _, d := range [][2]*flow.DirectionCounters{{&before.In, &now.In}, {&before.Out, &now.Out}} {

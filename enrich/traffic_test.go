@@ -12,26 +12,31 @@ import (
 
 const none64 = uint64(flow.Unsupported)
 
-// sample is the counters of interface 7 of a switch so many seconds after it was first heard: every counter of packets has the
-// same value.
+// sample is the counters of interface 7 of a switch so many seconds after it was first heard: every counter of packets
+// has the same value.
 func sample(seconds int64, octets, packets uint64) *flow.InterfaceCounters {
-	d := flow.DirectionCounters{Octets: octets, Unicast: packets, Multicast: packets, Broadcast: packets, Discards: packets, Errors: packets}
+	d := flow.DirectionCounters{Octets: octets, Unicast: packets, Multicast: packets, Broadcast: packets,
+		Discards: packets, Errors: packets}
 	return &flow.InterfaceCounters{
-		Exporter: flow.AddrFrom(netip.MustParseAddr("192.0.2.1")), Received: (1_700_000_000+seconds)*int64(time.Second) + 5e8,
-		UptimeMs: uint32(1_000_000 + seconds*1000), Sequence: uint32(100 + seconds/30), Index: 7, AdminUp: true, OperUp: true, In: d, Out: d,
+		Exporter: flow.AddrFrom(netip.MustParseAddr("192.0.2.1")),
+		Received: (1_700_000_000+seconds)*int64(time.Second) + 5e8,
+		UptimeMs: uint32(1_000_000 + seconds*1000), Sequence: uint32(100 + seconds/30), Index: 7, AdminUp: true,
+		OperUp: true, In: d, Out: d,
 	}
 }
 
 // counts is a row's counts in both directions.
 func counts(bits, packets uint64) TrafficCounts {
-	return TrafficCounts{Bits: bits, Discards: packets, Errors: packets, Broadcast: packets, Unicast: packets, Multicast: packets}
+	return TrafficCounts{Bits: bits, Discards: packets, Errors: packets, Broadcast: packets, Unicast: packets,
+		Multicast: packets}
 }
 
 func metadata(t *testing.T) *Snapshot {
 	t.Helper()
 	b := NewBuilder()
 	b.AddDevice(Device{ID: "switch1", Ref: "switch1__v1", Loopbacks: []netip.Addr{netip.MustParseAddr("192.0.2.1")}})
-	b.AddInterface(MetaInterface{ID: "switch1::eth7", Ref: "switch1::eth7__v2", DeviceID: "switch1", FlowIndex: 7, HasFlowIndex: true})
+	b.AddInterface(MetaInterface{ID: "switch1::eth7", Ref: "switch1::eth7__v2", DeviceID: "switch1", FlowIndex: 7,
+		HasFlowIndex: true})
 	s, err := b.Build()
 	if err != nil {
 		t.Fatal(err)
@@ -88,17 +93,20 @@ func TestMeter(t *testing.T) {
 		"late": {
 			samples: []*flow.InterfaceCounters{
 				sample(0, 1000, 10), sample(60, 3000, 12),
-				change(sample(30, 2000, 11), func(c *flow.InterfaceCounters) { c.Received += 31 * int64(time.Second) }), sample(90, 3000, 12),
+				change(sample(30, 2000, 11), func(c *flow.InterfaceCounters) { c.Received += 31 * int64(time.Second) }),
+				sample(90, 3000, 12),
 			},
 			want: []row{{0, 60, counts(16_000, 2)}, {60, 90, counts(0, 0)}},
 		},
 		"twice": {
-			samples: []*flow.InterfaceCounters{sample(0, 1000, 10), sample(30, 2000, 11), sample(30, 2000, 11), sample(60, 2000, 11)},
-			want:    []row{{0, 30, counts(8000, 1)}, {30, 60, counts(0, 0)}},
+			samples: []*flow.InterfaceCounters{sample(0, 1000, 10), sample(30, 2000, 11), sample(30, 2000, 11),
+				sample(60, 2000, 11)},
+			want: []row{{0, 30, counts(8000, 1)}, {30, 60, counts(0, 0)}},
 		},
 		"within a second": {
 			samples: []*flow.InterfaceCounters{
-				sample(0, 1000, 10), change(sample(0, 1500, 11), func(c *flow.InterfaceCounters) { c.UptimeMs += 400; c.Sequence++ }), sample(30, 2000, 12),
+				sample(0, 1000, 10), change(sample(0, 1500, 11),
+					func(c *flow.InterfaceCounters) { c.UptimeMs += 400; c.Sequence++ }), sample(30, 2000, 12),
 			},
 			want: []row{{0, 30, counts(8000, 2)}},
 		},
@@ -118,17 +126,20 @@ func TestMeter(t *testing.T) {
 				change(sample(0, 1000, 10), func(c *flow.InterfaceCounters) { c.In.Broadcast = none64 }),
 				change(sample(30, 2000, 11), func(c *flow.InterfaceCounters) { c.In.Errors = none64 }),
 			},
-			want: []row{{0, 30, TrafficCounts{Bits: 8000, Discards: 1, Errors: none64, Broadcast: none64, Unicast: 1, Multicast: 1}}},
+			want: []row{{0, 30, TrafficCounts{Bits: 8000, Discards: 1, Errors: none64, Broadcast: none64, Unicast: 1,
+				Multicast: 1}}},
 		},
 		"without octets a large fall began anew": {
 			samples: []*flow.InterfaceCounters{
-				change(sample(0, 0, 1<<31), noOctets), change(sample(30, 0, 5), noOctets), change(sample(60, 0, 7), noOctets),
+				change(sample(0, 0, 1<<31), noOctets), change(sample(30, 0, 5), noOctets),
+				change(sample(60, 0, 7), noOctets),
 			},
 			want: []row{{30, 60, counts(none64, 2)}},
 		},
 		"without octets a small wrap is one": {
-			samples: []*flow.InterfaceCounters{change(sample(0, 0, 1<<32-2), noOctets), change(sample(30, 0, 5), noOctets)},
-			want:    []row{{0, 30, counts(none64, 7)}},
+			samples: []*flow.InterfaceCounters{change(sample(0, 0, 1<<32-2), noOctets),
+				change(sample(30, 0, 5), noOctets)},
+			want: []row{{0, 30, counts(none64, 7)}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -166,10 +177,11 @@ func TestMeterNamesAndKeepsInterfacesApart(t *testing.T) {
 		change func(*flow.InterfaceCounters)
 		want   string
 	}{
-		"known":                     {func(*flow.InterfaceCounters) {}, "switch1::eth7|switch1::eth7__v2"},
-		"unknown interface":         {func(c *flow.InterfaceCounters) { c.Index = 8 }, "switch1:8|"},
-		"unknown device":            {func(c *flow.InterfaceCounters) { c.Exporter = other }, "2001:db8::7:7|"},
-		"of another sub-agent, too": {func(c *flow.InterfaceCounters) { c.SubAgent = 3 }, "switch1::eth7|switch1::eth7__v2"},
+		"known":             {func(*flow.InterfaceCounters) {}, "switch1::eth7|switch1::eth7__v2"},
+		"unknown interface": {func(c *flow.InterfaceCounters) { c.Index = 8 }, "switch1:8|"},
+		"unknown device":    {func(c *flow.InterfaceCounters) { c.Exporter = other }, "2001:db8::7:7|"},
+		"of another sub-agent, too": {func(c *flow.InterfaceCounters) { c.SubAgent = 3 },
+			"switch1::eth7|switch1::eth7__v2"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := measure(s, sample(0, 1000, 1), test.change); got != "|" {
@@ -218,7 +230,8 @@ func TestMeterIsBounded(t *testing.T) {
 	}
 }
 
-// A source that sends counters of more interfaces than are kept forgets its own; those of a device that behaves are measured on.
+// A source that sends counters of more interfaces than are kept forgets its own; those of a device that behaves are
+// measured on.
 func TestMeter_aFloodCostsOthersNothing(t *testing.T) {
 	s, err := NewBuilder().Build()
 	if err != nil {
@@ -227,7 +240,8 @@ func TestMeter_aFloodCostsOthersNothing(t *testing.T) {
 	good := flow.AddrFrom(netip.MustParseAddr("192.0.2.1"))
 	for name, forged := range map[string]func(i uint32) flow.InterfaceCounters{
 		"one source": func(i uint32) flow.InterfaceCounters {
-			return flow.InterfaceCounters{Source: flow.AddrFrom(netip.MustParseAddr("192.0.2.66")), Exporter: flow.AddrFrom(netip.MustParseAddr("192.0.2.66")), Index: i}
+			return flow.InterfaceCounters{Source: flow.AddrFrom(netip.MustParseAddr("192.0.2.66")),
+				Exporter: flow.AddrFrom(netip.MustParseAddr("192.0.2.66")), Index: i}
 		},
 		"many sources and devices": func(i uint32) flow.InterfaceCounters {
 			a := flow.AddrFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}))
@@ -242,8 +256,9 @@ func TestMeter_aFloodCostsOthersNothing(t *testing.T) {
 				now := int64(round) * 20 * int64(time.Second)
 				for i := range uint32(100) {
 					c := flow.InterfaceCounters{
-						Exporter: good, Source: good, Index: i, Received: now, UptimeMs: uint32(round * 20000), Sequence: uint32(round),
-						In: flow.DirectionCounters{Octets: uint64(round)},
+						Exporter: good, Source: good, Index: i, Received: now, UptimeMs: uint32(round * 20000),
+						Sequence: uint32(round),
+						In:       flow.DirectionCounters{Octets: uint64(round)},
 					}
 					if m.Measure(s, &c, &row) {
 						rows++
@@ -256,7 +271,8 @@ func TestMeter_aFloodCostsOthersNothing(t *testing.T) {
 					m.Measure(s, &c, &row)
 				}
 				if len(m.before) > m.Limit || m.room.Used() != len(m.before) || len(m.sources) > m.Limit {
-					t.Fatalf("%d interfaces of %d sources are kept, %d on the account", len(m.before), len(m.sources), m.room.Used())
+					t.Fatalf("%d interfaces of %d sources are kept, %d on the account", len(m.before), len(m.sources),
+						m.room.Used())
 				}
 			}
 			// Sources that have counted once are not told apart: some of the first round may be lost.

@@ -9,7 +9,8 @@ import (
 // maxUnknown is how many unknown interfaces of a device are remembered: enough to see that they are missing.
 const maxUnknown = 16
 
-// unknownInterfaces are interface numbers that flows of a known device had and metadata does not, in the order they came.
+// unknownInterfaces are interface numbers that flows of a known device had and metadata does not, in the order they
+// came.
 type unknownInterfaces struct {
 	list  [maxUnknown]uint32
 	names [maxUnknown]string
@@ -68,14 +69,15 @@ func (e *Enricher) Publish() {
 					learned = append(learned, x.unknown.names[slices.Index(x.unknown.list[:x.unknown.n], index)])
 				}
 			}
-			all = append(all, UnknownInterfaces{Exporter: addr, Indexes: indexes, Learned: learned, More: x.unknown.more})
+			all = append(all, UnknownInterfaces{Exporter: addr, Indexes: indexes, Learned: learned,
+				More: x.unknown.more})
 		}
 	}
 	e.unknown.Store(&all)
 }
 
-// Unknown returns the interfaces of known devices that metadata does not have, as of the latest Publish: those of flows since the
-// metadata changed. It may be called anywhere.
+// Unknown returns the interfaces of known devices that metadata does not have, as of the latest Publish: those of flows
+// since the metadata changed. It may be called anywhere.
 func (e *Enricher) Unknown() []UnknownInterfaces {
 	if all := e.unknown.Load(); all != nil {
 		return *all

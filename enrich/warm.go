@@ -5,9 +5,9 @@ import "github.com/metranova/flow-collector/decoder/flow"
 // warmSize is how many addresses are looked at together.
 const warmSize = 128
 
-// Warm fetches from memory what Enrich will need for some records. Looked up one after the other, each address waits several times
-// for memory, as what it needs next is known only then; looked at together, the addresses wait at the same time. What it does is
-// without effect otherwise.
+// Warm fetches from memory what Enrich will need for some records. Looked up one after the other, each address waits
+// several times for memory, as what it needs next is known only then; looked at together, the addresses wait at the
+// same time. What it does is without effect otherwise.
 func (e *Enricher) Warm(s *Snapshot, records []flow.Record) {
 	if s.places.direct == nil {
 		return // all of it is small

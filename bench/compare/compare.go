@@ -20,8 +20,8 @@ type Row struct {
 	Failed   string  `json:"failed,omitempty"` // why there is no run
 }
 
-// All runs every contender that takes the protocol, in turn so that what else this host does meets all of them alike. What
-// fails is in its row.
+// All runs every contender that takes the protocol, in turn so that what else this host does meets all of them alike.
+// What fails is in its row.
 func All(ctx context.Context, contenders []Contender, o Options) ([]Row, error) {
 	if err := measure.Stay(o.SenderCore); err != nil {
 		return nil, err
@@ -86,12 +86,18 @@ func (r *Row) median() {
 		return
 	}
 	r.Median = Run{
-		Sent: medianOf(r.Runs, func(r Run) int { return r.Sent }), Flows: medianOf(r.Runs, func(r Run) int { return r.Flows }),
-		Drops: medianOf(r.Runs, func(r Run) uint64 { return r.Drops }), CPU: medianOf(r.Runs, func(r Run) time.Duration { return r.CPU }),
-		Peak: medianOf(r.Runs, func(r Run) int64 { return r.Peak }), Records: medianOf(r.Runs, func(r Run) uint64 { return r.Records }),
-		Rate: medianOf(r.Runs, func(r Run) float64 { return r.Rate }), PerFlow: medianOf(r.Runs, func(r Run) float64 { return r.PerFlow }),
-		LostShare: medianOf(r.Runs, func(r Run) float64 { return r.LostShare }), Merging: medianOf(r.Runs, func(r Run) time.Duration { return r.Merging }),
-		First: medianOf(r.Runs, func(r Run) time.Duration { return r.First }), PeakFirst: medianOf(r.Runs, func(r Run) int64 { return r.PeakFirst }),
+		Sent:      medianOf(r.Runs, func(r Run) int { return r.Sent }),
+		Flows:     medianOf(r.Runs, func(r Run) int { return r.Flows }),
+		Drops:     medianOf(r.Runs, func(r Run) uint64 { return r.Drops }),
+		CPU:       medianOf(r.Runs, func(r Run) time.Duration { return r.CPU }),
+		Peak:      medianOf(r.Runs, func(r Run) int64 { return r.Peak }),
+		Records:   medianOf(r.Runs, func(r Run) uint64 { return r.Records }),
+		Rate:      medianOf(r.Runs, func(r Run) float64 { return r.Rate }),
+		PerFlow:   medianOf(r.Runs, func(r Run) float64 { return r.PerFlow }),
+		LostShare: medianOf(r.Runs, func(r Run) float64 { return r.LostShare }),
+		Merging:   medianOf(r.Runs, func(r Run) time.Duration { return r.Merging }),
+		First:     medianOf(r.Runs, func(r Run) time.Duration { return r.First }),
+		PeakFirst: medianOf(r.Runs, func(r Run) int64 { return r.PeakFirst }),
 	}
 }
 

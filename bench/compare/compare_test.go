@@ -62,7 +62,8 @@ func options(t *testing.T, flows int) Options {
 	if err := gen.Each(o, func(d exporter.Datagram) error { c.Add(d); return nil }); err != nil {
 		t.Fatal(err)
 	}
-	return Options{Capture: c, Protocol: flow.NetFlowV5, Rates: []float64{5000}, Duration: 400 * time.Millisecond, Runs: 1}
+	return Options{Capture: c, Protocol: flow.NetFlowV5, Rates: []float64{5000}, Duration: 400 * time.Millisecond,
+		Runs: 1}
 }
 
 func fake(name string, environment ...string) Contender {
@@ -96,12 +97,14 @@ func TestAll(t *testing.T) {
 		}
 	}
 	// At the first rate all datagrams fit into the socket's buffer, so that a busy machine loses none of them either.
-	if quick := rows[0].Median; quick.Sent == 0 || quick.Drops != 0 || quick.Records != uint64(quick.Flows) || quick.LostShare != 0 {
+	if quick := rows[0].Median; quick.Sent == 0 || quick.Drops != 0 || quick.Records != uint64(quick.Flows) ||
+		quick.LostShare != 0 {
 		t.Errorf("quick: %+v, want all of it", quick)
 	}
 	// At the second rate a busy machine may lose some. What is lost is said.
 	quick, slow := rows[3].Median, rows[4].Median
-	if quick.Sent == 0 || quick.Records != uint64(quick.Flows)-quick.Drops*10 || quick.LostShare != float64(quick.Drops)/float64(quick.Sent) {
+	if quick.Sent == 0 || quick.Records != uint64(quick.Flows)-quick.Drops*10 ||
+		quick.LostShare != float64(quick.Drops)/float64(quick.Sent) {
 		t.Errorf("quick: %+v, want all of it but for what was dropped", quick)
 	}
 	if quick.Peak < 1<<20 {
@@ -173,7 +176,8 @@ func TestAll_peers(t *testing.T) {
 
 func TestTaking(t *testing.T) {
 	list, missing := Taking([]Contender{
-		{Name: "here", Program: "sh"}, {Name: "of another protocol", Program: "sh", Protocols: []flow.Protocol{flow.SFlow5}},
+		{Name: "here", Program: "sh"}, {Name: "of another protocol", Program: "sh",
+			Protocols: []flow.Protocol{flow.SFlow5}},
 		{Name: "away", Program: "no-such-program", Install: "apt-get install it"},
 	}, Options{Protocol: flow.IPFIX})
 	if len(list) != 1 || list[0].Name != "here" {

@@ -1,5 +1,5 @@
-// Package compare runs collectors one after the other under the same replay, each on one core with the sender on another, and
-// says what each took of its core for a flow, how much memory, and what it lost.
+// Package compare runs collectors one after the other under the same replay, each on one core with the sender on
+// another, and says what each took of its core for a flow, how much memory, and what it lost.
 package compare
 
 import (
@@ -31,7 +31,8 @@ type Contender struct {
 	Core bool
 	// Command makes the program's command line; what it writes goes into dir.
 	Command func(dir string, port uint16, p flow.Protocol) (*exec.Cmd, error)
-	// Stored says how many flow records are where they can be queried, of a collector that has a database. nil: it has none.
+	// Stored says how many flow records are where they can be queried, of a collector that has a database. nil: it has
+	// none.
 	Stored func(ctx context.Context, dir string) (uint64, error)
 	// Count reads from dir, after the end, what the collector says it has. nil: it does not say.
 	Count func(dir string) (Count, error)
@@ -107,7 +108,8 @@ func ours(s Setting) []Contender {
 	return list
 }
 
-// Service is `collector run` with a scratch store of its own, which answers at an address, and all that it keeps in dir.
+// Service is `collector run` with a scratch store of its own, which answers at an address, and all that it keeps in
+// dir.
 func (s Setting) Service(dir string, port uint16, store string) (*exec.Cmd, error) {
 	engine, err := filepath.Abs(s.Engine)
 	if err != nil {
@@ -115,8 +117,10 @@ func (s Setting) Service(dir string, port uint16, store string) (*exec.Cmd, erro
 	}
 	cmd := exec.Command(s.Collector, "run")
 	in := func(name string) string { return filepath.Join(dir, name) }
-	cmd.Env = append(os.Environ(), "LISTEN="+loopback(port), "HTTP_LISTEN=", "STORE_LISTEN="+store, "STORE_ENGINE="+engine, "STORE_PATH="+in("data"),
-		"CACHE_DIR="+in("caches"), "SPOOL_PATH="+in("spool"), "QUARANTINE_PATH="+in("quarantine"), "METADATA_DIR="+in("metadata"), "COLLECTOR_ID=bench", "CLICKHOUSE_HOST=")
+	cmd.Env = append(os.Environ(), "LISTEN="+loopback(port), "HTTP_LISTEN=", "STORE_LISTEN="+store,
+		"STORE_ENGINE="+engine, "STORE_PATH="+in("data"),
+		"CACHE_DIR="+in("caches"), "SPOOL_PATH="+in("spool"), "QUARANTINE_PATH="+in("quarantine"),
+		"METADATA_DIR="+in("metadata"), "COLLECTOR_ID=bench", "CLICKHOUSE_HOST=")
 	return cmd, os.Mkdir(in("metadata"), 0o700)
 }
 

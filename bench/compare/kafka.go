@@ -15,13 +15,14 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-// producing is `collector run` with messages for a topic of the broker. The local store beside it has nothing to do; what it takes
-// to be there is left out, as the broker's part is.
+// producing is `collector run` with messages for a topic of the broker. The local store beside it has nothing to do;
+// what it takes to be there is left out, as the broker's part is.
 func (s Setting) producing(format string) Contender {
 	topic := "bench-" + format
 	return Contender{
-		Name: "ours: Kafka, " + format, Includes: "messages stored by a broker of Kafka: the collector's process, no metadata",
-		Program: s.Collector, Install: "make build engine", Core: true,
+		Name:     "ours: Kafka, " + format,
+		Includes: "messages stored by a broker of Kafka: the collector's process, no metadata",
+		Program:  s.Collector, Install: "make build engine", Core: true,
 		Command: func(dir string, port uint16, _ flow.Protocol) (*exec.Cmd, error) {
 			cmd, err := s.Service(dir, port, "127.0.0.1:0")
 			if err != nil {
@@ -35,7 +36,8 @@ func (s Setting) producing(format string) Contender {
 				return nil, err
 			}
 			config := filepath.Join(dir, "kafka.yml")
-			cmd.Env = append(cmd.Env, "KAFKA_BOOTSTRAP_SERVERS="+s.Broker, "KAFKA_OUTPUT_TOPIC="+topic, "KAFKA_OUTPUT_FORMAT="+format,
+			cmd.Env = append(cmd.Env, "KAFKA_BOOTSTRAP_SERVERS="+s.Broker, "KAFKA_OUTPUT_TOPIC="+topic,
+				"KAFKA_OUTPUT_FORMAT="+format,
 				"KAFKA_SPOOL_PATH="+filepath.Join(dir, "spool-kafka"))
 			cmd.Args = append(cmd.Args, "--config", config)
 			return cmd, os.WriteFile(config, []byte("clickhouse: {flows: false}\nkafka: {create_topic: true}\n"), 0o600)

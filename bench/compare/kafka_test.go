@@ -23,7 +23,8 @@ func TestBroker_compare(t *testing.T) {
 		t.Fatalf("build the collector: %v\n%s", err, out)
 	}
 	setting := Setting{Collector: program, Engine: engine, Broker: broker.Plaintext}
-	rows, err := All(context.Background(), []Contender{setting.producing("pmacct-json"), setting.producing("protobuf")}, options(t, 5000))
+	rows, err := All(context.Background(), []Contender{setting.producing("pmacct-json"), setting.producing("protobuf")},
+		options(t, 5000))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,16 +21,21 @@ func pmacct() []Contender {
 	}{{"nfacctd", netflows()}, {"sfacctd", []flow.Protocol{flow.SFlow5}}} {
 		command := func(dir string, port uint16, _ flow.Protocol) (*exec.Cmd, error) {
 			config := filepath.Join(dir, "pmacct.conf")
-			return exec.Command(daemon.name, "-f", config), os.WriteFile(config, []byte(pmacctConfig(daemon.name, dir, port)), 0o600)
+			return exec.Command(daemon.name, "-f", config),
+				os.WriteFile(config, []byte(pmacctConfig(daemon.name, dir, port)), 0o600)
 		}
 		list = append(list,
 			Contender{
-				Name: daemon.name + ": core process", Includes: "decoded, handed to its print plugin, whose part is left out",
-				Program: daemon.name, Install: install, Protocols: daemon.protocols, Core: true, Command: command, Count: countLines("flows.json"),
+				Name:     daemon.name + ": core process",
+				Includes: "decoded, handed to its print plugin, whose part is left out",
+				Program:  daemon.name, Install: install, Protocols: daemon.protocols, Core: true, Command: command,
+				Count: countLines("flows.json"),
 			},
 			Contender{
-				Name: daemon.name + ": JSON", Includes: "decoded, aggregated, as JSON in a file: both processes, no enrichment",
-				Program: daemon.name, Install: install, Protocols: daemon.protocols, Command: command, Count: countLines("flows.json"),
+				Name:     daemon.name + ": JSON",
+				Includes: "decoded, aggregated, as JSON in a file: both processes, no enrichment",
+				Program:  daemon.name, Install: install, Protocols: daemon.protocols, Command: command,
+				Count: countLines("flows.json"),
 			})
 	}
 	return list
@@ -68,7 +73,8 @@ func nfdump() []Contender {
 			Program: daemon.name, Install: daemon.install, Protocols: daemon.protocols, Count: countNfdump,
 			Command: func(dir string, port uint16, _ flow.Protocol) (*exec.Cmd, error) {
 				files := filepath.Join(dir, "files")
-				return exec.Command(daemon.name, "-p", strconv.Itoa(int(port)), "-b", "127.0.0.1", "-B", "67108864", "-t", "3600", "-w", files),
+				return exec.Command(daemon.name, "-p", strconv.Itoa(int(port)), "-b", "127.0.0.1", "-B", "67108864",
+						"-t", "3600", "-w", files),
 					os.Mkdir(files, 0o777)
 			},
 		})
@@ -104,7 +110,8 @@ func goflow2() []Contender {
 				if p == flow.SFlow5 {
 					scheme = "sflow"
 				}
-				return exec.Command("goflow2", "-listen", scheme+"://"+loopback(port)+"?count=1&workers=1", "-format", format, "-addr", "127.0.0.1:0",
+				return exec.Command("goflow2", "-listen", scheme+"://"+loopback(port)+"?count=1&workers=1", "-format",
+					format, "-addr", "127.0.0.1:0",
 					"-transport", "file", "-transport.file", filepath.Join(dir, "flows.out")), nil
 			},
 		}

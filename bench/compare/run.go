@@ -32,12 +32,14 @@ type Options struct {
 
 // Run is one collector under one replay.
 type Run struct {
-	Sent      int           `json:"datagrams_sent"`
-	Flows     int           `json:"flows_sent"`
-	Drops     uint64        `json:"datagrams_dropped"` // by the kernel, as its socket had no room
-	CPU       time.Duration `json:"cpu_ns"`            // to the end of the collector, with what it does then, or until all flows are stored
-	Merging   time.Duration `json:"merging_ns"`        // of it, by a database that merges what it has stored
-	First     time.Duration `json:"first_cpu_ns"`      // of it, by the process that was started, without those that it starts
+	Sent  int    `json:"datagrams_sent"`
+	Flows int    `json:"flows_sent"`
+	Drops uint64 `json:"datagrams_dropped"` // by the kernel, as its socket had no room
+	// to the end of the collector, with what it does then, or until all flows are stored
+	CPU     time.Duration `json:"cpu_ns"`
+	Merging time.Duration `json:"merging_ns"` // of it, by a database that merges what it has stored
+	// of it, by the process that was started, without those that it starts
+	First     time.Duration `json:"first_cpu_ns"`
 	Peak      int64         `json:"rss_peak_bytes"`
 	PeakFirst int64         `json:"first_rss_peak_bytes"`
 	Records   uint64        `json:"records"` // that the collector says it has; 0: it does not say
@@ -112,7 +114,8 @@ func (o *Options) run(ctx context.Context, c *Contender, rate float64) (r Run, e
 			return r, fmt.Errorf("read what it says: %w", err)
 		}
 		r.Records = count.Records
-		if all := uint64(sent.Flows + warm.Flows); r.Records > 0 && warm.Flows > 0 { // of both; what is measured is its part
+		// of both; what is measured is its part
+		if all := uint64(sent.Flows + warm.Flows); r.Records > 0 && warm.Flows > 0 {
 			r.Records = r.Records * uint64(sent.Flows) / all
 		}
 	}
@@ -160,7 +163,8 @@ func (o *Options) start(ctx context.Context, c *Contender, dir string) (*process
 	if err := measure.Start(cmd, o.CollectorCore); err != nil {
 		return nil, err
 	}
-	p := &process{tree: measure.NewTree(cmd.Process.Pid), port: port, ended: make(chan error, 1), pid: cmd.Process.Pid, output: out.Name()}
+	p := &process{tree: measure.NewTree(cmd.Process.Pid), port: port, ended: make(chan error, 1), pid: cmd.Process.Pid,
+		output: out.Name()}
 	go func() { p.ended <- cmd.Wait() }()
 	for deadline := time.Now().Add(startTimeout); time.Now().Before(deadline); {
 		select {
@@ -220,8 +224,8 @@ func (p *process) used(c *Contender) (t times) {
 	return t
 }
 
-// settle waits until a collector has done what there is to do: until it rests, or until so many flows are in its database, or no
-// more come.
+// settle waits until a collector has done what there is to do: until it rests, or until so many flows are in its
+// database, or no more come.
 func (p *process) settle(ctx context.Context, c *Contender, dir string, flows int) error {
 	if c.Stored == nil {
 		p.drain(ctx)

@@ -1,5 +1,6 @@
-// Package gen makes export datagrams of synthetic traffic: any protocol, any number of flows, hosts and exporters, the same
-// for the same options. It knows how the protocols are written and imports nothing of what reads them but the datagram.
+// Package gen makes export datagrams of synthetic traffic: any protocol, any number of flows, hosts and exporters, the
+// same for the same options. It knows how the protocols are written and imports nothing of what reads them but the
+// datagram.
 package gen
 
 import (
@@ -17,8 +18,8 @@ type Options struct {
 	Protocol flow.Protocol
 	Flows    int // flow records, or flow samples of sFlow
 	Seed     uint64
-	// Hosts is how many different addresses flows come from and go to; each of them appears. 0: 200,000, or a fifth of the
-	// flows if that is less.
+	// Hosts is how many different addresses flows come from and go to; each of them appears. 0: 200,000, or a fifth of
+	// the flows if that is less.
 	Hosts int
 	// Zipf is the exponent by which some hosts are met more often than others, more than 1; 0: all alike.
 	Zipf float64
@@ -97,8 +98,8 @@ func (o Options) check() error {
 	return nil
 }
 
-// Each makes all datagrams, in order of time, and hands each to use; its payload is valid during the call. The first error of
-// use ends it.
+// Each makes all datagrams, in order of time, and hands each to use; its payload is valid during the call. The first
+// error of use ends it.
 func Each(o Options, use func(exporter.Datagram) error) error {
 	o = o.withDefaults()
 	if err := o.check(); err != nil {
@@ -118,8 +119,8 @@ func Each(o Options, use func(exporter.Datagram) error) error {
 	return nil
 }
 
-// ExporterAddress is the address of the i-th exporter: all of them are of the loopback network, so that a host can send from
-// each to itself.
+// ExporterAddress is the address of the i-th exporter: all of them are of the loopback network, so that a host can send
+// from each to itself.
 func ExporterAddress(i int) netip.Addr {
 	n := uint32(127<<24|16<<16|1) + uint32(i)
 	return netip.AddrFrom4([4]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)})
@@ -147,7 +148,8 @@ const exporterPort = 40_000
 
 func newSender(o Options, index int) *sender {
 	return &sender{
-		o: o, layouts: [2]layout{newLayout(o, false), newLayout(o, true)}, source: netip.AddrPortFrom(ExporterAddress(index), exporterPort),
+		o: o, layouts: [2]layout{newLayout(o, false), newLayout(o, true)},
+		source: netip.AddrPortFrom(ExporterAddress(index), exporterPort),
 		bootMs: o.Start.Add(-uptimeAtStart).UnixMilli(), samples: make([]uint32, interfaces+1),
 	}
 }

@@ -32,8 +32,9 @@ type seen struct {
 func decode(t *testing.T, o Options) seen {
 	t.Helper()
 	s := seen{
-		hosts: map[flow.Addr]int{}, exporters: map[flow.Addr]int{}, rates: map[uint32]int{}, interfaces: map[uint32]int{},
-		early: math.MaxInt64, late: math.MinInt64,
+		hosts: map[flow.Addr]int{}, exporters: map[flow.Addr]int{}, rates: map[uint32]int{},
+		interfaces: map[uint32]int{},
+		early:      math.MaxInt64, late: math.MinInt64,
 	}
 	d := decoder.New(decoder.Options{})
 	b := flow.NewBatch(func(records []flow.Record) {
@@ -52,7 +53,8 @@ func decode(t *testing.T, o Options) seen {
 	}
 	d.Discard()
 	for _, stream := range d.Exporters().Streams() {
-		s.lost += stream.Lost.Load() + stream.Reordered.Load() + stream.Duplicated.Load() + stream.Restarts.Load() + stream.SamplesLost.Load()
+		s.lost += stream.Lost.Load() + stream.Reordered.Load() + stream.Duplicated.Load() + stream.Restarts.Load() +
+			stream.SamplesLost.Load()
 		s.templates += stream.Templates.Load()
 		for _, reason := range exporter.Reasons() {
 			if stream.Failed(reason) > 0 {
@@ -151,7 +153,8 @@ func equal[T comparable](t *testing.T, what string, got, want T) {
 // Some hosts are met far more often than others, or all about as often.
 func TestEach_locality(t *testing.T) {
 	share := func(zipf float64) float64 {
-		s := decode(t, Options{Protocol: flow.NetFlowV9, Flows: 50_000, Hosts: 10_000, Zipf: zipf, Seed: 1, Start: start})
+		s := decode(t, Options{Protocol: flow.NetFlowV9, Flows: 50_000, Hosts: 10_000, Zipf: zipf, Seed: 1,
+			Start: start})
 		counts := make([]int, 0, len(s.hosts))
 		for _, n := range s.hosts {
 			counts = append(counts, n)
@@ -173,7 +176,8 @@ func TestEach_locality(t *testing.T) {
 }
 
 func TestEach_sendsTemplatesAgain(t *testing.T) {
-	o := Options{Protocol: flow.NetFlowV9, Flows: 10_000, PerDatagram: 10, TemplateEvery: 100, Exporters: 2, Start: start}
+	o := Options{Protocol: flow.NetFlowV9, Flows: 10_000, PerDatagram: 10, TemplateEvery: 100, Exporters: 2,
+		Start: start}
 	// 500 datagrams of each exporter: templates before the 1st, 101st, 201st, 301st and 401st.
 	if s := decode(t, o); s.templates != 2*5 {
 		t.Errorf("%d templates of two exporters, want 10", s.templates)
@@ -237,7 +241,8 @@ func TestWriteFile(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !bytes.Equal(got.Payload, want.Payload) || got.Source != want.Source || got.Received != want.Received || got.Truncated {
+		if !bytes.Equal(got.Payload, want.Payload) || got.Source != want.Source || got.Received != want.Received ||
+			got.Truncated {
 			t.Fatalf("%v at %d, want %v at %d", got.Source, got.Received, want.Source, want.Received)
 		}
 		return nil

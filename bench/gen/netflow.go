@@ -69,7 +69,8 @@ func fields() []field {
 		{v4: 9, v6: 29, length: 1, put: func(b []byte, _ *sender, r *record) { b[0] = mask(r.six) }},
 		{v4: 13, v6: 30, length: 1, put: func(b []byte, _ *sender, r *record) { b[0] = mask(r.six) }},
 		{v4: 15, v6: 62, length: 4, length6: 16, put: func(b []byte, _ *sender, r *record) { nextHop(b, r.out) }},
-		{v4: 18, v6: 63, length: 4, length6: 16, put: func(b []byte, _ *sender, r *record) { nextHop(b, r.out+interfaces) }},
+		{v4: 18, v6: 63, length: 4, length6: 16,
+			put: func(b []byte, _ *sender, r *record) { nextHop(b, r.out+interfaces) }},
 		{v4: 61, length: 1, put: func(b []byte, _ *sender, _ *record) { b[0] = 0 }},
 		{v4: 58, length: 2, put: func(b []byte, _ *sender, r *record) { put16(b, uint16(100+r.in)) }},
 		{v4: 59, length: 2, put: func(b []byte, _ *sender, r *record) { put16(b, uint16(100+r.out)) }},
@@ -215,8 +216,8 @@ func (s *sender) appendTemplates(nowMs int64) {
 	s.end(count, options)
 }
 
-// samplingTemplate is the options template: the scope is the whole exporter (v9) or the observation domain (IPFIX), and then
-// the sampling interval (34) and algorithm (35).
+// samplingTemplate is the options template: the scope is the whole exporter (v9) or the observation domain (IPFIX), and
+// then the sampling interval (34) and algorithm (35).
 func (s *sender) samplingTemplate() []byte {
 	const id = templateOptions
 	if s.o.Protocol == flow.IPFIX {
@@ -255,7 +256,8 @@ func (s *sender) begin(nowMs int64) {
 	}
 	s.out = append(s.out[:0], make([]byte, headerV9)...)
 	put16(s.out, 9)
-	put32(s.out[4:], s.uptime(int64(seconds)*1000)) // so that the header's two clocks agree on when the exporter started
+	// so that the header's two clocks agree on when the exporter started
+	put32(s.out[4:], s.uptime(int64(seconds)*1000))
 	put32(s.out[8:], seconds)
 	put32(s.out[12:], s.sequence)
 	put32(s.out[16:], s.domain())

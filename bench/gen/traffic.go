@@ -119,7 +119,8 @@ func newFamily(o Options, rng *rand.Rand, hosts, draws int) family {
 	return f
 }
 
-// pick returns the number of a host. Now and then, as often as it takes for all of them to be met, it is the next in turn.
+// pick returns the number of a host. Now and then, as often as it takes for all of them to be met, it is the next in
+// turn.
 func (f *family) pick(rng *rand.Rand) uint32 {
 	if f.spread += f.hosts; f.spread >= f.draws {
 		f.spread -= f.draws

@@ -29,7 +29,8 @@ func collectorAddress(p flow.Protocol) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port)
 }
 
-// WriteFile writes a capture file. progress, unless it is nil, is told of each datagram written. The error names the file.
+// WriteFile writes a capture file. progress, unless it is nil, is told of each datagram written. The error names the
+// file.
 func WriteFile(path string, o Options, progress func(datagrams int)) error {
 	file, err := os.Create(path)
 	if err != nil {
@@ -64,10 +65,12 @@ type captureWriter struct {
 
 func (w *captureWriter) write(d exporter.Datagram) error {
 	ethernet := &layers.Ethernet{
-		SrcMAC: net.HardwareAddr{2, 0, 0, 0, 0, 1}, DstMAC: net.HardwareAddr{2, 0, 0, 0, 0, 2}, EthernetType: layers.EthernetTypeIPv4,
+		SrcMAC: net.HardwareAddr{2, 0, 0, 0, 0, 1}, DstMAC: net.HardwareAddr{2, 0, 0, 0, 0, 2},
+		EthernetType: layers.EthernetTypeIPv4,
 	}
 	ip := &layers.IPv4{
-		Version: 4, TTL: 64, Protocol: layers.IPProtocolUDP, SrcIP: d.Source.Addr().AsSlice(), DstIP: w.to.Addr().AsSlice(),
+		Version: 4, TTL: 64, Protocol: layers.IPProtocolUDP, SrcIP: d.Source.Addr().AsSlice(),
+		DstIP: w.to.Addr().AsSlice(),
 	}
 	udp := &layers.UDP{SrcPort: layers.UDPPort(d.Source.Port()), DstPort: layers.UDPPort(w.to.Port())}
 	if err := udp.SetNetworkLayerForChecksum(ip); err != nil {

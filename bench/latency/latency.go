@@ -71,7 +71,8 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	}
 	defer conn.Close()
 	n := rand.Uint32()
-	p := &probe{o: o, marker: marker{[2]byte{byte(n >> 8), byte(n)}}, sent: make(chan time.Time, o.Samples), conn: conn, found: map[int]bool{}}
+	p := &probe{o: o, marker: marker{[2]byte{byte(n >> 8), byte(n)}}, sent: make(chan time.Time, o.Samples), conn: conn,
+		found: map[int]bool{}}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	failed := make(chan error, 1)

@@ -34,11 +34,13 @@ func TestRun(t *testing.T) {
 	}
 	defer conn.Close()
 	ctx := context.Background()
-	if err := conn.Exec(ctx, "CREATE TABLE flows (src_ip IPv6, dst_ip IPv6, start_time DateTime64(3, 'UTC')) ENGINE = MergeTree ORDER BY start_time"); err != nil {
+	if err := conn.Exec(ctx,
+		"CREATE TABLE flows (src_ip IPv6, dst_ip IPv6, start_time DateTime64(3, 'UTC')) ENGINE = MergeTree ORDER BY start_time"); err != nil {
 		t.Fatal(err)
 	}
 	r, err := Run(ctx, Options{
-		To: collector(t, conn), Conn: conn, Table: "flows", Samples: 20, Every: 10 * time.Millisecond, Timeout: 5 * time.Second,
+		To: collector(t, conn), Conn: conn, Table: "flows", Samples: 20, Every: 10 * time.Millisecond,
+		Timeout: 5 * time.Second,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -70,7 +72,9 @@ func collector(t *testing.T, table driver.Conn) netip.AddrPort {
 					continue
 				}
 				time.AfterFunc(delay, func() {
-					err := table.Exec(context.Background(), fmt.Sprintf("INSERT INTO flows VALUES ('%s', '%s', fromUnixTimestamp64Milli(%d))", r.SrcAddr, r.DstAddr, r.StartMs))
+					err := table.Exec(context.Background(),
+						fmt.Sprintf("INSERT INTO flows VALUES ('%s', '%s', fromUnixTimestamp64Milli(%d))", r.SrcAddr,
+							r.DstAddr, r.StartMs))
 					if err != nil {
 						t.Error(err)
 					}

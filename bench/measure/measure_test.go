@@ -11,7 +11,8 @@ import (
 
 // A shell that works, and another one below it that does, are one tree, also when they are gone.
 func TestTree(t *testing.T) {
-	cmd := exec.Command("sh", "-c", `sh -c 'i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; echo done; read x'; true`)
+	cmd := exec.Command("sh", "-c",
+		`sh -c 'i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; echo done; read x'; true`)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -1,5 +1,5 @@
-// Package measure reads what the kernel counts of other programs: the time that their processes have had on a core, their
-// memory, and what becomes of datagrams at their sockets.
+// Package measure reads what the kernel counts of other programs: the time that their processes have had on a core,
+// their memory, and what becomes of datagrams at their sockets.
 package measure
 
 import (
@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// Tree watches a process and its descendants. What a process had used is kept when it is gone. It belongs to one goroutine.
+// Tree watches a process and its descendants. What a process had used is kept when it is gone. It belongs to one
+// goroutine.
 type Tree struct {
 	root  int
 	known map[int]time.Duration // time on a core, of those that are gone too
@@ -63,8 +64,8 @@ func (t *Tree) CPU() (all, root time.Duration) {
 	return all, t.known[t.root]
 }
 
-// Weigh looks at the memory that the processes have resident now; what several share counts once. It costs the kernel a walk through
-// all of it.
+// Weigh looks at the memory that the processes have resident now; what several share counts once. It costs the kernel a
+// walk through all of it.
 func (t *Tree) Weigh() {
 	t.Look()
 	var now int64
@@ -84,7 +85,8 @@ func (t *Tree) Peak() (all, root int64) { return t.peak, t.first }
 // Threads is what the threads of that name, which are there now, have had of a core.
 func (t *Tree) Threads(name string) (cpu time.Duration) {
 	for pid := range t.known {
-		dirs, _ := filepath.Glob(filepath.Join("/proc", strconv.Itoa(pid), "task", "[0-9]*")) // the pattern is well-formed
+		// the pattern is well-formed
+		dirs, _ := filepath.Glob(filepath.Join("/proc", strconv.Itoa(pid), "task", "[0-9]*"))
 		for _, dir := range dirs {
 			comm, _ := os.ReadFile(filepath.Join(dir, "comm")) // it may have ended
 			if strings.TrimSuffix(string(comm), "\n") == name {

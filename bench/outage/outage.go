@@ -1,5 +1,5 @@
-// Package outage sends numbered flows through a collector into a store while the store is stopped, killed, made slow, cut off and
-// filled up, or the collector itself is killed, and then reads off the tables what arrived and how often.
+// Package outage sends numbered flows through a collector into a store while the store is stopped, killed, made slow,
+// cut off and filled up, or the collector itself is killed, and then reads off the tables what arrived and how often.
 package outage
 
 import (
@@ -67,15 +67,16 @@ func (r *Result) Lost() int64 {
 // underWay is how many rows at most are being inserted at a time: two blocks.
 const underWay = 2 * 50_000
 
-// mayLack reports whether a view may have that much less than the table. The parts of an insert in the table and in its views are not
-// committed together, and an insert that was under way when collector and store were killed is not sent again: sink/README.md.
+// mayLack reports whether a view may have that much less than the table. The parts of an insert in the table and in its
+// views are not committed together, and an insert that was under way when collector and store were killed is not sent
+// again: sink/README.md.
 func (r *Result) mayLack(view Sums) bool {
 	return len(r.Kills) > 0 && view.Rows <= r.Rows.Rows && view.Bits <= r.Rows.Bits && view.Packets <= r.Rows.Packets &&
 		r.Rows.Rows-view.Rows <= uint64(len(r.Kills))*underWay
 }
 
-// Problem says what should not be: a row twice, views that differ from the table by more than was under way at a kill, and, unless the
-// collector was killed, rows that are missing or more than were sent. "" is none.
+// Problem says what should not be: a row twice, views that differ from the table by more than was under way at a kill,
+// and, unless the collector was killed, rows that are missing or more than were sent. "" is none.
 func (r *Result) Problem() string {
 	if r.Twice > 0 {
 		return fmt.Sprintf("%d rows are there twice", r.Twice)
@@ -217,14 +218,18 @@ type fault struct {
 func (r *run) faults(ctx context.Context) error {
 	all := []fault{
 		{"the store is stopped", func() error { r.store.stop(syscall.SIGTERM); return nil }, r.startStore},
-		{"every other answer is lost after the commit", func() error { r.proxy.cut.Store(true); return nil }, func() error { return r.cutSome(ctx) }},
+		{"every other answer is lost after the commit", func() error { r.proxy.cut.Store(true); return nil },
+			func() error { return r.cutSome(ctx) }},
 		{"the store is killed -9", func() error { r.store.stop(syscall.SIGKILL); return nil }, r.startStore},
-		{"the store is slow", func() error { r.proxy.slow.Store(true); return nil }, func() error { r.proxy.slow.Store(false); return nil }},
-		{"the store is frozen", func() error { return r.store.cmd.Process.Signal(syscall.SIGSTOP) }, func() error { return r.store.cmd.Process.Signal(syscall.SIGCONT) }},
+		{"the store is slow", func() error { r.proxy.slow.Store(true); return nil },
+			func() error { r.proxy.slow.Store(false); return nil }},
+		{"the store is frozen", func() error { return r.store.cmd.Process.Signal(syscall.SIGSTOP) },
+			func() error { return r.store.cmd.Process.Signal(syscall.SIGCONT) }},
 	}
 	if r.mounted {
 		filler := filepath.Join(r.storeDir, "filler")
-		all = append(all, fault{"the store's disk is full", func() error { return fill(filler) }, func() error { return os.Remove(filler) }})
+		all = append(all, fault{"the store's disk is full", func() error { return fill(filler) },
+			func() error { return os.Remove(filler) }})
 	}
 	part := r.o.For / time.Duration(2*len(all)+1)
 	for _, f := range all {
@@ -258,8 +263,8 @@ func (r *run) cutSome(ctx context.Context) error {
 	return nil
 }
 
-// left is how much of the store's disk is left free when it is filled up: less than what the store keeps free, so that it takes nothing,
-// and enough for what was under way. To the last byte is more than the engine can bear.
+// left is how much of the store's disk is left free when it is filled up: less than what the store keeps free, so that
+// it takes nothing, and enough for what was under way. To the last byte is more than the engine can bear.
 const left = 4 // hundredths
 
 // fill writes a file until the disk around it is full.

@@ -28,7 +28,8 @@ func options(t *testing.T, rate int, length time.Duration) Options {
 	if out, err := exec.Command("go", "build", "-o", program, "../../collector").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	o := Options{Collector: program, Engine: engine, Dir: filepath.Join(dir, "run"), Rate: rate, For: length, Log: t.Logf}
+	o := Options{Collector: program, Engine: engine, Dir: filepath.Join(dir, "run"), Rate: rate, For: length,
+		Log: t.Logf}
 	if os.Geteuid() == 0 {
 		o.DiskBytes = 1 << 30
 	} else {
@@ -81,15 +82,19 @@ func TestResult_Problem(t *testing.T) {
 		fine bool
 	}{
 		{"all there", Result{Sent: 90, Rows: whole, Views: map[string]Sums{"v": whole}}, true},
-		{"the kernel dropped", Result{Sent: 120, KernelDrops: 1, Rows: whole, Views: map[string]Sums{"v": whole}}, true},
+		{"the kernel dropped", Result{Sent: 120, KernelDrops: 1, Rows: whole, Views: map[string]Sums{"v": whole}},
+			true},
 		{"killed", Result{Sent: 120, Rows: whole, Kills: []Kill{{Lost: 30}}}, true},
 		{"lost", Result{Sent: 91, Rows: whole}, false},
 		{"more than sent", Result{Sent: 60, Rows: whole}, false},
 		{"twice", Result{Sent: 90, Rows: whole, Twice: 1}, false},
-		{"killed, a view without what was under way", Result{Sent: 90, Rows: whole, Views: map[string]Sums{"v": {89, 712, 89}}, Kills: []Kill{{}}}, true},
-		{"killed, a view with more than the table", Result{Sent: 90, Rows: whole, Views: map[string]Sums{"v": {91, 728, 91}}, Kills: []Kill{{}}}, false},
+		{"killed, a view without what was under way",
+			Result{Sent: 90, Rows: whole, Views: map[string]Sums{"v": {89, 712, 89}}, Kills: []Kill{{}}}, true},
+		{"killed, a view with more than the table",
+			Result{Sent: 90, Rows: whole, Views: map[string]Sums{"v": {91, 728, 91}}, Kills: []Kill{{}}}, false},
 		{"killed, a view without far too much", Result{
-			Sent: 300_000, Rows: Sums{300_000, 2_400_000, 300_000}, Views: map[string]Sums{"v": {100_000, 800_000, 100_000}}, Kills: []Kill{{}},
+			Sent: 300_000, Rows: Sums{300_000, 2_400_000, 300_000},
+			Views: map[string]Sums{"v": {100_000, 800_000, 100_000}}, Kills: []Kill{{}},
 		}, false},
 		{"a view without a row", Result{Sent: 90, Rows: whole, Views: map[string]Sums{"v": {89, 720, 90}}}, false},
 	} {
@@ -131,10 +136,12 @@ func TestSender(t *testing.T) {
 			t.Errorf("from %s, want %s", from.Addr(), want)
 		}
 		d.Decode(&exporter.Datagram{
-			Payload: bytes.Clone(buffer[:length]), Source: netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), Received: time.Now().UnixNano(),
+			Payload: bytes.Clone(buffer[:length]), Source: netip.AddrPortFrom(from.Addr().Unmap(), from.Port()),
+			Received: time.Now().UnixNano(),
 		}, batch)
 	}
-	if sent := s.sent(); sent != 3*exporters*flowsPerDatagram || len(numbers) != int(sent) || numbers[0] || !numbers[1] || !numbers[sent] {
+	if sent := s.sent(); sent != 3*exporters*flowsPerDatagram || len(numbers) != int(sent) || numbers[0] ||
+		!numbers[1] || !numbers[sent] {
 		t.Errorf("%d sent, %d numbers arrived", sent, len(numbers))
 	}
 	for _, stream := range d.Exporters().Streams() {

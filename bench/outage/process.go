@@ -133,7 +133,8 @@ func (r *run) startCollector(ctx context.Context) error {
 	cmd.Env = append(os.Environ(),
 		"CLICKHOUSE_HOST="+host, "CLICKHOUSE_PORT="+port, "LISTEN="+r.listen.String(), "HTTP_LISTEN=",
 		"METADATA_DIR="+filepath.Join(r.o.Dir, "conf"), "CACHE_DIR="+filepath.Join(r.o.Dir, "caches"),
-		"SPOOL_PATH="+filepath.Join(r.o.Dir, "spool"), "QUARANTINE_PATH="+filepath.Join(r.o.Dir, "quarantine"), "COLLECTOR_ID=outage")
+		"SPOOL_PATH="+filepath.Join(r.o.Dir, "spool"), "QUARANTINE_PATH="+filepath.Join(r.o.Dir, "quarantine"),
+		"COLLECTOR_ID=outage")
 	if r.collector, err = start("collector", filepath.Join(r.o.Dir, "collector.log"), cmd); err != nil {
 		return err
 	}

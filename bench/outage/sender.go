@@ -17,8 +17,8 @@ const exporters = 8
 // exporterAddress is the address of an exporter, a device of the metadata that the program writes.
 func exporterAddress(n int) netip.Addr { return netip.AddrFrom4([4]byte{127, 1, 0, byte(n + 1)}) }
 
-// sender sends NetFlow v5 at a rate. Every flow has a number of its own, which is its byte count: what arrived, and how often, can be
-// read off the table.
+// sender sends NetFlow v5 at a rate. Every flow has a number of its own, which is its byte count: what arrived, and how
+// often, can be read off the table.
 type sender struct {
 	sockets  [exporters]*net.UDPConn
 	sequence [exporters]uint32
@@ -35,7 +35,8 @@ func newSender(to netip.AddrPort) (*sender, error) {
 	s.next.Store(1)
 	for i := range s.sockets {
 		var err error
-		s.sockets[i], err = net.DialUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(exporterAddress(i), 0)), net.UDPAddrFromAddrPort(to))
+		s.sockets[i], err = net.DialUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(exporterAddress(i), 0)),
+			net.UDPAddrFromAddrPort(to))
 		if err != nil {
 			s.close()
 			return nil, fmt.Errorf("send from %s: %w", exporterAddress(i), err)

@@ -22,10 +22,13 @@ func writeMetadata(dir string) error {
 	for n := range exporters {
 		fmt.Fprintf(&devices, "  - {id: r%d, type: router, loopback_ip: [%q]}\n", n, exporterAddress(n))
 		for index, edge := range map[int]bool{edgeInterface: true, coreInterface: false} {
-			fmt.Fprintf(&interfaces, "  - {id: \"r%d::%d\", type: physical, device_id: r%d, name: \"%d\", flow_index: %d, edge: %v}\n", n, index, n, index, index, edge)
+			fmt.Fprintf(&interfaces,
+				"  - {id: \"r%d::%d\", type: physical, device_id: r%d, name: \"%d\", flow_index: %d, edge: %v}\n", n,
+				index, n, index, index, edge)
 		}
 	}
-	for name, text := range map[string]string{"meta_device.yml": devices.String(), "meta_interface.yml": interfaces.String()} {
+	for name, text := range map[string]string{"meta_device.yml": devices.String(),
+		"meta_interface.yml": interfaces.String()} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			return err
 		}
@@ -35,7 +38,8 @@ func writeMetadata(dir string) error {
 
 // ask sends a query to the store, past the proxy, and returns its lines of tab-separated values.
 func (r *run) ask(ctx context.Context, query string) ([][]string, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+r.storeAddr+"/", strings.NewReader(query+" FORMAT TSV"))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+r.storeAddr+"/",
+		strings.NewReader(query+" FORMAT TSV"))
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +134,9 @@ func (r *run) settle(ctx context.Context, quiet time.Duration) error {
 
 // views are the names of the views' tables; there is one at least.
 func (r *run) views(ctx context.Context) ([]string, error) {
-	lines, err := r.ask(ctx, "SELECT name FROM system.tables WHERE database = currentDatabase() AND name LIKE 'data_flow_by_%' AND engine LIKE '%MergeTree'")
+	lines,
+		err := r.ask(ctx,
+		"SELECT name FROM system.tables WHERE database = currentDatabase() AND name LIKE 'data_flow_by_%' AND engine LIKE '%MergeTree'")
 	if err == nil && len(lines) == 0 {
 		err = fmt.Errorf("no view was found")
 	}
@@ -145,7 +151,9 @@ func (r *run) views(ctx context.Context) ([]string, error) {
 func (r *run) count(ctx context.Context, result *Result) error {
 	result.Sent, result.KernelDrops = r.sender.sent(), r.drops
 	result.Cuts, result.PeakBytes = r.proxy.cuts.Load(), r.peak
-	rows, err := r.numbers(ctx, "SELECT count(), sum(bit_count), sum(packet_count), count() - uniqExact(bit_count) FROM data_flow")
+	rows,
+		err := r.numbers(ctx,
+		"SELECT count(), sum(bit_count), sum(packet_count), count() - uniqExact(bit_count) FROM data_flow")
 	if err != nil {
 		return err
 	}

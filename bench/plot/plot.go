@@ -18,8 +18,8 @@ type Line struct {
 	X, Y []float64
 }
 
-// Throughput draws records a second against workers, with what it were if each worker added as much as the first. rates begin
-// with one worker.
+// Throughput draws records a second against workers, with what it were if each worker added as much as the first. rates
+// begin with one worker.
 func Throughput(path, title string, rates []float64) error {
 	measured, ideal := Line{Name: "measured"}, Line{Name: "as much for each core"}
 	for i, rate := range rates {

@@ -9,7 +9,8 @@ import (
 
 func TestPlots(t *testing.T) {
 	begins := map[string]string{".svg": "<?xml", ".png": "\x89PNG"}
-	lines := []Line{{"ours", []float64{1e5, 5e5}, []float64{0, 0}}, {"another", []float64{1e5, 5e5}, []float64{0.1, 0.7}}}
+	lines := []Line{{"ours", []float64{1e5, 5e5}, []float64{0, 0}},
+		{"another", []float64{1e5, 5e5}, []float64{0.1, 0.7}}}
 	for ending, magic := range begins {
 		for name, draw := range map[string]func(string) error{
 			"throughput": func(path string) error { return Throughput(path, "throughput", []float64{1e6, 1.9e6}) },

@@ -1,5 +1,5 @@
-// Package replay sends the datagrams of a capture to a collector: at a rate or flat out, from the address of each exporter,
-// once or over and over as if the exporters had never stopped.
+// Package replay sends the datagrams of a capture to a collector: at a rate or flat out, from the address of each
+// exporter, once or over and over as if the exporters had never stopped.
 package replay
 
 import (
@@ -85,7 +85,8 @@ func (c *Capture) Add(d exporter.Datagram) {
 		c.sources, c.known[d.Source] = append(c.sources, d.Source), source
 	}
 	c.datagrams = append(c.datagrams, datagram{
-		payload: append([]byte(nil), d.Payload...), source: source, at: d.Received / 1e6, flows: flows, numbering: numbering,
+		payload: append([]byte(nil), d.Payload...), source: source, at: d.Received / 1e6, flows: flows,
+		numbering: numbering,
 	})
 	c.flows += flows
 	c.bytes += len(d.Payload)
@@ -103,7 +104,8 @@ func (c *Capture) Exporters() int { return len(c.sources) }
 // Skipped returns how many datagrams were of no export protocol, or not whole.
 func (c *Capture) Skipped() int { return c.skipped }
 
-// Each hands every datagram to use, as a listener would have received it. Payloads stay valid until the capture is replayed.
+// Each hands every datagram to use, as a listener would have received it. Payloads stay valid until the capture is
+// replayed.
 func (c *Capture) Each(use func(exporter.Datagram)) {
 	for i := range c.datagrams {
 		d := &c.datagrams[i]

@@ -46,7 +46,8 @@ type sample struct {
 func timeKinds() map[uint16]timeKind {
 	return map[uint16]timeKind{
 		21: uptimeMillis, 22: uptimeMillis, 150: seconds, 151: seconds, 152: millis, 153: millis,
-		154: seconds, 155: seconds, 156: seconds, 157: seconds, 160: startMillis, 322: seconds, 323: millis, 324: seconds, 325: seconds,
+		154: seconds, 155: seconds, 156: seconds, 157: seconds, 160: startMillis, 322: seconds, 323: millis,
+		324: seconds, 325: seconds,
 	}
 }
 

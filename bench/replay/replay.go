@@ -18,10 +18,12 @@ type Options struct {
 	// Rate is in flows a second, DatagramRate in datagrams; with neither they go flat out.
 	Rate         float64
 	DatagramRate float64
-	// Loops is how often the capture is sent, Duration for how long at most. Loops 0: once, or over and over where Duration is set.
+	// Loops is how often the capture is sent, Duration for how long at most. Loops 0: once, or over and over where
+	// Duration is set.
 	Loops    int
 	Duration time.Duration
-	// Rewrite numbers datagrams anew and moves their times to now, so that all laps are one exporter that never stopped.
+	// Rewrite numbers datagrams anew and moves their times to now, so that all laps are one exporter that never
+	// stopped.
 	Rewrite bool
 	// Progress, unless it is nil, is told how far the replay is, ten times a second.
 	Progress func(Result)
@@ -49,8 +51,8 @@ const (
 	progressEvery = 100 * time.Millisecond
 )
 
-// Run sends a capture until it is through, the time is over, or ctx ends, which is no error. A capture that is rewritten keeps
-// its numbering for the next Run. It uses a thread of its own.
+// Run sends a capture until it is through, the time is over, or ctx ends, which is no error. A capture that is
+// rewritten keeps its numbering for the next Run. It uses a thread of its own.
 func Run(ctx context.Context, c *Capture, o Options) (Result, error) {
 	if !o.To.IsValid() {
 		return Result{}, errors.New("replay: no address to send to")

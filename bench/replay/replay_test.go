@@ -40,7 +40,8 @@ type received struct {
 	rates            map[uint32]int
 }
 
-// collector listens on a port of the loopback network with a large buffer; its function waits until nothing comes any more.
+// collector listens on a port of the loopback network with a large buffer; its function waits until nothing comes any
+// more.
 func collector(t *testing.T, address string) (to netip.AddrPort, wait func() received) {
 	t.Helper()
 	workers, err := listen.Open(listen.Options{Addresses: []string{address}, Workers: 1})
@@ -101,7 +102,8 @@ func protocols() []flow.Protocol {
 	return []flow.Protocol{flow.NetFlowV5, flow.NetFlowV9, flow.IPFIX, flow.SFlow5}
 }
 
-// A rewritten capture, lap after lap, is exporters that never stop: nothing is missing, no one starts anew, all times are now.
+// A rewritten capture, lap after lap, is exporters that never stop: nothing is missing, no one starts anew, all times
+// are now.
 func TestRun_lapsAreOneExporter(t *testing.T) {
 	for _, p := range protocols() {
 		t.Run(p.String(), func(t *testing.T) {
@@ -109,7 +111,8 @@ func TestRun_lapsAreOneExporter(t *testing.T) {
 			if p != flow.NetFlowV5 {
 				o.IPv6 = 0.25
 			}
-			// Its clock says that it took half a minute, so that a lap which is not rewritten would begin that long before the last.
+			// Its clock says that it took half a minute, so that a lap which is not rewritten would begin that long
+			// before the last.
 			o.Rate = 100
 			c := generated(t, o)
 			equal(t, "flows of the capture", c.Flows(), o.Flows)
@@ -213,7 +216,8 @@ func TestRun_toIPv6(t *testing.T) {
 	equal(t, "flows received", wait().flows, r.Flows)
 }
 
-// The rate is met, whatever it counts, and the time is kept. What is asserted is what was due, not how fast this host is.
+// The rate is met, whatever it counts, and the time is kept. What is asserted is what was due, not how fast this host
+// is.
 func TestRun_rate(t *testing.T) {
 	c := generated(t, gen.Options{Protocol: flow.NetFlowV9, Flows: 1000})
 	to, wait := collector(t, "127.0.0.1:0")
@@ -263,8 +267,10 @@ func TestRun_endsWithItsContext(t *testing.T) {
 func TestCapture_leavesOutWhatItCannotRead(t *testing.T) {
 	c := NewCapture()
 	source := netip.MustParseAddrPort("192.0.2.1:1000")
-	for _, payload := range [][]byte{nil, {0, 9}, make([]byte, 20), slices.Repeat([]byte{0, 9}, 9), slices.Repeat([]byte{0xff}, 64),
-		append([]byte{0, 0, 0, 5, 0, 0, 0, 3}, make([]byte, 40)...), append([]byte{0, 0, 0, 5, 0, 0, 0, 2}, make([]byte, 20)...)} {
+	for _, payload := range [][]byte{nil, {0, 9}, make([]byte, 20), slices.Repeat([]byte{0, 9}, 9),
+		slices.Repeat([]byte{0xff}, 64),
+		append([]byte{0, 0, 0, 5, 0, 0, 0, 3}, make([]byte, 40)...),
+		append([]byte{0, 0, 0, 5, 0, 0, 0, 2}, make([]byte, 20)...)} {
 		c.Add(exporter.Datagram{Payload: payload, Source: source})
 	}
 	equal(t, "left out", c.Skipped(), 7)
@@ -274,7 +280,8 @@ func TestCapture_leavesOutWhatItCannotRead(t *testing.T) {
 func FuzzCapture(f *testing.F) {
 	for _, p := range protocols() {
 		o := gen.Options{Protocol: p, Flows: 20, Start: captured, Sampling: 10}
-		if err := gen.Each(o, func(d exporter.Datagram) error { f.Add(slices.Clone(d.Payload), int64(1e12)); return nil }); err != nil {
+		if err := gen.Each(o,
+			func(d exporter.Datagram) error { f.Add(slices.Clone(d.Payload), int64(1e12)); return nil }); err != nil {
 			f.Fatal(err)
 		}
 	}

@@ -2,9 +2,9 @@ package replay
 
 import "encoding/binary"
 
-// rewrite numbers a datagram next in its stream and moves its times to now, by whole seconds so that all clocks of an exporter
-// go on agreeing. now is in Unix milliseconds. began is by how many seconds the whole capture was moved when its replay began:
-// exporters seem to have started so much later.
+// rewrite numbers a datagram next in its stream and moves its times to now, by whole seconds so that all clocks of an
+// exporter go on agreeing. now is in Unix milliseconds. began is by how many seconds the whole capture was moved when
+// its replay began: exporters seem to have started so much later.
 func (d *datagram) rewrite(now, began int64) {
 	b := d.payload
 	switch d.version {
@@ -23,8 +23,8 @@ func (d *datagram) rewrite(now, began int64) {
 	d.stream.next += d.units
 }
 
-// shift moves the header's time to now, and all others of the datagram by as much: the header's uptime, if it has one, and what
-// the records have.
+// shift moves the header's time to now, and all others of the datagram by as much: the header's uptime, if it has one,
+// and what the records have.
 func (d *datagram) shift(now, began int64, header, uptime []byte) {
 	by := floorSeconds(now - int64(binary.BigEndian.Uint32(header))*1000)
 	if by == 0 && d.moved {

@@ -23,8 +23,8 @@ type mmsghdr struct {
 // controlSize is room for an in_pktinfo behind its header (ip(7)).
 const controlSize = 32
 
-// sockets sends datagrams. To this host itself one socket sends for all exporters, each from an address of its own; elsewhere
-// each exporter has a socket, and the host's address.
+// sockets sends datagrams. To this host itself one socket sends for all exporters, each from an address of its own;
+// elsewhere each exporter has a socket, and the host's address.
 type sockets struct {
 	fds      []int // by source, or one for all
 	controls [][controlSize]byte
@@ -127,10 +127,12 @@ func (s *sockets) put(i int, d *datagram) {
 	}
 }
 
-// send sends the first n datagrams put, all of one socket, and returns how many the kernel did not take, and their flows.
+// send sends the first n datagrams put, all of one socket, and returns how many the kernel did not take, and their
+// flows.
 func (s *sockets) send(fd, n int) (failed, failedFlows int, err error) {
 	for done := 0; done < n; {
-		sent, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(fd), uintptr(unsafe.Pointer(&s.messages[done])), uintptr(n-done), 0, 0, 0)
+		sent, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(fd), uintptr(unsafe.Pointer(&s.messages[done])),
+			uintptr(n-done), 0, 0, 0)
 		switch errno {
 		case 0:
 			done += int(sent)

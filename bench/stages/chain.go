@@ -1,5 +1,5 @@
-// Package stages runs the collector's pipeline, or the first part of it, with nothing behind it: what is measured is the way of
-// a record, not what a database does with it.
+// Package stages runs the collector's pipeline, or the first part of it, with nothing behind it: what is measured is
+// the way of a record, not what a database does with it.
 package stages
 
 import (
@@ -50,7 +50,8 @@ func (s Stage) String() string {
 // blockRows is the collector's default of batch.rows.
 const blockRows = 50_000
 
-// Chain is one worker that takes datagrams as far as its stage. It belongs to one goroutine; Records may be called anywhere.
+// Chain is one worker that takes datagrams as far as its stage. It belongs to one goroutine; Records may be called
+// anywhere.
 type Chain struct {
 	stage    Stage
 	snapshot *atomic.Pointer[enrich.Snapshot]
@@ -72,7 +73,8 @@ func NewChain(stage Stage, snapshot *atomic.Pointer[enrich.Snapshot]) *Chain {
 	c := &Chain{
 		stage: stage, snapshot: snapshot, decoder: decoder.New(decoder.Options{}),
 		enricher: enrich.New(enrich.Options{}),
-		block:    block.New(block.Layout{CollectorID: "bench", Extensions: []string{"bgp", "ipv4", "ipv6", "mpls", "vlan"}}),
+		block: block.New(block.Layout{CollectorID: "bench",
+			Extensions: []string{"bgp", "ipv4", "ipv6", "mpls", "vlan"}}),
 	}
 	c.enricher.SetPolicy(policy())
 	switch stage {

@@ -46,8 +46,9 @@ type runner struct {
 	allocations []float64
 }
 
-// Costs measures what each stage takes. The stages up to Encode are runs of one after the other as deep as each, in turn, so that
-// what else this host does meets all of them alike; a stage's own cost is the difference. The stage last is the last.
+// Costs measures what each stage takes. The stages up to Encode are runs of one after the other as deep as each, in
+// turn, so that what else this host does meets all of them alike; a stage's own cost is the difference. The stage last
+// is the last.
 func (b *Bench) Costs(last Stage) []Cost {
 	var runners []*runner
 	for s := Decode; s <= min(last, Encode); s++ {
@@ -77,8 +78,10 @@ func costs(runners []*runner) []Cost {
 	for _, r := range runners {
 		all := Cost{Nanoseconds: median(r.nanoseconds), Allocations: median(r.allocations)}
 		list = append(list, Cost{
-			Stage: r.chain.stage.String(), Nanoseconds: all.Nanoseconds - before.Nanoseconds, Share: (all.Nanoseconds - before.Nanoseconds) / total,
-			Allocations: all.Allocations - before.Allocations, Bytes: float64(r.chain.Bytes()) / float64(max(r.chain.Records(), 1)),
+			Stage: r.chain.stage.String(), Nanoseconds: all.Nanoseconds - before.Nanoseconds,
+			Share:       (all.Nanoseconds - before.Nanoseconds) / total,
+			Allocations: all.Allocations - before.Allocations,
+			Bytes:       float64(r.chain.Bytes()) / float64(max(r.chain.Records(), 1)),
 		})
 		before = all
 	}
@@ -111,7 +114,8 @@ func (c *Chain) pass(datagrams []exporter.Datagram) {
 	}
 }
 
-// run passes the datagrams until the time is over, and notes the thread's time and the process's allocations for each record.
+// run passes the datagrams until the time is over, and notes the thread's time and the process's allocations for each
+// record.
 func (b *Bench) run(r *runner) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -143,8 +147,8 @@ func (b *Bench) Throughputs(stage Stage, workers int) []Throughput {
 	return list
 }
 
-// together is how many records a second n workers get through: each counts the time that its thread had a core, so that what else
-// runs on this host is left out, but not what they take from each other.
+// together is how many records a second n workers get through: each counts the time that its thread had a core, so that
+// what else runs on this host is left out, but not what they take from each other.
 func (b *Bench) together(stage Stage, n int) float64 {
 	chains := make([]*Chain, n)
 	var warmed, running sync.WaitGroup

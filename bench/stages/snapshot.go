@@ -27,7 +27,8 @@ func (m Metadata) Snapshot() (*enrich.Snapshot, error) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for i := range m.Prefixes {
 		p := prefix(rng, i%4 == 0)
-		b.AddIP(enrich.IPPrefix{Prefix: p, ID: p.String(), Ref: p.String() + "__v1", ASID: 1 + rng.Uint32N(numbersOfAS)})
+		b.AddIP(enrich.IPPrefix{Prefix: p, ID: p.String(), Ref: p.String() + "__v1",
+			ASID: 1 + rng.Uint32N(numbersOfAS)})
 		if i%2 == 0 {
 			b.AddASBlock(enrich.ASPrefix{Prefix: p, ASID: 1 + rng.Uint32N(numbersOfAS)})
 		}
@@ -40,7 +41,8 @@ func (m Metadata) Snapshot() (*enrich.Snapshot, error) {
 		b.AddDevice(enrich.Device{ID: device, Ref: device + "__v1", Loopbacks: []netip.Addr{gen.ExporterAddress(i)}})
 		for n := uint32(1); n <= 8; n++ {
 			id := fmt.Sprintf("%s::eth%d", device, n)
-			b.AddInterface(enrich.MetaInterface{ID: id, Ref: id + "__v1", DeviceID: device, FlowIndex: n, HasFlowIndex: true, Edge: n == 1})
+			b.AddInterface(enrich.MetaInterface{ID: id, Ref: id + "__v1", DeviceID: device, FlowIndex: n,
+				HasFlowIndex: true, Edge: n == 1})
 		}
 	}
 	if m.Prefixes > 0 {

@@ -19,11 +19,12 @@ func newBench(t *testing.T, flows int) *Bench {
 	}
 	b := &Bench{Snapshot: new(atomic.Pointer[enrich.Snapshot]), Runs: 1, For: time.Millisecond}
 	b.Snapshot.Store(snapshot)
-	err = gen.Each(gen.Options{Protocol: flow.IPFIX, Flows: flows, Exporters: 3, IPv6: 0.3, Start: time.Now()}, func(d exporter.Datagram) error {
-		d.Payload = append([]byte(nil), d.Payload...)
-		b.Datagrams = append(b.Datagrams, d)
-		return nil
-	})
+	err = gen.Each(gen.Options{Protocol: flow.IPFIX, Flows: flows, Exporters: 3, IPv6: 0.3, Start: time.Now()},
+		func(d exporter.Datagram) error {
+			d.Payload = append([]byte(nil), d.Payload...)
+			b.Datagrams = append(b.Datagrams, d)
+			return nil
+		})
 	if err != nil {
 		t.Fatal(err)
 	}
