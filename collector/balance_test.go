@@ -13,28 +13,39 @@ import (
 	"testing"
 )
 
-// noAnswers are answers of 200 that say nothing of an insert: those of proxies, and of servers whose connection was cut.
+// noAnswers are answers of 200 that say nothing of an insert: those of proxies, and of servers whose connection was
+// cut.
 var noAnswers = map[string]http.HandlerFunc{
-	"an exception in a header": func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X-ClickHouse-Exception-Code", "209") },
+	"an exception in a header": func(w http.ResponseWriter,
+		_ *http.Request) {
+		w.Header().Set("X-ClickHouse-Exception-Code", "209")
+	},
 	"an exception as text": func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("X-ClickHouse-Query-Id", "1")
 		_, _ = io.WriteString(w, "Code: 252. DB::Exception: Too many parts. (TOO_MANY_PARTS)")
 	},
-	"a proxy's page":     func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>maintenance</html>") },
-	"an empty answer":    func(http.ResponseWriter, *http.Request) {},
-	"a redirect to such": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/ping", http.StatusFound) },
+	"a proxy's page": func(w http.ResponseWriter, _ *http.Request) {
+		_,
+			_ = io.WriteString(w, "<html>maintenance</html>")
+	},
+	"an empty answer": func(http.ResponseWriter, *http.Request) {},
+	"a redirect to such": func(w http.ResponseWriter,
+		r *http.Request) {
+		http.Redirect(w, r, "/ping", http.StatusFound)
+	},
 }
 
-// TestServe_balancesOverOutageAndDamage runs the collector behind a proxy that answers inserts with 200 or a redirect and stores
-// nothing, stops it in the middle of that, damages a byte of one entry in the spool, and runs it once more with the server in reach.
-// Each row is delivered or told as lost, and "nothing lost" is not printed by the last run.
+// TestServe_balancesOverOutageAndDamage runs the collector behind a proxy that answers inserts with 200 or a redirect
+// and stores nothing, stops it in the middle of that, damages a byte of one entry in the spool, and runs it once more
+// with the server in reach. Each row is delivered or told as lost, and "nothing lost" is not printed by the last run.
 func TestServe_balancesOverOutageAndDamage(t *testing.T) {
 	for name, answer := range noAnswers {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cfg := testConfig(t, "CLICKHOUSE_FLOW_TTL=", "LISTEN="+freePort(t))
 			direct := *cfg
-			proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: fmt.Sprintf("%s:%d", cfg.Server.Host, cfg.Server.Port)})
+			proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http",
+				Host: fmt.Sprintf("%s:%d", cfg.Server.Host, cfg.Server.Port)})
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if !strings.HasPrefix(r.URL.Query().Get("query"), "INSERT") || r.URL.Query().Get("query") == "" {
 					proxy.ServeHTTP(w, r)
@@ -52,7 +63,8 @@ func TestServe_balancesOverOutageAndDamage(t *testing.T) {
 				send(t, r.address, payloads(t, capture)...)
 				r.stop(t)
 				want := []string{"230 rows wait", "370 rows wait", "600 rows wait"}[n]
-				if said := r.summary.String(); !strings.Contains(said, want) || !strings.Contains(said, "0 rows written") {
+				if said := r.summary.String(); !strings.Contains(said, want) ||
+					!strings.Contains(said, "0 rows written") {
 					t.Fatalf("run %d: want %q in\n%s", n, want, said)
 				}
 				if n == 0 {
@@ -68,14 +80,16 @@ func TestServe_balancesOverOutageAndDamage(t *testing.T) {
 			damage(t, files[0])
 
 			last := startConfigured(t, &direct, testPatience)
-			waitFor(t, "the rows that are not damaged", func() bool { return ask(t, &direct, "SELECT count() FROM data_flow") == "370" })
+			waitFor(t, "the rows that are not damaged",
+				func() bool { return ask(t, &direct, "SELECT count() FROM data_flow") == "370" })
 			waitFor(t, "the answer to the last of them", func() bool { return len(spoolFiles(t, cfg.Spool.Path)) == 0 })
 			last.stop(t)
 			said := last.summary.String()
 			if strings.Contains(said, "nothing lost") || !strings.Contains(said, "230 ") {
 				t.Errorf("230 rows were damaged, but said\n%s", said)
 			}
-			lost := ask(t, &direct, "SELECT what, reason, sum(count) FROM collector_loss WHERE unit = 'rows' AND what IN ('lost', 'delivered') GROUP BY ALL ORDER BY ALL")
+			lost := ask(t, &direct,
+				"SELECT what, reason, sum(count) FROM collector_loss WHERE unit = 'rows' AND what IN ('lost', 'delivered') GROUP BY ALL ORDER BY ALL")
 			if lost != "delivered\t\t370\nlost\tspool_damaged\t230" {
 				t.Errorf("collector_loss has\n%s", lost)
 			}

@@ -22,7 +22,8 @@ import (
 // toBroker has messages sent to a topic of the broker.
 func toBroker(t *testing.T, address, topic string, more ...string) []string {
 	return append([]string{
-		"KAFKA_OUTPUT_TOPIC=" + topic, "KAFKA_BOOTSTRAP_SERVERS=" + address, "KAFKA_SPOOL_PATH=" + t.TempDir(), "CLICKHOUSE_FLOW_TTL=",
+		"KAFKA_OUTPUT_TOPIC=" + topic, "KAFKA_BOOTSTRAP_SERVERS=" + address, "KAFKA_SPOOL_PATH=" + t.TempDir(),
+		"CLICKHOUSE_FLOW_TTL=",
 	}, more...)
 }
 
@@ -51,7 +52,8 @@ func TestBroker_readByKcat(t *testing.T) {
 	ca := broker.Authority.File()
 	cert, key := broker.Authority.Pair("collector", time.Now().Add(time.Hour), "key secret")
 	login := func(mechanism string) ([]string, []string) {
-		return []string{"KAFKA_SSL_CA_LOCATION=" + ca, "KAFKA_SASL_MECHANISM=" + mechanism, "KAFKA_SASL_USERNAME=" + kafkatest.User,
+		return []string{"KAFKA_SSL_CA_LOCATION=" + ca, "KAFKA_SASL_MECHANISM=" + mechanism,
+				"KAFKA_SASL_USERNAME=" + kafkatest.User,
 				"KAFKA_SASL_PASSWORD=" + kafkatest.Password},
 			[]string{"security.protocol=SASL_SSL", "ssl.ca.location=" + ca, "sasl.mechanisms=" + mechanism,
 				"sasl.username=" + kafkatest.User, "sasl.password=" + kafkatest.Password}
@@ -66,8 +68,10 @@ func TestBroker_readByKcat(t *testing.T) {
 		{"gzip", broker.Plaintext, []string{"KAFKA_COMPRESSION=gzip"}, nil},
 		{"zstd", broker.Plaintext, []string{"KAFKA_COMPRESSION=zstd", "KAFKA_OUTPUT_KEY=flow"}, nil},
 		{"mutual-tls", broker.SSL,
-			[]string{"KAFKA_SSL_CA_LOCATION=" + ca, "KAFKA_SSL_CERTIFICATE_LOCATION=" + cert, "KAFKA_SSL_KEY_LOCATION=" + key, "KAFKA_SSL_KEY_PASSWORD=key secret"},
-			[]string{"security.protocol=SSL", "ssl.ca.location=" + ca, "ssl.certificate.location=" + cert, "ssl.key.location=" + key, "ssl.key.password=key secret"}},
+			[]string{"KAFKA_SSL_CA_LOCATION=" + ca, "KAFKA_SSL_CERTIFICATE_LOCATION=" + cert,
+				"KAFKA_SSL_KEY_LOCATION=" + key, "KAFKA_SSL_KEY_PASSWORD=key secret"},
+			[]string{"security.protocol=SSL", "ssl.ca.location=" + ca, "ssl.certificate.location=" + cert,
+				"ssl.key.location=" + key, "ssl.key.password=key secret"}},
 		{"scram-sha-512", broker.SASL, scram, scramReader},
 		{"sasl-plain", broker.SASL, plain, plainReader},
 	} {
@@ -137,7 +141,8 @@ func TestBroker_readByClickHouse(t *testing.T) {
 				t.Fatal(err)
 			}
 			for statement := range strings.SplitSeq(string(text), ";\n") {
-				statement = strings.NewReplacer("'localhost:9092'", "'"+broker.Plaintext+"'", "'flows'", "'"+format+"'", "'clickhouse-data-flow'", "'"+format+"'").Replace(statement)
+				statement = strings.NewReplacer("'localhost:9092'", "'"+broker.Plaintext+"'", "'flows'", "'"+format+"'",
+					"'clickhouse-data-flow'", "'"+format+"'").Replace(statement)
 				if strings.TrimSpace(statement) == "" {
 					continue
 				}
@@ -154,7 +159,8 @@ func TestBroker_readByClickHouse(t *testing.T) {
 			waitFor(t, "ClickHouse to read the topic", func() bool { return ask(t, reader, tableTotal) == want })
 			const rows = `SELECT * EXCEPT (insert_time) FROM data_flow
 				ORDER BY flow_type, start_time, end_time, src_ip, dst_ip, src_port, dst_port, bit_count, toString(ext) FORMAT JSONEachRow`
-			if diff := cmp.Diff(strings.Split(ask(t, r.cfg, rows), "\n"), strings.Split(ask(t, reader, rows), "\n")); diff != "" {
+			if diff := cmp.Diff(strings.Split(ask(t, r.cfg, rows), "\n"),
+				strings.Split(ask(t, reader, rows), "\n")); diff != "" {
 				t.Errorf("-inserted +read from the topic:\n%s", diff)
 			}
 			const view = "SELECT ip_version, sum(flow_count), sum(bit_count) FROM data_flow_by_ip_version_5m GROUP BY 1 ORDER BY 1"
@@ -176,7 +182,8 @@ func TestBroker_badInput(t *testing.T) {
 	ca := broker.Authority.File()
 	oldCert, oldKey := broker.Authority.Pair("collector", time.Now().Add(-time.Hour), "")
 	login := func(password string) []string {
-		return []string{"KAFKA_SSL_CA_LOCATION=" + ca, "KAFKA_SASL_MECHANISM=SCRAM-SHA-512", "KAFKA_SASL_USERNAME=collector", "KAFKA_SASL_PASSWORD=" + password}
+		return []string{"KAFKA_SSL_CA_LOCATION=" + ca, "KAFKA_SASL_MECHANISM=SCRAM-SHA-512",
+			"KAFKA_SASL_USERNAME=collector", "KAFKA_SASL_PASSWORD=" + password}
 	}
 	for _, test := range []struct {
 		name, address, topic string
@@ -184,7 +191,9 @@ func TestBroker_badInput(t *testing.T) {
 		want                 string // of the line
 	}{
 		{"wrong password", broker.SASL, "flows", login("wrong"), "SASL_AUTHENTICATION_FAILED"},
-		{"expired certificate", broker.SSL, "flows", []string{"KAFKA_SSL_CA_LOCATION=" + ca, "KAFKA_SSL_CERTIFICATE_LOCATION=" + oldCert, "KAFKA_SSL_KEY_LOCATION=" + oldKey}, "has expired"},
+		{"expired certificate", broker.SSL, "flows",
+			[]string{"KAFKA_SSL_CA_LOCATION=" + ca, "KAFKA_SSL_CERTIFICATE_LOCATION=" + oldCert,
+				"KAFKA_SSL_KEY_LOCATION=" + oldKey}, "has expired"},
 		{"no TLS where there has to be some", broker.SSL, "flows", nil, "speaking to a tls endpoint"},
 		{"unknown topic", broker.Plaintext, "nowhere", nil, "UNKNOWN_TOPIC_OR_PARTITION"},
 		{"message too large", broker.Plaintext, "small", []string{"KAFKA_COMPRESSION=none"}, "MESSAGE_TOO_LARGE"},
@@ -195,9 +204,11 @@ func TestBroker_badInput(t *testing.T) {
 			cfg.Batch.Grace = 2 * time.Second
 			r := startConfigured(t, cfg, testPatience)
 			send(t, r.address, payloads(t, "softflowd-v9")...)
-			waitFor(t, "the rows in ClickHouse", func() bool { return ask(t, r.cfg, "SELECT count() FROM data_flow") == "230" })
+			waitFor(t, "the rows in ClickHouse",
+				func() bool { return ask(t, r.cfg, "SELECT count() FROM data_flow") == "230" })
 			problem := func() []string { return kafkaLines(r) }
-			waitFor(t, "a line about Kafka", func() bool { return strings.Contains(strings.Join(problem(), "\n"), test.want) })
+			waitFor(t, "a line about Kafka",
+				func() bool { return strings.Contains(strings.Join(problem(), "\n"), test.want) })
 			time.Sleep(time.Second) // for more to be said, if more is
 			send(t, r.address, payloads(t, "softflowd-v9")...)
 			r.stop(t)
@@ -213,7 +224,8 @@ func TestBroker_badInput(t *testing.T) {
 					t.Errorf("more than one line: %q", line)
 				}
 			}
-			if named == 0 || test.topic != "small" && named != 1 { // of "small" one that batches are halved and one that messages are lost
+			// of "small" one that batches are halved and one that messages are lost
+			if named == 0 || test.topic != "small" && named != 1 {
 				t.Errorf("said %q", problem())
 			}
 			t.Logf("%s", problem()[0])
@@ -227,7 +239,9 @@ func kafkaLines(r *running) (lines []string) {
 		if e.LoggerName != "kafka" || e.Level < zap.WarnLevel {
 			continue
 		}
-		text, err := zapcore.NewConsoleEncoder(zapcore.EncoderConfig{MessageKey: "m", SkipLineEnding: true}).EncodeEntry(e.Entry, e.Context)
+		text,
+			err := zapcore.NewConsoleEncoder(zapcore.EncoderConfig{MessageKey: "m",
+			SkipLineEnding: true}).EncodeEntry(e.Entry, e.Context)
 		if err == nil {
 			lines = append(lines, text.String())
 		}

@@ -142,7 +142,8 @@ func (c *checker) receiveBuffer(sysctl string) {
 	}
 	most, err := strconv.Atoi(strings.TrimSpace(string(data)))
 	if err == nil && most < c.cfg.Listen.ReceiveBuffer {
-		c.say(checkWarning, "receive buffer", "net.core.rmem_max is %d, less than listen.receive_buffer %d: bursts may be dropped; sysctl -w net.core.rmem_max=%d",
+		c.say(checkWarning, "receive buffer",
+			"net.core.rmem_max is %d, less than listen.receive_buffer %d: bursts may be dropped; sysctl -w net.core.rmem_max=%d",
 			most, c.cfg.Listen.ReceiveBuffer, c.cfg.Listen.ReceiveBuffer)
 		return
 	}
@@ -160,7 +161,8 @@ func (c *checker) localStore(ctx context.Context) {
 		c.say(checkProblem, "local store", "%v", err)
 	}
 	if c.cfg.Store.Insecure && c.cfg.Store.Password == "" {
-		c.say(checkWarning, "local store", "store.insecure: everybody who reaches %s can read and change all of it", c.cfg.Store.Listen)
+		c.say(checkWarning, "local store", "store.insecure: everybody who reaches %s can read and change all of it",
+			c.cfg.Store.Listen)
 	}
 	c.writable("local store", c.cfg.Store.Path)
 	if answers(c.cfg.Store.Listen) {
@@ -231,11 +233,13 @@ func (c *checker) tables(ctx context.Context, conn driver.Conn) {
 		return
 	}
 	for _, table := range missing {
-		c.say(checkWarning, "tables", "%s.%s of the IP reference extensions is missing: run creates it empty, if it may; another program has to fill it",
+		c.say(checkWarning, "tables",
+			"%s.%s of the IP reference extensions is missing: run creates it empty, if it may; another program has to fill it",
 			c.cfg.Schema.Database, table)
 	}
 	if pending > 0 {
-		c.say(checkOK, "tables", "run creates or changes %d tables, columns, dictionaries and views of database %s", pending, c.cfg.Schema.Database)
+		c.say(checkOK, "tables", "run creates or changes %d tables, columns, dictionaries and views of database %s",
+			pending, c.cfg.Schema.Database)
 	} else if len(warnings) == 0 {
 		c.say(checkOK, "tables", "those of database %s are as the settings say", c.cfg.Schema.Database)
 	}
@@ -246,7 +250,8 @@ func (c *checker) kafka(ctx context.Context) {
 	k := &c.cfg.Kafka
 	switch {
 	case k.Topic == "" && len(k.Brokers) > 0:
-		c.say(checkOK, "Kafka", "brokers are known, and nothing is sent to them: kafka.topic (KAFKA_OUTPUT_TOPIC) is not set")
+		c.say(checkOK, "Kafka",
+			"brokers are known, and nothing is sent to them: kafka.topic (KAFKA_OUTPUT_TOPIC) is not set")
 	case k.Topic != "":
 		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 		defer cancel()
@@ -336,7 +341,8 @@ func (c *checker) set(set record.Set) {
 	err := set.Each(func(raw record.Raw, place string) error {
 		records++
 		good, err := table.CoerceReporting(raw, row, func(reason string) {
-			c.say(checkWarning, "metadata", "left out: %s", record.Problem{Place: place, ID: fmt.Sprint(raw["id"]), Reason: reason})
+			c.say(checkWarning, "metadata", "left out: %s",
+				record.Problem{Place: place, ID: fmt.Sprint(raw["id"]), Reason: reason})
 		})
 		if err != nil {
 			problem(record.Problem{Place: place, Reason: err.Error()})

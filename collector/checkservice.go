@@ -24,7 +24,8 @@ import (
 // clockTolerance is how far our clock and the server's may be apart.
 const clockTolerance = 2 * time.Second
 
-// clock compares our clock with the server's: rows of a wrong one have wrong times, or are too old for the table at once.
+// clock compares our clock with the server's: rows of a wrong one have wrong times, or are too old for the table at
+// once.
 func (c *checker) clock(ctx context.Context, conn driver.Conn, what string) {
 	asked := time.Now()
 	var theirs time.Time
@@ -47,8 +48,8 @@ func (c *checker) clocks(what string, ours, theirs time.Time) {
 	}
 }
 
-// staleIntervals is after how many of its intervals a download counts as stale, staleFile after how long a file of the operator's
-// that is read on an interval does: CAIDA's come four times a year.
+// staleIntervals is after how many of its intervals a download counts as stale, staleFile after how long a file of the
+// operator's that is read on an interval does: CAIDA's come four times a year.
 const (
 	staleIntervals = 3
 	staleFile      = 200 * 24 * time.Hour
@@ -64,17 +65,20 @@ func (c *checker) freshness(source metadata.Source) {
 		age := time.Since(confirmed)
 		switch {
 		case errors.Is(err, os.ErrNotExist):
-			c.say(checkWarning, "metadata", "%s: %s was never downloaded: run does it, or collector metadata load %s", source.Name, path, source.Name)
+			c.say(checkWarning, "metadata", "%s: %s was never downloaded: run does it, or collector metadata load %s",
+				source.Name, path, source.Name)
 		case err != nil:
 			c.say(checkWarning, "metadata", "%s: %v", source.Name, err)
 		case age > staleIntervals*source.Interval:
-			c.say(checkWarning, "metadata", "%s: %s is stale: it was last found up to date %s, though it should be every %s",
+			c.say(checkWarning, "metadata",
+				"%s: %s is stale: it was last found up to date %s, though it should be every %s",
 				source.Name, path, verdict.Ago(age), source.Interval)
 		}
 	}
 	for _, path := range source.Files() {
 		if info, err := os.Stat(path); err == nil && time.Since(info.ModTime()) > staleFile {
-			c.say(checkWarning, "metadata", "%s: %s is stale: it was changed %s", source.Name, path, verdict.Ago(time.Since(info.ModTime())))
+			c.say(checkWarning, "metadata", "%s: %s is stale: it was changed %s", source.Name, path,
+				verdict.Ago(time.Since(info.ModTime())))
 		}
 	}
 }
@@ -92,7 +96,8 @@ func (c *checker) http() {
 		_ = socket.Close()
 		c.say(checkOK, "HTTP", "%s", address)
 	case errors.Is(err, syscall.EADDRINUSE):
-		c.say(checkWarning, "HTTP", "%s is in use: by a collector that runs already? Else set http.listen to another port, or to off", address)
+		c.say(checkWarning, "HTTP",
+			"%s is in use: by a collector that runs already? Else set http.listen to another port, or to off", address)
 	default:
 		c.say(checkProblem, "HTTP", "%s: %v", address, err)
 	}
@@ -140,9 +145,11 @@ func (c *checker) heard(ctx context.Context) {
 	switch n := len(sources); {
 	case n == 0:
 	case n > 50:
-		c.say(checkOK, "exporters", "%d sources were heard and all may send: listen.allowed_exporters takes prefixes too", n)
+		c.say(checkOK, "exporters",
+			"%d sources were heard and all may send: listen.allowed_exporters takes prefixes too", n)
 	default:
-		c.say(checkOK, "exporters", "these were heard; to let no others send: listen: {allowed_exporters: [%s]}", strings.Join(sources, ", "))
+		c.say(checkOK, "exporters", "these were heard; to let no others send: listen: {allowed_exporters: [%s]}",
+			strings.Join(sources, ", "))
 	}
 }
 

@@ -95,11 +95,14 @@ func TestCheck_staleMetadata(t *testing.T) {
 		age    time.Duration // negative: the file is not there
 		want   string
 	}{
-		{"never downloaded", download, -1, `warning +metadata +caida: .*caida_peeringdb.json was never downloaded: .*collector metadata load caida`},
+		{"never downloaded", download, -1,
+			`warning +metadata +caida: .*caida_peeringdb.json was never downloaded: .*collector metadata load caida`},
 		{"downloaded yesterday", download, 25 * time.Hour, ``},
-		{"downloaded four days ago", download, 97 * time.Hour, `warning +metadata +caida: .* is stale: it was last found up to date 4 days ago, though it should be every 24h0m0s`},
+		{"downloaded four days ago", download, 97 * time.Hour,
+			`warning +metadata +caida: .* is stale: it was last found up to date 4 days ago, though it should be every 24h0m0s`},
 		{"given four days ago", given, 97 * time.Hour, ``},
-		{"given last year", given, 300 * 24 * time.Hour, `warning +metadata +geo: .* is stale: it was changed 300 days ago`},
+		{"given last year", given, 300 * 24 * time.Hour,
+			`warning +metadata +geo: .* is stale: it was changed 300 days ago`},
 		{"read when it changes", once, 300 * 24 * time.Hour, ``},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -117,7 +120,8 @@ func TestCheck_namesDownloads(t *testing.T) {
 		"MAXMIND_ACCOUNT_ID=1", "MAXMIND_LICENSE_KEY=x", "IP_GEO_CSV_CONSUMER_UPDATE_INTERVAL=86400",
 		"SCIREG_HTTP_CONSUMER_URLS=https://example.net/scireg.json", "SCIREG_HTTP_CONSUMER_UPDATE_INTERVAL=3600")
 	said := checked(t, cfg, func(c *checker) { c.metadata(t.Context()) })
-	for _, name := range []string{"caida_as_org2info.jsonl.gz", "caida_peeringdb.json", "GeoLite2-ASN", "GeoLite2-City", "scireg-1.json"} {
+	for _, name := range []string{"caida_as_org2info.jsonl.gz", "caida_peeringdb.json", "GeoLite2-ASN", "GeoLite2-City",
+		"scireg-1.json"} {
 		if !strings.Contains(said, name) {
 			t.Errorf("%s is not named in:\n%s", name, said)
 		}

@@ -12,15 +12,17 @@ import (
 	"github.com/metranova/flow-collector/collector/pipeline"
 )
 
-// What pmacct said of every capture of the reference and what this collector makes of it differ in nothing but what pmacct is
-// known to do differently.
+// What pmacct said of every capture of the reference and what this collector makes of it differ in nothing but what
+// pmacct is known to do differently.
 func TestCompare_golden(t *testing.T) {
 	golden := reference(t, "golden")
-	cfg := testConfig(t, "COLLECTOR_ID=oracle-collector", "CLICKHOUSE_FLOW_TTL=", "CLICKHOUSE_FLOW_MV_BY_IP_VERSION_5M_TTL=")
+	cfg := testConfig(t, "COLLECTOR_ID=oracle-collector", "CLICKHOUSE_FLOW_TTL=",
+		"CLICKHOUSE_FLOW_MV_BY_IP_VERSION_5M_TTL=")
 	s := testService(t, cfg)
 	loadGolden(t, s, filepath.Join(golden, "metadata"))
 	const otherTimes, more = "the same flows at other times", "more here: records that pmacct does not read"
-	// The beginnings of the reasons that are given. sFlow has the time of arrival, which in these captures is not pmacct's.
+	// The beginnings of the reasons that are given. sFlow has the time of arrival, which in these captures is not
+	// pmacct's.
 	expected := map[string][]string{
 		"ipfix-probe":             {otherTimes, "pmacct made no message"}, // the other direction of biflows
 		"pmacct-111":              {"flows at the turn of a minute: pmacct cuts NetFlow times to whole seconds"},
@@ -61,7 +63,8 @@ func TestCompare_golden(t *testing.T) {
 				t.Fatal(err)
 			}
 			from, to := time.Unix(0, 0), time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
-			if err := ours.AddRows(t.Context(), s.conn, compare.Rows{Table: "data_flow", From: from, To: to}); err != nil {
+			if err := ours.AddRows(t.Context(), s.conn,
+				compare.Rows{Table: "data_flow", From: from, To: to}); err != nil {
 				t.Fatal(err)
 			}
 			if len(theirs.Cells) == 0 || len(ours.Cells) == 0 {
@@ -69,7 +72,8 @@ func TestCompare_golden(t *testing.T) {
 			}
 			given := map[string]bool{}
 			for _, d := range compare.Compare(theirs, ours, compare.Options{From: from, To: to}) {
-				i := slices.IndexFunc(expected[name], func(begin string) bool { return strings.HasPrefix(d.Reason, begin) })
+				i := slices.IndexFunc(expected[name],
+					func(begin string) bool { return strings.HasPrefix(d.Reason, begin) })
 				if i < 0 || !d.Known {
 					t.Errorf("not expected: %+v", d)
 					continue

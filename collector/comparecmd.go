@@ -51,14 +51,16 @@ Without --from, --to and --last the period is that of FILE, whose first and last
 difference, or only what this collector does better on purpose; 1: there are others.`,
 		Flags: append(configFlags(),
 			&cli.StringFlag{Name: "topic", Usage: "compare with the messages in this Kafka `TOPIC`"},
-			&cli.StringFlag{Name: "table", Usage: "compare with the rows of this `TABLE` ([database.]name) instead of a file"},
+			&cli.StringFlag{Name: "table",
+				Usage: "compare with the rows of this `TABLE` ([database.]name) instead of a file"},
 			&cli.StringFlag{Name: "table-collector", Usage: "of that table, only rows with this collector `ID`"},
 			&cli.StringFlag{Name: "collector", Usage: "of this collector's table, only rows with this collector `ID`"},
 			&cli.StringFlag{Name: "from", Usage: "begin at `TIME` (UTC, 2026-01-31 15:04, or RFC 3339)"},
 			&cli.StringFlag{Name: "to", Usage: "end before `TIME`"},
 			&cli.DurationFlag{Name: "last", Usage: "the `DURATION` up to two minutes ago"},
 			&cli.IntFlag{Name: "most", Value: 40, Usage: "print at most so many differences; 0: all"},
-			&cli.StringFlag{Name: "format", Aliases: []string{"f"}, Value: "table", Usage: "table, or json for a line each"},
+			&cli.StringFlag{Name: "format", Aliases: []string{"f"}, Value: "table",
+				Usage: "table, or json for a line each"},
 		),
 		Action: func(ctx context.Context, c *cli.Command) error {
 			o, err := comparisonOf(c, time.Now())
@@ -90,7 +92,8 @@ const settled = 2 * time.Minute
 // comparisonOf reads the flags.
 func comparisonOf(c *cli.Command, now time.Time) (*comparison, error) {
 	o := &comparison{
-		files: c.Args().Slice(), topic: c.String("topic"), table: c.String("table"), tableCollector: c.String("table-collector"), collector: c.String("collector"),
+		files: c.Args().Slice(), topic: c.String("topic"), table: c.String("table"),
+		tableCollector: c.String("table-collector"), collector: c.String("collector"),
 		most: c.Int("most"), format: c.String("format"),
 	}
 	given := 0
@@ -123,7 +126,8 @@ func comparisonOf(c *cli.Command, now time.Time) (*comparison, error) {
 	case o.topic != "" && o.from.IsZero():
 		return nil, errors.New("--topic needs a period: --from, or --last")
 	case !o.from.IsZero() && !o.to.IsZero() && !o.from.Before(o.to):
-		return nil, fmt.Errorf("--from %s is not before --to %s", o.from.Format(time.DateTime), o.to.Format(time.DateTime))
+		return nil, fmt.Errorf("--from %s is not before --to %s", o.from.Format(time.DateTime),
+			o.to.Format(time.DateTime))
 	}
 	return o, nil
 }
@@ -162,7 +166,8 @@ func (o *comparison) run(ctx context.Context, cfg *config.Config) (*compare.Repo
 		return nil, err
 	}
 	ours := compare.NewAccount("this collector")
-	if err := ours.AddRows(ctx, conn, o.rows(compare.QuoteTable(settings.Database+"."+settings.Tables.Flow), o.collector)); err != nil {
+	if err := ours.AddRows(ctx, conn, o.rows(compare.QuoteTable(settings.Database+"."+settings.Tables.Flow),
+		o.collector)); err != nil {
 		return nil, err
 	}
 	return &compare.Report{
@@ -172,7 +177,8 @@ func (o *comparison) run(ctx context.Context, cfg *config.Config) (*compare.Repo
 }
 
 // addMessages reads pmacct's messages and makes the period that of the flows in them, where it is not narrower.
-func (o *comparison) addMessages(ctx context.Context, cfg *config.Config, theirs *compare.Account, snapshot *enrich.Snapshot) error {
+func (o *comparison) addMessages(ctx context.Context, cfg *config.Config, theirs *compare.Account,
+	snapshot *enrich.Snapshot) error {
 	for _, path := range o.files {
 		if err := addFile(path, func(in io.Reader) error { return theirs.AddMessages(in, snapshot) }); err != nil {
 			return err

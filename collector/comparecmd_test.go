@@ -23,7 +23,8 @@ func TestCompare_command(t *testing.T) {
 	cfg := testConfig(t, "CLICKHOUSE_FLOW_TTL=", "COLLECTOR_ID=new")
 	s := testService(t, cfg)
 	w := s.newWorker(0, pipeline.Options{Deliver: s.deliverInTime, MaxAge: 1 << 62})
-	if _, err := processCaptures([]string{ownCapture(t, "softflowd-v9"), ownCapture(t, "softflowd-ipfix")}, w); err != nil {
+	if _, err := processCaptures([]string{ownCapture(t, "softflowd-v9"), ownCapture(t, "softflowd-ipfix")},
+		w); err != nil {
 		t.Fatal(err)
 	}
 	w.Finish()
@@ -45,8 +46,10 @@ func TestCompare_command(t *testing.T) {
 	}{
 		{"messages", comparison{files: []string{path}}, false, "no difference"},
 		{"the same table", everything, false, "no difference"},
-		{"rows of another collector", comparison{from: everything.from, to: everything.to, table: "default.data_flow", tableCollector: "old"}, true, "only this collector has it"},
-		{"our rows of another collector", comparison{files: []string{path}, collector: "old"}, true, "only pmacct has it"},
+		{"rows of another collector", comparison{from: everything.from, to: everything.to, table: "default.data_flow",
+			tableCollector: "old"}, true, "only this collector has it"},
+		{"our rows of another collector", comparison{files: []string{path}, collector: "old"}, true,
+			"only pmacct has it"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			report, err := test.run(t.Context(), cfg)

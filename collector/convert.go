@@ -29,7 +29,8 @@ func decoderOptions(cfg *config.Config) decoder.Options {
 	return decoder.Options{
 		MaxExporters: d.MaxExporters,
 		NetFlow: netflow.Options{
-			HoldFor: hold, HoldBytes: d.HoldBytes, TemplateExpiry: d.TemplateExpiry, Overrides: byExporter, Inner: d.DecapsulateFlow,
+			HoldFor: hold, HoldBytes: d.HoldBytes, TemplateExpiry: d.TemplateExpiry, Overrides: byExporter,
+			Inner: d.DecapsulateFlow,
 		},
 		SFlow: sflow.Options{Overrides: byExporter, Inner: d.DecapsulateFlow},
 	}
@@ -40,7 +41,8 @@ func samplingOverrides(cfg *config.Config) exporter.Overrides {
 	rates := cfg.Decoder.SamplingRates
 	overrides := make([]exporter.Override, len(rates))
 	for i, r := range rates {
-		overrides[i] = exporter.Override{Exporter: flow.AddrFrom(r.Exporter), Interface: r.Interface, AnyInterface: r.Any, Rate: r.Rate}
+		overrides[i] = exporter.Override{Exporter: flow.AddrFrom(r.Exporter), Interface: r.Interface,
+			AnyInterface: r.Any, Rate: r.Rate}
 	}
 	return exporter.NewOverrides(overrides)
 }
@@ -71,18 +73,20 @@ func sourceOptions(cfg *config.Config) metadata.SourceOptions {
 		Dir: m.Dir, Files: m.Files, CacheDir: m.CacheDir,
 		Client: download.New(download.Options{Timeout: m.HTTPTimeout}),
 		CAIDA: caida.Files{
-			AS2Org: m.ASNames.AS2OrgFile, PeeringDB: m.ASNames.PeeringFile, CustomAS: m.ASNames.CustomAS, CustomOrg: m.ASNames.CustomOrg,
+			AS2Org: m.ASNames.AS2OrgFile, PeeringDB: m.ASNames.PeeringFile, CustomAS: m.ASNames.CustomAS,
+			CustomOrg: m.ASNames.CustomOrg,
 		},
 		CAIDAInterval: m.ASNames.Interval,
 		CAIDADownload: m.ASNames.Interval > 0 && m.ASNames.UseURL,
 		CAIDAFallback: m.ASNames.UseURL,
 		AS2OrgURL:     m.ASNames.AS2OrgURL,
 		PeeringDBURL:  m.ASNames.PeeringURL,
-		Geo:           geo.Files{ASN: m.Geo.ASNFiles, Locations: m.Geo.Locations, Blocks: m.Geo.BlockFiles, CustomIP: m.Geo.CustomIP},
-		MaxMind:       maxMind(&m.Geo),
-		GeoInterval:   m.Geo.Interval,
-		GeoCacheDir:   m.Geo.CacheDir,
-		GeoFallback:   true,
+		Geo: geo.Files{ASN: m.Geo.ASNFiles, Locations: m.Geo.Locations, Blocks: m.Geo.BlockFiles,
+			CustomIP: m.Geo.CustomIP},
+		MaxMind:     maxMind(&m.Geo),
+		GeoInterval: m.Geo.Interval,
+		GeoCacheDir: m.Geo.CacheDir,
+		GeoFallback: true,
 
 		SciReg: m.SciReg.Sources, SciRegInterval: m.SciReg.Interval,
 	}

@@ -11,8 +11,8 @@ import (
 
 // corpusExceptions are the cases whose right answer is not what the corpus expects.
 var corpusExceptions = map[string]string{
-	// The expectation is of decoders that drop data whose template has not come yet. Here it waits, so that all six records
-	// are decoded and not the three behind the template alone.
+	// The expectation is of decoders that drop data whose template has not come yet. Here it waits, so that all six
+	// records are decoded and not the three behind the template alone.
 	"logstash-ipfix-netscaler-late-template": "expected 3 (0 optional), output 6, matched 3, differing 0, missing 0, unexpected 3",
 }
 
@@ -31,7 +31,8 @@ func TestCorpus(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			var records, notes bytes.Buffer
-			if err := decodeFiles([]string{filepath.Join(dir, "capture.pcap")}, "json", false, false, &records, &notes); err != nil {
+			if err := decodeFiles([]string{filepath.Join(dir, "capture.pcap")}, "json", false, false, &records,
+				&notes); err != nil {
 				t.Fatal(err)
 			}
 			file := filepath.Join(t.TempDir(), "records.jsonl")

@@ -96,9 +96,11 @@ func checkPanel(t *testing.T, p panel) {
 			wrong("a %s with queryType %s and format %d", p.Type, query.QueryType, query.Format)
 		case !strings.Contains(sql, "$__timeFilter("):
 			wrong("its query ignores the time range")
-		case series && (p.Interval != "$interval" || !strings.Contains(sql, "$__timeInterval(") || !strings.HasSuffix(sql, "ORDER BY time")):
+		case series && (p.Interval != "$interval" || !strings.Contains(sql, "$__timeInterval(") ||
+			!strings.HasSuffix(sql, "ORDER BY time")):
 			wrong("a time series is by $__timeInterval, at least $interval, in order of time")
-		case strings.Contains(strings.ReplaceAll(sql, "ANY LEFT JOIN", ""), " JOIN (") || strings.Contains(strings.ReplaceAll(sql, "ANY LEFT JOIN", ""), "LEFT JOIN"):
+		case strings.Contains(strings.ReplaceAll(sql, "ANY LEFT JOIN", ""), " JOIN (") ||
+			strings.Contains(strings.ReplaceAll(sql, "ANY LEFT JOIN", ""), "LEFT JOIN"):
 			wrong("a join that is not ANY LEFT counts a flow again for every copy of a record")
 		case summed.MatchString(sql) && (!strings.Contains(sql, "sum") || strings.Contains(sql, "count()")):
 			wrong("rows of an aggregate are summed up: sum(flow_count) instead of count()")
@@ -137,7 +139,8 @@ func TestDashboards_queries(t *testing.T) {
 	}
 	captures[slices.Index(captures, ownCapture(t, "softflowd-v9"))] = lossyCapture(t, ownCapture(t, "softflowd-v9"))
 	var out bytes.Buffer
-	if err := replay(cfg, zap.NewNop(), make(chan os.Signal), captures, replayOptions{once: true, shiftToNow: true}, &out); err != nil {
+	if err := replay(cfg, zap.NewNop(), make(chan os.Signal), captures, replayOptions{once: true, shiftToNow: true},
+		&out); err != nil {
 		t.Fatal(err)
 	}
 	// What no capture makes: drops of the kernel, rows lost at a sink, and two samples of a device's counters.
@@ -188,8 +191,8 @@ func TestDashboards_queries(t *testing.T) {
 	}
 }
 
-// lossyCapture copies a capture of NetFlow v9 in Ethernet and IPv4, without two datagrams in its middle, with garbage in place of
-// a third and a damaged set in a fourth.
+// lossyCapture copies a capture of NetFlow v9 in Ethernet and IPv4, without two datagrams in its middle, with garbage
+// in place of a third and a damaged set in a fourth.
 func lossyCapture(t *testing.T, path string) string {
 	t.Helper()
 	const headers = 14 + 20 + 8

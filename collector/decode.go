@@ -31,15 +31,18 @@ or looked up. It needs no configuration. What could not be decoded is said at th
   collector decode -format table router.pcap
   collector decode -stats router.pcap`,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "format", Aliases: []string{"f"}, Value: "json", Usage: "`FORMAT` of the records: json or table"},
-			&cli.BoolFlag{Name: "stats", Usage: "print templates, options, sampling, sequence results and errors instead of records"},
+			&cli.StringFlag{Name: "format", Aliases: []string{"f"}, Value: "json",
+				Usage: "`FORMAT` of the records: json or table"},
+			&cli.BoolFlag{Name: "stats",
+				Usage: "print templates, options, sampling, sequence results and errors instead of records"},
 			&cli.BoolFlag{Name: "decapsulate", Usage: "sampled headers: take the flow inside a tunnel"},
 		},
 		Action: func(_ context.Context, c *cli.Command) error {
 			if c.Args().Len() == 0 {
 				return errors.New("no capture given: collector decode FILE.pcap")
 			}
-			return decodeFiles(c.Args().Slice(), c.String("format"), c.Bool("stats"), c.Bool("decapsulate"), os.Stdout, os.Stderr)
+			return decodeFiles(c.Args().Slice(), c.String("format"), c.Bool("stats"), c.Bool("decapsulate"), os.Stdout,
+				os.Stderr)
 		},
 	}
 }

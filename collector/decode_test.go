@@ -52,7 +52,8 @@ func TestDecode_records(t *testing.T) {
 
 func TestDecode_table(t *testing.T) {
 	var records, notes bytes.Buffer
-	if err := decodeFiles([]string{ownCapture(t, "softflowd-v5")}, "table", false, false, &records, &notes); err != nil {
+	if err := decodeFiles([]string{ownCapture(t, "softflowd-v5")}, "table", false, false, &records,
+		&notes); err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.SplitAfter(records.String(), "\n")
@@ -61,7 +62,8 @@ func TestDecode_table(t *testing.T) {
 
 func TestDecode_stats(t *testing.T) {
 	var out, notes bytes.Buffer
-	if err := decodeFiles([]string{ownCapture(t, "softflowd-sampled"), ownCapture(t, "nfprobe-ipfix")}, "json", true, false, &out, &notes); err != nil {
+	if err := decodeFiles([]string{ownCapture(t, "softflowd-sampled"), ownCapture(t, "nfprobe-ipfix")}, "json", true,
+		false, &out, &notes); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "stats.txt", out.Bytes())
@@ -81,7 +83,8 @@ func TestDecode_badInput(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, test := range []struct{ name, path, format, want string }{
-		{"a file that is not there", "/nonexistent.pcap", "json", "open capture: open /nonexistent.pcap: no such file or directory"},
+		{"a file that is not there", "/nonexistent.pcap", "json",
+			"open capture: open /nonexistent.pcap: no such file or directory"},
 		{"a file that is no capture", garbage, "json", garbage},
 		{"a capture that is cut", cut, "json", cut},
 		{"a format that there is not", ownCapture(t, "softflowd-v5"), "xml", `"xml"`},

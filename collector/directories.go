@@ -15,9 +15,11 @@ import (
 // A directory is one that the collector keeps its own files in.
 type directory struct{ what, path string }
 
-// ownDirectories are the directories whose files the collector trusts: blocks with their statements, rows, templates, downloads.
+// ownDirectories are the directories whose files the collector trusts: blocks with their statements, rows, templates,
+// downloads.
 func ownDirectories(cfg *config.Config) []directory {
-	all := []directory{{"cache directory", cfg.Metadata.CacheDir}, {"spool", cfg.Spool.Path}, {"quarantine", cfg.Refused.Path}}
+	all := []directory{{"cache directory", cfg.Metadata.CacheDir}, {"spool", cfg.Spool.Path},
+		{"quarantine", cfg.Refused.Path}}
 	if cfg.Kafka.Topic != "" {
 		all = append(all, directory{"Kafka spool", cfg.Kafka.SpoolPath})
 	}
@@ -38,8 +40,8 @@ func checkDirectories(cfg *config.Config) error {
 	return errors.Join(errs...)
 }
 
-// check refuses a directory of another user, or one that others may write to. The error has the command that fixes it. A directory
-// that is not there yet is made for us alone.
+// check refuses a directory of another user, or one that others may write to. The error has the command that fixes it.
+// A directory that is not there yet is made for us alone.
 func (d directory) check() error {
 	if d.path == "" {
 		return nil

@@ -225,7 +225,8 @@ func checkGoTest(t *testing.T, path, line string, words []string) {
 	}
 	tests := regexp.MustCompile(pattern)
 	for _, word := range words {
-		if strings.HasPrefix(word, "./") && !slices.ContainsFunc(names(t, filepath.Join("..", word, "*_test.go"), testFunc), tests.MatchString) {
+		if strings.HasPrefix(word, "./") &&
+			!slices.ContainsFunc(names(t, filepath.Join("..", word, "*_test.go"), testFunc), tests.MatchString) {
 			t.Errorf("%s: `%s`: %s has no such test", path, line, word)
 		}
 	}

@@ -28,7 +28,8 @@ func startExporters(t *testing.T, to string, exporters ...liveExporter) {
 	var running sync.WaitGroup
 	t.Cleanup(func() { close(end); running.Wait() })
 	for _, x := range exporters {
-		socket, err := net.DialUDP("udp4", &net.UDPAddr{IP: net.ParseIP(x.source)}, net.UDPAddrFromAddrPort(netip.MustParseAddrPort(to)))
+		socket, err := net.DialUDP("udp4", &net.UDPAddr{IP: net.ParseIP(x.source)},
+			net.UDPAddrFromAddrPort(netip.MustParseAddrPort(to)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -50,7 +51,8 @@ func startExporters(t *testing.T, to string, exporters ...liveExporter) {
 	}
 }
 
-// A templateExporter makes datagrams of NetFlow v9 or IPFIX: the template in every twentieth, and records of random flows.
+// A templateExporter makes datagrams of NetFlow v9 or IPFIX: the template in every twentieth, and records of random
+// flows.
 type templateExporter struct {
 	version  uint16
 	domain   uint32
@@ -105,7 +107,8 @@ func (x *templateExporter) flow() []byte {
 	}
 	packets := 1 + x.random.Uint32N(50)
 	var b []byte
-	for i, value := range []uint32{site(), site(), 1024 + x.random.Uint32N(60000), 443, 6, x.in, x.out, packets * (64 + x.random.Uint32N(1400)), packets} {
+	for i, value := range []uint32{site(), site(), 1024 + x.random.Uint32N(60000), 443, 6, x.in, x.out,
+		packets * (64 + x.random.Uint32N(1400)), packets} {
 		b = append(b, be(value, int(flowFields[i][1]))...)
 	}
 	return b
@@ -117,7 +120,8 @@ func (x *templateExporter) templates() []byte {
 		fields = append(append(fields, be(f[0], 2)...), be(f[1], 2)...)
 	}
 	templateSet, optionsSet := uint16(0), uint16(1)
-	// NetFlow v9: lengths of scope and options in bytes, scope 1 (system). IPFIX: fields in all and of the scope, scope IE 149.
+	// NetFlow v9: lengths of scope and options in bytes, scope 1 (system). IPFIX: fields in all and of the scope, scope
+	// IE 149.
 	options := []uint32{optionsTemplate, 4, 4, 1, 4, 34, 4}
 	if x.version == 10 {
 		templateSet, optionsSet = 2, 3
@@ -167,12 +171,14 @@ func sflowExporter(t *testing.T) func(n int) []byte {
 	}
 }
 
-// fourExporters are a NetFlow v9, an IPFIX and an sFlow exporter with which all is well, and one that does everything wrong.
+// fourExporters are a NetFlow v9, an IPFIX and an sFlow exporter with which all is well, and one that does everything
+// wrong.
 func fourExporters(t *testing.T) []liveExporter {
 	random := func() *rand.Rand { return rand.New(rand.NewPCG(1, 2)) }
 	core := &templateExporter{version: 9, domain: 1, in: 7, out: 8, sampling: 100, records: 20, random: random()}
 	border := &templateExporter{version: 10, domain: 2, in: 3, out: 4, sampling: 1000, records: 12, random: random()}
-	broken := &templateExporter{version: 9, domain: 3, in: 512, out: 1, clockOff: 3700 * time.Second, orphan: 260, records: 5, random: random()}
+	broken := &templateExporter{version: 9, domain: 3, in: 512, out: 1, clockOff: 3700 * time.Second, orphan: 260,
+		records: 5, random: random()}
 	return []liveExporter{
 		{source: "127.0.0.11", datagram: core.datagram},
 		{source: "127.0.0.12", datagram: border.datagram},

@@ -18,7 +18,8 @@ func openForwarders(cfg *config.Config, workers int) ([]*forward.Forwarder, erro
 		return all, err
 	}
 	for n := range all {
-		if all[n], err = forward.Open(forward.Options{Targets: targets, KeepSource: cfg.Forward.KeepSource}); err != nil {
+		if all[n],
+			err = forward.Open(forward.Options{Targets: targets, KeepSource: cfg.Forward.KeepSource}); err != nil {
 			closeForwarders(all)
 			return nil, err
 		}
@@ -103,7 +104,8 @@ func forwardLosses(all []*forward.Forwarder) []loss {
 	for _, s := range forwardStats(all) {
 		for r, n := range s.Lost {
 			if n > 0 {
-				losses = append(losses, loss{n, "datagrams not forwarded: " + forward.Reason(r).String(), "forward to " + s.Target})
+				losses = append(losses, loss{n, "datagrams not forwarded: " + forward.Reason(r).String(),
+					"forward to " + s.Target})
 			}
 		}
 	}

@@ -19,7 +19,8 @@ func TestServe_forwards(t *testing.T) {
 	defer beside.Close()
 	_ = beside.SetReadBuffer(1 << 20)
 	gone := freePort(t)
-	r := startServe(t, "CLICKHOUSE_FLOW_TTL=", "HTTP_LISTEN="+freePort(t), "FORWARD_TO="+beside.LocalAddr().String()+","+gone)
+	r := startServe(t, "CLICKHOUSE_FLOW_TTL=", "HTTP_LISTEN="+freePort(t),
+		"FORWARD_TO="+beside.LocalAddr().String()+","+gone)
 	sent := payloads(t, "softflowd-v9")
 	send(t, r.address, sent...)
 	buffer := make([]byte, 1<<16)

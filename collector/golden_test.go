@@ -21,11 +21,13 @@ import (
 	"github.com/metranova/flow-collector/metadata/record"
 )
 
-// Every capture of the reference gives the rows that the reference chain wrote, but for its defects that are mended here.
+// Every capture of the reference gives the rows that the reference chain wrote, but for its defects that are mended
+// here.
 func TestGoldenRows(t *testing.T) {
 	golden := reference(t, "golden")
 	cfg := testConfig(t,
-		"COLLECTOR_ID=oracle-collector", "CLICKHOUSE_POLICY_ORIGINATOR=oracle-net", "CLICKHOUSE_POLICY_SCOPE=comm:re, site:oracle",
+		"COLLECTOR_ID=oracle-collector", "CLICKHOUSE_POLICY_ORIGINATOR=oracle-net",
+		"CLICKHOUSE_POLICY_SCOPE=comm:re, site:oracle",
 		"CLICKHOUSE_FLOW_POLICY_COMMUNITY_SCOPE_MAP=64805:lhcone,64806:lsst,64807:fabric,293:ipt,1610612736:vrf-big",
 		"CLICKHOUSE_FLOW_TTL=", "CLICKHOUSE_FLOW_MV_BY_IP_VERSION_5M_TTL=",
 	)
@@ -157,7 +159,8 @@ func withoutSFlowLabels(t *testing.T, rows []byte) []byte {
 	return out
 }
 
-// legitimateExtra are rows that pmacct 1.7.7 does not make: of the other direction of biflows (RFC 5103), and of a frame with an
+// legitimateExtra are rows that pmacct 1.7.7 does not make: of the other direction of biflows (RFC 5103), and of a
+// frame with an
 // 802.1ad tag (Q29).
 var legitimateExtra = map[string]string{
 	"ipfix-probe": "4 groups expected, 6 found, 2 differences",
@@ -266,13 +269,14 @@ func mendTrafficClass(name string, row map[string]any) {
 	ext["ipv4_tos"], ext["ipv4_dscp"] = class, float64(int(class)>>2)
 }
 
-// mendSynthSFlow writes what the reference leaves out: the local preference of a route with an empty AS path (Q10), and an IPv6
-// next hop of an IPv4 flow, which pmacct 1.7.7 does not print.
+// mendSynthSFlow writes what the reference leaves out: the local preference of a route with an empty AS path (Q10), and
+// an IPv6 next hop of an IPv4 flow, which pmacct 1.7.7 does not print.
 func mendSynthSFlow(row map[string]any) {
 	switch row["dst_port"] {
 	case 3.0:
 		row["ext"].(map[string]any)["bgp_local_pref"] = 77.0
 	case 2.0:
-		row["peer_ip"], row["peer_ip_ref"], row["peer_as_id"], row["peer_as_ref"] = "2001:db8::9", "2001:db8::/48__v1", 3303.0, "3303__v1"
+		row["peer_ip"], row["peer_ip_ref"], row["peer_as_id"], row["peer_as_ref"] = "2001:db8::9", "2001:db8::/48__v1",
+			3303.0, "3303__v1"
 	}
 }

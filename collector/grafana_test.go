@@ -81,8 +81,8 @@ func dashboards(t *testing.T) []dashboard {
 	return all
 }
 
-// grafana expands queries as Grafana and its ClickHouse plugin (4.x) do: $__conditionalAll and variables in the browser, the other
-// macros in the plugin's backend.
+// grafana expands queries as Grafana and its ClickHouse plugin (4.x) do: $__conditionalAll and variables in the
+// browser, the other macros in the plugin's backend.
 type grafana struct {
 	from, to time.Time
 	interval time.Duration
@@ -127,7 +127,8 @@ func (g *grafana) expand(t *testing.T, sql string) string {
 	seconds := fmt.Sprint(int(g.interval.Seconds()))
 	sql = timeFilter.ReplaceAllString(sql, "$1 >= "+date(g.from)+" AND $1 <= "+date(g.to))
 	sql = timeInterval.ReplaceAllString(sql, "toStartOfInterval(toDateTime($1), INTERVAL "+seconds+" second)")
-	sql = strings.NewReplacer("$__interval_s", seconds, "$__fromTime", date(g.from), "$__toTime", date(g.to)).Replace(sql)
+	sql = strings.NewReplacer("$__interval_s", seconds, "$__fromTime", date(g.from), "$__toTime",
+		date(g.to)).Replace(sql)
 	if left := unexpanded.FindString(sql); left != "" {
 		t.Errorf("%s is not expanded in:\n%s", left, sql)
 	}

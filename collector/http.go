@@ -32,13 +32,15 @@ type httpPage struct {
 	ended sync.WaitGroup
 }
 
-// openHTTP answers from the start that the process lives; nil where HTTP is switched off. An end that nobody asked for goes to
-// failed.
+// openHTTP answers from the start that the process lives; nil where HTTP is switched off. An end that nobody asked for
+// goes to failed.
 func openHTTP(cfg *config.Config, log *zap.Logger, failed failures) (*httpPage, error) {
 	if cfg.HTTP.Listen == "" {
 		return nil, nil
 	}
-	server, err := web.Listen(web.Options{Address: cfg.HTTP.Listen, PProf: cfg.HTTP.PProf, Hosts: cfg.HTTP.Hosts, Log: log.Named("http"), Failed: failed.add})
+	server,
+		err := web.Listen(web.Options{Address: cfg.HTTP.Listen, PProf: cfg.HTTP.PProf, Hosts: cfg.HTTP.Hosts,
+		Log: log.Named("http"), Failed: failed.add})
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +55,8 @@ func (p *httpPage) show(s *service, listeners []*listen.Worker, changes *reloade
 	}
 	p.service, p.listeners, p.changes = s, listeners, changes
 	p.history = status.NewHistory(time.Now())
-	p.top = &status.Top{Conn: s.conn, Database: s.settings.Database, Table: s.settings.Tables.Flow, Snapshot: s.snapshot.Load}
+	p.top = &status.Top{Conn: s.conn, Database: s.settings.Database, Table: s.settings.Tables.Flow,
+		Snapshot: s.snapshot.Load}
 	p.ended.Go(p.sample)
 	p.server.Ready(func() (blocking, losing []string) {
 		blocking, losing = p.history.Problems(p.inputs(time.Now()))
@@ -108,7 +111,8 @@ func (p *httpPage) inputs(now time.Time) *status.Inputs {
 	in := &status.Inputs{
 		Now: now, ID: s.cfg.CollectorID, Version: version, Destination: s.destination(),
 		Facts: verdict.Collector{
-			Started: s.started, TablesMade: isClosed(s.tables), MetadataLoaded: isClosed(s.refresh.Loaded()), Metadata: s.refresh.Problems(),
+			Started: s.started, TablesMade: isClosed(s.tables), MetadataLoaded: isClosed(s.refresh.Loaded()),
+			Metadata:  s.refresh.Problems(),
 			StoreDown: s.writer.Down(), StoreClock: p.top.StoreClock(),
 		},
 		RowsWritten: became.Delivered, RowsSpooled: became.OnDisk,
@@ -139,7 +143,8 @@ func (p *httpPage) inputs(now time.Time) *status.Inputs {
 		}
 	}
 	if s.spool != nil {
-		in.Facts.SpoolBytes, in.Facts.SpoolMax, in.Facts.SpoolRows = stats.Spool.DiskBytes, int64(s.cfg.Spool.MaxBytes), stats.Spool.Waiting.Rows
+		in.Facts.SpoolBytes, in.Facts.SpoolMax, in.Facts.SpoolRows = stats.Spool.DiskBytes, int64(s.cfg.Spool.MaxBytes),
+			stats.Spool.Waiting.Rows
 	}
 	in.Totals.Lost = map[string]uint64{}
 	for _, reason := range clickhouse.Reasons() {

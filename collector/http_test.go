@@ -46,7 +46,11 @@ func TestServe_isReady(t *testing.T) {
 	if status, body := getURL(t, url+"/healthz"); status != http.StatusOK {
 		t.Errorf("/healthz: %d %s", status, body)
 	}
-	waitFor(t, "/readyz to be 200", func() bool { status, _ := getURL(t, url+"/readyz"); return status == http.StatusOK })
+	waitFor(t, "/readyz to be 200", func() bool {
+		status,
+			_ := getURL(t, url+"/readyz")
+		return status == http.StatusOK
+	})
 	r.stop(t)
 	if _, err := http.Get(url + "/healthz"); err == nil {
 		t.Error("HTTP answers after the stop")
@@ -58,8 +62,10 @@ func TestServe_saysWhyItIsNotReady(t *testing.T) {
 	core, logs := observer.New(zap.InfoLevel)
 	at := netip.MustParseAddrPort(down.address)
 	r := &running{
-		cfg: configFor(t, "CLICKHOUSE_HOST="+at.Addr().String(), "CLICKHOUSE_PORT="+portText(int(at.Port())), "LISTEN="+freePort(t),
-			"HTTP_LISTEN=127.0.0.1:0", "CACHE_DIR="+t.TempDir(), "METADATA_DIR="+t.TempDir(), "SPOOL_PATH="+t.TempDir()),
+		cfg: configFor(t, "CLICKHOUSE_HOST="+at.Addr().String(), "CLICKHOUSE_PORT="+portText(int(at.Port())),
+			"LISTEN="+freePort(t),
+			"HTTP_LISTEN=127.0.0.1:0", "CACHE_DIR="+t.TempDir(), "METADATA_DIR="+t.TempDir(),
+			"SPOOL_PATH="+t.TempDir()),
 		log: logs, signals: make(chan os.Signal, 4), ended: make(chan error, 1),
 	}
 	r.serve(core, withoutServer)
@@ -71,10 +77,12 @@ func TestServe_saysWhyItIsNotReady(t *testing.T) {
 	}
 	waitFor(t, "the collector to listen", func() bool { return logs.FilterMessage("listening").Len() > 0 })
 	status, body := getURL(t, url+"/readyz")
-	if status != http.StatusServiceUnavailable || !strings.Contains(body, "the tables are not made") || !strings.Contains(body, "the metadata is not loaded") {
+	if status != http.StatusServiceUnavailable || !strings.Contains(body, "the tables are not made") ||
+		!strings.Contains(body, "the metadata is not loaded") {
 		t.Errorf("without a server: %d %s", status, body)
 	}
-	if status, body := getURL(t, url+"/exporters"); status != http.StatusOK || !strings.Contains(body, "The store does not say") || !strings.Contains(body, "not ready") {
+	if status, body := getURL(t, url+"/exporters"); status != http.StatusOK ||
+		!strings.Contains(body, "The store does not say") || !strings.Contains(body, "not ready") {
 		t.Errorf("the page without a server: %d %s", status, body)
 	}
 	r.stop(t)
@@ -88,7 +96,8 @@ func TestServe_portOfHTTPInUse(t *testing.T) {
 	defer l.Close()
 	cfg := configFor(t, "LISTEN="+freePort(t), "HTTP_LISTEN="+l.Addr().String())
 	err = serve(cfg, zap.NewNop(), nil, io.Discard, serveOptions{})
-	if err == nil || !strings.Contains(err.Error(), l.Addr().String()) || !strings.Contains(err.Error(), "HTTP_LISTEN") {
+	if err == nil || !strings.Contains(err.Error(), l.Addr().String()) ||
+		!strings.Contains(err.Error(), "HTTP_LISTEN") {
 		t.Errorf("got %v", err)
 	}
 }

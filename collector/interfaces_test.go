@@ -14,8 +14,8 @@ import (
 	"github.com/metranova/flow-collector/decoder/exporter"
 )
 
-// counterSample is an sFlow datagram of 192.0.2.7 with a sample of generic interface counters (sflow_version_5.txt): so many octets
-// in, twice as many out, and packets of every kind; 0xffffffff is a counter that is not kept.
+// counterSample is an sFlow datagram of 192.0.2.7 with a sample of generic interface counters (sflow_version_5.txt): so
+// many octets in, twice as many out, and packets of every kind; 0xffffffff is a counter that is not kept.
 func counterSample(sequence, uptimeMs, index uint32, octets uint64, packets uint32, status uint32) []byte {
 	words := func(b []byte, list ...uint32) []byte {
 		for _, n := range list {
@@ -38,7 +38,8 @@ func counterSample(sequence, uptimeMs, index uint32, octets uint64, packets uint
 
 // What devices count of their interfaces is in the table as what it grew by, under the names that metadata has.
 func TestInterfaceTraffic(t *testing.T) {
-	cfg := testConfig(t, "COLLECTOR_ID=c1", "CLICKHOUSE_POLICY_SCOPE=site:x", "CLICKHOUSE_POLICY_ORIGINATOR=o", "CLICKHOUSE_IF_TRAFFIC_TTL=")
+	cfg := testConfig(t, "COLLECTOR_ID=c1", "CLICKHOUSE_POLICY_SCOPE=site:x", "CLICKHOUSE_POLICY_ORIGINATOR=o",
+		"CLICKHOUSE_IF_TRAFFIC_TTL=")
 	for name, text := range map[string]string{
 		"meta_device.yml":    "table: meta_device\ndata:\n  - {id: switch7, type: switch, loopback_ip: [192.0.2.7]}\n",
 		"meta_interface.yml": "table: meta_interface\ndata:\n  - {id: 'switch7::eth1', device_id: switch7, name: eth1, type: port, flow_index: 1}\n",
@@ -62,7 +63,8 @@ func TestInterfaceTraffic(t *testing.T) {
 	w.Tick(time.Unix(start+50, 0))
 	s.settleLosses()
 	s.awaitDelivery(0)
-	got := ask(t, cfg, "SELECT * EXCEPT (insert_time, ext) FROM data_interface_traffic ORDER BY interface_id FORMAT Vertical")
+	got := ask(t, cfg,
+		"SELECT * EXCEPT (insert_time, ext) FROM data_interface_traffic ORDER BY interface_id FORMAT Vertical")
 	want := strings.TrimSpace(`
 Row 1:
 ──────

@@ -20,8 +20,9 @@ func kafkaOptions(cfg *config.Config, log *zap.Logger) kafka.Options {
 	o := kafka.Options{
 		Brokers: k.Brokers, Topic: k.Topic, ClientID: k.ClientID,
 		TLS: kafka.TLS{
-			Enabled: k.UsesTLS(), CAFile: k.CAFile, CertFile: k.CertFile, KeyFile: k.KeyFile, KeyPassword: k.KeyPassword,
-			ServerName: k.ServerName, SkipName: k.Identification == "none", SkipVerify: k.SkipVerify,
+			Enabled: k.UsesTLS(), CAFile: k.CAFile, CertFile: k.CertFile, KeyFile: k.KeyFile,
+			KeyPassword: k.KeyPassword,
+			ServerName:  k.ServerName, SkipName: k.Identification == "none", SkipVerify: k.SkipVerify,
 		},
 		Compression: k.Compression, Acks: k.Acks, NotIdempotent: !k.Idempotent, CreateTopic: k.CreateTopic,
 		MaxBatchBytes: k.MaxBatchBytes, QueueBytes: int64(k.QueueBytes), DeliveryTimeout: k.DeliveryTimeout,
@@ -33,13 +34,15 @@ func kafkaOptions(cfg *config.Config, log *zap.Logger) kafka.Options {
 	return o
 }
 
-// openKafkaSpool opens the directory where messages wait for Kafka; nil where none is configured or nothing goes to Kafka.
+// openKafkaSpool opens the directory where messages wait for Kafka; nil where none is configured or nothing goes to
+// Kafka.
 func openKafkaSpool(cfg *config.Config, log *zap.Logger, book *tally.Book) (*spool.Spool, error) {
 	if cfg.Kafka.Topic == "" || cfg.Kafka.SpoolPath == "" {
 		return nil, nil
 	}
 	o := spool.Options{
-		Dir: cfg.Kafka.SpoolPath, MaxBytes: int64(cfg.Kafka.SpoolMaxBytes), MaxAge: cfg.Spool.MaxAge, Log: log.Named("kafka.spool"),
+		Dir: cfg.Kafka.SpoolPath, MaxBytes: int64(cfg.Kafka.SpoolMaxBytes), MaxAge: cfg.Spool.MaxAge,
+		Log: log.Named("kafka.spool"),
 	}
 	book.Keep(&o)
 	return spool.Open(o)

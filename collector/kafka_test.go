@@ -31,7 +31,8 @@ func kafkaCluster(t *testing.T, opts ...kfake.Opt) *kfake.Cluster {
 // kafkaEnv has messages sent to the cluster.
 func kafkaEnv(t *testing.T, c *kfake.Cluster) []string {
 	return []string{
-		"KAFKA_OUTPUT_TOPIC=flows", "KAFKA_BOOTSTRAP_SERVERS=" + strings.Join(c.ListenAddrs(), ","), "KAFKA_SPOOL_PATH=" + t.TempDir(),
+		"KAFKA_OUTPUT_TOPIC=flows", "KAFKA_BOOTSTRAP_SERVERS=" + strings.Join(c.ListenAddrs(), ","),
+		"KAFKA_SPOOL_PATH=" + t.TempDir(),
 		"CLICKHOUSE_FLOW_TTL=",
 	}
 }
@@ -39,7 +40,8 @@ func kafkaEnv(t *testing.T, c *kfake.Cluster) []string {
 // consumed returns the messages of the topic, of which there must be n.
 func consumed(t *testing.T, c *kfake.Cluster, n int) []*kgo.Record {
 	t.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.ConsumeTopics("flows"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	client, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.ConsumeTopics("flows"),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,16 +109,19 @@ func TestServe_kafkaInsteadOfClickHouse(t *testing.T) {
 	r := startServe(t, append(kafkaEnv(t, c), "CLICKHOUSE_FLOWS=false", "METADATA_DIR="+dir)...)
 	send(t, r.address, payloads(t, "softflowd-v9")...)
 	waitFor(t, "the messages", func() bool { return consumedSoFar(c) >= 230 })
-	if tables := ask(t, r.cfg, "SELECT groupArray(name) FROM system.tables WHERE name LIKE 'data_flow%' AND database = currentDatabase()"); tables != "[]" {
+	if tables := ask(t, r.cfg,
+		"SELECT groupArray(name) FROM system.tables WHERE name LIKE 'data_flow%' AND database = currentDatabase()"); tables != "[]" {
 		t.Errorf("there are tables of flows: %s", tables)
 	}
 	r.stop(t)
 	for _, m := range consumed(t, c, 230) {
-		if !strings.Contains(string(m.Value), `"device_id":"lab"`) || !strings.Contains(string(m.Value), `"device_ref":"lab__v1"`) {
+		if !strings.Contains(string(m.Value), `"device_id":"lab"`) ||
+			!strings.Contains(string(m.Value), `"device_ref":"lab__v1"`) {
 			t.Fatalf("not enriched: %s", m.Value)
 		}
 	}
-	if said := r.summary.String(); !strings.Contains(said, "230 messages in Kafka's topic flows\n") || !strings.Contains(said, "nothing lost") || strings.Contains(said, "rows") {
+	if said := r.summary.String(); !strings.Contains(said, "230 messages in Kafka's topic flows\n") ||
+		!strings.Contains(said, "nothing lost") || strings.Contains(said, "rows") {
 		t.Errorf("said:\n%s", &r.summary)
 	}
 }
@@ -155,7 +160,8 @@ func TestServe_slowKafkaDoesNotSlowClickHouse(t *testing.T) {
 	send(t, r.address, payloads(t, "softflowd-v9")...)
 	waitFor(t, "the rows in ClickHouse", func() bool { return ask(t, r.cfg, "SELECT count() FROM data_flow") == "230" })
 	r.stop(t)
-	if !strings.Contains(r.summary.String(), "0 messages in Kafka's topic flows, 230 wait in the spool until it takes them") {
+	if !strings.Contains(r.summary.String(),
+		"0 messages in Kafka's topic flows, 230 wait in the spool until it takes them") {
 		t.Errorf("said:\n%s", &r.summary)
 	}
 }
@@ -163,7 +169,8 @@ func TestServe_slowKafkaDoesNotSlowClickHouse(t *testing.T) {
 // A ClickHouse that is away holds up nothing of what goes to Kafka.
 func TestServe_clickHouseAwayDoesNotSlowKafka(t *testing.T) {
 	c := kafkaCluster(t)
-	cfg := configFor(t, append(kafkaEnv(t, c), "CLICKHOUSE_HOST=127.0.0.1:1", "LISTEN="+freePort(t), "CACHE_DIR="+t.TempDir(),
+	cfg := configFor(t, append(kafkaEnv(t, c), "CLICKHOUSE_HOST=127.0.0.1:1", "LISTEN="+freePort(t),
+		"CACHE_DIR="+t.TempDir(),
 		"METADATA_DIR="+t.TempDir(), "SPOOL_PATH="+t.TempDir())...)
 	cfg.Batch.Grace = time.Second
 	r := startConfigured(t, cfg, withoutServer)
@@ -181,11 +188,13 @@ func TestReplay_kafka(t *testing.T) {
 	c := kafkaCluster(t)
 	cfg := testConfig(t, append(kafkaEnv(t, c), "KAFKA_OUTPUT_FORMAT=pmacct-json")...)
 	var out bytes.Buffer
-	if err := replay(cfg, zap.NewNop(), make(chan os.Signal), []string{ownCapture(t, "softflowd-v9")}, replayOptions{once: true}, &out); err != nil {
+	if err := replay(cfg, zap.NewNop(), make(chan os.Signal), []string{ownCapture(t, "softflowd-v9")},
+		replayOptions{once: true}, &out); err != nil {
 		t.Fatal(err)
 	}
 	for _, m := range consumed(t, c, 230) {
-		if !strings.Contains(string(m.Value), `"writer_id":"nfacctd"`) && !strings.Contains(string(m.Value), `"writer_id": "nfacctd"`) {
+		if !strings.Contains(string(m.Value), `"writer_id":"nfacctd"`) &&
+			!strings.Contains(string(m.Value), `"writer_id": "nfacctd"`) {
 			t.Fatalf("not as pmacct writes it: %s", m.Value)
 		}
 	}

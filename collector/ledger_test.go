@@ -45,8 +45,8 @@ func (c *faulty) InsertFormat(ctx context.Context, format, query string, r io.Re
 
 func (c *faulty) set(fault func() error) { c.fault.Store(&fault) }
 
-// captureDay is the day of the captures in bench/testdata. A test that feeds them runs its clock from there, so that it does not
-// depend on today's date.
+// captureDay is the day of the captures in bench/testdata. A test that feeds them runs its clock from there, so that it
+// does not depend on today's date.
 var captureDay = time.Date(2026, 11, 24, 3, 0, 0, 0, time.UTC)
 
 // bench is a collector with real sockets, a real engine, and faults between.
@@ -77,25 +77,29 @@ func newBench(t *testing.T, cfg *config.Config, begin time.Time, change func(*cl
 		t.Fatal(err)
 	}
 	listeners, err := listen.Open(listen.Options{
-		Addresses: []string{"127.0.0.1:0"}, Workers: 1, ReceiveBuffer: 8 << 20, Allowed: []netip.Prefix{netip.MustParsePrefix("127.7.0.0/16")},
+		Addresses: []string{"127.0.0.1:0"}, Workers: 1, ReceiveBuffer: 8 << 20,
+		Allowed: []netip.Prefix{netip.MustParsePrefix("127.7.0.0/16")},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{t: t, s: s, conn: &faulty{Conn: s.conn}, listener: listeners[0], collected: begin, sent: map[string]uint64{}}
+	b := &bench{t: t, s: s, conn: &faulty{Conn: s.conn}, listener: listeners[0], collected: begin,
+		sent: map[string]uint64{}}
 	s.listeners = listeners
 	o := clickhouse.WriterOptions{
-		QueueBytes: 64 << 20, Inserters: 1, RetryMin: time.Millisecond, RetryMax: 5 * time.Millisecond, ConfigurationRetry: time.Millisecond,
-		Spool: disk, SpoolAfter: time.Nanosecond, Book: books.rows,
+		QueueBytes: 64 << 20, Inserters: 1, RetryMin: time.Millisecond, RetryMax: 5 * time.Millisecond,
+		ConfigurationRetry: time.Millisecond,
+		Spool:              disk, SpoolAfter: time.Nanosecond, Book: books.rows,
 	}
 	change(&o)
 	s.writer = clickhouse.NewWriter(b.conn, o)
-	b.worker = s.newWorker(0, pipeline.Options{MaxAge: time.Hour, Deliver: func(ins *clickhouse.Insert) { s.writer.Enqueue(ins) }})
+	b.worker = s.newWorker(0, pipeline.Options{MaxAge: time.Hour,
+		Deliver: func(ins *clickhouse.Insert) { s.writer.Enqueue(ins) }})
 	return b
 }
 
-// send sends datagrams from an address and takes them through the worker. They are received a second of the bench's clock after
-// those of the last call, whatever the kernel's clock says.
+// send sends datagrams from an address and takes them through the worker. They are received a second of the bench's
+// clock after those of the last call, whatever the kernel's clock says.
 func (b *bench) send(source string, payloads ...[]byte) {
 	b.t.Helper()
 	from := &net.UDPAddr{IP: net.ParseIP(source)}
@@ -168,7 +172,8 @@ func byExporter(l *ledger.Ledger) map[string]exporterOf {
 // rows is what became of an exporter's rows, but for those in memory.
 func (e exporterOf) rows() (n uint64) {
 	for what, count := range e {
-		if strings.HasPrefix(what, "sink/lost/") || strings.HasPrefix(what, "sink/quarantined/") || what == "sink/delivered/" {
+		if strings.HasPrefix(what, "sink/lost/") || strings.HasPrefix(what, "sink/quarantined/") ||
+			what == "sink/delivered/" {
 			n += count
 		}
 	}
@@ -194,7 +199,8 @@ func (b *bench) balances() {
 	}
 	for name, e := range all {
 		datagrams += e["received/datagrams/"]
-		// Rows: records + found on disk = delivered + on disk + lost + quarantined; all else is in the block or the queue.
+		// Rows: records + found on disk = delivered + on disk + lost + quarantined; all else is in the block or the
+		// queue.
 		if in, out := e["received/records/"]+e["sink/found/"], e.rows()+onDisk[name]; in != out {
 			b.t.Errorf("%s: %d records and rows of the run before, %d are accounted for: %v", name, in, out, e)
 		}
@@ -238,8 +244,10 @@ func away() error { return &net.OpError{Op: "dial", Net: "tcp", Err: errors.New(
 
 // Known input goes through every fault, and all of it is accounted for.
 func TestLedgerBalances(t *testing.T) {
-	cfg := testConfig(t, "CLICKHOUSE_FLOW_TTL=", "CLICKHOUSE_FLOW_MV_BY_EDGE_AS=", "CLICKHOUSE_FLOW_MV_BY_INTERFACE=", "CLICKHOUSE_FLOW_MV_BY_IP_VERSION=")
-	v5, v9, ipfix, sflow := payloads(t, "softflowd-v5"), payloads(t, "softflowd-v9"), payloads(t, "softflowd-ipfix"), payloads(t, "sfprobe")
+	cfg := testConfig(t, "CLICKHOUSE_FLOW_TTL=", "CLICKHOUSE_FLOW_MV_BY_EDGE_AS=", "CLICKHOUSE_FLOW_MV_BY_INTERFACE=",
+		"CLICKHOUSE_FLOW_MV_BY_IP_VERSION=")
+	v5, v9, ipfix, sflow := payloads(t, "softflowd-v5"), payloads(t, "softflowd-v9"), payloads(t, "softflowd-ipfix"),
+		payloads(t, "sfprobe")
 	first := newBench(t, cfg, captureDay, func(*clickhouse.WriterOptions) {})
 
 	// All is well: 140, 230 and 230 records, and 112 samples, whose agent is 198.51.100.31.
@@ -295,7 +303,8 @@ func TestLedgerBalances(t *testing.T) {
 		}
 	}
 	of := byExporter(first.s.ledger)
-	for what, want := range map[string]uint64{"hold/held/": 3, "hold/recovered/": 2, "decode//no_template": 1, "received/records/": 5} {
+	for what, want := range map[string]uint64{"hold/held/": 3, "hold/recovered/": 2, "decode//no_template": 1,
+		"received/records/": 5} {
 		if got := of["127.7.0.5"][what]; got != want {
 			t.Errorf("%s is %d, want %d", what, got, want)
 		}
@@ -303,7 +312,8 @@ func TestLedgerBalances(t *testing.T) {
 	if got := of["127.7.0.4"]["decode//bad_set"]; got != 1 {
 		t.Errorf("%d bad sets, want 1", got)
 	}
-	if got := of["127.7.0.1"]; got["received/datagrams/"] != first.sent["127.7.0.1"] || got["sink/delivered/"] != 370 || got.rows() != 370+140 {
+	if got := of["127.7.0.1"]; got["received/datagrams/"] != first.sent["127.7.0.1"] || got["sink/delivered/"] != 370 ||
+		got.rows() != 370+140 {
 		t.Errorf("127.7.0.1: %v", got)
 	}
 	first.end()
@@ -318,7 +328,8 @@ func TestLedgerBalances(t *testing.T) {
 	}
 	close(hold)
 	became = second.settled()
-	if became.Found != 3*342 || became.Lost["queue_full"] == 0 || became.Delivered == 0 || became.Delivered+became.Lost["queue_full"] != 1400 {
+	if became.Found != 3*342 || became.Lost["queue_full"] == 0 || became.Delivered == 0 ||
+		became.Delivered+became.Lost["queue_full"] != 1400 {
 		t.Errorf("of 1400 rows: %+v", became)
 	}
 	second.balances()
@@ -355,13 +366,16 @@ func TestLedgerBalances(t *testing.T) {
 	}
 }
 
-// Streams beyond those that are told apart are counted together, and none is counted twice when one takes another's place.
+// Streams beyond those that are told apart are counted together, and none is counted twice when one takes another's
+// place.
 func TestLedgerOfMoreStreamsThanItTellsApart(t *testing.T) {
 	key := func(n int) flow.StreamKey {
-		return flow.StreamKey{Exporter: flow.AddrFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(n)})), Protocol: flow.IPFIX}
+		return flow.StreamKey{Exporter: flow.AddrFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(n)})),
+			Protocol: flow.IPFIX}
 	}
 	book := &tally.Book{}
-	l := ledger.New(ledger.Options{Sinks: []ledger.Sink{{Name: "clickhouse", Book: book, Reasons: []string{"queue_full"}}}, MaxStreams: 3})
+	l := ledger.New(ledger.Options{Sinks: []ledger.Sink{{Name: "clickhouse", Book: book,
+		Reasons: []string{"queue_full"}}}, MaxStreams: 3})
 	for n := range 10 {
 		book.Take([]tally.Share{{Stream: key(n), Rows: 10}})
 	}
@@ -404,8 +418,9 @@ func TestLossTable(t *testing.T) {
 			}
 		}
 	}
-	got := ask(t, cfg, "SELECT collector_id, exporter, device_id, flow_type, protocol, domain, stage, sink, what, reason, unit, missing, sum(count) "+
-		"FROM collector_loss WHERE unit != 'bytes' AND what != 'templates' GROUP BY ALL ORDER BY exporter, protocol, stage DESC, what, reason")
+	got := ask(t, cfg,
+		"SELECT collector_id, exporter, device_id, flow_type, protocol, domain, stage, sink, what, reason, unit, missing, sum(count) "+
+			"FROM collector_loss WHERE unit != 'bytes' AND what != 'templates' GROUP BY ALL ORDER BY exporter, protocol, stage DESC, what, reason")
 	want := strings.Join([]string{
 		"c1\t\t\t\t\t0\tdecode\t\t\tunknown_version\tdatagrams\ttrue\t1",
 		"c1\t127.7.0.1\t127.7.0.1\tnetflow\tnetflow5\t0\tsink\tclickhouse\tlost\trejected\trows\ttrue\t140",
@@ -422,7 +437,8 @@ func TestLossTable(t *testing.T) {
 	if got != want {
 		t.Errorf("the table has\n%s\nwant\n%s", got, want)
 	}
-	missing := ask(t, cfg, "SELECT round(100 * sumIf(count, missing AND unit = 'rows') / sumIf(count, what = 'records'), 1) FROM collector_loss WHERE device_id = '127.7.0.1'")
+	missing := ask(t, cfg,
+		"SELECT round(100 * sumIf(count, missing AND unit = 'rows') / sumIf(count, what = 'records'), 1) FROM collector_loss WHERE device_id = '127.7.0.1'")
 	if missing != "37.8" { // 140 of 370
 		t.Errorf("%s %% are missing, want 37.8", missing)
 	}
@@ -445,8 +461,10 @@ func TestOddClocksOpenFewPartitions(t *testing.T) {
 	b.settled()
 	clamped := b.worker.Decoder.Exporters().Streams()[0].Clamped.Load()
 	b.end()
-	got := ask(t, cfg, "SELECT count(), countIf(ext.stated_start_ms IS NOT NULL), uniqExact(toDate(start_time)) < 32 FROM data_flow")
-	if want := fmt.Sprintf("%d\t%d\ttrue", flows, clamped); got != want && got != strings.Replace(want, "true", "1", 1) {
+	got := ask(t, cfg,
+		"SELECT count(), countIf(ext.stated_start_ms IS NOT NULL), uniqExact(toDate(start_time)) < 32 FROM data_flow")
+	if want := fmt.Sprintf("%d\t%d\ttrue", flows, clamped); got != want &&
+		got != strings.Replace(want, "true", "1", 1) {
 		t.Errorf("rows, stated times and few days: %s, want %s", got, want)
 	}
 	if clamped < flows/2 {

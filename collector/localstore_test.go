@@ -29,13 +29,15 @@ func localConfig(t *testing.T, environ ...string) *config.Config {
 		}
 	}
 	return configFor(t, append([]string{
-		"STORE_ENGINE=" + engine, "STORE_PATH=" + t.TempDir(), "STORE_LISTEN=" + freeTCPPort(t), "LISTEN=" + freePort(t),
-		"CACHE_DIR=" + t.TempDir(), "METADATA_DIR=" + metadata, "SPOOL_PATH=" + t.TempDir(), "QUARANTINE_PATH=" + t.TempDir(),
+		"STORE_ENGINE=" + engine, "STORE_PATH=" + t.TempDir(), "STORE_LISTEN=" + freeTCPPort(t),
+		"LISTEN=" + freePort(t),
+		"CACHE_DIR=" + t.TempDir(), "METADATA_DIR=" + metadata, "SPOOL_PATH=" + t.TempDir(),
+		"QUARANTINE_PATH=" + t.TempDir(),
 	}, environ...)...)
 }
 
-// TestServe_localStore collects into a local store, without and with a password, and asks it with `collector query`, while the
-// collector runs and after.
+// TestServe_localStore collects into a local store, without and with a password, and asks it with `collector query`,
+// while the collector runs and after.
 func TestServe_localStore(t *testing.T) {
 	for name, environ := range map[string][]string{"no password": nil, "password": {"STORE_PASSWORD=hun'ter\\2"}} {
 		t.Run(name, func(t *testing.T) {

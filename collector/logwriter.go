@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// logWriter passes lines on to a file without ever making the writer of a line wait. A reader that stops reading (Ctrl-S, a log
-// driver that hangs) must block neither receiving nor a stop. Lines that find the queue full are dropped. They are counted, and
-// a line says how many, once lines can be written again.
+// logWriter passes lines on to a file without ever making the writer of a line wait. A reader that stops reading
+// (Ctrl-S, a log driver that hangs) must block neither receiving nor a stop. Lines that find the queue full are
+// dropped. They are counted, and a line says how many, once lines can be written again.
 //
 // It is safe for concurrent use. Close it when no more lines come.
 type logWriter struct {
@@ -75,8 +75,8 @@ func (w *logWriter) Close(atMost time.Duration) {
 	}
 }
 
-// write passes lines on until the writer is closed and the queue is empty. A line that the file does not take, because its other
-// end is gone, is dropped.
+// write passes lines on until the writer is closed and the queue is empty. A line that the file does not take, because
+// its other end is gone, is dropped.
 func (w *logWriter) write() {
 	defer close(w.ended)
 	for {

@@ -99,7 +99,8 @@ func TestLogWriter_brokenFile(t *testing.T) {
 	w.Close(time.Minute)
 	mu.Lock()
 	defer mu.Unlock()
-	if got := taken.String(); !strings.Contains(got, "WARN 2 log lines were dropped") || !strings.HasSuffix(got, "\nthree\n") {
+	if got := taken.String(); !strings.Contains(got, "WARN 2 log lines were dropped") ||
+		!strings.HasSuffix(got, "\nthree\n") {
 		t.Errorf("got %q", got)
 	}
 }

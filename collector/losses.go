@@ -76,12 +76,14 @@ func (s *service) newMetrics() *metrics.Metrics {
 		Sinks: func() []metrics.Sink {
 			stats := s.writer.Stats()
 			all := []metrics.Sink{{
-				Name: clickHouseSink, QueueBytes: stats.QueuedBytes, Retries: stats.Retried.Inserts, LastDelivery: stats.LastDelivery,
+				Name: clickHouseSink, QueueBytes: stats.QueuedBytes, Retries: stats.Retried.Inserts,
+				LastDelivery: stats.LastDelivery,
 			}}
 			if s.producer != nil {
 				stats := s.producer.Stats()
 				all = append(all, metrics.Sink{
-					Name: kafkaSink, QueueBytes: int64(stats.Queued.Bytes), Retries: stats.Retried.Messages, LastDelivery: stats.LastDelivery,
+					Name: kafkaSink, QueueBytes: int64(stats.Queued.Bytes), Retries: stats.Retried.Messages,
+					LastDelivery: stats.LastDelivery,
 				})
 			}
 			return all
@@ -132,8 +134,9 @@ func (s *service) writeLosses(now time.Time) {
 	deviceOf := s.devices()
 	for _, line := range s.ledger.Minute(now) {
 		row := block.Loss{
-			Start: l.since.Unix(), End: now.Unix(), Exporter: line.Exporter, DeviceID: deviceOf(line.Stream, line.Exporter),
-			Domain: line.Stream.Domain, Stage: line.Stage, Sink: line.Sink, What: line.What, Reason: line.Reason,
+			Start: l.since.Unix(), End: now.Unix(), Exporter: line.Exporter,
+			DeviceID: deviceOf(line.Stream, line.Exporter),
+			Domain:   line.Stream.Domain, Stage: line.Stage, Sink: line.Sink, What: line.What, Reason: line.Reason,
 			Unit: line.UnitOf(line.Stream.Protocol), Missing: line.Missing, Count: line.Count,
 		}
 		if line.Stream != (flow.StreamKey{}) {
@@ -152,7 +155,8 @@ func (s *service) writeLosses(now time.Time) {
 	l.block.Reset()
 }
 
-// lastDelivery is how long the last counts wait for the last rows at a stop, so that what became of these is among them.
+// lastDelivery is how long the last counts wait for the last rows at a stop, so that what became of these is among
+// them.
 const lastDelivery = 2 * time.Second
 
 // settleLosses writes the last counts. The workers must have ended.
@@ -163,8 +167,8 @@ func (s *service) settleLosses() {
 	s.writeLosses(time.Now())
 }
 
-// devices returns what tells the device_id of a stream's rows: "" where no exporter is known. An exporter that names others in its
-// records is taken for the one that sends them.
+// devices returns what tells the device_id of a stream's rows: "" where no exporter is known. An exporter that names
+// others in its records is taken for the one that sends them.
 func (s *service) devices() func(stream flow.StreamKey, exporter string) string {
 	type address struct{ stated, source flow.Addr }
 	known := map[flow.StreamKey]address{}

@@ -20,12 +20,14 @@ import (
 	"github.com/metranova/flow-collector/sink/message"
 )
 
-// messagesOf takes a capture through the decoder and the enricher, with no metadata, and returns a message for each record.
+// messagesOf takes a capture through the decoder and the enricher, with no metadata, and returns a message for each
+// record.
 func messagesOf(t *testing.T, path string, f message.Format) []string {
 	t.Helper()
 	snapshot, _ := enrich.NewBuilder().Build()
 	enricher := enrich.New(enrich.Options{})
-	encoder := message.NewEncoder(f, message.NoKey, message.Layout{CollectorID: "oracle-collector", PolicyLevel: "tlp:amber"})
+	encoder := message.NewEncoder(f, message.NoKey,
+		message.Layout{CollectorID: "oracle-collector", PolicyLevel: "tlp:amber"})
 	var messages message.Batch
 	var row enrich.Row
 	batch := flow.NewBatch(func(records []flow.Record) {
@@ -48,8 +50,8 @@ func messagesOf(t *testing.T, path string, f message.Format) []string {
 	return texts
 }
 
-// Every capture of the reference gives the messages that pmacct made of it, key for key and in its order, but for what it
-// cannot decode, cuts or merges (Q8, Q11, Q28 to Q30 of the reference's semantics), and the time at which they came.
+// Every capture of the reference gives the messages that pmacct made of it, key for key and in its order, but for what
+// it cannot decode, cuts or merges (Q8, Q11, Q28 to Q30 of the reference's semantics), and the time at which they came.
 func TestGoldenPmacctMessages(t *testing.T) {
 	dir := reference(t, "golden")
 	captures, err := filepath.Glob(filepath.Join(dir, "*.pcap"))
@@ -63,7 +65,8 @@ func TestGoldenPmacctMessages(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := summedMessages(t, strings.Split(strings.TrimSpace(string(file)), "\n"), func(m map[string]any) { mendMessage(name, m) })
+			want := summedMessages(t, strings.Split(strings.TrimSpace(string(file)), "\n"),
+				func(m map[string]any) { mendMessage(name, m) })
 			got := summedMessages(t, messagesOf(t, path, message.PmacctJSON), func(map[string]any) {})
 			compareMessages(t, name, want, got)
 		})
@@ -192,7 +195,8 @@ func TestMessages(t *testing.T) {
 	for _, format := range []message.Format{message.PmacctJSON, message.JSON} {
 		t.Run(format.String(), func(t *testing.T) {
 			var got strings.Builder
-			for _, name := range []string{"softflowd-v5", "softflowd-v9", "softflowd-ipfix", "softflowd-sampled", "nfprobe-v9", "sfprobe"} {
+			for _, name := range []string{"softflowd-v5", "softflowd-v9", "softflowd-ipfix", "softflowd-sampled",
+				"nfprobe-v9", "sfprobe"} {
 				for _, m := range messagesOf(t, ownCapture(t, name), format)[:3] {
 					got.WriteString(m + "\n")
 				}

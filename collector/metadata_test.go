@@ -29,7 +29,8 @@ func TestMetadata_loadShowForget(t *testing.T) {
 		t.Errorf("the device is not shown with its source:\n%s", got)
 	}
 	var out bytes.Buffer
-	if err := forgetMetadata(t.Context(), cfg, "file:"+file, &out); err != nil || !strings.HasPrefix(out.String(), "1 records") {
+	if err := forgetMetadata(t.Context(), cfg, "file:"+file, &out); err != nil ||
+		!strings.HasPrefix(out.String(), "1 records") {
 		t.Errorf("forgetting: %v, said %q", err, &out)
 	}
 	if got := show(); strings.Contains(got, "r1") {
@@ -58,7 +59,8 @@ func TestMetadata_badArguments(t *testing.T) {
 		})
 	}
 	var out bytes.Buffer
-	if err := forgetMetadata(t.Context(), cfg, "nobody", &out); err == nil || !strings.Contains(err.Error(), `"nobody"`) {
+	if err := forgetMetadata(t.Context(), cfg, "nobody", &out); err == nil ||
+		!strings.Contains(err.Error(), `"nobody"`) {
 		t.Errorf("forgetting nobody: %v", err)
 	}
 }

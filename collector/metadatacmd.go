@@ -42,8 +42,10 @@ for doing it now and for finding out why a row is as it is.`,
   collector metadata load geo --file GeoLite2-ASN.mmdb --file GeoLite2-City.mmdb
   collector metadata load scireg --file https://scireg.example.net/scireg.json`,
 				Flags: append(configFlags(),
-					&cli.StringSliceFlag{Name: "file", Usage: "import this `FILE` or URL instead of what the configuration names; may be given several times"},
-					&cli.BoolFlag{Name: "allow-shrink", Usage: "believe a source that lacks most of the records it had; a running collector takes what shrank too"},
+					&cli.StringSliceFlag{Name: "file",
+						Usage: "import this `FILE` or URL instead of what the configuration names; may be given several times"},
+					&cli.BoolFlag{Name: "allow-shrink",
+						Usage: "believe a source that lacks most of the records it had; a running collector takes what shrank too"},
 				),
 				Action: func(ctx context.Context, c *cli.Command) error {
 					cfg, err := loadConfig(c)

@@ -69,7 +69,8 @@ func (m *minute) report() {
 	sum := m.service.summary()
 	sum.losses = append(sum.losses, socketLosses(m.listeners)...)
 	now := counts{datagrams: sum.datagrams(), records: sum.records(), rows: sum.written,
-		forwarded: forwarded(m.service.forwarders), losses: map[lossKey]uint64{}, kept: map[lossKey]uint64{}, clocks: map[lossKey]uint64{}}
+		forwarded: forwarded(m.service.forwarders), losses: map[lossKey]uint64{}, kept: map[lossKey]uint64{},
+		clocks: map[lossKey]uint64{}}
 	fields := []zap.Field{
 		zap.Int("exporters", len(sum.streams)),
 		zap.Uint64("datagrams", increase(m.before.datagrams, now.datagrams)),
@@ -125,8 +126,8 @@ type warning struct {
 	count uint64
 }
 
-// maxWarnings is how many lines a minute tell of one thing each. A flood makes one for each of thousands of sources, and then
-// journald drops lines of others.
+// maxWarnings is how many lines a minute tell of one thing each. A flood makes one for each of thousands of sources,
+// and then journald drops lines of others.
 const maxWarnings = 20
 
 // warn writes a line for each warning, those of the largest counts first, and one line for the rest.
@@ -148,7 +149,8 @@ func (m *minute) warn(all []warning) {
 	for _, what := range slices.Sorted(maps.Keys(sums)) {
 		texts = append(texts, fmt.Sprintf("%d × %s", sums[what], what))
 	}
-	m.log.Warn("more of this kind", zap.Int("lines left out", len(all)-maxWarnings), zap.String("count", strings.Join(texts, ", ")))
+	m.log.Warn("more of this kind", zap.Int("lines left out", len(all)-maxWarnings),
+		zap.String("count", strings.Join(texts, ", ")))
 }
 
 // increase is how much a counter grew.

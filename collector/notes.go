@@ -10,7 +10,8 @@ import (
 // knownAfter is after how many datagrams it should be known what an exporter's sequence numbers count.
 const knownAfter = 16
 
-// streamNotes says how an exporter was understood where it does not keep to its protocol or leaves room for several readings.
+// streamNotes says how an exporter was understood where it does not keep to its protocol or leaves room for several
+// readings.
 func streamNotes(stream *exporter.Stream) []string {
 	var notes []string
 	add := func(format string, args ...any) {
@@ -22,7 +23,8 @@ func streamNotes(stream *exporter.Stream) []string {
 		}
 	}
 	for _, m := range stream.Misfits() {
-		add("template %d: %d data sets dropped that do not fit it, the latest of %d bytes; a record has %d", m.TemplateID, m.Sets, m.SetLength, m.RecordLength)
+		add("template %d: %d data sets dropped that do not fit it, the latest of %d bytes; a record has %d",
+			m.TemplateID, m.Sets, m.SetLength, m.RecordLength)
 	}
 	if stream.Key.Protocol == flow.SFlow5 {
 		return notes

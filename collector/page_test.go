@@ -64,18 +64,22 @@ func TestServe_verdictsOnExporters(t *testing.T) {
 	if !report.Collector.Ready || report.Collector.Records == 0 {
 		t.Errorf("the collector: %+v", report.Collector)
 	}
-	old := report.Exporters[slices.IndexFunc(report.Exporters, func(x status.Exporter) bool { return x.Device == "old1" })]
+	old := report.Exporters[slices.IndexFunc(report.Exporters,
+		func(x status.Exporter) bool { return x.Device == "old1" })]
 	for _, v := range old.Verdicts {
 		for code, text := range map[string]string{
-			"no_template": "no template 260 from domain 3 since ", "clock": "clock 3", "not_in_meta_interface": "interface 512 not in meta_interface",
-			"loss": " % of its datagrams by sequence number",
+			"no_template": "no template 260 from domain 3 since ", "clock": "clock 3",
+			"not_in_meta_interface": "interface 512 not in meta_interface",
+			"loss":                  " % of its datagrams by sequence number",
 		} {
 			if v.Code == code && !strings.Contains(v.Text, text) {
 				t.Errorf("%s says %q", code, v.Text)
 			}
 		}
 	}
-	if code, body := getURL(t, url+"/exporters?refresh=0"); code != http.StatusOK || !strings.Contains(body, "interface 512 not in meta_interface") || strings.Contains(body, `http-equiv="refresh"`) {
+	if code, body := getURL(t, url+"/exporters?refresh=0"); code != http.StatusOK ||
+		!strings.Contains(body, "interface 512 not in meta_interface") ||
+		strings.Contains(body, `http-equiv="refresh"`) {
 		t.Errorf("the page: %d %s", code, body)
 	}
 	waitFor(t, "the largest from the store", func() bool {
@@ -85,8 +89,8 @@ func TestServe_verdictsOnExporters(t *testing.T) {
 	r.stop(t)
 }
 
-// The page in a real browser, with pictures of it: `make test-page`. PAGE_TEST is a directory that has playwright-core and gets
-// the pictures.
+// The page in a real browser, with pictures of it: `make test-page`. PAGE_TEST is a directory that has playwright-core
+// and gets the pictures.
 func TestPage_inABrowser(t *testing.T) {
 	browser := os.Getenv("PAGE_TEST")
 	if browser == "" {
@@ -98,7 +102,8 @@ func TestPage_inABrowser(t *testing.T) {
 	url := r.httpURL(t)
 	startExporters(t, r.address, fourExporters(t)...)
 	time.Sleep(80 * time.Second) // for a line that has points, and for options that do not come in a minute
-	script := exec.CommandContext(t.Context(), "node", filepath.Join(repository(t), "collector", "web", "testdata", "page.mjs"), url, browser)
+	script := exec.CommandContext(t.Context(), "node",
+		filepath.Join(repository(t), "collector", "web", "testdata", "page.mjs"), url, browser)
 	script.Env = append(os.Environ(), "NODE_PATH="+filepath.Join(browser, "node_modules"))
 	out, err := script.CombinedOutput()
 	t.Logf("%s", out)

@@ -31,7 +31,8 @@ func startProcess(t *testing.T, stderr io.Writer, environ ...string) *process {
 	p := &process{t: t, udp: freePort(t), http: freeTCPPort(t), ended: make(chan error, 1)}
 	p.cmd = exec.Command(os.Args[0])
 	p.cmd.Dir = t.TempDir()
-	p.cmd.Env = append(os.Environ(), runEnv+"=run", "LISTEN="+p.udp, "HTTP_LISTEN="+p.http, "CLICKHOUSE_HOST="+freeTCPPort(t))
+	p.cmd.Env = append(os.Environ(), runEnv+"=run", "LISTEN="+p.udp, "HTTP_LISTEN="+p.http,
+		"CLICKHOUSE_HOST="+freeTCPPort(t))
 	p.cmd.Env = append(p.cmd.Env, environ...)
 	p.cmd.Stderr = stderr
 	if err := p.cmd.Start(); err != nil {
@@ -39,7 +40,11 @@ func startProcess(t *testing.T, stderr io.Writer, environ ...string) *process {
 	}
 	go func() { p.ended <- p.cmd.Wait() }()
 	t.Cleanup(func() { _ = p.cmd.Process.Kill() })
-	waitFor(t, "the collector to receive", func() bool { _, body := p.get("/readyz"); return strings.Contains(body, "tables are not made") })
+	waitFor(t, "the collector to receive", func() bool {
+		_,
+			body := p.get("/readyz")
+		return strings.Contains(body, "tables are not made")
+	})
 	return p
 }
 
@@ -122,7 +127,8 @@ func TestRun_logReaderStops(t *testing.T) {
 func TestRun_secondSignal(t *testing.T) {
 	var log bytes.Buffer
 	config := t.TempDir() + "/collector.yml"
-	if err := os.WriteFile(config, []byte("batch: {grace: 10m, age: 100ms}\nspool: {path: \"\"}\n"), 0o600); err != nil {
+	if err := os.WriteFile(config, []byte("batch: {grace: 10m, age: 100ms}\nspool: {path: \"\"}\n"),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	p := startProcess(t, &log, runEnv+"=run --config "+config)
@@ -141,9 +147,10 @@ func TestRun_secondSignal(t *testing.T) {
 // What a start opened is closed again where the start fails.
 func TestServe_failedStartLeavesNothingOpen(t *testing.T) {
 	for name, environ := range map[string][]string{
-		"the page's port is in use":      {"HTTP_LISTEN=%IN_USE%"},
-		"the spool cannot be opened":     {"SPOOL_PATH=/dev/null/spool"},
-		"Kafka's codec is none":          {"KAFKA_OUTPUT_TOPIC=flows", "KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:1", "KAFKA_SPOOL_PATH=/dev/null/spool"},
+		"the page's port is in use":  {"HTTP_LISTEN=%IN_USE%"},
+		"the spool cannot be opened": {"SPOOL_PATH=/dev/null/spool"},
+		"Kafka's codec is none": {"KAFKA_OUTPUT_TOPIC=flows", "KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:1",
+			"KAFKA_SPOOL_PATH=/dev/null/spool"},
 		"the store has no engine":        {"STORE_ENGINE=/dev/null/none", "CLICKHOUSE_HOST="},
 		"the forwarder's target is this": {"FORWARD_TO=%UDP%"},
 	} {
@@ -154,7 +161,8 @@ func TestServe_failedStartLeavesNothingOpen(t *testing.T) {
 			}
 			defer l.Close()
 			udp, spool := freePort(t), t.TempDir()
-			environ := append([]string{"LISTEN=" + udp, "SPOOL_PATH=" + spool, "CLICKHOUSE_HOST=127.0.0.1:1", "CACHE_DIR=" + t.TempDir()}, environ...)
+			environ := append([]string{"LISTEN=" + udp, "SPOOL_PATH=" + spool, "CLICKHOUSE_HOST=127.0.0.1:1",
+				"CACHE_DIR=" + t.TempDir()}, environ...)
 			for i, line := range environ {
 				environ[i] = strings.NewReplacer("%IN_USE%", l.Addr().String(), "%UDP%", udp).Replace(line)
 			}
@@ -163,7 +171,8 @@ func TestServe_failedStartLeavesNothingOpen(t *testing.T) {
 			if err == nil {
 				t.Fatal("it started")
 			}
-			waitFor(t, fmt.Sprintf("no more than %d open files after %v", before, err), func() bool { return openFiles(t) <= before })
+			waitFor(t, fmt.Sprintf("no more than %d open files after %v", before, err),
+				func() bool { return openFiles(t) <= before })
 			socket, err := net.ListenPacket("udp4", udp)
 			if err != nil {
 				t.Fatalf("the port is not free again: %v", err)

@@ -11,15 +11,16 @@ import (
 	"go.uber.org/zap"
 )
 
-// Rows that the table refuses are kept while all others go in; the commands list them, show them, and insert them once the
-// table takes them.
+// Rows that the table refuses are kept while all others go in; the commands list them, show them, and insert them once
+// the table takes them.
 func TestQuarantine(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "quarantine")
 	cfg := testConfig(t, "CLICKHOUSE_FLOW_TTL=", "QUARANTINE_PATH="+dir)
 	run := func() string {
 		t.Helper()
 		var out bytes.Buffer
-		if err := replay(cfg, zap.NewNop(), make(chan os.Signal), []string{ownCapture(t, "softflowd-v9")}, replayOptions{once: true}, &out); err != nil {
+		if err := replay(cfg, zap.NewNop(), make(chan os.Signal), []string{ownCapture(t, "softflowd-v9")},
+			replayOptions{once: true}, &out); err != nil {
 			t.Fatal(err)
 		}
 		return out.String()
@@ -42,7 +43,8 @@ func TestQuarantine(t *testing.T) {
 	ask(t, cfg, "TRUNCATE TABLE data_flow_by_ip_version_5m")
 	ask(t, cfg, "ALTER TABLE data_flow ADD CONSTRAINT no_https CHECK dst_port != 443")
 
-	if said := run(); !strings.Contains(said, "in quarantine: "+bad+" × rows that ClickHouse refuses (rejected)") || strings.Contains(said, "not confirmed") {
+	if said := run(); !strings.Contains(said, "in quarantine: "+bad+" × rows that ClickHouse refuses (rejected)") ||
+		strings.Contains(said, "not confirmed") {
 		t.Errorf("no word of the %s rows in quarantine:\n%s", bad, said)
 	}
 	if left := ask(t, cfg, "SELECT count() + "+bad+" FROM data_flow"); left != total {
@@ -61,12 +63,14 @@ func TestQuarantine(t *testing.T) {
 	if err := showQuarantine(files, &shown); err != nil {
 		t.Fatal(err)
 	}
-	if n := strings.Count(shown.String(), `"dst_port":443,`); fmt.Sprint(n) != bad || strings.Count(shown.String(), "\n") != n {
+	if n := strings.Count(shown.String(), `"dst_port":443,`); fmt.Sprint(n) != bad ||
+		strings.Count(shown.String(), "\n") != n {
 		t.Errorf("of %s rows these are shown:\n%s", bad, &shown)
 	}
 
 	var out bytes.Buffer
-	if err := insertQuarantine(t.Context(), cfg, files, false, &out); err == nil || !strings.Contains(err.Error(), "no_https") || strings.Contains(err.Error(), "\n") {
+	if err := insertQuarantine(t.Context(), cfg, files, false, &out); err == nil ||
+		!strings.Contains(err.Error(), "no_https") || strings.Contains(err.Error(), "\n") {
 		t.Errorf("while the constraint is there: %v", err)
 	}
 	ask(t, cfg, "ALTER TABLE data_flow DROP CONSTRAINT no_https")

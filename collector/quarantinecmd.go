@@ -49,12 +49,14 @@ reason. Without a further word the command lists what is there.
 				return showQuarantine(c.Args().Slice(), os.Stdout)
 			},
 		}, {
-			Name: "insert", Usage: "insert the rows again, and delete the files of which all rows went in", ArgsUsage: "FILE…",
+			Name: "insert", Usage: "insert the rows again, and delete the files of which all rows went in",
+			ArgsUsage: "FILE…",
 			Description: `For when the table, the constraint or the view has been fixed. The collector may run meanwhile, and an insert that failed
 or was interrupted can be repeated: what went in is not sent again. Rows that were sent without an answer may be stored: they
 are sent again within 15 minutes, while the tables recognize them (clickhouse.deduplication_window), and later only with
 --again.`,
-			Flags: append(configFlags(), &cli.BoolFlag{Name: "again", Usage: "send rows again that may be stored already"}),
+			Flags: append(configFlags(), &cli.BoolFlag{Name: "again",
+				Usage: "send rows again that may be stored already"}),
 			Action: func(ctx context.Context, c *cli.Command) error {
 				cfg, err := loadConfig(c)
 				if err != nil {
@@ -84,7 +86,8 @@ func listQuarantine(dir string, out io.Writer) error {
 	fmt.Fprintln(table, "file\tfirst\tlast\trows\treason\texporters\terror")
 	for _, f := range files {
 		for _, g := range groups(f.Records) {
-			fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\t%s\n", f.Name, g.first.Format(time.DateTime), g.last.Format(time.DateTime),
+			fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\t%s\n", f.Name, g.first.Format(time.DateTime),
+				g.last.Format(time.DateTime),
 				g.rows, g.reason, strings.Join(g.exporters, " "), g.text)
 		}
 	}
@@ -259,7 +262,8 @@ func (q *quarantineInsert) pair(ctx context.Context, name string) (err error) {
 var errInTable = errors.New("the table has these rows and may not know their token any more: fill the view's table from data_flow instead, " +
 	"INSERT INTO … SELECT … FROM data_flow WHERE …, then delete the files")
 
-// errMaybeStored is for rows that were sent with no word of what became of them, when it is too late to send them again.
+// errMaybeStored is for rows that were sent with no word of what became of them, when it is too late to send them
+// again.
 var errMaybeStored = errors.New("they were sent before and may be stored, and the table may not know their token any more: " +
 	"compare `collector quarantine show` with the table, then give --again or delete the files")
 
@@ -271,11 +275,13 @@ const storedFor = 15 * time.Minute
 
 // concernsRecord reports whether a failure is about these rows alone.
 func concernsRecord(err error) bool {
-	return errors.Is(err, errInTable) || errors.Is(err, errMaybeStored) || errors.Is(err, errUnreadable) || clickhouse.Classify(err) == clickhouse.Permanent
+	return errors.Is(err, errInTable) || errors.Is(err, errMaybeStored) || errors.Is(err, errUnreadable) ||
+		clickhouse.Classify(err) == clickhouse.Permanent
 }
 
 // record inserts a block and notes it.
-func (q *quarantineInsert) record(ctx context.Context, insertion *quarantine.Insertion, f *quarantine.File, r *quarantine.Record) error {
+func (q *quarantineInsert) record(ctx context.Context, insertion *quarantine.Insertion, f *quarantine.File,
+	r *quarantine.Record) error {
 	now := q.now()
 	sent, maybe := insertion.MaybeStored(r)
 	if !maybe {

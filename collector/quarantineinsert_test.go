@@ -48,7 +48,8 @@ func TestQuarantineInsert(t *testing.T) {
 	}{
 		{"all goes in", make([]quarantine.Record, 3), []call{{sent: "0 1 2"}}},
 		{"a failure half way", make([]quarantine.Record, 3), []call{
-			{fail: map[string]error{"1": broken}, sent: "0 1", want: "1000 rows went in"}, {after: time.Minute, sent: "1 2"}}},
+			{fail: map[string]error{"1": broken}, sent: "0 1", want: "1000 rows went in"},
+			{after: time.Minute, sent: "1 2"}}},
 		{"the rest days later, but for what may be stored", make([]quarantine.Record, 3), []call{
 			{fail: map[string]error{"1": broken}, sent: "0 1", want: "connection reset"},
 			{after: 48 * time.Hour, sent: "2", want: "may be stored"},
@@ -60,11 +61,14 @@ func TestQuarantineInsert(t *testing.T) {
 		{"a view that fails: the table may have the rows", make([]quarantine.Record, 1), []call{
 			{fail: map[string]error{"0": view}, sent: "0", want: "while pushing to view"},
 			{after: 48 * time.Hour, sent: "", want: "may be stored"}}},
-		{"rows that failed without a known reason", []quarantine.Record{{Reason: string(clickhouse.Unexplained)}, {}}, []call{
-			{after: time.Hour, sent: "1", want: "may be stored"}, {after: time.Hour, again: true, sent: "0"}}},
-		{"rows that the table has", []quarantine.Record{{Stored: true, Reason: string(clickhouse.ViewFailed)}, {}}, []call{
-			{after: time.Hour, again: true, sent: "1", want: "the table has these rows"}}},
-		{"rows that the table has, soon enough", []quarantine.Record{{Stored: true}}, []call{{after: time.Minute, sent: "0"}}},
+		{"rows that failed without a known reason", []quarantine.Record{{Reason: string(clickhouse.Unexplained)}, {}},
+			[]call{
+				{after: time.Hour, sent: "1", want: "may be stored"}, {after: time.Hour, again: true, sent: "0"}}},
+		{"rows that the table has", []quarantine.Record{{Stored: true, Reason: string(clickhouse.ViewFailed)}, {}},
+			[]call{
+				{after: time.Hour, again: true, sent: "1", want: "the table has these rows"}}},
+		{"rows that the table has, soon enough", []quarantine.Record{{Stored: true}},
+			[]call{{after: time.Minute, sent: "0"}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -84,13 +88,19 @@ func TestQuarantineInsert(t *testing.T) {
 			}
 			for n, c := range test.calls {
 				var sent []string
-				conn := &insertConn{insert: func(block string) error { sent = append(sent, block); return c.fail[block] }}
-				q := quarantineInsert{conn: conn, now: func() time.Time { return time.Now().Add(c.after) }, again: c.again, out: io.Discard}
+				conn := &insertConn{insert: func(block string) error {
+					sent = append(sent,
+						block)
+					return c.fail[block]
+				}}
+				q := quarantineInsert{conn: conn, now: func() time.Time { return time.Now().Add(c.after) },
+					again: c.again, out: io.Discard}
 				err := q.pair(t.Context(), files[0].Name)
 				if got := strings.Join(sent, " "); got != c.sent {
 					t.Errorf("call %d sent %q, want %q", n, got, c.sent)
 				}
-				if (err == nil) != (c.want == "") || err != nil && (!strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n")) {
+				if (err == nil) != (c.want == "") || err != nil &&
+					(!strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n")) {
 					t.Errorf("call %d: error %v, want %q", n, err, c.want)
 				}
 			}
@@ -107,7 +117,8 @@ func TestQuarantineInsert_besideACollector(t *testing.T) {
 	dir := t.TempDir()
 	collector := quarantine.New(quarantine.Options{Dir: dir})
 	put := func(block string) {
-		if err := collector.Put(quarantine.Record{Query: "INSERT INTO `t` (`a`)", Token: block, Rows: 1000}, []byte(block)); err != nil {
+		if err := collector.Put(quarantine.Record{Query: "INSERT INTO `t` (`a`)", Token: block, Rows: 1000},
+			[]byte(block)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -128,7 +139,8 @@ func TestQuarantineInsert_besideACollector(t *testing.T) {
 	if err := q.pair(t.Context(), files[0].Name); err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{"0", "1", "2", "3"}; !slices.Equal(sent, want) || !strings.Contains(out.String(), "4000 rows inserted") {
+	if want := []string{"0", "1", "2", "3"}; !slices.Equal(sent, want) ||
+		!strings.Contains(out.String(), "4000 rows inserted") {
 		t.Errorf("sent %v, want %v; said %s", sent, want, &out)
 	}
 	if left, err := quarantine.Read(dir); err != nil || len(left) != 0 {

@@ -31,7 +31,8 @@ store is opened for the query. Examples:
   collector query -format JSONEachRow "SELECT * FROM data_flow LIMIT 1"
   echo "SELECT 1" | collector query -`,
 		Flags: append(configFlags(),
-			&cli.StringFlag{Name: "format", Aliases: []string{"f"}, Value: "PrettyCompactMonoBlock", Usage: "print the result in this ClickHouse `FORMAT`"},
+			&cli.StringFlag{Name: "format", Aliases: []string{"f"}, Value: "PrettyCompactMonoBlock",
+				Usage: "print the result in this ClickHouse `FORMAT`"},
 		),
 		Action: func(ctx context.Context, c *cli.Command) error {
 			sql, err := queryText(c)
@@ -105,12 +106,13 @@ func (l *lastByte) Write(p []byte) (int, error) {
 	return l.Writer.Write(p)
 }
 
-// openForQuery connects to what is there: nothing is created. The local store is started where it is configured and nothing answers
-// in its place; done ends both.
+// openForQuery connects to what is there: nothing is created. The local store is started where it is configured and
+// nothing answers in its place; done ends both.
 func openForQuery(ctx context.Context, cfg *config.Config) (conn driver.Conn, done func() error, err error) {
 	if cfg.UsesLocalStore() && !answers(cfg.Store.Listen) {
 		if _, err := os.Stat(cfg.Store.Path); err != nil {
-			return nil, nil, fmt.Errorf("no store answers at %s and there is none in %s: is the collector running?", cfg.Store.Listen, cfg.Store.Path)
+			return nil, nil, fmt.Errorf("no store answers at %s and there is none in %s: is the collector running?",
+				cfg.Store.Listen, cfg.Store.Path)
 		}
 	}
 	stop, err := openStoreIfAlone(ctx, cfg)

@@ -9,7 +9,8 @@ import (
 func TestQuery(t *testing.T) {
 	cfg := testConfig(t)
 	for _, test := range []struct{ name, sql, format, want string }{
-		{"a table", "SELECT 1 AS one, 'x' AS text", "PrettyCompactMonoBlock", "┌─one─┬─text─┐\n│   1 │ x    │\n└─────┴──────┘\n"},
+		{"a table", "SELECT 1 AS one, 'x' AS text", "PrettyCompactMonoBlock",
+			"┌─one─┬─text─┐\n│   1 │ x    │\n└─────┴──────┘\n"},
 		{"for programs", "SELECT 1 AS one", "JSONEachRow", "{\"one\":1}\n"},
 		{"its own format", "SELECT 1 AS one\nformat CSVWithNames", "PrettyCompactMonoBlock", "\"one\"\n1\n"},
 		{"a word that is no clause", "SELECT 'FORMAT x' AS f", "TSV", "FORMAT x\n"},
@@ -38,7 +39,8 @@ func TestQuery_errorsAreOneLine(t *testing.T) {
 	}
 	cfg.Server.Port = 1
 	var out bytes.Buffer
-	if err := runQuery(t.Context(), cfg, "SELECT 1", "TSV", &out); err == nil || !strings.Contains(err.Error(), "127.0.0.1:1") {
+	if err := runQuery(t.Context(), cfg, "SELECT 1", "TSV", &out); err == nil ||
+		!strings.Contains(err.Error(), "127.0.0.1:1") {
 		t.Errorf("a server that is not there: %v", err)
 	}
 }

@@ -57,8 +57,8 @@ func TestReadmeHasEveryLoss(t *testing.T) {
 	}
 }
 
-// literals are the texts that calls of methods of a folder have as their nth argument, without those of tests. Texts that are put
-// together count with their first part.
+// literals are the texts that calls of methods of a folder have as their nth argument, without those of tests. Texts
+// that are put together count with their first part.
 func literals(t *testing.T, dir string, n int, methods ...string) []string {
 	t.Helper()
 	var all []string

@@ -8,8 +8,8 @@ import (
 	"github.com/metranova/flow-collector/enrich"
 )
 
-// appendRecord appends a record as a JSON object on one line. Keys are there only for what the exporter sent; counters are
-// as measured, not scaled by the sampling rate.
+// appendRecord appends a record as a JSON object on one line. Keys are there only for what the exporter sent; counters
+// are as measured, not scaled by the sampling rate.
 func appendRecord(dst []byte, r *flow.Record) []byte {
 	o := object{append(dst, '{')}
 	exporter := r.Source
@@ -38,8 +38,8 @@ func appendRecord(dst []byte, r *flow.Record) []byte {
 	return append(o.b, '}', '\n')
 }
 
-// object appends keys and values to a JSON object. Texts are written as Go quotes them, which for the names of exporters is
-// what JSON does.
+// object appends keys and values to a JSON object. Texts are written as Go quotes them, which for the names of
+// exporters is what JSON does.
 type object struct{ b []byte }
 
 func (o *object) key(name string) {
@@ -144,11 +144,15 @@ func (o *object) routing(r *flow.Record) {
 	}
 	if r.Sent(flow.MPLS) {
 		o.key("mpls_labels")
-		o.b = appendList(o.b, r.MPLS[:r.MPLSCount], func(b []byte, n uint32) []byte { return strconv.AppendUint(b, uint64(n>>4), 10) })
+		o.b = appendList(o.b, r.MPLS[:r.MPLSCount],
+			func(b []byte, n uint32) []byte { return strconv.AppendUint(b, uint64(n>>4), 10) })
 	}
 	if r.Sent(flow.SRv6Segments) {
 		o.key("srv6_segments")
-		o.b = appendList(o.b, r.SRv6Segments, func(b []byte, a flow.Addr) []byte { return appendJSONText(b, a.String()) })
+		o.b = appendList(o.b, r.SRv6Segments, func(b []byte,
+			a flow.Addr) []byte {
+			return appendJSONText(b, a.String())
+		})
 	}
 }
 
@@ -220,7 +224,8 @@ func (o *object) vrf(r *flow.Record) {
 	}
 }
 
-// customerVRF is the VRF that the flow belongs to: the ingress's, unless that is the default one and the egress's is not.
+// customerVRF is the VRF that the flow belongs to: the ingress's, unless that is the default one and the egress's is
+// not.
 func customerVRF(r *flow.Record) (id uint32, found bool) {
 	if r.Names == nil || !r.Sent(flow.IngressVRF) && !r.Sent(flow.EgressVRF) {
 		return 0, false

@@ -20,8 +20,8 @@ import (
 	"github.com/metranova/flow-collector/metadata"
 )
 
-// reloader puts a changed configuration in use while the collector runs, as far as that can be, and says what needs a restart. What
-// workers read is replaced whole, behind atomic pointers.
+// reloader puts a changed configuration in use while the collector runs, as far as that can be, and says what needs a
+// restart. What workers read is replaced whole, behind atomic pointers.
 type reloader struct {
 	service   *service
 	listeners []*listen.Worker
@@ -44,7 +44,8 @@ type configState struct {
 	pending []string // keys that wait for a restart
 }
 
-func newReloader(cfg *config.Config, s *service, listeners []*listen.Worker, level zap.AtomicLevel, log *zap.Logger) *reloader {
+func newReloader(cfg *config.Config, s *service, listeners []*listen.Worker, level zap.AtomicLevel,
+	log *zap.Logger) *reloader {
 	r := &reloader{
 		service: s, listeners: listeners, level: level, log: log.Named("config"), settle: time.Second,
 		started: cfg, current: cfg, end: make(chan struct{}),
@@ -108,10 +109,12 @@ func (r *reloader) follow(watch *fsnotify.Watcher) {
 	}
 }
 
-// reads reports whether a path is a file of the configuration, or the link by which Kubernetes replaces all files of a directory.
+// reads reports whether a path is a file of the configuration, or the link by which Kubernetes replaces all files of a
+// directory.
 func (r *reloader) reads(path string) bool {
 	return slices.ContainsFunc(r.started.Files(), func(f string) bool {
-		return filepath.Clean(f) == filepath.Clean(path) || filepath.Base(path) == "..data" && filepath.Dir(f) == filepath.Dir(path)
+		return filepath.Clean(f) == filepath.Clean(path) || filepath.Base(path) == "..data" &&
+			filepath.Dir(f) == filepath.Dir(path)
 	})
 }
 
@@ -122,7 +125,8 @@ func (r *reloader) hangup() {
 	r.service.refresh.Reload()
 }
 
-// reload reads the configuration and puts what has changed in use. Where anything is wrong with it the old one stays, whole.
+// reload reads the configuration and puts what has changed in use. Where anything is wrong with it the old one stays,
+// whole.
 func (r *reloader) reload() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -133,7 +137,8 @@ func (r *reloader) reload() {
 			refused = append(refused, p.String())
 			r.log.Error("the new configuration is wrong", zap.Stringer("problem", p))
 		}
-		r.log.Error("the new configuration is refused: the settings of before stay in use", zap.Int("problems", len(problems)))
+		r.log.Error("the new configuration is refused: the settings of before stay in use",
+			zap.Int("problems", len(problems)))
 		r.state.Store(&configState{refused: refused, pending: r.state.Load().pending})
 		return
 	}
@@ -196,7 +201,8 @@ func logLevel(name string) zapcore.Level {
 	return level
 }
 
-// awaitStop returns at SIGTERM or SIGINT, or with the error that ends the collector, and calls hangup at every SIGHUP before.
+// awaitStop returns at SIGTERM or SIGINT, or with the error that ends the collector, and calls hangup at every SIGHUP
+// before.
 func awaitStop(signals <-chan os.Signal, hangup func(), failed failures) error {
 	for {
 		select {

@@ -37,7 +37,8 @@ func startChangeable(t *testing.T, sections string) *changeable {
 	c.file = filepath.Join(c.dir, "collector.yml")
 	c.write(sections)
 	cfg, problems := config.Load(config.Source{File: c.file, Environ: []string{
-		"CLICKHOUSE_HOST=" + store.Hostname(), "CLICKHOUSE_PORT=" + store.Port(), "LISTEN=" + freePort(t), "HTTP_LISTEN=127.0.0.1:0",
+		"CLICKHOUSE_HOST=" + store.Hostname(), "CLICKHOUSE_PORT=" + store.Port(), "LISTEN=" + freePort(t),
+		"HTTP_LISTEN=127.0.0.1:0",
 		"CACHE_DIR=" + t.TempDir(), "SPOOL_PATH=" + t.TempDir(),
 	}})
 	if len(problems) > 0 {
@@ -162,7 +163,8 @@ func TestReload_everyLiveSettingTakesEffect(t *testing.T) {
 		t.Errorf("%d lines say that a restart is needed", n)
 	}
 
-	c.change(quick + "log: {level: error}\nmetadata: {dir: %DIR%/other}") // the line of the change itself is written before
+	// the line of the change itself is written before
+	c.change(quick + "log: {level: error}\nmetadata: {dir: %DIR%/other}")
 	waitFor(t, "the log to be silent", func() bool {
 		before := c.log.Len()
 		c.signals <- syscall.SIGHUP
@@ -187,7 +189,8 @@ func TestReload_exporterAddress(t *testing.T) {
 	send(t, c.address, all...)
 	waitFor(t, "rows of the agent", func() bool { return devices() == "198.51.100.31" })
 	c.change(quick + "decoder: {exporter_address: source}")
-	waitFor(t, "rows of the source", func() bool { send(t, c.address, all...); return devices() == "127.0.0.1\n198.51.100.31" })
+	waitFor(t, "rows of the source",
+		func() bool { send(t, c.address, all...); return devices() == "127.0.0.1\n198.51.100.31" })
 	c.stop(t)
 }
 
@@ -200,11 +203,13 @@ func TestReload_badConfigurationIsRefusedWhole(t *testing.T) {
 	for _, line := range c.log.FilterMessage("the new configuration is wrong").All() {
 		problems = append(problems, line.ContextMap()["problem"].(string))
 	}
-	if len(problems) != 2 || problems[0] != c.file+`:1: batch.rows: "many": is not a whole number` || !strings.HasPrefix(problems[1], c.file+":3: policy.scope: there is no such key") {
+	if len(problems) != 2 || problems[0] != c.file+`:1: batch.rows: "many": is not a whole number` ||
+		!strings.HasPrefix(problems[1], c.file+":3: policy.scope: there is no such key") {
 		t.Errorf("said:\n%s", strings.Join(problems, "\n"))
 	}
 	c.row("sampling_rate", "500")
-	if _, body := getURL(t, c.httpURL(t)+"/exporters"); !strings.Contains(body, "the configuration was changed and is refused") {
+	if _, body := getURL(t, c.httpURL(t)+"/exporters"); !strings.Contains(body,
+		"the configuration was changed and is refused") {
 		t.Error("the page does not say that the configuration was refused")
 	}
 	c.change(quick + "decoder: {sampling_rates: {127.0.0.1: 900}}")
@@ -226,7 +231,8 @@ func TestReload_namesWhatNeedsARestart(t *testing.T) {
 	if len(keys) != 3 || keys[0] != "policy.originator" || keys[1] != "batch.rows" || keys[2] != "batch.age" {
 		t.Errorf("named: %v", keys)
 	}
-	if _, body := getURL(t, c.httpURL(t)+"/exporters"); !strings.Contains(body, "not in use before a restart: policy.originator, batch.rows, batch.age") {
+	if _, body := getURL(t, c.httpURL(t)+"/exporters"); !strings.Contains(body,
+		"not in use before a restart: policy.originator, batch.rows, batch.age") {
 		t.Error("the page does not name them")
 	}
 	c.change(quick)
@@ -248,7 +254,8 @@ func TestReloader_reads(t *testing.T) {
 		t.Fatal(problems)
 	}
 	r := newReloader(cfg, nil, nil, zap.NewAtomicLevel(), zap.NewNop())
-	for name, want := range map[string]bool{"collector.yml": true, "..data": true, "collector.yml~": false, "sub/..data": false} {
+	for name, want := range map[string]bool{"collector.yml": true, "..data": true, "collector.yml~": false,
+		"sub/..data": false} {
 		if got := r.reads(filepath.Join(dir, name)); got != want {
 			t.Errorf("%s: %v, want %v", name, got, want)
 		}
@@ -256,7 +263,8 @@ func TestReloader_reads(t *testing.T) {
 }
 
 func TestLogLevel(t *testing.T) {
-	for name, want := range map[string]zapcore.Level{"debug": zapcore.DebugLevel, "warn": zapcore.WarnLevel, "nonsense": zapcore.InfoLevel} {
+	for name, want := range map[string]zapcore.Level{"debug": zapcore.DebugLevel, "warn": zapcore.WarnLevel,
+		"nonsense": zapcore.InfoLevel} {
 		if got := logLevel(name); got != want {
 			t.Errorf("%s is %s", name, got)
 		}

@@ -28,7 +28,8 @@ type replayOptions struct {
 }
 
 // replay takes captures through the whole pipeline, and prints what became of them.
-func replay(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, paths []string, o replayOptions, out io.Writer) error {
+func replay(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, paths []string, o replayOptions,
+	out io.Writer) error {
 	if err := checkDirectories(cfg); err != nil {
 		return err
 	}
@@ -49,12 +50,14 @@ func replay(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, paths
 		return err
 	}
 	reading := make(chan struct{})
-	go abandon(signals, reading, time.Time{}, s, log, os.Exit) // a replay has nothing to wait for: the first signal ends it
+	// a replay has nothing to wait for: the first signal ends it
+	go abandon(signals, reading, time.Time{}, s, log, os.Exit)
 	sum, err := s.replay(paths, shift)
 	close(reading)
 	if err == nil && !o.once {
 		sum.print(out)
-		log.Info("the captures are through; the store stays up until Ctrl-C", zap.String("try", `collector query "SELECT count() FROM `+s.settings.Tables.Flow+`"`))
+		log.Info("the captures are through; the store stays up until Ctrl-C",
+			zap.String("try", `collector query "SELECT count() FROM `+s.settings.Tables.Flow+`"`))
 		_ = awaitStop(signals, s.refresh.Reload, nil) // nothing runs that could fail
 	}
 	finishErr := s.finish(context.Background())
@@ -163,8 +166,8 @@ func latestEnd(cfg *config.Config, paths []string) (int64, error) {
 	return latest, err
 }
 
-// readCaptures calls use for every datagram of some captures. A capture that ends early does not keep the others from being
-// read.
+// readCaptures calls use for every datagram of some captures. A capture that ends early does not keep the others from
+// being read.
 func readCaptures(paths []string, use func(exporter.Datagram)) (capture.Skipped, error) {
 	var skipped capture.Skipped
 	var failures []error

@@ -49,11 +49,13 @@ func TestReplay_warnsOfRowsThatTheTTLDrops(t *testing.T) {
 				replayOptions{once: true, shiftToNow: test.shift}, &out); err != nil {
 				t.Fatal(err)
 			}
-			if got := strings.Contains(out.String(), "warning:"); got != (test.warning != "") || !strings.Contains(out.String(), test.warning) {
+			if got := strings.Contains(out.String(), "warning:"); got != (test.warning != "") ||
+				!strings.Contains(out.String(), test.warning) {
 				t.Errorf("said:\n%s", &out)
 			}
 			// The server drops them in the background.
-			waitFor(t, test.rows+" rows in the table", func() bool { return ask(t, cfg, "SELECT count() FROM data_flow") == test.rows })
+			waitFor(t, test.rows+" rows in the table",
+				func() bool { return ask(t, cfg, "SELECT count() FROM data_flow") == test.rows })
 		})
 	}
 }
@@ -61,7 +63,8 @@ func TestReplay_warnsOfRowsThatTheTTLDrops(t *testing.T) {
 func TestReplay_captureThatIsNotThere(t *testing.T) {
 	cfg := testConfig(t)
 	var out bytes.Buffer
-	err := replay(cfg, zap.NewNop(), make(chan os.Signal), []string{"/nonexistent.pcap"}, replayOptions{once: true}, &out)
+	err := replay(cfg, zap.NewNop(), make(chan os.Signal), []string{"/nonexistent.pcap"}, replayOptions{once: true},
+		&out)
 	if err == nil || !strings.Contains(err.Error(), "/nonexistent.pcap") {
 		t.Errorf("got %v", err)
 	}

@@ -42,9 +42,12 @@ SIGHUP reads the configuration and the metadata files again; a changed file is n
 need a restart. SIGTERM or SIGINT stops: what was received is delivered first, within batch.grace; a second one stops at once
 and says what was left.`,
 		Flags: append(configFlags(),
-			&cli.StringSliceFlag{Name: "pcap", Usage: "take datagrams from the capture `FILE` instead of sockets; may be given several times"},
-			&cli.BoolFlag{Name: "once", Usage: "with --pcap: exit when the captures are through, instead of leaving the store up for queries"},
-			&cli.BoolFlag{Name: "shift-to-now", Usage: "with --pcap: move all times by one offset, so that the latest flow ends now"},
+			&cli.StringSliceFlag{Name: "pcap",
+				Usage: "take datagrams from the capture `FILE` instead of sockets; may be given several times"},
+			&cli.BoolFlag{Name: "once",
+				Usage: "with --pcap: exit when the captures are through, instead of leaving the store up for queries"},
+			&cli.BoolFlag{Name: "shift-to-now",
+				Usage: "with --pcap: move all times by one offset, so that the latest flow ends now"},
 		),
 		Action: func(_ context.Context, c *cli.Command) error {
 			captures := append(c.StringSlice("pcap"), c.Args().Slice()...)
@@ -60,15 +63,18 @@ and says what was left.`,
 			}
 			signals := make(chan os.Signal, 4)
 			signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
-			// The reader of the log may go away or stop reading: journald restarts, a tee ends. Neither ends the collector.
+			// The reader of the log may go away or stop reading: journald restarts, a tee ends. Neither ends the
+			// collector.
 			signal.Ignore(syscall.SIGPIPE)
 			lines := newLogWriter(os.Stderr)
 			defer lines.Close(logFlush)
 			if len(captures) > 0 {
 				log := newLogTo(lines, cfg.LogLevel)
-				return replay(cfg, log, signals, captures, replayOptions{once: c.Bool("once"), shiftToNow: c.Bool("shift-to-now")}, os.Stdout)
+				return replay(cfg, log, signals, captures,
+					replayOptions{once: c.Bool("once"), shiftToNow: c.Bool("shift-to-now")}, os.Stdout)
 			}
-			o := serveOptions{metadataWait: startupWait, exit: func(status int) { lines.Close(logFlush); os.Exit(status) }}
+			o := serveOptions{metadataWait: startupWait,
+				exit: func(status int) { lines.Close(logFlush); os.Exit(status) }}
 			// serve sets the level, which may change.
 			if err := serve(cfg, newLogTo(lines, "debug"), signals, lines, o); err != nil {
 				fmt.Fprintln(lines, "collector:", err)
@@ -137,14 +143,14 @@ func serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 	opened.keep() // the end of the service closes it all
 	s.listeners = listeners
 	s.forwarders = forwarders
-	// The runtime runs as many goroutines at once as there are cores. While metadata is rebuilt and garbage collected a worker
-	// would wait up to 10 ms for its turn, and one that gathers datagrams has its place without needing a core; with a place for
-	// each more it is the kernel that shares the cores, in smaller slices and by priority.
+	// The runtime runs as many goroutines at once as there are cores. While metadata is rebuilt and garbage collected a
+	// worker would wait up to 10 ms for its turn, and one that gathers datagrams has its place without needing a core;
+	// with a place for each more it is the kernel that shares the cores, in smaller slices and by priority.
 	cores := runtime.GOMAXPROCS(0)
 	runtime.GOMAXPROCS(cores + max(2, len(listeners)))
 	defer runtime.GOMAXPROCS(cores)
-	// Hardly anything becomes garbage here but what inserts and metadata leave, and most memory holds no pointers: collecting more
-	// often costs little, and saves as much memory.
+	// Hardly anything becomes garbage here but what inserts and metadata leave, and most memory holds no pointers:
+	// collecting more often costs little, and saves as much memory.
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
@@ -168,15 +174,19 @@ func serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 	changes := newReloader(cfg, s, listeners, level, log)
 	changes.start()
 	page.show(s, listeners, changes)
-	log.Info("listening", zap.String("udp", strings.Join(listeners[0].Addresses(), " ")), zap.Int("workers", len(listeners)))
+	log.Info("listening", zap.String("udp", strings.Join(listeners[0].Addresses(), " ")),
+		zap.Int("workers", len(listeners)))
 	if len(cfg.Forward.To) > 0 {
-		log.Info("datagrams are forwarded too", zap.Strings("to", cfg.Forward.To), zap.Bool("with the exporter's address", cfg.Forward.KeepSource))
+		log.Info("datagrams are forwarded too", zap.Strings("to", cfg.Forward.To),
+			zap.Bool("with the exporter's address", cfg.Forward.KeepSource))
 	}
 	if s.producer != nil {
-		log.Info("messages of rows go to Kafka", zap.Strings("brokers", cfg.Kafka.Brokers), zap.String("topic", cfg.Kafka.Topic), zap.Stringer("format", cfg.Kafka.Format))
+		log.Info("messages of rows go to Kafka", zap.Strings("brokers", cfg.Kafka.Brokers),
+			zap.String("topic", cfg.Kafka.Topic), zap.Stringer("format", cfg.Kafka.Format))
 	}
 	if cfg.Server.Flows {
-		log.Info("rows go to "+s.destination(), zap.String("try", `collector query "SELECT count() FROM `+s.settings.Tables.Flow+`"`))
+		log.Info("rows go to "+s.destination(), zap.String("try",
+			`collector query "SELECT count() FROM `+s.settings.Tables.Flow+`"`))
 	}
 
 	failure := awaitStop(signals, changes.hangup, failed)
@@ -221,8 +231,8 @@ func (f failures) add(err error) {
 // gcPercent is how much garbage there may be, in percent of what is in use.
 const gcPercent = 40
 
-// openSpool opens the directory where inserts wait for a server that is down; nil where none is configured. What it finds and what
-// it drops is written down in the book.
+// openSpool opens the directory where inserts wait for a server that is down; nil where none is configured. What it
+// finds and what it drops is written down in the book.
 func openSpool(cfg *config.Config, log *zap.Logger, book *tally.Book) (*spool.Spool, error) {
 	if cfg.Spool.Path == "" {
 		return nil, nil
@@ -246,8 +256,8 @@ func (s *service) awaitMetadata(atMost time.Duration) {
 	}
 }
 
-// receive is a worker's loop: datagrams in, to other collectors and into blocks, until the listener is closed and empty, or cannot
-// receive any more, which is an error. What came before is delivered in either case.
+// receive is a worker's loop: datagrams in, to other collectors and into blocks, until the listener is closed and
+// empty, or cannot receive any more, which is an error. What came before is delivered in either case.
 func receive(l *listen.Worker, p *press, f *forward.Forwarder) error {
 	const wake, tick = 100 * time.Millisecond, time.Second
 	w := p.worker
@@ -272,8 +282,8 @@ func receive(l *listen.Worker, p *press, f *forward.Forwarder) error {
 	}
 }
 
-// press tells a worker's share when neither the server nor the disk keeps up with rows, so that the sources that send most lose
-// before blocks are dropped that hold rows of all of them.
+// press tells a worker's share when neither the server nor the disk keeps up with rows, so that the sources that send
+// most lose before blocks are dropped that hold rows of all of them.
 type press struct {
 	service *service
 	worker  *pipeline.Worker
@@ -334,7 +344,8 @@ func statsLosses(total *listen.Stats) []loss {
 	}
 	add(total.KernelDrops, what, "sockets")
 	add(total.Late, "datagrams that came while the collector stopped", "sockets")
-	add(total.OverShare, "datagrams of sources that took more than their share while the collector was behind", "sockets")
+	add(total.OverShare, "datagrams of sources that took more than their share while the collector was behind",
+		"sockets")
 	add(total.Refused, "datagrams from exporters that may not send", "listen.allowed_exporters")
 	return losses
 }

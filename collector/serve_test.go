@@ -59,7 +59,8 @@ const testPatience = 2 * time.Minute
 func (r *running) serve(core zapcore.Core, metadataWait time.Duration) {
 	exit := func(status int) { r.ended <- fmt.Errorf("exited at once with %d", status) }
 	go func() {
-		r.ended <- serve(r.cfg, zap.New(core), r.signals, &r.summary, serveOptions{metadataWait: metadataWait, exit: exit})
+		r.ended <- serve(r.cfg, zap.New(core), r.signals, &r.summary,
+			serveOptions{metadataWait: metadataWait, exit: exit})
 	}()
 }
 
@@ -135,7 +136,8 @@ func TestServe_everyProtocolOnOnePort(t *testing.T) {
 	}
 	r.stop(t)
 	// The traffic has 906 packets, 568 of them IPv4, which is all that v5 knows; sfprobe took 112 of them, one in 8.
-	got := ask(t, r.cfg, "SELECT flow_type, count(), sum(packet_count) FROM data_flow GROUP BY flow_type ORDER BY flow_type")
+	got := ask(t, r.cfg,
+		"SELECT flow_type, count(), sum(packet_count) FROM data_flow GROUP BY flow_type ORDER BY flow_type")
 	want := "netflow\t600\t2380\nsflow\t112\t896"
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -149,7 +151,8 @@ func TestServe_rejectsBadInputAndGoesOn(t *testing.T) {
 		[]byte("garbage that is no flow export"), // version 0x6761
 		[]byte{0},                                // shorter than any header
 		v9[0][:10],                               // a header cut in the middle
-		[]byte{0, 9, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 7, 1, 4, 0, 8, 1, 2, 3, 4}, // data without a template
+		// data without a template
+		[]byte{0, 9, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 7, 1, 4, 0, 8, 1, 2, 3, 4},
 	)
 	send(t, r.address, v9...)
 	waitFor(t, "the good datagrams", func() bool {
@@ -176,7 +179,8 @@ func TestServe_portInUse(t *testing.T) {
 	defer socket.Close()
 	address := socket.LocalAddr().String()
 	err = serve(configFor(t, "LISTEN="+address), zap.NewNop(), nil, io.Discard, serveOptions{})
-	if err == nil || !strings.Contains(err.Error(), address) || !strings.Contains(err.Error(), "address already in use") {
+	if err == nil || !strings.Contains(err.Error(), address) ||
+		!strings.Contains(err.Error(), "address already in use") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -194,12 +198,14 @@ func TestServe_collectsWhileTheServerIsDown(t *testing.T) {
 	core, logs := observer.New(zap.InfoLevel)
 	r.serve(core, withoutServer)
 	waitFor(t, "the collector to listen", func() bool { return logs.FilterMessage("listening").Len() > 0 })
-	waitFor(t, "a line about the server", func() bool { return logs.FilterMessage("rows are collected and wait").Len() > 0 })
+	waitFor(t, "a line about the server",
+		func() bool { return logs.FilterMessage("rows are collected and wait").Len() > 0 })
 	send(t, address, payloads(t, "softflowd-v9")...)
 	proxy.open(net.JoinHostPort(direct.Host, portText(direct.Port)))
 	reader := *r.cfg
 	reader.Server = direct
-	waitFor(t, "the rows after the server came back", func() bool { return ask(t, &reader, "SELECT count() FROM data_flow") == "230" })
+	waitFor(t, "the rows after the server came back",
+		func() bool { return ask(t, &reader, "SELECT count() FROM data_flow") == "230" })
 	r.stop(t)
 }
 
@@ -274,9 +280,11 @@ func TestServe_rowsOutliveAStopWhileTheServerIsDown(t *testing.T) {
 	}
 	first.cfg.Server = server
 	third := run(testPatience)
-	waitFor(t, "the rows of the run before", func() bool { return ask(t, first.cfg, "SELECT count() FROM data_flow") == "230" })
+	waitFor(t, "the rows of the run before",
+		func() bool { return ask(t, first.cfg, "SELECT count() FROM data_flow") == "230" })
 	third.stop(t)
-	if !strings.Contains(third.summary.String(), "230 rows written") || !strings.Contains(third.summary.String(), "nothing lost") {
+	if !strings.Contains(third.summary.String(), "230 rows written") ||
+		!strings.Contains(third.summary.String(), "nothing lost") {
 		t.Errorf("said:\n%s", &third.summary)
 	}
 }

@@ -77,8 +77,8 @@ type service struct {
 	cancel     context.CancelFunc
 }
 
-// newService starts the local store, if rows go there, and the writer. Inserts wait until the tables are made, and on disk where
-// there is a spool, which the service closes. The books are the spools'.
+// newService starts the local store, if rows go there, and the writer. Inserts wait until the tables are made, and on
+// disk where there is a spool, which the service closes. The books are the spools'.
 func newService(cfg *config.Config, log *zap.Logger, disk *spool.Spool, books books) (*service, error) {
 	run := make([]byte, 8)
 	rand.Read(run)
@@ -154,9 +154,11 @@ func (s *service) makeTables(ctx context.Context) error {
 	return nil
 }
 
-// serverSwitched makes the tables at another server of clickhouse.host, which is used from now on. Replicated ones are there.
+// serverSwitched makes the tables at another server of clickhouse.host, which is used from now on. Replicated ones are
+// there.
 func (s *service) serverSwitched(to string, why error) {
-	s.log.Warn("another ClickHouse server is used from now on", zap.String("server", to), zap.NamedError("the other", oneLine(why)))
+	s.log.Warn("another ClickHouse server is used from now on", zap.String("server", to),
+		zap.NamedError("the other", oneLine(why)))
 	if s.settings.Replication.Enabled || !isClosed(s.tables) || s.life.Err() != nil {
 		return
 	}
@@ -191,7 +193,8 @@ func makeTables(ctx context.Context, conn driver.Conn, settings schema.Settings,
 		}
 	}
 	if created > 0 {
-		log.Info("tables, dictionaries and views created", zap.Int("how many", created), zap.String("database", settings.Database))
+		log.Info("tables, dictionaries and views created", zap.Int("how many", created),
+			zap.String("database", settings.Database))
 	}
 	if err != nil {
 		return fmt.Errorf("tables of database %s: %w", settings.Database, err)
@@ -243,7 +246,8 @@ func (s *service) keepMakingTables(ctx context.Context) error {
 	}, backoff.WithBackOff(&backoff.ExponentialBackOff{
 		InitialInterval: time.Second, MaxInterval: time.Minute, Multiplier: 2, RandomizationFactor: 0.2,
 	}), backoff.WithMaxElapsedTime(0), backoff.WithNotify(func(err error, wait time.Duration) {
-		s.log.Error("rows are collected and wait", zap.Error(oneLine(err)), zap.Duration("next try in", wait.Round(time.Millisecond)))
+		s.log.Error("rows are collected and wait", zap.Error(oneLine(err)),
+			zap.Duration("next try in", wait.Round(time.Millisecond)))
 	}))
 	return err
 }
@@ -298,7 +302,8 @@ func (s *service) newWorker(n int, o pipeline.Options) *pipeline.Worker {
 	return w
 }
 
-// spareBuffers is how many encoded blocks' memory is kept for the next ones. More are in use while inserts wait, and given back.
+// spareBuffers is how many encoded blocks' memory is kept for the next ones. More are in use while inserts wait, and
+// given back.
 const spareBuffers = 6
 
 // buffer returns memory to pack a block into; keep takes it back once the block is stored or lost.
@@ -311,8 +316,8 @@ func (s *service) buffer() native.Packed {
 	}
 }
 
-// keep leaves what other tables used, or came from disk, to the garbage collector: that has no fills, is of another size, and would
-// take the place of what blocks need.
+// keep leaves what other tables used, or came from disk, to the garbage collector: that has no fills, is of another
+// size, and would take the place of what blocks need.
 func (s *service) keep(memory native.Packed) {
 	if memory.Fills == nil {
 		return
@@ -323,7 +328,8 @@ func (s *service) keep(memory native.Packed) {
 	}
 }
 
-// finish delivers what the workers handed over, within the grace period, and ends what runs. The workers must have ended.
+// finish delivers what the workers handed over, within the grace period, and ends what runs. The workers must have
+// ended.
 func (s *service) finish(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Batch.Grace)
 	defer cancel()
@@ -355,7 +361,8 @@ func (s *service) keepTemplates() {
 	if every <= 0 {
 		return
 	}
-	s.templates = openTemplateFile(filepath.Join(s.cfg.Metadata.CacheDir, "templates.json"), s.cfg.Decoder.TemplateExpiry, s.log.Named("templates"))
+	s.templates = openTemplateFile(filepath.Join(s.cfg.Metadata.CacheDir, "templates.json"),
+		s.cfg.Decoder.TemplateExpiry, s.log.Named("templates"))
 	ctx := s.life
 	s.background.Go(func() {
 		ticker := time.NewTicker(every)
@@ -394,8 +401,8 @@ func (s *service) rows() (n uint64) {
 	return n
 }
 
-// expiry is the time before which the table's TTL drops rows, in Unix milliseconds; 0 where it has none that goes by when
-// flows began.
+// expiry is the time before which the table's TTL drops rows, in Unix milliseconds; 0 where it has none that goes by
+// when flows began.
 func (s *service) expiry(ctx context.Context) (int64, error) {
 	if !s.cfg.Server.Flows {
 		return 0, nil
@@ -409,7 +416,8 @@ func (s *service) expiry(ctx context.Context) (int64, error) {
 		return 0, nil
 	}
 	var seconds int64
-	if err := s.conn.QueryRow(ctx, "SELECT toInt64(toUnixTimestamp(now() - INTERVAL "+ttl.Interval+"))").Scan(&seconds); err != nil {
+	if err := s.conn.QueryRow(ctx, "SELECT toInt64(toUnixTimestamp(now() - INTERVAL "+ttl.Interval+
+		"))").Scan(&seconds); err != nil {
 		return 0, fmt.Errorf("work out the TTL %s of %s: %w", ttl.Interval, s.settings.Tables.Flow, err)
 	}
 	return seconds * 1000, nil
@@ -432,8 +440,8 @@ func (s *service) updateExpiry(ctx context.Context) {
 	}
 }
 
-// unexplained is how many records became no row, and rows became nothing that the book knows. Records of streams that were heard
-// just now may not be counted yet, so that there can be more rows.
+// unexplained is how many records became no row, and rows became nothing that the book knows. Records of streams that
+// were heard just now may not be counted yet, so that there can be more rows.
 func unexplained(records, rows uint64, flows bool, became tally.Account) (n uint64) {
 	if flows {
 		n = records - min(records, rows)
@@ -453,20 +461,24 @@ func (s *service) summary() *summary {
 			sum.losses = append(sum.losses, loss{n, "rows " + string(reason), "ClickHouse"})
 		}
 		if all := stats.Lost[reason].Rows; all > became.Lost[string(reason)] {
-			sum.losses = append(sum.losses, loss{all - became.Lost[string(reason)], "rows " + string(reason), "ClickHouse, other tables than " + s.settings.Tables.Flow})
+			sum.losses = append(sum.losses, loss{all - became.Lost[string(reason)], "rows " + string(reason),
+				"ClickHouse, other tables than " + s.settings.Tables.Flow})
 		}
 	}
 	for _, w := range s.workers {
 		if n := w.Expired(); n > 0 {
-			what := fmt.Sprintf("rows older than the TTL of %s (%s), which drops them", s.settings.Tables.Flow, s.flowTTL.Load().Interval)
+			what := fmt.Sprintf("rows older than the TTL of %s (%s), which drops them", s.settings.Tables.Flow,
+				s.flowTTL.Load().Interval)
 			sum.losses = append(sum.losses, loss{n, what, "a clock that is wrong, or a capture of long ago"})
 		}
 	}
 	for _, reason := range slices.Sorted(maps.Keys(became.Quarantined)) {
-		sum.kept = append(sum.kept, loss{became.Quarantined[reason], "rows that ClickHouse refuses (" + reason + ")", "see `collector quarantine`"})
+		sum.kept = append(sum.kept, loss{became.Quarantined[reason], "rows that ClickHouse refuses (" + reason + ")",
+			"see `collector quarantine`"})
 	}
 	if n := stats.WithoutView.Rows; n > 0 {
-		sum.kept = append(sum.kept, loss{n, "rows that the table has and a view of it does not", "see `collector quarantine`"})
+		sum.kept = append(sum.kept, loss{n, "rows that the table has and a view of it does not",
+			"see `collector quarantine`"})
 	}
 	sum.losses = append(sum.losses, forwardLosses(s.forwarders)...)
 	s.addMessages(sum)

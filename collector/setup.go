@@ -23,8 +23,10 @@ import (
 // configFlags are the flags of every command that needs the configuration.
 func configFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "config", Aliases: []string{"c"}, Usage: "read settings from `FILE` (YAML; see conf.example/collector.yml)"},
-		&cli.StringSliceFlag{Name: "env-file", Usage: "read environment variables from `FILE` too, such as the reference's conf/envs/base.env; may be given several times"},
+		&cli.StringFlag{Name: "config", Aliases: []string{"c"},
+			Usage: "read settings from `FILE` (YAML; see conf.example/collector.yml)"},
+		&cli.StringSliceFlag{Name: "env-file",
+			Usage: "read environment variables from `FILE` too, such as the reference's conf/envs/base.env; may be given several times"},
 	}
 }
 
@@ -70,12 +72,13 @@ func newStoreLog() *zap.Logger {
 	return zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(encoder), zapcore.Lock(os.Stderr), zapcore.InfoLevel))
 }
 
-// storeWait is how long a collector waits for its store to have what it needs, before it collects without. It is short, as nobody
-// reads the sockets meanwhile and no signal is heard. What keeps the store from starting later ends the collector.
+// storeWait is how long a collector waits for its store to have what it needs, before it collects without. It is short,
+// as nobody reads the sockets meanwhile and no signal is heard. What keeps the store from starting later ends the
+// collector.
 const storeWait = time.Second
 
-// startStore runs the local store, and notes in the configuration where it answers. It is nil where a server is configured. With
-// early it does not wait until the store has opened its tables.
+// startStore runs the local store, and notes in the configuration where it answers. It is nil where a server is
+// configured. With early it does not wait until the store has opened its tables.
 func startStore(ctx context.Context, cfg *config.Config, log *zap.Logger, early bool) (*store.Supervisor, error) {
 	if !cfg.UsesLocalStore() {
 		return nil, nil
@@ -99,13 +102,14 @@ func startStore(ctx context.Context, cfg *config.Config, log *zap.Logger, early 
 
 func storeOptions(s *config.Store, engine string) store.Options {
 	return store.Options{
-		Path: s.Path, Listen: s.Listen, Engine: engine, User: s.Username, Password: s.Password, Insecure: s.Insecure, Hosts: s.Hosts,
+		Path: s.Path, Listen: s.Listen, Engine: engine, User: s.Username, Password: s.Password, Insecure: s.Insecure,
+		Hosts:  s.Hosts,
 		Memory: uint64(s.Memory),
 	}
 }
 
-// findEngine returns the path of the engine's library: the configured one, or the first of the usual places. The working directory
-// is none of them: the collector may write there, and whatever it can be made to write would be run.
+// findEngine returns the path of the engine's library: the configured one, or the first of the usual places. The
+// working directory is none of them: the collector may write there, and whatever it can be made to write would be run.
 func findEngine(configured string) (string, error) {
 	const name = "libchdb.so"
 	places := []string{configured}
@@ -113,7 +117,8 @@ func findEngine(configured string) (string, error) {
 		places = []string{"/usr/lib/flow-collector/" + name}
 		if self, err := os.Executable(); err == nil {
 			beside := filepath.Dir(self)
-			places = append([]string{filepath.Join(beside, name), filepath.Join(beside, "..", ".engine", name)}, places...)
+			places = append([]string{filepath.Join(beside, name), filepath.Join(beside, "..", ".engine", name)},
+				places...)
 		}
 	}
 	for _, place := range places {
@@ -121,8 +126,9 @@ func findEngine(configured string) (string, error) {
 			return place, nil
 		}
 	}
-	return "", fmt.Errorf("the local store's engine is not at %s: run `make engine`, set STORE_ENGINE, or set CLICKHOUSE_HOST to use a ClickHouse server",
-		strings.Join(places, " or "))
+	return "",
+		fmt.Errorf("the local store's engine is not at %s: run `make engine`, set STORE_ENGINE, or set CLICKHOUSE_HOST to use a ClickHouse server",
+			strings.Join(places, " or "))
 }
 
 // connection says how to reach the store or the server.
@@ -146,7 +152,8 @@ func connection(cfg *config.Config) clickhouse.Options {
 		o.Addrs = append(o.Addrs, host)
 	}
 	o.Username, o.Password, o.Gzip = s.Username, s.Password, s.Gzip
-	o.TLS = clickhouse.TLS{Enabled: s.Secure, CAFile: s.CAFile, CertFile: s.CertFile, KeyFile: s.KeyFile, SkipVerify: s.SkipVerify}
+	o.TLS = clickhouse.TLS{Enabled: s.Secure, CAFile: s.CAFile, CertFile: s.CertFile, KeyFile: s.KeyFile,
+		SkipVerify: s.SkipVerify}
 	return o
 }
 
@@ -159,8 +166,8 @@ func reachable(listen string) string {
 	return listen
 }
 
-// storePassword is the configured password of the local store, or the one that it made. Where that cannot be read none is sent: the
-// store then says where it is, unless it needs none of this process's user.
+// storePassword is the configured password of the local store, or the one that it made. Where that cannot be read none
+// is sent: the store then says where it is, unless it needs none of this process's user.
 func storePassword(s *config.Store) string {
 	if s.Password != "" || s.Insecure {
 		return s.Password
@@ -172,8 +179,8 @@ func storePassword(s *config.Store) string {
 	return secret
 }
 
-// tableSettings are the schema's settings with the dictionaries' credentials filled in. Those of the local store need none: its
-// engine reads its own tables.
+// tableSettings are the schema's settings with the dictionaries' credentials filled in. Those of the local store need
+// none: its engine reads its own tables.
 func tableSettings(cfg *config.Config, o clickhouse.Options) schema.Settings {
 	s := cfg.Schema
 	// What waits on disk is delivered once, however long it waits.

@@ -28,8 +28,8 @@ func holdStore(t *testing.T, dir, says string) (release func()) {
 	return func() { _ = f.Close() }
 }
 
-// TestServe_storeOpensSlowly collects while the store waits for an earlier one to end. A signal is heard meanwhile, and what was
-// collected is in the spool for the next run.
+// TestServe_storeOpensSlowly collects while the store waits for an earlier one to end. A signal is heard meanwhile, and
+// what was collected is in the spool for the next run.
 func TestServe_storeOpensSlowly(t *testing.T) {
 	cfg := localConfig(t)
 	release := holdStore(t, cfg.Store.Path, "1 stopping\n")
@@ -53,14 +53,15 @@ func TestServe_storeOpensSlowly(t *testing.T) {
 	}
 }
 
-// TestServe_storeCannotStart ends with the reason where it turns out only while datagrams are collected that the store cannot be
-// started.
+// TestServe_storeCannotStart ends with the reason where it turns out only while datagrams are collected that the store
+// cannot be started.
 func TestServe_storeCannotStart(t *testing.T) {
 	cfg := localConfig(t)
 	defer holdStore(t, cfg.Store.Path, "1 stopping\n")()
 	r := startConfigured(t, cfg, withoutServer)
 	send(t, r.address, payloads(t, "softflowd-v5")...)
-	if err := os.WriteFile(filepath.Join(cfg.Store.Path, "store.lock"), []byte("1\n"), 0o600); err != nil { // it does not stop after all
+	// it does not stop after all
+	if err := os.WriteFile(filepath.Join(cfg.Store.Path, "store.lock"), []byte("1\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	select {

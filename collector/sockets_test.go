@@ -15,7 +15,8 @@ import (
 	"github.com/metranova/flow-collector/collector/listen"
 )
 
-// A worker that cannot receive any more ends the collector with an error of one line, and what came before is delivered.
+// A worker that cannot receive any more ends the collector with an error of one line, and what came before is
+// delivered.
 func TestServe_endsWhenAWorkerCannotReceive(t *testing.T) {
 	r := startServe(t, "CLICKHOUSE_FLOW_TTL=")
 	send(t, r.address, payloads(t, "softflowd-v9")...)
@@ -23,7 +24,8 @@ func TestServe_endsWhenAWorkerCannotReceive(t *testing.T) {
 	breakSocket(t, netip.MustParseAddrPort(r.address).Port())
 	select {
 	case err := <-r.ended:
-		if err == nil || !strings.Contains(err.Error(), "receive on UDP "+r.address) || strings.Contains(err.Error(), "\n") {
+		if err == nil || !strings.Contains(err.Error(), "receive on UDP "+r.address) ||
+			strings.Contains(err.Error(), "\n") {
 			t.Errorf("ended with %v, want one line that names %s", err, r.address)
 		}
 	case <-time.After(time.Minute):
@@ -89,9 +91,9 @@ func TestAwaitStop(t *testing.T) {
 	}
 }
 
-// A burst that overflows the socket, and a stop right behind it: what was sent was decoded, or is in collector_loss as dropped before
-// that, to the last datagram, and the summary says so. Which of the drops there are besides those for want of memory depends on how
-// fast the machine is.
+// A burst that overflows the socket, and a stop right behind it: what was sent was decoded, or is in collector_loss as
+// dropped before that, to the last datagram, and the summary says so. Which of the drops there are besides those for
+// want of memory depends on how fast the machine is.
 func TestServe_burstThatOverflowsASocket(t *testing.T) {
 	cfg := testConfig(t, "CLICKHOUSE_FLOW_TTL=", "LISTEN="+freePort(t))
 	cfg.Listen.ReceiveBuffer = 1 << 13
@@ -146,8 +148,10 @@ func TestSocketLosses(t *testing.T) {
 		howMany   uint64
 	}{
 		{name: "nothing", stats: listen.Stats{Datagrams: 5}},
-		{name: "a buffer that was given in full", stats: listen.Stats{KernelDrops: 3}, want: "listen.workers", not: "rmem_max", howMany: 3},
-		{name: "a smaller buffer", stats: listen.Stats{KernelDrops: 3, ShortBuffer: true}, want: "raise net.core.rmem_max", not: "listen.workers", howMany: 3},
+		{name: "a buffer that was given in full", stats: listen.Stats{KernelDrops: 3}, want: "listen.workers",
+			not: "rmem_max", howMany: 3},
+		{name: "a smaller buffer", stats: listen.Stats{KernelDrops: 3, ShortBuffer: true},
+			want: "raise net.core.rmem_max", not: "listen.workers", howMany: 3},
 		{name: "a stop", stats: listen.Stats{Late: 2}, want: "while the collector stopped", howMany: 2},
 		{name: "overload", stats: listen.Stats{OverShare: 5}, want: "more than their share", howMany: 5},
 		{name: "refused", stats: listen.Stats{Refused: 4}, want: "may not send", howMany: 4},

@@ -11,7 +11,8 @@ import (
 	"github.com/metranova/flow-collector/sink/spool"
 )
 
-// closers are what was opened while the program starts. They are closed again, the latest first, unless the start succeeds.
+// closers are what was opened while the program starts. They are closed again, the latest first, unless the start
+// succeeds.
 type closers []func()
 
 func (c *closers) add(f func()) { *c = append(*c, f) }
@@ -43,16 +44,17 @@ func closeListeners(all []*listen.Worker) {
 	}
 }
 
-// signalDebounce is how long after the first signal another one is taken for the same: make, timeout and others pass theirs on to
-// their children, which have it already.
+// signalDebounce is how long after the first signal another one is taken for the same: make, timeout and others pass
+// theirs on to their children, which have it already.
 const signalDebounce = 300 * time.Millisecond
 
 // abandonWait bounds what is still done at a second signal. The store ends by itself when this process is gone.
 const abandonWait = 500 * time.Millisecond
 
-// abandon ends the program at a second signal, within a second, unless it has finished. It says what is left behind. since is when
-// the first signal came.
-func abandon(signals <-chan os.Signal, finished <-chan struct{}, since time.Time, s *service, log *zap.Logger, exit func(int)) {
+// abandon ends the program at a second signal, within a second, unless it has finished. It says what is left behind.
+// since is when the first signal came.
+func abandon(signals <-chan os.Signal, finished <-chan struct{}, since time.Time, s *service, log *zap.Logger,
+	exit func(int)) {
 	for {
 		select {
 		case <-finished:
@@ -68,7 +70,8 @@ func abandon(signals <-chan os.Signal, finished <-chan struct{}, since time.Time
 	go func() {
 		defer close(told)
 		sum := s.summary()
-		log.Error("stopped at once", zap.Uint64("rows not delivered", sum.pending), zap.Uint64("rows on disk", sum.spooled),
+		log.Error("stopped at once", zap.Uint64("rows not delivered", sum.pending),
+			zap.Uint64("rows on disk", sum.spooled),
 			zap.Uint64("rows delivered", sum.written), zap.Uint64("messages not delivered", sum.produced.waiting))
 	}()
 	select {

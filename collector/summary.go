@@ -87,7 +87,8 @@ func wrongClocks(stream *exporter.Stream) []loss {
 		clocks = append(clocks, loss{n, "records more than a day old", streamName(stream)})
 	}
 	if n := stream.Clamped.Load(); n > 0 {
-		clocks = append(clocks, loss{n, "records with the time of receipt instead of the exporter's", streamName(stream)})
+		clocks = append(clocks, loss{n, "records with the time of receipt instead of the exporter's",
+			streamName(stream)})
 	}
 	return clocks
 }
@@ -179,7 +180,8 @@ const mostStreams = 20
 // printStreams writes a line for each stream.
 func (s *summary) printStreams(out io.Writer) {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "exporter\tprotocol\tdomain\tdatagrams\trecords\ttemplates\toptions\tsampling\tlost\ttwice\tlate\trestarts\t")
+	fmt.Fprintln(table,
+		"exporter\tprotocol\tdomain\tdatagrams\trecords\ttemplates\toptions\tsampling\tlost\ttwice\tlate\trestarts\t")
 	for _, stream := range s.streams[:min(mostStreams, len(s.streams))] {
 		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s\t%d\t%d\t%d\t%d\t\n",
 			stream.Key.Exporter, stream.Key.Protocol, stream.Key.Domain, stream.Datagrams.Load(), stream.Records.Load(),
@@ -265,7 +267,8 @@ func printFields(out io.Writer, fields []netflow.TemplateField) {
 	fmt.Fprintln(out, line)
 }
 
-// fieldText is element:length, with the element's name, and with a * where the value is used; v stands for a variable length.
+// fieldText is element:length, with the element's name, and with a * where the value is used; v stands for a variable
+// length.
 func fieldText(f netflow.TemplateField) string {
 	length := strconv.Itoa(f.Length)
 	if f.Length < 0 {

@@ -30,7 +30,8 @@ func TestSummary_evictedStreams(t *testing.T) {
 		}
 	}
 	if sum.datagrams() != streams || sum.records() != 10*streams || lost != 5*streams {
-		t.Errorf("%d datagrams, %d records, %d lost, want %d, %d, %d", sum.datagrams(), sum.records(), lost, streams, 10*streams, 5*streams)
+		t.Errorf("%d datagrams, %d records, %d lost, want %d, %d, %d", sum.datagrams(), sum.records(), lost, streams,
+			10*streams, 5*streams)
 	}
 }
 

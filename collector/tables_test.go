@@ -17,8 +17,8 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 )
 
-// limitedServer is in front of the store of a configuration, and answers statements that denied matches as ClickHouse answers a user
-// without the right. It returns the settings that lead to it.
+// limitedServer is in front of the store of a configuration, and answers statements that denied matches as ClickHouse
+// answers a user without the right. It returns the settings that lead to it.
 func limitedServer(t *testing.T, host string, denied *regexp.Regexp) []string {
 	t.Helper()
 	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: host})
@@ -50,7 +50,8 @@ func TestUserWithoutRights(t *testing.T) {
 			play := func() string {
 				t.Helper()
 				var out bytes.Buffer
-				if err := replay(cfg, zap.NewNop(), make(chan os.Signal), []string{ownCapture(t, "softflowd-v9")}, replayOptions{once: true}, &out); err != nil {
+				if err := replay(cfg, zap.NewNop(), make(chan os.Signal), []string{ownCapture(t, "softflowd-v9")},
+					replayOptions{once: true}, &out); err != nil {
 					t.Fatal(err)
 				}
 				return out.String()
@@ -58,7 +59,8 @@ func TestUserWithoutRights(t *testing.T) {
 			play() // as the DBA
 			before := ask(t, cfg, "SELECT count() FROM data_flow")
 			host := fmt.Sprintf("%s:%d", cfg.Server.Host, cfg.Server.Port)
-			cfg.Server.Host = strings.TrimPrefix(limitedServer(t, host, regexp.MustCompile(denied))[0], "CLICKHOUSE_HOST=")
+			cfg.Server.Host = strings.TrimPrefix(limitedServer(t, host, regexp.MustCompile(denied))[0],
+				"CLICKHOUSE_HOST=")
 			said := play()
 			if got := ask(t, cfg, "SELECT count() = 2 * "+before+" FROM data_flow"); got != "1" && got != "true" {
 				t.Errorf("not twice %s rows (%s); said\n%s", before, got, said)
@@ -73,7 +75,8 @@ func TestTTLOfTheTable(t *testing.T) {
 	play := func() string {
 		t.Helper()
 		var out bytes.Buffer
-		if err := replay(cfg, zap.NewNop(), make(chan os.Signal), []string{ownCapture(t, "softflowd-v9")}, replayOptions{once: true}, &out); err != nil {
+		if err := replay(cfg, zap.NewNop(), make(chan os.Signal), []string{ownCapture(t, "softflowd-v9")},
+			replayOptions{once: true}, &out); err != nil {
 			t.Fatal(err)
 		}
 		return out.String()
@@ -100,7 +103,8 @@ func TestTTLOfTheTable(t *testing.T) {
 	}
 	var out bytes.Buffer
 	_ = check(t.Context(), cfg, &out)
-	if !regexp.MustCompile(`(?m)^warning +tables +table data_flow: its TTL is .*` + regexp.QuoteMeta(statement)).MatchString(out.String()) {
+	if !regexp.MustCompile(`(?m)^warning +tables +table data_flow: its TTL is .*` +
+		regexp.QuoteMeta(statement)).MatchString(out.String()) {
 		t.Errorf("check says:\n%s", &out)
 	}
 	ask(t, cfg, "ALTER TABLE data_flow MODIFY TTL start_time + INTERVAL 1 SECOND")

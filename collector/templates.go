@@ -17,8 +17,8 @@ import (
 	"github.com/metranova/flow-collector/decoder/netflow"
 )
 
-// templateFile keeps what workers learn of templates and sampling over a restart. Workers hand over what changed; it is written in
-// the background, for the last time when the collector stops.
+// templateFile keeps what workers learn of templates and sampling over a restart. Workers hand over what changed; it is
+// written in the background, for the last time when the collector stops.
 type templateFile struct {
 	path    string
 	expiry  time.Duration
@@ -31,8 +31,8 @@ type templateFile struct {
 	changed bool
 }
 
-// openTemplateFile reads what an earlier run has saved. A file that cannot be read to its end is used up to there, and kept under
-// another name: the next one takes its place.
+// openTemplateFile reads what an earlier run has saved. A file that cannot be read to its end is used up to there, and
+// kept under another name: the next one takes its place.
 func openTemplateFile(path string, expiry time.Duration, log *zap.Logger) *templateFile {
 	f := &templateFile{path: path, expiry: expiry, log: log, sources: map[int]map[netip.Addr]netflow.SourceState{}}
 	state, err := readTemplates(path)
@@ -48,7 +48,8 @@ func openTemplateFile(path string, expiry time.Duration, log *zap.Logger) *templ
 		if failed := os.Rename(path, aside); failed != nil {
 			aside = oneLine(failed).Error()
 		}
-		log.Warn("the templates of the last run cannot be used: data waits until exporters send theirs again", zap.Error(err),
+		log.Warn("the templates of the last run cannot be used: data waits until exporters send theirs again",
+			zap.Error(err),
 			zap.String("kept as", aside), zap.Int("exporters used", len(state.Sources)))
 	}
 	f.earlier, f.loaded = state, netflow.NewSaved(state)
@@ -90,8 +91,8 @@ func (f *templateFile) put(worker int, state netflow.State) {
 	f.changed = f.changed || len(state.Forgotten)+len(state.Sources) > 0
 }
 
-// write puts what the workers know into the file, and of exporters that were not heard in this run what was known before. The old
-// file stays until the new one is whole. It does nothing if nothing changed.
+// write puts what the workers know into the file, and of exporters that were not heard in this run what was known
+// before. The old file stays until the new one is whole. It does nothing if nothing changed.
 func (f *templateFile) write(now time.Time) error {
 	state, changed := f.merged(now)
 	if !changed {

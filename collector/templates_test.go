@@ -24,7 +24,8 @@ func TestServe_templatesOutliveARestart(t *testing.T) {
 	second := startServe(t, "CLICKHOUSE_FLOW_TTL=", "CACHE_DIR="+caches)
 	send(t, second.address, all[1:]...)
 	second.stop(t)
-	got := ask(t, first.cfg, "SELECT count() FROM data_flow") + "+" + ask(t, second.cfg, "SELECT count() FROM data_flow")
+	got := ask(t, first.cfg, "SELECT count() FROM data_flow") + "+" +
+		ask(t, second.cfg, "SELECT count() FROM data_flow")
 	if got != "16+214" {
 		t.Errorf("%s rows before and after the restart, want 16+214", got)
 	}
@@ -78,7 +79,8 @@ func TestTemplateFile_keepsExportersThatWereNotHeard(t *testing.T) {
 	}
 	f := openTemplateFile(path, time.Hour, zap.NewNop())
 	f.earlier.Sources = []netflow.SourceState{
-		source("192.0.2.1", now.Add(-2*time.Hour)), source("192.0.2.2", now.Add(-time.Minute)), source("192.0.2.3", now.Add(-time.Minute)),
+		source("192.0.2.1", now.Add(-2*time.Hour)), source("192.0.2.2", now.Add(-time.Minute)),
+		source("192.0.2.3", now.Add(-time.Minute)),
 	}
 	f.put(0, netflow.State{Sources: []netflow.SourceState{source("192.0.2.3", now)}})
 	f.put(1, netflow.State{Sources: []netflow.SourceState{source("192.0.2.4", now)}})

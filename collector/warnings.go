@@ -21,13 +21,16 @@ func warnings(cfg *config.Config) []configWarning {
 		all = append(all, configWarning{key, fmt.Sprintf(format, args...)})
 	}
 	if cfg.UsesLocalStore() && cfg.Store.Password == "" && !isLoopback(cfg.Store.Listen) {
-		add("store.listen", "the local store answers SQL at %s without a password: set STORE_PASSWORD, or listen on 127.0.0.1", cfg.Store.Listen)
+		add("store.listen",
+			"the local store answers SQL at %s without a password: set STORE_PASSWORD, or listen on 127.0.0.1",
+			cfg.Store.Listen)
 	}
 	if len(cfg.Listen.Allowed) == 0 {
 		for _, address := range cfg.Listen.Addresses {
 			if isPublic(address) {
-				add("listen.allowed_exporters", "whoever reaches UDP %s may send flows, and UDP sources can be forged: "+
-					"list your exporters, and let only their network reach the port", address)
+				add("listen.allowed_exporters",
+					"whoever reaches UDP %s may send flows, and UDP sources can be forged: "+
+						"list your exporters, and let only their network reach the port", address)
 				break
 			}
 		}
@@ -40,7 +43,8 @@ func warnings(cfg *config.Config) []configWarning {
 	for _, source := range cfg.Metadata.SciReg.Sources {
 		if u, err := url.Parse(source); err == nil && u.Scheme == "http" && !isThisHost(u.Hostname()) {
 			if u.User != nil {
-				add("metadata.scireg.sources", "the password for %s goes over the network in the clear: use https", u.Host)
+				add("metadata.scireg.sources", "the password for %s goes over the network in the clear: use https",
+					u.Host)
 			} else {
 				add("metadata.scireg.sources", "what %s answers can be changed on its way: use https", u.Host)
 			}
@@ -66,11 +70,13 @@ func serverWarnings(cfg *config.Config, add func(key, format string, args ...any
 			host = name
 		}
 		if !s.Secure && s.Password != "" && !isThisHost(strings.Trim(host, "[]")) {
-			add("clickhouse.secure", "the password for %s goes over the network in the clear: set clickhouse.secure", host)
+			add("clickhouse.secure", "the password for %s goes over the network in the clear: set clickhouse.secure",
+				host)
 		}
 	}
 	if s.Secure && s.SkipVerify {
-		add("clickhouse.skip_verify", "anyone between here and the server can read the password and the rows: set clickhouse.ca_file instead")
+		add("clickhouse.skip_verify",
+			"anyone between here and the server can read the password and the rows: set clickhouse.ca_file instead")
 	}
 }
 
@@ -84,12 +90,14 @@ func kafkaWarnings(cfg *config.Config, add func(key, format string, args ...any)
 	case k.UsesSASL() && !k.UsesTLS():
 		for _, broker := range k.Brokers {
 			if host, _, err := net.SplitHostPort(broker); err != nil || !isThisHost(host) {
-				add("kafka.security_protocol", "the SASL password for %s goes over the network without TLS: use SASL_SSL", broker)
+				add("kafka.security_protocol",
+					"the SASL password for %s goes over the network without TLS: use SASL_SSL", broker)
 				break
 			}
 		}
 	case k.UsesTLS() && k.SkipVerify:
-		add("kafka.skip_verify", "anyone between here and the brokers can read what goes there: set kafka.ca_file instead")
+		add("kafka.skip_verify",
+			"anyone between here and the brokers can read what goes there: set kafka.ca_file instead")
 	}
 }
 
@@ -99,8 +107,8 @@ func isThisHost(host string) bool {
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
-// isPublic reports whether an address to listen on can be reached from the Internet: it is a global one, or stands for all of a
-// host that has a global one.
+// isPublic reports whether an address to listen on can be reached from the Internet: it is a global one, or stands for
+// all of a host that has a global one.
 func isPublic(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {

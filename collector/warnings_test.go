@@ -14,7 +14,8 @@ import (
 )
 
 func TestWarnings(t *testing.T) {
-	kafka := []string{"KAFKA_OUTPUT_TOPIC=flows", "KAFKA_BOOTSTRAP_SERVERS=kafka.example:9092", "KAFKA_SASL_USERNAME=u", "KAFKA_SASL_PASSWORD=p", "KAFKA_SASL_MECHANISM=PLAIN"}
+	kafka := []string{"KAFKA_OUTPUT_TOPIC=flows", "KAFKA_BOOTSTRAP_SERVERS=kafka.example:9092", "KAFKA_SASL_USERNAME=u",
+		"KAFKA_SASL_PASSWORD=p", "KAFKA_SASL_MECHANISM=PLAIN"}
 	for _, test := range []struct {
 		name    string
 		environ []string
@@ -29,14 +30,20 @@ func TestWarnings(t *testing.T) {
 		{"the profiler for everyone", []string{"HTTP_LISTEN=:8080", "PPROF"}, "http.pprof: profiled"},
 		{"the profiler for this host", []string{"HTTP_LISTEN=127.0.0.1:8080", "PPROF"}, ""},
 		{"a private address", []string{"LISTEN=10.0.0.1:2055"}, ""},
-		{"a password in the clear", []string{"CLICKHOUSE_HOST=ch.example", "CLICKHOUSE_PASSWORD=x"}, "clickhouse.secure: in the clear"},
-		{"the second server's", []string{"CLICKHOUSE_HOST=localhost, ch.example:8123", "CLICKHOUSE_PASSWORD=x"}, "clickhouse.secure: ch.example"},
+		{"a password in the clear", []string{"CLICKHOUSE_HOST=ch.example", "CLICKHOUSE_PASSWORD=x"},
+			"clickhouse.secure: in the clear"},
+		{"the second server's", []string{"CLICKHOUSE_HOST=localhost, ch.example:8123", "CLICKHOUSE_PASSWORD=x"},
+			"clickhouse.secure: ch.example"},
 		{"a password to this host", []string{"CLICKHOUSE_HOST=127.0.0.1", "CLICKHOUSE_PASSWORD=x"}, ""},
-		{"a password over TLS", []string{"CLICKHOUSE_HOST=ch.example", "CLICKHOUSE_PASSWORD=x", "CLICKHOUSE_SECURE=true"}, ""},
-		{"SASL without TLS", append([]string{"KAFKA_SECURITY_PROTOCOL=SASL_PLAINTEXT"}, kafka...), "kafka.security_protocol: without TLS"},
+		{"a password over TLS", []string{"CLICKHOUSE_HOST=ch.example", "CLICKHOUSE_PASSWORD=x",
+			"CLICKHOUSE_SECURE=true"}, ""},
+		{"SASL without TLS", append([]string{"KAFKA_SECURITY_PROTOCOL=SASL_PLAINTEXT"}, kafka...),
+			"kafka.security_protocol: without TLS"},
 		{"SASL over TLS", append([]string{"KAFKA_SECURITY_PROTOCOL=SASL_SSL"}, kafka...), ""},
-		{"a feed in the clear", []string{"SCIREG_HTTP_CONSUMER_URLS=http://feed.example/x.json"}, "metadata.scireg.sources: https"},
-		{"a feed with a password", []string{"SCIREG_HTTP_CONSUMER_URLS=http://u:p@feed.example/x.json"}, "metadata.scireg.sources: password"},
+		{"a feed in the clear", []string{"SCIREG_HTTP_CONSUMER_URLS=http://feed.example/x.json"},
+			"metadata.scireg.sources: https"},
+		{"a feed with a password", []string{"SCIREG_HTTP_CONSUMER_URLS=http://u:p@feed.example/x.json"},
+			"metadata.scireg.sources: password"},
 		{"a feed over TLS", []string{"SCIREG_HTTP_CONSUMER_URLS=https://feed.example/x.json"}, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -51,7 +58,8 @@ func TestWarnings(t *testing.T) {
 				got = append(got, w.key+": "+w.text)
 			}
 			key, part, _ := strings.Cut(test.want, ": ")
-			if test.want == "" && len(got) > 0 || test.want != "" && (len(got) != 1 || !strings.HasPrefix(got[0], key+": ") || !strings.Contains(got[0], part)) {
+			if test.want == "" && len(got) > 0 || test.want != "" &&
+				(len(got) != 1 || !strings.HasPrefix(got[0], key+": ") || !strings.Contains(got[0], part)) {
 				t.Errorf("warned of %q, want %q", got, test.want)
 			}
 		})
@@ -74,7 +82,9 @@ func TestWarnings_secretsInReadableFiles(t *testing.T) {
 		if err := os.WriteFile(file, []byte(test.text), test.mode); err != nil {
 			t.Fatal(err)
 		}
-		cfg, problems := config.Load(config.Source{File: file, Environ: []string{"LISTEN=127.0.0.1:2055", "STORE_PASSWORD=x"}})
+		cfg,
+			problems := config.Load(config.Source{File: file,
+			Environ: []string{"LISTEN=127.0.0.1:2055", "STORE_PASSWORD=x"}})
 		if len(problems) > 0 {
 			t.Fatal(problems)
 		}
@@ -105,7 +115,8 @@ func TestCheckDirectories(t *testing.T) {
 			}
 			for _, setting := range []string{"SPOOL_PATH", "CACHE_DIR", "QUARANTINE_PATH", "STORE_PATH"} {
 				err := checkDirectories(configFor(t, setting+"="+dir))
-				if (err != nil) != (test.want != "") || err != nil && (!strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), dir)) {
+				if (err != nil) != (test.want != "") || err != nil &&
+					(!strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), dir)) {
 					t.Errorf("%s: %v, want %q", setting, err, test.want)
 				}
 			}
@@ -119,7 +130,8 @@ func TestCheckDirectories(t *testing.T) {
 		if err := os.Chown(dir, 65534, 65534); err != nil {
 			t.Fatal(err)
 		}
-		if err := checkDirectories(configFor(t, "SPOOL_PATH="+dir)); err == nil || !strings.Contains(err.Error(), "belongs to user 65534") {
+		if err := checkDirectories(configFor(t, "SPOOL_PATH="+dir)); err == nil ||
+			!strings.Contains(err.Error(), "belongs to user 65534") {
 			t.Errorf("got %v", err)
 		}
 	})

@@ -33,8 +33,8 @@ func New(o Options) *Decoder {
 	return &Decoder{table: table, netflow: netflow.New(table, o.NetFlow), sflow: sflow.New(table, o.SFlow)}
 }
 
-// Decode adds a datagram's records to b and flushes it. NetFlow and IPFIX begin with a 16-bit version, sFlow with a 32-bit
-// one whose upper half is 0.
+// Decode adds a datagram's records to b and flushes it. NetFlow and IPFIX begin with a 16-bit version, sFlow with a
+// 32-bit one whose upper half is 0.
 func (d *Decoder) Decode(dg *exporter.Datagram, b *flow.Batch) {
 	p := dg.Payload
 	if len(p) < 4 {

@@ -47,7 +47,8 @@ func TestDecodeTellsProtocolsApart(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			d := New(Options{})
 			b := flow.NewBatch(func([]flow.Record) { t.Error("a record of an empty datagram") })
-			d.Decode(&exporter.Datagram{Payload: test.payload, Source: netip.MustParseAddrPort("192.0.2.1:4000"), Received: 1}, b)
+			d.Decode(&exporter.Datagram{Payload: test.payload, Source: netip.MustParseAddrPort("192.0.2.1:4000"),
+				Received: 1}, b)
 			streams := d.Exporters().Streams()
 			if test.protocol == flow.UnknownProtocol {
 				if n := d.Exporters().UnattributedCount(test.reason); n != 1 || len(streams) != 0 {
@@ -67,7 +68,8 @@ func TestDecodeTellsProtocolsApart(t *testing.T) {
 
 // What waits for a template is given up by Discard, and by Tick when its time has come.
 func TestWaitingDataIsCountedWhenItIsGivenUp(t *testing.T) {
-	datagram := exporter.Datagram{Payload: words(10<<16|24, 0, 0, 7, 256<<16|8, 1), Source: netip.MustParseAddrPort("192.0.2.1:4000"), Received: 1}
+	datagram := exporter.Datagram{Payload: words(10<<16|24, 0, 0, 7, 256<<16|8, 1),
+		Source: netip.MustParseAddrPort("192.0.2.1:4000"), Received: 1}
 	for name, giveUp := range map[string]func(*Decoder, *flow.Batch){
 		"Discard": func(d *Decoder, _ *flow.Batch) { d.Discard() },
 		"Tick":    func(d *Decoder, b *flow.Batch) { d.Tick(int64(time.Minute), b) },
@@ -92,7 +94,8 @@ func TestExportersAreCapped(t *testing.T) {
 	d := New(Options{MaxExporters: 16})
 	b := flow.NewBatch(func([]flow.Record) {})
 	for domain := range uint32(100) {
-		d.Decode(&exporter.Datagram{Payload: words(10<<16|16, 0, 0, domain), Source: netip.MustParseAddrPort("192.0.2.1:4000"), Received: int64(domain)}, b)
+		d.Decode(&exporter.Datagram{Payload: words(10<<16|16, 0, 0, domain),
+			Source: netip.MustParseAddrPort("192.0.2.1:4000"), Received: int64(domain)}, b)
 	}
 	d.Tick(1000, b)
 	if n := len(d.Exporters().Streams()); n > 16 {

@@ -2,14 +2,16 @@ package decoder
 
 import "cmp"
 
-// What all workers of a process together keep of exporters. Each worker has a part of its own and shares it among sources as package
-// budget says. Beside that a stream costs some 6 KB, with what the page and the ledger remember of it.
+// What all workers of a process together keep of exporters. Each worker has a part of its own and shares it among
+// sources as package budget says. Beside that a stream costs some 6 KB, with what the page and the ledger remember of
+// it.
 const (
 	defaultMaxExporters = 4096
-	templateBytes       = 24 << 20 // templates and sampling rates of NetFlow and IPFIX, also of streams that were evicted
-	nameBytes           = 16 << 20 // names of interfaces and VRFs, with the copy that is saved
-	heldBytes           = 32 << 20 // data that waits for its template
-	samplers            = 1 << 17  // sources of sFlow samples, some 100 bytes each
+	// templates and sampling rates of NetFlow and IPFIX, also of streams that were evicted
+	templateBytes = 24 << 20
+	nameBytes     = 16 << 20 // names of interfaces and VRFs, with the copy that is saved
+	heldBytes     = 32 << 20 // data that waits for its template
+	samplers      = 1 << 17  // sources of sFlow samples, some 100 bytes each
 
 	// MaxInterfaces is how many interfaces' counters are remembered, some 400 bytes each: see enrich.Meter.
 	MaxInterfaces = 1 << 16

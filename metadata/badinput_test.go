@@ -11,8 +11,8 @@ import (
 	"github.com/metranova/flow-collector/metadata/geo"
 )
 
-// TestBadInput has every source go bad at once: a line for each fault with the file, the line or record and the reason, the good
-// records beside it taken, and everything that was in force still in force.
+// TestBadInput has every source go bad at once: a line for each fault with the file, the line or record and the reason,
+// the good records beside it taken, and everything that was in force still in force.
 func TestBadInput(t *testing.T) {
 	t.Parallel()
 	conn, settings := openStore(t)
@@ -22,9 +22,11 @@ func TestBadInput(t *testing.T) {
 	zipped := string(zipOf(t, map[string]string{"GeoLite2-ASN-Blocks-IPv4.csv": asn}))
 	writeFile(t, in("asn.zip"), zipped)
 	writeFile(t, in("blocks.csv"), "network,geoname_id,latitude,longitude\n192.0.2.0/24,,1.5,2.5\n")
-	writeFile(t, in("scireg.json"), `[{"scireg_id": 1, "addresses": ["192.0.2.1"]}, {"scireg_id": 2, "addresses": ["192.0.2.2"]}]`)
+	writeFile(t, in("scireg.json"),
+		`[{"scireg_id": 1, "addresses": ["192.0.2.1"]}, {"scireg_id": 2, "addresses": ["192.0.2.2"]}]`)
 	deviceFile(t, in("meta_device.yml"), "one", "192.0.2.1")
-	options := SourceOptions{Dir: dir, SciReg: []string{in("scireg.json")}, Geo: geo.Files{ASN: []string{in("asn.zip")}, Blocks: []string{in("blocks.csv")}}}
+	options := SourceOptions{Dir: dir, SciReg: []string{in("scireg.json")},
+		Geo: geo.Files{ASN: []string{in("asn.zip")}, Blocks: []string{in("blocks.csv")}}}
 	r := startRefresher(t, conn, settings, "", Sources(options))
 
 	ip := func(s *enrich.Snapshot, address string) string {
@@ -50,9 +52,11 @@ data:
   - {id: one, type: router, loopback_ip: {a: 1}, hostname: [x]}
   - {id: two, type: router, loopback_ip: ["192.0.2.3"]}
 `)
-	writeFile(t, in("scireg.json"), `[{"scireg_id": 1, "addresses": ["192.0.2.1", "192.0.2.400"]}, {"scireg_id": 2, "addresses": ["none"]}, {"scireg_id": 3, "addresses": ["192.0.2.3"]}]`)
+	writeFile(t, in("scireg.json"),
+		`[{"scireg_id": 1, "addresses": ["192.0.2.1", "192.0.2.400"]}, {"scireg_id": 2, "addresses": ["none"]}, {"scireg_id": 3, "addresses": ["192.0.2.3"]}]`)
 	writeFile(t, in("asn.zip"), zipped[:len(zipped)/2])
-	r.becomes("the good records beside the bad ones match", func(s *enrich.Snapshot) bool { return hasDevice(s, "192.0.2.2") && scireg(s, "192.0.2.3") == "3__v1" })
+	r.becomes("the good records beside the bad ones match",
+		func(s *enrich.Snapshot) bool { return hasDevice(s, "192.0.2.2") && scireg(s, "192.0.2.3") == "3__v1" })
 	r.says("metadata left out", in("meta_device.yml")+":4: one: hostname: ")
 	r.says("metadata left out", in("meta_device.yml")+":5: two: a record with this id comes before it")
 	r.says("metadata left out", `scireg.json: entry 1: 1: address left out: "192.0.2.400" is not an IP address`)
@@ -68,9 +72,12 @@ data:
 		t.Fatal(err)
 	}
 	deviceFile(t, in("meta_device.yml"), "one", "192.0.2.1")
-	writeFile(t, in("blocks.csv"), "longitude,network,latitude,geoname_id\n2.5,192.0.2.0/24,1.5,\n7.5,198.51.100.0/24,1.5,\n")
-	r.becomes("the block that is new matches", func(s *enrich.Snapshot) bool { return ip(s, "198.51.100.1") == "198.51.100.0/24__v1" })
-	r.becomes("the device that was dropped does not match", func(s *enrich.Snapshot) bool { return !hasDevice(s, "192.0.2.2") })
+	writeFile(t, in("blocks.csv"),
+		"longitude,network,latitude,geoname_id\n2.5,192.0.2.0/24,1.5,\n7.5,198.51.100.0/24,1.5,\n")
+	r.becomes("the block that is new matches",
+		func(s *enrich.Snapshot) bool { return ip(s, "198.51.100.1") == "198.51.100.0/24__v1" })
+	r.becomes("the device that was dropped does not match",
+		func(s *enrich.Snapshot) bool { return !hasDevice(s, "192.0.2.2") })
 	if s := r.snapshot.Load(); !old(s) {
 		t.Error("the same block in another order of columns is another one: " + r.log())
 	}

@@ -12,7 +12,8 @@ import (
 	"github.com/metranova/flow-collector/sink/schema"
 )
 
-// TestComeBack has records that vanish and come back as they were: what the server takes for a repeated insert must not be lost.
+// TestComeBack has records that vanish and come back as they were: what the server takes for a repeated insert must not
+// be lost.
 func TestComeBack(t *testing.T) {
 	t.Parallel()
 	conn, settings := openStore(t)
@@ -52,7 +53,8 @@ func TestComeBack(t *testing.T) {
 	for _, tag := range []string{"a", "b", "a", "b", "a"} {
 		load(setOf(record.Application, "s", app(tag)))
 		var is string
-		if err := conn.QueryRow(t.Context(), "SELECT arrayStringConcat(tag) FROM meta_application FINAL").Scan(&is); err != nil || is != tag {
+		if err := conn.QueryRow(t.Context(),
+			"SELECT arrayStringConcat(tag) FROM meta_application FINAL").Scan(&is); err != nil || is != tag {
 			t.Errorf("the application has tag %q, want %q (%v)", is, tag, err)
 		}
 	}
@@ -85,7 +87,8 @@ func TestTwoLoaders(t *testing.T) {
 		loadAtOnce(t, conn, settings, 3, setOf(record.Device, "s", set...))
 	}
 	var rows, refs uint64
-	if err := conn.QueryRow(t.Context(), "SELECT count(), uniqExact(ref) FROM meta_device").Scan(&rows, &refs); err != nil {
+	if err := conn.QueryRow(t.Context(), "SELECT count(), uniqExact(ref) FROM meta_device").Scan(&rows,
+		&refs); err != nil {
 		t.Fatal(err)
 	}
 	if rows != 6*records || refs != rows {
@@ -128,11 +131,13 @@ func TestDictionariesForget(t *testing.T) {
 		sets []record.Set
 		want string
 	}{
-		{"first", []record.Set{setOf(record.Application, "s", app("web")), setOf(record.AS, "s", as, other)}, "web, UNI-A"},
+		{"first", []record.Set{setOf(record.Application, "s", app("web")), setOf(record.AS, "s", as, other)},
+			"web, UNI-A"},
 		{"renamed", []record.Set{setOf(record.Application, "s", app("https"))}, "https, UNI-A"},
 		{"renamed again", []record.Set{setOf(record.Application, "s", app("aeb"))}, "aeb, UNI-A"},
 		{"removed", []record.Set{emptySet(record.Application), setOf(record.AS, "s", other)}, "none, none"},
-		{"back", []record.Set{setOf(record.Application, "s", app("web")), setOf(record.AS, "s", as, other)}, "web, UNI-A"},
+		{"back", []record.Set{setOf(record.Application, "s", app("web")), setOf(record.AS, "s", as, other)},
+			"web, UNI-A"},
 	} {
 		mustLoad(t, NewLoader(conn, settings), step.sets...)
 		for _, statement := range settings.ReloadDictionaries() {

@@ -16,12 +16,13 @@ import (
 	"github.com/metranova/flow-collector/sink/store/storetest"
 )
 
-// TestForbiddenSettings loads metadata as a user whose profile forbids a setting: what inserts can do without is left to the profile,
-// and the rest is named with what to do.
+// TestForbiddenSettings loads metadata as a user whose profile forbids a setting: what inserts can do without is left
+// to the profile, and the rest is named with what to do.
 func TestForbiddenSettings(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{
-		"async_insert", "distributed_foreground_insert", "insert_deduplicate", "insert_deduplication_token", "input_format_binary_read_json_as_string",
+		"async_insert", "distributed_foreground_insert", "insert_deduplicate", "insert_deduplication_token",
+		"input_format_binary_read_json_as_string",
 	} {
 		t.Run(name, func(t *testing.T) {
 			target, err := url.Parse(storetest.Start(t))
@@ -35,13 +36,16 @@ func TestForbiddenSettings(t *testing.T) {
 					_, _ = io.Copy(io.Discard, r.Body)
 					w.Header().Set("X-ClickHouse-Exception-Code", "452")
 					w.WriteHeader(http.StatusInternalServerError)
-					fmt.Fprintf(w, "Code: 452. DB::Exception: Setting %s should not be changed. (SETTING_CONSTRAINT_VIOLATION)", name)
+					fmt.Fprintf(w,
+						"Code: 452. DB::Exception: Setting %s should not be changed. (SETTING_CONSTRAINT_VIOLATION)",
+						name)
 					return
 				}
 				forward.ServeHTTP(w, r)
 			}))
 			defer server.Close()
-			conn, err := clickhouse.Open(t.Context(), clickhouse.Options{Addrs: []string{strings.TrimPrefix(server.URL, "http://")}})
+			conn, err := clickhouse.Open(t.Context(),
+				clickhouse.Options{Addrs: []string{strings.TrimPrefix(server.URL, "http://")}})
 			if err != nil {
 				t.Fatal(err)
 			}

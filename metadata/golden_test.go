@@ -58,7 +58,9 @@ func testSettings() schema.Settings {
 func openStore(t testing.TB) (driver.Conn, schema.Settings) {
 	t.Helper()
 	ctx, settings := context.Background(), testSettings()
-	conn, err := clickhouse.Open(ctx, clickhouse.Options{Addrs: []string{strings.TrimPrefix(storetest.Start(t), "http://")}})
+	conn,
+		err := clickhouse.Open(ctx,
+		clickhouse.Options{Addrs: []string{strings.TrimPrefix(storetest.Start(t), "http://")}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,10 +137,12 @@ func TestGoldenRows(t *testing.T) {
 	l.Report = func(p record.Problem) { problems = append(problems, strings.ReplaceAll(p.String(), dir+"/", "")) }
 	loadGolden(t, l, dir, true)
 
-	// All columns but the time, hashes and refs included. Nothing is mended in the rows: Q19 is that the reference needs the order
-	// of these loads for them, Q13 and Q15 are in tables of our own, and the other quirks are in what is looked up.
+	// All columns but the time, hashes and refs included. Nothing is mended in the rows: Q19 is that the reference
+	// needs the order of these loads for them, Q13 and Q15 are in tables of our own, and the other quirks are in what
+	// is looked up.
 	for table, rows := range map[string]int{
-		record.Organization: 7, record.AS: 12, record.Device: 11, record.Circuit: 3, record.Interface: 32, record.IP: 28,
+		record.Organization: 7, record.AS: 12, record.Device: 11, record.Circuit: 3, record.Interface: 32,
+		record.IP:     28,
 		record.SciReg: 7, record.Application: 18,
 	} {
 		want := readLines(t, filepath.Join(dir, "expected", table+".jsonl"))
@@ -219,7 +223,8 @@ func writeSnapshotFile(t testing.TB, conn driver.Conn, settings schema.Settings,
 	}
 }
 
-// checkGoldenLookups asks what the golden README says must win. mended is what it says of the reference where we differ on purpose.
+// checkGoldenLookups asks what the golden README says must win. mended is what it says of the reference where we differ
+// on purpose.
 func checkGoldenLookups(t *testing.T, s *enrich.Snapshot) {
 	t.Helper()
 	for _, c := range []struct {
@@ -236,7 +241,8 @@ func checkGoldenLookups(t *testing.T, s *enrich.Snapshot) {
 		{"10.231.65.57", "10.231.65.0/24__v1", 64515, ""},
 		{"138.187.58.13", "138.187.58.0/24__v1", 64520, ""},
 		{"138.187.1.1", "138.187.0.0/16__v1", 3303, ""},
-		{"91.170.143.87", "91.160.0.0/12__v1", 64530, "Q13: AS 12322, of the ASN block that holds the whole City block"},
+		{"91.170.143.87", "91.160.0.0/12__v1", 64530,
+			"Q13: AS 12322, of the ASN block that holds the whole City block"},
 		{"120.120.1.1", "120.120.0.0/16__v1", 0, "Q12: no ref, as the record has no AS"},
 		{"120.120.200.1", "120.120.0.0/16__v1", 64531, "Q12, Q13: no ref and AS 0"},
 		{"120.120.147.9", "120.120.147.0/24__v1", 64531, ""},
@@ -273,7 +279,8 @@ func checkGoldenLookups(t *testing.T, s *enrich.Snapshot) {
 	}
 	for address, ref := range map[string]string{
 		"10.192.12.213": "2__v1", "10.192.12.5": "1__v1", "10.192.12.200": "0__v1", "10.192.13.1": "0__v1",
-		"10.231.65.56": "9__v1", "138.187.58.13": "3__v1", "138.187.1.1": "3__v1", "2001:db8::1": "2__v1", "2001:db8:9::1": "0__v1",
+		"10.231.65.56": "9__v1", "138.187.58.13": "3__v1", "138.187.1.1": "3__v1", "2001:db8::1": "2__v1",
+		"2001:db8:9::1":               "0__v1",
 		"2a0c:8880:2:0:185:21:130:38": "10__v1", "2a0c:8880:2::1": "10__v1", "203.0.113.4": "11__v1", "192.0.2.1": "",
 	} {
 		if m, _ := s.LookupExtension("scireg", netip.MustParseAddr(address)); m.Ref != ref {
@@ -282,8 +289,10 @@ func checkGoldenLookups(t *testing.T, s *enrich.Snapshot) {
 	}
 	for address, want := range map[string]enrich.DeviceMatch{
 		"138.187.0.13": {ID: "edge1", Ref: "edge1__v2"}, "2001:db8:54::1": {ID: "edge1", Ref: "edge1__v2"},
-		"192.168.10.11": {}, "10.127.100.7": {ID: "retired1", Ref: "retired1__v1"}, "10.4.2.60": {ID: "dup-b", Ref: "dup-b__v1"},
-		"10.19.144.41": {ID: "nfv5-1", Ref: "nfv5-1__v1"}, "::1": {ID: "probe-lo", Ref: "probe-lo__v1"}, "10.143.52.1": {},
+		"192.168.10.11": {}, "10.127.100.7": {ID: "retired1", Ref: "retired1__v1"},
+		"10.4.2.60":    {ID: "dup-b", Ref: "dup-b__v1"},
+		"10.19.144.41": {ID: "nfv5-1", Ref: "nfv5-1__v1"}, "::1": {ID: "probe-lo", Ref: "probe-lo__v1"},
+		"10.143.52.1":          {},
 		"::ffff:138.187.57.55": {ID: "core1", Ref: "core1__v1"},
 	} {
 		if d, _ := s.LookupDevice(netip.MustParseAddr(address)); d != want {
@@ -296,8 +305,10 @@ func checkGoldenLookups(t *testing.T, s *enrich.Snapshot) {
 		id     string
 		edge   bool
 	}{
-		{"edge1", 810, "edge1::810-edge", true}, {"edge1", 143, "edge1::143", true}, {"core1", 143, "core1::143", false},
-		{"nfv5-1", 117, "nfv5-1::117-zz", true}, {"nfv5-1", 115, "nfv5-1::115", true}, {"nfv5-1", 124, "nfv5-1::124", true},
+		{"edge1", 810, "edge1::810-edge", true}, {"edge1", 143, "edge1::143", true},
+		{"core1", 143, "core1::143", false},
+		{"nfv5-1", 117, "nfv5-1::117-zz", true}, {"nfv5-1", 115, "nfv5-1::115", true},
+		{"nfv5-1", 124, "nfv5-1::124", true},
 		{"nfv5-1", 126, "nfv5-1::126", false}, {"core1", 144, "core1::144", true}, {"10.143.52.1", 0, "anon::0", false},
 	} {
 		if i, _ := s.LookupInterface(c.device, c.index); i.ID != c.id || i.Edge != c.edge || i.Ref != c.id+"__v1" {
@@ -354,7 +365,8 @@ func parseLines(t testing.TB, lines *bufio.Scanner) map[string]map[string]any {
 
 func queryLines(t testing.TB, conn driver.Conn, query string) map[string]map[string]any {
 	t.Helper()
-	body, err := conn.QueryFormat(context.Background(), "JSONEachRow", query+" SETTINGS output_format_json_quote_64bit_integers = 0")
+	body, err := conn.QueryFormat(context.Background(), "JSONEachRow",
+		query+" SETTINGS output_format_json_quote_64bit_integers = 0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,8 +40,8 @@ func (r *running) becomesTold(part string) {
 	r.t.Fatalf("problems %q, want %q; log:%s", r.Problems(), part, r.log())
 }
 
-// TestFeedsDelayOnlyThemselves has a registry that hangs, one that wants to be left alone for an hour, and files of the operator, which are
-// in force and noticed at once.
+// TestFeedsDelayOnlyThemselves has a registry that hangs, one that wants to be left alone for an hour, and files of the
+// operator, which are in force and noticed at once.
 func TestFeedsDelayOnlyThemselves(t *testing.T) {
 	t.Parallel()
 	conn, settings := openStore(t)
@@ -71,7 +71,8 @@ func TestFeedsDelayOnlyThemselves(t *testing.T) {
 		dir, cache := t.TempDir(), t.TempDir()
 		deviceFile(t, filepath.Join(dir, "meta_device.yml"), "one", "192.0.2.1")
 		r := startRefresher(t, conn, settings, "", Sources(SourceOptions{
-			Dir: dir, CacheDir: cache, SciReg: []string{test.url}, SciRegInterval: time.Hour, Client: download.New(download.Options{}),
+			Dir: dir, CacheDir: cache, SciReg: []string{test.url}, SciRegInterval: time.Hour,
+			Client: download.New(download.Options{}),
 		}))
 		if !has("192.0.2.1")(r.snapshot.Load()) {
 			t.Errorf("%s: the file's device is not in use: %s", test.name, r.log())
@@ -93,7 +94,8 @@ func TestFeedsDelayOnlyThemselves(t *testing.T) {
 	}
 }
 
-// TestFetchSchedule: after a failure MaxMind is not asked again within an hour, and a server's Retry-After is followed for a day at most.
+// TestFetchSchedule: after a failure MaxMind is not asked again within an hour, and a server's Retry-After is followed
+// for a day at most.
 func TestFetchSchedule(t *testing.T) {
 	for _, test := range []struct {
 		name        string
@@ -105,10 +107,12 @@ func TestFetchSchedule(t *testing.T) {
 		{"a failure", os.ErrDeadlineExceeded, 0, retryGap, retryGap},
 		{"MaxMind's failure", os.ErrDeadlineExceeded, time.Hour, time.Hour, time.Hour},
 		{"retry after two hours", &download.RetryAfterError{After: 2 * time.Hour}, 0, 2 * time.Hour, 2 * time.Hour},
-		{"retry after a year", &download.RetryAfterError{After: 365 * 24 * time.Hour}, 0, 24 * time.Hour, 24 * time.Hour},
+		{"retry after a year", &download.RetryAfterError{After: 365 * 24 * time.Hour}, 0, 24 * time.Hour,
+			24 * time.Hour},
 		{"retry after a second", &download.RetryAfterError{After: time.Second}, 0, retryGap, retryGap},
 	} {
-		r := NewRefresher(RefresherOptions{Sources: []Source{{Name: "x", Interval: 24 * time.Hour, RetryMin: test.retryMin}}})
+		r := NewRefresher(RefresherOptions{Sources: []Source{{Name: "x", Interval: 24 * time.Hour,
+			RetryMin: test.retryMin}}})
 		r.sources = make([]sourceState, 1)
 		r.takeFetched(fetchResult{err: test.err})
 		if in := time.Until(r.sources[0].fetch.due); in > test.most || in < test.least-10*time.Second {
@@ -120,7 +124,8 @@ func TestFetchSchedule(t *testing.T) {
 	}
 }
 
-// TestFailedDownloadOverARestart: a collector that is started again and again does not use up the downloads of a MaxMind account.
+// TestFailedDownloadOverARestart: a collector that is started again and again does not use up the downloads of a
+// MaxMind account.
 func TestFailedDownloadOverARestart(t *testing.T) {
 	dir := t.TempDir()
 	requests, fail := 0, true
@@ -174,7 +179,8 @@ func TestFailedDownloadOverARestart(t *testing.T) {
 	}
 }
 
-// TestOneKindShrinks: a kind that becomes empty is kept, the others are not held up, and the operator's word is taken without a restart.
+// TestOneKindShrinks: a kind that becomes empty is kept, the others are not held up, and the operator's word is taken
+// without a restart.
 func TestOneKindShrinks(t *testing.T) {
 	t.Parallel()
 	for _, word := range []string{"SIGHUP twice", "--allow-shrink"} {
@@ -185,7 +191,8 @@ func TestOneKindShrinks(t *testing.T) {
 			devices, interfaces := filepath.Join(dir, "meta_device.yml"), filepath.Join(dir, "meta_interface.yml")
 			deviceFile(t, devices, "one", "192.0.2.1")
 			interfaceFile(t, interfaces, `{id: "one::1", type: port, device_id: one, name: "1", flow_index: 1}`)
-			r := startRefresher(t, conn, settings, filepath.Join(t.TempDir(), "metadata.snapshot"), Sources(SourceOptions{Dir: dir}))
+			r := startRefresher(t, conn, settings, filepath.Join(t.TempDir(), "metadata.snapshot"),
+				Sources(SourceOptions{Dir: dir}))
 			if got := r.snapshot.Load().Stats().Interfaces; got != 1 {
 				t.Fatalf("%d interfaces; %s", got, r.log())
 			}
@@ -286,8 +293,14 @@ func TestChangesWithoutEvents(t *testing.T) {
 	}
 	deviceFile(t, filepath.Join(later, "meta_device.yml"), "two", "192.0.2.7")
 	r.becomes("a directory made later has a file", has("192.0.2.7"))
-	writeFile(t, filepath.Join(second, "custom_as_additions.yml"), "data:\n  - {id: 64496, name: A, organization_id: o}\n")
+	writeFile(t, filepath.Join(second, "custom_as_additions.yml"),
+		"data:\n  - {id: 64496, name: A, organization_id: o}\n")
 	r.becomes("additions come later", func(s *enrich.Snapshot) bool { _, found := s.LookupAS(64496); return found })
-	writeFile(t, filepath.Join(second, "custom_as_additions.yml"), "data:\n  - {id: 64496, name: Another, organization_id: o}\n")
-	r.becomes("additions change", func(s *enrich.Snapshot) bool { as, _ := s.LookupAS(64496); return as.Name == "Another" })
+	writeFile(t, filepath.Join(second, "custom_as_additions.yml"),
+		"data:\n  - {id: 64496, name: Another, organization_id: o}\n")
+	r.becomes("additions change", func(s *enrich.Snapshot) bool {
+		as,
+			_ := s.LookupAS(64496)
+		return as.Name == "Another"
+	})
 }

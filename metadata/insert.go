@@ -47,7 +47,8 @@ func (d *database) insert(ctx context.Context, table string, columns []string) *
 	group, ctx := errgroup.WithContext(ctx)
 	i := &inserter{
 		db: d, table: table, query: "INSERT INTO " + d.name(table) + " (" + strings.Join(columns, ", ") + ")",
-		full: make(chan chunk, 1), free: make(chan []byte, 3), omit: map[string]bool{}, group: group, ctx: ctx, cancel: cancel,
+		full: make(chan chunk, 1), free: make(chan []byte, 3), omit: map[string]bool{}, group: group, ctx: ctx,
+		cancel: cancel,
 	}
 	group.Go(func() error {
 		for c := range i.full {
@@ -64,13 +65,15 @@ func (d *database) insert(ctx context.Context, table string, columns []string) *
 	return i
 }
 
-// send inserts a chunk. The server drops an insert whose token it remembers, so the token decides what counts as repeated.
+// send inserts a chunk. The server drops an insert whose token it remembers, so the token decides what counts as
+// repeated.
 //
-// Versions have numbers, so the same bytes are the same versions: two collectors that load one change at once send the same token,
-// and the table gets the versions once. A token of rows that the table lost since (TTL, TRUNCATE) must not keep them out, so
-// what was dropped and is not there is sent again.
+// Versions have numbers, so the same bytes are the same versions: two collectors that load one change at once send the
+// same token, and the table gets the versions once. A token of rows that the table lost since (TTL, TRUNCATE) must not
+// keep them out, so what was dropped and is not there is sent again.
 //
-// Other rows may return to what they were (a record vanishes, comes back and vanishes again), so each insert has a token of its own.
+// Other rows may return to what they were (a record vanishes, comes back and vanishes again), so each insert has a
+// token of its own.
 func (i *inserter) send(c chunk) error {
 	if c.ref == "" {
 		return i.sendAs(uniqueToken(), c.data)
@@ -91,8 +94,9 @@ func (i *inserter) send(c chunk) error {
 	return i.sendAs(uniqueToken(), c.data)
 }
 
-// dispensable are the settings of inserts that can be left to the server's profile, where that forbids to change them. Without them
-// two collectors that load one change at once may write its versions twice; with one collector nothing changes.
+// dispensable are the settings of inserts that can be left to the server's profile, where that forbids to change them.
+// Without them two collectors that load one change at once may write its versions twice; with one collector nothing
+// changes.
 var dispensable = []string{"async_insert", "insert_deduplicate", "distributed_foreground_insert"}
 
 func (i *inserter) sendAs(token string, data []byte) error {
@@ -107,7 +111,8 @@ func (i *inserter) sendAs(token string, data []byte) error {
 		delete(settings, name)
 	}
 	for {
-		err := i.db.conn.InsertFormat(chgo.Context(i.ctx, chgo.WithSettings(settings)), "RowBinary", i.query, bytes.NewReader(data))
+		err := i.db.conn.InsertFormat(chgo.Context(i.ctx, chgo.WithSettings(settings)), "RowBinary", i.query,
+			bytes.NewReader(data))
 		name := clickhouse.ForbiddenSetting(err, func(name string) bool { _, sent := settings[name]; return sent })
 		if name == "" {
 			return err
@@ -120,11 +125,13 @@ func (i *inserter) sendAs(token string, data []byte) error {
 	}
 }
 
-// appears reports whether the table has a version. What another collector has just inserted through another replica takes a moment.
+// appears reports whether the table has a version. What another collector has just inserted through another replica
+// takes a moment.
 func (i *inserter) appears(ref string) (bool, error) {
 	for wait := 50 * time.Millisecond; ; wait *= 2 {
 		var n uint64
-		err := i.db.conn.QueryRow(i.ctx, "SELECT count() FROM "+i.db.name(i.table)+" WHERE ref = "+literal(ref)).Scan(&n)
+		err := i.db.conn.QueryRow(i.ctx, "SELECT count() FROM "+i.db.name(i.table)+" WHERE ref = "+
+			literal(ref)).Scan(&n)
 		if err != nil || n > 0 || wait > 2*time.Second {
 			return n > 0, err
 		}

@@ -12,8 +12,8 @@ import (
 	"github.com/metranova/flow-collector/sink/schema"
 )
 
-// Loader writes sets of records into the tables. It is not safe for concurrent use. Two loaders that load the same change at once,
-// such as those of two collectors, write one version of each record.
+// Loader writes sets of records into the tables. It is not safe for concurrent use. Two loaders that load the same
+// change at once, such as those of two collectors, write one version of each record.
 type Loader struct {
 	database
 	tables map[string]*record.Table
@@ -72,8 +72,8 @@ func NewLoader(conn driver.Conn, settings schema.Settings) *Loader {
 	return l
 }
 
-// Load writes the sets in the order of their tables' dependencies, so that references to records of the same load are found. A
-// set that fails does not keep the others from being loaded; the error has a line for each that failed.
+// Load writes the sets in the order of their tables' dependencies, so that references to records of the same load are
+// found. A set that fails does not keep the others from being loaded; the error has a line for each that failed.
 func (l *Loader) Load(ctx context.Context, sets ...record.Set) ([]Result, error) {
 	var errs []error
 	known := make([]record.Set, 0, len(sets))
@@ -143,8 +143,8 @@ type load struct {
 	hashBuf  []byte
 }
 
-// loadTable loads the sets of a table. They are loaded together, as records of one may refer to those of another, and an id counts
-// where it comes first.
+// loadTable loads the sets of a table. They are loaded together, as records of one may refer to those of another, and
+// an id counts where it comes first.
 func (l *Loader) loadTable(ctx context.Context, t *record.Table, sets []record.Set) ([]*load, error) {
 	known, err := l.readVersions(ctx, t)
 	if err != nil {
@@ -156,7 +156,8 @@ func (l *Loader) loadTable(ctx context.Context, t *record.Table, sets []record.S
 	}
 	loads := make([]*load, len(sets))
 	for i, s := range sets {
-		run := &load{Loader: l, table: t, set: s, versions: known, resolve: resolve, result: Result{Table: t.Name, Source: s.Source}}
+		run := &load{Loader: l, table: t, set: s, versions: known, resolve: resolve,
+			result: Result{Table: t.Name, Source: s.Source}}
 		loads[i] = run
 		if run.err = l.readListed(ctx, t, s.Source, known); run.err != nil {
 			continue
@@ -212,7 +213,8 @@ func (l *load) each(row record.Row, use func(row record.Row, id, place string, k
 		key := l.versions.key(id)
 		v := l.versions.byID[key]
 		if v.seen != 0 {
-			l.problem(record.Problem{Place: place, ID: id, Reason: "a record with this id comes before it; this one is left out"})
+			l.problem(record.Problem{Place: place, ID: id,
+				Reason: "a record with this id comes before it; this one is left out"})
 			l.keep(id)
 			return nil
 		}
@@ -220,7 +222,8 @@ func (l *load) each(row record.Row, use func(row record.Row, id, place string, k
 		l.result.good++
 		if v.known && l.table.Versioned && v.number == 0 {
 			l.versions.byID[key] = v
-			l.problem(record.Problem{Place: place, ID: id, Reason: "the ref of its newest version does not end in __v and a number"})
+			l.problem(record.Problem{Place: place, ID: id,
+				Reason: "the ref of its newest version does not end in __v and a number"})
 			return nil
 		}
 		return use(row, id, place, key, v)
@@ -311,7 +314,8 @@ func (l *load) vanish(ctx context.Context) error {
 	}
 	if !l.AllowShrink && l.versions.listed >= shrinkFloor && missing > l.versions.listed/2 {
 		l.result.VanishedRefused = missing
-		return fmt.Errorf("%d of %d records are missing from the source: they stay in force", missing, l.versions.listed)
+		return fmt.Errorf("%d of %d records are missing from the source: they stay in force", missing,
+			l.versions.listed)
 	}
 	out := l.insert(ctx, sourceTable, sourceColumns)
 	err := l.eachListed(ctx, l.table.Name, l.set.Source, func(id string) {

@@ -19,8 +19,8 @@ import (
 	"github.com/metranova/flow-collector/sink/schema"
 )
 
-// rebuild makes a new snapshot, if the tables have changed, and puts it in use. Each kind of metadata stands alone: one whose table cannot
-// be read, or that shrank beyond belief, is kept as it was, and the others are new.
+// rebuild makes a new snapshot, if the tables have changed, and puts it in use. Each kind of metadata stands alone: one
+// whose table cannot be read, or that shrank beyond belief, is kept as it was, and the others are new.
 func (r *Refresher) rebuild(ctx context.Context) error {
 	d := &database{r.options.Conn, r.options.Settings}
 	state, err := d.state(ctx)
@@ -89,9 +89,10 @@ func (r *Refresher) createFile() *snapshotWriter {
 	return file
 }
 
-// keepKinds makes the snapshot again, with some kinds as they are in the snapshot file of the one in use. A kind that the table cannot
-// give and the file does not have is empty.
-func (r *Refresher) keepKinds(fresh *enrich.Snapshot, file *snapshotWriter, held, unread map[string]string) (*enrich.Snapshot, *snapshotWriter, error) {
+// keepKinds makes the snapshot again, with some kinds as they are in the snapshot file of the one in use. A kind that
+// the table cannot give and the file does not have is empty.
+func (r *Refresher) keepKinds(fresh *enrich.Snapshot, file *snapshotWriter, held,
+	unread map[string]string) (*enrich.Snapshot, *snapshotWriter, error) {
 	old, oldErr := "", errors.New("there is no snapshot file")
 	if r.options.File != "" {
 		old, oldErr = readAll(r.options.File)
@@ -100,7 +101,8 @@ func (r *Refresher) keepKinds(fresh *enrich.Snapshot, file *snapshotWriter, held
 		if len(held) == 0 {
 			return fresh, file, nil
 		}
-		return nil, file, fmt.Errorf("%s; nothing can be kept of the one in use: %w", strings.Join(sortedValues(held), "; "), oldErr)
+		return nil, file, fmt.Errorf("%s; nothing can be kept of the one in use: %w",
+			strings.Join(sortedValues(held), "; "), oldErr)
 	}
 	if err := file.finish(); err != nil {
 		return nil, file, fmt.Errorf("write %s: %w", file.file.Name(), err)
@@ -132,12 +134,14 @@ func (r *Refresher) noteKinds(held, unread map[string]string) {
 		r.shrink.accepted = time.Now()
 	}
 	for kind, why := range held {
-		held[kind] = why + ": it is kept as it was. If that is right: collector metadata load all --allow-shrink, or SIGHUP twice within ten minutes"
+		held[kind] = why +
+			": it is kept as it was. If that is right: collector metadata load all --allow-shrink, or SIGHUP twice within ten minutes"
 	}
 	for _, kinds := range []map[string]string{held, unread} {
 		for kind, why := range kinds {
 			if r.problems.set("kind "+kind, why) {
-				r.options.Log.Warn("a kind of metadata stays as it was, the others are new", zap.String("kind", kind), zap.String("why", why))
+				r.options.Log.Warn("a kind of metadata stays as it was, the others are new", zap.String("kind", kind),
+					zap.String("why", why))
 			}
 		}
 	}
@@ -147,7 +151,8 @@ func (r *Refresher) noteKinds(held, unread map[string]string) {
 // only hands on the kinds that want is true of.
 func only(f feed, want func(kind string) bool) feed {
 	none := feed{
-		device: func(enrich.Device) {}, iface: func(enrich.MetaInterface) {}, application: func(enrich.Application) {}, as: func(enrich.AS) {},
+		device: func(enrich.Device) {}, iface: func(enrich.MetaInterface) {}, application: func(enrich.Application) {},
+		as:           func(enrich.AS) {},
 		organization: func(enrich.Organization) {}, ip: func(enrich.IPPrefix) {}, asBlock: func(enrich.ASPrefix) {},
 	}
 	for _, k := range []struct {
@@ -184,17 +189,19 @@ const (
 
 func kindExtension(name string) string { return name + " prefixes" }
 
-// isOfTable reports whether an error is one of a single table: it is missing, has other columns, or may not be read. Everything else
-// is the server's.
+// isOfTable reports whether an error is one of a single table: it is missing, has other columns, or may not be read.
+// Everything else is the server's.
 func isOfTable(err error) bool {
 	const unknownTable, unknownIdentifier, noSuchColumn, accessDenied, typeMismatch = 60, 47, 16, 497, 53
 	var e *chgo.Exception
-	return errors.As(err, &e) && slices.Contains([]int32{unknownTable, unknownIdentifier, noSuchColumn, accessDenied, typeMismatch}, e.Code)
+	return errors.As(err, &e) &&
+		slices.Contains([]int32{unknownTable, unknownIdentifier, noSuchColumn, accessDenied, typeMismatch}, e.Code)
 }
 
 // state is a text that changes when a table that a snapshot is made of does.
 func (d *database) state(ctx context.Context) (string, error) {
-	tables := []string{record.Organization, record.AS, record.Device, record.Interface, record.Application, record.ASPrefix, record.IP, sourceTable}
+	tables := []string{record.Organization, record.AS, record.Device, record.Interface, record.Application,
+		record.ASPrefix, record.IP, sourceTable}
 	for _, name := range d.settings.IPRefExtensions {
 		tables = append(tables, "meta_ip_"+name)
 	}
@@ -260,11 +267,14 @@ func AllowShrink(ctx context.Context, conn driver.Conn, settings schema.Settings
 	return out.close(out.add("", sourceRow(allowShrink, allowShrink, "", true)))
 }
 
-// allowedByTable reports whether the operator has said so since all kinds were last taken. The server's clock tells how long ago.
+// allowedByTable reports whether the operator has said so since all kinds were last taken. The server's clock tells how
+// long ago.
 func (g *shrinkGuard) allowedByTable(ctx context.Context, d *database) bool {
 	var ago float64
-	err := d.conn.QueryRow(ctx, "SELECT if(count() = 0, -1, dateDiff('millisecond', max(insert_time), now64(6)) / 1000) FROM "+d.name(sourceTable)+
-		" WHERE table_name = "+literal(allowShrink)).Scan(&ago)
+	err := d.conn.QueryRow(ctx,
+		"SELECT if(count() = 0, -1, dateDiff('millisecond', max(insert_time), now64(6)) / 1000) FROM "+
+			d.name(sourceTable)+
+			" WHERE table_name = "+literal(allowShrink)).Scan(&ago)
 	return err == nil && ago >= 0 && !g.accepted.IsZero() && ago <= time.Since(g.accepted).Seconds()
 }
 

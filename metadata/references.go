@@ -26,7 +26,8 @@ func (l *Loader) newResolver(ctx context.Context, t *record.Table) (*resolver, e
 			continue
 		}
 		byID := map[string]string{}
-		if err := l.rows(ctx, "SELECT id, n.1 FROM (SELECT toString(id) AS id, "+newest("ref, 0")+" AS n FROM "+l.name(c.Target)+" GROUP BY id)",
+		if err := l.rows(ctx, "SELECT id, n.1 FROM (SELECT toString(id) AS id, "+newest("ref, 0")+" AS n FROM "+
+			l.name(c.Target)+" GROUP BY id)",
 			func(r *rowReader) {
 				id := r.text()
 				byID[id] = r.text()

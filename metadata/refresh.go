@@ -38,8 +38,8 @@ type RefresherOptions struct {
 	Log         *zap.Logger
 }
 
-// Refresher keeps the snapshot up to date: it loads each source on its interval and when one of its files changes, and makes a new
-// snapshot when the tables have changed. What fails is reported and tried again; the snapshot in use stays.
+// Refresher keeps the snapshot up to date: it loads each source on its interval and when one of its files changes, and
+// makes a new snapshot when the tables have changed. What fails is reported and tried again; the snapshot in use stays.
 type Refresher struct {
 	options  RefresherOptions
 	again    chan struct{}
@@ -93,7 +93,8 @@ const (
 	maxLines   = 20 // problems of a load that are logged one by one
 )
 
-// done sets when it is next to be done: after the interval, if there is one, or after a failure, if it is to be tried again.
+// done sets when it is next to be done: after the interval, if there is one, or after a failure, if it is to be tried
+// again.
 func (s *schedule) done(interval time.Duration, again bool) {
 	s.due = time.Time{}
 	if !again {
@@ -140,8 +141,8 @@ func (r *Refresher) Configure(c Configuration) {
 	r.wake()
 }
 
-// takeOver puts the configuration that waits, if one does, in use. What the sources of before had read stays known, so that files
-// which are not read any more are noticed.
+// takeOver puts the configuration that waits, if one does, in use. What the sources of before had read stays known, so
+// that files which are not read any more are noticed.
 func (r *Refresher) takeOver() {
 	c := r.next.Swap(nil)
 	if c == nil {
@@ -186,7 +187,8 @@ func (r *Refresher) byName() map[string]sourceState {
 	return all
 }
 
-// due has a source loaded now, after a download if it has one. A download that failed a moment ago, maybe in an earlier run, waits.
+// due has a source loaded now, after a download if it has one. A download that failed a moment ago, maybe in an earlier
+// run, waits.
 func (r *Refresher) due(i int, now time.Time) {
 	s, state := &r.options.Sources[i], &r.sources[i]
 	if s.Fetch == nil {
@@ -196,8 +198,10 @@ func (r *Refresher) due(i int, now time.Time) {
 	state.fetch.due = now
 	if wait := s.untilRetry(now); wait > 0 {
 		state.fetch.due, state.load.due = now.Add(wait), now // what is on disk meanwhile
-		r.options.Log.Info("a download that failed is not tried again yet: its server counts them", zap.String("source", s.Name),
-			zap.Duration("next try in", wait.Round(time.Second)), zap.String("at once with", "collector metadata load "+s.Name))
+		r.options.Log.Info("a download that failed is not tried again yet: its server counts them",
+			zap.String("source", s.Name),
+			zap.Duration("next try in", wait.Round(time.Second)),
+			zap.String("at once with", "collector metadata load "+s.Name))
 	}
 }
 
@@ -230,8 +234,8 @@ func (s *Source) fetchNoted(ctx context.Context) error {
 	return err
 }
 
-// Reload has Run load all sources now, as for SIGHUP. It does not wait. Twice within ten minutes means that what is held back because
-// it shrank is right.
+// Reload has Run load all sources now, as for SIGHUP. It does not wait. Twice within ten minutes means that what is
+// held back because it shrank is right.
 func (r *Refresher) Reload() {
 	r.hangups.Add(1)
 	r.wake()
@@ -250,8 +254,8 @@ func (r *Refresher) Loaded() <-chan struct{} { return r.loaded }
 // Complete is closed when Run has tried every source once, downloads included.
 func (r *Refresher) Complete() <-chan struct{} { return r.complete }
 
-// Problems are what is wrong with the metadata in use, a line each: sources that cannot be read, tables that are missing, kinds that
-// are kept as they were because they shrank.
+// Problems are what is wrong with the metadata in use, a line each: sources that cannot be read, tables that are
+// missing, kinds that are kept as they were because they shrank.
 func (r *Refresher) Problems() []string { return r.problems.lines() }
 
 // Current is when the snapshot in use was last seen to be what the tables say; zero: not yet.
@@ -355,7 +359,8 @@ func (r *Refresher) hangup() {
 	r.watch() // of directories that there are by now, too
 }
 
-// findSources takes sources over that have something to read by now: an additions file can be put there after the start.
+// findSources takes sources over that have something to read by now: an additions file can be put there after the
+// start.
 func (r *Refresher) findSources() {
 	for _, s := range r.options.Sources {
 		if s.find == nil {
@@ -455,8 +460,8 @@ func (r *Refresher) loadDue(ctx context.Context) {
 	}
 }
 
-// refer has sources loaded again that refer to what a source before them has just written: their references are known by now.
-// Sources of millions of records are only loaded again when they came too early.
+// refer has sources loaded again that refer to what a source before them has just written: their references are known
+// by now. Sources of millions of records are only loaded again when they came too early.
 func (r *Refresher) refer(i, written int) {
 	if written == 0 || r.options.ForceUpdate {
 		return
@@ -514,8 +519,8 @@ func (r *Refresher) load(ctx context.Context, s *Source, state *sourceState) (wr
 	return written, readErr, loadErr
 }
 
-// forgetGone makes the records of a file vanish that was there before and has been removed. Where all files are gone at once it
-// is rather the disk that is missing.
+// forgetGone makes the records of a file vanish that was there before and has been removed. Where all files are gone at
+// once it is rather the disk that is missing.
 func (r *Refresher) forgetGone(ctx context.Context, l *Loader, sets []record.Set, when *sourceState) error {
 	var has []string
 	for _, s := range sets {
@@ -556,8 +561,8 @@ func (r *Refresher) reloadDictionaries(ctx context.Context) {
 	}
 }
 
-// releaseMemory gives back what was read of the sources, what a snapshot was made of, and the one before it: each more than the
-// snapshot itself, and for an hour or a day nobody needs it.
+// releaseMemory gives back what was read of the sources, what a snapshot was made of, and the one before it: each more
+// than the snapshot itself, and for an hour or a day nobody needs it.
 func releaseMemory() { debug.FreeOSMemory() }
 
 func (r *Refresher) earliest() time.Time {

@@ -39,7 +39,8 @@ func startRefresher(t *testing.T, conn driver.Conn, settings schema.Settings, fi
 	return startPolling(t, conn, settings, file, sources, pollTime)
 }
 
-func startPolling(t *testing.T, conn driver.Conn, settings schema.Settings, file string, sources []Source, poll time.Duration) *running {
+func startPolling(t *testing.T, conn driver.Conn, settings schema.Settings, file string, sources []Source,
+	poll time.Duration) *running {
 	t.Helper()
 	core, logs := observer.New(zap.InfoLevel)
 	r := &running{t: t, logs: logs}
@@ -126,10 +127,11 @@ func TestRefresher(t *testing.T) {
 	deviceFile(t, one, "one", "192.0.2.1")
 	file := filepath.Join(cache, "metadata.snapshot")
 	var calls atomic.Int32
-	broken := Source{Name: "broken", Files: func() []string { return nil }, Read: func(context.Context) ([]record.Set, error) {
-		calls.Add(1)
-		return nil, errors.New("the disk\nis gone")
-	}}
+	broken := Source{Name: "broken", Files: func() []string { return nil },
+		Read: func(context.Context) ([]record.Set, error) {
+			calls.Add(1)
+			return nil, errors.New("the disk\nis gone")
+		}}
 	r := startRefresher(t, conn, settings, file, append(Sources(SourceOptions{Dir: dir, CacheDir: cache}), broken))
 	has := func(address string) func(*enrich.Snapshot) bool {
 		return func(s *enrich.Snapshot) bool { return hasDevice(s, address) }
@@ -163,7 +165,8 @@ func TestRefresher(t *testing.T) {
 	if err := os.Remove(two); err != nil {
 		t.Fatal(err)
 	}
-	r.becomes("the removed file's device stops matching", func(s *enrich.Snapshot) bool { return !hasDevice(s, "192.0.2.2") })
+	r.becomes("the removed file's device stops matching",
+		func(s *enrich.Snapshot) bool { return !hasDevice(s, "192.0.2.2") })
 	if !has("192.0.2.11")(r.snapshot.Load()) {
 		t.Error("the other file's device stopped matching too")
 	}
@@ -185,7 +188,8 @@ func TestRefresher(t *testing.T) {
 	down.says("the metadata in use stays", "")
 }
 
-// TestRefresherReloadsDictionaries: what a dictionary was read as when its table was still empty does not stay for its lifetime.
+// TestRefresherReloadsDictionaries: what a dictionary was read as when its table was still empty does not stay for its
+// lifetime.
 func TestRefresherReloadsDictionaries(t *testing.T) {
 	t.Parallel()
 	conn, settings := openStore(t)
@@ -202,8 +206,10 @@ func TestRefresherReloadsDictionaries(t *testing.T) {
 		t.Fatalf("known before: %s", got)
 	}
 	dir := t.TempDir()
-	writeFile(t, filepath.Join(dir, "meta_application.yml"), "table: meta_application\ndata:\n  - {id: https, protocol: tcp, port_range_min: 443, port_range_max: 443}\n")
-	writeFile(t, filepath.Join(dir, "meta_as.yml"), "table: meta_as\ndata:\n  - {id: 64496, name: UNI-A, organization_id: a}\n")
+	writeFile(t, filepath.Join(dir, "meta_application.yml"),
+		"table: meta_application\ndata:\n  - {id: https, protocol: tcp, port_range_min: 443, port_range_max: 443}\n")
+	writeFile(t, filepath.Join(dir, "meta_as.yml"),
+		"table: meta_as\ndata:\n  - {id: 64496, name: UNI-A, organization_id: a}\n")
 	startRefresher(t, conn, settings, "", Sources(SourceOptions{Dir: dir, CacheDir: t.TempDir()}))
 	if got := known(); got != "https, UNI-A" {
 		t.Errorf("known after the metadata was loaded: %s", got)
@@ -229,7 +235,8 @@ func TestRefresherRefusesLoss(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Reload()
-	r.says("a kind of metadata stays as it was", "0 devices where the one in use has 1: it is kept as it was. If that is right: collector metadata load all --allow-shrink")
+	r.says("a kind of metadata stays as it was",
+		"0 devices where the one in use has 1: it is kept as it was. If that is right: collector metadata load all --allow-shrink")
 	if !hasDevice(r.snapshot.Load(), "192.0.2.1") {
 		t.Error("the device does not match any more")
 	}
@@ -260,8 +267,8 @@ func TestSchedule(t *testing.T) {
 	}
 }
 
-// TestSourcesOverHTTP downloads each source from a server of the test: the newest month and day that there is, MaxMind's zips with
-// an account, a registry. When the server fails, the files of the last time are read.
+// TestSourcesOverHTTP downloads each source from a server of the test: the newest month and day that there is,
+// MaxMind's zips with an account, a registry. When the server fails, the files of the last time are read.
 func TestSourcesOverHTTP(t *testing.T) {
 	var down, noDump atomic.Bool
 	var lock sync.Mutex
@@ -281,9 +288,12 @@ func TestSourcesOverHTTP(t *testing.T) {
 		case down.Load(), noDump.Load() && strings.HasPrefix(r.URL.Path, "/caida/peeringdb"):
 			w.WriteHeader(http.StatusInternalServerError)
 		case r.URL.Path == "/caida/as-organizations/20240101.as-org2info.jsonl.gz":
-			_, _ = w.Write([]byte(`{"type":"Organization","organizationId":"O","name":"Org","country":"CH"}` + "\n" + `{"type":"ASN","asn":"64496","organizationId":"O","name":"A"}` + "\n"))
+			_,
+				_ = w.Write([]byte(`{"type":"Organization","organizationId":"O","name":"Org","country":"CH"}` + "\n" +
+				`{"type":"ASN","asn":"64496","organizationId":"O","name":"A"}` + "\n"))
 		case r.URL.Path == "/caida/peeringdb/2024/02/peeringdb_2_dump_2024_02_29.json":
-			_, _ = w.Write([]byte(`{"org":{"data":[{"id":1,"name":"P"}]},"net":{"data":[{"org_id":1,"asn":64497,"name":"B"}]}}`))
+			_,
+				_ = w.Write([]byte(`{"org":{"data":[{"id":1,"name":"P"}]},"net":{"data":[{"org_id":1,"asn":64497,"name":"B"}]}}`))
 		case zips[r.URL.Path] != nil:
 			if user, key, _ := r.BasicAuth(); user != "7" || key != "secret" {
 				t.Errorf("account %q, key %q", user, key)
@@ -324,9 +334,11 @@ func TestSourcesOverHTTP(t *testing.T) {
 		}
 	}
 	wantAsked := []string{
-		"/caida/as-organizations/20240301.as-org2info.jsonl.gz", "/caida/as-organizations/20240201.as-org2info.jsonl.gz",
+		"/caida/as-organizations/20240301.as-org2info.jsonl.gz",
+		"/caida/as-organizations/20240201.as-org2info.jsonl.gz",
 		"/caida/as-organizations/20240101.as-org2info.jsonl.gz",
-		"/caida/peeringdb/2024/03/peeringdb_2_dump_2024_03_01.json", "/caida/peeringdb/2024/02/peeringdb_2_dump_2024_02_29.json",
+		"/caida/peeringdb/2024/03/peeringdb_2_dump_2024_03_01.json",
+		"/caida/peeringdb/2024/02/peeringdb_2_dump_2024_02_29.json",
 	}
 	if got := strings.Join(asked[:len(wantAsked)], "\n"); got != strings.Join(wantAsked, "\n") {
 		t.Errorf("asked for\n%s", got)
@@ -375,10 +387,11 @@ func TestRefresher_givesMemoryBack(t *testing.T) {
 	conn, settings := openStore(t)
 	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // what is given back is given back on purpose
 	gone := make(chan struct{})
-	large := Source{Name: "large", Files: func() []string { return nil }, Read: func(context.Context) ([]record.Set, error) {
-		runtime.AddCleanup(new([1 << 20]byte), func(gone chan struct{}) { close(gone) }, gone)
-		return nil, nil
-	}}
+	large := Source{Name: "large", Files: func() []string { return nil },
+		Read: func(context.Context) ([]record.Set, error) {
+			runtime.AddCleanup(new([1 << 20]byte), func(gone chan struct{}) { close(gone) }, gone)
+			return nil, nil
+		}}
 	startRefresher(t, conn, settings, "", []Source{large})
 	select {
 	case <-gone:

@@ -20,7 +20,8 @@ func full(part float64) scale {
 	return scale{n(4_000_000), n(1_500_000), n(500_000), n(150_000), n(120_000), n(100_000), n(120_000), n(5_000)}
 }
 
-// generate writes files of the forms and shapes of GeoLite2, CAIDA and the Science Registry, the same for the same scale.
+// generate writes files of the forms and shapes of GeoLite2, CAIDA and the Science Registry, the same for the same
+// scale.
 func (s scale) generate(t testing.TB, dir string) SourceOptions {
 	r := rand.New(rand.NewPCG(1, 2))
 	in := func(name string) string { return filepath.Join(dir, name) }
@@ -41,17 +42,20 @@ func (s scale) generate(t testing.TB, dir string) SourceOptions {
 		return in(name)
 	}
 	place := func() string {
-		return fmt.Sprintf("%d,%d,,0,0,%d,%.4f,%.4f,%d,", 1000+r.IntN(s.locations), 1000+r.IntN(250), r.IntN(99999), r.Float64()*180-90, r.Float64()*360-180, 1+r.IntN(1000))
+		return fmt.Sprintf("%d,%d,,0,0,%d,%.4f,%.4f,%d,", 1000+r.IntN(s.locations), 1000+r.IntN(250), r.IntN(99999),
+			r.Float64()*180-90, r.Float64()*360-180, 1+r.IntN(1000))
 	}
 	const blocksHeader = "network,geoname_id,registered_country_geoname_id,represented_country_geoname_id,is_anonymous_proxy,is_satellite_provider,postal_code,latitude,longitude,accuracy_radius,is_anycast\n"
 	const asnHeader = "network,autonomous_system_number,autonomous_system_organization\n"
 	as := func() int { return 1 + r.IntN(s.as) }
 	return SourceOptions{
 		Geo: geo.Files{
-			Locations: []string{write("locations.csv", "geoname_id,locale_code,continent_code,continent_name,country_iso_code,country_name,subdivision_1_iso_code,subdivision_1_name,subdivision_2_iso_code,subdivision_2_name,city_name,metro_code,time_zone,is_in_european_union\n",
+			Locations: []string{write("locations.csv",
+				"geoname_id,locale_code,continent_code,continent_name,country_iso_code,country_name,subdivision_1_iso_code,subdivision_1_name,subdivision_2_iso_code,subdivision_2_name,city_name,metro_code,time_zone,is_in_european_union\n",
 				func(line func(string, ...any)) {
 					for i := range s.locations {
-						line("%d,en,EU,Europe,CH,Switzerland,R%d,\"Region, %d\",,,Town number %d,,Europe/Zurich,0", 1000+i, i%300, i%300, i)
+						line("%d,en,EU,Europe,CH,Switzerland,R%d,\"Region, %d\",,,Town number %d,,Europe/Zurich,0",
+							1000+i, i%300, i%300, i)
 					}
 				})},
 			Blocks: []string{

@@ -19,8 +19,9 @@ import (
 	"github.com/metranova/flow-collector/enrich"
 )
 
-// BenchmarkScale imports generated data of the real sets' size into the engine, builds snapshots of it and swaps them under a
-// loop that looks addresses up. It takes some minutes and gigabytes; METADATA_SCALE=0.01 does a hundredth of it.
+// BenchmarkScale imports generated data of the real sets' size into the engine, builds snapshots of it and swaps them
+// under a loop that looks addresses up. It takes some minutes and gigabytes; METADATA_SCALE=0.01 does a hundredth of
+// it.
 //
 //	go test -run '^$' -bench Scale -benchtime 1x -timeout 30m ./metadata
 func BenchmarkScale(b *testing.B) {
@@ -48,7 +49,8 @@ func runScale(b *testing.B, s scale) {
 		do()
 		took := time.Since(began)
 		b.ReportMetric(took.Seconds(), name+"-s")
-		say("%-28s %7.1f s, peak %5.0f MiB here, %5.0f MiB in the engine", name, took.Seconds(), statusMiB("self", "VmHWM"), engineMiB())
+		say("%-28s %7.1f s, peak %5.0f MiB here, %5.0f MiB in the engine", name, took.Seconds(),
+			statusMiB("self", "VmHWM"), engineMiB())
 	}
 	for _, pass := range []string{"import", "import-again"} {
 		for _, source := range Sources(options) {
@@ -101,8 +103,8 @@ func runScale(b *testing.B, s scale) {
 	phase("pause-tables", func() { measurePause(b, "while tables are read and swapped in", &snapshot, build) })
 }
 
-// measurePause runs a loop of look-ups beside work and reports the longest time that a batch took, and how much of such times the
-// machine did not have a core for the thread.
+// measurePause runs a loop of look-ups beside work and reports the longest time that a batch took, and how much of such
+// times the machine did not have a core for the thread.
 func measurePause(b *testing.B, name string, snapshot *atomic.Pointer[enrich.Snapshot], work func()) {
 	var stop atomic.Bool
 	type result struct {
@@ -147,7 +149,8 @@ func measurePause(b *testing.B, name string, snapshot *atomic.Pointer[enrich.Sna
 	work()
 	stop.Store(true)
 	r := <-results
-	say("%s: longest batch of 64 look-ups %s, %d of %d over 1 ms; without the wait for a core %s, %d over 1 ms", name, r.longest, r.over, r.n/64, r.own, r.ownOver)
+	say("%s: longest batch of 64 look-ups %s, %d of %d over 1 ms; without the wait for a core %s, %d over 1 ms", name,
+		r.longest, r.over, r.n/64, r.own, r.ownOver)
 }
 
 // waitForCore is how long a thread has waited for a core so far, from its schedstat; 0 where that is not known.
@@ -193,7 +196,8 @@ func measureLookups(b *testing.B, s *enrich.Snapshot) {
 			best = min(best, float64(time.Since(began).Nanoseconds())/float64(len(addresses)))
 		}
 		b.ReportMetric(best, name+"-lookup-ns")
-		say("prefix and ASN block of an address with their prefixes, %s: %.0f ns; %d %% found", name, best, found*100/len(addresses))
+		say("prefix and ASN block of an address with their prefixes, %s: %.0f ns; %d %% found", name, best,
+			found*100/len(addresses))
 	}
 }
 

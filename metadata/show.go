@@ -25,9 +25,10 @@ type Finding struct {
 	Note   string
 }
 
-// Show says what the collector would write for an address, an AS number ("AS64512" or "64512") or a device's id. The snapshot
-// answers what matches; conn, which may be nil, where it comes from.
-func Show(ctx context.Context, conn driver.Conn, settings schema.Settings, s *enrich.Snapshot, what string) ([]Finding, error) {
+// Show says what the collector would write for an address, an AS number ("AS64512" or "64512") or a device's id. The
+// snapshot answers what matches; conn, which may be nil, where it comes from.
+func Show(ctx context.Context, conn driver.Conn, settings schema.Settings, s *enrich.Snapshot,
+	what string) ([]Finding, error) {
 	e := &explainer{ctx: ctx, snapshot: s, settings: settings}
 	if conn != nil {
 		e.database = &database{conn, settings}
@@ -42,7 +43,8 @@ func Show(ctx context.Context, conn driver.Conn, settings schema.Settings, s *en
 		return e.findings, e.err
 	}
 	if e.database == nil {
-		return nil, fmt.Errorf("%s is neither an address nor an AS number, and devices are looked up in the tables, which are not connected", what)
+		return nil,
+			fmt.Errorf("%s is neither an address nor an AS number, and devices are looked up in the tables, which are not connected", what)
 	}
 	e.device(what)
 	if e.err == nil && len(e.findings) == 0 {
@@ -71,7 +73,8 @@ func (e *explainer) add(f Finding, table, ref string) {
 func (e *explainer) origin(f *Finding, table, ref string) error {
 	d := e.database
 	id, inserted := "", time.Time{}
-	err := d.rows(e.ctx, "SELECT toString(id), toInt64(toUnixTimestamp(max(insert_time))) FROM "+d.name(table)+" WHERE ref = "+literal(ref)+
+	err := d.rows(e.ctx, "SELECT toString(id), toInt64(toUnixTimestamp(max(insert_time))) FROM "+d.name(table)+
+		" WHERE ref = "+literal(ref)+
 		" GROUP BY id", func(r *rowReader) { id, inserted = r.text(), time.Unix(r.int64(), 0) })
 	if err != nil {
 		return fmt.Errorf("look up %s in %s: %w", ref, table, err)
@@ -82,7 +85,8 @@ func (e *explainer) origin(f *Finding, table, ref string) error {
 	}
 	f.Age = time.Since(inserted).Truncate(time.Second)
 	var sources []string
-	err = d.rows(e.ctx, "SELECT toString(source), present FROM "+d.name(sourceTable)+" FINAL WHERE table_name = "+literal(table)+
+	err = d.rows(e.ctx, "SELECT toString(source), present FROM "+d.name(sourceTable)+" FINAL WHERE table_name = "+
+		literal(table)+
 		" AND id = "+literal(id)+" ORDER BY source", func(r *rowReader) {
 		source := r.text()
 		if r.uint8() == 0 {
@@ -115,24 +119,32 @@ func (e *explainer) address(a netip.Addr) {
 	block, as, announced := e.snapshot.LookupASBlock(a)
 	switch {
 	case !matched:
-		e.add(Finding{Column: "src_as_id", Value: "0", Note: "only an address that a prefix holds gets an AS; where the flow itself names one, that is written"}, "", "")
+		e.add(Finding{Column: "src_as_id", Value: "0",
+			Note: "only an address that a prefix holds gets an AS; where the flow itself names one, that is written"},
+			"", "")
 	case announced:
-		e.as("src_as_id", as, block.String(), "the longest ASN block; where the flow itself names an AS, that one is written")
+		e.as("src_as_id", as, block.String(),
+			"the longest ASN block; where the flow itself names an AS, that one is written")
 	case ip.ASID != 0:
-		e.as("src_as_id", ip.ASID, ip.Prefix.String(), "no ASN block holds it, so the AS of the prefix; where the flow itself names an AS, that one is written")
+		e.as("src_as_id", ip.ASID, ip.Prefix.String(),
+			"no ASN block holds it, so the AS of the prefix; where the flow itself names an AS, that one is written")
 	default:
-		e.add(Finding{Column: "src_as_id", Value: "0", Note: "neither an ASN block nor the prefix says; where the flow itself names an AS, that one is written"}, "", "")
+		e.add(Finding{Column: "src_as_id", Value: "0",
+			Note: "neither an ASN block nor the prefix says; where the flow itself names an AS, that one is written"},
+			"", "")
 	}
 	for _, name := range e.settings.IPRefExtensions {
 		m, found := e.snapshot.LookupExtension(name, a)
-		f := Finding{Column: "src_ip_" + name + "_ref", Value: m.Ref, Note: "no prefix of " + name + " holds it: the key is left out"}
+		f := Finding{Column: "src_ip_" + name + "_ref", Value: m.Ref,
+			Note: "no prefix of " + name + " holds it: the key is left out"}
 		if found {
 			f.Match, f.Note = m.Prefix.String(), ""
 		}
 		e.add(f, "meta_ip_"+name, m.Ref)
 	}
 	d, isDevice := e.snapshot.LookupDevice(a)
-	f = Finding{Column: "device_id", Value: a.Unmap().String(), Note: "as an exporter: no device has this loopback, so the address is the id"}
+	f = Finding{Column: "device_id", Value: a.Unmap().String(),
+		Note: "as an exporter: no device has this loopback, so the address is the id"}
 	if isDevice {
 		f.Value, f.Match, f.Note = d.ID, a.Unmap().String(), "as an exporter: a loopback of the device, "+d.Ref
 	}
@@ -148,7 +160,8 @@ func (e *explainer) as(column string, as uint32, match, note string) {
 	}
 	e.add(Finding{Column: "src_as_ref", Value: known.Ref, Match: match, Note: known.Name}, record.AS, known.Ref)
 	if o, found := e.snapshot.LookupOrganization(known.OrganizationID); found {
-		e.add(Finding{Column: record.Organization, Value: o.Ref, Match: known.OrganizationID, Note: o.Name}, record.Organization, o.Ref)
+		e.add(Finding{Column: record.Organization, Value: o.Ref, Match: known.OrganizationID, Note: o.Name},
+			record.Organization, o.Ref)
 	}
 }
 
@@ -157,10 +170,13 @@ func (e *explainer) device(id string) {
 	d := e.database
 	type version struct{ ref, note string }
 	var versions []version
-	e.err = d.rows(e.ctx, "SELECT ref, arrayStringConcat(arrayMap(a -> replaceOne(toString(a), '::ffff:', ''), loopback_ip), ', ') FROM "+d.name(record.Device)+
-		" WHERE id = "+literal(id)+" ORDER BY insert_time DESC, toUInt64OrZero(extract(ref, '__v([0-9]+)$')) DESC", func(r *rowReader) {
-		versions = append(versions, version{r.text(), "loopbacks: " + r.text()})
-	})
+	e.err = d.rows(e.ctx,
+		"SELECT ref, arrayStringConcat(arrayMap(a -> replaceOne(toString(a), '::ffff:', ''), loopback_ip), ', ') FROM "+
+			d.name(record.Device)+
+			" WHERE id = "+literal(id)+" ORDER BY insert_time DESC, toUInt64OrZero(extract(ref, '__v([0-9]+)$')) DESC",
+		func(r *rowReader) {
+			versions = append(versions, version{r.text(), "loopbacks: " + r.text()})
+		})
 	for n, v := range versions {
 		if n > 0 {
 			v.note += "; an older version, which does not match"
@@ -169,7 +185,8 @@ func (e *explainer) device(id string) {
 	}
 	var interfaces []Finding
 	if e.err == nil {
-		e.err = d.rows(e.ctx, "SELECT n.1, toString(n.3), n.4 FROM "+d.current(record.Interface, "ref, device_id, flow_index, edge")+
+		e.err = d.rows(e.ctx, "SELECT n.1, toString(n.3), n.4 FROM "+
+			d.current(record.Interface, "ref, device_id, flow_index, edge")+
 			" WHERE n.2 = "+literal(id)+" AND n.3 IS NOT NULL ORDER BY n.3", func(r *rowReader) {
 			f := Finding{Column: "in_interface_ref", Value: r.text(), Match: "index " + r.nullText()}
 			if r.uint8() == 1 {

@@ -13,8 +13,8 @@ import (
 	"github.com/metranova/flow-collector/sink/schema"
 )
 
-// BuildFromTables makes a snapshot of the newest version of every record in the tables, leaving out those that no source has any
-// more. The tables of the IP reference extensions are meta_ip_<extension>.
+// BuildFromTables makes a snapshot of the newest version of every record in the tables, leaving out those that no
+// source has any more. The tables of the IP reference extensions are meta_ip_<extension>.
 func BuildFromTables(ctx context.Context, conn driver.Conn, settings schema.Settings) (*enrich.Snapshot, error) {
 	b := enrich.NewBuilder()
 	if _, err := (&database{conn, settings}).feed(ctx, builderFeed(b)); err != nil {
@@ -36,7 +36,8 @@ type feed struct {
 }
 
 func builderFeed(b *enrich.Builder) feed {
-	return feed{b.AddDevice, b.AddInterface, b.AddApplication, b.AddAS, b.AddOrganization, b.AddIP, b.AddASBlock, b.AddIPExtension}
+	return feed{b.AddDevice, b.AddInterface, b.AddApplication, b.AddAS, b.AddOrganization, b.AddIP, b.AddASBlock,
+		b.AddIPExtension}
 }
 
 // both feeds two.
@@ -53,7 +54,8 @@ func both(a, b feed) feed {
 	}
 }
 
-// feed reads all tables. A table that cannot be read costs its kind: unread says which, and why. An error of the server ends it.
+// feed reads all tables. A table that cannot be read costs its kind: unread says which, and why. An error of the server
+// ends it.
 func (d *database) feed(ctx context.Context, f feed) (unread map[string]string, err error) {
 	type step struct {
 		kind, table string
@@ -80,14 +82,15 @@ func (d *database) feed(ctx context.Context, f feed) (unread map[string]string, 
 			return nil, fmt.Errorf("read %s for the snapshot: %w", s.table, err)
 		}
 		if err != nil {
-			unread[s.kind] = fmt.Sprintf("table %s cannot be read, so rows get no new %s: %v", tableName(&d.settings.Tables, s.table), s.kind, oneLine(err))
+			unread[s.kind] = fmt.Sprintf("table %s cannot be read, so rows get no new %s: %v",
+				tableName(&d.settings.Tables, s.table), s.kind, oneLine(err))
 		}
 	}
 	return unread, nil
 }
 
-// current is a subquery of the records in force: id and n, a tuple of the columns of the newest version. It is for tables of some
-// hundred thousand records: the engine groups them in memory.
+// current is a subquery of the records in force: id and n, a tuple of the columns of the newest version. It is for
+// tables of some hundred thousand records: the engine groups them in memory.
 func (d *database) current(table, columns string) string {
 	return "(SELECT toString(id) AS id, " + newest(columns) + " AS n FROM " + d.name(table) +
 		" GROUP BY id HAVING sipHash128(id) NOT IN " + d.vanished(table) + ")"
@@ -97,22 +100,25 @@ func (d *database) current(table, columns string) string {
 func (d *database) vanished(table string) string { return d.settings.Vanished(table) }
 
 func (d *database) feedOrganizations(ctx context.Context, f feed) error {
-	return d.rows(ctx, "SELECT id, n.1, n.2 FROM "+d.current(record.Organization, "ref, toString(name)"), func(r *rowReader) {
-		o := enrich.Organization{ID: r.text(), Ref: r.text(), Name: r.text()}
-		if r.err == nil {
-			f.organization(o)
-		}
-	})
+	return d.rows(ctx, "SELECT id, n.1, n.2 FROM "+d.current(record.Organization, "ref, toString(name)"),
+		func(r *rowReader) {
+			o := enrich.Organization{ID: r.text(), Ref: r.text(), Name: r.text()}
+			if r.err == nil {
+				f.organization(o)
+			}
+		})
 }
 
 func (d *database) feedAS(ctx context.Context, f feed) error {
 	columns := "ref, toString(name), organization_id, organization_ref"
-	return d.rows(ctx, "SELECT toUInt32(id), n.1, n.2, n.3, n.4 FROM "+d.current(record.AS, columns), func(r *rowReader) {
-		a := enrich.AS{ID: r.uint32(), Ref: r.text(), Name: r.text(), OrganizationID: r.text(), OrganizationRef: r.nullText()}
-		if r.err == nil {
-			f.as(a)
-		}
-	})
+	return d.rows(ctx, "SELECT toUInt32(id), n.1, n.2, n.3, n.4 FROM "+d.current(record.AS, columns),
+		func(r *rowReader) {
+			a := enrich.AS{ID: r.uint32(), Ref: r.text(), Name: r.text(), OrganizationID: r.text(),
+				OrganizationRef: r.nullText()}
+			if r.err == nil {
+				f.as(a)
+			}
+		})
 }
 
 func (d *database) feedDevices(ctx context.Context, f feed) error {
@@ -130,18 +136,21 @@ func (d *database) feedDevices(ctx context.Context, f feed) error {
 
 func (d *database) feedInterfaces(ctx context.Context, f feed) error {
 	columns := "ref, device_id, isNotNull(flow_index), ifNull(flow_index, 0), edge, toInt64(toUnixTimestamp(insert_time))"
-	return d.rows(ctx, "SELECT id, n.1, n.2, n.3, n.4, n.5, n.6 FROM "+d.current(record.Interface, columns), func(r *rowReader) {
-		v := enrich.MetaInterface{ID: r.text(), Ref: r.text(), DeviceID: r.text(), HasFlowIndex: r.uint8() == 1,
-			FlowIndex: r.uint32(), Edge: r.uint8() == 1, Version: r.int64()}
-		if r.err == nil {
-			f.iface(v)
-		}
-	})
+	return d.rows(ctx, "SELECT id, n.1, n.2, n.3, n.4, n.5, n.6 FROM "+d.current(record.Interface, columns),
+		func(r *rowReader) {
+			v := enrich.MetaInterface{ID: r.text(), Ref: r.text(), DeviceID: r.text(), HasFlowIndex: r.uint8() == 1,
+				FlowIndex: r.uint32(), Edge: r.uint8() == 1, Version: r.int64()}
+			if r.err == nil {
+				f.iface(v)
+			}
+		})
 }
 
 func (d *database) feedApplications(ctx context.Context, f feed) error {
-	query := "SELECT id, protocol, port_range_min, port_range_max FROM " + d.name(record.Application) + " FINAL WHERE " +
-		"sipHash128(concat(protocol, ' ', id, ' ', toString(port_range_min), ' ', toString(port_range_max))) NOT IN " + d.vanished(record.Application)
+	query := "SELECT id, protocol, port_range_min, port_range_max FROM " + d.name(record.Application) +
+		" FINAL WHERE " +
+		"sipHash128(concat(protocol, ' ', id, ' ', toString(port_range_min), ' ', toString(port_range_max))) NOT IN " +
+		d.vanished(record.Application)
 	return d.rows(ctx, query, func(r *rowReader) {
 		a := enrich.Application{ID: r.text(), Protocol: r.text(), PortMin: r.uint16(), PortMax: r.uint16()}
 		if r.err == nil {
@@ -150,7 +159,8 @@ func (d *database) feedApplications(ctx context.Context, f feed) error {
 	})
 }
 
-// feedASBlocks hands those of the operator on last: of two with one prefix the last one counts. Their ids are more than the prefix.
+// feedASBlocks hands those of the operator on last: of two with one prefix the last one counts. Their ids are more than
+// the prefix.
 func (d *database) feedASBlocks(ctx context.Context, f feed) error {
 	var own []enrich.ASPrefix
 	err := d.eachPrefix(ctx, record.ASPrefix, "as_id", func(p enrich.IPPrefix) {
@@ -174,8 +184,9 @@ type prefixRow struct {
 	subnets  []netip.Prefix
 }
 
-// eachPrefix calls add with each subnet of the records in force of a table that may have millions. The engine reads them in the
-// order of the table's key, ref, where the versions of a record lie together; the newest of them is found here.
+// eachPrefix calls add with each subnet of the records in force of a table that may have millions. The engine reads
+// them in the order of the table's key, ref, where the versions of a record lie together; the newest of them is found
+// here.
 func (d *database) eachPrefix(ctx context.Context, table, as string, add func(enrich.IPPrefix)) error {
 	query := "SELECT id, ref, toUnixTimestamp(insert_time), " + as + ", ip_subnet FROM " + d.name(table) +
 		" WHERE sipHash128(id) NOT IN " + d.vanished(table) + " ORDER BY ref, id, insert_time"
@@ -197,8 +208,8 @@ func (d *database) eachPrefix(ctx context.Context, table, as string, add func(en
 	return nil
 }
 
-// versionRun collects the versions of a record, from rows in the order of their refs. Those between X__v1 and X__v2 all start with
-// X__v, but may have ids that do so too.
+// versionRun collects the versions of a record, from rows in the order of their refs. Those between X__v1 and X__v2 all
+// start with X__v, but may have ids that do so too.
 type versionRun struct {
 	add    func(enrich.IPPrefix)
 	prefix string
@@ -250,8 +261,8 @@ func (r *rowReader) subnet() (p netip.Prefix, ok bool) {
 	return p, err == nil && r.err == nil
 }
 
-// shrunk are the kinds of which a snapshot lacks what the one before it had: all of it, or more than half of many. Of the extensions those
-// count that are configured now. old may be nil.
+// shrunk are the kinds of which a snapshot lacks what the one before it had: all of it, or more than half of many. Of
+// the extensions those count that are configured now. old may be nil.
 func shrunk(old, fresh *enrich.Snapshot, extensions []string) map[string]string {
 	held := map[string]string{}
 	if old == nil {

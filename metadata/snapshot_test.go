@@ -25,10 +25,13 @@ func TestVersionRun(t *testing.T) {
 		{"none", nil, ""},
 		{"one version each", []prefixRow{row("a", "a__v1", 1), row("b", "b__v1", 1)}, "a__v1 b__v1"},
 		{"the newest counts, wherever it is", []prefixRow{row("a", "a__v1", 9), row("a", "a__v2", 2)}, "a__v1"},
-		{"by number where the second is the same", []prefixRow{row("a", "a__v1", 5), row("a", "a__v10", 5), row("a", "a__v9", 5)}, "a__v10"},
-		{"an id that starts like a ref", []prefixRow{row("a", "a__v1", 1), row("a__v1b", "a__v1b__v1", 1), row("a__v1b", "a__v1b__v2", 2), row("a", "a__v2", 2), row("b", "b__v1", 1)},
+		{"by number where the second is the same",
+			[]prefixRow{row("a", "a__v1", 5), row("a", "a__v10", 5), row("a", "a__v9", 5)}, "a__v10"},
+		{"an id that starts like a ref", []prefixRow{row("a", "a__v1", 1), row("a__v1b", "a__v1b__v1", 1),
+			row("a__v1b", "a__v1b__v2", 2), row("a", "a__v2", 2), row("b", "b__v1", 1)},
 			"a__v2 a__v1b__v2 b__v1"},
-		{"one that comes before", []prefixRow{row("a__v0", "a__v0__v1", 1), row("a", "a__v1", 1), row("a", "a__v2", 2)}, "a__v0__v1 a__v2"},
+		{"one that comes before", []prefixRow{row("a__v0", "a__v0__v1", 1), row("a", "a__v1", 1), row("a", "a__v2", 2)},
+			"a__v0__v1 a__v2"},
 		{"refs that are none", []prefixRow{row("a", "", 1), row("b", "", 1), row("c", "x", 1)}, "a= b= c=x"},
 	} {
 		var got []string
@@ -49,7 +52,8 @@ func TestVersionRun(t *testing.T) {
 	}
 }
 
-// TestNewestPrefix loads versions of a prefix into the engine: the newest one's subnets and AS count, none of an older one.
+// TestNewestPrefix loads versions of a prefix into the engine: the newest one's subnets and AS count, none of an older
+// one.
 func TestNewestPrefix(t *testing.T) {
 	conn, settings := openStore(t)
 	if err := conn.Exec(context.Background(), `INSERT INTO meta_ip (id, ref, hash, insert_time, ip_subnet, as_id) VALUES
@@ -81,7 +85,8 @@ func TestNewestPrefix(t *testing.T) {
 		}
 	}
 	// The next load goes on from the newest version.
-	versions, err := (&database{conn, settings}).readVersions(context.Background(), NewLoader(conn, settings).tables["meta_ip"])
+	versions, err := (&database{conn, settings}).readVersions(context.Background(),
+		NewLoader(conn, settings).tables["meta_ip"])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,8 +103,10 @@ func TestSnapshotFileIsWholeOrNone(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := w.feed()
-	f.device(enrich.Device{ID: "d", Ref: "d__v1", Version: 1, Loopbacks: []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("::1")}})
-	f.iface(enrich.MetaInterface{ID: "i", Ref: "i__v1", DeviceID: "d", FlowIndex: 7, HasFlowIndex: true, Edge: true, Version: 1})
+	f.device(enrich.Device{ID: "d", Ref: "d__v1", Version: 1,
+		Loopbacks: []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("::1")}})
+	f.iface(enrich.MetaInterface{ID: "i", Ref: "i__v1", DeviceID: "d", FlowIndex: 7, HasFlowIndex: true, Edge: true,
+		Version: 1})
 	f.application(enrich.Application{ID: "ssh", Protocol: "tcp", PortMin: 22, PortMax: 22})
 	f.as(enrich.AS{ID: 64496, Ref: "64496__v1", Name: "A", OrganizationID: "o"})
 	f.organization(enrich.Organization{ID: "o", Ref: "o__v1", Name: "O"})
@@ -113,7 +120,8 @@ func TestSnapshotFileIsWholeOrNone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := enrich.Stats{Devices: 1, Interfaces: 1, Applications: 1, AS: 1, Organizations: 1, IPs: 1, ASBlocks: 1, Extensions: map[string]int{"scireg": 1}}
+	want := enrich.Stats{Devices: 1, Interfaces: 1, Applications: 1, AS: 1, Organizations: 1, IPs: 1, ASBlocks: 1,
+		Extensions: map[string]int{"scireg": 1}}
 	if diff := cmp.Diff(want, s.Stats()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

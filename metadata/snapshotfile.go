@@ -20,9 +20,9 @@ import (
 //
 //	magic, records, the kind recordEnd, the number of records (uvarint), xxhash64 of all before it (8 bytes, little-endian)
 //
-// A record is its kind (a byte) and its fields: texts with their length (uvarint), numbers as uvarint, addresses as 4 or 16
-// bytes after their length. The version is in the magic. A file of another version, older or newer, is not read: it holds nothing that
-// the tables do not have, and the next snapshot replaces it.
+// A record is its kind (a byte) and its fields: texts with their length (uvarint), numbers as uvarint, addresses as 4
+// or 16 bytes after their length. The version is in the magic. A file of another version, older or newer, is not read:
+// it holds nothing that the tables do not have, and the next snapshot replaces it.
 const (
 	fileMagic   = "flow-collector metadata 1\n"
 	magicPrefix = "flow-collector metadata "
@@ -272,8 +272,8 @@ type snapshotReader struct {
 	bad       bool
 }
 
-// record hands on a record; false is a bad one. Texts that a snapshot keeps are copied, so that it does not keep the file;
-// those of prefixes it copies itself.
+// record hands on a record; false is a bad one. Texts that a snapshot keeps are copied, so that it does not keep the
+// file; those of prefixes it copies itself.
 func (r *snapshotReader) record(kind byte, f feed) bool {
 	switch kind {
 	case recordDevice:
@@ -289,7 +289,8 @@ func (r *snapshotReader) record(kind byte, f feed) bool {
 		f.iface(enrich.MetaInterface{ID: r.copy(), Ref: r.copy(), DeviceID: r.copy(), FlowIndex: uint32(r.number()),
 			HasFlowIndex: r.number() == 1, Edge: r.number() == 1, Version: int64(r.number())})
 	case recordApplication:
-		f.application(enrich.Application{ID: r.copy(), Protocol: r.copy(), PortMin: uint16(r.number()), PortMax: uint16(r.number())})
+		f.application(enrich.Application{ID: r.copy(), Protocol: r.copy(), PortMin: uint16(r.number()),
+			PortMax: uint16(r.number())})
 	case recordAS:
 		v := enrich.AS{Ref: r.copy(), Name: r.copy(), OrganizationID: r.copy(), OrganizationRef: r.copy()}
 		v.ID = uint32(r.number())

@@ -32,15 +32,15 @@ type Source struct {
 	Downloads []string
 	// Fetch downloads what is new; nil where nothing is downloaded. It may take as long as the server does.
 	Fetch func(ctx context.Context) error
-	// ReadLocal reads what is on disk, also when Fetch has failed; nil: Read does all there is. Sets and an error may come together:
-	// some of it could not be read.
+	// ReadLocal reads what is on disk, also when Fetch has failed; nil: Read does all there is. Sets and an error may
+	// come together: some of it could not be read.
 	ReadLocal func(ctx context.Context) ([]record.Set, error)
 	// Read is Fetch and ReadLocal.
 	Read func(ctx context.Context) ([]record.Set, error)
 	// RetryMin is the least time to wait before Fetch is tried again after a failure.
 	RetryMin time.Duration
-	// attempt is a file that is there from the start of a download until it has succeeded; "": none. Its time makes RetryMin hold over
-	// restarts and reloads.
+	// attempt is a file that is there from the start of a download until it has succeeded; "": none. Its time makes
+	// RetryMin hold over restarts and reloads.
 	attempt string
 
 	find func() []Source // all sources, as they are by now; nil: they do not change
@@ -86,7 +86,8 @@ type SourceOptions struct {
 	MaxMind     download.Auth // account number and licence key
 	GeoInterval time.Duration
 	GeoCacheDir string // for the downloads; "": CacheDir
-	// GeoFallback has them downloaded with an account also where files are given, which are read as long as no download has worked.
+	// GeoFallback has them downloaded with an account also where files are given, which are read as long as no download
+	// has worked.
 	GeoFallback bool
 
 	SciReg         []string // URLs and files
@@ -97,8 +98,8 @@ type SourceOptions struct {
 	Now                  func() time.Time // nil: time.Now
 }
 
-// Sources are the sources that the options give, in the order in which they are to be loaded first: records refer to those of the
-// sources before.
+// Sources are the sources that the options give, in the order in which they are to be loaded first: records refer to
+// those of the sources before.
 func Sources(o SourceOptions) []Source {
 	o.fill()
 	var sources []Source
@@ -124,12 +125,14 @@ func Sources(o SourceOptions) []Source {
 	}
 	if len(o.SciReg) > 0 {
 		sources = append(sources, Source{
-			Name: "scireg", Interval: o.SciRegInterval, Remote: slices.ContainsFunc(o.SciReg, isURL), Downloads: o.sciRegDownloads(),
-			Fetch: fetchIf(slices.ContainsFunc(o.SciReg, isURL), o.fetchSciReg), ReadLocal: o.readSciReg,
+			Name: "scireg", Interval: o.SciRegInterval, Remote: slices.ContainsFunc(o.SciReg, isURL),
+			Downloads: o.sciRegDownloads(),
+			Fetch:     fetchIf(slices.ContainsFunc(o.SciReg, isURL), o.fetchSciReg), ReadLocal: o.readSciReg,
 			Files: func() []string { return slices.DeleteFunc(slices.Clone(o.SciReg), isURL) },
 		}.whole())
 	}
-	return append(sources, Source{Name: "files", Files: o.yamlFiles, Dir: o.Dir, ReadLocal: o.readFiles, find: func() []Source { return Sources(o) }}.whole())
+	return append(sources, Source{Name: "files", Files: o.yamlFiles, Dir: o.Dir, ReadLocal: o.readFiles,
+		find: func() []Source { return Sources(o) }}.whole())
 }
 
 func fetchIf(downloads bool, fetch func(context.Context) error) func(context.Context) error {
@@ -283,7 +286,8 @@ func (o *SourceOptions) fetchCAIDA(ctx context.Context) error {
 		errs = append(errs, err)
 	}
 	if o.downloadsPeeringDB() {
-		_, err := caida.FetchPeeringDBFrom(ctx, o.Client, o.PeeringDBURL, filepath.Join(o.CacheDir, peeringDBName), o.Now())
+		_, err := caida.FetchPeeringDBFrom(ctx, o.Client, o.PeeringDBURL, filepath.Join(o.CacheDir, peeringDBName),
+			o.Now())
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
@@ -335,7 +339,8 @@ func (o *SourceOptions) fetchSciReg(ctx context.Context) error {
 	var errs []error
 	for n, source := range o.SciReg {
 		if isURL(source) {
-			_, err := o.Client.With(scireg.MaxBytes, 3).File(ctx, source, o.sciRegFile(n), download.Auth{}, scireg.Check)
+			_, err := o.Client.With(scireg.MaxBytes, 3).File(ctx, source, o.sciRegFile(n), download.Auth{},
+				scireg.Check)
 			errs = append(errs, err)
 		}
 	}

@@ -52,8 +52,8 @@ func quote(identifier string) string { return sqltext.Name(identifier) }
 
 func literal(text string) string { return sqltext.Text(text) }
 
-// CreateTables creates the tables of IP reference extensions that are missing. They are other programs' tables, which may fill them
-// later. One that cannot be created is left to the Refresher, which reports it and works without it.
+// CreateTables creates the tables of IP reference extensions that are missing. They are other programs' tables, which
+// may fill them later. One that cannot be created is left to the Refresher, which reports it and works without it.
 func CreateTables(ctx context.Context, conn driver.Conn, settings schema.Settings) error {
 	d := database{conn, settings}
 	for _, name := range settings.IPRefExtensions {
@@ -71,8 +71,8 @@ func CreateTables(ctx context.Context, conn driver.Conn, settings schema.Setting
 	return nil
 }
 
-// MissingExtensionTables are the tables of IP reference extensions that the database does not have, under their names there. Those
-// that the schema makes are left out.
+// MissingExtensionTables are the tables of IP reference extensions that the database does not have, under their names
+// there. Those that the schema makes are left out.
 func MissingExtensionTables(ctx context.Context, conn driver.Conn, settings schema.Settings) ([]string, error) {
 	d := database{conn, settings}
 	var missing []string
@@ -101,7 +101,8 @@ func (d *database) exists(ctx context.Context, table string) (bool, error) {
 	return n > 0, nil
 }
 
-// newest are the columns of the newest version of each id: by insert time, which has seconds only, then by the version's number.
+// newest are the columns of the newest version of each id: by insert time, which has seconds only, then by the
+// version's number.
 func newest(columns string) string {
 	return "argMax((" + columns + "), (insert_time, toUInt64OrZero(extract(ref, '__v([0-9]+)$'))))"
 }

@@ -34,9 +34,9 @@ func (l *load) gather() error {
 	return err
 }
 
-// agree finds the refs and version numbers of records that refer to each other. A record whose target gets a new version gets
-// one too, as its content names the target's ref; that goes round until nothing changes any more, which it does as each record
-// changes once at most.
+// agree finds the refs and version numbers of records that refer to each other. A record whose target gets a new
+// version gets one too, as its content names the target's ref; that goes round until nothing changes any more, which it
+// does as each record changes once at most.
 func agree(loads []*load) {
 	byID := map[string]*member{}
 	for _, l := range loads {

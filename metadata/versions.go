@@ -26,7 +26,8 @@ type version struct {
 	hash   record.Hash
 }
 
-// versions are the newest versions of a table's records. Ids are kept as 128 bits of hash: a table of prefixes has millions.
+// versions are the newest versions of a table's records. Ids are kept as 128 bits of hash: a table of prefixes has
+// millions.
 type versions struct {
 	seeds  [2]maphash.Seed
 	byID   map[[2]uint64]version
@@ -114,7 +115,8 @@ func (d *database) readUnversioned(ctx context.Context, t *record.Table, v *vers
 	var row record.Row
 	var buf []byte
 	var failed error
-	err := d.rows(ctx, "SELECT id, toJSONString(ext), tag, protocol, port_range_min, port_range_max FROM "+d.name(t.Name)+" FINAL", func(r *rowReader) {
+	err := d.rows(ctx, "SELECT id, toJSONString(ext), tag, protocol, port_range_min, port_range_max FROM "+
+		d.name(t.Name)+" FINAL", func(r *rowReader) {
 		raw := record.Raw{"id": r.text(), "ext": r.text(), "tag": r.texts(), "protocol": r.text(),
 			"port_range_min": uint64(r.uint16()), "port_range_max": uint64(r.uint16())}
 		if r.err != nil {

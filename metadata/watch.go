@@ -28,8 +28,9 @@ func (w *watching) stop() {
 	w.watcher = nil
 }
 
-// watch watches the directories of the sources' files: an editor replaces a file rather than writing it. Changes that are no events (of
-// the target of a link, on NFS, in a directory that is made later or replaced) are found by looking at the files every minute.
+// watch watches the directories of the sources' files: an editor replaces a file rather than writing it. Changes that
+// are no events (of the target of a link, on NFS, in a directory that is made later or replaced) are found by looking
+// at the files every minute.
 func (r *Refresher) watch() {
 	r.watching.stop()
 	dirs := r.directories()
@@ -47,7 +48,8 @@ func (r *Refresher) watch() {
 			r.options.Log.Info("no metadata files: rows will have no devices, interfaces and so on until meta_*.yml stand there",
 				zap.String("directory", dir))
 		case err != nil:
-			r.options.Log.Warn("changes of metadata files are noticed after a minute", zap.String("directory", dir), zap.Error(err))
+			r.options.Log.Warn("changes of metadata files are noticed after a minute", zap.String("directory", dir),
+				zap.Error(err))
 		}
 	}
 }
@@ -116,8 +118,8 @@ func (r *Refresher) lookAtFiles() {
 	}
 }
 
-// wait waits for changed files, a download, until time t (zero: for good), for Reload (nil is returned) or for ctx. It returns the
-// changed files.
+// wait waits for changed files, a download, until time t (zero: for good), for Reload (nil is returned) or for ctx. It
+// returns the changed files.
 func (r *Refresher) wait(ctx context.Context, t time.Time) []string {
 	changed := []string{}
 	var events chan fsnotify.Event

@@ -54,7 +54,8 @@ func (p *parser) sample(b []byte, format uint32, key streamKey) (s sample, ok bo
 		key.sampler = 1<<63 | uint64(binary.BigEndian.Uint32(b[4:]))
 		s = sample{pool: 12, rate: binary.BigEndian.Uint32(b[8:])}
 	case format == expandedFlowSample && len(b) >= 44:
-		key.sampler = 1<<63 | 1<<62 | uint64(binary.BigEndian.Uint32(b[4:]))<<32 | uint64(binary.BigEndian.Uint32(b[8:]))
+		key.sampler = 1<<63 | 1<<62 | uint64(binary.BigEndian.Uint32(b[4:]))<<32 |
+			uint64(binary.BigEndian.Uint32(b[8:]))
 		s = sample{pool: 16, rate: binary.BigEndian.Uint32(b[12:])}
 	default:
 		return s, false

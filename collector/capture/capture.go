@@ -217,8 +217,8 @@ func (r *Reader) bound(size int, info gopacket.CaptureInfo) {
 	}
 }
 
-// udpOf reads the UDP datagram in the payload of an IP packet, which may begin with IPv6 extension headers; nil where there
-// is none.
+// udpOf reads the UDP datagram in the payload of an IP packet, which may begin with IPv6 extension headers; nil where
+// there is none.
 func udpOf(payload []byte, next layers.IPProtocol) *layers.UDP {
 	packet := gopacket.NewPacket(payload, next.LayerType(), gopacket.DecodeOptions{NoCopy: true})
 	udp, _ := packet.Layer(layers.LayerTypeUDP).(*layers.UDP)

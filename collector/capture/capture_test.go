@@ -24,7 +24,8 @@ var at = time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)
 // frame is a UDP datagram from 192.0.2.1:1000 behind the layers given.
 func frame(t *testing.T, payload []byte, below ...gopacket.SerializableLayer) []byte {
 	t.Helper()
-	ip := &layers.IPv4{Version: 4, TTL: 9, Protocol: layers.IPProtocolUDP, SrcIP: net.IP{192, 0, 2, 1}, DstIP: net.IP{192, 0, 2, 2}}
+	ip := &layers.IPv4{Version: 4, TTL: 9, Protocol: layers.IPProtocolUDP, SrcIP: net.IP{192, 0, 2, 1},
+		DstIP: net.IP{192, 0, 2, 2}}
 	udp := &layers.UDP{SrcPort: 1000, DstPort: 2055}
 	if err := udp.SetNetworkLayerForChecksum(ip); err != nil {
 		t.Fatal(err)
@@ -55,7 +56,8 @@ func pcap(t *testing.T, link layers.LinkType, frames ...[]byte) string {
 		t.Fatal(err)
 	}
 	for _, f := range frames {
-		if err := w.WritePacket(gopacket.CaptureInfo{Timestamp: at, CaptureLength: len(f), Length: len(f)}, f); err != nil {
+		if err := w.WritePacket(gopacket.CaptureInfo{Timestamp: at, CaptureLength: len(f), Length: len(f)},
+			f); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -93,7 +95,8 @@ func readAll(t *testing.T, path string) ([]exporter.Datagram, Skipped, error) {
 func TestLinkTypes(t *testing.T) {
 	payload := []byte("a datagram")
 	v4 := frame(t, payload)
-	ip6 := &layers.IPv6{Version: 6, HopLimit: 9, NextHeader: layers.IPProtocolUDP, SrcIP: net.ParseIP("2001:db8::1"), DstIP: net.ParseIP("2001:db8::2")}
+	ip6 := &layers.IPv6{Version: 6, HopLimit: 9, NextHeader: layers.IPProtocolUDP, SrcIP: net.ParseIP("2001:db8::1"),
+		DstIP: net.ParseIP("2001:db8::2")}
 	udp := &layers.UDP{SrcPort: 1000, DstPort: 2055}
 	if err := udp.SetNetworkLayerForChecksum(ip6); err != nil {
 		t.Fatal(err)
@@ -107,11 +110,14 @@ func TestLinkTypes(t *testing.T) {
 	}{
 		{"Ethernet", layers.LinkTypeEthernet, frame(t, payload, ethernet(layers.EthernetTypeIPv4)), "192.0.2.1:1000"},
 		{"Ethernet with IPv6", layers.LinkTypeEthernet, v6, "[2001:db8::1]:1000"},
-		{"802.1Q", layers.LinkTypeEthernet, frame(t, payload, ethernet(layers.EthernetTypeDot1Q), &layers.Dot1Q{VLANIdentifier: 5, Type: layers.EthernetTypeIPv4}), "192.0.2.1:1000"},
+		{"802.1Q", layers.LinkTypeEthernet, frame(t, payload, ethernet(layers.EthernetTypeDot1Q),
+			&layers.Dot1Q{VLANIdentifier: 5, Type: layers.EthernetTypeIPv4}), "192.0.2.1:1000"},
 		{"raw IP", layers.LinkTypeRaw, v4, "192.0.2.1:1000"},
 		{"BSD loopback", layers.LinkTypeNull, append([]byte{2, 0, 0, 0}, v4...), "192.0.2.1:1000"},
-		{"Linux cooked", layers.LinkTypeLinuxSLL, append([]byte{0, 0, 0, 1, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0}, v4...), "192.0.2.1:1000"},
-		{"Linux cooked v2", layers.LinkTypeLinuxSLL2, append([]byte{8, 0, 0, 0, 0, 0, 0, 1, 0, 1, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0}, v4...), "192.0.2.1:1000"},
+		{"Linux cooked", layers.LinkTypeLinuxSLL, append([]byte{0, 0, 0, 1, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0}, v4...),
+			"192.0.2.1:1000"},
+		{"Linux cooked v2", layers.LinkTypeLinuxSLL2,
+			append([]byte{8, 0, 0, 0, 0, 0, 0, 1, 0, 1, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0}, v4...), "192.0.2.1:1000"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -120,7 +126,8 @@ func TestLinkTypes(t *testing.T) {
 				t.Fatalf("%d datagrams, then %v; want 1, then EOF", len(got), err)
 			}
 			d := got[0]
-			if string(d.Payload) != string(payload) || d.Source != netip.MustParseAddrPort(test.source) || d.Received != at.UnixNano() || d.Truncated {
+			if string(d.Payload) != string(payload) || d.Source != netip.MustParseAddrPort(test.source) ||
+				d.Received != at.UnixNano() || d.Truncated {
 				t.Errorf("got %+v", d)
 			}
 		})
@@ -172,7 +179,8 @@ func TestFragmentsAreReassembled(t *testing.T) {
 // parts6 are the fragments of a UDP datagram over IPv6.
 func parts6(t *testing.T, id uint32, payload []byte, size int) (frames [][]byte) {
 	t.Helper()
-	ip := &layers.IPv6{Version: 6, HopLimit: 9, NextHeader: layers.IPProtocolIPv6Fragment, SrcIP: net.ParseIP("2001:db8::1"), DstIP: net.ParseIP("2001:db8::2")}
+	ip := &layers.IPv6{Version: 6, HopLimit: 9, NextHeader: layers.IPProtocolIPv6Fragment,
+		SrcIP: net.ParseIP("2001:db8::1"), DstIP: net.ParseIP("2001:db8::2")}
 	udp := &layers.UDP{SrcPort: 1000, DstPort: 2055}
 	if err := udp.SetNetworkLayerForChecksum(ip); err != nil {
 		t.Fatal(err)
@@ -181,9 +189,11 @@ func parts6(t *testing.T, id uint32, payload []byte, size int) (frames [][]byte)
 	for at := 0; at < len(whole); at += size {
 		end := min(at+size, len(whole))
 		fragment := &layers.IPv6Fragment{
-			NextHeader: layers.IPProtocolUDP, FragmentOffset: uint16(at / 8), MoreFragments: end < len(whole), Identification: id,
+			NextHeader: layers.IPProtocolUDP, FragmentOffset: uint16(at / 8), MoreFragments: end < len(whole),
+			Identification: id,
 		}
-		frames = append(frames, serialize(t, ethernet(layers.EthernetTypeIPv6), ip, fragment, gopacket.Payload(whole[at:end])))
+		frames = append(frames, serialize(t, ethernet(layers.EthernetTypeIPv6), ip, fragment,
+			gopacket.Payload(whole[at:end])))
 	}
 	return frames
 }
@@ -277,7 +287,9 @@ func TestWhatGivesNoDatagram(t *testing.T) {
 }
 
 func TestBadFiles(t *testing.T) {
-	good, err := os.ReadFile(pcap(t, layers.LinkTypeEthernet, frame(t, []byte("x"), ethernet(layers.EthernetTypeIPv4)), frame(t, []byte("y"), ethernet(layers.EthernetTypeIPv4))))
+	good,
+		err := os.ReadFile(pcap(t, layers.LinkTypeEthernet, frame(t, []byte("x"), ethernet(layers.EthernetTypeIPv4)),
+		frame(t, []byte("y"), ethernet(layers.EthernetTypeIPv4))))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// A capture file may come from anywhere: whatever it holds, reading it ends, and no datagram has more bytes than UDP can carry.
+// A capture file may come from anywhere: whatever it holds, reading it ends, and no datagram has more bytes than UDP
+// can carry.
 func FuzzReader(f *testing.F) {
 	for _, name := range []string{"softflowd-v5", "sfprobe", "softflowd-ipfix"} {
 		data, err := os.ReadFile(filepath.Join("..", "..", "bench", "testdata", name+".pcap"))
@@ -19,7 +20,8 @@ func FuzzReader(f *testing.F) {
 	}
 	f.Add([]byte("\xd4\xc3\xb2\xa1\x02\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\xff\xff\x00\x00\x01\x00\x00\x00" +
 		"\x00\x00\x00\x00\x00\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff")) // a packet of 4 GB
-	f.Add([]byte("\x0a\x0d\x0d\x0a\x1c\x00\x00\x00\x4d\x3c\x2b\x1a\x01\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff\x1c\x00\x00\x00")) // pcapng
+	// pcapng
+	f.Add([]byte("\x0a\x0d\x0d\x0a\x1c\x00\x00\x00\x4d\x3c\x2b\x1a\x01\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff\x1c\x00\x00\x00"))
 	path := filepath.Join(f.TempDir(), "fuzz.pcap")
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if err := os.WriteFile(path, data, 0o600); err != nil {

@@ -1,5 +1,5 @@
-// Package compare sets two accounts of the same traffic side by side, pmacct's or an existing table's and this collector's,
-// by exporter, interfaces and minute, and says of each difference what is likely behind it.
+// Package compare sets two accounts of the same traffic side by side, pmacct's or an existing table's and this
+// collector's, by exporter, interfaces and minute, and says of each difference what is likely behind it.
 package compare
 
 import "time"
@@ -37,7 +37,8 @@ type Account struct {
 
 // NewAccount returns an empty account.
 func NewAccount(name string) *Account {
-	return &Account{Name: name, Cells: map[Key]Sums{}, Whole: true, Formats: map[string]bool{}, Left: map[string]uint64{}}
+	return &Account{Name: name, Cells: map[Key]Sums{}, Whole: true, Formats: map[string]bool{},
+		Left: map[string]uint64{}}
 }
 
 // Add adds traffic to a cell.

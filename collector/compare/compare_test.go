@@ -26,7 +26,8 @@ func account(whole bool, cells ...cell) *Account {
 	a := NewAccount("pmacct")
 	a.Whole = whole
 	for _, c := range cells {
-		a.Add(Key{Minute: start + int64(c.minute)*minute, Device: c.device, In: c.in, Out: c.out}, Sums{Flows: c.flows, Packets: c.packets, Bits: 800 * c.packets})
+		a.Add(Key{Minute: start + int64(c.minute)*minute, Device: c.device, In: c.in, Out: c.out},
+			Sums{Flows: c.flows, Packets: c.packets, Bits: 800 * c.packets})
 	}
 	return a
 }
@@ -51,18 +52,21 @@ func TestCompare_reasons(t *testing.T) {
 	}{
 		{"nothing", account(true, five(5, 6, 7)...), account(false, five(5, 6, 7)...), false, nil},
 		{
-			"merged flows are the same", account(true, cell{0, "r1", "", "", 1, 9}), account(false, cell{0, "r1", "", "", 3, 9}), false, nil,
+			"merged flows are the same", account(true, cell{0, "r1", "", "", 1, 9}),
+			account(false, cell{0, "r1", "", "", 3, 9}), false, nil,
 		},
 		{
 			"a flow at the turn of a minute", account(true, five(5, 9, 7)...), account(false, five(5, 6, 10)...), false,
 			[]string{"1 2 expected flows at the turn of a minute: pmacct cuts NetFlow times"},
 		},
 		{
-			"at the turn to a minute outside of the period", account(true, five(5, 6, 9)...), account(false, five(5, 6, 7, 2)...), false,
+			"at the turn to a minute outside of the period", account(true, five(5, 6, 9)...),
+			account(false, five(5, 6, 7, 2)...), false,
 			[]string{"2 2 expected flows at the turn of a minute"},
 		},
 		{
-			"what lies outside is nobody's business", account(true, five(5, 6, 7)...), account(false, five(5, 6, 7, 2)...), false, nil,
+			"what lies outside is nobody's business", account(true, five(5, 6, 7)...),
+			account(false, five(5, 6, 7, 2)...), false, nil,
 		},
 		{
 			"other times", account(false, five(5, 0, 0)...), account(false, five(0, 0, 5)...), false,
@@ -73,7 +77,8 @@ func TestCompare_reasons(t *testing.T) {
 			[]string{"1 1 look only pmacct has it"},
 		},
 		{
-			"only we have the exporter", account(true), account(false, cell{1, "r1", "", "", 1, 3}, cell{2, "r1", "", "", 1, 3}), false,
+			"only we have the exporter", account(true),
+			account(false, cell{1, "r1", "", "", 1, 3}, cell{2, "r1", "", "", 1, 3}), false,
 			[]string{"1 2 look only this collector has it"},
 		},
 		{
@@ -81,13 +86,15 @@ func TestCompare_reasons(t *testing.T) {
 			[]string{"1 1 expected the same traffic on other interfaces: pmacct leaves sFlow's format bits"},
 		},
 		{
-			"another interface", account(true, cell{1, "r1", "x", "", 1, 10}), account(false, cell{1, "r1", "y", "", 1, 10}), false,
+			"another interface", account(true, cell{1, "r1", "x", "", 1, 10}),
+			account(false, cell{1, "r1", "y", "", 1, 10}), false,
 			[]string{"1 1 look the same traffic on other interfaces: meta_interface"},
 		},
 		{
 			"sampling", account(true, five(1, 2, 3)...), account(false, five(100, 200, 300)...), false,
 			[]string{
-				"0 1 look sampling: this collector scales 100 times", "1 1 look sampling: this collector scales 100 times",
+				"0 1 look sampling: this collector scales 100 times",
+				"1 1 look sampling: this collector scales 100 times",
 				"2 1 look sampling: this collector scales 100 times",
 			},
 		},
@@ -100,7 +107,8 @@ func TestCompare_reasons(t *testing.T) {
 			[]string{"1 1 expected more here"},
 		},
 		{
-			"they have no such interfaces", account(true, five(5)...), account(false, append(five(5), cell{2, "r1", "q", "", 1, 1})...), false,
+			"they have no such interfaces", account(true, five(5)...),
+			account(false, append(five(5), cell{2, "r1", "q", "", 1, 1})...), false,
 			[]string{"2 1 expected pmacct made no message"},
 		},
 		{
@@ -114,7 +122,8 @@ func TestCompare_reasons(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			from := time.Unix(start, 0)
-			got := Compare(test.theirs, test.ours, Options{From: from, To: from.Add(3 * time.Minute), Partial: test.partial})
+			got := Compare(test.theirs, test.ours, Options{From: from, To: from.Add(3 * time.Minute),
+				Partial: test.partial})
 			if len(got) != len(test.want) {
 				t.Fatalf("%d differences, want %d: %+v", len(got), len(test.want), got)
 			}
@@ -147,16 +156,20 @@ func TestCompare_otherBytes(t *testing.T) {
 func TestAddMessages(t *testing.T) {
 	b := enrich.NewBuilder()
 	b.AddDevice(enrich.Device{ID: "r1", Ref: "r1__v1", Loopbacks: []netip.Addr{netip.MustParseAddr("192.0.2.1")}})
-	b.AddInterface(enrich.MetaInterface{ID: "r1::7", Ref: "r1::7__v1", DeviceID: "r1", FlowIndex: 7, HasFlowIndex: true})
+	b.AddInterface(enrich.MetaInterface{ID: "r1::7", Ref: "r1::7__v1", DeviceID: "r1", FlowIndex: 7,
+		HasFlowIndex: true})
 	snapshot, err := b.Build()
 	if err != nil {
 		t.Fatal(err)
 	}
 	const flow = `"ip_src":"198.51.100.1","ip_dst":"198.51.100.2","packets":2,"bytes":100`
 	in := strings.Join([]string{
-		`{"peer_ip_src":"::ffff:192.0.2.1",` + flow + `,"iface_in":7,"iface_out":8,"timestamp_start":"1700000041.000000","writer_id":"nfacctd"}`,
-		`{"peer_ip_src":"192.0.2.9",` + flow + `,"iface_in":7,"timestamp_arrival":"1700000041.250000","writer_id":"sfacctd"}`,
-		`{"peer_ip_src":"192.0.2.9",` + flow + `,"iface_in":2147483650,"timestamp_arrival":"1700000041.250000","writer_id":"sfacctd"}`,
+		`{"peer_ip_src":"::ffff:192.0.2.1",` + flow +
+			`,"iface_in":7,"iface_out":8,"timestamp_start":"1700000041.000000","writer_id":"nfacctd"}`,
+		`{"peer_ip_src":"192.0.2.9",` + flow +
+			`,"iface_in":7,"timestamp_arrival":"1700000041.250000","writer_id":"sfacctd"}`,
+		`{"peer_ip_src":"192.0.2.9",` + flow +
+			`,"iface_in":2147483650,"timestamp_arrival":"1700000041.250000","writer_id":"sfacctd"}`,
 		`{"peer_ip_src":"192.0.2.9",` + flow + `}`,
 		`{"peer_ip_src":"192.0.2.9","packets":2}`,
 		`[1]`,
@@ -179,7 +192,8 @@ func TestAddMessages(t *testing.T) {
 	if a.Whole || !a.Formats["192.0.2.9"] || a.Formats["r1"] {
 		t.Errorf("whole %v, formats %v", a.Whole, a.Formats)
 	}
-	if err := a.AddMessages(strings.NewReader("{}\nnonsense"), snapshot); err == nil || !strings.Contains(err.Error(), "message 2") {
+	if err := a.AddMessages(strings.NewReader("{}\nnonsense"), snapshot); err == nil ||
+		!strings.Contains(err.Error(), "message 2") {
 		t.Errorf("nonsense: %v", err)
 	}
 }
@@ -187,14 +201,16 @@ func TestAddMessages(t *testing.T) {
 func TestPrint(t *testing.T) {
 	from := time.Unix(start, 0).UTC()
 	r := Report{
-		Theirs: account(true, cell{0, "r1", "r1::1", "", 1, 4}, cell{1, "r1", "r1::1", "", 1, 3}), From: from, To: from.Add(2 * time.Minute),
+		Theirs: account(true, cell{0, "r1", "r1::1", "", 1, 4}, cell{1, "r1", "r1::1", "", 1, 3}), From: from,
+		To:   from.Add(2 * time.Minute),
 		Ours: account(false, cell{0, "r1", "r1::1", "", 1, 1}, cell{1, "r1", "r1::1", "", 1, 9}),
 	}
 	r.Ours.Name = "this collector"
 	r.Differences = Compare(r.Theirs, r.Ours, Options{From: r.From, To: r.To})
 	var out bytes.Buffer
 	r.Print(&out, 1)
-	for _, want := range []string{"pmacct", "this collector", "look at this  1 × less here", "expected      1 × more here", "r1::1", "and 1 more"} {
+	for _, want := range []string{"pmacct", "this collector", "look at this  1 × less here",
+		"expected      1 × more here", "r1::1", "and 1 more"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("without %q:\n%s", want, out.String())
 		}

@@ -20,7 +20,8 @@ type Difference struct {
 
 // Options say how accounts are compared.
 type Options struct {
-	// From and To are the period that both accounts should cover; cells outside of it only help to explain those within.
+	// From and To are the period that both accounts should cover; cells outside of it only help to explain those
+	// within.
 	From, To time.Time
 	// Partial says that the first and the last minute need not be whole on both sides.
 	Partial bool
@@ -34,7 +35,8 @@ func Compare(theirs, ours *Account, o Options) []Difference {
 		c.device(device)
 	}
 	slices.SortFunc(c.found, func(a, b Difference) int {
-		return cmp.Or(cmp.Compare(a.Device, b.Device), cmp.Compare(a.Minute, b.Minute), cmp.Compare(a.In, b.In), cmp.Compare(a.Out, b.Out))
+		return cmp.Or(cmp.Compare(a.Device, b.Device), cmp.Compare(a.Minute, b.Minute), cmp.Compare(a.In, b.In),
+			cmp.Compare(a.Out, b.Out))
 	})
 	return c.found
 }
@@ -82,10 +84,12 @@ func (c *comparison) device(device string) {
 	theirs, ours := c.total(c.theirs, device), c.total(c.ours, device)
 	switch {
 	case ours == Sums{}:
-		c.whole(device, theirs, ours, "only "+c.theirs.Name+" has it: the exporter does not send to this collector, or is named differently")
+		c.whole(device, theirs, ours, "only "+c.theirs.Name+
+			" has it: the exporter does not send to this collector, or is named differently")
 		return
 	case theirs == Sums{}:
-		c.whole(device, theirs, ours, "only this collector has it: the exporter does not send to "+c.theirs.Name+", or is named differently")
+		c.whole(device, theirs, ours, "only this collector has it: the exporter does not send to "+c.theirs.Name+
+			", or is named differently")
 		return
 	}
 	for p, list := range c.cells[device] {
@@ -136,8 +140,8 @@ func (c *comparison) whole(device string, theirs, ours Sums, reason string) {
 	c.found = append(c.found, d)
 }
 
-// shifted takes out runs of neighbouring minutes whose differences cancel out: flows that began near the turn of a minute
-// and have another time on the other side. It returns what is left.
+// shifted takes out runs of neighbouring minutes whose differences cancel out: flows that began near the turn of a
+// minute and have another time on the other side. It returns what is left.
 func (c *comparison) shifted(list []Difference) (left []Difference) {
 	for begin := 0; begin < len(list); {
 		end := begin + 1
@@ -204,7 +208,8 @@ func (c *comparison) renamed(device string) {
 		}
 		sum.Reason = "the same traffic on other interfaces: meta_interface has changed since, or the other side had not loaded it"
 		if c.theirs.Formats[device] {
-			sum.Reason, sum.Known = "the same traffic on other interfaces: pmacct leaves sFlow's format bits in interface numbers", true
+			sum.Reason,
+				sum.Known = "the same traffic on other interfaces: pmacct leaves sFlow's format bits in interface numbers", true
 		}
 		if c.within(m) {
 			c.found = append(c.found, sum)
@@ -239,7 +244,8 @@ func (c *comparison) reason(d Difference, theirs, ours Sums) (string, bool) {
 // ratio says by how much two sums differ where it is by the same whole factor in bits and packets.
 func ratio(theirs, ours Sums) string {
 	is := func(a, b Sums) uint64 {
-		if b.Bits == 0 || b.Packets == 0 || a.Bits%b.Bits != 0 || a.Packets%b.Packets != 0 || a.Bits/b.Bits != a.Packets/b.Packets {
+		if b.Bits == 0 || b.Packets == 0 || a.Bits%b.Bits != 0 || a.Packets%b.Packets != 0 ||
+			a.Bits/b.Bits != a.Packets/b.Packets {
 			return 0
 		}
 		return a.Bits / b.Bits

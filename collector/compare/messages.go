@@ -29,8 +29,8 @@ type message struct {
 	Writer   string      `json:"writer_id"`
 }
 
-// AddMessages adds pmacct's JSON messages, one after the other as its print plugin writes them, or kcat what is in a topic.
-// The metadata says which device and interfaces they mean. It fails at what is no JSON.
+// AddMessages adds pmacct's JSON messages, one after the other as its print plugin writes them, or kcat what is in a
+// topic. The metadata says which device and interfaces they mean. It fails at what is no JSON.
 func (a *Account) AddMessages(in io.Reader, s *enrich.Snapshot) error {
 	d := json.NewDecoder(in)
 	for n := 1; ; n++ {

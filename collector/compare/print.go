@@ -116,7 +116,8 @@ func (r *Report) printDifferences(out io.Writer, most int) {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "from\tminutes\texporter\tin\tout\tpackets\there\tbytes\there\treason")
 	for _, d := range shown {
-		fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%s\t%d\t%+d\t%d\t%+d\t%s\n", time.Unix(d.Minute, 0).UTC().Format("01-02 15:04"), d.Minutes,
+		fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%s\t%d\t%+d\t%d\t%+d\t%s\n",
+			time.Unix(d.Minute, 0).UTC().Format("01-02 15:04"), d.Minutes,
 			d.Device, cmp.Or(d.In, "-"), cmp.Or(d.Out, "-"), d.Theirs.Packets, int64(d.Ours.Packets-d.Theirs.Packets),
 			d.Theirs.Bits/8, int64(d.Ours.Bits/8)-int64(d.Theirs.Bits/8), d.Reason)
 	}
@@ -147,7 +148,8 @@ func (r *Report) PrintJSON(out io.Writer) error {
 			Expected bool   `json:"expected"`
 		}{
 			time.Unix(d.Minute, 0).UTC().Format(time.RFC3339), d.Minutes, d.Device, d.In, d.Out,
-			sums{d.Theirs.Flows, d.Theirs.Packets, d.Theirs.Bits}, sums{d.Ours.Flows, d.Ours.Packets, d.Ours.Bits}, d.Reason, d.Known,
+			sums{d.Theirs.Flows, d.Theirs.Packets, d.Theirs.Bits}, sums{d.Ours.Flows, d.Ours.Packets, d.Ours.Bits},
+			d.Reason, d.Known,
 		})
 		if err != nil {
 			return err

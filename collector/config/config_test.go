@@ -78,7 +78,8 @@ func TestPrecedence(t *testing.T) {
 	file := write(t, "collector.yml", "clickhouse: {host: from-file, port: 1111, username: from-file}\n")
 	env := write(t, "base.env", "CLICKHOUSE_PORT=2222\nCLICKHOUSE_USERNAME=from-env-file\n")
 	c := load(t, Source{File: file, EnvFiles: []string{env}, Environ: []string{"CLICKHOUSE_USERNAME=from-environment"}})
-	if got, want := c.Server, (Server{Host: "from-file", Port: 2222, Username: "from-environment", Flows: true}); got != want {
+	if got, want := c.Server,
+		(Server{Host: "from-file", Port: 2222, Username: "from-environment", Flows: true}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
@@ -106,12 +107,14 @@ func TestLoad(t *testing.T) {
 		{"a map", "policy: {community_scopes: {\"64805\": lhcone}}", nil,
 			func(c *Config) any { return c.Policy.CommunityScopes }, map[string]string{"64805": "lhcone"}},
 		{"a map as text", "", []string{"CLICKHOUSE_FLOW_POLICY_COMMUNITY_SCOPE_MAP=64805:lhcone, 64806:lsst"},
-			func(c *Config) any { return c.Policy.CommunityScopes }, map[string]string{"64805": "lhcone", "64806": "lsst"}},
+			func(c *Config) any { return c.Policy.CommunityScopes },
+			map[string]string{"64805": "lhcone", "64806": "lsst"}},
 		{"prefixes", "listen: {allowed_exporters: [192.0.2.7, \"2001:db8::/32\"]}", nil,
 			func(c *Config) any { return c.Listen.Allowed },
 			[]netip.Prefix{netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("2001:db8::/32")}},
 		{"exporter map", "decoder: {exporter_map: {192.0.2.1: 2001:db8::1}}", nil,
-			func(c *Config) any { return c.Decoder.ExporterMap }, map[netip.Addr]netip.Addr{netip.MustParseAddr("192.0.2.1"): netip.MustParseAddr("2001:db8::1")}},
+			func(c *Config) any { return c.Decoder.ExporterMap },
+			map[netip.Addr]netip.Addr{netip.MustParseAddr("192.0.2.1"): netip.MustParseAddr("2001:db8::1")}},
 		{"sampling rates", "decoder: {sampling_rates: {192.0.2.1: 1000, \"2001:db8::1/7\": 512}}", nil,
 			func(c *Config) any { return c.Decoder.SamplingRates },
 			[]SamplingRate{
@@ -145,10 +148,12 @@ func TestViews(t *testing.T) {
 		Environ: []string{
 			"CLICKHOUSE_FLOW_MV_BY_EDGE_AS=5m,1d", "CLICKHOUSE_FLOW_MV_BY_INTERFACE=1h",
 			"CLICKHOUSE_FLOW_MV_BY_EDGE_AS_5M_TTL=1 YEAR", "CLICKHOUSE_FLOW_MV_BY_EDGE_AS_5M_TTL_COLUMN=start_time",
-			"CLICKHOUSE_FLOW_MV_BY_EDGE_AS_1D_POLICY_SCOPE=comm:re,comm:nren", "CLICKHOUSE_FLOW_MV_BY_EDGE_AS_1D_POLICY_OVERRIDE=false",
+			"CLICKHOUSE_FLOW_MV_BY_EDGE_AS_1D_POLICY_SCOPE=comm:re,comm:nren",
+			"CLICKHOUSE_FLOW_MV_BY_EDGE_AS_1D_POLICY_OVERRIDE=false",
 		},
 	})
-	fiveMinutes, daily, hourly := schema.NewView(schema.ByEdgeAS, "5m"), schema.NewView(schema.ByEdgeAS, "1d"), schema.NewView(schema.ByInterface, "1h")
+	fiveMinutes, daily, hourly := schema.NewView(schema.ByEdgeAS, "5m"), schema.NewView(schema.ByEdgeAS, "1d"),
+		schema.NewView(schema.ByInterface, "1h")
 	fiveMinutes.TTL.Interval = "1 YEAR"
 	daily.PolicyScope, daily.PolicyOverride = []string{"comm:re", "comm:nren"}, false
 	hourly.Table = "hourly"
@@ -173,7 +178,9 @@ policy:
   auto_scopes: perhaps
 `)
 	env := write(t, "a.env", "GOOD=1\nnot a line\n")
-	_, problems := Load(Source{File: file, EnvFiles: []string{env, "missing.env"}, Environ: []string{"STORE_LISTEN=8123"}})
+	_,
+		problems := Load(Source{File: file, EnvFiles: []string{env, "missing.env"},
+		Environ: []string{"STORE_LISTEN=8123"}})
 	var got []string
 	for _, p := range problems {
 		line := strings.ReplaceAll(p.String(), filepath.Dir(file)+"/", "")
@@ -206,19 +213,26 @@ func TestProblemsOfTheWhole(t *testing.T) {
 	}{
 		{"a bad window", []string{"CLICKHOUSE_FLOW_MV_BY_EDGE_AS=5x"}, "view edge_as 5x"},
 		{"Kafka without brokers", []string{"KAFKA_OUTPUT_TOPIC=t"}, "kafka.brokers: names no broker"},
-		{"a bad topic", []string{"KAFKA_OUTPUT_TOPIC=a b", "KAFKA_BOOTSTRAP_SERVERS=k"}, "kafka.topic: a b: is not a topic's name"},
+		{"a bad topic", []string{"KAFKA_OUTPUT_TOPIC=a b", "KAFKA_BOOTSTRAP_SERVERS=k"},
+			"kafka.topic: a b: is not a topic's name"},
 		{"a bad broker", []string{"KAFKA_BOOTSTRAP_SERVERS=k:0"}, `"k:0" has no port`},
 		{"a bad format", []string{"KAFKA_OUTPUT_FORMAT=xml"}, `message format "xml" is none of`},
 		{"a bad mechanism", []string{"KAFKA_SASL_MECHANISM=GSSAPI"}, `"GSSAPI": is none of PLAIN, SCRAM-SHA-256`},
-		{"an authority that is not there", []string{"KAFKA_OUTPUT_TOPIC=t", "KAFKA_BOOTSTRAP_SERVERS=k", "KAFKA_SSL_CA_LOCATION=/nonexistent"}, "kafka.ca_file: /nonexistent: no such file"},
+		{"an authority that is not there", []string{"KAFKA_OUTPUT_TOPIC=t", "KAFKA_BOOTSTRAP_SERVERS=k",
+			"KAFKA_SSL_CA_LOCATION=/nonexistent"}, "kafka.ca_file: /nonexistent: no such file"},
 		{"a URL for a host", []string{"CLICKHOUSE_HOST=http://ch.example:8123"}, `give the host without http://`},
 		{"a URL for one of two hosts", []string{"CLICKHOUSE_HOST=a,https://b"}, `give the host without https://`},
 		{"a path behind a host", []string{"CLICKHOUSE_HOST=ch.example/x"}, `"ch.example/x" is not host or host:port`},
 		{"a host with a bad port", []string{"CLICKHOUSE_HOST=ch.example:http"}, `"ch.example:http" has no port`},
-		{"a certificate without its key", []string{"KAFKA_OUTPUT_TOPIC=t", "KAFKA_BOOTSTRAP_SERVERS=k", "KAFKA_SSL_CERTIFICATE_LOCATION=/etc/hostname"}, "kafka.cert_file, kafka.key_file: need each other"},
-		{"a user without a password", []string{"KAFKA_OUTPUT_TOPIC=t", "KAFKA_BOOTSTRAP_SERVERS=k", "KAFKA_SASL_USERNAME=u"}, "kafka.username, kafka.password: are both needed"},
-		{"fewer acks than the idempotent producer needs", []string{"KAFKA_OUTPUT_TOPIC=t", "KAFKA_BOOTSTRAP_SERVERS=k", "KAFKA_ACKS=leader"}, "kafka.acks: leader: needs kafka.idempotent: false"},
-		{"batches that fit into no request", []string{"KAFKA_OUTPUT_TOPIC=t", "KAFKA_BOOTSTRAP_SERVERS=k", "KAFKA_MAX_BATCH_BYTES=1GiB"}, "kafka.max_batch_bytes: 1073741824: is more than"},
+		{"a certificate without its key", []string{"KAFKA_OUTPUT_TOPIC=t", "KAFKA_BOOTSTRAP_SERVERS=k",
+			"KAFKA_SSL_CERTIFICATE_LOCATION=/etc/hostname"}, "kafka.cert_file, kafka.key_file: need each other"},
+		{"a user without a password", []string{"KAFKA_OUTPUT_TOPIC=t", "KAFKA_BOOTSTRAP_SERVERS=k",
+			"KAFKA_SASL_USERNAME=u"}, "kafka.username, kafka.password: are both needed"},
+		{"fewer acks than the idempotent producer needs",
+			[]string{"KAFKA_OUTPUT_TOPIC=t", "KAFKA_BOOTSTRAP_SERVERS=k", "KAFKA_ACKS=leader"},
+			"kafka.acks: leader: needs kafka.idempotent: false"},
+		{"batches that fit into no request", []string{"KAFKA_OUTPUT_TOPIC=t", "KAFKA_BOOTSTRAP_SERVERS=k",
+			"KAFKA_MAX_BATCH_BYTES=1GiB"}, "kafka.max_batch_bytes: 1073741824: is more than"},
 		{"flows that go nowhere", []string{"CLICKHOUSE_FLOWS=false"}, "clickhouse.flows: false: rows would go nowhere"},
 	}
 	for _, test := range tests {
@@ -272,7 +286,8 @@ func TestEnvFileAsComposeReadsIt(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			for _, file := range []string{
 				"EMPTY=\nCLICKHOUSE_PASSWORD=" + test.line + "\nCLICKHOUSE_USERNAME=after\n",
-				"\ufeffexport  EMPTY=\r\nexport CLICKHOUSE_PASSWORD = " + strings.ReplaceAll(test.line, "\n", "\r\n") + "\r\nCLICKHOUSE_USERNAME: after",
+				"\ufeffexport  EMPTY=\r\nexport CLICKHOUSE_PASSWORD = " + strings.ReplaceAll(test.line, "\n", "\r\n") +
+					"\r\nCLICKHOUSE_USERNAME: after",
 			} {
 				want := test.want
 				if test.line == "#a" && strings.Contains(file, "= #a") {
@@ -285,7 +300,9 @@ func TestEnvFileAsComposeReadsIt(t *testing.T) {
 			}
 		})
 	}
-	c := load(t, Source{EnvFiles: []string{write(t, "a.env", "CLICKHOUSE_PASSWORD\nNONE # a name alone\nCLICKHOUSE_USERNAME=u")}, Environ: []string{"CLICKHOUSE_PASSWORD=p"}})
+	c := load(t,
+		Source{EnvFiles: []string{write(t, "a.env", "CLICKHOUSE_PASSWORD\nNONE # a name alone\nCLICKHOUSE_USERNAME=u")},
+			Environ: []string{"CLICKHOUSE_PASSWORD=p"}})
 	if c.Server.Password != "p" || c.Server.Username != "u" {
 		t.Errorf("a name alone: password %q, user %q", c.Server.Password, c.Server.Username)
 	}
@@ -298,12 +315,14 @@ func TestEnvFileProblemsKeepSecrets(t *testing.T) {
 		{"\nhunter2 is it\n", "a.env:2: is not NAME=value"},
 		{"CLICKHOUSE_PASSWORD=\"hunter2\n", "a.env:1: CLICKHOUSE_PASSWORD: the quote is not closed"},
 		{"A='b' hunter2\n", "a.env:1: A: there is text after the closing quote"},
-		{"CLICKHOUSE_PORT=\"9000\nKAFKA_SASL_PASSWORD=hunter2\"\n", `environment: CLICKHOUSE_PORT: "9000 …": is not a whole number`},
+		{"CLICKHOUSE_PORT=\"9000\nKAFKA_SASL_PASSWORD=hunter2\"\n",
+			`environment: CLICKHOUSE_PORT: "9000 …": is not a whole number`},
 	} {
 		env := write(t, "a.env", test.file)
 		_, problems := Load(Source{EnvFiles: []string{env}})
 		for _, p := range problems {
-			if got := strings.ReplaceAll(p.String(), filepath.Dir(env)+"/", ""); strings.Contains(got, "hunter2") || !strings.HasPrefix(got, test.want) {
+			if got := strings.ReplaceAll(p.String(), filepath.Dir(env)+"/", ""); strings.Contains(got, "hunter2") ||
+				!strings.HasPrefix(got, test.want) {
 				t.Errorf("%q: %s, want %s", test.file, got, test.want)
 			}
 		}
@@ -315,7 +334,9 @@ func TestEnvFileProblemsKeepSecrets(t *testing.T) {
 
 // TestConfigFileForms has a byte order mark, anchors, aliases and merges; aliases cannot blow a file up.
 func TestConfigFileForms(t *testing.T) {
-	c := load(t, Source{File: write(t, "c.yml", "\ufeffx-common: &c {rows: &r 700, age: 3s}\nbatch:\n  <<: *c\n  age: 4s\n  inserters: &n 3\nmetrics: {max_exporters: *r}\nlisten: {workers: *n}\n")})
+	c := load(t,
+		Source{File: write(t, "c.yml",
+			"\ufeffx-common: &c {rows: &r 700, age: 3s}\nbatch:\n  <<: *c\n  age: 4s\n  inserters: &n 3\nmetrics: {max_exporters: *r}\nlisten: {workers: *n}\n")})
 	if c.Batch.Rows != 700 || c.Batch.Age != 4*time.Second || c.Metrics.MaxExporters != 700 || c.Listen.Workers != 3 {
 		t.Errorf("%+v, %+v, %d workers", c.Batch, c.Metrics, c.Listen.Workers)
 	}
@@ -340,34 +361,47 @@ func TestValuesOfTheReference(t *testing.T) {
 		got          func(*Config) any
 		want         any
 	}{
-		{"CLICKHOUSE_CACHER_REFRESH_INTERVAL=0", "", func(c *Config) any { return c.Metadata.Refresh }, time.Duration(0)},
-		{"CLICKHOUSE_FLOW_EXTENSIONS=bgp,esdb", "esdb: there is no such extension", func(c *Config) any { return c.Schema.FlowExtensions }, []string{"bgp"}},
-		{"CLICKHOUSE_AS_METADATA_EXTENSIONS=peeringdb,foo", "foo: there is no such extension", func(c *Config) any { return c.Schema.ASExtensions }, []string{"peeringdb"}},
-		{"CLICKHOUSE_FLOW_MV_BY_EDGE_AS_1H_TTL=1 YEAR", "CLICKHOUSE_FLOW_MV_BY_EDGE_AS_1H_TTL", func(c *Config) any { return len(c.Schema.Views) }, 3},
+		{"CLICKHOUSE_CACHER_REFRESH_INTERVAL=0", "", func(c *Config) any { return c.Metadata.Refresh },
+			time.Duration(0)},
+		{"CLICKHOUSE_FLOW_EXTENSIONS=bgp,esdb", "esdb: there is no such extension",
+			func(c *Config) any { return c.Schema.FlowExtensions }, []string{"bgp"}},
+		{"CLICKHOUSE_AS_METADATA_EXTENSIONS=peeringdb,foo", "foo: there is no such extension",
+			func(c *Config) any { return c.Schema.ASExtensions }, []string{"peeringdb"}},
+		{"CLICKHOUSE_FLOW_MV_BY_EDGE_AS_1H_TTL=1 YEAR", "CLICKHOUSE_FLOW_MV_BY_EDGE_AS_1H_TTL",
+			func(c *Config) any { return len(c.Schema.Views) }, 3},
 		{"CLICKHOUSE_FLOW_POLICY_COMMUNITY_SCOPE_MAP=64805:lhcone,64806, 64807:a:b", `"64806" is not key:value`,
-			func(c *Config) any { return c.Policy.CommunityScopes }, map[string]string{"64805": "lhcone", "64807": "a:b"}},
-		{"CLICKHOUSE_FLOW_TTL=2 DAY TO VOLUME 'cold', start_time + INTERVAL 30 DAY", "", func(c *Config) any { return c.Schema.FlowTTL.Plain() }, false},
+			func(c *Config) any { return c.Policy.CommunityScopes },
+			map[string]string{"64805": "lhcone", "64807": "a:b"}},
+		{"CLICKHOUSE_FLOW_TTL=2 DAY TO VOLUME 'cold', start_time + INTERVAL 30 DAY", "",
+			func(c *Config) any { return c.Schema.FlowTTL.Plain() }, false},
 		{"DEBUG=verbose", "neither true nor false", func(c *Config) any { return c.LogLevel }, "info"},
 		{"HTTP_TIMEOUT=0.5", "", func(c *Config) any { return c.Metadata.HTTPTimeout }, 500 * time.Millisecond},
 		{"CLICKHOUSE_BATCH_SIZE=2000000", "is more than 1048576", func(c *Config) any { return c.Batch.Rows }, 1 << 20},
 		{"CLICKHOUSE_SECURE=on", "", func(c *Config) any { return c.Server.Secure }, true},
 		{"CLICKHOUSE_SECURE=maybe", "neither true nor false", func(c *Config) any { return c.Server.Secure }, false},
-		{"KAFKA_SSL_ENDPOINT_IDENTIFICATION_ALGORITHM=", "is empty", func(c *Config) any { return c.Kafka.Identification }, "https"},
+		{"KAFKA_SSL_ENDPOINT_IDENTIFICATION_ALGORITHM=", "is empty",
+			func(c *Config) any { return c.Kafka.Identification }, "https"},
 		{"CLICKHOUSE_PORT=", "is empty", func(c *Config) any { return c.Server.Port }, 8123},
-		{"IP_GEO_CSV_CONSUMER_MAXMIND_ACCOUNT_ID=7", "", func(c *Config) any { return c.Metadata.Geo.MaxMindAccount }, "7"},
-		{"IP_GEO_CSV_CONSUMER_MAXMIND_LICENSE_KEY=k", "", func(c *Config) any { return c.Metadata.Geo.MaxMindKey }, "k"},
-		{"IP_GEO_CSV_CONSUMER_USE_MAXMIND_DOWNLOAD=false", "", func(c *Config) any { return c.Metadata.Geo.UseMaxMind }, false},
+		{"IP_GEO_CSV_CONSUMER_MAXMIND_ACCOUNT_ID=7", "", func(c *Config) any { return c.Metadata.Geo.MaxMindAccount },
+			"7"},
+		{"IP_GEO_CSV_CONSUMER_MAXMIND_LICENSE_KEY=k", "", func(c *Config) any { return c.Metadata.Geo.MaxMindKey },
+			"k"},
+		{"IP_GEO_CSV_CONSUMER_USE_MAXMIND_DOWNLOAD=false", "", func(c *Config) any { return c.Metadata.Geo.UseMaxMind },
+			false},
 		{"IP_GEO_CSV_CONSUMER_CACHE_DIR=/x", "", func(c *Config) any { return c.Metadata.Geo.CacheDir }, "/x"},
 		{"CAIDA_ORG_AS_CONSUMER_USE_URL=false", "", func(c *Config) any { return c.Metadata.ASNames.UseURL }, false},
-		{"CAIDA_ORG_AS_CONSUMER_AS2ORG_FILE=/app/caches/x", "", func(c *Config) any { return c.Metadata.ASNames.UseURL }, true},
-		{"CAIDA_ORG_AS_CONSUMER_AS2ORG_URL=https://m/{date}.gz", "", func(c *Config) any { return c.Metadata.ASNames.AS2OrgURL }, "https://m/{date}.gz"},
+		{"CAIDA_ORG_AS_CONSUMER_AS2ORG_FILE=/app/caches/x", "",
+			func(c *Config) any { return c.Metadata.ASNames.UseURL }, true},
+		{"CAIDA_ORG_AS_CONSUMER_AS2ORG_URL=https://m/{date}.gz", "",
+			func(c *Config) any { return c.Metadata.ASNames.AS2OrgURL }, "https://m/{date}.gz"},
 	} {
 		t.Run(test.env, func(t *testing.T) {
 			c := load(t, Source{Environ: []string{test.env}})
 			if diff := cmp.Diff(test.want, test.got(c), equal...); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
-			warned := slices.ContainsFunc(c.Warnings(), func(p Problem) bool { return strings.Contains(p.String(), test.warning) })
+			warned := slices.ContainsFunc(c.Warnings(),
+				func(p Problem) bool { return strings.Contains(p.String(), test.warning) })
 			if test.warning == "" && len(c.Warnings()) > 0 || test.warning != "" && !warned {
 				t.Errorf("warnings %v, want %q", c.Warnings(), test.warning)
 			}
@@ -380,7 +414,8 @@ func TestValuesOfTheReference(t *testing.T) {
 	if load(t, Source{File: write(t, "c.yml", "metadata: {caida: {as2org_file: x}}")}).Metadata.ASNames.UseURL {
 		t.Error("a file that the configuration names is not what is read")
 	}
-	for _, text := range []string{"flow: {extensions: [ipx]}", "log: {debug: verbose}", "policy: {community_scopes: 64806}", "batch: {rows: 2000000}"} {
+	for _, text := range []string{"flow: {extensions: [ipx]}", "log: {debug: verbose}",
+		"policy: {community_scopes: 64806}", "batch: {rows: 2000000}"} {
 		if _, problems := Load(Source{File: write(t, "c.yml", text)}); len(problems) == 0 {
 			t.Errorf("%s is taken", text)
 		}
@@ -397,19 +432,25 @@ func TestKafkaByTheReferencesNames(t *testing.T) {
 		{"nothing set", nil, false, false},
 		{"an authority", []string{"KAFKA_SSL_CA_LOCATION=config.go"}, true, false},
 		{"a user", []string{"KAFKA_SASL_USERNAME=u", "KAFKA_SASL_PASSWORD=p"}, false, true},
-		{"both", []string{"KAFKA_SSL_CA_LOCATION=config.go", "KAFKA_SASL_USERNAME=u", "KAFKA_SASL_PASSWORD=p"}, true, true},
-		{"by protocol", []string{"KAFKA_SECURITY_PROTOCOL=SASL_SSL", "KAFKA_SASL_USERNAME=u", "KAFKA_SASL_PASSWORD=p"}, true, true},
-		{"plaintext by protocol", []string{"KAFKA_SECURITY_PROTOCOL=plaintext", "KAFKA_SSL_CA_LOCATION=/nonexistent"}, false, false},
+		{"both", []string{"KAFKA_SSL_CA_LOCATION=config.go", "KAFKA_SASL_USERNAME=u", "KAFKA_SASL_PASSWORD=p"}, true,
+			true},
+		{"by protocol", []string{"KAFKA_SECURITY_PROTOCOL=SASL_SSL", "KAFKA_SASL_USERNAME=u", "KAFKA_SASL_PASSWORD=p"},
+			true, true},
+		{"plaintext by protocol", []string{"KAFKA_SECURITY_PROTOCOL=plaintext", "KAFKA_SSL_CA_LOCATION=/nonexistent"},
+			false, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c := load(t, Source{Environ: append(test.env, "KAFKA_OUTPUT_TOPIC=t", "KAFKA_BOOTSTRAP_SERVERS=a, b:9093")})
-			if k := c.Kafka; k.UsesTLS() != test.tls || k.UsesSASL() != test.sasl || !slices.Equal(k.Brokers, []string{"a", "b:9093"}) {
+			if k := c.Kafka; k.UsesTLS() != test.tls || k.UsesSASL() != test.sasl ||
+				!slices.Equal(k.Brokers, []string{"a", "b:9093"}) {
 				t.Errorf("TLS %v, SASL %v, brokers %v", k.UsesTLS(), k.UsesSASL(), k.Brokers)
 			}
 		})
 	}
 	// The reference's own environment has files of its containers, and its topic. Nothing of that is looked at.
-	c := load(t, Source{Environ: []string{"KAFKA_BOOTSTRAP_SERVERS=k", "KAFKA_TOPIC=metranova_flow", "KAFKA_SSL_CA_LOCATION=/app/conf/certificates/ca-cert"}})
+	c := load(t,
+		Source{Environ: []string{"KAFKA_BOOTSTRAP_SERVERS=k", "KAFKA_TOPIC=metranova_flow",
+			"KAFKA_SSL_CA_LOCATION=/app/conf/certificates/ca-cert"}})
 	if c.Kafka.Topic != "" {
 		t.Errorf("messages go to %s", c.Kafka.Topic)
 	}

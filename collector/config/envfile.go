@@ -21,8 +21,8 @@ import (
 
 const maxEnvFile = 1 << 20
 
-// readEnvFile adds a file's variables to env. A value may refer to variables that were set before it. A problem never has the text
-// of a line, which may be a secret.
+// readEnvFile adds a file's variables to env. A value may refer to variables that were set before it. A problem never
+// has the text of a line, which may be a secret.
 func readEnvFile(path string, env, process map[string]string) []Problem {
 	data, err := readText(path, maxEnvFile)
 	if err != nil {
@@ -105,8 +105,8 @@ var (
 	envExport = regexp.MustCompile(`^export[ \t]+`)
 )
 
-// statement reads one. set is false where there is no value: the name alone, which the environment does not have. Reading goes on
-// after the statement also when it is wrong.
+// statement reads one. set is false where there is no value: the name alone, which the environment does not have.
+// Reading goes on after the statement also when it is wrong.
 func (f *envFile) statement() (name, text string, set bool, err error) {
 	f.take(len(envExport.FindString(f.rest)))
 	end := strings.IndexAny(f.rest, "=:\n")
@@ -144,8 +144,8 @@ var (
 	errAfterQuote   = fmt.Errorf("there is text after the closing quote (it is not shown: it may be a secret)")
 )
 
-// quoted reads a quoted value and what is left of its line: nothing, or a comment. Where the quote is not closed only the line counts,
-// so that what comes after it is still read.
+// quoted reads a quoted value and what is left of its line: nothing, or a comment. Where the quote is not closed only
+// the line counts, so that what comes after it is still read.
 func (f *envFile) quoted(quote byte) (string, error) {
 	var b strings.Builder
 	for i := 1; i < len(f.rest); i++ {
@@ -197,7 +197,8 @@ func unescape(text string) string {
 
 var composeVariable = regexp.MustCompile(`\$\$|\$([A-Za-z_][A-Za-z0-9_]*)|\$\{([A-Za-z_][A-Za-z0-9_]*)(?:(:?[-+?])([^}]*))?\}`)
 
-// expandCompose puts $NAME, ${NAME}, ${NAME:-default}, ${NAME-default}, ${NAME:+other} and ${NAME+other} in; $$ is a dollar.
+// expandCompose puts $NAME, ${NAME}, ${NAME:-default}, ${NAME-default}, ${NAME:+other} and ${NAME+other} in; $$ is a
+// dollar.
 func expandCompose(text string, lookup func(string) (string, bool)) string {
 	return composeVariable.ReplaceAllStringFunc(text, func(reference string) string {
 		if reference == "$$" {

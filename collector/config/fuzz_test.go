@@ -7,10 +7,12 @@ import (
 	"testing"
 )
 
-// FuzzEnvFile reads any env file: nothing of a line that is not understood is shown, and what follows a statement is still read.
+// FuzzEnvFile reads any env file: nothing of a line that is not understood is shown, and what follows a statement is
+// still read.
 func FuzzEnvFile(f *testing.F) {
 	for _, seed := range []string{
-		"A=b\nexport C='d'\n", "A=${B:-${C}}\n", "\ufeffA=\"x\\ny\" # c\r\nB", "A='\nB=\"\\0777\"", "A: b\n#c\n=x\n", "A=$$$B${C+d}",
+		"A=b\nexport C='d'\n", "A=${B:-${C}}\n", "\ufeffA=\"x\\ny\" # c\r\nB", "A='\nB=\"\\0777\"", "A: b\n#c\n=x\n",
+		"A=$$$B${C+d}",
 	} {
 		f.Add(seed)
 	}
@@ -38,8 +40,10 @@ func FuzzConfigFile(f *testing.F) {
 		f.Add(string(example))
 	}
 	for _, seed := range []string{
-		"listen: {addresses: [\":1\"], x: &a 1}\nkafka: *a\n", "batch: &a {<<: *a}\n", "x-a: &a {rows: 1}\nbatch: {<<: [*a, *a]}\n",
-		"flow: {view_settings: {edge_as_5m_ttl: 1 YEAR}}", "a: !!binary x\n---\nb: |\n  c\n", "decoder: {sampling_rates: {192.0.2.1: 5}}",
+		"listen: {addresses: [\":1\"], x: &a 1}\nkafka: *a\n", "batch: &a {<<: *a}\n",
+		"x-a: &a {rows: 1}\nbatch: {<<: [*a, *a]}\n",
+		"flow: {view_settings: {edge_as_5m_ttl: 1 YEAR}}", "a: !!binary x\n---\nb: |\n  c\n",
+		"decoder: {sampling_rates: {192.0.2.1: 5}}",
 	} {
 		f.Add(seed)
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/metranova/flow-collector/sink/message"
 )
 
-// Kafka is where rows go as messages too, or instead. Nothing goes there without a Topic: the reference's environment names give
-// brokers and credentials, and are set where its pipeline reads from Kafka.
+// Kafka is where rows go as messages too, or instead. Nothing goes there without a Topic: the reference's environment
+// names give brokers and credentials, and are set where its pipeline reads from Kafka.
 type Kafka struct {
 	Topic           string
 	Brokers         []string // host or host:port
@@ -98,8 +98,8 @@ func kafkaKeys(k *Kafka) []key {
 	}
 }
 
-// UsesTLS and UsesSASL follow security_protocol; without one the reference's rule: TLS where an authority or a certificate is
-// named, SASL where a user is.
+// UsesTLS and UsesSASL follow security_protocol; without one the reference's rule: TLS where an authority or a
+// certificate is named, SASL where a user is.
 func (k *Kafka) UsesTLS() bool {
 	if k.SecurityProtocol == "" {
 		return k.CAFile != "" || k.CertFile != ""
@@ -125,7 +125,8 @@ func (k *Kafka) validate(add func(key, value, why string)) {
 		return
 	}
 	if !topicName.MatchString(k.Topic) {
-		add("kafka.topic", k.Topic, "is not a topic's name: letters, digits, dots, underscores and hyphens, 249 at most")
+		add("kafka.topic", k.Topic,
+			"is not a topic's name: letters, digits, dots, underscores and hyphens, 249 at most")
 	}
 	if len(k.Brokers) == 0 {
 		add("kafka.brokers", "", "names no broker: set it, or KAFKA_BOOTSTRAP_SERVERS")

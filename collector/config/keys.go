@@ -54,7 +54,8 @@ func collectorKeys(c *Config) []key {
 		{"policy.level", []string{"CLICKHOUSE_POLICY_LEVEL"}, scalar, text(&c.Policy.Level)},
 		{"policy.scopes", []string{"CLICKHOUSE_POLICY_SCOPE"}, list, texts(&c.Policy.Scopes)},
 		{"policy.auto_scopes", []string{"CLICKHOUSE_FLOW_POLICY_AUTO_SCOPES"}, scalar, boolean(&c.Policy.AutoScopes)},
-		{"policy.community_scopes", []string{"CLICKHOUSE_FLOW_POLICY_COMMUNITY_SCOPE_MAP"}, mapping, textMap(&c.Policy.CommunityScopes)},
+		{"policy.community_scopes", []string{"CLICKHOUSE_FLOW_POLICY_COMMUNITY_SCOPE_MAP"}, mapping,
+			textMap(&c.Policy.CommunityScopes)},
 
 		{"clickhouse.host", []string{"CLICKHOUSE_HOST"}, scalar, serverHosts(&c.Server.Host)},
 		{"clickhouse.port", []string{"CLICKHOUSE_PORT"}, scalar, number(&c.Server.Port, 1, 65535)},
@@ -114,8 +115,8 @@ func debug(c *Config) setter {
 	}
 }
 
-// columnKeys are one key for each column of data_flow that can be left out: flow.columns.tcp_flags, which the environment
-// has as CLICKHOUSE_FLOW_COLUMN_TCP_FLAGS.
+// columnKeys are one key for each column of data_flow that can be left out: flow.columns.tcp_flags, which the
+// environment has as CLICKHOUSE_FLOW_COLUMN_TCP_FLAGS.
 func columnKeys(s *schema.Settings) []key {
 	var all []key
 	for _, name := range schema.OptionalColumns() {
@@ -130,7 +131,8 @@ func columnKeys(s *schema.Settings) []key {
 			}
 			return nil
 		}
-		all = append(all, key{"flow.columns." + name, []string{"CLICKHOUSE_FLOW_COLUMN_" + strings.ToUpper(name)}, scalar, set})
+		all = append(all, key{"flow.columns." + name, []string{"CLICKHOUSE_FLOW_COLUMN_" + strings.ToUpper(name)},
+			scalar, set})
 	}
 	return all
 }
@@ -147,7 +149,8 @@ func tableKeys(c *Config) []key {
 	}
 	return []key{
 		{"clickhouse.database", []string{"CLICKHOUSE_DATABASE"}, scalar, text(&s.Database)},
-		{"clickhouse.skip_database_create", []string{"CLICKHOUSE_SKIP_DB_CREATE"}, scalar, boolean(&s.SkipDatabaseCreate)},
+		{"clickhouse.skip_database_create", []string{"CLICKHOUSE_SKIP_DB_CREATE"}, scalar,
+			boolean(&s.SkipDatabaseCreate)},
 		{"clickhouse.cluster", []string{"CLICKHOUSE_CLUSTER_NAME"}, scalar, text(&s.Cluster)},
 		{"clickhouse.replication", []string{"CLICKHOUSE_REPLICATION"}, scalar, boolean(&s.Replication.Enabled)},
 		{"clickhouse.replica_path", []string{"CLICKHOUSE_REPLICA_PATH"}, scalar, text(&s.Replication.Path)},
@@ -180,23 +183,33 @@ func tableKeys(c *Config) []key {
 		{"tables.ip", []string{"CLICKHOUSE_IP_METADATA_TABLE"}, scalar, text(&t.IP)},
 		{"tables.application", []string{"CLICKHOUSE_APPLICATION_METADATA_TABLE"}, scalar, text(&t.Application)},
 		{"tables.scireg", []string{"CLICKHOUSE_SCIREG_METADATA_TABLE"}, scalar, text(&t.SciReg)},
-		{"tables.interface_traffic_ttl", []string{"CLICKHOUSE_IF_TRAFFIC_TTL"}, scalar, text(&s.InterfaceTrafficTTL.Interval)},
-		{"tables.interface_traffic_ttl_column", []string{"CLICKHOUSE_IF_TRAFFIC_TTL_COLUMN"}, scalar, text(&s.InterfaceTrafficTTL.Column)},
-		{"tables.interface_traffic_partition_by", []string{"CLICKHOUSE_IF_TRAFFIC_PARTITION_BY"}, scalar, text(&s.InterfaceTrafficPartitionBy)},
+		{"tables.interface_traffic_ttl", []string{"CLICKHOUSE_IF_TRAFFIC_TTL"}, scalar,
+			text(&s.InterfaceTrafficTTL.Interval)},
+		{"tables.interface_traffic_ttl_column", []string{"CLICKHOUSE_IF_TRAFFIC_TTL_COLUMN"}, scalar,
+			text(&s.InterfaceTrafficTTL.Column)},
+		{"tables.interface_traffic_partition_by", []string{"CLICKHOUSE_IF_TRAFFIC_PARTITION_BY"}, scalar,
+			text(&s.InterfaceTrafficPartitionBy)},
 		{"tables.loss_ttl", nil, scalar, text(&s.LossTTL.Interval)},
 		{"tables.loss_ttl_column", nil, scalar, text(&s.LossTTL.Column)},
 		{"tables.loss_partition_by", nil, scalar, text(&s.LossPartitionBy)},
 		{"tables.metadata_ttl", []string{"CLICKHOUSE_METADATA_TTL"}, scalar, text(&s.MetadataTTL)},
 		{"tables.as_extensions", []string{"CLICKHOUSE_AS_METADATA_EXTENSIONS"}, list, texts(&s.ASExtensions)},
 
-		{"dictionaries.application.enabled", []string{"CLICKHOUSE_APPLICATION_DICTIONARY_ENABLED"}, scalar, boolean(&s.ApplicationDictionary.Enabled)},
-		{"dictionaries.application.name", []string{"CLICKHOUSE_APPLICATION_DICTIONARY_NAME"}, scalar, text(&s.ApplicationDictionary.Name)},
-		{"dictionaries.application.lifetime_min", []string{"CLICKHOUSE_APPLICATION_DICTIONARY_LIFETIME_MIN"}, scalar, seconds32(&s.ApplicationDictionary.LifetimeMin)},
-		{"dictionaries.application.lifetime_max", []string{"CLICKHOUSE_APPLICATION_DICTIONARY_LIFETIME_MAX"}, scalar, seconds32(&s.ApplicationDictionary.LifetimeMax)},
-		{"dictionaries.as.enabled", []string{"CLICKHOUSE_AS_DICTIONARY_ENABLED"}, scalar, boolean(&s.ASDictionary.Enabled)},
+		{"dictionaries.application.enabled", []string{"CLICKHOUSE_APPLICATION_DICTIONARY_ENABLED"}, scalar,
+			boolean(&s.ApplicationDictionary.Enabled)},
+		{"dictionaries.application.name", []string{"CLICKHOUSE_APPLICATION_DICTIONARY_NAME"}, scalar,
+			text(&s.ApplicationDictionary.Name)},
+		{"dictionaries.application.lifetime_min", []string{"CLICKHOUSE_APPLICATION_DICTIONARY_LIFETIME_MIN"}, scalar,
+			seconds32(&s.ApplicationDictionary.LifetimeMin)},
+		{"dictionaries.application.lifetime_max", []string{"CLICKHOUSE_APPLICATION_DICTIONARY_LIFETIME_MAX"}, scalar,
+			seconds32(&s.ApplicationDictionary.LifetimeMax)},
+		{"dictionaries.as.enabled", []string{"CLICKHOUSE_AS_DICTIONARY_ENABLED"}, scalar,
+			boolean(&s.ASDictionary.Enabled)},
 		{"dictionaries.as.name", []string{"CLICKHOUSE_AS_DICTIONARY_NAME"}, scalar, text(&s.ASDictionary.Name)},
-		{"dictionaries.as.lifetime_min", []string{"CLICKHOUSE_AS_DICTIONARY_LIFETIME_MIN"}, scalar, seconds32(&s.ASDictionary.LifetimeMin)},
-		{"dictionaries.as.lifetime_max", []string{"CLICKHOUSE_AS_DICTIONARY_LIFETIME_MAX"}, scalar, seconds32(&s.ASDictionary.LifetimeMax)},
+		{"dictionaries.as.lifetime_min", []string{"CLICKHOUSE_AS_DICTIONARY_LIFETIME_MIN"}, scalar,
+			seconds32(&s.ASDictionary.LifetimeMin)},
+		{"dictionaries.as.lifetime_max", []string{"CLICKHOUSE_AS_DICTIONARY_LIFETIME_MAX"}, scalar,
+			seconds32(&s.ASDictionary.LifetimeMax)},
 	}
 }
 
@@ -210,26 +223,38 @@ func metadataKeys(c *Config) []key {
 		{"metadata.http_timeout", []string{"HTTP_TIMEOUT"}, scalar, duration(&m.HTTPTimeout, 10*time.Millisecond)},
 		{"metadata.force_update", []string{"CLICKHOUSE_METADATA_FORCE_UPDATE"}, scalar, boolean(&m.ForceUpdate)},
 
-		{"metadata.caida.interval", []string{"CAIDA_ORG_AS_CONSUMER_UPDATE_INTERVAL"}, scalar, duration(&m.ASNames.Interval, 0)},
+		{"metadata.caida.interval", []string{"CAIDA_ORG_AS_CONSUMER_UPDATE_INTERVAL"}, scalar,
+			duration(&m.ASNames.Interval, 0)},
 		{"metadata.caida.use_url", []string{"CAIDA_ORG_AS_CONSUMER_USE_URL"}, scalar, boolean(&m.ASNames.UseURL)},
-		{"metadata.caida.as2org_url", []string{"CAIDA_ORG_AS_CONSUMER_AS2ORG_URL"}, scalar, urlTemplate(&m.ASNames.AS2OrgURL)},
-		{"metadata.caida.peeringdb_url", []string{"CAIDA_ORG_AS_CONSUMER_PEERINGDB_URL"}, scalar, urlTemplate(&m.ASNames.PeeringURL)},
-		{"metadata.caida.as2org_file", []string{"CAIDA_ORG_AS_CONSUMER_AS2ORG_FILE"}, scalar, text(&m.ASNames.AS2OrgFile)},
-		{"metadata.caida.peeringdb_file", []string{"CAIDA_ORG_AS_CONSUMER_PEERINGDB_FILE"}, scalar, text(&m.ASNames.PeeringFile)},
-		{"metadata.caida.custom_as_file", []string{"CAIDA_ORG_AS_CONSUMER_CUSTOM_AS_FILE"}, scalar, text(&m.ASNames.CustomAS)},
-		{"metadata.caida.custom_org_file", []string{"CAIDA_ORG_AS_CONSUMER_CUSTOM_ORG_FILE"}, scalar, text(&m.ASNames.CustomOrg)},
+		{"metadata.caida.as2org_url", []string{"CAIDA_ORG_AS_CONSUMER_AS2ORG_URL"}, scalar,
+			urlTemplate(&m.ASNames.AS2OrgURL)},
+		{"metadata.caida.peeringdb_url", []string{"CAIDA_ORG_AS_CONSUMER_PEERINGDB_URL"}, scalar,
+			urlTemplate(&m.ASNames.PeeringURL)},
+		{"metadata.caida.as2org_file", []string{"CAIDA_ORG_AS_CONSUMER_AS2ORG_FILE"}, scalar,
+			text(&m.ASNames.AS2OrgFile)},
+		{"metadata.caida.peeringdb_file", []string{"CAIDA_ORG_AS_CONSUMER_PEERINGDB_FILE"}, scalar,
+			text(&m.ASNames.PeeringFile)},
+		{"metadata.caida.custom_as_file", []string{"CAIDA_ORG_AS_CONSUMER_CUSTOM_AS_FILE"}, scalar,
+			text(&m.ASNames.CustomAS)},
+		{"metadata.caida.custom_org_file", []string{"CAIDA_ORG_AS_CONSUMER_CUSTOM_ORG_FILE"}, scalar,
+			text(&m.ASNames.CustomOrg)},
 
-		{"metadata.geo.interval", []string{"IP_GEO_CSV_CONSUMER_UPDATE_INTERVAL"}, scalar, duration(&m.Geo.Interval, 0)},
+		{"metadata.geo.interval", []string{"IP_GEO_CSV_CONSUMER_UPDATE_INTERVAL"}, scalar,
+			duration(&m.Geo.Interval, 0)},
 		{"metadata.geo.asn_files", []string{"IP_GEO_CSV_CONSUMER_ASN_FILES"}, list, texts(&m.Geo.ASNFiles)},
 		{"metadata.geo.location_files", []string{"IP_GEO_CSV_CONSUMER_LOCATION_FILES"}, list, texts(&m.Geo.Locations)},
 		{"metadata.geo.block_files", []string{"IP_GEO_CSV_CONSUMER_IP_BLOCK_FILES"}, list, texts(&m.Geo.BlockFiles)},
 		{"metadata.geo.custom_ip_file", []string{"IP_GEO_CSV_CONSUMER_CUSTOM_IP_FILE"}, scalar, text(&m.Geo.CustomIP)},
-		{"metadata.geo.use_maxmind", []string{"IP_GEO_CSV_CONSUMER_USE_MAXMIND_DOWNLOAD"}, scalar, boolean(&m.Geo.UseMaxMind)},
+		{"metadata.geo.use_maxmind", []string{"IP_GEO_CSV_CONSUMER_USE_MAXMIND_DOWNLOAD"}, scalar,
+			boolean(&m.Geo.UseMaxMind)},
 		{"metadata.geo.cache_dir", []string{"IP_GEO_CSV_CONSUMER_CACHE_DIR"}, scalar, text(&m.Geo.CacheDir)},
-		{"metadata.geo.maxmind_account", []string{"MAXMIND_ACCOUNT_ID", "IP_GEO_CSV_CONSUMER_MAXMIND_ACCOUNT_ID"}, scalar, text(&m.Geo.MaxMindAccount)},
-		{"metadata.geo.maxmind_key", []string{"MAXMIND_LICENSE_KEY", "IP_GEO_CSV_CONSUMER_MAXMIND_LICENSE_KEY"}, scalar, text(&m.Geo.MaxMindKey)},
+		{"metadata.geo.maxmind_account", []string{"MAXMIND_ACCOUNT_ID", "IP_GEO_CSV_CONSUMER_MAXMIND_ACCOUNT_ID"},
+			scalar, text(&m.Geo.MaxMindAccount)},
+		{"metadata.geo.maxmind_key", []string{"MAXMIND_LICENSE_KEY", "IP_GEO_CSV_CONSUMER_MAXMIND_LICENSE_KEY"}, scalar,
+			text(&m.Geo.MaxMindKey)},
 
-		{"metadata.scireg.interval", []string{"SCIREG_HTTP_CONSUMER_UPDATE_INTERVAL"}, scalar, duration(&m.SciReg.Interval, 0)},
+		{"metadata.scireg.interval", []string{"SCIREG_HTTP_CONSUMER_UPDATE_INTERVAL"}, scalar,
+			duration(&m.SciReg.Interval, 0)},
 		{"metadata.scireg.sources", []string{"SCIREG_HTTP_CONSUMER_URLS"}, list, texts(&m.SciReg.Sources)},
 	}
 }

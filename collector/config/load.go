@@ -70,7 +70,8 @@ func Load(source Source) (*Config, []Problem) {
 // Warnings are what the configuration says that has no effect here, or another one than in the reference pipeline.
 func (c *Config) Warnings() []Problem { return c.warnings }
 
-// ignored is the reason why a value, which the reference pipeline starts with, has no effect or another one. It is a warning.
+// ignored is the reason why a value, which the reference pipeline starts with, has no effect or another one. It is a
+// warning.
 type ignored string
 
 func (i ignored) Error() string { return string(i) }
@@ -86,7 +87,8 @@ func (c *Config) refused(p Problem, err error) []Problem {
 	return []Problem{p}
 }
 
-// fromEnvironment sets a key from the first of its variables that is there. Empty means "not set" where nothing cannot be a value.
+// fromEnvironment sets a key from the first of its variables that is there. Empty means "not set" where nothing cannot
+// be a value.
 func (c *Config) fromEnvironment(k *key, env map[string]string) []Problem {
 	for n, name := range k.env {
 		text, found := env[name]
@@ -105,7 +107,8 @@ func (c *Config) fromEnvironment(k *key, env map[string]string) []Problem {
 	return nil
 }
 
-// shown is a value as a problem shows it. What a quote that is closed too late took in, such as the next line's password, is left out.
+// shown is a value as a problem shows it. What a quote that is closed too late took in, such as the next line's
+// password, is left out.
 func shown(text string) string {
 	first, rest, _ := strings.Cut(text, "\n")
 	if rest != "" {

@@ -15,7 +15,8 @@ func (c *Config) Files() []string {
 	return files
 }
 
-// Reload reads the settings again from where they came. The environment is still that of the start: a process has no other.
+// Reload reads the settings again from where they came. The environment is still that of the start: a process has no
+// other.
 func (c *Config) Reload() (*Config, []Problem) { return Load(c.source) }
 
 // Changes are the paths of settings that two configurations have differently, in the order of keys.go.
@@ -43,11 +44,13 @@ func livePaths() []string {
 		"flow.max_ahead", "flow.max_behind",
 		"policy.scopes", "policy.auto_scopes", "policy.community_scopes",
 		"metadata.dir", "metadata.files", "metadata.refresh", "metadata.http_timeout", "metadata.force_update",
-		"metadata.caida.interval", "metadata.caida.use_url", "metadata.caida.as2org_url", "metadata.caida.peeringdb_url",
+		"metadata.caida.interval", "metadata.caida.use_url", "metadata.caida.as2org_url",
+		"metadata.caida.peeringdb_url",
 		"metadata.caida.as2org_file", "metadata.caida.peeringdb_file", "metadata.caida.custom_as_file",
 		"metadata.caida.custom_org_file",
 		"metadata.geo.interval", "metadata.geo.asn_files", "metadata.geo.location_files", "metadata.geo.block_files",
-		"metadata.geo.custom_ip_file", "metadata.geo.use_maxmind", "metadata.geo.cache_dir", "metadata.geo.maxmind_account", "metadata.geo.maxmind_key",
+		"metadata.geo.custom_ip_file", "metadata.geo.use_maxmind", "metadata.geo.cache_dir",
+		"metadata.geo.maxmind_account", "metadata.geo.maxmind_key",
 		"metadata.scireg.interval", "metadata.scireg.sources",
 		"log.level", "log.debug",
 	}
@@ -69,7 +72,8 @@ func (c *Config) noting(table []key) []key {
 	return table
 }
 
-// sameSetting compares what two values make of the defaults: 60s is 1m, and the default is the same whether it is written or not.
+// sameSetting compares what two values make of the defaults: 60s is 1m, and the default is the same whether it is
+// written or not.
 func sameSetting(path string, before, after map[string]value) bool {
 	a, hasA := before[path]
 	b, hasB := after[path]

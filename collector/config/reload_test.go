@@ -29,14 +29,16 @@ flow: {view_settings: {edge_as_5m_ttl: 1 YEAR}}
 log: {level: INFO}
 `, nil, nil},
 		{"a file that says nothing any more", "", nil,
-			[]string{"listen.addresses", "listen.allowed_exporters", "decoder.sampling_rates", "batch.age", "flow.view_settings"}},
+			[]string{"listen.addresses", "listen.allowed_exporters", "decoder.sampling_rates", "batch.age",
+				"flow.view_settings"}},
 		{"one value", `
 listen: {addresses: ["127.0.0.1:1"], allowed_exporters: [192.0.2.0/24]}
 batch: {age: 60s, rows: 50000}
 decoder: {sampling_rates: {192.0.2.1: 200}}
 flow: {view_settings: {edge_as_5m_ttl: 1 YEAR}}
 `, nil, []string{"decoder.sampling_rates"}},
-		{"views' settings by environment", before, []string{"CLICKHOUSE_FLOW_MV_BY_INTERFACE_5M_TTL=1 DAY"}, []string{"flow.view_settings"}},
+		{"views' settings by environment", before, []string{"CLICKHOUSE_FLOW_MV_BY_INTERFACE_5M_TTL=1 DAY"},
+			[]string{"flow.view_settings"}},
 		{"another file but the environment wins", before + "http: {listen: \":9\"}\n", nil, []string{"http.listen"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -62,14 +64,16 @@ func TestReload(t *testing.T) {
 	}
 	put(file, "policy: {level: \"${LEVEL}\", scopes: [a]}\n")
 	put(env, "LEVEL=tlp:red\nCLICKHOUSE_BATCH_SIZE=10\n")
-	c := load(t, Source{File: file, EnvFiles: []string{env}, Environ: []string{"CLICKHOUSE_POLICY_SCOPE=from-environment"}})
+	c := load(t, Source{File: file, EnvFiles: []string{env},
+		Environ: []string{"CLICKHOUSE_POLICY_SCOPE=from-environment"}})
 	if diff := cmp.Diff([]string{env, file}, c.Files()); diff != "" {
 		t.Error(diff)
 	}
 	put(env, "LEVEL=tlp:green\nCLICKHOUSE_BATCH_SIZE=20\n")
 	put(file, "policy: {level: \"${LEVEL}\", scopes: [b]}\n")
 	again, problems := c.Reload()
-	if len(problems) > 0 || again.Policy.Level != "tlp:green" || again.Batch.Rows != 20 || again.Policy.Scopes[0] != "from-environment" {
+	if len(problems) > 0 || again.Policy.Level != "tlp:green" || again.Batch.Rows != 20 ||
+		again.Policy.Scopes[0] != "from-environment" {
 		t.Errorf("got %+v, %v", again, problems)
 	}
 	if diff := cmp.Diff([]string{"policy.level", "batch.rows"}, Changes(c, again)); diff != "" {

@@ -19,8 +19,8 @@ var (
 	environments = regexp.MustCompile(`\s*\[(?:[A-Z_0-9{},…]|, | or )+\]`)
 )
 
-// documentedSettings reads the values and comments of the example by the paths of the keys. A comment belongs to the setting or
-// the section that follows it.
+// documentedSettings reads the values and comments of the example by the paths of the keys. A comment belongs to the
+// setting or the section that follows it.
 func documentedSettings(t *testing.T) map[string]documented {
 	t.Helper()
 	data, err := os.ReadFile(example)
@@ -77,7 +77,9 @@ func settingsTables(t *testing.T) string {
 		bySection[name] = append(bySection[name], k)
 	}
 	for _, section := range sections {
-		fmt.Fprintf(&b, "\n### %s\n\n| setting | environment | default | takes effect | what it does |\n|---|---|---|---|---|\n", section)
+		fmt.Fprintf(&b,
+			"\n### %s\n\n| setting | environment | default | takes effect | what it does |\n|---|---|---|---|---|\n",
+			section)
 		for _, k := range bySection[section] {
 			d, found := all[k.path]
 			if !found {

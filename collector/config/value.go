@@ -212,7 +212,8 @@ func addresses(p *[]string) setter {
 	}
 }
 
-// serverHosts takes one host or several with commas, each optionally with its port. What else is in a URL has keys of its own.
+// serverHosts takes one host or several with commas, each optionally with its port. What else is in a URL has keys of
+// its own.
 func serverHosts(p *string) setter {
 	return func(v value) error {
 		*p = v.text
@@ -382,8 +383,8 @@ func addressMap(p *map[netip.Addr]netip.Addr) setter {
 	}
 }
 
-// textMap takes a mapping, or "key:value,key:value": each is split at its first colon. Of an environment variable an entry without
-// a colon is left out, as in the reference.
+// textMap takes a mapping, or "key:value,key:value": each is split at its first colon. Of an environment variable an
+// entry without a colon is left out, as in the reference.
 func textMap(p *map[string]string) setter {
 	return func(v value) error {
 		all := map[string]string{}

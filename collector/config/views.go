@@ -50,8 +50,8 @@ func isViewList(name string) bool {
 	return false
 }
 
-// buildViews makes the views of the configured windows and gives each its settings. A setting of a view that there is not
-// is a problem.
+// buildViews makes the views of the configured windows and gives each its settings. A setting of a view that there is
+// not is a problem.
 func (c *Config) buildViews() []Problem {
 	var problems []Problem
 	byName := map[string]int{}
@@ -65,17 +65,20 @@ func (c *Config) buildViews() []Problem {
 		err := c.setView(byName, setting)
 		if err != nil && setting.env != "" {
 			// The reference does not read the settings of a view that is not configured.
-			c.warnings = append(c.warnings, Problem{Where: "environment", Key: setting.env, Value: setting.text, Why: err.Error()})
+			c.warnings = append(c.warnings, Problem{Where: "environment", Key: setting.env, Value: setting.text,
+				Why: err.Error()})
 			continue
 		}
 		if err != nil {
-			problems = append(problems, Problem{Key: "flow.view_settings." + setting.key, Value: setting.text, Why: err.Error()})
+			problems = append(problems, Problem{Key: "flow.view_settings." + setting.key, Value: setting.text,
+				Why: err.Error()})
 		}
 	}
 	return problems
 }
 
-// settle fills in what depends on several settings, and leaves out what the reference pipeline takes though it has no effect here.
+// settle fills in what depends on several settings, and leaves out what the reference pipeline takes though it has no
+// effect here.
 func (c *Config) settle() {
 	drop := func(path string, list *[]string, known func(string) bool) {
 		if !c.given[path].env {
@@ -83,7 +86,8 @@ func (c *Config) settle() {
 		}
 		*list = slices.DeleteFunc(slices.Clone(*list), func(name string) bool {
 			if !known(name) {
-				c.warnings = append(c.warnings, Problem{Where: "environment", Key: path, Value: name, Why: "there is no such extension here: it has no effect"})
+				c.warnings = append(c.warnings, Problem{Where: "environment", Key: path, Value: name,
+					Why: "there is no such extension here: it has no effect"})
 			}
 			return !known(name)
 		})
@@ -91,7 +95,8 @@ func (c *Config) settle() {
 	drop("flow.extensions", &c.Schema.FlowExtensions, schema.KnowsFlowExtension)
 	drop("tables.as_extensions", &c.Schema.ASExtensions, schema.KnowsASExtension)
 
-	// In the reference the files are what is read when the download fails. A configuration of ours that names them means them.
+	// In the reference the files are what is read when the download fails. A configuration of ours that names them
+	// means them.
 	names := &c.Metadata.ASNames
 	for _, path := range []string{"metadata.caida.as2org_file", "metadata.caida.peeringdb_file"} {
 		v, given := c.given[path]

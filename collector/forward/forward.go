@@ -1,8 +1,8 @@
 // Package forward sends datagrams on as they came, to other collectors that run beside this one.
 //
 // Every worker owns a Forwarder with sockets of its own. Sending never waits: what the kernel does not take at once is
-// counted, by target and reason, and dropped. With KeepSource targets see the exporter's own address and port, as if it had
-// sent to them; see source.go.
+// counted, by target and reason, and dropped. With KeepSource targets see the exporter's own address and port, as if it
+// had sent to them; see source.go.
 package forward
 
 import (
@@ -40,7 +40,8 @@ func Resolve(target string) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(address.Addr().Unmap(), address.Port()), nil
 }
 
-// Forwarder sends to every target. Send and Close belong to one goroutine; Stats is safe anywhere. nil forwards nothing.
+// Forwarder sends to every target. Send and Close belong to one goroutine; Stats is safe anywhere. nil forwards
+// nothing.
 type Forwarder struct {
 	targets []*target
 	batch   *batch
@@ -71,7 +72,8 @@ func explain(err error, keepSource bool) error {
 	return err
 }
 
-// Send hands the datagrams to every target, without waiting. now is when a target that could not be reached is tried again.
+// Send hands the datagrams to every target, without waiting. now is when a target that could not be reached is tried
+// again.
 func (f *Forwarder) Send(datagrams []exporter.Datagram, now time.Time) {
 	if f == nil {
 		return
@@ -117,8 +119,8 @@ type mmsghdr struct {
 	_      [4]byte
 }
 
-// batch is the memory of one worker's send calls. Every message has two parts: room for a UDP header, which only KeepSource
-// writes, and the datagram where it lies.
+// batch is the memory of one worker's send calls. Every message has two parts: room for a UDP header, which only
+// KeepSource writes, and the datagram where it lies.
 type batch struct {
 	messages [batchDatagrams]mmsghdr
 	vectors  [batchDatagrams][2]unix.Iovec

@@ -99,7 +99,8 @@ func TestEveryTargetGetsTheSameBytes(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			one, two := peer(t, test.network, test.host), peer(t, test.network, test.host)
-			f := open(t, Options{Targets: []netip.AddrPort{addressOf(one), addressOf(two)}, KeepSource: test.keepSource})
+			f := open(t, Options{Targets: []netip.AddrPort{addressOf(one), addressOf(two)},
+				KeepSource: test.keepSource})
 			sent := datagramsFrom(test.source, 0, 1, 2, 3, 5, 1400, 1401, 9000, 65507)
 			for range 70 { // more than one system call takes
 				sent = append(sent, datagramsFrom(test.source, 64)...)
@@ -164,7 +165,8 @@ func TestWhatIsNotForwardedIsCounted(t *testing.T) {
 
 // As where a packet filter says no: one datagram after the other is tried.
 func TestWhatTheKernelRefusesIsCounted(t *testing.T) {
-	f := &Forwarder{batch: new(batch), targets: []*target{{address: netip.MustParseAddrPort("192.0.2.1:2055"), fd: 1 << 20}}}
+	f := &Forwarder{batch: new(batch),
+		targets: []*target{{address: netip.MustParseAddrPort("192.0.2.1:2055"), fd: 1 << 20}}}
 	f.Send(datagramsFrom("198.51.100.7:1", 10, 10), time.Now())
 	if s := f.Stats()[0]; s.Lost[Failed] != 2 || s.Sent != 0 {
 		t.Errorf("stats %+v, want 2 lost", s)
@@ -192,8 +194,8 @@ func TestFullSendBufferDropsAndNeverWaits(t *testing.T) {
 	}
 }
 
-// isolate gives the test a network of its own, of which only the loopback interface exists, with the MTU of an Ethernet. It
-// is down until up is called.
+// isolate gives the test a network of its own, of which only the loopback interface exists, with the MTU of an
+// Ethernet. It is down until up is called.
 func isolate(t *testing.T) (up func()) {
 	t.Helper()
 	runtime.LockOSThread() // and never unlocked: the thread ends with the test

@@ -62,8 +62,8 @@ func control(data *[controlSpace]byte, source netip.Addr) int {
 	return unix.CmsgSpace(unix.SizeofInet6Pktinfo)
 }
 
-// checksum is that of RFC 768 over the pseudo header of either family, the UDP header, whose own checksum must be 0, and the
-// payload.
+// checksum is that of RFC 768 over the pseudo header of either family, the UDP header, whose own checksum must be 0,
+// and the payload.
 func checksum(source, target netip.Addr, header *[udpHeader]byte, payload []byte) uint16 {
 	sum := uint64(unix.IPPROTO_UDP) + uint64(udpHeader+len(payload))
 	from, to := source.As16(), target.As16()
@@ -82,7 +82,8 @@ func checksum(source, target netip.Addr, header *[udpHeader]byte, payload []byte
 	return ^uint16(sum)
 }
 
-// add adds big-endian 16-bit words, the last one padded with 0, four bytes at a time. The sum of a datagram's words fits by far.
+// add adds big-endian 16-bit words, the last one padded with 0, four bytes at a time. The sum of a datagram's words
+// fits by far.
 func add(sum uint64, data []byte) uint64 {
 	for len(data) >= 4 {
 		sum += uint64(binary.BigEndian.Uint32(data))

@@ -15,8 +15,8 @@ import (
 // Reason is why a datagram did not reach a target.
 type Reason int
 
-// The reasons. Refused datagrams were sent, and the target's host answered that nothing listens there; the others never left.
-// With KeepSource that answer goes to the exporter.
+// The reasons. Refused datagrams were sent, and the target's host answered that nothing listens there; the others never
+// left. With KeepSource that answer goes to the exporter.
 const (
 	Refused     Reason = iota
 	Unreachable        // there is no way to the target
@@ -67,8 +67,8 @@ func (t *target) stats() Stats {
 	return s
 }
 
-// open makes a socket that is connected to the target: so the kernel says when nothing listens there, and a raw socket gets
-// no copies of the datagrams of others.
+// open makes a socket that is connected to the target: so the kernel says when nothing listens there, and a raw socket
+// gets no copies of the datagrams of others.
 func (t *target) open() error {
 	family := unix.AF_INET6
 	if t.address.Addr().Is4() {
@@ -175,8 +175,9 @@ const maxPayload = 1<<16 - 1 - udpHeader
 // flush sends the first n messages. A message that fails is dropped and the rest goes on, but for a full buffer, which
 // stays full for the rest.
 //
-// A target's answer that nothing listens there comes with the next message, which is not sent and can be at once. In the
-// middle of a call the kernel only stops there and keeps the error to itself; that the message then goes shows which it was.
+// A target's answer that nothing listens there comes with the next message, which is not sent and can be at once. In
+// the middle of a call the kernel only stops there and keeps the error to itself; that the message then goes shows
+// which it was.
 func (t *target) flush(b *batch, n int) {
 	var sent uint64
 	stopped, answered := false, false
@@ -226,5 +227,6 @@ func reasonOf(err error) Reason {
 }
 
 func isUnreachable(err error) bool {
-	return errors.Is(err, unix.ENETUNREACH) || errors.Is(err, unix.EHOSTUNREACH) || errors.Is(err, unix.ENETDOWN) || errors.Is(err, unix.EADDRNOTAVAIL)
+	return errors.Is(err, unix.ENETUNREACH) || errors.Is(err, unix.EHOSTUNREACH) || errors.Is(err, unix.ENETDOWN) ||
+		errors.Is(err, unix.EADDRNOTAVAIL)
 }

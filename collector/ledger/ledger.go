@@ -1,10 +1,11 @@
-// Package ledger adds up what came from every exporter and what became of it, stage by stage, from counters that the stages
-// keep anyway. Nothing of it is on a datagram's way: it reads when it is asked.
+// Package ledger adds up what came from every exporter and what became of it, stage by stage, from counters that the
+// stages keep anyway. Nothing of it is on a datagram's way: it reads when it is asked.
 //
-// It balances. Of the datagrams that reached the machine, those that the kernel dropped, those that were refused, those of sources that took more than their share, and those that
-// are of no protocol are counted apart; every other one is in the stream of its exporter, protocol and domain. Of the sets that
-// waited for a template, each was recovered, was given up (no_template), or waits. Of the records that were decoded, each is a
-// row that is in a block in the making, waits, is on disk, was delivered, quarantined or lost, at every sink.
+// It balances. Of the datagrams that reached the machine, those that the kernel dropped, those that were refused, those
+// of sources that took more than their share, and those that are of no protocol are counted apart; every other one is
+// in the stream of its exporter, protocol and domain. Of the sets that waited for a template, each was recovered, was
+// given up (no_template), or waits. Of the records that were decoded, each is a row that is in a block in the making,
+// waits, is on disk, was delivered, quarantined or lost, at every sink.
 package ledger
 
 import (
@@ -71,9 +72,9 @@ type account struct {
 	active   time.Time // when a datagram of it was last counted
 }
 
-// mayGo reports whether another stream may be told apart instead: one that gave data may after a minute in place of one that did
-// not, and otherwise after as long a silence as the account was active, ten minutes at most. So a flood of streams that come once
-// hides the others for a minute.
+// mayGo reports whether another stream may be told apart instead: one that gave data may after a minute in place of one
+// that did not, and otherwise after as long a silence as the account was active, ten minutes at most. So a flood of
+// streams that come once hides the others for a minute.
 func (a *account) mayGo(now time.Time, forData bool) bool {
 	if forData && !a.gave() {
 		return true
@@ -142,7 +143,8 @@ func (l *Ledger) Series() []Series {
 }
 
 func compareStreams(a, b flow.StreamKey) int {
-	return cmp.Or(slices.Compare(a.Exporter[:], b.Exporter[:]), cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.Domain, b.Domain))
+	return cmp.Or(slices.Compare(a.Exporter[:], b.Exporter[:]), cmp.Compare(a.Protocol, b.Protocol),
+		cmp.Compare(a.Domain, b.Domain))
 }
 
 // update reads all sources.
@@ -249,8 +251,9 @@ type Apart struct {
 	Worker              int
 }
 
-// Apart returns what is counted of no stream: datagrams that the kernel dropped (from which socket; as the receive buffer was full
-// or as they came while the collector stopped), that were refused or dropped as overload (from which source; "other" for those beyond the first few hundred), and of no protocol.
+// Apart returns what is counted of no stream: datagrams that the kernel dropped (from which socket; as the receive
+// buffer was full or as they came while the collector stopped), that were refused or dropped as overload (from which
+// source; "other" for those beyond the first few hundred), and of no protocol.
 func (l *Ledger) Apart() map[Apart]uint64 {
 	all := map[Apart]uint64{}
 	if l.o.Sockets != nil {
@@ -322,7 +325,8 @@ func (l *Ledger) Minute(now time.Time) []Line {
 			continue
 		}
 		l.apart[apart] = n
-		line := Line{Exporter: apart.From, Count: more, Column: Column{Stage: apart.Stage, Reason: apart.Reason, Unit: "datagrams", Missing: true}}
+		line := Line{Exporter: apart.From, Count: more,
+			Column: Column{Stage: apart.Stage, Reason: apart.Reason, Unit: "datagrams", Missing: true}}
 		if apart.Stage == Kernel {
 			line.Exporter = "" // whose they were nobody knows
 		}

@@ -12,7 +12,8 @@ import (
 )
 
 func key(n int) flow.StreamKey {
-	return flow.StreamKey{Exporter: flow.AddrFrom(netip.AddrFrom4([4]byte{10, 0, byte(n >> 8), byte(n)})), Protocol: flow.IPFIX}
+	return flow.StreamKey{Exporter: flow.AddrFrom(netip.AddrFrom4([4]byte{10, 0, byte(n >> 8), byte(n)})),
+		Protocol: flow.IPFIX}
 }
 
 // saw counts a datagram of stream n.
@@ -42,7 +43,8 @@ func total(counts map[flow.StreamKey]uint64) (n uint64) {
 
 // Streams come and make room for others; no datagram is lost or counted twice, whenever it is looked.
 func TestNothingIsLostOfStreamsThatMakeRoom(t *testing.T) {
-	for name, every := range map[string]int{"looking often": 1, "looking now and then": 37, "looking at the end": 5000} {
+	for name, every := range map[string]int{"looking often": 1, "looking now and then": 37,
+		"looking at the end": 5000} {
 		t.Run(name, func(t *testing.T) {
 			table := exporter.NewTable(16)
 			l := New(Options{Tables: tables(table), MaxStreams: 5})
@@ -142,7 +144,8 @@ func TestSilentStreamsMakeRoom(t *testing.T) {
 	}
 }
 
-// A flood of streams that come once hides those that come later for a minute, and those that give data not even so long.
+// A flood of streams that come once hides those that come later for a minute, and those that give data not even so
+// long.
 func TestAFloodDoesNotHideStreamsThatComeLater(t *testing.T) {
 	for name, data := range map[string]bool{"headers": false, "with data": true} {
 		t.Run(name, func(t *testing.T) {

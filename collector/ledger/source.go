@@ -13,7 +13,8 @@ type reading struct {
 	counts []uint64
 }
 
-// source is what keeps counters of streams: a worker's table, or a sink's book. Streams that it has no room for it adds up.
+// source is what keeps counters of streams: a worker's table, or a sink's book. Streams that it has no room for it adds
+// up.
 type source struct {
 	first  int // the place of its columns among all
 	read   func() (streams []reading, others []uint64)
@@ -22,8 +23,8 @@ type source struct {
 	others []int64          // the greatest of others less gone
 }
 
-// update hands on how much every stream has grown, and all others together as the zero stream. A counter that falls, as one does
-// that turned out to have counted too much, stands still until it is at its greatest again.
+// update hands on how much every stream has grown, and all others together as the zero stream. A counter that falls, as
+// one does that turned out to have counted too much, stands still until it is at its greatest again.
 func (s *source) update(grown func(stream flow.StreamKey, first int, by []uint64)) {
 	streams, others := s.read()
 	if s.gone == nil {

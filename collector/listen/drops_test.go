@@ -36,9 +36,11 @@ func TestKernelDropsAreCounted(t *testing.T) {
 		t.Helper()
 		s := w.Stats()
 		if s.KernelDrops == 0 || read+s.KernelDrops != sent || s.Late != 0 {
-			t.Errorf("%s: %d read, %d dropped and %d late, want together %d and none late", when, read, s.KernelDrops, s.Late, sent)
+			t.Errorf("%s: %d read, %d dropped and %d late, want together %d and none late", when, read, s.KernelDrops,
+				s.Late, sent)
 		}
-		if sockets := w.Sockets(); len(sockets) != 2 || sockets[0].KernelDrops != 0 || sockets[1] != (SocketStats{w.Addresses()[1], s.KernelDrops, 0}) {
+		if sockets := w.Sockets(); len(sockets) != 2 || sockets[0].KernelDrops != 0 ||
+			sockets[1] != (SocketStats{w.Addresses()[1], s.KernelDrops, 0}) {
 			t.Errorf("%s: sockets: %+v", when, sockets)
 		}
 	}
@@ -49,7 +51,8 @@ func TestKernelDropsAreCounted(t *testing.T) {
 	read += drain(t, w)
 	balance("after one more datagram", sent+1, read)
 
-	// A stop right after another burst: what is queued is read, the drops are known before and after the sockets are closed.
+	// A stop right after another burst: what is queued is read, the drops are known before and after the sockets are
+	// closed.
 	burst()
 	w.Close()
 	for {
@@ -67,7 +70,8 @@ func TestKernelDropsAreCounted(t *testing.T) {
 	w.Free()
 	s := w.Stats()
 	if read+s.KernelDrops != 2*sent+1 || s.Late != late {
-		t.Errorf("after the stop: %d read, %d dropped, %d late; want together %d, and %d late", read, s.KernelDrops, s.Late, 2*sent+1, late)
+		t.Errorf("after the stop: %d read, %d dropped, %d late; want together %d, and %d late", read, s.KernelDrops,
+			s.Late, 2*sent+1, late)
 	}
 }
 

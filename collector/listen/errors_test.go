@@ -13,7 +13,8 @@ import (
 
 func TestTransientErrors(t *testing.T) {
 	for _, errno := range []unix.Errno{
-		unix.EAGAIN, unix.EINTR, unix.ENOBUFS, unix.ENOMEM, unix.ECONNREFUSED, unix.EHOSTUNREACH, unix.ENETUNREACH, unix.EPROTO,
+		unix.EAGAIN, unix.EINTR, unix.ENOBUFS, unix.ENOMEM, unix.ECONNREFUSED, unix.EHOSTUNREACH, unix.ENETUNREACH,
+		unix.EPROTO,
 	} {
 		if !isTransient(errno) || !isTransient(fmt.Errorf("receive: %w", os.NewSyscallError("recvmmsg", errno))) {
 			t.Errorf("%v ends a worker", errno)
@@ -54,7 +55,8 @@ func TestReceiveGoesOnAfterARefusal(t *testing.T) {
 	if got, err := w.Receive(time.Second); err != nil || len(got) != 0 {
 		t.Fatalf("%d datagrams, error %v, after a refusal", len(got), err)
 	}
-	if err := unix.Connect(fd, &unix.SockaddrInet4{Port: int(w.sockets[0].port), Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+	if err := unix.Connect(fd, &unix.SockaddrInet4{Port: int(w.sockets[0].port),
+		Addr: [4]byte{127, 0, 0, 1}}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := unix.Write(fd, []byte("myself")); err != nil {
@@ -77,7 +79,8 @@ func TestReceiveFailsForGood(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = w.Receive(time.Second)
-	if err == nil || errors.Is(err, ErrClosed) || !strings.Contains(err.Error(), w.Addresses()[1]) || strings.Contains(err.Error(), "\n") {
+	if err == nil || errors.Is(err, ErrClosed) || !strings.Contains(err.Error(), w.Addresses()[1]) ||
+		strings.Contains(err.Error(), "\n") {
 		t.Errorf("error %v, want one line that names %s", err, w.Addresses()[1])
 	}
 }

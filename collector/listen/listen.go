@@ -1,7 +1,7 @@
 // Package listen receives datagrams from UDP sockets, many at a time, and hands them to workers.
 //
-// Every worker owns one socket of each address. The kernel steers all datagrams of one source address to the same worker
-// (steer.go), so what a worker learns of an exporter needs no lock and no sharing.
+// Every worker owns one socket of each address. The kernel steers all datagrams of one source address to the same
+// worker (steer.go), so what a worker learns of an exporter needs no lock and no sharing.
 package listen
 
 import (
@@ -109,8 +109,8 @@ func open(o Options, n int) (workers []*Worker, err error) {
 	return workers, nil
 }
 
-// probe fails where another program has the address: with SO_REUSEPORT a second collector would get half of the datagrams
-// instead of an error.
+// probe fails where another program has the address: with SO_REUSEPORT a second collector would get half of the
+// datagrams instead of an error.
 func probe(a address, o Options) error {
 	s, err := openSocket(a, o, 1, false)
 	if err != nil {

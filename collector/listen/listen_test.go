@@ -103,7 +103,8 @@ func TestDatagramsArriveWholeAndInOrder(t *testing.T) {
 			t.Errorf("datagram %d is from %s, want %s", i, d.Source, local)
 		}
 		// The kernel's clock and ours are one.
-		if received := time.Unix(0, d.Received); received.Before(before.Add(-time.Second)) || received.After(time.Now()) {
+		if received := time.Unix(0, d.Received); received.Before(before.Add(-time.Second)) ||
+			received.After(time.Now()) {
 			t.Errorf("datagram %d was received at %s", i, received)
 		}
 	}
@@ -203,7 +204,8 @@ func TestOnlyAllowedExporters(t *testing.T) {
 
 func TestSmallReceiveBufferIsReported(t *testing.T) {
 	core, logs := observer.New(zap.WarnLevel)
-	openWorkers(t, Options{Workers: 2, Addresses: []string{"127.0.0.1:0", "127.0.0.1:0"}, ReceiveBuffer: 1 << 30, Log: zap.New(core)})
+	openWorkers(t, Options{Workers: 2, Addresses: []string{"127.0.0.1:0", "127.0.0.1:0"}, ReceiveBuffer: 1 << 30,
+		Log: zap.New(core)})
 	lines := logs.FilterMessageSnippet("receive buffer").All()
 	s, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
 	if err != nil {
@@ -276,7 +278,8 @@ func TestDatagramsGather(t *testing.T) {
 	if w.buffer < gatherBuffer {
 		t.Skip("the kernel gives no receive buffer that is large enough: sysctl -w net.core.rmem_max=4194304")
 	}
-	first, second := sender(t, "udp4", "127.0.0.1:0", w.sockets[0].port), sender(t, "udp4", "127.0.0.1:0", w.sockets[1].port)
+	first, second := sender(t, "udp4", "127.0.0.1:0", w.sockets[0].port),
+		sender(t, "udp4", "127.0.0.1:0", w.sockets[1].port)
 	for n := range 3 {
 		for range n + 1 {
 			send(t, first, []byte("one"))

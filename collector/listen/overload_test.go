@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// With a receive buffer that is nearly full, a worker reads all that is in it and hands on what is of a router that behaves; what it
-// drops of the flood is counted of its source, and everything adds up.
+// With a receive buffer that is nearly full, a worker reads all that is in it and hands on what is of a router that
+// behaves; what it drops of the flood is counted of its source, and everything adds up.
 func TestWorkerDropsTheFloodFirst(t *testing.T) {
 	w := openWorkers(t, Options{ReceiveBuffer: 1 << 20})[0]
 	s := w.sockets[0]
@@ -52,7 +52,8 @@ func TestWorkerDropsTheFloodFirst(t *testing.T) {
 		t.Errorf("%d dropped, of the flood's source %d", stats.OverShare, w.OverShare()[flood])
 	}
 	if ofFlood+stats.OverShare != sent || stats.KernelDrops != 0 {
-		t.Errorf("of %d datagrams of the flood %d were handed on, %d dropped, %d dropped by the kernel", sent, ofFlood, stats.OverShare, stats.KernelDrops)
+		t.Errorf("of %d datagrams of the flood %d were handed on, %d dropped, %d dropped by the kernel", sent, ofFlood,
+			stats.OverShare, stats.KernelDrops)
 	}
 }
 

@@ -24,8 +24,8 @@ type mmsghdr struct {
 	_      [4]byte
 }
 
-// ring is the memory of one worker's receive calls: for every datagram a buffer, a source address and control data. It is
-// laid out once; the kernel writes into it.
+// ring is the memory of one worker's receive calls: for every datagram a buffer, a source address and control data. It
+// is laid out once; the kernel writes into it.
 type ring struct {
 	messages  [batchDatagrams]mmsghdr
 	vectors   [batchDatagrams]unix.Iovec
@@ -36,8 +36,8 @@ type ring struct {
 	datagrams [batchDatagrams]exporter.Datagram
 }
 
-// apart is what lies between buffers. Buffers that begin at multiples of a large power of two would push each other out of the
-// processor's caches, as their beginnings may lie in few places there only.
+// apart is what lies between buffers. Buffers that begin at multiples of a large power of two would push each other out
+// of the processor's caches, as their beginnings may lie in few places there only.
 const apart = 23 * 64
 
 func newRing(size int) *ring {
@@ -54,7 +54,8 @@ func newRing(size int) *ring {
 	return r
 }
 
-// receive takes what fd holds, up to atOnce datagrams (at most 64), without waiting: Go's scheduler need not know of the call.
+// receive takes what fd holds, up to atOnce datagrams (at most 64), without waiting: Go's scheduler need not know of
+// the call.
 func (r *ring) receive(fd, atOnce int) (int, error) {
 	for i := range r.messages[:atOnce] {
 		h := &r.messages[i].header
@@ -105,7 +106,8 @@ func (r *ring) control(i int, d *exporter.Datagram) (overflow uint32, found bool
 		if h.Level == unix.SOL_SOCKET {
 			switch {
 			case h.Type == unix.SCM_TIMESTAMPNS && len(value) >= 16:
-				d.Received = int64(binary.NativeEndian.Uint64(value))*int64(time.Second) + int64(binary.NativeEndian.Uint64(value[8:]))
+				d.Received = int64(binary.NativeEndian.Uint64(value))*int64(time.Second) +
+					int64(binary.NativeEndian.Uint64(value[8:]))
 			case h.Type == unix.SO_RXQ_OVFL && len(value) >= 4:
 				overflow, found = binary.NativeEndian.Uint32(value), true
 			}

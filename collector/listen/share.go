@@ -10,14 +10,13 @@ import (
 	"time"
 )
 
-// Share decides whose datagrams a worker drops while it is behind, or what its rows go to: those of the sources that took most of
-// its time lately.
-// Sources that have given records in more than one second are judged each by itself. All others share one budget and, within it,
-// are judged by a hash of their address, so that forged sources cost the others no more than one source does, however many they
-// are.
+// Share decides whose datagrams a worker drops while it is behind, or what its rows go to: those of the sources that
+// took most of its time lately. Sources that have given records in more than one second are judged each by itself. All
+// others share one budget and, within it, are judged by a hash of their address, so that forged sources cost the others
+// no more than one source does, however many they are.
 //
-// It belongs to the worker's goroutine; Dropped is safe anywhere. It allocates nothing but for the first sources that it counts
-// apart, and its memory is fixed: some 150 KiB.
+// It belongs to the worker's goroutine; Dropped is safe anywhere. It allocates nothing but for the first sources that
+// it counts apart, and its memory is fixed: some 150 KiB.
 type Share struct {
 	key     [2]uint64
 	known   [knownSets][knownWays]knownSource
@@ -65,11 +64,12 @@ var unlimited = levels{float32(math.Inf(1)), float32(math.Inf(1))}
 
 const (
 	knownSets, knownWays = 1024, 4
-	// otherBuckets are few, so that some hundred datagrams of forged sources, which may be expensive, are in all of them.
+	// otherBuckets are few, so that some hundred datagrams of forged sources, which may be expensive, are in all of
+	// them.
 	otherBuckets = 128
 
-	// behindFill is how full a receive buffer is when a worker is behind: sources may keep most of the time that they took. From
-	// urgentFill to a full buffer this falls to none.
+	// behindFill is how full a receive buffer is when a worker is behind: sources may keep most of the time that they
+	// took. From urgentFill to a full buffer this falls to none.
 	behindFill, urgentFill = 0.6, 0.8
 	mostKept               = 0.9
 	pressFull              = 0.75
@@ -84,8 +84,8 @@ const (
 	namedAfter = 64
 )
 
-// What a datagram can take at most, whatever was measured: time in which the worker had no core, or handed over a block, is no
-// fault of its source.
+// What a datagram can take at most, whatever was measured: time in which the worker had no core, or handed over a
+// block, is no fault of its source.
 const (
 	mostForDatagram = 20_000 // nanoseconds
 	mostForByte     = 60
@@ -100,8 +100,8 @@ func NewShare() *Share {
 	}
 }
 
-// begin is called before datagrams of a socket are judged: now is a running time, fill how full the socket's receive buffer is,
-// from 0 to 1.
+// begin is called before datagrams of a socket are judged: now is a running time, fill how full the socket's receive
+// buffer is, from 0 to 1.
 func (s *Share) begin(now time.Duration, fill float64) {
 	s.second = uint32(now/time.Second) + 1
 	if now-s.halved >= halfLife {
@@ -119,8 +119,8 @@ func (s *Share) begin(now time.Duration, fill float64) {
 	}
 }
 
-// Press says how full the memory is where rows wait, from 0 to 1, when there is no other place for them. Above pressFull
-// datagrams are dropped as if the worker were behind: else rows of all sources alike would be lost there.
+// Press says how full the memory is where rows wait, from 0 to 1, when there is no other place for them. Above
+// pressFull datagrams are dropped as if the worker were behind: else rows of all sources alike would be lost there.
 func (s *Share) Press(full float64) {
 	s.pressed = 0
 	if full > pressFull {
@@ -160,14 +160,16 @@ func (s *Share) Charge(from netip.Addr, took time.Duration, size, records int) {
 	}
 }
 
-// separate has a source judged by itself. What its bucket took goes with it: most of that is the source's, if it is much.
+// separate has a source judged by itself. What its bucket took goes with it: most of that is the source's, if it is
+// much.
 func (s *Share) separate(at *knownSource, b *bucket) {
 	at.cost = b.cost
 	s.budget = max(0, s.budget-b.cost)
 	b.cost = 0
 }
 
-// judged reports whether a source is judged by itself. A source that gave one record may be forged, and the next one another.
+// judged reports whether a source is judged by itself. A source that gave one record may be forged, and the next one
+// another.
 func (x *knownSource) judged() bool { return x != nil && x.tenure >= knownTenure }
 
 // admits reports whether a datagram is worked on; one that is not is counted.
@@ -195,8 +197,8 @@ func (s *Share) admits(from netip.Addr) bool {
 	return false
 }
 
-// Dropped returns how many datagrams were dropped, by source; those of the sources that are not counted apart are under the zero
-// address.
+// Dropped returns how many datagrams were dropped, by source; those of the sources that are not counted apart are under
+// the zero address.
 func (s *Share) Dropped() map[netip.Addr]uint64 { return s.dropped.counts() }
 
 // find sets latest to a source.
@@ -230,8 +232,8 @@ func (s *Share) hash(a sourceAddr) uint64 {
 	return high ^ low
 }
 
-// join gives a place to a source with its first record. It takes a free one, or that of a source that gave records in one second
-// only; nil if there is none.
+// join gives a place to a source with its first record. It takes a free one, or that of a source that gave records in
+// one second only; nil if there is none.
 func (s *Share) join(a sourceAddr) *knownSource {
 	set := &s.known[s.hash(a)%knownSets]
 	at := &set[0]
@@ -335,8 +337,8 @@ func (b *bucket) vote(a sourceAddr) bool {
 	return false
 }
 
-// batch is how many datagrams to read at once: as many as take some milliseconds, so that the receive buffers are looked at in
-// time and a socket does not wait long for its turn.
+// batch is how many datagrams to read at once: as many as take some milliseconds, so that the receive buffers are
+// looked at in time and a socket does not wait long for its turn.
 func (s *Share) batch() int {
 	const atOnce = float32(5 * time.Millisecond)
 	if s.mean*batchDatagrams <= atOnce {

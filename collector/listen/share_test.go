@@ -100,7 +100,8 @@ func simulate(s *Share, lasting time.Duration, loads ...*load) {
 // lasting is for how long a worker is simulated.
 const lasting = 10 * time.Second
 
-// A router that behaves loses nothing beside a flood, whatever the flood is made of, as long as its share is enough for it.
+// A router that behaves loses nothing beside a flood, whatever the flood is made of, as long as its share is enough for
+// it.
 func TestShareProtectsARouter(t *testing.T) {
 	tests := []struct {
 		name  string
@@ -110,16 +111,23 @@ func TestShareProtectsARouter(t *testing.T) {
 		{"one source, expensive sets", load{perSecond: 2000, cost: 2500 * time.Microsecond, size: 64000}},
 		{"one source, records", load{perSecond: 30000, cost: 100 * time.Microsecond, size: 1400, records: 40}},
 		{"one source, cheap datagrams", load{perSecond: 150000, cost: 10 * time.Microsecond, size: 20}},
-		{"a million forged sources without records", load{perSecond: 110000, cost: 11 * time.Microsecond, size: 20, sources: 1 << 20}},
-		{"a million forged sources with a record each", load{perSecond: 100000, cost: 20 * time.Microsecond, size: 100, records: 1, sources: 1 << 20}},
-		{"a million forged sources, expensive datagrams", load{perSecond: 2500, cost: 2500 * time.Microsecond, size: 64000, sources: 1 << 20}},
-		{"500 forged sources with records", load{perSecond: 100000, cost: 20 * time.Microsecond, size: 100, records: 1, sources: 500}},
-		{"50 sources, nothing in their datagrams", load{perSecond: 3000, cost: 760 * time.Microsecond, size: 64000, sources: 50}},
+		{"a million forged sources without records",
+			load{perSecond: 110000, cost: 11 * time.Microsecond, size: 20, sources: 1 << 20}},
+		{"a million forged sources with a record each",
+			load{perSecond: 100000, cost: 20 * time.Microsecond, size: 100, records: 1, sources: 1 << 20}},
+		{"a million forged sources, expensive datagrams",
+			load{perSecond: 2500, cost: 2500 * time.Microsecond, size: 64000, sources: 1 << 20}},
+		{"500 forged sources with records", load{perSecond: 100000, cost: 20 * time.Microsecond, size: 100, records: 1,
+			sources: 500}},
+		{"50 sources, nothing in their datagrams",
+			load{perSecond: 3000, cost: 760 * time.Microsecond, size: 64000, sources: 50}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			good := &load{perSecond: 10, cost: 20 * time.Microsecond, size: 1000, records: 20, first: netip.MustParseAddr("127.0.0.1")}
-			busy := &load{perSecond: 2000, cost: 20 * time.Microsecond, size: 1000, records: 20, first: netip.MustParseAddr("127.0.0.2")}
+			good := &load{perSecond: 10, cost: 20 * time.Microsecond, size: 1000, records: 20,
+				first: netip.MustParseAddr("127.0.0.1")}
+			busy := &load{perSecond: 2000, cost: 20 * time.Microsecond, size: 1000, records: 20,
+				first: netip.MustParseAddr("127.0.0.2")}
 			flood := test.flood
 			flood.first, flood.from = netip.MustParseAddr("10.0.0.0"), 3*time.Second
 			loads := []*load{good, &flood}
@@ -129,11 +137,13 @@ func TestShareProtectsARouter(t *testing.T) {
 			}
 			s := NewShare()
 			simulate(s, lasting, loads...)
-			t.Logf("router %d of %d; busy router %d of %d; flood %d of %d, %d dropped by the share", good.processed, good.sent, busy.processed, busy.sent,
+			t.Logf("router %d of %d; busy router %d of %d; flood %d of %d, %d dropped by the share", good.processed,
+				good.sent, busy.processed, busy.sent,
 				flood.processed, flood.sent, flood.dropped)
 			for _, l := range loads {
 				if l != &flood && l.dropped+l.overflow > 0 {
-					t.Errorf("of a router's %d datagrams %d were dropped by the share and %d for lack of room", l.sent, l.dropped, l.overflow)
+					t.Errorf("of a router's %d datagrams %d were dropped by the share and %d for lack of room", l.sent,
+						l.dropped, l.overflow)
 				}
 			}
 			if flood.dropped == 0 || flood.processed == 0 {
@@ -162,19 +172,24 @@ func TestShareProtectsARouter(t *testing.T) {
 // A router that starts while one source that gives no records floods gets in.
 func TestShareLetsANewRouterIn(t *testing.T) {
 	flood := &load{perSecond: 3000, cost: 760 * time.Microsecond, size: 64000, first: netip.MustParseAddr("10.0.0.0")}
-	good := &load{perSecond: 10, cost: 20 * time.Microsecond, size: 1000, records: 20, first: netip.MustParseAddr("127.0.0.1"), from: 5 * time.Second}
+	good := &load{perSecond: 10, cost: 20 * time.Microsecond, size: 1000, records: 20,
+		first: netip.MustParseAddr("127.0.0.1"), from: 5 * time.Second}
 	s := NewShare()
 	simulate(s, lasting, flood, good)
 	if good.dropped+good.overflow > 0 || good.processed == 0 {
-		t.Errorf("of %d datagrams %d were dropped by the share and %d for lack of room", good.sent, good.dropped, good.overflow)
+		t.Errorf("of %d datagrams %d were dropped by the share and %d for lack of room", good.sent, good.dropped,
+			good.overflow)
 	}
 }
 
 // Two sources that each want more than there is get the same, and one that wants less than half gets all of it.
 func TestShareIsEven(t *testing.T) {
-	a := &load{perSecond: 20000, cost: 100 * time.Microsecond, size: 1000, records: 20, first: netip.MustParseAddr("127.0.0.1")}
-	b := &load{perSecond: 40000, cost: 100 * time.Microsecond, size: 1000, records: 20, first: netip.MustParseAddr("127.0.0.2")}
-	c := &load{perSecond: 2000, cost: 100 * time.Microsecond, size: 1000, records: 20, first: netip.MustParseAddr("127.0.0.3")}
+	a := &load{perSecond: 20000, cost: 100 * time.Microsecond, size: 1000, records: 20,
+		first: netip.MustParseAddr("127.0.0.1")}
+	b := &load{perSecond: 40000, cost: 100 * time.Microsecond, size: 1000, records: 20,
+		first: netip.MustParseAddr("127.0.0.2")}
+	c := &load{perSecond: 2000, cost: 100 * time.Microsecond, size: 1000, records: 20,
+		first: netip.MustParseAddr("127.0.0.3")}
 	simulate(NewShare(), lasting, a, b, c)
 	if ratio := float64(a.processed) / float64(b.processed); ratio < 0.7 || ratio > 1.4 {
 		t.Errorf("%d and %d datagrams were taken of two sources that want all", a.processed, b.processed)

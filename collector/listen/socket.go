@@ -194,7 +194,8 @@ func (s *socket) refuseAll() {
 	program := unix.SockFprog{Len: 1, Filter: &refuse}
 	s.updateDrops()
 	before := s.drops.Load()
-	_ = unix.SetsockoptSockFprog(s.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &program) // reading ends a little later without it
+	// reading ends a little later without it
+	_ = unix.SetsockoptSockFprog(s.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &program)
 	s.stopped.Store(before)
 }
 
@@ -213,11 +214,12 @@ func readMemory(fd int) (memory, bool) {
 	if errno != 0 || size < uint32(unsafe.Sizeof(values)) {
 		return memory{}, false
 	}
-	return memory{values[unix.SK_MEMINFO_RMEM_ALLOC], values[unix.SK_MEMINFO_RCVBUF], values[unix.SK_MEMINFO_DROPS]}, true
+	return memory{values[unix.SK_MEMINFO_RMEM_ALLOC], values[unix.SK_MEMINFO_RCVBUF], values[unix.SK_MEMINFO_DROPS]},
+		true
 }
 
-// fill returns which share of the receive buffer is in use. The kernel frees memory in portions of up to a quarter of the
-// buffer, so the true share may be that much less.
+// fill returns which share of the receive buffer is in use. The kernel frees memory in portions of up to a quarter of
+// the buffer, so the true share may be that much less.
 func (s *socket) fill() float64 {
 	m, ok := readMemory(s.fd)
 	if !ok || m.room == 0 {
@@ -233,9 +235,9 @@ func (s *socket) updateDrops() {
 	}
 }
 
-// advance takes the kernel's counter of dropped datagrams. It may be called by several goroutines and with counts that are
-// older than one already seen: the counter comes with datagrams (SO_RXQ_OVFL, as of when the datagram was queued) and when it
-// is asked for (SO_MEMINFO). It wraps at 2^32.
+// advance takes the kernel's counter of dropped datagrams. It may be called by several goroutines and with counts that
+// are older than one already seen: the counter comes with datagrams (SO_RXQ_OVFL, as of when the datagram was queued)
+// and when it is asked for (SO_MEMINFO). It wraps at 2^32.
 func (s *socket) advance(count uint32) {
 	for {
 		before := s.drops.Load()

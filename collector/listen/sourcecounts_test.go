@@ -13,7 +13,8 @@ func TestRefusalsAreBounded(t *testing.T) {
 		}
 	}
 	counts := r.counts()
-	if len(counts) != maxCounted+1 || counts[netip.Addr{}] != 3*(1000-maxCounted) || counts[netip.AddrFrom4([4]byte{10, 0, 0, 1})] != 3 {
+	if len(counts) != maxCounted+1 || counts[netip.Addr{}] != 3*(1000-maxCounted) ||
+		counts[netip.AddrFrom4([4]byte{10, 0, 0, 1})] != 3 {
 		t.Errorf("%d sources, %d of others", len(counts), counts[netip.Addr{}])
 	}
 }

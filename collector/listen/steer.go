@@ -13,8 +13,8 @@ import (
 // Offsets for packet loads relative to the network header (linux/filter.h, SKF_NET_OFF).
 const networkHeader = 0xfff00000
 
-// steeringKey makes it unknown outside of this process which sources share a worker: who can choose source addresses could
-// otherwise send all of them to the worker of one exporter. The multipliers are odd.
+// steeringKey makes it unknown outside of this process which sources share a worker: who can choose source addresses
+// could otherwise send all of them to the worker of one exporter. The multipliers are odd.
 type steeringKey struct {
 	words      [4]uint32 // multipliers of the words of an IPv6 address
 	mask       uint32
@@ -34,8 +34,9 @@ func newSteeringKey() steeringKey {
 	return k
 }
 
-// steer makes the kernel choose a socket of fd's SO_REUSEPORT group by the datagram's source address and the key alone, so that
-// an exporter that sends from several ports reaches one worker. The group's sockets are numbered in the order of their bind.
+// steer makes the kernel choose a socket of fd's SO_REUSEPORT group by the datagram's source address and the key alone,
+// so that an exporter that sends from several ports reaches one worker. The group's sockets are numbered in the order
+// of their bind.
 func steer(fd, sockets int, key steeringKey) error {
 	program, err := bpf.Assemble(steering(uint32(sockets), key))
 	if err != nil {
@@ -80,8 +81,8 @@ func steering(sockets uint32, key steeringKey) []bpf.Instruction {
 	return append(program, spread...)
 }
 
-// mix turns the word in A into a number below sockets: two rounds of multiplying, and of folding the upper bits onto the lower
-// ones between them, so that neighbouring addresses spread whatever the key.
+// mix turns the word in A into a number below sockets: two rounds of multiplying, and of folding the upper bits onto
+// the lower ones between them, so that neighbouring addresses spread whatever the key.
 func mix(sockets uint32, key steeringKey) []bpf.Instruction {
 	return []bpf.Instruction{
 		bpf.ALUOpConstant{Op: bpf.ALUOpXor, Val: key.mask},

@@ -20,7 +20,8 @@ func packetFrom(source netip.Addr) []byte {
 	return b
 }
 
-// steered runs the program. The virtual machine knows no loads relative to the network header: here the packet begins with it.
+// steered runs the program. The virtual machine knows no loads relative to the network header: here the packet begins
+// with it.
 func steered(t testing.TB, sockets uint32, key steeringKey) func(netip.Addr) int {
 	t.Helper()
 	program := steering(sockets, key)
@@ -87,7 +88,8 @@ func TestSteeringSpreads(t *testing.T) {
 				}
 			}
 			if fair := keys * sources / int(sockets); together < fair*3/4 || together > fair*5/4 {
-				t.Errorf("%s: over %d keys %d sources are together with the first, want some %d", name, keys, together, fair)
+				t.Errorf("%s: over %d keys %d sources are together with the first, want some %d", name, keys, together,
+					fair)
 			}
 		}
 	}
@@ -110,7 +112,8 @@ func TestSteeringDependsOnTheKey(t *testing.T) {
 			}
 		}
 		if still > chosen/2 || still < chosen/8 {
-			t.Errorf("%s: of %d sources that were chosen for one key %d share the worker under another, want a quarter", first, chosen, still)
+			t.Errorf("%s: of %d sources that were chosen for one key %d share the worker under another, want a quarter",
+				first, chosen, still)
 		}
 	}
 }

@@ -17,7 +17,8 @@ import (
 	"github.com/metranova/flow-collector/decoder/exporter"
 )
 
-// Worker receives on one socket of each address. Receive belongs to one goroutine; Close and Stats may be called anywhere.
+// Worker receives on one socket of each address. Receive belongs to one goroutine; Close and Stats may be called
+// anywhere.
 type Worker struct {
 	sockets []*socket
 	wake    int // an eventfd that ends a wait
@@ -60,7 +61,8 @@ func newWorker(o Options) (*Worker, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("eventfd", err)
 	}
-	w := &Worker{wake: wake, ring: newRing(o.BufferSize), share: NewShare(), opened: time.Now(), pause: unix.NsecToTimespec(int64(gatherFor)), poll: []unix.PollFd{{Fd: int32(wake), Events: unix.POLLIN}}}
+	w := &Worker{wake: wake, ring: newRing(o.BufferSize), share: NewShare(), opened: time.Now(),
+		pause: unix.NsecToTimespec(int64(gatherFor)), poll: []unix.PollFd{{Fd: int32(wake), Events: unix.POLLIN}}}
 	w.Allow(o.Allowed)
 	return w, nil
 }
@@ -95,15 +97,16 @@ func (w *Worker) Addresses() []string {
 	return names
 }
 
-// Receive waits for datagrams, at most for timeout, and returns up to 64 of one socket; none if the time is over or if none of
-// those that came is to be worked on. Sockets take turns: while one is full, each of the others is looked at between two of its
-// reads. The datagrams are valid until the next call. After Close it returns what the sockets still hold, then ErrClosed. Any
-// other error is for good.
+// Receive waits for datagrams, at most for timeout, and returns up to 64 of one socket; none if the time is over or if
+// none of those that came is to be worked on. Sockets take turns: while one is full, each of the others is looked at
+// between two of its reads. The datagrams are valid until the next call. After Close it returns what the sockets still
+// hold, then ErrClosed. Any other error is for good.
 func (w *Worker) Receive(timeout time.Duration) ([]exporter.Datagram, error) {
 	if w.more {
 		w.more = false
 		if datagrams, err := w.readInTurn(false); err != nil || len(datagrams) > 0 || w.more {
-			return datagrams, err // none if all of them were refused or dropped: there are more, and the caller has other things to do
+			// none if all of them were refused or dropped: there are more, and the caller has other things to do
+			return datagrams, err
 		}
 	}
 	w.gather()
@@ -121,8 +124,8 @@ func (w *Worker) Receive(timeout time.Duration) ([]exporter.Datagram, error) {
 	return datagrams, err
 }
 
-// readInTurn reads one socket after the other, beginning with the one whose turn it is, until one has datagrams. With polled
-// set it leaves out those of which the latest poll says that they have none.
+// readInTurn reads one socket after the other, beginning with the one whose turn it is, until one has datagrams. With
+// polled set it leaves out those of which the latest poll says that they have none.
 func (w *Worker) readInTurn(polled bool) ([]exporter.Datagram, error) {
 	first := w.next
 	for i := range w.sockets {
@@ -150,13 +153,14 @@ const gatherFor = time.Millisecond
 // gatherBuffer is the least receive buffer that holds what can come meanwhile, in bytes: 1 ms of 25 Gbit/s.
 const gatherBuffer = 4 << 20
 
-// gather waits a moment after datagrams that did not fill the ring, so that the next call finds more of them. Go's scheduler is not
-// told: of a goroutine that is in a system call it would look every 20 µs whether that lasts, which took as much of the core at
-// 100,000 flows a second as decoding them. So what has to stop all goroutines, the garbage collector, waits for this one a
-// millisecond at most.
+// gather waits a moment after datagrams that did not fill the ring, so that the next call finds more of them. Go's
+// scheduler is not told: of a goroutine that is in a system call it would look every 20 µs whether that lasts, which
+// took as much of the core at 100,000 flows a second as decoding them. So what has to stop all goroutines, the garbage
+// collector, waits for this one a millisecond at most.
 func (w *Worker) gather() {
 	if w.some && w.buffer >= gatherBuffer {
-		_, _, _ = unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&w.pause)), 0, 0) // cut short by a signal it does no harm
+		// cut short by a signal it does no harm
+		_, _, _ = unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&w.pause)), 0, 0)
 	}
 	w.some = false
 }
@@ -181,7 +185,8 @@ func (w *Worker) read(s *socket) ([]exporter.Datagram, error) {
 // startup is for how long a worker may be behind after its start: what came before it first read is no flood.
 const startup = 10 * time.Second
 
-// judge tells the share how far the worker is behind with a socket that gave as many datagrams as it was asked for, or fewer.
+// judge tells the share how far the worker is behind with a socket that gave as many datagrams as it was asked for, or
+// fewer.
 func (w *Worker) judge(s *socket, full bool) {
 	fill, now := 0.0, time.Since(w.opened)
 	if full {
@@ -196,8 +201,8 @@ func (w *Worker) judge(s *socket, full bool) {
 	w.share.begin(now, fill)
 }
 
-// isTransient is for errors after which a socket can be read again: there is nothing to read, a signal came, memory is short, or
-// the kernel reports an ICMP answer to a datagram that was sent.
+// isTransient is for errors after which a socket can be read again: there is nothing to read, a signal came, memory is
+// short, or the kernel reports an ICMP answer to a datagram that was sent.
 func isTransient(err error) bool {
 	var errno unix.Errno
 	if !errors.As(err, &errno) {
@@ -205,7 +210,8 @@ func isTransient(err error) bool {
 	}
 	switch errno {
 	case unix.EAGAIN, unix.EINTR, unix.ENOBUFS, unix.ENOMEM,
-		unix.ECONNREFUSED, unix.ECONNRESET, unix.EHOSTUNREACH, unix.ENETUNREACH, unix.EHOSTDOWN, unix.ENETDOWN, unix.ENONET,
+		unix.ECONNREFUSED, unix.ECONNRESET, unix.EHOSTUNREACH, unix.ENETUNREACH, unix.EHOSTDOWN, unix.ENETDOWN,
+		unix.ENONET,
 		unix.EPROTO, unix.ENOPROTOOPT, unix.EMSGSIZE, unix.ETIMEDOUT:
 		return true
 	}
@@ -219,8 +225,8 @@ func pauseAfter(err error) {
 	}
 }
 
-// collect turns the first n messages of the ring into datagrams, without those that are refused or of sources that took more than
-// their share.
+// collect turns the first n messages of the ring into datagrams, without those that are refused or of sources that took
+// more than their share.
 func (w *Worker) collect(s *socket, n int) []exporter.Datagram {
 	kept := w.ring.datagrams[:0]
 	var bytes, truncated, refused uint64
@@ -292,7 +298,8 @@ func (w *Worker) Sockets() []SocketStats {
 	return all
 }
 
-// updateDrops asks the kernel what it dropped on each socket. After Free the counters are those of the last moment before.
+// updateDrops asks the kernel what it dropped on each socket. After Free the counters are those of the last moment
+// before.
 func (w *Worker) updateDrops() {
 	w.open.Lock()
 	defer w.open.Unlock()
@@ -304,19 +311,19 @@ func (w *Worker) updateDrops() {
 	}
 }
 
-// Refusals returns how many datagrams were refused, by source; those of sources beyond the first few hundred are under the zero
-// address.
+// Refusals returns how many datagrams were refused, by source; those of sources beyond the first few hundred are under
+// the zero address.
 func (w *Worker) Refusals() map[netip.Addr]uint64 { return w.refusals.counts() }
 
-// OverShare returns how many datagrams were dropped while the collector was behind, by source; those of sources that are not counted
-// apart are under the zero address.
+// OverShare returns how many datagrams were dropped while the collector was behind, by source; those of sources that
+// are not counted apart are under the zero address.
 func (w *Worker) OverShare() map[netip.Addr]uint64 { return w.share.Dropped() }
 
 // Share is what the worker's pipeline tells of what datagrams take: without it all sources are the same.
 func (w *Worker) Share() *Share { return w.share }
 
-// Close ends a wait, takes no more datagrams from the kernel, and makes Receive return ErrClosed once those that had come
-// before are read.
+// Close ends a wait, takes no more datagrams from the kernel, and makes Receive return ErrClosed once those that had
+// come before are read.
 func (w *Worker) Close() {
 	if !w.closed.CompareAndSwap(false, true) {
 		return

@@ -16,7 +16,8 @@ func newForwards(o Options) *forwards {
 	return &forwards{
 		stats: o.Forward,
 		sent:  desc("forwarded_datagrams_total", "Datagrams that were sent on to another collector.", "target"),
-		lost:  desc("forward_dropped_datagrams_total", "Datagrams that another collector did not get, by reason.", "target", "reason"),
+		lost: desc("forward_dropped_datagrams_total", "Datagrams that another collector did not get, by reason.",
+			"target", "reason"),
 	}
 }
 
@@ -34,7 +35,8 @@ func (f *forwards) Collect(ch chan<- prometheus.Metric) {
 	for _, s := range f.stats() {
 		ch <- prometheus.MustNewConstMetric(f.sent, prometheus.CounterValue, float64(s.Sent), s.Target)
 		for reason, n := range s.Lost {
-			ch <- prometheus.MustNewConstMetric(f.lost, prometheus.CounterValue, float64(n), s.Target, forward.Reason(reason).Label())
+			ch <- prometheus.MustNewConstMetric(f.lost, prometheus.CounterValue, float64(n), s.Target,
+				forward.Reason(reason).Label())
 		}
 	}
 }

@@ -1,5 +1,5 @@
-// Package metrics shows Prometheus what the collector counts. Everything is read when Prometheus asks; nothing of it is on a
-// datagram's way. How many series there are is bounded by the ledger, which tells so many exporters apart.
+// Package metrics shows Prometheus what the collector counts. Everything is read when Prometheus asks; nothing of it is
+// on a datagram's way. How many series there are is bounded by the ledger, which tells so many exporters apart.
 package metrics
 
 import (
@@ -69,7 +69,8 @@ func New(o Options) *Metrics {
 		m.log = zap.NewNop()
 	}
 	m.inserts = prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Namespace: namespace, Name: "insert_duration_seconds", Help: "How long attempts to insert a block took, by their outcome.",
+		Namespace: namespace, Name: "insert_duration_seconds",
+		Help:    "How long attempts to insert a block took, by their outcome.",
 		Buckets: prometheus.ExponentialBuckets(0.005, 2.5, 12), // to 2 minutes
 	}, []string{"sink", "outcome"})
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
@@ -98,5 +99,6 @@ func (m *Metrics) Gatherer() prometheus.Gatherer { return m.registry }
 
 // Handler answers Prometheus.
 func (m *Metrics) Handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorLog: zap.NewStdLog(m.log), EnableOpenMetrics: true, MaxRequestsInFlight: 4})
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorLog: zap.NewStdLog(m.log), EnableOpenMetrics: true,
+		MaxRequestsInFlight: 4})
 }

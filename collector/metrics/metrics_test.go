@@ -35,7 +35,8 @@ func full(t *testing.T) *Metrics {
 	s.ClockSkewMs.Store(-1500)
 	s.Lost.Add(4)
 	for _, c := range []interface{ Add(uint64) uint64 }{
-		&s.Options, &s.Templates, &s.Counters, &s.Discards, &s.Held, &s.Recovered, &s.Duplicated, &s.Reordered, &s.Restarts, &s.SamplesLost, &s.AgentDrops,
+		&s.Options, &s.Templates, &s.Counters, &s.Discards, &s.Held, &s.Recovered, &s.Duplicated, &s.Reordered,
+		&s.Restarts, &s.SamplesLost, &s.AgentDrops,
 	} {
 		c.Add(1)
 	}
@@ -64,9 +65,15 @@ func full(t *testing.T) *Metrics {
 			Sockets: func() []ledger.Socket {
 				return []ledger.Socket{{SocketStats: listen.SocketStats{Address: ":2055", KernelDrops: 3}, Worker: 1}}
 			},
-			Refused:   func() map[netip.Addr]uint64 { return map[netip.Addr]uint64{netip.MustParseAddr("192.0.2.9"): 2, {}: 6} },
-			OverShare: func() map[netip.Addr]uint64 { return map[netip.Addr]uint64{netip.MustParseAddr("192.0.2.8"): 4, {}: 5} },
-			Sinks:     []ledger.Sink{{Name: "clickhouse", Book: book, Reasons: []string{"queue_full", "rejected"}}},
+			Refused: func() map[netip.Addr]uint64 {
+				return map[netip.Addr]uint64{netip.MustParseAddr("192.0.2.9"): 2,
+					{}: 6}
+			},
+			OverShare: func() map[netip.Addr]uint64 {
+				return map[netip.Addr]uint64{netip.MustParseAddr("192.0.2.8"): 4,
+					{}: 5}
+			},
+			Sinks: []ledger.Sink{{Name: "clickhouse", Book: book, Reasons: []string{"queue_full", "rejected"}}},
 		}),
 		Tables: tables, Snapshot: &current, MetadataCurrent: time.Now, Version: "v1",
 		Sinks:  func() []Sink { return []Sink{{"clickhouse", 100, 7, time.Unix(1_700_000_000, 0)}} },
@@ -151,7 +158,8 @@ func TestCardinality(t *testing.T) {
 	table.Publish()
 	tables := func() []*exporter.Table { return []*exporter.Table{table} }
 	m := New(Options{Ledger: ledger.New(ledger.Options{Tables: tables, MaxStreams: 100}), Tables: tables})
-	for name, want := range map[string]int{"datagrams_total": 101, "records_total": 101, "exporter_last_seen_timestamp_seconds": 100} {
+	for name, want := range map[string]int{"datagrams_total": 101, "records_total": 101,
+		"exporter_last_seen_timestamp_seconds": 100} {
 		if got, err := testutil.GatherAndCount(m.Gatherer(), "flow_collector_"+name); err != nil || got != want {
 			t.Errorf("%d series of %s, want %d: %v", got, name, want, err)
 		}
@@ -177,7 +185,8 @@ func TestCardinality(t *testing.T) {
 // What is collected is what is described: else a registry refuses it.
 func TestDescribed(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
-	for _, c := range []prometheus.Collector{newStreams(Options{Ledger: ledger.New(ledger.Options{})}), newState(Options{})} {
+	for _, c := range []prometheus.Collector{newStreams(Options{Ledger: ledger.New(ledger.Options{})}),
+		newState(Options{})} {
 		if err := registry.Register(c); err != nil {
 			t.Error(err)
 		}

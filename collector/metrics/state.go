@@ -17,18 +17,22 @@ type state struct {
 
 func newState(o Options) *state {
 	return &state{
-		o:             o,
-		queueBytes:    desc("sink_queue_bytes", "Encoded rows that wait in memory or are on their way.", "sink"),
-		retries:       desc("sink_retries_total", "Attempts that failed and were followed by another.", "sink"),
-		lastDelivery:  desc("sink_last_delivery_timestamp_seconds", "When the sink last stored something.", "sink"),
-		spoolBytes:    desc("spool_bytes", "Size of the spool's files.", "sink"),
-		spoolLimit:    desc("spool_limit_bytes", "How large the spool's files may get before the oldest is dropped.", "sink"),
-		spoolEntries:  desc("spool_entries", "Blocks that wait on disk.", "sink"),
-		spoolRows:     desc("spool_rows", "Rows that wait on disk.", "sink"),
-		oldest:        desc("spool_oldest_age_seconds", "For how long the oldest block on disk has waited; 0: none waits.", "sink"),
-		metadataAge:   desc("metadata_age_seconds", "For how long the metadata in use was not compared with the tables."),
-		storeRestarts: desc("store_restarts_total", "How often the local store was started again because it had ended by itself."),
-		metadata:      desc("metadata_records", "Records and prefixes of the metadata in use.", "kind"),
+		o:            o,
+		queueBytes:   desc("sink_queue_bytes", "Encoded rows that wait in memory or are on their way.", "sink"),
+		retries:      desc("sink_retries_total", "Attempts that failed and were followed by another.", "sink"),
+		lastDelivery: desc("sink_last_delivery_timestamp_seconds", "When the sink last stored something.", "sink"),
+		spoolBytes:   desc("spool_bytes", "Size of the spool's files.", "sink"),
+		spoolLimit: desc("spool_limit_bytes", "How large the spool's files may get before the oldest is dropped.",
+			"sink"),
+		spoolEntries: desc("spool_entries", "Blocks that wait on disk.", "sink"),
+		spoolRows:    desc("spool_rows", "Rows that wait on disk.", "sink"),
+		oldest: desc("spool_oldest_age_seconds",
+			"For how long the oldest block on disk has waited; 0: none waits.", "sink"),
+		metadataAge: desc("metadata_age_seconds",
+			"For how long the metadata in use was not compared with the tables."),
+		storeRestarts: desc("store_restarts_total",
+			"How often the local store was started again because it had ended by itself."),
+		metadata: desc("metadata_records", "Records and prefixes of the metadata in use.", "kind"),
 	}
 }
 

@@ -33,24 +33,32 @@ type columnMetric struct {
 
 // What the columns of the stages before the decoder and around it are called.
 var columnNames = map[string][2]string{
-	"datagrams":                {"datagrams_total", "Datagrams received."},
-	"bytes":                    {"bytes_total", "Bytes of the datagrams received, without UDP and IP headers."},
-	"records":                  {"records_total", "Flow records decoded; each becomes a row."},
-	"option_records":           {"option_records_total", "Option data records decoded."},
-	"templates":                {"templates_total", "Template definitions received."},
-	"counter_samples":          {"interface_samples_total", "Counter samples received (sFlow)."},
-	"discarded_packet_samples": {"discarded_packet_samples_total", "Notifications of discarded packets received (sFlow)."},
-	"sequence_lost":            {"sequence_lost_total", "What sequence numbers say was lost before the collector, in the protocol's unit."},
-	"sequence_duplicated":      {"sequence_duplicated_datagrams_total", "Datagrams that came twice, by sequence number."},
-	"sequence_late":            {"sequence_late_datagrams_total", "Datagrams that came late, by sequence number."},
-	"restarts":                 {"exporter_restarts_total", "How often the exporter began anew."},
-	"samples_lost":             {"samples_lost_total", "Flow samples that were lost before the collector, by sequence number (sFlow)."},
-	"agent_drops":              {"agent_dropped_packets_total", "Sampled packets that the agent itself dropped (sFlow)."},
-	"clock_ahead":              {"records_ahead_total", "Records of flows that end in the future: the exporter's clock is wrong."},
-	"clock_clamped":            {"records_clamped_total", "Records with times so far off that their rows have the time of receipt; ext.stated_start_ms has the exporter's."},
-	"clock_behind":             {"records_behind_total", "Records of flows that ended a day before they came: the exporter's clock is wrong."},
-	"held":                     {"held_sets_total", "Data sets that waited for their template."},
-	"recovered":                {"recovered_sets_total", "Data sets whose template came in time."},
+	"datagrams":       {"datagrams_total", "Datagrams received."},
+	"bytes":           {"bytes_total", "Bytes of the datagrams received, without UDP and IP headers."},
+	"records":         {"records_total", "Flow records decoded; each becomes a row."},
+	"option_records":  {"option_records_total", "Option data records decoded."},
+	"templates":       {"templates_total", "Template definitions received."},
+	"counter_samples": {"interface_samples_total", "Counter samples received (sFlow)."},
+	"discarded_packet_samples": {"discarded_packet_samples_total",
+		"Notifications of discarded packets received (sFlow)."},
+	"sequence_lost": {"sequence_lost_total",
+		"What sequence numbers say was lost before the collector, in the protocol's unit."},
+	"sequence_duplicated": {"sequence_duplicated_datagrams_total",
+		"Datagrams that came twice, by sequence number."},
+	"sequence_late": {"sequence_late_datagrams_total", "Datagrams that came late, by sequence number."},
+	"restarts":      {"exporter_restarts_total", "How often the exporter began anew."},
+	"samples_lost": {"samples_lost_total",
+		"Flow samples that were lost before the collector, by sequence number (sFlow)."},
+	"agent_drops": {"agent_dropped_packets_total",
+		"Sampled packets that the agent itself dropped (sFlow)."},
+	"clock_ahead": {"records_ahead_total",
+		"Records of flows that end in the future: the exporter's clock is wrong."},
+	"clock_clamped": {"records_clamped_total",
+		"Records with times so far off that their rows have the time of receipt; ext.stated_start_ms has the exporter's."},
+	"clock_behind": {"records_behind_total",
+		"Records of flows that ended a day before they came: the exporter's clock is wrong."},
+	"held":      {"held_sets_total", "Data sets that waited for their template."},
+	"recovered": {"recovered_sets_total", "Data sets whose template came in time."},
 }
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
@@ -59,22 +67,32 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 
 func newStreams(o Options) *streams {
 	s := &streams{
-		o:          o,
-		drops:      desc("kernel_dropped_datagrams_total", "Datagrams that the kernel dropped: a receive buffer was full, or the collector was stopping.", "address", "worker", "reason"),
-		refused:    desc("refused_datagrams_total", "Datagrams of exporters that may not send (listen.allowed_exporters).", "source"),
-		overload:   desc("overload_dropped_datagrams_total", "Datagrams dropped while the collector was behind, of sources that took more than their share.", "source"),
+		o: o,
+		drops: desc("kernel_dropped_datagrams_total",
+			"Datagrams that the kernel dropped: a receive buffer was full, or the collector was stopping.", "address",
+			"worker", "reason"),
+		refused: desc("refused_datagrams_total",
+			"Datagrams of exporters that may not send (listen.allowed_exporters).", "source"),
+		overload: desc("overload_dropped_datagrams_total",
+			"Datagrams dropped while the collector was behind, of sources that took more than their share.", "source"),
 		unreadable: desc("unattributed_datagrams_total", "Datagrams that are of no exporter's stream.", "reason"),
 		lastSeen:   desc("exporter_last_seen_timestamp_seconds", "When a datagram last came.", streamLabels...),
-		skew:       desc("exporter_clock_skew_seconds", "How much later a datagram came than its header says it was sent.", streamLabels...),
-		rate:       desc("exporter_sampling_interval_packets", "One in how many packets is sampled, of the latest record.", append(streamLabels, "source")...),
-		missing:    desc("exporter_missing_templates", "Templates that data sets wait for, or waited for in vain.", streamLabels...),
-		known:      desc("exporter_known_templates", "Templates that are known.", streamLabels...),
-		waiting:    desc("sink_waiting_rows", "Rows that wait in memory or are on their way.", "sink"),
-		tracked:    desc("exporter_streams", "Streams (exporter, protocol, observation domain) that are kept."),
-		evicted:    desc("exporter_streams_evicted_total", "Streams that were evicted because there are more than are kept."),
+		skew: desc("exporter_clock_skew_seconds",
+			"How much later a datagram came than its header says it was sent.", streamLabels...),
+		rate: desc("exporter_sampling_interval_packets",
+			"One in how many packets is sampled, of the latest record.", append(streamLabels, "source")...),
+		missing: desc("exporter_missing_templates", "Templates that data sets wait for, or waited for in vain.",
+			streamLabels...),
+		known:   desc("exporter_known_templates", "Templates that are known.", streamLabels...),
+		waiting: desc("sink_waiting_rows", "Rows that wait in memory or are on their way.", "sink"),
+		tracked: desc("exporter_streams", "Streams (exporter, protocol, observation domain) that are kept."),
+		evicted: desc("exporter_streams_evicted_total",
+			"Streams that were evicted because there are more than are kept."),
 	}
-	errors := desc("decode_errors_total", "What could not be decoded, by reason, in the unit of the reason.", append(streamLabels, "reason", "unit")...)
-	rows := desc("sink_rows_total", "What became of rows at a sink.", append(streamLabels, "sink", "outcome", "reason")...)
+	errors := desc("decode_errors_total", "What could not be decoded, by reason, in the unit of the reason.",
+		append(streamLabels, "reason", "unit")...)
+	rows := desc("sink_rows_total", "What became of rows at a sink.",
+		append(streamLabels, "sink", "outcome", "reason")...)
 	shared := map[string]*prometheus.Desc{}
 	for _, c := range o.Ledger.Columns() {
 		m := columnMetric{always: c.Stage == ledger.Received && c.Unit != "samples" || c.What == ledger.Delivered}
@@ -118,7 +136,8 @@ func (s *streams) Describe(ch chan<- *prometheus.Desc) {
 		ch <- m.desc
 	}
 	for _, d := range []*prometheus.Desc{
-		s.drops, s.refused, s.overload, s.unreadable, s.lastSeen, s.skew, s.rate, s.missing, s.known, s.waiting, s.tracked, s.evicted,
+		s.drops, s.refused, s.overload, s.unreadable, s.lastSeen, s.skew, s.rate, s.missing, s.known, s.waiting,
+		s.tracked, s.evicted,
 	} {
 		ch <- d
 	}
@@ -132,14 +151,16 @@ func (s *streams) Collect(ch chan<- prometheus.Metric) {
 		for i, n := range series.Counts {
 			m := &s.metas[i]
 			if n > 0 || m.always && !series.Others() {
-				ch <- prometheus.MustNewConstMetric(m.desc, prometheus.CounterValue, float64(n), append(labels(&series), m.labels(&series)...)...)
+				ch <- prometheus.MustNewConstMetric(m.desc, prometheus.CounterValue, float64(n),
+					append(labels(&series), m.labels(&series)...)...)
 			}
 		}
 	}
 	for a, n := range s.o.Ledger.Apart() {
 		switch a.Stage {
 		case ledger.Kernel:
-			ch <- prometheus.MustNewConstMetric(s.drops, prometheus.CounterValue, float64(n), a.From, strconv.Itoa(a.Worker), a.Reason)
+			ch <- prometheus.MustNewConstMetric(s.drops, prometheus.CounterValue, float64(n), a.From,
+				strconv.Itoa(a.Worker), a.Reason)
 		case ledger.Filter:
 			ch <- prometheus.MustNewConstMetric(s.refused, prometheus.CounterValue, float64(n), a.From)
 		case ledger.Overload:
@@ -165,8 +186,8 @@ func streamValues(key flow.StreamKey) []string {
 	return []string{key.Exporter.String(), key.Protocol.String(), strconv.FormatUint(uint64(key.Domain), 10)}
 }
 
-// exporters collects what is known of the streams that are told apart. One that several workers know is shown as the one that
-// heard it last does.
+// exporters collects what is known of the streams that are told apart. One that several workers know is shown as the
+// one that heard it last does.
 func (s *streams) exporters(ch chan<- prometheus.Metric, apart map[flow.StreamKey]bool) {
 	if s.o.Tables == nil {
 		return
@@ -194,7 +215,8 @@ func (s *streams) exporters(ch chan<- prometheus.Metric, apart map[flow.StreamKe
 			gauge(s.skew, float64(stream.ClockSkewMs.Load())/1e3)
 		}
 		if stream.Records.Load() > 0 {
-			gauge(s.rate, float64(stream.SamplingRate.Load()), flow.SamplingSource(stream.SamplingSource.Load()).String())
+			gauge(s.rate, float64(stream.SamplingRate.Load()),
+				flow.SamplingSource(stream.SamplingSource.Load()).String())
 		}
 		if key.Protocol == flow.NetFlowV9 || key.Protocol == flow.IPFIX {
 			gauge(s.missing, float64(len(stream.Missing())))

@@ -7,16 +7,17 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-// Flow times come from the exporter's clock, or from whoever forges its datagrams, and they choose the partition of a row: the
-// table has one for each day. 2,000 records of 2,000 days would open 2,000 partitions in one insert and stall the store for all.
-// So times far from the time of receipt are not believed:
+// Flow times come from the exporter's clock, or from whoever forges its datagrams, and they choose the partition of a
+// row: the table has one for each day. 2,000 records of 2,000 days would open 2,000 partitions in one insert and stall
+// the store for all. So times far from the time of receipt are not believed:
 //
 //   - Times beyond [received - MaxBehind, received + MaxAhead] are replaced by the time of receipt.
-//   - Of the times within these bounds, a block takes oddDays days that are not those around its datagrams' receipt. Rows of
+//   - Of the times within these bounds, a block takes oddDays days that are not those around its datagrams' receipt.
+//     Rows of
 //     further days get the time of receipt too.
 //
-// The row keeps the stated times in ext (stated_start_ms, stated_end_ms), not in the quarantine: everything else in the record is
-// sound and belongs into the sums, and nobody would look for it in a file.
+// The row keeps the stated times in ext (stated_start_ms, stated_end_ms), not in the quarantine: everything else in the
+// record is sound and belongs into the sums, and nobody would look for it in a file.
 const (
 	oddDays = 8
 	dayMs   = 24 * 60 * 60 * 1000
@@ -31,8 +32,8 @@ const (
 // stated are the times of a record that were replaced.
 type stated struct{ startMs, endMs int64 }
 
-// clamp replaces times that are not believed, and returns the stated ones; the zero value where it replaced none. The flow's
-// duration stays where it is believable.
+// clamp replaces times that are not believed, and returns the stated ones; the zero value where it replaced none. The
+// flow's duration stays where it is believable.
 func (w *Worker) clamp(r *flow.Record) stated {
 	received := r.Received / int64(time.Millisecond)
 	near := r.StartMs > received-dayMs && r.StartMs <= received && r.EndMs >= r.StartMs && r.EndMs <= received
@@ -69,8 +70,8 @@ func (w *Worker) clamp(r *flow.Record) stated {
 	return was
 }
 
-// maxBehindMs is how old times may be, in milliseconds; 0 for any age. The table's TTL holds where nothing else is set: older rows
-// are dropped at once.
+// maxBehindMs is how old times may be, in milliseconds; 0 for any age. The table's TTL holds where nothing else is set:
+// older rows are dropped at once.
 func (w *Worker) maxBehindMs() int64 {
 	if ms := w.settings.MaxBehindMs; ms > 0 {
 		return ms

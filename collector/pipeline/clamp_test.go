@@ -27,11 +27,15 @@ func TestWorker_clamp(t *testing.T) {
 		{"a clock an hour ahead", hour, hour + 1000, 0, Settings{}, hour, hour + 1000},
 		{"a day ahead", 24*hour - 1000, 24 * hour, 0, Settings{}, 24*hour - 1000, 24 * hour},
 		{"more than a day ahead: the duration stays", 30 * hour, 30*hour + 5000, 0, Settings{}, -5000, 0},
-		{"as far ahead as is allowed", 30 * hour, 30*hour + 5000, 0, Settings{MaxAheadMs: 48 * hour}, 30 * hour, 30*hour + 5000},
+		{"as far ahead as is allowed", 30 * hour, 30*hour + 5000, 0, Settings{MaxAheadMs: 48 * hour}, 30 * hour,
+			30*hour + 5000},
 		{"a month ago, without a TTL", -720 * hour, -719 * hour, 0, Settings{}, -720 * hour, -719 * hour},
-		{"a month ago, within the TTL", -720 * hour, -719 * hour, 31 * 24 * time.Hour, Settings{}, -720 * hour, -719 * hour},
-		{"a month ago, beyond the TTL: the duration stays", -720*hour - hour, -720 * hour, 24 * time.Hour, Settings{}, -hour, 0},
-		{"a month ago, beyond max_behind", -720*hour - hour, -720 * hour, 0, Settings{MaxBehindMs: 48 * hour}, -hour, 0},
+		{"a month ago, within the TTL", -720 * hour, -719 * hour, 31 * 24 * time.Hour, Settings{}, -720 * hour,
+			-719 * hour},
+		{"a month ago, beyond the TTL: the duration stays", -720*hour - hour, -720 * hour, 24 * time.Hour, Settings{},
+			-hour, 0},
+		{"a month ago, beyond max_behind", -720*hour - hour, -720 * hour, 0, Settings{MaxBehindMs: 48 * hour}, -hour,
+			0},
 		{"it began in 1970", -now, -1000, 24 * time.Hour, Settings{}, -1000, -1000},
 		{"it ends in 9999", -1000, 1 << 50, 0, Settings{}, 0, 0},
 		{"it began and ended before 1970", -now - 10, -now - 10, 24 * time.Hour, Settings{}, 0, 0},
@@ -46,7 +50,8 @@ func TestWorker_clamp(t *testing.T) {
 				t.Errorf("%d to %d, want %d to %d", r.StartMs-now, r.EndMs-now, test.wantStart, test.wantEnd)
 			}
 			replaced := test.start != test.wantStart || test.end != test.wantEnd
-			if want := (stated{max(now+test.start, 0), max(now+test.end, 0)}); replaced && was != want || !replaced && was != (stated{}) {
+			if want := (stated{max(now+test.start, 0), max(now+test.end, 0)}); replaced && was != want || !replaced &&
+				was != (stated{}) {
 				t.Errorf("stated are %v; replaced: %v", was, replaced)
 			}
 		})
@@ -103,7 +108,8 @@ func TestWorker_oddDaysAreBounded(t *testing.T) {
 			}
 			w.Flush()
 			if rows != flows || days > oddDays+3 {
-				t.Errorf("%d rows in blocks of up to %d days, want %d rows and at most %d days", rows, days, flows, oddDays+3)
+				t.Errorf("%d rows in blocks of up to %d days, want %d rows and at most %d days", rows, days, flows,
+					oddDays+3)
 			}
 			stream := w.Decoder.Exporters().Streams()[0]
 			if got := stream.Clamped.Load(); got != test.clamped {
@@ -127,7 +133,8 @@ func TestWorker_clampsWithoutAllocating(t *testing.T) {
 	}
 }
 
-// A block of a capture, whose times stay as they are, is delivered before it has more days than an insert may open partitions.
+// A block of a capture, whose times stay as they are, is delivered before it has more days than an insert may open
+// partitions.
 func TestWorker_boundsTheDaysOfABlock(t *testing.T) {
 	received := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 	var blocks []int

@@ -61,7 +61,8 @@ func (w *Worker) Counters(c *flow.InterfaceCounters) {
 }
 
 func (w *Worker) flushTrafficIfOld(now time.Time) {
-	if x := &w.interfaces; x.Block != nil && x.Block.Rows() > 0 && now.Sub(x.started) >= max(w.MaxAge, leastTrafficAge) {
+	if x := &w.interfaces; x.Block != nil && x.Block.Rows() > 0 &&
+		now.Sub(x.started) >= max(w.MaxAge, leastTrafficAge) {
 		w.flushTraffic()
 	}
 }

@@ -11,7 +11,8 @@ import (
 
 // withMessages has a worker make messages too, of which each batch goes to produce and is used again.
 func withMessages(w *Worker, f message.Format, produce func(*message.Batch)) {
-	w.Encoder = message.NewEncoder(f, message.ExporterKey, message.Layout{CollectorID: "c", IPRefExtensions: []string{"scireg"}})
+	w.Encoder = message.NewEncoder(f, message.ExporterKey,
+		message.Layout{CollectorID: "c", IPRefExtensions: []string{"scireg"}})
 	w.Batch, w.BatchBytes, w.Linger = &message.Batch{}, 1<<20, time.Second
 	var done *message.Batch
 	w.Produce = func(b *message.Batch) {
@@ -64,7 +65,8 @@ func TestWorker_producesWhenFullOrOld(t *testing.T) {
 				wantRows = 230
 			}
 			if w.Messages() != 230 || rows != wantRows || w.Rows() != uint64(wantRows) || batches != full+1 {
-				t.Errorf("%d messages counted in %d batches, %d rows delivered, %d counted", w.Messages(), batches, rows, w.Rows())
+				t.Errorf("%d messages counted in %d batches, %d rows delivered, %d counted", w.Messages(), batches,
+					rows, w.Rows())
 			}
 		})
 	}

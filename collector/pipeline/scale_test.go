@@ -99,7 +99,8 @@ func (t *scaleTraffic) v9Data(sequence uint32) []byte {
 		hop := byte(t.rng.IntN(16))
 		set = append(set, 192, 0, 2, hop, 192, 0, 2, 16+hop)
 		age := t.rng.Uint32N(60_000)
-		for _, v := range []uint32{t.rng.Uint32N(scaleInterfaces), t.rng.Uint32N(scaleInterfaces), 1 + t.rng.Uint32N(100),
+		for _, v := range []uint32{t.rng.Uint32N(scaleInterfaces), t.rng.Uint32N(scaleInterfaces),
+			1 + t.rng.Uint32N(100),
 			40 + t.rng.Uint32N(100_000), scaleUptime - age - t.rng.Uint32N(60_000), scaleUptime - age} {
 			set = binary.BigEndian.AppendUint32(set, v)
 		}
@@ -157,7 +158,8 @@ func scaleSnapshot(t testing.TB) *enrich.Snapshot {
 	b := enrich.NewBuilder()
 	b.Grow(scalePrefixes)
 	for i := range scalePrefixes {
-		p := netip.PrefixFrom(netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, rng.Uint32()))), 12+rng.IntN(13)).Masked()
+		p := netip.PrefixFrom(netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, rng.Uint32()))),
+			12+rng.IntN(13)).Masked()
 		if i%4 == 0 {
 			six := [16]byte{0: 0x20, 1: 1}
 			binary.BigEndian.PutUint32(six[2:], rng.Uint32())
@@ -174,10 +176,12 @@ func scaleSnapshot(t testing.TB) *enrich.Snapshot {
 	for as := range uint32(scaleAS) {
 		b.AddAS(enrich.AS{ID: as + 1, Ref: strconv.Itoa(int(as+1)) + "__v1"})
 	}
-	b.AddDevice(enrich.Device{ID: "core1.example.net", Ref: "core1.example.net__v1", Loopbacks: []netip.Addr{scaleExporter.Addr()}})
+	b.AddDevice(enrich.Device{ID: "core1.example.net", Ref: "core1.example.net__v1",
+		Loopbacks: []netip.Addr{scaleExporter.Addr()}})
 	for i := range uint32(scaleInterfaces) {
 		id := fmt.Sprintf("core1.example.net::et-0/0/%d", i)
-		b.AddInterface(enrich.MetaInterface{ID: id, Ref: id + "__v1", DeviceID: "core1.example.net", FlowIndex: i, HasFlowIndex: true, Edge: i < 8})
+		b.AddInterface(enrich.MetaInterface{ID: id, Ref: id + "__v1", DeviceID: "core1.example.net", FlowIndex: i,
+			HasFlowIndex: true, Edge: i < 8})
 	}
 	for _, port := range []uint16{443, 80, 22, 5201} {
 		b.AddApplication(enrich.Application{ID: strconv.Itoa(int(port)), Protocol: "tcp", PortMin: port, PortMax: port})
@@ -194,12 +198,14 @@ func scaleSnapshot(t testing.TB) *enrich.Snapshot {
 func scaleWorker(t testing.TB, current *atomic.Pointer[enrich.Snapshot], traffic *scaleTraffic) *Worker {
 	w := newWorker(t, func(*clickhouse.Insert) {})
 	w.Snapshot = current
-	w.Process([]exporter.Datagram{{Payload: traffic.v9Template(), Source: scaleExporter, Received: traffic.now.UnixNano()}}, traffic.now)
+	w.Process([]exporter.Datagram{{Payload: traffic.v9Template(), Source: scaleExporter,
+		Received: traffic.now.UnixNano()}}, traffic.now)
 	return w
 }
 
-// BenchmarkScale is the way from the datagram to the encoded block at the size of a core router's: 200,000 hosts, a million
-// prefixes. It takes 64 datagrams at a time, as the listener does. Each goroutine has a worker: -cpu 1,2 shows how that scales.
+// BenchmarkScale is the way from the datagram to the encoded block at the size of a core router's: 200,000 hosts, a
+// million prefixes. It takes 64 datagrams at a time, as the listener does. Each goroutine has a worker: -cpu 1,2 shows
+// how that scales.
 func BenchmarkScale(b *testing.B) {
 	var current atomic.Pointer[enrich.Snapshot]
 	current.Store(scaleSnapshot(b))

@@ -8,13 +8,14 @@ import (
 
 // Settings are what an operator may change while workers run. One is never changed itself: another takes its place.
 type Settings struct {
-	// BySource names exporters by their UDP source, whatever they say themselves. Names are other addresses for some exporters.
+	// BySource names exporters by their UDP source, whatever they say themselves. Names are other addresses for some
+	// exporters.
 	BySource  bool
 	Names     map[flow.Addr]flow.Addr
 	Overrides exporter.Overrides // sampling rates
 	Policy    enrich.Policy
-	// MaxAheadMs and MaxBehindMs bound how far a flow's times may be from the time of its receipt, in milliseconds. A MaxAheadMs
-	// of 0 is a day, a MaxBehindMs of 0 is the table's TTL (Worker.SetTTL).
+	// MaxAheadMs and MaxBehindMs bound how far a flow's times may be from the time of its receipt, in milliseconds. A
+	// MaxAheadMs of 0 is a day, a MaxBehindMs of 0 is the table's TTL (Worker.SetTTL).
 	MaxAheadMs, MaxBehindMs int64
 }
 

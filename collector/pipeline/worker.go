@@ -40,16 +40,16 @@ type Options struct {
 	TokenPrefix string
 	// Interfaces are for what devices count of their interfaces; without a Block that is dropped.
 	Interfaces Interfaces
-	// Encoder makes messages of rows, for Kafka, in Batch; nil: none are made. A batch of BatchBytes, or whose first message is
-	// Linger old, is handed to Produce, which must not block; NextBatch returns an empty one.
+	// Encoder makes messages of rows, for Kafka, in Batch; nil: none are made. A batch of BatchBytes, or whose first
+	// message is Linger old, is handed to Produce, which must not block; NextBatch returns an empty one.
 	Encoder    *message.Encoder
 	Batch      *message.Batch
 	BatchBytes int
 	Linger     time.Duration
 	Produce    func(*message.Batch)
 	NextBatch  func() *message.Batch
-	// Save takes what changed of what the decoder has learned of templates, every SaveEvery and at the end; it must not block. Much
-	// comes in parts. nil: nobody.
+	// Save takes what changed of what the decoder has learned of templates, every SaveEvery and at the end; it must not
+	// block. Much comes in parts. nil: nobody.
 	Save      func(netflow.State)
 	SaveEvery time.Duration
 	// Settings are replaced whole when the operator changes them.
@@ -241,7 +241,8 @@ const (
 	aheadMs  = 10 * 60 * 1000
 )
 
-// wrongClock counts a record by its exporter. Within the bounds of clamp the row keeps its times: nobody knows better ones.
+// wrongClock counts a record by its exporter. Within the bounds of clamp the row keeps its times: nobody knows better
+// ones.
 func (w *Worker) wrongClock(stream flow.StreamKey, r *flow.Record, behind bool) {
 	s := w.Decoder.Exporters().Get(stream, r.Source, r.Received)
 	if behind {

@@ -54,7 +54,8 @@ func newWorker(t testing.TB, deliver func(*clickhouse.Insert)) *Worker {
 		Decoder:  decoder.New(decoder.Options{}),
 		Enricher: enrich.New(enrich.Options{IPRefExtensions: []string{"scireg"}}),
 		Snapshot: &current, Settings: settings,
-		Block:   block.New(block.Layout{Extensions: []string{"bgp", "ipv4", "ipv6", "mpls", "vlan"}, IPRefExtensions: []string{"scireg"}}),
+		Block: block.New(block.Layout{Extensions: []string{"bgp", "ipv4", "ipv6", "mpls", "vlan"},
+			IPRefExtensions: []string{"scireg"}}),
 		MaxRows: 50_000, MaxAge: time.Second, Query: "INSERT INTO data_flow", TokenPrefix: "test",
 		Deliver: func(ins *clickhouse.Insert) {
 			deliver(ins)
@@ -275,7 +276,8 @@ func TestWorker_namesExportersWhoseClockIsWrong(t *testing.T) {
 			w.Flush()
 			streams := w.Decoder.Exporters().Streams()
 			if len(streams) != 1 || streams[0].Ahead.Load() != test.ahead || streams[0].Behind.Load() != test.behind {
-				t.Errorf("%d exporters; ahead %d, behind %d; want %d, %d", len(streams), streams[0].Ahead.Load(), streams[0].Behind.Load(), test.ahead, test.behind)
+				t.Errorf("%d exporters; ahead %d, behind %d; want %d, %d", len(streams), streams[0].Ahead.Load(),
+					streams[0].Behind.Load(), test.ahead, test.behind)
 			}
 			if rows != 230 {
 				t.Errorf("%d rows, want all", rows)

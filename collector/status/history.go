@@ -1,5 +1,5 @@
-// Package status gathers what the collector and its exporters do right now: rates and losses of the last minutes, what the store
-// has of them, and the verdicts on both. It reads counters that others write and is on nobody's way.
+// Package status gathers what the collector and its exporters do right now: rates and losses of the last minutes, what
+// the store has of them, and the verdicts on both. It reads counters that others write and is on nobody's way.
 package status
 
 import (
@@ -11,8 +11,8 @@ import (
 	"github.com/metranova/flow-collector/decoder/exporter"
 )
 
-// How often the counters are looked at, and how far back they are remembered: rates are those of a minute, losses those of ten
-// minutes, and the course of all flows is that of an hour. A stream costs some 3 KB.
+// How often the counters are looked at, and how far back they are remembered: rates are those of a minute, losses those
+// of ten minutes, and the course of all flows is that of an hour. A stream costs some 3 KB.
 const (
 	Every       = 5 * time.Second
 	rateSamples = 12
@@ -131,7 +131,8 @@ func (h *History) Stream(s *exporter.Stream, now time.Time) (Rate, verdict.Count
 	return rate, counted, max(now.Sub(base.at), time.Second)
 }
 
-// Totals returns what was counted in the last minute, how long that is, and how many flows came a second in the latest interval.
+// Totals returns what was counted in the last minute, how long that is, and how many flows came a second in the latest
+// interval.
 func (h *History) Totals(now time.Time, t Totals) (recent Totals, window time.Duration, flows float64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -144,7 +145,8 @@ func (h *History) Totals(now time.Time, t Totals) (recent Totals, window time.Du
 	return recent, max(now.Sub(base.at), time.Second), flows
 }
 
-// Flows returns the flows a second of the last hour in n equal parts, oldest first; NaN where the collector did not run yet.
+// Flows returns the flows a second of the last hour in n equal parts, oldest first; NaN where the collector did not run
+// yet.
 func (h *History) Flows(n int) []float64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -169,9 +171,11 @@ func (h *History) Flows(n int) []float64 {
 // countsOf are a stream's counters since it was first seen.
 func countsOf(s *exporter.Stream) verdict.Counts {
 	c := verdict.Counts{
-		Datagrams: s.Datagrams.Load(), Bytes: s.Bytes.Load(), Records: s.Records.Load(), Options: s.Options.Load(), Counters: s.Counters.Load(),
-		Lost: s.Lost.Load(), Duplicated: s.Duplicated.Load(), Reordered: s.Reordered.Load(),
-		SamplesLost: s.SamplesLost.Load(), AgentDrops: s.AgentDrops.Load(), Restarts: s.Restarts.Load(), Clamped: s.Clamped.Load(),
+		Datagrams: s.Datagrams.Load(), Bytes: s.Bytes.Load(), Records: s.Records.Load(), Options: s.Options.Load(),
+		Counters: s.Counters.Load(),
+		Lost:     s.Lost.Load(), Duplicated: s.Duplicated.Load(), Reordered: s.Reordered.Load(),
+		SamplesLost: s.SamplesLost.Load(), AgentDrops: s.AgentDrops.Load(), Restarts: s.Restarts.Load(),
+		Clamped: s.Clamped.Load(),
 	}
 	for _, reason := range exporter.Reasons() {
 		c.Failed[reason] = s.Failed(reason)
@@ -182,9 +186,12 @@ func countsOf(s *exporter.Stream) verdict.Counts {
 // subtract takes what was counted before off c.
 func subtract(c, before *verdict.Counts) {
 	for _, pair := range [...]struct{ now, before *uint64 }{
-		{&c.Datagrams, &before.Datagrams}, {&c.Bytes, &before.Bytes}, {&c.Records, &before.Records}, {&c.Options, &before.Options},
-		{&c.Counters, &before.Counters}, {&c.Lost, &before.Lost}, {&c.Duplicated, &before.Duplicated}, {&c.Reordered, &before.Reordered},
-		{&c.SamplesLost, &before.SamplesLost}, {&c.AgentDrops, &before.AgentDrops}, {&c.Clamped, &before.Clamped}, {&c.Restarts, &before.Restarts},
+		{&c.Datagrams, &before.Datagrams}, {&c.Bytes, &before.Bytes}, {&c.Records, &before.Records},
+		{&c.Options, &before.Options},
+		{&c.Counters, &before.Counters}, {&c.Lost, &before.Lost}, {&c.Duplicated, &before.Duplicated},
+		{&c.Reordered, &before.Reordered},
+		{&c.SamplesLost, &before.SamplesLost}, {&c.AgentDrops, &before.AgentDrops}, {&c.Clamped, &before.Clamped},
+		{&c.Restarts, &before.Restarts},
 	} {
 		*pair.now = grown(*pair.before, *pair.now)
 	}
@@ -195,8 +202,10 @@ func subtract(c, before *verdict.Counts) {
 
 func subtractTotals(t, before *Totals) {
 	for _, pair := range [...]struct{ now, before *uint64 }{
-		{&t.Datagrams, &before.Datagrams}, {&t.Bytes, &before.Bytes}, {&t.Records, &before.Records}, {&t.Received, &before.Received},
-		{&t.KernelDrops, &before.KernelDrops}, {&t.Refused, &before.Refused}, {&t.OverShare, &before.OverShare}, {&t.Rows, &before.Rows}, {&t.Expired, &before.Expired},
+		{&t.Datagrams, &before.Datagrams}, {&t.Bytes, &before.Bytes}, {&t.Records, &before.Records},
+		{&t.Received, &before.Received},
+		{&t.KernelDrops, &before.KernelDrops}, {&t.Refused, &before.Refused}, {&t.OverShare, &before.OverShare},
+		{&t.Rows, &before.Rows}, {&t.Expired, &before.Expired},
 		{&t.Evicted, &before.Evicted}, {&t.Quarantined, &before.Quarantined},
 	} {
 		*pair.now = grown(*pair.before, *pair.now)

@@ -48,7 +48,8 @@ func TestHistory_ratesAndLosses(t *testing.T) {
 	}
 	s.Fail(exporter.BadSet, 3)
 	run(9*time.Minute, 100)
-	if _, recent, window = h.Stream(s, now); recent.Failed[exporter.BadSet] != 3 || window < 9*time.Minute || window > 11*time.Minute {
+	if _, recent, window = h.Stream(s, now); recent.Failed[exporter.BadSet] != 3 || window < 9*time.Minute ||
+		window > 11*time.Minute {
 		t.Errorf("nine minutes later: %d errors in %s", recent.Failed[exporter.BadSet], window)
 	}
 	if recent.Lost != 0 {
@@ -103,7 +104,8 @@ func TestHistory_countersThatFall(t *testing.T) {
 	h := NewHistory(start)
 	h.Sample(start.Add(Every), nil, Totals{Records: 1000, Datagrams: 100})
 	h.Sample(start.Add(2*Every), nil, Totals{Records: 400, Datagrams: 40}) // a stream made room for others
-	if recent, _, flows := h.Totals(start.Add(2*Every), Totals{Records: 400, Datagrams: 40}); flows != 0 || recent.Datagrams != 40 {
+	if recent, _, flows := h.Totals(start.Add(2*Every), Totals{Records: 400, Datagrams: 40}); flows != 0 ||
+		recent.Datagrams != 40 {
 		t.Errorf("%v flows a second, %d datagrams", flows, recent.Datagrams)
 	}
 }
@@ -140,7 +142,8 @@ func TestReport(t *testing.T) {
 		t.Fatalf("got %+v", r)
 	}
 	x := r.Exporters[1]
-	if x.Device != "r1" || x.Address.String() != "198.51.100.1" || x.Source.String() != "192.0.2.1" || x.DatagramsPerSecond != 0.5 ||
+	if x.Device != "r1" || x.Address.String() != "198.51.100.1" || x.Source.String() != "192.0.2.1" ||
+		x.DatagramsPerSecond != 0.5 ||
 		len(x.TemplatesMissing) != 1 || x.Failed["bad_set"] != 2 || x.Worst() != verdict.Problem {
 		t.Errorf("got %+v", x)
 	}
@@ -154,7 +157,8 @@ func TestReport(t *testing.T) {
 		}
 	}
 	in.Facts.TablesMade = false
-	if problems, _ := h.Problems(in); len(problems) != 1 || problems[0] != "the tables are not made: rows are collected and wait" {
+	if problems, _ := h.Problems(in); len(problems) != 1 ||
+		problems[0] != "the tables are not made: rows are collected and wait" {
 		t.Errorf("not ready: %q", problems)
 	}
 }

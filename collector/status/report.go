@@ -102,7 +102,8 @@ func (x *Exporter) Worst() verdict.Severity {
 	return worst
 }
 
-// Inputs are what a report is made of, as of one moment. Now, Streams, Window and Recent of Facts are filled in from the rest.
+// Inputs are what a report is made of, as of one moment. Now, Streams, Window and Recent of Facts are filled in from
+// the rest.
 type Inputs struct {
 	Now         time.Time
 	ID, Version string
@@ -133,7 +134,8 @@ func (h *History) Report(in *Inputs) *Report {
 		r.Exporters = append(r.Exporters, h.exporter(in, s, unknown))
 	}
 	slices.SortFunc(r.Exporters, func(a, b Exporter) int {
-		return cmp.Or(a.Address.Compare(b.Address), cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.Domain, b.Domain), a.Source.Compare(b.Source))
+		return cmp.Or(a.Address.Compare(b.Address), cmp.Compare(a.Protocol, b.Protocol),
+			cmp.Compare(a.Domain, b.Domain), a.Source.Compare(b.Source))
 	})
 	r.Collector = h.collector(in)
 	return r
@@ -146,9 +148,11 @@ func (h *History) collector(in *Inputs) Collector {
 	c := Collector{
 		ID: in.ID, Version: in.Version, Now: in.Now.UTC(), Started: facts.Started.UTC(), Destination: in.Destination,
 		FlowsPerSecond:     rounded(flows),
-		DatagramsPerSecond: rounded(float64(recent.Datagrams) / window.Seconds()), BytesPerSecond: rounded(float64(recent.Bytes) / window.Seconds()),
-		Datagrams: in.Totals.Datagrams, Records: in.Totals.Records, KernelDrops: in.Totals.KernelDrops, OverloadDrops: in.Totals.OverShare,
-		RowsWritten: in.RowsWritten, RowsWaiting: in.RowsWaiting, RowsSpooled: in.RowsSpooled, RowsLost: in.RowsLost,
+		DatagramsPerSecond: rounded(float64(recent.Datagrams) / window.Seconds()),
+		BytesPerSecond:     rounded(float64(recent.Bytes) / window.Seconds()),
+		Datagrams:          in.Totals.Datagrams, Records: in.Totals.Records, KernelDrops: in.Totals.KernelDrops,
+		OverloadDrops: in.Totals.OverShare,
+		RowsWritten:   in.RowsWritten, RowsWaiting: in.RowsWaiting, RowsSpooled: in.RowsSpooled, RowsLost: in.RowsLost,
 		LastHour: h.Flows(sparkPoints),
 		Verdicts: orEmpty(verdict.OfCollector(&facts)),
 	}
@@ -156,8 +160,8 @@ func (h *History) collector(in *Inputs) Collector {
 	return c
 }
 
-// Problems returns what is wrong, in words: blocking is what keeps rows from their destination, losing is what is lost although
-// they reach it, which a collector that has too much to do may.
+// Problems returns what is wrong, in words: blocking is what keeps rows from their destination, losing is what is lost
+// although they reach it, which a collector that has too much to do may.
 func (h *History) Problems(in *Inputs) (blocking, losing []string) {
 	for _, v := range h.collector(in).Verdicts {
 		switch {
@@ -181,16 +185,20 @@ func (h *History) exporter(in *Inputs, s *exporter.Stream, unknown map[flow.Addr
 		Device: known, Devices: in.Snapshot.Stats().Devices, HasMetadata: in.Facts.MetadataLoaded,
 		Records: s.Records.Load(), Options: s.Options.Load(),
 		SamplingRate: s.SamplingRate.Load(), SamplingSource: flow.SamplingSource(s.SamplingSource.Load()),
-		Evictions: s.Evictions.Load(), SourceEvicted: s.SourceEvicted(), Impostor: s.Impostor().Netip(), Impostors: s.Impostors.Load(),
-		Skew: time.Duration(s.ClockSkewMs.Load()) * time.Millisecond, Window: window, Recent: recent,
+		Evictions: s.Evictions.Load(), SourceEvicted: s.SourceEvicted(), Impostor: s.Impostor().Netip(),
+		Impostors: s.Impostors.Load(),
+		Skew:      time.Duration(s.ClockSkewMs.Load()) * time.Millisecond, Window: window, Recent: recent,
 	}
 	x := Exporter{
-		Address: name.Netip(), Source: facts.Source, Device: device.ID, Protocol: s.Key.Protocol.String(), Domain: s.Key.Domain,
+		Address: name.Netip(), Source: facts.Source, Device: device.ID, Protocol: s.Key.Protocol.String(),
+		Domain:    s.Key.Domain,
 		FirstSeen: facts.FirstSeen, LastSeen: facts.LastSeen,
-		FlowsPerSecond: rounded(rate.Records), DatagramsPerSecond: rounded(rate.Datagrams), BytesPerSecond: rounded(rate.Bytes),
-		Datagrams: s.Datagrams.Load(), Records: facts.Records,
+		FlowsPerSecond: rounded(rate.Records), DatagramsPerSecond: rounded(rate.Datagrams),
+		BytesPerSecond: rounded(rate.Bytes),
+		Datagrams:      s.Datagrams.Load(), Records: facts.Records,
 		TemplatesKnown: s.Known.Load(), OptionRecords: facts.Options, ClockSkewSeconds: facts.Skew.Seconds(),
-		Lost: s.Lost.Load(), LossOverSecond: math.Round(window.Seconds()), Duplicated: s.Duplicated.Load(), Reordered: s.Reordered.Load(), Restarts: s.Restarts.Load(),
+		Lost: s.Lost.Load(), LossOverSecond: math.Round(window.Seconds()), Duplicated: s.Duplicated.Load(),
+		Reordered: s.Reordered.Load(), Restarts: s.Restarts.Load(),
 		SamplesLost: s.SamplesLost.Load(), AgentDrops: s.AgentDrops.Load(),
 	}
 	if facts.Records > 0 {
@@ -202,7 +210,8 @@ func (h *History) exporter(in *Inputs, s *exporter.Stream, unknown map[flow.Addr
 	}
 	for _, m := range s.Missing() {
 		since := time.Unix(0, m.Since).UTC()
-		facts.Missing = append(facts.Missing, verdict.Missing{Template: m.TemplateID, Since: since, Sets: m.Sets.Load()})
+		facts.Missing = append(facts.Missing, verdict.Missing{Template: m.TemplateID, Since: since,
+			Sets: m.Sets.Load()})
 		x.TemplatesMissing = append(x.TemplatesMissing, MissingTemplate{m.TemplateID, since, m.Sets.Load()})
 	}
 	slices.SortFunc(facts.Missing, func(a, b verdict.Missing) int { return cmp.Compare(a.Template, b.Template) })

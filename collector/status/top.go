@@ -15,7 +15,8 @@ import (
 	"github.com/metranova/flow-collector/sink/sqltext"
 )
 
-// Top asks the store who sent and got most in the last minutes. It asks when somebody wants to know, and at most every few seconds.
+// Top asks the store who sent and got most in the last minutes. It asks when somebody wants to know, and at most every
+// few seconds.
 type Top struct {
 	Conn     driver.Conn
 	Database string
@@ -98,7 +99,8 @@ GROUP BY k ORDER BY bits DESC, k LIMIT %[5]d`
 func (t *Top) ask(ctx context.Context) (*TopTraffic, error) {
 	// One thread, behind everything else, and no longer than anybody would wait.
 	ctx = chgo.Context(ctx, chgo.WithSettings(chgo.Settings{
-		"max_execution_time": int(topPatience.Seconds()) - 1, "max_threads": 1, "priority": 10, "log_comment": "collector page",
+		"max_execution_time": int(topPatience.Seconds()) - 1, "max_threads": 1, "priority": 10,
+		"log_comment": "collector page",
 	}))
 	top := &TopTraffic{Minutes: topMinutes}
 	var now time.Time

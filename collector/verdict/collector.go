@@ -28,8 +28,9 @@ type Collector struct {
 
 	SpoolBytes, SpoolMax int64 // on disk, and how much may be there; 0: no spool
 	SpoolRows            uint64
-	ShortBuffer          bool       // the kernel gives sockets a smaller receive buffer than asked for
-	Largest              netip.Addr // the source of most datagrams that were dropped for OverShare; invalid: it is not known
+	ShortBuffer          bool // the kernel gives sockets a smaller receive buffer than asked for
+	// the source of most datagrams that were dropped for OverShare; invalid: it is not known
+	Largest netip.Addr
 
 	Refused []string // what is wrong with the configuration's files as they are now
 	Pending []string // settings that were changed there and wait for a restart
@@ -41,13 +42,14 @@ type Collector struct {
 
 // CollectorCounts are what the collector counted in a while.
 type CollectorCounts struct {
-	Received, KernelDrops, Refused uint64            // datagrams
-	OverShare                      uint64            // datagrams of sources that took more than their share while the collector was behind
-	Rows, Expired                  uint64            // rows made, and those of them too old for the table
-	Lost                           map[string]uint64 // rows, by reason
-	Quarantined                    uint64            // rows that the server refuses
-	Evicted                        uint64            // streams that made room for others
-	Unattributed                   [exporter.ReasonCount]uint64
+	Received, KernelDrops, Refused uint64 // datagrams
+	// datagrams of sources that took more than their share while the collector was behind
+	OverShare     uint64
+	Rows, Expired uint64            // rows made, and those of them too old for the table
+	Lost          map[string]uint64 // rows, by reason
+	Quarantined   uint64            // rows that the server refuses
+	Evicted       uint64            // streams that made room for others
+	Unattributed  [exporter.ReasonCount]uint64
 }
 
 // What is tolerated.
@@ -70,18 +72,21 @@ func OfCollector(c *Collector) []Verdict {
 		l.add(Warning, "metadata", "", "metadata: %s", problem)
 	}
 	if !c.MetadataLoaded {
-		l.add(Problem, "no_metadata", "", "the metadata is not loaded yet: rows are written with what the last run knew")
+		l.add(Problem, "no_metadata", "",
+			"the metadata is not loaded yet: rows are written with what the last run knew")
 	} else if c.Devices == 0 {
 		l.add(Note, "no_devices", "describe your devices in meta_device.yml and meta_interface.yml",
 			"meta_device is empty: rows have the exporter's address in the device's place")
 	}
 	if c.Streams == 0 && c.Now.Sub(c.Started) > settled {
-		l.add(Warning, "no_exporter", "point exporters at this host; tcpdump shows what comes", "no exporter was heard yet")
+		l.add(Warning, "no_exporter", "point exporters at this host; tcpdump shows what comes",
+			"no exporter was heard yet")
 	}
 	return l.sorted()
 }
 
-// Blocks reports whether a problem of the collector keeps rows from their destination; others are of what is lost on the way.
+// Blocks reports whether a problem of the collector keeps rows from their destination; others are of what is lost on
+// the way.
 func Blocks(code string) bool {
 	switch code {
 	case "no_tables", "store_down", "kafka_down", "no_metadata":
@@ -95,15 +100,18 @@ func (l *list) store(c *Collector) {
 		l.add(Problem, "no_tables", "the log says why", "the tables are not made: rows are collected and wait")
 	}
 	if c.StoreDown {
-		l.add(Problem, "store_down", "rows wait in memory, then on disk", "ClickHouse takes no inserts: %s", c.StoreError)
+		l.add(Problem, "store_down", "rows wait in memory, then on disk", "ClickHouse takes no inserts: %s",
+			c.StoreError)
 	}
 	if c.StoreRestarts > 0 && c.Now.Sub(c.StoreEnded) < storeEndShown {
-		l.add(Warning, "store_restarted", "rows wait meanwhile and are delivered after it; where memory was short set store.memory",
+		l.add(Warning, "store_restarted",
+			"rows wait meanwhile and are delivered after it; where memory was short set store.memory",
 			"the local store ended by itself and was started again, %d times so far, the last at %s: %s",
 			c.StoreRestarts, c.StoreEnded.UTC().Format(time.DateTime), c.StoreEnd)
 	}
 	if c.KafkaError != "" {
-		l.add(Problem, "kafka_down", "messages wait in memory, then on disk", "Kafka takes no messages: %s", c.KafkaError)
+		l.add(Problem, "kafka_down", "messages wait in memory, then on disk", "Kafka takes no messages: %s",
+			c.KafkaError)
 	}
 	if c.SpoolMax > 0 && c.SpoolRows > 0 {
 		full, severity := float64(c.SpoolBytes)/float64(c.SpoolMax), Note
@@ -113,14 +121,16 @@ func (l *list) store(c *Collector) {
 		case full >= spoolWarning:
 			severity = Warning
 		}
-		l.add(severity, "spool", "beyond spool.max_bytes the oldest rows are dropped", "the spool is %s full: %s on disk", percent(full), count(c.SpoolRows, "row"))
+		l.add(severity, "spool", "beyond spool.max_bytes the oldest rows are dropped",
+			"the spool is %s full: %s on disk", percent(full), count(c.SpoolRows, "row"))
 	}
 	if off := c.StoreClock.Abs(); off > storeClockOff {
 		direction := "behind"
 		if c.StoreClock > 0 {
 			direction = "ahead of"
 		}
-		l.add(Warning, "store_clock", "run NTP on both", "the store's clock is %d s %s ours", int(off.Seconds()), direction)
+		l.add(Warning, "store_clock", "run NTP on both", "the store's clock is %d s %s ours", int(off.Seconds()),
+			direction)
 	}
 }
 
@@ -130,7 +140,8 @@ func (l *list) configuration(c *Collector) {
 			"the configuration was changed and is refused: %s", strings.Join(c.Refused, "; "))
 	}
 	if len(c.Pending) > 0 {
-		l.add(Note, "restart_needed", "restart the collector", "changed, but not in use before a restart: %s", strings.Join(c.Pending, ", "))
+		l.add(Note, "restart_needed", "restart the collector", "changed, but not in use before a restart: %s",
+			strings.Join(c.Pending, ", "))
 	}
 }
 
@@ -143,20 +154,25 @@ func (l *list) sockets(c *Collector) {
 		}
 		what, mend := "more workers are needed", "raise listen.workers, on more cores"
 		if c.ShortBuffer {
-			what, mend = "raise net.core.rmem_max", "sysctl -w net.core.rmem_max=67108864, and put it into /etc/sysctl.d"
+			what, mend = "raise net.core.rmem_max",
+				"sysctl -w net.core.rmem_max=67108864, and put it into /etc/sysctl.d"
 		}
-		l.add(severity, "kernel_drops", mend, "kernel dropped %s (%s in %s): %s", percent(lost), count(n, "datagram"), span(c.Window), what)
+		l.add(severity, "kernel_drops", mend, "kernel dropped %s (%s in %s): %s", percent(lost), count(n, "datagram"),
+			span(c.Window), what)
 	}
 	if n := r.OverShare; n > 0 {
 		from := ""
 		if c.Largest.IsValid() {
 			from = ", most of them of " + c.Largest.String()
 		}
-		l.add(Warning, "overload", "more workers or cores (listen.workers), or listen.allowed_exporters where they should not send",
-			"the collector was behind: %s dropped in %s, of sources that took more than their share%s", count(n, "datagram"), span(c.Window), from)
+		l.add(Warning, "overload",
+			"more workers or cores (listen.workers), or listen.allowed_exporters where they should not send",
+			"the collector was behind: %s dropped in %s, of sources that took more than their share%s",
+			count(n, "datagram"), span(c.Window), from)
 	}
 	if n := r.Refused; n > 0 {
-		l.add(Note, "refused", "listen.allowed_exporters says who may send", "%s of exporters that may not send, in %s", count(n, "datagram"), span(c.Window))
+		l.add(Note, "refused", "listen.allowed_exporters says who may send", "%s of exporters that may not send, in %s",
+			count(n, "datagram"), span(c.Window))
 	}
 	for _, reason := range exporter.Reasons() {
 		n := r.Unattributed[reason]
@@ -164,13 +180,15 @@ func (l *list) sockets(c *Collector) {
 			continue
 		}
 		if reason == exporter.UnknownVersion {
-			l.add(Warning, "unknown_version", "something else sends to these ports", "%s of no protocol that we know, in %s", count(n, "datagram"), span(c.Window))
+			l.add(Warning, "unknown_version", "something else sends to these ports",
+				"%s of no protocol that we know, in %s", count(n, "datagram"), span(c.Window))
 			continue
 		}
 		l.add(Warning, reason.String(), "", "%s too short for a header, in %s", count(n, "datagram"), span(c.Window))
 	}
 	if n := r.Evicted; n > 0 {
-		l.add(Warning, "evicted", "listen.allowed_exporters says who may send; raise decoder.max_exporters if all are yours",
+		l.add(Warning, "evicted",
+			"listen.allowed_exporters says who may send; raise decoder.max_exporters if all are yours",
 			"%s evicted in %s: more exporters than are kept", count(n, "stream"), span(c.Window))
 	}
 }
@@ -183,7 +201,8 @@ func (l *list) lostRows(c *Collector) {
 		}
 	}
 	if n := r.Quarantined; n > 0 {
-		l.add(Warning, "quarantine", "`collector quarantine` shows why, and delivers them once that is mended", "ClickHouse refuses %s of %s, which are kept", count(n, "row"), span(c.Window))
+		l.add(Warning, "quarantine", "`collector quarantine` shows why, and delivers them once that is mended",
+			"ClickHouse refuses %s of %s, which are kept", count(n, "row"), span(c.Window))
 	}
 	if n := r.Expired; n > 0 {
 		l.add(Warning, "rows_expired", "an exporter's clock is wrong",

@@ -8,7 +8,8 @@ import (
 // knownAfter is after how many datagrams it should be known what an exporter's sequence numbers count.
 const knownAfter = 16
 
-// readings tell how an exporter was understood where it does not keep to its protocol or leaves room for several readings.
+// readings tell how an exporter was understood where it does not keep to its protocol or leaves room for several
+// readings.
 func (l *list) readings(e *Exporter) {
 	for _, m := range e.Misfits {
 		l.add(Note, "misfit", "have it send its templates after each change of its configuration",
@@ -40,6 +41,7 @@ func (l *list) numbering(e *Exporter) {
 	case e.Counts == exporter.CountsUnknown && e.Recent.Datagrams >= knownAfter:
 		l.add(Note, "numbering", "", "its sequence numbers follow no known rule: losses cannot be told")
 	case e.Counts != exporter.CountsUnknown && e.Counts != own:
-		l.add(Note, "numbering", "", "its sequence numbers count %s, where the protocol counts %s: losses are told accordingly", e.Counts, own)
+		l.add(Note, "numbering", "",
+			"its sequence numbers count %s, where the protocol counts %s: losses are told accordingly", e.Counts, own)
 	}
 }

@@ -1,5 +1,5 @@
-// Package verdict says in plain words what is wrong with an exporter or with the collector, and what to do about it. Each verdict
-// is worked out from numbers alone: OfExporter and OfCollector are pure.
+// Package verdict says in plain words what is wrong with an exporter or with the collector, and what to do about it.
+// Each verdict is worked out from numbers alone: OfExporter and OfCollector are pure.
 package verdict
 
 import (
@@ -18,7 +18,8 @@ import (
 // Severity says how much a verdict matters.
 type Severity uint8
 
-// The severities. A note is to be known, with a warning some of the data is wrong or missing, with a problem much of it is.
+// The severities. A note is to be known, with a warning some of the data is wrong or missing, with a problem much of it
+// is.
 const (
 	Note Severity = iota
 	Warning
@@ -56,7 +57,8 @@ type Exporter struct {
 	Protocol            flow.Protocol
 	Domain              uint32
 	Source              netip.Addr // of the datagrams
-	Named               netip.Addr // by which the exporter names itself: the sFlow agent, IE 130 or 131; invalid: it does not
+	// by which the exporter names itself: the sFlow agent, IE 130 or 131; invalid: it does not
+	Named netip.Addr
 
 	Device      bool // its address is in meta_device
 	Devices     int  // how many devices there are at all
@@ -96,8 +98,9 @@ type Counts struct {
 	Counters                           uint64 // sFlow counter samples
 	Lost, Duplicated, Reordered        uint64 // by sequence number, in the protocol's unit
 	SamplesLost, AgentDrops, Restarts  uint64
-	Clamped                            uint64                       // records whose times were replaced by the time of receipt
-	Failed                             [exporter.ReasonCount]uint64 // by exporter.Reason
+	// records whose times were replaced by the time of receipt
+	Clamped uint64
+	Failed  [exporter.ReasonCount]uint64 // by exporter.Reason
 }
 
 // What is tolerated.
@@ -150,14 +153,17 @@ func (l *list) templates(e *Exporter) {
 			break
 		}
 		l.add(Problem, "no_template", "have the exporter send its templates every minute or so",
-			"no template %d from domain %d since %s: %s could not be read", m.Template, e.Domain, moment(m.Since, e.Now), count(m.Sets, "data set"))
+			"no template %d from domain %d since %s: %s could not be read", m.Template, e.Domain,
+			moment(m.Since, e.Now), count(m.Sets, "data set"))
 	}
 	if n := e.Recent.Failed[exporter.NoTemplate] + e.Recent.Failed[exporter.HoldFull]; n > 0 {
-		l.add(Warning, "data_without_template", "have the exporter send its templates more often, or raise decoder.hold_for",
+		l.add(Warning, "data_without_template",
+			"have the exporter send its templates more often, or raise decoder.hold_for",
 			"%s lost for want of a template in %s", count(n, "data set"), span(e.Window))
 	}
 	if n := e.Recent.Failed[exporter.TemplateConflict]; n > 0 {
-		l.add(Warning, "template_conflict", "two exporters behind one address: give each its own, or its own observation domain",
+		l.add(Warning, "template_conflict",
+			"two exporters behind one address: give each its own, or its own observation domain",
 			"two source ports define one template differently: %s in %s", count(n, "time"), span(e.Window))
 	}
 	if n := e.Recent.Failed[exporter.TemplateLimit]; n > 0 {
@@ -178,7 +184,8 @@ func (l *list) loss(e *Exporter) {
 			severity = Warning
 		}
 		l.add(severity, "loss", "look at the network between, and at the exporter's own counters",
-			"lost before us: %s of its %ss by sequence number (%d in %s)", percent(share), e.counts().Unit(), r.Lost, span(e.Window))
+			"lost before us: %s of its %ss by sequence number (%d in %s)", percent(share), e.counts().Unit(), r.Lost,
+			span(e.Window))
 	}
 	if n := r.Duplicated; n > 0 && share(n, r.Datagrams) >= manyTwice {
 		l.add(Warning, "duplicates", "does it export to this collector twice, or does a tee?",
@@ -243,7 +250,8 @@ func (l *list) clock(e *Exporter) {
 	if e.Skew < 0 {
 		direction = "ahead"
 	}
-	l.add(severity, "clock", "set its clock (NTP): its rows have wrong times", "clock %d s %s", int64(math.Round(off.Seconds())), direction)
+	l.add(severity, "clock", "set its clock (NTP): its rows have wrong times", "clock %d s %s",
+		int64(math.Round(off.Seconds())), direction)
 }
 
 // metadata finds what rows cannot be enriched with.
@@ -285,7 +293,8 @@ func (l *list) sampling(e *Exporter) {
 	if e.SamplingSource == flow.SamplingAssumed {
 		switch {
 		case e.Readings[exporter.SamplingNotMatched] > 0:
-			l.add(Warning, "sampling_not_matched", "have its records name their sampler or interface, or set decoder.sampling_rates",
+			l.add(Warning, "sampling_not_matched",
+				"have its records name their sampler or interface, or set decoder.sampling_rates",
 				"%s", exporter.SamplingNotMatched.Text())
 		case e.Protocol == flow.NetFlowV5:
 			l.add(Note, "sampling_assumed", mend, "its header says nothing of sampling: sampling assumed 1")
@@ -297,7 +306,8 @@ func (l *list) sampling(e *Exporter) {
 		return
 	}
 	if e.SamplingRate == 0 {
-		l.add(Warning, "sampling_zero", "set decoder.sampling_rates", "it says a sampling rate of 0: its rows count nothing")
+		l.add(Warning, "sampling_zero", "set decoder.sampling_rates",
+			"it says a sampling rate of 0: its rows count nothing")
 	}
 }
 
@@ -333,14 +343,19 @@ const crowd = 64
 func (l *list) bounds(e *Exporter) {
 	f := &e.Recent.Failed
 	if e.SourceEvicted >= crowd {
-		l.add(Problem, "too_many_streams", "does it forge observation domains or agents? listen.allowed_exporters says who may send",
-			"%s opened more observation domains or agents than are kept: %s evicted", e.Source, count(e.SourceEvicted, "stream"))
+		l.add(Problem, "too_many_streams",
+			"does it forge observation domains or agents? listen.allowed_exporters says who may send",
+			"%s opened more observation domains or agents than are kept: %s evicted", e.Source,
+			count(e.SourceEvicted, "stream"))
 	} else if e.Evictions > 0 {
-		l.add(Warning, "stream_evicted", "others send from too many addresses: set listen.allowed_exporters, or raise decoder.max_exporters",
-			"its counters were evicted %s: more exporters send than are kept (its templates were kept)", count(e.Evictions, "time"))
+		l.add(Warning, "stream_evicted",
+			"others send from too many addresses: set listen.allowed_exporters, or raise decoder.max_exporters",
+			"its counters were evicted %s: more exporters send than are kept (its templates were kept)",
+			count(e.Evictions, "time"))
 	}
 	if n := f[exporter.TemplateEvicted]; n > 0 {
-		l.add(Warning, "template_evicted", "has it as many? see collector decode -stats of its datagrams; else set listen.allowed_exporters",
+		l.add(Warning, "template_evicted",
+			"has it as many? see collector decode -stats of its datagrams; else set listen.allowed_exporters",
 			"%s evicted in %s: all exporters together have more than are kept", count(n, "template"), span(e.Window))
 	}
 	if n := f[exporter.NameLimit]; n > 0 {
@@ -349,7 +364,8 @@ func (l *list) bounds(e *Exporter) {
 	}
 	if n := f[exporter.CounterLimit] + f[exporter.SamplerLimit]; n > 0 {
 		l.add(Warning, "interface_limit", "set listen.allowed_exporters if it is not yours",
-			"more interfaces than are kept: %s had nothing to be compared with in %s", count(n, "sample"), span(e.Window))
+			"more interfaces than are kept: %s had nothing to be compared with in %s", count(n, "sample"),
+			span(e.Window))
 	}
 	if n := f[exporter.RecordLimit]; n > 0 {
 		l.add(Problem, "record_limit", "have it send smaller datagrams, within the path's MTU",
@@ -368,13 +384,16 @@ func (l *list) bounds(e *Exporter) {
 // trust finds what somebody else may say in the exporter's name.
 func (l *list) trust(e *Exporter) {
 	if n := e.Recent.Failed[exporter.OptionsDoubted]; n > 0 {
-		l.add(Warning, "options_doubted", "if it was configured so, nothing: what is repeated for some minutes is taken; else somebody forges its address",
+		l.add(Warning, "options_doubted",
+			"if it was configured so, nothing: what is repeated for some minutes is taken; else somebody forges its address",
 			"option records rename it, or change its sampling more than tenfold, or come from a port that sends no data: %s not used in %s",
 			count(n, "record"), span(e.Window))
 	}
 	if n := e.Recent.Failed[exporter.ForeignAgent]; n > 0 {
-		l.add(Warning, "foreign_agent", "if the agent's address was moved: it counts once the other source was silent for 10 min",
-			"%s states the address of an agent that another source speaks for: its samples stand under its own address", e.Source)
+		l.add(Warning, "foreign_agent",
+			"if the agent's address was moved: it counts once the other source was silent for 10 min",
+			"%s states the address of an agent that another source speaks for: its samples stand under its own address",
+			e.Source)
 	}
 	if e.Impostors > 0 {
 		l.add(Warning, "impostor", "find out who that is; listen.allowed_exporters says who may send",

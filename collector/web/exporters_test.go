@@ -21,15 +21,20 @@ var noon = time.Date(2026, 3, 5, 12, 0, 0, 0, time.UTC)
 func exampleReport() *status.Report {
 	return &status.Report{
 		Collector: status.Collector{
-			ID: "geneva-1", Version: "v1", Now: noon, Started: noon.Add(-26 * time.Hour), Ready: true, Destination: "the store",
+			ID: "geneva-1", Version: "v1", Now: noon, Started: noon.Add(-26 * time.Hour), Ready: true,
+			Destination:    "the store",
 			FlowsPerSecond: 12345, LastHour: []float64{math.NaN(), 1, 2, 3}, Verdicts: []verdict.Verdict{},
 		},
 		Exporters: []status.Exporter{
-			{Address: netip.MustParseAddr("192.0.2.1"), Source: netip.MustParseAddr("192.0.2.1"), Device: "r1", Protocol: "netflow9", LastSeen: noon, Verdicts: []verdict.Verdict{}},
-			{Address: netip.MustParseAddr("2001:db8::1"), Source: netip.MustParseAddr("192.0.2.2"), Device: "<script>alert(1)</script>", Protocol: "sflow5",
-				LastSeen: noon.Add(-10 * time.Minute), LossPercent: 1.25, TemplatesMissing: []status.MissingTemplate{{ID: 260, Since: noon}},
-				Sampling: &status.Sampling{Rate: 8, Source: "record"},
-				Verdicts: []verdict.Verdict{{Severity: verdict.Problem, Code: "clock", Text: "clock 3700 s ahead", Mend: "set its clock"}}},
+			{Address: netip.MustParseAddr("192.0.2.1"), Source: netip.MustParseAddr("192.0.2.1"), Device: "r1",
+				Protocol: "netflow9", LastSeen: noon, Verdicts: []verdict.Verdict{}},
+			{Address: netip.MustParseAddr("2001:db8::1"), Source: netip.MustParseAddr("192.0.2.2"),
+				Device: "<script>alert(1)</script>", Protocol: "sflow5",
+				LastSeen: noon.Add(-10 * time.Minute), LossPercent: 1.25,
+				TemplatesMissing: []status.MissingTemplate{{ID: 260, Since: noon}},
+				Sampling:         &status.Sampling{Rate: 8, Source: "record"},
+				Verdicts: []verdict.Verdict{{Severity: verdict.Problem, Code: "clock", Text: "clock 3700 s ahead",
+					Mend: "set its clock"}}},
 		},
 	}
 }
@@ -63,7 +68,8 @@ func TestExporters_pageOrJSON(t *testing.T) {
 			continue
 		}
 		var r status.Report
-		if err := json.Unmarshal([]byte(body), &r); err != nil || len(r.Exporters) != 2 || r.Exporters[1].Verdicts[0].Severity != verdict.Problem {
+		if err := json.Unmarshal([]byte(body), &r); err != nil || len(r.Exporters) != 2 ||
+			r.Exporters[1].Verdicts[0].Severity != verdict.Problem {
 			t.Errorf("%v in %s", err, body)
 		}
 	}
@@ -73,11 +79,14 @@ func TestExporters_pageOrJSON(t *testing.T) {
 }
 
 func TestPage(t *testing.T) {
-	s := showForTest(t, exampleReport(), &status.TopTraffic{Minutes: 10, SourceAS: []status.Share{{ID: "64496", Name: "A & B", Bits: 1.5e9, Share: 0.25}}})
+	s := showForTest(t, exampleReport(), &status.TopTraffic{Minutes: 10,
+		SourceAS: []status.Share{{ID: "64496", Name: "A & B", Bits: 1.5e9, Share: 0.25}}})
 	answer, body := get(t, s, "/exporters")
 	for _, want := range []string{
-		"geneva-1", "12\u202f345", "up 1 d 2 h", "NetFlow v9", "clock 3700 s ahead", "→ set its clock", "10 min ago", "1.2 %", "0 (1 missing)",
-		"1:8", "of them 1 unwell", "A &amp; B", "1.50 G", "25.0 %", `http-equiv="refresh" content="10"`, "&lt;script&gt;alert(1)",
+		"geneva-1", "12\u202f345", "up 1 d 2 h", "NetFlow v9", "clock 3700 s ahead", "→ set its clock", "10 min ago",
+		"1.2 %", "0 (1 missing)",
+		"1:8", "of them 1 unwell", "A &amp; B", "1.50 G", "25.0 %", `http-equiv="refresh" content="10"`,
+		"&lt;script&gt;alert(1)",
 	} {
 		if !strings.Contains(body, want) {
 			t.Errorf("no %q in:\n%s", want, body)
@@ -92,7 +101,8 @@ func TestPage(t *testing.T) {
 	if csp := answer.Header.Get("Content-Security-Policy"); csp != pagePolicy {
 		t.Errorf("Content-Security-Policy: %q", csp)
 	}
-	if answer, body := get(t, s, "/style.css"); !strings.HasPrefix(answer.Header.Get("Content-Type"), "text/css") || !strings.Contains(body, "prefers-color-scheme") {
+	if answer, body := get(t, s, "/style.css"); !strings.HasPrefix(answer.Header.Get("Content-Type"), "text/css") ||
+		!strings.Contains(body, "prefers-color-scheme") {
 		t.Errorf("/style.css: %s", answer.Status)
 	}
 	if _, body := get(t, s, "/exporters?refresh=60"); !strings.Contains(body, `content="60"`) {
@@ -103,10 +113,12 @@ func TestPage(t *testing.T) {
 func TestPage_whenTheStoreDoesNotAnswer(t *testing.T) {
 	report := exampleReport()
 	report.Collector.Ready = false
-	report.Collector.Verdicts = []verdict.Verdict{{Severity: verdict.Problem, Code: "store_down", Text: "ClickHouse takes no inserts: refused"}}
+	report.Collector.Verdicts = []verdict.Verdict{{Severity: verdict.Problem, Code: "store_down",
+		Text: "ClickHouse takes no inserts: refused"}}
 	s := showForTest(t, report, &status.TopTraffic{Minutes: 10, Error: "dial tcp 127.0.0.1:8123: connection refused"})
 	answer, body := get(t, s, "/")
-	if answer.StatusCode != 200 || !strings.Contains(body, "The store does not say: dial tcp") || !strings.Contains(body, "not ready") ||
+	if answer.StatusCode != 200 || !strings.Contains(body, "The store does not say: dial tcp") ||
+		!strings.Contains(body, "not ready") ||
 		!strings.Contains(body, "ClickHouse takes no inserts") || !strings.Contains(body, "192.0.2.1") {
 		t.Errorf("%s %s", answer.Status, body)
 	}
@@ -124,7 +136,8 @@ func TestPage_withVeryManyExporters(t *testing.T) {
 }
 
 func TestPage_withoutExporters(t *testing.T) {
-	if _, body := get(t, showForTest(t, &status.Report{}, &status.TopTraffic{}), "/"); !strings.Contains(body, "No exporter was heard yet") {
+	if _, body := get(t, showForTest(t, &status.Report{}, &status.TopTraffic{}), "/"); !strings.Contains(body,
+		"No exporter was heard yet") {
 		t.Error(body)
 	}
 }
@@ -149,17 +162,20 @@ func TestSpark(t *testing.T) {
 }
 
 func TestNumbers(t *testing.T) {
-	for n, want := range map[float64]string{0: "0 ", 999: "999 ", 1000: "1.00 k", 12_345: "12.3 k", 99_960: "100 k", 999_600: "1.00 M", 3.4e9: "3.40 G", 5e18: "5000 P"} {
+	for n, want := range map[float64]string{0: "0 ", 999: "999 ", 1000: "1.00 k", 12_345: "12.3 k", 99_960: "100 k",
+		999_600: "1.00 M", 3.4e9: "3.40 G", 5e18: "5000 P"} {
 		if got := si(n); got != want {
 			t.Errorf("si(%v) is %q, want %q", n, got, want)
 		}
 	}
-	for n, want := range map[float64]string{0: "0", math.NaN(): "0", 0.01: "< 0.1", 2.34: "2.3", 1234.4: "1234", 123456: "123\u202f456"} {
+	for n, want := range map[float64]string{0: "0", math.NaN(): "0", 0.01: "< 0.1", 2.34: "2.3", 1234.4: "1234",
+		123456: "123\u202f456"} {
 		if got := rateText(n); got != want && !math.IsNaN(n) {
 			t.Errorf("rateText(%v) is %q, want %q", n, got, want)
 		}
 	}
-	for d, want := range map[time.Duration]string{time.Second: "1 s", 90 * time.Second: "1 min", 61 * time.Minute: "1 h 1 min", 49 * time.Hour: "2 d 1 h"} {
+	for d, want := range map[time.Duration]string{time.Second: "1 s", 90 * time.Second: "1 min",
+		61 * time.Minute: "1 h 1 min", 49 * time.Hour: "2 d 1 h"} {
 		if got := lasting(d); got != want {
 			t.Errorf("lasting(%v) is %q, want %q", d, got, want)
 		}

@@ -13,8 +13,8 @@ import (
 	"github.com/metranova/flow-collector/collector/status"
 )
 
-// The page is answered by the process that receives datagrams. So what it may take is bounded: connections, pages that are made at
-// once, and how often a report is.
+// The page is answered by the process that receives datagrams. So what it may take is bounded: connections, pages that
+// are made at once, and how often a report is.
 const (
 	maxConnections = 128
 	maxPages       = 4               // at once; others wait their turn
@@ -22,8 +22,8 @@ const (
 	reportAge      = time.Second
 )
 
-// connections closes what is idle when there are too many connections, so that clients that hold them open do not lock others out.
-// It is safe for concurrent use.
+// connections closes what is idle when there are too many connections, so that clients that hold them open do not lock
+// others out. It is safe for concurrent use.
 type connections struct {
 	mu   sync.Mutex
 	most int
@@ -85,7 +85,8 @@ func turns(next http.HandlerFunc, slots chan struct{}, wait time.Duration) http.
 	}
 }
 
-// reports keeps a report for a second, with its JSON: however often it is asked for, it is made once. It is safe for concurrent use.
+// reports keeps a report for a second, with its JSON: however often it is asked for, it is made once. It is safe for
+// concurrent use.
 type reports struct {
 	make func() *status.Report
 
@@ -125,8 +126,9 @@ func (r *reports) json() ([]byte, error) {
 	return r.text, nil
 }
 
-// knownHost reports whether a Host header is one of the names that are answered: no other page can then read the answers through a
-// name of its own that it has lead here. IP addresses and localhost always are. Without names all are.
+// knownHost reports whether a Host header is one of the names that are answered: no other page can then read the
+// answers through a name of its own that it has lead here. IP addresses and localhost always are. Without names all
+// are.
 func knownHost(names []string, host string) bool {
 	if len(names) == 0 {
 		return true
@@ -138,5 +140,6 @@ func knownHost(names []string, host string) bool {
 	if _, err := netip.ParseAddr(host); err == nil || strings.EqualFold(host, "localhost") {
 		return true
 	}
-	return slices.ContainsFunc(names, func(name string) bool { return strings.EqualFold(name, strings.TrimSuffix(host, ".")) })
+	return slices.ContainsFunc(names,
+		func(name string) bool { return strings.EqualFold(name, strings.TrimSuffix(host, ".")) })
 }

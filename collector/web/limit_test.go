@@ -70,8 +70,10 @@ func TestTurns_sendsAwayWhoWaitsForTooLong(t *testing.T) {
 	slots := make(chan struct{}, 1)
 	slots <- struct{}{}
 	s := listenForTest(t, Options{})
-	s.Handle("GET /busy", turns(func(http.ResponseWriter, *http.Request) { t.Error("it got a turn") }, slots, time.Millisecond))
-	if answer, _ := get(t, s, "/busy"); answer.StatusCode != http.StatusServiceUnavailable || answer.Header.Get("Retry-After") == "" {
+	s.Handle("GET /busy", turns(func(http.ResponseWriter, *http.Request) { t.Error("it got a turn") }, slots,
+		time.Millisecond))
+	if answer, _ := get(t, s, "/busy"); answer.StatusCode != http.StatusServiceUnavailable ||
+		answer.Header.Get("Retry-After") == "" {
 		t.Errorf("got %s", answer.Status)
 	}
 }

@@ -1,5 +1,5 @@
-// Package web answers operators, probes and Prometheus over HTTP: /metrics, /healthz, /readyz, the exporters as JSON and as a
-// page, and the profiler where it is switched on. Nothing that it answers changes anything.
+// Package web answers operators, probes and Prometheus over HTTP: /metrics, /healthz, /readyz, the exporters as JSON
+// and as a page, and the profiler where it is switched on. Nothing that it answers changes anything.
 //
 // What it shows is worked out when it is asked for or in the background; nothing here is on a datagram's way.
 package web
@@ -46,8 +46,8 @@ const (
 	idleTimeout   = 2 * time.Minute
 )
 
-// Listen binds the address and answers from now on: that the process lives, and that it is not ready yet. The error names the
-// address.
+// Listen binds the address and answers from now on: that the process lives, and that it is not ready yet. The error
+// names the address.
 func Listen(o Options) (*Server, error) {
 	l, err := net.Listen("tcp", o.Address)
 	if err != nil {
@@ -56,11 +56,15 @@ func Listen(o Options) (*Server, error) {
 	s := &Server{listener: l, mux: http.NewServeMux()}
 	s.server = &http.Server{
 		Handler:           guard(s.mux, o.Hosts),
-		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		IdleTimeout:    idleTimeout,
 		MaxHeaderBytes: 1 << 16,
 		ErrorLog:       zap.NewStdLog(o.Log),
 	}
-	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "alive\n") })
+	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter,
+		_ *http.Request) {
+		writeText(w, http.StatusOK, "alive\n")
+	})
 	s.mux.HandleFunc("GET /readyz", s.readyz)
 	s.mux.HandleFunc("GET /collecting", s.collecting)
 	s.server.ConnState = (&connections{most: maxConnections, open: map[net.Conn]connection{}}).changed
@@ -95,8 +99,8 @@ func listenError(address string, err error) error {
 // Handle answers a pattern of http.ServeMux, such as "GET /metrics".
 func (s *Server) Handle(pattern string, h http.Handler) { s.mux.Handle(pattern, h) }
 
-// Ready has /readyz say what is wrong, in words: blocking is what keeps rows from their destination, losing is what else is lost.
-// /collecting is 200 from now on.
+// Ready has /readyz say what is wrong, in words: blocking is what keeps rows from their destination, losing is what
+// else is lost. /collecting is 200 from now on.
 func (s *Server) Ready(problems func() (blocking, losing []string)) { s.ready.Store(&problems) }
 
 // URL is where the server answers.
@@ -111,8 +115,8 @@ func (s *Server) Close() {
 	}
 }
 
-// readyz says whether rows reach their destination. Losing some, as a busy collector may, does not make it unready: what balances
-// load by this answer would take away just those that have most to do.
+// readyz says whether rows reach their destination. Losing some, as a busy collector may, does not make it unready:
+// what balances load by this answer would take away just those that have most to do.
 func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
 	blocking, losing := []string{"starting"}, []string(nil)
 	if f := s.ready.Load(); f != nil {
@@ -129,8 +133,8 @@ func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
 	writeText(w, http.StatusOK, text)
 }
 
-// collecting says whether datagrams are received. A collector whose server is down collects: rows wait on disk. To send its
-// exporters elsewhere would lose what it keeps.
+// collecting says whether datagrams are received. A collector whose server is down collects: rows wait on disk. To send
+// its exporters elsewhere would lose what it keeps.
 func (s *Server) collecting(w http.ResponseWriter, _ *http.Request) {
 	if s.ready.Load() == nil {
 		writeText(w, http.StatusServiceUnavailable, "starting\n")
@@ -145,12 +149,13 @@ func writeText(w http.ResponseWriter, status int, text string) {
 	_, _ = w.Write([]byte(text))
 }
 
-// guard answers reading requests only, and keeps browsers from doing with the answers what nobody means: framing them, guessing
-// their type, loading anything for them, keeping them.
+// guard answers reading requests only, and keeps browsers from doing with the answers what nobody means: framing them,
+// guessing their type, loading anything for them, keeping them.
 func guard(next http.Handler, hosts []string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+		h.Set("Content-Security-Policy",
+			"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("X-Frame-Options", "DENY")
 		h.Set("Referrer-Policy", "no-referrer")
@@ -181,7 +186,8 @@ func (s *Server) mountPProf() {
 		s.mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 			_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(pprofTimeout))
 			// The index page has a style of its own.
-			w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'")
+			w.Header().Set("Content-Security-Policy",
+				"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'")
 			f(w, r)
 		})
 	}

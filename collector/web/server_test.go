@@ -60,14 +60,16 @@ func TestServer_health(t *testing.T) {
 	}
 	blocking, losing := []string{"the tables are not made"}, []string{"the spool is 95 % full"}
 	s.Ready(func() ([]string, []string) { return blocking, losing })
-	if answer, body := get(t, s, "/readyz"); answer.StatusCode != 503 || body != "the tables are not made\nthe spool is 95 % full\n" {
+	if answer, body := get(t, s, "/readyz"); answer.StatusCode != 503 ||
+		body != "the tables are not made\nthe spool is 95 % full\n" {
 		t.Errorf("/readyz with problems: %s %q", answer.Status, body)
 	}
 	if answer, body := get(t, s, "/collecting"); answer.StatusCode != 200 || body != "collecting\n" {
 		t.Errorf("/collecting: %s %q", answer.Status, body)
 	}
 	blocking = nil
-	if answer, body := get(t, s, "/readyz"); answer.StatusCode != 200 || body != "ready\nlosing: the spool is 95 % full\n" {
+	if answer, body := get(t, s, "/readyz"); answer.StatusCode != 200 ||
+		body != "ready\nlosing: the spool is 95 % full\n" {
 		t.Errorf("/readyz of a collector that is busy: %s %q", answer.Status, body)
 	}
 	losing = nil
@@ -78,7 +80,8 @@ func TestServer_health(t *testing.T) {
 
 func TestServer_changesNothing(t *testing.T) {
 	s := listenForTest(t, Options{})
-	s.Handle("/anything", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a request that writes came through") }))
+	s.Handle("/anything",
+		http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a request that writes came through") }))
 	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodPatch} {
 		request, err := http.NewRequestWithContext(t.Context(), method, s.URL()+"/anything", strings.NewReader("x"))
 		if err != nil {
@@ -94,7 +97,8 @@ func TestServer_headers(t *testing.T) {
 	s := listenForTest(t, Options{})
 	answer, _ := get(t, s, "/healthz")
 	for name, want := range map[string]string{
-		"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store",
+		"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer",
+		"Cache-Control": "no-store",
 	} {
 		if got := answer.Header.Get(name); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
@@ -119,7 +123,8 @@ func TestServer_profilerBehindASwitch(t *testing.T) {
 func TestListen_portInUse(t *testing.T) {
 	s := listenForTest(t, Options{})
 	_, err := Listen(Options{Address: strings.TrimPrefix(s.URL(), "http://"), Log: zap.NewNop()})
-	if err == nil || !strings.Contains(err.Error(), "another program has this port") || !strings.Contains(err.Error(), "http.listen") {
+	if err == nil || !strings.Contains(err.Error(), "another program has this port") ||
+		!strings.Contains(err.Error(), "http.listen") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -13,7 +13,8 @@ type spark struct {
 	Mean, Peak    float64
 }
 
-// newSpark draws points at equal distances, from the left edge to the right one. The top is the peak with a little room.
+// newSpark draws points at equal distances, from the left edge to the right one. The top is the peak with a little
+// room.
 func newSpark(points []float64) spark {
 	s := spark{Width: 720, Height: 100}
 	sum, n := 0.0, 0

@@ -38,7 +38,8 @@ type exporterView struct {
 const mostExporters = 1000
 
 func newView(r *status.Report, top *status.TopTraffic) *view {
-	v := &view{Report: r, Top: top, Uptime: lasting(r.Collector.Now.Sub(r.Collector.Started)), Spark: newSpark(r.Collector.LastHour)}
+	v := &view{Report: r, Top: top, Uptime: lasting(r.Collector.Now.Sub(r.Collector.Started)),
+		Spark: newSpark(r.Collector.LastHour)}
 	v.Spark.Peak = max(v.Spark.Peak, r.Collector.FlowsPerSecond) // the line has averages
 	// Those with which something is wrong stand first.
 	byWorst := map[verdict.Severity][]exporterView{}
@@ -58,7 +59,8 @@ func newView(r *status.Report, top *status.TopTraffic) *view {
 }
 
 func newExporterView(x status.Exporter, now time.Time) exporterView {
-	v := exporterView{Exporter: x, ProtocolName: protocolNames[x.Protocol], Ago: verdict.Ago(now.Sub(x.LastSeen)), Templates: "–", Loss: "0"}
+	v := exporterView{Exporter: x, ProtocolName: protocolNames[x.Protocol], Ago: verdict.Ago(now.Sub(x.LastSeen)),
+		Templates: "–", Loss: "0"}
 	if v.ProtocolName == "" {
 		v.ProtocolName = x.Protocol
 	}
@@ -81,7 +83,8 @@ func newExporterView(x status.Exporter, now time.Time) exporterView {
 }
 
 // protocolNames are those that people write.
-var protocolNames = map[string]string{"netflow5": "NetFlow v5", "netflow9": "NetFlow v9", "ipfix": "IPFIX", "sflow5": "sFlow v5"}
+var protocolNames = map[string]string{"netflow5": "NetFlow v5", "netflow9": "NetFlow v9", "ipfix": "IPFIX",
+	"sflow5": "sFlow v5"}
 
 // topView is one table of the largest.
 type topView struct {

@@ -1,11 +1,12 @@
-// Package budget shares a bounded amount of memory fairly among those who fill it, such as the addresses that send datagrams.
-// It imports nothing of the project.
+// Package budget shares a bounded amount of memory fairly among those who fill it, such as the addresses that send
+// datagrams. It imports nothing of the project.
 //
 // Three rules hold for everything that the wire can fill:
 //
 //   - The sum is bounded, and so is each holder's part of it.
 //   - What has to go goes from a holder that has much. Small holders count as equally small.
-//   - Trusted holders (those that have given data) never lose anything to others. The others have a reserve of their own.
+//   - Trusted holders (those that have given data) never lose anything to others. The others have a reserve of their
+//     own.
 package budget
 
 import (
@@ -24,8 +25,8 @@ type Limits struct {
 // Quarter are limits with a quarter in reserve, of which one holder may have a quarter.
 func Quarter(total int) Limits { return Limits{Total: total, Reserve: total / 4, Share: total / 4} }
 
-// Budget counts what holders have and says who has to give up something. It does not hold anything itself. It belongs to one
-// goroutine. Every operation takes constant time.
+// Budget counts what holders have and says who has to give up something. It does not hold anything itself. It belongs
+// to one goroutine. Every operation takes constant time.
 type Budget[T any] struct {
 	limits Limits
 	small  int
@@ -107,8 +108,8 @@ func (b *Budget[T]) trustedOver() bool { return b.used[trusted] > b.limits.Total
 // Victim compares some holders taken at random, and as many of those that came last: what floods is mostly there.
 const samples = 8
 
-// Victim returns a holder that has to give up something. It is among those who have most: of some of these, the one of the
-// lowest standing. nil: nobody has anything.
+// Victim returns a holder that has to give up something. It is among those who have most: of some of these, the one of
+// the lowest standing. nil: nobody has anything.
 func (b *Budget[T]) Victim() *Holder[T] {
 	tier := untrusted
 	if b.trustedOver() || b.used[untrusted] <= 0 {

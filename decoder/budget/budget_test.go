@@ -57,7 +57,8 @@ func TestVictim_theUntrustedNeverDisplaceTheTrusted(t *testing.T) {
 	}
 }
 
-// Trusted holders beyond their part are evicted by standing: those that came just now go before those that are there for long.
+// Trusted holders beyond their part are evicted by standing: those that came just now go before those that are there
+// for long.
 func TestVictim_newTrustedHoldersDisplaceEachOther(t *testing.T) {
 	b := New[string](Quarter(6400))
 	var routers []*Holder[string]

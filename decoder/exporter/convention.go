@@ -5,8 +5,8 @@ import "github.com/metranova/flow-collector/decoder/flow"
 // Convention says what the sequence numbers of a stream count.
 type Convention uint8
 
-// The conventions. NetFlow v5 is to count flows, v9 datagrams (RFC 3954 §5.1) and IPFIX records (RFC 7011 §3.1); exporters mix
-// them up.
+// The conventions. NetFlow v5 is to count flows, v9 datagrams (RFC 3954 §5.1) and IPFIX records (RFC 7011 §3.1);
+// exporters mix them up.
 const (
 	CountsUnknown   Convention = iota // not enough was seen, or none of these: nothing can be said of losses
 	CountsDatagrams                   // one for each datagram
@@ -18,7 +18,8 @@ const (
 
 // String says in words what is counted.
 func (c Convention) String() string {
-	return [...]string{"unknown", "datagrams", "flow records", "data records", "data and template records", "nothing"}[c]
+	return [...]string{"unknown", "datagrams", "flow records", "data records", "data and template records",
+		"nothing"}[c]
 }
 
 // Unit is the word for one thing that is counted.
@@ -52,15 +53,15 @@ type Units struct {
 	Unknown bool
 }
 
-// A way is a convention in detail: some exporters put the number behind the last of a datagram's own records instead of before
-// the first (softflowd).
+// A way is a convention in detail: some exporters put the number behind the last of a datagram's own records instead of
+// before the first (softflowd).
 type way struct {
 	counts Convention
 	itself bool
 }
 
-// ways returns the ways in which a protocol's exporters count, the protocol's own first: of ways that explain a stream equally
-// well the first is taken.
+// ways returns the ways in which a protocol's exporters count, the protocol's own first: of ways that explain a stream
+// equally well the first is taken.
 func ways(p flow.Protocol) []way {
 	switch p {
 	case flow.NetFlowV5:
@@ -75,13 +76,16 @@ func ways(p flow.Protocol) []way {
 const mostWays = 8
 
 var (
-	waysV5 = [...]way{{counts: CountsFlows}, {counts: CountsDatagrams}, {counts: CountsNothing}, {counts: CountsFlows, itself: true}}
+	waysV5 = [...]way{{counts: CountsFlows}, {counts: CountsDatagrams}, {counts: CountsNothing},
+		{counts: CountsFlows, itself: true}}
 	waysV9 = [...]way{
-		{counts: CountsDatagrams}, {counts: CountsRecords}, {counts: CountsFlows}, {counts: CountsAll}, {counts: CountsNothing},
+		{counts: CountsDatagrams}, {counts: CountsRecords}, {counts: CountsFlows}, {counts: CountsAll},
+		{counts: CountsNothing},
 		{counts: CountsRecords, itself: true}, {counts: CountsFlows, itself: true}, {counts: CountsAll, itself: true},
 	}
 	waysIPFIX = [...]way{
-		{counts: CountsRecords}, {counts: CountsRecords, itself: true}, {counts: CountsFlows}, {counts: CountsFlows, itself: true},
+		{counts: CountsRecords}, {counts: CountsRecords, itself: true}, {counts: CountsFlows},
+		{counts: CountsFlows, itself: true},
 		{counts: CountsAll}, {counts: CountsAll, itself: true}, {counts: CountsDatagrams}, {counts: CountsNothing},
 	}
 )

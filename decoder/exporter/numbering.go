@@ -1,8 +1,8 @@
 package exporter
 
-// A numbering is one run of sequence numbers, followed in all ways in which its exporter may count. Each way keeps the account
-// of losses that would be true if it were the exporter's; once one is known to be, its account is told, from the beginning.
-// The zero value is a numbering of which nothing was seen.
+// A numbering is one run of sequence numbers, followed in all ways in which its exporter may count. Each way keeps the
+// account of losses that would be true if it were the exporter's; once one is known to be, its account is told, from
+// the beginning. The zero value is a numbering of which nothing was seen.
 type numbering struct {
 	ways     [mostWays]hypothesis
 	recent   recentNumbers
@@ -26,16 +26,18 @@ type account struct {
 	twice, late, restarts uint32 // datagrams
 }
 
-// enough is how many datagrams must have fitted until a way is known, and a way that explains less than one in four is none.
+// enough is how many datagrams must have fitted until a way is known, and a way that explains less than one in four is
+// none.
 const (
 	enough   = 3
 	oneInFew = 4
-	// memorable bounds the memory of what an exporter did, so that one that is replaced by another kind is understood in time.
+	// memorable bounds the memory of what an exporter did, so that one that is replaced by another kind is understood
+	// in time.
 	memorable = 256
 )
 
-// observe takes a datagram's number. fits tells that the way that is taken for the exporter's expected it, misses that it
-// expected another.
+// observe takes a datagram's number. fits tells that the way that is taken for the exporter's expected it, misses that
+// it expected another.
 func (n *numbering) observe(list []way, number uint32, u Units) (fits, misses bool) {
 	best := n.best(list)
 	for i, w := range list {

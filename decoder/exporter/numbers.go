@@ -5,10 +5,11 @@ import "slices"
 // maxNumberedPorts bounds the source ports of one stream that are followed on their own.
 const maxNumberedPorts = 8
 
-// Numbers tell from the sequence numbers of a NetFlow or IPFIX stream what was lost, came twice, came late or started anew. What
-// the numbers count is learned from the stream, and so is whether it has one run of numbers or one for each UDP source port:
-// two processes behind one address each count for themselves (RFC 7011 §3.1 counts by transport session), while others send
-// one run over many ports. Until that is known nothing is told, and then all of it: a loss that is told is a loss.
+// Numbers tell from the sequence numbers of a NetFlow or IPFIX stream what was lost, came twice, came late or started
+// anew. What the numbers count is learned from the stream, and so is whether it has one run of numbers or one for each
+// UDP source port: two processes behind one address each count for themselves (RFC 7011 §3.1 counts by transport
+// session), while others send one run over many ports. Until that is known nothing is told, and then all of it: a loss
+// that is told is a loss.
 //
 // The zero value is ready. A copy is another one, of the same past. It belongs to one goroutine.
 type Numbers struct {
@@ -60,8 +61,8 @@ const (
 	forgetsAfter = 64 // datagrams without a change of port, of which each takes one sign back
 )
 
-// judge takes what a datagram shows: whether its number was expected in the one run of all ports, and in that of its own. One
-// that the run of all ports expects right after a datagram of another port belongs to that run.
+// judge takes what a datagram shows: whether its number was expected in the one run of all ports, and in that of its
+// own. One that the run of all ports expects right after a datagram of another port belongs to that run.
 func (q *Numbers) judge(changed, fits, misses, ownFits, isNew bool) {
 	if q.quiet++; changed {
 		q.quiet = 0
@@ -84,7 +85,8 @@ func (q *Numbers) judge(changed, fits, misses, ownFits, isNew bool) {
 	}
 }
 
-// own returns the numbers of a port, those of the port that was not seen for longest forgotten where there are too many.
+// own returns the numbers of a port, those of the port that was not seen for longest forgotten where there are too
+// many.
 func (q *Numbers) own(port uint16) *numbering {
 	at := slices.IndexFunc(q.ports, func(p portNumbers) bool { return p.port == port })
 	switch {

@@ -29,8 +29,8 @@ func play(p flow.Protocol, datagrams []sent) (*Stream, told) {
 	return s, told{s.Lost.Load(), s.Duplicated.Load(), s.Reordered.Load(), s.Restarts.Load()}
 }
 
-// stream makes n datagrams of an exporter that counts in the given way, with records of flows, every few datagrams of options,
-// and now and then templates.
+// stream makes n datagrams of an exporter that counts in the given way, with records of flows, every few datagrams of
+// options, and now and then templates.
 func stream(w way, n int, first uint32) []sent {
 	rng := rand.New(rand.NewPCG(1, uint64(n)))
 	all := make([]sent, n)
@@ -53,7 +53,8 @@ func stream(w way, n int, first uint32) []sent {
 	return all
 }
 
-// Every way of counting is recognized, tells nothing of a stream of which nothing is missing, and exactly what is missing else.
+// Every way of counting is recognized, tells nothing of a stream of which nothing is missing, and exactly what is
+// missing else.
 func TestNumbersKnowEveryWay(t *testing.T) {
 	for _, p := range []flow.Protocol{flow.NetFlowV5, flow.NetFlowV9, flow.IPFIX} {
 		for _, w := range ways(p) {
@@ -89,9 +90,13 @@ func TestNumbers(t *testing.T) {
 		counts Convention
 	}{
 		{"too few to know", func(s []sent) []sent { return []sent{s[0], s[3], s[2]} }, told{}, CountsUnknown},
-		{"two change places", func(s []sent) []sent { s[20], s[21] = s[21], s[20]; return s }, told{late: 1}, CountsRecords},
-		{"one comes twice", func(s []sent) []sent { return append(append(s[:20:20], s[19]), s[20:]...) }, told{twice: 1}, CountsRecords},
-		{"it starts anew", func(s []sent) []sent { return append(s[:20:20], stream(way{counts: CountsRecords}, 20, 0)...) }, told{restarts: 1}, CountsRecords},
+		{"two change places", func(s []sent) []sent { s[20], s[21] = s[21], s[20]; return s }, told{late: 1},
+			CountsRecords},
+		{"one comes twice", func(s []sent) []sent { return append(append(s[:20:20], s[19]), s[20:]...) },
+			told{twice: 1}, CountsRecords},
+		{"it starts anew",
+			func(s []sent) []sent { return append(s[:20:20], stream(way{counts: CountsRecords}, 20, 0)...) },
+			told{restarts: 1}, CountsRecords},
 		{"numbers of no kind", func(s []sent) []sent {
 			rng := rand.New(rand.NewPCG(3, 4))
 			for i := range s {
@@ -194,8 +199,10 @@ func TestNumbersOfSeveralPorts(t *testing.T) {
 		check("two processes by turns", merge([]int{1}, onPort(1, one(40, 5)), onPort(2, one(40, 9000))), told{})
 		check("two processes, the second later", append(onPort(1, one(100, 5))[:50:50],
 			merge([]int{1}, onPort(1, one(100, 5))[50:], onPort(2, one(40, 9000)))...), told{})
-		check("two processes, one of which is quiet", merge([]int{20, 1}, onPort(1, one(200, 5)), onPort(2, one(12, 9000))), told{})
-		check("four processes", merge([]int{1, 3, 2}, onPort(1, one(40, 5)), onPort(2, one(40, 9000)), onPort(3, one(40, 70)), onPort(4, one(40, 1<<31))), told{})
+		check("two processes, one of which is quiet",
+			merge([]int{20, 1}, onPort(1, one(200, 5)), onPort(2, one(12, 9000))), told{})
+		check("four processes", merge([]int{1, 3, 2}, onPort(1, one(40, 5)), onPort(2, one(40, 9000)),
+			onPort(3, one(40, 70)), onPort(4, one(40, 1<<31))), told{})
 		a, b := onPort(1, one(60, 5)), onPort(2, one(60, 9000))
 		n := lost(a, 20, 33) + lost(b, 2, 41)
 		check("two processes, some missing", merge([]int{1}, a, b), told{lost: n})

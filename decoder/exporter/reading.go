@@ -1,7 +1,7 @@
 package exporter
 
-// Reading is a way in which the collector understood an exporter that leaves room for several, or that does not keep to its
-// protocol. Nothing is lost by it; the operator sees each on the exporter's page and in the output of decode.
+// Reading is a way in which the collector understood an exporter that leaves room for several, or that does not keep to
+// its protocol. Nothing is lost by it; the operator sees each on the exporter's page and in the output of decode.
 type Reading uint8
 
 // The readings. Each counts the unit that it names.
@@ -17,8 +17,9 @@ const (
 	UptimeWithoutStart                   // records: uptimes without the device's start: the end is the export time
 	PlainFractions                       // records: decimal fractions of a second in NTP time stamps
 	TotalsRepeated                       // records: totals of a flow sent again: the difference counts
-	TotalsForgotten                      // records: totals of too many flows: one that was forgotten counts in full again
-	OtherSetIDs                          // sets: numbered as in the other of NetFlow v9 and IPFIX
+	// records: totals of too many flows: one that was forgotten counts in full again
+	TotalsForgotten
+	OtherSetIDs // sets: numbered as in the other of NetFlow v9 and IPFIX
 	readingCount
 )
 

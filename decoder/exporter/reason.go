@@ -51,7 +51,8 @@ func (r Reason) String() string {
 	return [reasonCount]string{
 		"unknown_version", "truncated", "bad_header", "bad_set", "unknown_set", "bad_template", "bad_record",
 		"no_template", "hold_full", "trailing_bytes", "template_conflict", "template_limit", "withdrawal",
-		"bad_frame", "not_ip", "no_flow", "record_limit", "set_limit", "stream_evicted", "template_evicted", "name_limit",
+		"bad_frame", "not_ip", "no_flow", "record_limit", "set_limit", "stream_evicted", "template_evicted",
+		"name_limit",
 		"options_doubted", "foreign_agent", "counter_limit", "sampler_limit", "template_misfit",
 	}[r]
 }
@@ -73,11 +74,12 @@ func (r Reason) Unit() string {
 	return "sets"
 }
 
-// Loses reports whether what the reason counts is flows or counters that are missing. Odd bytes, templates that are not used, frames
-// that hold no flow and state that was evicted are none.
+// Loses reports whether what the reason counts is flows or counters that are missing. Odd bytes, templates that are not
+// used, frames that hold no flow and state that was evicted are none.
 func (r Reason) Loses() bool {
 	switch r {
-	case TrailingBytes, BadTemplate, TemplateConflict, TemplateLimit, Withdrawal, NotIP, NoFlow, StreamEvicted, TemplateEvicted,
+	case TrailingBytes, BadTemplate, TemplateConflict, TemplateLimit, Withdrawal, NotIP, NoFlow, StreamEvicted,
+		TemplateEvicted,
 		NameLimit, OptionsDoubted, ForeignAgent, SamplerLimit:
 		return false
 	}

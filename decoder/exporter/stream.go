@@ -107,7 +107,8 @@ func (s *Stream) Saw(dg *Datagram) {
 	s.Bytes.Add(uint64(len(dg.Payload)))
 }
 
-// Stated returns the address by which the exporter names itself in option records (IE 130, 131); unset where it does not.
+// Stated returns the address by which the exporter names itself in option records (IE 130, 131); unset where it does
+// not.
 func (s *Stream) Stated() flow.Addr {
 	if a := s.stated.Load(); a != nil {
 		return *a
@@ -118,10 +119,12 @@ func (s *Stream) Stated() flow.Addr {
 // SetStated notes the address. For the stream's worker only.
 func (s *Stream) SetStated(a flow.Addr) { s.stated.Store(&a) }
 
-// Gone reports whether the stream was evicted: nothing must be counted in it any more but failures. For its worker only.
+// Gone reports whether the stream was evicted: nothing must be counted in it any more but failures. For its worker
+// only.
 func (s *Stream) Gone() bool { return s.gone }
 
-// Impostor returns the latest source that stated the stream's sFlow agent address and is not bound to it; unset where none did.
+// Impostor returns the latest source that stated the stream's sFlow agent address and is not bound to it; unset where
+// none did.
 func (s *Stream) Impostor() flow.Addr {
 	if a := s.impostor.Load(); a != nil {
 		return *a

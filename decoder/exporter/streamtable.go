@@ -14,9 +14,9 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-// Table holds the streams of one worker. Their number is bounded, and shared among sources as package budget says: a stream is
-// trusted once it has given data (Prove). The fields are the worker's; only Streams, Retired, Evicted and UnattributedCount are
-// safe for concurrent use.
+// Table holds the streams of one worker. Their number is bounded, and shared among sources as package budget says: a
+// stream is trusted once it has given data (Prove). The fields are the worker's; only Streams, Retired, Evicted and
+// UnattributedCount are safe for concurrent use.
 type Table struct {
 	streams      map[Key]*Stream
 	owners       map[flow.Addr]*owner
@@ -46,21 +46,22 @@ type group struct {
 // leastStreams is the least number of streams that a table keeps.
 const leastStreams = 16
 
-// NewTable returns a table that holds at most limit streams (at least 16). The eighth part is for streams that have not given data
-// yet. One source may have all of them until others need room.
+// NewTable returns a table that holds at most limit streams (at least 16). The eighth part is for streams that have not
+// given data yet. One source may have all of them until others need room.
 func NewTable(limit int) *Table {
 	limit = max(limit, leastStreams)
 	t := &Table{
 		streams: make(map[Key]*Stream), owners: make(map[flow.Addr]*owner),
-		room: budget.New[*group](budget.Limits{Total: limit, Reserve: limit / 8, Share: limit, Small: max(16, limit/32)}),
+		room: budget.New[*group](budget.Limits{Total: limit, Reserve: limit / 8, Share: limit,
+			Small: max(16, limit/32)}),
 	}
 	t.list.Store(new([]*Stream))
 	return t
 }
 
 const (
-	// publishAtOnce is up to how many streams a new one is visible at once. With more it is visible at the next Publish, so that a
-	// flood of sources does not copy the list for each.
+	// publishAtOnce is up to how many streams a new one is visible at once. With more it is visible at the next
+	// Publish, so that a flood of sources does not copy the list for each.
 	publishAtOnce = 64
 	// maxLeaving is how many evicted streams stay visible before the list is copied without them.
 	maxLeaving = 256
@@ -177,8 +178,8 @@ func (t *Table) remove(s *Stream) {
 // silence is how long a source is silent before its standing is lost.
 const silence = int64(10 * time.Minute)
 
-// Age notes which streams have given data since it was last called, about a second ago: those that do so for long are the last to
-// be evicted. It also publishes. now is in Unix nanoseconds.
+// Age notes which streams have given data since it was last called, about a second ago: those that do so for long are
+// the last to be evicted. It also publishes. now is in Unix nanoseconds.
 func (t *Table) Age(now int64) {
 	for _, o := range t.owners {
 		o.proven.age(now)

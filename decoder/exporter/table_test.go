@@ -37,7 +37,8 @@ func TestEvictedStreamsStayInTheSum(t *testing.T) {
 		failed += s.Failed(NoTemplate)
 	}
 	if datagrams != sources || bytes != 100*sources || restarts != 2*sources || failed != 3*sources+5 {
-		t.Errorf("%d datagrams, %d bytes, %d restarts, %d sets, of %d sources", datagrams, bytes, restarts, failed, sources)
+		t.Errorf("%d datagrams, %d bytes, %d restarts, %d sets, of %d sources", datagrams, bytes, restarts, failed,
+			sources)
 	}
 	if table.Evicted() != sources-uint64(len(table.Streams())) {
 		t.Errorf("%d evicted, %d are left, of %d", table.Evicted(), len(table.Streams()), sources)
@@ -46,7 +47,8 @@ func TestEvictedStreamsStayInTheSum(t *testing.T) {
 
 // Each loss says what it counts: metrics and the table of losses show it.
 func TestReasonsHaveAUnit(t *testing.T) {
-	units := map[string]bool{"datagrams": true, "sets": true, "templates": true, "records": true, "streams": true, "samples": true}
+	units := map[string]bool{"datagrams": true, "sets": true, "templates": true, "records": true, "streams": true,
+		"samples": true}
 	for _, r := range Reasons() {
 		if !units[r.Unit()] {
 			t.Errorf("%s is counted in %q", r, r.Unit())

@@ -1,8 +1,8 @@
 package flow
 
-// InterfaceCounters are a device's counters of one interface, as it sends them now and then (sFlow if_counters). A counter that
-// the device does not keep is Unsupported. Counters wrap, those of octets at 2^64 and all others at 2^32, and begin anew with
-// the device.
+// InterfaceCounters are a device's counters of one interface, as it sends them now and then (sFlow if_counters). A
+// counter that the device does not keep is Unsupported. Counters wrap, those of octets at 2^64 and all others at 2^32,
+// and begin anew with the device.
 type InterfaceCounters struct {
 	Exporter, Source Addr
 	SubAgent         uint32

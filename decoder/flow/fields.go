@@ -115,8 +115,8 @@ const (
 // SamplingSource says where a record's sampling rate comes from.
 type SamplingSource uint8
 
-// The sources of a sampling rate. Those from SamplingExporter on are readings that the collector chose, because what the
-// exporter says leaves room: the page of the exporter says so as well.
+// The sources of a sampling rate. Those from SamplingExporter on are readings that the collector chose, because what
+// the exporter says leaves room: the page of the exporter says so as well.
 const (
 	SamplingAssumed   SamplingSource = iota // nothing known: 1 assumed
 	SamplingOverride                        // set by the operator

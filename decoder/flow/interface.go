@@ -1,7 +1,7 @@
 package flow
 
-// InterfaceSelf is the number of the device itself as an interface (sflow_version_5.txt, "interface"): it sent or took the
-// packet. Metadata knows the device's own interface by it.
+// InterfaceSelf is the number of the device itself as an interface (sflow_version_5.txt, "interface"): it sent or took
+// the packet. Metadata knows the device's own interface by it.
 const InterfaceSelf = 0x3fffffff
 
 // Format bits of interface numbers of compact sFlow samples (sflow_version_5.txt, "interface").

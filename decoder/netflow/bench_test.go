@@ -24,7 +24,8 @@ type workload struct {
 func router() []item {
 	return []item{
 		el(8, ip("198.51.100.1")), el(12, ip("203.0.113.9")), el(15, ip("192.0.2.254")), el(18, ip("192.0.2.253")),
-		el(10, u32(11)), el(14, u32(12)), el(2, u32(3)), el(1, u32(1500)), el(22, u32(1_000_000)), el(21, u32(1_060_000)),
+		el(10, u32(11)), el(14, u32(12)), el(2, u32(3)), el(1, u32(1500)), el(22, u32(1_000_000)),
+		el(21, u32(1_060_000)),
 		el(7, u16(1234)), el(11, u16(443)), el(6, u8(0x1b)), el(4, u8(6)), el(5, u8(0)), el(16, u32(64500)),
 		el(17, u32(64501)), el(9, u8(24)), el(13, u8(20)), el(61, u8(0)),
 	}
@@ -47,7 +48,8 @@ func workloads() []workload {
 	n9, data9 := repeat(router())
 	n10, data10 := repeat(modernRouter())
 	return []workload{
-		{"v5", nil, v5(v5Header{count: -1, uptime: testUptime}, slices.Repeat([]v5Flow{{first: 1, last: 2, protocol: 6, bytes: 1}}, 30)...), 30},
+		{"v5", nil, v5(v5Header{count: -1, uptime: testUptime},
+			slices.Repeat([]v5Flow{{first: 1, last: 2, protocol: 6, bytes: 1}}, 30)...), 30},
 		{"v9 with 20 fields", v9(h, set(0, templateOf(256, router()...))), v9(h, data9), n9},
 		{"IPFIX with 25 fields", ipfix(h, set(2, templateOf(256, modernRouter()...))), ipfix(h, data10), n10},
 	}
@@ -74,12 +76,15 @@ func (w workload) steady(t testing.TB) (decode func(), records *int) {
 
 func TestDecodeAllocatesNothing(t *testing.T) {
 	many := append(everyElement(), el(1, u32(1)))
-	biflow := append(v4Flow(), variable(315, frameIPv4(7)), variable(497, make([]byte, 64)), reversed(1, u32(5)), reversed(2, u32(1)))
+	biflow := append(v4Flow(), variable(315, frameIPv4(7)), variable(497, make([]byte, 64)), reversed(1, u32(5)),
+		reversed(2, u32(1)))
 	h := header{exportS: exportS, uptime: testUptime}
 	all := append(workloads(),
 		workload{"every element", v9(h, set(0, templateOf(256, many...))), v9(h, set(256, dataOf(many...))), 1},
-		workload{"biflow, frame and segments", ipfix(h, set(2, templateOf(256, biflow...))), ipfix(h, set(256, dataOf(biflow...))), 2},
-		workload{"templates in every datagram", nil, ipfix(h, set(2, templateOf(256, v4Flow()...)), set(256, dataOf(v4Flow()...))), 1})
+		workload{"biflow, frame and segments", ipfix(h, set(2, templateOf(256, biflow...))),
+			ipfix(h, set(256, dataOf(biflow...))), 2},
+		workload{"templates in every datagram", nil,
+			ipfix(h, set(2, templateOf(256, v4Flow()...)), set(256, dataOf(v4Flow()...))), 1})
 	for _, w := range all {
 		t.Run(w.name, func(t *testing.T) {
 			decode, _ := w.steady(t)
@@ -111,7 +116,8 @@ func perRecord(b *testing.B, records int) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*records), "ns/record")
 }
 
-// BenchmarkGoflow2 is goflow2's decode of the same datagrams, which ends at fields of bytes: it makes no record of them.
+// BenchmarkGoflow2 is goflow2's decode of the same datagrams, which ends at fields of bytes: it makes no record of
+// them.
 func BenchmarkGoflow2(b *testing.B) {
 	for _, w := range workloads() {
 		b.Run(w.name, func(b *testing.B) {

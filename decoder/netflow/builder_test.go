@@ -117,7 +117,8 @@ func v9(h header, sets ...[]byte) []byte {
 
 func ipfix(h header, sets ...[]byte) []byte {
 	body := slices.Concat(sets...)
-	return slices.Concat(u16(10), u16(uint16(headerIPFIX+len(body))), u32(h.exportS), u32(h.sequence), u32(h.domain), body)
+	return slices.Concat(u16(10), u16(uint16(headerIPFIX+len(body))), u32(h.exportS), u32(h.sequence), u32(h.domain),
+		body)
 }
 
 // lab is a decoder with one exporter in front of it.

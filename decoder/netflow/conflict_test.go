@@ -32,8 +32,8 @@ func TestTemplateConflict_aPortThatChangedIsNone(t *testing.T) {
 	}
 }
 
-// A message whose end was cut off is marked so wherever the cut is: how many records are missing is not known, so its successor's
-// sequence number is no loss.
+// A message whose end was cut off is marked so wherever the cut is: how many records are missing is not known, so its
+// successor's sequence number is no loss.
 func TestTruncatedMessage_cutBetweenSets(t *testing.T) {
 	l := newLab(t, Options{})
 	data := dataSet(300, 2)
@@ -49,7 +49,8 @@ func TestTruncatedMessage_cutBetweenSets(t *testing.T) {
 
 // Whoever forges the address of a router, but not its port, cannot have the router's data read by other definitions.
 func TestTemplateConflict_forgedDefinitions(t *testing.T) {
-	other := []item{el(8, u32(1)), el(12, u32(2)), el(1, u32(9)), el(2, u32(9)), el(7, u16(1)), el(11, u16(2)), el(4, u8(17))}
+	other := []item{el(8, u32(1)), el(12, u32(2)), el(1, u32(9)), el(2, u32(9)), el(7, u16(1)), el(11, u16(2)),
+		el(4, u8(17))}
 	for name, forge := range map[string]func(define func(port uint16, items ...item)){
 		"another definition": func(define func(uint16, ...item)) { define(4001, other...) },
 		"the same, then another": func(define func(uint16, ...item)) {
@@ -80,7 +81,8 @@ func TestTemplateConflict_forgedDefinitions(t *testing.T) {
 					t.Fatalf("%s: %d records", when, len(got))
 				}
 				for _, r := range got {
-					if want := dataRecord(t); r.SrcAddr != want.SrcAddr || r.Bytes != want.Bytes || r.Packets != want.Packets {
+					if want := dataRecord(t); r.SrcAddr != want.SrcAddr || r.Bytes != want.Bytes ||
+						r.Packets != want.Packets {
 						t.Fatalf("%s: %v -> %v, %d bytes", when, r.SrcAddr, r.DstAddr, r.Bytes)
 					}
 				}

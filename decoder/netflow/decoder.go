@@ -31,14 +31,15 @@ import (
 
 // Options bound what a decoder keeps. The zero value has the defaults.
 type Options struct {
-	MaxTemplates   int           // of one observation domain; 0: 1024
-	HoldFor        time.Duration // how long data waits for its template; negative: not at all; 0: 30 s
-	HoldBytes      int           // of one source; 0: 1 MiB
-	HeldBytes      int           // of all sources; 0: 32 MiB
-	TemplateBytes  int           // of all sources, with sampling rates; 0: 24 MiB
-	NameBytes      int           // of all sources, for names of interfaces and VRFs; 0: 16 MiB
-	MaxRecords     int           // of one datagram, of those that leastFlow and Jumbo do not let pass; 0: 300
-	Jumbo          int           // bytes of a datagram beyond which MaxRecords holds for all records; 0: any datagram may be full
+	MaxTemplates  int           // of one observation domain; 0: 1024
+	HoldFor       time.Duration // how long data waits for its template; negative: not at all; 0: 30 s
+	HoldBytes     int           // of one source; 0: 1 MiB
+	HeldBytes     int           // of all sources; 0: 32 MiB
+	TemplateBytes int           // of all sources, with sampling rates; 0: 24 MiB
+	NameBytes     int           // of all sources, for names of interfaces and VRFs; 0: 16 MiB
+	MaxRecords    int           // of one datagram, of those that leastFlow and Jumbo do not let pass; 0: 300
+	// bytes of a datagram beyond which MaxRecords holds for all records; 0: any datagram may be full
+	Jumbo          int
 	TemplateExpiry time.Duration // after the latest definition; 0: 24 h
 	Overrides      exporter.Overrides
 	Inner          bool  // frame sections of tunnels: take the flow inside
@@ -54,9 +55,9 @@ const (
 	defaultTemplateBytes = 24 << 20
 	defaultNameBytes     = 16 << 20
 	defaultMaxRecords    = 300
-	// leastFlow is the length of a record that has all of an IPv4 flow: two addresses, two ports, two counters of 4 bytes.
-	// As many as fit into a datagram of a jumbo frame are believed. Of shorter ones, and in a datagram that no frame holds, there
-	// may be a hundred times more than real exporters put there, and each costs a row.
+	// leastFlow is the length of a record that has all of an IPv4 flow: two addresses, two ports, two counters of 4
+	// bytes. As many as fit into a datagram of a jumbo frame are believed. Of shorter ones, and in a datagram that no
+	// frame holds, there may be a hundred times more than real exporters put there, and each costs a row.
 	leastFlow             = 20
 	defaultTemplateExpiry = 24 * time.Hour
 )
@@ -114,7 +115,8 @@ func (o *Options) oversized(p []byte) bool { return o.Jumbo > 0 && len(p) > o.Ju
 // New returns a decoder that counts in table.
 func New(table *exporter.Table, o Options) *Decoder {
 	o = o.withDefaults()
-	return &Decoder{o: o, compiler: newCompiler(), table: table, sources: map[flow.Addr]*source{}, memory: newMemory(&o)}
+	return &Decoder{o: o, compiler: newCompiler(), table: table, sources: map[flow.Addr]*source{},
+		memory: newMemory(&o)}
 }
 
 // SetOverrides replaces the operator's sampling rates.
@@ -164,16 +166,17 @@ type session struct {
 	readings [exporter.ReadingCount]uint32 // of the datagram in hand
 	odd      bool                          // there are readings
 	templates
-	charged         int                  // what the source's account has of templates and sampling rates
-	held            map[uint16][]heldSet // by template id, each in the order they came
-	units           uint32               // flow records of the datagram in hand
-	options         uint32               // and option records
-	definitions     uint32               // and template records
-	restored        int64                // when the latest of the restored templates came, Unix nanoseconds; 0: none are
-	unknownSet      bool                 // the datagram had a set that could not be counted
-	bootMs          int64                // NetFlow v9 and v5: when the exporter started, by its header
-	bootPort        uint16               // and from which source port that was said
-	headerRate      uint32               // NetFlow v5: of the datagram in hand
+	charged     int                  // what the source's account has of templates and sampling rates
+	held        map[uint16][]heldSet // by template id, each in the order they came
+	units       uint32               // flow records of the datagram in hand
+	options     uint32               // and option records
+	definitions uint32               // and template records
+	// when the latest of the restored templates came, Unix nanoseconds; 0: none are
+	restored        int64
+	unknownSet      bool   // the datagram had a set that could not be counted
+	bootMs          int64  // NetFlow v9 and v5: when the exporter started, by its header
+	bootPort        uint16 // and from which source port that was said
+	headerRate      uint32 // NetFlow v5: of the datagram in hand
 	headerRateBy    flow.SamplingSource
 	totalsAreDeltas bool // its totals (IE 85, 86) fell within a flow
 	wideRate        bool // NetFlow v5: all 16 bits of the sampling field are the rate
@@ -213,7 +216,8 @@ func (d *Decoder) newSession(src *source, key sessionKey, now int64) *session {
 	kept := src.unpark(d, key)
 	s := &session{
 		decoder: d, source: src, key: key,
-		stream:    d.table.Get(exporter.Key{Exporter: src.addr, Protocol: key.protocol, Domain: key.domain}, src.addr, now),
+		stream: d.table.Get(exporter.Key{Exporter: src.addr, Protocol: key.protocol, Domain: key.domain}, src.addr,
+			now),
 		templates: newTemplates(d.o.MaxTemplates),
 	}
 	s.stream.SetUser(s)
@@ -352,8 +356,8 @@ const restartMs = 10_000
 const uptimeWrapMs = 1 << 32
 
 // restarted notices by its uptime that an exporter started anew: its sequence numbers do so too. An uptime that wrapped
-// makes the start look 2^32 ms later, and is none. The start is noted anew each time, so that a clock which drifts from the
-// uptime never adds up to a restart. Another source port may be another process, which started when it did.
+// makes the start look 2^32 ms later, and is none. The start is noted anew each time, so that a clock which drifts from
+// the uptime never adds up to a restart. Another source port may be another process, which started when it did.
 func (s *session) restarted(bootMs int64) {
 	later := bootMs - s.bootMs
 	wrapped := later > uptimeWrapMs-restartMs && later < uptimeWrapMs+restartMs
@@ -396,9 +400,9 @@ func (d *Decoder) DecodeIPFIX(dg *exporter.Datagram, b *flow.Batch) {
 	s.end(d)
 }
 
-// extent returns up to where a message's sets reach, whose header says less than the datagram holds. Some exporters state a
-// length that is short of the last set, or leave the header out of it: where sets that can be true fill the datagram, all of it
-// is read, and else the set that the length would cut, if the datagram holds it.
+// extent returns up to where a message's sets reach, whose header says less than the datagram holds. Some exporters
+// state a length that is short of the last set, or leave the header out of it: where sets that can be true fill the
+// datagram, all of it is read, and else the set that the length would cut, if the datagram holds it.
 func extent(p []byte, length int) int {
 	end := headerIPFIX
 	for end < len(p) {

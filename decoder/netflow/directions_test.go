@@ -11,7 +11,8 @@ import (
 
 // A firewall's counters of both directions in one record are two records, as those of RFC 5103 (case 35).
 func TestCase35_InitiatorAndResponder(t *testing.T) {
-	ends := []item{el(8, ip("10.0.0.5")), el(12, ip("198.51.100.20")), el(7, u16(51000)), el(11, u16(443)), el(4, u8(6)),
+	ends := []item{el(8, ip("10.0.0.5")), el(12, ip("198.51.100.20")), el(7, u16(51000)), el(11, u16(443)),
+		el(4, u8(6)),
 		el(10, u16(3)), el(14, u16(4)), el(225, ip("203.0.113.5")), el(226, ip("198.51.100.20"))}
 	tests := []struct {
 		name             string
@@ -19,12 +20,17 @@ func TestCase35_InitiatorAndResponder(t *testing.T) {
 		forward, reverse [2]uint64 // bytes, packets
 		two              bool
 	}{
-		{"4 bytes", []item{el(231, u32(1687)), el(232, u32(2_221_543)), el(298, u32(12)), el(299, u32(1600))}, [2]uint64{1687, 12}, [2]uint64{2_221_543, 1600}, true},
-		{"8 bytes", []item{el(231, u64(1687)), el(232, u64(1<<40)), el(298, u64(12)), el(299, u64(1<<33))}, [2]uint64{1687, 12}, [2]uint64{1 << 40, 1 << 33}, true},
+		{"4 bytes", []item{el(231, u32(1687)), el(232, u32(2_221_543)), el(298, u32(12)), el(299, u32(1600))},
+			[2]uint64{1687, 12}, [2]uint64{2_221_543, 1600}, true},
+		{"8 bytes", []item{el(231, u64(1687)), el(232, u64(1<<40)), el(298, u64(12)), el(299, u64(1<<33))},
+			[2]uint64{1687, 12}, [2]uint64{1 << 40, 1 << 33}, true},
 		{"bytes alone", []item{el(231, u32(1687)), el(232, u32(99))}, [2]uint64{1687, 0}, [2]uint64{99, 0}, true},
-		{"nothing from the responder", []item{el(231, u32(1687)), el(232, u32(0)), el(298, u32(12)), el(299, u32(0))}, [2]uint64{1687, 12}, [2]uint64{}, false},
-		{"nothing from the initiator", []item{el(231, u32(0)), el(232, u32(99)), el(298, u32(0)), el(299, u32(1))}, [2]uint64{}, [2]uint64{99, 1}, true},
-		{"beside counters of the flow", []item{el(1, u32(500)), el(2, u32(5)), el(231, u32(400)), el(232, u32(100))}, [2]uint64{500, 5}, [2]uint64{}, false},
+		{"nothing from the responder", []item{el(231, u32(1687)), el(232, u32(0)), el(298, u32(12)), el(299, u32(0))},
+			[2]uint64{1687, 12}, [2]uint64{}, false},
+		{"nothing from the initiator", []item{el(231, u32(0)), el(232, u32(99)), el(298, u32(0)), el(299, u32(1))},
+			[2]uint64{}, [2]uint64{99, 1}, true},
+		{"beside counters of the flow", []item{el(1, u32(500)), el(2, u32(5)), el(231, u32(400)), el(232, u32(100))},
+			[2]uint64{500, 5}, [2]uint64{}, false},
 	}
 	for _, p := range both {
 		for _, test := range tests {
@@ -61,21 +67,29 @@ func TestCase65_RepeatedTotals(t *testing.T) {
 		absent  []uint16
 		records []record
 	}{
-		{"growing", 8, nil, []record{{0, 1000, 10, [2]uint64{1000, 10}}, {60, 2500, 25, [2]uint64{1500, 15}}, {120, 2500, 25, [2]uint64{}}, {180, 9000, 30, [2]uint64{6500, 5}}}},
+		{"growing", 8, nil, []record{{0, 1000, 10, [2]uint64{1000, 10}}, {60, 2500, 25, [2]uint64{1500, 15}},
+			{120, 2500, 25, [2]uint64{}}, {180, 9000, 30, [2]uint64{6500, 5}}}},
 		{"growing, 4 bytes", 4, nil, []record{{0, 1000, 10, [2]uint64{1000, 10}}, {60, 2500, 25, [2]uint64{1500, 15}}}},
-		{"4 bytes that wrap", 4, nil, []record{{0, 4_294_967_000, 10, [2]uint64{4_294_967_000, 10}}, {60, 500, 25, [2]uint64{796, 15}}}},
-		{"late", 8, nil, []record{{0, 1000, 10, [2]uint64{1000, 10}}, {120, 9000, 30, [2]uint64{8000, 20}}, {60, 2500, 25, [2]uint64{}}, {180, 9100, 31, [2]uint64{100, 1}}}},
+		{"4 bytes that wrap", 4, nil, []record{{0, 4_294_967_000, 10, [2]uint64{4_294_967_000, 10}},
+			{60, 500, 25, [2]uint64{796, 15}}}},
+		{"late", 8, nil, []record{{0, 1000, 10, [2]uint64{1000, 10}}, {120, 9000, 30, [2]uint64{8000, 20}},
+			{60, 2500, 25, [2]uint64{}}, {180, 9100, 31, [2]uint64{100, 1}}}},
 		{"one end for all", 8, nil, []record{{0, 1000, 10, [2]uint64{1000, 10}}, {0, 1000, 10, [2]uint64{1000, 10}}}},
-		{"they fall: these are no totals", 8, nil, []record{{0, 1000, 10, [2]uint64{1000, 10}}, {60, 900, 9, [2]uint64{900, 9}}, {120, 2000, 20, [2]uint64{2000, 20}}}},
-		{"without a start", 8, []uint16{152}, []record{{0, 1000, 10, [2]uint64{1000, 10}}, {60, 2500, 25, [2]uint64{2500, 25}}}},
-		{"without an end", 8, []uint16{153}, []record{{0, 1000, 10, [2]uint64{1000, 10}}, {60, 2500, 25, [2]uint64{2500, 25}}}},
+		{"they fall: these are no totals", 8, nil,
+			[]record{{0, 1000, 10, [2]uint64{1000, 10}}, {60, 900, 9, [2]uint64{900, 9}},
+				{120, 2000, 20, [2]uint64{2000, 20}}}},
+		{"without a start", 8, []uint16{152}, []record{{0, 1000, 10, [2]uint64{1000, 10}},
+			{60, 2500, 25, [2]uint64{2500, 25}}}},
+		{"without an end", 8, []uint16{153}, []record{{0, 1000, 10, [2]uint64{1000, 10}},
+			{60, 2500, 25, [2]uint64{2500, 25}}}},
 	}
 	for _, p := range both {
 		for _, test := range tests {
 			t.Run(p.String()+" "+test.name, func(t *testing.T) {
 				l := newLab(t, Options{})
 				for _, r := range test.records {
-					items := []item{el(8, ip("192.0.2.1")), el(12, ip("198.51.100.1")), el(4, u8(6)), el(7, u16(1)), el(11, u16(2)),
+					items := []item{el(8, ip("192.0.2.1")), el(12, ip("198.51.100.1")), el(4, u8(6)), el(7, u16(1)),
+						el(11, u16(2)),
 						el(85, width(r.bytes, test.width)), el(86, width(r.packets, test.width)),
 						el(152, u64(start)), el(153, u64(uint64(start+r.end*1000)))}
 					items = slices.DeleteFunc(items, func(i item) bool { return slices.Contains(test.absent, i.id) })
@@ -92,7 +106,8 @@ func TestCase65_RepeatedTotals(t *testing.T) {
 	t.Run("uptimes", func(t *testing.T) {
 		l := newLab(t, Options{})
 		for i, want := range []uint64{1000, 1500} {
-			r := l.one(flow.NetFlowV9, el(8, ip("192.0.2.1")), el(85, u32(uint32(1000+1500*i))), el(22, u32(testUptime-100_000)), el(21, u32(uint32(testUptime-50_000+i*40_000))))
+			r := l.one(flow.NetFlowV9, el(8, ip("192.0.2.1")), el(85, u32(uint32(1000+1500*i))),
+				el(22, u32(testUptime-100_000)), el(21, u32(uint32(testUptime-50_000+i*40_000))))
 			equal(t, "bytes", r.Bytes, want)
 		}
 		equal(t, "counted", l.stream(flow.NetFlowV9, 0).TimesRead(exporter.TotalsRepeated), 1)
@@ -100,7 +115,8 @@ func TestCase65_RepeatedTotals(t *testing.T) {
 	t.Run("of both directions", func(t *testing.T) {
 		l := newLab(t, Options{})
 		for i, want := range [][2]uint64{{1000, 70}, {1500, 30}} {
-			r := l.all(flow.IPFIX, el(8, ip("192.0.2.1")), el(12, ip("192.0.2.2")), el(85, u64(uint64(1000+1500*i))), vendor(reversePEN, 85, u64(uint64(70+30*i))),
+			r := l.all(flow.IPFIX, el(8, ip("192.0.2.1")), el(12, ip("192.0.2.2")), el(85, u64(uint64(1000+1500*i))),
+				vendor(reversePEN, 85, u64(uint64(70+30*i))),
 				el(152, u64(start)), el(153, u64(uint64(start+1000+i*60_000))))
 			equal(t, "bytes", [2]uint64{r[0].Bytes, r[1].Bytes}, want)
 		}
@@ -197,9 +213,11 @@ func TestCase68_StationAddresses(t *testing.T) {
 				equal(t, "source", r.SrcAddr, test.src)
 				equal(t, "destination", r.DstAddr, test.dst)
 				equal(t, "version", r.IPVersion, 4)
-				equal(t, "the ends were sent", [2]bool{r.Sent(flow.SrcAddr), r.Sent(flow.DstAddr)}, [2]bool{test.src != none, test.dst != none})
+				equal(t, "the ends were sent", [2]bool{r.Sent(flow.SrcAddr), r.Sent(flow.DstAddr)},
+					[2]bool{test.src != none, test.dst != none})
 				if test.items[0].id == 365 {
-					equal(t, "MAC addresses were sent", [2]bool{r.Sent(flow.SrcMAC), r.Sent(flow.DstMAC)}, [2]bool{test.src != none, test.dst != none})
+					equal(t, "MAC addresses were sent", [2]bool{r.Sent(flow.SrcMAC), r.Sent(flow.DstMAC)},
+						[2]bool{test.src != none, test.dst != none})
 				}
 			})
 		}
@@ -208,14 +226,16 @@ func TestCase68_StationAddresses(t *testing.T) {
 
 // An unspecified address names nobody, in whichever order and family it comes (case 63 of the exporter's address).
 func TestCase63_UnspecifiedExporters(t *testing.T) {
-	four, six, no4, no6 := el(130, ip("203.0.113.9")), el(131, ip("2001:db8::9")), el(130, ip("0.0.0.0")), el(131, ip("::"))
+	four, six, no4, no6 := el(130, ip("203.0.113.9")), el(131, ip("2001:db8::9")), el(130, ip("0.0.0.0")),
+		el(131, ip("::"))
 	tests := []struct {
 		name  string
 		items []item
 		want  string
 	}{
 		{"IPv4, then ::", []item{four, no6}, "203.0.113.9"}, {":: , then IPv4", []item{no6, four}, "203.0.113.9"},
-		{"0.0.0.0, then IPv6", []item{no4, six}, "2001:db8::9"}, {"IPv6, then 0.0.0.0", []item{six, no4}, "2001:db8::9"},
+		{"0.0.0.0, then IPv6", []item{no4, six}, "2001:db8::9"},
+		{"IPv6, then 0.0.0.0", []item{six, no4}, "2001:db8::9"},
 		{"neither", []item{no4, no6}, "192.0.2.1"},
 	}
 	for _, p := range both {
@@ -228,7 +248,8 @@ func TestCase63_UnspecifiedExporters(t *testing.T) {
 				}
 				l.learn(p, append([]item{scope}, test.items...)...)
 				equal(t, "by options", l.one(p, v4Flow()...).Exporter.String(), test.want)
-				equal(t, "by the record", newLab(t, Options{}).one(p, append(test.items, v4Flow()...)...).Exporter.String(), test.want)
+				equal(t, "by the record", newLab(t, Options{}).one(p,
+					append(test.items, v4Flow()...)...).Exporter.String(), test.want)
 			})
 		}
 	}
@@ -275,14 +296,15 @@ func TestCase69_RouteDistinguishers(t *testing.T) {
 					equal(t, "RD", r.MPLSRD, [8]byte(test.want))
 					equal(t, "RD after a restart", again.MPLSRD, [8]byte(test.want))
 				}
-				equal(t, "RD before the options", before.Sent(flow.MPLSRD), slices.ContainsFunc(test.items, func(i item) bool { return i.id == 90 }))
+				equal(t, "RD before the options", before.Sent(flow.MPLSRD),
+					slices.ContainsFunc(test.items, func(i item) bool { return i.id == 90 }))
 			})
 		}
 	}
 }
 
-// A message that is cut where a set ends has lost what came behind: how many records is not known, so the next message tells
-// nothing (case 19).
+// A message that is cut where a set ends has lost what came behind: how many records is not known, so the next message
+// tells nothing (case 19).
 func TestCase19_MessageCutAtASetsEnd(t *testing.T) {
 	l := newLab(t, Options{})
 	data := func(n int) []byte { return set(256, slices.Repeat(dataOf(v4Flow()...), n)) }

@@ -144,7 +144,8 @@ func elements() map[uint16]element {
 		12: {op: opDstAddr4}, 13: {op: opDstMask}, 14: {op: opOutIf}, 15: {op: opNextHop4}, 16: {op: opSrcAS},
 		17: {op: opDstAS}, 18: {op: opBGPNextHop4}, 21: {op: opLastUptime}, 22: {op: opFirstUptime},
 		23: {op: opBytesOut}, 24: {op: opPacketsOut}, 27: {op: opSrcAddr6}, 28: {op: opDstAddr6},
-		29: {op: opSrcMask, arg: v6Mask}, 30: {op: opDstMask, arg: v6Mask}, 31: {op: opFlowLabel}, 32: {op: opICMPTypeCode},
+		29: {op: opSrcMask, arg: v6Mask}, 30: {op: opDstMask, arg: v6Mask}, 31: {op: opFlowLabel},
+		32: {op: opICMPTypeCode},
 		34: {op: opSamplingInterval}, 44: {op: opSrcPrefix}, 45: {op: opDstPrefix}, 46: {op: opMPLSTopType},
 		47: {op: opMPLSTopAddr4}, 48: {op: opSamplerID}, 50: {op: opSamplingInterval}, 56: {op: opSrcMAC},
 		57: {op: opPostDstMAC}, 58: {op: opSrcVLAN}, 59: {op: opDstVLAN}, 60: {op: opIPVersion}, 61: {op: opDirection},
@@ -157,16 +158,21 @@ func elements() map[uint16]element {
 		157: {op: opEndNanos}, 158: {op: opStartDelta}, 159: {op: opEndDelta}, 160: {op: opInitTime},
 		161: {op: opDurationMillis}, 162: {op: opDurationMicros}, 169: {op: opDstPrefix}, 170: {op: opSrcPrefix},
 		176: {op: opICMPType}, 177: {op: opICMPCode}, 178: {op: opICMPType}, 179: {op: opICMPCode},
-		180: {op: opTransportSrcPort}, 181: {op: opTransportDstPort}, 182: {op: opTransportSrcPort}, 183: {op: opTransportDstPort},
-		225: {op: opPostNATSrcAddr4}, 226: {op: opPostNATDstAddr4}, 227: {op: opPostNATSrcPort}, 228: {op: opPostNATDstPort},
-		230: {op: opNATEvent}, 231: {op: opBytesInitiator}, 232: {op: opBytesResponder}, 233: {op: opFirewallEvent}, 234: {op: opIngressVRF},
+		180: {op: opTransportSrcPort}, 181: {op: opTransportDstPort}, 182: {op: opTransportSrcPort},
+		183: {op: opTransportDstPort},
+		225: {op: opPostNATSrcAddr4}, 226: {op: opPostNATDstAddr4}, 227: {op: opPostNATSrcPort},
+		228: {op: opPostNATDstPort},
+		230: {op: opNATEvent}, 231: {op: opBytesInitiator}, 232: {op: opBytesResponder}, 233: {op: opFirewallEvent},
+		234: {op: opIngressVRF},
 		235: {op: opEgressVRF}, 243: {op: opSrcVLAN}, 245: {op: opInnerSrcVLAN}, 249: {op: opMPLSPseudowire},
 		252: {op: opInIfPhysical}, 253: {op: opOutIfPhysical}, 254: {op: opDstVLAN}, 255: {op: opInnerDstVLAN},
-		281: {op: opPostNATSrcAddr6}, 282: {op: opPostNATDstAddr6}, 298: {op: opPacketsInitiator}, 299: {op: opPacketsResponder}, 302: {op: opSamplerID},
+		281: {op: opPostNATSrcAddr6}, 282: {op: opPostNATDstAddr6}, 298: {op: opPacketsInitiator},
+		299: {op: opPacketsResponder}, 302: {op: opSamplerID},
 		305: {op: opSamplingPacketInterval}, 306: {op: opSamplingPacketSpace}, 309: {op: opSamplingSize},
 		310: {op: opSamplingPopulation}, 311: {op: opSamplingProbability}, 312: {op: opFrameSize},
 		313: {op: opFrameIP}, 315: {op: opFrameLink}, 322: {op: opObserved, arg: formSeconds},
-		323: {op: opObserved, arg: formMillis}, 324: {op: opObserved, arg: formMicros}, 325: {op: opObserved, arg: formNanos},
+		323: {op: opObserved, arg: formMillis}, 324: {op: opObserved, arg: formMicros},
+		325: {op: opObserved, arg: formNanos},
 		352: {op: opBytesLayer2}, 365: {op: opStationMAC}, 366: {op: opStationAddr4}, 408: {op: opLinkType},
 		497: {op: opSRv6Segments},
 	}
@@ -190,15 +196,18 @@ const v6Mask = 1
 // reverseElements are those of RFC 5103 that the second record of a biflow is made of.
 func reverseElements() map[uint16]element {
 	return map[uint16]element{
-		1: {op: opReverseBytes}, 2: {op: opReversePackets}, 85: {op: opReverseBytesTotal}, 86: {op: opReversePacketsTotal},
-		6: {op: opReverseTCPFlags}, 150: {op: opReverseStart, arg: formSeconds}, 151: {op: opReverseEnd, arg: formSeconds},
+		1: {op: opReverseBytes}, 2: {op: opReversePackets}, 85: {op: opReverseBytesTotal},
+		86: {op: opReversePacketsTotal},
+		6:  {op: opReverseTCPFlags}, 150: {op: opReverseStart, arg: formSeconds},
+		151: {op: opReverseEnd, arg: formSeconds},
 		152: {op: opReverseStart, arg: formMillis}, 153: {op: opReverseEnd, arg: formMillis},
 		154: {op: opReverseStart, arg: formMicros}, 155: {op: opReverseEnd, arg: formMicros},
 		156: {op: opReverseStart, arg: formNanos}, 157: {op: opReverseEnd, arg: formNanos},
 	}
 }
 
-// sentBy is the field of a record that has a value when an element of an opcode is sent, for those of which that is all.
+// sentBy is the field of a record that has a value when an element of an opcode is sent, for those of which that is
+// all.
 func sentBy(op opcode) flow.Fields {
 	switch op {
 	case opProtocol:

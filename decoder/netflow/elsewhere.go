@@ -10,9 +10,9 @@ import (
 // maxAnnouncers bounds the observation domains whose sampling rates the other domains of an exporter look at.
 const maxAnnouncers = 64
 
-// An announcer is an observation domain of which option records said sampling rates. Exporters announce what holds for all
-// their domains in one of them: a route processor for its line cards (RFC 3954 §6.1, scope System), a Catalyst 9300 in a
-// source id of its own.
+// An announcer is an observation domain of which option records said sampling rates. Exporters announce what holds for
+// all their domains in one of them: a route processor for its line cards (RFC 3954 §6.1, scope System), a Catalyst 9300
+// in a source id of its own.
 type announcer struct {
 	key    sessionKey
 	rates  *samplingRates
@@ -32,7 +32,8 @@ func (src *source) announce(key sessionKey, rates *samplingRates, stream *export
 		}
 		return
 	}
-	src.announcers = slices.DeleteFunc(src.announcers, func(a announcer) bool { return a.stream != nil && a.stream.Gone() })
+	src.announcers = slices.DeleteFunc(src.announcers,
+		func(a announcer) bool { return a.stream != nil && a.stream.Gone() })
 	if len(src.announcers) < maxAnnouncers {
 		src.announcers = append(src.announcers, announcer{key, rates, stream})
 		src.ratesChanged++
@@ -53,7 +54,8 @@ func (src *source) announceDomain(key sessionKey, rate uint32) (changed bool) {
 	return learnRate(&src.domainRates, key, rate)
 }
 
-// elsewhere is what the other domains of an exporter say of one domain's records. It is worked out once for each change.
+// elsewhere is what the other domains of an exporter say of one domain's records. It is worked out once for each
+// change.
 type elsewhere struct {
 	changes uint64 // source.ratesChanged of the rest
 	any     bool   // rates are announced for this protocol
@@ -101,8 +103,8 @@ func (s *session) samplerElsewhere(id uint64) uint32 {
 	return found.get()
 }
 
-// announcedElsewhere is the rate that other domains say of a record that its own domain says nothing of. named tells that the
-// record names a sampler, which must then not be taken for another.
+// announcedElsewhere is the rate that other domains say of a record that its own domain says nothing of. named tells
+// that the record names a sampler, which must then not be taken for another.
 func (s *session) announcedElsewhere(r *flow.Record, named bool) (uint32, flow.SamplingSource) {
 	e := s.resolveElsewhere()
 	if !e.any {

@@ -35,7 +35,8 @@ func TestCase35_BiflowIsTwoRecords(t *testing.T) {
 	equal(t, "masks", [2]uint8{b.SrcMask, b.DstMask}, [2]uint8{16, 24})
 	equal(t, "interfaces", [2]uint32{b.InIf, b.OutIf}, [2]uint32{2, 1})
 	equal(t, "VRFs", [2]uint32{b.IngressVRF, b.EgressVRF}, [2]uint32{32, 31})
-	equal(t, "VLANs", [5]uint16{b.SrcVLAN, b.DstVLAN, b.VLAN, b.InnerSrcVLAN, b.InnerDstVLAN}, [5]uint16{200, 100, 200, 22, 11})
+	equal(t, "VLANs", [5]uint16{b.SrcVLAN, b.DstVLAN, b.VLAN, b.InnerSrcVLAN, b.InnerDstVLAN},
+		[5]uint16{200, 100, 200, 22, 11})
 	equal(t, "MACs", [2]byte{b.SrcMAC[5], b.DstMAC[5]}, [2]byte{0xb, 0xa})
 	equal(t, "next hop sent", b.Sent(flow.NextHop), false)
 	equal(t, "protocol", b.IPProtocol, 6)
@@ -45,12 +46,14 @@ func TestCase35_BiflowIsTwoRecords(t *testing.T) {
 		equal(t, "number of records", len(r), 1)
 	})
 	t.Run("what was sent of one end is sent of the other", func(t *testing.T) {
-		r := newLab(t, Options{}).all(flow.IPFIX, el(8, ip("192.0.2.1")), el(10, u32(1)), el(234, u32(5)), el(2, u32(1)), reversed(2, u32(4)))
+		r := newLab(t, Options{}).all(flow.IPFIX, el(8, ip("192.0.2.1")), el(10, u32(1)), el(234, u32(5)),
+			el(2, u32(1)), reversed(2, u32(4)))
 		equal(t, "sent", r[1].Has&(flow.SrcAddr|flow.DstAddr|flow.InIf|flow.OutIf|flow.IngressVRF|flow.EgressVRF),
 			flow.DstAddr|flow.OutIf|flow.EgressVRF)
 	})
 	t.Run("totals and seconds", func(t *testing.T) {
-		r := newLab(t, Options{}).all(flow.IPFIX, el(85, u32(10)), el(86, u32(1)), reversed(85, u32(70)), reversed(86, u32(7)),
+		r := newLab(t, Options{}).all(flow.IPFIX, el(85, u32(10)), el(86, u32(1)), reversed(85, u32(70)),
+			reversed(86, u32(7)),
 			reversed(150, u32(exportS-9)), reversed(151, u32(exportS-3)))
 		equal(t, "counters", [2]uint64{r[1].Bytes, r[1].Packets}, [2]uint64{70, 7})
 		equal(t, "times", [2]int64{r[1].StartMs, r[1].EndMs}, [2]int64{exportMs - 9000, exportMs - 3000})
@@ -58,7 +61,8 @@ func TestCase35_BiflowIsTwoRecords(t *testing.T) {
 	t.Run("a full batch in between", func(t *testing.T) {
 		items := append(v4Flow(), reversed(1, u32(9)), reversed(2, u32(1)))
 		l := newLab(t, Options{})
-		r := l.send(ipfix(ipfixHeader, set(2, templateOf(256, items...)), set(256, slices.Repeat(dataOf(items...), 101))))
+		r := l.send(ipfix(ipfixHeader, set(2, templateOf(256, items...)),
+			set(256, slices.Repeat(dataOf(items...), 101))))
 		equal(t, "number of records", len(r), 202)
 		for i := range r {
 			equal(t, "bytes", r[i].Bytes, [2]uint64{1500, 9}[i%2])
@@ -66,7 +70,8 @@ func TestCase35_BiflowIsTwoRecords(t *testing.T) {
 	})
 }
 
-// frameIPv4 is a UDP packet of 28 bytes in an IP header that says 1028, behind an Ethernet header with a tag or without.
+// frameIPv4 is a UDP packet of 28 bytes in an IP header that says 1028, behind an Ethernet header with a tag or
+// without.
 func frameIPv4(tag uint16) []byte {
 	packet := slices.Concat([]byte{0x45, 0, 4, 4, 0, 0, 0, 0, 64, 17, 0, 0}, ip("198.51.100.1"), ip("203.0.113.9"),
 		u16(5353), u16(53), u16(1008), u16(0))
@@ -109,7 +114,8 @@ func TestCase36_FrameSections(t *testing.T) {
 	}
 	t.Run("no IP in it", func(t *testing.T) {
 		l := newLab(t, Options{})
-		r := l.one(flow.IPFIX, variable(315, slices.Concat(make([]byte, 12), u16(0x0806), make([]byte, 28))), el(312, u16(60)))
+		r := l.one(flow.IPFIX, variable(315, slices.Concat(make([]byte, 12), u16(0x0806), make([]byte, 28))),
+			el(312, u16(60)))
 		equal(t, "IP version", r.IPVersion, 0)
 		equal(t, "packets", r.Packets, 1)
 		l.failed(l.stream(flow.IPFIX, 0), map[exporter.Reason]uint64{exporter.NotIP: 1})
@@ -135,19 +141,23 @@ func TestCase36_FrameSections(t *testing.T) {
 
 func TestCase37_NATEvents(t *testing.T) {
 	for _, p := range both {
-		r := newLab(t, Options{}).one(p, el(230, u8(1)), el(323, u64(exportMs-5)), el(8, ip("10.0.0.1")), el(12, ip("203.0.113.9")),
-			el(7, u16(1)), el(11, u16(2)), el(225, ip("192.0.2.10")), el(226, ip("203.0.113.10")), el(227, u16(3)), el(228, u16(4)))
+		r := newLab(t, Options{}).one(p, el(230, u8(1)), el(323, u64(exportMs-5)), el(8, ip("10.0.0.1")),
+			el(12, ip("203.0.113.9")),
+			el(7, u16(1)), el(11, u16(2)), el(225, ip("192.0.2.10")), el(226, ip("203.0.113.10")), el(227, u16(3)),
+			el(228, u16(4)))
 		equal(t, "event", r.NATEvent, 1)
 		equal(t, "counters sent", r.Has&(flow.Bytes|flow.Packets), 0)
 		equal(t, "time", r.StartMs, exportMs-5)
 		equal(t, "source before translation", r.SrcAddr, ip128("10.0.0.1"))
 		equal(t, "ports before translation", [2]uint16{r.SrcPort, r.DstPort}, [2]uint16{1, 2})
-		equal(t, "translated", [2]flow.Addr{r.PostNATSrcAddr, r.PostNATDstAddr}, [2]flow.Addr{ip128("192.0.2.10"), ip128("203.0.113.10")})
+		equal(t, "translated", [2]flow.Addr{r.PostNATSrcAddr, r.PostNATDstAddr},
+			[2]flow.Addr{ip128("192.0.2.10"), ip128("203.0.113.10")})
 		equal(t, "translated ports", [2]uint16{r.PostNATSrcPort, r.PostNATDstPort}, [2]uint16{3, 4})
 	}
 	r := newLab(t, Options{}).one(flow.IPFIX, el(233, u8(3)), el(281, ip("2001:db8::a")), el(282, ip("2001:db8::b")))
 	equal(t, "firewall event", r.FirewallEvent, 3)
-	equal(t, "translated IPv6", [2]flow.Addr{r.PostNATSrcAddr, r.PostNATDstAddr}, [2]flow.Addr{ip128("2001:db8::a"), ip128("2001:db8::b")})
+	equal(t, "translated IPv6", [2]flow.Addr{r.PostNATSrcAddr, r.PostNATDstAddr},
+		[2]flow.Addr{ip128("2001:db8::a"), ip128("2001:db8::b")})
 }
 
 func TestCase38_VLANsAndInterfaces(t *testing.T) {
@@ -158,7 +168,8 @@ func TestCase38_VLANsAndInterfaces(t *testing.T) {
 		inner          [2]uint16
 	}{
 		{"58 and 59", []item{el(58, u16(10)), el(59, u16(20))}, 10, 10, 20, [2]uint16{}},
-		{"243 and 254 with customer tags", []item{el(243, u16(10)), el(254, u16(20)), el(245, u16(30)), el(255, u16(40))}, 10, 10, 20, [2]uint16{30, 40}},
+		{"243 and 254 with customer tags", []item{el(243, u16(10)), el(254, u16(20)), el(245, u16(30)),
+			el(255, u16(40))}, 10, 10, 20, [2]uint16{30, 40}},
 		{"59 alone", []item{el(59, u16(20))}, 20, 0, 20, [2]uint16{}},
 		{"58 of 0, 59", []item{el(58, u16(0)), el(59, u16(20))}, 20, 0, 20, [2]uint16{}},
 		{"58 of 0, 243", []item{el(58, u16(0)), el(243, u16(10))}, 10, 10, 0, [2]uint16{}},
@@ -187,7 +198,8 @@ func TestCase38_VLANsAndInterfaces(t *testing.T) {
 		for _, test := range []struct {
 			items []item
 			want  [2]byte
-		}{{own, [2]byte{1, 2}}, {other, [2]byte{3, 4}}, {slices.Concat(own, other), [2]byte{1, 2}}, {slices.Concat(other, own), [2]byte{1, 2}}} {
+		}{{own, [2]byte{1, 2}}, {other, [2]byte{3, 4}}, {slices.Concat(own, other), [2]byte{1, 2}},
+			{slices.Concat(other, own), [2]byte{1, 2}}} {
 			r := newLab(t, Options{}).one(flow.NetFlowV9, test.items...)
 			equal(t, "MACs", [2]byte{r.SrcMAC[5], r.DstMAC[5]}, test.want)
 		}
@@ -208,11 +220,13 @@ func TestCase39_MPLS(t *testing.T) {
 		entries  []uint32
 		elements uint8
 	}{
-		{"two, the second is the bottom", stack(label(24001, 0), label(16, 1), label(99, 0)), []uint32{24001 << 4, 16<<4 | 1}, 3},
+		{"two, the second is the bottom", stack(label(24001, 0), label(16, 1), label(99, 0)),
+			[]uint32{24001 << 4, 16<<4 | 1}, 3},
 		{"empty ones behind", stack(label(24001, 0), label(0, 0), label(0, 0)), []uint32{24001 << 4}, 3},
 		{"explicit null on top", stack(label(0, 0), label(16, 1)), []uint32{0, 16<<4 | 1}, 2},
 		{"none", stack(label(0, 0), label(0, 0)), nil, 2},
-		{"ten without a bottom", stack(slices.Repeat([][]byte{label(5, 0)}, 10)...), slices.Repeat([]uint32{5 << 4}, 10), 10},
+		{"ten without a bottom", stack(slices.Repeat([][]byte{label(5, 0)}, 10)...),
+			slices.Repeat([]uint32{5 << 4}, 10), 10},
 		{"experimental bits stay", stack(width(16<<4|5<<1|1, 3)), []uint32{16<<4 | 5<<1 | 1}, 1},
 		{"4 bytes wide", stack(width(16<<4|1, 4)), []uint32{16<<4 | 1}, 1},
 	}
@@ -228,7 +242,8 @@ func TestCase39_MPLS(t *testing.T) {
 		}
 	}
 	t.Run("top label and pseudowire", func(t *testing.T) {
-		r := newLab(t, Options{}).one(flow.IPFIX, el(46, u8(4)), el(47, ip("192.0.2.7")), el(249, u32(77)), el(90, []byte{0, 0, 0xfb, 0xf0, 0, 0, 0, 12}))
+		r := newLab(t, Options{}).one(flow.IPFIX, el(46, u8(4)), el(47, ip("192.0.2.7")), el(249, u32(77)),
+			el(90, []byte{0, 0, 0xfb, 0xf0, 0, 0, 0, 12}))
 		equal(t, "type", r.MPLSTopLabelType, 4)
 		equal(t, "address", r.MPLSTopLabelAddr, ip128("192.0.2.7"))
 		equal(t, "pseudowire", r.MPLSPseudowire, 77)
@@ -250,7 +265,8 @@ func TestCase40_ForwardingStatus(t *testing.T) {
 
 func TestCase41_SRv6(t *testing.T) {
 	segments := slices.Concat(ip("2001:db8::3"), ip("2001:db8::2"), ip("2001:db8::1"))
-	for _, i := range []item{variable(497, segments), el(497, segments), variable(497, append(slices.Clone(segments), 1, 2, 3))} {
+	for _, i := range []item{variable(497, segments), el(497, segments),
+		variable(497, append(slices.Clone(segments), 1, 2, 3))} {
 		r := newLab(t, Options{}).one(flow.IPFIX, i, el(31, u32(0xfff12345)))
 		want := []flow.Addr{ip128("2001:db8::3"), ip128("2001:db8::2"), ip128("2001:db8::1")}
 		if !slices.Equal(r.SRv6Segments, want) {
@@ -265,7 +281,8 @@ func TestCase41_SRv6(t *testing.T) {
 func TestCase43_NamesFromOptions(t *testing.T) {
 	l := newLab(t, Options{})
 	l.learn(flow.NetFlowV9, el(2, u32(7)), el(82, []byte("Gi0/7\x00\x00\x00")), el(83, text("to the core  ")))
-	equal(t, "v9 name", l.one(flow.NetFlowV9, v4Flow()...).Names.Interface[7], flow.InterfaceName{Name: "Gi0/7", Description: "to the core"})
+	equal(t, "v9 name", l.one(flow.NetFlowV9, v4Flow()...).Names.Interface[7],
+		flow.InterfaceName{Name: "Gi0/7", Description: "to the core"})
 	l.learn(flow.IPFIX, el(10, u32(8)), variable(82, text("Te0/8")), variable(83, nil))
 	l.learn(flow.IPFIX, el(234, u32(3)), el(235, u32(3)), variable(236, text("customers")), el(90, make([]byte, 8)))
 	r := l.one(flow.IPFIX, v4Flow()...)
@@ -292,7 +309,8 @@ func TestCase43_ExporterAddressFromOptions(t *testing.T) {
 	equal(t, "what the stream says", l.stream(flow.IPFIX, 0).Stated(), ip128("192.0.2.77"))
 	l.learn(flow.IPFIX, el(149, u32(0)), el(130, ip("0.0.0.0")))
 	equal(t, "exporter after an empty address", l.one(flow.IPFIX, v4Flow()...).Exporter, ip128("192.0.2.77"))
-	equal(t, "exporter of the record", l.one(flow.IPFIX, append(v4Flow(), el(131, ip("2001:db8::77")))...).Exporter, ip128("2001:db8::77"))
+	equal(t, "exporter of the record", l.one(flow.IPFIX, append(v4Flow(), el(131, ip("2001:db8::77")))...).Exporter,
+		ip128("2001:db8::77"))
 }
 
 func TestCase05_ICMPFromTheDestinationPort(t *testing.T) {
@@ -323,24 +341,30 @@ func TestCase05_ICMPFromTheDestinationPort(t *testing.T) {
 }
 
 func TestPortsAndPrefixesThatStandIn(t *testing.T) {
-	r := newLab(t, Options{}).one(flow.IPFIX, el(4, u8(17)), el(180, u16(5353)), el(181, u16(53)), el(182, u16(0)), el(183, u16(0)))
+	r := newLab(t, Options{}).one(flow.IPFIX, el(4, u8(17)), el(180, u16(5353)), el(181, u16(53)), el(182, u16(0)),
+		el(183, u16(0)))
 	equal(t, "UDP ports", [2]uint16{r.SrcPort, r.DstPort}, [2]uint16{5353, 53})
 	r = newLab(t, Options{}).one(flow.IPFIX, el(180, u16(1)), el(181, u16(2)), el(7, u16(5353)), el(11, u16(53)))
 	equal(t, "IE 7 and 11 before 180 and 181", [2]uint16{r.SrcPort, r.DstPort}, [2]uint16{5353, 53})
-	r = newLab(t, Options{}).one(flow.IPFIX, el(44, ip("198.51.100.0")), el(9, u8(24)), el(45, ip("203.0.113.0")), el(13, u8(24)))
+	r = newLab(t, Options{}).one(flow.IPFIX, el(44, ip("198.51.100.0")), el(9, u8(24)), el(45, ip("203.0.113.0")),
+		el(13, u8(24)))
 	equal(t, "prefixes", [2]flow.Addr{r.SrcAddr, r.DstAddr}, [2]flow.Addr{ip128("198.51.100.0"), ip128("203.0.113.0")})
 	r = newLab(t, Options{}).one(flow.IPFIX, el(170, ip("2001:db8::")), el(169, ip("2001:db8:1::")))
-	equal(t, "IPv6 prefixes", [2]flow.Addr{r.SrcAddr, r.DstAddr}, [2]flow.Addr{ip128("2001:db8::"), ip128("2001:db8:1::")})
+	equal(t, "IPv6 prefixes", [2]flow.Addr{r.SrcAddr, r.DstAddr},
+		[2]flow.Addr{ip128("2001:db8::"), ip128("2001:db8:1::")})
 	for _, items := range [][]item{
-		{el(44, ip("198.51.100.0")), el(8, ip("198.51.100.7"))}, {el(8, ip("198.51.100.7")), el(44, ip("198.51.100.0"))},
+		{el(44, ip("198.51.100.0")), el(8, ip("198.51.100.7"))},
+		{el(8, ip("198.51.100.7")), el(44, ip("198.51.100.0"))},
 	} {
 		equal(t, "address before prefix", newLab(t, Options{}).one(flow.IPFIX, items...).SrcAddr, ip128("198.51.100.7"))
 	}
 }
 
 func TestPlainFields(t *testing.T) {
-	r := newLab(t, Options{}).one(flow.IPFIX, el(136, u8(3)), el(61, u8(1)), el(128, u32(1)), el(129, u32(2)), el(234, u32(3)),
-		el(235, u32(4)), el(18, ip("192.0.2.3")), el(15, ip("192.0.2.4")), el(5, u8(0x20)), el(16, u32(4200000000)), el(17, u16(64500)))
+	r := newLab(t, Options{}).one(flow.IPFIX, el(136, u8(3)), el(61, u8(1)), el(128, u32(1)), el(129, u32(2)),
+		el(234, u32(3)),
+		el(235, u32(4)), el(18, ip("192.0.2.3")), el(15, ip("192.0.2.4")), el(5, u8(0x20)), el(16, u32(4200000000)),
+		el(17, u16(64500)))
 	equal(t, "flow end reason", r.FlowEndReason, 3)
 	equal(t, "direction", r.Direction, 1)
 	equal(t, "peer AS", [2]uint32{r.PeerDstAS, r.PeerSrcAS}, [2]uint32{1, 2})

@@ -84,8 +84,8 @@ type context struct {
 	sequence  uint32
 }
 
-// fill puts the values of a plan's fields where they belong. Their lengths fit their elements. Which fields were sent the
-// plan says, but for those that depend on the value.
+// fill puts the values of a plan's fields where they belong. Their lengths fit their elements. Which fields were sent
+// the plan says, but for those that depend on the value.
 func (d *Decoder) fill(plan []step, record []byte, r *flow.Record, w *raw, c *context) {
 	for i := range plan {
 		s := &plan[i]

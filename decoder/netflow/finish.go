@@ -36,8 +36,8 @@ func (d *Decoder) finish(t *template, r *flow.Record, w *raw, s *session, c *con
 	s.source.overrides.Apply(r)
 }
 
-// finishAddresses decides between the families. A template may have both, with one of them empty: IE 60 says which, else
-// the one that is not (protocol case 18).
+// finishAddresses decides between the families. A template may have both, with one of them empty: IE 60 says which,
+// else the one that is not (protocol case 18).
 func finishAddresses(t *template, r *flow.Record, w *raw) {
 	six := w.src4 == (flow.Addr{}) && w.dst4 == (flow.Addr{})
 	if t.traits&dualStack != 0 {
@@ -67,8 +67,8 @@ func finishAddresses(t *template, r *flow.Record, w *raw) {
 	r.SrcMask, r.DstMask = cmp.Or(w.mask4Src, w.mask6Src), cmp.Or(w.mask4Dst, w.mask6Dst)
 }
 
-// finishHops takes the next hop of the flow's own family, or the other's where that is none: 0.0.0.0 and :: are each family's
-// way to say so (case 9).
+// finishHops takes the next hop of the flow's own family, or the other's where that is none: 0.0.0.0 and :: are each
+// family's way to say so (case 9).
 func finishHops(t *template, r *flow.Record, w *raw) {
 	if t.traits&dualHop == 0 {
 		return
@@ -88,8 +88,8 @@ func ownHop(version uint8, four, six flow.Addr) flow.Addr {
 	return own
 }
 
-// finishStation takes the addresses of a wireless station (IE 365, 366): those of the flow's source, or of its destination
-// where the flow goes to the station (flow direction 1). Elements that name an end go before.
+// finishStation takes the addresses of a wireless station (IE 365, 366): those of the flow's source, or of its
+// destination where the flow goes to the station (flow direction 1). Elements that name an end go before.
 func finishStation(r *flow.Record, w *raw) {
 	toStation := r.Sent(flow.Direction) && r.Direction == egress
 	if w.hasStation {
@@ -115,8 +115,8 @@ func finishStation(r *flow.Record, w *raw) {
 	}
 }
 
-// distinguish gives a record the route distinguisher that an option record said of its VRF: of the side where it was metered,
-// else of the other. One in the record itself goes before.
+// distinguish gives a record the route distinguisher that an option record said of its VRF: of the side where it was
+// metered, else of the other. One in the record itself goes before.
 func (src *source) distinguish(r *flow.Record) {
 	if src.names == nil || len(src.names.RD) == 0 || r.MPLSRD != [8]byte{} {
 		return
@@ -193,10 +193,11 @@ func (w *raw) counters(r *flow.Record) (bytes, packets counter) {
 	return bytes, packets
 }
 
-// takeResponder takes a firewall's counters of the responder (IE 232, 299) for those of the other direction. Beside counters of
-// the flow as a whole they are a part of those, and no flow of their own.
+// takeResponder takes a firewall's counters of the responder (IE 232, 299) for those of the other direction. Beside
+// counters of the flow as a whole they are a part of those, and no flow of their own.
 func (w *raw) takeResponder() {
-	if w.bytes.sent || w.packets.sent || w.bytesTotal.sent || w.packetsTotal.sent || w.bytesOut.sent || w.packetsOut.sent {
+	if w.bytes.sent || w.packets.sent || w.bytesTotal.sent || w.packetsTotal.sent || w.bytesOut.sent ||
+		w.packetsOut.sent {
 		return
 	}
 	if !w.reverseBytes.sent {
@@ -317,7 +318,8 @@ func (d *Decoder) reverse(r *flow.Record, w *raw, c *context) {
 func swapDirections(has flow.Fields) flow.Fields {
 	out := has
 	for _, p := range [...][2]flow.Fields{
-		{flow.SrcAddr, flow.DstAddr}, {flow.SrcPort, flow.DstPort}, {flow.SrcAS, flow.DstAS}, {flow.SrcMask, flow.DstMask},
+		{flow.SrcAddr, flow.DstAddr}, {flow.SrcPort, flow.DstPort}, {flow.SrcAS, flow.DstAS},
+		{flow.SrcMask, flow.DstMask},
 		{flow.SrcMAC, flow.DstMAC}, {flow.InIf, flow.OutIf}, {flow.SrcVLAN, flow.DstVLAN},
 		{flow.InnerSrcVLAN, flow.InnerDstVLAN}, {flow.PeerSrcAS, flow.PeerDstAS}, {flow.IngressVRF, flow.EgressVRF},
 		{flow.PostNATSrcAddr, flow.PostNATDstAddr}, {flow.PostNATSrcPort, flow.PostNATDstPort},

@@ -9,8 +9,8 @@ import (
 // link80211 is dataLinkFrameType's value for IEEE 802.11 (RFC 7133 §4.5); without the element a frame is Ethernet's.
 const link80211 = 2
 
-// finishFrame reads a sampled packet header (IE 315, 104, 313) into the record. Such a record is one packet; its size is
-// what the exporter says of the frame (IE 312, 103), less the link header, else the length in the IP header.
+// finishFrame reads a sampled packet header (IE 315, 104, 313) into the record. Such a record is one packet; its size
+// is what the exporter says of the frame (IE 312, 103), less the link header, else the length in the IP header.
 func (d *Decoder) finishFrame(r *flow.Record, w *raw, s *session) {
 	first := packet.Ethernet
 	switch {

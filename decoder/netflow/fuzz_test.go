@@ -92,7 +92,8 @@ func check(t *testing.T, input []byte, decode func(*Decoder, *exporter.Datagram,
 	now := int64(received)
 	for i, p := range split(input) {
 		total += len(p)
-		decode(d, &exporter.Datagram{Payload: p, Source: netip.AddrPortFrom(netip.MustParseAddr("192.0.2.1"), uint16(i%3)), Received: now}, b)
+		decode(d, &exporter.Datagram{Payload: p,
+			Source: netip.AddrPortFrom(netip.MustParseAddr("192.0.2.1"), uint16(i%3)), Received: now}, b)
 		now += int64(time.Second)
 		d.Tick(now, b)
 		// A biflow is two records of one.
@@ -148,8 +149,10 @@ func FuzzV9(f *testing.F) {
 
 func FuzzIPFIX(f *testing.F) {
 	option := []item{el(10, u32(7)), variable(82, text("eth0")), el(302, u8(1)), el(305, u32(1)), el(306, u32(9))}
-	items := append(everyElement(), variable(315, frameIPv4(7)), variable(497, make([]byte, 32)), reversed(1, u32(5)), reversed(2, u32(1)))
+	items := append(everyElement(), variable(315, frameIPv4(7)), variable(497, make([]byte, 32)), reversed(1, u32(5)),
+		reversed(2, u32(1)))
 	seed(f, 10, ipfix(ipfixHeader, set(2, templateOf(256, items...)), set(256, dataOf(items...))),
-		ipfix(ipfixHeader, set(300, dataOf(option...)), set(3, optionsIPFIX(300, 1, option...)), set(2, u16(256), u16(0))))
+		ipfix(ipfixHeader, set(300, dataOf(option...)), set(3, optionsIPFIX(300, 1, option...)),
+			set(2, u16(256), u16(0))))
 	f.Fuzz(func(t *testing.T, input []byte) { check(t, input, (*Decoder).DecodeIPFIX) })
 }

@@ -18,7 +18,8 @@ func TestHoldUntilTheTemplateComes(t *testing.T) {
 	s := l.stream(flow.NetFlowV9, 0)
 	equal(t, "held", s.Held.Load(), 3)
 	equal(t, "missing templates", len(s.Missing()), 2)
-	equal(t, "records with the template", len(l.send(v9(ipfixHeader, set(0, templateOf(256, v4Flow()...)), dataSet(256, 1)))), 7)
+	equal(t, "records with the template",
+		len(l.send(v9(ipfixHeader, set(0, templateOf(256, v4Flow()...)), dataSet(256, 1)))), 7)
 	equal(t, "recovered", s.Recovered.Load(), 2)
 	equal(t, "missing template", s.Missing()[0].TemplateID, 257)
 	equal(t, "records with the other", len(l.send(v9(ipfixHeader, set(0, templateOf(257, v4Flow()...))))), 3)
@@ -73,7 +74,8 @@ func TestHeldDataIsBounded(t *testing.T) {
 				l.send(ipfix(header{exportS: exportS, domain: domain}, dataSet(256, 10)))
 			}
 			held += l.stream(flow.IPFIX, domain).Held.Load()
-			equal(t, "held and refused", l.stream(flow.IPFIX, domain).Held.Load()+l.stream(flow.IPFIX, domain).Failed(exporter.HoldFull), 100)
+			equal(t, "held and refused", l.stream(flow.IPFIX, domain).Held.Load()+
+				l.stream(flow.IPFIX, domain).Failed(exporter.HoldFull), 100)
 		}
 		if held == 0 || l.heldBytes() > limit {
 			t.Errorf("%d sets, %d bytes held, want up to %d bytes", held, l.heldBytes(), limit)
@@ -146,7 +148,8 @@ func TestTemplatesAreBounded(t *testing.T) {
 		}
 		l.failed(l.stream(flow.IPFIX, 0), map[exporter.Reason]uint64{exporter.TemplateLimit: 2, exporter.NoTemplate: 2})
 		// Those that are known can still change, and another domain has its own share.
-		equal(t, "bytes", l.send(ipfix(ipfixHeader, set(2, templateOf(256, el(1, u8(9)))), set(256, u8(9))))[0].Bytes, 9)
+		equal(t, "bytes", l.send(ipfix(ipfixHeader, set(2, templateOf(256, el(1, u8(9)))), set(256, u8(9))))[0].Bytes,
+			9)
 		equal(t, "records of another domain", len(l.send(ipfix(header{exportS: exportS, domain: 1},
 			set(2, templateOf(256, v4Flow()...)), dataSet(256, 1)))), 1)
 	})
@@ -161,7 +164,8 @@ func TestTemplatesAreBounded(t *testing.T) {
 		for port := range uint16(500) {
 			l.source = addrPort("192.0.2.1:4000")
 			l.source = netipPort(l.source, 1000+port)
-			l.send(ipfix(ipfixHeader, set(2, templateOf(256, el(1, width(0, int(port%7)+1)), el(10+4*(port%2), u32(1))))))
+			l.send(ipfix(ipfixHeader,
+				set(2, templateOf(256, el(1, width(0, int(port%7)+1)), el(10+4*(port%2), u32(1))))))
 		}
 		for _, src := range l.d.sources {
 			for _, s := range src.sessions {
@@ -187,7 +191,8 @@ func TestDump(t *testing.T) {
 	equal(t, "scope", v9.Templates[0].Fields[0], TemplateField{Name: "scope 2", Length: 4, Scope: true})
 	equal(t, "template", ipfix.Templates[0].ID, 256)
 	equal(t, "variable", ipfix.Templates[0].Variable, true)
-	want := []TemplateField{{Name: "82", IANA: 82, Length: -1}, {Name: "9/1", Length: 1}, {Name: "8", IANA: 8, Length: 4, Used: true}}
+	want := []TemplateField{{Name: "82", IANA: 82, Length: -1}, {Name: "9/1", Length: 1},
+		{Name: "8", IANA: 8, Length: 4, Used: true}}
 	if !slices.Equal(ipfix.Templates[0].Fields, want) {
 		t.Errorf("fields are %v, want %v", ipfix.Templates[0].Fields, want)
 	}

@@ -75,7 +75,8 @@ func TestCase20_OneBadSetCostsItself(t *testing.T) {
 			map[exporter.Reason]uint64{exporter.UnknownSet: 4}},
 		{"length 3", slices.Concat(u16(256), u16(3)), 1, map[exporter.Reason]uint64{exporter.BadSet: 1}},
 		{"length 0", slices.Concat(u16(256), u16(0)), 1, map[exporter.Reason]uint64{exporter.BadSet: 1}},
-		{"length beyond the message", slices.Concat(u16(256), u16(500)), 1, map[exporter.Reason]uint64{exporter.BadSet: 1}},
+		{"length beyond the message", slices.Concat(u16(256), u16(500)), 1,
+			map[exporter.Reason]uint64{exporter.BadSet: 1}},
 		{"no records", set(256), 2, nil},
 		{"a template cut within its fields", set(2, slices.Concat(u16(257), u16(3), specsOf(v4Flow()[:2]))), 2,
 			map[exporter.Reason]uint64{exporter.BadTemplate: 1}},
@@ -162,9 +163,11 @@ func TestCase23_WithdrawalIsCountedAndIgnored(t *testing.T) {
 	}{
 		{"of a template", set(2, u16(256), u16(0)), map[exporter.Reason]uint64{exporter.Withdrawal: 1}},
 		{"of all templates", set(2, u16(2), u16(0)), map[exporter.Reason]uint64{exporter.Withdrawal: 1}},
-		{"of an options template: 4 bytes too", set(3, u16(300), u16(0)), map[exporter.Reason]uint64{exporter.Withdrawal: 1}},
+		{"of an options template: 4 bytes too", set(3, u16(300), u16(0)),
+			map[exporter.Reason]uint64{exporter.Withdrawal: 1}},
 		{"of all options templates", set(3, u16(3), u16(0)), map[exporter.Reason]uint64{exporter.Withdrawal: 1}},
-		{"between definitions", set(3, u16(301), u16(0), optionsIPFIX(302, 1, option...)), map[exporter.Reason]uint64{exporter.Withdrawal: 1}},
+		{"between definitions", set(3, u16(301), u16(0), optionsIPFIX(302, 1, option...)),
+			map[exporter.Reason]uint64{exporter.Withdrawal: 1}},
 		{"two at once", set(2, u16(256), u16(0), u16(257), u16(0)), map[exporter.Reason]uint64{exporter.Withdrawal: 2}},
 	}
 	for _, test := range tests {
@@ -202,7 +205,8 @@ func TestCase24_TemplatesExpire(t *testing.T) {
 }
 
 func TestCase25_EnterpriseFieldsInOptions(t *testing.T) {
-	option := []item{vendor(9, 7, u32(1)), vendor(2636, 137, u16(5)), el(34, u32(77)), vendor(9, 0, u8(1)), el(35, u8(1))}
+	option := []item{vendor(9, 7, u32(1)), vendor(2636, 137, u16(5)), el(34, u32(77)), vendor(9, 0, u8(1)),
+		el(35, u8(1))}
 	l := newLab(t, Options{})
 	l.send(ipfix(ipfixHeader, set(3, optionsIPFIX(300, 1, option...)), set(300, dataOf(option...))))
 	// Element 0 of an enterprise is 0x8000 on the wire.
@@ -245,11 +249,13 @@ func TestCase27_VariableLengths(t *testing.T) {
 	t.Run("the long form of a short length", func(t *testing.T) {
 		items := []item{variable(82, text("ab")), el(10, u32(7))}
 		l := newLab(t, Options{})
-		r := l.send(ipfix(ipfixHeader, set(2, templateOf(256, items...)), set(256, u8(255), u16(2), text("ab"), u32(7))))
+		r := l.send(ipfix(ipfixHeader, set(2, templateOf(256, items...)),
+			set(256, u8(255), u16(2), text("ab"), u32(7))))
 		equal(t, "interface", r[0].InIf, 7)
 	})
 	t.Run("an address of variable length", func(t *testing.T) {
-		r := newLab(t, Options{}).one(flow.IPFIX, variable(8, ip("192.0.2.7")), variable(12, ip("2001:db8::1")), variable(1, u16(9)))
+		r := newLab(t, Options{}).one(flow.IPFIX, variable(8, ip("192.0.2.7")), variable(12, ip("2001:db8::1")),
+			variable(1, u16(9)))
 		equal(t, "source", r.SrcAddr, ip128("192.0.2.7"))
 		equal(t, "destination sent", r.Sent(flow.DstAddr), false)
 		equal(t, "bytes", r.Bytes, 9)
@@ -328,7 +334,8 @@ func TestCase29_IntegersOfAnyWidth(t *testing.T) {
 		})
 	}
 	t.Run("addresses have only their own", func(t *testing.T) {
-		r := newLab(t, Options{}).one(flow.IPFIX, el(8, width(1, 3)), el(12, width(1, 5)), el(27, width(1, 15)), el(28, width(1, 4)),
+		r := newLab(t, Options{}).one(flow.IPFIX, el(8, width(1, 3)), el(12, width(1, 5)), el(27, width(1, 15)),
+			el(28, width(1, 4)),
 			el(56, width(1, 5)), el(80, width(1, 8)), el(15, width(1, 16)), el(90, width(1, 7)), el(1, u8(1)))
 		equal(t, "sent", r.Has, flow.Bytes)
 	})
@@ -354,7 +361,8 @@ func TestCase41_RepeatedElementTheLastCounts(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r := newLab(t, Options{}).one(flow.IPFIX, test.items...)
-			equal(t, "addresses", [2]flow.Addr{r.SrcAddr, r.DstAddr}, [2]flow.Addr{ip128("2001:db8::3"), ip128("2001:db8::4")})
+			equal(t, "addresses", [2]flow.Addr{r.SrcAddr, r.DstAddr},
+				[2]flow.Addr{ip128("2001:db8::3"), ip128("2001:db8::4")})
 			equal(t, "protocol", r.IPProtocol, 6)
 			equal(t, "port", r.SrcPort, 2)
 			equal(t, "bytes", r.Bytes, 9)
@@ -364,7 +372,8 @@ func TestCase41_RepeatedElementTheLastCounts(t *testing.T) {
 
 // Of elements that other forms can stand in for, the first form counts, but the last of the same.
 func TestCase41_RepeatedElementBesideOtherForms(t *testing.T) {
-	r := newLab(t, Options{}).one(flow.IPFIX, el(152, u64(exportMs-9000)), el(152, u64(exportMs-5000)), el(150, u32(exportS-1)),
+	r := newLab(t, Options{}).one(flow.IPFIX, el(152, u64(exportMs-9000)), el(152, u64(exportMs-5000)),
+		el(150, u32(exportS-1)),
 		el(15, ip("192.0.2.1")), el(15, ip("192.0.2.2")))
 	equal(t, "start", r.StartMs, exportMs-5000)
 	equal(t, "next hop", r.NextHop, ip128("192.0.2.2"))

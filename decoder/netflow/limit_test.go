@@ -80,12 +80,15 @@ func checkMemory(t testing.TB, d *Decoder) {
 				namesOf += nameSize(len(n))
 			}
 		}
-		if a, b, c := src.has.templates.Used(), src.has.names.Used(), src.has.held.Used(); a != templatesOf || b != namesOf || c != heldOf {
-			t.Fatalf("accounts %d, %d, %d of templates, names, held data; there are %d, %d, %d", a, b, c, templatesOf, namesOf, heldOf)
+		if a, b, c := src.has.templates.Used(), src.has.names.Used(), src.has.held.Used(); a != templatesOf ||
+			b != namesOf || c != heldOf {
+			t.Fatalf("accounts %d, %d, %d of templates, names, held data; there are %d, %d, %d", a, b, c, templatesOf,
+				namesOf, heldOf)
 		}
 		templates, names, held = templates+templatesOf, names+namesOf, held+heldOf
 	}
-	if a, b, c := d.memory.templates.Used(), d.memory.names.Used(), d.memory.held.Used(); a != templates || b != names || c != held {
+	if a, b, c := d.memory.templates.Used(), d.memory.names.Used(), d.memory.held.Used(); a != templates ||
+		b != names || c != held {
 		t.Fatalf("%d, %d, %d bytes are accounted, there are %d, %d, %d", a, b, c, templates, names, held)
 	}
 	if templates > d.o.TemplateBytes || names > d.o.NameBytes || held > d.o.HeldBytes {
@@ -107,28 +110,40 @@ func TestMemory_aFloodCostsARouterNothing(t *testing.T) {
 	filler := manyTemplates(60)
 	named := []item{el(10, u32(7)), el(82, text("a name of an interface"))}
 	for name, flood := range map[string]func(c crowd, i int){
-		"headers of many sources":   func(c crowd, i int) { c.from(i).send(ipfix(header{exportS: exportS})) },
-		"headers of many domains":   func(c crowd, i int) { c.from(1).send(ipfix(header{exportS: exportS, domain: uint32(i)})) },
-		"templates of many sources": func(c crowd, i int) { c.from(i).send(ipfix(header{exportS: exportS}, set(2, filler))) },
+		"headers of many sources": func(c crowd, i int) { c.from(i).send(ipfix(header{exportS: exportS})) },
+		"headers of many domains": func(c crowd,
+			i int) {
+			c.from(1).send(ipfix(header{exportS: exportS, domain: uint32(i)}))
+		},
+		"templates of many sources": func(c crowd,
+			i int) {
+			c.from(i).send(ipfix(header{exportS: exportS}, set(2, filler)))
+		},
 		"templates of many domains": func(c crowd, i int) {
 			c.from(1).send(ipfix(header{exportS: exportS, domain: uint32(i)}, set(2, filler)))
 		},
 		"templates and data of sources": func(c crowd, i int) { c.from(i).good(true) },
-		"held data of many sources":     func(c crowd, i int) { c.from(i).send(ipfix(header{exportS: exportS}, dataSet(999, 900))) },
+		"held data of many sources": func(c crowd,
+			i int) {
+			c.from(i).send(ipfix(header{exportS: exportS}, dataSet(999, 900)))
+		},
 		"held data of many domains": func(c crowd, i int) {
 			c.from(1).send(ipfix(header{exportS: exportS, domain: uint32(i)}, dataSet(999, 900)))
 		},
 		"names of one source": func(c crowd, i int) {
 			named[0] = el(10, u32(uint32(i)))
-			c.from(1).send(ipfix(header{exportS: exportS}, set(3, optionsIPFIX(400, 1, named...)), set(400, dataOf(named...))))
+			c.from(1).send(ipfix(header{exportS: exportS}, set(3, optionsIPFIX(400, 1, named...)),
+				set(400, dataOf(named...))))
 		},
 		"names of many sources": func(c crowd, i int) {
 			named[0] = el(10, u32(uint32(i)))
-			c.from(i).send(ipfix(header{exportS: exportS}, set(3, optionsIPFIX(400, 1, named...)), set(400, dataOf(named...))))
+			c.from(i).send(ipfix(header{exportS: exportS}, set(3, optionsIPFIX(400, 1, named...)),
+				set(400, dataOf(named...))))
 		},
 		"samplers of many domains": func(c crowd, i int) {
 			rate := []item{el(302, u32(uint32(i))), el(34, u32(10))}
-			c.from(i % 99).send(ipfix(header{exportS: exportS, domain: uint32(i % 7)}, set(3, optionsIPFIX(400, 1, rate...)), set(400, dataOf(rate...))))
+			c.from(i % 99).send(ipfix(header{exportS: exportS, domain: uint32(i % 7)},
+				set(3, optionsIPFIX(400, 1, rate...)), set(400, dataOf(rate...))))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -187,7 +202,8 @@ func TestMemory_templatesAreTakenFromTheLargest(t *testing.T) {
 	c := newCrowd(t, Options{TemplateBytes: 1 << 20}, 256)
 	wide := slices.Repeat([]item{el(8, u8(1))}, 500)
 	for i := range 3000 {
-		c.from(1).send(ipfix(header{exportS: exportS, domain: uint32(i / 1000)}, set(2, templateOf(uint16(256+i%1000), wide...))))
+		c.from(1).send(ipfix(header{exportS: exportS, domain: uint32(i / 1000)},
+			set(2, templateOf(uint16(256+i%1000), wide...))))
 	}
 	if n := c.from(2).good(true); n != 2 {
 		t.Errorf("%d records of a router that came later", n)

@@ -77,7 +77,8 @@ func (d *Decoder) fits(src *source, n int) bool {
 	return d.memory.templates.Fits(&src.has.templates, n)
 }
 
-// settle makes the source's account of templates and rates what the session has of them, and evicts others' where that is too much.
+// settle makes the source's account of templates and rates what the session has of them, and evicts others' where that
+// is too much.
 func (d *Decoder) settle(s *session) {
 	if now := s.bytes + s.sampling.bytes(); now != s.charged {
 		s.source.has.templates.Seen = s.stream.LastSeen.Load()
@@ -109,8 +110,8 @@ func (d *Decoder) evictTemplates() {
 	}
 }
 
-// evictTemplates forgets a quarter of what the source has, of the templates that may go: those of evicted streams first, then
-// those of domains with many sampling rates, then any.
+// evictTemplates forgets a quarter of what the source has, of the templates that may go: those of evicted streams
+// first, then those of domains with many sampling rates, then any.
 func (src *source) evictTemplates(d *Decoder, may func(*template) bool) {
 	enough := src.has.templates.Used() - max(1, src.has.templates.Used()/4)
 	for key, p := range src.parked {
@@ -288,8 +289,8 @@ func (src *source) evictHeld(d *Decoder, enough int) {
 	}
 }
 
-// work bounds what one datagram may make the decoder do. Exporters keep their datagrams within the path's MTU (RFC 7011 §10.3.3),
-// which is 9216 bytes where frames are jumbo: what is beyond these figures was made to harm.
+// work bounds what one datagram may make the decoder do. Exporters keep their datagrams within the path's MTU (RFC 7011
+// §10.3.3), which is 9216 bytes where frames are jumbo: what is beyond these figures was made to harm.
 type work struct {
 	sets, definitions, options, records int
 	number                              uint64 // of the datagram that records counts

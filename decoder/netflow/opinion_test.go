@@ -74,10 +74,14 @@ func since(uptime, at uint32) int64 {
 func opinions() map[uint16]opinion {
 	start := func(r *flow.Record) int64 { return r.StartMs }
 	end := func(r *flow.Record) int64 { return r.EndMs }
-	octetCount, packetCount := integer(func(r *flow.Record) uint64 { return r.Bytes }), integer(func(r *flow.Record) uint64 { return r.Packets })
-	srcMask, dstMask := integer(func(r *flow.Record) uint8 { return r.SrcMask }), integer(func(r *flow.Record) uint8 { return r.DstMask })
-	srcPort, dstPort := integer(func(r *flow.Record) uint16 { return r.SrcPort }), integer(func(r *flow.Record) uint16 { return r.DstPort })
-	srcMAC, dstMAC := octets(6, func(r *flow.Record) []byte { return r.SrcMAC[:] }), octets(6, func(r *flow.Record) []byte { return r.DstMAC[:] })
+	octetCount, packetCount := integer(func(r *flow.Record) uint64 { return r.Bytes }),
+		integer(func(r *flow.Record) uint64 { return r.Packets })
+	srcMask, dstMask := integer(func(r *flow.Record) uint8 { return r.SrcMask }),
+		integer(func(r *flow.Record) uint8 { return r.DstMask })
+	srcPort, dstPort := integer(func(r *flow.Record) uint16 { return r.SrcPort }),
+		integer(func(r *flow.Record) uint16 { return r.DstPort })
+	srcMAC, dstMAC := octets(6, func(r *flow.Record) []byte { return r.SrcMAC[:] }),
+		octets(6, func(r *flow.Record) []byte { return r.DstMAC[:] })
 	src := func(r *flow.Record) flow.Addr { return r.SrcAddr }
 	dst := func(r *flow.Record) flow.Addr { return r.DstAddr }
 	next := func(r *flow.Record) flow.Addr { return r.NextHop }
@@ -90,10 +94,13 @@ func opinions() map[uint16]opinion {
 		o.want = func(v []byte, _ *theirs) string { return fmt.Sprint(number(v) & 0xfff) }
 		return o
 	}
-	srcVLAN, dstVLAN := vlan(func(r *flow.Record) uint16 { return r.SrcVLAN }), vlan(func(r *flow.Record) uint16 { return r.DstVLAN })
-	in, out := integer(func(r *flow.Record) uint32 { return r.InIf }), integer(func(r *flow.Record) uint32 { return r.OutIf })
+	srcVLAN, dstVLAN := vlan(func(r *flow.Record) uint16 { return r.SrcVLAN }),
+		vlan(func(r *flow.Record) uint16 { return r.DstVLAN })
+	in, out := integer(func(r *flow.Record) uint32 { return r.InIf }),
+		integer(func(r *flow.Record) uint32 { return r.OutIf })
 	icmp := integer(func(r *flow.Record) uint16 { return uint16(r.ICMPType)<<8 | uint16(r.ICMPCode) })
-	icmpType, icmpCode := integer(func(r *flow.Record) uint8 { return r.ICMPType }), integer(func(r *flow.Record) uint8 { return r.ICMPCode })
+	icmpType, icmpCode := integer(func(r *flow.Record) uint8 { return r.ICMPType }),
+		integer(func(r *flow.Record) uint8 { return r.ICMPCode })
 	label := integer(func(r *flow.Record) uint32 { return r.FlowLabel })
 	label.want = func(v []byte, _ *theirs) string { return fmt.Sprint(min(number(v), 1<<32-1) & 0xfffff) }
 	seconds := func(v []byte, _ *theirs) int64 { return int64(number(v)) * 1000 }
@@ -112,37 +119,53 @@ func opinions() map[uint16]opinion {
 	four, eight := []int{4}, []int{8}
 	all := map[uint16]opinion{
 		1: octetCount, 2: packetCount, 4: integer(func(r *flow.Record) uint8 { return r.IPProtocol }),
-		5: flags(func(r *flow.Record) uint8 { return r.ToS }), 6: flags(func(r *flow.Record) uint16 { return r.TCPFlags }),
+		5: flags(func(r *flow.Record) uint8 { return r.ToS }),
+		6: flags(func(r *flow.Record) uint16 { return r.TCPFlags }),
 		7: srcPort, 8: address(4, src), 9: srcMask, 10: in, 11: dstPort, 12: address(4, dst), 13: dstMask, 14: out,
 		15: address(4, next), 16: integer(func(r *flow.Record) uint32 { return r.SrcAS }),
-		17: integer(func(r *flow.Record) uint32 { return r.DstAS }), 18: address(4, bgpNext), 21: moment(four, uptime, end),
+		17: integer(func(r *flow.Record) uint32 { return r.DstAS }), 18: address(4, bgpNext),
+		21: moment(four, uptime, end),
 		22: moment(four, uptime, start), 23: octetCount, 24: packetCount, 27: address(16, src), 28: address(16, dst),
 		29: srcMask, 30: dstMask, 31: label, 32: icmp, 34: rate, 44: address(4, src), 45: address(4, dst),
 		46: integer(func(r *flow.Record) uint8 { return r.MPLSTopLabelType }),
 		47: address(4, func(r *flow.Record) flow.Addr { return r.MPLSTopLabelAddr }), 50: rate, 56: srcMAC, 57: dstMAC,
 		58: srcVLAN, 59: dstVLAN, 61: integer(func(r *flow.Record) uint8 { return r.Direction }), 62: address(16, next),
 		63: address(16, bgpNext), 80: dstMAC, 81: srcMAC, 85: octetCount, 86: packetCount,
-		89: flags(func(r *flow.Record) uint8 { return r.ForwardingStatus }), 90: octets(8, func(r *flow.Record) []byte { return r.MPLSRD[:] }),
-		128: integer(func(r *flow.Record) uint32 { return r.PeerDstAS }), 129: integer(func(r *flow.Record) uint32 { return r.PeerSrcAS }),
-		130: address(4, exporterAddr), 131: address(16, exporterAddr), 136: integer(func(r *flow.Record) uint8 { return r.FlowEndReason }),
+		89:  flags(func(r *flow.Record) uint8 { return r.ForwardingStatus }),
+		90:  octets(8, func(r *flow.Record) []byte { return r.MPLSRD[:] }),
+		128: integer(func(r *flow.Record) uint32 { return r.PeerDstAS }),
+		129: integer(func(r *flow.Record) uint32 { return r.PeerSrcAS }),
+		130: address(4, exporterAddr), 131: address(16, exporterAddr),
+		136: integer(func(r *flow.Record) uint8 { return r.FlowEndReason }),
 		139: icmp, 140: address(16, func(r *flow.Record) flow.Addr { return r.MPLSTopLabelAddr }),
-		150: moment(four, seconds, start), 151: moment(four, seconds, end), 152: moment(eight, ms, start), 153: moment(eight, ms, end),
-		154: moment(eight, ntpMs, start), 155: moment(eight, ntpMs, end), 156: moment(eight, ntpMs, start), 157: moment(eight, ntpMs, end),
+		150: moment(four, seconds, start), 151: moment(four, seconds, end), 152: moment(eight, ms, start),
+		153: moment(eight, ms, end),
+		154: moment(eight, ntpMs, start), 155: moment(eight, ntpMs, end), 156: moment(eight, ntpMs, start),
+		157: moment(eight, ntpMs, end),
 		158: moment(four, func(v []byte, r *theirs) int64 { return r.header.exportMs - int64(number(v)/1000) }, start),
 		159: moment(four, func(v []byte, r *theirs) int64 { return r.header.exportMs - int64(number(v)/1000) }, end),
-		169: address(16, dst), 170: address(16, src), 176: icmpType, 177: icmpCode, 178: icmpType, 179: icmpCode, 180: srcPort,
+		169: address(16, dst), 170: address(16, src), 176: icmpType, 177: icmpCode, 178: icmpType, 179: icmpCode,
+		180: srcPort,
 		181: dstPort, 182: srcPort, 183: dstPort, 225: address(4, natSrc), 226: address(4, natDst),
-		227: integer(func(r *flow.Record) uint16 { return r.PostNATSrcPort }), 228: integer(func(r *flow.Record) uint16 { return r.PostNATDstPort }),
-		230: integer(func(r *flow.Record) uint8 { return r.NATEvent }), 231: octetCount, 233: integer(func(r *flow.Record) uint8 { return r.FirewallEvent }),
-		234: integer(func(r *flow.Record) uint32 { return r.IngressVRF }), 235: integer(func(r *flow.Record) uint32 { return r.EgressVRF }),
+		227: integer(func(r *flow.Record) uint16 { return r.PostNATSrcPort }),
+		228: integer(func(r *flow.Record) uint16 { return r.PostNATDstPort }),
+		230: integer(func(r *flow.Record) uint8 { return r.NATEvent }), 231: octetCount,
+		233: integer(func(r *flow.Record) uint8 { return r.FirewallEvent }),
+		234: integer(func(r *flow.Record) uint32 { return r.IngressVRF }),
+		235: integer(func(r *flow.Record) uint32 { return r.EgressVRF }),
 		243: srcVLAN, 245: vlan(func(r *flow.Record) uint16 { return r.InnerSrcVLAN }),
 		249: integer(func(r *flow.Record) uint32 { return r.MPLSPseudowire }), 252: in, 253: out, 254: dstVLAN,
-		255: vlan(func(r *flow.Record) uint16 { return r.InnerDstVLAN }), 281: address(16, natSrc), 282: address(16, natDst),
-		298: packetCount, 305: rate, 322: moment(four, seconds, start), 323: moment(eight, ms, start), 324: moment(eight, ntpMs, start),
+		255: vlan(func(r *flow.Record) uint16 { return r.InnerDstVLAN }), 281: address(16, natSrc),
+		282: address(16, natDst),
+		298: packetCount, 305: rate, 322: moment(four, seconds, start), 323: moment(eight, ms, start),
+		324: moment(eight, ntpMs, start),
 		325: moment(eight, ntpMs, start), 352: octetCount,
 	}
 	for i := range uint16(10) {
-		all[70+i] = opinion{widths: []int{3}, want: func(v []byte, _ *theirs) string { return fmt.Sprint(number(v) & 0xffffff) },
+		all[70+i] = opinion{widths: []int{3}, want: func(v []byte,
+			_ *theirs) string {
+			return fmt.Sprint(number(v) & 0xffffff)
+		},
 			have: func(r *flow.Record) string { return fmt.Sprint(r.MPLS[i]) }}
 	}
 	return all
@@ -197,17 +220,21 @@ func excuses() []excuse {
 		{"case 18: the other family counts", []uint16{47, 140}, among(47, 140)},
 		{"case 30: another form of time counts", starts, among(starts...)},
 		{"case 30: another form of time counts", ends, among(ends...)},
-		{"case 32: a time of 0 is none", append(slices.Clone(starts), ends...), func(id uint16, r *theirs, _ string) bool { return number(r.values[id]) == 0 }},
+		{"case 32: a time of 0 is none", append(slices.Clone(starts), ends...),
+			func(id uint16, r *theirs, _ string) bool { return number(r.values[id]) == 0 }},
 		{"case 31: IPFIX cannot place uptimes without the start of the device", []uint16{21, 22},
 			func(_ uint16, r *theirs, _ string) bool { return !r.header.hasUptime }},
 		{"case 38: the interface itself before the physical", []uint16{252, 253}, sent(10, 14)},
 		{"case 38: the side's own MAC before that behind the device", []uint16{57, 81}, sent(56, 80)},
 		{"case 38: the first tag with a value counts", []uint16{58, 59, 243, 254}, among(58, 59, 243, 254)},
-		{"case 33: a rate of 0 is none", []uint16{34, 50, 305}, func(id uint16, r *theirs, _ string) bool { return number(r.values[id]) == 0 }},
+		{"case 33: a rate of 0 is none", []uint16{34, 50, 305},
+			func(id uint16, r *theirs, _ string) bool { return number(r.values[id]) == 0 }},
 		{"ports of any protocol before those of one", []uint16{180, 181, 182, 183}, sent(7, 11)},
 		{"ports of the protocol that has any", []uint16{180, 181, 182, 183}, among(180, 181, 182, 183)},
-		{"another element has ICMP's type and code", []uint16{32, 139, 176, 177, 178, 179}, sent(32, 139, 176, 177, 178, 179)},
-		{"an exporter of 0.0.0.0 is none", []uint16{130, 131}, func(id uint16, r *theirs, _ string) bool { return number(r.values[id]) == 0 }},
+		{"another element has ICMP's type and code", []uint16{32, 139, 176, 177, 178, 179},
+			sent(32, 139, 176, 177, 178, 179)},
+		{"an exporter of 0.0.0.0 is none", []uint16{130, 131},
+			func(id uint16, r *theirs, _ string) bool { return number(r.values[id]) == 0 }},
 		{"case 36: the sampled frame counts", []uint16{4, 5, 6, 7, 8, 11, 12, 27, 28, 56, 80}, sent(104, 313, 315)},
 	}
 }

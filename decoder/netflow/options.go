@@ -40,8 +40,8 @@ type optionRecord struct {
 	exporter       flow.Addr
 }
 
-// ofExporter reports whether the record holds for all domains of its exporter: by its scope, or in IPFIX because it comes in
-// domain 0, which stands for none in particular (RFC 7011 §3.1).
+// ofExporter reports whether the record holds for all domains of its exporter: by its scope, or in IPFIX because it
+// comes in domain 0, which stands for none in particular (RFC 7011 §3.1).
 func (o *optionRecord) ofExporter(s *session) bool {
 	if o.narrow || o.hasDomain {
 		return false
@@ -198,8 +198,8 @@ func (d *Decoder) learn(s *session, o *optionRecord, c *context) {
 	d.learnVRF(s, o)
 }
 
-// learnVRF keeps name and route distinguisher of a VRF. With both ids in a record it describes one VRF; where they differ, the
-// ingress's.
+// learnVRF keeps name and route distinguisher of a VRF. With both ids in a record it describes one VRF; where they
+// differ, the ingress's.
 func (d *Decoder) learnVRF(s *session, o *optionRecord) {
 	vrf := o.vrfs[0]
 	if !o.hasVRF[0] {
@@ -223,7 +223,8 @@ func (d *Decoder) nameInterface(s *session, o *optionRecord) {
 	if known && old.Name == string(o.name) && old.Description == string(o.description) {
 		return
 	}
-	if d.keepName(s, known || len(names.Interface) < maxNames, known, len(old.Name)+len(old.Description), len(o.name)+len(o.description)) {
+	if d.keepName(s, known || len(names.Interface) < maxNames, known, len(old.Name)+len(old.Description),
+		len(o.name)+len(o.description)) {
 		names.Interface[o.interfaceIndex] = flow.InterfaceName{Name: string(o.name), Description: string(o.description)}
 		d.evictNames()
 	}

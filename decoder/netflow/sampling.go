@@ -39,8 +39,9 @@ func (s *samplingRates) empty() bool {
 		len(s.byInterface) == 0 && len(s.byOutInterface) == 0 && len(s.byTemplate) == 0
 }
 
-// sample finds a record's rate: its own, its sampler's, its interface's, its domain's, then what other domains of the exporter
-// say. What the exporter announces and the record cannot be matched with is counted: the rate is never 1 in silence.
+// sample finds a record's rate: its own, its sampler's, its interface's, its domain's, then what other domains of the
+// exporter say. What the exporter announces and the record cannot be matched with is counted: the rate is never 1 in
+// silence.
 func (s *session) sample(r *flow.Record, w *raw) {
 	rate, swapped := w.rate(&s.sampling)
 	switch {
@@ -91,8 +92,8 @@ func (s *session) announced(r *flow.Record, w *raw) (uint32, flow.SamplingSource
 	return s.announcedElsewhere(r, named)
 }
 
-// ofInterface is the rate of the interface where the flow was metered. A record that does not say its direction was metered
-// where there is a rate, at ingress first.
+// ofInterface is the rate of the interface where the flow was metered. A record that does not say its direction was
+// metered where there is a rate, at ingress first.
 func (s *samplingRates) ofInterface(r *flow.Record) uint32 {
 	if len(s.byInterface) == 0 && len(s.byOutInterface) == 0 {
 		return 0
@@ -203,8 +204,8 @@ func learnRate[K comparable](m *map[K]uint32, key K, rate uint32) (changed bool)
 }
 
 // rate is one in how many packets the elements of a record say, 0 if they say nothing: count-based (RFC 5476 §6.5.1:
-// interval packets of interval and space), n of N, uniform probability, or the older interval of NetFlow v9. swapped tells
-// that the bytes were put right.
+// interval packets of interval and space), n of N, uniform probability, or the older interval of NetFlow v9. swapped
+// tells that the bytes were put right.
 func (w *raw) rate(rates *samplingRates) (rate uint32, swapped bool) {
 	switch {
 	case w.interval != 0 && w.hasSpace:
@@ -231,8 +232,9 @@ func (w *raw) rate(rates *samplingRates) (rate uint32, swapped bool) {
 // senseless is from where on a rate makes no sense: one in 16 million packets says nothing of the others.
 const senseless = 1 << 24
 
-// sensible returns n, or n with its bytes exchanged where only that makes sense (MikroTik RouterOS sends rates in the wrong
-// byte order: 1 as 16777216). Of a number that makes sense both ways, as 65536 and 256 do, the exporter's earlier ones decide.
+// sensible returns n, or n with its bytes exchanged where only that makes sense (MikroTik RouterOS sends rates in the
+// wrong byte order: 1 as 16777216). Of a number that makes sense both ways, as 65536 and 256 do, the exporter's earlier
+// ones decide.
 func (s *samplingRates) sensible(n uint64) (sensible uint64, swapped bool) {
 	if n == 0 || n < senseless && !s.swapped {
 		return n, false

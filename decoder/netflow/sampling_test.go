@@ -31,17 +31,26 @@ func TestCase16_SamplersOfNetFlow9(t *testing.T) {
 		rate   uint32
 		source flow.SamplingSource
 	}{
-		{"sampler of 1 byte", []item{system, el(48, u8(3)), el(49, u8(2)), el(50, u32(100))}, []item{el(48, u8(3))}, 100, flow.SamplingSelector},
-		{"sampler of 2 bytes", []item{system, el(48, u16(300)), el(50, u32(100))}, []item{el(48, u16(300))}, 100, flow.SamplingSelector},
-		{"sampler of 4 bytes", []item{system, el(48, u32(70_000)), el(50, u32(100))}, []item{el(48, u32(70_000))}, 100, flow.SamplingSelector},
-		{"1 byte in options, 4 in records", []item{system, el(48, u8(3)), el(50, u32(100))}, []item{el(48, u32(3))}, 100, flow.SamplingSelector},
-		{"another sampler", []item{system, el(48, u8(3)), el(50, u32(100))}, []item{el(48, u8(4))}, 1, flow.SamplingAssumed},
-		{"sampler 0 of a Cisco 7600", []item{system, el(48, u8(3)), el(50, u32(100))}, []item{el(48, u8(0))}, 100, flow.SamplingInferred},
-		{"34 in the record", []item{system, el(48, u8(3)), el(50, u32(100))}, []item{el(48, u8(3)), el(34, u32(7))}, 7, flow.SamplingRecord},
-		{"34 of 0 in the record", []item{system, el(48, u8(3)), el(50, u32(100))}, []item{el(48, u8(3)), el(34, u32(0))}, 100, flow.SamplingSelector},
+		{"sampler of 1 byte", []item{system, el(48, u8(3)), el(49, u8(2)), el(50, u32(100))}, []item{el(48, u8(3))},
+			100, flow.SamplingSelector},
+		{"sampler of 2 bytes", []item{system, el(48, u16(300)), el(50, u32(100))}, []item{el(48, u16(300))}, 100,
+			flow.SamplingSelector},
+		{"sampler of 4 bytes", []item{system, el(48, u32(70_000)), el(50, u32(100))}, []item{el(48, u32(70_000))}, 100,
+			flow.SamplingSelector},
+		{"1 byte in options, 4 in records", []item{system, el(48, u8(3)), el(50, u32(100))}, []item{el(48, u32(3))},
+			100, flow.SamplingSelector},
+		{"another sampler", []item{system, el(48, u8(3)), el(50, u32(100))}, []item{el(48, u8(4))}, 1,
+			flow.SamplingAssumed},
+		{"sampler 0 of a Cisco 7600", []item{system, el(48, u8(3)), el(50, u32(100))}, []item{el(48, u8(0))}, 100,
+			flow.SamplingInferred},
+		{"34 in the record", []item{system, el(48, u8(3)), el(50, u32(100))}, []item{el(48, u8(3)), el(34, u32(7))}, 7,
+			flow.SamplingRecord},
+		{"34 of 0 in the record", []item{system, el(48, u8(3)), el(50, u32(100))},
+			[]item{el(48, u8(3)), el(34, u32(0))}, 100, flow.SamplingSelector},
 		{"34 of the whole exporter", []item{system, el(34, u32(128)), el(35, u8(2))}, nil, 128, flow.SamplingDomain},
 		{"scope Interface", []item{el(2, u16(9)), el(34, u32(64))}, []item{el(10, u32(9))}, 64, flow.SamplingInterface},
-		{"scope Interface, another one", []item{el(2, u16(9)), el(34, u32(64))}, []item{el(10, u32(8))}, 1, flow.SamplingAssumed},
+		{"scope Interface, another one", []item{el(2, u16(9)), el(34, u32(64))}, []item{el(10, u32(8))}, 1,
+			flow.SamplingAssumed},
 		{"nothing", nil, nil, 1, flow.SamplingAssumed},
 	}
 	for _, test := range tests {
@@ -66,29 +75,43 @@ func TestCase33_SamplingOfIPFIX(t *testing.T) {
 		rate   uint32
 		source flow.SamplingSource
 	}{
-		{"selector of 1 byte", []item{el(302, u8(5)), el(305, u32(1)), el(306, u32(99))}, []item{el(302, u8(5))}, 100, flow.SamplingSelector},
-		{"selector of 2 bytes", []item{el(302, u16(500)), el(305, u32(1)), el(306, u32(99))}, []item{el(302, u16(500))}, 100, flow.SamplingSelector},
-		{"selector of 4 bytes", []item{el(302, u32(1<<20)), el(305, u32(1)), el(306, u32(99))}, []item{el(302, u32(1<<20))}, 100, flow.SamplingSelector},
-		{"selector of 8 bytes", []item{el(302, u64(1<<40)), el(305, u32(1)), el(306, u32(99))}, []item{el(302, u64(1<<40))}, 100, flow.SamplingSelector},
-		{"8 bytes in options, 1 in records", []item{el(302, u64(5)), el(34, u32(100))}, []item{el(302, u8(5))}, 100, flow.SamplingSelector},
-		{"ids that agree in 32 bits are two", []item{el(302, u64(1<<40|5)), el(34, u32(100))}, []item{el(302, u64(5))}, 1, flow.SamplingAssumed},
-		{"ingress interface", []item{el(10, u32(7)), el(34, u32(20))}, []item{el(10, u32(7))}, 20, flow.SamplingInterface},
+		{"selector of 1 byte", []item{el(302, u8(5)), el(305, u32(1)), el(306, u32(99))}, []item{el(302, u8(5))}, 100,
+			flow.SamplingSelector},
+		{"selector of 2 bytes", []item{el(302, u16(500)), el(305, u32(1)), el(306, u32(99))}, []item{el(302, u16(500))},
+			100, flow.SamplingSelector},
+		{"selector of 4 bytes", []item{el(302, u32(1<<20)), el(305, u32(1)), el(306, u32(99))},
+			[]item{el(302, u32(1<<20))}, 100, flow.SamplingSelector},
+		{"selector of 8 bytes", []item{el(302, u64(1<<40)), el(305, u32(1)), el(306, u32(99))},
+			[]item{el(302, u64(1<<40))}, 100, flow.SamplingSelector},
+		{"8 bytes in options, 1 in records", []item{el(302, u64(5)), el(34, u32(100))}, []item{el(302, u8(5))}, 100,
+			flow.SamplingSelector},
+		{"ids that agree in 32 bits are two", []item{el(302, u64(1<<40|5)), el(34, u32(100))}, []item{el(302, u64(5))},
+			1, flow.SamplingAssumed},
+		{"ingress interface", []item{el(10, u32(7)), el(34, u32(20))}, []item{el(10, u32(7))}, 20,
+			flow.SamplingInterface},
 		{"the whole domain", []item{domain, el(34, u32(20))}, nil, 20, flow.SamplingDomain},
-		{"305 and 306", []item{domain, el(304, u16(1)), el(305, u32(10)), el(306, u32(990))}, nil, 100, flow.SamplingDomain},
+		{"305 and 306", []item{domain, el(304, u16(1)), el(305, u32(10)), el(306, u32(990))}, nil, 100,
+			flow.SamplingDomain},
 		{"305 and 306, rounded", []item{domain, el(305, u32(3)), el(306, u32(7))}, nil, 3, flow.SamplingDomain},
-		{"305 with a space of 0 takes all", []item{domain, el(305, u32(10)), el(306, u32(0))}, nil, 1, flow.SamplingDomain},
+		{"305 with a space of 0 takes all", []item{domain, el(305, u32(10)), el(306, u32(0))}, nil, 1,
+			flow.SamplingDomain},
 		{"305 alone", []item{domain, el(305, u32(1000))}, nil, 1000, flow.SamplingDomain},
-		{"309 of 310", []item{domain, el(304, u16(3)), el(309, u32(2)), el(310, u32(1000))}, nil, 500, flow.SamplingDomain},
+		{"309 of 310", []item{domain, el(304, u16(3)), el(309, u32(2)), el(310, u32(1000))}, nil, 500,
+			flow.SamplingDomain},
 		{"311 as float64", []item{domain, el(304, u16(4)), el(311, f64(0.001))}, nil, 1000, flow.SamplingDomain},
 		{"311 as float32", []item{domain, el(311, f32(0.125))}, nil, 8, flow.SamplingDomain},
 		{"311 that is no probability", []item{domain, el(311, f64(math.NaN()))}, nil, 1, flow.SamplingAssumed},
 		{"311 above 1", []item{domain, el(311, f64(2))}, nil, 1, flow.SamplingAssumed},
-		{"time-based cannot be scaled", []item{domain, el(304, u16(2)), el(307, u32(10)), el(308, u32(990))}, nil, 1, flow.SamplingAssumed},
+		{"time-based cannot be scaled", []item{domain, el(304, u16(2)), el(307, u32(10)), el(308, u32(990))}, nil, 1,
+			flow.SamplingAssumed},
 		{"50 beside its mode", []item{domain, el(49, u8(1)), el(50, u32(256))}, nil, 256, flow.SamplingDomain},
-		{"a rate of more than 32 bits", []item{domain, el(34, u64(1<<40|1<<20))}, nil, math.MaxUint32, flow.SamplingDomain},
-		{"305 and 306 in the record", []item{domain, el(34, u32(20))}, []item{el(305, u32(1)), el(306, u32(9))}, 10, flow.SamplingRecord},
+		{"a rate of more than 32 bits", []item{domain, el(34, u64(1<<40|1<<20))}, nil, math.MaxUint32,
+			flow.SamplingDomain},
+		{"305 and 306 in the record", []item{domain, el(34, u32(20))}, []item{el(305, u32(1)), el(306, u32(9))}, 10,
+			flow.SamplingRecord},
 		{"50 in the record", []item{domain, el(34, u32(20))}, []item{el(50, u32(30))}, 30, flow.SamplingRecord},
-		{"unknown selector, known domain", []item{domain, el(34, u32(20))}, []item{el(302, u32(77))}, 20, flow.SamplingDomain},
+		{"unknown selector, known domain", []item{domain, el(34, u32(20))}, []item{el(302, u32(77))}, 20,
+			flow.SamplingDomain},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -127,7 +150,8 @@ func TestCase33_DomainsDoNotShareRates(t *testing.T) {
 	l := newLab(t, Options{})
 	l.learn(flow.IPFIX, el(149, u32(0)), el(34, u32(10)))
 	items := v4Flow()
-	r := l.send(ipfix(header{exportS: exportS, domain: 2}, set(2, templateOf(256, items...)), set(256, dataOf(items...))))
+	r := l.send(ipfix(header{exportS: exportS, domain: 2}, set(2, templateOf(256, items...)),
+		set(256, dataOf(items...))))
 	equal(t, "rate", r[0].SamplingRate, 1)
 }
 
@@ -143,9 +167,11 @@ func TestCase33_OverridesWin(t *testing.T) {
 			[2]flow.SamplingSource{flow.SamplingOverride, flow.SamplingOverride}},
 		{"interface", []exporter.Override{{Exporter: source, Interface: 7, Rate: 99}}, [2]uint32{99, 40},
 			[2]flow.SamplingSource{flow.SamplingOverride, flow.SamplingRecord}},
-		{"both", []exporter.Override{{Exporter: source, Interface: 7, Rate: 99}, {Exporter: source, AnyInterface: true, Rate: 11}},
+		{"both", []exporter.Override{{Exporter: source, Interface: 7, Rate: 99},
+			{Exporter: source, AnyInterface: true, Rate: 11}},
 			[2]uint32{99, 11}, [2]flow.SamplingSource{flow.SamplingOverride, flow.SamplingOverride}},
-		{"another exporter", []exporter.Override{{Exporter: ip128("192.0.2.9"), AnyInterface: true, Rate: 99}}, [2]uint32{40, 40},
+		{"another exporter", []exporter.Override{{Exporter: ip128("192.0.2.9"), AnyInterface: true, Rate: 99}},
+			[2]uint32{40, 40},
 			[2]flow.SamplingSource{flow.SamplingRecord, flow.SamplingRecord}},
 	}
 	for _, test := range tests {
@@ -159,7 +185,9 @@ func TestCase33_OverridesWin(t *testing.T) {
 		})
 	}
 	t.Run("NetFlow v5", func(t *testing.T) {
-		l := newLab(t, Options{Overrides: exporter.NewOverrides([]exporter.Override{{Exporter: source, AnyInterface: true, Rate: 99}})})
+		l := newLab(t,
+			Options{Overrides: exporter.NewOverrides([]exporter.Override{{Exporter: source, AnyInterface: true,
+				Rate: 99}})})
 		r := l.send(v5(v5Header{count: -1, sampling: 5}, v5Flow{}))[0]
 		equal(t, "rate", r.SamplingRate, 99)
 		equal(t, "source", r.SamplingSource, flow.SamplingOverride)
@@ -191,19 +219,21 @@ func TestSamplersAreBounded(t *testing.T) {
 	equal(t, "rates of samplers", len(s.rates), 2)
 }
 
-// What an option record says of an interface and its sampler holds for records that name either, and a scope of NetFlow v9 may
-// be an element as in IPFIX.
+// What an option record says of an interface and its sampler holds for records that name either, and a scope of NetFlow
+// v9 may be an element as in IPFIX.
 func TestCase63_SamplerOfAnInterface(t *testing.T) {
 	for name, scope := range map[string]uint16{"scope Interface": scopeInterface, "scope ingressInterface": 10} {
 		l := newLab(t, Options{})
 		for n, rate := range []uint32{1000, 100} {
-			l.send(v9(header{exportS: exportS}, set(1, optionsV9(400, 1, el(scope, u32(uint32(10+n))), el(48, u8(uint8(n+1))), el(50, u32(rate)))),
+			l.send(v9(header{exportS: exportS}, set(1,
+				optionsV9(400, 1, el(scope, u32(uint32(10+n))), el(48, u8(uint8(n+1))), el(50, u32(rate)))),
 				set(400, u32(uint32(10+n)), u8(uint8(n+1)), u32(rate))))
 		}
 		for n, rate := range []uint32{1000, 100} {
 			got := l.one(flow.NetFlowV9, el(8, u32(1)), el(12, u32(2)), el(1, u32(9)), el(10, u32(uint32(10+n))))
 			equal(t, name+", rate", got.SamplingRate, rate)
-			got = l.one(flow.NetFlowV9, el(8, u32(1)), el(12, u32(2)), el(1, u32(9)), el(48, u8(uint8(2-n))), el(10, u32(uint32(10+n))))
+			got = l.one(flow.NetFlowV9, el(8, u32(1)), el(12, u32(2)), el(1, u32(9)), el(48, u8(uint8(2-n))),
+				el(10, u32(uint32(10+n))))
 			equal(t, name+", rate of the sampler that is named", got.SamplingRate, []uint32{100, 1000}[n])
 		}
 	}

@@ -21,8 +21,8 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-// theirs is a data record as goflow2 gives it: the value of each field by number. Of a repeated element the last counts, as
-// with us (case 41); goflow2 itself leaves that to its user.
+// theirs is a data record as goflow2 gives it: the value of each field by number. Of a repeated element the last
+// counts, as with us (case 41); goflow2 itself leaves that to its user.
 type theirs struct {
 	values   map[uint16][]byte
 	reversed map[uint16][]byte // RFC 5103
@@ -59,7 +59,8 @@ func newPair(t *testing.T) *pair {
 type sane struct{ goflow.NetFlowTemplateSystem }
 
 func (s sane) AddTemplate(version uint16, domain uint32, id uint16, template any) error {
-	if one, ok := template.(goflow.TemplateRecord); ok && !slices.ContainsFunc(one.Fields, func(f goflow.Field) bool { return f.Length != 0 }) {
+	if one, ok := template.(goflow.TemplateRecord); ok &&
+		!slices.ContainsFunc(one.Fields, func(f goflow.Field) bool { return f.Length != 0 }) {
 		return nil
 	}
 	return s.NetFlowTemplateSystem.AddTemplate(version, domain, id, template)
@@ -99,10 +100,13 @@ func (p *pair) compareV5(payload []byte) {
 			return uint32(n)
 		}
 		v4 := func(n netflowlegacy.IPAddress) string { return netip.AddrFrom4([4]byte(u32(uint32(n)))).String() }
-		got := fmt.Sprintln(r.SrcAddr, r.DstAddr, r.NextHop, r.InIf, r.OutIf, r.Packets, r.Bytes, r.StartMs, r.EndMs, r.SrcPort, r.DstPort,
+		got := fmt.Sprintln(r.SrcAddr, r.DstAddr, r.NextHop, r.InIf, r.OutIf, r.Packets, r.Bytes, r.StartMs, r.EndMs,
+			r.SrcPort, r.DstPort,
 			r.TCPFlags, r.IPProtocol, r.ToS, r.SrcAS, r.DstAS, r.SrcMask, r.DstMask, r.Domain)
-		want := fmt.Sprintln(v4(w.SrcAddr), v4(w.DstAddr), v4(w.NextHop), w.Input, w.Output, w.DPkts, w.DOctets, start, end, w.SrcPort, w.DstPort,
-			w.TCPFlags, w.Proto, w.Tos, as(w.SrcAS), as(w.DstAS), w.SrcMask, w.DstMask, int(packet.EngineType)<<8|int(packet.EngineId))
+		want := fmt.Sprintln(v4(w.SrcAddr), v4(w.DstAddr), v4(w.NextHop), w.Input, w.Output, w.DPkts, w.DOctets, start,
+			end, w.SrcPort, w.DstPort,
+			w.TCPFlags, w.Proto, w.Tos, as(w.SrcAS), as(w.DstAS), w.SrcMask, w.DstMask,
+			int(packet.EngineType)<<8|int(packet.EngineId))
 		if got != want {
 			p.t.Errorf("record %d of NetFlow v5:\nours    %sgoflow2 %s", i, got, want)
 		}
@@ -152,7 +156,8 @@ func (p *pair) theirs(source netip.Addr, payload []byte) (records []*theirs, com
 		text := err.Error()
 		p.failed[text[strings.LastIndex(text, "] ")+1:]]++
 	}
-	sets, h := nine.FlowSets, context{exportMs: int64(nine.UnixSeconds) * 1000, uptime: nine.SystemUptime, hasUptime: true}
+	sets, h := nine.FlowSets, context{exportMs: int64(nine.UnixSeconds) * 1000, uptime: nine.SystemUptime,
+		hasUptime: true}
 	if ten.Version == 10 {
 		sets, h = ten.FlowSets, context{exportMs: int64(ten.ExportTime) * 1000}
 	}
@@ -207,7 +212,10 @@ func (p *pair) compareRecord(want *theirs, have *flow.Record) {
 		if w == h {
 			continue
 		}
-		i := slices.IndexFunc(p.excuses, func(e excuse) bool { return slices.Contains(e.ids, id) && e.holds(id, want, h) })
+		i := slices.IndexFunc(p.excuses, func(e excuse) bool {
+			return slices.Contains(e.ids, id) &&
+				e.holds(id, want, h)
+		})
 		if i < 0 {
 			p.t.Errorf("element %d of template %d: ours %s, goflow2 %s (%x)", id, have.TemplateID, h, w, v)
 			continue
@@ -328,7 +336,8 @@ func TestSecondOpinionOnEveryWidth(t *testing.T) {
 				items[0].variable = true
 				p.decode(p.l.source, ipfix(h, set(2, templateOf(257, items...)), set(257, dataOf(items...))))
 				if p.compared != 3 || len(p.failed) > 0 {
-					t.Errorf("element %d of %d bytes: %d fields compared, goflow2 gave up %v", id, length, p.compared, p.failed)
+					t.Errorf("element %d of %d bytes: %d fields compared, goflow2 gave up %v", id, length, p.compared,
+						p.failed)
 				}
 			}
 		}
@@ -364,9 +373,11 @@ func TestSecondOpinionWhereGoflow2GivesUp(t *testing.T) {
 		{"case 20: a reserved set", ipfix(ipfixHeader, template, set(9), data), 1},
 		{"case 20: a template that is cut", ipfix(ipfixHeader, template, set(2, u16(257), u16(9)), data), 1},
 		{"case 23: withdrawal of an options template", ipfix(ipfixHeader, template, set(3, u16(300), u16(0)), data), 1},
-		{"case 27: a variable length that is cut", ipfix(ipfixHeader, set(2, templateOf(257, el(1, u32(1)), variable(82, nil))),
-			set(257, u32(1), u8(255)), template, data), 1},
-		{"case 26: more scopes than fields", ipfix(ipfixHeader, template, set(3, optionsIPFIX(300, 3, option...)), data), 1},
+		{"case 27: a variable length that is cut",
+			ipfix(ipfixHeader, set(2, templateOf(257, el(1, u32(1)), variable(82, nil))),
+				set(257, u32(1), u8(255)), template, data), 1},
+		{"case 26: more scopes than fields", ipfix(ipfixHeader, template, set(3, optionsIPFIX(300, 3, option...)),
+			data), 1},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -24,13 +24,18 @@ func TestCase21_IPFIXSequenceCountsDataRecords(t *testing.T) {
 		in   []message
 		want counts
 	}{
-		{"templates do not count, options do", []message{{7, templates}, {7, data(3)}, {10, options}, {12, data(1)}, {13, nil}}, counts{}},
+		{"templates do not count, options do", []message{{7, templates}, {7, data(3)}, {10, options}, {12, data(1)},
+			{13, nil}}, counts{}},
 		{"wraps", []message{{math.MaxUint32 - 1, slices.Concat(templates, data(3))}, {1, data(1)}}, counts{}},
 		{"records lost", []message{{0, slices.Concat(templates, data(3))}, {8, data(1)}}, counts{lost: 5}},
-		{"duplicated", []message{{0, slices.Concat(templates, data(3))}, {3, data(2)}, {3, data(2)}, {5, data(1)}}, counts{duplicated: 1}},
-		{"late", []message{{0, slices.Concat(templates, data(3))}, {5, data(1)}, {3, data(2)}, {6, data(1)}}, counts{reordered: 1}},
-		{"started anew", []message{{70_000, slices.Concat(templates, data(1))}, {0, data(1)}, {1, data(1)}}, counts{restarts: 1}},
-		{"an unknown set hides how many", []message{{0, templates}, {0, unknown}, {4, data(1)}, {5, data(1)}}, counts{}},
+		{"duplicated", []message{{0, slices.Concat(templates, data(3))}, {3, data(2)}, {3, data(2)}, {5, data(1)}},
+			counts{duplicated: 1}},
+		{"late", []message{{0, slices.Concat(templates, data(3))}, {5, data(1)}, {3, data(2)}, {6, data(1)}},
+			counts{reordered: 1}},
+		{"started anew", []message{{70_000, slices.Concat(templates, data(1))}, {0, data(1)}, {1, data(1)}},
+			counts{restarts: 1}},
+		{"an unknown set hides how many", []message{{0, templates}, {0, unknown}, {4, data(1)}, {5, data(1)}},
+			counts{}},
 		{"a reserved set does not", []message{{0, templates}, {0, set(9, u32(0))}, {4, data(1)}}, counts{lost: 4}},
 	}
 	for _, test := range tests {
@@ -77,12 +82,14 @@ func TestCase21_IPFIXSequenceCountsDataRecords(t *testing.T) {
 		l := newLab(t, Options{})
 		items := []item{variable(82, text("eth0")), el(1, u32(1))}
 		known := set(400, dataOf(v4Flow()...), dataOf(v4Flow()...))
-		l.send(ipfix(header{exportS: exportS, sequence: math.MaxUint32 - 7}, set(2, templateOf(400, v4Flow()...)), known))
+		l.send(ipfix(header{exportS: exportS, sequence: math.MaxUint32 - 7}, set(2, templateOf(400, v4Flow()...)),
+			known))
 		for n := uint32(6); n > 0; n -= 2 { // until it is known how the exporter counts
 			l.send(ipfix(header{exportS: exportS, sequence: -n}, known))
 		}
 		l.send(ipfix(header{exportS: exportS, sequence: 0}, set(256, u8(200), make([]byte, 10))))
-		l.send(ipfix(header{exportS: exportS, sequence: 5}, set(2, templateOf(256, items...)), set(256, dataOf(items...))))
+		l.send(ipfix(header{exportS: exportS, sequence: 5}, set(2, templateOf(256, items...)),
+			set(256, dataOf(items...))))
 		l.send(ipfix(header{exportS: exportS, sequence: 8}, set(256, dataOf(items...))))
 		sequence(t, l.stream(flow.IPFIX, 0), counts{lost: 2})
 	})

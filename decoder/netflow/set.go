@@ -16,8 +16,8 @@ const (
 	firstDataSet     = 256
 )
 
-// sets decodes the sets of a message in order. A bad length ends the message, since nothing behind it can be found. Zeros up to
-// the end are padding: some exporters fill their datagrams up with them.
+// sets decodes the sets of a message in order. A bad length ends the message, since nothing behind it can be found.
+// Zeros up to the end are padding: some exporters fill their datagrams up with them.
 func (d *Decoder) sets(s *session, body []byte, c *context) {
 	for len(body) >= setHeader {
 		id, length := binary.BigEndian.Uint16(body), int(binary.BigEndian.Uint16(body[2:]))
@@ -82,8 +82,8 @@ func (d *Decoder) set(s *session, id uint16, body []byte, c *context) {
 	}
 }
 
-// otherSet decodes the templates of a set with an id of the other protocol: some exporters put the sets of NetFlow v9 into
-// IPFIX messages, or the other way round. It reports whether the set can be one, and does nothing if not.
+// otherSet decodes the templates of a set with an id of the other protocol: some exporters put the sets of NetFlow v9
+// into IPFIX messages, or the other way round. It reports whether the set can be one, and does nothing if not.
 func (d *Decoder) otherSet(s *session, id uint16, body []byte, c *context) bool {
 	if len(body) < 8 || binary.BigEndian.Uint16(body) < firstDataSet || binary.BigEndian.Uint16(body[2:]) == 0 {
 		return false
@@ -137,9 +137,9 @@ func (d *Decoder) records(t *template, s *session, body []byte, c *context) {
 	d.decodeFlows(t, s, body, c)
 }
 
-// decodeFlows decodes the flow records of a set. What is left behind the last of them is padding (RFC 7011 §3.3.1), and so are
-// zeros as long as a record. A set that does not divide into records of its template gives none: the template is not that of
-// the data. A field of variable length that reaches beyond the set ends it.
+// decodeFlows decodes the flow records of a set. What is left behind the last of them is padding (RFC 7011 §3.3.1), and
+// so are zeros as long as a record. A set that does not divide into records of its template gives none: the template is
+// not that of the data. A field of variable length that reaches beyond the set ends it.
 func (d *Decoder) decodeFlows(t *template, s *session, body []byte, c *context) {
 	if d.o.FlowsOnly && t.traits&isFlow == 0 {
 		d.skipRecords(t, s, body, exporter.NoFlow)
@@ -194,8 +194,8 @@ func (d *Decoder) decodeFlows(t *template, s *session, body []byte, c *context) 
 // alignment is how long padding to a multiple of four bytes can be. Not all exporters fill it with zeros.
 const alignment = 3
 
-// fitsTemplate reports whether the records of a data set can be those of its template, and counts the set if not. An empty set
-// holds nothing that could be lost.
+// fitsTemplate reports whether the records of a data set can be those of its template, and counts the set if not. An
+// empty set holds nothing that could be lost.
 func (s *session) fitsTemplate(t *template, body []byte, c *context) bool {
 	left := len(body)
 	if left >= t.length {
@@ -239,7 +239,8 @@ func trailingZeros(body []byte, length int) int {
 	return n
 }
 
-// skipRecords counts the records of a set without a look at them. How many there are is only known where all have one length.
+// skipRecords counts the records of a set without a look at them. How many there are is only known where all have one
+// length.
 func (d *Decoder) skipRecords(t *template, s *session, body []byte, reason exporter.Reason) {
 	n := len(body) / t.length
 	s.stream.Fail(reason, uint64(n))
@@ -395,8 +396,8 @@ func (d *Decoder) optionsSetV9(s *session, body []byte, c *context) {
 	}
 }
 
-// wholeFields corrects the lengths of an options template that are no multiple of a field specifier's four bytes. Some exporters
-// add padding to them, some give the numbers of fields, which then fill the set.
+// wholeFields corrects the lengths of an options template that are no multiple of a field specifier's four bytes. Some
+// exporters add padding to them, some give the numbers of fields, which then fill the set.
 func wholeFields(scopeBytes, optionBytes, left int) (scope, option int) {
 	if scopeBytes%4 == 0 && optionBytes%4 == 0 {
 		return scopeBytes, optionBytes
@@ -410,9 +411,9 @@ func wholeFields(scopeBytes, optionBytes, left int) (scope, option int) {
 // enterpriseBit marks an element with an enterprise number behind it (RFC 7011 §3.2).
 const enterpriseBit = 0x8000
 
-// readFields reads count field specifiers. NetFlow v9 knows no enterprise numbers: there the bit is part of a vendor's own
-// type, which no number follows; pen 0xffffffff keeps such a type from being taken for IANA's. Fields of variable length are
-// IPFIX's, but H3C and HPE Comware have them in NetFlow v9 too, coded in the same way.
+// readFields reads count field specifiers. NetFlow v9 knows no enterprise numbers: there the bit is part of a vendor's
+// own type, which no number follows; pen 0xffffffff keeps such a type from being taken for IANA's. Fields of variable
+// length are IPFIX's, but H3C and HPE Comware have them in NetFlow v9 too, coded in the same way.
 func readFields(b []byte, count int, protocol flow.Protocol, scope bool) (fields []field, rest []byte, ok bool) {
 	if count*4 > len(b) {
 		return nil, nil, false

@@ -32,14 +32,17 @@ func TestCase11_PaddingAndMisfits(t *testing.T) {
 		{"zeros as long as a record", slices.Concat(records(2), zeros(len(one))), nil, 2, nil},
 		{"zeros as long as three records and a bit", slices.Concat(records(2), zeros(3*len(one)+5)), nil, 2, nil},
 		{"three bytes of anything", slices.Concat(records(2), []byte{1, 2, 3}), nil, 2, nil},
-		{"more bytes of anything", slices.Concat(records(2), []byte{1, 2, 3, 4, 5}), nil, 0, map[exporter.Reason]uint64{exporter.TemplateMisfit: 1}},
+		{"more bytes of anything", slices.Concat(records(2), []byte{1, 2, 3, 4, 5}), nil, 0,
+			map[exporter.Reason]uint64{exporter.TemplateMisfit: 1}},
 		{"shorter than a record", one[:len(one)-1], nil, 0, map[exporter.Reason]uint64{exporter.TemplateMisfit: 1}},
-		{"zeros shorter than a record alone", zeros(len(one) - 1), nil, 0, map[exporter.Reason]uint64{exporter.TemplateMisfit: 1}},
+		{"zeros shorter than a record alone", zeros(len(one) - 1), nil, 0,
+			map[exporter.Reason]uint64{exporter.TemplateMisfit: 1}},
 		{"an empty set", nil, nil, 0, nil},
 		{"padding alone", zeros(3), nil, 0, nil},
 		{"the datagram filled up with zeros", records(1), zeros(100), 1, nil},
 		{"filled up with three zeros", records(1), zeros(3), 1, nil},
-		{"an empty set header and more", records(1), append(zeros(10), 1), 1, map[exporter.Reason]uint64{exporter.BadSet: 1}},
+		{"an empty set header and more", records(1), append(zeros(10), 1), 1,
+			map[exporter.Reason]uint64{exporter.BadSet: 1}},
 	}
 	for _, p := range both {
 		for _, test := range tests {
@@ -51,7 +54,8 @@ func TestCase11_PaddingAndMisfits(t *testing.T) {
 				s := l.stream(p, 5)
 				l.failed(s, test.reasons)
 				if n := test.reasons[exporter.TemplateMisfit]; n > 0 {
-					want := []exporter.MisfitTemplate{{TemplateID: 256, RecordLength: len(one), SetLength: len(test.data), Sets: n}}
+					want := []exporter.MisfitTemplate{{TemplateID: 256, RecordLength: len(one),
+						SetLength: len(test.data), Sets: n}}
 					if !slices.Equal(s.Misfits(), want) {
 						t.Errorf("misfits are %v, want %v", s.Misfits(), want)
 					}
@@ -63,8 +67,10 @@ func TestCase11_PaddingAndMisfits(t *testing.T) {
 			next := append(v4Flow(), el(61, u8(1)), el(10, u32(7)))
 			l.send(message(p, 5, set(templateSet(p), templateOf(256, v4Flow()...)), set(256, records(2))))
 			l.received++
-			equal(t, "records of the old one", len(l.send(message(p, 5, set(256, dataOf(next...), dataOf(next...), dataOf(next...))))), 0)
-			r := l.send(message(p, 5, set(templateSet(p), templateOf(256, next...)), set(256, dataOf(next...), dataOf(next...))))
+			equal(t, "records of the old one",
+				len(l.send(message(p, 5, set(256, dataOf(next...), dataOf(next...), dataOf(next...))))), 0)
+			r := l.send(message(p, 5, set(templateSet(p), templateOf(256, next...)),
+				set(256, dataOf(next...), dataOf(next...))))
 			equal(t, "records of the new one", len(r), 2)
 			l.failed(l.stream(p, 5), map[exporter.Reason]uint64{exporter.TemplateMisfit: 1})
 		})
@@ -84,7 +90,8 @@ func TestCase11_PaddingAndMisfits(t *testing.T) {
 	}
 	t.Run("nProbe: one record and more, its template in the datagram", func(t *testing.T) {
 		l := newLab(t, Options{})
-		r := l.send(message(flow.NetFlowV9, 5, set(0, templateOf(256, v4Flow()...)), set(256, one, []byte{1, 2, 3, 4, 5})))
+		r := l.send(message(flow.NetFlowV9, 5, set(0, templateOf(256, v4Flow()...)),
+			set(256, one, []byte{1, 2, 3, 4, 5})))
 		equal(t, "records", len(r), 1)
 		l.failed(l.stream(flow.NetFlowV9, 5), map[exporter.Reason]uint64{exporter.TrailingBytes: 1})
 	})
@@ -111,13 +118,15 @@ func TestCase10_LengthsOfOptionsTemplates(t *testing.T) {
 		scope, option uint16
 		padding       int
 	}{
-		{"bytes", 4, 8, 0}, {"9 for 8", 4, 9, 0}, {"11 for 8, and padding", 4, 11, 3}, {"6 for 4 of the scope", 6, 8, 2},
+		{"bytes", 4, 8, 0}, {"9 for 8", 4, 9, 0}, {"11 for 8, and padding", 4, 11, 3},
+		{"6 for 4 of the scope", 6, 8, 2},
 		{"numbers of fields", 1, 2, 0}, {"numbers of fields, and padding", 1, 2, 2},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			l := newLab(t, Options{})
-			body := slices.Concat(u16(300), u16(test.scope), u16(test.option), specsOf(items), make([]byte, max(test.padding, int(test.option)%4)))
+			body := slices.Concat(u16(300), u16(test.scope), u16(test.option), specsOf(items),
+				make([]byte, max(test.padding, int(test.option)%4)))
 			l.send(message(flow.NetFlowV9, 0, set(setOptionsV9, body), set(300, dataOf(items...))))
 			equal(t, "rate", l.one(flow.NetFlowV9, v4Flow()...).SamplingRate, 500)
 			l.failed(l.stream(flow.NetFlowV9, 0), nil)
@@ -125,7 +134,8 @@ func TestCase10_LengthsOfOptionsTemplates(t *testing.T) {
 	}
 }
 
-// Set ids of the other protocol are read and counted; a set of which that cannot be true is skipped as one of an unknown id.
+// Set ids of the other protocol are read and counted; a set of which that cannot be true is skipped as one of an
+// unknown id.
 func TestCase20_SetIDsOfTheOtherProtocol(t *testing.T) {
 	option := []item{el(1, u32(0)), el(34, u32(100))}
 	scoped := []item{el(149, u32(0)), el(34, u32(100))}
@@ -133,8 +143,10 @@ func TestCase20_SetIDsOfTheOtherProtocol(t *testing.T) {
 		protocol flow.Protocol
 		sets     [][]byte
 	}{
-		{flow.IPFIX, [][]byte{set(0, templateOf(256, v4Flow()...)), set(1, optionsV9(300, 1, option...)), set(300, dataOf(option...))}},
-		{flow.NetFlowV9, [][]byte{set(2, templateOf(256, v4Flow()...)), set(3, optionsIPFIX(300, 1, scoped...)), set(300, dataOf(scoped...))}},
+		{flow.IPFIX, [][]byte{set(0, templateOf(256, v4Flow()...)), set(1, optionsV9(300, 1, option...)),
+			set(300, dataOf(option...))}},
+		{flow.NetFlowV9, [][]byte{set(2, templateOf(256, v4Flow()...)), set(3, optionsIPFIX(300, 1, scoped...)),
+			set(300, dataOf(scoped...))}},
 	}
 	for _, test := range tests {
 		t.Run(test.protocol.String(), func(t *testing.T) {

@@ -9,8 +9,8 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-// State is what a decoder learned from templates and option records, to be kept over a restart. It shares nothing that its
-// decoder changes.
+// State is what a decoder learned from templates and option records, to be kept over a restart. It shares nothing that
+// its decoder changes.
 type State struct {
 	Version   int           `json:"version"`
 	Sources   []SourceState `json:"sources"`
@@ -65,7 +65,8 @@ func (s *SourceState) Latest() (latest int64) {
 	return latest
 }
 
-// State returns what the decoder has learned so far. For the decoder's own goroutine; what it returns may go to another.
+// State returns what the decoder has learned so far. For the decoder's own goroutine; what it returns may go to
+// another.
 func (d *Decoder) State() State {
 	for _, src := range d.sources {
 		src.changed, src.renamed = true, true
@@ -75,8 +76,8 @@ func (d *Decoder) State() State {
 	return state
 }
 
-// BeginSave makes the sources that changed since they were last saved those that Save hands over. It does not wait for Save to have
-// handed over all of the last time.
+// BeginSave makes the sources that changed since they were last saved those that Save hands over. It does not wait for
+// Save to have handed over all of the last time.
 func (d *Decoder) BeginSave() {
 	if len(d.toSave) > 0 {
 		return
@@ -88,9 +89,9 @@ func (d *Decoder) BeginSave() {
 	}
 }
 
-// Save returns the states of some of the sources that changed, about as many that they have limit templates and names, and of those
-// that were forgotten their addresses. It reports whether there are more. The decoder's goroutine calls it again and again, so that
-// no call takes long.
+// Save returns the states of some of the sources that changed, about as many that they have limit templates and names,
+// and of those that were forgotten their addresses. It reports whether there are more. The decoder's goroutine calls it
+// again and again, so that no call takes long.
 func (d *Decoder) Save(limit int) (state State, more bool) {
 	state = State{Version: StateVersion, Forgotten: d.forgotten}
 	d.forgotten = nil
@@ -121,7 +122,8 @@ func (src *source) state() SourceState {
 	if src.names != nil {
 		if src.renamed || src.savedNames == nil {
 			n := src.names
-			src.savedNames = &flow.Names{Interface: maps.Clone(n.Interface), VRF: maps.Clone(n.VRF), RD: maps.Clone(n.RD)}
+			src.savedNames = &flow.Names{Interface: maps.Clone(n.Interface), VRF: maps.Clone(n.VRF),
+				RD: maps.Clone(n.RD)}
 		}
 		n := src.savedNames
 		one.Interfaces, one.VRFs, one.RDs = n.Interface, n.VRF, n.RD
@@ -148,7 +150,8 @@ func domainState(key sessionKey, known *templates, rates *samplingRates) DomainS
 	}
 	for _, t := range known.byID {
 		// A definition does not change: its fields can be shared.
-		domain.Templates = append(domain.Templates, TemplateState{ID: t.id, Options: t.options, Port: t.port, Seen: t.seen, Fields: t.fields})
+		domain.Templates = append(domain.Templates,
+			TemplateState{ID: t.id, Options: t.options, Port: t.port, Seen: t.seen, Fields: t.fields})
 	}
 	return domain
 }
@@ -191,7 +194,8 @@ func (d *Decoder) restoreNames(src *source, saved *SourceState) {
 		bytes += nameSize(len(name))
 	}
 	bytes += len(saved.RDs) * nameSize(rdBytes)
-	if bytes == 0 || max(len(saved.Interfaces), len(saved.VRFs), len(saved.RDs)) > maxNames || !d.memory.names.Fits(&src.has.names, bytes) {
+	if bytes == 0 || max(len(saved.Interfaces), len(saved.VRFs), len(saved.RDs)) > maxNames ||
+		!d.memory.names.Fits(&src.has.names, bytes) {
 		return
 	}
 	maps.Copy(src.nameTable().Interface, saved.Interfaces)
@@ -201,8 +205,8 @@ func (d *Decoder) restoreNames(src *source, saved *SourceState) {
 	d.evictNames()
 }
 
-// restoreAnnouncers gives a new source the sampling rates of all its domains: those of one may be announced in another, which
-// need not be heard first.
+// restoreAnnouncers gives a new source the sampling rates of all its domains: those of one may be announced in another,
+// which need not be heard first.
 func (src *source) restoreAnnouncers(saved *SourceState, since int64) {
 	for i := range saved.Domains {
 		protocol := flow.NetFlowV9
@@ -215,10 +219,11 @@ func (src *source) restoreAnnouncers(saved *SourceState, since int64) {
 	}
 }
 
-// rates returns the sampling rates of a domain, unless they came before since or are too many. Their maps are those of the state,
-// which must not change.
+// rates returns the sampling rates of a domain, unless they came before since or are too many. Their maps are those of
+// the state, which must not change.
 func (s *DomainState) rates(since int64) (rates samplingRates, ok bool) {
-	if s.Sampled < since || max(len(s.BySampler), len(s.ByInterface), len(s.ByOutInterface), len(s.ByTemplate)) > maxSamplers {
+	if s.Sampled < since || max(len(s.BySampler), len(s.ByInterface), len(s.ByOutInterface),
+		len(s.ByTemplate)) > maxSamplers {
 		return samplingRates{}, false
 	}
 	rates = samplingRates{
@@ -231,8 +236,8 @@ func (s *DomainState) rates(since int64) (rates samplingRates, ok bool) {
 	return rates, true
 }
 
-// restoreSession gives a new session the templates and sampling rates that were known of its observation domain and have not
-// expired.
+// restoreSession gives a new session the templates and sampling rates that were known of its observation domain and
+// have not expired.
 func (d *Decoder) restoreSession(s *session, now int64) {
 	saved := d.o.Saved[s.source.addr]
 	if saved == nil {
@@ -260,7 +265,8 @@ func (d *Decoder) restoreTemplate(s *session, saved *TemplateState, since int64)
 		len(saved.Fields) > maxFields || !d.fits(s.source, templateBytes+fieldBytes*len(saved.Fields)) {
 		return
 	}
-	t := &template{id: saved.ID, options: saved.Options, fields: saved.Fields, port: saved.Port, seen: saved.Seen, active: saved.Seen}
+	t := &template{id: saved.ID, options: saved.Options, fields: saved.Fields, port: saved.Port, seen: saved.Seen,
+		active: saved.Seen}
 	if !d.compiler.compile(t) {
 		return
 	}
@@ -268,8 +274,8 @@ func (d *Decoder) restoreTemplate(s *session, saved *TemplateState, since int64)
 	s.restored = max(s.restored, t.seen)
 }
 
-// forgetIfRestarted drops restored templates and rates of an exporter that started anew after they came: it may have numbered
-// them in another way. bootMs is when it started, in Unix milliseconds.
+// forgetIfRestarted drops restored templates and rates of an exporter that started anew after they came: it may have
+// numbered them in another way. bootMs is when it started, in Unix milliseconds.
 func (s *session) forgetIfRestarted(bootMs int64, maxTemplates int) {
 	if s.restored != 0 && bootMs > s.restored/int64(time.Millisecond)+restartMs {
 		s.templates = newTemplates(maxTemplates)

@@ -12,8 +12,8 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-// A step of FuzzState's input is the source, the port, and a datagram behind its length in two bytes. Some sources stand for
-// something else.
+// A step of FuzzState's input is the source, the port, and a datagram behind its length in two bytes. Some sources
+// stand for something else.
 const (
 	timePasses = 255 // as many minutes as the port says
 	restart    = 254 // of the collector
@@ -23,8 +23,8 @@ func stateStep(source, port byte, datagram []byte) []byte {
 	return slices.Concat([]byte{source, port}, u16(uint16(len(datagram))), datagram)
 }
 
-// FuzzState sends datagrams of many sources, lets time pass and restarts the collector. Whatever comes, the accounts are those of
-// what is held, every bound is kept, and what is saved can be read.
+// FuzzState sends datagrams of many sources, lets time pass and restarts the collector. Whatever comes, the accounts
+// are those of what is held, every bound is kept, and what is saved can be read.
 func FuzzState(f *testing.F) {
 	h := func(domain uint32) header { return header{exportS: exportS, uptime: testUptime, domain: domain} }
 	templates := v9(h(1), set(0, templateOf(256, v4Flow()...)), set(256, dataOf(v4Flow()...)))
@@ -42,10 +42,12 @@ func FuzzState(f *testing.F) {
 	}
 	f.Add(seed)
 	f.Add(slices.Concat(seed, stateStep(timePasses, 1, nil), stateStep(restart, 0, nil), seed))
-	f.Add(slices.Concat(stateStep(1, 1, early), stateStep(2, 1, early), stateStep(timePasses, 90, nil), stateStep(1, 1, late)))
+	f.Add(slices.Concat(stateStep(1, 1, early), stateStep(2, 1, early), stateStep(timePasses, 90, nil),
+		stateStep(1, 1, late)))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		o := Options{
-			MaxTemplates: 32, HoldBytes: 1 << 12, HeldBytes: 1 << 14, TemplateBytes: 1 << 15, NameBytes: 1 << 12, FlowsOnly: true,
+			MaxTemplates: 32, HoldBytes: 1 << 12, HeldBytes: 1 << 14, TemplateBytes: 1 << 15, NameBytes: 1 << 12,
+			FlowsOnly: true,
 		}
 		table := exporter.NewTable(16)
 		d := New(table, o)
@@ -77,7 +79,8 @@ func FuzzState(f *testing.F) {
 					continue
 				}
 				dg := &exporter.Datagram{
-					Payload: p, Received: now, Source: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, source % 40}), uint16(port)),
+					Payload: p, Received: now,
+					Source: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, source % 40}), uint16(port)),
 				}
 				switch binary.BigEndian.Uint16(p) {
 				case 5:

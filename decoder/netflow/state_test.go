@@ -27,7 +27,8 @@ func overRestart(t *testing.T, d *Decoder) Saved {
 }
 
 func stateItems() []item {
-	return []item{el(8, ip("198.51.100.1")), el(12, ip("203.0.113.9")), el(1, u32(1000)), el(2, u32(3)), el(48, u8(7)), el(10, u32(5))}
+	return []item{el(8, ip("198.51.100.1")), el(12, ip("203.0.113.9")), el(1, u32(1000)), el(2, u32(3)), el(48, u8(7)),
+		el(10, u32(5))}
 }
 
 func TestState_templatesSamplingAndNamesOutliveARestart(t *testing.T) {
@@ -63,10 +64,13 @@ func TestState_isNotUsedWhere(t *testing.T) {
 		later   time.Duration
 		want    int
 	}{
-		{"the exporter still runs", Options{}, header{exportS: exportS + 60, uptime: 5_060_000, domain: 3}, time.Minute, 1},
-		{"the exporter began anew since", Options{}, header{exportS: exportS + 600, uptime: 5_000, domain: 3}, 10 * time.Minute, 0},
+		{"the exporter still runs", Options{}, header{exportS: exportS + 60, uptime: 5_060_000, domain: 3}, time.Minute,
+			1},
+		{"the exporter began anew since", Options{}, header{exportS: exportS + 600, uptime: 5_000, domain: 3},
+			10 * time.Minute, 0},
 		{"it is another observation domain", Options{}, header{exportS: exportS, uptime: 5_000_000, domain: 4}, 0, 0},
-		{"it has expired", Options{TemplateExpiry: time.Hour}, header{exportS: exportS + 7200, uptime: 12_200_000, domain: 3}, 2 * time.Hour, 0},
+		{"it has expired", Options{TemplateExpiry: time.Hour},
+			header{exportS: exportS + 7200, uptime: 12_200_000, domain: 3}, 2 * time.Hour, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			test.options.Saved = saved
@@ -131,18 +135,22 @@ func FuzzReadState(f *testing.F) {
 	})
 }
 
-// What is written can be read, whatever the exporters said: the file of a flood has its bound, and what gave data comes first.
+// What is written can be read, whatever the exporters said: the file of a flood has its bound, and what gave data comes
+// first.
 func TestWriteState_keepsToWhatReadStateTakes(t *testing.T) {
 	const hostile = "\x00\xff\x01<>&\u2028"
 	state := State{Version: StateVersion}
 	for n := range 40 {
-		src := SourceState{Address: netip.AddrFrom4([4]byte{10, 0, 0, byte(n)}), Interfaces: map[uint32]flow.InterfaceName{}, Proven: n == 39}
+		src := SourceState{Address: netip.AddrFrom4([4]byte{10, 0, 0, byte(n)}),
+			Interfaces: map[uint32]flow.InterfaceName{}, Proven: n == 39}
 		for i := range uint32(20_000) {
-			src.Interfaces[i] = flow.InterfaceName{Name: strings.Repeat(hostile, 20), Description: strings.Repeat(hostile, 20)}
+			src.Interfaces[i] = flow.InterfaceName{Name: strings.Repeat(hostile, 20),
+				Description: strings.Repeat(hostile, 20)}
 		}
 		domain := DomainState{Protocol: "ipfix"}
 		for i := range uint16(1000) {
-			domain.Templates = append(domain.Templates, TemplateState{ID: 256 + i, Fields: slices.Repeat([]field{{ID: 1, Length: 4}}, 20)})
+			domain.Templates = append(domain.Templates,
+				TemplateState{ID: 256 + i, Fields: slices.Repeat([]field{{ID: 1, Length: 4}}, 20)})
 		}
 		src.Domains = []DomainState{domain}
 		state.Sources = append(state.Sources, src)
@@ -160,7 +168,8 @@ func TestWriteState_keepsToWhatReadStateTakes(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(got.Sources) != 40 || got.Sources[0].Address != state.Sources[39].Address {
-		t.Errorf("%d sources, first %v; want all 40, that which gave data first", len(got.Sources), got.Sources[0].Address)
+		t.Errorf("%d sources, first %v; want all 40, that which gave data first", len(got.Sources),
+			got.Sources[0].Address)
 	}
 	for _, src := range got.Sources {
 		if n := len(src.Domains[0].Templates); n != 1000 {
@@ -171,7 +180,9 @@ func TestWriteState_keepsToWhatReadStateTakes(t *testing.T) {
 
 func TestReadState_usesWhatCameBeforeDamage(t *testing.T) {
 	var file bytes.Buffer
-	err := WriteState(&file, State{Sources: []SourceState{{Address: netip.MustParseAddr("192.0.2.1")}, {Address: netip.MustParseAddr("192.0.2.2")}}})
+	err := WriteState(&file,
+		State{Sources: []SourceState{{Address: netip.MustParseAddr("192.0.2.1")},
+			{Address: netip.MustParseAddr("192.0.2.2")}}})
 	if err != nil {
 		t.Fatal(err)
 	}

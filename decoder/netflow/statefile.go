@@ -11,9 +11,9 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-// A saved state is a file of lines, each of them JSON. The first has the version; every other one is a part of what is known of one
-// source, a SourceState. Parts of one source add up. So neither writer nor reader needs the whole in memory, and a file that is cut
-// or damaged is of use up to there.
+// A saved state is a file of lines, each of them JSON. The first has the version; every other one is a part of what is
+// known of one source, a SourceState. Parts of one source add up. So neither writer nor reader needs the whole in
+// memory, and a file that is cut or damaged is of use up to there.
 //
 // Version 1 was one object of all sources. It is still read.
 
@@ -39,8 +39,8 @@ func (v VersionError) Error() string {
 	return fmt.Sprintf("version %d: only versions up to %d are understood", int(v), StateVersion)
 }
 
-// WriteState writes a state, in lines. Sources that gave data come first, and names of interfaces last, so that these are left out
-// where the file would be larger than ReadState takes. Then the error is LeftOut, and the file is of use.
+// WriteState writes a state, in lines. Sources that gave data come first, and names of interfaces last, so that these
+// are left out where the file would be larger than ReadState takes. Then the error is LeftOut, and the file is of use.
 func WriteState(w io.Writer, s State) error {
 	out := stateWriter{w: w}
 	out.line(struct {
@@ -156,8 +156,8 @@ func parts[V any](all map[uint32]V) func(yield func(map[uint32]V) bool) {
 	}
 }
 
-// ReadState reads what WriteState wrote. With an error it returns what came before it; the error is a VersionError where the file is
-// of a later release. What the state says is looked at again when a decoder uses it.
+// ReadState reads what WriteState wrote. With an error it returns what came before it; the error is a VersionError
+// where the file is of a later release. What the state says is looked at again when a decoder uses it.
 func ReadState(r io.Reader) (State, error) {
 	lines := json.NewDecoder(io.LimitReader(r, maxStateBytes))
 	var s State
@@ -190,7 +190,8 @@ func readLines(lines *json.Decoder) (State, error) {
 		if !known {
 			i = len(s.Sources)
 			at[part.Address] = i
-			s.Sources = append(s.Sources, SourceState{Address: part.Address, Exporter: part.Exporter, InitMs: part.InitMs, Proven: part.Proven})
+			s.Sources = append(s.Sources, SourceState{Address: part.Address, Exporter: part.Exporter,
+				InitMs: part.InitMs, Proven: part.Proven})
 		}
 		s.Sources[i].add(&part, domains)
 	}

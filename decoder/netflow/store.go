@@ -7,9 +7,10 @@ import (
 	"github.com/metranova/flow-collector/decoder/exporter"
 )
 
-// templates are the definitions of one observation domain. Where two source ports define an id differently, those of each
-// port are kept apart (RFC 7011 §8.4 makes the port part of the session; most exporters do not mean it). The definition that
-// is in use stays the domain's: another port, which may be forged, never takes it away from the one that sends data by it.
+// templates are the definitions of one observation domain. Where two source ports define an id differently, those of
+// each port are kept apart (RFC 7011 §8.4 makes the port part of the session; most exporters do not mean it). The
+// definition that is in use stays the domain's: another port, which may be forged, never takes it away from the one
+// that sends data by it.
 type templates struct {
 	max    int
 	bytes  int // what the definitions cost; those that are kept by port count once more
@@ -60,8 +61,8 @@ func (t *templates) gaveData(one *template, port uint16, now int64) {
 	}
 }
 
-// conflictWindow is how lately another port must have sent its definition, or data by it, for the two to be exporters side by
-// side rather than one that started anew.
+// conflictWindow is how lately another port must have sent its definition, or data by it, for the two to be exporters
+// side by side rather than one that started anew.
 const conflictWindow = int64(30 * time.Minute)
 
 // refresh reports whether a definition is known already, as exporters repeat them all the time, and notes when.
@@ -77,7 +78,8 @@ func (t *templates) refresh(n *template) bool {
 	return true
 }
 
-// put keeps a definition that is new or another than before. It returns why it was refused or (kept) what is odd about it.
+// put keeps a definition that is new or another than before. It returns why it was refused or (kept) what is odd about
+// it.
 func (t *templates) put(n *template) (reason exporter.Reason, kept bool) {
 	old := t.lookup(n.id, n.port)
 	t.last = nil
@@ -128,8 +130,8 @@ func (t *template) bytes() int { return templateBytes + fieldBytes*len(t.fields)
 // maxPorts bounds the ports whose templates are kept apart.
 const maxPorts = 64
 
-// split keeps two definitions of one id apart by their ports. The old one stays the domain's. It reports whether there was
-// room for the new one.
+// split keeps two definitions of one id apart by their ports. The old one stays the domain's. It reports whether there
+// was room for the new one.
 func (t *templates) split(old, n *template) (kept bool) {
 	if t.byPort == nil {
 		t.byPort = map[uint16]*portTemplates{}
@@ -142,8 +144,8 @@ func (t *templates) split(old, n *template) (kept bool) {
 	return true
 }
 
-// havePort makes a place for a port's templates, that of other excepted. Where all are taken the port goes from which data
-// came in the fewest seconds, if that was none or is long ago.
+// havePort makes a place for a port's templates, that of other excepted. Where all are taken the port goes from which
+// data came in the fewest seconds, if that was none or is long ago.
 func (t *templates) havePort(port uint16, other *template) bool {
 	if t.byPort[port] != nil {
 		return true

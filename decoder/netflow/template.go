@@ -84,8 +84,8 @@ func newCompiler() *compiler {
 	return &compiler{elements: elements(), vendor: vendorElements(), reverse: reverseElements()}
 }
 
-// compile makes the plan of a template. It returns false for one whose records could have no bytes: such a template must
-// never drive a loop.
+// compile makes the plan of a template. It returns false for one whose records could have no bytes: such a template
+// must never drive a loop.
 func (c *compiler) compile(t *template) bool {
 	length := 0
 	all := c.steps[:0]
@@ -130,7 +130,8 @@ func (c *compiler) compile(t *template) bool {
 	return true
 }
 
-// separateHops keeps next hops of both families apart where a template has both: the one of the flow's own family counts.
+// separateHops keeps next hops of both families apart where a template has both: the one of the flow's own family
+// counts.
 func (t *template) separateHops(all []step, used *places) {
 	for _, pair := range [...][2]opcode{{opNextHop4, opNextHop6}, {opBGPNextHop4, opBGPNextHop6}} {
 		if used[pair[0]] > 0 && used[pair[1]] > 0 {
@@ -205,10 +206,12 @@ func (c *compiler) step(f field, options bool) step {
 // only their own.
 func fits(op opcode, length int) bool {
 	switch op {
-	case opSrcAddr4, opDstAddr4, opNextHop4, opBGPNextHop4, opMPLSTopAddr4, opPostNATSrcAddr4, opPostNATDstAddr4, opExporter4,
+	case opSrcAddr4, opDstAddr4, opNextHop4, opBGPNextHop4, opMPLSTopAddr4, opPostNATSrcAddr4, opPostNATDstAddr4,
+		opExporter4,
 		opStationAddr4:
 		return length == 4
-	case opSrcAddr6, opDstAddr6, opNextHop6, opBGPNextHop6, opMPLSTopAddr6, opPostNATSrcAddr6, opPostNATDstAddr6, opExporter6:
+	case opSrcAddr6, opDstAddr6, opNextHop6, opBGPNextHop6, opMPLSTopAddr6, opPostNATSrcAddr6, opPostNATDstAddr6,
+		opExporter6:
 		return length == 16
 	case opSrcPrefix, opDstPrefix:
 		return length == 4 || length == 16
@@ -262,11 +265,15 @@ func (t *template) addTraits(op opcode) {
 // showsFlow reports whether an element makes a record that of a flow: an address, a counter or a sampled frame.
 func showsFlow(op opcode) bool {
 	switch op {
-	case opSrcAddr4, opDstAddr4, opSrcAddr6, opDstAddr6, opSrcPrefix, opDstPrefix, opSrcMAC, opDstMAC, opPostSrcMAC, opPostDstMAC,
-		opPostNATSrcAddr4, opPostNATDstAddr4, opPostNATSrcAddr6, opPostNATDstAddr6, opNextHop4, opNextHop6, opBGPNextHop4,
+	case opSrcAddr4, opDstAddr4, opSrcAddr6, opDstAddr6, opSrcPrefix, opDstPrefix, opSrcMAC, opDstMAC, opPostSrcMAC,
+		opPostDstMAC,
+		opPostNATSrcAddr4, opPostNATDstAddr4, opPostNATSrcAddr6, opPostNATDstAddr6, opNextHop4, opNextHop6,
+		opBGPNextHop4,
 		opBGPNextHop6, opMPLSTopAddr4, opMPLSTopAddr6, opSRv6Segments,
-		opBytes, opPackets, opBytesTotal, opPacketsTotal, opBytesOut, opPacketsOut, opBytesInitiator, opPacketsInitiator,
-		opBytesLayer2, opReverseBytes, opReversePackets, opReverseBytesTotal, opReversePacketsTotal, opFrameLink, opFrameIP,
+		opBytes, opPackets, opBytesTotal, opPacketsTotal, opBytesOut, opPacketsOut, opBytesInitiator,
+		opPacketsInitiator,
+		opBytesLayer2, opReverseBytes, opReversePackets, opReverseBytesTotal, opReversePacketsTotal, opFrameLink,
+		opFrameIP,
 		opBytesResponder, opPacketsResponder, opStationMAC, opStationAddr4:
 		return true
 	}

@@ -8,8 +8,8 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-// The forms of a flow's start and end, from the coarsest to the finest: where a record has several, the finest that is filled
-// in counts. Uptimes come before milliseconds, because they are placed by the header's seconds.
+// The forms of a flow's start and end, from the coarsest to the finest: where a record has several, the finest that is
+// filled in counts. Uptimes come before milliseconds, because they are placed by the header's seconds.
 const (
 	noTime        uint8 = iota
 	estimatedTime       // from a duration, with the export time as the end: any other form says more
@@ -41,13 +41,14 @@ const (
 	firstDateMs = 946_684_800_000
 	// aheadMs is how far a flow's times may lie after the export time: clocks of one device differ by seconds.
 	aheadMs = 60_000
-	// oldestEndMs is how long before the export time a flow may have ended by its uptimes. Caches give flows up after minutes
-	// or hours without a packet; an uptime further off is that of another clock.
+	// oldestEndMs is how long before the export time a flow may have ended by its uptimes. Caches give flows up after
+	// minutes or hours without a packet; an uptime further off is that of another clock.
 	oldestEndMs = dayMs
 )
 
-// setClock gives a datagram its export time: the header's, or the receive time where the header's cannot be true: from before
-// clocks were set, or years ahead. A clock that is off by less is for the operator to set right: the exporter's page tells.
+// setClock gives a datagram its export time: the header's, or the receive time where the header's cannot be true: from
+// before clocks were set, or years ahead. A clock that is off by less is for the operator to set right: the exporter's
+// page tells.
 func (c *context) setClock(headerMs int64) {
 	receivedMs := c.received / int64(time.Millisecond)
 	c.exportMs = headerMs
@@ -58,7 +59,8 @@ func (c *context) setClock(headerMs int64) {
 	c.latestMs = max(c.exportMs, receivedMs) + aheadMs
 }
 
-// possible reports whether a record's flow can have a time: not before clocks were set, nor after it was exported and received.
+// possible reports whether a record's flow can have a time: not before clocks were set, nor after it was exported and
+// received.
 func (c *context) possible(ms int64) bool { return ms >= firstDateMs && ms <= c.latestMs }
 
 // finishTimes resolves the forms of time (RFC 7011 §6.1, RFC 3954 §8, RFC 5102 §5.9).
@@ -121,7 +123,8 @@ func (w *usual) exchange(s *session) {
 	s.read(exporter.EndBeforeStart)
 }
 
-// bound sees to it that a flow has no date that it cannot have. Where only the clock is another one the duration is kept.
+// bound sees to it that a flow has no date that it cannot have. Where only the clock is another one the duration is
+// kept.
 func (w *raw) bound(s *session, c *context, badStart, badEnd bool) {
 	if c.exportMs < firstDateMs {
 		return // nothing is known to compare with
@@ -155,8 +158,9 @@ func (w *raw) bound(s *session, c *context, badStart, badEnd bool) {
 	}
 }
 
-// uptimes turns IE 22 and 21 into times: relative to the header's sysUptime (v9), or to the device's start (IE 160), which
-// the record or an option record says. Without either they say how long the flow was, and its end is taken for the export time.
+// uptimes turns IE 22 and 21 into times: relative to the header's sysUptime (v9), or to the device's start (IE 160),
+// which the record or an option record says. Without either they say how long the flow was, and its end is taken for
+// the export time.
 func (w *raw) uptimes(s *session, c *context) {
 	first, last := w.firstUptime, w.lastUptime
 	hasFirst, hasLast := filledIn(first, last)
@@ -193,16 +197,16 @@ func (w *raw) uptimes(s *session, c *context) {
 	}
 }
 
-// filledIn tells which uptimes of a record an exporter filled in: 0 is none (case 6), but for the start of a flow that began
-// with the exporter itself.
+// filledIn tells which uptimes of a record an exporter filled in: 0 is none (case 6), but for the start of a flow that
+// began with the exporter itself.
 func filledIn(first, last uint32) (hasFirst, hasLast bool) {
 	return first != 0 || last != 0 && last < skewMs, last != 0
 }
 
-// placeUptimes places the start and end of a flow, given as uptimes in milliseconds, by the header's time and uptime. An end
-// that lies after the export, or a day or more before it, is of another clock than the header's: the export time is taken
-// for it, and the flow's duration is kept: an estimate. The start may be weeks ago. An uptime of 0 in the header (softflowd reading a
-// capture) shows nothing of the clocks: there the times stay as they were sent.
+// placeUptimes places the start and end of a flow, given as uptimes in milliseconds, by the header's time and uptime.
+// An end that lies after the export, or a day or more before it, is of another clock than the header's: the export time
+// is taken for it, and the flow's duration is kept: an estimate. The start may be weeks ago. An uptime of 0 in the
+// header (softflowd reading a capture) shows nothing of the clocks: there the times stay as they were sent.
 func (s *session) placeUptimes(exportMs int64, uptime, first, last uint32) (startMs, endMs int64, form uint8) {
 	firstAge, lastAge := age(uptime, first), age(uptime, last)
 	if firstAge < lastAge {
@@ -227,8 +231,9 @@ func distance(a, b uint32) int64 { return int64(min(a-b, b-a)) }
 // skewMs is how far a flow's uptime may lie after the header's before it counts as one from before the wrap.
 const skewMs = 3600 * 1000
 
-// age is how long before the header's uptime a flow's was, in milliseconds. Both wrap every 49.7 days, so the difference
-// is taken modulo 2^32; one of nearly 2^32 is an exporter whose flow ended after it had filled in the header.
+// age is how long before the header's uptime a flow's was, in milliseconds. Both wrap every 49.7 days, so the
+// difference is taken modulo 2^32; one of nearly 2^32 is an exporter whose flow ended after it had filled in the
+// header.
 func age(uptime, at uint32) int64 {
 	diff := uptime - at
 	if diff > math.MaxUint32-skewMs {

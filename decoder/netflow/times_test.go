@@ -25,34 +25,45 @@ func TestCase30_FormsOfTime(t *testing.T) {
 		start, end int64
 	}{
 		{"seconds", []item{el(150, u32(exportS-61)), el(151, u32(exportS-1))}, exportMs - 61_000, exportMs - 1_000},
-		{"seconds, 8 bytes", []item{el(150, u64(exportS-61)), el(151, u64(exportS-1))}, exportMs - 61_000, exportMs - 1_000},
+		{"seconds, 8 bytes", []item{el(150, u64(exportS-61)), el(151, u64(exportS-1))}, exportMs - 61_000,
+			exportMs - 1_000},
 		{"milliseconds", []item{el(152, u64(uint64(start))), el(153, u64(uint64(end)))}, start, end},
 		{"NTP microseconds", []item{el(154, ntp(start)), el(155, ntp(end))}, start, end},
 		{"NTP nanoseconds", []item{el(156, ntp(start)), el(157, ntp(end))}, start, end},
 		{"NTP, the lower bits of microseconds have no meaning",
 			[]item{el(154, u64((exportS-5+ntpEpoch)<<32|0x7ff)), el(155, u64((exportS-4+ntpEpoch)<<32|0x800007ff))},
 			exportMs - 5000, exportMs - 3500},
-		{"NTP in 16 bytes", []item{el(156, append(ntp(start), u64(0)...)), el(157, append(ntp(end), u64(0)...))}, start, end},
-		{"plain microseconds", []item{el(154, u64(uint64(start*1000+999))), el(155, u64(uint64(end*1000)))}, start, end},
-		{"plain nanoseconds", []item{el(156, u64(uint64(start*1e6+999_999))), el(157, u64(uint64(end*1e6)))}, start, end},
+		{"NTP in 16 bytes", []item{el(156, append(ntp(start), u64(0)...)), el(157, append(ntp(end), u64(0)...))}, start,
+			end},
+		{"plain microseconds", []item{el(154, u64(uint64(start*1000+999))), el(155, u64(uint64(end*1000)))}, start,
+			end},
+		{"plain nanoseconds", []item{el(156, u64(uint64(start*1e6+999_999))), el(157, u64(uint64(end*1e6)))}, start,
+			end},
 		{"deltas before the export time", []item{el(158, u32(61_234_000)), el(159, u32(1_567_000))}, start, end},
 		{"observation time: seconds", []item{el(322, u32(exportS-5))}, exportMs - 5000, exportMs - 5000},
 		{"observation time: milliseconds", []item{el(323, u64(uint64(start)))}, start, start},
 		{"observation time: microseconds", []item{el(324, ntp(start))}, start, start},
 		{"observation time: nanoseconds", []item{el(325, ntp(start))}, start, start},
-		{"start before the observation time", []item{el(323, u64(uint64(end))), el(152, u64(uint64(start)))}, start, start},
-		{"the finest form counts", []item{el(152, u64(uint64(start))), el(150, u32(exportS)), el(151, u32(exportS-1)), el(153, u64(uint64(end)))},
+		{"start before the observation time", []item{el(323, u64(uint64(end))), el(152, u64(uint64(start)))}, start,
+			start},
+		{"the finest form counts", []item{el(152, u64(uint64(start))), el(150, u32(exportS)), el(151, u32(exportS-1)),
+			el(153, u64(uint64(end)))},
 			start, end},
-		{"the finest form that is filled in counts", []item{el(150, u32(exportS-61)), el(152, u64(0)), el(151, u32(exportS-1)), el(153, u64(0)),
-			el(156, u64(0)), el(157, u64(0))}, exportMs - 61_000, exportMs - 1_000},
-		{"nanoseconds before milliseconds", []item{el(157, ntp(end)), el(153, u64(1)), el(152, u64(1)), el(156, ntp(start))}, start, end},
+		{"the finest form that is filled in counts",
+			[]item{el(150, u32(exportS-61)), el(152, u64(0)), el(151, u32(exportS-1)), el(153, u64(0)),
+				el(156, u64(0)), el(157, u64(0))}, exportMs - 61_000, exportMs - 1_000},
+		{"nanoseconds before milliseconds", []item{el(157, ntp(end)), el(153, u64(1)), el(152, u64(1)),
+			el(156, ntp(start))}, start, end},
 		{"an end in whole seconds is not before its start", []item{el(152, u64(exportMs-400)), el(151, u32(exportS-1))},
 			exportMs - 400, exportMs - 400},
 		{"collection time is no flow time", []item{el(258, u64(uint64(start)))}, exportMs, exportMs},
-		{"uptimes without a start of the device", []item{el(22, u32(5_000)), el(21, u32(14_000))}, exportMs - 9000, exportMs},
-		{"those across their wrap", []item{el(22, u32(math.MaxUint32-3999)), el(21, u32(5_000))}, exportMs - 9000, exportMs},
+		{"uptimes without a start of the device", []item{el(22, u32(5_000)), el(21, u32(14_000))}, exportMs - 9000,
+			exportMs},
+		{"those across their wrap", []item{el(22, u32(math.MaxUint32-3999)), el(21, u32(5_000))}, exportMs - 9000,
+			exportMs},
 		{"those in reverse", []item{el(22, u32(14_000)), el(21, u32(5_000))}, exportMs - 9000, exportMs},
-		{"milliseconds before those", []item{el(22, u32(5_000)), el(21, u32(14_000)), el(152, u64(uint64(start))), el(153, u64(uint64(end)))}, start, end},
+		{"milliseconds before those", []item{el(22, u32(5_000)), el(21, u32(14_000)), el(152, u64(uint64(start))),
+			el(153, u64(uint64(end)))}, start, end},
 		{"one of those alone", []item{el(21, u32(14_000))}, exportMs, exportMs},
 	}
 	for _, test := range tests {
@@ -64,8 +75,8 @@ func TestCase30_FormsOfTime(t *testing.T) {
 	}
 }
 
-// Every millisecond must come back from its fraction, whether the exporter rounds or cuts it off, at 32 bits or at the 21
-// that microseconds have.
+// Every millisecond must come back from its fraction, whether the exporter rounds or cuts it off, at 32 bits or at the
+// 21 that microseconds have.
 func TestCase30_NTPFractionsLoseNothing(t *testing.T) {
 	for ms := range uint64(1000) {
 		exact := ms << 32 / 1000
@@ -107,15 +118,18 @@ func TestCase31_UptimeSinceInitTime(t *testing.T) {
 		{"in the record", nil, append([]item{el(160, u64(boot))}, uptimes...), boot + 40_000, boot + 90_000},
 		{"behind the uptimes", nil, append(slices.Clone(uptimes), el(160, u64(boot))), boot + 40_000, boot + 90_000},
 		{"in an option record", []item{el(149, u32(0)), el(160, u64(boot))}, uptimes, boot + 40_000, boot + 90_000},
-		{"the record's own counts", []item{el(149, u32(0)), el(160, u64(1))}, append([]item{el(160, u64(boot))}, uptimes...),
+		{"the record's own counts", []item{el(149, u32(0)), el(160, u64(1))},
+			append([]item{el(160, u64(boot))}, uptimes...),
 			boot + 40_000, boot + 90_000},
-		{"the uptime has wrapped", []item{el(149, u32(0)), el(160, u64(uint64(wrapped)))}, uptimes[:1], exportMs - 10_000, exportMs - 10_000},
+		{"the uptime has wrapped", []item{el(149, u32(0)), el(160, u64(uint64(wrapped)))}, uptimes[:1],
+			exportMs - 10_000, exportMs - 10_000},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			l := newLab(t, Options{})
 			if test.option != nil {
-				l.send(ipfix(ipfixHeader, set(3, optionsIPFIX(300, 1, test.option...)), set(300, dataOf(test.option...))))
+				l.send(ipfix(ipfixHeader, set(3, optionsIPFIX(300, 1, test.option...)),
+					set(300, dataOf(test.option...))))
 			}
 			r := l.one(flow.IPFIX, test.items...)
 			equal(t, "start", r.StartMs-exportMs, test.start-exportMs)
@@ -141,11 +155,13 @@ func TestCase32_MissingEnds(t *testing.T) {
 		{"start alone", []item{s}, start, start, flow.Start},
 		{"end alone", []item{e}, end, end, flow.End},
 		{"end 0", []item{s, el(153, u64(0))}, start, start, flow.Start},
-		{"end 0 with a duration", []item{s, el(153, u64(0)), el(161, u32(10))}, start, start + 10, flow.Start | flow.End},
+		{"end 0 with a duration", []item{s, el(153, u64(0)), el(161, u32(10))}, start, start + 10,
+			flow.Start | flow.End},
 		{"start 0", []item{el(152, u64(0)), e}, end, end, flow.End},
 		{"neither", nil, exportMs, exportMs, 0},
 		{"duration alone", []item{el(161, u32(10))}, exportMs - 10, exportMs, flow.Start | flow.End},
-		{"seconds beside uptimes without a start of the system", []item{el(150, u32(exportS-100)), el(151, u32(exportS-90)), el(22, u32(1000)), el(21, u32(11000))},
+		{"seconds beside uptimes without a start of the system",
+			[]item{el(150, u32(exportS-100)), el(151, u32(exportS-90)), el(22, u32(1000)), el(21, u32(11000))},
 			exportMs - 100_000, exportMs - 90_000, flow.Start | flow.End},
 		{"end before start", []item{el(152, u64(end)), el(153, u64(start))}, start, end, flow.Start | flow.End},
 		{"a duration beyond reason", []item{s, el(161, u64(math.MaxUint64))}, start, start, flow.Start},
@@ -177,7 +193,8 @@ func TestCase31_TimesOfAnotherClock(t *testing.T) {
 		read       uint64
 	}{
 		{"as they should be", 0, 0, ms(exportMs-9000, exportMs-1000), -9000, -1000, exporter.RecordClockWrong, 0},
-		{"one start for 31 days", 0, 0, ms(exportMs-31*day, exportMs-1000), -31 * day, -1000, exporter.RecordClockWrong, 0},
+		{"one start for 31 days", 0, 0, ms(exportMs-31*day, exportMs-1000), -31 * day, -1000, exporter.RecordClockWrong,
+			0},
 		{"since the device started", 0, 0, ms(1_000_000, 1_009_000), -9000, 0, exporter.RecordClockWrong, 1},
 		{"a year ahead", 0, 0, ms(exportMs+365*day, exportMs+365*day+9000), -9000, 0, exporter.RecordClockWrong, 1},
 		{"an hour ahead", 0, 0, ms(exportMs+3_600_000, exportMs+3_609_000), -9000, 0, exporter.RecordClockWrong, 1},
@@ -185,15 +202,22 @@ func TestCase31_TimesOfAnotherClock(t *testing.T) {
 			3_590_000, 3_599_000, exporter.RecordClockWrong, 0},
 		{"the end ahead", 0, 0, ms(exportMs-9000, exportMs+365*day), -9000, -9000, exporter.RecordClockWrong, 1},
 		{"the start of 1970", 0, 0, ms(1000, exportMs-1000), -1000, -1000, exporter.RecordClockWrong, 1},
-		{"the header's clock of 1970", -exportS + 1000, 0, ms(exportMs-9000, exportMs-1000), -9000, -1000, exporter.HeaderClockWrong, 1},
+		{"the header's clock of 1970", -exportS + 1000, 0, ms(exportMs-9000, exportMs-1000), -9000, -1000,
+			exporter.HeaderClockWrong, 1},
 		{"both clocks of 1970", -exportS + 1000, 0, ms(990_000, 999_000), -10_000, -1000, exporter.HeaderClockWrong, 1},
-		{"the header's clock of 2099", 75 * 365 * 86400, 0, ms(exportMs-9000, exportMs-1000), -9000, -1000, exporter.HeaderClockWrong, 1},
-		{"a header two months ahead is for the operator", 60 * 86400, 0, ms(exportMs-9000, exportMs-1000), -9000, -1000, exporter.HeaderClockWrong, 0},
-		{"uptimes, the header's clock of 1970", -exportS + 1000, 0, []item{el(22, u32(testUptime-10_000)), el(21, u32(testUptime-1000))},
+		{"the header's clock of 2099", 75 * 365 * 86400, 0, ms(exportMs-9000, exportMs-1000), -9000, -1000,
+			exporter.HeaderClockWrong, 1},
+		{"a header two months ahead is for the operator", 60 * 86400, 0, ms(exportMs-9000, exportMs-1000), -9000, -1000,
+			exporter.HeaderClockWrong, 0},
+		{"uptimes, the header's clock of 1970", -exportS + 1000, 0,
+			[]item{el(22, u32(testUptime-10_000)), el(21, u32(testUptime-1000))},
 			-10_000, -1000, exporter.HeaderClockWrong, 1},
-		{"uptimes of another clock", 0, 0, []item{el(22, u32(621_761_700)), el(21, u32(621_770_700))}, -9000, 0, exporter.RecordClockWrong, 1},
-		{"uptimes in reverse", 0, 0, []item{el(22, u32(testUptime-1000)), el(21, u32(testUptime-10_000))}, -10_000, -1000, exporter.EndBeforeStart, 1},
-		{"uptimes that are not filled in", 0, 0, []item{el(22, u32(0)), el(21, u32(0))}, 0, 0, exporter.RecordClockWrong, 0},
+		{"uptimes of another clock", 0, 0, []item{el(22, u32(621_761_700)), el(21, u32(621_770_700))}, -9000, 0,
+			exporter.RecordClockWrong, 1},
+		{"uptimes in reverse", 0, 0, []item{el(22, u32(testUptime-1000)), el(21, u32(testUptime-10_000))}, -10_000,
+			-1000, exporter.EndBeforeStart, 1},
+		{"uptimes that are not filled in", 0, 0, []item{el(22, u32(0)), el(21, u32(0))}, 0, 0,
+			exporter.RecordClockWrong, 0},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -9,7 +9,8 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-// Flows whose totals are remembered: sets of a few entries, in some 4 MB. The memory is taken with the first record of totals.
+// Flows whose totals are remembered: sets of a few entries, in some 4 MB. The memory is taken with the first record of
+// totals.
 const (
 	totalSets = 1 << 14
 	totalWays = 4
@@ -18,9 +19,10 @@ const (
 // forgetTotals is after how long without a record a flow is taken to have ended.
 const forgetTotals = int64(time.Hour)
 
-// totals remember what flows counted up to their latest record. IE 85 and 86 count since the flow began, and some exporters
-// (Juniper SRX) send them at each active timeout: a record's share is then the difference to the record before. Two records
-// are of one flow if they agree in exporter, domain, addresses, ports, protocol, interfaces, VLAN and the exact start.
+// totals remember what flows counted up to their latest record. IE 85 and 86 count since the flow began, and some
+// exporters (Juniper SRX) send them at each active timeout: a record's share is then the difference to the record
+// before. Two records are of one flow if they agree in exporter, domain, addresses, ports, protocol, interfaces, VLAN
+// and the exact start.
 type totals struct {
 	seed maphash.Seed
 	sets [][totalWays]total
@@ -45,8 +47,8 @@ func newTotals() *totals {
 	return &totals{seed: maphash.MakeSeed(), sets: make([][totalWays]total, totalSets)}
 }
 
-// subtract turns the totals among a record's counters into what was counted since the flow's record before. have are the
-// record's counters, of which those with a bit in which are totals.
+// subtract turns the totals among a record's counters into what was counted since the flow's record before. have are
+// the record's counters, of which those with a bit in which are totals.
 func (d *Decoder) subtract(r *flow.Record, w *raw, s *session, c *context, have *[4]*counter, which uint8) {
 	start, ok := w.exactStart()
 	if !ok || !r.Sent(flow.End) || s.totalsAreDeltas {
@@ -99,7 +101,8 @@ func (d *Decoder) subtract(r *flow.Record, w *raw, s *session, c *context, have 
 	s.read(exporter.TotalsRepeated)
 }
 
-// exactStart is the flow's start as all of its records have it. A start that is given relative to the export time is not exact.
+// exactStart is the flow's start as all of its records have it. A start that is given relative to the export time is
+// not exact.
 func (w *usual) exactStart() (start int64, ok bool) {
 	switch w.startForm {
 	case noTime, observedTime, deltaTime:

@@ -7,10 +7,10 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-// UDP has no sender: one forged option record could give a router another name, or multiply its traffic, for good. So of an
-// exporter that has given data for a while, a record that changes much takes effect only once it was repeated over some time and
-// the exporter did not say otherwise in between. Until then it is counted (options_doubted). What it says first, within its first
-// minute, is taken at once, and so are changes that are small.
+// UDP has no sender: one forged option record could give a router another name, or multiply its traffic, for good. So
+// of an exporter that has given data for a while, a record that changes much takes effect only once it was repeated
+// over some time and the exporter did not say otherwise in between. Until then it is counted (options_doubted). What it
+// says first, within its first minute, is taken at once, and so are changes that are small.
 const (
 	trustedAfter   = int64(time.Minute)     // of data
 	agreementFor   = int64(2 * time.Minute) // from the first to the last of
@@ -80,8 +80,8 @@ func (d *Decoder) believes(s *session, o *optionRecord, now int64) bool {
 	return false
 }
 
-// knownRate is the sampling rate that an option record would change: the one of the same sampler or interface, else that of the
-// latest record.
+// knownRate is the sampling rate that an option record would change: the one of the same sampler or interface, else
+// that of the latest record.
 func (s *session) knownRate(o *optionRecord) uint32 {
 	own, rate := &s.sampling, uint32(0)
 	switch {

@@ -14,8 +14,8 @@ const (
 	samplingRateV5 = 0x3fff
 )
 
-// DecodeV5 decodes a NetFlow v5 datagram and adds its records to b, flushed. The datagram's length decides how many there
-// are, and the header's count only where it says fewer (case 1).
+// DecodeV5 decodes a NetFlow v5 datagram and adds its records to b, flushed. The datagram's length decides how many
+// there are, and the header's count only where it says fewer (case 1).
 func (d *Decoder) DecodeV5(dg *exporter.Datagram, b *flow.Batch) {
 	d.batch = b
 	p := dg.Payload
@@ -57,10 +57,11 @@ func (d *Decoder) DecodeV5(dg *exporter.Datagram, b *flow.Batch) {
 }
 
 const fieldsV5 = flow.SrcAddr | flow.DstAddr | flow.NextHop | flow.InIf | flow.OutIf | flow.Packets | flow.Bytes |
-	flow.SrcPort | flow.DstPort | flow.TCPFlags | flow.IPProtocol | flow.ToS | flow.SrcAS | flow.DstAS | flow.SrcMask | flow.DstMask
+	flow.SrcPort | flow.DstPort | flow.TCPFlags | flow.IPProtocol | flow.ToS | flow.SrcAS | flow.DstAS | flow.SrcMask |
+	flow.DstMask
 
-// recordV5 decodes one record. One of a damaged datagram keeps its times as they were sent: what is wrong with them is the
-// datagram and not the exporter's clock.
+// recordV5 decodes one record. One of a damaged datagram keeps its times as they were sent: what is wrong with them is
+// the datagram and not the exporter's clock.
 func (d *Decoder) recordV5(p *[recordV5]byte, s *session, c *context, damaged bool) {
 	r := d.next(s, c)
 	r.Has = fieldsV5
@@ -106,8 +107,8 @@ func timesV5(r *flow.Record, s *session, c *context, first, last uint32) {
 	finishTimes(r, &w, s, c)
 }
 
-// samplingV5 reads the header's sampling field: two bits of mode, of which 3 is none, and 14 of rate. An exporter that has
-// shown mode 3 (Juniper) uses all 16 bits for the rate.
+// samplingV5 reads the header's sampling field: two bits of mode, of which 3 is none, and 14 of rate. An exporter that
+// has shown mode 3 (Juniper) uses all 16 bits for the rate.
 func (s *session) samplingV5(field uint16) {
 	s.headerRate, s.headerRateBy = uint32(field&samplingRateV5), flow.SamplingHeader
 	if field>>14 == 3 {

@@ -123,7 +123,8 @@ func TestCase02_v5TimesAcrossTheWrap(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			l := newLab(t, Options{})
-			r := l.send(v5(v5Header{count: -1, uptime: test.uptime, nanos: test.nanos}, v5Flow{first: test.first, last: test.last}))[0]
+			r := l.send(v5(v5Header{count: -1, uptime: test.uptime, nanos: test.nanos},
+				v5Flow{first: test.first, last: test.last}))[0]
 			equal(t, "start", r.StartMs-exportMs, test.start)
 			equal(t, "end", r.EndMs-exportMs, test.end)
 		})
@@ -158,7 +159,8 @@ func TestCase03_v5SamplingModeIsMasked(t *testing.T) {
 func TestCase04_v5SequenceCountsFlowsOfAnEngine(t *testing.T) {
 	l := newLab(t, Options{})
 	send := func(engine uint8, sequence uint32, flows int) {
-		l.send(v5(v5Header{count: -1, uptime: testUptime, engineID: engine, sequence: sequence}, make([]v5Flow, flows)...))
+		l.send(v5(v5Header{count: -1, uptime: testUptime, engineID: engine, sequence: sequence},
+			make([]v5Flow, flows)...))
 	}
 	send(1, math.MaxUint32-29, 11)
 	send(1, math.MaxUint32-18, 4)
@@ -211,7 +213,8 @@ func TestCase05_v5ICMPAndAS(t *testing.T) {
 }
 
 func TestCase06_v5WithoutTimesHasTheExportTime(t *testing.T) {
-	r := newLab(t, Options{}).send(v5(v5Header{count: -1, uptime: 5_000_000, nanos: 250e6}, v5Flow{bytes: math.MaxUint32}))[0]
+	r := newLab(t, Options{}).send(v5(v5Header{count: -1, uptime: 5_000_000, nanos: 250e6},
+		v5Flow{bytes: math.MaxUint32}))[0]
 	equal(t, "start", r.StartMs, exportMs+250)
 	equal(t, "end", r.EndMs, exportMs+250)
 	equal(t, "times sent", r.Has&(flow.Start|flow.End), 0)

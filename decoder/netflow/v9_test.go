@@ -12,7 +12,8 @@ import (
 
 func TestCase07_v9CountIsIgnored(t *testing.T) {
 	for _, count := range []uint16{0, 1, 3, math.MaxUint16} {
-		p := v9(header{exportS: exportS}, set(0, templateOf(256, v4Flow()...)), set(256, dataOf(v4Flow()...), dataOf(v4Flow()...)))
+		p := v9(header{exportS: exportS}, set(0, templateOf(256, v4Flow()...)),
+			set(256, dataOf(v4Flow()...), dataOf(v4Flow()...)))
 		copy(p[2:], u16(count))
 		l := newLab(t, Options{})
 		equal(t, "number of records", len(l.send(p)), 2)
@@ -36,9 +37,11 @@ func TestCase08_v9SequenceCountsDatagrams(t *testing.T) {
 		{"three lost", []datagram{{5, up, 0}, {9, up, 0}}, counts{lost: 3}},
 		{"duplicated", []datagram{{5, up, 0}, {6, up, 0}, {6, up, 0}, {7, up, 0}}, counts{duplicated: 1}},
 		{"late", []datagram{{5, up, 0}, {7, up, 0}, {6, up, 0}, {8, up, 0}}, counts{reordered: 1}},
-		{"started anew: uptime and number fall", []datagram{{5000, up, 0}, {5001, up, 0}, {0, 1000, 60}, {1, 2000, 61}}, counts{restarts: 1}},
+		{"started anew: uptime and number fall", []datagram{{5000, up, 0}, {5001, up, 0}, {0, 1000, 60}, {1, 2000, 61}},
+			counts{restarts: 1}},
 		{"a clock that drifts is no restart", []datagram{{1, up, 0}, {2, up, 6}, {3, up, 12}, {4, up, 18}}, counts{}},
-		{"an uptime that wraps is no restart", []datagram{{5, math.MaxUint32 - 999, 0}, {6, 1000, 2}, {7, 2000, 3}}, counts{}},
+		{"an uptime that wraps is no restart", []datagram{{5, math.MaxUint32 - 999, 0}, {6, 1000, 2}, {7, 2000, 3}},
+			counts{}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -93,8 +96,8 @@ func TestCase09_TemplatesBelongToTheirDomain(t *testing.T) {
 }
 
 func TestCase10_v9OptionsTemplate(t *testing.T) {
-	// The scope is System (1), which is not IE 1: taken for octets it would shift nothing, but Interface (2) and Cache (4)
-	// would be packets and a protocol.
+	// The scope is System (1), which is not IE 1: taken for octets it would shift nothing, but Interface (2) and Cache
+	// (4) would be packets and a protocol.
 	sampling := []item{el(1, u32(0)), el(34, u32(512)), el(35, u8(1))}
 	data := set(256, dataOf(v4Flow()...))
 	tests := []struct {
@@ -107,7 +110,8 @@ func TestCase10_v9OptionsTemplate(t *testing.T) {
 		{"no padding", 0, nil, optionsV9(300, 1, sampling...), 512},
 		{"padded to 4 bytes", 2, nil, optionsV9(300, 1, sampling...), 512},
 		{"padded by more", 5, nil, optionsV9(300, 1, sampling...), 512},
-		{"several scopes", 2, nil, optionsV9(300, 2, el(1, u32(0)), el(3, u8(1)), el(34, u32(512)), el(35, u8(1))), 512},
+		{"several scopes", 2, nil, optionsV9(300, 2, el(1, u32(0)), el(3, u8(1)), el(34, u32(512)), el(35, u8(1))),
+			512},
 		{"lengths are no multiple of 4", 0, map[exporter.Reason]uint64{exporter.BadTemplate: 1},
 			slices.Concat(u16(300), u16(5), u16(8), specsOf(sampling)), 1},
 		{"lengths beyond the set", 0, map[exporter.Reason]uint64{exporter.BadTemplate: 1},
@@ -154,7 +158,8 @@ func TestCase11_PaddingIsNoRecord(t *testing.T) {
 				if p == flow.NetFlowV9 {
 					got = l.send(v9(h, set(0, templateOf(256, test.items...), make([]byte, 2)), data, make([]byte, 3)))
 				} else {
-					got = l.send(ipfix(h, set(2, templateOf(256, test.items...), make([]byte, 2)), data, make([]byte, 3)))
+					got = l.send(ipfix(h, set(2, templateOf(256, test.items...), make([]byte, 2)), data,
+						make([]byte, 3)))
 				}
 				equal(t, "number of records", len(got), test.records)
 				l.failed(l.stream(p, 0), nil)
@@ -196,7 +201,8 @@ func TestCase13_v9EnterpriseBitHasNoNumber(t *testing.T) {
 	r := newLab(t, Options{}).one(flow.NetFlowV9, items...)
 	equal(t, "source port", r.SrcPort, 1234) // 0x8007 is not IE 7
 	equal(t, "bytes", r.Bytes, 1500)
-	r = newLab(t, Options{}).one(flow.NetFlowV9, el(40001, ip("192.0.2.10")), el(40002, ip("192.0.2.20")), el(40003, u16(10)),
+	r = newLab(t, Options{}).one(flow.NetFlowV9, el(40001, ip("192.0.2.10")), el(40002, ip("192.0.2.20")),
+		el(40003, u16(10)),
 		el(40004, u16(20)), el(40005, u8(2)))
 	equal(t, "translated addresses", [2]flow.Addr{r.PostNATSrcAddr, r.PostNATDstAddr},
 		[2]flow.Addr{ip128("192.0.2.10"), ip128("192.0.2.20")})
@@ -335,12 +341,15 @@ func TestCase18_BothFamiliesInOneTemplate(t *testing.T) {
 		name  string
 		items []item
 	}{
-		{"next hops of both families", []item{el(15, ip("0.0.0.0")), el(62, ip("2001:db8::9")), el(63, ip("2001:db8::9")), el(18, ip("0.0.0.0"))}},
-		{"empty one last", []item{el(62, ip("2001:db8::9")), el(15, ip("0.0.0.0")), el(18, ip("0.0.0.0")), el(63, ip("2001:db8::9"))}},
+		{"next hops of both families", []item{el(15, ip("0.0.0.0")), el(62, ip("2001:db8::9")),
+			el(63, ip("2001:db8::9")), el(18, ip("0.0.0.0"))}},
+		{"empty one last", []item{el(62, ip("2001:db8::9")), el(15, ip("0.0.0.0")), el(18, ip("0.0.0.0")),
+			el(63, ip("2001:db8::9"))}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r := newLab(t, Options{}).one(flow.NetFlowV9, test.items...)
-			equal(t, "next hops", [2]flow.Addr{r.NextHop, r.BGPNextHop}, [2]flow.Addr{ip128("2001:db8::9"), ip128("2001:db8::9")})
+			equal(t, "next hops", [2]flow.Addr{r.NextHop, r.BGPNextHop},
+				[2]flow.Addr{ip128("2001:db8::9"), ip128("2001:db8::9")})
 		})
 	}
 }

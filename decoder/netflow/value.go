@@ -81,8 +81,8 @@ func float(b []byte) float64 {
 	return 0
 }
 
-// setAddr4 writes an IPv4 address, mapped, into an Addr that is empty. It stores in place, because an Addr that is made byte
-// by byte and then copied makes the processor wait: three of them cost half of a NetFlow v5 record.
+// setAddr4 writes an IPv4 address, mapped, into an Addr that is empty. It stores in place, because an Addr that is made
+// byte by byte and then copied makes the processor wait: three of them cost half of a NetFlow v5 record.
 func setAddr4(to *flow.Addr, b []byte) {
 	binary.BigEndian.PutUint64(to[8:], 0xffff<<32|uint64(binary.BigEndian.Uint32(b)))
 }
@@ -114,8 +114,9 @@ const ntpEpoch = 2208988800
 // tenYearsMs is how far a plain count of micro- or nanoseconds may be from the export time to be taken for one.
 const tenYearsMs = 10 * 365 * 24 * 3600 * 1000
 
-// millis turns a time stamp into Unix milliseconds. Micro- and nanoseconds are NTP time stamps (RFC 7011 §6.1.9, 6.1.10);
-// some exporters send plain counts since 1970, which are told apart by which of the two lies near the export time.
+// millis turns a time stamp into Unix milliseconds. Micro- and nanoseconds are NTP time stamps (RFC 7011 §6.1.9,
+// 6.1.10); some exporters send plain counts since 1970, which are told apart by which of the two lies near the export
+// time.
 func (c *context) millis(form uint8, b []byte) int64 {
 	switch form {
 	case formSeconds:
@@ -170,9 +171,10 @@ func fractionMillis(form uint8, fraction uint64) int64 {
 	return int64((fraction*perSecond + 1<<31) >> 32 / (perSecond / 1000))
 }
 
-// fractions tell of what kind the fractions of an exporter's NTP time stamps are. Some exporters (VPP, Citrix NetScaler) write
-// plain micro- or nanoseconds where 1/2^32 of a second are meant. One value does not show it; a long run below a million or a
-// billion does, since of true fractions three in four are above a billion. One above a billion ends it.
+// fractions tell of what kind the fractions of an exporter's NTP time stamps are. Some exporters (VPP, Citrix
+// NetScaler) write plain micro- or nanoseconds where 1/2^32 of a second are meant. One value does not show it; a long
+// run below a million or a billion does, since of true fractions three in four are above a billion. One above a billion
+// ends it.
 type fractions struct {
 	last         uint32
 	belowMillion uint8

@@ -46,7 +46,8 @@ const (
 
 func header4(proto uint8, src, dst string, fragment uint16, options []byte, size int) []byte {
 	length := 20 + len(options) + size
-	return join([]byte{0x45 + byte(len(options)/4), 0xb8}, u16(uint16(length)), u16(7), u16(fragment), []byte{63, proto, 0, 0},
+	return join([]byte{0x45 + byte(len(options)/4), 0xb8}, u16(uint16(length)), u16(7), u16(fragment),
+		[]byte{63, proto, 0, 0},
 		ip(src), ip(dst), options)
 }
 

@@ -1,9 +1,10 @@
-// Package packet reads the headers of a sampled packet into a flow record. What is cut off by the sample's length is left
-// out, never guessed. It allocates nothing, and its work is bounded by the frame's length and a depth limit.
+// Package packet reads the headers of a sampled packet into a flow record. What is cut off by the sample's length is
+// left out, never guessed. It allocates nothing, and its work is bounded by the frame's length and a depth limit.
 //
-// The record gets the outer flow: a tunnel (GRE, IP in IP, VXLAN, Geneve) is a flow between its ends. With Options.Inner it
-// gets the flow inside instead, where the sample reaches that far. A pseudowire is no tunnel in this sense: the frame inside
-// is the only flow there is. Bytes behind the end of an IP packet are its frame's padding, and are not read.
+// The record gets the outer flow: a tunnel (GRE, IP in IP, VXLAN, Geneve) is a flow between its ends. With
+// Options.Inner it gets the flow inside instead, where the sample reaches that far. A pseudowire is no tunnel in this
+// sense: the frame inside is the only flow there is. Bytes behind the end of an IP packet are its frame's padding, and
+// are not read.
 package packet
 
 import (
@@ -108,8 +109,8 @@ func (p *parser) ethernet(b []byte) {
 	p.tagged(snap(binary.BigEndian.Uint16(b[12:]), b[etherHeader:]))
 }
 
-// snap takes off LLC with SNAP (RFC 1042) where an 802.3 length stands in the place of an EtherType: aa aa 03, three bytes
-// of organization, the type.
+// snap takes off LLC with SNAP (RFC 1042) where an 802.3 length stands in the place of an EtherType: aa aa 03, three
+// bytes of organization, the type.
 func snap(kind uint16, b []byte) (uint16, []byte) {
 	if kind < firstType && len(b) >= snapHeader && b[0] == 0xaa && b[1] == 0xaa && b[2] == 3 {
 		return binary.BigEndian.Uint16(b[6:]), b[snapHeader:]
@@ -140,7 +141,8 @@ func (p *parser) tagged(kind uint16, b []byte) {
 	p.payload(kind, b)
 }
 
-// carriedFrame reads a frame behind the header of a provider's or a data centre's switches. It is the only flow there is.
+// carriedFrame reads a frame behind the header of a provider's or a data centre's switches. It is the only flow there
+// is.
 func (p *parser) carriedFrame(b []byte, header int) {
 	if len(b) < header {
 		p.info.Cut = true
@@ -298,8 +300,8 @@ func isFrame(b []byte) bool {
 	}
 }
 
-// holdsIP reports whether b reads as an Ethernet frame with IP of the version that its type says. An address of hardware may
-// begin as an IP header does.
+// holdsIP reports whether b reads as an Ethernet frame with IP of the version that its type says. An address of
+// hardware may begin as an IP header does.
 func holdsIP(b []byte) bool {
 	if len(b) <= etherHeader {
 		return false

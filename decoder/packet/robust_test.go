@@ -26,7 +26,8 @@ func frames() []frameCase {
 	return all
 }
 
-// A frame may end anywhere: what was read before is kept, what is read agrees with the whole frame's, and nothing is added.
+// A frame may end anywhere: what was read before is kept, what is read agrees with the whole frame's, and nothing is
+// added.
 func TestParse_TruncatedAnywhere(t *testing.T) {
 	for _, test := range frames() {
 		t.Run(test.name, func(t *testing.T) {
@@ -59,7 +60,8 @@ func checkAgrees(t *testing.T, n int, got, whole flow.Record) {
 	if got.Sent(flow.SrcPort) && (got.SrcPort != whole.SrcPort || got.DstPort != whole.DstPort) {
 		t.Fatalf("%d bytes: ports %d, %d", n, got.SrcPort, got.DstPort)
 	}
-	if got.FrameVLAN != 0 && got.FrameVLAN != whole.FrameVLAN || got.FrameInnerVLAN != 0 && got.FrameInnerVLAN != whole.FrameInnerVLAN {
+	if got.FrameVLAN != 0 && got.FrameVLAN != whole.FrameVLAN || got.FrameInnerVLAN != 0 &&
+		got.FrameInnerVLAN != whole.FrameInnerVLAN {
 		t.Fatalf("%d bytes: tags %d, %d", n, got.FrameVLAN, got.FrameInnerVLAN)
 	}
 	if got.MPLSCount > whole.MPLSCount || got.TCPFlags != 0 && got.TCPFlags != whole.TCPFlags {
@@ -88,21 +90,27 @@ func TestParse_Info(t *testing.T) {
 		{"nothing", nil, Ethernet, Info{Cut: true}},
 		{"nothing of IP", nil, IP, Info{Cut: true}},
 		{"cut in the IP header", plain[:33], Ethernet, Info{EtherType: 0x0800, Cut: true}},
-		{"cut in the ports", plain[:37], Ethernet, Info{IP: true, EtherType: 0x0800, LinkLength: 14, NetworkLength: 40, Cut: true}},
-		{"cut before the TCP flags", plain[:47], Ethernet, Info{IP: true, EtherType: 0x0800, LinkLength: 14, NetworkLength: 40, Cut: true}},
-		{"cut behind the TCP flags", plain[:48], Ethernet, Info{IP: true, EtherType: 0x0800, LinkLength: 14, NetworkLength: 40}},
+		{"cut in the ports", plain[:37], Ethernet,
+			Info{IP: true, EtherType: 0x0800, LinkLength: 14, NetworkLength: 40, Cut: true}},
+		{"cut before the TCP flags", plain[:47], Ethernet,
+			Info{IP: true, EtherType: 0x0800, LinkLength: 14, NetworkLength: 40, Cut: true}},
+		{"cut behind the TCP flags", plain[:48], Ethernet,
+			Info{IP: true, EtherType: 0x0800, LinkLength: 14, NetworkLength: 40}},
 		{"cut in the ICMP header", outer4(1, bin("03")), IPv4, Info{IP: true, NetworkLength: 21, Cut: true}},
 		{"ICMP that ends behind its code", outer4(1, bin("0303")), IPv4, Info{IP: true, NetworkLength: 22}},
 		{"ports that end the packet", outer4(17, bin("00350035")), IPv4, Info{IP: true, NetworkLength: 24}},
-		{"cut in an 802.11 header", join(bin("0801 0000"), make([]byte, 20), bin("aaaa03 000000 08")), IEEE80211, Info{Cut: true}},
+		{"cut in an 802.11 header", join(bin("0801 0000"), make([]byte, 20), bin("aaaa03 000000 08")), IEEE80211,
+			Info{Cut: true}},
 		{"802.11 of one byte", bin("08"), IEEE80211, Info{Cut: true}},
 		{"cut in PPP", bin("00"), PPP, Info{Cut: true}},
 		{"cut behind PPP", bin("0021"), PPP, Info{Cut: true}},
 		{"cut in PPPoE", join(ether(0x8864), bin("1100 0007 00")), Ethernet, Info{EtherType: 0x8864, Cut: true}},
 		{"cut behind the labels", label16Bottom, MPLS, Info{Cut: true}},
-		{"too many tags", join(ether(0x8100), bin("0001 8100 0002 8100 0003 8100 0004 8100 0005 0800")), Ethernet, Info{Cut: true}},
+		{"too many tags", join(ether(0x8100), bin("0001 8100 0002 8100 0003 8100 0004 8100 0005 0800")), Ethernet,
+			Info{Cut: true}},
 		{"cut in a tag", join(ether(0x8100), bin("0064 08")), Ethernet, Info{Cut: true}},
-		{"cut in the labels", join(ether(0x8847), label18Top, bin("0001")), Ethernet, Info{EtherType: 0x8847, Cut: true}},
+		{"cut in the labels", join(ether(0x8847), label18Top, bin("0001")), Ethernet,
+			Info{EtherType: 0x8847, Cut: true}},
 		{"cut in extension headers", outer6(0, bin("06 01"), tcp())[:45], IPv6,
 			Info{IP: true, NetworkLength: 62, Cut: true}},
 	}
@@ -162,7 +170,8 @@ func headersIn(datagram []byte) (headers [][]byte) {
 			return headers
 		}
 		record := datagram[at:]
-		size, protocol, n := binary.BigEndian.Uint32(record[4:]), binary.BigEndian.Uint32(record[8:]), binary.BigEndian.Uint32(record[20:])
+		size, protocol, n := binary.BigEndian.Uint32(record[4:]), binary.BigEndian.Uint32(record[8:]),
+			binary.BigEndian.Uint32(record[20:])
 		if protocol == 1 && size == 16+(n+3)&^3 && int(24+n) <= len(record) {
 			headers = append(headers, record[24:24+n])
 			datagram = record[24+n:]

@@ -27,7 +27,8 @@ func isVLAN(kind uint16) bool {
 }
 
 // otherTag returns the length of a tag that is no VLAN, without its EtherType and with that of what follows. It is 0
-// where kind is none, or where what follows cannot be read. Where b is too short to tell, the length is more than b has.
+// where kind is none, or where what follows cannot be read. Where b is too short to tell, the length is more than b
+// has.
 func otherTag(kind uint16, b []byte) int {
 	const next = 2 // the EtherType behind
 	switch kind {
@@ -56,7 +57,8 @@ func otherTag(kind uint16, b []byte) int {
 	return 0
 }
 
-// carried returns the length of the header of an EtherType that carries an Ethernet frame: 0 where kind is none of those.
+// carried returns the length of the header of an EtherType that carries an Ethernet frame: 0 where kind is none of
+// those.
 func carried(kind uint16, b []byte) int {
 	switch kind {
 	case typePBB:

@@ -24,7 +24,8 @@ type binding struct {
 }
 
 const (
-	// bindAfter is for how long any source may speak for a new agent: devices with several addresses send from all of them soon.
+	// bindAfter is for how long any source may speak for a new agent: devices with several addresses send from all of
+	// them soon.
 	bindAfter = int64(time.Minute)
 	// unbindAfter is for how long the bound sources must be silent before another may speak for the agent.
 	unbindAfter = int64(10 * time.Minute)
@@ -47,8 +48,8 @@ func (b *binding) admits(source flow.Addr, now int64) bool {
 	return true
 }
 
-// agent returns the state of a sub-agent. A source that the agent is not bound to speaks for itself: its datagrams are of an agent
-// with the source's own address, so that nobody changes what is known of others.
+// agent returns the state of a sub-agent. A source that the agent is not bound to speaks for itself: its datagrams are
+// of an agent with the source's own address, so that nobody changes what is known of others.
 func (d *Decoder) agent(key exporter.Key, from flow.Addr, now int64) *agent {
 	if a := d.last; a != nil && a.key == key && d.from == from {
 		a.binding.latest = now

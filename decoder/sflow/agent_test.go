@@ -8,7 +8,8 @@ import (
 	"github.com/metranova/flow-collector/decoder/exporter"
 )
 
-// A source that states many agents with many samplers has no more than its part, and takes nothing from a device that behaves.
+// A source that states many agents with many samplers has no more than its part, and takes nothing from a device that
+// behaves.
 func TestSamplersAreSharedAmongSources(t *testing.T) {
 	const total = 1000
 	l := newLab(t, Options{Samplers: total})
@@ -42,7 +43,8 @@ func TestSamplersAreSharedAmongSources(t *testing.T) {
 	equal(t, "samplers on the accounts", l.d.room.Used(), sum)
 }
 
-// An agent that was heard for a while is bound to its sources: another speaks for itself, until they are silent for long.
+// An agent that was heard for a while is bound to its sources: another speaks for itself, until they are silent for
+// long.
 func TestAgentsAreBoundToTheirSources(t *testing.T) {
 	l := newLab(t, Options{})
 	send := func(from string, sequence uint32) string {

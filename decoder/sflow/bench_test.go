@@ -52,10 +52,12 @@ func BenchmarkDecode(b *testing.B) {
 		name     string
 		datagram []byte
 		samples  int
-	}{{"128-byte headers", benchDatagram(), benchSamples}, {"128-byte headers with router and gateway", routedDatagram(), 4}} {
+	}{{"128-byte headers", benchDatagram(), benchSamples},
+		{"128-byte headers with router and gateway", routedDatagram(), 4}} {
 		b.Run(bench.name+"/ours", func(b *testing.B) {
 			d, batch := benchDecoder()
-			dg := exporter.Datagram{Payload: bench.datagram, Source: netip.MustParseAddrPort("192.0.2.1:40000"), Received: received}
+			dg := exporter.Datagram{Payload: bench.datagram, Source: netip.MustParseAddrPort("192.0.2.1:40000"),
+				Received: received}
 			b.ReportAllocs()
 			for n := uint32(0); b.Loop(); n++ {
 				binary.BigEndian.PutUint32(bench.datagram[16:], n) // the same number again would be a duplicate

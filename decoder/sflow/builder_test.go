@@ -66,7 +66,8 @@ type head struct {
 const agentAddress = "192.0.2.1"
 
 func datagramOf(h head, samples ...[]byte) []byte {
-	return join(words(5), address(h.agent), words(h.subAgent, h.sequence, h.uptime, uint32(len(samples))), join(samples...))
+	return join(words(5), address(h.agent), words(h.subAgent, h.sequence, h.uptime, uint32(len(samples))),
+		join(samples...))
 }
 
 // typed is a sample or a record: a format and an opaque.
@@ -82,7 +83,8 @@ type sampleHead struct {
 var plainHead = sampleHead{sequence: 1, source: 7, rate: 1000, pool: 5000, in: 3, out: 4}
 
 func compact(h sampleHead, records ...[]byte) []byte {
-	return typed(flowSample, words(h.sequence, h.source, h.rate, h.pool, h.drops, h.in, h.out, uint32(len(records))), join(records...))
+	return typed(flowSample, words(h.sequence, h.source, h.rate, h.pool, h.drops, h.in, h.out, uint32(len(records))),
+		join(records...))
 }
 
 func expanded(h sampleHead, records ...[]byte) []byte {
@@ -106,11 +108,13 @@ func tcp4(vlans ...uint16) []byte {
 
 // packet4 and packet6 are the packets in the frames.
 func packet4() []byte {
-	return join(bin("45b80028 00010000 4006 0000"), ip("10.0.0.1"), ip("10.0.0.2"), u16(1234), u16(443), bin("00000001 00000002 5012 ffff 00000000"))
+	return join(bin("45b80028 00010000 4006 0000"), ip("10.0.0.1"), ip("10.0.0.2"), u16(1234), u16(443),
+		bin("00000001 00000002 5012 ffff 00000000"))
 }
 
 func packet6() []byte {
-	return join(bin("6b812345 0014 06 40"), ip("2001:db8::1"), ip("2001:db8::2"), u16(1234), u16(443), bin("00000001 00000002 5012 ffff 00000000"))
+	return join(bin("6b812345 0014 06 40"), ip("2001:db8::1"), ip("2001:db8::2"), u16(1234), u16(443),
+		bin("00000001 00000002 5012 ffff 00000000"))
 }
 
 func ethernet6() []byte { return join(bin("020000000002 020000000001 86dd"), packet6()) }
@@ -173,7 +177,8 @@ func newLab(t testing.TB, o Options) *lab {
 func (l *lab) send(payload []byte) []flow.Record {
 	l.got = nil
 	l.d.Decode(&exporter.Datagram{
-		Payload: payload, Source: netip.AddrPortFrom(netip.MustParseAddr(l.source), 40000), Received: received + l.later, Truncated: l.truncated,
+		Payload: payload, Source: netip.AddrPortFrom(netip.MustParseAddr(l.source), 40000),
+		Received: received + l.later, Truncated: l.truncated,
 	}, l.b)
 	return l.got
 }
@@ -190,7 +195,8 @@ func (l *lab) sample(sample []byte) flow.Record {
 
 // stream is the agent's stream of a sub-agent.
 func (l *lab) stream(subAgent uint32) *exporter.Stream {
-	return l.table.Get(exporter.Key{Exporter: addr(agentAddress), Protocol: flow.SFlow5, Domain: subAgent}, addr(l.source), received)
+	return l.table.Get(exporter.Key{Exporter: addr(agentAddress), Protocol: flow.SFlow5, Domain: subAgent},
+		addr(l.source), received)
 }
 
 // failed asserts how often each reason was counted; reasons that are not named must be 0.

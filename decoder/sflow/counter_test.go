@@ -25,15 +25,19 @@ func expandedCounterSampleOf(sequence, source uint32, records ...[]byte) []byte 
 
 // discardSample is a discarded-packet sample with the packet's header; 256 as reason is "unknown layer 2".
 func discardSample(sequence, drops uint32) []byte {
-	return typed(discardedPacket, words(sequence, 0, 7, drops, 3, 0, 256, 1), headerRecord(headerEthernet, 1518, tcp4()))
+	return typed(discardedPacket, words(sequence, 0, 7, drops, 3, 0, 256, 1),
+		headerRecord(headerEthernet, 1518, tcp4()))
 }
 
 func TestCase55_CounterSamples(t *testing.T) {
 	want := flow.InterfaceCounters{
-		Exporter: addr(agentAddress), Source: addr("203.0.113.5"), SubAgent: 2, Received: received, UptimeMs: 1000, Sequence: 1,
-		Index: 12, Type: 6, Speed: 100_000_000_000, Direction: 1, AdminUp: true, OperUp: true,
-		In:          flow.DirectionCounters{Octets: 1 << 40, Unicast: 1, Multicast: 2, Broadcast: 3, Discards: 4, Errors: 5, UnknownProtocols: flow.Unsupported},
-		Out:         flow.DirectionCounters{Octets: 1 << 41, Unicast: 11, Multicast: 12, Broadcast: flow.Unsupported, Discards: 14, Errors: 15, UnknownProtocols: flow.Unsupported},
+		Exporter: addr(agentAddress), Source: addr("203.0.113.5"), SubAgent: 2, Received: received, UptimeMs: 1000,
+		Sequence: 1,
+		Index:    12, Type: 6, Speed: 100_000_000_000, Direction: 1, AdminUp: true, OperUp: true,
+		In: flow.DirectionCounters{Octets: 1 << 40, Unicast: 1, Multicast: 2, Broadcast: 3, Discards: 4,
+			Errors: 5, UnknownProtocols: flow.Unsupported},
+		Out: flow.DirectionCounters{Octets: 1 << 41, Unicast: 11, Multicast: 12, Broadcast: flow.Unsupported,
+			Discards: 14, Errors: 15, UnknownProtocols: flow.Unsupported},
 		Promiscuous: 1,
 	}
 	ethernetCounters := typed(2, make([]byte, 52))
@@ -55,7 +59,8 @@ func TestCase55_CounterSamples(t *testing.T) {
 }
 
 func TestCase55_Status(t *testing.T) {
-	for status, want := range map[uint32][2]bool{0: {false, false}, 1: {true, false}, 2: {false, true}, 3: {true, true}, 0x80000000: {false, false}} {
+	for status, want := range map[uint32][2]bool{0: {false, false}, 1: {true, false}, 2: {false, true}, 3: {true, true},
+		0x80000000: {false, false}} {
 		record := ifCounters()
 		copy(record[8+20:], words(status))
 		l := newLab(t, Options{})
@@ -94,7 +99,8 @@ func TestCase54_DiscardedPacketsAreNoTraffic(t *testing.T) {
 	l := newLab(t, Options{})
 	equal(t, "records", len(l.send(datagramOf(head{agent: agentAddress}, discardSample(1, 9)))), 0)
 	want := []Discard{{
-		Exporter: addr(agentAddress), Source: addr("203.0.113.5"), Received: received, In: 3, Out: 0, Reason: 256, Drops: 9,
+		Exporter: addr(agentAddress), Source: addr("203.0.113.5"), Received: received, In: 3, Out: 0, Reason: 256,
+		Drops: 9,
 	}}
 	if diff := cmp.Diff(want, l.discards); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -107,7 +113,9 @@ func TestCase54_DiscardedPacketsAreNoTraffic(t *testing.T) {
 
 func TestCase54_DiscardCut(t *testing.T) {
 	l := newLab(t, Options{})
-	equal(t, "records", len(l.send(datagramOf(head{agent: agentAddress}, typed(discardedPacket, words(1, 0, 7, 9, 3, 0)), plain(1)))), 1)
+	equal(t, "records",
+		len(l.send(datagramOf(head{agent: agentAddress}, typed(discardedPacket, words(1, 0, 7, 9, 3, 0)), plain(1)))),
+		1)
 	equal(t, "discards", len(l.discards), 0)
 	l.failed(map[exporter.Reason]uint64{exporter.BadSet: 1})
 }

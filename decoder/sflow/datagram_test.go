@@ -67,8 +67,10 @@ func TestCase44_WrongLengths(t *testing.T) {
 			1, map[exporter.Reason]uint64{exporter.TrailingBytes: 1}},
 		{"sample of 4 GiB", datagramOf(h, good, words(flowSample, 0xffffffff), good),
 			1, map[exporter.Reason]uint64{exporter.BadSet: 1}},
-		{"sample of 4 GiB less 1", datagramOf(h, words(flowSample, 0xfffffffe)), 0, map[exporter.Reason]uint64{exporter.BadSet: 1}},
-		{"empty sample costs itself", datagramOf(h, typed(flowSample), good), 1, map[exporter.Reason]uint64{exporter.BadSet: 1}},
+		{"sample of 4 GiB less 1", datagramOf(h, words(flowSample, 0xfffffffe)), 0,
+			map[exporter.Reason]uint64{exporter.BadSet: 1}},
+		{"empty sample costs itself", datagramOf(h, typed(flowSample), good), 1,
+			map[exporter.Reason]uint64{exporter.BadSet: 1}},
 		{"short expanded sample costs itself", datagramOf(h, typed(expandedFlowSample, words(1, 0, 7)), good),
 			1, map[exporter.Reason]uint64{exporter.BadSet: 1}},
 		{"no records", datagramOf(h, flowSampleOf(0), good), 1, map[exporter.Reason]uint64{exporter.NotIP: 1}},
@@ -77,16 +79,21 @@ func TestCase44_WrongLengths(t *testing.T) {
 		{"fewer records announced than sent", datagramOf(h, flowSampleOf(1, headerOnly, headerOnly), good), 2, nil},
 		{"record of 4 GiB, first", datagramOf(h, flowSampleOf(1, words(sampledHeader, 0xffffffff)), good),
 			1, map[exporter.Reason]uint64{exporter.BadSet: 1}},
-		{"record of 4 GiB, second: the first is kept", datagramOf(h, flowSampleOf(2, headerOnly, words(extendedSwitch, 0xffffffff)), good),
+		{"record of 4 GiB, second: the first is kept",
+			datagramOf(h, flowSampleOf(2, headerOnly, words(extendedSwitch, 0xffffffff)), good),
 			2, map[exporter.Reason]uint64{exporter.BadSet: 1}},
-		{"header of 4 GiB", datagramOf(h, flowSampleOf(1, typed(sampledHeader, words(1, 1518, 4, 0xffffffff), tcp4())), good),
+		{"header of 4 GiB", datagramOf(h, flowSampleOf(1, typed(sampledHeader, words(1, 1518, 4, 0xffffffff), tcp4())),
+			good),
 			1, map[exporter.Reason]uint64{exporter.BadRecord: 1, exporter.NotIP: 1}},
-		{"short switch record costs itself", datagramOf(h, flowSampleOf(2, headerOnly, typed(extendedSwitch, words(1, 2, 3)))),
+		{"short switch record costs itself", datagramOf(h,
+			flowSampleOf(2, headerOnly, typed(extendedSwitch, words(1, 2, 3)))),
 			1, map[exporter.Reason]uint64{exporter.BadRecord: 1}},
 		{"padding of the last value left out", join(words(5), address(agentAddress), words(0, 1, 1000, 1),
-			words(flowSample, 32+8+16+53), words(1, 7, 1000, 0, 0, 3, 4, 1), words(sampledHeader, 16+53, 1, 1518, 4, 53),
+			words(flowSample, 32+8+16+53), words(1, 7, 1000, 0, 0, 3, 4, 1),
+			words(sampledHeader, 16+53, 1, 1518, 4, 53),
 			tcp4()[:53], make([]byte, 3)), 1, nil},
-		{"trailing bytes", join(datagramOf(h, good), []byte{1}), 1, map[exporter.Reason]uint64{exporter.TrailingBytes: 1}},
+		{"trailing bytes", join(datagramOf(h, good), []byte{1}), 1,
+			map[exporter.Reason]uint64{exporter.TrailingBytes: 1}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -103,7 +110,8 @@ func TestCase44_HeaderCutCostsTheDatagram(t *testing.T) {
 		l := newLab(t, Options{})
 		l.send(whole[:n])
 		if l.table.UnattributedCount(exporter.Truncated) != 1 || len(l.table.Streams()) != 0 {
-			t.Errorf("%d bytes: %d counted, %d streams", n, l.table.UnattributedCount(exporter.Truncated), len(l.table.Streams()))
+			t.Errorf("%d bytes: %d counted, %d streams", n, l.table.UnattributedCount(exporter.Truncated),
+				len(l.table.Streams()))
 		}
 	}
 }
@@ -154,7 +162,8 @@ func TestCase47_UnknownFormatsAreSkipped(t *testing.T) {
 	l := newLab(t, Options{})
 	records := l.send(datagramOf(head{agent: agentAddress, sequence: 1},
 		typed(99, words(1, 2, 3)), typed(inmon|flowSample, words(1, 2, 3)), plain(1),
-		compact(plainHead, typed(inmon|sampledHeader, []byte("not a header")), typed(1036, words(7)), typed(1037, words(1), opaque([]byte("acl")), words(1)),
+		compact(plainHead, typed(inmon|sampledHeader, []byte("not a header")), typed(1036, words(7)),
+			typed(1037, words(1), opaque([]byte("acl")), words(1)),
 			headerRecord(headerEthernet, 1518, tcp4()), typed(2000, words(9)))))
 	equal(t, "records", len(records), 2)
 	equal(t, "source address", records[1].SrcAddr, addr("10.0.0.1"))
@@ -165,12 +174,16 @@ func TestCase47_UnknownFormatsAreSkipped(t *testing.T) {
 // The formats' numbers, which the tests' own datagrams take from the code.
 func TestCase47_Formats(t *testing.T) {
 	for name, format := range map[string][2]uint32{
-		"flow_sample": {flowSample, 1}, "counters_sample": {counterSample, 2}, "flow_sample_expanded": {expandedFlowSample, 3},
+		"flow_sample": {flowSample, 1}, "counters_sample": {counterSample, 2},
+		"flow_sample_expanded":     {expandedFlowSample, 3},
 		"counters_sample_expanded": {expandedCounterSample, 4}, "discarded_packet": {discardedPacket, 5},
-		"sampled_header": {sampledHeader, 1}, "sampled_ethernet": {sampledEthernet, 2}, "sampled_ipv4": {sampledIPv4, 3},
-		"sampled_ipv6": {sampledIPv6, 4}, "extended_switch": {extendedSwitch, 1001}, "extended_router": {extendedRouter, 1002},
-		"extended_gateway": {extendedGateway, 1003}, "extended_mpls": {extendedMPLS, 1006}, "extended_vlantunnel": {extendedVLAN, 1012},
-		"if_counters": {interfaceCounters, 1},
+		"sampled_header": {sampledHeader, 1}, "sampled_ethernet": {sampledEthernet, 2},
+		"sampled_ipv4": {sampledIPv4, 3},
+		"sampled_ipv6": {sampledIPv6, 4}, "extended_switch": {extendedSwitch, 1001},
+		"extended_router":  {extendedRouter, 1002},
+		"extended_gateway": {extendedGateway, 1003}, "extended_mpls": {extendedMPLS, 1006},
+		"extended_vlantunnel": {extendedVLAN, 1012},
+		"if_counters":         {interfaceCounters, 1},
 	} {
 		equal(t, name, format[0], format[1])
 	}

@@ -2,15 +2,17 @@
 // records the sample has. Counter samples and notifications of discarded packets are handed to their own receivers and
 // are never traffic.
 //
-// Where the specification leaves a choice: the agent address names the exporter (case 45); datagrams are numbered by agent
-// and sub-agent, flow samples by their source too, those of expanded form apart (case 46); bytes are the frame's length as
-// the agent states it, link header and checksum included, or the packet's where there is a sampled_ipv4 or sampled_ipv6
-// too, as with sfacctd, or the length by the IP header where the agent states that of the sampled bytes only (case 49);
-// several descriptions of one packet complete each other in any order, the sampled header first (case 51); an output that is discarded, internal or several interfaces is no ifIndex (case 48); a path of AS
-// numbers is flattened, its last AS is the destination's, and an empty path gives 0 (case 52); the VLAN is the switch's in,
-// else out, else a stripped tag or the frame's own, a number for "unknown" included, as with sfacctd (case 53); the frame's
-// labels stand before those of extended_mpls, in whatever order the records come (case 53); times are the datagram's receive
-// time (case 57). A sample that cannot be read costs that sample, a record that cannot be read costs that record.
+// Where the specification leaves a choice: the agent address names the exporter (case 45); datagrams are numbered by
+// agent and sub-agent, flow samples by their source too, those of expanded form apart (case 46); bytes are the frame's
+// length as the agent states it, link header and checksum included, or the packet's where there is a sampled_ipv4 or
+// sampled_ipv6 too, as with sfacctd, or the length by the IP header where the agent states that of the sampled bytes
+// only (case 49); several descriptions of one packet complete each other in any order, the sampled header first (case
+// 51); an output that is discarded, internal or several interfaces is no ifIndex (case 48); a path of AS numbers is
+// flattened, its last AS is the destination's, and an empty path gives 0 (case 52); the VLAN is the switch's in, else
+// out, else a stripped tag or the frame's own, a number for "unknown" included, as with sfacctd (case 53); the frame's
+// labels stand before those of extended_mpls, in whatever order the records come (case 53); times are the datagram's
+// receive time (case 57). A sample that cannot be read costs that sample, a record that cannot be read costs that
+// record.
 package sflow
 
 import (
@@ -29,8 +31,8 @@ type Options struct {
 	Inner      bool // sampled headers of tunnels: take the flow inside
 	Samplers   int  // sources of samples that are kept, of all agents; 0: 131072
 	MaxSamples int  // samples of one datagram that are looked at; 0: 300
-	// Counters gets the interface counters of counter samples, Discards the packets that devices report as dropped; what
-	// they are handed is valid during the call. nil: they are counted only.
+	// Counters gets the interface counters of counter samples, Discards the packets that devices report as dropped;
+	// what they are handed is valid during the call. nil: they are counted only.
 	Counters func(*flow.InterfaceCounters)
 	Discards func(*Discard)
 }
@@ -70,7 +72,8 @@ func (d *Decoder) SetOverrides(o exporter.Overrides) {
 	}
 }
 
-// defaultMaxSamples is more than any datagram has: agents keep theirs within the path's MTU, 9216 bytes where frames are jumbo.
+// defaultMaxSamples is more than any datagram has: agents keep theirs within the path's MTU, 9216 bytes where frames
+// are jumbo.
 const defaultMaxSamples = 300
 
 // agent is one sub-agent of a device: datagrams are numbered by it.
@@ -274,7 +277,8 @@ func (r *reader) flowSampleHead(expanded bool) flowSampleHead {
 			return flowSampleHead{}
 		}
 		return flowSampleHead{
-			sequence: word(b, 0), source: expandedSampler | sampler(word(b, 1))<<32 | sampler(word(b, 2)), rate: word(b, 3), drops: word(b, 5),
+			sequence: word(b, 0), source: expandedSampler | sampler(word(b, 1))<<32 | sampler(word(b, 2)),
+			rate: word(b, 3), drops: word(b, 5),
 			inFormat: word(b, 6), in: word(b, 7), outFormat: word(b, 8), out: word(b, 9), records: word(b, 10),
 		}
 	}
@@ -284,7 +288,8 @@ func (r *reader) flowSampleHead(expanded bool) flowSampleHead {
 	}
 	source, in, out := word(b, 1), word(b, 5), word(b, 6)
 	return flowSampleHead{
-		sequence: word(b, 0), source: sampler(source>>24)<<32 | sampler(source&0xffffff), rate: word(b, 2), drops: word(b, 4),
+		sequence: word(b, 0), source: sampler(source>>24)<<32 | sampler(source&0xffffff), rate: word(b, 2),
+		drops:    word(b, 4),
 		inFormat: in >> 30, in: in & 0x3fffffff, outFormat: out >> 30, out: out & 0x3fffffff, records: word(b, 7),
 	}
 }

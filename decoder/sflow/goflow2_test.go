@@ -40,7 +40,8 @@ type view struct {
 }
 
 // number is a field that both have as an integer.
-func number[T ~uint8 | ~uint16 | ~uint32 | ~uint64, U ~uint32 | ~uint64](field string, ours T, theirs U, explain func() string) view {
+func number[T ~uint8 | ~uint16 | ~uint32 | ~uint64, U ~uint32 | ~uint64](field string, ours T, theirs U,
+	explain func() string) view {
 	return view{field, uint64(ours), uint64(theirs), explain}
 }
 
@@ -88,9 +89,11 @@ func because(holds bool, reason string) func() string {
 func views(r *flow.Record, m *goflowMessage) []view {
 	none := because(false, "")
 	formatBits := func(kind flow.InterfaceKind) func() string {
-		return because(kind != flow.InterfaceIndex, "case 48: goflow2 takes an interface's format for part of its number")
+		return because(kind != flow.InterfaceIndex,
+			"case 48: goflow2 takes an interface's format for part of its number")
 	}
-	ownAS := because(len(m.AsPath) == 0 || r.SrcAS == 0, "case 52: goflow2 puts the router's own AS where there is none")
+	ownAS := because(len(m.AsPath) == 0 || r.SrcAS == 0,
+		"case 52: goflow2 puts the router's own AS where there is none")
 	unknownVLAN := func(vlan uint32) func() string {
 		return because(vlan >= noVLAN, "case 53: goflow2 takes an unknown VLAN for a number")
 	}
@@ -109,14 +112,18 @@ func views(r *flow.Record, m *goflowMessage) []view {
 		number("destination port", r.DstPort, m.DstPort, none),
 		number("ToS", r.ToS, m.IpTos, none),
 		number("flow label", r.FlowLabel, m.Ipv6FlowLabel, none),
-		number("TCP flags", r.TCPFlags, m.TcpFlags, because(m.TcpFlags == 0, "goflow2 leaves the flags of sampled_ipv4 and sampled_ipv6 out")),
-		number("ICMP type", r.ICMPType, m.IcmpType, because(m.IcmpType == 0, "goflow2 leaves the type of a sampled header out")),
-		number("ICMP code", r.ICMPCode, m.IcmpCode, because(m.IcmpCode == 0, "goflow2 leaves the code of a sampled header out")),
+		number("TCP flags", r.TCPFlags, m.TcpFlags,
+			because(m.TcpFlags == 0, "goflow2 leaves the flags of sampled_ipv4 and sampled_ipv6 out")),
+		number("ICMP type", r.ICMPType, m.IcmpType,
+			because(m.IcmpType == 0, "goflow2 leaves the type of a sampled header out")),
+		number("ICMP code", r.ICMPCode, m.IcmpCode,
+			because(m.IcmpCode == 0, "goflow2 leaves the code of a sampled header out")),
 		number("source MAC", mac(r.SrcMAC), m.SrcMac, none),
 		number("destination MAC", mac(r.DstMAC), m.DstMac, none),
 		number("source VLAN", r.SrcVLAN, m.SrcVlan, unknownVLAN(m.SrcVlan)),
 		number("destination VLAN", r.DstVLAN, m.DstVlan, unknownVLAN(m.DstVlan)),
-		number("tag", r.FrameVLAN, m.VlanId, because(uint16(m.VlanId)&0xfff == r.FrameVLAN, "goflow2 takes a tag's priority for part of its VLAN")),
+		number("tag", r.FrameVLAN, m.VlanId, because(uint16(m.VlanId)&0xfff == r.FrameVLAN,
+			"goflow2 takes a tag's priority for part of its VLAN")),
 		{"labels", fmt.Sprint(stackOf(r)), fmt.Sprint(m.MplsLabel), none},
 		{"next hop", ourIP(r.NextHop), ipText(m.NextHop), none},
 		number("source mask", r.SrcMask, m.SrcNet, none),
@@ -139,7 +146,8 @@ func compare(t *testing.T, payload []byte, reasons map[string]int) (records int)
 		return 0
 	}
 	// A sample without IP is a message to goflow2, and no record to us.
-	messages = slices.DeleteFunc(messages, func(m producer.ProducerMessage) bool { return len(m.(*goflowMessage).SrcAddr) == 0 })
+	messages = slices.DeleteFunc(messages,
+		func(m producer.ProducerMessage) bool { return len(m.(*goflowMessage).SrcAddr) == 0 })
 	ours := newLab(t, Options{}).send(payload)
 	if len(ours) != len(messages) {
 		t.Errorf("%d records, goflow2 has %d", len(ours), len(messages))
@@ -195,11 +203,13 @@ func TestSecondOpinion_Generated(t *testing.T) {
 		"128-byte headers":   benchDatagram(),
 		"router and gateway": routedDatagram(),
 		"agent with IPv6":    datagramOf(head{agent: "2001:db8::1"}, plain(1), plain(2)),
-		"interface formats":  datagramOf(h, interfaces(0x3fffffff, 1<<30|256), interfaces(0, 2<<30|5), interfaces(49001, 0)),
-		"tags":               datagramOf(h, compact(plainHead, headerRecord(headerEthernet, 1518, tcp4(0xe064)))),
-		"unknown VLANs":      datagramOf(h, compact(plainHead, frame, switchRecord(0xffffffff, 4095))),
+		"interface formats": datagramOf(h, interfaces(0x3fffffff, 1<<30|256), interfaces(0, 2<<30|5),
+			interfaces(49001, 0)),
+		"tags":          datagramOf(h, compact(plainHead, headerRecord(headerEthernet, 1518, tcp4(0xe064)))),
+		"unknown VLANs": datagramOf(h, compact(plainHead, frame, switchRecord(0xffffffff, 4095))),
 		"gateways": datagramOf(h, gateway("192.0.2.10", 7, segment{2, []uint32{4, 5}}), gateway("2001:db8::9", 7),
-			gateway("192.0.2.10", 0, segment{2, []uint32{4}}), gateway("192.0.2.10", 7, segment{2, []uint32{4}}, segment{1, []uint32{5, 6}}),
+			gateway("192.0.2.10", 0, segment{2, []uint32{4}}),
+			gateway("192.0.2.10", 7, segment{2, []uint32{4}}, segment{1, []uint32{5, 6}}),
 			gateway("192.0.2.10", 0, segment{2, []uint32{4200000001}})),
 		"labels": datagramOf(h, compact(plainHead, headerRecord(headerEthernet, 1518,
 			join(tcp4()[:12], u16(0x8847), bin("000120ff 000101ff"), packet4())))),
@@ -207,7 +217,8 @@ func TestSecondOpinion_Generated(t *testing.T) {
 			expanded(plainHead, ipRecord(sampledIPv4, 1500, 6, "10.0.0.1", "10.0.0.2", 1, 2, 3, 4)),
 			expanded(plainHead, ipRecord(sampledIPv6, 1500, 17, "2001:db8::1", "2001:db8::2", 1, 2, 0, 4))),
 		"counters and discards": datagramOf(h, counterSampleOf(1, 7, ifCounters()), discardSample(1, 2), plain(1)),
-		"no IP":                 datagramOf(h, compact(plainHead, headerRecord(headerEthernet, 64, join(tcp4()[:12], u16(0x0806), make([]byte, 28)))), plain(2)),
+		"no IP": datagramOf(h, compact(plainHead,
+			headerRecord(headerEthernet, 64, join(tcp4()[:12], u16(0x0806), make([]byte, 28)))), plain(2)),
 	}
 	for name, payload := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -231,7 +242,8 @@ func TestSecondOpinion_Corpus(t *testing.T) {
 			continue
 		}
 		t.Run(folder.Name(), func(t *testing.T) {
-			t.Logf("%d records compared", secondOpinion(t, datagrams(t, filepath.Join(corpus, folder.Name(), "capture.pcap"))))
+			t.Logf("%d records compared", secondOpinion(t,
+				datagrams(t, filepath.Join(corpus, folder.Name(), "capture.pcap"))))
 		})
 	}
 }

@@ -117,7 +117,8 @@ func (d *Decoder) header(f *flow.Record, r *reader, seen *parts) bool {
 	info := d.parseFrame(frame, first, f)
 	seen.cut = info.Cut
 	if uint64(length) <= uint64(len(frame))+uint64(stripped) {
-		f.Bytes = max(f.Bytes, wholeLength(&info, first, length, stripped)) // the agent gave the length of what it sampled
+		// the agent gave the length of what it sampled
+		f.Bytes = max(f.Bytes, wholeLength(&info, first, length, stripped))
 	}
 	return true
 }
@@ -136,8 +137,8 @@ func (d *Decoder) parseFrame(frame []byte, first packet.Layer, f *flow.Record) p
 	return info
 }
 
-// isPacket reports whether what is called an Ethernet frame begins with an IP header instead: its length is the frame's,
-// with or without a checksum.
+// isPacket reports whether what is called an Ethernet frame begins with an IP header instead: its length is the
+// frame's, with or without a checksum.
 func isPacket(b []byte, length uint32) bool {
 	var packet uint32
 	switch {
@@ -151,8 +152,8 @@ func isPacket(b []byte, length uint32) bool {
 	return length == packet || length == packet+fcs
 }
 
-// wholeLength is a frame's length by its IP header, link header and checksum included; 0 where the length that is stated
-// holds the packet.
+// wholeLength is a frame's length by its IP header, link header and checksum included; 0 where the length that is
+// stated holds the packet.
 func wholeLength(info *packet.Info, first packet.Layer, stated, stripped uint32) uint64 {
 	length := uint64(info.LinkLength) + uint64(info.NetworkLength)
 	if !info.IP || info.NetworkLength == 0 || length <= uint64(stated) {
@@ -216,8 +217,8 @@ func fields6(r *reader, seen *parts) bool {
 }
 
 // complete takes from the agent's own descriptions what the sampled header lacks: all of it where the header has no IP,
-// and what its cut took where both describe the same packet. The packet's length counts rather than the frame's, as with
-// sfacctd, unless the agent does not know it.
+// and what its cut took where both describe the same packet. The packet's length counts rather than the frame's, as
+// with sfacctd, unless the agent does not know it.
 func (seen *parts) complete(f *flow.Record) {
 	if seen.ethernet && !f.Sent(flow.SrcMAC) {
 		f.SrcMAC, f.DstMAC = seen.src, seen.dst
@@ -271,7 +272,8 @@ func fields(f *described, protocol, srcPort, dstPort, flags, tos uint32) {
 	}
 }
 
-// noVLAN is the first number that is no VLAN id (IEEE 802.1Q reserves it): agents send it, or 0xffffffff, for "unknown".
+// noVLAN is the first number that is no VLAN id (IEEE 802.1Q reserves it): agents send it, or 0xffffffff, for
+// "unknown".
 const noVLAN = 4095
 
 // switched reads extended_switch. The row's VLAN is what pmacct makes of it, unknown ids (65535) included.
@@ -337,7 +339,8 @@ func (d *Decoder) gateway(f *flow.Record, r *reader) bool {
 	f.BGPNextHop = next
 	f.SrcAS, f.PeerSrcAS = src, srcPeer
 	f.ASPath, f.Communities, f.LocalPref = path, communities, preference
-	f.Has |= flow.BGPNextHop | flow.SrcAS | flow.PeerSrcAS | flow.ASPath | flow.Communities | flow.LocalPref | flow.DstAS | flow.PeerDstAS
+	f.Has |= flow.BGPNextHop | flow.SrcAS | flow.PeerSrcAS | flow.ASPath | flow.Communities | flow.LocalPref |
+		flow.DstAS | flow.PeerDstAS
 	if n := len(path); n > 0 {
 		f.PeerDstAS, f.DstAS = path[0], path[n-1]
 	}

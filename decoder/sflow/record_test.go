@@ -22,14 +22,18 @@ func TestCase52_Gateway(t *testing.T) {
 	}{
 		{"a path", gatewayRecord("192.0.2.10", 64499, 64498, 64497, []segment{sequence(64500, 4200000001, 64502)},
 			[]uint32{64500<<16 | 7, 0xffffff01}, 100),
-			"192.0.2.10", 64498, 64497, 64500, 64502, []uint32{64500, 4200000001, 64502}, []uint32{64500<<16 | 7, 0xffffff01}, 100},
-		{"a sequence and a set", gatewayRecord("2001:db8::9", 64499, 1, 2, []segment{sequence(10, 20), set(30, 40)}, nil, 0),
+			"192.0.2.10", 64498, 64497, 64500, 64502, []uint32{64500, 4200000001, 64502},
+			[]uint32{64500<<16 | 7, 0xffffff01}, 100},
+		{"a sequence and a set", gatewayRecord("2001:db8::9", 64499, 1, 2, []segment{sequence(10, 20), set(30, 40)},
+			nil, 0),
 			"2001:db8::9", 1, 2, 10, 40, []uint32{10, 20, 30, 40}, nil, 0},
-		{"an empty path: the flow ends in the router's own AS, which stays 0", gatewayRecord("192.0.2.10", 64499, 7, 8, nil, nil, 100),
+		{"an empty path: the flow ends in the router's own AS, which stays 0",
+			gatewayRecord("192.0.2.10", 64499, 7, 8, nil, nil, 100),
 			"192.0.2.10", 7, 8, 0, 0, nil, nil, 100},
 		{"an empty segment", gatewayRecord("192.0.2.10", 64499, 7, 8, []segment{sequence(), sequence(5)}, nil, 100),
 			"192.0.2.10", 7, 8, 5, 5, []uint32{5}, nil, 100},
-		{"no source AS: the flow begins in the router's own AS, which stays 0", gatewayRecord("", 64499, 0, 0, []segment{sequence(5)}, nil, 0),
+		{"no source AS: the flow begins in the router's own AS, which stays 0",
+			gatewayRecord("", 64499, 0, 0, []segment{sequence(5)}, nil, 0),
 			"::", 0, 0, 5, 5, []uint32{5}, nil, 0},
 	}
 	for _, test := range tests {
@@ -45,7 +49,8 @@ func TestCase52_Gateway(t *testing.T) {
 			if !slices.Equal(r.ASPath, test.path) || !slices.Equal(r.Communities, test.communities) {
 				t.Errorf("path %v, communities %v; want %v, %v", r.ASPath, r.Communities, test.path, test.communities)
 			}
-			equal(t, "fields sent", r.Sent(flow.BGPNextHop|flow.SrcAS|flow.DstAS|flow.PeerSrcAS|flow.PeerDstAS|flow.ASPath|
+			equal(t, "fields sent", r.Sent(flow.BGPNextHop|flow.SrcAS|flow.DstAS|flow.PeerSrcAS|flow.PeerDstAS|
+				flow.ASPath|
 				flow.Communities|flow.LocalPref), true)
 			equal(t, "the IGP's next hop sent", r.Sent(flow.NextHop), false)
 			l.failed(nil)
@@ -81,7 +86,8 @@ func TestCase52_GatewayWithWrongCounts(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t, Options{})
-			r := l.sample(compact(plainHead, headerRecord(headerEthernet, 1518, tcp4()), typed(extendedGateway, body), switchRecord(10, 20)))
+			r := l.sample(compact(plainHead, headerRecord(headerEthernet, 1518, tcp4()), typed(extendedGateway, body),
+				switchRecord(10, 20)))
 			equal(t, "fields of the gateway sent", r.Has&(flow.ASPath|flow.SrcAS|flow.BGPNextHop|flow.LocalPref), 0)
 			equal(t, "the record behind it is read", r.VLAN, 10)
 			l.failed(map[exporter.Reason]uint64{exporter.BadRecord: 1})
@@ -139,14 +145,17 @@ func TestCase53_VLANs(t *testing.T) {
 		{"switch out where in is 0", [][]byte{frame(30), switchRecord(0, 20)}, 20, 0, 20, 30},
 		{"switch says 0 and 0: the frame's tag", [][]byte{frame(30), switchRecord(0, 0)}, 30, 0, 0, 30},
 		{"switch says 0 and 0, no tag", [][]byte{frame(), switchRecord(0, 0)}, 0, 0, 0, unset},
-		{"unknown in is kept as the reference has it", [][]byte{frame(30), switchRecord(0xffffffff, 20)}, 65535, unset, 20, 30},
+		{"unknown in is kept as the reference has it", [][]byte{frame(30), switchRecord(0xffffffff, 20)}, 65535, unset,
+			20, 30},
 		{"unknown out", [][]byte{frame(30), switchRecord(10, 0xffffffff)}, 10, 10, unset, 30},
 		{"4095 is unknown", [][]byte{frame(30), switchRecord(4095, 4095)}, 4095, unset, unset, 30},
 		{"4094 is a VLAN", [][]byte{frame(), switchRecord(4094, 4094)}, 4094, 4094, 4094, unset},
 		{"stripped tags", [][]byte{frame(), tunnel(0x8100e032, 0x8100001e)}, 50, unset, unset, unset},
 		{"stripped tags come before the frame's", [][]byte{frame(30), tunnel(0x81000032)}, 50, unset, unset, 30},
-		{"switch wins over stripped tags", [][]byte{tunnel(0x81000032), switchRecord(10, 20), frame()}, 10, 10, 20, unset},
-		{"switch says 0 and 0: stripped tags", [][]byte{switchRecord(0, 0), tunnel(0x81000032), frame()}, 50, 0, 0, unset},
+		{"switch wins over stripped tags", [][]byte{tunnel(0x81000032), switchRecord(10, 20), frame()}, 10, 10, 20,
+			unset},
+		{"switch says 0 and 0: stripped tags", [][]byte{switchRecord(0, 0), tunnel(0x81000032), frame()}, 50, 0, 0,
+			unset},
 		{"no stripped tags", [][]byte{frame(30), tunnel()}, 30, unset, unset, 30},
 	}
 	sent := func(r flow.Record, field flow.Fields, id uint16) int {
@@ -179,11 +188,13 @@ func TestCase53_MPLS(t *testing.T) {
 	}{
 		{"incoming stack", [][]byte{plainFrame, labels(0x000120ff, 0x00010bff)}, []uint32{0x120, 0x10b}},
 		{"the frame's own stack comes first", [][]byte{labelled, labels(0x000120ff, 0x00010bff)}, []uint32{0x101}},
-		{"the frame's own stack comes first, in the other order", [][]byte{labels(0x000120ff, 0x00010bff), labelled}, []uint32{0x101}},
+		{"the frame's own stack comes first, in the other order", [][]byte{labels(0x000120ff, 0x00010bff), labelled},
+			[]uint32{0x101}},
 		{"incoming stack before a frame without labels", [][]byte{labels(0x000121ff), plainFrame}, []uint32{0x121}},
 		{"empty", [][]byte{plainFrame, labels()}, nil},
-		{"twelve, of which ten are kept", [][]byte{plainFrame, labels(0x1000, 0x1000, 0x1000, 0x1000, 0x1000, 0x1000, 0x1000, 0x1000, 0x1000,
-			0x1000, 0x1000, 0x1100)}, []uint32{0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10}},
+		{"twelve, of which ten are kept", [][]byte{plainFrame,
+			labels(0x1000, 0x1000, 0x1000, 0x1000, 0x1000, 0x1000, 0x1000, 0x1000, 0x1000,
+				0x1000, 0x1000, 0x1100)}, []uint32{0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

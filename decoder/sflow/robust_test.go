@@ -59,7 +59,8 @@ func everything() []byte {
 			typed(extendedMPLS, address("192.0.2.9"), words(1, 0x1100, 0)), typed(extendedVLAN, words(1, 0x81000064))),
 		discardSample(1, 2),
 		expandedCounterSampleOf(1, 7, ifCounters()),
-		compact(plainHead, headerRecord(headerIPv6, 1480, packet6()), ipRecord(sampledIPv6, 1480, 6, "2001:db8::1", "2001:db8::2", 1, 2, 3, 4)),
+		compact(plainHead, headerRecord(headerIPv6, 1480, packet6()),
+			ipRecord(sampledIPv6, 1480, 6, "2001:db8::1", "2001:db8::2", 1, 2, 3, 4)),
 		typed(99, words(1, 2)))
 }
 
@@ -148,7 +149,8 @@ func FuzzDecode(f *testing.F) {
 				r := &batch[i]
 				records++
 				numbers += len(r.ASPath) + len(r.Communities)
-				if !r.Sent(flow.SrcAddr|flow.InIf|flow.OutIf|flow.Packets) || r.Protocol != flow.SFlow5 || r.Received != received {
+				if !r.Sent(flow.SrcAddr|flow.InIf|flow.OutIf|flow.Packets) || r.Protocol != flow.SFlow5 ||
+					r.Received != received {
 					t.Errorf("a record with %b", r.Has)
 				}
 				if int(r.MPLSCount) > len(r.MPLS) {
@@ -158,8 +160,10 @@ func FuzzDecode(f *testing.F) {
 		})
 		for _, inner := range []bool{false, true} {
 			records, numbers = 0, 0
-			d := New(table, Options{Inner: inner, Counters: func(*flow.InterfaceCounters) {}, Discards: func(*Discard) {}})
-			d.Decode(&exporter.Datagram{Payload: payload, Source: netip.MustParseAddrPort("192.0.2.1:40000"), Received: received}, b)
+			d := New(table, Options{Inner: inner, Counters: func(*flow.InterfaceCounters) {},
+				Discards: func(*Discard) {}})
+			d.Decode(&exporter.Datagram{Payload: payload, Source: netip.MustParseAddrPort("192.0.2.1:40000"),
+				Received: received}, b)
 			// A record takes its sample's head and addresses, a number of a list its 4 bytes.
 			if records > len(payload)/48 || 4*numbers > len(payload) {
 				t.Errorf("%d bytes made %d records with %d numbers", len(payload), records, numbers)

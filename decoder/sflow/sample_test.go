@@ -59,7 +59,8 @@ func TestCase48_Interfaces(t *testing.T) {
 
 func TestCase49_RateAndCounters(t *testing.T) {
 	for _, rate := range []uint32{1, 1000, 1 << 31, 0} {
-		for name, form := range map[string]func(sampleHead, ...[]byte) []byte{"compact": compact, "expanded": expanded} {
+		for name, form := range map[string]func(sampleHead, ...[]byte) []byte{"compact": compact,
+			"expanded": expanded} {
 			h := plainHead
 			h.rate = rate
 			r := newLab(t, Options{}).sample(form(h, headerRecord(headerEthernet, 1518, tcp4())))
@@ -95,12 +96,17 @@ func TestCase49_Overrides(t *testing.T) {
 		rate      uint32
 		from      flow.SamplingSource
 	}{
-		{"of the exporter", []exporter.Override{{Exporter: agent, AnyInterface: true, Rate: 50}}, 3, 50, flow.SamplingOverride},
-		{"of the interface", []exporter.Override{{Exporter: agent, AnyInterface: true, Rate: 50}, {Exporter: agent, Interface: 3, Rate: 60}},
+		{"of the exporter", []exporter.Override{{Exporter: agent, AnyInterface: true, Rate: 50}}, 3, 50,
+			flow.SamplingOverride},
+		{"of the interface", []exporter.Override{{Exporter: agent, AnyInterface: true, Rate: 50},
+			{Exporter: agent, Interface: 3, Rate: 60}},
 			3, 60, flow.SamplingOverride},
-		{"of another interface", []exporter.Override{{Exporter: agent, Interface: 4, Rate: 60}}, 3, 1000, flow.SamplingRecord},
-		{"of another exporter", []exporter.Override{{Exporter: other, AnyInterface: true, Rate: 60}}, 3, 1000, flow.SamplingRecord},
-		{"of interface 0, which the device itself is not", []exporter.Override{{Exporter: agent, Interface: 0, Rate: 60}},
+		{"of another interface", []exporter.Override{{Exporter: agent, Interface: 4, Rate: 60}}, 3, 1000,
+			flow.SamplingRecord},
+		{"of another exporter", []exporter.Override{{Exporter: other, AnyInterface: true, Rate: 60}}, 3, 1000,
+			flow.SamplingRecord},
+		{"of interface 0, which the device itself is not",
+			[]exporter.Override{{Exporter: agent, Interface: 0, Rate: 60}},
 			internal, 1000, flow.SamplingRecord},
 	}
 	for _, test := range tests {
@@ -141,7 +147,8 @@ func TestCase51_HeaderProtocols(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			l := newLab(t, Options{})
-			records := l.send(datagramOf(head{agent: agentAddress}, compact(plainHead, headerRecord(test.protocol, 1518, test.header))))
+			records := l.send(datagramOf(head{agent: agentAddress},
+				compact(plainHead, headerRecord(test.protocol, 1518, test.header))))
 			if test.version == 0 {
 				equal(t, "records", len(records), 0)
 				l.failed(map[exporter.Reason]uint64{exporter.NotIP: 1})
@@ -166,7 +173,8 @@ func TestCase51_HeaderWithFieldsOfTheAgent(t *testing.T) {
 	fields := ipRecord(sampledIPv4, 1500, 6, "10.0.0.1", "10.0.0.2", 1234, 443, 0x12, 0xb8)
 	link := typed(sampledEthernet, words(1514), opaqueMAC("020000000001"), opaqueMAC("020000000002"), words(0x0800))
 	for name, records := range map[string][][]byte{
-		"header first": {frame, link, fields}, "header last": {fields, link, frame}, "header between": {link, frame, fields},
+		"header first": {frame, link, fields}, "header last": {fields, link, frame},
+		"header between": {link, frame, fields},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t, Options{})
@@ -206,18 +214,25 @@ func TestCase51_FieldsWithoutHeader(t *testing.T) {
 		record []byte
 		want   flow.Record
 	}{
-		{"sampled_ipv4, TCP", ipRecord(sampledIPv4, 1500, 6, "10.0.0.1", "10.0.0.2", 1234, 443, 0x112, 0xb8), flow.Record{
-			IPVersion: 4, Bytes: 1500, IPProtocol: 6, SrcPort: 1234, DstPort: 443, TCPFlags: 0x112, ToS: 0xb8,
-			SrcAddr: addr("10.0.0.1"), DstAddr: addr("10.0.0.2")}},
-		{"sampled_ipv4, UDP has no flags", ipRecord(sampledIPv4, 72, 17, "10.0.0.1", "10.0.0.2", 5000, 53, 0xff, 0), flow.Record{
-			IPVersion: 4, Bytes: 72, IPProtocol: 17, SrcPort: 5000, DstPort: 53, SrcAddr: addr("10.0.0.1"), DstAddr: addr("10.0.0.2")}},
-		{"sampled_ipv4, ICMP: the ports are type and code", ipRecord(sampledIPv4, 84, 1, "10.0.0.1", "10.0.0.2", 3, 1, 0, 0), flow.Record{
-			IPVersion: 4, Bytes: 84, IPProtocol: 1, ICMPType: 3, ICMPCode: 1, SrcAddr: addr("10.0.0.1"), DstAddr: addr("10.0.0.2")}},
-		{"sampled_ipv6, TCP", ipRecord(sampledIPv6, 1480, 6, "2001:db8::1", "2001:db8::2", 1234, 443, 2, 0x20), flow.Record{
-			IPVersion: 6, Bytes: 1480, IPProtocol: 6, SrcPort: 1234, DstPort: 443, TCPFlags: 2, ToS: 0x20,
-			SrcAddr: addr("2001:db8::1"), DstAddr: addr("2001:db8::2")}},
+		{"sampled_ipv4, TCP", ipRecord(sampledIPv4, 1500, 6, "10.0.0.1", "10.0.0.2", 1234, 443, 0x112, 0xb8),
+			flow.Record{
+				IPVersion: 4, Bytes: 1500, IPProtocol: 6, SrcPort: 1234, DstPort: 443, TCPFlags: 0x112, ToS: 0xb8,
+				SrcAddr: addr("10.0.0.1"), DstAddr: addr("10.0.0.2")}},
+		{"sampled_ipv4, UDP has no flags", ipRecord(sampledIPv4, 72, 17, "10.0.0.1", "10.0.0.2", 5000, 53, 0xff, 0),
+			flow.Record{
+				IPVersion: 4, Bytes: 72, IPProtocol: 17, SrcPort: 5000, DstPort: 53, SrcAddr: addr("10.0.0.1"),
+				DstAddr: addr("10.0.0.2")}},
+		{"sampled_ipv4, ICMP: the ports are type and code",
+			ipRecord(sampledIPv4, 84, 1, "10.0.0.1", "10.0.0.2", 3, 1, 0, 0), flow.Record{
+				IPVersion: 4, Bytes: 84, IPProtocol: 1, ICMPType: 3, ICMPCode: 1, SrcAddr: addr("10.0.0.1"),
+				DstAddr: addr("10.0.0.2")}},
+		{"sampled_ipv6, TCP", ipRecord(sampledIPv6, 1480, 6, "2001:db8::1", "2001:db8::2", 1234, 443, 2, 0x20),
+			flow.Record{
+				IPVersion: 6, Bytes: 1480, IPProtocol: 6, SrcPort: 1234, DstPort: 443, TCPFlags: 2, ToS: 0x20,
+				SrcAddr: addr("2001:db8::1"), DstAddr: addr("2001:db8::2")}},
 		{"sampled_ipv6, ICMPv6", ipRecord(sampledIPv6, 64, 58, "2001:db8::1", "2001:db8::2", 135, 0, 0, 0), flow.Record{
-			IPVersion: 6, Bytes: 64, IPProtocol: 58, ICMPType: 135, SrcAddr: addr("2001:db8::1"), DstAddr: addr("2001:db8::2")}},
+			IPVersion: 6, Bytes: 64, IPProtocol: 58, ICMPType: 135, SrcAddr: addr("2001:db8::1"),
+			DstAddr: addr("2001:db8::2")}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -227,9 +242,11 @@ func TestCase51_FieldsWithoutHeader(t *testing.T) {
 			equal(t, "protocol", r.IPProtocol, test.want.IPProtocol)
 			equal(t, "ports", [2]uint16{r.SrcPort, r.DstPort}, [2]uint16{test.want.SrcPort, test.want.DstPort})
 			equal(t, "flags", r.TCPFlags, test.want.TCPFlags)
-			equal(t, "type and code", [2]uint8{r.ICMPType, r.ICMPCode}, [2]uint8{test.want.ICMPType, test.want.ICMPCode})
+			equal(t, "type and code", [2]uint8{r.ICMPType, r.ICMPCode},
+				[2]uint8{test.want.ICMPType, test.want.ICMPCode})
 			equal(t, "type of service", r.ToS, test.want.ToS)
-			equal(t, "addresses", [2]flow.Addr{r.SrcAddr, r.DstAddr}, [2]flow.Addr{test.want.SrcAddr, test.want.DstAddr})
+			equal(t, "addresses", [2]flow.Addr{r.SrcAddr, r.DstAddr},
+				[2]flow.Addr{test.want.SrcAddr, test.want.DstAddr})
 			equal(t, "source MAC", r.SrcMAC, [6]byte(bin("020000000001")))
 			equal(t, "ports sent", r.Sent(flow.SrcPort), test.want.IPProtocol == 6 || test.want.IPProtocol == 17)
 			equal(t, "flags sent", r.Sent(flow.TCPFlags), test.want.IPProtocol == 6)

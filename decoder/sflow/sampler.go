@@ -2,8 +2,8 @@ package sflow
 
 import "github.com/metranova/flow-collector/decoder/exporter"
 
-// sampler is a source of flow samples, its class in the upper half and its index in the lower. It numbers its samples, those
-// of expanded form apart.
+// sampler is a source of flow samples, its class in the upper half and its index in the lower. It numbers its samples,
+// those of expanded form apart.
 type sampler uint64
 
 // expandedSampler marks samplers of expanded form; no class is that large.
@@ -28,8 +28,8 @@ type samplers struct {
 	key    sampler
 }
 
-// sampler returns the state of a sampler, and whether it had a sample before. It returns nil where the agent has too many. Where
-// all agents together have too many, the source that has most of them loses an agent's.
+// sampler returns the state of a sampler, and whether it had a sample before. It returns nil where the agent has too
+// many. Where all agents together have too many, the source that has most of them loses an agent's.
 func (d *Decoder) sampler(a *agent, key sampler) (state *samplerState, known bool) {
 	s := &a.samplers
 	if s.latest != nil && s.key == key {

@@ -26,7 +26,8 @@ func (a arrival) payload() []byte {
 
 // at is a datagram by its number, with an uptime that fits, and the sample's number.
 func at(sequence, sample uint32) arrival {
-	return arrival{head: head{agent: agentAddress, sequence: sequence, uptime: 1_000_000 + 1000*sequence}, sample: sample, source: 7}
+	return arrival{head: head{agent: agentAddress, sequence: sequence, uptime: 1_000_000 + 1000*sequence},
+		sample: sample, source: 7}
 }
 
 // told is what a stream's counters are to say.
@@ -35,7 +36,8 @@ type told struct {
 }
 
 func tell(s *exporter.Stream) told {
-	return told{s.Lost.Load(), s.Duplicated.Load(), s.Reordered.Load(), s.Restarts.Load(), s.SamplesLost.Load(), s.AgentDrops.Load()}
+	return told{s.Lost.Load(), s.Duplicated.Load(), s.Reordered.Load(), s.Restarts.Load(), s.SamplesLost.Load(),
+		s.AgentDrops.Load()}
 }
 
 func TestCase46_SequenceNumbers(t *testing.T) {
@@ -49,32 +51,41 @@ func TestCase46_SequenceNumbers(t *testing.T) {
 		{"in order", []arrival{at(1, 1), at(2, 2), at(3, 3)}, told{}},
 		{"datagrams lost, with their samples", []arrival{at(1, 1), at(4, 6)}, told{lost: 2, samplesLost: 4}},
 		{"the number wraps", []arrival{with(at(0xffffffff, 0xffffffff), func(a *arrival) { a.uptime = 1000 }),
-			with(at(0, 0), func(a *arrival) { a.uptime = 2000 }), with(at(1, 1), func(a *arrival) { a.uptime = 3000 })}, told{}},
+			with(at(0, 0), func(a *arrival) { a.uptime = 2000 }), with(at(1, 1), func(a *arrival) { a.uptime = 3000 })},
+			told{}},
 		{"a datagram twice", []arrival{at(1, 1), at(2, 2), at(2, 2), at(3, 3)}, told{duplicated: 1}},
 		{"an older datagram twice", []arrival{at(1, 1), at(2, 2), at(3, 3), at(1, 1), at(4, 4)}, told{duplicated: 1}},
 		{"two change places", []arrival{at(1, 1), at(2, 2), at(4, 4), at(3, 3), at(5, 5)}, told{reordered: 1}},
 		{"two change places across a loss", []arrival{at(1, 1), at(2, 2), at(6, 6), at(3, 3), at(7, 7)},
 			told{reordered: 1, lost: 2, samplesLost: 2}},
-		{"restart: uptime and numbers fall", []arrival{at(5000, 9000), at(5001, 9001), at(1, 1), at(2, 2)}, told{restarts: 1}},
-		{"restart: the numbers go on, the uptime falls", []arrival{at(1, 1), with(at(2, 900), func(a *arrival) { a.uptime = 10 }),
-			with(at(3, 901), func(a *arrival) { a.uptime = 1010 })}, told{restarts: 1}},
-		{"uptime falls by as much as reordering may explain", []arrival{at(10, 1), with(at(11, 2), func(a *arrival) { a.uptime -= 30_000 }), at(12, 3)}, told{}},
+		{"restart: uptime and numbers fall", []arrival{at(5000, 9000), at(5001, 9001), at(1, 1), at(2, 2)},
+			told{restarts: 1}},
+		{"restart: the numbers go on, the uptime falls",
+			[]arrival{at(1, 1), with(at(2, 900), func(a *arrival) { a.uptime = 10 }),
+				with(at(3, 901), func(a *arrival) { a.uptime = 1010 })}, told{restarts: 1}},
+		{"uptime falls by as much as reordering may explain",
+			[]arrival{at(10, 1), with(at(11, 2), func(a *arrival) { a.uptime -= 30_000 }), at(12, 3)}, told{}},
 		{"uptime wraps after 49 days", []arrival{with(at(1, 1), func(a *arrival) { a.uptime = 0xfffffff0 }),
 			with(at(2, 2), func(a *arrival) { a.uptime = 900 })}, told{}},
 		{"uptime of 0, as some agents send", []arrival{with(at(1, 1), func(a *arrival) { a.uptime = 0 }),
 			with(at(2, 2), func(a *arrival) { a.uptime = 0 })}, told{}},
-		{"sources number their samples apart", []arrival{at(1, 100), with(at(2, 7000), func(a *arrival) { a.source = 8 }), at(3, 101),
+		{"sources number their samples apart", []arrival{at(1, 100),
+			with(at(2, 7000), func(a *arrival) { a.source = 8 }), at(3, 101),
 			with(at(4, 7001), func(a *arrival) { a.source = 8 })}, told{}},
-		{"classes of sources are apart", []arrival{at(1, 100), with(at(2, 7000), func(a *arrival) { a.source = 1<<24 | 7 }), at(3, 101)}, told{}},
-		{"expanded samples are numbered apart", []arrival{at(1, 100), with(at(2, 7000), func(a *arrival) { a.expanded = true }), at(3, 101),
+		{"classes of sources are apart", []arrival{at(1, 100),
+			with(at(2, 7000), func(a *arrival) { a.source = 1<<24 | 7 }), at(3, 101)}, told{}},
+		{"expanded samples are numbered apart", []arrival{at(1, 100),
+			with(at(2, 7000), func(a *arrival) { a.expanded = true }), at(3, 101),
 			with(at(4, 7002), func(a *arrival) { a.expanded = true })}, told{samplesLost: 1}},
 		{"samples lost by the agent between datagrams", []arrival{at(1, 1), at(2, 5)}, told{samplesLost: 3}},
 		{"samples begin anew", []arrival{at(1, 5000), at(2, 1), at(3, 2)}, told{}},
 		{"case 50: the agent's drops are counted from the first sample on", []arrival{
 			with(at(1, 1), func(a *arrival) { a.drops = 40 }), with(at(2, 2), func(a *arrival) { a.drops = 45 }),
-			with(at(3, 3), func(a *arrival) { a.drops = 45 }), with(at(4, 4), func(a *arrival) { a.drops = 46 })}, told{agentDrops: 6}},
-		{"case 50: drops of expanded samples", []arrival{with(at(1, 1), func(a *arrival) { a.expanded, a.drops = true, 40 }),
-			with(at(2, 2), func(a *arrival) { a.expanded, a.drops = true, 45 })}, told{agentDrops: 5}},
+			with(at(3, 3), func(a *arrival) { a.drops = 45 }), with(at(4, 4), func(a *arrival) { a.drops = 46 })},
+			told{agentDrops: 6}},
+		{"case 50: drops of expanded samples",
+			[]arrival{with(at(1, 1), func(a *arrival) { a.expanded, a.drops = true, 40 }),
+				with(at(2, 2), func(a *arrival) { a.expanded, a.drops = true, 45 })}, told{agentDrops: 5}},
 		{"case 50: drops wrap", []arrival{with(at(1, 1), func(a *arrival) { a.drops = 0xffffffff }),
 			with(at(2, 2), func(a *arrival) { a.drops = 1 })}, told{agentDrops: 2}},
 		{"case 50: drops begin anew", []arrival{with(at(1, 1), func(a *arrival) { a.drops = 500 }), at(2, 2),
@@ -96,7 +107,8 @@ func TestCase46_SequenceNumbers(t *testing.T) {
 func TestCase46_SubAgentsCountApart(t *testing.T) {
 	l := newLab(t, Options{})
 	for _, h := range []head{
-		{agentAddress, 0, 1, 90_000_000}, {agentAddress, 1, 700, 1000}, {agentAddress, 0, 2, 90_001_000}, {agentAddress, 1, 703, 2000},
+		{agentAddress, 0, 1, 90_000_000}, {agentAddress, 1, 700, 1000}, {agentAddress, 0, 2, 90_001_000},
+		{agentAddress, 1, 703, 2000},
 	} {
 		records := l.send(arrival{head: h, sample: h.sequence, source: 7}.payload())
 		equal(t, "domain", records[0].Domain, h.subAgent)
@@ -109,7 +121,8 @@ func TestCase46_SubAgentsCountApart(t *testing.T) {
 func TestCase46_OtherSamplesAreNumberedApart(t *testing.T) {
 	l := newLab(t, Options{})
 	for i, other := range [][]byte{
-		counterSampleOf(500, 7, ifCounters()), expandedCounterSampleOf(9, 7, ifCounters()), discardSample(900, 3), counterSampleOf(700, 7, ifCounters()),
+		counterSampleOf(500, 7, ifCounters()), expandedCounterSampleOf(9, 7, ifCounters()), discardSample(900, 3),
+		counterSampleOf(700, 7, ifCounters()),
 	} {
 		n := uint32(i + 1)
 		l.send(datagramOf(head{agent: agentAddress, sequence: n, uptime: n}, other, plain(n)))

@@ -1,5 +1,5 @@
-// Package bounds is how files of others are read: unpacked, without a byte order mark, and never more than a parser allows, in total and
-// for one entry. It imports the standard library only.
+// Package bounds is how files of others are read: unpacked, without a byte order mark, and never more than a parser
+// allows, in total and for one entry. It imports the standard library only.
 package bounds
 
 import (

@@ -25,7 +25,8 @@ func TestReader(t *testing.T) {
 		{"too much", strings.Repeat("x", 1<<20), Limits{Total: 1000}, 0, "more than the 1000 bytes allowed"},
 		{"a gzip bomb", packed.String(), Limits{Total: 64 << 10}, 0, "more than the 65536 bytes allowed"},
 		{"packed", packed.String(), Limits{Total: 1 << 20}, 1 << 20, ""},
-		{"an entry that does not end", strings.Repeat("x", 1000), Limits{Total: 2000, Entry: 100}, 100, "an entry or line of more than the 100 bytes allowed"},
+		{"an entry that does not end", strings.Repeat("x", 1000), Limits{Total: 2000, Entry: 100}, 100,
+			"an entry or line of more than the 100 bytes allowed"},
 		{"no gzip", "\x1f\x8bxxxxxxxxxxxxxxxxxxx", Limits{Total: 100}, 0, "gzip: invalid header"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -34,7 +35,8 @@ func TestReader(t *testing.T) {
 			if err == nil {
 				n, err = io.Copy(io.Discard, r)
 			}
-			if test.err == "" && (err != nil || int(n) != test.want) || test.err != "" && (err == nil || err.Error() != test.err) {
+			if test.err == "" && (err != nil || int(n) != test.want) || test.err != "" &&
+				(err == nil || err.Error() != test.err) {
 				t.Errorf("%d bytes, %v, want %d, %q", n, err, test.want, test.err)
 			}
 		})

@@ -15,9 +15,12 @@ func TestBombs(t *testing.T) {
 	for _, test := range []struct{ name, as2org, peering, want string }{
 		{"lines that are no JSON", strings.Repeat("x\n", 200_000), "", "more than 100000 lines are not JSON objects"},
 		{"a line that does not end", lines + strings.Repeat("x", 2<<20), "", "token too long"},
-		{"entries of wrong types", "", `{"org":{"data":[{"id":1}` + strings.Repeat(`,{"id":{}}`, 200_000) + `]}}`, "more than 100000 entries are not right"},
-		{"an entry that does not end", "", `{"org":{"data":[{"id":1,"name":"` + strings.Repeat("x", 2<<20) + `"}]}}`, "an entry or line of more than the 1048576 bytes allowed"},
-		{"a text that is skipped", "", `{"x":"` + strings.Repeat("x", 2<<20) + `"}`, "an entry or line of more than the 1048576 bytes allowed"},
+		{"entries of wrong types", "", `{"org":{"data":[{"id":1}` + strings.Repeat(`,{"id":{}}`, 200_000) + `]}}`,
+			"more than 100000 entries are not right"},
+		{"an entry that does not end", "", `{"org":{"data":[{"id":1,"name":"` + strings.Repeat("x", 2<<20) + `"}]}}`,
+			"an entry or line of more than the 1048576 bytes allowed"},
+		{"a text that is skipped", "", `{"x":"` + strings.Repeat("x", 2<<20) + `"}`,
+			"an entry or line of more than the 1048576 bytes allowed"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var f Files
@@ -27,7 +30,8 @@ func TestBombs(t *testing.T) {
 			if test.peering != "" {
 				f.PeeringDB = write(t, "p.json", test.peering)
 			}
-			if _, err := Read(f); err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
+			if _, err := Read(f); err == nil || !strings.Contains(err.Error(), test.want) ||
+				strings.Contains(err.Error(), "\n") {
 				t.Errorf("%v, want %s", err, test.want)
 			}
 		})
@@ -35,12 +39,14 @@ func TestBombs(t *testing.T) {
 
 	// Problems are told up to a number, and counted.
 	m := newMerged()
-	if err := m.readAS2Org(write(t, "as.jsonl", lines+strings.Repeat("x\n", 5000))); err != nil || len(m.problems) != maxProblems || m.untold != 5000-maxProblems {
+	if err := m.readAS2Org(write(t, "as.jsonl", lines+strings.Repeat("x\n", 5000))); err != nil ||
+		len(m.problems) != maxProblems || m.untold != 5000-maxProblems {
 		t.Errorf("%v, %d problems and %d more", err, len(m.problems), m.untold)
 	}
 	// What an entry has beside its text is not kept.
 	m = newMerged()
-	if err := m.readPeeringDB(write(t, "p.json", `{"net":{"data":[{"org_id":1,"asn":1,"name":"n","info_types":[[1],"a"],"info_ratio":[1,2]}]},"org":{"data":[{"id":1,"city":{}}]},"x":[{"y":[1]}]}`)); err != nil {
+	if err := m.readPeeringDB(write(t, "p.json",
+		`{"net":{"data":[{"org_id":1,"asn":1,"name":"n","info_types":[[1],"a"],"info_ratio":[1,2]}]},"org":{"data":[{"id":1,"city":{}}]},"x":[{"y":[1]}]}`)); err != nil {
 		t.Error(err)
 	} else if net := m.as[1].net; net.Ratio != nil || len(net.Types.([]any)) != 2 || net.Types.([]any)[0] != nil {
 		t.Errorf("%+v", net)

@@ -52,7 +52,8 @@ type autonomousSystem struct {
 }
 
 func newMerged() *merged {
-	return &merged{orgs: map[string]*organization{}, as: map[uint32]*autonomousSystem{}, peering: map[string]*peeringOrg{}}
+	return &merged{orgs: map[string]*organization{}, as: map[uint32]*autonomousSystem{},
+		peering: map[string]*peeringOrg{}}
 }
 
 // Read reads the files and returns the set of organizations and the set of AS numbers, which refers to it.

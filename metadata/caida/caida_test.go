@@ -88,7 +88,8 @@ func TestAS2Org(t *testing.T) {
 			t.Errorf("%s: %v (-want +got):\n%s", name, problems, diff)
 		}
 	}
-	bad := `{"type":"ASN","asn":"AS1","organizationId":"A","name":"x"}` + "\n" + `{"type":"ASN","asn":-1,"organizationId":"A","name":"x"}` + "\nhalf a li\n" + as2org
+	bad := `{"type":"ASN","asn":"AS1","organizationId":"A","name":"x"}` + "\n" +
+		`{"type":"ASN","asn":-1,"organizationId":"A","name":"x"}` + "\nhalf a li\n" + as2org
 	records, problems := read(t, Files{AS2Org: file(t, "a.jsonl", bad)})
 	if diff := cmp.Diff(want, records); diff != "" {
 		t.Errorf("good records beside bad ones (-want +got):\n%s", diff)
@@ -124,7 +125,8 @@ func TestMerge(t *testing.T) {
   - {id: 64499, name: New, organization_id: "caida:A"}
   - {id: x}
 `),
-		CustomOrg: file(t, "org.yml", "data:\n  - {id: \"caida:A\", city_name: Reno, type: [university]}\n  - {id: new, name: New}\n"),
+		CustomOrg: file(t, "org.yml",
+			"data:\n  - {id: \"caida:A\", city_name: Reno, type: [university]}\n  - {id: new, name: New}\n"),
 	})
 	want := []string{
 		"{city_name:Reno,continent_name:North America,country_code:US,country_name:United States,country_sub_code:CA,country_sub_name:California,ext:{data_source:[CAIDA,PeeringDB]},id:caida:A,latitude:34.5,name:Org A,type:[university]}",
@@ -139,7 +141,8 @@ func TestMerge(t *testing.T) {
 	if diff := cmp.Diff(want, records); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	wantProblems := []string{"p.json: name: number instead of string", "p.json: name: array instead of string", "as.yml:4: x: id: not an AS number"}
+	wantProblems := []string{"p.json: name: number instead of string", "p.json: name: array instead of string",
+		"as.yml:4: x: id: not an AS number"}
 	if diff := cmp.Diff(wantProblems, problems); diff != "" {
 		t.Errorf("problems (-want +got):\n%s", diff)
 	}
@@ -157,7 +160,8 @@ func TestBrokenFiles(t *testing.T) {
 		{"page of HTML", "<html>\n</html>\n", false, ": no line of JSON in it"},
 		{"empty", "", false, ": no line of JSON in it"},
 		{"dump cut short", `{"org":{"data":[{"id":1,"na`, true, ": after 16 bytes: unexpected EOF"},
-		{"dump without networks", `{"org":{"data":[{"id":1}]}}`, true, ": not a PeeringDB dump: no org or no net in it"},
+		{"dump without networks", `{"org":{"data":[{"id":1}]}}`, true,
+			": not a PeeringDB dump: no org or no net in it"},
 		{"a list", `[]`, true, ": after 1 bytes: [ instead of {"},
 	} {
 		path := file(t, "broken", c.text)
@@ -170,7 +174,8 @@ func TestBrokenFiles(t *testing.T) {
 		}
 	}
 	missing := filepath.Join(t.TempDir(), "none")
-	if _, err := Read(Files{PeeringDB: missing}); !errors.Is(err, os.ErrNotExist) || strings.Count(err.Error(), missing) != 1 {
+	if _, err := Read(Files{PeeringDB: missing}); !errors.Is(err, os.ErrNotExist) ||
+		strings.Count(err.Error(), missing) != 1 {
 		t.Errorf("missing file: %v", err)
 	}
 	if _, err := Read(Files{}); err == nil {
@@ -178,8 +183,8 @@ func TestBrokenFiles(t *testing.T) {
 	}
 }
 
-// TestFetch looks back for the newest file that there is. What is not "not found" ends the search, and a file that is none does
-// not replace the one that is there.
+// TestFetch looks back for the newest file that there is. What is not "not found" ends the search, and a file that is
+// none does not replace the one that is there.
 func TestFetch(t *testing.T) {
 	const dump = `{"org":{"data":[{"id":1}]},"net":{"data":[{"asn":1}]}}`
 	now := time.Date(2024, 3, 31, 23, 0, 0, 0, time.FixedZone("west", -8*3600)) // 1 April in UTC
@@ -190,15 +195,23 @@ func TestFetch(t *testing.T) {
 		asked  int
 		want   string // of the error
 	}{
-		{"this month", FetchAS2Org, map[string]string{"/as-organizations/20240301.as-org2info.jsonl.gz": as2org}, 1, ""},
-		{"three months back, over the year", FetchAS2Org, map[string]string{"/as-organizations/20231201.as-org2info.jsonl.gz": packed(as2org)}, 4, ""},
+		{"this month", FetchAS2Org, map[string]string{"/as-organizations/20240301.as-org2info.jsonl.gz": as2org}, 1,
+			""},
+		{"three months back, over the year", FetchAS2Org,
+			map[string]string{"/as-organizations/20231201.as-org2info.jsonl.gz": packed(as2org)}, 4, ""},
 		{"none of a year", FetchAS2Org, nil, 13, "not found (HTTP 404), nor is any of the 12 before it there"},
-		{"HTTP 500 last month", FetchAS2Org, map[string]string{"/as-organizations/20240201.as-org2info.jsonl.gz": "500"}, 2, "HTTP 500"},
-		{"a page of HTML", FetchAS2Org, map[string]string{"/as-organizations/20240301.as-org2info.jsonl.gz": "<html>"}, 1, "the old one stays: no line of JSON in it"},
-		{"today's dump, by UTC", FetchPeeringDB, map[string]string{"/peeringdb/2024/04/peeringdb_2_dump_2024_04_01.json": dump}, 1, ""},
-		{"dump of more than a month ago", FetchPeeringDB, map[string]string{"/peeringdb/2024/02/peeringdb_2_dump_2024_02_29.json": dump}, 32, "not found"},
-		{"dump of last month", FetchPeeringDB, map[string]string{"/peeringdb/2024/03/peeringdb_2_dump_2024_03_30.json": dump}, 3, ""},
-		{"half a dump", FetchPeeringDB, map[string]string{"/peeringdb/2024/04/peeringdb_2_dump_2024_04_01.json": dump[:30]}, 1, "unexpected EOF"},
+		{"HTTP 500 last month", FetchAS2Org,
+			map[string]string{"/as-organizations/20240201.as-org2info.jsonl.gz": "500"}, 2, "HTTP 500"},
+		{"a page of HTML", FetchAS2Org, map[string]string{"/as-organizations/20240301.as-org2info.jsonl.gz": "<html>"},
+			1, "the old one stays: no line of JSON in it"},
+		{"today's dump, by UTC", FetchPeeringDB,
+			map[string]string{"/peeringdb/2024/04/peeringdb_2_dump_2024_04_01.json": dump}, 1, ""},
+		{"dump of more than a month ago", FetchPeeringDB,
+			map[string]string{"/peeringdb/2024/02/peeringdb_2_dump_2024_02_29.json": dump}, 32, "not found"},
+		{"dump of last month", FetchPeeringDB,
+			map[string]string{"/peeringdb/2024/03/peeringdb_2_dump_2024_03_30.json": dump}, 3, ""},
+		{"half a dump", FetchPeeringDB,
+			map[string]string{"/peeringdb/2024/04/peeringdb_2_dump_2024_04_01.json": dump[:30]}, 1, "unexpected EOF"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			asked := make(chan string, 100)
@@ -227,7 +240,8 @@ func TestFetch(t *testing.T) {
 				}
 				return
 			}
-			if err == nil || changed || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), server.URL) || strings.Contains(err.Error(), "\n") {
+			if err == nil || changed || !strings.Contains(err.Error(), c.want) ||
+				!strings.Contains(err.Error(), server.URL) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("changed %v, %v, want %s", changed, err, c.want)
 			}
 			if string(text) != "good" {

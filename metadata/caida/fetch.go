@@ -13,7 +13,8 @@ import (
 // BaseURL is where CAIDA publishes its data sets.
 const BaseURL = "https://publicdata.caida.org/datasets"
 
-// How far back the search for the newest file goes: as-org2info comes about once in three months, the PeeringDB dump daily.
+// How far back the search for the newest file goes: as-org2info comes about once in three months, the PeeringDB dump
+// daily.
 const (
 	monthsBack = 12
 	daysBack   = 31
@@ -31,33 +32,41 @@ const (
 	maxPeeringDB = 512 << 20
 )
 
-// FetchAS2Org brings the newest as-org2info file below base to path: that of the month of now, or of the months before it.
+// FetchAS2Org brings the newest as-org2info file below base to path: that of the month of now, or of the months before
+// it.
 func FetchAS2Org(ctx context.Context, c *download.Client, base, path string, now time.Time) (changed bool, err error) {
 	return FetchAS2OrgFrom(ctx, c, base+AS2OrgTemplate, path, now)
 }
 
 // FetchAS2OrgFrom is FetchAS2Org with a template of the whole address. One without a date in it is asked for once.
-func FetchAS2OrgFrom(ctx context.Context, c *download.Client, template, path string, now time.Time) (changed bool, err error) {
+func FetchAS2OrgFrom(ctx context.Context, c *download.Client, template, path string,
+	now time.Time) (changed bool, err error) {
 	first := time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC)
 	return newest(tries(template, monthsBack+1), func(back int) (bool, error) {
-		return c.With(maxAS2Org, 3).File(ctx, dated(template, first.AddDate(0, -back, 0)), path, download.Auth{}, checkAS2Org)
+		return c.With(maxAS2Org, 3).File(ctx, dated(template, first.AddDate(0, -back, 0)), path, download.Auth{},
+			checkAS2Org)
 	})
 }
 
 // FetchPeeringDB brings the newest PeeringDB dump below base to path: that of the day of now, or of the days before it.
-func FetchPeeringDB(ctx context.Context, c *download.Client, base, path string, now time.Time) (changed bool, err error) {
+func FetchPeeringDB(ctx context.Context, c *download.Client, base, path string,
+	now time.Time) (changed bool, err error) {
 	return FetchPeeringDBFrom(ctx, c, base+PeeringDBTemplate, path, now)
 }
 
-// FetchPeeringDBFrom is FetchPeeringDB with a template of the whole address. One without a date in it is asked for once.
-func FetchPeeringDBFrom(ctx context.Context, c *download.Client, template, path string, now time.Time) (changed bool, err error) {
+// FetchPeeringDBFrom is FetchPeeringDB with a template of the whole address. One without a date in it is asked for
+// once.
+func FetchPeeringDBFrom(ctx context.Context, c *download.Client, template, path string,
+	now time.Time) (changed bool, err error) {
 	return newest(tries(template, daysBack+1), func(back int) (bool, error) {
-		return c.With(maxPeeringDB, 3).File(ctx, dated(template, now.UTC().AddDate(0, 0, -back)), path, download.Auth{}, checkPeeringDB)
+		return c.With(maxPeeringDB, 3).File(ctx, dated(template, now.UTC().AddDate(0, 0, -back)), path, download.Auth{},
+			checkPeeringDB)
 	})
 }
 
 func dated(template string, t time.Time) string {
-	return strings.NewReplacer("{date}", t.Format("20060102"), "{year}", t.Format("2006"), "{month}", t.Format("01"), "{day}", t.Format("02")).Replace(template)
+	return strings.NewReplacer("{date}", t.Format("20060102"), "{year}", t.Format("2006"), "{month}", t.Format("01"),
+		"{day}", t.Format("02")).Replace(template)
 }
 
 // tries is how many dates are tried.

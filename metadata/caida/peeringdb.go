@@ -162,7 +162,8 @@ func delimiter(d *decoder, want json.Delim) error {
 	return err
 }
 
-// skip reads a value piece by piece and holds nothing of it: the dump has objects of hundreds of megabytes that we do not read.
+// skip reads a value piece by piece and holds nothing of it: the dump has objects of hundreds of megabytes that we do
+// not read.
 func skip(d *decoder) error {
 	for depth := 0; ; {
 		t, err := d.Token()
@@ -210,8 +211,8 @@ func (m *merged) data(d *decoder, path string, entry func() error) error {
 	})
 }
 
-// merge adds what PeeringDB says of an AS. A network that CAIDA lacks is a new AS, of PeeringDB's organization. Of several
-// networks with one AS the first counts.
+// merge adds what PeeringDB says of an AS. A network that CAIDA lacks is a new AS, of PeeringDB's organization. Of
+// several networks with one AS the first counts.
 func (m *merged) merge(n *peeringNet, path string) {
 	id := "peeringdb:" + n.OrgID.String()
 	org := m.peering[id]

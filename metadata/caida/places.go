@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// iso3166 has the countries (code, name, continent) and their subdivisions (country-code, name), facts of the standards ISO
-// 3166-1 and 3166-2.
+// iso3166 has the countries (code, name, continent) and their subdivisions (country-code, name), facts of the standards
+// ISO 3166-1 and 3166-2.
 //
 //go:embed iso3166.tsv
 var iso3166 string

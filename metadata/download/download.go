@@ -1,6 +1,6 @@
-// Package download fetches the files that metadata is made of. A file is fetched only when it has changed, is written aside,
-// checked and moved into place: a failed, half or wrong download never replaces a good file. It imports no other package of
-// the collector.
+// Package download fetches the files that metadata is made of. A file is fetched only when it has changed, is written
+// aside, checked and moved into place: a failed, half or wrong download never replaces a good file. It imports no other
+// package of the collector.
 package download
 
 import (
@@ -154,7 +154,8 @@ func retryAfter(response *http.Response) time.Duration {
 
 // File brings the file at address to path and reports whether it has changed. check, if not nil, is asked about the new
 // file before it replaces the old one. Errors name the address.
-func (c *Client) File(ctx context.Context, address, path string, auth Auth, check func(path string) error) (changed bool, err error) {
+func (c *Client) File(ctx context.Context, address, path string, auth Auth,
+	check func(path string) error) (changed bool, err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("%s: %w", printable(address), err)
@@ -191,7 +192,8 @@ func (c *Client) File(ctx context.Context, address, path string, auth Auth, chec
 		}
 		return false, err
 	}
-	writeValidators(path, validators{URL: address, ETag: response.Header.Get("ETag"), LastModified: response.Header.Get("Last-Modified")})
+	writeValidators(path, validators{URL: address, ETag: response.Header.Get("ETag"),
+		LastModified: response.Header.Get("Last-Modified")})
 	return true, nil
 }
 
@@ -219,7 +221,8 @@ func (c *Client) get(ctx context.Context, address string, auth Auth, known valid
 }
 
 // store writes the body beside path and moves it there.
-func (c *Client) store(response *http.Response, path string, cancel context.CancelCauseFunc, check func(string) error) error {
+func (c *Client) store(response *http.Response, path string, cancel context.CancelCauseFunc,
+	check func(string) error) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return err
 	}
@@ -274,8 +277,8 @@ func (c *Client) copy(w io.Writer, response *http.Response, name string, cancel 
 	}
 }
 
-// validators are what the server said of the file that is there, kept in a file beside it. A file without a version is of the first
-// one; of a newer version nothing is taken, so that the file is fetched again.
+// validators are what the server said of the file that is there, kept in a file beside it. A file without a version is
+// of the first one; of a newer version nothing is taken, so that the file is fetched again.
 type validators struct {
 	Version      int    `json:"version,omitempty"`
 	URL          string `json:"url"` // without secrets
@@ -337,8 +340,8 @@ var (
 	secretValue = regexp.MustCompile(`^[A-Za-z0-9+/=_.~-]{20,}$`)
 )
 
-// WithoutSecrets is an address as it may be shown and stored: without a password, without a user name that stands for one, and without
-// the values of query parameters that look like a secret, by name or by form.
+// WithoutSecrets is an address as it may be shown and stored: without a password, without a user name that stands for
+// one, and without the values of query parameters that look like a secret, by name or by form.
 func WithoutSecrets(address string) string {
 	u, err := url.Parse(address)
 	if err != nil {

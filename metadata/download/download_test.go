@@ -35,12 +35,16 @@ func TestFailures(t *testing.T) {
 		{"HTTP 500", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }, Options{}, nil, "HTTP 500"},
 		{"HTTP 404", http.NotFound, Options{}, nil, "not found (HTTP 404)"},
 		{"HTTP 401", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(401) }, Options{}, nil, "HTTP 401"},
-		{"redirect loop", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, http.StatusFound) }, Options{}, nil, "more than 5 redirects"},
+		{"redirect loop", func(w http.ResponseWriter,
+			r *http.Request) {
+			http.Redirect(w, r, r.URL.Path, http.StatusFound)
+		}, Options{}, nil, "more than 5 redirects"},
 		{"body cut short", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "100")
 			fmt.Fprint(w, "half")
 		}, Options{}, nil, "after 4 bytes: unexpected EOF"},
-		{"too big, announced", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, strings.Repeat("x", 100)) }, Options{MaxBytes: 50}, nil, "more than the 50 bytes allowed"},
+		{"too big, announced", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, strings.Repeat("x", 100)) },
+			Options{MaxBytes: 50}, nil, "more than the 50 bytes allowed"},
 		{"too big, not announced", func(w http.ResponseWriter, _ *http.Request) {
 			for range 10 {
 				fmt.Fprint(w, strings.Repeat("x", 10))
@@ -59,7 +63,8 @@ func TestFailures(t *testing.T) {
 				time.Sleep(time.Millisecond)
 			}
 		}, Options{Total: 100 * time.Millisecond}, nil, "not done after 100ms"},
-		{"a server that never answers", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, Options{Total: 100 * time.Millisecond}, nil, "not done after 100ms"},
+		{"a server that never answers", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+			Options{Total: 100 * time.Millisecond}, nil, "not done after 100ms"},
 		{"retry after an hour", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Retry-After", "3600")
 			w.WriteHeader(503)
@@ -70,8 +75,10 @@ func TestFailures(t *testing.T) {
 			_, _ = z.Write(make([]byte, 1<<20))
 			_ = z.Close()
 		}, Options{MaxBytes: 64 << 10}, nil, "more than the 65536 bytes allowed"},
-		{"a file that the check refuses", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") }, Options{},
-			func(string) error { return errors.New("not a zip") }, "the file is not usable, the old one stays: not a zip"},
+		{"a file that the check refuses", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") },
+			Options{},
+			func(string) error { return errors.New("not a zip") },
+			"the file is not usable, the old one stays: not a zip"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			server := httptest.NewServer(c.handler)
@@ -82,7 +89,8 @@ func TestFailures(t *testing.T) {
 			}
 			address := server.URL + "/set"
 			changed, err := client(c.options).File(context.Background(), address, path, Auth{}, c.check)
-			if changed || err == nil || !strings.HasPrefix(err.Error(), address+": ") || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
+			if changed || err == nil || !strings.HasPrefix(err.Error(), address+": ") ||
+				!strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("%v, %v, want %q", changed, err, c.want)
 			}
 			if got, _ := os.ReadFile(path); string(got) != "good" {
@@ -156,7 +164,8 @@ func TestRedirectLoopIsNotTriedAgain(t *testing.T) {
 		http.Redirect(w, r, r.URL.Path, http.StatusFound)
 	}))
 	defer server.Close()
-	_, err := client(Options{}).File(context.Background(), server.URL+"/a", filepath.Join(t.TempDir(), "file"), Auth{}, nil)
+	_, err := client(Options{}).File(context.Background(), server.URL+"/a", filepath.Join(t.TempDir(), "file"), Auth{},
+		nil)
 	if err == nil || calls.Load() != maxRedirects {
 		t.Errorf("%d calls, %v, want %d", calls.Load(), err, maxRedirects)
 	}
@@ -193,18 +202,23 @@ func TestRetriesWhatMayPass(t *testing.T) {
 	defer server.Close()
 	var done int64
 	o := Options{Progress: func(_ string, n, _ int64) { done = n }}
-	changed, err := client(o).File(context.Background(), server.URL, filepath.Join(t.TempDir(), "file"), Auth{"account", "key"}, nil)
+	changed, err := client(o).File(context.Background(), server.URL, filepath.Join(t.TempDir(), "file"),
+		Auth{"account", "key"}, nil)
 	if !changed || err != nil || calls.Load() != 3 || done != int64(len("at last")) {
 		t.Errorf("%v, %v after %d calls, progress %d", changed, err, calls.Load(), done)
 	}
 }
 
 func TestCertificatesAreVerified(t *testing.T) {
-	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "x") }))
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter,
+		_ *http.Request) {
+		fmt.Fprint(w, "x")
+	}))
 	defer server.Close()
 	server.Config.ErrorLog = nil
 	path := filepath.Join(t.TempDir(), "file")
-	if _, err := client(Options{}).File(context.Background(), server.URL, path, Auth{}, nil); err == nil || !strings.Contains(err.Error(), "certificate") {
+	if _, err := client(Options{}).File(context.Background(), server.URL, path, Auth{}, nil); err == nil ||
+		!strings.Contains(err.Error(), "certificate") {
 		t.Errorf("%v, want an error about the certificate", err)
 	}
 	o := Options{Transport: server.Client().Transport}
@@ -237,7 +251,8 @@ func TestWithoutRetries(t *testing.T) {
 		w.WriteHeader(http.StatusBadGateway)
 	}))
 	defer server.Close()
-	if _, err := client(Options{}).With(100, -1).File(context.Background(), server.URL, filepath.Join(t.TempDir(), "file"), Auth{}, nil); err == nil || calls.Load() != 1 {
+	if _, err := client(Options{}).With(100, -1).File(context.Background(), server.URL,
+		filepath.Join(t.TempDir(), "file"), Auth{}, nil); err == nil || calls.Load() != 1 {
 		t.Errorf("%v after %d calls, want an error after one", err, calls.Load())
 	}
 }
@@ -267,10 +282,12 @@ func TestFilesAreNotForAll(t *testing.T) {
 	}))
 	defer server.Close()
 	path := filepath.Join(t.TempDir(), "caches", "file")
-	if _, err := client(Options{}).File(context.Background(), server.URL+"?token=hunter2", path, Auth{}, nil); err != nil {
+	if _, err := client(Options{}).File(context.Background(), server.URL+"?token=hunter2", path, Auth{},
+		nil); err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]os.FileMode{filepath.Dir(path): 0o750, path: 0o640, validatorsPath(path): 0o640} {
+	for name, want := range map[string]os.FileMode{filepath.Dir(path): 0o750, path: 0o640,
+		validatorsPath(path): 0o640} {
 		if info, err := os.Stat(name); err != nil || info.Mode().Perm() != want {
 			t.Errorf("%s: %v, %v, want %v", name, info.Mode().Perm(), err, want)
 		}

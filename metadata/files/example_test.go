@@ -118,20 +118,22 @@ func merged(all ...map[string]map[string]any) map[string]map[string]any {
 // TestExampleAdditions has each record of the additions complete, as none of them is merged over anything.
 func TestExampleAdditions(t *testing.T) {
 	for name, table := range map[string]string{
-		"custom_as_additions.yml": record.AS, "custom_org_additions.yml": record.Organization, "custom_ip_additions.yml": record.IP,
+		"custom_as_additions.yml": record.AS, "custom_org_additions.yml": record.Organization,
+		"custom_ip_additions.yml": record.IP,
 	} {
 		additions, err := Additions(filepath.Join(exampleDir(t), name), func(p record.Problem) { t.Error(p) })
 		if err != nil {
 			t.Fatal(err)
 		}
-		rows(t, record.Set{Table: table, Source: name, Each: func(yield func(record.Raw, string) error, _ func(record.Problem)) error {
-			for _, a := range additions {
-				if err := yield(a.Record, a.Place); err != nil {
-					return err
+		rows(t, record.Set{Table: table, Source: name,
+			Each: func(yield func(record.Raw, string) error, _ func(record.Problem)) error {
+				for _, a := range additions {
+					if err := yield(a.Record, a.Place); err != nil {
+						return err
+					}
 				}
-			}
-			return nil
-		}})
+				return nil
+			}})
 	}
 }
 
@@ -157,10 +159,13 @@ func TestExampleApplications(t *testing.T) {
 	}
 	got := map[string]string{}
 	want := map[string]string{
-		"tcp 22": "ssh", "tcp 80": "http", "tcp 443": "https", "udp 443": "https", "udp 53": "domain", "tcp 2811": "gridftp",
-		"tcp 50000": "gridftp-data", "tcp 51000": "gridftp-data", "tcp 51001": "", "tcp 1094": "xrootd", "tcp 1095": "xrootd",
-		"tcp 861": "owamp-control", "udp 862": "twamp-control", "tcp 5301": "perfsonar", "tcp 5302": "",
-		"tcp 5201": "iperf3 perfsonar", "tcp 5101": "nuttcp perfsonar", "tcp 9618": "htcondor", "tcp 8446": "fts-rest", "tcp 2223": "globus-personal",
+		"tcp 22": "ssh", "tcp 80": "http", "tcp 443": "https", "udp 443": "https", "udp 53": "domain",
+		"tcp 2811":  "gridftp",
+		"tcp 50000": "gridftp-data", "tcp 51000": "gridftp-data", "tcp 51001": "", "tcp 1094": "xrootd",
+		"tcp 1095": "xrootd",
+		"tcp 861":  "owamp-control", "udp 862": "twamp-control", "tcp 5301": "perfsonar", "tcp 5302": "",
+		"tcp 5201": "iperf3 perfsonar", "tcp 5101": "nuttcp perfsonar", "tcp 9618": "htcondor", "tcp 8446": "fts-rest",
+		"tcp 2223": "globus-personal",
 	}
 	for key := range want {
 		protocol, port, _ := strings.Cut(key, " ")

@@ -1,5 +1,5 @@
-// Package files reads metadata from YAML files: a table's name and a list of records, as in conf.example, and the additions
-// files of the other sources, which have the list only. One bad record costs that record.
+// Package files reads metadata from YAML files: a table's name and a list of records, as in conf.example, and the
+// additions files of the other sources, which have the list only. One bad record costs that record.
 package files
 
 import (
@@ -15,8 +15,8 @@ import (
 	"github.com/metranova/flow-collector/metadata/record"
 )
 
-// Read reads a file of records. A file of meta_ip gives two sets: the AS that it states for a prefix is also what the prefix
-// originates from, as if an ASN block said so.
+// Read reads a file of records. A file of meta_ip gives two sets: the AS that it states for a prefix is also what the
+// prefix originates from, as if an ASN block said so.
 func Read(path string) ([]record.Set, error) {
 	doc, err := parse(path)
 	if err != nil {
@@ -68,8 +68,8 @@ func Additions(path string, report func(record.Problem)) ([]Addition, error) {
 	return additions, err
 }
 
-// Origins calls yield with a meta_as_prefix record for each subnet of a meta_ip record that states an AS. Records that are not
-// right are left to the one who reads them as meta_ip.
+// Origins calls yield with a meta_as_prefix record for each subnet of a meta_ip record that states an AS. Records that
+// are not right are left to the one who reads them as meta_ip.
 func Origins(id string, r record.Raw, place string, yield func(record.Raw, string) error) error {
 	subnets, _ := r["ip_subnet"].([]any)
 	if r["as_id"] == nil {
@@ -77,7 +77,8 @@ func Origins(id string, r record.Raw, place string, yield func(record.Raw, strin
 	}
 	for _, s := range subnets {
 		name := strings.Trim(strings.ReplaceAll(fmt.Sprint(s), " ", "/"), "[]")
-		if err := yield(record.Raw{"id": id + " " + name, "ip_subnet": []any{s}, "as_id": r["as_id"]}, place); err != nil {
+		if err := yield(record.Raw{"id": id + " " + name, "ip_subnet": []any{s}, "as_id": r["as_id"]},
+			place); err != nil {
 			return err
 		}
 	}
@@ -183,7 +184,8 @@ func (d *document) each(yield func(record.Raw, string) error, report func(record
 			if r["id"] != nil {
 				id = fmt.Sprint(r["id"])
 			}
-			report(record.Problem{Place: place, ID: id, Reason: fmt.Sprintf("duplicate key %q: the last one counts", key)})
+			report(record.Problem{Place: place, ID: id,
+				Reason: fmt.Sprintf("duplicate key %q: the last one counts", key)})
 		}
 		if err := yield(r, place); err != nil {
 			return err

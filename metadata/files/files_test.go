@@ -58,7 +58,8 @@ data:
 	}
 }
 
-// TestBadRecords has faults that YAML itself finds; each costs its record. A key that is there twice costs its first value, as in Python.
+// TestBadRecords has faults that YAML itself finds; each costs its record. A key that is there twice costs its first
+// value, as in Python.
 func TestBadRecords(t *testing.T) {
 	path := write(t, `table: meta_device
 data:
@@ -78,7 +79,8 @@ data:
 	if diff := cmp.Diff([]string{"3 one", "6 two", "9 4"}, records); diff != "" {
 		t.Errorf("records (-want +got):\n%s", diff)
 	}
-	want := []string{path + `:3: one: duplicate key "type": the last one counts`, path + ":7: not a mapping", path + ":8: not a mapping"}
+	want := []string{path + `:3: one: duplicate key "type": the last one counts`, path + ":7: not a mapping",
+		path + ":8: not a mapping"}
 	for i, p := range problems {
 		if i >= len(want) || !strings.HasPrefix(p, want[i]) || strings.Contains(p, "\n") {
 			t.Errorf("problem %q", p)
@@ -134,7 +136,8 @@ func TestBrokenFiles(t *testing.T) {
 		"not a mapping":   {"- a\n- b\n", ": not a mapping with the keys table and data"},
 		"key given twice": {"table: a\ntable: b\n", ":2: the key table is there twice"},
 		"a table of none": {"table: [a]\n", ":1: table is not a name"},
-		"Latin-1":         {"table: meta_device\ndata:\n  - {id: Z\xfcrich}\n", ":3: not UTF-8 (perhaps Latin-1): save the file as UTF-8"},
+		"Latin-1": {"table: meta_device\ndata:\n  - {id: Z\xfcrich}\n",
+			":3: not UTF-8 (perhaps Latin-1): save the file as UTF-8"},
 		"unknown anchor":  {"table: a\ndata:\n  - &a {id: x}\n  - *b\n", ":4: "},
 		"syntax":          {"table: meta_device\ndata:\n  - {id: a\n", ":3: "},
 		"tab for a space": {"table: meta_device\ndata:\n\t- id: a\n", ":3: "},

@@ -20,8 +20,9 @@ import (
 	"github.com/metranova/flow-collector/metadata/record"
 )
 
-// The files mean what PyYAML's safe loader makes of them, which is YAML 1.1: 010 is eight, 1:30 is ninety, yes is true. The parser
-// knows the syntax; what a plain scalar means is decided here, by the regular expressions of PyYAML's resolver.
+// The files mean what PyYAML's safe loader makes of them, which is YAML 1.1: 010 is eight, 1:30 is ninety, yes is true.
+// The parser knows the syntax; what a plain scalar means is decided here, by the regular expressions of PyYAML's
+// resolver.
 
 const maxFile = 64 << 20
 
@@ -180,8 +181,8 @@ func isMapping(node ast.Node) bool {
 	return ok
 }
 
-// mapping makes a map. Of a key that is there twice the last value counts, as in Python; what is merged in counts where the mapping
-// itself has nothing.
+// mapping makes a map. Of a key that is there twice the last value counts, as in Python; what is merged in counts where
+// the mapping itself has nothing.
 func (c *converter) mapping(node ast.Node) (map[string]any, error) {
 	m := map[string]any{}
 	var merges []ast.Node

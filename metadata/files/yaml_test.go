@@ -17,17 +17,24 @@ import (
 
 // TestYAML11 has what PyYAML makes of scalars.
 func TestYAML11(t *testing.T) {
-	yes, no := func(s string) any { return record.Word{Text: s, Value: true} }, func(s string) any { return record.Word{Text: s} }
+	yes, no := func(s string) any { return record.Word{Text: s, Value: true} },
+		func(s string) any { return record.Word{Text: s} }
 	word := func(s string, is bool) any { return record.Word{Text: s, Value: is, IsText: true} }
 	for text, want := range map[string]any{
-		"yes": yes("yes"), "On": yes("On"), "NO": no("NO"), "off": no("off"), "y": word("y", true), "N": word("N", false), "yEs": word("yEs", true), "'y'": "y", "true": true, "FALSE": false, "'yes'": "yes",
+		"yes": yes("yes"), "On": yes("On"), "NO": no("NO"), "off": no("off"), "y": word("y", true),
+		"N": word("N", false), "yEs": word("yEs", true), "'y'": "y", "true": true, "FALSE": false, "'yes'": "yes",
 		"~": nil, "Null": nil, "": nil, "''": "",
-		"10": int64(10), "010": int64(8), "0x1F": int64(31), "0b101": int64(5), "1_000": int64(1000), "1:30": int64(90), "-1:30:05": int64(-5405), "0o17": "0o17",
-		"08": "08", "+5": int64(5), "00": int64(0), "18446744073709551615": uint64(math.MaxUint64), "18446744073709551616": "18446744073709551616",
-		"1.5": 1.5, ".5": .5, "1.": 1., "1e5": "1e5", "1.e+5": 1e5, "1.5e+3": 1500., "1:30.5": 90.5, "-.INF": math.Inf(-1), "685_230.15": 685230.15,
-		"2024-01-01": "2024-01-01", "192.0.2.1": "192.0.2.1", "192.0.2.0/24": "192.0.2.0/24", "::1": "::1", "2001:db8::1": "2001:db8::1", "comm:all": "comm:all",
+		"10": int64(10), "010": int64(8), "0x1F": int64(31), "0b101": int64(5), "1_000": int64(1000), "1:30": int64(90),
+		"-1:30:05": int64(-5405), "0o17": "0o17",
+		"08": "08", "+5": int64(5), "00": int64(0), "18446744073709551615": uint64(math.MaxUint64),
+		"18446744073709551616": "18446744073709551616",
+		"1.5":                  1.5, ".5": .5, "1.": 1., "1e5": "1e5", "1.e+5": 1e5, "1.5e+3": 1500., "1:30.5": 90.5,
+		"-.INF": math.Inf(-1), "685_230.15": 685230.15,
+		"2024-01-01": "2024-01-01", "192.0.2.1": "192.0.2.1", "192.0.2.0/24": "192.0.2.0/24", "::1": "::1",
+		"2001:db8::1": "2001:db8::1", "comm:all": "comm:all",
 		"[comm:all, ::1, 10:20]": []any{"comm:all", "::1", int64(620)},
-		"!!str 010":              "010", "!!int '5'": int64(5), "!!float 5": 5., "!!bool 'yes'": true, "!!str yes": "yes", "!!binary aGk=": "hi",
+		"!!str 010":              "010", "!!int '5'": int64(5), "!!float 5": 5., "!!bool 'yes'": true,
+		"!!str yes": "yes", "!!binary aGk=": "hi",
 		"|\n      a\n      b\n": "a\nb\n", ">-\n      a\n      b\n": "a b", `"a\tb\u00fc"`: "a\tbü",
 		"{1: a, yes: b, 010: c}": map[string]any{"1": "a", "yes": "b", "010": "c"},
 	} {
@@ -54,7 +61,8 @@ func TestEncodings(t *testing.T) {
 	for _, u := range utf16.Encode([]rune(text)) {
 		little, big = binary.LittleEndian.AppendUint16(little, u), binary.BigEndian.AppendUint16(big, u)
 	}
-	for name, data := range map[string]string{"UTF-8": text, "with a mark": "\ufeff" + text, "UTF-16LE": string(little), "UTF-16BE": string(big)} {
+	for name, data := range map[string]string{"UTF-8": text, "with a mark": "\ufeff" + text, "UTF-16LE": string(little),
+		"UTF-16BE": string(big)} {
 		sets, err := Read(write(t, data))
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -87,7 +95,8 @@ func TestAliasBombs(t *testing.T) {
 	if len(records) != 1 || !strings.HasSuffix(records[0], " good") {
 		t.Errorf("records %q", records)
 	}
-	want := []string{"bomb: ext: v: its aliases make more than", "merged: <<: ", "self: ext: v: ", "tagged: type: the tag !python/object is not known"}
+	want := []string{"bomb: ext: v: its aliases make more than", "merged: <<: ", "self: ext: v: ",
+		"tagged: type: the tag !python/object is not known"}
 	for i, p := range problems {
 		if i >= len(want) || !strings.Contains(p, want[i]) {
 			t.Errorf("problem %s", p)
@@ -99,7 +108,8 @@ func TestAliasBombs(t *testing.T) {
 }
 
 func FuzzYAML(f *testing.F) {
-	for _, name := range []string{"meta_device.yml", "meta_interface.yml", "meta_ip.yml", "meta_circuit.yml", "custom_ip_additions.yml"} {
+	for _, name := range []string{"meta_device.yml", "meta_interface.yml", "meta_ip.yml", "meta_circuit.yml",
+		"custom_ip_additions.yml"} {
 		if data, err := os.ReadFile("../../conf.example/" + name); err == nil {
 			f.Add(data)
 		}

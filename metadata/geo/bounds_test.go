@@ -20,9 +20,12 @@ import (
 func TestBombs(t *testing.T) {
 	header := "network,geoname_id,latitude,longitude\n"
 	for _, test := range []struct{ name, text, want string }{
-		{"a cell that does not end", header + `"` + strings.Repeat("x", 4<<20), "an entry or line of more than the 1048576 bytes allowed"},
-		{"a row that does not end", header + strings.Repeat("x", 4<<20), "an entry or line of more than the 1048576 bytes allowed"},
-		{"a first row that does not end", strings.Repeat("x", 4<<20), "an entry or line of more than the 1048576 bytes allowed"},
+		{"a cell that does not end", header + `"` + strings.Repeat("x", 4<<20),
+			"an entry or line of more than the 1048576 bytes allowed"},
+		{"a row that does not end", header + strings.Repeat("x", 4<<20),
+			"an entry or line of more than the 1048576 bytes allowed"},
+		{"a first row that does not end", strings.Repeat("x", 4<<20),
+			"an entry or line of more than the 1048576 bytes allowed"},
 		{"rows that are none", header + strings.Repeat("x\n", 200_000), "more than 100000 rows are not right"},
 		{"rows with bare quotes", header + strings.Repeat("x\"y\n", 200_000), "more than 100000 rows are not right"},
 	} {
@@ -64,21 +67,29 @@ func TestDatabaseBomb(t *testing.T) {
 // TestIPinfo has the forms of IPinfo's databases.
 func TestIPinfo(t *testing.T) {
 	d := &database{}
-	d.insert("192.0.2.0/24", map[string]any{"asn": "AS64496", "as_name": "A", "city": "Bern", "region": "Bern", "region_code": "BE",
-		"country": "CH", "latitude": "46.9", "longitude": "7.4"})
-	d.insert("198.51.100.0/24", map[string]any{"asn": "AS64497", "country": "Switzerland", "country_code": "CH", "continent": "Europe", "continent_code": "EU"})
-	d.insert("203.0.113.0/24", map[string]any{"city": "Geneva", "country": "CH", "country_name": "Switzerland", "continent": "EU", "lat": "46.2", "lng": "191"})
-	d.insert("2001:db8::/32", map[string]any{"city": "Bern", "country_code": "CH", "state1": "BE", "latitude": 46.5, "longitude": 7.5})
+	d.insert("192.0.2.0/24", map[string]any{"asn": "AS64496", "as_name": "A", "city": "Bern", "region": "Bern",
+		"region_code": "BE",
+		"country":     "CH", "latitude": "46.9", "longitude": "7.4"})
+	d.insert("198.51.100.0/24", map[string]any{"asn": "AS64497", "country": "Switzerland", "country_code": "CH",
+		"continent": "Europe", "continent_code": "EU"})
+	d.insert("203.0.113.0/24", map[string]any{"city": "Geneva", "country": "CH", "country_name": "Switzerland",
+		"continent": "EU", "lat": "46.2", "lng": "191"})
+	d.insert("2001:db8::/32", map[string]any{"city": "Bern", "country_code": "CH", "state1": "BE", "latitude": 46.5,
+		"longitude": 7.5})
 	path := d.write(t, "ipinfo.mmdb")
 	var got []string
 	if err := eachDatabaseBlock(path, func(b *block) error {
 		l := b.location
-		got = append(got, fmt.Sprint(b.network, " ", l.city, ",", l.subName, ",", l.subCode, ",", l.code, ",", l.country, ",", l.continent, ",", b.latitude, ",", b.longitude))
+		got = append(got, fmt.Sprint(b.network, " ", l.city, ",", l.subName, ",", l.subCode, ",", l.code, ",",
+			l.country, ",", l.continent, ",", b.latitude, ",", b.longitude))
 		return nil
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if err := eachDatabaseASN(path, func(p netip.Prefix, as uint32) { got = append(got, fmt.Sprint(p, " AS", as)) }); err != nil {
+	if err := eachDatabaseASN(path, func(p netip.Prefix,
+		as uint32) {
+		got = append(got, fmt.Sprint(p, " AS", as))
+	}); err != nil {
 		t.Fatal(err)
 	}
 	want := []string{
@@ -96,7 +107,8 @@ func TestIPinfo(t *testing.T) {
 func FuzzDatabase(f *testing.F) {
 	d := &database{}
 	d.insert("192.0.2.0/24", map[string]any{"autonomous_system_number": uint32(64496), "asn": "AS1"})
-	d.insert("2001:db8::/32", map[string]any{"city": english("Geneva"), "country": map[string]any{"iso_code": "CH"}, "location": map[string]any{"latitude": 46.2, "longitude": 6.1}})
+	d.insert("2001:db8::/32", map[string]any{"city": english("Geneva"), "country": map[string]any{"iso_code": "CH"},
+		"location": map[string]any{"latitude": 46.2, "longitude": 6.1}})
 	data, err := os.ReadFile(d.write(f, "x.mmdb"))
 	if err != nil {
 		f.Fatal(err)

@@ -20,9 +20,11 @@ const (
 	cityEdition = "GeoLite2-City-CSV"
 )
 
-// FetchGeoLite2 brings GeoLite2's ASN and City databases, as zipped CSV, into a directory and returns their paths. MaxMind asks for
-// an account's number and a licence key, and allows an account some 30 downloads a day: each file is asked for once, without retries.
-func FetchGeoLite2(ctx context.Context, c *download.Client, base, dir string, account download.Auth) (f Files, changed bool, err error) {
+// FetchGeoLite2 brings GeoLite2's ASN and City databases, as zipped CSV, into a directory and returns their paths.
+// MaxMind asks for an account's number and a licence key, and allows an account some 30 downloads a day: each file is
+// asked for once, without retries.
+func FetchGeoLite2(ctx context.Context, c *download.Client, base, dir string,
+	account download.Auth) (f Files, changed bool, err error) {
 	for _, edition := range []string{asnEdition, cityEdition} {
 		path := filepath.Join(dir, edition+".zip")
 		address := fmt.Sprintf("%s/%s/download?suffix=zip", base, edition)

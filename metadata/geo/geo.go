@@ -13,8 +13,8 @@ import (
 	"github.com/metranova/flow-collector/metadata/record"
 )
 
-// Files are the inputs; each list may mix forms. Locations are needed for blocks in GeoLite2's CSV form only; a zip that
-// holds the blocks holds them too.
+// Files are the inputs; each list may mix forms. Locations are needed for blocks in GeoLite2's CSV form only; a zip
+// that holds the blocks holds them too.
 type Files struct {
 	ASN, Locations, Blocks []string
 	CustomIP               string // additions; ""
@@ -44,11 +44,12 @@ type reader struct {
 	problems  []record.Problem
 }
 
-// Read reads the ASN and location files and returns the set of AS prefixes and that of IP records, which reads the block files,
-// the large ones, as it goes. The AS of a block is that of the longest ASN block that holds all of it. Additions are merged
-// over the block with their id; what they say of the AS counts as an ASN block of its own.
+// Read reads the ASN and location files and returns the set of AS prefixes and that of IP records, which reads the
+// block files, the large ones, as it goes. The AS of a block is that of the longest ASN block that holds all of it.
+// Additions are merged over the block with their id; what they say of the AS counts as an ASN block of its own.
 func Read(f Files) ([]record.Set, error) {
-	r := &reader{files: f, asn: new(bart.Table[uint32]), locations: map[string]location{}, custom: map[string]files.Addition{}}
+	r := &reader{files: f, asn: new(bart.Table[uint32]), locations: map[string]location{},
+		custom: map[string]files.Addition{}}
 	if len(f.ASN)+len(f.Blocks) == 0 && f.CustomIP == "" {
 		return nil, errors.New("neither an ASN nor a block file")
 	}
@@ -189,7 +190,8 @@ func (r *reader) eachBlock(yield func(record.Raw, string) error, report func(rec
 
 func (r *reader) fill(raw record.Raw, b *block) {
 	raw["id"] = b.network
-	raw["ip_subnet"] = []record.Subnet{{Address: b.network[:strings.IndexByte(b.network, '/')], Bits: uint8(b.prefix.Bits())}}
+	raw["ip_subnet"] = []record.Subnet{{Address: b.network[:strings.IndexByte(b.network, '/')],
+		Bits: uint8(b.prefix.Bits())}}
 	if _, as, ok := r.asn.LookupPrefixLPM(b.prefix); ok && as != 0 {
 		raw["as_id"] = uint64(as)
 	}

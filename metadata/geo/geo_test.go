@@ -80,7 +80,8 @@ func line(r record.Raw) string {
 	if r["as_id"] != nil {
 		s += fmt.Sprint(" AS", r["as_id"])
 	}
-	for _, column := range []string{"continent_name", "country_code", "country_name", "country_sub_code", "country_sub_name", "city_name", "latitude", "longitude"} {
+	for _, column := range []string{"continent_name", "country_code", "country_name", "country_sub_code",
+		"country_sub_name", "city_name", "latitude", "longitude"} {
 		if v, ok := r[column]; ok && v != nil {
 			s += fmt.Sprintf("|%v", v)
 		} else {
@@ -109,10 +110,13 @@ func TestForms(t *testing.T) {
 	z := gzip.NewWriter(&packed)
 	_, _ = z.Write([]byte(blocksCSV))
 	_ = z.Close()
-	city := string(zipped(t, "GeoLite2-City-CSV_1/GeoLite2-City-Locations-de.csv", strings.ReplaceAll(locationsCSV, "Switzerland", "Schweiz"),
-		"GeoLite2-City-CSV_1/GeoLite2-City-Locations-en.csv", locationsCSV, "GeoLite2-City-CSV_1/GeoLite2-City-Blocks-IPv4.csv", blocksCSV, "README.txt", "x"))
+	city := string(zipped(t, "GeoLite2-City-CSV_1/GeoLite2-City-Locations-de.csv",
+		strings.ReplaceAll(locationsCSV, "Switzerland", "Schweiz"),
+		"GeoLite2-City-CSV_1/GeoLite2-City-Locations-en.csv", locationsCSV,
+		"GeoLite2-City-CSV_1/GeoLite2-City-Blocks-IPv4.csv", blocksCSV, "README.txt", "x"))
 	asn := &database{}
-	asn.insert("192.0.2.0/25", map[string]any{"autonomous_system_number": uint32(64496), "autonomous_system_organization": "One"})
+	asn.insert("192.0.2.0/25", map[string]any{"autonomous_system_number": uint32(64496),
+		"autonomous_system_organization": "One"})
 	asn.insert("192.0.2.128/25", map[string]any{"autonomous_system_number": uint32(64497)})
 	asn.insert("2001:db8::/32", map[string]any{"autonomous_system_number": uint32(64498)})
 	nested := &database{}
@@ -124,34 +128,46 @@ func TestForms(t *testing.T) {
 	})
 	nested.insert("2001:db8::/48", map[string]any{"country": map[string]any{"iso_code": "CH"}})
 	flat := &database{}
-	flat.insert("192.0.2.0/25", map[string]any{"city": "Zürich", "country_code": "CH", "state1": "Zurich", "latitude": 47.5, "longitude": 8.5})
+	flat.insert("192.0.2.0/25", map[string]any{"city": "Zürich", "country_code": "CH", "state1": "Zurich",
+		"latitude": 47.5, "longitude": 8.5})
 
 	for _, c := range []struct {
 		name  string
 		files Files
 		want  said
 	}{
-		{"CSV", Files{ASN: []string{file(t, "a.csv", asnCSV)}, Locations: []string{file(t, "l.csv", locationsCSV)}, Blocks: []string{file(t, "b.csv", blocksCSV)}}, wantCSV},
+		{"CSV", Files{ASN: []string{file(t, "a.csv", asnCSV)}, Locations: []string{file(t, "l.csv", locationsCSV)},
+			Blocks: []string{file(t, "b.csv", blocksCSV)}}, wantCSV},
 		{"CSV with the columns in another order, and a byte order mark", Files{
-			ASN:       []string{file(t, "a.csv", "\ufeffautonomous_system_organization,network,autonomous_system_number\nOne,192.0.2.0/24,64496\nTwo,192.0.2.128/25,64497\n")},
+			ASN: []string{file(t, "a.csv",
+				"\ufeffautonomous_system_organization,network,autonomous_system_number\nOne,192.0.2.0/24,64496\nTwo,192.0.2.128/25,64497\n")},
 			Locations: []string{file(t, "l.csv", locationsCSV)},
-			Blocks:    []string{file(t, "b.csv", "longitude,latitude,accuracy,geoname_id,network\n8.5,47.5,1,7,192.0.2.0/25\n,,,,192.0.2.128/26\n")},
+			Blocks: []string{file(t, "b.csv",
+				"longitude,latitude,accuracy,geoname_id,network\n8.5,47.5,1,7,192.0.2.0/25\n,,,,192.0.2.128/26\n")},
 		}, wantCSV},
-		{"gzip", Files{ASN: []string{file(t, "a.csv", asnCSV)}, Locations: []string{file(t, "l.csv", locationsCSV)}, Blocks: []string{file(t, "b.csv.gz", packed.String())}}, wantCSV},
-		{"zip", Files{ASN: []string{file(t, "a.ZIP", string(zipped(t, "d/GeoLite2-ASN-Blocks-IPv4.csv", asnCSV)))}, Blocks: []string{file(t, "c.zip", city)}}, wantCSV},
-		{"mmdb as MaxMind and DB-IP make it", Files{ASN: []string{asn.write(t, "asn.mmdb")}, Blocks: []string{nested.write(t, "city.mmdb")}}, said{
-			asn:    []string{"192.0.2.0/25 AS64496", "192.0.2.128/25 AS64497", "2001:db8::/32 AS64498"},
-			blocks: []string{"192.0.2.0/25 AS64496|Europe|CH|Switzerland|ZH|Zurich|Zürich|47.5|8.5", "2001:db8::/48 AS64498||CH|||||-|-"},
+		{"gzip", Files{ASN: []string{file(t, "a.csv", asnCSV)}, Locations: []string{file(t, "l.csv", locationsCSV)},
+			Blocks: []string{file(t, "b.csv.gz", packed.String())}}, wantCSV},
+		{"zip", Files{ASN: []string{file(t, "a.ZIP", string(zipped(t, "d/GeoLite2-ASN-Blocks-IPv4.csv", asnCSV)))},
+			Blocks: []string{file(t, "c.zip", city)}}, wantCSV},
+		{"mmdb as MaxMind and DB-IP make it", Files{ASN: []string{asn.write(t, "asn.mmdb")},
+			Blocks: []string{nested.write(t, "city.mmdb")}}, said{
+			asn: []string{"192.0.2.0/25 AS64496", "192.0.2.128/25 AS64497", "2001:db8::/32 AS64498"},
+			blocks: []string{"192.0.2.0/25 AS64496|Europe|CH|Switzerland|ZH|Zurich|Zürich|47.5|8.5",
+				"2001:db8::/48 AS64498||CH|||||-|-"},
 		}},
 		{"mmdb as ip-location-db makes it", Files{Blocks: []string{flat.write(t, "city.mmdb")}}, said{
 			blocks: []string{"192.0.2.0/25||CH|||Zurich|Zürich|47.5|8.5"},
 		}},
 		{"ranges of DB-IP", Files{
-			ASN:    []string{file(t, "a.csv", "192.0.2.0,192.0.2.127,64496,\"One, Inc.\"\n192.0.2.128,192.0.2.130,64497,Two\n2001:db8::,2001:db8:ffff:ffff:ffff:ffff:ffff:ffff,64498,Three\n")},
-			Blocks: []string{file(t, "b.csv", "192.0.2.0,192.0.2.127,EU,CH,Zurich,Zürich,47.5,8.5\n2001:db8::,2001:db8::ffff,EU,CH,,,,\n")},
+			ASN: []string{file(t, "a.csv",
+				"192.0.2.0,192.0.2.127,64496,\"One, Inc.\"\n192.0.2.128,192.0.2.130,64497,Two\n2001:db8::,2001:db8:ffff:ffff:ffff:ffff:ffff:ffff,64498,Three\n")},
+			Blocks: []string{file(t, "b.csv",
+				"192.0.2.0,192.0.2.127,EU,CH,Zurich,Zürich,47.5,8.5\n2001:db8::,2001:db8::ffff,EU,CH,,,,\n")},
 		}, said{
-			asn:    []string{"192.0.2.0/25 AS64496", "192.0.2.128/31 AS64497", "192.0.2.130/32 AS64497", "2001:db8::/32 AS64498"},
-			blocks: []string{"192.0.2.0/25 AS64496|Europe|CH|||Zurich|Zürich|47.5|8.5", "2001:db8::/112 AS64498|Europe|CH|||||-|-"},
+			asn: []string{"192.0.2.0/25 AS64496", "192.0.2.128/31 AS64497", "192.0.2.130/32 AS64497",
+				"2001:db8::/32 AS64498"},
+			blocks: []string{"192.0.2.0/25 AS64496|Europe|CH|||Zurich|Zürich|47.5|8.5",
+				"2001:db8::/112 AS64498|Europe|CH|||||-|-"},
 		}},
 		{"ranges of ip-location-db, and of countries", Files{Blocks: []string{
 			file(t, "b.csv", "192.0.2.0,192.0.2.127,CH,Zurich,,Zürich,8001,47.5,8.5,Europe/Zurich\n"),
@@ -171,9 +187,11 @@ func TestForms(t *testing.T) {
 // TestBadRows has rows that cost themselves.
 func TestBadRows(t *testing.T) {
 	got := read(t, Files{
-		ASN: []string{file(t, "asn.csv", "network,autonomous_system_number\n192.0.2.0/33,1\n192.0.2.0/24,many\n192.0.2.0/24\n198.51.100.0/24,\n"+
-			"203.0.113.0/24,0\n192.0.2.\"0/24,1\n192.0.2.0/24,64496\n")},
-		Blocks: []string{file(t, "blocks.csv", "192.0.2.9,192.0.2.1,CH\n192.0.2.0,2001:db8::,CH\n192.0.2.0,192.0.2.0,CH,x\nx,192.0.2.0,CH\n192.0.2.0,192.0.2.0,CH\n")},
+		ASN: []string{file(t, "asn.csv",
+			"network,autonomous_system_number\n192.0.2.0/33,1\n192.0.2.0/24,many\n192.0.2.0/24\n198.51.100.0/24,\n"+
+				"203.0.113.0/24,0\n192.0.2.\"0/24,1\n192.0.2.0/24,64496\n")},
+		Blocks: []string{file(t, "blocks.csv",
+			"192.0.2.9,192.0.2.1,CH\n192.0.2.0,2001:db8::,CH\n192.0.2.0,192.0.2.0,CH,x\nx,192.0.2.0,CH\n192.0.2.0,192.0.2.0,CH\n")},
 	})
 	want := said{
 		asn:    []string{"192.0.2.0/24 AS64496"},
@@ -205,10 +223,12 @@ func TestBadFiles(t *testing.T) {
 	}
 	for _, c := range []struct{ name, file, text, want string }{
 		{"zip cut short", "asn.zip", whole[:len(whole)-30], ": zip: not a valid zip file"},
-		{"zip with a byte that is wrong", "asn.zip", strings.Replace(whole, "GeoLite2-ASN-Blocks-IPv4.csv", "GeoLite2-ASN-Blocks-IPv4.csv\xff", 1), ": zip: "},
+		{"zip with a byte that is wrong", "asn.zip",
+			strings.Replace(whole, "GeoLite2-ASN-Blocks-IPv4.csv", "GeoLite2-ASN-Blocks-IPv4.csv\xff", 1), ": zip: "},
 		{"zip of something else", "asn.zip", string(zipped(t, "readme.txt", "x")), ": no *ASN-Blocks*.csv in the zip"},
 		{"page of HTML", "asn.csv", "<html>\n", ": no column network in the header"},
-		{"header without a column", "asn.csv", "network,as\n192.0.2.0/24,1\n", ": no column autonomous_system_number in the header"},
+		{"header without a column", "asn.csv", "network,as\n192.0.2.0/24,1\n",
+			": no column autonomous_system_number in the header"},
 		{"empty file", "asn.csv", "", ": empty"},
 		{"header only", "asn.csv", "network,autonomous_system_number\n", ": no ASN block in it"},
 		{"quote without its end", "asn.csv", asnCSV + "\"192.0.2.0/24,1\n", ": parse error on line 4"},
@@ -240,7 +260,8 @@ func TestBadFiles(t *testing.T) {
 
 func TestAdditions(t *testing.T) {
 	got := read(t, Files{
-		ASN: []string{file(t, "a.csv", asnCSV)}, Locations: []string{file(t, "l.csv", locationsCSV)}, Blocks: []string{file(t, "b.csv", blocksCSV)},
+		ASN: []string{file(t, "a.csv", asnCSV)}, Locations: []string{file(t, "l.csv", locationsCSV)},
+		Blocks: []string{file(t, "b.csv", blocksCSV)},
 		CustomIP: file(t, "custom.yml", `data:
   - {id: 192.0.2.128/26, as_id: 64499, city_name: Bern}
   - {id: site, ip_subnet: [[198.51.100.0, 24]], as_id: 64500}

@@ -54,8 +54,8 @@ type cityEntry struct {
 	} `maxminddb:"subdivisions"`
 }
 
-// flatEntry has texts where cityEntry has maps: ip-location-db's and IPinfo's. IPinfo's databases differ: country is a code where there
-// is no country_code, and coordinates are texts.
+// flatEntry has texts where cityEntry has maps: ip-location-db's and IPinfo's. IPinfo's databases differ: country is a
+// code where there is no country_code, and coordinates are texts.
 type flatEntry struct {
 	City          string `maxminddb:"city"`
 	Code          string `maxminddb:"country_code"`
@@ -134,13 +134,14 @@ func openDatabase(path string) (*maxminddb.Reader, error) {
 	return maxminddb.OpenBytes(data)
 }
 
-// eachNetwork calls use for each network with data. A tree of n nodes has n + 1 ends; a file whose nodes lead to the same nodes again
-// can have 2^128, so those without data are counted too.
+// eachNetwork calls use for each network with data. A tree of n nodes has n + 1 ends; a file whose nodes lead to the
+// same nodes again can have 2^128, so those without data are counted too.
 func eachNetwork(db *maxminddb.Reader, use func(maxminddb.Result) error) error {
 	ends := uint(0)
 	for result := range db.Networks(maxminddb.IncludeNetworksWithoutData()) {
 		if ends++; ends > 2*db.Metadata.NodeCount+2 {
-			return fmt.Errorf("its tree has more ends than %d nodes can have: it is damaged or made to harm", db.Metadata.NodeCount)
+			return fmt.Errorf("its tree has more ends than %d nodes can have: it is damaged or made to harm",
+				db.Metadata.NodeCount)
 		}
 		if result.Err() == nil && !result.Found() {
 			continue

@@ -11,7 +11,8 @@ import (
 	"testing"
 )
 
-// database is a MaxMind DB as its format's specification has it, with 24-bit records in a tree for IPv6, IPv4 below ::/96.
+// database is a MaxMind DB as its format's specification has it, with 24-bit records in a tree for IPv6, IPv4 below
+// ::/96.
 type database struct {
 	nodes [][2]uint32 // emptySlot, a node's index, or dataFlag and an offset
 	data  []byte
@@ -67,7 +68,8 @@ func (d *database) write(t testing.TB, name string) string {
 	b = append(append(b, make([]byte, 16)...), d.data...)
 	b = append(b, "\xab\xcd\xefMaxMind.com"...)
 	b = appendField(b, map[string]any{
-		"node_count": count, "record_size": uint16(24), "ip_version": uint16(6), "database_type": "Test", "build_epoch": uint64(1),
+		"node_count": count, "record_size": uint16(24), "ip_version": uint16(6), "database_type": "Test",
+		"build_epoch":                 uint64(1),
 		"binary_format_major_version": uint16(2), "binary_format_minor_version": uint16(0), "languages": []any{"en"},
 		"description": map[string]any{"en": "test"},
 	})

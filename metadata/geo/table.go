@@ -150,7 +150,8 @@ func (t *table) each(width int, row func(cells []string) error) error {
 		switch {
 		case errors.Is(err, io.EOF):
 			return nil
-		// A quote inside a cell without quotes costs the line; after any other fault nobody knows where the next line starts.
+		// A quote inside a cell without quotes costs the line; after any other fault nobody knows where the next line
+		// starts.
 		case errors.As(err, &bare) && errors.Is(err, csv.ErrBareQuote):
 			t.bad++
 			t.report(record.Problem{Place: fmt.Sprintf("%s:%d", t.name, bare.Line), Reason: bare.Err.Error()})

@@ -20,8 +20,8 @@ func (t *Table) Hash(row Row, buf []byte) (Hash, []byte) {
 	return md5.Sum(buf), buf
 }
 
-// AppendCanonical appends the canonical text of a row: compact JSON in UTF-8 with the columns sorted by name, the id and ext
-// as texts, references included, ref and hash not. Two rows with equal texts are the same version of a record.
+// AppendCanonical appends the canonical text of a row: compact JSON in UTF-8 with the columns sorted by name, the id
+// and ext as texts, references included, ref and hash not. Two rows with equal texts are the same version of a record.
 func (t *Table) AppendCanonical(b []byte, row Row) []byte {
 	b = append(b, '{')
 	for n, i := range t.sorted {

@@ -93,7 +93,8 @@ func TestCanonicalText(t *testing.T) {
 		{"not a number", math.NaN(), "null"},
 		{"letters beyond ASCII stay", "Zürich ☃", `"Zürich ☃"`},
 		{"quotes and line ends", "a\"b\\c\n\t\x01\x7f/", `"a\"b\\c\n\t\u0001` + "\x7f" + `/"`},
-		{"keys are sorted at each level", map[string]any{"b": map[string]any{"d": 1, "c": nil}, "a": []any{true, "x"}}, `{"a":[true,"x"],"b":{"c":null,"d":1}}`},
+		{"keys are sorted at each level", map[string]any{"b": map[string]any{"d": 1, "c": nil}, "a": []any{true, "x"}},
+			`{"a":[true,"x"],"b":{"c":null,"d":1}}`},
 		{"subnets are pairs", []Subnet{{"10.0.0.0", 8}, {"::", 0}}, `[["10.0.0.0",8],["::",0]]`},
 		{"empty list", []string{}, "[]"},
 	} {
@@ -137,11 +138,16 @@ func TestCoerce(t *testing.T) {
 		{"ext as text stays", Interface, "ext", with(iface, "ext", `{"z": 1}`), `{"z": 1}`},
 		{"latitude as text", Device, "latitude", Raw{"id": "d", "type": "r", "latitude": "8.5"}, 8.5},
 		{"empty latitude", Device, "latitude", Raw{"id": "d", "type": "r", "latitude": ""}, nil},
-		{"date", SciReg, "scireg_update_time", Raw{"id": "1", "ip_subnet": []any{"10.0.0.0/8"}, "scireg_update_time": "2024-10-01"}, "2024-10-01"},
-		{"impossible date", SciReg, "scireg_update_time", Raw{"id": "1", "ip_subnet": []any{"10.0.0.0/8"}, "scireg_update_time": "2024-02-30"}, "1970-01-01"},
-		{"unknown date", SciReg, "scireg_update_time", Raw{"id": "1", "ip_subnet": []any{"10.0.0.0/8"}, "scireg_update_time": "unknown"}, "1970-01-01"},
-		{"subnet as pair", IP, "ip_subnet", Raw{"id": "1", "ip_subnet": []any{[]any{"10.0.0.0", 8}}}, []Subnet{{"10.0.0.0", 8}}},
-		{"subnet as text, and a host", IP, "ip_subnet", Raw{"id": "1", "ip_subnet": []any{"10.0.0.0/8", "::1"}}, []Subnet{{"10.0.0.0", 8}, {"::1", 128}}},
+		{"date", SciReg, "scireg_update_time", Raw{"id": "1", "ip_subnet": []any{"10.0.0.0/8"},
+			"scireg_update_time": "2024-10-01"}, "2024-10-01"},
+		{"impossible date", SciReg, "scireg_update_time",
+			Raw{"id": "1", "ip_subnet": []any{"10.0.0.0/8"}, "scireg_update_time": "2024-02-30"}, "1970-01-01"},
+		{"unknown date", SciReg, "scireg_update_time",
+			Raw{"id": "1", "ip_subnet": []any{"10.0.0.0/8"}, "scireg_update_time": "unknown"}, "1970-01-01"},
+		{"subnet as pair", IP, "ip_subnet", Raw{"id": "1", "ip_subnet": []any{[]any{"10.0.0.0", 8}}},
+			[]Subnet{{"10.0.0.0", 8}}},
+		{"subnet as text, and a host", IP, "ip_subnet", Raw{"id": "1", "ip_subnet": []any{"10.0.0.0/8", "::1"}},
+			[]Subnet{{"10.0.0.0", 8}, {"::1", 128}}},
 	} {
 		table := tableOf(t, c.table)
 		row, err := table.Coerce(c.raw, nil)
@@ -161,14 +167,21 @@ func TestCoerce(t *testing.T) {
 		{"no id", Device, Raw{"type": "router"}, "id: missing"},
 		{"empty id", Device, Raw{"id": "", "type": "router"}, "id: missing"},
 		{"no required column", Device, Raw{"id": "d"}, "type: missing"},
-		{"mapping for a text", Device, Raw{"id": "d", "type": map[string]any{"a": 1}}, "type: a mapping instead of a text"},
-		{"bad loopback", Device, Raw{"id": "d", "type": "r", "loopback_ip": []any{"10.0.0.300"}}, `loopback_ip: "10.0.0.300" is not an IP address`},
-		{"loopback with a zone", Device, Raw{"id": "d", "type": "r", "loopback_ip": []any{"fe80::1%eth0"}}, `loopback_ip: "fe80::1%eth0" is not an IP address`},
+		{"mapping for a text", Device, Raw{"id": "d", "type": map[string]any{"a": 1}},
+			"type: a mapping instead of a text"},
+		{"bad loopback", Device, Raw{"id": "d", "type": "r", "loopback_ip": []any{"10.0.0.300"}},
+			`loopback_ip: "10.0.0.300" is not an IP address`},
+		{"loopback with a zone", Device, Raw{"id": "d", "type": "r", "loopback_ip": []any{"fe80::1%eth0"}},
+			`loopback_ip: "fe80::1%eth0" is not an IP address`},
 		{"list for ext", Device, Raw{"id": "d", "type": "r", "ext": []any{}}, "ext: a list instead of a mapping"},
-		{"AS id that is none", AS, Raw{"id": "x", "name": "n", "organization_id": "o"}, "id: x is not a number of that column's range"},
-		{"port out of range", Application, Raw{"id": "a", "protocol": "tcp", "port_range_min": 1, "port_range_max": 65536}, "port_range_max: 65536 is not a number of that column's range"},
-		{"one endpoint", Circuit, Raw{"id": "c", "endpoint_id": []any{"a"}, "endpoint_type": []any{"a", "b"}}, "endpoint_id: 1 entries instead of two"},
-		{"prefix too long", IP, Raw{"id": "i", "ip_subnet": []any{[]any{"10.0.0.0", 33}}}, "ip_subnet: 10.0.0.0/33 is not a subnet: bad prefix length"},
+		{"AS id that is none", AS, Raw{"id": "x", "name": "n", "organization_id": "o"},
+			"id: x is not a number of that column's range"},
+		{"port out of range", Application, Raw{"id": "a", "protocol": "tcp", "port_range_min": 1,
+			"port_range_max": 65536}, "port_range_max: 65536 is not a number of that column's range"},
+		{"one endpoint", Circuit, Raw{"id": "c", "endpoint_id": []any{"a"}, "endpoint_type": []any{"a", "b"}},
+			"endpoint_id: 1 entries instead of two"},
+		{"prefix too long", IP, Raw{"id": "i", "ip_subnet": []any{[]any{"10.0.0.0", 33}}},
+			"ip_subnet: 10.0.0.0/33 is not a subnet: bad prefix length"},
 		{"no subnet", IP, Raw{"id": "i", "ip_subnet": []any{}}, "ip_subnet: no subnet"},
 	} {
 		if _, err := tableOf(t, c.table).Coerce(c.raw, nil); err == nil || err.Error() != c.want {
@@ -204,8 +217,8 @@ func TestTablesAreInDependencyOrder(t *testing.T) {
 	}
 }
 
-// TestWrongTypes: a value of the wrong type is left out with a line that has the key and the value; the record stays. What is missing or
-// empty is no wrong value.
+// TestWrongTypes: a value of the wrong type is left out with a line that has the key and the value; the record stays.
+// What is missing or empty is no wrong value.
 func TestWrongTypes(t *testing.T) {
 	for _, c := range []struct {
 		column string
@@ -213,16 +226,20 @@ func TestWrongTypes(t *testing.T) {
 		want   any
 		reason string
 	}{
-		{"edge", Word{"yes", true, false}, true, ""}, {"edge", Word{"Y", true, true}, true, ""}, {"edge", "True", true, ""}, {"edge", 1, true, ""}, {"edge", nil, false, ""},
-		{"edge", "No", false, ""}, {"edge", Word{"OFF", false, false}, false, ""}, {"edge", "", false, ""}, {"edge", 0.0, false, ""},
+		{"edge", Word{"yes", true, false}, true, ""}, {"edge", Word{"Y", true, true}, true, ""},
+		{"edge", "True", true, ""}, {"edge", 1, true, ""}, {"edge", nil, false, ""},
+		{"edge", "No", false, ""}, {"edge", Word{"OFF", false, false}, false, ""}, {"edge", "", false, ""},
+		{"edge", 0.0, false, ""},
 		{"edge", "yes", false, `edge: "yes" is neither true nor false: the value is left out`},
 		{"edge", "maybe", false, `edge: "maybe" is neither true nor false: the value is left out`},
 		{"edge", 2, false, "edge: 2 is neither true nor false: the value is left out"},
 		{"edge", []any{true}, false, "edge: [true] is neither true nor false: the value is left out"},
-		{"flow_index", " 7 ", uint64(7), ""}, {"flow_index", 7.0, uint64(7), ""}, {"flow_index", "", nil, ""}, {"flow_index", nil, nil, ""},
+		{"flow_index", " 7 ", uint64(7), ""}, {"flow_index", 7.0, uint64(7), ""}, {"flow_index", "", nil, ""},
+		{"flow_index", nil, nil, ""},
 		{"flow_index", 7.5, nil, "flow_index: 7.5 is not a whole number up to 4294967295: the value is left out"},
 		{"flow_index", -1, nil, "flow_index: -1 is not a whole number up to 4294967295: the value is left out"},
-		{"flow_index", 1 << 32, nil, "flow_index: 4294967296 is not a whole number up to 4294967295: the value is left out"},
+		{"flow_index", 1 << 32, nil,
+			"flow_index: 4294967296 is not a whole number up to 4294967295: the value is left out"},
 		{"speed", "10G", nil, `speed: "10G" is not a whole number: the value is left out`},
 		{"tag", "a", []string{}, `tag: "a" is not a list: the value is left out`},
 		{"tag", []any{Word{"on", true, false}, true}, []string{"on", "true"}, ""},

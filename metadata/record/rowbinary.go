@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// AppendRowBinary appends the row in ClickHouse's RowBinary format, the columns of ColumnNames in their order. ext goes as
-// text (the insert needs input_format_binary_read_json_as_string). ref and hash are for versioned tables only.
+// AppendRowBinary appends the row in ClickHouse's RowBinary format, the columns of ColumnNames in their order. ext goes
+// as text (the insert needs input_format_binary_read_json_as_string). ref and hash are for versioned tables only.
 func (t *Table) AppendRowBinary(b []byte, row Row, ref string, hash Hash) []byte {
 	if t.Versioned {
 		b = AppendText(b, ref)

@@ -121,13 +121,15 @@ func Tables() []*Table {
 			Column{Name: "peer_interface_ipv4", Kind: NullIPv4},
 			Column{Name: "peer_interface_ipv6", Kind: NullIPv6},
 			Column{Name: "lag_member_interface_id", Kind: Texts},
-			Column{Name: "lag_member_interface_ref", Kind: ReferenceList, Of: "lag_member_interface_id", Target: Interface},
+			Column{Name: "lag_member_interface_ref", Kind: ReferenceList, Of: "lag_member_interface_id",
+				Target: Interface},
 			Column{Name: "port_interface_id", Kind: NullText},
 			Column{Name: "port_interface_ref", Kind: Reference, Of: "port_interface_id", Target: Interface},
 			Column{Name: "remote_interface_id", Kind: NullText},
 			Column{Name: "remote_interface_ref", Kind: Reference, Of: "remote_interface_id", Target: Interface},
 			Column{Name: "remote_organization_id", Kind: NullText},
-			Column{Name: "remote_organization_ref", Kind: Reference, Of: "remote_organization_id", Target: Organization}),
+			Column{Name: "remote_organization_ref", Kind: Reference, Of: "remote_organization_id",
+				Target: Organization}),
 		versioned(IP, Text, slices.Concat([]Column{
 			{Name: "ip_subnet", Kind: Subnets, Required: true},
 		}, place, []Column{

@@ -23,7 +23,8 @@ type Subnet struct {
 // errMissing is the reason for a record without a required value.
 var errMissing = errors.New("missing")
 
-// Word is a word without quotes that means a truth value where one is wanted, such as yes and off: a text column keeps the text.
+// Word is a word without quotes that means a truth value where one is wanted, such as yes and off: a text column keeps
+// the text.
 type Word struct {
 	Text   string
 	Value  bool
@@ -39,7 +40,8 @@ func (t *Table) Coerce(raw Raw, row Row) (Row, error) {
 	return t.CoerceReporting(raw, row, func(string) {})
 }
 
-// CoerceReporting is Coerce that tells of each value that is left out, because it is of the wrong type, though the record is right.
+// CoerceReporting is Coerce that tells of each value that is left out, because it is of the wrong type, though the
+// record is right.
 func (t *Table) CoerceReporting(raw Raw, row Row, leftOut func(reason string)) (Row, error) {
 	row = row[:0]
 	for i := range t.Columns {
@@ -81,7 +83,8 @@ func (t *Table) ID(row Row) string {
 	return strings.Join(parts, " ")
 }
 
-// coerce makes a value of the column's kind. wrong is what the given one is not, where it is left out and the record is not.
+// coerce makes a value of the column's kind. wrong is what the given one is not, where it is left out and the record is
+// not.
 func (c *Column) coerce(v any) (value any, wrong string, err error) {
 	if v == nil && c.Required {
 		return nil, "", errMissing
@@ -278,8 +281,8 @@ func nonNegative(n int64) (uint64, error) {
 	return uint64(n), nil
 }
 
-// coerceBool takes truth values, 1 and 0, and their texts; nothing is false. ok is false for anything else, which is false too: also for
-// "yes" in quotes, which the reference takes for false.
+// coerceBool takes truth values, 1 and 0, and their texts; nothing is false. ok is false for anything else, which is
+// false too: also for "yes" in quotes, which the reference takes for false.
 func coerceBool(v any) (is, ok bool) {
 	switch v := v.(type) {
 	case nil:

@@ -35,9 +35,9 @@ const (
 	maxBad   = 10_000  // entries that are not right, before the file is given up
 )
 
-// Read reads the registry's file; source names where it is from. An entry that is not right costs itself, an address that is
-// none costs the address. The file is read twice: as a whole now, to see that it is a list to its end, and when its records are asked
-// for; it is never held in memory.
+// Read reads the registry's file; source names where it is from. An entry that is not right costs itself, an address
+// that is none costs the address. The file is read twice: as a whole now, to see that it is a list to its end, and when
+// its records are asked for; it is never held in memory.
 func Read(path, source string) (record.Set, error) {
 	good := 0
 	err := each(path, func(text json.RawMessage, place string) error {
@@ -67,7 +67,8 @@ func Read(path, source string) (record.Set, error) {
 	}, nil
 }
 
-// each calls entry with the entries of the list, one after the other. good, if not nil, is how many of them are right so far.
+// each calls entry with the entries of the list, one after the other. good, if not nil, is how many of them are right
+// so far.
 func each(path string, entry func(text json.RawMessage, place string) error, good func() int) error {
 	r, err := bounds.Open(path, bounds.Limits{Total: MaxBytes, Entry: maxEntry})
 	if err != nil {

@@ -41,7 +41,8 @@ func TestRead(t *testing.T) {
 	}
 	var records, problems []string
 	if err := set.Each(func(r record.Raw, _ string) error {
-		records = append(records, fmt.Sprint(r["id"], r["ip_subnet"], r["organization_id"], r["organization_name"], r["latitude"], r["scireg_update_time"]))
+		records = append(records, fmt.Sprint(r["id"], r["ip_subnet"], r["organization_id"], r["organization_name"],
+			r["latitude"], r["scireg_update_time"]))
 		return nil
 	}, func(p record.Problem) {
 		problems = append(problems, strings.TrimPrefix(p.String(), path+": "))
@@ -86,14 +87,17 @@ func TestNoRegistry(t *testing.T) {
 		"empty list":   {"[]", "the list is empty"},
 		"cut short":    {`[{"scireg_id": 1`, "not a JSON list: entry 1: unexpected EOF"},
 		"not ended":    {`[{"scireg_id": 1, "addresses": ["192.0.2.1"]}`, "not a JSON list: after entry 1: EOF"},
-		"two lists":    {`[{"scireg_id": 1, "addresses": ["192.0.2.1"]}][]`, "not a JSON list: something comes after it"},
-		"empty":        {"", "not a JSON list: EOF"},
-		"none right":   {"[1, 2]", "no entry is right"},
-		"a bomb":       {"[0" + strings.Repeat(",0", 1<<20) + "]", "more than 10000 entries are not right"},
-		"a large text": {`["` + strings.Repeat("x", 2<<20) + `"]`, "not a JSON list: entry 1: an entry or line of more than"},
+		"two lists": {`[{"scireg_id": 1, "addresses": ["192.0.2.1"]}][]`,
+			"not a JSON list: something comes after it"},
+		"empty":      {"", "not a JSON list: EOF"},
+		"none right": {"[1, 2]", "no entry is right"},
+		"a bomb":     {"[0" + strings.Repeat(",0", 1<<20) + "]", "more than 10000 entries are not right"},
+		"a large text": {`["` + strings.Repeat("x", 2<<20) + `"]`,
+			"not a JSON list: entry 1: an entry or line of more than"},
 	} {
 		path := file(t, c.text)
-		if err := Check(path); err == nil || !strings.HasPrefix(err.Error(), path+": "+c.want) || strings.Contains(err.Error(), "\n") {
+		if err := Check(path); err == nil || !strings.HasPrefix(err.Error(), path+": "+c.want) ||
+			strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v, want %s", name, err, c.want)
 		}
 	}
@@ -102,7 +106,8 @@ func TestNoRegistry(t *testing.T) {
 	}
 }
 
-// TestPythonsJSON: what Python's json module writes for a float that is no number costs the value, and a byte order mark nothing.
+// TestPythonsJSON: what Python's json module writes for a float that is no number costs the value, and a byte order
+// mark nothing.
 func TestPythonsJSON(t *testing.T) {
 	path := file(t, "\ufeff"+`[{"scireg_id": 1, "addresses": ["192.0.2.1"], "latitude": NaN, "longitude": -Infinity, "org_name": "NaN"},
 		{"scireg_id": 2, "addresses": ["192.0.2.2"]}]`)

@@ -5,8 +5,9 @@
 // it is; if the types differ it casts, which costs more than parsing JSON text would. So a Layout must name the
 // extensions that the table has.
 //
-// Refs of devices and interfaces are sent as LowCardinality(Nullable(String)), though the table has them as Nullable(String): they
-// are the same few in all rows, and the engine turns one into the other for less than it takes to read as many texts.
+// Refs of devices and interfaces are sent as LowCardinality(Nullable(String)), though the table has them as
+// Nullable(String): they are the same few in all rows, and the engine turns one into the other for less than it takes
+// to read as many texts.
 //
 // The package knows no connection, and of the table only its columns and, through sink/schema, the paths of ext.
 package block
@@ -118,14 +119,17 @@ func (b *Block) Reset() {
 	}
 }
 
-// Encode appends the block to dst: nothing if it has no rows. The rows are not changed, and the result does not refer to them.
+// Encode appends the block to dst: nothing if it has no rows. The rows are not changed, and the result does not refer
+// to them.
 func (b *Block) Encode(dst []byte) []byte { return appendEncoded(dst, b.columns, b.rows) }
 
-// Pack is Encode for a block that has to wait: it is half as large if its rows are of plain traffic. The memory of into is used again.
+// Pack is Encode for a block that has to wait: it is half as large if its rows are of plain traffic. The memory of into
+// is used again.
 func (b *Block) Pack(into native.Packed) native.Packed {
 	// What is too small is made as large as the block before was, not larger and larger by copying.
 	data := slices.Grow(into.Data[:0], b.encoded+b.encoded/16)
-	b.packing = output{data: data, fills: into.Fills[:0], packed: true} // columns, which are interfaces, have no address of the stack
+	// columns, which are interfaces, have no address of the stack
+	b.packing = output{data: data, fills: into.Fills[:0], packed: true}
 	encode(&b.packing, b.columns, b.rows)
 	p := native.Packed{Data: b.packing.data, Fills: b.packing.fills}
 	b.encoded, b.packing = len(p.Data), output{}

@@ -42,8 +42,10 @@ func TestAppendAllocatesNothing(t *testing.T) {
 
 // What is left out of a block that waits comes back in its place.
 func TestPack(t *testing.T) {
-	for name, l := range map[string]Layout{"typed paths": testLayout(allExtensions(), []string{"scireg"}), "none": testLayout(nil, nil)} {
-		for kind, rows := range map[string][]enrich.Row{"traffic": blocktest.Traffic(5000), "no rows": nil, "few rows": blocktest.Traffic(3), "full rows": slices.Repeat([]enrich.Row{blocktest.FullRow()}, 5000)} {
+	for name, l := range map[string]Layout{"typed paths": testLayout(allExtensions(), []string{"scireg"}),
+		"none": testLayout(nil, nil)} {
+		for kind, rows := range map[string][]enrich.Row{"traffic": blocktest.Traffic(5000), "no rows": nil,
+			"few rows": blocktest.Traffic(3), "full rows": slices.Repeat([]enrich.Row{blocktest.FullRow()}, 5000)} {
 			t.Run(name+" "+kind, func(t *testing.T) {
 				b := New(l)
 				for i := range rows {

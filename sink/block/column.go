@@ -10,7 +10,8 @@ import (
 // column is one column of a block. Columns that most rows have nothing for are filled up with NULL, or with an empty
 // array, only when a later row has a value or when the block is encoded.
 type column interface {
-	// prefix appends what Native writes before the data of a column; within a JSON column, before the data of all paths.
+	// prefix appends what Native writes before the data of a column; within a JSON column, before the data of all
+	// paths.
 	prefix(dst []byte) []byte
 	// encode writes the data of the given number of rows.
 	encode(out *output, rows int)

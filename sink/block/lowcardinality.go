@@ -91,8 +91,8 @@ func (c constant) encode(out *output, rows int) {
 
 func (c constant) reset() {}
 
-// dictionary are the different strings of a column. Equal strings mostly share their memory, as rows take them from metadata, so a
-// string is first looked up by where it lies in memory: that needs neither its text nor a hash of it.
+// dictionary are the different strings of a column. Equal strings mostly share their memory, as rows take them from
+// metadata, so a string is first looked up by where it lies in memory: that needs neither its text nor a hash of it.
 type dictionary struct {
 	n      uint32
 	data   []byte // the keys, as the format wants them
@@ -102,8 +102,8 @@ type dictionary struct {
 	last   seenKey // of addSame
 }
 
-// seenKey is a string that was looked up, by its address and length, and its index. It keeps the string's memory from being
-// used for another one. The zero value is an empty slot.
+// seenKey is a string that was looked up, by its address and length, and its index. It keeps the string's memory from
+// being used for another one. The zero value is an empty slot.
 type seenKey struct {
 	text   *byte
 	length uint32

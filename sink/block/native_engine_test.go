@@ -50,7 +50,8 @@ func TestPrint_engine(t *testing.T) {
 			t.Fatal(err)
 		}
 		e.run(t, "Null", "TRUNCATE TABLE "+table)
-		e.run(t, "Null", "INSERT INTO "+table+" SETTINGS deduplicate_insert='disable' FORMAT JSONEachRow "+string(lines))
+		e.run(t, "Null", "INSERT INTO "+table+" SETTINGS deduplicate_insert='disable' FORMAT JSONEachRow "+
+			string(lines))
 		if diff := cmp.Diff(fromNative, e.selected(t, query+table+order)); diff != "" {
 			t.Errorf("extensions %v: %s", l.Extensions, diff)
 		}

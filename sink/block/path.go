@@ -64,7 +64,8 @@ type arrayPath struct {
 	fixedArray
 }
 
-// setArray sets row of p to values; T must be the type of the path's elements. An empty array is the same as an absent path.
+// setArray sets row of p to values; T must be the type of the path's elements. An empty array is the same as an absent
+// path.
 func setArray[T uint8 | uint16 | uint32](x *ext, p *arrayPath, row int, values []T) {
 	if len(values) == 0 {
 		return

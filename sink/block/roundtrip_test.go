@@ -92,7 +92,8 @@ func TestColumnsAreTheTables(t *testing.T) {
 				got = append(got, [2]string{c.name, c.typ})
 			}
 			var want [][2]string
-			for _, c := range e.selected(t, "SELECT name, type FROM system.columns WHERE table = '"+table+"' AND name != 'insert_time' ORDER BY position") {
+			for _, c := range e.selected(t, "SELECT name, type FROM system.columns WHERE table = '"+table+
+				"' AND name != 'insert_time' ORDER BY position") {
 				want = append(want, [2]string{c["name"].(string), c["type"].(string)})
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
@@ -107,7 +108,8 @@ func TestRoundTrip(t *testing.T) {
 	l := testLayout(allExtensions(), []string{"scireg"})
 	table := e.createFlowTable(t, l.Extensions, l.IPRefExtensions)
 	// The order of the rows puts missing values before, between and after the others.
-	rows := []enrich.Row{blocktest.EmptyRow(), blocktest.FullRow(), blocktest.EmptyRow(), blocktest.EmptyRow(), blocktest.FullRow(), blocktest.EmptyRow()}
+	rows := []enrich.Row{blocktest.EmptyRow(), blocktest.FullRow(), blocktest.EmptyRow(), blocktest.EmptyRow(),
+		blocktest.FullRow(), blocktest.EmptyRow()}
 	e.insert(t, table, New(l).Columns(), encodeRows(l, rows))
 	want := map[string]int{"": 0}
 	for _, r := range rows {
@@ -294,7 +296,8 @@ func TestLongStrings(t *testing.T) {
 		})
 	}
 	e.insert(t, table, New(l).Columns(), b.Encode(nil))
-	got := e.run(t, "TSV", "SELECT length(device_id), length(device_ref), length(ext.mpls_vpn_rd::String) FROM "+table+" ORDER BY bit_count")
+	got := e.run(t, "TSV", "SELECT length(device_id), length(device_ref), length(ext.mpls_vpn_rd::String) FROM "+table+
+		" ORDER BY bit_count")
 	if want := "127\t127\t127\n128\t128\t128\n16383\t16383\t16383\n16384\t16384\t16384\n"; got != want {
 		t.Errorf("lengths %q, want %q", got, want)
 	}

@@ -52,8 +52,10 @@ func NewTraffic(l Layout) *Traffic {
 			name   string
 			column *nullableFixed
 		}{
-			{"bit_count", &d.columns.bits}, {"discard_packet_count", &d.columns.discards}, {"error_packet_count", &d.columns.errors},
-			{"bcast_packet_count", &d.columns.broadcast}, {"ucast_packet_count", &d.columns.unicast}, {"mcast_packet_count", &d.columns.multicast},
+			{"bit_count", &d.columns.bits}, {"discard_packet_count", &d.columns.discards},
+			{"error_packet_count", &d.columns.errors},
+			{"bcast_packet_count", &d.columns.broadcast}, {"ucast_packet_count", &d.columns.unicast},
+			{"mcast_packet_count", &d.columns.multicast},
 		} {
 			c.column.width = 8
 			b.columns = append(b.columns, named{d.prefix + c.name, "Nullable(UInt64)", c.column})

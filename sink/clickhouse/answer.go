@@ -21,8 +21,8 @@ const (
 	queryIDHeader   = "X-ClickHouse-Query-Id"
 )
 
-// NotClickHouseError is an answer that did not come from a ClickHouse server: a proxy's page, a login, a redirect. What it says
-// of success or failure means nothing, so the request is tried again.
+// NotClickHouseError is an answer that did not come from a ClickHouse server: a proxy's page, a login, a redirect. What
+// it says of success or failure means nothing, so the request is tried again.
 type NotClickHouseError struct {
 	StatusCode int
 	Location   string // where a redirect points to; it is not followed
@@ -40,24 +40,27 @@ func (e *NotClickHouseError) Error() string {
 	return fmt.Sprintf("%s: it lacks the headers %s and %s", text, summaryHeader, queryIDHeader)
 }
 
-// UnconfirmedError is an answer of a ClickHouse server to an insert that says neither that the rows are stored nor why not.
+// UnconfirmedError is an answer of a ClickHouse server to an insert that says neither that the rows are stored nor why
+// not.
 type UnconfirmedError struct{ Body string }
 
 func (e *UnconfirmedError) Error() string {
 	return fmt.Sprintf("answered 200 with a body, which a stored insert does not have: %q", e.Body)
 }
 
-// strictTransport lets an answer pass as a success only if it is one. The driver takes every answer with status 200 for a
-// success, follows redirects, and looks for one form of exceptions in a body only. There are more:
+// strictTransport lets an answer pass as a success only if it is one. The driver takes every answer with status 200 for
+// a success, follows redirects, and looks for one form of exceptions in a body only. There are more:
 //   - 200 with the code of an exception in a header and no body (ClickHouse 23.x to 24.8, issue 65117);
-//   - 200 with an exception as plain text, where the headers went out first (send_progress_in_http_headers, issue 33205);
+//   - 200 with an exception as plain text, where the headers went out first (send_progress_in_http_headers, issue
+//     33205);
 //   - the page of a proxy with status 200, and redirects to one.
 type strictTransport struct{ next http.RoundTripper }
 
 // maxAnswer is how much of an answer without a result is looked at.
 const maxAnswer = 64 << 10
 
-// CloseIdleConnections has a connection that is closed leave no sockets open: http.Client asks its transport for this method.
+// CloseIdleConnections has a connection that is closed leave no sockets open: http.Client asks its transport for this
+// method.
 func (t strictTransport) CloseIdleConnections() {
 	if closer, can := t.next.(interface{ CloseIdleConnections() }); can {
 		closer.CloseIdleConnections()
@@ -118,7 +121,8 @@ func (t strictTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer, nil
 }
 
-// withBeginning looks at the beginning of a result, for an exception in the place of it. The driver finds those that come later.
+// withBeginning looks at the beginning of a result, for an exception in the place of it. The driver finds those that
+// come later.
 func withBeginning(answer *http.Response) (*http.Response, error) {
 	start := make([]byte, 4<<10)
 	n, err := answer.Body.Read(start)
@@ -202,7 +206,8 @@ func exceptionOf(code int, text string) error {
 		text = text[at:]
 		text = strings.TrimSpace(text[strings.Index(text, ".")+1:])
 		if end := strings.Index(text, "\r\n__exception__"); end >= 0 {
-			text = text[:max(strings.LastIndex(text[:end], "\n"), 0)] // without the last line, which has a length and a tag
+			// without the last line, which has a length and a tag
+			text = text[:max(strings.LastIndex(text[:end], "\n"), 0)]
 		}
 		if name, message, found := strings.Cut(text, ": "); found && !strings.ContainsAny(name, " \n") {
 			e.Name, text = name, message

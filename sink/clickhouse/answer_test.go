@@ -32,13 +32,17 @@ func notStored(elsewhere string) []answerCase {
 	}
 	write := func(w io.Writer, text string) { _, _ = io.WriteString(w, text) }
 	return []answerCase{
-		{"200, the code in a header, no body", func(w http.ResponseWriter) { own(w); w.Header().Set("X-ClickHouse-Exception-Code", "209") }, "209", Retryable},
+		{"200, the code in a header, no body",
+			func(w http.ResponseWriter) { own(w); w.Header().Set("X-ClickHouse-Exception-Code", "209") }, "209",
+			Retryable},
 		{"200, the code in a header, the text in the body", func(w http.ResponseWriter) {
 			own(w)
 			w.Header().Set("X-ClickHouse-Exception-Code", "241")
 			write(w, "Code: 241. DB::Exception: Memory limit exceeded. (MEMORY_LIMIT_EXCEEDED)")
 		}, "Memory limit exceeded", Retryable},
-		{"200, a code that is no number", func(w http.ResponseWriter) { own(w); w.Header().Set("X-ClickHouse-Exception-Code", "x") }, "1002", Retryable},
+		{"200, a code that is no number",
+			func(w http.ResponseWriter) { own(w); w.Header().Set("X-ClickHouse-Exception-Code", "x") }, "1002",
+			Retryable},
 		{"200, the code in a trailer", func(w http.ResponseWriter) {
 			own(w)
 			w.Header().Set("Trailer", "X-ClickHouse-Exception-Code")
@@ -48,7 +52,8 @@ func notStored(elsewhere string) []answerCase {
 		}, "210", Retryable},
 		{"200, an exception as plain text", func(w http.ResponseWriter) {
 			own(w)
-			write(w, "Code: 243. DB::Exception: Cannot reserve 1.00 MiB, not enough space. (NOT_ENOUGH_SPACE) (version 23.3)\n")
+			write(w,
+				"Code: 243. DB::Exception: Cannot reserve 1.00 MiB, not enough space. (NOT_ENOUGH_SPACE) (version 23.3)\n")
 		}, "not enough space", Retryable},
 		{"200, progress and then an exception", func(w http.ResponseWriter) {
 			own(w)
@@ -58,13 +63,15 @@ func notStored(elsewhere string) []answerCase {
 		}, "Too many parts", Retryable},
 		{"200, a framed exception", func(w http.ResponseWriter) {
 			own(w)
-			write(w, "\r\n__exception__\r\nabcdefghijklmnop\r\nCode: 242. DB::Exception: Table is in readonly mode (TABLE_IS_READ_ONLY)\n62 abcdefghijklmnop\r\n__exception__\r\n")
+			write(w,
+				"\r\n__exception__\r\nabcdefghijklmnop\r\nCode: 242. DB::Exception: Table is in readonly mode (TABLE_IS_READ_ONLY)\n62 abcdefghijklmnop\r\n__exception__\r\n")
 		}, "readonly mode", Retryable},
 		{"200, what the server says of the data", func(w http.ResponseWriter) {
 			own(w)
 			write(w, "Code: 53. DB::Exception: Type mismatch (TYPE_MISMATCH)")
 		}, "Type mismatch", Permanent},
-		{"200 of a proxy, nothing else", func(w http.ResponseWriter) { foreign(w) }, "answered 200 but not ClickHouse", Retryable},
+		{"200 of a proxy, nothing else", func(w http.ResponseWriter) { foreign(w) }, "answered 200 but not ClickHouse",
+			Retryable},
 		{"200 of a proxy with a page", func(w http.ResponseWriter) {
 			foreign(w)
 			write(w, "<html>\n<title>We are back soon</title>")
@@ -114,9 +121,10 @@ func TestInsertIsStoredOnlyIfClickHouseSaysSo(t *testing.T) {
 		w.Header().Set("X-ClickHouse-Query-Id", "1") // it would look well
 	}))
 	t.Cleanup(elsewhere.Close)
-	cases := append(notStored(elsewhere.URL), answerCase{"200 with a body that is no exception", func(w http.ResponseWriter) {
-		_, _ = io.WriteString(w, "1\n")
-	}, "answered 200 with a body", Retryable})
+	cases := append(notStored(elsewhere.URL),
+		answerCase{"200 with a body that is no exception", func(w http.ResponseWriter) {
+			_, _ = io.WriteString(w, "1\n")
+		}, "answered 200 with a body", Retryable})
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			var f *fakeServer
@@ -140,7 +148,8 @@ func TestInsertIsStoredOnlyIfClickHouseSaysSo(t *testing.T) {
 			} else if len(f.got()) != 3 || s.Delivered.Inserts != 1 || s.Retried.Inserts != 2 || len(s.Lost) != 0 {
 				t.Errorf("%d attempts, stats %+v", len(f.got()), s)
 			}
-			if s.LastError == nil || !strings.Contains(s.LastError.Error(), c.want) || Classify(s.LastError) != c.class ||
+			if s.LastError == nil || !strings.Contains(s.LastError.Error(), c.want) ||
+				Classify(s.LastError) != c.class ||
 				strings.Contains(s.LastError.Error(), "\n") || len(s.LastError.Error()) > 400 {
 				t.Errorf("error %q is %v, want %q and %v", s.LastError, Classify(s.LastError), c.want, c.class)
 			}
@@ -161,7 +170,8 @@ func TestOrdersAndQueriesSucceedOnlyIfClickHouseSaysSo(t *testing.T) {
 	f = newFakeServer(t, nil)
 	f.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		if r.Body = io.NopCloser(bytes.NewReader(body)); answer == nil || bytes.Contains(body, []byte("displayName()")) {
+		if r.Body = io.NopCloser(bytes.NewReader(body)); answer == nil ||
+			bytes.Contains(body, []byte("displayName()")) {
 			f.serve(w, r)
 			return
 		}
@@ -172,7 +182,8 @@ func TestOrdersAndQueriesSucceedOnlyIfClickHouseSaysSo(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			answer = c.answer
 			defer func() { answer = nil }()
-			for _, statement := range []string{"CREATE TABLE a (b UInt8) ENGINE = Null", " alter table a add column c UInt8", "SELECT 1 FROM d FORMAT Null"} {
+			for _, statement := range []string{"CREATE TABLE a (b UInt8) ENGINE = Null",
+				" alter table a add column c UInt8", "SELECT 1 FROM d FORMAT Null"} {
 				err := conn.Exec(context.Background(), statement)
 				if err == nil || !strings.Contains(err.Error(), c.want) {
 					t.Errorf("%s: error %v, want %q", statement, err, c.want)

@@ -41,7 +41,8 @@ func account(t *testing.T, b *tally.Book) tally.Account {
 		t.Error(diff)
 	}
 	two := accounts[stream(2)]
-	if one := accounts[stream(1)]; one.Taken*2 != two.Taken*3 || one.Found*2 != two.Found*3 || one.Delivered*2 != two.Delivered*3 || one.OnDisk*2 != two.OnDisk*3 {
+	if one := accounts[stream(1)]; one.Taken*2 != two.Taken*3 || one.Found*2 != two.Found*3 ||
+		one.Delivered*2 != two.Delivered*3 || one.OnDisk*2 != two.OnDisk*3 {
 		t.Errorf("stream 1 has %+v, stream 2 %+v", one, two)
 	}
 	if two.Taken+two.Found != two.Out() {
@@ -161,7 +162,8 @@ func TestBookOfASpoolThatDrops(t *testing.T) {
 		}
 		_ = sp.Close()
 	})
-	sameAccount(t, account(t, third), tally.Account{Found: got.OnDisk, Lost: map[string]uint64{"spool_age": got.OnDisk}})
+	sameAccount(t, account(t, third), tally.Account{Found: got.OnDisk,
+		Lost: map[string]uint64{"spool_age": got.OnDisk}})
 }
 
 func bookedSpool(t *testing.T, o spool.Options, book *tally.Book) *spool.Spool {

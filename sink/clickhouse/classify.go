@@ -21,7 +21,8 @@ const (
 	Permanent
 	// Configuration failures last until somebody changes something: credentials, rights, a missing database.
 	Configuration
-	// Unknown failures are errors of the server that errorClasses does not have. They are waited for as Retryable ones are.
+	// Unknown failures are errors of the server that errorClasses does not have. They are waited for as Retryable ones
+	// are.
 	Unknown
 )
 
@@ -86,7 +87,8 @@ func Classify(err error) Class {
 }
 
 func classifyCode(code int32, message string) Class {
-	if (code == codeTooManyParts || code == codeTooManyPartitions) && strings.Contains(message, "partitions for single INSERT") {
+	if (code == codeTooManyParts || code == codeTooManyPartitions) &&
+		strings.Contains(message, "partitions for single INSERT") {
 		return Permanent
 	}
 	if group, ok := codeClasses[code]; ok {

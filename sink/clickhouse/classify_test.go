@@ -45,7 +45,8 @@ func TestEngineErrorNames(t *testing.T) {
 	for _, group := range errorClasses {
 		for _, e := range group.codes {
 			var name string
-			if err := conn.QueryRow(t.Context(), fmt.Sprintf("SELECT errorCodeToName(%d)", e.code)).Scan(&name); err != nil {
+			if err := conn.QueryRow(t.Context(), fmt.Sprintf("SELECT errorCodeToName(%d)",
+				e.code)).Scan(&name); err != nil {
 				t.Fatal(err)
 			}
 			if name != e.name {
@@ -55,8 +56,8 @@ func TestEngineErrorNames(t *testing.T) {
 	}
 }
 
-// Code by code: what the server says of the data is refused at once, and everything else is tried again until it goes in. Codes of no
-// group too.
+// Code by code: what the server says of the data is refused at once, and everything else is tried again until it goes
+// in. Codes of no group too.
 func TestOnlyWhatIsSaidOfTheDataIsRefused(t *testing.T) {
 	type code struct {
 		number  int32
@@ -99,7 +100,11 @@ func TestOnlyWhatIsSaidOfTheDataIsRefused(t *testing.T) {
 			refused++
 		}
 	}
-	until(t, "all are stored or refused", func() bool { s := w.Stats(); return s.Delivered.Inserts+s.Lost[Rejected].Inserts == uint64(len(codes)) })
+	until(t, "all are stored or refused", func() bool {
+		s := w.Stats()
+		return s.Delivered.Inserts+
+			s.Lost[Rejected].Inserts == uint64(len(codes))
+	})
 	closeWriter(t, w)
 	if s := w.Stats(); s.Lost[Rejected].Inserts != refused || len(s.Lost) != 1 || len(s.Quarantined) > 0 {
 		t.Errorf("%d were to be refused; stats %+v", refused, s)
@@ -171,7 +176,8 @@ func errorTable() string {
 
 // README.md has the table of errorcodes.go.
 func TestReadmeHasTheErrorTable(t *testing.T) {
-	const file, begin, end = "../README.md", "<!-- error classes: go test ./sink/clickhouse -run Readme -update -->\n", "<!-- end -->"
+	const file, begin, end = "../README.md", "<!-- error classes: go test ./sink/clickhouse -run Readme -update -->\n",
+		"<!-- end -->"
 	data, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -217,7 +223,8 @@ func TestForbiddenSettings(t *testing.T) {
 			}
 			closeWriter(t, w)
 			text := lines()
-			if optional && (strings.Count(text, "inserts go without it") != 1 || strings.Contains(text, "insert failed")) {
+			if optional && (strings.Count(text, "inserts go without it") != 1 ||
+				strings.Contains(text, "insert failed")) {
 				t.Errorf("said %s", text)
 			}
 			if !optional && !strings.Contains(text, "ALTER USER … SETTINGS "+name+" WRITABLE") {

@@ -11,8 +11,8 @@ import (
 	"github.com/metranova/flow-collector/sink/native"
 )
 
-// deliver is one inserter: it takes inserts in order until the queue is closed and empty, and in turn with these, or when
-// there are none, those of the spool.
+// deliver is one inserter: it takes inserts in order until the queue is closed and empty, and in turn with these, or
+// when there are none, those of the spool.
 func (w *Writer) deliver(ctx context.Context) {
 	if !w.waitReady(ctx) {
 		return // Close takes what waits
@@ -155,10 +155,10 @@ func (w *Writer) finish(ins *Insert) { w.queue.done(len(ins.Data)) }
 // onDisk is deliverOne's word for an insert that went to the spool.
 const onDisk Reason = "spooled"
 
-// deliverOne tries until the insert is stored (no reason), went to the spool, was refused or has to be given up. b is that of
-// the insert that it is a part of; nil where it is a whole one. What the server says of the data is refused; everything else
-// waits: in the spool, or, where there is none, here. An unknown error is waited for without a spool only UnknownAttempts times,
-// since it may be about this insert alone, which would then hold up all others.
+// deliverOne tries until the insert is stored (no reason), went to the spool, was refused or has to be given up. b is
+// that of the insert that it is a part of; nil where it is a whole one. What the server says of the data is refused;
+// everything else waits: in the spool, or, where there is none, here. An unknown error is waited for without a spool
+// only UnknownAttempts times, since it may be about this insert alone, which would then hold up all others.
 func (w *Writer) deliverOne(ctx context.Context, ins *Insert, b *bisection) (Reason, error) {
 	wait := w.newBackoff()
 	first := time.Now()
@@ -184,7 +184,8 @@ func (w *Writer) deliverOne(ctx context.Context, ins *Insert, b *bisection) (Rea
 			continue
 		}
 		// What fails though others go in must not hold these up.
-		alone := class != Retryable && w.health.deliveredAfter(begun.Add(-w.options.ConfigurationRetry)) || w.waitsForServer(ins)
+		alone := class != Retryable && w.health.deliveredAfter(begun.Add(-w.options.ConfigurationRetry)) ||
+			w.waitsForServer(ins)
 		down := w.health.failed(begun)
 		w.counters.retried(ins)
 		if down || alone || w.isClosing() || time.Since(first) >= w.options.SpoolAfter {
@@ -215,8 +216,8 @@ func (w *Writer) newBackoff() *backoff.ExponentialBackOff {
 	return b
 }
 
-// rest waits before the next attempt and reports whether there is to be one. With a spool Close cuts the wait short, for
-// what fails once more goes there.
+// rest waits before the next attempt and reports whether there is to be one. With a spool Close cuts the wait short,
+// for what fails once more goes there.
 func (w *Writer) rest(ctx context.Context, d time.Duration) bool {
 	if w.spooling == nil || w.isClosing() {
 		return sleep(ctx, d)
@@ -262,8 +263,8 @@ func (w *Writer) attempt(ctx context.Context, ins *Insert) error {
 	return nil
 }
 
-// send sends an insert to the server. Where there are several that do not have the same tables, what one of them may have
-// stored goes to no other.
+// send sends an insert to the server. Where there are several that do not have the same tables, what one of them may
+// have stored goes to no other.
 func (w *Writer) send(ctx context.Context, ins *Insert, data *body) error {
 	servers, several := w.conn.(*Servers)
 	if !several {
@@ -280,7 +281,8 @@ func (w *Writer) send(ctx context.Context, ins *Insert, data *body) error {
 	return err
 }
 
-// waitsForServer reports whether an insert may be stored by a server that is not the one in use, and so waits for that one.
+// waitsForServer reports whether an insert may be stored by a server that is not the one in use, and so waits for that
+// one.
 func (w *Writer) waitsForServer(ins *Insert) bool {
 	servers, several := w.conn.(*Servers)
 	if !several || ins.at == "" || ins.at == servers.Addr() {

@@ -103,13 +103,16 @@ func TestEngineTakesManyDays(t *testing.T) {
 
 func TestEngineRejectsWhatDoesNotFit(t *testing.T) {
 	conn := engine(t, Options{})
-	run(t, conn, createFlow, "CREATE TABLE other (start_time DateTime, bit_count Tuple(a UInt8, b UInt8)) ENGINE = MergeTree ORDER BY start_time")
+	run(t, conn, createFlow,
+		"CREATE TABLE other (start_time DateTime, bit_count Tuple(a UInt8, b UInt8)) ENGINE = MergeTree ORDER BY start_time")
 	cases := []struct {
 		name string
 		ins  Insert
 	}{
-		{"a column that the table lacks", Insert{Query: InsertQuery("flows", "data_flow", []string{"start_time", "bits"}), Data: days(t, 1)}},
-		{"a column of another type", Insert{Query: InsertQuery("flows", "other", []string{"start_time", "bit_count"}), Data: days(t, 1)}},
+		{"a column that the table lacks",
+			Insert{Query: InsertQuery("flows", "data_flow", []string{"start_time", "bits"}), Data: days(t, 1)}},
+		{"a column of another type", Insert{Query: InsertQuery("flows", "other", []string{"start_time", "bit_count"}),
+			Data: days(t, 1)}},
 		{"a block that is cut", Insert{Query: flowQuery, Data: days(t, 10)[:60]}},
 		{"a block that is garbage", Insert{Query: flowQuery, Data: []byte("\x01\x01garbage")}},
 	}
@@ -145,7 +148,8 @@ func TestEngineFailingViewStoresOnce(t *testing.T) {
 		}
 		time.Sleep(time.Millisecond)
 	}
-	run(t, conn, "CREATE TABLE names (id UInt64, name String) ENGINE = MergeTree ORDER BY id", "SYSTEM RELOAD DICTIONARY dict")
+	run(t, conn, "CREATE TABLE names (id UInt64, name String) ENGINE = MergeTree ORDER BY id",
+		"SYSTEM RELOAD DICTIONARY dict")
 	closeWriter(t, w)
 	for _, table := range []string{"data_flow", "by_name"} {
 		if got := number(t, conn, "SELECT sum(bit_count) FROM "+table); got != 3*8 {
@@ -186,7 +190,8 @@ func TestEngineMissingDatabaseIsConfiguration(t *testing.T) {
 // A block's columns are matched by name: what the table lacks is left out, what it has more gets its default.
 func TestEngineInsertByName(t *testing.T) {
 	conn := engine(t, Options{})
-	run(t, conn, "CREATE TABLE old (start_time DateTime('UTC'), own String DEFAULT 'x', at DateTime DEFAULT now()) ENGINE = MergeTree ORDER BY start_time")
+	run(t, conn,
+		"CREATE TABLE old (start_time DateTime('UTC'), own String DEFAULT 'x', at DateTime DEFAULT now()) ENGINE = MergeTree ORDER BY start_time")
 	w := NewWriter(conn, WriterOptions{})
 	w.Enqueue(&Insert{Query: InsertByName("flows", "old"), Token: "t", Rows: 3, Data: days(t, 3)})
 	closeWriter(t, w)

@@ -13,8 +13,8 @@ import (
 	"github.com/metranova/flow-collector/sink/journal"
 )
 
-// writerLog logs failures: the first of each sort at once, then at most one a minute, and when they are over. A failure that is
-// about one table ends when that table takes an insert, any other one when any table does.
+// writerLog logs failures: the first of each sort at once, then at most one a minute, and when they are over. A failure
+// that is about one table ends when that table takes an insert, any other one when any table does.
 type writerLog struct {
 	log     *zap.Logger
 	now     func() time.Time
@@ -49,8 +49,10 @@ func scopeOf(class Class, ins *Insert, err error) scope {
 	return scope{class, ins.Query}
 }
 
-// serverWide are error codes that no table is to blame for: credentials, the database, and a server that has too much to do.
-var serverWide = []int32{81, 159, 164, 180, 192, 193, 194, 195, 201, 202, 203, 209, 210, 241, 243, 452, 472, 516, 745, 749, 762, 776}
+// serverWide are error codes that no table is to blame for: credentials, the database, and a server that has too much
+// to do.
+var serverWide = []int32{81, 159, 164, 180, 192, 193, 194, 195, 201, 202, 203, 209, 210, 241, 243, 452, 472, 516, 745,
+	749, 762, 776}
 
 // failed reports an attempt that failed.
 func (l *writerLog) failed(class Class, ins *Insert, err error) {
@@ -111,7 +113,8 @@ func (l *writerLog) without(name string, err error) {
 // notOurs reports an entry of the spool whose statement is not executed.
 func (l *writerLog) notOurs(rows int) {
 	if l.journal.Due("not ours") {
-		l.log.Error("an entry of the spool is not executed and stays there: who wrote to spool.path?", zap.Int("rows", rows),
+		l.log.Error("an entry of the spool is not executed and stays there: who wrote to spool.path?",
+			zap.Int("rows", rows),
 			zap.Error(errStatement))
 	}
 }
@@ -165,7 +168,8 @@ func (l *writerLog) withoutView(ins *Insert) {
 // notKept reports rows that could not be put into the quarantine for a view.
 func (l *writerLog) notKept(ins *Insert, err error) {
 	if l.journal.Due("not kept") {
-		l.log.Error("rows that a view of ClickHouse does not have are not kept", zap.Int("rows", ins.Rows), zap.Error(err))
+		l.log.Error("rows that a view of ClickHouse does not have are not kept", zap.Int("rows", ins.Rows),
+			zap.Error(err))
 	}
 }
 

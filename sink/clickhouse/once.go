@@ -8,7 +8,8 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 )
 
-// InsertOnce sends one block, without retries. After an error maybeStored says whether rows of it may be stored nevertheless.
+// InsertOnce sends one block, without retries. After an error maybeStored says whether rows of it may be stored
+// nevertheless.
 func InsertOnce(ctx context.Context, conn driver.Conn, query, token string, data []byte) (maybeStored bool, err error) {
 	var without omitted
 	for {

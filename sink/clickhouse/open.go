@@ -21,23 +21,23 @@ import (
 
 // Options say how to reach a server. Only Addrs has no useful zero value.
 type Options struct {
-	// Addrs are host:port of the server's HTTP (with TLS, HTTPS) interface; of several the first that answers is used, until it
-	// does not any more (Servers). Switched is told which one is used from then on, and why; nil: nobody.
+	// Addrs are host:port of the server's HTTP (with TLS, HTTPS) interface; of several the first that answers is used,
+	// until it does not any more (Servers). Switched is told which one is used from then on, and why; nil: nobody.
 	Addrs    []string
 	Switched func(to string, why error)
 	Database string // empty: the user's default
 	Username string // empty: "default"
 	Password string
 
-	// CreateDatabase makes Open and CreateDatabase create Database where it is missing, on Cluster if that is not empty.
-	// A connection whose database does not exist cannot be used, not even to create it.
+	// CreateDatabase makes Open and CreateDatabase create Database where it is missing, on Cluster if that is not
+	// empty. A connection whose database does not exist cannot be used, not even to create it.
 	CreateDatabase bool
 	Cluster        string
 
 	TLS TLS
 
-	// DialTimeout is how long it may take until a server has answered the first query of a connection; an address where nobody
-	// even takes the connection is given up after 3 s. 0: 10 s.
+	// DialTimeout is how long it may take until a server has answered the first query of a connection; an address where
+	// nobody even takes the connection is given up after 3 s. 0: 10 s.
 	DialTimeout time.Duration
 	// ReadTimeout is how long the answer to a query or insert may take to begin. 0: 5 minutes.
 	ReadTimeout time.Duration
@@ -59,8 +59,8 @@ const (
 	defaultMaxConns    = 10
 )
 
-// New returns a connection over HTTP that nobody has answered on yet: each query finds out for itself. CreateDatabase is not
-// looked at.
+// New returns a connection over HTTP that nobody has answered on yet: each query finds out for itself. CreateDatabase
+// is not looked at.
 func New(o Options) (driver.Conn, error) {
 	options, err := o.driverOptions()
 	if err != nil {
@@ -127,11 +127,12 @@ func cause(err error) error {
 // Error codes for a database that is not there, and for what the user may not do.
 const codeUnknownDatabase, codeAccessDenied = 81, 497
 
-// createDatabase looks whether the database is there, and only then creates it, with a connection of its own to the user's default
-// database: to create what is there takes the right to create it too. On a cluster it may be missing elsewhere, so the statement is
-// sent, and need not be allowed.
+// createDatabase looks whether the database is there, and only then creates it, with a connection of its own to the
+// user's default database: to create what is there takes the right to create it too. On a cluster it may be missing
+// elsewhere, so the statement is sent, and need not be allowed.
 func createDatabase(ctx context.Context, o Options, options chgo.Options) (err error) {
-	where := fmt.Sprintf("create database %q at %s as user %q", o.Database, strings.Join(o.Addrs, ","), options.Auth.Username)
+	where := fmt.Sprintf("create database %q at %s as user %q", o.Database, strings.Join(o.Addrs, ","),
+		options.Auth.Username)
 	there, err := dial(ctx, &options, nil)
 	exists := err == nil
 	if exists {
@@ -177,7 +178,10 @@ func (o *Options) driverOptions() (*chgo.Options, error) {
 		ClientInfo:   chgo.ClientInfo{Products: []struct{ Name, Version string }{{Name: "flow-collector"}}},
 	}
 	dialer := &net.Dialer{Timeout: min(connectTimeout, options.DialTimeout)}
-	options.DialContext = func(ctx context.Context, addr string) (net.Conn, error) { return dialer.DialContext(ctx, "tcp", addr) }
+	options.DialContext = func(ctx context.Context, addr string) (net.Conn,
+		error) {
+		return dialer.DialContext(ctx, "tcp", addr)
+	}
 	if encryption != nil {
 		options.TLS = encryption.Config("") // through a proxy; else each connection reads the files again
 	}

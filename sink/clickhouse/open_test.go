@@ -38,13 +38,20 @@ func TestOpenErrorsNameWhatIsWrong(t *testing.T) {
 		class   Class
 	}{
 		{"no address", Options{}, []string{"no address"}, Retryable},
-		{"no CA file", Options{Addrs: []string{"a:1"}, TLS: TLS{Enabled: true, CAFile: "/nonexistent/ca.pem"}}, []string{"CA certificate", "/nonexistent/ca.pem"}, Retryable},
-		{"CA file without a certificate", Options{Addrs: []string{"a:1"}, TLS: TLS{Enabled: true, CAFile: noPEM}}, []string{noPEM, "no PEM"}, Retryable},
-		{"no key file", Options{Addrs: []string{"a:1"}, TLS: TLS{Enabled: true, CertFile: noPEM}}, []string{"client certificate", noPEM}, Retryable},
-		{"nobody listens", Options{Addrs: []string{host(closed)}, Database: "flows"}, []string{host(closed), "flows", "refused"}, Retryable},
-		{"wrong password", Options{Addrs: []string{host(denied)}, Username: "joe", Password: "x"}, []string{host(denied), `user "joe"`, "Authentication failed"}, Configuration},
-		{"creating the database", Options{Addrs: []string{host(denied)}, Database: "flows", CreateDatabase: true}, []string{`create database "flows"`, host(denied)}, Configuration},
-		{"unknown authority", Options{Addrs: []string{host(encrypted)}, TLS: TLS{Enabled: true}}, []string{host(encrypted), "certificate"}, Configuration},
+		{"no CA file", Options{Addrs: []string{"a:1"}, TLS: TLS{Enabled: true, CAFile: "/nonexistent/ca.pem"}},
+			[]string{"CA certificate", "/nonexistent/ca.pem"}, Retryable},
+		{"CA file without a certificate", Options{Addrs: []string{"a:1"}, TLS: TLS{Enabled: true, CAFile: noPEM}},
+			[]string{noPEM, "no PEM"}, Retryable},
+		{"no key file", Options{Addrs: []string{"a:1"}, TLS: TLS{Enabled: true, CertFile: noPEM}},
+			[]string{"client certificate", noPEM}, Retryable},
+		{"nobody listens", Options{Addrs: []string{host(closed)}, Database: "flows"},
+			[]string{host(closed), "flows", "refused"}, Retryable},
+		{"wrong password", Options{Addrs: []string{host(denied)}, Username: "joe", Password: "x"},
+			[]string{host(denied), `user "joe"`, "Authentication failed"}, Configuration},
+		{"creating the database", Options{Addrs: []string{host(denied)}, Database: "flows", CreateDatabase: true},
+			[]string{`create database "flows"`, host(denied)}, Configuration},
+		{"unknown authority", Options{Addrs: []string{host(encrypted)}, TLS: TLS{Enabled: true}},
+			[]string{host(encrypted), "certificate"}, Configuration},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -97,7 +104,9 @@ func TestOpenTakesTheAddressThatAnswers(t *testing.T) {
 	closed := httptest.NewServer(http.NotFoundHandler())
 	closed.Close()
 	f := newFakeServer(t, nil)
-	conn, err := Open(context.Background(), Options{Addrs: []string{closed.Listener.Addr().String(), f.Listener.Addr().String()}})
+	conn,
+		err := Open(context.Background(),
+		Options{Addrs: []string{closed.Listener.Addr().String(), f.Listener.Addr().String()}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,8 @@ import (
 	"github.com/metranova/flow-collector/sink/store/storetest"
 )
 
-// While the server is down only what is oldest on disk is tried: live inserts are held, also where they find no room on disk.
+// While the server is down only what is oldest on disk is tried: live inserts are held, also where they find no room on
+// disk.
 func TestLiveInsertsAreHeldWhileTheServerIsDown(t *testing.T) {
 	f, broken := switchable(t, func(w http.ResponseWriter) { w.WriteHeader(http.StatusServiceUnavailable) })
 	sp, err := spool.Open(spool.Options{Dir: t.TempDir(), MaxBytes: 4000})
@@ -24,14 +25,16 @@ func TestLiveInsertsAreHeldWhileTheServerIsDown(t *testing.T) {
 	t.Cleanup(func() { _ = sp.Close() })
 	w := NewWriter(f.open(t), withSpool(sp))
 	w.Enqueue(insertOf("first"))
-	until(t, "it is on disk, and the server counts as down", func() bool { return w.Stats().Spool.Waiting.Entries == 1 && w.Down() })
+	until(t, "it is on disk, and the server counts as down",
+		func() bool { return w.Stats().Spool.Waiting.Entries == 1 && w.Down() })
 	before := len(f.got())
 	for i := range 3 {
 		live := insertOf(fmt.Sprint(i))
 		live.Data, live.Fills = bytes.Repeat([]byte{'x'}, 8000), nil // more than the disk may hold
 		w.Enqueue(live)
 	}
-	until(t, "the server is asked often, and the disk refuses", func() bool { return len(f.got()) > before+20 && w.Stats().Spool.Failed.Entries > 3 })
+	until(t, "the server is asked often, and the disk refuses",
+		func() bool { return len(f.got()) > before+20 && w.Stats().Spool.Failed.Entries > 3 })
 	for _, in := range f.got()[before:] {
 		if in.token != "first" {
 			t.Errorf("%q was tried while the server is down", in.token)
@@ -83,11 +86,14 @@ func TestWhatWasTriedGoesFirstOnDisk(t *testing.T) {
 	}
 }
 
-// A kill of the engine while it inserts can leave the rows in the table and not in a view: each has a part of its own, and they are not
-// committed together. The same insert, sent again with its token, stores what is missing and nothing twice.
+// A kill of the engine while it inserts can leave the rows in the table and not in a view: each has a part of its own,
+// and they are not committed together. The same insert, sent again with its token, stores what is missing and nothing
+// twice.
 func TestEngineKilledBetweenTableAndView(t *testing.T) {
 	s := storetest.Supervise(t, store.Options{})
-	conn, err := Open(t.Context(), Options{Addrs: []string{s.URL()[len("http://"):]}, Database: "flows", CreateDatabase: true})
+	conn,
+		err := Open(t.Context(), Options{Addrs: []string{s.URL()[len("http://"):]}, Database: "flows",
+		CreateDatabase: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,13 +121,16 @@ func TestEngineKilledBetweenTableAndView(t *testing.T) {
 		t.Fatal("the insert succeeded though the engine was killed")
 	}
 	until(t, "the engine is back", func() bool { return conn.Ping(t.Context()) == nil })
-	table, view := number(t, conn, "SELECT sum(bit_count) FROM data_flow"), number(t, conn, "SELECT sum(bits) FROM summed")
+	table, view := number(t, conn, "SELECT sum(bit_count) FROM data_flow"),
+		number(t, conn, "SELECT sum(bits) FROM summed")
 	if table != rows*8 || view != 0 {
 		t.Errorf("after the kill the table has %d bits and the view %d, want %d and none", table, view, rows*8)
 	}
 	until(t, "it is sent again", func() bool { return send() == nil })
-	table, view = number(t, conn, "SELECT sum(bit_count) FROM data_flow"), number(t, conn, "SELECT sum(bits) FROM summed")
+	table, view = number(t, conn, "SELECT sum(bit_count) FROM data_flow"),
+		number(t, conn, "SELECT sum(bits) FROM summed")
 	if table != rows*8 || view != rows*8 {
-		t.Errorf("after the same insert again the table has %d bits and the view %d, want %d in both", table, view, rows*8)
+		t.Errorf("after the same insert again the table has %d bits and the view %d, want %d in both", table, view,
+			rows*8)
 	}
 }

@@ -14,11 +14,12 @@ import (
 	"github.com/metranova/flow-collector/sink/store/storetest"
 )
 
-// The store is killed twice under traffic, and the Writer is closed and made again in between: every row is stored once,
-// in the table and in its view.
+// The store is killed twice under traffic, and the Writer is closed and made again in between: every row is stored
+// once, in the table and in its view.
 func TestEngineOutage(t *testing.T) {
 	s := storetest.Supervise(t, store.Options{})
-	options := Options{Addrs: []string{strings.TrimPrefix(s.URL(), "http://")}, Database: "flows", CreateDatabase: true, DialTimeout: time.Second}
+	options := Options{Addrs: []string{strings.TrimPrefix(s.URL(), "http://")}, Database: "flows", CreateDatabase: true,
+		DialTimeout: time.Second}
 	conn, err := Open(context.Background(), options)
 	if err != nil {
 		t.Fatal(err)
@@ -45,8 +46,8 @@ func TestEngineOutage(t *testing.T) {
 	}
 }
 
-// outage sends blocks, kills the store after a third of them, and in the first round closes the Writer while it is down.
-// It returns how many rows came from disk.
+// outage sends blocks, kills the store after a third of them, and in the first round closes the Writer while it is
+// down. It returns how many rows came from disk.
 func outage(t *testing.T, conn driver.Conn, s *store.Supervisor, dir string, round, blocks, rows int) uint64 {
 	t.Helper()
 	sp := openSpool(t, dir)
@@ -67,7 +68,11 @@ func outage(t *testing.T, conn driver.Conn, s *store.Supervisor, dir string, rou
 		time.Sleep(2 * time.Millisecond)
 	}
 	if round > 0 {
-		until(t, "the spool is empty", func() bool { s := w.Stats(); return s.Spool.Waiting.Entries == 0 && s.QueuedBytes == 0 })
+		until(t, "the spool is empty", func() bool {
+			s := w.Stats()
+			return s.Spool.Waiting.Entries == 0 &&
+				s.QueuedBytes == 0
+		})
 	}
 	closeWriter(t, w)
 	stats := w.Stats()

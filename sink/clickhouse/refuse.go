@@ -18,13 +18,14 @@ import (
 // handled is deliverOne's word for an insert that was refused for good and is dealt with.
 const handled Reason = "handled"
 
-// refused deals with an insert that the server will never take as it is. Where a view is to blame it has the table take the
-// rows without that view: it returns true, and the insert is to be sent again. Else the insert is cut in two, again and again,
-// until what is left of it are the rows that are to blame; these go to the quarantine, the others go in.
+// refused deals with an insert that the server will never take as it is. Where a view is to blame it has the table take
+// the rows without that view: it returns true, and the insert is to be sent again. Else the insert is cut in two, again
+// and again, until what is left of it are the rows that are to blame; these go to the quarantine, the others go in.
 //
-// A part has a token of its own, made of the whole's token and its place, and so the same whenever the same insert is cut. It
-// is safe to send parts only because nothing of the whole was stored: the server finds bad rows before it writes. When a view
-// fails the table has the rows already, and when it is not known why an insert fails it may have some: those are not cut.
+// A part has a token of its own, made of the whole's token and its place, and so the same whenever the same insert is
+// cut. It is safe to send parts only because nothing of the whole was stored: the server finds bad rows before it
+// writes. When a view fails the table has the rows already, and when it is not known why an insert fails it may have
+// some: those are not cut.
 func (w *Writer) refused(ctx context.Context, ins *Insert, class Class, err error, b *bisection) (again bool) {
 	if fromView(err) && ins.viewError == nil {
 		ins.viewError = err
@@ -108,7 +109,8 @@ func (w *Writer) halve(ins *Insert) ([]*Insert, error) {
 		if err != nil {
 			return nil, errors.Join(errMalformed, err)
 		}
-		half := &Insert{Query: ins.Query, Token: partToken(ins.Token, part[0], part[1]), Rows: part[1] - part[0], Data: data}
+		half := &Insert{Query: ins.Query, Token: partToken(ins.Token, part[0], part[1]), Rows: part[1] - part[0],
+			Data: data}
 		half.Tally = ins.Tally.Slice(uint64(part[0]), uint64(part[1]))
 		half.shares = half.Tally.Shares()
 		if ins.entry != nil {
@@ -127,7 +129,8 @@ func (w *Writer) halve(ins *Insert) ([]*Insert, error) {
 	return halves, nil
 }
 
-// partToken names rows of an insert by where they stand in the whole one: "token/0-25000", and of that "token/12500-25000".
+// partToken names rows of an insert by where they stand in the whole one: "token/0-25000", and of that
+// "token/12500-25000".
 func partToken(token string, from, to int) string {
 	if token == "" {
 		return ""

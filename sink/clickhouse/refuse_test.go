@@ -58,7 +58,8 @@ func sum(bits []uint64) (n uint64) {
 // constrained makes data_flow with a constraint and two views.
 func constrained(t *testing.T, conn driver.Conn) {
 	t.Helper()
-	run(t, conn, "DROP TABLE IF EXISTS by_day_mv", "DROP TABLE IF EXISTS by_day", "DROP TABLE IF EXISTS data_flow", createFlow,
+	run(t, conn, "DROP TABLE IF EXISTS by_day_mv", "DROP TABLE IF EXISTS by_day", "DROP TABLE IF EXISTS data_flow",
+		createFlow,
 		"ALTER TABLE data_flow ADD CONSTRAINT some CHECK bit_count > 0",
 		"CREATE TABLE by_day (day Date, bit_count UInt64) ENGINE = SummingMergeTree ORDER BY day SETTINGS non_replicated_deduplication_window = 100",
 		"CREATE MATERIALIZED VIEW by_day_mv TO by_day AS SELECT toDate(start_time) AS day, bit_count FROM data_flow")
@@ -119,7 +120,8 @@ func TestEngineBadRowsAreSetAside(t *testing.T) {
 				if onDisk {
 					sp := openSpool(t, t.TempDir())
 					o.Spool, o.SpoolAfter = sp, time.Hour
-					if err := sp.Put(spool.Entry{Query: bad.Query, Token: bad.Token, Rows: bad.Rows, Data: bad.Data}); err != nil {
+					if err := sp.Put(spool.Entry{Query: bad.Query, Token: bad.Token, Rows: bad.Rows,
+						Data: bad.Data}); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -134,7 +136,8 @@ func TestEngineBadRowsAreSetAside(t *testing.T) {
 				})
 				closeWriter(t, w)
 				for _, table := range []string{"data_flow", "by_day"} {
-					if got, want := number(t, conn, "SELECT sum(bit_count) FROM "+table), sum(bits)+1000000; got != want {
+					if got, want := number(t, conn, "SELECT sum(bit_count) FROM "+table),
+						sum(bits)+1000000; got != want {
 						t.Errorf("%s: %d bits, want %d", table, got, want)
 					}
 				}
@@ -148,7 +151,8 @@ func TestEngineBadRowsAreSetAside(t *testing.T) {
 					t.Errorf("%d cuts, want %d at most", s.Cut, c.most)
 				}
 				for _, r := range records {
-					if r.Code != 469 || r.Stored || !strings.Contains(r.Error, "Constraint") || !strings.HasPrefix(r.Token, "bad") {
+					if r.Code != 469 || r.Stored || !strings.Contains(r.Error, "Constraint") ||
+						!strings.HasPrefix(r.Token, "bad") {
 						t.Errorf("record %+v", r)
 					}
 				}
@@ -165,7 +169,9 @@ func TestEngineRefusedAsAWhole(t *testing.T) {
 		name string
 		ins  Insert
 	}{
-		{"a column that the table lacks", Insert{Query: InsertQuery("flows", "data_flow", []string{"start_time", "bits"}), Rows: 9, Data: days(t, 9)}},
+		{"a column that the table lacks",
+			Insert{Query: InsertQuery("flows", "data_flow", []string{"start_time", "bits"}), Rows: 9,
+				Data: days(t, 9)}},
 		{"a block that is cut off", Insert{Query: flowQuery, Rows: 10, Data: days(t, 10)[:60]}},
 		{"garbage", Insert{Query: flowQuery, Rows: 10, Data: []byte("\x01\x01garbage")}},
 	} {
@@ -278,15 +284,16 @@ func TestPartToken(t *testing.T) {
 	}
 }
 
-// The table has the rows when a view fails. They are not sent under other tokens, and the view that was mended gets them by the
-// same one.
+// The table has the rows when a view fails. They are not sent under other tokens, and the view that was mended gets
+// them by the same one.
 func TestEngineViewThatNeverWorks(t *testing.T) {
 	for _, onDisk := range []bool{false, true} {
 		t.Run(fmt.Sprintf("spool %v", onDisk), func(t *testing.T) {
 			conn := engine(t, Options{})
 			constrained(t, conn)
 			const failing = "SELECT start_time, bit_count FROM data_flow WHERE throwIf(bit_count = 3) = 0"
-			run(t, conn, "CREATE TABLE other (start_time DateTime, bit_count UInt64) ENGINE = SummingMergeTree ORDER BY start_time SETTINGS non_replicated_deduplication_window = 100",
+			run(t, conn,
+				"CREATE TABLE other (start_time DateTime, bit_count UInt64) ENGINE = SummingMergeTree ORDER BY start_time SETTINGS non_replicated_deduplication_window = 100",
 				"CREATE MATERIALIZED VIEW other_mv TO other AS "+failing)
 			dir := t.TempDir()
 			o := fast()
@@ -295,7 +302,8 @@ func TestEngineViewThatNeverWorks(t *testing.T) {
 			if onDisk {
 				sp := openSpool(t, t.TempDir())
 				o.Spool, o.SpoolAfter = sp, time.Hour
-				if err := sp.Put(spool.Entry{Query: ins.Query, Token: ins.Token, Rows: ins.Rows, Data: ins.Data}); err != nil {
+				if err := sp.Put(spool.Entry{Query: ins.Query, Token: ins.Token, Rows: ins.Rows,
+					Data: ins.Data}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -318,13 +326,15 @@ func TestEngineViewThatNeverWorks(t *testing.T) {
 			}
 			expect("while the view fails", 0)
 			records, rows := kept(t, dir)
-			if rows != 5 || !records[0].Stored || records[0].Reason != string(ViewFailed) || !strings.Contains(records[0].Error, "other_mv") {
+			if rows != 5 || !records[0].Stored || records[0].Reason != string(ViewFailed) ||
+				!strings.Contains(records[0].Error, "other_mv") {
 				t.Fatalf("quarantine %+v", records)
 			}
 			run(t, conn, "ALTER TABLE other_mv MODIFY QUERY SELECT start_time, bit_count FROM data_flow")
 			again := NewWriter(conn, fast())
 			for range 2 {
-				again.Enqueue(&Insert{Query: records[0].Query, Token: records[0].Token, Rows: 5, Data: bitsBlock(t, numbered(5)...)})
+				again.Enqueue(&Insert{Query: records[0].Query, Token: records[0].Token, Rows: 5,
+					Data: bitsBlock(t, numbered(5)...)})
 			}
 			closeWriter(t, again)
 			expect("when the view is mended", 15)
@@ -374,8 +384,12 @@ func TestViewThatIsWaitedForInVain(t *testing.T) {
 
 // Without a quarantine, or where it is full, what is refused is lost, and counted.
 func TestQuarantineThatTakesNothing(t *testing.T) {
-	f := newFakeServer(t, func(_ int, w http.ResponseWriter, _ *http.Request) { exception(w, 400, 16, "No such column") })
-	for name, q := range map[string]*quarantine.Quarantine{"none": nil, "full": quarantine.New(quarantine.Options{Dir: t.TempDir(), MaxBytes: 10})} {
+	f := newFakeServer(t, func(_ int, w http.ResponseWriter,
+		_ *http.Request) {
+		exception(w, 400, 16, "No such column")
+	})
+	for name, q := range map[string]*quarantine.Quarantine{"none": nil,
+		"full": quarantine.New(quarantine.Options{Dir: t.TempDir(), MaxBytes: 10})} {
 		t.Run(name, func(t *testing.T) {
 			o := fast()
 			o.Quarantine = q

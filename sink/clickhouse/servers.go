@@ -12,8 +12,8 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 )
 
-// Servers is a connection to one of several servers. It stays with one as long as that can be reached; then the next one that
-// can is used, from there on for everything. It is safe for concurrent use.
+// Servers is a connection to one of several servers. It stays with one as long as that can be reached; then the next
+// one that can is used, from there on for everything. It is safe for concurrent use.
 type Servers struct {
 	addrs    []string
 	conns    []driver.Conn
@@ -132,7 +132,11 @@ func (s *Servers) insert(ctx context.Context, query string, data *body, only str
 func (s *Servers) Contributors() []string { return s.conns[0].Contributors() }
 
 func (s *Servers) ServerVersion() (version *driver.ServerVersion, err error) {
-	err = s.try(context.Background(), func(conn driver.Conn) (err error) { version, err = conn.ServerVersion(); return err })
+	err = s.try(context.Background(), func(conn driver.Conn) (err error) {
+		version,
+			err = conn.ServerVersion()
+		return err
+	})
 	return version, err
 }
 
@@ -146,12 +150,18 @@ func (s *Servers) Query(ctx context.Context, query string, args ...any) (rows dr
 }
 
 func (s *Servers) QueryRow(ctx context.Context, query string, args ...any) (row driver.Row) {
-	_ = s.try(ctx, func(conn driver.Conn) error { row = conn.QueryRow(ctx, query, args...); return row.Err() }) // the row has it
+	// the row has it
+	_ = s.try(ctx, func(conn driver.Conn) error { row = conn.QueryRow(ctx, query, args...); return row.Err() })
 	return row
 }
 
-func (s *Servers) PrepareBatch(ctx context.Context, query string, opts ...driver.PrepareBatchOption) (batch driver.Batch, err error) {
-	err = s.try(ctx, func(conn driver.Conn) (err error) { batch, err = conn.PrepareBatch(ctx, query, opts...); return err })
+func (s *Servers) PrepareBatch(ctx context.Context, query string,
+	opts ...driver.PrepareBatchOption) (batch driver.Batch, err error) {
+	err = s.try(ctx, func(conn driver.Conn) (err error) {
+		batch,
+			err = conn.PrepareBatch(ctx, query, opts...)
+		return err
+	})
 	return batch, err
 }
 
@@ -159,7 +169,8 @@ func (s *Servers) Exec(ctx context.Context, query string, args ...any) error {
 	return s.try(ctx, func(conn driver.Conn) error { return conn.Exec(ctx, query, args...) })
 }
 
-func (s *Servers) QueryFormat(ctx context.Context, format, query string, args ...any) (answer io.ReadCloser, err error) {
+func (s *Servers) QueryFormat(ctx context.Context, format, query string,
+	args ...any) (answer io.ReadCloser, err error) {
 	err = s.try(ctx, func(conn driver.Conn) (err error) {
 		answer, err = conn.QueryFormat(ctx, format, query, args...)
 		return err

@@ -91,7 +91,9 @@ func (f *front) down() {
 // direct is a connection past the front.
 func direct(t *testing.T, backend string) driver.Conn {
 	t.Helper()
-	conn, err := Open(context.Background(), Options{Addrs: []string{strings.TrimPrefix(backend, "http://")}, Database: "flows", CreateDatabase: true})
+	conn,
+		err := Open(context.Background(), Options{Addrs: []string{strings.TrimPrefix(backend, "http://")},
+		Database: "flows", CreateDatabase: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +125,8 @@ func TestEngineAnswerLost(t *testing.T) {
 			for i := range 10 {
 				bits := numbered(i + 1)
 				want += sum(bits)
-				w.Enqueue(&Insert{Query: flowQuery, Token: fmt.Sprint(onDisk, i), Rows: len(bits), Data: bitsBlock(t, bits...)})
+				w.Enqueue(&Insert{Query: flowQuery, Token: fmt.Sprint(onDisk, i), Rows: len(bits),
+					Data: bitsBlock(t, bits...)})
 			}
 			until(t, "all is delivered", func() bool { return w.Stats().Delivered.Inserts == 10 })
 			closeWriter(t, w)
@@ -152,7 +155,8 @@ func twoServers(t *testing.T) (a, b *front, stored func() (inA, inB uint64)) {
 	return fronts[0], fronts[1], func() (inA, inB uint64) {
 		t.Helper()
 		for _, table := range []string{"data_flow", "by_day"} {
-			inA, inB = number(t, conns[0], "SELECT sum(bit_count) FROM "+table), number(t, conns[1], "SELECT sum(bit_count) FROM "+table)
+			inA, inB = number(t, conns[0], "SELECT sum(bit_count) FROM "+table),
+				number(t, conns[1], "SELECT sum(bit_count) FROM "+table)
 			if table == "data_flow" {
 				defer func(a, b uint64) {
 					if a != inA || b != inB {

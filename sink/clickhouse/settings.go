@@ -28,7 +28,8 @@ var insertSettings = chgo.Settings{
 
 const partitionsSetting = "max_partitions_per_insert_block"
 
-// dispensable are the settings that can be left to the server's profile, where that forbids to change them, and what it means.
+// dispensable are the settings that can be left to the server's profile, where that forbids to change them, and what it
+// means.
 var dispensable = map[string]string{
 	partitionsSetting:               "blocks that touch more partitions than the profile allows are sent in parts",
 	"optimize_on_insert":            "inserts take the server longer",
@@ -36,7 +37,8 @@ var dispensable = map[string]string{
 }
 
 // needed are the settings without which a retried insert may be stored twice.
-var needed = []string{"async_insert", "insert_deduplicate", "deduplicate_blocks_in_dependent_materialized_views", "insert_deduplication_token"}
+var needed = []string{"async_insert", "insert_deduplicate", "deduplicate_blocks_in_dependent_materialized_views",
+	"insert_deduplication_token"}
 
 // InsertSettings are the settings with which an insert of that token is sent.
 func InsertSettings(token string) chgo.Settings {
@@ -60,8 +62,8 @@ func forbiddenSetting(err error) string {
 	})
 }
 
-// ForbiddenSetting is the setting that a failure is about, where the user may not change it or the server does not know it: the first
-// in the server's message for which sent is true. It is "" where the failure is about something else.
+// ForbiddenSetting is the setting that a failure is about, where the user may not change it or the server does not know
+// it: the first in the server's message for which sent is true. It is "" where the failure is about something else.
 func ForbiddenSetting(err error, sent func(name string) bool) string {
 	var exception *chgo.Exception
 	if !errors.As(err, &exception) || !slices.Contains(forbiddenCodes, exception.Code) {
@@ -97,7 +99,8 @@ type omitted struct {
 	names map[string]bool
 }
 
-// add notes the setting that a failure is about. It returns its name if inserts can do without it and did not know so yet.
+// add notes the setting that a failure is about. It returns its name if inserts can do without it and did not know so
+// yet.
 func (o *omitted) add(err error) string {
 	name := forbiddenSetting(err)
 	if _, ok := dispensable[name]; !ok {

@@ -28,7 +28,8 @@ func newSpooling(w *Writer) *spooling {
 	if w.options.Spool == nil {
 		return nil
 	}
-	return &spooling{w: w, spool: w.options.Spool, wake: make(chan struct{}, 1), backoff: w.newBackoff(), since: map[string]uint64{}}
+	return &spooling{w: w, spool: w.options.Spool, wake: make(chan struct{}, 1), backoff: w.newBackoff(),
+		since: map[string]uint64{}}
 }
 
 // kick has the mover look at the queue again.
@@ -64,20 +65,21 @@ func (s *spooling) put(ins *Insert) bool {
 // atSeparator stands between an insert's token and the address of the server that may have stored it.
 const atSeparator = "\n"
 
-// entryOf is the insert as it goes to disk. What was tried goes before what was not: the sooner the server is asked again, the
-// surer it is that it still knows the token.
+// entryOf is the insert as it goes to disk. What was tried goes before what was not: the sooner the server is asked
+// again, the surer it is that it still knows the token.
 func (s *spooling) entryOf(ins *Insert) *spool.Entry {
 	token := ins.Token
 	if ins.at != "" {
 		token += atSeparator + ins.at
 	}
 	return &spool.Entry{
-		Query: ins.Query, Token: token, Rows: ins.Rows, Data: ins.whole(), Note: ins.Tally.Append(nil), Ref: ins.shares, First: ins.tried,
+		Query: ins.Query, Token: token, Rows: ins.Rows, Data: ins.whole(), Note: ins.Tally.Append(nil), Ref: ins.shares,
+		First: ins.tried,
 	}
 }
 
-// move is the goroutine that takes the oldest waiting inserts to disk, so that Enqueue need not wait for it: all of them
-// while the server is down, else those that fill the queue by more than half.
+// move is the goroutine that takes the oldest waiting inserts to disk, so that Enqueue need not wait for it: all of
+// them while the server is down, else those that fill the queue by more than half.
 func (s *spooling) move(ctx context.Context) {
 	patience := time.NewTimer(s.w.options.SpoolAfter) // for tables that are not ready
 	defer patience.Stop()
@@ -138,8 +140,8 @@ func (s *spooling) first() bool {
 // foreignRetry is how long an entry with a statement of somebody else is put aside at a time.
 const foreignRetry = 24 * time.Hour
 
-// take returns the oldest insert on disk; nil where none can be tried now. An entry whose statement is not ours stays on
-// disk until it is too old.
+// take returns the oldest insert on disk; nil where none can be tried now. An entry whose statement is not ours stays
+// on disk until it is too old.
 func (s *spooling) take() *Insert {
 	e, ok := s.spool.Next()
 	for ; ok && !IsInsert(e.Query); e, ok = s.spool.Next() {
@@ -224,8 +226,8 @@ func (s *spooling) giveBack(ins *Insert, wait time.Duration) {
 // putAside has an insert that could not be dealt with tried again later.
 func (s *spooling) putAside(ins *Insert) { s.giveBack(ins, s.w.options.ConfigurationRetry) }
 
-// tooLate reports whether a view that somebody might mend refuses an insert for so long that the table, which has the rows,
-// may soon not know their token any more: a further attempt would store them twice.
+// tooLate reports whether a view that somebody might mend refuses an insert for so long that the table, which has the
+// rows, may soon not know their token any more: a further attempt would store them twice.
 func (s *spooling) tooLate(ins *Insert, class Class, err error) bool {
 	if class != Configuration || !fromView(err) {
 		return false
@@ -238,7 +240,8 @@ func (s *spooling) tooLate(ins *Insert, class Class, err error) bool {
 		s.since[ins.Token] = now
 		return false
 	}
-	return now-since > uint64(s.w.options.Window)/4 // other collectors insert too, and into several partitions at a time
+	// other collectors insert too, and into several partitions at a time
+	return now-since > uint64(s.w.options.Window)/4
 }
 
 // forget ends what tooLate remembers of an insert.

@@ -97,7 +97,11 @@ func TestSpoolTakesWhatFailsAndGivesItBackInOrder(t *testing.T) {
 			for i := range 6 {
 				w.Enqueue(insertOf(fmt.Sprint(i)))
 			}
-			until(t, "all is on disk", func() bool { s := w.Stats(); return s.Spooled.Inserts == 6 && s.QueuedBytes == 0 })
+			until(t, "all is on disk", func() bool {
+				s := w.Stats()
+				return s.Spooled.Inserts == 6 &&
+					s.QueuedBytes == 0
+			})
 			if n := released.Load(); n < 6 {
 				t.Errorf("%d buffers released while all is on disk", n)
 			}
@@ -125,7 +129,8 @@ func TestSpoolInTurnWithLiveInserts(t *testing.T) {
 	sp := openSpool(t, t.TempDir())
 	for i := range 5 {
 		old := insertOf(fmt.Sprintf("old%d", i))
-		if err := sp.Put(spool.Entry{Query: old.Query, Token: old.Token, Rows: old.Rows, Data: old.whole()}); err != nil {
+		if err := sp.Put(spool.Entry{Query: old.Query, Token: old.Token, Rows: old.Rows,
+			Data: old.whole()}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -176,8 +181,12 @@ func TestSpoolTakesWhatIsLeftAtClose(t *testing.T) {
 	f, broken := switchable(t, func(w http.ResponseWriter) { w.WriteHeader(http.StatusServiceUnavailable) })
 	conn := f.open(t)
 	cases := map[string]func(o *WriterOptions, ctx context.Context) context.Context{
-		"a server that is down":   func(_ *WriterOptions, ctx context.Context) context.Context { return ctx },
-		"tables that are not yet": func(o *WriterOptions, ctx context.Context) context.Context { o.Ready = make(chan struct{}); return ctx },
+		"a server that is down": func(_ *WriterOptions, ctx context.Context) context.Context { return ctx },
+		"tables that are not yet": func(o *WriterOptions,
+			ctx context.Context) context.Context {
+			o.Ready = make(chan struct{})
+			return ctx
+		},
 		"no grace": func(_ *WriterOptions, ctx context.Context) context.Context {
 			ctx, cancel := context.WithCancel(ctx)
 			cancel()

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// errStatement is for a block from a file whose statement is not one that this program writes. It must never be executed:
-// whoever can write the file could have the server do anything.
+// errStatement is for a block from a file whose statement is not one that this program writes. It must never be
+// executed: whoever can write the file could have the server do anything.
 var errStatement = errors.New("its statement is no INSERT of this collector")
 
 // IsInsert reports whether a statement from a file is one that InsertQuery or InsertByName makes: an INSERT of a Native

@@ -12,7 +12,8 @@ import (
 
 func TestIsInsert(t *testing.T) {
 	for _, query := range []string{
-		InsertQuery("flows", "data_flow", []string{"a", "ext.b.c", "odd`name", `back\slash`}), InsertQuery("", "t", []string{"a"}),
+		InsertQuery("flows", "data_flow", []string{"a", "ext.b.c", "odd`name", `back\slash`}),
+		InsertQuery("", "t", []string{"a"}),
 		InsertByName("flows", "meta_as"), InsertByName("", "t"), InsertQuery("d`; DROP TABLE t", "t", []string{"a"}),
 	} {
 		if !IsInsert(query) {
@@ -20,10 +21,14 @@ func TestIsInsert(t *testing.T) {
 		}
 	}
 	for _, query := range []string{
-		"", "INSERT INTO", "DROP TABLE `t`", "INSERT INTO `t`", "INSERT INTO t (a)", "insert into `t` (`a`)", "INSERT INTO `t` ()",
-		"INSERT INTO `t` (`a`) SELECT 1", "INSERT INTO `t` (`a`);DROP TABLE `t`", "INSERT INTO `t` (`a`) ", "INSERT INTO `t` (`a`,`b`)",
-		"INSERT INTO FUNCTION file('x') (`a`)", "INSERT INTO FUNCTION url(`a`) (`a`)", "INSERT INTO `a`.`b`.`c` (`a`)", "INSERT INTO `t` (`a`, )",
-		"INSERT INTO `t` (`a`) SETTINGS engine_file_truncate_on_insert = 1", "INSERT INTO `t` SETTINGS input_format_skip_unknown_fields = 1, a = 1",
+		"", "INSERT INTO", "DROP TABLE `t`", "INSERT INTO `t`", "INSERT INTO t (a)", "insert into `t` (`a`)",
+		"INSERT INTO `t` ()",
+		"INSERT INTO `t` (`a`) SELECT 1", "INSERT INTO `t` (`a`);DROP TABLE `t`", "INSERT INTO `t` (`a`) ",
+		"INSERT INTO `t` (`a`,`b`)",
+		"INSERT INTO FUNCTION file('x') (`a`)", "INSERT INTO FUNCTION url(`a`) (`a`)", "INSERT INTO `a`.`b`.`c` (`a`)",
+		"INSERT INTO `t` (`a`, )",
+		"INSERT INTO `t` (`a`) SETTINGS engine_file_truncate_on_insert = 1",
+		"INSERT INTO `t` SETTINGS input_format_skip_unknown_fields = 1, a = 1",
 		"INSERT INTO `` (`a`)", "INSERT INTO `t` (`a", "INSERT INTO `t\\` (`a`)", "/* */ INSERT INTO `t` (`a`)",
 	} {
 		if IsInsert(query) {

@@ -47,12 +47,12 @@ func (c *Count) add(ins *Insert) {
 	c.Bytes += uint64(ins.size())
 }
 
-// Stats are a Writer's counters at one moment, since it was made. What was enqueued and Spool.Found together are Delivered,
-// Lost, Quarantined, queued and Spool.Waiting; of inserts each Cut makes one more.
+// Stats are a Writer's counters at one moment, since it was made. What was enqueued and Spool.Found together are
+// Delivered, Lost, Quarantined, queued and Spool.Waiting; of inserts each Cut makes one more.
 type Stats struct {
 	Delivered Count
-	// Spooled went to disk instead of being lost or retried on. FromSpool is what of Delivered came from there, from this
-	// run or an earlier one.
+	// Spooled went to disk instead of being lost or retried on. FromSpool is what of Delivered came from there, from
+	// this run or an earlier one.
 	Spooled, FromSpool Count
 	// Retried counts attempts after which the insert was tried again.
 	Retried Count

@@ -92,8 +92,10 @@ func (a *authority) issue(name string, template *x509.Certificate, self bool) (c
 // pair is a certificate for a server or client.
 func (a *authority) pair(name string, hosts []string, notAfter time.Time) (certFile, keyFile string) {
 	template := &x509.Certificate{
-		Subject: pkix.Name{CommonName: name}, DNSNames: hosts, NotAfter: notAfter, NotBefore: time.Now().Add(-2 * time.Hour),
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		Subject: pkix.Name{CommonName: name}, DNSNames: hosts, NotAfter: notAfter,
+		NotBefore:   time.Now().Add(-2 * time.Hour),
+		KeyUsage:    x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
 	return a.issue(name, template, false)
 }
@@ -144,7 +146,8 @@ func TestEngineTLS(t *testing.T) {
 	addr := "localhost:" + proxy.URL[strings.LastIndexByte(proxy.URL, ':')+1:]
 	options := func(files TLS, password string) Options {
 		files.Enabled = true
-		return Options{Addrs: []string{addr}, Database: "flows", CreateDatabase: true, Username: "joe", Password: password, TLS: files}
+		return Options{Addrs: []string{addr}, Database: "flows", CreateDatabase: true, Username: "joe",
+			Password: password, TLS: files}
 	}
 	conn, err := Open(context.Background(), options(TLS{CAFile: ours.file}, "right"))
 	if err != nil {
@@ -163,16 +166,23 @@ func TestEngineTLS(t *testing.T) {
 		want     []string // nothing: all is well
 	}{
 		{"all is well", good, false, TLS{CAFile: ours.file}, "right", nil},
-		{"with a client certificate", good, true, TLS{CAFile: ours.file, CertFile: clientCert, KeyFile: clientKey}, "right", nil},
+		{"with a client certificate", good, true, TLS{CAFile: ours.file, CertFile: clientCert, KeyFile: clientKey},
+			"right", nil},
 		{"no authority", good, false, TLS{}, "right", []string{"unknown authority", "clickhouse.ca_file"}},
-		{"another authority", good, false, TLS{CAFile: others.file}, "right", []string{"unknown authority", others.file}},
+		{"another authority", good, false, TLS{CAFile: others.file}, "right",
+			[]string{"unknown authority", others.file}},
 		{"not verified", expired, false, TLS{SkipVerify: true}, "right", nil},
 		{"expired", expired, false, TLS{CAFile: ours.file}, "right", []string{"expired", ours.file}},
-		{"another host's", elsewhere, false, TLS{CAFile: ours.file}, "right", []string{"clickhouse.example.net", "localhost"}},
-		{"another host's, by name", elsewhere, false, TLS{CAFile: ours.file, ServerName: "clickhouse.example.net"}, "right", nil},
+		{"another host's", elsewhere, false, TLS{CAFile: ours.file}, "right",
+			[]string{"clickhouse.example.net", "localhost"}},
+		{"another host's, by name", elsewhere, false, TLS{CAFile: ours.file, ServerName: "clickhouse.example.net"},
+			"right", nil},
 		{"no client certificate", good, true, TLS{CAFile: ours.file}, "right", []string{"certificate required"}},
-		{"a stranger's client certificate", good, true, TLS{CAFile: ours.file, CertFile: strangerCert, KeyFile: strangerKey}, "right", []string{"certificate", strangerCert}},
-		{"wrong password", good, false, TLS{CAFile: ours.file}, "wrong", []string{`user "joe"`, "Authentication failed"}},
+		{"a stranger's client certificate", good, true,
+			TLS{CAFile: ours.file, CertFile: strangerCert, KeyFile: strangerKey}, "right",
+			[]string{"certificate", strangerCert}},
+		{"wrong password", good, false, TLS{CAFile: ours.file}, "wrong",
+			[]string{`user "joe"`, "Authentication failed"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			serves.Store(c.serves)
@@ -240,7 +250,8 @@ func TestRenewedClientCertificate(t *testing.T) {
 	f.answer = func(n int, _ http.ResponseWriter, r *http.Request) { f.store(n, r) }
 	front := httptest.NewUnstartedServer(http.HandlerFunc(f.serve))
 	front.Config.ErrorLog = log.New(io.Discard, "", 0) // the handshakes that are to fail
-	front.TLS = &tls.Config{Certificates: []tls.Certificate{*server}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: authorities}
+	front.TLS = &tls.Config{Certificates: []tls.Certificate{*server}, ClientAuth: tls.RequireAndVerifyClientCert,
+		ClientCAs: authorities}
 	front.StartTLS()
 	t.Cleanup(front.Close)
 
@@ -255,7 +266,11 @@ func TestRenewedClientCertificate(t *testing.T) {
 	t.Cleanup(func() { _ = conn.Close() })
 	w := NewWriter(conn, fast())
 	w.Enqueue(insertOf("t1"))
-	until(t, "the old one is refused", func() bool { s := w.Stats(); return s.LastError != nil && Classify(s.LastError) == Configuration })
+	until(t, "the old one is refused", func() bool {
+		s := w.Stats()
+		return s.LastError != nil &&
+			Classify(s.LastError) == Configuration
+	})
 	newCert, newKey := ours.pair("renewed", nil, time.Now().Add(time.Hour))
 	for from, to := range map[string]string{newCert: cert, newKey: key} {
 		if err := os.Rename(from, to); err != nil {

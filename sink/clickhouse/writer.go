@@ -61,25 +61,26 @@ type WriterOptions struct {
 	RetryMin, RetryMax time.Duration
 	// ConfigurationRetry is the wait after a failure that somebody has to mend. 0: 30 s.
 	ConfigurationRetry time.Duration
-	// UnknownAttempts is how often an insert is tried that fails with an error of no known class, where there is no Spool that it
-	// can wait in. 0: 10.
+	// UnknownAttempts is how often an insert is tried that fails with an error of no known class, where there is no
+	// Spool that it can wait in. 0: 10.
 	UnknownAttempts int
 	// Ready is closed when the tables are there; until then inserts wait. nil: they are.
 	Ready <-chan struct{}
-	// Spool, if not nil, takes what would be lost for want of memory or time, and what was retried for SpoolAfter (0: 10
-	// seconds), and is emptied, oldest first, while the server takes inserts. Close the Writer before it. An insert may be
-	// sent again after a crash, which its token makes harmless as long as the table's deduplication window knows it.
+	// Spool, if not nil, takes what would be lost for want of memory or time, and what was retried for SpoolAfter (0:
+	// 10 seconds), and is emptied, oldest first, while the server takes inserts. Close the Writer before it. An insert
+	// may be sent again after a crash, which its token makes harmless as long as the table's deduplication window knows
+	// it.
 	Spool      *spool.Spool
 	SpoolAfter time.Duration
-	// Book is where it is written down what becomes of rows, by exporter; the same as the spool's (Book.Keep). nil: one of the
-	// Writer's own.
+	// Book is where it is written down what becomes of rows, by exporter; the same as the spool's (Book.Keep). nil: one
+	// of the Writer's own.
 	Book *tally.Book
 	// Attempted is told how long each attempt took, from several goroutines. nil: nobody.
 	Attempted func(took time.Duration, err error)
 	// Quarantine takes what the server refuses for good; nil: it is lost.
 	Quarantine *quarantine.Quarantine
-	// Window is how many tokens the tables remember, as far as is known: what a view has refused is not tried again when others
-	// may have pushed its token out. 0: 10000, as ClickHouse has by default.
+	// Window is how many tokens the tables remember, as far as is known: what a view has refused is not tried again
+	// when others may have pushed its token out. 0: 10000, as ClickHouse has by default.
 	Window uint
 	// Replicated says that several servers have the same rows and know the same tokens.
 	Replicated bool
@@ -160,9 +161,9 @@ func (o WriterOptions) withDefaults() WriterOptions {
 	return o
 }
 
-// Enqueue hands an insert over and returns at once. Where the queue is full the oldest waiting inserts are lost
-// for it, and counted; after Close the insert itself is. With a spool what fills the queue by more than half goes to disk
-// in the background, so that only what is faster than the disk is lost; after Close the insert goes there at once.
+// Enqueue hands an insert over and returns at once. Where the queue is full the oldest waiting inserts are lost for it,
+// and counted; after Close the insert itself is. With a spool what fills the queue by more than half goes to disk in
+// the background, so that only what is faster than the disk is lost; after Close the insert goes there at once.
 func (w *Writer) Enqueue(ins *Insert) {
 	ins.shares = ins.Tally.Shares()
 	w.options.Book.Take(ins.shares)
@@ -177,9 +178,9 @@ func (w *Writer) Enqueue(ins *Insert) {
 	w.spooling.kick()
 }
 
-// Close stops taking inserts and waits until those that wait are delivered or ctx ends. What is left then is
-// lost, and the error says how much. With a spool it goes there instead, as does what fails meanwhile; Close waits for the
-// disk, and what is on disk stays there.
+// Close stops taking inserts and waits until those that wait are delivered or ctx ends. What is left then is lost, and
+// the error says how much. With a spool it goes there instead, as does what fails meanwhile; Close waits for the disk,
+// and what is on disk stays there.
 func (w *Writer) Close(ctx context.Context) error {
 	w.queue.close()
 	w.closeOnce.Do(func() { close(w.closing) })
@@ -203,7 +204,8 @@ func (w *Writer) Close(ctx context.Context) error {
 		w.lose(ins, Shutdown, ctx.Err())
 	}
 	if l := w.counters.lossOf(Shutdown); l.Inserts > 0 {
-		return fmt.Errorf("close ClickHouse writer: %d inserts with %d rows were not delivered; last error: %v", l.Inserts, l.Rows, w.counters.lastError())
+		return fmt.Errorf("close ClickHouse writer: %d inserts with %d rows were not delivered; last error: %v",
+			l.Inserts, l.Rows, w.counters.lastError())
 	}
 	return nil
 }
@@ -211,8 +213,8 @@ func (w *Writer) Close(ctx context.Context) error {
 // Down reports whether no insert went in for a while (SpoolAfter) though some were tried.
 func (w *Writer) Down() bool { return w.health.isDown() }
 
-// lose gives an insert up, or to the spool where there is one: the same bytes with the same token can be delivered later.
-// What the server will never take does not go there.
+// lose gives an insert up, or to the spool where there is one: the same bytes with the same token can be delivered
+// later. What the server will never take does not go there.
 func (w *Writer) lose(ins *Insert, reason Reason, err error) {
 	if reason == Shutdown && w.spooling.put(ins) {
 		return
@@ -222,7 +224,8 @@ func (w *Writer) lose(ins *Insert, reason Reason, err error) {
 
 // giveUp is the one place where an insert is lost.
 func (w *Writer) giveUp(ins *Insert, reason Reason, err error) {
-	w.options.Book.Lose(ins.shares, ins.entry != nil, string(reason)) // first: what only the counters have is of no exporter
+	// first: what only the counters have is of no exporter
+	w.options.Book.Lose(ins.shares, ins.entry != nil, string(reason))
 	w.counters.lost(ins, reason)
 	w.journal.lost(ins, reason, err)
 	w.release(ins)
@@ -236,9 +239,9 @@ func (w *Writer) release(ins *Insert) {
 	}
 }
 
-// InsertByName renders the statement for Insert.Query of blocks whose columns are matched by their names. Columns of the
-// block that the table does not have are left out, and columns that only the table has get their defaults: so rows also go
-// into a table that was made by an older version or by hand, where the user may not add columns.
+// InsertByName renders the statement for Insert.Query of blocks whose columns are matched by their names. Columns of
+// the block that the table does not have are left out, and columns that only the table has get their defaults: so rows
+// also go into a table that was made by an older version or by hand, where the user may not add columns.
 func InsertByName(database, table string) string {
 	return "INSERT INTO " + qualified(database, table) + skipUnknownFields
 }

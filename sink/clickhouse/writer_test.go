@@ -20,7 +20,8 @@ import (
 
 // fast are options with which a test does not wait.
 func fast() WriterOptions {
-	return WriterOptions{RetryMin: time.Millisecond, RetryMax: 2 * time.Millisecond, ConfigurationRetry: time.Millisecond, Inserters: 1}
+	return WriterOptions{RetryMin: time.Millisecond, RetryMax: 2 * time.Millisecond,
+		ConfigurationRetry: time.Millisecond, Inserters: 1}
 }
 
 // insertOf is an insert of "block " and the token, packed.
@@ -130,7 +131,8 @@ func TestWriterRetriesWithTheSameTokenAndBytes(t *testing.T) {
 				}
 			}
 			s := w.Stats()
-			if s.Delivered.Inserts != 1 || s.Retried.Inserts != 3 || s.Retried.Rows != 9 || len(s.Lost) != 0 || s.LastError == nil {
+			if s.Delivered.Inserts != 1 || s.Retried.Inserts != 3 || s.Retried.Rows != 9 || len(s.Lost) != 0 ||
+				s.LastError == nil {
 				t.Errorf("stats %+v", s)
 			}
 		})
@@ -328,17 +330,21 @@ func TestClassify(t *testing.T) {
 		answer func(http.ResponseWriter)
 		want   Class
 	}{
-		{"code before status", func(w http.ResponseWriter) { exception(w, 500, 497, "Not enough privileges") }, Configuration},
+		{"code before status", func(w http.ResponseWriter) { exception(w, 500, 497, "Not enough privileges") },
+			Configuration},
 		{"unknown table", func(w http.ResponseWriter) { exception(w, 404, 60, "Unknown table") }, Configuration},
 		{"401 of a proxy", func(w http.ResponseWriter) { w.WriteHeader(401) }, Configuration},
 		{"404 of a proxy", func(w http.ResponseWriter) { w.WriteHeader(404) }, Configuration},
 		{"413 of a proxy", func(w http.ResponseWriter) { w.WriteHeader(413) }, Permanent},
 		{"429 of a proxy", func(w http.ResponseWriter) { w.WriteHeader(429) }, Retryable},
 		{"502 of a proxy", func(w http.ResponseWriter) { w.WriteHeader(502) }, Retryable},
-		{"full disk", func(w http.ResponseWriter) { exception(w, 500, 1001, "std::filesystem: No space left on device") }, Retryable},
+		{"full disk",
+			func(w http.ResponseWriter) { exception(w, 500, 1001, "std::filesystem: No space left on device") },
+			Retryable},
 		{"418", func(w http.ResponseWriter) { w.WriteHeader(418) }, Unknown},
 		{"timeout", func(w http.ResponseWriter) { exception(w, 500, 159, "Timeout exceeded") }, Retryable},
-		{"null where none may be", func(w http.ResponseWriter) { exception(w, 400, 349, "Cannot insert NULL") }, Permanent},
+		{"null where none may be", func(w http.ResponseWriter) { exception(w, 400, 349, "Cannot insert NULL") },
+			Permanent},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

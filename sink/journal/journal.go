@@ -1,4 +1,5 @@
-// Package journal keeps what repeats from filling the log: the first line of each sort is written at once, then one a minute.
+// Package journal keeps what repeats from filling the log: the first line of each sort is written at once, then one a
+// minute.
 package journal
 
 import (
@@ -30,7 +31,8 @@ func (j *Journal) Failed(sort string) bool {
 	return j.due(sort)
 }
 
-// Recovered reports whether something failed before, and that is over now: a line worth writing, after which every sort is new.
+// Recovered reports whether something failed before, and that is over now: a line worth writing, after which every sort
+// is new.
 func (j *Journal) Recovered() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -9,13 +9,14 @@ import (
 	"github.com/metranova/flow-collector/sink/spool"
 )
 
-// What goes in while the broker is killed, stays away for longer than the delivery timeout and is started again, twice, comes out
-// once: whether it was on its way, waited in memory or on disk.
+// What goes in while the broker is killed, stays away for longer than the delivery timeout and is started again, twice,
+// comes out once: whether it was on its way, waited in memory or on disk.
 func TestBroker_killedUnderLoad(t *testing.T) {
 	broker := kafkatest.Start(t)
 	broker.CreateTopic(topic)
 	p, _ := producer(t, Options{
-		Brokers: []string{broker.Plaintext}, DeliveryTimeout: 2 * time.Second, QueueBytes: 4 << 20, Spool: disk(t, spool.Options{}),
+		Brokers: []string{broker.Plaintext}, DeliveryTimeout: 2 * time.Second, QueueBytes: 4 << 20,
+		Spool:       disk(t, spool.Options{}),
 		Compression: "lz4",
 	})
 	const perSecond, seconds = 20_000, 20
@@ -31,7 +32,8 @@ func TestBroker_killedUnderLoad(t *testing.T) {
 			case <-ticker.C:
 				b := p.Batch()
 				for i := range perSecond / 100 {
-					b.Data = fmt.Appendf(b.Data, "%d, with as much text behind it as there is in the message of a flow", n+i)
+					b.Data = fmt.Appendf(b.Data, "%d, with as much text behind it as there is in the message of a flow",
+						n+i)
 					b.Ends = append(b.Ends, len(b.Data))
 				}
 				p.Enqueue(b)
@@ -50,7 +52,11 @@ func TestBroker_killedUnderLoad(t *testing.T) {
 	sleep(2)
 	close(stop)
 	n := <-sent
-	waitFor(t, "the spool to be empty", func() bool { s := p.Stats(); return s.Queued.Messages == 0 && s.Spool.Waiting.Rows == 0 })
+	waitFor(t, "the spool to be empty", func() bool {
+		s := p.Stats()
+		return s.Queued.Messages == 0 &&
+			s.Spool.Waiting.Rows == 0
+	})
 	if err := closeWithin(t, p, 30*time.Second); err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +82,8 @@ func TestBroker_killedUnderLoad(t *testing.T) {
 			twice++
 		}
 	}
-	t.Logf("%d messages, %d of them by way of the disk, %d tried again; %d missing, %d twice", n, s.FromSpool.Messages, s.Retried.Messages, missing, twice)
+	t.Logf("%d messages, %d of them by way of the disk, %d tried again; %d missing, %d twice", n, s.FromSpool.Messages,
+		s.Retried.Messages, missing, twice)
 	if missing > 0 || twice > 0 {
 		t.Errorf("%d messages are missing, %d came twice", missing, twice)
 	}

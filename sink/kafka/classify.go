@@ -22,7 +22,8 @@ const (
 	Retryable Class = iota
 	// Permanent failures come back with the same message: it is too large or malformed.
 	Permanent
-	// Configuration failures last until somebody changes something: a topic that is missing, credentials, rights, certificates.
+	// Configuration failures last until somebody changes something: a topic that is missing, credentials, rights,
+	// certificates.
 	Configuration
 )
 
@@ -41,7 +42,8 @@ var (
 	permanent     = []error{kerr.MessageTooLarge, kerr.InvalidRecord, kerr.CorruptMessage, kerr.RecordListTooLarge}
 	configuration = []error{
 		kerr.UnknownTopicOrPartition, kerr.UnknownTopicID, kerr.InvalidTopicException, kerr.TopicAuthorizationFailed,
-		kerr.ClusterAuthorizationFailed, kerr.SaslAuthenticationFailed, kerr.UnsupportedSaslMechanism, kerr.IllegalSaslState,
+		kerr.ClusterAuthorizationFailed, kerr.SaslAuthenticationFailed, kerr.UnsupportedSaslMechanism,
+		kerr.IllegalSaslState,
 		kerr.InvalidRequiredAcks, kerr.UnsupportedCompressionType, kerr.PolicyViolation, kerr.InvalidTimestamp,
 		kerr.SecurityDisabled, kerr.UnsupportedVersion, errLogin,
 	}
@@ -56,10 +58,12 @@ func (o *Options) explain(err error) error {
 	case err == nil:
 		return nil
 	case o.SASL.Mechanism != "" && errors.Is(err, io.EOF):
-		return fmt.Errorf("%w: are the mechanism %s, the user %q and its password right?", errLogin, o.SASL.Mechanism, o.SASL.Username)
+		return fmt.Errorf("%w: are the mechanism %s, the user %q and its password right?", errLogin, o.SASL.Mechanism,
+			o.SASL.Username)
 	case o.TLS.CertFile != "" && isTLSError(err):
 		if end, ok := o.TLS.NotAfter(); ok && time.Now().After(end) {
-			return fmt.Errorf("our certificate %s has expired at %s: %w", o.TLS.CertFile, end.UTC().Format(time.RFC3339), err)
+			return fmt.Errorf("our certificate %s has expired at %s: %w", o.TLS.CertFile,
+				end.UTC().Format(time.RFC3339), err)
 		}
 	}
 	return err
@@ -85,7 +89,8 @@ func Classify(err error) Class {
 	return Retryable
 }
 
-// isTLSError reports whether the failure is about certificates, ours or the broker's, or there is no TLS at the other end.
+// isTLSError reports whether the failure is about certificates, ours or the broker's, or there is no TLS at the other
+// end.
 func isTLSError(err error) bool {
 	var (
 		verification *tls.CertificateVerificationError
@@ -95,6 +100,8 @@ func isTLSError(err error) bool {
 		record       tls.RecordHeaderError
 		alert        tls.AlertError
 	)
-	return errors.As(err, &verification) || errors.As(err, &authority) || errors.As(err, &host) || errors.As(err, &invalid) ||
-		errors.As(err, &record) || errors.As(err, &alert) || strings.Contains(err.Error(), "remote error: tls:") || strings.Contains(err.Error(), "tls alert record")
+	return errors.As(err, &verification) || errors.As(err, &authority) || errors.As(err, &host) ||
+		errors.As(err, &invalid) ||
+		errors.As(err, &record) || errors.As(err, &alert) || strings.Contains(err.Error(), "remote error: tls:") ||
+		strings.Contains(err.Error(), "tls alert record")
 }

@@ -18,8 +18,8 @@ import (
 //	the length of each message, then of each key
 //	the messages, the keys
 //
-// The version is the first byte in every version. A batch of another version stays on disk, until the program that wrote
-// it runs again or the spool's bounds drop it.
+// The version is the first byte in every version. A batch of another version stays on disk, until the program that
+// wrote it runs again or the spool's bounds drop it.
 const diskVersion = 1
 
 var (

@@ -17,7 +17,8 @@ import (
 	"github.com/metranova/flow-collector/sink/tally"
 )
 
-// The tests here run against kfake, franz-go's own fake of a cluster, which fails on demand. A real broker is in broker_test.go.
+// The tests here run against kfake, franz-go's own fake of a cluster, which fails on demand. A real broker is in
+// broker_test.go.
 
 const topic = "flows"
 
@@ -82,7 +83,8 @@ func tallied(b *message.Batch) {
 	b.Tally = c.Take()
 }
 
-// sameAsBook checks that the book of a producer that is closed says what its counters do, for messages that have a tally.
+// sameAsBook checks that the book of a producer that is closed says what its counters do, for messages that have a
+// tally.
 func sameAsBook(t testing.TB, p *Producer) {
 	t.Helper()
 	total, s := p.options.Book.Total(), p.Stats()
@@ -101,7 +103,8 @@ func sameAsBook(t testing.TB, p *Producer) {
 			t.Errorf("%d lost (%s) by the book, %d by the counters", n, reason, lost[reason])
 		}
 	}
-	if total.Taken != s.Enqueued.Messages || total.Delivered != s.Delivered.Messages || total.OnDisk != s.Spool.Waiting.Rows || total.Spooled != s.Spooled.Messages {
+	if total.Taken != s.Enqueued.Messages || total.Delivered != s.Delivered.Messages ||
+		total.OnDisk != s.Spool.Waiting.Rows || total.Spooled != s.Spooled.Messages {
 		t.Errorf("the book has %+v, the counters %+v", total, s)
 	}
 }
@@ -117,10 +120,13 @@ func batchOf(messages ...string) *message.Batch {
 	return b
 }
 
-// consume reads the topic from its beginning until it has so many messages, and a little longer. It returns how often each came.
+// consume reads the topic from its beginning until it has so many messages, and a little longer. It returns how often
+// each came.
 func consume(t testing.TB, n int, opts ...kgo.Opt) map[string]int {
 	t.Helper()
-	client, err := kgo.NewClient(append([]kgo.Opt{kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart())}, opts...)...)
+	client,
+		err := kgo.NewClient(append([]kgo.Opt{kgo.ConsumeTopics(topic),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart())}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,8 @@ type producerLog struct {
 func (l *producerLog) connectFailed(broker string, err error) {
 	class := Classify(err)
 	if l.journal.Failed(sortOf(class, err)) {
-		l.log.Warn("Kafka broker does not take us", zap.String("broker", broker), zap.Stringer("class", class), zap.Error(err))
+		l.log.Warn("Kafka broker does not take us", zap.String("broker", broker), zap.Stringer("class", class),
+			zap.Error(err))
 	}
 }
 
@@ -32,14 +33,16 @@ func (l *producerLog) failed(n int, class Class, err error) {
 		due = l.journal.Due
 	}
 	if due(sortOf(class, err)) {
-		l.log.Warn("Kafka messages failed", zap.String("topic", l.topic), zap.Int("messages", n), zap.Stringer("class", class), zap.Error(err))
+		l.log.Warn("Kafka messages failed", zap.String("topic", l.topic), zap.Int("messages", n),
+			zap.Stringer("class", class), zap.Error(err))
 	}
 }
 
 // refused reports that brokers have refused all messages for a while.
 func (l *producerLog) refused(since time.Duration, class Class, err error) {
 	if l.journal.Failed(sortOf(class, err)) {
-		l.log.Warn("Kafka takes no messages", zap.String("topic", l.topic), zap.Duration("since", since.Round(time.Second)),
+		l.log.Warn("Kafka takes no messages", zap.String("topic", l.topic),
+			zap.Duration("since", since.Round(time.Second)),
 			zap.Stringer("class", class), zap.Error(err))
 	}
 }
@@ -93,7 +96,8 @@ func (l *producerLog) grown(bytes int) {
 // otherVersion reports a batch on disk that another version of this program wrote.
 func (l *producerLog) otherVersion(messages int, err error) {
 	if l.journal.Due("version") {
-		l.log.Error("Kafka messages on disk are of another version of this program and stay there", zap.Int("messages", messages),
+		l.log.Error("Kafka messages on disk are of another version of this program and stay there",
+			zap.Int("messages", messages),
 			zap.Error(err))
 	}
 }
@@ -103,7 +107,8 @@ func (l *producerLog) shrunk(bytes int, err error) {
 	if !l.journal.Due("shrunk") {
 		return
 	}
-	l.log.Warn("Kafka takes smaller batches than max_batch_bytes: they are halved", zap.Int("now", bytes), zap.Error(err))
+	l.log.Warn("Kafka takes smaller batches than max_batch_bytes: they are halved", zap.Int("now", bytes),
+		zap.Error(err))
 }
 
 // notCreated reports a topic that could not be made.

@@ -15,8 +15,10 @@ import (
 func likeMessages(bytes int) (text []byte) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for len(text) < bytes {
-		text = fmt.Appendf(text, `{"peer_ip_src": "192.0.2.1", "ip_src": "10.%d.%d.%d", "ip_dst": "198.51.100.%d", "port_src": %d, "port_dst": 443, "ip_proto": "tcp", "packets": %d, "bytes": %d}`,
-			random.IntN(256), random.IntN(256), random.IntN(256), random.IntN(256), random.IntN(65536), random.IntN(100), random.IntN(1e6))
+		text = fmt.Appendf(text,
+			`{"peer_ip_src": "192.0.2.1", "ip_src": "10.%d.%d.%d", "ip_dst": "198.51.100.%d", "port_src": %d, "port_dst": 443, "ip_proto": "tcp", "packets": %d, "bytes": %d}`,
+			random.IntN(256), random.IntN(256), random.IntN(256), random.IntN(256), random.IntN(65536),
+			random.IntN(100), random.IntN(1e6))
 	}
 	return text[:bytes]
 }
@@ -35,7 +37,8 @@ func TestLZ4Compressor(t *testing.T) {
 		name string
 		data []byte
 	}{
-		{"one message", likeMessages(200)}, {"many messages", likeMessages(100_000)}, {"several blocks", likeMessages(1_000_000)},
+		{"one message", likeMessages(200)}, {"many messages", likeMessages(100_000)},
+		{"several blocks", likeMessages(1_000_000)},
 		{"a block to the byte", likeMessages(256 << 10)}, {"nothing to save", noise(600_000)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -48,7 +51,8 @@ func TestLZ4Compressor(t *testing.T) {
 			if err != nil || !bytes.Equal(got, test.data) {
 				t.Errorf("%d bytes come back as %d: %v", len(test.data), len(got), err)
 			}
-			// LZ4 Frame Format 1.6.4, "FLG byte": version 01, blocks that stand alone, without which Kafka's Java client refuses them.
+			// LZ4 Frame Format 1.6.4, "FLG byte": version 01, blocks that stand alone, without which Kafka's Java
+			// client refuses them.
 			if want := byte(0b0110_0000); frame[4] != want {
 				t.Errorf("flags %08b, want %08b", frame[4], want)
 			}

@@ -33,32 +33,34 @@ type Options struct {
 	Compression string
 	// Acks is all, leader or none: whose word makes a message delivered. Empty: all.
 	Acks string
-	// NotIdempotent lets a message be stored twice after a retry, for brokers that do not let this user do otherwise. Acks other
-	// than all need it.
+	// NotIdempotent lets a message be stored twice after a retry, for brokers that do not let this user do otherwise.
+	// Acks other than all need it.
 	NotIdempotent bool
 	// CreateTopic makes a topic that is missing, with the partitions and replicas that the broker gives by default.
 	CreateTopic bool
-	// MaxBatchBytes bounds the messages that go to a partition together, and so one message too. It should not be more than the
-	// topic's max.message.bytes; where it is, it is halved until the broker takes it. 0: 1,000,012, as brokers have it.
+	// MaxBatchBytes bounds the messages that go to a partition together, and so one message too. It should not be more
+	// than the topic's max.message.bytes; where it is, it is halved until the broker takes it. 0: 1,000,012, as brokers
+	// have it.
 	MaxBatchBytes int
-	// GrowAfter is how long all must go well before a bound that was halved is doubled again. It doubles, to a day at most,
-	// where the broker does not take that either. 0: 10 minutes.
+	// GrowAfter is how long all must go well before a bound that was halved is doubled again. It doubles, to a day at
+	// most, where the broker does not take that either. 0: 10 minutes.
 	GrowAfter time.Duration
 
 	// QueueBytes is how much may wait and be on its way together. 0: 128 MiB.
 	QueueBytes int64
-	// DeliveryTimeout is how long a message is tried before it goes to the spool or, without one, is lost. 0: 2 minutes.
+	// DeliveryTimeout is how long a message is tried before it goes to the spool or, without one, is lost. 0: 2
+	// minutes.
 	DeliveryTimeout time.Duration
 	// RetryMin and RetryMax bound the wait after a failure, which doubles and has jitter. 0: 500 ms, 30 s.
 	RetryMin, RetryMax time.Duration
 	// ConfigurationRetry is the wait after a failure that somebody has to fix. 0: 30 s.
 	ConfigurationRetry time.Duration
 
-	// Spool, if not nil, takes what would be lost for want of memory or time, and is emptied, oldest first, while the brokers take
-	// messages. Close the Producer before it.
+	// Spool, if not nil, takes what would be lost for want of memory or time, and is emptied, oldest first, while the
+	// brokers take messages. Close the Producer before it.
 	Spool *spool.Spool
-	// Book is where it is written down what becomes of messages, by exporter; the same as the spool's (Book.Keep). nil: one of the
-	// Producer's own.
+	// Book is where it is written down what becomes of messages, by exporter; the same as the spool's (Book.Keep). nil:
+	// one of the Producer's own.
 	Book *tally.Book
 	// Log gets what goes wrong, once a minute at most for what repeats. nil: nobody.
 	Log *zap.Logger

@@ -1,14 +1,15 @@
-// Package kafka owns the conversation with Apache Kafka: it delivers batches of messages with franz-go, with retries, in bounded
-// memory, and by way of the spool where that runs out. It knows nothing of what the messages hold.
+// Package kafka owns the conversation with Apache Kafka: it delivers batches of messages with franz-go, with retries,
+// in bounded memory, and by way of the spool where that runs out. It knows nothing of what the messages hold.
 //
-// The life of a batch: a worker fills it and hands it to Enqueue, which never waits. One goroutine, the sender, takes batches in
-// order and gives their messages to franz-go, no more than a part of the queue's bytes at a time; the messages point into the
-// batch's memory. When franz-go is done with the last of them the batch is empty again and a worker gets it from Batch. What
-// failed is tried again until the delivery timeout, and then goes to disk or is lost and counted.
+// The life of a batch: a worker fills it and hands it to Enqueue, which never waits. One goroutine, the sender, takes
+// batches in order and gives their messages to franz-go, no more than a part of the queue's bytes at a time; the
+// messages point into the batch's memory. When franz-go is done with the last of them the batch is empty again and a
+// worker gets it from Batch. What failed is tried again until the delivery timeout, and then goes to disk or is lost
+// and counted.
 //
-// Without failures a message is stored once: the idempotent producer numbers messages, and brokers know a repeated one. A message
-// may be stored twice when it went to disk though a broker had stored it without saying so: the collector was stopped or crashed
-// while the broker was away.
+// Without failures a message is stored once: the idempotent producer numbers messages, and brokers know a repeated one.
+// A message may be stored twice when it went to disk though a broker had stored it without saying so: the collector was
+// stopped or crashed while the broker was away.
 package kafka
 
 import (
@@ -44,8 +45,8 @@ type Producer struct {
 // maxFree is how many empty batches are kept for workers.
 const maxFree = 16
 
-// NewProducer starts a producer. It fails for options that cannot work, such as a certificate that cannot be read; brokers that do
-// not answer are waited for.
+// NewProducer starts a producer. It fails for options that cannot work, such as a certificate that cannot be read;
+// brokers that do not answer are waited for.
 func NewProducer(o Options) (*Producer, error) {
 	o = o.withDefaults()
 	p := &Producer{
@@ -88,8 +89,9 @@ func (p *Producer) recycle(b *message.Batch) {
 	}
 }
 
-// Enqueue hands a batch over and returns at once. Where the queue is full the oldest waiting batches are lost for it, and counted;
-// after Close the batch itself is. With a spool what fills the queue by more than half goes to disk in the background.
+// Enqueue hands a batch over and returns at once. Where the queue is full the oldest waiting batches are lost for it,
+// and counted; after Close the batch itself is. With a spool what fills the queue by more than half goes to disk in the
+// background.
 func (p *Producer) Enqueue(b *message.Batch) {
 	n := count(b)
 	p.options.Book.Take(b.Tally.Shares())
@@ -122,8 +124,9 @@ func (p *Producer) kick() {
 	}
 }
 
-// Close stops taking batches and waits until those that wait are delivered or ctx ends. What is left then is lost, and the error
-// says how much. With a spool it goes there instead, at once where the brokers do not answer; what is on disk stays there.
+// Close stops taking batches and waits until those that wait are delivered or ctx ends. What is left then is lost, and
+// the error says how much. With a spool it goes there instead, at once where the brokers do not answer; what is on disk
+// stays there.
 func (p *Producer) Close(ctx context.Context) error {
 	p.queue.close()
 	p.closing.Store(true)
@@ -137,7 +140,8 @@ func (p *Producer) Close(ctx context.Context) error {
 	}
 	s := p.Stats()
 	if l := s.Lost[Shutdown]; l.Messages > 0 {
-		return fmt.Errorf("close Kafka producer: %d messages were not delivered; last error: %v", l.Messages, s.LastError)
+		return fmt.Errorf("close Kafka producer: %d messages were not delivered; last error: %v", l.Messages,
+			s.LastError)
 	}
 	return nil
 }

@@ -45,7 +45,8 @@ func TestProducer_delivers(t *testing.T) {
 			expect(t, consume(t, n, kgo.SeedBrokers(c.ListenAddrs()...)), n, test.keyed)
 			s := p.Stats()
 			balance(t, s)
-			if s.Delivered.Messages != n || s.Queued != (Count{}) || len(s.Lost) > 0 || s.Delivered.Bytes != s.Enqueued.Bytes {
+			if s.Delivered.Messages != n || s.Queued != (Count{}) || len(s.Lost) > 0 ||
+				s.Delivered.Bytes != s.Enqueued.Bytes {
 				t.Errorf("counted %+v", s)
 			}
 		})
@@ -60,7 +61,8 @@ func TestProducer_keepsTheOrderOfAKey(t *testing.T) {
 	if err := closeWithin(t, p, 20*time.Second); err != nil {
 		t.Fatal(err)
 	}
-	client, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	client, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.ConsumeTopics(topic),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +186,8 @@ func TestProducer_halvesItsBatches(t *testing.T) {
 	if s.Lost[TooLarge].Messages != 1 || len(s.Lost) != 1 {
 		t.Errorf("lost %+v", s.Lost)
 	}
-	if refused.Load() == 0 || logs.FilterMessage("Kafka takes smaller batches than max_batch_bytes: they are halved").Len() == 0 {
+	if refused.Load() == 0 ||
+		logs.FilterMessage("Kafka takes smaller batches than max_batch_bytes: they are halved").Len() == 0 {
 		t.Errorf("%d batches were too large, said %v", refused.Load(), logs.All())
 	}
 }
@@ -300,13 +303,18 @@ func TestProducer_saysWhyNothingIsTaken(t *testing.T) {
 				return false
 			}
 			waitFor(t, "a line with the cause", says)
-			waitFor(t, "not to be ready", func() bool { err := p.Down(); return err != nil && strings.Contains(err.Error(), answer.Message) })
+			waitFor(t, "not to be ready", func() bool {
+				err := p.Down()
+				return err != nil &&
+					strings.Contains(err.Error(), answer.Message)
+			})
 			well.Store(true)
 			waitFor(t, "delivery", func() bool { return p.Stats().Delivered.Messages == 20 })
 			if err := p.Down(); err != nil {
 				t.Errorf("still down: %v", err)
 			}
-			waitFor(t, "a line that it is over", func() bool { return logs.FilterMessage("Kafka takes messages again").Len() == 1 })
+			waitFor(t, "a line that it is over",
+				func() bool { return logs.FilterMessage("Kafka takes messages again").Len() == 1 })
 		})
 	}
 }
@@ -414,7 +422,11 @@ func TestProducer_spoolsWhatHasNoRoom(t *testing.T) {
 	enqueue(p, 0, 100_000, true) // about 1.9 MB
 	waitFor(t, "something on disk", func() bool { return p.Stats().Spooled.Messages > 0 })
 	release()
-	waitFor(t, "all to be delivered", func() bool { s := p.Stats(); return s.Delivered.Messages+s.Lost[QueueFull].Messages == 100_000 })
+	waitFor(t, "all to be delivered", func() bool {
+		s := p.Stats()
+		return s.Delivered.Messages+
+			s.Lost[QueueFull].Messages == 100_000
+	})
 	s := p.Stats()
 	balance(t, s)
 	if s.FromSpool != s.Spooled {
@@ -425,7 +437,8 @@ func TestProducer_spoolsWhatHasNoRoom(t *testing.T) {
 	}
 }
 
-// Brokers that are away for longer than the delivery timeout cost nothing where there is a spool, and so does a restart.
+// Brokers that are away for longer than the delivery timeout cost nothing where there is a spool, and so does a
+// restart.
 func TestProducer_brokerAwayAndBack(t *testing.T) {
 	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(3, topic), kfake.DataDir(t.TempDir()))
 	if err != nil {
@@ -455,7 +468,8 @@ func TestProducer_brokerAwayAndBack(t *testing.T) {
 		t.Errorf("%d wait on disk, lost %v", s.Spool.Waiting.Rows, s.Lost)
 	}
 	lines := logs.FilterMessage("Kafka broker does not take us").All()
-	if len(lines) != 1 || !strings.Contains(fmt.Sprint(lines[0].ContextMap()["error"]), "refused") || lines[0].ContextMap()["broker"] != address[0] {
+	if len(lines) != 1 || !strings.Contains(fmt.Sprint(lines[0].ContextMap()["error"]), "refused") ||
+		lines[0].ContextMap()["broker"] != address[0] {
 		t.Errorf("said %v", lines)
 	}
 	if err := first.Close(); err != nil {
@@ -530,9 +544,11 @@ func TestProducer_sasl(t *testing.T) {
 			bad.Password = "wrong"
 			p, logs := producer(t, Options{Brokers: c.ListenAddrs(), SASL: bad, DeliveryTimeout: time.Second})
 			enqueue(p, 0, 100, false)
-			waitFor(t, "the messages to be given up", func() bool { return p.Stats().Lost[Undelivered].Messages == 100 })
+			waitFor(t, "the messages to be given up",
+				func() bool { return p.Stats().Lost[Undelivered].Messages == 100 })
 			balance(t, p.Stats())
-			if n := logs.FilterMessage("Kafka broker does not take us").Len() + logs.FilterMessage("Kafka messages failed").Len(); n != 1 {
+			if n := logs.FilterMessage("Kafka broker does not take us").Len() +
+				logs.FilterMessage("Kafka messages failed").Len(); n != 1 {
 				t.Errorf("said %v", logs.All())
 			}
 			if class := Classify(p.Stats().LastError); class != Configuration {
@@ -542,7 +558,8 @@ func TestProducer_sasl(t *testing.T) {
 	}
 }
 
-// The memory of batches, records and flights is used again: what is left are franz-go's own allocations for a batch of messages.
+// The memory of batches, records and flights is used again: what is left are franz-go's own allocations for a batch of
+// messages.
 func TestProducer_allocatesLittle(t *testing.T) {
 	c := cluster(t, kfake.BlackholeProduce())
 	p, _ := producer(t, Options{Brokers: c.ListenAddrs()})
@@ -627,7 +644,8 @@ func FuzzDecodeBatch(f *testing.F) {
 	})
 }
 
-// BenchmarkProducer is what a message costs from Enqueue until it is acknowledged, the fake broker in this process included.
+// BenchmarkProducer is what a message costs from Enqueue until it is acknowledged, the fake broker in this process
+// included.
 func BenchmarkProducer(b *testing.B) {
 	for _, compression := range []string{"none", "lz4", "zstd"} {
 		b.Run(compression, func(b *testing.B) {

@@ -6,8 +6,8 @@ import (
 	"github.com/metranova/flow-collector/sink/message"
 )
 
-// queue holds the batches that wait, oldest first, and bounds the bytes of those that wait and those that were taken and are not
-// done.
+// queue holds the batches that wait, oldest first, and bounds the bytes of those that wait and those that were taken
+// and are not done.
 type queue struct {
 	mu      sync.Mutex
 	waiting []*message.Batch
@@ -16,8 +16,8 @@ type queue struct {
 	closed  bool
 }
 
-// push appends the batch and returns those that are lost for it and why: the oldest waiting ones, or, where that does not make
-// room or the queue is closed, the batch itself.
+// push appends the batch and returns those that are lost for it and why: the oldest waiting ones, or, where that does
+// not make room or the queue is closed, the batch itself.
 func (q *queue) push(b *message.Batch) (lost []*message.Batch, reason Reason) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -10,8 +10,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Read calls use for each message that is in the topic now and was produced from a time on. It belongs to no consumer group, so
-// that others who read the topic do not notice. The message is valid during the call only.
+// Read calls use for each message that is in the topic now and was produced from a time on. It belongs to no consumer
+// group, so that others who read the topic do not notice. The message is valid during the call only.
 func Read(ctx context.Context, o Options, from time.Time, use func(message []byte)) error {
 	o = o.withDefaults()
 	where := fmt.Sprintf("read topic %s of Kafka at %s", o.Topic, strings.Join(o.addresses(), ","))

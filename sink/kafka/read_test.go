@@ -19,7 +19,8 @@ func TestRead(t *testing.T) {
 	defer client.Close()
 	begun := time.Now().Add(-time.Hour)
 	for i := range 60 {
-		r := &kgo.Record{Value: fmt.Appendf(nil, "message %d", i), Key: fmt.Append(nil, i), Timestamp: begun.Add(time.Duration(i) * time.Minute)}
+		r := &kgo.Record{Value: fmt.Appendf(nil, "message %d", i), Key: fmt.Append(nil, i),
+			Timestamp: begun.Add(time.Duration(i) * time.Minute)}
 		if err := client.ProduceSync(t.Context(), r).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
@@ -54,7 +55,8 @@ func TestRead(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	o.Topic = "missing"
-	if err := Read(ctx, o, time.Time{}, func([]byte) {}); err == nil || !strings.Contains(err.Error(), "topic missing") {
+	if err := Read(ctx, o, time.Time{}, func([]byte) {}); err == nil ||
+		!strings.Contains(err.Error(), "topic missing") {
 		t.Errorf("a topic that is not there: %v", err)
 	}
 }

@@ -16,7 +16,8 @@ import (
 	"github.com/metranova/flow-collector/sink/tally"
 )
 
-// sender is the goroutine that gives batches to franz-go and sees what came of them. Everything in it belongs to that goroutine.
+// sender is the goroutine that gives batches to franz-go and sees what came of them. Everything in it belongs to that
+// goroutine.
 type sender struct {
 	p      *Producer
 	client *kgo.Client
@@ -94,8 +95,8 @@ func (s *sender) over() bool {
 	return true
 }
 
-// wait waits for something to happen, but no longer than the pause after a failure, and looks for entries of the spool that were
-// put aside now and then.
+// wait waits for something to happen, but no longer than the pause after a failure, and looks for entries of the spool
+// that were put aside now and then.
 func (s *sender) wait() {
 	const look = 500 * time.Millisecond
 	pause := time.Until(s.until)
@@ -126,7 +127,8 @@ func (s *sender) feed() {
 	s.moveToDisk()
 }
 
-// mayStart reports whether another flight may go now: within a quarter of the queue's bytes, and after a failure only one, to see.
+// mayStart reports whether another flight may go now: within a quarter of the queue's bytes, and after a failure only
+// one, to see.
 func (s *sender) mayStart() bool {
 	return s.inFlight == 0 || !s.failing && !s.renew && s.inFlightBytes < s.p.options.QueueBytes/4
 }
@@ -299,5 +301,8 @@ func (s *sender) again(f *flight) {
 	n := count(f.batch)
 	s.p.counters.update(func(stats *Stats) { stats.Retried.add(n) })
 	s.retries = append(s.retries, f)
-	slices.SortStableFunc(s.retries, func(a, b *flight) int { return cmp.Compare(a.began.UnixNano(), b.began.UnixNano()) })
+	slices.SortStableFunc(s.retries, func(a,
+		b *flight) int {
+		return cmp.Compare(a.began.UnixNano(), b.began.UnixNano())
+	})
 }

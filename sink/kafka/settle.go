@@ -24,7 +24,8 @@ type outcome struct {
 	err            error // of it; the other failures' where there is no rest
 }
 
-// settle sees to a flight that has ended: it counts what was delivered and what never will be, and has the rest tried again.
+// settle sees to a flight that has ended: it counts what was delivered and what never will be, and has the rest tried
+// again.
 func (s *sender) settle(f *flight) {
 	all := f.batch.Len()
 	o := s.sort(f)
@@ -91,7 +92,8 @@ func (s *sender) settleOnDisk(f *flight, o *outcome, all int) {
 	s.putAway(f)
 }
 
-// aside is how long an entry of the spool that failed has to wait: what fails though others are delivered must not hold them up.
+// aside is how long an entry of the spool that failed has to wait: what fails though others are delivered must not hold
+// them up.
 func (s *sender) aside(f *flight, class Class) time.Duration {
 	s.p.counters.mu.Lock()
 	defer s.p.counters.mu.Unlock()
@@ -144,13 +146,14 @@ func (s *sender) sort(f *flight) outcome {
 	return o
 }
 
-// isTooLarge reports whether a message that the broker refused for its size was alone: two like it do not fit into a batch.
+// isTooLarge reports whether a message that the broker refused for its size was alone: two like it do not fit into a
+// batch.
 func (s *sender) isTooLarge(n Count) bool {
 	return int(n.Bytes)*2 > s.maxBatch || s.maxBatch <= leastBatchBytes
 }
 
-// shrink has a client made that puts less together, until the broker takes it. Where that follows soon on growing, the next
-// attempt to grow waits twice as long.
+// shrink has a client made that puts less together, until the broker takes it. Where that follows soon on growing, the
+// next attempt to grow waits twice as long.
 func (s *sender) shrink(err error) {
 	now := time.Now()
 	if s.growAfter == 0 {
@@ -165,8 +168,8 @@ func (s *sender) shrink(err error) {
 	s.p.log.shrunk(s.maxBatch, err)
 }
 
-// grow doubles the bound again after a while in which all went well: what was too large may have been one message, or the
-// broker's limit may be another now.
+// grow doubles the bound again after a while in which all went well: what was too large may have been one message, or
+// the broker's limit may be another now.
 func (s *sender) grow() {
 	most := s.p.options.MaxBatchBytes
 	if s.maxBatch >= most || s.renew || time.Since(s.resized) < s.growAfter {
@@ -262,7 +265,8 @@ func (s *sender) findAgain(o *outcome, t *tally.Tally) {
 
 // entryOf is a batch as the spool has it.
 func entryOf(b *message.Batch, topic string) spool.Entry {
-	return spool.Entry{Query: topic, Rows: b.Len(), Data: encodeBatch(b), Note: b.Tally.Append(nil), Ref: b.Tally.Shares()}
+	return spool.Entry{Query: topic, Rows: b.Len(), Data: encodeBatch(b), Note: b.Tally.Append(nil),
+		Ref: b.Tally.Shares()}
 }
 
 // put writes a batch to disk and reports whether it is there. The batch is then done with.
@@ -286,8 +290,8 @@ func (s *sender) put(b *message.Batch) bool {
 	return true
 }
 
-// moveToDisk takes the oldest waiting batches to disk: all of them while the brokers are down, else those that fill the queue by
-// more than half.
+// moveToDisk takes the oldest waiting batches to disk: all of them while the brokers are down, else those that fill the
+// queue by more than half.
 func (s *sender) moveToDisk() {
 	if s.p.options.Spool == nil {
 		return

@@ -15,15 +15,16 @@ type Reason string
 const (
 	// QueueFull messages were the oldest waiting when memory ran out.
 	QueueFull Reason = "queue_full"
-	// TooLarge messages are larger than the broker or max_batch_bytes allows, Rejected ones are malformed, says the broker.
+	// TooLarge messages are larger than the broker or max_batch_bytes allows, Rejected ones are malformed, says the
+	// broker.
 	TooLarge Reason = "too_large"
 	Rejected Reason = "rejected"
 	// Undelivered messages were tried until the delivery timeout and there was no spool, or it did not take them.
 	Undelivered Reason = "undelivered"
 	// Shutdown messages were not delivered before Close had to return, or came after it.
 	Shutdown Reason = "shutdown"
-	// SpoolFull messages were the oldest on disk when the spool was full, SpoolAge messages were there for too long, and
-	// SpoolDamaged messages did not come back from there as they were. They may be of an earlier run.
+	// SpoolFull messages were the oldest on disk when the spool was full, SpoolAge messages were there for too long,
+	// and SpoolDamaged messages did not come back from there as they were. They may be of an earlier run.
 	SpoolFull    Reason = "spool_full"
 	SpoolAge     Reason = "spool_age"
 	SpoolDamaged Reason = "spool_damaged"
@@ -44,13 +45,13 @@ func (c *Count) add(d Count) {
 	c.Bytes += d.Bytes
 }
 
-// Stats are a Producer's counters at one moment, since it was made. Enqueued and Spool.Found together are Delivered, Lost, Queued
-// and Spool.Waiting.
+// Stats are a Producer's counters at one moment, since it was made. Enqueued and Spool.Found together are Delivered,
+// Lost, Queued and Spool.Waiting.
 type Stats struct {
 	Enqueued  Count
 	Delivered Count
-	// Spooled went to disk instead of being lost or retried on. FromSpool is what of Delivered came from there, from this run or an
-	// earlier one.
+	// Spooled went to disk instead of being lost or retried on. FromSpool is what of Delivered came from there, from
+	// this run or an earlier one.
 	Spooled, FromSpool Count
 	// Retried counts messages that failed and were tried again by us, beside what the client does itself.
 	Retried Count

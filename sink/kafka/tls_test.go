@@ -30,15 +30,24 @@ func TestTLS(t *testing.T) {
 		problem string // empty: it works
 	}{
 		{"mutual", a.Server("127.0.0.1", later), TLS{CAFile: ca, CertFile: cert, KeyFile: key}, ""},
-		{"a key with a password", a.Server("127.0.0.1", later), TLS{CAFile: ca, CertFile: lockedCert, KeyFile: lockedKey, KeyPassword: "secret"}, ""},
-		{"a name that is given", a.Server("kafka.example.net", later), TLS{CAFile: ca, CertFile: cert, KeyFile: key, ServerName: "kafka.example.net"}, ""},
-		{"any name", a.Server("kafka.example.net", later), TLS{CAFile: ca, CertFile: cert, KeyFile: key, SkipName: true}, ""},
-		{"any certificate", a.Server("kafka.example.net", past), TLS{CertFile: cert, KeyFile: key, SkipVerify: true}, ""},
-		{"another name", a.Server("kafka.example.net", later), TLS{CAFile: ca, CertFile: cert, KeyFile: key}, "127.0.0.1"},
-		{"another authority", a.Server("127.0.0.1", later), TLS{CAFile: other, CertFile: cert, KeyFile: key}, "unknown authority"},
-		{"any name of another authority", a.Server("127.0.0.1", later), TLS{CAFile: other, CertFile: cert, KeyFile: key, SkipName: true}, "unknown authority"},
-		{"the broker's certificate has expired", a.Server("127.0.0.1", past), TLS{CAFile: ca, CertFile: cert, KeyFile: key}, "expired"},
-		{"ours has expired", a.Server("127.0.0.1", later), TLS{CAFile: ca, CertFile: oldCert, KeyFile: oldKey}, "expired"},
+		{"a key with a password", a.Server("127.0.0.1", later),
+			TLS{CAFile: ca, CertFile: lockedCert, KeyFile: lockedKey, KeyPassword: "secret"}, ""},
+		{"a name that is given", a.Server("kafka.example.net", later),
+			TLS{CAFile: ca, CertFile: cert, KeyFile: key, ServerName: "kafka.example.net"}, ""},
+		{"any name", a.Server("kafka.example.net", later),
+			TLS{CAFile: ca, CertFile: cert, KeyFile: key, SkipName: true}, ""},
+		{"any certificate", a.Server("kafka.example.net", past), TLS{CertFile: cert, KeyFile: key, SkipVerify: true},
+			""},
+		{"another name", a.Server("kafka.example.net", later), TLS{CAFile: ca, CertFile: cert, KeyFile: key},
+			"127.0.0.1"},
+		{"another authority", a.Server("127.0.0.1", later), TLS{CAFile: other, CertFile: cert, KeyFile: key},
+			"unknown authority"},
+		{"any name of another authority", a.Server("127.0.0.1", later),
+			TLS{CAFile: other, CertFile: cert, KeyFile: key, SkipName: true}, "unknown authority"},
+		{"the broker's certificate has expired", a.Server("127.0.0.1", past),
+			TLS{CAFile: ca, CertFile: cert, KeyFile: key}, "expired"},
+		{"ours has expired", a.Server("127.0.0.1", later), TLS{CAFile: ca, CertFile: oldCert, KeyFile: oldKey},
+			"expired"},
 		{"none of ours", a.Server("127.0.0.1", later), TLS{CAFile: ca}, "certificate"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -50,15 +59,18 @@ func TestTLS(t *testing.T) {
 				if err := closeWithin(t, p, 20*time.Second); err != nil {
 					t.Fatal(err)
 				}
-				reader, err := tlsconfig.New(TLS{Enabled: true, CertFile: cert, KeyFile: key, SkipVerify: true}, "kafka")
+				reader, err := tlsconfig.New(TLS{Enabled: true, CertFile: cert, KeyFile: key, SkipVerify: true},
+					"kafka")
 				if err != nil {
 					t.Fatal(err)
 				}
-				expect(t, consume(t, 10, kgo.SeedBrokers(c.ListenAddrs()...), kgo.DialTLSConfig(reader.Config(""))), 10, false)
+				expect(t, consume(t, 10, kgo.SeedBrokers(c.ListenAddrs()...), kgo.DialTLSConfig(reader.Config(""))), 10,
+					false)
 				return
 			}
 			waitFor(t, "the messages to be given up", func() bool { return p.Stats().Lost[Undelivered].Messages == 10 })
-			lines := append(logs.FilterMessage("Kafka broker does not take us").All(), logs.FilterMessage("Kafka messages failed").All()...)
+			lines := append(logs.FilterMessage("Kafka broker does not take us").All(),
+				logs.FilterMessage("Kafka messages failed").All()...)
 			if len(lines) != 1 || lines[0].ContextMap()["class"] != "configuration" ||
 				!strings.Contains(fmt.Sprint(lines[0].ContextMap()["error"]), test.problem) {
 				t.Errorf("said %v", lines)
@@ -73,7 +85,9 @@ func TestTLS_renewed(t *testing.T) {
 	later := time.Now().Add(time.Hour)
 	cert, key := a.Pair("collector", time.Now().Add(-time.Hour), "")
 	c := cluster(t, kfake.TLS(a.Server("127.0.0.1", later)))
-	p, _ := producer(t, Options{Brokers: c.ListenAddrs(), TLS: TLS{Enabled: true, CAFile: a.File(), CertFile: cert, KeyFile: key}})
+	p,
+		_ := producer(t, Options{Brokers: c.ListenAddrs(),
+		TLS: TLS{Enabled: true, CAFile: a.File(), CertFile: cert, KeyFile: key}})
 	enqueue(p, 0, 10, false)
 	waitFor(t, "the old one to be refused", func() bool { return p.Stats().LastError != nil })
 	newCert, newKey := a.Pair("collector", later, "")

@@ -48,7 +48,8 @@ func (t *trouble) get() (cause error, since time.Time) {
 	return t.cause, t.since
 }
 
-// Down returns why messages wait and none was delivered for some seconds; nil if that is not so. It is safe for concurrent use.
+// Down returns why messages wait and none was delivered for some seconds; nil if that is not so. It is safe for
+// concurrent use.
 func (p *Producer) Down() error {
 	cause, since := p.trouble.get()
 	if cause == nil || time.Since(since) < downAfter {

@@ -1,11 +1,11 @@
-// Package message turns enriched rows into the messages that a bus carries. It knows no bus: what is made of rows here is
-// produced by sink/kafka.
+// Package message turns enriched rows into the messages that a bus carries. It knows no bus: what is made of rows here
+// is produced by sink/kafka.
 package message
 
 import "github.com/metranova/flow-collector/sink/tally"
 
-// Batch is messages, one after the other, in memory that is reused. The zero value is empty. It belongs to one goroutine at a
-// time and is handed over whole.
+// Batch is messages, one after the other, in memory that is reused. The zero value is empty. It belongs to one
+// goroutine at a time and is handed over whole.
 type Batch struct {
 	Data []byte
 	Ends []int // where each message ends in Data
@@ -13,8 +13,8 @@ type Batch struct {
 	Keys    []byte
 	KeyEnds []int // where each message's key ends in Keys; empty: no message has a key
 
-	// Counter counts which exporters the messages are of, while the batch is filled; Tally is what came of it, nil where nobody
-	// counted.
+	// Counter counts which exporters the messages are of, while the batch is filled; Tally is what came of it, nil
+	// where nobody counted.
 	Counter tally.Counter
 	Tally   *tally.Tally
 }

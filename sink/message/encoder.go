@@ -19,7 +19,8 @@ type Layout struct {
 	PolicyLevel      string
 	// IPRefExtensions are the extensions behind enrich.Row's SrcExtRef and DstExtRef, in that order.
 	IPRefExtensions []string
-	// WithoutColumns are the optional columns that JSON and Protobuf messages leave out (schema.Settings.WithoutColumns).
+	// WithoutColumns are the optional columns that JSON and Protobuf messages leave out
+	// (schema.Settings.WithoutColumns).
 	WithoutColumns []string
 }
 

@@ -202,7 +202,8 @@ func TestWithoutColumns(t *testing.T) {
 			continue
 		}
 		if f == Protobuf {
-			got, want = decodedFlow(t, descriptor, []byte(got)).String(), decodedFlow(t, descriptor, []byte(want)).String()
+			got, want = decodedFlow(t, descriptor, []byte(got)).String(),
+				decodedFlow(t, descriptor, []byte(want)).String()
 		}
 		for _, name := range optionalColumns() {
 			if strings.Contains(got, name) || !strings.Contains(want, name) {

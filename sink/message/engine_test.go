@@ -74,8 +74,9 @@ func engineRows() []enrich.Row {
 func (e engine) insertNative(t testing.TB, extensions, ipRefs []string, rows []enrich.Row) {
 	t.Helper()
 	b := block.New(block.Layout{
-		CollectorID: testLayout.CollectorID, PolicyOriginator: testLayout.PolicyOriginator, PolicyLevel: testLayout.PolicyLevel,
-		Extensions: extensions, IPRefExtensions: ipRefs,
+		CollectorID: testLayout.CollectorID, PolicyOriginator: testLayout.PolicyOriginator,
+		PolicyLevel: testLayout.PolicyLevel,
+		Extensions:  extensions, IPRefExtensions: ipRefs,
 	})
 	for i := range rows {
 		b.Append(&rows[i])

@@ -5,9 +5,10 @@ import "fmt"
 // Format is what a message holds of a row.
 type Format uint8
 
-// The formats. PmacctJSON is what nfacctd and sfacctd send to Kafka, with every key that the reference's pipeline reads: a
-// JSON object of the record as the exporter sent it, counters renormalized, nothing looked up. JSON is the enriched row as
-// ClickHouse's JSONEachRow takes it into data_flow. Protobuf is the enriched row as message Flow of flow.proto.
+// The formats. PmacctJSON is what nfacctd and sfacctd send to Kafka, with every key that the reference's pipeline
+// reads: a JSON object of the record as the exporter sent it, counters renormalized, nothing looked up. JSON is the
+// enriched row as ClickHouse's JSONEachRow takes it into data_flow. Protobuf is the enriched row as message Flow of
+// flow.proto.
 const (
 	PmacctJSON Format = iota
 	JSON
@@ -41,9 +42,9 @@ func ParseFormat(name string) (Format, error) {
 type Key uint8
 
 // The keys. ExporterKey is the exporter's address as text ("192.0.2.1", RFC 5952 for IPv6), or "unknown". FlowKey is 16
-// hexadecimal digits, the XXH64 hash (seed 0) of 37 bytes: address and port of the lesser end, the same of the greater end
-// (16 bytes, IPv4 mapped, and 2 bytes, big endian; compared byte by byte), the number of the IP protocol. Both directions of
-// a conversation have the same, from whichever exporter.
+// hexadecimal digits, the XXH64 hash (seed 0) of 37 bytes: address and port of the lesser end, the same of the greater
+// end (16 bytes, IPv4 mapped, and 2 bytes, big endian; compared byte by byte), the number of the IP protocol. Both
+// directions of a conversation have the same, from whichever exporter.
 const (
 	NoKey Key = iota
 	ExporterKey

@@ -44,8 +44,8 @@ func TestPmacctJSON(t *testing.T) {
 		`"mpls_label1": "", "mpls_label2": "", "mpls_label3": "", "mpls_label4": "", ` +
 		`"mpls_label5": "", "mpls_label6": "", "mpls_label7": "", "mpls_label8": "", "mpls_label9": "", "mpls_label10": "", ` +
 		`"vlan_in": "0", "vlan_out": "0", "cvlan_in": "0", "cvlan_out": "0", "packets": 0, "bytes": 0, "writer_id": "nfacctd"}`
-	// Of sFlow there are no start, end, route distinguisher, labels and VLANs of each side. An output that is no ifIndex has
-	// format bits.
+	// Of sFlow there are no start, end, route distinguisher, labels and VLANs of each side. An output that is no
+	// ifIndex has format bits.
 	const sflow = `{"event_type": "purge", "label": "collector-1", "vlan": 100, "as_src": 64500, "as_dst": 4294967295, ` +
 		`"comms": "65535:65281_64500:0", "ecomms": "", "lcomms": "", "as_path": "64500_64501_64501", "local_pref": 200, "med": 50, ` +
 		`"peer_as_dst": 64500, "peer_ip_src": "192.0.2.250", "peer_ip_dst": "::ffff:0.0.0.0", "iface_in": 1073741823, "iface_out": 1073742082, ` +
@@ -64,13 +64,15 @@ func TestPmacctJSON(t *testing.T) {
 		want string
 	}{
 		"full": {fullRow(), full}, "empty": {emptyRow(), empty}, "sFlow": {sflowRow(), sflow},
-		"event that counts nothing":     {event, strings.Replace(empty, `"packets": 0, "bytes": 0, `, "", 1)},
-		"event that counts":             {counted, empty},
-		"sFlow with a rate of 0":        {noRate, strings.NewReplacer("9007199254740992", "0", "18446744073709551615", "0").Replace(sflow)},
+		"event that counts nothing": {event, strings.Replace(empty, `"packets": 0, "bytes": 0, `, "", 1)},
+		"event that counts":         {counted, empty},
+		"sFlow with a rate of 0": {noRate,
+			strings.NewReplacer("9007199254740992", "0", "18446744073709551615", "0").Replace(sflow)},
 		"sFlow with several interfaces": {several, strings.Replace(sflow, "1073742082", "2147483651", 1)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(strings.Split(test.want, ", "), strings.Split(encoded(PmacctJSON, test.row), ", ")); diff != "" {
+			if diff := cmp.Diff(strings.Split(test.want, ", "),
+				strings.Split(encoded(PmacctJSON, test.row), ", ")); diff != "" {
 				t.Errorf("want (-), encoded (+):\n%s", diff)
 			}
 		})
@@ -81,7 +83,8 @@ func TestPmacctJSON(t *testing.T) {
 // readable, and where the text is UTF-8 it is the same behind it.
 func FuzzTexts(f *testing.F) {
 	for _, s := range []string{
-		"", "rtr1", `"`, `\`, `\u0000`, "a\"b\\c", "\x00\x01\x1f\x7f", "\n\r\t\b\f", "ü€😀", "\xff", "\xc3", "a\xf0\x9f\x98", "\xed\xa0\x80",
+		"", "rtr1", `"`, `\`, `\u0000`, "a\"b\\c", "\x00\x01\x1f\x7f", "\n\r\t\b\f", "ü€😀", "\xff", "\xc3",
+		"a\xf0\x9f\x98", "\xed\xa0\x80",
 		"\u2028\u2029\ufffd", "</script>", "{}[],:", strings.Repeat("x", 200), strings.Repeat("é", 200),
 	} {
 		f.Add(s, s)
@@ -98,7 +101,9 @@ func FuzzTexts(f *testing.F) {
 			NewEncoder(format, NoKey, l).Append(&b, &r)
 			text := string(b.Message(0))
 			if format == Protobuf {
-				m, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(decodedFlow(t, descriptor, b.Message(0)))
+				m,
+					err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(decodedFlow(t, descriptor,
+					b.Message(0)))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -108,7 +113,8 @@ func FuzzTexts(f *testing.F) {
 				t.Fatalf("%s is not JSON in UTF-8: %q", format, text)
 			}
 			fields := parse(t, text)
-			for _, key := range []string{"label", "collector_id", "policy_level", "device_id", "in_interface_id", "src_as_ref"} {
+			for _, key := range []string{"label", "collector_id", "policy_level", "device_id", "in_interface_id",
+				"src_as_ref"} {
 				if got, found := fields[key]; found && utf8.ValidString(s) && s != "" && got != s {
 					t.Errorf("%s: %s is %q, want %q", format, key, got, s)
 				}
@@ -123,7 +129,8 @@ func FuzzTexts(f *testing.F) {
 // Rows of sFlow have the flow label, and one VLAN.
 func TestSFlowExt(t *testing.T) {
 	ext := parse(t, encoded(JSON, sflowRow()))["ext"].(map[string]any)
-	if ext["ipv6_flow_label"] != 1048575.0 || ext["vlan_id"] != 100.0 || ext["vlan_in_id"] != nil || ext["vlan_out_inner_id"] != nil {
+	if ext["ipv6_flow_label"] != 1048575.0 || ext["vlan_id"] != 100.0 || ext["vlan_in_id"] != nil ||
+		ext["vlan_out_inner_id"] != nil {
 		t.Errorf("ext is %v", ext)
 	}
 }

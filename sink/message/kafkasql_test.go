@@ -26,15 +26,16 @@ func kafkaStatements(t *testing.T, name string) []string {
 	return statements[:len(statements)-1]
 }
 
-// withoutBroker makes the table of Kafka's engine one that takes inserts: no broker runs here. What the engine would say of a
-// message are columns then. (`make test-kafka` takes the same files to a broker.)
+// withoutBroker makes the table of Kafka's engine one that takes inserts: no broker runs here. What the engine would
+// say of a message are columns then. (`make test-kafka` takes the same files to a broker.)
 func withoutBroker(t *testing.T, statement string) string {
 	t.Helper()
 	columns, _, found := strings.Cut(statement, "\n)\nENGINE = Kafka\n")
 	if !found {
 		t.Fatalf("not a table of Kafka's engine:\n%s", statement)
 	}
-	return columns + ", _error String, _raw_message String, _topic String, _partition UInt64, _offset UInt64) ENGINE = Null"
+	return columns +
+		", _error String, _raw_message String, _topic String, _partition UInt64, _offset UInt64) ENGINE = Null"
 }
 
 // The tables and views of conf.example/kafka make of messages the rows that blocks make.
@@ -50,7 +51,8 @@ func TestKafkaTablesMakeTheBlocksRows(t *testing.T) {
 		messages     func([]enrich.Row) []byte
 	}{
 		{"json.sql", "JSONEachRow", url.Values{}, func(rows []enrich.Row) []byte { return messages(JSON, rows) }},
-		{"protobuf.sql", "Protobuf", url.Values{"format_schema": {string(proto)}, "format_schema_message_name": {"Flow"}}, lengthDelimited},
+		{"protobuf.sql", "Protobuf", url.Values{"format_schema": {string(proto)},
+			"format_schema_message_name": {"Flow"}}, lengthDelimited},
 	} {
 		t.Run(test.file, func(t *testing.T) {
 			e := engine{storetest.Start(t)}
@@ -59,7 +61,8 @@ func TestKafkaTablesMakeTheBlocksRows(t *testing.T) {
 			statements[0] = withoutBroker(t, statements[0])
 			for _, statement := range statements {
 				// Columns of Kafka's engine are not among those of *.
-				e.run(t, strings.Replace(statement, "SELECT *\n", "SELECT * EXCEPT (_error, _raw_message, _topic, _partition, _offset)\n", 1))
+				e.run(t, strings.Replace(statement, "SELECT *\n",
+					"SELECT * EXCEPT (_error, _raw_message, _topic, _partition, _offset)\n", 1))
 			}
 			rows := engineRows()
 			test.parameters.Set("query", "INSERT INTO data_flow_kafka FORMAT "+test.format)
@@ -70,7 +73,8 @@ func TestKafkaTablesMakeTheBlocksRows(t *testing.T) {
 			e.insertNative(t, extensions, ipRefs, rows)
 			compareStored(t, e.stored(t), got)
 
-			e.run(t, `INSERT INTO data_flow_kafka (_error, _raw_message, _topic, _offset) VALUES ('bad', '{', 'flows', 7)`)
+			e.run(t,
+				`INSERT INTO data_flow_kafka (_error, _raw_message, _topic, _offset) VALUES ('bad', '{', 'flows', 7)`)
 			if n := e.run(t, "SELECT count() AS n FROM data_flow"); n != "{\"n\":0}\n" {
 				t.Errorf("a message that could not be read made a row: %s", n)
 			}
@@ -82,8 +86,8 @@ func TestKafkaTablesMakeTheBlocksRows(t *testing.T) {
 	}
 }
 
-// lengthDelimited are messages of format protobuf each behind its length, as ClickHouse takes several at once. From Kafka they
-// come one by one.
+// lengthDelimited are messages of format protobuf each behind its length, as ClickHouse takes several at once. From
+// Kafka they come one by one.
 func lengthDelimited(rows []enrich.Row) (out []byte) {
 	for i := range rows {
 		m := messages(Protobuf, rows[i:i+1])

@@ -9,12 +9,12 @@ import (
 )
 
 // pmacctEncoder makes the messages of pmacct's Kafka plugin, byte for byte as its JSON library writes them: keys in its
-// order, a space behind colons and commas. All keys are there that pmacct 1.7.7 can give and the reference's pipeline reads;
-// numbers of its custom primitives are texts.
+// order, a space behind colons and commas. All keys are there that pmacct 1.7.7 can give and the reference's pipeline
+// reads; numbers of its custom primitives are texts.
 //
-// Values are the record's own, for the reader looks the rest up. Three are better than pmacct's: times have milliseconds,
-// interface numbers of expanded sFlow samples have format bits where they are no ifIndex, as compact ones do, so that they
-// match none by accident, and what pmacct cannot decode is there. Like records are not merged.
+// Values are the record's own, for the reader looks the rest up. Three are better than pmacct's: times have
+// milliseconds, interface numbers of expanded sFlow samples have format bits where they are no ifIndex, as compact ones
+// do, so that they match none by accident, and what pmacct cannot decode is there. Like records are not merged.
 type pmacctEncoder struct {
 	*Encoder        // its exporterText
 	head     []byte // up to the first value
@@ -92,7 +92,8 @@ func (e *pmacctEncoder) append(p []byte, r *enrich.Row) []byte {
 // appendPmacctBGP appends the attributes of sFlow's extended gateway. Sets and sequences of the path are one list.
 func appendPmacctBGP(p []byte, f *flow.Record) []byte {
 	if !f.Sent(flow.ASPath) && !f.Sent(flow.Communities) && f.LocalPref|f.MED|f.PeerDstAS == 0 {
-		return append(p, `, "comms": "", "ecomms": "", "lcomms": "", "as_path": "", "local_pref": 0, "med": 0, "peer_as_dst": 0`...)
+		return append(p,
+			`, "comms": "", "ecomms": "", "lcomms": "", "as_path": "", "local_pref": 0, "med": 0, "peer_as_dst": 0`...)
 	}
 	p = append(p, `, "comms": "`...)
 	for i, c := range f.Communities {
@@ -133,8 +134,8 @@ func appendPmacctRD(p []byte, r *enrich.Row) []byte {
 	return appendUint(p, r.Flow.MPLSPseudowire)
 }
 
-// appendFlowAddr appends an address of a flow. An IPv4-mapped one of an IPv6 flow keeps its form: by it readers see the IP
-// version of the ends, and next hops across an IPv4 core (RFC 4798) have it.
+// appendFlowAddr appends an address of a flow. An IPv4-mapped one of an IPv6 flow keeps its form: by it readers see the
+// IP version of the ends, and next hops across an IPv4 core (RFC 4798) have it.
 func appendFlowAddr(p []byte, f *flow.Record, a *flow.Addr) []byte {
 	if f.IPVersion == 6 && a.Is4() {
 		p = append(p, "::ffff:"...)
@@ -159,13 +160,15 @@ func appendPmacctTimes(p []byte, r *enrich.Row) []byte {
 func appendSeconds(p []byte, micros int64) []byte {
 	p = append(appendUint(p, uint64(micros)/1e6), '.')
 	u := uint32(uint64(micros) % 1e6)
-	return append(p, byte('0'+u/1e5), byte('0'+u/1e4%10), byte('0'+u/1e3%10), byte('0'+u/100%10), byte('0'+u/10%10), byte('0'+u%10))
+	return append(p, byte('0'+u/1e5), byte('0'+u/1e4%10), byte('0'+u/1e3%10), byte('0'+u/100%10), byte('0'+u/10%10),
+		byte('0'+u%10))
 }
 
 // appendPmacctNetFlow appends what the stack's custom primitives and labels say.
 func appendPmacctNetFlow(p []byte, f *flow.Record) []byte {
 	if !f.Sent(flow.MPLS) && f.FlowLabel == 0 && f.MPLSTopLabelType == 0 && !f.Sent(flow.MPLSTopLabelAddr) {
-		p = append(p, `, "ipv6_flow_label": "0", "mpls_top_label_type": "0", "mpls_top_label_ipv4": "0.0.0.0", "mpls_label1": "", "mpls_label2": "", "mpls_label3": "", "mpls_label4": "", "mpls_label5": "", "mpls_label6": "", "mpls_label7": "", "mpls_label8": "", "mpls_label9": "", "mpls_label10": ""`...)
+		p = append(p,
+			`, "ipv6_flow_label": "0", "mpls_top_label_type": "0", "mpls_top_label_ipv4": "0.0.0.0", "mpls_label1": "", "mpls_label2": "", "mpls_label3": "", "mpls_label4": "", "mpls_label5": "", "mpls_label6": "", "mpls_label7": "", "mpls_label8": "", "mpls_label9": "", "mpls_label10": ""`...)
 	} else {
 		p = appendPmacctMPLS(p, f)
 	}
@@ -221,7 +224,8 @@ func isEvent(f *flow.Record) bool {
 	return f.Has&(flow.NATEvent|flow.FirewallEvent) != 0 && f.Has&(flow.Bytes|flow.Packets) == 0
 }
 
-// renormalized returns bytes and packets times the sampling rate, as enrich scales them: saturated at the largest value.
+// renormalized returns bytes and packets times the sampling rate, as enrich scales them: saturated at the largest
+// value.
 func renormalized(f *flow.Record) (bytes, packets uint64) {
 	rate := uint64(f.SamplingRate)
 	if rate == 0 && f.Protocol != flow.SFlow5 {

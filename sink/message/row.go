@@ -1,9 +1,9 @@
 package message
 
-// rowEncoder makes JSON objects that `INSERT INTO data_flow FORMAT JSONEachRow` takes, and that give the row which sink/block
-// gives: the columns under their names in their order, but for those that are NULL, and ext with the keys that were sent.
-// Times are Unix milliseconds, which is how the format takes a DateTime64(3) whatever its value; addresses are texts, IPv4
-// ones without ::ffff:.
+// rowEncoder makes JSON objects that `INSERT INTO data_flow FORMAT JSONEachRow` takes, and that give the row which
+// sink/block gives: the columns under their names in their order, but for those that are NULL, and ext with the keys
+// that were sent. Times are Unix milliseconds, which is how the format takes a DateTime64(3) whatever its value;
+// addresses are texts, IPv4 ones without ::ffff:.
 type rowEncoder struct {
 	want           uint32   // the optional columns that there are
 	constants      []byte   // the columns that are the same in all rows

@@ -25,8 +25,9 @@ const (
 	slants = '\\' * ones
 )
 
-// plain reports whether s stands in a JSON string as it is: no quotes, no backslashes, no control characters, ASCII only. Texts
-// of metadata nearly always do, so eight bytes are looked at at once, the last eight of a text again rather than one by one.
+// plain reports whether s stands in a JSON string as it is: no quotes, no backslashes, no control characters, ASCII
+// only. Texts of metadata nearly always do, so eight bytes are looked at at once, the last eight of a text again rather
+// than one by one.
 func plain(s string) bool {
 	if len(s) < 8 {
 		for i := range len(s) {
@@ -43,8 +44,8 @@ func plain(s string) bool {
 	return special == 0
 }
 
-// escaped has a bit set if any byte of w cannot stand in a JSON string, or is not ASCII. Where no byte is below the one that is
-// subtracted from it, nothing is borrowed, and the highest bit of each stays 0.
+// escaped has a bit set if any byte of w cannot stand in a JSON string, or is not ASCII. Where no byte is below the one
+// that is subtracted from it, nothing is borrowed, and the highest bit of each stays 0.
 func escaped(w uint64) uint64 {
 	return (w | (w - spaces) | ((w ^ quotes) - ones) | ((w ^ slants) - ones)) & high
 }

@@ -63,7 +63,8 @@ func TestCut_damaged(t *testing.T) {
 }
 
 func FuzzCut(f *testing.F) {
-	for _, l := range []block.Layout{layout(allExtensions(), []string{"scireg"}), layout(nil, nil), layout([]string{"bgp"}, nil)} {
+	for _, l := range []block.Layout{layout(allExtensions(), []string{"scireg"}), layout(nil, nil),
+		layout([]string{"bgp"}, nil)} {
 		f.Add(encoded(l, blocktest.Mixed(20)), 3, 9)
 		f.Add(encoded(l, blocktest.Mixed(1)), 0, 1)
 	}

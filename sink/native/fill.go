@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// Packed is an encoded block without its long runs of one byte. Columns that no row has a value for are little else; so they need no
-// memory while a block waits.
+// Packed is an encoded block without its long runs of one byte. Columns that no row has a value for are little else; so
+// they need no memory while a block waits.
 type Packed struct {
 	Data  []byte
 	Fills []Fill

@@ -16,7 +16,8 @@ func TestFills(t *testing.T) {
 		{"nothing", "", nil, ""},
 		{"no fills", "abc", nil, "abc"},
 		{"nothing but a fill", "", []Fill{{0, 3, 'x'}}, "xxx"},
-		{"at the beginning, in the middle and at the end", "abc", []Fill{{0, 2, 'x'}, {2, 1, 0}, {3, 4, 'y'}}, "xxab\x00cyyyy"},
+		{"at the beginning, in the middle and at the end", "abc", []Fill{{0, 2, 'x'}, {2, 1, 0}, {3, 4, 'y'}},
+			"xxab\x00cyyyy"},
 		{"side by side", "ab", []Fill{{1, 2, 1}, {1, 3, 0}}, "a\x01\x01\x00\x00\x00b"},
 		{"an empty one", "ab", []Fill{{1, 0, 'x'}}, "ab"},
 	} {

@@ -1,7 +1,7 @@
 // Package native cuts blocks of ClickHouse's Native format (revision 0, as an HTTP insert has it) by rows, and prints
-// their rows for people. It also provides a form for memory in which long runs of one byte are left out (Packed). It reads
-// what package block writes, by the types that a block names, so also blocks that an older version left on disk. What it
-// reads is not trusted. Of this project it imports sink/sqltext alone.
+// their rows for people. It also provides a form for memory in which long runs of one byte are left out (Packed). It
+// reads what package block writes, by the types that a block names, so also blocks that an older version left on disk.
+// What it reads is not trusted. Of this project it imports sink/sqltext alone.
 package native
 
 import (
@@ -123,7 +123,8 @@ func (c *cutter) texts(p part) error {
 	return c.skipTexts(p.n - p.to)
 }
 
-// offsets copies the part of an array column's offsets, counted from its own beginning, and returns which elements it has.
+// offsets copies the part of an array column's offsets, counted from its own beginning, and returns which elements it
+// has.
 func (c *cutter) offsets(p part) (part, error) {
 	ends, total, err := c.reader.offsets(p.n)
 	if err != nil {

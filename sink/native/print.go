@@ -13,8 +13,9 @@ import (
 	"time"
 )
 
-// AppendJSON appends the rows of an encoded block as lines of JSON, as ClickHouse's format JSONEachRow takes them. Paths of a
-// JSON column that are NULL or an empty array are left out. It is for people who look at a block, and takes much memory.
+// AppendJSON appends the rows of an encoded block as lines of JSON, as ClickHouse's format JSONEachRow takes them.
+// Paths of a JSON column that are NULL or an empty array are left out. It is for people who look at a block, and takes
+// much memory.
 func AppendJSON(dst, data []byte) ([]byte, error) {
 	p := printer{reader{b: data}}
 	columns, rows, err := p.header()
@@ -179,7 +180,8 @@ func (p *printer) objects(t *typ, n int) ([]string, error) {
 	return values, nil
 }
 
-// printShared prints a value of shared data, which has its type before it: what package block writes, and else its bytes.
+// printShared prints a value of shared data, which has its type before it: what package block writes, and else its
+// bytes.
 func printShared(value []byte) string {
 	const typeInt64, typeString, typeArray, typeNullable = 0x0a, 0x15, 0x1e, 0x23
 	r := reader{b: value}

@@ -14,12 +14,15 @@ import (
 )
 
 func TestPrint(t *testing.T) {
-	lines, err := native.AppendJSON(nil, encoded(layout(allExtensions(), nil), []enrich.Row{blocktest.EmptyRow(), blocktest.FullRow()}))
+	lines,
+		err := native.AppendJSON(nil, encoded(layout(allExtensions(), nil),
+		[]enrich.Row{blocktest.EmptyRow(), blocktest.FullRow()}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	first, second, _ := strings.Cut(string(lines), "\n")
-	for _, c := range []struct{ got, want string }{{first, blocktest.EmptyJSON}, {strings.TrimSuffix(second, "\n"), blocktest.FullJSON}} {
+	for _, c := range []struct{ got, want string }{{first, blocktest.EmptyJSON},
+		{strings.TrimSuffix(second, "\n"), blocktest.FullJSON}} {
 		got, want := parsed(t, c.got), parsed(t, c.want)
 		delete(got, "ext")
 		if diff := cmp.Diff(want, got); diff != "" {

@@ -7,7 +7,8 @@ import (
 	"math"
 )
 
-// The flags of a LowCardinality column (ClickHouse, SerializationLowCardinality); the low bits are the width of an index.
+// The flags of a LowCardinality column (ClickHouse, SerializationLowCardinality); the low bits are the width of an
+// index.
 const (
 	lcVersion        = 1
 	lcIndexWidth     = 0xff

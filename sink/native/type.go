@@ -31,8 +31,9 @@ type typ struct {
 
 // widths are the types of fixed width, in bytes.
 var widths = map[string]int{
-	"UInt8": 1, "UInt16": 2, "UInt32": 4, "UInt64": 8, "Int8": 1, "Int16": 2, "Int32": 4, "Int64": 8, "Float32": 4, "Float64": 8,
-	"Bool": 1, "Date": 2, "Date32": 4, "DateTime": 4, "DateTime64": 8, "IPv4": 4, "IPv6": 16, "UUID": 16,
+	"UInt8": 1, "UInt16": 2, "UInt32": 4, "UInt64": 8, "Int8": 1, "Int16": 2, "Int32": 4, "Int64": 8, "Float32": 4,
+	"Float64": 8,
+	"Bool":    1, "Date": 2, "Date32": 4, "DateTime": 4, "DateTime64": 8, "IPv4": 4, "IPv6": 16, "UUID": 16,
 }
 
 // maxDepth bounds types within types.

@@ -32,8 +32,8 @@ type progress struct {
 	sent map[int64]time.Time // when it was first sent, of those that may be stored since
 }
 
-// readProgress reads a progress file; one that is not there is empty. It returns the length of what is whole: a last line that was not
-// written whole is left out.
+// readProgress reads a progress file; one that is not there is empty. It returns the length of what is whole: a last
+// line that was not written whole is left out.
 func readProgress(name string) (progress, int, error) {
 	p := progress{map[int64]bool{}, map[int64]time.Time{}}
 	text, err := os.ReadFile(name)
@@ -72,8 +72,9 @@ func readProgress(name string) (progress, int, error) {
 	}
 }
 
-// Insertion is an insert of what a pair of files holds, which a failure or a crash may interrupt: what was stored until then is on disk,
-// and is not in File.Records any more. A running collector may add to the pair meanwhile. It is for one goroutine.
+// Insertion is an insert of what a pair of files holds, which a failure or a crash may interrupt: what was stored until
+// then is on disk, and is not in File.Records any more. A running collector may add to the pair meanwhile. It is for
+// one goroutine.
 type Insertion struct {
 	name string // of the pair
 	file *os.File
@@ -168,7 +169,8 @@ func (i *Insertion) Finish() (removed bool, err error) {
 		return false, err
 	}
 	if f.torn {
-		return false, fmt.Errorf("%s: the last line was not written whole; all others are stored. Look at it, then delete the files", i.name+recordsExtension)
+		return false,
+			fmt.Errorf("%s: the last line was not written whole; all others are stored. Look at it, then delete the files", i.name+recordsExtension)
 	}
 	return true, f.Remove()
 }

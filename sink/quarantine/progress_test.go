@@ -29,7 +29,8 @@ func pairOf(t *testing.T, n int) (running *Quarantine, name string) {
 
 func put(t *testing.T, q *Quarantine, n int) {
 	t.Helper()
-	if err := q.Put(Record{Query: "INSERT INTO t (a)", Token: fmt.Sprint(n), Rows: 1000}, []byte(fmt.Sprintf("block %d", n))); err != nil {
+	if err := q.Put(Record{Query: "INSERT INTO t (a)", Token: fmt.Sprint(n), Rows: 1000},
+		[]byte(fmt.Sprintf("block %d", n))); err != nil {
 		t.Error(err)
 	}
 }
@@ -189,7 +190,8 @@ func TestInsertionGoesOnWhereItWas(t *testing.T) {
 // A crash between the steps of a removal: what a collector adds then is not taken for inserted.
 func TestRemovalThatWasInterrupted(t *testing.T) {
 	for name, extensions := range map[string][]string{
-		"before": nil, "after the records": {recordsExtension}, "after the progress": {recordsExtension, progressExtension},
+		"before": nil, "after the records": {recordsExtension},
+		"after the progress": {recordsExtension, progressExtension},
 	} {
 		t.Run(name, func(t *testing.T) {
 			running, pair := pairOf(t, 2)
@@ -242,7 +244,8 @@ func TestVersions(t *testing.T) {
 	if want := []string{filepath.Base(name), "now", "old"}; !slices.Equal(names, want) {
 		t.Errorf("read %v, want %v", names, want)
 	}
-	for _, want := range []string{"later.jsonl: line 2 is of version 2", "step.progress: line 1 is of version 7", `state.progress: line 1: unknown state "half"`} {
+	for _, want := range []string{"later.jsonl: line 2 is of version 2", "step.progress: line 1 is of version 7",
+		`state.progress: line 1: unknown state "half"`} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %q does not say %q", err, want)
 		}

@@ -1,14 +1,15 @@
-// Package quarantine keeps on disk what a server refused for good, with the reason, until an operator has looked at it. It
-// knows nothing of what the blocks hold and imports nothing of this project.
+// Package quarantine keeps on disk what a server refused for good, with the reason, until an operator has looked at it.
+// It knows nothing of what the blocks hold and imports nothing of this project.
 //
-// For each day, run and INSERT statement there is a pair of files. NAME.native has the blocks as they were sent, one behind the
-// other: what ClickHouse reads as one file of Native format. NAME.jsonl has a line of JSON for each of them (Record): when, why,
-// which statement, where in the other file. A block is on the disk before its line is, so a line that is there is true. While the
-// pair is inserted after all, NAME.progress has a line for each step (Insertion), so that an insertion that was interrupted goes on
-// where it was. A pair is deleted only under a lock on the directory, which Put takes too, and when every block in it is stored.
+// For each day, run and INSERT statement there is a pair of files. NAME.native has the blocks as they were sent, one
+// behind the other: what ClickHouse reads as one file of Native format. NAME.jsonl has a line of JSON for each of them
+// (Record): when, why, which statement, where in the other file. A block is on the disk before its line is, so a line
+// that is there is true. While the pair is inserted after all, NAME.progress has a line for each step (Insertion), so
+// that an insertion that was interrupted goes on where it was. A pair is deleted only under a lock on the directory,
+// which Put takes too, and when every block in it is stored.
 //
-// Every line has the version of its format. Version 1 is the only one; a line without a version is of version 1. A file with a line
-// of a later version is refused with an error that names it, and stays as it is.
+// Every line has the version of its format. Version 1 is the only one; a line without a version is of version 1. A file
+// with a line of a later version is refused with an error that names it, and stays as it is.
 package quarantine
 
 import (
@@ -97,8 +98,8 @@ const (
 	progressExtension = ".progress"
 )
 
-// Put writes a block and its record, of which Version, Time, Offset, Bytes and Sum are filled in. Both are on the disk when it returns;
-// after an error neither is.
+// Put writes a block and its record, of which Version, Time, Offset, Bytes and Sum are filled in. Both are on the disk
+// when it returns; after an error neither is.
 func (q *Quarantine) Put(r Record, data []byte) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()

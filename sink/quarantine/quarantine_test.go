@@ -10,7 +10,8 @@ import (
 )
 
 func record(n int) Record {
-	return Record{Reason: "rejected", Code: 469, Error: "Constraint `c` is violated", Query: fmt.Sprintf("INSERT INTO t%d (a)", n%2), Token: fmt.Sprint(n), Rows: n}
+	return Record{Reason: "rejected", Code: 469, Error: "Constraint `c` is violated",
+		Query: fmt.Sprintf("INSERT INTO t%d (a)", n%2), Token: fmt.Sprint(n), Rows: n}
 }
 
 func TestPutAndRead(t *testing.T) {
@@ -118,7 +119,8 @@ func TestPut_noPermission(t *testing.T) {
 		t.Fatal(err)
 	}
 	q := New(Options{Dir: filepath.Join(file, "quarantine")})
-	if err := q.Put(record(1), []byte("x")); err == nil || !strings.Contains(err.Error(), "quarantine 1 rows in "+file) {
+	if err := q.Put(record(1), []byte("x")); err == nil ||
+		!strings.Contains(err.Error(), "quarantine 1 rows in "+file) {
 		t.Errorf("error %v does not name the directory", err)
 	}
 }

@@ -21,8 +21,8 @@ type File struct {
 	torn    bool     // the last line was not written whole
 }
 
-// Read returns what a directory holds, oldest first; nothing where there is no directory. Files that cannot be read are left out, and
-// the error has a line for each.
+// Read returns what a directory holds, oldest first; nothing where there is no directory. Files that cannot be read are
+// left out, and the error has a line for each.
 func Read(dir string) ([]File, error) {
 	names, err := filepath.Glob(filepath.Join(dir, "*"+recordsExtension))
 	if err != nil {
@@ -55,7 +55,8 @@ func Base(name string) string {
 	return name
 }
 
-// ReadFile reads the records of a pair of files, by the name of either. A last line that was not written whole is left out.
+// ReadFile reads the records of a pair of files, by the name of either. A last line that was not written whole is left
+// out.
 func ReadFile(name string) (File, error) {
 	f := File{Name: Base(name)}
 	done, _, err := readProgress(f.Name + progressExtension)
@@ -111,13 +112,14 @@ func (f *File) Data(r *Record) ([]byte, error) {
 		return nil, err
 	}
 	if r.Sum != nil && crc32.Checksum(data, castagnoli) != *r.Sum {
-		return nil, fmt.Errorf("%s: the block of %d bytes at %d is damaged: its checksum is another", blocks.Name(), r.Bytes, r.Offset)
+		return nil, fmt.Errorf("%s: the block of %d bytes at %d is damaged: its checksum is another", blocks.Name(),
+			r.Bytes, r.Offset)
 	}
 	return data, nil
 }
 
-// Remove deletes the pair: the records first. Where a crash leaves the others, what a running collector adds to them is behind the blocks
-// that the progress is about.
+// Remove deletes the pair: the records first. Where a crash leaves the others, what a running collector adds to them is
+// behind the blocks that the progress is about.
 func (f *File) Remove() error {
 	if err := os.Remove(f.Name + recordsExtension); err != nil {
 		return err

@@ -18,13 +18,14 @@ type Change struct {
 	Warning bool // the operator should do something
 }
 
-// Apply creates what is missing in the database and brings the rest up to date: missing columns are added, JSON
-// columns learn the typed paths that they lack, views and dictionaries get the definition that the settings give
-// them. Nothing is dropped and no data goes. It returns each change, and each difference that it leaves as it is because only an
+// Apply creates what is missing in the database and brings the rest up to date: missing columns are added, JSON columns
+// learn the typed paths that they lack, views and dictionaries get the definition that the settings give them. Nothing
+// is dropped and no data goes. It returns each change, and each difference that it leaves as it is because only an
 // operator can decide on it (a TTL, a partition, a view that the settings have no more).
 //
-// A user who may only insert and select will do where all tables are there: nothing is created that is there already, system tables
-// that cannot be read are done without, and so are steps that are forbidden and that storing rows does not depend on.
+// A user who may only insert and select will do where all tables are there: nothing is created that is there already,
+// system tables that cannot be read are done without, and so are steps that are forbidden and that storing rows does
+// not depend on.
 //
 // Where a table cannot be altered to fit nothing at all is changed, and the error has a line for each mismatch.
 // When a statement fails, the changes made until then are returned with the error.
@@ -106,7 +107,8 @@ func lookBlindly(ctx context.Context, conn driver.Conn, s *Settings, why error) 
 	for _, d := range dictionaries(s) {
 		if missing(d.Name) {
 			all.tables = append(all.tables, step{
-				statement: d.create(s, "CREATE"), line: "dictionary " + d.Name + ": created", without: "the views that ask it fail where it is not there",
+				statement: d.create(s, "CREATE"), line: "dictionary " + d.Name + ": created",
+				without: "the views that ask it fail where it is not there",
 			})
 		}
 	}
@@ -141,7 +143,8 @@ func execute(ctx context.Context, conn driver.Conn, steps []step) (changes []Cha
 		case err == nil:
 		case step.without != "" && isDenied(err):
 			if !step.quiet {
-				line := fmt.Sprintf("not done, as this user may not; %s: %s: %s", step.without, step.line, step.statement)
+				line := fmt.Sprintf("not done, as this user may not; %s: %s: %s", step.without, step.line,
+					step.statement)
 				changes = append(changes, Change{line, true})
 			}
 		default:
@@ -151,8 +154,8 @@ func execute(ctx context.Context, conn driver.Conn, steps []step) (changes []Cha
 	return changes, nil
 }
 
-// FlowTTL reads the TTL of the table of flows. Where that has one that is more than an interval after a column, or only for some rows, it is
-// not known; a table that is not to be seen has that of the settings.
+// FlowTTL reads the TTL of the table of flows. Where that has one that is more than an interval after a column, or only
+// for some rows, it is not known; a table that is not to be seen has that of the settings.
 func FlowTTL(ctx context.Context, conn driver.Conn, s *Settings) (ttl TTL, known bool, err error) {
 	var full []struct {
 		EngineFull string `ch:"engine_full"`
@@ -171,12 +174,14 @@ func FlowTTL(ctx context.Context, conn driver.Conn, s *Settings) (ttl TTL, known
 
 var (
 	// simpleTTL is a TTL as the server writes it.
-	simpleTTL = regexp.MustCompile(`^(?:toDate(?:Time)?\()?` + "`?" + `(\w+)` + "`?" + `\)? \+ toInterval([A-Z][a-z]+)\((\d+)\)(?: DELETE)?$`)
+	simpleTTL = regexp.MustCompile(`^(?:toDate(?:Time)?\()?` + "`?" + `(\w+)` + "`?" +
+		`\)? \+ toInterval([A-Z][a-z]+)\((\d+)\)(?: DELETE)?$`)
 	// movesOnly are rules of a TTL that delete nothing.
 	movesOnly = regexp.MustCompile(` (TO (DISK|VOLUME) '[^']*'|RECOMPRESS .*)$`)
 )
 
-// parseTTL reads the TTL of a table: "" is none, for which it returns the zero value. It returns false for what it does not understand.
+// parseTTL reads the TTL of a table: "" is none, for which it returns the zero value. It returns false for what it does
+// not understand.
 func parseTTL(text string) (TTL, bool) {
 	var found []TTL
 	for rule := range strings.SplitSeq(text, ", ") {
@@ -201,7 +206,8 @@ func parseTTL(text string) (TTL, bool) {
 // knowsMergeWidth asks the server. One that does not say goes without the setting, which no row depends on.
 func knowsMergeWidth(ctx context.Context, conn driver.Conn) bool {
 	var n uint64
-	err := conn.QueryRow(ctx, "SELECT count() FROM system.merge_tree_settings WHERE name = "+literal(mergeWidth)).Scan(&n)
+	err := conn.QueryRow(ctx, "SELECT count() FROM system.merge_tree_settings WHERE name = "+
+		literal(mergeWidth)).Scan(&n)
 	return err == nil && n > 0
 }
 
@@ -209,7 +215,8 @@ func knowsMergeWidth(ctx context.Context, conn driver.Conn) bool {
 // the first insert whose view asks it. One that we may not read is for the views' definer to ask.
 func checkDictionaries(ctx context.Context, conn driver.Conn, s *Settings) error {
 	for _, d := range dictionaries(s) {
-		if err := conn.Exec(ctx, "SELECT 1 FROM "+s.qualified(d.Name)+" LIMIT 1 FORMAT Null"); err != nil && !isDenied(err) {
+		if err := conn.Exec(ctx, "SELECT 1 FROM "+s.qualified(d.Name)+" LIMIT 1 FORMAT Null"); err != nil &&
+			!isDenied(err) {
 			return fmt.Errorf("dictionary %s.%s cannot read its table: %w", s.Database, d.Name, err)
 		}
 	}
@@ -246,7 +253,8 @@ type existingColumn struct {
 func inspect(ctx context.Context, conn driver.Conn, s *Settings) (*state, error) {
 	have := &state{tables: map[string]existing{}, canonical: map[string]string{}}
 	var databases uint64
-	if err := conn.QueryRow(ctx, "SELECT count() FROM system.databases WHERE name = "+literal(s.Database)).Scan(&databases); err != nil {
+	if err := conn.QueryRow(ctx, "SELECT count() FROM system.databases WHERE name = "+
+		literal(s.Database)).Scan(&databases); err != nil {
 		return nil, fmt.Errorf("read system.databases: %w", err)
 	}
 	have.databaseExists = databases > 0

@@ -67,7 +67,8 @@ func TestWithoutColumns(t *testing.T) {
 	s := goldenSettings()
 	s.WithoutColumns = OptionalColumns()
 	apply(t, conn, s)
-	if got := ask(t, conn, "SELECT name FROM system.columns WHERE table = 'data_flow' ORDER BY position DESC LIMIT 1"); got != "packet_count" {
+	if got := ask(t, conn,
+		"SELECT name FROM system.columns WHERE table = 'data_flow' ORDER BY position DESC LIMIT 1"); got != "packet_count" {
 		t.Errorf("the last column is %s", got)
 	}
 	s.WithoutColumns = []string{"tcp_flags"}
@@ -115,7 +116,8 @@ func TestApplyWithoutTheRightToAlter(t *testing.T) {
 		}
 	}
 	for _, want := range []string{
-		"table data_flow: column tcp_flags Nullable(UInt16) added: ALTER TABLE", "non_replicated_deduplication_window", "vlan_id",
+		"table data_flow: column tcp_flags Nullable(UInt16) added: ALTER TABLE", "non_replicated_deduplication_window",
+		"vlan_id",
 	} {
 		if !strings.Contains(strings.Join(changes, "\n"), want) {
 			t.Errorf("no line says %q: %q", want, changes)

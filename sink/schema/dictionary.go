@@ -29,8 +29,8 @@ func dictionaries(s *Settings) []dictionary {
 	return all
 }
 
-// ReloadDictionaries returns the statements that have ClickHouse read the dictionaries' tables now, instead of at some time within
-// their lifetime.
+// ReloadDictionaries returns the statements that have ClickHouse read the dictionaries' tables now, instead of at some
+// time within their lifetime.
 func (s *Settings) ReloadDictionaries() []string {
 	var all []string
 	for _, d := range dictionaries(s) {
@@ -40,7 +40,8 @@ func (s *Settings) ReloadDictionaries() []string {
 }
 
 // applicationDictionary names the application of a protocol and port. Of the ranges that hold a port the one that
-// starts last wins, so that 443 is https and not the range of all system ports. Records that no source has any more are left out.
+// starts last wins, so that 443 is https and not the range of all system ports. Records that no source has any more are
+// left out.
 func applicationDictionary(s *Settings) dictionary {
 	return dictionary{
 		Dictionary: s.ApplicationDictionary,
@@ -50,8 +51,10 @@ func applicationDictionary(s *Settings) dictionary {
 		key: "protocol",
 		query: "SELECT lower(source.protocol) AS protocol, least(source.port_range_min, source.port_range_max) AS port_range_min, " +
 			"greatest(source.port_range_min, source.port_range_max) AS port_range_max, source.id AS id FROM " +
-			s.qualified(s.Tables.Application) + " AS source FINAL WHERE sipHash128(concat(source.protocol, ' ', source.id, ' ', " +
-			"toString(source.port_range_min), ' ', toString(source.port_range_max))) NOT IN " + s.Vanished("meta_application"),
+			s.qualified(s.Tables.Application) +
+			" AS source FINAL WHERE sipHash128(concat(source.protocol, ' ', source.id, ' ', " +
+			"toString(source.port_range_min), ' ', toString(source.port_range_max))) NOT IN " +
+			s.Vanished("meta_application"),
 		layout: "COMPLEX_KEY_RANGE_HASHED(range_lookup_strategy 'max')",
 		ranges: "RANGE(MIN port_range_min MAX port_range_max)",
 	}
@@ -64,7 +67,8 @@ func asDictionary(s *Settings) dictionary {
 		columns:    []string{"`id` UInt32", "`name` String"},
 		key:        "id",
 		query: "SELECT id, argMax(name, (insert_time, length(ref), ref)) AS name FROM " +
-			s.qualified(s.Tables.AS) + " WHERE sipHash128(toString(id)) NOT IN " + s.Vanished("meta_as") + " GROUP BY id",
+			s.qualified(s.Tables.AS) + " WHERE sipHash128(toString(id)) NOT IN " + s.Vanished("meta_as") +
+			" GROUP BY id",
 		layout: "HASHED()",
 	}
 }
@@ -95,8 +99,8 @@ func (d *dictionary) source(s *Settings) string {
 	if from.NamedCollection != "" {
 		parts = append(parts, "NAME "+ident(from.NamedCollection))
 	} else {
-		// The server itself, which takes this address for its own and does not connect. Without it the name localhost is looked up,
-		// which minimal images do not know.
+		// The server itself, which takes this address for its own and does not connect. Without it the name localhost
+		// is looked up, which minimal images do not know.
 		parts = append(parts, "HOST '127.0.0.1'")
 	}
 	if from.Username != "" {

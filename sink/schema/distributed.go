@@ -10,8 +10,8 @@ func (s *Settings) local(name string) string {
 	return name + "_local"
 }
 
-// spread is a table of rows as it is made: itself or, where tables are distributed, its part on every shard and the table
-// under its own name over these.
+// spread is a table of rows as it is made: itself or, where tables are distributed, its part on every shard and the
+// table under its own name over these.
 func (s *Settings) spread(t table) []table {
 	if !s.Distributed {
 		return []table{t}
@@ -31,8 +31,8 @@ func (s *Settings) spread(t table) []table {
 
 const distributedEngine = "Distributed"
 
-// MetadataReplication is how metadata tables are replicated: where rows are distributed over all shards, so that dictionaries
-// and joins find all of it wherever they run.
+// MetadataReplication is how metadata tables are replicated: where rows are distributed over all shards, so that
+// dictionaries and joins find all of it wherever they run.
 func (s *Settings) MetadataReplication() Replication {
 	r := s.Replication
 	if s.Distributed {

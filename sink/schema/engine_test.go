@@ -101,8 +101,9 @@ func contains(lines []string, want string) bool {
 // flowRow inserts one flow over an edge interface; ext is JSON.
 func flowRow(t *testing.T, conn driver.Conn, ext string) {
 	t.Helper()
-	run(t, conn, "INSERT INTO golden.data_flow (start_time, in_interface_edge, protocol, application_port, bit_count, packet_count, ext) "+
-		"VALUES ('2026-01-01 10:02:03', true, 'tcp', 443, 80, 1, "+literal(ext)+")")
+	run(t, conn,
+		"INSERT INTO golden.data_flow (start_time, in_interface_edge, protocol, application_port, bit_count, packet_count, ext) "+
+			"VALUES ('2026-01-01 10:02:03', true, 'tcp', 443, 80, 1, "+literal(ext)+")")
 }
 
 func TestApplyBringsUpToDate(t *testing.T) {
@@ -140,16 +141,19 @@ func TestApplyBringsUpToDate(t *testing.T) {
 		t.Errorf("a second time changes %q", again)
 	}
 	want := `8	7	x	80	0`
-	if got := ask(t, conn, "SELECT ext.ipv4_tos, ext.vlan_id, ext.own, bit_count, sampling_rate FROM golden.data_flow"); got != want {
+	if got := ask(t, conn,
+		"SELECT ext.ipv4_tos, ext.vlan_id, ext.own, bit_count, sampling_rate FROM golden.data_flow"); got != want {
 		t.Errorf("the row that was there is %q now, want %q", got, want)
 	}
-	order := ask(t, conn, "SELECT groupArray(name) FROM (SELECT name FROM system.columns WHERE database = 'golden' AND table = 'meta_device' ORDER BY position)")
+	order := ask(t, conn,
+		"SELECT groupArray(name) FROM (SELECT name FROM system.columns WHERE database = 'golden' AND table = 'meta_device' ORDER BY position)")
 	if !strings.Contains(order, "'network','os','role','state','own'") {
 		t.Errorf("columns of meta_device are %s", order)
 	}
 	flowRow(t, conn, `{"bgp_as_path_id": [1, 2]}`)
 	want = "['a:b','c:d']\t[1,2]"
-	if got := ask(t, conn, "SELECT policy_scope, ext.bgp_as_path_id FROM golden.data_flow_by_edge_as_5m WHERE length(policy_scope) = 2"); got != want {
+	if got := ask(t, conn,
+		"SELECT policy_scope, ext.bgp_as_path_id FROM golden.data_flow_by_edge_as_5m WHERE length(policy_scope) = 2"); got != want {
 		t.Errorf("the changed view made %q, want %q", got, want)
 	}
 }
@@ -160,12 +164,14 @@ func TestApplyOverTheReferencesDictionary(t *testing.T) {
 	s := goldenSettings()
 	s.ApplicationDictionary.Enabled = false
 	apply(t, conn, s)
-	run(t, conn, "CREATE DICTIONARY golden.meta_application_dict (`id` String, `protocol` String, `port_range_min` UInt16, `port_range_max` UInt16) "+
-		"PRIMARY KEY (`protocol`) SOURCE(CLICKHOUSE(TABLE 'meta_application' USER 'default' PASSWORD '' DB 'golden')) LIFETIME(MIN 600 MAX 3600) "+
-		"LAYOUT(RANGE_HASHED(range_lookup_strategy 'min')) RANGE(MIN port_range_min MAX port_range_max)")
+	run(t, conn,
+		"CREATE DICTIONARY golden.meta_application_dict (`id` String, `protocol` String, `port_range_min` UInt16, `port_range_max` UInt16) "+
+			"PRIMARY KEY (`protocol`) SOURCE(CLICKHOUSE(TABLE 'meta_application' USER 'default' PASSWORD '' DB 'golden')) LIFETIME(MIN 600 MAX 3600) "+
+			"LAYOUT(RANGE_HASHED(range_lookup_strategy 'min')) RANGE(MIN port_range_min MAX port_range_max)")
 	s.ApplicationDictionary.Enabled = true
 	changes := apply(t, conn, s)
-	for _, want := range []string{"dictionary meta_application_dict: definition replaced", "view data_flow_by_edge_as_5m_mv: query changed"} {
+	for _, want := range []string{"dictionary meta_application_dict: definition replaced",
+		"view data_flow_by_edge_as_5m_mv: query changed"} {
 		if !contains(changes, want) {
 			t.Errorf("%q is not in %q", want, changes)
 		}
@@ -177,7 +183,8 @@ func TestApplyOverTheReferencesDictionary(t *testing.T) {
 		"SYSTEM RELOAD DICTIONARY golden.meta_application_dict", "SYSTEM RELOAD DICTIONARY golden.meta_as_dict")
 	flowRow(t, conn, "{}")
 	for query, want := range map[string]string{
-		"SELECT application_id FROM golden.data_flow_by_edge_as_5m":                                   "https", // row-semantics Q17
+		// row-semantics Q17
+		"SELECT application_id FROM golden.data_flow_by_edge_as_5m":                                   "https",
 		"SELECT dictGet('golden.meta_application_dict', 'id', 'tcp', 80::UInt16)":                     "system-ports",
 		"SELECT dictGet('golden.meta_application_dict', 'id', 'udp', 1500::UInt16)":                   "reversed",
 		"SELECT dictGetOrNull('golden.meta_application_dict', 'id', 'udp', 5::UInt16)":                `\N`,
@@ -205,7 +212,8 @@ func TestApplyWithoutExtensionsAndDictionaries(t *testing.T) {
 	apply(t, conn, s)
 	flowRow(t, conn, "{}")
 	want := map[string]string{
-		"30s": "2026-01-01 10:02:00", "5m": "2026-01-01 10:00:00", "1h": "2026-01-01 10:00:00", "1d": "2026-01-01 00:00:00",
+		"30s": "2026-01-01 10:02:00", "5m": "2026-01-01 10:00:00", "1h": "2026-01-01 10:00:00",
+		"1d": "2026-01-01 00:00:00",
 		"2w": "2025-12-22 00:00:00", "1mo": "2026-01-01 00:00:00", "1y": "2026-01-01 00:00:00",
 	}
 	for window, start := range want {
@@ -225,7 +233,8 @@ func TestApplyRefusesWhatItCannotMend(t *testing.T) {
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, want := range []string{"golden", "table meta_as: column id is String, not UInt32", "table meta_device: engine is View"} {
+	for _, want := range []string{"golden", "table meta_as: column id is String, not UInt32",
+		"table meta_device: engine is View"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error %q does not say %q", err, want)
 		}
@@ -251,17 +260,21 @@ func TestApplyReportsADictionaryThatMayNotRead(t *testing.T) {
 	}
 }
 
-// The views themselves sum an insert up: the server need not do so with all its rows, which the collector asks it not to.
+// The views themselves sum an insert up: the server need not do so with all its rows, which the collector asks it not
+// to.
 func TestViewsSumAnInsertUp(t *testing.T) {
 	conn := engine(t)
 	s := goldenSettings()
 	s.FlowTTL.Interval = ""
 	apply(t, conn, s)
-	run(t, conn, "INSERT INTO golden.data_flow (start_time, in_interface_edge, in_interface_ref, out_interface_ref, bit_count, packet_count) "+
-		"SELECT '2026-01-01 10:02:03', true, 'a', 'b' || toString(number % 2), number, 1 FROM numbers(100) SETTINGS optimize_on_insert = 0, async_insert = 0")
-	for table, rows := range map[string]string{"data_flow_by_edge_as_5m": "2", "data_flow_by_interface_5m": "2", "data_flow_by_ip_version_5m": "1"} {
+	run(t, conn,
+		"INSERT INTO golden.data_flow (start_time, in_interface_edge, in_interface_ref, out_interface_ref, bit_count, packet_count) "+
+			"SELECT '2026-01-01 10:02:03', true, 'a', 'b' || toString(number % 2), number, 1 FROM numbers(100) SETTINGS optimize_on_insert = 0, async_insert = 0")
+	for table, rows := range map[string]string{"data_flow_by_edge_as_5m": "2", "data_flow_by_interface_5m": "2",
+		"data_flow_by_ip_version_5m": "1"} {
 		want := rows + "\t100\t4950\t100"
-		if got := ask(t, conn, "SELECT count(), sum(flow_count), sum(bit_count), sum(packet_count) FROM golden."+table); got != want {
+		if got := ask(t, conn, "SELECT count(), sum(flow_count), sum(bit_count), sum(packet_count) FROM golden."+
+			table); got != want {
 			t.Errorf("%s: rows and sums %q, want %q", table, got, want)
 		}
 	}
@@ -274,10 +287,12 @@ func TestPartsAreMergedByMany(t *testing.T) {
 	s.FlowTTL.Interval = ""
 	apply(t, conn, s)
 	insert := func(n int) {
-		run(t, conn, fmt.Sprintf("INSERT INTO golden.data_flow (start_time, bit_count) VALUES ('2026-01-01 10:02:03', %d)", n))
+		run(t, conn,
+			fmt.Sprintf("INSERT INTO golden.data_flow (start_time, bit_count) VALUES ('2026-01-01 10:02:03', %d)", n))
 	}
 	parts := func() string {
-		return ask(t, conn, "SELECT count() FROM system.parts WHERE active AND database = 'golden' AND table = 'data_flow'")
+		return ask(t, conn,
+			"SELECT count() FROM system.parts WHERE active AND database = 'golden' AND table = 'data_flow'")
 	}
 	for n := range 31 {
 		insert(n)
@@ -301,14 +316,17 @@ func TestInsertTokenCoversTheViews(t *testing.T) {
 	apply(t, conn, s)
 	for range 3 {
 		ctx := chgo.Context(context.Background(), chgo.WithSettings(chgo.Settings{
-			"insert_deduplication_token": "block-1", "deduplicate_blocks_in_dependent_materialized_views": 1, "async_insert": 0,
+			"insert_deduplication_token": "block-1", "deduplicate_blocks_in_dependent_materialized_views": 1,
+			"async_insert": 0,
 		}))
-		if err := conn.Exec(ctx, "INSERT INTO golden.data_flow (start_time, in_interface_edge, in_interface_ref, out_interface_ref, bit_count) "+
-			"VALUES ('2026-01-01 10:02:03', true, 'a', 'b', 80)"); err != nil {
+		if err := conn.Exec(ctx,
+			"INSERT INTO golden.data_flow (start_time, in_interface_edge, in_interface_ref, out_interface_ref, bit_count) "+
+				"VALUES ('2026-01-01 10:02:03', true, 'a', 'b', 80)"); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for _, table := range []string{"data_flow", "data_flow_by_edge_as_5m", "data_flow_by_interface_5m", "data_flow_by_ip_version_5m"} {
+	for _, table := range []string{"data_flow", "data_flow_by_edge_as_5m", "data_flow_by_interface_5m",
+		"data_flow_by_ip_version_5m"} {
 		if got := ask(t, conn, "SELECT sum(bit_count) FROM golden."+table); got != "80" {
 			t.Errorf("%s: %s bits after three inserts of one block of 80", table, got)
 		}

@@ -94,12 +94,15 @@ func interfaceTrafficTable(s *Settings) table {
 	)
 	for _, direction := range []struct{ prefix, what string }{{"in_", "Inbound"}, {"out_", "Outbound"}} {
 		for _, counter := range []struct{ name, what string }{
-			{"bit_count", "bits"}, {"discard_packet_count", "packets discarded"}, {"error_packet_count", "packets with errors"},
-			{"bcast_packet_count", "broadcast packets"}, {"ucast_packet_count", "unicast packets"}, {"mcast_packet_count", "multicast packets"},
+			{"bit_count", "bits"}, {"discard_packet_count", "packets discarded"},
+			{"error_packet_count", "packets with errors"},
+			{"bcast_packet_count", "broadcast packets"}, {"ucast_packet_count", "unicast packets"},
+			{"mcast_packet_count", "multicast packets"},
 		} {
 			columns = append(columns, column{
 				name: direction.prefix + counter.name, typ: "Nullable(UInt64)", codec: "Delta, ZSTD",
-				comment: direction.what + " " + counter.what + " in the interval; NULL if the device does not count them.",
+				comment: direction.what + " " + counter.what +
+					" in the interval; NULL if the device does not count them.",
 			})
 		}
 	}
@@ -108,7 +111,8 @@ func interfaceTrafficTable(s *Settings) table {
 		engine:      "CoalescingMergeTree",
 		columns:     columns,
 		partitionBy: s.InterfaceTrafficPartitionBy,
-		orderBy:     []string{"interface_id", "policy_level", "policy_scope", "policy_originator", "collector_id", "start_time"},
-		ttl:         s.InterfaceTrafficTTL,
+		orderBy: []string{"interface_id", "policy_level", "policy_scope", "policy_originator", "collector_id",
+			"start_time"},
+		ttl: s.InterfaceTrafficTTL,
 	}
 }

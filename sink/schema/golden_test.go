@@ -106,7 +106,8 @@ func compareWithReference(t *testing.T, file, got string) {
 	for i, name := range OptionalColumns() {
 		ours[fmt.Sprintf("data_flow/%d %s", 37+i, name)] = true // all of them after the reference's
 	}
-	ourTables := map[string]bool{"data_interface_traffic": true, "collector_loss": true, ASPrefixTable: true, SourceTable: true}
+	ourTables := map[string]bool{"data_interface_traffic": true, "collector_loss": true, ASPrefixTable: true,
+		SourceTable: true}
 	for key, row := range byKey {
 		if !ours[key] && !ourTables[row["table"]] {
 			t.Errorf("the reference does not have %s", key)
@@ -236,8 +237,8 @@ func insertJSON(t *testing.T, conn driver.Conn, table, path string) {
 	}
 }
 
-// applicationOfTheReference is what the reference calls an application of ours (row-semantics Q17): of overlapping ranges
-// it takes the one that starts first, where we take the last, and reversed and upper-case ones it never finds.
+// applicationOfTheReference is what the reference calls an application of ours (row-semantics Q17): of overlapping
+// ranges it takes the one that starts first, where we take the last, and reversed and upper-case ones it never finds.
 var applicationOfTheReference = map[any]any{
 	"https": "system-ports", "imaps": "system-ports", "iperf3": "perfsonar", "reversed": nil, "upper": nil,
 }
@@ -303,7 +304,8 @@ func readViews(t *testing.T, path string) map[string][]map[string]any {
 // viewRows reads the target of a view, summed.
 func viewRows(t *testing.T, conn driver.Conn, v *View) []map[string]any {
 	t.Helper()
-	text := askAs(t, conn, "JSONEachRow", "SELECT * FROM golden."+v.Table+" FINAL SETTINGS output_format_json_quote_64bit_integers = 0")
+	text := askAs(t, conn, "JSONEachRow", "SELECT * FROM golden."+v.Table+
+		" FINAL SETTINGS output_format_json_quote_64bit_integers = 0")
 	var rows []map[string]any
 	decoder := json.NewDecoder(strings.NewReader(text))
 	for decoder.More() {

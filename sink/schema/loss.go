@@ -1,7 +1,8 @@
 package schema
 
-// lossTable is ours: what came from every exporter and what became of it, minute by minute, so that a dashboard can say how much
-// of its picture is missing. A row is one count of one minute; package ledger says what stage, what and reason can be.
+// lossTable is ours: what came from every exporter and what became of it, minute by minute, so that a dashboard can say
+// how much of its picture is missing. A row is one count of one minute; package ledger says what stage, what and reason
+// can be.
 func lossTable(s *Settings) table {
 	const text = typeText
 	return table{
@@ -19,7 +20,8 @@ func lossTable(s *Settings) table {
 			{name: "flow_type", typ: text, comment: "As in data_flow."},
 			{name: "protocol", typ: text, comment: "Export protocol: netflow5, netflow9, ipfix, sflow5."},
 			{name: "domain", typ: "UInt32", comment: "Observation domain, source id or sub-agent of the exporter."},
-			{name: "stage", typ: text, comment: "Where it was counted: received, upstream, kernel, filter, decode, hold, sink."},
+			{name: "stage", typ: text,
+				comment: "Where it was counted: received, upstream, kernel, filter, decode, hold, sink."},
 			{name: "sink", typ: text, comment: "Which sink, for stage sink."},
 			{name: "what", typ: text, comment: "What was counted; for stage sink what became of the rows."},
 			{name: "reason", typ: text, comment: "Why."},

@@ -95,7 +95,8 @@ func deviceTable(s *Settings) table {
 		{name: "management_ip", typ: "Array(IPv6)", comment: "Addresses to manage it by."},
 		{name: "hostname", typ: "LowCardinality(Nullable(String))", comment: "Host name."},
 		{name: "location_name", typ: "LowCardinality(Nullable(String))", comment: "Where it stands."},
-		{name: "location_type", typ: "Array(LowCardinality(Nullable(String)))", comment: "What kinds of place that is."},
+		{name: "location_type", typ: "Array(LowCardinality(Nullable(String)))",
+			comment: "What kinds of place that is."},
 	}, placeColumns(), []column{
 		{name: "manufacturer", typ: "LowCardinality(Nullable(String))", comment: "Manufacturer."},
 		{name: "model", typ: "LowCardinality(Nullable(String))", comment: "Model."},
@@ -114,7 +115,8 @@ func circuitTable(s *Settings) table {
 		column{name: "endpoint_type", typ: "Tuple(LowCardinality(String), LowCardinality(String))",
 			comment: "What its two ends are, such as interface."},
 		column{name: "endpoint_id", typ: "Tuple(String, String)", comment: "Ids of its two ends."},
-		column{name: "parent_circuit_id", typ: "LowCardinality(Nullable(String))", comment: "Circuit that it is part of."},
+		column{name: "parent_circuit_id", typ: "LowCardinality(Nullable(String))",
+			comment: "Circuit that it is part of."},
 		column{name: "parent_circuit_ref", typ: "Nullable(String)", comment: "Version of that meta_circuit record."},
 	)
 }
@@ -145,8 +147,10 @@ func interfaceTable(s *Settings) table {
 		column{name: "port_interface_id", typ: "LowCardinality(Nullable(String))",
 			comment: "Port that it is a subinterface of."},
 		column{name: "port_interface_ref", typ: "Nullable(String)", comment: "Version of that meta_interface record."},
-		column{name: "remote_interface_id", typ: "LowCardinality(Nullable(String))", comment: "Interface at the other end."},
-		column{name: "remote_interface_ref", typ: "Nullable(String)", comment: "Version of that meta_interface record."},
+		column{name: "remote_interface_id", typ: "LowCardinality(Nullable(String))",
+			comment: "Interface at the other end."},
+		column{name: "remote_interface_ref", typ: "Nullable(String)",
+			comment: "Version of that meta_interface record."},
 		column{name: "remote_organization_id", typ: "LowCardinality(Nullable(String))",
 			comment: "Organization at the other end."},
 		column{name: "remote_organization_ref", typ: "Nullable(String)",
@@ -203,8 +207,8 @@ func applicationTable(s *Settings) table {
 	}
 }
 
-// ASPrefixTable has the ASN blocks and SourceTable says which source has which metadata record. Both are this collector's own;
-// package metadata owns what they mean.
+// ASPrefixTable has the ASN blocks and SourceTable says which source has which metadata record. Both are this
+// collector's own; package metadata owns what they mean.
 const (
 	ASPrefixTable = "meta_as_prefix"
 	SourceTable   = "meta_source"
@@ -212,7 +216,8 @@ const (
 
 func asPrefixTable(s *Settings) table {
 	return versionedTable(s, ASPrefixTable, "String", nil,
-		column{name: "ip_subnet", typ: "Array(Tuple(IPv6, UInt8))", comment: "Prefixes of the block; IPv4 as ::ffff:a.b.c.d with the length of IPv4."},
+		column{name: "ip_subnet", typ: "Array(Tuple(IPv6, UInt8))",
+			comment: "Prefixes of the block; IPv4 as ::ffff:a.b.c.d with the length of IPv4."},
 		column{name: "as_id", typ: "UInt32", comment: "AS number of the block."},
 	)
 }
@@ -227,14 +232,15 @@ func sourceTable() table {
 			{name: "source", typ: typeText, comment: "Which source has it."},
 			{name: "id", typ: "String", comment: "Id of the record."},
 			{name: "present", typ: "Bool", comment: "The source has the record; false once it vanished from it."},
-			{name: "insert_time", typ: "DateTime64(6)", defaults: "now64(6)", comment: "When that was noted; the latest row holds."},
+			{name: "insert_time", typ: "DateTime64(6)", defaults: "now64(6)",
+				comment: "When that was noted; the latest row holds."},
 		},
 		orderBy: []string{"table_name", "source", "id"},
 	}
 }
 
-// CreateExtensionTable renders the statement that creates the metadata table of an IP reference extension, meta_ip_<name>, with
-// the columns that a snapshot reads.
+// CreateExtensionTable renders the statement that creates the metadata table of an IP reference extension,
+// meta_ip_<name>, with the columns that a snapshot reads.
 func (s *Settings) CreateExtensionTable(name string) string {
 	t := versionedTable(s, "meta_ip_"+name, "String", nil, column{
 		name: "ip_subnet", typ: "Array(Tuple(IPv6, UInt8))",
@@ -244,10 +250,11 @@ func (s *Settings) CreateExtensionTable(name string) string {
 	return t.create(s)
 }
 
-// Vanished renders a subquery of the sipHash128 hashes of the ids that some source had and none has any more. table is the
-// standard name of a metadata table. The hashes keep the set small: there may be millions of ids.
+// Vanished renders a subquery of the sipHash128 hashes of the ids that some source had and none has any more. table is
+// the standard name of a metadata table. The hashes keep the set small: there may be millions of ids.
 func (s *Settings) Vanished(table string) string {
 	of := " FROM " + s.qualified(SourceTable) + " WHERE table_name = " + literal(table)
 	return "(SELECT h FROM (SELECT sipHash128(id) AS h, source, argMax(present, insert_time) AS has" + of +
-		" AND h IN (SELECT sipHash128(id)" + of + " AND NOT present) GROUP BY h, source) GROUP BY h HAVING NOT max(has))"
+		" AND h IN (SELECT sipHash128(id)" + of +
+		" AND NOT present) GROUP BY h, source) GROUP BY h HAVING NOT max(has))"
 }

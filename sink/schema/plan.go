@@ -105,7 +105,8 @@ func (p *planner) engineFits(t *table, old *existing) bool {
 	}
 	notTable := strings.HasSuffix(old.Engine, "View") || old.Engine == "Dictionary"
 	if notTable || t.engine != "MergeTree" {
-		p.mismatch("table %s: engine is %s, not %s; rename it or give the table another name in the settings", t.name, old.Engine, t.engine)
+		p.mismatch("table %s: engine is %s, not %s; rename it or give the table another name in the settings", t.name,
+			old.Engine, t.engine)
 		return false
 	}
 	p.remark("table %s: engine is %s, not %s; left as it is", t.name, old.Engine, t.engine)
@@ -253,14 +254,16 @@ func (p *planner) view(v *View) {
 	case old.Engine != "MaterializedView":
 		p.mismatch("view %s: the name belongs to a %s; rename that or give the view's table another name in the settings", v.name(), old.Engine)
 	case !strings.Contains(old.Create, " TO "+unquoted(p.s.Database)+"."+unquoted(p.s.local(v.Table))+" "):
-		p.mismatch("view %s: does not fill table %s; rename it or give the table another name in the settings", v.name(), p.s.local(v.Table))
+		p.mismatch("view %s: does not fill table %s; rename it or give the table another name in the settings",
+			v.name(), p.s.local(v.Table))
 	case old.Select != p.have.canonical[v.name()]:
 		p.do(p.alter(v.name(), "MODIFY QUERY "+v.query(p.s)), "view %s: query changed", v.name())
 		p.optional("it stays as it is")
 	}
 }
 
-// leftViews names the views of ours that the settings do not have any more. They go on being filled, at the cost of every insert.
+// leftViews names the views of ours that the settings do not have any more. They go on being filled, at the cost of
+// every insert.
 func (p *planner) leftViews() {
 	wanted := map[string]bool{}
 	for i := range p.s.Views {
@@ -269,7 +272,8 @@ func (p *planner) leftViews() {
 	for _, name := range sortedKeys(p.have.tables) {
 		old := p.have.tables[name]
 		if wanted[name] || old.Engine != "MaterializedView" || !strings.HasSuffix(name, viewSuffix) ||
-			!strings.Contains(old.Select, " FROM "+unquoted(p.s.Database)+"."+unquoted(p.s.local(p.s.Tables.Flow))) || !isOurQuery(old.Select) {
+			!strings.Contains(old.Select, " FROM "+unquoted(p.s.Database)+"."+unquoted(p.s.local(p.s.Tables.Flow))) ||
+			!isOurQuery(old.Select) {
 			continue
 		}
 		p.warn("view %s: is not in the settings and goes on being filled; to end that: DROP VIEW %s%s; its rows stay in %s until you drop that too",

@@ -13,7 +13,8 @@ func TestJSONArguments(t *testing.T) {
 		"JSON(a UInt8)":           {"a UInt8"},
 		"JSON(a UInt8, b String)": {"a UInt8", "b String"},
 		"JSON(max_dynamic_paths=8, a Array(Tuple(IPv6, UInt8)), `b c` Enum8('x,)' = 1), SKIP d, SKIP REGEXP 'e,')": {
-			"max_dynamic_paths=8", "a Array(Tuple(IPv6, UInt8))", "`b c` Enum8('x,)' = 1)", "SKIP d", "SKIP REGEXP 'e,'",
+			"max_dynamic_paths=8", "a Array(Tuple(IPv6, UInt8))", "`b c` Enum8('x,)' = 1)", "SKIP d",
+			"SKIP REGEXP 'e,'",
 		},
 	}
 	for typ, want := range cases {
@@ -29,7 +30,9 @@ func TestJSONArguments(t *testing.T) {
 
 // asExisting is a table as the server would show it.
 func asExisting(t *table, change func(*existing)) existing {
-	e := existing{Name: t.name, Engine: t.engine, EngineFull: t.engine + " " + strings.ReplaceAll(t.storageClauses(), "\n", " ") + "SETTINGS non_replicated_deduplication_window = 1000000"}
+	e := existing{Name: t.name, Engine: t.engine,
+		EngineFull: t.engine + " " + strings.ReplaceAll(t.storageClauses(), "\n", " ") +
+			"SETTINGS non_replicated_deduplication_window = 1000000"}
 	for _, c := range t.columns {
 		e.columns = append(e.columns, existingColumn{Table: t.name, Name: c.name, Type: c.typ})
 	}
@@ -53,7 +56,8 @@ func serverWith(s *Settings, name string, change func(*existing)) *state {
 		if t.name == name {
 			have.tables[t.name] = asExisting(&t, change)
 		}
-		have.canonical[t.name] = "CREATE TABLE x " + strings.ReplaceAll(t.storageClauses(), "\n", " ") + "SETTINGS a = 1"
+		have.canonical[t.name] = "CREATE TABLE x " + strings.ReplaceAll(t.storageClauses(), "\n", " ") +
+			"SETTINGS a = 1"
 	}
 	return have
 }
@@ -74,9 +78,12 @@ func TestPlanMismatch(t *testing.T) {
 		want        string
 	}{
 		{"column type", "data_flow", setType("src_ip", "String"), "table data_flow: column src_ip is String, not IPv6"},
-		{"path type", "data_flow", setType("ext", "JSON(bgp_med String)"), "table data_flow: path bgp_med of column ext is String, not Nullable(UInt32)"},
-		{"engine that does not sum", "data_flow_by_ip_version_5m", func(e *existing) { e.Engine = "MergeTree" }, "engine is MergeTree, not SummingMergeTree"},
-		{"a view in the place of a table", "data_flow", func(e *existing) { e.Engine = "View" }, "table data_flow: engine is View"},
+		{"path type", "data_flow", setType("ext", "JSON(bgp_med String)"),
+			"table data_flow: path bgp_med of column ext is String, not Nullable(UInt32)"},
+		{"engine that does not sum", "data_flow_by_ip_version_5m", func(e *existing) { e.Engine = "MergeTree" },
+			"engine is MergeTree, not SummingMergeTree"},
+		{"a view in the place of a table", "data_flow", func(e *existing) { e.Engine = "View" },
+			"table data_flow: engine is View"},
 		{"sorting key of a summing table", "data_flow_by_ip_version_5m", func(e *existing) {
 			e.EngineFull = "SummingMergeTree ORDER BY (`ip_version`) SETTINGS a = 1"
 		}, "the rows are to be merged with ORDER BY"},
@@ -98,12 +105,16 @@ func TestPlanLeavesToTheOperator(t *testing.T) {
 		change      func(*existing)
 		want        string
 	}{
-		{"TTL", "data_flow", func(e *existing) { e.EngineFull = strings.Replace(e.EngineFull, "30 DAY", "90 DAY", 1) }, "INTERVAL 90 DAY, the settings say `start_time` + INTERVAL 30 DAY; rows go by the table's. To change it: ALTER TABLE `golden`.`data_flow` MODIFY TTL `start_time` + INTERVAL 30 DAY"},
+		{"TTL", "data_flow", func(e *existing) { e.EngineFull = strings.Replace(e.EngineFull, "30 DAY", "90 DAY", 1) },
+			"INTERVAL 90 DAY, the settings say `start_time` + INTERVAL 30 DAY; rows go by the table's. To change it: ALTER TABLE `golden`.`data_flow` MODIFY TTL `start_time` + INTERVAL 30 DAY"},
 		{"no TTL", "data_flow", func(e *existing) {
 			e.EngineFull = strings.Replace(e.EngineFull, "TTL `start_time` + INTERVAL 30 DAY ", "", 1)
 		}, "its TTL is none, the settings say `start_time` + INTERVAL 30 DAY"},
-		{"partition", "data_flow", func(e *existing) { e.EngineFull = strings.Replace(e.EngineFull, "toYYYYMMDD(", "toYYYYMM(", 1) }, "table data_flow: left as it is: PARTITION BY toYYYYMM("},
-		{"engine that only keeps", "data_flow", func(e *existing) { e.Engine = "Distributed" }, "engine is Distributed, not MergeTree; left as it is"},
+		{"partition", "data_flow",
+			func(e *existing) { e.EngineFull = strings.Replace(e.EngineFull, "toYYYYMMDD(", "toYYYYMM(", 1) },
+			"table data_flow: left as it is: PARTITION BY toYYYYMM("},
+		{"engine that only keeps", "data_flow", func(e *existing) { e.Engine = "Distributed" },
+			"engine is Distributed, not MergeTree; left as it is"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -149,7 +160,8 @@ func TestPlanKeepsWhatAJSONTypeSays(t *testing.T) {
 func TestPlanAltersOnCluster(t *testing.T) {
 	s := goldenSettings()
 	s.Cluster = "c"
-	have := serverWith(&s, "data_flow", func(e *existing) { e.columns = e.columns[:len(e.columns)-len(OptionalColumns())] })
+	have := serverWith(&s, "data_flow",
+		func(e *existing) { e.columns = e.columns[:len(e.columns)-len(OptionalColumns())] })
 	steps, err := planned(&s, have)
 	if err != nil {
 		t.Fatal(err)
@@ -218,10 +230,14 @@ func TestPlanRaisesTheDeduplicationWindow(t *testing.T) {
 		want                   []string
 	}{
 		{"none", "MergeTree", "index_granularity = 8192", []string{"non_replicated_deduplication_window = 20000"}},
-		{"a smaller one", "MergeTree", "index_granularity = 8192, non_replicated_deduplication_window = 1000, ttl_only_drop_parts = 1", []string{"non_replicated_deduplication_window = 20000"}},
+		{"a smaller one", "MergeTree",
+			"index_granularity = 8192, non_replicated_deduplication_window = 1000, ttl_only_drop_parts = 1",
+			[]string{"non_replicated_deduplication_window = 20000"}},
 		{"a larger one", "MergeTree", "non_replicated_deduplication_window = 1000000", nil},
-		{"replicated", "ReplicatedMergeTree", "index_granularity = 8192", []string{"replicated_deduplication_window = 20000", "replicated_deduplication_window_seconds = 691200"}},
-		{"replicated, for an hour", "ReplicatedMergeTree", "replicated_deduplication_window = 30000", []string{"replicated_deduplication_window_seconds = 691200"}},
+		{"replicated", "ReplicatedMergeTree", "index_granularity = 8192",
+			[]string{"replicated_deduplication_window = 20000", "replicated_deduplication_window_seconds = 691200"}},
+		{"replicated, for an hour", "ReplicatedMergeTree", "replicated_deduplication_window = 30000",
+			[]string{"replicated_deduplication_window_seconds = 691200"}},
 		{"of a cloud", "SharedMergeTree", "", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -236,7 +252,8 @@ func TestPlanRaisesTheDeduplicationWindow(t *testing.T) {
 			}
 			var got []string
 			for _, step := range steps {
-				if what, found := strings.CutPrefix(step.statement, "ALTER TABLE `golden`.`data_flow` MODIFY SETTING "); found {
+				if what, found := strings.CutPrefix(step.statement,
+					"ALTER TABLE `golden`.`data_flow` MODIFY SETTING "); found {
 					got = append(got, what)
 				}
 			}

@@ -77,16 +77,25 @@ func TestApplyWithoutRights(t *testing.T) {
 		err          string
 	}{
 		{"all is there", create, func(*Settings) {}, "", "", ""},
-		{"system tables are not readable", create + `|system\.`, func(*Settings) {}, "", "the tables of database golden are taken as they are", ""},
+		{"system tables are not readable", create + `|system\.`, func(*Settings) {}, "",
+			"the tables of database golden are taken as they are", ""},
 		{"nothing may be looked at", create + `|system\.|^EXISTS`, func(*Settings) {}, "", "", "Not enough privileges"},
-		{"a password for dictionaries", create, func(s *Settings) { s.DictionarySource.Password = "x" }, "", "not done, as this user may not; it stays as it is: dictionary meta_as_dict: definition replaced", ""},
-		{"a view that is not seen", create, func(*Settings) {}, "DROP VIEW golden.data_flow_by_ip_version_5m_mv", "not done, as this user may not; its table is filled only if somebody else has made it: view data_flow_by_ip_version_5m_mv: created: CREATE", ""},
-		{"a longer memory of tokens", create, func(s *Settings) { s.DeduplicationWindow *= 2 }, "", "may be stored twice: table data_flow: ", ""},
+		{"a password for dictionaries", create, func(s *Settings) { s.DictionarySource.Password = "x" }, "",
+			"not done, as this user may not; it stays as it is: dictionary meta_as_dict: definition replaced", ""},
+		{"a view that is not seen", create, func(*Settings) {}, "DROP VIEW golden.data_flow_by_ip_version_5m_mv",
+			"not done, as this user may not; its table is filled only if somebody else has made it: view data_flow_by_ip_version_5m_mv: created: CREATE", ""},
+		{"a longer memory of tokens", create, func(s *Settings) { s.DeduplicationWindow *= 2 }, "",
+			"may be stored twice: table data_flow: ", ""},
 		{"a dictionary that may not be read", create + `|^SELECT 1 FROM`, func(*Settings) {}, "", "", ""},
-		{"a column that rows can do without", create, func(*Settings) {}, "ALTER TABLE golden.data_flow DROP COLUMN tcp_flags", "rows are stored without it: table data_flow: column tcp_flags", ""},
-		{"a column that is missing", create, func(*Settings) {}, "ALTER TABLE golden.data_flow DROP COLUMN dst_port", "", "column dst_port"},
-		{"a table that is missing", create, func(*Settings) {}, "DROP TABLE golden.meta_device SETTINGS check_table_dependencies = 0", "", "table meta_device: created"},
-		{"a table that is missing, unseen", create + `|system\.`, func(*Settings) {}, "DROP TABLE golden.meta_device SETTINGS check_table_dependencies = 0", "", "table meta_device: created"},
+		{"a column that rows can do without", create, func(*Settings) {},
+			"ALTER TABLE golden.data_flow DROP COLUMN tcp_flags",
+			"rows are stored without it: table data_flow: column tcp_flags", ""},
+		{"a column that is missing", create, func(*Settings) {}, "ALTER TABLE golden.data_flow DROP COLUMN dst_port",
+			"", "column dst_port"},
+		{"a table that is missing", create, func(*Settings) {},
+			"DROP TABLE golden.meta_device SETTINGS check_table_dependencies = 0", "", "table meta_device: created"},
+		{"a table that is missing, unseen", create + `|system\.`, func(*Settings) {},
+			"DROP TABLE golden.meta_device SETTINGS check_table_dependencies = 0", "", "table meta_device: created"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			apply(t, conn, s)
@@ -95,11 +104,13 @@ func TestApplyWithoutRights(t *testing.T) {
 			}
 			s := s
 			test.prepare(&s)
-			changes, err := Apply(context.Background(), &limited{Conn: conn, denied: regexp.MustCompile(test.denied)}, s)
+			changes, err := Apply(context.Background(), &limited{Conn: conn, denied: regexp.MustCompile(test.denied)},
+				s)
 			if (err == nil) != (test.err == "") || err != nil && !strings.Contains(err.Error(), test.err) {
 				t.Fatalf("error %v, want %q", err, test.err)
 			}
-			if got := text(changes); !strings.Contains(got, test.want) || test.want == "" && test.err == "" && got != "" {
+			if got := text(changes); !strings.Contains(got, test.want) || test.want == "" && test.err == "" &&
+				got != "" {
 				t.Errorf("said %q, want %q", got, test.want)
 			}
 		})
@@ -109,7 +120,8 @@ func TestApplyWithoutRights(t *testing.T) {
 // Errors other than of rights are errors.
 func TestExecuteFailsForOtherReasons(t *testing.T) {
 	conn := failing{err: &chgo.Exception{Code: 62, Message: "Syntax error"}}
-	if _, err := execute(context.Background(), conn, []step{{statement: "CREATE", line: "x", without: "y"}}); err == nil {
+	if _, err := execute(context.Background(), conn,
+		[]step{{statement: "CREATE", line: "x", without: "y"}}); err == nil {
 		t.Error("no error")
 	}
 }
@@ -160,7 +172,8 @@ func TestTTLOfTheTable(t *testing.T) {
 	if lines := apply(t, conn, s); len(lines) > 0 {
 		t.Errorf("after %s: %q", statement, lines)
 	}
-	if got, _, err := FlowTTL(context.Background(), &limited{Conn: conn, denied: regexp.MustCompile("system")}, &s); err != nil || got != s.FlowTTL {
+	if got, _, err := FlowTTL(context.Background(), &limited{Conn: conn, denied: regexp.MustCompile("system")},
+		&s); err != nil || got != s.FlowTTL {
 		t.Errorf("where it cannot be read: %v, %v", got, err)
 	}
 	s.Tables.Flow = "nothing"
@@ -181,7 +194,8 @@ func TestParseTTL(t *testing.T) {
 			t.Errorf("%q: %v, %v, want %v", text, got, known, want)
 		}
 	}
-	for _, text := range []string{"start_time + toIntervalDay(30), insert_time + toIntervalDay(30)", "now()", "start_time + toIntervalDay(30) GROUP BY a SET b = max(b)"} {
+	for _, text := range []string{"start_time + toIntervalDay(30), insert_time + toIntervalDay(30)", "now()",
+		"start_time + toIntervalDay(30) GROUP BY a SET b = max(b)"} {
 		if got, known := parseTTL(text); known {
 			t.Errorf("%q: %v", text, got)
 		}
@@ -198,7 +212,8 @@ func TestViewsThatAreLeft(t *testing.T) {
 	removed := s.Views[0]
 	s.Views = s.Views[1:]
 	lines := apply(t, conn, s)
-	if len(lines) != 1 || !strings.Contains(lines[0], "view "+removed.name()+": is not in the settings and goes on being filled") {
+	if len(lines) != 1 || !strings.Contains(lines[0],
+		"view "+removed.name()+": is not in the settings and goes on being filled") {
 		t.Fatalf("said %q", lines)
 	}
 	_, statement, _ := strings.Cut(lines[0], "to end that: ")
@@ -209,7 +224,8 @@ func TestViewsThatAreLeft(t *testing.T) {
 	}
 }
 
-// Times that a view cannot hold are counted in its first or last window, and its TTL does not take them for old ones (review B14).
+// Times that a view cannot hold are counted in its first or last window, and its TTL does not take them for old ones
+// (review B14).
 func TestViewsHoldEveryTime(t *testing.T) {
 	conn := engine(t)
 	s := goldenSettings()
@@ -222,9 +238,10 @@ func TestViewsHoldEveryTime(t *testing.T) {
 		s.Views = append(s.Views[:i:i], view)
 	}
 	apply(t, conn, s)
-	run(t, conn, "INSERT INTO golden.data_flow (start_time, bit_count) SELECT toDateTime64(v, 3, 'UTC'), 8 FROM VALUES('v String', "+
-		"'1900-01-01 00:00:00', '1969-12-31 23:59:59', '1970-01-01 00:00:00', '2026-11-29 10:02:03', '2099-12-31 23:59:59', "+
-		"'2106-02-07 06:28:16', '2106-02-08 00:00:00', '2200-01-01 00:00:00', '2299-12-31 23:59:59')")
+	run(t, conn,
+		"INSERT INTO golden.data_flow (start_time, bit_count) SELECT toDateTime64(v, 3, 'UTC'), 8 FROM VALUES('v String', "+
+			"'1900-01-01 00:00:00', '1969-12-31 23:59:59', '1970-01-01 00:00:00', '2026-11-29 10:02:03', '2099-12-31 23:59:59', "+
+			"'2106-02-07 06:28:16', '2106-02-08 00:00:00', '2200-01-01 00:00:00', '2299-12-31 23:59:59')")
 	for _, view := range s.Views {
 		table := "golden." + view.Table
 		if got := ask(t, conn, "SELECT sum(flow_count) FROM "+table); view.TTL.Interval == "" && got != "9" {

@@ -62,9 +62,10 @@ type Settings struct {
 	ASDictionary          Dictionary
 	DictionarySource      DictionarySource
 
-	// DeduplicationWindow is the number of latest inserts whose tokens a table remembers, so that a retried insert is stored
-	// once; an insert into several partitions counts for each. 0 leaves the server's default, which may be none.
-	// DeduplicationSeconds is for how long a replicated table remembers them; one that is not does not look at the time.
+	// DeduplicationWindow is the number of latest inserts whose tokens a table remembers, so that a retried insert is
+	// stored once; an insert into several partitions counts for each. 0 leaves the server's default, which may be none.
+	// DeduplicationSeconds is for how long a replicated table remembers them; one that is not does not look at the
+	// time.
 	DeduplicationWindow, DeduplicationSeconds uint
 
 	// ServerTimezone is the time zone of the server; Apply fills it in, empty is UTC. Views have DateTime
@@ -91,8 +92,8 @@ type Tables struct {
 // TTL says when rows of a table go: Interval (such as "30 DAY") after Column. An empty Interval keeps them.
 type TTL struct{ Interval, Column string }
 
-// Duration is how long rows are kept at most after a TTL that goes by when flows began: months have 31 days here and years 366.
-// It is 0 where rows are kept for good or the TTL goes by another column.
+// Duration is how long rows are kept at most after a TTL that goes by when flows began: months have 31 days here and
+// years 366. It is 0 where rows are kept for good or the TTL goes by another column.
 func (t TTL) Duration() time.Duration {
 	var n int64
 	var unit string
@@ -158,11 +159,13 @@ func Default() Settings {
 		InterfaceTrafficPartitionBy: dailyPartition,
 		LossTTL:                     TTL{Interval: "180 DAY", Column: startTime},
 		LossPartitionBy:             dailyPartition,
-		ApplicationDictionary:       Dictionary{Enabled: true, Name: "meta_application_dict", LifetimeMin: 600, LifetimeMax: 3600},
-		ASDictionary:                Dictionary{Enabled: true, Name: "meta_as_dict", LifetimeMin: 600, LifetimeMax: 3600},
-		DeduplicationWindow:         20_000,
-		DeduplicationSeconds:        8 * 24 * 3600,
-		ShardingKey:                 "cityHash64(src_ip, dst_ip)",
+		ApplicationDictionary: Dictionary{Enabled: true, Name: "meta_application_dict", LifetimeMin: 600,
+			LifetimeMax: 3600},
+		ASDictionary: Dictionary{Enabled: true, Name: "meta_as_dict", LifetimeMin: 600,
+			LifetimeMax: 3600},
+		DeduplicationWindow:  20_000,
+		DeduplicationSeconds: 8 * 24 * 3600,
+		ShardingKey:          "cityHash64(src_ip, dst_ip)",
 	}
 }
 
@@ -239,12 +242,14 @@ func (s *Settings) Validate() error {
 		add("replication: path %q and name %q must both be set", s.Replication.Path, s.Replication.Name)
 	}
 	if s.Distributed && (s.Cluster == "" || !s.Replication.Enabled) {
-		add("distributed: needs a cluster, which is %q, and replication, so that every shard has the metadata", s.Cluster)
+		add("distributed: needs a cluster, which is %q, and replication, so that every shard has the metadata",
+			s.Cluster)
 	}
 	if s.Distributed {
 		add1(validateExpression("sharding key", s.ShardingKey))
 		if s.ShardingKey == "" || strings.Contains(strings.ToLower(s.ShardingKey), "rand") {
-			add("sharding key: %q does not send the same row to the same shard: a retried insert would be stored twice", s.ShardingKey)
+			add("sharding key: %q does not send the same row to the same shard: a retried insert would be stored twice",
+				s.ShardingKey)
 		}
 	}
 	return errors.Join(errs...)
@@ -315,7 +320,8 @@ func (t TTL) validate(what string) error {
 // validateExpression refuses what would end the statement; whether the expression means anything is the server's
 // to say.
 func validateExpression(what, expression string) error {
-	if strings.ContainsAny(expression, ";\x00") || strings.Contains(expression, "--") || strings.Contains(expression, "/*") {
+	if strings.ContainsAny(expression, ";\x00") || strings.Contains(expression, "--") ||
+		strings.Contains(expression, "/*") {
 		return fmt.Errorf("%s: %q is not an expression", what, expression)
 	}
 	return nil

@@ -32,18 +32,24 @@ func TestValidateNamesSettingAndValue(t *testing.T) {
 	}{
 		{"empty table", func(s *Settings) { s.Tables.Flow = "" }, []string{"flow table", `""`}},
 		{"table with a quote", func(s *Settings) { s.Tables.AS = "meta`as" }, []string{"AS table", "meta`as"}},
-		{"two tables of one name", func(s *Settings) { s.Tables.IP = "meta_as" }, []string{"IP table", "meta_as", "AS table"}},
-		{"flow extension", func(s *Settings) { s.FlowExtensions = []string{"bgq"} }, []string{"bgq", "bgp, ipv4, ipv6, mpls, vlan"}},
+		{"two tables of one name", func(s *Settings) { s.Tables.IP = "meta_as" },
+			[]string{"IP table", "meta_as", "AS table"}},
+		{"flow extension", func(s *Settings) { s.FlowExtensions = []string{"bgq"} },
+			[]string{"bgq", "bgp, ipv4, ipv6, mpls, vlan"}},
 		{"AS extension", func(s *Settings) { s.ASExtensions = []string{"caida"} }, []string{"caida", "peeringdb"}},
 		{"IP reference extension", func(s *Settings) { s.IPRefExtensions = []string{"a b"} }, []string{"a b"}},
 		{"flow TTL", func(s *Settings) { s.FlowTTL.Interval = "30 DAYS" }, []string{"flow TTL", "30 DAYS"}},
 		{"TTL column", func(s *Settings) { s.FlowTTL.Column = "a)" }, []string{"flow TTL", "a)"}},
 		{"metadata TTL", func(s *Settings) { s.MetadataTTL = "soon" }, []string{"metadata TTL", "soon"}},
-		{"partition that ends the statement", func(s *Settings) { s.FlowPartitionBy = "a; DROP TABLE b" }, []string{"flow partition", "DROP"}},
+		{"partition that ends the statement", func(s *Settings) { s.FlowPartitionBy = "a; DROP TABLE b" },
+			[]string{"flow partition", "DROP"}},
 		{"window", func(s *Settings) { s.Views[0].Window = "5x" }, []string{"edge_as 5x", "5x"}},
-		{"override without a level", func(s *Settings) { s.Views[1].PolicyLevel = "" }, []string{"interface 5m", "policy level"}},
-		{"lifetimes", func(s *Settings) { s.ASDictionary.LifetimeMin = 7200 }, []string{"meta_as_dict", "7200", "3600"}},
-		{"replica path", func(s *Settings) { s.Replication.Enabled, s.Replication.Path = true, "" }, []string{"replication"}},
+		{"override without a level", func(s *Settings) { s.Views[1].PolicyLevel = "" },
+			[]string{"interface 5m", "policy level"}},
+		{"lifetimes", func(s *Settings) { s.ASDictionary.LifetimeMin = 7200 },
+			[]string{"meta_as_dict", "7200", "3600"}},
+		{"replica path", func(s *Settings) { s.Replication.Enabled, s.Replication.Path = true, "" },
+			[]string{"replication"}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -123,17 +129,20 @@ func TestClusterAndReplicationText(t *testing.T) {
 		if !strings.Contains(q, ` ON CLUSTER 'all\'nodes'`) {
 			t.Errorf("without ON CLUSTER: %s", q)
 		}
-		window := strings.Contains(q, " replicated_deduplication_window = 20000, replicated_deduplication_window_seconds = 691200")
+		window := strings.Contains(q,
+			" replicated_deduplication_window = 20000, replicated_deduplication_window_seconds = 691200")
 		if strings.Contains(q, "non_replicated") || window != strings.Contains(q, "CREATE TABLE") {
 			t.Errorf("the window of a replicated table: %s", q)
 		}
 	}
 	const path = "('/clickhouse/tables/{shard}/{database}/{table}', '{replica}'"
 	for prefix, engine := range map[string]string{
-		"CREATE TABLE IF NOT EXISTS `golden`.`data_flow` ":              "ENGINE = ReplicatedMergeTree" + path + ")\n",
-		"CREATE TABLE IF NOT EXISTS `golden`.`meta_application` ":       "ENGINE = ReplicatedReplacingMergeTree" + path + ")\n",
-		"CREATE TABLE IF NOT EXISTS `golden`.`data_interface_traffic` ": "ENGINE = ReplicatedCoalescingMergeTree" + path + ")\n",
-		"CREATE TABLE IF NOT EXISTS `golden`.`collector_loss` ":         "ENGINE = ReplicatedMergeTree" + path + ")\n",
+		"CREATE TABLE IF NOT EXISTS `golden`.`data_flow` ": "ENGINE = ReplicatedMergeTree" + path + ")\n",
+		"CREATE TABLE IF NOT EXISTS `golden`.`meta_application` ": "ENGINE = ReplicatedReplacingMergeTree" +
+			path + ")\n",
+		"CREATE TABLE IF NOT EXISTS `golden`.`data_interface_traffic` ": "ENGINE = ReplicatedCoalescingMergeTree" +
+			path + ")\n",
+		"CREATE TABLE IF NOT EXISTS `golden`.`collector_loss` ": "ENGINE = ReplicatedMergeTree" + path + ")\n",
 		"CREATE TABLE IF NOT EXISTS `golden`.`data_flow_by_edge_as_5m` ": "ENGINE = ReplicatedSummingMergeTree" + path +
 			", (flow_count, bit_count, packet_count))\n",
 	} {
@@ -149,7 +158,8 @@ func TestDependencyOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	rank := func(q string) int {
-		for i, prefix := range []string{"CREATE DATABASE", "CREATE TABLE", "CREATE DICTIONARY", "CREATE MATERIALIZED VIEW"} {
+		for i, prefix := range []string{"CREATE DATABASE", "CREATE TABLE", "CREATE DICTIONARY",
+			"CREATE MATERIALIZED VIEW"} {
 			if strings.HasPrefix(q, prefix) {
 				return i
 			}
@@ -205,19 +215,28 @@ func TestViewText(t *testing.T) {
 		want   string
 		not    string
 	}{
-		{"several scopes are an array", func(s *Settings) { s.Views[0].PolicyScope = []string{"a:b", "c:d"} }, "['a:b', 'c:d'] AS policy_scope", ""},
+		{"several scopes are an array", func(s *Settings) { s.Views[0].PolicyScope = []string{"a:b", "c:d"} },
+			"['a:b', 'c:d'] AS policy_scope", ""},
 		{"no scope", func(s *Settings) { s.Views[0].PolicyScope = nil }, "emptyArrayString() AS policy_scope", ""},
-		{"scope with a quote", func(s *Settings) { s.Views[0].PolicyScope = []string{"o'neil"} }, `['o\'neil'] AS policy_scope`, ""},
-		{"no override", func(s *Settings) { s.Views[0].PolicyOverride = false }, "    policy_level,\n    policy_scope,\n", "AS policy_level"},
-		{"dictionary of another name", func(s *Settings) { s.ApplicationDictionary.Name = "apps" }, "dictGetOrNull('golden.apps'", ""},
-		{"no dictionary", func(s *Settings) { s.ApplicationDictionary.Enabled = false }, "CAST(NULL, 'Nullable(String)') AS application_id", "dictGet"},
+		{"scope with a quote", func(s *Settings) { s.Views[0].PolicyScope = []string{"o'neil"} },
+			`['o\'neil'] AS policy_scope`, ""},
+		{"no override", func(s *Settings) { s.Views[0].PolicyOverride = false },
+			"    policy_level,\n    policy_scope,\n", "AS policy_level"},
+		{"dictionary of another name", func(s *Settings) { s.ApplicationDictionary.Name = "apps" },
+			"dictGetOrNull('golden.apps'", ""},
+		{"no dictionary", func(s *Settings) { s.ApplicationDictionary.Enabled = false },
+			"CAST(NULL, 'Nullable(String)') AS application_id", "dictGet"},
 		{"no bgp extension", func(s *Settings) { s.FlowExtensions = nil }, "'{}' AS ext", "bgp_as_path_id"},
 		{"flow table of another name", func(s *Settings) { s.Tables.Flow = "flows" }, "FROM `golden`.`flows`\n", ""},
-		{"week", func(s *Settings) { s.Views[0].Window = "1w" }, "toDateTime(toStartOfInterval(least(greatest(start_time, toDateTime64('1970-01-05 00:00:00', 3, 'UTC')), " +
-			"toDateTime64('2100-01-01 00:00:00', 3, 'UTC')), INTERVAL 1 WEEK), 'UTC') AS window_start", ""},
-		{"a TTL of months", func(s *Settings) { s.Views[0].TTL.Interval = "25 MONTH" }, "toDateTime64('2102-01-01 00:00:00', 3, 'UTC')", ""},
-		{"a very long TTL", func(s *Settings) { s.Views[0].TTL.Interval = "100 YEAR" }, "toDateTime64('2038-01-01 00:00:00', 3, 'UTC')", ""},
-		{"no TTL", func(s *Settings) { s.Views[0].TTL.Interval = "" }, "toDateTime64('2105-01-01 00:00:00', 3, 'UTC')", ""},
+		{"week", func(s *Settings) { s.Views[0].Window = "1w" },
+			"toDateTime(toStartOfInterval(least(greatest(start_time, toDateTime64('1970-01-05 00:00:00', 3, 'UTC')), " +
+				"toDateTime64('2100-01-01 00:00:00', 3, 'UTC')), INTERVAL 1 WEEK), 'UTC') AS window_start", ""},
+		{"a TTL of months", func(s *Settings) { s.Views[0].TTL.Interval = "25 MONTH" },
+			"toDateTime64('2102-01-01 00:00:00', 3, 'UTC')", ""},
+		{"a very long TTL", func(s *Settings) { s.Views[0].TTL.Interval = "100 YEAR" },
+			"toDateTime64('2038-01-01 00:00:00', 3, 'UTC')", ""},
+		{"no TTL", func(s *Settings) { s.Views[0].TTL.Interval = "" }, "toDateTime64('2105-01-01 00:00:00', 3, 'UTC')",
+			""},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -252,7 +271,8 @@ func TestViewPartitionsFollowUTC(t *testing.T) {
 func TestDistributedText(t *testing.T) {
 	s := goldenSettings()
 	s.Cluster, s.Replication.Enabled, s.Distributed = "flows", true, true
-	const shard, everywhere = "('/clickhouse/tables/{shard}/{database}/{table}', '{replica}'", "('/clickhouse/tables/all/{database}/{table}', '{shard}-{replica}'"
+	const shard, everywhere = "('/clickhouse/tables/{shard}/{database}/{table}', '{replica}'",
+		"('/clickhouse/tables/all/{database}/{table}', '{shard}-{replica}'"
 	for prefix, want := range map[string]string{
 		"CREATE TABLE IF NOT EXISTS `golden`.`data_flow_local` ON CLUSTER 'flows'":                                                                    "ENGINE = ReplicatedMergeTree" + shard + ")\nPARTITION BY",
 		"CREATE TABLE IF NOT EXISTS `golden`.`data_flow` ON CLUSTER 'flows'":                                                                          "ENGINE = Distributed('flows', 'golden', 'data_flow_local', cityHash64(src_ip, dst_ip))",
@@ -266,7 +286,8 @@ func TestDistributedText(t *testing.T) {
 			t.Errorf("%s is not in: %s", want, q)
 		}
 	}
-	if q := statement(t, s, "CREATE TABLE IF NOT EXISTS `golden`.`data_flow` "); strings.Contains(q, "ORDER BY") || strings.Contains(q, "SETTINGS") || !strings.Contains(q, "`ext` JSON(") {
+	if q := statement(t, s, "CREATE TABLE IF NOT EXISTS `golden`.`data_flow` "); strings.Contains(q, "ORDER BY") ||
+		strings.Contains(q, "SETTINGS") || !strings.Contains(q, "`ext` JSON(") {
 		t.Errorf("not a Distributed table: %s", q)
 	}
 	for change, want := range map[string]func(*Settings){

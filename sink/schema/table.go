@@ -143,13 +143,15 @@ func (t *table) settingsClause(s *Settings) string {
 	return strings.Join(settings, ", ")
 }
 
-// wideSetting has an insert written to one file instead of one for each of some hundred columns and paths, which takes the server
-// half the processor time. Merges make files of their own for each column as soon as it pays; the default is 10 MiB.
+// wideSetting has an insert written to one file instead of one for each of some hundred columns and paths, which takes
+// the server half the processor time. Merges make files of their own for each column as soon as it pays; the default is
+// 10 MiB.
 const wideSetting = "min_bytes_for_wide_part = 104857600"
 
-// mergeSettings have parts wait until so many can be merged into one. Merging a row takes the server three to four times as long as
-// inserting it; by fives, which is about what it does left alone, a row of a busy day is merged seven times, this way two or three.
-// What is left of a partition is merged into one part a day after the last of it came, or there would be too many in years.
+// mergeSettings have parts wait until so many can be merged into one. Merging a row takes the server three to four
+// times as long as inserting it; by fives, which is about what it does left alone, a row of a busy day is merged seven
+// times, this way two or three. What is left of a partition is merged into one part a day after the last of it came, or
+// there would be too many in years.
 var mergeSettings = []string{
 	mergeWidth + " = 32",
 	"min_age_to_force_merge_seconds = 86400",
@@ -165,7 +167,8 @@ type tableSetting struct {
 	value uint
 }
 
-// deduplication are the settings with which a table remembers insert tokens. A replicated one does so by itself, but for an hour.
+// deduplication are the settings with which a table remembers insert tokens. A replicated one does so by itself, but
+// for an hour.
 func deduplication(s *Settings, replicated bool) []tableSetting {
 	switch {
 	case s.DeduplicationWindow == 0:

@@ -236,12 +236,12 @@ func (v *View) create(s *Settings) string {
 		s.qualified(v.name()), s.onCluster(), s.qualified(s.local(v.Table)), v.query(s))
 }
 
-// viewTerm is a column of the view's table: what the inner SELECT has for it, the key that this is called, and what becomes of it. A
-// constant has a result alone.
+// viewTerm is a column of the view's table: what the inner SELECT has for it, the key that this is called, and what
+// becomes of it. A constant has a result alone.
 type viewTerm struct{ inner, key, result string }
 
-// query renders the SELECT of the view. The inner one sums the flows of an insert up before anything is made of their keys: a
-// SummingMergeTree would, too, but by sorting all of them by every column, which takes several times as long.
+// query renders the SELECT of the view. The inner one sums the flows of an insert up before anything is made of their
+// keys: a SummingMergeTree would, too, but by sorting all of them by every column, which takes several times as long.
 func (v *View) query(s *Settings) string {
 	var inner, keys, outer []string
 	for _, t := range v.terms(s) {
@@ -256,16 +256,19 @@ func (v *View) query(s *Settings) string {
 	if f := v.Kind.filter(); f != "" {
 		from += "\n    " + f
 	}
-	return "SELECT\n    " + strings.Join(outer, ",\n    ") + "\nFROM\n(\n    SELECT\n        " + strings.Join(inner, ",\n        ") +
+	return "SELECT\n    " + strings.Join(outer, ",\n    ") + "\nFROM\n(\n    SELECT\n        " +
+		strings.Join(inner, ",\n        ") +
 		"\n    FROM " + from + "\n    GROUP BY " + strings.Join(keys, ", ") + "\n)"
 }
 
 // terms are the columns of the view's table before its counts.
 func (v *View) terms(s *Settings) []viewTerm {
 	same := func(name string) viewTerm { return viewTerm{name, name, name} }
-	terms := []viewTerm{{v.startTerm() + " AS window_start", "window_start", "window_start AS start_time"}, same("policy_originator")}
+	terms := []viewTerm{{v.startTerm() + " AS window_start", "window_start", "window_start AS start_time"},
+		same("policy_originator")}
 	if v.PolicyOverride {
-		terms = append(terms, viewTerm{result: literal(v.PolicyLevel) + " AS policy_level"}, viewTerm{result: literalArray(v.PolicyScope) + " AS policy_scope"})
+		terms = append(terms, viewTerm{result: literal(v.PolicyLevel) + " AS policy_level"},
+			viewTerm{result: literalArray(v.PolicyScope) + " AS policy_scope"})
 	} else {
 		terms = append(terms, same("policy_level"), same("policy_scope"))
 	}
@@ -297,8 +300,9 @@ func (v *View) startTerm() string {
 	return term
 }
 
-// heldTime is start_time as the view's table can hold it. Its column is a DateTime: a time before 1970 or after 2106 would come out as
-// another one, and so would what the TTL adds to it. Flows of such times are counted in the first or last window there is.
+// heldTime is start_time as the view's table can hold it. Its column is a DateTime: a time before 1970 or after 2106
+// would come out as another one, and so would what the TTL adds to it. Flows of such times are counted in the first or
+// last window there is.
 func (v *View) heldTime(interval string) string {
 	first := "1970-01-01"
 	if strings.HasSuffix(interval, "WEEK") {
@@ -325,5 +329,6 @@ func (s *Settings) applicationTerm() viewTerm {
 		return viewTerm{result: "CAST(NULL, 'Nullable(String)') AS application_id"}
 	}
 	const name = "application_id"
-	return viewTerm{fmt.Sprintf("dictGetOrNull(%s, 'id', lower(protocol), application_port) AS %s", literal(s.Database+"."+d.Name), name), name, name}
+	return viewTerm{fmt.Sprintf("dictGetOrNull(%s, 'id', lower(protocol), application_port) AS %s",
+		literal(s.Database+"."+d.Name), name), name, name}
 }

@@ -43,7 +43,8 @@ func (s *Spool) lose(seg *segment, i int, why Cause) {
 	if s.o.Dropped != nil {
 		s.o.Dropped(slot.ref, why)
 	}
-	s.drop(seg, i, map[Cause]*Count{Full: &s.stats.DroppedFull, Age: &s.stats.DroppedAge, Damage: &s.stats.Unreadable}[why])
+	s.drop(seg, i, map[Cause]*Count{Full: &s.stats.DroppedFull, Age: &s.stats.DroppedAge,
+		Damage: &s.stats.Unreadable}[why])
 }
 
 // remove deletes a segment.
@@ -73,8 +74,8 @@ func (s *Spool) shrink(size int64) {
 	s.full.say(s.o.Log, s.clock.now(), s.stats.DroppedFull)
 }
 
-// expire drops what has waited for longer than MaxAge. Entries of this run are as old as the monotonic clock says. Those
-// of earlier runs have only the wall clock, and are looked at once that is to be trusted.
+// expire drops what has waited for longer than MaxAge. Entries of this run are as old as the monotonic clock says.
+// Those of earlier runs have only the wall clock, and are looked at once that is to be trusted.
 func (s *Spool) expire() {
 	wall, settled := s.clock.settled()
 	elapsed := s.clock.elapsed()

@@ -2,8 +2,9 @@ package spool
 
 import "time"
 
-// clock tells how long entries have waited. Waiting within a run goes by the monotonic clock, which nobody sets. Only the
-// age of entries of earlier runs needs the wall clock, which may be wrong at boot and is set while the program runs.
+// clock tells how long entries have waited. Waiting within a run goes by the monotonic clock, which nobody sets. Only
+// the age of entries of earlier runs needs the wall clock, which may be wrong at boot and is set while the program
+// runs.
 type clock struct {
 	now    func() time.Time     // the wall clock
 	since  func() time.Duration // monotonic, since Open

@@ -130,7 +130,8 @@ func TestWallClockIsSet(t *testing.T) {
 
 // An entry whose time cannot be right is as old as this run is.
 func TestImpossibleTimesAgeFromTheRestart(t *testing.T) {
-	for name, put1 := range map[string]time.Time{"of 1970": time.Unix(100, 0), "of the future": someDay.Add(1000 * time.Hour)} {
+	for name, put1 := range map[string]time.Time{"of 1970": time.Unix(100, 0),
+		"of the future": someDay.Add(1000 * time.Hour)} {
 		t.Run(name, func(t *testing.T) {
 			s := open(t, Options{MaxAge: time.Hour})
 			setClock(s, put1)

@@ -138,7 +138,8 @@ func full(dir string, large int, want error) error {
 		onDisk += info.Size()
 	}
 	stats := s.Stats()
-	if stats.DiskBytes != before || onDisk != before || stats.Failed.Entries != 1 || stats.Failed.Rows != 2 || stats.Waiting.Entries != 1 {
+	if stats.DiskBytes != before || onDisk != before || stats.Failed.Entries != 1 || stats.Failed.Rows != 2 ||
+		stats.Waiting.Entries != 1 {
 		return fmt.Errorf("%d bytes on disk, %d before; %+v", onDisk, before, stats)
 	}
 	if err := s.Put(entryOf(2, 1000)); err != nil {

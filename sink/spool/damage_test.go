@@ -55,9 +55,13 @@ func TestTornTailAtEveryByte(t *testing.T) {
 		of   func(at int64) []byte
 		upto int64
 	}{
-		"the file ends":               {func(at int64) []byte { return data[:at] }, offsets[n]},
-		"zeros follow in the header":  {func(at int64) []byte { return append(slices.Clone(data[:at]), zeros...) }, start + sumOffset},
-		"zeros and nothing but zeros": {func(at int64) []byte { return append(slices.Clone(data[:start]), zeros[:at-start]...) }, offsets[n]},
+		"the file ends": {func(at int64) []byte { return data[:at] }, offsets[n]},
+		"zeros follow in the header": {func(at int64) []byte { return append(slices.Clone(data[:at]), zeros...) },
+			start + sumOffset},
+		"zeros and nothing but zeros": {func(at int64) []byte {
+			return append(slices.Clone(data[:start]),
+				zeros[:at-start]...)
+		}, offsets[n]},
 	}
 	for name, tail := range tails {
 		t.Run(name, func(t *testing.T) {
@@ -120,7 +124,8 @@ func TestOneWrongByteAnywhere(t *testing.T) {
 					lost = Count{1, uint64(entry) + 1, uint64(offsets[entry+1] - offsets[entry])}
 				}
 				if stats.Unreadable != lost || stats.Torn.Entries != 0 {
-					t.Fatalf("byte %d of entry %d: lost %+v, want %+v; torn %+v", in, entry, stats.Unreadable, lost, stats.Torn)
+					t.Fatalf("byte %d of entry %d: lost %+v, want %+v; torn %+v", in, entry, stats.Unreadable, lost,
+						stats.Torn)
 				}
 				if err := s.Close(); err != nil {
 					t.Fatal(err)

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// forgetful is a disk that keeps only what was synced, as a power cut leaves it: content by Sync, names by a sync of the
-// directory.
+// forgetful is a disk that keeps only what was synced, as a power cut leaves it: content by Sync, names by a sync of
+// the directory.
 type forgetful struct {
 	real    disk
 	written map[string]*unsynced

@@ -227,7 +227,8 @@ func (s *Spool) loadSegment(seg *segment, newest bool) error {
 	if found.foreign {
 		s.stats.Foreign.add(Count{Entries: 1, Bytes: uint64(info.Size())})
 		s.o.Log.Error("a file of the spool is of another version of this program and is left as it is: its rows are "+
-			"delivered once that version runs again", zap.String("file", seg.path), zap.Int("format version", found.version),
+			"delivered once that version runs again", zap.String("file", seg.path),
+			zap.Int("format version", found.version),
 			zap.Int("newest known here", version), zap.Int64("bytes", info.Size()))
 		return nil
 	}

@@ -64,8 +64,8 @@ func (seg *segment) oldest() int {
 	return seg.first
 }
 
-// write appends an entry at an offset and syncs it. After an error the file is as it was, but for a tail where even that
-// failed, which the next Open cuts or finds whole: a token makes its second delivery harmless.
+// write appends an entry at an offset and syncs it. After an error the file is as it was, but for a tail where even
+// that failed, which the next Open cuts or finds whole: a token makes its second delivery harmless.
 func (seg *segment) write(offset int64, head, data []byte) error {
 	_, err := seg.file.WriteAt(head, offset)
 	if err == nil {

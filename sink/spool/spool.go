@@ -1,9 +1,10 @@
 // Package spool keeps encoded blocks on disk while nobody takes them. It knows nothing of what they hold nor who takes
 // them, and imports nothing of this project.
 //
-// Entries lie in segment files that are only appended to; each entry is synced to the disk before Put returns. A delivered
-// entry gets a mark of one byte, and the file is deleted when all in it is done. The mark is not synced: after a crash an
-// entry may come back that was delivered. It comes with the same token, which the receiver must know it by.
+// Entries lie in segment files that are only appended to; each entry is synced to the disk before Put returns. A
+// delivered entry gets a mark of one byte, and the file is deleted when all in it is done. The mark is not synced:
+// after a crash an entry may come back that was delivered. It comes with the same token, which the receiver must know
+// it by.
 //
 // A crash can tear only the last entry, whose Put has not returned. It is cut off at Open. Any other damage is a loss:
 // the rows are told to Options.Dropped. A file of a later version of this program is left alone.
@@ -31,15 +32,15 @@ type Options struct {
 	Dir string
 	// MaxBytes bounds the files together; the oldest file goes for a new entry that has no room. 0: 10 GiB.
 	MaxBytes int64
-	// MaxAge is how long an entry may wait. 0: 7 days. Entries of an earlier run are dropped for their age only after the
-	// wall clock has been steady for 10 minutes.
+	// MaxAge is how long an entry may wait. 0: 7 days. Entries of an earlier run are dropped for their age only after
+	// the wall clock has been steady for 10 minutes.
 	MaxAge time.Duration
-	// SegmentBytes is about how large a file gets: what MaxBytes drops at a time, and what stays on disk until all in it
-	// is done. 0: a sixteenth of MaxBytes, 64 MiB at most.
+	// SegmentBytes is about how large a file gets: what MaxBytes drops at a time, and what stays on disk until all in
+	// it is done. 0: a sixteenth of MaxBytes, 64 MiB at most.
 	SegmentBytes int64
 	// Found is told of every entry that an earlier run left, and its note; readable is false where damage has taken the
-	// note and, maybe, the exact number of rows. What it returns is the entry's Ref. Dropped is told of every entry that
-	// nobody will get, and why. Both are called within the Spool's methods and must not call these. nil: nobody.
+	// note and, maybe, the exact number of rows. What it returns is the entry's Ref. Dropped is told of every entry
+	// that nobody will get, and why. Both are called within the Spool's methods and must not call these. nil: nobody.
 	Found   func(rows int, note []byte, readable bool) (ref any)
 	Dropped func(ref any, why Cause)
 	// Log gets what is found damaged or is dropped. nil: nobody.
@@ -165,12 +166,13 @@ func (s *Spool) Close() error {
 	return s.lock.Close()
 }
 
-// Put appends an entry; it is on the disk when Put returns. Where the spool is full the oldest entries are dropped for it.
-// After an error, such as a full disk, nothing of the entry is kept.
+// Put appends an entry; it is on the disk when Put returns. Where the spool is full the oldest entries are dropped for
+// it. After an error, such as a full disk, nothing of the entry is kept.
 func (s *Spool) Put(e Entry) error { return s.add(&e, waiting) }
 
-// Replace puts others in the place of an entry that Next gave, such as its parts, and takes them like Next: each is to end
-// with Done or Return. After an error the entry is as it was. A crash in between leaves the entry and some of the others.
+// Replace puts others in the place of an entry that Next gave, such as its parts, and takes them like Next: each is to
+// end with Done or Return. After an error the entry is as it was. A crash in between leaves the entry and some of the
+// others.
 func (s *Spool) Replace(e *Entry, others ...*Entry) error {
 	for i, other := range others {
 		if err := s.add(other, taken); err != nil {

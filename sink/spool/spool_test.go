@@ -51,7 +51,8 @@ func drain(t *testing.T, s *Spool) (numbers []int) {
 			return numbers
 		}
 		n := e.Rows - 1
-		if want := entryOf(n, len(e.Data)); e.Query != want.Query || e.Token != want.Token || !bytes.Equal(e.Data, want.Data) {
+		if want := entryOf(n, len(e.Data)); e.Query != want.Query || e.Token != want.Token ||
+			!bytes.Equal(e.Data, want.Data) {
 			t.Errorf("entry %d came back as %q %q and %d bytes", n, e.Query, e.Token, len(e.Data))
 		}
 		numbers = append(numbers, n)

@@ -74,7 +74,8 @@ func (s *Spool) take() (*segment, int, slot) {
 	return nil, 0, slot{}
 }
 
-// oldest finds the oldest entry that may be tried now, of all or of those that go first; no segment where there is none.
+// oldest finds the oldest entry that may be tried now, of all or of those that go first; no segment where there is
+// none.
 func (s *Spool) oldest(first bool) (*segment, int) {
 	now := s.clock.elapsed()
 	for _, seg := range s.segments {

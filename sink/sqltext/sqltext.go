@@ -1,4 +1,5 @@
-// Package sqltext is how ClickHouse's SQL writes names, texts and the arguments of types. It imports nothing of this project.
+// Package sqltext is how ClickHouse's SQL writes names, texts and the arguments of types. It imports nothing of this
+// project.
 package sqltext
 
 import "strings"
@@ -13,8 +14,8 @@ func Text(text string) string {
 	return "'" + strings.NewReplacer("\\", "\\\\", "'", "\\'", "\x00", "\\0").Replace(text) + "'"
 }
 
-// Arguments cuts what stands between the parentheses of a type at its outer commas. Commas within parentheses and quotes
-// do not count; a backslash escapes a quote.
+// Arguments cuts what stands between the parentheses of a type at its outer commas. Commas within parentheses and
+// quotes do not count; a backslash escapes a quote.
 func Arguments(text string) []string {
 	var list []string
 	depth, start := 0, 0

@@ -176,7 +176,8 @@ func (a *answer) summary(n counts) {
 		ResultRows  string `json:"result_rows"`
 		ResultBytes string `json:"result_bytes"`
 		Elapsed     string `json:"elapsed_ns"`
-	}{text(n.readRows), text(n.readBytes), text(n.writtenRows), text(n.writtenBytes), "0", text(n.resultRows), text(n.resultBytes), text(uint64(n.elapsed * 1e9))})
+	}{text(n.readRows), text(n.readBytes), text(n.writtenRows), text(n.writtenBytes), "0", text(n.resultRows),
+		text(n.resultBytes), text(uint64(n.elapsed * 1e9))})
 	if err == nil {
 		setHeader(a.w.Header(), "X-ClickHouse-Summary", string(b))
 	}

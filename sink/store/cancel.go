@@ -11,8 +11,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// The engine has no call that ends a running statement from outside, and numbers statements itself. So each carries a mark in the
-// setting log_comment, by which KILL QUERY finds it.
+// The engine has no call that ends a running statement from outside, and numbers statements itself. So each carries a
+// mark in the setting log_comment, by which KILL QUERY finds it.
 
 // markSeparator stands between a statement's mark and the log_comment that its client gave it.
 const markSeparator = " "
@@ -27,8 +27,8 @@ func markedComment(mark, comment string) string {
 // cancelInterval is how long a cancelled statement may take to end before it is cancelled again: it may not have begun.
 const cancelInterval = 200 * time.Millisecond
 
-// cancelWhenDone cancels the marked statement when ctx ends, which is when its client has left. stop must be called when the
-// statement has ended.
+// cancelWhenDone cancels the marked statement when ctx ends, which is when its client has left. stop must be called
+// when the statement has ended.
 func (s *server) cancelWhenDone(ctx context.Context, mark string) (stop func()) {
 	ended := make(chan struct{})
 	detach := context.AfterFunc(ctx, func() {

@@ -46,13 +46,15 @@ func abandon(t *testing.T, base, sql string, n int) (leave func()) {
 var ownAgent = []string{"User-Agent", "flow-collector/1"}
 
 func runningEndless(t *testing.T, base string) string {
-	return strings.TrimSpace(run(t, base, "SELECT count() FROM system.processes WHERE query LIKE '%sipHash64(number) = 3%' AND query NOT LIKE '%processes%'", ownAgent...))
+	return strings.TrimSpace(run(t, base,
+		"SELECT count() FROM system.processes WHERE query LIKE '%sipHash64(number) = 3%' AND query NOT LIKE '%processes%'", ownAgent...))
 }
 
 // TestAbandonedStatementsEnd lets the clients of as many statements as there are places go: the next one is answered.
 func TestAbandonedStatementsEnd(t *testing.T) {
 	base := storetest.StartWith(t, store.Options{Queries: 4})
-	for _, sql := range []string{endless, endless + " FORMAT JSON", "INSERT INTO FUNCTION null('n UInt64') " + endless, endless + " SETTINGS max_threads = 1"} {
+	for _, sql := range []string{endless, endless + " FORMAT JSON", "INSERT INTO FUNCTION null('n UInt64') " + endless,
+		endless + " SETTINGS max_threads = 1"} {
 		leave := abandon(t, base, sql, 4)
 		waitFor(t, "the statements to run", func() bool { return runningEndless(t, base) == "4" })
 		leave()

@@ -93,8 +93,10 @@ func flows() []flow {
 	text := "x"
 	var list []flow
 	for i := range uint64(3) {
-		f := flow{ID: i, At: time.Date(2026, 5, 4, 3, 2, int(i), 123e6, time.UTC), Who: "edge", Source: netip.MustParseAddr("2001:db8::1"),
-			Tags: []string{"a", "b"}[:i], Pair: map[string]any{"name": "n", "n": uint32(i)}, Key: uuid.MustParse("5f0c7a34-2f6e-4d8e-9b1a-0c1d2e3f4a5b"),
+		f := flow{ID: i, At: time.Date(2026, 5, 4, 3, 2, int(i), 123e6, time.UTC), Who: "edge",
+			Source: netip.MustParseAddr("2001:db8::1"),
+			Tags:   []string{"a", "b"}[:i], Pair: map[string]any{"name": "n", "n": uint32(i)},
+			Key:        uuid.MustParse("5f0c7a34-2f6e-4d8e-9b1a-0c1d2e3f4a5b"),
 			Attributes: map[string]uint64{"k": i}}
 		if i != 1 {
 			f.Maybe = &text
@@ -119,7 +121,8 @@ func checkRows(t *testing.T, c driver.Conn, table string) {
 	if count != 3 {
 		t.Errorf("count %d, want 3", count)
 	}
-	rows, err := c.Query(t.Context(), "SELECT * FROM "+table+" WHERE id >= {from:UInt64} ORDER BY id", clickhouse.Named("from", "1"))
+	rows, err := c.Query(t.Context(), "SELECT * FROM "+table+" WHERE id >= {from:UInt64} ORDER BY id",
+		clickhouse.Named("from", "1"))
 	must(t, err)
 	defer rows.Close()
 	var got []flow
@@ -151,7 +154,8 @@ func checkFormats(t *testing.T, c driver.Conn, table string) {
 	var block proto.Buffer
 	ids, names := proto.ColUInt64{9}, proto.ColStr{}
 	names.Append("nine")
-	must(t, (proto.Block{Columns: 2, Rows: 1}).EncodeRawBlock(&block, 0, []proto.InputColumn{{Name: "id", Data: &ids}, {Name: "who", Data: &names}}))
+	must(t, (proto.Block{Columns: 2, Rows: 1}).EncodeRawBlock(&block, 0,
+		[]proto.InputColumn{{Name: "id", Data: &ids}, {Name: "who", Data: &names}}))
 	must(t, c.InsertFormat(ctx, "Native", "INSERT INTO "+table+" (id, who)", bytes.NewReader(block.Buf)))
 	r, err := c.QueryFormat(ctx, "CSV", "SELECT id, who FROM "+table+" WHERE id > 5 ORDER BY id")
 	must(t, err)
@@ -163,7 +167,8 @@ func checkFormats(t *testing.T, c driver.Conn, table string) {
 	}
 }
 
-// TestNativeTypes reads a value of every type that the schema or a dashboard may select, through the re-framed protocol.
+// TestNativeTypes reads a value of every type that the schema or a dashboard may select, through the re-framed
+// protocol.
 func TestNativeTypes(t *testing.T) {
 	c := dial(t, storetest.Start(t), nil)
 	for expression, want := range map[string]string{
@@ -242,7 +247,9 @@ func show(v reflect.Value) any {
 func TestJSONColumn(t *testing.T) {
 	ctx := t.Context()
 	c := dial(t, storetest.Start(t), nil)
-	must(t, c.Exec(ctx, "CREATE TABLE j (id UInt64, ext JSON(vlan UInt16, `mpls.label` Array(UInt32))) ENGINE = MergeTree ORDER BY id"))
+	must(t,
+		c.Exec(ctx,
+			"CREATE TABLE j (id UInt64, ext JSON(vlan UInt16, `mpls.label` Array(UInt32))) ENGINE = MergeTree ORDER BY id"))
 	must(t, c.InsertFormat(ctx, "JSONEachRow", "INSERT INTO j", strings.NewReader(`{"id":1,"ext":{"vlan":10,"mpls":{"label":[1,2]},"other":"x"}}
 {"id":2,"ext":{"vlan":20,"more":{"n":5}}}
 {"id":3,"ext":{}}
@@ -260,7 +267,8 @@ func TestJSONColumn(t *testing.T) {
 		got = append(got, string(b))
 	}
 	must(t, rows.Err())
-	want := []string{`{"mpls":{"label":[1,2]},"other":"x","vlan":10}`, `{"more":{"n":5},"mpls":{"label":[]},"vlan":20}`, `{"mpls":{"label":[]},"vlan":0}`}
+	want := []string{`{"mpls":{"label":[1,2]},"other":"x","vlan":10}`, `{"more":{"n":5},"mpls":{"label":[]},"vlan":20}`,
+		`{"mpls":{"label":[]},"vlan":0}`}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}

@@ -14,8 +14,8 @@ import (
 // configName is the engine's configuration in the data directory, written anew at each start.
 const configName = "engine.xml"
 
-// serverSettings are the engine's settings: the defaults of this package and what the options put over them. The caches and
-// pools are sized for a process that shares its machine; the engine's own defaults go up to gigabytes.
+// serverSettings are the engine's settings: the defaults of this package and what the options put over them. The caches
+// and pools are sized for a process that shares its machine; the engine's own defaults go up to gigabytes.
 func (o Options) serverSettings() map[string]string {
 	settings := map[string]string{
 		"mark_cache_size":                    fmt.Sprint(64 << 20),
@@ -31,11 +31,12 @@ func (o Options) serverSettings() map[string]string {
 		"max_thread_pool_free_size":          "16",
 		"thread_pool_queue_size":             "1000",
 		"os_threads_nice_value_merge_mutate": fmt.Sprint(mergeNice),
-		// A table remembers the tokens of its last inserts, so that one that is sent again is not written again. Without
-		// this setting only replicated tables do.
+		// A table remembers the tokens of its last inserts, so that one that is sent again is not written again.
+		// Without this setting only replicated tables do.
 		"merge_tree.non_replicated_deduplication_window": "10000",
-		// What one insert brings is written to one file instead of one for each of some hundred columns and paths, which takes half
-		// the processor time; merges make files of their own for each column as soon as it pays. The engine's default is 10 MiB.
+		// What one insert brings is written to one file instead of one for each of some hundred columns and paths,
+		// which takes half the processor time; merges make files of their own for each column as soon as it pays. The
+		// engine's default is 10 MiB.
 		"merge_tree.min_bytes_for_wide_part": fmt.Sprint(100 << 20),
 	}
 	if n := reserve(o.Path); n > 0 {
@@ -50,9 +51,9 @@ func (o Options) serverSettings() map[string]string {
 	return settings
 }
 
-// reserve is how much of the disk under a directory the engine leaves free, in bytes: 1 GiB, or the twentieth part of a small disk. It
-// takes no inserts and begins no merges then, which both can wait; one that a full disk meets half way can leave a part behind that
-// cannot be read (seen with 26.7, "Empty marks file").
+// reserve is how much of the disk under a directory the engine leaves free, in bytes: 1 GiB, or the twentieth part of a
+// small disk. It takes no inserts and begins no merges then, which both can wait; one that a full disk meets half way
+// can leave a part behind that cannot be read (seen with 26.7, "Empty marks file").
 func reserve(dir string) uint64 {
 	var disk unix.Statfs_t
 	if unix.Statfs(dir, &disk) != nil {
@@ -63,8 +64,8 @@ func reserve(dir string) uint64 {
 
 var xmlEscapes = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 
-// writeConfig writes the server settings where the engine reads them, and returns the path. Only a file can hold settings
-// of a section: the engine's command line cannot.
+// writeConfig writes the server settings where the engine reads them, and returns the path. Only a file can hold
+// settings of a section: the engine's command line cannot.
 func (o Options) writeConfig() (string, error) {
 	settings := o.serverSettings()
 	if settings["users_config"] == "" {

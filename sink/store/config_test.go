@@ -10,7 +10,8 @@ import (
 // The engine takes the first section of a name and passes over others, so each must be there once and whole.
 func TestWriteConfig_sectionsAreWhole(t *testing.T) {
 	o := Options{Path: t.TempDir(), Settings: map[string]string{
-		"merge_tree.parts_to_throw_insert": "5000", "logger.level": "error", "merge_tree_other": "1", "a.b.c": "<2>", "a.b.d": "3", "a.e": "4",
+		"merge_tree.parts_to_throw_insert": "5000", "logger.level": "error", "merge_tree_other": "1", "a.b.c": "<2>",
+		"a.b.d": "3", "a.e": "4",
 	}}
 	path, err := o.writeConfig()
 	if err != nil {

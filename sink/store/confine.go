@@ -17,18 +17,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The store's process gives up what it does not need before the engine is loaded: all of its environment but a few names, and by
-// Landlock (landlock(7)) every file outside its data directory, every program and every connection to elsewhere. Landlock holds for
-// the thread that asks for it and what that starts, as the priority does, so the process asks for both and then executes itself anew.
+// The store's process gives up what it does not need before the engine is loaded: all of its environment but a few
+// names, and by Landlock (landlock(7)) every file outside its data directory, every program and every connection to
+// elsewhere. Landlock holds for the thread that asks for it and what that starts, as the priority does, so the process
+// asks for both and then executes itself anew.
 
-// confinedEnv marks the process that has been through confine: "landlock" or, on a kernel without it, the reason why not.
+// confinedEnv marks the process that has been through confine: "landlock" or, on a kernel without it, the reason why
+// not.
 const confinedEnv = "STORE_CONFINED"
 
 // passwordFD is where the confined process reads its password from; the environment of a process can be read in /proc.
 const passwordFD = "STORE_PASSWORD_FD"
 
 // keptEnvironment are the names of the environment that the store's process keeps. The last three are for tests.
-var keptEnvironment = []string{"TZ", "GODEBUG", "GOMAXPROCS", "GOMEMLIMIT", "GOGC", "GOTRACEBACK", "GORACE", "GOCOVERDIR", "STORETEST_CHILD"}
+var keptEnvironment = []string{"TZ", "GODEBUG", "GOMAXPROCS", "GOMEMLIMIT", "GOGC", "GOTRACEBACK", "GORACE",
+	"GOCOVERDIR", "STORETEST_CHILD"}
 
 // environment returns what of environ the store's process gets.
 func environment(environ []string) []string {
@@ -41,8 +44,8 @@ func environment(environ []string) []string {
 	return kept
 }
 
-// confine confines this process by executing it anew, and returns in the process that is: with the password, and what is missing to
-// be fully confined ("" if nothing is). In the first process it returns only with an error.
+// confine confines this process by executing it anew, and returns in the process that is: with the password, and what
+// is missing to be fully confined ("" if nothing is). In the first process it returns only with an error.
 func confine(o Options) (password, missing string, err error) {
 	if state := os.Getenv(confinedEnv); state != "" {
 		if o.Password, err = receivePassword(); err != nil {
@@ -107,22 +110,27 @@ func receivePassword() (string, error) {
 const (
 	landlockRead  = unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_READ_DIR
 	landlockRun   = landlockRead | unix.LANDLOCK_ACCESS_FS_EXECUTE
-	landlockWrite = unix.LANDLOCK_ACCESS_FS_WRITE_FILE | unix.LANDLOCK_ACCESS_FS_REMOVE_DIR | unix.LANDLOCK_ACCESS_FS_REMOVE_FILE |
-		unix.LANDLOCK_ACCESS_FS_MAKE_CHAR | unix.LANDLOCK_ACCESS_FS_MAKE_DIR | unix.LANDLOCK_ACCESS_FS_MAKE_REG | unix.LANDLOCK_ACCESS_FS_MAKE_SOCK |
+	landlockWrite = unix.LANDLOCK_ACCESS_FS_WRITE_FILE | unix.LANDLOCK_ACCESS_FS_REMOVE_DIR |
+		unix.LANDLOCK_ACCESS_FS_REMOVE_FILE |
+		unix.LANDLOCK_ACCESS_FS_MAKE_CHAR | unix.LANDLOCK_ACCESS_FS_MAKE_DIR | unix.LANDLOCK_ACCESS_FS_MAKE_REG |
+		unix.LANDLOCK_ACCESS_FS_MAKE_SOCK |
 		unix.LANDLOCK_ACCESS_FS_MAKE_FIFO | unix.LANDLOCK_ACCESS_FS_MAKE_BLOCK | unix.LANDLOCK_ACCESS_FS_MAKE_SYM |
 		unix.LANDLOCK_ACCESS_FS_REFER | unix.LANDLOCK_ACCESS_FS_TRUNCATE
 	// landlockFile are the rights that a rule for a single file may have.
-	landlockFile = unix.LANDLOCK_ACCESS_FS_EXECUTE | unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_WRITE_FILE | unix.LANDLOCK_ACCESS_FS_TRUNCATE
+	landlockFile = unix.LANDLOCK_ACCESS_FS_EXECUTE | unix.LANDLOCK_ACCESS_FS_READ_FILE |
+		unix.LANDLOCK_ACCESS_FS_WRITE_FILE | unix.LANDLOCK_ACCESS_FS_TRUNCATE
 )
 
-// systemFiles are what the program and the engine read of the system: libraries, time zones, and what the kernel says of the machine.
+// systemFiles are what the program and the engine read of the system: libraries, time zones, and what the kernel says
+// of the machine.
 var systemFiles = []string{
-	"/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/localtime", "/etc/timezone", "/etc/hosts", "/etc/host.conf",
+	"/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/localtime", "/etc/timezone", "/etc/hosts",
+	"/etc/host.conf",
 	"/etc/nsswitch.conf", "/etc/resolv.conf", "/usr/share/zoneinfo", "/proc", "/sys", "/dev/urandom", "/dev/random",
 }
 
-// restrict confines this thread, and with it the program that it executes. Kernels before 6.2 have no Landlock that knows of all
-// that is wanted here; the error says so.
+// restrict confines this thread, and with it the program that it executes. Kernels before 6.2 have no Landlock that
+// knows of all that is wanted here; the error says so.
 func restrict(o Options, self string) error {
 	if o.NoLandlock {
 		return errors.New("asked for")
@@ -151,7 +159,8 @@ func restrict(o Options, self string) error {
 			return err
 		}
 	}
-	for _, path := range []string{"/lib", "/lib64", "/lib32", "/usr/lib", "/usr/lib64", "/usr/local/lib"} { // the dynamic linker too
+	// the dynamic linker too
+	for _, path := range []string{"/lib", "/lib64", "/lib32", "/usr/lib", "/usr/lib64", "/usr/local/lib"} {
 		if err := allow(path, landlockRun); err != nil && !errors.Is(err, unix.ENOENT) {
 			return err
 		}
@@ -165,7 +174,8 @@ func restrict(o Options, self string) error {
 		}
 	}
 	for _, path := range []string{self, o.Engine} {
-		if err := allow(path, landlockRun); err != nil && !errors.Is(err, unix.ENOENT) { // a missing engine is told later
+		// a missing engine is told later
+		if err := allow(path, landlockRun); err != nil && !errors.Is(err, unix.ENOENT) {
 			return err
 		}
 	}
@@ -183,7 +193,8 @@ func restrict(o Options, self string) error {
 	return nil
 }
 
-// dataPaths are the data directory and where the symbolic links in it lead, which somebody may have put there for a larger disk.
+// dataPaths are the data directory and where the symbolic links in it lead, which somebody may have put there for a
+// larger disk.
 func dataPaths(path string) []string {
 	paths := []string{path}
 	entries, err := os.ReadDir(path)
@@ -216,7 +227,8 @@ func allowPath(ruleset int, path string, rights uint64) error {
 		rights &= landlockFile
 	}
 	rule := unix.LandlockPathBeneathAttr{Allowed_access: rights, Parent_fd: int32(fd)}
-	if _, _, errno := unix.Syscall6(unix.SYS_LANDLOCK_ADD_RULE, uintptr(ruleset), unix.LANDLOCK_RULE_PATH_BENEATH, uintptr(unsafe.Pointer(&rule)), 0, 0, 0); errno != 0 {
+	if _, _, errno := unix.Syscall6(unix.SYS_LANDLOCK_ADD_RULE, uintptr(ruleset), unix.LANDLOCK_RULE_PATH_BENEATH,
+		uintptr(unsafe.Pointer(&rule)), 0, 0, 0); errno != 0 {
 		return fmt.Errorf("Landlock: %s: %w", path, errno)
 	}
 	return nil

@@ -12,9 +12,9 @@ import (
 	"strings"
 )
 
-// The door decides who may send a statement, in this order: the name that the client calls this store by, what its browser says of
-// the page that sends the request, and the password. A page on the web can have a browser on this host send requests here; the
-// first two keep those out, whether or not a password is known to the browser.
+// The door decides who may send a statement, in this order: the name that the client calls this store by, what its
+// browser says of the page that sends the request, and the password. A page on the web can have a browser on this host
+// send requests here; the first two keep those out, whether or not a password is known to the browser.
 
 // door is immutable once the store listens. It is safe for concurrent use.
 type door struct {
@@ -58,23 +58,24 @@ func (d *door) refuse(r *http.Request) *exception {
 	return d.authenticate(r)
 }
 
-// refuseName keeps out names that somebody else made lead here: a page's own name that its DNS server gives the address of this
-// host (DNS rebinding).
+// refuseName keeps out names that somebody else made lead here: a page's own name that its DNS server gives the address
+// of this host (DNS rebinding).
 func (d *door) refuseName(r *http.Request) *exception {
 	name := hostOf(r.Host)
 	if isLoopbackName(name) || slices.Contains(d.names, name) {
 		return nil
 	}
 	// The address that the client connected to, where the store listens on all of them.
-	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && hostOf(local.String()) == name && name != "" {
+	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && hostOf(local.String()) == name &&
+		name != "" {
 		return nil
 	}
 	return newException(codeAuthenticationFailed, "AUTHENTICATION_FAILED",
 		"This store is not known as %q: use its address, or add the name to store.hosts (STORE_HOSTS)", name)
 }
 
-// refuseForeignPage keeps pages of other sites from sending statements. Browsers say where a request comes from in Sec-Fetch-Site,
-// to this host itself at least, and with POST in Origin.
+// refuseForeignPage keeps pages of other sites from sending statements. Browsers say where a request comes from in
+// Sec-Fetch-Site, to this host itself at least, and with POST in Origin.
 func (d *door) refuseForeignPage(r *http.Request) *exception {
 	for _, site := range r.Header.Values("Sec-Fetch-Site") {
 		if site != "same-origin" && site != "none" {
@@ -91,8 +92,8 @@ func (d *door) refuseForeignPage(r *http.Request) *exception {
 	return nil
 }
 
-// knowsOrigin is true for a page of this store itself, and for pages of store.hosts. The request's Host, which host is, is known
-// already.
+// knowsOrigin is true for a page of this store itself, and for pages of store.hosts. The request's Host, which host is,
+// is known already.
 func (d *door) knowsOrigin(text, host string) bool {
 	origin, err := url.Parse(text)
 	if err != nil || origin.Host == "" || origin.Scheme != "http" && origin.Scheme != "https" {
@@ -147,8 +148,8 @@ func credentials(r *http.Request) (user, password string) {
 	return user, password
 }
 
-// authenticate compares in constant time. A request without a password is asked for one (a browser then asks its user), unless it
-// comes from a process of the store's own user.
+// authenticate compares in constant time. A request without a password is asked for one (a browser then asks its user),
+// unless it comes from a process of the store's own user.
 func (d *door) authenticate(r *http.Request) *exception {
 	user, password := credentials(r)
 	sameUser := subtle.ConstantTimeCompare([]byte(user), []byte(d.user)) == 1
@@ -159,7 +160,8 @@ func (d *door) authenticate(r *http.Request) *exception {
 	case sameUser && password == "" && d.trustUser && isLoopbackName(hostOf(r.Host)) && isOwnConnection(r.Context()):
 		return nil
 	case password == "" && d.password != "":
-		return newException(codeRequiredPassword, "REQUIRED_PASSWORD", "%s: Authentication failed: a password is required%s", user, d.hint)
+		return newException(codeRequiredPassword, "REQUIRED_PASSWORD",
+			"%s: Authentication failed: a password is required%s", user, d.hint)
 	}
 	return newException(codeAuthenticationFailed, "AUTHENTICATION_FAILED",
 		"%s: Authentication failed: password is incorrect, or there is no user with such name.", user)
@@ -172,7 +174,8 @@ func rememberConnection(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connectionKey{}, c)
 }
 
-// isOwnConnection is true where the other end of the request's connection is a socket of this process's user on this host.
+// isOwnConnection is true where the other end of the request's connection is a socket of this process's user on this
+// host.
 func isOwnConnection(ctx context.Context) bool {
 	c, ok := ctx.Value(connectionKey{}).(*net.TCPConn)
 	if !ok {

@@ -19,7 +19,8 @@ import (
 	"github.com/ulikunitz/xz"
 )
 
-// encoding is one of the Content-Encodings that ClickHouse's HTTP interface knows, as a request and as an answer may have it.
+// encoding is one of the Content-Encodings that ClickHouse's HTTP interface knows, as a request and as an answer may
+// have it.
 type encoding struct {
 	name string
 	// read returns the decompressed form of a request's body; maxDecoded bounds what a decoder itself may hold.
@@ -35,27 +36,35 @@ var encodings = []encoding{
 	{"zstd", readZstd, func(w io.Writer) (io.WriteCloser, error) {
 		return zstd.NewWriter(w, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest))
 	}},
-	{"lz4", func(r io.Reader) (io.Reader, error) { return lz4.NewReader(r), nil }, func(w io.Writer) (io.WriteCloser, error) { return lz4.NewWriter(w), nil }},
-	{"gzip", func(r io.Reader) (io.Reader, error) { return gzip.NewReader(r) }, func(w io.Writer) (io.WriteCloser, error) {
-		return gzip.NewWriterLevel(w, gzip.BestSpeed)
-	}},
-	{"deflate", func(r io.Reader) (io.Reader, error) { return zlib.NewReader(r) }, func(w io.Writer) (io.WriteCloser, error) {
-		return zlib.NewWriterLevel(w, zlib.BestSpeed)
-	}},
-	{"snappy", func(r io.Reader) (io.Reader, error) { return &snappyReader{r: bufio.NewReader(r)}, nil }, func(w io.Writer) (io.WriteCloser, error) {
-		return &snappyWriter{w: w}, nil
-	}},
-	{"br", func(r io.Reader) (io.Reader, error) { return brotli.NewReader(r), nil }, func(w io.Writer) (io.WriteCloser, error) {
-		return brotli.NewWriterLevel(w, brotli.BestSpeed), nil
-	}},
-	{"xz", func(r io.Reader) (io.Reader, error) { return xz.NewReader(r) }, func(w io.Writer) (io.WriteCloser, error) { return xz.NewWriter(w) }},
-	{"bz2", func(r io.Reader) (io.Reader, error) { return bzip2.NewReader(r), nil }, func(w io.Writer) (io.WriteCloser, error) {
-		return bzip2w.NewWriter(w, &bzip2w.WriterConfig{Level: bzip2w.BestSpeed})
-	}},
+	{"lz4", func(r io.Reader) (io.Reader, error) { return lz4.NewReader(r), nil },
+		func(w io.Writer) (io.WriteCloser, error) { return lz4.NewWriter(w), nil }},
+	{"gzip", func(r io.Reader) (io.Reader, error) { return gzip.NewReader(r) },
+		func(w io.Writer) (io.WriteCloser, error) {
+			return gzip.NewWriterLevel(w, gzip.BestSpeed)
+		}},
+	{"deflate", func(r io.Reader) (io.Reader, error) { return zlib.NewReader(r) },
+		func(w io.Writer) (io.WriteCloser, error) {
+			return zlib.NewWriterLevel(w, zlib.BestSpeed)
+		}},
+	{"snappy", func(r io.Reader) (io.Reader, error) { return &snappyReader{r: bufio.NewReader(r)}, nil },
+		func(w io.Writer) (io.WriteCloser, error) {
+			return &snappyWriter{w: w}, nil
+		}},
+	{"br", func(r io.Reader) (io.Reader, error) { return brotli.NewReader(r), nil },
+		func(w io.Writer) (io.WriteCloser, error) {
+			return brotli.NewWriterLevel(w, brotli.BestSpeed), nil
+		}},
+	{"xz", func(r io.Reader) (io.Reader, error) { return xz.NewReader(r) },
+		func(w io.Writer) (io.WriteCloser, error) { return xz.NewWriter(w) }},
+	{"bz2", func(r io.Reader) (io.Reader, error) { return bzip2.NewReader(r), nil },
+		func(w io.Writer) (io.WriteCloser, error) {
+			return bzip2w.NewWriter(w, &bzip2w.WriterConfig{Level: bzip2w.BestSpeed})
+		}},
 }
 
 func readZstd(r io.Reader) (io.Reader, error) {
-	z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxDecoded), zstd.WithDecoderMaxMemory(maxDecoded))
+	z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxDecoded),
+		zstd.WithDecoderMaxMemory(maxDecoded))
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +92,8 @@ func decodeBody(body io.Reader, name string) (io.Reader, error) {
 		}
 		return r, nil
 	}
-	return nil, newException(codeNotImplemented, "NOT_IMPLEMENTED", "Unknown Content-Encoding %q: the local store reads %s", name, encodingNames())
+	return nil, newException(codeNotImplemented, "NOT_IMPLEMENTED",
+		"Unknown Content-Encoding %q: the local store reads %s", name, encodingNames())
 }
 
 func encodingNames() string {
@@ -94,7 +104,8 @@ func encodingNames() string {
 	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
 }
 
-// acceptedEncoding is the encoding of an answer for the client's Accept-Encoding; ok is false where it is sent as it is.
+// acceptedEncoding is the encoding of an answer for the client's Accept-Encoding; ok is false where it is sent as it
+// is.
 func acceptedEncoding(header string) (e encoding, ok bool) {
 	accepted := map[string]bool{}
 	for part := range strings.SplitSeq(header, ",") {
@@ -116,8 +127,8 @@ func isZeroQuality(parameters string) bool {
 	return found && err == nil && q == 0
 }
 
-// Snappy is framed as Hadoop frames it, which ClickHouse reads and writes: a block's size before compression, then one or more
-// pieces, each with its compressed size before it. Sizes have 4 bytes, big end first.
+// Snappy is framed as Hadoop frames it, which ClickHouse reads and writes: a block's size before compression, then one
+// or more pieces, each with its compressed size before it. Sizes have 4 bytes, big end first.
 const snappyBlock = 1 << 20
 
 type snappyReader struct {

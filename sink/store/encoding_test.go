@@ -55,7 +55,8 @@ func TestEncodings(t *testing.T) {
 			}
 			// Data that is cut off is no shorter insert.
 			for _, cut := range []int{1, len(body) / 2} {
-				if r := send(t, http.MethodPost, base, string(body[:len(body)-cut]), "Content-Encoding", name); r.status == http.StatusOK {
+				if r := send(t, http.MethodPost, base, string(body[:len(body)-cut]), "Content-Encoding",
+					name); r.status == http.StatusOK {
 					t.Errorf("cut by %d: status 200: %.100q", cut, r.body)
 				}
 			}
@@ -66,10 +67,12 @@ func TestEncodings(t *testing.T) {
 func TestAcceptEncoding(t *testing.T) {
 	base := storetest.Start(t)
 	for accept, want := range map[string]string{
-		"": "", "identity": "", "*": "", "gzip": "gzip", "GZIP": "gzip", "br, gzip": "gzip", "gzip;q=0, br": "br", "gzip; q=0.0, br;q=0.1": "br",
-		"zstd,lz4,br": "zstd", "bzip": "", "lz4": "lz4",
+		"": "", "identity": "", "*": "", "gzip": "gzip", "GZIP": "gzip", "br, gzip": "gzip", "gzip;q=0, br": "br",
+		"gzip; q=0.0, br;q=0.1": "br",
+		"zstd,lz4,br":           "zstd", "bzip": "", "lz4": "lz4",
 	} {
-		if r := send(t, http.MethodPost, base, "SELECT 1", "Accept-Encoding", accept); r.header.Get("Content-Encoding") != want {
+		if r := send(t, http.MethodPost, base, "SELECT 1", "Accept-Encoding",
+			accept); r.header.Get("Content-Encoding") != want {
 			t.Errorf("%q: %q, want %q", accept, r.header.Get("Content-Encoding"), want)
 		}
 	}

@@ -39,8 +39,8 @@ type engine struct {
 	signalHandlers func(enabled int32)
 }
 
-// statementFunc is the engine's way to begin a statement: SQL, format, and the names and values of parameters, each with
-// its length. It returns a result or a stream.
+// statementFunc is the engine's way to begin a statement: SQL, format, and the names and values of parameters, each
+// with its length. It returns a result or a stream.
 type statementFunc func(conn, query *byte, queryLen uint, format *byte, formatLen uint,
 	names **byte, nameLens *uint, values **byte, valueLens *uint, n uint) *byte
 
@@ -90,7 +90,8 @@ func loadEngine(path string) (*engine, error) {
 	} {
 		symbol, err := purego.Dlsym(library, name)
 		if err != nil {
-			return nil, fmt.Errorf("store engine %s is too old or no libchdb (it has no %s): %w", path, name, errNoEngine)
+			return nil, fmt.Errorf("store engine %s is too old or no libchdb (it has no %s): %w", path, name,
+				errNoEngine)
 		}
 		purego.RegisterFunc(function, symbol)
 	}
@@ -105,8 +106,8 @@ type conn struct {
 	handle **byte
 }
 
-// open connects with the engine's command line arguments. The first connection of a process starts the engine with them;
-// for later ones only the path matters. With the last connection the engine stops.
+// open connects with the engine's command line arguments. The first connection of a process starts the engine with
+// them; for later ones only the path matters. With the last connection the engine stops.
 func (e *engine) open(args ...string) (*conn, error) {
 	a := &arguments{}
 	argv := []*byte{a.text("clickhouse")}
@@ -127,8 +128,8 @@ func (c *conn) close() { c.e.closeConn(c.handle) }
 // parameter is a value for a {name:Type} placeholder, in ClickHouse's escaped text form; also a setting and its value.
 type parameter struct{ name, value string }
 
-// arguments keeps what a call to the engine points at. The engine sees plain addresses, which the garbage collector does
-// not: it must be kept alive until the call is over.
+// arguments keeps what a call to the engine points at. The engine sees plain addresses, which the garbage collector
+// does not: it must be kept alive until the call is over.
 type arguments struct {
 	texts               [][]byte
 	names, values       []*byte
@@ -179,8 +180,10 @@ func (e *engine) take(result *byte, use func([]byte, counts) error) error {
 	if p := e.resultBuffer(result); p != nil {
 		data = unsafe.Slice(p, e.resultLength(result))
 	}
-	return use(data, counts{readRows: e.storageRows(result), readBytes: e.storageBytes(result), writtenRows: e.rowsWritten(result),
-		writtenBytes: e.bytesWritten(result), resultRows: e.rowsRead(result), resultBytes: e.bytesRead(result), elapsed: e.elapsed(result)})
+	return use(data, counts{readRows: e.storageRows(result), readBytes: e.storageBytes(result),
+		writtenRows:  e.rowsWritten(result),
+		writtenBytes: e.bytesWritten(result), resultRows: e.rowsRead(result), resultBytes: e.bytesRead(result),
+		elapsed: e.elapsed(result)})
 }
 
 // query executes a statement and hands its whole result to use.
@@ -234,7 +237,8 @@ type insertStream struct {
 	handle *byte
 }
 
-// insert begins an INSERT: statement is the text before its FORMAT clause. The connection takes nothing else until close.
+// insert begins an INSERT: statement is the text before its FORMAT clause. The connection takes nothing else until
+// close.
 func (c *conn) insert(statement, format string, params []parameter) (*insertStream, error) {
 	s := &insertStream{e: c.e, handle: c.call(c.e.streamInsert, statement, format, params)}
 	if s.handle == nil {
@@ -247,8 +251,8 @@ func (c *conn) insert(statement, format string, params []parameter) (*insertStre
 	return s, nil
 }
 
-// append hands data over, which the engine copies; it waits while the engine is behind. When it returns false the insert
-// has failed: done says why.
+// append hands data over, which the engine copies; it waits while the engine is behind. When it returns false the
+// insert has failed: done says why.
 func (s *insertStream) append(data []byte) bool {
 	if len(data) == 0 {
 		return true

@@ -19,17 +19,20 @@ func TestDeduplicationToken(t *testing.T) {
 	base := storetest.Start(t)
 	run(t, base, "CREATE TABLE flow (device String, octets UInt64) ENGINE = MergeTree ORDER BY device")
 	run(t, base, "CREATE TABLE by_device (device String, octets UInt64) ENGINE = SummingMergeTree ORDER BY device")
-	run(t, base, "CREATE MATERIALIZED VIEW by_device_mv TO by_device AS SELECT device, sum(octets) AS octets FROM flow GROUP BY device")
+	run(t, base,
+		"CREATE MATERIALIZED VIEW by_device_mv TO by_device AS SELECT device, sum(octets) AS octets FROM flow GROUP BY device")
 	insert := func(token, rows string) {
 		t.Helper()
 		run(t, base+"?insert_deduplication_token="+token+"&query="+url.QueryEscape("INSERT INTO flow FORMAT CSV"), rows)
 	}
 	check := func(step, table, view string) {
 		t.Helper()
-		if got := run(t, base, "SELECT device, sum(octets) FROM flow GROUP BY device ORDER BY device FORMAT CSV"); got != table {
+		if got := run(t, base,
+			"SELECT device, sum(octets) FROM flow GROUP BY device ORDER BY device FORMAT CSV"); got != table {
 			t.Errorf("%s: table %q, want %q", step, got, table)
 		}
-		if got := run(t, base, "SELECT device, sum(octets) FROM by_device GROUP BY device ORDER BY device FORMAT CSV"); got != view {
+		if got := run(t, base,
+			"SELECT device, sum(octets) FROM by_device GROUP BY device ORDER BY device FORMAT CSV"); got != view {
 			t.Errorf("%s: view %q, want %q", step, got, view)
 		}
 	}
@@ -53,7 +56,8 @@ func TestDictionary(t *testing.T) {
 	base := storetest.Start(t)
 	run(t, base, "CREATE TABLE meta_as (id UInt32, name String) ENGINE = MergeTree ORDER BY id")
 	run(t, base, "INSERT INTO meta_as VALUES (64500, 'first'), (64501, 'second')")
-	run(t, base, "CREATE DICTIONARY meta_as_dict (id UInt64, name String) PRIMARY KEY id SOURCE(CLICKHOUSE(TABLE 'meta_as')) LAYOUT(HASHED()) LIFETIME(0)")
+	run(t, base,
+		"CREATE DICTIONARY meta_as_dict (id UInt64, name String) PRIMARY KEY id SOURCE(CLICKHOUSE(TABLE 'meta_as')) LAYOUT(HASHED()) LIFETIME(0)")
 	if got := run(t, base, "SELECT dictGet('meta_as_dict', 'name', 64501)"); got != "second\n" {
 		t.Errorf("dictGet gives %q", got)
 	}
@@ -87,7 +91,8 @@ func TestManyClients(t *testing.T) {
 					return err
 				}
 				var mine uint64
-				if err := c.QueryRow(t.Context(), "SELECT count() FROM t WHERE client = ?", client).Scan(&mine); err != nil {
+				if err := c.QueryRow(t.Context(), "SELECT count() FROM t WHERE client = ?",
+					client).Scan(&mine); err != nil {
 					return err
 				}
 				if want := uint64((i + 1) * rows); mine != want {
@@ -98,7 +103,8 @@ func TestManyClients(t *testing.T) {
 		})
 	}
 	must(t, g.Wait())
-	if got, want := run(t, base, "SELECT count(), uniq(client) FROM t"), fmt.Sprintf("%d\t%d\n", clients*inserts*rows, clients); got != want {
+	if got, want := run(t, base, "SELECT count(), uniq(client) FROM t"),
+		fmt.Sprintf("%d\t%d\n", clients*inserts*rows, clients); got != want {
 		t.Errorf("rows and clients %q, want %q", got, want)
 	}
 }
@@ -108,7 +114,8 @@ func TestBrokenInsert(t *testing.T) {
 	base := storetest.Start(t)
 	run(t, base, "CREATE TABLE t (n UInt32) ENGINE = MergeTree ORDER BY n")
 	body := zipped(strings.Repeat("1\n", 1000))
-	r := send(t, http.MethodPost, base+"?query="+url.QueryEscape("INSERT INTO t FORMAT CSV"), body[:len(body)-9], "Content-Encoding", "gzip")
+	r := send(t, http.MethodPost, base+"?query="+url.QueryEscape("INSERT INTO t FORMAT CSV"), body[:len(body)-9],
+		"Content-Encoding", "gzip")
 	if r.status != http.StatusBadRequest {
 		t.Errorf("status %d: %s", r.status, r.body)
 	}
@@ -123,7 +130,8 @@ func TestBrokenInsert(t *testing.T) {
 func TestLargeInsertRefused(t *testing.T) {
 	c := dial(t, storetest.Start(t), nil)
 	for range 5 {
-		err := c.InsertFormat(t.Context(), "CSV", "INSERT INTO nowhere", strings.NewReader(strings.Repeat("1\n", 10<<20)))
+		err := c.InsertFormat(t.Context(), "CSV", "INSERT INTO nowhere",
+			strings.NewReader(strings.Repeat("1\n", 10<<20)))
 		var exception *clickhouse.Exception
 		if !errors.As(err, &exception) || exception.Code != 60 {
 			t.Errorf("error %v, want an exception with code 60", err)

@@ -61,9 +61,11 @@ func (e *exception) status() int {
 	switch e.code {
 	case codeRequiredPassword:
 		return http.StatusUnauthorized
-	case 192, 193, codeAccessDenied, 512, codeAuthenticationFailed: // UNKNOWN_USER, WRONG_PASSWORD, ACCESS_DENIED, SET_NON_GRANTED_ROLE
+	// UNKNOWN_USER, WRONG_PASSWORD, ACCESS_DENIED, SET_NON_GRANTED_ROLE
+	case 192, 193, codeAccessDenied, 512, codeAuthenticationFailed:
 		return http.StatusForbidden
-	case 6, 8, 15, 25, 26, 27, codeBadArguments, 37, 38, 41, 44, 53, codeSyntaxError, 72, 117, 123, 167, 168, 223, 321, 376, 427, 441, 675, 676:
+	case 6, 8, 15, 25, 26, 27, codeBadArguments, 37, 38, 41, 44, 53, codeSyntaxError, 72, 117, 123, 167, 168, 223, 321,
+		376, 427, 441, 675, 676:
 		// CANNOT_PARSE_…, SYNTAX_ERROR, TYPE_MISMATCH, INCORRECT_DATA and the like
 		return http.StatusBadRequest
 	case 46, 47, 50, 56, 60, 63, 73, 78, 81, 115, 152, 336, 511: // UNKNOWN_TABLE and all other UNKNOWN_…

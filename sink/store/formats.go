@@ -9,7 +9,8 @@ import (
 type format struct {
 	contentType string
 	// pieces says that the results of two blocks, put behind each other without the second one's header lines, are the
-	// result of both: such a result is sent block by block. Other formats have footers or separators and come as a whole.
+	// result of both: such a result is sent block by block. Other formats have footers or separators and come as a
+	// whole.
 	pieces bool
 	header int // lines of header: names, types
 }

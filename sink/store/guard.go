@@ -6,9 +6,10 @@ import (
 	"strings"
 )
 
-// The engine's grants (users.go) take away what leaves the database as far as the engine asks for a grant. As a library it does
-// not ask everywhere: the function file(), dictionaries that run a command and some table engines are free to everybody. The
-// guard refuses those by their names, before the engine sees the statement. The sandbox (confine.go) holds where both are wrong.
+// The engine's grants (users.go) take away what leaves the database as far as the engine asks for a grant. As a library
+// it does not ask everywhere: the function file(), dictionaries that run a command and some table engines are free to
+// everybody. The guard refuses those by their names, before the engine sees the statement. The sandbox (confine.go)
+// holds where both are wrong.
 
 // allowedEngines are the table and database engines whose data is within the database.
 var allowedEngines = []string{
@@ -18,21 +19,27 @@ var allowedEngines = []string{
 	"View", "MaterializedView", "Alias", "Atomic",
 }
 
-// forbiddenFunctions read files, run programs, reach the network or run SQL that stands in a text. Their names are in lower case.
+// forbiddenFunctions read files, run programs, reach the network or run SQL that stands in a text. Their names are in
+// lower case.
 var forbiddenFunctions = []string{
 	"file", "filecluster", "filesystem", "eval", "executable", "catboostevaluate", "disk", "python", "fuzzquery",
 	"aigenerate", "aiclassify", "aiextract", "aitranslate", "aiembed",
-	"url", "urlcluster", "s3", "s3cluster", "gcs", "oss", "cosn", "hdfs", "hdfscluster", "azureblobstorage", "azureblobstoragecluster",
-	"mysql", "postgresql", "mongodb", "redis", "sqlite", "odbc", "jdbc", "ytsaurus", "remote", "remotesecure", "arrowflight",
-	"iceberg", "icebergs3", "icebergazure", "iceberghdfs", "iceberglocal", "deltalake", "deltalakes3", "deltalakeazure", "deltalakelocal",
+	"url", "urlcluster", "s3", "s3cluster", "gcs", "oss", "cosn", "hdfs", "hdfscluster", "azureblobstorage",
+	"azureblobstoragecluster",
+	"mysql", "postgresql", "mongodb", "redis", "sqlite", "odbc", "jdbc", "ytsaurus", "remote", "remotesecure",
+	"arrowflight",
+	"iceberg", "icebergs3", "icebergazure", "iceberghdfs", "iceberglocal", "deltalake", "deltalakes3", "deltalakeazure",
+	"deltalakelocal",
 	"hudi", "paimon", "paimons3", "paimonazure", "paimonhdfs", "paimonlocal",
 }
 
-// allowedVerbs are the first words of statements that the store runs. What a server needs for its users, backups and clusters is
-// not among them.
+// allowedVerbs are the first words of statements that the store runs. What a server needs for its users, backups and
+// clusters is not among them.
 var allowedVerbs = []string{
-	"SELECT", "WITH", "FROM", "INSERT", "CREATE", "REPLACE", "ATTACH", "DETACH", "DROP", "UNDROP", "TRUNCATE", "ALTER", "RENAME",
-	"EXCHANGE", "OPTIMIZE", "CHECK", "DELETE", "UPDATE", "SHOW", "DESC", "DESCRIBE", "EXISTS", "EXPLAIN", "KILL", "SYSTEM", "SET", "USE",
+	"SELECT", "WITH", "FROM", "INSERT", "CREATE", "REPLACE", "ATTACH", "DETACH", "DROP", "UNDROP", "TRUNCATE", "ALTER",
+	"RENAME",
+	"EXCHANGE", "OPTIMIZE", "CHECK", "DELETE", "UPDATE", "SHOW", "DESC", "DESCRIBE", "EXISTS", "EXPLAIN", "KILL",
+	"SYSTEM", "SET", "USE",
 }
 
 // readingVerbs are those that a request which may only read can use. The engine itself takes KILL for reading.
@@ -51,13 +58,16 @@ func guardValues(data string) *exception {
 	return g.check(0)
 }
 
-// guard says why a statement is not run, nil if it may be. It is called with the SQL only, without the data of an insert.
+// guard says why a statement is not run, nil if it may be. It is called with the SQL only, without the data of an
+// insert.
 func guard(st statement, readonly bool) *exception {
 	if !slices.Contains(allowedVerbs, st.verb) && isName(st.verb) {
 		return denied("The local store does not run %s statements", st.verb)
 	}
-	if readonly && !slices.Contains(readingVerbs, st.verb) && st.verb != "INSERT" { // inserts have a message of their own
-		return newException(codeReadonly, "READONLY", "Cannot execute %s in readonly mode: it needs a POST request without readonly", st.verb)
+	// inserts have a message of their own
+	if readonly && !slices.Contains(readingVerbs, st.verb) && st.verb != "INSERT" {
+		return newException(codeReadonly, "READONLY",
+			"Cannot execute %s in readonly mode: it needs a POST request without readonly", st.verb)
 	}
 	g := &guardian{lexer: lexer{src: st.text}}
 	return g.check(0)
@@ -78,8 +88,8 @@ func (g *guardian) advance() string {
 	return tok
 }
 
-// nameOf is a token as ClickHouse compares names: without quotes, in lower case here. A quoted name with an escape in it is "\":
-// whoever writes a function's name that way has something to hide.
+// nameOf is a token as ClickHouse compares names: without quotes, in lower case here. A quoted name with an escape in
+// it is "\": whoever writes a function's name that way has something to hide.
 func nameOf(tok string) string {
 	for _, quotes := range [][2]string{{"`", "`"}, {`"`, `"`}, {"\u201c", "\u201d"}} {
 		if inner, ok := strings.CutPrefix(tok, quotes[0]); ok {
@@ -138,13 +148,15 @@ func (g *guardian) check(nesting int) *exception {
 	return nil
 }
 
-// callsForbidden looks at the name before a "(". A table may be called like a function: a name behind these words is one.
+// callsForbidden looks at the name before a "(". A table may be called like a function: a name behind these words is
+// one.
 func (g *guardian) callsForbidden() bool {
 	name, before := g.words[1], g.words[2]
 	if name == `\` {
 		return true
 	}
-	return slices.Contains(forbiddenFunctions, name) && !slices.Contains([]string{"into", "table", "view", "exists", "dictionary", "."}, before)
+	return slices.Contains(forbiddenFunctions, name) &&
+		!slices.Contains([]string{"into", "table", "view", "exists", "dictionary", "."}, before)
 }
 
 // engine reads what stands behind ENGINE. A text there is a comparison, as in WHERE engine = 'Log'.
@@ -199,7 +211,8 @@ func (g *guardian) source(nesting int) *exception {
 			}
 		}
 		// The engine takes host and port together for its own, and connects anywhere else.
-		if (g.words[1] == "port" && strings.Trim(tok, "'") != "9000") || g.words[0] == "secure" && depth == 2 || g.words[0] == "name" && depth == 2 {
+		if (g.words[1] == "port" && strings.Trim(tok, "'") != "9000") || g.words[0] == "secure" && depth == 2 ||
+			g.words[0] == "name" && depth == 2 {
 			return denied("A dictionary of the local store reads this store only: PORT, SECURE and NAME are not possible")
 		}
 	}
@@ -208,7 +221,8 @@ func (g *guardian) source(nesting int) *exception {
 
 // isText is true for a quoted text: '…', $tag$…$tag$, or in typographic quotes.
 func isText(tok string) bool {
-	return strings.HasPrefix(tok, "'") || strings.HasPrefix(tok, "\u2018") || len(tok) > 1 && tok[0] == '$' && strings.HasSuffix(tok, "$")
+	return strings.HasPrefix(tok, "'") || strings.HasPrefix(tok, "\u2018") || len(tok) > 1 && tok[0] == '$' &&
+		strings.HasSuffix(tok, "$")
 }
 
 // textOf is what a quoted text says, with ClickHouse's escapes undone.

@@ -45,7 +45,8 @@ func newOutside(t *testing.T) *outside {
 	return o
 }
 
-// hostileStatements try to read or write a file, run a program or reach the network. {FILE}, {DIR} and {PORT} stand for what is outside.
+// hostileStatements try to read or write a file, run a program or reach the network. {FILE}, {DIR} and {PORT} stand for
+// what is outside.
 var hostileStatements = []string{
 	// Table functions, read and written.
 	"SELECT * FROM file('{FILE}', 'LineAsString')",
@@ -235,8 +236,8 @@ var hostileStatements = []string{
 	"SELECT 1 UNION ALL SELECT length(file('{FILE}'))",
 }
 
-// TestHostileStatements sends each statement by POST and by GET, with the kernel's confinement and without it. Whatever comes back,
-// nothing outside is read, written or asked.
+// TestHostileStatements sends each statement by POST and by GET, with the kernel's confinement and without it. Whatever
+// comes back, nothing outside is read, written or asked.
 func TestHostileStatements(t *testing.T) {
 	for name, o := range map[string]store.Options{"confined": {}, "not confined by the kernel": {NoLandlock: true}} {
 		t.Run(name, func(t *testing.T) { testHostileStatements(t, storetest.StartWith(t, o)) })

@@ -56,7 +56,8 @@ func TestHostilePage_inABrowser(t *testing.T) {
 	text, err := json.Marshal(statements)
 	must(t, err)
 	must(t, os.WriteFile(file, text, 0o600))
-	script := exec.CommandContext(t.Context(), "node", filepath.Join("testdata", "hostile.mjs"), base, evil.URL, browser, file)
+	script := exec.CommandContext(t.Context(), "node", filepath.Join("testdata", "hostile.mjs"), base, evil.URL,
+		browser, file)
 	script.WaitDelay = 10 * time.Second
 	output, err := script.CombinedOutput()
 	t.Logf("%s", output)

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockName is the file in the data directory that a running store holds locked; it names the process, and says when that is about
-// to end.
+// lockName is the file in the data directory that a running store holds locked; it names the process, and says when
+// that is about to end.
 const lockName = "store.lock"
 
 // stopping stands behind the process in the file of a store that is about to end.
@@ -29,8 +29,8 @@ const (
 // directoryLock is a data directory that is taken by this process, until it ends.
 type directoryLock struct{ f *os.File }
 
-// lockDirectory takes the data directory for this process, and waits for another store that is about to end. The result is nil where
-// ctx ends first. Each error is one line that names the directory.
+// lockDirectory takes the data directory for this process, and waits for another store that is about to end. The result
+// is nil where ctx ends first. Each error is one line that names the directory.
 func lockDirectory(ctx context.Context, path string, log *zap.Logger) (*directoryLock, error) {
 	f, err := os.OpenFile(filepath.Join(path, lockName), os.O_RDWR|os.O_CREATE|unix.O_CLOEXEC, 0o640)
 	if err != nil {

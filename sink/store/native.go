@@ -14,9 +14,9 @@ const (
 // errShort says that a Native block ends before its rows do, or is laid out as this code does not know.
 var errShort = errors.New("the engine's Native block ends early")
 
-// reframe appends to dst the Native blocks in src, which are in the plain layout of revision 0, in the layout of a newer
-// revision: a block info before each block, and a byte behind each column type from 54454 on. The column data is the same
-// in both, so it is walked over and copied, not decoded.
+// reframe appends to dst the Native blocks in src, which are in the plain layout of revision 0, in the layout of a
+// newer revision: a block info before each block, and a byte behind each column type from 54454 on. The column data is
+// the same in both, so it is walked over and copied, not decoded.
 func reframe(dst, src []byte, revision int) ([]byte, error) {
 	c := &cursor{b: src}
 	for c.i < len(c.b) {

@@ -84,7 +84,8 @@ func parseType(s string) (*columnType, error) {
 		return &columnType{name: "Array", args: []*columnType{inner}}, err
 	case "Nullable", "Array", "LowCardinality", "Map", "Tuple", "Variant":
 	default:
-		return nil, fmt.Errorf("type %q cannot be sent in this protocol revision: select it as text, or without client_protocol_version", s)
+		return nil,
+			fmt.Errorf("type %q cannot be sent in this protocol revision: select it as text, or without client_protocol_version", s)
 	}
 	for _, a := range args {
 		if name == "Tuple" {
@@ -191,7 +192,8 @@ func (t *columnType) prefix(c *cursor) {
 	}
 }
 
-// dynamicPrefix reads the variants of a Dynamic column: the types it names and the shared one, in the order of their names.
+// dynamicPrefix reads the variants of a Dynamic column: the types it names and the shared one, in the order of their
+// names.
 func (t *columnType) dynamicPrefix(c *cursor) {
 	switch c.uint64() {
 	case 1:

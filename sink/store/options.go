@@ -2,10 +2,12 @@
 // process of its own, behind ClickHouse's HTTP interface. Any ClickHouse client that speaks HTTP can use it.
 //
 // Serve is the child: it owns the data directory and answers. Start is the parent: it keeps the child running. The rest
-// of the program talks to the store as it talks to any ClickHouse server, so of it the package imports sink/sqltext alone.
+// of the program talks to the store as it talks to any ClickHouse server, so of it the package imports sink/sqltext
+// alone.
 //
-// Statements stay within the database: the door (door.go) says who may send one, the engine's grants (users.go) and the guard
-// (guard.go) what it may do, and the process has given up every file, program and connection outside (confine.go).
+// Statements stay within the database: the door (door.go) says who may send one, the engine's grants (users.go) and the
+// guard (guard.go) what it may do, and the process has given up every file, program and connection outside
+// (confine.go).
 package store
 
 import (
@@ -25,26 +27,26 @@ type Options struct {
 	Listen string // host:port, 127.0.0.1:8123 by default; port 0 picks a free one
 	Engine string // path of libchdb.so
 	User   string // "default" by default
-	// Password is what requests need. Empty: one is made and kept in the data directory (Secret), and processes of this process's
-	// user need none.
+	// Password is what requests need. Empty: one is made and kept in the data directory (Secret), and processes of this
+	// process's user need none.
 	Password string
-	// Insecure lets everybody in who reaches the store, without a password. A store on another address than loopback needs a
-	// password or this.
+	// Insecure lets everybody in who reaches the store, without a password. A store on another address than loopback
+	// needs a password or this.
 	Insecure bool
 	// Hosts are names of this host, besides its own, localhost and Listen, that requests may have in Host and Origin.
 	Hosts []string
-	// Queries bounds how many statements run at once; more wait for their turn. 8 by default. Inserts of data have as many
-	// places of their own, so that they do not wait for dashboards.
+	// Queries bounds how many statements run at once; more wait for their turn. 8 by default. Inserts of data have as
+	// many places of their own, so that they do not wait for dashboards.
 	Queries int
 	// Memory bounds what the engine may allocate, in bytes (max_server_memory_usage). 0 leaves it to the engine, which
 	// takes 90 % of the machine's.
 	Memory uint64
-	// QueryMemory bounds what one statement may allocate, in bytes, unless its request asks for another max_memory_usage.
-	// 2 GiB by default. It also bounds results that have to be built as a whole (JSON, Parquet and others); formats that
-	// can be sent block by block know no bound.
+	// QueryMemory bounds what one statement may allocate, in bytes, unless its request asks for another
+	// max_memory_usage. 2 GiB by default. It also bounds results that have to be built as a whole (JSON, Parquet and
+	// others); formats that can be sent block by block know no bound.
 	QueryMemory uint64
-	// Settings are the engine's server settings by name (a dot goes into a section: "merge_tree.parts_to_throw_insert");
-	// they go over the defaults of this package.
+	// Settings are the engine's server settings by name (a dot goes into a section:
+	// "merge_tree.parts_to_throw_insert"); they go over the defaults of this package.
 	Settings map[string]string
 	// Grace is how long running statements may go on after a stop is asked for. 10 s by default.
 	Grace time.Duration
@@ -117,8 +119,8 @@ func (o Options) Arguments() []string {
 	return args
 }
 
-// OptionsFromArguments reads the command line of the child (what follows the subcommand) and, through getenv, the password
-// from STORE_PASSWORD. Errors name the argument.
+// OptionsFromArguments reads the command line of the child (what follows the subcommand) and, through getenv, the
+// password from STORE_PASSWORD. Errors name the argument.
 func OptionsFromArguments(args []string, getenv func(string) string) (Options, error) {
 	o := Options{Settings: map[string]string{}, Password: getenv(passwordEnv)}
 	f := flag.NewFlagSet("store", flag.ContinueOnError)

@@ -14,9 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// prepareDirectory makes the data directory where it is missing, and refuses one that is not this user's: what another user can
-// write there the engine would trust, and what root writes there the service could not read. Each error is one line that says what
-// to do.
+// prepareDirectory makes the data directory where it is missing, and refuses one that is not this user's: what another
+// user can write there the engine would trust, and what root writes there the service could not read. Each error is one
+// line that says what to do.
 func prepareDirectory(path string) error {
 	if err := os.MkdirAll(path, 0o750); err != nil {
 		return fmt.Errorf("store directory %s cannot be made: %w", path, err)
@@ -45,8 +45,8 @@ func prepareDirectory(path string) error {
 // isTrusted is true for this process's user and root.
 func isTrusted(uid uint32) bool { return uid == 0 || int(uid) == os.Geteuid() }
 
-// foreignWrite says which of group and others, "g" and "o", may write that should not. The group may where it is the user's own, or
-// where root has given it the directory, as Kubernetes does.
+// foreignWrite says which of group and others, "g" and "o", may write that should not. The group may where it is the
+// user's own, or where root has given it the directory, as Kubernetes does.
 func foreignWrite(info fs.FileInfo, stat *syscall.Stat_t) string {
 	bits := ""
 	if info.Mode().Perm()&0o020 != 0 && int(stat.Gid) != os.Getegid() && (stat.Uid != 0 || !inGroup(int(stat.Gid))) {
@@ -116,8 +116,8 @@ func asOwner(path string) string {
 // foreignDepth is how deep the search for other users' files goes: to the directories of tables, not into their parts.
 const foreignDepth = 4
 
-// refuseForeignFiles names files of other users in the data directory, which the engine could not use: what `collector query` as root
-// once left there, for instance. As root all can be used.
+// refuseForeignFiles names files of other users in the data directory, which the engine could not use: what `collector
+// query` as root once left there, for instance. As root all can be used.
 func refuseForeignFiles(path string, uid int) error {
 	if uid == 0 {
 		return nil
@@ -138,7 +138,8 @@ func refuseForeignFiles(path string, uid int) error {
 				}
 			}
 		}
-		if rel, err := filepath.Rel(path, name); err == nil && d.IsDir() && strings.Count(rel, string(filepath.Separator)) >= foreignDepth-1 {
+		if rel, err := filepath.Rel(path, name); err == nil && d.IsDir() &&
+			strings.Count(rel, string(filepath.Separator)) >= foreignDepth-1 {
 			return fs.SkipDir
 		}
 		return nil
@@ -153,10 +154,12 @@ func refuseForeignFiles(path string, uid int) error {
 	if count > 1 {
 		more = fmt.Sprintf(" and %d more", count-1)
 	}
-	return fmt.Errorf("%s%s in the store's directory belongs to %s, not to %s: chown -R %s: %s", first, more, owner, userName(uid), chownName(uid), path)
+	return fmt.Errorf("%s%s in the store's directory belongs to %s, not to %s: chown -R %s: %s", first, more, owner,
+		userName(uid), chownName(uid), path)
 }
 
-// checkEngineFile refuses a library that another user could have put there or can change: the store would run that user's code.
+// checkEngineFile refuses a library that another user could have put there or can change: the store would run that
+// user's code.
 func checkEngineFile(path string) error {
 	real, err := filepath.EvalSymlinks(path)
 	if err != nil {
@@ -173,7 +176,8 @@ func checkEngineFile(path string) error {
 		}
 		// Whoever owns this program can have it do anything already.
 		if !isTrusted(stat.Uid) && !ownsProgram(stat.Uid) {
-			return fmt.Errorf("store engine %s: %s belongs to %s: it may be root's or this user's (%s)", path, name, userName(int(stat.Uid)), userName(os.Geteuid()))
+			return fmt.Errorf("store engine %s: %s belongs to %s: it may be root's or this user's (%s)", path, name,
+				userName(int(stat.Uid)), userName(os.Geteuid()))
 		}
 		if bits := foreignWrite(info, stat); bits != "" {
 			return fmt.Errorf("store engine %s: other users can write to %s: chmod %s-w %s", path, name, bits, name)

@@ -11,16 +11,17 @@ import (
 // overflowUser is what the kernel shows for users whom this user namespace does not know.
 const overflowUser = 65534
 
-// peerUser is the user whose process holds the other end of a TCP connection over loopback, as the kernel's table of sockets has it
-// (sock_diag(7)). ok is false where that cannot be told: the client is elsewhere, has closed its end, or the kernel does not say.
-// It costs some 10 µs.
+// peerUser is the user whose process holds the other end of a TCP connection over loopback, as the kernel's table of
+// sockets has it (sock_diag(7)). ok is false where that cannot be told: the client is elsewhere, has closed its end, or
+// the kernel does not say. It costs some 10 µs.
 func peerUser(c *net.TCPConn) (uid int, ok bool) {
 	local, remote := addrPort(c.LocalAddr()), addrPort(c.RemoteAddr())
 	if !local.IsValid() || !remote.Addr().IsLoopback() || !local.Addr().IsLoopback() {
 		return 0, false
 	}
 	uid, ok = socketUser(remote, local)
-	// The peer may have closed its end and another process have got the same port; but not while this end is established.
+	// The peer may have closed its end and another process have got the same port; but not while this end is
+	// established.
 	return uid, ok && isEstablished(c)
 }
 
@@ -46,7 +47,8 @@ func isEstablished(c *net.TCPConn) bool {
 	return err == nil && established
 }
 
-// Layout of linux/sock_diag.h and linux/inet_diag.h. Numbers are in the host's byte order, addresses and ports in the network's.
+// Layout of linux/sock_diag.h and linux/inet_diag.h. Numbers are in the host's byte order, addresses and ports in the
+// network's.
 const (
 	sockDiagByFamily = 20
 	diagRequestSize  = 56 // struct inet_diag_req_v2
@@ -70,7 +72,8 @@ func socketUser(own, other netip.AddrPort) (uid int, ok bool) {
 	}
 	answer := make([]byte, 4096)
 	n, _, err := unix.Recvfrom(fd, answer, 0)
-	if err != nil || n < unix.SizeofNlMsghdr+diagMessageSize || binary.NativeEndian.Uint16(answer[4:]) != sockDiagByFamily {
+	if err != nil || n < unix.SizeofNlMsghdr+diagMessageSize ||
+		binary.NativeEndian.Uint16(answer[4:]) != sockDiagByFamily {
 		return 0, false
 	}
 	m := answer[unix.SizeofNlMsghdr:n]

@@ -10,8 +10,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// placeKind says whose places a statement takes. Each kind has its own, so that dashboards do not keep rows out, nor the collector
-// from its metadata.
+// placeKind says whose places a statement takes. Each kind has its own, so that dashboards do not keep rows out, nor
+// the collector from its metadata.
 type placeKind int
 
 const (
@@ -50,7 +50,8 @@ type running struct {
 const placePatience = 2 * time.Minute
 
 // errClientLeft is what nobody reads.
-var errClientLeft = newException(codeTooManyQueries, "TOO_MANY_SIMULTANEOUS_QUERIES", "The client left while the statement waited for its turn")
+var errClientLeft = newException(codeTooManyQueries, "TOO_MANY_SIMULTANEOUS_QUERIES",
+	"The client left while the statement waited for its turn")
 
 func newPlaces(each int, log *zap.Logger) *places {
 	p := &places{log: log, patience: placePatience, tellAfter: 10 * time.Second, active: map[uint64]running{}}
@@ -116,8 +117,10 @@ func (p *places) tell(kind placeKind) {
 			oldest = r
 		}
 	}
-	p.log.Warn("all places are taken and more statements wait", zap.Stringer("for", kind), zap.Int("places", cap(p.kinds[kind])),
-		zap.Duration("the longest runs for", now.Sub(oldest.begun).Round(time.Second)), zap.String("statement", oldest.text))
+	p.log.Warn("all places are taken and more statements wait", zap.Stringer("for", kind),
+		zap.Int("places", cap(p.kinds[kind])),
+		zap.Duration("the longest runs for", now.Sub(oldest.begun).Round(time.Second)),
+		zap.String("statement", oldest.text))
 }
 
 // running is how many statements have a place.

@@ -7,15 +7,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The store has a lower priority than the collector, which shares its cores: a block can wait for a core, datagrams cannot.
-// Within the store, merges have a lower priority than inserts and queries.
+// The store has a lower priority than the collector, which shares its cores: a block can wait for a core, datagrams
+// cannot. Within the store, merges have a lower priority than inserts and queries.
 const (
 	storeNice = 5
 	mergeNice = 19
 )
 
-// lowerThread gives the calling thread the store's priority. Linux has a priority for each thread; a program that a thread executes
-// begins with that thread's, and so do all threads that it starts (setpriority(2)).
+// lowerThread gives the calling thread the store's priority. Linux has a priority for each thread; a program that a
+// thread executes begins with that thread's, and so do all threads that it starts (setpriority(2)).
 func lowerThread() error {
 	nice, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
 	if err != nil {

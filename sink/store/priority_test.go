@@ -11,8 +11,9 @@ import (
 	"github.com/metranova/flow-collector/sink/store/storetest"
 )
 
-// The store's threads have a lower priority than those of the collector, which started it; the collector's own keep theirs. Some of
-// the engine's threads choose another one. Merges have theirs only while they run, so the test reads the setting.
+// The store's threads have a lower priority than those of the collector, which started it; the collector's own keep
+// theirs. Some of the engine's threads choose another one. Merges have theirs only while they run, so the test reads
+// the setting.
 func TestPriority(t *testing.T) {
 	if _, own := niceOf(t, "/proc/self"); own >= 5 {
 		t.Skipf("the tests themselves run with nice %d", own)
@@ -39,7 +40,8 @@ func TestPriority(t *testing.T) {
 	if seen < 3 {
 		t.Errorf("%d threads that answer, of %d", seen, len(tasks))
 	}
-	if got := run(t, s.URL(), "SELECT value FROM system.server_settings WHERE name = 'os_threads_nice_value_merge_mutate'"); got != "19\n" {
+	if got := run(t, s.URL(),
+		"SELECT value FROM system.server_settings WHERE name = 'os_threads_nice_value_merge_mutate'"); got != "19\n" {
 		t.Errorf("merges have nice %q", got)
 	}
 }

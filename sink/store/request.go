@@ -43,13 +43,15 @@ type request struct {
 	cors           bool // add_http_cors_header
 	literalValues  bool // data of the format Values is not evaluated as SQL
 	readonly       bool
-	readonlyLevel  string // of the engine's setting readonly, where readonly: "1", or "2" for a POST request that asks for it
+	// of the engine's setting readonly, where readonly: "1", or "2" for a POST request that asks for it
+	readonlyLevel string
 }
 
 // parseRequest reads the parameters of a request; the body is left to be read, decompressed.
 func parseRequest(r *http.Request) (*request, error) {
-	q := &request{body: r.Body, database: r.Header.Get("X-ClickHouse-Database"), format: r.Header.Get("X-ClickHouse-Format"),
-		id: uuid.NewString(), mark: newMark(), maxQuerySize: defaultMaxQuerySize, httpCompress: true}
+	q := &request{body: r.Body, database: r.Header.Get("X-ClickHouse-Database"),
+		format: r.Header.Get("X-ClickHouse-Format"),
+		id:     uuid.NewString(), mark: newMark(), maxQuerySize: defaultMaxQuerySize, httpCompress: true}
 	values := r.URL.Query()
 	var err error
 	if q.body, err = decodeBody(r.Body, r.Header.Get("Content-Encoding")); err != nil {
@@ -159,7 +161,8 @@ func addForm(r *http.Request, q *request, values url.Values) error {
 			return newException(codeBadArguments, "BAD_ARGUMENTS", "multipart form: %v", err)
 		}
 		if part.FileName() != "" || values.Get(part.FormName()+"_structure") != "" {
-			return newException(codeNotImplemented, "NOT_IMPLEMENTED", "The local store takes no external tables (%q)", part.FormName())
+			return newException(codeNotImplemented, "NOT_IMPLEMENTED", "The local store takes no external tables (%q)",
+				part.FormName())
 		}
 		value, err := io.ReadAll(io.LimitReader(part, defaultMaxQuerySize))
 		if err != nil {
@@ -215,8 +218,9 @@ func (q *request) head() (statement, io.Reader, error) {
 	return st, strings.NewReader(""), nil
 }
 
-// guardData decides whether data of the format Values may hold expressions, where the kernel does not confine the engine: if there
-// is no more of it than may be SQL and the guard has nothing against it. It returns the data to read instead.
+// guardData decides whether data of the format Values may hold expressions, where the kernel does not confine the
+// engine: if there is no more of it than may be SQL and the guard has nothing against it. It returns the data to read
+// instead.
 func (q *request) guardData(st statement, data io.Reader) (io.Reader, error) {
 	q.literalValues = true
 	if !st.insert || !strings.EqualFold(q.insertFormat(st), "Values") {
@@ -260,10 +264,11 @@ func skipLine(b []byte) []byte {
 	return b[i:]
 }
 
-// setup is the statement that gives a connection the settings of the request. queryMemory is the limit of a request that
-// names none.
+// setup is the statement that gives a connection the settings of the request. queryMemory is the limit of a request
+// that names none.
 func (q *request) setup(queryMemory uint64) string {
-	list := []string{fmt.Sprintf("max_memory_usage = %d", queryMemory), "log_comment = " + quoteText(markedComment(q.mark, q.comment))}
+	list := []string{fmt.Sprintf("max_memory_usage = %d", queryMemory),
+		"log_comment = " + quoteText(markedComment(q.mark, q.comment))}
 	for _, s := range q.settings {
 		list = append(list, quoteName(s.name)+" = "+quoteText(s.value))
 	}

@@ -19,7 +19,8 @@ func (s *server) run(ctx context.Context, q *request, a *answer) error {
 	case st.multi:
 		return newException(codeSyntaxError, "SYNTAX_ERROR", "Syntax error (Multi-statements are not allowed)")
 	case st.outfile:
-		return newException(codeOutfileNotAllowed, "INTO_OUTFILE_NOT_ALLOWED", "INTO OUTFILE and FROM INFILE are not allowed")
+		return newException(codeOutfileNotAllowed, "INTO_OUTFILE_NOT_ALLOWED",
+			"INTO OUTFILE and FROM INFILE are not allowed")
 	}
 	if e := guard(st, q.readonly); e != nil {
 		return e
@@ -69,7 +70,8 @@ func (s *server) placeOf(st statement, r *http.Request) placeKind {
 // maxExecutionSeconds bounds statements that read, of requests that give no max_execution_time.
 const maxExecutionSeconds = "600"
 
-// isBounded is true for what others ask to read. The collector's own statements, tables and inserts of data take as long as they do.
+// isBounded is true for what others ask to read. The collector's own statements, tables and inserts of data take as
+// long as they do.
 func (s *server) isBounded(st statement, r *http.Request) bool {
 	switch st.verb {
 	case "SELECT", "WITH", "FROM", "EXPLAIN", "INSERT":
@@ -103,7 +105,8 @@ func useDatabase(name string) string {
 // insert streams the data of an INSERT into the engine.
 func (s *server) insert(c *conn, q *request, st statement, data io.Reader, a *answer) error {
 	if q.readonly {
-		return newException(codeReadonly, "READONLY", "Cannot insert into table in readonly mode: an INSERT needs a POST request")
+		return newException(codeReadonly, "READONLY",
+			"Cannot insert into table in readonly mode: an INSERT needs a POST request")
 	}
 	in, err := c.insert(st.text, q.insertFormat(st), q.params)
 	if err != nil {
@@ -178,8 +181,8 @@ func (q *request) inPieces(st statement) bool {
 	return formatOf(q.resultFormat(st)).pieces && st.selects() && !st.totals && !q.wait
 }
 
-// boundResult limits a result that is built as a whole to a quarter of what a statement may allocate, unless the request has
-// a limit of its own: the text of a result, and the buffer it grows in, take several times its columns.
+// boundResult limits a result that is built as a whole to a quarter of what a statement may allocate, unless the
+// request has a limit of its own: the text of a result, and the buffer it grows in, take several times its columns.
 func (s *server) boundResult(q *request, st statement) {
 	if !st.selects() || q.inPieces(st) || q.sets("max_result_bytes") {
 		return
@@ -189,7 +192,8 @@ func (s *server) boundResult(q *request, st statement) {
 }
 
 // stream sends a SELECT's result as the engine produces it. The status is decided by the first block.
-func (s *server) stream(ctx context.Context, c *conn, q *request, st statement, name string, f format, a *answer) error {
+func (s *server) stream(ctx context.Context, c *conn, q *request, st statement, name string, f format,
+	a *answer) error {
 	rs, err := c.stream(st.text, name, q.params)
 	if err != nil {
 		return err

@@ -14,8 +14,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// RunChild is the child's side of Start: Serve in a process that is confined (confine.go) and ends when its parent does, which
-// closes the child's stdin. It executes this program anew, with the same arguments.
+// RunChild is the child's side of Start: Serve in a process that is confined (confine.go) and ends when its parent
+// does, which closes the child's stdin. It executes this program anew, with the same arguments.
 func RunChild(ctx context.Context, o Options) error {
 	o, err := o.resolve()
 	if err != nil {
@@ -86,9 +86,10 @@ func Check(o Options) error {
 	return nil
 }
 
-// serve listens, loads the engine, opens the data directory and answers until ctx ends; then it lets running statements finish (at
-// most o.Grace) and closes the engine. While the engine opens, requests are told so. One process can serve once: the engine does not
-// unload. confined says that the kernel confines the process. Every error is one line for the operator.
+// serve listens, loads the engine, opens the data directory and answers until ctx ends; then it lets running statements
+// finish (at most o.Grace) and closes the engine. While the engine opens, requests are told so. One process can serve
+// once: the engine does not unload. confined says that the kernel confines the process. Every error is one line for the
+// operator.
 func serve(ctx context.Context, o Options, confined bool) error {
 	// The engine keeps a few things in the working directory, such as schemas of formats.
 	if err := os.Chdir(o.Path); err != nil {
@@ -101,10 +102,12 @@ func serve(ctx context.Context, o Options, confined bool) error {
 			return err
 		}
 		d.password, d.trustUser = secret, true
-		d.hint = fmt.Sprintf(": it is in %s (processes of user %s need none)", filepath.Join(o.Path, secretName), userName(os.Geteuid()))
+		d.hint = fmt.Sprintf(": it is in %s (processes of user %s need none)", filepath.Join(o.Path, secretName),
+			userName(os.Geteuid()))
 	}
 	if o.Insecure && o.Password == "" {
-		o.Log.Warn("store lets everybody in who reaches it (store.insecure): they can read and change all of it", zap.String("address", o.Listen))
+		o.Log.Warn("store lets everybody in who reaches it (store.insecure): they can read and change all of it",
+			zap.String("address", o.Listen))
 	}
 	// The port comes before the engine: what is listening elsewhere is told at once.
 	listener, err := net.Listen("tcp", o.Listen)
@@ -115,7 +118,8 @@ func serve(ctx context.Context, o Options, confined bool) error {
 	s := newServer(o, d)
 	s.confined = confined
 	h := &http.Server{
-		Handler: s.handler(), ConnContext: rememberConnection, ReadHeaderTimeout: 30 * time.Second, IdleTimeout: 5 * time.Minute,
+		Handler: s.handler(), ConnContext: rememberConnection, ReadHeaderTimeout: 30 * time.Second,
+		IdleTimeout:    5 * time.Minute,
 		MaxHeaderBytes: 1 << 20, ErrorLog: zap.NewStdLog(o.Log),
 	}
 	failed := make(chan error, 1)
@@ -142,7 +146,8 @@ func serve(ctx context.Context, o Options, confined bool) error {
 	case <-ctx.Done(): // the engine cannot be told to stop opening: the process ends under it, as in a crash
 		return nil
 	}
-	o.Log.Info("store is open", zap.String("path", o.Path), zap.String("url", "http://"+listener.Addr().String()), zap.String("engine", s.version))
+	o.Log.Info("store is open", zap.String("path", o.Path), zap.String("url", "http://"+listener.Addr().String()),
+		zap.String("engine", s.version))
 	err = s.answerUntil(ctx, h, failed)
 	if s.running() == 0 {
 		// An engine that still runs a statement must not be closed under it: the process ends instead.
@@ -151,8 +156,8 @@ func serve(ctx context.Context, o Options, confined bool) error {
 	return err
 }
 
-// open waits for the directory and starts the engine. The returned connection keeps it running: with its last connection the engine
-// stops. It is nil where ctx ended first.
+// open waits for the directory and starts the engine. The returned connection keeps it running: with its last
+// connection the engine stops. It is nil where ctx ended first.
 func (s *server) open(ctx context.Context) (*conn, error) {
 	lock, err := lockDirectory(ctx, s.o.Path, s.o.Log)
 	if err != nil || lock == nil {
@@ -196,7 +201,8 @@ func (s *server) answerUntil(ctx context.Context, h *http.Server, failed <-chan 
 	grace, cancel := context.WithTimeout(context.Background(), s.o.Grace)
 	defer cancel()
 	if e := h.Shutdown(grace); errors.Is(e, context.DeadlineExceeded) {
-		s.o.Log.Warn("store: statements still run after the grace period and are given up", zap.Int("statements", s.running()), zap.Duration("grace", s.o.Grace))
+		s.o.Log.Warn("store: statements still run after the grace period and are given up",
+			zap.Int("statements", s.running()), zap.Duration("grace", s.o.Grace))
 		h.Close() // which cancels them
 		for end := time.Now().Add(cancelPatience); s.running() > 0 && time.Now().Before(end); {
 			time.Sleep(10 * time.Millisecond)

@@ -44,7 +44,8 @@ func newServer(o Options, d *door) *server {
 // server on the same port.
 const processHeader = "X-Store-Process"
 
-// stateHeader is stateOpening in answers to /ping while the engine reads its tables: all that could be wrong with options is right.
+// stateHeader is stateOpening in answers to /ping while the engine reads its tables: all that could be wrong with
+// options is right.
 const (
 	stateHeader  = "X-Store-State"
 	stateOpening = "opening"
@@ -75,7 +76,8 @@ func (s *server) handler() http.Handler {
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=UTF-8")
 		w.WriteHeader(http.StatusNotFound)
-		fmt.Fprintf(w, "There is no handle %s\n\nUse / or /ping for health checks.\nSend queries from your program with POST method or GET /?query=...\n", r.URL.Path)
+		fmt.Fprintf(w,
+			"There is no handle %s\n\nUse / or /ping for health checks.\nSend queries from your program with POST method or GET /?query=...\n", r.URL.Path)
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// A connection keeps the deadline of the request before.
@@ -108,7 +110,8 @@ func (s *server) serveQuery(w http.ResponseWriter, r *http.Request) {
 		// A browser asks whether a page of another site may send a request. It may where store.hosts names the site.
 		if s.door.allowOrigin(h, r) {
 			h.Set("Access-Control-Allow-Methods", "POST, GET, OPTIONS")
-			h.Set("Access-Control-Allow-Headers", "origin, x-requested-with, x-clickhouse-format, x-clickhouse-user, x-clickhouse-key, Authorization")
+			h.Set("Access-Control-Allow-Headers",
+				"origin, x-requested-with, x-clickhouse-format, x-clickhouse-user, x-clickhouse-key, Authorization")
 			h.Set("Access-Control-Max-Age", "86400")
 		}
 		w.WriteHeader(http.StatusNoContent)

@@ -84,7 +84,8 @@ func parseInsert(s *statement, l *lexer) {
 	// A table may be called "table" or "function": only what is followed by a name is a keyword.
 	for _, keyword := range []string{"TABLE", "FUNCTION"} {
 		ahead := *l
-		if strings.EqualFold(ahead.next(), keyword) && isName(ahead.peek()) && !strings.EqualFold(ahead.peek(), "FORMAT") && !strings.EqualFold(ahead.peek(), "VALUES") {
+		if strings.EqualFold(ahead.next(), keyword) && isName(ahead.peek()) &&
+			!strings.EqualFold(ahead.peek(), "FORMAT") && !strings.EqualFold(ahead.peek(), "VALUES") {
 			l.next()
 		}
 	}
@@ -145,7 +146,8 @@ func moveSettings(s *statement, l *lexer) {
 	}
 	for strings.EqualFold(l.peek(), "SETTINGS") || l.peek() == "," {
 		l.next()
-		for _, want := range []func(string) bool{isName, func(t string) bool { return t == "=" }, func(t string) bool { return t != "" }} {
+		for _, want := range []func(string) bool{isName, func(t string) bool { return t == "=" },
+			func(t string) bool { return t != "" }} {
 			if !want(l.next()) {
 				return
 			}
@@ -166,8 +168,9 @@ func isWordByte(c byte) bool {
 	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 }
 
-// lexer cuts SQL into words, quoted strings and single characters, and drops spaces and comments. It follows ClickHouse's
-// Lexer.cpp byte by byte: where the two differ, a statement could hide from the checks here what the engine then runs.
+// lexer cuts SQL into words, quoted strings and single characters, and drops spaces and comments. It follows
+// ClickHouse's Lexer.cpp byte by byte: where the two differ, a statement could hide from the checks here what the
+// engine then runs.
 type lexer struct {
 	src        string
 	start, pos int // of the last token
@@ -191,7 +194,8 @@ func (l *lexer) next() string {
 		l.skipQuoted(c)
 	case c == '$' && l.skipHeredoc():
 	case isWordByte(c) || c == '$' && l.pos+1 < len(l.src) && (isWordByte(l.src[l.pos+1]) || l.src[l.pos+1] == '$'):
-		for l.pos < len(l.src) && (isWordByte(l.src[l.pos]) || l.src[l.pos] == '$' || l.src[l.pos] == '.' && isNumber(l.src[l.start:l.pos])) {
+		for l.pos < len(l.src) && (isWordByte(l.src[l.pos]) || l.src[l.pos] == '$' || l.src[l.pos] == '.' &&
+			isNumber(l.src[l.start:l.pos])) {
 			l.pos++
 		}
 	default:

@@ -28,10 +28,11 @@ type SupervisorOptions struct {
 	Options
 	// Command makes the child's command from its arguments; by default this program with the subcommand "store".
 	Command func(args []string) *exec.Cmd
-	// StartTimeout is how long Start waits for the store to answer; after that it returns, and the store goes on opening. 0: as long
-	// as it takes, which can be minutes with many parts, on a slow disk or after a crash.
+	// StartTimeout is how long Start waits for the store to answer; after that it returns, and the store goes on
+	// opening. 0: as long as it takes, which can be minutes with many parts, on a slow disk or after a crash.
 	StartTimeout time.Duration
-	// Early has Start return as soon as the store has all that it needs and opens its tables. WaitOpen waits for the rest.
+	// Early has Start return as soon as the store has all that it needs and opens its tables. WaitOpen waits for the
+	// rest.
 	Early bool
 }
 
@@ -56,9 +57,9 @@ type End struct {
 	Reason string // in one line: the signal or status, and its last words
 }
 
-// Start runs a store in a child process and returns when it answers, or as StartTimeout and Early say. A store that cannot be
-// started is an error. A child that ends later is started again, after a pause that grows while it keeps failing. The store ends
-// with Stop, with ctx, or with this process, however that ends.
+// Start runs a store in a child process and returns when it answers, or as StartTimeout and Early say. A store that
+// cannot be started is an error. A child that ends later is started again, after a pause that grows while it keeps
+// failing. The store ends with Stop, with ctx, or with this process, however that ends.
 func Start(ctx context.Context, o SupervisorOptions) (*Supervisor, error) {
 	var err error
 	if o.Options, err = o.resolve(); err != nil {
@@ -74,7 +75,8 @@ func Start(ctx context.Context, o SupervisorOptions) (*Supervisor, error) {
 	for try := 1; ; try++ {
 		s, err := start(ctx, o)
 		// A free port can be taken by another program before the child has it.
-		if err == nil || try == 5 || !strings.HasSuffix(o.Listen, ":0") || !strings.Contains(err.Error(), "address already in use") {
+		if err == nil || try == 5 || !strings.HasSuffix(o.Listen, ":0") ||
+			!strings.Contains(err.Error(), "address already in use") {
 			return s, err
 		}
 	}
@@ -120,8 +122,9 @@ func start(ctx context.Context, o SupervisorOptions) (*Supervisor, error) {
 	return s, nil
 }
 
-// WaitOpen returns when the store has answered for the first time. It fails where the store cannot be started and this was not known
-// yet when Start returned: its first process ended by itself before it had all that it needs, such as the lock of its directory.
+// WaitOpen returns when the store has answered for the first time. It fails where the store cannot be started and this
+// was not known yet when Start returned: its first process ended by itself before it had all that it needs, such as the
+// lock of its directory.
 func (s *Supervisor) WaitOpen(ctx context.Context) error {
 	select {
 	case <-s.open:
@@ -148,7 +151,8 @@ func (s *Supervisor) Restarts() uint64 { return s.restarts.Load() }
 // PID is the process of the running store, 0 while there is none.
 func (s *Supervisor) PID() int { return int(s.pid.Load()) }
 
-// Stop ends the store: it may finish what it runs, within the grace period of its options. Stop returns when it is gone.
+// Stop ends the store: it may finish what it runs, within the grace period of its options. Stop returns when it is
+// gone.
 func (s *Supervisor) Stop() {
 	s.cancel()
 	<-s.done
@@ -200,7 +204,8 @@ func (s *Supervisor) watch(ctx context.Context, c *child) {
 			wait := pause.NextBackOff()
 			s.restarts.Add(1)
 			s.lastEnd.Store(&End{time.Now(), reason})
-			s.o.Log.Error("store ended and is started again", zap.String("reason", reason), zap.Duration("after", wait), zap.Uint64("restarts", s.restarts.Load()))
+			s.o.Log.Error("store ended and is started again", zap.String("reason", reason), zap.Duration("after", wait),
+				zap.Uint64("restarts", s.restarts.Load()))
 			select {
 			case <-ctx.Done():
 				return
@@ -290,8 +295,10 @@ func (c *child) read(stderr io.Reader, log *zap.Logger) {
 	io.Copy(io.Discard, stderr)
 }
 
-// crashes are how the line begins that says why a program breaks off, by Go's runtime, C++'s or the engine. More lines follow.
-var crashes = []string{"panic:", "fatal error:", "runtime:", "SIG", "terminate called", "libc++abi", "Poco::", "Code:", "DB::Exception"}
+// crashes are how the line begins that says why a program breaks off, by Go's runtime, C++'s or the engine. More lines
+// follow.
+var crashes = []string{"panic:", "fatal error:", "runtime:", "SIG", "terminate called", "libc++abi", "Poco::", "Code:",
+	"DB::Exception"}
 
 // heard remembers what may be the child's last words.
 func (c *child) heard(level zapcore.Level, line string) {
@@ -388,7 +395,8 @@ const (
 	openNotice   = 10 * time.Second // between two lines that it is not
 )
 
-// follow asks a child how far it is until it is open or has ended, reports each step to progress, and says so when it takes long.
+// follow asks a child how far it is until it is open or has ended, reports each step to progress, and says so when it
+// takes long.
 func (s *Supervisor) follow(ctx context.Context, c *child, progress chan<- state) {
 	started, told, reached, interval := time.Now(), time.Now(), isStarting, openInterval
 	for {
@@ -405,7 +413,8 @@ func (s *Supervisor) follow(ctx context.Context, c *child, progress chan<- state
 		}
 		if time.Since(told) >= openNotice {
 			told = time.Now()
-			s.o.Log.Warn("store is still opening: rows wait", zap.Duration("since", time.Since(started).Round(time.Second)))
+			s.o.Log.Warn("store is still opening: rows wait",
+				zap.Duration("since", time.Since(started).Round(time.Second)))
 		}
 		select {
 		case <-c.ended:

@@ -21,8 +21,10 @@ import (
 )
 
 func TestArguments(t *testing.T) {
-	want := store.Options{Path: "/data", Listen: "[::1]:9", Engine: "/lib x.so", User: "noc", Password: "p", Queries: 3, Memory: 1 << 33,
-		QueryMemory: 5, Settings: map[string]string{"mark_cache_size": "1", "merge_tree.x": "a=b"}, Grace: time.Second, Insecure: true, NoLandlock: true, Hosts: []string{"flows.example.org", "flows"}}
+	want := store.Options{Path: "/data", Listen: "[::1]:9", Engine: "/lib x.so", User: "noc", Password: "p", Queries: 3,
+		Memory:      1 << 33,
+		QueryMemory: 5, Settings: map[string]string{"mark_cache_size": "1", "merge_tree.x": "a=b"}, Grace: time.Second,
+		Insecure: true, NoLandlock: true, Hosts: []string{"flows.example.org", "flows"}}
 	args := want.Arguments()
 	if strings.Contains(strings.Join(args, " "), " p ") {
 		t.Errorf("the password is among the arguments: %q", args)
@@ -32,7 +34,8 @@ func TestArguments(t *testing.T) {
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(store.Options{}, "Log")); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
-	for name, args := range map[string][]string{"no path": {}, "unknown": {"-path", "x", "-nope"}, "bad set": {"-path", "x", "-set", "a"}} {
+	for name, args := range map[string][]string{"no path": {}, "unknown": {"-path", "x", "-nope"},
+		"bad set": {"-path", "x", "-set", "a"}} {
 		if _, err := store.OptionsFromArguments(args, os.Getenv); err == nil {
 			t.Errorf("%s: no error", name)
 		}
@@ -64,7 +67,8 @@ func TestKilledStoreComesBack(t *testing.T) {
 	if s.PID() == before {
 		t.Error("the process is the same")
 	}
-	if end := s.LastEnd(); end == nil || !strings.Contains(end.Reason, "signal: killed") || strings.Contains(end.Reason, "\n") {
+	if end := s.LastEnd(); end == nil || !strings.Contains(end.Reason, "signal: killed") ||
+		strings.Contains(end.Reason, "\n") {
 		t.Errorf("the end is told as %+v", end)
 	}
 }
@@ -72,10 +76,11 @@ func TestKilledStoreComesBack(t *testing.T) {
 // TestSaysWhyItEnded runs children that end in several ways.
 func TestSaysWhyItEnded(t *testing.T) {
 	for name, c := range map[string]struct{ script, want string }{
-		"words":   {"echo 'INFO all is well' >&2; echo 'cannot do it' >&2; exit 1", "cannot do it"},
-		"silent":  {"exit 3", "exit status 3"},
-		"signal":  {"echo 'INFO all is well' >&2; kill -ABRT $$", "signal: aborted"},
-		"crash":   {"echo 'terminate called after throwing' >&2; echo more >&2; kill -SEGV $$", "signal: segmentation fault; its last words: terminate called after throwing"},
+		"words":  {"echo 'INFO all is well' >&2; echo 'cannot do it' >&2; exit 1", "cannot do it"},
+		"silent": {"exit 3", "exit status 3"},
+		"signal": {"echo 'INFO all is well' >&2; kill -ABRT $$", "signal: aborted"},
+		"crash": {"echo 'terminate called after throwing' >&2; echo more >&2; kill -SEGV $$",
+			"signal: segmentation fault; its last words: terminate called after throwing"},
 		"killed":  {"kill -KILL $$", "signal: killed (by somebody, or by the kernel for want of memory: see dmesg)"},
 		"success": {"exit 0", "it ended without a word"},
 	} {
@@ -99,10 +104,12 @@ func TestSlowOpening(t *testing.T) {
 	}
 	go_ := filepath.Join(t.TempDir(), "go")
 	s, err := store.Start(t.Context(), store.SupervisorOptions{
-		Options: store.Options{Path: t.TempDir(), Listen: "127.0.0.1:0", Engine: engine}, StartTimeout: 50 * time.Millisecond,
+		Options:      store.Options{Path: t.TempDir(), Listen: "127.0.0.1:0", Engine: engine},
+		StartTimeout: 50 * time.Millisecond,
 		Command: func(args []string) *exec.Cmd {
 			child := storetest.Command(args)
-			cmd := exec.Command("sh", append([]string{"-c", `while [ ! -e "$GO" ]; do sleep 0.05; done; exec "$0" "$@"`}, child.Args...)...)
+			cmd := exec.Command("sh",
+				append([]string{"-c", `while [ ! -e "$GO" ]; do sleep 0.05; done; exec "$0" "$@"`}, child.Args...)...)
 			cmd.Env = append(child.Env, "GO="+go_)
 			return cmd
 		},
@@ -127,10 +134,12 @@ func TestWaitsForTheLock(t *testing.T) {
 	s := storetest.Supervise(t, store.Options{Path: path, Grace: time.Minute})
 	running := make(chan reply, 1)
 	go func() {
-		running <- send(t, http.MethodPost, s.URL()+"?wait_end_of_query=1&max_block_size=1", "SELECT sum(sleepEachRow(0.1)) + 7 FROM numbers(50)")
+		running <- send(t, http.MethodPost, s.URL()+"?wait_end_of_query=1&max_block_size=1",
+			"SELECT sum(sleepEachRow(0.1)) + 7 FROM numbers(50)")
 	}()
 	waitFor(t, "the query to run", func() bool {
-		return run(t, s.URL(), "SELECT count() FROM system.processes WHERE query LIKE '%sleepEachRow(0.1)%' AND query NOT LIKE '%processes%'") == "1\n"
+		return run(t, s.URL(),
+			"SELECT count() FROM system.processes WHERE query LIKE '%sleepEachRow(0.1)%' AND query NOT LIKE '%processes%'") == "1\n"
 	})
 	go s.Stop()
 	waitFor(t, "the store to stop answering", func() bool { return !answers(s.URL()) })
@@ -159,7 +168,8 @@ func TestOwner(t *testing.T) {
 	must(t, os.MkdirAll(filepath.Join(path, "metadata", "default"), 0o755))
 	must(t, os.WriteFile(filepath.Join(path, "metadata", "default", "t.sql"), nil, 0o600))
 	err := store.RefuseForeignFiles(path, 1234)
-	for _, want := range []string{filepath.Join(path, "metadata"), " and 2 more", "belongs to root", "chown -R 1234: " + path} {
+	for _, want := range []string{filepath.Join(path, "metadata"), " and 2 more", "belongs to root",
+		"chown -R 1234: " + path} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not say %q", err, want)
 		}
@@ -221,14 +231,19 @@ func TestRefusals(t *testing.T) {
 	}{
 		"directory in use":    {store.Options{Path: used}, []string{used, "in use by another store"}},
 		"directory forbidden": {store.Options{Path: "/proc/store"}, []string{"/proc/store", "cannot be made"}},
-		"port in use":         {store.Options{Listen: strings.TrimPrefix(running.URL(), "http://")}, []string{"cannot listen on", "address already in use"}},
-		"open to others":      {store.Options{Listen: "0.0.0.0:0"}, []string{"0.0.0.0:0", "no password", "STORE_PASSWORD", "store.insecure"}},
-		"open on all":         {store.Options{Listen: ":0"}, []string{"no password"}},
-		"bad address":         {store.Options{Listen: "nowhere"}, []string{"nowhere", "missing port"}},
-		"engine missing":      {store.Options{Engine: "/nonexistent/libchdb.so"}, []string{"/nonexistent/libchdb.so", "make engine", "STORE_ENGINE"}},
-		"engine not given":    {store.Options{Engine: ""}, []string{"no engine", "make engine"}},
-		"engine not library":  {store.Options{Engine: notLibrary}, []string{notLibrary, "does not load", "make engine"}},
-		"bad server setting":  {store.Options{Settings: map[string]string{"a b": "1"}}, []string{"a b", "not the name of a server setting"}},
+		"port in use": {store.Options{Listen: strings.TrimPrefix(running.URL(), "http://")},
+			[]string{"cannot listen on", "address already in use"}},
+		"open to others": {store.Options{Listen: "0.0.0.0:0"},
+			[]string{"0.0.0.0:0", "no password", "STORE_PASSWORD", "store.insecure"}},
+		"open on all": {store.Options{Listen: ":0"}, []string{"no password"}},
+		"bad address": {store.Options{Listen: "nowhere"}, []string{"nowhere", "missing port"}},
+		"engine missing": {store.Options{Engine: "/nonexistent/libchdb.so"},
+			[]string{"/nonexistent/libchdb.so", "make engine", "STORE_ENGINE"}},
+		"engine not given": {store.Options{Engine: ""}, []string{"no engine", "make engine"}},
+		"engine not library": {store.Options{Engine: notLibrary},
+			[]string{notLibrary, "does not load", "make engine"}},
+		"bad server setting": {store.Options{Settings: map[string]string{"a b": "1"}},
+			[]string{"a b", "not the name of a server setting"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if c.o.Path == "" {
@@ -293,10 +308,12 @@ func TestTermFinishesQueries(t *testing.T) {
 	cmd, url, _ := process(t)
 	result := make(chan reply, 1)
 	go func() {
-		result <- send(t, http.MethodPost, url+"?wait_end_of_query=1&max_block_size=1", "SELECT sum(sleepEachRow(0.1)) + 7 FROM numbers(20)")
+		result <- send(t, http.MethodPost, url+"?wait_end_of_query=1&max_block_size=1",
+			"SELECT sum(sleepEachRow(0.1)) + 7 FROM numbers(20)")
 	}()
 	waitFor(t, "the query to run", func() bool {
-		return run(t, url, "SELECT count() FROM system.processes WHERE query LIKE '%sleepEachRow(0.1)%' AND query NOT LIKE '%processes%'") == "1\n"
+		return run(t, url,
+			"SELECT count() FROM system.processes WHERE query LIKE '%sleepEachRow(0.1)%' AND query NOT LIKE '%processes%'") == "1\n"
 	})
 	must(t, cmd.Process.Signal(syscall.SIGTERM))
 	if r := <-result; r.status != http.StatusOK || r.body != "7\n" {

@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// usersName is the engine's users file in the data directory, written at each start. The engine knows one user, whose rights it
-// limits; who may send statements is for the door (door.go) to say.
+// usersName is the engine's users file in the data directory, written at each start. The engine knows one user, whose
+// rights it limits; who may send statements is for the door (door.go) to say.
 const usersName = "users.xml"
 
-// grants are what a statement may do. What is not here is refused by the engine: reading and writing files, URLs, object stores
-// and other databases, backups, users, named collections, and stopping or reconfiguring the engine.
+// grants are what a statement may do. What is not here is refused by the engine: reading and writing files, URLs,
+// object stores and other databases, backups, users, named collections, and stopping or reconfiguring the engine.
 var grants = []string{
 	"GRANT SHOW, SELECT, INSERT, ALTER, CREATE DATABASE, CREATE TABLE, CREATE VIEW, CREATE DICTIONARY, CREATE FUNCTION, " +
 		"CREATE ARBITRARY TEMPORARY TABLE, CREATE TEMPORARY VIEW, DROP, UNDROP TABLE, TRUNCATE, OPTIMIZE, CHECK, KILL QUERY, dictGet ON *.*",
@@ -20,8 +20,8 @@ var grants = []string{
 		"SYSTEM FLUSH, SYSTEM CLEANUP, SYSTEM LOAD PRIMARY KEY, SYSTEM UNLOAD PRIMARY KEY ON *.*",
 }
 
-// lockedSettings cannot be changed by statements: they name files to read or write, servers to ask, or change the language, which
-// the guard would not understand.
+// lockedSettings cannot be changed by statements: they name files to read or write, servers to ask, or change the
+// language, which the guard would not understand.
 var lockedSettings = []struct{ name, value string }{ // an empty value is the engine's default
 	{"dialect", ""},
 	{"format_schema_source", "string"}, // format_schema is then the schema itself and not a file's name

@@ -73,8 +73,8 @@ func sum(by map[string]uint64) (n uint64) {
 // maxAccounts bounds the streams that have an account of their own; those silent for longest make room, once settled.
 const maxAccounts = 1 << 14
 
-// Book keeps the accounts of one sink. It is touched once for every block that moves, so a lock is cheap enough. The zero
-// value is empty.
+// Book keeps the accounts of one sink. It is touched once for every block that moves, so a lock is cheap enough. The
+// zero value is empty.
 type Book struct {
 	mu       sync.Mutex
 	accounts map[flow.StreamKey]*entry
@@ -98,7 +98,8 @@ func (b *Book) Find(shares []Share) {
 	b.each(shares, func(a *Account, n uint64) { a.Found += n; a.OnDisk += n })
 }
 
-// ToDisk counts rows that are about to be on disk: before anyone can take them from there. Then Spooled or NotToDisk follows.
+// ToDisk counts rows that are about to be on disk: before anyone can take them from there. Then Spooled or NotToDisk
+// follows.
 func (b *Book) ToDisk(shares []Share) {
 	b.each(shares, func(a *Account, n uint64) { a.Waiting -= n; a.OnDisk += n })
 }
@@ -147,8 +148,8 @@ func (b *Book) each(shares []Share, move func(*Account, uint64)) {
 	}
 }
 
-// of is the account of a stream. One that has none when there is no room has its rows among the others', and keeps them there:
-// a new account would not know of the rows that wait. So room is made only while no row of the others waits.
+// of is the account of a stream. One that has none when there is no room has its rows among the others', and keeps them
+// there: a new account would not know of the rows that wait. So room is made only while no row of the others waits.
 func (b *Book) of(key flow.StreamKey) *entry {
 	if e := b.accounts[key]; e != nil {
 		return e
@@ -175,7 +176,8 @@ func (b *Book) makeRoom(limit int) bool {
 			settled = append(settled, key)
 		}
 	}
-	slices.SortFunc(settled, func(x, y flow.StreamKey) int { return cmp.Compare(b.accounts[x].moved, b.accounts[y].moved) })
+	slices.SortFunc(settled,
+		func(x, y flow.StreamKey) int { return cmp.Compare(b.accounts[x].moved, b.accounts[y].moved) })
 	for _, key := range settled[:min(len(settled), max(1, limit/16))] {
 		b.other.Add(&b.accounts[key].Account)
 		delete(b.accounts, key)

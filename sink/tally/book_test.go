@@ -78,7 +78,8 @@ func TestBookIsBounded(t *testing.T) {
 		}
 	}
 	total := b.Total()
-	if total.Taken != taken || total.Delivered != delivered || total.Waiting != taken-delivered || total.Out() != taken {
+	if total.Taken != taken || total.Delivered != delivered || total.Waiting != taken-delivered ||
+		total.Out() != taken {
 		t.Errorf("%+v, want %d taken and %d delivered", total, taken, delivered)
 	}
 }

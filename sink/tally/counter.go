@@ -6,7 +6,8 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-// Counter makes the tally of the block in hand, in memory that it reuses. The zero value is empty. It belongs to one goroutine.
+// Counter makes the tally of the block in hand, in memory that it reuses. The zero value is empty. It belongs to one
+// goroutine.
 type Counter struct {
 	streams []flow.StreamKey
 	runs    []Run

@@ -9,9 +9,9 @@ const (
 	SpoolDamaged = "spool_damaged"
 )
 
-// Keep has a spool that is to be opened write down in the book what it finds and what it drops. The note of its entries is
-// their tally, their Ref its shares. Entries without a note are of no table that has exporters. Rows whose note is damaged
-// are of no exporter that is known.
+// Keep has a spool that is to be opened write down in the book what it finds and what it drops. The note of its entries
+// is their tally, their Ref its shares. Entries without a note are of no table that has exporters. Rows whose note is
+// damaged are of no exporter that is known.
 func (b *Book) Keep(o *spool.Options) {
 	o.Found = func(rows int, note []byte, readable bool) any {
 		t, err := Parse(note)

@@ -1,6 +1,6 @@
-// Package tally says how many rows of a block came from which exporter, and adds up what became of them. A block is encoded
-// once and has no exporters any more: its Tally goes with it, to the spool's files too, so that each outcome can be told by
-// exporter. It imports only flow and spool.
+// Package tally says how many rows of a block came from which exporter, and adds up what became of them. A block is
+// encoded once and has no exporters any more: its Tally goes with it, to the spool's files too, so that each outcome
+// can be told by exporter. It imports only flow and spool.
 package tally
 
 import (
@@ -110,8 +110,8 @@ func (t *Tally) At(row uint64) (flow.StreamKey, bool) {
 	return flow.StreamKey{}, false
 }
 
-// Encoded, a tally is the number of streams; of each the 16 bytes of its exporter, a byte of its protocol, its domain; the
-// number of runs; of each its stream and rows. Integers are varints.
+// Encoded, a tally is the number of streams; of each the 16 bytes of its exporter, a byte of its protocol, its domain;
+// the number of runs; of each its stream and rows. Integers are varints.
 
 // Append encodes the tally: nothing for nil.
 func (t *Tally) Append(b []byte) []byte {

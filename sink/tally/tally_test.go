@@ -12,7 +12,8 @@ import (
 
 func key(n int) flow.StreamKey {
 	return flow.StreamKey{
-		Exporter: flow.AddrFrom(netip.AddrFrom4([4]byte{192, 0, byte(n >> 8), byte(n)})), Protocol: flow.IPFIX, Domain: uint32(n) << 20,
+		Exporter: flow.AddrFrom(netip.AddrFrom4([4]byte{192, 0, byte(n >> 8), byte(n)})), Protocol: flow.IPFIX,
+		Domain: uint32(n) << 20,
 	}
 }
 
@@ -91,7 +92,8 @@ func TestSlice(t *testing.T) {
 		t.Error("there is a row behind the last")
 	}
 	var none *Tally
-	if none.Slice(0, 1) != nil || none.Select(nil) != nil || none.Rows() != 0 || none.Shares() != nil || len(none.Append(nil)) != 0 {
+	if none.Slice(0, 1) != nil || none.Select(nil) != nil || none.Rows() != 0 || none.Shares() != nil ||
+		len(none.Append(nil)) != 0 {
 		t.Error("no tally is not nothing")
 	}
 }

@@ -1,6 +1,6 @@
-// Package tlsconfig owns the TLS side of the connections of all sinks: which authorities are trusted and which certificate is shown.
-// The files are read again for each connection, so that renewed ones are in use without a restart. It imports nothing of this
-// project.
+// Package tlsconfig owns the TLS side of the connections of all sinks: which authorities are trusted and which
+// certificate is shown. The files are read again for each connection, so that renewed ones are in use without a
+// restart. It imports nothing of this project.
 package tlsconfig
 
 import (
@@ -41,8 +41,8 @@ type Source struct {
 	cert  *tls.Certificate // the same; nil: none
 }
 
-// New reads the files and returns an error that names the one that cannot be used. server is what errors call the other side, such as
-// "ClickHouse". Without TLS it returns nil.
+// New reads the files and returns an error that names the one that cannot be used. server is what errors call the other
+// side, such as "ClickHouse". Without TLS it returns nil.
 func New(o Options, server string) (*Source, error) {
 	if !o.Enabled {
 		return nil, nil
@@ -54,8 +54,8 @@ func New(o Options, server string) (*Source, error) {
 	return s, nil
 }
 
-// reload reads the files. Where one cannot be read, or does not fit the other because it is just being renewed, what was read before
-// stays.
+// reload reads the files. Where one cannot be read, or does not fit the other because it is just being renewed, what
+// was read before stays.
 func (s *Source) reload() error {
 	roots, rootsErr := s.readRoots()
 	cert, certErr := s.readCertificate()
@@ -131,7 +131,8 @@ func (s *Source) current(host string) *tls.Config {
 	return config
 }
 
-// Dial connects to address and shakes hands within timeout. Where that fails and the files cannot be read, the error says so too.
+// Dial connects to address and shakes hands within timeout. Where that fails and the files cannot be read, the error
+// says so too.
 func (s *Source) Dial(ctx context.Context, network, address string, timeout time.Duration) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()

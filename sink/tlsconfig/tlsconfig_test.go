@@ -64,8 +64,8 @@ func install(t *testing.T, from, to string) {
 	}
 }
 
-// A renewed certificate, and another authority, are in use at the next connection. While the files are being written what was read
-// before stays in use.
+// A renewed certificate, and another authority, are in use at the next connection. While the files are being written
+// what was read before stays in use.
 func TestRenewal(t *testing.T) {
 	later, past := time.Now().Add(time.Hour), time.Now().Add(-time.Minute)
 	first, second := kafkatest.NewAuthority(t), kafkatest.NewAuthority(t)
@@ -163,7 +163,8 @@ func TestDecrypt_traditional(t *testing.T) {
 	if err != nil || !bytes.Equal(got, data) {
 		t.Errorf("got %v, %q", err, got)
 	}
-	if _, err := decrypt(pem.EncodeToMemory(locked), "wrong"); err == nil || !strings.Contains(err.Error(), "is the password right?") {
+	if _, err := decrypt(pem.EncodeToMemory(locked), "wrong"); err == nil ||
+		!strings.Contains(err.Error(), "is the password right?") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -18,25 +18,31 @@ func FullRow() enrich.Row {
 	return enrich.Row{
 		Flow: &flow.Record{
 			Protocol: flow.IPFIX, IPVersion: 4, Received: 17, SamplingRate: 2048, SamplingSource: flow.SamplingRecord,
-			Has: flow.ToS | flow.FlowLabel | flow.VLAN | flow.SrcVLAN | flow.DstVLAN | flow.InnerSrcVLAN | flow.InnerDstVLAN |
+			Has: flow.ToS | flow.FlowLabel | flow.VLAN | flow.SrcVLAN | flow.DstVLAN | flow.InnerSrcVLAN |
+				flow.InnerDstVLAN |
 				flow.MPLS | flow.MPLSTopLabelType | flow.MPLSTopLabelAddr | flow.MPLSPseudowire | flow.MPLSRD |
 				flow.ASPath | flow.Communities | flow.LocalPref | flow.MED |
 				flow.TCPFlags | flow.ForwardingStatus | flow.NextHop | flow.ICMP,
-			InIf: 11, OutIf: 258, OutIfKind: flow.InterfaceDiscarded, TCPFlags: 0x1ff, ForwardingStatus: 64, NextHop: flow.Addr{},
+			InIf: 11, OutIf: 258, OutIfKind: flow.InterfaceDiscarded, TCPFlags: 0x1ff, ForwardingStatus: 64,
+			NextHop:  flow.Addr{},
 			ICMPType: 129, ICMPCode: 255,
 			SrcAddr: flow.AddrFrom4([4]byte{192, 0, 2, 1}),
 			DstAddr: flow.Addr{0x20, 0x01, 0x0d, 0xb8, 15: 2},
-			ToS:     0xb8, FlowLabel: 0xfffff, VLAN: 100, SrcVLAN: 101, DstVLAN: 102, InnerSrcVLAN: 103, InnerDstVLAN: 104,
-			MPLSCount: 3, MPLS: [10]uint32{1048575<<4 | 5<<1, 0, 24001<<4 | 7<<1 | 1},
-			MPLSTopLabelType: 4, MPLSTopLabelAddr: flow.AddrFrom4([4]byte{203, 0, 113, 9}), MPLSPseudowire: math.MaxUint32,
-			LocalPref: 200, MED: 50, Communities: []uint32{65535<<16 | 65281, 64500 << 16},
+			ToS:     0xb8, FlowLabel: 0xfffff, VLAN: 100, SrcVLAN: 101, DstVLAN: 102, InnerSrcVLAN: 103,
+			InnerDstVLAN: 104,
+			MPLSCount:    3, MPLS: [10]uint32{1048575<<4 | 5<<1, 0, 24001<<4 | 7<<1 | 1},
+			MPLSTopLabelType: 4, MPLSTopLabelAddr: flow.AddrFrom4([4]byte{203, 0, 113, 9}),
+			MPLSPseudowire: math.MaxUint32,
+			LocalPref:      200, MED: 50, Communities: []uint32{65535<<16 | 65281, 64500 << 16},
 		},
 		DeviceID: "rtr1", DeviceRef: "rtr1__v3", VRFName: "customer-7",
 		In:      enrich.Interface{ID: "rtr1::1", Ref: "rtr1::1__v1", Edge: true},
 		Out:     enrich.Interface{ID: "rtr1::2", Ref: "rtr1::2__v2", Edge: true},
 		SrcASID: 64500, DstASID: math.MaxUint32, SrcASRef: "64500__v1", DstASRef: "4294967295__v1",
-		SrcIPRef: "192.0.2.0/24__v1", DstIPRef: "2001:db8::/32__v1", SrcExtRef: []string{"11__v1"}, DstExtRef: []string{"12__v1"},
-		HasPeer: true, PeerIP: flow.AddrFrom4([4]byte{}), PeerASID: 64501, PeerIPRef: "0.0.0.0/0__v1", PeerASRef: "64501__v1",
+		SrcIPRef: "192.0.2.0/24__v1", DstIPRef: "2001:db8::/32__v1", SrcExtRef: []string{"11__v1"},
+		DstExtRef: []string{"12__v1"},
+		HasPeer:   true, PeerIP: flow.AddrFrom4([4]byte{}), PeerASID: 64501, PeerIPRef: "0.0.0.0/0__v1",
+		PeerASRef:   "64501__v1",
 		PolicyScope: []string{"comm:re", "as:64500"}, Protocol: "ipv6-icmp", IPVersion: 6,
 		SrcPort: 65535, DstPort: 53, ApplicationPort: 53, StartMs: DayStart + 1, EndMs: DayStart + 999,
 		Bits: math.MaxUint64, Packets: 1 << 53, ASPathID: []uint32{64500, 64501}, ASPathPadding: []uint16{1, 300},
@@ -47,7 +53,8 @@ func FullRow() enrich.Row {
 
 // EmptyRow has nothing that may be missing.
 func EmptyRow() enrich.Row {
-	return enrich.Row{Flow: &flow.Record{Protocol: flow.NetFlowV5}, DeviceID: "unknown", Protocol: "0", IPVersion: 4, StartMs: DayStart, EndMs: DayStart}
+	return enrich.Row{Flow: &flow.Record{Protocol: flow.NetFlowV5}, DeviceID: "unknown", Protocol: "0", IPVersion: 4,
+		StartMs: DayStart, EndMs: DayStart}
 }
 
 // FullJSON is FullRow as the table has it, but for ext and insert_time.
@@ -85,7 +92,8 @@ func Traffic(n int) []enrich.Row {
 		}
 		return s
 	}
-	interfaces, interfaceRefs := texts(64, "core1.example.net::et-0/0/%d"), texts(64, "core1.example.net::et-0/0/%d__v1")
+	interfaces, interfaceRefs := texts(64, "core1.example.net::et-0/0/%d"),
+		texts(64, "core1.example.net::et-0/0/%d__v1")
 	asRefs, ipRefs, scopes := texts(500, "%d__v1"), texts(5000, "192.0.%d.0/24__v3"), texts(500, "as:%d")
 	scireg := texts(50, "%d__v1")
 	rows := make([]enrich.Row, n)

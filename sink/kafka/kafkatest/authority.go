@@ -34,8 +34,10 @@ func NewAuthority(t testing.TB) *Authority {
 	a := &Authority{t: t, dir: t.TempDir()}
 	a.key = newKey(t)
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign,
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"}, IsCA: true,
+		BasicConstraintsValid: true,
+		NotBefore:             time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		KeyUsage: x509.KeyUsageCertSign,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &a.key.PublicKey, a.key)
 	if err != nil {
@@ -133,5 +135,6 @@ func (a *Authority) Keystore(name string, until time.Time) string {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	return a.file(name+".keystore", &pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}, &pem.Block{Type: "CERTIFICATE", Bytes: der})
+	return a.file(name+".keystore", &pem.Block{Type: "PRIVATE KEY", Bytes: keyDER},
+		&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }

@@ -96,7 +96,8 @@ func (b *Broker) format() {
 	b.t.Helper()
 	id := make([]byte, 16)
 	rand.Read(id)
-	out, err := b.java("kafka.tools.StorageTool", "format", "-t", base64.RawURLEncoding.EncodeToString(id), "-c", b.properties(),
+	out, err := b.java("kafka.tools.StorageTool", "format", "-t", base64.RawURLEncoding.EncodeToString(id), "-c",
+		b.properties(),
 		"--add-scram", fmt.Sprintf("SCRAM-SHA-512=[name=%s,password=%s]", User, Password)).CombinedOutput()
 	if err != nil {
 		b.t.Fatalf("format the broker's storage: %v\n%s", err, out)
@@ -105,7 +106,8 @@ func (b *Broker) format() {
 
 func (b *Broker) java(class string, arguments ...string) *exec.Cmd {
 	return exec.Command("java", append([]string{
-		"-Xms128m", "-Xmx512m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", filepath.Join(b.libs, "*"), class,
+		"-Xms128m", "-Xmx512m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", filepath.Join(b.libs, "*"),
+		class,
 	}, arguments...)...)
 }
 

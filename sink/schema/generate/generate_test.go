@@ -20,7 +20,8 @@ func TestGeneratedFilesAreCurrent(t *testing.T) {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(string(got), string(want)); diff != "" {
-			t.Errorf("%s is stale, run `go generate ./sink/schema`; the file (-) and what the columns give (+):\n%s", name, diff)
+			t.Errorf("%s is stale, run `go generate ./sink/schema`; the file (-) and what the columns give (+):\n%s",
+				name, diff)
 		}
 	}
 }

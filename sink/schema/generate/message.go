@@ -225,8 +225,9 @@ func protoPathType(p *schema.Path) string {
 		return "map<string, string>"
 	}
 	return map[string]string{
-		"numberPath": "optional uint32", "longPath": "optional int64", "arrayPath": "repeated uint32", "communityPath": "repeated fixed32",
-		"addrPath": "bytes", "textPath": "string",
+		"numberPath": "optional uint32", "longPath": "optional int64", "arrayPath": "repeated uint32",
+		"communityPath": "repeated fixed32",
+		"addrPath":      "bytes", "textPath": "string",
 	}[pathKind(p)]
 }
 

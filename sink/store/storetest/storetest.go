@@ -44,8 +44,8 @@ func child(args []string) int {
 	return 0
 }
 
-// Engine is the path of the engine's library: CHDB_LIB_PATH, STORE_ENGINE, or .engine/libchdb.so beside the nearest go.mod
-// above the working directory; "" when there is none.
+// Engine is the path of the engine's library: CHDB_LIB_PATH, STORE_ENGINE, or .engine/libchdb.so beside the nearest
+// go.mod above the working directory; "" when there is none.
 func Engine() string {
 	for _, name := range []string{"CHDB_LIB_PATH", "STORE_ENGINE"} {
 		if path := os.Getenv(name); path != "" {
