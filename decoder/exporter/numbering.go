@@ -1,8 +1,10 @@
 package exporter
 
-// A numbering is one run of sequence numbers, followed in all ways in which its exporter may count. Each way keeps the
-// account of losses that would be true if it were the exporter's; once one is known to be, its account is told, from
-// the beginning. The zero value is a numbering of which nothing was seen.
+import "slices"
+
+// A numbering is one run of sequence numbers, followed in all ways in which its exporter may count. Each way keeps the account
+// of losses that would be true if it were the exporter's; once one is known to be, its account is told, from the beginning.
+// The zero value is a numbering of which nothing was seen.
 type numbering struct {
 	ways     [mostWays]hypothesis
 	recent   recentNumbers
@@ -39,6 +41,7 @@ const (
 // observe takes a datagram's number. fits tells that the way that is taken for the exporter's expected it, misses that
 // it expected another.
 func (n *numbering) observe(list []way, number uint32, u Units) (fits, misses bool) {
+	n.recent.asked = false
 	best := n.best(list)
 	for i, w := range list {
 		f, m := n.ways[i].observe(w, &n.recent, number, u)
@@ -166,6 +169,8 @@ type recentNumbers struct {
 	newest uint32 // of all since the count began
 	filled int
 	at     int
+	asked  bool // seen was asked for the number in hand: all ways ask the same
+	answer bool
 }
 
 func (r *recentNumbers) add(number uint32) {
@@ -181,12 +186,10 @@ func (r *recentNumbers) seen(number uint32) bool {
 	if int32(number-r.newest) > 0 {
 		return false // as nearly all are: nothing to look for
 	}
-	for i := range r.filled {
-		if r.list[(r.at-1-i+reorderWindow)%reorderWindow] == number {
-			return true
-		}
+	if !r.asked {
+		r.asked, r.answer = true, slices.Contains(r.list[:r.filled], number)
 	}
-	return false
+	return r.answer
 }
 
 // late reports whether a number lies within those seen last: newer than the oldest of them.

@@ -23,6 +23,17 @@ type samplingRates struct {
 	rates          map[uint32]int // how many samplers have each rate
 	seen           int64          // when the latest of them came, Unix nanoseconds
 	swapped        bool           // the bytes of rates are in the wrong order, as an earlier value showed
+	latest         interfaceRate
+}
+
+// interfaceRate is what ofInterface found for the latest record: the next one often has the same interfaces. The zero value is
+// none.
+type interfaceRate struct {
+	known     bool
+	in, out   uint32
+	has       flow.Fields
+	direction uint8
+	rate      uint32
 }
 
 // only returns the rate of the samplers if all have the same: then no other can be meant.
@@ -98,6 +109,15 @@ func (s *samplingRates) ofInterface(r *flow.Record) uint32 {
 	if len(s.byInterface) == 0 && len(s.byOutInterface) == 0 {
 		return 0
 	}
+	const looksAt = flow.Direction | flow.InIf | flow.OutIf
+	l := &s.latest
+	if !l.known || l.in != r.InIf || l.out != r.OutIf || l.direction != r.Direction || l.has != r.Has&looksAt {
+		*l = interfaceRate{true, r.InIf, r.OutIf, r.Has & looksAt, r.Direction, s.findInterface(r)}
+	}
+	return l.rate
+}
+
+func (s *samplingRates) findInterface(r *flow.Record) uint32 {
 	directed := r.Sent(flow.Direction)
 	if !directed || r.Direction != egress {
 		if rate := s.byInterface[r.InIf]; rate != 0 && r.Sent(flow.InIf) {
@@ -138,6 +158,7 @@ func (s *session) learnSampling(o *optionRecord, now int64) {
 
 // learn keeps a rate where the option record says that it belongs. It reports whether that is news.
 func (s *samplingRates) learn(o *optionRecord, rate uint32, system bool) (changed bool) {
+	s.latest = interfaceRate{}
 	switch {
 	case o.raw.hasSampler:
 		changed = s.learnSampler(o.raw.samplerID, rate)

@@ -68,12 +68,18 @@ type nullableFixed struct {
 	values []byte
 }
 
-// begin makes row the next row and not NULL.
+// begin makes row the next row and not NULL. It is inlined: most rows follow one that has a value too.
 func (c *nullableFixed) begin(row int) {
-	if n := c.skip(row); n > 0 {
-		c.values = native.Repeat(c.values, n*c.width, 0)
+	if len(c.marks) < row {
+		c.fill(row)
 	}
 	c.marks = append(c.marks, 0)
+}
+
+// fill makes the rows before row that were not set NULL.
+func (c *nullableFixed) fill(row int) {
+	n := c.skip(row)
+	c.values = native.Repeat(c.values, n*c.width, 0)
 }
 
 func (c *nullableFixed) uint8(row int, v uint8) {
@@ -120,26 +126,20 @@ type nullableString struct {
 	values []byte
 }
 
-// add adds the next row. A column is filled by add or by set, not by both.
-func (c *nullableString) add(s string) {
-	if s == "" {
-		c.marks = append(c.marks, 1)
-		c.values = append(c.values, 0)
-		return
+// set adds row; the rows before it that were not set are NULL. It is inlined: without metadata there is nothing to set.
+func (c *nullableString) set(row int, s string) {
+	if s != "" {
+		c.text(row, s)
 	}
-	c.marks = append(c.marks, 0)
-	c.values = appendString(c.values, s)
 }
 
-// set adds row; the rows before it that were not set are NULL.
-func (c *nullableString) set(row int, s string) {
-	if s == "" {
-		return
-	}
+// text is set for a string that is not empty.
+func (c *nullableString) text(row int, s string) {
 	if n := c.skip(row); n > 0 {
 		c.values = native.Repeat(c.values, n, 0)
 	}
-	c.add(s)
+	c.marks = append(c.marks, 0)
+	c.values = appendString(c.values, s)
 }
 
 func (c *nullableString) encode(out *output, rows int) {

@@ -38,24 +38,17 @@ func (c *lowCardinality) addSame(s string) {
 	c.indexes = append(c.indexes, c.keys.last.index)
 }
 
-// addNull adds a NULL: the first key of a nullable column stands for it.
-func (c *lowCardinality) addNull() {
-	c.indexes = append(c.indexes, 0)
-}
-
-// addNullable adds a string, or NULL for an empty one.
-func (c *lowCardinality) addNullable(s string) {
-	if s == "" {
-		c.addNull()
-		return
+// setNullable is set for a string that may be empty, which is NULL. It is inlined: without metadata there is nothing to set.
+func (c *lowCardinality) setNullable(row int, s string) {
+	if s != "" {
+		c.set(row, s)
 	}
-	c.add(s)
 }
 
-// set adds row; the rows before it that were not set are NULL.
+// set adds row. The rows before it that were not set are NULL, for which the first key of a nullable column stands.
 func (c *lowCardinality) set(row int, s string) {
 	for len(c.indexes) < row {
-		c.addNull()
+		c.indexes = append(c.indexes, 0)
 	}
 	c.add(s)
 }

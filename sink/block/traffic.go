@@ -77,7 +77,7 @@ func (b *Traffic) Append(r *enrich.InterfaceTraffic) {
 	b.end.uint32(uint32(r.End))
 	b.scope.append(b.rows, r.PolicyScope)
 	b.id.add(r.ID)
-	b.ref.add(r.Ref)
+	b.ref.set(b.rows, r.Ref)
 	b.admin.add(upOrDown(r.AdminUp))
 	b.oper.add(upOrDown(r.OperUp))
 	b.in.add(b.rows, &r.In)

@@ -139,16 +139,13 @@ func blockAppend(c *schema.Column) string {
 			add = "addSame"
 		}
 		if prepare != "" {
-			add = "addNullable"
+			return fmt.Sprintf("%s.setNullable(row, %s)", field, c.Value)
 		}
 		return fmt.Sprintf("%s.%s(%s)", field, add, c.Value)
 	case "stringArray":
 		return fmt.Sprintf("%s.append(row, %s)", field, c.Value)
 	case "nullableString":
-		if c.When != "" {
-			return fmt.Sprintf("%s.set(row, %s)", field, c.Value)
-		}
-		return fmt.Sprintf("%s.add(%s)", field, c.Value)
+		return fmt.Sprintf("%s.set(row, %s)", field, c.Value)
 	case "nullableFixed":
 		of, _ := inner(c.Type, "Nullable")
 		return fmt.Sprintf("%s.%s(row, %s)", field, method(of), c.Value)
