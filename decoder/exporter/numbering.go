@@ -2,9 +2,9 @@ package exporter
 
 import "slices"
 
-// A numbering is one run of sequence numbers, followed in all ways in which its exporter may count. Each way keeps the account
-// of losses that would be true if it were the exporter's; once one is known to be, its account is told, from the beginning.
-// The zero value is a numbering of which nothing was seen.
+// A numbering is one run of sequence numbers, followed in all ways in which its exporter may count. Each way keeps the
+// account of losses that would be true if it were the exporter's; once one is known to be, its account is told, from
+// the beginning. The zero value is a numbering of which nothing was seen.
 type numbering struct {
 	ways     [mostWays]hypothesis
 	recent   recentNumbers

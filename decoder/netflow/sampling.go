@@ -26,8 +26,8 @@ type samplingRates struct {
 	latest         interfaceRate
 }
 
-// interfaceRate is what ofInterface found for the latest record: the next one often has the same interfaces. The zero value is
-// none.
+// interfaceRate is what ofInterface found for the latest record: the next one often has the same interfaces. The zero
+// value is none.
 type interfaceRate struct {
 	known     bool
 	in, out   uint32

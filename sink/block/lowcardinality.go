@@ -38,7 +38,8 @@ func (c *lowCardinality) addSame(s string) {
 	c.indexes = append(c.indexes, c.keys.last.index)
 }
 
-// setNullable is set for a string that may be empty, which is NULL. It is inlined: without metadata there is nothing to set.
+// setNullable is set for a string that may be empty, which is NULL. It is inlined: without metadata there is nothing to
+// set.
 func (c *lowCardinality) setNullable(row int, s string) {
 	if s != "" {
 		c.set(row, s)
