@@ -159,9 +159,10 @@ func (s *service) writeLosses(now time.Time) {
 // them.
 const lastDelivery = 2 * time.Second
 
-// settleLosses writes the last counts. The workers must have ended.
+// settleLosses writes the last counts. The workers must have ended. Rows on disk stay there from now on.
 func (s *service) settleLosses() {
-	for deadline := time.Now().Add(lastDelivery); s.books.rows.Total().Waiting > 0 && time.Now().Before(deadline); {
+	settled := func() bool { return s.writer.Rest() && s.books.rows.Total().Waiting == 0 }
+	for deadline := time.Now().Add(lastDelivery); !settled() && time.Now().Before(deadline); {
 		time.Sleep(5 * time.Millisecond)
 	}
 	s.writeLosses(time.Now())

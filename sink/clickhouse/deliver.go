@@ -21,7 +21,7 @@ func (w *Writer) deliver(ctx context.Context) {
 	for {
 		ins, ok := w.queue.take(func(waiting int) (bool, bool) {
 			hold := w.spooling.first()
-			return w.spooling.due() && (waiting == 0 || live || hold) && !w.isClosing(), hold
+			return (waiting == 0 || live || hold) && !w.isClosing() && w.spooling.claim(), hold
 		})
 		switch {
 		case !ok:
@@ -31,6 +31,7 @@ func (w *Writer) deliver(ctx context.Context) {
 			if ins = w.spooling.take(); ins != nil {
 				w.spooling.deliver(ctx, ins, nil)
 			}
+			w.spooling.unclaim()
 		case ctx.Err() != nil:
 			w.finish(ins)
 			w.lose(ins, Shutdown, nil)

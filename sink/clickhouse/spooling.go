@@ -21,6 +21,8 @@ type spooling struct {
 	mu      sync.Mutex
 	backoff *backoff.ExponentialBackOff
 	next    time.Time         // when the spool is tried again
+	resting bool              // what is on disk stays there
+	claimed int               // how many inserters take an insert from disk or deliver one
 	since   map[string]uint64 // by token, of what a view refuses: how many inserts were delivered when it did first
 }
 
@@ -121,20 +123,49 @@ func (s *spooling) keep(late bool) int64 {
 	return s.w.options.QueueBytes / 2
 }
 
-// due reports whether the spool has something that may be tried now.
-func (s *spooling) due() bool {
+// claim reports whether the spool has something that may be tried now. Then the caller takes and delivers an insert,
+// and calls unclaim.
+func (s *spooling) claim() bool {
 	if s == nil || s.spool.Ready() == 0 {
 		return false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return !time.Now().Before(s.next)
+	if s.resting || time.Now().Before(s.next) {
+		return false
+	}
+	s.claimed++
+	return true
+}
+
+func (s *spooling) unclaim() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.claimed--
+}
+
+// rest has what is on disk stay there, and reports whether nothing from there is under way any more.
+func (s *spooling) rest() bool {
+	if s == nil {
+		return true
+	}
+	s.mu.Lock()
+	s.resting = true
+	under := s.claimed
+	s.mu.Unlock()
+	return under == 0
+}
+
+func (s *spooling) isResting() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.resting
 }
 
 // first reports whether live inserts have to wait: while the server is down what is oldest on disk is what finds out
 // that it is back, and what waits goes to disk.
 func (s *spooling) first() bool {
-	return s != nil && s.spool.Ready() > 0 && s.w.health.isDown()
+	return s != nil && s.spool.Ready() > 0 && s.w.health.isDown() && !s.isResting()
 }
 
 // foreignRetry is how long an entry with a statement of somebody else is put aside at a time.

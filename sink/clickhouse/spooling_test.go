@@ -327,3 +327,48 @@ func TestSpoolDropsCountAsLost(t *testing.T) {
 		t.Errorf("%d files, want the lock and those that wait: %v", len(entries), err)
 	}
 }
+
+// At a stop the counters are read when nothing from the disk is under way, and nothing more is taken from there; what
+// comes live is delivered.
+func TestRest(t *testing.T) {
+	dir := t.TempDir()
+	filled := openSpool(t, dir)
+	for i := range 4 {
+		if err := filled.Put(spool.Entry{Query: insertOf("").Query, Token: fmt.Sprint("old", i), Rows: 3,
+			Data: []byte(fmt.Sprint("block old", i))}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := filled.Close(); err != nil {
+		t.Fatal(err)
+	}
+	begun, proceed := make(chan struct{}, 10), make(chan struct{})
+	f := newFakeServer(t, nil)
+	f.answer = func(n int, _ http.ResponseWriter, r *http.Request) {
+		f.store(n, r)
+		begun <- struct{}{}
+		<-proceed
+	}
+	o := withSpool(openSpool(t, dir))
+	o.Inserters = 1
+	w := NewWriter(f.open(t), o)
+	<-begun
+	if w.Rest() {
+		t.Error("nothing is said to be under way while the server has an insert from the disk")
+	}
+	close(proceed)
+	until(t, "nothing is under way", w.Rest)
+	s := w.Stats()
+	if s.Delivered.Inserts != 1 || s.FromSpool.Inserts != 1 || s.Spool.Waiting.Entries != 3 {
+		t.Errorf("stats %+v, want 1 of 4 delivered and 3 on disk", s)
+	}
+	w.Enqueue(insertOf("live"))
+	until(t, "what comes live is delivered", func() bool { return w.Stats().Delivered.Inserts == 2 })
+	closeWriter(t, w)
+	if got := w.Stats().Spool.Waiting.Entries; got != 3 {
+		t.Errorf("%d inserts on disk, want 3", got)
+	}
+	if !NewWriter(f.open(t), fast()).Rest() {
+		t.Error("a Writer without a spool has something under way")
+	}
+}

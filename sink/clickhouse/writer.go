@@ -178,6 +178,10 @@ func (w *Writer) Enqueue(ins *Insert) {
 	w.spooling.kick()
 }
 
+// Rest takes no more inserts from the spool: they stay there for the next start. It reports whether none from there is
+// under way any more, so that the counters say what became of each.
+func (w *Writer) Rest() bool { return w.spooling.rest() }
+
 // Close stops taking inserts and waits until those that wait are delivered or ctx ends. What is left then is lost, and
 // the error says how much. With a spool it goes there instead, as does what fails meanwhile; Close waits for the disk,
 // and what is on disk stays there.
