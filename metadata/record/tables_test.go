@@ -1,0 +1,47 @@
+package record
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files of testdata")
+
+// TestGoldenTables compares the model of every table with testdata: the order of tables and columns, kinds, references, and
+// the columns that an insert names.
+func TestGoldenTables(t *testing.T) {
+	var b strings.Builder
+	for _, table := range Tables() {
+		key := make([]string, len(table.key))
+		for i, k := range table.key {
+			key[i] = table.Columns[k].Name
+		}
+		fmt.Fprintf(&b, "%s\n\tversioned %v, key %s, self-referring %v\n\tinsert %s\n", table.Name, table.Versioned,
+			strings.Join(key, " "), table.SelfReferring(), strings.Join(table.ColumnNames(), " "))
+		for _, c := range table.Columns {
+			fmt.Fprintf(&b, "\t%s kind %d required %v", c.Name, c.Kind, c.Required)
+			if c.Target != "" {
+				fmt.Fprintf(&b, " of %s in %s", c.Of, c.Target)
+			}
+			b.WriteByte('\n')
+		}
+	}
+	const path = "testdata/tables.txt"
+	if *update {
+		if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), b.String()); diff != "" {
+		t.Errorf("%s (-want +got, -update rewrites it):\n%s", path, diff)
+	}
+}

@@ -1,0 +1,40 @@
+package schema
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestGoldenDDL compares every statement of two settings with testdata, byte for byte and without an engine: the golden
+// settings, and metadata tables under other names on a cluster of shards.
+func TestGoldenDDL(t *testing.T) {
+	cluster := Default()
+	cluster.Cluster, cluster.Replication.Enabled, cluster.Distributed = "all shards", true, true
+	cluster.MetadataTTL, cluster.ASExtensions = "2 YEAR", []string{"peeringdb"}
+	cluster.Tables.Device, cluster.Tables.SciReg, cluster.Tables.Application = "routers", "registry", "applications"
+	for name, s := range map[string]Settings{"ddl": goldenSettings(), "ddl-cluster": cluster} {
+		statements, err := Statements(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		statements = append(statements, s.CreateExtensionTable("blocklist"))
+		got := strings.Join(statements, ";\n\n") + ";\n"
+		path := filepath.Join("testdata", name+".sql")
+		if *update {
+			if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(want), got); diff != "" {
+			t.Errorf("%s (-want +got, -update rewrites it):\n%s", path, diff)
+		}
+	}
+}
