@@ -203,7 +203,7 @@ func (d *database) state(ctx context.Context) (string, error) {
 	tables := []string{record.Organization, record.AS, record.Device, record.Interface, record.Application,
 		record.ASPrefix, record.IP, sourceTable}
 	for _, name := range d.settings.IPRefExtensions {
-		tables = append(tables, "meta_ip_"+name)
+		tables = append(tables, schema.ExtensionTable(name))
 	}
 	var state strings.Builder
 	for _, t := range tables {

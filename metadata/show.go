@@ -140,7 +140,7 @@ func (e *explainer) address(a netip.Addr) {
 		if found {
 			f.Match, f.Note = m.Prefix.String(), ""
 		}
-		e.add(f, "meta_ip_"+name, m.Ref)
+		e.add(f, schema.ExtensionTable(name), m.Ref)
 	}
 	d, isDevice := e.snapshot.LookupDevice(a)
 	f = Finding{Column: "device_id", Value: a.Unmap().String(),

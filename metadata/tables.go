@@ -6,7 +6,6 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
-	"github.com/metranova/flow-collector/metadata/record"
 	"github.com/metranova/flow-collector/sink/schema"
 	"github.com/metranova/flow-collector/sink/sqltext"
 )
@@ -22,30 +21,7 @@ type database struct {
 
 // name is a table's quoted name in the database, from its standard name.
 func (d *database) name(table string) string {
-	return quote(d.settings.Database) + "." + quote(tableName(&d.settings.Tables, table))
-}
-
-// tableName is what the settings call the table with a standard name. Tables that the settings do not know keep it.
-func tableName(t *schema.Tables, standard string) string {
-	switch standard {
-	case record.Organization:
-		return t.Organization
-	case record.AS:
-		return t.AS
-	case record.Device:
-		return t.Device
-	case record.Circuit:
-		return t.Circuit
-	case record.Interface:
-		return t.Interface
-	case record.IP:
-		return t.IP
-	case record.SciReg:
-		return t.SciReg
-	case record.Application:
-		return t.Application
-	}
-	return standard
+	return quote(d.settings.Database) + "." + quote(d.settings.TableName(table))
 }
 
 func quote(identifier string) string { return sqltext.Name(identifier) }
@@ -57,10 +33,11 @@ func literal(text string) string { return sqltext.Text(text) }
 func CreateTables(ctx context.Context, conn driver.Conn, settings schema.Settings) error {
 	d := database{conn, settings}
 	for _, name := range settings.IPRefExtensions {
-		if tableName(&settings.Tables, "meta_ip_"+name) != "meta_ip_"+name {
-			continue // one of the schema's, under a name of the operator's
+		table := schema.ExtensionTable(name)
+		if settings.KnowsMetadataTable(table) {
+			continue // schema.Apply makes it
 		}
-		exists, err := d.exists(ctx, "meta_ip_"+name)
+		exists, err := d.exists(ctx, table)
 		if err != nil {
 			return err
 		}
@@ -77,8 +54,8 @@ func MissingExtensionTables(ctx context.Context, conn driver.Conn, settings sche
 	d := database{conn, settings}
 	var missing []string
 	for _, name := range settings.IPRefExtensions {
-		table := "meta_ip_" + name
-		if table == record.SciReg {
+		table := schema.ExtensionTable(name)
+		if settings.KnowsMetadataTable(table) {
 			continue
 		}
 		exists, err := d.exists(ctx, table)
@@ -86,7 +63,7 @@ func MissingExtensionTables(ctx context.Context, conn driver.Conn, settings sche
 			return nil, err
 		}
 		if !exists {
-			missing = append(missing, tableName(&settings.Tables, table))
+			missing = append(missing, settings.TableName(table))
 		}
 	}
 	return missing, nil

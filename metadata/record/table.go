@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/metranova/flow-collector/sink/schema"
 )
 
 // Kind is the type of a column, as values are coerced, hashed and written.
@@ -32,16 +34,76 @@ const (
 	ReferenceList             // Array(Nullable(String)): the same for a list of ids; []any of string or nil
 )
 
+// kinds are the kinds by their ClickHouse types, of columns that are no references.
+var kinds = map[string]Kind{
+	"String":                    Text,
+	"Nullable(String)":          NullText,
+	"Nullable(Float64)":         Float,
+	"UInt16":                    Uint16,
+	"UInt32":                    Uint32,
+	"Nullable(UInt32)":          NullUint32,
+	"Nullable(UInt64)":          NullUint64,
+	"Bool":                      Bool,
+	"Array(String)":             Texts,
+	"Array(Nullable(String))":   NullTexts,
+	"Tuple(String, String)":     Pair,
+	"Array(IPv6)":               Addresses,
+	"Nullable(IPv4)":            NullIPv4,
+	"Nullable(IPv6)":            NullIPv6,
+	"Array(Tuple(IPv6, UInt8))": Subnets,
+	"Date":                      Date,
+}
+
+// KindOf returns the kind of a described column. LowCardinality makes no difference to it, as RowBinary does not show it.
+// false: a record cannot fill a column of this type.
+func KindOf(c *schema.MetadataColumn) (Kind, bool) {
+	plain := c.Type
+	for {
+		before, rest, found := strings.Cut(plain, "LowCardinality(")
+		if !found {
+			break
+		}
+		inner, after := cutParenthesis(rest)
+		plain = before + inner + after
+	}
+	kind, ok := kinds[plain]
+	switch {
+	case c.Of == "":
+		return kind, ok
+	case kind == NullText && ok:
+		return Reference, true
+	case kind == NullTexts:
+		return ReferenceList, true
+	}
+	return kind, false
+}
+
+// cutParenthesis splits a text after an opening parenthesis at the one that closes it.
+func cutParenthesis(text string) (inner, after string) {
+	depth := 1
+	for i, c := range text {
+		switch c {
+		case '(':
+			depth++
+		case ')':
+			if depth--; depth == 0 {
+				return text[:i], text[i+1:]
+			}
+		}
+	}
+	return text, ""
+}
+
 // Column is a column that a source can fill, or a reference that is looked up.
 type Column struct {
 	Name     string
 	Kind     Kind
 	Required bool
 	Of       string // Reference and ReferenceList: the column of the ids
-	Target   string // Reference and ReferenceList: the standard name of the table that the ids are of
+	Target   string // Reference and ReferenceList: the standard name of the table that the ids are of; "": none
 }
 
-// Table is a metadata table.
+// Table is the model of a metadata table's records.
 type Table struct {
 	Name      string // the standard name; the one in the database can be another
 	Versioned bool   // rows have ref and hash, and a changed record becomes a new row
@@ -55,128 +117,61 @@ type Table struct {
 
 // The standard names of the tables.
 const (
-	Organization = "meta_organization"
-	AS           = "meta_as"
-	Device       = "meta_device"
-	Circuit      = "meta_circuit"
-	Interface    = "meta_interface"
-	IP           = "meta_ip"
-	SciReg       = "meta_ip_scireg"
-	Application  = "meta_application"
-	ASPrefix     = "meta_as_prefix" // our own: prefixes and the AS that originates them
+	Organization = schema.OrganizationTable
+	AS           = schema.ASTable
+	Device       = schema.DeviceTable
+	Circuit      = schema.CircuitTable
+	Interface    = schema.InterfaceTable
+	IP           = schema.IPTable
+	SciReg       = schema.SciRegTable
+	Application  = schema.ApplicationTable
+	ASPrefix     = schema.ASPrefixTable
 )
 
-// Tables returns the model of every table in dependency order: a table comes after those that it refers to, so that
-// references are found in the first load.
-func Tables() []*Table {
-	place := []Column{
-		{Name: "city_name", Kind: NullText}, {Name: "continent_name", Kind: NullText},
-		{Name: "country_name", Kind: NullText}, {Name: "country_code", Kind: NullText},
-		{Name: "country_sub_name", Kind: NullText}, {Name: "country_sub_code", Kind: NullText},
-		{Name: "latitude", Kind: Float}, {Name: "longitude", Kind: Float},
+// Tables returns the model of every table of the data model, then of the sources' own tables. A table comes after those that
+// it refers to, so that references are found in the first load.
+func Tables(own ...schema.MetadataTable) []*Table {
+	var all []*Table
+	for _, described := range append(schema.MetadataModel(), own...) {
+		all = append(all, newTable(&described))
 	}
-	return []*Table{
-		versioned(Organization, Text, slices.Concat([]Column{
-			{Name: "name", Kind: Text, Required: true},
-			{Name: "type", Kind: Texts},
-		}, place)...),
-		versioned(AS, Uint32,
-			Column{Name: "name", Kind: Text, Required: true},
-			Column{Name: "organization_id", Kind: Text, Required: true},
-			Column{Name: "organization_ref", Kind: Reference, Of: "organization_id", Target: Organization}),
-		versioned(Device, Text, slices.Concat([]Column{
-			{Name: "type", Kind: Text, Required: true},
-			{Name: "loopback_ip", Kind: Addresses},
-			{Name: "management_ip", Kind: Addresses},
-			{Name: "hostname", Kind: NullText},
-			{Name: "location_name", Kind: NullText},
-			{Name: "location_type", Kind: NullTexts},
-		}, place, []Column{
-			{Name: "manufacturer", Kind: NullText}, {Name: "model", Kind: NullText}, {Name: "network", Kind: NullText},
-			{Name: "os", Kind: NullText}, {Name: "role", Kind: NullText}, {Name: "state", Kind: NullText},
-		})...),
-		versioned(Circuit, Text,
-			Column{Name: "type", Kind: NullText},
-			Column{Name: "description", Kind: NullText},
-			Column{Name: "state", Kind: NullText},
-			Column{Name: "endpoint_type", Kind: Pair, Required: true},
-			Column{Name: "endpoint_id", Kind: Pair, Required: true},
-			Column{Name: "parent_circuit_id", Kind: NullText},
-			Column{Name: "parent_circuit_ref", Kind: Reference, Of: "parent_circuit_id", Target: Circuit}),
-		versioned(Interface, Text,
-			Column{Name: "type", Kind: Text, Required: true},
-			Column{Name: "description", Kind: NullText},
-			Column{Name: "device_id", Kind: Text, Required: true},
-			Column{Name: "device_ref", Kind: Reference, Of: "device_id", Target: Device},
-			Column{Name: "edge", Kind: Bool},
-			Column{Name: "flow_index", Kind: NullUint32},
-			Column{Name: "ipv4", Kind: NullIPv4},
-			Column{Name: "ipv6", Kind: NullIPv6},
-			Column{Name: "name", Kind: Text, Required: true},
-			Column{Name: "speed", Kind: NullUint64},
-			Column{Name: "circuit_id", Kind: Texts},
-			Column{Name: "circuit_ref", Kind: ReferenceList, Of: "circuit_id", Target: Circuit},
-			Column{Name: "peer_as_id", Kind: NullUint32},
-			Column{Name: "peer_as_ref", Kind: Reference, Of: "peer_as_id", Target: AS},
-			Column{Name: "peer_interface_ipv4", Kind: NullIPv4},
-			Column{Name: "peer_interface_ipv6", Kind: NullIPv6},
-			Column{Name: "lag_member_interface_id", Kind: Texts},
-			Column{Name: "lag_member_interface_ref", Kind: ReferenceList, Of: "lag_member_interface_id",
-				Target: Interface},
-			Column{Name: "port_interface_id", Kind: NullText},
-			Column{Name: "port_interface_ref", Kind: Reference, Of: "port_interface_id", Target: Interface},
-			Column{Name: "remote_interface_id", Kind: NullText},
-			Column{Name: "remote_interface_ref", Kind: Reference, Of: "remote_interface_id", Target: Interface},
-			Column{Name: "remote_organization_id", Kind: NullText},
-			Column{Name: "remote_organization_ref", Kind: Reference, Of: "remote_organization_id",
-				Target: Organization}),
-		versioned(IP, Text, slices.Concat([]Column{
-			{Name: "ip_subnet", Kind: Subnets, Required: true},
-		}, place, []Column{
-			{Name: "as_id", Kind: NullUint32},
-			{Name: "as_ref", Kind: Reference, Of: "as_id", Target: AS},
-		})...),
-		versioned(ASPrefix, Text,
-			Column{Name: "ip_subnet", Kind: Subnets, Required: true},
-			Column{Name: "as_id", Kind: Uint32, Required: true}),
-		versioned(SciReg, Text,
-			Column{Name: "scireg_update_time", Kind: Date},
-			Column{Name: "ip_subnet", Kind: Subnets, Required: true},
-			Column{Name: "organization_name", Kind: NullText},
-			Column{Name: "organization_id", Kind: NullText},
-			// The registry names its organizations by no id of meta_organization, so there is nothing to refer to.
-			Column{Name: "organization_ref", Kind: Reference},
-			Column{Name: "discipline", Kind: NullText},
-			Column{Name: "latitude", Kind: Float}, Column{Name: "longitude", Kind: Float},
-			Column{Name: "resource_name", Kind: NullText},
-			Column{Name: "project_name", Kind: NullText},
-			Column{Name: "contact_email", Kind: NullText}),
-		newTable(Application, false, []string{"protocol", "id", "port_range_min", "port_range_max"},
-			Column{Name: "id", Kind: Text, Required: true},
-			Column{Name: "ext", Kind: JSON}, Column{Name: "tag", Kind: Texts},
-			Column{Name: "protocol", Kind: Text, Required: true},
-			Column{Name: "port_range_min", Kind: Uint16, Required: true},
-			Column{Name: "port_range_max", Kind: Uint16, Required: true}),
-	}
+	return all
 }
 
-func versioned(name string, id Kind, columns ...Column) *Table {
-	head := []Column{{Name: "id", Kind: id, Required: true}, {Name: "ext", Kind: JSON}, {Name: "tag", Kind: Texts}}
-	return newTable(name, true, []string{"id"}, append(head, columns...)...)
-}
-
-func newTable(name string, isVersioned bool, key []string, columns ...Column) *Table {
-	t := &Table{Name: name, Versioned: isVersioned, Columns: columns, byName: map[string]int{}}
-	for i, c := range columns {
+// newTable makes the model of a described table. It panics on a type that a record cannot fill: the description is wrong.
+func newTable(described *schema.MetadataTable) *Table {
+	id := schema.MetadataColumn{Name: "id", Type: described.IDType, Required: true}
+	if id.Type == "" {
+		id.Type = "String"
+	}
+	t := &Table{Name: described.Name, Versioned: described.Key == nil, byName: map[string]int{}}
+	t.add(described, &id)
+	t.Columns = append(t.Columns, Column{Name: "ext", Kind: JSON}, Column{Name: "tag", Kind: Texts})
+	for i := range described.Columns {
+		t.add(described, &described.Columns[i])
+	}
+	for i, c := range t.Columns {
 		t.byName[c.Name] = i
 		t.sorted = append(t.sorted, i)
-		t.self = t.self || c.Target == name
+		t.self = t.self || c.Target == t.Name
 	}
-	slices.SortFunc(t.sorted, func(a, b int) int { return strings.Compare(columns[a].Name, columns[b].Name) })
-	for _, k := range key {
-		t.key = append(t.key, t.byName[k])
+	slices.SortFunc(t.sorted, func(a, b int) int { return strings.Compare(t.Columns[a].Name, t.Columns[b].Name) })
+	key := described.Key
+	if key == nil {
+		key = []string{"id"}
+	}
+	for _, name := range key {
+		t.key = append(t.key, t.Index(name))
 	}
 	return t
+}
+
+func (t *Table) add(described *schema.MetadataTable, c *schema.MetadataColumn) {
+	kind, ok := KindOf(c)
+	if !ok {
+		panic(fmt.Sprintf("metadata table %s: a record cannot fill column %s of type %s", described.Name, c.Name, c.Type))
+	}
+	t.Columns = append(t.Columns, Column{Name: c.Name, Kind: kind, Required: c.Required, Of: c.Of, Target: c.Target})
 }
 
 // SelfReferring reports whether records of the table refer to each other.

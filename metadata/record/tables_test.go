@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/metranova/flow-collector/sink/schema"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files of testdata")
@@ -43,5 +45,29 @@ func TestGoldenTables(t *testing.T) {
 	}
 	if diff := cmp.Diff(string(want), b.String()); diff != "" {
 		t.Errorf("%s (-want +got, -update rewrites it):\n%s", path, diff)
+	}
+}
+
+// TestKindOf has a type of each sort, and types that a record cannot fill.
+func TestKindOf(t *testing.T) {
+	for _, c := range []struct {
+		typ, of string
+		want    Kind
+		ok      bool
+	}{
+		{"LowCardinality(Nullable(String))", "", NullText, true},
+		{"Array(LowCardinality(Nullable(String)))", "", NullTexts, true},
+		{"Tuple(LowCardinality(String), LowCardinality(String))", "", Pair, true},
+		{"Nullable(String)", "device_id", Reference, true},
+		{"Array(Nullable(String))", "circuit_id", ReferenceList, true},
+		{"String", "device_id", 0, false},
+		{"Decimal(9, 2)", "", 0, false},
+		{"Array(String", "", 0, false},
+		{"", "", 0, false},
+	} {
+		got, ok := KindOf(&schema.MetadataColumn{Type: c.typ, Of: c.of})
+		if ok != c.ok || ok && got != c.want {
+			t.Errorf("%q of %q: %d, %v, want %d, %v", c.typ, c.of, got, ok, c.want, c.ok)
+		}
 	}
 }

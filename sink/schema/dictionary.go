@@ -51,10 +51,8 @@ func applicationDictionary(s *Settings) dictionary {
 		key: "protocol",
 		query: "SELECT lower(source.protocol) AS protocol, least(source.port_range_min, source.port_range_max) AS port_range_min, " +
 			"greatest(source.port_range_min, source.port_range_max) AS port_range_max, source.id AS id FROM " +
-			s.qualified(s.Tables.Application) +
-			" AS source FINAL WHERE sipHash128(concat(source.protocol, ' ', source.id, ' ', " +
-			"toString(source.port_range_min), ' ', toString(source.port_range_max))) NOT IN " +
-			s.Vanished("meta_application"),
+			s.qualified(s.Tables.Application) + " AS source FINAL WHERE sipHash128(concat(source.protocol, ' ', source.id, ' ', " +
+			"toString(source.port_range_min), ' ', toString(source.port_range_max))) NOT IN " + s.Vanished(ApplicationTable),
 		layout: "COMPLEX_KEY_RANGE_HASHED(range_lookup_strategy 'max')",
 		ranges: "RANGE(MIN port_range_min MAX port_range_max)",
 	}
@@ -67,8 +65,7 @@ func asDictionary(s *Settings) dictionary {
 		columns:    []string{"`id` UInt32", "`name` String"},
 		key:        "id",
 		query: "SELECT id, argMax(name, (insert_time, length(ref), ref)) AS name FROM " +
-			s.qualified(s.Tables.AS) + " WHERE sipHash128(toString(id)) NOT IN " + s.Vanished("meta_as") +
-			" GROUP BY id",
+			s.qualified(s.Tables.AS) + " WHERE sipHash128(toString(id)) NOT IN " + s.Vanished(ASTable) + " GROUP BY id",
 		layout: "HASHED()",
 	}
 }

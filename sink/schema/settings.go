@@ -39,6 +39,9 @@ type Settings struct {
 	// ASExtensions give ext of meta_as typed paths: peeringdb.
 	ASExtensions []string
 
+	// SourceTables are the metadata tables that sources bring beside those of the data model.
+	SourceTables []MetadataTable
+
 	// MetadataOnly leaves out the tables of flows and traffic, and the views.
 	MetadataOnly bool
 
@@ -144,14 +147,14 @@ func Default() Settings {
 			Flow:             "data_flow",
 			InterfaceTraffic: "data_interface_traffic",
 			Loss:             "collector_loss",
-			Interface:        "meta_interface",
-			Device:           "meta_device",
-			Organization:     "meta_organization",
-			Circuit:          "meta_circuit",
-			AS:               "meta_as",
-			IP:               "meta_ip",
-			Application:      "meta_application",
-			SciReg:           "meta_ip_scireg",
+			Interface:        InterfaceTable,
+			Device:           DeviceTable,
+			Organization:     OrganizationTable,
+			Circuit:          CircuitTable,
+			AS:               ASTable,
+			IP:               IPTable,
+			Application:      ApplicationTable,
+			SciReg:           SciRegTable,
 		},
 		FlowTTL:                     TTL{Interval: "30 DAY", Column: startTime},
 		FlowPartitionBy:             dailyPartition,
@@ -260,12 +263,11 @@ type namedSetting struct{ what, value string }
 // names lists every object name with the setting that it comes from.
 func (s *Settings) names() []namedSetting {
 	t := &s.Tables
-	names := []namedSetting{
-		{"database", s.Database},
-		{"flow table", t.Flow}, {"interface table", t.Interface},
-		{"device table", t.Device}, {"organization table", t.Organization}, {"circuit table", t.Circuit},
-		{"AS table", t.AS}, {"IP table", t.IP}, {"application table", t.Application}, {"SciReg table", t.SciReg},
+	names := []namedSetting{{"database", s.Database}, {"flow table", t.Flow}}
+	for _, m := range s.MetadataTables() {
+		names = append(names, namedSetting{m.Label + " table", m.nameIn(s)})
 	}
+	names = append(names, namedSetting{"table of metadata sources", SourceTable})
 	if t.InterfaceTraffic != "" {
 		names = append(names, namedSetting{"interface traffic table", t.InterfaceTraffic})
 	}
