@@ -64,7 +64,8 @@ var errNotOneGood = errors.New("not one good record: nothing changes")
 
 // NewLoader returns a loader for the tables that the settings name.
 func NewLoader(conn driver.Conn, settings schema.Settings) *Loader {
-	l := &Loader{database: database{conn, settings}, tables: map[string]*record.Table{}, order: record.Tables(settings.SourceTables...)}
+	l := &Loader{database: database{conn, settings}, tables: map[string]*record.Table{},
+		order: record.Tables(settings.SourceTables...)}
 	for _, t := range l.order {
 		l.tables[t.Name] = t
 		l.tables[settings.TableName(t.Name)] = t

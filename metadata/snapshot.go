@@ -72,7 +72,8 @@ func (d *database) feed(ctx context.Context, f feed) (unread map[string]string, 
 	}
 	for _, name := range d.settings.IPRefExtensions {
 		steps = append(steps, step{kindExtension(name), "meta_ip_" + name, func() error {
-			return d.eachPrefix(ctx, schema.ExtensionTable(name), "toUInt32(0)", func(p enrich.IPPrefix) { f.extension(name, p) })
+			return d.eachPrefix(ctx, schema.ExtensionTable(name), "toUInt32(0)",
+				func(p enrich.IPPrefix) { f.extension(name, p) })
 		}})
 	}
 	unread = map[string]string{}
@@ -82,7 +83,8 @@ func (d *database) feed(ctx context.Context, f feed) (unread map[string]string, 
 			return nil, fmt.Errorf("read %s for the snapshot: %w", s.table, err)
 		}
 		if err != nil {
-			unread[s.kind] = fmt.Sprintf("table %s cannot be read, so rows get no new %s: %v", d.settings.TableName(s.table), s.kind, oneLine(err))
+			unread[s.kind] = fmt.Sprintf("table %s cannot be read, so rows get no new %s: %v",
+				d.settings.TableName(s.table), s.kind, oneLine(err))
 		}
 	}
 	return unread, nil

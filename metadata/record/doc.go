@@ -1,7 +1,7 @@
 // Package record is the model of a metadata record: which columns each meta_* table has, how the values that a source
-// gives become column values, the canonical JSON text and the md5 hash that tell two versions of a record apart, and the
-// RowBinary form in which rows go to ClickHouse. The columns come from the tables' descriptions in package schema, the only package of ours that
-// it imports. It reads no file and talks to nobody.
+// gives become column values, the canonical JSON text and the md5 hash that tell two versions of a record apart, and
+// the RowBinary form in which rows go to ClickHouse. The columns come from the tables' descriptions in package schema,
+// the only package of ours that it imports. It reads no file and talks to nobody.
 package record
 
 // Raw is a record as a source has it: values as a YAML or JSON decoder makes them, by column name. Keys that the table

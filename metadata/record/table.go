@@ -54,8 +54,8 @@ var kinds = map[string]Kind{
 	"Date":                      Date,
 }
 
-// KindOf returns the kind of a described column. LowCardinality makes no difference to it, as RowBinary does not show it.
-// false: a record cannot fill a column of this type.
+// KindOf returns the kind of a described column. LowCardinality makes no difference to it, as RowBinary does not show
+// it. false: a record cannot fill a column of this type.
 func KindOf(c *schema.MetadataColumn) (Kind, bool) {
 	plain := c.Type
 	for {
@@ -128,8 +128,8 @@ const (
 	ASPrefix     = schema.ASPrefixTable
 )
 
-// Tables returns the model of every table of the data model, then of the sources' own tables. A table comes after those that
-// it refers to, so that references are found in the first load.
+// Tables returns the model of every table of the data model, then of the sources' own tables. A table comes after those
+// that it refers to, so that references are found in the first load.
 func Tables(own ...schema.MetadataTable) []*Table {
 	var all []*Table
 	for _, described := range append(schema.MetadataModel(), own...) {
@@ -138,7 +138,8 @@ func Tables(own ...schema.MetadataTable) []*Table {
 	return all
 }
 
-// newTable makes the model of a described table. It panics on a type that a record cannot fill: the description is wrong.
+// newTable makes the model of a described table. It panics on a type that a record cannot fill: the description is
+// wrong.
 func newTable(described *schema.MetadataTable) *Table {
 	id := schema.MetadataColumn{Name: "id", Type: described.IDType, Required: true}
 	if id.Type == "" {
@@ -169,7 +170,8 @@ func newTable(described *schema.MetadataTable) *Table {
 func (t *Table) add(described *schema.MetadataTable, c *schema.MetadataColumn) {
 	kind, ok := KindOf(c)
 	if !ok {
-		panic(fmt.Sprintf("metadata table %s: a record cannot fill column %s of type %s", described.Name, c.Name, c.Type))
+		panic(fmt.Sprintf("metadata table %s: a record cannot fill column %s of type %s", described.Name, c.Name,
+			c.Type))
 	}
 	t.Columns = append(t.Columns, Column{Name: c.Name, Kind: kind, Required: c.Required, Of: c.Of, Target: c.Target})
 }

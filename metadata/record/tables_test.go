@@ -14,8 +14,8 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files of testdata")
 
-// TestGoldenTables compares the model of every table with testdata: the order of tables and columns, kinds, references, and
-// the columns that an insert names.
+// TestGoldenTables compares the model of every table with testdata: the order of tables and columns, kinds, references,
+// and the columns that an insert names.
 func TestGoldenTables(t *testing.T) {
 	var b strings.Builder
 	for _, table := range Tables() {

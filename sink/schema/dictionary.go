@@ -51,8 +51,10 @@ func applicationDictionary(s *Settings) dictionary {
 		key: "protocol",
 		query: "SELECT lower(source.protocol) AS protocol, least(source.port_range_min, source.port_range_max) AS port_range_min, " +
 			"greatest(source.port_range_min, source.port_range_max) AS port_range_max, source.id AS id FROM " +
-			s.qualified(s.Tables.Application) + " AS source FINAL WHERE sipHash128(concat(source.protocol, ' ', source.id, ' ', " +
-			"toString(source.port_range_min), ' ', toString(source.port_range_max))) NOT IN " + s.Vanished(ApplicationTable),
+			s.qualified(s.Tables.Application) +
+			" AS source FINAL WHERE sipHash128(concat(source.protocol, ' ', source.id, ' ', " +
+			"toString(source.port_range_min), ' ', toString(source.port_range_max))) NOT IN " +
+			s.Vanished(ApplicationTable),
 		layout: "COMPLEX_KEY_RANGE_HASHED(range_lookup_strategy 'max')",
 		ranges: "RANGE(MIN port_range_min MAX port_range_max)",
 	}

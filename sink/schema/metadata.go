@@ -1,19 +1,19 @@
 package schema
 
-// MetadataTable describes a table of metadata records, such as meta_device. It is the only description of the table: the
-// statements that make it come from here, and so do the types of the values that package metadata/record writes. The tables
-// of the collector's own data model are in metadataModel. A metadata source that needs another table brings it in
-// Settings.SourceTables.
+// MetadataTable describes a table of metadata records, such as meta_device. It is the only description of the table:
+// the statements that make it come from here, and so do the types of the values that package metadata/record writes.
+// The tables of the collector's own data model are in metadataModel. A metadata source that needs another table brings
+// it in Settings.SourceTables.
 //
-// The columns id, ref, hash, insert_time, ext and tag come before the described ones in every table. A table with a Key has
-// neither ref nor hash. A MetadataTable is not changed once it is in use, so copies share their slices.
+// The columns id, ref, hash, insert_time, ext and tag come before the described ones in every table. A table with a Key
+// has neither ref nor hash. A MetadataTable is not changed once it is in use, so copies share their slices.
 type MetadataTable struct {
 	Name    string // the standard name, "meta_device": sources and records name the table by it
 	Label   string // names the table in messages: "device" gives "device table"
 	IDType  string // the type of id; "" is String
 	Columns []MetadataColumn
-	// Key makes the table unversioned: a record replaces the one with the same values in these columns. Without a Key every
-	// change of a record is a new version, a row with a new ref.
+	// Key makes the table unversioned: a record replaces the one with the same values in these columns. Without a Key
+	// every change of a record is a new version, a row with a new ref.
 	Key []string
 
 	called   func(*Tables) string  // the operator's name for the table; nil: Name
@@ -24,10 +24,12 @@ type MetadataTable struct {
 
 // MetadataColumn is a column of a MetadataTable that a record fills.
 type MetadataColumn struct {
-	Name, Type, Comment string // the type as system.columns spells it; record.KindOf lists the types that a record can fill
-	Required            bool   // a record without a value is left out
-	// Of makes the column a reference: it gets the ref of the newest version of the record whose id is in the column Of.
-	// Target is the standard name of that record's table, "" where no table has these ids: the reference is NULL then.
+	// the type as system.columns spells it; record.KindOf lists the types that a record can fill
+	Name, Type, Comment string
+	Required            bool // a record without a value is left out
+	// Of makes the column a reference: it gets the ref of the newest version of the record whose id is in the column
+	// Of. Target is the standard name of that record's table, "" where no table has these ids: the reference is NULL
+	// then.
 	Of, Target string
 }
 
@@ -48,8 +50,8 @@ const (
 // ExtensionTable is the standard name of the metadata table of an IP reference extension.
 func ExtensionTable(extension string) string { return "meta_ip_" + extension }
 
-// MetadataTables are the tables of metadata records under these settings: those of the data model, then the sources' own. A
-// table comes after the tables that its records refer to.
+// MetadataTables are the tables of metadata records under these settings: those of the data model, then the sources'
+// own. A table comes after the tables that its records refer to.
 func (s *Settings) MetadataTables() []MetadataTable {
 	return append(metadataModel(), s.SourceTables...)
 }
@@ -67,8 +69,8 @@ func (s *Settings) KnowsMetadataTable(standard string) bool {
 	return false
 }
 
-// TableName is the name in the database of the metadata table with a standard name. A table without a setting for its name,
-// such as an extension's, has the standard one.
+// TableName is the name in the database of the metadata table with a standard name. A table without a setting for its
+// name, such as an extension's, has the standard one.
 func (s *Settings) TableName(standard string) string {
 	for _, t := range s.MetadataTables() {
 		if t.Name == standard {
@@ -153,8 +155,8 @@ func sourceTable() table {
 	}
 }
 
-// CreateExtensionTable renders the statement that creates the metadata table of an IP reference extension, with the columns
-// that a snapshot reads.
+// CreateExtensionTable renders the statement that creates the metadata table of an IP reference extension, with the
+// columns that a snapshot reads.
 func (s *Settings) CreateExtensionTable(extension string) string {
 	t := MetadataTable{Name: ExtensionTable(extension), Columns: []MetadataColumn{SubnetsColumn()}}
 	made := t.table(s)

@@ -9,7 +9,8 @@ import (
 // metadataModel are the metadata tables of the data model, each after the tables that its records refer to.
 func metadataModel() []MetadataTable {
 	return []MetadataTable{
-		organizations(), autonomousSystems(), devices(), circuits(), interfaces(), ips(), scienceRegistry(), applications(),
+		organizations(), autonomousSystems(), devices(), circuits(), interfaces(), ips(), scienceRegistry(),
+		applications(),
 		asPrefixes(),
 	}
 }
@@ -104,7 +105,8 @@ func autonomousSystems() MetadataTable {
 		IDType: "UInt32", extPaths: (*Settings).asPaths,
 		Columns: []MetadataColumn{
 			{Name: "name", Type: typeText, Required: true, Comment: "Name of the AS."},
-			{Name: "organization_id", Type: "String", Required: true, Comment: "Whose AS it is: id in meta_organization."},
+			{Name: "organization_id", Type: "String", Required: true,
+				Comment: "Whose AS it is: id in meta_organization."},
 			ReferenceColumn("organization_id", OrganizationTable),
 		},
 	}
@@ -120,7 +122,8 @@ func devices() MetadataTable {
 			{Name: "management_ip", Type: "Array(IPv6)", Comment: "Addresses to manage it by."},
 			text("hostname", "Host name."),
 			text("location_name", "Where it stands."),
-			{Name: "location_type", Type: "Array(LowCardinality(Nullable(String)))", Comment: "What kinds of place that is."},
+			{Name: "location_type", Type: "Array(LowCardinality(Nullable(String)))",
+				Comment: "What kinds of place that is."},
 		}, location(), []MetadataColumn{
 			text("manufacturer", "Manufacturer."),
 			text("model", "Model."),
@@ -232,6 +235,7 @@ func asPrefixes() MetadataTable {
 	subnets.Comment = "Prefixes of the block; IPv4 as ::ffff:a.b.c.d with the length of IPv4."
 	return MetadataTable{
 		Name: ASPrefixTable, Label: "AS prefix",
-		Columns: []MetadataColumn{subnets, {Name: "as_id", Type: "UInt32", Required: true, Comment: "AS number of the block."}},
+		Columns: []MetadataColumn{subnets, {Name: "as_id", Type: "UInt32", Required: true,
+			Comment: "AS number of the block."}},
 	}
 }
