@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -13,6 +12,7 @@ import (
 	"github.com/urfave/cli/v3"
 	"go.uber.org/zap"
 
+	"github.com/metranova/flow-collector/collector/commandline"
 	"github.com/metranova/flow-collector/collector/compare"
 	"github.com/metranova/flow-collector/collector/config"
 	"github.com/metranova/flow-collector/enrich"
@@ -103,10 +103,10 @@ func comparisonOf(c *cli.Command, now time.Time) (*comparison, error) {
 		}
 	}
 	if given != 1 {
-		return nil, errors.New("compare with what? give either files of pmacct's messages, or --topic, or --table")
+		return nil, commandline.Usage("compare with what? give either files of pmacct's messages, or --topic, or --table")
 	}
 	if o.format != "table" && o.format != "json" {
-		return nil, fmt.Errorf("--format %s: table or json", o.format)
+		return nil, commandline.Usage("--format %s: table or json", o.format)
 	}
 	for _, t := range []struct {
 		flag string
@@ -122,11 +122,11 @@ func comparisonOf(c *cli.Command, now time.Time) (*comparison, error) {
 	}
 	switch {
 	case o.table != "" && (o.from.IsZero() || o.to.IsZero()):
-		return nil, errors.New("--table needs a period: --from and --to, or --last")
+		return nil, commandline.Usage("--table needs a period: --from and --to, or --last")
 	case o.topic != "" && o.from.IsZero():
-		return nil, errors.New("--topic needs a period: --from, or --last")
+		return nil, commandline.Usage("--topic needs a period: --from, or --last")
 	case !o.from.IsZero() && !o.to.IsZero() && !o.from.Before(o.to):
-		return nil, fmt.Errorf("--from %s is not before --to %s", o.from.Format(time.DateTime),
+		return nil, commandline.Usage("--from %s is not before --to %s", o.from.Format(time.DateTime),
 			o.to.Format(time.DateTime))
 	}
 	return o, nil

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,6 +13,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/metranova/flow-collector/collector/capture"
+	"github.com/metranova/flow-collector/collector/commandline"
 	"github.com/metranova/flow-collector/decoder"
 	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/decoder/flow"
@@ -25,7 +25,8 @@ func decodeCommand() *cli.Command {
 		Usage:     "print the flow records of packet captures",
 		ArgsUsage: "CAPTURE...",
 		Description: `Reads pcap and pcapng files and prints one JSON object for each flow record, as the exporter sent it: nothing is scaled
-or looked up. It needs no configuration. What could not be decoded is said at the end, on standard error.
+or looked up. It needs no configuration. What was seen and what could not be decoded is said at the end, on standard
+error.
 
   collector decode router.pcap
   collector decode -format table router.pcap
@@ -39,7 +40,7 @@ or looked up. It needs no configuration. What could not be decoded is said at th
 		},
 		Action: func(_ context.Context, c *cli.Command) error {
 			if c.Args().Len() == 0 {
-				return errors.New("no capture given: collector decode FILE.pcap")
+				return commandline.Usage("no capture given: collector decode FILE.pcap")
 			}
 			return decodeFiles(c.Args().Slice(), c.String("format"), c.Bool("stats"), c.Bool("decapsulate"), os.Stdout,
 				os.Stderr)
@@ -76,6 +77,7 @@ func decodeFiles(paths []string, format string, stats, decapsulate bool, out, no
 		s.print(out)
 		printSkipped(out, skipped)
 	} else {
+		printSeen(notes, s, skipped)
 		s.printLosses(notes)
 	}
 	return failed
@@ -103,7 +105,7 @@ func recordPrinter(format string, stats bool, out io.Writer) (receive func([]flo
 			}
 		}, func() { _ = table.Flush() }, nil
 	}
-	return nil, nil, fmt.Errorf("format %q is neither json nor table", format)
+	return nil, nil, commandline.Usage("--format %q is neither json nor table", format)
 }
 
 func printRow(out io.Writer, r *flow.Record) {
@@ -118,6 +120,36 @@ func hostPort(a flow.Addr, port uint16) string {
 		return fmt.Sprintf("%s:%d", a, port)
 	}
 	return fmt.Sprintf("[%s]:%d", a, port)
+}
+
+// printSeen says what captures held, so that a capture without flow records explains itself.
+func printSeen(out io.Writer, s *summary, skipped capture.Skipped) {
+	var templates, options, counters uint64
+	for _, stream := range s.all() {
+		templates += stream.Templates.Load()
+		options += stream.Options.Load()
+		counters += stream.Counters.Load()
+	}
+	fmt.Fprintf(out, "%d flow records in %d datagrams of %d exporters", s.records(), s.datagrams(), len(s.streams))
+	for _, seen := range []struct {
+		n    uint64
+		what string
+	}{{templates, "templates"}, {options, "option records"}, {counters, "counter samples"}} {
+		if seen.n > 0 {
+			fmt.Fprintf(out, ", %d %s", seen.n, seen.what)
+		}
+	}
+	fmt.Fprintln(out)
+	switch {
+	case s.records() > 0:
+	case s.datagrams() > 0:
+		fmt.Fprintln(out, "no flow record could be read: --stats shows templates and options, and what data waits for")
+	case len(s.losses) > 0:
+		fmt.Fprintln(out, "nothing in it is sFlow v5, NetFlow v5, NetFlow v9 or IPFIX")
+	default:
+		fmt.Fprintln(out, "no UDP datagram is in it")
+	}
+	printSkipped(out, skipped)
 }
 
 func printSkipped(out io.Writer, s capture.Skipped) {

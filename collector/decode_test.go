@@ -3,12 +3,17 @@ package main
 import (
 	"bytes"
 	"flag"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+	"github.com/gopacket/gopacket/pcapgo"
 )
 
 var update = flag.Bool("update", false, "write what the golden files in testdata should hold")
@@ -43,10 +48,79 @@ func TestDecode_records(t *testing.T) {
 			}
 			lines := bytes.SplitAfter(records.Bytes(), []byte("\n"))
 			golden(t, name+".jsonl", bytes.Join(lines[:min(8, len(lines))], nil))
-			if notes.Len() > 0 {
+			if n := strings.Count(notes.String(), "\n"); n != 1 {
 				t.Errorf("said %q", notes.String())
 			}
 		})
+	}
+}
+
+// decode says what it saw, above all where there is no record to print.
+func TestDecode_saysWhatItSaw(t *testing.T) {
+	header := func(version uint16, more ...byte) []byte {
+		return append([]byte{byte(version >> 8), byte(version)}, more...)
+	}
+	template := header(10, 0, 28, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 2, 0, 12, 1, 44, 0, 1, 0, 8, 0, 4)
+	waits := header(10, 0, 20, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 1, 44, 0, 4)
+	for _, c := range []struct {
+		name     string
+		packets  [][]byte
+		protocol layers.IPProtocol
+		want     string
+	}{
+		{"empty", nil, layers.IPProtocolUDP,
+			"0 flow records in 0 datagrams of 0 exporters\nno UDP datagram is in it\n"},
+		{"no UDP", [][]byte{template}, layers.IPProtocolTCP,
+			"0 flow records in 0 datagrams of 0 exporters\nno UDP datagram is in it\nnot UDP in the capture: 1 packets\n"},
+		{"a template only", [][]byte{template}, layers.IPProtocolUDP,
+			"0 flow records in 1 datagrams of 1 exporters, 1 templates\nno flow record could be read: "},
+		{"data without its template", [][]byte{waits}, layers.IPProtocolUDP,
+			"0 flow records in 1 datagrams of 1 exporters\nno flow record could be read: "},
+		{"another protocol", [][]byte{[]byte("GET / HTTP/1.1 and so on, long enough")}, layers.IPProtocolUDP,
+			"0 flow records in 0 datagrams of 0 exporters\nnothing in it is sFlow v5, NetFlow v5, NetFlow v9 or IPFIX\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "some.pcap")
+			writeCapture(t, path, c.protocol, c.packets)
+			var records, notes bytes.Buffer
+			if err := decodeFiles([]string{path}, "json", false, false, &records, &notes); err != nil {
+				t.Fatal(err)
+			}
+			if !strings.HasPrefix(notes.String(), c.want) {
+				t.Errorf("said\n%swant\n%s", notes.String(), c.want)
+			}
+		})
+	}
+}
+
+// writeCapture writes packets with these payloads from 192.0.2.1.
+func writeCapture(t *testing.T, path string, protocol layers.IPProtocol, payloads [][]byte) {
+	t.Helper()
+	file, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	w := pcapgo.NewWriter(file)
+	if err := w.WriteFileHeader(1<<16, layers.LinkTypeRaw); err != nil {
+		t.Fatal(err)
+	}
+	for _, payload := range payloads {
+		ip := &layers.IPv4{Version: 4, TTL: 64, Protocol: protocol,
+			SrcIP: net.IPv4(192, 0, 2, 1), DstIP: net.IPv4(192, 0, 2, 2)}
+		var transport gopacket.SerializableLayer = &layers.UDP{SrcPort: 1000, DstPort: 4739}
+		if protocol == layers.IPProtocolTCP {
+			transport = &layers.TCP{SrcPort: 1000, DstPort: 4739}
+		}
+		b := gopacket.NewSerializeBuffer()
+		if err := gopacket.SerializeLayers(b, gopacket.SerializeOptions{FixLengths: true}, ip, transport,
+			gopacket.Payload(payload)); err != nil {
+			t.Fatal(err)
+		}
+		info := gopacket.CaptureInfo{Timestamp: time.Unix(1e9, 0), CaptureLength: len(b.Bytes()), Length: len(b.Bytes())}
+		if err := w.WritePacket(info, b.Bytes()); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"os"
 
 	"github.com/urfave/cli/v3"
+
+	"github.com/metranova/flow-collector/collector/commandline"
 )
 
 // version is set by the linker.
@@ -17,14 +19,9 @@ var version = "unknown"
 var errReported = errors.New("already reported")
 
 func main() {
-	err := root().Run(context.Background(), os.Args)
-	if err == nil {
-		return
+	if status := commandline.Run(context.Background(), root(), os.Args, os.Stderr, errReported); status != 0 {
+		os.Exit(status)
 	}
-	if !errors.Is(err, errReported) {
-		fmt.Fprintln(os.Stderr, "collector:", err)
-	}
-	os.Exit(1)
 }
 
 func root() *cli.Command {
@@ -41,7 +38,6 @@ Ask:                  collector query "SELECT count() FROM data_flow"
 What a router sends:  collector decode capture.pcap
 Before a change:      collector check --config collector.yml
 Why is a row so:      collector metadata show 192.0.2.7`,
-		Suggest:                   true,
 		DisableSliceFlagSeparator: true,
 		EnableShellCompletion:     true,
 		Commands: []*cli.Command{

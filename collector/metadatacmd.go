@@ -16,6 +16,7 @@ import (
 	"github.com/urfave/cli/v3"
 	"go.uber.org/zap"
 
+	"github.com/metranova/flow-collector/collector/commandline"
 	"github.com/metranova/flow-collector/collector/config"
 	"github.com/metranova/flow-collector/metadata"
 	"github.com/metranova/flow-collector/metadata/download"
@@ -66,7 +67,7 @@ are those that metadata show and the log name. Rows that refer to the records st
 				Flags: configFlags(),
 				Action: func(ctx context.Context, c *cli.Command) error {
 					if c.Args().Len() != 1 {
-						return errors.New("which source? collector metadata forget file:/etc/flow-collector/conf/meta_old.yml")
+						return commandline.Usage("which source? collector metadata forget file:/etc/flow-collector/conf/meta_old.yml")
 					}
 					cfg, err := loadConfig(c)
 					if err != nil {
@@ -85,7 +86,7 @@ are those that metadata show and the log name. Rows that refer to the records st
 				Flags: configFlags(),
 				Action: func(ctx context.Context, c *cli.Command) error {
 					if c.Args().Len() == 0 {
-						return errors.New("nothing to show: collector metadata show 192.0.2.7")
+						return commandline.Usage("nothing to show: collector metadata show 192.0.2.7")
 					}
 					cfg, err := loadConfig(c)
 					if err != nil {
@@ -101,7 +102,7 @@ are those that metadata show and the log name. Rows that refer to the records st
 // loadMetadata imports the named sources.
 func loadMetadata(ctx context.Context, cfg *config.Config, names, files []string, allowShrink bool) error {
 	if len(names) == 0 {
-		return errors.New("which? collector metadata load all, or some of caida, geo, scireg, files")
+		return commandline.Usage("which? collector metadata load all, or some of caida, geo, scireg, files")
 	}
 	sources, err := chosenSources(cfg, names, files)
 	if err != nil {
@@ -141,7 +142,7 @@ func chosenSources(cfg *config.Config, names, files []string) ([]metadata.Source
 	o.CAIDADownload = o.CAIDADownload || slices.Contains(names, "caida") && cfg.Metadata.ASNames.UseURL
 	if len(files) > 0 {
 		if len(names) != 1 || names[0] == "all" {
-			return nil, errors.New("--file is for one source: collector metadata load files --file meta_device.yml")
+			return nil, commandline.Usage("--file is for one source: collector metadata load files --file meta_device.yml")
 		}
 		if err := useFiles(&o, names[0], files); err != nil {
 			return nil, err
@@ -160,7 +161,7 @@ func chosenSources(cfg *config.Config, names, files []string) ([]metadata.Source
 		case slices.Contains([]string{"caida", "geo", "scireg", "files"}, name):
 			return nil, fmt.Errorf("metadata %s: the configuration names nothing to read; give it with --file", name)
 		default:
-			return nil, fmt.Errorf("there is no metadata source %q: take caida, geo, scireg, files or all", name)
+			return nil, commandline.Usage("there is no metadata source %q: take caida, geo, scireg, files or all", name)
 		}
 	}
 	return chosen, nil
@@ -196,7 +197,7 @@ func useFiles(o *metadata.SourceOptions, name string, files []string) error {
 		}
 		o.CAIDADownload, o.CAIDAFallback = false, false
 	default:
-		return fmt.Errorf("there is no metadata source %q: take caida, geo, scireg or files", name)
+		return commandline.Usage("there is no metadata source %q: take caida, geo, scireg or files", name)
 	}
 	return nil
 }
@@ -272,14 +273,16 @@ func showMetadata(ctx context.Context, cfg *config.Config, what []string, out io
 	if err != nil {
 		return err
 	}
+	var failed []error
 	for _, w := range what {
 		findings, err := metadata.Show(ctx, conn, settings, snapshot, w)
 		if err != nil {
-			return err
+			failed = append(failed, err)
+			continue
 		}
 		printFindings(out, w, findings)
 	}
-	return nil
+	return errors.Join(failed...)
 }
 
 func printFindings(out io.Writer, what string, findings []metadata.Finding) {

@@ -14,6 +14,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/urfave/cli/v3"
 
+	"github.com/metranova/flow-collector/collector/commandline"
 	"github.com/metranova/flow-collector/collector/config"
 	"github.com/metranova/flow-collector/sink/clickhouse"
 	"github.com/metranova/flow-collector/sink/native"
@@ -35,7 +36,7 @@ reason. Without a further word the command lists what is there.
 		Flags: configFlags(),
 		Action: func(_ context.Context, c *cli.Command) error {
 			if c.Args().Len() > 0 {
-				return fmt.Errorf("quarantine takes no argument %q: show and insert do", c.Args().First())
+				return commandline.Usage("quarantine takes no argument %q: show and insert do", c.Args().First())
 			}
 			cfg, err := loadConfig(c)
 			if err != nil {
@@ -155,7 +156,7 @@ func shorten(s string, most int) string {
 // eachPair calls do for every pair of files that is named, by either of them or both.
 func eachPair(names []string, do func(name string) error) error {
 	if len(names) == 0 {
-		return errors.New("no file given: `collector quarantine` lists them")
+		return commandline.Usage("no file given: `collector quarantine` lists them")
 	}
 	done := map[string]bool{}
 	for _, name := range names {

@@ -15,6 +15,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/urfave/cli/v3"
 
+	"github.com/metranova/flow-collector/collector/commandline"
 	"github.com/metranova/flow-collector/collector/config"
 	"github.com/metranova/flow-collector/sink/clickhouse"
 )
@@ -60,7 +61,7 @@ func queryText(c *cli.Command) (string, error) {
 	}
 	sql = strings.TrimRight(strings.TrimSpace(sql), ";")
 	if sql == "" {
-		return "", errors.New(`no query given: collector query "SELECT count() FROM data_flow"`)
+		return "", commandline.Usage(`no query given: collector query "SELECT count() FROM data_flow"`)
 	}
 	return sql, nil
 }

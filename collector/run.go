@@ -17,6 +17,7 @@ import (
 	"github.com/urfave/cli/v3"
 	"go.uber.org/zap"
 
+	"github.com/metranova/flow-collector/collector/commandline"
 	"github.com/metranova/flow-collector/collector/config"
 	"github.com/metranova/flow-collector/collector/forward"
 	"github.com/metranova/flow-collector/collector/listen"
@@ -53,9 +54,9 @@ and says what was left.`,
 			captures := append(c.StringSlice("pcap"), c.Args().Slice()...)
 			switch {
 			case len(c.StringSlice("pcap")) == 0 && c.Args().Len() > 0:
-				return fmt.Errorf("run takes no argument %q: captures are given with --pcap", c.Args().First())
+				return commandline.Usage("run takes no argument %q: captures are given with --pcap", c.Args().First())
 			case len(captures) == 0 && (c.Bool("once") || c.Bool("shift-to-now")):
-				return errors.New("--once and --shift-to-now are for captures: give one with --pcap FILE")
+				return commandline.Usage("--once and --shift-to-now are for captures: give one with --pcap FILE")
 			}
 			cfg, err := loadConfig(c)
 			if err != nil {

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/signal"
@@ -17,10 +19,14 @@ func storeCommand() *cli.Command {
 	return &cli.Command{
 		Name:            "store",
 		Usage:           "serve the local store (started by run)",
+		Description:     "This is the process that opens the engine. `collector run` starts it and watches over it; nobody else has to.",
 		Hidden:          true,
 		SkipFlagParsing: true,
 		Action: func(ctx context.Context, c *cli.Command) error {
 			o, err := store.OptionsFromArguments(c.Args().Slice(), os.Getenv)
+			if errors.Is(err, flag.ErrHelp) {
+				return cli.ShowSubcommandHelp(c)
+			}
 			if err != nil {
 				return err
 			}

@@ -38,6 +38,7 @@ type summary struct {
 	losses        []loss
 	kept          []loss   // not in all tables, but in the quarantine
 	clocks        []loss   // stored, with times that cannot be true
+	twice         []loss   // what came again: nothing of it is missing
 	notes         []string // how exporters were understood that leave room for it
 	captureLosses []loss   // of what captures do not have whole
 	warnings      []string
@@ -65,11 +66,13 @@ func newSummary(tables ...*exporter.Table) *summary {
 	for _, stream := range s.streams {
 		s.losses = append(s.losses, streamLosses(stream)...)
 		s.clocks = append(s.clocks, wrongClocks(stream)...)
+		s.twice = append(s.twice, cameTwice(stream)...)
 		s.notes = append(s.notes, streamNotes(stream)...)
 	}
 	for _, stream := range s.evicted {
 		s.losses = append(s.losses, streamLosses(stream)...)
 		s.clocks = append(s.clocks, wrongClocks(stream)...)
+		s.twice = append(s.twice, cameTwice(stream)...)
 	}
 	return s
 }
@@ -93,6 +96,14 @@ func wrongClocks(stream *exporter.Stream) []loss {
 	return clocks
 }
 
+// cameTwice are the datagrams of a stream that have the sequence number of an earlier one.
+func cameTwice(stream *exporter.Stream) []loss {
+	if n := stream.Duplicated.Load(); n > 0 {
+		return []loss{{n, "duplicated, by sequence number", streamName(stream)}}
+	}
+	return nil
+}
+
 func streamName(stream *exporter.Stream) string {
 	if stream.Key == (exporter.Key{}) {
 		return evictedStreams
@@ -111,9 +122,8 @@ func streamLosses(stream *exporter.Stream) []loss {
 	for _, reason := range exporter.Reasons() {
 		add(stream.Failed(reason), reason.String())
 	}
-	add(stream.Lost.Load(), "lost before us, by sequence number")
-	add(stream.Duplicated.Load(), "duplicated, by sequence number")
-	add(stream.SamplesLost.Load(), "samples lost before us, by sequence number")
+	add(stream.Lost.Load(), "missing by sequence number")
+	add(stream.SamplesLost.Load(), "samples missing by sequence number")
 	add(stream.AgentDrops.Load(), "samples dropped by the agent itself")
 	return losses
 }
@@ -204,6 +214,9 @@ func (s *summary) printStreams(out io.Writer) {
 func (s *summary) printLosses(out io.Writer) {
 	for _, n := range s.notes {
 		fmt.Fprintf(out, "note: %s\n", n)
+	}
+	for _, t := range s.twice {
+		fmt.Fprintf(out, "twice: %d × %s (%s)\n", t.count, t.what, t.where)
 	}
 	for _, l := range s.losses {
 		fmt.Fprintf(out, "lost: %d × %s (%s)\n", l.count, l.what, l.where)

@@ -25,7 +25,7 @@ func TestSummary_evictedStreams(t *testing.T) {
 	sum := newSummary(table)
 	lost := uint64(0)
 	for _, l := range sum.losses {
-		if l.what == "lost before us, by sequence number" {
+		if l.what == "missing by sequence number" {
 			lost += l.count
 		}
 	}

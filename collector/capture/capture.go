@@ -72,7 +72,7 @@ const sectionHeader = "\x0a\x0d\x0d\x0a"
 func (r *Reader) detect(in *bufio.Reader) error {
 	magic, err := in.Peek(4)
 	if err != nil {
-		return fmt.Errorf("no capture file: %w", err)
+		return fmt.Errorf("not a capture, it ends before its first bytes: %w", err)
 	}
 	if string(magic) == sectionHeader {
 		ng, err := pcapgo.NewNgReader(in, pcapgo.NgReaderOptions{WantMixedLinkType: true, SkipUnknownVersion: true})
@@ -85,7 +85,7 @@ func (r *Reader) detect(in *bufio.Reader) error {
 	}
 	classic, err := pcapgo.NewReader(in)
 	if err != nil {
-		return err
+		return fmt.Errorf("not a capture of pcap or pcapng format: %w", err)
 	}
 	r.next = classic.ReadPacketData
 	r.link = classic.LinkType()

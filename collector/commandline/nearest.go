@@ -1,0 +1,56 @@
+package commandline
+
+import "strings"
+
+// Nearest returns the name that a mistyped one most likely means, or "" where none is near: at most a third of its
+// letters are wrong, missing, too many or swapped with their neighbour, or it is the only name that begins so.
+func Nearest(typed string, names []string) string {
+	typed = strings.ToLower(typed)
+	best, least := "", max(1, len(typed)/3)+1
+	begins, others := "", 0
+	for _, name := range names {
+		if len(name) < 2 {
+			continue // a letter is near to everything
+		}
+		if d := distance(typed, name); d < least {
+			best, least = name, d
+		}
+		if len(typed) > 1 && strings.HasPrefix(name, typed) {
+			begins, others = name, others+1
+		}
+	}
+	if best == "" && others == 1 {
+		return begins
+	}
+	return best
+}
+
+// distance is the number of letters to change, add, remove or swap with their neighbour to turn one word into the
+// other (optimal string alignment).
+func distance(a, b string) int {
+	row := func(first int) []int {
+		r := make([]int, len(b)+1)
+		r[0] = first
+		return r
+	}
+	var before []int
+	last := row(0)
+	for j := range last {
+		last[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		this := row(i)
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			this[j] = min(last[j]+1, this[j-1]+1, last[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				this[j] = min(this[j], before[j-2]+1)
+			}
+		}
+		before, last = last, this
+	}
+	return last[len(b)]
+}
