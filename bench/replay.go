@@ -48,7 +48,7 @@ func replayCommand() *cli.Command {
 			if c.Bool("json") {
 				return json.NewEncoder(os.Stdout).Encode(result)
 			}
-			printReplay(capture, result)
+			printReplay(capture, result, to)
 			return nil
 		},
 	}
@@ -95,7 +95,7 @@ func replayWithBar(ctx context.Context, capture *replay.Capture, o replay.Option
 	return result, err
 }
 
-func printReplay(c *replay.Capture, r replay.Result) {
+func printReplay(c *replay.Capture, r replay.Result, to netip.AddrPort) {
 	seconds := max(r.Took.Seconds(), 1e-9)
 	fmt.Printf("sent       %s datagrams, %s flows, %.1f MB, %s exporters, %s laps\n",
 		thousands(r.Datagrams), thousands(r.Flows), float64(r.Bytes)/1e6, thousands(c.Exporters()), thousands(r.Laps))
@@ -106,6 +106,9 @@ func printReplay(c *replay.Capture, r replay.Result) {
 		r.CPU.Seconds()*1e6/max(float64(r.Flows), 1), 100*r.CPU.Seconds()/seconds)
 	if r.Behind > 0 {
 		fmt.Printf("behind     %s: this host did not keep up with the rate\n", r.Behind.Round(time.Millisecond))
+	}
+	if r.Refused > 0 {
+		fmt.Printf("refused    nobody listens at %s\n", to)
 	}
 	if r.Failed > 0 {
 		fmt.Printf("failed     %s datagrams that the kernel did not take\n", thousands(r.Failed))

@@ -103,7 +103,8 @@ func comparisonOf(c *cli.Command, now time.Time) (*comparison, error) {
 		}
 	}
 	if given != 1 {
-		return nil, commandline.Usage("compare with what? give either files of pmacct's messages, or --topic, or --table")
+		return nil,
+			commandline.Usage("compare with what? give either files of pmacct's messages, or --topic, or --table")
 	}
 	if o.format != "table" && o.format != "json" {
 		return nil, commandline.Usage("--format %s: table or json", o.format)

@@ -117,7 +117,8 @@ func writeCapture(t *testing.T, path string, protocol layers.IPProtocol, payload
 			gopacket.Payload(payload)); err != nil {
 			t.Fatal(err)
 		}
-		info := gopacket.CaptureInfo{Timestamp: time.Unix(1e9, 0), CaptureLength: len(b.Bytes()), Length: len(b.Bytes())}
+		info := gopacket.CaptureInfo{Timestamp: time.Unix(1e9, 0), CaptureLength: len(b.Bytes()),
+			Length: len(b.Bytes())}
 		if err := w.WritePacket(info, b.Bytes()); err != nil {
 			t.Fatal(err)
 		}

@@ -142,7 +142,8 @@ func chosenSources(cfg *config.Config, names, files []string) ([]metadata.Source
 	o.CAIDADownload = o.CAIDADownload || slices.Contains(names, "caida") && cfg.Metadata.ASNames.UseURL
 	if len(files) > 0 {
 		if len(names) != 1 || names[0] == "all" {
-			return nil, commandline.Usage("--file is for one source: collector metadata load files --file meta_device.yml")
+			return nil,
+				commandline.Usage("--file is for one source: collector metadata load files --file meta_device.yml")
 		}
 		if err := useFiles(&o, names[0], files); err != nil {
 			return nil, err

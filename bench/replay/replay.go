@@ -15,7 +15,8 @@ import (
 // Options say where a capture goes and how fast. To has no useful zero value.
 type Options struct {
 	To netip.AddrPort
-	// Rate is in flows a second, DatagramRate in datagrams; with neither they go flat out.
+	// Rate is in flows a second, DatagramRate in datagrams; with neither they go flat out. A datagram of no flow, such
+	// as one of templates or of data that nothing here can read, takes the time of one flow.
 	Rate         float64
 	DatagramRate float64
 	// Loops is how often the capture is sent, Duration for how long at most. Loops 0: once, or over and over where
@@ -31,12 +32,14 @@ type Options struct {
 
 // Result is what was sent.
 type Result struct {
-	Datagrams int           `json:"datagrams"`
-	Flows     int           `json:"flows"`
-	Bytes     int           `json:"bytes"`
-	Failed    int           `json:"failed"` // datagrams that the kernel did not take
-	Laps      int           `json:"laps"`   // whole ones
-	Took      time.Duration `json:"took_ns"`
+	Datagrams int `json:"datagrams"`
+	Flows     int `json:"flows"`
+	Bytes     int `json:"bytes"`
+	Failed    int `json:"failed"` // datagrams that the kernel did not take
+	// Refused are those of Failed before which the host said that nobody listens at the address.
+	Refused int           `json:"refused"`
+	Laps    int           `json:"laps"` // whole ones
+	Took    time.Duration `json:"took_ns"`
 	// Behind is how much time was lost because the sender did not get along: the rate was less than asked for.
 	Behind time.Duration `json:"behind_ns"`
 	CPU    time.Duration `json:"cpu_ns"` // of this process
@@ -81,6 +84,7 @@ type player struct {
 	sockets *sockets
 	result  Result
 	next    int // datagram of the capture
+	without int // datagrams of no flow that were sent
 	started time.Time
 	told    time.Time
 }
@@ -98,12 +102,14 @@ func (p *player) play(ctx context.Context) error {
 			break
 		}
 		p.tell(now)
-		n, flows, fd := p.fill(now)
+		n, flows, without, fd := p.fill(now)
 		if n == 0 {
 			p.sleep(now)
 			continue
 		}
+		p.without += without
 		failed, failedFlows, err := p.sockets.send(fd, n)
+		p.result.Refused = p.sockets.refused
 		p.result.Failed += failed
 		p.result.Datagrams += n - failed
 		p.result.Flows += flows - failedFlows
@@ -116,14 +122,14 @@ func (p *player) play(ctx context.Context) error {
 }
 
 // fill puts as many datagrams as are due into the next send, of one socket and of one lap.
-func (p *player) fill(now time.Time) (n, flows, fd int) {
+func (p *player) fill(now time.Time) (n, flows, without, fd int) {
 	elapsed := now.Sub(p.started) - p.result.Behind
-	if late := elapsed - p.due(0, 0); late > maxBehind && p.paced() {
+	if late := elapsed - p.due(0, 0, 0); late > maxBehind && p.paced() {
 		p.result.Behind += late - maxBehind
 		elapsed -= late - maxBehind
 	}
 	ms := now.UnixMilli()
-	for n < batchDatagrams && p.due(n, flows) <= elapsed {
+	for n < batchDatagrams && p.due(n, flows, without) <= elapsed {
 		d := &p.c.datagrams[p.next]
 		if n == 0 {
 			fd = p.sockets.fd(d.source)
@@ -135,7 +141,9 @@ func (p *player) fill(now time.Time) (n, flows, fd int) {
 		}
 		p.sockets.put(n, d)
 		n++
-		flows += d.flows
+		if flows += d.flows; d.flows == 0 {
+			without++
+		}
 		p.result.Bytes += len(d.payload)
 		if p.next++; p.next == len(p.c.datagrams) {
 			p.next = 0
@@ -143,16 +151,16 @@ func (p *player) fill(now time.Time) (n, flows, fd int) {
 			break // a datagram's memory holds its next lap only after it is sent
 		}
 	}
-	return n, flows, fd
+	return n, flows, without, fd
 }
 
 func (p *player) paced() bool { return p.o.Rate > 0 || p.o.DatagramRate > 0 }
 
-// due is when the next datagram is to be sent, after n more with so many flows.
-func (p *player) due(n, flows int) time.Duration {
+// due is when the next datagram is to be sent, after n more with so many flows, of which some have none.
+func (p *player) due(n, flows, without int) time.Duration {
 	var seconds float64
 	if p.o.Rate > 0 {
-		seconds = float64(p.result.Flows+flows) / p.o.Rate
+		seconds = float64(p.result.Flows+flows+p.without+without) / p.o.Rate
 	}
 	if p.o.DatagramRate > 0 {
 		seconds = max(seconds, float64(p.result.Datagrams+p.result.Failed+n)/p.o.DatagramRate)
@@ -162,7 +170,7 @@ func (p *player) due(n, flows int) time.Duration {
 
 // sleep waits until the next datagram is due, within reach of a progress report.
 func (p *player) sleep(now time.Time) {
-	wait := p.due(0, 0) - (now.Sub(p.started) - p.result.Behind)
+	wait := p.due(0, 0, 0) - (now.Sub(p.started) - p.result.Behind)
 	ts := unix.NsecToTimespec(int64(min(max(wait, quantum), progressEvery)))
 	_ = unix.Nanosleep(&ts, nil) // a signal ends it early, and the loop comes back
 }

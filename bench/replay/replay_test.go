@@ -3,6 +3,7 @@ package replay
 import (
 	"context"
 	"errors"
+	"net"
 	"net/netip"
 	"path/filepath"
 	"slices"
@@ -313,5 +314,39 @@ func equal[T comparable](t *testing.T, what string, got, want T) {
 	t.Helper()
 	if got != want {
 		t.Errorf("%s: %v, want %v", what, got, want)
+	}
+}
+
+// A capture whose flows cannot be counted, as their template is missing, is sent at the rate too: a datagram counts as
+// one flow then. What is asserted is what was due at most, not how fast this host is.
+func TestRun_rateWithoutFlows(t *testing.T) {
+	c := NewCapture()
+	datagram := []byte{0, 10, 0, 20, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 1, 44, 0, 4} // a data set of template 300
+	c.Add(exporter.Datagram{Payload: datagram, Source: netip.MustParseAddrPort("192.0.2.1:1000")})
+	equal(t, "kept", c.Datagrams(), 1)
+	to, wait := collector(t, "127.0.0.1:0")
+	defer wait()
+	r := run(t, c, Options{To: to, Rate: 20, Duration: 300 * time.Millisecond})
+	if most := 1 + int(20*(r.Took+maxBehind).Seconds()); r.Datagrams == 0 || r.Datagrams > most {
+		t.Errorf("%d datagrams in %s, at most %d were due", r.Datagrams, r.Took, most)
+	}
+}
+
+func TestRun_saysThatNobodyListens(t *testing.T) {
+	c := generated(t, gen.Options{Protocol: flow.NetFlowV5, Flows: 1000})
+	socket, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := socket.LocalAddr().(*net.UDPAddr).AddrPort()
+	if err := socket.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r, err := Run(t.Context(), c, Options{To: to, Loops: 100, DatagramRate: 20_000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Refused == 0 || r.Refused > r.Failed {
+		t.Errorf("%d datagrams refused, %d failed", r.Refused, r.Failed)
 	}
 }

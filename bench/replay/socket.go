@@ -33,6 +33,7 @@ type sockets struct {
 	messages [batchDatagrams]mmsghdr
 	vectors  [batchDatagrams]unix.Iovec
 	flows    [batchDatagrams]int
+	refused  int // sends that found that nobody listens
 }
 
 func openSockets(to netip.AddrPort, sources []netip.AddrPort) (*sockets, error) {
@@ -55,6 +56,7 @@ func openSockets(to netip.AddrPort, sources []netip.AddrPort) (*sockets, error) 
 			return nil, errors.Join(os.NewSyscallError("socket", err), s.close())
 		}
 		s.fds = append(s.fds, fd)
+		reportErrors(fd, family)
 		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, 4<<20) // what the kernel gives will do
 	}
 	for i := range s.messages {
@@ -63,6 +65,16 @@ func openSockets(to netip.AddrPort, sources []netip.AddrPort) (*sockets, error) 
 		h.Iov, h.Iovlen = &s.vectors[i], 1
 	}
 	return s, nil
+}
+
+// reportErrors has the next send say that nobody listened for the last (ip(7), IP_RECVERR). Where it cannot be had,
+// nothing says so.
+func reportErrors(fd, family int) {
+	if family == unix.AF_INET6 {
+		_ = unix.SetsockoptInt(fd, unix.SOL_IPV6, unix.IPV6_RECVERR, 1)
+		return
+	}
+	_ = unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_RECVERR, 1)
 }
 
 // address lays out where all datagrams go.
@@ -138,6 +150,9 @@ func (s *sockets) send(fd, n int) (failed, failedFlows int, err error) {
 			done += int(sent)
 		case unix.EINTR, unix.EAGAIN:
 		case unix.ECONNREFUSED, unix.ENOBUFS, unix.EPERM:
+			if errno == unix.ECONNREFUSED {
+				s.refused++
+			}
 			failed, failedFlows = failed+1, failedFlows+s.flows[done]
 			done++ // the others may pass
 		default:
