@@ -31,6 +31,7 @@ func main() {
 			crashCommand(),
 			trafficCommand(),
 			talkCommand(),
+			hostileCommand(),
 		},
 	}
 	if err := command.Run(ctx, os.Args); err != nil {

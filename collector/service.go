@@ -258,7 +258,7 @@ func (s *service) newWorker(n int, o pipeline.Options) *pipeline.Worker {
 	options := decoderOptions(s.cfg)
 	options.Workers, options.NetFlow.FlowsOnly = s.cfg.Listen.WorkerCount(), true
 	if !o.KeepTimes { // a capture is the operator's own
-		options.NetFlow.Jumbo = netflow.JumboFrame
+		options.NetFlow.Jumbo, options.SFlow.Jumbo = netflow.JumboFrame, netflow.JumboFrame
 	}
 	if s.templates != nil {
 		options.NetFlow.Saved = s.templates.loaded

@@ -11,6 +11,8 @@ import (
 	"github.com/metranova/flow-collector/decoder"
 	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/decoder/netflow"
+	"github.com/metranova/flow-collector/decoder/sflow"
 	"github.com/metranova/flow-collector/enrich"
 	"github.com/metranova/flow-collector/sink/block"
 	"github.com/metranova/flow-collector/sink/clickhouse"
@@ -71,7 +73,10 @@ type Chain struct {
 // NewChain returns a worker with the collector's defaults.
 func NewChain(stage Stage, snapshot *atomic.Pointer[enrich.Snapshot]) *Chain {
 	c := &Chain{
-		stage: stage, snapshot: snapshot, decoder: decoder.New(decoder.Options{}),
+		stage: stage, snapshot: snapshot, decoder: decoder.New(decoder.Options{
+			NetFlow: netflow.Options{FlowsOnly: true, Jumbo: netflow.JumboFrame},
+			SFlow:   sflow.Options{Jumbo: netflow.JumboFrame},
+		}),
 		enricher: enrich.New(enrich.Options{}),
 		block: block.New(block.Layout{CollectorID: "bench",
 			Extensions: []string{"bgp", "ipv4", "ipv6", "mpls", "vlan"}}),

@@ -230,7 +230,7 @@ func (w *Worker) addRow(stream flow.StreamKey, expiry int64) {
 	if w.row.StartMs < expiry {
 		w.expired.Add(1)
 	}
-	if w.Block.Rows() >= w.MaxRows || w.Block.Days() >= maxDays {
+	if w.Block.Rows() >= w.MaxRows || w.Block.Days() >= maxDays || w.Block.Full() {
 		w.flushBlock()
 	}
 }

@@ -37,7 +37,7 @@ type Options struct {
 	HeldBytes     int           // of all sources; 0: 32 MiB
 	TemplateBytes int           // of all sources, with sampling rates; 0: 24 MiB
 	NameBytes     int           // of all sources, for names of interfaces and VRFs; 0: 16 MiB
-	MaxRecords    int           // of one datagram, of those that leastFlow and Jumbo do not let pass; 0: 300
+	MaxRecords    int           // of one datagram, of those that leastFlow and Jumbo do not let pass; 0: 140
 	// bytes of a datagram beyond which MaxRecords holds for all records; 0: any datagram may be full
 	Jumbo          int
 	TemplateExpiry time.Duration // after the latest definition; 0: 24 h
@@ -54,7 +54,7 @@ const (
 	defaultHeldBytes     = 32 << 20
 	defaultTemplateBytes = 24 << 20
 	defaultNameBytes     = 16 << 20
-	defaultMaxRecords    = 300
+	defaultMaxRecords    = 140
 	// leastFlow is the length of a record that has all of an IPv4 flow: two addresses, two ports, two counters of 4
 	// bytes. As many as fit into a datagram of a jumbo frame are believed. Of shorter ones, and in a datagram that no
 	// frame holds, there may be a hundred times more than real exporters put there, and each costs a row.

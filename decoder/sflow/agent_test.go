@@ -86,6 +86,23 @@ func TestSamplesOfADatagramAreBounded(t *testing.T) {
 	}
 	records := l.send(datagramOf(head{agent: agentAddress, sequence: 1}, samples...))
 	equal(t, "records", len(records), defaultMaxSamples)
-	equal(t, "beyond", l.stream(0).Failed(exporter.RecordLimit), 200)
+	equal(t, "beyond", l.stream(0).Failed(exporter.RecordLimit), 360)
+	equal(t, "trailing", l.stream(0).Failed(exporter.TrailingBytes), 0)
+}
+
+// Samples behind the size of the largest frame are not looked at, however few they are.
+func TestSamplesBeyondAFrameAreNotRead(t *testing.T) {
+	l := newLab(t, Options{Jumbo: 1000})
+	var samples [][]byte
+	for n := range uint32(50) {
+		samples = append(samples, plain(n))
+	}
+	size := len(datagramOf(head{agent: agentAddress}, samples[:2]...)) - len(datagramOf(head{agent: agentAddress},
+		samples[0]))
+	header := len(datagramOf(head{agent: agentAddress}, samples[0])) - size
+	want := (1000 - header + size - 1) / size
+	records := l.send(datagramOf(head{agent: agentAddress, sequence: 1}, samples...))
+	equal(t, "records", len(records), want)
+	equal(t, "beyond", l.stream(0).Failed(exporter.RecordLimit), uint64(50-want))
 	equal(t, "trailing", l.stream(0).Failed(exporter.TrailingBytes), 0)
 }

@@ -30,7 +30,8 @@ type Options struct {
 	Overrides  exporter.Overrides
 	Inner      bool // sampled headers of tunnels: take the flow inside
 	Samplers   int  // sources of samples that are kept, of all agents; 0: 131072
-	MaxSamples int  // samples of one datagram that are looked at; 0: 300
+	MaxSamples int  // samples of one datagram that are looked at; 0: 140
+	Jumbo      int  // samples that begin behind so many bytes of a datagram are not looked at; 0: all are
 	// Counters gets the interface counters of counter samples, Discards the packets that devices report as dropped;
 	// what they are handed is valid during the call. nil: they are counted only.
 	Counters func(*flow.InterfaceCounters)
@@ -73,8 +74,8 @@ func (d *Decoder) SetOverrides(o exporter.Overrides) {
 }
 
 // defaultMaxSamples is more than any datagram has: agents keep theirs within the path's MTU, 9216 bytes where frames
-// are jumbo.
-const defaultMaxSamples = 300
+// are jumbo, and a sample with addresses has 80 bytes at least.
+const defaultMaxSamples = 140
 
 // agent is one sub-agent of a device: datagrams are numbered by it.
 type agent struct {
@@ -164,7 +165,7 @@ func (d *Decoder) Decode(dg *exporter.Datagram, b *flow.Batch) {
 	m := datagram{agent: a, source: source, addr: addr, subAgent: subAgent, sequence: sequence, received: dg.Received}
 	m.order(sequence)
 	for ; samples > 0; samples-- {
-		if m.samples++; m.samples > d.o.MaxSamples {
+		if m.samples++; m.samples > d.o.MaxSamples || d.o.Jumbo > 0 && len(dg.Payload)-len(r.b) >= d.o.Jumbo {
 			// What is left may be shorter than the header says: no sample has less than its format and length.
 			a.stream.Fail(exporter.RecordLimit, uint64(min(int(samples), len(r.b)/8)))
 			r.b = nil

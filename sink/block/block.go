@@ -109,6 +109,20 @@ func (b *Block) FirstReceived() int64 { return b.firstReceived }
 // than max_partitions_per_insert_block partitions (100), and data_flow has one a day: encode the block before that.
 func (b *Block) Days() int { return len(b.days) }
 
+// Full reports whether the rows have more AS numbers or communities than a block should: rows of few flows then take
+// more memory than all else.
+func (b *Block) Full() bool {
+	return len(b.ext.bgpCommunity.byValue) >= fullKeys || b.ext.bgpCommunity.offsets.n >= fullElements ||
+		b.ext.bgpASPathID.offsets.n >= fullElements
+}
+
+// A route has some 5 AS numbers and 10 communities, and all that are in use in the Internet's routes are some 100,000:
+// none of these is reached before 50,000 rows of real flows.
+const (
+	fullKeys     = 1 << 17
+	fullElements = 1 << 21
+)
+
 // Reset empties the block and keeps its memory.
 func (b *Block) Reset() {
 	b.rows = 0

@@ -104,6 +104,10 @@ type seenKey struct {
 	index  uint32
 }
 
+// keptKeys is up to how many keys the memory of a dictionary is kept for the next block: to clear a larger one takes
+// longer than to make a new one, and a flood of texts must not leave it behind.
+const keptKeys = 1 << 15
+
 // minSeen is the size that the table of strings begins with, a power of two.
 const minSeen = 1 << 6
 
@@ -211,10 +215,10 @@ func (d *dictionary) encode(out *output, indexes []uint32, rows int) {
 func (d *dictionary) reset() {
 	d.n = 0
 	d.data = d.data[:0]
-	if d.byText == nil {
+	if d.byText == nil || len(d.byText) > keptKeys {
 		d.byText = map[string]uint32{}
 	}
-	if d.seen == nil {
+	if d.seen == nil || len(d.seen) > 4*keptKeys {
 		d.seen = make([]seenKey, minSeen)
 	}
 	clear(d.byText)

@@ -174,7 +174,7 @@ func appendCommunity(dst []byte, v uint32) []byte {
 
 func (p *communityPath) reset() {
 	p.stringArray.reset()
-	if p.byValue == nil {
+	if p.byValue == nil || len(p.byValue) > keptKeys {
 		p.byValue = map[uint32]uint32{}
 	}
 	clear(p.byValue)

@@ -1,0 +1,292 @@
+package hostile
+
+import (
+	"bytes"
+	"encoding/binary"
+	"strconv"
+	"time"
+)
+
+var be = binary.BigEndian
+
+// shorts appends numbers of 16 bits.
+func shorts(b []byte, list ...int) []byte {
+	for _, n := range list {
+		b = be.AppendUint16(b, uint16(n))
+	}
+	return b
+}
+
+// words appends numbers of 32 bits.
+func words(b []byte, list ...uint32) []byte {
+	for _, n := range list {
+		b = be.AppendUint32(b, n)
+	}
+	return b
+}
+
+// set appends a set with its head (RFC 3954 §5.2, RFC 7011 §3.3).
+func set(b []byte, id int, body []byte) []byte {
+	return append(shorts(b, id, 4+len(body)), body...)
+}
+
+// v9 returns a datagram of NetFlow v9.
+func (m *maker) v9(domain, number int, sets ...[]byte) []byte {
+	b := words(nil, 9<<16|1, 1_000_000, uint32(m.now.Unix()), uint32(number), uint32(domain))
+	return append(b, bytes.Join(sets, nil)...)
+}
+
+// ipfix returns a message of IPFIX.
+func (m *maker) ipfix(number int, sets ...[]byte) []byte {
+	b := words(nil, 10<<16, uint32(m.now.Unix()), uint32(number), 1)
+	b = append(b, bytes.Join(sets, nil)...)
+	be.PutUint16(b[2:], uint16(len(b)))
+	return b
+}
+
+func (m *maker) fill(b []byte) {
+	for i := range b {
+		b[i] = byte(m.Uint32())
+	}
+}
+
+// Elements and their lengths.
+var (
+	flow20 = []int{8, 4, 12, 4, 7, 2, 11, 2, 1, 4, 2, 4}
+	flow36 = append(flow20[:12:12], 10, 4, 14, 4, 16, 4, 17, 4)
+	flow6  = []int{27, 16, 28, 16, 4, 1, 1, 4, 10, 4}
+	// flowWide has in addition ToS, TCP flags, VLANs, MAC addresses, next hop, application.
+	flowWide = append(flow36[:20:20], 5, 1, 6, 1, 58, 2, 59, 2, 56, 6, 80, 6, 18, 4, 95, 4)
+)
+
+// template returns a template record of elements and their lengths.
+func template(id int, fields ...int) []byte {
+	return shorts(shorts(nil, id, len(fields)/2), fields...)
+}
+
+func header(m *maker) func(int) []byte {
+	return func(int) []byte { return m.v9(1, 1) }
+}
+
+func garbage(m *maker) func(int) []byte {
+	return func(int) []byte {
+		b := make([]byte, 40+m.IntN(1400))
+		m.fill(b)
+		return b
+	}
+}
+
+func domains(m *maker) func(int) []byte {
+	return func(i int) []byte { return m.v9(i, 1) }
+}
+
+func domainTemplates(m *maker) func(int) []byte {
+	t := set(nil, 0, template(256, flow20...))
+	return func(i int) []byte { return m.v9(i, 1, t) }
+}
+
+func held(m *maker) func(int) []byte {
+	data := set(nil, 300, make([]byte, 58_000))
+	return func(int) []byte { return m.v9(1, 1, data) }
+}
+
+func heldSmall(m *maker) func(int) []byte {
+	var b []byte
+	for k := range 1000 {
+		b = set(b, 300+k, make([]byte, 60))
+	}
+	return func(int) []byte { return m.v9(1, 1, b) }
+}
+
+func templates(atOnce int) func(*maker) func(int) []byte {
+	return func(m *maker) func(int) []byte {
+		return func(i int) []byte {
+			var b []byte
+			for k := range atOnce {
+				b = append(b, template(256+(i*atOnce+k)%1024, 8, 4)...)
+			}
+			return m.v9(i*atOnce/1024, 1, set(nil, 0, b))
+		}
+	}
+}
+
+func wideTemplates(m *maker) func(int) []byte {
+	var fields []int
+	for range 1024 {
+		fields = append(fields, 8, 1)
+	}
+	return func(i int) []byte { return m.v9(i/1024, 1, set(nil, 0, template(256+i%1024, fields...))) }
+}
+
+func redefinitions(m *maker) func(int) []byte {
+	return func(i int) []byte {
+		var b []byte
+		for k := range 8000 {
+			b = append(b, template(256+k%1024, 8+(i+k/1024)%2*4, 4)...)
+		}
+		return m.v9(1, 1, set(nil, 0, b))
+	}
+}
+
+func withdrawals(m *maker) func(int) []byte {
+	var b []byte
+	for range 400 {
+		b = set(b, 2, shorts(nil, 2, 0))
+		b = set(b, 2, template(256, flow20...))
+		b = set(b, 3, shorts(nil, 3, 0))
+	}
+	return func(i int) []byte { return m.ipfix(i, b) }
+}
+
+func emptySets(m *maker) func(int) []byte {
+	var b []byte
+	for range 16_000 {
+		b = set(b, 300, nil)
+	}
+	return func(int) []byte { return m.v9(1, 1, b) }
+}
+
+// names are of interfaces (IE 82, by the scope interface).
+func names(atOnce, length int) func(*maker) func(int) []byte {
+	return func(m *maker) func(int) []byte {
+		t := set(nil, 1, append(shorts(nil, 256, 4, 4), shorts(nil, 2, 4, 82, length)...))
+		name := bytes.Repeat([]byte{'n'}, length)
+		return func(i int) []byte {
+			var b []byte
+			for k := range atOnce {
+				b = append(words(b, uint32(i*atOnce+k)), name...)
+			}
+			return m.v9(1, i, t, set(nil, 256, b))
+		}
+	}
+}
+
+func vrfs(m *maker) func(int) []byte {
+	t := set(nil, 3, append(shorts(nil, 259, 3, 1), shorts(nil, 234, 4, 236, 65535, 90, 8)...))
+	return func(i int) []byte {
+		var b []byte
+		for k := range 1000 {
+			name := strconv.FormatUint(m.Uint64()|1<<63, 10)
+			b = words(b, uint32(i*1000+k))
+			b = append(append(b, byte(len(name))), name...)
+			b = be.AppendUint64(b, m.Uint64())
+		}
+		return m.ipfix(i, t, set(nil, 259, b))
+	}
+}
+
+func rates(m *maker) func(int) []byte {
+	t := set(nil, 1, append(shorts(nil, 258, 4, 8), shorts(nil, 1, 4, 48, 1, 34, 4)...))
+	return func(i int) []byte {
+		var b []byte
+		for k := range 500 {
+			b = words(append(words(b, 0), byte(k)), m.Uint32()|1<<31)
+		}
+		return m.v9(1, i, t, set(nil, 258, b))
+	}
+}
+
+func renames(m *maker) func(int) []byte {
+	t := set(nil, 1, append(shorts(nil, 258, 4, 8), shorts(nil, 1, 4, 130, 4, 34, 4)...))
+	return func(i int) []byte { return m.v9(1, i, t, set(nil, 258, words(nil, 0, m.Uint32(), 1<<32-1))) }
+}
+
+func jumps(m *maker) func(int) []byte {
+	t := set(nil, 0, template(256, flow20...))
+	return func(int) []byte {
+		b := make([]byte, 20)
+		m.fill(b)
+		return m.v9(1, int(m.Uint32()), t, set(nil, 256, b))
+	}
+}
+
+// rows are random records, as many as fit into size.
+func rows(size int, fields ...int) func(*maker) func(int) []byte {
+	return func(m *maker) func(int) []byte {
+		length := 0
+		for k := 1; k < len(fields); k += 2 {
+			length += fields[k]
+		}
+		t := set(nil, 0, template(256, fields...))
+		b := make([]byte, size/length*length)
+		return func(i int) []byte {
+			m.fill(b)
+			return m.v9(1, i, t, set(nil, 256, b))
+		}
+	}
+}
+
+func repeated(m *maker) func(int) []byte {
+	var fields []int
+	for range 40 {
+		fields = append(fields, flow36...)
+	}
+	return rows(60_000, fields...)(m)
+}
+
+func texts(m *maker) func(int) []byte {
+	t := set(nil, 2, template(256, 8, 4, 12, 4, 1, 4, 82, 65535, 94, 65535))
+	return func(i int) []byte {
+		text := make([]byte, 120)
+		var b []byte
+		for range 200 {
+			m.fill(text)
+			b = words(b, 0x0a000001, 0x0a000002, 1000)
+			b = append(append(b, 120), text...)
+			b = append(append(b, 120), text...)
+		}
+		return m.ipfix(i, t, set(nil, 256, b))
+	}
+}
+
+// lists has a basicList (IE 291, RFC 6313) in each record.
+func lists(m *maker) func(int) []byte {
+	t := set(nil, 2, template(256, 8, 4, 1, 4, 291, 65535))
+	var b []byte
+	for range 1000 {
+		b = append(words(b, 1, 2), 255, 0, 30, 4, 1, 35, 0, 1)
+		b = append(b, make([]byte, 25)...)
+	}
+	return func(i int) []byte { return m.ipfix(i, t, set(nil, 256, b)) }
+}
+
+// frames has the beginning of a frame (IE 315) in each record.
+func frames(m *maker) func(int) []byte {
+	const length = 64 + 4
+	t := set(nil, 2, template(256, 315, 64, 1, 4))
+	b := make([]byte, 900*length)
+	return func(i int) []byte {
+		m.fill(b)
+		for k := 0; k < len(b); k += length {
+			copy(b[k+12:], []byte{8, 0, 0x45, 0, 0, 200, 0, 0, 0, 0, 64, 6})
+		}
+		return m.ipfix(i, t, set(nil, 256, b))
+	}
+}
+
+// days has times of one day after the other.
+func days(atOnce, direction int) func(*maker) func(int) []byte {
+	return func(m *maker) func(int) []byte {
+		t := set(nil, 2, template(256, 152, 8, 153, 8, 8, 4, 12, 4, 1, 4, 2, 4))
+		return func(i int) []byte {
+			var b []byte
+			for k := range atOnce {
+				ms := uint64(m.now.Add(time.Duration(direction*((i*atOnce+k)%1830)) * 24 * time.Hour).UnixMilli())
+				b = be.AppendUint64(be.AppendUint64(b, ms), ms)
+				b = words(b, 0x0a000001, 0x0a000002, 1000, 1)
+			}
+			return m.ipfix(i*atOnce, t, set(nil, 256, b))
+		}
+	}
+}
+
+func v5(records int) func(*maker) func(int) []byte {
+	return func(m *maker) func(int) []byte {
+		b := make([]byte, 24+48*records)
+		return func(int) []byte {
+			m.fill(b[24:])
+			words(shorts(b[:0], 5, records), 1_000_000, uint32(m.now.Unix()), 0, m.Uint32(), 0)
+			return b
+		}
+	}
+}
