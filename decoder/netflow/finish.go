@@ -91,27 +91,24 @@ func ownHop(version uint8, four, six flow.Addr) flow.Addr {
 // finishStation takes the addresses of a wireless station (IE 365, 366): those of the flow's source, or of its
 // destination where the flow goes to the station (flow direction 1). Elements that name an end go before.
 func finishStation(r *flow.Record, w *raw) {
-	toStation := r.Sent(flow.Direction) && r.Direction == egress
 	if w.hasStation {
-		switch {
-		case toStation && !r.Sent(flow.DstAddr):
-			r.DstAddr = w.station
-			r.Has |= flow.DstAddr
-		case !toStation && !r.Sent(flow.SrcAddr):
-			r.SrcAddr = w.station
-			r.Has |= flow.SrcAddr
-		}
+		stationEnd(r, w.station, &r.SrcAddr, &r.DstAddr, flow.SrcAddr, flow.DstAddr)
 		r.IPVersion = max(r.IPVersion, 4)
 	}
 	if w.hasStationMAC {
-		switch {
-		case toStation && !r.Sent(flow.DstMAC):
-			r.DstMAC = w.stationMAC
-			r.Has |= flow.DstMAC
-		case !toStation && !r.Sent(flow.SrcMAC):
-			r.SrcMAC = w.stationMAC
-			r.Has |= flow.SrcMAC
-		}
+		stationEnd(r, w.stationMAC, &r.SrcMAC, &r.DstMAC, flow.SrcMAC, flow.DstMAC)
+	}
+}
+
+// stationEnd sets the source's or the destination's field to a station's value, unless that field was sent.
+func stationEnd[T any](r *flow.Record, value T, src, dst *T, srcField, dstField flow.Fields) {
+	to, field := src, srcField
+	if r.Sent(flow.Direction) && r.Direction == egress {
+		to, field = dst, dstField
+	}
+	if !r.Sent(field) {
+		*to = value
+		r.Has |= field
 	}
 }
 
