@@ -249,11 +249,8 @@ func printTemplates(out io.Writer, domains []netflow.Domain) {
 			fmt.Fprintf(out, "  %s %d, %s:\n", kind, t.ID, length)
 			printFields(out, t.Fields)
 		}
-		for id, rate := range d.BySampler {
-			fmt.Fprintf(out, "  sampler %d: 1 in %d\n", id, rate)
-		}
-		for index, rate := range d.ByInterface {
-			fmt.Fprintf(out, "  interface %d: 1 in %d\n", index, rate)
+		for _, r := range d.Rates {
+			fmt.Fprintf(out, "  %s: 1 in %d\n", r.Of, r.Rate)
 		}
 		if d.DomainRate != 0 {
 			fmt.Fprintf(out, "  domain: 1 in %d\n", d.DomainRate)

@@ -23,7 +23,7 @@ func (l *list) readings(e *Exporter) {
 		}
 		severity := Note
 		switch reading {
-		case exporter.HeaderClockWrong, exporter.RecordClockWrong, exporter.TotalsForgotten:
+		case exporter.SamplingAmbiguous, exporter.HeaderClockWrong, exporter.RecordClockWrong, exporter.TotalsForgotten:
 			severity = Warning
 		}
 		l.add(severity, reading.String(), "", "%s (%d %s since it was first heard)", reading.Text(), n, reading.Unit())

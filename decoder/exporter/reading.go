@@ -7,8 +7,9 @@ type Reading uint8
 // The readings. Each counts the unit that it names.
 const (
 	SamplingFromElsewhere Reading = iota // records: the rate of another observation domain of the exporter
-	SamplingOfOnlySampler                // records: the only rate of its samplers, of which the record names none
+	SamplingOfOnlySampler                // records: the only rate of its samplers, cards or interfaces, of which the record names none
 	SamplingNotMatched                   // records: rates are announced, but none for the record: 1 assumed
+	SamplingAmbiguous                    // records: rates that differ, of which the record does not say which: the lowest
 	SamplingBytesSwapped                 // records: a rate beyond reason whose bytes make sense the other way round
 	SamplingAll16Bits                    // datagrams: NetFlow v5 with the mode bits as part of the rate
 	HeaderClockWrong                     // datagrams: a header time that cannot be true, the receive time in its place
@@ -38,7 +39,8 @@ func Readings() []Reading {
 // String returns the reading as codes and metrics show it.
 func (r Reading) String() string {
 	return [readingCount]string{
-		"sampling_from_elsewhere", "sampling_of_only_sampler", "sampling_not_matched", "sampling_bytes_swapped",
+		"sampling_from_elsewhere", "sampling_of_only_sampler", "sampling_not_matched", "sampling_ambiguous",
+		"sampling_bytes_swapped",
 		"sampling_all_16_bits", "header_clock_wrong", "record_clock_wrong", "end_before_start", "uptime_without_start",
 		"plain_fractions", "totals_repeated", "totals_forgotten", "other_set_ids",
 	}[r]
@@ -48,8 +50,9 @@ func (r Reading) String() string {
 func (r Reading) Text() string {
 	return [readingCount]string{
 		"sampling rate taken from another observation domain of this exporter",
-		"records name no sampler: the exporter's only sampling rate is taken",
+		"records do not name what the exporter announces its sampling rate for: its only rate is taken",
 		"the exporter announces sampling rates, but none that fits these records: sampling 1 is assumed",
+		"the exporter announces sampling rates that differ, and the records do not say which is theirs: the lowest is taken",
 		"sampling rate sent with its bytes in the wrong order, put right",
 		"sampling field of NetFlow v5 read as a rate of 16 bits, without a mode",
 		"header clock cannot be true: the receive time is taken for it",

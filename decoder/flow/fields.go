@@ -115,8 +115,8 @@ const (
 // SamplingSource says where a record's sampling rate comes from.
 type SamplingSource uint8
 
-// The sources of a sampling rate. Those from SamplingExporter on are readings that the collector chose, because what
-// the exporter says leaves room: the page of the exporter says so as well.
+// The sources of a sampling rate. SamplingExporter to SamplingHeader16 and SamplingAmbiguous are readings that the
+// collector chose, because what the exporter says leaves room: the page of the exporter says so as well.
 const (
 	SamplingAssumed   SamplingSource = iota // nothing known: 1 assumed
 	SamplingOverride                        // set by the operator
@@ -129,6 +129,8 @@ const (
 	SamplingInferred                        // the only rate of the exporter's samplers, of which the record names none
 	SamplingSwapped                         // a rate whose bytes are in the wrong order, put right
 	SamplingHeader16                        // the NetFlow v5 header, whose mode bits are part of the rate
+	SamplingPart                            // an option record of the line card, port, VRF or observation point that the record names
+	SamplingAmbiguous                       // the lowest of rates of which the record does not say which is its own
 )
 
 // String returns the source as the sampling_source column holds it.
@@ -154,6 +156,10 @@ func (s SamplingSource) String() string {
 		return "byte_swapped"
 	case SamplingHeader16:
 		return "header_16_bit"
+	case SamplingPart:
+		return "part"
+	case SamplingAmbiguous:
+		return "ambiguous"
 	}
 	return "assumed"
 }

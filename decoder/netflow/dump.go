@@ -2,6 +2,7 @@ package netflow
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -13,12 +14,17 @@ import (
 type Domain struct {
 	Key          exporter.Key
 	Templates    []Template
-	BySampler    map[uint64]uint32 // sampling rates of option records
-	ByInterface  map[uint32]uint32
-	DomainRate   uint32 // of the whole domain; 0: none
-	Interfaces   int    // names that option records gave
+	Rates        []ScopedRate // sampling rates of option records, and of what, in order
+	DomainRate   uint32       // of the whole domain; 0: none
+	Interfaces   int          // names that option records gave
 	VRFs         int
 	ExporterAddr flow.Addr // IE 130/131 of an option record; unset: none
+}
+
+// ScopedRate is the sampling rate of a part of an observation domain.
+type ScopedRate struct {
+	Of   string // "sampler 3"
+	Rate uint32
 }
 
 // Template is one definition.
@@ -59,8 +65,7 @@ func (d *Decoder) Dump() []Domain {
 
 func (d *Decoder) dump(src *source, s *session) Domain {
 	domain := Domain{
-		Key: s.stream.Key, BySampler: s.sampling.bySampler, ByInterface: s.sampling.byInterface,
-		DomainRate: s.sampling.domain, ExporterAddr: src.exporter,
+		Key: s.stream.Key, Rates: s.sampling.dump(), DomainRate: s.sampling.domain, ExporterAddr: src.exporter,
 	}
 	if src.names != nil {
 		domain.Interfaces, domain.VRFs = len(src.names.Interface), len(src.names.VRF)
@@ -73,6 +78,19 @@ func (d *Decoder) dump(src *source, s *session) Domain {
 		domain.Templates = append(domain.Templates, out)
 	}
 	return domain
+}
+
+func (s *samplingRates) dump() (all []ScopedRate) {
+	rates := maps.Clone(s.several)
+	for key, rate := range s.single {
+		put(&rates, scope{key}, rate)
+	}
+	for _, of := range slices.SortedFunc(maps.Keys(rates), func(a, b scope) int {
+		return slices.CompareFunc(a[:], b[:], func(a, b scopeKey) int { return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.id, b.id)) })
+	}) {
+		all = append(all, ScopedRate{of.String(), rates[of]})
+	}
+	return all
 }
 
 func (d *Decoder) dumpField(f field, options bool) TemplateField {

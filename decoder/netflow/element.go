@@ -115,11 +115,14 @@ const (
 	opSamplingSize // IE 309
 	opSamplingPopulation
 	opSamplingProbability
-	opFrameSize  // IE 312, 103
-	opFrameLink  // IE 315, 104
-	opFrameIP    // IE 313
-	opLinkType   // IE 408
-	opStationMAC // IE 365, 366: a wireless controller's, of the end that the direction says
+	opSamplingAlgorithm // IE 304
+	opHashRange         // IE 329-332
+	opPart              // IE 138, 141, 142, 301: the part of the exporter that metered, see partAt
+	opFrameSize         // IE 312, 103
+	opFrameLink         // IE 315, 104
+	opFrameIP           // IE 313
+	opLinkType          // IE 408
+	opStationMAC        // IE 365, 366: a wireless controller's, of the end that the direction says
 	opStationAddr4
 )
 
@@ -166,15 +169,20 @@ func elements() map[uint16]element {
 		234: {op: opIngressVRF},
 		235: {op: opEgressVRF}, 243: {op: opSrcVLAN}, 245: {op: opInnerSrcVLAN}, 249: {op: opMPLSPseudowire},
 		252: {op: opInIfPhysical}, 253: {op: opOutIfPhysical}, 254: {op: opDstVLAN}, 255: {op: opInnerDstVLAN},
-		281: {op: opPostNATSrcAddr6}, 282: {op: opPostNATDstAddr6}, 298: {op: opPacketsInitiator},
-		299: {op: opPacketsResponder}, 302: {op: opSamplerID},
-		305: {op: opSamplingPacketInterval}, 306: {op: opSamplingPacketSpace}, 309: {op: opSamplingSize},
+		281: {op: opPostNATSrcAddr6}, 282: {op: opPostNATDstAddr6}, 298: {op: opPacketsInitiator}, 299: {op: opPacketsResponder}, 302: {op: opSamplerID},
+		304: {op: opSamplingAlgorithm}, 305: {op: opSamplingPacketInterval}, 306: {op: opSamplingPacketSpace}, 309: {op: opSamplingSize},
 		310: {op: opSamplingPopulation}, 311: {op: opSamplingProbability}, 312: {op: opFrameSize},
 		313: {op: opFrameIP}, 315: {op: opFrameLink}, 322: {op: opObserved, arg: formSeconds},
 		323: {op: opObserved, arg: formMillis}, 324: {op: opObserved, arg: formMicros},
 		325: {op: opObserved, arg: formNanos},
 		352: {op: opBytesLayer2}, 365: {op: opStationMAC}, 366: {op: opStationAddr4}, 408: {op: opLinkType},
 		497: {op: opSRv6Segments},
+	}
+	for i := range uint16(4) {
+		m[329+i] = element{op: opHashRange, arg: uint8(i)}
+	}
+	for _, id := range []uint16{138, 141, 142, 301} {
+		m[id] = element{op: opPart, arg: partAt(scopeElement(id))}
 	}
 	for i := range uint16(10) {
 		m[70+i] = element{op: opMPLSLabel, arg: uint8(i)}

@@ -48,10 +48,12 @@ func (src *source) silence(key sessionKey) {
 
 // announceDomain keeps the rate that one domain's option record says of another (scope observationDomainId, IE 149).
 func (src *source) announceDomain(key sessionKey, rate uint32) (changed bool) {
-	if _, known := src.domainRates[key]; !known && len(src.domainRates) >= maxAnnouncers {
+	was, known := src.domainRates[key]
+	if was == rate || !known && len(src.domainRates) >= maxAnnouncers {
 		return false
 	}
-	return learnRate(&src.domainRates, key, rate)
+	put(&src.domainRates, key, rate)
+	return true
 }
 
 // elsewhere is what the other domains of an exporter say of one domain's records. It is worked out once for each
@@ -60,52 +62,42 @@ type elsewhere struct {
 	changes uint64 // source.ratesChanged of the rest
 	any     bool   // rates are announced for this protocol
 	named   uint32 // the rate that another domain's option record says of this one
-	system  uint32 // the rate of the whole exporter, if the domains agree
+	system  agreed // the rate of the whole exporter, of each domain that says one
 	only    uint32 // the rate of all samplers, if all have the same
 }
 
-// agreed adds a rate to those seen so far; ambiguous from when two differ.
-type agreed struct {
-	rate      uint32
-	ambiguous bool
-}
-
-func (a *agreed) add(rate uint32) {
-	if rate != 0 && a.rate != 0 && a.rate != rate {
-		a.ambiguous = true
-	}
-	if rate != 0 {
-		a.rate = rate
-	}
-}
-
-func (a *agreed) get() uint32 {
-	if a.ambiguous {
-		return 0
-	}
-	return a.rate
-}
-
-// others calls f with the rates of the exporter's other domains of the protocol.
-func (s *session) others(f func(*samplingRates)) {
+// findElsewhere is what the exporter's other domains of the protocol say of the things that a record names.
+func (s *session) findElsewhere(m *metered, from, to scopeKind) (found agreed) {
 	for i := range s.source.announcers {
-		a := &s.source.announcers[i]
-		if a.key.protocol == s.key.protocol && a.key != s.key && (a.stream == nil || !a.stream.Gone()) {
-			f(a.rates)
+		if a := &s.source.announcers[i]; s.hears(a) {
+			one := s.find(a.rates, m, from, to)
+			found.add(agreed{rate: one.rate})
+			found.add(one.unsure)
 		}
 	}
+	return found
 }
 
-// samplerElsewhere is the rate of a sampler that another domain describes, if only one rate is meant.
+// hears reports whether an announcer is another domain of the session's exporter and protocol.
+func (s *session) hears(a *announcer) bool {
+	return a.key.protocol == s.key.protocol && a.key != s.key && (a.stream == nil || !a.stream.Gone())
+}
+
+// samplerElsewhere is the rate of a sampler that other domains describe; 0 where none does, or they differ.
 func (s *session) samplerElsewhere(id uint64) uint32 {
 	var found agreed
-	s.others(func(rates *samplingRates) { found.add(rates.bySampler[id]) })
-	return found.get()
+	for i := range s.source.announcers {
+		if a := &s.source.announcers[i]; s.hears(a) {
+			found.add(agreed{rate: a.rates.single[scopeKey{bySampler, id}]})
+		}
+	}
+	return found.sure()
 }
 
-// announcedElsewhere is the rate that other domains say of a record that its own domain says nothing of. named tells
-// that the record names a sampler, which must then not be taken for another.
-func (s *session) announcedElsewhere(r *flow.Record, named bool) (uint32, flow.SamplingSource) {
+// announcedElsewhere is the rate that other domains say of a record that its own domain says nothing sure of. named
+// tells that the record names a sampler, which must then not be taken for another. unsure are rates that its own domain
+// says.
+func (s *session) announcedElsewhere(m *metered, named bool, unsure agreed) (uint32, flow.SamplingSource) {
 	e := s.resolveElsewhere()
 	if !e.any {
 		return 1, flow.SamplingAssumed
@@ -113,20 +105,20 @@ func (s *session) announcedElsewhere(r *flow.Record, named bool) (uint32, flow.S
 	if e.named != 0 {
 		return e.named, flow.SamplingDomain
 	}
-	var found agreed
-	s.others(func(rates *samplingRates) { found.add(rates.ofInterface(r)) })
+	found := s.findElsewhere(m, byTemplate+1, byEgressVRF)
 	switch {
-	case found.get() != 0:
-		s.read(exporter.SamplingFromElsewhere)
-		return found.get(), flow.SamplingExporter
-	case e.system != 0:
-		s.read(exporter.SamplingFromElsewhere)
-		return e.system, flow.SamplingExporter
+	case found.sure() != 0:
+		return found.rate, flow.SamplingExporter
+	case e.system.sure() != 0:
+		return e.system.rate, flow.SamplingExporter
 	case e.only != 0 && !named:
-		s.read(exporter.SamplingOfOnlySampler)
 		return e.only, flow.SamplingInferred
 	}
-	s.read(exporter.SamplingNotMatched)
+	unsure.add(found)
+	unsure.add(e.system)
+	if unsure.rate != 0 {
+		return unsure.rate, flow.SamplingAmbiguous
+	}
 	return 1, flow.SamplingAssumed
 }
 
@@ -137,15 +129,14 @@ func (s *session) resolveElsewhere() *elsewhere {
 	}
 	*e = elsewhere{changes: s.source.ratesChanged, named: s.source.domainRates[s.key], any: !s.sampling.empty()}
 	e.any = e.any || e.named != 0
-	var system, only agreed
-	s.others(func(rates *samplingRates) {
-		e.any = e.any || !rates.empty()
-		system.add(rates.system)
-		only.add(rates.lastSampler)
-		if len(rates.rates) > 1 {
-			only.ambiguous = true
+	var only agreed
+	for i := range s.source.announcers {
+		if a := &s.source.announcers[i]; s.hears(a) {
+			e.any = e.any || !a.rates.empty()
+			e.system.add(agreed{rate: a.rates.system})
+			only.add(a.rates.samplers())
 		}
-	})
-	e.system, e.only = system.get(), only.get()
+	}
+	e.only = only.sure()
 	return e
 }

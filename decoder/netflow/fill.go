@@ -43,6 +43,10 @@ type rare struct {
 	hasSpace                                          bool
 	sampleSize, population                            uint64
 	probability                                       float64
+	algorithm                                         uint64    // IE 304
+	hash                                              [4]uint64 // IE 329-332: a hash's output and selected range
+	parts                                             [4]uint64 // of the exporter, see partAt
+	hasParts                                          uint8
 	ipVersion                                         uint8
 	frame                                             []byte
 	frameIP                                           bool
@@ -350,6 +354,13 @@ func (w *raw) fill(op opcode, arg uint8, v []byte, c *context) {
 		w.population = unsigned(v)
 	case opSamplingProbability:
 		w.probability = float(v)
+	case opSamplingAlgorithm:
+		w.algorithm = unsigned(v)
+	case opHashRange:
+		w.hash[arg] = unsigned(v)
+	case opPart:
+		w.parts[arg] = unsigned(v)
+		w.hasParts |= 1 << arg
 	case opFrameSize:
 		w.frameSize = unsigned(v)
 	case opFrameLink, opFrameIP:

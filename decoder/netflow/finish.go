@@ -32,7 +32,7 @@ func (d *Decoder) finish(t *template, r *flow.Record, w *raw, s *session, c *con
 	if t.traits&hasFrame != 0 && w.frame != nil {
 		d.finishFrame(r, w, s)
 	}
-	s.sample(r, w)
+	s.sample(t, r, w)
 	s.source.overrides.Apply(r)
 }
 

@@ -185,7 +185,7 @@ func TestDump(t *testing.T) {
 		t.Fatalf("%d domains, want 2", len(domains))
 	}
 	v9, ipfix := domains[0], domains[1]
-	equal(t, "rate of the sampler", v9.BySampler[3], 100)
+	equal(t, "rate of the sampler", v9.Rates[0], ScopedRate{"sampler 3", 100})
 	equal(t, "interfaces", v9.Interfaces, 1)
 	equal(t, "options", v9.Templates[0].Options, true)
 	equal(t, "scope", v9.Templates[0].Fields[0], TemplateField{Name: "scope 2", Length: 4, Scope: true})

@@ -88,15 +88,6 @@ func (d *Decoder) settle(s *session) {
 	}
 }
 
-// count is how many rates there are, of samplers, interfaces and templates.
-func (s *samplingRates) count() int {
-	return len(s.bySampler) + len(s.byInterface) + len(s.byOutInterface) + len(s.byTemplate)
-}
-
-func (s *samplingRates) bytes() int {
-	return rateBytes * s.count()
-}
-
 // evictTemplates keeps the budget of templates.
 func (d *Decoder) evictTemplates() {
 	for d.memory.templates.Over() {

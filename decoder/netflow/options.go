@@ -15,21 +15,20 @@ const (
 const (
 	scopeSystem    = 1
 	scopeInterface = 2
+	scopeLineCard  = 3
 	scopeTemplate  = 5
 )
 
 // optionRecord is one data record of an options template.
 type optionRecord struct {
 	raw            raw
+	named          scopeNames // what it speaks of, samplers and domain excepted
+	selectors      selectors  // IE 48, 302
 	interfaceIndex uint32
 	hasInterface   bool
-	outInterface   bool // the interface is that of flows metered at egress
-	template       uint16
-	hasTemplate    bool
 	domain         uint32 // scope observationDomainId (IE 149)
 	hasDomain      bool
 	wide           bool      // a scope names the whole exporter
-	narrow         bool      // a scope names a part of it
 	vrfs           [2]uint32 // IE 234, 235
 	hasVRF         [2]bool
 	rd             [8]byte // IE 90
@@ -40,13 +39,28 @@ type optionRecord struct {
 	exporter       flow.Addr
 }
 
+// scope is what the record's sampling rate is of.
+func (o *optionRecord) scope(s *session) scope {
+	named := o.named
+	if o.selectors.n > 0 {
+		named.add(bySampler, o.selectors.ids[0])
+	}
+	if o.hasDomain && o.domain != 0 && o.domain != s.key.domain {
+		named.add(byDomain, uint64(o.domain))
+	}
+	return named.scope()
+}
+
+// joined is the thing of which the record says the samplers and no rate; false for a record that says no such thing.
+func (o *optionRecord) joined() (scopeKey, bool) {
+	key := o.named.scope()[0]
+	return key, o.selectors.n > 0 && key.kind != noScope && key.kind != byOther
+}
+
 // ofExporter reports whether the record holds for all domains of its exporter: by its scope, or in IPFIX because it
 // comes in domain 0, which stands for none in particular (RFC 7011 §3.1).
 func (o *optionRecord) ofExporter(s *session) bool {
-	if o.narrow || o.hasDomain {
-		return false
-	}
-	return o.wide || s.key.protocol == flow.NetFlowV9 || s.key.domain == 0
+	return !o.hasDomain && (o.wide || s.key.protocol == flow.NetFlowV9 || s.key.domain == 0)
 }
 
 // decodeOptions reads the option records of a set. They are rare, so the template's fields are walked as they are.
@@ -107,33 +121,45 @@ func (o *optionRecord) scopeV9(kind uint16, v []byte) {
 	switch kind {
 	case scopeSystem:
 		o.wide = true
-		return
 	case scopeInterface:
-		o.interfaceIndex, o.hasInterface = unsigned32(v), true
+		o.ofInterface(unsigned32(v), false)
+	case scopeLineCard:
+		o.named.add(byCard, unsigned(v))
 	case scopeTemplate:
-		o.template, o.hasTemplate = unsigned16(v), true
+		o.named.add(byTemplate, uint64(unsigned16(v)))
+	default:
+		o.named.add(byOther, hashOf(kind, v))
 	}
-	o.narrow = true
 }
 
 func (o *optionRecord) scopeIPFIX(id uint16, v []byte) {
 	switch id {
+	case 48, 302: // as fields
 	case 130, 131, 143, 144: // exporter, metering and exporting process
 		o.wide = true
+	case 145:
+		o.named.add(byTemplate, uint64(unsigned16(v)))
 	case 149:
 		o.domain, o.hasDomain = unsigned32(v), true
-	case 145:
-		o.template, o.hasTemplate, o.narrow = unsigned16(v), true, true
 	default:
-		o.narrow = true
+		if scopeElement(id) == noScope {
+			o.named.add(byOther, hashOf(id, v))
+		}
 	}
+}
+
+// ofInterface notes that the record speaks of an interface; out tells that it does so of flows metered at egress.
+func (o *optionRecord) ofInterface(index uint32, out bool) {
+	o.interfaceIndex, o.hasInterface = index, true
+	o.named.add(byInterface, interfaceID(index, out))
 }
 
 func (o *optionRecord) field(elements *compiler, f field, v []byte, c *context) {
 	switch f.ID {
 	case 10, 14, 252, 253:
-		o.interfaceIndex, o.hasInterface = unsigned32(v), true
-		o.outInterface = f.ID == 14 || f.ID == 253
+		o.ofInterface(unsigned32(v), f.ID == 14 || f.ID == 253)
+	case 48, 302:
+		o.selectors.add(unsigned(v))
 	case 90:
 		if len(v) == 8 {
 			o.rd, o.hasRD = [8]byte(v), true
@@ -149,6 +175,9 @@ func (o *optionRecord) field(elements *compiler, f field, v []byte, c *context) 
 		}
 	case 234, 235:
 		o.vrfs[f.ID-234], o.hasVRF[f.ID-234] = unsigned32(v), true
+		o.named.add(scopeElement(f.ID), unsigned(v))
+	case 138, 141, 142, 301:
+		o.named.add(scopeElement(f.ID), unsigned(v))
 	case 236:
 		o.vrfName = nameText(v)
 	default:

@@ -1,60 +1,52 @@
 package netflow
 
 import (
-	"math"
-	"math/bits"
+	"slices"
 
 	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-// maxSamplers bounds the samplers, the interfaces and the templates of one observation domain.
-const maxSamplers = 4096
-
 // samplingRates are what the option records of an observation domain said.
 type samplingRates struct {
-	bySampler      map[uint64]uint32
-	byInterface    map[uint32]uint32 // of either direction
-	byOutInterface map[uint32]uint32 // of flows metered at egress
-	byTemplate     map[uint16]uint32
-	domain         uint32         // of an option record without a sampler or interface
-	system         uint32         // the same, for all domains of the exporter
-	lastSampler    uint32         // the rate of the sampler that was described last
-	rates          map[uint32]int // how many samplers have each rate
-	seen           int64          // when the latest of them came, Unix nanoseconds
-	swapped        bool           // the bytes of rates are in the wrong order, as an earlier value showed
-	latest         interfaceRate
+	scopedRates
+	domain      uint32 // of an option record that names no part of the domain
+	system      uint32 // the same, for all domains of the exporter
+	lastSampler uint32 // the rate of the sampler that was described last
+	seen        int64  // when the latest of them came, Unix nanoseconds
+	unscalable  bool   // a sampler of which no rate follows was described
+	swapped     bool   // the bytes of rates are in the wrong order, as an earlier value showed
 }
 
-// interfaceRate is what ofInterface found for the latest record: the next one often has the same interfaces. The zero
-// value is none.
-type interfaceRate struct {
-	known     bool
-	in, out   uint32
-	has       flow.Fields
-	direction uint8
-	rate      uint32
-}
-
-// only returns the rate of the samplers if all have the same: then no other can be meant.
-func (s *samplingRates) only() uint32 {
-	if len(s.rates) == 1 {
-		return s.lastSampler
-	}
-	return 0
-}
-
-// empty reports whether no rate is known.
+// empty reports whether nothing is known.
 func (s *samplingRates) empty() bool {
-	return s.domain == 0 && s.system == 0 && s.lastSampler == 0 &&
-		len(s.byInterface) == 0 && len(s.byOutInterface) == 0 && len(s.byTemplate) == 0
+	return s.domain == 0 && s.system == 0 && s.count() == 0 && !s.unscalable
 }
 
-// sample finds a record's rate: its own, its sampler's, its interface's, its domain's, then what other domains of the
-// exporter say. What the exporter announces and the record cannot be matched with is counted: the rate is never 1 in
-// silence.
-func (s *session) sample(r *flow.Record, w *raw) {
-	rate, swapped := w.rate(&s.sampling)
+func (s *samplingRates) clone() samplingRates {
+	c := *s
+	c.scopedRates = s.scopedRates.clone()
+	return c
+}
+
+// samplers is the rate of all samplers and selection sequences, if they agree.
+func (s *samplingRates) samplers() (all agreed) {
+	for i := range s.shapes {
+		kinds := &s.shapes[i].kinds
+		if (kinds[0] == bySampler || kinds[0] == bySequence) && !slices.Contains(kinds[:], byDomain) {
+			all.add(s.shapes[i].rates.agreed())
+		}
+	}
+	return all
+}
+
+// sample finds a record's rate: its own, that of what it names, its domain's, then what other domains of the exporter
+// say. What the exporter announces and the record cannot be matched with is counted: the rate is never 1 in silence.
+func (s *session) sample(t *template, r *flow.Record, w *raw) {
+	rate, swapped := uint32(0), false
+	if t.traits&hasRate != 0 {
+		rate, swapped = w.rate(&s.sampling)
+	}
 	switch {
 	case rate == 0:
 		r.SamplingRate, r.SamplingSource = s.announced(r, w)
@@ -66,88 +58,318 @@ func (s *session) sample(r *flow.Record, w *raw) {
 	}
 }
 
+// metered is what a record says of where and how it was metered.
+type metered struct {
+	r      *flow.Record
+	w      *raw
+	domain uint32
+}
+
+// ids are the things of a kind that the record names, the likelier first. Of interfaces it may name three: a record
+// that does not say its direction was metered where there is a rate, at ingress first.
+func (m *metered) ids(kind scopeKind) (ids [3]uint64, n int) {
+	r, w := m.r, m.w
+	one := func(id uint64, named bool) ([3]uint64, int) {
+		if !named {
+			return ids, 0
+		}
+		return [3]uint64{id}, 1
+	}
+	switch kind {
+	case bySampler:
+		return one(w.samplerID, w.hasSampler)
+	case byTemplate:
+		return one(uint64(r.TemplateID), true)
+	case byInterface:
+		return m.interfaces()
+	case byIngressVRF:
+		return one(uint64(r.IngressVRF), r.Sent(flow.IngressVRF))
+	case byEgressVRF:
+		return one(uint64(r.EgressVRF), r.Sent(flow.EgressVRF))
+	case byDomain:
+		return one(uint64(m.domain), true)
+	case bySequence, byCard, byPort, byPoint:
+		at := partAt(kind)
+		return one(w.parts[at], w.hasParts&(1<<at) != 0)
+	}
+	return ids, 0
+}
+
+// partAt is where raw.parts has a kind.
+func partAt(kind scopeKind) uint8 {
+	switch kind {
+	case byCard:
+		return 1
+	case byPort:
+		return 2
+	case byPoint:
+		return 3
+	}
+	return 0 // bySequence
+}
+
+func (m *metered) interfaces() (ids [3]uint64, n int) {
+	r := m.r
+	directed := r.Sent(flow.Direction)
+	if r.Sent(flow.InIf) && (!directed || r.Direction != egress) {
+		ids[0], n = interfaceID(r.InIf, false), 1
+	}
+	if r.Sent(flow.OutIf) && (!directed || r.Direction == egress) {
+		ids[n], ids[n+1] = interfaceID(r.OutIf, true), interfaceID(r.OutIf, false)
+		n += 2
+	}
+	return ids, n
+}
+
+func (m *metered) names(kind scopeKind) bool {
+	_, n := m.ids(kind)
+	return n > 0
+}
+
+// match is what option records say of a record.
+type match struct {
+	rate   uint32
+	kind   scopeKind // of the thing that the rate is of
+	unsure agreed    // rates of a thing that the record names, of which it does not say which one
+}
+
+// find looks for the things of some kinds that a record names, those of scopes that it names whole first.
+func (s *session) find(rates *samplingRates, m *metered, from, to scopeKind) (found match) {
+	for kind := from; kind <= to; kind++ {
+		if !rates.kinds[kind] {
+			continue
+		}
+		ids, n := m.ids(kind)
+		if n == 0 {
+			continue
+		}
+		found.kind = kind
+		if len(rates.several) > 0 {
+			if found.rate = rates.whole(kind, m); found.rate != 0 {
+				return found
+			}
+		}
+		for _, id := range ids[:n] {
+			key := scopeKey{kind, id}
+			if found.rate = rates.single[key]; found.rate != 0 {
+				return found
+			}
+			if by, joined := rates.joins[key]; joined {
+				if found.rate = s.product(rates, &by); found.rate != 0 {
+					return found
+				}
+			}
+			if all := rates.shared[key]; all != nil {
+				one := all.agreed()
+				if found.rate = one.sure(); found.rate != 0 {
+					return found
+				}
+				found.unsure.add(one)
+			}
+		}
+	}
+	return found
+}
+
+// whole is the rate of a scope that names several things, the first of a kind, all of which a record names.
+func (s *samplingRates) whole(kind scopeKind, m *metered) uint32 {
+	for i := range s.shapes {
+		sh := &s.shapes[i]
+		n := sh.keys()
+		if sh.kinds[0] != kind || n == 1 {
+			continue
+		}
+		for try := range 3 { // only of interfaces a record names several
+			key, named := scope{}, true
+			for at, k := range sh.kinds[:n] {
+				ids, count := m.ids(k)
+				key[at] = scopeKey{k, ids[min(try, max(count-1, 0))]}
+				named = named && count > 0
+			}
+			if rate := s.several[key]; named && rate != 0 {
+				return rate
+			}
+		}
+	}
+	return 0
+}
+
+// product is the rate of packets that pass several samplers; 0 where that of one is not known.
+func (s *session) product(rates *samplingRates, by *selectors) uint32 {
+	all := uint64(1)
+	for _, id := range by.ids[:by.n] {
+		rate := rates.single[scopeKey{bySampler, id}]
+		if shared := rates.shared[scopeKey{bySampler, id}]; rate == 0 && shared != nil {
+			rate = shared.agreed().sure()
+		}
+		if rate == 0 {
+			rate = s.samplerElsewhere(id)
+		}
+		if rate == 0 {
+			return 0
+		}
+		all *= uint64(rate)
+		if all>>32 != 0 {
+			return 1<<32 - 1
+		}
+	}
+	return uint32(all)
+}
+
+// lately is what was announced for the latest record, and of what that followed: the next one often has the same. The
+// zero value is of no record.
+type lately struct {
+	changes    uint64 // source.ratesChanged
+	has        flow.Fields
+	in, out    uint32
+	vrfs       [2]uint32
+	sampler    uint64
+	hasSampler bool
+	direction  uint8
+	template   uint16
+}
+
 // announced finds the rate of a record that does not say one.
-func (s *session) announced(r *flow.Record, w *raw) (uint32, flow.SamplingSource) {
+func (s *session) announced(r *flow.Record, w *raw) (rate uint32, source flow.SamplingSource) {
 	if len(s.source.announcers) == 0 {
 		return 1, flow.SamplingAssumed
 	}
-	own := &s.sampling
-	named := w.hasSampler && w.samplerID != 0
-	if w.hasSampler {
-		if rate := own.bySampler[w.samplerID]; rate != 0 {
-			return rate, flow.SamplingSelector
+	const looksAt = flow.Direction | flow.InIf | flow.OutIf | flow.IngressVRF | flow.EgressVRF
+	record := lately{
+		s.source.ratesChanged, r.Has & looksAt, r.InIf, r.OutIf, [2]uint32{r.IngressVRF, r.EgressVRF}, w.samplerID,
+		w.hasSampler, r.Direction, r.TemplateID,
+	}
+	if record == s.latest && w.hasParts == 0 {
+		rate, source = s.lastAnnounced, s.lastAnnouncedBy
+	} else {
+		rate, source = s.resolve(&metered{r, w, s.key.domain})
+		if s.latest = record; w.hasParts != 0 {
+			s.latest = lately{}
 		}
-		if rate := s.samplerElsewhere(w.samplerID); rate != 0 {
-			s.read(exporter.SamplingFromElsewhere)
-			return rate, flow.SamplingExporter
+		s.lastAnnounced, s.lastAnnouncedBy = rate, source
+	}
+	switch source {
+	case flow.SamplingExporter:
+		s.read(exporter.SamplingFromElsewhere)
+	case flow.SamplingInferred:
+		s.read(exporter.SamplingOfOnlySampler)
+	case flow.SamplingAmbiguous:
+		s.read(exporter.SamplingAmbiguous)
+	case flow.SamplingAssumed:
+		if s.resolveElsewhere().any {
+			s.read(exporter.SamplingNotMatched)
+		}
+	}
+	return rate, source
+}
+
+// resolve finds the rate of a record by what it names.
+func (s *session) resolve(m *metered) (uint32, flow.SamplingSource) {
+	own, w := &s.sampling, m.w
+	named := w.hasSampler && w.samplerID != 0 || w.hasParts&(1<<partAt(bySequence)) != 0
+	sampler := s.find(own, m, bySampler, bySequence)
+	if sampler.rate != 0 {
+		return sampler.rate, flow.SamplingSelector
+	}
+	if w.hasSampler || named {
+		if found := s.findElsewhere(m, bySampler, bySequence); found.sure() != 0 {
+			return found.rate, flow.SamplingExporter
+		} else if sampler.unsure.rate == 0 {
+			sampler.unsure = found
 		}
 		// Cisco 7600 sends sampler 0 in records and another id in its options.
 		if !named && own.lastSampler != 0 {
-			s.read(exporter.SamplingOfOnlySampler)
 			return own.lastSampler, flow.SamplingInferred
 		}
 	}
-	if rate := own.byTemplate[r.TemplateID]; rate != 0 {
-		return rate, flow.SamplingDomain
-	}
-	if rate := own.ofInterface(r); rate != 0 {
-		return rate, flow.SamplingInterface
+	part := s.find(own, m, byTemplate, byEgressVRF)
+	if part.rate != 0 {
+		return part.rate, sourceOf(part.kind)
 	}
 	if own.domain != 0 {
 		return own.domain, flow.SamplingDomain
 	}
-	if rate := own.only(); rate != 0 && !named {
-		s.read(exporter.SamplingOfOnlySampler)
+	unsure := sampler.unsure
+	unsure.add(part.unsure)
+	return s.inferred(m, named, unsure)
+}
+
+// sourceOf names the thing that a rate is of.
+func sourceOf(kind scopeKind) flow.SamplingSource {
+	switch kind {
+	case bySampler, bySequence:
+		return flow.SamplingSelector
+	case byInterface:
+		return flow.SamplingInterface
+	case byTemplate, byDomain:
+		return flow.SamplingDomain
+	}
+	return flow.SamplingPart
+}
+
+// inferred finds the rate of a record that names nothing of which a rate is known: the only rate of its domain, else
+// what other domains say. Of rates that differ the lowest counts, so that nothing is counted more than once. unsure are
+// rates of what it names.
+func (s *session) inferred(m *metered, named bool, unsure agreed) (uint32, flow.SamplingSource) {
+	own := &s.sampling
+	if rate := own.samplers().sure(); rate != 0 && !named {
 		return rate, flow.SamplingInferred
 	}
-	return s.announcedElsewhere(r, named)
-}
-
-// ofInterface is the rate of the interface where the flow was metered. A record that does not say its direction was
-// metered where there is a rate, at ingress first.
-func (s *samplingRates) ofInterface(r *flow.Record) uint32 {
-	if len(s.byInterface) == 0 && len(s.byOutInterface) == 0 {
-		return 0
-	}
-	const looksAt = flow.Direction | flow.InIf | flow.OutIf
-	l := &s.latest
-	if !l.known || l.in != r.InIf || l.out != r.OutIf || l.direction != r.Direction || l.has != r.Has&looksAt {
-		*l = interfaceRate{true, r.InIf, r.OutIf, r.Has & looksAt, r.Direction, s.findInterface(r)}
-	}
-	return l.rate
-}
-
-func (s *samplingRates) findInterface(r *flow.Record) uint32 {
-	directed := r.Sent(flow.Direction)
-	if !directed || r.Direction != egress {
-		if rate := s.byInterface[r.InIf]; rate != 0 && r.Sent(flow.InIf) {
-			return rate
+	for i := range own.shapes {
+		sh := &own.shapes[i]
+		if !sh.mayHold(m) {
+			continue
+		}
+		all := sh.rates.agreed()
+		rate := all.sure()
+		switch {
+		case rate == 0:
+			unsure.add(all)
+		case sh.kinds[0] == byOther:
+			return rate, flow.SamplingDomain
+		default:
+			return rate, flow.SamplingInferred
 		}
 	}
-	if (!directed || r.Direction == egress) && r.Sent(flow.OutIf) {
-		if rate := s.byOutInterface[r.OutIf]; rate != 0 {
-			return rate
-		}
-		return s.byInterface[r.OutIf]
+	return s.announcedElsewhere(m, named, unsure)
+}
+
+// mayHold reports whether each record is of a scope of the shape, and this one does not say of which: every packet
+// passes an interface and a line card. One that names no sampler may not be sampled.
+func (sh *shape) mayHold(m *metered) bool {
+	switch sh.kinds[0] {
+	case bySampler, bySequence, byTemplate, byDomain:
+		return false
 	}
-	return 0
+	for _, kind := range sh.kinds[:sh.keys()] {
+		if m.names(kind) {
+			return false
+		}
+	}
+	return true
 }
 
 // learnSampling takes what an option record says.
 func (s *session) learnSampling(o *optionRecord, now int64) {
 	own := &s.sampling
 	rate, swapped := o.raw.rate(own)
-	if rate == 0 {
+	of := o.scope(s)
+	key, joins := o.joined()
+	changed := false
+	switch {
+	case rate != 0 && of.len() == 1 && of[0].kind == byDomain:
+		changed = s.source.announceDomain(sessionKey{s.key.protocol, o.domain}, rate)
+	case rate != 0:
+		changed = own.learn(&of, rate, o.ofExporter(s))
+	case joins:
+		changed = own.join(key, o.selectors)
+	case o.raw.algorithm == timeBased:
+		changed, own.unscalable = !own.unscalable, true
+	default:
 		return
 	}
 	if swapped {
 		s.read(exporter.SamplingBytesSwapped)
-	}
-	changed := false
-	if o.hasDomain && o.domain != 0 && o.domain != s.key.domain {
-		changed = s.source.announceDomain(sessionKey{s.key.protocol, o.domain}, rate)
-	} else {
-		changed = own.learn(o, rate, o.ofExporter(s))
 	}
 	own.seen = now
 	s.source.announce(s.key, own, s.stream)
@@ -156,26 +378,16 @@ func (s *session) learnSampling(o *optionRecord, now int64) {
 	}
 }
 
-// learn keeps a rate where the option record says that it belongs. It reports whether that is news.
-func (s *samplingRates) learn(o *optionRecord, rate uint32, system bool) (changed bool) {
-	s.latest = interfaceRate{}
-	switch {
-	case o.raw.hasSampler:
-		changed = s.learnSampler(o.raw.samplerID, rate)
-		if !o.hasInterface { // else it is the sampler of that interface, whose records may not name it
-			return changed
+// learn keeps a rate where the option record says that it belongs; of is empty where it is the domain's, or with system
+// the exporter's. It reports whether that is news.
+func (s *samplingRates) learn(of *scope, rate uint32, system bool) (changed bool) {
+	if of.len() > 0 {
+		changed = s.set(of, rate)
+		if of[0].kind == bySampler && s.get(of) == rate {
+			changed = changed || s.lastSampler != rate
+			s.lastSampler = rate
 		}
-		m := &s.byInterface
-		if o.outInterface {
-			m = &s.byOutInterface
-		}
-		return learnRate(m, o.interfaceIndex, rate) || changed
-	case o.hasInterface && o.outInterface:
-		return learnRate(&s.byOutInterface, o.interfaceIndex, rate)
-	case o.hasInterface:
-		return learnRate(&s.byInterface, o.interfaceIndex, rate)
-	case o.hasTemplate:
-		return learnRate(&s.byTemplate, o.template, rate)
+		return changed
 	}
 	changed = s.domain != rate || system && s.system != rate
 	s.domain = rate
@@ -183,98 +395,4 @@ func (s *samplingRates) learn(o *optionRecord, rate uint32, system bool) (change
 		s.system = rate
 	}
 	return changed
-}
-
-func (s *samplingRates) learnSampler(id uint64, rate uint32) (changed bool) {
-	was := s.bySampler[id]
-	changed = learnRate(&s.bySampler, id, rate)
-	if changed {
-		s.countRate(was, -1)
-		s.countRate(rate, 1)
-	}
-	if changed || was == rate {
-		changed = changed || s.lastSampler != rate
-		s.lastSampler = rate
-	}
-	return changed
-}
-
-func (s *samplingRates) countRate(rate uint32, n int) {
-	if rate == 0 {
-		return
-	}
-	if s.rates == nil {
-		s.rates = map[uint32]int{}
-	}
-	if s.rates[rate] += n; s.rates[rate] <= 0 {
-		delete(s.rates, rate)
-	}
-}
-
-// learnRate sets the rate of a key, within maxSamplers. It reports whether that is news.
-func learnRate[K comparable](m *map[K]uint32, key K, rate uint32) (changed bool) {
-	if *m == nil {
-		*m = map[K]uint32{}
-	}
-	was, known := (*m)[key]
-	if was == rate || !known && len(*m) >= maxSamplers {
-		return false
-	}
-	(*m)[key] = rate
-	return true
-}
-
-// rate is one in how many packets the elements of a record say, 0 if they say nothing: count-based (RFC 5476 §6.5.1:
-// interval packets of interval and space), n of N, uniform probability, or the older interval of NetFlow v9. swapped
-// tells that the bytes were put right.
-func (w *raw) rate(rates *samplingRates) (rate uint32, swapped bool) {
-	switch {
-	case w.interval != 0 && w.hasSpace:
-		interval, a := rates.sensible(w.interval)
-		space, b := rates.sensible(w.space)
-		return rounded(float64(interval)+float64(space), float64(interval)), a || b
-	case w.sampleSize != 0 && w.population != 0:
-		size, a := rates.sensible(w.sampleSize)
-		population, b := rates.sensible(w.population)
-		return rounded(float64(population), float64(size)), a || b
-	case w.probability > 0 && w.probability <= 1:
-		return rounded(1, w.probability), false
-	case w.samplingInterval != 0:
-		n, swapped := rates.sensible(w.samplingInterval)
-		return rounded(float64(n), 1), swapped
-	case w.interval != 0:
-		// Without a space some vendors mean one of so many.
-		n, swapped := rates.sensible(w.interval)
-		return rounded(float64(n), 1), swapped
-	}
-	return 0, false
-}
-
-// senseless is from where on a rate makes no sense: one in 16 million packets says nothing of the others.
-const senseless = 1 << 24
-
-// sensible returns n, or n with its bytes exchanged where only that makes sense (MikroTik RouterOS sends rates in the
-// wrong byte order: 1 as 16777216). Of a number that makes sense both ways, as 65536 and 256 do, the exporter's earlier
-// ones decide.
-func (s *samplingRates) sensible(n uint64) (sensible uint64, swapped bool) {
-	if n == 0 || n < senseless && !s.swapped {
-		return n, false
-	}
-	other := uint64(bits.ReverseBytes32(uint32(n)))
-	if n > math.MaxUint32 {
-		other = bits.ReverseBytes64(n)
-	}
-	switch {
-	case n < senseless && other >= senseless:
-		s.swapped = false
-	case other < senseless:
-		s.swapped = true
-		return other, true
-	}
-	return n, false
-}
-
-// rounded is the whole number next to a/b, at least 1.
-func rounded(a, b float64) uint32 {
-	return uint32(min(max(math.Round(a/b), 1), math.MaxUint32))
 }

@@ -207,16 +207,34 @@ func TestCase34_OptionsAfterDataMarkTheRateAssumed(t *testing.T) {
 
 func TestSamplersAreBounded(t *testing.T) {
 	var s samplingRates
+	sampler := func(id uint64) *scope { return &scope{{bySampler, id}} }
+	port := func(index uint32) *scope { return &scope{{byInterface, interfaceID(index, false)}} }
+	of := func(id uint64) *scope { return &scope{{bySampler, id}, {byCard, id % 3}} }
 	for i := range uint64(2 * maxSamplers) {
-		s.learn(&optionRecord{raw: raw{usual: usual{samplerID: i, hasSampler: true}}}, 10, false)
-		s.learn(&optionRecord{interfaceIndex: uint32(i), hasInterface: true}, 10, false)
+		for _, one := range []*scope{sampler(i), port(uint32(i)), of(i)} {
+			s.learn(one, 10+uint32(i%100), false)
+		}
+		s.join(scopeKey{byInterface, i}, selectors{ids: [maxSelectors]uint64{i}, n: 1})
 	}
-	equal(t, "samplers and interfaces", [2]int{len(s.bySampler), len(s.byInterface)}, [2]int{maxSamplers, maxSamplers})
+	equal(t, "samplers and interfaces", len(s.single), 2*maxSamplers)
+	equal(t, "samplers of cards", len(s.several), maxSamplers)
+	equal(t, "joins", len(s.joins), maxSamplers)
+	for _, sh := range s.shapes {
+		if len(sh.rates.list) > maxDistinct {
+			t.Errorf("%d rates are counted", len(sh.rates.list))
+		}
+	}
 	// Those that are known can still change.
-	s.learn(&optionRecord{raw: raw{usual: usual{samplerID: 1, hasSampler: true}}}, 20, false)
-	s.learn(&optionRecord{interfaceIndex: 1, hasInterface: true}, 20, false)
-	equal(t, "new rates", [2]uint32{s.bySampler[1], s.byInterface[1]}, [2]uint32{20, 20})
-	equal(t, "rates of samplers", len(s.rates), 2)
+	for _, one := range []*scope{sampler(1), port(1), of(1)} {
+		s.learn(one, 20, false)
+		equal(t, "new rate of "+one.String(), s.get(one), 20)
+	}
+	for i := range uint64(2 * maxShapes) {
+		s.set(&scope{{byTemplate, i}, {scopeKind(i%8) + byInterface, 1}}, 1)
+	}
+	if len(s.shapes) > maxShapes {
+		t.Errorf("%d shapes", len(s.shapes))
+	}
 }
 
 // What an option record says of an interface and its sampler holds for records that name either, and a scope of NetFlow

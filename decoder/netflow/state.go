@@ -40,10 +40,13 @@ type DomainState struct {
 	ByInterface    map[uint32]uint32 `json:"by_interface,omitempty"`
 	ByOutInterface map[uint32]uint32 `json:"by_out_interface,omitempty"`
 	ByTemplate     map[uint16]uint32 `json:"by_template,omitempty"`
+	ByScope        []ScopeState      `json:"by_scope,omitempty"` // of what is in none of the maps
 	Rate           uint32            `json:"rate,omitempty"`
 	SystemRate     uint32            `json:"system_rate,omitempty"` // of all domains of the exporter
 	LastSampler    uint32            `json:"last_sampler,omitempty"`
 	Sampled        int64             `json:"sampled,omitempty"`
+
+	rates *samplingRates // the same for look-up, in a Saved; nil: there are none
 }
 
 // TemplateState is one definition.
@@ -53,6 +56,19 @@ type TemplateState struct {
 	Port    uint16  `json:"port"` // the UDP source port that it came from
 	Seen    int64   `json:"seen"` // when, Unix nanoseconds
 	Fields  []field `json:"fields"`
+}
+
+// ScopeState is a rate, or the samplers, of what option records named as their scope.
+type ScopeState struct {
+	Of       []ScopeName `json:"of"`
+	Rate     uint32      `json:"rate,omitempty"`
+	Samplers []uint64    `json:"samplers,omitempty"`
+}
+
+// ScopeName is one thing of a scope. Kinds are those of scopeKind and keep their numbers.
+type ScopeName struct {
+	Kind uint8  `json:"kind"`
+	ID   uint64 `json:"id"`
 }
 
 // Latest is when the latest of the source's templates came, in Unix nanoseconds.
@@ -143,11 +159,10 @@ func (src *source) state() SourceState {
 func domainState(key sessionKey, known *templates, rates *samplingRates) DomainState {
 	domain := DomainState{
 		Protocol: key.protocol.String(), Domain: key.domain,
-		BySampler: maps.Clone(rates.bySampler), ByInterface: maps.Clone(rates.byInterface),
-		ByOutInterface: maps.Clone(rates.byOutInterface), ByTemplate: maps.Clone(rates.byTemplate),
 		Rate: rates.domain, SystemRate: rates.system, LastSampler: rates.lastSampler, Sampled: rates.seen,
 		Templates: make([]TemplateState, 0, len(known.byID)),
 	}
+	domain.save(&rates.scopedRates)
 	for _, t := range known.byID {
 		// A definition does not change: its fields can be shared.
 		domain.Templates = append(domain.Templates,
@@ -156,7 +171,7 @@ func domainState(key sessionKey, known *templates, rates *samplingRates) DomainS
 	return domain
 }
 
-// Saved is a state arranged for look-up. Any number of decoders may share one.
+// Saved is a state arranged for look-up. Any number of decoders may share one: they do not change it.
 type Saved map[flow.Addr]*SourceState
 
 // NewSaved arranges a state.
@@ -164,6 +179,10 @@ func NewSaved(s State) Saved {
 	saved := Saved{}
 	for i := range s.Sources {
 		if a := s.Sources[i].Address; a.IsValid() {
+			for n := range s.Sources[i].Domains {
+				domain := &s.Sources[i].Domains[n]
+				domain.rates = domain.restored()
+			}
 			saved[flow.AddrFrom(a)] = &s.Sources[i]
 		}
 	}
@@ -213,27 +232,10 @@ func (src *source) restoreAnnouncers(saved *SourceState, since int64) {
 		if saved.Domains[i].Protocol == flow.IPFIX.String() {
 			protocol = flow.IPFIX
 		}
-		if rates, ok := saved.Domains[i].rates(since); ok && !rates.empty() {
-			src.announce(sessionKey{protocol, saved.Domains[i].Domain}, &rates, nil)
+		if rates := saved.Domains[i].rates; rates != nil && rates.seen >= since {
+			src.announce(sessionKey{protocol, saved.Domains[i].Domain}, rates, nil)
 		}
 	}
-}
-
-// rates returns the sampling rates of a domain, unless they came before since or are too many. Their maps are those of
-// the state, which must not change.
-func (s *DomainState) rates(since int64) (rates samplingRates, ok bool) {
-	if s.Sampled < since || max(len(s.BySampler), len(s.ByInterface), len(s.ByOutInterface),
-		len(s.ByTemplate)) > maxSamplers {
-		return samplingRates{}, false
-	}
-	rates = samplingRates{
-		bySampler: s.BySampler, byInterface: s.ByInterface, byOutInterface: s.ByOutInterface, byTemplate: s.ByTemplate,
-		domain: s.Rate, system: s.SystemRate, lastSampler: s.LastSampler, seen: s.Sampled,
-	}
-	for _, rate := range rates.bySampler {
-		rates.countRate(rate, 1)
-	}
-	return rates, true
 }
 
 // restoreSession gives a new session the templates and sampling rates that were known of its observation domain and
@@ -251,10 +253,8 @@ func (d *Decoder) restoreSession(s *session, now int64) {
 		for _, t := range domain.Templates {
 			d.restoreTemplate(s, &t, since)
 		}
-		if rates, ok := domain.rates(since); ok && !rates.empty() {
-			rates.bySampler, rates.byInterface = maps.Clone(rates.bySampler), maps.Clone(rates.byInterface)
-			rates.byOutInterface, rates.byTemplate = maps.Clone(rates.byOutInterface), maps.Clone(rates.byTemplate)
-			s.sampling = rates
+		if domain.rates != nil && domain.rates.seen >= since {
+			s.sampling = domain.rates.clone()
 			s.source.announce(s.key, &s.sampling, s.stream)
 		}
 	}

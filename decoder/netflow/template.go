@@ -69,6 +69,7 @@ const (
 	responder // counters of a firewall's two directions
 	hasTotals // counters since the flow began
 	station   // addresses of a wireless station
+	hasRate   // a sampling rate of the record's own
 )
 
 // compiler knows the elements. It is made once for each decoder.
@@ -231,7 +232,7 @@ func alternates(op opcode) bool {
 	switch op {
 	case opSrcVLAN, opDstVLAN, opSamplerID, opSamplingInterval, opICMPTypeCode, opICMPType, opICMPCode,
 		opSrcMask, opDstMask, opTransportSrcPort, opTransportDstPort, opSrcPrefix, opDstPrefix,
-		opObserved, opFrameLink:
+		opObserved, opFrameLink, opHashRange, opPart:
 		return true
 	}
 	return false
@@ -249,6 +250,9 @@ func (t *template) addTraits(op opcode) {
 		t.traits |= hasTotals
 	case opStationMAC, opStationAddr4:
 		t.traits |= station
+	case opSamplingInterval, opSamplingPacketInterval, opSamplingPacketSpace, opSamplingSize, opSamplingPopulation,
+		opSamplingProbability, opHashRange:
+		t.traits |= hasRate
 	}
 	switch op {
 	case opFrameLink, opFrameIP:

@@ -33,8 +33,7 @@ type claim struct {
 	key      sessionKey
 	exporter flow.Addr
 	rate     uint32
-	sampler  uint64
-	index    uint32 // the interface, or the domain
+	scope    scope // that the rate is of
 }
 
 // believes reports whether what an option record says takes effect.
@@ -46,8 +45,12 @@ func (d *Decoder) believes(s *session, o *optionRecord, now int64) bool {
 	swapped := s.sampling.swapped
 	rate, _ := o.raw.rate(&s.sampling)
 	s.sampling.swapped = swapped // that is only known once the record is believed
+	of := o.scope(s)
+	if key, joins := o.joined(); joins && rate == 0 {
+		rate, of = s.product(&s.sampling, &o.selectors), scope{key}
+	}
 	renames := !o.exporter.IsUnspecified() && o.exporter != src.exporter && o.exporter != src.addr
-	known := s.knownRate(o)
+	known := s.knownRate(&of)
 	scales := rate != 0 && known != 0 && (rate/manyTimes > known || known/manyTimes > rate)
 	changes := renames || rate != 0 && rate != known
 	if !renames && !scales && (!changes || s.givesData(s.lastPort)) {
@@ -56,10 +59,7 @@ func (d *Decoder) believes(s *session, o *optionRecord, now int64) bool {
 		}
 		return true
 	}
-	c := claim{key: s.key, exporter: o.exporter, rate: rate, index: o.interfaceIndex + o.domain}
-	if o.raw.hasSampler {
-		c.sampler = o.raw.samplerID
-	}
+	c := claim{key: s.key, exporter: o.exporter, rate: rate, scope: of}
 	for i := range src.doubts {
 		w := &src.doubts[i]
 		if w.claim != c {
@@ -80,21 +80,16 @@ func (d *Decoder) believes(s *session, o *optionRecord, now int64) bool {
 	return false
 }
 
-// knownRate is the sampling rate that an option record would change: the one of the same sampler or interface, else
-// that of the latest record.
-func (s *session) knownRate(o *optionRecord) uint32 {
+// knownRate is the sampling rate that an option record of a scope would change: that of the same scope, else that of
+// the latest record.
+func (s *session) knownRate(of *scope) uint32 {
 	own, rate := &s.sampling, uint32(0)
-	switch {
-	case o.raw.hasSampler:
-		rate = own.bySampler[o.raw.samplerID]
-	case o.hasTemplate:
-		rate = own.byTemplate[o.template]
-	case o.hasInterface && o.outInterface:
-		rate = own.byOutInterface[o.interfaceIndex]
-	case o.hasInterface:
-		rate = own.byInterface[o.interfaceIndex]
-	default:
+	if of.len() == 0 {
 		rate = max(own.domain, own.system)
+	} else if rate = own.get(of); rate == 0 {
+		if by, joined := own.joins[of[0]]; joined {
+			rate = s.product(own, &by)
+		}
 	}
 	if rate == 0 {
 		rate = s.lastRate

@@ -1,0 +1,386 @@
+package netflow
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+)
+
+// An option record says its sampling rate of something: of a sampler, an interface, a line card. scopeKind is of what,
+// in the order in which kinds count. Flow records name all of them but byOther.
+type scopeKind uint8
+
+const (
+	noScope      scopeKind = iota
+	bySampler              // IE 48, 302
+	bySequence             // IE 301: a selection sequence of PSAMP (RFC 5476 §6.5.1)
+	byTemplate             // IE 145, scope Template
+	byInterface            // IE 10, 14, 252, 253, scope Interface
+	byCard                 // IE 141, scope Line Card
+	byPort                 // IE 142
+	byPoint                // IE 138: an observation point
+	byIngressVRF           // IE 234
+	byEgressVRF            // IE 235
+	byDomain               // IE 149, where it is another domain's
+	byOther                // what flow records cannot name
+	scopeKinds
+)
+
+// String says what a scope of the kind is, for people.
+func (k scopeKind) String() string {
+	return [scopeKinds]string{
+		"", "sampler", "selection sequence", "template", "interface", "line card", "port", "observation point", "ingress VRF",
+		"egress VRF", "observation domain", "other scope",
+	}[k]
+}
+
+// scopeElement is the kind of scope that an element names; noScope for an element that names none.
+func scopeElement(id uint16) scopeKind {
+	switch id {
+	case 10, 14, 252, 253:
+		return byInterface
+	case 138:
+		return byPoint
+	case 141:
+		return byCard
+	case 142:
+		return byPort
+	case 234:
+		return byIngressVRF
+	case 235:
+		return byEgressVRF
+	case 301:
+		return bySequence
+	}
+	return noScope
+}
+
+// A scopeKey is one thing of a kind.
+type scopeKey struct {
+	kind scopeKind
+	id   uint64
+}
+
+// interfaceID is the id of an interface. An option record of an output interface (IE 14) holds for flows metered at
+// egress, one of an input interface or of scope Interface for both.
+func interfaceID(index uint32, out bool) uint64 {
+	id := uint64(index) << 1
+	if out {
+		id |= 1
+	}
+	return id
+}
+
+// String names the thing, for people.
+func (k scopeKey) String() string {
+	switch {
+	case k.kind == byInterface && k.id&1 != 0:
+		return "output interface " + strconv.FormatUint(k.id>>1, 10)
+	case k.kind == byInterface:
+		return "interface " + strconv.FormatUint(k.id>>1, 10)
+	case k.kind == byOther:
+		return k.kind.String()
+	}
+	return k.kind.String() + " " + strconv.FormatUint(k.id, 10)
+}
+
+// maxKeys is how many things one option record may name as its scope. More are kept as one of byOther.
+const maxKeys = 4
+
+// A scope is what an option record speaks of: the things that it names, in the order of their kinds, then zeros.
+type scope [maxKeys]scopeKey
+
+func (s *scope) len() int {
+	n := slices.IndexFunc(s[:], func(k scopeKey) bool { return k.kind == noScope })
+	if n < 0 {
+		return maxKeys
+	}
+	return n
+}
+
+func (s *scope) names(kind scopeKind) bool {
+	return slices.ContainsFunc(s[:], func(k scopeKey) bool { return k.kind == kind })
+}
+
+// String names the scope, for people.
+func (s *scope) String() string {
+	text := ""
+	for i := range s.len() {
+		if i > 0 {
+			text += ", "
+		}
+		text += s[i].String()
+	}
+	return text
+}
+
+// scopeNames are the things that an option record names, by kind. The zero value names nothing.
+type scopeNames struct {
+	has [scopeKinds]bool
+	ids [scopeKinds]uint64
+}
+
+// add names one thing. Things that cannot be told apart by a kind make one of byOther.
+func (n *scopeNames) add(kind scopeKind, id uint64) {
+	if kind == byOther {
+		id = mix(n.ids[kind], id)
+	}
+	n.has[kind], n.ids[kind] = true, id
+}
+
+// mix adds a number to a hash (FNV-1a).
+func mix(hash, n uint64) uint64 {
+	const offset, prime = 14695981039346656037, 1099511628211
+	if hash == 0 {
+		hash = offset
+	}
+	return (hash ^ n) * prime
+}
+
+// hashOf is a number for the value of a scope that has no kind.
+func hashOf(element uint16, value []byte) uint64 {
+	hash := mix(0, uint64(element))
+	for _, b := range value {
+		hash = mix(hash, uint64(b))
+	}
+	return hash
+}
+
+// scope returns the things in order.
+func (n *scopeNames) scope() (s scope) {
+	at := 0
+	left, any := uint64(0), false
+	for kind := noScope + 1; kind < scopeKinds; kind++ {
+		switch {
+		case !n.has[kind]:
+		case kind < byOther && at < maxKeys-1:
+			s[at] = scopeKey{kind, n.ids[kind]}
+			at++
+		default:
+			left, any = mix(left, n.ids[kind]), true
+		}
+	}
+	if any {
+		s[at] = scopeKey{byOther, left}
+	}
+	return s
+}
+
+// A shape is a combination of kinds that an exporter's option records have.
+type shape struct {
+	kinds [maxKeys]scopeKind
+	n     int     // scopes of the shape that have a rate
+	rates rateSet // of all of them
+}
+
+// keys is how many kinds the shape has.
+func (sh *shape) keys() int {
+	n := slices.Index(sh.kinds[:], noScope)
+	if n < 0 {
+		return maxKeys
+	}
+	return n
+}
+
+// A rateSet counts how often each rate occurs. The rates are in ascending order.
+type rateSet struct {
+	list []rateCount
+	more bool // there were more rates than are counted
+}
+
+type rateCount struct {
+	rate uint32
+	n    int
+}
+
+// maxDistinct bounds the rates of a set. Exporters have a handful.
+const maxDistinct = 64
+
+// change takes was out of the set and puts rate in; 0 is none.
+func (s *rateSet) change(was, rate uint32) {
+	s.count(was, -1)
+	s.count(rate, 1)
+}
+
+func (s *rateSet) count(rate uint32, n int) {
+	if rate == 0 {
+		return
+	}
+	at, found := slices.BinarySearchFunc(s.list, rate, func(c rateCount, rate uint32) int { return int(c.rate) - int(rate) })
+	switch {
+	case found:
+		if s.list[at].n += n; s.list[at].n <= 0 {
+			s.list = slices.Delete(s.list, at, at+1)
+		}
+	case n < 0:
+	case len(s.list) >= maxDistinct:
+		s.more = true
+	default:
+		s.list = slices.Insert(s.list, at, rateCount{rate, n})
+	}
+}
+
+// agreed returns the rates of the set as one.
+func (s *rateSet) agreed() agreed {
+	if len(s.list) == 0 {
+		return agreed{}
+	}
+	return agreed{s.list[0].rate, len(s.list) > 1 || s.more}
+}
+
+// agreed adds up rates that should be one: the lowest, and whether they differ.
+type agreed struct {
+	rate   uint32
+	differ bool
+}
+
+func (a *agreed) add(other agreed) {
+	switch {
+	case other.rate == 0:
+		return
+	case a.rate == 0:
+		*a = other
+		return
+	}
+	a.differ = a.differ || other.differ || a.rate != other.rate
+	a.rate = min(a.rate, other.rate)
+}
+
+// sure is the rate if it is the only one; else 0.
+func (a agreed) sure() uint32 {
+	if a.differ {
+		return 0
+	}
+	return a.rate
+}
+
+// selectors are the samplers that a packet passes one after the other: of an interface, or of a selection sequence.
+type selectors struct {
+	ids [maxSelectors]uint64
+	n   int
+}
+
+const maxSelectors = 4
+
+// add notes one more; an option record may name one twice (IE 48 and 302).
+func (s *selectors) add(id uint64) {
+	if s.n < maxSelectors && !slices.Contains(s.ids[:s.n], id) {
+		s.ids[s.n] = id
+		s.n++
+	}
+}
+
+// scopedRates are rates by scope. The zero value has none. For its worker only; reading may be shared.
+type scopedRates struct {
+	single  map[scopeKey]uint32
+	several map[scope]uint32       // of scopes that name more than one thing
+	shared  map[scopeKey]*rateSet  // of the scopes in several that name a thing
+	joins   map[scopeKey]selectors // things of which only the samplers are said
+	shapes  []shape                // by their kinds
+	kinds   [scopeKinds]bool       // that occur in any of them; noScope's says nothing
+}
+
+// maxShapes bounds the shapes of one observation domain, maxSamplers the scopes of one shape.
+const (
+	maxShapes   = 16
+	maxSamplers = 4096
+)
+
+// get returns the rate of exactly one scope; 0: none is known.
+func (t *scopedRates) get(s *scope) uint32 {
+	if s.len() == 1 {
+		return t.single[s[0]]
+	}
+	return t.several[*s]
+}
+
+// set keeps the rate of a scope that is not empty, within the bounds. It reports whether that is news.
+func (t *scopedRates) set(s *scope, rate uint32) (changed bool) {
+	sh := t.shapeOf(s)
+	was := t.get(s)
+	if sh == nil || was == rate || was == 0 && sh.n >= maxSamplers {
+		return false
+	}
+	if was == 0 {
+		sh.n++
+	}
+	sh.rates.change(was, rate)
+	if s.len() == 1 {
+		put(&t.single, s[0], rate)
+		return true
+	}
+	put(&t.several, *s, rate)
+	if s.names(byDomain) {
+		return true // nothing of it holds for other domains' records
+	}
+	for _, key := range s[:s.len()] {
+		all := t.shared[key]
+		if all == nil {
+			all = &rateSet{}
+			put(&t.shared, key, all)
+		}
+		all.change(was, rate)
+	}
+	return true
+}
+
+// join keeps by which samplers a thing's packets pass. It reports whether that is news.
+func (t *scopedRates) join(key scopeKey, by selectors) (changed bool) {
+	was, known := t.joins[key]
+	if was == by || !known && len(t.joins) >= maxSamplers {
+		return false
+	}
+	put(&t.joins, key, by)
+	t.kinds[key.kind] = true
+	return true
+}
+
+func put[K comparable, V any](m *map[K]V, key K, v V) {
+	if *m == nil {
+		*m = map[K]V{}
+	}
+	(*m)[key] = v
+}
+
+// shapeOf returns the shape of a scope, a new one if need be; nil: there are too many.
+func (t *scopedRates) shapeOf(s *scope) *shape {
+	var kinds [maxKeys]scopeKind
+	for i, key := range s {
+		kinds[i] = key.kind
+	}
+	at, found := slices.BinarySearchFunc(t.shapes, kinds, func(sh shape, kinds [maxKeys]scopeKind) int {
+		return slices.Compare(sh.kinds[:], kinds[:])
+	})
+	if !found {
+		if len(t.shapes) >= maxShapes {
+			return nil
+		}
+		t.shapes = slices.Insert(t.shapes, at, shape{kinds: kinds})
+		for _, kind := range kinds {
+			t.kinds[kind] = true
+		}
+	}
+	return &t.shapes[at]
+}
+
+// bytes is what the rates cost.
+func (t *scopedRates) bytes() int {
+	return rateBytes * (len(t.single) + 2*len(t.joins) + 4*len(t.several) + 2*len(t.shared))
+}
+
+// count is how many scopes have a rate or samplers.
+func (t *scopedRates) count() int { return len(t.single) + len(t.several) + len(t.joins) }
+
+func (t *scopedRates) clone() scopedRates {
+	c := *t
+	c.single, c.several, c.joins = maps.Clone(t.single), maps.Clone(t.several), maps.Clone(t.joins)
+	c.shared = maps.Clone(t.shared)
+	for key, all := range c.shared {
+		c.shared[key] = &rateSet{slices.Clone(all.list), all.more}
+	}
+	c.shapes = slices.Clone(t.shapes)
+	for i := range c.shapes {
+		c.shapes[i].rates.list = slices.Clone(c.shapes[i].rates.list)
+	}
+	return c
+}
