@@ -7,17 +7,19 @@ type Reading uint8
 // The readings. Each counts the unit that it names.
 const (
 	SamplingFromElsewhere Reading = iota // records: the rate of another observation domain of the exporter
-	SamplingOfOnlySampler                // records: the only rate of its samplers, cards or interfaces, of which the record names none
-	SamplingNotMatched                   // records: rates are announced, but none for the record: 1 assumed
-	SamplingAmbiguous                    // records: rates that differ, of which the record does not say which: the lowest
-	SamplingBytesSwapped                 // records: a rate beyond reason whose bytes make sense the other way round
-	SamplingAll16Bits                    // datagrams: NetFlow v5 with the mode bits as part of the rate
-	HeaderClockWrong                     // datagrams: a header time that cannot be true, the receive time in its place
-	RecordClockWrong                     // records: times that the flow cannot have, placed by the export time
-	EndBeforeStart                       // records: start and end exchanged
-	UptimeWithoutStart                   // records: uptimes without the device's start: the end is the export time
-	PlainFractions                       // records: decimal fractions of a second in NTP time stamps
-	TotalsRepeated                       // records: totals of a flow sent again: the difference counts
+	// records: the only rate of its samplers, cards or interfaces, of which the record names none
+	SamplingOfOnlySampler
+	SamplingNotMatched // records: rates are announced, but none for the record: 1 assumed
+	// records: rates that differ, of which the record does not say which: the lowest
+	SamplingAmbiguous
+	SamplingBytesSwapped // records: a rate beyond reason whose bytes make sense the other way round
+	SamplingAll16Bits    // datagrams: NetFlow v5 with the mode bits as part of the rate
+	HeaderClockWrong     // datagrams: a header time that cannot be true, the receive time in its place
+	RecordClockWrong     // records: times that the flow cannot have, placed by the export time
+	EndBeforeStart       // records: start and end exchanged
+	UptimeWithoutStart   // records: uptimes without the device's start: the end is the export time
+	PlainFractions       // records: decimal fractions of a second in NTP time stamps
+	TotalsRepeated       // records: totals of a flow sent again: the difference counts
 	// records: totals of too many flows: one that was forgotten counts in full again
 	TotalsForgotten
 	OtherSetIDs // sets: numbered as in the other of NetFlow v9 and IPFIX

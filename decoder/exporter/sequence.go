@@ -6,8 +6,9 @@ const reorderWindow = 64
 // maxGap is the largest gap that is taken for loss; beyond it the exporter started to count again.
 const maxGap = 1 << 22
 
-// Sequence tells from the sequence numbers of a stream what was lost, came twice, came late or restarted, where it is known what
-// the numbers count (sFlow: datagrams). Numbers tell it where that has to be learned. The zero value is ready.
+// Sequence tells from the sequence numbers of a stream what was lost, came twice, came late or restarted, where it is
+// known what the numbers count (sFlow: datagrams). Numbers tell it where that has to be learned. The zero value is
+// ready.
 type Sequence struct {
 	next    uint32
 	started bool

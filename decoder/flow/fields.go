@@ -129,8 +129,9 @@ const (
 	SamplingInferred                        // the only rate of the exporter's samplers, of which the record names none
 	SamplingSwapped                         // a rate whose bytes are in the wrong order, put right
 	SamplingHeader16                        // the NetFlow v5 header, whose mode bits are part of the rate
-	SamplingPart                            // an option record of the line card, port, VRF or observation point that the record names
-	SamplingAmbiguous                       // the lowest of rates of which the record does not say which is its own
+	// an option record of the line card, port, VRF or observation point that the record names
+	SamplingPart
+	SamplingAmbiguous // the lowest of rates of which the record does not say which is its own
 )
 
 // String returns the source as the sampling_source column holds it.

@@ -86,7 +86,10 @@ func (s *samplingRates) dump() (all []ScopedRate) {
 		put(&rates, scope{key}, rate)
 	}
 	for _, of := range slices.SortedFunc(maps.Keys(rates), func(a, b scope) int {
-		return slices.CompareFunc(a[:], b[:], func(a, b scopeKey) int { return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.id, b.id)) })
+		return slices.CompareFunc(a[:], b[:], func(a,
+			b scopeKey) int {
+			return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.id, b.id))
+		})
 	}) {
 		all = append(all, ScopedRate{of.String(), rates[of]})
 	}

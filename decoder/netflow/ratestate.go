@@ -20,7 +20,8 @@ func (s *DomainState) save(t *scopedRates) {
 		s.ByScope = append(s.ByScope, ScopeState{Of: scopeState(&of), Rate: rate})
 	}
 	for key, by := range t.joins {
-		s.ByScope = append(s.ByScope, ScopeState{Of: scopeState(&scope{key}), Samplers: append([]uint64(nil), by.ids[:by.n]...)})
+		s.ByScope = append(s.ByScope, ScopeState{Of: scopeState(&scope{key}),
+			Samplers: append([]uint64(nil), by.ids[:by.n]...)})
 	}
 }
 

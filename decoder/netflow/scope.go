@@ -29,7 +29,8 @@ const (
 // String says what a scope of the kind is, for people.
 func (k scopeKind) String() string {
 	return [scopeKinds]string{
-		"", "sampler", "selection sequence", "template", "interface", "line card", "port", "observation point", "ingress VRF",
+		"", "sampler", "selection sequence", "template", "interface", "line card", "port", "observation point",
+		"ingress VRF",
 		"egress VRF", "observation domain", "other scope",
 	}[k]
 }
@@ -206,7 +207,8 @@ func (s *rateSet) count(rate uint32, n int) {
 	if rate == 0 {
 		return
 	}
-	at, found := slices.BinarySearchFunc(s.list, rate, func(c rateCount, rate uint32) int { return int(c.rate) - int(rate) })
+	at, found := slices.BinarySearchFunc(s.list, rate,
+		func(c rateCount, rate uint32) int { return int(c.rate) - int(rate) })
 	switch {
 	case found:
 		if s.list[at].n += n; s.list[at].n <= 0 {

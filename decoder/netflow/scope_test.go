@@ -17,10 +17,12 @@ type option struct {
 
 func (l *lab) option(p flow.Protocol, o option) {
 	if p == flow.NetFlowV9 {
-		l.send(message(p, o.domain, set(setOptionsV9, optionsV9(300, o.scopes, o.items...)), set(300, dataOf(o.items...))))
+		l.send(message(p, o.domain, set(setOptionsV9, optionsV9(300, o.scopes, o.items...)),
+			set(300, dataOf(o.items...))))
 		return
 	}
-	l.send(message(p, o.domain, set(setOptionsIPFIX, optionsIPFIX(300, o.scopes, o.items...)), set(300, dataOf(o.items...))))
+	l.send(message(p, o.domain, set(setOptionsIPFIX, optionsIPFIX(300, o.scopes, o.items...)),
+		set(300, dataOf(o.items...))))
 }
 
 // Rates of parts of one domain: records that name their part get its rate, of the others the lowest counts, and the
@@ -45,14 +47,21 @@ func TestCase70_RatesOfParts(t *testing.T) {
 		{"line cards, the second named", v9, v9Cards, []item{el(141, u16(2))}, 200, flow.SamplingPart},
 		{"line cards, none named", v9, v9Cards, nil, 100, flow.SamplingAmbiguous},
 		{"line cards, another named", v9, v9Cards, []item{el(141, u32(3))}, 1, flow.SamplingAssumed},
-		{"line cards of one rate, none named", v9, []option{v9Cards[0], rate(1, 100, el(3, u16(2)))}, nil, 100, flow.SamplingInferred},
-		{"line cards that come to agree", v9, append(slices.Clone(v9Cards), rate(1, 200, el(3, u16(1)))), nil, 200, flow.SamplingInferred},
-		{"line cards beside the domain's rate", v9, append(slices.Clone(v9Cards), rate(1, 7, el(1, u32(0)))), nil, 7, flow.SamplingDomain},
-		{"caches, which no record names", v9, []option{rate(1, 100, el(4, u16(1))), rate(1, 50, el(4, u16(2)))}, nil, 50, flow.SamplingAmbiguous},
+		{"line cards of one rate, none named", v9, []option{v9Cards[0], rate(1, 100, el(3, u16(2)))}, nil, 100,
+			flow.SamplingInferred},
+		{"line cards that come to agree", v9, append(slices.Clone(v9Cards), rate(1, 200, el(3, u16(1)))), nil, 200,
+			flow.SamplingInferred},
+		{"line cards beside the domain's rate", v9, append(slices.Clone(v9Cards), rate(1, 7, el(1, u32(0)))), nil, 7,
+			flow.SamplingDomain},
+		{"caches, which no record names", v9, []option{rate(1, 100, el(4, u16(1))), rate(1, 50, el(4, u16(2)))}, nil,
+			50, flow.SamplingAmbiguous},
 		{"one cache", v9, []option{rate(1, 100, el(4, u16(1)))}, nil, 100, flow.SamplingDomain},
-		{"interfaces, none named", v9, []option{rate(1, 100, el(2, u16(1))), rate(1, 50, el(2, u16(2)))}, nil, 50, flow.SamplingAmbiguous},
-		{"interfaces, another named", v9, []option{rate(1, 100, el(2, u16(1))), rate(1, 50, el(2, u16(2)))}, []item{el(10, u16(3))}, 1, flow.SamplingAssumed},
-		{"two samplers, none named: may not be sampled", v9, []option{rate(1, 100, el(1, u32(0)), el(48, u8(1))), rate(1, 50, el(1, u32(0)), el(48, u8(2)))},
+		{"interfaces, none named", v9, []option{rate(1, 100, el(2, u16(1))), rate(1, 50, el(2, u16(2)))}, nil, 50,
+			flow.SamplingAmbiguous},
+		{"interfaces, another named", v9, []option{rate(1, 100, el(2, u16(1))), rate(1, 50, el(2, u16(2)))},
+			[]item{el(10, u16(3))}, 1, flow.SamplingAssumed},
+		{"two samplers, none named: may not be sampled", v9,
+			[]option{rate(1, 100, el(1, u32(0)), el(48, u8(1))), rate(1, 50, el(1, u32(0)), el(48, u8(2)))},
 			nil, 1, flow.SamplingAssumed},
 
 		{"card 2", ipfix, of(141), []item{el(141, u32(2))}, 200, flow.SamplingPart},
@@ -66,23 +75,34 @@ func TestCase70_RatesOfParts(t *testing.T) {
 		{"selection sequence 2", ipfix, of(301), []item{el(301, u64(2))}, 200, flow.SamplingSelector},
 		{"selection sequences, none named", ipfix, of(301), nil, 1, flow.SamplingAssumed},
 		{"interface 2", ipfix, of(10), []item{el(10, u32(2))}, 200, flow.SamplingInterface},
-		{"a card's sampler, both named", ipfix, []option{cardSampler(1, 100), cardSampler(2, 200)}, []item{el(141, u32(2)), el(302, u8(1))}, 200, flow.SamplingSelector},
-		{"a card's sampler, the sampler named", ipfix, []option{cardSampler(1, 100), cardSampler(2, 200)}, []item{el(302, u8(1))}, 100, flow.SamplingAmbiguous},
-		{"a card's sampler, the card named", ipfix, []option{cardSampler(1, 100), cardSampler(2, 200)}, []item{el(141, u32(2))}, 200, flow.SamplingPart},
-		{"a sampler of one rate on two cards", ipfix, []option{cardSampler(1, 200), cardSampler(2, 200)}, []item{el(302, u8(1))}, 200, flow.SamplingSelector},
-		{"card and port, both named", ipfix, []option{rate(2, 100, el(141, u32(1)), el(142, u32(3))), rate(2, 200, el(141, u32(2)), el(142, u32(3)))},
+		{"a card's sampler, both named", ipfix, []option{cardSampler(1, 100), cardSampler(2, 200)},
+			[]item{el(141, u32(2)), el(302, u8(1))}, 200, flow.SamplingSelector},
+		{"a card's sampler, the sampler named", ipfix, []option{cardSampler(1, 100), cardSampler(2, 200)},
+			[]item{el(302, u8(1))}, 100, flow.SamplingAmbiguous},
+		{"a card's sampler, the card named", ipfix, []option{cardSampler(1, 100), cardSampler(2, 200)},
+			[]item{el(141, u32(2))}, 200, flow.SamplingPart},
+		{"a sampler of one rate on two cards", ipfix, []option{cardSampler(1, 200), cardSampler(2, 200)},
+			[]item{el(302, u8(1))}, 200, flow.SamplingSelector},
+		{"card and port, both named", ipfix, []option{rate(2, 100, el(141, u32(1)), el(142, u32(3))),
+			rate(2, 200, el(141, u32(2)), el(142, u32(3)))},
 			[]item{el(142, u32(3)), el(141, u32(2))}, 200, flow.SamplingPart},
-		{"card and port, the port named", ipfix, []option{rate(2, 100, el(141, u32(1)), el(142, u32(3))), rate(2, 200, el(141, u32(2)), el(142, u32(3)))},
+		{"card and port, the port named", ipfix,
+			[]option{rate(2, 100, el(141, u32(1)), el(142, u32(3))), rate(2, 200, el(141, u32(2)), el(142, u32(3)))},
 			[]item{el(142, u32(3))}, 100, flow.SamplingAmbiguous},
-		{"a sampler with a name as its scope too", ipfix, []option{rate(2, 100, el(302, u8(1)), el(335, text("a"))), rate(2, 50, el(302, u8(2)), el(335, text("b")))},
+		{"a sampler with a name as its scope too", ipfix,
+			[]option{rate(2, 100, el(302, u8(1)), el(335, text("a"))), rate(2, 50, el(302, u8(2)), el(335, text("b")))},
 			[]item{el(302, u8(2))}, 50, flow.SamplingSelector},
-		{"another domain's card, named", ipfix, []option{{9, 1, []item{el(141, u32(1)), el(34, u32(30))}}}, []item{el(141, u32(1))}, 30, flow.SamplingExporter},
+		{"another domain's card, named", ipfix, []option{{9, 1, []item{el(141, u32(1)), el(34, u32(30))}}},
+			[]item{el(141, u32(1))}, 30, flow.SamplingExporter},
 		{"samplers of domains, by one of them", ipfix, []option{
-			{0, 2, []item{el(149, u32(5)), el(302, u8(1)), el(34, u32(30))}}, {0, 2, []item{el(149, u32(6)), el(302, u8(1)), el(34, u32(40))}}},
+			{0, 2, []item{el(149, u32(5)), el(302, u8(1)), el(34, u32(30))}},
+			{0, 2, []item{el(149, u32(6)), el(302, u8(1)), el(34, u32(40))}}},
 			[]item{el(302, u8(1))}, 30, flow.SamplingExporter},
-		{"samplers of domains, not named", ipfix, []option{{0, 2, []item{el(149, u32(6)), el(302, u8(1)), el(34, u32(40))}}}, nil, 1, flow.SamplingAssumed},
+		{"samplers of domains, not named", ipfix,
+			[]option{{0, 2, []item{el(149, u32(6)), el(302, u8(1)), el(34, u32(40))}}}, nil, 1, flow.SamplingAssumed},
 		{"one sampler in two domains with two rates", ipfix, []option{
-			{6, 1, []item{el(302, u8(1)), el(34, u32(30))}}, {7, 1, []item{el(302, u8(1)), el(34, u32(40))}}}, []item{el(302, u8(1))}, 30, flow.SamplingAmbiguous},
+			{6, 1, []item{el(302, u8(1)), el(34, u32(30))}}, {7, 1, []item{el(302, u8(1)), el(34, u32(40))}}},
+			[]item{el(302, u8(1))}, 30, flow.SamplingAmbiguous},
 	}
 	for _, test := range tests {
 		t.Run(test.protocol.String()+" "+test.name, func(t *testing.T) {
@@ -97,12 +117,15 @@ func TestCase70_RatesOfParts(t *testing.T) {
 			}
 			again := newLab(t, Options{Saved: NewSaved(l.d.State())})
 			for name, l := range map[string]*lab{"": l, " after a restart": again} {
-				r := l.send(message(test.protocol, 5, set(id, templateOf(256, items...)), set(256, dataOf(items...))))[0]
+				r := l.send(message(test.protocol, 5, set(id, templateOf(256, items...)),
+					set(256, dataOf(items...))))[0]
 				equal(t, "rate"+name, r.SamplingRate, test.rate)
 				equal(t, "source"+name, r.SamplingSource, test.source)
 				s := l.stream(test.protocol, 5)
-				equal(t, "ambiguous"+name, s.TimesRead(exporter.SamplingAmbiguous) > 0, test.source == flow.SamplingAmbiguous)
-				equal(t, "not matched"+name, s.TimesRead(exporter.SamplingNotMatched) > 0, test.source == flow.SamplingAssumed)
+				equal(t, "ambiguous"+name, s.TimesRead(exporter.SamplingAmbiguous) > 0,
+					test.source == flow.SamplingAmbiguous)
+				equal(t, "not matched"+name, s.TimesRead(exporter.SamplingNotMatched) > 0,
+					test.source == flow.SamplingAssumed)
 			}
 		})
 	}
@@ -118,7 +141,10 @@ func TestCase71_SelectionSequences(t *testing.T) {
 		}
 		return option{5, 1, items}
 	}
-	selector := func(id uint64, items ...item) option { return option{5, 1, append([]item{el(302, u64(id))}, items...)} }
+	selector := func(id uint64, items ...item) option {
+		return option{5, 1,
+			append([]item{el(302, u64(id))}, items...)}
+	}
 	counted := selector(1, el(304, u16(1)), el(305, u32(10)), el(306, u32(990)))
 	random := selector(2, el(304, u16(3)), el(309, u32(2)), el(310, u32(1000)))
 	probability := selector(3, el(304, u16(4)), el(311, f64(0.01)))
@@ -162,13 +188,15 @@ func TestCase71_SelectionSequences(t *testing.T) {
 				equal(t, "rate", r.SamplingRate, test.rate)
 				equal(t, "source", r.SamplingSource, test.source)
 			}
-			equal(t, "not matched", again.stream(flow.IPFIX, 5).TimesRead(exporter.SamplingNotMatched) > 0, test.source == flow.SamplingAssumed)
+			equal(t, "not matched", again.stream(flow.IPFIX, 5).TimesRead(exporter.SamplingNotMatched) > 0,
+				test.source == flow.SamplingAssumed)
 		})
 	}
 }
 
 func packet4() []byte {
-	return slices.Concat([]byte{0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0}, ip("192.0.2.1"), ip("192.0.2.9"), u16(1), u16(2), u16(8), u16(0))
+	return slices.Concat([]byte{0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0}, ip("192.0.2.1"), ip("192.0.2.9"), u16(1),
+		u16(2), u16(8), u16(0))
 }
 
 // A table says the sampler of each interface, another the rate of each sampler (case 72).
@@ -180,10 +208,12 @@ func TestCase72_SamplersOfInterfaces(t *testing.T) {
 			scope, system = func(index uint16) item { return el(10, u16(index)) }, el(144, u32(1))
 		}
 		interfaces := []option{{5, 1, []item{scope(10), el(48, u8(1))}}, {5, 1, []item{scope(11), el(48, u8(2))}}}
-		samplers := []option{{5, 1, []item{system, el(48, u8(1)), el(50, u32(1000))}}, {5, 1, []item{system, el(48, u8(2)), el(50, u32(100))}}}
+		samplers := []option{{5, 1, []item{system, el(48, u8(1)), el(50, u32(1000))}},
+			{5, 1, []item{system, el(48, u8(2)), el(50, u32(100))}}}
 		other := []option{{0, 1, samplers[0].items}, {0, 1, samplers[1].items}}
 		for name, options := range map[string][]option{
-			"interfaces first": slices.Concat(interfaces, samplers), "samplers first": slices.Concat(samplers, interfaces),
+			"interfaces first":           slices.Concat(interfaces, samplers),
+			"samplers first":             slices.Concat(samplers, interfaces),
 			"samplers of another domain": slices.Concat(interfaces, other),
 		} {
 			t.Run(p.String()+" "+name, func(t *testing.T) {
