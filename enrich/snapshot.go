@@ -62,7 +62,11 @@ func (s *Snapshot) LookupIP(a netip.Addr) (IPMatch, bool) {
 	if at.ipBits == none {
 		return IPMatch{}, false
 	}
-	return IPMatch{around(a, at.ipBits), s.places.ref(at), s.places.records.at(at.ref).asID}, true
+	as := at.asID
+	if at.refLength > 0 { // else it does not tell which record it is
+		as = s.places.records.at(at.ref).asID
+	}
+	return IPMatch{around(a, at.ipBits), s.places.ref(at), as}, true
 }
 
 // LookupExtension returns the longest subnet of an IP reference extension that holds an address.

@@ -124,7 +124,7 @@ func (d *document) take(body ast.Node) error {
 		return fmt.Errorf("%s: not a mapping with the keys table and data", d.path)
 	}
 	if alias := unknownAlias(body, c.anchors); alias != nil {
-		return fmt.Errorf("%s:%d: there is no anchor %s", d.path, line(alias), alias.Value.GetToken().Value)
+		return fmt.Errorf("%s:%d: there is no anchor %s", d.path, line(alias), aliasName(alias))
 	}
 	seen := map[string]bool{}
 	for _, e := range entries(body) {

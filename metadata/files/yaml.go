@@ -97,6 +97,11 @@ type converter struct {
 
 var errAliases = fmt.Errorf("its aliases make more than %d values of it", maxValues)
 
+// aliasName is the name of an alias on one line: the parser takes much for a name.
+func aliasName(n *ast.AliasNode) string {
+	return strings.Join(strings.Fields(n.Value.GetToken().Value), " ")
+}
+
 // resolve returns the node that an anchor or alias stands for.
 func (c *converter) resolve(node ast.Node) (ast.Node, error) {
 	for range maxDepth {
@@ -106,7 +111,7 @@ func (c *converter) resolve(node ast.Node) (ast.Node, error) {
 		case *ast.AliasNode:
 			target, found := c.anchors[n.Value.GetToken().Value]
 			if !found {
-				return nil, fmt.Errorf("there is no anchor %s", n.Value.GetToken().Value)
+				return nil, fmt.Errorf("there is no anchor %s", aliasName(n))
 			}
 			node = target
 		default:
