@@ -42,7 +42,11 @@ func checkCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			return check(ctx, cfg, os.Stdout)
+			if err := check(ctx, cfg, os.Stdout); errors.Is(err, errProblems) {
+				return errReported // each was printed
+			} else {
+				return err
+			}
 		},
 	}
 }
@@ -68,7 +72,10 @@ func (c *checker) say(level, what, format string, args ...any) {
 	fmt.Fprintf(c.out, "%s\t%s\t%s\n", level, what, strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "; "))
 }
 
-// check tries all that run needs. It returns errReported if something would not work.
+// errProblems is returned when something would not work. What it is was printed.
+var errProblems = errors.New("run would not work")
+
+// check tries all that run needs and prints what it finds. It returns errProblems if something would not work.
 func check(ctx context.Context, cfg *config.Config, out io.Writer) error {
 	c := &checker{cfg: cfg, out: tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)}
 	c.say(checkOK, "configuration", "every key and value is understood")
@@ -103,7 +110,7 @@ func check(ctx context.Context, cfg *config.Config, out io.Writer) error {
 		return err
 	}
 	if c.problems > 0 {
-		return errReported
+		return errProblems
 	}
 	return nil
 }

@@ -81,7 +81,7 @@ func TestCheck(t *testing.T) {
 			if !regexp.MustCompile(`(?m)^` + test.want).MatchString(out.String()) {
 				t.Errorf("no line %q in:\n%s", test.want, &out)
 			}
-			if errors.Is(err, errReported) != test.fails {
+			if errors.Is(err, errProblems) != test.fails {
 				t.Errorf("got %v:\n%s", err, &out)
 			}
 		})

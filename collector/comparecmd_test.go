@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,8 +11,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
-
-	"github.com/metranova/flow-collector/collector/pipeline"
+	"go.uber.org/zap"
 )
 
 // asMessages is a query that writes our rows as pmacct would have said them.
@@ -21,14 +21,10 @@ const asMessages = `SELECT device_id AS peer_ip_src, IPv6NumToString(src_ip) AS 
 
 func TestCompare_command(t *testing.T) {
 	cfg := testConfig(t, "CLICKHOUSE_FLOW_TTL=", "COLLECTOR_ID=new")
-	s := testService(t, cfg)
-	w := s.newWorker(0, pipeline.Options{Deliver: s.deliverInTime, MaxAge: 1 << 62})
-	if _, err := processCaptures([]string{ownCapture(t, "softflowd-v9"), ownCapture(t, "softflowd-ipfix")},
-		w); err != nil {
+	captures := []string{ownCapture(t, "softflowd-v9"), ownCapture(t, "softflowd-ipfix")}
+	if err := replay(cfg, zap.NewNop(), nil, captures, replayOptions{once: true}, io.Discard); err != nil {
 		t.Fatal(err)
 	}
-	w.Finish()
-	s.awaitDelivery(0)
 	var messages bytes.Buffer
 	if err := runQuery(t.Context(), cfg, asMessages, "JSONEachRow", &messages); err != nil {
 		t.Fatal(err)

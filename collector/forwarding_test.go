@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"github.com/metranova/flow-collector/collector/config"
 	"net"
 	"net/netip"
 	"slices"
@@ -68,7 +69,10 @@ func TestForwardTargets(t *testing.T) {
 		{"nobody", ":2055", "no-such-host.invalid:2055", "no-such-host.invalid"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			cfg := configFor(t, "LISTEN="+test.listen, "FORWARD_TO="+test.to)
+			cfg, problems := config.Load(config.Source{Environ: []string{"LISTEN=" + test.listen, "FORWARD_TO=" + test.to}})
+			if len(problems) > 0 {
+				t.Fatal(problems)
+			}
 			got, err := forwardTargets(cfg)
 			if test.problem == "" {
 				if err != nil || !slices.Equal(got, []netip.AddrPort{netip.MustParseAddrPort(test.to)}) {

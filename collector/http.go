@@ -109,7 +109,7 @@ func (p *httpPage) inputs(now time.Time) *status.Inputs {
 	s := p.service
 	stats, became, settings := s.writer.Stats(), s.books.rows.Total(), s.live.Load()
 	in := &status.Inputs{
-		Now: now, ID: s.cfg.CollectorID, Version: version, Destination: s.destination(),
+		Now: now, ID: s.cfg.CollectorID, Version: s.version, Destination: s.destination(),
 		Facts: verdict.Collector{
 			Started: s.started, TablesMade: isClosed(s.tables), MetadataLoaded: isClosed(s.refresh.Loaded()),
 			Metadata:  s.refresh.Problems(),

@@ -69,7 +69,7 @@ func newBench(t *testing.T, cfg *config.Config, begin time.Time, change func(*cl
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := newService(cfg, zap.NewNop(), disk, books)
+	s, err := newService(cfg, "test", zap.NewNop(), disk, books)
 	if err != nil {
 		t.Fatal(err)
 	}

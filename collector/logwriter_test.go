@@ -94,7 +94,11 @@ func TestLogWriter_brokenFile(t *testing.T) {
 	mu.Lock()
 	broken = false
 	mu.Unlock()
-	waitFor(t, "two lines to be counted", func() bool { return w.Dropped() == 2 })
+	for deadline := time.Now().Add(time.Minute); w.Dropped() != 2; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d lines are counted, want 2", w.Dropped())
+		}
+	}
 	fmt.Fprintln(w, "three")
 	w.Close(time.Minute)
 	mu.Lock()

@@ -70,7 +70,7 @@ func newBooks() books { return books{&tally.Book{}, &tally.Book{}} }
 // newMetrics shows Prometheus the ledger and the state of the service.
 func (s *service) newMetrics() *metrics.Metrics {
 	o := metrics.Options{
-		Ledger: s.ledger, Tables: s.exporters, Snapshot: &s.snapshot, Version: version, Log: s.log.Named("metrics"),
+		Ledger: s.ledger, Tables: s.exporters, Snapshot: &s.snapshot, Version: s.version, Log: s.log.Named("metrics"),
 		Forward:         func() []forward.Stats { return forwardStats(s.forwarders) },
 		MetadataCurrent: func() time.Time { return s.refresh.Current() },
 		Sinks: func() []metrics.Sink {

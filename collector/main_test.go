@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"net"
 	"net/url"
 	"os"
@@ -11,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/metranova/flow-collector/collector/config"
+	"github.com/metranova/flow-collector/sink/store"
 	"github.com/metranova/flow-collector/sink/store/storetest"
 )
 
@@ -18,13 +21,26 @@ import (
 const runEnv = "COLLECTOR_TEST_RUN"
 
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == "store" { // the local store's process, which a collector in a test starts
-		main()
-		os.Exit(0)
-	}
 	if arguments := os.Getenv(runEnv); arguments != "" {
 		os.Args = append(os.Args[:1], strings.Fields(arguments)...)
 		main()
+		os.Exit(0)
+	}
+	runTests(m)
+}
+
+// runTests runs the tests of a package that starts collectors. In the process of a local store that such a collector starts, it
+// is that store instead. It does not return.
+func runTests(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "store" {
+		o, err := store.OptionsFromArguments(os.Args[2:], os.Getenv)
+		if err == nil {
+			err = serveStore(context.Background(), o)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 		os.Exit(0)
 	}
 	storetest.Main(m)
@@ -89,7 +105,7 @@ func configFor(t testing.TB, environ ...string) *config.Config {
 // testService is a service whose tables are made and whose metadata is loaded.
 func testService(t testing.TB, cfg *config.Config) *service {
 	t.Helper()
-	s, err := newService(cfg, zap.NewNop(), nil, newBooks())
+	s, err := newService(cfg, "test", zap.NewNop(), nil, newBooks())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,6 +23,7 @@ import (
 
 // replayOptions are the flags of a replay.
 type replayOptions struct {
+	version    string // of the program
 	once       bool // exit at the end
 	shiftToNow bool // move all times by one offset
 }
@@ -41,7 +42,7 @@ func replay(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, paths
 		}
 		shift = time.Now().UnixMilli() - latest
 	}
-	s, err := newService(cfg, log, nil, newBooks())
+	s, err := newService(cfg, o.version, log, nil, newBooks())
 	if err != nil {
 		return err
 	}

@@ -72,9 +72,9 @@ and says what was left.`,
 			if len(captures) > 0 {
 				log := newLogTo(lines, cfg.LogLevel)
 				return replay(cfg, log, signals, captures,
-					replayOptions{once: c.Bool("once"), shiftToNow: c.Bool("shift-to-now")}, os.Stdout)
+					replayOptions{version: version, once: c.Bool("once"), shiftToNow: c.Bool("shift-to-now")}, os.Stdout)
 			}
-			o := serveOptions{metadataWait: startupWait,
+			o := serveOptions{version: version, metadataWait: startupWait,
 				exit: func(status int) { lines.Close(logFlush); os.Exit(status) }}
 			// serve sets the level, which may change.
 			if err := serve(cfg, newLogTo(lines, "debug"), signals, lines, o); err != nil {
@@ -88,6 +88,7 @@ and says what was left.`,
 
 // serveOptions is what differs between the program and its tests.
 type serveOptions struct {
+	version      string        // of the program
 	metadataWait time.Duration // how long rows wait for the first metadata, in the kernel's buffers
 	exit         func(int)     // ends the program at a second signal
 }
@@ -133,7 +134,7 @@ func serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 		return err
 	}
 	opened.addSpool(messageDisk)
-	s, err := newService(cfg, log, disk, books)
+	s, err := newService(cfg, o.version, log, disk, books)
 	if err != nil {
 		return err
 	}

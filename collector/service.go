@@ -45,6 +45,7 @@ import (
 // service is everything behind the sockets: the store, the tables, the metadata and the way of a block to them.
 type service struct {
 	cfg       *config.Config
+	version   string // of the program
 	log       *zap.Logger
 	store     *store.Supervisor // nil where rows go to a server
 	spool     *spool.Spool      // nil: inserts wait in memory only
@@ -79,11 +80,11 @@ type service struct {
 
 // newService starts the local store, if rows go there, and the writer. Inserts wait until the tables are made, and on
 // disk where there is a spool, which the service closes. The books are the spools'.
-func newService(cfg *config.Config, log *zap.Logger, disk *spool.Spool, books books) (*service, error) {
+func newService(cfg *config.Config, version string, log *zap.Logger, disk *spool.Spool, books books) (*service, error) {
 	run := make([]byte, 8)
 	rand.Read(run)
 	s := &service{
-		cfg: cfg, log: log, started: time.Now(), spool: disk, books: books,
+		cfg: cfg, version: version, log: log, started: time.Now(), spool: disk, books: books,
 		tables: make(chan struct{}), run: hex.EncodeToString(run), spare: make(chan native.Packed, spareBuffers),
 	}
 	s.life, s.cancel = context.WithCancel(context.Background())

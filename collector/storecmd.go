@@ -30,14 +30,19 @@ func storeCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			o.Log = newStoreLog()
-			ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
-			defer stop()
-			if err := store.RunChild(ctx, o); err != nil {
+			if err := serveStore(ctx, o); err != nil {
 				fmt.Fprintln(os.Stderr, err) // for the parent, which says who it is
 				return errReported
 			}
 			return nil
 		},
 	}
+}
+
+// serveStore is the local store's process. It returns when a signal or its parent ends it.
+func serveStore(ctx context.Context, o store.Options) error {
+	o.Log = newStoreLog()
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	return store.RunChild(ctx, o)
 }
