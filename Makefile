@@ -43,7 +43,7 @@ test: engine ## run all tests, those against the real engine included
 
 test-kafka: engine $(KAFKA_LIBS) ## test against a real Apache Kafka broker, with kcat and ClickHouse reading (Java 17, Maven, kcat)
 	@command -v kcat >/dev/null || { echo "make test-kafka: kcat is missing: install it (Debian: apt-get install kcat)" >&2; exit 1; }
-	KAFKA_LIBS=$(CURDIR)/$(KAFKA_LIBS) $(GO) test -count=1 -v -run '^TestBroker' -timeout 20m ./sink/kafka ./collector ./bench/compare
+	KAFKA_LIBS=$(CURDIR)/$(KAFKA_LIBS) $(GO) test -count=1 -v -run '^TestBroker' -timeout 20m ./sink/kafka ./collector/service ./bench/compare
 
 $(KAFKA_LIBS): sink/kafka/kafkatest/pom.xml
 	@command -v java >/dev/null || { echo "make test-kafka: Java is missing: install it (Debian: apt-get install openjdk-17-jre-headless)" >&2; exit 1; }
@@ -58,7 +58,7 @@ race: engine ## run all tests with the race detector
 	$(GO) test -race ./...
 
 test-page: engine browser ## look at the exporters' page in Chromium; pictures go to .page
-	CHROMIUM=$$(command -v $(CHROMIUM)) PAGE_TEST=$(CURDIR)/.page $(GO) test -count 1 -v -run TestPage_inABrowser ./collector
+	CHROMIUM=$$(command -v $(CHROMIUM)) PAGE_TEST=$(CURDIR)/.page $(GO) test -count 1 -v -run TestPage_inABrowser ./collector/service
 
 test-hostile-page: engine browser ## have pages of other sites attack a local store, in Chromium
 	CHROMIUM=$$(command -v $(CHROMIUM)) PAGE_TEST=$(CURDIR)/.page $(GO) test -count 1 -v -run TestHostilePage_inABrowser ./sink/store

@@ -18,6 +18,9 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/metranova/flow-collector/collector/config"
+	"github.com/metranova/flow-collector/collector/service"
+	"github.com/metranova/flow-collector/collector/setup"
+	"github.com/metranova/flow-collector/collector/testkit"
 )
 
 const plugin = "grafana-clickhouse-datasource"
@@ -129,17 +132,19 @@ func checkGrid(t *testing.T, panels []panel) {
 
 // Every panel's query runs on the real engine over our captures, and has a result.
 func TestDashboards_queries(t *testing.T) {
-	testdata := filepath.Join(repository(t), "bench", "testdata")
-	cfg := testConfig(t, "METADATA_DIR="+filepath.Join(testdata, "metadata"),
+	testdata := filepath.Join(testkit.Repository(t), "bench", "testdata")
+	cfg := testkit.Config(t, "METADATA_DIR="+filepath.Join(testdata, "metadata"),
 		"SCIREG_HTTP_CONSUMER_URLS="+filepath.Join(testdata, "metadata", "scireg.json"),
 		"CLICKHOUSE_POLICY_ORIGINATOR=example", "CLICKHOUSE_POLICY_SCOPE=comm:re", "COLLECTOR_ID=test")
 	captures, err := filepath.Glob(filepath.Join(testdata, "*.pcap"))
 	if err != nil || len(captures) == 0 {
 		t.Fatalf("no captures: %v", err)
 	}
-	captures[slices.Index(captures, ownCapture(t, "softflowd-v9"))] = lossyCapture(t, ownCapture(t, "softflowd-v9"))
+	v9 := testkit.OwnCapture(t, "softflowd-v9")
+	captures[slices.Index(captures, v9)] = lossyCapture(t, v9)
 	var out bytes.Buffer
-	if err := replay(cfg, zap.NewNop(), make(chan os.Signal), captures, replayOptions{once: true, shiftToNow: true},
+	o := service.ReplayOptions{Once: true, ShiftToNow: true}
+	if err := service.Replay(cfg, zap.NewNop(), make(chan os.Signal), captures, o,
 		&out); err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +156,7 @@ func TestDashboards_queries(t *testing.T) {
 		`INSERT INTO data_interface_traffic (start_time, end_time, collector_id, interface_id, oper_status, in_bit_count, out_bit_count, in_error_packet_count,
 			out_error_packet_count, in_discard_packet_count, out_discard_packet_count) VALUES (now() - 60, now() - 30, 'test', 'campus1::uplink', 'up', 8000, 4000, 1, 2, 3, 4)`,
 	} {
-		ask(t, cfg, sql)
+		testkit.Ask(t, cfg, sql)
 	}
 	now := time.Now()
 	for _, d := range dashboards(t) {
@@ -245,7 +250,7 @@ type result struct {
 func runJSON(t *testing.T, cfg *config.Config, title, sql string) result {
 	t.Helper()
 	var out bytes.Buffer
-	if err := runQuery(t.Context(), cfg, sql, "JSONCompact", &out); err != nil {
+	if err := setup.Query(t.Context(), cfg, sql, "JSONCompact", &out); err != nil {
 		t.Errorf("panel %q: %v in:\n%s", title, err, sql)
 		return result{}
 	}

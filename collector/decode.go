@@ -3,20 +3,19 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
-	"text/tabwriter"
-	"time"
 
 	"github.com/urfave/cli/v3"
 
 	"github.com/metranova/flow-collector/collector/capture"
 	"github.com/metranova/flow-collector/collector/commandline"
+	"github.com/metranova/flow-collector/collector/report"
 	"github.com/metranova/flow-collector/decoder"
 	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/decoder/print"
 )
 
 func decodeCommand() *cli.Command {
@@ -51,7 +50,7 @@ error.
 // decodeFiles decodes captures one after the other with one decoder, as one worker would.
 func decodeFiles(paths []string, format string, stats, decapsulate bool, out, notes io.Writer) error {
 	buffered := bufio.NewWriterSize(out, 1<<16)
-	receive, finish, err := recordPrinter(format, stats, buffered)
+	receive, finish, err := print.Records(format, stats, buffered)
 	if err != nil {
 		return err
 	}
@@ -59,78 +58,39 @@ func decodeFiles(paths []string, format string, stats, decapsulate bool, out, no
 	o.SFlow.Inner, o.NetFlow.Inner = decapsulate, decapsulate
 	d := decoder.New(o)
 	batch := flow.NewBatch(receive)
-	skipped, failed := readCaptures(paths, func(dg exporter.Datagram) {
+	skipped, failed := capture.ReadAll(paths, func(dg exporter.Datagram) {
 		d.Decode(&dg, batch)
 		d.Tick(dg.Received, batch)
 	})
 	d.Discard()
 	finish()
-	s := newSummary(d.Exporters())
-	s.decoded = true
+	s := report.New(d.Exporters())
+	s.Decoded = true
 	if stats {
-		printTemplates(buffered, d.NetFlow().Dump())
+		report.PrintTemplates(buffered, d.NetFlow().Dump())
 	}
 	if err := buffered.Flush(); err != nil {
 		return fmt.Errorf("print records: %w", err)
 	}
 	if stats {
-		s.print(out)
-		printSkipped(out, skipped)
+		s.Print(out)
+		report.PrintSkipped(out, skipped)
 	} else {
 		printSeen(notes, s, skipped)
-		s.printLosses(notes)
+		s.PrintLosses(notes)
 	}
 	return failed
 }
 
-// recordPrinter returns what prints records in a format, and what prints the rest at the end.
-func recordPrinter(format string, stats bool, out io.Writer) (receive func([]flow.Record), finish func(), err error) {
-	switch {
-	case stats:
-		return func([]flow.Record) {}, func() {}, nil
-	case format == "json":
-		var line []byte
-		return func(records []flow.Record) {
-			for i := range records {
-				line = appendRecord(line[:0], &records[i])
-				_, _ = out.Write(line)
-			}
-		}, func() {}, nil
-	case format == "table":
-		table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(table, "EXPORTER\tSTART\tPROTO\tSOURCE\tDESTINATION\tBYTES\tPACKETS\tRATE\tIN\tOUT\tAS")
-		return func(records []flow.Record) {
-			for i := range records {
-				printRow(table, &records[i])
-			}
-		}, func() { _ = table.Flush() }, nil
-	}
-	return nil, nil, commandline.Usage("--format %q is neither json nor table", format)
-}
-
-func printRow(out io.Writer, r *flow.Record) {
-	fmt.Fprintf(out, "%s\t%s\t%d\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d→%d\n",
-		r.Exporter, time.UnixMilli(r.StartMs).UTC().Format("2006-01-02 15:04:05.000"), r.IPProtocol,
-		hostPort(r.SrcAddr, r.SrcPort), hostPort(r.DstAddr, r.DstPort),
-		r.Bytes, r.Packets, r.SamplingRate, r.InIf, r.OutIf, r.SrcAS, r.DstAS)
-}
-
-func hostPort(a flow.Addr, port uint16) string {
-	if a.Is4() {
-		return fmt.Sprintf("%s:%d", a, port)
-	}
-	return fmt.Sprintf("[%s]:%d", a, port)
-}
-
 // printSeen says what captures held, so that a capture without flow records explains itself.
-func printSeen(out io.Writer, s *summary, skipped capture.Skipped) {
+func printSeen(out io.Writer, s *report.Summary, skipped capture.Skipped) {
 	var templates, options, counters uint64
-	for _, stream := range s.all() {
+	for _, stream := range s.All() {
 		templates += stream.Templates.Load()
 		options += stream.Options.Load()
 		counters += stream.Counters.Load()
 	}
-	fmt.Fprintf(out, "%d flow records in %d datagrams of %d exporters", s.records(), s.datagrams(), len(s.streams))
+	fmt.Fprintf(out, "%d flow records in %d datagrams of %d exporters", s.Records(), s.Datagrams(), len(s.Streams))
 	for _, seen := range []struct {
 		n    uint64
 		what string
@@ -141,34 +101,13 @@ func printSeen(out io.Writer, s *summary, skipped capture.Skipped) {
 	}
 	fmt.Fprintln(out)
 	switch {
-	case s.records() > 0:
-	case s.datagrams() > 0:
+	case s.Records() > 0:
+	case s.Datagrams() > 0:
 		fmt.Fprintln(out, "no flow record could be read: --stats shows templates and options, and what data waits for")
-	case len(s.losses) > 0:
+	case len(s.Losses) > 0:
 		fmt.Fprintln(out, "nothing in it is sFlow v5, NetFlow v5, NetFlow v9 or IPFIX")
 	default:
 		fmt.Fprintln(out, "no UDP datagram is in it")
 	}
-	printSkipped(out, skipped)
-}
-
-func printSkipped(out io.Writer, s capture.Skipped) {
-	if s.NotUDP > 0 {
-		fmt.Fprintf(out, "not UDP in the capture: %d packets\n", s.NotUDP)
-	}
-	if s.Fragments > 0 {
-		fmt.Fprintf(out, "IP fragments in the capture: %d, reassembled where all parts were there\n", s.Fragments)
-	}
-	if s.Cut > 0 {
-		fmt.Fprintf(out, "cut by the capture's snap length: %d datagrams\n", s.Cut)
-	}
-}
-
-// appendJSONText appends a text as JSON has it.
-func appendJSONText(b []byte, s string) []byte {
-	text, err := json.Marshal(s)
-	if err != nil {
-		return append(b, `""`...)
-	}
-	return append(b, text...)
+	report.PrintSkipped(out, skipped)
 }

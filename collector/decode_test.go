@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"flag"
 	"net"
 	"os"
 	"path/filepath"
@@ -10,44 +9,22 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
 	"github.com/gopacket/gopacket/pcapgo"
+
+	"github.com/metranova/flow-collector/collector/testkit"
 )
-
-var update = flag.Bool("update", false, "write what the golden files in testdata should hold")
-
-// golden compares with a file in testdata.
-func golden(t *testing.T, name string, got []byte) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatalf("%v (go test -update writes it)", err)
-	}
-	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", path, diff)
-	}
-}
 
 func TestDecode_records(t *testing.T) {
 	for _, name := range []string{"softflowd-v5", "softflowd-v9", "softflowd-ipfix", "nfprobe-v9", "sfprobe"} {
 		t.Run(name, func(t *testing.T) {
 			var records, notes bytes.Buffer
-			if err := decodeFiles([]string{ownCapture(t, name)}, "json", false, false, &records, &notes); err != nil {
+			if err := decodeFiles([]string{testkit.OwnCapture(t, name)}, "json", false, false, &records, &notes); err != nil {
 				t.Fatal(err)
 			}
 			lines := bytes.SplitAfter(records.Bytes(), []byte("\n"))
-			golden(t, name+".jsonl", bytes.Join(lines[:min(8, len(lines))], nil))
+			testkit.Golden(t, name+".jsonl", bytes.Join(lines[:min(8, len(lines))], nil))
 			if n := strings.Count(notes.String(), "\n"); n != 1 {
 				t.Errorf("said %q", notes.String())
 			}
@@ -127,21 +104,22 @@ func writeCapture(t *testing.T, path string, protocol layers.IPProtocol, payload
 
 func TestDecode_table(t *testing.T) {
 	var records, notes bytes.Buffer
-	if err := decodeFiles([]string{ownCapture(t, "softflowd-v5")}, "table", false, false, &records,
+	if err := decodeFiles([]string{testkit.OwnCapture(t, "softflowd-v5")}, "table", false, false, &records,
 		&notes); err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.SplitAfter(records.String(), "\n")
-	golden(t, "table.txt", []byte(strings.Join(lines[:10], "")))
+	testkit.Golden(t, "table.txt", []byte(strings.Join(lines[:10], "")))
 }
 
 func TestDecode_stats(t *testing.T) {
 	var out, notes bytes.Buffer
-	if err := decodeFiles([]string{ownCapture(t, "softflowd-sampled"), ownCapture(t, "nfprobe-ipfix")}, "json", true,
+	captures := []string{testkit.OwnCapture(t, "softflowd-sampled"), testkit.OwnCapture(t, "nfprobe-ipfix")}
+	if err := decodeFiles(captures, "json", true,
 		false, &out, &notes); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "stats.txt", out.Bytes())
+	testkit.Golden(t, "stats.txt", out.Bytes())
 }
 
 func TestDecode_badInput(t *testing.T) {
@@ -150,7 +128,7 @@ func TestDecode_badInput(t *testing.T) {
 		t.Fatal(err)
 	}
 	cut := filepath.Join(t.TempDir(), "cut.pcap")
-	whole, err := os.ReadFile(ownCapture(t, "softflowd-v5"))
+	whole, err := os.ReadFile(testkit.OwnCapture(t, "softflowd-v5"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +140,7 @@ func TestDecode_badInput(t *testing.T) {
 			"open capture: open /nonexistent.pcap: no such file or directory"},
 		{"a file that is no capture", garbage, "json", garbage},
 		{"a capture that is cut", cut, "json", cut},
-		{"a format that there is not", ownCapture(t, "softflowd-v5"), "xml", `"xml"`},
+		{"a format that there is not", testkit.OwnCapture(t, "softflowd-v5"), "xml", `"xml"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var out, notes bytes.Buffer

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/metranova/flow-collector/collector/testkit"
 )
 
 // dashboard is what the tests look at of a dashboard's JSON.
@@ -62,7 +64,7 @@ type panel struct {
 // dashboards reads all of conf.example/grafana/dashboards.
 func dashboards(t *testing.T) []dashboard {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(repository(t), "conf.example", "grafana", "dashboards", "*.json"))
+	files, err := filepath.Glob(filepath.Join(testkit.Repository(t), "conf.example", "grafana", "dashboards", "*.json"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no dashboards: %v", err)
 	}

@@ -1,4 +1,6 @@
 // Command collector takes sFlow, NetFlow and IPFIX off the wire and puts enriched rows into ClickHouse.
+//
+// This package has the command line only, a file for each command. What commands do is in the packages beside it.
 package main
 
 import (

@@ -6,10 +6,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/metranova/flow-collector/collector/testkit"
 )
 
 func TestMetadata_loadShowForget(t *testing.T) {
-	cfg := testConfig(t)
+	cfg := testkit.Config(t)
 	file := filepath.Join(t.TempDir(), "meta_device.yml")
 	text := "table: meta_device\ndata:\n  - {id: r1, type: router, loopback_ip: [192.0.2.1]}\n"
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
@@ -39,7 +41,7 @@ func TestMetadata_loadShowForget(t *testing.T) {
 }
 
 func TestMetadata_badArguments(t *testing.T) {
-	cfg := testConfig(t)
+	cfg := testkit.Config(t)
 	for _, test := range []struct {
 		name         string
 		names, files []string

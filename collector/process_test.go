@@ -2,9 +2,7 @@ package main
 
 import (
 	"bytes"
-	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -13,8 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
+
+	"github.com/metranova/flow-collector/collector/service"
+	"github.com/metranova/flow-collector/collector/testkit"
 )
 
 // process is `collector run` as a process of its own. Its server is down: rows go to its spool.
@@ -28,11 +28,11 @@ type process struct {
 
 func startProcess(t *testing.T, stderr io.Writer, environ ...string) *process {
 	t.Helper()
-	p := &process{t: t, udp: freePort(t), http: freeTCPPort(t), ended: make(chan error, 1)}
+	p := &process{t: t, udp: testkit.FreePort(t), http: testkit.FreeTCPPort(t), ended: make(chan error, 1)}
 	p.cmd = exec.Command(os.Args[0])
 	p.cmd.Dir = t.TempDir()
 	p.cmd.Env = append(os.Environ(), runEnv+"=run", "LISTEN="+p.udp, "HTTP_LISTEN="+p.http,
-		"CLICKHOUSE_HOST="+freeTCPPort(t))
+		"CLICKHOUSE_HOST="+testkit.FreeTCPPort(t))
 	p.cmd.Env = append(p.cmd.Env, environ...)
 	p.cmd.Stderr = stderr
 	if err := p.cmd.Start(); err != nil {
@@ -40,7 +40,7 @@ func startProcess(t *testing.T, stderr io.Writer, environ ...string) *process {
 	}
 	go func() { p.ended <- p.cmd.Wait() }()
 	t.Cleanup(func() { _ = p.cmd.Process.Kill() })
-	waitFor(t, "the collector to receive", func() bool {
+	testkit.WaitFor(t, "the collector to receive", func() bool {
 		_,
 			body := p.get("/readyz")
 		return strings.Contains(body, "tables are not made")
@@ -62,8 +62,8 @@ func (p *process) get(path string) (int, string) {
 // receives sends datagrams and waits until they are counted.
 func (p *process) receives() {
 	p.t.Helper()
-	send(p.t, p.udp, payloads(p.t, "softflowd-v9")...)
-	waitFor(p.t, "the records to be counted", func() bool {
+	testkit.Send(p.t, p.udp, testkit.Payloads(p.t, "softflowd-v9")...)
+	testkit.WaitFor(p.t, "the records to be counted", func() bool {
 		_, metrics := p.get("/metrics")
 		return strings.Contains(metrics, "flow_collector_records_total{") && strings.Contains(metrics, "} 230\n")
 	})
@@ -74,7 +74,7 @@ func (p *process) end() *os.ProcessState {
 	p.t.Helper()
 	select {
 	case <-p.ended:
-	case <-time.After(testPatience):
+	case <-time.After(testkit.Patience):
 		p.t.Fatal("the collector does not end")
 	}
 	return p.cmd.ProcessState
@@ -134,7 +134,7 @@ func TestRun_secondSignal(t *testing.T) {
 	p := startProcess(t, &log, runEnv+"=run --config "+config)
 	p.receives()
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
-	time.Sleep(2 * signalDebounce) // an earlier one is taken for the same
+	time.Sleep(2 * service.SignalDebounce) // an earlier one is taken for the same
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	if code := p.end().ExitCode(); code != 1 {
 		t.Errorf("it ended with %d, want 1", code)
@@ -142,52 +142,4 @@ func TestRun_secondSignal(t *testing.T) {
 	if !strings.Contains(log.String(), "stopped at once") {
 		t.Errorf("the log says nothing of it:\n%s", &log)
 	}
-}
-
-// What a start opened is closed again where the start fails.
-func TestServe_failedStartLeavesNothingOpen(t *testing.T) {
-	for name, environ := range map[string][]string{
-		"the page's port is in use":  {"HTTP_LISTEN=%IN_USE%"},
-		"the spool cannot be opened": {"SPOOL_PATH=/dev/null/spool"},
-		"Kafka's codec is none": {"KAFKA_OUTPUT_TOPIC=flows", "KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:1",
-			"KAFKA_SPOOL_PATH=/dev/null/spool"},
-		"the store has no engine":        {"STORE_ENGINE=/dev/null/none", "CLICKHOUSE_HOST="},
-		"the forwarder's target is this": {"FORWARD_TO=%UDP%"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			l, err := net.Listen("tcp4", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer l.Close()
-			udp, spool := freePort(t), t.TempDir()
-			environ := append([]string{"LISTEN=" + udp, "SPOOL_PATH=" + spool, "CLICKHOUSE_HOST=127.0.0.1:1",
-				"CACHE_DIR=" + t.TempDir()}, environ...)
-			for i, line := range environ {
-				environ[i] = strings.NewReplacer("%IN_USE%", l.Addr().String(), "%UDP%", udp).Replace(line)
-			}
-			before := openFiles(t)
-			err = serve(configFor(t, environ...), zap.NewNop(), nil, io.Discard, serveOptions{})
-			if err == nil {
-				t.Fatal("it started")
-			}
-			waitFor(t, fmt.Sprintf("no more than %d open files after %v", before, err),
-				func() bool { return openFiles(t) <= before })
-			socket, err := net.ListenPacket("udp4", udp)
-			if err != nil {
-				t.Fatalf("the port is not free again: %v", err)
-			}
-			socket.Close()
-		})
-	}
-}
-
-// openFiles is how many files and sockets this process has open.
-func openFiles(t *testing.T) int {
-	t.Helper()
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Skip("no /proc here")
-	}
-	return len(entries)
 }

@@ -9,18 +9,21 @@ import (
 	"testing"
 
 	"go.uber.org/zap"
+
+	"github.com/metranova/flow-collector/collector/service"
+	"github.com/metranova/flow-collector/collector/testkit"
 )
 
 // Rows that the table refuses are kept while all others go in; the commands list them, show them, and insert them once
 // the table takes them.
 func TestQuarantine(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "quarantine")
-	cfg := testConfig(t, "CLICKHOUSE_FLOW_TTL=", "QUARANTINE_PATH="+dir)
+	cfg := testkit.Config(t, "CLICKHOUSE_FLOW_TTL=", "QUARANTINE_PATH="+dir)
 	run := func() string {
 		t.Helper()
 		var out bytes.Buffer
-		if err := replay(cfg, zap.NewNop(), make(chan os.Signal), []string{ownCapture(t, "softflowd-v9")},
-			replayOptions{once: true}, &out); err != nil {
+		if err := service.Replay(cfg, zap.NewNop(), make(chan os.Signal), []string{testkit.OwnCapture(t, "softflowd-v9")},
+			service.ReplayOptions{Once: true}, &out); err != nil {
 			t.Fatal(err)
 		}
 		return out.String()
@@ -36,18 +39,18 @@ func TestQuarantine(t *testing.T) {
 	if run(); !strings.HasPrefix(list(), "nothing is in quarantine") {
 		t.Errorf("nothing was refused, but: %s", list())
 	}
-	bad := ask(t, cfg, "SELECT count() FROM data_flow WHERE dst_port = 443")
-	total := ask(t, cfg, "SELECT count() FROM data_flow")
-	views := ask(t, cfg, "SELECT sum(flow_count) FROM data_flow_by_ip_version_5m")
-	ask(t, cfg, "TRUNCATE TABLE data_flow")
-	ask(t, cfg, "TRUNCATE TABLE data_flow_by_ip_version_5m")
-	ask(t, cfg, "ALTER TABLE data_flow ADD CONSTRAINT no_https CHECK dst_port != 443")
+	bad := testkit.Ask(t, cfg, "SELECT count() FROM data_flow WHERE dst_port = 443")
+	total := testkit.Ask(t, cfg, "SELECT count() FROM data_flow")
+	views := testkit.Ask(t, cfg, "SELECT sum(flow_count) FROM data_flow_by_ip_version_5m")
+	testkit.Ask(t, cfg, "TRUNCATE TABLE data_flow")
+	testkit.Ask(t, cfg, "TRUNCATE TABLE data_flow_by_ip_version_5m")
+	testkit.Ask(t, cfg, "ALTER TABLE data_flow ADD CONSTRAINT no_https CHECK dst_port != 443")
 
 	if said := run(); !strings.Contains(said, "in quarantine: "+bad+" × rows that ClickHouse refuses (rejected)") ||
 		strings.Contains(said, "not confirmed") {
 		t.Errorf("no word of the %s rows in quarantine:\n%s", bad, said)
 	}
-	if left := ask(t, cfg, "SELECT count() + "+bad+" FROM data_flow"); left != total {
+	if left := testkit.Ask(t, cfg, "SELECT count() + "+bad+" FROM data_flow"); left != total {
 		t.Errorf("%s rows and %s in quarantine, %s came", left, bad, total)
 	}
 	for _, want := range []string{"rejected", "no_https", "198.51.100.", " " + bad + " "} {
@@ -73,7 +76,7 @@ func TestQuarantine(t *testing.T) {
 		!strings.Contains(err.Error(), "no_https") || strings.Contains(err.Error(), "\n") {
 		t.Errorf("while the constraint is there: %v", err)
 	}
-	ask(t, cfg, "ALTER TABLE data_flow DROP CONSTRAINT no_https")
+	testkit.Ask(t, cfg, "ALTER TABLE data_flow DROP CONSTRAINT no_https")
 	if err := insertQuarantine(t.Context(), cfg, files, false, &out); err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +86,7 @@ func TestQuarantine(t *testing.T) {
 	for query, want := range map[string]string{
 		"SELECT count() FROM data_flow": total, "SELECT sum(flow_count) FROM data_flow_by_ip_version_5m": views,
 	} {
-		if got := ask(t, cfg, query); got != want {
+		if got := testkit.Ask(t, cfg, query); got != want {
 			t.Errorf("%s: %s, want %s", query, got, want)
 		}
 	}

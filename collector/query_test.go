@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+
+	"github.com/metranova/flow-collector/collector/setup"
+	"github.com/metranova/flow-collector/collector/testkit"
 )
 
 func TestQuery(t *testing.T) {
-	cfg := testConfig(t)
+	cfg := testkit.Config(t)
 	for _, test := range []struct{ name, sql, format, want string }{
 		{"a table", "SELECT 1 AS one, 'x' AS text", "PrettyCompactMonoBlock",
 			"┌─one─┬─text─┐\n│   1 │ x    │\n└─────┴──────┘\n"},
@@ -18,7 +21,7 @@ func TestQuery(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var out bytes.Buffer
-			if err := runQuery(t.Context(), cfg, test.sql, test.format, &out); err != nil {
+			if err := setup.Query(t.Context(), cfg, test.sql, test.format, &out); err != nil {
 				t.Fatal(err)
 			}
 			if out.String() != test.want {
@@ -29,17 +32,17 @@ func TestQuery(t *testing.T) {
 }
 
 func TestQuery_errorsAreOneLine(t *testing.T) {
-	cfg := testConfig(t)
+	cfg := testkit.Config(t)
 	for _, sql := range []string{"SELECT nonsense FROM nowhere", "SELEC 1"} {
 		var out bytes.Buffer
-		err := runQuery(t.Context(), cfg, sql, "TSV", &out)
+		err := setup.Query(t.Context(), cfg, sql, "TSV", &out)
 		if err == nil || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v", sql, err)
 		}
 	}
 	cfg.Server.Port = 1
 	var out bytes.Buffer
-	if err := runQuery(t.Context(), cfg, "SELECT 1", "TSV", &out); err == nil ||
+	if err := setup.Query(t.Context(), cfg, "SELECT 1", "TSV", &out); err == nil ||
 		!strings.Contains(err.Error(), "127.0.0.1:1") {
 		t.Errorf("a server that is not there: %v", err)
 	}

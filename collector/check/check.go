@@ -1,0 +1,371 @@
+// Package check says what is wrong with a configuration, its files, ports, directories and connections. It changes
+// nothing.
+package check
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+
+	"github.com/metranova/flow-collector/collector/config"
+	"github.com/metranova/flow-collector/collector/forward"
+	"github.com/metranova/flow-collector/collector/logging"
+	"github.com/metranova/flow-collector/collector/setup"
+	"github.com/metranova/flow-collector/metadata"
+	"github.com/metranova/flow-collector/metadata/record"
+	"github.com/metranova/flow-collector/sink/clickhouse"
+	"github.com/metranova/flow-collector/sink/kafka"
+	"github.com/metranova/flow-collector/sink/quarantine"
+	"github.com/metranova/flow-collector/sink/schema"
+	"github.com/metranova/flow-collector/sink/store"
+)
+
+// Levels of a check's result.
+const (
+	checkOK      = "ok"
+	checkWarning = "warning"
+	checkProblem = "problem"
+)
+
+// checker collects what was found.
+type checker struct {
+	cfg      *config.Config
+	out      *tabwriter.Writer
+	problems int
+}
+
+func (c *checker) say(level, what, format string, args ...any) {
+	if level == checkProblem {
+		c.problems++
+	}
+	fmt.Fprintf(c.out, "%s\t%s\t%s\n", level, what, strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "; "))
+}
+
+// ErrProblems is returned when something would not work. What it is was printed.
+var ErrProblems = errors.New("run would not work")
+
+// Run tries all that run needs and prints what it finds. It returns errProblems if something would not work.
+func Run(ctx context.Context, cfg *config.Config, out io.Writer) error {
+	c := &checker{cfg: cfg, out: tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)}
+	c.say(checkOK, "configuration", "every key and value is understood")
+	for _, address := range cfg.Listen.Addresses {
+		c.port(address)
+	}
+	c.http()
+	c.forward()
+	c.receiveBuffer("/proc/sys/net/core/rmem_max")
+	if cfg.UsesLocalStore() {
+		c.localStore(ctx)
+	} else {
+		c.server(ctx, "ClickHouse")
+	}
+	c.writable("cache directory", cfg.Metadata.CacheDir)
+	if cfg.Spool.Path != "" {
+		c.writable("spool", cfg.Spool.Path)
+	}
+	for _, d := range ownDirectories(cfg) {
+		if err := d.check(); err != nil {
+			c.say(checkProblem, d.what, "%v", err)
+		}
+	}
+	for _, w := range warnings(cfg) {
+		c.say(checkWarning, "security", "%s: %s", w.key, w.text)
+	}
+	c.heard(ctx)
+	c.kafka(ctx)
+	c.quarantine()
+	c.metadata(ctx)
+	if err := c.out.Flush(); err != nil {
+		return err
+	}
+	if c.problems > 0 {
+		return ErrProblems
+	}
+	return nil
+}
+
+func (c *checker) port(address string) {
+	socket, err := net.ListenPacket("udp", address)
+	switch {
+	case err == nil:
+		_ = socket.Close()
+		c.say(checkOK, "listen", "UDP %s", address)
+	case errors.Is(err, syscall.EADDRINUSE):
+		c.say(checkWarning, "listen", "UDP %s is in use: by a collector that runs already?", address)
+	default:
+		c.say(checkProblem, "listen", "UDP %s: %v", address, err)
+	}
+}
+
+// forward tries the sockets to other collectors. Whether anybody listens there cannot be known without sending.
+func (c *checker) forward() {
+	forwarders, err := setup.Forwarders(c.cfg, 1)
+	if err != nil {
+		c.say(checkProblem, "forward", "%v", err)
+		return
+	}
+	setup.CloseForwarders(forwarders)
+	for _, s := range forward.Sum(forwarders) {
+		c.say(checkOK, "forward", "UDP %s", s.Target)
+	}
+}
+
+// receiveBuffer compares what sockets ask for with what the kernel gives to those without privileges.
+func (c *checker) receiveBuffer(sysctl string) {
+	data, err := os.ReadFile(sysctl)
+	if err != nil {
+		return
+	}
+	most, err := strconv.Atoi(strings.TrimSpace(string(data)))
+	if err == nil && most < c.cfg.Listen.ReceiveBuffer {
+		c.say(checkWarning, "receive buffer",
+			"net.core.rmem_max is %d, less than listen.receive_buffer %d: bursts may be dropped; sysctl -w net.core.rmem_max=%d",
+			most, c.cfg.Listen.ReceiveBuffer, c.cfg.Listen.ReceiveBuffer)
+		return
+	}
+	c.say(checkOK, "receive buffer", "%d bytes", c.cfg.Listen.ReceiveBuffer)
+}
+
+func (c *checker) localStore(ctx context.Context) {
+	engine, err := setup.Engine(c.cfg.Store.Engine)
+	if err != nil {
+		c.say(checkProblem, "local store", "%v", err)
+	} else {
+		c.say(checkOK, "local store", "engine %s", engine)
+	}
+	if err := store.Check(setup.Store(&c.cfg.Store, engine)); err != nil {
+		c.say(checkProblem, "local store", "%v", err)
+	}
+	if c.cfg.Store.Insecure && c.cfg.Store.Password == "" {
+		c.say(checkWarning, "local store", "store.insecure: everybody who reaches %s can read and change all of it",
+			c.cfg.Store.Listen)
+	}
+	c.writable("local store", c.cfg.Store.Path)
+	if setup.Answers(c.cfg.Store.Listen) {
+		c.server(ctx, "local store")
+		return
+	}
+	socket, err := net.Listen("tcp", c.cfg.Store.Listen)
+	if err != nil {
+		c.say(checkProblem, "local store", "HTTP %s: %v", c.cfg.Store.Listen, err)
+		return
+	}
+	_ = socket.Close()
+	c.say(checkOK, "local store", "HTTP %s", c.cfg.Store.Listen)
+}
+
+// server tries to talk to the ClickHouse server, or to each of several, or to the local store that runs.
+func (c *checker) server(ctx context.Context, what string) {
+	o := setup.ClickHouse(c.cfg)
+	o.CreateDatabase, o.DialTimeout = false, 5*time.Second
+	o.Database = "" // run may have to create it
+	var failed []error
+	addrs := o.Addrs
+	for _, addr := range addrs {
+		o.Addrs = []string{addr}
+		if err := c.oneServer(ctx, o, what); err != nil {
+			failed = append(failed, err)
+		}
+	}
+	level := checkWarning // another one is used
+	if len(failed) == len(addrs) {
+		level = checkProblem
+	}
+	for _, err := range failed {
+		c.say(level, what, "%v", err)
+	}
+}
+
+// oneServer says that a server answers, or returns why it does not.
+func (c *checker) oneServer(ctx context.Context, o clickhouse.Options, what string) (err error) {
+	conn, err := clickhouse.Open(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	version, err := conn.ServerVersion()
+	if err != nil {
+		return fmt.Errorf("%s: %w", o.Addrs[0], err)
+	}
+	c.say(checkOK, what, "%s answers, version %s", o.Addrs[0], version.Version)
+	c.clock(ctx, conn, what)
+	c.tables(ctx, conn)
+	return nil
+}
+
+// tables compares the tables of a server with the settings.
+func (c *checker) tables(ctx context.Context, conn driver.Conn) {
+	pending, warnings, err := schema.Compare(ctx, conn, setup.Tables(c.cfg, setup.ClickHouse(c.cfg)))
+	if err != nil {
+		c.say(checkProblem, "tables", "%v", logging.OneLine(err))
+		return
+	}
+	for _, warning := range warnings {
+		c.say(checkWarning, "tables", "%s", warning)
+	}
+	missing, err := metadata.MissingExtensionTables(ctx, conn, c.cfg.Schema)
+	if err != nil {
+		c.say(checkProblem, "tables", "%v", logging.OneLine(err))
+		return
+	}
+	for _, table := range missing {
+		c.say(checkWarning, "tables",
+			"%s.%s of the IP reference extensions is missing: run creates it empty, if it may; another program has to fill it",
+			c.cfg.Schema.Database, table)
+	}
+	if pending > 0 {
+		c.say(checkOK, "tables", "run creates or changes %d tables, columns, dictionaries and views of database %s",
+			pending, c.cfg.Schema.Database)
+	} else if len(warnings) == 0 {
+		c.say(checkOK, "tables", "those of database %s are as the settings say", c.cfg.Schema.Database)
+	}
+}
+
+// kafka tries to talk to the brokers, if messages go there.
+func (c *checker) kafka(ctx context.Context) {
+	k := &c.cfg.Kafka
+	switch {
+	case k.Topic == "" && len(k.Brokers) > 0:
+		c.say(checkOK, "Kafka",
+			"brokers are known, and nothing is sent to them: kafka.topic (KAFKA_OUTPUT_TOPIC) is not set")
+	case k.Topic != "":
+		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
+		if found, err := kafka.Check(ctx, setup.Kafka(c.cfg, zap.NewNop())); err != nil {
+			c.say(checkProblem, "Kafka", "%v", err)
+		} else {
+			c.say(checkOK, "Kafka", "%s", found)
+		}
+		if k.SpoolPath != "" {
+			c.writable("Kafka spool", k.SpoolPath)
+		}
+	}
+}
+
+// writable finds out whether a directory can be written to, or made.
+func (c *checker) writable(what, dir string) {
+	path, err := filepath.Abs(dir)
+	if err != nil {
+		c.say(checkProblem, what, "%s: %v", dir, err)
+		return
+	}
+	existing := path
+	info, err := os.Stat(existing)
+	for errors.Is(err, os.ErrNotExist) && existing != filepath.Dir(existing) {
+		existing = filepath.Dir(existing)
+		info, err = os.Stat(existing)
+	}
+	switch {
+	case err != nil:
+		c.say(checkProblem, what, "%v", err)
+	case !info.IsDir():
+		c.say(checkProblem, what, "%s is not a directory", existing)
+	case unix.Access(existing, unix.W_OK|unix.X_OK) != nil:
+		c.say(checkProblem, what, "%s: no permission to write to %s", dir, existing)
+	case existing != path:
+		c.say(checkOK, what, "%s will be made", dir)
+	default:
+		c.say(checkOK, what, "%s", dir)
+	}
+}
+
+// metadata reads every file that run would read. It downloads nothing.
+func (c *checker) metadata(ctx context.Context) {
+	if dir := c.cfg.Metadata.Dir; dir != "" {
+		if _, err := os.Stat(dir); err != nil {
+			c.say(checkWarning, "metadata", "%v: rows will have no devices, interfaces and so on", err)
+		}
+	}
+	for _, source := range metadata.Sources(setup.Sources(c.cfg)) {
+		c.freshness(source)
+		if source.Remote {
+			c.say(checkOK, "metadata", "%s is downloaded, every %s; not tried", source.Name, source.Interval)
+			for _, file := range source.Files() {
+				if _, err := os.Stat(file); err != nil {
+					c.say(checkWarning, "metadata", "%v: it would be read where the download fails", err)
+				}
+			}
+			continue
+		}
+		sets, err := source.Read(ctx)
+		if err != nil {
+			c.say(checkProblem, "metadata", "%v", err)
+		}
+		for _, set := range sets {
+			c.set(set)
+		}
+	}
+}
+
+func (c *checker) set(set record.Set) {
+	var table *record.Table
+	for _, t := range record.Tables(c.cfg.Schema.SourceTables...) {
+		if t.Name == set.Table {
+			table = t
+		}
+	}
+	if table == nil {
+		c.say(checkProblem, "metadata", "%s: there is no metadata table %q", set.Source, set.Table)
+		return
+	}
+	records, bad := 0, 0
+	problem := func(p record.Problem) {
+		bad++
+		c.say(checkWarning, "metadata", "left out: %s", p)
+	}
+	var row record.Row
+	err := set.Each(func(raw record.Raw, place string) error {
+		records++
+		good, err := table.CoerceReporting(raw, row, func(reason string) {
+			c.say(checkWarning, "metadata", "left out: %s",
+				record.Problem{Place: place, ID: fmt.Sprint(raw["id"]), Reason: reason})
+		})
+		if err != nil {
+			problem(record.Problem{Place: place, Reason: err.Error()})
+			return nil
+		}
+		row = good
+		return nil
+	}, problem)
+	if err != nil {
+		c.say(checkProblem, "metadata", "%s: %v", set.Source, err)
+		return
+	}
+	c.say(checkOK, "metadata", "%s: %d records of %s", set.Source, records-bad, set.Table)
+}
+
+// quarantine says what is wrong with the directory, and what is in it.
+func (c *checker) quarantine() {
+	dir := c.cfg.Refused.Path
+	if dir == "" {
+		c.say(checkWarning, "quarantine", "none: rows that the server refuses are lost")
+		return
+	}
+	c.writable("quarantine", dir)
+	files, err := quarantine.Read(dir)
+	if err != nil {
+		c.say(checkProblem, "quarantine", "%v", err)
+	}
+	rows := 0
+	for _, f := range files {
+		for _, r := range f.Records {
+			rows += r.Rows
+		}
+	}
+	if rows > 0 {
+		c.say(checkWarning, "quarantine", "%d rows are in it: `collector quarantine` says why", rows)
+	}
+}

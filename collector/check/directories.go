@@ -1,0 +1,74 @@
+package check
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"go.uber.org/zap"
+
+	"github.com/metranova/flow-collector/collector/config"
+)
+
+// A directory is one that the collector keeps its own files in.
+type directory struct{ what, path string }
+
+// ownDirectories are the directories whose files the collector trusts: blocks with their statements, rows, templates,
+// downloads.
+func ownDirectories(cfg *config.Config) []directory {
+	all := []directory{{"cache directory", cfg.Metadata.CacheDir}, {"spool", cfg.Spool.Path},
+		{"quarantine", cfg.Refused.Path}}
+	if cfg.Kafka.Topic != "" {
+		all = append(all, directory{"Kafka spool", cfg.Kafka.SpoolPath})
+	}
+	if cfg.UsesLocalStore() {
+		all = append(all, directory{"local store", cfg.Store.Path})
+	}
+	return all
+}
+
+// Directories refuses directories into which others could put files.
+func Directories(cfg *config.Config) error {
+	var errs []error
+	for _, d := range ownDirectories(cfg) {
+		if err := d.check(); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// check refuses a directory of another user, or one that others may write to. The error has the command that fixes it.
+// A directory that is not there yet is made for us alone.
+func (d directory) check() error {
+	if d.path == "" {
+		return nil
+	}
+	info, err := os.Stat(d.path)
+	if err != nil || !info.IsDir() {
+		return nil // whoever opens it says so
+	}
+	path, err := filepath.Abs(d.path)
+	if err != nil {
+		path = d.path
+	}
+	stat, known := info.Sys().(*syscall.Stat_t)
+	switch uid := os.Geteuid(); {
+	case known && int(stat.Uid) != uid:
+		return fmt.Errorf("%s %s belongs to user %d and the collector runs as user %d: run it as that user, or chown -R %d %s",
+			d.what, path, stat.Uid, uid, uid, path)
+	case info.Mode().Perm()&0o022 != 0:
+		return fmt.Errorf("%s %s may be written to by other users (%s): chmod go-w %s, or use a directory within it",
+			d.what, path, info.Mode(), path)
+	}
+	return nil
+}
+
+// Warn writes the warnings of a configuration to the log.
+func Warn(cfg *config.Config, log *zap.Logger) {
+	for _, w := range warnings(cfg) {
+		log.Warn(w.text, zap.String("setting", w.key))
+	}
+}

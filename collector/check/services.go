@@ -1,0 +1,164 @@
+package check
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"github.com/metranova/flow-collector/collector/verdict"
+	"github.com/metranova/flow-collector/metadata"
+	"github.com/metranova/flow-collector/metadata/download"
+)
+
+// clockTolerance is how far our clock and the server's may be apart.
+const clockTolerance = 2 * time.Second
+
+// clock compares our clock with the server's: rows of a wrong one have wrong times, or are too old for the table at
+// once.
+func (c *checker) clock(ctx context.Context, conn driver.Conn, what string) {
+	asked := time.Now()
+	var theirs time.Time
+	if err := conn.QueryRow(ctx, "SELECT now64(3, 'UTC')").Scan(&theirs); err != nil {
+		c.say(checkProblem, what, "ask for its time: %v", err)
+		return
+	}
+	c.clocks(what, asked.Add(time.Since(asked)/2), theirs)
+}
+
+func (c *checker) clocks(what string, ours, theirs time.Time) {
+	ahead := ours.Sub(theirs)
+	switch {
+	case ahead > clockTolerance:
+		c.say(checkWarning, "clock", "ours is %s ahead of that of %s: run NTP on both", ahead.Round(time.Second), what)
+	case ahead < -clockTolerance:
+		c.say(checkWarning, "clock", "ours is %s behind that of %s: run NTP on both", (-ahead).Round(time.Second), what)
+	default:
+		c.say(checkOK, "clock", "ours and that of %s agree", what)
+	}
+}
+
+// staleIntervals is after how many of its intervals a download counts as stale, staleFile after how long a file of the
+// operator's that is read on an interval does: CAIDA's come four times a year.
+const (
+	staleIntervals = 3
+	staleFile      = 200 * 24 * time.Hour
+)
+
+// freshness warns of metadata that nobody has brought up to date for long.
+func (c *checker) freshness(source metadata.Source) {
+	if source.Interval <= 0 {
+		return
+	}
+	for _, path := range source.Downloads {
+		confirmed, err := download.Confirmed(path)
+		age := time.Since(confirmed)
+		switch {
+		case errors.Is(err, os.ErrNotExist):
+			c.say(checkWarning, "metadata", "%s: %s was never downloaded: run does it, or collector metadata load %s",
+				source.Name, path, source.Name)
+		case err != nil:
+			c.say(checkWarning, "metadata", "%s: %v", source.Name, err)
+		case age > staleIntervals*source.Interval:
+			c.say(checkWarning, "metadata",
+				"%s: %s is stale: it was last found up to date %s, though it should be every %s",
+				source.Name, path, verdict.Ago(age), source.Interval)
+		}
+	}
+	for _, path := range source.Files() {
+		if info, err := os.Stat(path); err == nil && time.Since(info.ModTime()) > staleFile {
+			c.say(checkWarning, "metadata", "%s: %s is stale: it was changed %s", source.Name, path,
+				verdict.Ago(time.Since(info.ModTime())))
+		}
+	}
+}
+
+// http tries the address where the collector says how it is.
+func (c *checker) http() {
+	address := c.cfg.HTTP.Listen
+	if address == "" {
+		c.say(checkOK, "HTTP", "off")
+		return
+	}
+	socket, err := net.Listen("tcp", address)
+	switch {
+	case err == nil:
+		_ = socket.Close()
+		c.say(checkOK, "HTTP", "%s", address)
+	case errors.Is(err, syscall.EADDRINUSE):
+		c.say(checkWarning, "HTTP",
+			"%s is in use: by a collector that runs already? Else set http.listen to another port, or to off", address)
+	default:
+		c.say(checkProblem, "HTTP", "%s: %v", address, err)
+	}
+}
+
+// heard suggests who may send, from what a collector that runs here has heard. It says nothing where none answers.
+func (c *checker) heard(ctx context.Context) {
+	if len(c.cfg.Listen.Allowed) > 0 || c.cfg.HTTP.Listen == "" {
+		return
+	}
+	address := c.cfg.HTTP.Listen
+	if host, port, err := net.SplitHostPort(address); err == nil {
+		if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+			address = net.JoinHostPort("127.0.0.1", port)
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/exporters.json", nil)
+	if err != nil {
+		return
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return
+	}
+	defer answer.Body.Close()
+	var report struct {
+		Exporters []struct {
+			Source  netip.Addr `json:"source"`
+			Records uint64     `json:"records"`
+		} `json:"exporters"`
+	}
+	const mostReport = 64 << 20
+	if json.NewDecoder(io.LimitReader(answer.Body, mostReport)).Decode(&report) != nil {
+		return
+	}
+	var sources []string
+	for _, x := range report.Exporters {
+		if source := x.Source.String(); x.Records > 0 && !slices.Contains(sources, source) {
+			sources = append(sources, source)
+		}
+	}
+	slices.Sort(sources)
+	switch n := len(sources); {
+	case n == 0:
+	case n > 50:
+		c.say(checkOK, "exporters",
+			"%d sources were heard and all may send: listen.allowed_exporters takes prefixes too", n)
+	default:
+		c.say(checkOK, "exporters", "these were heard; to let no others send: listen: {allowed_exporters: [%s]}",
+			strings.Join(sources, ", "))
+	}
+}
+
+// isLoopback reports whether an address is for this host alone.
+func isLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}

@@ -1,0 +1,168 @@
+package check
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/metranova/flow-collector/collector/config"
+)
+
+// A configWarning is a setting that works and is careless.
+type configWarning struct{ key, text string }
+
+// warnings are those of a configuration. `check` prints them, and `run` writes them to the log at the start.
+func warnings(cfg *config.Config) []configWarning {
+	var all []configWarning
+	add := func(key, format string, args ...any) {
+		all = append(all, configWarning{key, fmt.Sprintf(format, args...)})
+	}
+	if cfg.UsesLocalStore() && cfg.Store.Password == "" && !isLoopback(cfg.Store.Listen) {
+		add("store.listen",
+			"the local store answers SQL at %s without a password: set STORE_PASSWORD, or listen on 127.0.0.1",
+			cfg.Store.Listen)
+	}
+	if len(cfg.Listen.Allowed) == 0 {
+		for _, address := range cfg.Listen.Addresses {
+			if isPublic(address) {
+				add("listen.allowed_exporters",
+					"whoever reaches UDP %s may send flows, and UDP sources can be forged: "+
+						"list your exporters, and let only their network reach the port", address)
+				break
+			}
+		}
+	}
+	if cfg.HTTP.PProf && cfg.HTTP.Listen != "" && !isLoopback(cfg.HTTP.Listen) {
+		add("http.pprof", "whoever reaches %s can have the collector profiled", cfg.HTTP.Listen)
+	}
+	serverWarnings(cfg, add)
+	kafkaWarnings(cfg, add)
+	for _, source := range cfg.Metadata.SciReg.Sources {
+		if u, err := url.Parse(source); err == nil && u.Scheme == "http" && !isThisHost(u.Hostname()) {
+			if u.User != nil {
+				add("metadata.scireg.sources", "the password for %s goes over the network in the clear: use https",
+					u.Host)
+			} else {
+				add("metadata.scireg.sources", "what %s answers can be changed on its way: use https", u.Host)
+			}
+		}
+	}
+	for _, path := range cfg.Files() {
+		if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o004 != 0 && hasSecrets(path) {
+			add(path, "the file holds a password and every user of this host may read it: chmod o-r %s", path)
+		}
+	}
+	return all
+}
+
+// serverWarnings are those of the way to ClickHouse.
+func serverWarnings(cfg *config.Config, add func(key, format string, args ...any)) {
+	s := &cfg.Server
+	if cfg.UsesLocalStore() {
+		return
+	}
+	for host := range strings.SplitSeq(s.Host, ",") {
+		host = strings.TrimSpace(host)
+		if name, _, err := net.SplitHostPort(host); err == nil {
+			host = name
+		}
+		if !s.Secure && s.Password != "" && !isThisHost(strings.Trim(host, "[]")) {
+			add("clickhouse.secure", "the password for %s goes over the network in the clear: set clickhouse.secure",
+				host)
+		}
+	}
+	if s.Secure && s.SkipVerify {
+		add("clickhouse.skip_verify",
+			"anyone between here and the server can read the password and the rows: set clickhouse.ca_file instead")
+	}
+}
+
+// kafkaWarnings are those of the way to Kafka.
+func kafkaWarnings(cfg *config.Config, add func(key, format string, args ...any)) {
+	k := &cfg.Kafka
+	if k.Topic == "" {
+		return
+	}
+	switch {
+	case k.UsesSASL() && !k.UsesTLS():
+		for _, broker := range k.Brokers {
+			if host, _, err := net.SplitHostPort(broker); err != nil || !isThisHost(host) {
+				add("kafka.security_protocol",
+					"the SASL password for %s goes over the network without TLS: use SASL_SSL", broker)
+				break
+			}
+		}
+	case k.UsesTLS() && k.SkipVerify:
+		add("kafka.skip_verify",
+			"anyone between here and the brokers can read what goes there: set kafka.ca_file instead")
+	}
+}
+
+// isThisHost reports whether a host is this one by its name.
+func isThisHost(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+// isPublic reports whether an address to listen on can be reached from the Internet: it is a global one, or stands for
+// all of a host that has a global one.
+func isPublic(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	if ip, err := netip.ParseAddr(host); err == nil && !ip.IsUnspecified() {
+		return isGlobal(ip)
+	}
+	if host != "" && host != "0.0.0.0" && host != "::" {
+		return false // a name
+	}
+	own, err := net.InterfaceAddrs()
+	if err != nil {
+		return false
+	}
+	for _, a := range own {
+		if prefix, err := netip.ParsePrefix(a.String()); err == nil && isGlobal(prefix.Addr()) {
+			return true
+		}
+	}
+	return false
+}
+
+// isGlobal reports whether an address is routed in the Internet. 100.64.0.0/10 is shared address space (RFC 6598).
+func isGlobal(ip netip.Addr) bool {
+	ip = ip.Unmap()
+	return ip.IsGlobalUnicast() && !ip.IsPrivate() && !netip.MustParsePrefix("100.64.0.0/10").Contains(ip)
+}
+
+// secretNames are parts of names of settings that are secrets, in files of both kinds.
+func secretNames() []string { return []string{"password", "license_key", "maxmind_key", "secret"} }
+
+// hasSecrets reports whether a file of settings has a secret that is not taken from elsewhere.
+func hasSecrets(path string) bool {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSpace(line)
+		name, value, found := strings.Cut(line, "=")
+		if colon := strings.IndexByte(line, ':'); !found || colon >= 0 && colon < len(name) {
+			name, value, found = strings.Cut(line, ":")
+		}
+		value, _, _ = strings.Cut(value, " #")
+		value = strings.Trim(strings.TrimSpace(value), `"'`)
+		if !found || strings.HasPrefix(line, "#") || value == "" || strings.HasPrefix(value, "${") {
+			continue
+		}
+		for _, secret := range secretNames() {
+			if strings.Contains(strings.ToLower(name), secret) {
+				return true
+			}
+		}
+	}
+	return false
+}

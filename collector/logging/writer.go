@@ -1,0 +1,119 @@
+package logging
+
+import (
+	"fmt"
+	"io"
+	"sync"
+	"time"
+)
+
+// Writer passes lines on to a file without ever making the writer of a line wait. A reader that stops reading
+// (Ctrl-S, a log driver that hangs) must block neither receiving nor a stop. Lines that find the queue full are
+// dropped. They are counted, and a line says how many, once lines can be written again.
+//
+// It is safe for concurrent use. Close it when no more lines come.
+type Writer struct {
+	out io.Writer
+
+	mu      sync.Mutex
+	changed *sync.Cond
+	queue   [][]byte
+	bytes   int // in queue
+	dropped uint64
+	total   uint64 // dropped since the start
+	closed  bool
+	ended   chan struct{}
+}
+
+// logQueueBytes bounds the lines that wait for their reader.
+const logQueueBytes = 1 << 20
+
+// FlushTime is how long the last lines wait for their reader when the program ends.
+const FlushTime = 500 * time.Millisecond
+
+func NewWriter(out io.Writer) *Writer {
+	w := &Writer{out: out, ended: make(chan struct{})}
+	w.changed = sync.NewCond(&w.mu)
+	go w.write()
+	return w
+}
+
+// Write queues a line. It never blocks and never fails.
+func (w *Writer) Write(line []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed || w.bytes+len(line) > logQueueBytes {
+		w.dropped++
+		w.total++
+		return len(line), nil
+	}
+	w.queue = append(w.queue, append([]byte(nil), line...))
+	w.bytes += len(line)
+	w.changed.Signal()
+	return len(line), nil
+}
+
+// Sync is for zap, which would have it wait for the disk. Nothing waits for a log here.
+func (w *Writer) Sync() error { return nil }
+
+// Dropped returns how many lines were dropped since the start.
+func (w *Writer) Dropped() uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.total
+}
+
+// Close writes what is queued, for at most the given time.
+func (w *Writer) Close(atMost time.Duration) {
+	w.mu.Lock()
+	w.closed = true
+	w.changed.Signal()
+	w.mu.Unlock()
+	select {
+	case <-w.ended:
+	case <-time.After(atMost): // its reader does not read: the process ends all the same
+	}
+}
+
+// write passes lines on until the writer is closed and the queue is empty. A line that the file does not take, because
+// its other end is gone, is dropped.
+func (w *Writer) write() {
+	defer close(w.ended)
+	for {
+		line, said, more := w.next()
+		if !more {
+			return
+		}
+		if _, err := w.out.Write(line); err != nil {
+			w.mu.Lock()
+			w.dropped += said + 1 // what this line said was not read either
+			w.total++
+			w.mu.Unlock()
+		}
+	}
+}
+
+// next waits for a line. It begins with a line about those that were dropped, if any were; said is how many.
+func (w *Writer) next() (line []byte, said uint64, more bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for len(w.queue) == 0 && !w.closed {
+		w.changed.Wait()
+	}
+	if len(w.queue) == 0 {
+		return nil, 0, false
+	}
+	line = w.queue[0]
+	w.queue[0] = nil
+	w.queue = w.queue[1:]
+	w.bytes -= len(line)
+	if said = w.dropped; said > 0 {
+		w.dropped = 0
+		line = append(fmt.Appendf(nil, "%s WARN %d log lines were dropped: nobody read the log fast enough\n",
+			time.Now().Format(logTime), said), line...)
+	}
+	return line, said, true
+}
+
+// logTime is zapcore.ISO8601TimeEncoder's layout.
+const logTime = "2006-01-02T15:04:05.000Z0700"

@@ -1,0 +1,77 @@
+package report
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/metranova/flow-collector/collector/capture"
+	"github.com/metranova/flow-collector/collector/forward"
+	"github.com/metranova/flow-collector/collector/listen"
+)
+
+func PrintSkipped(out io.Writer, s capture.Skipped) {
+	if s.NotUDP > 0 {
+		fmt.Fprintf(out, "not UDP in the capture: %d packets\n", s.NotUDP)
+	}
+	if s.Fragments > 0 {
+		fmt.Fprintf(out, "IP fragments in the capture: %d, reassembled where all parts were there\n", s.Fragments)
+	}
+	if s.Cut > 0 {
+		fmt.Fprintf(out, "cut by the capture's snap length: %d datagrams\n", s.Cut)
+	}
+}
+
+// ForwardLosses is what other collectors did not get.
+func ForwardLosses(all []*forward.Forwarder) []Loss {
+	var losses []Loss
+	for _, s := range forward.Sum(all) {
+		for r, n := range s.Lost {
+			if n > 0 {
+				losses = append(losses, Loss{n, "datagrams not forwarded: " + forward.Reason(r).String(),
+					"forward to " + s.Target})
+			}
+		}
+	}
+	return losses
+}
+
+// CaptureLosses are datagrams that the captures do not have whole.
+func CaptureLosses(s capture.Skipped) []Loss {
+	if s.Cut == 0 {
+		return nil
+	}
+	return []Loss{{uint64(s.Cut), "datagrams cut by the snap length", "captures"}}
+}
+
+// SocketLosses are what was lost before a worker saw it.
+func SocketLosses(listeners []*listen.Worker) []Loss {
+	var total listen.Stats
+	for _, l := range listeners {
+		stats := l.Stats()
+		total.KernelDrops += stats.KernelDrops
+		total.Late += stats.Late
+		total.Refused += stats.Refused
+		total.OverShare += stats.OverShare
+		total.ShortBuffer = total.ShortBuffer || stats.ShortBuffer
+	}
+	return statsLosses(&total)
+}
+
+func statsLosses(total *listen.Stats) []Loss {
+	var losses []Loss
+	add := func(n uint64, what, where string) {
+		if n > 0 {
+			losses = append(losses, Loss{n, what, where})
+		}
+	}
+	what := "datagrams dropped by the kernel: the workers were too slow (listen.workers, more cores)"
+	if total.ShortBuffer {
+		what = "datagrams dropped by the kernel: the receive buffer is smaller than listen.receive_buffer, raise net.core.rmem_max"
+	}
+	add(total.KernelDrops, what, "sockets")
+	add(total.Late, "datagrams that came while the collector stopped", "sockets")
+	add(total.OverShare, "datagrams of sources that took more than their share while the collector was behind",
+		"sockets")
+	add(total.Refused, "datagrams from exporters that may not send", "listen.allowed_exporters")
+	return losses
+}

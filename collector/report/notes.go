@@ -1,0 +1,41 @@
+package report
+
+import (
+	"fmt"
+
+	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/decoder/flow"
+)
+
+// knownAfter is after how many datagrams it should be known what an exporter's sequence numbers count.
+const knownAfter = 16
+
+// streamNotes says how an exporter was understood where it does not keep to its protocol or leaves room for several
+// readings.
+func streamNotes(stream *exporter.Stream) []string {
+	var notes []string
+	add := func(format string, args ...any) {
+		notes = append(notes, fmt.Sprintf(format, args...)+" ("+streamName(stream)+")")
+	}
+	for _, reading := range exporter.Readings() {
+		if n := stream.TimesRead(reading); n > 0 {
+			add("%d %s: %s", n, reading.Unit(), reading.Text())
+		}
+	}
+	for _, m := range stream.Misfits() {
+		add("template %d: %d data sets dropped that do not fit it, the latest of %d bytes; a record has %d",
+			m.TemplateID, m.Sets, m.SetLength, m.RecordLength)
+	}
+	if stream.Key.Protocol == flow.SFlow5 {
+		return notes
+	}
+	switch counts, own := stream.Counts(), exporter.ConventionOf(stream.Key.Protocol); {
+	case counts == exporter.CountsNothing:
+		add("its sequence number never moves: losses cannot be told")
+	case counts == exporter.CountsUnknown && stream.Datagrams.Load() >= knownAfter:
+		add("its sequence numbers follow no known rule: losses cannot be told")
+	case counts != exporter.CountsUnknown && counts != own:
+		add("its sequence numbers count %s, where the protocol counts %s", counts, own)
+	}
+	return notes
+}

@@ -1,0 +1,250 @@
+// Package report says what became of all that came in, for people: on one screen when a run ends, and line by line
+// while it lasts. It reads counters and changes none.
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/decoder/flow"
+)
+
+// Produced is what became of messages.
+type Produced struct {
+	Topic                     string // "": there are none
+	Messages, Waiting, OnDisk uint64
+}
+
+// String says what became of messages, for people.
+func (p Produced) String() string {
+	text := fmt.Sprintf("%d messages in Kafka's topic %s", p.Messages, p.Topic)
+	if p.Waiting > 0 {
+		text += fmt.Sprintf(", %d not confirmed", p.Waiting)
+	}
+	if p.OnDisk > 0 {
+		text += fmt.Sprintf(", %d wait in the spool until it takes them", p.OnDisk)
+	}
+	return text
+}
+
+// A loss is something that reached the collector and is not in the tables, and why.
+type Loss struct {
+	Count uint64
+	What  string // what was lost, in which unit
+	Where string // exporter, sink or socket
+}
+
+// NewLoss returns a loss of n, of what, at where.
+func NewLoss(n uint64, what, where string) Loss { return Loss{n, what, where} }
+
+// Summary is what became of all that came in, on one screen.
+type Summary struct {
+	Streams       []*exporter.Stream
+	evicted       []*exporter.Stream // the sums of those that were evicted, by worker
+	Unexplained   uint64             // records and rows of which the ledger does not know what became of them
+	Written       uint64             // rows that the store has confirmed
+	Pending       uint64             // rows that were encoded and are not confirmed
+	Spooled       uint64             // rows that wait on disk
+	Produced      Produced
+	Took          time.Duration
+	Decoded       bool // only: no rows were meant to be written
+	Losses        []Loss
+	Kept          []Loss   // not in all tables, but in the quarantine
+	Clocks        []Loss   // stored, with times that cannot be true
+	twice         []Loss   // what came again: nothing of it is missing
+	notes         []string // how exporters were understood that leave room for it
+	CaptureLosses []Loss   // of what captures do not have whole
+	Warnings      []string
+}
+
+// New adds up the streams and what each has lost.
+func New(tables ...*exporter.Table) *Summary {
+	s := &Summary{}
+	for _, t := range tables {
+		s.evicted = append(s.evicted, t.Retired()) // first, see Retired
+		s.Streams = append(s.Streams, t.Streams()...)
+		for _, reason := range exporter.Reasons() {
+			if n := t.UnattributedCount(reason); n > 0 {
+				s.Losses = append(s.Losses, Loss{n, reason.String(), "no exporter known"})
+			}
+		}
+	}
+	slices.SortFunc(s.Streams, func(a, b *exporter.Stream) int {
+		return cmp.Or(
+			slices.Compare(a.Key.Exporter[:], b.Key.Exporter[:]),
+			cmp.Compare(a.Key.Protocol, b.Key.Protocol),
+			cmp.Compare(a.Key.Domain, b.Key.Domain),
+		)
+	})
+	for _, stream := range s.Streams {
+		s.Losses = append(s.Losses, streamLosses(stream)...)
+		s.Clocks = append(s.Clocks, wrongClocks(stream)...)
+		s.twice = append(s.twice, cameTwice(stream)...)
+		s.notes = append(s.notes, streamNotes(stream)...)
+	}
+	for _, stream := range s.evicted {
+		s.Losses = append(s.Losses, streamLosses(stream)...)
+		s.Clocks = append(s.Clocks, wrongClocks(stream)...)
+		s.twice = append(s.twice, cameTwice(stream)...)
+	}
+	return s
+}
+
+// EvictedStreams stands for the streams that were evicted. What they counted is added up.
+const EvictedStreams = "exporters that were evicted"
+
+// wrongClocks are the records whose times cannot be true. They are rows all the same, in partitions of their own.
+func wrongClocks(stream *exporter.Stream) []Loss {
+	var clocks []Loss
+	if n := stream.Ahead.Load(); n > 0 {
+		clocks = append(clocks, Loss{n, "records of the future", streamName(stream)})
+	}
+	if n := stream.Behind.Load(); n > 0 {
+		clocks = append(clocks, Loss{n, "records more than a day old", streamName(stream)})
+	}
+	if n := stream.Clamped.Load(); n > 0 {
+		clocks = append(clocks, Loss{n, "records with the time of receipt instead of the exporter's",
+			streamName(stream)})
+	}
+	return clocks
+}
+
+// cameTwice are the datagrams of a stream that have the sequence number of an earlier one.
+func cameTwice(stream *exporter.Stream) []Loss {
+	if n := stream.Duplicated.Load(); n > 0 {
+		return []Loss{{n, "duplicated, by sequence number", streamName(stream)}}
+	}
+	return nil
+}
+
+func streamName(stream *exporter.Stream) string {
+	if stream.Key == (exporter.Key{}) {
+		return EvictedStreams
+	}
+	return fmt.Sprintf("%s %s domain %d", stream.Key.Exporter, stream.Key.Protocol, stream.Key.Domain)
+}
+
+func streamLosses(stream *exporter.Stream) []Loss {
+	where := streamName(stream)
+	var losses []Loss
+	add := func(n uint64, what string) {
+		if n > 0 {
+			losses = append(losses, Loss{n, what, where})
+		}
+	}
+	for _, reason := range exporter.Reasons() {
+		add(stream.Failed(reason), reason.String())
+	}
+	add(stream.Lost.Load(), "missing by sequence number")
+	add(stream.SamplesLost.Load(), "samples missing by sequence number")
+	add(stream.AgentDrops.Load(), "samples dropped by the agent itself")
+	return losses
+}
+
+// All are the streams and the sums of those that were evicted.
+func (s *Summary) All() []*exporter.Stream { return slices.Concat(s.Streams, s.evicted) }
+
+func (s *Summary) Records() (n uint64) {
+	for _, stream := range s.All() {
+		n += stream.Records.Load()
+	}
+	return n
+}
+
+func (s *Summary) Datagrams() (n uint64) {
+	for _, stream := range s.All() {
+		n += stream.Datagrams.Load()
+	}
+	return n
+}
+
+// Print writes the summary for people.
+func (s *Summary) Print(out io.Writer) {
+	if len(s.Streams) == 0 {
+		fmt.Fprintln(out, "no exporter was heard")
+	} else {
+		s.printStreams(out)
+	}
+	fmt.Fprintf(out, "\n%d datagrams, %d records", s.Datagrams(), s.Records())
+	if !s.Decoded {
+		fmt.Fprintf(out, ", %d rows written in %s", s.Written, s.Took.Round(time.Millisecond))
+	}
+	fmt.Fprintln(out)
+	if s.Pending > 0 {
+		fmt.Fprintf(out, "%d rows are not confirmed by the store\n", s.Pending)
+	}
+	if s.Spooled > 0 {
+		fmt.Fprintf(out, "%d rows wait in the spool until the server takes them\n", s.Spooled)
+	}
+	if s.Produced.Topic != "" {
+		fmt.Fprintln(out, s.Produced)
+	}
+	for _, c := range s.Clocks {
+		fmt.Fprintf(out, "clock is wrong: %d × %s (%s)\n", c.Count, c.What, c.Where)
+	}
+	for _, k := range s.Kept {
+		fmt.Fprintf(out, "in quarantine: %d × %s (%s)\n", k.Count, k.What, k.Where)
+	}
+	if s.Unexplained > 0 {
+		fmt.Fprintf(out, "the ledger does not balance: what became of %d records or rows is not known\n", s.Unexplained)
+	}
+	if len(s.Losses) == 0 && s.Unexplained == 0 && s.Pending == 0 && s.Produced.Waiting == 0 {
+		fmt.Fprintln(out, "nothing lost")
+	}
+	s.PrintLosses(out)
+	for _, w := range s.Warnings {
+		fmt.Fprintln(out, "warning:", w)
+	}
+}
+
+// mostStreams fit on a screen.
+const mostStreams = 20
+
+// printStreams writes a line for each stream.
+func (s *Summary) printStreams(out io.Writer) {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table,
+		"exporter\tprotocol\tdomain\tdatagrams\trecords\ttemplates\toptions\tsampling\tlost\ttwice\tlate\trestarts\t")
+	for _, stream := range s.Streams[:min(mostStreams, len(s.Streams))] {
+		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s\t%d\t%d\t%d\t%d\t\n",
+			stream.Key.Exporter, stream.Key.Protocol, stream.Key.Domain, stream.Datagrams.Load(), stream.Records.Load(),
+			stream.Templates.Load(), stream.Options.Load(), samplingText(stream),
+			stream.Lost.Load(), stream.Duplicated.Load(), stream.Reordered.Load(), stream.Restarts.Load())
+	}
+	table.Flush()
+	if more := len(s.Streams) - mostStreams; more > 0 {
+		fmt.Fprintf(out, "and %d more\n", more)
+	}
+	for _, e := range s.evicted {
+		if e.Datagrams.Load() > 0 {
+			fmt.Fprintf(out, "%s: %d streams, %d datagrams, %d records\n",
+				EvictedStreams, e.Failed(exporter.StreamEvicted), e.Datagrams.Load(), e.Records.Load())
+		}
+	}
+}
+
+// PrintLosses writes how odd exporters were understood, and what was lost, if anything was.
+func (s *Summary) PrintLosses(out io.Writer) {
+	for _, n := range s.notes {
+		fmt.Fprintf(out, "note: %s\n", n)
+	}
+	for _, t := range s.twice {
+		fmt.Fprintf(out, "twice: %d × %s (%s)\n", t.Count, t.What, t.Where)
+	}
+	for _, l := range s.Losses {
+		fmt.Fprintf(out, "lost: %d × %s (%s)\n", l.Count, l.What, l.Where)
+	}
+}
+
+// samplingText is a stream's latest sampling rate and where it comes from.
+func samplingText(s *exporter.Stream) string {
+	if s.Records.Load() == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("1:%d %s", s.SamplingRate.Load(), flow.SamplingSource(s.SamplingSource.Load()))
+}

@@ -1,0 +1,9 @@
+package service
+
+import (
+	"testing"
+
+	"github.com/metranova/flow-collector/collector/testkit"
+)
+
+func TestMain(m *testing.M) { testkit.Main(m) }

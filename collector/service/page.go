@@ -1,0 +1,220 @@
+package service
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/metranova/flow-collector/collector/config"
+	"github.com/metranova/flow-collector/collector/listen"
+	"github.com/metranova/flow-collector/collector/logging"
+	"github.com/metranova/flow-collector/collector/status"
+	"github.com/metranova/flow-collector/collector/verdict"
+	"github.com/metranova/flow-collector/collector/web"
+	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/sink/clickhouse"
+)
+
+// httpPage is what the collector says of itself over HTTP. nil: nothing.
+type httpPage struct {
+	server    *web.Server
+	log       *zap.Logger
+	service   *service
+	listeners []*listen.Worker
+	changes   *reloader
+	history   *status.History
+	top       *status.Top
+
+	end   chan struct{}
+	ended sync.WaitGroup
+}
+
+// openHTTP answers from the start that the process lives; nil where HTTP is switched off. An end that nobody asked for
+// goes to failed.
+func openHTTP(cfg *config.Config, log *zap.Logger, failed failures) (*httpPage, error) {
+	if cfg.HTTP.Listen == "" {
+		return nil, nil
+	}
+	server,
+		err := web.Listen(web.Options{Address: cfg.HTTP.Listen, PProf: cfg.HTTP.PProf, Hosts: cfg.HTTP.Hosts,
+		Log: log.Named("http"), Failed: failed.add})
+	if err != nil {
+		return nil, err
+	}
+	log.Info("HTTP answers", zap.String("url", server.URL()))
+	return &httpPage{server: server, log: log.Named("http"), end: make(chan struct{})}, nil
+}
+
+// show has the server answer for a service whose workers run.
+func (p *httpPage) show(s *service, listeners []*listen.Worker, changes *reloader) {
+	if p == nil {
+		return
+	}
+	p.service, p.listeners, p.changes = s, listeners, changes
+	p.history = status.NewHistory(time.Now())
+	p.top = &status.Top{Conn: s.conn, Database: s.settings.Database, Table: s.settings.Tables.Flow,
+		Snapshot: s.snapshot.Load}
+	p.ended.Go(p.sample)
+	p.server.Ready(func() (blocking, losing []string) {
+		blocking, losing = p.history.Problems(p.inputs(time.Now()))
+		for _, problem := range s.refresh.Problems() { // rows go without what it would add to them
+			losing = append(losing, "metadata: "+problem)
+		}
+		return blocking, losing
+	})
+	p.server.Show(web.Exporters{
+		Report: func() *status.Report { return p.history.Report(p.inputs(time.Now())) },
+		Top:    p.largest, Log: p.log,
+	})
+	p.server.Handle("GET /metrics", s.metrics.Handler())
+}
+
+// largest asks the store, where flows go there.
+func (p *httpPage) largest(ctx context.Context) *status.TopTraffic {
+	if p.service.settings.MetadataOnly {
+		return &status.TopTraffic{Error: "flows go to Kafka alone"}
+	}
+	return p.top.Get(ctx)
+}
+
+func (p *httpPage) close() {
+	if p == nil {
+		return
+	}
+	p.server.Close()
+	close(p.end)
+	p.ended.Wait()
+}
+
+// sample looks at the counters now and then, so that there are rates.
+func (p *httpPage) sample() {
+	ticker := time.NewTicker(status.Every)
+	defer ticker.Stop()
+	for {
+		select {
+		case now := <-ticker.C:
+			in := p.inputs(now)
+			p.history.Sample(now, in.Streams, in.Totals)
+		case <-p.end:
+			return
+		}
+	}
+}
+
+// inputs are what there is to know at a moment.
+func (p *httpPage) inputs(now time.Time) *status.Inputs {
+	s := p.service
+	stats, became, settings := s.writer.Stats(), s.books.rows.Total(), s.live.Load()
+	in := &status.Inputs{
+		Now: now, ID: s.cfg.CollectorID, Version: s.version, Destination: s.destination(),
+		Facts: verdict.Collector{
+			Started: s.started, TablesMade: isClosed(s.tables), MetadataLoaded: isClosed(s.refresh.Loaded()),
+			Metadata:  s.refresh.Problems(),
+			StoreDown: s.writer.Down(), StoreClock: p.top.StoreClock(),
+		},
+		RowsWritten: became.Delivered, RowsSpooled: became.OnDisk,
+		Snapshot: s.snapshot.Load(),
+		Name: func(stream *exporter.Stream) flow.Addr {
+			name := stream.Key.Exporter
+			if stated := stream.Stated(); stated != (flow.Addr{}) {
+				name = stated
+			}
+			return settings.Name(name, stream.Source)
+		},
+	}
+	config := p.changes.state.Load()
+	in.Facts.Refused, in.Facts.Pending = config.refused, config.pending
+	in.Facts.Devices = in.Snapshot.Stats().Devices
+	if stats.LastError != nil {
+		in.Facts.StoreError = logging.OneLine(stats.LastError).Error()
+	}
+	if s.store != nil {
+		in.Facts.StoreRestarts = s.store.Restarts()
+		if end := s.store.LastEnd(); end != nil {
+			in.Facts.StoreEnded, in.Facts.StoreEnd = end.Time, end.Reason
+		}
+	}
+	if s.producer != nil {
+		if err := s.producer.Down(); err != nil {
+			in.Facts.KafkaError = logging.OneLine(err).Error()
+		}
+	}
+	if s.spool != nil {
+		in.Facts.SpoolBytes, in.Facts.SpoolMax, in.Facts.SpoolRows = stats.Spool.DiskBytes, int64(s.cfg.Spool.MaxBytes),
+			stats.Spool.Waiting.Rows
+	}
+	in.Totals.Lost = map[string]uint64{}
+	for _, reason := range clickhouse.Reasons() {
+		n := became.Lost[string(reason)]
+		in.Totals.Lost[string(reason)] = n
+		in.RowsLost += n
+	}
+	for reason, n := range s.books.messages.Total().Lost {
+		in.Totals.Lost["Kafka, "+reason] = n
+	}
+	for _, n := range became.Quarantined {
+		in.Totals.Quarantined += n
+	}
+	p.addWorkers(in)
+	in.RowsWaiting = became.Waiting + in.Totals.Rows - min(in.Totals.Rows, became.Taken) // those in the making too
+	return in
+}
+
+// addWorkers adds what the workers and their sockets counted.
+func (p *httpPage) addWorkers(in *status.Inputs) {
+	t := &in.Totals
+	for _, w := range p.service.workers {
+		table := w.Decoder.Exporters()
+		evicted := table.Retired() // read before the streams
+		t.Datagrams += evicted.Datagrams.Load()
+		t.Bytes += evicted.Bytes.Load()
+		t.Records += evicted.Records.Load()
+		in.Streams = append(in.Streams, table.Streams()...)
+		in.Unknown = append(in.Unknown, w.Enricher.Unknown()...)
+		t.Rows += w.Rows()
+		t.Expired += w.Expired()
+		t.Evicted += table.Evicted()
+		for _, reason := range exporter.Reasons() {
+			t.Unattributed[reason] += table.UnattributedCount(reason)
+		}
+	}
+	for _, stream := range in.Streams {
+		t.Datagrams += stream.Datagrams.Load()
+		t.Bytes += stream.Bytes.Load()
+		t.Records += stream.Records.Load()
+	}
+	for _, l := range p.listeners {
+		stats := l.Stats()
+		t.Received += stats.Datagrams
+		t.KernelDrops += stats.KernelDrops
+		t.Refused += stats.Refused
+		t.OverShare += stats.OverShare
+		in.Facts.ShortBuffer = in.Facts.ShortBuffer || stats.ShortBuffer
+	}
+	in.Facts.Largest = largest(bySource(p.listeners, (*listen.Worker).OverShare))
+}
+
+// largest is the source with the largest count; invalid where that is of sources that are not told apart.
+func largest(counts map[netip.Addr]uint64) (source netip.Addr) {
+	most := uint64(0)
+	for from, n := range counts {
+		if n > most || n == most && from.Less(source) {
+			source, most = from, n
+		}
+	}
+	return source
+}
+
+// isClosed reports whether a channel on which nothing is sent is closed.
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}

@@ -1,0 +1,115 @@
+package service
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/metranova/flow-collector/collector/status"
+	"github.com/metranova/flow-collector/collector/testkit"
+)
+
+// exportersOf asks a collector for what it knows of exporters.
+func exportersOf(t *testing.T, url string) *status.Report {
+	t.Helper()
+	code, body := getURL(t, url+"/exporters.json")
+	if code != http.StatusOK {
+		t.Fatalf("/exporters.json: %d %s", code, body)
+	}
+	var r status.Report
+	if err := json.Unmarshal([]byte(body), &r); err != nil {
+		t.Fatalf("%v in %s", err, body)
+	}
+	return &r
+}
+
+// verdictsOf are the codes of the verdicts on each exporter, by its device.
+func verdictsOf(r *status.Report) map[string][]string {
+	codes := map[string][]string{}
+	for _, x := range r.Exporters {
+		codes[x.Device] = []string{}
+		for _, v := range x.Verdicts {
+			codes[x.Device] = append(codes[x.Device], v.Code)
+		}
+	}
+	return codes
+}
+
+// Three exporters of three protocols are well, and what is wrong with the fourth is said.
+func TestServe_verdictsOnExporters(t *testing.T) {
+	dir := t.TempDir()
+	writeExporterMetadata(t, dir)
+	r := startServe(t, "HTTP_LISTEN=127.0.0.1:0", "METADATA_DIR="+dir)
+	url := r.httpURL(t)
+	startExporters(t, r.address, fourExporters(t)...)
+	want := map[string][]string{
+		"core1":   {},
+		"border1": {},
+		"switch1": {"address"},
+		"old1":    {"no_template", "loss", "clock", "not_in_meta_interface"},
+	}
+	var got map[string][]string
+	testkit.WaitFor(t, "the verdicts", func() bool {
+		got = verdictsOf(exportersOf(t, url))
+		return cmp.Equal(want, got)
+	})
+	report := exportersOf(t, url)
+	if !report.Collector.Ready || report.Collector.Records == 0 {
+		t.Errorf("the collector: %+v", report.Collector)
+	}
+	old := report.Exporters[slices.IndexFunc(report.Exporters,
+		func(x status.Exporter) bool { return x.Device == "old1" })]
+	for _, v := range old.Verdicts {
+		for code, text := range map[string]string{
+			"no_template": "no template 260 from domain 3 since ", "clock": "clock 3",
+			"not_in_meta_interface": "interface 512 not in meta_interface",
+			"loss":                  " % of its datagrams by sequence number",
+		} {
+			if v.Code == code && !strings.Contains(v.Text, text) {
+				t.Errorf("%s says %q", code, v.Text)
+			}
+		}
+	}
+	if code, body := getURL(t, url+"/exporters?refresh=0"); code != http.StatusOK ||
+		!strings.Contains(body, "interface 512 not in meta_interface") ||
+		strings.Contains(body, `http-equiv="refresh"`) {
+		t.Errorf("the page: %d %s", code, body)
+	}
+	testkit.WaitFor(t, "the largest from the store", func() bool {
+		_, body := getURL(t, url+"/exporters")
+		return strings.Contains(body, "core1::to-border") && strings.Contains(body, "UNI-A")
+	})
+	r.stop(t)
+}
+
+// The page in a real browser, with pictures of it: `make test-page`. PAGE_TEST is a directory that has playwright-core
+// and gets the pictures.
+func TestPage_inABrowser(t *testing.T) {
+	browser := os.Getenv("PAGE_TEST")
+	if browser == "" {
+		t.Skip("needs a browser: make test-page")
+	}
+	dir := t.TempDir()
+	writeExporterMetadata(t, dir)
+	r := startServe(t, "HTTP_LISTEN=127.0.0.1:0", "METADATA_DIR="+dir, "COLLECTOR_ID=geneva-1")
+	url := r.httpURL(t)
+	startExporters(t, r.address, fourExporters(t)...)
+	time.Sleep(80 * time.Second) // for a line that has points, and for options that do not come in a minute
+	script := exec.CommandContext(t.Context(), "node",
+		filepath.Join(testkit.Repository(t), "collector", "web", "testdata", "page.mjs"), url, browser)
+	script.Env = append(os.Environ(), "NODE_PATH="+filepath.Join(browser, "node_modules"))
+	out, err := script.CombinedOutput()
+	t.Logf("%s", out)
+	if err != nil {
+		t.Error(err)
+	}
+	r.stop(t)
+}

@@ -1,0 +1,171 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/metranova/flow-collector/collector/capture"
+	"github.com/metranova/flow-collector/collector/check"
+	"github.com/metranova/flow-collector/collector/config"
+	"github.com/metranova/flow-collector/collector/pipeline"
+	"github.com/metranova/flow-collector/collector/report"
+	"github.com/metranova/flow-collector/collector/setup"
+	"github.com/metranova/flow-collector/decoder"
+	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/sink/clickhouse"
+	"github.com/metranova/flow-collector/sink/message"
+)
+
+// ReplayOptions are the flags of a replay.
+type ReplayOptions struct {
+	Version    string // of the program
+	Once       bool   // exit at the end
+	ShiftToNow bool   // move all times by one offset
+}
+
+// Replay takes captures through the whole pipeline, and prints what became of them.
+func Replay(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, paths []string, o ReplayOptions,
+	out io.Writer) error {
+	if err := check.Directories(cfg); err != nil {
+		return err
+	}
+	var shift int64
+	if o.ShiftToNow {
+		latest, err := latestEnd(cfg, paths)
+		if err != nil {
+			return err
+		}
+		shift = time.Now().UnixMilli() - latest
+	}
+	s, err := newService(cfg, o.Version, log, nil, newBooks())
+	if err != nil {
+		return err
+	}
+	if err := s.startProducer(nil); err != nil {
+		s.abort()
+		return err
+	}
+	reading := make(chan struct{})
+	// a replay has nothing to wait for: the first signal ends it
+	go abandon(signals, reading, time.Time{}, s, log, os.Exit)
+	sum, err := s.replay(paths, shift)
+	close(reading)
+	if err == nil && !o.Once {
+		sum.Print(out)
+		log.Info("the captures are through; the store stays up until Ctrl-C",
+			zap.String("try", `collector query "SELECT count() FROM `+s.settings.Tables.Flow+`"`))
+		_ = awaitStop(signals, s.refresh.Reload, nil) // nothing runs that could fail
+	}
+	finishErr := s.finish(context.Background())
+	if sum != nil {
+		final := s.summary()
+		final.Warnings, final.Losses = sum.Warnings, append(final.Losses, sum.CaptureLosses...)
+		final.Print(out)
+	}
+	return errors.Join(err, finishErr)
+}
+
+// replay makes the tables, loads the metadata and takes all captures through one worker.
+func (s *service) replay(paths []string, shift int64) (*report.Summary, error) {
+	ctx := context.Background()
+	if err := s.waitForStore(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.makeTables(ctx); err != nil {
+		return nil, err
+	}
+	s.background.Go(func() { s.refreshUntil(s.life) })
+	<-s.refresh.Loaded()
+	select { // rows of a capture have what is downloaded too, if that does not take for ever
+	case <-s.refresh.Complete():
+	case <-time.After(2 * time.Minute):
+		s.log.Warn("not all metadata is downloaded yet: rows are written without it")
+	}
+	expired, err := s.expiry(ctx)
+	if err != nil {
+		return nil, err
+	}
+	w := s.newWorker(0, pipeline.Options{
+		MaxAge: math.MaxInt64, Deliver: s.deliverInTime, Produce: s.produceInTime, TimeShiftMs: shift,
+	})
+	w.SetExpiry(expired)
+	skipped, err := processCaptures(paths, w)
+	w.Finish()
+	s.awaitDelivery(0)
+	s.awaitProduction(0)
+	s.settleLosses()
+	s.awaitDelivery(0)
+	sum := s.summary()
+	sum.CaptureLosses = report.CaptureLosses(skipped)
+	if n := w.Expired(); n > 0 {
+		sum.Warnings = append(sum.Warnings, fmt.Sprintf(
+			"%d of %d rows began before %s: --shift-to-now moves all times to the present, CLICKHOUSE_FLOW_TTL= keeps rows for good",
+			n, w.Rows(), time.UnixMilli(expired).UTC().Format("2006-01-02")))
+	}
+	return sum, err
+}
+
+// processCaptures takes every datagram of the captures through a worker, at the times that they have there.
+func processCaptures(paths []string, w *pipeline.Worker) (capture.Skipped, error) {
+	one := make([]exporter.Datagram, 1)
+	var ticked time.Time
+	return capture.ReadAll(paths, func(dg exporter.Datagram) {
+		now := time.Unix(0, dg.Received)
+		one[0] = dg
+		w.Process(one, now)
+		if d := now.Sub(ticked); d >= time.Second || d < 0 {
+			w.Tick(now)
+			ticked = now
+		}
+	})
+}
+
+// deliverInTime hands a block over when there is room for it: unlike a socket, a capture can wait.
+func (s *service) deliverInTime(ins *clickhouse.Insert) {
+	s.awaitDelivery(int64(s.cfg.Batch.QueueBytes) / 2)
+	s.writer.Enqueue(ins)
+}
+
+// produceInTime is the same for messages.
+func (s *service) produceInTime(b *message.Batch) {
+	s.awaitProduction(uint64(s.cfg.Kafka.QueueBytes) / 2)
+	s.producer.Enqueue(b)
+}
+
+// awaitDelivery waits until no more than so many bytes wait for the store.
+func (s *service) awaitDelivery(bytes int64) {
+	for s.writer.Stats().QueuedBytes > bytes {
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// awaitProduction waits until no more than so many bytes wait for Kafka.
+func (s *service) awaitProduction(bytes uint64) {
+	for s.producer != nil && s.producer.Stats().Queued.Bytes > bytes {
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// latestEnd is when the latest flow of the captures ended, in Unix milliseconds.
+func latestEnd(cfg *config.Config, paths []string) (int64, error) {
+	var latest int64
+	batch := flow.NewBatch(func(records []flow.Record) {
+		for i := range records {
+			latest = max(latest, records[i].EndMs)
+		}
+	})
+	d := decoder.New(setup.Decoder(cfg))
+	_, err := capture.ReadAll(paths, func(dg exporter.Datagram) {
+		d.Decode(&dg, batch)
+		d.Tick(dg.Received, batch)
+	})
+	return latest, err
+}

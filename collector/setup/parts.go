@@ -1,0 +1,88 @@
+// Package setup makes what the parts of the collector need from the configuration: the options of each part,
+// connections to the store, spools, forwarders. It starts no work. The commands and the service share it.
+package setup
+
+import (
+	"github.com/metranova/flow-collector/collector/config"
+	"github.com/metranova/flow-collector/decoder"
+	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/decoder/netflow"
+	"github.com/metranova/flow-collector/decoder/sflow"
+	"github.com/metranova/flow-collector/metadata"
+	"github.com/metranova/flow-collector/metadata/caida"
+	"github.com/metranova/flow-collector/metadata/download"
+	"github.com/metranova/flow-collector/metadata/geo"
+)
+
+// Decoder are the decoder's part of the configuration.
+func Decoder(cfg *config.Config) decoder.Options {
+	d := cfg.Decoder
+	byExporter := SamplingOverrides(cfg)
+	hold := d.HoldFor
+	if hold == 0 {
+		hold = -1 // the decoder's word for not at all
+	}
+	return decoder.Options{
+		MaxExporters: d.MaxExporters,
+		NetFlow: netflow.Options{
+			HoldFor: hold, HoldBytes: d.HoldBytes, TemplateExpiry: d.TemplateExpiry, Overrides: byExporter,
+			Inner: d.DecapsulateFlow,
+		},
+		SFlow: sflow.Options{Overrides: byExporter, Inner: d.DecapsulateFlow},
+	}
+}
+
+// SamplingOverrides are the sampling rates that the operator sets.
+func SamplingOverrides(cfg *config.Config) exporter.Overrides {
+	rates := cfg.Decoder.SamplingRates
+	overrides := make([]exporter.Override, len(rates))
+	for i, r := range rates {
+		overrides[i] = exporter.Override{Exporter: flow.AddrFrom(r.Exporter), Interface: r.Interface,
+			AnyInterface: r.Any, Rate: r.Rate}
+	}
+	return exporter.NewOverrides(overrides)
+}
+
+// ExporterNames are the exporters that the configuration gives another address.
+func ExporterNames(cfg *config.Config) map[flow.Addr]flow.Addr {
+	names := make(map[flow.Addr]flow.Addr, len(cfg.Decoder.ExporterMap))
+	for from, to := range cfg.Decoder.ExporterMap {
+		names[flow.AddrFrom(from)] = flow.AddrFrom(to)
+	}
+	return names
+}
+
+// Sources are the metadata's part of the configuration.
+func Sources(cfg *config.Config) metadata.SourceOptions {
+	m := cfg.Metadata
+	return metadata.SourceOptions{
+		Dir: m.Dir, Files: m.Files, CacheDir: m.CacheDir,
+		Client: download.New(download.Options{Timeout: m.HTTPTimeout}),
+		CAIDA: caida.Files{
+			AS2Org: m.ASNames.AS2OrgFile, PeeringDB: m.ASNames.PeeringFile, CustomAS: m.ASNames.CustomAS,
+			CustomOrg: m.ASNames.CustomOrg,
+		},
+		CAIDAInterval: m.ASNames.Interval,
+		CAIDADownload: m.ASNames.Interval > 0 && m.ASNames.UseURL,
+		CAIDAFallback: m.ASNames.UseURL,
+		AS2OrgURL:     m.ASNames.AS2OrgURL,
+		PeeringDBURL:  m.ASNames.PeeringURL,
+		Geo: geo.Files{ASN: m.Geo.ASNFiles, Locations: m.Geo.Locations, Blocks: m.Geo.BlockFiles,
+			CustomIP: m.Geo.CustomIP},
+		MaxMind:     maxMind(&m.Geo),
+		GeoInterval: m.Geo.Interval,
+		GeoCacheDir: m.Geo.CacheDir,
+		GeoFallback: true,
+
+		SciReg: m.SciReg.Sources, SciRegInterval: m.SciReg.Interval,
+	}
+}
+
+// maxMind are the credentials to download with; none where the files are to be read.
+func maxMind(g *config.Geo) download.Auth {
+	if !g.UseMaxMind {
+		return download.Auth{}
+	}
+	return download.Auth{Username: g.MaxMindAccount, Password: g.MaxMindKey}
+}

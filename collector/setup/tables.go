@@ -1,0 +1,55 @@
+package setup
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"go.uber.org/zap"
+
+	"github.com/metranova/flow-collector/collector/config"
+	"github.com/metranova/flow-collector/metadata"
+	"github.com/metranova/flow-collector/sink/clickhouse"
+	"github.com/metranova/flow-collector/sink/schema"
+)
+
+// MakeTables creates the tables that are missing and brings the others up to date.
+func MakeTables(ctx context.Context, conn driver.Conn, settings schema.Settings, log *zap.Logger) error {
+	changes, err := schema.Apply(ctx, conn, settings)
+	created := 0
+	for _, change := range changes {
+		switch {
+		case change.Warning:
+			log.Warn("table", zap.String("difference", change.Line))
+		case strings.HasSuffix(change.Line, ": created"):
+			created++
+		default:
+			log.Info("table", zap.String("change", change.Line))
+		}
+	}
+	if created > 0 {
+		log.Info("tables, dictionaries and views created", zap.Int("how many", created),
+			zap.String("database", settings.Database))
+	}
+	if err != nil {
+		return fmt.Errorf("tables of database %s: %w", settings.Database, err)
+	}
+	return metadata.CreateTables(ctx, conn, settings)
+}
+
+// Tables are the schema's settings with the dictionaries' credentials filled in. Those of the local store need
+// none: its engine reads its own tables.
+func Tables(cfg *config.Config, o clickhouse.Options) schema.Settings {
+	s := cfg.Schema
+	// What waits on disk is delivered once, however long it waits.
+	s.DeduplicationSeconds = max(s.DeduplicationSeconds, uint((cfg.Spool.MaxAge+24*time.Hour)/time.Second))
+	if !cfg.Server.Flows {
+		s.MetadataOnly, s.Views = true, nil
+	}
+	if o.Password != "" && !cfg.UsesLocalStore() {
+		s.DictionarySource = schema.DictionarySource{Username: o.Username, Password: o.Password}
+	}
+	return s
+}
