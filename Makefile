@@ -27,7 +27,7 @@ export DEB_VERSION        ?= $(shell git describe --tags --match 'v[0-9]*' 2>/de
 export ENGINE_DEB_VERSION := $(subst -,+,$(ENGINE_VERSION))
 export SOURCE_DATE_EPOCH  ?= $(shell git log -1 --format=%ct 2>/dev/null)
 
-.PHONY: all build run test test-kafka test-page test-hostile-page browser race demo bench pgo fuzz lint vulncheck lint-deploy fmt engine deb clean help
+.PHONY: all build run test test-kafka test-clients test-page test-hostile-page browser race demo bench pgo fuzz lint vulncheck lint-deploy fmt engine deb clean help
 
 all: build
 
@@ -53,6 +53,29 @@ $(KAFKA_LIBS): sink/kafka/kafkatest/pom.xml
 	@mvn --quiet --batch-mode --file $< dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(CURDIR)/$@.new >&2 \
 		|| { echo "make test-kafka: the packages of $< cannot be fetched" >&2; exit 1; }
 	@mv $@.new $@ && touch $@
+
+# Clients of other languages for make test-clients: installed here, used by no other target.
+CLIENTS           := .clients
+CLIENTS_PYTHON    := clickhouse-connect==1.12.0 pandas pyarrow
+CLIENTS_NODE      := @clickhouse/client@1.23.1
+
+test-clients: engine $(CLIENTS)/installed ## test the local store with ClickHouse's Python, Node and Java clients and its JDBC driver
+	CLIENTS_TEST=$(CURDIR)/$(CLIENTS) $(GO) test -count=1 -v -run '^Test(Clients|DatabaseSQL|ClickHouseGo)' -timeout 30m ./sink/store
+
+# A language that is not there is left out, and the test says so.
+$(CLIENTS)/installed: Makefile sink/store/clienttest/pom.xml
+	@rm -rf $(CLIENTS) && mkdir -p $(CLIENTS)
+	@if command -v python3 >/dev/null && python3 -m venv $(CLIENTS)/venv; then \
+		$(CLIENTS)/venv/bin/pip --quiet --disable-pip-version-check install $(CLIENTS_PYTHON); \
+	else echo "make test-clients: NOT TESTED: Python (Debian: apt-get install python3-venv)" >&2; rm -rf $(CLIENTS)/venv; fi
+	@if command -v node >/dev/null && command -v npm >/dev/null; then \
+		npm install --silent --no-audit --no-fund --prefix $(CLIENTS) $(CLIENTS_NODE); \
+	else echo "make test-clients: NOT TESTED: Node (Debian: apt-get install nodejs npm)" >&2; fi
+	@if command -v java >/dev/null && command -v mvn >/dev/null; then \
+		mvn --quiet --batch-mode --file sink/store/clienttest/pom.xml dependency:copy-dependencies \
+			-DincludeScope=runtime -DoutputDirectory=$(CURDIR)/$(CLIENTS)/java >&2; \
+	else echo "make test-clients: NOT TESTED: Java (Debian: apt-get install openjdk-17-jdk-headless maven)" >&2; fi
+	@touch $@
 
 race: engine ## run all tests with the race detector
 	$(GO) test -race ./...

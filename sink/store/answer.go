@@ -180,6 +180,9 @@ func (a *answer) summary(n counts) {
 		text(n.resultBytes), text(uint64(n.elapsed * 1e9))})
 	if err == nil {
 		setHeader(a.w.Header(), "X-ClickHouse-Summary", string(b))
+		if a.q != nil && a.q.progress { // the engine reports none before the first block; a client gets one line of it
+			setHeader(a.w.Header(), "X-ClickHouse-Progress", string(b))
+		}
 	}
 }
 

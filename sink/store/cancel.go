@@ -61,3 +61,51 @@ func (s *server) kill(mark string) error {
 	defer c.close()
 	return c.run(fmt.Sprintf("KILL QUERY WHERE startsWith(Settings['log_comment'], %s) ASYNC", quoteText(mark)))
 }
+
+// marks are the running statements by mark, each with the query id that its client knows it by: the engine has ids of
+// its own, by which no client can kill. It is safe for concurrent use.
+type marks struct {
+	mu  sync.Mutex
+	ids map[string]string
+}
+
+func newMarks() *marks { return &marks{ids: map[string]string{}} }
+
+func (m *marks) add(mark, id string) (remove func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.ids[mark] = id
+	return func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		delete(m.ids, mark)
+	}
+}
+
+// byQueryID returns a KILL QUERY statement that compares the clients' query ids where the given one compares the
+// engine's.
+func (m *marks) byQueryID(statement string) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var known, ids []string
+	for mark, id := range m.ids {
+		known, ids = append(known, quoteText(mark)), append(ids, quoteText(id))
+	}
+	if len(known) == 0 {
+		return statement
+	}
+	id := fmt.Sprintf("transform(splitByChar(' ', Settings['log_comment'])[1], [%s], [%s], query_id)",
+		strings.Join(known, ", "), strings.Join(ids, ", "))
+	var b strings.Builder
+	done := 0
+	for l := (lexer{src: statement}); ; {
+		token := l.next()
+		if token == "" {
+			return b.String() + statement[done:]
+		}
+		if nameOf(token) == "query_id" && (isWordByte(token[0]) || token[0] == '`' || token[0] == '"') {
+			b.WriteString(statement[done:l.start] + id)
+			done = l.pos
+		}
+	}
+}

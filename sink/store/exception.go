@@ -10,19 +10,23 @@ import (
 
 // Codes of exceptions that the store itself raises, as in ClickHouse's ErrorCodes.
 const (
-	codeBadArguments         = 36
-	codeNotImplemented       = 48
-	codeSyntaxError          = 62
-	codeReadonly             = 164
-	codeRequiredPassword     = 194
-	codeTooManyQueries       = 202
-	codeQueryTooLarge        = 229
-	codeOutfileNotAllowed    = 358
-	codeCannotSchedule       = 439
-	codeAccessDenied         = 497
-	codeAuthenticationFailed = 516
-	codeUnsupportedMediaType = 779
-	codeUnknown              = 1002
+	codeBadArguments          = 36
+	codeNotImplemented        = 48
+	codeSyntaxError           = 62
+	codeReadonly              = 164
+	codeRequiredPassword      = 194
+	codeTooManyQueries        = 202
+	codeQueryTooLarge         = 229
+	codeTooManyBytes          = 307
+	codeOutfileNotAllowed     = 358
+	codeSessionNotFound       = 372
+	codeSessionIsLocked       = 373
+	codeInvalidSessionTimeout = 374
+	codeCannotSchedule        = 439
+	codeAccessDenied          = 497
+	codeAuthenticationFailed  = 516
+	codeUnsupportedMediaType  = 779
+	codeUnknown               = 1002
 )
 
 // exception is an error as ClickHouse's HTTP interface gives it.

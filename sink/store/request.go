@@ -12,6 +12,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/ClickHouse/ch-go/compress"
 	"github.com/google/uuid"
@@ -44,14 +45,25 @@ type request struct {
 	literalValues  bool // data of the format Values is not evaluated as SQL
 	readonly       bool
 	// of the engine's setting readonly, where readonly: "1", or "2" for a POST request that asks for it
+	progress bool // send_progress_in_http_headers
+
+	sessionID                  string
+	sessionCheck, sessionClose bool // the session must be there; it ends with this request
+	sessionTimeout             time.Duration
+
+	external      []external
+	externalBytes int64
+	release       func() // frees what the request holds of the store's bounds; never nil
+
 	readonlyLevel string
 }
 
 // parseRequest reads the parameters of a request; the body is left to be read, decompressed.
-func parseRequest(r *http.Request) (*request, error) {
+func parseRequest(r *http.Request, total *externalBytes) (*request, error) {
 	q := &request{body: r.Body, database: r.Header.Get("X-ClickHouse-Database"),
 		format: r.Header.Get("X-ClickHouse-Format"),
-		id:     uuid.NewString(), mark: newMark(), maxQuerySize: defaultMaxQuerySize, httpCompress: true}
+		id:     uuid.NewString(), mark: newMark(), maxQuerySize: defaultMaxQuerySize, httpCompress: true,
+		sessionTimeout: sessionTimeout, release: func() {}}
 	values := r.URL.Query()
 	var err error
 	if q.body, err = decodeBody(r.Body, r.Header.Get("Content-Encoding")); err != nil {
@@ -60,8 +72,8 @@ func parseRequest(r *http.Request) (*request, error) {
 	if values.Get("decompress") == "1" {
 		q.body = blockReader{compress.NewReader(q.body)}
 	}
-	if err := addForm(r, q, values); err != nil {
-		return nil, err
+	if err := addForm(r, q, values, total); err != nil {
+		return q, err
 	}
 	// ClickHouse lets nothing be changed by GET: a link in a page must not be able to drop a table.
 	q.readonly, q.readonlyLevel = r.Method != http.MethodPost, "1"
@@ -71,8 +83,11 @@ func parseRequest(r *http.Request) (*request, error) {
 	}
 	sort.Strings(names)
 	for _, name := range names {
+		if q.describesExternal(name) {
+			continue
+		}
 		if err := q.set(name, values.Get(name)); err != nil {
-			return nil, err
+			return q, err
 		}
 	}
 	return q, nil
@@ -103,9 +118,20 @@ func (q *request) set(name, value string) error {
 		q.revision = n
 	case "wait_end_of_query":
 		q.wait = value == "1" || value == "true"
-	case "user", "password", "quota_key", "decompress", "buffer_size", "stacktrace", "role", "close_session",
-		"session_id", "session_timeout", "session_check", "readonly_session":
-		// Credentials are checked before; sessions, roles and quotas do not exist here: every request stands alone.
+	case "session_id":
+		q.sessionID = value
+	case "session_timeout":
+		timeout, err := parseSessionTimeout(value)
+		if err != nil {
+			return err
+		}
+		q.sessionTimeout = timeout
+	case "session_check":
+		q.sessionCheck = value == "1"
+	case "close_session":
+		q.sessionClose = value == "1" || value == "true"
+	case "user", "password", "quota_key", "decompress", "buffer_size", "stacktrace", "role", "readonly_session":
+		// Credentials are checked before; roles and quotas do not exist here.
 	case "readonly":
 		if value != "0" && !q.readonly {
 			q.readonly, q.readonlyLevel = true, value
@@ -130,6 +156,8 @@ func (q *request) setting(name, value string) error {
 		return nil
 	case "enable_http_compression":
 		q.httpCompress = value == "1" || value == "true"
+	case "send_progress_in_http_headers":
+		q.progress = value == "1" || value == "true"
 	case "add_http_cors_header":
 		q.cors = value == "1" || value == "true"
 	case "max_query_size":
@@ -141,8 +169,9 @@ func (q *request) setting(name, value string) error {
 	return nil
 }
 
-// addForm reads the fields of a multipart form, which some clients send instead of URL parameters.
-func addForm(r *http.Request, q *request, values url.Values) error {
+// addForm reads the parts of a multipart form: fields, which some clients send instead of URL parameters, and external
+// tables.
+func addForm(r *http.Request, q *request, values url.Values, total *externalBytes) error {
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || kind != "multipart/form-data" {
 		return nil
@@ -160,9 +189,12 @@ func addForm(r *http.Request, q *request, values url.Values) error {
 		if err != nil {
 			return newException(codeBadArguments, "BAD_ARGUMENTS", "multipart form: %v", err)
 		}
-		if part.FileName() != "" || values.Get(part.FormName()+"_structure") != "" {
-			return newException(codeNotImplemented, "NOT_IMPLEMENTED", "The local store takes no external tables (%q)",
-				part.FormName())
+		name := part.FormName()
+		if part.FileName() != "" || values.Get(name+"_structure") != "" || values.Get(name+"_types") != "" {
+			if err := q.readExternal(part, values, total); err != nil {
+				return err
+			}
+			continue
 		}
 		value, err := io.ReadAll(io.LimitReader(part, defaultMaxQuerySize))
 		if err != nil {
@@ -170,6 +202,17 @@ func addForm(r *http.Request, q *request, values url.Values) error {
 		}
 		values.Set(part.FormName(), string(value))
 	}
+}
+
+// describesExternal is true for parameters that say what an external table is.
+func (q *request) describesExternal(name string) bool {
+	for _, x := range q.external {
+		if rest, ok := strings.CutPrefix(name, x.name); ok &&
+			slices.Contains([]string{"_format", "_structure", "_types"}, rest) {
+			return true
+		}
+	}
+	return false
 }
 
 // blockReader reads ClickHouse's compressed blocks; its data ends where a block ends.
@@ -275,10 +318,15 @@ func (q *request) setup(queryMemory uint64) string {
 	if q.literalValues {
 		list = append(list, valuesSetting+" = 0")
 	}
-	if q.readonly {
-		list = append(list, "readonly = "+quoteText(q.readonlyLevel))
-	}
 	return "SET " + strings.Join(list, ", ")
+}
+
+// confineToReading is the statement after which the request's connection changes nothing; "" where it may.
+func (q *request) confineToReading() string {
+	if !q.readonly {
+		return ""
+	}
+	return "SET readonly = " + quoteText(q.readonlyLevel)
 }
 
 // sets is true where the request has a setting.

@@ -42,16 +42,38 @@ func (s *server) run(ctx context.Context, q *request, a *answer) error {
 		q.bound("max_execution_time", maxExecutionSeconds)
 	}
 	s.boundResult(q, st)
-	c, err := s.connect(q)
+	if st.verb == "INSERT" && !q.deduplicates(st) {
+		q.bound("deduplicate_insert", "disable")
+	}
+	c, leave, err := s.connection(q, st)
 	if err != nil {
 		return err
 	}
-	defer c.close()
+	defer leave()
+	defer s.marks.add(q.mark, q.id)()
 	if st.insert {
 		return s.insert(c, q, st, data, a)
 	}
+	if st.verb == "KILL" {
+		st.text = s.marks.byQueryID(st.text)
+	}
 	defer s.cancelWhenDone(ctx, q.mark)()
 	return s.query(ctx, c, q, st, a)
+}
+
+// deduplicates is true for an insert whose client says by which token, or that, it is not to be written again. Tables
+// here remember inserts, as replicated ones do; what comes without a word of that is written as often as it comes, as
+// by a server.
+func (q *request) deduplicates(st statement) bool {
+	if strings.Contains(st.text, "deduplicat") { // in a SETTINGS clause
+		return true
+	}
+	for _, s := range q.settings {
+		if s.name == "insert_deduplication_token" && s.value != "" || s.name == "insert_deduplicate" && s.value != "0" {
+			return true
+		}
+	}
+	return false
 }
 
 // ownAgent is in the User-Agent of the collector's own connections (sink/clickhouse).
@@ -80,14 +102,31 @@ func (s *server) isBounded(st statement, r *http.Request) bool {
 	return false
 }
 
-// connect opens a connection with the settings and the database of the request.
+// connection is the connection that a request's statement runs on. leave must be called when the statement has ended.
+func (s *server) connection(q *request, st statement) (c *conn, leave func(), err error) {
+	if q.sessionID != "" {
+		return s.sessionConnection(q, st)
+	}
+	c, err = s.connect(q)
+	if err != nil {
+		return nil, nil, err
+	}
+	return c, c.close, nil
+}
+
+// connect opens a connection with the settings, the database and the external tables of the request.
 func (s *server) connect(q *request) (*conn, error) {
 	c, err := s.engine.open("--path=" + s.o.Path)
 	if err != nil {
 		return nil, err
 	}
-	for _, statement := range []string{useDatabase(q.database), q.setup(s.o.QueryMemory)} {
-		if err := c.run(statement); err != nil {
+	for _, step := range []func() error{
+		func() error { return c.run(useDatabase(q.database)) },
+		func() error { return c.run(q.setup(s.o.QueryMemory)) },
+		func() error { return q.loadExternal(c) },
+		func() error { return c.run(q.confineToReading()) },
+	} {
+		if err := step(); err != nil {
 			c.close()
 			return nil, err
 		}

@@ -149,6 +149,7 @@ func serve(ctx context.Context, o Options, confined bool) error {
 	o.Log.Info("store is open", zap.String("path", o.Path), zap.String("url", "http://"+listener.Addr().String()),
 		zap.String("engine", s.version))
 	err = s.answerUntil(ctx, h, failed)
+	s.sessions.close()
 	if s.running() == 0 {
 		// An engine that still runs a statement must not be closed under it: the process ends instead.
 		anchor.close()

@@ -16,12 +16,15 @@ import (
 // server answers ClickHouse's HTTP interface. Every request has a connection of its own to the engine, which costs less
 // than a millisecond and leaves no setting behind for the next.
 type server struct {
-	o      Options
-	engine *engine
-	door   *door
-	places *places
-	host   string
-	lock   *directoryLock // nil until the directory is taken
+	o        Options
+	engine   *engine
+	door     *door
+	places   *places
+	sessions *sessions
+	marks    *marks
+	external externalBytes
+	host     string
+	lock     *directoryLock // nil until the directory is taken
 	// confined says that the kernel keeps the engine to its directory, whatever a statement says.
 	confined bool
 
@@ -32,7 +35,7 @@ type server struct {
 }
 
 func newServer(o Options, d *door) *server {
-	s := &server{o: o, door: d, places: newPlaces(o.Queries, o.Log)}
+	s := &server{o: o, door: d, places: newPlaces(o.Queries, o.Log), sessions: newSessions(), marks: newMarks()}
 	var err error
 	if s.host, err = os.Hostname(); err != nil {
 		s.host = "localhost"
@@ -146,7 +149,12 @@ func (s *server) serveQuery(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a.expectHead()
-	q, err := parseRequest(r)
+	q, err := parseRequest(r, &s.external)
+	defer func() {
+		if q != nil {
+			q.release()
+		}
+	}()
 	if err != nil {
 		a.fail(err)
 		return
