@@ -247,6 +247,7 @@ type existingColumn struct {
 	Table string `ch:"table"`
 	Name  string `ch:"name"`
 	Type  string `ch:"type"`
+	Codec string `ch:"compression_codec"`
 }
 
 // inspect reads the state of the database.
@@ -265,8 +266,9 @@ func inspect(ctx context.Context, conn driver.Conn, s *Settings) (*state, error)
 		return nil, fmt.Errorf("read system.tables of %s: %w", s.Database, err)
 	}
 	var columns []existingColumn
-	if err := conn.Select(ctx, &columns, "SELECT table, name, type FROM system.columns WHERE database = "+
-		literal(s.Database)+" ORDER BY table, position"); err != nil {
+	if err := conn.Select(ctx, &columns,
+		"SELECT table, name, type, compression_codec FROM system.columns WHERE database = "+
+			literal(s.Database)+" ORDER BY table, position"); err != nil {
 		return nil, fmt.Errorf("read system.columns of %s: %w", s.Database, err)
 	}
 	for _, t := range tables {

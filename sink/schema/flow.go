@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 )
@@ -39,7 +40,8 @@ func (s *Settings) flowPaths() paths { return FlowExtPaths(s.FlowExtensions, s.I
 // definition is the column as a table is made with it.
 func (c *Column) definition() column {
 	return column{
-		name: c.Name, typ: c.Type, defaults: c.Default, codec: c.Codec, comment: c.Comment, optional: c.Optional,
+		name: c.Name, typ: c.Type, defaults: c.Default, codec: cmp.Or(c.Codec, codecPlain), comment: c.Comment,
+		optional: c.Optional,
 	}
 }
 

@@ -12,7 +12,7 @@ func lossTable(s *Settings) table {
 			{name: "start_time", typ: "DateTime('UTC')", codec: "Delta, ZSTD", comment: "Start of the minute."},
 			{name: "end_time", typ: "DateTime('UTC')", codec: "Delta, ZSTD", comment: "End of the minute."},
 			{name: "insert_time", typ: typeMillis, defaults: "now64()", codec: "Delta, ZSTD",
-				comment: flowComment("insert_time")},
+				comment: flowColumn("insert_time").Comment},
 			{name: "collector_id", typ: text, comment: "Which collector counted."},
 			{name: "exporter", typ: text,
 				comment: "The UDP source, or the sFlow agent; other: many together; empty: not known."},

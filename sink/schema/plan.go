@@ -16,8 +16,12 @@ type step struct {
 	without string
 }
 
-// steps are what is to be done, in order: tables and dictionaries, then the views of them.
-type steps struct{ tables, views []step }
+// steps are what is to be done, in order: tables and dictionaries, then the views of them. Offers are left to the
+// operator.
+type steps struct {
+	tables, views []step
+	offers        []Offer
+}
 
 // plan compares the settings with what the server has. The error joins every mismatch that no step can mend.
 func plan(s *Settings, have *state) (steps, error) {
@@ -32,7 +36,7 @@ func plan(s *Settings, have *state) (steps, error) {
 	for _, d := range dictionaries(s) {
 		p.dictionary(&d)
 	}
-	all := steps{tables: p.steps}
+	all := steps{tables: p.steps, offers: p.offers}
 	p.steps = nil
 	for i := range s.Views {
 		p.view(&s.Views[i])
@@ -46,6 +50,7 @@ type planner struct {
 	s          *Settings
 	have       *state
 	steps      []step
+	offers     []Offer
 	mismatches []error
 }
 
@@ -89,6 +94,7 @@ func (p *planner) table(t *table) {
 	}
 	p.keys(t, &old)
 	p.deduplication(t, &old)
+	p.codecs(t, &old)
 }
 
 // engineFits reports whether the object can serve as the table. Tables whose engine does something to the rows
@@ -186,8 +192,11 @@ func (p *planner) keys(t *table, old *existing) {
 		if t.ttl.Interval != "" {
 			change = fmt.Sprintf("MODIFY TTL %s + INTERVAL %s", ident(t.ttl.Column), t.ttl.Interval)
 		}
-		p.warn("table %s: its TTL is %s, the settings say %s; rows go by the table's. To change it: %s", t.name,
-			orNone(isTTL), orNone(wantTTL), p.alter(t.name, change))
+		statement := p.alter(t.name, change)
+		p.warn("table %s: its TTL is %s, the settings say %s; rows go by the table's. To change it: %s",
+			t.name, orNone(isTTL), orNone(wantTTL), statement)
+		p.offer(t.name, statement, "TTL %s instead of %s: rows beyond it go with the next merges, those within it stay",
+			orNone(wantTTL), orNone(isTTL))
 	}
 	if is, want = withoutTTL(is), withoutTTL(want); is != want {
 		p.remark("table %s: left as it is: %s; the settings say: %s", t.name, is, want)

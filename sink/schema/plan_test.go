@@ -167,7 +167,7 @@ func TestPlanAltersOnCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := "ALTER TABLE `golden`.`data_flow` ON CLUSTER 'c' ADD COLUMN IF NOT EXISTS `sampling_rate` UInt32 " +
-		"COMMENT 'One packet in so many was sampled; 0 if the exporter said 0.' AFTER `packet_count`"
+		"COMMENT 'One packet in so many was sampled; 0 if the exporter said 0.' CODEC(ZSTD(1)) AFTER `packet_count`"
 	if steps[0].statement != want {
 		t.Errorf("got  %s\nwant %s", steps[0].statement, want)
 	}

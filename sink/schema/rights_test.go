@@ -168,6 +168,10 @@ func TestTTLOfTheTable(t *testing.T) {
 		t.Fatal(warnings, err)
 	}
 	_, statement, _ := strings.Cut(warnings[0], "To change it: ")
+	offers, err := Offers(context.Background(), conn, s)
+	if err != nil || len(offers) != 1 || offers[0].Statement != statement {
+		t.Fatalf("offered %+v, %v; want %s", offers, err, statement)
+	}
 	run(t, conn, statement)
 	if lines := apply(t, conn, s); len(lines) > 0 {
 		t.Errorf("after %s: %q", statement, lines)

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"regexp"
@@ -196,7 +197,8 @@ func (v *View) target(s *Settings) table {
 	}
 }
 
-// describe gives the columns of a view's table their comments: those of data_flow, but for what is the view's own.
+// describe gives the columns of a view's table their comments and codecs: those of data_flow, but for what is the
+// view's own.
 func describe(columns []column) {
 	own := map[string]string{
 		"start_time":     "Start of the window.",
@@ -208,8 +210,10 @@ func describe(columns []column) {
 	}
 	for i := range columns {
 		c := &columns[i]
-		if c.comment = own[c.name]; c.comment == "" {
-			c.comment = flowComment(c.name)
+		of := flowColumn(c.name)
+		c.comment, c.codec = cmp.Or(own[c.name], of.Comment), cmp.Or(of.Codec, codecPlain)
+		if c.name == "flow_count" {
+			c.codec = codecCounter
 		}
 	}
 }

@@ -1,0 +1,112 @@
+package schema
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+)
+
+// Offer is a change to an existing table that only the operator decides on: Apply does not do it.
+type Offer struct {
+	Table     string
+	Line      string // what changes, and what follows
+	Statement string
+	Rewrites  bool // parts that are there keep the old form until they are merged or rewritten (Rewrite)
+}
+
+// Offers returns what the settings would have otherwise in the existing tables, and what Apply leaves as it is.
+func Offers(ctx context.Context, conn driver.Conn, s Settings) ([]Offer, error) {
+	steps, err := look(ctx, conn, &s)
+	return steps.offers, err
+}
+
+func (p *planner) offer(table, statement, line string, args ...any) {
+	p.offers = append(p.offers, Offer{Table: table, Statement: statement, Line: fmt.Sprintf(line, args...)})
+}
+
+// codecs offers the codecs that a table would be made with now.
+func (p *planner) codecs(t *table, old *existing) {
+	if !strings.HasSuffix(old.Engine, "MergeTree") {
+		return
+	}
+	is := map[string]string{}
+	for _, c := range old.columns {
+		is[c.Name] = c.Codec
+	}
+	var parts, names []string
+	for i := range t.columns {
+		c := &t.columns[i]
+		have, there := is[c.name]
+		if !there || c.codec == "" || plainCodec(have) == plainCodec("CODEC("+c.codec+")") {
+			continue
+		}
+		parts = append(parts, "MODIFY COLUMN "+ident(c.name)+" CODEC("+c.codec+")")
+		names = append(names, c.name)
+	}
+	if len(parts) == 0 {
+		return
+	}
+	p.offer(t.name, p.alter(t.name, strings.Join(parts, ", ")), "codecs of %d columns (%s): at once for new parts, "+
+		"for others as they are merged", len(names), shortList(names))
+	p.offers[len(p.offers)-1].Rewrites = true
+}
+
+func shortList(names []string) string {
+	const most = 4
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return strings.Join(names[:most], ", ") + ", …"
+}
+
+// widths are arguments that the server adds itself: Delta(8), GCD(4).
+var widths = regexp.MustCompile(`\b(Delta|DoubleDelta|GCD|T64)\([^)]*\)`)
+
+// plainCodec is a codec without what the server may write or leave out.
+func plainCodec(codec string) string {
+	codec = widths.ReplaceAllString(codec, "$1")
+	if strings.HasSuffix(codec, "ZSTD)") {
+		codec = strings.TrimSuffix(codec, ")") + "(1))" // the default level
+	}
+	return strings.ReplaceAll(codec, " ", "")
+}
+
+// Size is what the columns of a table take on disk.
+type Size struct {
+	Rows, Bytes, Parts uint64
+	Partitions         []string // their ids, the oldest first
+}
+
+// SizeOf reads the size of a table.
+func SizeOf(ctx context.Context, conn driver.Conn, s *Settings, table string) (Size, error) {
+	var size Size
+	err := conn.QueryRow(ctx, "SELECT sum(rows), sum(data_compressed_bytes), count(), "+
+		"arraySort(groupUniqArray(partition_id)) FROM system.parts WHERE active AND database = "+literal(s.Database)+
+		" AND table = "+literal(table)).Scan(&size.Rows, &size.Bytes, &size.Parts, &size.Partitions)
+	if err != nil {
+		return Size{}, fmt.Errorf("read the size of %s: %w", table, err)
+	}
+	return size, nil
+}
+
+// Accept does what an offer says.
+func Accept(ctx context.Context, conn driver.Conn, o Offer) error {
+	if err := conn.Exec(ctx, o.Statement); err != nil {
+		return fmt.Errorf("change table %s: %w", o.Table, err)
+	}
+	return nil
+}
+
+// Rewrite writes a partition of a table again, in the form that the table has now. It takes as much free disk as the
+// partition has, and some microseconds of a core for each row.
+func Rewrite(ctx context.Context, conn driver.Conn, s *Settings, table, partition string) error {
+	err := conn.Exec(ctx, "OPTIMIZE TABLE "+s.qualified(table)+s.onCluster()+" PARTITION ID "+literal(partition)+
+		" FINAL SETTINGS optimize_skip_merged_partitions = 0, mutations_sync = 2")
+	if err != nil {
+		return fmt.Errorf("rewrite partition %s of %s: %w", partition, table, err)
+	}
+	return nil
+}

@@ -1,0 +1,68 @@
+package schema
+
+import (
+	"context"
+	"strings"
+	"testing"
+)
+
+func TestPlainCodec(t *testing.T) {
+	for _, test := range []struct{ server, ours string }{
+		{"CODEC(Delta(8), ZSTD(1))", "Delta, ZSTD"},
+		{"CODEC(GCD(8), T64, ZSTD(1))", codecCounter},
+		{"CODEC(T64, ZSTD(1))", codecTime},
+		{"CODEC(ZSTD(3))", codecText},
+	} {
+		if is, want := plainCodec(test.server), plainCodec("CODEC("+test.ours+")"); is != want {
+			t.Errorf("%s is %s, want %s", test.server, is, want)
+		}
+	}
+	if plainCodec("CODEC(ZSTD(1))") == plainCodec("CODEC("+codecText+")") ||
+		plainCodec("") == plainCodec("CODEC(ZSTD(1))") {
+		t.Error("other codecs are the same")
+	}
+}
+
+// A table of an earlier version keeps its codecs at a start; what is offered makes it what a new one would be, and its
+// old rows too when they are rewritten.
+func TestOffers(t *testing.T) {
+	conn, ctx := engine(t), context.Background()
+	s := goldenSettings()
+	apply(t, conn, s)
+	offers, err := Offers(ctx, conn, s)
+	if err != nil || len(offers) != 0 {
+		t.Fatalf("new tables are offered %+v, %v", offers, err)
+	}
+	run(t, conn, "ALTER TABLE golden.data_flow MODIFY COLUMN bit_count CODEC(LZ4), MODIFY COLUMN ext CODEC(LZ4)")
+	run(t, conn,
+		"INSERT INTO golden.data_flow (start_time, bit_count) SELECT now64(), number * 8000 FROM numbers(100000)")
+	if lines := apply(t, conn, s); len(lines) != 0 {
+		t.Errorf("a start says %q", lines)
+	}
+	if offers, err = Offers(ctx, conn, s); err != nil || len(offers) != 1 {
+		t.Fatalf("offered %+v, %v; want one change", offers, err)
+	}
+	o := offers[0]
+	if o.Table != "data_flow" || !o.Rewrites || !strings.Contains(o.Line, "2 columns (ext, bit_count)") {
+		t.Errorf("offered %+v", o)
+	}
+	before, err := SizeOf(ctx, conn, &s, o.Table)
+	if err != nil || before.Rows != 100000 || len(before.Partitions) == 0 {
+		t.Fatalf("size %+v, %v", before, err)
+	}
+	if err := Accept(ctx, conn, o); err != nil {
+		t.Fatal(err)
+	}
+	for _, partition := range before.Partitions {
+		if err := Rewrite(ctx, conn, &s, o.Table, partition); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if after, err := SizeOf(ctx, conn, &s, o.Table); err != nil || after.Rows != before.Rows ||
+		after.Bytes >= before.Bytes {
+		t.Errorf("size %+v, %v; before %+v", after, err, before)
+	}
+	if offers, err = Offers(ctx, conn, s); err != nil || len(offers) != 0 {
+		t.Errorf("still offered %+v, %v", offers, err)
+	}
+}
