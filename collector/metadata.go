@@ -36,7 +36,7 @@ for doing it now and for finding out why a row is as it is.`,
 			{
 				Name:      "load",
 				Usage:     "import metadata now",
-				ArgsUsage: "all|caida|geo|scireg|files...",
+				ArgsUsage: "all|" + strings.Join(metadata.SourceNames(), "|") + "...",
 				Description: `Writes what is new or changed into the meta tables; a running collector picks it up within metadata.refresh.
 
   collector metadata load all
@@ -103,7 +103,7 @@ are those that metadata show and the log name. Rows that refer to the records st
 // loadMetadata imports the named sources.
 func loadMetadata(ctx context.Context, cfg *config.Config, names, files []string, allowShrink bool) error {
 	if len(names) == 0 {
-		return commandline.Usage("which? collector metadata load all, or some of caida, geo, scireg, files")
+		return commandline.Usage("which? collector metadata load all, or some of %s", sourceNames())
 	}
 	sources, err := chosenSources(cfg, names, files)
 	if err != nil {
@@ -118,17 +118,17 @@ func loadMetadata(ctx context.Context, cfg *config.Config, names, files []string
 	loader.ForceUpdate, loader.AllowShrink = cfg.Metadata.ForceUpdate, allowShrink
 	loader.Report = func(p record.Problem) { fmt.Fprintln(os.Stderr, "left out:", p) }
 	var errs []error
-	for _, source := range sources {
-		fmt.Fprintf(os.Stderr, "reading %s ...\n", source.Name)
+	for _, from := range sources {
+		fmt.Fprintf(os.Stderr, "reading %s ...\n", from.Name)
 		began := time.Now()
-		sets, err := source.Read(ctx)
+		sets, err := from.Read(ctx)
 		errs = append(errs, err)
 		results, err := loader.Load(ctx, sets...)
 		errs = append(errs, err)
 		for _, r := range results {
 			fmt.Println(r)
 		}
-		fmt.Fprintf(os.Stderr, "%s took %s\n", source.Name, time.Since(began).Round(time.Millisecond))
+		fmt.Fprintf(os.Stderr, "%s took %s\n", from.Name, time.Since(began).Round(time.Millisecond))
 	}
 	if allowShrink {
 		errs = append(errs, metadata.AllowShrink(ctx, conn, settings))
@@ -160,10 +160,10 @@ func chosenSources(cfg *config.Config, names, files []string) ([]metadata.Source
 		switch {
 		case i >= 0:
 			chosen = append(chosen, all[i])
-		case slices.Contains([]string{"caida", "geo", "scireg", "files"}, name):
+		case slices.Contains(metadata.SourceNames(), name):
 			return nil, fmt.Errorf("metadata %s: the configuration names nothing to read; give it with --file", name)
 		default:
-			return nil, commandline.Usage("there is no metadata source %q: take caida, geo, scireg, files or all", name)
+			return nil, commandline.Usage("there is no metadata source %q: take %s or all", name, sourceNames())
 		}
 	}
 	return chosen, nil
@@ -174,8 +174,6 @@ func useFiles(o *metadata.SourceOptions, name string, files []string) error {
 	switch name {
 	case "files":
 		o.Dir, o.Files = "", files
-	case "scireg":
-		o.SciReg = files
 	case "geo":
 		o.Geo.ASN, o.Geo.Locations, o.Geo.Blocks, o.MaxMind = nil, nil, nil, download.Auth{}
 		for _, f := range files {
@@ -199,10 +197,16 @@ func useFiles(o *metadata.SourceOptions, name string, files []string) error {
 		}
 		o.CAIDADownload, o.CAIDAFallback = false, false
 	default:
-		return commandline.Usage("there is no metadata source %q: take caida, geo, scireg or files", name)
+		if !slices.Contains(metadata.SourceNames(), name) {
+			return commandline.Usage("there is no metadata source %q: take %s", name, sourceNames())
+		}
+		o.Registries = map[string]metadata.RegistrySettings{name: {Places: files}}
 	}
 	return nil
 }
+
+// sourceNames are the names of the sources for a message.
+func sourceNames() string { return strings.Join(metadata.SourceNames(), ", ") }
 
 // printProgress returns what shows a download on standard error, at most four times a second.
 func printProgress() func(name string, done, total int64) {

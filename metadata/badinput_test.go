@@ -9,6 +9,7 @@ import (
 
 	"github.com/metranova/flow-collector/enrich"
 	"github.com/metranova/flow-collector/metadata/geo"
+	"github.com/metranova/flow-collector/metadata/source"
 )
 
 // TestBadInput has every source go bad at once: a line for each fault with the file, the line or record and the reason,
@@ -25,7 +26,7 @@ func TestBadInput(t *testing.T) {
 	writeFile(t, in("scireg.json"),
 		`[{"scireg_id": 1, "addresses": ["192.0.2.1"]}, {"scireg_id": 2, "addresses": ["192.0.2.2"]}]`)
 	deviceFile(t, in("meta_device.yml"), "one", "192.0.2.1")
-	options := SourceOptions{Dir: dir, SciReg: []string{in("scireg.json")},
+	options := SourceOptions{Dir: dir, Registries: map[string]source.RegistrySettings{"scireg": {Places: []string{in("scireg.json")}}},
 		Geo: geo.Files{ASN: []string{in("asn.zip")}, Blocks: []string{in("blocks.csv")}}}
 	r := startRefresher(t, conn, settings, "", Sources(options))
 

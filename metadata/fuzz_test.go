@@ -11,6 +11,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/metranova/flow-collector/enrich"
+	"github.com/metranova/flow-collector/metadata/source"
 )
 
 // FuzzSnapshotFile reads any records, with a sum that is right. What is read and written again is the same.
@@ -19,18 +20,18 @@ func FuzzSnapshotFile(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	to := w.feed()
-	to.device(enrich.Device{ID: "d", Ref: "d__v1", Version: 1,
-		Loopbacks: []netip.Addr{netip.MustParseAddr("192.0.2.1")}})
-	to.iface(enrich.MetaInterface{ID: "i", Ref: "i__v1", DeviceID: "d", FlowIndex: 4, HasFlowIndex: true})
-	to.application(enrich.Application{ID: "http", Protocol: "tcp", PortMin: 80, PortMax: 90})
-	to.as(enrich.AS{ID: 64496, Ref: "x", Name: "n"})
-	to.organization(enrich.Organization{ID: "o", Ref: "o__v1", Name: "O"})
-	to.ip(enrich.IPPrefix{Prefix: netip.MustParsePrefix("192.0.2.0/24"), Ref: "192.0.2.0/24__v1", ID: "192.0.2.0/24",
-		ASID: 3})
-	to.ip(enrich.IPPrefix{Prefix: netip.MustParsePrefix("2001:db8::/32"), Ref: "a", ID: "b"})
-	to.asBlock(enrich.ASPrefix{Prefix: netip.MustParsePrefix("10.0.0.0/8"), ASID: 5})
-	to.extension("scireg", enrich.IPPrefix{Prefix: netip.MustParsePrefix("192.0.2.0/25"), Ref: "s", ID: "s"})
+	to := &source.Target{File: &w.Encoder}
+	devices().Put(enrich.Device{ID: "d", Ref: "d__v1", Version: 1,
+		Loopbacks: []netip.Addr{netip.MustParseAddr("192.0.2.1")}}, to)
+	interfaces().Put(enrich.MetaInterface{ID: "i", Ref: "i__v1", DeviceID: "d", FlowIndex: 4, HasFlowIndex: true}, to)
+	applications().Put(enrich.Application{ID: "http", Protocol: "tcp", PortMin: 80, PortMax: 90}, to)
+	autonomousSystems().Put(enrich.AS{ID: 64496, Ref: "x", Name: "n"}, to)
+	organizations().Put(enrich.Organization{ID: "o", Ref: "o__v1", Name: "O"}, to)
+	ipPrefixes().Put(enrich.IPPrefix{Prefix: netip.MustParsePrefix("192.0.2.0/24"), Ref: "192.0.2.0/24__v1", ID: "192.0.2.0/24",
+		ASID: 3}, to)
+	ipPrefixes().Put(enrich.IPPrefix{Prefix: netip.MustParsePrefix("2001:db8::/32"), Ref: "a", ID: "b"}, to)
+	asBlocks().Put(enrich.ASPrefix{Prefix: netip.MustParsePrefix("10.0.0.0/8"), ASID: 5}, to)
+	extension("").Put(extensionPrefix{"scireg", enrich.IPPrefix{Prefix: netip.MustParsePrefix("192.0.2.0/25"), Ref: "s", ID: "s"}}, to)
 	if err := w.commit(); err != nil {
 		f.Fatal(err)
 	}
@@ -44,7 +45,10 @@ func FuzzSnapshotFile(f *testing.F) {
 		data = binary.LittleEndian.AppendUint64(data, xxhash.Sum64(data))
 		b := enrich.NewBuilder()
 		records := 0
-		if err := readSnapshot(string(data), both(builderFeed(b), counting(&records))); err != nil {
+		if err := readSnapshot(string(data), &source.Target{Builder: b, Want: func(string) bool {
+			records++
+			return true
+		}}); err != nil {
 			return
 		}
 		if records > len(body) {
@@ -58,16 +62,6 @@ func FuzzSnapshotFile(f *testing.F) {
 		s.LookupAS(64496)
 		s.LookupIP(netip.MustParseAddr("2001:db8::1"))
 	})
-}
-
-func counting(n *int) feed {
-	return feed{
-		device: func(enrich.Device) { *n++ }, iface: func(enrich.MetaInterface) { *n++ },
-		application: func(enrich.Application) { *n++ },
-		as:          func(enrich.AS) { *n++ }, organization: func(enrich.Organization) { *n++ },
-		ip:      func(enrich.IPPrefix) { *n++ },
-		asBlock: func(enrich.ASPrefix) { *n++ }, extension: func(string, enrich.IPPrefix) { *n++ },
-	}
 }
 
 // TestSnapshotFileOfAnotherVersion: the error says which one it is, whatever else the file has.

@@ -20,6 +20,7 @@ import (
 	"github.com/metranova/flow-collector/metadata/geo"
 	"github.com/metranova/flow-collector/metadata/record"
 	"github.com/metranova/flow-collector/metadata/scireg"
+	"github.com/metranova/flow-collector/metadata/source"
 	"github.com/metranova/flow-collector/sink/clickhouse"
 	"github.com/metranova/flow-collector/sink/schema"
 	"github.com/metranova/flow-collector/sink/store/storetest"
@@ -215,7 +216,7 @@ func writeSnapshotFile(t testing.TB, conn driver.Conn, settings schema.Settings,
 		t.Fatal(err)
 	}
 	defer w.abandon()
-	if _, err := (&database{conn, settings}).feed(context.Background(), w.feed()); err != nil {
+	if _, err := newDatabase(conn, settings).feed(context.Background(), &source.Target{File: &w.Encoder}); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.commit(); err != nil {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/metranova/flow-collector/enrich"
 	"github.com/metranova/flow-collector/metadata/download"
+	"github.com/metranova/flow-collector/metadata/source"
 )
 
 func interfaceFile(t testing.TB, path string, more ...string) {
@@ -71,8 +72,9 @@ func TestFeedsDelayOnlyThemselves(t *testing.T) {
 		dir, cache := t.TempDir(), t.TempDir()
 		deviceFile(t, filepath.Join(dir, "meta_device.yml"), "one", "192.0.2.1")
 		r := startRefresher(t, conn, settings, "", Sources(SourceOptions{
-			Dir: dir, CacheDir: cache, SciReg: []string{test.url}, SciRegInterval: time.Hour,
-			Client: download.New(download.Options{}),
+			Dir: dir, CacheDir: cache,
+			Registries: map[string]source.RegistrySettings{"scireg": {Places: []string{test.url}, Interval: time.Hour}},
+			Client:     download.New(download.Options{}),
 		}))
 		if !has("192.0.2.1")(r.snapshot.Load()) {
 			t.Errorf("%s: the file's device is not in use: %s", test.name, r.log())
@@ -130,7 +132,7 @@ func TestFailedDownloadOverARestart(t *testing.T) {
 	dir := t.TempDir()
 	requests, fail := 0, true
 	source := Source{
-		Name: "geo", Interval: 24 * time.Hour, RetryMin: time.Hour, attempt: filepath.Join(dir, "cache", "geo.attempt"),
+		Name: "geo", Interval: 24 * time.Hour, RetryMin: time.Hour, Attempt: filepath.Join(dir, "cache", "geo.attempt"),
 		Fetch: func(context.Context) error {
 			if requests++; fail {
 				return os.ErrDeadlineExceeded
@@ -162,7 +164,7 @@ func TestFailedDownloadOverARestart(t *testing.T) {
 		t.Errorf("%d downloads, want one", requests)
 	}
 	set := func(at time.Time) {
-		if err := os.Chtimes(source.attempt, at, at); err != nil {
+		if err := os.Chtimes(source.Attempt, at, at); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -46,7 +46,7 @@ func (d *database) insert(ctx context.Context, table string, columns []string) *
 	ctx, cancel := context.WithCancel(ctx)
 	group, ctx := errgroup.WithContext(ctx)
 	i := &inserter{
-		db: d, table: table, query: "INSERT INTO " + d.name(table) + " (" + strings.Join(columns, ", ") + ")",
+		db: d, table: table, query: "INSERT INTO " + d.Name(table) + " (" + strings.Join(columns, ", ") + ")",
 		full: make(chan chunk, 1), free: make(chan []byte, 3), omit: map[string]bool{}, group: group, ctx: ctx,
 		cancel: cancel,
 	}
@@ -111,7 +111,7 @@ func (i *inserter) sendAs(token string, data []byte) error {
 		delete(settings, name)
 	}
 	for {
-		err := i.db.conn.InsertFormat(chgo.Context(i.ctx, chgo.WithSettings(settings)), "RowBinary", i.query,
+		err := i.db.Conn.InsertFormat(chgo.Context(i.ctx, chgo.WithSettings(settings)), "RowBinary", i.query,
 			bytes.NewReader(data))
 		name := clickhouse.ForbiddenSetting(err, func(name string) bool { _, sent := settings[name]; return sent })
 		if name == "" {
@@ -130,7 +130,7 @@ func (i *inserter) sendAs(token string, data []byte) error {
 func (i *inserter) appears(ref string) (bool, error) {
 	for wait := 50 * time.Millisecond; ; wait *= 2 {
 		var n uint64
-		err := i.db.conn.QueryRow(i.ctx, "SELECT count() FROM "+i.db.name(i.table)+" WHERE ref = "+
+		err := i.db.Conn.QueryRow(i.ctx, "SELECT count() FROM "+i.db.Name(i.table)+" WHERE ref = "+
 			literal(ref)).Scan(&n)
 		if err != nil || n > 0 || wait > 2*time.Second {
 			return n > 0, err

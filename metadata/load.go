@@ -9,6 +9,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"github.com/metranova/flow-collector/metadata/record"
+	"github.com/metranova/flow-collector/metadata/tables"
 	"github.com/metranova/flow-collector/sink/schema"
 )
 
@@ -64,7 +65,7 @@ var errNotOneGood = errors.New("not one good record: nothing changes")
 
 // NewLoader returns a loader for the tables that the settings name.
 func NewLoader(conn driver.Conn, settings schema.Settings) *Loader {
-	l := &Loader{database: database{conn, settings}, tables: map[string]*record.Table{},
+	l := &Loader{database: *newDatabase(conn, settings), tables: map[string]*record.Table{},
 		order: record.Tables(settings.SourceTables...)}
 	for _, t := range l.order {
 		l.tables[t.Name] = t
@@ -280,7 +281,7 @@ func (l *load) write(row record.Row, id string, number uint32, hash record.Hash)
 	l.result.Written++
 	ref := ""
 	if l.table.Versioned {
-		ref = makeRef(id, number)
+		ref = tables.MakeRef(id, number)
 	}
 	return l.rows.add(ref, func(b []byte) []byte { return l.table.AppendRowBinary(b, row, ref, hash) })
 }

@@ -16,13 +16,14 @@ import (
 
 	"github.com/metranova/flow-collector/enrich"
 	"github.com/metranova/flow-collector/metadata/record"
+	"github.com/metranova/flow-collector/metadata/source"
 	"github.com/metranova/flow-collector/sink/schema"
 )
 
 // rebuild makes a new snapshot, if the tables have changed, and puts it in use. Each kind of metadata stands alone: one
 // whose table cannot be read, or that shrank beyond belief, is kept as it was, and the others are new.
 func (r *Refresher) rebuild(ctx context.Context) error {
-	d := &database{r.options.Conn, r.options.Settings}
+	d := newDatabase(r.options.Conn, r.options.Settings)
 	state, err := d.state(ctx)
 	if err != nil {
 		return err
@@ -34,13 +35,13 @@ func (r *Refresher) rebuild(ctx context.Context) error {
 	}
 	began := time.Now()
 	b := enrich.NewBuilder()
-	f := builderFeed(b)
+	to := &source.Target{Builder: b}
 	file := r.createFile()
 	if file != nil {
 		defer file.abandon()
-		f = both(f, file.feed())
+		to.File = &file.Encoder
 	}
-	unread, err := d.feed(ctx, f)
+	unread, err := d.feed(ctx, to)
 	if err != nil {
 		return err
 	}
@@ -51,7 +52,7 @@ func (r *Refresher) rebuild(ctx context.Context) error {
 	old := r.options.Snapshot.Load()
 	held := map[string]string{}
 	if !allowed {
-		held = shrunk(old, s, r.options.Settings.IPRefExtensions)
+		held = shrunk(old, s, &r.options.Settings)
 	}
 	maps.DeleteFunc(held, func(kind, _ string) bool { return unread[kind] != "" })
 	if len(held)+len(unread) > 0 {
@@ -113,15 +114,17 @@ func (r *Refresher) keepKinds(fresh *enrich.Snapshot, file *snapshotWriter, held
 	}
 	isKept := func(kind string) bool { return held[kind] != "" || unread[kind] != "" }
 	b := enrich.NewBuilder()
-	f := builderFeed(b)
+	to := source.Target{Builder: b}
 	merged := r.createFile()
 	if merged != nil {
-		f = both(f, merged.feed())
+		to.File = &merged.Encoder
 	}
-	if err := readSnapshot(data, only(f, func(kind string) bool { return !isKept(kind) })); err != nil {
+	isNew, kept := to, to
+	isNew.Want, kept.Want = func(kind string) bool { return !isKept(kind) }, isKept
+	if err := readSnapshot(data, &isNew); err != nil {
 		return nil, merged, err
 	}
-	if err := readSnapshot(old, only(f, isKept)); err != nil && len(held) > 0 {
+	if err := readSnapshot(old, &kept); err != nil && len(held) > 0 {
 		return nil, merged, fmt.Errorf("%s; %s: %w", strings.Join(sortedValues(held), "; "), r.options.File, err)
 	}
 	s, err := b.Build()
@@ -148,47 +151,6 @@ func (r *Refresher) noteKinds(held, unread map[string]string) {
 	r.problems.keep("kind ", func(kind string) bool { return held[kind] != "" || unread[kind] != "" })
 }
 
-// only hands on the kinds that want is true of.
-func only(f feed, want func(kind string) bool) feed {
-	none := feed{
-		device: func(enrich.Device) {}, iface: func(enrich.MetaInterface) {}, application: func(enrich.Application) {},
-		as:           func(enrich.AS) {},
-		organization: func(enrich.Organization) {}, ip: func(enrich.IPPrefix) {}, asBlock: func(enrich.ASPrefix) {},
-	}
-	for _, k := range []struct {
-		name string
-		take func()
-	}{
-		{kindDevices, func() { none.device = f.device }}, {kindInterfaces, func() { none.iface = f.iface }},
-		{kindApplications, func() { none.application = f.application }}, {kindAS, func() { none.as = f.as }},
-		{kindOrganizations, func() { none.organization = f.organization }}, {kindIPs, func() { none.ip = f.ip }},
-		{kindASBlocks, func() { none.asBlock = f.asBlock }},
-	} {
-		if want(k.name) {
-			k.take()
-		}
-	}
-	none.extension = func(name string, p enrich.IPPrefix) {
-		if want(kindExtension(name)) {
-			f.extension(name, p)
-		}
-	}
-	return none
-}
-
-// The kinds of metadata, as lines name them.
-const (
-	kindDevices       = "devices"
-	kindInterfaces    = "interfaces"
-	kindApplications  = "applications"
-	kindAS            = "AS numbers"
-	kindOrganizations = "organizations"
-	kindIPs           = "IP prefixes"
-	kindASBlocks      = "ASN blocks"
-)
-
-func kindExtension(name string) string { return name + " prefixes" }
-
 // isOfTable reports whether an error is one of a single table: it is missing, has other columns, or may not be read.
 // Everything else is the server's.
 func isOfTable(err error) bool {
@@ -200,24 +162,23 @@ func isOfTable(err error) bool {
 
 // state is a text that changes when a table that a snapshot is made of does.
 func (d *database) state(ctx context.Context) (string, error) {
-	tables := []string{record.Organization, record.AS, record.Device, record.Interface, record.Application,
-		record.ASPrefix, record.IP, sourceTable}
-	for _, name := range d.settings.IPRefExtensions {
-		tables = append(tables, schema.ExtensionTable(name))
+	tables := []string{sourceTable}
+	for _, k := range tableKinds(&d.Settings) {
+		tables = append(tables, k.Table())
 	}
 	var state strings.Builder
 	for _, t := range tables {
 		var rows uint64
 		var last string
 		// Merges leave fewer rows of the two tables that replace them.
-		count, from := "count()", d.name(t)
+		count, from := "count()", d.Name(t)
 		switch t {
 		case sourceTable: // its time has microseconds
 			count = "toUInt64(0)"
 		case record.Application:
 			from += " FINAL"
 		}
-		err := d.conn.QueryRow(ctx, "SELECT "+count+", toString(max(insert_time)) FROM "+from).Scan(&rows, &last)
+		err := d.Conn.QueryRow(ctx, "SELECT "+count+", toString(max(insert_time)) FROM "+from).Scan(&rows, &last)
 		if err != nil && !isOfTable(err) {
 			return "", fmt.Errorf("look at %s: %w", t, err)
 		}
@@ -262,7 +223,7 @@ const allowShrink = "allow-shrink"
 
 // AllowShrink has running collectors take metadata that shrank, as it is now.
 func AllowShrink(ctx context.Context, conn driver.Conn, settings schema.Settings) error {
-	d := &database{conn, settings}
+	d := newDatabase(conn, settings)
 	out := d.insert(ctx, sourceTable, sourceColumns)
 	return out.close(out.add("", sourceRow(allowShrink, allowShrink, "", true)))
 }
@@ -271,9 +232,9 @@ func AllowShrink(ctx context.Context, conn driver.Conn, settings schema.Settings
 // long ago.
 func (g *shrinkGuard) allowedByTable(ctx context.Context, d *database) bool {
 	var ago float64
-	err := d.conn.QueryRow(ctx,
+	err := d.Conn.QueryRow(ctx,
 		"SELECT if(count() = 0, -1, dateDiff('millisecond', max(insert_time), now64(6)) / 1000) FROM "+
-			d.name(sourceTable)+
+			d.Name(sourceTable)+
 			" WHERE table_name = "+literal(allowShrink)).Scan(&ago)
 	return err == nil && ago >= 0 && !g.accepted.IsZero() && ago <= time.Since(g.accepted).Seconds()
 }

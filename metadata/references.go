@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/metranova/flow-collector/metadata/record"
+	"github.com/metranova/flow-collector/metadata/tables"
 )
 
 // references are the refs of the newest versions by id, for each table that was asked for.
@@ -26,11 +27,11 @@ func (l *Loader) newResolver(ctx context.Context, t *record.Table) (*resolver, e
 			continue
 		}
 		byID := map[string]string{}
-		if err := l.rows(ctx, "SELECT id, n.1 FROM (SELECT toString(id) AS id, "+newest("ref, 0")+" AS n FROM "+
-			l.name(c.Target)+" GROUP BY id)",
-			func(r *rowReader) {
-				id := r.text()
-				byID[id] = r.text()
+		if err := l.Rows(ctx, "SELECT id, n.1 FROM (SELECT toString(id) AS id, "+tables.Newest("ref, 0")+" AS n FROM "+
+			l.Name(c.Target)+" GROUP BY id)",
+			func(r *record.Reader) {
+				id := r.Text()
+				byID[id] = r.Text()
 			}); err != nil {
 			return nil, fmt.Errorf("read the refs of %s: %w", c.Target, err)
 		}

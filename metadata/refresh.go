@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -19,6 +18,7 @@ import (
 	"github.com/metranova/flow-collector/enrich"
 	"github.com/metranova/flow-collector/metadata/download"
 	"github.com/metranova/flow-collector/metadata/record"
+	"github.com/metranova/flow-collector/metadata/source"
 	"github.com/metranova/flow-collector/sink/schema"
 )
 
@@ -196,42 +196,13 @@ func (r *Refresher) due(i int, now time.Time) {
 		return
 	}
 	state.fetch.due = now
-	if wait := s.untilRetry(now); wait > 0 {
+	if wait := s.UntilRetry(now); wait > 0 {
 		state.fetch.due, state.load.due = now.Add(wait), now // what is on disk meanwhile
 		r.options.Log.Info("a download that failed is not tried again yet: its server counts them",
 			zap.String("source", s.Name),
 			zap.Duration("next try in", wait.Round(time.Second)),
 			zap.String("at once with", "collector metadata load "+s.Name))
 	}
-}
-
-// untilRetry is how long the next download has to wait, for one that failed or was broken off.
-func (s *Source) untilRetry(now time.Time) time.Duration {
-	if s.attempt == "" {
-		return 0
-	}
-	info, err := os.Stat(s.attempt)
-	if err != nil {
-		return 0
-	}
-	return min(s.RetryMin-now.Sub(info.ModTime()), s.RetryMin) // a clock that was set back does not make it longer
-}
-
-// fetchNoted is Fetch, noted in the file of attempts.
-func (s *Source) fetchNoted(ctx context.Context) error {
-	if s.attempt == "" {
-		return s.Fetch(ctx)
-	}
-	// Without the note there is a download more after a restart, no harm else.
-	_ = os.MkdirAll(filepath.Dir(s.attempt), 0o755)
-	_ = os.WriteFile(s.attempt, nil, 0o600)
-	now := time.Now()
-	_ = os.Chtimes(s.attempt, now, now)
-	err := s.Fetch(ctx)
-	if err == nil {
-		_ = os.Remove(s.attempt)
-	}
-	return err
 }
 
 // Reload has Run load all sources now, as for SIGHUP. It does not wait. Twice within ten minutes means that what is
@@ -313,7 +284,7 @@ func (r *Refresher) Run(ctx context.Context) error {
 		}
 		now := time.Now()
 		for i := range r.options.Sources {
-			if slices.ContainsFunc(changed, r.options.Sources[i].reads) {
+			if slices.ContainsFunc(changed, func(path string) bool { return reads(&r.options.Sources[i], path) }) {
 				r.sources[i].load.due = now
 			}
 		}
@@ -363,10 +334,10 @@ func (r *Refresher) hangup() {
 // start.
 func (r *Refresher) findSources() {
 	for _, s := range r.options.Sources {
-		if s.find == nil {
+		if s.Find == nil {
 			continue
 		}
-		found := s.find()
+		found := s.Find()
 		named := func(list []Source, name string) bool {
 			return slices.ContainsFunc(list, func(s Source) bool { return s.Name == name })
 		}
@@ -392,7 +363,7 @@ func (r *Refresher) startFetches(ctx context.Context, fetches *sync.WaitGroup) {
 		}
 		state.fetching, state.fetch.due = true, time.Time{}
 		fetches.Go(func() {
-			result := fetchResult{round: round, source: i, err: s.fetchNoted(ctx)}
+			result := fetchResult{round: round, source: i, err: s.FetchNoted(ctx)}
 			select {
 			case r.fetched <- result:
 			case <-ctx.Done():
@@ -427,13 +398,13 @@ func (r *Refresher) loadDue(ctx context.Context) {
 		if !state.load.isDue(time.Now()) {
 			continue
 		}
-		state.files = s.look()
+		state.files = look(s)
 		written, readErr, loadErr := r.load(ctx, s, state)
 		if ctx.Err() != nil {
 			return
 		}
 		fetchErr := state.fetchErr
-		if fetchErr != nil && errors.Is(readErr, errNotDownloaded) {
+		if fetchErr != nil && errors.Is(readErr, source.ErrNotDownloaded) {
 			readErr = nil // fetchErr says why
 		}
 		state.fetchErr = nil

@@ -22,6 +22,7 @@ import (
 
 	"github.com/metranova/flow-collector/enrich"
 	"github.com/metranova/flow-collector/metadata/record"
+	"github.com/metranova/flow-collector/metadata/source"
 	"github.com/metranova/flow-collector/sink/clickhouse"
 	"github.com/metranova/flow-collector/sink/schema"
 )
@@ -308,8 +309,9 @@ func TestSourcesOverHTTP(t *testing.T) {
 	defer server.Close()
 	o := SourceOptions{
 		CacheDir: t.TempDir(), Client: quickClient(), CAIDAURL: server.URL + "/caida", MaxMindURL: server.URL + "/geo",
-		CAIDADownload: true, SciReg: []string{server.URL + "/scireg.json"},
-		Now: func() time.Time { return time.Date(2024, 3, 1, 12, 0, 0, 0, time.UTC) },
+		CAIDADownload: true,
+		Registries:    map[string]source.RegistrySettings{"scireg": {Places: []string{server.URL + "/scireg.json"}}},
+		Now:           func() time.Time { return time.Date(2024, 3, 1, 12, 0, 0, 0, time.UTC) },
 	}
 	o.MaxMind.Username, o.MaxMind.Password = "7", "secret"
 	want := map[string]string{

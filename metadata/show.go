@@ -31,7 +31,7 @@ func Show(ctx context.Context, conn driver.Conn, settings schema.Settings, s *en
 	what string) ([]Finding, error) {
 	e := &explainer{ctx: ctx, snapshot: s, settings: settings}
 	if conn != nil {
-		e.database = &database{conn, settings}
+		e.database = newDatabase(conn, settings)
 	}
 	if a, err := netip.ParseAddr(what); err == nil {
 		e.address(a)
@@ -73,9 +73,9 @@ func (e *explainer) add(f Finding, table, ref string) {
 func (e *explainer) origin(f *Finding, table, ref string) error {
 	d := e.database
 	id, inserted := "", time.Time{}
-	err := d.rows(e.ctx, "SELECT toString(id), toInt64(toUnixTimestamp(max(insert_time))) FROM "+d.name(table)+
+	err := d.Rows(e.ctx, "SELECT toString(id), toInt64(toUnixTimestamp(max(insert_time))) FROM "+d.Name(table)+
 		" WHERE ref = "+literal(ref)+
-		" GROUP BY id", func(r *rowReader) { id, inserted = r.text(), time.Unix(r.int64(), 0) })
+		" GROUP BY id", func(r *record.Reader) { id, inserted = r.Text(), time.Unix(r.Int64(), 0) })
 	if err != nil {
 		return fmt.Errorf("look up %s in %s: %w", ref, table, err)
 	}
@@ -85,11 +85,11 @@ func (e *explainer) origin(f *Finding, table, ref string) error {
 	}
 	f.Age = time.Since(inserted).Truncate(time.Second)
 	var sources []string
-	err = d.rows(e.ctx, "SELECT toString(source), present FROM "+d.name(sourceTable)+" FINAL WHERE table_name = "+
+	err = d.Rows(e.ctx, "SELECT toString(source), present FROM "+d.Name(sourceTable)+" FINAL WHERE table_name = "+
 		literal(table)+
-		" AND id = "+literal(id)+" ORDER BY source", func(r *rowReader) {
-		source := r.text()
-		if r.uint8() == 0 {
+		" AND id = "+literal(id)+" ORDER BY source", func(r *record.Reader) {
+		source := r.Text()
+		if r.Uint8() == 0 {
 			source += " (had it once)"
 		}
 		sources = append(sources, source)
@@ -170,12 +170,12 @@ func (e *explainer) device(id string) {
 	d := e.database
 	type version struct{ ref, note string }
 	var versions []version
-	e.err = d.rows(e.ctx,
+	e.err = d.Rows(e.ctx,
 		"SELECT ref, arrayStringConcat(arrayMap(a -> replaceOne(toString(a), '::ffff:', ''), loopback_ip), ', ') FROM "+
-			d.name(record.Device)+
+			d.Name(record.Device)+
 			" WHERE id = "+literal(id)+" ORDER BY insert_time DESC, toUInt64OrZero(extract(ref, '__v([0-9]+)$')) DESC",
-		func(r *rowReader) {
-			versions = append(versions, version{r.text(), "loopbacks: " + r.text()})
+		func(r *record.Reader) {
+			versions = append(versions, version{r.Text(), "loopbacks: " + r.Text()})
 		})
 	for n, v := range versions {
 		if n > 0 {
@@ -185,11 +185,11 @@ func (e *explainer) device(id string) {
 	}
 	var interfaces []Finding
 	if e.err == nil {
-		e.err = d.rows(e.ctx, "SELECT n.1, toString(n.3), n.4 FROM "+
-			d.current(record.Interface, "ref, device_id, flow_index, edge")+
-			" WHERE n.2 = "+literal(id)+" AND n.3 IS NOT NULL ORDER BY n.3", func(r *rowReader) {
-			f := Finding{Column: "in_interface_ref", Value: r.text(), Match: "index " + r.nullText()}
-			if r.uint8() == 1 {
+		e.err = d.Rows(e.ctx, "SELECT n.1, toString(n.3), n.4 FROM "+
+			d.Current(record.Interface, "ref, device_id, flow_index, edge")+
+			" WHERE n.2 = "+literal(id)+" AND n.3 IS NOT NULL ORDER BY n.3", func(r *record.Reader) {
+			f := Finding{Column: "in_interface_ref", Value: r.Text(), Match: "index " + r.NullText()}
+			if r.Uint8() == 1 {
 				f.Note = "edge"
 			}
 			interfaces = append(interfaces, f)

@@ -4,53 +4,13 @@ import (
 	"context"
 	"net/netip"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/metranova/flow-collector/enrich"
+	"github.com/metranova/flow-collector/metadata/source"
 )
-
-// TestVersionRun has rows in the order of their refs, as eachPrefix reads them.
-func TestVersionRun(t *testing.T) {
-	row := func(id, ref string, time uint32) prefixRow {
-		return prefixRow{id: id, ref: ref, time: time, subnets: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}
-	}
-	for _, c := range []struct {
-		name string
-		rows []prefixRow
-		want string
-	}{
-		{"none", nil, ""},
-		{"one version each", []prefixRow{row("a", "a__v1", 1), row("b", "b__v1", 1)}, "a__v1 b__v1"},
-		{"the newest counts, wherever it is", []prefixRow{row("a", "a__v1", 9), row("a", "a__v2", 2)}, "a__v1"},
-		{"by number where the second is the same",
-			[]prefixRow{row("a", "a__v1", 5), row("a", "a__v10", 5), row("a", "a__v9", 5)}, "a__v10"},
-		{"an id that starts like a ref", []prefixRow{row("a", "a__v1", 1), row("a__v1b", "a__v1b__v1", 1),
-			row("a__v1b", "a__v1b__v2", 2), row("a", "a__v2", 2), row("b", "b__v1", 1)},
-			"a__v2 a__v1b__v2 b__v1"},
-		{"one that comes before", []prefixRow{row("a__v0", "a__v0__v1", 1), row("a", "a__v1", 1), row("a", "a__v2", 2)},
-			"a__v0__v1 a__v2"},
-		{"refs that are none", []prefixRow{row("a", "", 1), row("b", "", 1), row("c", "x", 1)}, "a= b= c=x"},
-	} {
-		var got []string
-		run := versionRun{add: func(p enrich.IPPrefix) {
-			if strings.Contains(p.Ref, "__v") {
-				got = append(got, p.Ref)
-				return
-			}
-			got = append(got, p.ID+"="+p.Ref)
-		}}
-		for _, r := range c.rows {
-			run.take(r)
-		}
-		run.flush()
-		if s := strings.Join(got, " "); s != c.want {
-			t.Errorf("%s: %s, want %s", c.name, s, c.want)
-		}
-	}
-}
 
 // TestNewestPrefix loads versions of a prefix into the engine: the newest one's subnets and AS count, none of an older
 // one.
@@ -85,7 +45,7 @@ func TestNewestPrefix(t *testing.T) {
 		}
 	}
 	// The next load goes on from the newest version.
-	versions, err := (&database{conn, settings}).readVersions(context.Background(),
+	versions, err := newDatabase(conn, settings).readVersions(context.Background(),
 		NewLoader(conn, settings).tables["meta_ip"])
 	if err != nil {
 		t.Fatal(err)
@@ -102,17 +62,17 @@ func TestSnapshotFileIsWholeOrNone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := w.feed()
-	f.device(enrich.Device{ID: "d", Ref: "d__v1", Version: 1,
-		Loopbacks: []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("::1")}})
-	f.iface(enrich.MetaInterface{ID: "i", Ref: "i__v1", DeviceID: "d", FlowIndex: 7, HasFlowIndex: true, Edge: true,
-		Version: 1})
-	f.application(enrich.Application{ID: "ssh", Protocol: "tcp", PortMin: 22, PortMax: 22})
-	f.as(enrich.AS{ID: 64496, Ref: "64496__v1", Name: "A", OrganizationID: "o"})
-	f.organization(enrich.Organization{ID: "o", Ref: "o__v1", Name: "O"})
-	f.ip(enrich.IPPrefix{ID: "p", Ref: "p__v1", Prefix: netip.MustParsePrefix("192.0.2.0/24"), ASID: 64496})
-	f.asBlock(enrich.ASPrefix{Prefix: netip.MustParsePrefix("2001:db8::/32"), ASID: 64496})
-	f.extension("scireg", enrich.IPPrefix{ID: "other", Ref: "1__v1", Prefix: netip.MustParsePrefix("192.0.2.0/25")})
+	to := &source.Target{File: &w.Encoder}
+	devices().Put(enrich.Device{ID: "d", Ref: "d__v1", Version: 1,
+		Loopbacks: []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("::1")}}, to)
+	interfaces().Put(enrich.MetaInterface{ID: "i", Ref: "i__v1", DeviceID: "d", FlowIndex: 7, HasFlowIndex: true, Edge: true,
+		Version: 1}, to)
+	applications().Put(enrich.Application{ID: "ssh", Protocol: "tcp", PortMin: 22, PortMax: 22}, to)
+	autonomousSystems().Put(enrich.AS{ID: 64496, Ref: "64496__v1", Name: "A", OrganizationID: "o"}, to)
+	organizations().Put(enrich.Organization{ID: "o", Ref: "o__v1", Name: "O"}, to)
+	ipPrefixes().Put(enrich.IPPrefix{ID: "p", Ref: "p__v1", Prefix: netip.MustParsePrefix("192.0.2.0/24"), ASID: 64496}, to)
+	asBlocks().Put(enrich.ASPrefix{Prefix: netip.MustParsePrefix("2001:db8::/32"), ASID: 64496}, to)
+	extension("").Put(extensionPrefix{"scireg", enrich.IPPrefix{ID: "other", Ref: "1__v1", Prefix: netip.MustParsePrefix("192.0.2.0/25")}}, to)
 	if err := w.commit(); err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +89,7 @@ func TestSnapshotFileIsWholeOrNone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ignore := builderFeed(enrich.NewBuilder())
+	ignore := &source.Target{Builder: enrich.NewBuilder()}
 	for i := range len(data) {
 		if readSnapshot(data[:i], ignore) == nil {
 			t.Errorf("the first %d of %d bytes are taken for a file", i, len(data))

@@ -15,56 +15,14 @@ import (
 	"github.com/metranova/flow-collector/metadata/files"
 	"github.com/metranova/flow-collector/metadata/geo"
 	"github.com/metranova/flow-collector/metadata/record"
-	"github.com/metranova/flow-collector/metadata/scireg"
+	"github.com/metranova/flow-collector/metadata/source"
 )
 
 // Source is one of the places that metadata comes from.
-type Source struct {
-	Name string // "files", "caida", "geo" or "scireg"
-	// Interval is how often a Refresher reads it, beside when a file changes; 0: at the start only.
-	Interval time.Duration
-	// Remote says that reading it may download something.
-	Remote bool
-	// Files are those it reads now, to watch for changes; Dir is where more of them may come, "" for nowhere.
-	Files func() []string
-	Dir   string
-	// Downloads are the files that it downloads to; nil where it downloads none.
-	Downloads []string
-	// Fetch downloads what is new; nil where nothing is downloaded. It may take as long as the server does.
-	Fetch func(ctx context.Context) error
-	// ReadLocal reads what is on disk, also when Fetch has failed; nil: Read does all there is. Sets and an error may
-	// come together: some of it could not be read.
-	ReadLocal func(ctx context.Context) ([]record.Set, error)
-	// Read is Fetch and ReadLocal.
-	Read func(ctx context.Context) ([]record.Set, error)
-	// RetryMin is the least time to wait before Fetch is tried again after a failure.
-	RetryMin time.Duration
-	// attempt is a file that is there from the start of a download until it has succeeded; "": none. Its time makes
-	// RetryMin hold over restarts and reloads.
-	attempt string
+type Source = source.Source
 
-	find func() []Source // all sources, as they are by now; nil: they do not change
-}
-
-// whole fills in Read.
-func (s Source) whole() Source {
-	fetch, local := s.Fetch, s.ReadLocal
-	s.Read = func(ctx context.Context) ([]record.Set, error) {
-		var fetchErr error
-		if fetch != nil {
-			fetchErr = fetch(ctx)
-		}
-		sets, err := local(ctx)
-		if fetchErr != nil && errors.Is(err, errNotDownloaded) {
-			err = nil // fetchErr says why
-		}
-		return sets, errors.Join(fetchErr, err)
-	}
-	return s
-}
-
-// errNotDownloaded is that there is nothing to read before the first download.
-var errNotDownloaded = errors.New("not downloaded yet")
+// RegistrySettings are the operator's settings of a registry.
+type RegistrySettings = source.RegistrySettings
 
 // SourceOptions say what the sources read. A source with nothing to read is left out of Sources.
 type SourceOptions struct {
@@ -90,8 +48,7 @@ type SourceOptions struct {
 	// has worked.
 	GeoFallback bool
 
-	SciReg         []string // URLs and files
-	SciRegInterval time.Duration
+	Registries map[string]source.RegistrySettings // by the registry's name
 
 	// CAIDAURL and MaxMindURL replace the places to download from; "" is theirs.
 	CAIDAURL, MaxMindURL string
@@ -111,28 +68,25 @@ func Sources(o SourceOptions) []Source {
 				f := o.caidaFiles()
 				return given(f.AS2Org, f.PeeringDB, o.custom(f.CustomAS, customAS), o.custom(f.CustomOrg, customOrg))
 			},
-		}.whole())
+		}.WithRead())
 	}
 	if g := o.Geo; len(g.ASN)+len(g.Blocks) > 0 || g.CustomIP != "" || o.MaxMind.Username != "" || o.isThere(customIP) {
 		sources = append(sources, Source{
 			Name: "geo", Interval: o.GeoInterval, Remote: o.downloadsGeo(), Downloads: o.geoDownloads(),
 			Fetch: fetchIf(o.downloadsGeo(), o.fetchGeo), ReadLocal: o.readGeo,
-			RetryMin: time.Hour, attempt: filepath.Join(o.GeoCacheDir, "geo.attempt"),
+			RetryMin: time.Hour, Attempt: filepath.Join(o.GeoCacheDir, "geo.attempt"),
 			Files: func() []string {
 				return given(slices.Concat(g.ASN, g.Locations, g.Blocks, []string{o.custom(g.CustomIP, customIP)})...)
 			},
-		}.whole())
+		}.WithRead())
 	}
-	if len(o.SciReg) > 0 {
-		sources = append(sources, Source{
-			Name: "scireg", Interval: o.SciRegInterval, Remote: slices.ContainsFunc(o.SciReg, isURL),
-			Downloads: o.sciRegDownloads(),
-			Fetch:     fetchIf(slices.ContainsFunc(o.SciReg, isURL), o.fetchSciReg), ReadLocal: o.readSciReg,
-			Files: func() []string { return slices.DeleteFunc(slices.Clone(o.SciReg), isURL) },
-		}.whole())
+	for _, r := range Registries() {
+		if made, ok := r.Source(o.Registries[r.Name], o.CacheDir, o.Client); ok {
+			sources = append(sources, made)
+		}
 	}
 	return append(sources, Source{Name: "files", Files: o.yamlFiles, Dir: o.Dir, ReadLocal: o.readFiles,
-		find: func() []Source { return Sources(o) }}.whole())
+		Find: func() []Source { return Sources(o) }}.WithRead())
 }
 
 func fetchIf(downloads bool, fetch func(context.Context) error) func(context.Context) error {
@@ -156,7 +110,7 @@ func (o *SourceOptions) isThere(names ...string) bool {
 
 // custom is path, or else the directory's file of that name, if it is there.
 func (o *SourceOptions) custom(path, name string) string {
-	if file := filepath.Join(o.Dir, name); path == "" && o.Dir != "" && isFile(file) {
+	if file := filepath.Join(o.Dir, name); path == "" && o.Dir != "" && source.IsFile(file) {
 		return file
 	}
 	return path
@@ -185,13 +139,6 @@ func (o *SourceOptions) fill() {
 		o.PeeringDBURL = o.CAIDAURL + caida.PeeringDBTemplate
 	}
 }
-
-func isFile(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && !info.IsDir()
-}
-
-func isURL(s string) bool { return strings.HasPrefix(s, "http://") || strings.HasPrefix(s, "https://") }
 
 func given(paths ...string) []string {
 	return slices.DeleteFunc(paths, func(p string) bool { return p == "" })
@@ -264,20 +211,6 @@ func (o *SourceOptions) geoDownloads() []string {
 	return slices.Concat(f.ASN, f.Blocks)
 }
 
-func (o *SourceOptions) sciRegDownloads() (files []string) {
-	for n, source := range o.SciReg {
-		if isURL(source) {
-			files = append(files, o.sciRegFile(n))
-		}
-	}
-	return files
-}
-
-// sciRegFile is where the n-th of the registry's sources is downloaded to.
-func (o *SourceOptions) sciRegFile(n int) string {
-	return filepath.Join(o.CacheDir, fmt.Sprintf("scireg-%d.json", n+1))
-}
-
 // fetchCAIDA downloads what is not given. A download that fails leaves the file of the last one.
 func (o *SourceOptions) fetchCAIDA(ctx context.Context) error {
 	var errs []error
@@ -296,10 +229,10 @@ func (o *SourceOptions) fetchCAIDA(ctx context.Context) error {
 // caidaFiles are the files to read: what was downloaded, else what is given.
 func (o *SourceOptions) caidaFiles() caida.Files {
 	f := o.CAIDA
-	if file := filepath.Join(o.CacheDir, as2OrgName); o.downloadsAS2Org() && isFile(file) {
+	if file := filepath.Join(o.CacheDir, as2OrgName); o.downloadsAS2Org() && source.IsFile(file) {
 		f.AS2Org = file
 	}
-	if file := filepath.Join(o.CacheDir, peeringDBName); o.downloadsPeeringDB() && isFile(file) {
+	if file := filepath.Join(o.CacheDir, peeringDBName); o.downloadsPeeringDB() && source.IsFile(file) {
 		f.PeeringDB = file
 	}
 	f.CustomAS, f.CustomOrg = o.custom(f.CustomAS, customAS), o.custom(f.CustomOrg, customOrg)
@@ -309,8 +242,8 @@ func (o *SourceOptions) caidaFiles() caida.Files {
 func (o *SourceOptions) readCAIDA(context.Context) ([]record.Set, error) {
 	f := o.caidaFiles()
 	// One of the two alone would make the records that the other one has vanish.
-	if o.CAIDADownload && (!isFile(f.AS2Org) && o.downloadsAS2Org() || !isFile(f.PeeringDB) && o.downloadsPeeringDB()) {
-		return nil, fmt.Errorf("CAIDA's files: %w", errNotDownloaded)
+	if o.CAIDADownload && (!source.IsFile(f.AS2Org) && o.downloadsAS2Org() || !source.IsFile(f.PeeringDB) && o.downloadsPeeringDB()) {
+		return nil, fmt.Errorf("CAIDA's files: %w", source.ErrNotDownloaded)
 	}
 	return caida.Read(f)
 }
@@ -326,45 +259,11 @@ func (o *SourceOptions) readGeo(context.Context) ([]record.Set, error) {
 	if o.downloadsGeo() {
 		fetched := geo.GeoLite2Files(o.GeoCacheDir)
 		switch {
-		case isFile(fetched.ASN[0]) && isFile(fetched.Blocks[0]):
+		case source.IsFile(fetched.ASN[0]) && source.IsFile(fetched.Blocks[0]):
 			f.ASN, f.Blocks, f.Locations = fetched.ASN, fetched.Blocks, nil
-		case len(f.ASN)+len(f.Blocks) == 0 || !slices.ContainsFunc(slices.Concat(f.ASN, f.Blocks), isFile):
-			return nil, fmt.Errorf("GeoLite2: %w", errNotDownloaded)
+		case len(f.ASN)+len(f.Blocks) == 0 || !slices.ContainsFunc(slices.Concat(f.ASN, f.Blocks), source.IsFile):
+			return nil, fmt.Errorf("GeoLite2: %w", source.ErrNotDownloaded)
 		}
 	}
 	return geo.Read(f)
-}
-
-func (o *SourceOptions) fetchSciReg(ctx context.Context) error {
-	var errs []error
-	for n, source := range o.SciReg {
-		if isURL(source) {
-			_, err := o.Client.With(scireg.MaxBytes, 3).File(ctx, source, o.sciRegFile(n), download.Auth{},
-				scireg.Check)
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(errs...)
-}
-
-func (o *SourceOptions) readSciReg(context.Context) ([]record.Set, error) {
-	var sets []record.Set
-	var errs []error
-	for n, source := range o.SciReg {
-		path := source
-		if isURL(source) {
-			if path = o.sciRegFile(n); !isFile(path) {
-				errs = append(errs, fmt.Errorf("%s: %w", download.WithoutSecrets(source), errNotDownloaded))
-				continue
-			}
-			source = download.WithoutSecrets(source)
-		}
-		set, err := scireg.Read(path, source)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		sets = append(sets, set)
-	}
-	return sets, errors.Join(errs...)
 }

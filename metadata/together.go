@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/metranova/flow-collector/metadata/record"
+	"github.com/metranova/flow-collector/metadata/tables"
 )
 
 // member is a record of a table whose records refer to each other.
@@ -45,7 +46,7 @@ func agree(loads []*load) {
 		}
 		l.resolve.own = func(id string) (string, bool) {
 			if m := byID[id]; m != nil {
-				return makeRef(id, m.number), true
+				return tables.MakeRef(id, m.number), true
 			}
 			return "", false
 		}

@@ -96,7 +96,7 @@ func lookAt(paths []string) string {
 }
 
 // look is what the source's files look like now.
-func (s *Source) look() string {
+func look(s *Source) string {
 	if s.Files == nil {
 		return ""
 	}
@@ -109,7 +109,7 @@ func (r *Refresher) lookAtFiles() {
 	now := time.Now()
 	r.nextLook = now.Add(r.poll)
 	for i := range r.options.Sources {
-		if state := &r.sources[i]; state.tried && r.options.Sources[i].look() != state.files {
+		if state := &r.sources[i]; state.tried && look(&r.options.Sources[i]) != state.files {
 			state.load.due = now
 		}
 	}
@@ -160,11 +160,11 @@ func (r *Refresher) wait(ctx context.Context, t time.Time) []string {
 }
 
 func (r *Refresher) isRead(path string) bool {
-	return slices.ContainsFunc(r.options.Sources, func(s Source) bool { return s.reads(path) })
+	return slices.ContainsFunc(r.options.Sources, func(s Source) bool { return reads(&s, path) })
 }
 
 // reads reports whether a change of path is one of the source: path is a file of it, also one that has been removed.
-func (s *Source) reads(path string) bool {
+func reads(s *Source, path string) bool {
 	path = filepath.Clean(path)
 	dir, name := filepath.Split(path)
 	if s.Dir != "" && filepath.Clean(dir) == filepath.Clean(s.Dir) && isMetadataFile(name) {

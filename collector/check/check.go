@@ -312,7 +312,7 @@ func (c *checker) metadata(ctx context.Context) {
 
 func (c *checker) set(set record.Set) {
 	var table *record.Table
-	for _, t := range record.Tables(c.cfg.Schema.SourceTables...) {
+	for _, t := range record.Tables(metadata.SourceTables()...) {
 		if t.Name == set.Table {
 			table = t
 		}

@@ -84,12 +84,12 @@ func loadGolden(t *testing.T, s *service, dir string) {
 				Blocks:    in("geolite2/GeoLite2-City-Blocks-IPv4.csv", "geolite2/GeoLite2-City-Blocks-IPv6.csv"),
 				CustomIP:  in("custom_ip_additions.yml")[0],
 			},
-			SciReg: in("scireg.json"),
-			Files:  in("meta_device.yml", "meta_circuit.yml", "meta_interface.yml", "meta_application.yml"),
+			Registries: map[string]metadata.RegistrySettings{"scireg": {Places: in("scireg.json")}},
+			Files:      in("meta_device.yml", "meta_circuit.yml", "meta_interface.yml", "meta_application.yml"),
 		},
 	} {
-		for _, source := range metadata.Sources(o) {
-			sets, err := source.Read(t.Context())
+		for _, from := range metadata.Sources(o) {
+			sets, err := from.Read(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}

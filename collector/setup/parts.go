@@ -75,7 +75,9 @@ func Sources(cfg *config.Config) metadata.SourceOptions {
 		GeoCacheDir: m.Geo.CacheDir,
 		GeoFallback: true,
 
-		SciReg: m.SciReg.Sources, SciRegInterval: m.SciReg.Interval,
+		Registries: map[string]metadata.RegistrySettings{
+			"scireg": {Interval: m.SciReg.Interval, Places: m.SciReg.Sources},
+		},
 	}
 }
 

@@ -43,6 +43,7 @@ func MakeTables(ctx context.Context, conn driver.Conn, settings schema.Settings,
 // none: its engine reads its own tables.
 func Tables(cfg *config.Config, o clickhouse.Options) schema.Settings {
 	s := cfg.Schema
+	s.SourceTables = metadata.SourceTables()
 	// What waits on disk is delivered once, however long it waits.
 	s.DeduplicationSeconds = max(s.DeduplicationSeconds, uint((cfg.Spool.MaxAge+24*time.Hour)/time.Second))
 	if !cfg.Server.Flows {

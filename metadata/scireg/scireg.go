@@ -112,12 +112,6 @@ func notList(t json.Token, err error) error {
 	return fmt.Errorf("%v comes first", t)
 }
 
-// Check says whether a file is a registry's, for a download.
-func Check(path string) error {
-	_, err := Read(path, "")
-	return err
-}
-
 func parse(text json.RawMessage, place string, report func(record.Problem)) (id string, raw record.Raw, err error) {
 	var e entry
 	d := json.NewDecoder(bytes.NewReader(text))

@@ -1,0 +1,112 @@
+package record
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+)
+
+// ReadRows calls row for each row of RowBinary that r has; row must read all columns.
+func ReadRows(r io.Reader, row func(*Reader)) error {
+	reader := &Reader{r: bufio.NewReaderSize(r, 1<<20)}
+	for {
+		if _, err := reader.r.Peek(1); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		row(reader)
+		if reader.err != nil {
+			if errors.Is(reader.err, io.EOF) {
+				return io.ErrUnexpectedEOF
+			}
+			return reader.err
+		}
+	}
+}
+
+// Err is the first error that reading met.
+func (r *Reader) Err() error { return r.err }
+
+// Reader reads values of RowBinary. After an error all values are empty.
+type Reader struct {
+	r   *bufio.Reader
+	buf []byte
+	err error
+}
+
+// bytes are the next n bytes, valid until the next call.
+func (r *Reader) bytes(n int) []byte {
+	if cap(r.buf) < n {
+		r.buf = make([]byte, 2*n)
+	}
+	r.buf = r.buf[:n]
+	if r.err == nil {
+		_, r.err = io.ReadFull(r.r, r.buf)
+	}
+	if r.err != nil {
+		clear(r.buf)
+	}
+	return r.buf
+}
+
+// maxText is the most that a text or list may claim to have; more means that row reads other columns than there are.
+const maxText = 64 << 20
+
+func (r *Reader) Length() int {
+	if r.err != nil {
+		return 0
+	}
+	n, err := binary.ReadUvarint(r.r)
+	if err == nil && n > maxText {
+		err = fmt.Errorf("a text of %d bytes", n)
+	}
+	if err != nil {
+		r.err = err
+		return 0
+	}
+	return int(n)
+}
+
+func (r *Reader) Text() string { return string(r.bytes(r.Length())) }
+
+// nullText is "" for NULL.
+func (r *Reader) NullText() string {
+	if r.null() {
+		return ""
+	}
+	return r.Text()
+}
+
+func (r *Reader) null() bool     { return r.bytes(1)[0] == 1 }
+func (r *Reader) Uint8() uint8   { return r.bytes(1)[0] }
+func (r *Reader) Uint16() uint16 { return binary.LittleEndian.Uint16(r.bytes(2)) }
+func (r *Reader) Uint32() uint32 { return binary.LittleEndian.Uint32(r.bytes(4)) }
+func (r *Reader) Int64() int64   { return int64(binary.LittleEndian.Uint64(r.bytes(8))) }
+
+func (r *Reader) Texts() []string {
+	texts := make([]string, 0)
+	for range r.Length() {
+		texts = append(texts, r.Text())
+	}
+	return texts
+}
+
+// address reads an IPv6; IPv4 is in it in its mapped form.
+func (r *Reader) Address() netip.Addr {
+	return netip.AddrFrom16([16]byte(r.bytes(16))).Unmap()
+}
+
+// subnet reads (IPv6, UInt8). The length is that of the address's own family; what is none is passed over.
+func (r *Reader) Subnet() (p netip.Prefix, ok bool) {
+	a := r.Address()
+	bits := int(r.Uint8())
+	if a.Is4() && bits > 32 {
+		bits -= 96
+	}
+	p, err := a.Prefix(bits)
+	return p, err == nil && r.err == nil
+}

@@ -1,0 +1,117 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/metranova/flow-collector/metadata/download"
+	"github.com/metranova/flow-collector/metadata/record"
+	"github.com/metranova/flow-collector/sink/schema"
+)
+
+// Registry describes a source that is a list of files or URLs, each of which is a whole copy or a part of a registry: what
+// it is called, how a file of it is read, where its records go and what a snapshot has of them. One line in
+// metadata.Registries puts it in use; its schedule and its places are settings.
+type Registry struct {
+	// Name is that of the source: metadata.NAME.interval and metadata.NAME.sources are its settings,
+	// "collector metadata load NAME" loads it.
+	Name string
+	// Table is the registry's own table; nil where its records go to a table of the data model. A table of prefixes with
+	// the name schema.ExtensionTable(NAME) is looked up as the IP reference extension NAME without any Kind.
+	Table *schema.MetadataTable
+	// Kinds are what a snapshot has of the table beyond that.
+	Kinds []Kind
+	// MaxBytes is the largest file to download.
+	MaxBytes int64
+	// Extension ends the names of downloaded files, such as ".json".
+	Extension string
+	// Read reads a file; name is the place that it came from, for Set.Source. It returns an error for a file that is none of
+	// the registry's, so that a download of something else is refused.
+	Read func(path, name string) (record.Set, error)
+}
+
+// RegistrySettings are the operator's settings of a registry.
+type RegistrySettings struct {
+	Interval time.Duration // how often it is downloaded or read; 0: at the start only
+	Places   []string      // URLs and files
+}
+
+// Source is the registry as a source. Downloads go to cacheDir. false: the settings name nothing to read.
+func (r *Registry) Source(s RegistrySettings, cacheDir string, client *download.Client) (Source, bool) {
+	if len(s.Places) == 0 {
+		return Source{}, false
+	}
+	reading := &registryFiles{registry: r, places: s.Places, dir: cacheDir, client: client}
+	made := Source{
+		Name: r.Name, Interval: s.Interval, Downloads: reading.downloads(), ReadLocal: reading.read,
+		Files: func() []string { return slices.DeleteFunc(slices.Clone(s.Places), IsURL) },
+	}
+	if len(made.Downloads) > 0 {
+		made.Remote, made.Fetch = true, reading.fetch
+	}
+	return made.WithRead(), true
+}
+
+// registryFiles reads the places of a registry.
+type registryFiles struct {
+	registry *Registry
+	places   []string
+	dir      string
+	client   *download.Client
+}
+
+// file is where the n-th place is downloaded to.
+func (f *registryFiles) file(n int) string {
+	return filepath.Join(f.dir, fmt.Sprintf("%s-%d%s", f.registry.Name, n+1, f.registry.Extension))
+}
+
+func (f *registryFiles) downloads() (files []string) {
+	for n, place := range f.places {
+		if IsURL(place) {
+			files = append(files, f.file(n))
+		}
+	}
+	return files
+}
+
+func (f *registryFiles) fetch(ctx context.Context) error {
+	const retries = 3
+	check := func(path string) error {
+		_, err := f.registry.Read(path, "")
+		return err
+	}
+	var errs []error
+	for n, place := range f.places {
+		if IsURL(place) {
+			_, err := f.client.With(f.registry.MaxBytes, retries).File(ctx, place, f.file(n), download.Auth{}, check)
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (f *registryFiles) read(context.Context) ([]record.Set, error) {
+	var sets []record.Set
+	var errs []error
+	for n, place := range f.places {
+		path := place
+		if IsURL(place) {
+			place = download.WithoutSecrets(place)
+			if path = f.file(n); !IsFile(path) {
+				errs = append(errs, fmt.Errorf("%s: %w", place, ErrNotDownloaded))
+				continue
+			}
+		}
+		set, err := f.registry.Read(path, place)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		sets = append(sets, set)
+	}
+	return sets, errors.Join(errs...)
+}
