@@ -26,8 +26,9 @@ func TestBadInput(t *testing.T) {
 	writeFile(t, in("scireg.json"),
 		`[{"scireg_id": 1, "addresses": ["192.0.2.1"]}, {"scireg_id": 2, "addresses": ["192.0.2.2"]}]`)
 	deviceFile(t, in("meta_device.yml"), "one", "192.0.2.1")
-	options := SourceOptions{Dir: dir, Registries: map[string]source.RegistrySettings{"scireg": {Places: []string{in("scireg.json")}}},
-		Geo: geo.Files{ASN: []string{in("asn.zip")}, Blocks: []string{in("blocks.csv")}}}
+	options := SourceOptions{Dir: dir,
+		Registries: map[string]source.RegistrySettings{"scireg": {Places: []string{in("scireg.json")}}},
+		Geo:        geo.Files{ASN: []string{in("asn.zip")}, Blocks: []string{in("blocks.csv")}}}
 	r := startRefresher(t, conn, settings, "", Sources(options))
 
 	ip := func(s *enrich.Snapshot, address string) string {

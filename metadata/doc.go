@@ -2,10 +2,10 @@
 // prefixes: it imports it from files and the net, keeps every version in the meta_* tables, and makes the snapshots
 // that package enrich looks things up in.
 //
-// The way of a record: a source (files, caida, geo or a registry) reads it, record gives its values the types of the table's
-// columns and a hash, Loader compares the hash with the newest version in the table and writes a new version where it
-// differs, and Build makes a snapshot of the newest versions. Refresher does all that on its intervals and when a file
-// changes.
+// The way of a record: a source (files, caida, geo or a registry) reads it, record gives its values the types of the
+// table's columns and a hash, Loader compares the hash with the newest version in the table and writes a new version
+// where it differs, and Build makes a snapshot of the newest versions. Refresher does all that on its intervals and
+// when a file changes.
 //
 // Two tables are our own. meta_as_prefix has the ASN blocks, versioned like the others, so that an address gets the AS
 // of the longest of them. meta_source says which source has which record: rows of the meta_* tables are never deleted,
@@ -19,8 +19,9 @@
 // A table of prefixes has millions of records. Nothing here has the engine group or sort them: they are read in the
 // order of the table's key and compared here.
 //
-// A source that is a list of files or URLs is described by a source.Registry: its table, its reader, its schedule and its
-// place in the snapshot. Registries has a line for each. What a snapshot is made of is described by a source.Kind each.
+// A source that is a list of files or URLs is described by a source.Registry: its table, its reader, its schedule and
+// its place in the snapshot. Registries has a line for each. What a snapshot is made of is described by a source.Kind
+// each.
 //
 // It imports enrich, the schema's settings and the ClickHouse client.
 package metadata

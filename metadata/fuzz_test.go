@@ -27,11 +27,13 @@ func FuzzSnapshotFile(f *testing.F) {
 	applications().Put(enrich.Application{ID: "http", Protocol: "tcp", PortMin: 80, PortMax: 90}, to)
 	autonomousSystems().Put(enrich.AS{ID: 64496, Ref: "x", Name: "n"}, to)
 	organizations().Put(enrich.Organization{ID: "o", Ref: "o__v1", Name: "O"}, to)
-	ipPrefixes().Put(enrich.IPPrefix{Prefix: netip.MustParsePrefix("192.0.2.0/24"), Ref: "192.0.2.0/24__v1", ID: "192.0.2.0/24",
+	ipPrefixes().Put(enrich.IPPrefix{Prefix: netip.MustParsePrefix("192.0.2.0/24"), Ref: "192.0.2.0/24__v1",
+		ID:   "192.0.2.0/24",
 		ASID: 3}, to)
 	ipPrefixes().Put(enrich.IPPrefix{Prefix: netip.MustParsePrefix("2001:db8::/32"), Ref: "a", ID: "b"}, to)
 	asBlocks().Put(enrich.ASPrefix{Prefix: netip.MustParsePrefix("10.0.0.0/8"), ASID: 5}, to)
-	extension("").Put(extensionPrefix{"scireg", enrich.IPPrefix{Prefix: netip.MustParsePrefix("192.0.2.0/25"), Ref: "s", ID: "s"}}, to)
+	extension("").Put(extensionPrefix{"scireg",
+		enrich.IPPrefix{Prefix: netip.MustParsePrefix("192.0.2.0/25"), Ref: "s", ID: "s"}}, to)
 	if err := w.commit(); err != nil {
 		f.Fatal(err)
 	}

@@ -124,8 +124,9 @@ func interfaces() *source.Records[enrich.MetaInterface] {
 			query := "SELECT id, n.1, n.2, n.3, n.4, n.5, n.6 FROM " + d.Current(record.Interface, "ref, device_id, "+
 				"isNotNull(flow_index), ifNull(flow_index, 0), edge, toInt64(toUnixTimestamp(insert_time))")
 			return tables.Each(ctx, d, query, add, func(r *record.Reader) enrich.MetaInterface {
-				return enrich.MetaInterface{ID: r.Text(), Ref: r.Text(), DeviceID: r.Text(), HasFlowIndex: r.Uint8() == 1,
-					FlowIndex: r.Uint32(), Edge: r.Uint8() == 1, Version: r.Int64()}
+				return enrich.MetaInterface{ID: r.Text(), Ref: r.Text(), DeviceID: r.Text(),
+					HasFlowIndex: r.Uint8() == 1,
+					FlowIndex:    r.Uint32(), Edge: r.Uint8() == 1, Version: r.Int64()}
 			})
 		},
 		Write: func(e *source.Encoder, v enrich.MetaInterface) {
@@ -165,8 +166,8 @@ func applications() *source.Records[enrich.Application] {
 	}
 }
 
-// asBlocks hands the operator's own blocks on last: of two with one prefix the last one counts. Their ids are more than the
-// prefix.
+// asBlocks hands the operator's own blocks on last: of two with one prefix the last one counts. Their ids are more than
+// the prefix.
 func asBlocks() *source.Records[enrich.ASPrefix] {
 	return &source.Records[enrich.ASPrefix]{
 		KindName: "ASN blocks", TableName: record.ASPrefix, FileTag: tagASBlocks,
@@ -214,8 +215,8 @@ type extensionPrefix struct {
 	enrich.IPPrefix
 }
 
-// extension is the kind of an IP reference extension's prefixes. Those of all extensions have one tag in the file, and the
-// record says of which extension it is: extension("") reads them all.
+// extension is the kind of an IP reference extension's prefixes. Those of all extensions have one tag in the file, and
+// the record says of which extension it is: extension("") reads them all.
 func extension(name string) *source.Records[extensionPrefix] {
 	kindName := func(extension string) string { return extension + " prefixes" }
 	return &source.Records[extensionPrefix]{

@@ -68,8 +68,8 @@ func blocklist() *source.Registry {
 	}
 }
 
-// TestRegistryWithATable loads a registry from its description: the table is made, its records are versions, and a snapshot
-// finds the prefixes, also after a restart from its file.
+// TestRegistryWithATable loads a registry from its description: the table is made, its records are versions, and a
+// snapshot finds the prefixes, also after a restart from its file.
 func TestRegistryWithATable(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "blocklist.txt")
 	writeFile(t, path, "192.0.2.0/24\n2001:db8::/32\n")
@@ -107,7 +107,8 @@ func TestRegistryWithATable(t *testing.T) {
 	var reason string
 	d := tables.Database{Conn: conn, Settings: settings}
 	query := "SELECT ifNull(reason, '') FROM " + d.Name(registry.Table.Name) + " WHERE id = '2001:db8::/32'"
-	if err := d.Rows(context.Background(), query, func(r *record.Reader) { reason = r.Text() }); err != nil || reason != "spam" {
+	if err := d.Rows(context.Background(), query, func(r *record.Reader) { reason = r.Text() }); err != nil ||
+		reason != "spam" {
 		t.Errorf("reason %q, %v", reason, err)
 	}
 }

@@ -110,16 +110,17 @@ func (s scale) generate(t testing.TB, dir string) SourceOptions {
 				line(`{"asn":"%d","changed":"20240102","name":"AS-NAME-%d","opaqueId":"x","organizationId":"ORG-%d-RIPE","source":"RIPE","type":"ASN"}`, i+1, i+1, r.IntN(s.organizations))
 			}
 		})},
-		Registries: map[string]source.RegistrySettings{"scireg": {Places: []string{write("scireg.json", "[", func(line func(string, ...any)) {
-			for i := range s.registry {
-				comma := ","
-				if i == s.registry-1 {
-					comma = "]"
+		Registries: map[string]source.RegistrySettings{"scireg": {Places: []string{write("scireg.json", "[",
+			func(line func(string, ...any)) {
+				for i := range s.registry {
+					comma := ","
+					if i == s.registry-1 {
+						comma = "]"
+					}
+					line(`{"scireg_id":%d,"addresses":["%d.%d.%d.0/26","2400:%x:1000::/48"],"org_name":"Lab %d","discipline":"Physics","latitude":"47.5","longitude":"8.5","resource_name":"DTN %d","project_name":"P","contact_email":"unknown","last_updated":"2024-10-01"}%s`,
+						i, 1+i%220, i/220, i%251, i, i, i, comma)
 				}
-				line(`{"scireg_id":%d,"addresses":["%d.%d.%d.0/26","2400:%x:1000::/48"],"org_name":"Lab %d","discipline":"Physics","latitude":"47.5","longitude":"8.5","resource_name":"DTN %d","project_name":"P","contact_email":"unknown","last_updated":"2024-10-01"}%s`,
-					i, 1+i%220, i/220, i%251, i, i, i, comma)
-			}
-		})}}},
+			})}}},
 	}
 }
 

@@ -65,14 +65,17 @@ func TestSnapshotFileIsWholeOrNone(t *testing.T) {
 	to := &source.Target{File: &w.Encoder}
 	devices().Put(enrich.Device{ID: "d", Ref: "d__v1", Version: 1,
 		Loopbacks: []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("::1")}}, to)
-	interfaces().Put(enrich.MetaInterface{ID: "i", Ref: "i__v1", DeviceID: "d", FlowIndex: 7, HasFlowIndex: true, Edge: true,
+	interfaces().Put(enrich.MetaInterface{ID: "i", Ref: "i__v1", DeviceID: "d", FlowIndex: 7, HasFlowIndex: true,
+		Edge:    true,
 		Version: 1}, to)
 	applications().Put(enrich.Application{ID: "ssh", Protocol: "tcp", PortMin: 22, PortMax: 22}, to)
 	autonomousSystems().Put(enrich.AS{ID: 64496, Ref: "64496__v1", Name: "A", OrganizationID: "o"}, to)
 	organizations().Put(enrich.Organization{ID: "o", Ref: "o__v1", Name: "O"}, to)
-	ipPrefixes().Put(enrich.IPPrefix{ID: "p", Ref: "p__v1", Prefix: netip.MustParsePrefix("192.0.2.0/24"), ASID: 64496}, to)
+	ipPrefixes().Put(enrich.IPPrefix{ID: "p", Ref: "p__v1", Prefix: netip.MustParsePrefix("192.0.2.0/24"), ASID: 64496},
+		to)
 	asBlocks().Put(enrich.ASPrefix{Prefix: netip.MustParsePrefix("2001:db8::/32"), ASID: 64496}, to)
-	extension("").Put(extensionPrefix{"scireg", enrich.IPPrefix{ID: "other", Ref: "1__v1", Prefix: netip.MustParsePrefix("192.0.2.0/25")}}, to)
+	extension("").Put(extensionPrefix{"scireg",
+		enrich.IPPrefix{ID: "other", Ref: "1__v1", Prefix: netip.MustParsePrefix("192.0.2.0/25")}}, to)
 	if err := w.commit(); err != nil {
 		t.Fatal(err)
 	}

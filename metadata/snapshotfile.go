@@ -20,8 +20,9 @@ import (
 //
 //	magic, records, the tag source.EndTag, the number of records (uvarint), xxhash64 of all before it (8 bytes, little-endian)
 //
-// A record is the tag of its kind (a byte) and its fields; see source.Encoder. The version is in the magic. A file of another version, older or newer, is not read:
-// it holds nothing that the tables do not have, and the next snapshot replaces it.
+// A record is the tag of its kind (a byte) and its fields; see source.Encoder. The version is in the magic. A file of
+// another version, older or newer, is not read: it holds nothing that the tables do not have, and the next snapshot
+// replaces it.
 const (
 	fileMagic   = "flow-collector metadata 1\n"
 	magicPrefix = "flow-collector metadata "

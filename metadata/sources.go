@@ -242,7 +242,8 @@ func (o *SourceOptions) caidaFiles() caida.Files {
 func (o *SourceOptions) readCAIDA(context.Context) ([]record.Set, error) {
 	f := o.caidaFiles()
 	// One of the two alone would make the records that the other one has vanish.
-	if o.CAIDADownload && (!source.IsFile(f.AS2Org) && o.downloadsAS2Org() || !source.IsFile(f.PeeringDB) && o.downloadsPeeringDB()) {
+	if o.CAIDADownload && (!source.IsFile(f.AS2Org) && o.downloadsAS2Org() || !source.IsFile(f.PeeringDB) &&
+		o.downloadsPeeringDB()) {
 		return nil, fmt.Errorf("CAIDA's files: %w", source.ErrNotDownloaded)
 	}
 	return caida.Read(f)

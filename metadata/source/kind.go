@@ -1,6 +1,6 @@
-// Package source has what a metadata source is described with: when it is read and from where (Source), a registry that is a
-// list of files or URLs (Registry), and the place of its records in a snapshot (Kind). The packages of the sources import
-// it; package metadata puts them together.
+// Package source has what a metadata source is described with: when it is read and from where (Source), a registry that
+// is a list of files or URLs (Registry), and the place of its records in a snapshot (Kind). The packages of the sources
+// import it; package metadata puts them together.
 package source
 
 import (
@@ -10,8 +10,8 @@ import (
 	"github.com/metranova/flow-collector/metadata/tables"
 )
 
-// Kind is a kind of metadata in a snapshot, such as devices: how its records come from their table into the snapshot and
-// into the snapshot file, and from the file into the snapshot. Records makes one. It is safe for concurrent use.
+// Kind is a kind of metadata in a snapshot, such as devices: how its records come from their table into the snapshot
+// and into the snapshot file, and from the file into the snapshot. Records makes one. It is safe for concurrent use.
 type Kind interface {
 	// Name is what lines call the kind, in the plural: "devices".
 	Name() string
@@ -34,8 +34,8 @@ type Target struct {
 	Want    func(kind string) bool // nil: all kinds
 }
 
-// Records describes a kind whose records have type T. All fields but NameOf are required; Read may be nil for a kind that
-// is only read from the file.
+// Records describes a kind whose records have type T. All fields but NameOf are required; Read may be nil for a kind
+// that is only read from the file.
 type Records[T any] struct {
 	KindName, TableName string
 	FileTag             byte // 1 to 254; a tag that was used once is never given another meaning

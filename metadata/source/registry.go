@@ -13,15 +13,15 @@ import (
 	"github.com/metranova/flow-collector/sink/schema"
 )
 
-// Registry describes a source that is a list of files or URLs, each of which is a whole copy or a part of a registry: what
-// it is called, how a file of it is read, where its records go and what a snapshot has of them. One line in
+// Registry describes a source that is a list of files or URLs, each of which is a whole copy or a part of a registry:
+// what it is called, how a file of it is read, where its records go and what a snapshot has of them. One line in
 // metadata.Registries puts it in use; its schedule and its places are settings.
 type Registry struct {
 	// Name is that of the source: metadata.NAME.interval and metadata.NAME.sources are its settings,
 	// "collector metadata load NAME" loads it.
 	Name string
-	// Table is the registry's own table; nil where its records go to a table of the data model. A table of prefixes with
-	// the name schema.ExtensionTable(NAME) is looked up as the IP reference extension NAME without any Kind.
+	// Table is the registry's own table; nil where its records go to a table of the data model. A table of prefixes
+	// with the name schema.ExtensionTable(NAME) is looked up as the IP reference extension NAME without any Kind.
 	Table *schema.MetadataTable
 	// Kinds are what a snapshot has of the table beyond that.
 	Kinds []Kind
@@ -29,8 +29,8 @@ type Registry struct {
 	MaxBytes int64
 	// Extension ends the names of downloaded files, such as ".json".
 	Extension string
-	// Read reads a file; name is the place that it came from, for Set.Source. It returns an error for a file that is none of
-	// the registry's, so that a download of something else is refused.
+	// Read reads a file; name is the place that it came from, for Set.Source. It returns an error for a file that is
+	// none of the registry's, so that a download of something else is refused.
 	Read func(path, name string) (record.Set, error)
 }
 

@@ -25,8 +25,8 @@ type Source struct {
 	Downloads []string
 	// Fetch downloads what is new; nil where nothing is downloaded. It may take as long as the server does.
 	Fetch func(ctx context.Context) error
-	// ReadLocal reads what is on disk, also when Fetch has failed; nil: Read does all there is. Sets and an error may come
-	// together: some of it could not be read.
+	// ReadLocal reads what is on disk, also when Fetch has failed; nil: Read does all there is. Sets and an error may
+	// come together: some of it could not be read.
 	ReadLocal func(ctx context.Context) ([]record.Set, error)
 	// Read is Fetch and ReadLocal.
 	Read func(ctx context.Context) ([]record.Set, error)

@@ -1,4 +1,5 @@
-// Package tables reads the meta_* tables of a database: names, the versions in force, and tables with millions of prefixes.
+// Package tables reads the meta_* tables of a database: names, the versions in force, and tables with millions of
+// prefixes.
 package tables
 
 import (
