@@ -140,7 +140,7 @@ func loadMetadata(ctx context.Context, cfg *config.Config, names, files []string
 func chosenSources(cfg *config.Config, names, files []string) ([]metadata.Source, error) {
 	o := setup.Sources(cfg)
 	o.Client = download.New(download.Options{Timeout: cfg.Metadata.HTTPTimeout, Progress: printProgress()})
-	o.CAIDADownload = o.CAIDADownload || slices.Contains(names, "caida") && cfg.Metadata.ASNames.UseURL
+	o.CAIDADownload = o.CAIDADownload || slices.Contains(names, "caida") && cfg.Metadata.CAIDA.UseURL
 	if len(files) > 0 {
 		if len(names) != 1 || names[0] == "all" {
 			return nil,

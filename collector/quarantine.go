@@ -44,7 +44,7 @@ reason. Without a further word the command lists what is there.
 			if err != nil {
 				return err
 			}
-			return listQuarantine(cfg.Refused.Path, os.Stdout)
+			return listQuarantine(cfg.Quarantine.Path, os.Stdout)
 		},
 		Commands: []*cli.Command{{
 			Name: "show", Usage: "print the rows as JSON, a line each", ArgsUsage: "FILE…", Flags: configFlags(),

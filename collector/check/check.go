@@ -349,7 +349,7 @@ func (c *checker) set(set record.Set) {
 
 // quarantine says what is wrong with the directory, and what is in it.
 func (c *checker) quarantine() {
-	dir := c.cfg.Refused.Path
+	dir := c.cfg.Quarantine.Path
 	if dir == "" {
 		c.say(checkWarning, "quarantine", "none: rows that the server refuses are lost")
 		return

@@ -19,7 +19,7 @@ type directory struct{ what, path string }
 // downloads.
 func ownDirectories(cfg *config.Config) []directory {
 	all := []directory{{"cache directory", cfg.Metadata.CacheDir}, {"spool", cfg.Spool.Path},
-		{"quarantine", cfg.Refused.Path}}
+		{"quarantine", cfg.Quarantine.Path}}
 	if cfg.Kafka.Topic != "" {
 		all = append(all, directory{"Kafka spool", cfg.Kafka.SpoolPath})
 	}

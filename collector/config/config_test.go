@@ -101,7 +101,7 @@ func TestLoad(t *testing.T) {
 		{"seconds", "", []string{"CLICKHOUSE_BATCH_TIMEOUT=1.5"},
 			func(c *Config) any { return c.Batch.Age }, 1500 * time.Millisecond},
 		{"a negative interval is never", "", []string{"CAIDA_ORG_AS_CONSUMER_UPDATE_INTERVAL=-1"},
-			func(c *Config) any { return c.Metadata.ASNames.Interval }, time.Duration(0)},
+			func(c *Config) any { return c.Metadata.CAIDA.Interval }, time.Duration(0)},
 		{"sizes", "listen: {receive_buffer: 4MiB}", nil,
 			func(c *Config) any { return c.Listen.ReceiveBuffer }, 4 << 20},
 		{"a map", "policy: {community_scopes: {\"64805\": lhcone}}", nil,
@@ -389,11 +389,11 @@ func TestValuesOfTheReference(t *testing.T) {
 		{"IP_GEO_CSV_CONSUMER_USE_MAXMIND_DOWNLOAD=false", "", func(c *Config) any { return c.Metadata.Geo.UseMaxMind },
 			false},
 		{"IP_GEO_CSV_CONSUMER_CACHE_DIR=/x", "", func(c *Config) any { return c.Metadata.Geo.CacheDir }, "/x"},
-		{"CAIDA_ORG_AS_CONSUMER_USE_URL=false", "", func(c *Config) any { return c.Metadata.ASNames.UseURL }, false},
+		{"CAIDA_ORG_AS_CONSUMER_USE_URL=false", "", func(c *Config) any { return c.Metadata.CAIDA.UseURL }, false},
 		{"CAIDA_ORG_AS_CONSUMER_AS2ORG_FILE=/app/caches/x", "",
-			func(c *Config) any { return c.Metadata.ASNames.UseURL }, true},
+			func(c *Config) any { return c.Metadata.CAIDA.UseURL }, true},
 		{"CAIDA_ORG_AS_CONSUMER_AS2ORG_URL=https://m/{date}.gz", "",
-			func(c *Config) any { return c.Metadata.ASNames.AS2OrgURL }, "https://m/{date}.gz"},
+			func(c *Config) any { return c.Metadata.CAIDA.AS2OrgURL }, "https://m/{date}.gz"},
 	} {
 		t.Run(test.env, func(t *testing.T) {
 			c := load(t, Source{Environ: []string{test.env}})
@@ -411,7 +411,7 @@ func TestValuesOfTheReference(t *testing.T) {
 		})
 	}
 	// A configuration of ours says what it means.
-	if load(t, Source{File: write(t, "c.yml", "metadata: {caida: {as2org_file: x}}")}).Metadata.ASNames.UseURL {
+	if load(t, Source{File: write(t, "c.yml", "metadata: {caida: {as2org_file: x}}")}).Metadata.CAIDA.UseURL {
 		t.Error("a file that the configuration names is not what is read")
 	}
 	for _, text := range []string{"flow: {extensions: [ipx]}", "log: {debug: verbose}",

@@ -23,7 +23,7 @@ const maxEnvFile = 1 << 20
 
 // readEnvFile adds a file's variables to env. A value may refer to variables that were set before it. A problem never
 // has the text of a line, which may be a secret.
-func readEnvFile(path string, env, process map[string]string) []Problem {
+func readEnvFile(path string, env environ, process map[string]string) []Problem {
 	data, err := readText(path, maxEnvFile)
 	if err != nil {
 		return []Problem{{Where: path, Why: reason(err)}}
@@ -32,18 +32,18 @@ func readEnvFile(path string, env, process map[string]string) []Problem {
 		if text, found := process[name]; found {
 			return text, true
 		}
-		text, found := env[name]
+		text, found := env.text[name]
 		return text, found
 	}}
 	var problems []Problem
 	for f.skipBlank() {
-		line := f.line
+		where := fmt.Sprintf("%s:%d", path, f.line)
 		name, text, set, err := f.statement()
 		switch {
 		case err != nil:
-			problems = append(problems, Problem{Where: fmt.Sprintf("%s:%d", path, line), Key: name, Why: err.Error()})
+			problems = append(problems, Problem{Where: where, Key: name, Why: err.Error()})
 		case set:
-			env[name] = text
+			env.text[name], env.where[name] = text, where
 		}
 	}
 	return problems

@@ -21,12 +21,12 @@ func FuzzEnvFile(f *testing.F) {
 		if err := os.WriteFile(path, []byte(text+"\nFUZZ_LAST=end"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		env := map[string]string{}
+		env := environ{text: map[string]string{}, where: map[string]string{}}
 		problems := readEnvFile(path, env, nil)
-		if !strings.ContainsAny(text, "'\"") && env["FUZZ_LAST"] != "end" {
-			t.Errorf("%q: what stands after it is not read: %q, %v", text, env, problems)
+		if !strings.ContainsAny(text, "'\"") && env.text["FUZZ_LAST"] != "end" {
+			t.Errorf("%q: what stands after it is not read: %q, %v", text, env.text, problems)
 		}
-		for name := range env {
+		for name := range env.text {
 			if !envName.MatchString(name) {
 				t.Errorf("%q is no name", name)
 			}

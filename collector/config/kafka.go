@@ -44,57 +44,76 @@ type Kafka struct {
 	Password         string
 }
 
-func defaultKafka() Kafka {
-	return Kafka{
-		Format:          message.JSON,
-		Key:             message.NoKey,
-		Compression:     "lz4",
-		Acks:            "all",
-		Idempotent:      true,
-		Linger:          500 * time.Millisecond,
-		MaxBatchBytes:   1_000_012,
-		QueueBytes:      128 << 20,
-		DeliveryTimeout: 2 * time.Minute,
-		SpoolPath:       "spool-kafka",
-		SpoolMaxBytes:   10 << 30,
-		ClientID:        "flow-collector",
-		Identification:  "https",
-		SASLMechanism:   "PLAIN",
-	}
-}
-
-func kafkaKeys(k *Kafka) []key {
+// kafkaKeys are the topic, the brokers and how messages wait for them.
+func kafkaKeys(c *Config) []key {
+	k := &c.Kafka
 	return []key{
-		{"kafka.topic", []string{"KAFKA_OUTPUT_TOPIC"}, scalar, text(&k.Topic)},
-		{"kafka.brokers", []string{"KAFKA_BOOTSTRAP_SERVERS"}, list, brokers(&k.Brokers)},
-		{"kafka.format", []string{"KAFKA_OUTPUT_FORMAT"}, scalar, parsed(&k.Format, message.ParseFormat)},
-		{"kafka.key", []string{"KAFKA_OUTPUT_KEY"}, scalar, parsed(&k.Key, message.ParseKey)},
-		{"kafka.compression", []string{"KAFKA_COMPRESSION"}, scalar, oneOf(&k.Compression, kafka.Compressions()...)},
-		{"kafka.acks", []string{"KAFKA_ACKS"}, scalar, oneOf(&k.Acks, "all", "leader", "none")},
-		{"kafka.idempotent", nil, scalar, boolean(&k.Idempotent)},
-		{"kafka.linger", nil, scalar, duration(&k.Linger, 10*time.Millisecond)},
-		{"kafka.max_batch_bytes", []string{"KAFKA_MAX_BATCH_BYTES"}, scalar, size(&k.MaxBatchBytes, 1<<10)},
-		{"kafka.queue_bytes", nil, scalar, size(&k.QueueBytes, 8<<20)},
-		{"kafka.delivery_timeout", nil, scalar, duration(&k.DeliveryTimeout, time.Second)},
-		{"kafka.spool_path", []string{"KAFKA_SPOOL_PATH"}, scalar, text(&k.SpoolPath)},
-		{"kafka.spool_max_bytes", nil, scalar, size(&k.SpoolMaxBytes, 1<<20)},
-		{"kafka.create_topic", nil, scalar, boolean(&k.CreateTopic)},
-		{"kafka.client_id", nil, scalar, text(&k.ClientID)},
-
-		{"kafka.security_protocol", []string{"KAFKA_SECURITY_PROTOCOL"}, scalar,
-			oneOf(&k.SecurityProtocol, "", "PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")},
-		{"kafka.ca_file", []string{"KAFKA_SSL_CA_LOCATION"}, scalar, text(&k.CAFile)},
-		{"kafka.cert_file", []string{"KAFKA_SSL_CERTIFICATE_LOCATION"}, scalar, text(&k.CertFile)},
-		{"kafka.key_file", []string{"KAFKA_SSL_KEY_LOCATION"}, scalar, text(&k.KeyFile)},
-		{"kafka.key_password", []string{"KAFKA_SSL_KEY_PASSWORD"}, scalar, text(&k.KeyPassword)},
-		{"kafka.server_name", nil, scalar, text(&k.ServerName)},
-		{"kafka.endpoint_identification", []string{"KAFKA_SSL_ENDPOINT_IDENTIFICATION_ALGORITHM"}, scalar,
-			oneOf(&k.Identification, "https", "none")},
-		{"kafka.skip_verify", nil, scalar, boolean(&k.SkipVerify)},
-		{"kafka.sasl_mechanism", []string{"KAFKA_SASL_MECHANISM", "KAFKA_SASL_MECHANISMS"}, scalar,
-			oneOf(&k.SASLMechanism, kafka.Mechanisms()...)},
-		{"kafka.username", []string{"KAFKA_SASL_USERNAME"}, scalar, text(&k.Username)},
-		{"kafka.password", []string{"KAFKA_SASL_PASSWORD"}, scalar, text(&k.Password)},
+		{path: "kafka.topic", env: []string{"KAFKA_OUTPUT_TOPIC"}, field: text(&k.Topic),
+			help: "Topic that flows go to as messages: beside ClickHouse, or alone with clickhouse.flows: false. " +
+				"Empty: no messages, whatever else is set here."},
+		{path: "kafka.brokers", env: []string{"KAFKA_BOOTSTRAP_SERVERS"}, field: brokers(&k.Brokers),
+			help: "Some brokers of the cluster. The default port is 9092."},
+		{path: "kafka.format", env: []string{"KAFKA_OUTPUT_FORMAT"}, def: "json",
+			field: parsed(&k.Format, message.ParseFormat),
+			help: "json: enriched rows for ClickHouse's JSONEachRow. protobuf: the same as message Flow of " +
+				"sink/message/flow.proto. pmacct-json: what nfacctd and sfacctd send, not enriched."},
+		{path: "kafka.key", env: []string{"KAFKA_OUTPUT_KEY"}, def: "none", field: parsed(&k.Key, message.ParseKey),
+			help: "What keeps messages in one partition, and so in order: none, exporter, or flow (both " +
+				"directions of a conversation)."},
+		{path: "kafka.compression", env: []string{"KAFKA_COMPRESSION"}, def: "lz4",
+			field: oneOf(&k.Compression, kafka.Compressions()...),
+			help:  "Compression of messages: none, gzip, snappy, lz4 or zstd."},
+		{path: "kafka.acks", env: []string{"KAFKA_ACKS"}, def: "all", field: oneOf(&k.Acks, "all", "leader", "none"),
+			help: "Which replicas must have stored a message: all, leader or none. Values other than all need " +
+				"idempotent: false."},
+		{path: "kafka.idempotent", def: "true", field: boolean(&k.Idempotent),
+			help: "The broker stores a retried message once. false: it may store it twice."},
+		{path: "kafka.linger", def: "500ms", field: duration(&k.Linger, 10*time.Millisecond),
+			help: "How long a message waits for others."},
+		{path: "kafka.max_batch_bytes", env: []string{"KAFKA_MAX_BATCH_BYTES"}, def: "1000012",
+			field: size(&k.MaxBatchBytes, 1<<10),
+			help:  "Size of a batch for one partition. It must not exceed the topic's max.message.bytes."},
+		{path: "kafka.queue_bytes", def: "128MiB", field: size(&k.QueueBytes, 8<<20),
+			help: "Messages wait for Kafka in memory up to this size. Beyond it, the oldest go to the spool."},
+		{path: "kafka.delivery_timeout", def: "2m", field: duration(&k.DeliveryTimeout, time.Second),
+			help: "A message that is not delivered within this time goes to the spool."},
+		{path: "kafka.spool_path", env: []string{"KAFKA_SPOOL_PATH"}, def: "spool-kafka", field: text(&k.SpoolPath),
+			help: "Directory where messages wait while Kafka is down or slow. They are delivered later, oldest " +
+				"first. spool.max_age applies here too. Empty: such messages are dropped and counted."},
+		{path: "kafka.spool_max_bytes", def: "10GiB", field: size(&k.SpoolMaxBytes, 1<<20),
+			help: "Size of the spool. Beyond it, the oldest messages are dropped and counted."},
+		{path: "kafka.create_topic", field: boolean(&k.CreateTopic),
+			help: "Create the topic if it is missing, with the brokers' default numbers of partitions and " +
+				"replicas."},
+		{path: "kafka.client_id", def: "flow-collector", field: text(&k.ClientID),
+			help: "Name of this client at the brokers."},
+		{path: "kafka.security_protocol", env: []string{"KAFKA_SECURITY_PROTOCOL"},
+			field: oneOf(&k.SecurityProtocol, "", "PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"),
+			help: "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL. Empty: TLS if ca_file or cert_file is set, SASL " +
+				"if username is set."},
+		{path: "kafka.ca_file", env: []string{"KAFKA_SSL_CA_LOCATION"}, field: text(&k.CAFile),
+			help: "PEM file of the authorities that sign the brokers' certificates. Empty: those of the system."},
+		{path: "kafka.cert_file", env: []string{"KAFKA_SSL_CERTIFICATE_LOCATION"}, field: text(&k.CertFile),
+			help: "PEM file of a client certificate."},
+		{path: "kafka.key_file", env: []string{"KAFKA_SSL_KEY_LOCATION"}, field: text(&k.KeyFile),
+			help: "PEM file of the key of cert_file."},
+		{path: "kafka.key_password", env: []string{"KAFKA_SSL_KEY_PASSWORD"}, secret: true,
+			field: text(&k.KeyPassword),
+			help:  "Password of key_file."},
+		{path: "kafka.server_name", field: text(&k.ServerName),
+			help: "Name in the brokers' certificates, if it is not their address."},
+		{path: "kafka.endpoint_identification", env: []string{"KAFKA_SSL_ENDPOINT_IDENTIFICATION_ALGORITHM"},
+			def: "https", field: oneOf(&k.Identification, "https", "none"),
+			help: "https: the certificate must have the broker's name. none: any name is accepted."},
+		{path: "kafka.skip_verify", field: boolean(&k.SkipVerify),
+			help: "Accept any certificate. Then others can read the messages."},
+		{path: "kafka.sasl_mechanism", env: []string{"KAFKA_SASL_MECHANISM", "KAFKA_SASL_MECHANISMS"}, def: "PLAIN",
+			field: oneOf(&k.SASLMechanism, kafka.Mechanisms()...),
+			help:  "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512."},
+		{path: "kafka.username", env: []string{"KAFKA_SASL_USERNAME"}, field: text(&k.Username),
+			help: "User at the brokers."},
+		{path: "kafka.password", env: []string{"KAFKA_SASL_PASSWORD"}, secret: true, field: text(&k.Password),
+			help: "Password of that user."},
 	}
 }
 
@@ -151,8 +170,8 @@ func (k *Kafka) validate(add func(key, value, why string)) {
 }
 
 // brokers takes host and host:port.
-func brokers(p *[]string) setter {
-	return func(v value) error {
+func brokers(p *[]string) field {
+	return field{kind: list, get: listOf(p), set: func(v value) error {
 		items := v.items()
 		for _, item := range items {
 			_, port, err := net.SplitHostPort(item)
@@ -165,16 +184,16 @@ func brokers(p *[]string) setter {
 		}
 		*p = items
 		return nil
-	}
+	}}
 }
 
 // parsed takes what a function of another package understands.
-func parsed[T any](p *T, parse func(string) (T, error)) setter {
-	return func(v value) (err error) {
+func parsed[T fmt.Stringer](p *T, parse func(string) (T, error)) field {
+	return field{get: func() value { return value{text: (*p).String()} }, set: func(v value) (err error) {
 		got, err := parse(strings.ToLower(v.text))
 		if err == nil {
 			*p = got
 		}
 		return err
-	}
+	}}
 }

@@ -48,8 +48,8 @@ type Source struct {
 // Load fills a Config and returns everything that is wrong with it. The Config is of use only without problems.
 func Load(source Source) (*Config, []Problem) {
 	c := Default()
-	c.source, c.given = source, map[string]value{}
-	table := c.noting(keys(c))
+	c.source, c.given, c.origins = source, map[string]value{}, map[string]Origin{}
+	table := keys(c)
 	env, problems := environment(source)
 	if source.File != "" {
 		problems = append(problems, c.loadFile(source.File, env, table)...)
@@ -58,8 +58,9 @@ func Load(source Source) (*Config, []Problem) {
 		problems = append(problems, c.fromEnvironment(&table[i], env)...)
 	}
 	c.settle()
-	c.viewSettings = append(c.viewSettings, viewSettingsOf(env)...)
+	c.viewSettings = append(c.viewSettings, viewSettingsOf(env.text)...)
 	slices.SortStableFunc(c.viewSettings, func(a, b pair) int { return cmp.Compare(a.key, b.key) })
+	c.viewOrigin(env)
 	problems = append(problems, c.buildViews()...)
 	if len(problems) == 0 {
 		problems = c.validate()
@@ -89,13 +90,13 @@ func (c *Config) refused(p Problem, err error) []Problem {
 
 // fromEnvironment sets a key from the first of its variables that is there. Empty means "not set" where nothing cannot
 // be a value.
-func (c *Config) fromEnvironment(k *key, env map[string]string) []Problem {
+func (c *Config) fromEnvironment(k *key, env environ) []Problem {
 	for n, name := range k.env {
-		text, found := env[name]
-		if !found || text == "" && n+1 < len(k.env) && env[k.env[n+1]] != "" {
+		text, found := env.text[name]
+		if !found || text == "" && n+1 < len(k.env) && env.text[k.env[n+1]] != "" {
 			continue
 		}
-		err := k.set(value{text: text, env: true})
+		err := c.give(k, value{text: text, env: true}, Origin{Where: env.where[name], Variable: name})
 		if err != nil && text == "" {
 			err = ignored("is empty: the setting stays as it is")
 		}
@@ -158,9 +159,12 @@ func reason(err error) string {
 	return err.Error()
 }
 
+// environ are variables and where each comes from.
+type environ struct{ text, where map[string]string }
+
 // environment merges the env files and the environment of the process.
-func environment(source Source) (map[string]string, []Problem) {
-	env := map[string]string{}
+func environment(source Source) (environ, []Problem) {
+	env := environ{text: map[string]string{}, where: map[string]string{}}
 	process := map[string]string{}
 	for _, entry := range source.Environ {
 		name, text, _ := strings.Cut(entry, "=")
@@ -171,7 +175,7 @@ func environment(source Source) (map[string]string, []Problem) {
 		problems = append(problems, readEnvFile(path, env, process)...)
 	}
 	for name, text := range process {
-		env[name] = text
+		env.text[name], env.where[name] = text, "environment"
 	}
 	return env, problems
 }
@@ -205,12 +209,12 @@ const (
 	maxNodes = 100_000
 )
 
-func (c *Config) loadFile(path string, env map[string]string, table []key) []Problem {
+func (c *Config) loadFile(path string, env environ, table []key) []Problem {
 	data, err := readText(path, maxFile)
 	if err != nil {
 		return []Problem{{Where: path, Why: reason(err)}}
 	}
-	f := &file{path: path, config: c, env: env, keys: map[string]*key{}, anchors: map[string]ast.Node{}}
+	f := &file{path: path, config: c, env: env.text, keys: map[string]*key{}, anchors: map[string]ast.Node{}}
 	for i := range table {
 		f.keys[table[i].path] = &table[i]
 	}
@@ -237,11 +241,15 @@ func (c *Config) loadFile(path string, env map[string]string, table []key) []Pro
 }
 
 func (f *file) problem(at *token.Token, key, value, why string) {
-	where := f.path
-	if at != nil && at.Position != nil {
-		where = fmt.Sprintf("%s:%d", f.path, at.Position.Line)
+	f.problems = append(f.problems, Problem{Where: f.where(at), Key: key, Value: value, Why: why})
+}
+
+// where is the file and, if it is known, the line.
+func (f *file) where(at *token.Token) string {
+	if at == nil || at.Position == nil {
+		return f.path
 	}
-	f.problems = append(f.problems, Problem{Where: where, Key: key, Value: value, Why: why})
+	return fmt.Sprintf("%s:%d", f.path, at.Position.Line)
 }
 
 // resolve returns what an anchor or an alias stands for.
@@ -349,11 +357,8 @@ func (f *file) setting(k *key, path string, node ast.Node) {
 		f.problem(node.GetToken(), path, "", fmt.Sprintf("takes %s, not %s", k.kind, v.kind))
 		return
 	}
-	if err := k.set(v); err != nil {
-		where := f.path
-		if at := node.GetToken(); at != nil && at.Position != nil {
-			where = fmt.Sprintf("%s:%d", f.path, at.Position.Line)
-		}
+	where := f.where(node.GetToken())
+	if err := f.config.give(k, v, Origin{Where: where}); err != nil {
 		f.problems = append(f.problems, f.config.refused(Problem{Where: where, Key: path, Value: v.String()}, err)...)
 	}
 }

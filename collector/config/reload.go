@@ -19,7 +19,7 @@ func (c *Config) Files() []string {
 // other.
 func (c *Config) Reload() (*Config, []Problem) { return Load(c.source) }
 
-// Changes are the paths of settings that two configurations have differently, in the order of keys.go.
+// Changes are the paths of settings that two configurations have differently, in the order of the example.
 func Changes(before, after *Config) []string {
 	var changed []string
 	for _, k := range keys(Default()) {
@@ -35,41 +35,18 @@ func Changes(before, after *Config) []string {
 }
 
 // IsLive reports whether a setting takes effect while the collector runs; the others need a restart.
-func IsLive(path string) bool { return slices.Contains(livePaths(), path) }
-
-func livePaths() []string {
-	return []string{
-		"listen.allowed_exporters",
-		"decoder.sampling_rates", "decoder.exporter_address", "decoder.exporter_map",
-		"flow.max_ahead", "flow.max_behind",
-		"policy.scopes", "policy.auto_scopes", "policy.community_scopes",
-		"metadata.dir", "metadata.files", "metadata.refresh", "metadata.http_timeout", "metadata.force_update",
-		"metadata.caida.interval", "metadata.caida.use_url", "metadata.caida.as2org_url",
-		"metadata.caida.peeringdb_url",
-		"metadata.caida.as2org_file", "metadata.caida.peeringdb_file", "metadata.caida.custom_as_file",
-		"metadata.caida.custom_org_file",
-		"metadata.geo.interval", "metadata.geo.asn_files", "metadata.geo.location_files", "metadata.geo.block_files",
-		"metadata.geo.custom_ip_file", "metadata.geo.use_maxmind", "metadata.geo.cache_dir",
-		"metadata.geo.maxmind_account", "metadata.geo.maxmind_key",
-		"metadata.scireg.interval", "metadata.scireg.sources",
-		"log.level", "log.debug",
-	}
+func IsLive(path string) bool {
+	return slices.ContainsFunc(keys(Default()), func(k key) bool { return k.path == path && k.live })
 }
 
-// noting has every setter note what it was given, so that two configurations can be compared.
-func (c *Config) noting(table []key) []key {
-	for i := range table {
-		path, set := table[i].path, table[i].set
-		table[i].set = func(v value) error {
-			err := set(v)
-			var warning ignored
-			if err == nil || errors.As(err, &warning) {
-				c.given[path] = v
-			}
-			return err
-		}
+// give sets a key and notes what it was given, so that two configurations can be compared, and by whom.
+func (c *Config) give(k *key, v value, origin Origin) error {
+	err := k.set(v)
+	var warning ignored
+	if err == nil || errors.As(err, &warning) {
+		c.given[k.path], c.origins[k.path] = v, origin
 	}
-	return table
+	return err
 }
 
 // sameSetting compares what two values make of the defaults: 60s is 1m, and the default is the same whether it is

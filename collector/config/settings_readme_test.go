@@ -4,64 +4,15 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"regexp"
 	"strings"
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write the tables of settings into conf.example/README.md")
+var update = flag.Bool("update", false,
+	"write conf.example/collector.yml and the tables of settings in conf.example/README.md")
 
-// documented is what conf.example/collector.yml says of one setting.
-type documented struct{ value, comment, help string }
-
-var (
-	yamlKey      = regexp.MustCompile(`^( *)([a-z0-9_]+):(?: +(.*))?$`)
-	environments = regexp.MustCompile(`\s*\[(?:[A-Z_0-9{},…]|, | or )+\]`)
-)
-
-// documentedSettings reads the values and comments of the example by the paths of the keys. A comment belongs to the
-// setting or the section that follows it.
-func documentedSettings(t *testing.T) map[string]documented {
-	t.Helper()
-	data, err := os.ReadFile(example)
-	if err != nil {
-		t.Fatal(err)
-	}
-	all := map[string]documented{}
-	var section []string
-	var comment []string
-	for line := range strings.Lines(string(data)) {
-		line = strings.TrimRight(line, "\n")
-		text := strings.TrimSpace(line)
-		if text == "" {
-			comment = nil
-			continue
-		}
-		if rest, found := strings.CutPrefix(text, "#"); found {
-			if strings.HasPrefix(rest, "   ") {
-				setting, _, _ := strings.Cut(strings.TrimSpace(rest), "  ")
-				rest = "Example: `" + setting + "`."
-			}
-			comment = append(comment, strings.TrimSpace(rest))
-			continue
-		}
-		m := yamlKey.FindStringSubmatch(line)
-		if m == nil {
-			t.Fatalf("%s: %q is neither a comment nor a setting", example, line)
-		}
-		section = append(section[:len(m[1])/2], m[2])
-		path := strings.Join(section, ".")
-		value, trailing, _ := strings.Cut(m[3], " #")
-		whole := strings.Join(append(comment, strings.TrimSpace(trailing)), " ")
-		help := strings.TrimSpace(environments.ReplaceAllString(whole, ""))
-		all[path], comment = documented{strings.TrimSpace(value), whole, help}, nil
-	}
-	return all
-}
-
-// settingsTables are a table for each section of the configuration, with every setting of keys.go.
+// settingsTables are a table for each section of the configuration, with every setting.
 func settingsTables(t *testing.T) string {
-	all := documentedSettings(t)
 	cell := func(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
 	var b strings.Builder
 	bySection := map[string][]key{}
@@ -81,33 +32,30 @@ func settingsTables(t *testing.T) string {
 			"\n### %s\n\n| setting | environment | default | takes effect | what it does |\n|---|---|---|---|---|\n",
 			section)
 		for _, k := range bySection[section] {
-			d, found := all[k.path]
-			if !found {
-				t.Errorf("%s does not have %s", example, k.path)
-			}
-			if d.help == "" {
-				t.Errorf("%s does not explain %s", example, k.path)
+			if k.help == "" {
+				t.Errorf("%s has no help", k.path)
 			}
 			var env []string
 			for _, name := range k.env {
-				if !strings.Contains(d.comment, name) {
-					t.Errorf("%s does not name %s at %s", example, name, k.path)
-				}
 				env = append(env, "`"+name+"`")
 			}
+			help := k.help
+			if k.example != "" {
+				help += " Example: `" + k.example + "`."
+			}
 			effect := "restart"
-			if IsLive(k.path) {
+			if k.live {
 				effect = "live"
 			}
 			fmt.Fprintf(&b, "| `%s` | %s | `%s` | %s | %s |\n",
-				k.path, strings.Join(env, ", "), cell(d.value), effect, cell(d.help))
+				k.path, strings.Join(env, ", "), cell(k.get().yaml()), effect, cell(help))
 		}
 	}
 	b.WriteString("\n")
 	return b.String()
 }
 
-// conf.example/README.md has every setting, as keys.go and conf.example/collector.yml have it.
+// conf.example/README.md has every setting, as its key has it.
 func TestReadmeHasEverySetting(t *testing.T) {
 	const (
 		file  = "../../conf.example/README.md"

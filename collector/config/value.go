@@ -73,18 +73,25 @@ func (v value) String() string {
 	return strconv.Quote(v.text)
 }
 
-// Parsers. Each returns what is wrong with the value, without naming the key.
-
-func text(p *string) setter {
-	return func(v value) error { *p = v.text; return nil }
+// A field is where the value of a key is kept.
+type field struct {
+	kind valueKind         // what the file may hold; a scalar is always taken
+	set  func(value) error // takes a value, or says what is wrong with it without naming the key
+	get  func() value      // the value in the form that set takes
 }
 
-func texts(p *[]string) setter {
-	return func(v value) error { *p = v.items(); return nil }
+// The kinds of fields, each with its own form of the value.
+
+func text(p *string) field {
+	return field{get: textOf(p), set: func(v value) error { *p = v.text; return nil }}
 }
 
-func boolean(p *bool) setter {
-	return func(v value) error {
+func texts(p *[]string) field {
+	return field{kind: list, get: listOf(p), set: func(v value) error { *p = v.items(); return nil }}
+}
+
+func boolean(p *bool) field {
+	return field{get: printed(p), set: func(v value) error {
 		switch strings.ToLower(v.text) {
 		case "true", "1", "yes", "on", "y", "t":
 			*p = true
@@ -98,11 +105,11 @@ func boolean(p *bool) setter {
 			return fmt.Errorf("is neither true nor false")
 		}
 		return nil
-	}
+	}}
 }
 
-func number(p *int, least, most int) setter {
-	return func(v value) error {
+func number(p *int, least, most int) field {
+	return field{get: printed(p), set: func(v value) error {
 		n, err := strconv.Atoi(v.text)
 		if err != nil {
 			return fmt.Errorf("is not a whole number")
@@ -112,46 +119,46 @@ func number(p *int, least, most int) setter {
 		}
 		*p = n
 		return nil
-	}
+	}}
 }
 
 // atMost is number, where an environment variable that is too large is the largest.
-func atMost(p *int, least, most int) setter {
-	return func(v value) error {
+func atMost(p *int, least, most int) field {
+	return field{get: printed(p), set: func(v value) error {
 		if n, err := strconv.Atoi(v.text); err == nil && v.env && n > most {
 			*p = most
 			return ignored(fmt.Sprintf("is more than %d, which is taken instead", most))
 		}
-		return number(p, least, most)(v)
-	}
+		return number(p, least, most).set(v)
+	}}
 }
 
 // urlTemplate takes an http or https address.
-func urlTemplate(p *string) setter {
-	return func(v value) error {
+func urlTemplate(p *string) field {
+	return field{get: textOf(p), set: func(v value) error {
 		if v.text != "" && !strings.HasPrefix(v.text, "https://") && !strings.HasPrefix(v.text, "http://") {
 			return fmt.Errorf("is not an http or https address")
 		}
 		*p = v.text
 		return nil
-	}
+	}}
 }
 
-func seconds32(p *uint) setter {
-	return func(v value) error {
+func seconds32(p *uint) field {
+	return field{get: printed(p), set: func(v value) error {
 		n, err := strconv.ParseUint(v.text, 10, 32)
 		if err != nil {
 			return fmt.Errorf("is not a number of seconds")
 		}
 		*p = uint(n)
 		return nil
-	}
+	}}
 }
 
 // duration takes "90s", "10m", "24h", and a plain number as seconds, as the reference has them. A negative number is 0,
 // which is "never" for intervals.
-func duration(p *time.Duration, least time.Duration) setter {
-	return func(v value) error {
+func duration(p *time.Duration, least time.Duration) field {
+	return field{get: func() value { return value{text: durationText(*p)} }, set: func(v value) error {
 		d, err := time.ParseDuration(v.text)
 		if err != nil {
 			s, err := strconv.ParseFloat(v.text, 64)
@@ -166,7 +173,7 @@ func duration(p *time.Duration, least time.Duration) setter {
 		}
 		*p = d
 		return nil
-	}
+	}}
 }
 
 var sizeUnits = []struct {
@@ -175,8 +182,8 @@ var sizeUnits = []struct {
 }{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"B", 1}, {"", 1}}
 
 // size takes bytes: "64MiB", "1GB" or a plain number.
-func size(p *int, least int) setter {
-	return func(v value) error {
+func size(p *int, least int) field {
+	return field{get: func() value { return value{text: sizeText(*p)} }, set: func(v value) error {
 		for _, unit := range sizeUnits {
 			digits, found := strings.CutSuffix(v.text, unit.suffix)
 			if !found {
@@ -193,11 +200,11 @@ func size(p *int, least int) setter {
 			return nil
 		}
 		return fmt.Errorf(`is not a size such as "64MiB"`)
-	}
+	}}
 }
 
-func addresses(p *[]string) setter {
-	return func(v value) error {
+func addresses(p *[]string) field {
+	return field{kind: list, get: listOf(p), set: func(v value) error {
 		items := v.items()
 		if len(items) == 0 {
 			return fmt.Errorf("names no address")
@@ -209,13 +216,13 @@ func addresses(p *[]string) setter {
 		}
 		*p = items
 		return nil
-	}
+	}}
 }
 
 // serverHosts takes one host or several with commas, each optionally with its port. What else is in a URL has keys of
 // its own.
-func serverHosts(p *string) setter {
-	return func(v value) error {
+func serverHosts(p *string) field {
+	return field{get: textOf(p), set: func(v value) error {
 		*p = v.text
 		for item := range strings.SplitSeq(v.text, ",") {
 			item = strings.TrimSpace(item)
@@ -234,7 +241,7 @@ func serverHosts(p *string) setter {
 			}
 		}
 		return nil
-	}
+	}}
 }
 
 func isPort(text string) bool {
@@ -243,8 +250,8 @@ func isPort(text string) bool {
 }
 
 // targets takes host:port to send to; the host may be a name.
-func targets(p *[]string) setter {
-	return func(v value) error {
+func targets(p *[]string) field {
+	return field{kind: list, get: listOf(p), set: func(v value) error {
 		items := v.items()
 		for _, item := range items {
 			host, port, err := net.SplitHostPort(item)
@@ -257,25 +264,25 @@ func targets(p *[]string) setter {
 		}
 		*p = items
 		return nil
-	}
+	}}
 }
 
-func address(p *string) setter {
-	return func(v value) error {
+func address(p *string) field {
+	return field{get: textOf(p), set: func(v value) error {
 		*p = v.text
 		return checkAddress(v.text)
-	}
+	}}
 }
 
 // addressOrOff takes an address, or "off" or nothing for none.
-func addressOrOff(p *string) setter {
-	return func(v value) error {
+func addressOrOff(p *string) field {
+	return field{get: textOf(p), set: func(v value) error {
 		if *p = v.text; v.text == "" || strings.EqualFold(v.text, "off") {
 			*p = ""
 			return nil
 		}
 		return checkAddress(v.text)
-	}
+	}}
 }
 
 func checkAddress(s string) error {
@@ -294,8 +301,8 @@ func checkAddress(s string) error {
 	return nil
 }
 
-func prefixes(p *[]netip.Prefix) setter {
-	return func(v value) error {
+func prefixes(p *[]netip.Prefix) field {
+	return field{kind: list, get: listOf(p), set: func(v value) error {
 		var all []netip.Prefix
 		for _, item := range v.items() {
 			prefix, err := netip.ParsePrefix(item)
@@ -309,12 +316,12 @@ func prefixes(p *[]netip.Prefix) setter {
 		}
 		*p = all
 		return nil
-	}
+	}}
 }
 
 // oneOf takes one of some words.
-func oneOf(p *string, words ...string) setter {
-	return func(v value) error {
+func oneOf(p *string, words ...string) field {
+	return field{get: textOf(p), set: func(v value) error {
 		for _, w := range words {
 			if strings.EqualFold(v.text, w) {
 				*p = w
@@ -322,12 +329,12 @@ func oneOf(p *string, words ...string) setter {
 			}
 		}
 		return fmt.Errorf("is none of %s", strings.Join(words, ", "))
-	}
+	}}
 }
 
 // samplingRates takes "ADDRESS: RATE" and "ADDRESS/IFINDEX: RATE".
-func samplingRates(p *[]SamplingRate) setter {
-	return func(v value) error {
+func samplingRates(p *[]SamplingRate) field {
+	return field{kind: mapping, get: func() value { return ratesValue(*p) }, set: func(v value) error {
 		pairs, err := v.entries()
 		if err != nil {
 			return err
@@ -356,12 +363,12 @@ func samplingRates(p *[]SamplingRate) setter {
 		}
 		*p = rates
 		return nil
-	}
+	}}
 }
 
 // addressMap takes "ADDRESS: ADDRESS".
-func addressMap(p *map[netip.Addr]netip.Addr) setter {
-	return func(v value) error {
+func addressMap(p *map[netip.Addr]netip.Addr) field {
+	return field{kind: mapping, get: func() value { return mapValue(*p) }, set: func(v value) error {
 		pairs, err := v.entries()
 		if err != nil {
 			return err
@@ -380,13 +387,13 @@ func addressMap(p *map[netip.Addr]netip.Addr) setter {
 		}
 		*p = all
 		return nil
-	}
+	}}
 }
 
 // textMap takes a mapping, or "key:value,key:value": each is split at its first colon. Of an environment variable an
 // entry without a colon is left out, as in the reference.
-func textMap(p *map[string]string) setter {
-	return func(v value) error {
+func textMap(p *map[string]string) field {
+	return field{kind: mapping, get: func() value { return mapValue(*p) }, set: func(v value) error {
 		all := map[string]string{}
 		if v.kind == mapping {
 			for _, entry := range v.pairs {
@@ -409,5 +416,5 @@ func textMap(p *map[string]string) setter {
 		}
 		*p = all
 		return left
-	}
+	}}
 }

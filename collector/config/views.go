@@ -14,19 +14,29 @@ const viewEnvPrefix = "CLICKHOUSE_FLOW_MV_BY_"
 
 var viewKinds = []schema.Kind{schema.ByEdgeAS, schema.ByInterface, schema.ByIPVersion}
 
-func (c *Config) windows(kind schema.Kind) setter {
-	return func(v value) error {
-		c.views[kind] = v.items()
-		return nil
+// windows are those of one kind of view.
+func (c *Config) windows(kind schema.Kind) field {
+	return field{kind: list,
+		get: func() value { return value{kind: list, list: c.views[kind]} },
+		set: func(v value) error {
+			c.views[kind] = v.items()
+			return nil
+		},
 	}
 }
 
-func (c *Config) setViewSettings(v value) error {
-	if v.kind != mapping {
-		return fmt.Errorf("is not a mapping such as {edge_as_5m_ttl: 1 YEAR}")
+// eachView has the settings of single views.
+func (c *Config) eachView() field {
+	return field{kind: mapping,
+		get: func() value { return value{kind: mapping, pairs: c.viewSettings} },
+		set: func(v value) error {
+			if v.kind != mapping {
+				return fmt.Errorf("is not a mapping such as {edge_as_5m_ttl: 1 YEAR}")
+			}
+			c.viewSettings = append(c.viewSettings, v.pairs...)
+			return nil
+		},
 	}
-	c.viewSettings = append(c.viewSettings, v.pairs...)
-	return nil
 }
 
 // viewSettingsOf takes the settings of views out of an environment, in the file's spelling.
@@ -95,14 +105,19 @@ func (c *Config) settle() {
 	drop("flow.extensions", &c.Schema.FlowExtensions, schema.KnowsFlowExtension)
 	drop("tables.as_extensions", &c.Schema.ASExtensions, schema.KnowsASExtension)
 
+	if c.debug {
+		c.origins["log.level"] = c.origins["log.debug"].by("log.debug")
+	}
+
 	// In the reference the files are what is read when the download fails. A configuration of ours that names them
 	// means them.
-	names := &c.Metadata.ASNames
+	names := &c.Metadata.CAIDA
 	for _, path := range []string{"metadata.caida.as2org_file", "metadata.caida.peeringdb_file"} {
 		v, given := c.given[path]
 		_, said := c.given["metadata.caida.use_url"]
 		if given && !v.env && !said {
 			names.UseURL = false
+			c.origins["metadata.caida.use_url"] = c.origins[path].by(path)
 		}
 	}
 }
@@ -129,7 +144,7 @@ func (c *Config) setView(byName map[string]int, setting pair) error {
 		case "policy_scope":
 			view.PolicyScope = v.items()
 		case "policy_override":
-			return boolean(&view.PolicyOverride)(v)
+			return boolean(&view.PolicyOverride).set(v)
 		default:
 			continue
 		}

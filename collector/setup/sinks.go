@@ -46,10 +46,10 @@ func KafkaSpool(cfg *config.Config, log *zap.Logger, book *tally.Book) (*spool.S
 
 // Quarantine is where refused rows go; nil where none is configured.
 func Quarantine(cfg *config.Config) *quarantine.Quarantine {
-	if cfg.Refused.Path == "" {
+	if cfg.Quarantine.Path == "" {
 		return nil
 	}
-	return quarantine.New(quarantine.Options{Dir: cfg.Refused.Path, MaxBytes: int64(cfg.Refused.MaxBytes)})
+	return quarantine.New(quarantine.Options{Dir: cfg.Quarantine.Path, MaxBytes: int64(cfg.Quarantine.MaxBytes)})
 }
 
 // Spool opens the directory where inserts wait for a server that is down; nil where none is configured. What it

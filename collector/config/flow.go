@@ -1,0 +1,63 @@
+package config
+
+import (
+	"time"
+
+	"github.com/metranova/flow-collector/sink/schema"
+)
+
+// Flow bounds the times of flows. Times beyond are replaced by the time of receipt.
+type Flow struct {
+	MaxAhead  time.Duration // of the time of receipt
+	MaxBehind time.Duration // it; 0: the table's TTL
+}
+
+// flowKeys are what data_flow and its rollups have.
+func flowKeys(c *Config) []key {
+	s := &c.Schema
+	all := []key{
+		{path: "flow.extensions", env: []string{"CLICKHOUSE_FLOW_EXTENSIONS"}, def: "bgp, ipv4, ipv6, mpls, vlan",
+			field: texts(&s.FlowExtensions),
+			help: "Typed paths of ext: bgp, ipv4, ipv6, mpls, vlan. Everything that an exporter sends is " +
+				"written, typed or not."},
+		{path: "flow.ip_ref_extensions", env: []string{"CLICKHOUSE_FLOW_IP_REF_EXTENSIONS"}, def: "scireg",
+			field: texts(&s.IPRefExtensions),
+			help:  "Registries whose prefixes give ext.src_ip_<name>_ref and ext.dst_ip_<name>_ref."},
+	}
+	all = append(all, columnKeys(s)...)
+	return append(all, []key{
+		{path: "flow.learned_names", env: []string{"CLICKHOUSE_FLOW_LEARNED_NAMES"}, def: "true",
+			field: boolean(&c.LearnedNames),
+			help: "Use names that exporters send in option records. An interface that is not in meta_interface " +
+				"gets the id DEVICE::NAME and no ref (IE 82, 83). ext.vrf_name is the name of the flow's VRF (IE " +
+				"236)."},
+		{path: "flow.ttl", env: []string{"CLICKHOUSE_FLOW_TTL"}, field: text(&s.FlowTTL.Interval),
+			help: "How long flows are kept. A TTL of an existing table is never changed."},
+		{path: "flow.ttl_column", env: []string{"CLICKHOUSE_FLOW_TTL_COLUMN"}, field: text(&s.FlowTTL.Column),
+			help: "Column that the TTL counts from."},
+		{path: "flow.max_ahead", env: []string{"CLICKHOUSE_FLOW_MAX_AHEAD"}, def: "24h", live: true,
+			field: duration(&c.Flow.MaxAhead, time.Minute),
+			help: "How far flow times may be ahead of the time of receipt. Beyond it, the exporter's clock is " +
+				"wrong: the row gets the time of receipt, and ext.stated_start_ms and ext.stated_end_ms have the " +
+				"stated times."},
+		{path: "flow.max_behind", env: []string{"CLICKHOUSE_FLOW_MAX_BEHIND"}, live: true,
+			field: duration(&c.Flow.MaxBehind, 0),
+			help:  "How far flow times may be behind the time of receipt. 0: the TTL, or no bound without a TTL."},
+		{path: "flow.partition_by", env: []string{"CLICKHOUSE_FLOW_PARTITION_BY"}, field: text(&s.FlowPartitionBy),
+			help: "Partition key of data_flow, when the table is created."},
+		{path: "flow.views.edge_as", env: []string{"CLICKHOUSE_FLOW_MV_BY_EDGE_AS"}, def: "5m",
+			field: c.windows(schema.ByEdgeAS),
+			help:  "Windows of the rollup by the AS beyond the edge."},
+		{path: "flow.views.interface", env: []string{"CLICKHOUSE_FLOW_MV_BY_INTERFACE"}, def: "5m",
+			field: c.windows(schema.ByInterface),
+			help:  "Windows of the rollup by interface."},
+		{path: "flow.views.ip_version", env: []string{"CLICKHOUSE_FLOW_MV_BY_IP_VERSION"}, def: "5m",
+			field: c.windows(schema.ByIPVersion),
+			help:  "Windows of the rollup by IP version."},
+		{path: "flow.view_settings", field: c.eachView(),
+			example: "view_settings: {edge_as_5m_ttl: 1 YEAR}",
+			help: "Settings of one rollup, KIND_WINDOW_SETTING: table, ttl, ttl_column, partition_by, " +
+				"policy_level, policy_scope, policy_override. The environment names are like " +
+				"CLICKHOUSE_FLOW_MV_BY_EDGE_AS_5M_TTL."},
+	}...)
+}

@@ -1,0 +1,49 @@
+package config
+
+// HTTP is where the collector says how it is.
+type HTTP struct {
+	Listen string // host:port; "": nowhere
+	PProf  bool
+	Hosts  []string // names that are answered; none: all
+}
+
+// Metrics bounds what is shown of exporters.
+type Metrics struct {
+	MaxExporters int // that are told apart, with each of their observation domains
+}
+
+// operationKeys are how the collector says how it is.
+func operationKeys(c *Config) []key {
+	return []key{
+		{path: "http.listen", env: []string{"HTTP_LISTEN"}, def: ":8080", field: addressOrOff(&c.HTTP.Listen),
+			help: "Address of the page, /metrics, /healthz, /readyz and /exporters. off: no HTTP. Everybody who " +
+				"reaches it can read operational data; nothing can be changed there."},
+		{path: "http.pprof", field: boolean(&c.HTTP.PProf),
+			help: "Serve Go's profiler at /debug/pprof/ too."},
+		{path: "http.hosts", env: []string{"HTTP_HOSTS"}, field: texts(&c.HTTP.Hosts),
+			help: "Host names that requests may use, besides localhost and addresses. Empty: all."},
+
+		{path: "metrics.max_exporters", def: "500", field: number(&c.Metrics.MaxExporters, 1, 1<<20),
+			help: "How many exporters, with each of their observation domains, have series of their own in " +
+				"/metrics and rows of their own in collector_loss. All others together are \"other\". A stream " +
+				"that never gave data gives way at the next minute; any other after a silence as long as its " +
+				"activity, at most ten minutes."},
+
+		{path: "log.level", env: []string{"LOG_LEVEL"}, def: "info", live: true,
+			field: oneOf(&c.LogLevel, "debug", "info", "warn", "error"),
+			help:  "debug, info, warn or error."},
+		{path: "log.debug", env: []string{"DEBUG"}, live: true, field: debug(c),
+			help: "The reference's switch for level debug."},
+	}
+}
+
+// debug is the reference's DEBUG=true.
+func debug(c *Config) field {
+	return field{get: printed(&c.debug), set: func(v value) error {
+		err := boolean(&c.debug).set(v)
+		if c.debug {
+			c.LogLevel = "debug" // whatever log.level says
+		}
+		return err
+	}}
+}

@@ -1,0 +1,107 @@
+package config
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// A Setting is one key of the configuration with the value in force.
+type Setting struct {
+	Key    string   // its place in the file: section.name
+	Env    []string // the variables that set it, in the order in which they are tried
+	Value  string   // as the file would have it, on one line; Hidden is in place of secrets, in URLs too
+	Origin Origin   // where the value comes from
+	Live   bool     // a change takes effect at a reload; otherwise at a restart
+	Secret bool     // a password or a key
+	Help   string   // one or several sentences
+}
+
+// Hidden stands for a secret that is set.
+const Hidden = "(hidden)"
+
+// An Origin is where a value comes from. The zero Origin is the default.
+type Origin struct {
+	Where    string // "collector.yml:12", "base.env:3", or "environment": the process's own; several with commas
+	Variable string // its name, for the last two
+	Because  string // the key that decides about this one, which is not set itself
+}
+
+// String is "default", "collector.yml:12", "CLICKHOUSE_HOST (base.env:3)" or "KAFKA_PORT (environment)".
+func (o Origin) String() string {
+	where := o.Where
+	switch {
+	case where == "":
+		return "default"
+	case o.Variable != "":
+		where = o.Variable + " (" + where + ")"
+	}
+	if o.Because != "" {
+		where += ", by " + o.Because
+	}
+	return where
+}
+
+// by is the origin of what another key decides.
+func (o Origin) by(key string) Origin {
+	o.Because = key
+	return o
+}
+
+// Settings returns every setting in the order of conf.example/collector.yml. Of a Config that has problems they are
+// what could be read.
+func (c *Config) Settings() []Setting {
+	var all []Setting
+	for _, k := range keys(c) {
+		all = append(all, Setting{Key: k.path, Env: slices.Clone(k.env), Value: k.shown(), Origin: c.origins[k.path],
+			Live: k.live, Secret: k.secret, Help: k.help})
+	}
+	return all
+}
+
+// shown is the value without secrets.
+func (k *key) shown() string {
+	v := k.get()
+	if k.secret && v.text != "" {
+		return Hidden
+	}
+	v.text = withoutPassword(v.text)
+	v.list = slices.Clone(v.list)
+	for i, item := range v.list {
+		v.list[i] = withoutPassword(item)
+	}
+	v.pairs = slices.Clone(v.pairs)
+	for i, p := range v.pairs {
+		v.pairs[i].text = withoutPassword(p.text)
+	}
+	return v.yaml()
+}
+
+// Secrets in URLs: user and password, and parameters that are named like one.
+var (
+	userInfo    = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*://)[^/?#]*@`)
+	secretParam = regexp.MustCompile(`([?&][^=&]*(?i:key|token|secret|pass|auth|sig)[^=&]*=)[^&#]*`)
+)
+
+// withoutPassword hides the secrets of a URL. Other texts stay as they are.
+func withoutPassword(text string) string {
+	if !strings.Contains(text, "://") {
+		return text
+	}
+	return secretParam.ReplaceAllString(userInfo.ReplaceAllString(text, "${1}"+Hidden+"@"), "${1}"+Hidden)
+}
+
+// viewOrigin adds the variables that have settings of single views.
+func (c *Config) viewOrigin(env environ) {
+	const key = "flow.view_settings"
+	for _, p := range c.viewSettings {
+		if p.env == "" {
+			continue
+		}
+		o := Origin{Where: env.where[p.env], Variable: p.env}
+		if before := c.origins[key]; before != (Origin{}) {
+			o = Origin{Where: before.String() + ", " + o.String()}
+		}
+		c.origins[key] = o
+	}
+}

@@ -1,0 +1,90 @@
+package config
+
+import (
+	"time"
+)
+
+// Store is the local store.
+type Store struct {
+	Path, Listen, Engine string
+	Username, Password   string   // no password: one is made and kept in Path
+	Insecure             bool     // nobody needs a password
+	Hosts                []string // more names of this host, for Host and Origin
+	Memory               int      // bytes that the engine may use; 0: its own default
+}
+
+// Batch says when a block goes out and how much may wait.
+type Batch struct {
+	Rows       int
+	Age        time.Duration
+	QueueBytes int
+	Inserters  int
+	Grace      time.Duration // how long a stop may take
+}
+
+// Spool is where blocks wait on disk for a server that is down.
+type Spool struct {
+	Path     string // a directory; "": nowhere
+	MaxBytes int    // of its files; then the oldest goes
+	MaxAge   time.Duration
+}
+
+// Quarantine is where rows are kept that the server refuses for good.
+type Quarantine struct {
+	Path     string // a directory; "": they are lost
+	MaxBytes int
+}
+
+// storeKeys are the local store, and how rows wait for it or for a server.
+func storeKeys(c *Config) []key {
+	return []key{
+		{path: "store.path", env: []string{"STORE_PATH"}, def: "data", field: text(&c.Store.Path),
+			help: "Directory of the local store."},
+		{path: "store.listen", env: []string{"STORE_LISTEN"}, def: "127.0.0.1:8123", field: address(&c.Store.Listen),
+			help: "Address of its HTTP interface."},
+		{path: "store.engine", env: []string{"STORE_ENGINE", "CHDB_LIB_PATH"}, field: text(&c.Store.Engine),
+			help: "The engine, libchdb.so. Empty: beside the program, or in /usr/lib/flow-collector."},
+		{path: "store.username", def: "default", field: text(&c.Store.Username),
+			help: "User of the local store."},
+		{path: "store.password", env: []string{"STORE_PASSWORD"}, secret: true, field: text(&c.Store.Password),
+			help: "Password of that user. Empty: one is made at the first start and kept in the file " +
+				"store.password of the directory. The collector's own commands use it; processes of the " +
+				"collector's user on this host need none."},
+		{path: "store.insecure", field: boolean(&c.Store.Insecure),
+			help: "true: nobody needs a password. Without it, a store on an address other than loopback needs a " +
+				"password."},
+		{path: "store.hosts", env: []string{"STORE_HOSTS"}, field: texts(&c.Store.Hosts),
+			help: "Names that clients may use for this host, besides localhost, the host's own name and the " +
+				"address above: behind a proxy or in a container. Requests for another name are refused."},
+		{path: "store.memory", field: size(&c.Store.Memory, 0),
+			help: "Memory limit of the engine. 0: 90 % of the machine's memory."},
+
+		{path: "batch.rows", env: []string{"CLICKHOUSE_BATCH_SIZE"}, def: "50000",
+			field: atMost(&c.Batch.Rows, 1, 1<<20),
+			help:  "An insert is sent when it has this many rows."},
+		{path: "batch.age", env: []string{"CLICKHOUSE_BATCH_TIMEOUT"}, def: "2s",
+			field: duration(&c.Batch.Age, 10*time.Millisecond),
+			help:  "An insert is sent when its first row is this old."},
+		{path: "batch.queue_bytes", def: "256MiB", field: size(&c.Batch.QueueBytes, 1<<20),
+			help: "Inserts wait for ClickHouse in memory up to this size. Beyond it, the oldest goes to the " +
+				"spool."},
+		{path: "batch.inserters", def: "2", field: number(&c.Batch.Inserters, 1, 64),
+			help: "How many inserts are sent at once."},
+		{path: "batch.grace", def: "30s", field: duration(&c.Batch.Grace, time.Second),
+			help: "How long a stop may take to deliver what is left."},
+
+		{path: "spool.path", env: []string{"SPOOL_PATH"}, def: "spool", field: text(&c.Spool.Path),
+			help: "Directory where inserts wait while ClickHouse is down or slow. They are delivered later, " +
+				"oldest first. Empty: they wait in memory only."},
+		{path: "spool.max_bytes", def: "10GiB", field: size(&c.Spool.MaxBytes, 1<<20),
+			help: "Size of the spool. Beyond it, the oldest rows are dropped and counted."},
+		{path: "spool.max_age", def: "168h", field: duration(&c.Spool.MaxAge, time.Minute),
+			help: "Rows that are older than this are dropped and counted."},
+
+		{path: "quarantine.path", env: []string{"QUARANTINE_PATH"}, def: "quarantine", field: text(&c.Quarantine.Path),
+			help: "Directory for rows that the server refuses for good, with the reason. `collector quarantine` " +
+				"lists them. Empty: these rows are lost and counted."},
+		{path: "quarantine.max_bytes", def: "1GiB", field: size(&c.Quarantine.MaxBytes, 1<<10),
+			help: "Size of the quarantine. Beyond it, further refused rows are lost and counted."},
+	}
+}
