@@ -104,6 +104,8 @@ type Decoder struct {
 	toSave    []*source
 	forgotten []netip.Addr // that were saved, since Save
 	totals    *totals      // nil until a record has some
+	reversed  []reversedValue   // of the record in hand
+	other     otherDirection
 }
 
 // JumboFrame is the largest datagram that exporters send, in bytes: the MTU of jumbo frames (RFC 7011 §10.3.3).

@@ -95,9 +95,7 @@ const (
 	opReversePackets
 	opReverseBytesTotal
 	opReversePacketsTotal
-	opReverseTCPFlags
-	opReverseStart // RFC 5103 forms of 150, 152, 154, 156
-	opReverseEnd
+	opReversed     // another element of the other direction: step.of says what it fills there
 	opStartSeconds // IE 150
 	opEndSeconds
 	opStartMicros
@@ -203,17 +201,27 @@ func vendorElements() map[uint16]element {
 // v6Mask marks a prefix length of an IPv6 address: with both families in a template the flow's own counts.
 const v6Mask = 1
 
-// reverseElements are those of RFC 5103 that the second record of a biflow is made of.
+// reverseElements are the counters of RFC 5103 that make the second record of a biflow.
 func reverseElements() map[uint16]element {
 	return map[uint16]element{
-		1: {op: opReverseBytes}, 2: {op: opReversePackets}, 85: {op: opReverseBytesTotal},
-		86: {op: opReversePacketsTotal},
-		6:  {op: opReverseTCPFlags}, 150: {op: opReverseStart, arg: formSeconds},
-		151: {op: opReverseEnd, arg: formSeconds},
-		152: {op: opReverseStart, arg: formMillis}, 153: {op: opReverseEnd, arg: formMillis},
-		154: {op: opReverseStart, arg: formMicros}, 155: {op: opReverseEnd, arg: formMicros},
-		156: {op: opReverseStart, arg: formNanos}, 157: {op: opReverseEnd, arg: formNanos},
+		1: {op: opReverseBytes}, 2: {op: opReversePackets}, 85: {op: opReverseBytesTotal}, 86: {op: opReversePacketsTotal},
 	}
+}
+
+// reversible are the opcodes of elements that may differ between the directions of a biflow. The reverse form of an
+// element has the value that the element would have in a record of the other direction (RFC 5103 §6.1).
+func reversible(op opcode) bool {
+	switch op {
+	case opToS, opTCPFlags, opICMPTypeCode, opICMPType, opICMPCode, opInIf, opOutIf, opInIfPhysical, opOutIfPhysical,
+		opSrcVLAN, opDstVLAN, opInnerSrcVLAN, opInnerDstVLAN, opSrcMAC, opDstMAC, opPostSrcMAC, opPostDstMAC,
+		opNextHop4, opNextHop6, opBGPNextHop4, opBGPNextHop6, opSrcAS, opDstAS, opPeerSrcAS, opPeerDstAS, opFlowLabel,
+		opIngressVRF, opEgressVRF, opPostNATSrcAddr4, opPostNATDstAddr4, opPostNATSrcAddr6, opPostNATDstAddr6,
+		opPostNATSrcPort, opPostNATDstPort, opForwardingStatus, opDirection, opFlowEndReason,
+		opFirstUptime, opLastUptime, opStartMillis, opEndMillis, opStartSeconds, opEndSeconds, opStartMicros, opEndMicros,
+		opStartNanos, opEndNanos, opStartDelta, opEndDelta, opDurationMillis, opDurationMicros:
+		return true
+	}
+	return false
 }
 
 // sentBy is the field of a record that has a value when an element of an opcode is sent, for those of which that is

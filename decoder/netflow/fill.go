@@ -32,8 +32,6 @@ type rare struct {
 	bytesTotal, bytesOut, bytesInitiator, bytesLayer2 counter
 	packetsTotal, packetsOut, packetsInitiator        counter
 	reverseBytes, reversePackets                      counter
-	reverseStartMs, reverseEndMs                      int64
-	reverseTCPFlags                                   uint16
 	observedMs                                        int64
 	hasObserved                                       bool
 	initMs                                            int64
@@ -59,7 +57,6 @@ type rare struct {
 	stationMAC                                        [6]byte
 	station                                           flow.Addr
 	hasStationMAC, hasStation                         bool
-	hasReverseTCPFlags                                bool
 	reverseTotals                                     uint8 // which reverse counters are totals, as bits of totals.go
 }
 
@@ -165,6 +162,8 @@ func (d *Decoder) fill(plan []step, record []byte, r *flow.Record, w *raw, c *co
 			setVLAN(&r.DstVLAN, v)
 		case opMPLSLabel:
 			r.MPLS[s.arg] = uint32(unsigned(v) & 0xffffff)
+		case opReversed:
+			d.keepReversed(s, v)
 		default:
 			d.fillRare(s.op, s.arg, v, r, w, c)
 		}
@@ -302,12 +301,6 @@ func (w *raw) fill(op opcode, arg uint8, v []byte, c *context) {
 	case opReversePacketsTotal:
 		w.reversePackets.set(v)
 		w.reverseTotals |= 1 << totalReversePackets
-	case opReverseTCPFlags:
-		w.reverseTCPFlags, w.hasReverseTCPFlags = low16(v), true
-	case opReverseStart:
-		w.reverseStartMs = c.millis(arg, v)
-	case opReverseEnd:
-		w.reverseEndMs = c.millis(arg, v)
 	case opStartSeconds:
 		w.setStart(c.millis(formSeconds, v), secondsTime)
 	case opEndSeconds:

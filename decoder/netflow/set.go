@@ -253,11 +253,11 @@ func (d *Decoder) skipRecords(t *template, s *session, body []byte, reason expor
 // fillVariable takes a field that says its own length off body.
 func (d *Decoder) fillVariable(s *step, body []byte, r *flow.Record, c *context) (rest []byte, ok bool) {
 	v, rest, ok := cutVariable(body)
-	if s.op == opSkip || len(v) == 0 || !fits(s.op, len(v)) {
+	if s.op == opSkip || len(v) == 0 || !fits(s.op, len(v)) || !fits(s.of, len(v)) {
 		return rest, ok
 	}
 	r.Has |= s.sent
-	one := [1]step{{op: s.op, arg: s.arg, length: uint16(len(v))}}
+	one := [1]step{{op: s.op, arg: s.arg, of: s.of, length: uint16(len(v))}}
 	d.fill(one[:], v, r, &d.raw, c)
 	return rest, true
 }
@@ -267,6 +267,7 @@ func (d *Decoder) clearRaw(t *template) {
 	d.raw.usual = usual{}
 	if t.traits&hasRare != 0 {
 		d.raw.rare = rare{}
+		d.reversed = d.reversed[:0]
 	}
 }
 
@@ -276,7 +277,7 @@ func (d *Decoder) complete(t *template, r *flow.Record, s *session, c *context) 
 	d.finish(t, r, &d.raw, s, c)
 	d.count(r)
 	if t.traits&(biflow|responder) != 0 {
-		d.reverse(r, &d.raw, c)
+		d.reverse(r, &d.raw, s, c)
 	}
 }
 

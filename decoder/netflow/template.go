@@ -50,6 +50,7 @@ type run struct {
 type step struct {
 	op     opcode
 	arg    uint8
+	of     opcode // with opReversed: of the same element in the flow's own direction
 	length uint16
 	offset uint16      // within its run
 	sent   flow.Fields // the field that has a value then
@@ -195,8 +196,11 @@ func (c *compiler) step(f field, options bool) step {
 	case reversePEN:
 		e := c.reverse[f.ID]
 		s.op, s.arg = e.op, e.arg
+		if own := c.elements[f.ID]; reversible(own.op) {
+			s.op, s.of, s.arg = opReversed, own.op, own.arg
+		}
 	}
-	if s.length != variableLength && !fits(s.op, int(s.length)) {
+	if s.length != variableLength && (!fits(s.op, int(s.length)) || !fits(s.of, int(s.length))) {
 		s.op = opSkip
 	}
 	s.sent = sentBy(s.op)
@@ -232,7 +236,7 @@ func alternates(op opcode) bool {
 	switch op {
 	case opSrcVLAN, opDstVLAN, opSamplerID, opSamplingInterval, opICMPTypeCode, opICMPType, opICMPCode,
 		opSrcMask, opDstMask, opTransportSrcPort, opTransportDstPort, opSrcPrefix, opDstPrefix,
-		opObserved, opFrameLink, opHashRange, opPart:
+		opObserved, opFrameLink, opHashRange, opPart, opReversed:
 		return true
 	}
 	return false
