@@ -19,6 +19,7 @@ const (
 	EndBeforeStart       // records: start and end exchanged
 	UptimeWithoutStart   // records: uptimes without the device's start: the end is the export time
 	PlainFractions       // records: decimal fractions of a second in NTP time stamps
+	TimeUnitsMixed       // times: seconds where milliseconds are meant, or the other way round
 	TotalsRepeated       // records: totals of a flow sent again: the difference counts
 	// records: totals of too many flows: one that was forgotten counts in full again
 	TotalsForgotten
@@ -44,7 +45,7 @@ func (r Reading) String() string {
 		"sampling_from_elsewhere", "sampling_of_only_sampler", "sampling_not_matched", "sampling_ambiguous",
 		"sampling_bytes_swapped",
 		"sampling_all_16_bits", "header_clock_wrong", "record_clock_wrong", "end_before_start", "uptime_without_start",
-		"plain_fractions", "totals_repeated", "totals_forgotten", "other_set_ids",
+		"plain_fractions", "time_units_mixed", "totals_repeated", "totals_forgotten", "other_set_ids",
 	}[r]
 }
 
@@ -62,6 +63,7 @@ func (r Reading) Text() string {
 		"end before start: exchanged",
 		"uptimes without the time when the device started: the export time is taken for the end, the duration is kept",
 		"time stamps have decimal fractions of a second instead of NTP's binary ones",
+		"times in another unit than that of their element, read in the unit that puts them near the export time",
 		"totals of a flow sent repeatedly: the difference to the record before is taken",
 		"totals of more flows than are remembered: some count twice",
 		"set ids of the other protocol (NetFlow v9 has 0 and 1, IPFIX 2 and 3), read nevertheless",
@@ -75,6 +77,8 @@ func (r Reading) Unit() string {
 		return "datagrams"
 	case OtherSetIDs:
 		return "sets"
+	case TimeUnitsMixed:
+		return "times"
 	}
 	return "records"
 }

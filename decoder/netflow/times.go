@@ -46,13 +46,16 @@ const (
 	oldestEndMs = dayMs
 )
 
+// headerAheadMs is how far a header may be ahead of the receive time: a time zone that is set wrongly makes up to 14 hours.
+const headerAheadMs = dayMs
+
 // setClock gives a datagram its export time: the header's, or the receive time where the header's cannot be true: from
-// before clocks were set, or years ahead. A clock that is off by less is for the operator to set right: the exporter's
-// page tells.
+// before clocks were set, or more than a day after the datagram was received. A clock that is off by less, or behind, is
+// for the operator to set right: the exporter's page tells.
 func (c *context) setClock(headerMs int64) {
 	receivedMs := c.received / int64(time.Millisecond)
 	c.exportMs = headerMs
-	if (headerMs < firstDateMs || headerMs > receivedMs+tenYearsMs) && receivedMs > firstDateMs {
+	if (headerMs < firstDateMs || headerMs > receivedMs+headerAheadMs) && receivedMs > firstDateMs {
 		c.exportMs, c.shiftMs = receivedMs, receivedMs-headerMs
 		c.session.read(exporter.HeaderClockWrong)
 	}
@@ -130,13 +133,18 @@ func (w *raw) bound(s *session, c *context, badStart, badEnd bool) {
 		return // nothing is known to compare with
 	}
 	if c.shiftMs != 0 {
-		// The header's clock is wrong, and the record's times are of that clock.
+		// The header's clock is wrong, and the record's times are of that clock: both of them, or one.
+		startMs, endMs := w.startMs+c.shiftMs, w.endMs+c.shiftMs
+		if w.startForm != noTime && w.endForm != noTime && c.possible(startMs) && c.possible(endMs) {
+			w.startMs, w.endMs = startMs, endMs
+			return
+		}
 		if badStart {
-			w.startMs += c.shiftMs
+			w.startMs = startMs
 			badStart = !c.possible(w.startMs)
 		}
 		if badEnd {
-			w.endMs += c.shiftMs
+			w.endMs = endMs
 			badEnd = !c.possible(w.endMs)
 		}
 		if !badStart && !badEnd {

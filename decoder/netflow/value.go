@@ -114,10 +114,32 @@ const ntpEpoch = 2208988800
 // tenYearsMs is how far a plain count of micro- or nanoseconds may be from the export time to be taken for one.
 const tenYearsMs = 10 * 365 * 24 * 3600 * 1000
 
-// millis turns a time stamp into Unix milliseconds. Micro- and nanoseconds are NTP time stamps (RFC 7011 §6.1.9,
-// 6.1.10); some exporters send plain counts since 1970, which are told apart by which of the two lies near the export
-// time.
+// nearMs is how long before the export time a time may lie to be taken for one in another unit than its element's.
+const nearMs = 60 * dayMs
+
+// millis turns a time stamp into Unix milliseconds. Some exporters mix the units up, and send seconds in IE 152 and 153
+// or milliseconds in 150 and 151: where a time cannot be true in its own unit, and lies near the export time in another,
+// it is of that one. An uptime in milliseconds is not taken for seconds by that, but for one hour in 49 days.
 func (c *context) millis(form uint8, b []byte) int64 {
+	ms := c.ownUnit(form, b)
+	if ms == 0 || c.possible(ms) || len(b) > 8 {
+		return ms
+	}
+	n := unsigned(b)
+	for _, other := range [...]int64{
+		int64(min(n, 1<<40)) * 1000, int64(min(n, 1<<50)), int64(n / 1e3), int64(n / 1e6), // seconds to nanoseconds
+	} {
+		if other <= c.latestMs && other > c.exportMs-nearMs && other >= firstDateMs {
+			c.session.read(exporter.TimeUnitsMixed)
+			return other
+		}
+	}
+	return ms
+}
+
+// ownUnit is a time stamp in its element's unit. Micro- and nanoseconds are NTP time stamps (RFC 7011 §6.1.9, 6.1.10); some
+// exporters send plain counts since 1970, which are told apart by which of the two lies near the export time.
+func (c *context) ownUnit(form uint8, b []byte) int64 {
 	switch form {
 	case formSeconds:
 		return int64(min(unsigned(b), 1<<40)) * 1000
