@@ -46,12 +46,13 @@ const (
 	oldestEndMs = dayMs
 )
 
-// headerAheadMs is how far a header may be ahead of the receive time: a time zone that is set wrongly makes up to 14 hours.
-const headerAheadMs = dayMs
+// headerAheadMs is how far a header may be ahead of the receive time. Nothing is exported after it was received, but a
+// clock that is off by days or weeks is for the operator to set right: the exporter's page tells, and rows of flows that
+// are too far ahead get the time of receipt (flow.max_ahead).
+const headerAheadMs = 100 * dayMs
 
 // setClock gives a datagram its export time: the header's, or the receive time where the header's cannot be true: from
-// before clocks were set, or more than a day after the datagram was received. A clock that is off by less, or behind, is
-// for the operator to set right: the exporter's page tells.
+// before clocks were set, or too far ahead.
 func (c *context) setClock(headerMs int64) {
 	receivedMs := c.received / int64(time.Millisecond)
 	c.exportMs = headerMs
