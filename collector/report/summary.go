@@ -140,7 +140,7 @@ func streamLosses(stream *exporter.Stream) []Loss {
 	for _, reason := range exporter.Reasons() {
 		add(stream.Failed(reason), reason.String())
 	}
-	add(stream.Lost.Load(), "missing by sequence number")
+	add(stream.Lost.Load(), "lost before us (missing by sequence number)")
 	add(stream.SamplesLost.Load(), "samples missing by sequence number")
 	add(stream.AgentDrops.Load(), "samples dropped by the agent itself")
 	return losses

@@ -24,7 +24,7 @@ func TestSummary_evictedStreams(t *testing.T) {
 	sum := New(table)
 	lost := uint64(0)
 	for _, l := range sum.Losses {
-		if l.What == "missing by sequence number" {
+		if l.What == "lost before us (missing by sequence number)" {
 			lost += l.Count
 		}
 	}
