@@ -17,6 +17,7 @@ type parts struct {
 	ipLength uint32
 	src, dst [6]byte
 	ethernet bool
+	stripped uint16 // the outermost tag that a switch took off (extended_vlantunnel); 0: none
 }
 
 // described is a packet as sampled_ipv4 or sampled_ipv6 has it. Has is 0 where there was none.
@@ -62,7 +63,7 @@ func (d *Decoder) record(f *flow.Record, format uint32, body []byte, seen *parts
 	case extendedMPLS:
 		return labels(f, &r)
 	case extendedVLAN:
-		return vlanTunnel(f, &r)
+		return vlanTunnel(&r, seen)
 	}
 	return true
 }
@@ -140,6 +141,7 @@ func (d *Decoder) parseFrame(frame []byte, first packet.Layer, f *flow.Record) p
 // isPacket reports whether what is called an Ethernet frame begins with an IP header instead: its length is the
 // frame's, with or without a checksum.
 func isPacket(b []byte, length uint32) bool {
+	const leastFrame, mostLink = 64, 26 // bytes; Ethernet, two tags and checksum
 	var packet uint32
 	switch {
 	case len(b) >= 20 && b[0] == 0x45:
@@ -149,7 +151,12 @@ func isPacket(b []byte, length uint32) bool {
 	default:
 		return false
 	}
-	return length == packet || length == packet+fcs
+	switch kind := binary.BigEndian.Uint16(b[12:]); {
+	case kind == 0x0800 && b[14]>>4 == 4, kind == 0x86dd && b[14]>>4 == 6, kind == 0x8100, kind == 0x88a8,
+		kind == 0x8847, kind == 0x88e7:
+		return length == packet || length == packet+fcs
+	}
+	return length >= packet && length <= packet+mostLink || packet < leastFrame && length == leastFrame
 }
 
 // wholeLength is a frame's length by its IP header, link header and checksum included; 0 where the length that is
@@ -223,6 +230,10 @@ func (seen *parts) complete(f *flow.Record) {
 	if seen.ethernet && !f.Sent(flow.SrcMAC) {
 		f.SrcMAC, f.DstMAC = seen.src, seen.dst
 		f.Has |= flow.SrcMAC | flow.DstMAC
+	}
+	if seen.stripped != 0 && f.VLAN == 0 {
+		f.VLAN = seen.stripped
+		f.Has |= flow.VLAN
 	}
 	ip := &seen.ip
 	if ip.Has == 0 {
@@ -389,14 +400,13 @@ func labels(f *flow.Record, r *reader) bool {
 }
 
 // vlanTunnel reads the tags that a switch stripped (extended_vlantunnel), outermost first.
-func vlanTunnel(f *flow.Record, r *reader) bool {
+func vlanTunnel(r *reader, seen *parts) bool {
 	n := r.uint32()
 	if r.failed || uint64(n)*4 > uint64(len(r.b)) {
 		return false
 	}
-	if n > 0 && f.VLAN == 0 {
-		f.VLAN = uint16(r.uint32() & 0xfff)
-		f.Has |= flow.VLAN
+	if n > 0 {
+		seen.stripped = uint16(r.uint32() & 0xfff)
 	}
 	return true
 }

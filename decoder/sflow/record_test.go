@@ -156,6 +156,9 @@ func TestCase53_VLANs(t *testing.T) {
 			unset},
 		{"switch says 0 and 0: stripped tags", [][]byte{switchRecord(0, 0), tunnel(0x81000032), frame()}, 50, 0, 0,
 			unset},
+		{"stripped tags before a switch that says 0 and 0", [][]byte{tunnel(0x81000032), switchRecord(0, 0), frame()}, 50, 0,
+			0, unset},
+		{"stripped tags last", [][]byte{frame(30), switchRecord(0, 0), tunnel(0x81000032)}, 50, 0, 0, 30},
 		{"no stripped tags", [][]byte{frame(30), tunnel()}, 30, unset, unset, 30},
 	}
 	sent := func(r flow.Record, field flow.Fields, id uint16) int {
@@ -224,4 +227,18 @@ func TestCase53_WrongCounts(t *testing.T) {
 			l.failed(map[exporter.Reason]uint64{exporter.BadRecord: 1})
 		})
 	}
+}
+
+// A header that is said to be Ethernet's and begins with IP is known by the length of the frame, with or without what
+// agents count of the link (case 51).
+func TestCase51_PacketsWithoutLinkHeader(t *testing.T) {
+	const packet = 40
+	for length, want := range map[uint32]bool{
+		packet: true, packet + 4: true, packet + 14: true, packet + 18: true, packet + 22: true, packet + 26: true, 64: true,
+		packet - 1: false, packet + 27: false, 1518: false,
+	} {
+		equal(t, "a packet", isPacket(packet4(), length), want)
+	}
+	frame := join(bin("450000280002 020000000001 0800"), packet4())
+	equal(t, "a frame to an address that begins like IP", isPacket(frame, 58), false)
 }
