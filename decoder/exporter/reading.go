@@ -23,7 +23,8 @@ const (
 	TotalsRepeated       // records: totals of a flow sent again: the difference counts
 	// records: totals of too many flows: one that was forgotten counts in full again
 	TotalsForgotten
-	OtherSetIDs // sets: numbered as in the other of NetFlow v9 and IPFIX
+	OtherSetIDs         // sets: numbered as in the other of NetFlow v9 and IPFIX
+	OptionsWithoutScope // templates: options templates of IPFIX without a scope
 	readingCount
 )
 
@@ -46,6 +47,7 @@ func (r Reading) String() string {
 		"sampling_bytes_swapped",
 		"sampling_all_16_bits", "header_clock_wrong", "record_clock_wrong", "end_before_start", "uptime_without_start",
 		"plain_fractions", "time_units_mixed", "totals_repeated", "totals_forgotten", "other_set_ids",
+		"options_without_scope",
 	}[r]
 }
 
@@ -67,6 +69,7 @@ func (r Reading) Text() string {
 		"totals of a flow sent repeatedly: the difference to the record before is taken",
 		"totals of more flows than are remembered: some count twice",
 		"set ids of the other protocol (NetFlow v9 has 0 and 1, IPFIX 2 and 3), read nevertheless",
+		"options templates without a scope, which IPFIX forbids, read nevertheless",
 	}[r]
 }
 
@@ -77,6 +80,8 @@ func (r Reading) Unit() string {
 		return "datagrams"
 	case OtherSetIDs:
 		return "sets"
+	case OptionsWithoutScope:
+		return "templates"
 	case TimeUnitsMixed:
 		return "times"
 	}

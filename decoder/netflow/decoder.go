@@ -102,9 +102,9 @@ type Decoder struct {
 	work      work
 	swept     int64 // when parked sessions were last looked at
 	toSave    []*source
-	forgotten []netip.Addr // that were saved, since Save
-	totals    *totals      // nil until a record has some
-	reversed  []reversedValue   // of the record in hand
+	forgotten []netip.Addr    // that were saved, since Save
+	totals    *totals         // nil until a record has some
+	reversed  []reversedValue // of the record in hand
 	other     otherDirection
 }
 

@@ -204,7 +204,8 @@ const v6Mask = 1
 // reverseElements are the counters of RFC 5103 that make the second record of a biflow.
 func reverseElements() map[uint16]element {
 	return map[uint16]element{
-		1: {op: opReverseBytes}, 2: {op: opReversePackets}, 85: {op: opReverseBytesTotal}, 86: {op: opReversePacketsTotal},
+		1: {op: opReverseBytes}, 2: {op: opReversePackets}, 85: {op: opReverseBytesTotal},
+		86: {op: opReversePacketsTotal},
 	}
 }
 
@@ -217,7 +218,8 @@ func reversible(op opcode) bool {
 		opNextHop4, opNextHop6, opBGPNextHop4, opBGPNextHop6, opSrcAS, opDstAS, opPeerSrcAS, opPeerDstAS, opFlowLabel,
 		opIngressVRF, opEgressVRF, opPostNATSrcAddr4, opPostNATDstAddr4, opPostNATSrcAddr6, opPostNATDstAddr6,
 		opPostNATSrcPort, opPostNATDstPort, opForwardingStatus, opDirection, opFlowEndReason,
-		opFirstUptime, opLastUptime, opStartMillis, opEndMillis, opStartSeconds, opEndSeconds, opStartMicros, opEndMicros,
+		opFirstUptime, opLastUptime, opStartMillis, opEndMillis, opStartSeconds, opEndSeconds, opStartMicros,
+		opEndMicros,
 		opStartNanos, opEndNanos, opStartDelta, opEndDelta, opDurationMillis, opDurationMicros:
 		return true
 	}

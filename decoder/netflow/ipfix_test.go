@@ -226,7 +226,7 @@ func TestCase26_OptionsNeedAScope(t *testing.T) {
 	}{
 		{"one", 1, 50, nil},
 		{"all", 2, 50, nil},
-		{"none", 0, 1, map[exporter.Reason]uint64{exporter.BadTemplate: 1}},
+		{"none", 0, 50, nil},
 		{"more than there are", 3, 1, map[exporter.Reason]uint64{exporter.BadTemplate: 1}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -332,7 +332,8 @@ func (d *Decoder) withdraw(s *session) {
 	s.stream.Fail(exporter.Withdrawal, 1)
 }
 
-// optionsSetIPFIX reads options template records (RFC 7011 §3.4.2.2).
+// optionsSetIPFIX reads options template records (RFC 7011 §3.4.2.2). There must be a scope; where real exporters send
+// none, what their records say is of use all the same: of the domain, or of what other fields name.
 func (d *Decoder) optionsSetIPFIX(s *session, body []byte, c *context) {
 	for len(body) >= 4 {
 		t := &template{id: binary.BigEndian.Uint16(body), options: true}
@@ -357,9 +358,12 @@ func (d *Decoder) optionsSetIPFIX(s *session, body []byte, c *context) {
 			s.stream.Fail(exporter.BadTemplate, 1)
 			return
 		}
-		if scopes == 0 || scopes > count {
+		if scopes > count {
 			s.stream.Fail(exporter.BadTemplate, 1)
 			continue
+		}
+		if scopes == 0 {
+			s.read(exporter.OptionsWithoutScope)
 		}
 		for i := range t.fields[:scopes] {
 			t.fields[i].Scope = true

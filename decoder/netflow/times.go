@@ -47,8 +47,8 @@ const (
 )
 
 // headerAheadMs is how far a header may be ahead of the receive time. Nothing is exported after it was received, but a
-// clock that is off by days or weeks is for the operator to set right: the exporter's page tells, and rows of flows that
-// are too far ahead get the time of receipt (flow.max_ahead).
+// clock that is off by days or weeks is for the operator to set right: the exporter's page tells, and rows of flows
+// that are too far ahead get the time of receipt (flow.max_ahead).
 const headerAheadMs = 100 * dayMs
 
 // setClock gives a datagram its export time: the header's, or the receive time where the header's cannot be true: from

@@ -118,8 +118,8 @@ const tenYearsMs = 10 * 365 * 24 * 3600 * 1000
 const nearMs = 60 * dayMs
 
 // millis turns a time stamp into Unix milliseconds. Some exporters mix the units up, and send seconds in IE 152 and 153
-// or milliseconds in 150 and 151: where a time cannot be true in its own unit, and lies near the export time in another,
-// it is of that one. An uptime in milliseconds is not taken for seconds by that, but for one hour in 49 days.
+// or milliseconds in 150 and 151: where a time cannot be true in its own unit, and lies near the export time in
+// another, it is of that one. An uptime in milliseconds is not taken for seconds by that, but for one hour in 49 days.
 func (c *context) millis(form uint8, b []byte) int64 {
 	ms := c.ownUnit(form, b)
 	if ms == 0 || c.possible(ms) || len(b) > 8 {
@@ -137,8 +137,8 @@ func (c *context) millis(form uint8, b []byte) int64 {
 	return ms
 }
 
-// ownUnit is a time stamp in its element's unit. Micro- and nanoseconds are NTP time stamps (RFC 7011 §6.1.9, 6.1.10); some
-// exporters send plain counts since 1970, which are told apart by which of the two lies near the export time.
+// ownUnit is a time stamp in its element's unit. Micro- and nanoseconds are NTP time stamps (RFC 7011 §6.1.9, 6.1.10);
+// some exporters send plain counts since 1970, which are told apart by which of the two lies near the export time.
 func (c *context) ownUnit(form uint8, b []byte) int64 {
 	switch form {
 	case formSeconds:

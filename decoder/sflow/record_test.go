@@ -156,7 +156,8 @@ func TestCase53_VLANs(t *testing.T) {
 			unset},
 		{"switch says 0 and 0: stripped tags", [][]byte{switchRecord(0, 0), tunnel(0x81000032), frame()}, 50, 0, 0,
 			unset},
-		{"stripped tags before a switch that says 0 and 0", [][]byte{tunnel(0x81000032), switchRecord(0, 0), frame()}, 50, 0,
+		{"stripped tags before a switch that says 0 and 0", [][]byte{tunnel(0x81000032), switchRecord(0, 0), frame()},
+			50, 0,
 			0, unset},
 		{"stripped tags last", [][]byte{frame(30), switchRecord(0, 0), tunnel(0x81000032)}, 50, 0, 0, 30},
 		{"no stripped tags", [][]byte{frame(30), tunnel()}, 30, unset, unset, 30},
@@ -234,7 +235,8 @@ func TestCase53_WrongCounts(t *testing.T) {
 func TestCase51_PacketsWithoutLinkHeader(t *testing.T) {
 	const packet = 40
 	for length, want := range map[uint32]bool{
-		packet: true, packet + 4: true, packet + 14: true, packet + 18: true, packet + 22: true, packet + 26: true, 64: true,
+		packet: true, packet + 4: true, packet + 14: true, packet + 18: true, packet + 22: true, packet + 26: true,
+		64:         true,
 		packet - 1: false, packet + 27: false, 1518: false,
 	} {
 		equal(t, "a packet", isPacket(packet4(), length), want)
