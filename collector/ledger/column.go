@@ -8,14 +8,14 @@ import (
 
 // Stages are where on its way something is counted, in the order of the way.
 const (
-	Received = "received" // what came, and what was in it
-	Upstream = "upstream" // before us: the network, or the exporter itself
+	Received = exporter.StageReceived
+	Upstream = exporter.StageUpstream
 	Kernel   = "kernel"   // between the network and the collector
 	Filter   = "filter"   // exporters that may not send
 	Overload = "overload" // sources that took more than their share while the collector was behind
 	Decode   = "decode"   // what could not be read, by reason
-	Hold     = "hold"     // data that came before its template
-	SinkRows = "sink"     // rows, by what became of them
+	Hold     = exporter.StageHold
+	SinkRows = "sink" // rows, by what became of them
 )
 
 // What became of rows at a sink.
@@ -34,7 +34,7 @@ type Column struct {
 	What    string // of Received, Upstream, Hold: what is counted; of SinkRows: the outcome
 	Reason  string // of Decode and of what a sink lost or quarantined
 	Sink    string
-	Unit    string // "sequence": the protocol's own, see SequenceUnit
+	Unit    string // exporter.SequenceUnit: the protocol's own, see SequenceUnit
 	Missing bool   // it is missing from the tables
 }
 
@@ -51,13 +51,11 @@ func SequenceUnit(p flow.Protocol) string {
 
 // UnitOf is the unit of a column for a protocol.
 func (c *Column) UnitOf(p flow.Protocol) string {
-	if c.Unit == sequenceUnit {
+	if c.Unit == exporter.SequenceUnit {
 		return SequenceUnit(p)
 	}
 	return c.Unit
 }
-
-const sequenceUnit = "sequence"
 
 // streamColumn is a column and how it is read.
 type streamColumn struct {
@@ -65,7 +63,7 @@ type streamColumn struct {
 	read func(*exporter.Stream) uint64
 }
 
-// The places of the columns that this package itself looks at.
+// The places of the columns that this package itself looks at, in exporter.Counters.
 const (
 	datagramsColumn = iota
 	bytesColumn
@@ -77,42 +75,9 @@ const (
 
 // streamColumns are what the decoder counts.
 func streamColumns() []streamColumn {
-	all := []streamColumn{
-		{Column{Stage: Received, What: "datagrams", Unit: "datagrams"},
-			func(s *exporter.Stream) uint64 { return s.Datagrams.Load() }},
-		{Column{Stage: Received, What: "bytes", Unit: "bytes"},
-			func(s *exporter.Stream) uint64 { return s.Bytes.Load() }},
-		{Column{Stage: Received, What: "records", Unit: "records"},
-			func(s *exporter.Stream) uint64 { return s.Records.Load() }},
-		{Column{Stage: Received, What: "option_records", Unit: "records"},
-			func(s *exporter.Stream) uint64 { return s.Options.Load() }},
-		{Column{Stage: Received, What: "templates", Unit: "templates"},
-			func(s *exporter.Stream) uint64 { return s.Templates.Load() }},
-		{Column{Stage: Received, What: "counter_samples", Unit: "samples"},
-			func(s *exporter.Stream) uint64 { return s.Counters.Load() }},
-		{Column{Stage: Received, What: "discarded_packet_samples", Unit: "samples"},
-			func(s *exporter.Stream) uint64 { return s.Discards.Load() }},
-		{Column{Stage: Upstream, What: "sequence_lost", Unit: sequenceUnit, Missing: true},
-			func(s *exporter.Stream) uint64 { return s.Lost.Load() }},
-		{Column{Stage: Upstream, What: "sequence_duplicated", Unit: "datagrams"},
-			func(s *exporter.Stream) uint64 { return s.Duplicated.Load() }},
-		{Column{Stage: Upstream, What: "sequence_late", Unit: "datagrams"},
-			func(s *exporter.Stream) uint64 { return s.Reordered.Load() }},
-		{Column{Stage: Upstream, What: "restarts", Unit: "restarts"},
-			func(s *exporter.Stream) uint64 { return s.Restarts.Load() }},
-		{Column{Stage: Upstream, What: "samples_lost", Unit: "samples", Missing: true},
-			func(s *exporter.Stream) uint64 { return s.SamplesLost.Load() }},
-		{Column{Stage: Upstream, What: "agent_drops", Unit: "packets", Missing: true},
-			func(s *exporter.Stream) uint64 { return s.AgentDrops.Load() }},
-		{Column{Stage: Upstream, What: "clock_ahead", Unit: "records"},
-			func(s *exporter.Stream) uint64 { return s.Ahead.Load() }},
-		{Column{Stage: Upstream, What: "clock_behind", Unit: "records"},
-			func(s *exporter.Stream) uint64 { return s.Behind.Load() }},
-		{Column{Stage: Upstream, What: "clock_clamped", Unit: "records"},
-			func(s *exporter.Stream) uint64 { return s.Clamped.Load() }},
-		{Column{Stage: Hold, What: "held", Unit: "sets"}, func(s *exporter.Stream) uint64 { return s.Held.Load() }},
-		{Column{Stage: Hold, What: "recovered", Unit: "sets"},
-			func(s *exporter.Stream) uint64 { return s.Recovered.Load() }},
+	var all []streamColumn
+	for _, c := range exporter.Counters() {
+		all = append(all, streamColumn{Column{Stage: c.Stage, What: c.Name, Unit: c.Unit, Missing: c.Missing}, c.Count})
 	}
 	for _, r := range exporter.Reasons() {
 		all = append(all, streamColumn{

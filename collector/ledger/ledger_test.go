@@ -241,3 +241,15 @@ func TestMinute(t *testing.T) {
 		{"10.0.0.1", "upstream", "", "sequence_lost", "", "records", true}: 5,
 	})
 }
+
+// The columns that the ledger looks at are where it looks for them.
+func TestPlacesOfColumns(t *testing.T) {
+	columns := New(Options{}).Columns()
+	for place, want := range map[int]string{
+		datagramsColumn: "datagrams", bytesColumn: "bytes", recordsColumn: "records", samplesColumn: "counter_samples",
+	} {
+		if got := columns[place].What; got != want {
+			t.Errorf("column %d is %s, want %s", place, got, want)
+		}
+	}
+}

@@ -1,7 +1,6 @@
 package metrics
 
 import (
-	"fmt"
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -29,36 +28,6 @@ type columnMetric struct {
 	desc   *prometheus.Desc
 	labels func(s *ledger.Series) []string // behind those of the stream
 	always bool                            // also while it is 0
-}
-
-// What the columns of the stages before the decoder and around it are called.
-var columnNames = map[string][2]string{
-	"datagrams":       {"datagrams_total", "Datagrams received."},
-	"bytes":           {"bytes_total", "Bytes of the datagrams received, without UDP and IP headers."},
-	"records":         {"records_total", "Flow records decoded; each becomes a row."},
-	"option_records":  {"option_records_total", "Option data records decoded."},
-	"templates":       {"templates_total", "Template definitions received."},
-	"counter_samples": {"interface_samples_total", "Counter samples received (sFlow)."},
-	"discarded_packet_samples": {"discarded_packet_samples_total",
-		"Notifications of discarded packets received (sFlow)."},
-	"sequence_lost": {"sequence_lost_total",
-		"What sequence numbers say was lost before the collector, in the protocol's unit."},
-	"sequence_duplicated": {"sequence_duplicated_datagrams_total",
-		"Datagrams that came twice, by sequence number."},
-	"sequence_late": {"sequence_late_datagrams_total", "Datagrams that came late, by sequence number."},
-	"restarts":      {"exporter_restarts_total", "How often the exporter began anew."},
-	"samples_lost": {"samples_lost_total",
-		"Flow samples that were lost before the collector, by sequence number (sFlow)."},
-	"agent_drops": {"agent_dropped_packets_total",
-		"Sampled packets that the agent itself dropped (sFlow)."},
-	"clock_ahead": {"records_ahead_total",
-		"Records of flows that end in the future: the exporter's clock is wrong."},
-	"clock_clamped": {"records_clamped_total",
-		"Records with times so far off that their rows have the time of receipt; ext.stated_start_ms has the exporter's."},
-	"clock_behind": {"records_behind_total",
-		"Records of flows that ended a day before they came: the exporter's clock is wrong."},
-	"held":      {"held_sets_total", "Data sets that waited for their template."},
-	"recovered": {"recovered_sets_total", "Data sets whose template came in time."},
 }
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
@@ -94,6 +63,10 @@ func newStreams(o Options) *streams {
 	rows := desc("sink_rows_total", "What became of rows at a sink.",
 		append(streamLabels, "sink", "outcome", "reason")...)
 	shared := map[string]*prometheus.Desc{}
+	counters := map[string]exporter.Counter{}
+	for _, c := range exporter.Counters() {
+		counters[c.Name] = c
+	}
 	for _, c := range o.Ledger.Columns() {
 		m := columnMetric{always: c.Stage == ledger.Received && c.Unit != "samples" || c.What == ledger.Delivered}
 		switch c.Stage {
@@ -102,10 +75,7 @@ func newStreams(o Options) *streams {
 		case ledger.SinkRows:
 			m.desc, m.labels = rows, func(*ledger.Series) []string { return []string{c.Sink, c.What, c.Reason} }
 		default:
-			name, found := columnNames[c.What]
-			if !found {
-				panic(fmt.Sprintf("metrics: the ledger counts %q, which has no name here", c.What))
-			}
+			counter := counters[c.What]
 			labels := streamLabels
 			m.labels = func(*ledger.Series) []string { return nil }
 			if c.What == "sequence_lost" {
@@ -113,7 +83,7 @@ func newStreams(o Options) *streams {
 				m.labels = func(s *ledger.Series) []string { return []string{unit(&c, s)} }
 			}
 			if shared[c.What] == nil {
-				shared[c.What] = desc(name[0], name[1], labels...)
+				shared[c.What] = desc(counter.Metric, counter.Help, labels...)
 			}
 			m.desc = shared[c.What]
 		}

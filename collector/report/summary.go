@@ -101,15 +101,10 @@ const EvictedStreams = "exporters that were evicted"
 // wrongClocks are the records whose times cannot be true. They are rows all the same, in partitions of their own.
 func wrongClocks(stream *exporter.Stream) []Loss {
 	var clocks []Loss
-	if n := stream.Ahead.Load(); n > 0 {
-		clocks = append(clocks, Loss{n, "records of the future", streamName(stream)})
-	}
-	if n := stream.Behind.Load(); n > 0 {
-		clocks = append(clocks, Loss{n, "records more than a day old", streamName(stream)})
-	}
-	if n := stream.Clamped.Load(); n > 0 {
-		clocks = append(clocks, Loss{n, "records with the time of receipt instead of the exporter's",
-			streamName(stream)})
+	for _, c := range exporter.Counters() {
+		if n := c.Count(stream); n > 0 && c.Clock != "" {
+			clocks = append(clocks, Loss{n, c.Clock, streamName(stream)})
+		}
 	}
 	return clocks
 }
@@ -140,9 +135,11 @@ func streamLosses(stream *exporter.Stream) []Loss {
 	for _, reason := range exporter.Reasons() {
 		add(stream.Failed(reason), reason.String())
 	}
-	add(stream.Lost.Load(), "lost before us (missing by sequence number)")
-	add(stream.SamplesLost.Load(), "samples missing by sequence number")
-	add(stream.AgentDrops.Load(), "samples dropped by the agent itself")
+	for _, c := range exporter.Counters() {
+		if c.Loss != "" {
+			add(c.Count(stream), c.Loss)
+		}
+	}
 	return losses
 }
 

@@ -160,23 +160,13 @@ func (s *Stream) SetMissing(list []*MissingTemplate) { s.missing.Store(&list) }
 
 // add adds up the counters of another stream.
 func (s *Stream) add(other *Stream) {
-	from := other.counters()
-	for i, c := range s.counters() {
-		c.Add(from[i].Load())
+	for i := range counters {
+		counters[i].of(s).Add(counters[i].of(other).Load())
 	}
 	for i := range s.errors {
 		s.errors[i].Add(other.errors[i].Load())
 	}
 	for i := range s.readings {
 		s.readings[i].Add(other.readings[i].Load())
-	}
-}
-
-// counters are all but those of losses by reason.
-func (s *Stream) counters() [18]*atomic.Uint64 {
-	return [...]*atomic.Uint64{
-		&s.Datagrams, &s.Bytes, &s.Records, &s.Options, &s.Templates, &s.Counters, &s.Discards, &s.Held, &s.Recovered,
-		&s.Lost, &s.Duplicated, &s.Reordered, &s.Restarts, &s.SamplesLost, &s.AgentDrops,
-		&s.Ahead, &s.Behind, &s.Clamped,
 	}
 }

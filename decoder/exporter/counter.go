@@ -1,0 +1,138 @@
+package exporter
+
+import "sync/atomic"
+
+// Stages at which a stream's counters count, in the order of a datagram's way.
+const (
+	StageReceived = "received" // what came, and what was in it
+	StageUpstream = "upstream" // before us: the network, or the exporter itself
+	StageHold     = "hold"     // data that came before its template
+)
+
+// SequenceUnit is the unit of counters that go by sequence numbers: the protocol says what they count.
+const SequenceUnit = "sequence"
+
+// Counter describes one thing that is counted of every stream. The ledger, the table of losses, metrics and the summary
+// go through Counters: a new counter is a field of Stream and an entry there. Failures are counted by Reason instead.
+type Counter struct {
+	Name    string // in the table of losses
+	Unit    string // of one count; SequenceUnit: the protocol's
+	Stage   string
+	Missing bool // what it counts is missing from the tables
+
+	Metric, Help string // in Prometheus, without the prefix of all metrics
+
+	Loss  string // how the summary calls what was lost; empty: it is no loss
+	Clock string // how the summary calls records of a wrong clock; empty: it is nothing of the kind
+
+	of func(*Stream) *atomic.Uint64
+}
+
+// Count returns what a stream has counted. It is safe for concurrent use.
+func (c *Counter) Count(s *Stream) uint64 { return c.of(s).Load() }
+
+// Counters are the counters of a stream, in the order of the ledger's columns. The slice must not be changed.
+func Counters() []Counter { return counters[:] }
+
+var counters = [...]Counter{
+	{
+		Name: "datagrams", Unit: "datagrams", Stage: StageReceived,
+		of:     func(s *Stream) *atomic.Uint64 { return &s.Datagrams },
+		Metric: "datagrams_total", Help: "Datagrams received.",
+	},
+	{
+		Name: "bytes", Unit: "bytes", Stage: StageReceived,
+		of:     func(s *Stream) *atomic.Uint64 { return &s.Bytes },
+		Metric: "bytes_total", Help: "Bytes of the datagrams received, without UDP and IP headers.",
+	},
+	{
+		Name: "records", Unit: "records", Stage: StageReceived,
+		of:     func(s *Stream) *atomic.Uint64 { return &s.Records },
+		Metric: "records_total", Help: "Flow records decoded; each becomes a row.",
+	},
+	{
+		Name: "option_records", Unit: "records", Stage: StageReceived,
+		of:     func(s *Stream) *atomic.Uint64 { return &s.Options },
+		Metric: "option_records_total", Help: "Option data records decoded.",
+	},
+	{
+		Name: "templates", Unit: "templates", Stage: StageReceived,
+		of:     func(s *Stream) *atomic.Uint64 { return &s.Templates },
+		Metric: "templates_total", Help: "Template definitions received.",
+	},
+	{
+		Name: "counter_samples", Unit: "samples", Stage: StageReceived,
+		of:     func(s *Stream) *atomic.Uint64 { return &s.Counters },
+		Metric: "interface_samples_total", Help: "Counter samples received (sFlow).",
+	},
+	{
+		Name: "discarded_packet_samples", Unit: "samples", Stage: StageReceived,
+		of:     func(s *Stream) *atomic.Uint64 { return &s.Discards },
+		Metric: "discarded_packet_samples_total", Help: "Notifications of discarded packets received (sFlow).",
+	},
+	{
+		Name: "sequence_lost", Unit: SequenceUnit, Stage: StageUpstream, Missing: true,
+		of:     func(s *Stream) *atomic.Uint64 { return &s.Lost },
+		Metric: "sequence_lost_total",
+		Help:   "What sequence numbers say was lost before the collector, in the protocol's unit.",
+		Loss:   "lost before us (missing by sequence number)",
+	},
+	{
+		Name: "sequence_duplicated", Unit: "datagrams", Stage: StageUpstream,
+		of:     func(s *Stream) *atomic.Uint64 { return &s.Duplicated },
+		Metric: "sequence_duplicated_datagrams_total", Help: "Datagrams that came twice, by sequence number.",
+	},
+	{
+		Name: "sequence_late", Unit: "datagrams", Stage: StageUpstream,
+		of:     func(s *Stream) *atomic.Uint64 { return &s.Reordered },
+		Metric: "sequence_late_datagrams_total", Help: "Datagrams that came late, by sequence number.",
+	},
+	{
+		Name: "restarts", Unit: "restarts", Stage: StageUpstream,
+		of:     func(s *Stream) *atomic.Uint64 { return &s.Restarts },
+		Metric: "exporter_restarts_total", Help: "How often the exporter began anew.",
+	},
+	{
+		Name: "samples_lost", Unit: "samples", Stage: StageUpstream, Missing: true,
+		of:     func(s *Stream) *atomic.Uint64 { return &s.SamplesLost },
+		Metric: "samples_lost_total",
+		Help:   "Flow samples that were lost before the collector, by sequence number (sFlow).",
+		Loss:   "samples missing by sequence number",
+	},
+	{
+		Name: "agent_drops", Unit: "packets", Stage: StageUpstream, Missing: true,
+		of:     func(s *Stream) *atomic.Uint64 { return &s.AgentDrops },
+		Metric: "agent_dropped_packets_total", Help: "Sampled packets that the agent itself dropped (sFlow).",
+		Loss: "samples dropped by the agent itself",
+	},
+	{
+		Name: "clock_ahead", Unit: "records", Stage: StageUpstream,
+		of:     func(s *Stream) *atomic.Uint64 { return &s.Ahead },
+		Metric: "records_ahead_total",
+		Help:   "Records of flows that end in the future: the exporter's clock is wrong.",
+		Clock:  "records of the future",
+	},
+	{
+		Name: "clock_behind", Unit: "records", Stage: StageUpstream,
+		of:     func(s *Stream) *atomic.Uint64 { return &s.Behind },
+		Metric: "records_behind_total",
+		Help:   "Records of flows that ended a day before they came: the exporter's clock is wrong.",
+		Clock:  "records more than a day old",
+	},
+	{
+		Name: "clock_clamped", Unit: "records", Stage: StageUpstream,
+		of:     func(s *Stream) *atomic.Uint64 { return &s.Clamped },
+		Metric: "records_clamped_total",
+		Help: "Records with times so far off that their rows have the time of receipt; " +
+			"ext.stated_start_ms has the exporter's.",
+		Clock: "records with the time of receipt instead of the exporter's",
+	},
+	{
+		Name: "held", Unit: "sets", Stage: StageHold, of: func(s *Stream) *atomic.Uint64 { return &s.Held },
+		Metric: "held_sets_total", Help: "Data sets that waited for their template.",
+	},
+	{
+		Name: "recovered", Unit: "sets", Stage: StageHold, of: func(s *Stream) *atomic.Uint64 { return &s.Recovered },
+		Metric: "recovered_sets_total", Help: "Data sets whose template came in time.",
+	},
+}
