@@ -7,6 +7,7 @@ import (
 	"github.com/metranova/flow-collector/collector/capture"
 	"github.com/metranova/flow-collector/collector/forward"
 	"github.com/metranova/flow-collector/collector/listen"
+	"github.com/metranova/flow-collector/collector/verdict"
 )
 
 func PrintSkipped(out io.Writer, s capture.Skipped) {
@@ -64,10 +65,8 @@ func statsLosses(total *listen.Stats) []Loss {
 			losses = append(losses, Loss{n, what, where})
 		}
 	}
-	what := "datagrams dropped by the kernel: the workers were too slow (listen.workers, more cores)"
-	if total.ShortBuffer {
-		what = "datagrams dropped by the kernel: the receive buffer is smaller than listen.receive_buffer, raise net.core.rmem_max"
-	}
+	reason, advice := verdict.KernelDrops(total.ShortBuffer)
+	what := "datagrams dropped by the kernel: " + reason + ": " + advice
 	add(total.KernelDrops, what, "sockets")
 	add(total.Late, "datagrams that came while the collector stopped", "sockets")
 	add(total.OverShare, "datagrams of sources that took more than their share while the collector was behind",

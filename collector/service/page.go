@@ -114,6 +114,7 @@ func (p *httpPage) inputs(now time.Time) *status.Inputs {
 		Facts: verdict.Collector{
 			Started: s.started, TablesMade: isClosed(s.tables), MetadataLoaded: isClosed(s.refresh.Loaded()),
 			Metadata:  s.refresh.Problems(),
+			Listen:    p.addresses(),
 			StoreDown: s.writer.Down(), StoreClock: p.top.StoreClock(),
 		},
 		RowsWritten: became.Delivered, RowsSpooled: became.OnDisk,
@@ -162,6 +163,14 @@ func (p *httpPage) inputs(now time.Time) *status.Inputs {
 	p.addWorkers(in)
 	in.RowsWaiting = became.Waiting + in.Totals.Rows - min(in.Totals.Rows, became.Taken) // those in the making too
 	return in
+}
+
+// addresses are those that the sockets are bound to.
+func (p *httpPage) addresses() []string {
+	if len(p.listeners) == 0 {
+		return nil
+	}
+	return p.listeners[0].Addresses()
 }
 
 // addWorkers adds what the workers and their sockets counted.

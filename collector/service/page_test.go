@@ -69,9 +69,9 @@ func TestServe_verdictsOnExporters(t *testing.T) {
 		func(x status.Exporter) bool { return x.Device == "old1" })]
 	for _, v := range old.Verdicts {
 		for code, text := range map[string]string{
-			"no_template": "no template 260 from domain 3 since ", "clock": "clock 3",
+			"no_template": "no template 260 from domain 3 since ", "clock": "clock 62 minutes ahead",
 			"not_in_meta_interface": "interface 512 not in meta_interface",
-			"loss":                  " % of its datagrams by sequence number",
+			"loss":                  " % of its datagrams are missing by sequence number",
 		} {
 			if v.Code == code && !strings.Contains(v.Text, text) {
 				t.Errorf("%s says %q", code, v.Text)

@@ -33,9 +33,16 @@ type History struct {
 	started time.Time
 	streams map[*exporter.Stream]*past
 	totals  ring[totalsAt]
+	own     ring[ownAt]   // what the sockets dropped, a sample a minute, as far back as losses go
 	flows   ring[float64] // a second, of each interval
 	latest  totalsAt
 	swept   time.Time
+}
+
+// ownAt is how many datagrams this host itself had dropped at a time.
+type ownAt struct {
+	at      time.Time
+	dropped uint64
 }
 
 type totalsAt struct {
@@ -65,6 +72,7 @@ func NewHistory(started time.Time) *History {
 	h := &History{started: started, streams: map[*exporter.Stream]*past{}}
 	h.latest = totalsAt{at: started}
 	h.totals.push(h.latest, rateSamples)
+	h.own.push(ownAt{at: started}, lossSamples+1)
 	return h
 }
 
@@ -87,6 +95,7 @@ func (h *History) Sample(now time.Time, streams []*exporter.Stream, t Totals) {
 		}
 	}
 	if minute {
+		h.own.push(ownAt{now, t.ownDrops()}, lossSamples+1)
 		h.swept = now
 		for s, p := range h.streams {
 			if !p.seen { // it made room for others
@@ -143,6 +152,22 @@ func (h *History) Totals(now time.Time, t Totals) (recent Totals, window time.Du
 		flows = h.flows.newest()
 	}
 	return recent, max(now.Sub(base.at), time.Second), flows
+}
+
+// ownDrops are the datagrams that this host dropped before they could be decoded.
+func (t *Totals) ownDrops() uint64 { return t.KernelDrops + t.OverShare }
+
+// OwnDrops returns how many datagrams this host dropped in a window that ends now, or in up to a minute before it.
+func (h *History) OwnDrops(now time.Time, window time.Duration, t Totals) uint64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	before := h.own.oldest()
+	for i := range h.own.len() {
+		if sample := h.own.at(i); !sample.at.After(now.Add(-window)) {
+			before = sample
+		}
+	}
+	return grown(before.dropped, t.ownDrops())
 }
 
 // Flows returns the flows a second of the last hour in n equal parts, oldest first; NaN where the collector did not run

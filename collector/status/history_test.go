@@ -1,8 +1,11 @@
 package status
 
 import (
+	"fmt"
 	"math"
+	"net"
 	"net/netip"
+	"net/url"
 	"testing"
 	"time"
 
@@ -158,7 +161,42 @@ func TestReport(t *testing.T) {
 	}
 	in.Facts.TablesMade = false
 	if problems, _ := h.Problems(in); len(problems) != 1 ||
-		problems[0] != "the tables are not made: rows are collected and wait" {
+		problems[0] != "the tables are not made yet, and rows wait" {
 		t.Errorf("not ready: %q", problems)
+	}
+}
+
+// What the sockets dropped counts against a stream's gaps for as long as these are shown, and no longer.
+func TestHistory_ownDrops(t *testing.T) {
+	h := NewHistory(start)
+	var dropped Totals
+	at := func(minute int) time.Time { return start.Add(time.Duration(minute) * time.Minute) }
+	for minute := 1; minute <= 30; minute++ {
+		if minute == 12 {
+			dropped.KernelDrops, dropped.OverShare = 100, 7
+		}
+		h.Sample(at(minute), nil, dropped)
+	}
+	for minute, want := range map[int]uint64{30: 0, 25: 0} {
+		if got := h.OwnDrops(at(minute+5), 10*time.Minute, dropped); got != want {
+			t.Errorf("at minute %d: %d, want %d", minute, got, want)
+		}
+	}
+	h = NewHistory(start)
+	h.Sample(at(1), nil, Totals{})
+	if got := h.OwnDrops(at(2), 90*time.Second, dropped); got != 107 {
+		t.Errorf("in the last minutes: %d, want 107", got)
+	}
+}
+
+func TestPlainError(t *testing.T) {
+	_, refused := net.DialTimeout("tcp", "127.0.0.1:1", time.Second)
+	if refused == nil {
+		t.Skip("something listens on port 1")
+	}
+	wrapped := fmt.Errorf("failed to query server hello: sendQuery: %w",
+		&url.Error{Op: "Post", URL: "http://default@127.0.0.1:1?x=y", Err: refused})
+	if got := plainError(wrapped); got != refused.Error() {
+		t.Errorf("said %q, want %q", got, refused)
 	}
 }

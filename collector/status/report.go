@@ -26,6 +26,7 @@ type Collector struct {
 	Now         time.Time `json:"now"`
 	Started     time.Time `json:"started"`
 	Destination string    `json:"destination"`
+	Listen      string    `json:"listen"` // where exporters send to
 	Ready       bool      `json:"ready"`
 
 	FlowsPerSecond     float64 `json:"flows_per_second"`
@@ -147,6 +148,7 @@ func (h *History) collector(in *Inputs) Collector {
 	facts.Now, facts.Streams, facts.Window, facts.Recent = in.Now, len(in.Streams), window, recent.CollectorCounts
 	c := Collector{
 		ID: in.ID, Version: in.Version, Now: in.Now.UTC(), Started: facts.Started.UTC(), Destination: in.Destination,
+		Listen:             facts.ListenText(),
 		FlowsPerSecond:     rounded(flows),
 		DatagramsPerSecond: rounded(float64(recent.Datagrams) / window.Seconds()),
 		BytesPerSecond:     rounded(float64(recent.Bytes) / window.Seconds()),
@@ -205,6 +207,7 @@ func (h *History) exporter(in *Inputs, s *exporter.Stream, unknown map[flow.Addr
 		x.Sampling = &Sampling{facts.SamplingRate, facts.SamplingSource.String()}
 	}
 	facts.Counts, facts.Misfits = s.Counts(), s.Misfits()
+	facts.OwnDrops = h.OwnDrops(in.Now, window, in.Totals)
 	for _, reading := range exporter.Readings() {
 		facts.Readings[reading] = s.TimesRead(reading)
 	}

@@ -2,7 +2,9 @@ package status
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"strconv"
 	"strings"
 	"sync"
@@ -81,7 +83,13 @@ func (t *Top) StoreClock() time.Duration {
 	return t.latest.StoreClock
 }
 
+// plainError is the innermost reason where the store was not reached, else what the store says, without the layers of
+// the client around it.
 func plainError(err error) string {
+	var network *net.OpError
+	if errors.As(err, &network) {
+		return network.Error()
+	}
 	text, _, _ := strings.Cut(strings.ReplaceAll(err.Error(), "\n", " "), " (version ")
 	const most = 200
 	if len(text) > most {

@@ -2,6 +2,7 @@ package verdict
 
 import (
 	"maps"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -32,6 +33,8 @@ type Collector struct {
 	// the source of most datagrams that were dropped for OverShare; invalid: it is not known
 	Largest netip.Addr
 
+	Listen []string // the UDP addresses that exporters send to
+
 	Refused []string // what is wrong with the configuration's files as they are now
 	Pending []string // settings that were changed there and wait for a restart
 
@@ -48,7 +51,7 @@ type CollectorCounts struct {
 	Rows, Expired uint64            // rows made, and those of them too old for the table
 	Lost          map[string]uint64 // rows, by reason
 	Quarantined   uint64            // rows that the server refuses
-	Evicted       uint64            // streams that made room for others
+	Evicted       uint64            // streams that were evicted
 	Unattributed  [exporter.ReasonCount]uint64
 }
 
@@ -79,10 +82,34 @@ func OfCollector(c *Collector) []Verdict {
 			"meta_device is empty: rows have the exporter's address in the device's place")
 	}
 	if c.Streams == 0 && c.Now.Sub(c.Started) > settled {
-		l.add(Warning, "no_exporter", "point exporters at this host; tcpdump shows what comes",
+		l.add(Warning, "no_exporter", "point exporters at "+c.Target()+"; tcpdump shows what comes",
 			"no exporter was heard yet")
 	}
 	return l.sorted()
+}
+
+// Target is where exporters send to.
+func (c *Collector) Target() string { return strings.TrimSuffix("this host, "+c.ListenText(), ", ") }
+
+// ListenText names the ports that exporters send to, for people; addresses where it is not all of this host's.
+func (c *Collector) ListenText() string {
+	var ports, addresses []string
+	for _, address := range c.Listen {
+		host, port, err := net.SplitHostPort(address)
+		if addr := net.ParseIP(host); err == nil && (host == "" || addr != nil && addr.IsUnspecified()) {
+			ports = append(ports, port)
+		} else {
+			addresses = append(addresses, address)
+		}
+	}
+	var parts []string
+	if len(ports) > 0 {
+		parts = append(parts, "UDP port "+strings.Join(ports, ", "))
+	}
+	if len(addresses) > 0 {
+		parts = append(parts, "UDP "+strings.Join(addresses, ", "))
+	}
+	return strings.Join(parts, ", ")
 }
 
 // Blocks reports whether a problem of the collector keeps rows from their destination; others are of what is lost on
@@ -97,7 +124,12 @@ func Blocks(code string) bool {
 
 func (l *list) store(c *Collector) {
 	if !c.TablesMade {
-		l.add(Problem, "no_tables", "the log says why", "the tables are not made: rows are collected and wait")
+		if c.StoreError != "" {
+			l.add(Problem, "no_tables", "rows wait in memory, then on disk",
+				"the tables are not made yet, and rows wait: %s", c.StoreError)
+		} else {
+			l.add(Problem, "no_tables", "the log says why", "the tables are not made yet, and rows wait")
+		}
 	}
 	if c.StoreDown {
 		l.add(Problem, "store_down", "rows wait in memory, then on disk", "ClickHouse takes no inserts: %s",
@@ -129,20 +161,29 @@ func (l *list) store(c *Collector) {
 		if c.StoreClock > 0 {
 			direction = "ahead of"
 		}
-		l.add(Warning, "store_clock", "run NTP on both", "the store's clock is %d s %s ours", int(off.Seconds()),
+		l.add(Warning, "store_clock", "run NTP on both", "the store's clock is %s %s ours", lasting(off),
 			direction)
 	}
 }
 
 func (l *list) configuration(c *Collector) {
 	if len(c.Refused) > 0 {
-		l.add(Warning, "configuration", "the settings of before stay in use until that is mended",
+		l.add(Warning, "configuration", "the earlier settings stay in use until that is fixed",
 			"the configuration was changed and is refused: %s", strings.Join(c.Refused, "; "))
 	}
 	if len(c.Pending) > 0 {
 		l.add(Note, "restart_needed", "restart the collector", "changed, but not in use before a restart: %s",
 			strings.Join(c.Pending, ", "))
 	}
+}
+
+// KernelDrops returns why the kernel dropped datagrams and what to do about it. The page, the log and the table at the
+// end say the same. short: sockets have a smaller receive buffer than was asked for.
+func KernelDrops(short bool) (reason, advice string) {
+	if short {
+		return "the receive buffer is smaller than listen.receive_buffer", "raise net.core.rmem_max in /etc/sysctl.d"
+	}
+	return "the workers were too slow", "raise listen.workers, on more cores"
 }
 
 func (l *list) sockets(c *Collector) {
@@ -152,11 +193,7 @@ func (l *list) sockets(c *Collector) {
 		if lost >= dropsProblem {
 			severity = Problem
 		}
-		what, mend := "more workers are needed", "raise listen.workers, on more cores"
-		if c.ShortBuffer {
-			what, mend = "raise net.core.rmem_max",
-				"sysctl -w net.core.rmem_max=67108864, and put it into /etc/sysctl.d"
-		}
+		what, mend := KernelDrops(c.ShortBuffer)
 		l.add(severity, "kernel_drops", mend, "kernel dropped %s (%s in %s): %s", percent(lost), count(n, "datagram"),
 			span(c.Window), what)
 	}
@@ -201,7 +238,7 @@ func (l *list) lostRows(c *Collector) {
 		}
 	}
 	if n := r.Quarantined; n > 0 {
-		l.add(Warning, "quarantine", "`collector quarantine` shows why, and delivers them once that is mended",
+		l.add(Warning, "quarantine", "`collector quarantine` shows why, and delivers them once that is fixed",
 			"ClickHouse refuses %s of %s, which are kept", count(n, "row"), span(c.Window))
 	}
 	if n := r.Expired; n > 0 {

@@ -8,6 +8,7 @@ import (
 	"math"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -83,6 +84,9 @@ type Exporter struct {
 
 	Window time.Duration // how far Recent looks back
 	Recent Counts
+	// OwnDrops are datagrams, of whichever exporters, that this host dropped meanwhile: gaps in the sequence may be
+	// those.
+	OwnDrops uint64
 }
 
 // Missing is a template that data waits for.
@@ -147,15 +151,7 @@ func (l list) sorted() []Verdict {
 
 // templates finds data that cannot be read for want of a template.
 func (l *list) templates(e *Exporter) {
-	for i, m := range e.Missing {
-		if i == mostTemplates {
-			l.add(Problem, "no_template", "", "%d more templates of domain %d are missing", len(e.Missing)-i, e.Domain)
-			break
-		}
-		l.add(Problem, "no_template", "have the exporter send its templates every minute or so",
-			"no template %d from domain %d since %s: %s could not be read", m.Template, e.Domain,
-			moment(m.Since, e.Now), count(m.Sets, "data set"))
-	}
+	l.missing(e)
 	if n := e.Recent.Failed[exporter.NoTemplate] + e.Recent.Failed[exporter.HoldFull]; n > 0 {
 		l.add(Warning, "data_without_template",
 			"have the exporter send its templates more often, or raise decoder.hold_for",
@@ -172,6 +168,34 @@ func (l *list) templates(e *Exporter) {
 	}
 }
 
+// missing names the templates that data waits for in one verdict.
+func (l *list) missing(e *Exporter) {
+	if len(e.Missing) == 0 {
+		return
+	}
+	since, sets := e.Missing[0].Since, uint64(0)
+	var ids []string
+	for i, m := range e.Missing {
+		sets += m.Sets
+		if m.Since.Before(since) {
+			since = m.Since
+		}
+		if i < mostTemplates {
+			ids = append(ids, fmt.Sprint(m.Template))
+		}
+	}
+	which := "template " + ids[0]
+	if len(e.Missing) > 1 {
+		which = "templates " + strings.Join(ids, ", ")
+	}
+	if more := len(e.Missing) - len(ids); more > 0 {
+		which += fmt.Sprintf(" and %d more", more)
+	}
+	l.add(Problem, "no_template", "have the exporter send its templates every minute or so",
+		"no %s from domain %d since %s: %s could not be read", which, e.Domain, moment(since, e.Now),
+		count(sets, "data set"))
+}
+
 // loss finds what did not reach the collector or came twice.
 func (l *list) loss(e *Exporter) {
 	r := &e.Recent
@@ -183,9 +207,16 @@ func (l *list) loss(e *Exporter) {
 		case share >= lossWarning:
 			severity = Warning
 		}
-		l.add(severity, "loss", "look at the network between, and at the exporter's own counters",
-			"lost before us: %s of its %ss by sequence number (%d in %s)", percent(share), e.counts().Unit(), r.Lost,
-			span(e.Window))
+		text := fmt.Sprintf("%s of its %ss are missing by sequence number (%s in %s)", percent(share),
+			e.counts().Unit(),
+			groups(r.Lost), span(e.Window))
+		if e.OwnDrops > 0 {
+			// What the kernel dropped was counted there, and may be some or all of this.
+			l.add(Note, "loss", "see to the collector's own drops first",
+				"%s: they may be among the %s that this host dropped meanwhile", text, count(e.OwnDrops, "datagram"))
+		} else {
+			l.add(severity, "loss", "look at the network between, and at the exporter's own counters", "%s", text)
+		}
 	}
 	if n := r.Duplicated; n > 0 && share(n, r.Datagrams) >= manyTwice {
 		l.add(Warning, "duplicates", "does it export to this collector twice, or does a tee?",
@@ -193,7 +224,7 @@ func (l *list) loss(e *Exporter) {
 	}
 	if n := r.SamplesLost; n > 0 {
 		l.add(Warning, "samples_lost", "the agent or the network dropped them: sample less, or look at the path",
-			"%s of its flow samples did not come (%d in %s)", percent(share(n, n+r.Records)), n, span(e.Window))
+			"%s of its flow samples did not come (%s in %s)", percent(share(n, n+r.Records)), groups(n), span(e.Window))
 	}
 	if n := r.AgentDrops; n > 0 {
 		l.add(Warning, "agent_drops", "the device cannot keep up: have it sample less",
@@ -204,7 +235,7 @@ func (l *list) loss(e *Exporter) {
 		if n >= manyRestarts {
 			severity, mend = Warning, "it restarts, or two exporters share its address and domain"
 		}
-		l.add(severity, "restarts", mend, "its sequence numbers began anew %s in %s", count(n, "time"), span(e.Window))
+		l.add(severity, "restarts", mend, "its sequence numbers restarted %s in %s", count(n, "time"), span(e.Window))
 	}
 	if gap := e.Now.Sub(e.LastSeen); gap > silence {
 		l.add(Warning, "silent", "is it up, and does it still export to this collector?",
@@ -250,8 +281,8 @@ func (l *list) clock(e *Exporter) {
 	if e.Skew < 0 {
 		direction = "ahead"
 	}
-	l.add(severity, "clock", "set its clock (NTP): its rows have wrong times", "clock %d s %s",
-		int64(math.Round(off.Seconds())), direction)
+	l.add(severity, "clock", "set its clock (NTP): its rows have wrong times", "clock %s %s",
+		lasting(off), direction)
 }
 
 // metadata finds what rows cannot be enriched with.
@@ -456,7 +487,30 @@ func count(n uint64, unit string) string {
 	if n == 1 {
 		return "1 " + unit
 	}
-	return fmt.Sprintf("%d %ss", n, unit)
+	return groups(n) + " " + unit + "s"
+}
+
+// groups is a whole number with a comma between groups of three digits.
+func groups(n uint64) string {
+	text := strconv.FormatUint(n, 10)
+	for i := len(text) - 3; i > 0; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return text
+}
+
+// lasting is a length of time in the unit that people use for it.
+func lasting(d time.Duration) string {
+	const day = 24 * time.Hour
+	for _, unit := range []struct {
+		length time.Duration
+		name   string
+	}{{365 * day, "year"}, {day, "day"}, {time.Hour, "hour"}, {time.Minute, "minute"}} {
+		if d >= 2*unit.length {
+			return count(uint64(math.Round(float64(d)/float64(unit.length))), unit.name)
+		}
+	}
+	return count(uint64(math.Round(d.Seconds())), "second")
 }
 
 // span is a length of time as in "in the last 10 min".

@@ -45,7 +45,7 @@ func exporterTests() []exporterTest {
 	}
 	return []exporterTest{
 		{"one source opens many streams", "too_many_streams", func(e *Exporter) { e.SourceEvicted = 5000 },
-			Problem, "192.0.2.1 opened more observation domains or agents than are kept: 5000 streams evicted"},
+			Problem, "192.0.2.1 opened more observation domains or agents than are kept: 5,000 streams evicted"},
 		{"some of its streams were evicted", "too_many_streams", func(e *Exporter) { e.SourceEvicted = 3 }, 0, ""},
 		{"it was evicted", "stream_evicted", func(e *Exporter) { e.Evictions = 2 },
 			Warning, "its counters were evicted 2 times: more exporters send than are kept (its templates were kept)"},
@@ -102,22 +102,24 @@ func exporterTests() []exporterTest {
 		{"no limit", "template_limit", failed(exporter.BadTemplate, 2), 0, ""},
 
 		{"much is lost", "loss", func(e *Exporter) { e.Recent.Lost = 25 }, Problem,
-			"lost before us: 20 % of its datagrams by sequence number (25 in the last 10 min)"},
+			"20 % of its datagrams are missing by sequence number (25 in the last 10 min)"},
 		{"some is lost", "loss", func(e *Exporter) { e.Recent.Lost, e.Recent.Datagrams = 12, 1000 }, Warning,
-			"lost before us: 1.2 % of its datagrams by sequence number (12 in the last 10 min)"},
+			"1.2 % of its datagrams are missing by sequence number (12 in the last 10 min)"},
 		{"little is lost", "loss", func(e *Exporter) { e.Recent.Lost, e.Recent.Datagrams = 1, 100_000 }, Note,
-			"lost before us: less than 0.01 % of its datagrams by sequence number (1 in the last 10 min)"},
+			"less than 0.01 % of its datagrams are missing by sequence number (1 in the last 10 min)"},
 		{"v5 counts flows", "loss", func(e *Exporter) {
 			e.Protocol, e.Counts, e.Recent.Lost = flow.NetFlowV5,
 				exporter.CountsFlows, 250
-		}, Problem, "lost before us: 20 % of its flows by sequence number (250 in the last 10 min)"},
+		}, Problem, "20 % of its flows are missing by sequence number (250 in the last 10 min)"},
 		{"IPFIX counts data records", "loss", func(e *Exporter) {
 			e.Protocol, e.Counts, e.Recent.Lost = flow.IPFIX,
 				exporter.CountsRecords, 10
-		}, Warning, "lost before us: 0.98 % of its data records by sequence number (10 in the last 10 min)"},
+		}, Warning, "0.98 % of its data records are missing by sequence number (10 in the last 10 min)"},
 		{"v9 that counts flows", "loss", func(e *Exporter) { e.Counts, e.Recent.Lost = exporter.CountsFlows, 250 },
 			Problem,
-			"lost before us: 20 % of its flows by sequence number (250 in the last 10 min)"},
+			"20 % of its flows are missing by sequence number (250 in the last 10 min)"},
+		{"some are our own", "loss", func(e *Exporter) { e.Recent.Lost, e.OwnDrops = 25, 3_400_000 }, Note,
+			"20 % of its datagrams are missing by sequence number (25 in the last 10 min): they may be among the 3,400,000 datagrams that this host dropped meanwhile"},
 		{"late is not lost", "loss", func(e *Exporter) { e.Recent.Reordered = 9 }, 0, ""},
 
 		{"every datagram twice", "duplicates", func(e *Exporter) { e.Recent.Duplicated = 50 }, Warning,
@@ -125,24 +127,28 @@ func exporterTests() []exporterTest {
 		{"one duplicate", "duplicates", func(e *Exporter) { e.Recent.Duplicated, e.Recent.Datagrams = 1, 1000 }, 0, ""},
 
 		{"samples lost", "samples_lost", func(e *Exporter) { e.Recent.SamplesLost = 1000 }, Warning,
-			"50 % of its flow samples did not come (1000 in the last 10 min)"},
+			"50 % of its flow samples did not come (1,000 in the last 10 min)"},
 		{"none lost", "samples_lost", func(e *Exporter) { e.Recent.Lost = 1000 }, 0, ""},
 		{"the agent drops", "agent_drops", func(e *Exporter) { e.Recent.AgentDrops = 1 }, Warning,
 			"the agent itself dropped 1 sample in the last 10 min"},
 		{"the agent does not drop", "agent_drops", func(e *Exporter) { e.Recent.SamplesLost = 1 }, 0, ""},
 
 		{"restarted", "restarts", func(e *Exporter) { e.Recent.Restarts = 1 }, Note,
-			"its sequence numbers began anew 1 time in the last 10 min"},
+			"its sequence numbers restarted 1 time in the last 10 min"},
 		{"restarts all the time", "restarts", func(e *Exporter) { e.Recent.Restarts = 3 }, Warning,
-			"its sequence numbers began anew 3 times in the last 10 min"},
+			"its sequence numbers restarted 3 times in the last 10 min"},
 		{"did not restart", "restarts", func(e *Exporter) { e.Recent.Lost = 3 }, 0, ""},
 
 		{"silent", "silent", func(e *Exporter) { e.LastSeen = noon.Add(-42 * time.Minute) }, Warning,
 			"silent since 11:18 (42 min ago)"},
 		{"sends every four minutes", "silent", func(e *Exporter) { e.LastSeen = noon.Add(-4 * time.Minute) }, 0, ""},
 
-		{"clock ahead", "clock", func(e *Exporter) { e.Skew = -3700 * time.Second }, Problem, "clock 3700 s ahead"},
-		{"clock behind", "clock", func(e *Exporter) { e.Skew = 90 * time.Second }, Warning, "clock 90 s behind"},
+		{"clock ahead", "clock", func(e *Exporter) { e.Skew = -3700 * time.Second }, Problem, "clock 62 minutes ahead"},
+		{"clock behind", "clock", func(e *Exporter) { e.Skew = 90 * time.Second }, Warning, "clock 90 seconds behind"},
+		{"a clock that was never set", "clock", func(e *Exporter) { e.Skew = 317039963 * time.Second }, Problem,
+			"clock 10 years behind"},
+		{"a clock of yesterday", "clock", func(e *Exporter) { e.Skew = 50 * time.Hour }, Problem,
+			"clock 2 days behind"},
 		{"clock of one who waits before it sends", "clock", func(e *Exporter) { e.Skew = 20 * time.Second }, 0, ""},
 		{"times beyond what is believed", "times_replaced", func(e *Exporter) { e.Recent.Clamped = 3 }, Warning,
 			"flow times too far off in 3 records in the last 10 min: their rows have the time of receipt, and ext.stated_start_ms has the exporter's"},
@@ -296,7 +302,8 @@ func TestOfExporter_manyMissingTemplates(t *testing.T) {
 		e.Missing = append(e.Missing, Missing{Template: 256 + id, Since: noon})
 	}
 	all := OfExporter(e)
-	if len(all) != 5 || all[4].Text != "6 more templates of domain 3 are missing" {
+	if len(all) != 1 || all[0].Text !=
+		"no templates 256, 257, 258, 259 and 6 more from domain 3 since 12:00: 0 data sets could not be read" {
 		t.Errorf("got %v", all)
 	}
 }
@@ -319,7 +326,10 @@ type collectorTest struct {
 func collectorTests() []collectorTest {
 	return []collectorTest{
 		{"no tables", "no_tables", func(c *Collector) { c.TablesMade = false }, Problem,
-			"the tables are not made: rows are collected and wait"},
+			"the tables are not made yet, and rows wait"},
+		{"no tables, as the server is down", "no_tables", func(c *Collector) {
+			c.TablesMade, c.StoreError = false, "dial tcp 127.0.0.1:9: connect: connection refused"
+		}, Problem, "the tables are not made yet, and rows wait: dial tcp 127.0.0.1:9: connect: connection refused"},
 		{"tables", "no_tables", func(c *Collector) { c.StoreDown = true }, 0, ""},
 		{"server down", "store_down", func(c *Collector) { c.StoreDown, c.StoreError = true, "connection refused" },
 			Problem, "ClickHouse takes no inserts: connection refused"},
@@ -342,15 +352,15 @@ func collectorTests() []collectorTest {
 			"the spool is 1.5 % full: 1 row on disk"},
 		{"spool empty", "spool", func(c *Collector) { c.SpoolBytes = 950 }, 0, ""},
 		{"store's clock ahead", "store_clock", func(c *Collector) { c.StoreClock = 3 * time.Minute }, Warning,
-			"the store's clock is 180 s ahead of ours"},
+			"the store's clock is 3 minutes ahead of ours"},
 		{"store's clock behind", "store_clock", func(c *Collector) { c.StoreClock = -6 * time.Second }, Warning,
-			"the store's clock is 6 s behind ours"},
+			"the store's clock is 6 seconds behind ours"},
 		{"store's clock right", "store_clock", func(c *Collector) { c.StoreClock = time.Second }, 0, ""},
 		{"kernel drops, small buffer", "kernel_drops",
 			func(c *Collector) { c.Recent.KernelDrops, c.ShortBuffer = 12, true }, Problem,
-			"kernel dropped 1.2 % (12 datagrams in the last minute): raise net.core.rmem_max"},
+			"kernel dropped 1.2 % (12 datagrams in the last minute): the receive buffer is smaller than listen.receive_buffer"},
 		{"kernel drops, large buffer", "kernel_drops", func(c *Collector) { c.Recent.KernelDrops = 1 }, Warning,
-			"kernel dropped 0.10 % (1 datagram in the last minute): more workers are needed"},
+			"kernel dropped 0.10 % (1 datagram in the last minute): the workers were too slow"},
 		{"no kernel drops", "kernel_drops", func(c *Collector) { c.ShortBuffer = true }, 0, ""},
 		{"overload", "overload", func(c *Collector) {
 			c.Recent.OverShare, c.Largest = 3,
@@ -378,7 +388,7 @@ func collectorTests() []collectorTest {
 		{"room for all", "evicted", func(c *Collector) { c.Streams = 4096 }, 0, ""},
 		{"rows lost", "rows_lost",
 			func(c *Collector) { c.Recent.Lost = map[string]uint64{"queue_full": 50_000, "rejected": 0} }, Problem,
-			"50000 rows lost in the last minute: queue_full"},
+			"50,000 rows lost in the last minute: queue_full"},
 		{"no rows lost", "rows_lost", func(c *Collector) { c.Recent.Lost = map[string]uint64{"queue_full": 0} }, 0, ""},
 		{"rows refused", "quarantine", func(c *Collector) { c.Recent.Quarantined = 5 }, Warning,
 			"ClickHouse refuses 5 rows of the last minute, which are kept"},
@@ -463,8 +473,9 @@ func TestEveryVerdictIsTested(t *testing.T) {
 }
 
 func TestVerdict_JSON(t *testing.T) {
-	text, err := json.Marshal(Verdict{Severity: Problem, Code: "clock", Text: "clock 3700 s ahead"})
-	if want := `{"severity":"problem","code":"clock","text":"clock 3700 s ahead"}`; err != nil || string(text) != want {
+	text, err := json.Marshal(Verdict{Severity: Problem, Code: "clock", Text: "clock 62 minutes ahead"})
+	if want := `{"severity":"problem","code":"clock","text":"clock 62 minutes ahead"}`; err != nil ||
+		string(text) != want {
 		t.Errorf("got %s, %v", text, err)
 	}
 }
@@ -487,6 +498,19 @@ func TestAgo(t *testing.T) {
 	} {
 		if got := Ago(d); got != want || strings.TrimSpace(got) == "" {
 			t.Errorf("%v: %q, want %q", d, got, want)
+		}
+	}
+}
+
+func TestCollector_ListenText(t *testing.T) {
+	for want, listen := range map[string][]string{
+		"UDP port 2055, 4739, 6343":              {":2055", "0.0.0.0:4739", "[::]:6343"},
+		"UDP port 2055, UDP 192.0.2.1:6343":      {":2055", "192.0.2.1:6343"},
+		"UDP 192.0.2.1:6343, [2001:db8::1]:6343": {"192.0.2.1:6343", "[2001:db8::1]:6343"},
+		"":                                       nil,
+	} {
+		if got := (&Collector{Listen: listen}).ListenText(); got != want {
+			t.Errorf("%v: %q, want %q", listen, got, want)
 		}
 	}
 }

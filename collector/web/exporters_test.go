@@ -85,7 +85,7 @@ func TestPage(t *testing.T) {
 	for _, want := range []string{
 		"geneva-1", "12\u202f345", "up 1 d 2 h", "NetFlow v9", "clock 3700 s ahead", "→ set its clock", "10 min ago",
 		"1.2 %", "0 (1 missing)",
-		"1:8", "of them 1 unwell", "A &amp; B", "1.50 G", "25.0 %", `http-equiv="refresh" content="10"`,
+		"1:8", "1 with problems", "A &amp; B", "1.50 G", "25.0 %", `http-equiv="refresh" content="10"`,
 		"&lt;script&gt;alert(1)",
 	} {
 		if !strings.Contains(body, want) {
