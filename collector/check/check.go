@@ -61,6 +61,7 @@ var ErrProblems = errors.New("run would not work")
 func Run(ctx context.Context, cfg *config.Config, out io.Writer) error {
 	c := &checker{cfg: cfg, out: tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)}
 	c.say(checkOK, "configuration", "every key and value is understood")
+	c.unused()
 	for _, address := range cfg.Listen.Addresses {
 		c.port(address)
 	}
@@ -95,6 +96,33 @@ func Run(ctx context.Context, cfg *config.Config, out io.Writer) error {
 		return ErrProblems
 	}
 	return nil
+}
+
+// unused says which variables of the env files have no effect here, and which feed of metadata nobody has set up.
+func (c *checker) unused() {
+	for _, u := range c.cfg.Unused() {
+		level := checkWarning
+		if u.Known {
+			level = checkOK
+		}
+		c.say(level, "environment", "%s", u.Problem)
+	}
+	m := &c.cfg.Metadata
+	for _, feed := range []struct {
+		off              bool
+		what, key, names string
+	}{
+		{m.CAIDA.Interval == 0, "AS names", "metadata.caida.interval", "CAIDA_ORG_AS_CONSUMER_UPDATE_INTERVAL"},
+		{m.Geo.Interval == 0, "places and AS of prefixes", "metadata.geo.interval",
+			"IP_GEO_CSV_CONSUMER_UPDATE_INTERVAL"},
+		{m.SciReg.Interval == 0, "Science Registry", "metadata.scireg.interval",
+			"SCIREG_HTTP_CONSUMER_UPDATE_INTERVAL"},
+	} {
+		if feed.off {
+			c.say(checkWarning, "metadata", "nothing keeps the %s up to date: set %s (%s)", feed.what, feed.key,
+				feed.names)
+		}
+	}
 }
 
 func (c *checker) port(address string) {

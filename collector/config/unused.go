@@ -1,0 +1,160 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// unusedNames says why variables of the reference stack have no effect here. The first entry that fits counts: a name,
+// or what names begin with where it ends with "_".
+var unusedNames = []unusedName{
+	{"PIPELINE_", "the collector is one process and has no pipeline files"},
+	{"KAFKA_", "flows come by UDP, and nothing is read from Kafka"},
+	{"REDIS_", "the redis pipelines are not replaced: keep them running if something reads redis"},
+	{"TELEGRAF_", snmpPipeline},
+	{"METRANOVA_IF_TRAFFIC_INTERVAL", snmpPipeline},
+	{"CLICKHOUSE_METRIC_", snmpPipeline},
+	{"IRI_", "the IRI pipelines are not replaced: keep them running"},
+	{"CLICKHOUSE_IRI_", "the IRI pipelines are not replaced: keep them running"},
+	{"ALCF_", "the ALCF pipelines are not replaced: keep them running"},
+	{"CLICKHOUSE_ALCF_", "the ALCF pipelines are not replaced: keep them running"},
+	{"CRIC_", otherImporter},
+	{"CLICKHOUSE_CRIC_", otherImporter},
+	{"SCINET_", otherImporter},
+	{"CLICKHOUSE_SCINET_METADATA_TABLE", otherImporter},
+	{"CLICKHOUSE_SCINET_", otherImporter},
+	{"IP_SERVICE_", otherImporter},
+	{"SERVICE_EDGE_", otherImporter},
+	{"GRAPHQL_", otherImporter},
+	{"CLICKHOUSE_ESDB_", otherImporter},
+	{"CLICKHOUSE_CACHER_", inMemory},
+	{"CLICKHOUSE_RANGED_CACHER_", inMemory},
+	{"CLICKHOUSE_CONSUMER_", inMemory},
+	{"IP_CACHER_", inMemory},
+	{"PICKLE_FILE_DIRECTORY", inMemory},
+	{"IP_FILE_USE_SIMPLE_FILE_NAME", inMemory},
+	{"CLICKHOUSE_FLUSH_INTERVAL", "a batch goes out when CLICKHOUSE_BATCH_SIZE or CLICKHOUSE_BATCH_TIMEOUT is reached"},
+	{"CLICKHOUSE_FLOW_TYPE", "flow_type is what the exporter speaks"},
+	{"CLICKHOUSE_RAW_KAFKA_TABLE",
+		"raw messages are not stored: keep the pipeline data_kafka_message if you need them"},
+	{"CLICKHOUSE_IF_METADATA_EXTENSIONS", "the values are stored in ext of meta_interface, without types of their own"},
+	{"HTTP_SSL_VERIFY", "certificates are always verified, with the system's trust store"},
+	{"HTTP_HEADERS", "no headers are added: a user and password can stand in the URL"},
+	{"HTTP_CONSUMER_", "of what is read by HTTP the collector has the Science Registry: SCIREG_HTTP_CONSUMER_URLS"},
+	{"FILE_CONSUMER_", "the files of METADATA_DIR are read, and read again when they change"},
+	{"FILE_PROCESSORS", "the files of METADATA_DIR are read, and read again when they change"},
+	{"CAIDA_ORG_AS_CONSUMER_AS_TABLE", "the table is CLICKHOUSE_AS_METADATA_TABLE"},
+	{"CAIDA_ORG_AS_CONSUMER_ORG_TABLE", "the table is CLICKHOUSE_ORGANIZATION_METADATA_TABLE"},
+	{"IP_GEO_CSV_CONSUMER_TABLE", "the table is CLICKHOUSE_IP_METADATA_TABLE"},
+}
+
+type unusedName struct{ name, why string }
+
+const (
+	snmpPipeline  = "the SNMP pipelines are not replaced: keep them running, with Kafka"
+	otherImporter = "this importer is not replaced: keep it running; CLICKHOUSE_FLOW_IP_REF_EXTENSIONS has its table used"
+	inMemory      = "all metadata is held in memory, and there is no cache to set up"
+)
+
+// An UnusedVariable is one variable of an env file that has no effect, or several for the same reason; Key has the
+// names.
+type UnusedVariable struct {
+	Problem
+	Known bool // it is the reference stack's; otherwise it may be a typing error
+}
+
+// Unused names the variables of the env files that have no effect, by file and reason.
+func (c *Config) Unused() []UnusedVariable {
+	used := map[string]bool{}
+	for _, k := range keys(c) {
+		for _, name := range k.env {
+			used[name] = true
+		}
+	}
+	var all []UnusedVariable
+	for _, path := range c.source.EnvFiles {
+		data, err := readText(path, maxEnvFile)
+		if err != nil {
+			continue // which Load says
+		}
+		names := map[string][]string{}
+		var reasons []string
+		f := envFile{rest: strings.ReplaceAll(data, "\r\n", "\n"), line: 1,
+			lookup: func(string) (string, bool) { return "", false }}
+		for f.skipBlank() {
+			name, _, _, err := f.statement()
+			if err != nil || name == "" || used[name] || strings.HasPrefix(name, "CLICKHOUSE_FLOW_MV_BY_") ||
+				strings.Contains(data, "${"+name) { // other lines, or the configuration file, are made of it
+				continue
+			}
+			why := unusedReason(name, used)
+			if names[why] == nil {
+				reasons = append(reasons, why)
+			}
+			if !slices.Contains(names[why], name) {
+				names[why] = append(names[why], name)
+			}
+		}
+		for _, why := range reasons {
+			known := slices.ContainsFunc(unusedNames, func(u unusedName) bool { return u.why == why })
+			all = append(all, UnusedVariable{Known: known,
+				Problem: Problem{Where: path, Key: strings.Join(names[why], ", "), Why: "not used: " + why}})
+		}
+	}
+	return all
+}
+
+// unusedReason says why a variable has no effect. One that is nearly the name of a setting is a typing error before all
+// else.
+func unusedReason(name string, used map[string]bool) string {
+	for _, u := range unusedNames {
+		if name == u.name || strings.HasSuffix(u.name, "_") && strings.HasPrefix(name, u.name) {
+			if u.name == name || near(name, used) == "" {
+				return u.why
+			}
+		}
+	}
+	if meant := near(name, used); meant != "" {
+		return fmt.Sprintf("did you mean %s?", meant)
+	}
+	return "the collector knows no such variable"
+}
+
+// near is the name that differs from name in up to two characters, "" without one.
+func near(name string, used map[string]bool) string {
+	best, least := "", 3
+	for known := range used {
+		if d := distance(name, known); d < least || d == least && best != "" && known < best {
+			best, least = known, d
+		}
+	}
+	return best
+}
+
+// distance counts the characters to insert, delete, replace or swap with the next that make b of a.
+func distance(a, b string) int {
+	if max(len(a), len(b))-min(len(a), len(b)) > 2 {
+		return 3
+	}
+	rows := make([][]int, len(a)+1)
+	for i := range rows {
+		rows[i] = make([]int, len(b)+1)
+		rows[i][0] = i
+		for j := 1; j <= len(b); j++ {
+			if i == 0 {
+				rows[0][j] = j
+				continue
+			}
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			rows[i][j] = min(rows[i-1][j]+1, rows[i][j-1]+1, rows[i-1][j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				rows[i][j] = min(rows[i][j], rows[i-2][j-2]+1)
+			}
+		}
+	}
+	return rows[len(a)][len(b)]
+}
