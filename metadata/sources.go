@@ -215,11 +215,11 @@ func (o *SourceOptions) geoDownloads() []string {
 func (o *SourceOptions) fetchCAIDA(ctx context.Context) error {
 	var errs []error
 	if o.downloadsAS2Org() {
-		_, err := caida.FetchAS2OrgFrom(ctx, o.Client, o.AS2OrgURL, filepath.Join(o.CacheDir, as2OrgName), o.Now())
+		_, err := caida.FetchAS2Org(ctx, o.Client, o.AS2OrgURL, filepath.Join(o.CacheDir, as2OrgName), o.Now())
 		errs = append(errs, err)
 	}
 	if o.downloadsPeeringDB() {
-		_, err := caida.FetchPeeringDBFrom(ctx, o.Client, o.PeeringDBURL, filepath.Join(o.CacheDir, peeringDBName),
+		_, err := caida.FetchPeeringDB(ctx, o.Client, o.PeeringDBURL, filepath.Join(o.CacheDir, peeringDBName),
 			o.Now())
 		errs = append(errs, err)
 	}

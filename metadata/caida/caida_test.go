@@ -188,29 +188,36 @@ func TestBrokenFiles(t *testing.T) {
 func TestFetch(t *testing.T) {
 	const dump = `{"org":{"data":[{"id":1}]},"net":{"data":[{"asn":1}]}}`
 	now := time.Date(2024, 3, 31, 23, 0, 0, 0, time.FixedZone("west", -8*3600)) // 1 April in UTC
+	type fetcher func(ctx context.Context, c *download.Client, base, path string, now time.Time) (bool, error)
+	below := func(template string, fetch fetcher) fetcher {
+		return func(ctx context.Context, c *download.Client, base, path string, now time.Time) (bool, error) {
+			return fetch(ctx, c, base+template, path, now)
+		}
+	}
+	organizations, dumps := below(AS2OrgTemplate, FetchAS2Org), below(PeeringDBTemplate, FetchPeeringDB)
 	for _, c := range []struct {
 		name   string
-		fetch  func(context.Context, *download.Client, string, string, time.Time) (bool, error)
+		fetch  fetcher
 		served map[string]string // text by path; "500" for that status
 		asked  int
 		want   string // of the error
 	}{
-		{"this month", FetchAS2Org, map[string]string{"/as-organizations/20240301.as-org2info.jsonl.gz": as2org}, 1,
+		{"this month", organizations, map[string]string{"/as-organizations/20240301.as-org2info.jsonl.gz": as2org}, 1,
 			""},
-		{"three months back, over the year", FetchAS2Org,
+		{"three months back, over the year", organizations,
 			map[string]string{"/as-organizations/20231201.as-org2info.jsonl.gz": packed(as2org)}, 4, ""},
-		{"none of a year", FetchAS2Org, nil, 13, "not found (HTTP 404), nor is any of the 12 before it there"},
-		{"HTTP 500 last month", FetchAS2Org,
+		{"none of a year", organizations, nil, 13, "not found (HTTP 404), nor is any of the 12 before it there"},
+		{"HTTP 500 last month", organizations,
 			map[string]string{"/as-organizations/20240201.as-org2info.jsonl.gz": "500"}, 2, "HTTP 500"},
-		{"a page of HTML", FetchAS2Org, map[string]string{"/as-organizations/20240301.as-org2info.jsonl.gz": "<html>"},
+		{"a page of HTML", organizations, map[string]string{"/as-organizations/20240301.as-org2info.jsonl.gz": "<html>"},
 			1, "the old one stays: no line of JSON in it"},
-		{"today's dump, by UTC", FetchPeeringDB,
+		{"today's dump, by UTC", dumps,
 			map[string]string{"/peeringdb/2024/04/peeringdb_2_dump_2024_04_01.json": dump}, 1, ""},
-		{"dump of more than a month ago", FetchPeeringDB,
+		{"dump of more than a month ago", dumps,
 			map[string]string{"/peeringdb/2024/02/peeringdb_2_dump_2024_02_29.json": dump}, 32, "not found"},
-		{"dump of last month", FetchPeeringDB,
+		{"dump of last month", dumps,
 			map[string]string{"/peeringdb/2024/03/peeringdb_2_dump_2024_03_30.json": dump}, 3, ""},
-		{"half a dump", FetchPeeringDB,
+		{"half a dump", dumps,
 			map[string]string{"/peeringdb/2024/04/peeringdb_2_dump_2024_04_01.json": dump[:30]}, 1, "unexpected EOF"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -32,14 +32,9 @@ const (
 	maxPeeringDB = 512 << 20
 )
 
-// FetchAS2Org brings the newest as-org2info file below base to path: that of the month of now, or of the months before
-// it.
-func FetchAS2Org(ctx context.Context, c *download.Client, base, path string, now time.Time) (changed bool, err error) {
-	return FetchAS2OrgFrom(ctx, c, base+AS2OrgTemplate, path, now)
-}
-
-// FetchAS2OrgFrom is FetchAS2Org with a template of the whole address. One without a date in it is asked for once.
-func FetchAS2OrgFrom(ctx context.Context, c *download.Client, template, path string,
+// FetchAS2Org brings the newest as-org2info file to path: that of the month of now, or of the months before it. template
+// is the whole address, such as BaseURL+AS2OrgTemplate. One without a date in it is asked for once.
+func FetchAS2Org(ctx context.Context, c *download.Client, template, path string,
 	now time.Time) (changed bool, err error) {
 	first := time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC)
 	return newest(tries(template, monthsBack+1), func(back int) (bool, error) {
@@ -48,15 +43,9 @@ func FetchAS2OrgFrom(ctx context.Context, c *download.Client, template, path str
 	})
 }
 
-// FetchPeeringDB brings the newest PeeringDB dump below base to path: that of the day of now, or of the days before it.
-func FetchPeeringDB(ctx context.Context, c *download.Client, base, path string,
-	now time.Time) (changed bool, err error) {
-	return FetchPeeringDBFrom(ctx, c, base+PeeringDBTemplate, path, now)
-}
-
-// FetchPeeringDBFrom is FetchPeeringDB with a template of the whole address. One without a date in it is asked for
-// once.
-func FetchPeeringDBFrom(ctx context.Context, c *download.Client, template, path string,
+// FetchPeeringDB brings the newest PeeringDB dump to path: that of the day of now, or of the days before it. template is
+// the whole address, such as BaseURL+PeeringDBTemplate. One without a date in it is asked for once.
+func FetchPeeringDB(ctx context.Context, c *download.Client, template, path string,
 	now time.Time) (changed bool, err error) {
 	return newest(tries(template, daysBack+1), func(back int) (bool, error) {
 		return c.With(maxPeeringDB, 3).File(ctx, dated(template, now.UTC().AddDate(0, 0, -back)), path, download.Auth{},
