@@ -48,14 +48,6 @@ func (a *Account) Add(k Key, s Sums) {
 	a.Cells[k] = cell
 }
 
-// Total adds up all cells.
-func (a *Account) Total() (t Sums) {
-	for _, s := range a.Cells {
-		t.add(s)
-	}
-	return t
-}
-
 // Period is the time from the first minute with traffic to the end of the last; false for an empty account.
 func (a *Account) Period() (from, to time.Time, ok bool) {
 	var first, last int64

@@ -27,7 +27,7 @@ flow_collector_forward_dropped_datagrams_total{reason="unreachable",target="192.
 # TYPE flow_collector_forwarded_datagrams_total counter
 flow_collector_forwarded_datagrams_total{target="192.0.2.1:2055"} 7
 `
-	if err := testutil.GatherAndCompare(m.Gatherer(), strings.NewReader(want),
+	if err := testutil.GatherAndCompare(m.registry, strings.NewReader(want),
 		"flow_collector_forwarded_datagrams_total", "flow_collector_forward_dropped_datagrams_total"); err != nil {
 		t.Error(err)
 	}

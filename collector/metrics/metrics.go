@@ -94,9 +94,6 @@ func (m *Metrics) Inserted(sink string, took time.Duration, err error) {
 	m.inserts.WithLabelValues(sink, outcome).Observe(took.Seconds())
 }
 
-// Gatherer has all metrics.
-func (m *Metrics) Gatherer() prometheus.Gatherer { return m.registry }
-
 // Handler answers Prometheus.
 func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorLog: zap.NewStdLog(m.log), EnableOpenMetrics: true,

@@ -86,7 +86,7 @@ func full(t *testing.T) *Metrics {
 
 // Names, units and helps are as Prometheus wants them.
 func TestLint(t *testing.T) {
-	problems, err := testutil.GatherAndLint(full(t).Gatherer())
+	problems, err := testutil.GatherAndLint(full(t).registry)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,11 +160,11 @@ func TestCardinality(t *testing.T) {
 	m := New(Options{Ledger: ledger.New(ledger.Options{Tables: tables, MaxStreams: 100}), Tables: tables})
 	for name, want := range map[string]int{"datagrams_total": 101, "records_total": 101,
 		"exporter_last_seen_timestamp_seconds": 100} {
-		if got, err := testutil.GatherAndCount(m.Gatherer(), "flow_collector_"+name); err != nil || got != want {
+		if got, err := testutil.GatherAndCount(m.registry, "flow_collector_"+name); err != nil || got != want {
 			t.Errorf("%d series of %s, want %d: %v", got, name, want, err)
 		}
 	}
-	families, err := m.Gatherer().Gather()
+	families, err := m.registry.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}

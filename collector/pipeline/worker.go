@@ -62,7 +62,7 @@ type Options struct {
 	KeepTimes bool
 }
 
-// Worker takes datagrams and delivers blocks. It belongs to one goroutine; Rows and Blocks are safe anywhere.
+// Worker takes datagrams and delivers blocks. It belongs to one goroutine; Rows is safe anywhere.
 type Worker struct {
 	Options
 	batch      *flow.Batch
@@ -102,9 +102,6 @@ func (w *Worker) SetTTL(d time.Duration) { w.ttlMs.Store(d.Milliseconds()) }
 
 // Expired returns how many of the rows were too old for the table.
 func (w *Worker) Expired() uint64 { return w.expired.Load() }
-
-// Blocks returns how many blocks were delivered so far.
-func (w *Worker) Blocks() uint64 { return w.blocks.Load() }
 
 // Messages returns how many messages were made so far.
 func (w *Worker) Messages() uint64 { return w.messages.Load() }

@@ -63,11 +63,6 @@ const (
 )
 
 // Parse reads a frame that begins with the given layer.
-func Parse(frame []byte, first Layer, r *flow.Record) Info {
-	return Options{}.Parse(frame, first, r)
-}
-
-// Parse reads a frame that begins with the given layer.
 func (o Options) Parse(frame []byte, first Layer, r *flow.Record) Info {
 	p := parser{o: o, r: r, length: len(frame)}
 	switch first {

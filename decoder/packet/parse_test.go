@@ -182,7 +182,7 @@ func TestParse(t *testing.T) {
 		for _, test := range cases {
 			t.Run(test.name, func(t *testing.T) {
 				var got flow.Record
-				Parse(test.frame, test.first, &got)
+				Options{}.Parse(test.frame, test.first, &got)
 				if diff := cmp.Diff(test.want, got); diff != "" {
 					t.Errorf("-want +got:\n%s", diff)
 				}

@@ -32,10 +32,10 @@ func TestParse_TruncatedAnywhere(t *testing.T) {
 	for _, test := range frames() {
 		t.Run(test.name, func(t *testing.T) {
 			var whole, before flow.Record
-			Parse(test.frame, test.first, &whole)
+			Options{}.Parse(test.frame, test.first, &whole)
 			for n := range test.frame {
 				var got flow.Record
-				Parse(test.frame[:n:n], test.first, &got)
+				Options{}.Parse(test.frame[:n:n], test.first, &got)
 				if lost := before.Has &^ got.Has; lost != 0 {
 					t.Fatalf("%d bytes: lost %b, which %d bytes gave", n, lost, n-1)
 				}
@@ -117,7 +117,7 @@ func TestParse_Info(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			var r flow.Record
-			if diff := cmp.Diff(test.want, Parse(test.frame, test.first, &r)); diff != "" {
+			if diff := cmp.Diff(test.want, Options{}.Parse(test.frame, test.first, &r)); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})

@@ -43,7 +43,7 @@ func TestTags(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var r flow.Record
-			info := Parse(test.frame, Ethernet, &r)
+			info := Options{}.Parse(test.frame, Ethernet, &r)
 			if !info.IP || r.SrcAddr != a(outer4Src) || r.DstAddr != a(outer4Dst) || r.SrcPort != 51000 ||
 				r.DstPort != 443 || r.TCPFlags != 0x18 {
 				t.Fatalf("got %v:%d -> %v:%d, flags %#x, %+v", r.SrcAddr, r.SrcPort, r.DstAddr, r.DstPort, r.TCPFlags,
@@ -60,7 +60,8 @@ func TestTags(t *testing.T) {
 			}
 			for cut := range test.frame { // no length is believed
 				var r flow.Record
-				if info := Parse(test.frame[:cut], Ethernet, &r); !info.Cut && cut < len(test.frame)-len(flow4)+20 &&
+				if info := (Options{}).Parse(test.frame[:cut], Ethernet, &r); !info.Cut &&
+					cut < len(test.frame)-len(flow4)+20 &&
 					info.IP {
 					t.Errorf("cut at %d: %+v", cut, info)
 				}
@@ -77,7 +78,7 @@ func TestTags_notRead(t *testing.T) {
 			outer4(6)),
 	} {
 		var r flow.Record
-		if info := Parse(frame, Ethernet, &r); info.IP || r.Sent(flow.SrcAddr) {
+		if info := (Options{}).Parse(frame, Ethernet, &r); info.IP || r.Sent(flow.SrcAddr) {
 			t.Errorf("%s: an address was read: %+v", name, info)
 		}
 	}

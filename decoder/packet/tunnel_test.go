@@ -134,7 +134,7 @@ func TestParse_DepthLimitOfPseudowires(t *testing.T) {
 	packet := join(label16Bottom, outer4(6, tcp()))
 	for depth := 0; depth < 6; depth++ {
 		var r flow.Record
-		info := Parse(packet, MPLS, &r)
+		info := Options{}.Parse(packet, MPLS, &r)
 		if want := depth <= maxTunnels; info.IP != want {
 			t.Errorf("depth %d: IP is %t, want %t", depth, info.IP, want)
 		}

@@ -32,8 +32,8 @@ const (
 	maxPeeringDB = 512 << 20
 )
 
-// FetchAS2Org brings the newest as-org2info file to path: that of the month of now, or of the months before it. template
-// is the whole address, such as BaseURL+AS2OrgTemplate. One without a date in it is asked for once.
+// FetchAS2Org brings the newest as-org2info file to path: that of the month of now, or of the months before it.
+// template is the whole address, such as BaseURL+AS2OrgTemplate. One without a date in it is asked for once.
 func FetchAS2Org(ctx context.Context, c *download.Client, template, path string,
 	now time.Time) (changed bool, err error) {
 	first := time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC)
@@ -43,8 +43,8 @@ func FetchAS2Org(ctx context.Context, c *download.Client, template, path string,
 	})
 }
 
-// FetchPeeringDB brings the newest PeeringDB dump to path: that of the day of now, or of the days before it. template is
-// the whole address, such as BaseURL+PeeringDBTemplate. One without a date in it is asked for once.
+// FetchPeeringDB brings the newest PeeringDB dump to path: that of the day of now, or of the days before it. template
+// is the whole address, such as BaseURL+PeeringDBTemplate. One without a date in it is asked for once.
 func FetchPeeringDB(ctx context.Context, c *download.Client, template, path string,
 	now time.Time) (changed bool, err error) {
 	return newest(tries(template, daysBack+1), func(back int) (bool, error) {
