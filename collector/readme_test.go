@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/metranova/flow-collector/collector/forward"
+	"github.com/metranova/flow-collector/collector/stream"
 	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/sink/clickhouse"
 	"github.com/metranova/flow-collector/sink/kafka"
@@ -38,6 +39,9 @@ func TestReadmeHasEveryLoss(t *testing.T) {
 	}
 	has("reason", string(clickhouse.ViewFailed))
 	for _, r := range kafka.Reasons() {
+		has("reason", string(r))
+	}
+	for _, r := range stream.Reasons() {
 		has("reason", string(r))
 	}
 	for r := forward.Refused; r <= forward.Failed; r++ {

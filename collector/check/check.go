@@ -65,6 +65,7 @@ func Run(ctx context.Context, cfg *config.Config, out io.Writer) error {
 	for _, address := range cfg.Listen.Addresses {
 		c.port(address)
 	}
+	c.streams()
 	c.http()
 	c.forward()
 	c.receiveBuffer("/proc/sys/net/core/rmem_max")

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/metranova/flow-collector/collector/config"
@@ -34,6 +35,7 @@ func warnings(cfg *config.Config) []configWarning {
 				break
 			}
 		}
+		streamWarnings(cfg, add)
 	}
 	if cfg.HTTP.PProf && cfg.HTTP.Listen != "" && !isLoopback(cfg.HTTP.Listen) {
 		add("http.pprof", "whoever reaches %s can have the collector profiled", cfg.HTTP.Listen)
@@ -56,6 +58,18 @@ func warnings(cfg *config.Config) []configWarning {
 		}
 	}
 	return all
+}
+
+// streamWarnings are those of connections that everybody may open.
+func streamWarnings(cfg *config.Config, add func(key, format string, args ...any)) {
+	open := slices.Clone(cfg.Listen.TCP)
+	if cfg.Listen.TLS.ClientCAFile == "" {
+		open = append(open, cfg.Listen.TLS.Addresses...)
+	}
+	if i := slices.IndexFunc(open, isPublic); i >= 0 {
+		add("listen.allowed_exporters", "whoever reaches TCP %s may send flows: list your exporters, "+
+			"or set listen.tls.client_ca_file and use TLS alone", open[i])
+	}
 }
 
 // serverWarnings are those of the way to ClickHouse.

@@ -11,6 +11,15 @@ type Listen struct {
 	Workers       int      // one socket of each address and one core each; 0: as many as there are cores
 	ReceiveBuffer int      // bytes that each socket asks the kernel for
 	Allowed       []netip.Prefix
+	TCP           []string // host:port for IPFIX over TCP
+	TLS           ListenTLS
+}
+
+// ListenTLS says where IPFIX comes in over TLS. Files are PEM.
+type ListenTLS struct {
+	Addresses         []string
+	CertFile, KeyFile string
+	ClientCAFile      string // authorities of exporters' certificates; "": exporters need none
 }
 
 // Forward says where datagrams are sent on to, as they came.
@@ -19,7 +28,18 @@ type Forward struct {
 	KeepSource bool     // with the exporter's address and port instead of ours
 }
 
-// WorkerCount is how many workers there are.
+// Streams reports whether anything is listened on but UDP.
+func (l *Listen) Streams() bool { return len(l.TCP)+len(l.TLS.Addresses) > 0 }
+
+// DecoderCount is how many decoders share the process's memory: those of the workers and, for all connections, one.
+func (l *Listen) DecoderCount() int {
+	if l.Streams() {
+		return l.WorkerCount() + 1
+	}
+	return l.WorkerCount()
+}
+
+// WorkerCount is how many workers receive datagrams.
 func (l *Listen) WorkerCount() int {
 	if l.Workers > 0 {
 		return l.Workers
@@ -44,6 +64,19 @@ func listenKeys(c *Config) []key {
 			field: prefixes(&c.Listen.Allowed),
 			help: "Exporters that may send: addresses and prefixes. Datagrams of others are counted and dropped. " +
 				"Empty: all may send. `collector check` suggests a list from what a running collector has heard."},
+
+		{path: "listen.tcp.addresses", env: []string{"LISTEN_TCP"}, field: addressesOrOff(&c.Listen.TCP),
+			help: "Addresses for IPFIX over TCP (RFC 7011), such as \":4739\". Empty or off: none."},
+		{path: "listen.tls.addresses", env: []string{"LISTEN_TLS"}, field: addressesOrOff(&c.Listen.TLS.Addresses),
+			help: "Addresses for IPFIX over TLS, such as \":4740\". Empty or off: none."},
+		{path: "listen.tls.cert_file", env: []string{"LISTEN_TLS_CERT_FILE"}, field: text(&c.Listen.TLS.CertFile),
+			help: "Certificate with its chain (PEM). Renewed files are used without a restart."},
+		{path: "listen.tls.key_file", env: []string{"LISTEN_TLS_KEY_FILE"}, field: text(&c.Listen.TLS.KeyFile),
+			help: "Its key (PEM), without a password."},
+		{path: "listen.tls.client_ca_file", env: []string{"LISTEN_TLS_CLIENT_CA_FILE"},
+			field: text(&c.Listen.TLS.ClientCAFile),
+			help: "Authorities of the exporters' certificates (PEM): exporters without one cannot connect. Empty: " +
+				"they need none."},
 
 		{path: "forward.to", env: []string{"FORWARD_TO"}, field: targets(&c.Forward.To),
 			help: "Other collectors (host:port) that get every datagram unchanged, such as pmacct. A name is " +

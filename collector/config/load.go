@@ -133,11 +133,21 @@ func (c *Config) validate() []Problem {
 	checkFile("clickhouse.ca_file", c.Server.CAFile, add)
 	checkFile("clickhouse.cert_file", c.Server.CertFile, add)
 	checkFile("clickhouse.key_file", c.Server.KeyFile, add)
+	c.Listen.TLS.validate(add)
 	c.Kafka.validate(add)
 	if !c.Server.Flows && c.Kafka.Topic == "" {
 		add("clickhouse.flows", "false", "rows would go nowhere: set kafka.topic")
 	}
 	return problems
+}
+
+func (t *ListenTLS) validate(add func(key, value, why string)) {
+	if len(t.Addresses) > 0 && (t.CertFile == "" || t.KeyFile == "") {
+		add("listen.tls.addresses", "", "need listen.tls.cert_file and listen.tls.key_file")
+	}
+	checkFile("listen.tls.cert_file", t.CertFile, add)
+	checkFile("listen.tls.key_file", t.KeyFile, add)
+	checkFile("listen.tls.client_ca_file", t.ClientCAFile, add)
 }
 
 // checkFile reports a file that is named and cannot be found.

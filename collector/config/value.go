@@ -219,6 +219,17 @@ func addresses(p *[]string) field {
 	}}
 }
 
+// addressesOrOff takes addresses, or "off" or nothing for none.
+func addressesOrOff(p *[]string) field {
+	return field{kind: list, get: listOf(p), set: func(v value) error {
+		if items := v.items(); len(items) == 0 || len(items) == 1 && strings.EqualFold(items[0], "off") {
+			*p = nil
+			return nil
+		}
+		return addresses(p).set(v)
+	}}
+}
+
 // serverHosts takes one host or several with commas, each optionally with its port. What else is in a URL has keys of
 // its own.
 func serverHosts(p *string) field {

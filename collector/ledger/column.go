@@ -8,14 +8,15 @@ import (
 
 // Stages are where on its way something is counted, in the order of the way.
 const (
-	Received = exporter.StageReceived
-	Upstream = exporter.StageUpstream
-	Kernel   = "kernel"   // between the network and the collector
-	Filter   = "filter"   // exporters that may not send
-	Overload = "overload" // sources that took more than their share while the collector was behind
-	Decode   = "decode"   // what could not be read, by reason
-	Hold     = exporter.StageHold
-	SinkRows = "sink" // rows, by what became of them
+	Received   = exporter.StageReceived
+	Upstream   = exporter.StageUpstream
+	Kernel     = "kernel"     // between the network and the collector
+	Filter     = "filter"     // exporters that may not send
+	Connection = "connection" // TCP connections that ended or were refused, by reason
+	Overload   = "overload"   // sources that took more than their share while the collector was behind
+	Decode     = "decode"     // what could not be read, by reason
+	Hold       = exporter.StageHold
+	SinkRows   = "sink" // rows, by what became of them
 )
 
 // What became of rows at a sink.

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/metranova/flow-collector/collector/listen"
+	"github.com/metranova/flow-collector/collector/stream"
 	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/sink/tally"
@@ -29,7 +30,9 @@ type Options struct {
 	Refused func() map[netip.Addr]uint64
 	// OverShare are the datagrams that workers dropped while the collector was behind, by source.
 	OverShare func() map[netip.Addr]uint64
-	Sinks     []Sink
+	// Connections are those that ended or were refused.
+	Connections func() map[stream.End]uint64
+	Sinks       []Sink
 	// MaxStreams is how many streams are told apart; all others are one. 0: 500.
 	MaxStreams int
 }
@@ -253,7 +256,8 @@ type Apart struct {
 
 // Apart returns what is counted of no stream: datagrams that the kernel dropped (from which socket; as the receive
 // buffer was full or as they came while the collector stopped), that were refused or dropped as overload (from which
-// source; "other" for those beyond the first few hundred), and of no protocol.
+// source; "other" for those beyond the first few hundred), and of no protocol; and connections that ended or were
+// refused.
 func (l *Ledger) Apart() map[Apart]uint64 {
 	all := map[Apart]uint64{}
 	if l.o.Sockets != nil {
@@ -278,6 +282,15 @@ func (l *Ledger) Apart() map[Apart]uint64 {
 	}
 	bySource(Filter, "allowed_exporters", l.o.Refused)
 	bySource(Overload, "share", l.o.OverShare)
+	if l.o.Connections != nil {
+		for end, n := range l.o.Connections() {
+			from := Other
+			if end.Source.IsValid() {
+				from = end.Source.String()
+			}
+			all[Apart{Connection, string(end.Reason), from, 0}] += n
+		}
+	}
 	if l.o.Tables != nil {
 		for _, t := range l.o.Tables() {
 			for _, r := range exporter.Reasons() {
@@ -327,6 +340,9 @@ func (l *Ledger) Minute(now time.Time) []Line {
 		l.apart[apart] = n
 		line := Line{Exporter: apart.From, Count: more,
 			Column: Column{Stage: apart.Stage, Reason: apart.Reason, Unit: "datagrams", Missing: true}}
+		if apart.Stage == Connection {
+			line.Unit, line.Missing = "connections", stream.Reason(apart.Reason).Loses()
+		}
 		if apart.Stage == Kernel {
 			line.Exporter = "" // whose they were nobody knows
 		}

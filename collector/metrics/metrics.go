@@ -15,6 +15,7 @@ import (
 
 	"github.com/metranova/flow-collector/collector/forward"
 	"github.com/metranova/flow-collector/collector/ledger"
+	"github.com/metranova/flow-collector/collector/stream"
 	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/enrich"
 )
@@ -29,6 +30,8 @@ type Options struct {
 	Spools   func() []Spool
 	Forward  func() []forward.Stats
 	Snapshot *atomic.Pointer[enrich.Snapshot]
+	// Connections are those over TCP; their Open is nil where there are none.
+	Connections func() stream.Stats
 	// MetadataCurrent is when the snapshot was last seen to be what the tables say; zero: never.
 	MetadataCurrent func() time.Time
 
@@ -79,7 +82,7 @@ func New(o Options) *Metrics {
 	})
 	info.Set(1)
 	m.registry.MustRegister(
-		m.inserts, info, newStreams(o), newState(o), newForwards(o),
+		m.inserts, info, newStreams(o), newState(o), newForwards(o), newConnections(o),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	return m

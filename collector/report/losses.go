@@ -7,6 +7,7 @@ import (
 	"github.com/metranova/flow-collector/collector/capture"
 	"github.com/metranova/flow-collector/collector/forward"
 	"github.com/metranova/flow-collector/collector/listen"
+	"github.com/metranova/flow-collector/collector/stream"
 	"github.com/metranova/flow-collector/collector/verdict"
 )
 
@@ -72,5 +73,23 @@ func statsLosses(total *listen.Stats) []Loss {
 	add(total.OverShare, "datagrams of sources that took more than their share while the collector was behind",
 		"sockets")
 	add(total.Refused, "datagrams from exporters that may not send", "listen.allowed_exporters")
+	return losses
+}
+
+// ConnectionLosses are the connections that something is missing for. A source beyond those that are told apart is
+// "other".
+func ConnectionLosses(l *stream.Listener) (losses []Loss) {
+	stats := l.Stats()
+	for _, end := range stats.Ends() {
+		if !end.Reason.Loses() {
+			continue
+		}
+		where := "others"
+		if end.Source.IsValid() {
+			where = end.Source.String()
+		}
+		losses = append(losses,
+			Loss{stats.Ended[end], "connections refused or closed: " + string(end.Reason), where})
+	}
 	return losses
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/metranova/flow-collector/collector/ledger"
 	"github.com/metranova/flow-collector/collector/listen"
 	"github.com/metranova/flow-collector/collector/metrics"
+	"github.com/metranova/flow-collector/collector/stream"
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/sink/block"
 	"github.com/metranova/flow-collector/sink/clickhouse"
@@ -33,8 +34,12 @@ func (s *service) newLedger() *ledger.Ledger {
 			}
 			return all
 		},
-		Refused:    func() map[netip.Addr]uint64 { return bySource(s.listeners, (*listen.Worker).Refusals) },
-		OverShare:  func() map[netip.Addr]uint64 { return bySource(s.listeners, (*listen.Worker).OverShare) },
+		Refused:   func() map[netip.Addr]uint64 { return bySource(s.listeners, (*listen.Worker).Refusals) },
+		OverShare: func() map[netip.Addr]uint64 { return bySource(s.listeners, (*listen.Worker).OverShare) },
+		Connections: func() map[stream.End]uint64 {
+			stats := s.streams.Stats()
+			return stats.Ended
+		},
 		Sinks:      sinks,
 		MaxStreams: s.cfg.Metrics.MaxExporters,
 	})
@@ -72,6 +77,7 @@ func (s *service) newMetrics() *metrics.Metrics {
 	o := metrics.Options{
 		Ledger: s.ledger, Tables: s.exporters, Snapshot: &s.snapshot, Version: s.version, Log: s.log.Named("metrics"),
 		Forward:         func() []forward.Stats { return forward.Sum(s.forwarders) },
+		Connections:     func() stream.Stats { return s.streams.Stats() },
 		MetadataCurrent: func() time.Time { return s.refresh.Current() },
 		Sinks: func() []metrics.Sink {
 			stats := s.writer.Stats()

@@ -70,6 +70,7 @@ func (m *minute) report() {
 	m.service.updateExpiry(context.Background())
 	sum := m.service.summary()
 	sum.Losses = append(sum.Losses, report.SocketLosses(m.listeners)...)
+	sum.Losses = append(sum.Losses, report.ConnectionLosses(m.service.streams)...)
 	now := counts{datagrams: sum.Datagrams(), records: sum.Records(), rows: sum.Written,
 		forwarded: forward.Sent(m.service.forwarders), losses: map[lossKey]uint64{}, kept: map[lossKey]uint64{},
 		clocks: map[lossKey]uint64{}}

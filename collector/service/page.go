@@ -204,6 +204,11 @@ func (p *httpPage) addWorkers(in *status.Inputs) {
 		t.OverShare += stats.OverShare
 		in.Facts.ShortBuffer = in.Facts.ShortBuffer || stats.ShortBuffer
 	}
+	streams := p.service.streams.Stats()
+	in.Connections, t.Connections = streams.Open, map[string]uint64{}
+	for reason, n := range streams.Lost() {
+		t.Connections[string(reason)] = n
+	}
 	in.Facts.Largest = largest(bySource(p.listeners, (*listen.Worker).OverShare))
 }
 

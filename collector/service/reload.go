@@ -190,6 +190,7 @@ func (r *reloader) apply(next *config.Config, changed []string) {
 	for _, l := range r.listeners {
 		l.Allow(next.Listen.Allowed)
 	}
+	r.service.streams.Allow(next.Listen.Allowed)
 	if slices.ContainsFunc(changed, func(path string) bool { return strings.HasPrefix(path, "metadata.") }) {
 		r.service.refresh.Configure(metadata.Configuration{
 			// The cache directory needs a restart, for the snapshot and the templates are there.

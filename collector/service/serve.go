@@ -51,6 +51,11 @@ func Serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 		return err
 	}
 	opened.add(func() { closeListeners(listeners) })
+	streams, err := openStreams(cfg, log)
+	if err != nil {
+		return err
+	}
+	opened.add(streams.Abort)
 	failed := make(failures, 1)
 	page, err := openHTTP(cfg, log, failed)
 	if err != nil {
@@ -82,13 +87,13 @@ func Serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 		return err
 	}
 	opened.keep() // the end of the service closes it all
-	s.listeners = listeners
+	s.listeners, s.streams = listeners, streams
 	s.forwarders = forwarders
 	// The runtime runs as many goroutines at once as there are cores. While metadata is rebuilt and garbage collected a
 	// worker would wait up to 10 ms for its turn, and one that gathers datagrams has its place without needing a core;
 	// with a place for each more it is the kernel that shares the cores, in smaller slices and by priority.
 	cores := runtime.GOMAXPROCS(0)
-	runtime.GOMAXPROCS(cores + max(2, len(listeners)))
+	runtime.GOMAXPROCS(cores + max(2, len(listeners)+cfg.Listen.DecoderCount()-cfg.Listen.WorkerCount()))
 	defer runtime.GOMAXPROCS(cores)
 	// Hardly anything becomes garbage here but what inserts and metadata leave, and most memory holds no pointers:
 	// collecting more often costs little, and saves as much memory.
@@ -111,12 +116,16 @@ func Serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 	for n, l := range listeners {
 		loops.Go(func() { failed.add(receive(l, presses[n], forwarders[n])) })
 	}
+	if streams != nil {
+		w := s.streamWorker()
+		loops.Go(func() { receiveStreams(streams, w) })
+	}
 	minute := startMinute(s, listeners, log)
 	changes := newReloader(cfg, s, listeners, level, log)
 	changes.start()
 	page.show(s, listeners, changes)
-	log.Info("listening", zap.String("udp", strings.Join(listeners[0].Addresses(), " ")),
-		zap.Int("workers", len(listeners)))
+	log.Info("listening", append([]zap.Field{zap.String("udp", strings.Join(listeners[0].Addresses(), " ")),
+		zap.Int("workers", len(listeners))}, streamFields(streams)...)...)
 	if len(cfg.Forward.To) > 0 {
 		log.Info("datagrams are forwarded too", zap.Strings("to", cfg.Forward.To),
 			zap.Bool("with the exporter's address", cfg.Forward.KeepSource))
@@ -142,6 +151,7 @@ func Serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 	for _, l := range listeners {
 		l.Close()
 	}
+	streams.Close()
 	loops.Wait()
 	for _, l := range listeners {
 		l.Free() // before the last counts are written: nothing comes any more
@@ -151,6 +161,7 @@ func Serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 	err = s.finish(context.Background())
 	sum := s.summary()
 	sum.Losses = append(sum.Losses, report.SocketLosses(listeners)...)
+	sum.Losses = append(sum.Losses, report.ConnectionLosses(streams)...)
 	sum.Print(out)
 	return errors.Join(failure, err)
 }

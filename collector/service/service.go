@@ -31,6 +31,7 @@ import (
 	"github.com/metranova/flow-collector/collector/pipeline"
 	"github.com/metranova/flow-collector/collector/report"
 	"github.com/metranova/flow-collector/collector/setup"
+	"github.com/metranova/flow-collector/collector/stream"
 	"github.com/metranova/flow-collector/decoder"
 	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/decoder/flow"
@@ -58,6 +59,7 @@ type service struct {
 	ledger    *ledger.Ledger
 	metrics   *metrics.Metrics
 	losses    *losses
+	streams   *stream.Listener // nil: nothing comes over TCP
 	listeners []*listen.Worker // none for captures
 	server    clickhouse.Options
 	settings  schema.Settings
@@ -238,7 +240,7 @@ func (s *service) keepMakingTables(ctx context.Context) error {
 func (s *service) newWorker(n int, o pipeline.Options) *pipeline.Worker {
 	p := s.cfg.Policy
 	options := setup.Decoder(s.cfg)
-	options.Workers, options.NetFlow.FlowsOnly = s.cfg.Listen.WorkerCount(), true
+	options.Workers, options.NetFlow.FlowsOnly = s.cfg.Listen.DecoderCount(), true
 	if !o.KeepTimes { // a capture is the operator's own
 		options.NetFlow.Jumbo, options.SFlow.Jumbo = netflow.JumboFrame, netflow.JumboFrame
 	}
@@ -274,7 +276,7 @@ func (s *service) newWorker(n int, o pipeline.Options) *pipeline.Worker {
 			b := block.NewTraffic(layout)
 			o.Interfaces = pipeline.Interfaces{
 				Block: b, Query: clickhouse.InsertQuery(s.settings.Database, name, b.Columns()),
-				Limit: decoder.Part(decoder.MaxInterfaces, s.cfg.Listen.WorkerCount()),
+				Limit: decoder.Part(decoder.MaxInterfaces, s.cfg.Listen.DecoderCount()),
 			}
 		}
 	}
@@ -455,7 +457,8 @@ func (s *service) summary() *report.Summary {
 		}
 	}
 	for _, reason := range slices.Sorted(maps.Keys(became.Quarantined)) {
-		sum.Kept = append(sum.Kept, report.NewLoss(became.Quarantined[reason], "rows that ClickHouse refuses ("+reason+")",
+		sum.Kept = append(sum.Kept, report.NewLoss(became.Quarantined[reason],
+			"rows that ClickHouse refuses ("+reason+")",
 			"see `collector quarantine`"))
 	}
 	if n := stats.WithoutView.Rows; n > 0 {

@@ -240,6 +240,11 @@ func subtractTotals(t, before *Totals) {
 		lost[reason] = grown(before.Lost[reason], n)
 	}
 	t.Lost = lost
+	closed := make(map[string]uint64, len(t.Connections))
+	for reason, n := range t.Connections {
+		closed[reason] = grown(before.Connections[reason], n)
+	}
+	t.Connections = closed
 	for i := range t.Unattributed {
 		t.Unattributed[i] = grown(before.Unattributed[i], t.Unattributed[i])
 	}

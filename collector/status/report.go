@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/metranova/flow-collector/collector/stream"
 	"github.com/metranova/flow-collector/collector/verdict"
 	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/decoder/flow"
@@ -40,6 +41,9 @@ type Collector struct {
 	RowsLost           uint64  `json:"rows_lost"`
 	KernelDrops        uint64  `json:"kernel_drops"`
 	OverloadDrops      uint64  `json:"overload_drops"` // datagrams of sources that took more than their share
+
+	// TCP connections that are open, by transport; none: nothing is listened on but UDP
+	Connections map[stream.Transport]int `json:"connections,omitempty"`
 
 	LastHour []float64         `json:"-"` // flows a second, NaN before the start
 	Verdicts []verdict.Verdict `json:"verdicts"`
@@ -115,6 +119,8 @@ type Inputs struct {
 
 	RowsWritten, RowsWaiting, RowsSpooled, RowsLost uint64
 
+	Connections map[stream.Transport]int // open ones
+
 	Snapshot *enrich.Snapshot
 	Unknown  []enrich.UnknownInterfaces
 	// Name is the address by which the rows of a stream name their exporter.
@@ -155,8 +161,9 @@ func (h *History) collector(in *Inputs) Collector {
 		Datagrams:          in.Totals.Datagrams, Records: in.Totals.Records, KernelDrops: in.Totals.KernelDrops,
 		OverloadDrops: in.Totals.OverShare,
 		RowsWritten:   in.RowsWritten, RowsWaiting: in.RowsWaiting, RowsSpooled: in.RowsSpooled, RowsLost: in.RowsLost,
-		LastHour: h.Flows(sparkPoints),
-		Verdicts: orEmpty(verdict.OfCollector(&facts)),
+		Connections: in.Connections,
+		LastHour:    h.Flows(sparkPoints),
+		Verdicts:    orEmpty(verdict.OfCollector(&facts)),
 	}
 	c.Ready = !slices.ContainsFunc(c.Verdicts, func(v verdict.Verdict) bool { return v.Severity == verdict.Problem })
 	return c

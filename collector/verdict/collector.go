@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"fmt"
 	"maps"
 	"net"
 	"net/netip"
@@ -51,6 +52,7 @@ type CollectorCounts struct {
 	Rows, Expired uint64            // rows made, and those of them too old for the table
 	Lost          map[string]uint64 // rows, by reason
 	Quarantined   uint64            // rows that the server refuses
+	Connections   map[string]uint64 // refused or closed while something was missing, by reason
 	Evicted       uint64            // streams that were evicted
 	Unattributed  [exporter.ReasonCount]uint64
 }
@@ -211,6 +213,7 @@ func (l *list) sockets(c *Collector) {
 		l.add(Note, "refused", "listen.allowed_exporters says who may send", "%s of exporters that may not send, in %s",
 			count(n, "datagram"), span(c.Window))
 	}
+	l.connections(c)
 	for _, reason := range exporter.Reasons() {
 		n := r.Unattributed[reason]
 		if n == 0 {
@@ -227,6 +230,20 @@ func (l *list) sockets(c *Collector) {
 		l.add(Warning, "evicted",
 			"listen.allowed_exporters says who may send; raise decoder.max_exporters if all are yours",
 			"%s evicted in %s: more exporters than are kept", count(n, "stream"), span(c.Window))
+	}
+}
+
+func (l *list) connections(c *Collector) {
+	total, texts := uint64(0), []string(nil)
+	for _, reason := range slices.Sorted(maps.Keys(c.Recent.Connections)) {
+		if n := c.Recent.Connections[reason]; n > 0 {
+			total += n
+			texts = append(texts, fmt.Sprintf("%d × %s", n, reason))
+		}
+	}
+	if total > 0 {
+		l.add(Warning, "connections", "the log says of which exporters, and why", "%s refused or closed in %s: %s",
+			count(total, "connection"), span(c.Window), strings.Join(texts, ", "))
 	}
 }
 

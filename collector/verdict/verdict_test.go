@@ -374,6 +374,12 @@ func collectorTests() []collectorTest {
 		{"refused", "refused", func(c *Collector) { c.Recent.Refused = 3 }, Note,
 			"3 datagrams of exporters that may not send, in the last minute"},
 		{"none refused", "refused", func(c *Collector) { c.Recent.KernelDrops = 3 }, 0, ""},
+		{"connections", "connections", func(c *Collector) {
+			c.Recent.Connections = map[string]uint64{"slow": 1, "cut": 2, "not_ipfix": 0}
+		}, Warning, "3 connections refused or closed in the last minute: 2 × cut, 1 × slow"},
+		{"no connections", "connections", func(c *Collector) {
+			c.Recent.Connections = map[string]uint64{"slow": 0}
+		}, 0, ""},
 		{"another protocol", "unknown_version",
 			func(c *Collector) { c.Recent.Unattributed[exporter.UnknownVersion] = 3 }, Warning,
 			"3 datagrams of no protocol that we know, in the last minute"},

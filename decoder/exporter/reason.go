@@ -17,7 +17,7 @@ const (
 	TrailingBytes                  // datagram: bytes after the last set, more than padding
 	TemplateConflict               // template: two source ports define one id differently
 	TemplateLimit                  // template: too many of one exporter
-	Withdrawal                     // template withdrawal, which UDP does not allow (RFC 7011 §8.4)
+	Withdrawal                     // template withdrawal over UDP (RFC 7011 §8.4 forbids it), or of an unknown one
 	BadFrame                       // record: the sampled frame could not be read
 	NotIP                          // record: the sampled frame holds no IP packet
 	NoFlow                         // record: its template has no address, counter or frame, so it is no flow

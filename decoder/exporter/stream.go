@@ -7,12 +7,13 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-// Datagram is one UDP payload as a listener or a capture hands it over.
+// Datagram is one UDP payload as a listener or a capture hands it over, or one IPFIX message of a TCP connection.
 type Datagram struct {
 	Payload   []byte         // valid during the call only
 	Source    netip.AddrPort // unmapped, without a zone
 	Received  int64          // Unix nanoseconds
 	Truncated bool           // the payload is shorter than the datagram was on the wire
+	Session   uint64         // the transport session (RFC 7011 §2): a number for each TCP connection; 0: UDP
 }
 
 // Key names one stream of datagrams with its own sequence numbers.

@@ -4,6 +4,9 @@
 //
 //   - Templates are kept by source address, protocol and observation domain. Two source ports that define one id
 //     differently split the domain by port; until then exporters may change their port at will (case 22).
+//   - Templates of a TCP connection are that connection's: they do not expire, may be withdrawn or defined anew, and
+//     are
+//     forgotten with the connection (RFC 7011 §8, §10.4): see EndSession.
 //   - A withdrawal over UDP, which RFC 7011 §8.4 forbids, is counted and ignored (case 23).
 //   - Templates without fields, or whose records could have no bytes, are counted and not kept (cases 26-28).
 //   - Of an element that stands twice in a template the last counts, as with pmacct: the inner header's (case 41).
@@ -95,7 +98,9 @@ type Decoder struct {
 	compiler  *compiler
 	table     *exporter.Table
 	sources   map[flow.Addr]*source
-	last      *session // of the latest datagram: the next one is likely from the same
+	transport map[uint64]*source // those of TCP connections, by Datagram.Session
+	domains   int                // of all connections
+	last      *session           // of the latest datagram: the next one is likely from the same
 	batch     *flow.Batch
 	raw       raw
 	memory    memory
@@ -118,20 +123,22 @@ func (o *Options) oversized(p []byte) bool { return o.Jumbo > 0 && len(p) > o.Ju
 func New(table *exporter.Table, o Options) *Decoder {
 	o = o.withDefaults()
 	return &Decoder{o: o, compiler: newCompiler(), table: table, sources: map[flow.Addr]*source{},
-		memory: newMemory(&o)}
+		transport: map[uint64]*source{}, memory: newMemory(&o)}
 }
 
 // SetOverrides replaces the operator's sampling rates.
 func (d *Decoder) SetOverrides(o exporter.Overrides) {
 	d.o.Overrides = o
-	for addr, src := range d.sources {
-		src.overrides = o[addr]
+	for src := range d.all() {
+		src.overrides = o[src.addr]
 	}
 }
 
-// source is what is known of one sending address.
+// source is what is known of one sending address, or of one TCP connection.
 type source struct {
 	addr       flow.Addr
+	transport  uint64 // the connection; 0: UDP
+	scale      int    // how much more one message may hold than work says
 	overrides  *exporter.Rates
 	sessions   map[sessionKey]*session
 	parked     map[sessionKey]*parked
@@ -199,13 +206,15 @@ type session struct {
 func (d *Decoder) session(dg *exporter.Datagram, protocol flow.Protocol, domain uint32) *session {
 	addr := flow.AddrFrom(dg.Source.Addr())
 	key := sessionKey{protocol, domain}
-	if s := d.last; s != nil && s.key == key && s.source.addr == addr {
+	if dg.Session != 0 {
+		return d.transportSession(dg, key, addr)
+	}
+	if s := d.last; s != nil && s.key == key && s.source.addr == addr && s.source.transport == 0 {
 		return s
 	}
 	src := d.sources[addr]
 	if src == nil {
-		src = &source{addr: addr, overrides: d.o.Overrides[addr], sessions: map[sessionKey]*session{}}
-		src.has.each(func(h *budget.Holder[*source]) { h.Of = src })
+		src = d.newSource(addr)
 		d.sources[addr] = src
 		d.restoreSource(src, dg.Received)
 	}
@@ -215,6 +224,12 @@ func (d *Decoder) session(dg *exporter.Datagram, protocol flow.Protocol, domain 
 	}
 	d.last = s
 	return s
+}
+
+func (d *Decoder) newSource(addr flow.Addr) *source {
+	src := &source{addr: addr, scale: 1, overrides: d.o.Overrides[addr], sessions: map[sessionKey]*session{}}
+	src.has.each(func(h *budget.Holder[*source]) { h.Of = src })
+	return src
 }
 
 func (d *Decoder) newSession(src *source, key sessionKey, now int64) *session {
@@ -382,7 +397,7 @@ func (d *Decoder) DecodeIPFIX(dg *exporter.Datagram, b *flow.Batch) {
 	}
 	c := context{
 		received:  dg.Received,
-		oversized: d.o.oversized(p),
+		oversized: dg.Session == 0 && d.o.oversized(p), // a connection is read no faster than it is decoded
 		sequence:  binary.BigEndian.Uint32(p[8:]),
 	}
 	s := d.session(dg, flow.IPFIX, binary.BigEndian.Uint32(p[12:]))

@@ -105,10 +105,12 @@ func (d *Decoder) release(s *session, id uint16) {
 // Tick expires held data and old templates. now is the time in Unix nanoseconds; records that come free go to b.
 func (d *Decoder) Tick(now int64, b *flow.Batch) {
 	d.batch = b
-	for _, src := range d.sources {
+	for src := range d.all() {
 		for _, s := range src.sessions {
 			d.expireHeld(s, now)
-			s.expire(now - int64(d.o.TemplateExpiry))
+			if src.transport == 0 {
+				s.expire(now - int64(d.o.TemplateExpiry))
+			}
 			d.settle(s)
 			s.stream.Known.Store(uint32(len(s.byID)))
 		}
@@ -170,7 +172,7 @@ func (s *session) giveUpHeld() {
 
 // Discard gives up all data that still waits, at the end of a capture or of the process.
 func (d *Decoder) Discard() {
-	for _, src := range d.sources {
+	for src := range d.all() {
 		for _, s := range src.sessions {
 			s.giveUpHeld()
 		}

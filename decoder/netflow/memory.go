@@ -288,7 +288,7 @@ type work struct {
 }
 
 const (
-	maxSets        = 1024
+	maxSets        = 1024 // times source.scale, like the rest
 	maxDefinitions = 512
 	maxOptions     = 1024
 )

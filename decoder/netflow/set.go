@@ -29,7 +29,7 @@ func (d *Decoder) sets(s *session, body []byte, c *context) {
 			s.unknownSet = true
 			return
 		}
-		if d.work.sets++; d.work.sets > maxSets {
+		if d.work.sets++; d.work.sets > maxSets*s.source.scale {
 			s.stream.Fail(exporter.SetLimit, countSets(body))
 			s.unknownSet = true
 			return
@@ -156,11 +156,12 @@ func (d *Decoder) decodeFlows(t *template, s *session, body []byte, c *context) 
 	if t.traits&(biflow|responder) != 0 {
 		each = 2
 	}
+	most := d.o.MaxRecords * s.source.scale
 	for first := body; len(body) >= t.length; d.work.records += each {
 		if len(body) <= padding && len(body) < len(first) {
 			return
 		}
-		if d.work.records >= d.o.MaxRecords && (t.length < leastFlow || c.oversized) {
+		if d.work.records >= most && (t.length < leastFlow || c.oversized) {
 			d.skipRecords(t, s, body, exporter.RecordLimit)
 			return
 		}
@@ -292,7 +293,7 @@ func (d *Decoder) templateSet(s *session, body []byte, c *context) {
 				s.padding(body)
 				return
 			}
-			d.withdraw(s)
+			d.withdraw(s, t)
 			continue
 		}
 		var ok bool
@@ -309,7 +310,7 @@ func (d *Decoder) templateSet(s *session, body []byte, c *context) {
 
 // mayDefine counts a definition; false: the datagram has more than any exporter sends.
 func (d *Decoder) mayDefine(s *session) bool {
-	if d.work.definitions++; d.work.definitions <= maxDefinitions {
+	if d.work.definitions++; d.work.definitions <= maxDefinitions*s.source.scale {
 		return true
 	}
 	s.stream.Fail(exporter.TemplateLimit, 1)
@@ -323,13 +324,18 @@ func (s *session) padding(rest []byte) {
 	}
 }
 
-// withdraw counts a withdrawal, of one template or (id 2 or 3) of all (RFC 7011 §8.1). Over UDP there must be none.
-func (d *Decoder) withdraw(s *session) {
+// withdraw takes a withdrawal, of one template or (id 2 or 3) of all templates or options templates (RFC 7011 §8.1).
+// Over UDP there must be none: it is counted and ignored, as is one of a template that is not known.
+func (d *Decoder) withdraw(s *session, t *template) {
 	if s.key.protocol == flow.NetFlowV9 {
 		s.stream.Fail(exporter.BadTemplate, 1)
 		return
 	}
-	s.stream.Fail(exporter.Withdrawal, 1)
+	if s.source.transport == 0 || !s.withdrawn(t) {
+		s.stream.Fail(exporter.Withdrawal, 1)
+		return
+	}
+	d.settle(s)
 }
 
 // optionsSetIPFIX reads options template records (RFC 7011 §3.4.2.2). There must be a scope; where real exporters send
@@ -345,7 +351,7 @@ func (d *Decoder) optionsSetIPFIX(s *session, body []byte, c *context) {
 				s.padding(body)
 				return
 			}
-			d.withdraw(s)
+			d.withdraw(s, t)
 			continue
 		}
 		if len(body) < 2 {

@@ -38,8 +38,8 @@ type claim struct {
 
 // believes reports whether what an option record says takes effect.
 func (d *Decoder) believes(s *session, o *optionRecord, now int64) bool {
-	if s.since == 0 || now-s.since < trustedAfter {
-		return true
+	if s.since == 0 || now-s.since < trustedAfter || s.source.transport != 0 {
+		return true // what comes over TCP is of who connected
 	}
 	src := s.source
 	swapped := s.sampling.swapped

@@ -1,0 +1,69 @@
+package check
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"syscall"
+	"time"
+
+	"github.com/metranova/flow-collector/collector/setup"
+	"github.com/metranova/flow-collector/collector/stream"
+)
+
+// streams tries the addresses of IPFIX over TCP and TLS, and the certificate.
+func (c *checker) streams() {
+	tls := &c.cfg.Listen.TLS
+	for _, address := range c.cfg.Listen.TCP {
+		c.streamPort("TCP", address)
+	}
+	for _, address := range tls.Addresses {
+		c.streamPort("TLS", address)
+	}
+	if len(tls.Addresses) > 0 {
+		c.certificate(time.Now())
+	}
+	if c.cfg.Listen.Streams() && len(c.cfg.Forward.To) > 0 {
+		c.say(checkWarning, "forward", "what comes over TCP and TLS is not forwarded: datagrams alone are")
+	}
+}
+
+func (c *checker) streamPort(transport, address string) {
+	socket, err := net.Listen("tcp", address)
+	switch {
+	case err == nil:
+		_ = socket.Close()
+		c.say(checkOK, "listen", "%s %s", transport, address)
+	case errors.Is(err, syscall.EADDRINUSE):
+		c.say(checkWarning, "listen", "%s %s is in use: by a collector that runs already?", transport, address)
+	default:
+		c.say(checkProblem, "listen", "%s %s: %v", transport, address, err)
+	}
+}
+
+// certificateSoon is how long before its end a certificate should be renewed.
+const certificateSoon = 14 * 24 * time.Hour
+
+func (c *checker) certificate(now time.Time) {
+	files := setup.Certificate(c.cfg)
+	_, end, err := files.Load()
+	switch date := end.UTC().Format(time.DateTime); {
+	case err != nil:
+		c.say(checkProblem, "listen.tls", "%v", err)
+	case now.After(end):
+		c.say(checkProblem, "listen.tls", "the certificate %s ended at %s UTC: exporters refuse it", files.CertFile,
+			date)
+	case end.Sub(now) < certificateSoon:
+		c.say(checkWarning, "listen.tls", "the certificate %s ends at %s UTC: renew it", files.CertFile, date)
+	default:
+		c.say(checkOK, "listen.tls", "the certificate %s is valid until %s UTC%s", files.CertFile, date,
+			clients(files))
+	}
+}
+
+func clients(files stream.CertificateFiles) string {
+	if files.ClientCAFile == "" {
+		return "; exporters need none"
+	}
+	return fmt.Sprintf("; exporters need one of %s", files.ClientCAFile)
+}

@@ -1,0 +1,12 @@
+package setup
+
+import (
+	"github.com/metranova/flow-collector/collector/config"
+	"github.com/metranova/flow-collector/collector/stream"
+)
+
+// Certificate has the files of IPFIX over TLS.
+func Certificate(cfg *config.Config) stream.CertificateFiles {
+	t := &cfg.Listen.TLS
+	return stream.CertificateFiles{CertFile: t.CertFile, KeyFile: t.KeyFile, ClientCAFile: t.ClientCAFile}
+}

@@ -1,0 +1,430 @@
+// Package stream receives IPFIX messages over TCP (RFC 7011 §10.4) and TLS, and hands them to one worker.
+//
+// Each connection has a goroutine. It reads whole messages into one of two buffers, hands the buffer to the worker and
+// reads into the other one. The first buffer comes back when its messages are decoded. So a worker that is behind slows
+// down its senders through TCP, and nothing that was read is dropped. The end of a connection goes the same way, behind
+// its messages, as templates end with it.
+//
+// Senders are hostile: connections are bounded in total and for each source, a handshake and a message that has begun
+// are bounded in time. What is wrong with a connection costs that connection, and is counted with its reason.
+package stream
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gaissmai/bart"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/metranova/flow-collector/decoder/exporter"
+)
+
+// Options say where to listen. Without addresses there is nothing to open.
+type Options struct {
+	TCP []string // host:port; an empty host is every address, IPv4 and IPv6
+	TLS []string // the same, with the certificate of Certificate
+	// Certificate is what TLS shows, and whom it trusts.
+	Certificate CertificateFiles
+	// Allowed are the exporters that may send; empty: all. Connections of others are closed at once.
+	Allowed []netip.Prefix
+	// MaxConnections and MaxOfSource bound connections. An IPv4 address and an IPv6 /64 network are one source.
+	// 0: 1024 and 32.
+	MaxConnections, MaxOfSource int
+	Log                         *zap.Logger // nil: nobody
+
+	times times
+}
+
+// times are what tests have shorter.
+type times struct {
+	handshake time.Duration // for a TLS handshake
+	message   time.Duration // for the rest of a message that has begun
+	idle      time.Duration // of silence, after which a connection may be closed for a new one
+	// for which a connection that ended badly still counts: this bounds how often a source may try
+	hold   time.Duration
+	shrink time.Duration // of silence, after which buffers become small again
+}
+
+func (o Options) withDefaults() Options {
+	o.MaxConnections = cmp.Or(max(o.MaxConnections, 0), 1024)
+	o.MaxOfSource = cmp.Or(max(o.MaxOfSource, 0), 32)
+	o.times.handshake = cmp.Or(o.times.handshake, 10*time.Second)
+	o.times.message = cmp.Or(o.times.message, 30*time.Second)
+	o.times.idle = cmp.Or(o.times.idle, 10*time.Minute)
+	o.times.hold = cmp.Or(o.times.hold, time.Second)
+	o.times.shrink = cmp.Or(o.times.shrink, 10*time.Second)
+	if o.Log == nil {
+		o.Log = zap.NewNop()
+	}
+	// A peer that connects again and again must not flood the log.
+	const lines = 10
+	o.Log = o.Log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
+		return zapcore.NewSamplerWithOptions(core, time.Minute, lines, 0)
+	}))
+	return o
+}
+
+// Listener receives on all addresses. Receive belongs to one goroutine; the other methods may be called anywhere.
+type Listener struct {
+	o       Options
+	sockets []*socket
+	certs   *certificates // nil: no TLS
+	allowed atomic.Pointer[bart.Lite]
+
+	parts   chan part // what the worker is to decode; closed when all connections have ended after Close
+	timer   *time.Timer
+	current part
+	batch   []exporter.Datagram
+
+	life   context.Context // ended by Close
+	end    context.CancelFunc
+	active sync.WaitGroup // goroutines that accept or read
+
+	mu       sync.Mutex
+	closed   bool
+	sessions uint64 // the latest connection's number
+	open     map[*connection]bool
+	ofSource map[netip.Prefix]int
+	counters counters
+}
+
+// socket is one address that is listened on.
+type socket struct {
+	*net.TCPListener
+	transport Transport
+}
+
+// Transport is how messages come.
+type Transport string
+
+// The transports.
+const (
+	TCP Transport = "tcp"
+	TLS Transport = "tls"
+)
+
+// Batch is what Receive returns. It is valid until the next call.
+type Batch struct {
+	Messages []exporter.Datagram // of one connection, in order, each with its Session
+	Ended    uint64              // the session that ends after Messages; 0: none
+}
+
+// ErrClosed is what Receive returns after Close, once all that had come is returned.
+var ErrClosed = errors.New("listener closed")
+
+// Open listens. The error names the address, or the file of the certificate, that cannot be used.
+func Open(o Options) (*Listener, error) {
+	o = o.withDefaults()
+	l := &Listener{
+		o: o, parts: make(chan part, queued), timer: time.NewTimer(time.Hour),
+		batch: make([]exporter.Datagram, 0, batchSize),
+		open:  map[*connection]bool{}, ofSource: map[netip.Prefix]int{}, counters: newCounters(),
+	}
+	l.life, l.end = context.WithCancel(context.Background())
+	l.Allow(o.Allowed)
+	if len(o.TLS) > 0 {
+		certs, err := newCertificates(o.Certificate, o.Log)
+		if err != nil {
+			l.end()
+			return nil, err
+		}
+		l.certs = certs
+	}
+	if err := l.listen(); err != nil {
+		l.end()
+		for _, s := range l.sockets {
+			_ = s.Close()
+		}
+		return nil, err
+	}
+	for _, s := range l.sockets {
+		l.active.Go(func() { l.accept(s) })
+	}
+	return l, nil
+}
+
+const (
+	batchSize = 64
+	queued    = 16 // parts that wait for the worker, beside those of connections that wait for their turn
+)
+
+func (l *Listener) listen() error {
+	// A peer that is gone without a word is noticed after a minute.
+	config := net.ListenConfig{KeepAliveConfig: net.KeepAliveConfig{
+		Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3,
+	}}
+	config.SetMultipathTCP(false)
+	for _, where := range []struct {
+		addresses []string
+		transport Transport
+	}{{l.o.TCP, TCP}, {l.o.TLS, TLS}} {
+		for _, address := range where.addresses {
+			opened, err := config.Listen(l.life, "tcp", address)
+			if err != nil {
+				return listenError(where.transport, address, err)
+			}
+			l.sockets = append(l.sockets, &socket{opened.(*net.TCPListener), where.transport})
+		}
+	}
+	return nil
+}
+
+// Addresses returns where one transport listens, with the ports that were chosen.
+func (l *Listener) Addresses(t Transport) (all []string) {
+	if l == nil {
+		return nil
+	}
+	for _, s := range l.sockets {
+		if s.transport == t {
+			all = append(all, s.Addr().String())
+		}
+	}
+	return all
+}
+
+// Allow says which exporters may send from now on; none: all may. Connections of others are closed.
+func (l *Listener) Allow(prefixes []netip.Prefix) {
+	if l == nil {
+		return
+	}
+	if len(prefixes) == 0 {
+		l.allowed.Store(nil)
+		return
+	}
+	allowed := new(bart.Lite)
+	for _, prefix := range prefixes {
+		allowed.Insert(prefix)
+	}
+	l.allowed.Store(allowed)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c := range l.open {
+		if !allowed.Contains(c.source.Addr()) {
+			c.shut(NotAllowed)
+		}
+	}
+}
+
+// accept takes connections until the socket is closed.
+func (l *Listener) accept(s *socket) {
+	const least, most = 5 * time.Millisecond, time.Second
+	wait := least
+	for {
+		raw, err := s.AcceptTCP()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil { // no file descriptor or memory is free
+			l.o.Log.Warn("IPFIX connections cannot be accepted at the moment",
+				zap.String("address", s.Addr().String()), zap.Error(err))
+			select {
+			case <-time.After(wait):
+			case <-l.life.Done():
+			}
+			wait = min(2*wait, most)
+			continue
+		}
+		wait = least
+		l.admit(raw, s.transport)
+	}
+}
+
+// admit starts reading a connection, or closes it.
+func (l *Listener) admit(raw *net.TCPConn, transport Transport) {
+	remote := raw.RemoteAddr().(*net.TCPAddr).AddrPort()
+	c := &connection{
+		listener: l, transport: transport, wire: &wire{TCPConn: raw},
+		source: netip.AddrPortFrom(remote.Addr().Unmap().WithZone(""), remote.Port()),
+		free:   make(chan []byte, buffers),
+	}
+	c.free <- nil // the second buffer, made when it is needed
+	c.heard.Store(time.Now().UnixNano())
+	if reason := l.register(c); reason != "" {
+		_ = raw.Close()
+		l.ended(c, reason, nil)
+		return
+	}
+	l.o.Log.Info("IPFIX connection opened", zap.Stringer("source", c.source),
+		zap.String("transport", string(transport)))
+	l.active.Go(c.run)
+}
+
+// register counts a connection among the open ones, or returns why it may not be.
+func (l *Listener) register(c *connection) Reason {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c.network = networkOf(c.source.Addr())
+	switch allowed := l.allowed.Load(); {
+	case l.closed:
+		return Stopping
+	case allowed != nil && !allowed.Contains(c.source.Addr()):
+		return NotAllowed
+	case l.ofSource[c.network] >= l.o.MaxOfSource &&
+		!l.evict(func(o *connection) bool { return o.network == c.network }):
+		return TooManyOfSource
+	case len(l.open) >= l.o.MaxConnections && !l.evict(func(*connection) bool { return true }):
+		return TooMany
+	}
+	l.sessions++
+	c.session = l.sessions
+	l.open[c] = true
+	l.ofSource[c.network]++
+	l.counters.accepted++
+	return ""
+}
+
+// networkOf is what counts as one source: who has an IPv6 address has its network too.
+func networkOf(a netip.Addr) netip.Prefix {
+	bits := 64
+	if a.Is4() {
+		bits = 32
+	}
+	network, _ := a.Prefix(bits) // the address has that many bits
+	return network
+}
+
+// evict closes the connection that was silent for longest, of those that may go. It reports whether there was one.
+func (l *Listener) evict(may func(*connection) bool) bool {
+	var silent *connection
+	oldest := time.Now().Add(-l.o.times.idle).UnixNano()
+	for c := range l.open {
+		if at := c.heard.Load(); at <= oldest && may(c) {
+			silent, oldest = c, at
+		}
+	}
+	if silent == nil {
+		return false
+	}
+	silent.shut(Idle)
+	l.forget(silent)
+	return true
+}
+
+// forget takes a connection off those that are open. l.mu is held.
+func (l *Listener) forget(c *connection) {
+	if !l.open[c] {
+		return
+	}
+	delete(l.open, c)
+	if l.ofSource[c.network]--; l.ofSource[c.network] <= 0 {
+		delete(l.ofSource, c.network)
+	}
+}
+
+// ended counts why a connection ended, or was refused.
+func (l *Listener) ended(c *connection, reason Reason, err error) {
+	l.mu.Lock()
+	l.counters.add(reason, c.source.Addr())
+	l.mu.Unlock()
+	fields := []zap.Field{zap.Stringer("source", c.source), zap.String("transport", string(c.transport)),
+		zap.String("reason", string(reason)), zap.Error(err)}
+	if reason.Loses() {
+		l.o.Log.Warn("IPFIX connection refused or closed", fields...)
+	} else {
+		l.o.Log.Info("IPFIX connection ended", fields...)
+	}
+}
+
+// Receive waits for messages, at most for timeout, and returns up to 64 of one connection, or the end of one, or
+// nothing. After Close it returns what had come until then, then ErrClosed.
+func (l *Listener) Receive(timeout time.Duration) (Batch, error) {
+	l.batch = l.batch[:0]
+	if len(l.current.messages) == 0 {
+		l.current.release()
+		l.timer.Reset(timeout)
+		select {
+		case next, more := <-l.parts:
+			if !more {
+				return Batch{}, ErrClosed
+			}
+			l.current = next
+		case <-l.timer.C:
+			l.current = part{}
+			return Batch{}, nil
+		}
+	}
+	p := &l.current
+	bytes := 0
+	for len(p.messages) > 0 && len(l.batch) < batchSize {
+		length := messageLength(p.messages)
+		l.batch = append(l.batch, exporter.Datagram{
+			Payload: p.messages[:length:length], Source: p.from.source, Received: p.received, Session: p.from.session,
+		})
+		p.messages = p.messages[length:]
+		bytes += length
+	}
+	l.counters.messages.Add(uint64(len(l.batch)))
+	l.counters.bytes.Add(uint64(bytes))
+	b := Batch{Messages: l.batch}
+	if p.ended {
+		b.Ended = p.from.session
+	}
+	return b, nil
+}
+
+// Close takes no more connections and ends those that are open. What the kernel has of them by now is still read, and
+// Receive returns it before ErrClosed: it has to be called until then.
+func (l *Listener) Close() {
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return
+	}
+	l.closed = true
+	for _, s := range l.sockets {
+		_ = s.Close()
+	}
+	for c := range l.open {
+		c.wire.finish()
+	}
+	l.end()
+	go func() {
+		l.active.Wait()
+		close(l.parts)
+	}()
+}
+
+// Closing is closed by Close.
+func (l *Listener) Closing() <-chan struct{} { return l.life.Done() }
+
+// Abort closes a listener whose messages nobody wants.
+func (l *Listener) Abort() {
+	if l == nil {
+		return
+	}
+	l.Close()
+	for {
+		if _, err := l.Receive(math.MaxInt64); err != nil {
+			return
+		}
+	}
+}
+
+// listenError says what to do about the usual failures.
+func listenError(t Transport, address string, err error) error {
+	return fmt.Errorf("listen on %s %s: %w", map[Transport]string{TCP: "TCP", TLS: "TLS"}[t], address, explain(err))
+}
+
+// secure is the TLS side of a connection, after its handshake.
+func (l *Listener) secure(w *wire) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(l.life, l.o.times.handshake)
+	defer cancel()
+	conn := tls.Server(w, l.certs.config())
+	if err := conn.HandshakeContext(ctx); err != nil {
+		return nil, err
+	}
+	return conn, nil
+}
