@@ -20,8 +20,9 @@ var grants = []string{
 		"SYSTEM FLUSH, SYSTEM CLEANUP, SYSTEM LOAD PRIMARY KEY, SYSTEM UNLOAD PRIMARY KEY ON *.*",
 }
 
-// lockedSettings cannot be changed by statements: they name files to read or write, servers to ask, or change the
-// language, which the guard would not understand.
+// lockedSettings cannot be changed by statements: they name files to read or write, servers to ask, change the
+// language, which the guard would not understand, or write to the log of this process and to tables of the engine's own
+// for each query or sample of it. What bounds a query's own memory, threads and time is left to whoever asks it.
 var lockedSettings = []struct{ name, value string }{ // an empty value is the engine's default
 	{"dialect", ""},
 	{"format_schema_source", "string"}, // format_schema is then the schema itself and not a file's name
@@ -38,6 +39,21 @@ var lockedSettings = []struct{ name, value string }{ // an empty value is the en
 	{"allow_deprecated_database_ordinary", ""},
 	{"jemalloc_enable_profiler", ""},
 	{"into_outfile_create_parent_directories", ""},
+	{"send_logs_level", ""},
+	{"send_logs_source_regexp", ""},
+	{"log_queries", ""},
+	{"log_query_threads", ""},
+	{"log_query_views", ""},
+	{"log_processors_profiles", ""},
+	{"log_profile_events", ""},
+	{"log_queries_cut_to_length", ""},
+	{"query_profiler_real_time_period_ns", ""},
+	{"query_profiler_cpu_time_period_ns", ""},
+	{"memory_profiler_step", ""},
+	{"memory_profiler_sample_probability", ""},
+	{"trace_profile_events", ""},
+	{"opentelemetry_start_trace_probability", ""},
+	{"opentelemetry_trace_processors", ""},
 }
 
 // writeUsers writes the users file and returns its path.
