@@ -11,11 +11,11 @@ import (
 
 	"github.com/metranova/flow-collector/collector/capture"
 	"github.com/metranova/flow-collector/collector/commandline"
+	"github.com/metranova/flow-collector/collector/print"
 	"github.com/metranova/flow-collector/collector/report"
 	"github.com/metranova/flow-collector/decoder"
 	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/decoder/flow"
-	"github.com/metranova/flow-collector/decoder/print"
 )
 
 func decodeCommand() *cli.Command {
