@@ -17,7 +17,7 @@ const module = "github.com/metranova/flow-collector/"
 var importLayers = []string{
 	"decoder", "enrich", "sink", "metadata",
 	"collector/logging", "collector/commandline", "collector/capture", "collector/config", "collector/forward",
-	"collector/listen", "collector/compare", "collector/pipeline", "collector/ledger", "collector/stream",
+	"collector/listen", "collector/stream", "collector/compare", "collector/pipeline", "collector/ledger",
 	"collector/verdict", "collector/status", "collector/web", "collector/metrics", "collector/report",
 	"collector/print",
 	"collector/setup", "collector/check", "collector/service", "collector/testkit", "collector",
