@@ -250,8 +250,8 @@ func (l *Listener) admit(raw *net.TCPConn, transport Transport) {
 	c.free <- nil // the second buffer, made when it is needed
 	c.heard.Store(time.Now().UnixNano())
 	if reason := l.register(c); reason != "" {
+		l.ended(c, reason, nil) // before its peer can know
 		_ = raw.Close()
-		l.ended(c, reason, nil)
 		return
 	}
 	l.o.Log.Info("IPFIX connection opened", zap.Stringer("source", c.source),
@@ -387,10 +387,10 @@ func (l *Listener) Close() {
 	for _, s := range l.sockets {
 		_ = s.Close()
 	}
+	l.end() // first: a connection whose reading ends now ends for that reason
 	for c := range l.open {
 		c.wire.finish()
 	}
-	l.end()
 	go func() {
 		l.active.Wait()
 		close(l.parts)

@@ -368,6 +368,8 @@ func TestTimeThatAMessageMayTake(t *testing.T) {
 				sent := make(chan struct{})
 				go func() {
 					test.sends(peer, worker)
+					// Until the reader waits: a pipe refuses deadlines once its peer is closed, a connection does not.
+					time.Sleep(time.Nanosecond)
 					peer.Close()
 					close(sent)
 				}()

@@ -205,9 +205,10 @@ func TestTLS_stop(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range uint32(100) {
-		write(t, conn, message(i, 1000))
+	for i := range uint32(100) { // less in all than the kernel takes while nobody reads
+		write(t, conn, message(i, 300))
 	}
+	waitFor(t, "the handshake and a message", func() bool { return len(l.parts) > 0 })
 	raw, err := net.Dial("tcp", l.Addresses(TLS)[0]) // is still to shake hands
 	if err != nil {
 		t.Fatal(err)
