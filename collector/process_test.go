@@ -28,11 +28,11 @@ type process struct {
 
 func startProcess(t *testing.T, stderr io.Writer, environ ...string) *process {
 	t.Helper()
-	p := &process{t: t, udp: testkit.FreePort(t), http: testkit.FreeTCPPort(t), ended: make(chan error, 1)}
+	p := &process{t: t, udp: testkit.FreePort(t), http: testkit.FreePort(t), ended: make(chan error, 1)}
 	p.cmd = exec.Command(os.Args[0])
 	p.cmd.Dir = t.TempDir()
 	p.cmd.Env = append(os.Environ(), runEnv+"=run", "LISTEN="+p.udp, "HTTP_LISTEN="+p.http,
-		"CLICKHOUSE_HOST="+testkit.FreeTCPPort(t))
+		"CLICKHOUSE_HOST="+testkit.FreePort(t))
 	p.cmd.Env = append(p.cmd.Env, environ...)
 	p.cmd.Stderr = stderr
 	if err := p.cmd.Start(); err != nil {

@@ -37,7 +37,8 @@ func TestCheck(t *testing.T) {
 	brokers := testkit.KafkaCluster(t).ListenAddrs()[0]
 	server := strings.TrimPrefix(storetest.Start(t), "http://")
 	good := []string{
-		"LISTEN=" + testkit.FreePort(t), "STORE_PATH=" + filepath.Join(dir, "data"), "STORE_LISTEN=" + testkit.FreeTCPPort(t),
+		"LISTEN=" + testkit.FreePort(t), "STORE_PATH=" + filepath.Join(dir, "data"),
+		"STORE_LISTEN=" + testkit.FreePort(t),
 		"STORE_ENGINE=" + storetest.Engine(), "CACHE_DIR=" + dir, "METADATA_DIR=" + dir,
 	}
 	for _, test := range []struct {

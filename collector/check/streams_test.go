@@ -19,7 +19,7 @@ func TestCheck_streams(t *testing.T) {
 	defer listener.Close()
 	used := listener.Addr().String()
 	cfg := testkit.ConfigFor(t, "LISTEN_TLS_CERT_FILE="+cert, "LISTEN_TLS_KEY_FILE="+key,
-		"LISTEN_TCP="+testkit.FreeTCPPort(t)+","+used, "LISTEN_TLS="+testkit.FreeTCPPort(t),
+		"LISTEN_TCP="+testkit.FreePort(t)+","+used, "LISTEN_TLS="+testkit.FreePort(t),
 		"FORWARD_TO=127.0.0.1:9")
 	text := checked(t, cfg, (*checker).streams)
 	for _, want := range []string{

@@ -31,7 +31,7 @@ func localConfig(t *testing.T, environ ...string) *config.Config {
 		}
 	}
 	return testkit.ConfigFor(t, append([]string{
-		"STORE_ENGINE=" + engine, "STORE_PATH=" + t.TempDir(), "STORE_LISTEN=" + testkit.FreeTCPPort(t),
+		"STORE_ENGINE=" + engine, "STORE_PATH=" + t.TempDir(), "STORE_LISTEN=" + testkit.FreePort(t),
 		"LISTEN=" + testkit.FreePort(t),
 		"CACHE_DIR=" + t.TempDir(), "METADATA_DIR=" + metadata, "SPOOL_PATH=" + t.TempDir(),
 		"QUARANTINE_PATH=" + t.TempDir(),

@@ -48,7 +48,14 @@ func startConfigured(t *testing.T, cfg *config.Config, metadataWait time.Duratio
 		log: logs, signals: make(chan os.Signal, 4), ended: make(chan error, 1),
 	}
 	r.serve(core, metadataWait)
-	testkit.WaitFor(t, "the collector to listen", func() bool { return logs.FilterMessage("listening").Len() > 0 })
+	testkit.WaitFor(t, "the collector to listen", func() bool {
+		select {
+		case err := <-r.ended:
+			t.Fatalf("the collector ended before it listened: %v", err)
+		default:
+		}
+		return logs.FilterMessage("listening").Len() > 0
+	})
 	return r
 }
 
@@ -105,7 +112,8 @@ func TestServe_rejectsBadInputAndGoesOn(t *testing.T) {
 	)
 	testkit.Send(t, r.address, v9...)
 	testkit.WaitFor(t, "the good datagrams", func() bool {
-		return r.log.FilterMessage("listening").Len() > 0 && testkit.Ask(t, r.cfg, "SELECT count() FROM data_flow") == "230"
+		return r.log.FilterMessage("listening").Len() > 0 &&
+			testkit.Ask(t, r.cfg, "SELECT count() FROM data_flow") == "230"
 	})
 	r.stop(t)
 	for _, line := range []string{

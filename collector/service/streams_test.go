@@ -95,7 +95,7 @@ func certificate(t *testing.T) (environ []string, client *tls.Config) {
 }
 
 func TestStreams_rowsOverTCPAndTLS(t *testing.T) {
-	plain, secure := testkit.FreeTCPPort(t), testkit.FreeTCPPort(t)
+	plain, secure := testkit.FreePort(t), testkit.FreePort(t)
 	environ, client := certificate(t)
 	r := startServe(t, append(environ, "CLICKHOUSE_FLOW_TTL=", "LISTEN_TCP="+plain, "LISTEN_TLS="+secure)...)
 	put(t, connect(t, plain), testkit.Payloads(t, "softflowd-ipfix")...)
@@ -116,7 +116,7 @@ func TestStreams_rowsOverTCPAndTLS(t *testing.T) {
 
 // Connections of one address and one observation domain have templates of their own, and one that comes back has none.
 func TestStreams_templatesOfEachConnection(t *testing.T) {
-	address := testkit.FreeTCPPort(t)
+	address := testkit.FreePort(t)
 	r := startServe(t, "LISTEN_TCP="+address)
 	const domain = 7
 	one, other := connect(t, address), connect(t, address)
@@ -143,8 +143,8 @@ func TestStreams_templatesOfEachConnection(t *testing.T) {
 }
 
 func TestStreams_badConnectionsAreCounted(t *testing.T) {
-	address := testkit.FreeTCPPort(t)
-	r := startServe(t, "LISTEN_TCP="+address, "HTTP_LISTEN="+testkit.FreeTCPPort(t))
+	address := testkit.FreePort(t)
+	r := startServe(t, "LISTEN_TCP="+address, "HTTP_LISTEN="+testkit.FreePort(t))
 	garbage, cut := connect(t, address), connect(t, address)
 	put(t, garbage, []byte("GET / HTTP/1.1\r\n\r\n"))
 	put(t, cut, ipfixMessage(1, make([]byte, 100))[:50])
@@ -187,7 +187,7 @@ func TestStreams_waitForTheStore(t *testing.T) {
 	direct := r.cfg.Server
 	r.cfg.Server.Host, r.cfg.Server.Port = "127.0.0.1", int(netip.MustParseAddrPort(proxy.address).Port())
 	r.cfg.Batch.Rows, r.cfg.Batch.QueueBytes = 5000, 1<<20
-	r.cfg.Listen.TCP = []string{testkit.FreeTCPPort(t)}
+	r.cfg.Listen.TCP = []string{testkit.FreePort(t)}
 	r.signals = make(chan os.Signal, 4)
 	r.summary.Reset()
 	core, logs := observer.New(zap.InfoLevel)
@@ -230,7 +230,7 @@ func TestStreams_waitForTheStore(t *testing.T) {
 
 // A stop while an exporter sends: what was decoded is stored, and the ledger balances.
 func TestStreams_stopUnderLoad(t *testing.T) {
-	address := testkit.FreeTCPPort(t)
+	address := testkit.FreePort(t)
 	r := startServe(t, "LISTEN_TCP="+address)
 	ended := make(chan struct{})
 	for range 4 {
@@ -269,7 +269,7 @@ func TestStreams_softflowd(t *testing.T) {
 	if _, err := os.Stat(softflowd); err != nil {
 		t.Skip("softflowd is not installed (Debian package softflowd)")
 	}
-	address := testkit.FreeTCPPort(t)
+	address := testkit.FreePort(t)
 	r := startServe(t, "LISTEN_TCP="+address, "CLICKHOUSE_FLOW_TTL=")
 	dir := t.TempDir()
 	exporter := exec.CommandContext(t.Context(), softflowd, "-d", "-v", "10", "-P", "tcp", "-n", address,

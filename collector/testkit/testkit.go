@@ -11,11 +11,13 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -137,26 +139,33 @@ func ConfigFor(t testing.TB, environ ...string) *config.Config {
 	return cfg
 }
 
-// FreePort is a UDP port of 127.0.0.1 that nobody has.
+// ports are those that FreePort hands out: below those that the kernel gives to connections of other tests, and none
+// twice in one process. Processes begin at random places.
+var (
+	begin = rand.Uint32()
+	ports atomic.Uint32 // how many were tried
+)
+
+// FreePort is 127.0.0.1 and a port that nobody has, neither of UDP nor of TCP.
 func FreePort(t testing.TB) string {
 	t.Helper()
-	socket, err := net.ListenPacket("udp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	const first, count, tries = 20000, 12000, 100
+	for range tries {
+		address := fmt.Sprintf("127.0.0.1:%d", first+(begin+ports.Add(1))%count)
+		socket, err := net.ListenPacket("udp4", address)
+		if err != nil {
+			continue
+		}
+		listener, err := net.Listen("tcp4", address)
+		socket.Close()
+		if err != nil {
+			continue
+		}
+		listener.Close()
+		return address
 	}
-	defer socket.Close()
-	return socket.LocalAddr().String()
-}
-
-// FreeTCPPort is a TCP port of 127.0.0.1 that nobody has.
-func FreeTCPPort(t testing.TB) string {
-	t.Helper()
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
+	t.Fatalf("no free port in %d tries", tries)
+	return ""
 }
 
 // Patience is how long tests wait for what comes at once on a quiet machine.
