@@ -52,7 +52,27 @@ func workloads() []workload {
 			slices.Repeat([]v5Flow{{first: 1, last: 2, protocol: 6, bytes: 1}}, 30)...), 30},
 		{"v9 with 20 fields", v9(h, set(0, templateOf(256, router()...))), v9(h, data9), n9},
 		{"IPFIX with 25 fields", ipfix(h, set(2, templateOf(256, modernRouter()...))), ipfix(h, data10), n10},
+		{"v9 with announced sampling", v9(h, set(0, templateOf(256, router()...)),
+			set(1, optionsV9(300, 1, el(2, u32(11)), el(34, u32(1000)))),
+			set(300, u32(11), u32(1000), u32(12), u32(100), u32(13), u32(10))), v9(h, bothWays()), n9},
 	}
+}
+
+// bothWays are the records of a router whose interfaces have rates of their own, in either direction by turns.
+func bothWays() []byte {
+	in, out := router(), router()
+	for i := range out {
+		switch out[i].id {
+		case 10:
+			out[i] = el(10, u32(12))
+		case 14:
+			out[i] = el(14, u32(11))
+		case 61:
+			out[i] = el(61, u8(1))
+		}
+	}
+	n := (1500 - 28 - headerV9 - setHeader) / len(dataOf(in...)) / 2
+	return set(256, slices.Repeat(slices.Concat(dataOf(in...), dataOf(out...)), n))
 }
 
 // steady is a decoder that knows the workload's template, and a function that decodes its data.

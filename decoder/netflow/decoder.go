@@ -171,9 +171,7 @@ type session struct {
 	numbers  exporter.Numbers
 	sampling samplingRates
 	elsewhere
-	latest          lately
-	lastAnnounced   uint32 // for latest
-	lastAnnouncedBy flow.SamplingSource
+	rates rateCache
 	fractions
 	readings [exporter.ReadingCount]uint32 // of the datagram in hand
 	odd      bool                          // there are readings

@@ -216,38 +216,12 @@ func (s *session) product(rates *samplingRates, by *selectors) uint32 {
 	return uint32(all)
 }
 
-// lately is what was announced for the latest record, and of what that followed: the next one often has the same. The
-// zero value is of no record.
-type lately struct {
-	changes    uint64 // source.ratesChanged
-	has        flow.Fields
-	in, out    uint32
-	vrfs       [2]uint32
-	sampler    uint64
-	hasSampler bool
-	direction  uint8
-	template   uint16
-}
-
 // announced finds the rate of a record that does not say one.
 func (s *session) announced(r *flow.Record, w *raw) (rate uint32, source flow.SamplingSource) {
 	if len(s.source.announcers) == 0 {
 		return 1, flow.SamplingAssumed
 	}
-	const looksAt = flow.Direction | flow.InIf | flow.OutIf | flow.IngressVRF | flow.EgressVRF
-	record := lately{
-		s.source.ratesChanged, r.Has & looksAt, r.InIf, r.OutIf, [2]uint32{r.IngressVRF, r.EgressVRF}, w.samplerID,
-		w.hasSampler, r.Direction, r.TemplateID,
-	}
-	if record == s.latest && w.hasParts == 0 {
-		rate, source = s.lastAnnounced, s.lastAnnouncedBy
-	} else {
-		rate, source = s.resolve(&metered{r, w, s.key.domain})
-		if s.latest = record; w.hasParts != 0 {
-			s.latest = lately{}
-		}
-		s.lastAnnounced, s.lastAnnouncedBy = rate, source
-	}
+	rate, source = s.cachedRate(r, w)
 	switch source {
 	case flow.SamplingExporter:
 		s.read(exporter.SamplingFromElsewhere)
@@ -261,6 +235,21 @@ func (s *session) announced(r *flow.Record, w *raw) (rate uint32, source flow.Sa
 		}
 	}
 	return rate, source
+}
+
+// cachedRate is resolve, by way of the cache where that can tell.
+func (s *session) cachedRate(r *flow.Record, w *raw) (uint32, flow.SamplingSource) {
+	s.rates.prepare(s)
+	if !s.rates.holds(w) {
+		return s.resolve(&metered{r, w, s.key.domain})
+	}
+	key := s.rates.key(r, w)
+	entry := s.rates.entry(&key)
+	if entry.of != key {
+		entry.rate, entry.source = s.resolve(&metered{r, w, s.key.domain})
+		entry.of = key
+	}
+	return entry.rate, entry.source
 }
 
 // resolve finds the rate of a record by what it names.

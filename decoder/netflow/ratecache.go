@@ -1,0 +1,111 @@
+package netflow
+
+import "github.com/metranova/flow-collector/decoder/flow"
+
+// A rateCache has what option records announced for the records seen lately, by what the rate of a record depends on:
+// an exporter's records repeat a few interfaces and samplers all the time. The zero value is empty. Its memory is taken
+// with the first record that asks.
+type rateCache struct {
+	changes uint64 // source.ratesChanged of the entries
+	kinds   [scopeKinds]bool
+	entries *[rateCacheSize]cachedRate
+}
+
+// rateCacheSize is how many rates one observation domain has at hand: 1.3 KB.
+const (
+	rateCacheBits = 5
+	rateCacheSize = 1 << rateCacheBits
+)
+
+type cachedRate struct {
+	of     rateKey
+	rate   uint32
+	source flow.SamplingSource
+}
+
+// A rateKey is what the announced rate of a record can depend on; what no option record speaks of is 0. The zero value
+// is of no record.
+type rateKey struct {
+	sampler  uint64
+	in, out  uint32
+	vrfs     [2]uint32
+	template uint16
+	named    uint8 // which of them the record names, as bits; never 0
+}
+
+const (
+	keyOfRecord = 1 << iota
+	keyNamesSampler
+	keyNamesIn
+	keyNamesOut
+	keyNamesIngressVRF
+	keyNamesEgressVRF
+)
+
+// holds reports whether the cache can tell the rate of a record: not where that depends on a part of the exporter which
+// the record names (IE 138, 141, 142, 301). Few exporters send these.
+func (c *rateCache) holds(w *raw) bool {
+	const sequence = 1 // partAt(bySequence), as a bit
+	return w.hasParts == 0 || w.hasParts&sequence == 0 && !c.kinds[byCard] && !c.kinds[byPort] && !c.kinds[byPoint]
+}
+
+// key is what of a record decides where option records speak of some kinds of things.
+func (c *rateCache) key(r *flow.Record, w *raw) rateKey {
+	k := rateKey{named: keyOfRecord}
+	if w.hasSampler {
+		k.sampler = w.samplerID
+		k.named |= keyNamesSampler
+	}
+	if c.kinds[byTemplate] {
+		k.template = r.TemplateID
+	}
+	if c.kinds[byInterface] {
+		directed := r.Sent(flow.Direction)
+		if r.Sent(flow.InIf) && !(directed && r.Direction == egress) {
+			k.in = r.InIf
+			k.named |= keyNamesIn
+		}
+		if r.Sent(flow.OutIf) && !(directed && r.Direction != egress) {
+			k.out = r.OutIf
+			k.named |= keyNamesOut
+		}
+	}
+	if c.kinds[byIngressVRF] && r.Sent(flow.IngressVRF) {
+		k.vrfs[0] = r.IngressVRF
+		k.named |= keyNamesIngressVRF
+	}
+	if c.kinds[byEgressVRF] && r.Sent(flow.EgressVRF) {
+		k.vrfs[1] = r.EgressVRF
+		k.named |= keyNamesEgressVRF
+	}
+	return k
+}
+
+// entry is where the rate of a key is, or has its place.
+func (c *rateCache) entry(k *rateKey) *cachedRate {
+	const odd = 0x9e3779b97f4a7c15 // 2^64 divided by the golden ratio: spreads numbers that lie close together
+	hash := (uint64(k.in)<<32 | uint64(k.out)) ^ k.sampler<<8 ^ uint64(k.vrfs[0])<<16 ^ uint64(k.vrfs[1])<<48 ^
+		uint64(k.template)<<20 ^ uint64(k.named)<<40
+	return &c.entries[hash*odd>>(64-rateCacheBits)]
+}
+
+// prepare empties the cache where the announced rates have changed.
+func (c *rateCache) prepare(s *session) {
+	if c.entries != nil && c.changes == s.source.ratesChanged {
+		return
+	}
+	if c.entries == nil {
+		c.entries = new([rateCacheSize]cachedRate)
+	} else {
+		*c.entries = [rateCacheSize]cachedRate{}
+	}
+	c.changes = s.source.ratesChanged
+	c.kinds = s.sampling.kinds
+	for i := range s.source.announcers {
+		if a := &s.source.announcers[i]; s.hears(a) {
+			for kind, spoken := range a.rates.kinds {
+				c.kinds[kind] = c.kinds[kind] || spoken
+			}
+		}
+	}
+}
