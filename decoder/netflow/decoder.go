@@ -17,7 +17,7 @@
 //   - The record's own sampling rate counts before its sampler's, its interface's and its domain's (case 33); without
 //     any it is 1, and SamplingSource says that it was assumed (case 34).
 //   - NAT and firewall events are records without counters, as the reference has them (case 37).
-//   - A biflow is two records, the second only where the reverse direction has packets or bytes (case 35).
+//   - A biflow is two records, those of directions without packets and bytes left out (case 35).
 //   - Frame sections give the outer flow and count one packet of the frame's size without link header (case 36).
 //   - Integers of any width are taken; one that does not fit its field saturates (case 29).
 package netflow

@@ -2,6 +2,7 @@ package netflow
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -9,45 +10,90 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-// A firewall's counters of both directions in one record are two records, as those of RFC 5103 (case 35).
+// Counters of both directions in one record are two records: a firewall's as those of RFC 5103 (case 35). A direction
+// without packets is none, and nothing is lost by it.
 func TestCase35_InitiatorAndResponder(t *testing.T) {
 	ends := []item{el(8, ip("10.0.0.5")), el(12, ip("198.51.100.20")), el(7, u16(51000)), el(11, u16(443)),
 		el(4, u8(6)),
 		el(10, u16(3)), el(14, u16(4)), el(225, ip("203.0.113.5")), el(226, ip("198.51.100.20"))}
+	type direction = [2]uint64 // bytes, packets
+	none := direction{}
+	event := []item{el(233, u8(1)), el(323, u64(exportMs))}
 	tests := []struct {
 		name             string
 		items            []item
-		forward, reverse [2]uint64 // bytes, packets
-		two              bool
+		forward, reverse direction
+		rows             string
 	}{
 		{"4 bytes", []item{el(231, u32(1687)), el(232, u32(2_221_543)), el(298, u32(12)), el(299, u32(1600))},
-			[2]uint64{1687, 12}, [2]uint64{2_221_543, 1600}, true},
+			direction{1687, 12}, direction{2_221_543, 1600}, "both"},
 		{"8 bytes", []item{el(231, u64(1687)), el(232, u64(1<<40)), el(298, u64(12)), el(299, u64(1<<33))},
-			[2]uint64{1687, 12}, [2]uint64{1 << 40, 1 << 33}, true},
-		{"bytes alone", []item{el(231, u32(1687)), el(232, u32(99))}, [2]uint64{1687, 0}, [2]uint64{99, 0}, true},
+			direction{1687, 12}, direction{1 << 40, 1 << 33}, "both"},
+		{"6 bytes, the responder first", []item{el(232, width(1<<40, 6)), el(299, width(1<<33, 6)), el(231, u16(1687)),
+			el(298, u8(12))}, direction{1687, 12}, direction{1 << 40, 1 << 33}, "both"},
+		{"bytes alone", []item{el(231, u32(1687)), el(232, u32(99))}, direction{1687, 0}, direction{99, 0}, "both"},
+		{"packets alone", []item{el(298, u32(12)), el(299, u32(9))}, direction{0, 12}, direction{0, 9}, "both"},
 		{"nothing from the responder", []item{el(231, u32(1687)), el(232, u32(0)), el(298, u32(12)), el(299, u32(0))},
-			[2]uint64{1687, 12}, [2]uint64{}, false},
+			direction{1687, 12}, none, "forward"},
 		{"nothing from the initiator", []item{el(231, u32(0)), el(232, u32(99)), el(298, u32(0)), el(299, u32(1))},
-			[2]uint64{}, [2]uint64{99, 1}, true},
+			none, direction{99, 1}, "reverse"},
+		{"the responder's counters alone", []item{el(232, u32(99)), el(299, u32(1))}, none, direction{99, 1},
+			"reverse"},
+		{"an event without packets", append(slices.Clone(event), el(231, u32(0)), el(232, u32(0))), none, none,
+			"forward"},
+		{"an event with the responder's", append(slices.Clone(event), el(231, u32(0)), el(232, u32(70))), none,
+			direction{70, 0}, "reverse"},
 		{"beside counters of the flow", []item{el(1, u32(500)), el(2, u32(5)), el(231, u32(400)), el(232, u32(100))},
-			[2]uint64{500, 5}, [2]uint64{}, false},
+			direction{500, 5}, none, "forward"},
+		{"beside counters of the flow that are 0",
+			[]item{el(1, u32(0)), el(2, u32(0)), el(231, u32(400)), el(298, u32(4)), el(232, u32(100)),
+				el(299, u32(1))},
+			direction{400, 4}, direction{100, 1}, "both"},
+		{"RFC 5103", []item{el(1, u32(500)), el(2, u32(5)), reversed(1, u32(900)), reversed(2, u32(9))},
+			direction{500, 5}, direction{900, 9}, "both"},
+		{"RFC 5103, the other direction's first", []item{reversed(2, u64(9)), reversed(1, u64(900)), el(1, u32(500)),
+			el(2, u32(5))}, direction{500, 5}, direction{900, 9}, "both"},
+		{"RFC 5103, the other direction only", []item{el(1, u64(0)), el(2, u64(0)), reversed(1, u64(900)),
+			reversed(2, u64(9))}, none, direction{900, 9}, "reverse"},
+		{"RFC 5103, neither", []item{el(1, u64(0)), reversed(1, u64(0))}, none, none, "forward"},
+		{"RFC 5103, totals of the other direction only", []item{el(85, u64(0)), el(86, u64(0)), reversed(85, u64(900)),
+			reversed(86, u64(9))}, none, direction{900, 9}, "reverse"},
 	}
 	for _, p := range both {
 		for _, test := range tests {
+			if p == flow.NetFlowV9 && slices.ContainsFunc(test.items, func(i item) bool { return i.pen != 0 }) {
+				continue // it has no enterprise numbers
+			}
 			t.Run(p.String()+" "+test.name, func(t *testing.T) {
-				r := newLab(t, Options{}).all(p, append(slices.Clone(ends), test.items...)...)
-				equal(t, "records", len(r), 1+map[bool]int{true: 1}[test.two])
-				equal(t, "forward", [2]uint64{r[0].Bytes, r[0].Packets}, test.forward)
-				if !test.two {
+				l := newLab(t, Options{})
+				got := l.all(p, append(slices.Clone(ends), test.items...)...)
+				l.failed(l.stream(p, 0), nil)
+				want := map[string][]direction{"both": {test.forward, test.reverse}, "forward": {test.forward},
+					"reverse": {test.reverse}}[test.rows]
+				if len(got) != len(want) {
+					t.Fatalf("%d records, want %d", len(got), len(want))
+				}
+				equal(t, "records counted", l.stream(p, 0).Records.Load(), uint64(len(want)))
+				for i, counted := range want {
+					equal(t, "bytes and packets", direction{got[i].Bytes, got[i].Packets}, counted)
+				}
+				if test.rows != "reverse" {
+					equal(t, "source", got[0].SrcAddr, ip128("10.0.0.5"))
+				}
+				if test.rows == "forward" {
 					return
 				}
-				equal(t, "reverse", [2]uint64{r[1].Bytes, r[1].Packets}, test.reverse)
-				equal(t, "packets of the reverse were sent", r[1].Sent(flow.Packets), test.name != "bytes alone")
-				equal(t, "source", r[1].SrcAddr, ip128("198.51.100.20"))
-				equal(t, "destination port", r[1].DstPort, 51000)
-				equal(t, "interfaces", [2]uint32{r[1].InIf, r[1].OutIf}, [2]uint32{4, 3})
-				equal(t, "destination behind the NAT", r[1].PostNATDstAddr, ip128("203.0.113.5"))
-				equal(t, "flags were sent", r[1].Sent(flow.TCPFlags), false)
+				r := &got[len(got)-1]
+				sent := func(ids ...uint16) bool {
+					return slices.ContainsFunc(test.items, func(i item) bool { return slices.Contains(ids, i.id) })
+				}
+				equal(t, "packets of the reverse were sent", r.Sent(flow.Packets), sent(299, 2, 86))
+				equal(t, "source", r.SrcAddr, ip128("198.51.100.20"))
+				equal(t, "destination port", r.DstPort, 51000)
+				equal(t, "interfaces", [2]uint32{r.InIf, r.OutIf}, [2]uint32{4, 3})
+				equal(t, "destination behind the NAT", r.PostNATDstAddr, ip128("203.0.113.5"))
+				equal(t, "flags were sent", r.Sent(flow.TCPFlags), false)
+				equal(t, "an event was sent", r.Sent(flow.FirewallEvent), sent(233))
 			})
 		}
 	}
@@ -237,19 +283,34 @@ func TestCase63_UnspecifiedExporters(t *testing.T) {
 		{"0.0.0.0, then IPv6", []item{no4, six}, "2001:db8::9"},
 		{"IPv6, then 0.0.0.0", []item{six, no4}, "2001:db8::9"},
 		{"neither", []item{no4, no6}, "192.0.2.1"},
+		{"both", []item{four, six}, "203.0.113.9"}, {"both, IPv6 first", []item{six, four}, "203.0.113.9"},
+		{"both over IPv6", []item{four, six}, "2001:db8::9"},
+		{"both over IPv6, IPv6 first", []item{six, four}, "2001:db8::9"},
+		{"IPv4 over IPv6", []item{no6, four}, "203.0.113.9"},
+		{"the source's own, and IPv6", []item{el(130, ip("192.0.2.1")), six}, "192.0.2.1"},
 	}
 	for _, p := range both {
 		for _, test := range tests {
 			t.Run(p.String()+" "+test.name, func(t *testing.T) {
-				l := newLab(t, Options{})
+				exporterAt := func() *lab {
+					l := newLab(t, Options{})
+					if strings.Contains(test.name, "over IPv6") {
+						l.source = addrPort("[2001:db8::1]:4000")
+					}
+					return l
+				}
+				l := exporterAt()
 				scope := el(144, u32(1))
 				if p == flow.NetFlowV9 {
 					scope = el(1, u32(0))
 				}
 				l.learn(p, append([]item{scope}, test.items...)...)
 				equal(t, "by options", l.one(p, v4Flow()...).Exporter.String(), test.want)
-				equal(t, "by the record", newLab(t, Options{}).one(p,
-					append(test.items, v4Flow()...)...).Exporter.String(), test.want)
+				l = exporterAt()
+				equal(t, "by the record", l.one(p, append(test.items, v4Flow()...)...).Exporter.String(), test.want)
+				if want := l.source.Addr().String(); l.one(p, v4Flow()...).Exporter.String() != want {
+					t.Errorf("the next record's exporter is not %s", want)
+				}
 			})
 		}
 	}

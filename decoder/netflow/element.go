@@ -67,8 +67,6 @@ const (
 	opLocalPref
 	opSRv6Segments
 	opIPVersion
-	opExporter4
-	opExporter6
 
 	opBytes       // IE 1
 	opPackets     // IE 2
@@ -120,7 +118,9 @@ const (
 	opFrameLink         // IE 315, 104
 	opFrameIP           // IE 313
 	opLinkType          // IE 408
-	opStationMAC        // IE 365, 366: a wireless controller's, of the end that the direction says
+	opExporter4         // IE 130, 131
+	opExporter6
+	opStationMAC // IE 365, 366: a wireless controller's, of the end that the direction says
 	opStationAddr4
 )
 

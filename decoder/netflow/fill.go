@@ -58,6 +58,7 @@ type rare struct {
 	station                                           flow.Addr
 	hasStationMAC, hasStation                         bool
 	reverseTotals                                     uint8 // which reverse counters are totals, as bits of totals.go
+	hasExporter                                       bool  // the record names its exporter in its source's family
 }
 
 // secondHop marks the next hop of IPv6 in a template that has that of IPv4 too.
@@ -257,9 +258,7 @@ func (d *Decoder) fillRare(op opcode, arg uint8, v []byte, r *flow.Record, w *ra
 	case opSRv6Segments:
 		w.segments(d, v, r)
 	case opExporter4, opExporter6:
-		if a, ok := addr(v); ok && !a.IsUnspecified() {
-			r.Exporter = a
-		}
+		w.takeExporter(v, &r.Exporter, &r.Source)
 	default:
 		w.fill(op, arg, v, c)
 	}
@@ -363,6 +362,17 @@ func (w *raw) fill(op opcode, arg uint8, v []byte, c *context) {
 	case opLinkType:
 		w.linkType = unsigned(v)
 	}
+}
+
+// takeExporter takes an address by which an exporter names itself (IE 130, 131). An unspecified one names nobody. Of
+// one of each family that counts of which the exporter's own packets are.
+func (w *raw) takeExporter(v []byte, to, source *flow.Addr) {
+	a, ok := addr(v)
+	if !ok || a.IsUnspecified() || w.hasExporter {
+		return
+	}
+	*to = a
+	w.hasExporter = a.Is4() == source.Is4()
 }
 
 // setAddr takes an address; where a template has one of each family the one that is not empty counts.

@@ -167,34 +167,46 @@ func (d *Decoder) finishCounters(t *template, r *flow.Record, w *raw, s *session
 	}
 }
 
+// counters takes the first counters that were sent. One of 0 gives way to those that follow, as some exporters fill in
+// only one of several, but for totals: a delta of 0 beside them says that nothing was added.
 func (w *raw) counters(r *flow.Record) (bytes, packets counter) {
 	bytes, packets = w.bytes, w.packets
-	if w.bytesOut.n != 0 && (r.Direction == egress || bytes.n == 0 && !w.bytesTotal.sent) {
+	if w.bytesOut.n != 0 && r.Direction == egress {
 		bytes = w.bytesOut
 	}
-	if w.packetsOut.n != 0 && (r.Direction == egress || packets.n == 0 && !w.packetsTotal.sent) {
+	if w.packetsOut.n != 0 && r.Direction == egress {
 		packets = w.packetsOut
 	}
-	for _, next := range [...]counter{w.bytesTotal, w.bytesOut, w.bytesInitiator, w.bytesLayer2} {
-		if bytes.sent {
-			break
-		}
-		bytes = next
+	bytes.orTotal(&w.bytesTotal)
+	packets.orTotal(&w.packetsTotal)
+	if !w.bytesTotal.sent {
+		bytes.or(&w.bytesOut)
+		bytes.or(&w.bytesInitiator)
+		bytes.or(&w.bytesLayer2)
 	}
-	for _, next := range [...]counter{w.packetsTotal, w.packetsOut, w.packetsInitiator} {
-		if packets.sent {
-			break
-		}
-		packets = next
+	if !w.packetsTotal.sent {
+		packets.or(&w.packetsOut)
+		packets.or(&w.packetsInitiator)
 	}
 	return bytes, packets
+}
+
+func (c *counter) orTotal(total *counter) {
+	if !c.sent {
+		*c = *total
+	}
+}
+
+func (c *counter) or(next *counter) {
+	if !c.sent || c.n == 0 && next.n != 0 {
+		*c = *next
+	}
 }
 
 // takeResponder takes a firewall's counters of the responder (IE 232, 299) for those of the other direction. Beside
 // counters of the flow as a whole they are a part of those, and no flow of their own.
 func (w *raw) takeResponder() {
-	if w.bytes.sent || w.packets.sent || w.bytesTotal.sent || w.packetsTotal.sent || w.bytesOut.sent ||
-		w.packetsOut.sent {
+	if w.bytesTotal.sent || w.packetsTotal.sent || w.bytes.n|w.packets.n|w.bytesOut.n|w.packetsOut.n != 0 {
 		return
 	}
 	if !w.reverseBytes.sent {

@@ -33,10 +33,11 @@ type optionRecord struct {
 	hasVRF         [2]bool
 	rd             [8]byte // IE 90
 	hasRD          bool
-	name           []byte // IE 82; like the others valid while the datagram is
-	description    []byte // IE 83
-	vrfName        []byte // IE 236
-	exporter       flow.Addr
+	name           []byte    // IE 82; like the others valid while the datagram is
+	description    []byte    // IE 83
+	vrfName        []byte    // IE 236
+	exporter       flow.Addr // IE 130, 131
+	source         flow.Addr // of the datagram
 }
 
 // scope is what the record's sampling rate is of.
@@ -81,7 +82,7 @@ func (d *Decoder) decodeOptions(t *template, s *session, body []byte, c *context
 			s.unknownSet = true
 			return
 		}
-		o := optionRecord{}
+		o := optionRecord{source: s.source.addr}
 		rest, ok := o.read(d.compiler, t, body, c)
 		if !ok {
 			s.stream.Fail(exporter.BadRecord, 1)
@@ -169,10 +170,7 @@ func (o *optionRecord) field(elements *compiler, f field, v []byte, c *context) 
 	case 83:
 		o.description = nameText(v)
 	case 130, 131:
-		// An unspecified address of one family says nothing beside that of the other.
-		if a, ok := addr(v); ok && !a.IsUnspecified() {
-			o.exporter = a
-		}
+		o.raw.takeExporter(v, &o.exporter, &o.source)
 	case 234, 235:
 		o.vrfs[f.ID-234], o.hasVRF[f.ID-234] = unsigned32(v), true
 		o.named.add(scopeElement(f.ID), unsigned(v))

@@ -85,14 +85,9 @@ func take[T any](o *flow.Record, field flow.Fields, to *T, value T) {
 	}
 }
 
-// reverse makes the other direction of a biflow a record of its own (RFC 5103 §3), where it has packets.
-func (d *Decoder) reverse(r *flow.Record, w *raw, s *session, c *context) {
-	if w.reversePackets.n == 0 && w.reverseBytes.n == 0 {
-		return
-	}
-	forward := *r
-	n := d.batch.Next()
-	*n = forward
+// reverse makes n the other direction of a biflow (RFC 5103 §3), of which forward is the flow's own.
+func (d *Decoder) reverse(n, forward *flow.Record, w *raw, s *session, c *context) {
+	*n = *forward
 	n.SrcAddr, n.DstAddr = forward.DstAddr, forward.SrcAddr
 	n.SrcPort, n.DstPort = forward.DstPort, forward.SrcPort
 	n.SrcAS, n.DstAS = forward.DstAS, forward.SrcAS
@@ -120,7 +115,6 @@ func (d *Decoder) reverse(r *flow.Record, w *raw, s *session, c *context) {
 		d.takeReversed(n, s, c)
 	}
 	finishVLAN(n)
-	d.count(n)
 }
 
 // swapDirections exchanges the bits of fields that belong to one end.

@@ -272,14 +272,20 @@ func (d *Decoder) clearRaw(t *template) {
 	}
 }
 
-// complete finishes a record, and makes the second one of a biflow.
+// complete finishes a record, and makes the second one of a biflow. Where only the other direction has packets, that is
+// the one record.
 func (d *Decoder) complete(t *template, r *flow.Record, s *session, c *context) {
 	s.units++
 	d.finish(t, r, &d.raw, s, c)
-	d.count(r)
-	if t.traits&(biflow|responder) != 0 {
-		d.reverse(r, &d.raw, s, c)
+	if t.traits&(biflow|responder) != 0 && (d.raw.reversePackets.n != 0 || d.raw.reverseBytes.n != 0) {
+		forward := *r
+		if r.Bytes != 0 || r.Packets != 0 {
+			d.count(r)
+			r = d.batch.Next()
+		}
+		d.reverse(r, &forward, &d.raw, s, c)
 	}
+	d.count(r)
 }
 
 // templateSet reads template records (RFC 7011 §3.4.1, RFC 3954 §5.2).
