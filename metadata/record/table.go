@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/metranova/flow-collector/sink/schema"
+	"github.com/metranova/flow-collector/sink/sqltext"
 )
 
 // Kind is the type of a column, as values are coerced, hashed and written.
@@ -57,16 +58,7 @@ var kinds = map[string]Kind{
 // KindOf returns the kind of a described column. LowCardinality makes no difference to it, as RowBinary does not show
 // it. false: a record cannot fill a column of this type.
 func KindOf(c *schema.MetadataColumn) (Kind, bool) {
-	plain := c.Type
-	for {
-		before, rest, found := strings.Cut(plain, "LowCardinality(")
-		if !found {
-			break
-		}
-		inner, after := cutParenthesis(rest)
-		plain = before + inner + after
-	}
-	kind, ok := kinds[plain]
+	kind, ok := kinds[withoutLowCardinality(c.Type)]
 	switch {
 	case c.Of == "":
 		return kind, ok
@@ -78,20 +70,20 @@ func KindOf(c *schema.MetadataColumn) (Kind, bool) {
 	return kind, false
 }
 
-// cutParenthesis splits a text after an opening parenthesis at the one that closes it.
-func cutParenthesis(text string) (inner, after string) {
-	depth := 1
-	for i, c := range text {
-		switch c {
-		case '(':
-			depth++
-		case ')':
-			if depth--; depth == 0 {
-				return text[:i], text[i+1:]
-			}
-		}
+// withoutLowCardinality is a type as RowBinary writes it. A text that is no type is as it was.
+func withoutLowCardinality(text string) string {
+	t, err := sqltext.ParseType(text)
+	if err != nil || len(t.Args) == 0 {
+		return text
 	}
-	return text, ""
+	for i, argument := range t.Args {
+		t.Args[i] = withoutLowCardinality(argument)
+	}
+	arguments := strings.Join(t.Args, ", ")
+	if t.Name == "LowCardinality" {
+		return arguments
+	}
+	return t.Name + "(" + arguments + ")"
 }
 
 // Column is a column that a source can fill, or a reference that is looked up.

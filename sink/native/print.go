@@ -270,8 +270,10 @@ func printFloat(v float64, bits int) string {
 
 // printTime prints a DateTime64 in UTC; its precision is the first of the type's arguments.
 func (t *typ) printTime(ticks int64) string {
-	digits, _, _ := strings.Cut(t.args, ",")
-	precision, err := strconv.Atoi(digits)
+	if len(t.args) == 0 {
+		return strconv.FormatInt(ticks, 10)
+	}
+	precision, err := strconv.Atoi(t.args[0])
 	if err != nil || precision < 0 || precision > 9 {
 		return strconv.FormatInt(ticks, 10)
 	}

@@ -2,7 +2,6 @@ package native
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/metranova/flow-collector/sink/sqltext"
 )
@@ -23,40 +22,46 @@ const (
 type typ struct {
 	kind  kind
 	name  string // without arguments
-	args  string
+	args  []string
 	width int      // of a fixed one
 	inner []*typ   // of JSON: its paths' types
 	paths []string // of JSON
 }
 
-// widths are the types of fixed width, in bytes.
-var widths = map[string]int{
-	"UInt8": 1, "UInt16": 2, "UInt32": 4, "UInt64": 8, "Int8": 1, "Int16": 2, "Int32": 4, "Int64": 8, "Float32": 4,
-	"Float64": 8,
-	"Bool":    1, "Date": 2, "Date32": 4, "DateTime": 4, "DateTime64": 8, "IPv4": 4, "IPv6": 16, "UUID": 16,
+// readable are the types of fixed size that this package prints.
+var readable = map[string]bool{
+	"UInt8": true, "UInt16": true, "UInt32": true, "UInt64": true,
+	"Int8": true, "Int16": true, "Int32": true, "Int64": true, "Float32": true, "Float64": true,
+	"Bool": true, "Date": true, "Date32": true, "DateTime": true, "DateTime64": true, "IPv4": true, "IPv6": true,
+	"UUID": true,
 }
 
 // maxDepth bounds types within types.
 const maxDepth = 8
 
-// parse reads a type's text.
+// parse reads a type's text. It takes the types that this program writes, and no others.
 func parse(s string, depth int) (*typ, error) {
-	name, args, hasArgs := strings.Cut(s, "(")
-	if depth > maxDepth || hasArgs && !strings.HasSuffix(args, ")") {
-		return nil, fmt.Errorf("type %.200q is not understood", s)
+	notUnderstood := fmt.Errorf("type %.200q is not understood", s)
+	if depth > maxDepth {
+		return nil, notUnderstood
 	}
-	t := &typ{name: name, args: strings.TrimSuffix(args, ")")}
-	if width, ok := widths[name]; ok {
-		t.kind, t.width = fixed, width
+	parsed, err := sqltext.ParseType(s)
+	if err != nil {
+		return nil, err
+	}
+	t := &typ{name: parsed.Name, args: parsed.Args}
+	if readable[parsed.Name] {
+		t.kind = fixed
+		t.width, _ = sqltext.FixedSize(parsed.Name)
 		return t, nil
 	}
-	switch name {
+	switch parsed.Name {
 	case "String":
 		t.kind = text
 		return t, nil
 	case "JSON":
 		t.kind = object
-		return t, t.parsePaths(depth)
+		return t, t.parsePaths(parsed, depth)
 	case "Nullable":
 		t.kind = nullable
 	case "Array":
@@ -64,14 +69,17 @@ func parse(s string, depth int) (*typ, error) {
 	case "LowCardinality":
 		t.kind = lowCardinality
 	default:
-		return nil, fmt.Errorf("type %.200q is not understood", s)
+		return nil, notUnderstood
 	}
-	inner, err := parse(t.args, depth+1)
+	if len(parsed.Args) != 1 {
+		return nil, notUnderstood
+	}
+	inner, err := parse(parsed.Args[0], depth+1)
 	if err != nil {
 		return nil, err
 	}
 	if t.kind == nullable && inner.kind > text || t.kind == lowCardinality && inner.values().kind != text {
-		return nil, fmt.Errorf("type %.200q is not understood", s)
+		return nil, notUnderstood
 	}
 	t.inner = []*typ{inner}
 	return t, nil
@@ -85,18 +93,21 @@ func (t *typ) values() *typ {
 	return t
 }
 
-// parsePaths reads the typed paths of a JSON type, which stand in the order of their names, as their data does.
-func (t *typ) parsePaths(depth int) error {
-	for _, argument := range sqltext.Arguments(t.args) {
-		path, of, found := strings.Cut(argument, " ")
-		if !found || len(t.paths) > 0 && path <= t.paths[len(t.paths)-1] {
-			return fmt.Errorf("JSON with %.200q is not understood", argument)
+// parsePaths reads the typed paths of a JSON type. They must be in the order of their names, as the data is.
+func (t *typ) parsePaths(parsed sqltext.Type, depth int) error {
+	paths := parsed.TypedPaths()
+	if len(paths) != len(parsed.Args) {
+		return fmt.Errorf("JSON with arguments %.200q is not understood", parsed.Args)
+	}
+	for i, path := range paths {
+		if path.Name == "" || i > 0 && path.Name <= paths[i-1].Name {
+			return fmt.Errorf("JSON with path %.200q is not understood", path.Name)
 		}
-		inner, err := parse(of, depth+1)
+		inner, err := parse(path.Type, depth+1)
 		if err != nil {
 			return err
 		}
-		t.paths, t.inner = append(t.paths, path), append(t.inner, inner)
+		t.paths, t.inner = append(t.paths, path.Name), append(t.inner, inner)
 	}
 	return nil
 }

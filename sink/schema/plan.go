@@ -151,8 +151,7 @@ func (p *planner) columns(t *table, old *existing) {
 
 // jsonPaths adds the typed paths that a JSON column lacks; what else its type says stays.
 func (p *planner) jsonPaths(t *table, c *column, typ string) {
-	arguments := jsonArguments(typ)
-	typed := typedPaths(arguments)
+	arguments, typed := parseJSON(typ)
 	var added []string
 	for _, path := range sortedKeys(c.paths) {
 		want := c.paths[path]

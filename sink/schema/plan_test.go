@@ -7,6 +7,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+func argumentsOf(typ string) []string {
+	arguments, _ := parseJSON(typ)
+	return arguments
+}
+
 func TestJSONArguments(t *testing.T) {
 	cases := map[string][]string{
 		"JSON":                    nil,
@@ -18,11 +23,11 @@ func TestJSONArguments(t *testing.T) {
 		},
 	}
 	for typ, want := range cases {
-		if diff := cmp.Diff(want, jsonArguments(typ)); diff != "" {
+		if diff := cmp.Diff(want, argumentsOf(typ)); diff != "" {
 			t.Errorf("%s: %s", typ, diff)
 		}
 	}
-	typed := typedPaths(jsonArguments("JSON(max_dynamic_paths=8, a UInt8, `b` String, SKIP d)"))
+	_, typed := parseJSON("JSON(max_dynamic_paths=8, a UInt8, `b` String, SKIP d)")
 	if diff := cmp.Diff(paths{"a": "UInt8", "b": "String"}, typed); diff != "" {
 		t.Error(diff)
 	}

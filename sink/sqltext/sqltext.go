@@ -1,5 +1,5 @@
-// Package sqltext is how ClickHouse's SQL writes names, texts and the arguments of types. It imports nothing of this
-// project.
+// Package sqltext quotes names and texts for ClickHouse SQL and parses the texts of its types. It imports nothing of
+// this project.
 package sqltext
 
 import "strings"

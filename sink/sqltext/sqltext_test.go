@@ -41,3 +41,81 @@ func TestArguments(t *testing.T) {
 		}
 	}
 }
+
+func TestParseType(t *testing.T) {
+	for text, want := range map[string]Type{
+		"UInt8":                        {Name: "UInt8"},
+		" Array( Nullable(String) ) ":  {Name: "Array", Args: []string{"Nullable(String)"}},
+		"Tuple()":                      {Name: "Tuple"},
+		"Enum8('a)' = 1, 'b' = 2)":     {Name: "Enum8", Args: []string{"'a)' = 1", "'b' = 2"}},
+		"DateTime64(3, 'UTC')":         {Name: "DateTime64", Args: []string{"3", "'UTC'"}},
+		"Map(String, Array(UInt8))":    {Name: "Map", Args: []string{"String", "Array(UInt8)"}},
+		"":                             {},
+		"JSON(a.b String, SKIP c, d D": {Name: "error"},
+		"Array(UInt8":                  {Name: "error"},
+	} {
+		got, err := ParseType(text)
+		if want.Name == "error" {
+			if err == nil {
+				t.Errorf("%q is parsed as %+v", text, got)
+			}
+			continue
+		}
+		if err != nil || got.Name != want.Name || !slices.Equal(got.Args, want.Args) {
+			t.Errorf("%q is parsed as %+v, %v, want %+v", text, got, err, want)
+		}
+	}
+}
+
+func TestParseElement(t *testing.T) {
+	for text, want := range map[string]Element{
+		"a UInt8":                     {"a", "UInt8"},
+		"UInt8":                       {"", "UInt8"},
+		"Tuple(a UInt8, b UInt8)":     {"", "Tuple(a UInt8, b UInt8)"},
+		"`a b` Array(String)":         {"a b", "Array(String)"},
+		"a.`b (c`.d String":           {"a.b (c.d", "String"},
+		"`not closed String":          {"", "`not closed String"},
+		"bgp.path Array(Tuple(A, B))": {"bgp.path", "Array(Tuple(A, B))"},
+		"":                            {},
+	} {
+		if got := ParseElement(text); got != want {
+			t.Errorf("%q is %+v, want %+v", text, got, want)
+		}
+	}
+}
+
+func TestTypedPaths(t *testing.T) {
+	parsed, err := ParseType("JSON(max_dynamic_paths=0, a.b Array(UInt32), SKIP x, SKIP REGEXP 'y, z', `c` String)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Element{{"a.b", "Array(UInt32)"}, {"c", "String"}}
+	if got := parsed.TypedPaths(); !slices.Equal(got, want) {
+		t.Errorf("typed paths %+v, want %+v", got, want)
+	}
+	if got := (Type{Name: "Tuple", Args: []string{"a String"}}).TypedPaths(); got != nil {
+		t.Errorf("a tuple has typed paths %+v", got)
+	}
+}
+
+// FuzzParseType: any text is cut without a panic, and an argument is never longer than the text.
+func FuzzParseType(f *testing.F) {
+	for _, seed := range []string{"Array(Tuple(a UInt8, `b c` String))", "JSON(a.b String, SKIP c)",
+		"Enum8('a\\'' = 1)",
+		"((((", "`", "JSON(`\\"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		parsed, err := ParseType(text)
+		if err != nil {
+			return
+		}
+		for _, a := range parsed.Args {
+			if len(a) > len(text) {
+				t.Errorf("argument %q of %q", a, text)
+			}
+			ParseElement(a)
+		}
+		parsed.TypedPaths()
+	})
+}

@@ -35,7 +35,7 @@ func reframe(dst, src []byte, revision int) ([]byte, error) {
 			if revision >= revisionCustomSerialization {
 				dst = append(dst, 0)
 			}
-			t, err := parseType(kind)
+			t, err := parseType(kind, 0)
 			if err != nil {
 				return dst, fmt.Errorf("column %s: %w", name, err)
 			}

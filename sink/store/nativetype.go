@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -22,39 +23,32 @@ type columnType struct {
 	variants []*columnType
 }
 
-// fixedSizes are the types whose values have one size, in bytes.
-var fixedSizes = map[string]uint64{
-	"UInt8": 1, "UInt16": 2, "UInt32": 4, "UInt64": 8, "UInt128": 16, "UInt256": 32,
-	"Int8": 1, "Int16": 2, "Int32": 4, "Int64": 8, "Int128": 16, "Int256": 32,
-	"Float32": 4, "Float64": 8, "BFloat16": 2, "Bool": 1, "Nothing": 1, "UUID": 16, "IPv4": 4, "IPv6": 16,
-	"Date": 2, "Date32": 4, "DateTime": 4, "DateTime64": 8, "Time": 4, "Time64": 8, "Enum8": 1, "Enum16": 2,
-	"Decimal32": 4, "Decimal64": 8, "Decimal128": 16, "Decimal256": 32,
-}
-
 // geoTypes are names for nested types.
 var geoTypes = map[string]string{
 	"Point": "Tuple(Float64, Float64)", "Ring": "Array(Point)", "LineString": "Array(Point)", "Polygon": "Array(Ring)",
 	"MultiLineString": "Array(LineString)", "MultiPolygon": "Array(Polygon)",
 }
 
-// parseType reads a type name of a Native block.
-func parseType(s string) (*columnType, error) {
-	s = strings.TrimSpace(s)
-	name, rest, hasArgs := strings.Cut(s, "(")
-	t := &columnType{name: name}
-	args := []string{}
-	if hasArgs {
-		if !strings.HasSuffix(rest, ")") {
-			return nil, fmt.Errorf("type %q is not understood", s)
-		}
-		args = sqltext.Arguments(rest[:len(rest)-1])
+// maxTypeDepth bounds types within types.
+const maxTypeDepth = 100
+
+// parseType reads a type's text of a Native block, which stands depth types deep within another.
+func parseType(s string, depth int) (*columnType, error) {
+	if depth > maxTypeDepth {
+		return nil, fmt.Errorf("a type has more than %d types within each other", maxTypeDepth)
 	}
-	if size, ok := fixedSizes[name]; ok {
-		t.name, t.size = "fixed", size
+	parsed, err := sqltext.ParseType(s)
+	if err != nil {
+		return nil, err
+	}
+	name, args := parsed.Name, parsed.Args
+	t := &columnType{name: name}
+	if size, ok := sqltext.FixedSize(name); ok {
+		t.name, t.size = "fixed", uint64(size)
 		return t, nil
 	}
 	if full, ok := geoTypes[name]; ok {
-		return parseType(full)
+		return parseType(full, depth+1)
 	}
 	if strings.HasPrefix(name, "Interval") {
 		t.name, t.size = "fixed", 8
@@ -73,14 +67,14 @@ func parseType(s string) (*columnType, error) {
 	case "Decimal":
 		return decimalType(s, args)
 	case "JSON":
-		return jsonType(t, args)
+		return t, t.parsePaths(parsed, depth)
 	case "SimpleAggregateFunction":
 		if len(args) < 2 {
 			return nil, fmt.Errorf("type %q is not understood", s)
 		}
-		return parseType(args[len(args)-1])
+		return parseType(args[len(args)-1], depth+1)
 	case "Nested":
-		inner, err := parseType("Tuple(" + strings.Join(args, ", ") + ")")
+		inner, err := parseType("Tuple("+strings.Join(args, ", ")+")", depth+1)
 		return &columnType{name: "Array", args: []*columnType{inner}}, err
 	case "Nullable", "Array", "LowCardinality", "Map", "Tuple", "Variant":
 	default:
@@ -89,9 +83,9 @@ func parseType(s string) (*columnType, error) {
 	}
 	for _, a := range args {
 		if name == "Tuple" {
-			a = withoutElementName(a)
+			a = sqltext.ParseElement(a).Type
 		}
-		arg, err := parseType(a)
+		arg, err := parseType(a, depth+1)
 		if err != nil {
 			return nil, err
 		}
@@ -119,52 +113,19 @@ func decimalType(s string, args []string) (*columnType, error) {
 	return t, nil
 }
 
-// jsonType reads JSON(a.b String, max_dynamic_paths=8, SKIP c): only typed paths matter to the layout.
-func jsonType(t *columnType, args []string) (*columnType, error) {
-	named := map[string]*columnType{}
-	var names []string
-	for _, a := range args {
-		a = strings.TrimSpace(a)
-		if strings.HasPrefix(a, "max_dynamic_") || strings.HasPrefix(a, "SKIP ") {
-			continue
-		}
-		path, rest := elementName(a)
-		inner, err := parseType(rest)
+// parsePaths reads the typed paths of JSON(a.b String, max_dynamic_paths=8, SKIP c). Their data is in the order of
+// their names.
+func (t *columnType) parsePaths(parsed sqltext.Type, depth int) error {
+	paths := parsed.TypedPaths()
+	slices.SortFunc(paths, func(a, b sqltext.Element) int { return strings.Compare(a.Name, b.Name) })
+	for _, path := range paths {
+		inner, err := parseType(path.Type, depth+1)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		named[path] = inner
-		names = append(names, path)
+		t.args = append(t.args, inner)
 	}
-	sort.Strings(names)
-	for _, n := range names {
-		t.args = append(t.args, named[n])
-	}
-	return t, nil
-}
-
-// elementName cuts "name Type" of a tuple or JSON path into its two parts.
-func elementName(s string) (name, kind string) {
-	s = strings.TrimSpace(s)
-	end := 0
-	for end < len(s) && s[end] != ' ' && s[end] != '(' {
-		if s[end] == '`' {
-			l := lexer{src: s, pos: end}
-			l.next()
-			end = l.pos
-			continue
-		}
-		end++
-	}
-	if end >= len(s) || s[end] == '(' {
-		return "", s
-	}
-	return strings.ReplaceAll(s[:end], "`", ""), s[end+1:]
-}
-
-func withoutElementName(s string) string {
-	_, kind := elementName(s)
-	return kind
+	return nil
 }
 
 var errLayout = errors.New("a serialization that this store does not know")
@@ -213,7 +174,7 @@ func (t *columnType) dynamicPrefix(c *cursor) {
 		if name == "SharedVariant" {
 			name = "String"
 		}
-		v, err := parseType(name)
+		v, err := parseType(name, 0)
 		if err != nil {
 			c.fail(err)
 			return
