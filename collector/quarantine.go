@@ -16,9 +16,9 @@ import (
 
 	"github.com/metranova/flow-collector/collector/commandline"
 	"github.com/metranova/flow-collector/collector/config"
-	"github.com/metranova/flow-collector/collector/logging"
 	"github.com/metranova/flow-collector/collector/setup"
 	"github.com/metranova/flow-collector/sink/clickhouse"
+	"github.com/metranova/flow-collector/sink/lograte"
 	"github.com/metranova/flow-collector/sink/native"
 	"github.com/metranova/flow-collector/sink/quarantine"
 )
@@ -227,7 +227,7 @@ func (q *quarantineInsert) pair(ctx context.Context, name string) (err error) {
 		var failed []error
 		for _, r := range f.Records {
 			if err := q.record(ctx, insertion, &f, &r); err != nil {
-				failed = append(failed, fmt.Errorf("the %d rows at %d: %w", r.Rows, r.Offset, logging.OneLine(err)))
+				failed = append(failed, fmt.Errorf("the %d rows at %d: %w", r.Rows, r.Offset, lograte.OneLine(err)))
 				if !concernsRecord(err) {
 					break // the others would fail alike
 				}

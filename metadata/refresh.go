@@ -19,6 +19,7 @@ import (
 	"github.com/metranova/flow-collector/metadata/download"
 	"github.com/metranova/flow-collector/metadata/record"
 	"github.com/metranova/flow-collector/metadata/source"
+	"github.com/metranova/flow-collector/sink/lograte"
 	"github.com/metranova/flow-collector/sink/schema"
 )
 
@@ -409,8 +410,8 @@ func (r *Refresher) loadDue(ctx context.Context) {
 		}
 		state.fetchErr = nil
 		if err := errors.Join(fetchErr, readErr, loadErr); err != nil {
-			r.options.Log.Error("metadata not loaded", zap.String("source", s.Name), zap.Error(oneLine(err)))
-			r.problems.set("source "+s.Name, fmt.Sprintf("%s: %v", s.Name, oneLine(err)))
+			r.options.Log.Error("metadata not loaded", zap.String("source", s.Name), zap.Error(lograte.OneLine(err)))
+			r.problems.set("source "+s.Name, fmt.Sprintf("%s: %v", s.Name, lograte.OneLine(err)))
 		} else {
 			r.problems.set("source "+s.Name, "")
 		}
@@ -448,13 +449,9 @@ func (r *Refresher) refer(i, written int) {
 func (r *Refresher) tryRebuild(ctx context.Context) {
 	err := r.rebuild(ctx)
 	if err != nil && ctx.Err() == nil {
-		r.options.Log.Error("the metadata in use stays", zap.Error(oneLine(err)))
+		r.options.Log.Error("the metadata in use stays", zap.Error(lograte.OneLine(err)))
 	}
 	r.look.done(r.options.Interval, err != nil)
-}
-
-func oneLine(err error) error {
-	return errors.New(strings.ReplaceAll(err.Error(), "\n", "; "))
 }
 
 // load reads a source and writes what is new in it. Both can fail in part.
@@ -527,7 +524,7 @@ func (r *Refresher) forgetGone(ctx context.Context, l *Loader, sets []record.Set
 func (r *Refresher) reloadDictionaries(ctx context.Context) {
 	for _, statement := range r.options.Settings.ReloadDictionaries() {
 		if err := r.options.Conn.Exec(ctx, statement); err != nil {
-			r.options.Log.Warn("a dictionary is as it was, until its lifetime is over", zap.Error(oneLine(err)))
+			r.options.Log.Warn("a dictionary is as it was, until its lifetime is over", zap.Error(lograte.OneLine(err)))
 		}
 	}
 }

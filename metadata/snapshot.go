@@ -8,6 +8,7 @@ import (
 
 	"github.com/metranova/flow-collector/enrich"
 	"github.com/metranova/flow-collector/metadata/source"
+	"github.com/metranova/flow-collector/sink/lograte"
 	"github.com/metranova/flow-collector/sink/schema"
 )
 
@@ -32,7 +33,7 @@ func (d *database) feed(ctx context.Context, to *source.Target) (unread map[stri
 		}
 		if err != nil {
 			unread[k.Name()] = fmt.Sprintf("table %s cannot be read, so rows get no new %s: %v",
-				d.Settings.TableName(k.Table()), k.Name(), oneLine(err))
+				d.Settings.TableName(k.Table()), k.Name(), lograte.OneLine(err))
 		}
 	}
 	return unread, nil

@@ -22,12 +22,12 @@ import (
 
 	"github.com/metranova/flow-collector/collector/config"
 	"github.com/metranova/flow-collector/collector/forward"
-	"github.com/metranova/flow-collector/collector/logging"
 	"github.com/metranova/flow-collector/collector/setup"
 	"github.com/metranova/flow-collector/metadata"
 	"github.com/metranova/flow-collector/metadata/record"
 	"github.com/metranova/flow-collector/sink/clickhouse"
 	"github.com/metranova/flow-collector/sink/kafka"
+	"github.com/metranova/flow-collector/sink/lograte"
 	"github.com/metranova/flow-collector/sink/quarantine"
 	"github.com/metranova/flow-collector/sink/schema"
 	"github.com/metranova/flow-collector/sink/store"
@@ -239,7 +239,7 @@ func (c *checker) oneServer(ctx context.Context, o clickhouse.Options, what stri
 func (c *checker) tables(ctx context.Context, conn driver.Conn) {
 	pending, warnings, err := schema.Compare(ctx, conn, setup.Tables(c.cfg, setup.ClickHouse(c.cfg)))
 	if err != nil {
-		c.say(checkProblem, "tables", "%v", logging.OneLine(err))
+		c.say(checkProblem, "tables", "%v", lograte.OneLine(err))
 		return
 	}
 	for _, warning := range warnings {
@@ -247,7 +247,7 @@ func (c *checker) tables(ctx context.Context, conn driver.Conn) {
 	}
 	missing, err := metadata.MissingExtensionTables(ctx, conn, c.cfg.Schema)
 	if err != nil {
-		c.say(checkProblem, "tables", "%v", logging.OneLine(err))
+		c.say(checkProblem, "tables", "%v", lograte.OneLine(err))
 		return
 	}
 	for _, table := range missing {

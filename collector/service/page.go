@@ -10,13 +10,13 @@ import (
 
 	"github.com/metranova/flow-collector/collector/config"
 	"github.com/metranova/flow-collector/collector/listen"
-	"github.com/metranova/flow-collector/collector/logging"
 	"github.com/metranova/flow-collector/collector/status"
 	"github.com/metranova/flow-collector/collector/verdict"
 	"github.com/metranova/flow-collector/collector/web"
 	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/sink/clickhouse"
+	"github.com/metranova/flow-collector/sink/lograte"
 )
 
 // httpPage is what the collector says of itself over HTTP. nil: nothing.
@@ -131,7 +131,7 @@ func (p *httpPage) inputs(now time.Time) *status.Inputs {
 	in.Facts.Refused, in.Facts.Pending = config.refused, config.pending
 	in.Facts.Devices = in.Snapshot.Stats().Devices
 	if stats.LastError != nil {
-		in.Facts.StoreError = logging.OneLine(stats.LastError).Error()
+		in.Facts.StoreError = lograte.OneLine(stats.LastError).Error()
 	}
 	if s.store != nil {
 		in.Facts.StoreRestarts = s.store.Restarts()
@@ -141,7 +141,7 @@ func (p *httpPage) inputs(now time.Time) *status.Inputs {
 	}
 	if s.producer != nil {
 		if err := s.producer.Down(); err != nil {
-			in.Facts.KafkaError = logging.OneLine(err).Error()
+			in.Facts.KafkaError = lograte.OneLine(err).Error()
 		}
 	}
 	if s.spool != nil {

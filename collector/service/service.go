@@ -26,7 +26,6 @@ import (
 	"github.com/metranova/flow-collector/collector/forward"
 	"github.com/metranova/flow-collector/collector/ledger"
 	"github.com/metranova/flow-collector/collector/listen"
-	"github.com/metranova/flow-collector/collector/logging"
 	"github.com/metranova/flow-collector/collector/metrics"
 	"github.com/metranova/flow-collector/collector/pipeline"
 	"github.com/metranova/flow-collector/collector/report"
@@ -41,6 +40,7 @@ import (
 	"github.com/metranova/flow-collector/sink/block"
 	"github.com/metranova/flow-collector/sink/clickhouse"
 	"github.com/metranova/flow-collector/sink/kafka"
+	"github.com/metranova/flow-collector/sink/lograte"
 	"github.com/metranova/flow-collector/sink/native"
 	"github.com/metranova/flow-collector/sink/schema"
 	"github.com/metranova/flow-collector/sink/spool"
@@ -166,7 +166,7 @@ func (s *service) makeTables(ctx context.Context) error {
 // there.
 func (s *service) serverSwitched(to string, why error) {
 	s.log.Warn("another ClickHouse server is used from now on", zap.String("server", to),
-		zap.NamedError("the other", logging.OneLine(why)))
+		zap.NamedError("the other", lograte.OneLine(why)))
 	if s.settings.Replication.Enabled || !isClosed(s.tables) || s.life.Err() != nil {
 		return
 	}
@@ -181,7 +181,7 @@ func (s *service) serverSwitched(to string, why error) {
 			err = errors.Join(setup.MakeTables(s.life, conn, s.settings, s.log), conn.Close())
 		}
 		if err != nil && s.life.Err() == nil {
-			s.log.Error("the tables cannot be made there", zap.String("server", to), zap.Error(logging.OneLine(err)))
+			s.log.Error("the tables cannot be made there", zap.String("server", to), zap.Error(lograte.OneLine(err)))
 		}
 	}()
 }
@@ -230,7 +230,7 @@ func (s *service) keepMakingTables(ctx context.Context) error {
 	}, backoff.WithBackOff(&backoff.ExponentialBackOff{
 		InitialInterval: time.Second, MaxInterval: time.Minute, Multiplier: 2, RandomizationFactor: 0.2,
 	}), backoff.WithMaxElapsedTime(0), backoff.WithNotify(func(err error, wait time.Duration) {
-		s.log.Error("rows are collected and wait", zap.Error(logging.OneLine(err)),
+		s.log.Error("rows are collected and wait", zap.Error(lograte.OneLine(err)),
 			zap.Duration("next try in", wait.Round(time.Millisecond)))
 	}))
 	return err

@@ -14,8 +14,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/metranova/flow-collector/collector/logging"
 	"github.com/metranova/flow-collector/decoder/netflow"
+	"github.com/metranova/flow-collector/sink/lograte"
 )
 
 // templateFile keeps what workers learn of templates and sampling over a restart. Workers hand over what changed; it is
@@ -47,7 +47,7 @@ func openTemplateFile(path string, expiry time.Duration, log *zap.Logger) *templ
 			aside = fmt.Sprintf("%s.version%d", path, int(version))
 		}
 		if failed := os.Rename(path, aside); failed != nil {
-			aside = logging.OneLine(failed).Error()
+			aside = lograte.OneLine(failed).Error()
 		}
 		log.Warn("the templates of the last run cannot be used: data waits until exporters send theirs again",
 			zap.Error(err),

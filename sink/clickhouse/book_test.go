@@ -138,7 +138,7 @@ func TestBookOfASpoolThatDrops(t *testing.T) {
 			ins.shares = ins.Tally.Shares()
 			book.Take(ins.shares)
 			s := spooling{w: &Writer{options: WriterOptions{Book: book}.withDefaults()}, spool: sp}
-			s.w.journal.log = s.w.options.Log
+			s.w.log.log = s.w.options.Log
 			if !s.put(ins) {
 				t.Fatal("not on disk")
 			}

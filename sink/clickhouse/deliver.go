@@ -106,7 +106,7 @@ func (w *Writer) settle(ins *Insert, reason Reason, err error) {
 
 // succeeded counts an insert that is stored.
 func (w *Writer) succeeded(ins *Insert) {
-	w.journal.delivered(ins)
+	w.log.delivered(ins)
 	w.health.succeeded()
 	w.counters.delivered(ins)
 	w.options.Book.Deliver(ins.shares, ins.entry != nil)
@@ -123,7 +123,7 @@ func (w *Writer) failed(ins *Insert, err error) Class {
 	switch {
 	case class == Configuration:
 		if name := w.omitted.add(err); name != "" {
-			w.journal.without(name, err)
+			w.log.without(name, err)
 			return Retryable
 		}
 		err = explainForbidden(err)
@@ -135,7 +135,7 @@ func (w *Writer) failed(ins *Insert, err error) Class {
 	case class == Permanent && ins.Rows == 1 && errorCode(err) == http.StatusRequestEntityTooLarge:
 		class = Configuration // no row is too large: it is the proxy's limit that is wrong
 	}
-	w.journal.failed(class, ins, err)
+	w.log.failed(class, ins, err)
 	return class
 }
 
@@ -195,7 +195,7 @@ func (w *Writer) deliverOne(ctx context.Context, ins *Insert, b *bisection) (Rea
 			}
 		}
 		if w.waitsForServer(ins) && time.Since(first) >= w.options.SpoolAfter {
-			w.journal.doubtful(ins)
+			w.log.doubtful(ins)
 			ins.at = "" // it cannot wait on disk, and holds up others
 		}
 		pause := wait.NextBackOff()

@@ -164,7 +164,7 @@ func (w *Writer) quarantine(ins *Insert, reason Reason, err error) {
 	} else {
 		w.counters.quarantined(ins, reason)
 		w.options.Book.Quarantine(ins.shares, ins.entry != nil, string(reason))
-		w.journal.quarantined(ins, reason, err)
+		w.log.quarantined(ins, reason, err)
 		w.release(ins)
 	}
 	if ins.entry != nil {
@@ -194,8 +194,8 @@ func (w *Writer) keepRefused(ins *Insert, reason Reason, err error, stored bool)
 // withoutView counts rows that went into the table and not into a view that failed, and keeps them for the view.
 func (w *Writer) withoutView(ins *Insert) {
 	w.counters.withoutView(ins)
-	w.journal.withoutView(ins)
+	w.log.withoutView(ins)
 	if err := w.keepRefused(ins, ViewFailed, ins.viewError, true); err != nil {
-		w.journal.notKept(ins, err)
+		w.log.notKept(ins, err)
 	}
 }

@@ -54,12 +54,12 @@ func (s *spooling) put(ins *Insert) bool {
 	book.ToDisk(ins.shares) // before anyone can take it from there
 	if err := s.spool.Put(*s.entryOf(ins)); err != nil {
 		book.NotToDisk(ins.shares)
-		s.w.journal.notSpooled(ins, err)
+		s.w.log.notSpooled(ins, err)
 		return false
 	}
 	s.w.counters.spooled(ins)
 	book.Spooled(ins.shares)
-	s.w.journal.spooled(ins)
+	s.w.log.spooled(ins)
 	s.w.release(ins)
 	return true
 }
@@ -176,7 +176,7 @@ const foreignRetry = 24 * time.Hour
 func (s *spooling) take() *Insert {
 	e, ok := s.spool.Next()
 	for ; ok && !IsInsert(e.Query); e, ok = s.spool.Next() {
-		s.w.journal.notOurs(e.Rows)
+		s.w.log.notOurs(e.Rows)
 		s.spool.Return(e, foreignRetry)
 	}
 	if !ok {
@@ -241,7 +241,7 @@ func (s *spooling) deliver(ctx context.Context, ins *Insert, b *bisection) {
 func (s *spooling) remember(ins *Insert) {
 	e := s.entryOf(ins)
 	if err := s.spool.Replace(ins.entry, e); err != nil {
-		s.w.journal.notSpooled(ins, err) // any server may get it then
+		s.w.log.notSpooled(ins, err) // any server may get it then
 		return
 	}
 	ins.entry = e

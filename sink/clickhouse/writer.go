@@ -100,7 +100,7 @@ type Writer struct {
 	settings chgo.Settings
 	counters counters
 	queue    *queue
-	journal  writerLog
+	log      writerLog
 	health   health
 	spooling *spooling // nil without a spool
 	omitted  omitted   // settings that the server forbids
@@ -121,7 +121,7 @@ func NewWriter(conn driver.Conn, o WriterOptions) *Writer {
 		options:  o,
 		settings: chgo.Settings{},
 		queue:    newQueue(o.QueueBytes),
-		journal:  writerLog{log: o.Log, now: time.Now},
+		log:      writerLog{log: o.Log, now: time.Now},
 		health:   health{patience: o.SpoolAfter},
 		stop:     stop,
 		closing:  make(chan struct{}),
@@ -231,7 +231,7 @@ func (w *Writer) giveUp(ins *Insert, reason Reason, err error) {
 	// first: what only the counters have is of no exporter
 	w.options.Book.Lose(ins.shares, ins.entry != nil, string(reason))
 	w.counters.lost(ins, reason)
-	w.journal.lost(ins, reason, err)
+	w.log.lost(ins, reason, err)
 	w.release(ins)
 }
 
