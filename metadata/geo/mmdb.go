@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/oschwald/maxminddb-golang/v2"
+
+	"github.com/metranova/flow-collector/metadata/record"
 )
 
 // asnEntry is what ASN databases hold; ip-location-db's and MaxMind's have the same names.
@@ -97,21 +99,8 @@ func (b *block) takeFlat(e *flatEntry) {
 
 // coordinate is nil for what is none.
 func coordinate(v any, most float64) *float64 {
-	var f float64
-	switch v := v.(type) {
-	case float64:
-		f = v
-	case float32:
-		f = float64(v)
-	case string:
-		var err error
-		if f, err = strconv.ParseFloat(v, 64); err != nil {
-			return nil
-		}
-	default:
-		return nil
-	}
-	if !(math.Abs(f) <= most) {
+	f, ok := record.Number(v)
+	if !ok || math.Abs(f) > most {
 		return nil
 	}
 	return &f

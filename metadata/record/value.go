@@ -219,11 +219,20 @@ func typeName(v any) string {
 
 // coerceFloat is NULL for everything that is not a finite number.
 func coerceFloat(v any) any {
-	var f float64
+	if f, ok := Number(v); ok {
+		return f
+	}
+	return nil
+}
+
+// Number is a value of any numeric type, or a text of a number. false: the value is no finite number.
+func Number(v any) (f float64, ok bool) {
 	var err error
 	switch v := v.(type) {
 	case float64:
 		f = v
+	case float32:
+		f = float64(v)
 	case int:
 		f = float64(v)
 	case int64:
@@ -235,12 +244,9 @@ func coerceFloat(v any) any {
 	case json.Number:
 		f, err = v.Float64()
 	default:
-		return nil
+		return 0, false
 	}
-	if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
-		return nil
-	}
-	return f
+	return f, err == nil && !math.IsNaN(f) && !math.IsInf(f, 0)
 }
 
 // coerceUint is NULL for everything that is not a whole number up to largest.
