@@ -8,6 +8,7 @@ import (
 
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/enrich"
+	"github.com/metranova/flow-collector/sink/block/blocktest"
 )
 
 func formats() []Format { return []Format{PmacctJSON, JSON, Protobuf} }
@@ -21,7 +22,7 @@ func encoded(f Format, r enrich.Row) string {
 
 func TestAppendAllocatesNothing(t *testing.T) {
 	rows := traffic(500)
-	rows = append(rows, fullRow(), emptyRow(), sflowRow(), hostileRow())
+	rows = append(rows, fullRow(), blocktest.EmptyRow(), sflowRow(), hostileRow())
 	for _, f := range formats() {
 		for _, k := range []Key{NoKey, ExporterKey, FlowKey} {
 			t.Run(f.String()+"/"+k.String(), func(t *testing.T) {
@@ -46,7 +47,7 @@ func TestAppendAllocatesNothing(t *testing.T) {
 }
 
 func TestMessagesFollowEachOther(t *testing.T) {
-	rows := []enrich.Row{fullRow(), emptyRow(), sflowRow()}
+	rows := []enrich.Row{fullRow(), blocktest.EmptyRow(), sflowRow()}
 	for _, f := range formats() {
 		t.Run(f.String(), func(t *testing.T) {
 			var b Batch
@@ -82,7 +83,7 @@ func TestExporterKey(t *testing.T) {
 		{flow.Addr{}, "unknown"},
 	} {
 		var b Batch
-		r := emptyRow()
+		r := blocktest.EmptyRow()
 		r.Flow.Exporter = test.exporter
 		e.Append(&b, &r)
 		if got := string(b.Key(0)); got != test.want {
@@ -93,7 +94,7 @@ func TestExporterKey(t *testing.T) {
 
 func TestFlowKey(t *testing.T) {
 	key := func(change func(*flow.Record)) string {
-		r := emptyRow()
+		r := blocktest.EmptyRow()
 		r.Flow.SrcAddr, r.Flow.DstAddr = flow.AddrFrom4([4]byte{192, 0, 2, 1}), flow.AddrFrom4([4]byte{198, 51, 100, 2})
 		r.Flow.SrcPort, r.Flow.DstPort, r.Flow.IPProtocol = 40000, 443, 6
 		change(r.Flow)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/metranova/flow-collector/enrich"
 	"github.com/metranova/flow-collector/sink/block"
+	"github.com/metranova/flow-collector/sink/block/blocktest"
 	"github.com/metranova/flow-collector/sink/schema"
 	"github.com/metranova/flow-collector/sink/store/storetest"
 )
@@ -67,7 +68,7 @@ func (e engine) createTables(t testing.TB, extensions, ipRefs []string) {
 
 // engineRows are rows of every kind that sink/block and a message of format JSON must store alike.
 func engineRows() []enrich.Row {
-	return append(traffic(200), fullRow(), emptyRow(), sflowRow(), hostileRow())
+	return append(traffic(200), fullRow(), blocktest.EmptyRow(), sflowRow(), hostileRow())
 }
 
 // insertNative inserts rows as the ClickHouse sink does.

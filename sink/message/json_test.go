@@ -11,6 +11,7 @@ import (
 
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/enrich"
+	"github.com/metranova/flow-collector/sink/block/blocktest"
 )
 
 func parse(t testing.TB, text string) map[string]any {
@@ -52,9 +53,9 @@ func TestPmacctJSON(t *testing.T) {
 		`"ip_src": "::ffff:192.0.2.1", "ip_dst": "2001:db8::2", "port_src": 65535, "port_dst": 53, "ip_proto": "ipv6-icmp", "tos": 184, ` +
 		`"timestamp_arrival": "1795392001.234567", "export_proto_seqno": 4711, ` +
 		`"packets": 9007199254740992, "bytes": 18446744073709551615, "writer_id": "sfacctd"}`
-	event := emptyRow()
+	event := blocktest.EmptyRow()
 	event.Flow.Has = flow.NATEvent
-	counted := emptyRow()
+	counted := blocktest.EmptyRow()
 	counted.Flow.Has = flow.FirewallEvent | flow.Bytes
 	noRate, several := sflowRow(), sflowRow()
 	noRate.Flow.SamplingRate = 0
@@ -63,7 +64,7 @@ func TestPmacctJSON(t *testing.T) {
 		row  enrich.Row
 		want string
 	}{
-		"full": {fullRow(), full}, "empty": {emptyRow(), empty}, "sFlow": {sflowRow(), sflow},
+		"full": {fullRow(), full}, "empty": {blocktest.EmptyRow(), empty}, "sFlow": {sflowRow(), sflow},
 		"event that counts nothing": {event, strings.Replace(empty, `"packets": 0, "bytes": 0, `, "", 1)},
 		"event that counts":         {counted, empty},
 		"sFlow with a rate of 0": {noRate,

@@ -13,6 +13,7 @@ import (
 
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/enrich"
+	"github.com/metranova/flow-collector/sink/block/blocktest"
 )
 
 // flowDescriptor is message Flow as flow.proto says it.
@@ -94,7 +95,7 @@ func TestProtobuf(t *testing.T) {
 		want map[string]any
 	}{
 		"full":  {fullRow(), full},
-		"empty": {emptyRow(), empty},
+		"empty": {blocktest.EmptyRow(), empty},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := decodedFlow(t, descriptor, []byte(encoded(Protobuf, test.row)))
