@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/metranova/flow-collector/collector/testkit"
+	"github.com/metranova/flow-collector/sink/golden"
 )
 
 // corpusExceptions are the cases whose right answer is not what the corpus expects.
@@ -20,7 +20,7 @@ var corpusExceptions = map[string]string{
 
 // Captures of many vendors, decoded as `collector decode` does, have the values that other decoders agree on.
 func TestCorpus(t *testing.T) {
-	corpus := testkit.Reference(t, "corpus")
+	corpus := golden.Reference(t, "corpus")
 	cases, err := filepath.Glob(filepath.Join(corpus, "*", "expected.jsonl"))
 	if err != nil || len(cases) == 0 {
 		t.Fatalf("no cases in %s: %v", corpus, err)

@@ -21,6 +21,7 @@ import (
 	"github.com/metranova/flow-collector/collector/service"
 	"github.com/metranova/flow-collector/collector/setup"
 	"github.com/metranova/flow-collector/collector/testkit"
+	"github.com/metranova/flow-collector/sink/golden"
 )
 
 const plugin = "grafana-clickhouse-datasource"
@@ -132,7 +133,7 @@ func checkGrid(t *testing.T, panels []panel) {
 
 // Every panel's query runs on the real engine over our captures, and has a result.
 func TestDashboards_queries(t *testing.T) {
-	testdata := filepath.Join(testkit.Repository(t), "bench", "testdata")
+	testdata := filepath.Join(golden.Repository(t), "bench", "testdata")
 	cfg := testkit.Config(t, "METADATA_DIR="+filepath.Join(testdata, "metadata"),
 		"SCIREG_HTTP_CONSUMER_URLS="+filepath.Join(testdata, "metadata", "scireg.json"),
 		"CLICKHOUSE_POLICY_ORIGINATOR=example", "CLICKHOUSE_POLICY_SCOPE=comm:re", "COLLECTOR_ID=test")

@@ -14,17 +14,19 @@ import (
 	"github.com/gopacket/gopacket/pcapgo"
 
 	"github.com/metranova/flow-collector/collector/testkit"
+	"github.com/metranova/flow-collector/sink/golden"
 )
 
 func TestDecode_records(t *testing.T) {
 	for _, name := range []string{"softflowd-v5", "softflowd-v9", "softflowd-ipfix", "nfprobe-v9", "sfprobe"} {
 		t.Run(name, func(t *testing.T) {
 			var records, notes bytes.Buffer
-			if err := decodeFiles([]string{testkit.OwnCapture(t, name)}, "json", false, false, &records, &notes); err != nil {
+			if err := decodeFiles([]string{testkit.OwnCapture(t, name)}, "json", false, false, &records,
+				&notes); err != nil {
 				t.Fatal(err)
 			}
 			lines := bytes.SplitAfter(records.Bytes(), []byte("\n"))
-			testkit.Golden(t, name+".jsonl", bytes.Join(lines[:min(8, len(lines))], nil))
+			golden.File(t, name+".jsonl", bytes.Join(lines[:min(8, len(lines))], nil))
 			if n := strings.Count(notes.String(), "\n"); n != 1 {
 				t.Errorf("said %q", notes.String())
 			}
@@ -109,7 +111,7 @@ func TestDecode_table(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := strings.SplitAfter(records.String(), "\n")
-	testkit.Golden(t, "table.txt", []byte(strings.Join(lines[:10], "")))
+	golden.File(t, "table.txt", []byte(strings.Join(lines[:10], "")))
 }
 
 func TestDecode_stats(t *testing.T) {
@@ -119,7 +121,7 @@ func TestDecode_stats(t *testing.T) {
 		false, &out, &notes); err != nil {
 		t.Fatal(err)
 	}
-	testkit.Golden(t, "stats.txt", out.Bytes())
+	golden.File(t, "stats.txt", out.Bytes())
 }
 
 func TestDecode_badInput(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/metranova/flow-collector/collector/testkit"
+	"github.com/metranova/flow-collector/sink/golden"
 )
 
 // dashboard is what the tests look at of a dashboard's JSON.
@@ -64,7 +64,7 @@ type panel struct {
 // dashboards reads all of conf.example/grafana/dashboards.
 func dashboards(t *testing.T) []dashboard {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(testkit.Repository(t), "conf.example", "grafana", "dashboards", "*.json"))
+	files, err := filepath.Glob(filepath.Join(golden.Repository(t), "conf.example", "grafana", "dashboards", "*.json"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no dashboards: %v", err)
 	}

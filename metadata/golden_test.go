@@ -22,30 +22,17 @@ import (
 	"github.com/metranova/flow-collector/metadata/scireg"
 	"github.com/metranova/flow-collector/metadata/source"
 	"github.com/metranova/flow-collector/sink/clickhouse"
+	"github.com/metranova/flow-collector/sink/golden"
 	"github.com/metranova/flow-collector/sink/schema"
 	"github.com/metranova/flow-collector/sink/store/storetest"
 )
 
 func TestMain(m *testing.M) { storetest.Main(m) }
 
-// goldenDir is the folder with the reference's metadata and rows, beside the checkout; without it the test is skipped.
+// goldenDir is the folder with the metadata and rows of the reference stack; without it the test is skipped.
 func goldenDir(t testing.TB) string {
 	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
-		}
-		dir = filepath.Dir(dir)
-	}
-	golden := filepath.Join(dir, "..", "shared", "golden", "metadata")
-	if _, err := os.Stat(golden); err != nil {
-		t.Skip("the reference's golden metadata is not beside this checkout (../shared/golden/metadata)")
-	}
-	return golden
+	return golden.Reference(t, "golden", "metadata")
 }
 
 func testSettings() schema.Settings {

@@ -1,10 +1,11 @@
 package config
 
 import (
-	"os"
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/metranova/flow-collector/sink/golden"
 )
 
 const exampleHead = "Every setting with its default. Values may use ${NAME} and ${NAME:-default}. Environment variables win " +
@@ -62,17 +63,5 @@ func comment(b *strings.Builder, indent, text string) {
 
 // conf.example/collector.yml is written from the keys.
 func TestExampleIsGenerated(t *testing.T) {
-	want := exampleFile()
-	if *update {
-		if err := os.WriteFile(example, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(example)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(got) != want {
-		t.Errorf("%s is stale: go test ./collector/config -run ExampleIsGenerated -update", example)
-	}
+	golden.Compare(t, example, []byte(exampleFile()))
 }

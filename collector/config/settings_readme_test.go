@@ -1,15 +1,12 @@
 package config
 
 import (
-	"flag"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
-)
 
-var update = flag.Bool("update", false,
-	"write conf.example/collector.yml and the tables of settings in conf.example/README.md")
+	"github.com/metranova/flow-collector/sink/golden"
+)
 
 // settingsTables are a table for each section of the configuration, with every setting.
 func settingsTables(t *testing.T) string {
@@ -57,28 +54,5 @@ func settingsTables(t *testing.T) string {
 
 // conf.example/README.md has every setting, as its key has it.
 func TestReadmeHasEverySetting(t *testing.T) {
-	const (
-		file  = "../../conf.example/README.md"
-		begin = "<!-- settings: go test ./collector/config -run ReadmeHasEverySetting -update -->\n"
-		end   = "<!-- end of settings -->"
-	)
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, found := strings.Cut(string(data), begin)
-	tables, after, ended := strings.Cut(rest, end)
-	if !found || !ended {
-		t.Fatalf("%s has no place for the settings", file)
-	}
-	want := settingsTables(t)
-	if *update {
-		if err := os.WriteFile(file, []byte(before+begin+want+end+after), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if tables != want {
-		t.Errorf("%s is stale: go test ./collector/config -run ReadmeHasEverySetting -update", file)
-	}
+	golden.Section(t, "../../conf.example/README.md", "settings", settingsTables(t))
 }

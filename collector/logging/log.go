@@ -2,18 +2,11 @@
 package logging
 
 import (
-	"errors"
 	"os"
-	"strings"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 )
-
-// OneLine joins the lines of an error, for logs.
-func OneLine(err error) error {
-	return errors.New(strings.ReplaceAll(err.Error(), "\n", "; "))
-}
 
 // Level is the level of a name that the configuration takes.
 func Level(name string) zapcore.Level {

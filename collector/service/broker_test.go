@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/metranova/flow-collector/collector/testkit"
+	"github.com/metranova/flow-collector/sink/golden"
 	"github.com/metranova/flow-collector/sink/kafka/kafkatest"
 )
 
@@ -79,7 +80,8 @@ func TestBroker_readByKcat(t *testing.T) {
 			r := startServe(t, toBroker(t, test.address, test.name, test.env...)...)
 			testkit.Send(t, r.address, testkit.Payloads(t, "softflowd-v9", "softflowd-ipfix", "sfprobe")...)
 			r.stop(t)
-			got, want := total(t, broker.Consume(t, test.name, test.address, test.reader...)), testkit.Ask(t, r.cfg, tableTotal)
+			got, want := total(t, broker.Consume(t, test.name, test.address, test.reader...)),
+				testkit.Ask(t, r.cfg, tableTotal)
 			if got != want || !strings.HasPrefix(want, "572\t") {
 				t.Errorf("kcat reads %s, the table has %s", got, want)
 			}
@@ -131,11 +133,12 @@ func TestBroker_readByClickHouse(t *testing.T) {
 	broker := kafkatest.Start(t)
 	for _, format := range []string{"json", "protobuf"} {
 		t.Run(format, func(t *testing.T) {
-			t.Chdir(filepath.Join(testkit.Repository(t), "sink", "message")) // where the store that reads looks for flow.proto
+			// where the store that reads looks for flow.proto
+			t.Chdir(filepath.Join(golden.Repository(t), "sink", "message"))
 			broker.CreateTopic(format)
 			reader := testkit.Config(t, "CLICKHOUSE_FLOW_TTL=")
 			s := testService(t, reader)
-			text, err := os.ReadFile(filepath.Join(testkit.Repository(t), "conf.example", "kafka", format+".sql"))
+			text, err := os.ReadFile(filepath.Join(golden.Repository(t), "conf.example", "kafka", format+".sql"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -155,7 +158,8 @@ func TestBroker_readByClickHouse(t *testing.T) {
 			testkit.Send(t, r.address, testkit.Payloads(t, "softflowd-v9", "softflowd-ipfix", "sfprobe")...)
 			r.stop(t)
 			want := testkit.Ask(t, r.cfg, tableTotal)
-			testkit.WaitFor(t, "ClickHouse to read the topic", func() bool { return testkit.Ask(t, reader, tableTotal) == want })
+			testkit.WaitFor(t, "ClickHouse to read the topic",
+				func() bool { return testkit.Ask(t, reader, tableTotal) == want })
 			const rows = `SELECT * EXCEPT (insert_time) FROM data_flow
 				ORDER BY flow_type, start_time, end_time, src_ip, dst_ip, src_port, dst_port, bit_count, toString(ext) FORMAT JSONEachRow`
 			if diff := cmp.Diff(strings.Split(testkit.Ask(t, r.cfg, rows), "\n"),

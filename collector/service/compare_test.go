@@ -11,12 +11,13 @@ import (
 	"github.com/metranova/flow-collector/collector/compare"
 	"github.com/metranova/flow-collector/collector/pipeline"
 	"github.com/metranova/flow-collector/collector/testkit"
+	"github.com/metranova/flow-collector/sink/golden"
 )
 
 // What pmacct said of every capture of the reference and what this collector makes of it differ in nothing but what
 // pmacct is known to do differently.
 func TestCompare_golden(t *testing.T) {
-	golden := testkit.Reference(t, "golden")
+	golden := golden.Reference(t, "golden")
 	cfg := testkit.Config(t, "COLLECTOR_ID=oracle-collector", "CLICKHOUSE_FLOW_TTL=",
 		"CLICKHOUSE_FLOW_MV_BY_IP_VERSION_5M_TTL=")
 	s := testService(t, cfg)

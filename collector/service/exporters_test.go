@@ -14,6 +14,7 @@ import (
 	"github.com/metranova/flow-collector/collector/capture"
 	"github.com/metranova/flow-collector/collector/testkit"
 	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/sink/golden"
 )
 
 // liveExporter sends datagrams from an address of its own, twenty a second, until the test ends.
@@ -215,7 +216,7 @@ data:
 		}
 	}
 	for _, name := range []string{"meta_as.yml", "meta_ip.yml", "meta_organization.yml"} {
-		data, err := os.ReadFile(filepath.Join(testkit.Repository(t), "bench", "testdata", "metadata", name))
+		data, err := os.ReadFile(filepath.Join(golden.Repository(t), "bench", "testdata", "metadata", name))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -21,12 +21,13 @@ import (
 	"github.com/metranova/flow-collector/metadata/caida"
 	"github.com/metranova/flow-collector/metadata/geo"
 	"github.com/metranova/flow-collector/metadata/record"
+	"github.com/metranova/flow-collector/sink/golden"
 )
 
 // Every capture of the reference gives the rows that the reference chain wrote, but for its defects that are mended
 // here.
 func TestGoldenRows(t *testing.T) {
-	golden := testkit.Reference(t, "golden")
+	golden := golden.Reference(t, "golden")
 	cfg := testkit.Config(t,
 		"COLLECTOR_ID=oracle-collector", "CLICKHOUSE_POLICY_ORIGINATOR=oracle-net",
 		"CLICKHOUSE_POLICY_SCOPE=comm:re, site:oracle",

@@ -10,6 +10,7 @@ import (
 	"github.com/metranova/flow-collector/collector/config"
 	"github.com/metranova/flow-collector/collector/setup"
 	"github.com/metranova/flow-collector/collector/testkit"
+	"github.com/metranova/flow-collector/sink/golden"
 	"github.com/metranova/flow-collector/sink/store/storetest"
 )
 
@@ -22,7 +23,7 @@ func localConfig(t *testing.T, environ ...string) *config.Config {
 	}
 	metadata := t.TempDir()
 	for _, name := range []string{"meta_application.yml", "meta_device.yml"} {
-		text, err := os.ReadFile(filepath.Join(testkit.Repository(t), "conf.example", name))
+		text, err := os.ReadFile(filepath.Join(golden.Repository(t), "conf.example", name))
 		if err == nil {
 			err = os.WriteFile(filepath.Join(metadata, name), text, 0o600)
 		}

@@ -19,6 +19,7 @@ import (
 	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/enrich"
+	"github.com/metranova/flow-collector/sink/golden"
 	"github.com/metranova/flow-collector/sink/message"
 )
 
@@ -55,7 +56,7 @@ func messagesOf(t *testing.T, path string, f message.Format) []string {
 // Every capture of the reference gives the messages that pmacct made of it, key for key and in its order, but for what
 // it cannot decode, cuts or merges (Q8, Q11, Q28 to Q30 of the reference's semantics), and the time at which they came.
 func TestGoldenPmacctMessages(t *testing.T) {
-	dir := testkit.Reference(t, "golden")
+	dir := golden.Reference(t, "golden")
 	captures, err := filepath.Glob(filepath.Join(dir, "*.pcap"))
 	if err != nil || len(captures) == 0 {
 		t.Fatalf("no captures in %s: %v", dir, err)
@@ -203,7 +204,7 @@ func TestMessages(t *testing.T) {
 					got.WriteString(m + "\n")
 				}
 			}
-			testkit.Golden(t, "messages-"+format.String()+".jsonl", []byte(got.String()))
+			golden.File(t, "messages-"+format.String()+".jsonl", []byte(got.String()))
 		})
 	}
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/metranova/flow-collector/collector/status"
 	"github.com/metranova/flow-collector/collector/testkit"
+	"github.com/metranova/flow-collector/sink/golden"
 )
 
 // exportersOf asks a collector for what it knows of exporters.
@@ -104,7 +105,7 @@ func TestPage_inABrowser(t *testing.T) {
 	startExporters(t, r.address, fourExporters(t)...)
 	time.Sleep(80 * time.Second) // for a line that has points, and for options that do not come in a minute
 	script := exec.CommandContext(t.Context(), "node",
-		filepath.Join(testkit.Repository(t), "collector", "web", "testdata", "page.mjs"), url, browser)
+		filepath.Join(golden.Repository(t), "collector", "web", "testdata", "page.mjs"), url, browser)
 	script.Env = append(os.Environ(), "NODE_PATH="+filepath.Join(browser, "node_modules"))
 	out, err := script.CombinedOutput()
 	t.Logf("%s", out)

@@ -11,13 +11,14 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/metranova/flow-collector/collector/testkit"
+	"github.com/metranova/flow-collector/sink/golden"
 )
 
 // elapsed is how long something took, which is never the same.
 var elapsed = regexp.MustCompile(` in [0-9.]+m?s\n`)
 
 func TestReplay(t *testing.T) {
-	metadataDir := "METADATA_DIR=" + filepath.Join(testkit.Repository(t), "bench", "testdata", "metadata")
+	metadataDir := "METADATA_DIR=" + filepath.Join(golden.Repository(t), "bench", "testdata", "metadata")
 	cfg := testkit.Config(t, metadataDir, "CLICKHOUSE_FLOW_TTL=", "COLLECTOR_ID=test")
 	var out bytes.Buffer
 	captures := []string{testkit.OwnCapture(t, "softflowd-v9"), testkit.OwnCapture(t, "nfprobe-ipfix"),
@@ -25,10 +26,10 @@ func TestReplay(t *testing.T) {
 	if err := Replay(cfg, zap.NewNop(), make(chan os.Signal), captures, ReplayOptions{Once: true}, &out); err != nil {
 		t.Fatal(err)
 	}
-	testkit.Golden(t, "replay.txt", elapsed.ReplaceAll(out.Bytes(), []byte(" in …\n")))
+	golden.File(t, "replay.txt", elapsed.ReplaceAll(out.Bytes(), []byte(" in …\n")))
 	rows := testkit.Ask(t, cfg, `SELECT * EXCEPT (insert_time) FROM data_flow
 		WHERE (src_port, dst_port) IN ((34864, 443), (443, 34864)) ORDER BY flow_type, device_id, src_port, start_time, bit_count FORMAT JSONEachRow`)
-	testkit.Golden(t, "rows.jsonl", []byte(rows+"\n"))
+	golden.File(t, "rows.jsonl", []byte(rows+"\n"))
 }
 
 func TestReplay_warnsOfRowsThatTheTTLDrops(t *testing.T) {

@@ -1,5 +1,5 @@
 // Package testkit has what tests of several packages of the collector need: configurations with a store of the
-// test's own, captures, free ports, golden files and waiting.
+// test's own, captures, free ports and waiting.
 //
 // A package whose tests start a store must have
 //
@@ -9,7 +9,6 @@ package testkit
 import (
 	"bytes"
 	"context"
-	"flag"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -21,39 +20,16 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kfake"
 
 	"github.com/metranova/flow-collector/collector/capture"
 	"github.com/metranova/flow-collector/collector/config"
 	"github.com/metranova/flow-collector/collector/setup"
 	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/sink/golden"
 	"github.com/metranova/flow-collector/sink/store"
 	"github.com/metranova/flow-collector/sink/store/storetest"
 )
-
-var update = flag.Bool("update", false, "write what the golden files in testdata should hold")
-
-// Golden compares with a file in testdata.
-func Golden(t *testing.T, name string, got []byte) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatalf("%v (go test -update writes it)", err)
-	}
-	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", path, diff)
-	}
-}
 
 // KafkaCluster is franz-go's own fake of Kafka, with the topic flows. A real broker is in broker_test.go.
 func KafkaCluster(t *testing.T, opts ...kfake.Opt) *kfake.Cluster {
@@ -83,34 +59,9 @@ func Main(m *testing.M) {
 	storetest.Main(m)
 }
 
-// Repository is the directory of go.mod.
-func Repository(t testing.TB) string {
-	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return dir
-		}
-		dir = filepath.Dir(dir)
-	}
-}
-
 // OwnCapture is one of the captures that bench/testdata/make.sh made.
 func OwnCapture(t testing.TB, name string) string {
-	return filepath.Join(Repository(t), "bench", "testdata", name+".pcap")
-}
-
-// Reference is a folder beside the checkout that only its developers have; without it the test is skipped.
-func Reference(t testing.TB, path ...string) string {
-	t.Helper()
-	dir := filepath.Join(append([]string{Repository(t), "..", "shared"}, path...)...)
-	if _, err := os.Stat(dir); err != nil {
-		t.Skipf("the reference is not beside this checkout (../shared/%s)", filepath.Join(path...))
-	}
-	return dir
+	return filepath.Join(golden.Repository(t), "bench", "testdata", name+".pcap")
 }
 
 // Config is a configuration from environment variables, with a store of the test's own as the server.

@@ -1,18 +1,13 @@
 package record
 
 import (
-	"flag"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
+	"github.com/metranova/flow-collector/sink/golden"
 	"github.com/metranova/flow-collector/sink/schema"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files of testdata")
 
 // TestGoldenTables compares the model of every table with testdata: the order of tables and columns, kinds, references,
 // and the columns that an insert names.
@@ -33,19 +28,7 @@ func TestGoldenTables(t *testing.T) {
 			b.WriteByte('\n')
 		}
 	}
-	const path = "testdata/tables.txt"
-	if *update {
-		if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), b.String()); diff != "" {
-		t.Errorf("%s (-want +got, -update rewrites it):\n%s", path, diff)
-	}
+	golden.File(t, "tables.txt", []byte(b.String()))
 }
 
 // TestKindOf has a type of each sort, and types that a record cannot fill.

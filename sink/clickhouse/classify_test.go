@@ -1,19 +1,17 @@
 package clickhouse
 
 import (
-	"flag"
 	"fmt"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
-)
 
-var update = flag.Bool("update", false, "write the table of error classes into README.md")
+	"github.com/metranova/flow-collector/sink/golden"
+)
 
 // Every error code has one class.
 func TestErrorClassesNameEachCodeOnce(t *testing.T) {
@@ -176,26 +174,7 @@ func errorTable() string {
 
 // README.md has the table of errorcodes.go.
 func TestReadmeHasTheErrorTable(t *testing.T) {
-	const file, begin, end = "../README.md", "<!-- error classes: go test ./sink/clickhouse -run Readme -update -->\n",
-		"<!-- end -->"
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, found := strings.Cut(string(data), begin)
-	table, after, ended := strings.Cut(rest, end)
-	if !found || !ended {
-		t.Fatalf("%s has no place for the table", file)
-	}
-	if *update {
-		if err := os.WriteFile(file, []byte(before+begin+errorTable()+end+after), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if table != errorTable() {
-		t.Errorf("%s: the table is not that of errorcodes.go; run with -update", file)
-	}
+	golden.Section(t, "../README.md", "error classes", errorTable())
 }
 
 // Settings that a profile forbids: some can be left to it, the others are waited for, with a line that says what to do.

@@ -10,37 +10,37 @@ import (
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
 	"go.uber.org/zap"
 
-	"github.com/metranova/flow-collector/sink/journal"
+	"github.com/metranova/flow-collector/sink/lograte"
 )
 
-// writerLog logs failures: the first of each sort at once, then at most one a minute, and when they are over. A failure
-// that is about one table ends when that table takes an insert, any other one when any table does.
+// writerLog logs failures: the first of each kind at once, then at most one a minute, and when they are over. A failure
+// of one table is over when that table takes an insert, any other failure when any table does.
 type writerLog struct {
 	log     *zap.Logger
 	now     func() time.Time
-	journal journal.Journal // of what does not end
+	limiter lograte.Limiter // for lines about what does not end
 
 	mu     sync.Mutex
 	states map[scope]*failure
 }
 
-// scope is what a failure is about.
+// scope is what a failure concerns.
 type scope struct {
 	class Class
-	query string // of the inserts that it is about; "": of all
+	query string // the statement of the inserts that fail; "": all inserts
 }
 
-// failure is what the log said of a scope.
+// failure is what was logged for a scope.
 type failure struct {
-	said     map[int]time.Time // when the latest line of each error code was
-	latest   time.Time         // of them
-	reported bool              // it goes on, and there was a line
+	logged   map[int]time.Time // the time of the latest line for each error code
+	latest   time.Time         // the latest of these
+	reported bool              // the failure goes on, and a line has been written
 }
 
-// logInterval is how often a line of one sort is repeated.
+// logInterval is the least time between two lines about the same error.
 const logInterval = time.Minute
 
-// scopeOf tells a failure of one table from one of the connection or the server.
+// scopeOf distinguishes a failure of one table from one of the connection or the server.
 func scopeOf(class Class, ins *Insert, err error) scope {
 	var exception *chgo.Exception
 	if !errors.As(err, &exception) || slices.Contains(serverWide, exception.Code) {
@@ -49,15 +49,14 @@ func scopeOf(class Class, ins *Insert, err error) scope {
 	return scope{class, ins.Query}
 }
 
-// serverWide are error codes that no table is to blame for: credentials, the database, and a server that has too much
-// to do.
+// serverWide are error codes that are not about one table: credentials, the database, an overloaded server.
 var serverWide = []int32{81, 159, 164, 180, 192, 193, 194, 195, 201, 202, 203, 209, 210, 241, 243, 452, 472, 516, 745,
 	749, 762, 776}
 
 // failed reports an attempt that failed.
 func (l *writerLog) failed(class Class, ins *Insert, err error) {
-	if class == Permanent { // about these rows: nothing that could be over
-		if l.journal.Due(fmt.Sprintf("%v %d", class, errorCode(err))) {
+	if class == Permanent { // it is about these rows, so it does not end
+		if l.limiter.Allow(fmt.Sprintf("%v %d", class, errorCode(err))) {
 			l.warn(class, ins, err)
 		}
 		return
@@ -70,12 +69,12 @@ func (l *writerLog) failed(class Class, ins *Insert, err error) {
 		if l.states == nil {
 			l.states = map[scope]*failure{}
 		}
-		state = &failure{said: map[int]time.Time{}}
+		state = &failure{logged: map[int]time.Time{}}
 		l.states[at] = state
 	}
-	if said, ok := state.said[code]; !ok || now.Sub(said) >= logInterval {
+	if logged, ok := state.logged[code]; !ok || now.Sub(logged) >= logInterval {
 		l.warn(class, ins, err)
-		state.said[code], state.latest, state.reported = now, now, true
+		state.logged[code], state.latest, state.reported = now, now, true
 	}
 }
 
@@ -84,7 +83,7 @@ func (l *writerLog) warn(class Class, ins *Insert, err error) {
 		zap.Int("rows", ins.Rows), zap.Error(err))
 }
 
-// delivered reports that an insert was stored. What it ends is said once, if its beginning was.
+// delivered reports that an insert was stored. The end of a failure is logged once, if its beginning was.
 func (l *writerLog) delivered(ins *Insert) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -112,7 +111,7 @@ func (l *writerLog) without(name string, err error) {
 
 // notOurs reports an entry of the spool whose statement is not executed.
 func (l *writerLog) notOurs(rows int) {
-	if l.journal.Due("not ours") {
+	if l.limiter.Allow("not ours") {
 		l.log.Error("an entry of the spool is not executed and stays there: who wrote to spool.path?",
 			zap.Int("rows", rows),
 			zap.Error(errStatement))
@@ -121,7 +120,7 @@ func (l *writerLog) notOurs(rows int) {
 
 // doubtful reports an insert that goes to another server than the one that may have it.
 func (l *writerLog) doubtful(ins *Insert) {
-	if l.journal.Due("doubtful") {
+	if l.limiter.Allow("doubtful") {
 		l.log.Error("ClickHouse insert goes to another server than the one that may have stored it: there is no spool to wait in",
 			zap.String("server", ins.at), zap.Int("rows", ins.Rows))
 	}
@@ -129,7 +128,7 @@ func (l *writerLog) doubtful(ins *Insert) {
 
 // lost reports an insert that was given up.
 func (l *writerLog) lost(ins *Insert, reason Reason, err error) {
-	if l.journal.Due("lost " + string(reason)) {
+	if l.limiter.Allow("lost " + string(reason)) {
 		l.log.Error("ClickHouse insert lost", zap.String("reason", string(reason)), zap.Int("rows", ins.Rows),
 			zap.Int("bytes", ins.size()), zap.Error(err))
 	}
@@ -137,21 +136,21 @@ func (l *writerLog) lost(ins *Insert, reason Reason, err error) {
 
 // spooled reports an insert that went to disk.
 func (l *writerLog) spooled(ins *Insert) {
-	if l.journal.Due("spooled") {
+	if l.limiter.Allow("spooled") {
 		l.log.Warn("ClickHouse inserts wait on disk", zap.Int("rows", ins.Rows), zap.Int("bytes", ins.size()))
 	}
 }
 
 // notSpooled reports an insert that could not go there.
 func (l *writerLog) notSpooled(ins *Insert, err error) {
-	if l.journal.Due("not spooled") {
+	if l.limiter.Allow("not spooled") {
 		l.log.Error("ClickHouse insert cannot wait on disk", zap.Int("rows", ins.Rows), zap.Error(err))
 	}
 }
 
 // quarantined reports rows that the server refused and that are kept for the operator.
 func (l *writerLog) quarantined(ins *Insert, reason Reason, err error) {
-	if l.journal.Due("quarantined " + string(reason)) {
+	if l.limiter.Allow("quarantined " + string(reason)) {
 		l.log.Error("ClickHouse refuses rows, they are in the quarantine", zap.String("reason", string(reason)),
 			zap.Int("rows", ins.Rows), zap.Error(err))
 	}
@@ -159,7 +158,7 @@ func (l *writerLog) quarantined(ins *Insert, reason Reason, err error) {
 
 // withoutView reports rows that a view does not have.
 func (l *writerLog) withoutView(ins *Insert) {
-	if l.journal.Due("without view") {
+	if l.limiter.Allow("without view") {
 		l.log.Error("a view of ClickHouse fails: the table has the rows, the view does not, and they are in the quarantine too",
 			zap.Int("rows", ins.Rows), zap.Error(ins.viewError))
 	}
@@ -167,7 +166,7 @@ func (l *writerLog) withoutView(ins *Insert) {
 
 // notKept reports rows that could not be put into the quarantine for a view.
 func (l *writerLog) notKept(ins *Insert, err error) {
-	if l.journal.Due("not kept") {
+	if l.limiter.Allow("not kept") {
 		l.log.Error("rows that a view of ClickHouse does not have are not kept", zap.Int("rows", ins.Rows),
 			zap.Error(err))
 	}

@@ -7,20 +7,20 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"go.uber.org/zap"
 
-	"github.com/metranova/flow-collector/sink/journal"
+	"github.com/metranova/flow-collector/sink/lograte"
 )
 
-// producerLog logs failures: the first of each sort at once, then at most one a minute, and when they are over.
+// producerLog logs failures: the first of each kind at once, then at most one a minute, and when they are over.
 type producerLog struct {
 	log     *zap.Logger
 	topic   string
-	journal journal.Journal
+	limiter lograte.Limiter
 }
 
 // connectFailed reports a broker that cannot be talked to.
 func (l *producerLog) connectFailed(broker string, err error) {
 	class := Classify(err)
-	if l.journal.Failed(sortOf(class, err)) {
+	if l.limiter.AllowFailure(sortOf(class, err)) {
 		l.log.Warn("Kafka broker does not take us", zap.String("broker", broker), zap.Stringer("class", class),
 			zap.Error(err))
 	}
@@ -28,9 +28,9 @@ func (l *producerLog) connectFailed(broker string, err error) {
 
 // failed reports messages that failed.
 func (l *producerLog) failed(n int, class Class, err error) {
-	due := l.journal.Failed
+	due := l.limiter.AllowFailure
 	if class == Permanent {
-		due = l.journal.Due
+		due = l.limiter.Allow
 	}
 	if due(sortOf(class, err)) {
 		l.log.Warn("Kafka messages failed", zap.String("topic", l.topic), zap.Int("messages", n),
@@ -40,7 +40,7 @@ func (l *producerLog) failed(n int, class Class, err error) {
 
 // refused reports that brokers have refused all messages for a while.
 func (l *producerLog) refused(since time.Duration, class Class, err error) {
-	if l.journal.Failed(sortOf(class, err)) {
+	if l.limiter.AllowFailure(sortOf(class, err)) {
 		l.log.Warn("Kafka takes no messages", zap.String("topic", l.topic),
 			zap.Duration("since", since.Round(time.Second)),
 			zap.Stringer("class", class), zap.Error(err))
@@ -61,14 +61,14 @@ func sortOf(class Class, err error) string {
 
 // delivered reports that messages were acknowledged.
 func (l *producerLog) delivered() {
-	if l.journal.Recovered() {
+	if l.limiter.Recovered() {
 		l.log.Info("Kafka takes messages again", zap.String("topic", l.topic))
 	}
 }
 
 // lost reports messages that were given up.
 func (l *producerLog) lost(n Count, reason Reason, err error) {
-	if l.journal.Due("lost " + string(reason)) {
+	if l.limiter.Allow("lost " + string(reason)) {
 		l.log.Error("Kafka messages lost", zap.String("reason", string(reason)), zap.String("topic", l.topic),
 			zap.Uint64("messages", n.Messages), zap.Uint64("bytes", n.Bytes), zap.Error(err))
 	}
@@ -76,14 +76,14 @@ func (l *producerLog) lost(n Count, reason Reason, err error) {
 
 // spooled reports messages that went to disk.
 func (l *producerLog) spooled(n Count) {
-	if l.journal.Due("spooled") {
+	if l.limiter.Allow("spooled") {
 		l.log.Warn("Kafka messages wait on disk", zap.String("topic", l.topic), zap.Uint64("messages", n.Messages))
 	}
 }
 
 // notSpooled reports messages that could not go there.
 func (l *producerLog) notSpooled(n Count, err error) {
-	if l.journal.Due("not spooled") {
+	if l.limiter.Allow("not spooled") {
 		l.log.Error("Kafka messages cannot wait on disk", zap.Uint64("messages", n.Messages), zap.Error(err))
 	}
 }
@@ -95,7 +95,7 @@ func (l *producerLog) grown(bytes int) {
 
 // otherVersion reports a batch on disk that another version of this program wrote.
 func (l *producerLog) otherVersion(messages int, err error) {
-	if l.journal.Due("version") {
+	if l.limiter.Allow("version") {
 		l.log.Error("Kafka messages on disk are of another version of this program and stay there",
 			zap.Int("messages", messages),
 			zap.Error(err))
@@ -104,7 +104,7 @@ func (l *producerLog) otherVersion(messages int, err error) {
 
 // shrunk reports that less will go to a partition together.
 func (l *producerLog) shrunk(bytes int, err error) {
-	if !l.journal.Due("shrunk") {
+	if !l.limiter.Allow("shrunk") {
 		return
 	}
 	l.log.Warn("Kafka takes smaller batches than max_batch_bytes: they are halved", zap.Int("now", bytes),
@@ -113,7 +113,7 @@ func (l *producerLog) shrunk(bytes int, err error) {
 
 // notCreated reports a topic that could not be made.
 func (l *producerLog) notCreated(err error) {
-	if l.journal.Due("topic") {
+	if l.limiter.Allow("topic") {
 		l.log.Warn("Kafka topic cannot be created", zap.String("topic", l.topic), zap.Error(err))
 	}
 }

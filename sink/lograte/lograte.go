@@ -1,57 +1,65 @@
-// Package journal keeps what repeats from filling the log: the first line of each sort is written at once, then one a
+// Package lograte keeps repeated lines from filling the log: the first line of a key is written at once, then one a
 // minute.
-package journal
+package lograte
 
 import (
+	"errors"
+	"strings"
 	"sync"
 	"time"
 )
 
 const interval = time.Minute
 
-// Journal says which lines may be written. The zero value is ready; it is safe for concurrent use.
-type Journal struct {
+// Limiter says which lines may be written. The zero value is ready for use. It must not be copied after its first use,
+// and is safe for concurrent use.
+type Limiter struct {
 	mu      sync.Mutex
-	last    map[string]time.Time // when a line of each sort was last written
+	last    map[string]time.Time // when the latest line of each key was written
 	failing bool
 }
 
-// Due reports whether a line of that sort may be written now, which the caller then does.
-func (j *Journal) Due(sort string) bool {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.due(sort)
+// Allow reports whether a line of this key may be written now. If so, the caller writes it.
+func (l *Limiter) Allow(key string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.allow(key)
 }
 
-// Failed is Due for a failure that can pass, which Recovered ends.
-func (j *Journal) Failed(sort string) bool {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.failing = true
-	return j.due(sort)
+// AllowFailure is Allow for a line about a failure that can end. Recovered tells when it has.
+func (l *Limiter) AllowFailure(key string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.failing = true
+	return l.allow(key)
 }
 
-// Recovered reports whether something failed before, and that is over now: a line worth writing, after which every sort
-// is new.
-func (j *Journal) Recovered() bool {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if !j.failing {
+// Recovered is called after a success. It reports whether there was a failure since the last call, which is worth a
+// line. After that the next line of every key is written at once.
+func (l *Limiter) Recovered() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.failing {
 		return false
 	}
-	j.failing = false
-	clear(j.last)
+	l.failing = false
+	clear(l.last)
 	return true
 }
 
-func (j *Journal) due(sort string) bool {
+func (l *Limiter) allow(key string) bool {
 	now := time.Now()
-	if last, ok := j.last[sort]; ok && now.Sub(last) < interval {
+	if last, ok := l.last[key]; ok && now.Sub(last) < interval {
 		return false
 	}
-	if j.last == nil {
-		j.last = map[string]time.Time{}
+	if l.last == nil {
+		l.last = map[string]time.Time{}
 	}
-	j.last[sort] = now
+	l.last[key] = now
 	return true
+}
+
+// OneLine joins the lines of an error with semicolons, for a log line.
+func OneLine(err error) error {
+	return errors.New(strings.ReplaceAll(err.Error(), "\n", "; "))
 }

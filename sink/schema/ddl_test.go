@@ -1,12 +1,10 @@
 package schema
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	"github.com/metranova/flow-collector/sink/golden"
 )
 
 // TestGoldenDDL compares every statement of two settings with testdata, byte for byte and without an engine: the golden
@@ -23,18 +21,6 @@ func TestGoldenDDL(t *testing.T) {
 		}
 		statements = append(statements, s.CreateExtensionTable("blocklist"))
 		got := strings.Join(statements, ";\n\n") + ";\n"
-		path := filepath.Join("testdata", name+".sql")
-		if *update {
-			if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(string(want), got); diff != "" {
-			t.Errorf("%s (-want +got, -update rewrites it):\n%s", path, diff)
-		}
+		golden.File(t, name+".sql", []byte(got))
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/csv"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -16,9 +15,9 @@ import (
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/google/go-cmp/cmp"
-)
 
-var update = flag.Bool("update", false, "rewrite the golden files of testdata")
+	"github.com/metranova/flow-collector/sink/golden"
+)
 
 // reports are the queries that the golden files hold the answers of.
 var reports = map[string]string{
@@ -36,26 +35,9 @@ func TestGoldenSchema(t *testing.T) {
 	for file, query := range reports {
 		got := askAs(t, conn, "TSVWithNames", query)
 		t.Run(file, func(t *testing.T) {
-			compareWithOwn(t, file, got)
+			golden.File(t, file, []byte(got))
 			compareWithReference(t, file, got)
 		})
-	}
-}
-
-// compareWithOwn compares with the file in testdata, all of it.
-func compareWithOwn(t *testing.T, file, got string) {
-	path := filepath.Join("testdata", file)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got, -update rewrites it):\n%s", path, diff)
 	}
 }
 
@@ -127,27 +109,10 @@ func rowKey(row map[string]string) string {
 	return row["table"] + row["name"]
 }
 
-// reference is the path of a file of the reference data beside the repository; without them the test is skipped.
+// reference is the path of a file of the reference stack's data; without it the test is skipped.
 func reference(t *testing.T, path ...string) string {
 	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
-		}
-		if dir == filepath.Dir(dir) {
-			t.Fatal("no go.mod above the working directory")
-		}
-		dir = filepath.Dir(dir)
-	}
-	golden := filepath.Join(dir, "..", "shared", "golden")
-	if _, err := os.Stat(golden); err != nil {
-		t.Skip("no ../shared/golden beside the repository: the reference is not compared")
-	}
-	return filepath.Join(append([]string{golden}, path...)...)
+	return golden.Reference(t, append([]string{"golden"}, path...)...)
 }
 
 // referenceFile reads golden/schema/file.

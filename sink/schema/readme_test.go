@@ -2,9 +2,10 @@ package schema
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"testing"
+
+	"github.com/metranova/flow-collector/sink/golden"
 )
 
 // columnTables are the columns of data_flow and the paths of its column ext.
@@ -36,28 +37,5 @@ func columnTables() string {
 
 // sink/README.md has every column.
 func TestReadmeHasEveryColumn(t *testing.T) {
-	const (
-		file  = "../README.md"
-		begin = "<!-- columns: go test ./sink/schema -run ReadmeHasEveryColumn -update -->\n"
-		end   = "<!-- end of columns -->"
-	)
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, found := strings.Cut(string(data), begin)
-	tables, after, ended := strings.Cut(rest, end)
-	if !found || !ended {
-		t.Fatalf("%s has no place for the columns", file)
-	}
-	want := columnTables()
-	if *update {
-		if err := os.WriteFile(file, []byte(before+begin+want+end+after), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if tables != want {
-		t.Errorf("%s is stale: go test ./sink/schema -run ReadmeHasEveryColumn -update", file)
-	}
+	golden.Section(t, "../README.md", "columns", columnTables())
 }
