@@ -10,7 +10,10 @@ type Store struct {
 	Username, Password   string   // no password: one is made and kept in Path
 	Insecure             bool     // nobody needs a password
 	Hosts                []string // more names of this host, for Host and Origin
-	Memory               int      // bytes that the engine may use; 0: its own default
+	// What the engine and one query may use; 0: as the machine has it. See store.Options.
+	Memory, QueryMemory, Queries int
+	QueryTime                    time.Duration
+	QueryRows                    int
 }
 
 // Batch says when a block goes out and how much may wait.
@@ -57,7 +60,18 @@ func storeKeys(c *Config) []key {
 			help: "Names that clients may use for this host, besides localhost, the host's own name and the " +
 				"address above: behind a proxy or in a container. Requests for another name are refused."},
 		{path: "store.memory", field: size(&c.Store.Memory, 0),
-			help: "Memory limit of the engine. 0: 90 % of the machine's memory."},
+			help: "Memory limit of the engine. 0: half of the machine's memory, or of the limit of its control " +
+				"group (container, systemd)."},
+		{path: "store.queries", field: number(&c.Store.Queries, 0, 1000),
+			help: "How many queries run at once; more wait for their turn. 0: 8, fewer if memory is below 4 GiB. " +
+				"Inserts and the collector's own statements have places of their own."},
+		{path: "store.query_memory", field: size(&c.Store.QueryMemory, 0),
+			help: "Memory limit of a query whose request has no max_memory_usage. Beyond a quarter of it, GROUP " +
+				"BY and ORDER BY go on in files. 0: half of memory divided by queries, at least 256MiB."},
+		{path: "store.query_time", def: "10m", field: duration(&c.Store.QueryTime, time.Second),
+			help: "Time limit of a query whose request has no max_execution_time."},
+		{path: "store.query_rows", def: "10000000000", field: number(&c.Store.QueryRows, 1, 1<<62),
+			help: "How many rows a query may read whose request has no max_rows_to_read."},
 
 		{path: "batch.rows", env: []string{"CLICKHOUSE_BATCH_SIZE"}, def: "50000",
 			field: atMost(&c.Batch.Rows, 1, 1<<20),

@@ -16,11 +16,15 @@ import (
 // formatClause is the end of a query that says its format itself, as clickhouse-client's users are used to.
 var formatClause = regexp.MustCompile(`(?is)\sFORMAT\s+(\w+)$`)
 
+// queryClient is the name of connections for queries of people: unlike the collector's own, they are bounded.
+const queryClient = "flow-collector-query"
+
+// Query runs a query and writes its result.
 func Query(ctx context.Context, cfg *config.Config, sql, format string, out io.Writer) (err error) {
 	if clause := formatClause.FindStringSubmatchIndex(sql); clause != nil {
 		format, sql = sql[clause[2]:clause[3]], sql[:clause[0]]
 	}
-	conn, done, err := OpenForQuery(ctx, cfg)
+	conn, done, err := openAs(ctx, cfg, queryClient)
 	if err != nil {
 		return err
 	}

@@ -23,6 +23,11 @@ import (
 // OpenForQuery connects to what is there: nothing is created. The local store is started where it is configured and
 // nothing answers in its place; done ends both.
 func OpenForQuery(ctx context.Context, cfg *config.Config) (conn driver.Conn, done func() error, err error) {
+	return openAs(ctx, cfg, "")
+}
+
+// openAs is OpenForQuery with a name of the client.
+func openAs(ctx context.Context, cfg *config.Config, client string) (conn driver.Conn, done func() error, err error) {
 	if cfg.UsesLocalStore() && !Answers(cfg.Store.Listen) {
 		if _, err := os.Stat(cfg.Store.Path); err != nil {
 			return nil, nil, fmt.Errorf("no store answers at %s and there is none in %s: is the collector running?",
@@ -34,7 +39,7 @@ func OpenForQuery(ctx context.Context, cfg *config.Config) (conn driver.Conn, do
 		return nil, nil, err
 	}
 	o := ClickHouse(cfg)
-	o.CreateDatabase = false
+	o.CreateDatabase, o.Client = false, client
 	if conn, err = clickhouse.Open(ctx, o); err != nil {
 		stop()
 		return nil, nil, err
@@ -98,7 +103,8 @@ func Store(s *config.Store, engine string) store.Options {
 	return store.Options{
 		Path: s.Path, Listen: s.Listen, Engine: engine, User: s.Username, Password: s.Password, Insecure: s.Insecure,
 		Hosts:  s.Hosts,
-		Memory: uint64(s.Memory),
+		Memory: uint64(s.Memory), Queries: s.Queries, QueryMemory: uint64(s.QueryMemory),
+		QueryTime: s.QueryTime, QueryRows: uint64(s.QueryRows),
 	}
 }
 

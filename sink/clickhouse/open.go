@@ -3,6 +3,7 @@
 package clickhouse
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,6 +46,9 @@ type Options struct {
 	MaxConns int
 	// Gzip compresses queries, inserts and answers on the wire: for a server at the end of a thin line.
 	Gzip bool
+	// Client is how the connections call themselves in User-Agent. Empty: flow-collector. The local store knows the
+	// collector's own statements, which have no bounds of time and rows there, by that name.
+	Client string
 	// Settings are sent with every query.
 	Settings map[string]any
 }
@@ -175,7 +179,10 @@ func (o *Options) driverOptions() (*chgo.Options, error) {
 		MaxOpenConns: orDefault(o.MaxConns, defaultMaxConns),
 		MaxIdleConns: orDefault(o.MaxConns, defaultMaxConns),
 		Settings:     chgo.Settings{},
-		ClientInfo:   chgo.ClientInfo{Products: []struct{ Name, Version string }{{Name: "flow-collector"}}},
+		ClientInfo: chgo.ClientInfo{Products: []struct {
+			Name,
+			Version string
+		}{{Name: cmp.Or(o.Client, "flow-collector")}}},
 	}
 	dialer := &net.Dialer{Timeout: min(connectTimeout, options.DialTimeout)}
 	options.DialContext = func(ctx context.Context, addr string) (net.Conn,

@@ -52,7 +52,7 @@ func runningEndless(t *testing.T, base string) string {
 
 // TestAbandonedStatementsEnd lets the clients of as many statements as there are places go: the next one is answered.
 func TestAbandonedStatementsEnd(t *testing.T) {
-	base := storetest.StartWith(t, store.Options{Queries: 4})
+	base := storetest.StartWith(t, store.Options{Queries: 4, QueryRows: 1 << 60})
 	for _, sql := range []string{endless, endless + " FORMAT JSON", "INSERT INTO FUNCTION null('n UInt64') " + endless,
 		endless + " SETTINGS max_threads = 1"} {
 		leave := abandon(t, base, sql, 4)
@@ -67,7 +67,7 @@ func TestAbandonedStatementsEnd(t *testing.T) {
 
 // TestPlaces takes all places for queries: inserts and the collector's own connection have theirs.
 func TestPlaces(t *testing.T) {
-	base := storetest.StartWith(t, store.Options{Queries: 3})
+	base := storetest.StartWith(t, store.Options{Queries: 3, QueryRows: 1 << 60})
 	run(t, base, "CREATE TABLE t (a Int32) ENGINE = MergeTree ORDER BY a")
 	leave := abandon(t, base, endless, 3)
 	defer leave()
@@ -92,7 +92,7 @@ func TestPlaces(t *testing.T) {
 
 // TestBounds looks at what requests get that give no bounds of their own.
 func TestBounds(t *testing.T) {
-	base := storetest.StartWith(t, store.Options{QueryMemory: 1 << 30})
+	base := storetest.StartWith(t, store.Options{QueryMemory: 1 << 30, Memory: 6_000_000_000})
 	const ask = "SELECT getSetting('max_execution_time'), getSetting('max_memory_usage')"
 	for name, c := range map[string]struct {
 		query, want string
@@ -101,7 +101,7 @@ func TestBounds(t *testing.T) {
 		"nothing given":     {"", "600\t1073741824\n", nil},
 		"given":             {"?max_execution_time=5&max_memory_usage=1000000000", "5\t1000000000\n", nil},
 		"none asked for":    {"?max_execution_time=0", "0\t1073741824\n", nil},
-		"the collector's":   {"", "0\t1073741824\n", ownAgent},
+		"the collector's":   {"", "0\t1500000000\n", ownAgent},
 		"a comment is kept": {"?log_comment=mine", "600\t1073741824\n", nil},
 	} {
 		if got := run(t, base+c.query, ask, c.header...); got != c.want {

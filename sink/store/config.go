@@ -44,6 +44,8 @@ func (o Options) serverSettings() map[string]string {
 	}
 	if o.Memory > 0 {
 		settings["max_server_memory_usage"] = fmt.Sprint(o.Memory)
+		// Above this no merge begins while another runs, so that merges leave inserts and queries their memory.
+		settings["merges_mutations_memory_usage_soft_limit"] = fmt.Sprint(o.Memory / 4)
 	}
 	for name, value := range o.Settings {
 		settings[name] = value

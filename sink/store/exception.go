@@ -13,15 +13,20 @@ const (
 	codeBadArguments          = 36
 	codeNotImplemented        = 48
 	codeSyntaxError           = 62
+	codeTooManyRows           = 158
+	codeTimeout               = 159
+	codeTooSlow               = 160
 	codeReadonly              = 164
 	codeRequiredPassword      = 194
 	codeTooManyQueries        = 202
 	codeQueryTooLarge         = 229
+	codeMemoryLimit           = 241
 	codeTooManyBytes          = 307
 	codeOutfileNotAllowed     = 358
 	codeSessionNotFound       = 372
 	codeSessionIsLocked       = 373
 	codeInvalidSessionTimeout = 374
+	codeTooManyRowsOrBytes    = 396
 	codeCannotSchedule        = 439
 	codeAccessDenied          = 497
 	codeAuthenticationFailed  = 516
@@ -82,7 +87,7 @@ func (e *exception) status() int {
 		return http.StatusServiceUnavailable
 	case 381: // HTTP_LENGTH_REQUIRED
 		return http.StatusLengthRequired
-	case 159: // TIMEOUT_EXCEEDED
+	case codeTimeout:
 		return http.StatusRequestTimeout
 	case codeUnsupportedMediaType:
 		return http.StatusUnsupportedMediaType

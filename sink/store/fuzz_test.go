@@ -60,7 +60,7 @@ func FuzzRequest(f *testing.F) {
 		if data, err = q.guardData(st, data); err == nil {
 			io.CopyN(io.Discard, data, limit)
 		}
-		if s := q.setup(1); strings.Contains(s, "\x00") {
+		if s := q.setup(); strings.Contains(s, "\x00") {
 			t.Fatalf("NUL in %q", s)
 		} else if s := q.confineToReading(); q.readonly && !strings.Contains(s, "readonly = '") {
 			t.Fatalf("not readonly: %q", s)

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/metranova/flow-collector/sink/store"
 	"github.com/metranova/flow-collector/sink/store/storetest"
 )
 
@@ -21,7 +22,7 @@ func TestHostilePage_inABrowser(t *testing.T) {
 	if browser == "" {
 		t.Skip("needs a browser: make test-hostile-page")
 	}
-	base := storetest.Start(t)
+	base := storetest.StartWith(t, store.Options{QueryRows: 1 << 60})
 	out := newOutside(t)
 	run(t, base, "CREATE TABLE plain (x String) ENGINE = MergeTree ORDER BY x")
 	run(t, base, "INSERT INTO plain VALUES ('"+secretText+"')")

@@ -35,16 +35,23 @@ type Options struct {
 	Insecure bool
 	// Hosts are names of this host, besides its own, localhost and Listen, that requests may have in Host and Origin.
 	Hosts []string
-	// Queries bounds how many statements run at once; more wait for their turn. 8 by default. Inserts of data have as
-	// many places of their own, so that they do not wait for dashboards.
-	Queries int
-	// Memory bounds what the engine may allocate, in bytes (max_server_memory_usage). 0 leaves it to the engine, which
-	// takes 90 % of the machine's.
+	// Memory bounds what the engine may allocate, in bytes (max_server_memory_usage). By default half of what this
+	// process may use: of the machine's memory or of its control group's.
 	Memory uint64
-	// QueryMemory bounds what one statement may allocate, in bytes, unless its request asks for another
-	// max_memory_usage. 2 GiB by default. It also bounds results that have to be built as a whole (JSON, Parquet and
-	// others); formats that can be sent block by block know no bound.
+	// Queries bounds how many statements run at once; more wait for their turn. 8 by default, fewer where Memory is
+	// below 4 GiB. Inserts of data and the collector's own statements have places of their own, so that they do not
+	// wait for dashboards.
+	Queries int
+	// QueryMemory bounds what one query may allocate, in bytes, unless its request has a max_memory_usage. By default
+	// all queries together may use half of Memory, and each at least 256 MiB. It also bounds results that have to be
+	// built as a whole (JSON, Parquet and others); formats that are sent block by block have no bound. The collector's
+	// own statements and inserts may each use a quarter of Memory, if that is more.
 	QueryMemory uint64
+	// QueryTime and QueryRows bound how long a query may take and how many rows it may read, unless its request has a
+	// max_execution_time or max_rows_to_read. 10 minutes and 10^10 by default. The collector's own statements have no
+	// such bounds.
+	QueryTime time.Duration
+	QueryRows uint64
 	// Settings are the engine's server settings by name (a dot goes into a section:
 	// "merge_tree.parts_to_throw_insert"); they go over the defaults of this package.
 	Settings map[string]string
@@ -67,12 +74,7 @@ func (o Options) withDefaults() Options {
 	if o.User == "" {
 		o.User = "default"
 	}
-	if o.Queries <= 0 {
-		o.Queries = 8
-	}
-	if o.QueryMemory == 0 {
-		o.QueryMemory = 2 << 30
-	}
+	o = o.withBounds()
 	if o.Grace <= 0 {
 		o.Grace = 10 * time.Second
 	}
@@ -103,6 +105,7 @@ const passwordEnv = "STORE_PASSWORD"
 func (o Options) Arguments() []string {
 	args := []string{"-path", o.Path, "-listen", o.Listen, "-engine", o.Engine, "-user", o.User,
 		"-queries", fmt.Sprint(o.Queries), "-memory", fmt.Sprint(o.Memory), "-query-memory", fmt.Sprint(o.QueryMemory),
+		"-query-time", o.QueryTime.String(), "-query-rows", fmt.Sprint(o.QueryRows),
 		"-grace", o.Grace.String()}
 	if o.Insecure {
 		args = append(args, "-insecure")
@@ -132,6 +135,8 @@ func OptionsFromArguments(args []string, getenv func(string) string) (Options, e
 	f.IntVar(&o.Queries, "queries", 0, "")
 	f.Uint64Var(&o.Memory, "memory", 0, "")
 	f.Uint64Var(&o.QueryMemory, "query-memory", 0, "")
+	f.DurationVar(&o.QueryTime, "query-time", 0, "")
+	f.Uint64Var(&o.QueryRows, "query-rows", 0, "")
 	f.DurationVar(&o.Grace, "grace", 0, "")
 	f.BoolVar(&o.Insecure, "insecure", false, "")
 	f.BoolVar(&o.NoLandlock, "no-landlock", false, "")

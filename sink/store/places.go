@@ -32,6 +32,8 @@ type places struct {
 	patience,
 	tellAfter time.Duration
 
+	waiting [placeKinds]atomic.Int64
+
 	mu      sync.Mutex
 	next    uint64
 	active  map[uint64]running // by number
@@ -49,15 +51,19 @@ type running struct {
 // placePatience is how long a statement waits for a place.
 const placePatience = 2 * time.Minute
 
+// maxWaiting is how many statements of a kind may wait; each has a connection and the text of a request in memory.
+const maxWaiting = 256
+
 // errClientLeft is what nobody reads.
 var errClientLeft = newException(codeTooManyQueries, "TOO_MANY_SIMULTANEOUS_QUERIES",
 	"The client left while the statement waited for its turn")
 
-func newPlaces(each int, log *zap.Logger) *places {
+func newPlaces(queries int, log *zap.Logger) *places {
 	p := &places{log: log, patience: placePatience, tellAfter: 10 * time.Second, active: map[uint64]running{}}
 	for k := range p.kinds {
-		p.kinds[k] = make(chan struct{}, each)
+		p.kinds[k] = make(chan struct{}, otherPlaces)
 	}
+	p.kinds[queryPlaces] = make(chan struct{}, queries)
 	return p
 }
 
@@ -68,6 +74,12 @@ func (p *places) take(ctx context.Context, kind placeKind, text string) (free fu
 	case slots <- struct{}{}:
 		return p.begin(kind, text), nil
 	default:
+	}
+	defer p.waiting[kind].Add(-1)
+	if p.waiting[kind].Add(1) > maxWaiting {
+		p.refused.Add(1)
+		return nil, newException(codeTooManyQueries, "TOO_MANY_SIMULTANEOUS_QUERIES",
+			"All %d places for %s are taken, and %d statements wait for one", cap(slots), kind, maxWaiting)
 	}
 	late, tooLate := time.NewTimer(p.tellAfter), time.NewTimer(p.patience)
 	defer late.Stop()

@@ -3,7 +3,6 @@ package store
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -34,6 +33,7 @@ type request struct {
 	format   string // X-ClickHouse-Format or default_format, "" without either
 	params   []parameter
 	settings []parameter
+	bounded  map[string]bool // settings that the store added, by name
 	// revision is client_protocol_version: the layout in which the client wants Native results, 0 for the plain one.
 	revision     int
 	maxQuerySize int
@@ -307,11 +307,9 @@ func skipLine(b []byte) []byte {
 	return b[i:]
 }
 
-// setup is the statement that gives a connection the settings of the request. queryMemory is the limit of a request
-// that names none.
-func (q *request) setup(queryMemory uint64) string {
-	list := []string{fmt.Sprintf("max_memory_usage = %d", queryMemory),
-		"log_comment = " + quoteText(markedComment(q.mark, q.comment))}
+// setup is the statement that gives a connection the settings of the request.
+func (q *request) setup() string {
+	list := []string{"log_comment = " + quoteText(markedComment(q.mark, q.comment))}
 	for _, s := range q.settings {
 		list = append(list, quoteName(s.name)+" = "+quoteText(s.value))
 	}
@@ -334,11 +332,25 @@ func (q *request) sets(name string) bool {
 	return slices.ContainsFunc(q.settings, func(s parameter) bool { return s.name == name })
 }
 
+// value is what the request sets a setting to, "" without.
+func (q *request) value(name string) string {
+	for _, s := range q.settings {
+		if s.name == name {
+			return s.value
+		}
+	}
+	return ""
+}
+
 // bound sets a setting that the request does not.
 func (q *request) bound(name, value string) {
 	if q.sets(name) {
 		return
 	}
+	if q.bounded == nil {
+		q.bounded = map[string]bool{}
+	}
+	q.bounded[name] = true
 	q.settings = append(q.settings, parameter{name, value})
 }
 

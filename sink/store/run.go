@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
 )
 
@@ -30,7 +29,8 @@ func (s *server) run(ctx context.Context, q *request, a *answer) error {
 			return err
 		}
 	}
-	free, err := s.places.take(ctx, s.placeOf(st, a.r), st.text)
+	kind := s.placeOf(st, a.r)
+	free, err := s.places.take(ctx, kind, st.text)
 	if err != nil {
 		return err
 	}
@@ -38,10 +38,7 @@ func (s *server) run(ctx context.Context, q *request, a *answer) error {
 	if ctx.Err() != nil {
 		return errClientLeft
 	}
-	if s.isBounded(st, a.r) {
-		q.bound("max_execution_time", maxExecutionSeconds)
-	}
-	s.boundResult(q, st)
+	s.bound(q, st, a.r)
 	if st.verb == "INSERT" && !q.deduplicates(st) {
 		q.bound("deduplicate_insert", "disable")
 	}
@@ -58,7 +55,7 @@ func (s *server) run(ctx context.Context, q *request, a *answer) error {
 		st.text = s.marks.byQueryID(st.text)
 	}
 	defer s.cancelWhenDone(ctx, q.mark)()
-	return s.query(ctx, c, q, st, a)
+	return s.explain(s.query(ctx, c, q, st, a), q, st, kind)
 }
 
 // deduplicates is true for an insert whose client says by which token, or that, it is not to be written again. Tables
@@ -89,19 +86,6 @@ func (s *server) placeOf(st statement, r *http.Request) placeKind {
 	return queryPlaces
 }
 
-// maxExecutionSeconds bounds statements that read, of requests that give no max_execution_time.
-const maxExecutionSeconds = "600"
-
-// isBounded is true for what others ask to read. The collector's own statements, tables and inserts of data take as
-// long as they do.
-func (s *server) isBounded(st statement, r *http.Request) bool {
-	switch st.verb {
-	case "SELECT", "WITH", "FROM", "EXPLAIN", "INSERT":
-		return s.placeOf(st, r) == queryPlaces
-	}
-	return false
-}
-
 // connection is the connection that a request's statement runs on. leave must be called when the statement has ended.
 func (s *server) connection(q *request, st statement) (c *conn, leave func(), err error) {
 	if q.sessionID != "" {
@@ -122,7 +106,7 @@ func (s *server) connect(q *request) (*conn, error) {
 	}
 	for _, step := range []func() error{
 		func() error { return c.run(useDatabase(q.database)) },
-		func() error { return c.run(q.setup(s.o.QueryMemory)) },
+		func() error { return c.run(q.setup()) },
 		func() error { return q.loadExternal(c) },
 		func() error { return c.run(q.confineToReading()) },
 	} {
@@ -218,16 +202,6 @@ func (st statement) selects() bool {
 // inPieces is true for a result that is sent block by block.
 func (q *request) inPieces(st statement) bool {
 	return formatOf(q.resultFormat(st)).pieces && st.selects() && !st.totals && !q.wait
-}
-
-// boundResult limits a result that is built as a whole to a quarter of what a statement may allocate, unless the
-// request has a limit of its own: the text of a result, and the buffer it grows in, take several times its columns.
-func (s *server) boundResult(q *request, st statement) {
-	if !st.selects() || q.inPieces(st) || q.sets("max_result_bytes") {
-		return
-	}
-	q.bound("max_result_bytes", strconv.FormatUint(s.o.QueryMemory/4, 10))
-	q.bound("result_overflow_mode", "throw")
 }
 
 // stream sends a SELECT's result as the engine produces it. The status is decided by the first block.

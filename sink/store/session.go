@@ -220,10 +220,9 @@ func (s *server) prepareKept(c *conn, q *request, st statement) (restore func() 
 		undo = append(undo, "USE "+quoteName(now))
 	}
 	// The engine's readonly cannot be taken back: here the guard alone sees that a request which may only read does so.
-	setup := q.setup(s.o.QueryMemory)
+	setup := q.setup()
 	var names []string
-	for _, p := range append([]parameter{{name: "max_memory_usage"}, {name: "log_comment"}, {name: valuesSetting}},
-		q.settings...) {
+	for _, p := range append([]parameter{{name: "log_comment"}, {name: valuesSetting}}, q.settings...) {
 		if st.verb != "SET" || !strings.Contains(st.text, p.name) {
 			names = append(names, quoteText(p.name))
 		}
