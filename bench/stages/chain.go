@@ -14,6 +14,7 @@ import (
 	"github.com/metranova/flow-collector/decoder/netflow"
 	"github.com/metranova/flow-collector/decoder/sflow"
 	"github.com/metranova/flow-collector/enrich"
+	"github.com/metranova/flow-collector/sink"
 	"github.com/metranova/flow-collector/sink/block"
 	"github.com/metranova/flow-collector/sink/clickhouse"
 	"github.com/metranova/flow-collector/sink/message"
@@ -78,8 +79,7 @@ func NewChain(stage Stage, snapshot *atomic.Pointer[enrich.Snapshot]) *Chain {
 			SFlow:   sflow.Options{Jumbo: netflow.JumboFrame},
 		}),
 		enricher: enrich.New(enrich.Options{}),
-		block: block.New(block.Layout{CollectorID: "bench",
-			Extensions: []string{"bgp", "ipv4", "ipv6", "mpls", "vlan"}}),
+		block:    block.New(layout()),
 	}
 	c.enricher.SetPolicy(policy())
 	switch stage {
@@ -96,6 +96,11 @@ func NewChain(stage Stage, snapshot *atomic.Pointer[enrich.Snapshot]) *Chain {
 	return c
 }
 
+// layout is the collector's default.
+func layout() block.Layout {
+	return block.Layout{CollectorID: "bench", Extensions: []string{"bgp", "ipv4", "ipv6", "mpls", "vlan"}}
+}
+
 // policy is the collector's default.
 func policy() enrich.Policy { return enrich.Policy{AutoScopes: true} }
 
@@ -104,14 +109,15 @@ func (c *Chain) newWorker() *pipeline.Worker {
 	settings := new(atomic.Pointer[pipeline.Settings])
 	settings.Store(&pipeline.Settings{Policy: policy()})
 	return pipeline.NewWorker(pipeline.Options{
-		Decoder: c.decoder, Enricher: c.enricher, Snapshot: c.snapshot, Settings: settings, Block: c.block,
-		MaxRows: blockRows, MaxAge: time.Second,
-		Query: clickhouse.InsertByName("default", "data_flow"), TokenPrefix: "bench",
-		Buffer: func() native.Packed { return c.memory },
-		Deliver: func(ins *clickhouse.Insert) {
-			c.memory = native.Packed{Data: ins.Data, Fills: ins.Fills}
-			c.bytes += uint64(c.memory.Size())
-		},
+		Decoder: c.decoder, Enricher: c.enricher, Snapshot: c.snapshot, Settings: settings,
+		Sinks: []sink.Batcher{clickhouse.NewBlocks(clickhouse.BlocksOptions{
+			Database: "default", Table: "data_flow", Layout: layout(), MaxRows: blockRows, MaxAge: time.Second,
+			TokenPrefix: "bench", Buffer: func() native.Packed { return c.memory },
+			Deliver: func(ins *clickhouse.Insert) {
+				c.memory = native.Packed{Data: ins.Data, Fills: ins.Fills}
+				c.bytes += uint64(c.memory.Size())
+			},
+		})},
 	})
 }
 

@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"slices"
 	"time"
 
 	"github.com/metranova/flow-collector/decoder/flow"
@@ -12,15 +11,13 @@ import (
 // the store for all. So times far from the time of receipt are not believed:
 //
 //   - Times beyond [received - MaxBehind, received + MaxAhead] are replaced by the time of receipt.
-//   - Of the times within these bounds, a block takes oddDays days that are not those around its datagrams' receipt.
-//     Rows of
-//     further days get the time of receipt too.
+//   - Of the times within these bounds, a block takes a few days that are not those around its datagrams' receipt
+//     (sink.DayLimiter). Rows of further days get the time of receipt too.
 //
 // The row keeps the stated times in ext (stated_start_ms, stated_end_ms), not in the quarantine: everything else in the
 // record is sound and belongs into the sums, and nobody would look for it in a file.
 const (
-	oddDays = 8
-	dayMs   = 24 * 60 * 60 * 1000
+	dayMs = 24 * 60 * 60 * 1000
 
 	defaultAheadMs = dayMs
 	// clockSet is 2020-01-01. A clock of ours before that was never set: exporters know better.
@@ -79,15 +76,12 @@ func (w *Worker) maxBehindMs() int64 {
 	return w.ttlMs.Load()
 }
 
-// admitDay reports whether the block may have a row that began then. Days around the receipt are always admitted.
+// admitDay reports whether every sink takes a row that began then.
 func (w *Worker) admitDay(startMs, received int64) bool {
-	day, today := startMs/dayMs, received/dayMs
-	if w.Block == nil || day >= today-1 && day <= today+1 || slices.Contains(w.odd, day) {
-		return true
+	for _, d := range w.days {
+		if !d.AdmitDay(startMs/dayMs, received/dayMs) {
+			return false
+		}
 	}
-	if len(w.odd) == oddDays {
-		return false
-	}
-	w.odd = append(w.odd, day)
 	return true
 }

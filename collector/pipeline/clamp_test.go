@@ -9,6 +9,7 @@ import (
 
 	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/enrich"
 	"github.com/metranova/flow-collector/sink/clickhouse"
 )
 
@@ -84,6 +85,13 @@ func v5(sequence uint32, at time.Time) exporter.Datagram {
 	return exporter.Datagram{Payload: append(b, record...), Source: netip.MustParseAddrPort("192.0.2.1:2055")}
 }
 
+// daySet is a sink that notes on which days rows began.
+type daySet map[int64]bool
+
+func (d daySet) Append(row *enrich.Row, _ flow.StreamKey, _ time.Time) { d[row.StartMs/dayMs] = true }
+func (d daySet) FlushIfOld(time.Time)                                  {}
+func (d daySet) Flush()                                                {}
+
 // An exporter whose clock jumps about opens a handful of partitions, whatever it says.
 func TestWorker_oddDaysAreBounded(t *testing.T) {
 	received := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
@@ -96,22 +104,20 @@ func TestWorker_oddDaysAreBounded(t *testing.T) {
 		// Tomorrow's is believed. Beyond 100 days the decoder does not believe the header: there is nothing left to
 		// clamp.
 		{"ahead", 1, 99},
-		{"behind, of a table without a TTL", -1, flows - oddDays - 1},
+		{"behind, of a table without a TTL", -1, flows - clickhouse.OddDays - 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			var rows, days int
-			w := newWorker(t, nil)
-			w.Deliver = func(ins *clickhouse.Insert) { rows += ins.Rows }
+			blocks, rows, days := 0, 0, daySet{}
+			w := newWorker(t, func(ins *clickhouse.Insert) { blocks++; rows += ins.Rows }, days)
 			for n := range flows {
 				dg := v5(uint32(n), received.AddDate(0, 0, test.day*(n+1)))
 				dg.Received = received.UnixNano()
 				w.Process([]exporter.Datagram{dg}, received)
-				days = max(days, w.Block.Days())
 			}
 			w.Flush()
-			if rows != flows || days > oddDays+3 {
-				t.Errorf("%d rows in blocks of up to %d days, want %d rows and at most %d days", rows, days, flows,
-					oddDays+3)
+			if blocks != 1 || rows != flows || len(days) > clickhouse.OddDays+3 {
+				t.Errorf("%d rows in %d blocks of %d days, want %d rows in one of at most %d days", rows, blocks,
+					len(days), flows, clickhouse.OddDays+3)
 			}
 			stream := w.Decoder.Exporters().Streams()[0]
 			if got := stream.Clamped.Load(); got != test.clamped {
@@ -140,9 +146,8 @@ func TestWorker_clampsWithoutAllocating(t *testing.T) {
 func TestWorker_boundsTheDaysOfABlock(t *testing.T) {
 	received := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 	var blocks []int
-	w := newWorker(t, nil)
+	w := newWorker(t, func(ins *clickhouse.Insert) { blocks = append(blocks, ins.Rows) })
 	w.KeepTimes = true
-	w.Deliver = func(ins *clickhouse.Insert) { blocks = append(blocks, ins.Rows) }
 	for n := range 250 {
 		dg := v5(uint32(n), received.AddDate(0, 0, -n))
 		dg.Received = received.UnixNano()

@@ -5,22 +5,26 @@ import (
 	"testing"
 	"time"
 
+	"github.com/metranova/flow-collector/sink"
 	"github.com/metranova/flow-collector/sink/clickhouse"
+	"github.com/metranova/flow-collector/sink/kafka"
 	"github.com/metranova/flow-collector/sink/message"
 )
 
-// withMessages has a worker make messages too, of which each batch goes to produce and is used again.
-func withMessages(w *Worker, f message.Format, produce func(*message.Batch)) {
-	w.Encoder = message.NewEncoder(f, message.ExporterKey,
-		message.Layout{CollectorID: "c", IPRefExtensions: []string{"scireg"}})
-	w.Batch, w.BatchBytes, w.Linger = &message.Batch{}, 1<<20, time.Second
-	var done *message.Batch
-	w.Produce = func(b *message.Batch) {
-		produce(b)
-		b.Reset()
-		done = b
-	}
-	w.NextBatch = func() *message.Batch { return done }
+// newBatches make messages, of which each batch goes to produce and is used again.
+func newBatches(f message.Format, size int, produce func(*message.Batch)) *kafka.Batches {
+	next := &message.Batch{}
+	return kafka.NewBatches(kafka.BatchesOptions{
+		Encoder: message.NewEncoder(f, message.ExporterKey,
+			message.Layout{CollectorID: "c", IPRefExtensions: []string{"scireg"}}),
+		Bytes: size, Linger: time.Second,
+		Produce: func(b *message.Batch) {
+			produce(b)
+			b.Reset()
+			next = b
+		},
+		Next: func() *message.Batch { return next },
+	})
 }
 
 func TestWorker_producesWhenFullOrOld(t *testing.T) {
@@ -31,11 +35,7 @@ func TestWorker_producesWhenFullOrOld(t *testing.T) {
 	}{{"beside ClickHouse", true}, {"instead of ClickHouse", false}} {
 		t.Run(test.name, func(t *testing.T) {
 			rows, batches, messages := 0, 0, 0
-			w := newWorker(t, func(ins *clickhouse.Insert) { rows += ins.Rows })
-			if !test.flow {
-				w.Block = nil
-			}
-			withMessages(w, message.JSON, func(b *message.Batch) {
+			sinks := []sink.Batcher{newBatches(message.JSON, 50_000, func(b *message.Batch) {
 				batches++
 				messages += b.Len()
 				for i := range b.Len() {
@@ -43,8 +43,11 @@ func TestWorker_producesWhenFullOrOld(t *testing.T) {
 						t.Fatalf("message %q, key %q", b.Message(i), b.Key(i))
 					}
 				}
-			})
-			w.BatchBytes = 50_000
+			})}
+			if test.flow {
+				sinks = append(sinks, newBlocks(50_000, func(ins *clickhouse.Insert) { rows += ins.Rows }))
+			}
+			w := withSinks(t, sinks...)
 			now := time.Unix(1000, 0)
 			w.Process(all, now)
 			if batches == 0 || messages >= 230 {
@@ -64,9 +67,9 @@ func TestWorker_producesWhenFullOrOld(t *testing.T) {
 			if test.flow {
 				wantRows = 230
 			}
-			if w.Messages() != 230 || rows != wantRows || w.Rows() != uint64(wantRows) || batches != full+1 {
-				t.Errorf("%d messages counted in %d batches, %d rows delivered, %d counted", w.Messages(), batches,
-					rows, w.Rows())
+			if w.Rows() != 230 || rows != wantRows || batches != full+1 {
+				t.Errorf("%d rows counted, of which %d messages in %d batches and %d rows in blocks", w.Rows(),
+					messages, batches, rows)
 			}
 		})
 	}
@@ -76,25 +79,9 @@ func TestWorker_producesWhenFullOrOld(t *testing.T) {
 func TestWorker_messagesAllocateNothing(t *testing.T) {
 	for _, f := range []message.Format{message.PmacctJSON, message.JSON, message.Protobuf} {
 		t.Run(f.String(), func(t *testing.T) {
-			all := datagrams(t, "softflowd-ipfix")
-			w := newWorker(t, func(*clickhouse.Insert) {})
-			w.MaxRows = 1 << 20
-			withMessages(w, f, func(*message.Batch) {})
-			w.BatchBytes = 10_000
-			now := time.Now()
-			for range 3 {
-				w.Process(all, now)
-				w.Flush()
-			}
-			memory := w.Buffer()
-			all = withoutTemplates(all, w)
-			if n := testing.AllocsPerRun(20, func() {
-				w.Process(all, now)
-				memory = w.Block.Pack(memory)
-				w.Block.Reset()
-			}); n > 0 {
-				t.Errorf("%v allocations for the %d datagrams of the capture", n, len(all))
-			}
+			w := withSinks(t, newBlocks(1<<20, func(*clickhouse.Insert) {}),
+				newBatches(f, 10_000, func(*message.Batch) {}))
+			allocatesNothing(t, w, datagrams(t, "softflowd-ipfix"))
 		})
 	}
 }

@@ -1,12 +1,11 @@
-// Package pipeline is one core's way from a datagram to an encoded block: decode, enrich, append, encode.
+// Package pipeline is one core's way from a datagram to the batches of the sinks: decode, enrich, append, encode.
 //
 // A Worker owns everything that it writes to. Nothing on this path takes a lock, waits for another core, or allocates
 // in steady state; what it shares with others it reads through atomic pointers (the metadata snapshot) or hands over
-// whole (an encoded block).
+// whole (an encoded batch).
 package pipeline
 
 import (
-	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -16,11 +15,7 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/decoder/netflow"
 	"github.com/metranova/flow-collector/enrich"
-	"github.com/metranova/flow-collector/sink/block"
-	"github.com/metranova/flow-collector/sink/clickhouse"
-	"github.com/metranova/flow-collector/sink/message"
-	"github.com/metranova/flow-collector/sink/native"
-	"github.com/metranova/flow-collector/sink/tally"
+	"github.com/metranova/flow-collector/sink"
 )
 
 // Options is what a worker is made of.
@@ -28,26 +23,10 @@ type Options struct {
 	Decoder  *decoder.Decoder
 	Enricher *enrich.Enricher
 	Snapshot *atomic.Pointer[enrich.Snapshot] // replaced whole when metadata changes
-	Block    *block.Block                     // of rows for ClickHouse; nil: none go there
-	MaxRows  int                              // a block of so many rows is handed over
-	MaxAge   time.Duration                    // and one whose first row is so old
-	// Query is the INSERT statement of every block, as clickhouse.InsertQuery makes it.
-	Query string
-	// Deliver takes an encoded block; it must not block. Buffer returns memory to encode the next one into.
-	Deliver func(*clickhouse.Insert)
-	Buffer  func() native.Packed
-	// TokenPrefix begins every block's deduplication token; it must differ between workers and between runs.
-	TokenPrefix string
-	// Interfaces are for what devices count of their interfaces; without a Block that is dropped.
-	Interfaces Interfaces
-	// Encoder makes messages of rows, for Kafka, in Batch; nil: none are made. A batch of BatchBytes, or whose first
-	// message is Linger old, is handed to Produce, which must not block; NextBatch returns an empty one.
-	Encoder    *message.Encoder
-	Batch      *message.Batch
-	BatchBytes int
-	Linger     time.Duration
-	Produce    func(*message.Batch)
-	NextBatch  func() *message.Batch
+	// Sinks take the rows, each all of them. Those that are a sink.TrafficBatcher get what devices count of their
+	// interfaces; the latest counters of so many Interfaces are remembered for it. 0: enrich's default.
+	Sinks      []sink.Batcher
+	Interfaces int
 	// Save takes what changed of what the decoder has learned of templates, every SaveEvery and at the end; it must not
 	// block. Much comes in parts. nil: nobody.
 	Save      func(netflow.State)
@@ -62,36 +41,43 @@ type Options struct {
 	KeepTimes bool
 }
 
-// Worker takes datagrams and delivers blocks. It belongs to one goroutine; Rows is safe anywhere.
+// Worker takes datagrams and hands rows to sinks. It belongs to one goroutine; Rows is safe anywhere.
 type Worker struct {
 	Options
-	batch      *flow.Batch
-	interfaces interfaces
-	snapshot   *enrich.Snapshot
-	settings   *Settings
-	renames    bool // the settings name some exporters otherwise
-	row        enrich.Row
-	tally      tally.Counter // of the block's rows
-	started    time.Time     // when the block got its first row
-	now        time.Time     // of the batch of datagrams in hand
-	saved      time.Time
-	lingers    time.Time // since when the batch's first message does
-	given      int       // records and interface counters that datagrams gave
-	odd        []int64   // days of the block, since 1970, that are not those around its datagrams' receipt
+	batch    *flow.Batch
+	traffic  []sink.TrafficBatcher // those of Sinks that have a table
+	days     []sink.DayLimiter     // those of Sinks that are
+	meter    enrich.Meter
+	counted  enrich.InterfaceTraffic
+	snapshot *enrich.Snapshot
+	settings *Settings
+	renames  bool // the settings name some exporters otherwise
+	row      enrich.Row
+	now      time.Time // of the batch of datagrams in hand
+	saved    time.Time
+	given    int // records and interface counters that datagrams gave
 
-	rows, blocks, expired, messages atomic.Uint64
-	expiry, ttlMs                   atomic.Int64
+	rows, expired atomic.Uint64
+	expiry, ttlMs atomic.Int64
 }
 
-// NewWorker returns a worker with an empty block.
+// NewWorker returns a worker that has seen nothing.
 func NewWorker(o Options) *Worker {
-	w := &Worker{Options: o, odd: make([]int64, 0, oddDays)}
+	w := &Worker{Options: o}
 	w.batch = flow.NewBatch(w.append)
-	w.interfaces.Interfaces, w.interfaces.meter.Limit = o.Interfaces, o.Interfaces.Limit
+	w.meter.Limit = o.Interfaces
+	for _, s := range o.Sinks {
+		if t, ok := s.(sink.TrafficBatcher); ok && t.TakesTraffic() {
+			w.traffic = append(w.traffic, t)
+		}
+		if d, ok := s.(sink.DayLimiter); ok {
+			w.days = append(w.days, d)
+		}
+	}
 	return w
 }
 
-// Rows returns how many rows went into blocks so far.
+// Rows returns how many rows went to the sinks so far.
 func (w *Worker) Rows() uint64 { return w.rows.Load() }
 
 // SetExpiry says before which time of their beginning, in Unix milliseconds, the table drops rows: its TTL. 0: none.
@@ -103,9 +89,6 @@ func (w *Worker) SetTTL(d time.Duration) { w.ttlMs.Store(d.Milliseconds()) }
 // Expired returns how many of the rows were too old for the table.
 func (w *Worker) Expired() uint64 { return w.expired.Load() }
 
-// Messages returns how many messages were made so far.
-func (w *Worker) Messages() uint64 { return w.messages.Load() }
-
 // begin takes what is shared as it is now, for one batch.
 func (w *Worker) begin(now time.Time) {
 	w.now = now
@@ -115,7 +98,7 @@ func (w *Worker) begin(now time.Time) {
 	}
 }
 
-// Process takes datagrams through to the block. The datagrams' memory is free again when it returns.
+// Process takes datagrams through to the sinks. The datagrams' memory is free again when it returns.
 func (w *Worker) Process(datagrams []exporter.Datagram, now time.Time) {
 	w.begin(now)
 	if w.Share != nil {
@@ -141,7 +124,7 @@ func (w *Worker) processCharged(datagrams []exporter.Datagram) {
 	}
 }
 
-// Tick does what time alone brings: it expires what waited too long and delivers a block that is old enough.
+// Tick does what time alone brings: it expires what waited too long, and batches that are old enough are handed over.
 func (w *Worker) Tick(now time.Time) {
 	w.begin(now)
 	w.Decoder.Tick(now.UnixNano(), w.batch)
@@ -180,7 +163,7 @@ func (w *Worker) save(now time.Time) {
 	}
 }
 
-// append is the batch's receiver: it turns records into rows of the block.
+// append is the batch's receiver: it turns records into rows.
 func (w *Worker) append(records []flow.Record) {
 	w.given += len(records)
 	w.Enricher.Warm(w.snapshot, records)
@@ -202,33 +185,15 @@ func (w *Worker) append(records []flow.Record) {
 		if w.row.StatedStartMs, w.row.StatedEndMs = was.startMs, was.endMs; was != (stated{}) {
 			w.Decoder.Exporters().Get(stream, r.Source, r.Received).Clamped.Add(1)
 		}
-		if w.Encoder != nil {
-			w.addMessage(stream)
+		if w.row.StartMs < expiry {
+			w.expired.Add(1)
 		}
-		if w.Block != nil {
-			w.addRow(stream, expiry)
+		for _, s := range w.Sinks {
+			s.Append(&w.row, stream, w.now)
 		}
 	}
-	if w.Block != nil {
+	if len(w.Sinks) > 0 {
 		w.rows.Add(uint64(len(records)))
-	}
-	if w.Encoder != nil {
-		w.messages.Add(uint64(len(records)))
-	}
-}
-
-// addRow puts the row into the block.
-func (w *Worker) addRow(stream flow.StreamKey, expiry int64) {
-	if w.Block.Rows() == 0 {
-		w.started = w.now
-	}
-	w.Block.Append(&w.row)
-	w.tally.Add(stream)
-	if w.row.StartMs < expiry {
-		w.expired.Add(1)
-	}
-	if w.Block.Rows() >= w.MaxRows || w.Block.Days() >= maxDays || w.Block.Full() {
-		w.flushBlock()
 	}
 }
 
@@ -249,21 +214,6 @@ func (w *Worker) wrongClock(stream flow.StreamKey, r *flow.Record, behind bool) 
 	}
 }
 
-// addMessage puts a message of the row into the batch.
-func (w *Worker) addMessage(stream flow.StreamKey) {
-	if w.Batch.Len() == 0 {
-		w.lingers = w.now
-	}
-	w.Encoder.Append(w.Batch, &w.row)
-	w.Batch.Counter.Add(stream)
-	if len(w.Batch.Data) >= w.BatchBytes {
-		w.flushBatch()
-	}
-}
-
-// maxDays bounds the partitions, of a day each by default, that one insert opens on the server.
-const maxDays = 100
-
 func shift(r *flow.Record, ms int64) {
 	r.StartMs += ms
 	r.EndMs += ms
@@ -272,47 +222,14 @@ func shift(r *flow.Record, ms int64) {
 }
 
 func (w *Worker) flushIfOld(now time.Time) {
-	if w.Block != nil && w.Block.Rows() > 0 && now.Sub(w.started) >= w.MaxAge {
-		w.flushBlock()
-	}
-	w.flushTrafficIfOld(now)
-	if w.Encoder != nil && w.Batch.Len() > 0 && now.Sub(w.lingers) >= w.Linger {
-		w.flushBatch()
+	for _, s := range w.Sinks {
+		s.FlushIfOld(now)
 	}
 }
 
-// Flush delivers what the block and the batch hold.
+// Flush has the sinks take all rows.
 func (w *Worker) Flush() {
-	if w.Block != nil {
-		w.flushBlock()
+	for _, s := range w.Sinks {
+		s.Flush()
 	}
-	w.flushTraffic()
-	if w.Encoder != nil && w.Batch.Len() > 0 {
-		w.flushBatch()
-	}
-}
-
-func (w *Worker) flushBatch() {
-	w.Batch.Tally = w.Batch.Counter.View()
-	w.Produce(w.Batch)
-	w.Batch = w.NextBatch()
-}
-
-func (w *Worker) flushBlock() {
-	rows := w.Block.Rows()
-	if rows == 0 {
-		return
-	}
-	n := w.blocks.Add(1)
-	packed := w.Block.Pack(w.Buffer())
-	w.Deliver(&clickhouse.Insert{
-		Query: w.Query,
-		Token: fmt.Sprintf("%s-%d", w.TokenPrefix, n),
-		Rows:  rows,
-		Data:  packed.Data,
-		Fills: packed.Fills,
-		Tally: w.tally.Take(),
-	})
-	w.Block.Reset()
-	w.odd = w.odd[:0]
 }

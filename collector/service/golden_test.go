@@ -45,7 +45,7 @@ func TestGoldenRows(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			testkit.Ask(t, cfg, "TRUNCATE TABLE data_flow")
 			testkit.Ask(t, cfg, "TRUNCATE TABLE data_flow_by_ip_version_5m")
-			w := s.newWorker(len(s.workers), pipeline.Options{Deliver: s.deliverInTime, MaxAge: 1 << 62})
+			w := s.newWorker(len(s.workers), handover{deliver: s.deliverInTime, maxAge: 1 << 62}, pipeline.Options{})
 			if _, err := processCaptures([]string{path}, w); err != nil {
 				t.Fatal(err)
 			}

@@ -50,7 +50,7 @@ func TestInterfaceTraffic(t *testing.T) {
 		}
 	}
 	s := testService(t, cfg)
-	w := s.newWorker(0, pipeline.Options{MaxAge: time.Second, Deliver: s.deliverInTime})
+	w := s.newWorker(0, handover{maxAge: time.Second, deliver: s.deliverInTime}, pipeline.Options{})
 	const start = 1_700_000_000
 	for i, payload := range [][]byte{
 		counterSample(1, 10_000, 1, 1<<40, 0xfffffff0, 3),

@@ -3,7 +3,6 @@ package service
 import (
 	"context"
 
-	"github.com/metranova/flow-collector/collector/pipeline"
 	"github.com/metranova/flow-collector/collector/report"
 	"github.com/metranova/flow-collector/collector/setup"
 	"github.com/metranova/flow-collector/sink/kafka"
@@ -22,26 +21,19 @@ func (s *service) startProducer(disk *spool.Spool) (err error) {
 	return err
 }
 
-// batchBytes is how much a worker puts into a batch of messages.
-const batchBytes = 1 << 20
-
-// encodeMessages has a worker make messages of its rows too.
-func (s *service) encodeMessages(o *pipeline.Options) {
-	if s.producer == nil {
-		return
-	}
+// batches make messages of a worker's rows.
+func (s *service) batches(produce func(*message.Batch)) *kafka.Batches {
 	k, p := &s.cfg.Kafka, s.cfg.Policy
-	o.Encoder = message.NewEncoder(k.Format, k.Key, message.Layout{
-		CollectorID: s.cfg.CollectorID, PolicyOriginator: p.Originator, PolicyLevel: p.Level,
-		IPRefExtensions: s.settings.IPRefExtensions,
-		WithoutColumns:  s.settings.WithoutColumns,
-	})
-	o.Batch = s.producer.Batch()
-	o.BatchBytes, o.Linger = batchBytes, k.Linger
-	if o.Produce == nil {
-		o.Produce = s.producer.Enqueue
+	if produce == nil {
+		produce = s.producer.Enqueue
 	}
-	o.NextBatch = s.producer.Batch
+	return kafka.NewBatches(kafka.BatchesOptions{
+		Encoder: message.NewEncoder(k.Format, k.Key, message.Layout{
+			CollectorID: s.cfg.CollectorID, PolicyOriginator: p.Originator, PolicyLevel: p.Level,
+			IPRefExtensions: s.settings.IPRefExtensions, WithoutColumns: s.settings.WithoutColumns,
+		}),
+		Linger: k.Linger, Produce: produce, Next: s.producer.Batch,
+	})
 }
 
 // closeKafka delivers what is left until ctx ends.
@@ -64,10 +56,7 @@ func (s *service) addMessages(sum *report.Summary) {
 		return
 	}
 	stats := s.producer.Stats()
-	encoded := uint64(0)
-	for _, w := range s.workers {
-		encoded += w.Messages()
-	}
+	encoded := s.rows()
 	sum.Decoded = !s.cfg.Server.Flows
 	sum.Produced = report.Produced{
 		Topic: s.cfg.Kafka.Topic, Messages: stats.Delivered.Messages, OnDisk: stats.Spool.Waiting.Rows,

@@ -95,8 +95,8 @@ func newBench(t *testing.T, cfg *config.Config, begin time.Time, change func(*cl
 	}
 	change(&o)
 	s.writer = clickhouse.NewWriter(b.conn, o)
-	b.worker = s.newWorker(0, pipeline.Options{MaxAge: time.Hour,
-		Deliver: func(ins *clickhouse.Insert) { s.writer.Enqueue(ins) }})
+	b.worker = s.newWorker(0, handover{maxAge: time.Hour,
+		deliver: func(ins *clickhouse.Insert) { s.writer.Enqueue(ins) }}, pipeline.Options{})
 	return b
 }
 
@@ -246,7 +246,8 @@ func away() error { return &net.OpError{Op: "dial", Net: "tcp", Err: errors.New(
 
 // Known input goes through every fault, and all of it is accounted for.
 func TestLedgerBalances(t *testing.T) {
-	cfg := testkit.Config(t, "CLICKHOUSE_FLOW_TTL=", "CLICKHOUSE_FLOW_MV_BY_EDGE_AS=", "CLICKHOUSE_FLOW_MV_BY_INTERFACE=",
+	cfg := testkit.Config(t, "CLICKHOUSE_FLOW_TTL=", "CLICKHOUSE_FLOW_MV_BY_EDGE_AS=",
+		"CLICKHOUSE_FLOW_MV_BY_INTERFACE=",
 		"CLICKHOUSE_FLOW_MV_BY_IP_VERSION=")
 	v5, v9 := testkit.Payloads(t, "softflowd-v5"), testkit.Payloads(t, "softflowd-v9")
 	ipfix, sflow := testkit.Payloads(t, "softflowd-ipfix"),

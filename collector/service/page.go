@@ -184,7 +184,9 @@ func (p *httpPage) addWorkers(in *status.Inputs) {
 		t.Records += evicted.Records.Load()
 		in.Streams = append(in.Streams, table.Streams()...)
 		in.Unknown = append(in.Unknown, w.Enricher.Unknown()...)
-		t.Rows += w.Rows()
+		if p.service.cfg.Server.Flows {
+			t.Rows += w.Rows()
+		}
 		t.Expired += w.Expired()
 		t.Evicted += table.Evicted()
 		for _, reason := range exporter.Reasons() {

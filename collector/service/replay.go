@@ -93,9 +93,8 @@ func (s *service) replay(paths []string, shift int64) (*report.Summary, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := s.newWorker(0, pipeline.Options{
-		MaxAge: math.MaxInt64, Deliver: s.deliverInTime, Produce: s.produceInTime, TimeShiftMs: shift,
-	})
+	w := s.newWorker(0, handover{maxAge: math.MaxInt64, deliver: s.deliverInTime, produce: s.produceInTime},
+		pipeline.Options{TimeShiftMs: shift})
 	w.SetExpiry(expired)
 	skipped, err := processCaptures(paths, w)
 	w.Finish()

@@ -108,10 +108,9 @@ func Serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 	for n, l := range listeners {
 		p := &press{service: s, share: l.Share()}
 		presses[n] = p
-		p.worker = s.newWorker(n, pipeline.Options{
-			MaxAge: cfg.Batch.Age, Share: l.Share(),
-			Deliver: func(ins *clickhouse.Insert) { s.writer.Enqueue(ins); p.update() },
-		})
+		p.worker = s.newWorker(n, handover{
+			maxAge: cfg.Batch.Age, deliver: func(ins *clickhouse.Insert) { s.writer.Enqueue(ins); p.update() },
+		}, pipeline.Options{Share: l.Share()})
 	}
 	for n, l := range listeners {
 		loops.Go(func() { failed.add(receive(l, presses[n], forwarders[n])) })

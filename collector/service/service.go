@@ -41,6 +41,7 @@ import (
 	"github.com/metranova/flow-collector/sink/clickhouse"
 	"github.com/metranova/flow-collector/sink/kafka"
 	"github.com/metranova/flow-collector/sink/lograte"
+	"github.com/metranova/flow-collector/sink/message"
 	"github.com/metranova/flow-collector/sink/native"
 	"github.com/metranova/flow-collector/sink/schema"
 	"github.com/metranova/flow-collector/sink/spool"
@@ -236,9 +237,15 @@ func (s *service) keepMakingTables(ctx context.Context) error {
 	return err
 }
 
-// newWorker returns the n-th worker: o says how it delivers, and this the rest.
-func (s *service) newWorker(n int, o pipeline.Options) *pipeline.Worker {
-	p := s.cfg.Policy
+// handover says how a worker's batches go to the sinks.
+type handover struct {
+	maxAge  time.Duration            // of a block's first row
+	deliver func(*clickhouse.Insert) // takes blocks
+	produce func(*message.Batch)     // takes messages; nil: the producer does
+}
+
+// newWorker returns the n-th worker: h says how its rows go to the sinks, o what else is special, and this the rest.
+func (s *service) newWorker(n int, h handover, o pipeline.Options) *pipeline.Worker {
 	options := setup.Decoder(s.cfg)
 	options.Workers, options.NetFlow.FlowsOnly = s.cfg.Listen.DecoderCount(), true
 	if !o.KeepTimes { // a capture is the operator's own
@@ -257,33 +264,36 @@ func (s *service) newWorker(n int, o pipeline.Options) *pipeline.Worker {
 	o.Settings = &s.live
 	o.KeepTimes = len(s.listeners) == 0 // datagrams come from captures, which are the operator's own
 	o.Snapshot = &s.snapshot
-	s.encodeMessages(&o)
+	if s.producer != nil {
+		o.Sinks = append(o.Sinks, s.batches(h.produce))
+	}
 	if s.cfg.Server.Flows {
-		layout := block.Layout{
+		o.Sinks = append(o.Sinks, s.blocks(n, h))
+		o.Interfaces = decoder.Part(decoder.MaxInterfaces, s.cfg.Listen.DecoderCount())
+	}
+	w = pipeline.NewWorker(o)
+	w.SetTTL(s.settings.FlowTTL.Duration())
+	s.workers = append(s.workers, w)
+	return w
+}
+
+// blocks make inserts of the n-th worker's rows.
+func (s *service) blocks(n int, h handover) *clickhouse.Blocks {
+	p := s.cfg.Policy
+	return clickhouse.NewBlocks(clickhouse.BlocksOptions{
+		Database: s.settings.Database, Table: s.settings.Tables.Flow, TrafficTable: s.settings.Tables.InterfaceTraffic,
+		Layout: block.Layout{
 			CollectorID:      s.cfg.CollectorID,
 			PolicyOriginator: p.Originator,
 			PolicyLevel:      p.Level,
 			Extensions:       s.settings.FlowExtensions,
 			IPRefExtensions:  s.settings.IPRefExtensions,
 			WithoutColumns:   s.settings.WithoutColumns,
-		}
-		o.Block = block.New(layout)
-		o.MaxRows = s.cfg.Batch.Rows
-		o.Query = clickhouse.InsertByName(s.settings.Database, s.settings.Tables.Flow)
-		o.Buffer = s.buffer
-		o.TokenPrefix = fmt.Sprintf("%s-%d", s.run, n) // of no other worker, run or collector
-		if name := s.settings.Tables.InterfaceTraffic; name != "" {
-			b := block.NewTraffic(layout)
-			o.Interfaces = pipeline.Interfaces{
-				Block: b, Query: clickhouse.InsertQuery(s.settings.Database, name, b.Columns()),
-				Limit: decoder.Part(decoder.MaxInterfaces, s.cfg.Listen.DecoderCount()),
-			}
-		}
-	}
-	w = pipeline.NewWorker(o)
-	w.SetTTL(s.settings.FlowTTL.Duration())
-	s.workers = append(s.workers, w)
-	return w
+		},
+		MaxRows: s.cfg.Batch.Rows, MaxAge: h.maxAge,
+		TokenPrefix: fmt.Sprintf("%s-%d", s.run, n), // of no other worker, run or collector
+		Deliver:     h.deliver, Buffer: s.buffer,
+	})
 }
 
 // spareBuffers is how many encoded blocks' memory is kept for the next ones. More are in use while inserts wait, and
@@ -468,7 +478,9 @@ func (s *service) summary() *report.Summary {
 	sum.Losses = append(sum.Losses, report.ForwardLosses(s.forwarders)...)
 	s.addMessages(sum)
 	sum.Spooled = became.OnDisk
-	sum.Pending = s.rows() - became.Taken + became.Waiting // those in the making too
+	if s.cfg.Server.Flows {
+		sum.Pending = s.rows() - became.Taken + became.Waiting // those in the making too
+	}
 	sum.Unexplained = unexplained(sum.Records(), s.rows(), s.cfg.Server.Flows, became)
 	sum.Took = time.Since(s.started)
 	return sum

@@ -27,9 +27,9 @@ func openStreams(cfg *config.Config, log *zap.Logger) (*stream.Listener, error) 
 
 // streamWorker returns the worker of all connections. Its templates are those of connections and not saved.
 func (s *service) streamWorker() *pipeline.Worker {
-	w := s.newWorker(len(s.listeners), pipeline.Options{
-		MaxAge: s.cfg.Batch.Age, Deliver: s.deliverPatiently, Produce: s.producePatiently,
-	})
+	w := s.newWorker(len(s.listeners), handover{
+		maxAge: s.cfg.Batch.Age, deliver: s.deliverPatiently, produce: s.producePatiently,
+	}, pipeline.Options{})
 	w.Save = nil
 	return w
 }

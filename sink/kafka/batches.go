@@ -1,0 +1,63 @@
+package kafka
+
+import (
+	"time"
+
+	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/enrich"
+	"github.com/metranova/flow-collector/sink/message"
+)
+
+// BatchesOptions say what Batches make of rows and where it goes.
+type BatchesOptions struct {
+	Encoder *message.Encoder
+	Bytes   int           // a batch of so many bytes is handed over. 0: 1 MiB
+	Linger  time.Duration // and one whose first message is so old
+	// Produce takes a batch; it must not wait. Next returns an empty one.
+	Produce func(*message.Batch)
+	Next    func() *message.Batch
+}
+
+const defaultBatchBytes = 1 << 20
+
+// Batches are the rows of one worker as messages, a batch at a time. It is a sink.Batcher and belongs to one goroutine.
+type Batches struct {
+	o       BatchesOptions
+	batch   *message.Batch
+	started time.Time // when the batch got its first message
+}
+
+// NewBatches returns an empty batch.
+func NewBatches(o BatchesOptions) *Batches {
+	o.Bytes = orDefault(o.Bytes, defaultBatchBytes)
+	return &Batches{o: o, batch: o.Next()}
+}
+
+// Append adds a row's message to the batch.
+func (b *Batches) Append(row *enrich.Row, stream flow.StreamKey, now time.Time) {
+	if b.batch.Len() == 0 {
+		b.started = now
+	}
+	b.o.Encoder.Append(b.batch, row)
+	b.batch.Counter.Add(stream)
+	if len(b.batch.Data) >= b.o.Bytes {
+		b.Flush()
+	}
+}
+
+// FlushIfOld hands the batch over if its first message is old enough.
+func (b *Batches) FlushIfOld(now time.Time) {
+	if b.batch.Len() > 0 && now.Sub(b.started) >= b.o.Linger {
+		b.Flush()
+	}
+}
+
+// Flush hands over all messages.
+func (b *Batches) Flush() {
+	if b.batch.Len() == 0 {
+		return
+	}
+	b.batch.Tally = b.batch.Counter.View()
+	b.o.Produce(b.batch)
+	b.batch = b.o.Next()
+}
