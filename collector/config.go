@@ -26,6 +26,9 @@ func loadConfig(c *cli.Command) (*config.Config, error) {
 		EnvFiles: c.StringSlice("env-file"),
 		Environ:  os.Environ(),
 	})
+	for _, n := range cfg.Notes() {
+		fmt.Fprintln(os.Stderr, "collector: note:", n)
+	}
 	for _, w := range cfg.Warnings() {
 		fmt.Fprintln(os.Stderr, "collector: warning:", w)
 	}

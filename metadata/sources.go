@@ -60,7 +60,8 @@ type SourceOptions struct {
 func Sources(o SourceOptions) []Source {
 	o.fill()
 	var sources []Source
-	if o.CAIDADownload || o.CAIDA != (caida.Files{}) || o.isThere(customAS, customOrg) {
+	if f := o.CAIDA; o.CAIDADownload || f.AS2Org != "" || f.PeeringDB != "" ||
+		o.custom(f.CustomAS, customAS) != "" || o.custom(f.CustomOrg, customOrg) != "" {
 		sources = append(sources, Source{
 			Name: "caida", Interval: o.CAIDAInterval, Remote: o.CAIDADownload, Downloads: o.caidaDownloads(),
 			Fetch: fetchIf(o.CAIDADownload, o.fetchCAIDA), ReadLocal: o.readCAIDA,
@@ -70,7 +71,7 @@ func Sources(o SourceOptions) []Source {
 			},
 		}.WithRead())
 	}
-	if g := o.Geo; len(g.ASN)+len(g.Blocks) > 0 || g.CustomIP != "" || o.MaxMind.Username != "" || o.isThere(customIP) {
+	if g := o.Geo; len(g.ASN)+len(g.Blocks) > 0 || o.MaxMind.Username != "" || o.custom(g.CustomIP, customIP) != "" {
 		sources = append(sources, Source{
 			Name: "geo", Interval: o.GeoInterval, Remote: o.downloadsGeo(), Downloads: o.geoDownloads(),
 			Fetch: fetchIf(o.downloadsGeo(), o.fetchGeo), ReadLocal: o.readGeo,
@@ -103,17 +104,16 @@ const (
 	customIP  = "custom_ip_additions.yml"
 )
 
-// isThere reports whether the directory has one of the files.
-func (o *SourceOptions) isThere(names ...string) bool {
-	return slices.ContainsFunc(names, func(name string) bool { return o.custom("", name) != "" })
-}
-
-// custom is path, or else the directory's file of that name, if it is there.
+// custom is path, or else the directory's file of that name; "" if neither is there. Additions are optional: the
+// environment files of the reference name files that most sites do not have.
 func (o *SourceOptions) custom(path, name string) string {
-	if file := filepath.Join(o.Dir, name); path == "" && o.Dir != "" && source.IsFile(file) {
+	if path != "" && source.IsFile(path) {
+		return path
+	}
+	if file := filepath.Join(o.Dir, name); o.Dir != "" && source.IsFile(file) {
 		return file
 	}
-	return path
+	return ""
 }
 
 func (o *SourceOptions) fill() {
@@ -161,7 +161,21 @@ func (o *SourceOptions) yamlFiles() []string {
 			}
 		}
 	}
-	return append(found, o.Files...)
+	for _, path := range o.Files {
+		if !slices.ContainsFunc(found, func(other string) bool { return sameFile(path, other) }) {
+			found = append(found, path)
+		}
+	}
+	return found
+}
+
+func sameFile(a, b string) bool {
+	one, err := os.Stat(a)
+	if err != nil {
+		return a == b
+	}
+	other, err := os.Stat(b)
+	return err == nil && os.SameFile(one, other)
 }
 
 func (o *SourceOptions) readFiles(context.Context) ([]record.Set, error) {

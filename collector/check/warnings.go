@@ -42,6 +42,12 @@ func warnings(cfg *config.Config) []configWarning {
 	}
 	serverWarnings(cfg, add)
 	kafkaWarnings(cfg, add)
+	if s := cfg.Metadata.SciReg; !s.Verify && slices.ContainsFunc(s.Sources, func(source string) bool {
+		return strings.HasPrefix(source, "https:")
+	}) {
+		add("metadata.scireg.verify", "what these servers answer can be changed on its way: set "+
+			"metadata.scireg.ca_file instead")
+	}
 	for _, source := range cfg.Metadata.SciReg.Sources {
 		if u, err := url.Parse(source); err == nil && u.Scheme == "http" && !isThisHost(u.Hostname()) {
 			if u.User != nil {

@@ -45,6 +45,8 @@ func TestWarnings(t *testing.T) {
 			"metadata.scireg.sources: https"},
 		{"a feed with a password", []string{"SCIREG_HTTP_CONSUMER_URLS=http://u:p@feed.example/x.json"},
 			"metadata.scireg.sources: password"},
+		{"a feed that is not verified", []string{"SCIREG_HTTP_CONSUMER_URLS=https://feed.example/x.json",
+			"HTTP_SSL_VERIFY=false"}, "metadata.scireg.verify: ca_file"},
 		{"a feed over TLS", []string{"SCIREG_HTTP_CONSUMER_URLS=https://feed.example/x.json"}, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -42,6 +42,8 @@ type Config struct {
 	given    map[string]value  // what it says, by the key's path
 	origins  map[string]Origin // and where
 	warnings []Problem
+	notes    []Problem
+	aliases  map[string]map[string]bool // by env file: variables that stand for those of settings
 }
 
 // Default returns the settings that hold where nobody says otherwise. They are those of the MetrANOVA stack, with

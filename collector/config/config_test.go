@@ -316,7 +316,7 @@ func TestEnvFileProblemsKeepSecrets(t *testing.T) {
 		{"CLICKHOUSE_PASSWORD=\"hunter2\n", "a.env:1: CLICKHOUSE_PASSWORD: the quote is not closed"},
 		{"A='b' hunter2\n", "a.env:1: A: there is text after the closing quote"},
 		{"CLICKHOUSE_PORT=\"9000\nKAFKA_SASL_PASSWORD=hunter2\"\n",
-			`environment: CLICKHOUSE_PORT: "9000 …": is not a whole number`},
+			`a.env:1: CLICKHOUSE_PORT: "9000 …": is not a whole number`},
 	} {
 		env := write(t, "a.env", test.file)
 		_, problems := Load(Source{EnvFiles: []string{env}})

@@ -21,19 +21,21 @@ import (
 
 const maxEnvFile = 1 << 20
 
-// readEnvFile adds a file's variables to env. A value may refer to variables that were set before it. A problem never
-// has the text of a line, which may be a secret.
-func readEnvFile(path string, env environ, process map[string]string) []Problem {
+// readEnvFile returns a file's variables. A value may refer to those that were set before it: in the process's
+// environment, in the file, in files before it. A problem never has the text of a line, which may be a secret.
+func readEnvFile(path string, before, process environ) (environ, []Problem) {
+	env := newEnviron()
 	data, err := readText(path, maxEnvFile)
 	if err != nil {
-		return []Problem{{Where: path, Why: reason(err)}}
+		return env, []Problem{{Where: path, Why: reason(err)}}
 	}
 	f := envFile{rest: strings.ReplaceAll(data, "\r\n", "\n"), line: 1, lookup: func(name string) (string, bool) {
-		if text, found := process[name]; found {
-			return text, true
+		for _, e := range []environ{process, env, before} {
+			if text, found := e.text[name]; found {
+				return text, true
+			}
 		}
-		text, found := env.text[name]
-		return text, found
+		return "", false
 	}}
 	var problems []Problem
 	for f.skipBlank() {
@@ -46,7 +48,7 @@ func readEnvFile(path string, env environ, process map[string]string) []Problem 
 			env.text[name], env.where[name] = text, where
 		}
 	}
-	return problems
+	return env, problems
 }
 
 // readText reads a text file of at most limit bytes. A byte order mark is left out.

@@ -21,8 +21,7 @@ func FuzzEnvFile(f *testing.F) {
 		if err := os.WriteFile(path, []byte(text+"\nFUZZ_LAST=end"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		env := environ{text: map[string]string{}, where: map[string]string{}}
-		problems := readEnvFile(path, env, nil)
+		env, problems := readEnvFile(path, newEnviron(), newEnviron())
 		if !strings.ContainsAny(text, "'\"") && env.text["FUZZ_LAST"] != "end" {
 			t.Errorf("%q: what stands after it is not read: %q, %v", text, env.text, problems)
 		}

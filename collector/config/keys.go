@@ -20,6 +20,7 @@ type key struct {
 	def     string   // the default, as a variable would give it; "": what the field holds before anything is read
 	live    bool     // takes effect at a reload; the others need a restart
 	secret  bool     // its value is never shown
+	isPath  bool     // names files: see containerPaths
 	help    string   // for the example and the reference: what it does, units, what empty or 0 means
 	example string   // a line of the file that shows its form, where the default does not
 	field

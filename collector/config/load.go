@@ -43,14 +43,17 @@ type Source struct {
 	File     string   // YAML; empty: none
 	EnvFiles []string // NAME=value lines, as docker compose reads them
 	Environ  []string // as os.Environ returns it
+	// Container is where the containers of the reference have their files; "": /app.
+	Container string
 }
 
 // Load fills a Config and returns everything that is wrong with it. The Config is of use only without problems.
 func Load(source Source) (*Config, []Problem) {
 	c := Default()
 	c.source, c.given, c.origins = source, map[string]value{}, map[string]Origin{}
+	c.aliases = map[string]map[string]bool{}
 	table := keys(c)
-	env, problems := environment(source)
+	env, problems := c.environment(source)
 	if source.File != "" {
 		problems = append(problems, c.loadFile(source.File, env, table)...)
 	}
@@ -58,18 +61,21 @@ func Load(source Source) (*Config, []Problem) {
 		problems = append(problems, c.fromEnvironment(&table[i], env)...)
 	}
 	c.settle()
-	c.viewSettings = append(c.viewSettings, viewSettingsOf(env.text)...)
+	c.placeholders(table)
+	c.containerPaths(table)
+	c.optionalFiles()
+	c.viewSettings = append(c.viewSettings, viewSettingsOf(env)...)
 	slices.SortStableFunc(c.viewSettings, func(a, b pair) int { return cmp.Compare(a.key, b.key) })
 	c.viewOrigin(env)
 	problems = append(problems, c.buildViews()...)
-	if len(problems) == 0 {
-		problems = c.validate()
-	}
-	return c, problems
+	return c, append(problems, c.validate()...)
 }
 
 // Warnings are what the configuration says that has no effect here, or another one than in the reference pipeline.
 func (c *Config) Warnings() []Problem { return c.warnings }
+
+// Notes say how a setting was understood that is meant for another place.
+func (c *Config) Notes() []Problem { return c.notes }
 
 // ignored is the reason why a value, which the reference pipeline starts with, has no effect or another one. It is a
 // warning.
@@ -77,11 +83,18 @@ type ignored string
 
 func (i ignored) Error() string { return string(i) }
 
-// refused returns err as a problem, or notes it as a warning.
-func (c *Config) refused(p Problem, err error) []Problem {
+// refused returns err as a problem, or notes it as a warning. Nothing of a secret is in either.
+func (c *Config) refused(k *key, p Problem, err error) []Problem {
 	p.Why = err.Error()
 	var warning ignored
-	if errors.As(err, &warning) {
+	isWarning := errors.As(err, &warning)
+	if k.secret && p.Value != `""` {
+		p.Value, p.Why = "", "is not understood (it is not shown: it is a secret)"
+		if isWarning {
+			p.Why = "a part of it is not understood and left out (it is not shown: it is a secret)"
+		}
+	}
+	if isWarning {
 		c.warnings = append(c.warnings, p)
 		return nil
 	}
@@ -96,12 +109,19 @@ func (c *Config) fromEnvironment(k *key, env environ) []Problem {
 		if !found || text == "" && n+1 < len(k.env) && env.text[k.env[n+1]] != "" {
 			continue
 		}
-		err := c.give(k, value{text: text, env: true}, Origin{Where: env.where[name], Variable: name})
+		origin := Origin{Where: env.where[name], Variable: env.name(name)}
+		err := c.give(k, value{text: text, env: true}, origin)
 		if err != nil && text == "" {
 			err = ignored("is empty: the setting stays as it is")
 		}
+		for _, other := range k.env[n+1:] {
+			if second := env.text[other]; second != "" && second != text && text != "" {
+				c.warnings = append(c.warnings, Problem{Where: env.where[other], Key: other,
+					Why: "has another value than " + name + ", which counts"})
+			}
+		}
 		if err != nil {
-			return c.refused(Problem{Where: "environment", Key: name, Value: shown(text)}, err)
+			return c.refused(k, Problem{Where: origin.Where, Key: origin.Variable, Value: shown(text)}, err)
 		}
 		return nil
 	}
@@ -170,23 +190,37 @@ func reason(err error) string {
 }
 
 // environ are variables and where each comes from.
-type environ struct{ text, where map[string]string }
+type environ struct {
+	text, where map[string]string
+	called      map[string]string // the name under which the operator set a variable, where it is another one
+	aliases     map[string]bool   // the variables that stand for others
+}
+
+func newEnviron() environ {
+	return environ{text: map[string]string{}, where: map[string]string{}, called: map[string]string{},
+		aliases: map[string]bool{}}
+}
+
+// name is the name under which a variable was set.
+func (e environ) name(of string) string { return cmp.Or(e.called[of], of) }
 
 // environment merges the env files and the environment of the process.
-func environment(source Source) (environ, []Problem) {
-	env := environ{text: map[string]string{}, where: map[string]string{}}
-	process := map[string]string{}
+func (c *Config) environment(source Source) (environ, []Problem) {
+	env, process := newEnviron(), newEnviron()
 	for _, entry := range source.Environ {
 		name, text, _ := strings.Cut(entry, "=")
-		process[name] = text
+		process.text[name], process.where[name] = text, "environment"
 	}
+	process.registryNames()
 	var problems []Problem
 	for _, path := range source.EnvFiles {
-		problems = append(problems, readEnvFile(path, env, process)...)
+		one, wrong := readEnvFile(path, env, process)
+		problems = append(problems, wrong...)
+		one.registryNames()
+		c.aliases[path] = one.aliases
+		env.add(one)
 	}
-	for name, text := range process {
-		env.text[name], env.where[name] = text, "environment"
-	}
+	env.add(process)
 	return env, problems
 }
 
@@ -369,7 +403,8 @@ func (f *file) setting(k *key, path string, node ast.Node) {
 	}
 	where := f.where(node.GetToken())
 	if err := f.config.give(k, v, Origin{Where: where}); err != nil {
-		f.problems = append(f.problems, f.config.refused(Problem{Where: where, Key: path, Value: v.String()}, err)...)
+		f.problems = append(f.problems,
+			f.config.refused(k, Problem{Where: where, Key: path, Value: v.String()}, err)...)
 	}
 }
 

@@ -38,7 +38,10 @@ type Geo struct {
 // SciReg is the source of the Science Registry.
 type SciReg struct {
 	Interval time.Duration
-	Sources  []string // URLs or files
+	Sources  []string          // URLs or files
+	Headers  map[string]string // of each request
+	Verify   bool              // the servers' certificates
+	CAFile   string            // PEM; "": the system's authorities
 }
 
 // metadataKeys are where metadata comes from.
@@ -49,8 +52,9 @@ func metadataKeys(c *Config) []key {
 			help: "Directory that meta_*.yml and custom_*_additions.yml are read from."},
 		{path: "metadata.cache_dir", env: []string{"CACHE_DIR"}, def: "caches", field: text(&m.CacheDir),
 			help: "Directory of caches: templates, downloads, the metadata snapshot."},
-		{path: "metadata.files", env: []string{"FILE_CONSUMER_PATHS"}, live: true, field: texts(&m.Files),
-			help: "Further YAML files."},
+		{path: "metadata.files", env: []string{"FILE_CONSUMER_PATHS", "FILE_CONSUMER_FILE_PATHS"}, live: true,
+			isPath: true, field: texts(&m.Files),
+			help: "Further YAML files. Those of the directory are not read twice."},
 		{path: "metadata.refresh", env: []string{"CLICKHOUSE_CACHER_REFRESH_INTERVAL"}, def: "10m", live: true,
 			field: duration(&m.Refresh, 0),
 			help:  "How often the collector looks for what other programs wrote into the meta tables. 0: never."},
@@ -76,33 +80,40 @@ func metadataKeys(c *Config) []key {
 			field: urlTemplate(&m.CAIDA.PeeringURL),
 			help:  "URL of the PeeringDB dump, with the same placeholders. Empty: CAIDA's URL."},
 		{path: "metadata.caida.as2org_file", env: []string{"CAIDA_ORG_AS_CONSUMER_AS2ORG_FILE"}, live: true,
-			field: text(&m.CAIDA.AS2OrgFile),
-			help:  "File of as-org2info."},
+			isPath: true,
+			field:  text(&m.CAIDA.AS2OrgFile),
+			help:   "File of as-org2info."},
 		{path: "metadata.caida.peeringdb_file", env: []string{"CAIDA_ORG_AS_CONSUMER_PEERINGDB_FILE"}, live: true,
-			field: text(&m.CAIDA.PeeringFile),
-			help:  "File of the PeeringDB dump."},
+			isPath: true,
+			field:  text(&m.CAIDA.PeeringFile),
+			help:   "File of the PeeringDB dump."},
 		{path: "metadata.caida.custom_as_file", env: []string{"CAIDA_ORG_AS_CONSUMER_CUSTOM_AS_FILE"}, live: true,
-			field: text(&m.CAIDA.CustomAS),
-			help:  "Additions to AS numbers. Empty: custom_as_additions.yml of the directory."},
+			isPath: true,
+			field:  text(&m.CAIDA.CustomAS),
+			help:   "Additions to AS numbers. Empty: custom_as_additions.yml of the directory."},
 		{path: "metadata.caida.custom_org_file", env: []string{"CAIDA_ORG_AS_CONSUMER_CUSTOM_ORG_FILE"}, live: true,
-			field: text(&m.CAIDA.CustomOrg),
-			help:  "Additions to organizations. Empty: custom_org_additions.yml of the directory."},
+			isPath: true,
+			field:  text(&m.CAIDA.CustomOrg),
+			help:   "Additions to organizations. Empty: custom_org_additions.yml of the directory."},
 		{path: "metadata.geo.interval", env: []string{"IP_GEO_CSV_CONSUMER_UPDATE_INTERVAL"}, live: true,
 			field: duration(&m.Geo.Interval, 0),
 			help: "How often prefixes with AS and location are loaded. 0: at the start, when a file changes, and " +
 				"by `collector metadata load`."},
-		{path: "metadata.geo.asn_files", env: []string{"IP_GEO_CSV_CONSUMER_ASN_FILES"}, live: true,
+		{path: "metadata.geo.asn_files", env: []string{"IP_GEO_CSV_CONSUMER_ASN_FILES"}, live: true, isPath: true,
 			field: texts(&m.Geo.ASNFiles),
 			help:  "Files of AS numbers by prefix: CSV, zipped CSV or mmdb."},
 		{path: "metadata.geo.location_files", env: []string{"IP_GEO_CSV_CONSUMER_LOCATION_FILES"}, live: true,
-			field: texts(&m.Geo.Locations),
-			help:  "Files of locations: CSV or zipped CSV."},
+			isPath: true,
+			field:  texts(&m.Geo.Locations),
+			help:   "Files of locations: CSV or zipped CSV."},
 		{path: "metadata.geo.block_files", env: []string{"IP_GEO_CSV_CONSUMER_IP_BLOCK_FILES"}, live: true,
-			field: texts(&m.Geo.BlockFiles),
-			help:  "Files of locations by prefix: CSV, zipped CSV or mmdb."},
+			isPath: true,
+			field:  texts(&m.Geo.BlockFiles),
+			help:   "Files of locations by prefix: CSV, zipped CSV or mmdb."},
 		{path: "metadata.geo.custom_ip_file", env: []string{"IP_GEO_CSV_CONSUMER_CUSTOM_IP_FILE"}, live: true,
-			field: text(&m.Geo.CustomIP),
-			help:  "Additions to prefixes. Empty: custom_ip_additions.yml of the directory."},
+			isPath: true,
+			field:  text(&m.Geo.CustomIP),
+			help:   "Additions to prefixes. Empty: custom_ip_additions.yml of the directory."},
 		{path: "metadata.geo.use_maxmind", env: []string{"IP_GEO_CSV_CONSUMER_USE_MAXMIND_DOWNLOAD"}, def: "true",
 			live: true, field: boolean(&m.Geo.UseMaxMind),
 			help: "Download GeoLite2 if an account is set, and read the files only if that fails. false: read " +
@@ -122,7 +133,19 @@ func metadataKeys(c *Config) []key {
 			field: duration(&m.SciReg.Interval, 0),
 			help:  "How often the Science Registry is loaded. 0: at the start and by `collector metadata load`."},
 		{path: "metadata.scireg.sources", env: []string{"SCIREG_HTTP_CONSUMER_URLS"}, live: true,
-			field: texts(&m.SciReg.Sources),
-			help:  "URLs or files of the Science Registry."},
+			isPath: true, field: texts(&m.SciReg.Sources),
+			help: "URLs or files of the Science Registry."},
+		{path: "metadata.scireg.headers", env: []string{"HTTP_HEADERS"}, live: true, secret: true,
+			field:   textMap(&m.SciReg.Headers),
+			example: `headers: {Authorization: "Bearer ${REGISTRY_TOKEN}"}`,
+			help:    "HTTP headers of requests to these URLs, such as a token. A redirect to another host loses them."},
+		{path: "metadata.scireg.ca_file", env: []string{"SCIREG_CA_FILE"}, live: true, isPath: true,
+			field: text(&m.SciReg.CAFile),
+			help: "PEM file of the authorities that sign the certificates of these servers. Empty: those of the " +
+				"system."},
+		{path: "metadata.scireg.verify", env: []string{"HTTP_SSL_VERIFY"}, def: "true", live: true,
+			field: boolean(&m.SciReg.Verify),
+			help: "Verify the certificates of these servers. false: others can change what they answer. The " +
+				"reference does not verify unless it is set."},
 	}
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"strings"
@@ -42,6 +43,9 @@ func (o Origin) String() string {
 	return where
 }
 
+// name is the variable that a value comes from, or else the key.
+func (o Origin) name(key string) string { return cmp.Or(o.Variable, key) }
+
 // by is the origin of what another key decides.
 func (o Origin) by(key string) Origin {
 	o.Because = key
@@ -62,7 +66,7 @@ func (c *Config) Settings() []Setting {
 // shown is the value without secrets.
 func (k *key) shown() string {
 	v := k.get()
-	if k.secret && v.text != "" {
+	if k.secret && (v.text != "" || len(v.pairs) > 0) {
 		return Hidden
 	}
 	v.text = withoutPassword(v.text)

@@ -121,6 +121,7 @@ func TestSettingsHideSecrets(t *testing.T) {
 	c := load(t,
 		Source{Environ: []string{"CLICKHOUSE_PASSWORD=s3cret", "STORE_PASSWORD=s3cret", "KAFKA_SASL_PASSWORD=s3cret",
 			"KAFKA_SSL_KEY_PASSWORD=s3cret", "MAXMIND_LICENSE_KEY=s3cret",
+			"HTTP_HEADERS=Authorization:Bearer s3cret",
 			"SCIREG_HTTP_CONSUMER_URLS=https://me:s3cr@et@r.example/a@b?x=1&api_key=s3cret#f,https://s3cret@r.example",
 			"CAIDA_ORG_AS_CONSUMER_AS2ORG_URL=https://r.example/{date}?token=s3cret"}})
 	for _, s := range c.Settings() {
@@ -134,7 +135,8 @@ func TestSettingsHideSecrets(t *testing.T) {
 	}
 	for _, s := range Default().Settings() {
 		last := s.Key[strings.LastIndexByte(s.Key, '.')+1:]
-		if named := strings.Contains(last, "password") || strings.HasSuffix(last, "maxmind_key"); named != s.Secret {
+		named := strings.Contains(last, "password") || strings.HasSuffix(last, "maxmind_key") || last == "headers"
+		if named != s.Secret {
 			t.Errorf("%s: secret is %v", s.Key, s.Secret)
 		}
 	}

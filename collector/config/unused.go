@@ -38,15 +38,20 @@ var unusedNames = []unusedName{
 	{"CLICKHOUSE_FLOW_TYPE", "flow_type is what the exporter speaks"},
 	{"CLICKHOUSE_RAW_KAFKA_TABLE",
 		"raw messages are not stored: keep the pipeline data_kafka_message if you need them"},
-	{"CLICKHOUSE_IF_METADATA_EXTENSIONS", "the values are stored in ext of meta_interface, without types of their own"},
-	{"HTTP_SSL_VERIFY", "certificates are always verified, with the system's trust store"},
-	{"HTTP_HEADERS", "no headers are added: a user and password can stand in the URL"},
-	{"HTTP_CONSUMER_", "of what is read by HTTP the collector has the Science Registry: SCIREG_HTTP_CONSUMER_URLS"},
+	{"CLICKHOUSE_FLOW_IP_TO_AS_LOOKUP_ORDER",
+		"AS numbers that exporters do not send come from meta_ip and the ASN blocks of the geo source"},
+	{"CLICKHOUSE_FLOW_MV_ANONYMIZED", "this rollup is not replaced: make its view by hand if readers need it"},
+	{"CLICKHOUSE_FLOW_MV_ANONYMIZED_", "this rollup is not replaced: make its view by hand if readers need it"},
+	{"CLICKHOUSE_IF_METADATA_FORCE_UPDATE", "CLICKHOUSE_METADATA_FORCE_UPDATE is for all metadata"},
+	{"CLICKHOUSE_IF_BASE_TABLE", snmpPipeline},
+	{"CLICKHOUSE_IF_PORT_QUEUE_TABLE", snmpPipeline},
+	{"CLICKHOUSE_IF_SAP_QUEUE_TABLE", snmpPipeline},
+	{"INTERFACE_", snmpPipeline},
+	{"HTTP_CONSUMER_ENV_PREFIX", "it takes effect in a file whose PIPELINE_YAML is metadata_scireg.yml only"},
+	{"HTTP_CONSUMER_", "of what is read by HTTP the collector has the Science Registry alone"},
 	{"FILE_CONSUMER_", "the files of METADATA_DIR are read, and read again when they change"},
+	{"SCIREG_FILE_", "name a file of the Science Registry in SCIREG_HTTP_CONSUMER_URLS"},
 	{"FILE_PROCESSORS", "the files of METADATA_DIR are read, and read again when they change"},
-	{"CAIDA_ORG_AS_CONSUMER_AS_TABLE", "the table is CLICKHOUSE_AS_METADATA_TABLE"},
-	{"CAIDA_ORG_AS_CONSUMER_ORG_TABLE", "the table is CLICKHOUSE_ORGANIZATION_METADATA_TABLE"},
-	{"IP_GEO_CSV_CONSUMER_TABLE", "the table is CLICKHOUSE_IP_METADATA_TABLE"},
 }
 
 type unusedName struct{ name, why string }
@@ -84,7 +89,8 @@ func (c *Config) Unused() []UnusedVariable {
 			lookup: func(string) (string, bool) { return "", false }}
 		for f.skipBlank() {
 			name, _, _, err := f.statement()
-			if err != nil || name == "" || used[name] || strings.HasPrefix(name, "CLICKHOUSE_FLOW_MV_BY_") ||
+			if err != nil || name == "" || used[name] || c.aliases[path][name] ||
+				strings.HasPrefix(name, "CLICKHOUSE_FLOW_MV_BY_") ||
 				strings.Contains(data, "${"+name) { // other lines, or the configuration file, are made of it
 				continue
 			}

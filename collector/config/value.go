@@ -21,6 +21,7 @@ type value struct {
 type pair struct {
 	key, text string
 	env       string // the variable that it comes from, if one
+	where     string // and the place that set it
 }
 
 type valueKind int

@@ -40,12 +40,12 @@ func (c *Config) eachView() field {
 }
 
 // viewSettingsOf takes the settings of views out of an environment, in the file's spelling.
-func viewSettingsOf(env map[string]string) []pair {
+func viewSettingsOf(env environ) []pair {
 	var pairs []pair
-	for name, text := range env {
+	for name, text := range env.text {
 		rest, found := strings.CutPrefix(name, viewEnvPrefix)
 		if found && !isViewList(rest) {
-			pairs = append(pairs, pair{key: strings.ToLower(rest), text: text, env: name})
+			pairs = append(pairs, pair{key: strings.ToLower(rest), text: text, env: name, where: env.where[name]})
 		}
 	}
 	return pairs
@@ -75,7 +75,7 @@ func (c *Config) buildViews() []Problem {
 		err := c.setView(byName, setting)
 		if err != nil && setting.env != "" {
 			// The reference does not read the settings of a view that is not configured.
-			c.warnings = append(c.warnings, Problem{Where: "environment", Key: setting.env, Value: setting.text,
+			c.warnings = append(c.warnings, Problem{Where: setting.where, Key: setting.env, Value: setting.text,
 				Why: err.Error()})
 			continue
 		}
@@ -96,7 +96,8 @@ func (c *Config) settle() {
 		}
 		*list = slices.DeleteFunc(slices.Clone(*list), func(name string) bool {
 			if !known(name) {
-				c.warnings = append(c.warnings, Problem{Where: "environment", Key: path, Value: name,
+				origin := c.origins[path]
+				c.warnings = append(c.warnings, Problem{Where: origin.Where, Key: origin.name(path), Value: name,
 					Why: "there is no such extension here: it has no effect"})
 			}
 			return !known(name)
@@ -104,6 +105,7 @@ func (c *Config) settle() {
 	}
 	drop("flow.extensions", &c.Schema.FlowExtensions, schema.KnowsFlowExtension)
 	drop("tables.as_extensions", &c.Schema.ASExtensions, schema.KnowsASExtension)
+	drop("tables.interface_extensions", &c.Schema.InterfaceExtensions, schema.KnowsInterfaceExtension)
 
 	if c.debug {
 		c.origins["log.level"] = c.origins["log.debug"].by("log.debug")

@@ -76,7 +76,11 @@ func Sources(cfg *config.Config) metadata.SourceOptions {
 		GeoFallback: true,
 
 		Registries: map[string]metadata.RegistrySettings{
-			"scireg": {Interval: m.SciReg.Interval, Places: m.SciReg.Sources},
+			"scireg": {
+				Interval: m.SciReg.Interval, Places: m.SciReg.Sources,
+				Requests: download.Requests{Headers: m.SciReg.Headers, CAFile: m.SciReg.CAFile,
+					SkipVerify: !m.SciReg.Verify},
+			},
 		},
 	}
 }

@@ -5,6 +5,8 @@ package download
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -37,7 +39,15 @@ type Options struct {
 // Client downloads files. It may be used by several goroutines at once.
 type Client struct {
 	options Options
+	headers map[string]string
 	http    *retryablehttp.Client
+}
+
+// Requests are what the operator wants of requests to one list of servers. The zero value is the usual.
+type Requests struct {
+	Headers    map[string]string // not sent with a redirect to another host
+	CAFile     string            // PEM: the authorities of the servers' certificates; "": the system's
+	SkipVerify bool              // any certificate is taken
 }
 
 // Auth are the credentials of HTTP basic authentication. They are sent to the host of the URL only.
@@ -68,7 +78,50 @@ func (c *Client) With(maxBytes int64, retries int) *Client {
 	if retries < o.Retries {
 		o.Retries = retries
 	}
-	return New(o)
+	made := New(o)
+	made.setHeaders(c.headers)
+	return made
+}
+
+// Sending is a client for servers with requests of their own, that shares everything else.
+func (c *Client) Sending(r Requests) (*Client, error) {
+	o := c.options
+	o.Transport = c.http.HTTPClient.Transport
+	if transport, ok := o.Transport.(*http.Transport); ok && (r.CAFile != "" || r.SkipVerify) {
+		transport = transport.Clone()
+		if transport.TLSClientConfig == nil {
+			transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+		}
+		transport.TLSClientConfig.InsecureSkipVerify = r.SkipVerify
+		if r.CAFile != "" {
+			pem, err := os.ReadFile(r.CAFile)
+			if err != nil {
+				return nil, err
+			}
+			pool := x509.NewCertPool()
+			if !pool.AppendCertsFromPEM(pem) {
+				return nil, fmt.Errorf("%s holds no PEM certificate", r.CAFile)
+			}
+			transport.TLSClientConfig.RootCAs = pool
+		}
+		o.Transport = transport
+	}
+	made := New(o)
+	made.setHeaders(r.Headers)
+	return made, nil
+}
+
+// setHeaders has headers sent with every request. A redirect to another host loses them: they may be secrets.
+func (c *Client) setHeaders(headers map[string]string) {
+	c.headers = headers
+	c.http.HTTPClient.CheckRedirect = func(r *http.Request, via []*http.Request) error {
+		if r.URL.Host != via[0].URL.Host {
+			for name := range headers {
+				r.Header.Del(name)
+			}
+		}
+		return checkRedirect(r, via)
+	}
 }
 
 // New returns a Client. TLS certificates are verified.
@@ -206,6 +259,9 @@ func (c *Client) get(ctx context.Context, address string, auth Auth, known valid
 		request.SetBasicAuth(auth.Username, auth.Password)
 	}
 	request.Header.Set("User-Agent", "flow-collector")
+	for name, text := range c.headers {
+		request.Header.Set(name, text)
+	}
 	if known.ETag != "" {
 		request.Header.Set("If-None-Match", known.ETag)
 	}

@@ -3,6 +3,7 @@ package download
 import (
 	"compress/gzip"
 	"context"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/http"
@@ -294,5 +295,73 @@ func TestFilesAreNotForAll(t *testing.T) {
 	}
 	if said, err := os.ReadFile(validatorsPath(path)); err != nil || strings.Contains(string(said), "hunter2") {
 		t.Errorf("%s, %v", said, err)
+	}
+}
+
+// Headers go to the server that they are for, and not on to another host; its certificate is verified by the file that
+// the operator names.
+func TestSending(t *testing.T) {
+	var leaked atomic.Bool
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		leaked.Store(leaked.Load() || r.Header.Get("X-Token") != "")
+		fmt.Fprint(w, "elsewhere")
+	}))
+	defer other.Close()
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Header.Get("X-Token") != "secret":
+			w.WriteHeader(http.StatusForbidden)
+		case r.URL.Path == "/away":
+			http.Redirect(w, r, strings.Replace(other.URL, "http:", "https:", 1), http.StatusFound)
+		default:
+			fmt.Fprint(w, "data")
+		}
+	}))
+	defer server.Close()
+	dir := t.TempDir()
+	ca := filepath.Join(dir, "ca.pem")
+	block := &pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}
+	if err := os.WriteFile(ca, pem.EncodeToMemory(block), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	headers := map[string]string{"X-Token": "secret"}
+	for _, test := range []struct {
+		name     string
+		requests Requests
+		path     string
+		want     string // in the error; "": it works
+	}{
+		{"the system's authorities", Requests{Headers: headers}, "/", "certificate"},
+		{"the operator's authority", Requests{Headers: headers, CAFile: ca}, "/", ""},
+		{"no verification", Requests{Headers: headers, SkipVerify: true}, "/", ""},
+		{"no token", Requests{CAFile: ca}, "/", "403"},
+		{"a redirect", Requests{Headers: headers, SkipVerify: true}, "/away", "HTTP"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			client, err := New(Options{Retries: -1}).Sending(test.requests)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = client.With(1<<20, -1).File(t.Context(), server.URL+test.path, filepath.Join(t.TempDir(), "f"),
+				Auth{}, nil)
+			if (err != nil) != (test.want != "") || err != nil && !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want %q", err, test.want)
+			}
+		})
+	}
+	if _, err := New(Options{}).Sending(Requests{CAFile: filepath.Join(dir, "none")}); err == nil {
+		t.Error("a file of authorities that is not there is taken")
+	}
+	plain := httptest.NewServer(http.RedirectHandler(other.URL, http.StatusFound))
+	defer plain.Close()
+	client, err := New(Options{}).Sending(Requests{Headers: headers})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.File(t.Context(), plain.URL, filepath.Join(dir, "g"), Auth{}, nil); err != nil {
+		t.Error(err)
+	}
+	if leaked.Load() {
+		t.Error("another host got the token")
 	}
 }

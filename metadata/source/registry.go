@@ -38,6 +38,7 @@ type Registry struct {
 type RegistrySettings struct {
 	Interval time.Duration // how often it is downloaded or read; 0: at the start only
 	Places   []string      // URLs and files
+	Requests download.Requests
 }
 
 // Source is the registry as a source. Downloads go to cacheDir. false: the settings name nothing to read.
@@ -45,7 +46,8 @@ func (r *Registry) Source(s RegistrySettings, cacheDir string, client *download.
 	if len(s.Places) == 0 {
 		return Source{}, false
 	}
-	reading := &registryFiles{registry: r, places: s.Places, dir: cacheDir, client: client}
+	reading := &registryFiles{registry: r, places: s.Places, dir: cacheDir, client: client,
+		requests: s.Requests}
 	made := Source{
 		Name: r.Name, Interval: s.Interval, Downloads: reading.downloads(), ReadLocal: reading.read,
 		Files: func() []string { return slices.DeleteFunc(slices.Clone(s.Places), IsURL) },
@@ -62,6 +64,7 @@ type registryFiles struct {
 	places   []string
 	dir      string
 	client   *download.Client
+	requests download.Requests
 }
 
 // file is where the n-th place is downloaded to.
@@ -84,10 +87,14 @@ func (f *registryFiles) fetch(ctx context.Context) error {
 		_, err := f.registry.Read(path, "")
 		return err
 	}
+	client, err := f.client.Sending(f.requests)
+	if err != nil {
+		return fmt.Errorf("%s: %w", f.registry.Name, err)
+	}
 	var errs []error
 	for n, place := range f.places {
 		if IsURL(place) {
-			_, err := f.client.With(f.registry.MaxBytes, retries).File(ctx, place, f.file(n), download.Auth{}, check)
+			_, err := client.With(f.registry.MaxBytes, retries).File(ctx, place, f.file(n), download.Auth{}, check)
 			errs = append(errs, err)
 		}
 	}

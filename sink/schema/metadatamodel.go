@@ -28,10 +28,30 @@ var asExtensionPaths = map[string]paths{
 	},
 }
 
-func (s *Settings) asPaths() paths {
+// interfaceExtensionPaths are the typed paths that each interface extension gives ext of meta_interface.
+var interfaceExtensionPaths = map[string]paths{
+	"sap": {"sap_name": "Nullable(String)"},
+	"vrtr": {
+		"vrtr_id":   "LowCardinality(Nullable(String))",
+		"vrtr_name": "LowCardinality(Nullable(String))",
+	},
+	"vrtr_interface": {
+		"vrtr_interface_encap":        "Nullable(UInt32)",
+		"vrtr_interface_global_index": "Nullable(UInt32)",
+		"vrtr_interface_index":        "Nullable(String)",
+	},
+}
+
+func (s *Settings) asPaths() paths { return pathsOf(s.ASExtensions, asExtensionPaths) }
+
+func (s *Settings) interfacePaths() paths {
+	return pathsOf(s.InterfaceExtensions, interfaceExtensionPaths)
+}
+
+func pathsOf(extensions []string, of map[string]paths) paths {
 	all := paths{}
-	for _, e := range s.ASExtensions {
-		maps.Copy(all, asExtensionPaths[e])
+	for _, e := range extensions {
+		maps.Copy(all, of[e])
 	}
 	return all
 }
@@ -154,6 +174,7 @@ func circuits() MetadataTable {
 func interfaces() MetadataTable {
 	return MetadataTable{
 		Name: InterfaceTable, Label: "interface", called: func(t *Tables) string { return t.Interface },
+		extPaths: (*Settings).interfacePaths,
 		Columns: []MetadataColumn{
 			{Name: "type", Type: typeText, Required: true, Comment: "Kind of interface."},
 			{Name: "description", Type: "Nullable(String)", Comment: "Description."},

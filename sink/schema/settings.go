@@ -38,6 +38,8 @@ type Settings struct {
 	IPRefExtensions []string
 	// ASExtensions give ext of meta_as typed paths: peeringdb.
 	ASExtensions []string
+	// InterfaceExtensions give ext of meta_interface typed paths: any of sap, vrtr, vrtr_interface.
+	InterfaceExtensions []string
 
 	// SourceTables are the metadata tables that sources bring beside those of the data model.
 	SourceTables []MetadataTable
@@ -57,6 +59,8 @@ type Settings struct {
 	// MetadataTTL is how long versions in the meta_* tables are kept after their insert_time, such as "2 YEAR".
 	// Empty keeps them for good.
 	MetadataTTL string
+	// StoragePolicy names the server's volumes for tables of rows, when they are created. Empty: the server's default.
+	StoragePolicy string
 
 	// Views are the aggregates kept of data_flow, each with a table of its own.
 	Views []View
@@ -184,6 +188,9 @@ var (
 // KnowsFlowExtension reports whether data_flow has paths of a flow extension.
 func KnowsFlowExtension(name string) bool { return flowExtensions()[name] != nil }
 
+// KnowsInterfaceExtension reports whether meta_interface has paths of an interface extension.
+func KnowsInterfaceExtension(name string) bool { _, ok := interfaceExtensionPaths[name]; return ok }
+
 // KnowsASExtension reports whether meta_as has paths of an AS extension.
 func KnowsASExtension(name string) bool { _, ok := asExtensionPaths[name]; return ok }
 
@@ -215,6 +222,14 @@ func (s *Settings) Validate() error {
 		if _, ok := asExtensionPaths[e]; !ok {
 			add("AS extension %q is none of %s", e, strings.Join(sortedKeys(asExtensionPaths), ", "))
 		}
+	}
+	for _, e := range s.InterfaceExtensions {
+		if _, ok := interfaceExtensionPaths[e]; !ok {
+			add("interface extension %q is none of %s", e, strings.Join(sortedKeys(interfaceExtensionPaths), ", "))
+		}
+	}
+	if s.StoragePolicy != "" && !plainName.MatchString(s.StoragePolicy) {
+		add("storage policy: %q is not a name (letters, digits, _ and -)", s.StoragePolicy)
 	}
 	for _, e := range s.IPRefExtensions {
 		if !pathName.MatchString(e) {

@@ -140,6 +140,9 @@ func (t *table) settingsClause(s *Settings) string {
 	if t.ttl.Interval != "" {
 		settings = append(settings, "ttl_only_drop_parts = 1")
 	}
+	if s.StoragePolicy != "" && !t.metadata {
+		settings = append(settings, "storage_policy = "+literal(s.StoragePolicy))
+	}
 	return strings.Join(settings, ", ")
 }
 

@@ -51,8 +51,8 @@ CREATE TABLE IF NOT EXISTS `default`.`data_flow_local` ON CLUSTER 'all shards'
 ENGINE = ReplicatedMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')
 PARTITION BY toYYYYMMDD(start_time)
 ORDER BY (`src_as_id`, `dst_as_id`, `src_ip`, `dst_ip`, `start_time`)
-TTL `start_time` + INTERVAL 30 DAY
-SETTINGS index_granularity = 8192, min_bytes_for_wide_part = 104857600, replicated_deduplication_window = 20000, replicated_deduplication_window_seconds = 691200, ttl_only_drop_parts = 1;
+TTL `start_time` + INTERVAL 2 DAY TO VOLUME 'cold', start_time + INTERVAL 30 DAY
+SETTINGS index_granularity = 8192, min_bytes_for_wide_part = 104857600, replicated_deduplication_window = 20000, replicated_deduplication_window_seconds = 691200, ttl_only_drop_parts = 1, storage_policy = 'tiered';
 
 CREATE TABLE IF NOT EXISTS `default`.`data_flow` ON CLUSTER 'all shards'
 (
@@ -135,7 +135,7 @@ ENGINE = ReplicatedCoalescingMergeTree('/clickhouse/tables/{shard}/{database}/{t
 PARTITION BY toYYYYMMDD(start_time)
 ORDER BY (`interface_id`, `policy_level`, `policy_scope`, `policy_originator`, `collector_id`, `start_time`)
 TTL `start_time` + INTERVAL 180 DAY
-SETTINGS index_granularity = 8192, replicated_deduplication_window = 20000, replicated_deduplication_window_seconds = 691200, ttl_only_drop_parts = 1;
+SETTINGS index_granularity = 8192, replicated_deduplication_window = 20000, replicated_deduplication_window_seconds = 691200, ttl_only_drop_parts = 1, storage_policy = 'tiered';
 
 CREATE TABLE IF NOT EXISTS `default`.`data_interface_traffic` ON CLUSTER 'all shards'
 (
@@ -189,7 +189,7 @@ ENGINE = ReplicatedMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{
 PARTITION BY toYYYYMMDD(start_time)
 ORDER BY (`stage`, `exporter`, `protocol`, `domain`, `start_time`)
 TTL `start_time` + INTERVAL 180 DAY
-SETTINGS index_granularity = 8192, replicated_deduplication_window = 20000, replicated_deduplication_window_seconds = 691200, ttl_only_drop_parts = 1;
+SETTINGS index_granularity = 8192, replicated_deduplication_window = 20000, replicated_deduplication_window_seconds = 691200, ttl_only_drop_parts = 1, storage_policy = 'tiered';
 
 CREATE TABLE IF NOT EXISTS `default`.`collector_loss` ON CLUSTER 'all shards'
 (
@@ -314,7 +314,7 @@ CREATE TABLE IF NOT EXISTS `default`.`meta_interface` ON CLUSTER 'all shards'
     `ref` String COMMENT 'Names this version (<id>__v<n>); rows refer to it.',
     `hash` String COMMENT 'MD5 of the content: another content makes a version.',
     `insert_time` DateTime DEFAULT now() COMMENT 'From when the version holds.',
-    `ext` JSON COMMENT 'Room for what has no column of its own.',
+    `ext` JSON(sap_name Nullable(String), vrtr_id LowCardinality(Nullable(String)), vrtr_interface_encap Nullable(UInt32), vrtr_interface_global_index Nullable(UInt32), vrtr_interface_index Nullable(String), vrtr_name LowCardinality(Nullable(String))) COMMENT 'Room for what has no column of its own.',
     `tag` Array(LowCardinality(String)) COMMENT 'Tags.',
     `type` LowCardinality(String) COMMENT 'Kind of interface.',
     `description` Nullable(String) COMMENT 'Description.',

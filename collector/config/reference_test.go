@@ -1,0 +1,258 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/metranova/flow-collector/sink/schema"
+)
+
+// stockFiles are environment files with the names and values of the reference stack's.
+var stockFiles = map[string]string{
+	"base.env": `DEBUG=false
+KAFKA_BOOTSTRAP_SERVERS=kafka:9092
+KAFKA_CONSUMER_GROUP=metranova_pipeline
+KAFKA_SSL_CA_LOCATION=/app/conf/certificates/prod/kafka_ca.crt
+KAFKA_SSL_CERTIFICATE_LOCATION=/app/conf/certificates/prod/kafka_user.crt
+KAFKA_SSL_KEY_LOCATION=/app/conf/certificates/prod/kafka_user.key
+KAFKA_SSL_KEY_PASSWORD=CHANGME
+CLICKHOUSE_HOST=clickhouse
+CLICKHOUSE_PORT=9440 #normally 8123 for HTTP, 9440 for HTTPS
+CLICKHOUSE_DATABASE=metranova
+CLICKHOUSE_USERNAME=pipeline_user
+CLICKHOUSE_PASSWORD=CHANGEME
+CLICKHOUSE_BATCH_SIZE=10000
+CLICKHOUSE_BATCH_TIMEOUT=5  # seconds
+REDIS_HOST=redis
+REDIS_PORT=6379
+REDIS_DB=0
+CLICKHOUSE_SCIREG_METADATA_TABLE=meta_ip_scireg
+CLICKHOUSE_IF_METADATA_TABLE=meta_interface
+CLICKHOUSE_DEVICE_METADATA_TABLE=meta_device
+CLICKHOUSE_ORGANIZATION_METADATA_TABLE=meta_organization
+CLICKHOUSE_CIRCUIT_METADATA_TABLE=meta_circuit
+CLICKHOUSE_AS_METADATA_TABLE=meta_as
+CLICKHOUSE_IP_METADATA_TABLE=meta_ip
+CLICKHOUSE_CRIC_IP_METADATA_TABLE=meta_ip_cric
+`,
+	"data_flow.env": `PIPELINE_YAML=/app/pipelines/data_flow.yml
+KAFKA_TOPIC=metranova_flow
+CLICKHOUSE_FLOW_TABLE=data_flow
+CLICKHOUSE_CACHER_TABLES=${CLICKHOUSE_AS_METADATA_TABLE},${CLICKHOUSE_DEVICE_METADATA_TABLE}:@loopback_ip
+IP_CACHER_TABLES=${CLICKHOUSE_SCIREG_METADATA_TABLE},${CLICKHOUSE_IP_METADATA_TABLE}
+CLICKHOUSE_CACHER_REFRESH_INTERVAL=3600
+CLICKHOUSE_FLOW_POLICY_COMMUNITY_SCOPE_MAP=64805:lhcone,64806:lsst,64807:fabric,293:ipt
+CLICKHOUSE_FLOW_EXTENSIONS=bgp,ipv4,ipv6,mpls
+CLICKHOUSE_FLOW_IP_REF_EXTENSIONS=scireg
+`,
+	"metadata_caida_org_as.env": `PIPELINE_YAML=/app/pipelines/metadata_caida_org_as.yml
+CLICKHOUSE_AS_METADATA_EXTENSIONS=peeringdb
+CLICKHOUSE_METADATA_FORCE_UPDATE=false # Set to true to force updates even if no changes detected
+CAIDA_ORG_AS_CONSUMER_AS2ORG_FILE=/app/caches/caida_as_org2info.jsonl
+CAIDA_ORG_AS_CONSUMER_PEERINGDB_FILE=/app/caches/caida_peeringdb.json
+CAIDA_ORG_AS_CONSUMER_CUSTOM_AS_FILE=/app/caches/custom_as_additions.yml
+CAIDA_ORG_AS_CONSUMER_CUSTOM_ORG_FILE=/app/caches/custom_org_additions.yml
+CAIDA_ORG_AS_CONSUMER_UPDATE_INTERVAL=86400
+CAIDA_ORG_AS_CONSUMER_AS_TABLE=${CLICKHOUSE_AS_METADATA_TABLE}
+CAIDA_ORG_AS_CONSUMER_ORG_TABLE=${CLICKHOUSE_ORGANIZATION_METADATA_TABLE}
+`,
+	"metadata_ip_geo.env": `PIPELINE_YAML=/app/pipelines/metadata_ip_geo.yml
+IP_GEO_CSV_CONSUMER_USE_MAXMIND_DOWNLOAD=true
+IP_GEO_CSV_CONSUMER_MAXMIND_ACCOUNT_ID=YOUR_ACCOUNT_ID_HERE
+IP_GEO_CSV_CONSUMER_MAXMIND_LICENSE_KEY=YOUR_LICENSE_KEY_HERE
+IP_GEO_CSV_CONSUMER_ASN_FILES=/app/caches/GeoLite2-ASN-Blocks-IPv4.csv,/app/caches/GeoLite2-ASN-Blocks-IPv6.csv
+IP_GEO_CSV_CONSUMER_LOCATION_FILES=/app/caches/GeoLite2-City-Locations-en.csv
+IP_GEO_CSV_CONSUMER_IP_BLOCK_FILES=/app/caches/GeoLite2-City-Blocks-IPv4.csv,/app/caches/GeoLite2-City-Blocks-IPv6.csv
+IP_GEO_CSV_CONSUMER_CUSTOM_IP_FILE=/app/caches/custom_ip_additions.yml
+IP_GEO_CSV_CONSUMER_UPDATE_INTERVAL=7200
+`,
+	"metadata_scireg.env": `PIPELINE_YAML=/app/pipelines/metadata_scireg.yml
+CLICKHOUSE_CACHER_TABLES=${CLICKHOUSE_SCIREG_METADATA_TABLE}
+HTTP_CONSUMER_ENV_PREFIX=SCIREG
+SCIREG_HTTP_CONSUMER_UPDATE_INTERVAL=3600
+SCIREG_HTTP_CONSUMER_URLS="https://registry.example/scireg.json"
+`,
+	"metadata_file_export.env": `PIPELINE_YAML=/app/pipelines/metadata_file_export.yml
+CLICKHOUSE_METADATA_FORCE_UPDATE=false
+FILE_CONSUMER_FILE_PATHS=/app/conf/meta_interface.yml,/app/conf/meta_device.yml,/app/conf/meta_circuit.yml
+FILE_CONSUMER_UPDATE_INTERVAL=600
+`,
+	"cache_ip_trie.env": `PIPELINE_YAML=/app/pipelines/cache_ip_trie.yml
+CLICKHOUSE_CONSUMER_TABLES=${CLICKHOUSE_SCIREG_METADATA_TABLE},${CLICKHOUSE_IP_METADATA_TABLE}:as_id
+CLICKHOUSE_CONSUMER_UPDATE_INTERVAL=7200
+`,
+	"metadata_iri.env": `PIPELINE_YAML=/app/pipelines/metadata_iri.yml
+CLICKHOUSE_CACHER_REFRESH_INTERVAL=0
+HTTP_CONSUMER_UPDATE_INTERVAL=300
+HTTP_CONSUMER_URLS="https://iri.example/resources"
+`,
+}
+
+// stock writes the files to a host where the containers' directories are not, and returns their paths in the order in
+// which they are to be read, and the root of the containers.
+func stock(t *testing.T) (files []string, root string) {
+	t.Helper()
+	root = filepath.Join(t.TempDir(), "app")
+	for _, name := range []string{"base.env", "data_flow.env", "metadata_caida_org_as.env", "metadata_ip_geo.env",
+		"metadata_scireg.env", "metadata_file_export.env", "cache_ip_trie.env", "metadata_iri.env"} {
+		files = append(files, write(t, name, strings.ReplaceAll(stockFiles[name], "/app/c", root+"/c")))
+	}
+	return files, root
+}
+
+// The files of the reference work as they are: each name and value of them is understood, and what stands below /app
+// is found below metadata.dir and metadata.cache_dir.
+func TestStockFiles(t *testing.T) {
+	files, root := stock(t)
+	dir := t.TempDir()
+	conf, caches := filepath.Join(dir, "conf"), filepath.Join(dir, "caches")
+	for _, file := range []string{conf + "/meta_device.yml", conf + "/meta_interface.yml",
+		caches + "/custom_ip_additions.yml"} {
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, problems := Load(Source{EnvFiles: files, Container: root, Environ: []string{"METADATA_DIR=" + conf,
+		"CACHE_DIR=" + caches}})
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	m := c.Metadata
+	got := map[string]any{
+		"files": m.Files, "caida": m.CAIDA, "asn": m.Geo.ASNFiles, "custom": m.Geo.CustomIP, "scireg": m.SciReg.Sources,
+		"every": m.SciReg.Interval, "certificate": c.Kafka.CertFile, "port": c.Server.Port, "refresh": m.Refresh,
+	}
+	want := map[string]any{
+		"files": []string{conf + "/meta_interface.yml", conf + "/meta_device.yml"}, // meta_circuit.yml is optional
+		"caida": CAIDA{Interval: 24 * time.Hour, UseURL: true, AS2OrgFile: caches + "/caida_as_org2info.jsonl",
+			PeeringFile: caches + "/caida_peeringdb.json", CustomAS: caches + "/custom_as_additions.yml",
+			CustomOrg: caches + "/custom_org_additions.yml"},
+		"asn":    []string{caches + "/GeoLite2-ASN-Blocks-IPv4.csv", caches + "/GeoLite2-ASN-Blocks-IPv6.csv"},
+		"custom": caches + "/custom_ip_additions.yml", "scireg": []string{"https://registry.example/scireg.json"},
+		"every": time.Hour, "certificate": conf + "/certificates/prod/kafka_user.crt", "port": 9440,
+		"refresh": time.Duration(0),
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	notes := lines(c.Notes())
+	for _, part := range []string{"/conf is not on this host: its files are looked for in " + conf,
+		"/caches is not on this host", "IP_GEO_CSV_CONSUMER_ASN_FILES", conf + "/meta_circuit.yml"} {
+		if !strings.Contains(notes, part) {
+			t.Errorf("no %q in the notes:\n%s", part, notes)
+		}
+	}
+	warnings := lines(c.Warnings())
+	for _, name := range []string{"CLICKHOUSE_PASSWORD", "IP_GEO_CSV_CONSUMER_MAXMIND_ACCOUNT_ID"} {
+		if !strings.Contains(warnings, name+": ") || strings.Contains(warnings, "KAFKA_SSL_KEY_PASSWORD") {
+			t.Errorf("warnings:\n%s", warnings)
+		}
+	}
+	for _, u := range c.Unused() {
+		if !u.Known {
+			t.Error(u)
+		}
+	}
+}
+
+// In a container that has the directories of the reference's, they are used without a word.
+func TestStockFiles_inTheirContainer(t *testing.T) {
+	files, root := stock(t)
+	t.Chdir(t.TempDir())
+	for _, dir := range []string{"conf", "caches"} {
+		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := load(t, Source{EnvFiles: files, Container: root})
+	m := c.Metadata
+	if m.Dir != root+"/conf" || m.CacheDir != root+"/caches" ||
+		m.CAIDA.AS2OrgFile != root+"/caches/caida_as_org2info.jsonl" {
+		t.Errorf("%+v", m)
+	}
+	if notes := lines(c.Notes()); strings.Contains(notes, "is not on this host") {
+		t.Error(notes)
+	}
+}
+
+func lines(problems []Problem) string {
+	var b strings.Builder
+	for _, p := range problems {
+		b.WriteString(p.String() + "\n")
+	}
+	return b.String()
+}
+
+// The prefix of the HTTP consumer's variables is the operator's choice.
+func TestRegistryNames(t *testing.T) {
+	for _, test := range []struct{ name, file, want string }{
+		{"its own prefix", "PIPELINE_YAML=/x/metadata_scireg.yml\nHTTP_CONSUMER_ENV_PREFIX=REG\n" +
+			"REG_HTTP_CONSUMER_URLS=https://a.example\n", "https://a.example"},
+		{"none", "PIPELINE_YAML=metadata_scireg.yml\nHTTP_CONSUMER_URLS=https://b.example\n", "https://b.example"},
+		{"the usual one", "SCIREG_HTTP_CONSUMER_URLS=https://c.example\n", "https://c.example"},
+		{"another pipeline's", "PIPELINE_YAML=metadata_iri.yml\nHTTP_CONSUMER_URLS=https://d.example\n", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := load(t, Source{EnvFiles: []string{write(t, "a.env", test.file)}})
+			if got := strings.Join(c.Metadata.SciReg.Sources, ","); got != test.want {
+				t.Errorf("sources %q, want %q", got, test.want)
+			}
+			unused := lines(problemsOf(c.Unused()))
+			if used := !strings.Contains(unused, "HTTP_CONSUMER_URLS"); used != (test.want != "") {
+				t.Errorf("not used: %s", unused)
+			}
+		})
+	}
+}
+
+func problemsOf(unused []UnusedVariable) []Problem {
+	var all []Problem
+	for _, u := range unused {
+		all = append(all, u.Problem)
+	}
+	return all
+}
+
+func TestReferenceValuesOfNewNames(t *testing.T) {
+	c := load(t, Source{Environ: []string{"HTTP_HEADERS=Authorization:Bearer a:b,X-Site:lab", "HTTP_SSL_VERIFY=false",
+		"CLICKHOUSE_IF_METADATA_EXTENSIONS=sap,vrtr,port", "CLICKHOUSE_STORAGE_POLICY=tiered",
+		"CLICKHOUSE_AS_METADATA_TABLE=a", "CAIDA_ORG_AS_CONSUMER_AS_TABLE=b", "IP_GEO_CSV_CONSUMER_TABLE=ips",
+		"CLICKHOUSE_SKIP_VERIFY=true"}})
+	want := map[string]string{"Authorization": "Bearer a:b", "X-Site": "lab"}
+	if diff := cmp.Diff(want, c.Metadata.SciReg.Headers); diff != "" || c.Metadata.SciReg.Verify {
+		t.Errorf("headers -want +got:\n%s", diff)
+	}
+	if !slices.Equal(c.Schema.InterfaceExtensions, []string{"sap", "vrtr"}) || c.Schema.StoragePolicy != "tiered" ||
+		c.Schema.Tables.AS != "a" || c.Schema.Tables.IP != "ips" || !c.Server.SkipVerify {
+		t.Errorf("%+v", c.Schema)
+	}
+	warnings := lines(c.Warnings())
+	for _, part := range []string{"port: there is no such extension",
+		"CAIDA_ORG_AS_CONSUMER_AS_TABLE: has another value than CLICKHOUSE_AS_METADATA_TABLE"} {
+		if !strings.Contains(warnings, part) {
+			t.Errorf("no %q in\n%s", part, warnings)
+		}
+	}
+	if schema.KnowsInterfaceExtension("port") {
+		t.Error("there is an extension port")
+	}
+}
+
+// A secret is in no message, whatever is wrong with it.
+func TestSecretsAreNotInProblems(t *testing.T) {
+	c, problems := Load(Source{Environ: []string{"HTTP_HEADERS=hunter2"},
+		File: write(t, "c.yml", "metadata: {scireg: {headers: hunter2}}")})
+	if len(problems) != 1 || len(c.Warnings()) != 1 ||
+		strings.Contains(lines(problems)+lines(c.Warnings()), "hunter2") {
+		t.Errorf("problems %v, warnings %v", problems, c.Warnings())
+	}
+}
