@@ -2,25 +2,25 @@ package enrich
 
 import "fmt"
 
-// asList are the AS numbers of meta_as. Number 0 of the list is for all AS that it does not have.
+// asList holds the AS numbers of meta_as. Its entry 0 stands for every AS that meta_as does not have.
 type asList struct {
 	low   []uint32          // by AS number, where that is below lowAS
-	high  map[uint32]uint32 // and all others
+	high  map[uint32]uint32 // all other AS numbers
 	all   []AS
 	names []asNames
 }
 
-// lowAS is above the AS numbers that registries have given out so far: their numbers in the list take 2 MiB.
+// lowAS is larger than every AS number that registries have assigned so far. The array below it takes 2 MiB.
 const lowAS = 1 << 19
 
-// asNames are what a row says of an AS.
+// asNames holds the columns that a row takes from an AS.
 type asNames struct{ ref, scope string }
 
 func newASList() *asList {
 	return &asList{high: map[uint32]uint32{}, all: make([]AS, 1), names: make([]asNames, 1)}
 }
 
-// add adds an AS, or replaces the one with its number.
+// add adds an AS, or replaces the entry that has the same number.
 func (l *asList) add(a AS) {
 	n := l.number(a.ID)
 	if n == 0 {
@@ -42,7 +42,7 @@ func (l *asList) setNumber(id, n uint32) {
 	l.low[id] = n
 }
 
-// number is an AS's place in the list, 0 where it is not in it.
+// number returns the index of an AS's entry, or 0 if the list does not have it.
 func (l *asList) number(id uint32) uint32 {
 	if int(id) < len(l.low) {
 		return l.low[id]
@@ -55,7 +55,7 @@ func (l *asList) number(id uint32) uint32 {
 
 func (l *asList) size() int { return len(l.all) - 1 }
 
-// asScope is the policy scope of an AS; AS 0 has none.
+// asScope returns the policy scope of an AS; "" for AS 0.
 func asScope(id uint32) string {
 	if id == 0 {
 		return ""

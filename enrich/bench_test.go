@@ -103,7 +103,7 @@ func BenchmarkEnrich(b *testing.B) {
 						end := &ends[(i+j)&(len(ends)-1)]
 						records[j].SrcAddr, records[j].DstAddr = end[0], end[1]
 					}
-					e.Warm(s, records)
+					e.Prefetch(s, records)
 				}
 				e.Enrich(s, &records[i%batch], &row)
 				i++

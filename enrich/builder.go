@@ -1,5 +1,5 @@
-// Package enrich says what is known of a flow beyond its record: an immutable Snapshot of the metadata, and an Enricher
-// per worker that turns a flow record into a row of data_flow. It imports only the flow record.
+// Package enrich adds to a flow record what the metadata has about it. A Snapshot is an immutable copy of the metadata;
+// an Enricher, one per worker, turns flow records into rows of data_flow. The package imports only the flow record.
 package enrich
 
 import (
@@ -13,23 +13,24 @@ import (
 // Device is a record of meta_device.
 type Device struct {
 	ID, Ref   string
-	Loopbacks []netip.Addr // any of these as the exporter's address is this device
-	Version   int64        // insert time in any unit; the greater wins a shared loopback, then the greater ID
+	Loopbacks []netip.Addr // an exporter with one of these addresses is this device
+	// insert time, in any unit. If two devices have the same loopback, the greater Version wins, then the greater ID
+	Version int64
 }
 
 // MetaInterface is a record of meta_interface.
 type MetaInterface struct {
 	ID, Ref, DeviceID string
 	FlowIndex         uint32
-	HasFlowIndex      bool // false: never matches
+	HasFlowIndex      bool // false: the interface never matches
 	Edge              bool
-	Version           int64 // as Device.Version
+	Version           int64 // as Device.Version: the greater one wins
 }
 
 // Application is a record of meta_application.
 type Application struct {
-	ID, Protocol     string // the protocol's name is compared in lower case
-	PortMin, PortMax uint16 // inclusive, in either order
+	ID, Protocol     string // the protocol's name; case does not matter
+	PortMin, PortMax uint16 // inclusive; either may be the greater one
 }
 
 // AS is a record of meta_as.
@@ -42,10 +43,10 @@ type AS struct {
 // Organization is a record of meta_organization.
 type Organization struct{ ID, Ref, Name string }
 
-// IPPrefix is one subnet of a record of meta_ip or of an IP reference extension.
+// IPPrefix is one subnet of a meta_ip record or of an IP reference extension.
 type IPPrefix struct {
-	Prefix  netip.Prefix // IPv4 as IPv4; host bits are ignored
-	ID, Ref string       // two records with one prefix: the greater ID in byte order wins
+	Prefix  netip.Prefix // IPv4 prefixes are in IPv4 form; host bits are ignored
+	ID, Ref string       // if two records have the same prefix, the greater ID in byte order wins
 	ASID    uint32       // 0: none
 }
 
@@ -55,7 +56,8 @@ type ASPrefix struct {
 	ASID   uint32
 }
 
-// Builder collects the newest version of every record and makes a Snapshot of them. Records may come in any order.
+// Builder collects the newest version of each record and builds a Snapshot from them. Records may be added in any
+// order.
 type Builder struct {
 	s       *Snapshot
 	ips     prefixList
@@ -75,7 +77,7 @@ func NewBuilder() *Builder {
 	}
 }
 
-// Grow makes room for that many subnets of meta_ip, which saves copying when there will be millions.
+// Grow reserves memory for a number of meta_ip subnets, which saves copying when there will be millions.
 func (b *Builder) Grow(subnets int) {
 	b.ips.subnets = slices.Grow(b.ips.subnets, subnets)
 	b.ips.list = slices.Grow(b.ips.list, subnets)
@@ -94,7 +96,7 @@ func (b *Builder) AddDevice(d Device) {
 	}
 }
 
-// AddInterface adds an interface; one without a flow index never matches.
+// AddInterface adds an interface. One without a flow index never matches.
 func (b *Builder) AddInterface(i MetaInterface) {
 	b.s.stats.Interfaces++
 	if !i.HasFlowIndex {
@@ -108,8 +110,8 @@ func (b *Builder) AddInterface(i MetaInterface) {
 	b.version[key] = i
 }
 
-// compareInterfaces orders interfaces that share a device and an index: an edge is looked up first, then the newest,
-// then the greatest id.
+// compareInterfaces orders interfaces that have the same device and index. The first one is used: edge before others,
+// then the newest, then the greatest id.
 func compareInterfaces(a, b *MetaInterface) int {
 	edge := func(i *MetaInterface) int {
 		if i.Edge {
@@ -140,8 +142,8 @@ func (b *Builder) AddOrganization(o Organization) { b.s.organizations[o.ID] = o 
 // AddIP adds a subnet of meta_ip.
 func (b *Builder) AddIP(p IPPrefix) { b.ips.add(p) }
 
-// AddASBlock adds an announced prefix. Where an address has one, its origin is the address's AS; otherwise it is the AS
-// of the subnet of meta_ip that the address is in.
+// AddASBlock adds an announced prefix. The AS of an address is the origin of its longest announced prefix. Without one
+// it is the AS of its subnet in meta_ip.
 func (b *Builder) AddASBlock(p ASPrefix) { b.origins.add(IPPrefix{Prefix: p.Prefix, ASID: p.ASID}) }
 
 // AddIPExtension adds a subnet of an IP reference extension, for example "scireg".
@@ -154,7 +156,7 @@ func (b *Builder) AddIPExtension(name string, p IPPrefix) {
 	e.add(p)
 }
 
-// Build returns the snapshot. The builder must not be used any more.
+// Build returns the snapshot. The builder must not be used afterwards.
 func (b *Builder) Build() (*Snapshot, error) {
 	s := b.s
 	names := slices.Sorted(maps.Keys(b.ext))
@@ -162,9 +164,9 @@ func (b *Builder) Build() (*Snapshot, error) {
 	for i, name := range names {
 		lists[i] = b.ext[name]
 	}
-	s.places = newPlaces(&b.ips, &b.origins, names, lists, s.as)
+	s.prefixes = newPrefixTable(&b.ips, &b.origins, names, lists, s.as)
 	for i, name := range names {
-		s.stats.Extensions[name] = s.places.extPrefixes[i]
+		s.stats.Extensions[name] = s.prefixes.extPrefixes[i]
 	}
 	for a, d := range b.devices {
 		s.devices[a] = DeviceMatch{ID: d.ID, Ref: d.Ref}
@@ -182,7 +184,7 @@ func (b *Builder) Build() (*Snapshot, error) {
 			cmp.Compare(b.PortMax, a.PortMax), cmp.Compare(a.ID, b.ID))
 	})
 	s.stats.AS, s.stats.Organizations = s.as.size(), len(s.organizations)
-	s.stats.IPs, s.stats.ASBlocks = s.places.ips, s.places.blocks
+	s.stats.IPs, s.stats.ASBlocks = s.prefixes.ips, s.prefixes.blocks
 	*b = Builder{}
 	return s, nil
 }

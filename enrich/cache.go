@@ -6,14 +6,14 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-// maxExporters bounds the exporters that an enricher remembers; more make it forget all and begin anew.
+// maxExporters bounds the exporters that an enricher remembers. When it is exceeded, all are forgotten.
 const maxExporters = 1 << 14
 
-// exporterCache remembers what a snapshot says of exporters. Records of one exporter mostly follow each other.
+// exporterCache caches look-ups of exporters in the snapshot. Consecutive records are mostly from one exporter.
 type exporterCache struct {
 	byAddr map[flow.Addr]*exporterEntry
 	last   *exporterEntry
-	fresh  bool // an entry has noted an unknown interface since the latest publication, or all were forgotten
+	fresh  bool // set when an entry notes an unknown interface, or the cache is cleared; cleared by Publish
 }
 
 type exporterEntry struct {
@@ -22,8 +22,8 @@ type exporterEntry struct {
 	interfaces map[uint32]Interface
 	unknown    unknownInterfaces
 	learned    map[uint32]learnedInterface
-	fresh      *bool  // the cache's
-	salt       uint32 // keeps exporters' interfaces apart
+	fresh      *bool  // points to the cache's fresh
+	salt       uint32 // separates the interfaces of different exporters in interfaceCache
 }
 
 func newExporterCache() exporterCache {
@@ -53,10 +53,10 @@ func (c *exporterCache) of(s *Snapshot, a flow.Addr) *exporterEntry {
 	return x
 }
 
-// exporter looks an exporter up: its device, or else its address in the device's place.
+// exporter looks up an exporter: its device, or its address if metadata has no such device.
 func (s *Snapshot) exporter(a flow.Addr) *exporterEntry {
 	x := &exporterEntry{addr: a, id: "unknown"}
-	if a != (flow.Addr{}) { // unset is no address, even if a device claims ::
+	if a != (flow.Addr{}) { // an unset address matches nothing, even if a device has the loopback ::
 		x.id = a.String()
 		if d, found := s.devices[a.Netip()]; found {
 			x.id, x.ref = d.ID, d.Ref
@@ -66,7 +66,7 @@ func (s *Snapshot) exporter(a flow.Addr) *exporterEntry {
 	return x
 }
 
-// interfaceOf is the interface with that number. Only a plain index and the device itself have one.
+// interfaceOf returns the interface with a number. Only plain indexes and the device itself have an interface.
 func (x *exporterEntry) interfaceOf(index uint32, kind flow.InterfaceKind) Interface {
 	switch kind {
 	case flow.InterfaceIndex:
@@ -82,17 +82,19 @@ func (x *exporterEntry) interfaceOf(index uint32, kind flow.InterfaceKind) Inter
 	return found
 }
 
-// interfaceSlots is how many interfaces an enricher remembers.
+// interfaceSlots is the size of interfaceCache.
 const interfaceSlots = 1 << 8
 
-// interfaceCache stands before the exporters' maps. Neighbouring numbers of one exporter have slots of their own.
+// interfaceCache avoids look-ups in the exporters' maps. Consecutive interface numbers of an exporter get different
+// slots.
 type interfaceCache [interfaceSlots]struct {
 	exporter *exporterEntry
 	index    uint32
 	known    Interface
 }
 
-// of returns the interface with that number: as metadata has it, else as names has it, which may be nil.
+// of returns the interface with a number: as metadata has it, else as the exporter's own names have it. names may be
+// nil.
 func (c *interfaceCache) of(x *exporterEntry, index uint32, kind flow.InterfaceKind, names *flow.Names) Interface {
 	if kind != flow.InterfaceIndex {
 		return x.interfaceOf(index, kind)
@@ -107,25 +109,25 @@ func (c *interfaceCache) of(x *exporterEntry, index uint32, kind flow.InterfaceK
 	return slot.known
 }
 
-// hostSlots is how many addresses an enricher remembers.
+// hostSlots is the size of hostCache.
 const hostSlots = 1 << 15
 
-// hostCache remembers the places of addresses that only a trie can find. An address has one slot; the latest address
-// with that slot is in it.
+// hostCache caches look-ups of addresses that need the trie. Each address has one slot, which holds the latest address
+// that was looked up there.
 type hostCache []hostEntry
 
 type hostEntry struct {
 	addr   flow.Addr
 	filled bool
-	place  uint32
+	entry  uint32
 }
 
 func (c hostCache) reset() { clear(c) }
 
-// place returns the number of an address's place.
-func (c hostCache) place(p *places, a *flow.Addr) uint32 {
+// entry returns the index of an address's entry in the prefix table.
+func (c hostCache) entry(p *prefixTable, a *flow.Addr) uint32 {
 	if p.direct != nil && a.Is4() {
-		if n := p.direct[blockOf(a)]; n != longer {
+		if n := p.direct[blockOf(a)]; n != useTrie {
 			return n
 		}
 	}
@@ -133,25 +135,24 @@ func (c hostCache) place(p *places, a *flow.Addr) uint32 {
 	if !h.filled || h.addr != *a {
 		*h = hostEntry{*a, true, p.find(a.Netip())}
 	}
-	return h.place
+	return h.entry
 }
 
-// blockOf is the number of an IPv4 address's block in the direct table.
+// blockOf returns the index of an IPv4 address's /24 block in the direct table.
 func blockOf(a *flow.Addr) uint32 { return binary.BigEndian.Uint32(a[12:]) >> 8 }
 
-// slotOf mixes the address's halves (the constant is 2^64 divided by the golden ratio).
+// slotOf hashes an address to its slot. The constant is 2^64 divided by the golden ratio.
 func slotOf(a *flow.Addr) uint64 {
 	const golden = 0x9e3779b97f4a7c15
 	h := (binary.LittleEndian.Uint64(a[:8])*golden ^ binary.LittleEndian.Uint64(a[8:])) * golden
 	return h >> 49 // 64 - log2(hostSlots)
 }
 
-// asSlots is how many AS numbers an enricher remembers that meta_as does not have: about as many as are in use, for
-// where there is no meta_as at all. They take some 3 MB.
+// asSlots is the size of asCache: about as many AS numbers as are in use, so that it also serves without any meta_as.
+// It takes some 3 MB.
 const asSlots = 1 << 16
 
-// asCache remembers what a row says of AS numbers that meta_as does not have. Neighbouring numbers have slots of their
-// own.
+// asCache caches the columns of AS numbers that meta_as does not have. Consecutive numbers get different slots.
 type asCache []asSlot
 
 type asSlot struct {
@@ -159,7 +160,7 @@ type asSlot struct {
 	asNames
 }
 
-// unknown returns what a row says of an AS number that meta_as does not have. It is valid until the next call.
+// unknown returns the columns of an AS number that meta_as does not have. They are valid until the next call.
 func (c asCache) unknown(s *scopes, id uint32) *asNames {
 	slot := &c[id%asSlots]
 	if slot.id != id {

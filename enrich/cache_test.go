@@ -146,18 +146,18 @@ func randomAddr(rng *rand.Rand) flow.Addr {
 	return flow.AddrFrom4([4]byte{10, byte(rng.IntN(8)), byte(rng.IntN(256)), byte(rng.IntN(256))})
 }
 
-// Warm changes nothing of what Enrich says.
-func TestWarm(t *testing.T) {
+// Prefetch changes nothing of what Enrich says.
+func TestPrefetch(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	s := generated(t, rng, directFrom)
 	hosts := addresses(rng, 500)
 	records := benchRecords(hosts, func() int { return rng.IntN(len(hosts)) })[:1000]
-	cold, warm := New(benchOptions), New(benchOptions)
+	without, with := New(benchOptions), New(benchOptions)
 	var want, got Row
-	warm.Warm(s, records)
+	with.Prefetch(s, records)
 	for i := range records {
-		cold.Enrich(s, &records[i], &want)
-		warm.Enrich(s, &records[i], &got)
+		without.Enrich(s, &records[i], &want)
+		with.Enrich(s, &records[i], &got)
 		if want.SrcIPRef != got.SrcIPRef || want.DstASID != got.DstASID ||
 			!slices.Equal(want.PolicyScope, got.PolicyScope) {
 			t.Fatalf("record %d: %+v, want %+v", i, got, want)

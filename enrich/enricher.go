@@ -9,16 +9,16 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-// Options say how rows are filled.
+// Options configure an Enricher.
 type Options struct {
 	Policy Policy
-	// IPRefExtensions name the extensions of Row.SrcExtRef and DstExtRef, in their order.
+	// IPRefExtensions are the names of the extensions in Row.SrcExtRef and DstExtRef, in that order.
 	IPRefExtensions []string
-	// WithoutLearned leaves names that exporters' option records give to interfaces and VRFs out of rows.
+	// WithoutLearned ignores the names that exporters' option records give to interfaces and VRFs.
 	WithoutLearned bool
 }
 
-// Enricher fills rows. It belongs to one worker: what it looked up lately it remembers, without a lock.
+// Enricher fills rows. Each worker has one of its own, so that its caches need no lock.
 type Enricher struct {
 	protocols  *protocols
 	scopes     scopes
@@ -27,18 +27,18 @@ type Enricher struct {
 	hosts      hostCache
 	as         asCache
 	rds        rdCache
-	snapshot   *Snapshot // that the caches are of
-	warmed     uint32
+	snapshot   *Snapshot // the one that the caches belong to
+	prefetched uint32
 	known      [256]*portSet
 
 	withoutLearned bool
 
-	names      []string // of IP reference extensions
-	extensions []int    // of the snapshot's places, -1 for those it does not have
+	names      []string // the names of the IP reference extensions
+	extensions []int    // the indexes of names in the snapshot; -1: not there
 
 	srcExt   []string
 	dstExt   []string
-	srcScope string // of the AS of the record at hand
+	srcScope string // of the AS of the current record
 	dstScope string
 	unknown  atomic.Pointer[[]UnknownInterfaces]
 }
@@ -63,10 +63,10 @@ func New(o Options) *Enricher {
 	}
 }
 
-// SetPolicy replaces the policy: it holds from the next row on.
+// SetPolicy replaces the policy, from the next row on.
 func (e *Enricher) SetPolicy(p Policy) { e.scopes = newScopes(p) }
 
-// Enrich fills row from a record and a snapshot. Slices of the row are valid until the next call.
+// Enrich fills row from a record and a snapshot. Slices in the row are valid until the next call.
 func (e *Enricher) Enrich(s *Snapshot, r *flow.Record, row *Row) {
 	if s != e.snapshot {
 		e.reset(s)
@@ -84,21 +84,21 @@ func (e *Enricher) Enrich(s *Snapshot, r *flow.Record, row *Row) {
 	row.ASPathID, row.ASPathPadding = foldPath(r.ASPath, row.ASPathID[:0], row.ASPathPadding[:0])
 }
 
-// reset forgets what was looked up in another snapshot.
+// reset clears what was cached from another snapshot.
 func (e *Enricher) reset(s *Snapshot) {
 	e.snapshot = s
 	e.exporters.reset()
 	e.interfaces = interfaceCache{}
 	e.hosts.reset()
 	for i, name := range e.names {
-		e.extensions[i] = slices.Index(s.places.extensions, name)
+		e.extensions[i] = slices.Index(s.prefixes.extensions, name)
 	}
 	for n := range e.known {
 		e.known[n] = s.applications.byProtocol[e.protocols.lower[n]]
 	}
 }
 
-// measure fills times, protocol and counters.
+// measure fills in times, protocol and counters.
 func (e *Enricher) measure(r *flow.Record, row *Row) {
 	row.StartMs, row.EndMs = max(r.StartMs, 0), max(r.EndMs, 0)
 	row.Protocol = e.protocols.names[r.IPProtocol]
@@ -108,8 +108,7 @@ func (e *Enricher) measure(r *flow.Record, row *Row) {
 	}
 	row.SrcPort, row.DstPort = r.SrcPort, r.DstPort
 	if r.Protocol == flow.NetFlowV5 && r.IPProtocol != 6 && r.IPProtocol != 17 {
-		// Ports of TCP and UDP only, as dashboards know them; but the place of ICMP's type and code is the destination
-		// port.
+		// Only TCP and UDP have ports, as dashboards expect. ICMP's type and code stay in the destination port.
 		row.SrcPort = 0
 		if r.IPProtocol != 1 {
 			row.DstPort = 0
@@ -123,7 +122,7 @@ func (e *Enricher) measure(r *flow.Record, row *Row) {
 	row.Packets = multiply(r.Packets, rate)
 }
 
-// multiply saturates at the largest value: a counter that cannot be held must not look small.
+// multiply saturates: an overflow must not make a large counter look small.
 func multiply(a, b uint64) uint64 {
 	high, low := bits.Mul64(a, b)
 	if high != 0 {
@@ -132,7 +131,7 @@ func multiply(a, b uint64) uint64 {
 	return low
 }
 
-// device finds the exporter and the flow's interfaces.
+// device fills in the exporter and the flow's interfaces.
 func (e *Enricher) device(r *flow.Record, row *Row) {
 	x := e.exporters.of(e.snapshot, r.Exporter)
 	row.DeviceID, row.DeviceRef = x.id, x.ref
@@ -145,30 +144,30 @@ func (e *Enricher) device(r *flow.Record, row *Row) {
 	row.VRFName = vrfName(r, names)
 }
 
-// endpoints finds the subnets and AS of both ends.
+// endpoints fills in the subnets and the AS of both ends.
 func (e *Enricher) endpoints(s *Snapshot, r *flow.Record, row *Row) {
 	var as *asNames
-	n := e.hosts.place(s.places, &r.SrcAddr)
-	at := &s.places.list[n]
-	row.SrcIPRef = s.places.ref(at)
+	n := e.hosts.entry(s.prefixes, &r.SrcAddr)
+	at := &s.prefixes.list[n]
+	row.SrcIPRef = s.prefixes.ref(at)
 	row.SrcASID, as = e.asOf(s, at, r.SrcAS)
 	row.SrcASRef, e.srcScope = as.ref, as.scope
-	e.extensionRefs(s.places, n, at, e.srcExt)
-	n = e.hosts.place(s.places, &r.DstAddr)
-	at = &s.places.list[n]
-	row.DstIPRef = s.places.ref(at)
+	e.extensionRefs(s.prefixes, n, at, e.srcExt)
+	n = e.hosts.entry(s.prefixes, &r.DstAddr)
+	at = &s.prefixes.list[n]
+	row.DstIPRef = s.prefixes.ref(at)
 	row.DstASID, as = e.asOf(s, at, r.DstAS)
 	row.DstASRef, e.dstScope = as.ref, as.scope
-	e.extensionRefs(s.places, n, at, e.dstExt)
+	e.extensionRefs(s.prefixes, n, at, e.dstExt)
 	row.SrcExtRef, row.DstExtRef = e.srcExt, e.dstExt
 }
 
-// asOf is the AS that the record says, else that of the address's subnet in meta_ip, and what the row says of it. The
-// names are valid until the next call.
-func (e *Enricher) asOf(s *Snapshot, at *place, sent uint32) (id uint32, names *asNames) {
+// asOf returns the AS in the record, or the AS of the address's subnet in meta_ip if the record has none, and its
+// columns. They are valid until the next call.
+func (e *Enricher) asOf(s *Snapshot, at *entry, sent uint32) (id uint32, names *asNames) {
 	id, n := sent, uint32(0)
 	switch {
-	case at.ipBits != none && (sent == 0 || sent == at.asID):
+	case at.ipBits != noPrefix && (sent == 0 || sent == at.asID):
 		id, n = at.asID, at.as&^extended
 	case sent != 0:
 		n = s.as.number(sent)
@@ -179,8 +178,8 @@ func (e *Enricher) asOf(s *Snapshot, at *place, sent uint32) (id uint32, names *
 	return id, &s.as.names[n]
 }
 
-// extensionRefs finds the refs of the extensions at a place.
-func (e *Enricher) extensionRefs(p *places, n uint32, at *place, refs []string) {
+// extensionRefs finds the refs of the IP reference extensions for an address.
+func (e *Enricher) extensionRefs(p *prefixTable, n uint32, at *entry, refs []string) {
 	clear(refs)
 	if at.as&extended == 0 {
 		return
@@ -189,13 +188,14 @@ func (e *Enricher) extensionRefs(p *places, n uint32, at *place, refs []string) 
 		if x < 0 {
 			continue
 		}
-		if m := p.extMatch(n, x); m.bits != none {
+		if m := p.extMatch(n, x); m.bits != noPrefix {
 			refs[i] = p.extRecords[x].ref(m.record)
 		}
 	}
 }
 
-// peer is the BGP next hop, or in its place the top label's address, IPv4 first; all is NULL where neither was sent.
+// peer fills in the peer: the BGP next hop, else the address of the top MPLS label, IPv4 first. Without either all peer
+// columns are NULL.
 func (e *Enricher) peer(s *Snapshot, r *flow.Record, row *Row) {
 	row.HasPeer, row.PeerIP, row.PeerASID, row.PeerIPRef, row.PeerASRef = false, flow.Addr{}, 0, "", ""
 	bgp, top := r.Sent(flow.BGPNextHop), r.Sent(flow.MPLSTopLabelAddr)
@@ -209,13 +209,13 @@ func (e *Enricher) peer(s *Snapshot, r *flow.Record, row *Row) {
 	}
 	row.HasPeer = true
 	var as *asNames
-	at := &s.places.list[e.hosts.place(s.places, &row.PeerIP)]
-	row.PeerIPRef = s.places.ref(at)
+	at := &s.prefixes.list[e.hosts.entry(s.prefixes, &row.PeerIP)]
+	row.PeerIPRef = s.prefixes.ref(at)
 	row.PeerASID, as = e.asOf(s, at, r.PeerDstAS)
 	row.PeerASRef = as.ref
 }
 
-// application is the known port: the smaller one if both are known.
+// application fills in the known port; if both are known, the smaller one.
 func (e *Enricher) application(r *flow.Record, row *Row) {
 	row.ApplicationPort = 0
 	set := e.known[r.IPProtocol]
@@ -233,7 +233,7 @@ func (e *Enricher) application(r *flow.Record, row *Row) {
 	}
 }
 
-// bottomLabel is the last label that is not 0.
+// bottomLabel returns the last label that is not 0.
 func bottomLabel(r *flow.Record) uint32 {
 	for i := min(int(r.MPLSCount), len(r.MPLS)) - 1; i >= 0; i-- {
 		if label := r.MPLS[i] >> 4; label != 0 {
@@ -243,8 +243,8 @@ func bottomLabel(r *flow.Record) uint32 {
 	return 0
 }
 
-// splitStack splits the entries of the label stack into labels and traffic classes (RFC 3032 §2.1). Elements of a
-// template that are empty are labels of 0, as dashboards know them.
+// splitStack splits the label stack into labels and traffic classes (RFC 3032 §2.1). A template's empty label elements
+// become labels of 0, as dashboards expect.
 func splitStack(r *flow.Record, labels []uint32, classes []uint8) ([]uint32, []uint8) {
 	if !r.Sent(flow.MPLS) {
 		return labels, classes
@@ -256,7 +256,7 @@ func splitStack(r *flow.Record, labels []uint32, classes []uint8) ([]uint32, []u
 	return labels, classes
 }
 
-// foldPath makes runs of one AS into one entry and its length.
+// foldPath replaces each run of one AS by a single entry and the length of the run.
 func foldPath(path, ids []uint32, padding []uint16) ([]uint32, []uint16) {
 	for _, as := range path {
 		if n := len(ids); n > 0 && ids[n-1] == as {

@@ -9,9 +9,8 @@ import (
 // hugePage is the size of a huge page on amd64 and arm64, in bytes.
 const hugePage = 2 << 20
 
-// useHugePages asks the kernel for huge pages under a slice. Every look-up goes to another place of tables that are
-// much larger than what the processor remembers the addresses of in small pages; without huge pages it would wait for
-// these addresses too. A kernel that has none, or was told to have none, leaves the small ones.
+// useHugePages asks the kernel to back a slice with huge pages. Look-ups hit random places of large tables: with small
+// pages nearly each would miss the TLB. If the kernel has no huge pages, or they are disabled, small ones stay.
 func useHugePages[T any](s []T) {
 	start := unsafe.Pointer(unsafe.SliceData(s))
 	size := uintptr(len(s)) * unsafe.Sizeof(*new(T))
@@ -21,6 +20,6 @@ func useHugePages[T any](s []T) {
 	}
 	whole := unsafe.Slice((*byte)(unsafe.Add(start, skip)), (size-skip)&^(hugePage-1))
 	if unix.Madvise(whole, unix.MADV_HUGEPAGE) == nil {
-		_ = unix.Madvise(whole, unix.MADV_COLLAPSE) // at once, where the kernel can (Linux 6.1); else some time
+		_ = unix.Madvise(whole, unix.MADV_COLLAPSE) // at once if the kernel can (Linux 6.1), else in the background
 	}
 }

@@ -7,18 +7,19 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-// maxLearned bounds the names that are remembered of one exporter; more make it forget them and look them up anew.
+// maxLearned bounds the names that are remembered for one exporter. When it is exceeded, they are forgotten and looked
+// up again.
 const maxLearned = 1 << 12
 
-// learnedInterface is an interface that metadata does not have, as the exporter's option records name it (IE 82, else
-// IE 83).
+// learnedInterface is an interface that is not in metadata, as the exporter's option records name it (IE 82, else IE
+// 83).
 type learnedInterface struct {
-	name string // as the exporter says it
-	id   string // <device id>::<name>, as ids of meta_interface are made
+	name string // as the exporter sent it
+	id   string // <device id>::<name>, the same form as ids of meta_interface
 }
 
-// learn returns the interface that the exporter itself names, which has an id, but no ref and no edge: these are
-// metadata's to give. It allocates only for a name that it did not see before.
+// learn returns the interface that the exporter names itself. It has an id, but no ref and no edge, which only metadata
+// can give. It allocates only for a name that it has not seen before.
 func (x *exporterEntry) learn(index uint32, names *flow.Names) Interface {
 	told := names.Interface[index]
 	name := cmp.Or(told.Name, told.Description)
@@ -42,8 +43,8 @@ func (x *exporterEntry) learn(index uint32, names *flow.Names) Interface {
 	return Interface{ID: known.id}
 }
 
-// vrfName is what the exporter's option records call the VRF that the flow belongs to (IE 236): the ingress's, unless
-// that is the default one and the egress's is not. "" is for none.
+// vrfName returns the name that the exporter's option records give to the flow's VRF (IE 236). It is the ingress VRF's,
+// unless that is the default VRF and the egress VRF is not. "": no name.
 func vrfName(r *flow.Record, names *flow.Names) string {
 	if names == nil || r.Has&(flow.IngressVRF|flow.EgressVRF) == 0 {
 		return ""

@@ -6,25 +6,25 @@ import (
 	"strings"
 )
 
-// Policy is what rows say of who may see them.
+// Policy is the configuration of the policy columns: who may see a row.
 type Policy struct {
 	Scopes     []string // of every row, in this order
-	AutoScopes bool     // add as:<number> of both ends, and comm:<name> by the route distinguisher
-	// CommunityScopes are community names by the part of the route distinguisher after its last colon.
+	AutoScopes bool     // add as:<number> for both ends, and comm:<name> for the route distinguisher
+	// CommunityScopes maps the part of a route distinguisher after its last colon to a community's name.
 	CommunityScopes map[string]string
 }
 
-// scopes makes the policy_scope of rows in memory that it reuses.
+// scopes builds the policy_scope of rows in memory that it reuses.
 type scopes struct {
 	policy       Policy
 	configured   []string          // without duplicates
-	configuredAS []uint32          // those of them that are an AS's
+	configuredAS []uint32          // the AS numbers among them
 	community    map[string]string // the whole scope, comm:<name>
 	unknownAS    map[uint32]string // scopes of AS numbers that meta_as does not have
 	row          []string
 }
 
-// maxUnknownAS bounds the memory for AS numbers that meta_as does not have.
+// maxUnknownAS bounds unknownAS.
 const maxUnknownAS = 1 << 16
 
 func newScopes(p Policy) scopes {
@@ -44,9 +44,9 @@ func newScopes(p Policy) scopes {
 	return s
 }
 
-// of returns the scopes of a row: the configured ones, then the automatic ones in order, each once. The slice is valid
-// until the next call. src and dst are the two AS; their scopes' texts are not looked at, as they lie far apart in
-// memory.
+// of returns the scopes of a row: the configured ones, then the automatic ones, sorted; each once. The slice is valid
+// until the next call. src and dst are the two AS. Their texts are not compared, as reading them would cost a cache
+// miss.
 func (s *scopes) of(src, dst scopedAS, rd string) []string {
 	if !s.policy.AutoScopes {
 		return s.configured
@@ -59,7 +59,7 @@ func (s *scopes) of(src, dst scopedAS, rd string) []string {
 	if dst.id != src.id {
 		s.addAS(dst)
 	}
-	// comm: comes after as:.
+	// comm: sorts after as:.
 	if i := strings.LastIndexByte(rd, ':'); i >= 0 {
 		if scope := s.community[rd[i+1:]]; scope != "" && !slices.Contains(s.configured, scope) {
 			s.row = append(s.row, scope)
@@ -80,13 +80,13 @@ func (s *scopes) addAS(as scopedAS) {
 	}
 }
 
-// decimalLess reports whether a's decimal digits come before b's in the order of texts: 100 before 20 before 200.
+// decimalLess reports whether a sorts before b as decimal text: 100 before 20 before 200.
 func decimalLess(a, b uint32) bool {
 	x, y := widen(a), widen(b)
-	return x < y || x == y && a < b // of 2 and 20 the shorter comes first
+	return x < y || x == y && a < b // equal after widening, such as 2 and 20: the shorter one is first
 }
 
-// widen appends zeros to a number until it has ten digits, as many as the largest AS number.
+// widen multiplies a number by ten until it has ten digits, as the largest AS number has.
 func widen(n uint32) uint64 {
 	x := uint64(n)
 	for x != 0 && x < 1e9 {
@@ -95,7 +95,7 @@ func widen(n uint32) uint64 {
 	return x
 }
 
-// unknown is the scope of an AS number that meta_as does not have; "" for 0.
+// unknown returns the scope of an AS number that meta_as does not have; "" for 0.
 func (s *scopes) unknown(id uint32) string {
 	if id == 0 {
 		return ""

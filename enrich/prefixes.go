@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// subnet is a prefix with the number of its record. hi and lo are the address in host byte order, an IPv4 one in the
-// upper 32 bits of hi.
+// subnet is a prefix and the index of its record. hi and lo are the address in host byte order; an IPv4 address is in
+// the upper 32 bits of hi.
 type subnet struct {
 	hi, lo uint64
 	record uint32
@@ -39,7 +39,7 @@ func (s *subnet) prefix() netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom16([16]byte(b)), int(s.bits))
 }
 
-// comparePrefixes orders IPv4 before IPv6, then by address, a prefix before those within it.
+// comparePrefixes orders IPv4 before IPv6, then by address, then shorter prefixes before longer ones.
 func comparePrefixes(a, b *subnet) int {
 	switch {
 	case a.six != b.six:
@@ -55,20 +55,20 @@ func comparePrefixes(a, b *subnet) int {
 	return cmp.Compare(a.bits, b.bits)
 }
 
-// contains reports whether b lies within s or is s.
+// contains reports whether b is s or lies within it.
 func (s *subnet) contains(b *subnet) bool {
 	if s.six != b.six || s.bits > b.bits {
 		return false
 	}
 	if s.bits <= 64 {
-		shift := 64 - s.bits // a shift by 64 leaves nothing, as it should
+		shift := 64 - s.bits // in Go a shift by 64 gives 0, which is right for s.bits == 0
 		return s.hi>>shift == b.hi>>shift
 	}
 	shift := 128 - s.bits
 	return s.hi == b.hi && s.lo>>shift == b.lo>>shift
 }
 
-// Digits of a subnet's key, the least significant first: its length, the bytes of its address, its family.
+// The digits of a subnet's sort key, least significant first: length, the bytes of the address, family.
 const digits = 1 + 16 + 1
 
 func (s *subnet) digit(n int) byte {
@@ -85,8 +85,8 @@ func (s *subnet) digit(n int) byte {
 	return 0
 }
 
-// sortSubnets sorts by prefix, those with one prefix in the order in which they came. It returns the list or another
-// one. A radix sort takes a tenth of the time of one by comparison, of which millions of subnets need seconds.
+// sortSubnets sorts by prefix and keeps the order of equal ones. It returns the list or a copy. A radix sort takes a
+// tenth of the time of a comparison sort, which would need seconds for millions of subnets.
 func sortSubnets(list []subnet) []subnet {
 	if slices.IsSortedFunc(list, func(a, b subnet) int { return comparePrefixes(&a, &b) }) {
 		return list
@@ -101,7 +101,7 @@ func sortSubnets(list []subnet) []subnet {
 	for n := range digits {
 		next := &counts[n]
 		if next[list[0].digit(n)] == len(list) {
-			continue // all alike
+			continue // all digits are equal: nothing to sort
 		}
 		at := 0
 		for value, count := range next {
@@ -118,17 +118,17 @@ func sortSubnets(list []subnet) []subnet {
 	return list
 }
 
-// records are what prefixes belong to. The refs lie one after the other in one string, so that millions of them cost no
-// header each and nothing for the garbage collector to walk through.
+// records are the records that prefixes belong to. All refs are in one string, so that millions of them need no string
+// header each and the garbage collector does not scan them.
 type records struct {
 	refs string
 	list []record
 }
 
-// record is where a ref ends in refs (it begins where the one before it ends), and the record's AS.
+// record is the end of a ref in refs, where the next one begins, and the record's AS.
 type record struct{ end, asID uint32 }
 
-// bounds returns where the ref of a record begins and ends.
+// bounds returns where the ref of record n begins and ends in refs.
 func (r *records) bounds(n uint32) (start, end uint32) {
 	if n > 0 {
 		start = r.list[n-1].end
@@ -136,19 +136,19 @@ func (r *records) bounds(n uint32) (start, end uint32) {
 	return start, r.list[n].end
 }
 
-// ref returns the ref of a record.
+// ref returns the ref of record n.
 func (r *records) ref(n uint32) string {
 	start, end := r.bounds(n)
 	return r.refs[start:end]
 }
 
-// at returns the record whose ref begins there.
+// at returns the record whose ref begins at start.
 func (r *records) at(start uint32) *record {
 	n, _ := slices.BinarySearchFunc(r.list, start+1, func(r record, end uint32) int { return cmp.Compare(r.end, end) })
 	return &r.list[n]
 }
 
-// prefixList collects the prefixes of a source. Subnets of one record that come one after the other share it.
+// prefixList collects the prefixes of a source. Consecutive subnets of the same record share it.
 type prefixList struct {
 	subnets []subnet
 	refs    bytes.Buffer
@@ -169,7 +169,7 @@ func (l *prefixList) add(p IPPrefix) {
 	l.subnets = append(l.subnets, newSubnet(prefix, uint32(len(l.list)-1)))
 }
 
-// finish sorts the subnets and keeps one of those with the same prefix: that of the greatest id, then the latest.
+// finish sorts the subnets and removes duplicates of a prefix: the greatest id is kept, then the latest.
 func (l *prefixList) finish() *records {
 	r := &records{refs: l.refs.String(), list: l.list}
 	l.refs, l.last = bytes.Buffer{}, ""
@@ -187,7 +187,7 @@ func (l *prefixList) finish() *records {
 	return r
 }
 
-// idOf returns the id of a ref, which is the id and its version: <id>__v<n>.
+// idOf returns the id in a ref of the form <id>__v<n>.
 func idOf(ref string) string {
 	if i := strings.LastIndex(ref, "__v"); i >= 0 {
 		return ref[:i]

@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// protocols holds a name for every protocol number, and the same in lower case, as applications are looked up.
+// protocols holds the name of each IP protocol number, and the same in lower case, by which applications are looked up.
 type protocols struct{ names, lower [256]string }
 
 func newProtocols() *protocols {
-	// pmacct's names, which dashboards select by; all others are their decimal number.
+	// These are pmacct's names, which dashboards filter by. All other protocols are shown as decimal numbers.
 	known := map[uint8]string{
 		1: "icmp", 2: "igmp", 3: "ggp", 4: "ipencap", 6: "tcp", 8: "egp", 9: "igp", 17: "udp", 18: "mux",
 		41: "ipv6", 43: "ipv6-route", 44: "ipv6-frag", 46: "rsvp", 47: "gre", 50: "esp", 51: "ah", 55: "mobile",

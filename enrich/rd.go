@@ -9,21 +9,21 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-// maxRDs bounds the route distinguishers that are remembered as text.
+// maxRDs bounds the route distinguishers that are cached as text.
 const maxRDs = 1 << 14
 
-// rdKey is a route distinguisher, or the VRF id in its place.
+// rdKey is a route distinguisher, or a VRF id if there is none.
 type rdKey struct {
 	rd  [8]byte
 	vrf uint32
 }
 
-// rdCache remembers route distinguishers as text.
+// rdCache caches route distinguishers as text.
 type rdCache map[rdKey]string
 
-// text is the route distinguisher of RFC 4364 §4.2 as pmacct writes it: type:administrator:number. Where the exporter
-// sends a VRF id instead (IE 234, or 235 where that is 0) it is vrfid:<id>, which communities can be mapped by too.
-// Without either it is "".
+// text returns the route distinguisher (RFC 4364 §4.2) as pmacct prints it: type:administrator:number. If the exporter
+// sends a VRF id instead (IE 234, or 235 if that is 0), it is vrfid:<id>, which CommunityScopes can map too. Without
+// either it is "".
 func (c rdCache) text(r *flow.Record) string {
 	key := rdKey{rd: r.MPLSRD}
 	if key.rd == [8]byte{} {
@@ -51,7 +51,7 @@ func (k rdKey) String() string {
 	return RDText(k.rd)
 }
 
-// RDText is a route distinguisher as text: type:administrator:number.
+// RDText returns a route distinguisher as text: type:administrator:number.
 func RDText(rd [8]byte) string {
 	kind := binary.BigEndian.Uint16(rd[:])
 	switch kind {
@@ -60,6 +60,6 @@ func RDText(rd [8]byte) string {
 	case 2: // a 32-bit AS and a 16-bit number
 		return fmt.Sprintf("2:%d:%d", binary.BigEndian.Uint32(rd[2:]), binary.BigEndian.Uint16(rd[6:]))
 	}
-	// Type 0: a 16-bit AS and a 32-bit number. Other types have no text of their own.
+	// Type 0: a 16-bit AS and a 32-bit number. Unknown types are printed in the same way.
 	return fmt.Sprintf("%d:%d:%d", kind, binary.BigEndian.Uint16(rd[2:]), binary.BigEndian.Uint32(rd[4:]))
 }

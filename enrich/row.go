@@ -2,46 +2,46 @@ package enrich
 
 import "github.com/metranova/flow-collector/decoder/flow"
 
-// Row is one row of data_flow: a flow record and what the snapshot says of it. Strings belong to the snapshot or
-// to the Enricher that filled the row and are never copied; an empty ref or id is NULL unless said otherwise.
-// Everything that data_flow takes from the record as it stands is read from Flow.
+// Row is one row of data_flow: a flow record and what the snapshot adds to it. Strings belong to the snapshot or to the
+// Enricher that filled the row and are never copied. An empty ref or id is NULL unless said otherwise. Columns that
+// need no enrichment are read from Flow.
 type Row struct {
 	Flow *flow.Record
 
-	DeviceID  string // never empty: the device's id, the exporter's address, or "unknown"
+	DeviceID  string // never empty: the device's id, else the exporter's address, else "unknown"
 	DeviceRef string
-	VRFName   string // as the exporter's option records name the flow's VRF; "" for none
+	VRFName   string // the VRF's name in the exporter's option records; "": none
 	In, Out   Interface
 
 	SrcASID, DstASID     uint32
 	SrcASRef, DstASRef   string
 	SrcIPRef, DstIPRef   string
-	SrcExtRef, DstExtRef []string // refs by IP reference extension, in the order of the configuration
+	SrcExtRef, DstExtRef []string // refs, one for each IP reference extension, in configured order
 	HasPeer              bool     // false: all peer columns are NULL
 	PeerIP               flow.Addr
 	PeerASID             uint32
 	PeerIPRef, PeerASRef string
-	PolicyScope          []string // configured scopes first, then the automatic ones, sorted, no duplicates
-	Protocol             string   // name of the IP protocol as pmacct prints it, else its decimal number
-	IPVersion            uint8    // 6 or 4
-	SrcPort, DstPort     uint16   // as data_flow has them: v5 keeps ports of TCP and UDP only
+	PolicyScope          []string // configured scopes first, then the automatic ones, sorted; no duplicates
+	Protocol             string   // the IP protocol's name as pmacct prints it, else its number
+	IPVersion            uint8    // 4 or 6
+	SrcPort, DstPort     uint16   // as data_flow has them: NetFlow v5 keeps ports of TCP and UDP only
 	ApplicationPort      uint16
 	StartMs, EndMs       int64 // Unix milliseconds
-	// StatedStartMs and StatedEndMs are the times that the exporter stated, where StartMs and EndMs are others because
-	// those are beyond what is believed (pipeline.Settings). Both are 0 where the row has the exporter's own.
+	// StatedStartMs and StatedEndMs are the times that the exporter sent, if StartMs and EndMs were replaced because
+	// they were too far off (pipeline.Settings). Otherwise both are 0.
 	StatedStartMs, StatedEndMs int64
-	Bits, Packets              uint64 // renormalized; saturated at the largest value
+	Bits, Packets              uint64 // multiplied by the sampling rate; saturated
 	ASPathID                   []uint32
-	ASPathPadding              []uint16 // how often each AS of ASPathID stands in a row
-	// top first, 20 bits each; elements of a template that are empty are labels of 0
+	ASPathPadding              []uint16 // for each AS of ASPathID, how often it is repeated
+	// top first, 20 bits each; a template's empty label elements are labels of 0
 	MPLSLabel       []uint32
-	MPLSExp         []uint8 // traffic classes of MPLSLabel (RFC 3032 §2.1)
+	MPLSExp         []uint8 // the traffic class of each label (RFC 3032 §2.1)
 	MPLSBottomLabel uint32  // the last label that is not 0; 0: none
-	MPLSRD          string  // textual route distinguisher; "" for none or 0:0:0
+	MPLSRD          string  // route distinguisher as text; "" for none and for 0:0:0
 }
 
-// Interface is what a row says of one of its two interfaces; the zero value is "no such interface". One that only the
-// exporter's option records name has an ID alone.
+// Interface holds the columns of one of a row's two interfaces. The zero value is "no such interface". An interface
+// that only the exporter's option records name has just an ID.
 type Interface struct {
 	ID, Ref string
 	Edge    bool

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Snapshot is the metadata of one moment. It never changes, so any number of workers may read it; a newer one replaces
-// it as a whole. The zero value is not usable: NewBuilder().Build() makes an empty one.
+// Snapshot is the metadata at one moment. It is immutable, so that all workers may read it; a newer one replaces it as
+// a whole. The zero value is not usable: NewBuilder().Build() returns an empty one.
 type Snapshot struct {
 	devices       map[netip.Addr]DeviceMatch
 	interfaces    map[string]map[uint32]Interface // by device id, then index
@@ -16,11 +16,11 @@ type Snapshot struct {
 	ranges        []Application // by protocol, then first port
 	as            *asList
 	organizations map[string]Organization
-	places        *places
+	prefixes      *prefixTable
 	stats         Stats
 }
 
-// DeviceMatch is what a row says of its exporter.
+// DeviceMatch is the device of an exporter.
 type DeviceMatch struct{ ID, Ref string }
 
 type interfaceKey struct {
@@ -48,57 +48,57 @@ func newSnapshot() *Snapshot {
 // Stats returns how much the snapshot holds.
 func (s *Snapshot) Stats() Stats { return s.stats }
 
-// IPMatch says which subnet an address is in.
+// IPMatch is the subnet that an address is in.
 type IPMatch struct {
 	Prefix netip.Prefix
 	Ref    string
 	ASID   uint32 // 0: the record has none
 }
 
-// LookupIP returns the longest subnet of meta_ip that holds an address.
+// LookupIP returns the longest subnet of meta_ip that contains an address.
 func (s *Snapshot) LookupIP(a netip.Addr) (IPMatch, bool) {
 	a = a.Unmap().WithZone("")
-	_, at := s.places.at(a)
-	if at.ipBits == none {
+	_, at := s.prefixes.at(a)
+	if at.ipBits == noPrefix {
 		return IPMatch{}, false
 	}
 	as := at.asID
-	if at.refLength > 0 { // else it does not tell which record it is
-		as = s.places.records.at(at.ref).asID
+	if at.refLength > 0 { // without a ref the entry does not say which record it belongs to
+		as = s.prefixes.records.at(at.ref).asID
 	}
-	return IPMatch{around(a, at.ipBits), s.places.ref(at), as}, true
+	return IPMatch{around(a, at.ipBits), s.prefixes.ref(at), as}, true
 }
 
-// LookupExtension returns the longest subnet of an IP reference extension that holds an address.
+// LookupExtension returns the longest subnet of an IP reference extension that contains an address.
 func (s *Snapshot) LookupExtension(name string, a netip.Addr) (IPMatch, bool) {
 	a = a.Unmap().WithZone("")
-	n := s.places.find(a)
-	i := slices.Index(s.places.extensions, name)
+	n := s.prefixes.find(a)
+	i := slices.Index(s.prefixes.extensions, name)
 	if i < 0 {
 		return IPMatch{}, false
 	}
-	m := s.places.extMatch(n, i)
-	if m.bits == none {
+	m := s.prefixes.extMatch(n, i)
+	if m.bits == noPrefix {
 		return IPMatch{}, false
 	}
-	return IPMatch{around(a, m.bits), s.places.extRecords[i].ref(m.record), s.places.extRecords[i].list[m.record].asID},
+	return IPMatch{around(a, m.bits), s.prefixes.extRecords[i].ref(m.record), s.prefixes.extRecords[i].list[m.record].asID},
 		true
 }
 
-// LookupASBlock returns the longest announced prefix that holds an address, and its origin.
+// LookupASBlock returns the longest announced prefix that contains an address, and its origin.
 func (s *Snapshot) LookupASBlock(a netip.Addr) (netip.Prefix, uint32, bool) {
 	a = a.Unmap().WithZone("")
-	_, at := s.places.at(a)
-	if at.originBits == none {
+	_, at := s.prefixes.at(a)
+	if at.originBits == noPrefix {
 		return netip.Prefix{}, 0, false
 	}
 	return around(a, at.originBits), at.asID, true
 }
 
-// around is the prefix of that length that an address is in.
+// around returns the prefix of a length that contains an address.
 func around(a netip.Addr, bits uint8) netip.Prefix { return netip.PrefixFrom(a, int(bits)).Masked() }
 
-// LookupAS returns an AS number's record.
+// LookupAS returns the record of an AS number.
 func (s *Snapshot) LookupAS(id uint32) (AS, bool) {
 	n := s.as.number(id)
 	return s.as.all[n], n != 0
@@ -110,19 +110,19 @@ func (s *Snapshot) LookupOrganization(id string) (Organization, bool) {
 	return o, found
 }
 
-// LookupDevice returns the device of an exporter's address.
+// LookupDevice returns the device with an exporter's address.
 func (s *Snapshot) LookupDevice(a netip.Addr) (DeviceMatch, bool) {
 	d, found := s.devices[a.Unmap().WithZone("")]
 	return d, found
 }
 
-// LookupInterface returns a device's interface by its index: the edge one where there are two.
+// LookupInterface returns a device's interface with an index; of several, the edge interface.
 func (s *Snapshot) LookupInterface(device string, index uint32) (Interface, bool) {
 	i, found := s.interfaces[device][index]
 	return i, found
 }
 
-// LookupApplications returns the ranges that hold a port, the narrowest first. The protocol may be in either case.
+// LookupApplications returns the port ranges that contain a port, narrowest first. The protocol's case does not matter.
 func (s *Snapshot) LookupApplications(protocol string, port uint16) []Application {
 	protocol = strings.ToLower(protocol)
 	var all []Application
@@ -136,7 +136,7 @@ func (s *Snapshot) LookupApplications(protocol string, port uint16) []Applicatio
 	return all
 }
 
-// ports says which ports are known, for each protocol's name a set of all 65536.
+// ports holds the known ports: for each protocol name a set over all 65536.
 type ports struct{ byProtocol map[string]*portSet }
 
 type portSet [1 << 16 / 64]uint64

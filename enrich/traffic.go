@@ -9,25 +9,25 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-// InterfaceTraffic is one row of data_interface_traffic: what the counters of an interface grew by from one sample to
-// the next.
+// InterfaceTraffic is one row of data_interface_traffic: how much the counters of an interface grew between two
+// samples.
 type InterfaceTraffic struct {
-	Start, End      int64  // Unix seconds, when the samples came
-	ID, Ref         string // an interface that metadata does not have is named DEVICE:IFINDEX, without a ref
+	Start, End      int64  // Unix seconds: when the two samples were received
+	ID, Ref         string // DEVICE:IFINDEX and no ref if metadata does not have the interface
 	AdminUp, OperUp bool
 	In, Out         TrafficCounts
 	PolicyScope     []string // Measure leaves it empty
 }
 
-// TrafficCounts are those of one direction. flow.Unsupported is one that the device does not keep.
+// TrafficCounts are the counters of one direction. flow.Unsupported: the device does not have this counter.
 type TrafficCounts struct {
 	Bits, Discards, Errors, Broadcast, Unicast, Multicast uint64
 }
 
-// Meter turns the counters of interfaces into what they grew by. It belongs to one worker. The zero value knows no
-// interface, and keeps 65,536 of them: beyond that the source with most of them loses some, see package budget.
+// Meter computes how much the counters of interfaces grew. It belongs to one worker. The zero value is ready. It
+// remembers 65,536 interfaces; beyond that the source with the most loses some, see package budget.
 type Meter struct {
-	// Limit is how many interfaces are remembered; 0: 65,536. It must not be changed once the meter is in use.
+	// Limit is the number of interfaces that are remembered; 0: 65,536. It must not be changed after the first use.
 	Limit int
 
 	before  map[meterKey]*metered
@@ -36,8 +36,8 @@ type Meter struct {
 	evicted uint64
 }
 
-// meterSource is an address that sends counters, for whichever devices it states; the device's own where the source is
-// not known.
+// meterSource is an address that sends counters, for whichever devices. If the source is not known, it is the device's
+// own address.
 type meterSource struct {
 	addr       flow.Addr
 	holder     budget.Holder[*meterSource]
@@ -49,26 +49,28 @@ type meterKey struct {
 	subAgent, index uint32
 }
 
-// metered is the latest sample of an interface, and its names.
+// metered is the latest sample of an interface, and the interface's names.
 type metered struct {
 	flow.InterfaceCounters
 	source  *meterSource
-	place   int // in its interfaces
+	index   int // index in the source's interfaces
 	named   *Snapshot
 	id, ref string
 }
 
 const (
-	// maxMetered bounds the interfaces that are remembered, some 400 bytes each.
+	// maxMetered bounds the interfaces that are remembered. Each takes some 400 bytes.
 	maxMetered = 1 << 16
-	// maxInterval is how old a sample may be for the next to be compared with it: counters of 32 bits wrap.
+	// maxInterval is the greatest time between two samples that are compared. After longer, a 32-bit counter may have
+	// wrapped more than once.
 	maxInterval = time.Hour
-	// lateMs is how far the device's uptime may lie back in a sample that came late; beyond that the device began anew.
+	// lateMs is how far a sample's uptime may be behind the latest one's for the sample to be late; beyond that the
+	// device restarted.
 	lateMs = 60_000
 )
 
-// Measure fills row with what counters grew by since the interface's latest sample; false where there is nothing to
-// compare with: the first sample, one that came late or within the same second, or one of counters that began anew.
+// Measure fills row with how much the counters grew since the interface's latest sample. It returns false if there is
+// nothing to compare with: on the first sample, a late one, one within the same second, and after a counter reset.
 func (m *Meter) Measure(s *Snapshot, c *flow.InterfaceCounters, row *InterfaceTraffic) bool {
 	key := meterKey{c.Exporter, c.SubAgent, c.Index}
 	b := m.before[key]
@@ -81,12 +83,12 @@ func (m *Meter) Measure(s *Snapshot, c *flow.InterfaceCounters, row *InterfaceTr
 	switch {
 	case later < 0 && later > -lateMs, later == 0 && int32(c.Sequence-b.Sequence) < 0, end <= start:
 		return false
-	case later < 0, end-start > int64(maxInterval/time.Second), begunAnew(&b.InterfaceCounters, c):
+	case later < 0, end-start > int64(maxInterval/time.Second), countersReset(&b.InterfaceCounters, c):
 		b.InterfaceCounters = *c
 		return false
 	}
 	if h := &b.source.holder; !h.Trusted() {
-		m.room.Trust(h) // it has counted twice: it is there to stay
+		m.room.Trust(h) // its second sample: the source is trusted from now on
 		m.evict()
 	}
 	b.source.holder.Standing++
@@ -105,7 +107,7 @@ func (m *Meter) remember(key meterKey, c *flow.InterfaceCounters) {
 	if m.before == nil {
 		m.before, m.sources = map[meterKey]*metered{}, map[flow.Addr]*meterSource{}
 		limits := budget.Quarter(cmp.Or(m.Limit, maxMetered))
-		limits.Share = limits.Total // a chassis may have many; it loses some when others need room
+		limits.Share = limits.Total // one chassis may have many, and loses some when others need room
 		m.room = budget.New[*meterSource](limits)
 	}
 	addr := c.Source
@@ -118,7 +120,7 @@ func (m *Meter) remember(key meterKey, c *flow.InterfaceCounters) {
 		source.holder.Of = source
 		m.sources[addr] = source
 	}
-	b := &metered{InterfaceCounters: *c, source: source, place: len(source.interfaces)}
+	b := &metered{InterfaceCounters: *c, source: source, index: len(source.interfaces)}
 	source.interfaces = append(source.interfaces, b)
 	source.holder.Seen = c.Received
 	m.before[key] = b
@@ -126,8 +128,8 @@ func (m *Meter) remember(key meterKey, c *flow.InterfaceCounters) {
 	m.evict()
 }
 
-// evict forgets interfaces until there are no more than allowed: of some of those of a source, the one that was silent
-// for longest.
+// evict forgets interfaces until the limit is kept. It compares a few interfaces of a source and forgets the one that
+// was silent longest.
 func (m *Meter) evict() {
 	for m.room.Over() {
 		const compared = 8
@@ -146,8 +148,8 @@ func (m *Meter) evict() {
 func (m *Meter) forget(b *metered) {
 	all := b.source.interfaces
 	last := len(all) - 1
-	all[b.place] = all[last]
-	all[b.place].place = b.place
+	all[b.index] = all[last]
+	all[b.index].index = b.index
 	all[last] = nil
 	b.source.interfaces = all[:last]
 	m.room.Add(&b.source.holder, -1)
@@ -157,7 +159,7 @@ func (m *Meter) forget(b *metered) {
 	delete(m.before, meterKey{b.Exporter, b.SubAgent, b.Index})
 }
 
-// name is the interface in a snapshot.
+// name returns the interface's id and ref in a snapshot.
 func (b *metered) name(s *Snapshot) (id, ref string) {
 	if b.named == s {
 		return b.id, b.ref
@@ -171,9 +173,9 @@ func (b *metered) name(s *Snapshot) (id, ref string) {
 	return b.id, b.ref
 }
 
-// begunAnew reports whether counters fell that do not wrap. Where a device keeps no octets, a counter of 32 bits that
-// fell and did not wrap by little began anew too.
-func begunAnew(before, now *flow.InterfaceCounters) bool {
+// countersReset reports whether a counter that cannot wrap fell. If a device has no octet counters, a 32-bit counter
+// that fell by too much for a wrap is a reset too.
+func countersReset(before, now *flow.InterfaceCounters) bool {
 	kept := false
 	for _, d := range [][2]*flow.DirectionCounters{{&before.In, &now.In}, {&before.Out, &now.Out}} {
 		if d[0].Octets != flow.Unsupported && d[1].Octets != flow.Unsupported {
@@ -211,7 +213,7 @@ func growth(before, now *flow.DirectionCounters) TrafficCounts {
 	}
 }
 
-// grown is how much a counter of 32 bits grew, which may have wrapped.
+// grown returns how much a 32-bit counter grew; it may have wrapped once.
 func grown(before, now uint64) uint64 {
 	if before == flow.Unsupported || now == flow.Unsupported {
 		return flow.Unsupported

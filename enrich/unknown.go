@@ -6,11 +6,11 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-// maxUnknown is how many unknown interfaces of a device are remembered: enough to see that they are missing.
+// maxUnknown bounds the unknown interfaces that are remembered for a device: enough to show that some are missing.
 const maxUnknown = 16
 
-// unknownInterfaces are interface numbers that flows of a known device had and metadata does not, in the order they
-// came.
+// unknownInterfaces are interface numbers that appear in flows of a known device but not in metadata, in order of
+// arrival.
 type unknownInterfaces struct {
 	list  [maxUnknown]uint32
 	names [maxUnknown]string
@@ -18,7 +18,7 @@ type unknownInterfaces struct {
 	more  bool
 }
 
-// name remembers what the exporter calls an interface, and reports whether it is among those that are remembered.
+// name remembers the exporter's own name of an interface. It reports whether the interface is among those remembered.
 func (u *unknownInterfaces) name(index uint32, name string) bool {
 	i := slices.Index(u.list[:u.n], index)
 	if i >= 0 {
@@ -27,7 +27,7 @@ func (u *unknownInterfaces) name(index uint32, name string) bool {
 	return i >= 0
 }
 
-// note remembers a number and reports whether that is news. 0 is an exporter's word for none.
+// note remembers an interface number and reports whether it is new. 0 means "no interface".
 func (u *unknownInterfaces) note(index uint32) bool {
 	if index == 0 || index == flow.InterfaceSelf {
 		return false
@@ -45,15 +45,15 @@ func (u *unknownInterfaces) note(index uint32) bool {
 	return true
 }
 
-// UnknownInterfaces are the interfaces of one exporter that its flows had and meta_interface does not.
+// UnknownInterfaces are the interfaces of one exporter that appear in its flows but not in meta_interface.
 type UnknownInterfaces struct {
-	Exporter flow.Addr // as records name it
-	Indexes  []uint32  // in ascending order
-	Learned  []string  // of each index: the name that the exporter itself gave it, or ""; nil if it named none
-	More     bool      // there are others
+	Exporter flow.Addr // the address in flow records
+	Indexes  []uint32  // ascending
+	Learned  []string  // for each index the exporter's own name, or ""; nil if it named none
+	More     bool      // there are more than Indexes has
 }
 
-// Publish makes what was noted of interfaces visible to Unknown. It costs nothing where there is no news.
+// Publish makes newly noted interfaces visible to Unknown. It costs nothing if there are none.
 func (e *Enricher) Publish() {
 	if !e.exporters.fresh {
 		return
@@ -76,8 +76,8 @@ func (e *Enricher) Publish() {
 	e.unknown.Store(&all)
 }
 
-// Unknown returns the interfaces of known devices that metadata does not have, as of the latest Publish: those of flows
-// since the metadata changed. It may be called anywhere.
+// Unknown returns the interfaces of known devices that metadata does not have, as of the latest Publish and since the
+// metadata last changed. It is safe for concurrent use.
 func (e *Enricher) Unknown() []UnknownInterfaces {
 	if all := e.unknown.Load(); all != nil {
 		return *all

@@ -148,7 +148,7 @@ func (c *Chain) receive(records []flow.Record) {
 		return
 	}
 	snapshot := c.snapshot.Load()
-	c.enricher.Warm(snapshot, records)
+	c.enricher.Prefetch(snapshot, records)
 	for i := range records {
 		c.enricher.Enrich(snapshot, &records[i], &c.row)
 		switch {

@@ -166,7 +166,7 @@ func (w *Worker) save(now time.Time) {
 // append is the batch's receiver: it turns records into rows.
 func (w *Worker) append(records []flow.Record) {
 	w.given += len(records)
-	w.Enricher.Warm(w.snapshot, records)
+	w.Enricher.Prefetch(w.snapshot, records)
 	expiry := w.expiry.Load()
 	for i := range records {
 		r := &records[i]

@@ -40,7 +40,7 @@ func TestPlaces_areWhatEachSourceSays(t *testing.T) {
 						24), ID: "far", Ref: "far__v1"})
 				}
 			})
-			if got := s.places.direct != nil; got != c.direct {
+			if got := s.prefixes.direct != nil; got != c.direct {
 				t.Fatalf("a direct table: %v", got)
 			}
 			for range 3000 {
