@@ -1,5 +1,5 @@
-// Package decoder turns datagrams into flow records: it tells the export protocols apart and hands each datagram to its
-// decoder. A Decoder belongs to one worker and learns for itself what it needs of each exporter.
+// Package decoder turns datagrams into flow records: it recognizes the export protocol and passes each datagram to that
+// protocol's decoder. A Decoder belongs to one worker and learns by itself what it needs to know of each exporter.
 package decoder
 
 import (
@@ -11,15 +11,16 @@ import (
 	"github.com/metranova/flow-collector/decoder/sflow"
 )
 
-// Options are those of the protocols' decoders.
+// Options configure the decoders of all protocols.
 type Options struct {
-	MaxExporters int // streams that all workers together keep, about; 0: 4096. See exporter.NewTable
+	MaxExporters int // about how many streams all workers together keep; 0: 4096. See exporter.NewTable
 	Workers      int // how many decoders share the process's memory; 0: 1
 	NetFlow      netflow.Options
 	SFlow        sflow.Options
 }
 
-// Decoder decodes the datagrams of one worker. It is not safe for concurrent use; Exporters may be read anywhere.
+// Decoder decodes the datagrams of one worker. It is not safe for concurrent use; Exporters may be called from
+// anywhere.
 type Decoder struct {
 	table   *exporter.Table
 	netflow *netflow.Decoder
@@ -33,8 +34,8 @@ func New(o Options) *Decoder {
 	return &Decoder{table: table, netflow: netflow.New(table, o.NetFlow), sflow: sflow.New(table, o.SFlow)}
 }
 
-// Decode adds a datagram's records to b and flushes it. NetFlow and IPFIX begin with a 16-bit version, sFlow with a
-// 32-bit one whose upper half is 0.
+// Decode adds a datagram's records to b and flushes b. NetFlow and IPFIX begin with a 16-bit version, sFlow with a
+// 32-bit version whose upper half is 0.
 func (d *Decoder) Decode(dg *exporter.Datagram, b *flow.Batch) {
 	p := dg.Payload
 	if len(p) < 4 {
@@ -60,19 +61,19 @@ func (d *Decoder) Decode(dg *exporter.Datagram, b *flow.Batch) {
 	d.table.Unattributed(exporter.UnknownVersion)
 }
 
-// Tick does what time alone brings, about once a second. now is in Unix nanoseconds.
+// Tick must be called about once a second, for everything that depends on time. now is in Unix nanoseconds.
 func (d *Decoder) Tick(now int64, b *flow.Batch) {
 	d.netflow.Tick(now, b)
 	d.table.Age(now)
 }
 
-// Discard gives up data that still waits for templates, and counts it.
+// Discard drops data that still waits for templates, and counts it.
 func (d *Decoder) Discard() {
 	d.netflow.Discard()
 	d.table.Publish()
 }
 
-// SetOverrides replaces the operator's sampling rates: they hold from the next datagram on.
+// SetOverrides replaces the operator's sampling rates, from the next datagram on.
 func (d *Decoder) SetOverrides(o exporter.Overrides) {
 	d.netflow.SetOverrides(o)
 	d.sflow.SetOverrides(o)
@@ -81,5 +82,5 @@ func (d *Decoder) SetOverrides(o exporter.Overrides) {
 // Exporters returns the streams and their counters.
 func (d *Decoder) Exporters() *exporter.Table { return d.table }
 
-// NetFlow returns the decoder of NetFlow and IPFIX, for its templates.
+// NetFlow returns the decoder of NetFlow and IPFIX, for access to its templates.
 func (d *Decoder) NetFlow() *netflow.Decoder { return d.netflow }

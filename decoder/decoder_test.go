@@ -12,7 +12,7 @@ import (
 	"github.com/metranova/flow-collector/decoder/netflow"
 )
 
-// words are 32-bit numbers as datagrams have them.
+// words encodes 32-bit numbers as in datagrams.
 func words(n ...uint32) (b []byte) {
 	for _, w := range n {
 		b = binary.BigEndian.AppendUint32(b, w)
@@ -28,7 +28,7 @@ func TestDecodeTellsProtocolsApart(t *testing.T) {
 	tests := []struct {
 		name     string
 		payload  []byte
-		protocol flow.Protocol // of the stream; Unknown: there is none
+		protocol flow.Protocol // of the stream; Unknown: there is no stream
 		reason   exporter.Reason
 	}{
 		{"NetFlow v5", v5, flow.NetFlowV5, 0},
@@ -66,7 +66,7 @@ func TestDecodeTellsProtocolsApart(t *testing.T) {
 	}
 }
 
-// What waits for a template is given up by Discard, and by Tick when its time has come.
+// Data that waits for a template is dropped and counted by Discard, and by Tick when its time is over.
 func TestWaitingDataIsCountedWhenItIsGivenUp(t *testing.T) {
 	datagram := exporter.Datagram{Payload: words(10<<16|24, 0, 0, 7, 256<<16|8, 1),
 		Source: netip.MustParseAddrPort("192.0.2.1:4000"), Received: 1}

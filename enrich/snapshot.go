@@ -81,7 +81,8 @@ func (s *Snapshot) LookupExtension(name string, a netip.Addr) (IPMatch, bool) {
 	if m.bits == noPrefix {
 		return IPMatch{}, false
 	}
-	return IPMatch{around(a, m.bits), s.prefixes.extRecords[i].ref(m.record), s.prefixes.extRecords[i].list[m.record].asID},
+	return IPMatch{around(a, m.bits), s.prefixes.extRecords[i].ref(m.record),
+			s.prefixes.extRecords[i].list[m.record].asID},
 		true
 }
 

@@ -1,11 +1,11 @@
-// Package budget shares a bounded amount of memory fairly among those who fill it, such as the addresses that send
+// Package budget shares a bounded amount of memory fairly among those who use it, such as the addresses that send
 // datagrams. It imports nothing of the project.
 //
-// Three rules hold for everything that the wire can fill:
+// Three rules hold for all state that datagrams can create:
 //
 //   - The sum is bounded, and so is each holder's part of it.
-//   - What has to go goes from a holder that has much. Small holders count as equally small.
-//   - Trusted holders (those that have given data) never lose anything to others. The others have a reserve of their
+//   - Whoever has much loses first. Small holders count as equally small.
+//   - Trusted holders (those that have given data) never lose anything to untrusted ones, which have a reserve of their
 //     own.
 package budget
 
@@ -14,51 +14,53 @@ import (
 	"math/bits"
 )
 
-// Limits are the figures of a Budget, in any one unit (bytes, streams, ...).
+// Limits are the limits of a Budget, in any one unit (bytes, streams, ...).
 type Limits struct {
 	Total   int
-	Reserve int // the part of Total that trusted holders leave to the others
+	Reserve int // the part of Total that trusted holders leave to untrusted ones
 	Share   int // the most that one holder may have
-	Small   int // holders of less count as equally small; 0: the 64th part of Total
+	Small   int // holders with less count as equally small; 0: 1/64 of Total
 }
 
-// Quarter are limits with a quarter in reserve, of which one holder may have a quarter.
+// Quarter returns limits of which a quarter is in reserve and one holder may have a quarter.
 func Quarter(total int) Limits { return Limits{Total: total, Reserve: total / 4, Share: total / 4} }
 
-// Budget counts what holders have and says who has to give up something. It does not hold anything itself. It belongs
+// Budget counts what holders have and chooses who must give up something. It does not hold anything itself. It belongs
 // to one goroutine. Every operation takes constant time.
 type Budget[T any] struct {
 	limits Limits
 	small  int
-	used   [2]int                         // of untrusted and of trusted holders
-	levels [2][bits.UintSize][]*Holder[T] // by the magnitude of what they have; holders of nothing are in none
+	used   [2]int // of untrusted and of trusted holders
+	// holders by the magnitude of what they have; holders of nothing are in no level
+	levels [2][bits.UintSize][]*Holder[T]
 	random uint64
 }
 
-// Holder is one that fills a budget. Only its Budget changes the unexported fields; Standing and Seen are its owner's.
+// Holder is a user of a budget. Only its Budget changes the unexported fields; Standing and Seen belong to the owner.
 type Holder[T any] struct {
 	Of T
-	// Standing says how long the holder has been useful. Of several holders with equally much, the lowest loses.
+	// Standing is how long the holder has been useful. Of holders with equally much, the one with the lowest standing
+	// loses.
 	Standing uint32
-	Seen     int64 // when it was last active: among equal standings the one that was silent for longest loses
+	Seen     int64 // when it was last active: of equal standings, the one that was silent longest loses
 
 	used  int
 	tier  uint8
 	level uint8
-	place int // in its level; valid while used > 0
+	place int // index in its level; valid while used > 0
 }
 
 const untrusted, trusted = 0, 1
 
-// New returns a budget that nobody has used.
+// New returns an unused budget.
 func New[T any](limits Limits) *Budget[T] {
 	return &Budget[T]{limits: limits, small: max(1, cmp.Or(limits.Small, limits.Total/64)), random: 1}
 }
 
-// Limits returns the figures.
+// Limits returns the limits.
 func (b *Budget[T]) Limits() Limits { return b.limits }
 
-// Used returns how much all holders have.
+// Used returns the sum of what all holders have.
 func (b *Budget[T]) Used() int { return b.used[untrusted] + b.used[trusted] }
 
 // Used returns how much the holder has.
@@ -70,7 +72,7 @@ func (h *Holder[T]) Trusted() bool { return h.tier == trusted }
 // Fits reports whether h may have n more.
 func (b *Budget[T]) Fits(h *Holder[T], n int) bool { return h.used+n <= b.limits.Share }
 
-// Add notes that h has n more, or less where n is negative. Afterwards Over says whether something has to go.
+// Add notes that h has n more, or less if n is negative. Call Over afterwards.
 func (b *Budget[T]) Add(h *Holder[T], n int) {
 	b.used[h.tier] += n
 	before := h.used
@@ -100,16 +102,16 @@ func (b *Budget[T]) Trust(h *Holder[T]) {
 	b.Add(h, used)
 }
 
-// Over reports whether something has to go: see Victim.
+// Over reports whether someone must give up something: see Victim.
 func (b *Budget[T]) Over() bool { return b.Used() > b.limits.Total || b.trustedOver() }
 
 func (b *Budget[T]) trustedOver() bool { return b.used[trusted] > b.limits.Total-b.limits.Reserve }
 
-// Victim compares some holders taken at random, and as many of those that came last: what floods is mostly there.
+// Victim compares some random holders and as many of the newest, because a flood is mostly among these.
 const samples = 8
 
-// Victim returns a holder that has to give up something. It is among those who have most: of some of these, the one of
-// the lowest standing. nil: nobody has anything.
+// Victim returns a holder that must give up something: of some holders with the most, the one with the lowest standing.
+// nil: no holder has anything.
 func (b *Budget[T]) Victim() *Holder[T] {
 	tier := untrusted
 	if b.trustedOver() || b.used[untrusted] <= 0 {
@@ -137,7 +139,7 @@ func (b *Budget[T]) worst(all []*Holder[T]) *Holder[T] {
 	return worst
 }
 
-// next returns a number from 0 to below n (xorshift64).
+// next returns a random number in [0, n) (xorshift64).
 func (b *Budget[T]) next(n int) int {
 	b.random ^= b.random << 13
 	b.random ^= b.random >> 7

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// fill adds n to h and evicts, by taking half of what a victim has, until the budget is kept. It returns who lost.
+// fill adds n to h. It evicts half of what a victim has until the budget is kept, and returns who lost.
 func fill(b *Budget[string], h *Holder[string], n int) map[string]int {
 	lost := map[string]int{}
 	b.Add(h, n)
@@ -40,7 +40,7 @@ func TestVictim_theUntrustedNeverDisplaceTheTrusted(t *testing.T) {
 	var routers []*Holder[string]
 	for i := range 40 {
 		h := &Holder[string]{Of: fmt.Sprint("router ", i)}
-		b.Add(h, 120) // 4800 in all: what is there for the trusted
+		b.Add(h, 120) // 4800 in total: all that trusted holders may have
 		b.Trust(h)
 		routers = append(routers, h)
 	}
@@ -57,8 +57,7 @@ func TestVictim_theUntrustedNeverDisplaceTheTrusted(t *testing.T) {
 	}
 }
 
-// Trusted holders beyond their part are evicted by standing: those that came just now go before those that are there
-// for long.
+// Trusted holders beyond their part are evicted by standing: new ones before old ones.
 func TestVictim_newTrustedHoldersDisplaceEachOther(t *testing.T) {
 	b := New[string](Quarter(6400))
 	var routers []*Holder[string]
@@ -94,7 +93,8 @@ func TestFits(t *testing.T) {
 	}
 }
 
-// Whatever is added, taken and trusted: the sums are those of the holders, and each holder is where its magnitude says.
+// Whatever is added, removed and trusted: the sums are those of the holders, and each holder is in the level of its
+// magnitude.
 func FuzzBudget(f *testing.F) {
 	f.Add([]byte{1, 200, 2, 100, 255, 1, 1, 3, 7, 254, 2})
 	f.Fuzz(func(t *testing.T, in []byte) {

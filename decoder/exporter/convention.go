@@ -2,27 +2,27 @@ package exporter
 
 import "github.com/metranova/flow-collector/decoder/flow"
 
-// Convention says what the sequence numbers of a stream count.
+// Convention is what the sequence numbers of a stream count.
 type Convention uint8
 
-// The conventions. NetFlow v5 is to count flows, v9 datagrams (RFC 3954 §5.1) and IPFIX records (RFC 7011 §3.1);
-// exporters mix them up.
+// The conventions. By their specifications NetFlow v5 counts flows, v9 datagrams (RFC 3954 §5.1) and IPFIX data records
+// (RFC 7011 §3.1); exporters mix these up.
 const (
-	CountsUnknown   Convention = iota // not enough was seen, or none of these: nothing can be said of losses
+	CountsUnknown   Convention = iota // too few datagrams so far, or no convention fits: losses are unknown
 	CountsDatagrams                   // one for each datagram
 	CountsFlows                       // flow records
-	CountsRecords                     // data records: of flows and of options
+	CountsRecords                     // data records: flows and options
 	CountsAll                         // data records and template records
 	CountsNothing                     // the number never moves
 )
 
-// String says in words what is counted.
+// String describes what is counted.
 func (c Convention) String() string {
 	return [...]string{"unknown", "datagrams", "flow records", "data records", "data and template records",
 		"nothing"}[c]
 }
 
-// Unit is the word for one thing that is counted.
+// Unit is the noun for one of what is counted.
 func (c Convention) Unit() string {
 	switch c {
 	case CountsFlows:
@@ -35,7 +35,7 @@ func (c Convention) Unit() string {
 	return "datagram"
 }
 
-// ConventionOf is the convention that a protocol asks for.
+// ConventionOf returns the convention in a protocol's specification.
 func ConventionOf(p flow.Protocol) Convention {
 	switch p {
 	case flow.NetFlowV5:
@@ -46,22 +46,22 @@ func ConventionOf(p flow.Protocol) Convention {
 	return CountsDatagrams
 }
 
-// Units are what one datagram holds of the things that may be counted.
+// Units are the numbers of countable things in one datagram.
 type Units struct {
 	Flows, Options, Templates uint32
-	// Unknown tells that the datagram holds records that could not be counted.
+	// Unknown is set if the datagram holds records that could not be counted.
 	Unknown bool
 }
 
-// A way is a convention in detail: some exporters put the number behind the last of a datagram's own records instead of
-// before the first (softflowd).
+// A way is a convention in detail: some exporters send the number after the last of a datagram's records instead of the
+// number before the first (softflowd).
 type way struct {
 	counts Convention
 	itself bool
 }
 
-// ways returns the ways in which a protocol's exporters count, the protocol's own first: of ways that explain a stream
-// equally well the first is taken.
+// ways returns the ways in which exporters of a protocol count. The first is that of the specification; of ways that
+// explain a stream equally well, the first is taken.
 func ways(p flow.Protocol) []way {
 	switch p {
 	case flow.NetFlowV5:
@@ -72,8 +72,8 @@ func ways(p flow.Protocol) []way {
 	return waysV9[:]
 }
 
-// mostWays is how many ways a protocol may have.
-const mostWays = 8
+// maxWays bounds the ways of a protocol.
+const maxWays = 8
 
 var (
 	waysV5 = [...]way{{counts: CountsFlows}, {counts: CountsDatagrams}, {counts: CountsNothing},
@@ -90,7 +90,7 @@ var (
 	}
 )
 
-// of returns how much a datagram adds to the number; false where that is not known.
+// of returns by how much a datagram increases the number; false if that is unknown.
 func (w way) of(u Units) (n uint32, known bool) {
 	switch w.counts {
 	case CountsDatagrams:

@@ -2,36 +2,36 @@ package exporter
 
 import "sync/atomic"
 
-// Stages at which a stream's counters count, in the order of a datagram's way.
+// The stages at which a stream's counters count, in the order of a datagram's way.
 const (
-	StageReceived = "received" // what came, and what was in it
-	StageUpstream = "upstream" // before us: the network, or the exporter itself
-	StageHold     = "hold"     // data that came before its template
+	StageReceived = "received" // what was received, and what it contained
+	StageUpstream = "upstream" // lost before the collector: in the network or in the exporter
+	StageHold     = "hold"     // data that was received before its template
 )
 
-// SequenceUnit is the unit of counters that go by sequence numbers: the protocol says what they count.
+// SequenceUnit is the unit of counters from sequence numbers: what they count depends on the protocol.
 const SequenceUnit = "sequence"
 
-// Counter describes one thing that is counted of every stream. The ledger, the table of losses, metrics and the summary
-// go through Counters: a new counter is a field of Stream and an entry there. Failures are counted by Reason instead.
+// Counter describes one counter of a stream. The ledger, the table of losses, metrics and the summary iterate over
+// Counters, so a new counter is a field of Stream and an entry there. Failures are counted by Reason instead.
 type Counter struct {
 	Name    string // in the table of losses
-	Unit    string // of one count; SequenceUnit: the protocol's
+	Unit    string // singular or plural noun; SequenceUnit: the protocol's
 	Stage   string
 	Missing bool // what it counts is missing from the tables
 
-	Metric, Help string // in Prometheus, without the prefix of all metrics
+	Metric, Help string // in Prometheus; Metric lacks the common prefix
 
-	Loss  string // how the summary calls what was lost; empty: it is no loss
-	Clock string // how the summary calls records of a wrong clock; empty: it is nothing of the kind
+	Loss  string // the summary's text for this loss; "": it is not a loss
+	Clock string // the summary's text for records with a wrong clock; "": it does not count these
 
 	of func(*Stream) *atomic.Uint64
 }
 
-// Count returns what a stream has counted. It is safe for concurrent use.
+// Count returns a stream's value of the counter. It is safe for concurrent use.
 func (c *Counter) Count(s *Stream) uint64 { return c.of(s).Load() }
 
-// Counters are the counters of a stream, in the order of the ledger's columns. The slice must not be changed.
+// Counters returns all counters, in the order of the ledger's columns. The slice must not be changed.
 func Counters() []Counter { return counters[:] }
 
 var counters = [...]Counter{
@@ -74,29 +74,29 @@ var counters = [...]Counter{
 		Name: "sequence_lost", Unit: SequenceUnit, Stage: StageUpstream, Missing: true,
 		of:     func(s *Stream) *atomic.Uint64 { return &s.Lost },
 		Metric: "sequence_lost_total",
-		Help:   "What sequence numbers say was lost before the collector, in the protocol's unit.",
+		Help:   "Losses before the collector, by sequence number, in the protocol's unit.",
 		Loss:   "lost before us (missing by sequence number)",
 	},
 	{
 		Name: "sequence_duplicated", Unit: "datagrams", Stage: StageUpstream,
 		of:     func(s *Stream) *atomic.Uint64 { return &s.Duplicated },
-		Metric: "sequence_duplicated_datagrams_total", Help: "Datagrams that came twice, by sequence number.",
+		Metric: "sequence_duplicated_datagrams_total", Help: "Duplicated datagrams, by sequence number.",
 	},
 	{
 		Name: "sequence_late", Unit: "datagrams", Stage: StageUpstream,
 		of:     func(s *Stream) *atomic.Uint64 { return &s.Reordered },
-		Metric: "sequence_late_datagrams_total", Help: "Datagrams that came late, by sequence number.",
+		Metric: "sequence_late_datagrams_total", Help: "Late datagrams, by sequence number.",
 	},
 	{
 		Name: "restarts", Unit: "restarts", Stage: StageUpstream,
 		of:     func(s *Stream) *atomic.Uint64 { return &s.Restarts },
-		Metric: "exporter_restarts_total", Help: "How often the exporter began anew.",
+		Metric: "exporter_restarts_total", Help: "Restarts of the exporter.",
 	},
 	{
 		Name: "samples_lost", Unit: "samples", Stage: StageUpstream, Missing: true,
 		of:     func(s *Stream) *atomic.Uint64 { return &s.SamplesLost },
 		Metric: "samples_lost_total",
-		Help:   "Flow samples that were lost before the collector, by sequence number (sFlow).",
+		Help:   "Flow samples lost before the collector, by sequence number (sFlow).",
 		Loss:   "samples missing by sequence number",
 	},
 	{

@@ -3,43 +3,40 @@ package exporter
 import "slices"
 
 // A numbering is one run of sequence numbers, followed in all ways in which its exporter may count. Each way keeps the
-// account of losses that would be true if it were the exporter's; once one is known to be, its account is told, from
-// the beginning. The zero value is a numbering of which nothing was seen.
+// losses that would be true if the exporter counted in that way. Once the right way is known, its losses are reported,
+// from the first datagram on. The zero value is ready.
 type numbering struct {
-	ways     [mostWays]hypothesis
+	ways     [maxWays]hypothesis
 	recent   recentNumbers
 	chosen   uint8
-	said     account // what of the chosen way's account was told
+	said     account // the part of the chosen way's account that was reported
 	decided  bool
 	seenOnce bool
 }
 
-// A hypothesis is what is known of one way.
+// A hypothesis is the state of one way.
 type hypothesis struct {
-	next         uint32 // the number that the next datagram should have
+	next         uint32 // the expected number of the next datagram
 	valid        bool   // next is known
-	fits, misses uint16 // how many datagrams had the number that they should have
+	fits, misses uint16 // how many datagrams had the expected number, and how many had not
 	account      account
 }
 
-// account is what the numbers tell, if they are read in one way.
+// account is what the numbers say if they are read in one way.
 type account struct {
 	lost                  uint64 // in the way's unit
 	twice, late, restarts uint32 // datagrams
 }
 
-// enough is how many datagrams must have fitted until a way is known, and a way that explains less than one in four is
-// none.
+// enough is how many datagrams must fit before a way is chosen. A way that explains less than one in four is not.
 const (
 	enough   = 3
 	oneInFew = 4
-	// memorable bounds the memory of what an exporter did, so that one that is replaced by another kind is understood
-	// in time.
+	// memorable bounds fits and misses, so that a changed way of counting is recognized in time.
 	memorable = 256
 )
 
-// observe takes a datagram's number. fits tells that the way that is taken for the exporter's expected it, misses that
-// it expected another.
+// observe takes a datagram's number. fits says that the chosen way expected it, misses that it expected another one.
 func (n *numbering) observe(list []way, number uint32, u Units) (fits, misses bool) {
 	n.recent.asked = false
 	best := n.best(list)
@@ -87,7 +84,7 @@ func (h *hypothesis) observe(w way, recent *recentNumbers, number uint32, u Unit
 	return fits, misses
 }
 
-// add takes a number that lies gap off the one expected. It reports whether the numbers go on from there.
+// add takes a number that differs by gap from the expected one. It reports whether the next number continues from here.
 func (a *account) add(gap int32, units, number uint32, recent *recentNumbers) (move bool) {
 	switch {
 	case gap > 0 && gap < maxGap:
@@ -96,7 +93,7 @@ func (a *account) add(gap int32, units, number uint32, recent *recentNumbers) (m
 		a.twice++
 		return false
 	case gap < 0 && recent.late(number):
-		// It was counted as lost when the numbers after it came.
+		// It was counted as lost when later numbers were received.
 		a.late++
 		a.lost -= min(uint64(units), a.lost)
 		return false
@@ -106,7 +103,7 @@ func (a *account) add(gap int32, units, number uint32, recent *recentNumbers) (m
 	return true
 }
 
-// best returns the way that explains most of the numbers; of equals the first.
+// best returns the way that explains most of the numbers; of equal ones the first.
 func (n *numbering) best(list []way) int {
 	best := 0
 	for i := range list {
@@ -117,13 +114,13 @@ func (n *numbering) best(list []way) int {
 	return best
 }
 
-// better compares the shares of what fits, with one of each added so that few datagrams count for less.
+// better compares the shares of numbers that fit. One is added to each count, so that few datagrams weigh less.
 func (h *hypothesis) better(other *hypothesis) bool {
 	return (uint32(h.fits)+1)*(uint32(other.fits)+uint32(other.misses)+2) >
 		(uint32(other.fits)+1)*(uint32(h.fits)+uint32(h.misses)+2)
 }
 
-// tell adds to the stream what the numbers tell and was not told yet, if it is known how the exporter counts.
+// tell adds to the stream what was not reported yet, if the exporter's way is known.
 func (n *numbering) tell(list []way, s *Stream) {
 	best := n.best(list)
 	h := &n.ways[best]
@@ -133,7 +130,7 @@ func (n *numbering) tell(list []way, s *Stream) {
 	}
 	s.setConvention(list[best].counts)
 	if n.decided && n.chosen != uint8(best) {
-		// Another way explains more. What it makes of the past is not told: some of that was told in the other way.
+		// Another way explains more now. Its losses of the past are not reported, as some were reported in the old way.
 		n.said = h.account
 	}
 	n.decided, n.chosen = true, uint8(best)
@@ -141,21 +138,21 @@ func (n *numbering) tell(list []way, s *Stream) {
 	if *now == *said {
 		return
 	}
-	s.Lost.Add(now.lost - said.lost) // it may fall: what came late was counted as lost before
+	s.Lost.Add(now.lost - said.lost) // it may fall: late datagrams were counted as lost before
 	s.Duplicated.Add(uint64(now.twice - said.twice))
 	s.Reordered.Add(uint64(now.late - said.late))
 	s.Restarts.Add(uint64(now.restarts - said.restarts))
 	*said = *now
 }
 
-// keepQuiet makes what was not told so far never told.
+// keepQuiet marks everything so far as reported.
 func (n *numbering) keepQuiet() {
 	if n.decided {
 		n.said = n.ways[n.chosen].account
 	}
 }
 
-// begin makes the next number the start of a new count, as after a restart of the exporter.
+// begin starts a new count, as after a restart of the exporter.
 func (n *numbering) begin() {
 	for i := range n.ways {
 		n.ways[i].valid = false
@@ -163,13 +160,13 @@ func (n *numbering) begin() {
 	n.recent = recentNumbers{}
 }
 
-// recentNumbers are the numbers seen last.
+// recentNumbers are the latest numbers.
 type recentNumbers struct {
 	list   [reorderWindow]uint32
-	newest uint32 // of all since the count began
+	newest uint32 // the greatest since the count began
 	filled int
 	at     int
-	asked  bool // seen was asked for the number in hand: all ways ask the same
+	asked  bool // seen was called for the current number, once for all ways
 	answer bool
 }
 
@@ -184,7 +181,7 @@ func (r *recentNumbers) add(number uint32) {
 
 func (r *recentNumbers) seen(number uint32) bool {
 	if int32(number-r.newest) > 0 {
-		return false // as nearly all are: nothing to look for
+		return false // true for nearly all numbers: no need to search
 	}
 	if !r.asked {
 		r.asked, r.answer = true, slices.Contains(r.list[:r.filled], number)
@@ -192,7 +189,7 @@ func (r *recentNumbers) seen(number uint32) bool {
 	return r.answer
 }
 
-// late reports whether a number lies within those seen last: newer than the oldest of them.
+// late reports whether a number is newer than the oldest of the recent numbers.
 func (r *recentNumbers) late(number uint32) bool {
 	if r.filled == 0 {
 		return false

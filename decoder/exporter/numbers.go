@@ -2,21 +2,21 @@ package exporter
 
 import "slices"
 
-// maxNumberedPorts bounds the source ports of one stream that are followed on their own.
+// maxNumberedPorts bounds the source ports of one stream that are followed separately.
 const maxNumberedPorts = 8
 
-// Numbers tell from the sequence numbers of a NetFlow or IPFIX stream what was lost, came twice, came late or started
-// anew. What the numbers count is learned from the stream, and so is whether it has one run of numbers or one for each
-// UDP source port: two processes behind one address each count for themselves (RFC 7011 §3.1 counts by transport
-// session), while others send one run over many ports. Until that is known nothing is told, and then all of it: a loss
-// that is told is a loss.
+// Numbers finds losses, duplicates, late datagrams and restarts from the sequence numbers of a NetFlow or IPFIX stream.
+// What the numbers count is learned from the stream. So is whether there is one run of numbers or one for each UDP
+// source port: two processes behind one address number separately (RFC 7011 §3.1: by transport session), while others
+// send one run from many ports. Until both are known nothing is reported, and then everything, so that a reported loss
+// is a real one.
 //
-// The zero value is ready. A copy is another one, of the same past. It belongs to one goroutine.
+// The zero value is ready. A copy is independent and has the same past. It belongs to one goroutine.
 type Numbers struct {
 	all   numbering
-	ports []portNumbers // of more than one port, the latest seen last
+	ports []portNumbers // nil until there is more than one port; the latest is last
 	port  uint16        // of the latest datagram
-	apart int8          // how much speaks for a run for each port: see judge
+	apart int8          // evidence for one run for each port: see judge
 	quiet uint8         // datagrams since the port changed
 	split bool
 }
@@ -54,15 +54,15 @@ func (q *Numbers) Observe(s *Stream, port uint16, number uint32, u Units) {
 	}
 }
 
-// Signs for and against a run for each port.
+// Evidence for and against a run for each port.
 const (
 	apartEnough  = 3
 	togetherNow  = -2
-	forgetsAfter = 64 // datagrams without a change of port, of which each takes one sign back
+	forgetsAfter = 64 // datagrams without a change of port after which one piece of evidence is forgotten
 )
 
-// judge takes what a datagram shows: whether its number was expected in the one run of all ports, and in that of its
-// own. One that the run of all ports expects right after a datagram of another port belongs to that run.
+// judge weighs a datagram: whether its number was expected in the common run of all ports, and in the run of its own
+// port. A number that the common run expects right after a datagram of another port belongs to the common run.
 func (q *Numbers) judge(changed, fits, misses, ownFits, isNew bool) {
 	if q.quiet++; changed {
 		q.quiet = 0
@@ -85,8 +85,7 @@ func (q *Numbers) judge(changed, fits, misses, ownFits, isNew bool) {
 	}
 }
 
-// own returns the numbers of a port, those of the port that was not seen for longest forgotten where there are too
-// many.
+// own returns the numbers of a port. If there are too many ports, the one that was silent longest is forgotten.
 func (q *Numbers) own(port uint16) *numbering {
 	at := slices.IndexFunc(q.ports, func(p portNumbers) bool { return p.port == port })
 	switch {
@@ -103,7 +102,7 @@ func (q *Numbers) own(port uint16) *numbering {
 	return &q.ports[len(q.ports)-1].numbering
 }
 
-// Restarted notes that the exporter itself started anew, by what it says of its uptime.
+// Restarted notes a restart of the exporter that its uptime shows.
 func (q *Numbers) Restarted(s *Stream, port uint16) {
 	if !q.all.seenOnce {
 		return

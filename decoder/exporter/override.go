@@ -2,10 +2,10 @@ package exporter
 
 import "github.com/metranova/flow-collector/decoder/flow"
 
-// Override is a sampling rate that the operator sets over what an exporter says.
+// Override is a sampling rate that the operator sets. It replaces the one that the exporter sends.
 type Override struct {
 	Exporter flow.Addr
-	// Interface is the ifIndex that the rate is for, of the flow's input; with AnyInterface, every one.
+	// Interface is the ifIndex of the flow's input that the rate is for. With AnyInterface it is for all.
 	Interface    uint32
 	AnyInterface bool
 	Rate         uint32
@@ -20,7 +20,7 @@ type Rates struct {
 	byInterface map[uint32]uint32
 }
 
-// NewOverrides arranges overrides for look-up.
+// NewOverrides indexes overrides for look-up.
 func NewOverrides(list []Override) Overrides {
 	all := Overrides{}
 	for _, o := range list {
@@ -38,7 +38,7 @@ func NewOverrides(list []Override) Overrides {
 	return all
 }
 
-// Apply sets the record's sampling rate where the operator says one. r may be nil.
+// Apply sets the record's sampling rate if the operator has set one. r may be nil.
 func (r *Rates) Apply(record *flow.Record) {
 	if r == nil {
 		return

@@ -1,34 +1,35 @@
 package exporter
 
-// Reading is a way in which the collector understood an exporter that leaves room for several, or that does not keep to
-// its protocol. Nothing is lost by it; the operator sees each on the exporter's page and in the output of decode.
+// Reading is an interpretation of what an exporter sent, where it leaves room for several or violates its protocol.
+// Nothing is lost by it. The exporter's page and the output of decode show each.
 type Reading uint8
 
-// The readings. Each counts the unit that it names.
+// The readings. Each counts the unit that its comment begins with.
 const (
-	SamplingFromElsewhere Reading = iota // records: the rate of another observation domain of the exporter
-	// records: the only rate of its samplers, cards or interfaces, of which the record names none
+	// records: the rate was announced in another observation domain of the exporter
+	SamplingFromElsewhere Reading = iota
+	// records: the only rate of its samplers, cards or interfaces, as the record names none
 	SamplingOfOnlySampler
-	SamplingNotMatched // records: rates are announced, but none for the record: 1 assumed
-	// records: rates that differ, of which the record does not say which: the lowest
+	SamplingNotMatched // records: rates were announced, but none for this record: 1 is assumed
+	// records: several rates may apply; the lowest is taken
 	SamplingAmbiguous
-	SamplingBytesSwapped // records: a rate beyond reason whose bytes make sense the other way round
+	SamplingBytesSwapped // records: a rate beyond reason that makes sense with its bytes reversed
 	SamplingAll16Bits    // datagrams: NetFlow v5 with the mode bits as part of the rate
-	HeaderClockWrong     // datagrams: a header time that cannot be true, the receive time in its place
-	RecordClockWrong     // records: times that the flow cannot have, placed by the export time
+	HeaderClockWrong     // datagrams: an impossible header time; the receive time replaces it
+	RecordClockWrong     // records: impossible times; the export time is taken as the end
 	EndBeforeStart       // records: start and end exchanged
-	UptimeWithoutStart   // records: uptimes without the device's start: the end is the export time
-	PlainFractions       // records: decimal fractions of a second in NTP time stamps
-	TimeUnitsMixed       // times: seconds where milliseconds are meant, or the other way round
-	TotalsRepeated       // records: totals of a flow sent again: the difference counts
-	// records: totals of too many flows: one that was forgotten counts in full again
+	UptimeWithoutStart   // records: uptimes, but no start time of the device: the export time is taken as the end
+	PlainFractions       // records: NTP time stamps with decimal fractions of a second
+	TimeUnitsMixed       // times: in seconds instead of milliseconds, or the other way round
+	TotalsRepeated       // records: totals of a flow that are sent repeatedly: the difference counts
+	// records: totals of too many flows: a forgotten one counts in full again
 	TotalsForgotten
-	OtherSetIDs         // sets: numbered as in the other of NetFlow v9 and IPFIX
-	OptionsWithoutScope // templates: options templates of IPFIX without a scope
+	OtherSetIDs         // sets: with the set ids of the other protocol (NetFlow v9 or IPFIX)
+	OptionsWithoutScope // templates: IPFIX options templates without a scope
 	readingCount
 )
 
-// ReadingCount is how many readings there are.
+// ReadingCount is the number of readings.
 const ReadingCount = int(readingCount)
 
 // Readings lists all readings, in order.
@@ -40,7 +41,7 @@ func Readings() []Reading {
 	return all
 }
 
-// String returns the reading as codes and metrics show it.
+// String returns the reading's name in codes and metrics.
 func (r Reading) String() string {
 	return [readingCount]string{
 		"sampling_from_elsewhere", "sampling_of_only_sampler", "sampling_not_matched", "sampling_ambiguous",
@@ -51,7 +52,7 @@ func (r Reading) String() string {
 	}[r]
 }
 
-// Text says in words what was read, and how.
+// Text describes the reading for people.
 func (r Reading) Text() string {
 	return [readingCount]string{
 		"sampling rate taken from another observation domain of this exporter",
@@ -88,7 +89,7 @@ func (r Reading) Unit() string {
 	return "records"
 }
 
-// Read counts n things that were understood in the way of reading.
+// Read counts n uses of a reading.
 func (s *Stream) Read(reading Reading, n uint64) {
 	s.readings[reading].Add(n)
 	if s.successor != nil {
@@ -96,14 +97,14 @@ func (s *Stream) Read(reading Reading, n uint64) {
 	}
 }
 
-// TimesRead returns how many things were understood in the way of reading.
+// TimesRead returns how often a reading was used.
 func (s *Stream) TimesRead(reading Reading) uint64 { return s.readings[reading].Load() }
 
-// MisfitTemplate is a template that data sets do not fit: the sets were dropped.
+// MisfitTemplate is a template that data sets do not fit. These sets were dropped.
 type MisfitTemplate struct {
 	TemplateID   uint16
-	RecordLength int // bytes of a record of the template, the shortest possible one
-	SetLength    int // bytes of the latest set's records
+	RecordLength int // bytes of the shortest record that the template allows
+	SetLength    int // bytes of the records in the latest set
 	Sets         uint64
 }
 
@@ -118,7 +119,7 @@ func (s *Stream) Misfits() []MisfitTemplate {
 	return nil
 }
 
-// AddMisfit notes a data set that does not fit its template. For the stream's worker only.
+// AddMisfit notes a data set that does not fit its template. Only the stream's worker may call it.
 func (s *Stream) AddMisfit(id uint16, recordLength, setLength int) {
 	old := s.Misfits()
 	list := make([]MisfitTemplate, 0, len(old)+1)

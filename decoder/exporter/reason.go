@@ -1,40 +1,41 @@
 package exporter
 
-// Reason says why a datagram, a set or a record was not decoded.
+// Reason is why a datagram, a set or a record was not decoded.
 type Reason uint8
 
-// The reasons. Each is counted in the unit it names.
+// The reasons. Each counts the unit that its comment begins with.
 const (
-	UnknownVersion   Reason = iota // datagram: no protocol that we know
-	Truncated                      // datagram: cut by the receive buffer, or shorter than its header says
-	BadHeader                      // datagram: a header that cannot be true
-	BadSet                         // set or sample: a length that cannot be true
+	UnknownVersion   Reason = iota // datagram: of no known protocol
+	Truncated                      // datagram: cut off by the receive buffer, or shorter than its header says
+	BadHeader                      // datagram: an impossible header
+	BadSet                         // set or sample: an impossible length
 	UnknownSet                     // set or sample: a reserved id or unknown format, skipped
-	BadTemplate                    // template: no fields, no length, or a cut definition
-	BadRecord                      // record: cut, or a variable length beyond its set
+	BadTemplate                    // template: without fields or length, or cut off
+	BadRecord                      // record: cut off, or with a variable length beyond its set
 	NoTemplate                     // set: its template did not come in time
-	HoldFull                       // set: waiting sets exceeded their memory
-	TrailingBytes                  // datagram: bytes after the last set, more than padding
-	TemplateConflict               // template: two source ports define one id differently
-	TemplateLimit                  // template: too many of one exporter
+	HoldFull                       // set: it waited for its template, and the memory for waiting sets was full
+	TrailingBytes                  // datagram: more bytes after the last set than padding explains
+	TemplateConflict               // template: two source ports define the same id differently
+	TemplateLimit                  // template: the exporter has too many
 	Withdrawal                     // template withdrawal over UDP (RFC 7011 §8.4 forbids it), or of an unknown one
 	BadFrame                       // record: the sampled frame could not be read
 	NotIP                          // record: the sampled frame holds no IP packet
-	NoFlow                         // record: its template has no address, counter or frame, so it is no flow
-	RecordLimit                    // record or sample: more than one datagram may bring
-	SetLimit                       // set: more than one datagram may have
-	StreamEvicted                  // stream: evicted, there are more than are kept
-	TemplateEvicted                // template: evicted, there are more than are kept
-	NameLimit                      // option record: a name or rate that is not kept, there are too many
-	OptionsDoubted                 // option record: a change that waits for being repeated, see netflow's trust
-	ForeignAgent                   // datagram: sFlow of an agent that another source speaks for
-	CounterLimit                   // sample: counters of an interface that were forgotten, there are too many
-	SamplerLimit                   // sample: its source is not kept, there are too many
-	TemplateMisfit                 // set: shorter than a record of its template, or not a whole number of them
+	NoFlow                         // record: its template has no address, counter or frame, so that it is not a flow
+	RecordLimit                    // record or sample: beyond the number that is read of one datagram
+	SetLimit                       // set: beyond the number that is read of one datagram
+	StreamEvicted                  // stream: evicted because there are too many
+	TemplateEvicted                // template: evicted because there are too many
+	NameLimit                      // option record: its name or rate is not kept because there are too many
+	// option record: a change that must be repeated before it is believed, see netflow's trust
+	OptionsDoubted
+	ForeignAgent   // datagram: sFlow of an agent that another source is bound to
+	CounterLimit   // sample: counters of an interface that was forgotten because there are too many
+	SamplerLimit   // sample: its source is not kept because there are too many
+	TemplateMisfit // set: shorter than one record of its template, or not a whole number of records
 	reasonCount
 )
 
-// ReasonCount is how many reasons there are.
+// ReasonCount is the number of reasons.
 const ReasonCount = int(reasonCount)
 
 // Reasons lists all reasons, in order.
@@ -46,7 +47,7 @@ func Reasons() []Reason {
 	return all
 }
 
-// String returns the reason as metrics and summaries show it.
+// String returns the reason's name in metrics and summaries.
 func (r Reason) String() string {
 	return [reasonCount]string{
 		"unknown_version", "truncated", "bad_header", "bad_set", "unknown_set", "bad_template", "bad_record",
@@ -74,8 +75,8 @@ func (r Reason) Unit() string {
 	return "sets"
 }
 
-// Loses reports whether what the reason counts is flows or counters that are missing. Odd bytes, templates that are not
-// used, frames that hold no flow and state that was evicted are none.
+// Loses reports whether flows or counters are missing because of this reason. Padding, unused templates, frames without
+// a flow and evicted state are not losses.
 func (r Reason) Loses() bool {
 	switch r {
 	case TrailingBytes, BadTemplate, TemplateConflict, TemplateLimit, Withdrawal, NotIP, NoFlow, StreamEvicted,

@@ -1,21 +1,20 @@
 package exporter
 
-// reorderWindow is how far back a number may lie and still be late rather than a restart, in datagrams.
+// reorderWindow is how far back, in datagrams, a number may be and still be late rather than a restart.
 const reorderWindow = 64
 
-// maxGap is the largest gap that is taken for loss; beyond it the exporter started to count again.
+// maxGap is the largest gap that is taken for loss. A larger one means that the exporter restarted its count.
 const maxGap = 1 << 22
 
-// Sequence tells from the sequence numbers of a stream what was lost, came twice, came late or restarted, where it is
-// known what the numbers count (sFlow: datagrams). Numbers tell it where that has to be learned. The zero value is
-// ready.
+// Sequence finds losses, duplicates, late datagrams and restarts from the sequence numbers of a stream, if it is known
+// what they count (sFlow: datagrams). Numbers is for streams where that must be learned. The zero value is ready.
 type Sequence struct {
 	next    uint32
 	started bool
 	recent  recentNumbers
 }
 
-// Observe takes a datagram's number and how many units it holds, and counts what it tells in s.
+// Observe takes a datagram's number and how many units it holds, and counts in s what the number shows.
 func (q *Sequence) Observe(s *Stream, number, units uint32) {
 	defer q.recent.add(number)
 	if !q.started {
@@ -32,7 +31,7 @@ func (q *Sequence) Observe(s *Stream, number, units uint32) {
 		return
 	case gap < 0 && q.recent.late(number):
 		s.Reordered.Add(1)
-		// It was counted as lost when the numbers after it came.
+		// It was counted as lost when later numbers were received.
 		s.Lost.Add(-min(uint64(units), s.Lost.Load()))
 		return
 	default:
@@ -42,7 +41,7 @@ func (q *Sequence) Observe(s *Stream, number, units uint32) {
 	q.next = number + units
 }
 
-// Restarted notes that the exporter itself restarted.
+// Restarted notes a restart of the exporter that its uptime shows.
 func (q *Sequence) Restarted(s *Stream) {
 	if q.started {
 		s.Restarts.Add(1)

@@ -7,7 +7,7 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-// Datagram is one UDP payload as a listener or a capture hands it over, or one IPFIX message of a TCP connection.
+// Datagram is one UDP payload from a listener or a capture, or one IPFIX message of a TCP connection.
 type Datagram struct {
 	Payload   []byte         // valid during the call only
 	Source    netip.AddrPort // unmapped, without a zone
@@ -16,35 +16,35 @@ type Datagram struct {
 	Session   uint64         // the transport session (RFC 7011 §2): a number for each TCP connection; 0: UDP
 }
 
-// Key names one stream of datagrams with its own sequence numbers.
+// Key identifies one stream of datagrams with its own sequence numbers.
 type Key = flow.StreamKey
 
-// Stream counts what came from one Key. Its worker writes it; anyone may read it.
+// Stream counts what was received of one Key. Its worker writes it; it may be read concurrently.
 type Stream struct {
 	Key    Key
-	Source flow.Addr // the UDP source of the first datagram
+	Source flow.Addr // the source address of the first datagram
 
 	FirstSeen, LastSeen atomic.Int64 // Unix nanoseconds, receive time
 	Datagrams, Bytes    atomic.Uint64
 	Records             atomic.Uint64 // flow records handed on
 	Options, Templates  atomic.Uint64 // option data records, template definitions seen
-	Counters, Discards  atomic.Uint64 // sFlow counter samples and discarded-packet samples
+	Counters, Discards  atomic.Uint64 // sFlow counter samples, and samples of discarded packets
 	Held, Recovered     atomic.Uint64 // data sets that waited for a template, and those decoded later
-	Lost, Duplicated    atomic.Uint64 // in the protocol's own unit, see Sequence
+	Lost, Duplicated    atomic.Uint64 // in the protocol's unit, see Sequence
 	Reordered, Restarts atomic.Uint64
-	SamplesLost         atomic.Uint64 // sFlow: flow samples that the sequence numbers miss
-	AgentDrops          atomic.Uint64 // sFlow: packets the agent itself dropped
-	Ahead, Behind       atomic.Uint64 // records of which the times are impossible: the exporter's clock is wrong
-	Clamped             atomic.Uint64 // of these, records that got the time of their receipt
+	SamplesLost         atomic.Uint64 // sFlow: flow samples that are missing by sequence number
+	AgentDrops          atomic.Uint64 // sFlow: packets that the agent itself dropped
+	Ahead, Behind       atomic.Uint64 // records with impossible times: the exporter's clock is wrong
+	Clamped             atomic.Uint64 // of these, records whose rows have the time of receipt
 	SamplingRate        atomic.Uint32 // of the last record
 	SamplingSource      atomic.Uint32 // flow.SamplingSource of the last record
-	ClockSkewMs         atomic.Int64  // receive time less header time, last datagram
-	Known               atomic.Uint32 // NetFlow v9 and IPFIX: templates that are known now
+	ClockSkewMs         atomic.Int64  // receive time minus header time, of the latest datagram
+	Known               atomic.Uint32 // NetFlow v9 and IPFIX: the number of templates known now
 
 	counts atomic.Uint32 // Convention of the sequence numbers
 
 	Evictions atomic.Uint64 // how often an earlier stream of the same Key was evicted
-	Impostors atomic.Uint64 // sFlow: datagrams of other sources that state this agent, see Impostor
+	Impostors atomic.Uint64 // sFlow: datagrams of other sources that claim to be this agent, see Impostor
 	impostor  atomic.Pointer[flow.Addr]
 
 	errors   [reasonCount]atomic.Uint64
@@ -53,27 +53,27 @@ type Stream struct {
 	misfits  atomic.Pointer[[]MisfitTemplate]
 	stated   atomic.Pointer[flow.Addr]
 
-	number        uint64         // of all streams of its table
+	number        uint64         // of all streams of its table: how many were made before it
 	sourceEvicted *atomic.Uint64 // of its owner
 	group         *group
-	place         int // in its group
+	place         int // index in its group
 	user          User
-	before        uint64 // what it had given at the latest Age
+	before        uint64 // records and counters at the latest Age
 	proven        bool
 	gone          bool
-	successor     *Stream // takes what is counted after the stream's counters were added to it
+	successor     *Stream // receives later counts once this stream's counters have been added to it
 }
 
-// User is told when a stream that it uses is evicted.
+// User is notified when a stream that it uses is evicted.
 type User interface {
-	// StreamEvicted is called by the stream's worker, before anything else is done with its Table.
+	// StreamEvicted is called by the stream's worker, before its Table does anything else.
 	StreamEvicted(*Stream)
 }
 
-// SetUser says who is told of the stream's eviction. For its worker only.
+// SetUser sets who is notified of the stream's eviction. Only its worker may call it.
 func (s *Stream) SetUser(u User) { s.user = u }
 
-// SourceEvicted returns how many streams of the same source were evicted since one of them was first kept.
+// SourceEvicted returns how many streams of the same source were evicted since the source has had any.
 func (s *Stream) SourceEvicted() uint64 {
 	if s.sourceEvicted == nil {
 		return 0
@@ -81,7 +81,7 @@ func (s *Stream) SourceEvicted() uint64 {
 	return s.sourceEvicted.Load()
 }
 
-// Counts returns what the stream's sequence numbers count, as far as that is known by now.
+// Counts returns what the stream's sequence numbers count, as far as is known.
 func (s *Stream) Counts() Convention { return Convention(s.counts.Load()) }
 
 func (s *Stream) setConvention(c Convention) {
@@ -90,7 +90,7 @@ func (s *Stream) setConvention(c Convention) {
 	}
 }
 
-// Fail counts n losses for reason.
+// Fail counts n losses for a reason.
 func (s *Stream) Fail(reason Reason, n uint64) {
 	s.errors[reason].Add(n)
 	if s.successor != nil {
@@ -98,7 +98,7 @@ func (s *Stream) Fail(reason Reason, n uint64) {
 	}
 }
 
-// Failed returns how many losses reason has counted.
+// Failed returns how many losses were counted for a reason.
 func (s *Stream) Failed(reason Reason) uint64 { return s.errors[reason].Load() }
 
 // Saw counts a datagram of the stream.
@@ -108,8 +108,7 @@ func (s *Stream) Saw(dg *Datagram) {
 	s.Bytes.Add(uint64(len(dg.Payload)))
 }
 
-// Stated returns the address by which the exporter names itself in option records (IE 130, 131); unset where it does
-// not.
+// Stated returns the address that the exporter states in option records (IE 130, 131); unset if it does not.
 func (s *Stream) Stated() flow.Addr {
 	if a := s.stated.Load(); a != nil {
 		return *a
@@ -117,15 +116,14 @@ func (s *Stream) Stated() flow.Addr {
 	return flow.Addr{}
 }
 
-// SetStated notes the address. For the stream's worker only.
+// SetStated notes the address. Only the stream's worker may call it.
 func (s *Stream) SetStated(a flow.Addr) { s.stated.Store(&a) }
 
-// Gone reports whether the stream was evicted: nothing must be counted in it any more but failures. For its worker
-// only.
+// Gone reports whether the stream was evicted. Only failures may be counted in it then. Only its worker may call it.
 func (s *Stream) Gone() bool { return s.gone }
 
-// Impostor returns the latest source that stated the stream's sFlow agent address and is not bound to it; unset where
-// none did.
+// Impostor returns the latest source that claimed to be the stream's sFlow agent without being bound to it; unset if
+// there was none.
 func (s *Stream) Impostor() flow.Addr {
 	if a := s.impostor.Load(); a != nil {
 		return *a
@@ -133,7 +131,7 @@ func (s *Stream) Impostor() flow.Addr {
 	return flow.Addr{}
 }
 
-// SetImpostor notes the source. For the stream's worker only.
+// SetImpostor notes the source. Only the stream's worker may call it.
 func (s *Stream) SetImpostor(a flow.Addr) {
 	if s.Impostor() != a {
 		s.impostor.Store(&a)
@@ -141,7 +139,7 @@ func (s *Stream) SetImpostor(a flow.Addr) {
 	s.Impostors.Add(1)
 }
 
-// MissingTemplate is a template that data sets wait for, or waited for in vain.
+// MissingTemplate is a template that data sets wait for, or waited for and never got.
 type MissingTemplate struct {
 	TemplateID uint16
 	Since      int64 // Unix nanoseconds
@@ -156,10 +154,10 @@ func (s *Stream) Missing() []*MissingTemplate {
 	return nil
 }
 
-// SetMissing replaces the list of missing templates. For the stream's worker only.
+// SetMissing replaces the list of missing templates. Only the stream's worker may call it.
 func (s *Stream) SetMissing(list []*MissingTemplate) { s.missing.Store(&list) }
 
-// add adds up the counters of another stream.
+// add adds the counters of another stream.
 func (s *Stream) add(other *Stream) {
 	for i := range counters {
 		counters[i].of(s).Add(counters[i].of(other).Load())

@@ -1,5 +1,5 @@
-// Package exporter keeps what a worker knows of each exporter: who it is, what it sent, what was lost and why.
-// It imports only flow and budget.
+// Package exporter holds a worker's knowledge of each exporter: who it is, what it sent, what was lost and why. It
+// imports only flow and budget.
 package exporter
 
 import (
@@ -14,23 +14,23 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-// Table holds the streams of one worker. Their number is bounded, and shared among sources as package budget says: a
-// stream is trusted once it has given data (Prove). The fields are the worker's; only Streams, Retired, Evicted and
-// UnattributedCount are safe for concurrent use.
+// Table holds the streams of one worker. Their number is bounded and shared among sources by the rules of package
+// budget: a stream is trusted once it has given data (Prove). The fields are the worker's; only Streams, Retired,
+// Evicted and UnattributedCount are safe for concurrent use.
 type Table struct {
 	streams      map[Key]*Stream
 	owners       map[flow.Addr]*owner
 	room         *budget.Budget[*group]
 	list         atomic.Pointer[[]*Stream]
 	dirty        bool
-	made         uint64    // streams so far
+	made         uint64    // number of streams so far
 	leaving      []*Stream // evicted, but still in list
 	evicted      atomic.Uint64
-	retired      Stream // the counters of evicted streams, added up
+	retired      Stream // the sum of the evicted streams' counters
 	unattributed [reasonCount]atomic.Uint64
 }
 
-// owner is one source address and its streams: those that have given data, and the others.
+// owner is a source address with its streams: those that have given data, and the others.
 type owner struct {
 	addr          flow.Addr
 	proven, fresh group
@@ -43,11 +43,11 @@ type group struct {
 	streams []*Stream
 }
 
-// leastStreams is the least number of streams that a table keeps.
+// leastStreams is the smallest limit of a table.
 const leastStreams = 16
 
-// NewTable returns a table that holds at most limit streams (at least 16). The eighth part is for streams that have not
-// given data yet. One source may have all of them until others need room.
+// NewTable returns a table for at most limit streams (at least 16). One eighth of them is for streams that have not
+// given data yet. One source may have all of them until others need some.
 func NewTable(limit int) *Table {
 	limit = max(limit, leastStreams)
 	t := &Table{
@@ -60,14 +60,14 @@ func NewTable(limit int) *Table {
 }
 
 const (
-	// publishAtOnce is up to how many streams a new one is visible at once. With more it is visible at the next
-	// Publish, so that a flood of sources does not copy the list for each.
+	// publishAtOnce is the number of streams up to which a new one is visible immediately. Beyond it a new stream
+	// becomes visible at the next Publish, so that a flood of sources does not copy the list each time.
 	publishAtOnce = 64
-	// maxLeaving is how many evicted streams stay visible before the list is copied without them.
+	// maxLeaving is how many evicted streams may stay visible before the list is copied without them.
 	maxLeaving = 256
 )
 
-// Get returns the stream of key. If it is new, it is made, and others are evicted where there are too many.
+// Get returns the stream of a key. A new one is created; if there are too many, others are evicted.
 func (t *Table) Get(key Key, source flow.Addr, received int64) *Stream {
 	if s := t.streams[key]; s != nil {
 		return s
@@ -119,7 +119,7 @@ func (t *Table) leave(s *Stream) {
 	t.room.Add(&g.holder, -1)
 }
 
-// Prove notes that a stream has given data: from now on streams that have not cannot displace it.
+// Prove notes that a stream has given data. From now on, streams that have not cannot displace it.
 func (t *Table) Prove(s *Stream) {
 	if s.proven || s.gone || s.group == nil {
 		return
@@ -131,17 +131,17 @@ func (t *Table) Prove(s *Stream) {
 	t.join(s, &o.proven)
 	holder := &o.proven.holder
 	standing := holder.Standing
-	holder.Standing = math.MaxUint32 // it is not evicted for itself
+	holder.Standing = math.MaxUint32 // it must not be the one that is evicted
 	for t.room.Over() {
 		t.evict(t.room.Victim().Of)
 	}
 	holder.Standing = standing
 }
 
-// Proven reports whether the stream has given data. For its worker only.
+// Proven reports whether the stream has given data. Only its worker may call it.
 func (s *Stream) Proven() bool { return s.proven }
 
-// evict lets one stream of a group go: of some of them, the one that was silent for longest.
+// evict removes one stream of a group. It compares a few and takes the one that was silent longest.
 func (t *Table) evict(g *group) {
 	const compared = 16
 	worst := g.streams[0]
@@ -175,11 +175,11 @@ func (t *Table) remove(s *Stream) {
 	}
 }
 
-// silence is how long a source is silent before its standing is lost.
+// silence is how long a source must be silent to lose its standing.
 const silence = int64(10 * time.Minute)
 
-// Age notes which streams have given data since it was last called, about a second ago: those that do so for long are
-// the last to be evicted. It also publishes. now is in Unix nanoseconds.
+// Age must be called about once a second. It notes which streams have given data since its last call; those that keep
+// doing so are evicted last. It also publishes. now is in Unix nanoseconds.
 func (t *Table) Age(now int64) {
 	for _, o := range t.owners {
 		o.proven.age(now)
@@ -204,7 +204,8 @@ func (g *group) age(now int64) {
 	}
 }
 
-// Standing says for how many seconds the stream's source gave data, and when the latest came. For its worker only.
+// Standing returns for how many seconds the stream's source has given data, and when the latest was received. Only its
+// worker may call it.
 func (s *Stream) Standing() (seconds uint32, seen int64) {
 	if s.group == nil {
 		return 0, 0
@@ -218,7 +219,7 @@ func (t *Table) Publish() {
 		return
 	}
 	list := slices.Collect(maps.Values(t.streams))
-	t.list.Store(&list) // first, so that nobody sees a stream whose counters Retired has already
+	t.list.Store(&list) // first, so that nobody sees a stream whose counters are in Retired already
 	for _, s := range t.leaving {
 		s.successor = &t.retired
 		t.retired.add(s)
@@ -228,17 +229,17 @@ func (t *Table) Publish() {
 	t.dirty = false
 }
 
-// Streams returns the streams at the latest Publish, in no order. The slice must not be changed.
+// Streams returns the streams as of the latest Publish, in no order. The slice must not be changed.
 func (t *Table) Streams() []*Stream { return *t.list.Load() }
 
-// Retired has the counters of evicted streams, added up. To add it to those of Streams, read it first.
+// Retired returns the sum of the counters of evicted streams. To add it to those of Streams, read it first.
 func (t *Table) Retired() *Stream { return &t.retired }
 
 // Evicted returns how many streams were evicted.
 func (t *Table) Evicted() uint64 { return t.evicted.Load() }
 
-// Unattributed counts a datagram that names no stream, for reason.
+// Unattributed counts a datagram that belongs to no stream, for a reason.
 func (t *Table) Unattributed(reason Reason) { t.unattributed[reason].Add(1) }
 
-// UnattributedCount returns how many datagrams were counted for reason without a stream.
+// UnattributedCount returns how many datagrams without a stream were counted for a reason.
 func (t *Table) UnattributedCount(reason Reason) uint64 { return t.unattributed[reason].Load() }

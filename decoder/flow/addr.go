@@ -2,20 +2,20 @@ package flow
 
 import "net/netip"
 
-// Addr is an IP address in network byte order, as ClickHouse's IPv6 column holds it: an IPv4 address is
-// stored IPv4-mapped (::ffff:a.b.c.d, RFC 4291 §2.5.5.2). Whether a flow was IPv4 or IPv6 on the wire is
-// Record.IPVersion; an Addr alone cannot tell an IPv4 address from a mapped one.
+// Addr is an IP address in network byte order, as ClickHouse's IPv6 column holds it. An IPv4 address is IPv4-mapped
+// (::ffff:a.b.c.d, RFC 4291 §2.5.5.2). Whether a flow was IPv4 or IPv6 on the wire is in Record.IPVersion; an Addr
+// alone cannot say whether it was mapped on the wire.
 type Addr [16]byte
 
 // mappedPrefix is the first 12 bytes of an IPv4-mapped address.
 var mappedPrefix = [12]byte{10: 0xff, 11: 0xff}
 
-// AddrFrom4 returns the IPv4 address b, mapped.
+// AddrFrom4 returns an IPv4 address, mapped.
 func AddrFrom4(b [4]byte) Addr {
 	return Addr{10: 0xff, 11: 0xff, 12: b[0], 13: b[1], 14: b[2], 15: b[3]}
 }
 
-// AddrFrom returns a as an Addr; the zone is dropped and an invalid address becomes ::.
+// AddrFrom converts an address. Zones are dropped; an invalid address becomes ::.
 func AddrFrom(a netip.Addr) Addr {
 	if !a.IsValid() {
 		return Addr{}

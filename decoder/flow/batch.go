@@ -1,12 +1,12 @@
 package flow
 
-// batchRecords is how many records are handed on at once: enough to spread the cost of the call, few enough to
-// stay in the first-level cache of the stages behind.
+// batchRecords is how many records are handed on together: enough to amortize the call, few enough to stay in the
+// first-level cache during the following stages.
 const batchRecords = 32
 
 // Batch collects the records of one datagram in memory that it reuses, and hands them on when it is full or flushed.
-// Memory that a record refers to (ASPath, Communities, SRv6Segments) comes from the batch and lives as long as it.
-// A Batch belongs to one goroutine.
+// The slices in a record (ASPath, Communities, SRv6Segments) are the batch's memory and valid as long as it is. A Batch
+// belongs to one goroutine.
 type Batch struct {
 	emit    func([]Record)
 	n       int
@@ -20,7 +20,7 @@ func NewBatch(emit func([]Record)) *Batch {
 	return &Batch{emit: emit}
 }
 
-// Next returns an empty record at the end of the batch, handing on what is full before.
+// Next appends an empty record and returns it. A full batch is flushed first.
 func (b *Batch) Next() *Record {
 	if b.n == batchRecords {
 		b.Flush()
@@ -31,7 +31,7 @@ func (b *Batch) Next() *Record {
 	return r
 }
 
-// Drop takes the record of the last Next back.
+// Drop discards the record of the last Next.
 func (b *Batch) Drop() { b.n-- }
 
 // Numbers returns memory for up to n numbers of the last record, of length 0.
@@ -46,7 +46,7 @@ func (b *Batch) Addrs(n int) []Addr {
 	return b.addrs[n:n:len(b.addrs)]
 }
 
-// Flush hands on what is left.
+// Flush hands on the records that are left.
 func (b *Batch) Flush() {
 	if b.n > 0 {
 		b.emit(b.records[:b.n])
@@ -56,7 +56,7 @@ func (b *Batch) Flush() {
 	b.addrs = b.addrs[:0]
 }
 
-// grow returns s longer by n and its former length. Older parts of s stay valid when it moves.
+// grow makes s longer by n and returns it with its former length. Slices of the old s stay valid when it moves.
 func grow[T any](s []T, n int) ([]T, int) {
 	was := len(s)
 	if was+n > cap(s) {

@@ -1,8 +1,8 @@
 package flow
 
-// InterfaceCounters are a device's counters of one interface, as it sends them now and then (sFlow if_counters). A
-// counter that the device does not keep is Unsupported. Counters wrap, those of octets at 2^64 and all others at 2^32,
-// and begin anew with the device.
+// InterfaceCounters are a device's counters of one interface, as it sends them periodically (sFlow if_counters). A
+// counter that the device does not have is Unsupported. Counters wrap: octets at 2^64, all others at 2^32. They restart
+// when the device does.
 type InterfaceCounters struct {
 	Exporter, Source Addr
 	SubAgent         uint32
@@ -17,12 +17,12 @@ type InterfaceCounters struct {
 	Promiscuous      uint32
 }
 
-// DirectionCounters are the counters of what came in, or went out.
+// DirectionCounters are the counters of one direction.
 type DirectionCounters struct {
 	Octets                             uint64
 	Unicast, Multicast, Broadcast      uint64
 	Discards, Errors, UnknownProtocols uint64
 }
 
-// Unsupported is the value of a counter that a device does not keep.
+// Unsupported is the value of a counter that the device does not have.
 const Unsupported = 1<<64 - 1

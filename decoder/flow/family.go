@@ -1,7 +1,6 @@
 package flow
 
-// Family returns the family of the export protocol as the flow_type column has it: "netflow" (v5, v9 and IPFIX) or
-// "sflow".
+// Family returns the protocol's family as in the column flow_type: "netflow" (v5, v9 and IPFIX) or "sflow".
 func (p Protocol) Family() string {
 	switch p {
 	case SFlow5:

@@ -1,9 +1,9 @@
 package flow
 
-// Fields is a set of record fields: which of them the exporter sent.
+// Fields is a set of record fields: those that the exporter sent.
 type Fields uint64
 
-// One bit for each field whose absence differs from zero.
+// One bit for each field for which "not sent" differs from zero.
 const (
 	Start Fields = 1 << iota
 	End
@@ -63,7 +63,7 @@ const (
 // Protocol is the export protocol of a datagram.
 type Protocol uint8
 
-// The export protocols. A value is not the wire's version number (sFlow and NetFlow both have a version 5).
+// The export protocols. The values are not version numbers of the wire (both sFlow and NetFlow have a version 5).
 const (
 	UnknownProtocol Protocol = iota
 	NetFlowV5
@@ -72,7 +72,7 @@ const (
 	SFlow5
 )
 
-// String returns the protocol's usual name in lower case, as metrics and logs use it.
+// String returns the protocol's name in lower case, for metrics and logs.
 func (p Protocol) String() string {
 	switch p {
 	case NetFlowV5:
@@ -87,7 +87,7 @@ func (p Protocol) String() string {
 	return "unknown"
 }
 
-// WireVersion returns the version number that stands in the datagram.
+// WireVersion returns the version number in the datagram's header.
 func (p Protocol) WireVersion() uint16 {
 	switch p {
 	case NetFlowV5, SFlow5:
@@ -100,25 +100,25 @@ func (p Protocol) WireVersion() uint16 {
 	return 0
 }
 
-// InterfaceKind says what an interface number means. Only sFlow uses another kind than an index
-// (sflow_version_5.txt, "input" and "output" of flow_sample).
+// InterfaceKind is the meaning of an interface number. Only sFlow has kinds other than an index (sflow_version_5.txt,
+// "input" and "output" of flow_sample).
 type InterfaceKind uint8
 
 // The kinds of interface numbers.
 const (
-	InterfaceIndex     InterfaceKind = iota // an ifIndex; 0 is "unknown" to sFlow
+	InterfaceIndex     InterfaceKind = iota // an ifIndex; in sFlow 0 is "unknown"
 	InterfaceInternal                       // sent or received by the device itself (0x3fffffff)
 	InterfaceDiscarded                      // the packet was dropped; the number is the reason code
 	InterfaceMultiple                       // sent to several interfaces; the number is how many, 0 unknown
 )
 
-// SamplingSource says where a record's sampling rate comes from.
+// SamplingSource is where a record's sampling rate comes from.
 type SamplingSource uint8
 
-// The sources of a sampling rate. SamplingExporter to SamplingHeader16 and SamplingAmbiguous are readings that the
-// collector chose, because what the exporter says leaves room: the page of the exporter says so as well.
+// The sources of a sampling rate. SamplingExporter to SamplingHeader16 and SamplingAmbiguous are interpretations that
+// the collector chose because the exporter leaves room for several. The exporter's page shows them.
 const (
-	SamplingAssumed   SamplingSource = iota // nothing known: 1 assumed
+	SamplingAssumed   SamplingSource = iota // no rate is known: 1 is assumed
 	SamplingOverride                        // set by the operator
 	SamplingRecord                          // in the flow record or the sFlow sample
 	SamplingSelector                        // an option record of this sampler or selector
@@ -126,15 +126,15 @@ const (
 	SamplingDomain                          // an option record of the whole observation domain
 	SamplingHeader                          // the NetFlow v5 header
 	SamplingExporter                        // an option record of another observation domain of the same exporter
-	SamplingInferred                        // the only rate of the exporter's samplers, of which the record names none
-	SamplingSwapped                         // a rate whose bytes are in the wrong order, put right
-	SamplingHeader16                        // the NetFlow v5 header, whose mode bits are part of the rate
+	SamplingInferred                        // the only rate of the exporter's samplers; the record names no sampler
+	SamplingSwapped                         // a rate with its bytes in the wrong order, corrected
+	SamplingHeader16                        // the NetFlow v5 header, with the mode bits taken as part of the rate
 	// an option record of the line card, port, VRF or observation point that the record names
 	SamplingPart
-	SamplingAmbiguous // the lowest of rates of which the record does not say which is its own
+	SamplingAmbiguous // the lowest of several rates, as the record does not say which one applies
 )
 
-// String returns the source as the sampling_source column holds it.
+// String returns the source as in the column sampling_source.
 func (s SamplingSource) String() string {
 	switch s {
 	case SamplingOverride:

@@ -1,7 +1,7 @@
 package flow
 
-// InterfaceSelf is the number of the device itself as an interface (sflow_version_5.txt, "interface"): it sent or took
-// the packet. Metadata knows the device's own interface by it.
+// InterfaceSelf is the interface number of the device itself (sflow_version_5.txt, "interface"): it sent or received
+// the packet. Metadata has the device's own interface under this number.
 const InterfaceSelf = 0x3fffffff
 
 // Format bits of interface numbers of compact sFlow samples (sflow_version_5.txt, "interface").
@@ -10,8 +10,8 @@ const (
 	interfaceMultiple  = 2 << 30
 )
 
-// Number returns an interface number of this kind with its format bits, as a compact sFlow sample has it: an ifIndex is
-// itself.
+// Number returns an interface number with the format bits of its kind, as in a compact sFlow sample. An ifIndex has
+// none.
 func (k InterfaceKind) Number(n uint32) uint32 {
 	switch k {
 	case InterfaceInternal:

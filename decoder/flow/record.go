@@ -1,37 +1,37 @@
-// Package flow holds what every stage of the collector shares: the flow record, and an interface's counters.
-// It imports no other package of the project.
+// Package flow holds what every stage of the collector shares: the flow record and an interface's counters. It imports
+// no other package of the project.
 package flow
 
-// Record is one flow record (or one sampled packet of sFlow) as the exporter stated it: counters are not
-// scaled by the sampling rate, and nothing is looked up. Integers are in host byte order.
+// Record is one flow record (or one sampled packet of sFlow) as the exporter sent it: counters are not multiplied by
+// the sampling rate, and nothing is looked up. Integers are in host byte order.
 //
-// A field holds a value only if its bit in Has is set; otherwise it is zero. Slices and Names belong to the
-// decoder and are valid only during the call that hands the record on.
+// A field is valid only if its bit is set in Has; otherwise it is zero. Slices and Names belong to the decoder and are
+// valid only during the call that hands the record on.
 type Record struct {
 	Has Fields
 
-	// Where the record came from.
+	// Where the record comes from.
 	Protocol   Protocol
-	IPVersion  uint8  // 4 or 6, of the flow's own packets; 0 if the record has no IP addresses
+	IPVersion  uint8  // 4 or 6, of the flow's packets; 0 if the record has no IP addresses
 	TemplateID uint16 // NetFlow v9 and IPFIX; 0 otherwise
 	Domain     uint32 // v9 source id, IPFIX observation domain, v5 engine type<<8 | engine id, sFlow sub-agent
-	Sequence   uint32 // the datagram's sequence number, in the protocol's own unit
-	Exporter   Addr   // who measured: sFlow's agent address, IE 130/131, else Source
+	Sequence   uint32 // the datagram's sequence number, in the protocol's unit
+	Exporter   Addr   // the device that measured: sFlow's agent address, IE 130/131, else Source
 	Source     Addr   // the datagram's UDP source address
 	Received   int64  // when the kernel received the datagram, Unix nanoseconds
 	ExportMs   int64  // the datagram's header time, Unix milliseconds; the receive time for sFlow and where the
 	// header's cannot be true
 
-	// When and how much. StartMs and EndMs are Unix milliseconds, always set, and EndMs is never before StartMs. Of two
-	// times of which one was not sent, the other stands in; of none, the export time. Has tells which were sent.
+	// When and how much. StartMs and EndMs are Unix milliseconds, always set, and EndMs is never before StartMs. If
+	// only one was sent, both have its value; if neither was, both are the export time. Has says which were sent.
 	StartMs        int64
 	EndMs          int64
-	Bytes          uint64 // as measured, not renormalized; sFlow: frame length
-	Packets        uint64 // as measured, not renormalized; sFlow: 1
+	Bytes          uint64 // as measured, not multiplied by the sampling rate; sFlow: frame length
+	Packets        uint64 // as measured, not multiplied by the sampling rate; sFlow: 1
 	SamplingRate   uint32 // one in N packets; 0 if the exporter says 0 (sFlow), 1 if nothing is known
 	SamplingSource SamplingSource
 
-	// What.
+	// The packets' own fields.
 	IPProtocol uint8
 	ToS        uint8 // IPv4 type of service or IPv6 traffic class (IE 5)
 	SrcMask    uint8
@@ -51,7 +51,7 @@ type Record struct {
 	PeerDstAS  uint32 // adjacent AS: IE 128, sFlow the first AS of the path
 	FlowLabel  uint32 // IPv6 flow label, 20 bits (IE 31)
 
-	// Through which interfaces.
+	// Interfaces.
 	InIf      uint32 // ifIndex; for another kind, the reason code or count of that kind
 	OutIf     uint32
 	InIfKind  InterfaceKind
@@ -69,13 +69,14 @@ type Record struct {
 	DstMAC         [6]byte
 
 	// MPLS. A label entry is the 24 bits of RFC 3032: label<<4 | exp<<1 | bottom of stack.
-	MPLSCount        uint8 // entries of the stack
-	MPLSElements     uint8 // IE 70 and on without a gap in the template, empty ones included; 0: not NetFlow
+	MPLSCount uint8 // entries of the stack
+	// number of consecutive label elements in the template from IE 70 on, empty ones included; 0: not NetFlow
+	MPLSElements     uint8
 	MPLSTopLabelType uint8 // IE 46
 	MPLS             [10]uint32
 	MPLSPseudowire   uint32  // IE 249
 	MPLSTopLabelAddr Addr    // IE 47/140
-	MPLSRD           [8]byte // IE 90 of the record, else of the option record of its VRF; RFC 4364 §4.2
+	MPLSRD           [8]byte // IE 90 of the record, else of its VRF's option record; RFC 4364 §4.2
 
 	IngressVRF uint32 // IE 234
 	EgressVRF  uint32 // IE 235
@@ -102,15 +103,15 @@ type Record struct {
 	Names *Names
 }
 
-// Names are what an exporter's option records say of its interfaces and VRFs.
-// They belong to one decoder and are not safe for concurrent use.
+// Names are the names of interfaces and VRFs in an exporter's option records. They belong to one decoder and are not
+// safe for concurrent use.
 type Names struct {
 	Interface map[uint32]InterfaceName // by ifIndex
-	VRF       map[uint32]string        // by VRF id (IE 234), IE 236
-	RD        map[uint32][8]byte       // by VRF id, IE 90: the decoder puts it into Record.MPLSRD
+	VRF       map[uint32]string        // IE 236, by VRF id (IE 234)
+	RD        map[uint32][8]byte       // IE 90, by VRF id: the decoder copies it to Record.MPLSRD
 }
 
-// InterfaceName is an interface's IE 82 and IE 83.
+// InterfaceName holds IE 82 and IE 83 of an interface.
 type InterfaceName struct {
 	Name        string
 	Description string

@@ -1,13 +1,14 @@
 package flow
 
-// StreamKey names one stream of datagrams: one that has sequence numbers of its own.
+// StreamKey identifies a stream of datagrams with sequence numbers of its own.
 type StreamKey struct {
 	Exporter Addr // the UDP source; sFlow: the agent address
 	Protocol Protocol
 	Domain   uint32 // as Record.Domain
 }
 
-// Stream is the stream that the record came in, as long as nobody has given the exporter another name.
+// Stream returns the key of the record's stream. It is only right as long as Exporter has not been replaced by an
+// address that the exporter states.
 func (r *Record) Stream() StreamKey {
 	if r.Protocol == SFlow5 {
 		return StreamKey{r.Exporter, SFlow5, r.Domain}

@@ -52,7 +52,7 @@ func (p *parser) ipv4(b []byte) {
 		p.info.Cut = true
 		return
 	}
-	if length >= header && length < len(b) { // what follows is the frame's padding
+	if length >= header && length < len(b) { // the rest is padding of the frame
 		b = b[:length]
 	}
 	fragment := binary.BigEndian.Uint16(b[6:])&fragmentOffset != 0
@@ -66,11 +66,11 @@ func (p *parser) ipv6(b []byte) {
 		return
 	}
 	length := int(binary.BigEndian.Uint16(b[4:]))
-	if length > 0 { // 0 is a jumbogram's
+	if length > 0 { // 0 in jumbograms
 		length += 40
 	}
 	p.network(b, length)
-	if length > 0 && length < len(b) { // what follows is the frame's padding
+	if length > 0 && length < len(b) { // the rest is padding of the frame
 		b = b[:length]
 	}
 	word := binary.BigEndian.Uint32(b)
@@ -90,7 +90,7 @@ func (p *parser) ipv6(b []byte) {
 	p.transport(next, rest, fragment)
 }
 
-// extensions walks the extension headers. The protocol is the last one known where the sample ends among them.
+// extensions skips the extension headers. If the sample ends among them, the protocol is the last one known.
 func extensions(next uint8, b []byte) (proto uint8, rest []byte, fragment, ok bool) {
 	for range maxExtension {
 		var length int
@@ -106,14 +106,14 @@ func extensions(next uint8, b []byte) (proto uint8, rest []byte, fragment, ok bo
 			}
 			length = 8
 			if binary.BigEndian.Uint16(b[2:])&0xfff8 != 0 {
-				// What follows a later fragment's header is data (RFC 8200 §4.5).
+				// After the header of a later fragment comes data (RFC 8200 §4.5).
 				return b[0], b[8:], true, true
 			}
 		case protoAH:
 			if len(b) < 2 {
 				return next, nil, fragment, false
 			}
-			length = 8 + 4*int(b[1]) // RFC 4302 §2.2: in words, less two
+			length = 8 + 4*int(b[1]) // RFC 4302 §2.2: in words, minus two
 		default:
 			return next, b, fragment, true
 		}
@@ -125,7 +125,7 @@ func extensions(next uint8, b []byte) (proto uint8, rest []byte, fragment, ok bo
 	return next, nil, fragment, false
 }
 
-// transport reads ports, flags and types, and tunnels. A fragment that is not the first has none of them.
+// transport reads ports, flags, types, and tunnels. Only the first fragment has them.
 func (p *parser) transport(proto uint8, b []byte, fragment bool) {
 	if fragment {
 		return
@@ -170,10 +170,10 @@ func (p *parser) ports(b []byte) {
 	p.r.Has |= flow.SrcPort | flow.DstPort
 }
 
-// anyIP stands in the place of an EtherType for IPv4 or IPv6 by the version nibble.
+// anyIP replaces an EtherType if the IP version follows from the first nibble.
 const anyIP = 0
 
-// tunnel reads the flow inside, where that is asked for. The outer flow's transport does not belong to it.
+// tunnel reads the inner flow if Options.Inner is set. It replaces the outer flow's transport fields.
 func (p *parser) tunnel(kind uint16, b []byte) {
 	if !p.o.Inner || !p.descend() {
 		return
@@ -192,7 +192,7 @@ func (p *parser) tunnel(kind uint16, b []byte) {
 		p.payload(kind, b)
 	}
 	if r.SrcAddr == (flow.Addr{}) && r.DstAddr == (flow.Addr{}) {
-		*r = outer // the sample does not reach that far
+		*r = outer // the sample ends before the inner flow
 	}
 }
 
@@ -203,7 +203,7 @@ func (p *parser) gre(b []byte) {
 	}
 	const checksum, routing, key, sequence = 0x8000, 0x4000, 0x2000, 0x1000
 	flags, kind := binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])
-	if flags&(routing|7) != 0 { // routes are RFC 1701's, version 1 is PPTP's
+	if flags&(routing|7) != 0 { // routing is of RFC 1701 and not read; version 1 is PPTP
 		return
 	}
 	header := 4
@@ -226,7 +226,7 @@ func (p *parser) udpTunnel(b []byte) {
 	}
 	switch p.r.DstPort {
 	case portVXLAN:
-		if b[8]&8 != 0 { // its network identifier is valid
+		if b[8]&8 != 0 { // the network identifier is valid
 			p.tunnel(typeTEB, b[16:])
 		}
 	case portGeneve:

@@ -1,10 +1,9 @@
-// Package packet reads the headers of a sampled packet into a flow record. What is cut off by the sample's length is
-// left out, never guessed. It allocates nothing, and its work is bounded by the frame's length and a depth limit.
+// Package packet parses the headers of a sampled packet into a flow record. What the sample cuts off is left out, never
+// guessed. It does not allocate; its work is bounded by the frame's length and a depth limit.
 //
-// The record gets the outer flow: a tunnel (GRE, IP in IP, VXLAN, Geneve) is a flow between its ends. With
-// Options.Inner it gets the flow inside instead, where the sample reaches that far. A pseudowire is no tunnel in this
-// sense: the frame inside is the only flow there is. Bytes behind the end of an IP packet are its frame's padding, and
-// are not read.
+// The record describes the outer flow: a tunnel (GRE, IP in IP, VXLAN, Geneve) is a flow between its ends. With
+// Options.Inner it describes the inner flow, if the sample includes it. A pseudowire is not a tunnel in this sense: the
+// frame inside is the only flow. Bytes after the end of an IP packet are padding of the frame and ignored.
 package packet
 
 import (
@@ -13,13 +12,13 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-// Layer is the protocol that a frame begins with.
+// Layer is the protocol of a frame's first header.
 type Layer uint8
 
-// The layers that frames begin with.
+// The layers that a frame can begin with.
 const (
 	Ethernet Layer = iota
-	IP             // IPv4 or IPv6 by the version nibble
+	IP             // IPv4 or IPv6, by the version nibble
 	IPv4
 	IPv6
 	MPLS
@@ -27,16 +26,16 @@ const (
 	IEEE80211
 )
 
-// Options say what to do with tunnels.
+// Options configure the parsing of tunnels.
 type Options struct{ Inner bool }
 
-// Info says what a frame held beside what the record has.
+// Info holds properties of a frame that are not in the record.
 type Info struct {
 	IP            bool   // an IP header was found
 	Cut           bool   // the sample ends within a header
-	EtherType     uint16 // of the payload behind all tags, 0 if there is none
+	EtherType     uint16 // of the payload after all tags; 0 if there is none
 	LinkLength    int    // bytes before the outermost IP header
-	NetworkLength int    // length of the outermost IP packet by its own header, 0 if unknown
+	NetworkLength int    // of the outermost IP packet, by its own header; 0 if unknown
 }
 
 // EtherTypes (IEEE 802).
@@ -62,7 +61,7 @@ const (
 	maxExtension = 16 // IPv6 extension headers
 )
 
-// Parse reads a frame that begins with the given layer.
+// Parse parses a frame that begins with the given layer into r.
 func (o Options) Parse(frame []byte, first Layer, r *flow.Record) Info {
 	p := parser{o: o, r: r, length: len(frame)}
 	switch first {
@@ -84,7 +83,7 @@ func (o Options) Parse(frame []byte, first Layer, r *flow.Record) Info {
 	return p.info
 }
 
-// parser holds what the layers of one frame share.
+// parser is the state of parsing one frame.
 type parser struct {
 	o       Options
 	r       *flow.Record
@@ -104,8 +103,8 @@ func (p *parser) ethernet(b []byte) {
 	p.tagged(snap(binary.BigEndian.Uint16(b[12:]), b[etherHeader:]))
 }
 
-// snap takes off LLC with SNAP (RFC 1042) where an 802.3 length stands in the place of an EtherType: aa aa 03, three
-// bytes of organization, the type.
+// snap removes LLC with SNAP (RFC 1042), if an 802.3 length stands in place of the EtherType: aa aa 03, three bytes of
+// organization, the type.
 func snap(kind uint16, b []byte) (uint16, []byte) {
 	if kind < firstType && len(b) >= snapHeader && b[0] == 0xaa && b[1] == 0xaa && b[2] == 3 {
 		return binary.BigEndian.Uint16(b[6:]), b[snapHeader:]
@@ -113,7 +112,7 @@ func snap(kind uint16, b []byte) (uint16, []byte) {
 	return kind, b
 }
 
-// tagged reads tags and what is behind them. The first VLAN tag is the outer one.
+// tagged reads tags and the payload after them. The first VLAN tag is the outer one.
 func (p *parser) tagged(kind uint16, b []byte) {
 	vlans := 0
 	for depth := 0; kind != typeIPv4 && kind != typeIPv6; depth++ {
@@ -136,8 +135,7 @@ func (p *parser) tagged(kind uint16, b []byte) {
 	p.payload(kind, b)
 }
 
-// carriedFrame reads a frame behind the header of a provider's or a data centre's switches. It is the only flow there
-// is.
+// carriedFrame reads the frame after a header of provider or data centre switches. It is the only flow.
 func (p *parser) carriedFrame(b []byte, header int) {
 	if len(b) < header {
 		p.info.Cut = true
@@ -148,7 +146,7 @@ func (p *parser) carriedFrame(b []byte, header int) {
 	}
 }
 
-// tag keeps the two outermost tags of the frame.
+// tag notes the frame's two outermost tags.
 func (p *parser) tag(depth int, id uint16) {
 	switch {
 	case depth == 0 && !p.r.Sent(flow.FrameVLAN):
@@ -160,7 +158,7 @@ func (p *parser) tag(depth int, id uint16) {
 	}
 }
 
-// payload reads what an EtherType announces.
+// payload reads the payload of an EtherType.
 func (p *parser) payload(kind uint16, b []byte) {
 	if kind < firstType {
 		return
@@ -197,7 +195,7 @@ func (p *parser) ppp(b []byte) {
 		return
 	}
 	kind, size := binary.BigEndian.Uint16(b), 2
-	if b[0]&1 != 0 { // a number of one byte (RFC 1661 §6.5): the first of two is even
+	if b[0]&1 != 0 { // a number of one byte (RFC 1661 §6.5): in one of two bytes, the first is even
 		kind, size = uint16(b[0]), 1
 	}
 	b = b[size:]
@@ -211,14 +209,14 @@ func (p *parser) ppp(b []byte) {
 	}
 }
 
-// wlan reads an IEEE 802.11 data frame with LLC and SNAP; other frames hold no packet.
+// wlan reads an IEEE 802.11 data frame with LLC and SNAP. Other frames contain no packet.
 func (p *parser) wlan(b []byte) {
 	if len(b) < 2 {
 		p.info.Cut = true
 		return
 	}
 	control := binary.LittleEndian.Uint16(b)
-	if control>>2&3 != 2 || control>>4&4 != 0 || control&0x4000 != 0 { // not data, without a body, or encrypted
+	if control>>2&3 != 2 || control>>4&4 != 0 || control&0x4000 != 0 { // not data, no body, or encrypted
 		return
 	}
 	header := 24
@@ -241,8 +239,8 @@ func (p *parser) wlan(b []byte) {
 	}
 }
 
-// mpls reads a label stack (RFC 3032 §2.1) and guesses, as routers do, what is behind it: IP by its version, else a
-// pseudowire with or without a control word (RFC 4385 §3).
+// mpls reads a label stack (RFC 3032 §2.1). The type of its payload is guessed, as routers do: IP by its version, else
+// a pseudowire with or without a control word (RFC 4385 §3).
 func (p *parser) mpls(b []byte) {
 	for {
 		if len(b) < 4 {
@@ -282,7 +280,7 @@ func (p *parser) pseudowire(b []byte) {
 	}
 }
 
-// isFrame reports whether b reads as an Ethernet frame of a kind that this parser knows.
+// isFrame reports whether b looks like an Ethernet frame of a known type.
 func isFrame(b []byte) bool {
 	if len(b) <= etherHeader {
 		return false
@@ -295,8 +293,8 @@ func isFrame(b []byte) bool {
 	}
 }
 
-// holdsIP reports whether b reads as an Ethernet frame with IP of the version that its type says. An address of
-// hardware may begin as an IP header does.
+// holdsIP reports whether b looks like an Ethernet frame with IP of the version in its type. This is needed because a
+// MAC address may begin like an IP header.
 func holdsIP(b []byte) bool {
 	if len(b) <= etherHeader {
 		return false
@@ -328,13 +326,13 @@ func (p *parser) network(b []byte, length int) {
 	p.info.NetworkLength = length
 }
 
-// descend reports whether one more header inside another may be read.
+// descend reports whether another nested header may be read.
 func (p *parser) descend() bool {
 	p.tunnels++
 	return p.tunnels <= maxTunnels
 }
 
-// innerEthernet reads a frame within the frame. Its addresses are not those of the link that it was seen on.
+// innerEthernet reads a frame within the frame. Its MAC addresses are not those of the link where it was sampled.
 func (p *parser) innerEthernet(b []byte) {
 	src, dst, has := p.r.SrcMAC, p.r.DstMAC, p.r.Has
 	p.ethernet(b)

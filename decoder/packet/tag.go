@@ -2,9 +2,9 @@ package packet
 
 import "encoding/binary"
 
-// EtherTypes of tags and of headers that carry a frame, beside VLAN tags.
+// EtherTypes of tags other than VLAN tags, and of headers that carry a frame.
 const (
-	typeQinQ9200   = 0x9200 // QinQ of older switches, as 0x9100
+	typeQinQ9200   = 0x9200 // QinQ of older switches, like 0x9100
 	typeQinQ9300   = 0x9300
 	typeCMD        = 0x8909 // Cisco metadata (TrustSec): version, length, options
 	typeVNTag      = 0x8926 // Cisco VN-Tag
@@ -17,7 +17,7 @@ const (
 	typeTRILL      = 0x22f3 // RFC 6325: header, then a frame
 )
 
-// isVLAN reports whether an EtherType is one of those that VLAN tags have.
+// isVLAN reports whether an EtherType is that of a VLAN tag.
 func isVLAN(kind uint16) bool {
 	switch kind {
 	case typeVLAN, typeQinQ, typeQinQOld, typeQinQ9200, typeQinQ9300:
@@ -26,11 +26,10 @@ func isVLAN(kind uint16) bool {
 	return false
 }
 
-// otherTag returns the length of a tag that is no VLAN, without its EtherType and with that of what follows. It is 0
-// where kind is none, or where what follows cannot be read. Where b is too short to tell, the length is more than b
-// has.
+// otherTag returns the length of a tag that is not a VLAN tag, without its own EtherType and with the next one. 0: kind
+// is not such a tag, or what follows cannot be read. If b is too short to tell, the result is more than len(b).
 func otherTag(kind uint16, b []byte) int {
-	const next = 2 // the EtherType behind
+	const next = 2 // the EtherType after the tag
 	switch kind {
 	case typeVNTag, typeRTag, typeHSR:
 		return 4 + next
@@ -57,8 +56,7 @@ func otherTag(kind uint16, b []byte) int {
 	return 0
 }
 
-// carried returns the length of the header of an EtherType that carries an Ethernet frame: 0 where kind is none of
-// those.
+// carried returns the length of a header that carries an Ethernet frame; 0 if kind is not such a header.
 func carried(kind uint16, b []byte) int {
 	switch kind {
 	case typePBB:

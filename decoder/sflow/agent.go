@@ -16,24 +16,25 @@ type source struct {
 	samplers budget.Holder[*source]
 }
 
-// binding says which sources speak for an agent. The address of the agent is in the datagram, so anybody can state it.
+// binding holds the sources that may speak for an agent. An agent's address is a field of the datagram, so anybody can
+// send any.
 type binding struct {
 	sources []flow.Addr
-	since   int64 // when the first datagram came, Unix nanoseconds
-	latest  int64 // and the latest of a bound source
+	since   int64 // when the agent's first datagram was received, Unix nanoseconds
+	latest  int64 // when the latest datagram of a bound source was received
 }
 
 const (
-	// bindAfter is for how long any source may speak for a new agent: devices with several addresses send from all of
-	// them soon.
+	// bindAfter is how long any source may speak for a new agent. A device with several addresses soon sends from all
+	// of them.
 	bindAfter = int64(time.Minute)
-	// unbindAfter is for how long the bound sources must be silent before another may speak for the agent.
+	// unbindAfter is how long the bound sources must be silent before another one may speak for the agent.
 	unbindAfter = int64(10 * time.Minute)
 	// maxSources bounds the sources of one agent.
 	maxSources = 8
 )
 
-// admits reports whether a source may speak for the agent, and binds it where it may from now on.
+// admits reports whether a source may speak for the agent. It binds the source where the binding is still open.
 func (b *binding) admits(source flow.Addr, now int64) bool {
 	switch {
 	case slices.Contains(b.sources, source):
@@ -48,8 +49,8 @@ func (b *binding) admits(source flow.Addr, now int64) bool {
 	return true
 }
 
-// agent returns the state of a sub-agent. A source that the agent is not bound to speaks for itself: its datagrams are
-// of an agent with the source's own address, so that nobody changes what is known of others.
+// agent returns the state of a sub-agent. Datagrams of a source that the agent is not bound to are counted under the
+// source's own address, so that nobody can change the state of other agents.
 func (d *Decoder) agent(key exporter.Key, from flow.Addr, now int64) *agent {
 	if a := d.last; a != nil && a.key == key && d.from == from {
 		a.binding.latest = now

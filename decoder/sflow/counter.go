@@ -8,7 +8,7 @@ import (
 // interfaceCounters is the format of generic interface counters.
 const interfaceCounters = 1
 
-// counterSample reads a counter sample. Only interface counters are handed on.
+// counterSample reads a counter sample. Only generic interface counters are used.
 func (d *Decoder) counterSample(m *datagram, r reader, expanded bool) bool {
 	number := r.uint32()
 	r.skip(4) // the source
@@ -61,7 +61,7 @@ func readCounters(r reader) (c flow.InterfaceCounters, failed bool) {
 	return c, r.failed
 }
 
-// counter reads a 32-bit counter, of which all ones are "not kept".
+// counter reads a 32-bit counter. All ones means that the device does not have it.
 func (r *reader) counter() uint64 {
 	n := r.uint32()
 	if n == 0xffffffff {
@@ -70,17 +70,17 @@ func (r *reader) counter() uint64 {
 	return uint64(n)
 }
 
-// Discard is a packet that a device says it dropped (sflow_drops.txt). It is no traffic.
+// Discard is a packet that a device reports as dropped (sflow_drops.txt). It is not traffic.
 type Discard struct {
 	Exporter, Source flow.Addr
 	SubAgent         uint32
 	Received         int64 // Unix nanoseconds
 	In, Out          uint32
 	Reason           uint32
-	Drops            uint32 // notifications that were dropped themselves
+	Drops            uint32 // how many such reports the device itself dropped
 }
 
-// discard reads a discarded-packet sample.
+// discard reads a sample of a discarded packet.
 func (d *Decoder) discard(m *datagram, r reader) bool {
 	r.skip(12) // the sample's number, the source's class and index
 	drops, in, out, reason := r.uint32(), r.uint32(), r.uint32(), r.uint32()

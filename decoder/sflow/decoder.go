@@ -1,18 +1,24 @@
 // Package sflow decodes sFlow version 5 (sflow_version_5.txt) into flow records: one for each flow sample, whatever
-// records the sample has. Counter samples and notifications of discarded packets are handed to their own receivers and
-// are never traffic.
+// records the sample has. Counter samples and reports of discarded packets go to receivers of their own and are never
+// traffic.
 //
-// Where the specification leaves a choice: the agent address names the exporter (case 45); datagrams are numbered by
-// agent and sub-agent, flow samples by their source too, those of expanded form apart (case 46); bytes are the frame's
-// length as the agent states it, link header and checksum included, or the packet's where there is a sampled_ipv4 or
-// sampled_ipv6 too, as with sfacctd, or the length by the IP header where the agent states that of the sampled bytes
-// only (case 49); several descriptions of one packet complete each other in any order, the sampled header first (case
-// 51); an output that is discarded, internal or several interfaces is no ifIndex (case 48); a path of AS numbers is
-// flattened, its last AS is the destination's, and an empty path gives 0 (case 52); the VLAN is the switch's in, else
-// out, else a stripped tag or the frame's own, a number for "unknown" included, as with sfacctd (case 53); the frame's
-// labels stand before those of extended_mpls, in whatever order the records come (case 53); times are the datagram's
-// receive time (case 57). A sample that cannot be read costs that sample, a record that cannot be read costs that
-// record.
+// What it does where the specification leaves a choice (the cases are in decoder/README.md):
+//
+//   - The agent address names the exporter (case 45).
+//   - Datagrams are numbered by agent and sub-agent, flow samples by their source too; expanded samples have numbers of
+//     their own (case 46).
+//   - Bytes are the frame's length as the agent states it, link header and checksum included. With a sampled_ipv4 or
+//     sampled_ipv6 they are the packet's length, as in sfacctd. If the agent states only the length of the sampled bytes,
+//     they follow from the IP header (case 49).
+//   - Several descriptions of one packet complete each other in any order; the sampled header has precedence (case 51).
+//   - An output that is "discarded", "internal" or "several interfaces" is not an ifIndex (case 48).
+//   - AS path segments are flattened; the last AS is the destination's, and an empty path gives 0 (case 52).
+//   - The VLAN is the switch's input VLAN, else its output VLAN, else a stripped tag or the frame's own; numbers for
+//     "unknown" are kept, as in sfacctd (case 53).
+//   - The frame's MPLS labels come before those of extended_mpls, in whatever order the records are (case 53).
+//   - Times are the datagram's receive time (case 57).
+//
+// A sample that cannot be read costs that sample, a record that cannot be read costs that record.
 package sflow
 
 import (
@@ -25,15 +31,15 @@ import (
 	"github.com/metranova/flow-collector/decoder/packet"
 )
 
-// Options say who gets what is not traffic. The zero value is usable.
+// Options configure a Decoder. The zero value is usable.
 type Options struct {
 	Overrides  exporter.Overrides
-	Inner      bool // sampled headers of tunnels: take the flow inside
-	Samplers   int  // sources of samples that are kept, of all agents; 0: 131072
-	MaxSamples int  // samples of one datagram that are looked at; 0: 140
-	Jumbo      int  // samples that begin behind so many bytes of a datagram are not looked at; 0: all are
-	// Counters gets the interface counters of counter samples, Discards the packets that devices report as dropped;
-	// what they are handed is valid during the call. nil: they are counted only.
+	Inner      bool // of tunnels in sampled headers, take the inner flow
+	Samplers   int  // sample sources that are remembered, of all agents; 0: 131072
+	MaxSamples int  // samples of one datagram that are decoded; 0: 140
+	Jumbo      int  // samples that begin after this many bytes of a datagram are skipped; 0: none are
+	// Counters receives the interface counters, Discards the packets that devices report as dropped. What they receive
+	// is valid during the call. nil: they are only counted.
 	Counters func(*flow.InterfaceCounters)
 	Discards func(*Discard)
 }
@@ -50,12 +56,12 @@ type Decoder struct {
 	from    flow.Addr // the source of the latest datagram
 	batch   *flow.Batch
 
-	// What receivers are handed, in memory of its own.
+	// What receivers get, in memory that is reused.
 	counters  flow.InterfaceCounters
 	discarded Discard
 }
 
-// New returns a decoder that counts in table.
+// New returns a decoder that keeps its counters in table.
 func New(table *exporter.Table, o Options) *Decoder {
 	o.Samplers = cmp.Or(max(o.Samplers, 0), defaultSamplers)
 	o.MaxSamples = cmp.Or(max(o.MaxSamples, 0), defaultMaxSamples)
@@ -73,15 +79,15 @@ func (d *Decoder) SetOverrides(o exporter.Overrides) {
 	}
 }
 
-// defaultMaxSamples is more than any datagram has: agents keep theirs within the path's MTU, 9216 bytes where frames
-// are jumbo, and a sample with addresses has 80 bytes at least.
+// defaultMaxSamples is more than any real datagram has: agents stay within the path's MTU (9216 bytes with jumbo
+// frames), and a sample with addresses takes at least 80 bytes.
 const defaultMaxSamples = 140
 
-// agent is one sub-agent of a device: datagrams are numbered by it.
+// agent is one sub-agent of a device. Each numbers its own datagrams.
 type agent struct {
 	decoder   *Decoder
 	key       exporter.Key
-	owner     *source // that sent its first datagram
+	owner     *source // the source of its first datagram
 	binding   binding
 	stream    *exporter.Stream
 	overrides *exporter.Rates
@@ -99,7 +105,7 @@ const (
 	discardedPacket       = 5
 )
 
-// datagram is what samples need of the datagram they are in.
+// datagram holds what its samples need.
 type datagram struct {
 	agent    *agent
 	source   flow.Addr
@@ -107,8 +113,8 @@ type datagram struct {
 	subAgent uint32
 	sequence uint32
 	received int64
-	again    bool // the datagram came before
-	late     bool // datagrams after it came before it
+	again    bool // a duplicate
+	late     bool // datagrams that were sent after it were received before it
 	samples  int
 	records  uint64
 	counters uint64 // counter samples
@@ -116,7 +122,7 @@ type datagram struct {
 	rateFrom flow.SamplingSource
 }
 
-// order counts what the datagram's number tells.
+// order evaluates the datagram's sequence number.
 func (m *datagram) order(sequence uint32) {
 	s := m.agent.stream
 	duplicated, reordered := s.Duplicated.Load(), s.Reordered.Load()
@@ -135,7 +141,7 @@ func (m *datagram) count() {
 	s.SamplingSource.Store(uint32(m.rateFrom))
 }
 
-// Decode decodes a datagram and adds its records to b, flushed.
+// Decode decodes a datagram, adds its records to b and flushes b.
 func (d *Decoder) Decode(dg *exporter.Datagram, b *flow.Batch) {
 	d.batch = b
 	r := reader{b: dg.Payload}
@@ -156,7 +162,7 @@ func (d *Decoder) Decode(dg *exporter.Datagram, b *flow.Batch) {
 	if dg.Truncated {
 		a.stream.Fail(exporter.Truncated, 1)
 	}
-	// An uptime that falls by more than reordering explains is a restart, unless it wrapped.
+	// An uptime that falls by more than reordering explains means a restart, unless it wrapped.
 	if a.uptimeMs > uptime && a.uptimeMs-uptime > 60_000 && a.uptimeMs < 0xf0000000 {
 		a.sequence.Restarted(a.stream)
 		d.forgetSamplers(a)
@@ -166,7 +172,7 @@ func (d *Decoder) Decode(dg *exporter.Datagram, b *flow.Batch) {
 	m.order(sequence)
 	for ; samples > 0; samples-- {
 		if m.samples++; m.samples > d.o.MaxSamples || d.o.Jumbo > 0 && len(dg.Payload)-len(r.b) >= d.o.Jumbo {
-			// What is left may be shorter than the header says: no sample has less than its format and length.
+			// The header may claim more samples than fit: each takes at least the bytes of its format and length.
 			a.stream.Fail(exporter.RecordLimit, uint64(min(int(samples), len(r.b)/8)))
 			r.b = nil
 			break
@@ -189,7 +195,7 @@ func (d *Decoder) Decode(dg *exporter.Datagram, b *flow.Batch) {
 	b.Flush()
 }
 
-// sample decodes one sample. The format's upper 20 bits are the enterprise that defines it.
+// sample decodes one sample. The upper 20 bits of format are the enterprise that defines it.
 func (d *Decoder) sample(m *datagram, format uint32, body []byte) {
 	ok := true
 	switch format {
@@ -211,7 +217,7 @@ func (d *Decoder) sample(m *datagram, format uint32, body []byte) {
 	}
 }
 
-// flowSample reads a flow sample: what was sampled, at what rate, on which interfaces, and its records.
+// flowSample reads a flow sample: rate, interfaces, and its records.
 func (d *Decoder) flowSample(m *datagram, r reader, expanded bool) bool {
 	h := r.flowSampleHead(expanded)
 	if r.failed {
@@ -247,7 +253,7 @@ func (d *Decoder) flowSample(m *datagram, r reader, expanded bool) bool {
 		return false
 	}
 	seen.complete(f)
-	// A frame without IP is no flow. sfacctd gives none either.
+	// A frame without an IP packet is not a flow, for sfacctd neither.
 	if !f.Sent(flow.SrcAddr) {
 		m.agent.stream.Fail(exporter.NotIP, 1)
 		d.batch.Drop()
@@ -263,14 +269,14 @@ func (d *Decoder) flowSample(m *datagram, r reader, expanded bool) bool {
 	return !r.failed
 }
 
-// flowSampleHead is what a flow sample says before its records.
+// flowSampleHead is the fixed part of a flow sample.
 type flowSampleHead struct {
 	sequence, rate, drops, records uint32
 	source                         sampler
 	inFormat, in, outFormat, out   uint32
 }
 
-// flowSampleHead reads the fixed part of a flow sample. The sample pool, which the rate follows from, is passed over.
+// flowSampleHead reads the fixed part of a flow sample. It skips the sample pool, which follows from the rate.
 func (r *reader) flowSampleHead(expanded bool) flowSampleHead {
 	if expanded {
 		b := r.fixed(44)
@@ -295,7 +301,7 @@ func (r *reader) flowSampleHead(expanded bool) flowSampleHead {
 	}
 }
 
-// internal is the interface number of packets that the device itself sent or took, in compact samples.
+// internal is the interface number, in compact samples, of packets that the device itself sent or received.
 const internal = 0x3fffffff
 
 // interfaceOf decodes an interface's format and value (sflow_version_5.txt, "interface" and "interface_expanded").
@@ -311,5 +317,5 @@ func interfaceOf(format, value uint32, expanded bool) (uint32, flow.InterfaceKin
 	case 2:
 		return value, flow.InterfaceMultiple
 	}
-	return 0, flow.InterfaceIndex // a format that the specification does not know: an unknown interface
+	return 0, flow.InterfaceIndex // a format that is not in the specification: the interface is unknown
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-// reader takes XDR values (RFC 4506) off a buffer. Once a value is missing it has failed and gives zeros.
+// reader reads XDR values (RFC 4506) from a buffer. After the first missing value it returns zeros and has failed.
 type reader struct {
 	b      []byte
 	failed bool
@@ -34,11 +34,11 @@ func (r *reader) skip(n int) {
 	r.b = r.b[n:]
 }
 
-// take returns n bytes, which are followed by padding to a multiple of 4.
+// take returns n bytes and skips the padding to a multiple of 4.
 func (r *reader) take(n uint32) []byte {
 	padded := (uint64(n) + 3) &^ 3
 	if padded > uint64(len(r.b)) {
-		// Some agents leave the padding of the last value out.
+		// Some agents omit the padding of the last value.
 		if uint64(n) != uint64(len(r.b)) {
 			r.failed = true
 			return nil
@@ -50,7 +50,7 @@ func (r *reader) take(n uint32) []byte {
 	return value
 }
 
-// fixed returns n bytes, or nil if there are fewer.
+// fixed returns n bytes, or nil if fewer are left.
 func (r *reader) fixed(n int) []byte {
 	if n > len(r.b) {
 		r.failed = true
@@ -61,10 +61,10 @@ func (r *reader) fixed(n int) []byte {
 	return b
 }
 
-// word is the i-th 32-bit value of b.
+// word returns the i-th 32-bit value of b.
 func word(b []byte, i int) uint32 { return binary.BigEndian.Uint32(b[4*i:]) }
 
-// typed reads a format and an opaque of it: a sample or a record.
+// typed reads a format and the opaque data that follows: a sample or a record.
 func (r *reader) typed() (format uint32, body []byte) {
 	b := r.fixed(8)
 	if b == nil {

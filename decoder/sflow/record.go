@@ -7,20 +7,20 @@ import (
 	"github.com/metranova/flow-collector/decoder/packet"
 )
 
-// parts are the descriptions of one packet that a sample had, in whatever order they came.
+// parts collects the descriptions of one packet that a sample has, in any order.
 type parts struct {
-	any   bool // there was one
-	frame bool // a sampled header
-	cut   bool // which ends within a header of the packet
-	// What the agent parsed itself (sampled_ipv4, sampled_ipv6, sampled_ethernet), until the frame is known to lack it.
+	any   bool // the sample has at least one
+	frame bool // it has a sampled header
+	cut   bool // the sampled header ends within a header of the packet
+	// What the agent parsed itself (sampled_ipv4, sampled_ipv6, sampled_ethernet). It is used if the frame lacks it.
 	ip       described
 	ipLength uint32
 	src, dst [6]byte
 	ethernet bool
-	stripped uint16 // the outermost tag that a switch took off (extended_vlantunnel); 0: none
+	stripped uint16 // the outermost tag that a switch removed (extended_vlantunnel); 0: none
 }
 
-// described is a packet as sampled_ipv4 or sampled_ipv6 has it. Has is 0 where there was none.
+// described is a packet as sampled_ipv4 or sampled_ipv6 describes it. Has is 0 if there was none.
 type described struct {
 	Has                        flow.Fields
 	IPVersion, IPProtocol, ToS uint8
@@ -42,7 +42,7 @@ const (
 	extendedVLAN    = 1012
 )
 
-// record reads one record of a flow sample into f. Formats that say nothing here are skipped.
+// record reads one record of a flow sample into f. Formats without fields of ours are skipped.
 func (d *Decoder) record(f *flow.Record, format uint32, body []byte, seen *parts) bool {
 	r := reader{b: body}
 	switch format {
@@ -79,7 +79,7 @@ const (
 	headerWLAN     = 15
 )
 
-// fcs is the length of Ethernet's checksum, which a frame's length counts and a sampled header ends before.
+// fcs is the length of Ethernet's checksum. A frame's length includes it; a sampled header does not.
 const fcs = 4
 
 // header reads a sampled packet header.
@@ -118,13 +118,13 @@ func (d *Decoder) header(f *flow.Record, r *reader, seen *parts) bool {
 	info := d.parseFrame(frame, first, f)
 	seen.cut = info.Cut
 	if uint64(length) <= uint64(len(frame))+uint64(stripped) {
-		// the agent gave the length of what it sampled
+		// the agent sent the length of the sampled bytes instead
 		f.Bytes = max(f.Bytes, wholeLength(&info, first, length, stripped))
 	}
 	return true
 }
 
-// parseFrame reads a frame. The labels of an extended_mpls stand in for those that the frame does not have.
+// parseFrame reads a frame. If it has no MPLS labels, those of extended_mpls are kept.
 func (d *Decoder) parseFrame(frame []byte, first packet.Layer, f *flow.Record) packet.Info {
 	if f.MPLSCount == 0 {
 		return d.parse.Parse(frame, first, f)
@@ -138,10 +138,10 @@ func (d *Decoder) parseFrame(frame []byte, first packet.Layer, f *flow.Record) p
 	return info
 }
 
-// isPacket reports whether what is called an Ethernet frame begins with an IP header instead: its length is the
+// isPacket reports whether a so-called Ethernet frame begins with an IP header: the packet's length matches the
 // frame's, with or without a checksum.
 func isPacket(b []byte, length uint32) bool {
-	const leastFrame, mostLink = 64, 26 // bytes; Ethernet, two tags and checksum
+	const leastFrame, mostLink = 64, 26 // bytes; mostLink: Ethernet header, two tags and checksum
 	var packet uint32
 	switch {
 	case len(b) >= 20 && b[0] == 0x45:
@@ -159,8 +159,8 @@ func isPacket(b []byte, length uint32) bool {
 	return length >= packet && length <= packet+mostLink || packet < leastFrame && length == leastFrame
 }
 
-// wholeLength is a frame's length by its IP header, link header and checksum included; 0 where the length that is
-// stated holds the packet.
+// wholeLength returns a frame's length from its IP header, link header and checksum included. It returns 0 if the
+// stated length is large enough for the packet.
 func wholeLength(info *packet.Info, first packet.Layer, stated, stripped uint32) uint64 {
 	length := uint64(info.LinkLength) + uint64(info.NetworkLength)
 	if !info.IP || info.NetworkLength == 0 || length <= uint64(stated) {
@@ -172,8 +172,8 @@ func wholeLength(info *packet.Info, first packet.Layer, stated, stripped uint32)
 	return length
 }
 
-// ethernet reads sampled_ethernet. XDR pads the two addresses to 8 bytes each; some agents do not, which the record's
-// length tells. Its length is that of the header or the packet, without which there is no flow.
+// ethernet reads sampled_ethernet. XDR pads each of the two addresses to 8 bytes; some agents do not, which the
+// record's length shows. It only adds to a header or a packet: alone it is no flow.
 func ethernet(r *reader, seen *parts) bool {
 	const padded = 24
 	size := 8
@@ -191,7 +191,7 @@ func ethernet(r *reader, seen *parts) bool {
 	return true
 }
 
-// fields4 reads sampled_ipv4: what the agent parsed itself.
+// fields4 reads sampled_ipv4, which the agent parsed itself.
 func fields4(r *reader, seen *parts) bool {
 	length, protocol := r.uint32(), r.uint32()
 	src, dst := r.take(4), r.take(4)
@@ -223,9 +223,9 @@ func fields6(r *reader, seen *parts) bool {
 	return true
 }
 
-// complete takes from the agent's own descriptions what the sampled header lacks: all of it where the header has no IP,
-// and what its cut took where both describe the same packet. The packet's length counts rather than the frame's, as
-// with sfacctd, unless the agent does not know it.
+// complete fills in from the agent's own descriptions what the sampled header lacks: everything if it has no IP header,
+// or what was cut off if both describe the same packet. The packet's length replaces the frame's, as in sfacctd, if the
+// agent knows it.
 func (seen *parts) complete(f *flow.Record) {
 	if seen.ethernet && !f.Sent(flow.SrcMAC) {
 		f.SrcMAC, f.DstMAC = seen.src, seen.dst
@@ -250,7 +250,7 @@ func (seen *parts) complete(f *flow.Record) {
 	} else if !seen.cut || f.SrcAddr != ip.SrcAddr || f.DstAddr != ip.DstAddr {
 		return
 	}
-	// A header that ends among IPv6's extension headers names one of these as the protocol.
+	// A header that was cut within IPv6 extension headers has the last of these as its protocol.
 	if f.IPProtocol != ip.IPProtocol && !f.Sent(flow.SrcPort) {
 		f.IPProtocol = ip.IPProtocol
 	}
@@ -267,7 +267,7 @@ func (seen *parts) complete(f *flow.Record) {
 	f.Has |= missing & (flow.SrcPort | flow.DstPort | flow.TCPFlags | flow.ICMP)
 }
 
-// fields reads what both have. For ICMP the ports are its type and code.
+// fields reads the common part. For ICMP the ports are its type and code.
 func fields(f *described, protocol, srcPort, dstPort, flags, tos uint32) {
 	f.Has = flow.SrcAddr | flow.DstAddr | flow.IPProtocol | flow.SrcPort | flow.DstPort | flow.ToS
 	f.IPProtocol, f.ToS = uint8(protocol), uint8(tos)
@@ -283,11 +283,11 @@ func fields(f *described, protocol, srcPort, dstPort, flags, tos uint32) {
 	}
 }
 
-// noVLAN is the first number that is no VLAN id (IEEE 802.1Q reserves it): agents send it, or 0xffffffff, for
+// noVLAN is the first value that is not a VLAN id (reserved by IEEE 802.1Q). Agents send it, or 0xffffffff, for
 // "unknown".
 const noVLAN = 4095
 
-// switched reads extended_switch. The row's VLAN is what pmacct makes of it, unknown ids (65535) included.
+// switched reads extended_switch. The row's VLAN is the one that pmacct shows, including ids for "unknown" (65535).
 func switched(f *flow.Record, r *reader) bool {
 	in := r.uint32()
 	r.skip(4) // priority
@@ -336,7 +336,7 @@ func (d *Decoder) gateway(f *flow.Record, r *reader) bool {
 	}
 	path := d.batch.Numbers(min(len(r.b)/4, maxPath))
 	for ; segments > 0; segments-- {
-		r.skip(4) // set or sequence
+		r.skip(4) // kind of path segment
 		path = appendNumbers(path, r)
 		if r.failed {
 			return false
@@ -361,7 +361,7 @@ func (d *Decoder) gateway(f *flow.Record, r *reader) bool {
 // maxPath bounds the AS numbers and communities of one record.
 const maxPath = 1024
 
-// appendNumbers reads a list of numbers behind its length. What the list's room does not hold is left out.
+// appendNumbers reads a list of numbers and the length before it. Numbers beyond the list's capacity are dropped.
 func appendNumbers(list []uint32, r *reader) []uint32 {
 	n := r.uint32()
 	if uint64(n)*4 > uint64(len(r.b)) {
@@ -399,7 +399,7 @@ func labels(f *flow.Record, r *reader) bool {
 	return true
 }
 
-// vlanTunnel reads the tags that a switch stripped (extended_vlantunnel), outermost first.
+// vlanTunnel reads the tags that a switch removed (extended_vlantunnel), outermost first.
 func vlanTunnel(r *reader, seen *parts) bool {
 	n := r.uint32()
 	if r.failed || uint64(n)*4 > uint64(len(r.b)) {

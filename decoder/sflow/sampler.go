@@ -2,14 +2,14 @@ package sflow
 
 import "github.com/metranova/flow-collector/decoder/exporter"
 
-// sampler is a source of flow samples, its class in the upper half and its index in the lower. It numbers its samples,
-// those of expanded form apart.
+// sampler is a source of flow samples: its class in the upper half, its index in the lower. It numbers its samples;
+// expanded samples have numbers of their own.
 type sampler uint64
 
-// expandedSampler marks samplers of expanded form; no class is that large.
+// expandedSampler marks samplers of expanded samples. No class is that large.
 const expandedSampler sampler = 1 << 63
 
-// samplerState is what the latest sample of a sampler said.
+// samplerState is the state after a sampler's latest sample.
 type samplerState struct {
 	sequence uint32
 	drops    uint32
@@ -21,15 +21,15 @@ const (
 	defaultSamplers = 1 << 17
 )
 
-// samplers are those of an agent. The latest is at hand: samples of one source tend to come together.
+// samplers are those of one agent. The latest is cached, as consecutive samples are mostly of one source.
 type samplers struct {
 	all    map[sampler]*samplerState
 	latest *samplerState
 	key    sampler
 }
 
-// sampler returns the state of a sampler, and whether it had a sample before. It returns nil where the agent has too
-// many. Where all agents together have too many, the source that has most of them loses an agent's.
+// sampler returns the state of a sampler, and whether it had a sample before. It returns nil if the agent has too many.
+// If all agents together have too many, an agent of the source with the most loses its samplers.
 func (d *Decoder) sampler(a *agent, key sampler) (state *samplerState, known bool) {
 	s := &a.samplers
 	if s.latest != nil && s.key == key {
@@ -48,7 +48,7 @@ func (d *Decoder) sampler(a *agent, key sampler) (state *samplerState, known boo
 		for d.room.Over() {
 			d.evictSamplers(d.room.Victim().Of)
 		}
-		if len(s.all) == 0 { // they were just evicted
+		if len(s.all) == 0 { // the agent's own samplers were evicted
 			return nil, false
 		}
 	}
@@ -56,7 +56,7 @@ func (d *Decoder) sampler(a *agent, key sampler) (state *samplerState, known boo
 	return state, known
 }
 
-// evictSamplers forgets those of the source's agent that has most.
+// evictSamplers forgets the samplers of the source's agent that has the most.
 func (d *Decoder) evictSamplers(src *source) {
 	var largest *agent
 	for a := range src.agents {
@@ -68,14 +68,14 @@ func (d *Decoder) evictSamplers(src *source) {
 	d.forgetSamplers(largest)
 }
 
-// forgetSamplers makes the next sample of each the first.
+// forgetSamplers restarts the numbers of all samplers: the next sample of each is its first.
 func (d *Decoder) forgetSamplers(a *agent) {
 	d.room.Add(&a.owner.samplers, -len(a.samplers.all))
 	clear(a.samplers.all)
 	a.samplers.latest = nil
 }
 
-// observe counts the flow samples and drops that the numbers of their source tell of.
+// observe counts the lost flow samples and drops that the sequence numbers show.
 func (d *Decoder) observe(m *datagram, key sampler, sequence, drops uint32) {
 	if m.again {
 		return
@@ -87,11 +87,11 @@ func (d *Decoder) observe(m *datagram, key sampler, sequence, drops uint32) {
 	stream := m.agent.stream
 	if known {
 		if m.late && int32(sequence-s.sequence) < 0 {
-			// It was counted as lost when the samples after it came.
+			// It was counted as lost when a later sample was received.
 			stream.SamplesLost.Add(-min(1, stream.SamplesLost.Load()))
 			return
 		}
-		// A large jump, or one back, is a restart: it is not counted.
+		// A jump that is large or backwards is a restart, and not counted as loss.
 		if gap := sequence - s.sequence - 1; gap != 0 && gap < 1<<20 {
 			stream.SamplesLost.Add(uint64(gap))
 		}
