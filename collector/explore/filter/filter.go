@@ -1,0 +1,155 @@
+// Package filter is the language in which people say which flows they mean:
+//
+//	src.as = 64500 and dst in 192.0.2.0/24 and not proto = icmp
+//
+// It knows the form of a filter and nothing of fields: who uses it says which fields there are and what may be compared
+// with them. It imports nothing of this project.
+//
+// The grammar, in EBNF; keywords may be written in capitals, and two tests without a word between them are joined by
+// and:
+//
+//	filter   = [ or ] .
+//	or       = and { ( "or" | "||" ) and } .
+//	and      = term { [ "and" | "&&" ] term } .
+//	term     = ( "not" | "!" ) term | "(" or ")" | test .
+//	test     = field ( operator value | [ "not" ] "in" list ) .
+//	operator = "=" | "==" | "!=" | "<>" | "<" | "<=" | ">" | ">=" | "~" | "!~" .
+//	list     = value | "(" value { "," value } ")" .
+//	field    = word .
+//	value    = word | "'" text "'" | '"' text '"' .
+//
+// A word is anything without spaces, quotes, parentheses, commas and the signs of operators. Within quotes a backslash
+// takes the next character as it stands.
+package filter
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// Op says what an Expr is.
+type Op int
+
+// All is the empty filter, which every flow passes. And and Or have at least two Args, Not has one. Test compares a
+// field.
+const (
+	All Op = iota
+	And
+	Or
+	Not
+	Test
+)
+
+// Comparison is how a test compares.
+type Comparison int
+
+// In is true where any of the values is equal, or holds the field. Like is true where the field holds the text.
+const (
+	Equal Comparison = iota
+	Less
+	LessEqual
+	Greater
+	GreaterEqual
+	In
+	Like
+)
+
+// String is the operator as it is written.
+func (c Comparison) String() string { return [...]string{"=", "<", "<=", ">", ">=", "in", "~"}[c] }
+
+// Expr is a filter or a part of one. The zero value is the empty filter. "!=" and "not in" are a Not around a test.
+type Expr struct {
+	Op   Op
+	Args []*Expr // of And, Or and Not
+
+	Field   string // of a Test, as it is written
+	FieldAt int    // its offset in the text, in bytes
+	Compare Comparison
+	Values  []Value // one, but for In
+}
+
+// Value is what a field is compared with.
+type Value struct {
+	Text string
+	At   int // offset in the text, in bytes
+	Len  int // bytes in the text, quotes included
+}
+
+// Bounds of a filter, which comes from whoever can open a page.
+const (
+	MaxLength = 4096 // bytes
+	MaxTests  = 64
+	maxDepth  = 32
+)
+
+// Error says what is wrong with a filter, and where.
+type Error struct {
+	At, Len int // the place in the text, in bytes
+	Text    string
+}
+
+func (e *Error) Error() string { return "filter: " + e.Text }
+
+// Show returns the text of the filter with the place marked below it, in three lines. It is for a terminal: the text
+// has no control characters.
+func (e *Error) Show(filter string) string {
+	plain := strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, filter)
+	at := min(e.At, len(plain))
+	end := min(max(e.At+e.Len, at), len(plain))
+	marks := max(utf8.RuneCountInString(plain[at:end]), 1)
+	return plain + "\n" + strings.Repeat(" ", utf8.RuneCountInString(plain[:at])) + strings.Repeat("^", marks) + "\n" +
+		e.Text
+}
+
+// Parse reads a filter. Its error is an *Error.
+func Parse(text string) (*Expr, error) {
+	if len(text) > MaxLength {
+		return nil, &Error{At: MaxLength, Text: fmt.Sprintf("a filter has at most %d characters", MaxLength)}
+	}
+	tokens, err := scan(text)
+	if err != nil {
+		return nil, err
+	}
+	p := &parser{tokens: tokens}
+	if p.next().kind == end {
+		return &Expr{}, nil
+	}
+	x, err := p.or(0)
+	if err != nil {
+		return nil, err
+	}
+	if t := p.next(); t.kind != end {
+		return nil, p.unexpected("and, or, or the end")
+	}
+	return x, nil
+}
+
+// Tests calls f with every test of the filter.
+func (x *Expr) Tests(f func(*Expr)) {
+	if x.Op == Test {
+		f(x)
+	}
+	for _, arg := range x.Args {
+		arg.Tests(f)
+	}
+}
+
+// Quote writes a value so that Parse reads it back.
+func Quote(value string) string {
+	plain := value != ""
+	for _, r := range value {
+		if !isWord(r) {
+			plain = false
+		}
+	}
+	if plain && keyword(value) == word {
+		return value
+	}
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(value) + `"`
+}

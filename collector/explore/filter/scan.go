@@ -1,0 +1,124 @@
+package filter
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// kind is what a token is.
+type kind int
+
+const (
+	end kind = iota
+	word
+	quoted
+	operator
+	open
+	shut
+	comma
+	and
+	or
+	not
+	in
+)
+
+// token is a piece of the text: text[at:at+len].
+type token struct {
+	kind    kind
+	text    string // what it says: a quoted text without its quotes
+	at, len int
+}
+
+// isWord reports whether a word may hold the character.
+func isWord(r rune) bool {
+	return !unicode.IsSpace(r) && unicode.IsPrint(r) && r != utf8.RuneError && !strings.ContainsRune("\"'(),=!<>~&|", r)
+}
+
+// keyword is the kind of a word.
+func keyword(text string) kind {
+	switch strings.ToLower(text) {
+	case "and":
+		return and
+	case "or":
+		return or
+	case "not":
+		return not
+	case "in":
+		return in
+	}
+	return word
+}
+
+// signs are the operators and other signs, the longer ones first.
+var signs = []struct {
+	text string
+	kind kind
+}{
+	{"&&", and}, {"||", or}, {"==", operator}, {"!=", operator}, {"<>", operator}, {"<=", operator}, {">=", operator},
+	{"!~", operator}, {"=", operator}, {"<", operator}, {">", operator}, {"~", operator}, {"!", not},
+	{"(", open}, {")", shut}, {",", comma},
+}
+
+// scan cuts the text into tokens. The last one is end.
+func scan(text string) ([]token, error) {
+	var tokens []token
+	for at := 0; ; {
+		r, size := utf8.DecodeRuneInString(text[at:])
+		switch {
+		case size == 0:
+			return append(tokens, token{kind: end, at: len(text)}), nil
+		case unicode.IsSpace(r):
+			at += size
+		case r == '"' || r == '\'':
+			t, err := scanQuoted(text, at)
+			if err != nil {
+				return nil, err
+			}
+			tokens = append(tokens, t)
+			at += t.len
+		case isWord(r):
+			n := strings.IndexFunc(text[at:], func(r rune) bool { return !isWord(r) })
+			if n < 0 {
+				n = len(text) - at
+			}
+			tokens = append(tokens, token{keyword(text[at : at+n]), text[at : at+n], at, n})
+			at += n
+		default:
+			t, ok := scanSign(text, at)
+			if !ok {
+				return nil, &Error{At: at, Len: size, Text: "this character can stand within quotes only"}
+			}
+			tokens = append(tokens, t)
+			at += t.len
+		}
+	}
+}
+
+func scanSign(text string, at int) (token, bool) {
+	for _, sign := range signs {
+		if strings.HasPrefix(text[at:], sign.text) {
+			return token{sign.kind, sign.text, at, len(sign.text)}, true
+		}
+	}
+	return token{}, false
+}
+
+// scanQuoted reads a quoted text that starts at at.
+func scanQuoted(text string, at int) (token, error) {
+	var b strings.Builder
+	quote := text[at]
+	for i := at + 1; i < len(text); i++ {
+		switch {
+		case text[i] == quote:
+			if !utf8.ValidString(b.String()) {
+				return token{}, &Error{At: at, Len: i + 1 - at, Text: "this is not UTF-8"}
+			}
+			return token{quoted, b.String(), at, i + 1 - at}, nil
+		case text[i] == '\\' && i+1 < len(text):
+			i++
+		}
+		b.WriteByte(text[i])
+	}
+	return token{}, &Error{At: at, Len: len(text) - at, Text: "the quote is not closed"}
+}
