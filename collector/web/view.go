@@ -5,11 +5,11 @@ import (
 	"html/template"
 	"math"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/metranova/flow-collector/collector/status"
 	"github.com/metranova/flow-collector/collector/verdict"
+	"github.com/metranova/flow-collector/collector/web/figures"
 )
 
 // view is what the page's template is filled with.
@@ -95,9 +95,9 @@ type topView struct {
 var pageFunctions = template.FuncMap{
 	"clock":   func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") },
 	"rate":    rateText,
-	"si":      si,
-	"bits":    func(bytesPerSecond float64) string { return si(bytesPerSecond*8) + "bit/s" },
-	"number":  groups,
+	"si":      figures.SI,
+	"bits":    func(bytesPerSecond float64) string { return figures.SI(bytesPerSecond*8) + "bit/s" },
+	"number":  figures.Groups,
 	"percent": func(share float64) string { return fmt.Sprintf("%.1f", 100*share) },
 	"sign":    func(s verdict.Severity) string { return [...]string{"●", "▲", "✖"}[s] },
 	"list":    func(title string, shares []status.Share) topView { return topView{title, shares} },
@@ -113,38 +113,8 @@ func rateText(n float64) string {
 	case n < 10:
 		return fmt.Sprintf("%.1f", n)
 	default:
-		return groups(uint64(math.Round(n)))
+		return figures.Groups(uint64(math.Round(n)))
 	}
-}
-
-// si is a number with three digits that count and a unit prefix.
-func si(n float64) string {
-	prefixes := []string{"", "k", "M", "G", "T", "P"}
-	i := 0
-	for n >= 999.5 && i < len(prefixes)-1 {
-		n /= 1000
-		i++
-	}
-	digits := 0
-	if i > 0 && n < 9.995 {
-		digits = 2
-	} else if i > 0 && n < 99.95 {
-		digits = 1
-	}
-	return fmt.Sprintf("%.*f %s", digits, n, prefixes[i])
-}
-
-// groups is a whole number with thin spaces between groups of three digits.
-func groups(n uint64) string {
-	digits := strconv.FormatUint(n, 10)
-	var b strings.Builder
-	for i, d := range digits {
-		if i > 0 && (len(digits)-i)%3 == 0 && len(digits) > 4 {
-			b.WriteRune('\u202f')
-		}
-		b.WriteRune(d)
-	}
-	return b.String()
 }
 
 // lasting is a length of time in the two largest units.
