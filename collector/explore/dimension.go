@@ -1,0 +1,262 @@
+package explore
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/metranova/flow-collector/sink/schema"
+	"github.com/metranova/flow-collector/sink/sqltext"
+)
+
+// kind is what a dimension's keys are, which decides what a filter may compare them with.
+type kind int
+
+const (
+	text    kind = iota
+	number       // a whole number
+	size         // a whole number that may have k, M, G or T behind it
+	as           // an AS number, or the name of an AS
+	address      // an address or, in filters, a prefix
+	app          // protocol and port, or the name of an application
+)
+
+// dimension is one thing that flows are grouped by and filtered by.
+type dimension struct {
+	Name  string // in filters and in addresses of pages: src.as
+	Label string // on the page: Source AS
+	Group string // heading in lists of dimensions
+	Only  bool   // for filters only: there is nothing to group by
+
+	kind kind
+	// expr is SQL over data_flow, the key that rows are grouped by. It is never NULL. With many it is an array: a flow
+	// counts for each of its elements.
+	expr string
+	many bool
+	// show is SQL that makes a text of a key; "" is toString. %s stands for the key.
+	show string
+	// names is a SELECT of key, value and names for keys that stay as they are and get a name beside them. fold is one
+	// for keys that are replaced by their value: rows are added up by value. In both, names are the lower-case texts that
+	// a filter may use for the key.
+	names, fold string
+	// values says that the values of fold are arrays: a key may stand for several, or for none.
+	values bool
+	// both are the dimensions of the two sides that this one stands for: as for src.as and dst.as. With fold it has no
+	// expr: theirs are folded and then counted once.
+	both []string
+}
+
+// tables are the names of the tables that dimensions read, as SQL.
+type tables struct {
+	settings *schema.Settings
+}
+
+// of returns the name of the table of metadata with that standard name.
+func (t tables) of(standard string) string {
+	return t.name(t.settings.TableName(standard))
+}
+
+func (t tables) name(table string) string {
+	return sqltext.Name(t.settings.Database) + "." + sqltext.Name(table)
+}
+
+// latest is a SELECT of the newest version's value by id.
+func (t tables) latest(standard, value string) string {
+	return fmt.Sprintf("SELECT id AS key, ifNull(argMax(%s, insert_time), '') AS value, [lowerUTF8(value)] AS names FROM %s GROUP BY id",
+		value, t.of(standard))
+}
+
+// version is a SELECT of a value by ref. Filters also take the texts of the columns in also.
+func (t tables) version(standard, value string, also ...string) string {
+	names := "lowerUTF8(value)"
+	for _, column := range also {
+		names += ", lowerUTF8(ifNull(" + column + ", ''))"
+	}
+	return fmt.Sprintf("SELECT ref AS key, ifNull(%s, '') AS value, [%s] AS names FROM %s", value, names, t.of(standard))
+}
+
+// organizations is a SELECT of the organization by AS number.
+func (t tables) organizations() string {
+	return "SELECT a.id AS key, if(o.name = '', a.organization, o.name) AS value, [lowerUTF8(value), lowerUTF8(a.organization)] AS names FROM " +
+		"(SELECT id, argMax(organization_id, insert_time) AS organization FROM " + t.of(schema.ASTable) + " GROUP BY id) AS a " +
+		"ANY LEFT JOIN (SELECT id, argMax(name, insert_time) AS name FROM " + t.of(schema.OrganizationTable) +
+		" GROUP BY id) AS o ON o.id = a.organization"
+}
+
+// circuits is a SELECT of the circuits by interface; an interface may be an end of several.
+func (t tables) circuits() string {
+	return "SELECT id AS key, argMax(circuit_id, insert_time) AS value, arrayMap(c -> lowerUTF8(c), value) AS names FROM " +
+		t.of(schema.InterfaceTable) + " GROUP BY id"
+}
+
+// applications is a SELECT of the names of applications by protocol and port. Ranges of more than a thousand ports name
+// no application.
+func (t tables) applications() string {
+	return "SELECT concat(lower(protocol), '/', toString(arrayJoin(range(toUInt32(port_range_min), toUInt32(port_range_max) + 1)))) AS key, " +
+		"argMax(id, port_range_min) AS value, [lowerUTF8(value)] AS names FROM " + t.of(schema.ApplicationTable) +
+		" FINAL WHERE port_range_max >= port_range_min AND port_range_max - port_range_min < 1000 GROUP BY key"
+}
+
+const (
+	showAddress = "if(startsWith(toString(%[1]s) AS text_%[1]s, '::ffff:'), substring(text_%[1]s, 8), text_%[1]s)"
+	showPrefix  = "if(startsWith(toString(%[1]s) AS text_%[1]s, '::ffff:'), concat(substring(text_%[1]s, 8), '/24'), concat(text_%[1]s, '/48'))"
+)
+
+// dimensions are all that there are under these settings, in the order of lists.
+func dimensions(s *schema.Settings) []dimension {
+	t := tables{s}
+	var all []dimension
+	for _, side := range []struct{ short, column, label string }{{"src", "src", "Source"}, {"dst", "dst", "Destination"}} {
+		all = append(all, t.ofSide(side.short, side.column, side.label)...)
+	}
+	all = append(all, t.ofBoth(all)...)
+	all = append(all, t.ofPath()...)
+	return append(all, t.ofFlow()...)
+}
+
+// ofSide are the dimensions of one end of a flow.
+func (t tables) ofSide(short, column, label string) []dimension {
+	ref := fmt.Sprintf("ifNull(%s_ip_ref, '')", column)
+	ip := column + "_ip"
+	all := []dimension{
+		{Name: short + ".as", Label: label + " AS", kind: as, expr: column + "_as_id", names: t.latest(schema.ASTable, "name")},
+		{Name: short + ".org", Label: label + " organization", expr: column + "_as_id", fold: t.organizations()},
+		{Name: short + ".net", Label: label + " network", expr: ref, fold: t.version(schema.IPTable, "id")},
+		{Name: short + ".ip", Label: label + " address", kind: address, expr: ip, show: showAddress},
+		{Name: short + ".prefix", Label: label + " prefix (/24, /48)", kind: address,
+			expr: "IPv6CIDRToRange(" + ip + ", if(ip_version = 4, 120, 48)).1", show: showPrefix},
+		{Name: short + ".port", Label: label + " port", kind: number, expr: column + "_port"},
+		{Name: short + ".country", Label: label + " country", expr: ref,
+			fold: t.version(schema.IPTable, "country_name", "country_code")},
+		{Name: short + ".city", Label: label + " city", expr: ref, fold: t.version(schema.IPTable, "city_name")},
+		{Name: short + ".continent", Label: label + " continent", expr: ref,
+			fold: t.version(schema.IPTable, "continent_name")},
+	}
+	if slices.Contains(t.settings.IPRefExtensions, "scireg") {
+		registry := "ifNull(toString(ext." + column + "_ip_scireg_ref), '')"
+		all = append(all,
+			dimension{Name: short + ".sci.org", Label: label + " Science Registry organization", expr: registry,
+				fold: t.version(schema.SciRegTable, "organization_name")},
+			dimension{Name: short + ".sci.project", Label: label + " project", expr: registry,
+				fold: t.version(schema.SciRegTable, "project_name")},
+			dimension{Name: short + ".sci.discipline", Label: label + " discipline", expr: registry,
+				fold: t.version(schema.SciRegTable, "discipline")})
+	}
+	for i := range all {
+		all[i].Group = label
+	}
+	return all
+}
+
+// ofBoth are the dimensions of either end: one for each that both sides have.
+func (t tables) ofBoth(sides []dimension) []dimension {
+	var all []dimension
+	for _, d := range sides {
+		name, ok := strings.CutPrefix(d.Name, "src.")
+		if !ok {
+			continue
+		}
+		label := strings.TrimPrefix(d.Label, "Source ")
+		d.Name, d.Label, d.Group = name, strings.ToUpper(label[:1])+label[1:]+", either end", "Either end"
+		d.both = []string{"src." + name, "dst." + name}
+		if d.fold == "" {
+			other := strings.NewReplacer("src_", "dst_")
+			d.expr, d.many = "arrayDistinct(["+d.expr+", "+other.Replace(d.expr)+"])", true
+		}
+		all = append(all, d)
+	}
+	return all
+}
+
+// ofPath are the dimensions of the way through the network.
+func (t tables) ofPath() []dimension {
+	const in, out = "ifNull(in_interface_id, '')", "ifNull(out_interface_id, '')"
+	description := t.latest(schema.InterfaceTable, "description")
+	all := []dimension{
+		{Name: "device", Label: "Device", expr: "device_id"},
+		{Name: "site", Label: "Site", expr: "device_id", fold: t.latest(schema.DeviceTable, "location_name")},
+		{Name: "network", Label: "Network of the device", expr: "device_id",
+			fold: t.latest(schema.DeviceTable, "network")},
+		{Name: "in.if", Label: "Interface in", expr: in, names: description},
+		{Name: "out.if", Label: "Interface out", expr: out, names: description},
+		{Name: "if", Label: "Interface, either way", expr: "arrayDistinct([" + in + ", " + out + "])", many: true,
+			names: description, both: []string{"in.if", "out.if"}},
+		{Name: "in.circuit", Label: "Circuit in", expr: in, fold: t.circuits(), values: true},
+		{Name: "out.circuit", Label: "Circuit out", expr: out, fold: t.circuits(), values: true},
+		{Name: "circuit", Label: "Circuit, either way", fold: t.circuits(), values: true,
+			both: []string{"in.circuit", "out.circuit"}},
+		{Name: "next.as", Label: "Next AS", kind: as, expr: "ifNull(peer_as_id, 0)",
+			names: t.latest(schema.ASTable, "name")},
+		{Name: "next.hop", Label: "BGP next hop", kind: address, expr: "ifNull(peer_ip, toIPv6('::'))", show: showAddress},
+		{Name: "vrf", Label: "VRF", expr: "ifNull(toString(ext.vrf_name), '')"},
+	}
+	if slices.Contains(t.settings.FlowExtensions, "bgp") {
+		all = append(all,
+			dimension{Name: "as.path", Label: "AS path", expr: "arrayStringConcat(ext.bgp_as_path_id, ' ')"},
+			dimension{Name: "community", Label: "BGP community", expr: "ext.bgp_community", many: true})
+	}
+	if slices.Contains(t.settings.FlowExtensions, "vlan") {
+		all = append(all, dimension{Name: "vlan", Label: "VLAN", kind: number, expr: "ifNull(ext.vlan_id, 0)"})
+	}
+	if t.has("in_if_index") {
+		all = append(all,
+			dimension{Name: "in.ifindex", Label: "ifIndex in", kind: number, expr: "in_if_index"},
+			dimension{Name: "out.ifindex", Label: "ifIndex out", kind: number, expr: "out_if_index"})
+	}
+	for i := range all {
+		all[i].Group = "Way"
+	}
+	return all
+}
+
+// ofFlow are the dimensions of what a flow is.
+func (t tables) ofFlow() []dimension {
+	all := []dimension{
+		{Name: "app", Label: "Application", kind: app, expr: "concat(protocol, '/', toString(application_port))",
+			names: t.applications()},
+		{Name: "proto", Label: "Protocol", expr: "protocol"},
+		{Name: "version", Label: "IP version", kind: number, expr: "ip_version"},
+		{Name: "scope", Label: "Policy scope", expr: "policy_scope", many: true},
+		{Name: "level", Label: "Policy level", expr: "policy_level"},
+		{Name: "originator", Label: "Policy originator", expr: "policy_originator"},
+		{Name: "collector", Label: "Collector", expr: "collector_id"},
+		{Name: "type", Label: "Export protocol", expr: "flow_type"},
+		{Name: "bytes", Label: "Bytes of the flow", kind: size, expr: "intDiv(bit_count, 8)", Only: true},
+		{Name: "packets", Label: "Packets of the flow", kind: size, expr: "packet_count", Only: true},
+	}
+	if t.has("sampling_rate") {
+		all = append(all, dimension{Name: "sampling", Label: "Sampling rate", kind: number, expr: "sampling_rate"})
+	}
+	if t.has("tcp_flags") {
+		all = append(all, dimension{Name: "flags", Label: "TCP flags", kind: number, expr: "ifNull(tcp_flags, 0)"})
+	}
+	if slices.Contains(t.settings.FlowExtensions, "ipv4") {
+		all = append(all, dimension{Name: "dscp", Label: "DSCP", kind: number, expr: "ifNull(ext.ipv4_dscp, 0)"})
+	}
+	for i := range all {
+		all[i].Group = "Flow"
+	}
+	return all
+}
+
+// has reports whether data_flow is made with the optional column.
+func (t tables) has(column string) bool { return !slices.Contains(t.settings.WithoutColumns, column) }
+
+// aliases are other names of dimensions in filters.
+var aliases = map[string]string{
+	"address": "ip", "host": "ip", "src": "src.ip", "dst": "dst.ip", "source": "src.ip", "destination": "dst.ip",
+	"src.address": "src.ip", "dst.address": "dst.ip", "src.asn": "src.as", "dst.asn": "dst.as", "asn": "as",
+	"organization": "org", "src.organization": "src.org", "dst.organization": "dst.org",
+	"interface": "if", "in.interface": "in.if", "out.interface": "out.if", "protocol": "proto", "application": "app",
+	"exporter": "device", "router": "device", "peer.as": "next.as", "scopes": "scope", "discipline": "sci.discipline",
+	"project": "sci.project", "registry": "sci.org", "path": "as.path", "family": "version", "ip.version": "version",
+}
+
+// canonical is the name of the dimension that a field of a filter stands for: src_as, srcas and SRC.AS are src.as.
+func canonical(field string) string {
+	name := strings.ReplaceAll(strings.ToLower(field), "_", ".")
+	if other, ok := aliases[name]; ok {
+		return other
+	}
+	return name
+}

@@ -1,0 +1,68 @@
+package explore
+
+import (
+	"net/url"
+	"slices"
+)
+
+// Preset is a question that people ask often.
+type Preset struct {
+	Name     string
+	Question Question
+}
+
+// presets are the parameters of their pages. One whose dimensions are not there is left out.
+var presets = []struct{ name, address string }{
+	{"Top talkers", "by=src.as&last=24h"},
+	{"Organizations", "by=src.org,dst.org&view=sankey&last=24h"},
+	{"Sites", "by=site&last=24h"},
+	{"Circuits", "by=circuit&view=lines&last=24h"},
+	{"Interfaces", "by=in.if&view=lines&last=24h"},
+	{"Policy scopes", "by=scope&view=lines&last=24h"},
+	{"Who sends to whom", "by=src.as,dst.as&view=matrix&last=24h"},
+	{"Since yesterday", "by=src.as&last=24h&before=1"},
+	{"Last 15 minutes", "by=app&last=15m"},
+	{"Elephant flows", "by=src.ip,dst.ip,app&view=table&top=50&last=1h&filter=bytes+%3E+10M"},
+	{"Science", "by=src.sci.discipline&last=7d"},
+	{"Countries", "by=src.country&last=24h"},
+	{"Hours", "view=hours&last=7d"},
+}
+
+// Presets are those that these tables can answer.
+func (p *Planner) Presets() []Preset {
+	var all []Preset
+	for _, preset := range presets {
+		values, err := url.ParseQuery(preset.address)
+		if err != nil {
+			continue // a test parses them all
+		}
+		q, err := Parse(values)
+		if err == nil && !slices.ContainsFunc(q.By, func(name string) bool { return p.dimensions[name] == nil }) {
+			all = append(all, Preset{preset.name, q})
+		}
+	}
+	return all
+}
+
+// Choice is a dimension as a form lists it.
+type Choice struct{ Name, Label, Group string }
+
+// Choices are the dimensions that can be grouped by, in the order of lists.
+func (p *Planner) Choices() []Choice {
+	var all []Choice
+	for _, d := range p.list {
+		if !d.Only {
+			all = append(all, Choice{d.Name, d.Label, d.Group})
+		}
+	}
+	return all
+}
+
+// Fields are the names that filters take.
+func (p *Planner) Fields() []string {
+	var all []string
+	for _, d := range p.list {
+		all = append(all, d.Name)
+	}
+	return all
+}

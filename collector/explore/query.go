@@ -1,0 +1,263 @@
+package explore
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/metranova/flow-collector/collector/explore/filter"
+	"github.com/metranova/flow-collector/sink/schema"
+	"github.com/metranova/flow-collector/sink/sqltext"
+)
+
+// Query is SQL with the values that go with it.
+type Query struct {
+	sql    string
+	params parameters
+}
+
+// SQL is the text with its values in it, which runs as it is in `collector query`.
+func (q *Query) SQL() string { return q.params.literal(q.sql) }
+
+// Planner makes queries of questions. Its methods are safe for concurrent use.
+type Planner struct {
+	settings   *schema.Settings
+	list       []dimension
+	dimensions map[string]*dimension
+}
+
+// NewPlanner returns a planner for the tables of these settings, which must not change.
+func NewPlanner(s *schema.Settings) *Planner {
+	p := &Planner{settings: s, list: dimensions(s), dimensions: map[string]*dimension{}}
+	for i := range p.list {
+		p.dimensions[p.list[i].Name] = &p.list[i]
+	}
+	return p
+}
+
+// by returns the dimensions of a question.
+func (p *Planner) by(q *Question) ([]*dimension, error) {
+	var all []*dimension
+	for _, name := range q.By {
+		d, ok := p.dimensions[name]
+		if !ok || d.Only {
+			return nil, fmt.Errorf("by: %q is no dimension here", name)
+		}
+		all = append(all, d)
+	}
+	return all, nil
+}
+
+// selection is a query under construction.
+type selection struct {
+	*Planner
+	params parameters
+	where  string // conditions on the time and of the filter
+	value  string // what is added up
+	by     []*dimension
+}
+
+func (p *Planner) selection(q *Question, s span) (*selection, error) {
+	by, err := p.by(q)
+	if err != nil {
+		return nil, err
+	}
+	sel := &selection{Planner: p, by: by,
+		value: map[Unit]string{Bits: "sum(bit_count)", Packets: "sum(packet_count)", Flows: "count()"}[q.Unit]}
+	sel.where = fmt.Sprintf("start_time >= toDateTime64(%s, 3, 'UTC') AND start_time < toDateTime64(%s, 3, 'UTC')",
+		sel.params.text(stamp(s.from)), sel.params.text(stamp(s.to)))
+	x, err := filter.Parse(q.Filter)
+	if err != nil {
+		return nil, err
+	}
+	condition, err := (&compiler{p.dimensions, &sel.params}).where(x)
+	if err != nil {
+		return nil, err
+	}
+	if condition != "" {
+		sel.where += " AND " + condition
+	}
+	return sel, nil
+}
+
+// stamp writes a time as toDateTime64 reads it.
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") }
+
+// keys are k1, k2, …: the names of the keys' columns in every step of a query.
+func (s *selection) keys(format string) string {
+	var all []string
+	for i := range s.by {
+		all = append(all, fmt.Sprintf(format, fmt.Sprintf("k%d", i+1)))
+	}
+	return strings.Join(all, ", ")
+}
+
+// comma is a list with a comma behind it, if there is one.
+func comma(list string) string {
+	if list == "" {
+		return ""
+	}
+	return list + ", "
+}
+
+// grouped adds rows up by the keys and the terms, which are SELECT's and have aliases. Keys that stand for something
+// else are replaced by it.
+func (s *selection) grouped(terms, aliases string) string {
+	var g grouping
+	for i, d := range s.by {
+		s.addKey(&g, d, fmt.Sprintf("k%d", i+1))
+	}
+	group := strings.Trim(comma(aliases)+strings.Join(g.keys, ", "), ", ")
+	sql := "SELECT " + comma(terms) + comma(strings.Join(g.terms, ", ")) + s.value + " AS v\nFROM " +
+		sqltext.Name(s.settings.Database) + "." + sqltext.Name(s.settings.Tables.Flow) + "\nWHERE " + s.where
+	if group != "" {
+		sql += "\nGROUP BY " + group
+	}
+	if len(g.joins) == 0 {
+		return sql
+	}
+	return "SELECT " + comma(aliases) + strings.Join(g.folded, ", ") + ", sum(g.v) AS v\nFROM\n(\n" + indent(sql) +
+		"\n) AS g\n" + strings.Join(g.joins, "\n") + "\nGROUP BY " + strings.Trim(comma(aliases)+s.keys("%s"), ", ")
+}
+
+// grouping are the parts of a query that groups: the keys of the rows, and what they are folded into.
+type grouping struct{ terms, keys, folded, joins []string }
+
+func (s *selection) addKey(g *grouping, d *dimension, key string) {
+	if d.fold == "" {
+		expr := d.expr
+		if d.many {
+			expr = "arrayJoin(emptyArrayToSingle(" + expr + "))"
+		}
+		g.terms, g.keys, g.folded = append(g.terms, expr+" AS "+key), append(g.keys, key), append(g.folded, key)
+		return
+	}
+	sides := []*dimension{d}
+	if len(d.both) > 0 {
+		sides = []*dimension{s.dimensions[d.both[0]], s.dimensions[d.both[1]]}
+	}
+	var values []string
+	for i, side := range sides {
+		name, join := fmt.Sprintf("%s_%d", key, i+1), fmt.Sprintf("l%s_%d", key, i+1)
+		g.terms, g.keys = append(g.terms, side.expr+" AS "+name), append(g.keys, name)
+		g.joins = append(g.joins, fmt.Sprintf("ANY LEFT JOIN (%s) AS %s ON %s.key = g.%s", side.fold, join, join, name))
+		values = append(values, join+".value")
+	}
+	folded := values[0]
+	switch {
+	case d.values:
+		folded = "arrayJoin(emptyArrayToSingle(arrayDistinct(arrayConcat(" + strings.Join(values, ", ") + "))))"
+	case len(values) > 1:
+		folded = "arrayJoin(arrayDistinct([" + strings.Join(values, ", ") + "]))"
+	}
+	g.folded = append(g.folded, folded+" AS "+key)
+}
+
+func indent(sql string) string { return "    " + strings.ReplaceAll(sql, "\n", "\n    ") }
+
+// shown are the keys as texts; the rank decides which have a line of their own.
+func (s *selection) shown(condition string) string {
+	var all []string
+	for i, d := range s.by {
+		key := fmt.Sprintf("k%d", i+1)
+		show := "toString(" + key + ")"
+		if d.show != "" {
+			show = fmt.Sprintf(d.show, key)
+		}
+		all = append(all, fmt.Sprintf("if(%s, %s, '') AS s%d", condition, show, i+1))
+	}
+	return strings.Join(all, ", ")
+}
+
+// Series is the query for the largest over time: a line's texts, its rank, the step and the sum in it. Rank 0 is all
+// others together. The rows are read once.
+func (p *Planner) series(q *Question, s span) (*Query, error) {
+	sel, err := p.selection(q, s)
+	if err != nil {
+		return nil, err
+	}
+	t := fmt.Sprintf("intDiv(toUnixTimestamp(start_time) - %d, %d) AS t", s.from.Unix(), int64(s.step/time.Second))
+	if len(sel.by) == 0 {
+		return &Query{"SELECT toUInt64(1) AS rank, toInt64(t) AS t, toFloat64(v) AS v\nFROM\n(\n" +
+			indent(sel.grouped(t, "t")) + "\n)\nORDER BY t", sel.params}, nil
+	}
+	top := sel.params.number(uint64(q.Top))
+	lines := "SELECT " + sel.keys("%s") + ", groupArray((t, v)) AS points, sum(v) AS total\nFROM\n(\n" +
+		indent(sel.grouped(t, "t")) + "\n)\nGROUP BY " + sel.keys("%s")
+	ranked := "SELECT *, row_number() OVER (ORDER BY total DESC, " + sel.keys("%s") + ") AS n\nFROM\n(\n" + indent(lines) + "\n)"
+	points := "SELECT " + sel.shown("n <= "+top) + ", if(n <= " + top +
+		", n, 0) AS rank, arrayJoin(points) AS point\nFROM\n(\n" + indent(ranked) + "\n)"
+	var texts []string
+	for i := range sel.by {
+		texts = append(texts, fmt.Sprintf("s%d", i+1))
+	}
+	list := strings.Join(texts, ", ")
+	return &Query{"SELECT " + list + ", toUInt64(rank) AS rank, toInt64(point.1) AS t, toFloat64(sum(point.2)) AS v\nFROM\n(\n" +
+		indent(points) + "\n)\nGROUP BY " + list + ", rank, t\nORDER BY rank, t", sel.params}, nil
+}
+
+// flows is the query for what goes from where to where: the texts and ranks of each dimension, and the sum. Rank 0 is
+// all others of that dimension together.
+func (p *Planner) flows(q *Question, s span) (*Query, error) {
+	sel, err := p.selection(q, s)
+	if err != nil {
+		return nil, err
+	}
+	var sums, ranks, texts, lists []string
+	top := sel.params.number(uint64(q.Top))
+	for i, d := range sel.by {
+		key := fmt.Sprintf("k%d", i+1)
+		sums = append(sums, fmt.Sprintf("sum(v) OVER (PARTITION BY %s) AS sum%d", key, i+1))
+		ranks = append(ranks, fmt.Sprintf("dense_rank() OVER (ORDER BY sum%d DESC, %s) AS n%d", i+1, key, i+1))
+		show := "toString(" + key + ")"
+		if d.show != "" {
+			show = fmt.Sprintf(d.show, key)
+		}
+		texts = append(texts, fmt.Sprintf("if(n%d <= %s, %s, '') AS s%d, if(n%d <= %s, n%d, 0) AS r%d", i+1, top, show, i+1, i+1, top, i+1, i+1))
+		lists = append(lists, fmt.Sprintf("s%d, toUInt64(r%d) AS rank%d", i+1, i+1, i+1))
+	}
+	sql := "SELECT " + sel.keys("%s") + ", v, " + strings.Join(sums, ", ") + "\nFROM\n(\n" + indent(sel.grouped("", "")) + "\n)"
+	sql = "SELECT " + sel.keys("%s") + ", v, " + strings.Join(ranks, ", ") + "\nFROM\n(\n" + indent(sql) + "\n)"
+	sql = "SELECT v, " + strings.Join(texts, ", ") + "\nFROM\n(\n" + indent(sql) + "\n)"
+	var group []string
+	for i := range sel.by {
+		group = append(group, fmt.Sprintf("s%d, r%d", i+1, i+1))
+	}
+	return &Query{"SELECT " + strings.Join(lists, ", ") + ", toFloat64(sum(v)) AS total\nFROM\n(\n" + indent(sql) +
+		"\n)\nGROUP BY " + strings.Join(group, ", ") + "\nORDER BY total DESC", sel.params}, nil
+}
+
+// hours is the query for the sum of every hour of every day in the question's zone.
+func (p *Planner) hours(q *Question, s span) (*Query, error) {
+	alone := *q
+	alone.By = nil
+	sel, err := p.selection(&alone, s)
+	if err != nil {
+		return nil, err
+	}
+	zone := sel.params.text(q.zone().String())
+	terms := "toDate(start_time, " + zone + ") AS day, toHour(start_time, " + zone + ") AS hour"
+	return &Query{"SELECT toString(day) AS day, toUInt8(hour) AS hour, toFloat64(v) AS v\nFROM\n(\n" +
+		indent(sel.grouped(terms, "day, hour")) + "\n)\nORDER BY day, hour", sel.params}, nil
+}
+
+// names is the query for the names of keys that stay as they are: the key as text, and the name.
+func (p *Planner) names(d *dimension, keys []string) *Query {
+	var params parameters
+	var list []string
+	for _, key := range keys {
+		list = append(list, params.text(key))
+	}
+	return &Query{"SELECT toString(key) AS key, toString(value) AS value\nFROM\n(\n" + indent(d.names) +
+		"\n)\nWHERE toString(key) IN (" + strings.Join(list, ", ") + ")", params}
+}
+
+// missing is the query for what the collector knows to be missing of the time, by stage, reason and unit.
+func (p *Planner) missing(s span) *Query {
+	var params parameters
+	from, to := params.text(stamp(s.from)), params.text(stamp(s.to))
+	return &Query{"SELECT toString(stage) AS stage, toString(reason) AS reason, toString(unit) AS unit, sum(count) AS lost\nFROM " +
+		sqltext.Name(p.settings.Database) + "." + sqltext.Name(p.settings.Tables.Loss) +
+		"\nWHERE missing AND start_time >= toDateTime(" + from + ", 'UTC') AND start_time < toDateTime(" + to +
+		", 'UTC')\nGROUP BY stage, reason, unit\nORDER BY lost DESC", params}
+}

@@ -1,0 +1,306 @@
+// Package explore answers questions about the traffic in the store: how much of what, over time and in all, by one
+// dimension or several, of the flows that a filter takes. A Question is what a form or a command line says, a Query the
+// SQL for it, an Answer what a page or a terminal shows.
+//
+// Values of filters and forms go to the store as parameters, apart from the SQL.
+package explore
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Question is what somebody wants to know. Parse makes one; the zero value is none.
+type Question struct {
+	By     []string // names of dimensions, at most MaxBy; none: all traffic together
+	Filter string
+	Last   time.Duration // the time up to now; 0: From and To
+	From   time.Time
+	To     time.Time
+	Unit   Unit
+	View   View
+	Top    int  // how many have a line of their own
+	Before bool // the period before, too
+	Zone   *time.Location
+}
+
+// MaxBy is how many dimensions can be asked for at once.
+const MaxBy = 4
+
+// Unit is what is added up.
+type Unit string
+
+// Bits, Packets and Flows are per second.
+const (
+	Bits    Unit = "bits"
+	Packets Unit = "packets"
+	Flows   Unit = "flows"
+)
+
+// Label is the unit of a rate.
+func (u Unit) Label() string {
+	return map[Unit]string{Bits: "bit/s", Packets: "packets/s", Flows: "flows/s"}[u]
+}
+
+// View is how an answer is drawn.
+type View string
+
+// The views: over time Stacked, Lines and Share (of all, in per cent); in all Table, Sankey, Matrix and Hours.
+const (
+	Stacked View = "stacked"
+	Lines   View = "lines"
+	Share   View = "share"
+	Table   View = "table"
+	Sankey  View = "sankey"
+	Matrix  View = "matrix"
+	Hours   View = "hours"
+)
+
+// Views lists all of them.
+func Views() []View { return []View{Stacked, Lines, Share, Table, Sankey, Matrix, Hours} }
+
+// Units lists all of them.
+func Units() []Unit { return []Unit{Bits, Packets, Flows} }
+
+// OverTime reports whether the view has an axis of time.
+func (v View) OverTime() bool { return v == Stacked || v == Lines || v == Share }
+
+// Bounds of a question, and what it is where it does not say.
+const (
+	defaultLast = time.Hour
+	defaultTop  = 8
+	MaxTop      = 50
+	maxRange    = 5 * 366 * 24 * time.Hour
+	minRange    = time.Minute
+)
+
+// timeLayouts are the forms that a time may have. One without a zone is of the question's.
+var timeLayouts = []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02 15:04", "2006-01-02"}
+
+// Parse reads the parameters of a page's address. What it does not know is an error, which names the parameter.
+func Parse(values url.Values) (Question, error) {
+	q := Question{Unit: Bits, View: Stacked, Top: defaultTop, Zone: time.UTC, Filter: strings.TrimSpace(values.Get("filter"))}
+	for _, text := range values["by"] {
+		for name := range strings.SplitSeq(text, ",") {
+			if name = canonical(strings.TrimSpace(name)); name != "" && !slices.Contains(q.By, name) {
+				q.By = append(q.By, name)
+			}
+		}
+	}
+	if len(q.By) > MaxBy {
+		return q, fmt.Errorf("by: %d dimensions, and at most %d can be shown", len(q.By), MaxBy)
+	}
+	if name := values.Get("zone"); name != "" {
+		zone, err := time.LoadLocation(name)
+		if err != nil {
+			return q, fmt.Errorf("zone: %q is no time zone, such as Europe/Zurich or UTC", name)
+		}
+		q.Zone = zone
+	}
+	if text := values.Get("unit"); text != "" {
+		if q.Unit = Unit(text); !slices.Contains(Units(), q.Unit) {
+			return q, fmt.Errorf("unit: %q is none of %v", text, Units())
+		}
+	}
+	if text := values.Get("view"); text != "" {
+		if q.View = View(text); !slices.Contains(Views(), q.View) {
+			return q, fmt.Errorf("view: %q is none of %v", text, Views())
+		}
+	}
+	if text := values.Get("top"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > MaxTop {
+			return q, fmt.Errorf("top: %q is no number from 1 to %d", text, MaxTop)
+		}
+		q.Top = n
+	}
+	q.Before = values.Get("before") != ""
+	return q, q.parseTime(values)
+}
+
+func (q *Question) parseTime(values url.Values) error {
+	from, to := strings.TrimSpace(values.Get("from")), strings.TrimSpace(values.Get("to"))
+	if from == "" && to == "" {
+		q.Last = defaultLast
+		if text := values.Get("last"); text != "" {
+			d, err := ParseDuration(text)
+			if err != nil {
+				return fmt.Errorf("last: %w", err)
+			}
+			q.Last = d
+		}
+		return nil
+	}
+	var err error
+	if q.From, err = q.time(from); err != nil {
+		return fmt.Errorf("from: %w", err)
+	}
+	if q.To, err = q.time(to); err != nil {
+		return fmt.Errorf("to: %w", err)
+	}
+	if d := q.To.Sub(q.From); d < minRange || d > maxRange {
+		return fmt.Errorf("from %s to %s is no time of a minute to five years", from, to)
+	}
+	return nil
+}
+
+func (q *Question) time(text string) (time.Time, error) {
+	for _, layout := range timeLayouts {
+		if t, err := time.ParseInLocation(layout, text, q.Zone); err == nil && t.Year() >= 1970 && t.Year() < 2100 {
+			return t, nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("%q is no time such as 2026-03-05T14:05", text)
+}
+
+// ParseDuration reads a length of time: 30m, 6h, 7d or 4w.
+func ParseDuration(text string) (time.Duration, error) {
+	units := map[byte]time.Duration{'m': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour, 'w': 7 * 24 * time.Hour}
+	if n := len(text); n > 1 {
+		count, err := strconv.ParseUint(text[:n-1], 10, 16)
+		d := time.Duration(count) * units[text[n-1]]
+		if err == nil && d >= minRange && d <= maxRange {
+			return d, nil
+		}
+	}
+	return 0, fmt.Errorf("%q is no time such as 30m, 6h, 7d or 4w", text)
+}
+
+// duration writes what ParseDuration reads.
+func duration(d time.Duration) string {
+	switch day := 24 * time.Hour; {
+	case d%day == 0:
+		return strconv.Itoa(int(d/day)) + "d"
+	case d%time.Hour == 0:
+		return strconv.Itoa(int(d/time.Hour)) + "h"
+	}
+	return strconv.Itoa(int(d/time.Minute)) + "m"
+}
+
+// Values are the parameters of the question's page; what is as usual is left out.
+func (q Question) Values() url.Values {
+	v := url.Values{}
+	set := func(name, value, usual string) {
+		if value != usual {
+			v.Set(name, value)
+		}
+	}
+	set("by", strings.Join(q.By, ","), "")
+	set("filter", q.Filter, "")
+	set("unit", string(q.Unit), string(Bits))
+	set("view", string(q.View), string(Stacked))
+	set("top", strconv.Itoa(q.Top), strconv.Itoa(defaultTop))
+	if q.Zone != nil {
+		set("zone", q.Zone.String(), "UTC")
+	}
+	if q.Before {
+		v.Set("before", "1")
+	}
+	if q.Last != 0 {
+		set("last", duration(q.Last), duration(defaultLast))
+	} else if !q.From.IsZero() {
+		v.Set("from", q.stamp(q.From))
+		v.Set("to", q.stamp(q.To))
+	}
+	return v
+}
+
+// stamp writes a time of the question as a form has it.
+func (q Question) stamp(t time.Time) string {
+	layout := "2006-01-02T15:04"
+	if t.Second() != 0 {
+		layout = "2006-01-02T15:04:05"
+	}
+	return t.In(q.zone()).Format(layout)
+}
+
+func (q Question) zone() *time.Location {
+	if q.Zone == nil {
+		return time.UTC
+	}
+	return q.Zone
+}
+
+// Address is the question's page, relative to the collector's.
+func (q Question) Address(page string) string {
+	if text := q.Values().Encode(); text != "" {
+		return page + "?" + text
+	}
+	return page
+}
+
+// With returns the question with one more condition.
+func (q Question) With(condition string) Question {
+	switch {
+	case condition == "":
+	case q.Filter == "":
+		q.Filter = condition
+	case strings.Contains(strings.ToLower(q.Filter), " or ") || strings.Contains(q.Filter, "||"):
+		q.Filter = "(" + q.Filter + ") and " + condition
+	default:
+		q.Filter += " and " + condition
+	}
+	return q
+}
+
+// Between returns the question for another time.
+func (q Question) Between(from, to time.Time) Question {
+	q.Last, q.From, q.To = 0, from, to
+	return q
+}
+
+// steps are the widths of a graph's points.
+var steps = []time.Duration{time.Second, 10 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour,
+	6 * time.Hour, 24 * time.Hour, 7 * 24 * time.Hour}
+
+// mostPoints is how many points a graph has at most.
+const mostPoints = 180
+
+// span is the time of a question as the store is asked for it: whole steps.
+type span struct {
+	from, to time.Time
+	step     time.Duration
+	partial  bool // the last step is not over
+}
+
+func (s span) points() int            { return int(s.to.Sub(s.from) / s.step) }
+func (s span) at(i int) time.Time     { return s.from.Add(time.Duration(i) * s.step) }
+func (s span) length() time.Duration  { return s.to.Sub(s.from) }
+func (s span) before() span           { return span{s.from.Add(-s.length()), s.from, s.step, false} }
+func (s span) complete() (points int) { return max(s.points()-b2i(s.partial), 0) }
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// span cuts the time into steps. Steps of a day and more begin at midnight of the question's zone, as far as an offset
+// that stays the same allows.
+func (q Question) span(now time.Time) span {
+	from, to := q.From, q.To
+	if q.Last != 0 {
+		from, to = now.Add(-q.Last), now
+	}
+	s := span{step: steps[len(steps)-1]}
+	for _, step := range steps {
+		if to.Sub(from) <= mostPoints*step {
+			s.step = step
+			break
+		}
+	}
+	_, seconds := from.In(q.zone()).Zone()
+	offset := time.Duration(seconds) * time.Second
+	s.from = from.Add(offset).Truncate(s.step).Add(-offset)
+	s.to = to.Add(offset).Truncate(s.step).Add(-offset)
+	if s.to.Before(to) {
+		s.to = s.to.Add(s.step)
+	}
+	s.partial = s.to.After(now)
+	return s
+}

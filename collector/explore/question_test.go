@@ -1,0 +1,132 @@
+package explore
+
+import (
+	"math"
+	"net/url"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/metranova/flow-collector/sink/schema"
+)
+
+// The parameters of a question's page make the same question again.
+func TestParse_values(t *testing.T) {
+	for _, text := range []string{
+		"", "by=src.as", "by=src.as&by=dst.as", "by=src.as,dst.as,proto,app&view=sankey", "last=24h", "last=90m", "last=7d",
+		"from=2026-03-05T11:00&to=2026-03-05T12:00", "from=2026-03-05T11:00:30&to=2026-03-05T12:00",
+		"from=2026-03-05&to=2026-03-06&zone=Asia/Kolkata", "unit=flows&view=hours&top=50&before=1",
+		"filter=src.as+%3D+1+or+proto+%3D+%22a+b%22", "by=SRC_AS", "by=protocol",
+	} {
+		values, err := url.ParseQuery(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q, err := Parse(values)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		again, err := Parse(q.Values())
+		if err != nil || !reflect.DeepEqual(again, q) {
+			t.Errorf("%s is %+v, and of its own parameters %+v, %v", text, q, again, err)
+		}
+	}
+}
+
+func TestParse_refused(t *testing.T) {
+	for text, want := range map[string]string{
+		"last=1y":                       `last: "1y" is no time such as 30m, 6h, 7d or 4w`,
+		"last=0h":                       `last: "0h" is no time such as 30m, 6h, 7d or 4w`,
+		"last=99999w":                   `last: "99999w" is no time such as 30m, 6h, 7d or 4w`,
+		"last=-1h":                      `last: "-1h" is no time such as 30m, 6h, 7d or 4w`,
+		"from=2026-03-05":               `to: "" is no time such as 2026-03-05T14:05`,
+		"from=x&to=y":                   `from: "x" is no time such as 2026-03-05T14:05`,
+		"top=0":                         `top: "0" is no number from 1 to 50`,
+		"top=51":                        `top: "51" is no number from 1 to 50`,
+		"view=pie":                      `view: "pie" is none of [stacked lines share table sankey matrix hours]`,
+		"unit=dogs":                     `unit: "dogs" is none of [bits packets flows]`,
+		"zone=../etc/x":                 `zone: "../etc/x" is no time zone, such as Europe/Zurich or UTC`,
+		"by=a,b,c,d,e":                  "by: 5 dimensions, and at most 4 can be shown",
+		"from=2026-03-06&to=2026-03-05": "from 2026-03-06 to 2026-03-05 is no time of a minute to five years",
+	} {
+		values, _ := url.ParseQuery(text)
+		if q, err := Parse(values); err == nil || err.Error() != want {
+			t.Errorf("%s: %+v, %v; want %s", text, q, err, want)
+		}
+	}
+}
+
+func TestQuestion_span(t *testing.T) {
+	kolkata, err := time.LoadLocation("Asia/Kolkata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Date(2026, 3, 5, 12, 0, 30, 0, time.UTC)
+	for name, test := range map[string]struct {
+		q       Question
+		from    string
+		step    time.Duration
+		points  int
+		partial bool
+	}{
+		"15 minutes":     {Question{Last: 15 * time.Minute}, "2026-03-05T11:45:30Z", 10 * time.Second, 90, false},
+		"an hour":        {Question{Last: time.Hour}, "2026-03-05T11:00:00Z", time.Minute, 61, true},
+		"a day":          {Question{Last: 24 * time.Hour}, "2026-03-04T12:00:00Z", 15 * time.Minute, 97, true},
+		"a week":         {Question{Last: 7 * 24 * time.Hour}, "2026-02-26T12:00:00Z", time.Hour, 169, true},
+		"a year":         {Question{Last: 365 * 24 * time.Hour}, "2025-03-03T00:00:00Z", 7 * 24 * time.Hour, 53, true},
+		"days elsewhere": {Question{Last: 90 * 24 * time.Hour, Zone: kolkata}, "2025-12-04T18:30:00Z", 24 * time.Hour, 91, true},
+		"a minute":       {Question{From: now.Add(-90 * time.Second), To: now.Add(-30 * time.Second)}, "2026-03-05T11:59:00Z", time.Second, 60, false},
+	} {
+		s := test.q.span(now)
+		if got := s.from.UTC().Format(time.RFC3339); got != test.from || s.step != test.step || s.points() != test.points || s.partial != test.partial {
+			t.Errorf("%s: from %s, step %s, %d points, partial %t", name, got, s.step, s.points(), s.partial)
+		}
+	}
+}
+
+func TestQuestion_With(t *testing.T) {
+	for _, test := range []struct{ filter, more, want string }{
+		{"", "a = 1", "a = 1"}, {"a = 1", "b = 2", "a = 1 and b = 2"}, {"a = 1 or b = 2", "c = 3", "(a = 1 or b = 2) and c = 3"},
+		{"a = 1 OR b = 2", "c = 3", "(a = 1 OR b = 2) and c = 3"}, {"a=1||b=2", "c = 3", "(a=1||b=2) and c = 3"}, {"a = 1", "", "a = 1"},
+	} {
+		if got := (Question{Filter: test.filter}).With(test.more).Filter; got != test.want {
+			t.Errorf("%s with %s is %s, want %s", test.filter, test.more, got, test.want)
+		}
+	}
+}
+
+// Every preset can be answered where all extensions are on, and those that need one are left out without.
+func TestPresets(t *testing.T) {
+	all := schema.Default()
+	all.IPRefExtensions = []string{"scireg"}
+	p := NewPlanner(&all)
+	if got := p.Presets(); len(got) != len(presets) {
+		t.Errorf("%d of %d presets: %+v", len(got), len(presets), got)
+	}
+	none := schema.Default()
+	for _, preset := range NewPlanner(&none).Presets() {
+		if preset.Name == "Science" {
+			t.Error("the Science Registry is offered where it is not")
+		}
+	}
+}
+
+func TestStats(t *testing.T) {
+	var s Stats
+	s.Total = 30
+	points := make([]float64, 20)
+	for i := range points {
+		points[i] = float64(i + 1)
+	}
+	s.rate(points, 60)
+	s.Mean = math.Round(s.Mean*1e9) / 1e9
+	if want := (Stats{Min: 1, Mean: 10.5, P95: 19, Max: 20, Last: 20, Total: 30, Share: 0.5}); s != want {
+		t.Errorf("%+v, want %+v", s, want)
+	}
+	var none Stats
+	none.rate(nil, 0)
+	if none != (Stats{}) {
+		t.Errorf("of nothing: %+v", none)
+	}
+}

@@ -1,0 +1,303 @@
+package explore
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/metranova/flow-collector/collector/commandline"
+	"github.com/metranova/flow-collector/collector/explore/filter"
+	"github.com/metranova/flow-collector/sink/sqltext"
+)
+
+// parameters are the values of a query, which go to the server apart from its text.
+type parameters struct {
+	values []parameter
+}
+
+type parameter struct{ name, value, typ string }
+
+var escapes = strings.NewReplacer("\\", "\\\\", "\t", "\\t", "\n", "\\n", "\r", "\\r", "\x00", "\\0")
+
+// add returns what stands in the query for a value of that ClickHouse type.
+func (p *parameters) add(value, typ string) string {
+	for _, x := range p.values {
+		if x.value == value && x.typ == typ {
+			return "{" + x.name + ":" + typ + "}"
+		}
+	}
+	name := "p" + strconv.Itoa(len(p.values))
+	p.values = append(p.values, parameter{name, value, typ})
+	return "{" + name + ":" + typ + "}"
+}
+
+func (p *parameters) text(value string) string { return p.add(value, "String") }
+func (p *parameters) number(n uint64) string   { return p.add(strconv.FormatUint(n, 10), "UInt64") }
+
+// sent is the value as the server reads it from a parameter: a text in the form of tab-separated values.
+func (p *parameter) sent() string {
+	if p.typ != "String" {
+		return p.value
+	}
+	return escapes.Replace(p.value)
+}
+
+// literal is the query's text with the values in it, for people who want to run it elsewhere.
+func (p *parameters) literal(sql string) string {
+	var pairs []string
+	for _, x := range p.values {
+		value := x.value
+		if x.typ == "String" {
+			value = sqltext.Text(value)
+		}
+		pairs = append(pairs, "{"+x.name+":"+x.typ+"}", value)
+	}
+	return strings.NewReplacer(pairs...).Replace(sql)
+}
+
+// compiler makes SQL of filters.
+type compiler struct {
+	dimensions map[string]*dimension
+	params     *parameters
+}
+
+// where is the condition that a filter stands for; "" for the empty one. Its error is a *filter.Error.
+func (c *compiler) where(x *filter.Expr) (string, error) {
+	var parts []string
+	for _, arg := range x.Args {
+		part, err := c.where(arg)
+		if err != nil {
+			return "", err
+		}
+		parts = append(parts, part)
+	}
+	switch x.Op {
+	case filter.And:
+		return "(" + strings.Join(parts, " AND ") + ")", nil
+	case filter.Or:
+		return "(" + strings.Join(parts, " OR ") + ")", nil
+	case filter.Not:
+		return "NOT " + parts[0], nil
+	case filter.Test:
+		return c.test(x)
+	}
+	return "", nil
+}
+
+func (c *compiler) test(x *filter.Expr) (string, error) {
+	name := canonical(x.Field)
+	d, ok := c.dimensions[name]
+	if !ok {
+		return "", c.unknown(x)
+	}
+	if len(d.both) == 0 {
+		return c.compare(d, x)
+	}
+	var sides []string
+	for _, side := range d.both {
+		s, err := c.compare(c.dimensions[side], x)
+		if err != nil {
+			return "", err
+		}
+		sides = append(sides, s)
+	}
+	// Of what an end may have none of, a flow has none where neither end has one.
+	if d.values && isUnknown(x.Values[0].Text) {
+		return "(" + strings.Join(sides, " AND ") + ")", nil
+	}
+	return "(" + strings.Join(sides, " OR ") + ")", nil
+}
+
+func (c *compiler) unknown(x *filter.Expr) error {
+	var names []string
+	for name := range c.dimensions {
+		names = append(names, name)
+	}
+	bad := &filter.Error{At: x.FieldAt, Len: len(x.Field), Text: x.Field + " is no field"}
+	if nearest := commandline.Nearest(canonical(x.Field), names); nearest != "" {
+		bad.Text += ": did you mean " + nearest + "?"
+	}
+	return bad
+}
+
+// compare is one test of one dimension that is not of both sides.
+func (c *compiler) compare(d *dimension, x *filter.Expr) (string, error) {
+	var any []string
+	for _, value := range x.Values {
+		one, err := c.value(d, x, value)
+		if err != nil {
+			return "", err
+		}
+		any = append(any, one)
+	}
+	test := any[0]
+	if len(any) > 1 {
+		test = "(" + strings.Join(any, " OR ") + ")"
+	}
+	if d.many {
+		return "arrayExists(x -> " + test + ", emptyArrayToSingle(" + d.expr + "))", nil
+	}
+	return test, nil
+}
+
+// value is the comparison with one value.
+func (c *compiler) value(d *dimension, x *filter.Expr, v filter.Value) (string, error) {
+	key := d.expr
+	if d.many {
+		key = "x"
+	}
+	bad := func(format string, args ...any) (string, error) {
+		return "", &filter.Error{At: v.At, Len: v.Len, Text: fmt.Sprintf(format, args...)}
+	}
+	ordered := x.Compare == filter.Less || x.Compare == filter.LessEqual || x.Compare == filter.Greater ||
+		x.Compare == filter.GreaterEqual
+	if ordered && d.kind != number && d.kind != size {
+		return bad("%s has no order: use =, in or ~", x.Field)
+	}
+	unknown := isUnknown(v.Text) && x.Compare != filter.Like
+	switch {
+	case d.kind == number || d.kind == size:
+		n, err := wholeNumber(v.Text, d.kind == size)
+		if err != nil {
+			return bad("%s is a number", x.Field)
+		}
+		return key + " " + sign(x.Compare) + " " + c.params.number(n), nil
+	case d.kind == address:
+		if x.Compare == filter.Like {
+			return bad("%s is an address: use = or in", x.Field)
+		}
+		from, to, err := addressRange(v.Text)
+		if err != nil {
+			return bad("%s is neither an address nor a prefix", v.Text)
+		}
+		return c.between(key, from, to, strings.Contains(v.Text, ":")), nil
+	case d.kind == as:
+		if n, ok := asNumber(v.Text); ok && x.Compare != filter.Like {
+			return key + " = " + c.params.number(uint64(n)), nil
+		}
+		if unknown {
+			return key + " = 0", nil
+		}
+	case d.kind == app:
+		if n, err := strconv.ParseUint(v.Text, 10, 16); err == nil && x.Compare != filter.Like {
+			return "application_port = " + c.params.number(n), nil
+		}
+	case unknown && d.fold != "":
+		return key + " NOT IN (SELECT key FROM (" + d.fold + ") WHERE notEmpty(value))", nil
+	case unknown:
+		return key + " IN ('', " + c.params.text(v.Text) + ")", nil
+	}
+	switch {
+	case d.fold != "":
+		return key + " IN (SELECT key FROM (" + d.fold + ") WHERE arrayExists(n -> " +
+			c.matches("n", x.Compare, v.Text) + ", names))", nil
+	case d.names != "":
+		named := key + " IN (SELECT key FROM (" + d.names + ") WHERE arrayExists(n -> " +
+			c.matches("n", x.Compare, v.Text) + ", names))"
+		if d.kind == as {
+			return named, nil
+		}
+		return "(" + c.matches("lowerUTF8("+key+")", x.Compare, v.Text) + " OR " + named + ")", nil
+	}
+	return c.matches("lowerUTF8("+key+")", x.Compare, v.Text), nil
+}
+
+// matches compares a lower-case text. A star in the value stands for any characters.
+func (c *compiler) matches(key string, how filter.Comparison, value string) string {
+	if how == filter.Like {
+		return "position(" + key + ", lowerUTF8(" + c.params.text(value) + ")) > 0"
+	}
+	if strings.Contains(value, "*") {
+		pattern := strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`, "*", "%").Replace(value)
+		return key + " LIKE lowerUTF8(" + c.params.text(pattern) + ")"
+	}
+	return key + " = lowerUTF8(" + c.params.text(value) + ")"
+}
+
+// between takes the addresses of a prefix. One of IPv6 has none of IPv4, which the column has as ::ffff:a.b.c.d.
+func (c *compiler) between(key string, from, to netip.Addr, six bool) string {
+	first := "toIPv6(" + c.params.text(from.String()) + ")"
+	if from == to {
+		return key + " = " + first
+	}
+	in := key + " BETWEEN " + first + " AND toIPv6(" + c.params.text(to.String()) + ")"
+	mapped := netip.AddrFrom16([16]byte{10: 0xff, 11: 0xff})
+	if six && from.Less(mapped) && mapped.Less(to) {
+		return "(" + in + " AND NOT " + key + " BETWEEN toIPv6('::ffff:0.0.0.0') AND toIPv6('::ffff:255.255.255.255'))"
+	}
+	return in
+}
+
+// isUnknown is what a filter says for keys that nothing is known of.
+func isUnknown(text string) bool { return strings.EqualFold(text, "unknown") }
+
+// sign is the comparison in SQL.
+func sign(c filter.Comparison) string {
+	if c == filter.In || c == filter.Like {
+		return "="
+	}
+	return c.String()
+}
+
+// addressRange is the first and the last address of a prefix, IPv4 as ::ffff:a.b.c.d.
+func addressRange(text string) (from, to netip.Addr, err error) {
+	if a, err := netip.ParseAddr(text); err == nil && a.Zone() == "" {
+		a = netip.AddrFrom16(a.As16())
+		return a, a, nil
+	}
+	p, err := netip.ParsePrefix(text)
+	if err != nil {
+		return from, to, err
+	}
+	bits := p.Bits()
+	if p.Addr().Is4() {
+		bits += 96
+	}
+	first, last := p.Masked().Addr().As16(), p.Addr().As16()
+	for i := bits; i < 128; i++ {
+		last[i/8] |= 0x80 >> (i % 8)
+	}
+	return netip.AddrFrom16(first), netip.AddrFrom16(last), nil
+}
+
+// asNumber reads 64500, AS64500 and 1.10 (RFC 5396).
+func asNumber(text string) (uint32, bool) {
+	if len(text) > 2 && strings.EqualFold(text[:2], "as") {
+		text = text[2:]
+	}
+	if high, low, ok := strings.Cut(text, "."); ok {
+		h, err := strconv.ParseUint(high, 10, 16)
+		l, err2 := strconv.ParseUint(low, 10, 16)
+		return uint32(h)<<16 | uint32(l), err == nil && err2 == nil
+	}
+	n, err := strconv.ParseUint(text, 10, 32)
+	return uint32(n), err == nil
+}
+
+// wholeNumber reads a number; with units 10k, 1.5G and 2TB too, in powers of a thousand.
+func wholeNumber(text string, units bool) (uint64, error) {
+	n, err := strconv.ParseUint(text, 0, 63)
+	if err == nil || !units {
+		return n, err
+	}
+	text = strings.TrimSuffix(strings.ToUpper(text), "B")
+	if text == "" {
+		return 0, strconv.ErrSyntax
+	}
+	power := strings.IndexByte("KMGTP", text[len(text)-1])
+	if power < 0 {
+		return 0, strconv.ErrSyntax
+	}
+	f, err := strconv.ParseFloat(text[:len(text)-1], 64)
+	if err != nil || !(f >= 0) {
+		return 0, strconv.ErrSyntax
+	}
+	for range power + 1 {
+		f *= 1000
+	}
+	if f >= 1<<63 {
+		return 0, strconv.ErrRange
+	}
+	return uint64(f), nil
+}
