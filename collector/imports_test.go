@@ -18,7 +18,7 @@ var importLayers = []string{
 	"decoder", "enrich", "sink", "metadata",
 	"collector/logging", "collector/commandline", "collector/capture", "collector/config", "collector/forward",
 	"collector/listen", "collector/stream", "collector/compare", "collector/pipeline", "collector/ledger",
-	"collector/verdict", "collector/status", "collector/web", "collector/metrics", "collector/report",
+	"collector/verdict", "collector/status", "collector/web", "collector/explore", "collector/metrics", "collector/report",
 	"collector/print",
 	"collector/setup", "collector/check", "collector/service", "collector/testkit", "collector",
 	"bench",

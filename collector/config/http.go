@@ -5,6 +5,8 @@ type HTTP struct {
 	Listen string // host:port; "": nowhere
 	PProf  bool
 	Hosts  []string // names that are answered; none: all
+	// Explore says who may ask about flows: local, all or off.
+	Explore string
 }
 
 // Metrics bounds what is shown of exporters.
@@ -22,6 +24,11 @@ func operationKeys(c *Config) []key {
 			help: "Serve Go's profiler at /debug/pprof/ too."},
 		{path: "http.hosts", env: []string{"HTTP_HOSTS"}, field: texts(&c.HTTP.Hosts),
 			help: "Host names that requests may use, besides localhost and addresses. Empty: all."},
+
+		{path: "http.explore", env: []string{"HTTP_EXPLORE"}, def: "local",
+			field: oneOf(&c.HTTP.Explore, "local", "all", "off"),
+			help: "Who may look at the traffic itself on /explore. local: this host, through an SSH tunnel too; all: " +
+				"everybody who reaches http.listen; off: nobody."},
 
 		{path: "metrics.max_exporters", def: "500", field: number(&c.Metrics.MaxExporters, 1, 1<<20),
 			help: "How many exporters, with each of their observation domains, have series of their own in " +

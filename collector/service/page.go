@@ -9,6 +9,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/metranova/flow-collector/collector/config"
+	"github.com/metranova/flow-collector/collector/explore"
+	"github.com/metranova/flow-collector/collector/explore/page"
 	"github.com/metranova/flow-collector/collector/listen"
 	"github.com/metranova/flow-collector/collector/status"
 	"github.com/metranova/flow-collector/collector/verdict"
@@ -71,6 +73,21 @@ func (p *httpPage) show(s *service, listeners []*listen.Worker, changes *reloade
 		Top:    p.largest, Log: p.log,
 	})
 	p.server.Handle("GET /metrics", s.metrics.Handler())
+	p.explore()
+}
+
+// explore has the server answer questions about the flows in the store.
+func (p *httpPage) explore() {
+	if p.service.cfg.HTTP.Explore == "off" {
+		return
+	}
+	pages := &page.Pages{Log: p.log, LocalOnly: p.service.cfg.HTTP.Explore == "local", Explorer: &explore.Explorer{
+		Conn: p.service.conn, Planner: explore.NewPlanner(&p.service.settings), Now: time.Now,
+	}}
+	if p.service.settings.MetadataOnly {
+		pages.Off = "Flows go to Kafka alone: there is no store to ask."
+	}
+	pages.Mount(p.server)
 }
 
 // largest asks the store, where flows go there.

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/metranova/flow-collector/collector/explore"
+	"github.com/metranova/flow-collector/collector/explore/filter"
+	"github.com/metranova/flow-collector/collector/setup"
+)
+
+func exploreCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "explore",
+		Usage:     "show the traffic of the configured store, as the page /explore does",
+		ArgsUsage: "[FILTER]",
+		Description: `How much of what in the last hour, or another time, by one dimension or several, of the flows that the filter takes:
+
+  collector explore --by src.as
+  collector explore --by src.org,dst.org --last 24h "not proto = icmp"
+  collector explore --by src.ip,dst.ip --top 20 "src.as = 64500 and dst in 192.0.2.0/24"
+  collector explore --by app --sql "if = core1::to-border"
+
+--list names the dimensions, which are the fields of filters too.`,
+		Flags: append(configFlags(),
+			&cli.StringFlag{Name: "by", Usage: "group by these `DIMENSIONS`, with commas between", Value: "src.as"},
+			&cli.StringFlag{Name: "last", Usage: "the `TIME` up to now: 30m, 6h, 7d, 4w", Value: "1h"},
+			&cli.StringFlag{Name: "from", Usage: "from this `TIME` on, such as 2026-03-05T14:05, with --to"},
+			&cli.StringFlag{Name: "to", Usage: "up to this `TIME`"},
+			&cli.StringFlag{Name: "zone", Usage: "times are of this `ZONE`, such as Europe/Zurich", Value: "UTC"},
+			&cli.StringFlag{Name: "unit", Usage: "bits, packets or flows", Value: "bits"},
+			&cli.StringFlag{Name: "view", Usage: "lines, sankey, matrix or hours", Value: "lines"},
+			&cli.StringFlag{Name: "top", Usage: "how many `LINES`; all others are one", Value: "10"},
+			&cli.BoolFlag{Name: "sql", Usage: "print the query instead"},
+			&cli.BoolFlag{Name: "list", Usage: "list the dimensions"},
+		),
+		Action: runExplore,
+	}
+}
+
+func runExplore(ctx context.Context, c *cli.Command) (err error) {
+	cfg, err := loadConfig(c)
+	if err != nil {
+		return err
+	}
+	settings := setup.Tables(cfg, setup.ClickHouse(cfg))
+	planner := explore.NewPlanner(&settings)
+	if c.Bool("list") {
+		for _, choice := range planner.Choices() {
+			fmt.Printf("%-20s %s\n", choice.Name, choice.Label)
+		}
+		return nil
+	}
+	values := url.Values{"filter": {strings.Join(c.Args().Slice(), " ")}}
+	for _, name := range []string{"by", "last", "from", "to", "zone", "unit", "view", "top"} {
+		values.Set(name, c.String(name))
+	}
+	q, err := explore.Parse(values)
+	if err != nil {
+		return fmt.Errorf("explore: %w", err)
+	}
+	conn, done, err := setup.OpenForQuery(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	a, err := (&explore.Explorer{Conn: conn, Planner: planner, Now: time.Now}).Ask(ctx, q)
+	var bad *filter.Error
+	switch {
+	case errors.As(err, &bad):
+		return fmt.Errorf("explore: the filter cannot be read\n%s", bad.Show(q.Filter))
+	case err != nil:
+		return fmt.Errorf("explore: %s", explore.Reason(err))
+	case c.Bool("sql"):
+		fmt.Println(a.Query.SQL())
+		return nil
+	}
+	return a.Print(os.Stdout)
+}

@@ -1,0 +1,55 @@
+package page
+
+import (
+	"sync"
+	"time"
+
+	"github.com/metranova/flow-collector/collector/explore"
+)
+
+// mostCached is how many answers are kept.
+const mostCached = 64
+
+// cache keeps answers for as long as they are as good as new: until their last step is over, at most a minute. It is
+// safe for concurrent use.
+type cache struct {
+	mu      sync.Mutex
+	answers map[string]cached
+	now     func() time.Time
+}
+
+type cached struct {
+	answer *explore.Answer
+	until  time.Time
+}
+
+func newCache() *cache { return &cache{answers: map[string]cached{}, now: time.Now} }
+
+// get returns an answer, which must not be changed; nil where there is none.
+func (c *cache) get(q explore.Question) *explore.Answer {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	x, ok := c.answers[q.Address("")]
+	if !ok || !c.now().Before(x.until) {
+		return nil
+	}
+	return x.answer
+}
+
+func (c *cache) put(q explore.Question, a *explore.Answer) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.now()
+	for key, x := range c.answers {
+		if !now.Before(x.until) {
+			delete(c.answers, key)
+		}
+	}
+	for key := range c.answers {
+		if len(c.answers) < mostCached {
+			break
+		}
+		delete(c.answers, key)
+	}
+	c.answers[q.Address("")] = cached{a, now.Add(min(max(a.Step, time.Second), time.Minute))}
+}

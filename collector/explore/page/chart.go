@@ -1,0 +1,250 @@
+package page
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/metranova/flow-collector/collector/explore"
+	"github.com/metranova/flow-collector/collector/web/figures"
+)
+
+// A graph is drawn on a grid of these sizes, which the page stretches: coordinates are whole numbers, so that a graph of
+// many points stays small.
+const (
+	width   = 1000
+	height  = 1000
+	labelsY = 4 // labels of the axis of rates, less one
+)
+
+// chart is a graph over time.
+type chart struct {
+	Areas, Lines []shape
+	Before       string // path of the period before
+	PartialX     int    // from where on the time is not over; 0: all of it is
+	PartialWidth int
+	YLabels      []string // top first
+	XLabels      []tick
+	Peak         float64
+
+	edge func(points []float64, top float64) string // a line as a path
+}
+
+// shape is a line or an area of a graph.
+type shape struct {
+	Path  string
+	Color int
+	Title string
+	Link  string // takes one to its flows; "" where there is no such filter
+}
+
+// tick is a label of the axis of time, which leads to the time up to the next one. X is in per cent of the width.
+type tick struct {
+	Text, Link string
+	X          float64
+}
+
+// newChart draws the series of an answer.
+func newChart(a *explore.Answer, page string) *chart {
+	// A step that is not over would look like the end of all traffic: it is not drawn.
+	n := int(a.To.Sub(a.From) / a.Step)
+	whole := n
+	if a.Partial && n > 1 {
+		whole--
+	}
+	c := &chart{edge: func(points []float64, top float64) string { return path(points[:min(whole, len(points))], n, top) }}
+	points := make([][]float64, len(a.Series))
+	for i := range a.Series {
+		points[i] = a.Series[i].Points
+	}
+	unit := a.Question.Unit.Label()
+	switch a.Question.View {
+	case explore.Share:
+		points, unit = shares(points), "%"
+		c.stack(a, points, 100, page)
+		c.Peak = 100
+	case explore.Lines:
+		c.Peak = peak(points, a.Before)
+		for i, line := range points {
+			c.Lines = append(c.Lines, c.shape(a, i, c.edge(line, c.Peak), page))
+		}
+	default:
+		c.Peak = peak([][]float64{sum(points)}, a.Before)
+		c.stack(a, points, c.Peak, page)
+	}
+	if a.Before != nil && a.Question.View != explore.Share {
+		c.Before = path(a.Before, n, c.Peak)
+	}
+	c.axes(a, unit, page)
+	return c
+}
+
+func (c *chart) shape(a *explore.Answer, i int, path, page string) shape {
+	line := &a.Series[i]
+	s := shape{Path: path, Color: color(line), Title: line.Label()}
+	if line.Filter != "" {
+		s.Link = a.Question.With(line.Filter).Address(page)
+	}
+	return s
+}
+
+// color is the class of a line: the same for all views of an answer.
+func color(line *explore.Series) int {
+	if line.Rank == 0 {
+		return 0
+	}
+	return (line.Rank-1)%9 + 1
+}
+
+// stack draws areas on top of each other, the largest at the bottom. Each is drawn down to the axis and is covered by
+// those below it, so that a path has the upper edge alone.
+func (c *chart) stack(a *explore.Answer, points [][]float64, top float64, page string) {
+	for i := len(points) - 1; i >= 0; i-- {
+		edge := c.edge(sum(points[:i+1]), top)
+		c.Areas = append(c.Areas, c.shape(a, i, fmt.Sprintf("%sV%dH0Z", edge, height), page))
+	}
+}
+
+// sum adds lines up, point by point.
+func sum(lines [][]float64) []float64 {
+	if len(lines) == 0 {
+		return nil
+	}
+	all := make([]float64, len(lines[0]))
+	for _, line := range lines {
+		for i, v := range line {
+			all[i] += v
+		}
+	}
+	return all
+}
+
+// shares are the lines in per cent of their sum.
+func shares(lines [][]float64) [][]float64 {
+	all := sum(lines)
+	parts := make([][]float64, len(lines))
+	for i, line := range lines {
+		parts[i] = make([]float64, len(line))
+		for j, v := range line {
+			if all[j] > 0 {
+				parts[i][j] = 100 * v / all[j]
+			}
+		}
+	}
+	return parts
+}
+
+// peak is the top of the axis: the next of 1, 2, 2.5 and 5 times a power of ten.
+func peak(lines [][]float64, before []float64) float64 {
+	highest := 0.0
+	for _, line := range append(lines, before) {
+		for _, v := range line {
+			highest = max(highest, v)
+		}
+	}
+	if highest <= 0 {
+		return 1
+	}
+	power := math.Pow(10, math.Floor(math.Log10(highest)))
+	for _, factor := range []float64{1, 2, 2.5, 5} {
+		if highest <= factor*power {
+			return factor * power
+		}
+	}
+	return 10 * power
+}
+
+// path is a line through the points, of n that reach from the left edge to the right one. Steps between points are
+// relative, which is shorter.
+func path(points []float64, n int, top float64) string {
+	var b strings.Builder
+	x, y := 0, 0
+	for i, v := range points {
+		nextX := i * width / max(n-1, 1)
+		nextY := height - int(math.Round(min(v/top, 1)*height))
+		if i == 0 {
+			fmt.Fprintf(&b, "M0 %d", nextY)
+		} else {
+			fmt.Fprintf(&b, "l%d %d", nextX-x, nextY-y)
+		}
+		x, y = nextX, nextY
+	}
+	if n == 1 {
+		fmt.Fprintf(&b, "h%d", width)
+	}
+	return b.String()
+}
+
+// axes labels the axes. A label of time leads to the time from it to the next one.
+func (c *chart) axes(a *explore.Answer, unit, page string) {
+	for i := labelsY; i >= 0; i-- {
+		v := c.Peak * float64(i) / labelsY
+		c.YLabels = append(c.YLabels, figures.SI(v)+unit)
+	}
+	n := int(a.To.Sub(a.From) / a.Step)
+	if a.Partial && n > 1 {
+		c.PartialX = (n - 2) * width / (n - 1)
+		c.PartialWidth = width - c.PartialX
+	}
+	c.XLabels = ticks(a, page)
+}
+
+// tickSteps are how far labels of time are apart.
+var tickSteps = []time.Duration{time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 15 * time.Minute,
+	30 * time.Minute, time.Hour, 2 * time.Hour, 4 * time.Hour, 6 * time.Hour, 12 * time.Hour, 24 * time.Hour,
+	2 * 24 * time.Hour, 7 * 24 * time.Hour, 14 * 24 * time.Hour, 28 * 24 * time.Hour, 91 * 24 * time.Hour, 364 * 24 * time.Hour}
+
+// mostTicks is how many labels fit a narrow window.
+const mostTicks = 6
+
+// ticks are labels at round times of the question's zone. Points stand for the time from them on, so the last one is
+// a step before the end.
+func ticks(a *explore.Answer, page string) []tick {
+	last := a.To.Add(-a.Step)
+	length := last.Sub(a.From)
+	if length <= 0 {
+		return nil
+	}
+	gap := tickSteps[len(tickSteps)-1]
+	for _, step := range tickSteps {
+		if length <= mostTicks*step {
+			gap = step
+			break
+		}
+	}
+	_, seconds := a.From.In(zone(a)).Zone()
+	offset := time.Duration(seconds) * time.Second
+	var all []tick
+	for at := a.From.Add(offset).Truncate(gap).Add(-offset); at.Before(last); at = at.Add(gap) {
+		// A label at the edge would stand out of the picture.
+		x := 100 * float64(at.Sub(a.From)) / float64(length)
+		if x < 0 || x > 95 {
+			continue
+		}
+		t := tick{Text: timeLabel(at.In(zone(a)), gap), X: x}
+		if gap >= 2*time.Minute {
+			t.Link = a.Question.Between(at, at.Add(gap)).Address(page)
+		}
+		all = append(all, t)
+	}
+	return all
+}
+
+func zone(a *explore.Answer) *time.Location {
+	if a.Question.Zone == nil {
+		return time.UTC
+	}
+	return a.Question.Zone
+}
+
+// timeLabel is a time as the axis has it, where labels are that far apart.
+func timeLabel(t time.Time, gap time.Duration) string {
+	switch {
+	case gap < 6*time.Hour:
+		return t.Format("15:04")
+	case gap < 24*time.Hour:
+		return t.Format("Mon 15:04")
+	}
+	return t.Format("2 Jan")
+}

@@ -1,0 +1,324 @@
+// Package page shows the answers of package explore as pages of the collector: one form, drawings that the server makes,
+// no script. Every page is one address.
+package page
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"html/template"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/metranova/flow-collector/collector/explore"
+	"github.com/metranova/flow-collector/collector/explore/filter"
+	"github.com/metranova/flow-collector/collector/web"
+	"github.com/metranova/flow-collector/collector/web/figures"
+)
+
+//go:embed explore.html
+var pageHTML string
+
+//go:embed explore.css
+var styleCSS []byte
+
+// policy lets the page have its style, and send its form to the collector alone.
+const policy = "default-src 'none'; style-src 'self'; img-src data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+
+// Bounds of what pages may take at once.
+const (
+	mostAsked = 2                // questions that the store has at once
+	patience  = 25 * time.Second // for one answer, the wait for a turn included
+)
+
+// Pages answers /explore. Its fields are set before Mount and do not change.
+type Pages struct {
+	Explorer *explore.Explorer
+	// Off, if not empty, says why there is nothing to explore.
+	Off string
+	// LocalOnly answers clients of this host alone. Those of a proxy are not of this host.
+	LocalOnly bool
+	Log       *zap.Logger
+
+	cache *cache
+	turns chan struct{}
+	html  *template.Template
+}
+
+// Mount has the server answer /explore and what belongs to it.
+func (p *Pages) Mount(s *web.Server) {
+	p.cache, p.turns = newCache(), make(chan struct{}, mostAsked)
+	p.html = template.Must(template.New("explore").Parse(pageHTML))
+	s.Handle("GET /explore", p.admit(p.page))
+	s.Handle("GET /explore.css", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/css; charset=utf-8")
+		w.Header().Set("Cache-Control", "no-cache")
+		_, _ = w.Write(styleCSS)
+	}))
+	for name, format := range formats {
+		s.Handle("GET /explore."+name, p.admit(p.export(name, format)))
+	}
+}
+
+// admit refuses clients that may not look.
+func (p *Pages) admit(next http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if p.LocalOnly && !isLocal(r) {
+			http.Error(w, "only this host may look at the traffic (http.explore: local): open a tunnel, such as "+
+				"ssh -L 8080:localhost:8080, or set http.explore to all", http.StatusForbidden)
+			return
+		}
+		next(w, r)
+	})
+}
+
+// isLocal reports whether a request comes from this host, and not from a proxy on it.
+func isLocal(r *http.Request) bool {
+	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via"} {
+		if r.Header.Get(name) != "" {
+			return false
+		}
+	}
+	from, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && from.Addr().Unmap().IsLoopback()
+}
+
+// ask answers a question from the cache, or from the store when it has a turn.
+func (p *Pages) ask(ctx context.Context, q explore.Question) (*explore.Answer, error) {
+	if p.Off != "" {
+		return nil, errors.New(p.Off)
+	}
+	if a := p.cache.get(q); a != nil {
+		return a, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	select {
+	case p.turns <- struct{}{}:
+		defer func() { <-p.turns }()
+	case <-ctx.Done():
+		return nil, errors.New("others are asking: try again")
+	}
+	a, err := p.Explorer.Ask(ctx, q)
+	if err == nil {
+		p.cache.put(q, a)
+	}
+	return a, err
+}
+
+// view is what the template is filled with.
+type view struct {
+	Question explore.Question
+	Presets  []preset
+	Groups   []group // dimensions to choose from, for each of the lists
+	Lists    []list
+	Views    []option
+	Units    []option
+	Tops     []option
+	Times    []option
+	From, To string
+	Zone     string
+	Fields   []string
+	Problem  *problem
+	Answer   *explore.Answer
+	Title    string
+	Chart    *chart
+	Rows     []row
+	Sankey   *sankey
+	Links    []linkRow // of Sankey
+	Matrix   *matrix
+	Days     []day
+	HourList []int
+	Missing  []string
+	Took     string
+	Exports  []link
+	Earlier  string
+	Later    string
+	Wider    string
+	Zones    []string
+}
+
+type (
+	link   struct{ Text, Address string }
+	preset struct {
+		link
+		Current bool
+	}
+	option struct {
+		Value, Text string
+		Chosen      bool
+	}
+	group struct {
+		Name    string
+		Options []option
+	}
+	list struct {
+		Label  string
+		Groups []group
+		None   bool
+	}
+)
+
+// problem is what is wrong with a question: a text, and the place of a filter.
+type problem struct {
+	Text                string
+	Before, Here, After string // of the filter
+}
+
+func (p *Pages) page(w http.ResponseWriter, r *http.Request) {
+	status := http.StatusOK
+	q, err := explore.Parse(r.URL.Query())
+	var a *explore.Answer
+	if err == nil {
+		a, err = p.ask(r.Context(), q)
+	}
+	v := p.view(q, a)
+	if err != nil {
+		if r.Context().Err() != nil {
+			return // nobody waits for it
+		}
+		v.Problem, status = problemOf(q, err), http.StatusBadRequest
+	}
+	var out bytes.Buffer // the status is known only when it is done
+	if err := p.html.Execute(&out, v); err != nil {
+		p.Log.Error("a page cannot be made", zap.Error(err))
+		http.Error(w, "the page cannot be made; the log says why", http.StatusInternalServerError)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", policy)
+	w.WriteHeader(status)
+	_, _ = out.WriteTo(w)
+}
+
+// address is the page's, relative to the collector's.
+const address = "explore"
+
+func (p *Pages) view(q explore.Question, a *explore.Answer) *view {
+	v := &view{Question: q, Answer: a, Zone: "UTC", Title: "Traffic", Zones: zones(q)}
+	if q.Zone != nil {
+		v.Zone = q.Zone.String()
+	}
+	p.addForm(v)
+	if a == nil {
+		return v
+	}
+	if len(a.Labels) > 0 {
+		v.Title = strings.Join(a.Labels, ", ")
+	}
+	switch {
+	case q.View == explore.Sankey:
+		v.Sankey, v.Links = newSankey(a), newLinkRows(a)
+	case q.View == explore.Matrix:
+		v.Matrix = newMatrix(a, address)
+	case q.View == explore.Hours:
+		v.Days = newDays(a, address)
+		for i := range 24 {
+			v.HourList = append(v.HourList, i)
+		}
+	default:
+		v.Rows = newRows(a, address)
+		if q.View.OverTime() {
+			v.Chart = newChart(a, address)
+		}
+	}
+	for _, m := range a.Missing {
+		v.Missing = append(v.Missing, strings.TrimSpace(figures.Groups(m.Count)+" "+m.Unit+" "+m.Stage+" "+m.Reason))
+	}
+	v.Took = fmt.Sprintf("%.0f ms", float64(a.Took.Microseconds())/1000)
+	for _, name := range []string{"csv", "json", "svg", "sql"} {
+		if formats[name].fits(q.View) {
+			v.Exports = append(v.Exports, link{strings.ToUpper(name), q.Address(address + "." + name)})
+		}
+	}
+	length := a.To.Sub(a.From)
+	v.Earlier = q.Between(a.From.Add(-length), a.From).Address(address)
+	v.Later = q.Between(a.To, a.To.Add(length)).Address(address)
+	v.Wider = q.Between(a.From.Add(-length/2), a.To.Add(length/2)).Address(address)
+	return v
+}
+
+// addForm fills in the form, with the question in it.
+func (p *Pages) addForm(v *view) {
+	q := v.Question
+	for i := range explore.MaxBy {
+		chosen := ""
+		if i < len(q.By) {
+			chosen = q.By[i]
+		}
+		if i > 1 && i > len(q.By) {
+			break
+		}
+		v.Lists = append(v.Lists, list{Label: []string{"by", "and", "and", "and"}[i], Groups: p.groups(chosen), None: chosen == ""})
+	}
+	for _, x := range explore.Views() {
+		v.Views = append(v.Views, option{string(x), string(x), x == q.View})
+	}
+	for _, x := range explore.Units() {
+		v.Units = append(v.Units, option{string(x), x.Label(), x == q.Unit})
+	}
+	for _, n := range []string{"5", "8", "15", "25", "50"} {
+		v.Tops = append(v.Tops, option{n, "top " + n, n == fmt.Sprint(q.Top)})
+	}
+	for _, text := range []string{"15m", "1h", "6h", "24h", "48h", "7d", "30d", "90d"} {
+		d, _ := explore.ParseDuration(text)
+		v.Times = append(v.Times, option{text, "last " + text, d == q.Last})
+	}
+	if q.Last == 0 {
+		values := q.Values()
+		v.From, v.To = values.Get("from"), values.Get("to")
+	}
+	if p.Explorer == nil {
+		return
+	}
+	v.Fields = p.Explorer.Planner.Fields()
+	for _, x := range p.Explorer.Planner.Presets() {
+		v.Presets = append(v.Presets, preset{link{x.Name, x.Question.Address(address)},
+			x.Question.Values().Encode() == q.Values().Encode()})
+	}
+}
+
+func (p *Pages) groups(chosen string) []group {
+	if p.Explorer == nil {
+		return nil
+	}
+	var all []group
+	for _, c := range p.Explorer.Planner.Choices() {
+		if n := len(all); n == 0 || all[n-1].Name != c.Group {
+			all = append(all, group{Name: c.Group})
+		}
+		g := &all[len(all)-1]
+		g.Options = append(g.Options, option{c.Name, c.Label, c.Name == chosen})
+	}
+	return all
+}
+
+// zones are the time zones to choose from: any other one can be written in the page's address.
+func zones(q explore.Question) []string {
+	all := []string{"UTC"}
+	if local := time.Local.String(); local != "UTC" && local != "Local" {
+		all = append(all, local)
+	}
+	if q.Zone != nil && q.Zone.String() != "UTC" && q.Zone.String() != all[len(all)-1] {
+		all = append(all, q.Zone.String())
+	}
+	return all
+}
+
+// problemOf says what is wrong. A filter has its place marked.
+func problemOf(q explore.Question, err error) *problem {
+	var bad *filter.Error
+	if errors.As(err, &bad) {
+		at := min(bad.At, len(q.Filter))
+		end := min(at+bad.Len, len(q.Filter))
+		return &problem{bad.Text, q.Filter[:at], q.Filter[at:end], q.Filter[end:]}
+	}
+	return &problem{Text: explore.Reason(err)}
+}

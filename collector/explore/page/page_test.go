@@ -1,0 +1,237 @@
+package page
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"encoding/xml"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/metranova/flow-collector/collector/explore"
+	"github.com/metranova/flow-collector/collector/web"
+	"github.com/metranova/flow-collector/sink/schema"
+)
+
+const evil = `<script>alert("x")</script>`
+
+var noon = time.Date(2026, 3, 5, 12, 0, 0, 0, time.UTC)
+
+// answer is an answer as the store could give, with a name that must not become part of the page.
+func answer(view explore.View) *explore.Answer {
+	q := explore.Question{By: []string{"src.as", "dst.as"}, Last: time.Hour, Unit: explore.Bits, View: view, Top: 2, Zone: time.UTC}
+	a := &explore.Answer{Question: q, From: noon.Add(-time.Hour), To: noon, Step: 15 * time.Minute, Partial: true,
+		Labels: []string{"Source AS", "Destination AS"}, Table: "data_flow", Query: &explore.Query{},
+		Missing: []explore.Missing{{Stage: "kernel", Reason: "receive buffer", Unit: "datagrams", Count: 12345}}}
+	switch view {
+	case explore.Sankey, explore.Matrix:
+		a.Links = []explore.Link{
+			{Nodes: []explore.Node{{Key: "AS64500", Name: evil, Rank: 1}, {Key: "AS64501", Rank: 1}}, Total: 3600e6, Filter: "src.as = 64500"},
+			{Nodes: []explore.Node{{Rank: 0}, {Key: "", Rank: 2}}, Total: 360e6},
+		}
+	case explore.Hours:
+		a.Days = []explore.Day{{Date: "2026-03-05", Hours: [24]float64{3: 1e6, 4: 5e5}}}
+	default:
+		a.Series = []explore.Series{
+			{Keys: []string{"AS64500", "AS64501"}, Names: []string{evil, ""}, Rank: 1, Points: []float64{1e6, 2e6, 3e6, 0},
+				Stats: explore.Stats{Mean: 2e6, Max: 3e6, Total: 5.4e9, Share: 0.75}, Filter: `src.as = 64500 and dst.as = 64501`},
+			{Keys: []string{"", ""}, Names: []string{"", ""}, Points: []float64{1e6, 1e6, 1e6, 1e6}, Stats: explore.Stats{Total: 1.8e9, Share: 0.25}},
+		}
+		a.Before = []float64{1, 2, 3, 4}
+	}
+	return a
+}
+
+func pages(t *testing.T) *Pages {
+	t.Helper()
+	s := schema.Default()
+	p := &Pages{Log: zap.NewNop(), Explorer: &explore.Explorer{Planner: explore.NewPlanner(&s), Now: func() time.Time { return noon }}}
+	server, err := web.Listen(web.Options{Address: "127.0.0.1:0", Log: zap.NewNop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	p.Mount(server)
+	return p
+}
+
+func get(t *testing.T, p *Pages, address string, header ...string) *httptest.ResponseRecorder {
+	t.Helper()
+	r := httptest.NewRequest("GET", address, nil)
+	r.RemoteAddr = "127.0.0.1:1234"
+	for i := 0; i+1 < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	w := httptest.NewRecorder()
+	p.admit(p.page).ServeHTTP(w, r)
+	return w
+}
+
+// Each view is a page without a script, and names stay texts.
+func TestPage_views(t *testing.T) {
+	for _, view := range explore.Views() {
+		p := pages(t)
+		a := answer(view)
+		p.cache.put(a.Question, a)
+		w := get(t, p, "/explore?"+a.Question.Values().Encode())
+		body := w.Body.String()
+		if w.Code != http.StatusOK || w.Header().Get("Content-Security-Policy") != policy {
+			t.Errorf("%s: %d, %s", view, w.Code, w.Header().Get("Content-Security-Policy"))
+		}
+		if strings.Contains(body, "<script") || strings.Contains(body, "style=") {
+			t.Errorf("%s: the page has a script or a style that its policy forbids", view)
+		}
+		if view != explore.Hours && !strings.Contains(body, "AS64500 &lt;script&gt;") {
+			t.Errorf("%s: the name is not there:\n%s", view, body)
+		}
+		for _, want := range []string{"12\u202f345 datagrams kernel receive buffer", "from data_flow", `<option selected>` + string(view)} {
+			if !strings.Contains(body, want) {
+				t.Errorf("%s: no %q", view, want)
+			}
+		}
+		if len(body) > 60_000 {
+			t.Errorf("%s: the page has %d bytes", view, len(body))
+		}
+		for name, f := range formats {
+			if f.fits(view) {
+				checkExport(t, name, f, a)
+			}
+		}
+		var text bytes.Buffer
+		if err := a.Print(&text); err != nil || !strings.Contains(text.String(), "missing: 12") {
+			t.Errorf("%s: %v in\n%s", view, err, text.String())
+		}
+	}
+}
+
+// checkExport reads what is exported as who takes it would.
+func checkExport(t *testing.T, name string, f format, a *explore.Answer) {
+	t.Helper()
+	var out bytes.Buffer
+	if err := f.write(&out, a); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	switch name {
+	case "csv":
+		_, err = csv.NewReader(&out).ReadAll()
+	case "json":
+		var x answerJSON
+		err = json.Unmarshal(out.Bytes(), &x)
+	case "svg":
+		if strings.Contains(out.String(), "<script") {
+			t.Error("the drawing has a script")
+		}
+		for d := xml.NewDecoder(&out); err == nil; {
+			_, err = d.Token()
+		}
+		if err == io.EOF {
+			err = nil
+		}
+	}
+	if err != nil {
+		t.Errorf("%s of %s: %v", name, a.Question.View, err)
+	}
+}
+
+// A filter that cannot be read is shown with its place, whatever stands in it.
+func TestPage_problems(t *testing.T) {
+	p := pages(t)
+	for filter, want := range map[string]string{
+		"src.sa = 1":           "<mark>src.sa</mark> = 1",
+		"proto = " + evil:      "proto = <mark>&lt;</mark>script&gt;",
+		"proto = x and":        "proto = x and<mark> </mark>",
+		`dst = "` + evil + `"`: "dst = &#34;&lt;script&gt;alert(&#34;x<mark>&#34;)",
+	} {
+		w := get(t, p, "/explore?filter="+url.QueryEscape(filter))
+		if body := w.Body.String(); w.Code != http.StatusBadRequest || !strings.Contains(body, want) || strings.Contains(body, "<script") {
+			t.Errorf("%s: %d, no %s in\n%s", filter, w.Code, want, body)
+		}
+	}
+	if w := get(t, p, "/explore?view=pie"); w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "none of") {
+		t.Errorf("view=pie: %d", w.Code)
+	}
+	p.Off = "there is no store"
+	if w := get(t, p, "/explore"); !strings.Contains(w.Body.String(), "there is no store") {
+		t.Errorf("without a store: %s", w.Body.String())
+	}
+}
+
+func TestPage_localOnly(t *testing.T) {
+	p := pages(t)
+	p.LocalOnly = true
+	a := answer(explore.Stacked)
+	p.cache.put(a.Question, a)
+	address := "/explore?" + a.Question.Values().Encode()
+	if w := get(t, p, address); w.Code != http.StatusOK {
+		t.Errorf("this host: %d", w.Code)
+	}
+	if w := get(t, p, address, "X-Forwarded-For", "192.0.2.1"); w.Code != http.StatusForbidden {
+		t.Errorf("a proxy's client: %d", w.Code)
+	}
+	r := httptest.NewRequest("GET", address, nil)
+	r.RemoteAddr = "192.0.2.1:1234"
+	w := httptest.NewRecorder()
+	p.admit(p.page).ServeHTTP(w, r)
+	if w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "http.explore") {
+		t.Errorf("another host: %d %s", w.Code, w.Body.String())
+	}
+}
+
+// Answers are kept until their last step is over, and not more than so many.
+func TestCache(t *testing.T) {
+	c := newCache()
+	now := noon
+	c.now = func() time.Time { return now }
+	a := answer(explore.Table)
+	a.Step = 10 * time.Second
+	c.put(a.Question, a)
+	if c.get(a.Question) != a {
+		t.Error("an answer is not kept")
+	}
+	other := a.Question
+	other.Filter = "proto = tcp"
+	if c.get(other) != nil {
+		t.Error("another question has its answer")
+	}
+	now = now.Add(10 * time.Second)
+	if c.get(a.Question) != nil {
+		t.Error("an answer is kept when its step is over")
+	}
+	for i := range 3 * mostCached {
+		q := a.Question
+		q.Top = i
+		c.put(q, a)
+	}
+	if len(c.answers) > mostCached {
+		t.Errorf("%d answers are kept", len(c.answers))
+	}
+}
+
+func TestChart(t *testing.T) {
+	c := newChart(answer(explore.Stacked), "explore")
+	// The largest is at the bottom and drawn last; the step that is not over is not drawn.
+	if len(c.Areas) != 2 || c.Areas[1].Color != 1 || c.Peak != 5e6 {
+		t.Fatalf("%+v", c)
+	}
+	if want := "M0 800l333 -200l333 -200V1000H0Z"; c.Areas[1].Path != want {
+		t.Errorf("the path is %s, want %s", c.Areas[1].Path, want)
+	}
+	if c.PartialX != 666 || c.PartialWidth != 334 || c.YLabels[0] != "5.00 Mbit/s" {
+		t.Errorf("%+v", c)
+	}
+	if got := c.XLabels[1]; got.Text != "11:10" || !strings.Contains(got.Link, "from=2026-03-05T11%3A10") {
+		t.Errorf("labels of time are %+v", c.XLabels)
+	}
+	c = newChart(answer(explore.Share), "explore")
+	if c.Peak != 100 || c.Before != "" || c.YLabels[4] != "0 %" {
+		t.Errorf("%+v", c)
+	}
+}

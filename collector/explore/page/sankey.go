@@ -1,0 +1,150 @@
+package page
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/metranova/flow-collector/collector/explore"
+	"github.com/metranova/flow-collector/collector/web/figures"
+)
+
+// Sizes of a sankey in its own units.
+const (
+	sankeyWidth  = 900
+	sankeyHeight = 420
+	nodeWidth    = 12
+	nodeGap      = 8
+	textHeight   = 13
+)
+
+// sankey is how much goes from where to where: a column of nodes for each dimension, and bands between them.
+type sankey struct {
+	Width, Height int
+	Nodes         []box
+	Bands         []band
+	Labels        []string // of the columns
+}
+
+// box is a node.
+type box struct {
+	X, Y, Height float64
+	TextX, TextY float64
+	End          bool // the text stands left of it
+	Text, Title  string
+}
+
+// band joins two nodes.
+type band struct {
+	Path, Title string
+	Color       int
+}
+
+// node is a node while it is placed.
+type node struct {
+	explore.Node
+	total, y float64
+	// out and in are how much of its two sides has bands already, from the top.
+	out, in float64
+}
+
+func newSankey(a *explore.Answer) *sankey {
+	s := &sankey{Width: sankeyWidth, Height: sankeyHeight, Labels: a.Labels}
+	n := len(a.Labels)
+	columns := make([][]*node, n)
+	all := 0.0
+	for _, link := range a.Links {
+		all += link.Total
+		for i, x := range link.Nodes {
+			find(&columns[i], x).total += link.Total
+		}
+	}
+	if all == 0 {
+		return s
+	}
+	most := 0
+	for _, column := range columns {
+		most = max(most, len(column))
+	}
+	scale := (sankeyHeight - nodeGap*float64(most-1)) / all
+	seconds := a.To.Sub(a.From).Seconds()
+	for i := range columns {
+		s.place(columns, i, scale, func(total float64) string {
+			return figures.SI(total/seconds) + a.Question.Unit.Label()
+		})
+	}
+	for i := range n - 1 {
+		s.join(a, columns, i, scale, seconds)
+	}
+	return s
+}
+
+// find returns the node of a column, which it gets if it is not there.
+func find(column *[]*node, x explore.Node) *node {
+	for _, n := range *column {
+		if n.Rank == x.Rank && n.Key == x.Key {
+			return n
+		}
+	}
+	n := &node{Node: x}
+	*column = append(*column, n)
+	return n
+}
+
+// place stacks the nodes of a column, the largest on top and all others at the bottom.
+func (s *sankey) place(columns [][]*node, i int, scale float64, rate func(float64) string) {
+	column := columns[i]
+	slices.SortFunc(column, func(a, b *node) int { return cmp.Compare(uint(a.Rank-1), uint(b.Rank-1)) })
+	x := float64(i) * (sankeyWidth - nodeWidth) / float64(len(columns)-1)
+	y, lowest := 0.0, -float64(textHeight)
+	for _, n := range column {
+		n.y = y
+		b := box{X: x, Y: y, Height: max(n.total*scale, 1), TextX: x + nodeWidth + 4, TextY: y + max(n.total*scale, 1)/2 + 4,
+			Text: n.Label(), Title: n.Label() + " " + rate(n.total)}
+		if i == len(columns)-1 {
+			b.End, b.TextX = true, x-4
+		}
+		if free := b.TextY - lowest; free < textHeight {
+			b.Text = "" // it would stand on the one above; the title has it
+		} else {
+			lowest = b.TextY
+		}
+		s.Nodes = append(s.Nodes, b)
+		y += n.total*scale + nodeGap
+	}
+}
+
+// join draws the bands between two columns. They have the colours of the first column's nodes.
+func (s *sankey) join(a *explore.Answer, columns [][]*node, i int, scale, seconds float64) {
+	type pair struct{ from, to *node }
+	sums := map[pair]float64{}
+	var pairs []pair
+	for _, link := range a.Links {
+		p := pair{find(&columns[i], link.Nodes[i]), find(&columns[i+1], link.Nodes[i+1])}
+		if _, ok := sums[p]; !ok {
+			pairs = append(pairs, p)
+		}
+		sums[p] += link.Total
+	}
+	// In the order of the nodes bands cross least.
+	slices.SortFunc(pairs, func(a, b pair) int { return cmp.Or(cmp.Compare(a.from.y, b.from.y), cmp.Compare(a.to.y, b.to.y)) })
+	gap := float64(sankeyWidth-nodeWidth) / float64(len(columns)-1)
+	x1 := float64(i)*gap + nodeWidth
+	x2 := float64(i+1) * gap
+	middle := (x1 + x2) / 2
+	for _, p := range pairs {
+		h := sums[p] * scale
+		y1, y2 := p.from.y+p.from.out, p.to.y+p.to.in
+		p.from.out += h
+		p.to.in += h
+		color := 0
+		if p.from.Rank > 0 {
+			color = (p.from.Rank-1)%9 + 1
+		}
+		s.Bands = append(s.Bands, band{Color: color,
+			Path: fmt.Sprintf("M%.0f %.1fC%.0f %.1f %.0f %.1f %.0f %.1fv%.1fC%.0f %.1f %.0f %.1f %.0f %.1fZ",
+				x1, y1, middle, y1, middle, y2, x2, y2, max(h, 0.5), middle, y2+h, middle, y1+h, x1, y1+h),
+			Title: fmt.Sprintf("%s → %s: %s%s", p.from.Label(), p.to.Label(), figures.SI(sums[p]/seconds), a.Question.Unit.Label()),
+		})
+	}
+}

@@ -1,0 +1,162 @@
+package page
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/metranova/flow-collector/collector/explore"
+	"github.com/metranova/flow-collector/collector/web/figures"
+)
+
+// row is a line of the table below a graph.
+type row struct {
+	Color                     int
+	Label, Link               string
+	Min, Mean, P95, Max, Last string
+	Volume                    string
+	Percent                   float64
+}
+
+func newRows(a *explore.Answer, page string) []row {
+	var all []row
+	for i := range a.Series {
+		line := &a.Series[i]
+		rate := func(v float64) string { return figures.SI(v) + a.Question.Unit.Label() }
+		r := row{Color: color(line), Label: line.Label(), Min: rate(line.Min), Mean: rate(line.Mean), P95: rate(line.P95),
+			Max: rate(line.Max), Last: rate(line.Last), Volume: volume(a.Question.Unit, line.Total), Percent: 100 * line.Share}
+		if line.Filter != "" {
+			r.Link = a.Question.With(line.Filter).Address(page)
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
+// volume is a sum as people write it: bits in bytes.
+func volume(unit explore.Unit, total float64) string {
+	if unit == explore.Bits {
+		return figures.SI(total/8) + "B"
+	}
+	return figures.SI(total) + string(unit)
+}
+
+// linkRow is what goes one way, as the table below a sankey has it.
+type linkRow struct {
+	Nodes []string
+	Share string
+}
+
+// mostLinks is how many lines that table has.
+const mostLinks = 100
+
+func newLinkRows(a *explore.Answer) []linkRow {
+	all := 0.0
+	for _, link := range a.Links {
+		all += link.Total
+	}
+	var rows []linkRow
+	for _, link := range a.Links[:min(len(a.Links), mostLinks)] {
+		r := linkRow{Share: fmt.Sprintf("%.1f %%", 100*link.Total/all)}
+		for _, n := range link.Nodes {
+			r.Nodes = append(r.Nodes, n.Label())
+		}
+		rows = append(rows, r)
+	}
+	return rows
+}
+
+// matrix is a table of how much goes from the one to the other.
+type matrix struct {
+	From, To []string
+	Cells    [][]cell
+}
+
+// cell has a shade from 0 to 9.
+type cell struct {
+	Text, Link string
+	Shade      int
+}
+
+func newMatrix(a *explore.Answer, page string) *matrix {
+	m := &matrix{}
+	var columns [2][]*node
+	highest := 0.0
+	for _, link := range a.Links {
+		highest = max(highest, link.Total)
+		for i := range columns {
+			find(&columns[i], link.Nodes[i]).total += link.Total
+		}
+	}
+	for i := range columns {
+		s := &sankey{}
+		s.place(columns[:], i, 1, func(float64) string { return "" }) // sorts
+	}
+	for _, to := range columns[1] {
+		m.To = append(m.To, to.Label())
+	}
+	seconds := a.To.Sub(a.From).Seconds()
+	for _, from := range columns[0] {
+		m.From = append(m.From, from.Label())
+		line := make([]cell, len(columns[1]))
+		for _, link := range a.Links {
+			if find(&columns[0], link.Nodes[0]) != from {
+				continue
+			}
+			for j, to := range columns[1] {
+				if to == find(&columns[1], link.Nodes[1]) {
+					line[j] = cell{Text: figures.SI(link.Total/seconds) + a.Question.Unit.Label(), Shade: shade(link.Total, highest)}
+					if link.Filter != "" {
+						line[j].Link = a.Question.With(link.Filter).Address(page)
+					}
+				}
+			}
+		}
+		m.Cells = append(m.Cells, line)
+	}
+	return m
+}
+
+// shade is how dark a cell is, from 0 to 9.
+func shade(v, highest float64) int {
+	if highest <= 0 {
+		return 0
+	}
+	return int(9 * v / highest)
+}
+
+// day is a line of the view of hours.
+type day struct {
+	Label string
+	Hours [24]hour
+}
+
+type hour struct {
+	Title, Link string
+	Shade       int
+}
+
+func newDays(a *explore.Answer, page string) []day {
+	highest := 0.0
+	for _, d := range a.Days {
+		for _, v := range d.Hours {
+			highest = max(highest, v)
+		}
+	}
+	var all []day
+	for _, d := range a.Days {
+		date, err := time.ParseInLocation("2006-01-02", d.Date, zone(a))
+		if err != nil {
+			continue
+		}
+		line := day{Label: date.Format("Mon 2 Jan")}
+		for i, v := range d.Hours {
+			from := time.Date(date.Year(), date.Month(), date.Day(), i, 0, 0, 0, zone(a))
+			q := a.Question.Between(from, from.Add(time.Hour))
+			q.View = explore.Stacked
+			line.Hours[i] = hour{Shade: shade(v, highest), Link: q.Address(page),
+				Title: fmt.Sprintf("%s %02d:00 %s%s", line.Label, i, figures.SI(v), a.Question.Unit.Label())}
+		}
+		all = append(all, line)
+	}
+	return all
+}
