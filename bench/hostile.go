@@ -4,15 +4,17 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"text/tabwriter"
 	"time"
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/metranova/flow-collector/bench/flooded"
 	"github.com/metranova/flow-collector/bench/hostile"
 	"github.com/metranova/flow-collector/bench/stages"
 	"github.com/metranova/flow-collector/enrich"
@@ -21,10 +23,12 @@ import (
 func hostileCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "hostile",
-		Usage:     "measure what the datagrams of attackers take of a worker, or send them",
+		Usage:     "measure what the datagrams of attackers cost a worker or a collector, or send them",
 		ArgsUsage: "[KIND…]",
 		Description: "Floods of all kinds, or of those named, through a worker with nothing behind it:\n" +
 			"   bench hostile\n" +
+			"The same through collectors of its own with their local stores, beside a router (make build engine):\n" +
+			"   bench hostile --collector bin/collector --for 10s\n" +
 			"The names of interfaces of a flood, sent to a collector on this host, from addresses of 127.0.0.0/8:\n" +
 			"   bench hostile --to 127.0.0.1:2055 --for 20s names",
 		Flags: []cli.Flag{
@@ -33,6 +37,11 @@ func hostileCommand() *cli.Command {
 			&cli.StringFlag{Name: "from", Usage: "the first source `ADDRESS`, of 127.0.0.0/8", Value: "127.66.0.1"},
 			&cli.DurationFlag{Name: "for", Usage: "send for `TIME`", Value: 20 * time.Second},
 			&cli.FloatFlag{Name: "rate", Usage: "send `N` datagrams a second (default: the kind's)", HideDefault: true},
+			&cli.StringFlag{Name: "collector",
+				Usage: "flood a collector of this program `FILE`, a new one for each kind"},
+			&cli.StringFlag{Name: "engine", Value: ".engine/libchdb.so", Usage: "the store's engine `FILE`"},
+			&cli.DurationFlag{Name: "quiet", Usage: "measure the router alone for `TIME`", Value: 15 * time.Second},
+			&cli.DurationFlag{Name: "settle", Usage: "wait for rows and merges at most `TIME`", Value: time.Minute},
 			&cli.BoolFlag{Name: "json", Usage: "print the figures as JSON"},
 		},
 		Action: runHostile,
@@ -58,6 +67,9 @@ func runHostile(ctx context.Context, c *cli.Command) error {
 			}
 		}
 		return nil
+	}
+	if c.String("collector") != "" {
+		return floodCollectors(ctx, c, kinds)
 	}
 	return measureFloods(kinds, c.Int("datagrams"), c.Bool("json"))
 }
@@ -87,7 +99,7 @@ func measureFloods(kinds []hostile.Kind, n int, asJSON bool) error {
 	return table.Flush()
 }
 
-// sendFlood sends one kind from loopback addresses: a socket for each, as many as are in use at a time.
+// sendFlood sends one kind to a collector.
 func sendFlood(ctx context.Context, c *cli.Command, k hostile.Kind, to string) error {
 	target, err := netip.ParseAddrPort(to)
 	if err != nil {
@@ -97,43 +109,74 @@ func sendFlood(ctx context.Context, c *cli.Command, k hostile.Kind, to string) e
 	if err != nil {
 		return err
 	}
-	if !target.Addr().IsLoopback() || !first.Is4() || !first.IsLoopback() {
-		return fmt.Errorf("floods go from and to loopback addresses of IPv4 only, not from %s to %s", first, target)
+	sent, err := k.Send(ctx, hostile.Sending{To: target, From: first, Rate: c.Float("rate"), For: c.Duration("for")})
+	if err != nil {
+		return err
 	}
-	rate := c.Float("rate")
-	if rate <= 0 {
-		rate = float64(k.Rate)
+	fmt.Printf("%s: %d datagrams, %.1f MB in %.1f s\n", k.Name, sent.Datagrams, float64(sent.Bytes)/1e6,
+		sent.Took.Seconds())
+	return nil
+}
+
+// floodCollectors starts a collector for each kind and prints what the flood costs it.
+func floodCollectors(ctx context.Context, c *cli.Command, kinds []hostile.Kind) error {
+	dir, err := os.MkdirTemp("", "flooded")
+	if err != nil {
+		return err
 	}
-	flood, sent, size := k.Flood(uint64(time.Now().UnixNano()), time.Now()), 0, 0
-	var from netip.Addr
-	var conn *net.UDPConn
-	defer func() {
-		if conn != nil {
-			conn.Close()
+	defer os.RemoveAll(dir)
+	if !c.Bool("json") {
+		fmt.Println(strings.TrimSpace(`
+µs: time of a core that a datagram takes, without what a router of 200 flows/s beside it takes. MiB: resident memory
+before the flood, at most, and when rows and merges are done.`) + "\n")
+		fmt.Printf(floodHead, "", "", "collector", "engine", "together", "", "collector", "engine", "router's", "")
+		fmt.Printf(floodHead, "kind", "datagrams", "µs", "µs", "µs", "rows", "MiB", "MiB", "rows", "counters")
+	}
+	failed := 0
+	for _, k := range kinds {
+		cost, err := flooded.Run(ctx, k, flooded.Options{
+			Collector: c.String("collector"), Engine: c.String("engine"), Dir: filepath.Join(dir, k.Name),
+			For: c.Duration("for"), Rate: c.Float("rate"), Quiet: c.Duration("quiet"), Settle: c.Duration("settle"),
+		})
+		if err != nil {
+			return fmt.Errorf("hostile: %s: %w", k.Name, err)
 		}
-	}()
-	began := time.Now()
-	for time.Since(began) < c.Duration("for") && ctx.Err() == nil {
-		source, payload := flood.Next(first)
-		if source != from {
-			if conn != nil {
-				conn.Close()
-			}
-			if conn, err = net.DialUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(source, 0)),
-				net.UDPAddrFromAddrPort(target)); err != nil {
+		if err := os.RemoveAll(filepath.Join(dir, k.Name)); err != nil {
+			return err
+		}
+		if cost.Unbalanced != "" || cost.RouterRows != cost.RouterSent {
+			failed++
+		}
+		if c.Bool("json") {
+			if err := json.NewEncoder(os.Stdout).Encode(cost); err != nil {
 				return err
 			}
-			from = source
+			continue
 		}
-		// A full send buffer or a collector that is away is the flood's luck, not its end.
-		if _, err := conn.Write(payload); err == nil {
-			sent, size = sent+1, size+len(payload)
-		}
-		if wait := time.Until(began.Add(time.Duration(float64(sent) / rate * 1e9))); wait > time.Millisecond {
-			time.Sleep(wait)
-		}
+		printFlood(cost)
 	}
-	took := time.Since(began).Seconds()
-	fmt.Printf("%s: %d datagrams, %.1f MB in %.1f s\n", k.Name, sent, float64(size)/1e6, took)
+	if failed > 0 {
+		return fmt.Errorf("hostile: with %d kinds, flows of the router are missing or the counters do not balance",
+			failed)
+	}
 	return nil
+}
+
+const floodHead = "%-16s%10s%11s%9s%10s%9s%16s%16s%12s  %s\n"
+
+func printFlood(x *flooded.Cost) {
+	micro := func(n float64) string { return fmt.Sprintf("%.0f", n) }
+	memory := func(m flooded.Memory) string { return fmt.Sprintf("%.0f/%.0f/%.0f", m.Before, m.Peak, m.After) }
+	router, counters := fmt.Sprint("all ", x.RouterRows), "balance"
+	if x.RouterRows != x.RouterSent {
+		router = fmt.Sprintf("%d of %d", x.RouterRows, x.RouterSent)
+	}
+	if x.Unbalanced != "" {
+		counters = x.Unbalanced
+	}
+	if x.Unsettled {
+		counters += ", merges go on"
+	}
+	fmt.Printf(floodHead, x.Kind, fmt.Sprint(x.Taken), micro(x.Collector), micro(x.Engine), micro(x.Collector+x.Engine),
+		fmt.Sprint(x.Rows), memory(x.CollectorMemory), memory(x.EngineMemory), router, counters)
 }

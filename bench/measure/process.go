@@ -120,14 +120,33 @@ func readStat(dir string) (parent int, cpu time.Duration, ok bool) {
 	return parent, time.Duration(user+system) * (time.Second / ticks), true
 }
 
+// Resident is the memory that is resident for a process, in bytes; what it shares with others counts whole. 0 if it is
+// gone.
+func Resident(pid int) int64 {
+	return kilobytes(filepath.Join("/proc", strconv.Itoa(pid), "status"), "VmRSS:")
+}
+
+// Others is the same for all processes of the tree but the first, of those that the latest Look found.
+func (t *Tree) Others() (size int64) {
+	for pid := range t.known {
+		if pid != t.root {
+			size += Resident(pid)
+		}
+	}
+	return size
+}
+
 // resident is a process's share of the memory that is resident for it, in bytes; 0 if it is gone.
-func resident(rollup string) int64 {
-	data, err := os.ReadFile(rollup)
+func resident(rollup string) int64 { return kilobytes(rollup, "Pss:") }
+
+// kilobytes is a value of a file of /proc, in bytes; 0 if the file is gone.
+func kilobytes(file, name string) int64 {
+	data, err := os.ReadFile(file)
 	if err != nil {
 		return 0
 	}
 	for line := range strings.SplitSeq(string(data), "\n") {
-		if value, found := strings.CutPrefix(line, "Pss:"); found {
+		if value, found := strings.CutPrefix(line, name); found {
 			kb, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
 			return kb << 10
 		}

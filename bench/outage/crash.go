@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"syscall"
 	"time"
+
+	"github.com/metranova/flow-collector/bench/measure"
 )
 
 // Kill is what a kill -9 of the collector cost.
@@ -34,7 +36,7 @@ func Crash(ctx context.Context, o Options, kills int) (*Result, error) {
 		if err := pause(ctx, o.For/time.Duration(kills+1)); err != nil {
 			return nil, err
 		}
-		r.collector.stop(syscall.SIGKILL)
+		r.collector.Stop(syscall.SIGKILL)
 		s := span{killed: r.sender.sent()}
 		if err := r.startCollector(ctx); err != nil {
 			return nil, fmt.Errorf("after kill %d: %w", n+1, err)
@@ -42,7 +44,7 @@ func Crash(ctx context.Context, o Options, kills int) (*Result, error) {
 		s.back = r.sender.sent()
 		spans = append(spans, s)
 		r.o.Log("kill -9 number %d of %d", n+1, kills)
-		r.peak = max(r.peak, r.collector.resident())
+		r.peak = max(r.peak, measure.Resident(r.collector.PID()))
 	}
 	if err := pause(ctx, o.For/time.Duration(kills+1)); err != nil {
 		return nil, err
@@ -78,7 +80,7 @@ func (r *run) missing(ctx context.Context, first, last uint64) (uint64, error) {
 		return 0, nil
 	}
 	n,
-		err := r.numbers(ctx,
+		err := r.tables.Numbers(ctx,
 		fmt.Sprintf("SELECT uniqExact(bit_count) FROM data_flow WHERE bit_count BETWEEN %d AND %d", first*8, last*8))
 	if err != nil {
 		return 0, err

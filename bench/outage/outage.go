@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/metranova/flow-collector/bench/measure"
+	"github.com/metranova/flow-collector/bench/scratch"
 )
 
 // Options say what to run and for how long.
@@ -32,10 +33,11 @@ type run struct {
 	o         Options
 	storeDir  string
 	storeAddr string
+	tables    scratch.Store // past the proxy
 	listen    netip.AddrPort
 	proxy     *proxy
-	store     *process
-	collector *process
+	store     *scratch.Process
+	collector *scratch.Process
 	sender    *sender
 	peak      int64 // resident memory of the collector
 	drops     uint64
@@ -125,6 +127,7 @@ func begin(ctx context.Context, o Options) (r *run, err error) {
 		return r, err
 	}
 	r.storeAddr = address.String()
+	r.tables = scratch.Store(r.storeAddr)
 	if r.listen, err = measure.FreeUDP(); err != nil {
 		return r, err
 	}
@@ -150,13 +153,13 @@ func (r *run) end() {
 		r.sender.close()
 	}
 	if r.collector != nil {
-		r.collector.stop(syscall.SIGTERM)
+		r.collector.Stop(syscall.SIGTERM)
 	}
 	if r.proxy != nil {
 		r.proxy.close()
 	}
 	if r.store != nil {
-		r.store.stop(syscall.SIGTERM)
+		r.store.Stop(syscall.SIGTERM)
 	}
 	if r.mounted {
 		_ = syscall.Unmount(r.storeDir, syscall.MNT_DETACH)
@@ -198,7 +201,7 @@ func (r *run) watch(done <-chan struct{}) {
 	ticker := time.NewTicker(200 * time.Millisecond)
 	defer ticker.Stop()
 	for {
-		r.peak = max(r.peak, r.collector.resident())
+		r.peak = max(r.peak, measure.Resident(r.collector.PID()))
 		r.drops = max(r.drops, measure.Sockets(r.listen.Port()).Drops)
 		select {
 		case <-done:
@@ -217,14 +220,14 @@ type fault struct {
 // faults makes the store suffer, one fault after the other with a quiet time between, in equal parts of the run.
 func (r *run) faults(ctx context.Context) error {
 	all := []fault{
-		{"the store is stopped", func() error { r.store.stop(syscall.SIGTERM); return nil }, r.startStore},
+		{"the store is stopped", func() error { r.store.Stop(syscall.SIGTERM); return nil }, r.startStore},
 		{"every other answer is lost after the commit", func() error { r.proxy.cut.Store(true); return nil },
 			func() error { return r.cutSome(ctx) }},
-		{"the store is killed -9", func() error { r.store.stop(syscall.SIGKILL); return nil }, r.startStore},
+		{"the store is killed -9", func() error { r.store.Stop(syscall.SIGKILL); return nil }, r.startStore},
 		{"the store is slow", func() error { r.proxy.slow.Store(true); return nil },
 			func() error { r.proxy.slow.Store(false); return nil }},
-		{"the store is frozen", func() error { return r.store.cmd.Process.Signal(syscall.SIGSTOP) },
-			func() error { return r.store.cmd.Process.Signal(syscall.SIGCONT) }},
+		{"the store is frozen", func() error { return r.store.Signal(syscall.SIGSTOP) },
+			func() error { return r.store.Signal(syscall.SIGCONT) }},
 	}
 	if r.mounted {
 		filler := filepath.Join(r.storeDir, "filler")

@@ -3,13 +3,12 @@ package outage
 import (
 	"context"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
+
+	"github.com/metranova/flow-collector/bench/measure"
 )
 
 const edgeInterface, coreInterface = 11, 12
@@ -36,56 +35,10 @@ func writeMetadata(dir string) error {
 	return nil
 }
 
-// ask sends a query to the store, past the proxy, and returns its lines of tab-separated values.
-func (r *run) ask(ctx context.Context, query string) ([][]string, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+r.storeAddr+"/",
-		strings.NewReader(query+" FORMAT TSV"))
-	if err != nil {
-		return nil, err
-	}
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	defer answer.Body.Close()
-	body, err := io.ReadAll(answer.Body)
-	if err != nil {
-		return nil, err
-	}
-	if answer.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s: %s", query, strings.TrimSpace(string(body)))
-	}
-	var lines [][]string
-	for line := range strings.SplitSeq(strings.TrimSpace(string(body)), "\n") {
-		if line != "" {
-			lines = append(lines, strings.Split(line, "\t"))
-		}
-	}
-	return lines, nil
-}
-
-// numbers are the values of a query's only line.
-func (r *run) numbers(ctx context.Context, query string) ([]uint64, error) {
-	lines, err := r.ask(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	if len(lines) != 1 {
-		return nil, fmt.Errorf("%s: %d lines", query, len(lines))
-	}
-	all := make([]uint64, len(lines[0]))
-	for i, text := range lines[0] {
-		if all[i], err = strconv.ParseUint(text, 10, 64); err != nil {
-			return nil, fmt.Errorf("%s: %w", query, err)
-		}
-	}
-	return all, nil
-}
-
 // awaitTables waits until the tables are made and the collector has the metadata.
 func (r *run) awaitTables(ctx context.Context) error {
 	for deadline := time.Now().Add(time.Minute); ; {
-		n, err := r.numbers(ctx, "SELECT count() FROM meta_interface")
+		n, err := r.tables.Numbers(ctx, "SELECT count() FROM meta_interface")
 		if err == nil && n[0] >= 2*exporters {
 			return pause(ctx, 2*time.Second) // the snapshot comes after the tables
 		}
@@ -106,13 +59,13 @@ func (r *run) settle(ctx context.Context, quiet time.Duration) error {
 	}
 	last, changed := uint64(0), time.Now()
 	for time.Since(changed) < quiet {
-		rows, err := r.numbers(ctx, "SELECT count() FROM data_flow")
+		rows, err := r.tables.Numbers(ctx, "SELECT count() FROM data_flow")
 		if err != nil {
 			return err
 		}
 		least, sum := rows[0], rows[0]
 		for _, view := range views {
-			flows, err := r.numbers(ctx, "SELECT sum(flow_count) FROM "+view)
+			flows, err := r.tables.Numbers(ctx, "SELECT sum(flow_count) FROM "+view)
 			if err != nil {
 				return err
 			}
@@ -124,7 +77,7 @@ func (r *run) settle(ctx context.Context, quiet time.Duration) error {
 		if sum != last {
 			last, changed = sum, time.Now()
 		}
-		r.peak = max(r.peak, r.collector.resident())
+		r.peak = max(r.peak, measure.Resident(r.collector.PID()))
 		if err := pause(ctx, 500*time.Millisecond); err != nil {
 			return err
 		}
@@ -135,7 +88,7 @@ func (r *run) settle(ctx context.Context, quiet time.Duration) error {
 // views are the names of the views' tables; there is one at least.
 func (r *run) views(ctx context.Context) ([]string, error) {
 	lines,
-		err := r.ask(ctx,
+		err := r.tables.Ask(ctx,
 		"SELECT name FROM system.tables WHERE database = currentDatabase() AND name LIKE 'data_flow_by_%' AND engine LIKE '%MergeTree'")
 	if err == nil && len(lines) == 0 {
 		err = fmt.Errorf("no view was found")
@@ -152,7 +105,7 @@ func (r *run) count(ctx context.Context, result *Result) error {
 	result.Sent, result.KernelDrops = r.sender.sent(), r.drops
 	result.Cuts, result.PeakBytes = r.proxy.cuts.Load(), r.peak
 	rows,
-		err := r.numbers(ctx,
+		err := r.tables.Numbers(ctx,
 		"SELECT count(), sum(bit_count), sum(packet_count), count() - uniqExact(bit_count) FROM data_flow")
 	if err != nil {
 		return err
@@ -164,7 +117,7 @@ func (r *run) count(ctx context.Context, result *Result) error {
 		return err
 	}
 	for _, view := range views {
-		sums, err := r.numbers(ctx, "SELECT sum(flow_count), sum(bit_count), sum(packet_count) FROM "+view)
+		sums, err := r.tables.Numbers(ctx, "SELECT sum(flow_count), sum(bit_count), sum(packet_count) FROM "+view)
 		if err != nil {
 			return err
 		}

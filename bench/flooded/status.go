@@ -1,0 +1,66 @@
+package flooded
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// status is what the collector's page says of it.
+type status struct {
+	Datagrams     uint64 `json:"datagrams"`
+	Records       uint64 `json:"records"`
+	Written       uint64 `json:"rows_written"`
+	Waiting       uint64 `json:"rows_waiting"`
+	Spooled       uint64 `json:"rows_spooled"`
+	Lost          uint64 `json:"rows_lost"`
+	KernelDrops   uint64 `json:"kernel_drops"`
+	OverloadDrops uint64 `json:"overload_drops"`
+
+	unreadable uint64 // datagrams of no protocol, which only the metrics have
+}
+
+// taken is how many datagrams were looked at.
+func (s *status) taken() uint64 { return s.Datagrams + s.unreadable }
+
+// report asks the page and the metrics; the zero value where they do not answer.
+func (r *run) report(ctx context.Context) status {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	var all struct {
+		Collector status `json:"collector"`
+	}
+	page, err := r.get(ctx, "/exporters.json")
+	if err != nil || json.Unmarshal(page, &all) != nil {
+		return status{}
+	}
+	metrics, err := r.get(ctx, "/metrics")
+	if err != nil {
+		return status{}
+	}
+	for line := range strings.Lines(string(metrics)) {
+		if name, value, _ := strings.Cut(line, " "); strings.HasPrefix(name,
+			"flow_collector_unattributed_datagrams_total") {
+			n, _ := strconv.ParseFloat(strings.TrimSpace(value), 64)
+			all.Collector.unreadable += uint64(n)
+		}
+	}
+	return all.Collector
+}
+
+func (r *run) get(ctx context.Context, path string) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.page+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	return io.ReadAll(answer.Body)
+}

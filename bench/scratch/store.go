@@ -1,0 +1,59 @@
+package scratch
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// Store is the HTTP interface of a store, as HOST:PORT. It needs no password where the store is of the same user.
+type Store string
+
+// Ask sends a query and returns its lines of tab-separated values.
+func (s Store) Ask(ctx context.Context, query string) ([][]string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+string(s)+"/",
+		strings.NewReader(query+" FORMAT TSV"))
+	if err != nil {
+		return nil, err
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return nil, err
+	}
+	if answer.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s: %s", query, strings.TrimSpace(string(body)))
+	}
+	var lines [][]string
+	for line := range strings.SplitSeq(strings.TrimSpace(string(body)), "\n") {
+		if line != "" {
+			lines = append(lines, strings.Split(line, "\t"))
+		}
+	}
+	return lines, nil
+}
+
+// Numbers are the values of a query's only line.
+func (s Store) Numbers(ctx context.Context, query string) ([]uint64, error) {
+	lines, err := s.Ask(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	if len(lines) != 1 {
+		return nil, fmt.Errorf("%s: %d lines", query, len(lines))
+	}
+	all := make([]uint64, len(lines[0]))
+	for i, text := range lines[0] {
+		if all[i], err = strconv.ParseUint(text, 10, 64); err != nil {
+			return nil, fmt.Errorf("%s: %w", query, err)
+		}
+	}
+	return all, nil
+}
