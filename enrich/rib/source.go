@@ -1,0 +1,493 @@
+package rib
+
+import (
+	"errors"
+	"maps"
+	"math"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/metranova/flow-collector/decoder/route"
+)
+
+// Router is a set of sessions with one name, and the tables that they fill.
+type Router struct {
+	Name    string
+	rib     *RIB
+	tables  sync.Map // tableKey: *Table
+	sources []*Source
+	stale   atomic.Bool
+}
+
+type tableKey struct {
+	class route.Class
+	rd    route.RD
+}
+
+// Router returns the router with a name; make says whether it is made if there is none.
+func (r *RIB) Router(name string, create bool) *Router {
+	all := *r.routers.Load()
+	x := all[name]
+	if x == nil && create {
+		x = &Router{Name: name, rib: r}
+		all = maps.Clone(all)
+		all[name] = x
+		r.routers.Store(&all)
+		r.generation.Add(1)
+	}
+	return x
+}
+
+// Routers returns all routers by name. The map must not be changed. It is safe for concurrent use.
+func (r *RIB) Routers() map[string]*Router { return *r.routers.Load() }
+
+// Table returns a table, nil if there is none. It is safe for concurrent use.
+func (x *Router) Table(class route.Class, rd route.RD) *Table {
+	if t, found := x.tables.Load(tableKey{class, rd}); found {
+		return t.(*Table)
+	}
+	return nil
+}
+
+// Tables calls f for all tables until it returns false. It is safe for concurrent use.
+func (x *Router) Tables(f func(*Table) bool) {
+	x.tables.Range(func(_, t any) bool { return f(t.(*Table)) })
+}
+
+// Stale reports whether no session of the router is up: its routes are those of before. It is safe for concurrent use.
+func (x *Router) Stale() bool { return x.stale.Load() }
+
+func (x *Router) table(k tableKey) *Table {
+	if t := x.Table(k.class, k.rd); t != nil {
+		return t
+	}
+	t := &Table{Router: x, Class: k.class, RD: k.rd}
+	t.trees[0].table, t.trees[1].table = t, t
+	x.tables.Store(k, t)
+	x.rib.generation.Add(1)
+	return t
+}
+
+// Source is where routes come from: the sessions with one neighbour after the other, one peer of a BMP session, a file.
+// Its routes remain when a session ends, until Drop or until a later session has said all that it has.
+type Source struct {
+	Router *Router
+	// Rank says which of a router's sources is preferred: less is better.
+	Rank       uint8
+	id         uint32
+	generation uint32
+	up         bool
+	trees      map[*tree]int // routes by tree
+	counts     [route.Families]atomic.Int64
+	removed    bool
+
+	lastKey   tableKey // of lastTable
+	lastTable *Table
+}
+
+// NewSource returns a source of a router's routes. Remove ends it.
+func (x *Router) NewSource(rank uint8) *Source {
+	r := x.rib
+	s := &Source{Router: x, Rank: rank, trees: map[*tree]int{}}
+	if i := slices.Index(r.sources[1:], nil); i >= 0 {
+		s.id = uint32(i) + 1
+		r.sources[s.id] = s
+	} else {
+		s.id = uint32(len(r.sources))
+		r.sources = append(r.sources, s)
+	}
+	x.sources = append(x.sources, s)
+	x.updateStale()
+	return s
+}
+
+// Routes returns how many routes of a family the source has. It is safe for concurrent use.
+func (s *Source) Routes(f route.Family) int64 { return s.counts[f.Index()].Load() }
+
+func (x *Router) updateStale() {
+	x.stale.Store(!slices.ContainsFunc(x.sources, func(s *Source) bool { return s.up }))
+}
+
+// Begin says that a session has begun: routes that it does not announce go with Complete.
+func (s *Source) Begin() {
+	r := s.Router.rib
+	s.generation++
+	s.up = true
+	s.Router.updateStale()
+	r.sweeps = slices.DeleteFunc(r.sweeps, func(w *sweep) bool { return w.source == s })
+	for t := range s.trees {
+		if t.owner == s {
+			r.clearFresh(t)
+		}
+	}
+}
+
+// End says that the session is over. The routes remain.
+func (s *Source) End() {
+	s.up = false
+	s.Router.updateStale()
+}
+
+// errGone is for a source that was removed.
+var errGone = errors.New("the source of routes was removed")
+
+// Apply takes a batch. A route that the bounds of the RIB do not admit is left out, and counted: refused is how many
+// were. Bundles that cannot be decoded withdraw their routes; undecodable is how many routes those were.
+func (s *Source) Apply(b *route.Batch) (refused, undecodable int, err error) {
+	if s.removed {
+		return 0, 0, errGone
+	}
+	r := s.Router.rib
+	last, record := int32(route.Withdrawn), uint32(0)
+	var failed error
+	for i := range b.Changes {
+		c := &b.Changes[i]
+		if c.Bundle == route.Withdrawn {
+			s.withdraw(c)
+			continue
+		}
+		if c.Bundle != last {
+			if record != 0 {
+				r.unref(record)
+			}
+			last = c.Bundle
+			record, failed = r.bundle(&b.Bundles[last], b.Decode)
+			if errors.Is(failed, errMemory) {
+				r.makeRoom()
+				record, failed = r.bundle(&b.Bundles[last], b.Decode)
+			}
+		}
+		switch {
+		case record != 0:
+			if !s.announce(c, record) {
+				refused++
+			}
+		case errors.Is(failed, errMemory):
+			s.withdraw(c) // what was there before is not the route any more
+			refused++
+		default:
+			s.withdraw(c)
+			undecodable++
+		}
+	}
+	if record != 0 {
+		r.unref(record)
+	}
+	r.refused += uint64(refused)
+	for _, f := range b.Complete {
+		s.Complete(f)
+	}
+	return refused, undecodable, nil
+}
+
+// table is the table of a change, which is mostly that of the latest one.
+func (s *Source) table(c *route.Change) *Table {
+	k := tableKey{c.Class, c.RD}
+	if s.lastTable == nil || s.lastKey != k {
+		s.lastKey, s.lastTable = k, s.Router.table(k)
+	}
+	return s.lastTable
+}
+
+// announce adds or replaces a route, and reports whether there was room for it.
+func (s *Source) announce(c *route.Change, record uint32) bool {
+	r := s.Router.rib
+	for range 2 {
+		err := s.tryAnnounce(c, record)
+		if err == nil {
+			return true
+		}
+		if errors.Is(err, ErrFull) {
+			break
+		}
+		r.makeRoom()
+	}
+	s.withdraw(c)
+	r.noteEmpty(s.table(c))
+	return false
+}
+
+func (s *Source) tryAnnounce(c *route.Change, record uint32) error {
+	r, t := s.Router.rib, s.table(c).tree(c.Prefix.V6)
+	n, err := r.prefix(c.Prefix)
+	if err != nil {
+		return err
+	}
+	was := r.slot(t, n)
+	if was == 0 {
+		if _, err := r.leaf(t, n); err != nil {
+			r.pruneEmpty(t, n)
+			return err
+		}
+	}
+	if c.PathID == 0 && was&isSet == 0 && (t.plain == 0 || t.owner == s) {
+		return s.setPlain(t, n, was, record)
+	}
+	r.paths = r.appendPaths(r.paths[:0], t, was)
+	mine := setPath{s.id, c.PathID, record, s.generation}
+	at := slices.IndexFunc(r.paths, func(p setPath) bool { return p.source == s.id && p.pathID == c.PathID })
+	if at >= 0 {
+		r.paths[at] = mine
+	} else {
+		if r.routes >= r.maxRoutes {
+			r.pruneEmpty(t, n)
+			return ErrFull
+		}
+		if len(r.paths) >= maxPaths {
+			r.pruneEmpty(t, n)
+			return ErrFull
+		}
+		r.paths = append(r.paths, mine)
+	}
+	if err := r.setPathsOf(t, n, was); err != nil {
+		r.pruneEmpty(t, n)
+		return err
+	}
+	if at < 0 {
+		s.count(t, 1)
+	}
+	return nil
+}
+
+// maxPaths bounds the routes of one router to one prefix.
+const maxPaths = 1024
+
+// setPlain makes a record the one route of a slot that has no set.
+func (s *Source) setPlain(t *tree, n, was, record uint32) error {
+	r := s.Router.rib
+	if was == 0 {
+		if r.routes >= r.maxRoutes {
+			r.pruneEmpty(t, n)
+			return ErrFull
+		}
+		t.owner = s
+		t.plain++
+		s.count(t, 1)
+		r.family(t).ref(n)
+	}
+	if was&slotNumber != record {
+		r.arena.header(record).refs++
+	}
+	r.setSlot(t, n, record|fresh)
+	if was != 0 && was&slotNumber != record {
+		r.unref(was & slotNumber)
+	}
+	return nil
+}
+
+// count adds to the number of the source's routes.
+func (s *Source) count(t *tree, n int) {
+	s.trees[t] += n
+	if s.trees[t] == 0 {
+		delete(s.trees, t)
+		s.Router.rib.noteEmpty(t.table)
+	}
+	s.counts[route.Family{Class: t.table.Class, V6: t.v6()}.Index()].Add(int64(n))
+	s.Router.rib.routes += int64(n)
+}
+
+// noteEmpty notes a table without routes, so that Publish removes it.
+func (r *RIB) noteEmpty(t *Table) {
+	if t.Class == route.VPN && t.empty() {
+		r.emptied = append(r.emptied, t)
+	}
+}
+
+func (t *Table) empty() bool { return t.trees[0].count.Load() == 0 && t.trees[1].count.Load() == 0 }
+
+// removeEmpty removes tables of VRFs that have no routes any more: a peer can make up any number of them.
+func (r *RIB) removeEmpty() {
+	for _, t := range r.emptied {
+		k := tableKey{t.Class, t.RD}
+		if t.empty() && t.Router.Table(k.class, k.rd) == t {
+			t.Router.tables.Delete(k)
+			for _, s := range t.Router.sources {
+				s.lastTable = nil
+			}
+			r.generation.Add(1)
+		}
+	}
+	clear(r.emptied)
+	r.emptied = r.emptied[:0]
+}
+
+func (t *tree) v6() bool { return t == &t.table.trees[1] }
+
+func (r *RIB) family(t *tree) *prefixes {
+	if t.v6() {
+		return r.v6
+	}
+	return r.v4
+}
+
+// withdraw removes a route, if the source has it.
+func (s *Source) withdraw(c *route.Change) {
+	r := s.Router.rib
+	table := s.Router.Table(c.Class, c.RD)
+	if table == nil {
+		return
+	}
+	t := table.tree(c.Prefix.V6)
+	n := r.family(t).find(c.Prefix)
+	if n == 0 {
+		return
+	}
+	was := r.slot(t, n)
+	switch {
+	case was == 0:
+	case was&isSet != 0:
+		r.removePaths(t, n, was, func(p *setPath) bool { return p.source == s.id && p.pathID == c.PathID })
+	case t.owner == s && c.PathID == 0:
+		r.removePlain(t, n, was)
+	}
+}
+
+// removePlain removes the route of a slot that has no set.
+func (r *RIB) removePlain(t *tree, n, was uint32) {
+	r.setSlot(t, n, 0)
+	r.unref(was & slotNumber)
+	r.family(t).unref(n)
+	t.plain--
+	t.owner.count(t, -1)
+	if t.plain == 0 {
+		t.owner = nil
+	}
+}
+
+// removePaths removes those routes of a slot with a set for which gone says so.
+func (r *RIB) removePaths(t *tree, n, was uint32, gone func(*setPath) bool) {
+	r.paths = append(r.paths[:0], r.setPaths(was&slotNumber)...)
+	for i := range r.paths {
+		if gone(&r.paths[i]) {
+			r.sources[r.paths[i].source].count(t, -1)
+		}
+	}
+	kept := slices.DeleteFunc(r.paths, func(p setPath) bool { return gone(&p) })
+	if len(kept) == len(r.paths) {
+		return
+	}
+	r.paths = kept
+	if err := r.setPathsOf(t, n, was); err != nil {
+		// Without memory for the smaller set the prefix has no route at all, rather than one that is gone.
+		for i := range r.paths {
+			r.sources[r.paths[i].source].count(t, -1)
+		}
+		r.refused += uint64(len(r.paths))
+		r.paths = r.paths[:0]
+		_ = r.setPathsOf(t, n, was) // takes no memory
+	}
+}
+
+// appendPaths appends the routes of a slot.
+func (r *RIB) appendPaths(paths []setPath, t *tree, slot uint32) []setPath {
+	switch {
+	case slot == 0:
+		return paths
+	case slot&isSet != 0:
+		return append(paths, r.setPaths(slot&slotNumber)...)
+	}
+	generation := t.owner.generation
+	if slot&fresh == 0 {
+		generation--
+	}
+	return append(paths, setPath{t.owner.id, 0, slot & slotNumber, generation})
+}
+
+// setPathsOf makes r.paths the routes of a slot. It counts no routes of sources.
+func (r *RIB) setPathsOf(t *tree, n, was uint32) error {
+	var becomes uint32
+	if len(r.paths) > 0 {
+		set, err := r.internSet()
+		if err != nil {
+			return err
+		}
+		becomes = set | isSet
+	}
+	if was == 0 && becomes != 0 {
+		r.family(t).ref(n)
+	}
+	r.setSlot(t, n, becomes)
+	if was != 0 {
+		r.unref(was & slotNumber)
+		if becomes == 0 {
+			r.family(t).unref(n)
+		}
+	}
+	if was != 0 && was&isSet == 0 {
+		if t.plain--; t.plain == 0 {
+			t.owner = nil
+		}
+	}
+	return nil
+}
+
+// internSet returns the set of r.paths, with a reference for the caller.
+func (r *RIB) internSet() (uint32, error) {
+	slices.SortFunc(r.paths, r.compare)
+	hash := r.hasher.Sum(bytesOf(r.paths))
+	if n := r.intern(hash); n != 0 {
+		return n, nil
+	}
+	if err := r.bundles.reserve(); err != nil {
+		return 0, err
+	}
+	n, err := r.newSet(hash, r.paths)
+	if err != nil {
+		return 0, err
+	}
+	r.bundles.add(uint32(hash[0]), n)
+	return n, nil
+}
+
+// compare orders routes to one prefix, the best first: as RFC 4271 section 9.1.2.2 does, as far as it can be known
+// here.
+func (r *RIB) compare(p, q setPath) int {
+	a, b := r.record(p.record), r.record(q.record)
+	for _, c := range [...]int64{
+		int64(r.sources[p.source].Rank) - int64(r.sources[q.source].Rank),
+		int64(b.preference()) - int64(a.preference()),
+		int64(a.length) - int64(b.length),
+		int64(a.origin) - int64(b.origin),
+		a.medAgainst(b),
+		int64(a.flags&internal) - int64(b.flags&internal),
+		int64(a.neighbor) - int64(b.neighbor),
+		int64(p.source) - int64(q.source),
+		int64(p.pathID) - int64(q.pathID),
+	} {
+		if c < 0 {
+			return -1
+		} else if c > 0 {
+			return 1
+		}
+	}
+	return 0
+}
+
+// preference is LOCAL_PREF, 100 without.
+func (x *record) preference() uint32 {
+	if x.flags&hasLocalPref == 0 {
+		return 100
+	}
+	return x.localPref
+}
+
+// medAgainst compares MED. Without one it is 0; only routes of one neighbour AS are compared by it.
+func (x *record) medAgainst(y *record) int64 {
+	if x.firstAS != y.firstAS {
+		return 0
+	}
+	return int64(x.med) - int64(y.med)
+}
+
+// makeRoom makes memory free that is not needed: prefixes without routes, and what waits for readers that have left.
+func (r *RIB) makeRoom() {
+	for _, p := range []*prefixes{r.v4, r.v6} {
+		for range math.MaxUint16 {
+			if !r.removeOldest(p) {
+				break
+			}
+		}
+	}
+	r.Publish()
+}

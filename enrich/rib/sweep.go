@@ -1,0 +1,130 @@
+package rib
+
+import (
+	"maps"
+	"slices"
+	"unsafe"
+
+	"github.com/metranova/flow-collector/decoder/route"
+)
+
+// sweep is routes of a source in a tree that are to be removed, a part at a time.
+type sweep struct {
+	source *Source
+	tree   *tree
+	all    bool // all routes; else those that were not announced since Begin
+	next   uint32
+}
+
+// Complete says that the source has announced all its routes of a family since Begin: Work removes the others.
+func (s *Source) Complete(f route.Family) {
+	for t := range s.trees {
+		if t.table.Class == f.Class && t.v6() == f.V6 {
+			s.sweep(t, false)
+		}
+	}
+}
+
+// CompleteAll is Complete for all families.
+func (s *Source) CompleteAll() {
+	for t := range s.trees {
+		s.sweep(t, false)
+	}
+}
+
+// Drop removes all routes of the source: Work does. Routes that are announced in the meantime may go too.
+func (s *Source) Drop() {
+	for t := range s.trees {
+		s.sweep(t, true)
+	}
+}
+
+// Remove drops the source. When Work has removed its routes the source is gone, and with the last one its router.
+func (s *Source) Remove() {
+	s.removed = true
+	s.End()
+	s.Drop()
+	s.finish()
+}
+
+func (s *Source) sweep(t *tree, all bool) {
+	r := s.Router.rib
+	r.sweeps = slices.DeleteFunc(r.sweeps, func(w *sweep) bool { return w.source == s && w.tree == t })
+	r.sweeps = append(r.sweeps, &sweep{source: s, tree: t, all: all})
+}
+
+// Sweeping reports whether Work has something left to remove.
+func (r *RIB) Sweeping() bool { return len(r.sweeps) > 0 }
+
+// Work looks at so many slots at most, and removes routes that are to go.
+func (r *RIB) Work(slots int) {
+	for slots > 0 && len(r.sweeps) > 0 {
+		w := r.sweeps[0]
+		done := false
+		for slots > 0 && !done {
+			n, found := r.following(w.tree, w.next)
+			if !found {
+				done = true
+				break
+			}
+			end := (n>>8 + 1) << 8
+			slots -= int(end - n)
+			for ; n < end; n++ {
+				r.sweepSlot(w, n)
+			}
+			w.next = end
+		}
+		if done {
+			r.sweeps = slices.DeleteFunc(r.sweeps, func(x *sweep) bool { return x == w })
+			w.source.finish()
+		}
+	}
+}
+
+func (r *RIB) sweepSlot(w *sweep, n uint32) {
+	was, s := r.slot(w.tree, n), w.source
+	switch {
+	case was == 0:
+	case was&isSet != 0:
+		r.removePaths(w.tree, n, was, func(p *setPath) bool {
+			return p.source == s.id && (w.all || p.generation != s.generation)
+		})
+	case w.tree.owner == s && (w.all || was&fresh == 0):
+		r.removePlain(w.tree, n, was)
+	}
+}
+
+// finish takes a removed source without routes off its router, and a router without sources off the RIB.
+func (s *Source) finish() {
+	r, x := s.Router.rib, s.Router
+	if !s.removed || len(s.trees) > 0 || r.sources[s.id] != s {
+		return
+	}
+	r.sources[s.id] = nil
+	x.sources = slices.DeleteFunc(x.sources, func(y *Source) bool { return y == s })
+	if len(x.sources) > 0 {
+		return
+	}
+	if all := *r.routers.Load(); all[x.Name] == x {
+		all = maps.Clone(all)
+		delete(all, x.Name)
+		r.routers.Store(&all)
+		r.generation.Add(1)
+	}
+}
+
+// clearFresh takes the mark off all slots of a tree.
+func (r *RIB) clearFresh(t *tree) {
+	for n, found := r.following(t, 0); found; n, found = r.following(t, (n>>8+1)<<8) {
+		leaf := r.pages.load(r.pages.load(t.top.Load(), n>>16), n>>8&0xff)
+		for i := range uint32(pageSlots) {
+			if v := r.pages.load(leaf, i); v&fresh != 0 {
+				r.pages.store(leaf, i, v&^fresh)
+			}
+		}
+	}
+}
+
+func bytesOf(paths []setPath) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(paths))), len(paths)*setPathBytes)
+}

@@ -1,0 +1,181 @@
+package rib
+
+import (
+	"sync/atomic"
+
+	"github.com/metranova/flow-collector/decoder/route"
+)
+
+// A slot has the number of a record or set. 0: no route.
+const (
+	// fresh marks a route that its source has announced since its session began. Slots with sets do not use it.
+	fresh      = 1 << 31
+	isSet      = 1 << 30
+	slotNumber = isSet - 1
+)
+
+// Table is the routes of a router in one class and VRF. Readers may hold on to it: when the router goes it is empty.
+type Table struct {
+	Router *Router
+	Class  route.Class
+	RD     route.RD
+	trees  [2]tree // IPv4, IPv6
+}
+
+// tree is the slots of a table's IPv4 or IPv6 prefixes: three levels of pages.
+type tree struct {
+	table *Table
+	top   atomic.Uint32 // page; 0: the tree is empty
+	// owner announces routes without a path identifier that have a slot each without a set. There is one owner as long
+	// as there are such routes, which is what plain counts.
+	owner *Source
+	plain int
+	count atomic.Int64 // prefixes with a route
+}
+
+// Routes returns how many IPv4 and IPv6 prefixes have a route. It is safe for concurrent use.
+func (t *Table) Routes() (v4, v6 int64) { return t.trees[0].count.Load(), t.trees[1].count.Load() }
+
+func (t *Table) tree(v6 bool) *tree {
+	if v6 {
+		return &t.trees[1]
+	}
+	return &t.trees[0]
+}
+
+// slot is a prefix's slot.
+func (r *RIB) slot(t *tree, n uint32) uint32 {
+	p := t.top.Load()
+	if p == 0 {
+		return 0
+	}
+	if p = r.pages.load(p, n>>16); p == 0 {
+		return 0
+	}
+	if p = r.pages.load(p, n>>8&0xff); p == 0 {
+		return 0
+	}
+	return r.pages.load(p, n&0xff)
+}
+
+// leaf is the page with a prefix's slot, which is made if it is not there.
+func (r *RIB) leaf(t *tree, n uint32) (uint32, error) {
+	top := t.top.Load()
+	if top == 0 {
+		var err error
+		if top, err = r.pages.take(); err != nil {
+			return 0, err
+		}
+		t.top.Store(top)
+	}
+	middle, err := r.below(top, n>>16)
+	if err != nil {
+		return 0, err
+	}
+	return r.below(middle, n>>8&0xff)
+}
+
+// below is a page's page, which is made if it is not there.
+func (r *RIB) below(page, i uint32) (uint32, error) {
+	if n := r.pages.load(page, i); n != 0 {
+		return n, nil
+	}
+	n, err := r.pages.take()
+	if err != nil {
+		return 0, err
+	}
+	r.pages.store(page, i, n)
+	r.pages.entries.all[page]++
+	return n, nil
+}
+
+// setSlot changes a slot that leaf has made. The last route of a page retires the page.
+func (r *RIB) setSlot(t *tree, n, v uint32) {
+	top := t.top.Load()
+	middle := r.pages.load(top, n>>16)
+	leaf := r.pages.load(middle, n>>8&0xff)
+	was := r.pages.load(leaf, n&0xff)
+	r.pages.store(leaf, n&0xff, v)
+	switch {
+	case was == 0 && v != 0:
+		r.pages.entries.all[leaf]++
+		t.count.Add(1)
+	case was != 0 && v == 0:
+		t.count.Add(-1)
+		if r.lostWord(leaf) {
+			r.pages.store(middle, n>>8&0xff, 0)
+			r.retire(limboPage, leaf)
+			r.prune(t, top, middle, n)
+		}
+	}
+}
+
+// prune retires the pages above one that was retired, where they are empty too.
+func (r *RIB) prune(t *tree, top, middle, n uint32) {
+	if !r.lostWord(middle) {
+		return
+	}
+	r.pages.store(top, n>>16, 0)
+	r.retire(limboPage, middle)
+	if r.lostWord(top) {
+		t.top.Store(0)
+		r.retire(limboPage, top)
+	}
+}
+
+// lostWord takes a word off a page's count, and reports whether it was the last.
+func (r *RIB) lostWord(page uint32) bool {
+	r.pages.entries.all[page]--
+	return r.pages.entries.all[page] == 0
+}
+
+// pruneEmpty retires pages that leaf has made for a slot that then got no route.
+func (r *RIB) pruneEmpty(t *tree, n uint32) {
+	top := t.top.Load()
+	if top == 0 {
+		return
+	}
+	middle := r.pages.load(top, n>>16)
+	if middle == 0 {
+		if r.pages.entries.all[top] == 0 {
+			t.top.Store(0)
+			r.retire(limboPage, top)
+		}
+		return
+	}
+	leaf := r.pages.load(middle, n>>8&0xff)
+	if leaf != 0 {
+		if r.pages.entries.all[leaf] > 0 {
+			return
+		}
+		r.pages.store(middle, n>>8&0xff, 0)
+		r.retire(limboPage, leaf)
+		r.prune(t, top, middle, n)
+		return
+	}
+	if r.pages.entries.all[middle] == 0 {
+		r.pages.store(top, n>>16, 0)
+		r.retire(limboPage, middle)
+		if r.lostWord(top) {
+			t.top.Store(0)
+			r.retire(limboPage, top)
+		}
+	}
+}
+
+// following is the first number from n on whose leaf page is there; ok is false behind the last.
+func (r *RIB) following(t *tree, n uint32) (next uint32, ok bool) {
+	top := t.top.Load()
+	for top != 0 && n < maxNumbers {
+		middle := r.pages.load(top, n>>16)
+		if middle == 0 {
+			n = (n>>16 + 1) << 16
+			continue
+		}
+		if r.pages.load(middle, n>>8&0xff) != 0 {
+			return n, true
+		}
+		n = (n>>8 + 1) << 8
+	}
+	return 0, false
+}
