@@ -39,6 +39,7 @@ Start:                collector run
 Ask:                  collector query "SELECT count() FROM data_flow"
 What a router sends:  collector decode capture.pcap
 Before a change:      collector check --config collector.yml
+What is in force:     collector config
 Why is a row so:      collector metadata show 192.0.2.7`,
 		DisableSliceFlagSeparator: true,
 		EnableShellCompletion:     true,
@@ -48,6 +49,7 @@ Why is a row so:      collector metadata show 192.0.2.7`,
 			queryCommand(),
 			exploreCommand(),
 			checkCommand(),
+			configCommand(),
 			metadataCommand(),
 			quarantineCommand(),
 			schemaCommand(),

@@ -13,7 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"text/tabwriter"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -33,34 +32,29 @@ import (
 	"github.com/metranova/flow-collector/sink/store"
 )
 
-// Levels of a check's result.
-const (
-	checkOK      = "ok"
-	checkWarning = "warning"
-	checkProblem = "problem"
-)
+// Options are what is wanted of a check.
+type Options struct {
+	Strict bool // warnings are problems
+	JSON   bool // print JSON instead of a table
+	User   User // as whom run would run
+}
 
-// checker collects what was found.
+// checker looks at one configuration.
 type checker struct {
-	cfg      *config.Config
-	out      *tabwriter.Writer
-	problems int
+	findings
+	cfg           *config.Config
+	user          User
+	schemaIsWrong bool // tables cannot be compared with it
+	asked         bool // a server has judged the SQL of the settings
+	conn          driver.Conn
 }
 
-func (c *checker) say(level, what, format string, args ...any) {
-	if level == checkProblem {
-		c.problems++
-	}
-	fmt.Fprintf(c.out, "%s\t%s\t%s\n", level, what, strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "; "))
-}
-
-// ErrProblems is returned when something would not work. What it is was printed.
-var ErrProblems = errors.New("run would not work")
-
-// Run tries all that run needs and prints what it finds. It returns errProblems if something would not work.
-func Run(ctx context.Context, cfg *config.Config, out io.Writer) error {
-	c := &checker{cfg: cfg, out: tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)}
-	c.say(checkOK, "configuration", "every key and value is understood")
+// Run tries all that run needs and prints what it finds: everything that is wrong, in one pass. problems are those of
+// the configuration; what they are about is looked at with the value that is in force without it. Run returns
+// ErrProblems if something would not work.
+func Run(ctx context.Context, cfg *config.Config, problems []config.Problem, o Options, out io.Writer) error {
+	c := &checker{cfg: cfg, user: o.User}
+	c.configuration(problems)
 	c.unused()
 	for _, address := range cfg.Listen.Addresses {
 		c.port(address)
@@ -74,15 +68,7 @@ func Run(ctx context.Context, cfg *config.Config, out io.Writer) error {
 	} else {
 		c.server(ctx, "ClickHouse")
 	}
-	c.writable("cache directory", cfg.Metadata.CacheDir)
-	if cfg.Spool.Path != "" {
-		c.writable("spool", cfg.Spool.Path)
-	}
-	for _, d := range ownDirectories(cfg) {
-		if err := d.check(); err != nil {
-			c.say(checkProblem, d.what, "%v", err)
-		}
-	}
+	c.directories()
 	for _, w := range warnings(cfg) {
 		c.say(checkWarning, "security", "%s: %s", w.key, w.text)
 	}
@@ -90,13 +76,47 @@ func Run(ctx context.Context, cfg *config.Config, out io.Writer) error {
 	c.kafka(ctx)
 	c.quarantine()
 	c.metadata(ctx)
-	if err := c.out.Flush(); err != nil {
-		return err
+	if c.conn != nil {
+		if err := c.conn.Close(); err != nil {
+			return err
+		}
 	}
-	if c.problems > 0 {
-		return ErrProblems
+	return c.print(out, o)
+}
+
+// configuration has what the settings themselves say.
+func (c *checker) configuration(problems []config.Problem) {
+	for _, p := range problems {
+		c.about(checkProblem, p)
 	}
-	return nil
+	for _, w := range c.cfg.Warnings() {
+		c.about(checkWarning, w)
+	}
+	for _, n := range c.cfg.Notes() {
+		c.about(checkNote, n)
+	}
+	for _, file := range c.cfg.Files() {
+		if exists := isThere(file); exists && !c.user.may(file, unix.R_OK) {
+			c.say(checkProblem, "configuration", "%s: %s may not read it", file, c.user)
+		}
+	}
+	c.schemaIsWrong = c.cfg.Schema.Validate() != nil
+	if len(problems) == 0 {
+		c.say(checkOK, "configuration", "every key and value is understood")
+	}
+}
+
+// directories looks at those that the collector writes to.
+func (c *checker) directories() {
+	c.writable("metadata.cache_dir", "cache directory", c.cfg.Metadata.CacheDir)
+	if c.cfg.Spool.Path != "" {
+		c.writable("spool.path", "spool", c.cfg.Spool.Path)
+	}
+	for _, d := range ownDirectories(c.cfg) {
+		if err := d.check(c.user.UID); err != nil {
+			c.say(checkProblem, d.what, "%v", err)
+		}
+	}
 }
 
 // unused says which variables of the env files have no effect here, and which feed of metadata nobody has set up.
@@ -120,7 +140,11 @@ func (c *checker) unused() {
 			"SCIREG_HTTP_CONSUMER_UPDATE_INTERVAL"},
 	} {
 		if feed.off {
-			c.say(checkWarning, "metadata", "nothing keeps the %s up to date: set %s (%s)", feed.what, feed.key,
+			level := checkNote
+			if c.cfg.HasEnvFiles() { // those of the reference set the intervals, each in its own
+				level = checkWarning
+			}
+			c.say(level, "metadata", "nothing keeps the %s up to date: set %s (%s)", feed.what, feed.key,
 				feed.names)
 		}
 	}
@@ -135,7 +159,7 @@ func (c *checker) port(address string) {
 	case errors.Is(err, syscall.EADDRINUSE):
 		c.say(checkWarning, "listen", "UDP %s is in use: by a collector that runs already?", address)
 	default:
-		c.say(checkProblem, "listen", "UDP %s: %v", address, err)
+		c.setting("listen.addresses", checkProblem, "listen", "UDP %s: %v", address, err)
 	}
 }
 
@@ -182,18 +206,23 @@ func (c *checker) localStore(ctx context.Context) {
 		c.say(checkWarning, "local store", "store.insecure: everybody who reaches %s can read and change all of it",
 			c.cfg.Store.Listen)
 	}
-	c.writable("local store", c.cfg.Store.Path)
+	c.writable("store.path", "local store", c.cfg.Store.Path)
 	if setup.Answers(c.cfg.Store.Listen) {
 		c.server(ctx, "local store")
 		return
 	}
 	socket, err := net.Listen("tcp", c.cfg.Store.Listen)
 	if err != nil {
-		c.say(checkProblem, "local store", "HTTP %s: %v", c.cfg.Store.Listen, err)
+		c.setting("store.listen", checkProblem, "local store", "HTTP %s: %v", c.cfg.Store.Listen, err)
 		return
 	}
 	_ = socket.Close()
 	c.say(checkOK, "local store", "HTTP %s", c.cfg.Store.Listen)
+	if engine != "" {
+		if err := c.scratchExpressions(ctx); err != nil {
+			c.say(checkWarning, "SQL", "could not be tried: %v", err)
+		}
+	}
 }
 
 // server tries to talk to the ClickHouse server, or to each of several, or to the local store that runs.
@@ -224,19 +253,29 @@ func (c *checker) oneServer(ctx context.Context, o clickhouse.Options, what stri
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, conn.Close()) }()
+	defer func() {
+		if err != nil || c.conn != nil {
+			err = errors.Join(err, conn.Close())
+			return
+		}
+		c.conn = conn
+	}()
 	version, err := conn.ServerVersion()
 	if err != nil {
 		return fmt.Errorf("%s: %w", o.Addrs[0], err)
 	}
 	c.say(checkOK, what, "%s answers, version %s", o.Addrs[0], version.Version)
 	c.clock(ctx, conn, what)
+	c.expressions(ctx, conn)
 	c.tables(ctx, conn)
 	return nil
 }
 
 // tables compares the tables of a server with the settings.
 func (c *checker) tables(ctx context.Context, conn driver.Conn) {
+	if c.schemaIsWrong {
+		return // which was said
+	}
 	pending, warnings, err := schema.Compare(ctx, conn, setup.Tables(c.cfg, setup.ClickHouse(c.cfg)))
 	if err != nil {
 		c.say(checkProblem, "tables", "%v", lograte.OneLine(err))
@@ -255,10 +294,10 @@ func (c *checker) tables(ctx context.Context, conn driver.Conn) {
 			"%s.%s of the IP reference extensions is missing: run creates it empty, if it may; another program has to fill it",
 			c.cfg.Schema.Database, table)
 	}
-	if pending > 0 {
-		c.say(checkOK, "tables", "run creates or changes %d tables, columns, dictionaries and views of database %s",
-			pending, c.cfg.Schema.Database)
-	} else if len(warnings) == 0 {
+	for _, change := range pending {
+		c.say(checkNote, "tables", "run will do: %s", change)
+	}
+	if len(pending) == 0 && len(warnings) == 0 {
 		c.say(checkOK, "tables", "those of database %s are as the settings say", c.cfg.Schema.Database)
 	}
 }
@@ -279,16 +318,16 @@ func (c *checker) kafka(ctx context.Context) {
 			c.say(checkOK, "Kafka", "%s", found)
 		}
 		if k.SpoolPath != "" {
-			c.writable("Kafka spool", k.SpoolPath)
+			c.writable("kafka.spool_path", "Kafka spool", k.SpoolPath)
 		}
 	}
 }
 
 // writable finds out whether a directory can be written to, or made.
-func (c *checker) writable(what, dir string) {
+func (c *checker) writable(key, what, dir string) {
 	path, err := filepath.Abs(dir)
 	if err != nil {
-		c.say(checkProblem, what, "%s: %v", dir, err)
+		c.setting(key, checkProblem, what, "%s: %v", dir, err)
 		return
 	}
 	existing := path
@@ -299,16 +338,30 @@ func (c *checker) writable(what, dir string) {
 	}
 	switch {
 	case err != nil:
-		c.say(checkProblem, what, "%v", err)
+		c.setting(key, checkProblem, what, "%v", err)
 	case !info.IsDir():
-		c.say(checkProblem, what, "%s is not a directory", existing)
-	case unix.Access(existing, unix.W_OK|unix.X_OK) != nil:
-		c.say(checkProblem, what, "%s: no permission to write to %s", dir, existing)
+		c.setting(key, checkProblem, what, "%s is not a directory", existing)
+	case !c.user.may(existing, unix.W_OK|unix.X_OK) || !holdsFiles(existing):
+		c.setting(key, checkProblem, what, "%s: no permission to write to %s", dir, existing)
 	case existing != path:
 		c.say(checkOK, what, "%s will be made", dir)
 	default:
 		c.say(checkOK, what, "%s", dir)
 	}
+}
+
+// holdsFiles is false for the file systems of the kernel, which root may write to and where no file can be made.
+func holdsFiles(dir string) bool {
+	var fs unix.Statfs_t
+	if unix.Statfs(dir, &fs) != nil {
+		return true // whoever writes there finds out
+	}
+	switch int64(fs.Type) {
+	case unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC, unix.CGROUP_SUPER_MAGIC, unix.CGROUP2_SUPER_MAGIC,
+		unix.DEBUGFS_MAGIC, unix.TRACEFS_MAGIC, unix.SECURITYFS_MAGIC:
+		return false
+	}
+	return true
 }
 
 // metadata reads every file that run would read. It downloads nothing.
@@ -318,6 +371,7 @@ func (c *checker) metadata(ctx context.Context) {
 			c.say(checkWarning, "metadata", "%v: rows will have no devices, interfaces and so on", err)
 		}
 	}
+	all := newRecords(c)
 	for _, source := range metadata.Sources(setup.Sources(c.cfg)) {
 		c.freshness(source)
 		if source.Remote {
@@ -329,51 +383,30 @@ func (c *checker) metadata(ctx context.Context) {
 			}
 			continue
 		}
+		for _, file := range source.Files() {
+			if isThere(file) && !c.user.may(file, unix.R_OK) {
+				c.say(checkProblem, "metadata", "%s: %s may not read it", file, c.user)
+			}
+		}
 		sets, err := source.Read(ctx)
 		if err != nil {
-			c.say(checkProblem, "metadata", "%v", err)
+			for line := range strings.SplitSeq(err.Error(), "\n") {
+				c.say(checkProblem, "metadata", "%s", line)
+			}
 		}
 		for _, set := range sets {
-			c.set(set)
+			all.set(set)
+			all.complete[set.Table] = true
 		}
 	}
-}
-
-func (c *checker) set(set record.Set) {
-	var table *record.Table
-	for _, t := range record.Tables(metadata.SourceTables()...) {
-		if t.Name == set.Table {
-			table = t
-		}
+	// AS numbers and organizations come from downloads too.
+	for _, table := range []string{record.Device, record.Interface, record.Circuit} {
+		all.complete[table] = true
 	}
-	if table == nil {
-		c.say(checkProblem, "metadata", "%s: there is no metadata table %q", set.Source, set.Table)
-		return
+	for _, table := range []string{record.AS, record.Organization} {
+		all.complete[table] = false
 	}
-	records, bad := 0, 0
-	problem := func(p record.Problem) {
-		bad++
-		c.say(checkWarning, "metadata", "left out: %s", p)
-	}
-	var row record.Row
-	err := set.Each(func(raw record.Raw, place string) error {
-		records++
-		good, err := table.CoerceReporting(raw, row, func(reason string) {
-			c.say(checkWarning, "metadata", "left out: %s",
-				record.Problem{Place: place, ID: fmt.Sprint(raw["id"]), Reason: reason})
-		})
-		if err != nil {
-			problem(record.Problem{Place: place, Reason: err.Error()})
-			return nil
-		}
-		row = good
-		return nil
-	}, problem)
-	if err != nil {
-		c.say(checkProblem, "metadata", "%s: %v", set.Source, err)
-		return
-	}
-	c.say(checkOK, "metadata", "%s: %d records of %s", set.Source, records-bad, set.Table)
+	all.references(ctx, c.conn)
 }
 
 // quarantine says what is wrong with the directory, and what is in it.
@@ -383,7 +416,7 @@ func (c *checker) quarantine() {
 		c.say(checkWarning, "quarantine", "none: rows that the server refuses are lost")
 		return
 	}
-	c.writable("quarantine", dir)
+	c.writable("quarantine.path", "quarantine", dir)
 	files, err := quarantine.Read(dir)
 	if err != nil {
 		c.say(checkProblem, "quarantine", "%v", err)

@@ -2,14 +2,19 @@ package check
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"net"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/metranova/flow-collector/collector/config"
 	"github.com/metranova/flow-collector/collector/testkit"
 	"github.com/metranova/flow-collector/sink/store/storetest"
 )
@@ -74,12 +79,12 @@ func TestCheck(t *testing.T) {
 			`problem +Kafka +.*there is no topic other`, true},
 		{"no metadata", "METADATA_DIR=/nonexistent", `warning +metadata +.*/nonexistent`, false},
 		{"a record without a type", "METADATA_DIR=" + bad,
-			`warning +metadata +left out: .*meta_device.yml:4: type: missing`, false},
+			`warning +metadata +left out: .*meta_device.yml:4: r2: type: missing`, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			cfg := testkit.ConfigFor(t, append(good[:len(good):len(good)], strings.Fields(test.environ)...)...)
 			var out bytes.Buffer
-			err := Run(t.Context(), cfg, &out)
+			err := Run(t.Context(), cfg, nil, Options{User: Self()}, &out)
 			if !regexp.MustCompile(`(?m)^` + test.want).MatchString(out.String()) {
 				t.Errorf("no line %q in:\n%s", test.want, &out)
 			}
@@ -87,5 +92,152 @@ func TestCheck(t *testing.T) {
 				t.Errorf("got %v:\n%s", err, &out)
 			}
 		})
+	}
+}
+
+// One pass names all that is wrong: in the configuration, in SQL, in directories and in metadata.
+func TestCheckInOnePass(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	write("meta_device.yml", `table: meta_device
+data:
+  - {id: r1, type: router, loopback_ip: [192.0.2.1]}
+  - {id: r1, type: router}
+  - {id: r2, type: router, loopback_ip: [192.0.2.1]}
+  - {id: r3, type: router, loopback_ips: [192.0.2.3]}
+`)
+	write("meta_interface.yml", `table: meta_interface
+data:
+  - {id: r1::a, type: port, device_id: r1, name: a, flow_index: 5, circuit_id: [c9]}
+  - {id: r1::b, type: port, device_id: r1, name: b, flow_index: 5}
+  - {id: r9::c, type: port, device_id: r9, name: c, flow_index: 6}
+`)
+	write("meta_ip.yml", "table: meta_ip\ndata:\n  - {id: x}\n")
+	write("meta_circuit.yml", "data: []\n")
+	file := write("collector.yml", `listen: {workers: many, addresses: ["127.0.0.1:99999", nonsense]}
+flow: {partition_by: toYYYYMD(start_time), ttl_column: begin}
+policy: {level: tlp:purple}
+spool: {path: /proc/foo}
+metadata: {dir: `+dir+`, cache_dir: `+dir+`}
+clickhouse: {host: `+strings.TrimPrefix(storetest.Start(t), "http://")+`}
+http: {listen: "off"}
+colector_id: x
+`)
+	cfg, problems := config.Load(config.Source{File: file})
+	var out bytes.Buffer
+	err := Run(t.Context(), cfg, problems, Options{User: Self()}, &out)
+	if !errors.Is(err, ErrProblems) {
+		t.Errorf("got %v", err)
+	}
+	for _, want := range []string{
+		`problem +configuration +.*collector.yml:1: listen.workers: "many"`,
+		`problem +configuration +.*collector.yml:1: listen.addresses: .*"127.0.0.1:99999" has no port`,
+		`problem +configuration +.*collector.yml:1: listen.addresses: .*"nonsense" is not host:port`,
+		`problem +configuration +.*collector.yml:2: flow.ttl_column: .*"begin" is not a column`,
+		`problem +configuration +.*collector.yml:8: colector_id: there is no such key \(did you mean collector_id\?\)`,
+		`warning +configuration +.*collector.yml:3: policy.level: tlp:purple: is no level`,
+		`problem +spool +/proc/foo: no permission.*spool.path, from .*collector.yml:4`,
+		`problem +metadata +.*meta_circuit.yml: the key table is missing`,
+		`warning +metadata +left out: .*meta_device.yml:4: r1: a record with this id comes before it`,
+		`warning +metadata +.*meta_device.yml:5: r2: loopback_ip .*192.0.2.1 is that of r1 too`,
+		`warning +metadata +.*meta_device.yml:6: r3: the key loopback_ips is unknown and ignored: did you mean loopback_ip\?`,
+		`warning +metadata +.*meta_interface.yml:4: r1::b: flow_index 5 is that of r1::a too`,
+		`warning +metadata +.*meta_interface.yml:3: r1::a: circuit_id c9 is unknown`,
+		`warning +metadata +.*meta_interface.yml:5: r9::c: device_id r9 is unknown`,
+		`problem +metadata +.*meta_ip.yml: not one good record`,
+		`\d+ problems, \d+ warnings`,
+	} {
+		if !regexp.MustCompile(`(?m)^` + want).MatchString(out.String()) {
+			t.Errorf("no line %q in:\n%s", want, &out)
+		}
+	}
+}
+
+// SQL of the settings is judged where there is something that can, and what run would do to the tables is listed.
+func TestCheckSQL(t *testing.T) {
+	dir := t.TempDir()
+	base := []string{"LISTEN=" + testkit.FreePort(t), "STORE_PATH=" + filepath.Join(dir, "data"), "METADATA_DIR=" + dir,
+		"STORE_LISTEN=" + testkit.FreePort(t), "STORE_ENGINE=" + storetest.Engine(), "CACHE_DIR=" + dir,
+		"SPOOL_PATH=" + filepath.Join(dir, "spool"), "QUARANTINE_PATH=" + filepath.Join(dir, "quarantine")}
+	server := strings.TrimPrefix(storetest.Start(t), "http://")
+	for _, test := range []struct{ name, environ, want string }{
+		{"the local store", "CLICKHOUSE_FLOW_PARTITION_BY=toYYYYMD(start_time)",
+			`problem +SQL +environment: flow.partition_by: .*toYYYYMD`},
+		{"a server", "CLICKHOUSE_FLOW_PARTITION_BY=toYYYYMD(start_time) CLICKHOUSE_HOST=" + server,
+			`problem +SQL +environment: flow.partition_by: .*toYYYYMD`},
+		{"good SQL", "CLICKHOUSE_FLOW_PARTITION_BY=toYYYYMM(start_time)",
+			`ok +SQL +partitions and TTLs are understood`},
+		{"tables to make", "CLICKHOUSE_HOST=" + server, `note +tables +run will do: table data_flow: created`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			cfg := testkit.ConfigFor(t, append(base[:len(base):len(base)], strings.Fields(test.environ)...)...)
+			var out bytes.Buffer
+			err := Run(t.Context(), cfg, nil, Options{User: Self()}, &out)
+			if !regexp.MustCompile(`(?m)^` + test.want).MatchString(out.String()) {
+				t.Errorf("no line %q in:\n%s", test.want, &out)
+			}
+			if bad := strings.HasPrefix(test.want, "problem"); errors.Is(err, ErrProblems) != bad {
+				t.Errorf("got %v:\n%s", err, &out)
+			}
+			if _, err := os.Stat(filepath.Join(dir, "data")); err == nil {
+				t.Error("the check made the store")
+			}
+		})
+	}
+}
+
+func TestCheckStrictAndJSON(t *testing.T) {
+	dir := t.TempDir()
+	cfg := testkit.ConfigFor(t, "LISTEN="+testkit.FreePort(t), "STORE_PATH="+filepath.Join(dir, "data"),
+		"STORE_LISTEN="+testkit.FreePort(t), "STORE_ENGINE="+storetest.Engine(), "CACHE_DIR="+dir, "METADATA_DIR="+dir,
+		"SPOOL_PATH="+filepath.Join(dir, "spool"), "QUARANTINE_PATH=")
+	var out bytes.Buffer
+	if err := Run(t.Context(), cfg, nil, Options{JSON: true, User: Self()}, &out); err != nil {
+		t.Errorf("warnings alone give %v", err)
+	}
+	var report struct {
+		Problems, Warnings int
+		Findings           []Finding
+	}
+	if err := json.Unmarshal(out.Bytes(), &report); err != nil || report.Problems != 0 || report.Warnings == 0 {
+		t.Errorf("%v: %s", err, &out)
+	}
+	if !slices.ContainsFunc(report.Findings, func(f Finding) bool {
+		return f.Level == checkWarning && f.Subject == "quarantine"
+	}) {
+		t.Errorf("findings %v", report.Findings)
+	}
+	if err := Run(t.Context(), cfg, nil, Options{Strict: true, User: Self()}, &out); !errors.Is(err, ErrProblems) {
+		t.Errorf("strict: %v", err)
+	}
+}
+
+// What root may read the service may not.
+func TestUserMay(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "collector.yml")
+	if err := os.WriteFile(file, nil, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{dir, filepath.Dir(dir)} {
+		if err := os.Chmod(path, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	other := User{UID: 54321, GID: 54321, Name: "other"}
+	if other.may(file, unix.R_OK) || !Self().may(file, unix.R_OK) {
+		t.Error("the file is for its owner alone")
+	}
+	if err := os.Chmod(file, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if !other.may(file, unix.R_OK) || other.may(dir, unix.W_OK) {
+		t.Error("everybody may read the file, and nobody else write there")
 	}
 }

@@ -33,7 +33,7 @@ func ownDirectories(cfg *config.Config) []directory {
 func Directories(cfg *config.Config) error {
 	var errs []error
 	for _, d := range ownDirectories(cfg) {
-		if err := d.check(); err != nil {
+		if err := d.check(os.Geteuid()); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -42,7 +42,7 @@ func Directories(cfg *config.Config) error {
 
 // check refuses a directory of another user, or one that others may write to. The error has the command that fixes it.
 // A directory that is not there yet is made for us alone.
-func (d directory) check() error {
+func (d directory) check(uid int) error {
 	if d.path == "" {
 		return nil
 	}
@@ -55,7 +55,7 @@ func (d directory) check() error {
 		path = d.path
 	}
 	stat, known := info.Sys().(*syscall.Stat_t)
-	switch uid := os.Geteuid(); {
+	switch {
 	case known && int(stat.Uid) != uid:
 		return fmt.Errorf("%s %s belongs to user %d and the collector runs as user %d: run it as that user, or chown -R %d %s",
 			d.what, path, stat.Uid, uid, uid, path)

@@ -99,7 +99,7 @@ func (c *checker) http() {
 		c.say(checkWarning, "HTTP",
 			"%s is in use: by a collector that runs already? Else set http.listen to another port, or to off", address)
 	default:
-		c.say(checkProblem, "HTTP", "%s: %v", address, err)
+		c.setting("http.listen", checkProblem, "HTTP", "%s: %v", address, err)
 	}
 }
 

@@ -43,6 +43,7 @@ type Config struct {
 	origins  map[string]Origin // and where
 	warnings []Problem
 	notes    []Problem
+	places   map[string]string          // of the entries of mappings in the file, by "key.entry"
 	aliases  map[string]map[string]bool // by env file: variables that stand for those of settings
 }
 

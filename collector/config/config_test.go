@@ -170,12 +170,16 @@ listen:
   adresses: []
 batch: [1]
 forward:
-  to: [":2055"]
+  to: [":2055", x]
 clickhouse:
   port: 99999
   allowed_exporters: []
 policy:
   auto_scopes: perhaps
+flow:
+  ttl: 30 DAYZ
+  view_settings:
+    edge_as_5m_tll: 1 DAY
 `)
 	env := write(t, "a.env", "GOOD=1\nnot a line\n")
 	_,
@@ -189,16 +193,19 @@ policy:
 	want := []string{
 		`a.env:2: is not NAME=value (the line is not shown: it may have a secret)`,
 		`missing.env: no such file or directory`,
-		`collector.yml:1: colector_id: there is no such key`,
+		`collector.yml:1: colector_id: there is no such key (did you mean collector_id?)`,
 		`collector.yml:3: listen.addresses: [2055]: "2055" is not host:port`,
 		`collector.yml:4: listen.workers: "many": is not a whole number`,
-		`collector.yml:5: listen.adresses: there is no such key`,
+		`collector.yml:5: listen.adresses: there is no such key (did you mean listen.addresses?)`,
 		`collector.yml:6: batch: [1]: is not a mapping`,
-		`collector.yml:8: forward.to: [:2055]: ":2055" is not host:port`,
+		`collector.yml:8: forward.to: [:2055, x]: ":2055" is not host:port`,
+		`collector.yml:8: forward.to: [:2055, x]: "x" is not host:port`,
 		`collector.yml:10: clickhouse.port: "99999": is not between 1 and 65535`,
 		`collector.yml:11: clickhouse.allowed_exporters: there is no such key (did you mean listen.allowed_exporters?)`,
 		`collector.yml:13: policy.auto_scopes: "perhaps": is neither true nor false`,
 		`environment: STORE_LISTEN: "8123": "8123" is not host:port`,
+		`collector.yml:17: flow.view_settings.edge_as_5m_tll: 1 DAY: is no setting of a configured view (KIND_WINDOW_ and table, ttl, ttl_column, partition_by, policy_level, policy_scope or policy_override)`,
+		`collector.yml:15: flow.ttl: flow TTL: "30 DAYZ" is not an interval such as "30 DAY"`,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)

@@ -174,14 +174,13 @@ func (k *Kafka) validate(add func(key, value, why string)) {
 func brokers(p *[]string) field {
 	return field{kind: list, get: listOf(p), set: func(v value) error {
 		items := v.items()
-		for _, item := range items {
-			_, port, err := net.SplitHostPort(item)
-			if err != nil {
-				continue // the default port
-			}
-			if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		if err := eachItem(items, func(item string) error {
+			if _, port, err := net.SplitHostPort(item); err == nil && !isPort(port) {
 				return fmt.Errorf("%q has no port between 1 and 65535", item)
 			}
+			return nil // without a port: the default one
+		}); err != nil {
+			return err
 		}
 		*p = items
 		return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"regexp"
 	"slices"
@@ -13,6 +14,8 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
+
+	"github.com/metranova/flow-collector/collector/commandline"
 )
 
 // A Problem is one thing that is wrong with the configuration.
@@ -51,7 +54,7 @@ type Source struct {
 func Load(source Source) (*Config, []Problem) {
 	c := Default()
 	c.source, c.given, c.origins = source, map[string]value{}, map[string]Origin{}
-	c.aliases = map[string]map[string]bool{}
+	c.aliases, c.places = map[string]map[string]bool{}, map[string]string{}
 	table := keys(c)
 	env, problems := c.environment(source)
 	if source.File != "" {
@@ -62,6 +65,7 @@ func Load(source Source) (*Config, []Problem) {
 	}
 	c.settle()
 	c.placeholders(table)
+	c.policyLevel()
 	c.containerPaths(table)
 	c.optionalFiles()
 	c.viewSettings = append(c.viewSettings, viewSettingsOf(env)...)
@@ -98,7 +102,12 @@ func (c *Config) refused(k *key, p Problem, err error) []Problem {
 		c.warnings = append(c.warnings, p)
 		return nil
 	}
-	return []Problem{p}
+	var all []Problem
+	for why := range strings.SplitSeq(p.Why, "\n") { // each item of a list has a line
+		p.Why = why
+		all = append(all, p)
+	}
+	return all
 }
 
 // fromEnvironment sets a key from the first of its variables that is there. Empty means "not set" where nothing cannot
@@ -141,10 +150,13 @@ func shown(text string) string {
 // validate checks what only the settings together can tell.
 func (c *Config) validate() []Problem {
 	var problems []Problem
-	add := func(key, value, why string) { problems = append(problems, Problem{Key: key, Value: value, Why: why}) }
+	add := func(key, value, why string) {
+		first, _, _ := strings.Cut(key, ",")
+		problems = append(problems, Problem{Where: c.origins[first].Where, Key: key, Value: value, Why: why})
+	}
 	if err := c.Schema.Validate(); err != nil {
 		for line := range strings.SplitSeq(err.Error(), "\n") {
-			add("", "", line)
+			add(SchemaKey(line), "", line)
 		}
 	}
 	if (c.Server.CertFile == "") != (c.Server.KeyFile == "") {
@@ -159,6 +171,40 @@ func (c *Config) validate() []Problem {
 		add("clickhouse.flows", "false", "rows would go nowhere: set kafka.topic")
 	}
 	return problems
+}
+
+// schemaKeys are the keys of what package schema names in its own words.
+var schemaKeys = []struct{ words, key string }{
+	{"flow TTL column", "flow.ttl_column"}, {"interface traffic TTL column", "tables.interface_traffic_ttl_column"},
+	{"loss TTL column", "tables.loss_ttl_column"}, {"flow TTL", "flow.ttl"},
+	{"interface traffic TTL", "tables.interface_traffic_ttl"},
+	{"loss TTL", "tables.loss_ttl"}, {"metadata TTL", "tables.metadata_ttl"},
+	{"flow partition", "flow.partition_by"},
+	{"interface traffic partition", "tables.interface_traffic_partition_by"},
+	{"loss partition", "tables.loss_partition_by"}, {"sharding key", "clickhouse.sharding_key"},
+	{"storage policy", "clickhouse.storage_policy"}, {"database", "clickhouse.database"},
+	{"distributed", "clickhouse.distributed"}, {"replication", "clickhouse.replication"},
+	{"flow extension", "flow.extensions"}, {"IP reference extension", "flow.ip_ref_extensions"},
+	{"AS extension", "tables.as_extensions"}, {"interface extension", "tables.interface_extensions"},
+	{"flow table", "tables.flow"}, {"interface traffic table", "tables.interface_traffic"},
+	{"loss table", "tables.loss"}, {"interface table", "tables.interface"}, {"device table", "tables.device"},
+	{"organization table", "tables.organization"}, {"circuit table", "tables.circuit"},
+	{"AS table", "tables.as"}, {"IP table", "tables.ip"}, {"application table", "tables.application"},
+	{"SciReg table", "tables.scireg"}, {"application dictionary", "dictionaries.application.name"},
+	{"AS dictionary", "dictionaries.as.name"}, {"view edge_as", "flow.views.edge_as"},
+	{"view interface", "flow.views.interface"}, {"view ip_version", "flow.views.ip_version"},
+	{"TTL of view", "flow.view_settings"}, {"partition of view", "flow.view_settings"},
+	{"table of view", "flow.view_settings"},
+}
+
+// SchemaKey is the key that a line of schema.Settings.Validate is about; "" if it says so itself.
+func SchemaKey(line string) string {
+	for _, s := range schemaKeys {
+		if strings.HasPrefix(line, s.words) {
+			return s.key
+		}
+	}
+	return ""
 }
 
 func (t *ListenTLS) validate(add func(key, value, why string)) {
@@ -384,6 +430,19 @@ func (f *file) suggestion(path string) string {
 		}
 	}
 	if len(near) == 0 {
+		section := path[:strings.LastIndexByte(path, '.')+1]
+		names := map[string]bool{}
+		for known := range f.keys {
+			if strings.HasPrefix(known, section) {
+				name, _, _ := strings.Cut(strings.TrimPrefix(known, section), ".")
+				names[name] = true
+			}
+		}
+		if name := commandline.Nearest(last, slices.Sorted(maps.Keys(names))); name != "" {
+			near = append(near, section+name)
+		}
+	}
+	if len(near) == 0 {
 		return ""
 	}
 	slices.Sort(near)
@@ -392,7 +451,7 @@ func (f *file) suggestion(path string) string {
 
 func (f *file) setting(k *key, path string, node ast.Node) {
 	node = f.resolve(node)
-	v, err := f.value(node)
+	v, err := f.value(path, node)
 	if err != nil {
 		f.problem(node.GetToken(), path, "", err.Error())
 		return
@@ -408,7 +467,8 @@ func (f *file) setting(k *key, path string, node ast.Node) {
 	}
 }
 
-func (f *file) value(node ast.Node) (value, error) {
+// value reads the value of the key path.
+func (f *file) value(path string, node ast.Node) (value, error) {
 	if entries, ok := mappingValues(node); ok {
 		v := value{kind: mapping}
 		for _, entry := range entries {
@@ -416,7 +476,9 @@ func (f *file) value(node ast.Node) (value, error) {
 			if err != nil {
 				return v, err
 			}
-			v.pairs = append(v.pairs, pair{key: entry.Key.GetToken().Value, text: text})
+			name := entry.Key.GetToken().Value
+			v.pairs = append(v.pairs, pair{key: name, text: text})
+			f.config.places[path+"."+name] = f.where(entry.Key.GetToken())
 		}
 		return v, nil
 	}

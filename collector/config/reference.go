@@ -129,6 +129,18 @@ func (c *Config) placeholders(table []key) {
 	}
 }
 
+// tlpLevels are the labels of the Traffic Light Protocol 2.0, and white of 1.0.
+var tlpLevels = []string{"tlp:red", "tlp:amber+strict", "tlp:amber", "tlp:green", "tlp:clear", "tlp:white"}
+
+// policyLevel warns of a level that no reader expects.
+func (c *Config) policyLevel() {
+	if level := c.Policy.Level; !slices.Contains(tlpLevels, strings.ToLower(level)) {
+		origin := c.origins["policy.level"]
+		c.warnings = append(c.warnings, Problem{Where: origin.Where, Key: origin.name("policy.level"), Value: level,
+			Why: "is no level of the Traffic Light Protocol: " + strings.Join(tlpLevels, ", ")})
+	}
+}
+
 // registryPipeline is the reference's pipeline file of the Science Registry.
 var registryPipeline = regexp.MustCompile(`^metadata_scireg\.ya?ml$`)
 

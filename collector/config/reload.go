@@ -15,6 +15,9 @@ func (c *Config) Files() []string {
 	return files
 }
 
+// HasEnvFiles reports whether env files were read.
+func (c *Config) HasEnvFiles() bool { return len(c.source.EnvFiles) > 0 }
+
 // Reload reads the settings again from where they came. The environment is still that of the start: a process has no
 // other.
 func (c *Config) Reload() (*Config, []Problem) { return Load(c.source) }

@@ -52,6 +52,9 @@ func (o Origin) by(key string) Origin {
 	return o
 }
 
+// Origin is where the value of a key comes from.
+func (c *Config) Origin(key string) Origin { return c.origins[key] }
+
 // Settings returns every setting in the order of conf.example/collector.yml. Of a Config that has problems they are
 // what could be read.
 func (c *Config) Settings() []Setting {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -210,14 +211,21 @@ func addresses(p *[]string) field {
 		if len(items) == 0 {
 			return fmt.Errorf("names no address")
 		}
-		for _, item := range items {
-			if err := checkAddress(item); err != nil {
-				return err
-			}
+		if err := eachItem(items, checkAddress); err != nil {
+			return err
 		}
 		*p = items
 		return nil
 	}}
+}
+
+// eachItem joins what is wrong with each item.
+func eachItem(items []string, check func(string) error) error {
+	var errs []error
+	for _, item := range items {
+		errs = append(errs, check(item))
+	}
+	return errors.Join(errs...)
 }
 
 // addressesOrOff takes addresses, or "off" or nothing for none.
@@ -236,7 +244,7 @@ func addressesOrOff(p *[]string) field {
 func serverHosts(p *string) field {
 	return field{get: textOf(p), set: func(v value) error {
 		*p = v.text
-		for item := range strings.SplitSeq(v.text, ",") {
+		return eachItem(strings.Split(v.text, ","), func(item string) error {
 			item = strings.TrimSpace(item)
 			scheme, _, isURL := strings.Cut(item, "://")
 			switch {
@@ -246,13 +254,13 @@ func serverHosts(p *string) field {
 				return fmt.Errorf("%q is not host or host:port", item)
 			}
 			if strings.Count(item, ":") != 1 {
-				continue // no port, or an IPv6 address
+				return nil // no port, or an IPv6 address
 			}
 			if _, port, _ := strings.Cut(item, ":"); !isPort(port) {
 				return fmt.Errorf("%q has no port between 1 and 65535", item)
 			}
-		}
-		return nil
+			return nil
+		})
 	}}
 }
 
@@ -265,18 +273,23 @@ func isPort(text string) bool {
 func targets(p *[]string) field {
 	return field{kind: list, get: listOf(p), set: func(v value) error {
 		items := v.items()
-		for _, item := range items {
-			host, port, err := net.SplitHostPort(item)
-			if err != nil || host == "" {
-				return fmt.Errorf("%q is not host:port", item)
-			}
-			if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-				return fmt.Errorf("%q has no port between 1 and 65535", item)
-			}
+		if err := eachItem(items, checkTarget); err != nil {
+			return err
 		}
 		*p = items
 		return nil
 	}}
+}
+
+func checkTarget(item string) error {
+	host, port, err := net.SplitHostPort(item)
+	if err != nil || host == "" {
+		return fmt.Errorf("%q is not host:port", item)
+	}
+	if !isPort(port) {
+		return fmt.Errorf("%q has no port between 1 and 65535", item)
+	}
+	return nil
 }
 
 func address(p *string) field {
@@ -316,7 +329,7 @@ func checkAddress(s string) error {
 func prefixes(p *[]netip.Prefix) field {
 	return field{kind: list, get: listOf(p), set: func(v value) error {
 		var all []netip.Prefix
-		for _, item := range v.items() {
+		err := eachItem(v.items(), func(item string) error {
 			prefix, err := netip.ParsePrefix(item)
 			if addr, addrErr := netip.ParseAddr(item); addrErr == nil {
 				prefix, err = netip.PrefixFrom(addr, addr.BitLen()), nil
@@ -325,9 +338,12 @@ func prefixes(p *[]netip.Prefix) field {
 				return fmt.Errorf("%q is not a prefix such as 192.0.2.0/24", item)
 			}
 			all = append(all, prefix.Masked())
+			return nil
+		})
+		if err == nil {
+			*p = all
 		}
-		*p = all
-		return nil
+		return err
 	}}
 }
 
@@ -352,30 +368,43 @@ func samplingRates(p *[]SamplingRate) field {
 			return err
 		}
 		var rates []SamplingRate
+		var errs []error
 		for _, entry := range pairs {
-			exporter, index, withIndex := strings.Cut(entry.key, "/")
-			r := SamplingRate{Any: !withIndex}
-			if r.Exporter, err = netip.ParseAddr(exporter); err != nil {
-				return fmt.Errorf("%q is not an exporter's address", exporter)
+			if r, err := samplingRate(entry); err != nil {
+				errs = append(errs, err)
+			} else {
+				rates = append(rates, r)
 			}
-			r.Exporter = r.Exporter.Unmap()
-			if withIndex {
-				n, err := strconv.ParseUint(index, 10, 32)
-				if err != nil {
-					return fmt.Errorf("%q is not an interface index", index)
-				}
-				r.Interface = uint32(n)
-			}
-			n, err := strconv.ParseUint(entry.text, 10, 32)
-			if err != nil || n == 0 {
-				return fmt.Errorf("%q is not a sampling rate", entry.text)
-			}
-			r.Rate = uint32(n)
-			rates = append(rates, r)
+		}
+		if len(errs) > 0 {
+			return errors.Join(errs...)
 		}
 		*p = rates
 		return nil
 	}}
+}
+
+func samplingRate(entry pair) (SamplingRate, error) {
+	exporter, index, withIndex := strings.Cut(entry.key, "/")
+	r := SamplingRate{Any: !withIndex}
+	address, err := netip.ParseAddr(exporter)
+	if err != nil {
+		return r, fmt.Errorf("%q is not an exporter's address", exporter)
+	}
+	r.Exporter = address.Unmap()
+	if withIndex {
+		n, err := strconv.ParseUint(index, 10, 32)
+		if err != nil {
+			return r, fmt.Errorf("%q is not an interface index", index)
+		}
+		r.Interface = uint32(n)
+	}
+	n, err := strconv.ParseUint(entry.text, 10, 32)
+	if err != nil || n == 0 {
+		return r, fmt.Errorf("%q is not a sampling rate", entry.text)
+	}
+	r.Rate = uint32(n)
+	return r, nil
 }
 
 // addressMap takes "ADDRESS: ADDRESS".
@@ -386,19 +415,22 @@ func addressMap(p *map[netip.Addr]netip.Addr) field {
 			return err
 		}
 		all := make(map[netip.Addr]netip.Addr, len(pairs))
+		var errs []error
 		for _, entry := range pairs {
-			from, err := netip.ParseAddr(entry.key)
-			if err != nil {
-				return fmt.Errorf("%q is not an address", entry.key)
+			var ends [2]netip.Addr
+			for i, text := range []string{entry.key, entry.text} {
+				addr, err := netip.ParseAddr(text)
+				if err != nil {
+					errs = append(errs, fmt.Errorf("%q is not an address", text))
+				}
+				ends[i] = addr.Unmap()
 			}
-			to, err := netip.ParseAddr(entry.text)
-			if err != nil {
-				return fmt.Errorf("%q is not an address", entry.text)
-			}
-			all[from.Unmap()] = to.Unmap()
+			all[ends[0]] = ends[1]
 		}
-		*p = all
-		return nil
+		if len(errs) == 0 {
+			*p = all
+		}
+		return errors.Join(errs...)
 	}}
 }
 

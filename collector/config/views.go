@@ -80,8 +80,8 @@ func (c *Config) buildViews() []Problem {
 			continue
 		}
 		if err != nil {
-			problems = append(problems, Problem{Key: "flow.view_settings." + setting.key, Value: setting.text,
-				Why: err.Error()})
+			key := "flow.view_settings." + setting.key
+			problems = append(problems, Problem{Where: c.places[key], Key: key, Value: setting.text, Why: err.Error()})
 		}
 	}
 	return problems

@@ -53,7 +53,8 @@ func TestUserWithoutRights(t *testing.T) {
 			play := func() string {
 				t.Helper()
 				var out bytes.Buffer
-				if err := Replay(cfg, zap.NewNop(), make(chan os.Signal), []string{testkit.OwnCapture(t, "softflowd-v9")},
+				if err := Replay(cfg, zap.NewNop(), make(chan os.Signal),
+					[]string{testkit.OwnCapture(t, "softflowd-v9")},
 					ReplayOptions{Once: true}, &out); err != nil {
 					t.Fatal(err)
 				}
@@ -65,7 +66,8 @@ func TestUserWithoutRights(t *testing.T) {
 			cfg.Server.Host = strings.TrimPrefix(limitedServer(t, host, regexp.MustCompile(denied))[0],
 				"CLICKHOUSE_HOST=")
 			said := play()
-			if got := testkit.Ask(t, cfg, "SELECT count() = 2 * "+before+" FROM data_flow"); got != "1" && got != "true" {
+			if got := testkit.Ask(t, cfg, "SELECT count() = 2 * "+before+" FROM data_flow"); got != "1" &&
+				got != "true" {
 				t.Errorf("not twice %s rows (%s); said\n%s", before, got, said)
 			}
 		})
@@ -105,7 +107,7 @@ func TestTTLOfTheTable(t *testing.T) {
 		t.Errorf("no warning with %q: %s", statement, text)
 	}
 	var out bytes.Buffer
-	_ = check.Run(t.Context(), cfg, &out)
+	_ = check.Run(t.Context(), cfg, nil, check.Options{User: check.Self()}, &out)
 	if !regexp.MustCompile(`(?m)^warning +tables +table data_flow: its TTL is .*` +
 		regexp.QuoteMeta(statement)).MatchString(out.String()) {
 		t.Errorf("check says:\n%s", &out)

@@ -23,7 +23,9 @@ func Read(path string) ([]record.Set, error) {
 		return nil, err
 	}
 	if doc.table == "" {
-		return nil, fmt.Errorf("%s: no key table", path)
+		return nil,
+			fmt.Errorf("%s: the key table is missing: it names the table of the records, such as table: meta_device",
+				path)
 	}
 	set := record.Set{Table: doc.table, Source: SourceName(path), Each: doc.each}
 	if doc.table != record.IP {

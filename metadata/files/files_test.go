@@ -131,7 +131,7 @@ data:
 
 func TestBrokenFiles(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
-		"no table":        {"data: []\n", ": no key table"},
+		"no table":        {"data: []\n", ": the key table is missing"},
 		"data is no list": {"table: meta_device\ndata: {a: 1}\n", ":2: data is not a list"},
 		"not a mapping":   {"- a\n- b\n", ": not a mapping with the keys table and data"},
 		"key given twice": {"table: a\ntable: b\n", ":2: the key table is there twice"},

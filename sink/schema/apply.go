@@ -45,18 +45,18 @@ func Apply(ctx context.Context, conn driver.Conn, s Settings) (changes []Change,
 	return append(changes, views...), err
 }
 
-// Compare returns what Apply would say, and does nothing.
-func Compare(ctx context.Context, conn driver.Conn, s Settings) (pending int, warnings []string, err error) {
+// Compare returns the lines of what Apply would do and what it would leave to the operator, and does nothing.
+func Compare(ctx context.Context, conn driver.Conn, s Settings) (pending, warnings []string, err error) {
 	steps, err := look(ctx, conn, &s)
 	if err != nil {
-		return 0, nil, err
+		return nil, nil, err
 	}
 	for _, step := range append(steps.tables, steps.views...) {
 		switch {
 		case step.warning:
 			warnings = append(warnings, step.line)
 		case step.statement != "" && !step.quiet:
-			pending++
+			pending = append(pending, step.line)
 		}
 	}
 	return pending, warnings, nil

@@ -243,6 +243,16 @@ func (s *Settings) Validate() error {
 	}
 	add1(s.FlowTTL.validate("flow TTL"))
 	add1(s.InterfaceTrafficTTL.validate("interface traffic TTL"))
+	for _, t := range []struct {
+		what  string
+		table table
+	}{
+		{"flow TTL", flowTable(s)}, {"interface traffic TTL", interfaceTrafficTable(s)}, {"loss TTL", lossTable(s)},
+	} {
+		if c := t.table.ttl.Column; t.table.ttl.Interval != "" && t.table.column(c) == nil {
+			add("%s column: %q is not a column of the table", t.what, c)
+		}
+	}
 	add1(s.LossTTL.validate("loss TTL"))
 	add1(TTL{Interval: s.MetadataTTL, Column: "insert_time"}.validate("metadata TTL"))
 	add1(validateExpression("flow partition", s.FlowPartitionBy))

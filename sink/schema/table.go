@@ -71,6 +71,16 @@ type table struct {
 	ttl         TTL
 }
 
+// column is the column of that name; nil if there is none.
+func (t *table) column(name string) *column {
+	for i := range t.columns {
+		if t.columns[i].name == name {
+			return &t.columns[i]
+		}
+	}
+	return nil
+}
+
 // create renders the CREATE statement.
 func (t *table) create(s *Settings) string {
 	var b strings.Builder

@@ -1,0 +1,114 @@
+package check
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/metranova/flow-collector/collector/config"
+)
+
+// Levels of a finding.
+const (
+	checkOK      = "ok"
+	checkNote    = "note"
+	checkWarning = "warning"
+	checkProblem = "problem"
+)
+
+// A Finding is one thing that was looked at. Its JSON form is what --json prints.
+type Finding struct {
+	Level   string `json:"level"`   // ok, note, warning or problem
+	Subject string `json:"subject"` // what it is about: listen, spool, metadata
+	Where   string `json:"where,omitempty"`
+	Key     string `json:"key,omitempty"` // the setting or variable
+	Value   string `json:"value,omitempty"`
+	Text    string `json:"text"`
+}
+
+// String is the finding without its level and subject.
+func (f Finding) String() string {
+	return config.Problem{Where: f.Where, Key: f.Key, Value: f.Value, Why: f.Text}.String()
+}
+
+// ErrProblems is returned when something would not work. What it is was printed.
+var ErrProblems = errors.New("run would not work")
+
+// findings are all that was found.
+type findings struct {
+	all []Finding
+}
+
+func (f *findings) say(level, subject, format string, args ...any) {
+	text := strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "; ")
+	f.all = append(f.all, Finding{Level: level, Subject: subject, Text: text})
+}
+
+// setting is say about a setting.
+func (c *checker) setting(key, level, subject, format string, args ...any) {
+	c.say(level, subject, format, args...)
+	f := &c.all[len(c.all)-1]
+	if origin := c.cfg.Origin(key); origin != (config.Origin{}) {
+		f.Text += " (" + key + ", from " + origin.String() + ")"
+	} else if level == checkProblem {
+		f.Text += " (" + key + ")"
+	}
+}
+
+// about adds what the configuration says of a setting.
+func (f *findings) about(level string, p config.Problem) {
+	f.all = append(f.all, Finding{Level: level, Subject: "configuration", Where: p.Where, Key: p.Key, Value: p.Value,
+		Text: p.Why})
+}
+
+func (f *findings) count(level string) (n int) {
+	for _, one := range f.all {
+		if one.Level == level {
+			n++
+		}
+	}
+	return n
+}
+
+// print writes the findings, as a table or as JSON. The error says whether there are problems; warnings are if strict.
+func (f *findings) print(out io.Writer, o Options) error {
+	problems, warnings := f.count(checkProblem), f.count(checkWarning)
+	var err error
+	if problems > 0 || o.Strict && warnings > 0 {
+		err = ErrProblems
+	}
+	if o.JSON {
+		encoder := json.NewEncoder(out)
+		encoder.SetEscapeHTML(false)
+		encoder.SetIndent("", "  ")
+		return errors.Join(encoder.Encode(struct {
+			Problems int       `json:"problems"`
+			Warnings int       `json:"warnings"`
+			Findings []Finding `json:"findings"`
+		}{problems, warnings, f.all}), err)
+	}
+	if failed := f.table(out); failed != nil {
+		return failed
+	}
+	fmt.Fprintf(out, "%s, %s\n", plural(problems, "problem"), plural(warnings, "warning"))
+	return err
+}
+
+// table has a line for each finding.
+func (f *findings) table(out io.Writer) error {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, one := range f.all {
+		fmt.Fprintf(table, "%s\t%s\t%s\n", one.Level, one.Subject, one)
+	}
+	return table.Flush()
+}
+
+func plural(n int, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return fmt.Sprintf("%d %ss", n, word)
+}
