@@ -1,27 +1,26 @@
-// Package metadata owns what is known of devices, interfaces, circuits, applications, organizations, AS numbers and
-// prefixes: it imports it from files and the net, keeps every version in the meta_* tables, and makes the snapshots
-// that package enrich looks things up in.
+// Package metadata owns the knowledge of devices, interfaces, circuits, applications, organizations, AS numbers and
+// prefixes. It imports it from files and the internet, keeps every version in the meta_* tables, and builds the
+// snapshots that package enrich uses.
 //
-// The way of a record: a source (files, caida, geo or a registry) reads it, record gives its values the types of the
-// table's columns and a hash, Loader compares the hash with the newest version in the table and writes a new version
-// where it differs, and Build makes a snapshot of the newest versions. Refresher does all that on its intervals and
-// when a file changes.
+// The way of a record: a source (files, caida, geo or a registry) reads it. Package record converts its values to the
+// types of the table's columns and hashes them. Loader compares the hash with that of the newest version in the table
+// and, if it differs, writes a new version. Build makes a snapshot of the newest versions. Refresher does all this at
+// intervals and whenever a file changes.
 //
-// Two tables are our own. meta_as_prefix has the ASN blocks, versioned like the others, so that an address gets the AS
-// of the longest of them. meta_source says which source has which record: rows of the meta_* tables are never deleted,
-// but a record that no source has any more stops matching. A record that meta_source does not know, because another
-// program wrote it, matches.
+// Two tables are our own. meta_as_prefix has the ASN blocks, with versions like the other tables; the longest of them
+// gives an address its AS. meta_source says which source has which record: rows of the meta_* tables are never deleted,
+// but a record that no source has any more stops matching. A record that is not in meta_source, because another program
+// wrote it, matches.
 //
-// A file's records are listed under its absolute path. A file that is removed while a Refresher runs takes its records
-// with it; one that is removed while none runs leaves them in force until Loader.Forget is told of it. Collectors that
-// share tables must have the same files: each would otherwise make the records of the others vanish.
+// The records of a file are listed under its absolute path. If a file is removed while a Refresher runs, its records
+// stop matching; if it is removed while none runs, they stay in force until Loader.Forget is called. Collectors that
+// share tables must have the same files: otherwise each would remove the records of the others.
 //
-// A table of prefixes has millions of records. Nothing here has the engine group or sort them: they are read in the
-// order of the table's key and compared here.
+// A table of prefixes has millions of records. Such tables are never grouped or sorted by the engine: they are read in
+// the order of the table's key and compared here.
 //
-// A source that is a list of files or URLs is described by a source.Registry: its table, its reader, its schedule and
-// its place in the snapshot. Registries has a line for each. What a snapshot is made of is described by a source.Kind
-// each.
+// A source.Registry describes a source that is a list of files or URLs: its table, reader, schedule and kinds of
+// records. Registries has one line for each. A source.Kind describes each kind of record in a snapshot.
 //
-// It imports enrich, the schema's settings and the ClickHouse client.
+// The package imports enrich, the schema's settings and the ClickHouse client.
 package metadata

@@ -203,7 +203,7 @@ func TestOneKindShrinks(t *testing.T) {
 			if err := os.Remove(interfaces); err != nil {
 				t.Fatal(err)
 			}
-			r.becomesTold("0 interfaces where the one in use has 1: it is kept as it was")
+			r.becomesTold("0 interfaces where the one in use has 1: it stays as it was")
 			deviceFile(t, devices, "one", "192.0.2.2")
 			r.becomes("a new loopback matches", has("192.0.2.2"))
 			if got := r.snapshot.Load().Stats().Interfaces; got != 1 {

@@ -17,29 +17,30 @@ import (
 	"github.com/metranova/flow-collector/sink/clickhouse"
 )
 
-// insertBytes is the size of an insert: large enough for few parts, small enough to hold three of them.
+// insertBytes is the size of an insert: large enough for few parts, small enough to hold three of them in memory.
 const insertBytes = 32 << 20
 
-// inserter collects rows in RowBinary and inserts them while the next ones are made. Inserts go one after the other.
+// inserter collects rows in RowBinary and inserts them while the next ones are encoded. Only one insert is under way at
+// a time.
 type inserter struct {
 	db     *database
 	table  string
 	query  string
 	buf    []byte
-	ref    string // of the first row in buf, where the rows are versions
-	rows   int    // all that were added
+	ref    string // of the first row in buf, if the rows are versions
+	rows   int    // rows added so far
 	full   chan chunk
 	free   chan []byte
-	omit   map[string]bool // settings that the server forbids
+	omit   map[string]bool // settings that the server does not let us change
 	group  *errgroup.Group
 	ctx    context.Context
 	cancel context.CancelFunc
 }
 
-// chunk is the rows of one insert.
+// chunk holds the rows of one insert.
 type chunk struct {
 	data []byte
-	ref  string // of a version in it; "" where the rows are not versions
+	ref  string // of one of its versions; "" if the rows are not versions
 }
 
 func (d *database) insert(ctx context.Context, table string, columns []string) *inserter {
@@ -65,15 +66,14 @@ func (d *database) insert(ctx context.Context, table string, columns []string) *
 	return i
 }
 
-// send inserts a chunk. The server drops an insert whose token it remembers, so the token decides what counts as
-// repeated.
+// send inserts a chunk. The server drops an insert whose token it remembers, so the token decides what is a repetition.
 //
-// Versions have numbers, so the same bytes are the same versions: two collectors that load one change at once send the
-// same token, and the table gets the versions once. A token of rows that the table lost since (TTL, TRUNCATE) must not
-// keep them out, so what was dropped and is not there is sent again.
+// Versions have numbers, so equal bytes are equal versions: two collectors that load the same change at the same time
+// send the same token, and the table gets the versions once. But a remembered token must not block rows that the table
+// has lost since (TTL, TRUNCATE). Therefore rows that were dropped and are not in the table are sent again.
 //
-// Other rows may return to what they were (a record vanishes, comes back and vanishes again), so each insert has a
-// token of its own.
+// Other rows can return to an earlier state (a record vanishes, returns and vanishes again), so each of their inserts
+// has a new token.
 func (i *inserter) send(c chunk) error {
 	if c.ref == "" {
 		return i.sendAs(uniqueToken(), c.data)
@@ -94,17 +94,17 @@ func (i *inserter) send(c chunk) error {
 	return i.sendAs(uniqueToken(), c.data)
 }
 
-// dispensable are the settings of inserts that can be left to the server's profile, where that forbids to change them.
-// Without them two collectors that load one change at once may write its versions twice; with one collector nothing
-// changes.
+// dispensable are the insert settings that can be left to the server's profile if it does not let us change them.
+// Without them, two collectors that load the same change at the same time may write its versions twice. With one
+// collector nothing changes.
 var dispensable = []string{"async_insert", "insert_deduplicate", "distributed_foreground_insert"}
 
 func (i *inserter) sendAs(token string, data []byte) error {
 	settings := chgo.Settings{
 		"input_format_binary_read_json_as_string": 1,
-		"async_insert":                  0, // the answer comes when the rows are there
-		"distributed_foreground_insert": 1, // in the shards too
-		"insert_deduplicate":            1, // by the token, not by the rows
+		"async_insert":                  0, // the response comes when the rows are stored
+		"distributed_foreground_insert": 1, // also on the shards
+		"insert_deduplicate":            1, // by token, not by content
 		"insert_deduplication_token":    token,
 	}
 	for name := range i.omit {
@@ -118,15 +118,15 @@ func (i *inserter) sendAs(token string, data []byte) error {
 			return err
 		}
 		if !slices.Contains(dispensable, name) {
-			return fmt.Errorf("%w; metadata cannot be written without %s: let the user set it, ALTER USER … SETTINGS %s WRITABLE", err, name, name)
+			return fmt.Errorf("%w; metadata cannot be written without the setting %s: allow the user to change it with ALTER USER … SETTINGS %s WRITABLE", err, name, name)
 		}
 		i.omit[name] = true
 		delete(settings, name)
 	}
 }
 
-// appears reports whether the table has a version. What another collector has just inserted through another replica
-// takes a moment.
+// appears reports whether the table has a version. It waits a moment, for what another collector has just inserted
+// through another replica.
 func (i *inserter) appears(ref string) (bool, error) {
 	for wait := 50 * time.Millisecond; ; wait *= 2 {
 		var n uint64
@@ -149,7 +149,7 @@ func uniqueToken() string {
 	return "metadata " + hex.EncodeToString(b[:])
 }
 
-// add adds the row that row appends. ref is that of a version, "" for a row of another kind.
+// add adds the row that the function appends. ref is that of a version, "" for other rows.
 func (i *inserter) add(ref string, row func(b []byte) []byte) error {
 	if len(i.buf) == 0 {
 		i.ref = ref
@@ -179,7 +179,7 @@ func (i *inserter) flush() error {
 	return nil
 }
 
-// close inserts what is left, unless the load has failed already, and waits.
+// close inserts the rest, unless the load has failed already, and waits.
 func (i *inserter) close(failed error) error {
 	defer i.cancel()
 	if failed == nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/metranova/flow-collector/sink/schema"
 )
 
-// The tags of the kinds in the snapshot file. Tags of registries' kinds begin at 16.
+// The tags of the kinds in the snapshot file. Tags of registries begin at 16.
 const (
 	tagDevices byte = iota + 1
 	tagInterfaces
@@ -23,14 +23,14 @@ const (
 	tagExtensions
 )
 
-// modelKinds are the kinds of the data model, in the order in which their tables are read.
+// modelKinds returns the kinds of the data model, in the order in which their tables are read.
 func modelKinds() []source.Kind {
 	return []source.Kind{
 		organizations(), autonomousSystems(), devices(), interfaces(), applications(), asBlocks(), ipPrefixes(),
 	}
 }
 
-// tableKinds are the kinds whose tables a snapshot is made of under these settings.
+// tableKinds returns the kinds whose tables a snapshot is built from under these settings.
 func tableKinds(s *schema.Settings) []source.Kind {
 	kinds := modelKinds()
 	for _, name := range s.IPRefExtensions {
@@ -39,7 +39,7 @@ func tableKinds(s *schema.Settings) []source.Kind {
 	return append(kinds, registryKinds()...)
 }
 
-// fileKinds are the kinds that a snapshot file can have, whatever the settings were when it was written.
+// fileKinds returns the kinds that a snapshot file can have, whatever the settings were when it was written.
 func fileKinds() []source.Kind {
 	return append(append(modelKinds(), extension("")), registryKinds()...)
 }
@@ -166,8 +166,8 @@ func applications() *source.Records[enrich.Application] {
 	}
 }
 
-// asBlocks hands the operator's own blocks on last: of two with one prefix the last one counts. Their ids are more than
-// the prefix.
+// asBlocks passes the operator's own blocks last, because of two blocks with the same prefix the last one counts. Their
+// ids are more than the prefix.
 func asBlocks() *source.Records[enrich.ASPrefix] {
 	return &source.Records[enrich.ASPrefix]{
 		KindName: "ASN blocks", TableName: record.ASPrefix, FileTag: tagASBlocks,
@@ -215,8 +215,8 @@ type extensionPrefix struct {
 	enrich.IPPrefix
 }
 
-// extension is the kind of an IP reference extension's prefixes. Those of all extensions have one tag in the file, and
-// the record says of which extension it is: extension("") reads them all.
+// extension returns the kind for the prefixes of an IP reference extension. All extensions have one tag in the file,
+// and the record names its extension: extension("") reads them all.
 func extension(name string) *source.Records[extensionPrefix] {
 	kindName := func(extension string) string { return extension + " prefixes" }
 	return &source.Records[extensionPrefix]{

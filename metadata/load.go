@@ -14,7 +14,7 @@ import (
 )
 
 // Loader writes sets of records into the tables. It is not safe for concurrent use. Two loaders that load the same
-// change at once, such as those of two collectors, write one version of each record.
+// change at the same time, such as those of two collectors, write one version of each record.
 type Loader struct {
 	database
 	tables map[string]*record.Table
@@ -23,27 +23,28 @@ type Loader struct {
 
 	// ForceUpdate gives every record a new version.
 	ForceUpdate bool
-	// AllowShrink lets most of a source's records vanish at once, which is otherwise taken for a broken source.
+	// AllowShrink accepts that most of a source's records vanish at once. Otherwise the source is taken for broken.
 	AllowShrink bool
-	// Report, if set, gets every problem; Result counts them.
+	// Report, if set, receives every problem; Result counts them.
 	Report func(record.Problem)
 }
 
-// Result is what loading a set came to.
+// Result is the result of loading a set.
 type Result struct {
-	Table, Source    string
-	Read             int // records of the set, good ones and others
-	Written          int // new versions
-	Unchanged        int
-	Problems         int // records and parts of records left out
-	Vanished         int // records that the source does not have any more
-	VanishedRefused  int // the same, but too many to believe
-	Added, Returning int // records that are new for the source; Returning is the part that the table had
+	Table, Source   string
+	Read            int // records of the set, including wrong ones
+	Written         int // new versions
+	Unchanged       int
+	Problems        int // records, or parts of records, that were left out
+	Vanished        int // records that the source no longer has
+	VanishedRefused int // vanished records that were kept because there are too many
+	// records that are new for the source; Returning counts those of them that the table already had
+	Added, Returning int
 
-	good int // records that are right, and the first with their id
+	good int // correct records, each id once
 }
 
-// String is the result in a line.
+// String returns the result as one line.
 func (r Result) String() string {
 	s := fmt.Sprintf("%s: %d records, %d new versions, %d unchanged", r.Table, r.Read, r.Written, r.Unchanged)
 	if r.Problems > 0 {
@@ -58,10 +59,10 @@ func (r Result) String() string {
 	return s + " (" + r.Source + ")"
 }
 
-// A source that lacks more than half of the records it had, and of no fewer than shrinkFloor, is not believed.
+// A source that lacks more than half of its former records, and at least shrinkFloor of them, is taken for broken.
 const shrinkFloor = 100
 
-var errNotOneGood = errors.New("not one good record: nothing changes")
+var errNotOneGood = errors.New("not one correct record: nothing changes")
 
 // NewLoader returns a loader for the tables that the settings name.
 func NewLoader(conn driver.Conn, settings schema.Settings) *Loader {
@@ -75,7 +76,7 @@ func NewLoader(conn driver.Conn, settings schema.Settings) *Loader {
 }
 
 // Load writes the sets in the order of their tables' dependencies, so that references to records of the same load are
-// found. A set that fails does not keep the others from being loaded; the error has a line for each that failed.
+// found. If one set fails, the others are still loaded; the error has a line for each failed set.
 func (l *Loader) Load(ctx context.Context, sets ...record.Set) ([]Result, error) {
 	var errs []error
 	known := make([]record.Set, 0, len(sets))
@@ -103,7 +104,7 @@ func (l *Loader) Load(ctx context.Context, sets ...record.Set) ([]Result, error)
 	return results, errors.Join(errs...)
 }
 
-// Forget makes a source's records vanish.
+// Forget makes all records of a source vanish.
 func (l *Loader) Forget(ctx context.Context, source string) (vanished int, err error) {
 	for _, t := range l.order {
 		out := l.insert(ctx, sourceTable, sourceColumns)
@@ -130,7 +131,7 @@ func sourceRow(table, source, id string, present bool) func([]byte) []byte {
 	}
 }
 
-// load is the loading of one set.
+// load is the state of loading one set.
 type load struct {
 	*Loader
 	table    *record.Table
@@ -141,12 +142,12 @@ type load struct {
 	resolve  *resolver
 	result   Result
 	err      error
-	members  []*member // of a table whose records refer to each other
+	members  []*member // if records of the table refer to each other
 	hashBuf  []byte
 }
 
-// loadTable loads the sets of a table. They are loaded together, as records of one may refer to those of another, and
-// an id counts where it comes first.
+// loadTable loads all sets of a table. They are loaded together, because records of one may refer to those of another.
+// The first record with an id counts.
 func (l *Loader) loadTable(ctx context.Context, t *record.Table, sets []record.Set) ([]*load, error) {
 	known, err := l.readVersions(ctx, t)
 	if err != nil {
@@ -189,15 +190,15 @@ func (l *Loader) loadTable(ctx context.Context, t *record.Table, sets []record.S
 	return loads, errors.Join(errs...)
 }
 
-// inserting has use write rows and listings, and waits until they are in the tables.
+// inserting calls use, which writes rows and listings, and waits until they are stored.
 func (l *load) inserting(ctx context.Context, use func() error) error {
 	l.rows = l.insert(ctx, l.table.Name, l.table.ColumnNames())
 	l.listings = l.insert(ctx, sourceTable, sourceColumns)
-	// The rows first: a listed record must be there.
+	// Rows first: a listed record must exist.
 	return l.listings.close(l.rows.close(use()))
 }
 
-// each calls use with every good record's row and id. A second record with an id is left out.
+// each calls use with the row and id of every correct record. A second record with the same id is left out.
 func (l *load) each(row record.Row, use func(row record.Row, id, place string, key [2]uint64, v version) error) error {
 	return l.set.Each(func(raw record.Raw, place string) error {
 		l.result.Read++
@@ -216,7 +217,7 @@ func (l *load) each(row record.Row, use func(row record.Row, id, place string, k
 		v := l.versions.byID[key]
 		if v.seen != 0 {
 			l.problem(record.Problem{Place: place, ID: id,
-				Reason: "a record with this id comes before it; this one is left out"})
+				Reason: "another record with this id comes before it; this one is left out"})
 			l.keep(id)
 			return nil
 		}
@@ -235,7 +236,7 @@ func (l *load) each(row record.Row, use func(row record.Row, id, place string, k
 	})
 }
 
-// keep leaves the version in force that a record had before it went bad.
+// keep marks a record that is wrong now as still present, so that its last correct version stays in force.
 func (l *load) keep(id string) {
 	key := l.versions.key(id)
 	if v, ok := l.versions.byID[key]; ok {
@@ -299,7 +300,7 @@ func (l *load) list(id string, key [2]uint64, v version) error {
 	return l.listings.add("", sourceRow(l.table.Name, l.set.Source, id, true))
 }
 
-// vanish notes which of the source's records were not in the set.
+// vanish marks the source's records that were not in the set as vanished.
 func (l *load) vanish(ctx context.Context) error {
 	emptied := l.AllowShrink && l.result.Read == 0 && l.result.Problems == 0
 	if l.result.good == 0 && !l.set.MayBeEmpty && !emptied && (l.result.Read > 0 || l.versions.listed > 0) {

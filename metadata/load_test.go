@@ -227,7 +227,7 @@ func TestLoad(t *testing.T) {
 			device("good2", "192.0.2.3")))[0]
 		want := []string{
 			"line 2: untyped: type: missing",
-			"line 3: good1: a record with this id comes before it; this one is left out",
+			"line 3: good1: another record with this id comes before it; this one is left out",
 			"line 4: odd: type: a mapping instead of a text",
 		}
 		if diff := cmp.Diff(want, problems); diff != "" || r.Written != 2 {
@@ -258,7 +258,7 @@ func TestLoad(t *testing.T) {
 
 	t.Run("an empty set changes nothing and is an error", func(t *testing.T) {
 		_, err := newLoader().Load(context.Background(), setOf(record.Device, "q19"))
-		if err == nil || !strings.Contains(err.Error(), "q19: load meta_device: not one good record") {
+		if err == nil || !strings.Contains(err.Error(), "q19: load meta_device: not one correct record") {
 			t.Errorf("%v", err)
 		}
 		if !hasDevice(mustBuild(t, conn, settings), "192.0.2.19") {

@@ -20,8 +20,8 @@ import (
 	"github.com/metranova/flow-collector/sink/schema"
 )
 
-// rebuild makes a new snapshot, if the tables have changed, and puts it in use. Each kind of metadata stands alone: one
-// whose table cannot be read, or that shrank beyond belief, is kept as it was, and the others are new.
+// rebuild builds a new snapshot, if the tables have changed, and puts it in use. Kinds of metadata are independent: one
+// whose table cannot be read, or that shrank implausibly, stays as it was, and the others are new.
 func (r *Refresher) rebuild(ctx context.Context) error {
 	d := newDatabase(r.options.Conn, r.options.Settings)
 	state, err := d.state(ctx)
@@ -68,10 +68,10 @@ func (r *Refresher) rebuild(ctx context.Context) error {
 	r.state = state
 	r.current.Store(time.Now().Unix())
 	r.reloadDictionaries(ctx)
-	r.options.Log.Info("metadata in use", zap.Any("records", s.Stats()), zap.Duration("took", time.Since(began)))
+	r.options.Log.Info("metadata loaded", zap.Any("records", s.Stats()), zap.Duration("took", time.Since(began)))
 	if file != nil {
 		if err := file.commit(); err != nil {
-			r.options.Log.Warn("the metadata is not kept for the next start", zap.Error(err))
+			r.options.Log.Warn("the metadata is not saved for the next start", zap.Error(err))
 		}
 	}
 	releaseMemory()
@@ -84,14 +84,14 @@ func (r *Refresher) createFile() *snapshotWriter {
 	}
 	file, err := createSnapshotFile(r.options.File)
 	if err != nil {
-		r.options.Log.Warn("the metadata is not kept for the next start", zap.Error(err))
+		r.options.Log.Warn("the metadata is not saved for the next start", zap.Error(err))
 		return nil
 	}
 	return file
 }
 
-// keepKinds makes the snapshot again, with some kinds as they are in the snapshot file of the one in use. A kind that
-// the table cannot give and the file does not have is empty.
+// keepKinds builds the snapshot again with some kinds taken from the snapshot file of the one in use. A kind that
+// neither the table nor the file has is empty.
 func (r *Refresher) keepKinds(fresh *enrich.Snapshot, file *snapshotWriter, held,
 	unread map[string]string) (*enrich.Snapshot, *snapshotWriter, error) {
 	old, oldErr := "", errors.New("there is no snapshot file")
@@ -102,7 +102,7 @@ func (r *Refresher) keepKinds(fresh *enrich.Snapshot, file *snapshotWriter, held
 		if len(held) == 0 {
 			return fresh, file, nil
 		}
-		return nil, file, fmt.Errorf("%s; nothing can be kept of the one in use: %w",
+		return nil, file, fmt.Errorf("%s; nothing of the metadata in use can be kept: %w",
 			strings.Join(sortedValues(held), "; "), oldErr)
 	}
 	if err := file.finish(); err != nil {
@@ -131,14 +131,14 @@ func (r *Refresher) keepKinds(fresh *enrich.Snapshot, file *snapshotWriter, held
 	return s, merged, err
 }
 
-// noteKinds logs what is kept as it was, once, and has it among the problems.
+// noteKinds logs once which kinds stay as they were, and adds them to the problems.
 func (r *Refresher) noteKinds(held, unread map[string]string) {
 	if r.shrink.held = len(held) > 0; !r.shrink.held {
 		r.shrink.accepted = time.Now()
 	}
 	for kind, why := range held {
 		held[kind] = why +
-			": it is kept as it was. If that is right: collector metadata load all --allow-shrink, or SIGHUP twice within ten minutes"
+			": it stays as it was. If the new one is right: collector metadata load all --allow-shrink, or SIGHUP twice within ten minutes"
 	}
 	for _, kinds := range []map[string]string{held, unread} {
 		for kind, why := range kinds {
@@ -151,8 +151,8 @@ func (r *Refresher) noteKinds(held, unread map[string]string) {
 	r.problems.keep("kind ", func(kind string) bool { return held[kind] != "" || unread[kind] != "" })
 }
 
-// isOfTable reports whether an error is one of a single table: it is missing, has other columns, or may not be read.
-// Everything else is the server's.
+// isOfTable reports whether an error is about a single table: it is missing, has other columns, or may not be read. All
+// other errors are the server's.
 func isOfTable(err error) bool {
 	const unknownTable, unknownIdentifier, noSuchColumn, accessDenied, typeMismatch = 60, 47, 16, 497, 53
 	var e *chgo.Exception
@@ -160,7 +160,7 @@ func isOfTable(err error) bool {
 		slices.Contains([]int32{unknownTable, unknownIdentifier, noSuchColumn, accessDenied, typeMismatch}, e.Code)
 }
 
-// state is a text that changes when a table that a snapshot is made of does.
+// state returns a text that changes when a table of the snapshot does.
 func (d *database) state(ctx context.Context) (string, error) {
 	tables := []string{sourceTable}
 	for _, k := range tableKinds(&d.Settings) {
@@ -170,7 +170,7 @@ func (d *database) state(ctx context.Context) (string, error) {
 	for _, t := range tables {
 		var rows uint64
 		var last string
-		// Merges leave fewer rows of the two tables that replace them.
+		// The row count of the two replacing tables falls with merges, so it is not used.
 		count, from := "count()", d.Name(t)
 		switch t {
 		case sourceTable: // its time has microseconds
@@ -190,24 +190,25 @@ func (d *database) state(ctx context.Context) (string, error) {
 	return state.String(), nil
 }
 
-// shrinkGuard decides whether metadata that shrank beyond belief is taken.
+// shrinkGuard decides whether metadata that shrank implausibly is accepted.
 type shrinkGuard struct {
-	held     bool      // a kind is kept as it was
-	refused  bool      // a source that shrank was not believed
-	allowed  time.Time // until when two hangups count
-	accepted time.Time // when all kinds were last taken
+	held     bool      // a kind stays as it was
+	refused  bool      // a source that shrank was rejected
+	allowed  time.Time // shrinking is accepted until then
+	accepted time.Time // when all kinds were last accepted
 	hangups  int64
-	last     time.Time // hangup
+	last     time.Time // the previous hangup
 }
 
 const (
-	hangupWindow = 10 * time.Minute // between two hangups
-	allowedFor   = time.Minute      // after the second one
+	hangupWindow = 10 * time.Minute // between the two hangups
+	allowedFor   = time.Minute      // after the second hangup
 )
 
 func (g *shrinkGuard) isAllowed(now time.Time) bool { return now.Before(g.allowed) }
 
-// hangup notes that everything is read again. n is how many hangups there were: another configuration is none.
+// hangup notes that everything is read again. n is the number of hangups so far; it does not change if the cause is a
+// new configuration.
 func (g *shrinkGuard) hangup(n int64, now time.Time) {
 	if n == g.hangups {
 		return
@@ -218,18 +219,18 @@ func (g *shrinkGuard) hangup(n int64, now time.Time) {
 	g.hangups, g.last, g.refused = n, now, false
 }
 
-// allowShrink is the name under which meta_source has the operator's word that what shrank is right.
+// allowShrink is the name in meta_source of the operator's permission to shrink.
 const allowShrink = "allow-shrink"
 
-// AllowShrink has running collectors take metadata that shrank, as it is now.
+// AllowShrink makes running collectors accept metadata that shrank, as it is now.
 func AllowShrink(ctx context.Context, conn driver.Conn, settings schema.Settings) error {
 	d := newDatabase(conn, settings)
 	out := d.insert(ctx, sourceTable, sourceColumns)
 	return out.close(out.add("", sourceRow(allowShrink, allowShrink, "", true)))
 }
 
-// allowedByTable reports whether the operator has said so since all kinds were last taken. The server's clock tells how
-// long ago.
+// allowedByTable reports whether the operator has permitted shrinking since all kinds were last accepted. Ages are
+// measured by the server's clock.
 func (g *shrinkGuard) allowedByTable(ctx context.Context, d *database) bool {
 	var ago float64
 	err := d.Conn.QueryRow(ctx,
@@ -239,13 +240,13 @@ func (g *shrinkGuard) allowedByTable(ctx context.Context, d *database) bool {
 	return err == nil && ago >= 0 && !g.accepted.IsZero() && ago <= time.Since(g.accepted).Seconds()
 }
 
-// problemList is what is wrong, by what it is wrong with. It may be read at any time.
+// problemList holds the current problems, by what they are about. It is safe for concurrent use.
 type problemList struct {
 	lock sync.Mutex
 	by   map[string]string
 }
 
-// set notes a problem, or with "" that there is none, and reports whether it is a new one.
+// set notes a problem, or "" for none, and reports whether it is new.
 func (p *problemList) set(of, problem string) bool {
 	p.lock.Lock()
 	defer p.lock.Unlock()
@@ -261,7 +262,7 @@ func (p *problemList) set(of, problem string) bool {
 	return changed && problem != ""
 }
 
-// keep forgets the problems with a prefix of which still is false.
+// keep removes problems with a prefix, unless still is true for them.
 func (p *problemList) keep(prefix string, still func(name string) bool) {
 	p.lock.Lock()
 	defer p.lock.Unlock()

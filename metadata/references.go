@@ -9,18 +9,18 @@ import (
 	"github.com/metranova/flow-collector/metadata/tables"
 )
 
-// references are the refs of the newest versions by id, for each table that was asked for.
+// references holds the refs of the newest versions by id, for each table that was needed.
 type references map[string]map[string]string
 
 // resolver fills the reference columns of a table's rows.
 type resolver struct {
 	table *record.Table
 	refs  references
-	own   func(id string) (ref string, ok bool) // of the set that is being loaded, for records that refer to each other
+	own   func(id string) (ref string, ok bool) // of the set that is being loaded, if its records refer to each other
 	buf   []byte
 }
 
-// newResolver reads the refs of the tables that t refers to. They stay until the loader writes to that table.
+// newResolver reads the refs of the tables that t refers to. They are cached until the loader writes to that table.
 func (l *Loader) newResolver(ctx context.Context, t *record.Table) (*resolver, error) {
 	for _, c := range t.Columns {
 		if c.Target == "" || l.refs[c.Target] != nil {
@@ -40,7 +40,8 @@ func (l *Loader) newResolver(ctx context.Context, t *record.Table) (*resolver, e
 	return &resolver{table: t, refs: l.refs}, nil
 }
 
-// fill sets the reference columns from the ids in the row; an id that nothing has gives NULL, in a list in its place.
+// fill sets the reference columns from the ids in the row. An id without a record gives NULL; in a list, NULL at its
+// position.
 func (r *resolver) fill(row record.Row) {
 	for i := range r.table.Columns {
 		c := &r.table.Columns[i]

@@ -23,79 +23,78 @@ import (
 	"github.com/metranova/flow-collector/sink/schema"
 )
 
-// RefresherOptions are what a Refresher works with.
+// RefresherOptions configure a Refresher.
 type RefresherOptions struct {
 	Conn     driver.Conn
 	Settings schema.Settings
 	Sources  []Source
-	// Snapshot is where workers find the snapshot in use. It is replaced whole; the old one serves until then.
+	// Snapshot is where workers read the snapshot in use. It is replaced as a whole.
 	Snapshot *atomic.Pointer[enrich.Snapshot]
-	// File is the snapshot file, read at the start and replaced with each snapshot; "" for none.
+	// File is the snapshot file, read at the start and replaced with each snapshot; "": none.
 	File string
-	// Interval is how often the tables are looked at for what other programs have written; 0: never.
+	// Interval is how often the tables are checked for changes by other programs; 0: never.
 	Interval time.Duration
-	// ForceUpdate writes a new version of every record at every load.
+	// ForceUpdate writes a new version of every record in every load.
 	ForceUpdate bool
 	Log         *zap.Logger
 }
 
-// Refresher keeps the snapshot up to date: it loads each source on its interval and when one of its files changes, and
-// makes a new snapshot when the tables have changed. What fails is reported and tried again; the snapshot in use stays.
+// Refresher keeps the snapshot up to date. It loads each source at its interval and when one of its files changes, and
+// builds a new snapshot when the tables have changed. Failures are reported and retried; the snapshot in use stays.
 type Refresher struct {
 	options  RefresherOptions
 	again    chan struct{}
-	hangups  atomic.Int64                  // calls of Reload
-	next     atomic.Pointer[Configuration] // that Run is to take over
-	loaded   chan struct{}                 // closed when what is on disk was loaded once
-	complete chan struct{}                 // closed when every source was tried once
+	hangups  atomic.Int64                  // number of calls of Reload
+	next     atomic.Pointer[Configuration] // for Run to take over
+	loaded   chan struct{}                 // closed when local files have been loaded once
+	complete chan struct{}                 // closed when every source has been tried once
 	state    string                        // of the tables that the snapshot in use was built from
 	settle   time.Duration
-	poll     time.Duration // between looks at the files
-	nextLook time.Time     // at the files
+	poll     time.Duration // time between two checks of the files
+	nextLook time.Time     // time of the next check of the files
 	sources  []sourceState
 	fetched  chan fetchResult
-	round    int      // counts configurations: a download of an earlier one is not waited for
-	look     schedule // of the tables
+	round    int      // number of the configuration: downloads of an earlier one are ignored
+	look     schedule // of checking the tables
 	current  atomic.Int64
 	shrink   shrinkGuard
 	problems problemList
 	watching watching
 }
 
-// sourceState is what Run knows of a source.
+// sourceState is Run's state of a source.
 type sourceState struct {
-	load     schedule // when it is read and loaded
-	fetch    schedule // when it is downloaded
+	load     schedule // of reading and loading
+	fetch    schedule // of downloading
 	fetching bool
-	fetchErr error    // of the last download
-	tried    bool     // it was loaded once, or that failed
-	had      []string // the names of its sets when all of it was read last
-	files    string   // what its files looked like when they were read
+	fetchErr error    // of the latest download
+	tried    bool     // it was loaded once, or failed
+	had      []string // the names of its sets when it was last read completely
+	files    string   // the state of its files when they were read
 }
 
-// fetchResult is a download that has ended.
+// fetchResult is the result of a download.
 type fetchResult struct {
 	round, source int
 	err           error
 }
 
-// schedule is when something is next to be done.
+// schedule is when something is due next.
 type schedule struct {
 	due    time.Time // zero: not by time
-	failed int       // how often in a row
+	failed int       // failures in a row
 }
 
 const (
 	settleTime = time.Second      // after the last change of a file, for editors and copies to finish
-	pollTime   = time.Minute      // between looks at the files: not every change is an event
-	afterMost  = 24 * time.Hour   // that a server's Retry-After is followed
+	pollTime   = time.Minute      // between two checks of the files, because not every change is an event
+	afterMost  = 24 * time.Hour   // the longest Retry-After that is followed
 	retryGap   = 30 * time.Second // after a failure, doubled for each further one
 	retryMax   = time.Hour
 	maxLines   = 20 // problems of a load that are logged one by one
 )
 
-// done sets when it is next to be done: after the interval, if there is one, or after a failure, if it is to be tried
-// again.
+// done sets when it is due next: after the interval, if there is one, or after a failure, if it is to be retried.
 func (s *schedule) done(interval time.Duration, again bool) {
 	s.due = time.Time{}
 	if !again {
@@ -109,7 +108,7 @@ func (s *schedule) done(interval time.Duration, again bool) {
 	s.failed++
 }
 
-// notBefore puts off what is due.
+// notBefore postpones what is due earlier.
 func (s *schedule) notBefore(t time.Time) {
 	if !s.due.IsZero() && s.due.Before(t) {
 		s.due = t
@@ -118,7 +117,7 @@ func (s *schedule) notBefore(t time.Time) {
 
 func (s *schedule) isDue(now time.Time) bool { return !s.due.IsZero() && !now.Before(s.due) }
 
-// NewRefresher returns a Refresher, which does nothing until Run.
+// NewRefresher returns a Refresher. It does nothing until Run.
 func NewRefresher(o RefresherOptions) *Refresher {
 	if o.Log == nil {
 		o.Log = zap.NewNop()
@@ -129,21 +128,21 @@ func NewRefresher(o RefresherOptions) *Refresher {
 	}
 }
 
-// Configuration is what may change while a Refresher runs.
+// Configuration is what can change while a Refresher runs.
 type Configuration struct {
 	Sources     []Source
 	Interval    time.Duration
 	ForceUpdate bool
 }
 
-// Configure has Run work with another configuration, beginning with a load of all sources. It does not wait.
+// Configure makes Run use another configuration; all sources are loaded again. It does not wait.
 func (r *Refresher) Configure(c Configuration) {
 	r.next.Store(&c)
 	r.wake()
 }
 
-// takeOver puts the configuration that waits, if one does, in use. What the sources of before had read stays known, so
-// that files which are not read any more are noticed.
+// takeOver puts a new configuration, if there is one, in use. What the former sources read is remembered, so that files
+// which are no longer read are noticed.
 func (r *Refresher) takeOver() {
 	c := r.next.Swap(nil)
 	if c == nil {
@@ -153,7 +152,7 @@ func (r *Refresher) takeOver() {
 	r.replaceSources(c.Sources)
 }
 
-// replaceSources puts other sources in use; all of them are due.
+// replaceSources puts other sources in use. All of them are due.
 func (r *Refresher) replaceSources(sources []Source) {
 	before := r.byName()
 	r.options.Sources, r.sources = sources, make([]sourceState, len(sources))
@@ -165,7 +164,7 @@ func (r *Refresher) replaceSources(sources []Source) {
 	}
 }
 
-// addSources puts sources in use of which some were not there before; only those are due.
+// addSources puts sources in use that partly existed before. Only the new ones are due.
 func (r *Refresher) addSources(sources []Source) {
 	before, now := r.byName(), time.Now()
 	r.options.Sources, r.sources = sources, make([]sourceState, len(sources))
@@ -173,7 +172,7 @@ func (r *Refresher) addSources(sources []Source) {
 	for i := range r.sources {
 		state, was := before[sources[i].Name]
 		r.sources[i] = state
-		if !was || state.fetching { // what is being downloaded has the old number
+		if !was || state.fetching { // the running download belongs to the old number
 			r.sources[i].fetching = false
 			r.due(i, now)
 		}
@@ -188,8 +187,8 @@ func (r *Refresher) byName() map[string]sourceState {
 	return all
 }
 
-// due has a source loaded now, after a download if it has one. A download that failed a moment ago, maybe in an earlier
-// run, waits.
+// due makes a source due now, after a download if it has one. A download that failed recently, maybe in an earlier run,
+// waits.
 func (r *Refresher) due(i int, now time.Time) {
 	s, state := &r.options.Sources[i], &r.sources[i]
 	if s.Fetch == nil {
@@ -198,16 +197,16 @@ func (r *Refresher) due(i int, now time.Time) {
 	}
 	state.fetch.due = now
 	if wait := s.UntilRetry(now); wait > 0 {
-		state.fetch.due, state.load.due = now.Add(wait), now // what is on disk meanwhile
-		r.options.Log.Info("a download that failed is not tried again yet: its server counts them",
+		state.fetch.due, state.load.due = now.Add(wait), now // the local files meanwhile
+		r.options.Log.Info("a failed download is not retried yet, because the server limits downloads",
 			zap.String("source", s.Name),
 			zap.Duration("next try in", wait.Round(time.Second)),
 			zap.String("at once with", "collector metadata load "+s.Name))
 	}
 }
 
-// Reload has Run load all sources now, as for SIGHUP. It does not wait. Twice within ten minutes means that what is
-// held back because it shrank is right.
+// Reload makes Run load all sources now, as for SIGHUP. It does not wait. Two calls within ten minutes accept metadata
+// that shrank.
 func (r *Refresher) Reload() {
 	r.hangups.Add(1)
 	r.wake()
@@ -220,17 +219,17 @@ func (r *Refresher) wake() {
 	}
 }
 
-// Loaded is closed when Run has loaded what is on disk once and built a snapshot of it. Downloads are not waited for.
+// Loaded is closed when Run has loaded all local files once and built a snapshot. It does not wait for downloads.
 func (r *Refresher) Loaded() <-chan struct{} { return r.loaded }
 
-// Complete is closed when Run has tried every source once, downloads included.
+// Complete is closed when Run has tried every source once, including downloads.
 func (r *Refresher) Complete() <-chan struct{} { return r.complete }
 
-// Problems are what is wrong with the metadata in use, a line each: sources that cannot be read, tables that are
-// missing, kinds that are kept as they were because they shrank.
+// Problems returns what is wrong with the metadata in use, one line each: unreadable sources, missing tables, kinds
+// that stay as they were because they shrank.
 func (r *Refresher) Problems() []string { return r.problems.lines() }
 
-// Current is when the snapshot in use was last seen to be what the tables say; zero: not yet.
+// Current returns when the snapshot in use was last found to match the tables; zero: not yet.
 func (r *Refresher) Current() time.Time {
 	if t := r.current.Load(); t != 0 {
 		return time.Unix(t, 0)
@@ -247,7 +246,7 @@ func (r *Refresher) Start() error {
 			r.shrink.accepted = info.ModTime()
 		}
 		if s, err = LoadSnapshotFile(r.options.File); err != nil && !errors.Is(err, os.ErrNotExist) {
-			r.options.Log.Warn("the metadata kept from the last run cannot be used", zap.Error(err))
+			r.options.Log.Warn("the metadata saved by the last run cannot be used", zap.Error(err))
 		}
 	}
 	if s == nil {
@@ -270,7 +269,7 @@ func (r *Refresher) Run(ctx context.Context) error {
 	defer r.watching.stop()
 	r.replaceSources(r.options.Sources)
 	r.nextLook = time.Now().Add(r.poll)
-	// What the tables have serves until the sources, some of them far away, are read.
+	// The tables' contents serve until the sources, some of them remote, are read.
 	r.tryRebuild(ctx)
 	for {
 		r.startFetches(ctx, &fetches)
@@ -292,7 +291,7 @@ func (r *Refresher) Run(ctx context.Context) error {
 	}
 }
 
-// tell closes the channels of what has been reached.
+// tell closes Loaded and Complete when they are reached.
 func (r *Refresher) tell() {
 	local, all := true, true
 	for i := range r.sources {
@@ -316,7 +315,7 @@ func isClosed(c <-chan struct{}) bool {
 	}
 }
 
-// hangup has everything read again, also by another configuration.
+// hangup makes everything due again, also after a change of the configuration.
 func (r *Refresher) hangup() {
 	r.shrink.hangup(r.hangups.Load(), time.Now())
 	if r.next.Load() != nil {
@@ -328,11 +327,10 @@ func (r *Refresher) hangup() {
 		}
 	}
 	r.findSources()
-	r.watch() // of directories that there are by now, too
+	r.watch() // including directories that exist by now
 }
 
-// findSources takes sources over that have something to read by now: an additions file can be put there after the
-// start.
+// findSources adds sources that have something to read by now: an additions file can appear after the start.
 func (r *Refresher) findSources() {
 	for _, s := range r.options.Sources {
 		if s.Find == nil {
@@ -355,7 +353,7 @@ func (r *Refresher) findSources() {
 	}
 }
 
-// startFetches has what is to be downloaded now downloaded, each source on its own: one that hangs delays only itself.
+// startFetches starts the downloads that are due, each on its own: one that hangs delays only its source.
 func (r *Refresher) startFetches(ctx context.Context, fetches *sync.WaitGroup) {
 	for i := range r.options.Sources {
 		s, state, round := r.options.Sources[i], &r.sources[i], r.round
@@ -373,7 +371,7 @@ func (r *Refresher) startFetches(ctx context.Context, fetches *sync.WaitGroup) {
 	}
 }
 
-// takeFetched has what was downloaded loaded, and plans the next download.
+// takeFetched makes a downloaded source due for loading, and schedules its next download.
 func (r *Refresher) takeFetched(f fetchResult) {
 	if f.round != r.round {
 		return
@@ -415,7 +413,7 @@ func (r *Refresher) loadDue(ctx context.Context) {
 		} else {
 			r.problems.set("source "+s.Name, "")
 		}
-		// A file that cannot be read is read again when it changes.
+		// An unreadable file is read again when it changes.
 		interval := s.Interval
 		if s.Fetch != nil {
 			interval = 0
@@ -432,8 +430,8 @@ func (r *Refresher) loadDue(ctx context.Context) {
 	}
 }
 
-// refer has sources loaded again that refer to what a source before them has just written: their references are known
-// by now. Sources of millions of records are only loaded again when they came too early.
+// refer makes sources due again that refer to records just written, as their references can be resolved now. Sources of
+// millions of records are only loaded again if they were loaded too early.
 func (r *Refresher) refer(i, written int) {
 	if written == 0 || r.options.ForceUpdate {
 		return
@@ -454,7 +452,7 @@ func (r *Refresher) tryRebuild(ctx context.Context) {
 	r.look.done(r.options.Interval, err != nil)
 }
 
-// load reads a source and writes what is new in it. Both can fail in part.
+// load reads a source and writes what is new in it. Both steps can fail in part.
 func (r *Refresher) load(ctx context.Context, s *Source, state *sourceState) (written int, readErr, loadErr error) {
 	read := s.ReadLocal
 	if read == nil {
@@ -487,8 +485,8 @@ func (r *Refresher) load(ctx context.Context, s *Source, state *sourceState) (wr
 	return written, readErr, loadErr
 }
 
-// forgetGone makes the records of a file vanish that was there before and has been removed. Where all files are gone at
-// once it is rather the disk that is missing.
+// forgetGone makes the records of a removed file vanish. If all files are gone at once, the disk is probably missing,
+// and the records stay.
 func (r *Refresher) forgetGone(ctx context.Context, l *Loader, sets []record.Set, when *sourceState) error {
 	var has []string
 	for _, s := range sets {
@@ -511,7 +509,7 @@ func (r *Refresher) forgetGone(ctx context.Context, l *Loader, sets []record.Set
 		}
 		n, err := l.Forget(ctx, source)
 		if err != nil {
-			when.had = append(when.had, source) // next time
+			when.had = append(when.had, source) // tried again next time
 			errs = append(errs, fmt.Errorf("%s: forget its records: %w", source, err))
 			continue
 		}
@@ -520,17 +518,17 @@ func (r *Refresher) forgetGone(ctx context.Context, l *Loader, sets []record.Set
 	return errors.Join(errs...)
 }
 
-// reloadDictionaries has the views name applications, and queries name AS, as the rows do from now on.
+// reloadDictionaries makes views and queries use the names of applications and AS that rows have from now on.
 func (r *Refresher) reloadDictionaries(ctx context.Context) {
 	for _, statement := range r.options.Settings.ReloadDictionaries() {
 		if err := r.options.Conn.Exec(ctx, statement); err != nil {
-			r.options.Log.Warn("a dictionary is as it was, until its lifetime is over", zap.Error(lograte.OneLine(err)))
+			r.options.Log.Warn("a dictionary could not be reloaded and is unchanged until its lifetime ends", zap.Error(lograte.OneLine(err)))
 		}
 	}
 }
 
-// releaseMemory gives back what was read of the sources, what a snapshot was made of, and the one before it: each more
-// than the snapshot itself, and for an hour or a day nobody needs it.
+// releaseMemory returns memory to the system: what was read from the sources, what the snapshot was built from, and the
+// previous snapshot. Each is larger than the snapshot itself, and not needed again for an hour or a day.
 func releaseMemory() { debug.FreeOSMemory() }
 
 func (r *Refresher) earliest() time.Time {

@@ -228,7 +228,7 @@ func TestRefresherRefusesLoss(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "metadata.snapshot")
 	writeFile(t, file, fileMagic+"half")
 	r := startRefresher(t, conn, settings, file, Sources(SourceOptions{Dir: dir}))
-	r.says("the metadata kept from the last run cannot be used", "not a whole snapshot file")
+	r.says("the metadata saved by the last run cannot be used", "not a complete snapshot file")
 	if err := conn.Exec(context.Background(), "TRUNCATE TABLE meta_device"); err != nil {
 		t.Fatal(err)
 	}
@@ -237,7 +237,7 @@ func TestRefresherRefusesLoss(t *testing.T) {
 	}
 	r.Reload()
 	r.says("a kind of metadata stays as it was",
-		"0 devices where the one in use has 1: it is kept as it was. If that is right: collector metadata load all --allow-shrink")
+		"0 devices where the one in use has 1: it stays as it was. If the new one is right: collector metadata load all --allow-shrink")
 	if !hasDevice(r.snapshot.Load(), "192.0.2.1") {
 		t.Error("the device does not match any more")
 	}

@@ -6,15 +6,15 @@ import (
 	"github.com/metranova/flow-collector/sink/schema"
 )
 
-// Registries are the sources that are lists of files and URLs. A new one is a package of its own and a line here: its
-// settings, its table, its schedule and its place in the snapshot come from the description.
+// Registries returns the sources that are lists of files and URLs. A new one is a package of its own and one line here:
+// its settings, table, schedule and kinds come from its description.
 func Registries() []*source.Registry {
 	return []*source.Registry{
 		scireg.Registry(),
 	}
 }
 
-// SourceTables are the registries' own tables, for schema.Settings.
+// SourceTables returns the registries' own tables, for schema.Settings.
 func SourceTables() []schema.MetadataTable {
 	var all []schema.MetadataTable
 	for _, r := range Registries() {
@@ -25,7 +25,7 @@ func SourceTables() []schema.MetadataTable {
 	return all
 }
 
-// SourceNames are the names of all sources, whatever the settings are, in the order in which they are loaded.
+// SourceNames returns the names of all sources, whatever the settings are, in loading order.
 func SourceNames() []string {
 	names := []string{"caida", "geo"}
 	for _, r := range Registries() {

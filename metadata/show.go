@@ -15,18 +15,18 @@ import (
 	"github.com/metranova/flow-collector/sink/schema"
 )
 
-// Finding is one thing that a row would say, and why.
+// Finding is one value that a row would have, and why.
 type Finding struct {
-	Column string        // of data_flow, such as "src_ip_ref", or the table where it is not of one
-	Value  string        // what is written; "" for NULL
+	Column string        // of data_flow, such as "src_ip_ref"; else the table
+	Value  string        // the value that is written; "" for NULL
 	Match  string        // what matched: a prefix, a loopback, a number
-	Source string        // who has the record: "file:…", "geo", …; "" where nobody says
-	Age    time.Duration // of the version; 0 where unknown
+	Source string        // which source has the record: "file:…", "geo", …; "" if none does
+	Age    time.Duration // of the version; 0 if unknown
 	Note   string
 }
 
-// Show says what the collector would write for an address, an AS number ("AS64512" or "64512") or a device's id. The
-// snapshot answers what matches; conn, which may be nil, where it comes from.
+// Show returns what the collector would write for an address, an AS number ("AS64512" or "64512") or a device's id. The
+// snapshot says what matches. conn, which may be nil, says which source it comes from.
 func Show(ctx context.Context, conn driver.Conn, settings schema.Settings, s *enrich.Snapshot,
 	what string) ([]Finding, error) {
 	e := &explainer{ctx: ctx, snapshot: s, settings: settings}
@@ -69,7 +69,7 @@ func (e *explainer) add(f Finding, table, ref string) {
 	e.findings = append(e.findings, f)
 }
 
-// origin looks up who has a record, and how old the version is.
+// origin looks up which source has a record, and how old the version is.
 func (e *explainer) origin(f *Finding, table, ref string) error {
 	d := e.database
 	id, inserted := "", time.Time{}
@@ -80,7 +80,7 @@ func (e *explainer) origin(f *Finding, table, ref string) error {
 		return fmt.Errorf("look up %s in %s: %w", ref, table, err)
 	}
 	if id == "" {
-		f.Note = joinNotes(f.Note, "the tables do not have this version any more")
+		f.Note = joinNotes(f.Note, "the tables no longer have this version")
 		return nil
 	}
 	f.Age = time.Since(inserted).Truncate(time.Second)
@@ -90,12 +90,12 @@ func (e *explainer) origin(f *Finding, table, ref string) error {
 		" AND id = "+literal(id)+" ORDER BY source", func(r *record.Reader) {
 		source := r.Text()
 		if r.Uint8() == 0 {
-			source += " (had it once)"
+			source += "(earlier)"
 		}
 		sources = append(sources, source)
 	})
 	if err != nil {
-		return fmt.Errorf("look up who has %s of %s: %w", id, table, err)
+		return fmt.Errorf("look up the sources of %s in %s: %w", id, table, err)
 	}
 	f.Source = strings.Join(sources, ", ")
 	return nil
@@ -120,23 +120,23 @@ func (e *explainer) address(a netip.Addr) {
 	switch {
 	case !matched:
 		e.add(Finding{Column: "src_as_id", Value: "0",
-			Note: "only an address that a prefix holds gets an AS; where the flow itself names one, that is written"},
+			Note: "only an address within a prefix gets an AS; an AS in the flow record has precedence"},
 			"", "")
 	case announced:
 		e.as("src_as_id", as, block.String(),
-			"the longest ASN block; where the flow itself names an AS, that one is written")
+			"the longest ASN block; an AS in the flow record has precedence")
 	case ip.ASID != 0:
 		e.as("src_as_id", ip.ASID, ip.Prefix.String(),
-			"no ASN block holds it, so the AS of the prefix; where the flow itself names an AS, that one is written")
+			"no ASN block contains it, so the AS of the prefix; an AS in the flow record has precedence")
 	default:
 		e.add(Finding{Column: "src_as_id", Value: "0",
-			Note: "neither an ASN block nor the prefix says; where the flow itself names an AS, that one is written"},
+			Note: "neither an ASN block nor the prefix has one; an AS in the flow record has precedence"},
 			"", "")
 	}
 	for _, name := range e.settings.IPRefExtensions {
 		m, found := e.snapshot.LookupExtension(name, a)
 		f := Finding{Column: "src_ip_" + name + "_ref", Value: m.Ref,
-			Note: "no prefix of " + name + " holds it: the key is left out"}
+			Note: "no prefix of " + name + " contains it: the key is left out"}
 		if found {
 			f.Match, f.Note = m.Prefix.String(), ""
 		}
@@ -144,7 +144,7 @@ func (e *explainer) address(a netip.Addr) {
 	}
 	d, isDevice := e.snapshot.LookupDevice(a)
 	f = Finding{Column: "device_id", Value: a.Unmap().String(),
-		Note: "as an exporter: no device has this loopback, so the address is the id"}
+		Note: "as an exporter: no device has this loopback, so the address is the device's id"}
 	if isDevice {
 		f.Value, f.Match, f.Note = d.ID, a.Unmap().String(), "as an exporter: a loopback of the device, "+d.Ref
 	}
@@ -165,7 +165,7 @@ func (e *explainer) as(column string, as uint32, match, note string) {
 	}
 }
 
-// device shows the versions of a device, the newest first, and the interfaces that name it.
+// device shows the versions of a device, newest first, and the interfaces that refer to it.
 func (e *explainer) device(id string) {
 	d := e.database
 	type version struct{ ref, note string }

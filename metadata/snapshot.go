@@ -12,8 +12,8 @@ import (
 	"github.com/metranova/flow-collector/sink/schema"
 )
 
-// BuildFromTables makes a snapshot of the newest version of every record in the tables, leaving out those that no
-// source has any more. The tables of the IP reference extensions are meta_ip_<extension>.
+// BuildFromTables builds a snapshot of the newest version of every record in the tables, without records that no source
+// has any more. The tables of IP reference extensions are meta_ip_<extension>.
 func BuildFromTables(ctx context.Context, conn driver.Conn, settings schema.Settings) (*enrich.Snapshot, error) {
 	b := enrich.NewBuilder()
 	if _, err := newDatabase(conn, settings).feed(ctx, &source.Target{Builder: b}); err != nil {
@@ -22,7 +22,7 @@ func BuildFromTables(ctx context.Context, conn driver.Conn, settings schema.Sett
 	return b.Build()
 }
 
-// feed reads all tables. A table that cannot be read costs its kind: unread says which, and why. An error of the server
+// feed reads all tables. An unreadable table costs only its kind: unread says which, and why. An error of the server
 // ends it.
 func (d *database) feed(ctx context.Context, to *source.Target) (unread map[string]string, err error) {
 	unread = map[string]string{}
@@ -39,8 +39,8 @@ func (d *database) feed(ctx context.Context, to *source.Target) (unread map[stri
 	return unread, nil
 }
 
-// shrunk are the kinds of which a snapshot lacks what the one before it had: all of it, or more than half of many. Of
-// the extensions those count that are configured now. old may be nil.
+// shrunk returns the kinds of which a snapshot lacks everything that the previous one had, or more than half if there
+// were many. Only extensions that are configured now count. old may be nil.
 func shrunk(old, fresh *enrich.Snapshot, settings *schema.Settings) map[string]string {
 	held := map[string]string{}
 	if old == nil {

@@ -16,22 +16,22 @@ import (
 	"github.com/metranova/flow-collector/metadata/source"
 )
 
-// The snapshot file keeps what a snapshot was built from, so that the collector can start without ClickHouse:
+// The snapshot file holds what a snapshot was built from, so that the collector can start without ClickHouse:
 //
 //	magic, records, the tag source.EndTag, the number of records (uvarint), xxhash64 of all before it (8 bytes, little-endian)
 //
-// A record is the tag of its kind (a byte) and its fields; see source.Encoder. The version is in the magic. A file of
-// another version, older or newer, is not read: it holds nothing that the tables do not have, and the next snapshot
+// A record is the tag of its kind (a byte) and its fields; see source.Encoder. The version is part of the magic. A file
+// of another version, older or newer, is not read: everything in it is in the tables too, and the next snapshot
 // replaces it.
 const (
 	fileMagic   = "flow-collector metadata 1\n"
 	magicPrefix = "flow-collector metadata "
 )
 
-// errNoSnapshotFile is the error of a file that is not whole, or not one of this version.
-var errNoSnapshotFile = errors.New("not a whole snapshot file of this version")
+// errNoSnapshotFile is the error for a file that is incomplete, or not of this version.
+var errNoSnapshotFile = errors.New("not a complete snapshot file of this version")
 
-// snapshotWriter writes a snapshot file aside; commit puts it in place.
+// snapshotWriter writes a snapshot to a temporary file; commit renames it.
 type snapshotWriter struct {
 	source.Encoder
 	path string
@@ -55,13 +55,13 @@ func createSnapshotFile(path string) (*snapshotWriter, error) {
 	return w, nil
 }
 
-// abandon removes what was written, unless it is in place.
+// abandon removes the temporary file, unless it was committed.
 func (w *snapshotWriter) abandon() {
 	_ = w.file.Close()
 	_ = os.Remove(w.file.Name())
 }
 
-// commit ends the file and moves it over the old one.
+// commit completes the file and replaces the old one by it.
 func (w *snapshotWriter) commit() error {
 	if err := w.finish(); err != nil {
 		return err
@@ -69,7 +69,7 @@ func (w *snapshotWriter) commit() error {
 	return os.Rename(w.file.Name(), w.path)
 }
 
-// finish ends the file, whose name is still its own.
+// finish completes the temporary file.
 func (w *snapshotWriter) finish() error {
 	if err := errors.Join(w.End(), w.out.Flush()); err != nil {
 		return err
@@ -80,14 +80,14 @@ func (w *snapshotWriter) finish() error {
 	return errors.Join(w.file.Sync(), w.file.Close())
 }
 
-// LoadSnapshotFile makes a snapshot of the file that a Refresher keeps. It is all of the snapshot or an error.
+// LoadSnapshotFile builds a snapshot from the file that a Refresher writes. It is either complete or an error.
 func LoadSnapshotFile(path string) (*enrich.Snapshot, error) {
 	data, err := readAll(path)
 	if err != nil {
 		return nil, err
 	}
 	b := enrich.NewBuilder()
-	const subnetBytes = 40 // of the file, about
+	const subnetBytes = 40 // in the file, approximately
 	b.Grow(len(data) / subnetBytes)
 	if err := readSnapshot(data, &source.Target{Builder: b}); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
@@ -95,7 +95,7 @@ func LoadSnapshotFile(path string) (*enrich.Snapshot, error) {
 	return b.Build()
 }
 
-// readAll reads a file as a string, whose parts can be handed on without a copy.
+// readAll reads a file as a string, so that parts of it can be used without a copy.
 func readAll(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -118,7 +118,7 @@ func readSnapshot(data string, to *source.Target) error {
 	const sumBytes = 8
 	if version, rest := strings.CutPrefix(data, magicPrefix); rest && !strings.HasPrefix(data, fileMagic) {
 		version, _, _ = strings.Cut(version[:min(len(version), 20)], "\n")
-		return fmt.Errorf("a snapshot file of version %q, which this program does not read: it is made again", version)
+		return fmt.Errorf("a snapshot file of version %q, which this program does not read: it will be replaced", version)
 	}
 	if !strings.HasPrefix(data, fileMagic) || len(data) < len(fileMagic)+sumBytes {
 		return errNoSnapshotFile

@@ -24,39 +24,39 @@ type Source = source.Source
 // RegistrySettings are the operator's settings of a registry.
 type RegistrySettings = source.RegistrySettings
 
-// SourceOptions say what the sources read. A source with nothing to read is left out of Sources.
+// SourceOptions say what the sources read. Sources leaves out a source that has nothing to read.
 type SourceOptions struct {
 	Dir      string   // meta_*.yml and custom_*_additions.yml are read from it
-	Files    []string // further YAML files
+	Files    []string // more YAML files
 	CacheDir string   // for downloads
 	Client   *download.Client
 
 	CAIDA         caida.Files
 	CAIDAInterval time.Duration
 	CAIDADownload bool // a file that is not given is downloaded
-	// CAIDAFallback has given files downloaded too: they are read as long as no download has worked.
+	// CAIDAFallback downloads the given files too. They are read until a download succeeds.
 	CAIDAFallback bool
-	// AS2OrgURL and PeeringDBURL are templates of the addresses; "": CAIDA's.
+	// AS2OrgURL and PeeringDBURL are address templates; "": CAIDA's.
 	AS2OrgURL, PeeringDBURL string
 
-	// Geo's ASN and block files are read, or downloaded where there are none and there is a MaxMind account.
+	// Geo's ASN and block files are read. If there are none, they are downloaded with the MaxMind account, if there is
+	// one.
 	Geo         geo.Files
 	MaxMind     download.Auth // account number and licence key
 	GeoInterval time.Duration
 	GeoCacheDir string // for the downloads; "": CacheDir
-	// GeoFallback has them downloaded with an account also where files are given, which are read as long as no download
-	// has worked.
+	// GeoFallback downloads with the account even if files are given. They are read until a download succeeds.
 	GeoFallback bool
 
 	Registries map[string]source.RegistrySettings // by the registry's name
 
-	// CAIDAURL and MaxMindURL replace the places to download from; "" is theirs.
+	// CAIDAURL and MaxMindURL replace the download servers; "": the real ones.
 	CAIDAURL, MaxMindURL string
 	Now                  func() time.Time // nil: time.Now
 }
 
-// Sources are the sources that the options give, in the order in which they are to be loaded first: records refer to
-// those of the sources before.
+// Sources returns the sources that the options define, in the order of their first load: records refer to those of
+// earlier sources.
 func Sources(o SourceOptions) []Source {
 	o.fill()
 	var sources []Source
@@ -97,15 +97,15 @@ func fetchIf(downloads bool, fetch func(context.Context) error) func(context.Con
 	return fetch
 }
 
-// Files of the operator's own records, beside the meta_*.yml files. They are looked for at every load.
+// Files of the operator's own records, besides the meta_*.yml files. They are looked for in every load.
 const (
 	customAS  = "custom_as_additions.yml"
 	customOrg = "custom_org_additions.yml"
 	customIP  = "custom_ip_additions.yml"
 )
 
-// custom is path, or else the directory's file of that name; "" if neither is there. Additions are optional: the
-// environment files of the reference name files that most sites do not have.
+// custom returns path, else the directory's file of that name; "" if neither exists. Additions are optional, because
+// the environment files of the reference stack name files that most sites do not have.
 func (o *SourceOptions) custom(path, name string) string {
 	if path != "" && source.IsFile(path) {
 		return path
@@ -144,17 +144,17 @@ func given(paths ...string) []string {
 	return slices.DeleteFunc(paths, func(p string) bool { return p == "" })
 }
 
-// isMetadataFile reports whether a file of the directory with that name is one of records.
+// isMetadataFile reports whether a file name of the directory is that of a file of records.
 func isMetadataFile(name string) bool {
 	extension := filepath.Ext(name)
 	return strings.HasPrefix(name, "meta_") && (extension == ".yml" || extension == ".yaml")
 }
 
-// yamlFiles are the files of Dir by name, then the further ones.
+// yamlFiles returns the files of Dir sorted by name, then the additional ones.
 func (o *SourceOptions) yamlFiles() []string {
 	var found []string
 	if o.Dir != "" {
-		entries, _ := os.ReadDir(o.Dir) // a directory that is not there has none
+		entries, _ := os.ReadDir(o.Dir) // a missing directory has no files
 		for _, e := range entries {
 			if isMetadataFile(e.Name()) && !e.IsDir() {
 				found = append(found, filepath.Join(o.Dir, e.Name()))
@@ -225,7 +225,7 @@ func (o *SourceOptions) geoDownloads() []string {
 	return slices.Concat(f.ASN, f.Blocks)
 }
 
-// fetchCAIDA downloads what is not given. A download that fails leaves the file of the last one.
+// fetchCAIDA downloads what is not given. A failed download keeps the previous file.
 func (o *SourceOptions) fetchCAIDA(ctx context.Context) error {
 	var errs []error
 	if o.downloadsAS2Org() {
@@ -240,7 +240,7 @@ func (o *SourceOptions) fetchCAIDA(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// caidaFiles are the files to read: what was downloaded, else what is given.
+// caidaFiles returns the files to read: the downloaded ones, else the given ones.
 func (o *SourceOptions) caidaFiles() caida.Files {
 	f := o.CAIDA
 	if file := filepath.Join(o.CacheDir, as2OrgName); o.downloadsAS2Org() && source.IsFile(file) {
@@ -255,7 +255,7 @@ func (o *SourceOptions) caidaFiles() caida.Files {
 
 func (o *SourceOptions) readCAIDA(context.Context) ([]record.Set, error) {
 	f := o.caidaFiles()
-	// One of the two alone would make the records that the other one has vanish.
+	// One of the two alone would make the records vanish that only the other one has.
 	if o.CAIDADownload && (!source.IsFile(f.AS2Org) && o.downloadsAS2Org() || !source.IsFile(f.PeeringDB) &&
 		o.downloadsPeeringDB()) {
 		return nil, fmt.Errorf("CAIDA's files: %w", source.ErrNotDownloaded)

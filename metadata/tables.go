@@ -13,7 +13,7 @@ import (
 // sourceTable lists the records of each source; see the package comment.
 const sourceTable = schema.SourceTable
 
-// database is where the tables are that this package also writes to.
+// database has the tables, to which this package also writes.
 type database struct{ tables.Database }
 
 func newDatabase(conn driver.Conn, settings schema.Settings) *database {
@@ -22,28 +22,29 @@ func newDatabase(conn driver.Conn, settings schema.Settings) *database {
 
 func literal(text string) string { return sqltext.Text(text) }
 
-// CreateTables creates the tables of IP reference extensions that are missing. They are other programs' tables, which
-// may fill them later. One that cannot be created is left to the Refresher, which reports it and works without it.
+// CreateTables creates missing tables of IP reference extensions, which other programs fill, maybe later. If one cannot
+// be created, the Refresher reports it and works without it.
 func CreateTables(ctx context.Context, conn driver.Conn, settings schema.Settings) error {
 	d := newDatabase(conn, settings)
 	for _, name := range settings.IPRefExtensions {
 		table := schema.ExtensionTable(name)
 		if settings.KnowsMetadataTable(table) {
-			continue // schema.Apply makes it
+			continue // schema.Apply creates it
 		}
 		exists, err := d.Exists(ctx, table)
 		if err != nil {
 			return err
 		}
 		if !exists {
-			_ = conn.Exec(ctx, settings.CreateExtensionTable(name)) // without the right to create it, the rest works
+			// without the right to create it, everything else works
+			_ = conn.Exec(ctx, settings.CreateExtensionTable(name))
 		}
 	}
 	return nil
 }
 
-// MissingExtensionTables are the tables of IP reference extensions that the database does not have, under their names
-// there. Those that the schema makes are left out.
+// MissingExtensionTables returns the tables of IP reference extensions that the database does not have, under their
+// names there, except those that the schema creates.
 func MissingExtensionTables(ctx context.Context, conn driver.Conn, settings schema.Settings) ([]string, error) {
 	d := newDatabase(conn, settings)
 	var missing []string

@@ -13,7 +13,7 @@ type member struct {
 	id     string
 	key    [2]uint64
 	v      version
-	number uint32 // that it will have
+	number uint32 // of the version that will be written
 	hash   record.Hash
 }
 
@@ -29,15 +29,15 @@ func (l *load) gather() error {
 		return nil
 	})
 	if err != nil {
-		// The set is not whole. What was read of it is good, but is left for the next time.
+		// The set is incomplete. Its records are left for the next load.
 		l.members = nil
 	}
 	return err
 }
 
 // agree finds the refs and version numbers of records that refer to each other. A record whose target gets a new
-// version gets one too, as its content names the target's ref; that goes round until nothing changes any more, which it
-// does as each record changes once at most.
+// version gets one too, because its content has the target's ref. This is repeated until nothing changes; it terminates
+// because a record's version is raised at most once.
 func agree(loads []*load) {
 	byID := map[string]*member{}
 	for _, l := range loads {

@@ -11,27 +11,27 @@ import (
 	"github.com/metranova/flow-collector/metadata/tables"
 )
 
-// version is what the table has of a record.
+// version is the table's state of a record.
 type version struct {
 	number uint32 // of the newest version; 0: none, or its ref has no number
-	time   uint32 // when it was inserted, in seconds since 1970
-	seen   uint16 // the number of the set of this load that it was in; 0: in none yet
+	time   uint32 // when it was inserted, in Unix seconds
+	seen   uint16 // the number of the latest set of this load that had it; 0: none yet
 	known  bool   // the table has the record
 	listed bool   // meta_source says that the source has it
-	kept   bool   // it was in the set that is being loaded, but is not right or not the first one
+	kept   bool   // it was in the set that is being loaded, but wrong or a duplicate
 	hash   record.Hash
 }
 
-// versions are the newest versions of a table's records. Ids are kept as 128 bits of hash: a table of prefixes has
-// millions.
+// versions are the newest versions of a table's records. Of ids only a 128-bit hash is kept, because a table of
+// prefixes has millions.
 type versions struct {
 	seeds  [2]maphash.Seed
 	byID   map[[2]uint64]version
 	set    uint16 // the number of the set that is being loaded, from 1
-	listed int    // what its source had
+	listed int    // how many records its source had
 }
 
-// gone reports whether the source had the record and does not have it any more.
+// gone reports whether the source had the record and no longer has it.
 func (v *versions) gone(s version) bool { return s.listed && s.seen != v.set && !s.kept }
 
 func newVersions() *versions {
@@ -49,7 +49,7 @@ func (v *versions) key(id string) [2]uint64 {
 func (d *database) readVersions(ctx context.Context, t *record.Table) (*versions, error) {
 	v := newVersions()
 	if t.Versioned {
-		// Millions of ids are too many for the engine to group in memory: the newest is found here.
+		// Millions of ids are too many for the engine to group in memory: the newest version is chosen here.
 		query := "SELECT toString(id), ref, hash, toUnixTimestamp(insert_time) FROM " + d.Name(t.Name)
 		if err := d.Rows(ctx, query, func(r *record.Reader) {
 			key, ref, hash := v.key(r.Text()), r.Text(), r.Text()
@@ -88,7 +88,7 @@ func (d *database) readListed(ctx context.Context, t *record.Table, source strin
 	})
 }
 
-// readUnversioned makes hashes of the applications that are there.
+// readUnversioned hashes the applications in the table.
 func (d *database) readUnversioned(ctx context.Context, t *record.Table, v *versions) error {
 	var row record.Row
 	var buf []byte

@@ -15,22 +15,22 @@ import (
 	"go.uber.org/zap"
 )
 
-// watching is the watcher of the sources' directories.
+// watching watches the sources' directories.
 type watching struct {
-	watcher *fsnotify.Watcher // nil where the system has none left
-	dirs    string            // what they looked like: another directory in the same place needs another watch
+	watcher *fsnotify.Watcher // nil if the system has no more of them
+	dirs    string            // the state of the directories: a replaced directory needs another watch
 }
 
 func (w *watching) stop() {
 	if w.watcher != nil {
-		_ = w.watcher.Close() // it has nothing that could be lost
+		_ = w.watcher.Close() // it has no data that could be lost
 	}
 	w.watcher = nil
 }
 
-// watch watches the directories of the sources' files: an editor replaces a file rather than writing it. Changes that
-// are no events (of the target of a link, on NFS, in a directory that is made later or replaced) are found by looking
-// at the files every minute.
+// watch watches the directories of the sources' files, because an editor replaces a file rather than writing it.
+// Changes without an event (of the target of a link, on NFS, in a directory that is created later or replaced) are
+// found by checking the files every minute.
 func (r *Refresher) watch() {
 	r.watching.stop()
 	dirs := r.directories()
@@ -45,7 +45,7 @@ func (r *Refresher) watch() {
 		err := w.Add(dir)
 		switch {
 		case errors.Is(err, os.ErrNotExist):
-			r.options.Log.Info("no metadata files: rows will have no devices, interfaces and so on until meta_*.yml stand there",
+			r.options.Log.Info("no metadata files: rows will have no devices, interfaces and so on until there are meta_*.yml files",
 				zap.String("directory", dir))
 		case err != nil:
 			r.options.Log.Warn("changes of metadata files are noticed after a minute", zap.String("directory", dir),
@@ -68,7 +68,7 @@ func (r *Refresher) directories() []string {
 	return slices.Compact(dirs)
 }
 
-// lookAt is what files or directories look like: a text that changes when one of them is another one.
+// lookAt returns the state of files or directories: a text that changes when one of them is replaced or written.
 func lookAt(paths []string) string {
 	var b strings.Builder
 	for _, path := range paths {
@@ -87,7 +87,7 @@ func lookAt(paths []string) string {
 			inode = stat.Ino
 		}
 		fmt.Fprintf(&b, "%s: %s %d", path, resolved, inode)
-		if !info.IsDir() { // a directory's time changes with files that are not ours
+		if !info.IsDir() { // a directory's time also changes with files that are not ours
 			fmt.Fprintf(&b, " %d %d", info.Size(), info.ModTime().UnixNano())
 		}
 		b.WriteByte('\n')
@@ -95,7 +95,7 @@ func lookAt(paths []string) string {
 	return b.String()
 }
 
-// look is what the source's files look like now.
+// look returns the state of the source's files.
 func look(s *Source) string {
 	if s.Files == nil {
 		return ""
@@ -103,7 +103,7 @@ func look(s *Source) string {
 	return lookAt(s.Files())
 }
 
-// lookAtFiles finds the sources whose files have changed since they were read, which is not always an event.
+// lookAtFiles finds the sources whose files have changed since they were read, which does not always cause an event.
 func (r *Refresher) lookAtFiles() {
 	r.findSources()
 	now := time.Now()
@@ -118,7 +118,7 @@ func (r *Refresher) lookAtFiles() {
 	}
 }
 
-// wait waits for changed files, a download, until time t (zero: for good), for Reload (nil is returned) or for ctx. It
+// wait waits for changed files, a download, time t (zero: none), Reload (it returns nil then) or the end of ctx. It
 // returns the changed files.
 func (r *Refresher) wait(ctx context.Context, t time.Time) []string {
 	changed := []string{}
@@ -163,7 +163,7 @@ func (r *Refresher) isRead(path string) bool {
 	return slices.ContainsFunc(r.options.Sources, func(s Source) bool { return reads(&s, path) })
 }
 
-// reads reports whether a change of path is one of the source: path is a file of it, also one that has been removed.
+// reads reports whether a change of path concerns the source: path is, or was, one of its files.
 func reads(s *Source, path string) bool {
 	path = filepath.Clean(path)
 	dir, name := filepath.Split(path)
@@ -171,7 +171,7 @@ func reads(s *Source, path string) bool {
 		return true
 	}
 	return slices.ContainsFunc(s.Files(), func(f string) bool {
-		// Kubernetes changes all files of a directory at once, by a link that it replaces.
+		// Kubernetes changes all files of a directory at once, by replacing a link.
 		return filepath.Clean(f) == path || name == "..data" && filepath.Clean(dir) == filepath.Dir(f)
 	})
 }

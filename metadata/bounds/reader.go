@@ -1,4 +1,4 @@
-// Package bounds is how files of others are read: unpacked, without a byte order mark, and never more than a parser
+// Package bounds reads files from other sources: decompressed, without a byte order mark, and never more than a parser
 // allows, in total and for one entry. It imports the standard library only.
 package bounds
 
@@ -11,13 +11,13 @@ import (
 	"os"
 )
 
-// Limits are the most bytes that are read, after unpacking.
+// Limits are the most bytes that are read, after decompression.
 type Limits struct {
 	Total int64
-	Entry int64 // between two calls of Next, beside what a parser buffers; 0: no bound
+	Entry int64 // between two calls of Next, in addition to what a parser buffers; 0: no limit
 }
 
-// Reader reads a file within Limits. What goes beyond is an error, which stays.
+// Reader reads a file within Limits. Beyond them every Read returns the same error.
 type Reader struct {
 	r           *bufio.Reader
 	limits      Limits
@@ -25,7 +25,7 @@ type Reader struct {
 	close       func() error
 }
 
-// Open opens a file, which may be packed with gzip.
+// Open opens a file, which may be compressed with gzip.
 func Open(path string, l Limits) (*Reader, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -42,7 +42,7 @@ func Open(path string, l Limits) (*Reader, error) {
 
 const bufferSize = 256 << 10
 
-// New reads from in, which may be packed with gzip.
+// New reads from in, which may be compressed with gzip.
 func New(in io.Reader, l Limits) (*Reader, error) {
 	b := bufio.NewReaderSize(in, bufferSize)
 	if magic, _ := b.Peek(2); string(magic) == "\x1f\x8b" {
@@ -58,7 +58,7 @@ func New(in io.Reader, l Limits) (*Reader, error) {
 	return &Reader{r: b, limits: l, left: l.Entry, close: func() error { return nil }}, nil
 }
 
-// Read is an io.Reader.
+// Read implements io.Reader.
 func (r *Reader) Read(p []byte) (int, error) {
 	if r.total > r.limits.Total {
 		return 0, fmt.Errorf("more than the %d bytes allowed", r.limits.Total)
@@ -75,20 +75,20 @@ func (r *Reader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Next says that an entry is over.
+// Next begins the next entry.
 func (r *Reader) Next() { r.left = r.limits.Entry }
 
 // Close closes the file.
 func (r *Reader) Close() error { return r.close() }
 
-// JSON reads JSON in which Python's json module has written NaN and Infinity, which are no JSON: they become null.
+// JSON replaces NaN and Infinity, which Python's json module writes although they are not JSON, by null.
 func JSON(in io.Reader) io.Reader { return &jsonReader{r: bufio.NewReaderSize(in, bufferSize)} }
 
 type jsonReader struct {
 	r       *bufio.Reader
-	text    bool // in a string
+	text    bool // within a string
 	escaped bool
-	rest    []byte // of a null
+	rest    []byte // of a null that is being written
 }
 
 func (j *jsonReader) Read(p []byte) (int, error) {
@@ -101,7 +101,7 @@ func (j *jsonReader) Read(p []byte) (int, error) {
 			continue
 		}
 		if n > 0 && j.r.Buffered() == 0 {
-			return n, nil // what there is, before waiting for more
+			return n, nil // what is there already, instead of waiting for more
 		}
 		c, err := j.r.ReadByte()
 		if err != nil {
@@ -130,7 +130,7 @@ func (j *jsonReader) Read(p []byte) (int, error) {
 
 var null = []byte("null")
 
-// skipsNumber skips the rest of NaN, Infinity or -Infinity after its first byte.
+// skipsNumber skips NaN, Infinity or -Infinity after its first byte.
 func (j *jsonReader) skipsNumber(first byte) bool {
 	rest := map[byte]string{'N': "aN", 'I': "nfinity", '-': "Infinity"}[first]
 	ahead, _ := j.r.Peek(len(rest))

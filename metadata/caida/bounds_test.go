@@ -16,7 +16,7 @@ func TestBombs(t *testing.T) {
 		{"lines that are no JSON", strings.Repeat("x\n", 200_000), "", "more than 100000 lines are not JSON objects"},
 		{"a line that does not end", lines + strings.Repeat("x", 2<<20), "", "token too long"},
 		{"entries of wrong types", "", `{"org":{"data":[{"id":1}` + strings.Repeat(`,{"id":{}}`, 200_000) + `]}}`,
-			"more than 100000 entries are not right"},
+			"more than 100000 entries are wrong"},
 		{"an entry that does not end", "", `{"org":{"data":[{"id":1,"name":"` + strings.Repeat("x", 2<<20) + `"}]}}`,
 			"an entry or line of more than the 1048576 bytes allowed"},
 		{"a text that is skipped", "", `{"x":"` + strings.Repeat("x", 2<<20) + `"}`,

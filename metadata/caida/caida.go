@@ -14,29 +14,29 @@ import (
 	"github.com/metranova/flow-collector/metadata/record"
 )
 
-// Files are the inputs, those that there are; the others are "".
+// Files are the inputs. A missing one is "".
 type Files struct {
 	AS2Org, PeeringDB   string
 	CustomAS, CustomOrg string
 }
 
-// merged is what the files say together, in the order in which it is first said.
+// merged is the union of the files' contents, in order of first appearance.
 type merged struct {
 	places   places
 	orgs     map[string]*organization
 	orgOrder []string
 	as       map[uint32]*autonomousSystem
 	asOrder  []uint32
-	peering  map[string]*peeringOrg // PeeringDB's own organizations by our id
+	peering  map[string]*peeringOrg // PeeringDB's own organizations, by our id
 	problems []record.Problem
-	untold   int // problems beyond those
+	untold   int // the number of problems beyond problems
 }
 
 type organization struct {
 	name                            string
 	country, countryName, continent string
 	subCode, subName                string
-	city                            any // text, or nil where nobody says
+	city                            any // text, or nil if no file has it
 	latitude, longitude             any
 	fromCAIDA, fromPeeringDB        bool
 	additions                       record.Raw
@@ -45,7 +45,7 @@ type organization struct {
 
 type autonomousSystem struct {
 	name, organization string
-	net                *peeringNet // of PeeringDB
+	net                *peeringNet // in PeeringDB
 	fromCAIDA          bool
 	additions          record.Raw
 	place              string
@@ -56,7 +56,7 @@ func newMerged() *merged {
 		peering: map[string]*peeringOrg{}}
 }
 
-// Read reads the files and returns the set of organizations and the set of AS numbers, which refers to it.
+// Read reads the files. It returns the set of organizations and the set of AS numbers, which refers to the first.
 func Read(f Files) ([]record.Set, error) {
 	m := newMerged()
 	m.places = newPlaces()
@@ -83,14 +83,14 @@ func Read(f Files) ([]record.Set, error) {
 	}, nil
 }
 
-// Bounds of the files, some ten times what they have in 2024.
+// Limits of the files, some ten times their size in 2024.
 const (
-	maxLines    = 256 << 20 // bytes of as-org2info, unpacked
+	maxLines    = 256 << 20 // bytes of as-org2info, decompressed
 	maxDump     = 512 << 20 // bytes of a PeeringDB dump
 	maxEntry    = 1 << 20   // bytes of a line or an entry
-	maxRecords  = 1_000_000 // organizations, AS numbers and networks, of each
-	maxProblems = 1000      // that are told; the others are counted
-	maxBad      = 100_000   // lines that are not right, before the file is given up
+	maxRecords  = 1_000_000 // organizations, AS numbers and networks, each
+	maxProblems = 1000      // that are reported one by one; the others are counted
+	maxBad      = 100_000   // wrong lines before the file is rejected
 )
 
 // as2orgLine is a line of as-org2info.jsonl: an organization or an AS.
@@ -99,7 +99,7 @@ type as2orgLine struct {
 	OrganizationID *string         `json:"organizationId"`
 	Name           *string         `json:"name"`
 	Country        string          `json:"country"`
-	ASN            json.RawMessage `json:"asn"` // a number, or the text of one
+	ASN            json.RawMessage `json:"asn"` // a number, or a number as text
 }
 
 func (m *merged) readAS2Org(path string) error {
@@ -147,7 +147,7 @@ func (m *merged) take(l *as2orgLine, place string) {
 	switch l.Type {
 	case "Organization":
 		o := m.organization(id, place)
-		// CAIDA has no name for what a registry delegates further; its id starts with @del then.
+		// CAIDA has no name for what a registry delegates further. Its id then begins with @del.
 		o.name, o.fromCAIDA = "Delegated", true
 		if l.Name != nil {
 			o.name = *l.Name
@@ -196,7 +196,7 @@ func (m *merged) problem(place, id, reason string) {
 	m.report(record.Problem{Place: place, ID: id, Reason: reason})
 }
 
-// report keeps a problem for whoever reads the records. Beyond maxProblems they are one line in the end.
+// report keeps a problem for whoever reads the records. Those beyond maxProblems become one line at the end.
 func (m *merged) report(p record.Problem) {
 	if len(m.problems) < maxProblems {
 		m.problems = append(m.problems, p)
@@ -205,7 +205,7 @@ func (m *merged) report(p record.Problem) {
 	m.untold++
 }
 
-// readAdditions merges the operator's records over what is there; a new id is a new record.
+// readAdditions merges the operator's records over the existing ones. A new id is a new record.
 func (m *merged) readAdditions(f Files) error {
 	orgs, err := files.Additions(f.CustomOrg, m.report)
 	if err != nil {
@@ -301,7 +301,7 @@ func (a *autonomousSystem) raw(number uint32) record.Raw {
 	return r
 }
 
-// unwrapPath takes the path off an error that the caller puts it in front of.
+// unwrapPath removes the path from an error, because the caller adds it.
 func unwrapPath(err error) error {
 	var at *os.PathError
 	if errors.As(err, &at) {

@@ -13,27 +13,27 @@ import (
 // BaseURL is where CAIDA publishes its data sets.
 const BaseURL = "https://publicdata.caida.org/datasets"
 
-// How far back the search for the newest file goes: as-org2info comes about once in three months, the PeeringDB dump
+// How far back to search for the newest file: as-org2info is published about every three months, the PeeringDB dump
 // daily.
 const (
 	monthsBack = 12
 	daysBack   = 31
 )
 
-// Templates of the addresses below BaseURL. {date}, {year}, {month} and {day} stand for the date of a file.
+// Templates of the addresses below BaseURL. {date}, {year}, {month} and {day} are replaced by a file's date.
 const (
 	AS2OrgTemplate    = "/as-organizations/{date}.as-org2info.jsonl.gz"
 	PeeringDBTemplate = "/peeringdb/{year}/{month}/peeringdb_2_dump_{year}_{month}_{day}.json"
 )
 
-// The most bytes of a download; the files of 2024 have 5 and 110 MB.
+// Limits of downloads in bytes. The files of 2024 have 5 and 110 MB.
 const (
 	maxAS2Org    = 64 << 20
 	maxPeeringDB = 512 << 20
 )
 
-// FetchAS2Org brings the newest as-org2info file to path: that of the month of now, or of the months before it.
-// template is the whole address, such as BaseURL+AS2OrgTemplate. One without a date in it is asked for once.
+// FetchAS2Org downloads the newest as-org2info file to path: that of the current month (now), else of an earlier one.
+// template is the whole address, such as BaseURL+AS2OrgTemplate. An address without a date is tried once.
 func FetchAS2Org(ctx context.Context, c *download.Client, template, path string,
 	now time.Time) (changed bool, err error) {
 	first := time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC)
@@ -43,8 +43,8 @@ func FetchAS2Org(ctx context.Context, c *download.Client, template, path string,
 	})
 }
 
-// FetchPeeringDB brings the newest PeeringDB dump to path: that of the day of now, or of the days before it. template
-// is the whole address, such as BaseURL+PeeringDBTemplate. One without a date in it is asked for once.
+// FetchPeeringDB downloads the newest PeeringDB dump to path: that of the current day (now), else of an earlier one.
+// template is the whole address, such as BaseURL+PeeringDBTemplate. An address without a date is tried once.
 func FetchPeeringDB(ctx context.Context, c *download.Client, template, path string,
 	now time.Time) (changed bool, err error) {
 	return newest(tries(template, daysBack+1), func(back int) (bool, error) {
@@ -58,7 +58,7 @@ func dated(template string, t time.Time) string {
 		"{day}", t.Format("02")).Replace(template)
 }
 
-// tries is how many dates are tried.
+// tries returns how many dates to try.
 func tries(template string, most int) int {
 	if dated(template, time.Time{}) == template {
 		return 1
@@ -66,7 +66,7 @@ func tries(template string, most int) int {
 	return most
 }
 
-// newest tries one file after the other until one is there. Anything but "not found" ends the search.
+// newest tries one file after the other until one exists. Any error but "not found" ends the search.
 func newest(tries int, fetch func(back int) (bool, error)) (bool, error) {
 	var first error
 	for back := range tries {
@@ -81,7 +81,7 @@ func newest(tries int, fetch func(back int) (bool, error)) (bool, error) {
 	if tries == 1 {
 		return false, first
 	}
-	return false, fmt.Errorf("%w, nor is any of the %d before it there", first, tries-1)
+	return false, fmt.Errorf("%w, and neither are the %d before it", first, tries-1)
 }
 
 func checkAS2Org(path string) error {

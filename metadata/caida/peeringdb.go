@@ -21,7 +21,7 @@ type peeringOrg struct {
 	Longitude any         `json:"longitude"`
 }
 
-// peeringNet is a network, which is one AS.
+// peeringNet is a network: one AS.
 type peeringNet struct {
 	OrgID     json.Number `json:"org_id"`
 	ASN       json.Number `json:"asn"`
@@ -35,7 +35,7 @@ type peeringNet struct {
 	Types     any         `json:"info_types"`
 }
 
-// trim leaves out what is no single value, so that what is kept of an entry is no larger than its text.
+// trim removes values that are lists or objects, so that an entry takes no more memory than its text.
 func (n *peeringNet) trim() {
 	for _, v := range []*any{&n.IPv6, &n.Prefixes4, &n.Prefixes6, &n.Ratio, &n.Scope, &n.Traffic} {
 		*v = scalar(*v)
@@ -53,7 +53,7 @@ func (n *peeringNet) trim() {
 	n.Types = list
 }
 
-// scalar is nil for a list or an object.
+// scalar returns nil for a list or an object.
 func scalar(v any) any {
 	switch v.(type) {
 	case []any, map[string]any:
@@ -72,7 +72,7 @@ func (n *peeringNet) describe(ext map[string]any) {
 	ext["peeringdb_type"] = n.Types
 }
 
-// readPeeringDB reads the dump, an object of object types; its net may come before its org.
+// readPeeringDB reads the dump, an object with a member for each object type. "net" may come before "org".
 func (m *merged) readPeeringDB(path string) error {
 	r, err := bounds.Open(path, bounds.Limits{Total: maxDump, Entry: maxEntry})
 	if err != nil {
@@ -124,7 +124,7 @@ func (m *merged) readPeeringDB(path string) error {
 	return nil
 }
 
-// decoder reads one value after the other, each within maxEntry.
+// decoder reads values one by one, each within maxEntry.
 type decoder struct {
 	*json.Decoder
 	in *bounds.Reader
@@ -137,7 +137,7 @@ func (d *decoder) Decode(v any) error {
 	return err
 }
 
-// object reads an object and calls member with each key; member reads the value.
+// object reads an object. It calls member with each key; member must read the value.
 func object(d *decoder, member func(key string) error) error {
 	if err := delimiter(d, '{'); err != nil {
 		return err
@@ -162,8 +162,8 @@ func delimiter(d *decoder, want json.Delim) error {
 	return err
 }
 
-// skip reads a value piece by piece and holds nothing of it: the dump has objects of hundreds of megabytes that we do
-// not read.
+// skip reads a value token by token without storing it: the dump has objects of hundreds of megabytes that we do not
+// use.
 func skip(d *decoder) error {
 	for depth := 0; ; {
 		t, err := d.Token()
@@ -198,7 +198,7 @@ func (m *merged) data(d *decoder, path string, entry func() error) error {
 			var wrong *json.UnmarshalTypeError
 			if errors.As(err, &wrong) {
 				if bad++; bad >= maxBad {
-					return fmt.Errorf("more than %d entries are not right", maxBad)
+					return fmt.Errorf("more than %d entries are wrong", maxBad)
 				}
 				m.problem(path, "", fmt.Sprintf("%s: %s instead of %s", wrong.Field, wrong.Value, wrong.Type))
 				continue
@@ -211,8 +211,8 @@ func (m *merged) data(d *decoder, path string, entry func() error) error {
 	})
 }
 
-// merge adds what PeeringDB says of an AS. A network that CAIDA lacks is a new AS, of PeeringDB's organization. Of
-// several networks with one AS the first counts.
+// merge adds PeeringDB's data of an AS. A network that CAIDA lacks becomes a new AS of PeeringDB's organization. Of
+// several networks with the same AS, the first counts.
 func (m *merged) merge(n *peeringNet, path string) {
 	id := "peeringdb:" + n.OrgID.String()
 	org := m.peering[id]
@@ -245,7 +245,7 @@ func (m *merged) merge(n *peeringNet, path string) {
 	}
 }
 
-// locate fills in where an organization is, as far as nobody has said.
+// locate fills in the location of an organization where no file had one.
 func (m *merged) locate(o *organization, from *peeringOrg) {
 	o.fromPeeringDB = true
 	if o.city == nil {

@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// iso3166 has the countries (code, name, continent) and their subdivisions (country-code, name), facts of the standards
-// ISO 3166-1 and 3166-2.
+// iso3166 has the countries (code, name, continent) and their subdivisions (country-code, name), which are facts of the
+// standards ISO 3166-1 and 3166-2.
 //
 //go:embed iso3166.tsv
 var iso3166 string
 
-// places knows the names of countries and of their subdivisions.
+// places has the names of countries and subdivisions.
 type places struct {
 	countries    map[string]country // by alpha-2 code
 	subdivisions map[string]string  // by code, such as US-CA

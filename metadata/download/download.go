@@ -1,6 +1,6 @@
-// Package download fetches the files that metadata is made of. A file is fetched only when it has changed, is written
-// aside, checked and moved into place: a failed, half or wrong download never replaces a good file. It imports no other
-// package of the collector.
+// Package download downloads the files that metadata is read from. A file is downloaded only if it has changed. It is
+// written to a temporary file, checked, and renamed: a failed, incomplete or wrong download never replaces a good file.
+// The package imports no other package of the collector.
 package download
 
 import (
@@ -23,42 +23,42 @@ import (
 	"github.com/hashicorp/go-retryablehttp"
 )
 
-// Options are the settings of a Client; the zero value is usable.
+// Options configure a Client. The zero value is usable.
 type Options struct {
-	Timeout  time.Duration // for the answer's header, and for each stretch of silence in the body; 0: 30 s
-	Retries  int           // after a failure that may pass; 0: 3, negative: none
+	Timeout  time.Duration // for the response header, and for each pause in the body; 0: 30 s
+	Retries  int           // after a temporary failure; 0: 3, negative: none
 	WaitMin  time.Duration // before the first retry, doubled for each further one; 0: 1 s
-	MaxBytes int64         // of one file, unpacked where the server packs it; 0: 512 MiB
-	Total    time.Duration // for a file with all tries, however it comes; 0: 30 min
-	// Progress, if set, is called while a body is read; total is -1 where the server does not say.
+	MaxBytes int64         // of one file, decompressed; 0: 512 MiB
+	Total    time.Duration // for a file with all retries; 0: 30 min
+	// Progress, if set, is called while a body is read. total is -1 if the server does not state it.
 	Progress func(name string, done, total int64)
-	// Transport replaces the default one, for example in tests with a certificate of their own.
+	// Transport replaces the default transport, for example in tests with their own certificate.
 	Transport http.RoundTripper
 }
 
-// Client downloads files. It may be used by several goroutines at once.
+// Client downloads files. It is safe for concurrent use.
 type Client struct {
 	options Options
 	headers map[string]string
 	http    *retryablehttp.Client
 }
 
-// Requests are what the operator wants of requests to one list of servers. The zero value is the usual.
+// Requests are the operator's settings for requests to one list of servers. The zero value has none.
 type Requests struct {
 	Headers    map[string]string // not sent with a redirect to another host
-	CAFile     string            // PEM: the authorities of the servers' certificates; "": the system's
-	SkipVerify bool              // any certificate is taken
+	CAFile     string            // PEM file with the certificate authorities for the servers; "": the system's
+	SkipVerify bool              // accept any certificate
 }
 
-// Auth are the credentials of HTTP basic authentication. They are sent to the host of the URL only.
+// Auth holds credentials for HTTP basic authentication. They are only sent to the host of the URL.
 type Auth struct{ Username, Password string }
 
-// ErrNotFound is the answer 404 or 410: there is no such file, or not yet.
+// ErrNotFound is the response 404 or 410: the file does not exist (yet).
 var ErrNotFound = errors.New("not found")
 
-// RetryAfterError is the answer of a server that wants to be left alone for a while.
+// RetryAfterError is the response of a server that asks us to wait.
 type RetryAfterError struct {
-	After  time.Duration // as the server says, not bounded
+	After  time.Duration // as the server says; not limited
 	Status string
 }
 
@@ -68,10 +68,10 @@ func (e *RetryAfterError) Error() string {
 
 const (
 	maxRedirects = 5
-	longestWait  = 30 // times WaitMin, between two tries
+	longestWait  = 30 // times WaitMin, between two attempts
 )
 
-// With is a client with other bounds, that shares everything else. retries < 0 makes it try once.
+// With returns a client with other limits that shares everything else. retries < 0: a single attempt.
 func (c *Client) With(maxBytes int64, retries int) *Client {
 	o := c.options
 	o.MaxBytes, o.Transport = maxBytes, c.http.HTTPClient.Transport
@@ -83,7 +83,7 @@ func (c *Client) With(maxBytes int64, retries int) *Client {
 	return made
 }
 
-// Sending is a client for servers with requests of their own, that shares everything else.
+// Sending returns a client with other request settings that shares everything else.
 func (c *Client) Sending(r Requests) (*Client, error) {
 	o := c.options
 	o.Transport = c.http.HTTPClient.Transport
@@ -111,7 +111,8 @@ func (c *Client) Sending(r Requests) (*Client, error) {
 	return made, nil
 }
 
-// setHeaders has headers sent with every request. A redirect to another host loses them: they may be secrets.
+// setHeaders adds headers to every request. They are removed when a redirect leads to another host, as they may be
+// secrets.
 func (c *Client) setHeaders(headers map[string]string) {
 	c.headers = headers
 	c.http.HTTPClient.CheckRedirect = func(r *http.Request, via []*http.Request) error {
@@ -154,7 +155,8 @@ func New(o Options) *Client {
 	c.RetryWaitMin = o.WaitMin
 	c.RetryWaitMax = longestWait * o.WaitMin
 	c.CheckRetry = checkRetry(c.RetryWaitMax)
-	// The server does not say how long we wait: a longer time than RetryWaitMax ends the tries, see RetryAfterError.
+	// The wait is not the server's choice: if it asks for more than RetryWaitMax, the attempts end with
+	// RetryAfterError.
 	c.Backoff = func(least, most time.Duration, try int, _ *http.Response) time.Duration {
 		return min(least<<min(try, 16), most)
 	}
@@ -162,7 +164,7 @@ func New(o Options) *Client {
 	return &Client{options: o, http: c}
 }
 
-// redirectError is a refusal that the next try would meet again.
+// redirectError is an error that a retry would not change.
 type redirectError string
 
 func (e redirectError) Error() string { return string(e) }
@@ -190,7 +192,7 @@ func checkRetry(longest time.Duration) retryablehttp.CheckRetry {
 	}
 }
 
-// retryAfter is what the server says with 429 or 503; 0: nothing that can be read.
+// retryAfter returns the Retry-After of a 429 or 503 response; 0: none, or not readable.
 func retryAfter(response *http.Response) time.Duration {
 	if response.StatusCode != http.StatusTooManyRequests && response.StatusCode != http.StatusServiceUnavailable {
 		return 0
@@ -205,8 +207,8 @@ func retryAfter(response *http.Response) time.Duration {
 	return 0
 }
 
-// File brings the file at address to path and reports whether it has changed. check, if not nil, is asked about the new
-// file before it replaces the old one. Errors name the address.
+// File downloads address to path if it has changed there, and reports whether it has. check, if not nil, validates the
+// new file before it replaces the old one. Errors name the address.
 func (c *Client) File(ctx context.Context, address, path string, auth Auth,
 	check func(path string) error) (changed bool, err error) {
 	defer func() {
@@ -230,7 +232,7 @@ func (c *Client) File(ctx context.Context, address, path string, auth Auth,
 	switch {
 	case response.StatusCode == http.StatusNotModified && known != (validators{}):
 		now := time.Now()
-		_ = os.Chtimes(validatorsPath(path), now, now) // Confirmed says too early a time without it
+		_ = os.Chtimes(validatorsPath(path), now, now) // without it, Confirmed only returns a time that is too early
 		return false, nil
 	case response.StatusCode == http.StatusNotFound || response.StatusCode == http.StatusGone:
 		return false, fmt.Errorf("%w (HTTP %d)", ErrNotFound, response.StatusCode)
@@ -271,12 +273,12 @@ func (c *Client) get(ctx context.Context, address string, auth Auth, known valid
 	response, err := c.http.Do(request)
 	var asURL *url.Error
 	if errors.As(err, &asURL) {
-		err = asURL.Err // without the URL, which the caller names
+		err = asURL.Err // without the URL, which the caller adds
 	}
 	return response, err
 }
 
-// store writes the body beside path and moves it there.
+// store writes the body to a temporary file beside path and renames it.
 func (c *Client) store(response *http.Response, path string, cancel context.CancelCauseFunc,
 	check func(string) error) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
@@ -286,7 +288,7 @@ func (c *Client) store(response *http.Response, path string, cancel context.Canc
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name()) // in vain once it is renamed
+	defer os.Remove(f.Name()) // fails after the rename, as it should
 	defer f.Close()
 	if err := c.copy(f, response, filepath.Base(path), cancel); err != nil {
 		return err
@@ -296,7 +298,7 @@ func (c *Client) store(response *http.Response, path string, cancel context.Canc
 	}
 	if check != nil {
 		if err := check(f.Name()); err != nil {
-			return fmt.Errorf("the file is not usable, the old one stays: %w", err)
+			return fmt.Errorf("the file is not usable, the old one is kept: %w", err)
 		}
 	}
 	return os.Rename(f.Name(), path)
@@ -333,8 +335,9 @@ func (c *Client) copy(w io.Writer, response *http.Response, name string, cancel 
 	}
 }
 
-// validators are what the server said of the file that is there, kept in a file beside it. A file without a version is
-// of the first one; of a newer version nothing is taken, so that the file is fetched again.
+// validators are the ETag and the like that the server sent with the present file. They are stored in a file beside it.
+// A file without a version number is of version 1; one of a newer version is ignored, so that the data is downloaded
+// again.
 type validators struct {
 	Version      int    `json:"version,omitempty"`
 	URL          string `json:"url"` // without secrets
@@ -342,7 +345,7 @@ type validators struct {
 	LastModified string `json:"last_modified,omitempty"`
 }
 
-// Confirmed is when the server last said that the file at path is the newest.
+// Confirmed returns when the server last confirmed that the file at path is the newest.
 func Confirmed(path string) (time.Time, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -359,7 +362,7 @@ const validatorsVersion = 1
 
 func validatorsPath(path string) string { return path + ".http" }
 
-// readValidators returns none when the file is missing or came from another address.
+// readValidators returns no validators if the file is missing or came from another address.
 func readValidators(path, address string) validators {
 	if _, err := os.Stat(path); err != nil {
 		return validators{}
@@ -376,12 +379,12 @@ func readValidators(path, address string) validators {
 	return v
 }
 
-// writeValidators does without them when it fails: the file is fetched again next time.
+// writeValidators ignores errors: without validators the file is downloaded again next time.
 func writeValidators(path string, v validators) {
 	v.Version, v.URL = validatorsVersion, printable(v.URL)
 	data, err := json.Marshal(v)
 	if err == nil {
-		_ = os.Remove(validatorsPath(path)) // with the rights of an older version
+		_ = os.Remove(validatorsPath(path)) // it may have the file mode of an older version
 		err = os.WriteFile(validatorsPath(path), data, 0o640)
 	}
 	if err != nil {
@@ -396,8 +399,8 @@ var (
 	secretValue = regexp.MustCompile(`^[A-Za-z0-9+/=_.~-]{20,}$`)
 )
 
-// WithoutSecrets is an address as it may be shown and stored: without a password, without a user name that stands for
-// one, and without the values of query parameters that look like a secret, by name or by form.
+// WithoutSecrets returns an address that may be shown and stored: without password, without a user name that serves as
+// one, and without values of query parameters that look like secrets, by name or by form.
 func WithoutSecrets(address string) string {
 	u, err := url.Parse(address)
 	if err != nil {

@@ -79,7 +79,7 @@ func TestFailures(t *testing.T) {
 		{"a file that the check refuses", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") },
 			Options{},
 			func(string) error { return errors.New("not a zip") },
-			"the file is not usable, the old one stays: not a zip"},
+			"the file is not usable, the old one is kept: not a zip"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			server := httptest.NewServer(c.handler)

@@ -1,5 +1,5 @@
-// Package files reads metadata from YAML files: a table's name and a list of records, as in conf.example, and the
-// additions files of the other sources, which have the list only. One bad record costs that record.
+// Package files reads metadata from YAML files: files with a table's name and a list of records, as in conf.example,
+// and the additions files of other sources, which have only the list. A bad record costs only that record.
 package files
 
 import (
@@ -15,8 +15,8 @@ import (
 	"github.com/metranova/flow-collector/metadata/record"
 )
 
-// Read reads a file of records. A file of meta_ip gives two sets: the AS that it states for a prefix is also what the
-// prefix originates from, as if an ASN block said so.
+// Read reads a file of records. A file for meta_ip gives two sets, because the AS of a prefix there also counts as its
+// origin, as in an ASN block.
 func Read(path string) ([]record.Set, error) {
 	doc, err := parse(path)
 	if err != nil {
@@ -34,7 +34,7 @@ func Read(path string) ([]record.Set, error) {
 	return []record.Set{set, {Table: record.ASPrefix, Source: set.Source, Each: doc.eachOrigin, MayBeEmpty: true}}, nil
 }
 
-// SourceName is what the records of a file are listed under. It does not depend on the working directory.
+// SourceName is the source name of a file's records. It does not depend on the working directory.
 func SourceName(path string) string {
 	if whole, err := filepath.Abs(path); err == nil {
 		path = whole
@@ -42,14 +42,14 @@ func SourceName(path string) string {
 	return "file:" + path
 }
 
-// Addition is a record of an additions file: merged over the record with its id, or a new one.
+// Addition is a record of an additions file. It is merged over the record with the same id, or is a new one.
 type Addition struct {
 	ID     string
 	Record record.Raw
 	Place  string
 }
 
-// Additions reads an additions file; no path is no additions. Records without an id are reported.
+// Additions reads an additions file; "" gives none. Records without an id are reported.
 func Additions(path string, report func(record.Problem)) ([]Addition, error) {
 	if path == "" {
 		return nil, nil
@@ -70,8 +70,8 @@ func Additions(path string, report func(record.Problem)) ([]Addition, error) {
 	return additions, err
 }
 
-// Origins calls yield with a meta_as_prefix record for each subnet of a meta_ip record that states an AS. Records that
-// are not right are left to the one who reads them as meta_ip.
+// Origins calls yield with a meta_as_prefix record for each subnet of a meta_ip record that has an AS. Wrong records
+// are skipped: reading them as meta_ip reports them.
 func Origins(id string, r record.Raw, place string, yield func(record.Raw, string) error) error {
 	subnets, _ := r["ip_subnet"].([]any)
 	if r["as_id"] == nil {
@@ -162,7 +162,7 @@ func (d *document) take(body ast.Node) error {
 	return nil
 }
 
-// unknownAlias is an alias of nothing, which ends PyYAML; nil where there is none.
+// unknownAlias returns an alias without an anchor, which PyYAML rejects; nil if there is none.
 func unknownAlias(body ast.Node, anchors map[string]ast.Node) *ast.AliasNode {
 	for _, n := range ast.Filter(ast.AliasType, body) {
 		if alias := n.(*ast.AliasNode); anchors[alias.Value.GetToken().Value] == nil {
@@ -208,7 +208,7 @@ func (c *converter) record(n ast.Node) (record.Raw, error) {
 	return r, nil
 }
 
-// id is the id of a record that cannot be converted; "" where there is none.
+// id returns the id of a record that cannot be converted; "" if there is none.
 func (c *converter) id(n ast.Node) string {
 	n, err := c.resolve(n)
 	if err != nil {
@@ -235,7 +235,7 @@ func (d *document) eachOrigin(yield func(record.Raw, string) error, report func(
 	}, func(record.Problem) {})
 }
 
-// line is where a node starts; the token of a mapping is its first colon, which is on the line of its first key.
+// line returns where a node starts. The token of a mapping is its first colon, which is on the line of its first key.
 func line(node ast.Node) int {
 	if t := node.GetToken(); t != nil && t.Position != nil {
 		return t.Position.Line
@@ -243,7 +243,7 @@ func line(node ast.Node) int {
 	return 0
 }
 
-// syntaxError is one line with the place; the parser's own text is a page with the source in it.
+// syntaxError makes one line with the position; the parser's own message is a page with an excerpt of the file.
 func syntaxError(path string, err error) error {
 	var at yaml.Error
 	if errors.As(err, &at) && at.GetToken() != nil {

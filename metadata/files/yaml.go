@@ -20,19 +20,19 @@ import (
 	"github.com/metranova/flow-collector/metadata/record"
 )
 
-// The files mean what PyYAML's safe loader makes of them, which is YAML 1.1: 010 is eight, 1:30 is ninety, yes is true.
-// The parser knows the syntax; what a plain scalar means is decided here, by the regular expressions of PyYAML's
+// Files mean what PyYAML's safe loader takes them for, which is YAML 1.1: 010 is eight, 1:30 is ninety, yes is true.
+// The parser only knows the syntax. What a plain scalar means is decided here, by the regular expressions of PyYAML's
 // resolver.
 
 const maxFile = 64 << 20
 
-// Bounds of what aliases can make of a file.
+// Limits on what aliases can expand a file to.
 const (
 	maxValues = 100_000 // values of one record
 	maxDepth  = 200
 )
 
-// readText reads a file as UTF-8, without a byte order mark. UTF-16 is taken with one.
+// readText reads a file as UTF-8, with or without a byte order mark, or as UTF-16 with one.
 func readText(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -77,7 +77,7 @@ func fromUTF16(data []byte, order binary.ByteOrder) []byte {
 	return []byte(string(utf16.Decode(units)))
 }
 
-// anchorsOf are the nodes that aliases of a document stand for.
+// anchorsOf returns the nodes that aliases of a document refer to.
 func anchorsOf(body ast.Node) map[string]ast.Node {
 	anchors := map[string]ast.Node{}
 	for _, n := range ast.Filter(ast.AnchorType, body) {
@@ -87,22 +87,23 @@ func anchorsOf(body ast.Node) map[string]ast.Node {
 	return anchors
 }
 
-// converter makes Go values of nodes: nil, bool, int64, uint64, float64, string, record.Word, []any and map[string]any.
+// converter converts nodes to Go values: nil, bool, int64, uint64, float64, string, record.Word, []any and
+// map[string]any.
 type converter struct {
 	anchors map[string]ast.Node
-	values  int // left to make
+	values  int // how many more may be made
 	depth   int
-	twice   []string // keys that a mapping has twice
+	twice   []string // duplicate keys of mappings
 }
 
-var errAliases = fmt.Errorf("its aliases make more than %d values of it", maxValues)
+var errAliases = fmt.Errorf("its aliases expand to more than %d values", maxValues)
 
-// aliasName is the name of an alias on one line: the parser takes much for a name.
+// aliasName returns the name of an alias up to the end of its line, because the parser includes more in a name.
 func aliasName(n *ast.AliasNode) string {
 	return strings.Join(strings.Fields(n.Value.GetToken().Value), " ")
 }
 
-// resolve returns the node that an anchor or alias stands for.
+// resolve returns the node that an anchor or alias refers to.
 func (c *converter) resolve(node ast.Node) (ast.Node, error) {
 	for range maxDepth {
 		switch n := node.(type) {
@@ -170,7 +171,7 @@ func scalar(node ast.Node) (any, error) {
 	return plain(t.Value), nil
 }
 
-// entries are the pairs of a mapping, which the parser has in two forms.
+// entries returns the pairs of a mapping, for which the parser has two forms.
 func entries(node ast.Node) []*ast.MappingValueNode {
 	switch n := node.(type) {
 	case *ast.MappingNode:
@@ -186,8 +187,8 @@ func isMapping(node ast.Node) bool {
 	return ok
 }
 
-// mapping makes a map. Of a key that is there twice the last value counts, as in Python; what is merged in counts where
-// the mapping itself has nothing.
+// mapping makes a map. The last value of a duplicate key counts, as in Python. Merged keys (<<) do not replace the
+// mapping's own.
 func (c *converter) mapping(node ast.Node) (map[string]any, error) {
 	m := map[string]any{}
 	var merges []ast.Node
@@ -217,7 +218,7 @@ func (c *converter) mapping(node ast.Node) (map[string]any, error) {
 	return m, nil
 }
 
-// merge adds the keys of a mapping, or of several, that m does not have. The first of several counts.
+// merge adds the keys of a mapping, or of several, that m does not have. Of several, the first counts.
 func (c *converter) merge(m map[string]any, node ast.Node) error {
 	v, err := c.value(node)
 	if err != nil {
@@ -241,7 +242,7 @@ func (c *converter) merge(m map[string]any, node ast.Node) error {
 	return nil
 }
 
-// key is the text of a key. Numbers and words are what stands in the file.
+// key returns a key as text. Numbers and words are as written in the file.
 func (c *converter) key(node ast.MapKeyNode) (string, error) {
 	var n ast.Node = node
 	if complex, ok := node.(*ast.MappingKeyNode); ok {
@@ -260,7 +261,7 @@ func (c *converter) key(node ast.MapKeyNode) (string, error) {
 	return n.GetToken().Value, nil
 }
 
-// tagged makes the value that a tag asks for. The safe loader knows the tags of YAML itself only.
+// tagged converts a node with a tag. The safe loader only knows YAML's own tags.
 func (c *converter) tagged(n *ast.TagNode) (any, error) {
 	v, err := c.value(n.Value)
 	if err != nil {
@@ -307,7 +308,7 @@ var (
 		`|[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+\.[0-9_]*|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$`)
 )
 
-// plain is what a scalar without quotes means. Dates stay texts.
+// plain returns the value of an unquoted scalar. Dates stay text.
 func plain(s string) any {
 	switch s {
 	case "", "~", "null", "Null", "NULL":
@@ -344,7 +345,7 @@ func plain(s string) any {
 	return s
 }
 
-// integer reads one of the int forms; nil: it is too large.
+// integer parses one of the integer forms; nil: too large.
 func integer(s string) any {
 	digits := strings.ReplaceAll(strings.TrimLeft(s, "+-"), "_", "")
 	base := 10
@@ -375,7 +376,7 @@ func integer(s string) any {
 	return nil
 }
 
-// float reads one of the float forms.
+// float parses one of the float forms.
 func float(s string) any {
 	sign := 1.0
 	if strings.HasPrefix(s, "-") {

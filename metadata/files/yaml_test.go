@@ -95,7 +95,7 @@ func TestAliasBombs(t *testing.T) {
 	if len(records) != 1 || !strings.HasSuffix(records[0], " good") {
 		t.Errorf("records %q", records)
 	}
-	want := []string{"bomb: ext: v: its aliases make more than", "merged: <<: ", "self: ext: v: ",
+	want := []string{"bomb: ext: v: its aliases expand to more than", "merged: <<: ", "self: ext: v: ",
 		"tagged: type: the tag !python/object is not known"}
 	for i, p := range problems {
 		if i >= len(want) || !strings.Contains(p, want[i]) {

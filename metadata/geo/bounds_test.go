@@ -26,8 +26,8 @@ func TestBombs(t *testing.T) {
 			"an entry or line of more than the 1048576 bytes allowed"},
 		{"a first row that does not end", strings.Repeat("x", 4<<20),
 			"an entry or line of more than the 1048576 bytes allowed"},
-		{"rows that are none", header + strings.Repeat("x\n", 200_000), "more than 100000 rows are not right"},
-		{"rows with bare quotes", header + strings.Repeat("x\"y\n", 200_000), "more than 100000 rows are not right"},
+		{"rows that are none", header + strings.Repeat("x\n", 200_000), "more than 100000 rows are wrong"},
+		{"rows with bare quotes", header + strings.Repeat("x\"y\n", 200_000), "more than 100000 rows are wrong"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "x.csv")
@@ -55,7 +55,7 @@ func TestDatabaseBomb(t *testing.T) {
 		d.nodes = append(d.nodes, [2]uint32{end, end})
 		path, n := d.write(t, "bomb.mmdb"), 0
 		err := eachDatabaseASN(path, func(netip.Prefix, uint32) { n++ })
-		if err == nil || !strings.Contains(err.Error(), "more ends than 128 nodes can have") || n > 300 {
+		if err == nil || !strings.Contains(err.Error(), "more leaves than 128 nodes can have") || n > 300 {
 			t.Errorf("%d networks, %v", n, err)
 		}
 		if err := eachDatabaseBlock(path, func(*block) error { return nil }); err == nil {

@@ -1,4 +1,4 @@
-// Package geo reads what is known of prefixes: the AS that originates them and where they are. It reads GeoLite2 and
-// GeoIP2 (CSV files, the zip they come in, or .mmdb) and DB-IP and ip-location-db files (CSV of address ranges, or
-// .mmdb), and can download the GeoLite2 ones.
+// Package geo reads data on prefixes: the AS that originates them, and their location. It reads GeoLite2 and GeoIP2
+// (CSV files, the zip they are published in, or .mmdb), and DB-IP and ip-location-db files (CSV of address ranges, or
+// .mmdb). It can download GeoLite2.
 package geo

@@ -9,10 +9,10 @@ import (
 	"github.com/metranova/flow-collector/metadata/download"
 )
 
-// BaseURL is where MaxMind's customers download databases.
+// BaseURL is MaxMind's download address for customers.
 const BaseURL = "https://download.maxmind.com/geoip/databases"
 
-// maxZip is the most bytes of a zip; those of 2024 have 5 and 50 MB.
+// maxZip limits the bytes of a zip. Those of 2024 have 5 and 50 MB.
 const maxZip = 512 << 20
 
 const (
@@ -20,9 +20,9 @@ const (
 	cityEdition = "GeoLite2-City-CSV"
 )
 
-// FetchGeoLite2 brings GeoLite2's ASN and City databases, as zipped CSV, into a directory and returns their paths.
-// MaxMind asks for an account's number and a licence key, and allows an account some 30 downloads a day: each file is
-// asked for once, without retries.
+// FetchGeoLite2 downloads GeoLite2's ASN and City databases, as zipped CSV, into a directory and returns their paths.
+// MaxMind needs an account number and a licence key, and allows some 30 downloads a day: each file is requested once,
+// without retries.
 func FetchGeoLite2(ctx context.Context, c *download.Client, base, dir string,
 	account download.Auth) (f Files, changed bool, err error) {
 	for _, edition := range []string{asnEdition, cityEdition} {
@@ -37,7 +37,7 @@ func FetchGeoLite2(ctx context.Context, c *download.Client, base, dir string,
 	return GeoLite2Files(dir), changed, nil
 }
 
-// GeoLite2Files are the files that FetchGeoLite2 brings into a directory.
+// GeoLite2Files returns the files that FetchGeoLite2 downloads into a directory.
 func GeoLite2Files(dir string) Files {
 	return Files{
 		ASN:    []string{filepath.Join(dir, asnEdition+".zip")},

@@ -13,22 +13,22 @@ import (
 	"github.com/metranova/flow-collector/metadata/record"
 )
 
-// Files are the inputs; each list may mix forms. Locations are needed for blocks in GeoLite2's CSV form only; a zip
-// that holds the blocks holds them too.
+// Files are the inputs; each list may mix formats. Only blocks in GeoLite2's CSV format need Locations; a zip with
+// blocks contains them.
 type Files struct {
 	ASN, Locations, Blocks []string
-	CustomIP               string // additions; ""
+	CustomIP               string // additions; "": none
 }
 
-// Location is where a block is. GeoLite2 leaves cells empty, which is not the same as NULL: known is false for NULL.
+// location is the location of a block. GeoLite2 has empty cells, which differ from NULL: known is false for NULL.
 type location struct {
 	known                                            bool
 	city, continent, country, code, subName, subCode string
 }
 
-// block is a prefix of a blocks file.
+// block is a prefix in a blocks file.
 type block struct {
-	network             string // as the file writes it
+	network             string // as written in the file
 	prefix              netip.Prefix
 	location            location
 	latitude, longitude any
@@ -40,13 +40,13 @@ type reader struct {
 	asn       *bart.Table[uint32]
 	locations map[string]location // by geoname id
 	custom    map[string]files.Addition
-	order     []string // of custom
+	order     []string // the keys of custom, in file order
 	problems  []record.Problem
 }
 
-// Read reads the ASN and location files and returns the set of AS prefixes and that of IP records, which reads the
-// block files, the large ones, as it goes. The AS of a block is that of the longest ASN block that holds all of it.
-// Additions are merged over the block with their id; what they say of the AS counts as an ASN block of its own.
+// Read reads the ASN and location files. It returns the set of AS prefixes and the set of IP records, which reads the
+// large block files while it is iterated. The AS of a block is that of the longest ASN block that contains it.
+// Additions are merged over the block with their id; their AS counts as an ASN block.
 func Read(f Files) ([]record.Set, error) {
 	r := &reader{files: f, asn: new(bart.Table[uint32]), locations: map[string]location{},
 		custom: map[string]files.Addition{}}
@@ -100,7 +100,7 @@ func (r *reader) readASN(path string) error {
 		if n++; n > maxASN {
 			return
 		}
-		if as != 0 { // reserved (RFC 7607): nobody originates it
+		if as != 0 { // 0 is reserved (RFC 7607): nobody originates it
 			r.asn.Insert(p, as)
 		}
 	}, r.report)
@@ -136,7 +136,7 @@ func (r *reader) eachASN(yield func(record.Raw, string) error, report func(recor
 	return nil
 }
 
-// withSubnets gives an addition to a block the block's own prefix.
+// withSubnets adds the block's own prefix to an addition to it.
 func (r *reader) withSubnets(id string, raw record.Raw) record.Raw {
 	if raw["ip_subnet"] != nil {
 		return raw
@@ -202,7 +202,7 @@ func (r *reader) fill(raw record.Raw, b *block) {
 	raw["latitude"], raw["longitude"] = b.latitude, b.longitude
 }
 
-// eachBlockOf reads a file of blocks in whichever form it has.
+// eachBlockOf reads a file of blocks in any of the formats.
 func (r *reader) eachBlockOf(path string, yield func(*block) error, report func(record.Problem)) error {
 	if isDatabase(path) {
 		return eachDatabaseBlock(path, yield)
@@ -221,7 +221,7 @@ func subnet(p netip.Prefix) record.Subnet {
 	return record.Subnet{Address: p.Addr().String(), Bits: uint8(p.Bits())}
 }
 
-// inFile puts the path in front, unless the error starts with it.
+// inFile prefixes an error with the path, unless it has it already.
 func inFile(path string, err error) error {
 	if strings.HasPrefix(err.Error(), path) {
 		return err

@@ -8,7 +8,7 @@ import (
 	"github.com/metranova/flow-collector/metadata/record"
 )
 
-// eachASNBlock reads a file of ASN blocks in whichever form it has.
+// eachASNBlock reads a file of ASN blocks in any of the formats.
 func eachASNBlock(path string, yield func(netip.Prefix, uint32), report func(record.Problem)) error {
 	if isDatabase(path) {
 		return eachDatabaseASN(path, yield)
@@ -90,7 +90,7 @@ func (r *reader) eachGeoLite2Block(t *table, yield func(*block) error) error {
 	})
 }
 
-// number is nil for what is not one.
+// number returns nil if s is not a number.
 func number(s string) any {
 	f, err := strconv.ParseFloat(s, 64)
 	if err != nil {

@@ -15,10 +15,10 @@ import (
 	"github.com/metranova/flow-collector/metadata/record"
 )
 
-// asnEntry is what ASN databases hold; ip-location-db's and MaxMind's have the same names.
+// asnEntry is an entry of an ASN database; ip-location-db and MaxMind use the same names.
 type asnEntry struct {
 	Number uint32 `maxminddb:"autonomous_system_number"`
-	Text   string `maxminddb:"asn"` // IPinfo's: "AS64496"
+	Text   string `maxminddb:"asn"` // IPinfo's form: "AS64496"
 }
 
 func (e *asnEntry) number() uint32 {
@@ -29,12 +29,12 @@ func (e *asnEntry) number() uint32 {
 	return uint32(n)
 }
 
-// names are by language; ours is English.
+// names are the names in several languages; we use English.
 type names struct {
 	English string `maxminddb:"en"`
 }
 
-// cityEntry is what city databases hold: nested in MaxMind's and DB-IP's, flat in ip-location-db's.
+// cityEntry is an entry of a city database: nested in MaxMind's and DB-IP's, flat in ip-location-db's.
 type cityEntry struct {
 	City struct {
 		Names names `maxminddb:"names"`
@@ -56,8 +56,8 @@ type cityEntry struct {
 	} `maxminddb:"subdivisions"`
 }
 
-// flatEntry has texts where cityEntry has maps: ip-location-db's and IPinfo's. IPinfo's databases differ: country is a
-// code where there is no country_code, and coordinates are texts.
+// flatEntry has text where cityEntry has maps, as in ip-location-db's and IPinfo's databases. IPinfo's differ: country
+// is a code if there is no country_code, and coordinates are text.
 type flatEntry struct {
 	City          string `maxminddb:"city"`
 	Code          string `maxminddb:"country_code"`
@@ -97,7 +97,7 @@ func (b *block) takeFlat(e *flatEntry) {
 	b.place(latitude, longitude)
 }
 
-// coordinate is nil for what is none.
+// coordinate returns nil if v is not a coordinate up to most.
 func coordinate(v any, most float64) *float64 {
 	f, ok := record.Number(v)
 	if !ok || math.Abs(f) > most {
@@ -108,7 +108,7 @@ func coordinate(v any, most float64) *float64 {
 
 func isDatabase(path string) bool { return strings.EqualFold(filepath.Ext(path), ".mmdb") }
 
-// openDatabase reads the file into memory. Mapped, a file that is cut short by somebody would end the process.
+// openDatabase reads the file into memory. If it were mapped, truncating the file would crash the process.
 func openDatabase(path string) (*maxminddb.Reader, error) {
 	const most = 2 << 30
 	if info, err := os.Stat(path); err != nil {
@@ -123,13 +123,13 @@ func openDatabase(path string) (*maxminddb.Reader, error) {
 	return maxminddb.OpenBytes(data)
 }
 
-// eachNetwork calls use for each network with data. A tree of n nodes has n + 1 ends; a file whose nodes lead to the
-// same nodes again can have 2^128, so those without data are counted too.
+// eachNetwork calls use for each network with data. A tree of n nodes has n + 1 leaves. A malicious file whose nodes
+// lead to the same nodes repeatedly can have 2^128, so leaves without data are counted too.
 func eachNetwork(db *maxminddb.Reader, use func(maxminddb.Result) error) error {
 	ends := uint(0)
 	for result := range db.Networks(maxminddb.IncludeNetworksWithoutData()) {
 		if ends++; ends > 2*db.Metadata.NodeCount+2 {
-			return fmt.Errorf("its tree has more ends than %d nodes can have: it is damaged or made to harm",
+			return fmt.Errorf("its tree has more leaves than %d nodes can have: the file is damaged or malicious",
 				db.Metadata.NodeCount)
 		}
 		if result.Err() == nil && !result.Found() {
@@ -166,7 +166,7 @@ func eachDatabaseBlock(path string, yield func(*block) error) error {
 		return err
 	}
 	defer db.Close()
-	flat := false // city is a text then, and so not of cityEntry's type; all records of a file are alike
+	flat := false // city is text then, which does not fit cityEntry; all records of a file have the same form
 	return eachNetwork(db, func(result maxminddb.Result) error {
 		b := block{prefix: result.Prefix(), network: result.Prefix().String()}
 		if !flat {

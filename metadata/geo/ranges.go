@@ -61,7 +61,7 @@ var continents = map[string]string{
 	"NA": "North America", "OC": "Oceania", "SA": "South America",
 }
 
-// eachOfRange calls yield with the fewest prefixes that make up the addresses from first to last.
+// eachOfRange calls yield with the smallest set of prefixes that covers the addresses from first to last.
 func eachOfRange(first, last string, yield func(netip.Prefix) error) error {
 	from, err1 := netip.ParseAddr(first)
 	to, err2 := netip.ParseAddr(last)
@@ -89,7 +89,7 @@ func eachOfRange(first, last string, yield func(netip.Prefix) error) error {
 	}
 }
 
-// lastOf is the last address of a prefix.
+// lastOf returns the last address of a prefix.
 func lastOf(p netip.Prefix) netip.Addr {
 	a := p.Addr().AsSlice()
 	for i := p.Bits(); i < len(a)*8; i++ {

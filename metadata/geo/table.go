@@ -15,27 +15,28 @@ import (
 	"github.com/metranova/flow-collector/metadata/record"
 )
 
-// table is a CSV file that is read row by row.
+// table reads a CSV file row by row.
 type table struct {
 	name   string
 	csv    *csv.Reader
-	header map[string]int // by column name; empty: the file has none
-	first  []string       // the row that was read to look for a header
+	header map[string]int // by column name; empty: the file has no header
+	first  []string       // the row that was read in search of a header
 	report func(record.Problem)
 	in     *bounds.Reader
-	bad    int // rows
+	bad    int // wrong rows so far
 }
 
-// Bounds of the files, some ten times what GeoLite2 has in 2024.
+// Limits of the files, some ten times GeoLite2's size in 2024.
 const (
 	maxUnpacked = 4 << 30   // bytes of a table
 	maxRow      = 1 << 20   // bytes of a row
-	maxBad      = 100_000   // rows that are not right, before the file is given up
+	maxBad      = 100_000   // wrong rows before the file is rejected
 	maxASN      = 8_000_000 // ASN blocks
 	maxPlaces   = 2_000_000 // locations
 )
 
-// eachTable calls use for the CSV file at path, which may be gzip, or for the files in a zip with part in their names.
+// eachTable calls use for the CSV file at path, which may be compressed with gzip, or for those files in a zip whose
+// names contain part.
 func eachTable(file, part string, report func(record.Problem), use func(*table) error) error {
 	if isZip(file) {
 		return eachMember(file, part, report, use)
@@ -52,7 +53,8 @@ var tableLimits = bounds.Limits{Total: maxUnpacked, Entry: maxRow}
 
 func isZip(file string) bool { return strings.EqualFold(filepath.Ext(file), ".zip") }
 
-// eachMember uses the files of a zip. GeoLite2's has locations in several languages; the English ones count.
+// eachMember calls use for files of a zip. GeoLite2's zip has locations in several languages; the English ones are
+// used.
 func eachMember(file, part string, report func(record.Problem), use func(*table) error) error {
 	z, err := zip.OpenReader(file)
 	if err != nil {
@@ -88,7 +90,7 @@ func eachMember(file, part string, report func(record.Problem), use func(*table)
 func useTable(name string, r *bounds.Reader, report func(record.Problem), use func(*table) error) error {
 	t := &table{name: name, csv: csv.NewReader(r), header: map[string]int{}, report: report, in: r}
 	t.csv.ReuseRecord = true
-	t.csv.FieldsPerRecord = -1 // checked row by row
+	t.csv.FieldsPerRecord = -1 // the width is checked for each row
 	first, err := t.csv.Read()
 	if errors.Is(err, io.EOF) {
 		return fmt.Errorf("%s: empty", name)
@@ -112,7 +114,7 @@ func useTable(name string, r *bounds.Reader, report func(record.Problem), use fu
 
 func (t *table) hasHeader() bool { return len(t.header) > 0 }
 
-// columns are the positions of columns by their names, so that their order in the file does not matter.
+// columns returns the positions of columns by name: their order in the file does not matter.
 func (t *table) columns(names ...string) ([]int, error) {
 	at := make([]int, len(names))
 	for i, name := range names {
@@ -125,13 +127,13 @@ func (t *table) columns(names ...string) ([]int, error) {
 	return at, nil
 }
 
-// each calls row with every row of at least width cells; the others, and those that row finds fault with, are reported.
-// An error of yield ends it.
+// each calls row with every row of at least width cells. Shorter rows, and those that row rejects, are reported. An
+// error of yield ends it.
 func (t *table) each(width int, row func(cells []string) error) error {
 	for cells := t.first; ; {
 		if cells != nil {
 			if t.bad >= maxBad {
-				return fmt.Errorf("more than %d rows are not right", maxBad)
+				return fmt.Errorf("more than %d rows are wrong", maxBad)
 			}
 			if len(cells) < width {
 				t.problem(fmt.Sprintf("%d cells instead of %d", len(cells), width))
@@ -150,14 +152,13 @@ func (t *table) each(width int, row func(cells []string) error) error {
 		switch {
 		case errors.Is(err, io.EOF):
 			return nil
-		// A quote inside a cell without quotes costs the line; after any other fault nobody knows where the next line
-		// starts.
+		// A quote within an unquoted cell costs the line. After any other error the start of the next line is unknown.
 		case errors.As(err, &bare) && errors.Is(err, csv.ErrBareQuote):
 			t.bad++
 			t.report(record.Problem{Place: fmt.Sprintf("%s:%d", t.name, bare.Line), Reason: bare.Err.Error()})
 			cells = nil
 			if t.bad >= maxBad {
-				return fmt.Errorf("more than %d rows are not right", maxBad)
+				return fmt.Errorf("more than %d rows are wrong", maxBad)
 			}
 		case err != nil:
 			return err
@@ -171,14 +172,14 @@ func (t *table) problem(reason string) {
 	t.report(record.Problem{Place: fmt.Sprintf("%s:%d", t.name, line), Reason: reason})
 }
 
-// badRow is a fault of one row.
+// badRow is an error in one row.
 type badRow struct{ reason string }
 
 func (b *badRow) Error() string { return b.reason }
 
 func bad(format string, args ...any) error { return &badRow{fmt.Sprintf(format, args...)} }
 
-// widest is the number of cells that a row needs to have all of the columns.
+// widest returns how many cells a row needs to have all these columns.
 func widest(at []int) int {
 	n := 0
 	for _, i := range at {

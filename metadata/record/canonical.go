@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Hash is the md5 of a row's canonical text. It finds changes; it protects nothing.
+// Hash is the md5 of a row's canonical text. It detects changes and has no security purpose.
 type Hash [md5.Size]byte
 
 // Hash hashes the row; buf is scratch space, returned for the next call.
@@ -20,8 +20,8 @@ func (t *Table) Hash(row Row, buf []byte) (Hash, []byte) {
 	return md5.Sum(buf), buf
 }
 
-// AppendCanonical appends the canonical text of a row: compact JSON in UTF-8 with the columns sorted by name, the id
-// and ext as texts, references included, ref and hash not. Two rows with equal texts are the same version of a record.
+// AppendCanonical appends the canonical text of a row: compact JSON in UTF-8 with the columns sorted by name; id and
+// ext as text; with references, without ref and hash. Rows with equal texts are the same version of a record.
 func (t *Table) AppendCanonical(b []byte, row Row) []byte {
 	b = append(b, '{')
 	for n, i := range t.sorted {
@@ -41,7 +41,7 @@ func (t *Table) AppendCanonical(b []byte, row Row) []byte {
 	return append(b, '}')
 }
 
-// appendJSON appends any value that a row, or ext of a record, can hold.
+// appendJSON appends any value that a row, or a record's ext, can hold.
 func appendJSON(b []byte, v any) []byte {
 	switch v := v.(type) {
 	case nil:
@@ -102,7 +102,7 @@ func appendList[T any](b []byte, l []T, one func([]byte, T) []byte) []byte {
 	return append(b, ']')
 }
 
-// appendFloat writes the shortest text that reads back as f, always with a point or an exponent: 47 is 47.0.
+// appendFloat writes the shortest text that parses to f, always with a point or an exponent: 47 is 47.0.
 func appendFloat(b []byte, f float64) []byte {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
 		return append(b, "null"...)
@@ -136,7 +136,7 @@ func trimExponent(b []byte, start int) []byte {
 
 const hexDigits = "0123456789abcdef"
 
-// appendString escapes only what JSON demands.
+// appendString escapes only what JSON requires.
 func appendString(b []byte, s string) []byte {
 	b = append(b, '"')
 	start := 0

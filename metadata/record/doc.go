@@ -1,36 +1,36 @@
-// Package record is the model of a metadata record: which columns each meta_* table has, how the values that a source
-// gives become column values, the canonical JSON text and the md5 hash that tell two versions of a record apart, and
-// the RowBinary form in which rows go to ClickHouse. The columns come from the tables' descriptions in package schema,
-// the only package of ours that it imports. It reads no file and talks to nobody.
+// Package record is the model of a metadata record: the columns of each meta_* table; how values from a source become
+// column values; the canonical JSON text and the md5 hash that distinguish two versions of a record; and the RowBinary
+// form in which rows are sent to ClickHouse. The columns come from the tables' descriptions in package schema, the only
+// package of ours that it imports besides sqltext. It does no I/O.
 package record
 
-// Raw is a record as a source has it: values as a YAML or JSON decoder makes them, by column name. Keys that the table
-// does not have are ignored.
+// Raw is a record from a source: values as a YAML or JSON decoder returns them, by column name. Unknown keys are
+// ignored.
 type Raw = map[string]any
 
 // Set is everything that one source has for one table.
 type Set struct {
 	Table string // by its standard name, such as "meta_device"
-	// Source names the source for good, such as "file:conf/meta_device.yml" or "geo": when a record that the source had
+	// Source is the source's permanent name, such as "file:conf/meta_device.yml" or "geo". When a record of the source
 	// is no longer in its set, the record has vanished.
 	Source string
-	// Each calls yield with every record and its place (file and line, where known) until yield fails; the record may
-	// be reused for the next call. What costs no more than a record goes to report. An error of its own means that the
-	// source is broken and the set not complete.
+	// Each calls yield with every record and its place (file and line, if known) until yield fails. The record may be
+	// reused for the next call. Problems that cost at most a record go to report. If Each itself returns an error, the
+	// source is broken and the set incomplete.
 	Each func(yield func(r Raw, place string) error, report func(Problem)) error
-	// MayBeEmpty says that a source without one record of this table is as good as any; otherwise it is taken for a
-	// broken one if it had records, and they stay.
+	// MayBeEmpty allows a set without records. Otherwise an empty set means that the source is broken, and its records
+	// stay in force.
 	MayBeEmpty bool
 }
 
-// Problem is something that cost a record or part of one: a line for the operator.
+// Problem is something that cost a record or a part of one: a line for the operator.
 type Problem struct {
-	Place  string // file, and line where known
-	ID     string // of the record; "" where unknown
+	Place  string // file, and line if known
+	ID     string // of the record; "" if unknown
 	Reason string
 }
 
-// String is the problem in one line.
+// String returns the problem as one line.
 func (p Problem) String() string {
 	s := p.Place
 	if p.ID != "" {

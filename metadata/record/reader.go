@@ -9,7 +9,7 @@ import (
 	"net/netip"
 )
 
-// ReadRows calls row for each row of RowBinary that r has; row must read all columns.
+// ReadRows calls row for each RowBinary row in r. row must read all columns.
 func ReadRows(r io.Reader, row func(*Reader)) error {
 	reader := &Reader{r: bufio.NewReaderSize(r, 1<<20)}
 	for {
@@ -28,17 +28,17 @@ func ReadRows(r io.Reader, row func(*Reader)) error {
 	}
 }
 
-// Err is the first error that reading met.
+// Err returns the first error.
 func (r *Reader) Err() error { return r.err }
 
-// Reader reads values of RowBinary. After an error all values are empty.
+// Reader reads RowBinary values. After an error it returns zero values.
 type Reader struct {
 	r   *bufio.Reader
 	buf []byte
 	err error
 }
 
-// bytes are the next n bytes, valid until the next call.
+// bytes returns the next n bytes, valid until the next call.
 func (r *Reader) bytes(n int) []byte {
 	if cap(r.buf) < n {
 		r.buf = make([]byte, 2*n)
@@ -53,7 +53,8 @@ func (r *Reader) bytes(n int) []byte {
 	return r.buf
 }
 
-// maxText is the most that a text or list may claim to have; more means that row reads other columns than there are.
+// maxText limits the stated length of a text or list. A larger one means that row does not read the columns that are
+// there.
 const maxText = 64 << 20
 
 func (r *Reader) Length() int {
@@ -73,7 +74,7 @@ func (r *Reader) Length() int {
 
 func (r *Reader) Text() string { return string(r.bytes(r.Length())) }
 
-// nullText is "" for NULL.
+// NullText reads a Nullable(String); "" for NULL.
 func (r *Reader) NullText() string {
 	if r.null() {
 		return ""
@@ -95,12 +96,12 @@ func (r *Reader) Texts() []string {
 	return texts
 }
 
-// address reads an IPv6; IPv4 is in it in its mapped form.
+// Address reads an IPv6; IPv4-mapped addresses are returned as IPv4.
 func (r *Reader) Address() netip.Addr {
 	return netip.AddrFrom16([16]byte(r.bytes(16))).Unmap()
 }
 
-// subnet reads (IPv6, UInt8). The length is that of the address's own family; what is none is passed over.
+// Subnet reads (IPv6, UInt8). The length is that of the address's own family. ok is false if it is not a subnet.
 func (r *Reader) Subnet() (p netip.Prefix, ok bool) {
 	a := r.Address()
 	bits := int(r.Uint8())

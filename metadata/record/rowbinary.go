@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// AppendRowBinary appends the row in ClickHouse's RowBinary format, the columns of ColumnNames in their order. ext goes
-// as text (the insert needs input_format_binary_read_json_as_string). ref and hash are for versioned tables only.
+// AppendRowBinary appends the row in ClickHouse's RowBinary format, in the order of ColumnNames. ext is sent as text
+// (the insert needs input_format_binary_read_json_as_string). ref and hash are for versioned tables only.
 func (t *Table) AppendRowBinary(b []byte, row Row, ref string, hash Hash) []byte {
 	if t.Versioned {
 		b = AppendText(b, ref)
@@ -21,7 +21,7 @@ func (t *Table) AppendRowBinary(b []byte, row Row, ref string, hash Hash) []byte
 	return b
 }
 
-// AppendText appends a String of RowBinary.
+// AppendText appends a RowBinary String.
 func AppendText(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
@@ -92,7 +92,7 @@ func (c *Column) appendRowBinary(b []byte, v any) []byte {
 		}
 		return b
 	case Date:
-		day, _ := time.Parse(time.DateOnly, v.(string)) // Coerce made it
+		day, _ := time.Parse(time.DateOnly, v.(string)) // valid, as Coerce made it
 		return binary.LittleEndian.AppendUint16(b, uint16(day.Unix()/86400))
 	case ReferenceList:
 		refs, _ := v.([]any)
@@ -119,7 +119,7 @@ func appendTexts(b []byte, texts []string) []byte {
 	return b
 }
 
-// appendIPv6 appends an address that Coerce has checked, IPv4 in its mapped form.
+// appendIPv6 appends an address that Coerce has checked; IPv4 is mapped.
 func appendIPv6(b []byte, address string) []byte {
 	a, err := parseAddress(address)
 	if err != nil {
@@ -129,7 +129,7 @@ func appendIPv6(b []byte, address string) []byte {
 	return append(b, a16[:]...)
 }
 
-// appendIPv4 appends an address that Coerce has checked; RowBinary has it as a little-endian number.
+// appendIPv4 appends an address that Coerce has checked; in RowBinary it is a little-endian number.
 func appendIPv4(b []byte, address string) []byte {
 	a, err := parseAddress(address)
 	if err != nil {

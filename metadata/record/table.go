@@ -9,10 +9,10 @@ import (
 	"github.com/metranova/flow-collector/sink/sqltext"
 )
 
-// Kind is the type of a column, as values are coerced, hashed and written.
+// Kind is the type of a column: it decides how values are coerced, hashed and written.
 type Kind uint8
 
-// The kinds of columns and the Go type of their values in a Row. Where NULL is allowed, it is nil.
+// The kinds of columns, with the Go type of their values in a Row. NULL is nil.
 const (
 	Text          Kind = iota // String: string
 	NullText                  // Nullable(String): string or nil
@@ -31,11 +31,11 @@ const (
 	Subnets                   // Array(Tuple(IPv6, UInt8)): []Subnet
 	Date                      // Date: string "YYYY-MM-DD"
 	JSON                      // JSON: string, an object's text with sorted keys
-	Reference                 // Nullable(String): the ref of the record whose id column Of has; string or nil
+	Reference                 // Nullable(String): the ref of the record whose id is in column Of; string or nil
 	ReferenceList             // Array(Nullable(String)): the same for a list of ids; []any of string or nil
 )
 
-// kinds are the kinds by their ClickHouse types, of columns that are no references.
+// kinds maps ClickHouse types to kinds, for columns that are not references.
 var kinds = map[string]Kind{
 	"String":                    Text,
 	"Nullable(String)":          NullText,
@@ -55,8 +55,8 @@ var kinds = map[string]Kind{
 	"Date":                      Date,
 }
 
-// KindOf returns the kind of a described column. LowCardinality makes no difference to it, as RowBinary does not show
-// it. false: a record cannot fill a column of this type.
+// KindOf returns the kind of a described column. LowCardinality makes no difference, as RowBinary does not show it.
+// false: a record cannot fill a column of this type.
 func KindOf(c *schema.MetadataColumn) (Kind, bool) {
 	kind, ok := kinds[withoutLowCardinality(c.Type)]
 	switch {
@@ -70,7 +70,7 @@ func KindOf(c *schema.MetadataColumn) (Kind, bool) {
 	return kind, false
 }
 
-// withoutLowCardinality is a type as RowBinary writes it. A text that is no type is as it was.
+// withoutLowCardinality returns a type as RowBinary writes it. A text that is not a type is returned unchanged.
 func withoutLowCardinality(text string) string {
 	t, err := sqltext.ParseType(text)
 	if err != nil || len(t.Args) == 0 {
@@ -91,18 +91,18 @@ type Column struct {
 	Name     string
 	Kind     Kind
 	Required bool
-	Of       string // Reference and ReferenceList: the column of the ids
-	Target   string // Reference and ReferenceList: the standard name of the table that the ids are of; "": none
+	Of       string // Reference and ReferenceList: the column that has the ids
+	Target   string // Reference and ReferenceList: the standard name of the table that the ids belong to; "": none
 }
 
 // Table is the model of a metadata table's records.
 type Table struct {
-	Name      string // the standard name; the one in the database can be another
+	Name      string // the standard name; the name in the database may differ
 	Versioned bool   // rows have ref and hash, and a changed record becomes a new row
 	Columns   []Column
 
-	key    []int // the columns that tell records apart
-	sorted []int // all columns in the order of their names, for the canonical text
+	key    []int // the columns that identify a record
+	sorted []int // all columns sorted by name, for the canonical text
 	byName map[string]int
 	self   bool
 }
@@ -121,7 +121,7 @@ const (
 )
 
 // Tables returns the model of every table of the data model, then of the sources' own tables. A table comes after those
-// that it refers to, so that references are found in the first load.
+// it refers to, so that references are found in the first load.
 func Tables(own ...schema.MetadataTable) []*Table {
 	var all []*Table
 	for _, described := range append(schema.MetadataModel(), own...) {
@@ -130,8 +130,8 @@ func Tables(own ...schema.MetadataTable) []*Table {
 	return all
 }
 
-// newTable makes the model of a described table. It panics on a type that a record cannot fill: the description is
-// wrong.
+// newTable makes the model of a described table. It panics if a record cannot fill one of the types: then the
+// description is wrong.
 func newTable(described *schema.MetadataTable) *Table {
 	id := schema.MetadataColumn{Name: "id", Type: described.IDType, Required: true}
 	if id.Type == "" {
@@ -171,7 +171,7 @@ func (t *Table) add(described *schema.MetadataTable, c *schema.MetadataColumn) {
 // SelfReferring reports whether records of the table refer to each other.
 func (t *Table) SelfReferring() bool { return t.self }
 
-// Index is the position of a column in a Row; it panics on a name that the table does not have.
+// Index returns the position of a column in a Row. It panics if the table has no such column.
 func (t *Table) Index(column string) int {
 	i, ok := t.byName[column]
 	if !ok {
@@ -180,7 +180,7 @@ func (t *Table) Index(column string) int {
 	return i
 }
 
-// ColumnNames are the names of the columns that AppendRowBinary writes, in its order.
+// ColumnNames returns the names of the columns that AppendRowBinary writes, in its order.
 func (t *Table) ColumnNames() []string {
 	var names []string
 	if t.Versioned {

@@ -11,37 +11,37 @@ import (
 	"time"
 )
 
-// Row holds the value of every column of a table, in the order of Table.Columns; Kind says the types.
+// Row holds the value of every column of a table, in the order of Table.Columns. Kind gives the types.
 type Row []any
 
-// Subnet is a prefix as a source writes it: the address is text, for the hash is taken of that text.
+// Subnet is a prefix as a source writes it. The address is text because the hash is of that text.
 type Subnet struct {
 	Address string
-	Bits    uint8 // of the address's own family
+	Bits    uint8 // for the address's own family
 }
 
-// errMissing is the reason for a record without a required value.
+// errMissing is the error of a record without a required value.
 var errMissing = errors.New("missing")
 
-// Word is a word without quotes that means a truth value where one is wanted, such as yes and off: a text column keeps
-// the text.
+// Word is an unquoted YAML word that is a truth value where one is expected, such as yes and off. A text column keeps
+// its text.
 type Word struct {
 	Text   string
 	Value  bool
-	IsText bool // where no type is wanted it is the text: YAML 1.1 takes yes for true, but not y and yEs
+	IsText bool // it is text where no type is expected: YAML 1.1 takes yes for true, but not y and yEs
 }
 
 // String is the text.
 func (w Word) String() string { return w.Text }
 
-// Coerce turns a record into a row, which it appends to row[:0]. References are left NULL. The error says which column
-// does not fit and costs the record.
+// Coerce converts a record to a row, which it appends to row[:0]. References stay NULL. The error names the column with
+// the wrong value; it costs the record.
 func (t *Table) Coerce(raw Raw, row Row) (Row, error) {
 	return t.CoerceReporting(raw, row, func(string) {})
 }
 
-// CoerceReporting is Coerce that tells of each value that is left out, because it is of the wrong type, though the
-// record is right.
+// CoerceReporting is Coerce that also reports each value that was left out because its type is wrong, while the record
+// is kept.
 func (t *Table) CoerceReporting(raw Raw, row Row, leftOut func(reason string)) (Row, error) {
 	row = row[:0]
 	for i := range t.Columns {
@@ -58,7 +58,7 @@ func (t *Table) CoerceReporting(raw Raw, row Row, leftOut func(reason string)) (
 	return row, nil
 }
 
-// shown is a value in a line for the operator.
+// shown formats a value for a line to the operator.
 func shown(v any) string {
 	const most = 100
 	s := fmt.Sprint(v)
@@ -71,7 +71,7 @@ func shown(v any) string {
 	return s
 }
 
-// ID is what tells the record apart: its id as text, for applications with protocol and ports.
+// ID identifies the record: its id as text; for applications also protocol and ports.
 func (t *Table) ID(row Row) string {
 	if len(t.key) == 1 {
 		return text(row[t.key[0]])
@@ -83,8 +83,7 @@ func (t *Table) ID(row Row) string {
 	return strings.Join(parts, " ")
 }
 
-// coerce makes a value of the column's kind. wrong is what the given one is not, where it is left out and the record is
-// not.
+// coerce converts a value to the column's kind. If it is left out and the record kept, wrong says what it is not.
 func (c *Column) coerce(v any) (value any, wrong string, err error) {
 	if v == nil && c.Required {
 		return nil, "", errMissing
@@ -158,7 +157,7 @@ func wrongUnless(right bool, wrong string) string {
 	return wrong
 }
 
-// isEmpty reports whether there is no value, which is not a wrong one.
+// isEmpty reports whether there is no value. That is not a wrong one.
 func isEmpty(v any) bool {
 	s, isText := v.(string)
 	return v == nil || isText && strings.TrimSpace(s) == ""
@@ -171,7 +170,7 @@ func required(v, given any) (any, error) {
 	return v, nil
 }
 
-// coerceText accepts what YAML makes of a text that looks like something else, such as 143 or true.
+// coerceText accepts what YAML makes of text that looks like something else, such as 143 or true.
 func coerceText(v any) (string, error) {
 	switch v := v.(type) {
 	case nil:
@@ -217,7 +216,7 @@ func typeName(v any) string {
 	}
 }
 
-// coerceFloat is NULL for everything that is not a finite number.
+// coerceFloat returns NULL if the value is not a finite number.
 func coerceFloat(v any) any {
 	if f, ok := Number(v); ok {
 		return f
@@ -225,7 +224,7 @@ func coerceFloat(v any) any {
 	return nil
 }
 
-// Number is a value of any numeric type, or a text of a number. false: the value is no finite number.
+// Number converts a value of any numeric type, or a number as text. false: the value is not a finite number.
 func Number(v any) (f float64, ok bool) {
 	var err error
 	switch v := v.(type) {
@@ -249,7 +248,7 @@ func Number(v any) (f float64, ok bool) {
 	return f, err == nil && !math.IsNaN(f) && !math.IsInf(f, 0)
 }
 
-// coerceUint is NULL for everything that is not a whole number up to largest.
+// coerceUint returns NULL if the value is not a whole number up to largest.
 func coerceUint(v any, largest uint64) any {
 	var n uint64
 	var err error
@@ -287,8 +286,8 @@ func nonNegative(n int64) (uint64, error) {
 	return uint64(n), nil
 }
 
-// coerceBool takes truth values, 1 and 0, and their texts; nothing is false. ok is false for anything else, which is
-// false too: also for "yes" in quotes, which the reference takes for false.
+// coerceBool accepts truth values, 1 and 0, and their texts; no value is false. Everything else is false with ok false,
+// including a quoted "yes", which the reference stack also takes for false.
 func coerceBool(v any) (is, ok bool) {
 	switch v := v.(type) {
 	case nil:
@@ -309,7 +308,7 @@ func coerceBool(v any) (is, ok bool) {
 	}
 }
 
-// list accepts a list or its JSON text; everything else is the empty list.
+// list accepts a list or its JSON text. Everything else gives the empty list.
 func list(v any) []any {
 	switch v := v.(type) {
 	case []any:
@@ -329,7 +328,7 @@ func list(v any) []any {
 	return nil
 }
 
-// isList reports whether list takes the value, or there is none.
+// isList reports whether list accepts the value, or there is no value.
 func isList(v any) bool { return isEmpty(v) || list(v) != nil }
 
 func coerceTexts(v any) ([]string, error) {
@@ -398,7 +397,7 @@ func parseAddress(s string) (netip.Addr, error) {
 	return a, nil
 }
 
-// coerceSubnets accepts a list of [address, length] and, beyond the reference, of "address/length".
+// coerceSubnets accepts a list of [address, length] and, unlike the reference stack, of "address/length".
 func coerceSubnets(v any) (any, error) {
 	if s, ok := v.([]Subnet); ok {
 		return s, nil
@@ -439,7 +438,7 @@ func coerceSubnet(e any) (Subnet, error) {
 	return s, err
 }
 
-// ParseSubnet reads "address/length"; an address alone is a host.
+// ParseSubnet parses "address/length". An address alone is a host.
 func ParseSubnet(s string) (Subnet, error) {
 	address, length, ok := strings.Cut(s, "/")
 	a, err := parseAddress(address)
@@ -455,7 +454,7 @@ func ParseSubnet(s string) (Subnet, error) {
 	return Subnet{Address: address, Bits: uint8(bits)}, nil
 }
 
-// Prefix is the subnet for look-ups: masked, and IPv4 where the address is an IPv4 one, also in its mapped form.
+// Prefix returns the subnet for look-ups: masked, and as IPv4 if the address is IPv4 or IPv4-mapped.
 func (s Subnet) Prefix() (netip.Prefix, error) {
 	a, err := parseAddress(s.Address)
 	if err != nil {
@@ -464,7 +463,7 @@ func (s Subnet) Prefix() (netip.Prefix, error) {
 	bits := int(s.Bits)
 	if a.Is4In6() {
 		a = a.Unmap()
-		if bits > 32 { // a length that counts from the mapped address's start
+		if bits > 32 { // a length that counts from the start of the mapped address
 			bits -= 96
 		}
 	}
@@ -475,13 +474,13 @@ func (s Subnet) Prefix() (netip.Prefix, error) {
 	return p, nil
 }
 
-// coerceDate is 1970-01-01 for what is not a date.
+// coerceDate returns 1970-01-01 if the value is not a date.
 func coerceDate(v any) (date string, ok bool) {
 	switch v := v.(type) {
 	case time.Time:
 		return v.Format(time.DateOnly), true
 	case string:
-		// ClickHouse's Date ends in 2149. Of a time the day counts.
+		// ClickHouse's Date ends in 2149. The time of day is dropped.
 		day := v
 		if len(v) > len(time.DateOnly) && (v[len(time.DateOnly)] == 'T' || v[len(time.DateOnly)] == ' ') {
 			day = v[:len(time.DateOnly)]
@@ -493,7 +492,7 @@ func coerceDate(v any) (date string, ok bool) {
 	return "1970-01-01", false
 }
 
-// coerceJSON makes the text of an object; a text must be one already and stays as it is.
+// coerceJSON returns the text of an object. Text must be one already and stays as it is.
 func coerceJSON(v any) (any, error) {
 	switch v := v.(type) {
 	case nil:

@@ -13,7 +13,7 @@ import (
 	"github.com/metranova/flow-collector/metadata/record"
 )
 
-// entry is a resource, as far as a record takes from it.
+// entry has the members of a resource that a record uses.
 type entry struct {
 	ID          any    `json:"scireg_id"`
 	Addresses   []any  `json:"addresses"`
@@ -27,17 +27,17 @@ type entry struct {
 	LastUpdated string `json:"last_updated"`
 }
 
-// MaxBytes is the largest registry that is read. The one of 2024 has 1 MB.
+// MaxBytes limits the registry's size. In 2024 it has 1 MB.
 const MaxBytes = 64 << 20
 
 const (
 	maxEntry = 1 << 20 // bytes of an entry
-	maxBad   = 10_000  // entries that are not right, before the file is given up
+	maxBad   = 10_000  // wrong entries before the file is rejected
 )
 
-// Read reads the registry's file; source names where it is from. An entry that is not right costs itself, an address
-// that is none costs the address. The file is read twice: as a whole now, to see that it is a list to its end, and when
-// its records are asked for; it is never held in memory.
+// Read reads the registry's file; source is where it is from. A wrong entry is left out; of an entry, wrong addresses
+// are left out. The file is read twice: completely now, to check that it is a list, and again when its records are
+// used. It is never held in memory.
 func Read(path, source string) (record.Set, error) {
 	good := 0
 	err := each(path, func(text json.RawMessage, place string) error {
@@ -50,7 +50,7 @@ func Read(path, source string) (record.Set, error) {
 		return record.Set{}, err
 	}
 	if good == 0 {
-		return record.Set{}, fmt.Errorf("%s: no entry is right", path)
+		return record.Set{}, fmt.Errorf("%s: no correct entry", path)
 	}
 	return record.Set{
 		Table: record.SciReg, Source: "scireg:" + source,
@@ -67,8 +67,7 @@ func Read(path, source string) (record.Set, error) {
 	}, nil
 }
 
-// each calls entry with the entries of the list, one after the other. good, if not nil, is how many of them are right
-// so far.
+// each calls entry with the list's entries one by one. good, if not nil, returns how many were correct so far.
 func each(path string, entry func(text json.RawMessage, place string) error, good func() int) error {
 	r, err := bounds.Open(path, bounds.Limits{Total: MaxBytes, Entry: maxEntry})
 	if err != nil {
@@ -90,7 +89,7 @@ func each(path string, entry func(text json.RawMessage, place string) error, goo
 			return err
 		}
 		if good != nil && n-good() >= maxBad {
-			return fmt.Errorf("%s: more than %d entries are not right: no registry", path, maxBad)
+			return fmt.Errorf("%s: more than %d entries are wrong: not the registry", path, maxBad)
 		}
 	}
 	if _, err := d.Token(); err != nil {
@@ -142,7 +141,7 @@ func parse(text json.RawMessage, place string, report func(record.Problem)) (id 
 		subnets = append(subnets, s)
 	}
 	if len(subnets) == 0 {
-		return id, nil, errors.New("addresses: none that is right")
+		return id, nil, errors.New("addresses: none is valid")
 	}
 	return id, record.Raw{
 		"id": id, "ip_subnet": subnets, "scireg_update_time": e.LastUpdated,

@@ -9,11 +9,12 @@ import (
 	"github.com/metranova/flow-collector/enrich"
 )
 
-// EndTag ends the records of a file; no kind has it.
+// EndTag ends the records of a file. No kind may use it.
 const EndTag = 0xff
 
-// Encoder writes records as the snapshot file has them: the kind's tag and the record's fields. Texts have their length
-// (uvarint) before them, numbers are uvarint, addresses are 4 or 16 bytes after their length. It keeps the first error.
+// Encoder writes records in the format of the snapshot file: the kind's tag and the record's fields. Texts follow their
+// length (uvarint), numbers are uvarint, addresses follow their length and have 4 or 16 bytes. It keeps the first
+// error.
 type Encoder struct {
 	Out     io.Writer
 	Records uint64 // written so far
@@ -21,7 +22,7 @@ type Encoder struct {
 	buf     []byte
 }
 
-// End writes the end of the records and how many there are.
+// End writes the end of the records and their number.
 func (e *Encoder) End() error {
 	if e.Err == nil {
 		_, e.Err = e.Out.Write(binary.AppendUvarint([]byte{EndTag}, e.Records))
@@ -38,7 +39,7 @@ func (e *Encoder) end() {
 	}
 }
 
-// Bool appends truth values as the numbers 0 and 1.
+// Bool appends a truth value as 0 or 1.
 func (e *Encoder) Bool(b bool) {
 	if b {
 		e.Number(1)
@@ -78,7 +79,7 @@ func (e *Encoder) Prefix(p netip.Prefix) {
 	e.buf = append(e.buf, byte(p.Bits()))
 }
 
-// IP appends a prefix of a record. It writes the id as the first part of the ref, which it mostly is.
+// IP appends a record's prefix. The id is written as the length of the part of the ref that it mostly is.
 func (e *Encoder) IP(v enrich.IPPrefix) {
 	e.Prefix(v.Prefix)
 	e.Number(uint64(v.ASID))
@@ -91,17 +92,17 @@ func (e *Encoder) IP(v enrich.IPPrefix) {
 	e.Text(v.ID)
 }
 
-// Decoder reads what an Encoder wrote. After bad data its values are zero and empty.
+// Decoder reads what an Encoder wrote. After invalid data it returns zero values.
 type Decoder struct {
 	rest      string
-	extension string // of the last record of one
+	extension string // of the latest record that has one
 	bad       bool
 }
 
-// NewDecoder reads records from a string, of which texts are handed on without a copy.
+// NewDecoder reads records from a string. Texts are parts of it, without a copy.
 func NewDecoder(records string) *Decoder { return &Decoder{rest: records} }
 
-// Decode hands all records on. false: the data is bad, or has a kind that is none of these.
+// Decode passes on all records. false: the data is invalid, or has a kind that is not in kinds.
 func (d *Decoder) Decode(kinds []Kind, to *Target) bool {
 	var byTag [256]Kind
 	for _, k := range kinds {
@@ -126,10 +127,10 @@ func (d *Decoder) Decode(kinds []Kind, to *Target) bool {
 // Bool reads a truth value.
 func (d *Decoder) Bool() bool { return d.Number() == 1 }
 
-// More reports whether the data was right so far, for loops over a number of fields that the data gives.
+// More reports whether the data was valid so far, for loops whose length comes from the data.
 func (d *Decoder) More() bool { return !d.bad }
 
-// Shared reads a text that many records in a row have, as a copy that these share.
+// Shared reads a text that consecutive records have in common, as one copy for all of them.
 func (d *Decoder) Shared() string {
 	if text := d.Text(); text != d.extension {
 		d.extension = strings.Clone(text)
@@ -169,7 +170,7 @@ func (d *Decoder) Number() uint64 {
 	return 0
 }
 
-// Text reads a text. It is part of the file's contents, which stay in memory as long as it does.
+// Text reads a text. It is part of the file's contents, which stay in memory as long as the text.
 func (d *Decoder) Text() string {
 	n := d.Number()
 	if n > uint64(len(d.rest)) {
@@ -205,7 +206,7 @@ func (d *Decoder) Prefix() netip.Prefix {
 	return p
 }
 
-// IP reads a prefix of a record. Its texts are part of the file's contents.
+// IP reads a record's prefix. Its texts are parts of the file's contents.
 func (d *Decoder) IP() enrich.IPPrefix {
 	v := enrich.IPPrefix{Prefix: d.Prefix(), ASID: uint32(d.Number()), Ref: d.Text()}
 	switch n := d.Number(); {

@@ -1,6 +1,6 @@
-// Package source has what a metadata source is described with: when it is read and from where (Source), a registry that
-// is a list of files or URLs (Registry), and the place of its records in a snapshot (Kind). The packages of the sources
-// import it; package metadata puts them together.
+// Package source has the descriptions of a metadata source: when and from where it is read (Source), a registry that is
+// a list of files or URLs (Registry), and a kind of record in a snapshot (Kind). The packages of the sources import it;
+// package metadata combines them.
 package source
 
 import (
@@ -10,24 +10,24 @@ import (
 	"github.com/metranova/flow-collector/metadata/tables"
 )
 
-// Kind is a kind of metadata in a snapshot, such as devices: how its records come from their table into the snapshot
-// and into the snapshot file, and from the file into the snapshot. Records makes one. It is safe for concurrent use.
+// Kind is a kind of metadata in a snapshot, such as devices: how its records get from their table into the snapshot and
+// the snapshot file, and from the file into a snapshot. Use Records to make one. It is safe for concurrent use.
 type Kind interface {
-	// Name is what lines call the kind, in the plural: "devices".
+	// Name is the kind's name in messages, in the plural: "devices".
 	Name() string
 	// Table is the standard name of the records' table.
 	Table() string
-	// Tag tells the records apart from those of other kinds in the snapshot file.
+	// Tag identifies the kind's records in the snapshot file.
 	Tag() byte
 	// Load reads the records in force from the table.
 	Load(ctx context.Context, d *tables.Database, to *Target) error
 	// Decode reads one record of the file, without its tag.
 	Decode(d *Decoder, to *Target)
-	// Count is how many of them a snapshot has, to notice that a table has lost most of its records.
+	// Count returns how many of them a snapshot has, to notice when a table has lost most of its records.
 	Count(s *enrich.Stats) int
 }
 
-// Target is where records go. A record of a kind that Want is not true of goes nowhere.
+// Target receives records. Records of kinds for which Want returns false are dropped.
 type Target struct {
 	Builder *enrich.Builder
 	File    *Encoder               // nil: none
@@ -38,12 +38,12 @@ type Target struct {
 // that is only read from the file.
 type Records[T any] struct {
 	KindName, TableName string
-	FileTag             byte // 1 to 254; a tag that was used once is never given another meaning
-	// NameOf is the name of the kind that a record belongs to, where that depends on the record.
+	FileTag             byte // 1 to 254; a tag must never get another meaning
+	// NameOf returns the name of the kind that a record belongs to, if that depends on the record.
 	NameOf func(T) string
 	Read   func(ctx context.Context, d *tables.Database, add func(T)) error
 	Add    func(*enrich.Builder, T)
-	// Write appends a record's fields to the file, Parse reads them again.
+	// Write appends a record's fields to the file; Parse reads them.
 	Write  func(*Encoder, T)
 	Parse  func(*Decoder) T
 	Number func(*enrich.Stats) int
@@ -73,7 +73,7 @@ func (k *Records[T]) Decode(d *Decoder, to *Target) {
 	}
 }
 
-// Put hands a record on.
+// Put passes a record on.
 func (k *Records[T]) Put(v T, to *Target) {
 	if to.Want != nil {
 		name := k.KindName

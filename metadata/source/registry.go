@@ -13,35 +13,35 @@ import (
 	"github.com/metranova/flow-collector/sink/schema"
 )
 
-// Registry describes a source that is a list of files or URLs, each of which is a whole copy or a part of a registry:
-// what it is called, how a file of it is read, where its records go and what a snapshot has of them. One line in
-// metadata.Registries puts it in use; its schedule and its places are settings.
+// Registry describes a source that is a list of files or URLs, each of which holds all or a part of a registry: its
+// name, how one of its files is read, where its records go, and which kinds a snapshot has of them. One line in
+// metadata.Registries puts it in use; its interval and its files and URLs are settings.
 type Registry struct {
-	// Name is that of the source: metadata.NAME.interval and metadata.NAME.sources are its settings,
-	// "collector metadata load NAME" loads it.
+	// Name is the source's name: metadata.NAME.interval and metadata.NAME.sources are its settings, "collector metadata
+	// load NAME" loads it.
 	Name string
-	// Table is the registry's own table; nil where its records go to a table of the data model. A table of prefixes
-	// with the name schema.ExtensionTable(NAME) is looked up as the IP reference extension NAME without any Kind.
+	// Table is the registry's own table; nil if its records go to a table of the data model. A table of prefixes named
+	// schema.ExtensionTable(NAME) needs no Kind to be looked up as the IP reference extension NAME.
 	Table *schema.MetadataTable
-	// Kinds are what a snapshot has of the table beyond that.
+	// Kinds are further kinds that a snapshot has of the table.
 	Kinds []Kind
-	// MaxBytes is the largest file to download.
+	// MaxBytes limits the size of a download.
 	MaxBytes int64
-	// Extension ends the names of downloaded files, such as ".json".
+	// Extension is the file name extension of downloads, such as ".json".
 	Extension string
-	// Read reads a file; name is the place that it came from, for Set.Source. It returns an error for a file that is
-	// none of the registry's, so that a download of something else is refused.
+	// Read reads a file; name is where it came from, for Set.Source. It returns an error if the file is not the
+	// registry's, so that a wrong download is rejected.
 	Read func(path, name string) (record.Set, error)
 }
 
 // RegistrySettings are the operator's settings of a registry.
 type RegistrySettings struct {
-	Interval time.Duration // how often it is downloaded or read; 0: at the start only
+	Interval time.Duration // how often it is downloaded or read; 0: only at the start
 	Places   []string      // URLs and files
 	Requests download.Requests
 }
 
-// Source is the registry as a source. Downloads go to cacheDir. false: the settings name nothing to read.
+// Source returns the registry as a source. Downloads go to cacheDir. false: the settings have nothing to read.
 func (r *Registry) Source(s RegistrySettings, cacheDir string, client *download.Client) (Source, bool) {
 	if len(s.Places) == 0 {
 		return Source{}, false
@@ -58,7 +58,7 @@ func (r *Registry) Source(s RegistrySettings, cacheDir string, client *download.
 	return made.WithRead(), true
 }
 
-// registryFiles reads the places of a registry.
+// registryFiles reads the files and URLs of a registry.
 type registryFiles struct {
 	registry *Registry
 	places   []string
@@ -67,7 +67,7 @@ type registryFiles struct {
 	requests download.Requests
 }
 
-// file is where the n-th place is downloaded to.
+// file is the path of the download of the n-th place.
 func (f *registryFiles) file(n int) string {
 	return filepath.Join(f.dir, fmt.Sprintf("%s-%d%s", f.registry.Name, n+1, f.registry.Extension))
 }

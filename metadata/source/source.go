@@ -13,36 +13,37 @@ import (
 
 // Source is one of the places that metadata comes from.
 type Source struct {
-	Name string // "files", "caida", "geo" or that of a registry
-	// Interval is how often a Refresher reads it, beside when a file changes; 0: at the start only.
+	Name string // "files", "caida", "geo" or a registry's name
+	// Interval is how often a Refresher reads it, in addition to changes of its files; 0: only at the start.
 	Interval time.Duration
-	// Remote says that reading it may download something.
+	// Remote is set if reading it may download something.
 	Remote bool
-	// Files are those it reads now, to watch for changes; Dir is a directory where more of them may come, "" for none.
+	// Files returns the files that it reads now, to watch for changes. Dir is a directory where more of them may
+	// appear; "": none.
 	Files func() []string
 	Dir   string
-	// Downloads are the files that it downloads to; nil where it downloads none.
+	// Downloads are the files that it downloads; nil if it downloads none.
 	Downloads []string
-	// Fetch downloads what is new; nil where nothing is downloaded. It may take as long as the server does.
+	// Fetch downloads what is new; nil if nothing is downloaded. It may take as long as the server does.
 	Fetch func(ctx context.Context) error
-	// ReadLocal reads what is on disk, also when Fetch has failed; nil: Read does all there is. Sets and an error may
-	// come together: some of it could not be read.
+	// ReadLocal reads the local files, also when Fetch has failed; nil: Read does everything. It may return sets and an
+	// error: then a part could not be read.
 	ReadLocal func(ctx context.Context) ([]record.Set, error)
-	// Read is Fetch and ReadLocal.
+	// Read is Fetch and then ReadLocal.
 	Read func(ctx context.Context) ([]record.Set, error)
-	// RetryMin is the least time to wait before Fetch is tried again after a failure.
+	// RetryMin is the least wait before a failed Fetch is retried.
 	RetryMin time.Duration
-	// Attempt is a file that is there from the start of a download until it has succeeded; "": none. Its time makes
-	// RetryMin hold over restarts and reloads.
+	// Attempt is a file that exists from the start of a download until its success; "": none. Its time makes RetryMin
+	// hold over restarts and reloads.
 	Attempt string
-	// Find returns all sources, as they are by now; nil: they do not change.
+	// Find returns all sources that exist by now; nil: they do not change.
 	Find func() []Source
 }
 
-// ErrNotDownloaded is that there is nothing to read before the first download.
+// ErrNotDownloaded means that there is nothing to read before the first download.
 var ErrNotDownloaded = errors.New("not downloaded yet")
 
-// WithRead returns the source with Read made of Fetch and ReadLocal.
+// WithRead returns the source with Read made from Fetch and ReadLocal.
 func (s Source) WithRead() Source {
 	fetch, local := s.Fetch, s.ReadLocal
 	s.Read = func(ctx context.Context) ([]record.Set, error) {
@@ -59,7 +60,7 @@ func (s Source) WithRead() Source {
 	return s
 }
 
-// UntilRetry is how long the next download has to wait after one that failed or was interrupted.
+// UntilRetry returns how long to wait after a download that failed or was interrupted.
 func (s *Source) UntilRetry(now time.Time) time.Duration {
 	if s.Attempt == "" {
 		return 0
@@ -71,7 +72,7 @@ func (s *Source) UntilRetry(now time.Time) time.Duration {
 	return min(s.RetryMin-now.Sub(info.ModTime()), s.RetryMin) // a clock that was set back does not make it longer
 }
 
-// FetchNoted is Fetch that keeps the file Attempt.
+// FetchNoted is Fetch with the file Attempt.
 func (s *Source) FetchNoted(ctx context.Context) error {
 	if s.Attempt == "" {
 		return s.Fetch(ctx)
@@ -88,11 +89,11 @@ func (s *Source) FetchNoted(ctx context.Context) error {
 	return err
 }
 
-// IsFile reports whether there is a file, not a directory, at the path.
+// IsFile reports whether path is an existing file and not a directory.
 func IsFile(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && !info.IsDir()
 }
 
-// IsURL reports whether a place to read is a URL rather than a file.
+// IsURL reports whether a place to read is a URL and not a file.
 func IsURL(s string) bool { return strings.HasPrefix(s, "http://") || strings.HasPrefix(s, "https://") }

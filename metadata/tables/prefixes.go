@@ -9,15 +9,15 @@ import (
 	"github.com/metranova/flow-collector/metadata/record"
 )
 
-// prefixRow is a version of a record with subnets.
+// prefixRow is one version of a record with subnets.
 type prefixRow struct {
 	id, ref  string
 	time, as uint32
 	subnets  []netip.Prefix
 }
 
-// EachPrefix calls add with each subnet of the records in force of a table that may have millions. The engine reads
-// them in the order of the table's key, ref, where the versions of a record lie together; the newest of them is found
+// EachPrefix calls add with each subnet of the records in force, for tables that may have millions. The engine reads
+// them in the order of the table's key, ref, so that the versions of a record are close together; the newest is chosen
 // here.
 func (d *Database) EachPrefix(ctx context.Context, table, as string, add func(enrich.IPPrefix)) error {
 	query := "SELECT id, ref, toUnixTimestamp(insert_time), " + as + ", ip_subnet FROM " + d.Name(table) +
@@ -40,8 +40,8 @@ func (d *Database) EachPrefix(ctx context.Context, table, as string, add func(en
 	return nil
 }
 
-// versionRun collects the versions of a record, from rows in the order of their refs. Those between X__v1 and X__v2 all
-// start with X__v, but may have ids that do so too.
+// versionRun collects the versions of a record from rows in the order of ref. Between X__v1 and X__v2 all refs begin
+// with X__v, but another id may begin with that too.
 type versionRun struct {
 	add    func(enrich.IPPrefix)
 	prefix string
