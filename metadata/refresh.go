@@ -522,7 +522,8 @@ func (r *Refresher) forgetGone(ctx context.Context, l *Loader, sets []record.Set
 func (r *Refresher) reloadDictionaries(ctx context.Context) {
 	for _, statement := range r.options.Settings.ReloadDictionaries() {
 		if err := r.options.Conn.Exec(ctx, statement); err != nil {
-			r.options.Log.Warn("a dictionary could not be reloaded and is unchanged until its lifetime ends", zap.Error(lograte.OneLine(err)))
+			r.options.Log.Warn("a dictionary could not be reloaded and is unchanged until its lifetime ends",
+				zap.Error(lograte.OneLine(err)))
 		}
 	}
 }

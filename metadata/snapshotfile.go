@@ -118,7 +118,8 @@ func readSnapshot(data string, to *source.Target) error {
 	const sumBytes = 8
 	if version, rest := strings.CutPrefix(data, magicPrefix); rest && !strings.HasPrefix(data, fileMagic) {
 		version, _, _ = strings.Cut(version[:min(len(version), 20)], "\n")
-		return fmt.Errorf("a snapshot file of version %q, which this program does not read: it will be replaced", version)
+		return fmt.Errorf("a snapshot file of version %q, which this program does not read: it will be replaced",
+			version)
 	}
 	if !strings.HasPrefix(data, fileMagic) || len(data) < len(fileMagic)+sumBytes {
 		return errNoSnapshotFile

@@ -97,7 +97,7 @@ func bookSource(first int, b *tally.Book, columns []accountColumn) *source {
 	return &source{first: first, read: func() (streams []reading, others []uint64) {
 		accounts, other := b.Accounts()
 		for key, a := range accounts {
-			streams = append(streams, reading{key, id{key, a.Born}, count(&a)})
+			streams = append(streams, reading{key, id{key, a.Generation}, count(&a)})
 		}
 		return streams, count(&other)
 	}}

@@ -2,7 +2,7 @@ package block
 
 const dayMs = 24 * 60 * 60 * 1000
 
-// addDay notes the day of a start time. The latest days are looked at first: most rows start on the same day.
+// addDay notes the day of a start time. It checks the latest days first, because most rows start on the same day.
 func (b *Block) addDay(startMs int64) {
 	day := startMs / dayMs
 	if startMs%dayMs < 0 {

@@ -2,14 +2,14 @@ package block
 
 import "encoding/binary"
 
-// offsets is the part that every Array column begins with: for each row, where its elements end.
+// offsets is the first part of every Array column: for each row, the end of its elements.
 type offsets struct {
 	ends []byte
 	rows int
 	n    uint64 // elements so far
 }
 
-// skip gives the rows before row no elements.
+// skip adds empty rows up to row.
 func (c *offsets) skip(row int) {
 	for ; c.rows < row; c.rows++ {
 		c.ends = binary.LittleEndian.AppendUint64(c.ends, c.n)

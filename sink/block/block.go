@@ -1,15 +1,14 @@
-// Package block holds rows of data_flow as columns and encodes them into ClickHouse's Native format (revision 0, as
-// an HTTP insert has it). Every column is kept as the bytes that the format wants, so that encoding is copying.
+// Package block holds rows of data_flow as columns and encodes them into ClickHouse's Native format (revision 0, as in
+// HTTP inserts). Every column is kept as the bytes of that format, so that encoding is copying.
 //
-// The ext column is sent with the table's own JSON type, each typed path as a column. The engine then stores it as
-// it is; if the types differ it casts, which costs more than parsing JSON text would. So a Layout must name the
+// The ext column is sent with exactly the table's JSON type: each typed path is a column, and the engine stores it
+// unchanged. If the types differ, the engine casts, which costs more than parsing JSON text. So a Layout must name the
 // extensions that the table has.
 //
-// Refs of devices and interfaces are sent as LowCardinality(Nullable(String)), though the table has them as
-// Nullable(String): they are the same few in all rows, and the engine turns one into the other for less than it takes
-// to read as many texts.
+// Refs of devices and interfaces are sent as LowCardinality(Nullable(String)), although the table has Nullable(String):
+// few different values repeat in all rows, and converting them costs the engine less than reading as many strings.
 //
-// The package knows no connection, and of the table only its columns and, through sink/schema, the paths of ext.
+// The package knows no connection. Of the table it knows only the columns and, through sink/schema, the paths of ext.
 package block
 
 import (
@@ -19,47 +18,47 @@ import (
 	"github.com/metranova/flow-collector/sink/native"
 )
 
-// Layout says what every row of a block has in common, and which paths of ext the table declares.
+// Layout holds what all rows of a block have in common, and which paths of ext the table declares.
 type Layout struct {
-	CollectorID      string // "" is "unknown"
+	CollectorID      string // "" becomes "unknown"
 	PolicyOriginator string
 	PolicyLevel      string
-	// Extensions are the flow extensions that the table was created with (schema.Settings.FlowExtensions). They
-	// decide how keys of ext are encoded, not which are written.
+	// Extensions are the flow extensions of the table (schema.Settings.FlowExtensions). They decide how keys of ext are
+	// encoded, not which are written.
 	Extensions []string
-	// IPRefExtensions are the extensions behind enrich.Row's SrcExtRef and DstExtRef, in that order.
+	// IPRefExtensions are the extensions of enrich.Row's SrcExtRef and DstExtRef, in that order.
 	IPRefExtensions []string
-	// WithoutColumns are the optional columns that the table was made without (schema.Settings.WithoutColumns).
+	// WithoutColumns are the optional columns that the table does not have (schema.Settings.WithoutColumns).
 	WithoutColumns []string
 }
 
-// Block collects rows in memory that it reuses. It belongs to one goroutine. Strings of a row are copied into the
-// columns; those of LowCardinality columns are also referred to until Reset.
+// Block collects rows in memory that it reuses. It belongs to one goroutine. A row's strings are copied; those of
+// LowCardinality columns are also referenced until Reset.
 type Block struct {
 	rows          int
 	firstReceived int64
 	days          []int64
 	columns       []named
-	encoded       int // bytes, the latest time
+	encoded       int // size of the latest encoded block in bytes
 	packing       output
 
 	flowColumns
 }
 
-// named is a column as the block's header names it.
+// named is a column with its name and type for the block's header.
 type named struct {
 	name, typ string
 	column
 }
 
-// optional is a column that is there only if its bit is in want, or that has none.
+// optional is a column that is present if it has no bit or its bit is in want.
 type optional struct {
 	name, typ string
 	column    column
 	want      uint32
 }
 
-// wanted returns the columns without those that are named, and notes which optional ones are left.
+// wanted returns the columns without those named in without, and notes which optional ones remain.
 func (c *flowColumns) wanted(all []optional, without []string) []named {
 	var columns []named
 	for _, o := range all {
@@ -74,7 +73,7 @@ func (c *flowColumns) wanted(all []optional, without []string) []named {
 
 const lcString, lcNullable = "LowCardinality(String)", "LowCardinality(Nullable(String))"
 
-// unknownCollector is the collector_id of one without a name.
+// unknownCollector is the collector_id of a collector without a name.
 const unknownCollector = "unknown"
 
 // New returns an empty block.
@@ -88,7 +87,7 @@ func New(l Layout) *Block {
 	return b
 }
 
-// Columns returns the names of the columns in the order of the encoded block, as an INSERT lists them.
+// Columns returns the names of the columns in the order of the encoded block, for the INSERT statement.
 func (b *Block) Columns() []string { return names(b.columns) }
 
 func names(columns []named) []string {
@@ -102,22 +101,23 @@ func names(columns []named) []string {
 // Rows returns the number of rows.
 func (b *Block) Rows() int { return b.rows }
 
-// FirstReceived returns when the datagram of the first row was received, Unix nanoseconds; 0 if the block is empty.
+// FirstReceived returns when the datagram of the first row was received, in Unix nanoseconds; 0 if the block is empty.
 func (b *Block) FirstReceived() int64 { return b.firstReceived }
 
-// Days returns the number of different UTC days that the rows started on. ClickHouse refuses an insert into more
-// than max_partitions_per_insert_block partitions (100), and data_flow has one a day: encode the block before that.
+// Days returns on how many different UTC days the rows started. ClickHouse refuses an insert into more than
+// max_partitions_per_insert_block partitions (100), and data_flow has one a day, so the block must be encoded before
+// that.
 func (b *Block) Days() int { return len(b.days) }
 
-// Full reports whether the rows have more AS numbers or communities than a block should: rows of few flows then take
-// more memory than all else.
+// Full reports whether the rows have so many AS numbers or communities that these take more memory than everything
+// else.
 func (b *Block) Full() bool {
 	return len(b.ext.bgpCommunity.byValue) >= fullKeys || b.ext.bgpCommunity.offsets.n >= fullElements ||
 		b.ext.bgpASPathID.offsets.n >= fullElements
 }
 
-// A route has some 5 AS numbers and 10 communities, and all that are in use in the Internet's routes are some 100,000:
-// none of these is reached before 50,000 rows of real flows.
+// A route has some 5 AS numbers and 10 communities; all that are in use on the internet are some 100,000. Real flows do
+// not reach these limits before 50,000 rows.
 const (
 	fullKeys     = 1 << 17
 	fullElements = 1 << 21
@@ -133,16 +133,16 @@ func (b *Block) Reset() {
 	}
 }
 
-// Encode appends the block to dst: nothing if it has no rows. The rows are not changed, and the result does not refer
-// to them.
+// Encode appends the block to dst, or nothing if it has no rows. The rows are not changed, and the result does not
+// refer to them.
 func (b *Block) Encode(dst []byte) []byte { return appendEncoded(dst, b.columns, b.rows) }
 
-// Pack is Encode for a block that has to wait: it is half as large if its rows are of plain traffic. The memory of into
-// is used again.
+// Pack encodes the block in packed form and reuses into's memory. For plain traffic (no BGP, MPLS or VLAN) it is about
+// half of Encode's size.
 func (b *Block) Pack(into native.Packed) native.Packed {
-	// What is too small is made as large as the block before was, not larger and larger by copying.
+	// Memory that is too small is made as large as the previous block, so that it need not grow step by step.
 	data := slices.Grow(into.Data[:0], b.encoded+b.encoded/16)
-	// columns, which are interfaces, have no address of the stack
+	// the output is in the Block because columns are interfaces, so that a local one would escape to the heap
 	b.packing = output{data: data, fills: into.Fills[:0], packed: true}
 	encode(&b.packing, b.columns, b.rows)
 	p := native.Packed{Data: b.packing.data, Fills: b.packing.fills}

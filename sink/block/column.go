@@ -7,18 +7,17 @@ import (
 	"github.com/metranova/flow-collector/sink/native"
 )
 
-// column is one column of a block. Columns that most rows have nothing for are filled up with NULL, or with an empty
-// array, only when a later row has a value or when the block is encoded.
+// column is one column of a block. Columns that are empty in most rows are filled with NULL, or with empty arrays, only
+// when a later row has a value or the block is encoded.
 type column interface {
-	// prefix appends what Native writes before the data of a column; within a JSON column, before the data of all
-	// paths.
+	// prefix appends what Native writes before a column's data; within a JSON column, before the data of all paths.
 	prefix(dst []byte) []byte
-	// encode writes the data of the given number of rows.
+	// encode writes the data of a number of rows.
 	encode(out *output, rows int)
 	reset()
 }
 
-// plain is embedded by columns whose type has no prefix.
+// plain is embedded in columns whose type has no prefix.
 type plain struct{}
 
 func (plain) prefix(dst []byte) []byte { return dst }
@@ -46,7 +45,7 @@ func (c *fixed) bool(v bool) {
 func (c *fixed) encode(out *output, _ int) { out.write(c.buf) }
 func (c *fixed) reset()                    { c.buf = c.buf[:0] }
 
-// nulls is the part that every Nullable column begins with: a byte a row, 1 for NULL.
+// nulls is the first part of every Nullable column: one byte for each row, 1 for NULL.
 type nulls struct {
 	plain
 	marks []byte
@@ -68,7 +67,7 @@ type nullableFixed struct {
 	values []byte
 }
 
-// begin makes row the next row and not NULL. It is inlined: most rows follow one that has a value too.
+// begin makes row, which is not NULL, the next row. It is inlined, because most rows follow one that also has a value.
 func (c *nullableFixed) begin(row int) {
 	if len(c.marks) < row {
 		c.fill(row)
@@ -76,7 +75,7 @@ func (c *nullableFixed) begin(row int) {
 	c.marks = append(c.marks, 0)
 }
 
-// fill makes the rows before row that were not set NULL.
+// fill sets rows before row that have no value to NULL.
 func (c *nullableFixed) fill(row int) {
 	n := c.skip(row)
 	c.values = native.Repeat(c.values, n*c.width, 0)
@@ -126,7 +125,7 @@ type nullableString struct {
 	values []byte
 }
 
-// set adds row; the rows before it that were not set are NULL. It is inlined: without metadata there is nothing to set.
+// set adds row; earlier rows without a value are NULL. It is inlined, because without metadata there is nothing to set.
 func (c *nullableString) set(row int, s string) {
 	if s != "" {
 		c.text(row, s)
@@ -155,7 +154,7 @@ func (c *nullableString) reset() {
 	c.values = c.values[:0]
 }
 
-// appendString appends s with its length before it.
+// appendString appends the length of s and s.
 func appendString[T string | []byte](dst []byte, s T) []byte {
 	if len(s) < 0x80 {
 		dst = append(dst, byte(len(s)))

@@ -9,24 +9,24 @@ import (
 	"github.com/metranova/flow-collector/sink/schema"
 )
 
-// objectVersion is the version of the format of a JSON column (ClickHouse, SerializationObject): V1, which every
-// server since 24.8 reads.
+// objectVersion is the format version of a JSON column (ClickHouse, SerializationObject): V1, which every server since
+// 24.8 can read.
 const objectVersion = 0
 
-// ext is the ext column, of a JSON type. Paths that the table declares are columns of their own; all others go
-// into the column's shared data, with the types that ClickHouse would give them in JSON text.
+// ext is the ext column, of a JSON type. Paths that the table declares are columns of their own. All others go into the
+// column's shared data, with the types that ClickHouse would infer from JSON text.
 type ext struct {
-	typed  []named // sorted by name, as the format wants it
+	typed  []named // sorted by name, as the format requires
 	shared sharedData
 
 	extPaths
-	srcRefs, dstRefs []nullableString // by IP reference extension
+	srcRefs, dstRefs []nullableString // for each IP reference extension
 }
 
-// extPath is a path whose values go into its column, or into shared data where the table does not declare it.
+// extPath is a path. Its values go into its column, or into shared data if the table does not declare it.
 type extPath interface {
 	column
-	// declare is called once; typ is the table's type for the path, or "".
+	// declare is called once. typ is the path's type in the table, or "".
 	declare(name, typ string)
 }
 
@@ -57,7 +57,7 @@ func newExt(extensions, ipRefExtensions []string) *ext {
 	return x
 }
 
-// typeName is the type as the table declares it.
+// typeName returns the column's type as the table declares it.
 func (x *ext) typeName() string {
 	if len(x.typed) == 0 {
 		return "JSON"
@@ -69,15 +69,15 @@ func (x *ext) typeName() string {
 	return "JSON(" + strings.Join(paths, ", ") + ")"
 }
 
-// appendRefs sets the refs of a row, by IP reference extension.
+// appendRefs sets a row's refs, one for each IP reference extension.
 func (x *ext) appendRefs(row int, columns []nullableString, refs []string) {
 	for i := range min(len(columns), len(refs)) {
 		columns[i].set(row, refs[i])
 	}
 }
 
-// prefix appends the structure of the column (there are no dynamic paths; the second of the two counts is the number
-// of paths) and then the prefixes of the typed paths.
+// prefix appends the structure of the column (no dynamic paths; the second of the two counts is the number of paths),
+// then the prefixes of the typed paths.
 func (x *ext) prefix(dst []byte) []byte {
 	dst = binary.LittleEndian.AppendUint64(dst, objectVersion)
 	dst = append(dst, 0, 0)

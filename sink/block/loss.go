@@ -1,6 +1,6 @@
 package block
 
-// Loss is one row of collector_loss: a count of one minute.
+// Loss is one row of collector_loss: a count for one minute.
 type Loss struct {
 	Start, End                                                              int64 // Unix seconds
 	Exporter, DeviceID, FlowType, Protocol, Stage, Sink, What, Reason, Unit string
@@ -19,7 +19,7 @@ type Losses struct {
 	domain, missing, count                                                fixed
 }
 
-// NewLosses returns an empty block of a collector.
+// NewLosses returns an empty block for a collector's rows.
 func NewLosses(collectorID string) *Losses {
 	if collectorID == "" {
 		collectorID = unknownCollector
@@ -47,7 +47,7 @@ func NewLosses(collectorID string) *Losses {
 	return b
 }
 
-// Columns is as Block.Columns.
+// Columns is like Block.Columns.
 func (b *Losses) Columns() []string { return names(b.columns) }
 
 // Rows returns the number of rows.
@@ -72,7 +72,7 @@ func (b *Losses) Append(l *Loss) {
 	b.rows++
 }
 
-// Encode is as Block.Encode.
+// Encode is like Block.Encode.
 func (b *Losses) Encode(dst []byte) []byte { return appendEncoded(dst, b.columns, b.rows) }
 
 // Reset empties the block and keeps its memory.

@@ -7,18 +7,18 @@ import (
 	"github.com/metranova/flow-collector/sink/native"
 )
 
-// The format of a LowCardinality column (ClickHouse, SerializationLowCardinality): a version, then for each block
-// that has values the flags, the keys of the block's own dictionary, and an index into it for each row.
+// The format of a LowCardinality column (ClickHouse, SerializationLowCardinality): a version; then, for each block with
+// values, the flags, the keys of the block's own dictionary, and for each row an index into it.
 const (
 	lcVersion        = 1      // shared dictionaries with additional keys
-	lcAdditionalKeys = 1 << 9 // the block brings its own keys
+	lcAdditionalKeys = 1 << 9 // the block has keys of its own
 	lcUpdate         = 1 << 10
 	lcUint8          = 0 // indexes of 1, 2 or 4 bytes
 	lcUint16         = 1
 	lcUint32         = 2
 )
 
-// lowCardinality is a LowCardinality(String) column, or LowCardinality(Nullable(String)) where nullable is set.
+// lowCardinality is a LowCardinality(String) column, or LowCardinality(Nullable(String)) if nullable is set.
 type lowCardinality struct {
 	nullable bool
 	indexes  []uint32
@@ -29,7 +29,7 @@ func (c *lowCardinality) add(s string) {
 	c.indexes = append(c.indexes, c.keys.index(s))
 }
 
-// addSame is add for a string that mostly is the one of the row before.
+// addSame is add, optimized for strings that mostly equal the previous row's.
 func (c *lowCardinality) addSame(s string) {
 	text, length := unsafe.StringData(s), uint32(len(s))
 	if last := &c.keys.last; last.text == nil || last.text != text || last.length != length {
@@ -38,15 +38,15 @@ func (c *lowCardinality) addSame(s string) {
 	c.indexes = append(c.indexes, c.keys.last.index)
 }
 
-// setNullable is set for a string that may be empty, which is NULL. It is inlined: without metadata there is nothing to
-// set.
+// setNullable is set for a string that may be empty, which is NULL. It is inlined, because without metadata there is
+// nothing to set.
 func (c *lowCardinality) setNullable(row int, s string) {
 	if s != "" {
 		c.set(row, s)
 	}
 }
 
-// set adds row. The rows before it that were not set are NULL, for which the first key of a nullable column stands.
+// set adds row. Earlier rows without a value are NULL, which is the first key of a nullable column.
 func (c *lowCardinality) set(row int, s string) {
 	for len(c.indexes) < row {
 		c.indexes = append(c.indexes, 0)
@@ -85,30 +85,30 @@ func (c constant) encode(out *output, rows int) {
 
 func (c constant) reset() {}
 
-// dictionary are the different strings of a column. Equal strings mostly share their memory, as rows take them from
-// metadata, so a string is first looked up by where it lies in memory: that needs neither its text nor a hash of it.
+// dictionary holds the different strings of a column. Equal strings mostly share their memory, as rows take them from
+// the metadata. So a string is first looked up by its address, which needs neither its text nor a hash.
 type dictionary struct {
 	n      uint32
-	data   []byte // the keys, as the format wants them
+	data   []byte // the keys, in the format's encoding
 	byText map[string]uint32
-	seen   []seenKey // by address: open addressing, half empty at least
+	seen   []seenKey // by address: open addressing, at most half full
 	filled int
 	last   seenKey // of addSame
 }
 
-// seenKey is a string that was looked up, by its address and length, and its index. It keeps the string's memory from
-// being used for another one. The zero value is an empty slot.
+// seenKey is a string that was looked up: its address, its length and its index. It keeps the string's memory alive, so
+// that the address is not reused. The zero value is an empty slot.
 type seenKey struct {
 	text   *byte
 	length uint32
 	index  uint32
 }
 
-// keptKeys is up to how many keys the memory of a dictionary is kept for the next block: to clear a larger one takes
-// longer than to make a new one, and a flood of texts must not leave it behind.
+// keptKeys is the number of keys up to which a dictionary's memory is kept for the next block. Clearing a larger one
+// takes longer than making a new one, and memory must not stay allocated after a flood of different strings.
 const keptKeys = 1 << 15
 
-// minSeen is the size that the table of strings begins with, a power of two.
+// minSeen is the initial size of the table of addresses, a power of two.
 const minSeen = 1 << 6
 
 // index returns the index of s, adding it if it is new.
@@ -126,7 +126,7 @@ func (d *dictionary) index(s string) uint32 {
 	}
 }
 
-// slotOf is where the search for a string begins (the constant is 2^64 divided by the golden ratio).
+// slotOf returns where the search for a string starts. The constant is 2^64 divided by the golden ratio.
 func slotOf(text *byte) uintptr {
 	return uintptr(uint64(uintptr(unsafe.Pointer(text))) * 0x9e3779b97f4a7c15 >> 32)
 }
@@ -141,7 +141,7 @@ func (d *dictionary) indexOfText(s string) uint32 {
 		d.byText[s] = i
 	}
 	if s == "" {
-		return i // has no address
+		return i // an empty string has no address
 	}
 	if d.filled++; 2*d.filled > len(d.seen) {
 		d.grow()
@@ -169,14 +169,14 @@ func (d *dictionary) grow() {
 	}
 }
 
-// append adds a key that is not looked up again.
+// append adds a key that will not be looked up.
 func (d *dictionary) append(s []byte) uint32 {
 	d.data = appendString(d.data, s)
 	d.n++
 	return d.n - 1
 }
 
-// encode writes the keys and the indexes; indexes that are missing to the number of rows are 0.
+// encode writes the keys and the indexes. If there are fewer indexes than rows, the rest are 0.
 func (d *dictionary) encode(out *output, indexes []uint32, rows int) {
 	width := uint64(lcUint8)
 	switch {
@@ -189,7 +189,7 @@ func (d *dictionary) encode(out *output, indexes []uint32, rows int) {
 	out.data = binary.LittleEndian.AppendUint64(out.data, uint64(d.n))
 	out.write(d.data)
 	out.data = binary.LittleEndian.AppendUint64(out.data, uint64(rows))
-	if d.n == 1 { // every index is 0
+	if d.n == 1 { // all indexes are 0
 		out.repeat(rows, 0)
 		return
 	}

@@ -6,14 +6,14 @@ import (
 	"github.com/metranova/flow-collector/sink/native"
 )
 
-// output is what a block is encoded to.
+// output is the destination of an encoded block.
 type output struct {
 	data   []byte
-	fills  []native.Fill // where it is packed
+	fills  []native.Fill // for the packed form
 	packed bool
 }
 
-// minFill is how long a run is that is worth a fill, in bytes.
+// minFill is the shortest run that becomes a Fill, in bytes.
 const minFill = 256
 
 func (o *output) write(b []byte) { o.data = append(o.data, b...) }
@@ -27,14 +27,14 @@ func (o *output) repeat(n int, v byte) {
 	o.data = native.Repeat(o.data, n, v)
 }
 
-// appendEncoded appends a block of those columns to dst: nothing if it has no rows.
+// appendEncoded appends a block of these columns to dst, or nothing if it has no rows.
 func appendEncoded(dst []byte, columns []named, rows int) []byte {
 	out := output{data: dst}
 	encode(&out, columns, rows)
 	return out.data
 }
 
-// encode writes a block of those columns: nothing if it has no rows.
+// encode writes a block of these columns, or nothing if it has no rows.
 func encode(out *output, columns []named, rows int) {
 	if rows == 0 {
 		return

@@ -14,7 +14,7 @@ type path struct {
 
 func (p *path) declare(name, typ string) { *p = path{name, typ != ""} }
 
-// numberPath is a path of Nullable(UInt8) or Nullable(UInt32).
+// numberPath is a path of type Nullable(UInt8) or Nullable(UInt32).
 type numberPath struct {
 	path
 	nullableFixed
@@ -39,7 +39,7 @@ func (p *numberPath) set(x *ext, row int, v uint32) {
 	}
 }
 
-// longPath is a path of Nullable(Int64).
+// longPath is a path of type Nullable(Int64).
 type longPath struct {
 	path
 	nullableFixed
@@ -64,8 +64,7 @@ type arrayPath struct {
 	fixedArray
 }
 
-// setArray sets row of p to values; T must be the type of the path's elements. An empty array is the same as an absent
-// path.
+// setArray sets row of p to values. T must be the path's element type. An empty array is the same as an absent path.
 func setArray[T uint8 | uint16 | uint32](x *ext, p *arrayPath, row int, values []T) {
 	if len(values) == 0 {
 		return
@@ -91,7 +90,7 @@ func setArray[T uint8 | uint16 | uint32](x *ext, p *arrayPath, row int, values [
 	p.offsets.end(row, len(values))
 }
 
-// textPath is a path of LowCardinality(Nullable(String)).
+// textPath is a path of type LowCardinality(Nullable(String)).
 type textPath struct {
 	path
 	lowCardinality
@@ -110,7 +109,7 @@ func (p *textPath) set(x *ext, row int, s string) {
 	p.lowCardinality.set(row, s)
 }
 
-// addrPath is a path of Nullable(IPv6).
+// addrPath is a path of type Nullable(IPv6).
 type addrPath struct {
 	path
 	nullableFixed
@@ -130,16 +129,16 @@ func (p *addrPath) set(x *ext, row int, a flow.Addr) {
 	p.addr(row, a)
 }
 
-// emptyPath is a path of Array(LowCardinality(String)) that no row has a value for.
+// emptyPath is a path of type Array(LowCardinality(String)) without any values.
 type emptyPath struct{ stringArray }
 
 func (p *emptyPath) declare(string, string) {}
 
-// communityPath is a path of Array(LowCardinality(String)) that holds communities of RFC 1997 as "AS:value".
+// communityPath is a path of type Array(LowCardinality(String)) with communities (RFC 1997) as "AS:value".
 type communityPath struct {
 	path
 	stringArray
-	byValue map[uint32]uint32 // index of the dictionary's key
+	byValue map[uint32]uint32 // value: index of the dictionary's key
 }
 
 func (p *communityPath) set(x *ext, row int, values []uint32) {

@@ -11,14 +11,14 @@ const (
 )
 
 // sharedData holds the paths of a JSON column that have no column of their own: for each row an array of names and
-// values, ordered by name, each value with its type before it. The types are those that ClickHouse gives numbers,
+// values, sorted by name. Each value begins with its type. The types are those that ClickHouse infers for numbers,
 // strings and arrays in JSON text, so that a path reads the same whichever way it was written.
 type sharedData struct {
 	offsets offsets
-	inRow   int // paths of the row that is being added
+	inRow   int // paths of the current row
 	names   []byte
 	values  []byte
-	scratch []byte // one value; its length stands before it
+	scratch []byte // one value, which is encoded first because its length precedes it
 }
 
 func (c *sharedData) number(name string, v uint64) {
@@ -36,7 +36,7 @@ func (c *sharedData) bytes(name string, s []byte) {
 	c.add(name)
 }
 
-// beginArray begins an array; n elements and endArray follow.
+// beginArray begins an array. n elements and endArray must follow.
 func (c *sharedData) beginArray(element byte, n int) {
 	c.scratch = append(c.scratch[:0], typeArray, typeNullable, element)
 	c.scratch = binary.AppendUvarint(c.scratch, uint64(n))
@@ -52,14 +52,14 @@ func (c *sharedData) addText(s []byte) {
 
 func (c *sharedData) endArray(name string) { c.add(name) }
 
-// add adds the value in scratch to the row.
+// add adds the value in scratch to the current row.
 func (c *sharedData) add(name string) {
 	c.names = appendString(c.names, name)
 	c.values = appendString(c.values, c.scratch)
 	c.inRow++
 }
 
-// end ends row.
+// end ends the current row.
 func (c *sharedData) end(row int) {
 	if c.inRow > 0 {
 		c.offsets.end(row, c.inRow)

@@ -20,12 +20,12 @@ type Traffic struct {
 	in, out     directionColumns
 }
 
-// directionColumns are the columns of what came in, or went out.
+// directionColumns are the columns of one direction.
 type directionColumns struct {
 	bits, discards, errors, broadcast, unicast, multicast nullableFixed
 }
 
-// NewTraffic returns an empty block. Of the layout only what every row has in common is looked at.
+// NewTraffic returns an empty block. Of the layout it uses only what all rows have in common.
 func NewTraffic(l Layout) *Traffic {
 	if l.CollectorID == "" {
 		l.CollectorID = unknownCollector
@@ -65,7 +65,7 @@ func NewTraffic(l Layout) *Traffic {
 	return b
 }
 
-// Columns is as Block.Columns.
+// Columns is like Block.Columns.
 func (b *Traffic) Columns() []string { return names(b.columns) }
 
 // Rows returns the number of rows.
@@ -101,7 +101,7 @@ func (c *directionColumns) add(row int, counts *enrich.TrafficCounts) {
 	c.multicast.count(row, counts.Multicast)
 }
 
-// count sets row, unless the device does not keep the counter: then it is NULL.
+// count sets row to a counter; NULL if the device does not have it.
 func (c *nullableFixed) count(row int, n uint64) {
 	if n == flow.Unsupported {
 		return
@@ -110,7 +110,7 @@ func (c *nullableFixed) count(row int, n uint64) {
 	c.values = binary.LittleEndian.AppendUint64(c.values, n)
 }
 
-// Encode is as Block.Encode.
+// Encode is like Block.Encode.
 func (b *Traffic) Encode(dst []byte) []byte { return appendEncoded(dst, b.columns, b.rows) }
 
 // Reset empties the block and keeps its memory.

@@ -76,7 +76,7 @@ func (s *spooling) entryOf(ins *Insert) *spool.Entry {
 	}
 	return &spool.Entry{
 		Query: ins.Query, Token: token, Rows: ins.Rows, Data: ins.whole(), Note: ins.Tally.Append(nil), Ref: ins.shares,
-		First: ins.tried,
+		Priority: ins.tried,
 	}
 }
 
@@ -249,7 +249,7 @@ func (s *spooling) remember(ins *Insert) {
 
 // giveBack ends an attempt: the insert waits on disk again, and is not tried for so long.
 func (s *spooling) giveBack(ins *Insert, wait time.Duration) {
-	ins.entry.First = ins.entry.First || ins.tried
+	ins.entry.Priority = ins.entry.Priority || ins.tried
 	s.spool.Return(ins.entry, wait)
 	s.w.release(ins)
 }

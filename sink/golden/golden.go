@@ -1,4 +1,4 @@
-// Package golden compares what tests produce with files of the repository, and writes those files with -update. Tests
+// Package golden compares what tests produce with files of the repository, and writes these files with -update. Tests
 // of every folder use it. It imports nothing of this project.
 package golden
 
@@ -17,13 +17,13 @@ var update = flag.Bool("update", false, "write the golden files and the generate
 // Updating reports whether the test was started with -update. It is for tests that write their files themselves.
 func Updating() bool { return *update }
 
-// File compares with a file of testdata.
+// File compares got with a file in testdata.
 func File(t testing.TB, name string, got []byte) {
 	t.Helper()
 	Compare(t, filepath.Join("testdata", name), got)
 }
 
-// Compare compares with a file, which -update writes first.
+// Compare compares got with a file. With -update it writes the file first.
 func Compare(t testing.TB, path string, got []byte) {
 	t.Helper()
 	if *update {
@@ -43,8 +43,7 @@ func Compare(t testing.TB, path string, got []byte) {
 	}
 }
 
-// Section compares a part of a document: what stands between the line that is, or begins with, <!-- name: and the
-// line <!-- end of name -->.
+// Section compares got with a part of a document: the lines between <!-- name: … --> and <!-- end of name -->.
 func Section(t testing.TB, path, name, got string) {
 	t.Helper()
 	data, err := os.ReadFile(path)
@@ -67,7 +66,7 @@ func Section(t testing.TB, path, name, got string) {
 	}
 }
 
-// cutSection cuts a document before and after a section; the lines that mark it belong to the outer parts.
+// cutSection splits a document at a section. The lines that mark it stay in the outer parts.
 func cutSection(document, name string) (before, section, after string, found bool) {
 	head, rest, found := strings.Cut(document, "<!-- "+name+":")
 	if !found {
@@ -82,7 +81,7 @@ func cutSection(document, name string) (before, section, after string, found boo
 	return head + "<!-- " + name + ":" + command + "-->\n", section, end + after, found
 }
 
-// Repository is the directory of go.mod.
+// Repository returns the directory of go.mod.
 func Repository(t testing.TB) string {
 	t.Helper()
 	dir, err := os.Getwd()
@@ -100,8 +99,8 @@ func Repository(t testing.TB) string {
 	}
 }
 
-// Reference is a file or folder of the data of the reference stack, which only some developers have beside their
-// checkout. Without it the test is skipped.
+// Reference returns the path of a file or folder with data of the reference stack, which only some developers have
+// beside their checkout. Without it the test is skipped.
 func Reference(t testing.TB, path ...string) string {
 	t.Helper()
 	full := filepath.Join(append([]string{Repository(t), "..", "shared"}, path...)...)

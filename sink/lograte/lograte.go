@@ -1,5 +1,4 @@
-// Package lograte keeps repeated lines from filling the log: the first line of a key is written at once, then one a
-// minute.
+// Package lograte limits repeated log lines: the first line of a key is written at once, then one per minute.
 package lograte
 
 import (
@@ -11,8 +10,8 @@ import (
 
 const interval = time.Minute
 
-// Limiter says which lines may be written. The zero value is ready for use. It must not be copied after its first use,
-// and is safe for concurrent use.
+// Limiter decides which lines may be written. The zero value is ready. It must not be copied after its first use. It is
+// safe for concurrent use.
 type Limiter struct {
 	mu      sync.Mutex
 	last    map[string]time.Time // when the latest line of each key was written
@@ -26,7 +25,7 @@ func (l *Limiter) Allow(key string) bool {
 	return l.allow(key)
 }
 
-// AllowFailure is Allow for a line about a failure that can end. Recovered tells when it has.
+// AllowFailure is Allow for a line about a failure that can end.
 func (l *Limiter) AllowFailure(key string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -1,20 +1,20 @@
-// Package message turns enriched rows into the messages that a bus carries. It knows no bus: what is made of rows here
-// is produced by sink/kafka.
+// Package message encodes enriched rows as messages for a message bus. It knows no bus; sink/kafka produces the
+// messages.
 package message
 
 import "github.com/metranova/flow-collector/sink/tally"
 
-// Batch is messages, one after the other, in memory that is reused. The zero value is empty. It belongs to one
-// goroutine at a time and is handed over whole.
+// Batch holds consecutive messages in memory that is reused. The zero value is empty. It belongs to one goroutine at a
+// time and is handed over as a whole.
 type Batch struct {
 	Data []byte
-	Ends []int // where each message ends in Data
+	Ends []int // the end of each message in Data
 
 	Keys    []byte
-	KeyEnds []int // where each message's key ends in Keys; empty: no message has a key
+	KeyEnds []int // the end of each message's key in Keys; empty: messages have no keys
 
-	// Counter counts which exporters the messages are of, while the batch is filled; Tally is what came of it, nil
-	// where nobody counted.
+	// Counter counts the exporters of the messages while the batch is filled. Tally is its result; nil if nobody
+	// counted.
 	Counter tally.Counter
 	Tally   *tally.Tally
 }
@@ -22,10 +22,10 @@ type Batch struct {
 // Len returns the number of messages.
 func (b *Batch) Len() int { return len(b.Ends) }
 
-// Message returns the i-th message, which is part of Data.
+// Message returns the i-th message, a part of Data.
 func (b *Batch) Message(i int) []byte { return part(b.Data, b.Ends, i) }
 
-// Key returns the i-th message's key, which is part of Keys; nil without one.
+// Key returns the i-th message's key, a part of Keys; nil if it has none.
 func (b *Batch) Key(i int) []byte {
 	if len(b.KeyEnds) == 0 {
 		return nil
@@ -41,7 +41,7 @@ func (b *Batch) Reset() {
 	b.Tally = nil
 }
 
-// part is the i-th of the parts of data that end at ends.
+// part returns the i-th part of data, which ends at ends[i].
 func part(data []byte, ends []int, i int) []byte {
 	begin := 0
 	if i > 0 {

@@ -12,19 +12,19 @@ import (
 	"github.com/metranova/flow-collector/enrich"
 )
 
-// Layout says what all messages have in common.
+// Layout holds what all messages have in common.
 type Layout struct {
-	CollectorID      string // "" is "unknown"
+	CollectorID      string // "" becomes "unknown"
 	PolicyOriginator string
 	PolicyLevel      string
-	// IPRefExtensions are the extensions behind enrich.Row's SrcExtRef and DstExtRef, in that order.
+	// IPRefExtensions are the extensions of enrich.Row's SrcExtRef and DstExtRef, in that order.
 	IPRefExtensions []string
 	// WithoutColumns are the optional columns that JSON and Protobuf messages leave out
 	// (schema.Settings.WithoutColumns).
 	WithoutColumns []string
 }
 
-// wanted are the optional columns that messages have, as bits.
+// wanted returns the optional columns that messages have, as bits.
 func (l *Layout) wanted() (bits uint32) {
 	for i, name := range optionalColumns() {
 		if !slices.Contains(l.WithoutColumns, name) {
@@ -34,17 +34,17 @@ func (l *Layout) wanted() (bits uint32) {
 	return bits
 }
 
-// Encoder makes messages of rows, without allocation in steady state. It belongs to one goroutine.
+// Encoder encodes rows as messages. It does not allocate in steady state. It belongs to one goroutine.
 type Encoder struct {
 	encode func([]byte, *enrich.Row) []byte
 	key    Key
 
-	// The exporter of the latest row: rows of one exporter mostly follow each other.
+	// The exporter of the latest row, as consecutive rows are mostly of one exporter.
 	exporter     flow.Addr
 	exporterText []byte
 }
 
-// NewEncoder returns an encoder of messages of one format and with one kind of key.
+// NewEncoder returns an encoder for one format and one kind of key.
 func NewEncoder(f Format, k Key, l Layout) *Encoder {
 	if l.CollectorID == "" {
 		l.CollectorID = "unknown"
@@ -62,7 +62,7 @@ func NewEncoder(f Format, k Key, l Layout) *Encoder {
 	return e
 }
 
-// Append adds a row's message, and its key, to the batch.
+// Append adds a row's message and its key to the batch.
 func (e *Encoder) Append(b *Batch, r *enrich.Row) {
 	if r.Flow.Exporter != e.exporter {
 		e.setExporter(r.Flow.Exporter)
@@ -89,7 +89,7 @@ func (e *Encoder) setExporter(a flow.Addr) {
 	e.exporterText = a.Netip().AppendTo(e.exporterText[:0])
 }
 
-// appendFlowKey appends the hash that FlowKey describes. The ports are those of the record as it was sent.
+// appendFlowKey appends the hash that FlowKey describes. The ports are those that the exporter sent.
 func appendFlowKey(dst []byte, f *flow.Record) []byte {
 	const end = len(flow.Addr{}) + 2
 	var tuple [2*end + 1]byte
@@ -107,8 +107,8 @@ func appendFlowKey(dst []byte, f *flow.Record) []byte {
 	return hex.AppendEncode(dst, sum[:])
 }
 
-// labels is how many entries of the label stack a row shows: elements of a template that are empty are labels of 0, as
-// dashboards know them.
+// labels returns how many label stack entries a row shows. A template's empty label elements are labels of 0, as
+// dashboards expect.
 func labels(f *flow.Record) int {
 	return min(int(max(f.MPLSCount, f.MPLSElements)), len(f.MPLS))
 }

@@ -2,20 +2,20 @@ package message
 
 import "fmt"
 
-// Format is what a message holds of a row.
+// Format is the encoding of a message.
 type Format uint8
 
-// The formats. PmacctJSON is what nfacctd and sfacctd send to Kafka, with every key that the reference's pipeline
-// reads: a JSON object of the record as the exporter sent it, counters renormalized, nothing looked up. JSON is the
-// enriched row as ClickHouse's JSONEachRow takes it into data_flow. Protobuf is the enriched row as message Flow of
-// flow.proto.
+// The formats. PmacctJSON is what nfacctd and sfacctd send to Kafka, with every key that the reference stack's pipeline
+// reads: a JSON object of the record as the exporter sent it, with counters multiplied by the sampling rate and without
+// enrichment. JSON is the enriched row in the form of ClickHouse's JSONEachRow for data_flow. Protobuf is the enriched
+// row as message Flow of flow.proto.
 const (
 	PmacctJSON Format = iota
 	JSON
 	Protobuf
 )
 
-// String returns the format as configurations name it.
+// String returns the format's name in the configuration.
 func (f Format) String() string {
 	switch f {
 	case PmacctJSON:
@@ -38,20 +38,20 @@ func ParseFormat(name string) (Format, error) {
 	return 0, fmt.Errorf("message format %q is none of pmacct-json, json, protobuf", name)
 }
 
-// Key is what a message's key is made of. A bus keeps messages of one key in one partition, and thereby in order.
+// Key is the kind of a message's key. A bus keeps messages with equal keys in one partition, and thereby in order.
 type Key uint8
 
 // The keys. ExporterKey is the exporter's address as text ("192.0.2.1", RFC 5952 for IPv6), or "unknown". FlowKey is 16
-// hexadecimal digits, the XXH64 hash (seed 0) of 37 bytes: address and port of the lesser end, the same of the greater
-// end (16 bytes, IPv4 mapped, and 2 bytes, big endian; compared byte by byte), the number of the IP protocol. Both
-// directions of a conversation have the same, from whichever exporter.
+// hexadecimal digits: the XXH64 hash (seed 0) of 37 bytes. These are address and port of the lesser end, then of the
+// greater end (16 bytes, IPv4-mapped, and 2 bytes, big-endian; compared byte by byte), then the IP protocol number.
+// Both directions of a conversation have the same key, from whichever exporter.
 const (
 	NoKey Key = iota
 	ExporterKey
 	FlowKey
 )
 
-// String returns the key as configurations name it.
+// String returns the key's name in the configuration.
 func (k Key) String() string {
 	switch k {
 	case NoKey:

@@ -8,16 +8,17 @@ import (
 	"github.com/metranova/flow-collector/enrich"
 )
 
-// pmacctEncoder makes the messages of pmacct's Kafka plugin, byte for byte as its JSON library writes them: keys in its
-// order, a space behind colons and commas. All keys are there that pmacct 1.7.7 can give and the reference's pipeline
-// reads; numbers of its custom primitives are texts.
+// pmacctEncoder encodes messages of pmacct's Kafka plugin, byte for byte as its JSON library writes them: keys in its
+// order, a space after colons and commas. It has all keys that pmacct 1.7.7 can write and the reference stack's
+// pipeline reads; numbers of custom primitives are texts.
 //
-// Values are the record's own, for the reader looks the rest up. Three are better than pmacct's: times have
-// milliseconds, interface numbers of expanded sFlow samples have format bits where they are no ifIndex, as compact ones
-// do, so that they match none by accident, and what pmacct cannot decode is there. Like records are not merged.
+// Values are those of the record, as the reader does the enrichment. Three differ from pmacct's on purpose: times have
+// milliseconds; interface numbers of expanded sFlow samples that are not an ifIndex have format bits, as in compact
+// samples, so that they match no interface by accident; and fields that pmacct cannot decode are there. Similar records
+// are not merged.
 type pmacctEncoder struct {
-	*Encoder        // its exporterText
-	head     []byte // up to the first value
+	*Encoder        // for exporterText
+	head     []byte // everything before the first value
 }
 
 func newPmacctEncoder(l Layout, e *Encoder) *pmacctEncoder {
@@ -89,7 +90,7 @@ func (e *pmacctEncoder) append(p []byte, r *enrich.Row) []byte {
 	return append(p, `, "writer_id": "nfacctd"}`...)
 }
 
-// appendPmacctBGP appends the attributes of sFlow's extended gateway. Sets and sequences of the path are one list.
+// appendPmacctBGP appends the attributes of sFlow's extended gateway. AS sets and sequences become one list.
 func appendPmacctBGP(p []byte, f *flow.Record) []byte {
 	if !f.Sent(flow.ASPath) && !f.Sent(flow.Communities) && f.LocalPref|f.MED|f.PeerDstAS == 0 {
 		return append(p,
@@ -117,7 +118,7 @@ func appendPmacctBGP(p []byte, f *flow.Record) []byte {
 	return appendUint(p, f.PeerDstAS)
 }
 
-// appendCommunity appends a community of RFC 1997 as AS:value.
+// appendCommunity appends a community (RFC 1997) as AS:value.
 func appendCommunity(p []byte, c uint32) []byte {
 	p = append(appendUint(p, c>>16), ':')
 	return appendUint(p, c&0xffff)
@@ -134,8 +135,8 @@ func appendPmacctRD(p []byte, r *enrich.Row) []byte {
 	return appendUint(p, r.Flow.MPLSPseudowire)
 }
 
-// appendFlowAddr appends an address of a flow. An IPv4-mapped one of an IPv6 flow keeps its form: by it readers see the
-// IP version of the ends, and next hops across an IPv4 core (RFC 4798) have it.
+// appendFlowAddr appends an address of a flow. An IPv4-mapped address of an IPv6 flow keeps its mapped form: readers
+// take the IP version from the endpoints, and next hops across an IPv4 core (RFC 4798) have this form.
 func appendFlowAddr(p []byte, f *flow.Record, a *flow.Addr) []byte {
 	if f.IPVersion == 6 && a.Is4() {
 		p = append(p, "::ffff:"...)
@@ -164,7 +165,7 @@ func appendSeconds(p []byte, micros int64) []byte {
 		byte('0'+u%10))
 }
 
-// appendPmacctNetFlow appends what the stack's custom primitives and labels say.
+// appendPmacctNetFlow appends the reference stack's custom primitives and labels.
 func appendPmacctNetFlow(p []byte, f *flow.Record) []byte {
 	if !f.Sent(flow.MPLS) && f.FlowLabel == 0 && f.MPLSTopLabelType == 0 && !f.Sent(flow.MPLSTopLabelAddr) {
 		p = append(p,
@@ -186,7 +187,7 @@ func appendPmacctNetFlow(p []byte, f *flow.Record) []byte {
 	return append(p, '"')
 }
 
-// appendPmacctMPLS appends the label stack, each entry as its 24 bits; the address of the top label is IPv4 only here.
+// appendPmacctMPLS appends the label stack, each entry as its 24 bits. The address of the top label is IPv4 only here.
 func appendPmacctMPLS(p []byte, f *flow.Record) []byte {
 	p = append(p, `, "ipv6_flow_label": "`...)
 	p = appendUint(p, f.FlowLabel)
@@ -219,13 +220,12 @@ func appendEntry(p []byte, entry uint32) []byte {
 		digits[entry>>4&15], digits[entry&15])
 }
 
-// isEvent reports whether a record tells of an event of address translation or of a firewall, and counts nothing.
+// isEvent reports whether a record is an event of address translation or of a firewall, without counters.
 func isEvent(f *flow.Record) bool {
 	return f.Has&(flow.NATEvent|flow.FirewallEvent) != 0 && f.Has&(flow.Bytes|flow.Packets) == 0
 }
 
-// renormalized returns bytes and packets times the sampling rate, as enrich scales them: saturated at the largest
-// value.
+// renormalized returns bytes and packets multiplied by the sampling rate, saturated, like enrich.
 func renormalized(f *flow.Record) (bytes, packets uint64) {
 	rate := uint64(f.SamplingRate)
 	if rate == 0 && f.Protocol != flow.SFlow5 {

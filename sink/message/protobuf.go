@@ -11,12 +11,12 @@ import (
 	"github.com/metranova/flow-collector/enrich"
 )
 
-// protobufEncoder makes messages Flow of flow.proto.
+// protobufEncoder encodes message Flow of flow.proto.
 type protobufEncoder struct {
-	want           uint32   // the optional columns that there are
-	constants      []byte   // the fields that are the same in all messages
-	srcExt, dstExt [][]byte // by IP reference extension: the map entry's key, encoded
-	ext, packed    []byte   // an Ext and a list in the making: their lengths stand before them
+	want           uint32   // the optional columns that the table has
+	constants      []byte   // the fields that are equal in all messages
+	srcExt, dstExt [][]byte // for each IP reference extension: the map entry's key, encoded
+	ext, packed    []byte   // the Ext and the list that are being built, because their lengths precede them
 }
 
 func newProtobufEncoder(l Layout) *protobufEncoder {
@@ -29,13 +29,13 @@ func newProtobufEncoder(l Layout) *protobufEncoder {
 	return e
 }
 
-// appendExtField appends the message Ext of a row.
+// appendExtField appends a row's message Ext.
 func (e *protobufEncoder) appendExtField(p []byte, field protowire.Number, r *enrich.Row) []byte {
 	e.ext = e.appendExt(e.ext[:0], r)
 	return append(appendHead(p, field, len(e.ext)), e.ext...)
 }
 
-// appendTextsField appends a list of texts, empty ones too.
+// appendTextsField appends a list of texts, including empty ones.
 func appendTextsField(p []byte, field protowire.Number, list []string) []byte {
 	for _, s := range list {
 		s = validText(s)
@@ -44,7 +44,7 @@ func appendTextsField(p []byte, field protowire.Number, list []string) []byte {
 	return p
 }
 
-// appendFixed appends a list of numbers of 4 bytes each, unless it is empty.
+// appendFixed appends a list of 4-byte numbers, unless it is empty.
 func appendFixed(p []byte, field protowire.Number, numbers []uint32) []byte {
 	if len(numbers) == 0 {
 		return p
@@ -56,7 +56,7 @@ func appendFixed(p []byte, field protowire.Number, numbers []uint32) []byte {
 	return p
 }
 
-// appendField appends a number, unless it is 0, which is what readers take where there is none.
+// appendField appends a number, unless it is 0, which is the default for readers.
 func appendField(p []byte, field protowire.Number, n uint64) []byte {
 	if n == 0 {
 		return p
@@ -64,12 +64,12 @@ func appendField(p []byte, field protowire.Number, n uint64) []byte {
 	return protowire.AppendVarint(appendTag(p, field, protowire.VarintType), n)
 }
 
-// appendPresent appends a number of an optional field, 0 included.
+// appendPresent appends a number of an optional field, even if it is 0.
 func appendPresent[T uint32 | uint64](p []byte, field protowire.Number, n T) []byte {
 	return protowire.AppendVarint(appendTag(p, field, protowire.VarintType), uint64(n))
 }
 
-// appendAddrField appends an address, set or not.
+// appendAddrField appends an address, even if it is unset.
 func appendAddrField(p []byte, field protowire.Number, a *flow.Addr) []byte {
 	return append(appendHead(p, field, len(a)), a[:]...)
 }
@@ -83,7 +83,7 @@ func appendTextField(p []byte, field protowire.Number, s string) []byte {
 	return append(appendHead(p, field, len(s)), s...)
 }
 
-// validText is s as readers take it: texts are UTF-8, of which they refuse the whole message if one is not.
+// validText returns s as valid UTF-8, because readers refuse the whole message otherwise.
 func validText(s string) string {
 	if ascii(s) || utf8.ValidString(s) {
 		return s
@@ -91,7 +91,7 @@ func validText(s string) string {
 	return strings.ToValidUTF8(s, "\ufffd")
 }
 
-// appendHead appends what stands before n bytes of a text, an address, a list or a message.
+// appendHead appends the tag and length of a field with n bytes: a text, an address, a list or a message.
 func appendHead(p []byte, field protowire.Number, n int) []byte {
 	p = appendTag(p, field, protowire.BytesType)
 	if n < 0x80 {
@@ -100,7 +100,7 @@ func appendHead(p []byte, field protowire.Number, n int) []byte {
 	return protowire.AppendVarint(p, uint64(n))
 }
 
-// appendTag appends a field's number and type; there are less than 128 fields.
+// appendTag appends a field's number and type. It is one byte for numbers below 16, else two.
 func appendTag(p []byte, field protowire.Number, typ protowire.Type) []byte {
 	tag := field<<3 | protowire.Number(typ)
 	if tag < 0x80 {
@@ -121,7 +121,8 @@ func appendPacked[T uint8 | uint16 | uint32](e *protobufEncoder, p []byte, field
 	return append(appendHead(p, field, len(e.packed)), e.packed...)
 }
 
-// appendRefMap appends a map of extensions and refs: an entry is a message of a key, encoded already, and a value.
+// appendRefMap appends a map from extensions to refs. An entry is a message of a key, which is already encoded, and a
+// value.
 func appendRefMap(p []byte, field protowire.Number, keys [][]byte, refs []string) []byte {
 	const value = 2
 	for i := range min(len(keys), len(refs)) {

@@ -1,13 +1,13 @@
 package message
 
-// rowEncoder makes JSON objects that `INSERT INTO data_flow FORMAT JSONEachRow` takes, and that give the row which
-// sink/block gives: the columns under their names in their order, but for those that are NULL, and ext with the keys
-// that were sent. Times are Unix milliseconds, which is how the format takes a DateTime64(3) whatever its value;
-// addresses are texts, IPv4 ones without ::ffff:.
+// rowEncoder encodes JSON objects for `INSERT INTO data_flow FORMAT JSONEachRow` that result in the same rows as
+// sink/block: the columns by name and in their order, without those that are NULL, and ext with the keys that were
+// sent. Times are Unix milliseconds, which the format accepts for any DateTime64(3); addresses are text, IPv4 without
+// ::ffff:.
 type rowEncoder struct {
-	want           uint32   // the optional columns that there are
-	constants      []byte   // the columns that are the same in all rows
-	srcExt, dstExt [][]byte // keys of ext, by IP reference extension
+	want           uint32   // the optional columns that the table has
+	constants      []byte   // the columns that are equal in all rows
+	srcExt, dstExt [][]byte // keys of ext, for each IP reference extension
 }
 
 func newRowEncoder(l Layout) *rowEncoder {
@@ -19,7 +19,7 @@ func newRowEncoder(l Layout) *rowEncoder {
 	return e
 }
 
-// appendText appends a text unless it is empty, which is NULL.
+// appendText appends a text, unless it is empty, which is NULL.
 func appendText(p []byte, key, s string) []byte {
 	if s == "" {
 		return p
@@ -31,7 +31,7 @@ func appendNumber[T uint8 | uint16 | uint32 | uint64](p []byte, key string, n T)
 	return appendUint(append(p, key...), n)
 }
 
-// closing ends a list whose elements, if it has any, each have a comma behind them.
+// closing replaces the comma after the last element of a list, if there is one, by the closing bracket.
 func closing(p []byte, bracket byte) []byte {
 	if last := len(p) - 1; p[last] == ',' {
 		p[last] = bracket
@@ -58,7 +58,7 @@ func appendExtRefs(p []byte, keys [][]byte, refs []string) []byte {
 	return p
 }
 
-// appendCommunities appends a list of communities (RFC 1997) with a comma behind it, unless it is empty.
+// appendCommunities appends a list of communities (RFC 1997) and a comma, unless it is empty.
 func appendCommunities(p []byte, key string, communities []uint32) []byte {
 	if len(communities) == 0 {
 		return p
@@ -70,7 +70,7 @@ func appendCommunities(p []byte, key string, communities []uint32) []byte {
 	return append(closing(p, ']'), ',')
 }
 
-// appendNumbers appends a list of numbers with a comma behind it, unless it is empty.
+// appendNumbers appends a list of numbers and a comma, unless it is empty.
 func appendNumbers[T uint8 | uint16 | uint32](p []byte, key string, numbers []T) []byte {
 	if len(numbers) == 0 {
 		return p

@@ -25,9 +25,9 @@ const (
 	slants = '\\' * ones
 )
 
-// plain reports whether s stands in a JSON string as it is: no quotes, no backslashes, no control characters, ASCII
-// only. Texts of metadata nearly always do, so eight bytes are looked at at once, the last eight of a text again rather
-// than one by one.
+// plain reports whether s needs no escaping in a JSON string: ASCII only, no quotes, backslashes or control characters.
+// Nearly all texts of metadata are like that. So eight bytes are checked at a time; the last check covers the last
+// eight bytes, even if some were checked before.
 func plain(s string) bool {
 	if len(s) < 8 {
 		for i := range len(s) {
@@ -44,13 +44,13 @@ func plain(s string) bool {
 	return special == 0
 }
 
-// escaped has a bit set if any byte of w cannot stand in a JSON string, or is not ASCII. Where no byte is below the one
-// that is subtracted from it, nothing is borrowed, and the highest bit of each stays 0.
+// escaped has bits set if any byte of w needs escaping or is not ASCII. If no byte is less than what is subtracted from
+// it, nothing is borrowed and the highest bit of each byte stays 0.
 func escaped(w uint64) uint64 {
 	return (w | (w - spaces) | ((w ^ quotes) - ones) | ((w ^ slants) - ones)) & high
 }
 
-// ascii reports whether s has ASCII only.
+// ascii reports whether s is ASCII only.
 func ascii(s string) bool {
 	if len(s) < 8 {
 		for i := range len(s) {
@@ -67,7 +67,7 @@ func ascii(s string) bool {
 	return all&high == 0
 }
 
-// word is the first eight bytes of s. The compiler makes one load of it.
+// word returns the first eight bytes of s. The compiler makes it one load.
 func word(s string) uint64 {
 	_ = s[7]
 	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
@@ -76,7 +76,7 @@ func word(s string) uint64 {
 
 func appendEscaped(dst []byte, s string) []byte {
 	const digits = "0123456789abcdef"
-	for _, r := range s { // yields U+FFFD for what is not UTF-8
+	for _, r := range s { // invalid UTF-8 yields U+FFFD
 		switch {
 		case r == '"' || r == '\\':
 			dst = append(dst, '\\', byte(r))
@@ -90,7 +90,7 @@ func appendEscaped(dst []byte, s string) []byte {
 	return dst
 }
 
-// appendAddr appends an address, IPv4 and mapped ones as IPv4, "::" for one that is not set.
+// appendAddr appends an address: IPv4 and IPv4-mapped ones as IPv4, an unset one as "::".
 func appendAddr(dst []byte, a *flow.Addr) []byte {
 	if a.Is4() {
 		return appendAddr4(dst, a)

@@ -5,20 +5,20 @@ import (
 	"slices"
 )
 
-// Packed is an encoded block without its long runs of one byte. Columns that no row has a value for are little else; so
-// they need no memory while a block waits.
+// Packed is an encoded block with runs of one repeated byte (mostly all-NULL columns) replaced by Fills. Queued blocks
+// stay packed to save memory; Expand restores the wire form.
 type Packed struct {
 	Data  []byte
 	Fills []Fill
 }
 
-// Fill is a run that the data leaves out: N times Byte, before what stands at At of the data.
+// Fill is a run that was removed from the data: N times Byte, before the byte at index At of the data.
 type Fill struct {
 	At, N int
 	Byte  byte
 }
 
-// Size returns how many bytes the block is.
+// Size returns the size of the expanded block in bytes.
 func (p Packed) Size() int {
 	n := len(p.Data)
 	for _, f := range p.Fills {
@@ -27,7 +27,7 @@ func (p Packed) Size() int {
 	return n
 }
 
-// Expand appends the block to dst.
+// Expand appends the expanded block to dst.
 func (p Packed) Expand(dst []byte) []byte {
 	dst = slices.Grow(dst, p.Size())
 	from := 0
@@ -60,14 +60,14 @@ func fill(dst []byte, v byte) {
 	}
 }
 
-// Source reads a packed block as it is. The zero value is at its end.
+// Source reads a packed block in its expanded form. The zero value is at its end.
 type Source struct {
 	rest Packed
 	at   int // in the data
-	n    int // bytes read of the first of the fills
+	n    int // bytes read of the first fill
 }
 
-// NewSource reads from the beginning; it does not change the block.
+// NewSource returns a reader of the whole block. It does not change the block.
 func NewSource(p Packed) Source { return Source{rest: p} }
 
 // Read implements io.Reader.

@@ -1,7 +1,7 @@
-// Package native cuts blocks of ClickHouse's Native format (revision 0, as an HTTP insert has it) by rows, and prints
-// their rows for people. It also provides a form for memory in which long runs of one byte are left out (Packed). It
-// reads what package block writes, by the types that a block names, so also blocks that an older version left on disk.
-// What it reads is not trusted. Of this project it imports sink/sqltext alone.
+// Package native splits blocks of ClickHouse's Native format (revision 0, as in HTTP inserts) by rows, and prints their
+// rows as JSON. It also defines Packed, the form with long runs removed in which blocks wait in memory. It reads what
+// package block writes, by the types named in a block, so it also reads blocks that an older version left on disk. Its
+// input is not trusted. Of this project it only imports sink/sqltext.
 package native
 
 import (
@@ -10,7 +10,7 @@ import (
 	"fmt"
 )
 
-// errShort is for blocks that end before their rows do.
+// errShort is the error for blocks that end before their rows do.
 var errShort = errors.New("the block ends early")
 
 // Rows returns the number of rows of an encoded block.
@@ -20,8 +20,8 @@ func Rows(data []byte) (int, error) {
 	return rows, err
 }
 
-// Cut returns the rows from from up to and without to of an encoded block, as a block of its own, in new memory. Of the
-// keys of LowCardinality columns it has those that its rows use.
+// Cut returns the rows from (included) to to (excluded) of an encoded block as a new block in new memory. Dictionaries
+// keep only the keys that these rows use.
 func Cut(data []byte, from, to int) ([]byte, error) {
 	r := reader{b: data}
 	columns, rows, err := r.header()
@@ -45,7 +45,7 @@ func Cut(data []byte, from, to int) ([]byte, error) {
 	return c.dst, nil
 }
 
-// part says which of a column's values are wanted: those from from up to and without to, of n.
+// part is the range of a column's n values that is wanted: from (included) to to (excluded).
 type part struct{ n, from, to int }
 
 // cutter copies a part of every column from its reader to dst.
@@ -73,7 +73,7 @@ func (c *cutter) column() error {
 	return nil
 }
 
-// values copies the part p of a column's data.
+// values copies part p of a column's data.
 func (c *cutter) values(t *typ, p part) error {
 	switch t.kind {
 	case fixed:
@@ -123,8 +123,7 @@ func (c *cutter) texts(p part) error {
 	return c.skipTexts(p.n - p.to)
 }
 
-// offsets copies the part of an array column's offsets, counted from its own beginning, and returns which elements it
-// has.
+// offsets copies a part of an array column's offsets, counted from the part's start. It returns the range of elements.
 func (c *cutter) offsets(p part) (part, error) {
 	ends, total, err := c.reader.offsets(p.n)
 	if err != nil {
@@ -137,7 +136,7 @@ func (c *cutter) offsets(p part) (part, error) {
 	return elements, nil
 }
 
-// shared copies the part of a JSON column's shared data: for each row an array of names and values.
+// shared copies a part of a JSON column's shared data: for each row an array of names and values.
 func (c *cutter) shared(p part) error {
 	elements, err := c.offsets(p)
 	if err != nil {
@@ -149,10 +148,10 @@ func (c *cutter) shared(p part) error {
 	return c.texts(elements)
 }
 
-// lowCardinality copies the part of the indexes, and of the keys those that these use.
+// lowCardinality copies a part of the indexes, and the keys that they use.
 func (c *cutter) lowCardinality(t *typ, p part) error {
 	if p.n == 0 {
-		return nil // the format has nothing at all then
+		return nil // the format has no data in this case
 	}
 	d, err := c.dictionary(t, p.n)
 	if err != nil {
@@ -161,8 +160,8 @@ func (c *cutter) lowCardinality(t *typ, p part) error {
 	if p.from == p.to {
 		return nil
 	}
-	renumber := make([]int, len(d.keys)) // plus one; 0: not used
-	var kept []int                       // in the order of their first use, as block encodes them
+	renumber := make([]int, len(d.keys)) // new index plus one; 0: not used
+	var kept []int                       // in the order of their first use, as package block encodes them
 	keep := func(key int) {
 		if renumber[key] == 0 {
 			kept = append(kept, key)
@@ -170,7 +169,7 @@ func (c *cutter) lowCardinality(t *typ, p part) error {
 		}
 	}
 	if d.nullable && len(d.keys) > 0 {
-		keep(0) // stands for NULL
+		keep(0) // the key for NULL
 	}
 	for row := p.from; row < p.to; row++ {
 		keep(d.index(row))
@@ -196,7 +195,7 @@ func (c *cutter) lowCardinality(t *typ, p part) error {
 	return nil
 }
 
-// indexWidth is the binary logarithm of the bytes of an index.
+// indexWidth returns the binary logarithm of an index's size in bytes.
 func indexWidth(keys int) int {
 	switch {
 	case keys > 1<<16:

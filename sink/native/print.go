@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// AppendJSON appends the rows of an encoded block as lines of JSON, as ClickHouse's format JSONEachRow takes them.
-// Paths of a JSON column that are NULL or an empty array are left out. It is for people who look at a block, and takes
-// much memory.
+// AppendJSON appends the rows of an encoded block as lines of JSON in ClickHouse's format JSONEachRow. Paths of a JSON
+// column that are NULL or an empty array are left out. It is meant for people who inspect a block, and takes much
+// memory.
 func AppendJSON(dst, data []byte) ([]byte, error) {
 	p := printer{reader{b: data}}
 	columns, rows, err := p.header()
@@ -47,11 +47,11 @@ func AppendJSON(dst, data []byte) ([]byte, error) {
 	return dst, nil
 }
 
-// printer turns columns into the JSON of their values.
+// printer converts columns to the JSON of their values.
 type printer struct{ reader }
 
 func quoted[T string | []byte](s T) string {
-	text, _ := json.Marshal(string(s)) // a string always has one
+	text, _ := json.Marshal(string(s)) // strings always have one
 	return string(text)
 }
 
@@ -139,7 +139,7 @@ func (p *printer) lowCardinality(t *typ, n int) ([]string, error) {
 	return values, nil
 }
 
-// objects are the typed paths and what is in shared data.
+// objects returns JSON objects of the typed paths and the shared data.
 func (p *printer) objects(t *typ, n int) ([]string, error) {
 	members := make([][]string, n)
 	for i, path := range t.inner {
@@ -180,8 +180,8 @@ func (p *printer) objects(t *typ, n int) ([]string, error) {
 	return values, nil
 }
 
-// printShared prints a value of shared data, which has its type before it: what package block writes, and else its
-// bytes.
+// printShared prints a value of shared data, which begins with its type. Types that package block does not write are
+// printed as bytes.
 func printShared(value []byte) string {
 	const typeInt64, typeString, typeArray, typeNullable = 0x0a, 0x15, 0x1e, 0x23
 	r := reader{b: value}
@@ -223,7 +223,7 @@ func printShared(value []byte) string {
 	return quoted(hex.EncodeToString(value))
 }
 
-// print prints a value of fixed width.
+// print prints a value of fixed size.
 func (t *typ) print(b []byte) string {
 	var wide [16]byte
 	copy(wide[:], b)
@@ -268,7 +268,7 @@ func printFloat(v float64, bits int) string {
 	return strconv.FormatFloat(v, 'g', -1, bits)
 }
 
-// printTime prints a DateTime64 in UTC; its precision is the first of the type's arguments.
+// printTime prints a DateTime64 in UTC. The first argument of the type is its precision.
 func (t *typ) printTime(ticks int64) string {
 	if len(t.args) == 0 {
 		return strconv.FormatInt(ticks, 10)

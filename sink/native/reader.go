@@ -7,7 +7,7 @@ import (
 	"math"
 )
 
-// The flags of a LowCardinality column (ClickHouse, SerializationLowCardinality); the low bits are the width of an
+// The flags of a LowCardinality column (ClickHouse, SerializationLowCardinality). The low bits are the width of an
 // index.
 const (
 	lcVersion        = 1
@@ -16,13 +16,13 @@ const (
 	lcUpdate         = 1 << 10
 )
 
-// reader reads an encoded block. Every length is checked before it is used.
+// reader reads an encoded block. Every length is checked before use.
 type reader struct {
 	b  []byte
 	at int
 }
 
-// header reads the counts of columns and rows.
+// header reads the numbers of columns and rows.
 func (r *reader) header() (columns, rows int, err error) {
 	if columns, err = r.count(); err != nil {
 		return 0, 0, err
@@ -51,7 +51,7 @@ func (r *reader) columnHeader() (string, *typ, error) {
 	return string(name), t, nil
 }
 
-// prefix reads what Native has before a column's data, and checks that it is what is understood here.
+// prefix reads what Native writes before a column's data. It fails if this package cannot read that serialization.
 func (r *reader) prefix(t *typ) error {
 	switch t.kind {
 	case lowCardinality:
@@ -81,7 +81,7 @@ func (r *reader) prefix(t *typ) error {
 	return nil
 }
 
-// dictionary are the keys and indexes of a LowCardinality column.
+// dictionary holds the keys and indexes of a LowCardinality column.
 type dictionary struct {
 	keys     [][]byte // encoded
 	indexes  []byte
@@ -89,7 +89,7 @@ type dictionary struct {
 	nullable bool
 }
 
-// index is the key of a row. dictionary has checked that there is one.
+// index returns the key of a row. dictionary has checked that the key exists.
 func (d *dictionary) index(row int) int {
 	switch d.width {
 	case 0:
@@ -139,10 +139,10 @@ func (r *reader) dictionary(t *typ, n int) (*dictionary, error) {
 	return d, nil
 }
 
-// ends are where each row's elements of an array column end, little-endian.
+// ends holds the end of each row's elements of an array column, little-endian.
 type ends []byte
 
-// before is how many elements the rows before row have.
+// before returns how many elements the rows before row have.
 func (e ends) before(row int) int {
 	if row == 0 {
 		return 0
@@ -150,7 +150,7 @@ func (e ends) before(row int) int {
 	return int(binary.LittleEndian.Uint64(e[8*(row-1):]))
 }
 
-// offsets reads the offsets of an array column of n rows and returns how many elements it has.
+// offsets reads the offsets of an array column of n rows and returns the number of elements.
 func (r *reader) offsets(n int) (ends, int, error) {
 	data, err := r.array(n, 8)
 	if err != nil {
@@ -159,7 +159,7 @@ func (r *reader) offsets(n int) (ends, int, error) {
 	last := uint64(0)
 	for row := range n {
 		end := binary.LittleEndian.Uint64(data[8*row:])
-		if end < last || end > uint64(len(r.b)) { // an element is at least a byte
+		if end < last || end > uint64(len(r.b)) { // an element has at least one byte
 			return nil, 0, fmt.Errorf("an array ends at element %d after %d", end, last)
 		}
 		last = end
@@ -193,7 +193,7 @@ func (r *reader) uvarint() (uint64, error) {
 	return v, nil
 }
 
-// count is a number of things of which each takes a byte at least.
+// count reads a number of items that take at least one byte each.
 func (r *reader) count() (int, error) {
 	v, err := r.uvarint()
 	if err == nil && v > uint64(len(r.b)) {
@@ -202,7 +202,7 @@ func (r *reader) count() (int, error) {
 	return int(v & math.MaxInt32), err
 }
 
-// count64 is count, of eight bytes.
+// count64 is count for a number of eight bytes.
 func (r *reader) count64() (int, error) {
 	v, err := r.uint64()
 	if err == nil && v > uint64(len(r.b)) {
@@ -219,7 +219,7 @@ func (r *reader) uint64() (uint64, error) {
 	return binary.LittleEndian.Uint64(data), nil
 }
 
-// text takes a string with its length before it.
+// text takes a string and the length before it.
 func (r *reader) text() ([]byte, error) {
 	n, err := r.uvarint()
 	if err != nil {

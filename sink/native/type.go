@@ -6,15 +6,15 @@ import (
 	"github.com/metranova/flow-collector/sink/sqltext"
 )
 
-// kind is how a type lays out its values.
+// kind is the layout of a type's values.
 type kind uint8
 
 const (
-	fixed          kind = iota // so many bytes each
-	text                       // a length and bytes
-	nullable                   // a mark a row, then the values
-	array                      // an end a row, then the elements
-	lowCardinality             // keys, then an index a row
+	fixed          kind = iota // values of the same size
+	text                       // length and bytes
+	nullable                   // one byte for each row, then the values
+	array                      // the end of each row's elements, then the elements
+	lowCardinality             // keys, then an index for each row
 	object                     // JSON: a column for each typed path, then shared data
 )
 
@@ -23,12 +23,12 @@ type typ struct {
 	kind  kind
 	name  string // without arguments
 	args  []string
-	width int      // of a fixed one
-	inner []*typ   // of JSON: its paths' types
+	width int      // of fixed types
+	inner []*typ   // of JSON: the types of its paths
 	paths []string // of JSON
 }
 
-// readable are the types of fixed size that this package prints.
+// readable has the types of fixed size that this package can print.
 var readable = map[string]bool{
 	"UInt8": true, "UInt16": true, "UInt32": true, "UInt64": true,
 	"Int8": true, "Int16": true, "Int32": true, "Int64": true, "Float32": true, "Float64": true,
@@ -36,10 +36,10 @@ var readable = map[string]bool{
 	"UUID": true,
 }
 
-// maxDepth bounds types within types.
+// maxDepth limits nested types.
 const maxDepth = 8
 
-// parse reads a type's text. It takes the types that this program writes, and no others.
+// parse parses a type. It accepts only the types that this program writes.
 func parse(s string, depth int) (*typ, error) {
 	notUnderstood := fmt.Errorf("type %.200q is not understood", s)
 	if depth > maxDepth {
@@ -85,7 +85,7 @@ func parse(s string, depth int) (*typ, error) {
 	return t, nil
 }
 
-// values is the type without Nullable around it.
+// values returns the type without Nullable.
 func (t *typ) values() *typ {
 	if t.kind == nullable {
 		return t.inner[0]
@@ -93,7 +93,7 @@ func (t *typ) values() *typ {
 	return t
 }
 
-// parsePaths reads the typed paths of a JSON type. They must be in the order of their names, as the data is.
+// parsePaths parses the typed paths of a JSON type. They must be sorted by name, like the data.
 func (t *typ) parsePaths(parsed sqltext.Type, depth int) error {
 	paths := parsed.TypedPaths()
 	if len(paths) != len(parsed.Args) {

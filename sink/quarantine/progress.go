@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What became of a block that is inserted after all.
+// The states of a block that is being inserted again.
 const (
-	stateSent      = "sent"       // it is on its way; after a crash or a failure it may be stored
+	stateSent      = "sent"       // sent; after a crash or a failure it may be stored
 	stateNotStored = "not_stored" // the latest attempt certainly stored nothing
 	stateDone      = "done"       // it is stored
 )
@@ -26,14 +26,14 @@ type progressLine struct {
 	Time    time.Time `json:"time"`
 }
 
-// progress is what became of the blocks of a pair, by offset.
+// progress holds the states of the blocks of a pair, by offset.
 type progress struct {
 	done map[int64]bool
-	sent map[int64]time.Time // when it was first sent, of those that may be stored since
+	sent map[int64]time.Time // when a block that may be stored was first sent
 }
 
-// readProgress reads a progress file; one that is not there is empty. It returns the length of what is whole: a last
-// line that was not written whole is left out.
+// readProgress reads a progress file; a missing one is empty. It returns the length of the complete lines: an
+// incomplete last line is left out.
 func readProgress(name string) (progress, int, error) {
 	p := progress{map[int64]bool{}, map[int64]time.Time{}}
 	text, err := os.ReadFile(name)
@@ -72,8 +72,8 @@ func readProgress(name string) (progress, int, error) {
 	}
 }
 
-// Insertion is an insert of what a pair of files holds, which a failure or a crash may interrupt: what was stored until
-// then is on disk, and is not in File.Records any more. A running collector may add to the pair meanwhile. It is for
+// Insertion inserts the contents of a pair of files. It can be interrupted by a failure or a crash: what was stored
+// until then is on disk, and no longer in File.Records. A running collector may add to the pair meanwhile. It is for
 // one goroutine.
 type Insertion struct {
 	name string // of the pair
@@ -81,10 +81,10 @@ type Insertion struct {
 	seen progress
 }
 
-// ErrBusy is for a pair that another process inserts.
+// ErrBusy means that another process is inserting the pair.
 var ErrBusy = errors.New("another `collector quarantine insert` is under way")
 
-// Begin starts or resumes the insertion of a pair. No other process can until Close.
+// Begin starts or resumes the insertion of a pair. No other process can do so until Close.
 func (f *File) Begin() (*Insertion, error) {
 	if _, err := os.Stat(f.Name + recordsExtension); err != nil {
 		return nil, err
@@ -110,7 +110,7 @@ func (i *Insertion) begin(name string) error {
 		return err
 	}
 	if now, err := os.Stat(name); err != nil || !os.SameFile(mine, now) {
-		return fmt.Errorf("%s: %w", i.name, ErrBusy) // it has just ended, and removed the files
+		return fmt.Errorf("%s: %w", i.name, ErrBusy) // the other process has just ended, and removed the files
 	}
 	whole := 0
 	if i.seen, whole, err = readProgress(name); err != nil {
@@ -119,7 +119,7 @@ func (i *Insertion) begin(name string) error {
 	return i.file.Truncate(int64(whole))
 }
 
-// MaybeStored returns when a block was first sent whose fate is not known; false where there was no such attempt.
+// MaybeStored returns when a block was first sent whose result is unknown; false if there was no such attempt.
 func (i *Insertion) MaybeStored(r *Record) (time.Time, bool) {
 	at, ok := i.seen.sent[r.Offset]
 	return at, ok
@@ -133,7 +133,7 @@ func (i *Insertion) Sent(r *Record, now time.Time) error {
 	return i.note(r, stateSent, now)
 }
 
-// NotStored notes that it was not stored, for sure.
+// NotStored notes that it was certainly not stored.
 func (i *Insertion) NotStored(r *Record, now time.Time) error {
 	delete(i.seen.sent, r.Offset)
 	return i.note(r, stateNotStored, now)
@@ -157,7 +157,7 @@ func (i *Insertion) note(r *Record, state string, now time.Time) error {
 	return i.file.Sync()
 }
 
-// Finish deletes the files if every block in them is stored. It returns false where a running collector has added some.
+// Finish deletes the files if every block in them is stored. It returns false if a running collector has added some.
 func (i *Insertion) Finish() (removed bool, err error) {
 	unlock, err := lockPair(i.name)
 	if err != nil {
@@ -170,7 +170,7 @@ func (i *Insertion) Finish() (removed bool, err error) {
 	}
 	if f.torn {
 		return false,
-			fmt.Errorf("%s: the last line was not written whole; all others are stored. Look at it, then delete the files", i.name+recordsExtension)
+			fmt.Errorf("%s: the last line is incomplete; all other blocks are stored. Look at it, then delete the files", i.name+recordsExtension)
 	}
 	return true, f.Remove()
 }

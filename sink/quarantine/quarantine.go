@@ -1,15 +1,15 @@
-// Package quarantine keeps on disk what a server refused for good, with the reason, until an operator has looked at it.
-// It knows nothing of what the blocks hold and imports nothing of this project.
+// Package quarantine keeps on disk what a server refused permanently, with the reason, until an operator has looked at
+// it. It does not know what the blocks contain, and imports nothing of this project.
 //
 // For each day, run and INSERT statement there is a pair of files. NAME.native has the blocks as they were sent, one
-// behind the other: what ClickHouse reads as one file of Native format. NAME.jsonl has a line of JSON for each of them
-// (Record): when, why, which statement, where in the other file. A block is on the disk before its line is, so a line
-// that is there is true. While the pair is inserted after all, NAME.progress has a line for each step (Insertion), so
-// that an insertion that was interrupted goes on where it was. A pair is deleted only under a lock on the directory,
-// which Put takes too, and when every block in it is stored.
+// after the other, which ClickHouse can read as one file in Native format. NAME.jsonl has a line of JSON for each block
+// (Record): when, why, which statement, and where in the other file. A block is on disk before its line, so every line
+// is true. While the pair is inserted again, NAME.progress has a line for each step (Insertion), so that an interrupted
+// insertion can be resumed. A pair is deleted only when every block in it is stored, and under a lock on the directory,
+// which Put takes too.
 //
 // Every line has the version of its format. Version 1 is the only one; a line without a version is of version 1. A file
-// with a line of a later version is refused with an error that names it, and stays as it is.
+// with a line of a later version is refused with an error that names it, and stays unchanged.
 package quarantine
 
 import (
@@ -27,14 +27,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Options bound a Quarantine. Only Dir has no useful zero value.
+// Options configure a Quarantine. Only Dir has no usable zero value.
 type Options struct {
-	Dir string // made where it is missing, when something has to go there
-	// MaxBytes bounds all files of Dir together; what has no room is refused. 0: 1 GiB.
+	Dir string // created if it is missing, when the first block is written
+	// MaxBytes limits the size of all files in Dir together. Blocks beyond it are refused. 0: 1 GiB.
 	MaxBytes int64
 }
 
-// Record says what of one insert was refused, and why: a line of NAME.jsonl.
+// Record describes what was refused of one insert, and why: a line of NAME.jsonl.
 type Record struct {
 	Version int `json:"version"` // filled in by Put; 0 is 1
 
@@ -42,20 +42,20 @@ type Record struct {
 	Reason string    `json:"reason"`
 	Code   int       `json:"code"` // the server's error code, the HTTP status, or 0
 	Error  string    `json:"error"`
-	// Stored: the rows are in the table, and only a view did not take them.
+	// Stored means that the table has the rows; only a view failed.
 	Stored bool   `json:"stored"`
 	Query  string `json:"query"` // the INSERT statement without FORMAT
-	Token  string `json:"token"` // the deduplication token that they were sent with
+	Token  string `json:"token"` // the deduplication token with which they were sent
 	Rows   int    `json:"rows"`
-	// Exporters are the addresses of those that the rows are of, if known.
+	// Exporters are the addresses of the rows' exporters, if known.
 	Exporters []string `json:"exporters,omitempty"`
 	Offset    int64    `json:"offset"` // of the block in NAME.native
 	Bytes     int64    `json:"bytes"`
-	// Sum is the block's CRC-32C. nil: it is not known.
+	// Sum is the block's CRC-32C; nil: unknown.
 	Sum *uint32 `json:"crc32c,omitempty"`
 }
 
-// version is that of the lines which this package writes, and the latest that it reads.
+// version is the version of the lines that this package writes, and the latest that it reads.
 const version = 1
 
 // checkVersion refuses a line of a later version.
@@ -67,22 +67,22 @@ func checkVersion(name string, line, is int) error {
 	return nil
 }
 
-// ErrFull is for rows that have no room.
-var ErrFull = errors.New("the quarantine is full: look at what it holds and delete it, or give it more room (quarantine.max_bytes)")
+// ErrFull is the error for rows that do not fit.
+var ErrFull = errors.New("the quarantine is full: look at its contents and delete them, or increase quarantine.max_bytes")
 
-// Quarantine takes refused blocks. Its methods may be called by several goroutines.
+// Quarantine receives refused blocks. It is safe for concurrent use.
 type Quarantine struct {
 	o   Options
-	run string // of this process, in the names of its files
+	run string // identifies this process in the names of its files
 	now func() time.Time
 
 	mu      sync.Mutex
-	queries []string // of this run; the place is in the names of the files
-	bytes   int64    // of all files
+	queries []string // of this run; a statement's index is part of its files' names
+	bytes   int64    // size of all files
 	counted bool
 }
 
-// New returns a Quarantine. The directory is not touched yet.
+// New returns a Quarantine. It does not touch the directory yet.
 func New(o Options) *Quarantine {
 	if o.MaxBytes <= 0 {
 		o.MaxBytes = 1 << 30
@@ -98,8 +98,8 @@ const (
 	progressExtension = ".progress"
 )
 
-// Put writes a block and its record, of which Version, Time, Offset, Bytes and Sum are filled in. Both are on the disk
-// when it returns; after an error neither is.
+// Put writes a block and its record; it fills in Version, Time, Offset, Bytes and Sum. When it returns, both are on
+// disk; after an error neither is.
 func (q *Quarantine) Put(r Record, data []byte) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -152,7 +152,7 @@ func (q *Quarantine) put(r *Record, data []byte) error {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// lock keeps other processes from adding to the directory's files, or deleting some.
+// lock keeps other processes from adding files to the directory or deleting some.
 func lock(dir string) (unlock func(), err error) {
 	d, err := os.Open(dir)
 	if err != nil {
@@ -166,13 +166,13 @@ func lock(dir string) (unlock func(), err error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("lock %s: %w", dir, err), d.Close())
 	}
-	return func() { _ = d.Close() }, nil // which unlocks
+	return func() { _ = d.Close() }, nil // closing unlocks
 }
 
 // lockPair is lock for the directory of a pair of files.
 func lockPair(name string) (unlock func(), err error) { return lock(filepath.Dir(name)) }
 
-// number is the place of a statement among those of this run.
+// number returns the index of a statement among those of this run.
 func (q *Quarantine) number(query string) int {
 	for i, known := range q.queries {
 		if known == query {
@@ -183,7 +183,7 @@ func (q *Quarantine) number(query string) int {
 	return len(q.queries)
 }
 
-// reserve reports whether there is room. The operator may have made some.
+// reserve reports whether n bytes fit. The operator may have deleted files.
 func (q *Quarantine) reserve(n int64) error {
 	if q.counted && q.bytes+n <= q.o.MaxBytes {
 		return nil
@@ -199,7 +199,7 @@ func (q *Quarantine) reserve(n int64) error {
 	return nil
 }
 
-// size adds up a directory's files.
+// size returns the size of a directory's files.
 func size(dir string) (total int64, err error) {
 	files, err := os.ReadDir(dir)
 	if err != nil {
@@ -213,10 +213,10 @@ func size(dir string) (total int64, err error) {
 	return total, nil
 }
 
-// appended is a file that is written to at its end.
+// appended is a file that is appended to.
 type appended struct {
 	*os.File
-	size int64 // before
+	size int64 // before the next write
 }
 
 func openAppend(path string) (*appended, error) {
@@ -231,7 +231,7 @@ func openAppend(path string) (*appended, error) {
 	return &appended{f, info.Size()}, nil
 }
 
-// write appends and syncs; after an error the file is as it was, if the disk lets it.
+// write appends and syncs. After an error the file is as before, if the disk allows it.
 func (a *appended) write(data []byte) error {
 	_, err := a.Write(data)
 	if err == nil {
@@ -244,4 +244,4 @@ func (a *appended) write(data []byte) error {
 }
 
 func (a *appended) cut() error { return a.Truncate(a.size) }
-func (a *appended) close()     { _ = a.Close() } // all in it is synced
+func (a *appended) close()     { _ = a.Close() } // everything in it is synced

@@ -13,16 +13,16 @@ import (
 	"strings"
 )
 
-// File is a pair of files and what they hold.
+// File is a pair of files with its records.
 type File struct {
 	Name    string   // path without extension
-	Records []Record // of the blocks that are not inserted yet
-	Done    int      // how many blocks are, by an insertion that did not finish
-	torn    bool     // the last line was not written whole
+	Records []Record // of the blocks that are not yet inserted
+	Done    int      // how many blocks an unfinished insertion has stored
+	torn    bool     // the last line is incomplete
 }
 
-// Read returns what a directory holds, oldest first; nothing where there is no directory. Files that cannot be read are
-// left out, and the error has a line for each.
+// Read returns the contents of a directory, oldest first; nothing if the directory does not exist. Files that cannot be
+// read are left out, and the error has a line for each.
 func Read(dir string) ([]File, error) {
 	names, err := filepath.Glob(filepath.Join(dir, "*"+recordsExtension))
 	if err != nil {
@@ -42,10 +42,10 @@ func Read(dir string) ([]File, error) {
 	return files, errors.Join(errs...)
 }
 
-// maxLine bounds a record's text.
+// maxLine limits the length of a record's line.
 const maxLine = 1 << 20
 
-// Base is the name of a pair of files without extension, from that of one of them.
+// Base returns the name of a pair of files without extension, from the name of one of them.
 func Base(name string) string {
 	for _, extension := range []string{recordsExtension, blocksExtension, progressExtension} {
 		if base, found := strings.CutSuffix(name, extension); found {
@@ -55,8 +55,7 @@ func Base(name string) string {
 	return name
 }
 
-// ReadFile reads the records of a pair of files, by the name of either. A last line that was not written whole is left
-// out.
+// ReadFile reads the records of a pair of files, by the name of either. An incomplete last line is left out.
 func ReadFile(name string) (File, error) {
 	f := File{Name: Base(name)}
 	done, _, err := readProgress(f.Name + progressExtension)
@@ -112,14 +111,14 @@ func (f *File) Data(r *Record) ([]byte, error) {
 		return nil, err
 	}
 	if r.Sum != nil && crc32.Checksum(data, castagnoli) != *r.Sum {
-		return nil, fmt.Errorf("%s: the block of %d bytes at %d is damaged: its checksum is another", blocks.Name(),
+		return nil, fmt.Errorf("%s: the block of %d bytes at %d is damaged: its checksum differs", blocks.Name(),
 			r.Bytes, r.Offset)
 	}
 	return data, nil
 }
 
-// Remove deletes the pair: the records first. Where a crash leaves the others, what a running collector adds to them is
-// behind the blocks that the progress is about.
+// Remove deletes the pair, the records first. If a crash leaves the other files, what a running collector adds to them
+// comes after the blocks that the progress file covers.
 func (f *File) Remove() error {
 	if err := os.Remove(f.Name + recordsExtension); err != nil {
 		return err

@@ -8,7 +8,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// drop ends an entry and counts it, and deletes its file where it was the last.
+// drop ends an entry and counts it. It deletes the file after its last entry.
 func (s *Spool) drop(seg *segment, i int, count *Count) {
 	slot := &seg.slots[i]
 	switch slot.state {
@@ -29,12 +29,12 @@ func (s *Spool) drop(seg *segment, i int, count *Count) {
 		return
 	}
 	if err := seg.mark(slot.offset); err != nil {
-		s.o.Log.Warn("an entry of the spool that is done could not be marked, and may be delivered again after a restart",
+		s.o.Log.Warn("a delivered entry of the spool could not be marked, and may be delivered again after a restart",
 			zap.String("file", seg.path), zap.Error(err))
 	}
 }
 
-// lose ends an entry that nobody will get.
+// lose ends an entry that will not be delivered.
 func (s *Spool) lose(seg *segment, i int, why Cause) {
 	slot := &seg.slots[i]
 	if slot.state == gone {
@@ -60,7 +60,7 @@ func (s *Spool) remove(seg *segment) {
 	}
 }
 
-// shrink deletes the oldest segments until there is room. What is taken of them is not lost yet.
+// shrink deletes the oldest segments until size bytes fit. Their taken entries are not lost yet.
 func (s *Spool) shrink(size int64) {
 	for len(s.segments) > 0 && s.stats.DiskBytes+size > s.o.MaxBytes {
 		seg := s.segments[0]
@@ -74,8 +74,8 @@ func (s *Spool) shrink(size int64) {
 	s.full.say(s.o.Log, s.clock.now(), s.stats.DroppedFull)
 }
 
-// expire drops what has waited for longer than MaxAge. Entries of this run are as old as the monotonic clock says.
-// Those of earlier runs have only the wall clock, and are looked at once that is to be trusted.
+// expire drops entries that have waited longer than MaxAge. The age of this run's entries is measured by the monotonic
+// clock. Entries of earlier runs only have the wall clock, and are checked once that can be trusted.
 func (s *Spool) expire() {
 	wall, settled := s.clock.settled()
 	elapsed := s.clock.elapsed()
@@ -99,13 +99,13 @@ func (s *Spool) tooOld(at *slot, elapsed time.Duration, wall time.Time, settled 
 		return elapsed-at.put > s.o.MaxAge
 	}
 	put := time.UnixMilli(at.millis)
-	if put.Before(noDateBefore) || put.After(wall) { // a clock that was wrong when the entry was put says nothing
+	if put.Before(noDateBefore) || put.After(wall) { // the clock was wrong when the entry was put
 		return elapsed > s.o.MaxAge
 	}
 	return settled && wall.Sub(put) > s.o.MaxAge
 }
 
-// notice logs what was dropped, once a minute at most.
+// notice logs what was dropped, at most once a minute.
 type notice struct {
 	what string
 	said Count

@@ -5,7 +5,7 @@ import (
 	"os"
 )
 
-// file is a segment's file while it is appended to. A test puts one in its place that forgets what was not synced.
+// file is a segment's file while it is appended to. Tests replace it by one that forgets what was not synced.
 type file interface {
 	WriteAt(b []byte, offset int64) (int, error)
 	Sync() error
@@ -13,7 +13,7 @@ type file interface {
 	Close() error
 }
 
-// disk is what has to survive a power cut.
+// disk has the operations that make data survive a power failure.
 type disk struct {
 	create func(path string) (file, error)
 	sync   func(path string) error // the content of a file, or the names in a directory

@@ -37,13 +37,13 @@ const (
 	version1    = 1
 	stateOffset = 5
 	stateDone   = 1
-	firstBit    = 1 << 15
+	priorityBit = 1 << 15
 	idOffset    = 8
 	sumOffset   = 44
 	headerSize  = 48
 )
 
-// header stands before an entry's payload.
+// header precedes an entry's payload.
 type header struct {
 	segment           uint64
 	millis            int64
@@ -51,12 +51,12 @@ type header struct {
 	query, note, data uint32 // lengths
 	token             uint16
 	checksum          uint32 // of the payload
-	done, first       bool
+	done, priority    bool
 }
 
-// newHeader fails for lengths that do not fit the header.
+// newHeader fails if a length does not fit into the header.
 func newHeader(segment uint64, millis int64, e *Entry) (header, error) {
-	tooLarge := len(e.Token) >= firstBit
+	tooLarge := len(e.Token) >= priorityBit
 	for _, n := range []int{len(e.Query), len(e.Note), len(e.Data), e.Rows} {
 		tooLarge = tooLarge || n < 0 || n > math.MaxUint32
 	}
@@ -67,16 +67,16 @@ func newHeader(segment uint64, millis int64, e *Entry) (header, error) {
 	return header{
 		segment: segment, millis: millis, rows: uint32(e.Rows),
 		query: uint32(len(e.Query)), token: uint16(len(e.Token)), note: uint32(len(e.Note)), data: uint32(len(e.Data)),
-		first: e.First,
+		priority: e.Priority,
 	}, nil
 }
 
-// size is that of the whole entry, in bytes.
+// size returns the size of the whole entry in bytes.
 func (h *header) size() int64 {
 	return headerSize + h.text() + int64(h.data)
 }
 
-// text is the length of what stands before the data.
+// text returns the length of everything before the data.
 func (h *header) text() int64 { return int64(h.query) + int64(h.token) + int64(h.note) }
 
 // appendTo encodes the header.
@@ -85,8 +85,8 @@ func (h *header) appendTo(b []byte) []byte {
 	b = append(b, magic...)
 	b = append(b, version, 0)
 	token := h.token
-	if h.first {
-		token |= firstBit
+	if h.priority {
+		token |= priorityBit
 	}
 	b = binary.LittleEndian.AppendUint16(b, token)
 	b = binary.LittleEndian.AppendUint64(b, h.segment)
@@ -97,7 +97,7 @@ func (h *header) appendTo(b []byte) []byte {
 	return binary.LittleEndian.AppendUint32(b, checksum(b[start:]))
 }
 
-// parseHeader decodes b, of headerSize bytes; false where it is no header of that segment.
+// parseHeader decodes b, of headerSize bytes; false if it is not a header of that segment.
 func parseHeader(b []byte, segment uint64) (h header, ok bool) {
 	if string(b[:len(magic)]) != magic || b[4] != version && b[4] != version1 {
 		return h, false
@@ -110,14 +110,14 @@ func parseHeader(b []byte, segment uint64) (h header, ok bool) {
 	return h, h.segment == segment
 }
 
-// withoutState is the header as its checksum takes it.
+// withoutState returns the header as the checksum is computed of it.
 func withoutState(b []byte) (plain [headerSize]byte) {
 	copy(plain[:], b)
 	plain[stateOffset] = 0
 	return plain
 }
 
-// fields decodes the fields of b, of headerSize bytes, and checks nothing.
+// fields decodes the fields of b, of headerSize bytes, without any check.
 func fields(b []byte) header {
 	h := header{
 		segment: binary.LittleEndian.Uint64(b[idOffset:]), millis: int64(binary.LittleEndian.Uint64(b[16:])),
@@ -129,12 +129,12 @@ func fields(b []byte) header {
 	if b[4] == version1 {
 		h.token, h.note = uint16(h.note), 0
 	}
-	h.first, h.token = h.token&firstBit != 0, h.token&^firstBit
+	h.priority, h.token = h.token&priorityBit != 0, h.token&^priorityBit
 	return h
 }
 
-// repaired finds the header that b, of headerSize bytes, was before one of its bytes changed; false where more than
-// one did. The checksum decides: there are 12,000 candidates for its 32 bits.
+// repaired returns the header that b, of headerSize bytes, was before one of its bytes changed; false if more than one
+// changed. The checksum decides: there are 12,000 candidates for its 32 bits.
 func repaired(b []byte, segment uint64) (fixed [headerSize]byte, ok bool) {
 	plain := withoutState(b)
 	for i := range plain {
@@ -155,7 +155,7 @@ func repaired(b []byte, segment uint64) (fixed [headerSize]byte, ok bool) {
 }
 
 // otherVersion reports whether b, of headerSize bytes, begins an entry of a version that this program does not know,
-// and which.
+// and which version.
 func otherVersion(b []byte, segment uint64) (v int, ok bool) {
 	if string(b[:len(magic)]) != magic || binary.LittleEndian.Uint64(b[idOffset:]) != segment {
 		return 0, false
@@ -169,7 +169,7 @@ func otherVersion(b []byte, segment uint64) (v int, ok bool) {
 	return int(b[4]), true
 }
 
-// checksum is the CRC32C of the parts in a row.
+// checksum returns the CRC32C of the concatenated parts.
 func checksum(parts ...[]byte) (sum uint32) {
 	table := crc32.MakeTable(crc32.Castagnoli)
 	for _, p := range parts {

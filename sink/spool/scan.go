@@ -14,25 +14,25 @@ import (
 	"go.uber.org/zap"
 )
 
-// scanned is what a segment's file holds.
+// scanned is the content of a segment's file.
 type scanned struct {
 	slots   []slot
-	end     int64 // of the last good entry
-	torn    Count // the tail from end on: an entry whose Put did not return
+	end     int64 // end of the last good entry
+	torn    Count // the tail after end: an entry whose Put did not return
 	damaged []stretch
 	fixed   map[int64][headerSize]byte // headers with one wrong byte, by offset
-	foreign bool                       // an entry is of a version that this program does not know
-	version int                        // which
+	foreign bool                       // it has an entry of a version that this program does not know
+	version int                        // that version
 }
 
 // stretch is a part of a file in which no entry can be read.
 type stretch struct {
 	Count
-	known bool // Rows is what the header says; else it is an estimate
+	known bool // Rows is from the header; otherwise it is an estimate
 }
 
-// scan reads the headers of a segment's file. Payloads are checked when they are read. Only the newest file can have a
-// torn tail: an entry is synced before the next is begun, and Open cuts what a crash tore.
+// scan reads the headers of a segment's file. Payloads are checked when they are read. Only the newest file can have an
+// incomplete entry at its end: an entry is synced before the next one is begun, and Open removes what a crash left.
 func scan(f io.ReaderAt, size int64, id uint64, newest bool) (scanned, error) {
 	s := scanned{fixed: map[int64][headerSize]byte{}}
 	for s.end < size {
@@ -76,8 +76,8 @@ func scan(f io.ReaderAt, size int64, id uint64, newest bool) (scanned, error) {
 	return s, nil
 }
 
-// damage notes that no entry can be read before next. The header is believed where its checksum is right, or where the
-// length that it says is that of the stretch.
+// damage notes that no entry can be read before next. The header is believed if its checksum is right, or if its length
+// is that of the stretch.
 func (s *scanned) damage(h *header, ok bool, next int64) {
 	d := stretch{Count: Count{Entries: 1, Bytes: uint64(next - s.end)}}
 	if d.known = ok || h.size() == next-s.end; d.known {
@@ -87,8 +87,8 @@ func (s *scanned) damage(h *header, ok bool, next int64) {
 	s.end = next
 }
 
-// estimate gives stretches whose header is lost the rows that entries of this file have in as many bytes: at least one,
-// so that a loss is never told as none.
+// estimate estimates the rows of stretches without a header from the rows per byte of the file's other entries. It is
+// at least one, so that a loss is never reported as none.
 func (s *scanned) estimate() {
 	var all Count
 	for i := range s.slots {
@@ -101,13 +101,13 @@ func (s *scanned) estimate() {
 	}
 }
 
-// isTorn reports whether the rest of a file, which begins with b and has no header, was not written whole: it is
-// shorter than a header, or its header ends in zeros, as after a power cut.
+// isTorn reports whether the rest of a file, which begins with b and has no header, was not written completely: it is
+// shorter than a header, or its header ends in zeros, as after a power failure.
 func isTorn(b []byte, rest int64) bool {
 	return rest < headerSize || binary.LittleEndian.Uint32(b[sumOffset:]) == 0
 }
 
-// headerAt reads the bytes of a header; zeros where the file ends before.
+// headerAt reads the bytes of a header; beyond the end of the file they are zero.
 func headerAt(f io.ReaderAt, at, size int64) (b [headerSize]byte, err error) {
 	n := min(headerSize, size-at)
 	if _, err := f.ReadAt(b[:n], at); err != nil && err != io.EOF {
@@ -116,8 +116,8 @@ func headerAt(f io.ReaderAt, at, size int64) (b [headerSize]byte, err error) {
 	return b, nil
 }
 
-// readHeader reads the header at an offset; false where there is none. A header that is whole but for a state byte that
-// says "done" is one.
+// readHeader reads the header at an offset; false if there is none. A header whose only damage is that the state byte
+// says "done" is valid.
 func readHeader(f io.ReaderAt, at, size int64, id uint64) (h header, ok bool, err error) {
 	if at+headerSize > size {
 		return h, false, nil
@@ -132,7 +132,7 @@ func readHeader(f io.ReaderAt, at, size int64, id uint64) (h header, ok bool, er
 	return h, true, nil
 }
 
-// resync finds the first header of the segment from at on; -1 where there is none.
+// resync finds the first header of the segment at or after at; -1 if there is none.
 func resync(f io.ReaderAt, at, size int64, id uint64) (int64, error) {
 	pattern := binary.LittleEndian.AppendUint64(nil, id)
 	window := make([]byte, 1<<20)
@@ -166,7 +166,7 @@ func resync(f io.ReaderAt, at, size int64, id uint64) (int64, error) {
 
 const extension = ".spool"
 
-// fileName of a segment sorts by time; nanos is unique.
+// fileName returns a segment's file name. Names sort by time; nanos is unique.
 func fileName(nanos int64, id uint64) string {
 	return fmt.Sprintf("%019d-%016x%s", nanos, id, extension)
 }
@@ -183,13 +183,13 @@ func parseFileName(name string) (nanos int64, id uint64, ok bool) {
 	return nanos, id, err == nil
 }
 
-// load reads what earlier runs left. Segments of those are never appended to.
+// load reads the segments of earlier runs. They are never appended to.
 func (s *Spool) load() error {
 	files, err := os.ReadDir(s.o.Dir)
 	if err != nil {
 		return fmt.Errorf("open spool: %w", err)
 	}
-	var found []*segment // in the order of their names
+	var found []*segment // sorted by name
 	for _, file := range files {
 		if nanos, id, ok := parseFileName(file.Name()); ok {
 			s.lastName = max(s.lastName, nanos)
@@ -254,10 +254,10 @@ func (s *Spool) loadSegment(seg *segment, newest bool) error {
 	return nil
 }
 
-// repair cuts a torn tail off and writes headers that were put right.
+// repair cuts off an incomplete last entry and writes corrected headers.
 func (s *Spool) repair(f *os.File, seg *segment, found *scanned) error {
 	for at, b := range found.fixed {
-		s.o.Log.Warn("an entry of the spool had one wrong byte in its header, which is put right",
+		s.o.Log.Warn("an entry of the spool had one wrong byte in its header, which was corrected",
 			zap.String("file", seg.path), zap.Int64("offset", at))
 		if _, err := f.WriteAt(b[:], at); err != nil {
 			return err
@@ -265,7 +265,8 @@ func (s *Spool) repair(f *os.File, seg *segment, found *scanned) error {
 	}
 	if found.torn.Entries > 0 {
 		s.stats.Torn.add(found.torn)
-		s.o.Log.Warn("the last entry of the spool was not written whole and is cut off", zap.String("file", seg.path),
+		s.o.Log.Warn("the last entry of the spool was not written completely and is removed",
+			zap.String("file", seg.path),
 			zap.Uint64("bytes", found.torn.Bytes), zap.Uint64("rows", found.torn.Rows))
 		if err := f.Truncate(found.end); err != nil {
 			return err
@@ -277,7 +278,7 @@ func (s *Spool) repair(f *os.File, seg *segment, found *scanned) error {
 	return nil
 }
 
-// loseDamaged counts the rows of stretches that cannot be read as found and lost.
+// loseDamaged counts the rows of unreadable stretches as found and lost.
 func (s *Spool) loseDamaged(seg *segment, stretches []stretch) {
 	for _, d := range stretches {
 		s.o.Log.Error("a part of a file of the spool is damaged, its rows are lost; the other entries are delivered",

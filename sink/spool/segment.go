@@ -8,33 +8,33 @@ import (
 	"time"
 )
 
-// segment is one file of entries. All but file are guarded by the Spool's mu.
+// segment is one file of entries. Everything but file is guarded by the Spool's mu.
 type segment struct {
 	path    string
 	id      uint64
 	bytes   int64 // the file's size
 	slots   []slot
-	first   int  // slots before it are gone
-	left    int  // slots that are not gone
-	removed bool // the file is deleted
+	first   int  // all slots before it are gone
+	left    int  // how many slots are not gone
+	removed bool // the file has been deleted
 	file    file // while it is appended to
 }
 
-// slot is what memory keeps of an entry.
+// slot is the memory of one entry.
 type slot struct {
 	offset, size int64
-	millis       int64         // when it was put, Unix milliseconds of the clock of then
-	put          time.Duration // when it was put, since Open; 0 for an entry of an earlier run
-	earlier      bool          // it is of an earlier run
-	notBefore    time.Duration // since Open; Next passes it over until then
+	millis       int64         // when it was put, Unix milliseconds of the clock at that time
+	put          time.Duration // when it was put, since Open; 0 for entries of earlier runs
+	earlier      bool          // it is from an earlier run
+	notBefore    time.Duration // since Open; Next skips it until then
 	rows         uint32
 	ref          any
 	tries        uint16
 	state        state
-	first        bool
+	priority     bool
 }
 
-// state of a slot.
+// state is the state of a slot.
 type state uint8
 
 const (
@@ -44,7 +44,7 @@ const (
 )
 
 func newSlot(offset int64, h *header) slot {
-	s := slot{offset: offset, size: h.size(), millis: h.millis, rows: h.rows, first: h.first}
+	s := slot{offset: offset, size: h.size(), millis: h.millis, rows: h.rows, priority: h.priority}
 	if h.done {
 		s.state = gone
 	}
@@ -53,7 +53,7 @@ func newSlot(offset int64, h *header) slot {
 
 func (s *slot) count() Count { return Count{Entries: 1, Rows: uint64(s.rows), Bytes: uint64(s.size)} }
 
-// oldest is the first slot that is not gone, -1 when all are.
+// oldest returns the first slot that is not gone; -1 if all are.
 func (seg *segment) oldest() int {
 	for seg.first < len(seg.slots) && seg.slots[seg.first].state == gone {
 		seg.first++
@@ -64,8 +64,8 @@ func (seg *segment) oldest() int {
 	return seg.first
 }
 
-// write appends an entry at an offset and syncs it. After an error the file is as it was, but for a tail where even
-// that failed, which the next Open cuts or finds whole: a token makes its second delivery harmless.
+// write appends an entry at an offset and syncs it. After an error the file is as before. If even that failed, a tail
+// remains, which the next Open removes or, if it is complete, delivers: its token makes a second delivery harmless.
 func (seg *segment) write(offset int64, head, data []byte) error {
 	_, err := seg.file.WriteAt(head, offset)
 	if err == nil {
@@ -80,7 +80,7 @@ func (seg *segment) write(offset int64, head, data []byte) error {
 	return errors.Join(err, seg.file.Truncate(offset))
 }
 
-// errUnreadable is for entries that are not what was put.
+// errUnreadable is the error for entries whose content has changed.
 var errUnreadable = errors.New("the checksum is wrong")
 
 // read returns the entry in a slot of the file.
@@ -112,11 +112,11 @@ func (seg *segment) read(at slot) (*Entry, error) {
 	token, note := text[h.query:][:h.token], text[int64(h.query)+int64(h.token):]
 	return &Entry{
 		Query: string(text[:h.query]), Token: string(token), Note: note, Ref: at.ref, Rows: int(h.rows), Data: data,
-		Tries: int(at.tries), First: at.first,
+		Tries: int(at.tries), Priority: at.priority,
 	}, nil
 }
 
-// readNote returns the note of the entry in a slot; nil where it cannot be read, which read says more of.
+// readNote returns the note of the entry in a slot; nil if it cannot be read, in which case read reports the reason.
 func (seg *segment) readNote(f io.ReaderAt, at *slot) []byte {
 	h, ok, err := readHeader(f, at.offset, at.offset+at.size, seg.id)
 	if err != nil || !ok {
@@ -129,7 +129,7 @@ func (seg *segment) readNote(f io.ReaderAt, at *slot) []byte {
 	return note
 }
 
-// unreadable tells a file that is too short, which stays so, from an error that may pass.
+// unreadable distinguishes a file that is too short, which is permanent, from a temporary error.
 func unreadable(err error) error {
 	if errors.Is(err, io.EOF) {
 		return fmt.Errorf("%w: %w", errUnreadable, err)

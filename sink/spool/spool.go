@@ -1,13 +1,12 @@
-// Package spool keeps encoded blocks on disk while nobody takes them. It knows nothing of what they hold nor who takes
-// them, and imports nothing of this project.
+// Package spool keeps encoded blocks on disk while they cannot be delivered. It does not know what they contain or
+// where they go, and imports nothing of this project.
 //
-// Entries lie in segment files that are only appended to; each entry is synced to the disk before Put returns. A
-// delivered entry gets a mark of one byte, and the file is deleted when all in it is done. The mark is not synced:
-// after a crash an entry may come back that was delivered. It comes with the same token, which the receiver must know
-// it by.
+// Entries are in segment files, which are only appended to. Each entry is synced to disk before Put returns. A
+// delivered entry is marked with one byte, and a file is deleted when all its entries are done. The mark is not synced:
+// after a crash a delivered entry may come back. It has the same token, by which the receiver must recognize it.
 //
-// A crash can tear only the last entry, whose Put has not returned. It is cut off at Open. Any other damage is a loss:
-// the rows are told to Options.Dropped. A file of a later version of this program is left alone.
+// A crash can only damage the last entry, whose Put has not returned. Open removes it. Any other damage is a loss,
+// which is reported to Options.Dropped. A file of a later version of this program is left alone.
 package spool
 
 import (
@@ -26,48 +25,50 @@ import (
 	"go.uber.org/zap"
 )
 
-// Options bound a Spool. Only Dir has no useful zero value.
+// Options configure a Spool. Only Dir has no usable zero value.
 type Options struct {
-	// Dir is made where it is missing. It belongs to one Spool at a time.
+	// Dir is created if it is missing. It can be open in one Spool at a time.
 	Dir string
-	// MaxBytes bounds the files together; the oldest file goes for a new entry that has no room. 0: 10 GiB.
+	// MaxBytes limits the files together. If a new entry does not fit, the oldest file is deleted. 0: 10 GiB.
 	MaxBytes int64
 	// MaxAge is how long an entry may wait. 0: 7 days. Entries of an earlier run are dropped for their age only after
 	// the wall clock has been steady for 10 minutes.
 	MaxAge time.Duration
-	// SegmentBytes is about how large a file gets: what MaxBytes drops at a time, and what stays on disk until all in
-	// it is done. 0: a sixteenth of MaxBytes, 64 MiB at most.
+	// SegmentBytes is the approximate size of a file: how much MaxBytes drops at a time, and how much stays on disk
+	// until all of it is done. 0: a sixteenth of MaxBytes, at most 64 MiB.
 	SegmentBytes int64
-	// Found is told of every entry that an earlier run left, and its note; readable is false where damage has taken the
-	// note and, maybe, the exact number of rows. What it returns is the entry's Ref. Dropped is told of every entry
-	// that nobody will get, and why. Both are called within the Spool's methods and must not call these. nil: nobody.
+	// Found is called for every entry that an earlier run left, with its note. readable is false if the note, and
+	// perhaps the exact number of rows, was damaged. Its result becomes the entry's Ref. Dropped is called for every
+	// entry that will not be delivered, with the cause. Both are called from within the Spool's methods and must not
+	// call these. nil: not called.
 	Found   func(rows int, note []byte, readable bool) (ref any)
 	Dropped func(ref any, why Cause)
-	// Log gets what is found damaged or is dropped. nil: nobody.
+	// Log receives lines about damage and dropped entries. nil: none.
 	Log *zap.Logger
 }
 
-// Cause says why an entry was dropped.
+// Cause is why an entry was dropped.
 type Cause int
 
-// The causes: the oldest of a spool that was full, older than MaxAge, or with a payload that is not what was put.
+// The causes: it was the oldest when the spool was full; it was older than MaxAge; its payload had changed.
 const (
 	Full Cause = iota
 	Age
 	Damage
 )
 
-// Entry is one block. Query, Token, Note and Data come back from the disk as they were put.
+// Entry is one block. Query, Token, Note and Data are read back unchanged.
 type Entry struct {
 	Query, Token string
 	Rows         int
 	Data         []byte
-	// Note is what else the caller wants to know of the entry later. Ref stays in memory, for Options.Dropped.
+	// Note is for data that the caller needs later. Ref stays in memory, for Options.Dropped.
 	Note []byte
 	Ref  any
-	// First has Next give it out before all that are not. With Return it is only remembered until Close.
-	First bool
-	// Tries is how often the entry was taken and returned since Open. Put does not look at it.
+	// Priority makes Next return the entry before all entries without it. Put persists it; Return keeps it in memory
+	// until Close.
+	Priority bool
+	// Tries is how often the entry was taken and returned since Open. Put ignores it.
 	Tries int
 
 	segment *segment
@@ -75,36 +76,36 @@ type Entry struct {
 }
 
 var (
-	// ErrTooLarge is for entries larger than MaxBytes.
+	// ErrTooLarge is the error for entries larger than MaxBytes.
 	ErrTooLarge = errors.New("larger than the spool")
-	// ErrClosed is for entries that come after Close.
+	// ErrClosed is the error after Close.
 	ErrClosed = errors.New("the spool is closed")
 )
 
-// Spool is a queue on disk. Its methods may be called by several goroutines.
+// Spool is a queue on disk. It is safe for concurrent use.
 type Spool struct {
 	o     Options
 	lock  *os.File
-	clock clock // guarded by mu once the Spool is open
+	clock clock // guarded by mu after Open
 	disk  disk
 
-	putting sync.Mutex // one entry is written at a time; before mu
+	putting sync.Mutex // serializes writing of entries; locked before mu
 
-	mu       sync.Mutex
-	segments []*segment // oldest first
-	active   *segment   // the last one while it is appended to, else nil
-	busy     bool       // active is being written to, and must not be deleted
-	closed   bool
-	firsts   int // entries that wait and go first
-	lastName int64
-	stats    Stats
-	full     notice
-	old      notice
+	mu         sync.Mutex
+	segments   []*segment // oldest first
+	active     *segment   // the last segment while it is appended to, else nil
+	busy       bool       // active is being written to, and must not be deleted
+	closed     bool
+	priorities int // waiting entries with priority
+	lastName   int64
+	stats      Stats
+	full       notice
+	old        notice
 
-	ready atomic.Int64 // entries that wait and are not taken
+	ready atomic.Int64 // waiting entries that are not taken
 }
 
-// Open reads what earlier runs left in the directory. Another process that has it open is an error.
+// Open reads what earlier runs left in the directory. It fails if another process has the directory open.
 func Open(o Options) (*Spool, error) {
 	if o.MaxBytes <= 0 {
 		o.MaxBytes = 10 << 30
@@ -127,8 +128,8 @@ func Open(o Options) (*Spool, error) {
 	}
 	s := &Spool{
 		o: o, lock: lock, clock: newClock(), disk: osDisk,
-		full: notice{what: "the spool is full, the oldest of it is dropped"},
-		old:  notice{what: "the spool held rows for too long, they are dropped"},
+		full: notice{what: "the spool is full, its oldest rows are dropped"},
+		old:  notice{what: "rows were in the spool for too long, they are dropped"},
 	}
 	if err := s.load(); err != nil {
 		return nil, errors.Join(err, lock.Close())
@@ -152,7 +153,7 @@ func lockDir(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// Close lets go of the directory. What was taken and is not done waits for the next Open.
+// Close releases the directory. Entries that are taken but not done are waiting in the next Open.
 func (s *Spool) Close() error {
 	s.putting.Lock()
 	defer s.putting.Unlock()
@@ -166,12 +167,12 @@ func (s *Spool) Close() error {
 	return s.lock.Close()
 }
 
-// Put appends an entry; it is on the disk when Put returns. Where the spool is full the oldest entries are dropped for
-// it. After an error, such as a full disk, nothing of the entry is kept.
+// Put appends an entry. When it returns, the entry is on disk. If the spool is full, the oldest entries are dropped.
+// After an error, such as a full disk, nothing of the entry is kept.
 func (s *Spool) Put(e Entry) error { return s.add(&e, waiting) }
 
-// Replace puts others in the place of an entry that Next gave, such as its parts, and takes them like Next: each is to
-// end with Done or Return. After an error the entry is as it was. A crash in between leaves the entry and some of the
+// Replace replaces an entry from Next by others, such as its parts. These are taken, as if from Next: each must end
+// with Done or Return. After an error the entry is unchanged. A crash in between leaves the entry and some of the
 // others.
 func (s *Spool) Replace(e *Entry, others ...*Entry) error {
 	for i, other := range others {
@@ -190,12 +191,12 @@ func (s *Spool) Replace(e *Entry, others ...*Entry) error {
 	}
 	s.mu.Unlock()
 	if err := s.disk.sync(path); err != nil {
-		s.o.Log.Warn("an entry of the spool that was replaced may come back after a crash", zap.Error(err))
+		s.o.Log.Warn("a replaced entry of the spool may come back after a crash", zap.Error(err))
 	}
 	return nil
 }
 
-// add appends an entry in that state, and notes in it where it is.
+// add appends an entry in a state, and notes in the entry where it is.
 func (s *Spool) add(e *Entry, as state) error {
 	s.putting.Lock()
 	defer s.putting.Unlock()
@@ -227,7 +228,7 @@ func (s *Spool) put(e *Entry, as state) (Count, error) {
 		return count, err
 	}
 	h.segment = seg.id
-	offset := seg.bytes // nobody else appends
+	offset := seg.bytes // only one entry is written at a time
 	err = seg.write(offset, append(h.appendTo(make([]byte, 0, headerSize+len(text))), text...), e.Data)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -254,15 +255,15 @@ func (s *Spool) put(e *Entry, as state) (Count, error) {
 	return count, nil
 }
 
-// waits counts an entry that begins (1) or ends (-1) to wait.
+// waits counts an entry that starts (1) or stops (-1) waiting.
 func (s *Spool) waits(slot *slot, change int) {
 	s.ready.Add(int64(change))
-	if slot.first {
-		s.firsts += change
+	if slot.priority {
+		s.priorities += change
 	}
 }
 
-// reserve makes room for an entry and returns the segment to append it to, which stays until busy is false.
+// reserve makes room for an entry and returns the segment to append to. It stays active until busy is false.
 func (s *Spool) reserve(size int64) (*segment, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -288,7 +289,7 @@ func (s *Spool) create() error {
 	var random [8]byte
 	crand.Read(random[:])
 	seg := &segment{id: binary.LittleEndian.Uint64(random[:])}
-	s.lastName = max(s.lastName+1, s.clock.now().UnixNano()) // sorted, though the clock be set back
+	s.lastName = max(s.lastName+1, s.clock.now().UnixNano()) // names stay sorted even if the clock is set back
 	seg.path = filepath.Join(s.o.Dir, fileName(s.lastName, seg.id))
 	var err error
 	if seg.file, err = s.disk.create(seg.path); err != nil {
@@ -302,12 +303,12 @@ func (s *Spool) create() error {
 	return nil
 }
 
-// seal ends appending to the active segment.
+// seal stops appending to the active segment.
 func (s *Spool) seal() {
 	if s.active == nil {
 		return
 	}
-	_ = s.active.file.Close() // all in it is synced
+	_ = s.active.file.Close() // everything in it is synced
 	s.active.file = nil
 	s.active = nil
 }

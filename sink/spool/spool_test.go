@@ -309,7 +309,7 @@ func TestFirst(t *testing.T) {
 	s := open(t, Options{Dir: dir, SegmentBytes: 400})
 	for i := range 6 {
 		e := entryOf(i, 50)
-		e.First = i == 3 || i == 5
+		e.Priority = i == 3 || i == 5
 		put(t, s, e)
 	}
 	if err := s.Close(); err != nil {
@@ -317,13 +317,13 @@ func TestFirst(t *testing.T) {
 	}
 	s = open(t, Options{Dir: dir, SegmentBytes: 400}) // it is on disk who goes first
 	e, _ := s.Next()
-	if e.Rows != entryOf(3, 0).Rows || !e.First {
+	if e.Rows != entryOf(3, 0).Rows || !e.Priority {
 		t.Fatalf("first came the entry of %d rows", e.Rows)
 	}
 	s.Return(e, time.Hour)
 	one, _ := s.Next()
 	two, _ := s.Next()
-	two.First = true
+	two.Priority = true
 	s.Return(two, 0)
 	if next, _ := s.Next(); next.Token != two.Token || one.Rows != entryOf(5, 0).Rows {
 		t.Errorf("after it came %d rows, then %q, want what goes first since it was returned", one.Rows, next.Token)

@@ -2,7 +2,7 @@ package spool
 
 import "time"
 
-// Count is a number of entries and what they hold. Bytes are those on disk.
+// Count is a number of entries, with their rows and their bytes on disk.
 type Count struct {
 	Entries, Rows, Bytes uint64
 }
@@ -19,32 +19,33 @@ func (c *Count) sub(d Count) {
 	c.Bytes -= d.Bytes
 }
 
-// Stats are a Spool's counters at one moment, since Open. At any time
-// Found + Put = Done + DroppedFull + DroppedAge + Unreadable + Waiting.
+// Stats are a Spool's counters since Open. At any time Found + Put = Done + DroppedFull + DroppedAge + Unreadable +
+// Waiting.
 type Stats struct {
-	// Found were left by earlier runs.
+	// Found are the entries of earlier runs.
 	Found Count
 	Put   Count
-	// Failed were refused by Put: the disk is full, or the entry is larger than the spool may be.
+	// Failed were refused by Put: the disk was full, or the entry larger than the spool may be.
 	Failed Count
 	Done   Count
-	// DroppedFull were the oldest when MaxBytes was reached, DroppedAge were older than MaxAge.
+	// DroppedFull were the oldest when MaxBytes was reached; DroppedAge were older than MaxAge.
 	DroppedFull, DroppedAge Count
-	// Unreadable were damaged: their payload is not what was put, or their header cannot be read (Damaged).
+	// Unreadable were damaged: their payload had changed, or their header cannot be read (Damaged).
 	Unreadable Count
-	// Torn tails were cut at Open: no Put of these had returned. Their rows are 0 where the header was torn too.
+	// Torn were incomplete entries at the end of a file, removed at Open: their Put had not returned. Their rows are 0
+	// if the header was incomplete too.
 	Torn Count
-	// Damaged are stretches of files in which no entry could be read at Open. Where the header is lost, Rows is an
-	// estimate of at least 1 by the size. They are in Found and in Unreadable too.
+	// Damaged are stretches of files in which no entry could be read at Open. If the header is lost, Rows is an
+	// estimate by size, at least 1. They are in Found and Unreadable too.
 	Damaged Count
-	// Foreign are files of another version of this program. They are left as they are: their Rows are not known, their
-	// Bytes are not in DiskBytes.
+	// Foreign are files of another version of this program. They are left alone: their Rows are unknown, their Bytes
+	// are not in DiskBytes.
 	Foreign Count
 	// Waiting are neither done nor dropped.
 	Waiting Count
-	// DiskBytes is the size of the files, which go when all in them is done.
+	// DiskBytes is the size of all files. A file is deleted when all its entries are done.
 	DiskBytes int64
-	// Oldest is when the oldest that waits was put; zero when none does.
+	// Oldest is when the oldest waiting entry was put; zero if none waits.
 	Oldest time.Time
 }
 
@@ -55,7 +56,7 @@ func (s *Spool) Stats() Stats {
 	stats := s.stats
 	for _, seg := range s.segments {
 		if i := seg.oldest(); i >= 0 {
-			stats.Oldest = time.UnixMilli(seg.slots[i].millis) // by the clock that the machine had then
+			stats.Oldest = time.UnixMilli(seg.slots[i].millis) // by the machine's clock at that time
 			break
 		}
 	}

@@ -7,10 +7,10 @@ import (
 	"go.uber.org/zap"
 )
 
-// Ready is how many entries wait and are not taken. It does not wait for the disk.
+// Ready returns how many entries are waiting and not taken. It does not wait for the disk.
 func (s *Spool) Ready() int64 { return s.ready.Load() }
 
-// Next takes the oldest entry that waits and may be tried now; false where there is none. The entry stays on disk until
+// Next takes the oldest waiting entry that may be tried now; false if there is none. The entry stays on disk until
 // Done; Return gives it back.
 func (s *Spool) Next() (*Entry, bool) {
 	for {
@@ -29,11 +29,11 @@ func (s *Spool) Next() (*Entry, bool) {
 	}
 }
 
-// readAgain is when an entry is tried again whose file could not be read.
+// readAgain is the wait before an entry is tried again whose file could not be read.
 const readAgain = 30 * time.Second
 
-// failed puts aside an entry that could not be read, for good where it is damaged or was dropped meanwhile. It reports
-// whether another may be tried now.
+// failed sets aside an entry that could not be read, permanently if it is damaged or was dropped meanwhile. It reports
+// whether another entry may be tried now.
 func (s *Spool) failed(seg *segment, i int, err error) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -55,7 +55,7 @@ func (s *Spool) failed(seg *segment, i int, err error) bool {
 	return true
 }
 
-// take marks the next entry as taken and returns its segment, place and slot; no segment where there is none.
+// take marks the next entry as taken and returns its segment, index and slot; a nil segment if there is none.
 func (s *Spool) take() (*segment, int, slot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -63,7 +63,7 @@ func (s *Spool) take() (*segment, int, slot) {
 		return nil, 0, slot{}
 	}
 	s.expire()
-	if s.firsts > 0 {
+	if s.priorities > 0 {
 		if seg, i := s.oldest(true); seg != nil {
 			return s.takeSlot(seg, i)
 		}
@@ -74,9 +74,9 @@ func (s *Spool) take() (*segment, int, slot) {
 	return nil, 0, slot{}
 }
 
-// oldest finds the oldest entry that may be tried now, of all or of those that go first; no segment where there is
-// none.
-func (s *Spool) oldest(first bool) (*segment, int) {
+// oldest finds the oldest entry that may be tried now, of all entries or of those with priority; a nil segment if there
+// is none.
+func (s *Spool) oldest(priority bool) (*segment, int) {
 	now := s.clock.elapsed()
 	for _, seg := range s.segments {
 		begin := seg.oldest()
@@ -84,7 +84,7 @@ func (s *Spool) oldest(first bool) (*segment, int) {
 			continue
 		}
 		for i := begin; i < len(seg.slots); i++ {
-			if at := &seg.slots[i]; at.state == waiting && at.notBefore <= now && (at.first || !first) {
+			if at := &seg.slots[i]; at.state == waiting && at.notBefore <= now && (at.priority || !priority) {
 				return seg, i
 			}
 		}
@@ -99,14 +99,14 @@ func (s *Spool) takeSlot(seg *segment, i int) (*segment, int, slot) {
 	return seg, i, *at
 }
 
-// Done removes an entry that Next gave: it is delivered, or nobody will ever take it.
+// Done removes an entry from Next: it was delivered, or never will be.
 func (s *Spool) Done(e *Entry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.drop(e.segment, e.slot, &s.stats.Done)
 }
 
-// Return gives back an entry that Next gave. It is the oldest again, but is not given out for so long.
+// Return gives back an entry from Next. It becomes the oldest again, but Next skips it until wait is over.
 func (s *Spool) Return(e *Entry, wait time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -124,6 +124,6 @@ func (s *Spool) Return(e *Entry, wait time.Duration) {
 		slot.notBefore = s.clock.elapsed() + wait
 	}
 	slot.tries++
-	slot.first = slot.first || e.First
+	slot.priority = slot.priority || e.Priority
 	s.waits(slot, 1)
 }

@@ -14,8 +14,8 @@ func Text(text string) string {
 	return "'" + strings.NewReplacer("\\", "\\\\", "'", "\\'", "\x00", "\\0").Replace(text) + "'"
 }
 
-// Arguments cuts what stands between the parentheses of a type at its outer commas. Commas within parentheses and
-// quotes do not count; a backslash escapes a quote.
+// Arguments splits the text between the parentheses of a type at its outer commas. Commas within parentheses and quotes
+// do not count; a backslash escapes a quote.
 func Arguments(text string) []string {
 	var list []string
 	depth, start := 0, 0

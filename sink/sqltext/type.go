@@ -5,14 +5,14 @@ import (
 	"strings"
 )
 
-// Type is the text of a ClickHouse type, cut into its name and its arguments. Arguments stay text: whether one is a
-// type, a number or a literal depends on the name. Who reads types within types bounds their depth.
+// Type is the text of a ClickHouse type, split into its name and its arguments. Arguments stay text, because the name
+// decides whether one is a type, a number or a literal. A caller that parses nested types must limit their depth.
 type Type struct {
 	Name string   // "Array" of Array(UInt8)
 	Args []string // "UInt8" of Array(UInt8); nil without parentheses
 }
 
-// ParseType cuts a type's text. Parentheses that are not closed are an error.
+// ParseType splits the text of a type. An unclosed parenthesis is an error.
 func ParseType(text string) (Type, error) {
 	text = strings.TrimSpace(text)
 	name, rest, hasArgs := strings.Cut(text, "(")
@@ -32,7 +32,7 @@ type Element struct {
 	Type string
 }
 
-// ParseElement cuts "name Type" into its parts. A name can be quoted in whole or in part: a.`b c` String.
+// ParseElement splits "name Type" into its parts. All or a part of a name can be quoted: a.`b c` String.
 func ParseElement(argument string) Element {
 	argument = strings.TrimSpace(argument)
 	quoted := false
@@ -52,8 +52,8 @@ func ParseElement(argument string) Element {
 	return Element{Type: argument}
 }
 
-// TypedPaths are the paths of a JSON type that have a type of their own, as they are written. Limits (max_dynamic_…)
-// and SKIP are no paths.
+// TypedPaths returns the paths of a JSON type that have a type of their own, in the order of the text. Limits
+// (max_dynamic_…) and SKIP are left out.
 func (t Type) TypedPaths() []Element {
 	if t.Name != "JSON" {
 		return nil
@@ -68,7 +68,7 @@ func (t Type) TypedPaths() []Element {
 	return paths
 }
 
-// fixedSizes are the types without arguments that matter whose values have one size, in bytes.
+// fixedSizes has the types whose values have the same size whatever the arguments are, in bytes.
 var fixedSizes = map[string]int{
 	"UInt8": 1, "UInt16": 2, "UInt32": 4, "UInt64": 8, "UInt128": 16, "UInt256": 32,
 	"Int8": 1, "Int16": 2, "Int32": 4, "Int64": 8, "Int128": 16, "Int256": 32,
@@ -77,7 +77,8 @@ var fixedSizes = map[string]int{
 	"Decimal32": 4, "Decimal64": 8, "Decimal128": 16, "Decimal256": 32,
 }
 
-// FixedSize is the size of a type's values in a Native block, in bytes; false where the name alone does not say it.
+// FixedSize returns the size of a type's values in a Native block, in bytes; false if the name alone does not determine
+// it.
 func FixedSize(name string) (int, bool) {
 	size, ok := fixedSizes[name]
 	return size, ok

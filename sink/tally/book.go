@@ -9,29 +9,29 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-// Account is what became of one stream's rows at one sink. At any time
-// Taken + Found = Delivered + Waiting + OnDisk and all that is Lost and Quarantined.
+// Account is what happened to one stream's rows at one sink. At any time Taken + Found = Delivered + Waiting + OnDisk +
+// all Lost + all Quarantined.
 type Account struct {
-	Born uint64 // tells the account from an earlier one of the same stream
+	Generation uint64 // distinguishes the account from an earlier one of the same stream
 
-	Taken uint64 // handed to the sink by this run
+	Taken uint64 // passed to the sink in this run
 	Found uint64 // left on disk by earlier runs
 
-	Waiting   uint64 // now, in memory or on its way
-	OnDisk    uint64 // now
-	Delivered uint64 // the sink has confirmed it
+	Waiting   uint64 // now, in memory or in transit
+	OnDisk    uint64 // now, on disk
+	Delivered uint64 // confirmed by the sink
 
-	Spooled     uint64            // went to disk, ever; not in the balance
+	Spooled     uint64            // written to disk so far; not part of the balance
 	Lost        map[string]uint64 // by reason
-	Quarantined map[string]uint64 // put aside for a person to look at, by reason
+	Quarantined map[string]uint64 // kept on disk for the operator, by reason
 }
 
-// Out is all that came to an end or waits.
+// Out is the sum of all rows that came to an end or wait.
 func (a *Account) Out() uint64 {
 	return a.Delivered + a.Waiting + a.OnDisk + sum(a.Lost) + sum(a.Quarantined)
 }
 
-// settled reports whether nothing can happen to the account's rows any more.
+// settled reports whether none of the account's rows waits, so that nothing can change any more.
 func (a *Account) settled() bool { return a.Waiting == 0 && a.OnDisk == 0 }
 
 func (a *Account) clone() Account {
@@ -40,7 +40,7 @@ func (a *Account) clone() Account {
 	return c
 }
 
-// Add adds another account up, but for Born.
+// Add adds another account. Generation is not changed.
 func (a *Account) Add(b *Account) {
 	a.Taken += b.Taken
 	a.Found += b.Found
@@ -70,25 +70,25 @@ func sum(by map[string]uint64) (n uint64) {
 	return n
 }
 
-// maxAccounts bounds the streams that have an account of their own; those silent for longest make room, once settled.
+// maxAccounts limits the accounts. Beyond it the settled accounts of streams that were silent longest are evicted.
 const maxAccounts = 1 << 14
 
-// Book keeps the accounts of one sink. It is touched once for every block that moves, so a lock is cheap enough. The
+// Book keeps the accounts of one sink. It is called once for every block that moves, so a lock is cheap enough. The
 // zero value is empty.
 type Book struct {
 	mu       sync.Mutex
 	accounts map[flow.StreamKey]*entry
 	moves    uint64
 	limit    int   // 0: maxAccounts
-	other    entry // of streams that made room, or came when there was none
+	other    entry // of streams that were evicted, or arrived when the book was full
 }
 
 type entry struct {
 	Account
-	moved uint64 // the latest of moves
+	moved uint64 // value of moves at the latest change
 }
 
-// Take counts rows that the sink was handed.
+// Take counts rows that were passed to the sink.
 func (b *Book) Take(shares []Share) {
 	b.each(shares, func(a *Account, n uint64) { a.Taken += n; a.Waiting += n })
 }
@@ -98,18 +98,18 @@ func (b *Book) Find(shares []Share) {
 	b.each(shares, func(a *Account, n uint64) { a.Found += n; a.OnDisk += n })
 }
 
-// ToDisk counts rows that are about to be on disk: before anyone can take them from there. Then Spooled or NotToDisk
-// follows.
+// ToDisk counts rows that are about to be written to disk, before anyone can take them from there. Then Spooled or
+// NotToDisk must follow.
 func (b *Book) ToDisk(shares []Share) {
 	b.each(shares, func(a *Account, n uint64) { a.Waiting -= n; a.OnDisk += n })
 }
 
-// NotToDisk takes ToDisk back.
+// NotToDisk reverses ToDisk.
 func (b *Book) NotToDisk(shares []Share) {
 	b.each(shares, func(a *Account, n uint64) { a.Waiting += n; a.OnDisk -= n })
 }
 
-// Spooled counts rows that went to disk.
+// Spooled counts rows that were written to disk.
 func (b *Book) Spooled(shares []Share) {
 	b.each(shares, func(a *Account, n uint64) { a.Spooled += n })
 }
@@ -119,12 +119,12 @@ func (b *Book) Deliver(shares []Share, fromDisk bool) {
 	b.each(shares, func(a *Account, n uint64) { a.leave(n, fromDisk); a.Delivered += n })
 }
 
-// Lose counts rows that were given up.
+// Lose counts lost rows.
 func (b *Book) Lose(shares []Share, fromDisk bool, reason string) {
 	b.each(shares, func(a *Account, n uint64) { a.leave(n, fromDisk); count(&a.Lost, reason, n) })
 }
 
-// Quarantine counts rows that were put aside.
+// Quarantine counts rows that were put into the quarantine.
 func (b *Book) Quarantine(shares []Share, fromDisk bool, reason string) {
 	b.each(shares, func(a *Account, n uint64) { a.leave(n, fromDisk); count(&a.Quarantined, reason, n) })
 }
@@ -148,8 +148,8 @@ func (b *Book) each(shares []Share, move func(*Account, uint64)) {
 	}
 }
 
-// of is the account of a stream. One that has none when there is no room has its rows among the others', and keeps them
-// there: a new account would not know of the rows that wait. So room is made only while no row of the others waits.
+// of returns the account of a stream. A stream that arrives when the book is full is counted in other until other has
+// no outstanding rows: a separate account earlier would split its balance.
 func (b *Book) of(key flow.StreamKey) *entry {
 	if e := b.accounts[key]; e != nil {
 		return e
@@ -157,19 +157,19 @@ func (b *Book) of(key flow.StreamKey) *entry {
 	if !b.other.settled() {
 		return &b.other
 	}
-	if limit := cmp.Or(b.limit, maxAccounts); len(b.accounts) >= limit && !b.makeRoom(limit) {
+	if limit := cmp.Or(b.limit, maxAccounts); len(b.accounts) >= limit && !b.evict(limit) {
 		return &b.other
 	}
 	if b.accounts == nil {
 		b.accounts = map[flow.StreamKey]*entry{}
 	}
-	e := &entry{Account: Account{Born: b.moves}}
+	e := &entry{Account: Account{Generation: b.moves}}
 	b.accounts[key] = e
 	return e
 }
 
-// makeRoom moves the sixteenth part of the accounts that were settled for longest to the others'.
-func (b *Book) makeRoom(limit int) bool {
+// evict moves one sixteenth of the accounts, those settled longest, into other.
+func (b *Book) evict(limit int) bool {
 	var settled []flow.StreamKey
 	for key, e := range b.accounts {
 		if e.settled() && e.moved != b.moves {
@@ -185,7 +185,7 @@ func (b *Book) makeRoom(limit int) bool {
 	return len(settled) > 0
 }
 
-// Accounts returns a copy of all accounts, and what those together have that made room.
+// Accounts returns a copy of all accounts, and the sum of those without an account of their own.
 func (b *Book) Accounts() (byStream map[flow.StreamKey]Account, other Account) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -196,7 +196,7 @@ func (b *Book) Accounts() (byStream map[flow.StreamKey]Account, other Account) {
 	return byStream, b.other.clone()
 }
 
-// Total returns all accounts added up.
+// Total returns the sum of all accounts.
 func (b *Book) Total() Account {
 	b.mu.Lock()
 	defer b.mu.Unlock()

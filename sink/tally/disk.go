@@ -9,15 +9,15 @@ const (
 	SpoolDamaged = "spool_damaged"
 )
 
-// Keep has a spool that is to be opened write down in the book what it finds and what it drops. The note of its entries
-// is their tally, their Ref its shares. Entries without a note are of no table that has exporters. Rows whose note is
-// damaged are of no exporter that is known.
+// Keep makes a spool that is about to be opened report to the book what it finds and drops. The note of an entry is its
+// tally, its Ref the shares. Entries without a note belong to a table without exporters. Rows with a damaged note
+// belong to no known exporter.
 func (b *Book) Keep(o *spool.Options) {
 	o.Found = func(rows int, note []byte, readable bool) any {
 		t, err := Parse(note)
 		shares := t.Shares()
 		if !readable || err != nil || t != nil && t.Rows() != uint64(rows) {
-			shares = []Share{{Rows: uint64(rows)}} // of an exporter that nobody knows any more
+			shares = []Share{{Rows: uint64(rows)}} // of an exporter that is no longer known
 		}
 		b.Find(shares)
 		return shares

@@ -1,6 +1,6 @@
-// Package tally says how many rows of a block came from which exporter, and adds up what became of them. A block is
-// encoded once and has no exporters any more: its Tally goes with it, to the spool's files too, so that each outcome
-// can be told by exporter. It imports only flow and spool.
+// Package tally counts how many rows of a block came from which exporter, and what happened to them. A block is encoded
+// once and has no exporters any more; its Tally stays with it, even in the spool's files, so that each result can be
+// reported by exporter. It only imports flow and spool.
 package tally
 
 import (
@@ -10,15 +10,15 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-// Tally says which stream each row of a block came from. It must not be changed once it is handed on.
+// Tally says which stream each row of a block came from. It must not be changed after it was passed on.
 type Tally struct {
-	Streams []flow.StreamKey // that the runs name
+	Streams []flow.StreamKey // that the runs refer to
 	Runs    []Run            // in the order of the rows
 }
 
-// Run is a number of rows in a row of one stream.
+// Run is a number of consecutive rows of one stream.
 type Run struct {
-	Stream uint32 // its place in Streams
+	Stream uint32 // index in Streams
 	Rows   uint32
 }
 
@@ -39,7 +39,7 @@ func (t *Tally) Rows() (n uint64) {
 	return n
 }
 
-// Shares adds the runs up. Streams without rows are left out.
+// Shares sums up the runs. Streams without rows are left out.
 func (t *Tally) Shares() []Share {
 	if t == nil {
 		return nil
@@ -57,7 +57,7 @@ func (t *Tally) Shares() []Share {
 	return shares
 }
 
-// Slice is the tally of the rows from one on and before another, for a block that is split: nil for nil.
+// Slice returns the tally of the rows from (included) to to (excluded), for a block that is split; nil for nil.
 func (t *Tally) Slice(from, to uint64) *Tally {
 	if t == nil {
 		return nil
@@ -74,13 +74,13 @@ func (t *Tally) Slice(from, to uint64) *Tally {
 	return part
 }
 
-// Select is the tally of some rows, in ascending order: nil for nil.
+// Select returns the tally of some rows, in ascending order; nil for nil.
 func (t *Tally) Select(rows []int) *Tally {
 	if t == nil {
 		return nil
 	}
 	part := &Tally{Streams: t.Streams}
-	run, end := -1, 0 // the run that the row is in, and the first row behind it
+	run, end := -1, 0 // the run of the current row, and the first row after it
 	for i, row := range rows {
 		before := run
 		for row >= end {
@@ -96,7 +96,7 @@ func (t *Tally) Select(rows []int) *Tally {
 	return part
 }
 
-// At is the stream of a row; false where there is no such row.
+// At returns the stream of a row; false if there is no such row.
 func (t *Tally) At(row uint64) (flow.StreamKey, bool) {
 	if t == nil {
 		return flow.StreamKey{}, false
@@ -110,8 +110,8 @@ func (t *Tally) At(row uint64) (flow.StreamKey, bool) {
 	return flow.StreamKey{}, false
 }
 
-// Encoded, a tally is the number of streams; of each the 16 bytes of its exporter, a byte of its protocol, its domain;
-// the number of runs; of each its stream and rows. Integers are varints.
+// The encoding of a tally: the number of streams; for each the 16 bytes of its exporter, one byte of its protocol, its
+// domain; the number of runs; for each its stream and rows. Integers are varints.
 
 // Append encodes the tally: nothing for nil.
 func (t *Tally) Append(b []byte) []byte {
@@ -159,7 +159,7 @@ func Parse(b []byte) (*Tally, error) {
 	return t, nil
 }
 
-// reader reads an encoded tally. After a failure all it reads is 0.
+// reader reads an encoded tally. After a failure it returns 0.
 type reader struct {
 	b      []byte
 	failed bool
@@ -177,7 +177,7 @@ func (r *reader) uint32() uint32 {
 	return uint32(v)
 }
 
-// count reads how many of something follow, each of so many bytes at least.
+// count reads a number of items that take at least so many bytes each.
 func (r *reader) count(least int) int {
 	n := int(r.uint32())
 	if n > len(r.b)/least {

@@ -1,5 +1,5 @@
-// Package tlsconfig owns the TLS side of the connections of all sinks: which authorities are trusted and which
-// certificate is shown. The files are read again for each connection, so that renewed ones are in use without a
+// Package tlsconfig has the TLS settings of all sinks' connections: which certificate authorities are trusted and which
+// client certificate is sent. The files are read again for each connection, so that renewed ones are used without a
 // restart. It imports nothing of this project.
 package tlsconfig
 
@@ -19,30 +19,30 @@ import (
 	"github.com/youmark/pkcs8"
 )
 
-// Options say whether and how connections are encrypted. Files are PEM.
+// Options configure whether and how connections are encrypted. Files are PEM.
 type Options struct {
 	Enabled     bool
 	CAFile      string // empty: the system's authorities
-	CertFile    string // with KeyFile: the client's certificate, and what is between it and the authority
+	CertFile    string // with KeyFile: the client's certificate and the intermediate ones
 	KeyFile     string // PKCS#8, also encrypted, PKCS#1 or EC
 	KeyPassword string
 	ServerName  string // empty: the host of each address
-	SkipName    bool   // any name in the server's certificate will do
-	SkipVerify  bool   // any certificate will do
+	SkipName    bool   // accept any name in the server's certificate
+	SkipVerify  bool   // accept any certificate
 }
 
-// Source makes the configuration of each connection. It is safe for concurrent use.
+// Source returns the configuration of each connection. It is safe for concurrent use.
 type Source struct {
 	o      Options
-	server string // what errors call the other side
+	server string // the server's name in errors
 
 	mu    sync.Mutex
 	roots *x509.CertPool   // the latest that could be read; nil: the system's
-	cert  *tls.Certificate // the same; nil: none
+	cert  *tls.Certificate // the latest that could be read; nil: none
 }
 
-// New reads the files and returns an error that names the one that cannot be used. server is what errors call the other
-// side, such as "ClickHouse". Without TLS it returns nil.
+// New reads the files. Its errors name the file that cannot be used. server is the name of the other side in errors,
+// such as "ClickHouse". Without TLS it returns nil.
 func New(o Options, server string) (*Source, error) {
 	if !o.Enabled {
 		return nil, nil
@@ -54,8 +54,8 @@ func New(o Options, server string) (*Source, error) {
 	return s, nil
 }
 
-// reload reads the files. Where one cannot be read, or does not fit the other because it is just being renewed, what
-// was read before stays.
+// reload reads the files. If one cannot be read, or does not match the other because it is just being renewed, the
+// previous ones stay.
 func (s *Source) reload() error {
 	roots, rootsErr := s.readRoots()
 	cert, certErr := s.readCertificate()
@@ -99,9 +99,9 @@ func (s *Source) readCertificate() (*tls.Certificate, error) {
 	return cert, nil
 }
 
-// Config is the configuration of one connection to host, with the files as they are now.
+// Config returns the configuration of one connection to host, with the present files.
 func (s *Source) Config(host string) *tls.Config {
-	_ = s.reload() // what was read before stays
+	_ = s.reload() // after an error the previous files stay
 	return s.current(host)
 }
 
@@ -117,12 +117,12 @@ func (s *Source) current(host string) *tls.Config {
 		config.ServerName = host
 	}
 	if s.o.SkipName && !s.o.SkipVerify {
-		config.InsecureSkipVerify = true // the library's own verification always has the name in it
+		config.InsecureSkipVerify = true // because the library's own verification always checks the name
 		config.VerifyConnection = verifyChain(roots)
 	}
 	if s.o.CertFile != "" || s.o.KeyFile != "" {
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-			_ = s.reload() // a configuration may be used for long
+			_ = s.reload() // a configuration may be used for a long time
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			return s.cert, nil
@@ -131,8 +131,8 @@ func (s *Source) current(host string) *tls.Config {
 	return config
 }
 
-// Dial connects to address and shakes hands within timeout. Where that fails and the files cannot be read, the error
-// says so too.
+// Dial connects to address and completes the handshake within timeout. If that fails and the files cannot be read
+// either, the error says so too.
 func (s *Source) Dial(ctx context.Context, network, address string, timeout time.Duration) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -153,7 +153,7 @@ func (s *Source) Handshake(ctx context.Context, raw net.Conn, address string) (n
 	reloadErr := s.reload()
 	conn := tls.Client(raw, s.current(host))
 	if err := conn.HandshakeContext(ctx); err != nil {
-		_ = raw.Close() // says nothing that err does not
+		_ = raw.Close() // its error adds nothing to err
 		if reloadErr != nil {
 			return nil, fmt.Errorf("%w; %w", err, reloadErr)
 		}
@@ -162,7 +162,7 @@ func (s *Source) Handshake(ctx context.Context, raw net.Conn, address string) (n
 	return conn, nil
 }
 
-// verifyChain verifies all of the server's certificate but its name.
+// verifyChain verifies everything about the server's certificate except its name.
 func verifyChain(roots *x509.CertPool) func(tls.ConnectionState) error {
 	return func(state tls.ConnectionState) error {
 		options := x509.VerifyOptions{Roots: roots, Intermediates: x509.NewCertPool()}
@@ -198,7 +198,7 @@ func (o *Options) certificate() (*tls.Certificate, error) {
 	return &cert, nil
 }
 
-// NotAfter is when the client's certificate in the files ends; false where there is none that can be read.
+// NotAfter returns when the client's certificate in the files expires; false if none can be read.
 func (o *Options) NotAfter() (time.Time, bool) {
 	if o.CertFile == "" {
 		return time.Time{}, false
@@ -210,7 +210,7 @@ func (o *Options) NotAfter() (time.Time, bool) {
 	return cert.Leaf.NotAfter, true
 }
 
-// decrypt returns the key of a PEM file without its password. A key that has none stays as it is.
+// decrypt returns the key of a PEM file, decrypted. An unencrypted key is returned unchanged.
 func decrypt(data []byte, password string) ([]byte, error) {
 	for rest := data; ; {
 		var block *pem.Block

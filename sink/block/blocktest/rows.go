@@ -1,4 +1,4 @@
-// Package blocktest has rows for tests of blocks and of what reads them. It imports the row type alone.
+// Package blocktest has rows for tests of blocks and of what reads them. It only imports the row type.
 package blocktest
 
 import (
@@ -10,7 +10,7 @@ import (
 	"github.com/metranova/flow-collector/enrich"
 )
 
-// DayStart is 2026-11-23 00:00 UTC in Unix milliseconds, when the rows begin.
+// DayStart is when the rows begin: 2026-11-23 00:00 UTC, in Unix milliseconds.
 const DayStart = 1_795_392_000_000
 
 // FullRow has a value for every column and every key of ext.
@@ -51,13 +51,13 @@ func FullRow() enrich.Row {
 	}
 }
 
-// EmptyRow has nothing that may be missing.
+// EmptyRow has no value that is optional.
 func EmptyRow() enrich.Row {
 	return enrich.Row{Flow: &flow.Record{Protocol: flow.NetFlowV5}, DeviceID: "unknown", Protocol: "0", IPVersion: 4,
 		StartMs: DayStart, EndMs: DayStart}
 }
 
-// FullJSON is FullRow as the table has it, but for ext and insert_time.
+// FullJSON is FullRow as stored in the table, without ext and insert_time.
 const FullJSON = `{"start_time":"2026-11-23 00:00:00.001","end_time":"2026-11-23 00:00:00.999",
 "collector_id":"collector-1","policy_originator":"example","policy_level":"tlp:green","policy_scope":["comm:re","as:64500"],
 "flow_type": "netflow","device_id":"rtr1","device_ref":"rtr1__v3",
@@ -70,7 +70,7 @@ const FullJSON = `{"start_time":"2026-11-23 00:00:00.001","end_time":"2026-11-23
 "sampling_rate":2048,"sampling_source":"record","in_if_index":11,"out_if_index":1073742082,
 "tcp_flags":511,"forwarding_status":64,"next_hop":"::","icmp_type":129,"icmp_code":255}`
 
-// EmptyJSON is EmptyRow, likewise.
+// EmptyJSON is EmptyRow as stored in the table.
 const EmptyJSON = `{"start_time":"2026-11-23 00:00:00.000","end_time":"2026-11-23 00:00:00.000",
 "collector_id":"collector-1","policy_originator":"example","policy_level":"tlp:green","policy_scope":[],
 "flow_type":"netflow","device_id":"unknown","device_ref":null,
@@ -82,7 +82,7 @@ const EmptyJSON = `{"start_time":"2026-11-23 00:00:00.000","end_time":"2026-11-2
 "ip_version":4,"application_port":0,"bit_count":0,"packet_count":0,"sampling_rate":0,"sampling_source":"assumed","in_if_index":0,"out_if_index":0,
 "tcp_flags":null,"forwarding_status":null,"next_hop":null,"icmp_type":null,"icmp_code":null}`
 
-// Traffic returns rows as a core router's flows look: a few interfaces, many prefixes, mostly the same keys of ext.
+// Traffic returns rows like a core router's flows: few interfaces, many prefixes, mostly the same keys of ext.
 func Traffic(n int) []enrich.Row {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	texts := func(n int, format string) []string {
@@ -134,7 +134,7 @@ func Traffic(n int) []enrich.Row {
 	return rows
 }
 
-// Mixed returns rows that have a value in every column here and there.
+// Mixed returns rows of which some have a value in every column.
 func Mixed(n int) []enrich.Row {
 	rows := Traffic(n)
 	full, empty := FullRow(), EmptyRow()
