@@ -19,12 +19,13 @@ type Answer struct {
 	Question Question
 	From, To time.Time
 	Step     time.Duration
-	Partial  bool     // the last step is not over, and its rate is too low
-	Labels   []string // of the question's dimensions
-	Series   []Series // over time; the largest first, all others last
-	Before   []float64
-	Links    []Link // of Sankey and Matrix; the largest first
-	Days     []Day  // of Hours
+	Partial  bool      // the last step is not over, and its rate is too low
+	Labels   []string  // of the question's dimensions
+	Series   []Series  // over time; the largest first, all others last
+	Back     []Series  // of view Both: the same lines in the other direction
+	Before   []float64 // the sum of the earlier time
+	Links    []Link    // of Sankey and Matrix; the largest first
+	Days     []Day     // of Hours
 	Missing  []Missing
 	Overlap  bool // a flow may count in several lines, so that their sum is more than all
 	Query    *Query
@@ -127,7 +128,7 @@ func (e *Explorer) Ask(ctx context.Context, q Question) (*Answer, error) {
 	s := q.span(e.Now())
 	a := &Answer{Question: q, From: s.from, To: s.to, Step: s.step, Partial: s.partial,
 		Table: e.Planner.settings.Tables.Flow}
-	by, err := e.Planner.by(&q)
+	by, err := e.Planner.by(&q, false)
 	if err != nil {
 		return nil, err
 	}
@@ -179,7 +180,7 @@ func (e *Explorer) run(ctx context.Context, q *Query, scan func(driver.Rows) err
 }
 
 func (e *Explorer) series(ctx context.Context, a *Answer, s span, by []*dimension) error {
-	query, err := e.Planner.series(&a.Question, s)
+	query, err := e.Planner.series(&a.Question, s, false)
 	if err != nil {
 		return err
 	}
@@ -209,10 +210,15 @@ func (e *Explorer) series(ctx context.Context, a *Answer, s span, by []*dimensio
 			line.Filter = condition(by, line.Keys)
 		}
 	}
+	if a.Question.View == Both {
+		if err := e.back(ctx, a, s, by); err != nil {
+			return err
+		}
+	}
 	if err := e.nameSeries(ctx, a, by); err != nil {
 		return err
 	}
-	if a.Question.Before {
+	if a.Question.Before != NoBefore {
 		return e.before(ctx, a, s)
 	}
 	return nil
@@ -240,11 +246,51 @@ func (e *Explorer) points(ctx context.Context, query *Query, n int, s span,
 	})
 }
 
+// back asks for the other direction, and adds up by the same lines: what has none is among the others.
+func (e *Explorer) back(ctx context.Context, a *Answer, s span, by []*dimension) error {
+	other := a.Question
+	other.Top = MaxTop
+	query, err := e.Planner.series(&other, s, true)
+	if err != nil {
+		return err
+	}
+	if len(a.Series) == 0 || len(by) > 0 && a.Series[len(a.Series)-1].Rank != 0 {
+		others := Series{Keys: make([]string, len(by)), Names: make([]string, len(by)), Points: make([]float64, s.points())}
+		if len(by) == 0 {
+			others.Rank = 1
+		}
+		a.Series = append(a.Series, others)
+	}
+	lines := map[string]int{}
+	for i, line := range a.Series {
+		a.Back = append(a.Back, Series{Rank: line.Rank, Points: make([]float64, s.points())})
+		if line.Rank != 0 {
+			lines[strings.Join(line.Keys, "\x00")] = i
+		}
+	}
+	all := 0.0
+	if err := e.points(ctx, query, len(by), s, func(keys []string, rank uint64, t int, v float64) {
+		i, ok := lines[strings.Join(keys, "\x00")]
+		if !ok || rank == 0 {
+			i = len(a.Back) - 1
+		}
+		a.Back[i].Points[t] += v / s.step.Seconds()
+		a.Back[i].Total += v
+		all += v
+	}); err != nil {
+		return err
+	}
+	for i := range a.Back {
+		a.Back[i].rate(a.Back[i].Points[:s.complete()], all)
+	}
+	return nil
+}
+
 // before adds the sum of the period before, step by step.
 func (e *Explorer) before(ctx context.Context, a *Answer, s span) error {
-	alone, earlier := a.Question, s.before()
+	alone, earlier := a.Question, s.before(a.Question.Before)
 	alone.By = nil
-	query, err := e.Planner.series(&alone, earlier)
+	query, err := e.Planner.series(&alone, earlier, false)
 	if err != nil {
 		return err
 	}

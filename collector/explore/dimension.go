@@ -260,3 +260,15 @@ func canonical(field string) string {
 	}
 	return name
 }
+
+// reverse is the dimension of the other direction: dst.as for src.as. Most are the same in both.
+func reverse(name string) string {
+	for _, pair := range [][2]string{{"src.", "dst."}, {"in.", "out."}} {
+		for i, side := range pair {
+			if rest, ok := strings.CutPrefix(name, side); ok {
+				return pair[1-i] + rest
+			}
+		}
+	}
+	return name
+}

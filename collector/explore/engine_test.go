@@ -123,6 +123,7 @@ func TestEngine(t *testing.T) {
 	t.Run("dimensions", func(t *testing.T) { testDimensions(t, e) })
 	t.Run("filters", func(t *testing.T) { testFilters(t, e) })
 	t.Run("series", func(t *testing.T) { testSeries(t, e) })
+	t.Run("both", func(t *testing.T) { testBoth(t, e) })
 	t.Run("links", func(t *testing.T) { testLinks(t, e) })
 	t.Run("hours", func(t *testing.T) { testHours(t, e) })
 	t.Run("injection", func(t *testing.T) { testInjection(t, e) })
@@ -265,7 +266,7 @@ func testFilters(t *testing.T, e *Explorer) {
 }
 
 func testSeries(t *testing.T, e *Explorer) {
-	a := ask(t, e, "by=src.as,proto&top=2&last=2h&before=1&filter=dst.as+%3D+64510")
+	a := ask(t, e, "by=src.as,proto&top=2&last=2h&before=period&filter=dst.as+%3D+64510")
 	if len(a.Series) != 3 || a.Series[0].Label() != "AS64500 UNI-A → tcp" || a.Series[2].Label() != "others" {
 		t.Fatalf("the lines are %s", lines(a, 1))
 	}
@@ -294,7 +295,7 @@ func testSeries(t *testing.T, e *Explorer) {
 		}
 	}
 	// The hour before now, asked an hour later.
-	b := ask(t, e, "from=2026-03-05T12:00&to=2026-03-05T13:00&before=1")
+	b := ask(t, e, "from=2026-03-05T12:00&to=2026-03-05T13:00&before=period")
 	if len(b.Series) != 0 || b.Before[0] != 800 || !b.Partial {
 		t.Errorf("lines are %s, before %v, partial %t", lines(b, 1), b.Before[0], b.Partial)
 	}
@@ -302,6 +303,31 @@ func testSeries(t *testing.T, e *Explorer) {
 	b = ask(t, e, "from=2026-03-05T10:30&to=2026-03-05T11:30")
 	if b.Partial || b.Series[0].Total != 30*48000 {
 		t.Errorf("%g in all", b.Series[0].Total)
+	}
+}
+
+// The other direction has sources and destinations exchanged, in the filter too, and the same lines.
+func testBoth(t *testing.T, e *Explorer) {
+	a := ask(t, e, "view=both&by=src.as&top=2&unit=packets&from=2026-03-05T11:00&to=2026-03-05T12:00&filter=in.if+%3D+r1::up")
+	if got := lines(a, 10); got != "AS64500 UNI-A 180, AS64501 LAB 120, others 60" {
+		t.Errorf("lines are %s", got)
+	}
+	// What goes out by r1::up: nothing.
+	if len(a.Back) != 3 || a.Back[0].Total+a.Back[1].Total+a.Back[2].Total != 0 {
+		t.Errorf("back: %+v", a.Back)
+	}
+	a = ask(t, e, "view=both&by=dst.as&top=1&unit=packets&from=2026-03-05T11:00&to=2026-03-05T12:00&filter=src.as+%3D+64500")
+	if len(a.Back) != 2 || a.Back[0].Total != 0 || a.Back[1].Total != 0 {
+		t.Errorf("back: %s of %+v", lines(a, 10), a.Back)
+	}
+	a = ask(t, e, "view=both&by=src.as&top=5&unit=packets&from=2026-03-05T11:00&to=2026-03-05T12:00")
+	// Destinations that are no sources are among the others.
+	if n := len(a.Back); n != 4 || a.Back[n-1].Total != 3600 || a.Series[n-1].Rank != 0 {
+		t.Errorf("back: %s of %+v", lines(a, 10), a.Back)
+	}
+	a = ask(t, e, "view=both&unit=packets&from=2026-03-05T11:00&to=2026-03-05T12:00&filter=dst.as+%3D+64510")
+	if len(a.Back) != 1 || a.Series[0].Total != 1800 || a.Back[0].Total != 0 {
+		t.Errorf("all: %s of %+v", lines(a, 10), a.Back)
 	}
 }
 

@@ -20,7 +20,7 @@ var presets = []struct{ name, address string }{
 	{"Interfaces", "by=in.if&view=lines&last=24h"},
 	{"Policy scopes", "by=scope&view=lines&last=24h"},
 	{"Who sends to whom", "by=src.as,dst.as&view=matrix&last=24h"},
-	{"Since yesterday", "by=src.as&last=24h&before=1"},
+	{"Since yesterday", "by=src.as&last=24h&before=day"},
 	{"Last 15 minutes", "by=app&last=15m"},
 	{"Elephant flows", "by=src.ip,dst.ip,app&view=table&top=50&last=1h&filter=bytes+%3E+10M"},
 	{"Science", "by=src.sci.discipline&last=7d"},

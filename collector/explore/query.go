@@ -35,10 +35,13 @@ func NewPlanner(s *schema.Settings) *Planner {
 	return p
 }
 
-// by returns the dimensions of a question.
-func (p *Planner) by(q *Question) ([]*dimension, error) {
+// by returns the dimensions of a question, or of its other direction.
+func (p *Planner) by(q *Question, reversed bool) ([]*dimension, error) {
 	var all []*dimension
 	for _, name := range q.By {
+		if reversed {
+			name = reverse(name)
+		}
 		d, ok := p.dimensions[name]
 		if !ok || d.Only {
 			return nil, fmt.Errorf("by: %q is no dimension here", name)
@@ -57,8 +60,8 @@ type selection struct {
 	by     []*dimension
 }
 
-func (p *Planner) selection(q *Question, s span) (*selection, error) {
-	by, err := p.by(q)
+func (p *Planner) selection(q *Question, s span, reversed bool) (*selection, error) {
+	by, err := p.by(q, reversed)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +73,7 @@ func (p *Planner) selection(q *Question, s span) (*selection, error) {
 	if err != nil {
 		return nil, err
 	}
-	condition, err := (&compiler{p.dimensions, &sel.params}).where(x)
+	condition, err := (&compiler{p.dimensions, &sel.params, reversed}).where(x)
 	if err != nil {
 		return nil, err
 	}
@@ -170,9 +173,9 @@ func (s *selection) shown(condition string) string {
 }
 
 // Series is the query for the largest over time: a line's texts, its rank, the step and the sum in it. Rank 0 is all
-// others together. The rows are read once.
-func (p *Planner) series(q *Question, s span) (*Query, error) {
-	sel, err := p.selection(q, s)
+// others together. The rows are read once. Reversed asks for the other direction.
+func (p *Planner) series(q *Question, s span, reversed bool) (*Query, error) {
+	sel, err := p.selection(q, s, reversed)
 	if err != nil {
 		return nil, err
 	}
@@ -199,7 +202,7 @@ func (p *Planner) series(q *Question, s span) (*Query, error) {
 // flows is the query for what goes from where to where: the texts and ranks of each dimension, and the sum. Rank 0 is
 // all others of that dimension together.
 func (p *Planner) flows(q *Question, s span) (*Query, error) {
-	sel, err := p.selection(q, s)
+	sel, err := p.selection(q, s, false)
 	if err != nil {
 		return nil, err
 	}
@@ -231,7 +234,7 @@ func (p *Planner) flows(q *Question, s span) (*Query, error) {
 func (p *Planner) hours(q *Question, s span) (*Query, error) {
 	alone := *q
 	alone.By = nil
-	sel, err := p.selection(&alone, s)
+	sel, err := p.selection(&alone, s, false)
 	if err != nil {
 		return nil, err
 	}

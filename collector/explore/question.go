@@ -23,8 +23,8 @@ type Question struct {
 	To     time.Time
 	Unit   Unit
 	View   View
-	Top    int  // how many have a line of their own
-	Before bool // the period before, too
+	Top    int    // how many have a line of their own
+	Before Before // an earlier time to compare with
 	Zone   *time.Location
 }
 
@@ -46,13 +46,29 @@ func (u Unit) Label() string {
 	return map[Unit]string{Bits: "bit/s", Packets: "packets/s", Flows: "flows/s"}[u]
 }
 
+// Before is an earlier time that is shown beside the question's.
+type Before string
+
+// The earlier times: none, the period of the same length just before, the same time a day or a week earlier.
+const (
+	NoBefore     Before = ""
+	PeriodBefore Before = "period"
+	DayBefore    Before = "day"
+	WeekBefore   Before = "week"
+)
+
+// Befores lists all of them.
+func Befores() []Before { return []Before{NoBefore, PeriodBefore, DayBefore, WeekBefore} }
+
 // View is how an answer is drawn.
 type View string
 
-// The views: over time Stacked, Lines and Share (of all, in per cent); in all Table, Sankey, Matrix and Hours.
+// The views: over time Stacked, Lines, Both (directions, one of them downwards) and Share (of all, in per cent); in all
+// Table, Sankey, Matrix and Hours.
 const (
 	Stacked View = "stacked"
 	Lines   View = "lines"
+	Both    View = "both"
 	Share   View = "share"
 	Table   View = "table"
 	Sankey  View = "sankey"
@@ -61,13 +77,13 @@ const (
 )
 
 // Views lists all of them.
-func Views() []View { return []View{Stacked, Lines, Share, Table, Sankey, Matrix, Hours} }
+func Views() []View { return []View{Stacked, Lines, Both, Share, Table, Sankey, Matrix, Hours} }
 
 // Units lists all of them.
 func Units() []Unit { return []Unit{Bits, Packets, Flows} }
 
 // OverTime reports whether the view has an axis of time.
-func (v View) OverTime() bool { return v == Stacked || v == Lines || v == Share }
+func (v View) OverTime() bool { return v == Stacked || v == Lines || v == Both || v == Share }
 
 // Bounds of a question, and what it is where it does not say.
 const (
@@ -118,7 +134,9 @@ func Parse(values url.Values) (Question, error) {
 		}
 		q.Top = n
 	}
-	q.Before = values.Get("before") != ""
+	if q.Before = Before(values.Get("before")); !slices.Contains(Befores(), q.Before) {
+		return q, fmt.Errorf("before: %q is none of period, day and week", q.Before)
+	}
 	return q, q.parseTime(values)
 }
 
@@ -197,9 +215,7 @@ func (q Question) Values() url.Values {
 	if q.Zone != nil {
 		set("zone", q.Zone.String(), "UTC")
 	}
-	if q.Before {
-		v.Set("before", "1")
-	}
+	set("before", string(q.Before), "")
 	if q.Last != 0 {
 		set("last", duration(q.Last), duration(defaultLast))
 	} else if !q.From.IsZero() {
@@ -270,8 +286,19 @@ type span struct {
 func (s span) points() int            { return int(s.to.Sub(s.from) / s.step) }
 func (s span) at(i int) time.Time     { return s.from.Add(time.Duration(i) * s.step) }
 func (s span) length() time.Duration  { return s.to.Sub(s.from) }
-func (s span) before() span           { return span{s.from.Add(-s.length()), s.from, s.step, false} }
 func (s span) complete() (points int) { return max(s.points()-b2i(s.partial), 0) }
+
+// before is an earlier span of the same steps.
+func (s span) before(b Before) span {
+	back := s.length()
+	switch day := 24 * time.Hour; b {
+	case DayBefore:
+		back = max(day, s.step)
+	case WeekBefore:
+		back = 7 * day
+	}
+	return span{s.from.Add(-back), s.to.Add(-back), s.step, false}
+}
 
 func b2i(b bool) int {
 	if b {

@@ -15,7 +15,7 @@ func TestParse_values(t *testing.T) {
 	for _, text := range []string{
 		"", "by=src.as", "by=src.as&by=dst.as", "by=src.as,dst.as,proto,app&view=sankey", "last=24h", "last=90m", "last=7d",
 		"from=2026-03-05T11:00&to=2026-03-05T12:00", "from=2026-03-05T11:00:30&to=2026-03-05T12:00",
-		"from=2026-03-05&to=2026-03-06&zone=Asia/Kolkata", "unit=flows&view=hours&top=50&before=1",
+		"from=2026-03-05&to=2026-03-06&zone=Asia/Kolkata", "unit=flows&view=hours&top=50&before=period",
 		"filter=src.as+%3D+1+or+proto+%3D+%22a+b%22", "by=SRC_AS", "by=protocol",
 	} {
 		values, err := url.ParseQuery(text)
@@ -44,7 +44,7 @@ func TestParse_refused(t *testing.T) {
 		"from=x&to=y":                   `from: "x" is no time such as 2026-03-05T14:05`,
 		"top=0":                         `top: "0" is no number from 1 to 50`,
 		"top=51":                        `top: "51" is no number from 1 to 50`,
-		"view=pie":                      `view: "pie" is none of [stacked lines share table sankey matrix hours]`,
+		"view=pie":                      `view: "pie" is none of [stacked lines both share table sankey matrix hours]`,
 		"unit=dogs":                     `unit: "dogs" is none of [bits packets flows]`,
 		"zone=../etc/x":                 `zone: "../etc/x" is no time zone, such as Europe/Zurich or UTC`,
 		"by=a,b,c,d,e":                  "by: 5 dimensions, and at most 4 can be shown",

@@ -60,6 +60,7 @@ func (p *parameters) literal(sql string) string {
 type compiler struct {
 	dimensions map[string]*dimension
 	params     *parameters
+	reversed   bool // the other direction: sources are destinations
 }
 
 // where is the condition that a filter stands for; "" for the empty one. Its error is a *filter.Error.
@@ -87,6 +88,9 @@ func (c *compiler) where(x *filter.Expr) (string, error) {
 
 func (c *compiler) test(x *filter.Expr) (string, error) {
 	name := canonical(x.Field)
+	if c.reversed {
+		name = reverse(name)
+	}
 	d, ok := c.dimensions[name]
 	if !ok {
 		return "", c.unknown(x)

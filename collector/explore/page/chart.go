@@ -27,8 +27,9 @@ type chart struct {
 	YLabels      []string // top first
 	XLabels      []tick
 	Peak         float64
+	Mirrored     bool // the other direction goes down from the middle
 
-	edge func(points []float64, top float64) string // a line as a path
+	edge func(points []float64, y func(v float64) int) string // a line as a path
 }
 
 // shape is a line or an area of a graph.
@@ -53,31 +54,51 @@ func newChart(a *explore.Answer, page string) *chart {
 	if a.Partial && n > 1 {
 		whole--
 	}
-	c := &chart{edge: func(points []float64, top float64) string { return path(points[:min(whole, len(points))], n, top) }}
+	c := &chart{edge: func(points []float64, y func(float64) int) string {
+		return path(points[:min(whole, len(points))], n, y)
+	}}
 	points := make([][]float64, len(a.Series))
 	for i := range a.Series {
 		points[i] = a.Series[i].Points
 	}
 	unit := a.Question.Unit.Label()
+	up := scale{zero: height, size: -height}
 	switch a.Question.View {
 	case explore.Share:
 		points, unit = shares(points), "%"
-		c.stack(a, points, 100, page)
 		c.Peak = 100
+		c.stack(a, points, up.of(c.Peak), page)
 	case explore.Lines:
 		c.Peak = peak(points, a.Before)
 		for i, line := range points {
-			c.Lines = append(c.Lines, c.shape(a, i, c.edge(line, c.Peak), page))
+			c.Lines = append(c.Lines, c.shape(a, i, c.edge(line, up.of(c.Peak)), page))
 		}
+	case explore.Both:
+		back := make([][]float64, len(a.Back))
+		for i := range a.Back {
+			back[i] = a.Back[i].Points
+		}
+		c.Mirrored = true
+		c.Peak = peak([][]float64{sum(points), sum(back)}, a.Before)
+		up = scale{zero: height / 2, size: -height / 2}
+		c.stack(a, points, up.of(c.Peak), page)
+		c.stack(a, back, scale{zero: height / 2, size: height / 2}.of(c.Peak), page)
 	default:
 		c.Peak = peak([][]float64{sum(points)}, a.Before)
-		c.stack(a, points, c.Peak, page)
+		c.stack(a, points, up.of(c.Peak), page)
 	}
 	if a.Before != nil && a.Question.View != explore.Share {
-		c.Before = path(a.Before, n, c.Peak)
+		c.Before = path(a.Before, n, up.of(c.Peak))
 	}
 	c.axes(a, unit, page)
 	return c
+}
+
+// scale is where the axis of rates is zero, and how far its top is from there, downwards.
+type scale struct{ zero, size int }
+
+func (s scale) of(top float64) func(v float64) int {
+	return func(v float64) int { return s.zero + int(math.Round(min(v/top, 1)*float64(s.size))) }
 }
 
 func (c *chart) shape(a *explore.Answer, i int, path, page string) shape {
@@ -99,10 +120,10 @@ func color(line *explore.Series) int {
 
 // stack draws areas on top of each other, the largest at the bottom. Each is drawn down to the axis and is covered by
 // those below it, so that a path has the upper edge alone.
-func (c *chart) stack(a *explore.Answer, points [][]float64, top float64, page string) {
+func (c *chart) stack(a *explore.Answer, points [][]float64, y func(float64) int, page string) {
 	for i := len(points) - 1; i >= 0; i-- {
-		edge := c.edge(sum(points[:i+1]), top)
-		c.Areas = append(c.Areas, c.shape(a, i, fmt.Sprintf("%sV%dH0Z", edge, height), page))
+		edge := c.edge(sum(points[:i+1]), y)
+		c.Areas = append(c.Areas, c.shape(a, i, fmt.Sprintf("%sV%dH0Z", edge, y(0)), page))
 	}
 }
 
@@ -157,18 +178,18 @@ func peak(lines [][]float64, before []float64) float64 {
 
 // path is a line through the points, of n that reach from the left edge to the right one. Steps between points are
 // relative, which is shorter.
-func path(points []float64, n int, top float64) string {
+func path(points []float64, n int, y func(float64) int) string {
 	var b strings.Builder
-	x, y := 0, 0
+	lastX, lastY := 0, 0
 	for i, v := range points {
 		nextX := i * width / max(n-1, 1)
-		nextY := height - int(math.Round(min(v/top, 1)*height))
+		nextY := y(v)
 		if i == 0 {
 			fmt.Fprintf(&b, "M0 %d", nextY)
 		} else {
-			fmt.Fprintf(&b, "l%d %d", nextX-x, nextY-y)
+			fmt.Fprintf(&b, "l%d %d", nextX-lastX, nextY-lastY)
 		}
-		x, y = nextX, nextY
+		lastX, lastY = nextX, nextY
 	}
 	if n == 1 {
 		fmt.Fprintf(&b, "h%d", width)
@@ -180,6 +201,9 @@ func path(points []float64, n int, top float64) string {
 func (c *chart) axes(a *explore.Answer, unit, page string) {
 	for i := labelsY; i >= 0; i-- {
 		v := c.Peak * float64(i) / labelsY
+		if c.Mirrored {
+			v = math.Abs(2*v - c.Peak)
+		}
 		c.YLabels = append(c.YLabels, figures.SI(v)+unit)
 	}
 	n := int(a.To.Sub(a.From) / a.Step)

@@ -122,6 +122,7 @@ type view struct {
 	Units    []option
 	Tops     []option
 	Times    []option
+	Befores  []option
 	From, To string
 	Zone     string
 	Fields   []string
@@ -263,6 +264,13 @@ func (p *Pages) addForm(v *view) {
 	}
 	for _, x := range explore.Units() {
 		v.Units = append(v.Units, option{string(x), x.Label(), x == q.Unit})
+	}
+	for _, x := range explore.Befores() {
+		text := "compare with …"
+		if x != explore.NoBefore {
+			text = "with the " + string(x) + " before"
+		}
+		v.Befores = append(v.Befores, option{string(x), text, x == q.Before})
 	}
 	for _, n := range []string{"5", "8", "15", "25", "50"} {
 		v.Tops = append(v.Tops, option{n, "top " + n, n == fmt.Sprint(q.Top)})

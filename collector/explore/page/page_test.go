@@ -45,6 +45,9 @@ func answer(view explore.View) *explore.Answer {
 			{Keys: []string{"", ""}, Names: []string{"", ""}, Points: []float64{1e6, 1e6, 1e6, 1e6}, Stats: explore.Stats{Total: 1.8e9, Share: 0.25}},
 		}
 		a.Before = []float64{1, 2, 3, 4}
+		if view == explore.Both {
+			a.Back = []explore.Series{{Rank: 1, Points: []float64{5e5, 0, 1e6, 0}}, {Points: make([]float64, 4)}}
+		}
 	}
 	return a
 }
@@ -229,6 +232,10 @@ func TestChart(t *testing.T) {
 	}
 	if got := c.XLabels[1]; got.Text != "11:10" || !strings.Contains(got.Link, "from=2026-03-05T11%3A10") {
 		t.Errorf("labels of time are %+v", c.XLabels)
+	}
+	c = newChart(answer(explore.Both), "explore")
+	if want := "M0 550l333 -50l333 100V500H0Z"; c.Areas[3].Path != want || c.YLabels[2] != "0 bit/s" || c.YLabels[4] != c.YLabels[0] {
+		t.Errorf("the path down is %s, want %s; labels are %v", c.Areas[3].Path, want, c.YLabels)
 	}
 	c = newChart(answer(explore.Share), "explore")
 	if c.Peak != 100 || c.Before != "" || c.YLabels[4] != "0 %" {

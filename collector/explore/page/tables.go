@@ -15,6 +15,7 @@ type row struct {
 	Min, Mean, P95, Max, Last string
 	Volume                    string
 	Percent                   float64
+	Back                      string // mean of the other direction
 }
 
 func newRows(a *explore.Answer, page string) []row {
@@ -26,6 +27,9 @@ func newRows(a *explore.Answer, page string) []row {
 			Max: rate(line.Max), Last: rate(line.Last), Volume: volume(a.Question.Unit, line.Total), Percent: 100 * line.Share}
 		if line.Filter != "" {
 			r.Link = a.Question.With(line.Filter).Address(page)
+		}
+		if i < len(a.Back) {
+			r.Back = rate(a.Back[i].Mean)
 		}
 		all = append(all, r)
 	}
