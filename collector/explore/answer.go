@@ -156,13 +156,18 @@ func (e *Explorer) Ask(ctx context.Context, q Question) (*Answer, error) {
 	return a, nil
 }
 
-// run asks one query and calls scan for each row.
-func (e *Explorer) run(ctx context.Context, q *Query, scan func(driver.Rows) error) error {
+// values are the query's parameters as the client takes them.
+func (q *Query) values() chgo.Parameters {
 	params := chgo.Parameters{}
 	for _, p := range q.params.values {
 		params[p.name] = p.sent()
 	}
-	ctx = chgo.Context(ctx, chgo.WithParameters(params), chgo.WithSettings(chgo.Settings{
+	return params
+}
+
+// run asks one query and calls scan for each row.
+func (e *Explorer) run(ctx context.Context, q *Query, scan func(driver.Rows) error) error {
+	ctx = chgo.Context(ctx, chgo.WithParameters(q.values()), chgo.WithSettings(chgo.Settings{
 		"max_execution_time": maxSeconds, "max_memory_usage": maxMemory, "max_bytes_before_external_group_by": spill,
 		"max_bytes_before_external_sort": spill, "priority": 10, "log_comment": "explore",
 	}))
@@ -189,7 +194,8 @@ func (e *Explorer) series(ctx context.Context, a *Answer, s span, by []*dimensio
 	if err := e.points(ctx, query, len(by), s, func(keys []string, rank uint64, t int, v float64) {
 		line := lines[rank]
 		if line == nil {
-			line = &Series{Keys: keys, Names: make([]string, len(keys)), Rank: int(rank), Points: make([]float64, s.points())}
+			line = &Series{Keys: keys, Names: make([]string, len(keys)), Rank: int(rank),
+				Points: make([]float64, s.points())}
 			lines[rank] = line
 		}
 		line.Points[t] += v / s.step.Seconds()
@@ -255,7 +261,8 @@ func (e *Explorer) back(ctx context.Context, a *Answer, s span, by []*dimension)
 		return err
 	}
 	if len(a.Series) == 0 || len(by) > 0 && a.Series[len(a.Series)-1].Rank != 0 {
-		others := Series{Keys: make([]string, len(by)), Names: make([]string, len(by)), Points: make([]float64, s.points())}
+		others := Series{Keys: make([]string, len(by)), Names: make([]string, len(by)),
+			Points: make([]float64, s.points())}
 		if len(by) == 0 {
 			others.Rank = 1
 		}

@@ -36,8 +36,8 @@ type dimension struct {
 	// show is SQL that makes a text of a key; "" is toString. %s stands for the key.
 	show string
 	// names is a SELECT of key, value and names for keys that stay as they are and get a name beside them. fold is one
-	// for keys that are replaced by their value: rows are added up by value. In both, names are the lower-case texts that
-	// a filter may use for the key.
+	// for keys that are replaced by their value: rows are added up by value. In both, names are the lower-case texts
+	// that a filter may use for the key.
 	names, fold string
 	// values says that the values of fold are arrays: a key may stand for several, or for none.
 	values bool
@@ -72,13 +72,15 @@ func (t tables) version(standard, value string, also ...string) string {
 	for _, column := range also {
 		names += ", lowerUTF8(ifNull(" + column + ", ''))"
 	}
-	return fmt.Sprintf("SELECT ref AS key, ifNull(%s, '') AS value, [%s] AS names FROM %s", value, names, t.of(standard))
+	return fmt.Sprintf("SELECT ref AS key, ifNull(%s, '') AS value, [%s] AS names FROM %s", value, names,
+		t.of(standard))
 }
 
 // organizations is a SELECT of the organization by AS number.
 func (t tables) organizations() string {
 	return "SELECT a.id AS key, if(o.name = '', a.organization, o.name) AS value, [lowerUTF8(value), lowerUTF8(a.organization)] AS names FROM " +
-		"(SELECT id, argMax(organization_id, insert_time) AS organization FROM " + t.of(schema.ASTable) + " GROUP BY id) AS a " +
+		"(SELECT id, argMax(organization_id, insert_time) AS organization FROM " + t.of(schema.ASTable) +
+		" GROUP BY id) AS a " +
 		"ANY LEFT JOIN (SELECT id, argMax(name, insert_time) AS name FROM " + t.of(schema.OrganizationTable) +
 		" GROUP BY id) AS o ON o.id = a.organization"
 }
@@ -106,7 +108,8 @@ const (
 func dimensions(s *schema.Settings) []dimension {
 	t := tables{s}
 	var all []dimension
-	for _, side := range []struct{ short, column, label string }{{"src", "src", "Source"}, {"dst", "dst", "Destination"}} {
+	for _, side := range []struct{ short, column, label string }{{"src", "src", "Source"},
+		{"dst", "dst", "Destination"}} {
 		all = append(all, t.ofSide(side.short, side.column, side.label)...)
 	}
 	all = append(all, t.ofBoth(all)...)
@@ -119,7 +122,8 @@ func (t tables) ofSide(short, column, label string) []dimension {
 	ref := fmt.Sprintf("ifNull(%s_ip_ref, '')", column)
 	ip := column + "_ip"
 	all := []dimension{
-		{Name: short + ".as", Label: label + " AS", kind: as, expr: column + "_as_id", names: t.latest(schema.ASTable, "name")},
+		{Name: short + ".as", Label: label + " AS", kind: as, expr: column + "_as_id",
+			names: t.latest(schema.ASTable, "name")},
 		{Name: short + ".org", Label: label + " organization", expr: column + "_as_id", fold: t.organizations()},
 		{Name: short + ".net", Label: label + " network", expr: ref, fold: t.version(schema.IPTable, "id")},
 		{Name: short + ".ip", Label: label + " address", kind: address, expr: ip, show: showAddress},
@@ -187,7 +191,8 @@ func (t tables) ofPath() []dimension {
 			both: []string{"in.circuit", "out.circuit"}},
 		{Name: "next.as", Label: "Next AS", kind: as, expr: "ifNull(peer_as_id, 0)",
 			names: t.latest(schema.ASTable, "name")},
-		{Name: "next.hop", Label: "BGP next hop", kind: address, expr: "ifNull(peer_ip, toIPv6('::'))", show: showAddress},
+		{Name: "next.hop", Label: "BGP next hop", kind: address, expr: "ifNull(peer_ip, toIPv6('::'))",
+			show: showAddress},
 		{Name: "vrf", Label: "VRF", expr: "ifNull(toString(ext.vrf_name), '')"},
 	}
 	if slices.Contains(t.settings.FlowExtensions, "bgp") {

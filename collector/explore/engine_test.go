@@ -74,7 +74,8 @@ var rows = []string{
 // explorer asks a real engine that has the rows above.
 func explorer(t *testing.T) *Explorer {
 	t.Helper()
-	conn, err := clickhouse.Open(t.Context(), clickhouse.Options{Addrs: []string{strings.TrimPrefix(storetest.Start(t), "http://")}})
+	conn, err := clickhouse.Open(t.Context(),
+		clickhouse.Options{Addrs: []string{strings.TrimPrefix(storetest.Start(t), "http://")}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,6 +126,7 @@ func TestEngine(t *testing.T) {
 	t.Run("series", func(t *testing.T) { testSeries(t, e) })
 	t.Run("both", func(t *testing.T) { testBoth(t, e) })
 	t.Run("links", func(t *testing.T) { testLinks(t, e) })
+	t.Run("subjects", func(t *testing.T) { testSubjects(t, e) })
 	t.Run("hours", func(t *testing.T) { testHours(t, e) })
 	t.Run("injection", func(t *testing.T) { testInjection(t, e) })
 	t.Run("SQL", func(t *testing.T) { testSQL(t, e) })
@@ -238,7 +240,8 @@ func testFilters(t *testing.T, e *Explorer) {
 		"proto in (TCP, udp)":                   300,
 		"vrf = blue and vlan = 7 and dscp = 46": 180,
 	} {
-		a := ask(t, e, url.Values{"view": {"table"}, "unit": {"packets"}, "from": {"2026-03-05T11:00"}, "to": {"2026-03-05T12:00"},
+		a := ask(t, e, url.Values{"view": {"table"}, "unit": {"packets"}, "from": {"2026-03-05T11:00"},
+			"to":     {"2026-03-05T12:00"},
 			"filter": {text}}.Encode())
 		got := 0.0
 		for _, s := range a.Series {
@@ -308,7 +311,8 @@ func testSeries(t *testing.T, e *Explorer) {
 
 // The other direction has sources and destinations exchanged, in the filter too, and the same lines.
 func testBoth(t *testing.T, e *Explorer) {
-	a := ask(t, e, "view=both&by=src.as&top=2&unit=packets&from=2026-03-05T11:00&to=2026-03-05T12:00&filter=in.if+%3D+r1::up")
+	a := ask(t, e,
+		"view=both&by=src.as&top=2&unit=packets&from=2026-03-05T11:00&to=2026-03-05T12:00&filter=in.if+%3D+r1::up")
 	if got := lines(a, 10); got != "AS64500 UNI-A 180, AS64501 LAB 120, others 60" {
 		t.Errorf("lines are %s", got)
 	}
@@ -316,7 +320,8 @@ func testBoth(t *testing.T, e *Explorer) {
 	if len(a.Back) != 3 || a.Back[0].Total+a.Back[1].Total+a.Back[2].Total != 0 {
 		t.Errorf("back: %+v", a.Back)
 	}
-	a = ask(t, e, "view=both&by=dst.as&top=1&unit=packets&from=2026-03-05T11:00&to=2026-03-05T12:00&filter=src.as+%3D+64500")
+	a = ask(t, e,
+		"view=both&by=dst.as&top=1&unit=packets&from=2026-03-05T11:00&to=2026-03-05T12:00&filter=src.as+%3D+64500")
 	if len(a.Back) != 2 || a.Back[0].Total != 0 || a.Back[1].Total != 0 {
 		t.Errorf("back: %s of %+v", lines(a, 10), a.Back)
 	}
@@ -354,10 +359,70 @@ func testLinks(t *testing.T, e *Explorer) {
 	}
 }
 
+// Each subject has its facts, and each of its questions an answer.
+func testSubjects(t *testing.T, e *Explorer) {
+	for _, test := range []struct{ kind, id, ref, facts string }{
+		{"as", "AS64500", "", "id=64500 name=UNI-A organization_id=uni id=uni name=Université de Genève"},
+		{"as", "64999", "", ""},
+		{"ip", "192.0.2.7", "campus__v1",
+			"id=campus ip_subnet=192.0.2.0/24 city_name=Geneva country_name=Switzerland country_code=CH"},
+		{"ip", "::ffff:198.51.100.9", "", ""},
+		{"if", "r1::up", "", "id=r1::up type=physical description=to the world device_id=r1 name=up circuit_id=c1, c2"},
+		{"circuit", "c1", "", ""},
+		{"device", "r1", "", "id=r1 type=router location_name=PoP 1 network=core"},
+		{"org", "Université de Genève", "", ""},
+	} {
+		s, err := ParseSubject(test.kind, test.id)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		facts, err := e.Facts(t.Context(), s, test.ref)
+		if err != nil {
+			t.Errorf("%v: %v", s, err)
+		}
+		var got []string
+		for _, f := range facts {
+			if f.Name != "insert_time" {
+				got = append(got, f.Name+"="+f.Value)
+			}
+		}
+		if text := strings.Join(got, " "); text != test.facts {
+			t.Errorf("%v: %s, want %s", s, text, test.facts)
+		}
+		for _, x := range s.Questions() {
+			if _, err := e.Ask(t.Context(), x.Question); err != nil {
+				t.Errorf("%v: %s: %v", s, x.Title, err)
+			}
+		}
+	}
+	first, last, err := e.Seen(t.Context(), "ip = 192.0.2.7", 7)
+	if err != nil || !first.Equal(noon.Add(-time.Hour)) || !last.Equal(noon.Add(-time.Minute)) {
+		t.Errorf("seen from %s to %s, %v", first, last, err)
+	}
+	if first, _, err := e.Seen(t.Context(), "ip = 192.0.2.99", 7); err != nil || !first.IsZero() {
+		t.Errorf("what was never seen: %s, %v", first, err)
+	}
+	for _, bad := range [][2]string{{"as", "x"}, {"ip", "1.2.3"}, {"ip", "fe80::1%eth0"}, {"if", ""}, {"dog", "x"}} {
+		if s, err := ParseSubject(bad[0], bad[1]); err == nil {
+			t.Errorf("%v is a subject", s)
+		}
+	}
+	for _, test := range [][3]string{{"src.as", "AS64500", "AS64500"}, {"next.as", "AS1", "AS1"},
+		{"dst.ip", "192.0.2.7", "192.0.2.7"},
+		{"in.if", "r1::up", "r1::up"}, {"circuit", "c1", "c1"}, {"proto", "tcp", ""}, {"src.as", "", ""}} {
+		s, ok := e.Planner.SubjectOf(test[0], test[1])
+		if ok != (test[2] != "") || ok && s.Label() != test[2] {
+			t.Errorf("%v is of %+v", test, s)
+		}
+	}
+}
+
 func testHours(t *testing.T, e *Explorer) {
 	a := ask(t, e, "view=hours&unit=flows&last=2d&zone=Asia/Kolkata")
 	// 11:00 to 12:00 UTC is 16:30 to 17:30 there: 90 flows in each of two hours.
-	if len(a.Days) != 1 || a.Days[0].Date != "2026-03-05" || a.Days[0].Hours[16] != 90.0/3600 || a.Days[0].Hours[17] != 90.0/3600 {
+	if len(a.Days) != 1 || a.Days[0].Date != "2026-03-05" || a.Days[0].Hours[16] != 90.0/3600 ||
+		a.Days[0].Hours[17] != 90.0/3600 {
 		t.Errorf("days are %+v", a.Days)
 	}
 }
@@ -365,7 +430,8 @@ func testHours(t *testing.T, e *Explorer) {
 // Whatever stands in a filter is a value, never SQL.
 func testInjection(t *testing.T, e *Explorer) {
 	for _, value := range []string{
-		`'`, `\`, `''`, `\'`, `' OR 1=1 --`, `") OR 1=1 --`, "`", "{p0:String}", "{p1:UInt64}", "%", "_", "*", "a'; DROP TABLE data_flow --",
+		`'`, `\`, `''`, `\'`, `' OR 1=1 --`, `") OR 1=1 --`, "`", "{p0:String}", "{p1:UInt64}", "%", "_", "*",
+		"a'; DROP TABLE data_flow --",
 		"\x00", "\n", "é", "𝕏", strings.Repeat("a", 1000), "$1", "?", "unknown'", "0x41", "NULL", "\u2028",
 	} {
 		for _, field := range []string{"proto", "src.as", "org", "app", "scope"} {
@@ -392,8 +458,9 @@ func testInjection(t *testing.T, e *Explorer) {
 
 // What is printed as SQL runs as it is and has the same answer.
 func testSQL(t *testing.T, e *Explorer) {
-	a := ask(t, e, url.Values{"by": {"src.org,dst.prefix"}, "filter": {`src.org ~ "gen" and dst in 203.0.113.0/24 and not proto = "x'y\\"`},
-		"from": {"2026-03-05T11:00"}, "to": {"2026-03-05T12:00"}}.Encode())
+	a := ask(t, e, url.Values{"by": {"src.org,dst.prefix"},
+		"filter": {`src.org ~ "gen" and dst in 203.0.113.0/24 and not proto = "x'y\\"`},
+		"from":   {"2026-03-05T11:00"}, "to": {"2026-03-05T12:00"}}.Encode())
 	result, err := e.Conn.QueryFormat(context.Background(), "TSV", a.Query.SQL())
 	if err != nil {
 		t.Fatalf("%s: %v", a.Query.SQL(), err)

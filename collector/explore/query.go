@@ -187,7 +187,8 @@ func (p *Planner) series(q *Question, s span, reversed bool) (*Query, error) {
 	top := sel.params.number(uint64(q.Top))
 	lines := "SELECT " + sel.keys("%s") + ", groupArray((t, v)) AS points, sum(v) AS total\nFROM\n(\n" +
 		indent(sel.grouped(t, "t")) + "\n)\nGROUP BY " + sel.keys("%s")
-	ranked := "SELECT *, row_number() OVER (ORDER BY total DESC, " + sel.keys("%s") + ") AS n\nFROM\n(\n" + indent(lines) + "\n)"
+	ranked := "SELECT *, row_number() OVER (ORDER BY total DESC, " + sel.keys("%s") + ") AS n\nFROM\n(\n" +
+		indent(lines) + "\n)"
 	points := "SELECT " + sel.shown("n <= "+top) + ", if(n <= " + top +
 		", n, 0) AS rank, arrayJoin(points) AS point\nFROM\n(\n" + indent(ranked) + "\n)"
 	var texts []string
@@ -195,7 +196,8 @@ func (p *Planner) series(q *Question, s span, reversed bool) (*Query, error) {
 		texts = append(texts, fmt.Sprintf("s%d", i+1))
 	}
 	list := strings.Join(texts, ", ")
-	return &Query{"SELECT " + list + ", toUInt64(rank) AS rank, toInt64(point.1) AS t, toFloat64(sum(point.2)) AS v\nFROM\n(\n" +
+	return &Query{"SELECT " + list +
+		", toUInt64(rank) AS rank, toInt64(point.1) AS t, toFloat64(sum(point.2)) AS v\nFROM\n(\n" +
 		indent(points) + "\n)\nGROUP BY " + list + ", rank, t\nORDER BY rank, t", sel.params}, nil
 }
 
@@ -216,10 +218,12 @@ func (p *Planner) flows(q *Question, s span) (*Query, error) {
 		if d.show != "" {
 			show = fmt.Sprintf(d.show, key)
 		}
-		texts = append(texts, fmt.Sprintf("if(n%d <= %s, %s, '') AS s%d, if(n%d <= %s, n%d, 0) AS r%d", i+1, top, show, i+1, i+1, top, i+1, i+1))
+		texts = append(texts, fmt.Sprintf("if(n%d <= %s, %s, '') AS s%d, if(n%d <= %s, n%d, 0) AS r%d", i+1, top, show,
+			i+1, i+1, top, i+1, i+1))
 		lists = append(lists, fmt.Sprintf("s%d, toUInt64(r%d) AS rank%d", i+1, i+1, i+1))
 	}
-	sql := "SELECT " + sel.keys("%s") + ", v, " + strings.Join(sums, ", ") + "\nFROM\n(\n" + indent(sel.grouped("", "")) + "\n)"
+	sql := "SELECT " + sel.keys("%s") + ", v, " + strings.Join(sums, ", ") + "\nFROM\n(\n" +
+		indent(sel.grouped("", "")) + "\n)"
 	sql = "SELECT " + sel.keys("%s") + ", v, " + strings.Join(ranks, ", ") + "\nFROM\n(\n" + indent(sql) + "\n)"
 	sql = "SELECT v, " + strings.Join(texts, ", ") + "\nFROM\n(\n" + indent(sql) + "\n)"
 	var group []string

@@ -99,7 +99,8 @@ var timeLayouts = []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T15:0
 
 // Parse reads the parameters of a page's address. What it does not know is an error, which names the parameter.
 func Parse(values url.Values) (Question, error) {
-	q := Question{Unit: Bits, View: Stacked, Top: defaultTop, Zone: time.UTC, Filter: strings.TrimSpace(values.Get("filter"))}
+	q := Question{Unit: Bits, View: Stacked, Top: defaultTop, Zone: time.UTC,
+		Filter: strings.TrimSpace(values.Get("filter"))}
 	for _, text := range values["by"] {
 		for name := range strings.SplitSeq(text, ",") {
 			if name = canonical(strings.TrimSpace(name)); name != "" && !slices.Contains(q.By, name) {

@@ -13,7 +13,8 @@ import (
 // The parameters of a question's page make the same question again.
 func TestParse_values(t *testing.T) {
 	for _, text := range []string{
-		"", "by=src.as", "by=src.as&by=dst.as", "by=src.as,dst.as,proto,app&view=sankey", "last=24h", "last=90m", "last=7d",
+		"", "by=src.as", "by=src.as&by=dst.as", "by=src.as,dst.as,proto,app&view=sankey", "last=24h", "last=90m",
+		"last=7d",
 		"from=2026-03-05T11:00&to=2026-03-05T12:00", "from=2026-03-05T11:00:30&to=2026-03-05T12:00",
 		"from=2026-03-05&to=2026-03-06&zone=Asia/Kolkata", "unit=flows&view=hours&top=50&before=period",
 		"filter=src.as+%3D+1+or+proto+%3D+%22a+b%22", "by=SRC_AS", "by=protocol",
@@ -70,16 +71,19 @@ func TestQuestion_span(t *testing.T) {
 		points  int
 		partial bool
 	}{
-		"15 minutes":     {Question{Last: 15 * time.Minute}, "2026-03-05T11:45:30Z", 10 * time.Second, 90, false},
-		"an hour":        {Question{Last: time.Hour}, "2026-03-05T11:00:00Z", time.Minute, 61, true},
-		"a day":          {Question{Last: 24 * time.Hour}, "2026-03-04T12:00:00Z", 15 * time.Minute, 97, true},
-		"a week":         {Question{Last: 7 * 24 * time.Hour}, "2026-02-26T12:00:00Z", time.Hour, 169, true},
-		"a year":         {Question{Last: 365 * 24 * time.Hour}, "2025-03-03T00:00:00Z", 7 * 24 * time.Hour, 53, true},
-		"days elsewhere": {Question{Last: 90 * 24 * time.Hour, Zone: kolkata}, "2025-12-04T18:30:00Z", 24 * time.Hour, 91, true},
-		"a minute":       {Question{From: now.Add(-90 * time.Second), To: now.Add(-30 * time.Second)}, "2026-03-05T11:59:00Z", time.Second, 60, false},
+		"15 minutes": {Question{Last: 15 * time.Minute}, "2026-03-05T11:45:30Z", 10 * time.Second, 90, false},
+		"an hour":    {Question{Last: time.Hour}, "2026-03-05T11:00:00Z", time.Minute, 61, true},
+		"a day":      {Question{Last: 24 * time.Hour}, "2026-03-04T12:00:00Z", 15 * time.Minute, 97, true},
+		"a week":     {Question{Last: 7 * 24 * time.Hour}, "2026-02-26T12:00:00Z", time.Hour, 169, true},
+		"a year":     {Question{Last: 365 * 24 * time.Hour}, "2025-03-03T00:00:00Z", 7 * 24 * time.Hour, 53, true},
+		"days elsewhere": {Question{Last: 90 * 24 * time.Hour, Zone: kolkata}, "2025-12-04T18:30:00Z", 24 * time.Hour,
+			91, true},
+		"a minute": {Question{From: now.Add(-90 * time.Second), To: now.Add(-30 * time.Second)},
+			"2026-03-05T11:59:00Z", time.Second, 60, false},
 	} {
 		s := test.q.span(now)
-		if got := s.from.UTC().Format(time.RFC3339); got != test.from || s.step != test.step || s.points() != test.points || s.partial != test.partial {
+		if got := s.from.UTC().Format(time.RFC3339); got != test.from || s.step != test.step ||
+			s.points() != test.points || s.partial != test.partial {
 			t.Errorf("%s: from %s, step %s, %d points, partial %t", name, got, s.step, s.points(), s.partial)
 		}
 	}
@@ -87,8 +91,10 @@ func TestQuestion_span(t *testing.T) {
 
 func TestQuestion_With(t *testing.T) {
 	for _, test := range []struct{ filter, more, want string }{
-		{"", "a = 1", "a = 1"}, {"a = 1", "b = 2", "a = 1 and b = 2"}, {"a = 1 or b = 2", "c = 3", "(a = 1 or b = 2) and c = 3"},
-		{"a = 1 OR b = 2", "c = 3", "(a = 1 OR b = 2) and c = 3"}, {"a=1||b=2", "c = 3", "(a=1||b=2) and c = 3"}, {"a = 1", "", "a = 1"},
+		{"", "a = 1", "a = 1"}, {"a = 1", "b = 2", "a = 1 and b = 2"},
+		{"a = 1 or b = 2", "c = 3", "(a = 1 or b = 2) and c = 3"},
+		{"a = 1 OR b = 2", "c = 3", "(a = 1 OR b = 2) and c = 3"}, {"a=1||b=2", "c = 3", "(a=1||b=2) and c = 3"},
+		{"a = 1", "", "a = 1"},
 	} {
 		if got := (Question{Filter: test.filter}).With(test.more).Filter; got != test.want {
 			t.Errorf("%s with %s is %s, want %s", test.filter, test.more, got, test.want)

@@ -83,6 +83,9 @@ func (p *httpPage) explore() {
 	}
 	pages := &page.Pages{Log: p.log, LocalOnly: p.service.cfg.HTTP.Explore == "local", Explorer: &explore.Explorer{
 		Conn: p.service.conn, Planner: explore.NewPlanner(&p.service.settings), Now: time.Now,
+	}, Prefix: func(a netip.Addr) (ref string, prefix netip.Prefix, ok bool) {
+		match, ok := p.service.snapshot.Load().LookupIP(a)
+		return match.Ref, match.Prefix, ok
 	}}
 	if p.service.settings.MetadataOnly {
 		pages.Off = "Flows go to Kafka alone: there is no store to ask."

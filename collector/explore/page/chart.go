@@ -10,8 +10,8 @@ import (
 	"github.com/metranova/flow-collector/collector/web/figures"
 )
 
-// A graph is drawn on a grid of these sizes, which the page stretches: coordinates are whole numbers, so that a graph of
-// many points stays small.
+// A graph is drawn on a grid of these sizes, which the page stretches: coordinates are whole numbers, so that a graph
+// of many points stays small.
 const (
 	width   = 1000
 	height  = 1000
@@ -217,7 +217,8 @@ func (c *chart) axes(a *explore.Answer, unit, page string) {
 // tickSteps are how far labels of time are apart.
 var tickSteps = []time.Duration{time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 15 * time.Minute,
 	30 * time.Minute, time.Hour, 2 * time.Hour, 4 * time.Hour, 6 * time.Hour, 12 * time.Hour, 24 * time.Hour,
-	2 * 24 * time.Hour, 7 * 24 * time.Hour, 14 * 24 * time.Hour, 28 * 24 * time.Hour, 91 * 24 * time.Hour, 364 * 24 * time.Hour}
+	2 * 24 * time.Hour, 7 * 24 * time.Hour, 14 * 24 * time.Hour, 28 * 24 * time.Hour, 91 * 24 * time.Hour,
+	364 * 24 * time.Hour}
 
 // mostTicks is how many labels fit a narrow window.
 const mostTicks = 6

@@ -1,5 +1,5 @@
-// Package page shows the answers of package explore as pages of the collector: one form, drawings that the server makes,
-// no script. Every page is one address.
+// Package page shows the answers of package explore as pages of the collector: one form, drawings that the server
+// makes, no script. Every page is one address.
 package page
 
 import (
@@ -25,6 +25,12 @@ import (
 //go:embed explore.html
 var pageHTML string
 
+//go:embed panel.html
+var panelHTML string
+
+//go:embed about.html
+var aboutHTML string
+
 //go:embed explore.css
 var styleCSS []byte
 
@@ -44,7 +50,9 @@ type Pages struct {
 	Off string
 	// LocalOnly answers clients of this host alone. Those of a proxy are not of this host.
 	LocalOnly bool
-	Log       *zap.Logger
+	// Prefix returns the ref of the record in meta_ip that holds an address, and its prefix; false where none does.
+	Prefix func(netip.Addr) (ref string, prefix netip.Prefix, ok bool)
+	Log    *zap.Logger
 
 	cache *cache
 	turns chan struct{}
@@ -55,7 +63,10 @@ type Pages struct {
 func (p *Pages) Mount(s *web.Server) {
 	p.cache, p.turns = newCache(), make(chan struct{}, mostAsked)
 	p.html = template.Must(template.New("explore").Parse(pageHTML))
+	template.Must(p.html.New("panel").Parse(panelHTML))
+	template.Must(p.html.New("about").Parse(aboutHTML))
 	s.Handle("GET /explore", p.admit(p.page))
+	s.Handle("GET /about", p.admit(p.about))
 	s.Handle("GET /explore.css", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/css; charset=utf-8")
 		w.Header().Set("Cache-Control", "no-cache")
@@ -116,7 +127,6 @@ func (p *Pages) ask(ctx context.Context, q explore.Question) (*explore.Answer, e
 type view struct {
 	Question explore.Question
 	Presets  []preset
-	Groups   []group // dimensions to choose from, for each of the lists
 	Lists    []list
 	Views    []option
 	Units    []option
@@ -125,24 +135,17 @@ type view struct {
 	Befores  []option
 	From, To string
 	Zone     string
+	Zones    []string
 	Fields   []string
 	Problem  *problem
-	Answer   *explore.Answer
 	Title    string
-	Chart    *chart
-	Rows     []row
-	Sankey   *sankey
-	Links    []linkRow // of Sankey
-	Matrix   *matrix
-	Days     []day
-	HourList []int
+	Panel    *panel // nil where there is no answer
 	Missing  []string
 	Took     string
 	Exports  []link
 	Earlier  string
 	Later    string
 	Wider    string
-	Zones    []string
 }
 
 type (
@@ -186,8 +189,13 @@ func (p *Pages) page(w http.ResponseWriter, r *http.Request) {
 		}
 		v.Problem, status = problemOf(q, err), http.StatusBadRequest
 	}
+	p.write(w, "explore", v, status)
+}
+
+// write answers with a template.
+func (p *Pages) write(w http.ResponseWriter, name string, v any, status int) {
 	var out bytes.Buffer // the status is known only when it is done
-	if err := p.html.Execute(&out, v); err != nil {
+	if err := p.html.ExecuteTemplate(&out, name, v); err != nil {
 		p.Log.Error("a page cannot be made", zap.Error(err))
 		http.Error(w, "the page cannot be made; the log says why", http.StatusInternalServerError)
 		return
@@ -203,7 +211,7 @@ func (p *Pages) page(w http.ResponseWriter, r *http.Request) {
 const address = "explore"
 
 func (p *Pages) view(q explore.Question, a *explore.Answer) *view {
-	v := &view{Question: q, Answer: a, Zone: "UTC", Title: "Traffic", Zones: zones(q)}
+	v := &view{Question: q, Zone: "UTC", Title: "Traffic", Zones: zones(q)}
 	if q.Zone != nil {
 		v.Zone = q.Zone.String()
 	}
@@ -211,29 +219,12 @@ func (p *Pages) view(q explore.Question, a *explore.Answer) *view {
 	if a == nil {
 		return v
 	}
-	if len(a.Labels) > 0 {
-		v.Title = strings.Join(a.Labels, ", ")
-	}
-	switch {
-	case q.View == explore.Sankey:
-		v.Sankey, v.Links = newSankey(a), newLinkRows(a)
-	case q.View == explore.Matrix:
-		v.Matrix = newMatrix(a, address)
-	case q.View == explore.Hours:
-		v.Days = newDays(a, address)
-		for i := range 24 {
-			v.HourList = append(v.HourList, i)
-		}
-	default:
-		v.Rows = newRows(a, address)
-		if q.View.OverTime() {
-			v.Chart = newChart(a, address)
-		}
-	}
+	v.Panel = p.newPanel(a)
+	v.Title = v.Panel.Title
 	for _, m := range a.Missing {
 		v.Missing = append(v.Missing, strings.TrimSpace(figures.Groups(m.Count)+" "+m.Unit+" "+m.Stage+" "+m.Reason))
 	}
-	v.Took = fmt.Sprintf("%.0f ms", float64(a.Took.Microseconds())/1000)
+	v.Took = took(a)
 	for _, name := range []string{"csv", "json", "svg", "sql"} {
 		if formats[name].fits(q.View) {
 			v.Exports = append(v.Exports, link{strings.ToUpper(name), q.Address(address + "." + name)})
@@ -244,6 +235,10 @@ func (p *Pages) view(q explore.Question, a *explore.Answer) *view {
 	v.Later = q.Between(a.To, a.To.Add(length)).Address(address)
 	v.Wider = q.Between(a.From.Add(-length/2), a.To.Add(length/2)).Address(address)
 	return v
+}
+
+func took(a *explore.Answer) string {
+	return fmt.Sprintf("%.0f ms", float64(a.Took.Microseconds())/1000)
 }
 
 // addForm fills in the form, with the question in it.
@@ -257,7 +252,8 @@ func (p *Pages) addForm(v *view) {
 		if i > 1 && i > len(q.By) {
 			break
 		}
-		v.Lists = append(v.Lists, list{Label: []string{"by", "and", "and", "and"}[i], Groups: p.groups(chosen), None: chosen == ""})
+		v.Lists = append(v.Lists, list{Label: []string{"by", "and", "and", "and"}[i], Groups: p.groups(chosen),
+			None: chosen == ""})
 	}
 	for _, x := range explore.Views() {
 		v.Views = append(v.Views, option{string(x), string(x), x == q.View})

@@ -26,23 +26,28 @@ var noon = time.Date(2026, 3, 5, 12, 0, 0, 0, time.UTC)
 
 // answer is an answer as the store could give, with a name that must not become part of the page.
 func answer(view explore.View) *explore.Answer {
-	q := explore.Question{By: []string{"src.as", "dst.as"}, Last: time.Hour, Unit: explore.Bits, View: view, Top: 2, Zone: time.UTC}
+	q := explore.Question{By: []string{"src.as", "dst.as"}, Last: time.Hour, Unit: explore.Bits, View: view, Top: 2,
+		Zone: time.UTC}
 	a := &explore.Answer{Question: q, From: noon.Add(-time.Hour), To: noon, Step: 15 * time.Minute, Partial: true,
 		Labels: []string{"Source AS", "Destination AS"}, Table: "data_flow", Query: &explore.Query{},
 		Missing: []explore.Missing{{Stage: "kernel", Reason: "receive buffer", Unit: "datagrams", Count: 12345}}}
 	switch view {
 	case explore.Sankey, explore.Matrix:
 		a.Links = []explore.Link{
-			{Nodes: []explore.Node{{Key: "AS64500", Name: evil, Rank: 1}, {Key: "AS64501", Rank: 1}}, Total: 3600e6, Filter: "src.as = 64500"},
+			{Nodes: []explore.Node{{Key: "AS64500", Name: evil, Rank: 1}, {Key: "AS64501", Rank: 1}}, Total: 3600e6,
+				Filter: "src.as = 64500"},
 			{Nodes: []explore.Node{{Rank: 0}, {Key: "", Rank: 2}}, Total: 360e6},
 		}
 	case explore.Hours:
 		a.Days = []explore.Day{{Date: "2026-03-05", Hours: [24]float64{3: 1e6, 4: 5e5}}}
 	default:
 		a.Series = []explore.Series{
-			{Keys: []string{"AS64500", "AS64501"}, Names: []string{evil, ""}, Rank: 1, Points: []float64{1e6, 2e6, 3e6, 0},
-				Stats: explore.Stats{Mean: 2e6, Max: 3e6, Total: 5.4e9, Share: 0.75}, Filter: `src.as = 64500 and dst.as = 64501`},
-			{Keys: []string{"", ""}, Names: []string{"", ""}, Points: []float64{1e6, 1e6, 1e6, 1e6}, Stats: explore.Stats{Total: 1.8e9, Share: 0.25}},
+			{Keys: []string{"AS64500", "AS64501"}, Names: []string{evil, ""}, Rank: 1,
+				Points: []float64{1e6, 2e6, 3e6, 0},
+				Stats:  explore.Stats{Mean: 2e6, Max: 3e6, Total: 5.4e9, Share: 0.75},
+				Filter: `src.as = 64500 and dst.as = 64501`},
+			{Keys: []string{"", ""}, Names: []string{"", ""}, Points: []float64{1e6, 1e6, 1e6, 1e6},
+				Stats: explore.Stats{Total: 1.8e9, Share: 0.25}},
 		}
 		a.Before = []float64{1, 2, 3, 4}
 		if view == explore.Both {
@@ -55,7 +60,8 @@ func answer(view explore.View) *explore.Answer {
 func pages(t *testing.T) *Pages {
 	t.Helper()
 	s := schema.Default()
-	p := &Pages{Log: zap.NewNop(), Explorer: &explore.Explorer{Planner: explore.NewPlanner(&s), Now: func() time.Time { return noon }}}
+	p := &Pages{Log: zap.NewNop(), Explorer: &explore.Explorer{Planner: explore.NewPlanner(&s),
+		Now: func() time.Time { return noon }}}
 	server, err := web.Listen(web.Options{Address: "127.0.0.1:0", Log: zap.NewNop()})
 	if err != nil {
 		t.Fatal(err)
@@ -94,7 +100,8 @@ func TestPage_views(t *testing.T) {
 		if view != explore.Hours && !strings.Contains(body, "AS64500 &lt;script&gt;") {
 			t.Errorf("%s: the name is not there:\n%s", view, body)
 		}
-		for _, want := range []string{"12\u202f345 datagrams kernel receive buffer", "from data_flow", `<option selected>` + string(view)} {
+		for _, want := range []string{"12\u202f345 datagrams kernel receive buffer", "from data_flow",
+			`<option selected>` + string(view)} {
 			if !strings.Contains(body, want) {
 				t.Errorf("%s: no %q", view, want)
 			}
@@ -154,11 +161,13 @@ func TestPage_problems(t *testing.T) {
 		`dst = "` + evil + `"`: "dst = &#34;&lt;script&gt;alert(&#34;x<mark>&#34;)",
 	} {
 		w := get(t, p, "/explore?filter="+url.QueryEscape(filter))
-		if body := w.Body.String(); w.Code != http.StatusBadRequest || !strings.Contains(body, want) || strings.Contains(body, "<script") {
+		if body := w.Body.String(); w.Code != http.StatusBadRequest || !strings.Contains(body, want) ||
+			strings.Contains(body, "<script") {
 			t.Errorf("%s: %d, no %s in\n%s", filter, w.Code, want, body)
 		}
 	}
-	if w := get(t, p, "/explore?view=pie"); w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "none of") {
+	if w := get(t, p, "/explore?view=pie"); w.Code != http.StatusBadRequest ||
+		!strings.Contains(w.Body.String(), "none of") {
 		t.Errorf("view=pie: %d", w.Code)
 	}
 	p.Off = "there is no store"
@@ -234,7 +243,8 @@ func TestChart(t *testing.T) {
 		t.Errorf("labels of time are %+v", c.XLabels)
 	}
 	c = newChart(answer(explore.Both), "explore")
-	if want := "M0 550l333 -50l333 100V500H0Z"; c.Areas[3].Path != want || c.YLabels[2] != "0 bit/s" || c.YLabels[4] != c.YLabels[0] {
+	if want := "M0 550l333 -50l333 100V500H0Z"; c.Areas[3].Path != want || c.YLabels[2] != "0 bit/s" ||
+		c.YLabels[4] != c.YLabels[0] {
 		t.Errorf("the path down is %s, want %s; labels are %v", c.Areas[3].Path, want, c.YLabels)
 	}
 	c = newChart(answer(explore.Share), "explore")

@@ -16,17 +16,25 @@ type row struct {
 	Volume                    string
 	Percent                   float64
 	Back                      string // mean of the other direction
+	About                     []link // pages of what it names
 }
 
-func newRows(a *explore.Answer, page string) []row {
+func (p *Pages) newRows(a *explore.Answer, page string) []row {
 	var all []row
 	for i := range a.Series {
 		line := &a.Series[i]
 		rate := func(v float64) string { return figures.SI(v) + a.Question.Unit.Label() }
-		r := row{Color: color(line), Label: line.Label(), Min: rate(line.Min), Mean: rate(line.Mean), P95: rate(line.P95),
-			Max: rate(line.Max), Last: rate(line.Last), Volume: volume(a.Question.Unit, line.Total), Percent: 100 * line.Share}
+		r := row{Color: color(line), Label: line.Label(), Min: rate(line.Min), Mean: rate(line.Mean),
+			P95: rate(line.P95),
+			Max: rate(line.Max), Last: rate(line.Last), Volume: volume(a.Question.Unit, line.Total),
+			Percent: 100 * line.Share}
 		if line.Filter != "" {
 			r.Link = a.Question.With(line.Filter).Address(page)
+		}
+		for j, name := range a.Question.By {
+			if subject, ok := p.Explorer.Planner.SubjectOf(name, line.Keys[j]); ok && line.Rank != 0 {
+				r.About = append(r.About, link{subject.Label(), aboutAddress(subject)})
+			}
 		}
 		if i < len(a.Back) {
 			r.Back = rate(a.Back[i].Mean)
@@ -108,7 +116,8 @@ func newMatrix(a *explore.Answer, page string) *matrix {
 			}
 			for j, to := range columns[1] {
 				if to == find(&columns[1], link.Nodes[1]) {
-					line[j] = cell{Text: figures.SI(link.Total/seconds) + a.Question.Unit.Label(), Shade: shade(link.Total, highest)}
+					line[j] = cell{Text: figures.SI(link.Total/seconds) + a.Question.Unit.Label(),
+						Shade: shade(link.Total, highest)}
 					if link.Filter != "" {
 						line[j].Link = a.Question.With(link.Filter).Address(page)
 					}

@@ -1,0 +1,93 @@
+package page
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"time"
+
+	"github.com/metranova/flow-collector/collector/explore"
+)
+
+// about is the page of one subject: what is known of it, and its traffic.
+type about struct {
+	What, Label string
+	Facts       []explore.Fact
+	Prefix      string // that holds an address
+	First, Last string // flows of the last days
+	SeenDays    int
+	Panels      []aboutPanel
+	Problem     *problem
+}
+
+type aboutPanel struct {
+	*panel
+	More    string // the page of the question
+	Problem *problem
+}
+
+// seenDays is how far a subject's first and last flows are looked for.
+const seenDays = 7
+
+// aboutAddress is the page of a subject, relative to the collector's.
+func aboutAddress(s explore.Subject) string {
+	return "about?" + url.Values{string(s.Kind): {s.ID}}.Encode()
+}
+
+func (p *Pages) about(w http.ResponseWriter, r *http.Request) {
+	v := &about{What: "Nothing", SeenDays: seenDays}
+	status := http.StatusOK
+	if err := p.fillAbout(r.Context(), v, r.URL.Query()); err != nil {
+		if r.Context().Err() != nil {
+			return // nobody waits for it
+		}
+		v.Problem, status = &problem{Text: explore.Reason(err)}, http.StatusBadRequest
+	}
+	p.write(w, "about", v, status)
+}
+
+func (p *Pages) fillAbout(ctx context.Context, v *about, values url.Values) error {
+	kind := ""
+	for name := range values {
+		kind = name
+	}
+	s, err := explore.ParseSubject(kind, values.Get(kind))
+	if err != nil {
+		return err
+	}
+	v.What, v.Label = s.Title(), s.Label()
+	ref := ""
+	if a, err := netip.ParseAddr(s.ID); err == nil && s.Kind == explore.SubjectAddress && p.Prefix != nil {
+		if found, prefix, ok := p.Prefix(a); ok {
+			ref, v.Prefix = found, prefix.String()
+		}
+	}
+	for _, question := range s.Questions() {
+		x := aboutPanel{More: question.Question.Address(address)}
+		a, err := p.ask(ctx, question.Question)
+		if err != nil {
+			x.panel, x.Problem = &panel{Title: question.Title}, problemOf(question.Question, err)
+		} else {
+			x.panel = p.newPanel(a)
+			x.Title = question.Title
+		}
+		v.Panels = append(v.Panels, x)
+	}
+	return p.askFacts(ctx, v, s, ref)
+}
+
+// askFacts asks for what is not an answer to a question.
+func (p *Pages) askFacts(ctx context.Context, v *about, s explore.Subject, ref string) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if v.Facts, err = p.Explorer.Facts(ctx, s, ref); err != nil {
+		return err
+	}
+	questions := s.Questions()
+	first, last, err := p.Explorer.Seen(ctx, questions[len(questions)-1].Question.Filter, seenDays)
+	if err == nil && !first.IsZero() {
+		v.First, v.Last = first.Format(time.DateTime), last.Format(time.DateTime)
+	}
+	return err
+}

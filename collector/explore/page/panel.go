@@ -1,0 +1,44 @@
+package page
+
+import (
+	"strings"
+
+	"github.com/metranova/flow-collector/collector/explore"
+)
+
+// panel is an answer as it is drawn: one of its pictures, and the table that belongs to it.
+type panel struct {
+	Title    string
+	Answer   *explore.Answer
+	Chart    *chart
+	Rows     []row
+	Sankey   *sankey
+	Links    []linkRow // of Sankey
+	Matrix   *matrix
+	Days     []day
+	HourList []int // the head of Days
+}
+
+func (p *Pages) newPanel(a *explore.Answer) *panel {
+	x := &panel{Title: "Traffic", Answer: a}
+	if len(a.Labels) > 0 {
+		x.Title = strings.Join(a.Labels, ", ")
+	}
+	switch view := a.Question.View; {
+	case view == explore.Sankey:
+		x.Sankey, x.Links = newSankey(a), newLinkRows(a)
+	case view == explore.Matrix:
+		x.Matrix = newMatrix(a, address)
+	case view == explore.Hours:
+		x.Days = newDays(a, address)
+		for i := range 24 {
+			x.HourList = append(x.HourList, i)
+		}
+	default:
+		x.Rows = p.newRows(a, address)
+		if view.OverTime() {
+			x.Chart = newChart(a, address)
+		}
+	}
+	return x
+}

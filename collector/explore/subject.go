@@ -1,0 +1,292 @@
+package explore
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	chgo "github.com/ClickHouse/clickhouse-go/v2"
+
+	"github.com/metranova/flow-collector/collector/explore/filter"
+	"github.com/metranova/flow-collector/sink/schema"
+	"github.com/metranova/flow-collector/sink/sqltext"
+)
+
+// Subject is one thing that there is traffic of: an AS, an address, an interface.
+type Subject struct {
+	Kind SubjectKind
+	ID   string // as the tables have it: 64500, 192.0.2.7, core1::up
+}
+
+// SubjectKind is what a subject is.
+type SubjectKind string
+
+// The kinds of subjects.
+const (
+	SubjectAS        SubjectKind = "as"
+	SubjectAddress   SubjectKind = "ip"
+	SubjectInterface SubjectKind = "if"
+	SubjectCircuit   SubjectKind = "circuit"
+	SubjectDevice    SubjectKind = "device"
+	SubjectOrg       SubjectKind = "org"
+)
+
+// subjectKinds are the kinds with what they are called, their dimension from which traffic comes, and their table.
+var subjectKinds = []struct {
+	kind        SubjectKind
+	label, from string
+	table       string
+}{
+	{SubjectAS, "AS", "src.as", schema.ASTable},
+	{SubjectAddress, "Address", "src.ip", ""},
+	{SubjectInterface, "Interface", "in.if", schema.InterfaceTable},
+	{SubjectCircuit, "Circuit", "in.circuit", schema.CircuitTable},
+	{SubjectDevice, "Device", "device", schema.DeviceTable},
+	{SubjectOrg, "Organization", "src.org", ""},
+}
+
+// ParseSubject reads what a page's address says. Its error names the kind.
+func ParseSubject(kind, id string) (Subject, error) {
+	s := Subject{SubjectKind(kind), strings.TrimSpace(id)}
+	switch s.Kind {
+	case SubjectAS:
+		n, ok := asNumber(s.ID)
+		if !ok {
+			return s, fmt.Errorf("as: %q is no AS number", id)
+		}
+		s.ID = strconv.FormatUint(uint64(n), 10)
+	case SubjectAddress:
+		a, err := netip.ParseAddr(s.ID)
+		if err != nil || a.Zone() != "" {
+			return s, fmt.Errorf("ip: %q is no address", id)
+		}
+		s.ID = a.Unmap().String()
+	case SubjectInterface, SubjectCircuit, SubjectDevice, SubjectOrg:
+		if s.ID == "" || len(s.ID) > 500 {
+			return s, fmt.Errorf("%s: there is no such id", kind)
+		}
+	default:
+		return s, fmt.Errorf("%q is nothing that there is a page of", kind)
+	}
+	return s, nil
+}
+
+// SubjectOf is the subject that a key of a dimension names; false where there is none.
+func (p *Planner) SubjectOf(dimension, key string) (Subject, bool) {
+	if key == "" {
+		return Subject{}, false
+	}
+	name := strings.TrimPrefix(strings.TrimPrefix(strings.TrimPrefix(strings.TrimPrefix(dimension, "src."), "dst."),
+		"in."), "out.")
+	if name == "next.as" {
+		name = "as"
+	}
+	s, err := ParseSubject(name, key)
+	return s, err == nil
+}
+
+// Label is what people call the subject.
+func (s Subject) Label() string {
+	if s.Kind == SubjectAS {
+		return "AS" + s.ID
+	}
+	return s.ID
+}
+
+// Title is what it is.
+func (s Subject) Title() string {
+	for _, k := range subjectKinds {
+		if k.kind == s.Kind {
+			return k.label
+		}
+	}
+	return ""
+}
+
+// Questions are what one wants to know of a subject: its traffic in both directions, with whom, of what, and when.
+func (s Subject) Questions() []Titled {
+	from := string(s.Kind)
+	for _, k := range subjectKinds {
+		if k.kind == s.Kind {
+			from = k.from
+		}
+	}
+	out := from + " = " + filter.Quote(s.ID) // that comes from it
+	either := strings.TrimPrefix(strings.TrimPrefix(from, "src."), "in.") + " = " + filter.Quote(s.ID)
+	q := Question{Filter: out, Last: 24 * time.Hour, Unit: Bits, View: Both, Top: 8, Zone: time.UTC}
+	traffic := q
+	what := q
+	what.Filter, what.View, what.By = either, Table, []string{"app"}
+	when := q
+	when.Filter, when.View, when.Last = either, Hours, 7*24*time.Hour
+	with := q
+	with.By = []string{"dst.as"}
+	titled := []Titled{{"Traffic from it, and to it downwards", traffic}, {"With whom", with}, {"What", what},
+		{"When", when}}
+	switch s.Kind {
+	case SubjectAddress:
+		titled[1].Question.By = []string{"dst.ip"}
+	case SubjectDevice:
+		titled[0] = Titled{"Traffic", traffic}
+		titled[0].Question.View, titled[0].Question.By = Stacked, []string{"in.if"}
+	case SubjectInterface, SubjectCircuit:
+		titled[0].Title = "Traffic in, and out downwards"
+		titled[1].Question.By = []string{"src.as"}
+	}
+	return titled
+}
+
+// Titled is a question with what it is about.
+type Titled struct {
+	Title    string
+	Question Question
+}
+
+// Fact is something that is known of a subject.
+type Fact struct {
+	Name  string // what it is, as the table's column has it
+	Value string
+	From  string // the table
+}
+
+// Facts are what the tables of metadata say of a subject, in their newest versions, and who says so. ref is that of the
+// record of an address in meta_ip, which has no id of it; "" where no prefix holds it.
+func (e *Explorer) Facts(ctx context.Context, s Subject, ref string) ([]Fact, error) {
+	if s.Kind == SubjectAddress {
+		if ref == "" {
+			return nil, nil
+		}
+		return e.record(ctx, schema.IPTable, "ref", ref)
+	}
+	for _, k := range subjectKinds {
+		if k.kind != s.Kind || k.table == "" {
+			continue
+		}
+		facts, err := e.record(ctx, k.table, "toString(id)", s.ID)
+		if err != nil || s.Kind != SubjectAS {
+			return facts, err
+		}
+		i := slices.IndexFunc(facts, func(f Fact) bool { return f.Name == "organization_id" })
+		if i < 0 {
+			return facts, nil
+		}
+		more, err := e.record(ctx, schema.OrganizationTable, "id", facts[i].Value)
+		return append(facts, more...), err
+	}
+	return nil, nil
+}
+
+// hiddenColumns are of the tables' own keeping.
+var hiddenColumns = []string{"ref", "hash", "ext", "tag"}
+
+// record is the newest version of one record, column by column, and the sources that have it.
+func (e *Explorer) record(ctx context.Context, table, key, value string) ([]Fact, error) {
+	t := tables{e.Planner.settings}
+	var p parameters
+	q := Query{"SELECT * FROM " + t.of(table) + " WHERE " + key + " = " + p.text(value) +
+		" ORDER BY insert_time DESC LIMIT 1", p}
+	row, err := e.jsonRow(ctx, &q)
+	if err != nil || row == nil {
+		return nil, err
+	}
+	var facts []Fact
+	for _, column := range row {
+		if column.Value != "" && !slices.Contains(hiddenColumns, column.Name) &&
+			!strings.HasSuffix(column.Name, "_ref") {
+			facts = append(facts, Fact{column.Name, column.Value, e.Planner.settings.TableName(table)})
+		}
+	}
+	i := slices.IndexFunc(row, func(f Fact) bool { return f.Name == "id" })
+	if i < 0 {
+		return facts, nil
+	}
+	var p2 parameters
+	sources := Query{"SELECT arrayStringConcat(groupUniqArray(toString(source)), ', ') AS said_by FROM " +
+		t.name(schema.SourceTable) +
+		" FINAL WHERE present AND table_name = " + p2.text(table) + " AND id = " + p2.text(row[i].Value), p2}
+	said, err := e.jsonRow(ctx, &sources)
+	if err != nil {
+		return nil, err
+	}
+	if len(said) == 1 && said[0].Value != "" {
+		facts = append(facts, Fact{"said by", said[0].Value, e.Planner.settings.TableName(table)})
+	}
+	return facts, nil
+}
+
+// jsonRow is the first row of a query as names and texts, in the order of its columns; nil where there is none.
+func (e *Explorer) jsonRow(ctx context.Context, q *Query) (row []Fact, err error) {
+	ctx = chgo.Context(ctx, chgo.WithParameters(q.values()), chgo.WithSettings(chgo.Settings{
+		"max_execution_time": maxSeconds, "priority": 10, "log_comment": "explore",
+	}))
+	result, err := e.Conn.QueryFormat(ctx, "JSONCompactEachRowWithNames", q.sql)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, result.Close()) }()
+	decoder := json.NewDecoder(io.LimitReader(result, 1<<20))
+	decoder.UseNumber()
+	var names []string
+	var values []any
+	if err := decoder.Decode(&names); err != nil {
+		return nil, fmt.Errorf("read the names of columns: %w", err)
+	}
+	if err := decoder.Decode(&values); err != nil {
+		if errors.Is(err, io.EOF) {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("read a record: %w", err)
+	}
+	for i, name := range names[:min(len(names), len(values))] {
+		row = append(row, Fact{Name: name, Value: plain(values[i])})
+	}
+	return row, nil
+}
+
+// plain is a JSON value as people write it: a list with commas, a prefix with a slash. Nothing is "".
+func plain(v any) string {
+	list, ok := v.([]any)
+	if !ok {
+		if v == nil || v == false {
+			return ""
+		}
+		return fmt.Sprint(v)
+	}
+	var all []string
+	for _, item := range list {
+		if pair, ok := item.([]any); ok && len(pair) == 2 {
+			all = append(all, fmt.Sprintf("%s/%v", strings.TrimPrefix(fmt.Sprint(pair[0]), "::ffff:"), pair[1]))
+		} else if text := plain(item); text != "" {
+			all = append(all, text)
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
+// Seen is when the first and the last flow of the filter began, of those of the last days; the zero times where there
+// is none.
+func (e *Explorer) Seen(ctx context.Context, condition string, days int) (first, last time.Time, err error) {
+	q := Question{Filter: condition, Last: time.Duration(days) * 24 * time.Hour, Unit: Bits, View: Table, Top: 1}
+	sel, err := e.Planner.selection(&q, q.span(e.Now()), false)
+	if err != nil {
+		return first, last, err
+	}
+	query := Query{"SELECT toUnixTimestamp(min(start_time)) AS first, toUnixTimestamp(max(start_time)) AS last FROM " +
+		sqltext.Name(e.Planner.settings.Database) + "." + sqltext.Name(e.Planner.settings.Tables.Flow) + " WHERE " +
+		sel.where +
+		" HAVING count() > 0", sel.params}
+	row, err := e.jsonRow(ctx, &query)
+	if err != nil || len(row) != 2 {
+		return first, last, err
+	}
+	from, err := strconv.ParseInt(row[0].Value, 10, 64)
+	to, err2 := strconv.ParseInt(row[1].Value, 10, 64)
+	return time.Unix(from, 0).UTC(), time.Unix(to, 0).UTC(), errors.Join(err, err2)
+}
