@@ -17,56 +17,11 @@ import (
 // are made at once, and how often a report is.
 const (
 	maxConnections = 128
+	maxOfOne       = 64              // of one IP address
 	maxPages       = 4               // at once; others wait their turn
 	pageWait       = 5 * time.Second // for it
 	reportAge      = time.Second
 )
-
-// connections closes what is idle when there are too many connections, so that clients that hold them open do not lock
-// others out. It is safe for concurrent use.
-type connections struct {
-	mu   sync.Mutex
-	most int
-	open map[net.Conn]connection
-}
-
-type connection struct {
-	state http.ConnState
-	since time.Time
-}
-
-// changed is http.Server's ConnState.
-func (c *connections) changed(conn net.Conn, state http.ConnState) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if state == http.StateClosed || state == http.StateHijacked {
-		delete(c.open, conn)
-		return
-	}
-	if state == http.StateNew && len(c.open) >= c.most {
-		victim := c.victim()
-		if victim == nil {
-			victim = conn // all others are being answered
-		}
-		delete(c.open, victim)
-		_ = victim.Close()
-		if victim == conn {
-			return
-		}
-	}
-	c.open[conn] = connection{state, time.Now()}
-}
-
-// victim is the connection that waits for longest, for another request or for its first one; nil where none does.
-func (c *connections) victim() net.Conn {
-	var oldest net.Conn
-	for conn, x := range c.open {
-		if x.state != http.StateActive && (oldest == nil || x.since.Before(c.open[oldest].since)) {
-			oldest = conn
-		}
-	}
-	return oldest
-}
 
 // turns has at most maxPages requests answered at once by next. One that does not get its turn is told to come back.
 func turns(next http.HandlerFunc, slots chan struct{}, wait time.Duration) http.HandlerFunc {

@@ -17,6 +17,8 @@ import (
 
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
+
+	"github.com/metranova/flow-collector/sink/connlimit"
 )
 
 // Options say where and what to answer.
@@ -67,7 +69,7 @@ func Listen(o Options) (*Server, error) {
 	})
 	s.mux.HandleFunc("GET /readyz", s.readyz)
 	s.mux.HandleFunc("GET /collecting", s.collecting)
-	s.server.ConnState = (&connections{most: maxConnections, open: map[net.Conn]connection{}}).changed
+	s.server.ConnState = connlimit.New(maxConnections, maxOfOne, nil).Changed
 	if o.PProf {
 		s.mountPProf()
 	}
@@ -161,6 +163,9 @@ func guard(next http.Handler, hosts []string) http.Handler {
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
+		if len(r.TransferEncoding) > 0 {
+			h.Set("Connection", "close") // it may have had a Content-Length too (RFC 9112, section 6.3)
+		}
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			h.Set("Allow", "GET, HEAD")
 			writeText(w, http.StatusMethodNotAllowed, "only GET and HEAD are answered: nothing can be changed here\n")

@@ -3,6 +3,10 @@ package store
 import (
 	"context"
 	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -62,49 +66,102 @@ func (s *server) kill(mark string) error {
 	return c.run(fmt.Sprintf("KILL QUERY WHERE startsWith(Settings['log_comment'], %s) ASYNC", quoteText(mark)))
 }
 
-// marks are the running statements by mark, each with the query id that its client knows it by: the engine has ids of
-// its own, by which no client can kill. It is safe for concurrent use.
+// marks are the running statements by mark. It is safe for concurrent use.
 type marks struct {
 	mu  sync.Mutex
-	ids map[string]string
+	all map[string]marked
 }
 
-func newMarks() *marks { return &marks{ids: map[string]string{}} }
+// marked is a running statement: the query id that its client knows it by, as the engine has ids of its own by which no
+// client can kill, and its client.
+type marked struct {
+	id     string
+	client *http.Request
+}
 
-func (m *marks) add(mark, id string) (remove func()) {
+func newMarks() *marks { return &marks{all: map[string]marked{}} }
+
+func (m *marks) add(mark, id string, client *http.Request) (remove func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.ids[mark] = id
+	m.all[mark] = marked{id, client}
 	return func() {
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		delete(m.ids, mark)
+		delete(m.all, mark)
 	}
 }
 
-// byQueryID returns a KILL QUERY statement that compares the clients' query ids where the given one compares the
-// engine's.
-func (m *marks) byQueryID(statement string) string {
+// of returns the marks of a client's statements, with their query ids.
+func (m *marks) of(client *http.Request) (known, ids []string) {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	var known, ids []string
-	for mark, id := range m.ids {
-		known, ids = append(known, quoteText(mark)), append(ids, quoteText(id))
-	}
-	if len(known) == 0 {
-		return statement
-	}
-	id := fmt.Sprintf("transform(splitByChar(' ', Settings['log_comment'])[1], [%s], [%s], query_id)",
-		strings.Join(known, ", "), strings.Join(ids, ", "))
-	var b strings.Builder
-	done := 0
-	for l := (lexer{src: statement}); ; {
-		token := l.next()
-		if token == "" {
-			return b.String() + statement[done:]
+	running := maps.Clone(m.all)
+	m.mu.Unlock()
+	own := identityOf(client)
+	for mark, x := range running {
+		if x.client == client || identityOf(x.client) == own {
+			known, ids = append(known, quoteText(mark)), append(ids, quoteText(x.id))
 		}
-		if nameOf(token) == "query_id" && (isWordByte(token[0]) || token[0] == '`' || token[0] == '"') {
-			b.WriteString(statement[done:l.start] + id)
+	}
+	return known, ids
+}
+
+// identity is who sends a request, as far as it can be told: all clients have one name and password.
+type identity struct {
+	host      string // the address of the other end
+	uid       int    // the user of a client on this host
+	uidKnown  bool
+	collector bool
+}
+
+func identityOf(r *http.Request) identity {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	who := identity{host: host, collector: isOwnAgent(r)}
+	if c, ok := r.Context().Value(connectionKey{}).(*net.TCPConn); ok {
+		who.uid, who.uidKnown = peerUser(c)
+	}
+	return who
+}
+
+// restrictKill returns a KILL QUERY statement that ends no statements but those of the same client, and compares the
+// clients' query ids where the given one compares the engine's. Others are returned as they are.
+func (m *marks) restrictKill(statement string, client *http.Request) (string, error) {
+	l := lexer{src: statement}
+	if l.next(); !strings.EqualFold(l.next(), "QUERY") {
+		return statement, nil
+	}
+	known, ids := m.of(client)
+	mark := "splitByChar(' ', Settings['log_comment'])[1]"
+	var b strings.Builder
+	done, depth, where := 0, 0, false
+	for {
+		token := l.next()
+		atTop := depth == 0
+		switch token {
+		case "(", "[", "{":
+			depth++
+		case ")", "]", "}":
+			depth--
+		}
+		switch word := strings.ToUpper(token); {
+		case depth < 0:
+			return "", newException(codeSyntaxError, "SYNTAX_ERROR", "Syntax error: a bracket is closed that is not open")
+		case !where && atTop && word == "WHERE":
+			where = true
+			fmt.Fprintf(&b, "%s %s IN [%s] AND (", statement[done:l.pos], mark, strings.Join(known, ", "))
+			done = l.pos
+		case where && atTop && (token == "" || slices.Contains([]string{"SYNC", "ASYNC", "TEST", "FORMAT", "SETTINGS"},
+			word)):
+			// A comment in the condition ends with its line.
+			return b.String() + statement[done:l.start] + "\n) " + statement[l.start:], nil
+		case token == "":
+			return statement, nil // a syntax error for the engine
+		case where && nameOf(token) == "query_id" && isName(token):
+			fmt.Fprintf(&b, "%stransform(%s, [%s], [%s], query_id)", statement[done:l.start], mark,
+				strings.Join(known, ", "), strings.Join(ids, ", "))
 			done = l.pos
 		}
 	}

@@ -129,3 +129,125 @@ func TestTricklingRequest(t *testing.T) {
 		t.Errorf("status %s", res.Status)
 	}
 }
+
+// TestKillQuery kills as the collector, as another client, and as one from another address: each ends its own
+// statements alone.
+func TestKillQuery(t *testing.T) {
+	base := storetest.Start(t)
+	elsewhere := &http.Client{Transport: &http.Transport{DisableKeepAlives: true,
+		DialContext: (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}).DialContext}}
+	clients := map[string]func(ctx context.Context, sql string) (string, error){}
+	for name, agent := range map[string]string{"the collector": "flow-collector/1", "a client": "curl/8", "elsewhere": "curl/8"} {
+		clients[name] = func(ctx context.Context, sql string) (string, error) {
+			r, err := http.NewRequestWithContext(ctx, http.MethodPost,
+				base+"/?query_id="+strings.ReplaceAll(name, " ", "-"), strings.NewReader(sql))
+			if err != nil {
+				return "", err
+			}
+			r.Header.Set("User-Agent", agent)
+			client := http.DefaultClient
+			if name == "elsewhere" {
+				client = elsewhere
+			}
+			res, err := client.Do(r)
+			if err != nil {
+				return "", err
+			}
+			defer res.Body.Close()
+			b, err := io.ReadAll(res.Body)
+			return string(b), err
+		}
+	}
+	kill := func(name, where string) string {
+		text, err := clients[name](t.Context(), "KILL QUERY WHERE "+where)
+		must(t, err)
+		return text
+	}
+	ended := make(chan string, len(clients))
+	for name, ask := range clients {
+		go func() {
+			if text, _ := ask(t.Context(), "SELECT '"+name+"', count() FROM ("+endless+")"); strings.Contains(text, "394") {
+				ended <- name
+			}
+		}()
+	}
+	waitFor(t, "the statements to run", func() bool { return runningEndless(t, base) == "3" })
+	for _, where := range []string{"1", "query_id = 'a-client' OR 1 --", "query_id != '' SYNC", "1 /* x", "1) OR (1",
+		"query LIKE '%sipHash64%' ASYNC FORMAT TSV", "query_id = 'a-client'"} {
+		kill("elsewhere", where)
+	}
+	if name := <-ended; name != "elsewhere" {
+		t.Fatalf("the statement of %s was ended", name)
+	}
+	kill("a client", "query_id = 'the-collector'")
+	kill("a client", "query_id = 'a-client' SYNC")
+	if name := <-ended; name != "a client" {
+		t.Fatalf("the statement of %s was ended", name)
+	}
+	if got := runningEndless(t, base); got != "1" {
+		t.Errorf("%s statements run, want the collector's", got)
+	}
+	kill("the collector", "1")
+	if name := <-ended; name != "the collector" {
+		t.Errorf("the statement of %s was ended", name)
+	}
+}
+
+// TestSlowInserts begins more inserts than there are places, of which no byte of data comes: others have their turn.
+func TestSlowInserts(t *testing.T) {
+	base := storetest.StartWith(t, store.Options{Queries: 2})
+	run(t, base, "CREATE TABLE t (a Int32) ENGINE = MergeTree ORDER BY a")
+	for range 5 {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
+		must(t, err)
+		defer conn.Close()
+		fmt.Fprintf(conn, "POST /?query=INSERT+INTO+t+FORMAT+CSV HTTP/1.1\r\nHost: 127.0.0.1\r\n"+
+			"Content-Length: 1000000\r\nExpect: 100-continue\r\n\r\n")
+		// The store asks for the body once it has read the head.
+		line, err := bufio.NewReader(conn).ReadString('\n')
+		must(t, err)
+		if !strings.Contains(line, "100") {
+			t.Fatalf("answer %q", line)
+		}
+	}
+	for range 4 {
+		run(t, base+"?query=INSERT+INTO+t+FORMAT+CSV", "1\n")
+	}
+}
+
+// TestManyConnections opens more connections than one user may have that send nothing but the beginning of a head: the
+// store's own user is answered all the same, and another user is not locked out by idle ones.
+func TestManyConnections(t *testing.T) {
+	base := storetest.Start(t)
+	for range 600 {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
+		must(t, err)
+		defer conn.Close()
+		fmt.Fprint(conn, "P")
+	}
+	if got := run(t, base, "SELECT 1"); got != "1\n" {
+		t.Error(got)
+	}
+}
+
+// TestHeldBytes asks for a statement that is longer than all requests together may hold.
+func TestHeldBytes(t *testing.T) {
+	base := storetest.Start(t)
+	body := io.MultiReader(strings.NewReader("SELECT 1 --"), io.LimitReader(zeros{}, 300<<20))
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, base+"/?max_query_size=1000000000", body)
+	must(t, err)
+	if res, err := http.DefaultClient.Do(r); err == nil {
+		b, _ := io.ReadAll(res.Body)
+		res.Body.Close()
+		if res.StatusCode == http.StatusOK || !strings.Contains(string(b), "Requests hold") {
+			t.Errorf("%s: %s", res.Status, b)
+		}
+	}
+	if got := run(t, base, "SELECT 1"); got != "1\n" { // what it held is given back
+		t.Error(got)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }

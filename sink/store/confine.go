@@ -129,8 +129,8 @@ var systemFiles = []string{
 	"/etc/nsswitch.conf", "/etc/resolv.conf", "/usr/share/zoneinfo", "/proc", "/sys", "/dev/urandom", "/dev/random",
 }
 
-// restrict confines this thread, and with it the program that it executes. Kernels before 6.2 have no Landlock that
-// knows of all that is wanted here; the error says so.
+// restrict confines this thread, and with it the program that it executes. Kernels before 5.19 have no Landlock that
+// knows of all that is needed here; the error says so. Kernels before 6.7 do not confine connections.
 func restrict(o Options, self string) error {
 	if o.NoLandlock {
 		return errors.New("asked for")
@@ -139,10 +139,14 @@ func restrict(o Options, self string) error {
 	if errno != 0 {
 		return fmt.Errorf("the kernel has no Landlock (%w)", errno)
 	}
-	if version < 3 { // 3 knows of truncation
+	if version < 2 { // 1 lets nothing be moved from one directory to another, which the engine does
 		return fmt.Errorf("the kernel's Landlock is too old (version %d)", version)
 	}
 	attr := unix.LandlockRulesetAttr{Handled_access_fs: landlockRun | landlockWrite}
+	if version < 3 {
+		// It does not know of truncation. The engine truncates what it opens for writing, which is handled.
+		attr.Handled_access_fs &^= unix.LANDLOCK_ACCESS_FS_TRUNCATE
+	}
 	size := unsafe.Sizeof(attr.Handled_access_fs)
 	if version >= 4 {
 		attr.Handled_access_net = unix.LANDLOCK_ACCESS_NET_CONNECT_TCP
@@ -153,7 +157,9 @@ func restrict(o Options, self string) error {
 		return fmt.Errorf("Landlock: %w", errno)
 	}
 	defer unix.Close(int(ruleset))
-	allow := func(path string, rights uint64) error { return allowPath(int(ruleset), path, rights) }
+	allow := func(path string, rights uint64) error {
+		return allowPath(int(ruleset), path, rights&attr.Handled_access_fs)
+	}
 	for _, path := range systemFiles {
 		if err := allow(path, landlockRead); err != nil && !errors.Is(err, unix.ENOENT) {
 			return err

@@ -1,12 +1,12 @@
 package store
 
 import (
+	"errors"
 	"io"
 	"mime/multipart"
 	"net/url"
 	"strconv"
 	"strings"
-	"sync/atomic"
 )
 
 // An external table is data that a client sends beside its statement, in a part of a multipart form: the part's name is
@@ -18,16 +18,12 @@ type external struct {
 }
 
 const (
-	maxExternal    = 64 << 20  // bytes of external tables in one request
-	maxExternalAll = 256 << 20 // and in all requests at once
-	maxTables      = 32
+	maxExternal = 64 << 20 // bytes of external tables in one request
+	maxTables   = 32
 )
 
-// externalBytes is what external tables of all requests hold in memory.
-type externalBytes struct{ n atomic.Int64 }
-
-// readExternal reads a part that is a table. The bytes count in total until q.release.
-func (q *request) readExternal(part *multipart.Part, values url.Values, total *externalBytes) error {
+// readExternal reads a part that is a table.
+func (q *request) readExternal(part *multipart.Part, values url.Values) error {
 	bad := func(format string, args ...any) error {
 		return newException(codeBadArguments, "BAD_ARGUMENTS", format, args...)
 	}
@@ -51,24 +47,22 @@ func (q *request) readExternal(part *multipart.Part, values url.Values, total *e
 	x.create = "CREATE TEMPORARY TABLE " + quoteName(name) + " (" + structure + ") ENGINE = Memory"
 	if st := parseStatement(x.create); st.multi || len(x.create) > defaultMaxQuerySize {
 		return bad("The structure of the external table %q is not a list of columns", name)
-	} else if e := guard(st, false); e != nil {
+	} else if e := q.rules.statement(st, false); e != nil {
 		return e
 	}
 	var err error
-	if x.data, err = io.ReadAll(io.LimitReader(part, maxExternal-q.externalBytes+1)); err != nil {
+	x.data, err = io.ReadAll(io.LimitReader(q.held(part), maxExternal-q.externalBytes+1))
+	var full *exception
+	switch {
+	case errors.As(err, &full):
+		return full
+	case err != nil:
 		return bad("external table %q: %v", name, err)
 	}
-	n := int64(len(x.data))
-	if q.externalBytes+n > maxExternal {
+	q.externalBytes += int64(len(x.data))
+	if q.externalBytes > maxExternal {
 		return newException(codeTooManyBytes, "TOO_MANY_BYTES",
 			"External tables of a request may have %d bytes in the local store", maxExternal)
-	}
-	q.externalBytes += n
-	previous := q.release
-	q.release = func() { total.n.Add(-n); previous() }
-	if total.n.Add(n) > maxExternalAll {
-		return newException(codeTooManyQueries, "TOO_MANY_SIMULTANEOUS_QUERIES",
-			"External tables of all requests have %d bytes: no more are taken now", maxExternalAll)
 	}
 	q.external = append(q.external, x)
 	return nil

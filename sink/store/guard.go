@@ -11,6 +11,23 @@ import (
 // everybody. The guard refuses those by their names, before the engine sees the statement. The sandbox (confine.go)
 // holds where both are wrong.
 
+// rules are what the guard goes by. The zero value is for a kernel that does not confine the engine.
+type rules struct {
+	// confined says that the kernel keeps the engine to its directory. Where it does not, texts are read as SQL too:
+	// some settings and the structures of tables are SQL in a text.
+	confined bool
+	// tableFunctions are the engine's table functions that are not in allowedTableFunctions, in lower case.
+	tableFunctions []string
+}
+
+// allowedTableFunctions stay within the database, in lower case.
+var allowedTableFunctions = []string{
+	"numbers", "numbers_mt", "zeros", "zeros_mt", "primes", "generateseries", "generate_series", "generaterandom",
+	"values", "sqlstandardvalues", "null", "input", "format", "view", "viewifpermitted", "viewexplain", "merge", "loop",
+	"dictionary", "fuzzjson", "mergetreeindex", "mergetreeprojection", "mergetreetextindex", "mergetreeanalyzeindexes",
+	"mergetreeanalyzeindexesuuid",
+}
+
 // allowedEngines are the table and database engines whose data is within the database.
 var allowedEngines = []string{
 	"MergeTree", "ReplacingMergeTree", "SummingMergeTree", "AggregatingMergeTree", "CollapsingMergeTree",
@@ -49,32 +66,47 @@ func denied(format string, args ...any) *exception {
 	return newException(codeAccessDenied, "ACCESS_DENIED", format, args...)
 }
 
-// valuesSetting has the engine evaluate SQL in data of the format Values, which the guard does not read.
-const valuesSetting = "input_format_values_interpret_expressions"
+// valuesSettings have the engine evaluate SQL in data of the format Values, which the guard does not read.
+var valuesSettings = []string{
+	"input_format_values_interpret_expressions", "input_format_values_deduce_templates_of_expressions",
+}
 
-// guardValues says why data of the format Values, which may hold SQL, is not inserted.
-func guardValues(data string) *exception {
-	g := &guardian{lexer: lexer{src: data}}
+// values says why data of the format Values, which may hold SQL, is not inserted.
+func (r *rules) values(data string) *exception {
+	g := &guardian{rules: r, lexer: lexer{src: data}}
 	return g.check(0)
 }
 
-// guard says why a statement is not run, nil if it may be. It is called with the SQL only, without the data of an
+// text says why the value of a setting or of a query parameter is not taken: it may be SQL.
+func (r *rules) text(value string) *exception {
+	if r.confined {
+		return nil
+	}
+	for _, text := range []string{value, unescape(value)} {
+		if e := (&guardian{rules: r, lexer: lexer{src: text}}).check(1); e != nil {
+			return e
+		}
+	}
+	return nil
+}
+
+// statement says why a statement is not run, nil if it may be. It is called with the SQL only, without the data of an
 // insert.
-func guard(st statement, readonly bool) *exception {
+func (r *rules) statement(st statement, readonly bool) *exception {
 	if !slices.Contains(allowedVerbs, st.verb) && isName(st.verb) {
 		return denied("The local store does not run %s statements", st.verb)
 	}
-	// inserts have a message of their own
-	if readonly && !slices.Contains(readingVerbs, st.verb) && st.verb != "INSERT" {
+	if readonly && !slices.Contains(readingVerbs, st.verb) {
 		return newException(codeReadonly, "READONLY",
 			"Cannot execute %s in readonly mode: it needs a POST request without readonly", st.verb)
 	}
-	g := &guardian{lexer: lexer{src: st.text}}
+	g := &guardian{rules: r, lexer: lexer{src: st.text}}
 	return g.check(0)
 }
 
 // guardian reads a statement token by token.
 type guardian struct {
+	*rules
 	lexer
 	words [3]string // the last tokens as names, the newest first
 }
@@ -111,17 +143,22 @@ func (g *guardian) check(nesting int) *exception {
 		return denied("SQL in texts is nested too deep")
 	}
 	define, dictionary, attach := false, false, false
+	structure := &literalArguments{}
 	for tok := g.advance(); tok != ""; tok = g.advance() {
 		word := g.words[0]
+		if !g.confined && structure.refuses(g, tok) {
+			return denied("Arguments of %s() are texts and numbers, not expressions, in a local store "+
+				"that the kernel does not confine", structure.function)
+		}
 		switch before := g.words[1]; {
-		case word == valuesSetting, word == `\` && g.peek() == "=":
+		case slices.Contains(valuesSettings, word), word == `\` && g.peek() == "=":
 			return denied("The setting %s cannot be changed in a statement", tok)
 		case tok == "(" && g.callsForbidden():
 			return denied("The local store does not run %s(): it does not stay within the database", before)
-		case before == "apply" && slices.Contains(forbiddenFunctions, word), before == "apply" && word == `\`:
+		case before == "apply" && g.isForbidden(word):
 			return denied("The local store does not run %s: it does not stay within the database", tok)
 		case word == "(" && before == "apply":
-			if name := nameOf(g.peek()); slices.Contains(forbiddenFunctions, name) || name == `\` {
+			if g.isForbidden(nameOf(g.peek())) {
 				return denied("The local store does not run %s: it does not stay within the database", g.peek())
 			}
 		case word == "create", word == "replace", word == "attach":
@@ -139,13 +176,54 @@ func (g *guardian) check(nesting int) *exception {
 		case attach && before == "from" && isText(tok):
 			return denied("ATTACH … FROM a path is not possible in the local store")
 		}
-		if dictionary && isText(tok) {
-			if e := (&guardian{lexer: lexer{src: textOf(tok)}}).check(nesting + 1); e != nil {
+		if (dictionary || !g.confined) && isText(tok) {
+			if e := (&guardian{rules: g.rules, lexer: lexer{src: textOf(tok)}}).check(nesting + 1); e != nil {
 				return e
 			}
 		}
 	}
 	return nil
+}
+
+// isForbidden is true for the name, as nameOf, of a function that is not run.
+func (g *guardian) isForbidden(name string) bool {
+	return name == `\` || slices.Contains(forbiddenFunctions, name) || slices.Contains(g.tableFunctions, name)
+}
+
+// literalArguments follows the arguments of table functions that take SQL in a text, such as the structure of a table
+// with its defaults. The guard reads texts, but does not compute them: concat('fi', 'le') hides a name.
+type literalArguments struct {
+	function string // "" outside of one
+	depth    int    // of parentheses within it
+}
+
+var (
+	sqlArguments = []string{"format", "values", "sqlstandardvalues", "null", "input", "generaterandom", "fuzzjson",
+		"viewexplain"}
+	// beforeExpressions stand before a function of an expression, such as format('{}', x), and before no table.
+	beforeExpressions = []string{"select", "distinct", "where", "prewhere", "having", "and", "or", "not", "on", "by",
+		"case", "when", "then", "else", "between", "like", "=", "<", ">", "+", "-", "*", "/", "["}
+)
+
+// refuses is called with each token in turn. It is true where an argument is an expression.
+func (a *literalArguments) refuses(g *guardian, tok string) bool {
+	name, before := g.words[1], g.words[2]
+	switch {
+	case a.function == "":
+		if tok == "(" && slices.Contains(sqlArguments, name) && !slices.Contains(beforeExpressions, before) {
+			a.function, a.depth = name, 1
+		}
+		return false
+	case tok == ")":
+		if a.depth--; a.depth == 0 {
+			a.function = ""
+		}
+		return false
+	case tok == "(":
+		a.depth++
+		return name != "" && isWordByte(name[0])
+	}
+	return tok == "{" || tok == "|" || tok == "?" || g.words[0] == "select" || g.words[0] == "with"
 }
 
 // callsForbidden looks at the name before a "(". A table may be called like a function: a name behind these words is
@@ -155,7 +233,7 @@ func (g *guardian) callsForbidden() bool {
 	if name == `\` {
 		return true
 	}
-	return slices.Contains(forbiddenFunctions, name) &&
+	return g.isForbidden(name) &&
 		!slices.Contains([]string{"into", "table", "view", "exists", "dictionary", "."}, before)
 }
 
@@ -206,7 +284,7 @@ func (g *guardian) source(nesting int) *exception {
 		case g.words[1] == "host" && !(isText(tok) && isLoopbackName(textOf(tok))):
 			return denied("A dictionary of the local store reads this store only, not HOST %s", tok)
 		case isText(tok):
-			if e := (&guardian{lexer: lexer{src: textOf(tok)}}).check(nesting + 1); e != nil {
+			if e := (&guardian{rules: g.rules, lexer: lexer{src: textOf(tok)}}).check(nesting + 1); e != nil {
 				return e
 			}
 		}

@@ -212,6 +212,31 @@ var hostileStatements = []string{
 	"SELECT 1 SETTINGS dialect = 'kusto', allow_experimental_kusto_dialect = 1",
 	"SET dialect = 'prql'",
 
+	// SQL in texts: settings, structures of tables, data.
+	"SELECT 'x' AS x SETTINGS additional_result_filter = 'length(file(\\'{FILE}\\')) = 1'",
+	"SELECT * FROM plain SETTINGS additional_table_filters = {'plain': 'length(file(\\'{FILE}\\')) = 1'}",
+	"SELECT * FROM format(Values, 'x String', '(file(assumeNotNull(\\'{FILE}\\')))')",
+	"SELECT * FROM format(JSONEachRow, 'y Int8, x String DEFAULT file(\\'{FILE}\\')', '{\"y\": 1}')",
+	"SELECT x FROM format(JSONEachRow, 'y Int8, x String MATERIALIZED file(\\'{FILE}\\')', '{\"y\": 1}')",
+	"SELECT * FROM format(JSONEachRow, $$y Int8, x String DEFAULT file('{FILE}')$$, '{\"y\": 1}')",
+	"SELECT * FROM format(JSONEachRow, 'y Int8, x String DEFAULT f\\x69le(\\'{FILE}\\')', '{\"y\": 1}')",
+	"SELECT * FROM format(JSONEachRow, 'y Int8, x String DEFAULT fi' || 'le(\\'{FILE}\\')', '{\"y\": 1}')",
+	"SELECT * FROM format(JSONEachRow, concat('y Int8, x String DEFAULT fi', 'le(\\'{FILE}\\')'), '{\"y\": 1}')",
+	"SELECT * FROM `format`(JSONEachRow, concat('y Int8, x String DEFAULT fi', 'le(\\'{FILE}\\')'), '{\"y\": 1}')",
+	"SELECT * FROM plain AS p, format(JSONEachRow, concat('y Int8, x String DEFAULT fi', 'le(\\'{FILE}\\')'), '{\"y\": 1}') AS f",
+	"SELECT * FROM loop(format(JSONEachRow, concat('y Int8, x String DEFAULT fi', 'le(\\'{FILE}\\')'), '{\"y\": 1}')) LIMIT 1",
+	"CREATE TABLE hostile AS format(JSONEachRow, concat('y Int8, x String DEFAULT fi', 'le(\\'{FILE}\\')'), '{\"y\": 1}')",
+	"CREATE VIEW hostile AS SELECT 'x' AS x SETTINGS additional_result_filter = 'length(file(\\'{FILE}\\')) = 1'",
+	"SELECT * FROM format(JSONEachRow, (SELECT 'y Int8, x String DEFAULT fi' || 'le(\\'{FILE}\\')'), '{\"y\": 1}')",
+	"SET additional_result_filter = 'length(file(\\'{FILE}\\')) = 1', format_schema_source = 'file'",
+	"SET input_format_values_deduce_templates_of_expressions = 1, dialect = 'prql'",
+
+	// Table functions that the list of forbidden ones does not have.
+	"SELECT * FROM icebergLocalCluster('default', '{DIR}')",
+	"SELECT * FROM deltaLakeCluster('default', 'http://127.0.0.1:{PORT}/x')",
+	"SELECT * FROM arrowstream('{FILE}')",
+	"SELECT * FROM cluster('127.0.0.1:{PORT}', system.one)",
+
 	// Backups, users, the server.
 	"BACKUP TABLE plain TO File('{DIR}/backup')",
 	"BACKUP TABLE plain TO Disk('default', '../../backup')",
@@ -236,8 +261,8 @@ var hostileStatements = []string{
 	"SELECT 1 UNION ALL SELECT length(file('{FILE}'))",
 }
 
-// TestHostileStatements sends each statement by POST and by GET, with the kernel's confinement and without it. Whatever
-// comes back, nothing outside is read, written or asked.
+// TestHostileStatements sends each statement by POST, by GET, and both in a session that keeps something, with the
+// kernel's confinement and without it. Whatever comes back, nothing outside is read, written or asked.
 func TestHostileStatements(t *testing.T) {
 	for name, o := range map[string]store.Options{"confined": {}, "not confined by the kernel": {NoLandlock: true}} {
 		t.Run(name, func(t *testing.T) { testHostileStatements(t, storetest.StartWith(t, o)) })
@@ -250,20 +275,26 @@ func testHostileStatements(t *testing.T, base string) {
 	fill := strings.NewReplacer("{FILE}", out.secret, "{DIR}", out.dir, "{PORT}", out.port)
 	for _, statement := range hostileStatements {
 		sql := fill.Replace(statement)
-		for _, method := range []string{http.MethodPost, http.MethodGet} {
-			var r reply
-			if method == http.MethodPost {
-				r = send(t, method, base+"/?param_f=file", sql)
-			} else {
-				r = send(t, method, base+"/?param_f=file&query="+url.QueryEscape(sql), "")
+		for _, session := range []string{"", "&session_id=kept"} {
+			if session != "" {
+				run(t, base+"?session_id=kept", "SET max_threads = 2")
 			}
-			if r.status == http.StatusOK {
-				t.Errorf("%s %s: status 200: %q", method, sql, r.body)
-			}
-			if strings.Contains(r.body, secretText) {
-				t.Errorf("%s %s: the file was read: %s", method, sql, r.body)
+			for _, method := range []string{http.MethodPost, http.MethodGet} {
+				var r reply
+				if method == http.MethodPost {
+					r = send(t, method, base+"/?param_f=file"+session, sql)
+				} else {
+					r = send(t, method, base+"/?param_f=file"+session+"&query="+url.QueryEscape(sql), "")
+				}
+				if r.status == http.StatusOK {
+					t.Errorf("%s%s %s: status 200: %q", method, session, sql, r.body)
+				}
+				if strings.Contains(r.body, secretText) {
+					t.Errorf("%s%s %s: the file was read: %s", method, session, sql, r.body)
+				}
 			}
 		}
+		send(t, http.MethodGet, base+"/?session_id=kept&close_session=1&query=SELECT+1", "")
 		run(t, base, "DROP DICTIONARY IF EXISTS hostile")
 		run(t, base, "DROP TABLE IF EXISTS hostile")
 		run(t, base, "DROP DATABASE IF EXISTS hostile")
@@ -281,5 +312,88 @@ func testHostileStatements(t *testing.T, base string) {
 	}
 	if got := run(t, base, "SELECT count() FROM plain"); got != "0\n" {
 		t.Errorf("the table has %s rows", got)
+	}
+}
+
+// TestHostileRequests puts SQL elsewhere than in the statement, with the kernel's confinement and without it.
+func TestHostileRequests(t *testing.T) {
+	for name, o := range map[string]store.Options{"confined": {}, "not confined by the kernel": {NoLandlock: true}} {
+		t.Run(name, func(t *testing.T) {
+			base := storetest.StartWith(t, o)
+			out := newOutside(t)
+			run(t, base, "CREATE TABLE plain (x String) ENGINE = MergeTree ORDER BY x")
+			call := "file(assumeNotNull('" + out.secret + "'))"
+			for _, c := range []struct{ name, parameters, sql string }{
+				{"a setting", "additional_result_filter=" + url.QueryEscape("length("+call+") = 1"), "SELECT 1 AS x"},
+				{"a query parameter", "param_s=" + url.QueryEscape("x String DEFAULT "+strings.ReplaceAll(call, "'", `\'`)),
+					"SELECT * FROM format(JSONEachRow, {s:String}, '{}')"},
+				{"an escaped one", "param_s=" + url.QueryEscape(`x String DEFAULT f\x69le(\'`+out.secret+`\')`),
+					"SELECT * FROM format(JSONEachRow, {s:String}, '{}')"},
+				{"data longer than a statement may be", "query=" + url.QueryEscape("INSERT INTO plain VALUES"),
+					strings.Repeat("('"+strings.Repeat("x", 100)+"'),\n", 4000) + "(" + call + ")"},
+			} {
+				r := send(t, http.MethodPost, base+"/?"+c.parameters, c.sql)
+				if r.status == http.StatusOK || strings.Contains(r.body, secretText) {
+					t.Errorf("%s: status %d: %.300s", c.name, r.status, r.body)
+				}
+			}
+			if got := run(t, base, "SELECT countIf(x LIKE '"+secretText+"%') FROM plain"); got != "0\n" {
+				t.Error("the file is in the table")
+			}
+		})
+	}
+}
+
+// TestGuardLetsThrough has statements that the guard must not take for hostile ones, where it is strictest.
+func TestGuardLetsThrough(t *testing.T) {
+	base := storetest.StartWith(t, store.Options{NoLandlock: true})
+	run(t, base, "CREATE TABLE plain (file String) ENGINE = MergeTree ORDER BY file")
+	run(t, base, "CREATE TABLE file (x String) ENGINE = MergeTree ORDER BY x")
+	for _, c := range []struct{ sql, want string }{
+		{"INSERT INTO plain (file) VALUES ('a'), (upper('b'))", ""},
+		{"INSERT INTO file (x) SELECT 'it''s a profile, path: /tmp'", ""},
+		{"SELECT count() FROM plain WHERE file IN ('a', 'it''s')", "1\n"},
+		{"SELECT format('{} {}', upper('a'), 'b')", "A b\n"},
+		{"SELECT 1, format('{} {}', 'a', 'b')", "1\ta b\n"},
+		{"SELECT * FROM values('x String', ('a'), ('b'))", "a\nb\n"},
+		{"SELECT * FROM format(CSV, 'x String, y UInt8', 'a,1')", "a\t1\n"},
+		{"SELECT sum(number) FROM numbers(4)", "6\n"},
+		{"SELECT count() FROM merge(currentDatabase(), '^pla.n$')", "2\n"},
+		{"SELECT JSONExtractString('{\"a\": \"it''s\"}', 'a')", "it\\'s\n"},
+		{"SELECT count() FROM plain SETTINGS additional_result_filter = '1 = 1'", "2\n"},
+		{"SELECT 'SELECT x FROM url, file WHERE s3 = 1'", "SELECT x FROM url, file WHERE s3 = 1\n"},
+		{"CREATE TABLE note (x String COMMENT 'see file.txt') ENGINE = Log COMMENT 'f'", ""},
+	} {
+		if got := run(t, base, c.sql); got != c.want {
+			t.Errorf("%s: %q, want %q", c.sql, got, c.want)
+		}
+	}
+}
+
+// TestReadonlyInASession sends what changes something to a session that has a connection of its own, in requests that
+// may only read.
+func TestReadonlyInASession(t *testing.T) {
+	base := storetest.Start(t)
+	run(t, base, "CREATE TABLE plain (x String) ENGINE = MergeTree ORDER BY x")
+	run(t, base+"?session_id=s", "CREATE TEMPORARY TABLE mine (x String)")
+	for _, sql := range []string{
+		"INSERT INTO plain SELECT 'x'", "INSERT INTO plain VALUES ('x')", "INSERT INTO mine SELECT 'x'",
+		"WITH 1 AS a INSERT INTO plain SELECT 'x'", "/* SELECT */ INSERT INTO plain SELECT 'x'",
+		"SELECT 1 PARALLEL WITH DROP TABLE plain", "CREATE TABLE other (x Int8) ENGINE = Log", "DROP TABLE plain",
+		"DELETE FROM plain WHERE 1", "SET max_threads = 1", "USE system", "KILL QUERY WHERE 1", "OPTIMIZE TABLE plain",
+		"SYSTEM STOP MERGES",
+	} {
+		for name, r := range map[string]reply{
+			"GET":        send(t, http.MethodGet, base+"/?session_id=s&query="+url.QueryEscape(sql), ""),
+			"readonly=1": send(t, http.MethodPost, base+"/?session_id=s&readonly=1", sql),
+			"readonly=2": send(t, http.MethodPost, base+"/?session_id=s&readonly=2", sql),
+		} {
+			if r.status == http.StatusOK {
+				t.Errorf("%s %s: status 200: %q", name, sql, r.body)
+			}
+		}
+	}
+	if got := run(t, base+"?session_id=s", "SELECT (SELECT count() FROM plain), (SELECT count() FROM mine)"); got != "0\t0\n" {
+		t.Errorf("rows %q", got)
 	}
 }

@@ -2,8 +2,8 @@
 // process of its own, behind ClickHouse's HTTP interface. Any ClickHouse client that speaks HTTP can use it.
 //
 // Serve is the child: it owns the data directory and answers. Start is the parent: it keeps the child running. The rest
-// of the program talks to the store as it talks to any ClickHouse server, so of it the package imports sink/sqltext
-// alone.
+// of the program talks to the store as it talks to any ClickHouse server, so of it the package imports sink/sqltext and
+// sink/connlimit alone.
 //
 // Statements stay within the database: the door (door.go) says who may send one, the engine's grants (users.go) and the
 // guard (guard.go) what it may do, and the process has given up every file, program and connection outside

@@ -15,14 +15,15 @@ import (
 type placeKind int
 
 const (
-	queryPlaces  placeKind = iota // statements of everybody else
-	insertPlaces                  // inserts of data
-	ownPlaces                     // the collector's other statements: tables, metadata, and what its driver asks first
+	queryPlaces     placeKind = iota // statements of everybody else
+	insertPlaces                     // their inserts of data
+	ownInsertPlaces                  // the collector's inserts of data
+	ownPlaces                        // its other statements: tables, metadata, and what its driver asks first
 	placeKinds
 )
 
 func (k placeKind) String() string {
-	return [...]string{"queries", "inserts", "the collector's own statements"}[k]
+	return [...]string{"queries", "inserts", "the collector's inserts", "the collector's own statements"}[k]
 }
 
 // places bounds how many statements run at once. It is safe for concurrent use.

@@ -53,17 +53,20 @@ type request struct {
 
 	external      []external
 	externalBytes int64
-	release       func() // frees what the request holds of the store's bounds; never nil
+	heldBytes     int64 // what counts in total until release
+	total         *heldBytes
+	rules         *rules
 
 	readonlyLevel string
 }
 
-// parseRequest reads the parameters of a request; the body is left to be read, decompressed.
-func parseRequest(r *http.Request, total *externalBytes) (*request, error) {
+// parseRequest reads the parameters of a request; the body is left to be read, decompressed. What it holds counts in
+// total until the request's release.
+func parseRequest(r *http.Request, total *heldBytes, rules *rules) (*request, error) {
 	q := &request{body: r.Body, database: r.Header.Get("X-ClickHouse-Database"),
 		format: r.Header.Get("X-ClickHouse-Format"),
 		id:     uuid.NewString(), mark: newMark(), maxQuerySize: defaultMaxQuerySize, httpCompress: true,
-		sessionTimeout: sessionTimeout, release: func() {}}
+		sessionTimeout: sessionTimeout, total: total, rules: rules}
 	values := r.URL.Query()
 	var err error
 	if q.body, err = decodeBody(r.Body, r.Header.Get("Content-Encoding")); err != nil {
@@ -72,7 +75,7 @@ func parseRequest(r *http.Request, total *externalBytes) (*request, error) {
 	if values.Get("decompress") == "1" {
 		q.body = blockReader{compress.NewReader(q.body)}
 	}
-	if err := addForm(r, q, values, total); err != nil {
+	if err := addForm(r, q, values); err != nil {
 		return q, err
 	}
 	// ClickHouse lets nothing be changed by GET: a link in a page must not be able to drop a table.
@@ -139,7 +142,7 @@ func (q *request) set(name, value string) error {
 	default:
 		if name, ok := strings.CutPrefix(name, "param_"); ok {
 			q.params = append(q.params, parameter{name, value})
-			return nil
+			return orNil(q.rules.text(value))
 		}
 		return q.setting(name, value)
 	}
@@ -149,7 +152,7 @@ func (q *request) set(name, value string) error {
 // setting takes a setting of the engine; a few also mean something to the HTTP interface.
 func (q *request) setting(name, value string) error {
 	switch name {
-	case valuesSetting:
+	case valuesSettings[0], valuesSettings[1]:
 		return nil // guardData decides
 	case "log_comment":
 		q.comment = value
@@ -166,12 +169,20 @@ func (q *request) setting(name, value string) error {
 		}
 	}
 	q.settings = append(q.settings, parameter{name, value})
-	return nil
+	return orNil(q.rules.text(value))
+}
+
+// orNil is an error that is nil where there is no exception.
+func orNil(e *exception) error {
+	if e == nil {
+		return nil
+	}
+	return e
 }
 
 // addForm reads the parts of a multipart form: fields, which some clients send instead of URL parameters, and external
 // tables.
-func addForm(r *http.Request, q *request, values url.Values, total *externalBytes) error {
+func addForm(r *http.Request, q *request, values url.Values) error {
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || kind != "multipart/form-data" {
 		return nil
@@ -191,12 +202,12 @@ func addForm(r *http.Request, q *request, values url.Values, total *externalByte
 		}
 		name := part.FormName()
 		if part.FileName() != "" || values.Get(name+"_structure") != "" || values.Get(name+"_types") != "" {
-			if err := q.readExternal(part, values, total); err != nil {
+			if err := q.readExternal(part, values); err != nil {
 				return err
 			}
 			continue
 		}
-		value, err := io.ReadAll(io.LimitReader(part, defaultMaxQuerySize))
+		value, err := io.ReadAll(io.LimitReader(q.held(part), defaultMaxQuerySize))
 		if err != nil {
 			return newException(codeBadArguments, "BAD_ARGUMENTS", "multipart form, field %q: %v", part.FormName(), err)
 		}
@@ -242,8 +253,12 @@ func (q *request) head() (statement, io.Reader, error) {
 	if q.query != "" {
 		source = io.MultiReader(strings.NewReader(q.query+"\n"), q.body)
 	}
-	buf, err := io.ReadAll(io.LimitReader(source, int64(q.maxQuerySize)+1))
-	if err != nil {
+	buf, err := io.ReadAll(io.LimitReader(q.held(source), int64(q.maxQuerySize)+1))
+	var full *exception
+	switch {
+	case errors.As(err, &full):
+		return statement{}, nil, full
+	case err != nil:
 		return statement{}, nil, newException(codeBadArguments, "BAD_ARGUMENTS", "Cannot read the request: %v", err)
 	}
 	st := parseStatement(string(buf))
@@ -269,12 +284,12 @@ func (q *request) guardData(st statement, data io.Reader) (io.Reader, error) {
 	if !st.insert || !strings.EqualFold(q.insertFormat(st), "Values") {
 		return data, nil
 	}
-	buf, err := io.ReadAll(io.LimitReader(data, int64(q.maxQuerySize)+1))
+	buf, err := io.ReadAll(io.LimitReader(q.held(data), int64(q.maxQuerySize)+1))
 	if err != nil {
 		return nil, newException(codeBadArguments, "BAD_ARGUMENTS", "Cannot read the data of the insert: %v", err)
 	}
 	if len(buf) <= q.maxQuerySize {
-		if e := guardValues(string(buf)); e != nil {
+		if e := q.rules.values(string(buf)); e != nil {
 			return nil, e
 		}
 		q.literalValues = false
@@ -314,7 +329,9 @@ func (q *request) setup() string {
 		list = append(list, quoteName(s.name)+" = "+quoteText(s.value))
 	}
 	if q.literalValues {
-		list = append(list, valuesSetting+" = 0")
+		for _, name := range valuesSettings {
+			list = append(list, name+" = 0")
+		}
 	}
 	return "SET " + strings.Join(list, ", ")
 }

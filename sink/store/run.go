@@ -1,7 +1,9 @@
 package store
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -21,13 +23,23 @@ func (s *server) run(ctx context.Context, q *request, a *answer) error {
 		return newException(codeOutfileNotAllowed, "INTO_OUTFILE_NOT_ALLOWED",
 			"INTO OUTFILE and FROM INFILE are not allowed")
 	}
-	if e := guard(st, q.readonly); e != nil {
+	if e := s.rules.statement(st, q.readonly); e != nil {
 		return e
 	}
-	if !s.confined {
+	if st.insert {
+		a.expectRead()
+	}
+	if !s.rules.confined {
 		if data, err = q.guardData(st, data); err != nil {
 			return err
 		}
+	}
+	if st.insert {
+		// Before it takes a place: a client that sends nothing must not keep others from theirs.
+		if data, err = firstPiece(q.held(data), data); err != nil {
+			return asReadError(err)
+		}
+		a.expectNoMore()
 	}
 	kind := s.placeOf(st, a.r)
 	free, err := s.places.take(ctx, kind, st.text)
@@ -47,12 +59,14 @@ func (s *server) run(ctx context.Context, q *request, a *answer) error {
 		return err
 	}
 	defer leave()
-	defer s.marks.add(q.mark, q.id)()
+	defer s.marks.add(q.mark, q.id, a.r)()
 	if st.insert {
 		return s.insert(c, q, st, data, a)
 	}
 	if st.verb == "KILL" {
-		st.text = s.marks.byQueryID(st.text)
+		if st.text, err = s.marks.restrictKill(st.text, a.r); err != nil {
+			return err
+		}
 	}
 	defer s.cancelWhenDone(ctx, q.mark)()
 	return s.explain(s.query(ctx, c, q, st, a), q, st, kind)
@@ -76,11 +90,15 @@ func (q *request) deduplicates(st statement) bool {
 // ownAgent is in the User-Agent of the collector's own connections (sink/clickhouse).
 const ownAgent = "flow-collector/"
 
+func isOwnAgent(r *http.Request) bool { return strings.Contains(r.UserAgent(), ownAgent) }
+
 func (s *server) placeOf(st statement, r *http.Request) placeKind {
-	switch {
+	switch own := isOwnAgent(r); {
+	case st.insert && own:
+		return ownInsertPlaces
 	case st.insert:
 		return insertPlaces
-	case strings.Contains(r.UserAgent(), ownAgent):
+	case own:
 		return ownPlaces
 	}
 	return queryPlaces
@@ -125,18 +143,40 @@ func useDatabase(name string) string {
 	return "USE " + quoteName(name)
 }
 
+// insertPiece is how much of an insert's data is read at once, in bytes.
+const insertPiece = 256 << 10
+
+// firstPiece waits for the beginning of an insert's data, which it reads from first, and returns all of the data. What
+// has come to its end is not read again: a decompressor may then begin anew.
+func firstPiece(first, rest io.Reader) (io.Reader, error) {
+	buf := make([]byte, insertPiece)
+	n, err := fill(first, buf)
+	switch {
+	case err == io.EOF:
+		return bytes.NewReader(buf[:n]), nil
+	case err != nil:
+		return nil, err
+	}
+	return io.MultiReader(bytes.NewReader(buf[:n]), rest), nil
+}
+
+// asReadError is what a client is told whose data cannot be read.
+func asReadError(err error) error {
+	var full *exception
+	if errors.As(err, &full) {
+		return full
+	}
+	return newException(codeBadArguments, "BAD_ARGUMENTS", "Cannot read the data of the insert: %v", err)
+}
+
 // insert streams the data of an INSERT into the engine.
 func (s *server) insert(c *conn, q *request, st statement, data io.Reader, a *answer) error {
-	if q.readonly {
-		return newException(codeReadonly, "READONLY",
-			"Cannot insert into table in readonly mode: an INSERT needs a POST request")
-	}
 	in, err := c.insert(st.text, q.insertFormat(st), q.params)
 	if err != nil {
 		return err
 	}
 	defer in.close()
-	buf := make([]byte, 256<<10)
+	buf := make([]byte, insertPiece)
 	for {
 		a.expectRead()
 		n, err := fill(data, buf)
@@ -144,7 +184,7 @@ func (s *server) insert(c *conn, q *request, st statement, data io.Reader, a *an
 			break // when append failed, done says why
 		}
 		if err != nil {
-			return newException(codeBadArguments, "BAD_ARGUMENTS", "Cannot read the data of the insert: %v", err)
+			return asReadError(err)
 		}
 	}
 	n, err := in.done()

@@ -8,10 +8,13 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/metranova/flow-collector/sink/connlimit"
 )
 
 // RunChild is the child's side of Start: Serve in a process that is confined (confine.go) and ends when its parent
@@ -86,6 +89,24 @@ func Check(o Options) error {
 	return nil
 }
 
+const (
+	headerPatience = 10 * time.Second // for the head of a request
+	maxHeader      = 512 << 10        // bytes of it; the statement may stand there
+	maxConnections = 512
+	maxOfOne       = 128 // of one user of this host, or of one address elsewhere
+)
+
+// peerOf is who is at the other end of a connection, for connlimit. Processes of the store's own user, such as the
+// collector, always get one.
+func peerOf(c net.Conn) (name string, own bool) {
+	if tcp, ok := c.(*net.TCPConn); ok {
+		if uid, known := peerUser(tcp); known {
+			return fmt.Sprintf("user %d", uid), uid == os.Geteuid() && uid != overflowUser
+		}
+	}
+	return connlimit.Address(c)
+}
+
 // serve listens, loads the engine, opens the data directory and answers until ctx ends; then it lets running statements
 // finish (at most o.Grace) and closes the engine. While the engine opens, requests are told so. One process can serve
 // once: the engine does not unload. confined says that the kernel confines the process. Every error is one line for the
@@ -116,11 +137,12 @@ func serve(ctx context.Context, o Options, confined bool) error {
 	}
 	defer listener.Close()
 	s := newServer(o, d)
-	s.confined = confined
+	s.rules.confined = confined
 	h := &http.Server{
-		Handler: s.handler(), ConnContext: rememberConnection, ReadHeaderTimeout: 30 * time.Second,
+		Handler: s.handler(), ConnContext: rememberConnection, ReadHeaderTimeout: headerPatience,
 		IdleTimeout:    5 * time.Minute,
-		MaxHeaderBytes: 1 << 20, ErrorLog: zap.NewStdLog(o.Log),
+		MaxHeaderBytes: maxHeader, ErrorLog: zap.NewStdLog(o.Log),
+		ConnState: connlimit.New(maxConnections, maxOfOne, peerOf).Changed,
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- h.Serve(listener) }()
@@ -186,9 +208,28 @@ func (s *server) open(ctx context.Context) (*conn, error) {
 		anchor.close()
 		return nil, fmt.Errorf("store engine %s does not answer: %w", s.o.Engine, err)
 	}
+	if s.rules.tableFunctions, err = unknownTableFunctions(anchor); err != nil {
+		anchor.close()
+		return nil, fmt.Errorf("store engine %s: list its table functions: %w", s.o.Engine, err)
+	}
 	s.engine = e
 	s.ready.Store(true)
 	return anchor, nil
+}
+
+// unknownTableFunctions are the engine's table functions that are not known to stay within the database.
+func unknownTableFunctions(c *conn) ([]string, error) {
+	text, err := c.text("SELECT lower(name) FROM system.table_functions")
+	if err != nil {
+		return nil, err
+	}
+	var unknown []string
+	for name := range strings.FieldsSeq(text) {
+		if !slices.Contains(allowedTableFunctions, name) {
+			unknown = append(unknown, name)
+		}
+	}
+	return unknown, nil
 }
 
 // answerUntil answers until ctx ends or listening fails, and then lets statements finish.

@@ -22,11 +22,10 @@ type server struct {
 	places   *places
 	sessions *sessions
 	marks    *marks
-	external externalBytes
+	held     heldBytes
+	rules    rules // complete once ready
 	host     string
 	lock     *directoryLock // nil until the directory is taken
-	// confined says that the kernel keeps the engine to its directory, whatever a statement says.
-	confined bool
 
 	opening atomic.Bool // the engine reads its tables, which may take minutes
 	ready   atomic.Bool // engine, version and zone are set
@@ -85,6 +84,11 @@ func (s *server) handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// A connection keeps the deadline of the request before.
 		http.NewResponseController(w).SetWriteDeadline(time.Time{})
+		if len(r.TransferEncoding) > 0 {
+			// The request may have had a Content-Length too, which net/http drops: what follows on the connection may
+			// have been smuggled past a proxy that went by it (RFC 9112, section 6.3: close after the answer).
+			w.Header().Set("Connection", "close")
+		}
 		mux.ServeHTTP(w, r)
 	})
 }
@@ -149,7 +153,7 @@ func (s *server) serveQuery(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a.expectHead()
-	q, err := parseRequest(r, &s.external)
+	q, err := parseRequest(r, &s.held, &s.rules)
 	defer func() {
 		if q != nil {
 			q.release()

@@ -219,10 +219,12 @@ func (s *server) prepareKept(c *conn, q *request, st statement) (restore func() 
 		}
 		undo = append(undo, "USE "+quoteName(now))
 	}
-	// The engine's readonly cannot be taken back: here the guard alone sees that a request which may only read does so.
+	// The engine's readonly cannot be taken back: here the guard alone keeps a request that may only read from changing
+	// anything, by the statement's first word.
 	setup := q.setup()
 	var names []string
-	for _, p := range append([]parameter{{name: "log_comment"}, {name: valuesSetting}}, q.settings...) {
+	for _, p := range append([]parameter{{name: "log_comment"}, {name: valuesSettings[0]}, {name: valuesSettings[1]}},
+		q.settings...) {
 		if st.verb != "SET" || !strings.Contains(st.text, p.name) {
 			names = append(names, quoteText(p.name))
 		}
