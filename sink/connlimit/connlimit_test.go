@@ -31,17 +31,22 @@ func TestLimit(t *testing.T) {
 		steps  []step
 		closed []int // by number
 	}{
-		"few":                          {[]step{opened("a"), opened("a"), opened("b"), opened("b")}, nil},
-		"one peer":                     {[]step{opened("a"), opened("a"), opened("a")}, []int{0}},
-		"one peer, the first is busy":  {[]step{opened("a"), active(0), opened("a"), opened("a")}, []int{1}},
-		"one peer, all are busy":       {[]step{opened("a"), opened("a"), active(0), active(1), opened("a")}, []int{2}},
-		"one peer, idle again":         {[]step{opened("a"), opened("a"), active(0), active(1), idle(1), opened("a")}, []int{1}},
-		"ended ones do not count":      {[]step{opened("a"), opened("a"), ended(0), opened("a")}, nil},
-		"ended twice":                  {[]step{opened("a"), opened("a"), ended(0), ended(0), opened("a")}, nil},
-		"closed and then ended":        {[]step{opened("a"), opened("a"), opened("a"), ended(0), opened("a")}, []int{0, 1}},
-		"all peers":                    {[]step{opened("a"), opened("b"), opened("c"), opened("d"), opened("e")}, []int{0}},
-		"all peers are busy":           {[]step{opened("a"), opened("b"), opened("c"), opened("d"), active(0), active(1), active(2), active(3), opened("e")}, []int{4}},
-		"a trusted one is let in":      {[]step{opened("a"), opened("b"), opened("c"), opened("d"), active(0), active(1), active(2), active(3), opened("own")}, nil},
+		"few":                         {[]step{opened("a"), opened("a"), opened("b"), opened("b")}, nil},
+		"one peer":                    {[]step{opened("a"), opened("a"), opened("a")}, []int{0}},
+		"one peer, the first is busy": {[]step{opened("a"), active(0), opened("a"), opened("a")}, []int{1}},
+		"one peer, all are busy":      {[]step{opened("a"), opened("a"), active(0), active(1), opened("a")}, []int{2}},
+		"one peer, idle again": {[]step{opened("a"), opened("a"), active(0), active(1), idle(1), opened("a")},
+			[]int{1}},
+		"ended ones do not count": {[]step{opened("a"), opened("a"), ended(0), opened("a")}, nil},
+		"ended twice":             {[]step{opened("a"), opened("a"), ended(0), ended(0), opened("a")}, nil},
+		"closed and then ended": {[]step{opened("a"), opened("a"), opened("a"), ended(0), opened("a")},
+			[]int{0, 1}},
+		"all peers": {[]step{opened("a"), opened("b"), opened("c"), opened("d"), opened("e")},
+			[]int{0}},
+		"all peers are busy": {[]step{opened("a"), opened("b"), opened("c"), opened("d"), active(0),
+			active(1), active(2), active(3), opened("e")}, []int{4}},
+		"a trusted one is let in": {[]step{opened("a"), opened("b"), opened("c"), opened("d"), active(0),
+			active(1), active(2), active(3), opened("own")}, nil},
 		"trusted ones are not counted": {[]step{opened("own"), opened("own"), opened("own")}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {

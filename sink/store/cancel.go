@@ -148,7 +148,8 @@ func (m *marks) restrictKill(statement string, client *http.Request) (string, er
 		}
 		switch word := strings.ToUpper(token); {
 		case depth < 0:
-			return "", newException(codeSyntaxError, "SYNTAX_ERROR", "Syntax error: a bracket is closed that is not open")
+			return "", newException(codeSyntaxError, "SYNTAX_ERROR",
+				"Syntax error: a bracket is closed that is not open")
 		case !where && atTop && word == "WHERE":
 			where = true
 			fmt.Fprintf(&b, "%s %s IN [%s] AND (", statement[done:l.pos], mark, strings.Join(known, ", "))

@@ -325,7 +325,8 @@ func TestHostileRequests(t *testing.T) {
 			call := "file(assumeNotNull('" + out.secret + "'))"
 			for _, c := range []struct{ name, parameters, sql string }{
 				{"a setting", "additional_result_filter=" + url.QueryEscape("length("+call+") = 1"), "SELECT 1 AS x"},
-				{"a query parameter", "param_s=" + url.QueryEscape("x String DEFAULT "+strings.ReplaceAll(call, "'", `\'`)),
+				{"a query parameter", "param_s=" + url.QueryEscape("x String DEFAULT "+
+					strings.ReplaceAll(call, "'", `\'`)),
 					"SELECT * FROM format(JSONEachRow, {s:String}, '{}')"},
 				{"an escaped one", "param_s=" + url.QueryEscape(`x String DEFAULT f\x69le(\'`+out.secret+`\')`),
 					"SELECT * FROM format(JSONEachRow, {s:String}, '{}')"},
@@ -393,7 +394,8 @@ func TestReadonlyInASession(t *testing.T) {
 			}
 		}
 	}
-	if got := run(t, base+"?session_id=s", "SELECT (SELECT count() FROM plain), (SELECT count() FROM mine)"); got != "0\t0\n" {
+	if got := run(t, base+"?session_id=s",
+		"SELECT (SELECT count() FROM plain), (SELECT count() FROM mine)"); got != "0\t0\n" {
 		t.Errorf("rows %q", got)
 	}
 }

@@ -19,11 +19,12 @@ const (
 	insertPlaces                     // their inserts of data
 	ownInsertPlaces                  // the collector's inserts of data
 	ownPlaces                        // its other statements: tables, metadata, and what its driver asks first
+	killPlaces                       // KILL, by which clients end the statements that have the other places
 	placeKinds
 )
 
 func (k placeKind) String() string {
-	return [...]string{"queries", "inserts", "the collector's inserts", "the collector's own statements"}[k]
+	return [...]string{"queries", "inserts", "the collector's inserts", "the collector's own statements", "KILL"}[k]
 }
 
 // places bounds how many statements run at once. It is safe for concurrent use.

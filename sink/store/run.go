@@ -94,6 +94,8 @@ func isOwnAgent(r *http.Request) bool { return strings.Contains(r.UserAgent(), o
 
 func (s *server) placeOf(st statement, r *http.Request) placeKind {
 	switch own := isOwnAgent(r); {
+	case st.verb == "KILL":
+		return killPlaces
 	case st.insert && own:
 		return ownInsertPlaces
 	case st.insert:
