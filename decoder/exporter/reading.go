@@ -26,6 +26,7 @@ const (
 	TotalsForgotten
 	OtherSetIDs         // sets: with the set ids of the other protocol (NetFlow v9 or IPFIX)
 	OptionsWithoutScope // templates: IPFIX options templates without a scope
+	PaddingLeftOut      // sets: behind padding that is in no length
 	readingCount
 )
 
@@ -48,7 +49,7 @@ func (r Reading) String() string {
 		"sampling_bytes_swapped",
 		"sampling_all_16_bits", "header_clock_wrong", "record_clock_wrong", "end_before_start", "uptime_without_start",
 		"plain_fractions", "time_units_mixed", "totals_repeated", "totals_forgotten", "other_set_ids",
-		"options_without_scope",
+		"options_without_scope", "padding_left_out",
 	}[r]
 }
 
@@ -71,6 +72,7 @@ func (r Reading) Text() string {
 		"totals of more flows than are remembered: some count twice",
 		"set ids of the other protocol (NetFlow v9 has 0 and 1, IPFIX 2 and 3), read nevertheless",
 		"options templates without a scope, which IPFIX forbids, read nevertheless",
+		"padding between sets that their lengths leave out, passed over",
 	}[r]
 }
 
@@ -79,7 +81,7 @@ func (r Reading) Unit() string {
 	switch r {
 	case SamplingAll16Bits, HeaderClockWrong:
 		return "datagrams"
-	case OtherSetIDs:
+	case OtherSetIDs, PaddingLeftOut:
 		return "sets"
 	case OptionsWithoutScope:
 		return "templates"

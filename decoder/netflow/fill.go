@@ -53,7 +53,7 @@ type rare struct {
 	transportSrc, transportDst                        uint16
 	hasTransport                                      bool
 	bytesResponder, packetsResponder                  counter
-	nextHop6, bgpNextHop6                             flow.Addr // where the record has those of IPv4 too
+	nextHop6, bgpNextHop6, mplsTop6                   secondAddr // where the record has those of IPv4 too
 	stationMAC                                        [6]byte
 	station                                           flow.Addr
 	hasStationMAC, hasStation                         bool
@@ -63,6 +63,12 @@ type rare struct {
 
 // secondHop marks the next hop of IPv6 in a template that has that of IPv4 too.
 const secondHop = 1
+
+// secondAddr is the address of IPv6 beside one of IPv4.
+type secondAddr struct {
+	addr flow.Addr
+	sent bool
+}
 
 // counter is a value that may be absent.
 type counter struct {
@@ -137,13 +143,13 @@ func (d *Decoder) fill(plan []step, record []byte, r *flow.Record, w *raw, c *co
 			r.DstAS = unsigned32(v)
 		case opNextHop4, opNextHop6:
 			if s.arg == secondHop {
-				w.nextHop6 = addr6(v)
+				w.nextHop6 = secondAddr{addr6(v), true}
 			} else {
 				setAddr(&r.NextHop, v)
 			}
 		case opBGPNextHop4, opBGPNextHop6:
 			if s.arg == secondHop {
-				w.bgpNextHop6 = addr6(v)
+				w.bgpNextHop6 = secondAddr{addr6(v), true}
 			} else {
 				setAddr(&r.BGPNextHop, v)
 			}
@@ -190,9 +196,11 @@ func (d *Decoder) fillRare(op opcode, arg uint8, v []byte, r *flow.Record, w *ra
 	case opICMPCode:
 		r.ICMPCode = unsigned8(v)
 	case opSrcPrefix:
-		setPrefix(&w.src4, &w.src6, v, r, flow.SrcAddr)
+		setPrefix(&w.src4, &w.src6, v)
+		r.Has |= flow.SrcAddr
 	case opDstPrefix:
-		setPrefix(&w.dst4, &w.dst6, v, r, flow.DstAddr)
+		setPrefix(&w.dst4, &w.dst6, v)
+		r.Has |= flow.DstAddr
 	case opPeerSrcAS:
 		r.PeerSrcAS = unsigned32(v)
 	case opPeerDstAS:
@@ -230,7 +238,11 @@ func (d *Decoder) fillRare(op opcode, arg uint8, v []byte, r *flow.Record, w *ra
 	case opMPLSTopType:
 		r.MPLSTopLabelType = unsigned8(v)
 	case opMPLSTopAddr4, opMPLSTopAddr6:
-		setAddr(&r.MPLSTopLabelAddr, v)
+		if arg == secondHop {
+			w.mplsTop6 = secondAddr{addr6(v), true}
+		} else {
+			setAddr(&r.MPLSTopLabelAddr, v)
+		}
 	case opMPLSPseudowire:
 		r.MPLSPseudowire = unsigned32(v)
 	case opMPLSRD:
@@ -387,13 +399,10 @@ func setAddr(to *flow.Addr, v []byte) {
 	}
 }
 
-// setPrefix takes a prefix in place of an address that is not sent.
-func setPrefix(four, six *flow.Addr, v []byte, r *flow.Record, f flow.Fields) {
-	if r.Sent(f) {
-		return
-	}
-	r.Has |= f
+// setPrefix takes a prefix in place of an address of its family, which the template has not: see standIn.
+func setPrefix(four, six *flow.Addr, v []byte) {
 	if len(v) == 4 {
+		*four = flow.Addr{}
 		setAddr4(four, v)
 	} else {
 		*six = addr6(v)

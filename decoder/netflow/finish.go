@@ -17,8 +17,7 @@ func (d *Decoder) finish(t *template, r *flow.Record, w *raw, s *session, c *con
 		finishPorts(r, w)
 	}
 	finishVLAN(r)
-	if t.traits&(dualHop|station) != 0 {
-		finishHops(t, r, w)
+	if t.traits&station != 0 {
 		finishStation(r, w)
 	}
 	d.finishCounters(t, r, w, s, c)
@@ -31,6 +30,9 @@ func (d *Decoder) finish(t *template, r *flow.Record, w *raw, s *session, c *con
 	}
 	if t.traits&hasFrame != 0 && w.frame != nil {
 		d.finishFrame(r, w, s)
+	}
+	if t.traits&dualHop != 0 {
+		finishHops(r, w)
 	}
 	s.sample(t, r, w)
 	s.source.overrides.Apply(r)
@@ -67,31 +69,33 @@ func finishAddresses(t *template, r *flow.Record, w *raw) {
 	r.SrcMask, r.DstMask = cmp.Or(w.mask4Src, w.mask6Src), cmp.Or(w.mask4Dst, w.mask6Dst)
 }
 
-// finishHops takes the next hop of the flow's own family, or the other's where that is none: 0.0.0.0 and :: are each
-// family's way to say so (case 9).
-func finishHops(t *template, r *flow.Record, w *raw) {
-	if t.traits&dualHop == 0 {
-		return
-	}
-	r.NextHop = ownHop(r.IPVersion, r.NextHop, w.nextHop6)
-	r.BGPNextHop = ownHop(r.IPVersion, r.BGPNextHop, w.bgpNextHop6)
+// finishHops takes the next hops of the flow's own family, or the other's where that is none: 0.0.0.0 and :: are each
+// family's way to say so (case 67). A sampled frame has said by now of which family the flow is.
+func finishHops(r *flow.Record, w *raw) {
+	ownHop(r.IPVersion, &r.NextHop, &w.nextHop6)
+	ownHop(r.IPVersion, &r.BGPNextHop, &w.bgpNextHop6)
+	ownHop(r.IPVersion, &r.MPLSTopLabelAddr, &w.mplsTop6)
 }
 
-func ownHop(version uint8, four, six flow.Addr) flow.Addr {
-	own, other := four, six
+// ownHop makes hop, which is that of IPv4, the one that counts.
+func ownHop(version uint8, hop *flow.Addr, six *secondAddr) {
+	if !six.sent {
+		return
+	}
+	own, other := *hop, six.addr
 	if version == 6 {
-		own, other = six, four
+		own, other = other, own
 	}
 	if own.IsUnspecified() && !other.IsUnspecified() {
-		return other
+		own = other
 	}
-	return own
+	*hop = own
 }
 
 // finishStation takes the addresses of a wireless station (IE 365, 366): those of the flow's source, or of its
 // destination where the flow goes to the station (flow direction 1). Elements that name an end go before.
 func finishStation(r *flow.Record, w *raw) {
-	if w.hasStation {
+	if w.hasStation && !w.station.IsUnspecified() {
 		stationEnd(r, w.station, &r.SrcAddr, &r.DstAddr, flow.SrcAddr, flow.DstAddr)
 		r.IPVersion = max(r.IPVersion, 4)
 	}

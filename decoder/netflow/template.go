@@ -124,7 +124,8 @@ func (c *compiler) compile(t *template) bool {
 	if length == 0 || length > 0xffff {
 		return false
 	}
-	if used[opSrcAddr4] > 0 && used[opSrcAddr6] > 0 || used[opDstAddr4] > 0 && used[opDstAddr6] > 0 {
+	if standIn(all, &used, opSrcPrefix, opSrcAddr4, opSrcAddr6) ||
+		standIn(all, &used, opDstPrefix, opDstAddr4, opDstAddr6) {
 		t.traits |= dualStack
 	}
 	t.separateHops(all, &used)
@@ -132,10 +133,31 @@ func (c *compiler) compile(t *template) bool {
 	return true
 }
 
+// standIn makes prefixes (IE 44, 45, 169, 170) stand in for the addresses that a template has not, and leaves out those
+// beside an address of their family. It reports whether the template has both families.
+func standIn(all []step, used *places, prefix, four, six opcode) (dual bool) {
+	has4, has6 := used[four] > 0, used[six] > 0
+	own4, own6 := has4, has6
+	for i := range all {
+		s := &all[i]
+		switch {
+		case s.op != prefix:
+		case s.length == 4 && own4, s.length == 16 && own6:
+			s.op = opSkip
+		case s.length == 4:
+			has4 = true
+		case s.length == 16:
+			has6 = true
+		}
+	}
+	return has4 && has6
+}
+
 // separateHops keeps next hops of both families apart where a template has both: the one of the flow's own family
 // counts.
 func (t *template) separateHops(all []step, used *places) {
-	for _, pair := range [...][2]opcode{{opNextHop4, opNextHop6}, {opBGPNextHop4, opBGPNextHop6}} {
+	for _, pair := range [...][2]opcode{{opNextHop4, opNextHop6}, {opBGPNextHop4, opBGPNextHop6},
+		{opMPLSTopAddr4, opMPLSTopAddr6}} {
 		if used[pair[0]] > 0 && used[pair[1]] > 0 {
 			t.traits |= dualHop | hasRare
 			all[used[pair[1]]-1].arg = secondHop

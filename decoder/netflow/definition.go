@@ -1,0 +1,265 @@
+package netflow
+
+import (
+	"encoding/binary"
+
+	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/decoder/flow"
+)
+
+// templateSet reads template records (RFC 7011 §3.4.1, RFC 3954 §5.2).
+func (d *Decoder) templateSet(s *session, body []byte, c *context) {
+	for len(body) >= 4 {
+		t := &template{id: binary.BigEndian.Uint16(body)}
+		count := int(binary.BigEndian.Uint16(body[2:]))
+		body = body[4:]
+		if count == 0 {
+			if t.id == 0 {
+				s.endsWith(body)
+				return
+			}
+			d.withdraw(s, t)
+			continue
+		}
+		var ok bool
+		if t.fields, body, ok = readFields(body, count, s.key.protocol, false); !ok {
+			s.stream.Fail(exporter.BadTemplate, 1)
+			return
+		}
+		if !d.mayDefine(s) {
+			return
+		}
+		d.define(s, t, c)
+	}
+}
+
+// mayDefine counts a definition; false: the datagram has more than any exporter sends.
+func (d *Decoder) mayDefine(s *session) bool {
+	if d.work.definitions++; d.work.definitions <= maxDefinitions*s.source.scale {
+		return true
+	}
+	s.stream.Fail(exporter.TemplateLimit, 1)
+	return false
+}
+
+// endsWith ends a set of templates at an id of 0: behind it there can only be padding.
+func (s *session) endsWith(rest []byte) {
+	if !zero(rest) {
+		s.stream.Fail(exporter.BadTemplate, 1)
+	}
+}
+
+// withdraw takes a withdrawal, of one template or (id 2 or 3) of all templates or options templates (RFC 7011 §8.1).
+// Over UDP there must be none: it is counted and ignored, as is one of a template that is not known.
+func (d *Decoder) withdraw(s *session, t *template) {
+	if s.key.protocol == flow.NetFlowV9 {
+		s.stream.Fail(exporter.BadTemplate, 1)
+		return
+	}
+	if s.source.transport == 0 || !s.withdrawn(t) {
+		s.stream.Fail(exporter.Withdrawal, 1)
+		return
+	}
+	d.settle(s)
+}
+
+// optionsSetIPFIX reads options template records (RFC 7011 §3.4.2.2). There must be a scope; where real exporters send
+// none, what their records say is of use all the same: of the domain, or of what other fields name.
+func (d *Decoder) optionsSetIPFIX(s *session, body []byte, c *context) {
+	for len(body) >= 4 {
+		t := &template{id: binary.BigEndian.Uint16(body), options: true}
+		count := int(binary.BigEndian.Uint16(body[2:]))
+		body = body[4:]
+		if count == 0 {
+			// A withdrawal has no scope count: it is 4 bytes long here too.
+			if t.id == 0 {
+				s.endsWith(body)
+				return
+			}
+			d.withdraw(s, t)
+			continue
+		}
+		if len(body) < 2 {
+			s.stream.Fail(exporter.BadTemplate, 1)
+			return
+		}
+		scopes := int(binary.BigEndian.Uint16(body))
+		var ok bool
+		if t.fields, body, ok = readFields(body[2:], count, flow.IPFIX, false); !ok {
+			s.stream.Fail(exporter.BadTemplate, 1)
+			return
+		}
+		if scopes > count {
+			s.stream.Fail(exporter.BadTemplate, 1)
+			continue
+		}
+		if scopes == 0 {
+			s.read(exporter.OptionsWithoutScope)
+		}
+		for i := range t.fields[:scopes] {
+			t.fields[i].Scope = true
+		}
+		if !d.mayDefine(s) {
+			return
+		}
+		d.define(s, t, c)
+	}
+}
+
+// optionsSetV9 reads options template records of NetFlow v9, which give lengths in bytes (RFC 3954 §6.1).
+func (d *Decoder) optionsSetV9(s *session, body []byte, c *context) {
+	for len(body) >= 6 {
+		t := &template{id: binary.BigEndian.Uint16(body), options: true}
+		scopeBytes, optionBytes := int(binary.BigEndian.Uint16(body[2:])), int(binary.BigEndian.Uint16(body[4:]))
+		body = body[6:]
+		if t.id == 0 {
+			s.endsWith(body)
+			return
+		}
+		if scopeBytes+optionBytes > len(body) {
+			s.stream.Fail(exporter.BadTemplate, 1)
+			return
+		}
+		scopeBytes, optionBytes = wholeFields(scopeBytes, optionBytes, len(body))
+		scopes, _, _ := readFields(body[:scopeBytes], scopeBytes/4, flow.NetFlowV9, true)
+		fields, _, _ := readFields(body[scopeBytes:scopeBytes+optionBytes], optionBytes/4, flow.NetFlowV9, false)
+		t.fields = append(scopes, fields...)
+		body = body[scopeBytes+optionBytes:]
+		if !d.mayDefine(s) {
+			return
+		}
+		d.define(s, t, c)
+	}
+}
+
+// wholeFields corrects the lengths of an options template that are no multiple of a field specifier's four bytes. Some
+// exporters add padding to them, some give the numbers of fields, which then fill the set.
+func wholeFields(scopeBytes, optionBytes, left int) (scope, option int) {
+	if scopeBytes%4 == 0 && optionBytes%4 == 0 {
+		return scopeBytes, optionBytes
+	}
+	if fields := 4 * (scopeBytes + optionBytes); fields <= left && left-fields <= alignment {
+		return 4 * scopeBytes, 4 * optionBytes
+	}
+	return scopeBytes &^ 3, optionBytes &^ 3
+}
+
+// enterpriseBit marks an element with an enterprise number behind it (RFC 7011 §3.2).
+const enterpriseBit = 0x8000
+
+// readFields reads count field specifiers. NetFlow v9 knows no enterprise numbers: there the bit is part of a vendor's
+// own type, which no number follows; pen 0xffffffff keeps such a type from being taken for IANA's. Fields of variable
+// length are IPFIX's, but H3C and HPE Comware have them in NetFlow v9 too, coded in the same way.
+func readFields(b []byte, count int, protocol flow.Protocol, scope bool) (fields []field, rest []byte, ok bool) {
+	if count*4 > len(b) {
+		return nil, nil, false
+	}
+	fields = make([]field, 0, count)
+	for range count {
+		if len(b) < 4 {
+			return nil, nil, false
+		}
+		f := field{ID: binary.BigEndian.Uint16(b), Length: binary.BigEndian.Uint16(b[2:]), Scope: scope, System: scope}
+		b = b[4:]
+		if f.ID&enterpriseBit != 0 {
+			if protocol == flow.IPFIX {
+				if len(b) < 4 {
+					return nil, nil, false
+				}
+				f.ID &^= enterpriseBit
+				f.PEN = binary.BigEndian.Uint32(b)
+				b = b[4:]
+			} else {
+				f.PEN = vendorType
+			}
+		}
+		fields = append(fields, f)
+	}
+	return fields, b, true
+}
+
+// vendorType stands for "no IANA element" where NetFlow v9 has no enterprise number.
+const vendorType = 0xffffffff
+
+// otherSet decodes the templates of a set with an id of the other protocol: some exporters put the sets of NetFlow v9
+// into IPFIX messages, or the other way round, or use the other's ids only. It reports whether the set can be one, and
+// does nothing if not.
+func (d *Decoder) otherSet(s *session, id uint16, body []byte, c *context) bool {
+	if len(body) < 8 || binary.BigEndian.Uint16(body) < firstDataSet || binary.BigEndian.Uint16(body[2:]) == 0 {
+		return false
+	}
+	switch id {
+	case setTemplateV9, setTemplateIPFIX:
+		if int(binary.BigEndian.Uint16(body[2:]))*4 > len(body)-4 {
+			return false
+		}
+		d.templateSet(s, body, c)
+		return true
+	case setOptionsV9, setOptionsIPFIX:
+	default:
+		return false
+	}
+	inBytes, asIPFIX := optionsFill(body, lengthV9), optionsFill(body, lengthIPFIX)
+	switch {
+	case inBytes && (id == setOptionsV9 || !asIPFIX):
+		d.optionsSetV9(s, body, c)
+	case asIPFIX:
+		d.optionsSetIPFIX(s, body, c)
+	case id == setOptionsV9 && optionLengths(body):
+		d.optionsSetV9(s, body, c) // which corrects its lengths
+	default:
+		return false
+	}
+	return true
+}
+
+// optionsFill reports whether options templates fill a set but for padding. length returns that of the first one; 0:
+// none can begin there.
+func optionsFill(body []byte, length func([]byte) int) bool {
+	for n := 0; ; n++ {
+		if len(body) <= alignment || zero(body) {
+			return n > 0
+		}
+		if len(body) < 6 || binary.BigEndian.Uint16(body) < firstDataSet {
+			return false
+		}
+		one := length(body)
+		if one == 0 || one > len(body) {
+			return false
+		}
+		body = body[one:]
+	}
+}
+
+// optionLengths reports whether the lengths of an options template of NetFlow v9 can be true.
+func optionLengths(body []byte) bool {
+	return int(binary.BigEndian.Uint16(body[2:]))+int(binary.BigEndian.Uint16(body[4:])) <= len(body)-6
+}
+
+// lengthV9 is the length of an options template with the lengths of its parts in bytes.
+func lengthV9(body []byte) int {
+	scope, option := int(binary.BigEndian.Uint16(body[2:])), int(binary.BigEndian.Uint16(body[4:]))
+	if scope+option == 0 || scope%4 != 0 || option%4 != 0 {
+		return 0
+	}
+	return 6 + scope + option
+}
+
+// lengthIPFIX is the length of an options template with the numbers of all fields and of its scope fields.
+func lengthIPFIX(body []byte) int {
+	count, scopes := int(binary.BigEndian.Uint16(body[2:])), int(binary.BigEndian.Uint16(body[4:]))
+	if count == 0 || scopes > count {
+		return 0
+	}
+	n := 6
+	for range count {
+		if n+4 > len(body) {
+			return 0
+		}
+		if binary.BigEndian.Uint16(body[n:])&enterpriseBit != 0 {
+			n += 4
+		}
+		n += 4
+	}
+	return n
+}
