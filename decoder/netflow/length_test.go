@@ -82,7 +82,8 @@ func TestCase11_PaddingOfDevices(t *testing.T) {
 					t.Fatalf("%d records, want %d", len(got), want)
 				}
 				for _, r := range got {
-					ok := r.Bytes == 1500 && r.DstPort == 443 || r.IPProtocol == 17 && r.Bytes == 100+uint64(r.SrcAddr[15])
+					ok := r.Bytes == 1500 && r.DstPort == 443 || r.IPProtocol == 17 &&
+						r.Bytes == 100+uint64(r.SrcAddr[15])
 					if !ok && test.name != "a set of zeros only, one record long" {
 						t.Errorf("garbage: %+v", r)
 					}
