@@ -80,8 +80,8 @@ $(CLIENTS)/installed: Makefile sink/store/clienttest/pom.xml
 race: engine ## run all tests with the race detector
 	$(GO) test -race ./...
 
-test-page: engine browser ## look at the exporters' page in Chromium; pictures go to .page
-	CHROMIUM=$$(command -v $(CHROMIUM)) PAGE_TEST=$(CURDIR)/.page $(GO) test -count 1 -v -run TestPage_inABrowser ./collector/service
+test-page: engine browser ## look at the pages in Chromium; pictures go to .page
+	CHROMIUM=$$(command -v $(CHROMIUM)) PAGE_TEST=$(CURDIR)/.page $(GO) test -count 1 -v -run 'Test(Page|Explore)_inABrowser' ./collector/service ./collector/explore/page
 
 test-hostile-page: engine browser ## have pages of other sites attack a local store, in Chromium
 	CHROMIUM=$$(command -v $(CHROMIUM)) PAGE_TEST=$(CURDIR)/.page $(GO) test -count 1 -v -run TestHostilePage_inABrowser ./sink/store

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -40,7 +41,9 @@ type Series struct {
 	Rank   int      // 0: all others together
 	Points []float64
 	Stats
-	Filter string // takes the flows of the line; "" where there is no such filter
+	Filter  string  // takes the flows of the line; "" where there is no such filter
+	Speed   float64 // bits a second that it can have; 0 is not known
+	Earlier float64 // its mean in the earlier time, where one is asked for
 }
 
 // Label is what people call the line.
@@ -208,7 +211,7 @@ func (e *Explorer) series(ctx context.Context, a *Answer, s span, by []*dimensio
 		all += line.Total
 		a.Series = append(a.Series, *line)
 	}
-	slices.SortFunc(a.Series, func(x, y Series) int { return cmp.Compare(uint(x.Rank-1), uint(y.Rank-1)) })
+	sortLines(a.Series)
 	for i := range a.Series {
 		line := &a.Series[i]
 		line.rate(line.Points[:s.complete()], all)
@@ -221,13 +224,17 @@ func (e *Explorer) series(ctx context.Context, a *Answer, s span, by []*dimensio
 			return err
 		}
 	}
-	if err := e.nameSeries(ctx, a, by); err != nil {
-		return err
-	}
 	if a.Question.Before != NoBefore {
-		return e.before(ctx, a, s)
+		if err := e.before(ctx, a, s, by); err != nil {
+			return err
+		}
 	}
-	return nil
+	if len(by) == 1 && by[0].speed != "" && a.Question.Unit == Bits {
+		if err := e.speeds(ctx, a, by[0]); err != nil {
+			return err
+		}
+	}
+	return e.nameSeries(ctx, a, by)
 }
 
 // points runs a query of series.
@@ -252,7 +259,8 @@ func (e *Explorer) points(ctx context.Context, query *Query, n int, s span,
 	})
 }
 
-// back asks for the other direction, and adds up by the same lines: what has none is among the others.
+// back asks for the other direction, and adds up by the same lines. What has none gets one while there are fewer than
+// were asked for; the rest is among the others.
 func (e *Explorer) back(ctx context.Context, a *Answer, s span, by []*dimension) error {
 	other := a.Question
 	other.Top = MaxTop
@@ -260,51 +268,108 @@ func (e *Explorer) back(ctx context.Context, a *Answer, s span, by []*dimension)
 	if err != nil {
 		return err
 	}
-	if len(a.Series) == 0 || len(by) > 0 && a.Series[len(a.Series)-1].Rank != 0 {
-		others := Series{Keys: make([]string, len(by)), Names: make([]string, len(by)),
-			Points: make([]float64, s.points())}
-		if len(by) == 0 {
-			others.Rank = 1
-		}
-		a.Series = append(a.Series, others)
+	type point struct {
+		line, t int
+		v       float64
 	}
-	lines := map[string]int{}
-	for i, line := range a.Series {
-		a.Back = append(a.Back, Series{Rank: line.Rank, Points: make([]float64, s.points())})
-		if line.Rank != 0 {
-			lines[strings.Join(line.Keys, "\x00")] = i
-		}
+	var points []point
+	lines, others, all := a.lines(), -1, 0.0
+	if n := len(a.Series); n > 0 && a.Series[n-1].Rank == 0 {
+		others = n - 1
 	}
-	all := 0.0
+	add := func(keys []string, rank int) int {
+		a.Series = append(a.Series, Series{Keys: keys, Names: make([]string, len(by)), Rank: rank,
+			Points: make([]float64, s.points())})
+		return len(a.Series) - 1
+	}
 	if err := e.points(ctx, query, len(by), s, func(keys []string, rank uint64, t int, v float64) {
-		i, ok := lines[strings.Join(keys, "\x00")]
-		if !ok || rank == 0 {
-			i = len(a.Back) - 1
+		name := strings.Join(keys, "\x00")
+		i, ok := lines[name]
+		switch {
+		case rank != 0 && ok:
+		case rank != 0 && len(lines) < max(a.Question.Top, 1):
+			i = add(keys, len(lines)+1)
+			lines[name] = i
+			a.Series[i].Filter = condition(by, keys)
+		default:
+			if others < 0 {
+				others = add(make([]string, len(by)), 0)
+			}
+			i = others
 		}
-		a.Back[i].Points[t] += v / s.step.Seconds()
-		a.Back[i].Total += v
+		points = append(points, point{i, t, v})
 		all += v
 	}); err != nil {
 		return err
 	}
-	for i := range a.Back {
-		a.Back[i].rate(a.Back[i].Points[:s.complete()], all)
+	back := make([]Series, len(a.Series))
+	for i := range back {
+		back[i] = Series{Rank: a.Series[i].Rank, Points: make([]float64, s.points())}
 	}
+	for _, p := range points {
+		back[p.line].Points[p.t] += p.v / s.step.Seconds()
+		back[p.line].Total += p.v
+	}
+	// The others stand last, in both directions.
+	for _, rank := range order(a.Series) {
+		line := back[rank]
+		line.rate(line.Points[:s.complete()], all)
+		a.Back = append(a.Back, line)
+	}
+	sortLines(a.Series)
 	return nil
 }
 
-// before adds the sum of the period before, step by step.
-func (e *Explorer) before(ctx context.Context, a *Answer, s span) error {
-	alone, earlier := a.Question, s.before(a.Question.Before)
-	alone.By = nil
-	query, err := e.Planner.series(&alone, earlier, false)
+// sortLines puts the largest first and the others last.
+func sortLines(lines []Series) {
+	slices.SortFunc(lines, func(x, y Series) int { return cmp.Compare(uint(x.Rank-1), uint(y.Rank-1)) })
+}
+
+// order is where each line of a sorted list stands now.
+func order(lines []Series) []int {
+	all := make([]int, len(lines))
+	for i := range all {
+		all[i] = i
+	}
+	slices.SortFunc(all, func(x, y int) int { return cmp.Compare(uint(lines[x].Rank-1), uint(lines[y].Rank-1)) })
+	return all
+}
+
+// before adds the earlier time: its sum step by step, and each line's mean. What had no line of its own then is among
+// the others.
+func (e *Explorer) before(ctx context.Context, a *Answer, s span, by []*dimension) error {
+	other, earlier := a.Question, s.before(a.Question.Before)
+	other.Top = MaxTop
+	query, err := e.Planner.series(&other, earlier, false)
 	if err != nil {
 		return err
 	}
+	lines := a.lines()
 	a.Before = make([]float64, s.points())
-	return e.points(ctx, query, 0, earlier, func(_ []string, _ uint64, t int, v float64) {
+	return e.points(ctx, query, len(by), earlier, func(keys []string, rank uint64, t int, v float64) {
 		a.Before[t] += v / s.step.Seconds()
+		if t >= s.complete() || len(a.Series) == 0 {
+			return
+		}
+		i, ok := lines[strings.Join(keys, "\x00")]
+		if !ok || rank == 0 {
+			if i = len(a.Series) - 1; a.Series[i].Rank != 0 {
+				return
+			}
+		}
+		a.Series[i].Earlier += v / s.step.Seconds() / float64(s.complete())
 	})
+}
+
+// lines are the places of the lines by their keys, before these are written for people.
+func (a *Answer) lines() map[string]int {
+	lines := map[string]int{}
+	for i, line := range a.Series {
+		if line.Rank != 0 {
+			lines[strings.Join(line.Keys, "\x00")] = i
+		}
+	}
+	return lines
 }
 
 // rate fills in the statistics of whole steps.
@@ -320,8 +385,9 @@ func (s *Stats) rate(points []float64, all float64) {
 	// The nearest rank: at least 95 % of the steps are not above it.
 	s.P95 = sorted[(len(sorted)*95+99)/100-1]
 	for _, v := range points {
-		s.Mean += v / float64(len(points))
+		s.Mean += v
 	}
+	s.Mean /= float64(len(points))
 }
 
 // condition is the filter for the flows of a line.
@@ -450,19 +516,47 @@ func (d *dimension) key(text string) string {
 
 // names asks for the names of keys; none where the dimension has none.
 func (e *Explorer) names(ctx context.Context, d *dimension, keys []string) (map[string]string, error) {
-	names := map[string]string{}
-	if d.names == "" || len(keys) == 0 {
-		return names, nil
+	if d.names == "" {
+		return nil, nil
 	}
-	err := e.run(ctx, e.Planner.names(d, keys), func(rows driver.Rows) error {
-		var key, name string
-		if err := rows.Scan(&key, &name); err != nil {
+	return e.values(ctx, d.names, keys)
+}
+
+// speeds asks for the speed of each line.
+func (e *Explorer) speeds(ctx context.Context, a *Answer, d *dimension) error {
+	var keys []string
+	for _, line := range a.Series {
+		keys = append(keys, line.Keys[0])
+	}
+	speeds, err := e.values(ctx, d.speed, keys)
+	if err != nil {
+		return err
+	}
+	for i := range a.Series {
+		if text := speeds[a.Series[i].Keys[0]]; text != "" && a.Series[i].Rank != 0 {
+			if a.Series[i].Speed, err = strconv.ParseFloat(text, 64); err != nil {
+				return fmt.Errorf("read the speed of %s: %w", a.Series[i].Keys[0], err)
+			}
+		}
+	}
+	return nil
+}
+
+// values asks a SELECT of key and value for keys.
+func (e *Explorer) values(ctx context.Context, lookup string, keys []string) (map[string]string, error) {
+	values := map[string]string{}
+	if len(keys) == 0 {
+		return values, nil
+	}
+	err := e.run(ctx, valuesOf(lookup, keys), func(rows driver.Rows) error {
+		var key, value string
+		if err := rows.Scan(&key, &value); err != nil {
 			return err
 		}
-		names[key] = name
+		values[key] = value
 		return nil
 	})
-	return names, err
+	return values, err
 }
 
 func (e *Explorer) missing(ctx context.Context, s span) ([]Missing, error) {

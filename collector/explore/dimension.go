@@ -39,6 +39,8 @@ type dimension struct {
 	// for keys that are replaced by their value: rows are added up by value. In both, names are the lower-case texts
 	// that a filter may use for the key.
 	names, fold string
+	// speed is a SELECT of a key as text and its bits a second, of what has a speed.
+	speed string
 	// values says that the values of fold are arrays: a key may stand for several, or for none.
 	values bool
 	// both are the dimensions of the two sides that this one stands for: as for src.as and dst.as. With fold it has no
@@ -89,6 +91,19 @@ func (t tables) organizations() string {
 func (t tables) circuits() string {
 	return "SELECT id AS key, argMax(circuit_id, insert_time) AS value, arrayMap(c -> lowerUTF8(c), value) AS names FROM " +
 		t.of(schema.InterfaceTable) + " GROUP BY id"
+}
+
+// speeds is a SELECT of the speed by interface.
+func (t tables) speeds() string {
+	return "SELECT id AS key, argMax(ifNull(speed, 0), insert_time) AS value FROM " + t.of(schema.InterfaceTable) +
+		" GROUP BY id"
+}
+
+// circuitSpeeds is a SELECT of the speed by circuit: that of the slower end.
+func (t tables) circuitSpeeds() string {
+	return "SELECT arrayJoin(circuits) AS key, minIf(bits, bits > 0) AS value FROM (SELECT id, " +
+		"argMax(circuit_id, insert_time) AS circuits, argMax(ifNull(speed, 0), insert_time) AS bits FROM " +
+		t.of(schema.InterfaceTable) + " GROUP BY id) GROUP BY key"
 }
 
 // applications is a SELECT of the names of applications by protocol and port. Ranges of more than a thousand ports name
@@ -181,13 +196,14 @@ func (t tables) ofPath() []dimension {
 		{Name: "site", Label: "Site", expr: "device_id", fold: t.latest(schema.DeviceTable, "location_name")},
 		{Name: "network", Label: "Network of the device", expr: "device_id",
 			fold: t.latest(schema.DeviceTable, "network")},
-		{Name: "in.if", Label: "Interface in", expr: in, names: description},
-		{Name: "out.if", Label: "Interface out", expr: out, names: description},
+		{Name: "in.if", Label: "Interface in", expr: in, names: description, speed: t.speeds()},
+		{Name: "out.if", Label: "Interface out", expr: out, names: description, speed: t.speeds()},
 		{Name: "if", Label: "Interface, either way", expr: "arrayDistinct([" + in + ", " + out + "])", many: true,
-			names: description, both: []string{"in.if", "out.if"}},
-		{Name: "in.circuit", Label: "Circuit in", expr: in, fold: t.circuits(), values: true},
-		{Name: "out.circuit", Label: "Circuit out", expr: out, fold: t.circuits(), values: true},
-		{Name: "circuit", Label: "Circuit, either way", fold: t.circuits(), values: true,
+			names: description, speed: t.speeds(), both: []string{"in.if", "out.if"}},
+		{Name: "in.circuit", Label: "Circuit in", expr: in, fold: t.circuits(), values: true, speed: t.circuitSpeeds()},
+		{Name: "out.circuit", Label: "Circuit out", expr: out, fold: t.circuits(), values: true,
+			speed: t.circuitSpeeds()},
+		{Name: "circuit", Label: "Circuit, either way", fold: t.circuits(), values: true, speed: t.circuitSpeeds(),
 			both: []string{"in.circuit", "out.circuit"}},
 		{Name: "next.as", Label: "Next AS", kind: as, expr: "ifNull(peer_as_id, 0)",
 			names: t.latest(schema.ASTable, "name")},

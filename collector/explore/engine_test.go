@@ -45,9 +45,9 @@ var rows = []string{
 	`INSERT INTO explored.meta_ip_scireg (id, ref, hash, ip_subnet, discipline, project_name, organization_name) VALUES
 		('x', 'x__v1', '', [('::ffff:192.0.2.0', 24)], 'Physics', 'CMS', 'CERN')`,
 	`INSERT INTO explored.meta_device (id, ref, hash, type, location_name, network) VALUES ('r1', 'r1__v1', '', 'router', 'PoP 1', 'core')`,
-	`INSERT INTO explored.meta_interface (id, ref, hash, type, description, device_id, name, circuit_id) VALUES
-		('r1::up', 'r1::up__v1', '', 'physical', 'to the world', 'r1', 'up', ['c1', 'c2']),
-		('r1::down', 'r1::down__v1', '', 'physical', NULL, 'r1', 'down', [])`,
+	`INSERT INTO explored.meta_interface (id, ref, hash, type, description, device_id, name, speed, circuit_id) VALUES
+		('r1::up', 'r1::up__v1', '', 'physical', 'to the world', 'r1', 'up', 10000, ['c1', 'c2']),
+		('r1::down', 'r1::down__v1', '', 'physical', NULL, 'r1', 'down', NULL, [])`,
 	`INSERT INTO explored.meta_application (id, protocol, port_range_min, port_range_max) VALUES
 		('https', 'tcp', 443, 443), ('system', 'tcp', 0, 1023), ('dns', 'udp', 53, 53)`,
 	`INSERT INTO explored.data_flow (start_time, end_time, collector_id, policy_originator, policy_level, policy_scope, ext,
@@ -302,6 +302,15 @@ func testSeries(t *testing.T, e *Explorer) {
 	if len(b.Series) != 0 || b.Before[0] != 800 || !b.Partial {
 		t.Errorf("lines are %s, before %v, partial %t", lines(b, 1), b.Before[0], b.Partial)
 	}
+	// Each line has its mean of the time before, and interfaces their speed.
+	b = ask(t, e, "by=in.if&from=2026-03-05T11:30&to=2026-03-05T12:00&before=period")
+	if line := b.Series[0]; math.Abs(line.Mean-800)+math.Abs(line.Earlier-800) > 1e-9 || line.Speed != 10000 {
+		t.Errorf("mean %g, before %g, speed %g", line.Mean, line.Earlier, line.Speed)
+	}
+	b = ask(t, e, "by=circuit&from=2026-03-05T11:00&to=2026-03-05T12:00")
+	if b.Series[0].Speed != 10000 {
+		t.Errorf("the speed of a circuit is %g", b.Series[0].Speed)
+	}
 	// A step that is not over counts in the total, and in no rate.
 	b = ask(t, e, "from=2026-03-05T10:30&to=2026-03-05T11:30")
 	if b.Partial || b.Series[0].Total != 30*48000 {
@@ -320,18 +329,21 @@ func testBoth(t *testing.T, e *Explorer) {
 	if len(a.Back) != 3 || a.Back[0].Total+a.Back[1].Total+a.Back[2].Total != 0 {
 		t.Errorf("back: %+v", a.Back)
 	}
-	a = ask(t, e,
-		"view=both&by=dst.as&top=1&unit=packets&from=2026-03-05T11:00&to=2026-03-05T12:00&filter=src.as+%3D+64500")
-	if len(a.Back) != 2 || a.Back[0].Total != 0 || a.Back[1].Total != 0 {
-		t.Errorf("back: %s of %+v", lines(a, 10), a.Back)
+	a = ask(t, e, "view=both&by=src.as&top=4&unit=packets&from=2026-03-05T11:00&to=2026-03-05T12:00")
+	// A destination that is no source gets a line while there is room; the others stand last.
+	got := ""
+	for i, s := range a.Series {
+		got += fmt.Sprintf("%s %g/%g, ", s.Label(), s.Total/10, a.Back[i].Total/10)
 	}
-	a = ask(t, e, "view=both&by=src.as&top=5&unit=packets&from=2026-03-05T11:00&to=2026-03-05T12:00")
-	// Destinations that are no sources are among the others.
-	if n := len(a.Back); n != 4 || a.Back[n-1].Total != 3600 || a.Series[n-1].Rank != 0 {
-		t.Errorf("back: %s of %+v", lines(a, 10), a.Back)
+	if want := "AS64500 UNI-A 180/0, AS64501 LAB 120/0, unknown 60/0, AS64510 0/180, others 0/180, "; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	a = ask(t, e, "view=both&unit=packets&from=2026-03-05T11:00&to=2026-03-05T12:00&filter=dst.as+%3D+64510")
 	if len(a.Back) != 1 || a.Series[0].Total != 1800 || a.Back[0].Total != 0 {
+		t.Errorf("all: %s of %+v", lines(a, 10), a.Back)
+	}
+	a = ask(t, e, "view=both&unit=packets&from=2026-03-05T11:00&to=2026-03-05T12:00&filter=src.as+%3D+64510")
+	if len(a.Back) != 1 || a.Series[0].Total != 0 || a.Back[0].Total != 1800 {
 		t.Errorf("all: %s of %+v", lines(a, 10), a.Back)
 	}
 }
@@ -367,7 +379,8 @@ func testSubjects(t *testing.T, e *Explorer) {
 		{"ip", "192.0.2.7", "campus__v1",
 			"id=campus ip_subnet=192.0.2.0/24 city_name=Geneva country_name=Switzerland country_code=CH"},
 		{"ip", "::ffff:198.51.100.9", "", ""},
-		{"if", "r1::up", "", "id=r1::up type=physical description=to the world device_id=r1 name=up circuit_id=c1, c2"},
+		{"if", "r1::up", "",
+			"id=r1::up type=physical description=to the world device_id=r1 name=up speed=10000 circuit_id=c1, c2"},
 		{"circuit", "c1", "", ""},
 		{"device", "r1", "", "id=r1 type=router location_name=PoP 1 network=core"},
 		{"org", "Université de Genève", "", ""},

@@ -248,14 +248,14 @@ func (p *Planner) hours(q *Question, s span) (*Query, error) {
 		indent(sel.grouped(terms, "day, hour")) + "\n)\nORDER BY day, hour", sel.params}, nil
 }
 
-// names is the query for the names of keys that stay as they are: the key as text, and the name.
-func (p *Planner) names(d *dimension, keys []string) *Query {
+// valuesOf is the query for what a SELECT of key and value has for keys: the key as text, and the value as text.
+func valuesOf(lookup string, keys []string) *Query {
 	var params parameters
 	var list []string
 	for _, key := range keys {
 		list = append(list, params.text(key))
 	}
-	return &Query{"SELECT toString(key) AS key, toString(value) AS value\nFROM\n(\n" + indent(d.names) +
+	return &Query{"SELECT toString(key) AS key, toString(value) AS value\nFROM\n(\n" + indent(lookup) +
 		"\n)\nWHERE toString(key) IN (" + strings.Join(list, ", ") + ")", params}
 }
 

@@ -1,6 +1,7 @@
 package page
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/metranova/flow-collector/collector/explore"
@@ -12,6 +13,7 @@ type panel struct {
 	Answer   *explore.Answer
 	Chart    *chart
 	Rows     []row
+	Full     bool // speeds are known of some
 	Sankey   *sankey
 	Links    []linkRow // of Sankey
 	Matrix   *matrix
@@ -36,6 +38,7 @@ func (p *Pages) newPanel(a *explore.Answer) *panel {
 		}
 	default:
 		x.Rows = p.newRows(a, address)
+		x.Full = slices.ContainsFunc(x.Rows, func(r row) bool { return r.Full != "" })
 		if view.OverTime() {
 			x.Chart = newChart(a, address)
 		}

@@ -16,6 +16,8 @@ type row struct {
 	Volume                    string
 	Percent                   float64
 	Back                      string // mean of the other direction
+	Earlier, Change           string // mean of the earlier time, and how much more it is now
+	Full                      string // 95th percentile in per cent of the speed
 	About                     []link // pages of what it names
 }
 
@@ -36,12 +38,31 @@ func (p *Pages) newRows(a *explore.Answer, page string) []row {
 				r.About = append(r.About, link{subject.Label(), aboutAddress(subject)})
 			}
 		}
+		if a.Before != nil {
+			r.Earlier, r.Change = rate(line.Earlier), change(line.Earlier, line.Mean)
+		}
+		if line.Speed > 0 {
+			r.Full = fmt.Sprintf("%.0f %% of %s", 100*line.P95/line.Speed, rate(line.Speed))
+		}
 		if i < len(a.Back) {
 			r.Back = rate(a.Back[i].Mean)
 		}
 		all = append(all, r)
 	}
 	return all
+}
+
+// change is how much more it is now.
+func change(before, now float64) string {
+	switch {
+	case before == 0 && now == 0:
+		return ""
+	case before == 0:
+		return "new"
+	case now == 0:
+		return "gone"
+	}
+	return fmt.Sprintf("%+.0f %%", 100*(now/before-1))
 }
 
 // volume is a sum as people write it: bits in bytes.
