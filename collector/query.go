@@ -23,12 +23,17 @@ store is opened for the query. Examples:
 
   collector query "SELECT count(), sum(packet_count) FROM data_flow"
   collector query -format JSONEachRow "SELECT * FROM data_flow LIMIT 1"
-  echo "SELECT 1" | collector query -`,
-		Flags: append(configFlags(),
+  echo "SELECT 1" | collector query -
+  collector query --rollup --by src_as_id --last 30d
+  collector query --rollup --by in_interface_id --where "device_id = 'edge1'" --last 7d --step 1h`,
+		Flags: append(append(configFlags(), rollupFlags()...),
 			&cli.StringFlag{Name: "format", Aliases: []string{"f"}, Value: "PrettyCompactMonoBlock",
 				Usage: "print the result in this ClickHouse `FORMAT`"},
 		),
 		Action: func(ctx context.Context, c *cli.Command) error {
+			if c.Bool("rollup") {
+				return runRollupQuery(ctx, c)
+			}
 			sql, err := queryText(c)
 			if err != nil {
 				return err
@@ -40,6 +45,18 @@ store is opened for the query. Examples:
 			return setup.Query(ctx, cfg, sql, c.String("format"), os.Stdout)
 		},
 	}
+}
+
+func runRollupQuery(ctx context.Context, c *cli.Command) error {
+	if c.Args().Len() > 0 {
+		return commandline.Usage("--rollup makes the query itself: give --by and --where instead of SQL")
+	}
+	cfg, err := loadConfig(c)
+	if err != nil {
+		return err
+	}
+	r := rollupQueryOf(c)
+	return r.run(ctx, cfg, c.String("format"), os.Stdout, os.Stderr)
 }
 
 // queryText is the argument, or what comes on standard input for "-".

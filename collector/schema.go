@@ -36,7 +36,7 @@ statements; nothing is changed.
 			}
 			return withOffers(ctx, cfg, func(t *offered) error { return t.list(os.Stdout) })
 		},
-		Commands: []*cli.Command{{
+		Commands: []*cli.Command{rollupsCommand(), {
 			Name: "apply", Usage: "do what the list says", Flags: append(configFlags(), &cli.BoolFlag{Name: "rewrite",
 				Usage: "write the rows that are there again, in the new form: takes free disk of a partition's size"}),
 			Action: func(ctx context.Context, c *cli.Command) error {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"strings"
 	"time"
 
 	"github.com/metranova/flow-collector/sink/schema"
@@ -54,6 +55,15 @@ func flowKeys(c *Config) []key {
 		{path: "flow.views.ip_version", env: []string{"CLICKHOUSE_FLOW_MV_BY_IP_VERSION"}, def: "5m",
 			field: c.windows(schema.ByIPVersion),
 			help:  "Windows of the rollup by IP version."},
+		{path: "flow.rollups", field: texts(&s.Rollups),
+			example: "rollups: [traffic, application, interface, peer]",
+			help: "Further rollups, exact, of 1 minute to 1 day: " + strings.Join(schema.RollupNames(), ", ") +
+				"; all turns all on. What each has and costs is in sink/README.md. After turning one on: collector " +
+				"schema rollups fill."},
+		{path: "flow.rollup_ttl", field: c.rollupTTLs(),
+			example: "rollup_ttl: {5m: 1 YEAR}",
+			help: "How long rows of these rollups are kept, by step. Without: 1m 7 DAY, 5m 90 DAY, 1h 5 YEAR, 1d 10 " +
+				"YEAR."},
 		{path: "flow.view_settings", field: c.eachView(),
 			example: "view_settings: {edge_as_5m_ttl: 1 YEAR}",
 			help: "Settings of one rollup, KIND_WINDOW_SETTING: table, ttl, ttl_column, partition_by, " +

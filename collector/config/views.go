@@ -39,6 +39,34 @@ func (c *Config) eachView() field {
 	}
 }
 
+// rollupTTLs are the TTLs of rollups by step.
+func (c *Config) rollupTTLs() field {
+	return field{kind: mapping,
+		get: func() value {
+			v := value{kind: mapping}
+			for _, step := range schema.RollupSteps() {
+				if ttl, given := c.Schema.RollupTTLs[step]; given {
+					v.pairs = append(v.pairs, pair{key: step, text: ttl})
+				}
+			}
+			return v
+		},
+		set: func(v value) error {
+			if v.kind != mapping {
+				return fmt.Errorf("is not a mapping such as {5m: 1 YEAR}")
+			}
+			c.Schema.RollupTTLs = map[string]string{}
+			for _, p := range v.pairs {
+				if !slices.Contains(schema.RollupSteps(), p.key) {
+					return fmt.Errorf("%s is none of %s", p.key, strings.Join(schema.RollupSteps(), ", "))
+				}
+				c.Schema.RollupTTLs[p.key] = p.text
+			}
+			return nil
+		},
+	}
+}
+
 // viewSettingsOf takes the settings of views out of an environment, in the file's spelling.
 func viewSettingsOf(env environ) []pair {
 	var pairs []pair

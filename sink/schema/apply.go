@@ -89,6 +89,10 @@ func look(ctx context.Context, conn driver.Conn, s *Settings) (steps, error) {
 func lookBlindly(ctx context.Context, conn driver.Conn, s *Settings, why error) steps {
 	p := planner{s: s}
 	p.warn("the tables of database %s are taken as they are: %v", s.Database, why)
+	if len(s.Rollups) > 0 {
+		p.warn("no rollups are made: whether rows are there before them is not to be seen")
+		s.Rollups = nil
+	}
 	missing := func(name string) bool { return !exists(ctx, conn, s.qualified(name)) }
 	for _, t := range tables(s) {
 		if missing(t.name) {
@@ -97,9 +101,9 @@ func lookBlindly(ctx context.Context, conn driver.Conn, s *Settings, why error) 
 	}
 	all := steps{tables: p.steps}
 	p.steps = nil
-	for i := range s.Views {
-		if v := &s.Views[i]; missing(v.name()) {
-			p.do(v.create(s), "view %s: created", v.name())
+	for _, v := range s.materializedViews() {
+		if missing(v.name) {
+			p.do(v.create(s), "view %s: created", v.name)
 			p.optional("its table is filled only if somebody else has made it")
 		}
 	}
@@ -234,12 +238,13 @@ type state struct {
 
 // existing is a table, view or dictionary of the database.
 type existing struct {
-	Name       string `ch:"name"`
-	Engine     string `ch:"engine"`
-	EngineFull string `ch:"engine_full"`
-	SortingKey string `ch:"sorting_key"`
-	Create     string `ch:"create_table_query"`
-	Select     string `ch:"as_select"`
+	Name       string  `ch:"name"`
+	Engine     string  `ch:"engine"`
+	EngineFull string  `ch:"engine_full"`
+	SortingKey string  `ch:"sorting_key"`
+	Create     string  `ch:"create_table_query"`
+	Select     string  `ch:"as_select"`
+	Rows       *uint64 `ch:"total_rows"`
 	columns    []existingColumn
 }
 
@@ -261,8 +266,9 @@ func inspect(ctx context.Context, conn driver.Conn, s *Settings) (*state, error)
 	have.databaseExists = databases > 0
 
 	var tables []existing
-	if err := conn.Select(ctx, &tables, "SELECT name, engine, engine_full, sorting_key, create_table_query, as_select "+
-		"FROM system.tables WHERE database = "+literal(s.Database)); err != nil {
+	if err := conn.Select(ctx, &tables,
+		"SELECT name, engine, engine_full, sorting_key, create_table_query, as_select, total_rows "+
+			"FROM system.tables WHERE database = "+literal(s.Database)); err != nil {
 		return nil, fmt.Errorf("read system.tables of %s: %w", s.Database, err)
 	}
 	var columns []existingColumn
@@ -279,6 +285,9 @@ func inspect(ctx context.Context, conn driver.Conn, s *Settings) (*state, error)
 		t.columns = append(t.columns, c)
 		have.tables[c.Table] = t
 	}
+	if err := have.readRollupsSince(ctx, conn, s); err != nil {
+		return nil, err
+	}
 	return have, have.readCanonical(ctx, conn, s)
 }
 
@@ -291,8 +300,8 @@ func (have *state) readCanonical(ctx context.Context, conn driver.Conn, s *Setti
 	for _, d := range dictionaries(s) {
 		definitions[d.Name] = d.masked().create(s.withoutCluster(), "CREATE OR REPLACE")
 	}
-	for i := range s.Views {
-		definitions[s.Views[i].name()] = s.Views[i].query(s)
+	for _, v := range s.materializedViews() {
+		definitions[v.name] = v.query
 	}
 	for name, definition := range definitions {
 		if _, ok := have.tables[name]; !ok {

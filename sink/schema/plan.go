@@ -38,8 +38,8 @@ func plan(s *Settings, have *state) (steps, error) {
 	}
 	all := steps{tables: p.steps, offers: p.offers}
 	p.steps = nil
-	for i := range s.Views {
-		p.view(&s.Views[i])
+	for _, v := range s.materializedViews() {
+		p.view(&v)
 	}
 	p.leftViews()
 	all.views = p.steps
@@ -253,19 +253,19 @@ func (p *planner) dictionary(d *dictionary) {
 	}
 }
 
-func (p *planner) view(v *View) {
-	old, ok := p.have.tables[v.name()]
+func (p *planner) view(v *materialized) {
+	old, ok := p.have.tables[v.name]
 	switch {
 	case !ok:
-		p.do(v.create(p.s), "view %s: created", v.name())
+		p.do(v.create(p.s), "view %s: created", v.name)
 		p.optional("its table is filled only if somebody else has made it")
 	case old.Engine != "MaterializedView":
-		p.mismatch("view %s: the name belongs to a %s; rename that or give the view's table another name in the settings", v.name(), old.Engine)
-	case !strings.Contains(old.Create, " TO "+unquoted(p.s.Database)+"."+unquoted(p.s.local(v.Table))+" "):
+		p.mismatch("view %s: the name belongs to a %s; rename that or give the view's table another name in the settings", v.name, old.Engine)
+	case !strings.Contains(old.Create, " TO "+unquoted(p.s.Database)+"."+unquoted(v.table)+" "):
 		p.mismatch("view %s: does not fill table %s; rename it or give the table another name in the settings",
-			v.name(), p.s.local(v.Table))
-	case old.Select != p.have.canonical[v.name()]:
-		p.do(p.alter(v.name(), "MODIFY QUERY "+v.query(p.s)), "view %s: query changed", v.name())
+			v.name, v.table)
+	case old.Select != p.have.canonical[v.name]:
+		p.do(p.alter(v.name, "MODIFY QUERY "+v.query), "view %s: query changed", v.name)
 		p.optional("it stays as it is")
 	}
 }
@@ -274,19 +274,27 @@ func (p *planner) view(v *View) {
 // every insert.
 func (p *planner) leftViews() {
 	wanted := map[string]bool{}
-	for i := range p.s.Views {
-		wanted[p.s.Views[i].name()] = true
+	for _, v := range p.s.materializedViews() {
+		wanted[v.name] = true
 	}
 	for _, name := range sortedKeys(p.have.tables) {
 		old := p.have.tables[name]
 		if wanted[name] || old.Engine != "MaterializedView" || !strings.HasSuffix(name, viewSuffix) ||
-			!strings.Contains(old.Select, " FROM "+unquoted(p.s.Database)+"."+unquoted(p.s.local(p.s.Tables.Flow))) ||
-			!isOurQuery(old.Select) {
+			!p.isOurs(name, &old) {
 			continue
 		}
 		p.warn("view %s: is not in the settings and goes on being filled; to end that: DROP VIEW %s%s; its rows stay in %s until you drop that too",
 			name, p.s.qualified(name), p.s.onCluster(), strings.TrimSuffix(name, viewSuffix))
 	}
+}
+
+// isOurs reports whether a view is one of a rollup's, or reads data_flow and was made by this package.
+func (p *planner) isOurs(name string, view *existing) bool {
+	if strings.HasPrefix(name, rollupPrefix) {
+		return strings.Contains(view.Select, "flow_count")
+	}
+	return isOurQuery(view.Select) &&
+		strings.Contains(view.Select, " FROM "+unquoted(p.s.Database)+"."+unquoted(p.s.local(p.s.Tables.Flow)))
 }
 
 // isOurQuery tells the SELECT of a view that this package made, now or in an earlier version, from an operator's own.

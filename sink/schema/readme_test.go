@@ -39,3 +39,21 @@ func columnTables() string {
 func TestReadmeHasEveryColumn(t *testing.T) {
 	golden.Section(t, "../README.md", "columns", columnTables())
 }
+
+// rollupTable are the rollups that can be turned on.
+func rollupTable() string {
+	var b strings.Builder
+	b.WriteString("\n| name | dimensions | steps | flows in a row of the finest | what it answers |\n|---|---|---|---|---|\n")
+	for _, r := range RollupSets() {
+		finest := r.Steps[0]
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %d in %s | %s |\n", r.Name, strings.Join(r.Dimensions, ", "),
+			strings.Join(r.Steps, ", "), r.Shrink, finest, r.For)
+	}
+	b.WriteString("\n")
+	return b.String()
+}
+
+// sink/README.md has every rollup.
+func TestReadmeHasEveryRollup(t *testing.T) {
+	golden.Section(t, "../README.md", "rollups", rollupTable())
+}

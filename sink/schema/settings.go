@@ -65,6 +65,14 @@ type Settings struct {
 	// Views are the aggregates kept of data_flow, each with a table of its own.
 	Views []View
 
+	// Rollups are the names of the RollupSets that are on; AllRollups is all of them. RollupTTLs are how long rows of
+	// each step (RollupSteps) are kept, where it is not the default; "" keeps them for good.
+	Rollups    []string
+	RollupTTLs map[string]string
+	// RollupsSince is when views of rollups began that were made while data_flow had rows, by the view's name; Apply
+	// fills it in. Rows that were inserted before are counted by Fill.
+	RollupsSince map[string]time.Time
+
 	ApplicationDictionary Dictionary
 	ASDictionary          Dictionary
 	DictionarySource      DictionarySource
@@ -261,6 +269,7 @@ func (s *Settings) Validate() error {
 	for i := range s.Views {
 		add1(s.Views[i].validate())
 	}
+	add1(s.validateRollups())
 	for _, d := range []Dictionary{s.ApplicationDictionary, s.ASDictionary} {
 		if d.Enabled && d.LifetimeMin > d.LifetimeMax {
 			add("dictionary %s: minimum lifetime %d s is above the maximum, %d s", d.Name, d.LifetimeMin, d.LifetimeMax)
@@ -293,6 +302,9 @@ func (s *Settings) names() []namedSetting {
 		names = append(names, namedSetting{m.Label + " table", m.nameIn(s)})
 	}
 	names = append(names, namedSetting{"table of metadata sources", SourceTable})
+	if len(s.rollups()) > 0 {
+		names = append(names, namedSetting{"table of filled rollups", FillTable})
+	}
 	if t.InterfaceTraffic != "" {
 		names = append(names, namedSetting{"interface traffic table", t.InterfaceTraffic})
 	}
@@ -307,6 +319,11 @@ func (s *Settings) names() []namedSetting {
 	}
 	for i := range s.Views {
 		names = append(names, namedSetting{"table of view " + s.Views[i].label(), s.Views[i].Table})
+	}
+	for _, r := range s.rollups() {
+		for _, step := range r.Steps {
+			names = append(names, namedSetting{"table of rollup " + r.Name + " " + step, r.Table(step)})
+		}
 	}
 	return names
 }

@@ -18,8 +18,8 @@ func Statements(s Settings) ([]string, error) {
 	for _, d := range dictionaries(&s) {
 		all = append(all, d.create(&s, "CREATE"))
 	}
-	for i := range s.Views {
-		all = append(all, s.Views[i].create(&s))
+	for _, v := range s.materializedViews() {
+		all = append(all, v.create(&s))
 	}
 	return all, nil
 }
@@ -43,6 +43,15 @@ func tables(s *Settings) []table {
 	all = append(all, metadataTables(s)...)
 	for i := range s.Views {
 		all = append(all, s.spread(s.Views[i].target(s))...)
+	}
+	on := s.rollups()
+	if len(on) > 0 {
+		all = append(all, fillTable())
+	}
+	for _, r := range on {
+		for _, t := range s.rollupTables(&r) {
+			all = append(all, s.spread(t)...)
+		}
 	}
 	return all
 }

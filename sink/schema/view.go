@@ -234,12 +234,6 @@ func isUTC(zone string) bool {
 	return false
 }
 
-// create renders the CREATE statement of the view.
-func (v *View) create(s *Settings) string {
-	return fmt.Sprintf("CREATE MATERIALIZED VIEW IF NOT EXISTS %s%s TO %s\nAS %s",
-		s.qualified(v.name()), s.onCluster(), s.qualified(s.local(v.Table)), v.query(s))
-}
-
 // viewTerm is a column of the view's table: what the inner SELECT has for it, the key that this is called, and what
 // becomes of it. A constant has a result alone.
 type viewTerm struct{ inner, key, result string }

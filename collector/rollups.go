@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/urfave/cli/v3"
+
+	"github.com/metranova/flow-collector/sink/schema"
+)
+
+// rollupsCommand lists the rollups, and fills them with the rows that were there before them.
+func rollupsCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "rollups",
+		Usage: "which rollups there are, what they take, and whether they have all rows",
+		Description: `Rollups are turned on with flow.rollups. They count rows from then on; rows that were there before are counted by fill,
+hour by hour. It may be interrupted and called again, and the collector may be running.
+
+  collector schema rollups
+  collector schema rollups fill`,
+		Flags: configFlags(),
+		Action: func(ctx context.Context, c *cli.Command) error {
+			if c.Args().Len() > 0 {
+				return fmt.Errorf("schema rollups takes no argument %q: fill counts rows that were there before",
+					c.Args().First())
+			}
+			return withTables(ctx, c, func(conn driver.Conn, s schema.Settings) error {
+				return listRollups(ctx, conn, s, os.Stdout)
+			})
+		},
+		Commands: []*cli.Command{{
+			Name: "fill", Usage: "count the rows that were there before a rollup was turned on", Flags: configFlags(),
+			Action: func(ctx context.Context, c *cli.Command) error {
+				return withTables(ctx, c, func(conn driver.Conn, s schema.Settings) error {
+					return fillRollups(ctx, conn, s, os.Stdout)
+				})
+			},
+		}},
+	}
+}
+
+func withTables(ctx context.Context, c *cli.Command, use func(driver.Conn, schema.Settings) error) error {
+	cfg, err := loadConfig(c)
+	if err != nil {
+		return err
+	}
+	conn, settings, done, err := openTables(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return use(conn, settings)
+}
+
+func listRollups(ctx context.Context, conn driver.Conn, s schema.Settings, out io.Writer) error {
+	fillings, err := schema.Fillings(ctx, conn, s)
+	if err != nil {
+		return err
+	}
+	on := map[string]schema.Filling{}
+	for _, f := range fillings {
+		on[f.Rollup] = f
+	}
+	for _, r := range schema.RollupSets() {
+		f, is := on[r.Name]
+		if !is {
+			fmt.Fprintf(out, "%-12s off  %s (%s)\n", r.Name, r.For, strings.Join(r.Steps, ", "))
+			continue
+		}
+		var sizes []string
+		for _, step := range r.Steps {
+			size, err := schema.SizeOf(ctx, conn, &s, r.Table(step))
+			if err != nil {
+				return err
+			}
+			sizes = append(sizes, fmt.Sprintf("%s %d rows %.1f MB", step, size.Rows, float64(size.Bytes)/1e6))
+		}
+		has := "has all rows"
+		if !f.Complete {
+			has = fmt.Sprintf("has rows since %s; for those before: collector schema rollups fill",
+				f.Since.UTC().Format(time.DateTime))
+		}
+		fmt.Fprintf(out, "%-12s on   %s: %s\n", r.Name, has, strings.Join(sizes, ", "))
+	}
+	return nil
+}
+
+func fillRollups(ctx context.Context, conn driver.Conn, s schema.Settings, out io.Writer) error {
+	begun, filled := time.Now(), 0
+	err := schema.Fill(ctx, conn, s, func(f schema.Filling) {
+		filled++
+		fmt.Fprintf(out, "%s: hour %s, %d flows (%d of %d)\n", f.Rollup, f.Hour.UTC().Format(time.DateTime), f.Flows,
+			f.Done,
+			f.Hours)
+	})
+	if err != nil {
+		return fmt.Errorf("%w; what is filled stays: call it again to go on", err)
+	}
+	if filled == 0 {
+		fmt.Fprintln(out, "nothing to do: all rollups that are on have all rows")
+		return nil
+	}
+	fmt.Fprintf(out, "done in %s\n", time.Since(begun).Round(time.Second))
+	return nil
+}

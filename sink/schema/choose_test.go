@@ -1,0 +1,90 @@
+package schema
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestChoose(t *testing.T) {
+	s := goldenSettings()
+	s.Rollups = []string{AllRollups}
+	now := time.Date(2026, 11, 29, 10, 17, 30, 0, time.UTC)
+	ago := func(d time.Duration) time.Time { return now.Add(-d) }
+	midnight := now.Truncate(24 * time.Hour)
+	const day = 24 * time.Hour
+	sources := s.Sources()
+	for name, c := range map[string]struct {
+		q       Question
+		change  func(*Source)
+		want    string
+		reasons []string // in the line
+		from    time.Time
+	}{
+		"an hour by device": {q: Question{Dimensions: []string{"device_id"}, From: ago(time.Hour), To: now},
+			want: "data_flow", reasons: []string{"single flows",
+				"not rollup_traffic_1m (range is not whole steps of 1m, and short)"}},
+		"two hours by device": {q: Question{Dimensions: []string{"device_id"}, From: ago(2 * time.Hour), To: now,
+			Step: time.Minute}, want: "rollup_traffic_1m", from: now.Add(-2 * time.Hour).Truncate(time.Minute)},
+		"a whole hour": {q: Question{Dimensions: []string{"protocol"},
+			From: now.Truncate(time.Hour).Add(-time.Hour), To: now.Truncate(time.Hour)}, want: "rollup_traffic_1h"},
+		"a day by device": {q: Question{Dimensions: []string{"device_id"}, From: ago(day), To: now,
+			Step: 5 * time.Minute}, want: "rollup_traffic_5m", reasons: []string{"sums of 5m by traffic"}},
+		"a day in hours": {q: Question{Dimensions: []string{"device_id"}, From: midnight.Add(-day),
+			To: midnight, Step: time.Hour}, want: "rollup_traffic_1h",
+			reasons: []string{"not rollup_traffic_1d (steps of 1d do not make 1h)"}},
+		"steps of 90 s": {q: Question{Dimensions: []string{"device_id"}, From: ago(day), To: now,
+			Step: 90 * time.Second}, want: "data_flow"},
+		"30 days by AS": {q: Question{Dimensions: []string{"src_as_id"}, From: ago(30 * day), To: now,
+			Step: time.Hour}, want: "rollup_src_as_1h"},
+		"of one device": {q: Question{Dimensions: []string{"src_as_id"}, Filters: []string{"device_id"},
+			From: ago(30 * day), To: now}, want: "rollup_src_as_1h"},
+		"AS pair": {q: Question{Dimensions: []string{"src_as_id", "dst_as_id"}, From: ago(7 * day),
+			To: now}, want: "rollup_as_pair_1h"},
+		"AS pair of a device": {q: Question{Dimensions: []string{"src_as_id", "dst_as_id"},
+			Filters: []string{"device_id"}, From: ago(7 * day), To: now}, want: "data_flow",
+			reasons: []string{"rollup_as_pair_1h (has no device_id)"}},
+		"addresses": {q: Question{Dimensions: []string{"src_ip"}, From: ago(7 * day), To: now},
+			want: "data_flow"},
+		"a path of ext": {q: Question{Dimensions: []string{"ext.bgp_as_path_id"}, From: ago(30 * day), To: now,
+			Step: 6 * time.Hour}, want: "rollup_as_path_1h"},
+		"two years": {q: Question{Dimensions: []string{"application_port"}, From: ago(730 * day), To: now,
+			Step: day}, want: "rollup_application_1d"},
+		"beyond what 5m keeps": {q: Question{Dimensions: []string{"application_port"}, From: ago(200 * day), To: now,
+			Step: 5 * time.Minute}, want: "rollup_application_5m", reasons: []string{"keeps rows for 90d"}},
+		"hours a year ago": {q: Question{Dimensions: []string{"peer_as_id"}, From: ago(360 * day),
+			To: ago(359 * day), Step: time.Hour}, want: "rollup_peer_1h", from: ago(360 * day).Truncate(time.Hour)},
+		"whole hours a year ago": {q: Question{Dimensions: []string{"peer_as_id"}, From: midnight.Add(-360 * day),
+			To: midnight.Add(-359 * day), Step: time.Hour}, want: "rollup_peer_1h"},
+		"not filled in": {q: Question{Dimensions: []string{"peer_as_id"}, From: ago(10 * day), To: now,
+			Step: time.Hour},
+			change: func(s *Source) { s.From = ago(5 * day) }, want: "data_flow",
+			reasons: []string{"complete only since 2026-11-24 10:17:30"}},
+		"everything":          {q: Question{}, want: "rollup_traffic_1d"},
+		"everything by scope": {q: Question{Dimensions: []string{"policy_scope"}}, want: "rollup_scope_1d"},
+	} {
+		these := append([]Source{}, sources...)
+		for i := range these {
+			if c.change != nil && these[i].Step > 0 {
+				c.change(&these[i])
+			}
+		}
+		got := Choose(c.q, these, now)
+		if got.Table != c.want {
+			t.Errorf("%s: %s, want %s", name, got.Line(), c.want)
+		}
+		for _, reason := range c.reasons {
+			if !strings.Contains(got.Line(), reason) {
+				t.Errorf("%s: no %q in %s", name, reason, got.Line())
+			}
+		}
+		if !c.from.IsZero() && !got.From.Equal(c.from) {
+			t.Errorf("%s: from %s, want %s", name, got.From, c.from)
+		}
+		for _, d := range append(c.q.Dimensions, c.q.Filters...) {
+			if got.Columns[d] == "" {
+				t.Errorf("%s: %s has no column for %s", name, got.Table, d)
+			}
+		}
+	}
+}

@@ -1,0 +1,65 @@
+package schema
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// words are texts in quotes, which are passed over, and names, of columns among them.
+var words = regexp.MustCompile("'(?:[^'\\\\]|\\\\.|'')*'|`[^`]*`|[A-Za-z_][A-Za-z0-9_.]*")
+
+// FiltersOf are the columns of data_flow and paths of its ext that a condition names, for Question.Filters. The
+// condition is SQL as it would stand in WHERE of a query of data_flow.
+func (s *Settings) FiltersOf(condition string) []string {
+	columns := s.Sources()[0].Columns
+	seen := map[string]bool{}
+	var filters []string
+	for _, word := range words.FindAllString(condition, -1) {
+		if name := strings.Trim(word, "`"); columns[name] != "" && !seen[name] && name != startTime {
+			seen[name] = true
+			filters = append(filters, name)
+		}
+	}
+	return filters
+}
+
+// SQL is the query that answers the question from the chosen table: a row for each step and each value of the
+// dimensions, with flows, bits and packets. condition is as in FiltersOf; "" is none. With limit, and without a step,
+// these are the rows with the most bits.
+func (c *Choice) SQL(s *Settings, q Question, condition string, limit int) string {
+	var columns, where []string
+	order := "bits DESC"
+	if q.Step > 0 {
+		columns = append(columns, fmt.Sprintf("toStartOfInterval(start_time, INTERVAL %d SECOND) AS time",
+			int(q.Step.Seconds())))
+		order = "time, bits DESC"
+	}
+	for _, d := range q.Dimensions {
+		columns = append(columns, c.Columns[d]+" AS "+ident(columnName(d)))
+	}
+	columns = append(columns, c.Flows()+" AS flows", c.Bits()+" AS bits", c.Packets()+" AS packets")
+	if !c.From.IsZero() {
+		where = append(where, "start_time >= "+sinceLiteral(c.From))
+	}
+	if !c.To.IsZero() {
+		where = append(where, "start_time < "+sinceLiteral(c.To))
+	}
+	if condition != "" {
+		where = append(where, "("+words.ReplaceAllStringFunc(condition, func(word string) string {
+			if column := c.Columns[word]; column != "" {
+				return column
+			}
+			return word
+		})+")")
+	}
+	sql := "SELECT " + strings.Join(columns, ", ") + "\nFROM " + s.qualified(c.Table)
+	if len(where) > 0 {
+		sql += "\nWHERE " + strings.Join(where, " AND ")
+	}
+	sql += "\nGROUP BY ALL\nORDER BY " + order
+	if limit > 0 {
+		sql += fmt.Sprintf("\nLIMIT %d", limit)
+	}
+	return sql
+}

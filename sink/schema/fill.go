@@ -1,0 +1,255 @@
+package schema
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	chgo "github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+)
+
+// Rollups count the rows that come after they were made. Fill counts those that were there before, hour by hour, into
+// the finest table; the views fill the wider ones from it. Which rows are whose is decided by insert_time, so that a
+// row is counted once whatever else goes on. An hour that is filled is noted in FillTable. One that was interrupted is
+// sent again with the same token, and the tables store what is missing of it.
+
+// FillTable has a row for each hour of each rollup that Fill has counted.
+const FillTable = "collector_rollup"
+
+// fillTable is FillTable as it is made.
+func fillTable() table {
+	return table{
+		name: FillTable, engine: "MergeTree", orderBy: []string{"rollup", "since", "hour"},
+		columns: []column{
+			{name: "rollup", typ: typeText, codec: codecPlain, comment: "Name of the rollup."},
+			{name: "since", typ: typeMillis, codec: codecPlain,
+				comment: "Since when its view counts rows: the hour is of rows that came before."},
+			{name: "hour", typ: "DateTime('UTC')", codec: codecPlain,
+				comment: "The hour of start_time; 1970-01-01 00:00:00: all rows that came before are counted."},
+			{name: "flow_count", typ: "UInt64", codec: codecPlain, comment: "How many flows were counted."},
+			{name: "filled_at", typ: typeMillis, defaults: "now64()", codec: codecPlain, comment: "When that was."},
+		},
+	}
+}
+
+// Filling is how far Fill has come with one rollup.
+type Filling struct {
+	Rollup      string
+	Since       time.Time // rows that were inserted before are to be filled; the zero time: there are none
+	Hour        time.Time // the hour that was just filled
+	Done, Hours int       // how many hours of how many
+	Flows       uint64    // of this hour
+	Complete    bool
+}
+
+// Fillings says of each rollup of the settings whether rows are still to be filled in.
+func Fillings(ctx context.Context, conn driver.Conn, s Settings) ([]Filling, error) {
+	if _, err := look(ctx, conn, &s); err != nil {
+		return nil, err
+	}
+	var all []Filling
+	for _, r := range s.rollups() {
+		f := Filling{Rollup: r.Name, Since: s.RollupsSince[r.Table(r.Steps[0])+viewSuffix], Complete: true}
+		if !f.Since.IsZero() {
+			done, err := s.filledHours(ctx, conn, &f)
+			if err != nil {
+				return nil, err
+			}
+			f.Done, f.Complete = len(done), done[allHours]
+		}
+		all = append(all, f)
+	}
+	return all, nil
+}
+
+// allHours stands in FillTable when a rollup is complete.
+var allHours = time.Unix(0, 0).UTC()
+
+func (s *Settings) filledHours(ctx context.Context, conn driver.Conn, f *Filling) (map[time.Time]bool, error) {
+	var rows []struct {
+		Hour time.Time `ch:"hour"`
+	}
+	err := conn.Select(ctx, &rows, fmt.Sprintf("SELECT DISTINCT hour FROM %s WHERE rollup = %s AND since = %s",
+		s.qualified(FillTable), literal(f.Rollup), sinceLiteral(f.Since)))
+	if err != nil {
+		return nil, fmt.Errorf("read which hours of rollup %s are filled: %w", f.Rollup, err)
+	}
+	done := map[time.Time]bool{}
+	for _, row := range rows {
+		done[row.Hour.UTC()] = true
+	}
+	return done, nil
+}
+
+// Fill counts the rows that were there before the rollups of the settings, and calls progress after every hour. It may
+// be interrupted and called again, and collectors may store rows meanwhile. Do not run two at once. Rows of hours
+// beyond the TTL of the finest table go on to the wider ones.
+func Fill(ctx context.Context, conn driver.Conn, s Settings, progress func(Filling)) error {
+	if s.Distributed {
+		return fmt.Errorf("rollups of distributed tables are filled shard by shard: not done by this command")
+	}
+	fillings, err := Fillings(ctx, conn, s)
+	if err != nil {
+		return err
+	}
+	for _, f := range fillings {
+		if f.Complete {
+			continue
+		}
+		for _, r := range s.rollups() {
+			if r.Name != f.Rollup {
+				continue
+			}
+			if err := s.fill(ctx, conn, &r, f, progress); err != nil {
+				return fmt.Errorf("fill rollup %s: %w", r.Name, err)
+			}
+		}
+	}
+	return nil
+}
+
+func (s *Settings) fill(ctx context.Context, conn driver.Conn, r *Rollup, f Filling, progress func(Filling)) error {
+	if err := waitForInserts(ctx, conn, f.Since); err != nil {
+		return err
+	}
+	done, err := s.filledHours(ctx, conn, &f)
+	if err != nil {
+		return err
+	}
+	var hours []struct {
+		Hour  time.Time `ch:"hour"`
+		Flows uint64    `ch:"flows"`
+	}
+	// Times before 1970 and after 2106 are in the first and last hour, as in the rollup's table.
+	hour := (&View{Window: "1h", TTL: s.rollupTTL(r.Steps[len(r.Steps)-1])}).startTerm()
+	before := "insert_time < " + sinceLiteral(f.Since)
+	from := s.qualified(s.local(s.Tables.Flow))
+	if err := conn.Select(ctx, &hours, fmt.Sprintf(
+		"SELECT toDateTime(%s, 'UTC') AS hour, count() AS flows FROM %s WHERE %s GROUP BY hour ORDER BY hour", hour,
+		from, before)); err != nil {
+		return fmt.Errorf("read which hours have rows: %w", err)
+	}
+	f.Hours, f.Done = len(hours), 0
+	for _, h := range hours {
+		f.Hour, f.Flows = h.Hour.UTC(), h.Flows
+		if !done[f.Hour] {
+			where := fmt.Sprintf("%s AND toDateTime(%s, 'UTC') = toDateTime('%s', 'UTC')", before, hour,
+				f.Hour.Format(time.DateTime))
+			if err := s.fillHour(ctx, conn, r, &f, where); err != nil {
+				return err
+			}
+		}
+		f.Done++
+		progress(f)
+	}
+	f.Hour, f.Flows, f.Complete = allHours, 0, true
+	return s.noteFilled(ctx, conn, &f)
+}
+
+// fillSettings make one part of an hour, which is stored as a whole or not at all and is known by its token.
+func fillSettings(token string) chgo.Settings {
+	return chgo.Settings{
+		"insert_deduplicate": 1, "deduplicate_blocks_in_dependent_materialized_views": 1, "optimize_on_insert": 0,
+		"insert_deduplication_token": token, "max_insert_threads": 1, "min_insert_block_size_rows": 1 << 40,
+		"min_insert_block_size_bytes": 0, "max_partitions_per_insert_block": 0, "max_execution_time": 0,
+	}
+}
+
+func (s *Settings) fillHour(ctx context.Context, conn driver.Conn, r *Rollup, f *Filling, where string) error {
+	token := fmt.Sprintf("fill %s %d %d", r.Name, f.Since.UnixMilli(), f.Hour.Unix())
+	columns := []string{startTime}
+	for _, d := range r.Dimensions {
+		columns = append(columns, columnName(d))
+	}
+	columns = append(columns, "flow_count", "bit_count", "packet_count")
+	err := conn.Exec(chgo.Context(ctx, chgo.WithSettings(fillSettings(token))), fmt.Sprintf(
+		"INSERT INTO %s (%s)\n%s\nORDER BY ALL", s.qualified(r.Table(r.Steps[0])), identList(columns),
+		s.finestQuery(r, where)))
+	if err != nil {
+		return fmt.Errorf("hour %s: %w", f.Hour.Format(time.DateTime), err)
+	}
+	return s.noteFilled(ctx, conn, f)
+}
+
+func (s *Settings) noteFilled(ctx context.Context, conn driver.Conn, f *Filling) error {
+	err := conn.Exec(ctx, fmt.Sprintf("INSERT INTO %s (rollup, since, hour, flow_count) SELECT %s, %s, "+
+		"toDateTime('%s', 'UTC'), %d", s.qualified(FillTable), literal(f.Rollup), sinceLiteral(f.Since),
+		f.Hour.Format(time.DateTime), f.Flows))
+	if err != nil {
+		return fmt.Errorf("note that hour %s is filled: %w", f.Hour.Format(time.DateTime), err)
+	}
+	return nil
+}
+
+// insertPatience is how long inserts may take that began before a view was made, where the server does not say which
+// run.
+const insertPatience = 10 * time.Minute
+
+// waitForInserts waits until all rows that were inserted before a time can be read.
+func waitForInserts(ctx context.Context, conn driver.Conn, since time.Time) error {
+	for {
+		var now time.Time
+		if err := conn.QueryRow(ctx, "SELECT now64(3, 'UTC')").Scan(&now); err != nil {
+			return fmt.Errorf("read the server's time: %w", err)
+		}
+		age := now.Sub(since)
+		if age > insertPatience {
+			return nil
+		}
+		var running uint64
+		err := conn.QueryRow(ctx, fmt.Sprintf(
+			"SELECT count() FROM system.processes WHERE query_kind = 'Insert' AND elapsed > %f",
+			age.Seconds())).Scan(&running)
+		if age > 0 && err == nil && running == 0 {
+			return nil
+		}
+		if err != nil && !isDenied(err) {
+			return fmt.Errorf("read which inserts run: %w", err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// ReadSources are the tables of the settings that are on the server, for Choose. A rollup that is not filled yet is
+// complete since it was made.
+func ReadSources(ctx context.Context, conn driver.Conn, s Settings) ([]Source, error) {
+	fillings, err := Fillings(ctx, conn, s)
+	if err != nil {
+		return nil, err
+	}
+	var there []string
+	if err := conn.QueryRow(ctx, "SELECT groupArray(name) FROM system.tables WHERE database = "+
+		literal(s.Database)).Scan(&there); err != nil {
+		return nil, fmt.Errorf("read the names of tables: %w", err)
+	}
+	return s.sourcesOf(there, fillings), nil
+}
+
+func (s *Settings) sourcesOf(there []string, fillings []Filling) []Source {
+	exists := map[string]bool{}
+	for _, name := range there {
+		exists[name] = true
+	}
+	from := map[string]time.Time{}
+	for _, f := range fillings {
+		if !f.Complete {
+			from[f.Rollup] = f.Since
+		}
+	}
+	var sources []Source
+	for _, source := range s.Sources() {
+		if source.Step > 0 && !exists[source.Table] {
+			continue
+		}
+		if since := from[source.Set]; source.Set != "" && !since.IsZero() {
+			source.From = since.Truncate(source.Step).Add(source.Step) // the first whole step
+		}
+		sources = append(sources, source)
+	}
+	return sources
+}

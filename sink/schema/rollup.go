@@ -1,0 +1,306 @@
+package schema
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Rollup is a set of dimensions by which the engine sums up data_flow, in one table for each step. The sums are those
+// of data_flow over whole steps: every flow counts in every rollup. RollupSets is the only place that lists them; the
+// setting, the tables, the planner (Choose) and the documentation follow from it.
+type Rollup struct {
+	Name string
+	For  string // for people: what it answers
+	// Steps are the widths of its tables, the finest first. Each table is filled from the one before it.
+	Steps []string
+	// Dimensions are columns of data_flow, or paths of its ext as ext.PATH.
+	Dimensions []string
+	// Shrink is how many flows one row of the finest table has, measured: 20 devices, 10,000 flows a second.
+	Shrink int
+}
+
+// RollupSets returns all sets. Sets whose finest table would have a row for fewer than 10 flows begin with a wider
+// step, or are not there: such a table is a second copy of the rows.
+func RollupSets() []Rollup {
+	fine, usual, wide := []string{"1m", "5m", "1h", "1d"}, []string{"5m", "1h", "1d"}, []string{"1h", "1d"}
+	return []Rollup{
+		{Name: "traffic", Steps: fine, Shrink: 12_200, For: "traffic by device, protocol and policy",
+			Dimensions: []string{"device_id", "flow_type", "protocol", "ip_version", "policy_originator",
+				"policy_level"}},
+		{Name: "interface", Steps: fine, Shrink: 400, For: "traffic by interface, also of interfaces without metadata",
+			Dimensions: []string{"device_id", "in_interface_id", "in_interface_edge", "out_interface_id",
+				"out_interface_edge"}},
+		{Name: "application", Steps: usual, Shrink: 4_250, For: "traffic by application port",
+			Dimensions: []string{"device_id", "protocol", "application_port"}},
+		{Name: "peer", Steps: usual, Shrink: 1_350, For: "traffic by BGP next hop",
+			Dimensions: []string{"device_id", "peer_as_id", "peer_ip"}},
+		{Name: "src_as", Steps: usual, Shrink: 20, For: "traffic by source AS and its organization",
+			Dimensions: []string{"device_id", "src_as_id"}},
+		{Name: "dst_as", Steps: usual, Shrink: 27, For: "traffic by destination AS and its organization",
+			Dimensions: []string{"device_id", "dst_as_id"}},
+		{Name: "as_pair", Steps: wide, Shrink: 20, For: "traffic from AS to AS",
+			Dimensions: []string{"src_as_id", "dst_as_id"}},
+		{Name: "as_path", Steps: usual, Shrink: 186, For: "traffic by AS path; needs the bgp extension",
+			Dimensions: []string{"device_id", "ext.bgp_as_path_id"}},
+		{Name: "src_prefix", Steps: usual, Shrink: 29, For: "traffic by source prefix, country and city",
+			Dimensions: []string{"src_ip_ref"}},
+		{Name: "dst_prefix", Steps: usual, Shrink: 29, For: "traffic by destination prefix, country and city",
+			Dimensions: []string{"dst_ip_ref"}},
+		{Name: "scireg", Steps: usual, Shrink: 69,
+			For:        "traffic by resource of the Science Registry; needs the IP reference extension scireg",
+			Dimensions: []string{"device_id", "ext.src_ip_scireg_ref", "ext.dst_ip_scireg_ref"}},
+		{Name: "scope", Steps: usual, Shrink: 15, For: "traffic by the scopes of the policy",
+			Dimensions: []string{"device_id", "policy_scope"}},
+	}
+}
+
+// RollupNames are the names of all sets.
+func RollupNames() []string {
+	var names []string
+	for _, r := range RollupSets() {
+		names = append(names, r.Name)
+	}
+	return names
+}
+
+// rollupTTLs are how long rows of each step are kept unless the settings say otherwise.
+var rollupTTLs = map[string]string{"1m": "7 DAY", "5m": "90 DAY", "1h": "5 YEAR", "1d": "10 YEAR"}
+
+// RollupSteps are the steps that a rollup may have, the finest first.
+func RollupSteps() []string { return []string{"1m", "5m", "1h", "1d"} }
+
+// stepDuration is the length of a step of RollupSteps.
+func stepDuration(step string) time.Duration {
+	switch step {
+	case "1m":
+		return time.Minute
+	case "5m":
+		return 5 * time.Minute
+	case "1h":
+		return time.Hour
+	}
+	return 24 * time.Hour
+}
+
+// rollupPrefix begins the names of the tables.
+const rollupPrefix = "rollup_"
+
+// Table is the name of the table of one step.
+func (r *Rollup) Table(step string) string { return rollupPrefix + r.Name + "_" + step }
+
+// rollups are the sets that the settings turn on and that have their extensions, in the order of RollupSets.
+func (s *Settings) rollups() []Rollup {
+	if s.MetadataOnly {
+		return nil
+	}
+	var on []Rollup
+	for _, r := range RollupSets() {
+		if (slices.Contains(s.Rollups, r.Name) || slices.Contains(s.Rollups, AllRollups)) && s.missingPath(&r) == "" {
+			on = append(on, r)
+		}
+	}
+	return on
+}
+
+// AllRollups in Settings.Rollups turns on every set that the extensions allow.
+const AllRollups = "all"
+
+// missingPath is a path of ext that the rollup needs and data_flow does not type; "" without one.
+func (s *Settings) missingPath(r *Rollup) string {
+	typed := s.flowPaths()
+	for _, d := range r.Dimensions {
+		if path, found := strings.CutPrefix(d, "ext."); found && typed[path] == "" {
+			return path
+		}
+	}
+	return ""
+}
+
+// validateRollups refuses names that are not in RollupSets, and sets whose paths data_flow does not have.
+func (s *Settings) validateRollups() error {
+	for _, name := range s.Rollups {
+		i := slices.IndexFunc(RollupSets(), func(r Rollup) bool { return r.Name == name })
+		if i < 0 {
+			if name == AllRollups {
+				continue
+			}
+			return fmt.Errorf("rollup %q is none of %s, %s", name, AllRollups, strings.Join(RollupNames(), ", "))
+		}
+		if path := s.missingPath(&RollupSets()[i]); path != "" {
+			return fmt.Errorf("rollup %s needs the path %s of ext, which no extension in the settings has", name, path)
+		}
+	}
+	for step, interval := range s.RollupTTLs {
+		if rollupTTLs[step] == "" {
+			return fmt.Errorf("TTL of rollups: step %q is none of %s", step, strings.Join(RollupSteps(), ", "))
+		}
+		if err := (TTL{Interval: interval, Column: startTime}).validate("TTL of rollups by " + step); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rollupTTL is the TTL of the tables of a step.
+func (s *Settings) rollupTTL(step string) TTL {
+	interval, given := s.RollupTTLs[step]
+	if !given {
+		interval = rollupTTLs[step]
+	}
+	return TTL{Interval: interval, Column: startTime}
+}
+
+// columnName is the name that a dimension has as a column of a rollup: paths of ext are columns of their own there.
+func columnName(dimension string) string { return strings.TrimPrefix(dimension, "ext.") }
+
+// dimensionColumns are the columns of a rollup's dimensions.
+func (s *Settings) dimensionColumns(r *Rollup) []column {
+	typed := s.flowPaths()
+	var columns []column
+	for _, d := range r.Dimensions {
+		c := column{name: columnName(d)}
+		if path, found := strings.CutPrefix(d, "ext."); found {
+			c.typ, c.codec, c.comment = typed[path], codecText, "ext."+path+" of data_flow."
+		} else {
+			of := flowColumn(d)
+			c.typ, c.codec, c.comment = of.Type, cmp.Or(of.Codec, codecPlain), of.Comment
+		}
+		columns = append(columns, c)
+	}
+	return columns
+}
+
+// rollupTables are the tables of a rollup, the finest first.
+func (s *Settings) rollupTables(r *Rollup) []table {
+	var tables []table
+	for _, step := range r.Steps {
+		columns := append([]column{{name: startTime, typ: "DateTime('UTC')", codec: "Delta, ZSTD(1)",
+			comment: "Start of the step."}}, s.dimensionColumns(r)...)
+		key := []string{startTime}
+		for _, c := range columns[1:] {
+			key = append(key, c.name)
+		}
+		for _, sum := range []string{"flow_count", "bit_count", "packet_count"} {
+			columns = append(columns, column{name: sum, typ: "UInt64", codec: codecCounter})
+		}
+		describeSums(columns[len(columns)-3:])
+		t := table{
+			name: r.Table(step), engine: "SummingMergeTree", engineArgs: "(flow_count, bit_count, packet_count)",
+			columns: columns, partitionBy: "toYYYYMMDD(start_time)", primaryKey: key[:min(len(key), 3)], orderBy: key,
+			nullableKey: true, ttl: s.rollupTTL(step),
+		}
+		if stepDuration(step) >= time.Hour {
+			t.partitionBy = "toYYYYMM(start_time)" // years of them
+		}
+		tables = append(tables, t)
+	}
+	return tables
+}
+
+func describeSums(columns []column) {
+	for i, text := range []string{"How many flows; sum it.", "Bytes on the wire * 8 * sampling rate; sum it.",
+		"Packets * sampling rate; sum it."} {
+		columns[i].comment = text
+	}
+}
+
+// materialized is a materialized view: it fills a table from another.
+type materialized struct {
+	name, table string // the view, and the table of rows that it fills
+	query       string
+}
+
+func (m *materialized) create(s *Settings) string {
+	return fmt.Sprintf("CREATE MATERIALIZED VIEW IF NOT EXISTS %s%s TO %s\nAS %s",
+		s.qualified(m.name), s.onCluster(), s.qualified(m.table), m.query)
+}
+
+// rollupViews fill the tables of a rollup: the finest from data_flow, each other one from the one before it.
+func (s *Settings) rollupViews(r *Rollup) []materialized {
+	var views []materialized
+	for i, step := range r.Steps {
+		m := materialized{name: r.Table(step) + viewSuffix, table: s.local(r.Table(step))}
+		if i == 0 {
+			m.query = s.finestQuery(r, s.filledSince(m.name))
+		} else {
+			m.query = s.widerQuery(r, r.Steps[i-1], step)
+		}
+		views = append(views, m)
+	}
+	return views
+}
+
+// filledSince is the condition on rows of data_flow that a view counts: those that came since it was made. What was
+// there before is counted by Fill.
+func (s *Settings) filledSince(view string) string {
+	since := s.RollupsSince[view]
+	if since.IsZero() {
+		return ""
+	}
+	return "insert_time >= " + sinceLiteral(since)
+}
+
+const sinceLayout = "2006-01-02 15:04:05.000"
+
+func sinceLiteral(t time.Time) string {
+	return "toDateTime64('" + t.UTC().Format(sinceLayout) + "', 3, 'UTC')"
+}
+
+// finestQuery sums rows of data_flow up to the finest table of a rollup.
+func (s *Settings) finestQuery(r *Rollup, where string) string {
+	v := View{Window: r.Steps[0], TTL: s.rollupTTL(r.Steps[len(r.Steps)-1])}
+	inner, keys := []string{v.startTerm() + " AS step_start"}, []string{"step_start"}
+	outer := []string{"step_start AS start_time"}
+	for i, d := range r.Dimensions {
+		name := columnName(d)
+		if name == d {
+			inner, keys, outer = append(inner, ident(d)), append(keys, ident(d)), append(outer, ident(d))
+			continue
+		}
+		key := fmt.Sprintf("path_%d", i)
+		inner, keys = append(inner, d+" AS "+key), append(keys, key)
+		outer = append(outer, key+" AS "+ident(name))
+	}
+	return summing(outer, inner, keys, "count()", s.qualified(s.local(s.Tables.Flow)), where)
+}
+
+// widerQuery sums a table of a rollup up to the next one.
+func (s *Settings) widerQuery(r *Rollup, from, to string) string {
+	interval, err := windowInterval(to)
+	if err != nil {
+		return "" // no step of RollupSteps
+	}
+	inner := []string{"toStartOfInterval(start_time, INTERVAL " + interval + ") AS step_start"}
+	keys, outer := []string{"step_start"}, []string{"step_start AS start_time"}
+	for _, d := range r.Dimensions {
+		name := ident(columnName(d))
+		inner, keys, outer = append(inner, name), append(keys, name), append(outer, name)
+	}
+	return summing(outer, inner, keys, "sum(flow_count)", s.qualified(s.local(r.Table(from))), "")
+}
+
+func summing(outer, inner, keys []string, flows, from, where string) string {
+	inner = append(inner, flows+" AS flows", "sum(bit_count) AS bits", "sum(packet_count) AS packets")
+	outer = append(outer, "flows AS flow_count", "bits AS bit_count", "packets AS packet_count")
+	if where != "" {
+		from += "\n    WHERE " + where
+	}
+	return "SELECT\n    " + strings.Join(outer, ",\n    ") + "\nFROM\n(\n    SELECT\n        " +
+		strings.Join(inner, ",\n        ") + "\n    FROM " + from + "\n    GROUP BY " + strings.Join(keys, ", ") + "\n)"
+}
+
+// materializedViews are all materialized views of the settings, in the order in which they are to be made.
+func (s *Settings) materializedViews() []materialized {
+	var all []materialized
+	for i := range s.Views {
+		v := &s.Views[i]
+		all = append(all, materialized{name: v.name(), table: s.local(v.Table), query: v.query(s)})
+	}
+	for _, r := range s.rollups() {
+		all = append(all, s.rollupViews(&r)...)
+	}
+	return all
+}

@@ -1,0 +1,240 @@
+package schema
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	chgo "github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+)
+
+// rollupSettings have every rollup, and rows of any time.
+func rollupSettings() Settings {
+	s := goldenSettings()
+	s.Rollups = []string{AllRollups}
+	s.RollupTTLs = map[string]string{"1m": "", "5m": "", "1h": "", "1d": ""}
+	s.FlowTTL.Interval = ""
+	for i := range s.Views {
+		s.Views[i].TTL.Interval = ""
+	}
+	return s
+}
+
+// insertFlows inserts rows whose dimensions have few values, over two days in four hours, with the settings of a
+// collector's insert.
+func insertFlows(conn driver.Conn, token string, first, rows int) error {
+	ctx := chgo.Context(context.Background(), chgo.WithSettings(chgo.Settings{
+		"insert_deduplication_token": token, "insert_deduplicate": 1,
+		"deduplicate_blocks_in_dependent_materialized_views": 1, "optimize_on_insert": 0,
+		"max_partitions_per_insert_block": 0,
+	}))
+	return conn.Exec(ctx, fmt.Sprintf(`INSERT INTO golden.data_flow (start_time, end_time, device_id, flow_type, protocol,
+		ip_version, policy_originator, policy_level, policy_scope, src_as_id, dst_as_id, src_ip_ref, dst_ip_ref,
+		in_interface_id, out_interface_id, in_interface_edge, peer_as_id, peer_ip, application_port, bit_count,
+		packet_count, ext)
+	SELECT toDateTime64('2026-01-30 22:00:00', 3, 'UTC') + sipHash64(n, 1) %% 14400 AS t, t, 'r' || n %% 3, 'netflow',
+		if(n %% 2, 'tcp', 'udp'), if(n %% 5, 4, 6), 'us', 'tlp:amber', ['comm:' || n %% 2], n %% 7, n %% 11,
+		if(n %% 4, 'net' || n %% 13, NULL), if(n %% 3, 'net' || n %% 5, NULL), if(n %% 3, 'if' || n %% 4, NULL), 'if9',
+		n %% 2 = 0, if(n %% 2, n %% 5, NULL), if(n %% 2, toIPv6('2001:db8::1'), NULL), n %% 3 * 80, n * 1000, n,
+		CAST(('{"bgp_as_path_id":[' || toString(n %% 4) || ',7],"src_ip_scireg_ref":"s' || toString(n %% 3) || '"}') AS JSON)
+	FROM (SELECT number + %d AS n FROM numbers(%d)) ORDER BY ALL`, first, rows))
+}
+
+// compareRollups compares every rollup with data_flow, by step and dimensions.
+func compareRollups(t *testing.T, conn driver.Conn, s Settings, when string) {
+	t.Helper()
+	tables := 0
+	for _, r := range s.rollups() {
+		for _, step := range r.Steps {
+			tables++
+			interval, err := windowInterval(step)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var of, from []string
+			for _, d := range r.Dimensions {
+				of, from = append(of, columnName(d)), append(from, d)
+			}
+			const sums = "toUInt64(%s) AS f, sum(bit_count) AS b, sum(packet_count) AS p FROM golden.%s GROUP BY ALL"
+			rolled := fmt.Sprintf("SELECT start_time AS s, %s, "+sums, strings.Join(of, ", "), "sum(flow_count)",
+				r.Table(step))
+			rows := fmt.Sprintf("SELECT toDateTime(toStartOfInterval(start_time, INTERVAL %s), 'UTC') AS s, %s, "+sums,
+				interval,
+				strings.Join(from, ", "), "count()", "data_flow")
+			got := ask(t, conn,
+				fmt.Sprintf("SELECT (SELECT count() FROM (%[1]s)), (SELECT count() FROM (%[1]s EXCEPT %[2]s)), "+
+					"(SELECT count() FROM (%[2]s EXCEPT %[1]s))", rolled, rows))
+			if counts := strings.Split(got, "\t"); counts[0] == "0" || counts[1] != "0" || counts[2] != "0" {
+				t.Errorf("%s: %s: rows, rows that data_flow does not make, rows that are missing: %s", when,
+					r.Table(step), got)
+			}
+		}
+	}
+	if want := 20; tables < want {
+		t.Errorf("%d tables compared, want %d and more", tables, want)
+	}
+}
+
+// TestRollups_equalRows compares every rollup with the rows: after inserts, retries, late rows, an insert that failed
+// in the middle of a chain of views, and merges.
+func TestRollups_equalRows(t *testing.T) {
+	conn := engine(t)
+	s := rollupSettings()
+	apply(t, conn, s)
+	if again := apply(t, conn, s); len(again) != 0 {
+		t.Errorf("a second time changes %q", again)
+	}
+	insert := func(token string, first, rows int) {
+		t.Helper()
+		if err := insertFlows(conn, token, first, rows); err != nil {
+			t.Fatal(err)
+		}
+	}
+	insert("a", 0, 20000)
+	insert("b", 20000, 20000)
+	insert("a", 0, 20000)
+	insert("b", 20000, 20000)
+	if got := ask(t, conn, "SELECT count() FROM golden.data_flow"); got != "40000" {
+		t.Fatalf("%s rows after a retry", got)
+	}
+	compareRollups(t, conn, s, "after a retry")
+	for i, table := range []string{"rollup_traffic_1m", "rollup_application_1h"} {
+		run(t, conn, "ALTER TABLE golden."+table+" ADD CONSTRAINT refuses CHECK flow_count = 0")
+		token := fmt.Sprint("c", i)
+		if err := insertFlows(conn, token, 40000+i*5000, 5000); err == nil {
+			t.Errorf("an insert is stored though %s refuses rows", table)
+		}
+		run(t, conn, "ALTER TABLE golden."+table+" DROP CONSTRAINT refuses")
+		insert(token, 40000+i*5000, 5000)
+	}
+	compareRollups(t, conn, s, "after two tables refused an insert and took it later")
+	for _, r := range s.rollups() {
+		for _, step := range r.Steps {
+			run(t, conn, "OPTIMIZE TABLE golden."+r.Table(step)+" FINAL")
+		}
+	}
+	insert("late", 60000, 1000)
+	compareRollups(t, conn, s, "after merges and late rows")
+}
+
+// TestFill turns rollups on where rows are: what was there, what comes while it is filled in, and what comes later is
+// counted once, also when filling is interrupted.
+func TestFill(t *testing.T) {
+	conn := engine(t)
+	s := rollupSettings()
+	before := s
+	before.Rollups = nil
+	apply(t, conn, before)
+	insert := func(token string, first, rows int) {
+		t.Helper()
+		if err := insertFlows(conn, token, first, rows); err != nil {
+			t.Fatal(err)
+		}
+	}
+	insert("a", 0, 5000)
+	apply(t, conn, s)
+	if again := apply(t, conn, s); len(again) != 0 {
+		t.Errorf("a second time changes %q", again)
+	}
+	insert("b", 5000, 5000) // within seconds, before the views count
+	ctx := t.Context()
+	wait, cancelWait := context.WithTimeout(ctx, time.Minute)
+	defer cancelWait()
+	fillings, err := Fillings(ctx, conn, s)
+	if err != nil || len(fillings) != len(RollupSets()) || fillings[0].Complete || fillings[0].Since.IsZero() {
+		t.Fatalf("%+v, error %v", fillings, err)
+	}
+	if err := waitForInserts(wait, conn, fillings[0].Since); err != nil {
+		t.Fatal(err)
+	}
+	insert("c", 10000, 5000) // of the same hours
+	sources, err := ReadSources(ctx, conn, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := Question{Dimensions: []string{"device_id"}, From: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
+		To: time.Date(2026, 2, 1, 0, 0, 0, 0, time.UTC)}
+	if got := Choose(old, sources, time.Now()); got.Table != "data_flow" {
+		t.Errorf("before rows are filled in, %s is asked", got.Line())
+	}
+
+	interrupted, cancel := context.WithCancel(ctx)
+	hours := 0
+	err = Fill(interrupted, conn, s, func(f Filling) {
+		if hours++; hours == 6 { // in the second of the rollups
+			cancel()
+		}
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Fatalf("error %v", err)
+	}
+	run(t, conn,
+		"ALTER TABLE golden.collector_rollup DELETE WHERE hour >= '2026-01-31 00:00:00' SETTINGS mutations_sync = 2")
+	insert("d", 15000, 1000)
+	if err := Fill(ctx, conn, s, func(f Filling) {
+		if f.Done > f.Hours || f.Flows == 0 {
+			t.Errorf("%+v", f)
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	compareRollups(t, conn, s, "after filling")
+	if err := Fill(ctx, conn, s, func(f Filling) { t.Errorf("filled again: %+v", f) }); err != nil {
+		t.Fatal(err)
+	}
+	if sources, err = ReadSources(ctx, conn, s); err != nil {
+		t.Fatal(err)
+	}
+	if got := Choose(old, sources, time.Now()); got.Table != "rollup_traffic_1d" {
+		t.Errorf("after rows are filled in, %s is asked", got.Line())
+	}
+}
+
+func TestRollups_settings(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*Settings)
+		want   string // "" is no error
+	}{
+		"none": {func(s *Settings) {}, ""},
+		"some": {func(s *Settings) { s.Rollups = []string{"traffic", "scireg"} }, ""},
+		"all":  {func(s *Settings) { s.Rollups, s.IPRefExtensions = []string{AllRollups}, nil }, ""},
+		"unknown": {func(s *Settings) { s.Rollups = []string{"colour"} },
+			`rollup "colour" is none of all, traffic`},
+		"no extension": {func(s *Settings) { s.Rollups, s.IPRefExtensions = []string{"scireg"}, nil },
+			"path src_ip_scireg_ref"},
+		"unknown step": {func(s *Settings) { s.RollupTTLs = map[string]string{"2m": "1 DAY"} }, `"2m" is none of`},
+		"TTL": {func(s *Settings) { s.RollupTTLs = map[string]string{"5m": "often"} },
+			`"often" is not an interval`},
+		"name is taken": {func(s *Settings) { s.Rollups, s.Tables.Loss = []string{"peer"}, "rollup_peer_1h" },
+			"is the loss table already"},
+	} {
+		s := goldenSettings()
+		c.change(&s)
+		err := s.Validate()
+		switch {
+		case c.want == "" && err != nil:
+			t.Errorf("%s: %v", name, err)
+		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+			t.Errorf("%s: error %v, want %q", name, err, c.want)
+		}
+	}
+}
+
+// TestRollups_turnedOff names the views of a set that the settings do not have any more.
+func TestRollups_turnedOff(t *testing.T) {
+	conn := engine(t)
+	s := goldenSettings()
+	s.Rollups = []string{"peer"}
+	apply(t, conn, s)
+	s.Rollups = nil
+	lines := strings.Join(apply(t, conn, s), "\n")
+	for _, view := range []string{"rollup_peer_5m_mv", "rollup_peer_1h_mv", "rollup_peer_1d_mv"} {
+		if !strings.Contains(lines, "view "+view+": is not in the settings and goes on being filled") {
+			t.Errorf("nothing of %s in %s", view, lines)
+		}
+	}
+}
