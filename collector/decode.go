@@ -65,7 +65,6 @@ func decodeFiles(paths []string, format string, stats, decapsulate bool, out, no
 	d.Discard()
 	finish()
 	s := report.New(d.Exporters())
-	s.Decoded = true
 	if stats {
 		report.PrintTemplates(buffered, d.NetFlow().Dump())
 	}

@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
-	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
 	"github.com/metranova/flow-collector/collector/config"
@@ -25,7 +24,6 @@ import (
 	"github.com/metranova/flow-collector/metadata"
 	"github.com/metranova/flow-collector/metadata/record"
 	"github.com/metranova/flow-collector/sink/clickhouse"
-	"github.com/metranova/flow-collector/sink/kafka"
 	"github.com/metranova/flow-collector/sink/lograte"
 	"github.com/metranova/flow-collector/sink/quarantine"
 	"github.com/metranova/flow-collector/sink/schema"
@@ -73,7 +71,7 @@ func Run(ctx context.Context, cfg *config.Config, problems []config.Problem, o O
 		c.say(checkWarning, "security", "%s: %s", w.key, w.text)
 	}
 	c.heard(ctx)
-	c.kafka(ctx)
+	c.sinks(ctx)
 	c.quarantine()
 	c.metadata(ctx)
 	if c.conn != nil {
@@ -109,9 +107,6 @@ func (c *checker) configuration(problems []config.Problem) {
 // directories looks at those that the collector writes to.
 func (c *checker) directories() {
 	c.writable("metadata.cache_dir", "cache directory", c.cfg.Metadata.CacheDir)
-	if c.cfg.Spool.Path != "" {
-		c.writable("spool.path", "spool", c.cfg.Spool.Path)
-	}
 	for _, d := range ownDirectories(c.cfg) {
 		if err := d.check(c.user.UID); err != nil {
 			c.say(checkProblem, d.what, "%v", err)
@@ -302,23 +297,20 @@ func (c *checker) tables(ctx context.Context, conn driver.Conn) {
 	}
 }
 
-// kafka tries to talk to the brokers, if messages go there.
-func (c *checker) kafka(ctx context.Context) {
-	k := &c.cfg.Kafka
-	switch {
-	case k.Topic == "" && len(k.Brokers) > 0:
-		c.say(checkOK, "Kafka",
-			"brokers are known, and nothing is sent to them: kafka.topic (KAFKA_OUTPUT_TOPIC) is not set")
-	case k.Topic != "":
-		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-		defer cancel()
-		if found, err := kafka.Check(ctx, setup.Kafka(c.cfg, zap.NewNop())); err != nil {
-			c.say(checkProblem, "Kafka", "%v", err)
-		} else {
-			c.say(checkOK, "Kafka", "%s", found)
+// sinks tries what the destinations of rows need.
+func (c *checker) sinks(ctx context.Context) {
+	for _, sink := range setup.Sinks(c.cfg) {
+		if sink.Check != nil {
+			found, err := sink.Check(ctx)
+			switch {
+			case err != nil:
+				c.say(checkProblem, sink.Title, "%v", err)
+			case found != "":
+				c.say(checkOK, sink.Title, "%s", found)
+			}
 		}
-		if k.SpoolPath != "" {
-			c.writable("kafka.spool_path", "Kafka spool", k.SpoolPath)
+		if sink.Used && sink.Spool.Path != "" {
+			c.writable(sink.Spool.PathKey, sink.Spool.What, sink.Spool.Path)
 		}
 	}
 }

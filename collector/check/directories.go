@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/metranova/flow-collector/collector/config"
+	"github.com/metranova/flow-collector/collector/setup"
 )
 
 // A directory is one that the collector keeps its own files in.
@@ -18,10 +19,11 @@ type directory struct{ what, path string }
 // ownDirectories are the directories whose files the collector trusts: blocks with their statements, rows, templates,
 // downloads.
 func ownDirectories(cfg *config.Config) []directory {
-	all := []directory{{"cache directory", cfg.Metadata.CacheDir}, {"spool", cfg.Spool.Path},
-		{"quarantine", cfg.Quarantine.Path}}
-	if cfg.Kafka.Topic != "" {
-		all = append(all, directory{"Kafka spool", cfg.Kafka.SpoolPath})
+	all := []directory{{"cache directory", cfg.Metadata.CacheDir}, {"quarantine", cfg.Quarantine.Path}}
+	for _, sink := range setup.Sinks(cfg) {
+		if sink.Used {
+			all = append(all, directory{sink.Spool.What, sink.Spool.Path})
+		}
 	}
 	if cfg.UsesLocalStore() {
 		all = append(all, directory{"local store", cfg.Store.Path})

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/metranova/flow-collector/collector/config"
+	"github.com/metranova/flow-collector/collector/setup"
 )
 
 // A configWarning is a setting that works and is careless.
@@ -41,7 +42,11 @@ func warnings(cfg *config.Config) []configWarning {
 		add("http.pprof", "whoever reaches %s can have the collector profiled", cfg.HTTP.Listen)
 	}
 	serverWarnings(cfg, add)
-	kafkaWarnings(cfg, add)
+	for _, sink := range setup.Sinks(cfg) {
+		for _, w := range sink.Warnings {
+			add(w.Key, "%s", w.Text)
+		}
+	}
 	if s := cfg.Metadata.SciReg; !s.Verify && slices.ContainsFunc(s.Sources, func(source string) bool {
 		return strings.HasPrefix(source, "https:")
 	}) {
@@ -49,7 +54,7 @@ func warnings(cfg *config.Config) []configWarning {
 			"metadata.scireg.ca_file instead")
 	}
 	for _, source := range cfg.Metadata.SciReg.Sources {
-		if u, err := url.Parse(source); err == nil && u.Scheme == "http" && !isThisHost(u.Hostname()) {
+		if u, err := url.Parse(source); err == nil && u.Scheme == "http" && !setup.IsThisHost(u.Hostname()) {
 			if u.User != nil {
 				add("metadata.scireg.sources", "the password for %s goes over the network in the clear: use https",
 					u.Host)
@@ -89,7 +94,7 @@ func serverWarnings(cfg *config.Config, add func(key, format string, args ...any
 		if name, _, err := net.SplitHostPort(host); err == nil {
 			host = name
 		}
-		if !s.Secure && s.Password != "" && !isThisHost(strings.Trim(host, "[]")) {
+		if !s.Secure && s.Password != "" && !setup.IsThisHost(strings.Trim(host, "[]")) {
 			add("clickhouse.secure", "the password for %s goes over the network in the clear: set clickhouse.secure",
 				host)
 		}
@@ -98,33 +103,6 @@ func serverWarnings(cfg *config.Config, add func(key, format string, args ...any
 		add("clickhouse.skip_verify",
 			"anyone between here and the server can read the password and the rows: set clickhouse.ca_file instead")
 	}
-}
-
-// kafkaWarnings are those of the way to Kafka.
-func kafkaWarnings(cfg *config.Config, add func(key, format string, args ...any)) {
-	k := &cfg.Kafka
-	if k.Topic == "" {
-		return
-	}
-	switch {
-	case k.UsesSASL() && !k.UsesTLS():
-		for _, broker := range k.Brokers {
-			if host, _, err := net.SplitHostPort(broker); err != nil || !isThisHost(host) {
-				add("kafka.security_protocol",
-					"the SASL password for %s goes over the network without TLS: use SASL_SSL", broker)
-				break
-			}
-		}
-	case k.UsesTLS() && k.SkipVerify:
-		add("kafka.skip_verify",
-			"anyone between here and the brokers can read what goes there: set kafka.ca_file instead")
-	}
-}
-
-// isThisHost reports whether a host is this one by its name.
-func isThisHost(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
 // isPublic reports whether an address to listen on can be reached from the Internet: it is a global one, or stands for

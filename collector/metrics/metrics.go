@@ -26,8 +26,7 @@ const namespace = "flow_collector"
 type Options struct {
 	Ledger   *ledger.Ledger
 	Tables   func() []*exporter.Table
-	Sinks    func() []Sink
-	Spools   func() []Spool
+	Sinks    func() ([]Sink, []Spool)
 	Forward  func() []forward.Stats
 	Snapshot *atomic.Pointer[enrich.Snapshot]
 	// Connections are those over TCP; their Open is nil where there are none.

@@ -76,8 +76,10 @@ func full(t *testing.T) *Metrics {
 			Sinks: []ledger.Sink{{Name: "clickhouse", Book: book, Reasons: []string{"queue_full", "rejected"}}},
 		}),
 		Tables: tables, Snapshot: &current, MetadataCurrent: time.Now, Version: "v1",
-		Sinks:  func() []Sink { return []Sink{{"clickhouse", 100, 7, time.Unix(1_700_000_000, 0)}} },
-		Spools: func() []Spool { return []Spool{{"clickhouse", 1000, 2000, 2, 50, time.Now().Add(-time.Hour)}} },
+		Sinks: func() ([]Sink, []Spool) {
+			return []Sink{{"clickhouse", 100, 7, time.Unix(1_700_000_000, 0)}},
+				[]Spool{{"clickhouse", 1000, 2000, 2, 50, time.Now().Add(-time.Hour)}}
+		},
 	})
 	m.Inserted("clickhouse", 30*time.Millisecond, nil)
 	m.Inserted("clickhouse", time.Second, errors.New("away"))

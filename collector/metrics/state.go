@@ -52,16 +52,15 @@ func (s *state) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
 	if s.o.Sinks != nil {
-		for _, sink := range s.o.Sinks() {
+		sinks, spools := s.o.Sinks()
+		for _, sink := range sinks {
 			gauge(s.queueBytes, float64(sink.QueueBytes), sink.Name)
 			ch <- prometheus.MustNewConstMetric(s.retries, prometheus.CounterValue, float64(sink.Retries), sink.Name)
 			if !sink.LastDelivery.IsZero() {
 				gauge(s.lastDelivery, seconds(sink.LastDelivery), sink.Name)
 			}
 		}
-	}
-	if s.o.Spools != nil {
-		for _, spool := range s.o.Spools() {
+		for _, spool := range spools {
 			gauge(s.spoolBytes, float64(spool.Bytes), spool.Sink)
 			gauge(s.spoolLimit, float64(spool.Limit), spool.Sink)
 			gauge(s.spoolEntries, float64(spool.Entries), spool.Sink)

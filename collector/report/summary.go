@@ -12,22 +12,25 @@ import (
 
 	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/sink"
 )
 
-// Produced is what became of messages.
-type Produced struct {
-	Topic                     string // "": there are none
-	Messages, Waiting, OnDisk uint64
+// Sink is what became of rows at a sink.
+type Sink struct {
+	sink.Info
+	Delivered uint64 // it has confirmed them
+	Waiting   uint64 // they are in memory or on their way
+	OnDisk    uint64
 }
 
-// String says what became of messages, for people.
-func (p Produced) String() string {
-	text := fmt.Sprintf("%d messages in Kafka's topic %s", p.Messages, p.Topic)
-	if p.Waiting > 0 {
-		text += fmt.Sprintf(", %d not confirmed", p.Waiting)
+// String says what became of rows, for people.
+func (s *Sink) String() string {
+	text := fmt.Sprintf("%d %s %s to %s", s.Delivered, s.Unit, s.Done, s.Place)
+	if s.Waiting > 0 {
+		text += fmt.Sprintf(", %d not confirmed", s.Waiting)
 	}
-	if p.OnDisk > 0 {
-		text += fmt.Sprintf(", %d wait in the spool until it takes them", p.OnDisk)
+	if s.OnDisk > 0 {
+		text += fmt.Sprintf(", %d wait in the spool until it takes them", s.OnDisk)
 	}
 	return text
 }
@@ -47,12 +50,8 @@ type Summary struct {
 	Streams       []*exporter.Stream
 	evicted       []*exporter.Stream // the sums of those that were evicted, by worker
 	Unexplained   uint64             // records and rows of which the ledger does not know what became of them
-	Written       uint64             // rows that the store has confirmed
-	Pending       uint64             // rows that were encoded and are not confirmed
-	Spooled       uint64             // rows that wait on disk
-	Produced      Produced
+	Sinks         []Sink
 	Took          time.Duration
-	Decoded       bool // only: no rows were meant to be written
 	Losses        []Loss
 	Kept          []Loss   // not in all tables, but in the quarantine
 	Clocks        []Loss   // stored, with times that cannot be true
@@ -168,18 +167,14 @@ func (s *Summary) Print(out io.Writer) {
 		s.printStreams(out)
 	}
 	fmt.Fprintf(out, "\n%d datagrams, %d records", s.Datagrams(), s.Records())
-	if !s.Decoded {
-		fmt.Fprintf(out, ", %d rows written in %s", s.Written, s.Took.Round(time.Millisecond))
+	if s.Took > 0 {
+		fmt.Fprintf(out, " in %s", s.Took.Round(time.Millisecond))
 	}
 	fmt.Fprintln(out)
-	if s.Pending > 0 {
-		fmt.Fprintf(out, "%d rows are not confirmed by the store\n", s.Pending)
-	}
-	if s.Spooled > 0 {
-		fmt.Fprintf(out, "%d rows wait in the spool until the server takes them\n", s.Spooled)
-	}
-	if s.Produced.Topic != "" {
-		fmt.Fprintln(out, s.Produced)
+	waiting := uint64(0)
+	for i := range s.Sinks {
+		fmt.Fprintln(out, &s.Sinks[i])
+		waiting += s.Sinks[i].Waiting
 	}
 	for _, c := range s.Clocks {
 		fmt.Fprintf(out, "clock is wrong: %d × %s (%s)\n", c.Count, c.What, c.Where)
@@ -190,7 +185,7 @@ func (s *Summary) Print(out io.Writer) {
 	if s.Unexplained > 0 {
 		fmt.Fprintf(out, "the ledger does not balance: what became of %d records or rows is not known\n", s.Unexplained)
 	}
-	if len(s.Losses) == 0 && s.Unexplained == 0 && s.Pending == 0 && s.Produced.Waiting == 0 {
+	if len(s.Losses) == 0 && s.Unexplained == 0 && waiting == 0 {
 		fmt.Fprintln(out, "nothing lost")
 	}
 	s.PrintLosses(out)

@@ -40,10 +40,10 @@ func TestSummary_nothingLost(t *testing.T) {
 		sum  Summary
 		want bool
 	}{
-		"all is delivered":            {Summary{Written: 10}, true},
-		"some waits on disk":          {Summary{Spooled: 10}, true},
-		"some is not confirmed":       {Summary{Pending: 1}, false},
-		"messages are not confirmed":  {Summary{Produced: Produced{Topic: "flows", Waiting: 1}}, false},
+		"all is delivered":            {Summary{Sinks: []Sink{{Delivered: 10}}}, true},
+		"some waits on disk":          {Summary{Sinks: []Sink{{OnDisk: 10}}}, true},
+		"some is not confirmed":       {Summary{Sinks: []Sink{{Waiting: 1}}}, false},
+		"another sink's are not":      {Summary{Sinks: []Sink{{Delivered: 1}, {Waiting: 1}}}, false},
 		"the ledger does not balance": {Summary{Unexplained: 1}, false},
 		"something is lost":           {Summary{Losses: []Loss{{1, "rows", "here"}}}, false},
 	} {

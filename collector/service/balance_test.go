@@ -64,7 +64,7 @@ func TestServe_balancesOverOutageAndDamage(t *testing.T) {
 				r := startConfigured(t, cfg, testkit.Patience)
 				testkit.Send(t, r.address, testkit.Payloads(t, capture)...)
 				r.stop(t)
-				want := []string{"230 rows wait", "370 rows wait", "600 rows wait"}[n]
+				want := []string{", 230 wait", ", 370 wait", ", 600 wait"}[n]
 				if said := r.summary.String(); !strings.Contains(said, want) ||
 					!strings.Contains(said, "0 rows written") {
 					t.Fatalf("run %d: want %q in\n%s", n, want, said)
@@ -84,7 +84,8 @@ func TestServe_balancesOverOutageAndDamage(t *testing.T) {
 			last := startConfigured(t, &direct, testkit.Patience)
 			testkit.WaitFor(t, "the rows that are not damaged",
 				func() bool { return testkit.Ask(t, &direct, "SELECT count() FROM data_flow") == "370" })
-			testkit.WaitFor(t, "the answer to the last of them", func() bool { return len(spoolFiles(t, cfg.Spool.Path)) == 0 })
+			testkit.WaitFor(t, "the answer to the last of them",
+				func() bool { return len(spoolFiles(t, cfg.Spool.Path)) == 0 })
 			last.stop(t)
 			said := last.summary.String()
 			if strings.Contains(said, "nothing lost") || !strings.Contains(said, "230 ") {

@@ -49,12 +49,13 @@ func TestCompare_golden(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			testkit.Ask(t, cfg, "TRUNCATE TABLE data_flow")
-			w := s.newWorker(len(s.workers), handover{deliver: s.deliverInTime, maxAge: 1 << 62}, pipeline.Options{})
+			n := len(s.workers)
+			w := s.newWorker(n, pipeline.Options{Sinks: s.outputs.batchers(n, false, awaitRoom)})
 			if _, err := processCaptures([]string{path}, w); err != nil {
 				t.Fatal(err)
 			}
 			w.Finish()
-			s.awaitDelivery(0)
+			s.outputs.awaitDelivery()
 			messages, err := os.Open(file)
 			if err != nil {
 				t.Fatal(err)

@@ -45,12 +45,13 @@ func TestGoldenRows(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			testkit.Ask(t, cfg, "TRUNCATE TABLE data_flow")
 			testkit.Ask(t, cfg, "TRUNCATE TABLE data_flow_by_ip_version_5m")
-			w := s.newWorker(len(s.workers), handover{deliver: s.deliverInTime, maxAge: 1 << 62}, pipeline.Options{})
+			n := len(s.workers)
+			w := s.newWorker(n, pipeline.Options{Sinks: s.outputs.batchers(n, false, awaitRoom)})
 			if _, err := processCaptures([]string{path}, w); err != nil {
 				t.Fatal(err)
 			}
 			w.Finish()
-			s.awaitDelivery(0)
+			s.outputs.awaitDelivery()
 			var rows bytes.Buffer
 			if err := setup.Query(t.Context(), cfg, "SELECT * FROM data_flow", "JSONEachRow", &rows); err != nil {
 				t.Fatal(err)

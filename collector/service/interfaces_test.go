@@ -50,7 +50,7 @@ func TestInterfaceTraffic(t *testing.T) {
 		}
 	}
 	s := testService(t, cfg)
-	w := s.newWorker(0, handover{maxAge: time.Second, deliver: s.deliverInTime}, pipeline.Options{})
+	w := s.newWorker(0, pipeline.Options{Sinks: s.outputs.batchers(0, true, awaitRoom)})
 	const start = 1_700_000_000
 	for i, payload := range [][]byte{
 		counterSample(1, 10_000, 1, 1<<40, 0xfffffff0, 3),
@@ -63,7 +63,7 @@ func TestInterfaceTraffic(t *testing.T) {
 	}
 	w.Tick(time.Unix(start+50, 0))
 	s.settleLosses()
-	s.awaitDelivery(0)
+	s.outputs.awaitDelivery()
 	got := testkit.Ask(t, cfg,
 		"SELECT * EXCEPT (insert_time, ext) FROM data_interface_traffic ORDER BY interface_id FORMAT Vertical")
 	want := strings.TrimSpace(`

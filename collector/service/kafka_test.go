@@ -82,7 +82,8 @@ func TestServe_kafkaBesideClickHouse(t *testing.T) {
 	if len(devices) != 2 {
 		t.Errorf("devices and keys: %v", devices)
 	}
-	for _, line := range []string{"342 rows written", "342 messages in Kafka's topic flows\n", "nothing lost"} {
+	for _, line := range []string{"342 rows written", "342 messages produced to Kafka's topic flows\n",
+		"nothing lost"} {
 		if !strings.Contains(r.summary.String(), line) {
 			t.Errorf("the summary has no %q:\n%s", line, &r.summary)
 		}
@@ -111,7 +112,7 @@ func TestServe_kafkaInsteadOfClickHouse(t *testing.T) {
 			t.Fatalf("not enriched: %s", m.Value)
 		}
 	}
-	if said := r.summary.String(); !strings.Contains(said, "230 messages in Kafka's topic flows\n") ||
+	if said := r.summary.String(); !strings.Contains(said, "230 messages produced to Kafka's topic flows\n") ||
 		!strings.Contains(said, "nothing lost") || strings.Contains(said, "rows") {
 		t.Errorf("said:\n%s", &r.summary)
 	}
@@ -154,7 +155,7 @@ func TestServe_slowKafkaDoesNotSlowClickHouse(t *testing.T) {
 	})
 	r.stop(t)
 	if !strings.Contains(r.summary.String(),
-		"0 messages in Kafka's topic flows, 230 wait in the spool until it takes them") {
+		"0 messages produced to Kafka's topic flows, 230 wait in the spool until it takes them") {
 		t.Errorf("said:\n%s", &r.summary)
 	}
 }
@@ -170,7 +171,7 @@ func TestServe_clickHouseAwayDoesNotSlowKafka(t *testing.T) {
 	testkit.Send(t, cfg.Listen.Addresses[0], testkit.Payloads(t, "softflowd-v9")...)
 	testkit.WaitFor(t, "the messages in Kafka", func() bool { return consumedSoFar(c) == 230 })
 	r.stop(t)
-	for _, line := range []string{"230 messages in Kafka's topic flows\n", "230 rows wait in the spool"} {
+	for _, line := range []string{"230 messages produced to Kafka's topic flows\n", ", 230 wait in the spool"} {
 		if !strings.Contains(r.summary.String(), line) {
 			t.Errorf("the summary has no %q:\n%s", line, &r.summary)
 		}
@@ -191,7 +192,7 @@ func TestReplay_kafka(t *testing.T) {
 			t.Fatalf("not as pmacct writes it: %s", m.Value)
 		}
 	}
-	if !strings.Contains(out.String(), "230 messages in Kafka's topic flows\n") {
+	if !strings.Contains(out.String(), "230 messages produced to Kafka's topic flows\n") {
 		t.Errorf("said:\n%s", &out)
 	}
 }

@@ -3,6 +3,7 @@ package service
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -66,16 +67,15 @@ type bench struct {
 // newBench is one run of a collector whose clock begins at begin. Its spool is that of the run before.
 func newBench(t *testing.T, cfg *config.Config, begin time.Time, change func(*clickhouse.WriterOptions)) *bench {
 	t.Helper()
-	books := newBooks()
-	disk, err := setup.Spool(cfg, zap.NewNop(), books.rows)
+	all := newOutputs(cfg)
+	if err := all.openSpools(cfg, zap.NewNop()); err != nil {
+		t.Fatal(err)
+	}
+	s, err := newService(cfg, "test", zap.NewNop(), all)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := newService(cfg, "test", zap.NewNop(), disk, books)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(s.writer.Close(t.Context()), s.makeTables(t.Context())); err != nil {
+	if err := errors.Join(all.close(t.Context()), s.makeTables(t.Context())); err != nil {
 		t.Fatal(err)
 	}
 	listeners, err := listen.Open(listen.Options{
@@ -88,15 +88,15 @@ func newBench(t *testing.T, cfg *config.Config, begin time.Time, change func(*cl
 	b := &bench{t: t, s: s, conn: &faulty{Conn: s.conn}, listener: listeners[0], collected: begin,
 		sent: map[string]uint64{}}
 	s.listeners = listeners
-	o := clickhouse.WriterOptions{
+	o := setup.ClickHouseSinkOptions(cfg, setup.Parts{Log: zap.NewNop(), Run: rand.Text(), Settings: s.settings})
+	o.WriterOptions = clickhouse.WriterOptions{
 		QueueBytes: 64 << 20, Inserters: 1, RetryMin: time.Millisecond, RetryMax: 5 * time.Millisecond,
 		ConfigurationRetry: time.Millisecond,
-		Spool:              disk, SpoolAfter: time.Nanosecond, Book: books.rows,
+		Spool:              all[0].spool, SpoolAfter: time.Nanosecond, Book: all[0].book,
 	}
-	change(&o)
-	s.writer = clickhouse.NewWriter(b.conn, o)
-	b.worker = s.newWorker(0, handover{maxAge: time.Hour,
-		deliver: func(ins *clickhouse.Insert) { s.writer.Enqueue(ins) }}, pipeline.Options{})
+	change(&o.WriterOptions)
+	all[0].sink = clickhouse.NewSink(b.conn, o)
+	b.worker = s.newWorker(0, pipeline.Options{Sinks: all.batchers(0, false, nil)})
 	return b
 }
 
@@ -138,8 +138,8 @@ func (b *bench) send(source string, payloads ...[]byte) {
 func (b *bench) settled() tally.Account {
 	b.t.Helper()
 	b.worker.Flush()
-	testkit.WaitFor(b.t, "all rows to settle", func() bool { return b.s.books.rows.Total().Waiting == 0 })
-	return b.s.books.rows.Total()
+	testkit.WaitFor(b.t, "all rows to settle", func() bool { return b.s.outputs[0].book.Total().Waiting == 0 })
+	return b.s.outputs[0].book.Total()
 }
 
 // end ends the run.
@@ -186,7 +186,7 @@ func (e exporterOf) rows() (n uint64) {
 func (b *bench) balances() {
 	b.t.Helper()
 	all := byExporter(b.s.ledger)
-	accounts, _ := b.s.books.rows.Accounts()
+	accounts, _ := b.s.outputs[0].book.Accounts()
 	onDisk := map[string]uint64{}
 	for key, a := range accounts {
 		onDisk[key.Exporter.String()] += a.OnDisk
@@ -291,7 +291,7 @@ func TestLedgerBalances(t *testing.T) {
 		first.settled()
 	}
 	testkit.WaitFor(t, "all rows to be on disk", func() bool { // which is said after they are synced
-		got := first.s.books.rows.Total()
+		got := first.s.outputs[0].book.Total()
 		return got.OnDisk == 3*342 && got.Spooled == got.OnDisk
 	})
 	first.worker.Finish()
@@ -339,7 +339,7 @@ func TestLedgerBalances(t *testing.T) {
 	second.balances()
 	second.end()
 	third := newBench(t, cfg, captureDay, func(*clickhouse.WriterOptions) {})
-	testkit.WaitFor(t, "the spool to be empty", func() bool { return third.s.books.rows.Total().OnDisk == 0 })
+	testkit.WaitFor(t, "the spool to be empty", func() bool { return third.s.outputs[0].book.Total().OnDisk == 0 })
 	third.balances()
 	for name, want := range map[string]uint64{"127.7.0.2": 3 * 230, "198.51.100.31": 3 * 112} {
 		if got := byExporter(third.s.ledger)[name]; got["sink/found/"] != want || got["sink/delivered/"] != want {
@@ -360,7 +360,7 @@ func TestLedgerBalances(t *testing.T) {
 	}
 	want := map[string]uint64{}
 	for _, b := range []*bench{first, second, third} {
-		accounts, _ := b.s.books.rows.Accounts()
+		accounts, _ := b.s.outputs[0].book.Accounts()
 		for key, a := range accounts {
 			want[key.Exporter.String()] += a.Delivered
 		}
@@ -406,7 +406,7 @@ func TestLossTable(t *testing.T) {
 	b.send("127.7.0.4", []byte("garbage that is no flow export"))
 	b.settled()
 	b.s.writeLosses(time.Now())
-	b.s.awaitDelivery(0)
+	b.s.outputs.awaitDelivery()
 	b.conn.set(rejected)
 	b.send("127.7.0.1", testkit.Payloads(t, "softflowd-v5")...)
 	b.worker.Finish()

@@ -1,7 +1,6 @@
 package service
 
 import (
-	"fmt"
 	"net/netip"
 	"time"
 
@@ -11,19 +10,12 @@ import (
 	"github.com/metranova/flow-collector/collector/metrics"
 	"github.com/metranova/flow-collector/collector/stream"
 	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/sink"
 	"github.com/metranova/flow-collector/sink/block"
-	"github.com/metranova/flow-collector/sink/clickhouse"
-	"github.com/metranova/flow-collector/sink/kafka"
-	"github.com/metranova/flow-collector/sink/spool"
-	"github.com/metranova/flow-collector/sink/tally"
 )
 
 // newLedger adds up what the listeners, the decoders and the sinks count.
 func (s *service) newLedger() *ledger.Ledger {
-	sinks := []ledger.Sink{{Name: clickHouseSink, Book: s.books.rows, Reasons: texts(clickhouse.Reasons())}}
-	if s.cfg.Kafka.Topic != "" {
-		sinks = append(sinks, ledger.Sink{Name: kafkaSink, Book: s.books.messages, Reasons: texts(kafka.Reasons())})
-	}
 	return ledger.New(ledger.Options{
 		Tables: s.exporters,
 		Sockets: func() (all []ledger.Socket) {
@@ -40,7 +32,7 @@ func (s *service) newLedger() *ledger.Ledger {
 			stats := s.streams.Stats()
 			return stats.Ended
 		},
-		Sinks:      sinks,
+		Sinks:      s.outputs.ledgerSinks(),
 		MaxStreams: s.cfg.Metrics.MaxExporters,
 	})
 }
@@ -56,22 +48,6 @@ func bySource(listeners []*listen.Worker, counts func(*listen.Worker) map[netip.
 	return all
 }
 
-// Sinks as metrics and the table of losses call them.
-const clickHouseSink, kafkaSink = "clickhouse", "kafka"
-
-func texts[T ~string](all []T) []string {
-	texts := make([]string, len(all))
-	for i, s := range all {
-		texts[i] = string(s)
-	}
-	return texts
-}
-
-// books say what became of rows and of messages, by exporter.
-type books struct{ rows, messages *tally.Book }
-
-func newBooks() books { return books{&tally.Book{}, &tally.Book{}} }
-
 // newMetrics shows Prometheus the ledger and the state of the service.
 func (s *service) newMetrics() *metrics.Metrics {
 	o := metrics.Options{
@@ -79,37 +55,7 @@ func (s *service) newMetrics() *metrics.Metrics {
 		Forward:         func() []forward.Stats { return forward.Sum(s.forwarders) },
 		Connections:     func() stream.Stats { return s.streams.Stats() },
 		MetadataCurrent: func() time.Time { return s.refresh.Current() },
-		Sinks: func() []metrics.Sink {
-			stats := s.writer.Stats()
-			all := []metrics.Sink{{
-				Name: clickHouseSink, QueueBytes: stats.QueuedBytes, Retries: stats.Retried.Inserts,
-				LastDelivery: stats.LastDelivery,
-			}}
-			if s.producer != nil {
-				stats := s.producer.Stats()
-				all = append(all, metrics.Sink{
-					Name: kafkaSink, QueueBytes: int64(stats.Queued.Bytes), Retries: stats.Retried.Messages,
-					LastDelivery: stats.LastDelivery,
-				})
-			}
-			return all
-		},
-		Spools: func() []metrics.Spool {
-			var all []metrics.Spool
-			add := func(sink string, disk *spool.Spool, limit int) {
-				if disk == nil {
-					return
-				}
-				stats := disk.Stats()
-				all = append(all, metrics.Spool{
-					Sink: sink, Bytes: stats.DiskBytes, Limit: int64(limit), Oldest: stats.Oldest,
-					Entries: stats.Waiting.Entries, Rows: stats.Waiting.Rows,
-				})
-			}
-			add(clickHouseSink, s.spool, s.cfg.Spool.MaxBytes)
-			add(kafkaSink, s.kafkaSpool, s.cfg.Kafka.SpoolMaxBytes)
-			return all
-		},
+		Sinks:           s.outputs.metrics,
 	}
 	if s.store != nil {
 		o.StoreRestarts = s.store.Restarts
@@ -117,30 +63,13 @@ func (s *service) newMetrics() *metrics.Metrics {
 	return metrics.New(o)
 }
 
-// losses writes collector_loss: what was counted since it last did.
-type losses struct {
-	block *block.Losses
-	query string
-	since time.Time
-	n     int
-}
-
-// writeLosses sends the counts since it was last called to the table.
+// writeLosses has the outputs that keep losses store what was counted since it was last called.
 func (s *service) writeLosses(now time.Time) {
-	name := s.settings.Tables.Loss
-	if name == "" || s.settings.MetadataOnly {
-		return
-	}
-	l := s.losses
-	if l == nil {
-		b := block.NewLosses(s.cfg.CollectorID)
-		l = &losses{block: b, query: clickhouse.InsertQuery(s.settings.Database, name, b.Columns()), since: s.started}
-		s.losses = l
-	}
+	var rows []block.Loss
 	deviceOf := s.devices()
 	for _, line := range s.ledger.Minute(now) {
 		row := block.Loss{
-			Start: l.since.Unix(), End: now.Unix(), Exporter: line.Exporter,
+			Start: s.lossesSince.Unix(), End: now.Unix(), Exporter: line.Exporter,
 			DeviceID: deviceOf(line.Stream, line.Exporter),
 			Domain:   line.Stream.Domain, Stage: line.Stage, Sink: line.Sink, What: line.What, Reason: line.Reason,
 			Unit: line.UnitOf(line.Stream.Protocol), Missing: line.Missing, Count: line.Count,
@@ -148,17 +77,14 @@ func (s *service) writeLosses(now time.Time) {
 		if line.Stream != (flow.StreamKey{}) {
 			row.FlowType, row.Protocol = line.Stream.Protocol.Family(), line.Stream.Protocol.String()
 		}
-		l.block.Append(&row)
+		rows = append(rows, row)
 	}
-	l.since = now
-	if l.block.Rows() == 0 {
-		return
+	s.lossesSince = now
+	for _, o := range s.outputs {
+		if w, ok := o.sink.(sink.LossWriter); ok {
+			w.WriteLosses(rows)
+		}
 	}
-	l.n++
-	s.writer.Enqueue(&clickhouse.Insert{
-		Query: l.query, Token: fmt.Sprintf("%s-loss-%d", s.run, l.n), Rows: l.block.Rows(), Data: l.block.Encode(nil),
-	})
-	l.block.Reset()
 }
 
 // lastDelivery is how long the last counts wait for the last rows at a stop, so that what became of these is among
@@ -167,8 +93,7 @@ const lastDelivery = 2 * time.Second
 
 // settleLosses writes the last counts. The workers must have ended. Rows on disk stay there from now on.
 func (s *service) settleLosses() {
-	settled := func() bool { return s.writer.Rest() && s.books.rows.Total().Waiting == 0 }
-	for deadline := time.Now().Add(lastDelivery); !settled() && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(lastDelivery); !s.outputs.settled() && time.Now().Before(deadline); {
 		time.Sleep(5 * time.Millisecond)
 	}
 	s.writeLosses(time.Now())

@@ -29,8 +29,9 @@ type minute struct {
 
 // counts are the state of the counters at one time.
 type counts struct {
-	datagrams, records, rows, forwarded, produced uint64
-	losses, kept, clocks                          map[lossKey]uint64
+	datagrams, records, forwarded uint64
+	delivered                     map[string]uint64 // by sink
+	losses, kept, clocks          map[lossKey]uint64
 }
 
 type lossKey struct{ what, where string }
@@ -71,24 +72,22 @@ func (m *minute) report() {
 	sum := m.service.summary()
 	sum.Losses = append(sum.Losses, report.SocketLosses(m.listeners)...)
 	sum.Losses = append(sum.Losses, report.ConnectionLosses(m.service.streams)...)
-	now := counts{datagrams: sum.Datagrams(), records: sum.Records(), rows: sum.Written,
-		forwarded: forward.Sent(m.service.forwarders), losses: map[lossKey]uint64{}, kept: map[lossKey]uint64{},
+	now := counts{datagrams: sum.Datagrams(), records: sum.Records(),
+		forwarded: forward.Sent(m.service.forwarders), delivered: map[string]uint64{}, losses: map[lossKey]uint64{},
+		kept:   map[lossKey]uint64{},
 		clocks: map[lossKey]uint64{}}
 	fields := []zap.Field{
 		zap.Int("exporters", len(sum.Streams)),
 		zap.Uint64("datagrams", increase(m.before.datagrams, now.datagrams)),
 		zap.Uint64("records", increase(m.before.records, now.records)),
-		zap.Uint64("rows written", increase(m.before.rows, now.rows)),
-		zap.Uint64("rows waiting", sum.Pending),
-		zap.Uint64("rows on disk", sum.Spooled),
+	}
+	for _, o := range sum.Sinks {
+		now.delivered[o.Name] = o.Delivered
+		fields = append(fields, zap.Uint64(o.Unit+" "+o.Done, increase(m.before.delivered[o.Name], o.Delivered)),
+			zap.Uint64(o.Unit+" waiting", o.Waiting), zap.Uint64(o.Unit+" on disk", o.OnDisk))
 	}
 	if len(m.service.cfg.Forward.To) > 0 {
 		fields = append(fields, zap.Uint64("datagrams forwarded", increase(m.before.forwarded, now.forwarded)))
-	}
-	if p := sum.Produced; p.Topic != "" {
-		now.produced = p.Messages
-		fields = append(fields, zap.Uint64("messages produced", increase(m.before.produced, p.Messages)),
-			zap.Uint64("messages waiting", p.Waiting), zap.Uint64("messages on disk", p.OnDisk))
 	}
 	m.log.Info("last minute", fields...)
 	var warnings []warning

@@ -17,7 +17,6 @@ import (
 	"github.com/metranova/flow-collector/collector/web"
 	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/decoder/flow"
-	"github.com/metranova/flow-collector/sink/clickhouse"
 	"github.com/metranova/flow-collector/sink/lograte"
 )
 
@@ -128,14 +127,15 @@ func (p *httpPage) sample() {
 // inputs are what there is to know at a moment.
 func (p *httpPage) inputs(now time.Time) *status.Inputs {
 	s := p.service
-	stats, became, settings := s.writer.Stats(), s.books.rows.Total(), s.live.Load()
+	shown, settings := s.outputs.main(), s.live.Load()
+	became := shown.book.Total()
 	in := &status.Inputs{
 		Now: now, ID: s.cfg.CollectorID, Version: s.version, Destination: s.destination(),
 		Facts: verdict.Collector{
 			Started: s.started, TablesMade: isClosed(s.tables), MetadataLoaded: isClosed(s.refresh.Loaded()),
-			Metadata:  s.refresh.Problems(),
-			Listen:    p.addresses(),
-			StoreDown: s.writer.Down(), StoreClock: p.top.StoreClock(),
+			Metadata:   s.refresh.Problems(),
+			Listen:     p.addresses(),
+			StoreClock: p.top.StoreClock(),
 		},
 		RowsWritten: became.Delivered, RowsSpooled: became.OnDisk,
 		Snapshot: s.snapshot.Load(),
@@ -150,39 +150,43 @@ func (p *httpPage) inputs(now time.Time) *status.Inputs {
 	config := p.changes.state.Load()
 	in.Facts.Refused, in.Facts.Pending = config.refused, config.pending
 	in.Facts.Devices = in.Snapshot.Stats().Devices
-	if stats.LastError != nil {
-		in.Facts.StoreError = lograte.OneLine(stats.LastError).Error()
-	}
+	in.Facts.TablesError, _ = s.tablesError.Load().(string)
 	if s.store != nil {
 		in.Facts.StoreRestarts = s.store.Restarts()
 		if end := s.store.LastEnd(); end != nil {
 			in.Facts.StoreEnded, in.Facts.StoreEnd = end.Time, end.Reason
 		}
 	}
-	if s.producer != nil {
-		if err := s.producer.Down(); err != nil {
-			in.Facts.KafkaError = lograte.OneLine(err).Error()
-		}
-	}
-	if s.spool != nil {
-		in.Facts.SpoolBytes, in.Facts.SpoolMax, in.Facts.SpoolRows = stats.Spool.DiskBytes, int64(s.cfg.Spool.MaxBytes),
-			stats.Spool.Waiting.Rows
-	}
 	in.Totals.Lost = map[string]uint64{}
-	for _, reason := range clickhouse.Reasons() {
-		n := became.Lost[string(reason)]
-		in.Totals.Lost[string(reason)] = n
+	for _, o := range s.outputs {
+		o.addFacts(in)
+	}
+	for _, n := range became.Lost {
 		in.RowsLost += n
-	}
-	for reason, n := range s.books.messages.Total().Lost {
-		in.Totals.Lost["Kafka, "+reason] = n
-	}
-	for _, n := range became.Quarantined {
-		in.Totals.Quarantined += n
 	}
 	p.addWorkers(in)
 	in.RowsWaiting = became.Waiting + in.Totals.Rows - min(in.Totals.Rows, became.Taken) // those in the making too
 	return in
+}
+
+// addFacts says how an output is.
+func (o *output) addFacts(in *status.Inputs) {
+	stats, became := o.sink.Stats(), o.book.Total()
+	facts := verdict.Sink{Info: o.Info}
+	if stats.Down != nil {
+		facts.Down = lograte.OneLine(stats.Down).Error()
+	}
+	if disk := stats.Spool; disk != nil {
+		facts.Spool, facts.SpoolKey = o.Spool.What, o.Spool.Key
+		facts.SpoolBytes, facts.SpoolMax, facts.SpoolRows = disk.DiskBytes, int64(o.Spool.MaxBytes), disk.Waiting.Rows
+	}
+	in.Facts.Sinks = append(in.Facts.Sinks, facts)
+	for reason, n := range became.Lost {
+		in.Totals.Lost[o.Title+", "+reason] = n
+	}
+	for _, n := range became.Quarantined {
+		in.Totals.Quarantined += n
+	}
 }
 
 // addresses are those that the sockets are bound to.
@@ -204,9 +208,7 @@ func (p *httpPage) addWorkers(in *status.Inputs) {
 		t.Records += evicted.Records.Load()
 		in.Streams = append(in.Streams, table.Streams()...)
 		in.Unknown = append(in.Unknown, w.Enricher.Unknown()...)
-		if p.service.cfg.Server.Flows {
-			t.Rows += w.Rows()
-		}
+		t.Rows += w.Rows()
 		t.Expired += w.Expired()
 		t.Evicted += table.Evicted()
 		for _, reason := range exporter.Reasons() {

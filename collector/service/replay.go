@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"time"
 
@@ -20,8 +19,6 @@ import (
 	"github.com/metranova/flow-collector/decoder"
 	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/decoder/flow"
-	"github.com/metranova/flow-collector/sink/clickhouse"
-	"github.com/metranova/flow-collector/sink/message"
 )
 
 // ReplayOptions are the flags of a replay.
@@ -45,12 +42,8 @@ func Replay(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, paths
 		}
 		shift = time.Now().UnixMilli() - latest
 	}
-	s, err := newService(cfg, o.Version, log, nil, newBooks())
+	s, err := newService(cfg, o.Version, log, newOutputs(cfg))
 	if err != nil {
-		return err
-	}
-	if err := s.startProducer(nil); err != nil {
-		s.abort()
 		return err
 	}
 	reading := make(chan struct{})
@@ -93,15 +86,13 @@ func (s *service) replay(paths []string, shift int64) (*report.Summary, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := s.newWorker(0, handover{maxAge: math.MaxInt64, deliver: s.deliverInTime, produce: s.produceInTime},
-		pipeline.Options{TimeShiftMs: shift})
+	w := s.newWorker(0, pipeline.Options{TimeShiftMs: shift, Sinks: s.outputs.batchers(0, false, awaitRoom)})
 	w.SetExpiry(expired)
 	skipped, err := processCaptures(paths, w)
 	w.Finish()
-	s.awaitDelivery(0)
-	s.awaitProduction(0)
+	s.outputs.awaitDelivery()
 	s.settleLosses()
-	s.awaitDelivery(0)
+	s.outputs.awaitDelivery()
 	sum := s.summary()
 	sum.CaptureLosses = report.CaptureLosses(skipped)
 	if n := w.Expired(); n > 0 {
@@ -125,32 +116,6 @@ func processCaptures(paths []string, w *pipeline.Worker) (capture.Skipped, error
 			ticked = now
 		}
 	})
-}
-
-// deliverInTime hands a block over when there is room for it: unlike a socket, a capture can wait.
-func (s *service) deliverInTime(ins *clickhouse.Insert) {
-	s.awaitDelivery(int64(s.cfg.Batch.QueueBytes) / 2)
-	s.writer.Enqueue(ins)
-}
-
-// produceInTime is the same for messages.
-func (s *service) produceInTime(b *message.Batch) {
-	s.awaitProduction(uint64(s.cfg.Kafka.QueueBytes) / 2)
-	s.producer.Enqueue(b)
-}
-
-// awaitDelivery waits until no more than so many bytes wait for the store.
-func (s *service) awaitDelivery(bytes int64) {
-	for s.writer.Stats().QueuedBytes > bytes {
-		time.Sleep(5 * time.Millisecond)
-	}
-}
-
-// awaitProduction waits until no more than so many bytes wait for Kafka.
-func (s *service) awaitProduction(bytes uint64) {
-	for s.producer != nil && s.producer.Stats().Queued.Bytes > bytes {
-		time.Sleep(5 * time.Millisecond)
-	}
 }
 
 // latestEnd is when the latest flow of the captures ended, in Unix milliseconds.

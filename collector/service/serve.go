@@ -22,7 +22,6 @@ import (
 	"github.com/metranova/flow-collector/collector/pipeline"
 	"github.com/metranova/flow-collector/collector/report"
 	"github.com/metranova/flow-collector/collector/setup"
-	"github.com/metranova/flow-collector/sink/clickhouse"
 )
 
 // ServeOptions is what differs between the program and its tests.
@@ -67,23 +66,13 @@ func Serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 		return err
 	}
 	defer setup.CloseForwarders(forwarders)
-	books := newBooks()
-	disk, err := setup.Spool(cfg, log, books.rows)
-	if err != nil {
+	all := newOutputs(cfg)
+	opened.add(func() { _ = all.closeSpools() }) // the error that ends the start is the one to tell
+	if err := all.openSpools(cfg, log); err != nil {
 		return err
 	}
-	opened.addSpool(disk)
-	messageDisk, err := setup.KafkaSpool(cfg, log, books.messages)
+	s, err := newService(cfg, o.Version, log, all)
 	if err != nil {
-		return err
-	}
-	opened.addSpool(messageDisk)
-	s, err := newService(cfg, o.Version, log, disk, books)
-	if err != nil {
-		return err
-	}
-	if err := s.startProducer(messageDisk); err != nil {
-		s.abort()
 		return err
 	}
 	opened.keep() // the end of the service closes it all
@@ -108,9 +97,9 @@ func Serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 	for n, l := range listeners {
 		p := &press{service: s, share: l.Share()}
 		presses[n] = p
-		p.worker = s.newWorker(n, handover{
-			maxAge: cfg.Batch.Age, deliver: func(ins *clickhouse.Insert) { s.writer.Enqueue(ins); p.update() },
-		}, pipeline.Options{Share: l.Share()})
+		p.worker = s.newWorker(n, pipeline.Options{
+			Share: l.Share(), Sinks: all.batchers(n, true, func(*output) { p.update() }),
+		})
 	}
 	for n, l := range listeners {
 		loops.Go(func() { failed.add(receive(l, presses[n], forwarders[n])) })
@@ -129,14 +118,13 @@ func Serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 		log.Info("datagrams are forwarded too", zap.Strings("to", cfg.Forward.To),
 			zap.Bool("with the exporter's address", cfg.Forward.KeepSource))
 	}
-	if s.producer != nil {
-		log.Info("messages of rows go to Kafka", zap.Strings("brokers", cfg.Kafka.Brokers),
-			zap.String("topic", cfg.Kafka.Topic), zap.Stringer("format", cfg.Kafka.Format))
+	for _, o := range all {
+		if o.Takes {
+			log.Info("flows go to "+o.Title, zap.String("to", o.Place))
+		}
 	}
-	if cfg.Server.Flows {
-		log.Info("rows go to "+s.destination(), zap.String("try",
-			`collector query "SELECT count() FROM `+s.settings.Tables.Flow+`"`))
-	}
+	log.Info("tables are in "+s.destination(), zap.String("try",
+		`collector query "SELECT count() FROM `+s.settings.Tables.Flow+`"`))
 
 	failure := awaitStop(signals, changes.hangup, failed)
 	changes.stop()
@@ -233,13 +221,10 @@ type press struct {
 // update is called by the worker's goroutine after each block and about once a second.
 func (p *press) update() {
 	s := p.service
-	if s.spool == nil {
-		return // the oldest rows make room for new ones
-	}
 	own, all := p.worker.Rows(), s.rows()
 	ownMore, allMore := own-p.own, all-p.all
 	p.own, p.all = own, all
-	full := float64(s.writer.Stats().QueuedBytes) / float64(s.cfg.Batch.QueueBytes)
+	full := s.outputs.fullness()
 	if ownMore*uint64(len(s.workers)) < allMore {
 		full = 0 // another worker makes more of the rows
 	}

@@ -233,7 +233,7 @@ func TestServe_rowsOutliveAStopWhileTheServerIsDown(t *testing.T) {
 	// A stop still takes what the sockets hold.
 	testkit.Send(t, first.cfg.Listen.Addresses[0], testkit.Payloads(t, "softflowd-v9")...)
 	second.stop(t)
-	if !strings.Contains(second.summary.String(), "230 rows wait in the spool") {
+	if !strings.Contains(second.summary.String(), ", 230 wait in the spool") {
 		t.Errorf("said:\n%s", &second.summary)
 	}
 	first.cfg.Server = server

@@ -9,10 +9,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"maps"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,16 +35,10 @@ import (
 	"github.com/metranova/flow-collector/decoder/netflow"
 	"github.com/metranova/flow-collector/enrich"
 	"github.com/metranova/flow-collector/metadata"
-	"github.com/metranova/flow-collector/sink/block"
 	"github.com/metranova/flow-collector/sink/clickhouse"
-	"github.com/metranova/flow-collector/sink/kafka"
 	"github.com/metranova/flow-collector/sink/lograte"
-	"github.com/metranova/flow-collector/sink/message"
-	"github.com/metranova/flow-collector/sink/native"
 	"github.com/metranova/flow-collector/sink/schema"
-	"github.com/metranova/flow-collector/sink/spool"
 	"github.com/metranova/flow-collector/sink/store"
-	"github.com/metranova/flow-collector/sink/tally"
 )
 
 // service is everything behind the sockets: the store, the tables, the metadata and the way of a block to them.
@@ -55,30 +47,26 @@ type service struct {
 	version   string // of the program
 	log       *zap.Logger
 	store     *store.Supervisor // nil where rows go to a server
-	spool     *spool.Spool      // nil: inserts wait in memory only
-	books     books
+	outputs   outputs
 	ledger    *ledger.Ledger
 	metrics   *metrics.Metrics
-	losses    *losses
 	streams   *stream.Listener // nil: nothing comes over TCP
 	listeners []*listen.Worker // none for captures
 	server    clickhouse.Options
 	settings  schema.Settings
 	conn      driver.Conn
-	writer    *clickhouse.Writer
-	producer  *kafka.Producer // nil: nothing goes to Kafka
-	tables    chan struct{}   // closed when the tables are there
+	tables    chan struct{} // closed when the tables are there
 	snapshot  atomic.Pointer[enrich.Snapshot]
 	live      atomic.Pointer[pipeline.Settings] // what workers take from the configuration while they run
 	flowTTL   atomic.Pointer[schema.TTL]        // of the table of flows, when it was last read
 	refresh   *metadata.Refresher
-	run       string             // names this run in deduplication tokens
-	spare     chan native.Packed // memory for blocks
-	templates *templateFile      // nil: they are not kept over a restart
+	templates *templateFile // nil: they are not kept over a restart
 	workers   []*pipeline.Worker
 	started   time.Time
 
-	kafkaSpool *spool.Spool         // where messages wait for Kafka; nil: in memory only
+	lossesSince time.Time    // when losses were last written
+	tablesError atomic.Value // string: why the tables could not be made at the latest attempt
+
 	forwarders []*forward.Forwarder // of the workers; none, or nil ones, where nothing is forwarded
 
 	background sync.WaitGroup // refreshing metadata, making tables
@@ -86,14 +74,14 @@ type service struct {
 	cancel     context.CancelFunc
 }
 
-// newService starts the local store, if rows go there, and the writer. Inserts wait until the tables are made, and on
-// disk where there is a spool, which the service closes. The books are the spools'.
-func newService(cfg *config.Config, version string, log *zap.Logger, disk *spool.Spool, books books) (*service, error) {
+// newService starts the local store, if rows go there, and opens the outputs. Batches wait until the tables are made,
+// and on disk where there is a spool, which the end of the service closes.
+func newService(cfg *config.Config, version string, log *zap.Logger, all outputs) (*service, error) {
 	run := make([]byte, 8)
 	rand.Read(run)
 	s := &service{
-		cfg: cfg, version: version, log: log, started: time.Now(), spool: disk, books: books,
-		tables: make(chan struct{}), run: hex.EncodeToString(run), spare: make(chan native.Packed, spareBuffers),
+		cfg: cfg, version: version, log: log, started: time.Now(), lossesSince: time.Now(), outputs: all,
+		tables: make(chan struct{}),
 	}
 	s.life, s.cancel = context.WithCancel(context.Background())
 	s.live.Store(liveSettings(cfg))
@@ -112,19 +100,13 @@ func newService(cfg *config.Config, version string, log *zap.Logger, disk *spool
 	}
 	s.ledger = s.newLedger()
 	s.metrics = s.newMetrics()
-	s.writer = clickhouse.NewWriter(s.conn, clickhouse.WriterOptions{
-		QueueBytes: int64(cfg.Batch.QueueBytes),
-		Inserters:  cfg.Batch.Inserters,
-		Ready:      s.tables,
-		Spool:      disk,
-		Book:       books.rows,
-		Attempted:  func(took time.Duration, err error) { s.metrics.Inserted(clickHouseSink, took, err) },
-		Quarantine: setup.Quarantine(cfg),
-		Window:     cfg.Schema.DeduplicationWindow,
-		Replicated: cfg.Schema.Replication.Enabled,
-		Release:    s.keep,
-		Log:        log.Named("clickhouse").With(zap.Strings("servers", s.server.Addrs)),
-	})
+	if err := s.outputs.open(setup.Parts{
+		Log: log, Run: hex.EncodeToString(run), Conn: s.conn, Servers: s.server.Addrs, Settings: s.settings,
+		TablesMade: s.tables,
+	}, s.metrics.Inserted); err != nil {
+		s.abort()
+		return nil, err
+	}
 	s.refresh = metadata.NewRefresher(metadata.RefresherOptions{
 		Conn: s.conn, Settings: s.settings, Sources: metadata.Sources(setup.Sources(cfg)), Snapshot: &s.snapshot,
 		File: filepath.Join(cfg.Metadata.CacheDir, "metadata.snapshot"), Interval: cfg.Metadata.Refresh,
@@ -140,11 +122,9 @@ func newService(cfg *config.Config, version string, log *zap.Logger, disk *spool
 // abort closes what newService opened, after an error of the start: no row has come yet. The spools are left open.
 func (s *service) abort() {
 	s.cancel()
-	if s.writer != nil {
-		ctx, cancel := context.WithCancel(context.Background())
-		cancel() // nothing is waited for
-		_ = s.writer.Close(ctx)
-	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel() // nothing is waited for
+	_ = s.outputs.close(ctx)
 	if s.conn != nil {
 		_ = s.conn.Close()
 	}
@@ -231,21 +211,15 @@ func (s *service) keepMakingTables(ctx context.Context) error {
 	}, backoff.WithBackOff(&backoff.ExponentialBackOff{
 		InitialInterval: time.Second, MaxInterval: time.Minute, Multiplier: 2, RandomizationFactor: 0.2,
 	}), backoff.WithMaxElapsedTime(0), backoff.WithNotify(func(err error, wait time.Duration) {
+		s.tablesError.Store(lograte.OneLine(err).Error())
 		s.log.Error("rows are collected and wait", zap.Error(lograte.OneLine(err)),
 			zap.Duration("next try in", wait.Round(time.Millisecond)))
 	}))
 	return err
 }
 
-// handover says how a worker's batches go to the sinks.
-type handover struct {
-	maxAge  time.Duration            // of a block's first row
-	deliver func(*clickhouse.Insert) // takes blocks
-	produce func(*message.Batch)     // takes messages; nil: the producer does
-}
-
-// newWorker returns the n-th worker: h says how its rows go to the sinks, o what else is special, and this the rest.
-func (s *service) newWorker(n int, h handover, o pipeline.Options) *pipeline.Worker {
+// newWorker returns the n-th worker: o says what is special, and this the rest.
+func (s *service) newWorker(n int, o pipeline.Options) *pipeline.Worker {
 	options := setup.Decoder(s.cfg)
 	options.Workers, options.NetFlow.FlowsOnly = s.cfg.Listen.DecoderCount(), true
 	if !o.KeepTimes { // a capture is the operator's own
@@ -264,62 +238,11 @@ func (s *service) newWorker(n int, h handover, o pipeline.Options) *pipeline.Wor
 	o.Settings = &s.live
 	o.KeepTimes = len(s.listeners) == 0 // datagrams come from captures, which are the operator's own
 	o.Snapshot = &s.snapshot
-	if s.producer != nil {
-		o.Sinks = append(o.Sinks, s.batches(h.produce))
-	}
-	if s.cfg.Server.Flows {
-		o.Sinks = append(o.Sinks, s.blocks(n, h))
-		o.Interfaces = decoder.Part(decoder.MaxInterfaces, s.cfg.Listen.DecoderCount())
-	}
+	o.Interfaces = decoder.Part(decoder.MaxInterfaces, s.cfg.Listen.DecoderCount())
 	w = pipeline.NewWorker(o)
 	w.SetTTL(s.settings.FlowTTL.Duration())
 	s.workers = append(s.workers, w)
 	return w
-}
-
-// blocks make inserts of the n-th worker's rows.
-func (s *service) blocks(n int, h handover) *clickhouse.Blocks {
-	p := s.cfg.Policy
-	return clickhouse.NewBlocks(clickhouse.BlocksOptions{
-		Database: s.settings.Database, Table: s.settings.Tables.Flow, TrafficTable: s.settings.Tables.InterfaceTraffic,
-		Layout: block.Layout{
-			CollectorID:      s.cfg.CollectorID,
-			PolicyOriginator: p.Originator,
-			PolicyLevel:      p.Level,
-			Extensions:       s.settings.FlowExtensions,
-			IPRefExtensions:  s.settings.IPRefExtensions,
-			WithoutColumns:   s.settings.WithoutColumns,
-		},
-		MaxRows: s.cfg.Batch.Rows, MaxAge: h.maxAge,
-		TokenPrefix: fmt.Sprintf("%s-%d", s.run, n), // of no other worker, run or collector
-		Deliver:     h.deliver, Buffer: s.buffer,
-	})
-}
-
-// spareBuffers is how many encoded blocks' memory is kept for the next ones. More are in use while inserts wait, and
-// given back.
-const spareBuffers = 6
-
-// buffer returns memory to pack a block into; keep takes it back once the block is stored or lost.
-func (s *service) buffer() native.Packed {
-	select {
-	case memory := <-s.spare:
-		return memory
-	default:
-		return native.Packed{}
-	}
-}
-
-// keep leaves what other tables used, or came from disk, to the garbage collector: that has no fills, is of another
-// size, and would take the place of what blocks need.
-func (s *service) keep(memory native.Packed) {
-	if memory.Fills == nil {
-		return
-	}
-	select {
-	case s.spare <- memory:
-	default: // enough are kept
-	}
 }
 
 // finish delivers what the workers handed over, within the grace period, and ends what runs. The workers must have
@@ -327,12 +250,7 @@ func (s *service) keep(memory native.Packed) {
 func (s *service) finish(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Batch.Grace)
 	defer cancel()
-	messages := make(chan error, 1)
-	go func() { messages <- s.closeKafka(ctx) }() // neither sink waits for the other
-	err := errors.Join(s.writer.Close(ctx), <-messages)
-	if s.spool != nil {
-		err = errors.Join(err, s.spool.Close())
-	}
+	err := errors.Join(s.outputs.close(ctx), s.outputs.closeSpools())
 	s.cancel()
 	s.background.Wait()
 	if s.templates != nil {
@@ -387,7 +305,7 @@ func (s *service) exporters() []*exporter.Table {
 	return tables
 }
 
-// rows is how many rows the workers put into blocks.
+// rows is how many rows the workers made.
 func (s *service) rows() (n uint64) {
 	for _, w := range s.workers {
 		n += w.Rows()
@@ -434,30 +352,16 @@ func (s *service) updateExpiry(ctx context.Context) {
 	}
 }
 
-// unexplained is how many records became no row, and rows became nothing that the book knows. Records of streams that
-// were heard just now may not be counted yet, so that there can be more rows.
-func unexplained(records, rows uint64, flows bool, became tally.Account) (n uint64) {
-	if flows {
-		n = records - min(records, rows)
-	}
-	in, out := became.Taken+became.Found, became.Out()
-	return n + max(in, out) - min(in, out)
-}
+// notMade is how many records became no row. Records of streams that were heard just now may not be counted yet, so
+// that there can be more rows.
+func notMade(records, rows uint64) uint64 { return records - min(records, rows) }
 
 // summary adds up what became of everything so far.
 func (s *service) summary() *report.Summary {
 	sum := report.New(s.exporters()...)
-	stats := s.writer.Stats() // before the book, which is behind it
-	became := s.books.rows.Total()
-	sum.Written = became.Delivered
-	for _, reason := range clickhouse.Reasons() {
-		if n := became.Lost[string(reason)]; n > 0 {
-			sum.Losses = append(sum.Losses, report.NewLoss(n, "rows "+string(reason), "ClickHouse"))
-		}
-		if all := stats.Lost[reason].Rows; all > became.Lost[string(reason)] {
-			sum.Losses = append(sum.Losses, report.NewLoss(all-became.Lost[string(reason)], "rows "+string(reason),
-				"ClickHouse, other tables than "+s.settings.Tables.Flow))
-		}
+	made := s.rows()
+	for _, o := range s.outputs {
+		o.addTo(sum, made)
 	}
 	for _, w := range s.workers {
 		if n := w.Expired(); n > 0 {
@@ -466,22 +370,8 @@ func (s *service) summary() *report.Summary {
 			sum.Losses = append(sum.Losses, report.NewLoss(n, what, "a clock that is wrong, or a capture of long ago"))
 		}
 	}
-	for _, reason := range slices.Sorted(maps.Keys(became.Quarantined)) {
-		sum.Kept = append(sum.Kept, report.NewLoss(became.Quarantined[reason],
-			"rows that ClickHouse refuses ("+reason+")",
-			"see `collector quarantine`"))
-	}
-	if n := stats.WithoutView.Rows; n > 0 {
-		sum.Kept = append(sum.Kept, report.NewLoss(n, "rows that the table has and a view of it does not",
-			"see `collector quarantine`"))
-	}
 	sum.Losses = append(sum.Losses, report.ForwardLosses(s.forwarders)...)
-	s.addMessages(sum)
-	sum.Spooled = became.OnDisk
-	if s.cfg.Server.Flows {
-		sum.Pending = s.rows() - became.Taken + became.Waiting // those in the making too
-	}
-	sum.Unexplained = unexplained(sum.Records(), s.rows(), s.cfg.Server.Flows, became)
+	sum.Unexplained += notMade(sum.Records(), made)
 	sum.Took = time.Since(s.started)
 	return sum
 }

@@ -42,7 +42,7 @@ func TestServe_storeOpensSlowly(t *testing.T) {
 	if r.log.FilterMessageSnippet("store is open").Len() != 0 {
 		t.Fatal("the store opened though another has its directory")
 	}
-	if !strings.Contains(r.summary.String(), "140 rows wait in the spool") {
+	if !strings.Contains(r.summary.String(), ", 140 wait in the spool") {
 		t.Errorf("the summary says nothing of rows on disk:\n%s", &r.summary)
 	}
 	release()
@@ -74,7 +74,7 @@ func TestServe_storeCannotStart(t *testing.T) {
 	case <-time.After(testkit.Patience):
 		t.Fatalf("the collector goes on: %v", r.log.All())
 	}
-	if !strings.Contains(r.summary.String(), "140 rows wait in the spool") {
+	if !strings.Contains(r.summary.String(), ", 140 wait in the spool") {
 		t.Errorf("the summary says nothing of rows on disk:\n%s", &r.summary)
 	}
 }

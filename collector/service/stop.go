@@ -8,7 +8,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/metranova/flow-collector/collector/listen"
-	"github.com/metranova/flow-collector/sink/spool"
 )
 
 // closers are what was opened while the program starts. They are closed again, the latest first, unless the start
@@ -16,13 +15,6 @@ import (
 type closers []func()
 
 func (c *closers) add(f func()) { *c = append(*c, f) }
-
-// addSpool adds a spool; nil is none.
-func (c *closers) addSpool(s *spool.Spool) {
-	if s != nil {
-		c.add(func() { _ = s.Close() }) // the error that ends the start is the one to tell
-	}
-}
 
 // keep leaves all of it open.
 func (c *closers) keep() { *c = nil }
@@ -70,9 +62,12 @@ func abandon(signals <-chan os.Signal, finished <-chan struct{}, since time.Time
 	go func() {
 		defer close(told)
 		sum := s.summary()
-		log.Error("stopped at once", zap.Uint64("rows not delivered", sum.Pending),
-			zap.Uint64("rows on disk", sum.Spooled),
-			zap.Uint64("rows delivered", sum.Written), zap.Uint64("messages not delivered", sum.Produced.Waiting))
+		var fields []zap.Field
+		for _, o := range sum.Sinks {
+			fields = append(fields, zap.Uint64(o.Unit+" not delivered", o.Waiting),
+				zap.Uint64(o.Unit+" on disk", o.OnDisk), zap.Uint64(o.Unit+" delivered", o.Delivered))
+		}
+		log.Error("stopped at once", fields...)
 	}()
 	select {
 	case <-told:

@@ -10,8 +10,6 @@ import (
 	"github.com/metranova/flow-collector/collector/pipeline"
 	"github.com/metranova/flow-collector/collector/setup"
 	"github.com/metranova/flow-collector/collector/stream"
-	"github.com/metranova/flow-collector/sink/clickhouse"
-	"github.com/metranova/flow-collector/sink/message"
 )
 
 // openStreams listens for IPFIX over TCP and TLS; nil where that is off.
@@ -27,9 +25,8 @@ func openStreams(cfg *config.Config, log *zap.Logger) (*stream.Listener, error) 
 
 // streamWorker returns the worker of all connections. Its templates are those of connections and not saved.
 func (s *service) streamWorker() *pipeline.Worker {
-	w := s.newWorker(len(s.listeners), handover{
-		maxAge: s.cfg.Batch.Age, deliver: s.deliverPatiently, produce: s.producePatiently,
-	}, pipeline.Options{})
+	n := len(s.listeners)
+	w := s.newWorker(n, pipeline.Options{Sinks: s.outputs.batchers(n, true, s.waitWhileBehind)})
 	w.Save = nil
 	return w
 }
@@ -57,34 +54,11 @@ func receiveStreams(l *stream.Listener, w *pipeline.Worker) {
 	}
 }
 
-// deliverPatiently hands a block over when there is room for it. Unlike datagrams, connections can wait: their
-// exporters send no more meanwhile. A stop ends the wait.
-func (s *service) deliverPatiently(ins *clickhouse.Insert) {
-	s.waitWhile(s.rowsPile)
-	s.writer.Enqueue(ins)
-}
-
-// rowsPile reports whether rows are made faster than they get away: what comes now would displace others soon.
-func (s *service) rowsPile() bool {
-	const nearlyFull = 0.95
-	stats := s.writer.Stats()
-	return stats.QueuedBytes > int64(s.cfg.Batch.QueueBytes)/2 ||
-		s.spool != nil && float64(stats.Spool.DiskBytes) > nearlyFull*float64(s.cfg.Spool.MaxBytes)
-}
-
-// producePatiently is the same for messages to Kafka.
-func (s *service) producePatiently(b *message.Batch) {
-	const nearlyFull = 0.95
-	s.waitWhile(func() bool {
-		return s.producer.Stats().Queued.Bytes > uint64(s.cfg.Kafka.QueueBytes)/2 || s.kafkaSpool != nil &&
-			float64(s.kafkaSpool.Stats().DiskBytes) > nearlyFull*float64(s.cfg.Kafka.SpoolMaxBytes)
-	})
-	s.producer.Enqueue(b)
-}
-
-func (s *service) waitWhile(busy func() bool) {
+// waitWhileBehind waits while an output is behind. Unlike datagrams, connections can wait: their exporters send no more
+// meanwhile. A stop ends the wait.
+func (s *service) waitWhileBehind(o *output) {
 	const poll = 5 * time.Millisecond
-	for busy() {
+	for o.behind() {
 		select {
 		case <-s.streams.Closing():
 			return

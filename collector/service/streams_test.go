@@ -253,7 +253,7 @@ func TestStreams_stopUnderLoad(t *testing.T) {
 		<-ended
 	}
 	rows := testkit.Ask(t, r.cfg, "SELECT count() FROM data_flow")
-	for _, want := range []string{"nothing lost", rows + " records, " + rows + " rows written"} {
+	for _, want := range []string{"nothing lost", rows + " records in ", rows + " rows written"} {
 		if !strings.Contains(r.summary.String(), want) {
 			t.Errorf("the summary has no %q:\n%s", want, &r.summary)
 		}

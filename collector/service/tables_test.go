@@ -94,7 +94,7 @@ func TestTTLOfTheTable(t *testing.T) {
 		t.Errorf("the table keeps its rows, but said:\n%s", said)
 	}
 	core, logs := observer.New(zap.WarnLevel)
-	s, err := newService(cfg, "test", zap.New(core), nil, newBooks())
+	s, err := newService(cfg, "test", zap.New(core), newOutputs(cfg))
 	if err != nil {
 		t.Fatal(err)
 	}

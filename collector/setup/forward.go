@@ -80,3 +80,9 @@ func isOwn(ip netip.Addr) bool {
 	}
 	return false
 }
+
+// IsThisHost reports whether a host is this one by its name.
+func IsThisHost(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}

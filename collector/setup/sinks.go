@@ -1,44 +1,75 @@
 package setup
 
 import (
+	"context"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"go.uber.org/zap"
 
 	"github.com/metranova/flow-collector/collector/config"
-	"github.com/metranova/flow-collector/sink/kafka"
+	"github.com/metranova/flow-collector/sink"
 	"github.com/metranova/flow-collector/sink/quarantine"
+	"github.com/metranova/flow-collector/sink/schema"
 	"github.com/metranova/flow-collector/sink/spool"
 	"github.com/metranova/flow-collector/sink/tally"
 )
 
-// Kafka say where messages go and how.
-func Kafka(cfg *config.Config, log *zap.Logger) kafka.Options {
-	k := &cfg.Kafka
-	o := kafka.Options{
-		Brokers: k.Brokers, Topic: k.Topic, ClientID: k.ClientID,
-		TLS: kafka.TLS{
-			Enabled: k.UsesTLS(), CAFile: k.CAFile, CertFile: k.CertFile, KeyFile: k.KeyFile,
-			KeyPassword: k.KeyPassword,
-			ServerName:  k.ServerName, SkipName: k.Identification == "none", SkipVerify: k.SkipVerify,
-		},
-		Compression: k.Compression, Acks: k.Acks, NotIdempotent: !k.Idempotent, CreateTopic: k.CreateTopic,
-		MaxBatchBytes: k.MaxBatchBytes, QueueBytes: int64(k.QueueBytes), DeliveryTimeout: k.DeliveryTimeout,
-		Log: log.Named("kafka"),
-	}
-	if k.UsesSASL() {
-		o.SASL = kafka.SASL{Mechanism: k.SASLMechanism, Username: k.Username, Password: k.Password}
-	}
-	return o
+// Sinks are the destinations of rows that there are, in the order in which they are shown. To add one: its folder in
+// sink, its keys in collector/config, a function here that describes it, and a line in this list.
+func Sinks(cfg *config.Config) []Sink {
+	return []Sink{clickHouseSink(cfg), kafkaSink(cfg)}
 }
 
-// KafkaSpool opens the directory where messages wait for Kafka; nil where none is configured or nothing goes to
-// Kafka.
-func KafkaSpool(cfg *config.Config, log *zap.Logger, book *tally.Book) (*spool.Spool, error) {
-	if cfg.Kafka.Topic == "" || cfg.Kafka.SpoolPath == "" {
+// Sink is a destination of rows as the configuration has it, before it is open.
+type Sink struct {
+	sink.Info
+	Used  bool // it is opened
+	Takes bool // rows of this run go there; else what an earlier run left on disk does
+	Spool SpoolDirectory
+	// Check tries what the sink needs and says what it found; "": nothing. nil: the database is checked anyway.
+	Check func(ctx context.Context) (found string, err error)
+	// Warnings are settings that work and are careless. nil: there are none.
+	Warnings []Warning
+	Open     func(Parts) (sink.Sink, error)
+}
+
+// Warning is a setting that works and is careless, and why.
+type Warning struct{ Key, Text string }
+
+// SpoolDirectory is where batches wait on disk for a sink that does not take them.
+type SpoolDirectory struct {
+	What     string // for people: Kafka spool
+	Path     string // "": batches wait in memory only
+	PathKey  string // its setting
+	MaxBytes int
+	Key      string // the setting of MaxBytes
+	Log      string // name of its log
+}
+
+// Parts are what a sink is opened with.
+type Parts struct {
+	Log   *zap.Logger
+	Run   string       // begins deduplication tokens; of no other run or collector
+	Spool *spool.Spool // nil: none
+	Book  *tally.Book  // the spool's
+	// Conn reaches the database, whose tables are as Settings say once TablesMade is closed.
+	Conn       driver.Conn
+	Servers    []string
+	Settings   schema.Settings
+	TablesMade <-chan struct{}
+	// Attempted is told how long each attempt took, from several goroutines.
+	Attempted func(took time.Duration, err error)
+}
+
+// OpenSpool opens a sink's spool; nil where none is configured or the sink is not used. What it finds and what it drops
+// is written down in the book.
+func (s *Sink) OpenSpool(cfg *config.Config, log *zap.Logger, book *tally.Book) (*spool.Spool, error) {
+	if !s.Used || s.Spool.Path == "" {
 		return nil, nil
 	}
 	o := spool.Options{
-		Dir: cfg.Kafka.SpoolPath, MaxBytes: int64(cfg.Kafka.SpoolMaxBytes), MaxAge: cfg.Spool.MaxAge,
-		Log: log.Named("kafka.spool"),
+		Dir: s.Spool.Path, MaxBytes: int64(s.Spool.MaxBytes), MaxAge: cfg.Spool.MaxAge, Log: log.Named(s.Spool.Log),
 	}
 	book.Keep(&o)
 	return spool.Open(o)
@@ -52,15 +83,11 @@ func Quarantine(cfg *config.Config) *quarantine.Quarantine {
 	return quarantine.New(quarantine.Options{Dir: cfg.Quarantine.Path, MaxBytes: int64(cfg.Quarantine.MaxBytes)})
 }
 
-// Spool opens the directory where inserts wait for a server that is down; nil where none is configured. What it
-// finds and what it drops is written down in the book.
-func Spool(cfg *config.Config, log *zap.Logger, book *tally.Book) (*spool.Spool, error) {
-	if cfg.Spool.Path == "" {
-		return nil, nil
+// texts are reasons as texts.
+func texts[T ~string](all []T) []string {
+	texts := make([]string, len(all))
+	for i, s := range all {
+		texts[i] = string(s)
 	}
-	o := spool.Options{
-		Dir: cfg.Spool.Path, MaxBytes: int64(cfg.Spool.MaxBytes), MaxAge: cfg.Spool.MaxAge, Log: log.Named("spool"),
-	}
-	book.Keep(&o)
-	return spool.Open(o)
+	return texts
 }

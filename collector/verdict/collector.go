@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/sink"
 )
 
 // Collector is what is known of the collector itself.
@@ -17,20 +18,17 @@ type Collector struct {
 	Now, Started time.Time
 
 	TablesMade     bool
-	StoreDown      bool          // no insert went in for a while though some were tried
-	StoreError     string        // the latest failure of an insert
+	TablesError    string // why they could not be made at the latest attempt
+	Sinks          []Sink
 	StoreRestarts  uint64        // of the local store, because it had ended by itself
 	StoreEnded     time.Time     // when it last did
 	StoreEnd       string        // why
-	KafkaError     string        // why Kafka takes no messages; empty: it does, or there is none
 	MetadataLoaded bool          // every source was tried once
 	Metadata       []string      // what is wrong with the metadata in use
 	Devices        int           // in the metadata in use
 	StoreClock     time.Duration // the store's clock less ours; 0 where it is not known
 
-	SpoolBytes, SpoolMax int64 // on disk, and how much may be there; 0: no spool
-	SpoolRows            uint64
-	ShortBuffer          bool // the kernel gives sockets a smaller receive buffer than asked for
+	ShortBuffer bool // the kernel gives sockets a smaller receive buffer than asked for
 	// the source of most datagrams that were dropped for OverShare; invalid: it is not known
 	Largest netip.Addr
 
@@ -43,6 +41,26 @@ type Collector struct {
 	Window  time.Duration // how far Recent looks back
 	Recent  CollectorCounts
 }
+
+// Sink is what is known of a destination of rows.
+type Sink struct {
+	sink.Info
+	Down string // why it takes nothing; "": it does
+	// Spool is its spool's name, for people, and SpoolKey the setting of SpoolMax.
+	Spool, SpoolKey      string
+	SpoolBytes, SpoolMax int64 // on disk, and how much may be there; 0: no spool
+	SpoolRows            uint64
+}
+
+// downCode is the code of the verdict that a sink takes nothing.
+func (s *Sink) downCode() string {
+	if s.Name == "clickhouse" {
+		return "store" + downSuffix
+	}
+	return s.Name + downSuffix
+}
+
+const downSuffix = "_down"
 
 // CollectorCounts are what the collector counted in a while.
 type CollectorCounts struct {
@@ -117,46 +135,26 @@ func (c *Collector) ListenText() string {
 // Blocks reports whether a problem of the collector keeps rows from their destination; others are of what is lost on
 // the way.
 func Blocks(code string) bool {
-	switch code {
-	case "no_tables", "store_down", "kafka_down", "no_metadata":
-		return true
-	}
-	return false
+	return code == "no_tables" || code == "no_metadata" || strings.HasSuffix(code, downSuffix)
 }
 
 func (l *list) store(c *Collector) {
 	if !c.TablesMade {
-		if c.StoreError != "" {
+		if c.TablesError != "" {
 			l.add(Problem, "no_tables", "rows wait in memory, then on disk",
-				"the tables are not made yet, and rows wait: %s", c.StoreError)
+				"the tables are not made yet, and rows wait: %s", c.TablesError)
 		} else {
 			l.add(Problem, "no_tables", "the log says why", "the tables are not made yet, and rows wait")
 		}
 	}
-	if c.StoreDown {
-		l.add(Problem, "store_down", "rows wait in memory, then on disk", "ClickHouse takes no inserts: %s",
-			c.StoreError)
+	for i := range c.Sinks {
+		l.sink(&c.Sinks[i])
 	}
 	if c.StoreRestarts > 0 && c.Now.Sub(c.StoreEnded) < storeEndShown {
 		l.add(Warning, "store_restarted",
 			"rows wait meanwhile and are delivered after it; where memory was short set store.memory",
 			"the local store ended by itself and was started again, %d times so far, the last at %s: %s",
 			c.StoreRestarts, c.StoreEnded.UTC().Format(time.DateTime), c.StoreEnd)
-	}
-	if c.KafkaError != "" {
-		l.add(Problem, "kafka_down", "messages wait in memory, then on disk", "Kafka takes no messages: %s",
-			c.KafkaError)
-	}
-	if c.SpoolMax > 0 && c.SpoolRows > 0 {
-		full, severity := float64(c.SpoolBytes)/float64(c.SpoolMax), Note
-		switch {
-		case full >= spoolProblem:
-			severity = Problem
-		case full >= spoolWarning:
-			severity = Warning
-		}
-		l.add(severity, "spool", "beyond spool.max_bytes the oldest rows are dropped",
-			"the spool is %s full: %s on disk", percent(full), count(c.SpoolRows, "row"))
 	}
 	if off := c.StoreClock.Abs(); off > storeClockOff {
 		direction := "behind"
@@ -166,6 +164,25 @@ func (l *list) store(c *Collector) {
 		l.add(Warning, "store_clock", "run NTP on both", "the store's clock is %s %s ours", lasting(off),
 			direction)
 	}
+}
+
+func (l *list) sink(s *Sink) {
+	if s.Down != "" {
+		l.add(Problem, s.downCode(), s.Unit+" wait in memory, then on disk", "%s takes no %s: %s", s.Title, s.Unit,
+			s.Down)
+	}
+	if s.SpoolMax == 0 || s.SpoolRows == 0 {
+		return
+	}
+	full, severity := float64(s.SpoolBytes)/float64(s.SpoolMax), Note
+	switch {
+	case full >= spoolProblem:
+		severity = Problem
+	case full >= spoolWarning:
+		severity = Warning
+	}
+	l.add(severity, "spool", fmt.Sprintf("beyond %s the oldest %s are dropped", s.SpoolKey, s.Unit),
+		"the %s is %s full: %s on disk", s.Spool, percent(full), count(s.SpoolRows, strings.TrimSuffix(s.Unit, "s")))
 }
 
 func (l *list) configuration(c *Collector) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/sink"
 )
 
 var (
@@ -312,7 +313,9 @@ func TestOfExporter_manyMissingTemplates(t *testing.T) {
 func goodCollector() *Collector {
 	return &Collector{
 		Now: noon, Started: noon.Add(-time.Hour), TablesMade: true, MetadataLoaded: true, Devices: 3,
-		SpoolMax: 1000, Streams: 2, Window: time.Minute, Recent: CollectorCounts{Received: 988, Rows: 1000},
+		Sinks: []Sink{{Info: sink.Info{Name: "clickhouse", Title: "ClickHouse", Unit: "rows"}, Spool: "spool",
+			SpoolMax: 1000}},
+		Streams: 2, Window: time.Minute, Recent: CollectorCounts{Received: 988, Rows: 1000},
 	}
 }
 
@@ -328,11 +331,11 @@ func collectorTests() []collectorTest {
 		{"no tables", "no_tables", func(c *Collector) { c.TablesMade = false }, Problem,
 			"the tables are not made yet, and rows wait"},
 		{"no tables, as the server is down", "no_tables", func(c *Collector) {
-			c.TablesMade, c.StoreError = false, "dial tcp 127.0.0.1:9: connect: connection refused"
+			c.TablesMade, c.TablesError = false, "dial tcp 127.0.0.1:9: connect: connection refused"
 		}, Problem, "the tables are not made yet, and rows wait: dial tcp 127.0.0.1:9: connect: connection refused"},
-		{"tables", "no_tables", func(c *Collector) { c.StoreDown = true }, 0, ""},
-		{"server down", "store_down", func(c *Collector) { c.StoreDown, c.StoreError = true, "connection refused" },
-			Problem, "ClickHouse takes no inserts: connection refused"},
+		{"tables", "no_tables", func(c *Collector) { c.Sinks[0].Down = "refused" }, 0, ""},
+		{"server down", "store_down", func(c *Collector) { c.Sinks[0].Down = "connection refused" }, Problem,
+			"ClickHouse takes no rows: connection refused"},
 		{"the local store died", "store_restarted", func(c *Collector) {
 			c.StoreRestarts, c.StoreEnded, c.StoreEnd = 2, c.Now.Add(-time.Minute), "signal: killed"
 		}, Warning,
@@ -340,17 +343,25 @@ func collectorTests() []collectorTest {
 		{"the local store died long ago", "store_restarted", func(c *Collector) {
 			c.StoreRestarts, c.StoreEnded, c.StoreEnd = 2, c.Now.Add(-25*time.Hour), "signal: killed"
 		}, 0, ""},
-		{"Kafka takes nothing", "kafka_down", func(c *Collector) { c.KafkaError = "NOT_ENOUGH_REPLICAS" }, Problem,
-			"Kafka takes no messages: NOT_ENOUGH_REPLICAS"},
-		{"no Kafka", "kafka_down", func(c *Collector) { c.StoreDown = true }, 0, ""},
-		{"one insert failed", "store_down", func(c *Collector) { c.StoreError = "timeout" }, 0, ""},
-		{"spool nearly full", "spool", func(c *Collector) { c.SpoolRows, c.SpoolBytes = 7, 950 }, Problem,
+		{"Kafka takes nothing", "kafka_down", func(c *Collector) {
+			c.Sinks = append(c.Sinks, Sink{Info: sink.Info{Name: "kafka", Title: "Kafka", Unit: "messages"},
+				Down: "NOT_ENOUGH_REPLICAS"})
+		}, Problem, "Kafka takes no messages: NOT_ENOUGH_REPLICAS"},
+		{"no Kafka", "kafka_down", func(c *Collector) { c.Sinks[0].Down = "refused" }, 0, ""},
+		{"one attempt to make tables failed", "store_down", func(c *Collector) { c.TablesError = "timeout" }, 0, ""},
+		{"spool nearly full", "spool", func(c *Collector) { c.Sinks[0].SpoolRows, c.Sinks[0].SpoolBytes = 7, 950 },
+			Problem,
 			"the spool is 95 % full: 7 rows on disk"},
-		{"spool half full", "spool", func(c *Collector) { c.SpoolRows, c.SpoolBytes = 7, 500 }, Warning,
+		{"spool half full", "spool", func(c *Collector) { c.Sinks[0].SpoolRows, c.Sinks[0].SpoolBytes = 7, 500 },
+			Warning,
 			"the spool is 50 % full: 7 rows on disk"},
-		{"some in the spool", "spool", func(c *Collector) { c.SpoolRows, c.SpoolBytes = 1, 15 }, Note,
+		{"some in the spool", "spool", func(c *Collector) { c.Sinks[0].SpoolRows, c.Sinks[0].SpoolBytes = 1, 15 }, Note,
 			"the spool is 1.5 % full: 1 row on disk"},
-		{"spool empty", "spool", func(c *Collector) { c.SpoolBytes = 950 }, 0, ""},
+		{"Kafka spool", "spool", func(c *Collector) {
+			c.Sinks = append(c.Sinks, Sink{Info: sink.Info{Name: "kafka", Unit: "messages"}, Spool: "Kafka spool",
+				SpoolBytes: 91, SpoolMax: 100, SpoolRows: 2})
+		}, Problem, "the Kafka spool is 91 % full: 2 messages on disk"},
+		{"spool empty", "spool", func(c *Collector) { c.Sinks[0].SpoolBytes = 950 }, 0, ""},
 		{"store's clock ahead", "store_clock", func(c *Collector) { c.StoreClock = 3 * time.Minute }, Warning,
 			"the store's clock is 3 minutes ahead of ours"},
 		{"store's clock behind", "store_clock", func(c *Collector) { c.StoreClock = -6 * time.Second }, Warning,
