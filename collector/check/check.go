@@ -124,16 +124,19 @@ func (c *checker) unused() {
 		c.say(level, "environment", "%s", u.Problem)
 	}
 	m := &c.cfg.Metadata
-	for _, feed := range []struct {
+	type feed struct {
 		off              bool
 		what, key, names string
-	}{
+	}
+	feeds := []feed{
 		{m.CAIDA.Interval == 0, "AS names", "metadata.caida.interval", "CAIDA_ORG_AS_CONSUMER_UPDATE_INTERVAL"},
 		{m.Geo.Interval == 0, "places and AS of prefixes", "metadata.geo.interval",
 			"IP_GEO_CSV_CONSUMER_UPDATE_INTERVAL"},
-		{m.SciReg.Interval == 0, "Science Registry", "metadata.scireg.interval",
-			"SCIREG_HTTP_CONSUMER_UPDATE_INTERVAL"},
-	} {
+	}
+	for _, r := range m.Registries {
+		feeds = append(feeds, feed{r.Interval == 0, r.Title, r.Key("interval"), r.EnvName("interval")})
+	}
+	for _, feed := range feeds {
 		if feed.off {
 			level := checkNote
 			if c.cfg.HasEnvFiles() { // those of the reference set the intervals, each in its own

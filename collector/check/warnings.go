@@ -47,21 +47,8 @@ func warnings(cfg *config.Config) []configWarning {
 			add(w.Key, "%s", w.Text)
 		}
 	}
-	if s := cfg.Metadata.SciReg; !s.Verify && slices.ContainsFunc(s.Sources, func(source string) bool {
-		return strings.HasPrefix(source, "https:")
-	}) {
-		add("metadata.scireg.verify", "what these servers answer can be changed on its way: set "+
-			"metadata.scireg.ca_file instead")
-	}
-	for _, source := range cfg.Metadata.SciReg.Sources {
-		if u, err := url.Parse(source); err == nil && u.Scheme == "http" && !setup.IsThisHost(u.Hostname()) {
-			if u.User != nil {
-				add("metadata.scireg.sources", "the password for %s goes over the network in the clear: use https",
-					u.Host)
-			} else {
-				add("metadata.scireg.sources", "what %s answers can be changed on its way: use https", u.Host)
-			}
-		}
+	for i := range cfg.Metadata.Registries {
+		registryWarnings(&cfg.Metadata.Registries[i], add)
 	}
 	for _, path := range cfg.Files() {
 		if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o004 != 0 && hasSecrets(path) {
@@ -69,6 +56,25 @@ func warnings(cfg *config.Config) []configWarning {
 		}
 	}
 	return all
+}
+
+// registryWarnings are those of the way to a registry.
+func registryWarnings(r *config.Registry, add func(key, format string, args ...any)) {
+	if !r.Verify && slices.ContainsFunc(r.Sources, func(source string) bool {
+		return strings.HasPrefix(source, "https:")
+	}) {
+		add(r.Key("verify"), "what these servers answer can be changed on its way: set %s instead", r.Key("ca_file"))
+	}
+	for _, source := range r.Sources {
+		u, err := url.Parse(source)
+		switch {
+		case err != nil || u.Scheme != "http" || setup.IsThisHost(u.Hostname()):
+		case u.User != nil:
+			add(r.Key("sources"), "the password for %s goes over the network in the clear: use https", u.Host)
+		default:
+			add(r.Key("sources"), "what %s answers can be changed on its way: use https", u.Host)
+		}
+	}
 }
 
 // streamWarnings are those of connections that everybody may open.

@@ -51,6 +51,7 @@ type Config struct {
 // batches and buffers of this collector's own.
 func Default() *Config {
 	c := &Config{Schema: schema.Default(), views: map[schema.Kind][]string{}}
+	c.Metadata.Registries = registries()
 	for _, k := range keys(c) {
 		if k.def == "" {
 			continue

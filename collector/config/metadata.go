@@ -1,7 +1,10 @@
 package config
 
 import (
+	"strings"
 	"time"
+
+	"github.com/metranova/flow-collector/metadata"
 )
 
 // Metadata says where metadata comes from.
@@ -10,8 +13,8 @@ type Metadata struct {
 	Refresh       time.Duration // how often the snapshot is built anew from the tables
 	CAIDA         CAIDA
 	Geo           Geo
-	SciReg        SciReg
-	Files         []string // further YAML files beside those of Dir
+	Registries    []Registry // those of metadata.Registries, in their order
+	Files         []string   // further YAML files beside those of Dir
 	HTTPTimeout   time.Duration
 	ForceUpdate   bool
 }
@@ -35,19 +38,63 @@ type Geo struct {
 	CacheDir                        string // for the downloads; "": the collector's
 }
 
-// SciReg is the source of the Science Registry.
-type SciReg struct {
-	Interval time.Duration
-	Sources  []string          // URLs or files
-	Headers  map[string]string // of each request
-	Verify   bool              // the servers' certificates
-	CAFile   string            // PEM; "": the system's authorities
+// Registry has the settings of a registry.
+type Registry struct {
+	Name, Title string
+	Interval    time.Duration
+	Sources     []string          // URLs or files
+	Headers     map[string]string // of each request
+	Verify      bool              // the servers' certificates
+	CAFile      string            // PEM; "": the system's authorities
+
+	Env map[string]string // variables, by the last part of the setting's name
+}
+
+// registries are the registries that there are, without settings.
+func registries() (all []Registry) {
+	for _, r := range metadata.Registries() {
+		all = append(all, Registry{Name: r.Name, Title: r.Title, Env: r.Env})
+	}
+	return all
+}
+
+// Key returns the name of a setting of the registry, and EnvName its environment variable.
+func (r *Registry) Key(name string) string { return "metadata." + r.Name + "." + name }
+
+// EnvName returns the environment variable of a setting of the registry.
+func (r *Registry) EnvName(name string) string {
+	if variable := r.Env[name]; variable != "" {
+		return variable
+	}
+	return strings.ToUpper(r.Name + "_" + name)
+}
+
+// registryKeys are the settings of a registry.
+func registryKeys(r *Registry) []key {
+	setting := func(name string, k key) key {
+		k.path, k.env, k.live = r.Key(name), []string{r.EnvName(name)}, true
+		return k
+	}
+	return []key{
+		setting("interval", key{field: duration(&r.Interval, 0),
+			help: "How often the " + r.Title + " is loaded. 0: at the start and by `collector metadata load`."}),
+		setting("sources", key{isPath: true, field: texts(&r.Sources), help: "URLs or files of the " + r.Title + "."}),
+		setting("headers", key{secret: true, field: textMap(&r.Headers),
+			example: `headers: {Authorization: "Bearer ${REGISTRY_TOKEN}"}`,
+			help:    "HTTP headers of requests to these URLs, such as a token. A redirect to another host loses them."}),
+		setting("ca_file", key{isPath: true, field: text(&r.CAFile),
+			help: "PEM file of the authorities that sign the certificates of these servers. Empty: those of the " +
+				"system."}),
+		setting("verify", key{def: "true", field: boolean(&r.Verify),
+			help: "Verify the certificates of these servers. false: others can change what they answer. The " +
+				"reference does not verify unless it is set."}),
+	}
 }
 
 // metadataKeys are where metadata comes from.
 func metadataKeys(c *Config) []key {
 	m := &c.Metadata
-	return []key{
+	all := []key{
 		{path: "metadata.dir", env: []string{"METADATA_DIR"}, def: "conf", live: true, field: text(&m.Dir),
 			help: "Directory that meta_*.yml and custom_*_additions.yml are read from."},
 		{path: "metadata.cache_dir", env: []string{"CACHE_DIR"}, def: "caches", field: text(&m.CacheDir),
@@ -129,23 +176,9 @@ func metadataKeys(c *Config) []key {
 			env: []string{"MAXMIND_LICENSE_KEY", "IP_GEO_CSV_CONSUMER_MAXMIND_LICENSE_KEY"}, live: true,
 			secret: true, field: text(&m.Geo.MaxMindKey),
 			help: "License key of that account."},
-		{path: "metadata.scireg.interval", env: []string{"SCIREG_HTTP_CONSUMER_UPDATE_INTERVAL"}, live: true,
-			field: duration(&m.SciReg.Interval, 0),
-			help:  "How often the Science Registry is loaded. 0: at the start and by `collector metadata load`."},
-		{path: "metadata.scireg.sources", env: []string{"SCIREG_HTTP_CONSUMER_URLS"}, live: true,
-			isPath: true, field: texts(&m.SciReg.Sources),
-			help: "URLs or files of the Science Registry."},
-		{path: "metadata.scireg.headers", env: []string{"HTTP_HEADERS"}, live: true, secret: true,
-			field:   textMap(&m.SciReg.Headers),
-			example: `headers: {Authorization: "Bearer ${REGISTRY_TOKEN}"}`,
-			help:    "HTTP headers of requests to these URLs, such as a token. A redirect to another host loses them."},
-		{path: "metadata.scireg.ca_file", env: []string{"SCIREG_CA_FILE"}, live: true, isPath: true,
-			field: text(&m.SciReg.CAFile),
-			help: "PEM file of the authorities that sign the certificates of these servers. Empty: those of the " +
-				"system."},
-		{path: "metadata.scireg.verify", env: []string{"HTTP_SSL_VERIFY"}, def: "true", live: true,
-			field: boolean(&m.SciReg.Verify),
-			help: "Verify the certificates of these servers. false: others can change what they answer. The " +
-				"reference does not verify unless it is set."},
 	}
+	for i := range m.Registries {
+		all = append(all, registryKeys(&m.Registries[i])...)
+	}
+	return all
 }

@@ -128,8 +128,8 @@ func TestStockFiles(t *testing.T) {
 	}
 	m := c.Metadata
 	got := map[string]any{
-		"files": m.Files, "caida": m.CAIDA, "asn": m.Geo.ASNFiles, "custom": m.Geo.CustomIP, "scireg": m.SciReg.Sources,
-		"every": m.SciReg.Interval, "certificate": c.Kafka.CertFile, "port": c.Server.Port, "refresh": m.Refresh,
+		"files": m.Files, "caida": m.CAIDA, "asn": m.Geo.ASNFiles, "custom": m.Geo.CustomIP, "scireg": m.Registries[0].Sources,
+		"every": m.Registries[0].Interval, "certificate": c.Kafka.CertFile, "port": c.Server.Port, "refresh": m.Refresh,
 	}
 	want := map[string]any{
 		"files": []string{conf + "/meta_interface.yml", conf + "/meta_device.yml"}, // meta_circuit.yml is optional
@@ -203,7 +203,7 @@ func TestRegistryNames(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c := load(t, Source{EnvFiles: []string{write(t, "a.env", test.file)}})
-			if got := strings.Join(c.Metadata.SciReg.Sources, ","); got != test.want {
+			if got := strings.Join(c.Metadata.Registries[0].Sources, ","); got != test.want {
 				t.Errorf("sources %q, want %q", got, test.want)
 			}
 			unused := lines(problemsOf(c.Unused()))
@@ -228,7 +228,7 @@ func TestReferenceValuesOfNewNames(t *testing.T) {
 		"CLICKHOUSE_AS_METADATA_TABLE=a", "CAIDA_ORG_AS_CONSUMER_AS_TABLE=b", "IP_GEO_CSV_CONSUMER_TABLE=ips",
 		"CLICKHOUSE_SKIP_VERIFY=true"}})
 	want := map[string]string{"Authorization": "Bearer a:b", "X-Site": "lab"}
-	if diff := cmp.Diff(want, c.Metadata.SciReg.Headers); diff != "" || c.Metadata.SciReg.Verify {
+	if diff := cmp.Diff(want, c.Metadata.Registries[0].Headers); diff != "" || c.Metadata.Registries[0].Verify {
 		t.Errorf("headers -want +got:\n%s", diff)
 	}
 	if !slices.Equal(c.Schema.InterfaceExtensions, []string{"sap", "vrtr"}) || c.Schema.StoragePolicy != "tiered" ||

@@ -74,15 +74,20 @@ func Sources(cfg *config.Config) metadata.SourceOptions {
 		GeoInterval: m.Geo.Interval,
 		GeoCacheDir: m.Geo.CacheDir,
 		GeoFallback: true,
-
-		Registries: map[string]metadata.RegistrySettings{
-			"scireg": {
-				Interval: m.SciReg.Interval, Places: m.SciReg.Sources,
-				Requests: download.Requests{Headers: m.SciReg.Headers, CAFile: m.SciReg.CAFile,
-					SkipVerify: !m.SciReg.Verify},
-			},
-		},
+		Registries:  registries(m.Registries),
 	}
+}
+
+// registries are the settings of the registries by name.
+func registries(all []config.Registry) map[string]metadata.RegistrySettings {
+	settings := map[string]metadata.RegistrySettings{}
+	for _, r := range all {
+		settings[r.Name] = metadata.RegistrySettings{
+			Interval: r.Interval, Places: r.Sources,
+			Requests: download.Requests{Headers: r.Headers, CAFile: r.CAFile, SkipVerify: !r.Verify},
+		}
+	}
+	return settings
 }
 
 // maxMind are the credentials to download with; none where the files are to be read.

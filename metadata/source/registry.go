@@ -15,11 +15,16 @@ import (
 
 // Registry describes a source that is a list of files or URLs, each of which holds all or a part of a registry: its
 // name, how one of its files is read, where its records go, and which kinds a snapshot has of them. One line in
-// metadata.Registries puts it in use; its interval and its files and URLs are settings.
+// metadata.Registries puts it in use, with settings of its own (config.Registry).
 type Registry struct {
 	// Name is the source's name: metadata.NAME.interval and metadata.NAME.sources are its settings, "collector metadata
 	// load NAME" loads it.
 	Name string
+	// Title is its name for people, after "the".
+	Title string
+	// Env has the environment variables of settings that are not called NAME_INTERVAL, NAME_SOURCES, NAME_HEADERS,
+	// NAME_CA_FILE and NAME_VERIFY, by the last part of the setting's name.
+	Env map[string]string
 	// Table is the registry's own table; nil if its records go to a table of the data model. A table of prefixes named
 	// schema.ExtensionTable(NAME) needs no Kind to be looked up as the IP reference extension NAME.
 	Table *schema.MetadataTable
