@@ -8,7 +8,6 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/urfave/cli/v3"
 
@@ -69,7 +68,7 @@ func collect(ctx context.Context, o listen.Options, stage stages.Stage,
 	chains, failures := make([]*stages.Chain, len(listeners)), make([]error, len(listeners))
 	for i, l := range listeners {
 		chains[i] = stages.NewChain(stage, &current)
-		running.Go(func() { failures[i] = receive(l, chains[i]) })
+		running.Go(func() { failures[i] = l.Run(chains[i].Process, chains[i].Tick) })
 	}
 	<-ctx.Done()
 	for _, l := range listeners {
@@ -88,25 +87,4 @@ func collect(ctx context.Context, o listen.Options, stage stages.Stage,
 		l.Free()
 	}
 	return count, errors.Join(failures...)
-}
-
-// receive is a worker's loop.
-func receive(l *listen.Worker, c *stages.Chain) error {
-	const wake, tick = 100 * time.Millisecond, time.Second
-	next := time.Now().Add(tick)
-	for {
-		datagrams, err := l.Receive(wake)
-		if errors.Is(err, listen.ErrClosed) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		now := time.Now()
-		c.Process(datagrams, now)
-		if !now.Before(next) {
-			c.Tick(now)
-			next = now.Add(tick)
-		}
-	}
 }

@@ -128,8 +128,10 @@ func TestStockFiles(t *testing.T) {
 	}
 	m := c.Metadata
 	got := map[string]any{
-		"files": m.Files, "caida": m.CAIDA, "asn": m.Geo.ASNFiles, "custom": m.Geo.CustomIP, "scireg": m.Registries[0].Sources,
-		"every": m.Registries[0].Interval, "certificate": c.Kafka.CertFile, "port": c.Server.Port, "refresh": m.Refresh,
+		"files": m.Files, "caida": m.CAIDA, "asn": m.Geo.ASNFiles, "custom": m.Geo.CustomIP,
+		"scireg": m.Registries[0].Sources,
+		"every":  m.Registries[0].Interval, "certificate": c.Kafka.CertFile, "port": c.Server.Port,
+		"refresh": m.Refresh,
 	}
 	want := map[string]any{
 		"files": []string{conf + "/meta_interface.yml", conf + "/meta_device.yml"}, // meta_circuit.yml is optional

@@ -280,6 +280,25 @@ func (w *Worker) Stats() Stats {
 	return stats
 }
 
+// Total adds up the counters of workers.
+func Total(workers []*Worker) (total Stats) {
+	for _, w := range workers {
+		total.add(w.Stats())
+	}
+	return total
+}
+
+func (s *Stats) add(o Stats) {
+	s.Datagrams += o.Datagrams
+	s.Bytes += o.Bytes
+	s.KernelDrops += o.KernelDrops
+	s.Late += o.Late
+	s.Truncated += o.Truncated
+	s.Refused += o.Refused
+	s.OverShare += o.OverShare
+	s.ShortBuffer = s.ShortBuffer || o.ShortBuffer
+}
+
 // SocketStats are the counters of one socket.
 type SocketStats struct {
 	Address     string // as Addresses

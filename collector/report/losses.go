@@ -47,15 +47,7 @@ func CaptureLosses(s capture.Skipped) []Loss {
 
 // SocketLosses are what was lost before a worker saw it.
 func SocketLosses(listeners []*listen.Worker) []Loss {
-	var total listen.Stats
-	for _, l := range listeners {
-		stats := l.Stats()
-		total.KernelDrops += stats.KernelDrops
-		total.Late += stats.Late
-		total.Refused += stats.Refused
-		total.OverShare += stats.OverShare
-		total.ShortBuffer = total.ShortBuffer || stats.ShortBuffer
-	}
+	total := listen.Total(listeners)
 	return statsLosses(&total)
 }
 

@@ -220,14 +220,10 @@ func (p *httpPage) addWorkers(in *status.Inputs) {
 		t.Bytes += stream.Bytes.Load()
 		t.Records += stream.Records.Load()
 	}
-	for _, l := range p.listeners {
-		stats := l.Stats()
-		t.Received += stats.Datagrams
-		t.KernelDrops += stats.KernelDrops
-		t.Refused += stats.Refused
-		t.OverShare += stats.OverShare
-		in.Facts.ShortBuffer = in.Facts.ShortBuffer || stats.ShortBuffer
-	}
+	sockets := listen.Total(p.listeners)
+	t.Received, t.KernelDrops = sockets.Datagrams, sockets.KernelDrops
+	t.Refused, t.OverShare = sockets.Refused, sockets.OverShare
+	in.Facts.ShortBuffer = sockets.ShortBuffer
 	streams := p.service.streams.Stats()
 	in.Connections, t.Connections = streams.Open, map[string]uint64{}
 	for reason, n := range streams.Lost() {

@@ -22,6 +22,7 @@ import (
 	"github.com/metranova/flow-collector/collector/pipeline"
 	"github.com/metranova/flow-collector/collector/report"
 	"github.com/metranova/flow-collector/collector/setup"
+	"github.com/metranova/flow-collector/decoder/exporter"
 )
 
 // ServeOptions is what differs between the program and its tests.
@@ -182,30 +183,18 @@ func (s *service) awaitMetadata(atMost time.Duration) {
 	}
 }
 
-// receive is a worker's loop: datagrams in, to other collectors and into blocks, until the listener is closed and
-// empty, or cannot receive any more, which is an error. What came before is delivered in either case.
+// receive takes a listener's datagrams to other collectors and through a worker, until the listener is closed and empty
+// or cannot receive any more. What came before is delivered in either case.
 func receive(l *listen.Worker, p *press, f *forward.Forwarder) error {
-	const wake, tick = 100 * time.Millisecond, time.Second
 	w := p.worker
 	defer w.Finish()
-	next := time.Now().Add(tick)
-	for {
-		datagrams, err := l.Receive(wake)
-		if errors.Is(err, listen.ErrClosed) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		now := time.Now()
+	return l.Run(func(datagrams []exporter.Datagram, now time.Time) {
 		f.Send(datagrams, now)
 		w.Process(datagrams, now)
-		if !now.Before(next) {
-			w.Tick(now)
-			p.update()
-			next = now.Add(tick)
-		}
-	}
+	}, func(now time.Time) {
+		w.Tick(now)
+		p.update()
+	})
 }
 
 // press tells a worker's share when neither the server nor the disk keeps up with rows, so that the sources that send

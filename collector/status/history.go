@@ -4,6 +4,7 @@ package status
 
 import (
 	"math"
+	"reflect"
 	"sync"
 	"time"
 
@@ -91,7 +92,7 @@ func (h *History) Sample(now time.Time, streams []*exporter.Stream, t Totals) {
 		p.seen = true
 		p.rates.push(rateAt{now, s.Datagrams.Load(), s.Bytes.Load(), s.Records.Load()}, rateSamples)
 		if minute {
-			p.losses.push(countsAt{now, countsOf(s)}, lossSamples)
+			p.losses.push(countsAt{now, exporter.CountsOf(s)}, lossSamples)
 		}
 	}
 	if minute {
@@ -134,10 +135,8 @@ func (h *History) Stream(s *exporter.Stream, now time.Time) (Rate, verdict.Count
 		Bytes:     float64(grown(before.bytes, s.Bytes.Load())) / elapsed,
 		Records:   float64(grown(before.records, s.Records.Load())) / elapsed,
 	}
-	counted := countsOf(s)
 	base := p.losses.oldest()
-	subtract(&counted, &base.Counts)
-	return rate, counted, max(now.Sub(base.at), time.Second)
+	return rate, since(exporter.CountsOf(s), base.Counts), max(now.Sub(base.at), time.Second)
 }
 
 // Totals returns what was counted in the last minute, how long that is, and how many flows came a second in the latest
@@ -146,8 +145,7 @@ func (h *History) Totals(now time.Time, t Totals) (recent Totals, window time.Du
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	base := h.totals.oldest()
-	recent = t
-	subtractTotals(&recent, &base.Totals)
+	recent = since(t, base.Totals)
 	if h.flows.len() > 0 {
 		flows = h.flows.newest()
 	}
@@ -193,60 +191,34 @@ func (h *History) Flows(n int) []float64 {
 	return parts
 }
 
-// countsOf are a stream's counters since it was first seen.
-func countsOf(s *exporter.Stream) verdict.Counts {
-	c := verdict.Counts{
-		Datagrams: s.Datagrams.Load(), Bytes: s.Bytes.Load(), Records: s.Records.Load(), Options: s.Options.Load(),
-		Counters: s.Counters.Load(),
-		Lost:     s.Lost.Load(), Duplicated: s.Duplicated.Load(), Reordered: s.Reordered.Load(),
-		SamplesLost: s.SamplesLost.Load(), AgentDrops: s.AgentDrops.Load(), Restarts: s.Restarts.Load(),
-		Clamped: s.Clamped.Load(),
-	}
-	for _, reason := range exporter.Reasons() {
-		c.Failed[reason] = s.Failed(reason)
-	}
-	return c
+// since returns what counters grew by: each of the values within now less that within before, which have the same type.
+// It knows numbers, texts' numbers in maps, and lists and structs of these, so that a new counter needs no line here.
+func since[T any](now, before T) T {
+	subtract(reflect.ValueOf(&now).Elem(), reflect.ValueOf(before))
+	return now
 }
 
-// subtract takes what was counted before off c.
-func subtract(c, before *verdict.Counts) {
-	for _, pair := range [...]struct{ now, before *uint64 }{
-		{&c.Datagrams, &before.Datagrams}, {&c.Bytes, &before.Bytes}, {&c.Records, &before.Records},
-		{&c.Options, &before.Options},
-		{&c.Counters, &before.Counters}, {&c.Lost, &before.Lost}, {&c.Duplicated, &before.Duplicated},
-		{&c.Reordered, &before.Reordered},
-		{&c.SamplesLost, &before.SamplesLost}, {&c.AgentDrops, &before.AgentDrops}, {&c.Clamped, &before.Clamped},
-		{&c.Restarts, &before.Restarts},
-	} {
-		*pair.now = grown(*pair.before, *pair.now)
-	}
-	for i := range c.Failed {
-		c.Failed[i] = grown(before.Failed[i], c.Failed[i])
-	}
-}
-
-func subtractTotals(t, before *Totals) {
-	for _, pair := range [...]struct{ now, before *uint64 }{
-		{&t.Datagrams, &before.Datagrams}, {&t.Bytes, &before.Bytes}, {&t.Records, &before.Records},
-		{&t.Received, &before.Received},
-		{&t.KernelDrops, &before.KernelDrops}, {&t.Refused, &before.Refused}, {&t.OverShare, &before.OverShare},
-		{&t.Rows, &before.Rows}, {&t.Expired, &before.Expired},
-		{&t.Evicted, &before.Evicted}, {&t.Quarantined, &before.Quarantined},
-	} {
-		*pair.now = grown(*pair.before, *pair.now)
-	}
-	lost := make(map[string]uint64, len(t.Lost))
-	for reason, n := range t.Lost {
-		lost[reason] = grown(before.Lost[reason], n)
-	}
-	t.Lost = lost
-	closed := make(map[string]uint64, len(t.Connections))
-	for reason, n := range t.Connections {
-		closed[reason] = grown(before.Connections[reason], n)
-	}
-	t.Connections = closed
-	for i := range t.Unattributed {
-		t.Unattributed[i] = grown(before.Unattributed[i], t.Unattributed[i])
+func subtract(now, before reflect.Value) {
+	switch now.Kind() {
+	case reflect.Uint64:
+		now.SetUint(grown(before.Uint(), now.Uint()))
+	case reflect.Struct:
+		for i := range now.NumField() {
+			subtract(now.Field(i), before.Field(i))
+		}
+	case reflect.Array:
+		for i := range now.Len() {
+			subtract(now.Index(i), before.Index(i))
+		}
+	case reflect.Map:
+		earlier := before.Interface().(map[string]uint64)
+		more := make(map[string]uint64, now.Len())
+		for name, n := range now.Interface().(map[string]uint64) {
+			more[name] = grown(earlier[name], n)
+		}
+		now.Set(reflect.ValueOf(more))
+	default:
+		panic("status: " + now.Type().String() + " is no counter")
 	}
 }
 

@@ -6,8 +6,11 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"reflect"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/metranova/flow-collector/collector/verdict"
 	"github.com/metranova/flow-collector/decoder/exporter"
@@ -198,5 +201,40 @@ func TestPlainError(t *testing.T) {
 		&url.Error{Op: "Post", URL: "http://default@127.0.0.1:1?x=y", Err: refused})
 	if got := plainError(wrapped); got != refused.Error() {
 		t.Errorf("said %q, want %q", got, refused)
+	}
+}
+
+// What grew is told of every number of the totals: of a new one too.
+func TestSince(t *testing.T) {
+	filled := func(n uint64) (totals Totals) {
+		var fill func(v reflect.Value)
+		fill = func(v reflect.Value) {
+			switch v.Kind() {
+			case reflect.Struct:
+				for i := range v.NumField() {
+					fill(v.Field(i))
+				}
+			case reflect.Array:
+				for i := range v.Len() {
+					fill(v.Index(i))
+				}
+			case reflect.Map:
+				v.Set(reflect.ValueOf(map[string]uint64{"a reason": n}))
+			default:
+				v.SetUint(n)
+			}
+		}
+		fill(reflect.ValueOf(&totals).Elem())
+		return totals
+	}
+	before, now := filled(3), filled(10)
+	if diff := cmp.Diff(filled(7), since(now, before)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(filled(10), now); diff != "" {
+		t.Errorf("the counters themselves changed:\n%s", diff)
+	}
+	if diff := cmp.Diff(filled(0), since(before, now)); diff != "" {
+		t.Errorf("counters that fell:\n%s", diff)
 	}
 }

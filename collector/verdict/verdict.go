@@ -97,15 +97,7 @@ type Missing struct {
 }
 
 // Counts are what a stream counted in a while.
-type Counts struct {
-	Datagrams, Bytes, Records, Options uint64
-	Counters                           uint64 // sFlow counter samples
-	Lost, Duplicated, Reordered        uint64 // by sequence number, in the protocol's unit
-	SamplesLost, AgentDrops, Restarts  uint64
-	// records whose times were replaced by the time of receipt
-	Clamped uint64
-	Failed  [exporter.ReasonCount]uint64 // by exporter.Reason
-}
+type Counts = exporter.Counts
 
 // What is tolerated.
 const (

@@ -26,10 +26,35 @@ type Counter struct {
 	Clock string // the summary's text for records with a wrong clock; "": it does not count these
 
 	of func(*Stream) *atomic.Uint64
+	in func(*Counts) *uint64 // nil: Counts does not have it
 }
 
 // Count returns a stream's value of the counter. It is safe for concurrent use.
 func (c *Counter) Count(s *Stream) uint64 { return c.of(s).Load() }
+
+// Counts are counters of a stream at one moment, or what they grew by. It has those that verdicts need; CountsOf fills
+// it by Counters. The zero value is that of a new stream.
+type Counts struct {
+	Datagrams, Bytes, Records, Options uint64
+	Counters                           uint64 // sFlow counter samples
+	Lost, Duplicated, Reordered        uint64 // by sequence number, in the protocol's unit
+	SamplesLost, AgentDrops, Restarts  uint64
+	Clamped                            uint64              // records whose times were replaced by the time of receipt
+	Failed                             [ReasonCount]uint64 // by Reason
+}
+
+// CountsOf returns a stream's counters. It is safe for concurrent use.
+func CountsOf(s *Stream) (c Counts) {
+	for i := range counters {
+		if in := counters[i].in; in != nil {
+			*in(&c) = counters[i].of(s).Load()
+		}
+	}
+	for _, reason := range Reasons() {
+		c.Failed[reason] = s.Failed(reason)
+	}
+	return c
+}
 
 // Counters returns all counters, in the order of the ledger's columns. The slice must not be changed.
 func Counters() []Counter { return counters[:] }
@@ -38,21 +63,25 @@ var counters = [...]Counter{
 	{
 		Name: "datagrams", Unit: "datagrams", Stage: StageReceived,
 		of:     func(s *Stream) *atomic.Uint64 { return &s.Datagrams },
+		in:     func(c *Counts) *uint64 { return &c.Datagrams },
 		Metric: "datagrams_total", Help: "Datagrams received.",
 	},
 	{
 		Name: "bytes", Unit: "bytes", Stage: StageReceived,
 		of:     func(s *Stream) *atomic.Uint64 { return &s.Bytes },
+		in:     func(c *Counts) *uint64 { return &c.Bytes },
 		Metric: "bytes_total", Help: "Bytes of the datagrams received, without UDP and IP headers.",
 	},
 	{
 		Name: "records", Unit: "records", Stage: StageReceived,
 		of:     func(s *Stream) *atomic.Uint64 { return &s.Records },
+		in:     func(c *Counts) *uint64 { return &c.Records },
 		Metric: "records_total", Help: "Flow records decoded; each becomes a row.",
 	},
 	{
 		Name: "option_records", Unit: "records", Stage: StageReceived,
 		of:     func(s *Stream) *atomic.Uint64 { return &s.Options },
+		in:     func(c *Counts) *uint64 { return &c.Options },
 		Metric: "option_records_total", Help: "Option data records decoded.",
 	},
 	{
@@ -63,6 +92,7 @@ var counters = [...]Counter{
 	{
 		Name: "counter_samples", Unit: "samples", Stage: StageReceived,
 		of:     func(s *Stream) *atomic.Uint64 { return &s.Counters },
+		in:     func(c *Counts) *uint64 { return &c.Counters },
 		Metric: "interface_samples_total", Help: "Counter samples received (sFlow).",
 	},
 	{
@@ -73,6 +103,7 @@ var counters = [...]Counter{
 	{
 		Name: "sequence_lost", Unit: SequenceUnit, Stage: StageUpstream, Missing: true,
 		of:     func(s *Stream) *atomic.Uint64 { return &s.Lost },
+		in:     func(c *Counts) *uint64 { return &c.Lost },
 		Metric: "sequence_lost_total",
 		Help:   "Losses before the collector, by sequence number, in the protocol's unit.",
 		Loss:   "lost before us (missing by sequence number)",
@@ -80,21 +111,25 @@ var counters = [...]Counter{
 	{
 		Name: "sequence_duplicated", Unit: "datagrams", Stage: StageUpstream,
 		of:     func(s *Stream) *atomic.Uint64 { return &s.Duplicated },
+		in:     func(c *Counts) *uint64 { return &c.Duplicated },
 		Metric: "sequence_duplicated_datagrams_total", Help: "Duplicated datagrams, by sequence number.",
 	},
 	{
 		Name: "sequence_late", Unit: "datagrams", Stage: StageUpstream,
 		of:     func(s *Stream) *atomic.Uint64 { return &s.Reordered },
+		in:     func(c *Counts) *uint64 { return &c.Reordered },
 		Metric: "sequence_late_datagrams_total", Help: "Late datagrams, by sequence number.",
 	},
 	{
 		Name: "restarts", Unit: "restarts", Stage: StageUpstream,
 		of:     func(s *Stream) *atomic.Uint64 { return &s.Restarts },
+		in:     func(c *Counts) *uint64 { return &c.Restarts },
 		Metric: "exporter_restarts_total", Help: "Restarts of the exporter.",
 	},
 	{
 		Name: "samples_lost", Unit: "samples", Stage: StageUpstream, Missing: true,
 		of:     func(s *Stream) *atomic.Uint64 { return &s.SamplesLost },
+		in:     func(c *Counts) *uint64 { return &c.SamplesLost },
 		Metric: "samples_lost_total",
 		Help:   "Flow samples lost before the collector, by sequence number (sFlow).",
 		Loss:   "samples missing by sequence number",
@@ -102,6 +137,7 @@ var counters = [...]Counter{
 	{
 		Name: "agent_drops", Unit: "packets", Stage: StageUpstream, Missing: true,
 		of:     func(s *Stream) *atomic.Uint64 { return &s.AgentDrops },
+		in:     func(c *Counts) *uint64 { return &c.AgentDrops },
 		Metric: "agent_dropped_packets_total", Help: "Sampled packets that the agent itself dropped (sFlow).",
 		Loss: "samples dropped by the agent itself",
 	},
@@ -122,6 +158,7 @@ var counters = [...]Counter{
 	{
 		Name: "clock_clamped", Unit: "records", Stage: StageUpstream,
 		of:     func(s *Stream) *atomic.Uint64 { return &s.Clamped },
+		in:     func(c *Counts) *uint64 { return &c.Clamped },
 		Metric: "records_clamped_total",
 		Help: "Records with times so far off that their rows have the time of receipt; " +
 			"ext.stated_start_ms has the exporter's.",

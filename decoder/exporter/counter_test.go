@@ -1,6 +1,7 @@
 package exporter
 
 import (
+	"fmt"
 	"reflect"
 	"sync/atomic"
 	"testing"
@@ -32,4 +33,36 @@ func TestCounters(t *testing.T) {
 			t.Errorf("Stream.%s is not in the table of counters", field.Name)
 		}
 	}
+}
+
+// Every number of Counts is that of one counter of the table, or of a reason.
+func TestCountsOf(t *testing.T) {
+	s := &Stream{}
+	for i, c := range Counters() {
+		c.of(s).Store(uint64(100 + i))
+	}
+	for _, reason := range Reasons() {
+		s.Fail(reason, 1000+uint64(reason))
+	}
+	seen := map[uint64]string{}
+	var look func(name string, v reflect.Value)
+	look = func(name string, v reflect.Value) {
+		switch v.Kind() {
+		case reflect.Struct:
+			for i := range v.NumField() {
+				look(v.Type().Field(i).Name, v.Field(i))
+			}
+		case reflect.Array:
+			for i := range v.Len() {
+				look(fmt.Sprintf("%s[%d]", name, i), v.Index(i))
+			}
+		default:
+			if n := v.Uint(); n < 100 || seen[n] != "" {
+				t.Errorf("%s is %d, which is no counter's or that of %s", name, n, seen[n])
+			} else {
+				seen[n] = name
+			}
+		}
+	}
+	look("", reflect.ValueOf(CountsOf(s)))
 }
