@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"github.com/metranova/flow-collector/collector/explore/page"
 	"io"
 	"net"
 	"net/http"
@@ -85,6 +86,14 @@ func (c *checker) freshness(source metadata.Source) {
 
 // http tries the address where the collector says how it is.
 func (c *checker) http() {
+	if path := c.cfg.HTTP.Users; path != "" {
+		if _, err := page.LoadUsers(path); err != nil {
+			c.say(checkProblem, "http.users", "%v", err)
+		}
+	} else if c.cfg.HTTP.Explore == "users" && c.cfg.HTTP.UserHeader == "" {
+		c.say(checkWarning, "http.explore",
+			"nobody can look at the traffic: there is neither http.users nor http.user_header")
+	}
 	address := c.cfg.HTTP.Listen
 	if address == "" {
 		c.say(checkOK, "HTTP", "off")

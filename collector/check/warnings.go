@@ -41,6 +41,16 @@ func warnings(cfg *config.Config) []configWarning {
 	if cfg.HTTP.PProf && cfg.HTTP.Listen != "" && !isLoopback(cfg.HTTP.Listen) {
 		add("http.pprof", "whoever reaches %s can have the collector profiled", cfg.HTTP.Listen)
 	}
+	if cfg.HTTP.Listen != "" && !isLoopback(cfg.HTTP.Listen) {
+		switch {
+		case cfg.HTTP.Explore == "all":
+			add("http.explore", "whoever reaches %s can see who talks to whom: set http.explore to users or local",
+				cfg.HTTP.Listen)
+		case cfg.HTTP.Explore == "users" && cfg.HTTP.Users != "":
+			add("http.users", "passwords for %s go over the network in the clear: put a proxy with TLS before it, "+
+				"and listen on 127.0.0.1", cfg.HTTP.Listen)
+		}
+	}
 	serverWarnings(cfg, add)
 	for _, sink := range setup.Sinks(cfg) {
 		for _, w := range sink.Warnings {

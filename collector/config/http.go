@@ -1,12 +1,17 @@
 package config
 
+import "net/netip"
+
 // HTTP is where the collector says how it is.
 type HTTP struct {
 	Listen string // host:port; "": nowhere
 	PProf  bool
 	Hosts  []string // names that are answered; none: all
-	// Explore says who may ask about flows: local, all or off.
-	Explore string
+	// Explore says who may look at the traffic: local, users, all or off.
+	Explore    string
+	Users      string // file of names and bcrypt hashes
+	UserHeader string // that a proxy sets to the user's name; "": none is trusted
+	Proxies    []netip.Prefix
 }
 
 // Metrics bounds what is shown of exporters.
@@ -26,9 +31,15 @@ func operationKeys(c *Config) []key {
 			help: "Host names that requests may use, besides localhost and addresses. Empty: all."},
 
 		{path: "http.explore", env: []string{"HTTP_EXPLORE"}, def: "local",
-			field: oneOf(&c.HTTP.Explore, "local", "all", "off"),
-			help: "Who may look at the traffic itself on /explore. local: this host, through an SSH tunnel too; all: " +
-				"everybody who reaches http.listen; off: nobody."},
+			field: oneOf(&c.HTTP.Explore, "local", "users", "all", "off"),
+			help: "Who may look at the traffic itself on /explore. local: this host, through an SSH tunnel too; users: " +
+				"those of http.users and http.user_header; all: everybody who reaches http.listen; off: nobody."},
+		{path: "http.users", env: []string{"HTTP_USERS"}, isPath: true, field: text(&c.HTTP.Users),
+			help: "File of names and bcrypt hashes of passwords, as htpasswd -B writes it. A changed file holds at once."},
+		{path: "http.user_header", env: []string{"HTTP_USER_HEADER"}, field: text(&c.HTTP.UserHeader),
+			help: "Header in which a proxy of http.proxies names the user whom it knows, such as X-Forwarded-User."},
+		{path: "http.proxies", env: []string{"HTTP_PROXIES"}, field: prefixes(&c.HTTP.Proxies),
+			help: "Prefixes of the proxies whose http.user_header is believed."},
 
 		{path: "metrics.max_exporters", def: "500", field: number(&c.Metrics.MaxExporters, 1, 1<<20),
 			help: "How many exporters, with each of their observation domains, have series of their own in " +

@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"sync"
 	"time"
@@ -72,15 +73,29 @@ func (p *httpPage) show(s *service, listeners []*listen.Worker, changes *reloade
 		Top:    p.largest, Log: p.log,
 	})
 	p.server.Handle("GET /metrics", s.metrics.Handler())
-	p.explore()
+	if err := p.explore(); err != nil {
+		p.log.Error("the traffic cannot be looked at", zap.Error(err))
+	}
 }
 
-// explore has the server answer questions about the flows in the store.
-func (p *httpPage) explore() {
-	if p.service.cfg.HTTP.Explore == "off" {
-		return
+// explore has the server answer questions about the flows in the store. Its error is that of the file of users.
+func (p *httpPage) explore() error {
+	cfg := &p.service.cfg.HTTP
+	if cfg.Explore == "off" {
+		return nil
 	}
-	pages := &page.Pages{Log: p.log, LocalOnly: p.service.cfg.HTTP.Explore == "local", Explorer: &explore.Explorer{
+	viewers := page.Viewers{LocalOnly: cfg.Explore == "local"}
+	if cfg.Explore == "users" {
+		viewers.Header, viewers.Proxies, viewers.Users = cfg.UserHeader, cfg.Proxies, &page.Users{}
+		if cfg.Users != "" {
+			users, err := page.LoadUsers(cfg.Users)
+			if err != nil {
+				return fmt.Errorf("http.users: %w", err)
+			}
+			viewers.Users = users
+		}
+	}
+	pages := &page.Pages{Log: p.log, Viewers: viewers, Explorer: &explore.Explorer{
 		Conn: p.service.conn, Planner: explore.NewPlanner(&p.service.settings), Now: time.Now,
 	}, Prefix: func(a netip.Addr) (ref string, prefix netip.Prefix, ok bool) {
 		match, ok := p.service.snapshot.Load().LookupIP(a)
@@ -90,6 +105,7 @@ func (p *httpPage) explore() {
 		pages.Off = "Flows go to Kafka alone: there is no store to ask."
 	}
 	pages.Mount(p.server)
+	return nil
 }
 
 // largest asks the store, where flows go there.

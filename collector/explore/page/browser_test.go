@@ -79,7 +79,7 @@ func TestExplore_inABrowser(t *testing.T) {
 	// has the style
 	server.Show(web.Exporters{Log: zap.NewNop(), Report: func() *status.Report { return &status.Report{} },
 		Top: func(context.Context) *status.TopTraffic { return &status.TopTraffic{} }})
-	p := &Pages{Log: zap.NewNop(), LocalOnly: true,
+	p := &Pages{Log: zap.NewNop(), Viewers: Viewers{LocalOnly: true},
 		Explorer: &explore.Explorer{Conn: conn, Planner: explore.NewPlanner(&s), Now: time.Now}}
 	p.Mount(server)
 	script := exec.CommandContext(t.Context(), "node",

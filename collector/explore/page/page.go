@@ -47,9 +47,8 @@ const (
 type Pages struct {
 	Explorer *explore.Explorer
 	// Off, if not empty, says why there is nothing to explore.
-	Off string
-	// LocalOnly answers clients of this host alone. Those of a proxy are not of this host.
-	LocalOnly bool
+	Off     string
+	Viewers Viewers
 	// Prefix returns the ref of the record in meta_ip that holds an address, and its prefix; false where none does.
 	Prefix func(netip.Addr) (ref string, prefix netip.Prefix, ok bool)
 	Log    *zap.Logger
@@ -80,24 +79,10 @@ func (p *Pages) Mount(s *web.Server) {
 // admit refuses clients that may not look.
 func (p *Pages) admit(next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if p.LocalOnly && !isLocal(r) {
-			http.Error(w, "only this host may look at the traffic (http.explore: local): open a tunnel, such as "+
-				"ssh -L 8080:localhost:8080, or set http.explore to all", http.StatusForbidden)
-			return
+		if p.Viewers.admit(w, r) {
+			next(w, r)
 		}
-		next(w, r)
 	})
-}
-
-// isLocal reports whether a request comes from this host, and not from a proxy on it.
-func isLocal(r *http.Request) bool {
-	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via"} {
-		if r.Header.Get(name) != "" {
-			return false
-		}
-	}
-	from, err := netip.ParseAddrPort(r.RemoteAddr)
-	return err == nil && from.Addr().Unmap().IsLoopback()
 }
 
 // ask answers a question from the cache, or from the store when it has a turn.

@@ -176,24 +176,30 @@ func TestPage_problems(t *testing.T) {
 	}
 }
 
-func TestPage_localOnly(t *testing.T) {
-	p := pages(t)
-	p.LocalOnly = true
-	a := answer(explore.Stacked)
-	p.cache.put(a.Question, a)
-	address := "/explore?" + a.Question.Values().Encode()
-	if w := get(t, p, address); w.Code != http.StatusOK {
-		t.Errorf("this host: %d", w.Code)
+// Every address of the traffic is closed to who may not look; its style is not.
+func TestPages_viewers(t *testing.T) {
+	s := schema.Default()
+	server, err := web.Listen(web.Options{Address: "127.0.0.1:0", Log: zap.NewNop()})
+	if err != nil {
+		t.Fatal(err)
 	}
-	if w := get(t, p, address, "X-Forwarded-For", "192.0.2.1"); w.Code != http.StatusForbidden {
-		t.Errorf("a proxy's client: %d", w.Code)
+	t.Cleanup(server.Close)
+	p := &Pages{Log: zap.NewNop(), Viewers: Viewers{Users: &Users{}},
+		Explorer: &explore.Explorer{Planner: explore.NewPlanner(&s), Now: time.Now}}
+	p.Mount(server)
+	addresses := []string{"/explore", "/about?as=1"}
+	for name := range formats {
+		addresses = append(addresses, "/explore."+name)
 	}
-	r := httptest.NewRequest("GET", address, nil)
-	r.RemoteAddr = "192.0.2.1:1234"
-	w := httptest.NewRecorder()
-	p.admit(p.page).ServeHTTP(w, r)
-	if w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "http.explore") {
-		t.Errorf("another host: %d %s", w.Code, w.Body.String())
+	for _, address := range addresses {
+		answer, err := http.Get(server.URL() + address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = answer.Body.Close()
+		if answer.StatusCode != http.StatusUnauthorized {
+			t.Errorf("%s: %s", address, answer.Status)
+		}
 	}
 }
 

@@ -48,6 +48,9 @@ type node struct {
 	out, in float64
 }
 
+// Bottom is the height with some room for the last text.
+func (s *sankey) Bottom() int { return s.Height + 8 }
+
 func newSankey(a *explore.Answer) *sankey {
 	s := &sankey{Width: sankeyWidth, Height: sankeyHeight, Labels: a.Labels}
 	n := len(a.Labels)
@@ -99,8 +102,9 @@ func (s *sankey) place(columns [][]*node, i int, scale float64, rate func(float6
 	y, lowest := 0.0, -float64(textHeight)
 	for _, n := range column {
 		n.y = y
-		b := box{X: x, Y: y, Height: max(n.total*scale, 1), TextX: x + nodeWidth + 4, TextY: y + max(n.total*scale, 1)/2 + 4,
-			Text: n.Label(), Title: n.Label() + " " + rate(n.total)}
+		b := box{X: x, Y: y, Height: max(n.total*scale, 1), TextX: x + nodeWidth + 4,
+			TextY: y + max(n.total*scale, 1)/2 + 4,
+			Text:  n.Label(), Title: n.Label() + " " + rate(n.total)}
 		if i == len(columns)-1 {
 			b.End, b.TextX = true, x-4
 		}
@@ -127,7 +131,8 @@ func (s *sankey) join(a *explore.Answer, columns [][]*node, i int, scale, second
 		sums[p] += link.Total
 	}
 	// In the order of the nodes bands cross least.
-	slices.SortFunc(pairs, func(a, b pair) int { return cmp.Or(cmp.Compare(a.from.y, b.from.y), cmp.Compare(a.to.y, b.to.y)) })
+	slices.SortFunc(pairs,
+		func(a, b pair) int { return cmp.Or(cmp.Compare(a.from.y, b.from.y), cmp.Compare(a.to.y, b.to.y)) })
 	gap := float64(sankeyWidth-nodeWidth) / float64(len(columns)-1)
 	x1 := float64(i)*gap + nodeWidth
 	x2 := float64(i+1) * gap
@@ -144,7 +149,8 @@ func (s *sankey) join(a *explore.Answer, columns [][]*node, i int, scale, second
 		s.Bands = append(s.Bands, band{Color: color,
 			Path: fmt.Sprintf("M%.0f %.1fC%.0f %.1f %.0f %.1f %.0f %.1fv%.1fC%.0f %.1f %.0f %.1f %.0f %.1fZ",
 				x1, y1, middle, y1, middle, y2, x2, y2, max(h, 0.5), middle, y2+h, middle, y1+h, x1, y1+h),
-			Title: fmt.Sprintf("%s → %s: %s%s", p.from.Label(), p.to.Label(), figures.SI(sums[p]/seconds), a.Question.Unit.Label()),
+			Title: fmt.Sprintf("%s → %s: %s%s", p.from.Label(), p.to.Label(), figures.SI(sums[p]/seconds),
+				a.Question.Unit.Label()),
 		})
 	}
 }

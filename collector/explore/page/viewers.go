@@ -1,0 +1,179 @@
+package page
+
+import (
+	"bufio"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+)
+
+// Viewers say who may look at the traffic. The zero value lets everybody look.
+type Viewers struct {
+	// LocalOnly lets clients of this host look. Those of a proxy on it are not of this host.
+	LocalOnly bool
+	// Users, if not nil, lets those look who know a name and its password.
+	Users *Users
+	// Header is what a proxy at one of the Proxies sets to the name of a user whom it knows; "" trusts no proxy.
+	Header  string
+	Proxies []netip.Prefix
+}
+
+// admit reports whether a request may be answered; if not, it has answered it.
+func (v *Viewers) admit(w http.ResponseWriter, r *http.Request) bool {
+	switch {
+	case v.Users == nil && !v.LocalOnly:
+		return true
+	case v.LocalOnly && isLocal(r), v.fromProxy(r):
+		return true
+	case v.Users == nil:
+		http.Error(w, "only this host may look at the traffic (http.explore: local): open a tunnel, such as "+
+			"ssh -L 8080:localhost:8080, or set http.explore to users or all", http.StatusForbidden)
+		return false
+	}
+	if name, password, ok := r.BasicAuth(); ok && v.Users.knows(name, password) {
+		return true
+	}
+	w.Header().Set("WWW-Authenticate", `Basic realm="flow collector", charset="UTF-8"`)
+	http.Error(w, "a name and a password are needed to look at the traffic", http.StatusUnauthorized)
+	return false
+}
+
+// fromProxy reports whether a trusted proxy says who the user is.
+func (v *Viewers) fromProxy(r *http.Request) bool {
+	from, err := netip.ParseAddrPort(r.RemoteAddr)
+	return v.Header != "" && err == nil && strings.TrimSpace(r.Header.Get(v.Header)) != "" &&
+		slices.ContainsFunc(v.Proxies, func(p netip.Prefix) bool { return p.Contains(from.Addr().Unmap()) })
+}
+
+// isLocal reports whether a request comes from this host, and not from a proxy on it.
+func isLocal(r *http.Request) bool {
+	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via"} {
+		if r.Header.Get(name) != "" {
+			return false
+		}
+	}
+	from, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && from.Addr().Unmap().IsLoopback()
+}
+
+// Users are names and the bcrypt hashes of their passwords, from a file as `htpasswd -B` writes it. A changed file is
+// read again. Its methods are safe for concurrent use.
+type Users struct {
+	path string
+
+	mu     sync.Mutex
+	read   time.Time // of the file that hashes are from
+	hashes map[string][]byte
+	// known are digests of names and passwords that were right. bcrypt takes tens of milliseconds by design, and a page
+	// asks for several files.
+	known map[[sha256.Size]byte]bool
+	key   [32]byte // of the digests
+}
+
+// Bounds of what a file of users and a client may cost.
+const (
+	mostUsers    = 10_000
+	mostKnown    = 1_000
+	longPassword = 72 // bcrypt looks at no more
+	maxCost      = 14 // of bcrypt: some seconds a guess
+)
+
+// LoadUsers reads the file. Its error names the file and the line.
+func LoadUsers(path string) (*Users, error) {
+	u := &Users{path: path}
+	if _, err := rand.Read(u.key[:]); err != nil {
+		return nil, fmt.Errorf("make a key: %w", err)
+	}
+	return u, u.load()
+}
+
+// load reads the file if it changed. Nobody else calls it, or mu is held.
+func (u *Users) load() error {
+	info, err := os.Stat(u.path)
+	if err != nil {
+		return fmt.Errorf("read users: %w", err)
+	}
+	if info.ModTime().Equal(u.read) {
+		return nil
+	}
+	hashes, err := readUsers(u.path)
+	if err != nil {
+		return err
+	}
+	u.hashes, u.read, u.known = hashes, info.ModTime(), map[[sha256.Size]byte]bool{}
+	return nil
+}
+
+func readUsers(path string) (map[string][]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read users: %w", err)
+	}
+	defer f.Close()
+	hashes := map[string][]byte{}
+	lines := bufio.NewScanner(f)
+	for n := 1; lines.Scan(); n++ {
+		line := strings.TrimSpace(lines.Text())
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		name, hash, _ := strings.Cut(line, ":")
+		cost, err := bcrypt.Cost([]byte(hash))
+		switch {
+		case name == "" || err != nil:
+			return nil, fmt.Errorf("%s:%d: this is not NAME:HASH with a bcrypt hash, as htpasswd -B writes it", path, n)
+		case cost > maxCost:
+			return nil, fmt.Errorf("%s:%d: the hash of %s has the cost %d, and at most %d is taken", path, n, name,
+				cost, maxCost)
+		case len(hashes) >= mostUsers:
+			return nil, fmt.Errorf("%s:%d: more than %d users", path, n, mostUsers)
+		}
+		hashes[name] = []byte(hash)
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("read users of %s: %w", path, err)
+	}
+	if len(hashes) == 0 {
+		return nil, errors.New(path + ": there are no users in it")
+	}
+	return hashes, nil
+}
+
+// noHash is compared with where there is no such name, so that names cannot be told by the time that an answer takes.
+const noHash = "$2a$10$7EqJtq98hPqEX7fNZaFWoOHi5Hj1MF7/FHT/jJ4Dr7yFHVYGLxzqS"
+
+// knows reports whether the password is the name's. One guess is made at a time: guessing takes no more than a core.
+func (u *Users) knows(name, password string) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if len(password) > longPassword {
+		return false
+	}
+	_ = u.load() // a file that cannot be read leaves what it had
+	digest := sha256.Sum256(append(u.key[:], name+"\x00"+password...))
+	if u.known[digest] {
+		return true
+	}
+	hash, ok := u.hashes[name]
+	if !ok {
+		hash = []byte(noHash)
+	}
+	if bcrypt.CompareHashAndPassword(hash, []byte(password)) != nil || !ok {
+		return false
+	}
+	if len(u.known) >= mostKnown {
+		clear(u.known)
+	}
+	u.known[digest] = true
+	return true
+}

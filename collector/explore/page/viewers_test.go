@@ -1,0 +1,129 @@
+package page
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+)
+
+// usersFile has the user anna with the password "secret".
+func usersFile(t *testing.T, lines ...string) string {
+	t.Helper()
+	hash, err := bcrypt.GenerateFromPassword([]byte("secret"), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "users")
+	text := strings.ReplaceAll(strings.Join(lines, "\n"), "HASH", string(hash))
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestViewers(t *testing.T) {
+	users, err := LoadUsers(usersFile(t, "# people", "", "anna:HASH"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}
+	const here, proxied, away = "127.0.0.1:1", "192.0.2.1:1", "198.51.100.1:1"
+	for _, test := range []struct {
+		name    string
+		viewers Viewers
+		from    string
+		set     func(*http.Request)
+		want    int
+	}{
+		{"all", Viewers{}, away, nil, 200},
+		{"local, from here", Viewers{LocalOnly: true}, here, nil, 200},
+		{"local, from here by IPv6", Viewers{LocalOnly: true}, "[::1]:1", nil, 200},
+		{"local, mapped", Viewers{LocalOnly: true}, "[::ffff:127.0.0.1]:1", nil, 200},
+		{"local, from elsewhere", Viewers{LocalOnly: true}, away, nil, 403},
+		{"local, by a proxy", Viewers{LocalOnly: true}, here,
+			func(r *http.Request) { r.Header.Set("X-Forwarded-For", "192.0.2.9") }, 403},
+		{"users, none given", Viewers{Users: users}, here, nil, 401},
+		{"users, right", Viewers{Users: users}, away, func(r *http.Request) { r.SetBasicAuth("anna", "secret") }, 200},
+		{"users, wrong", Viewers{Users: users}, away, func(r *http.Request) { r.SetBasicAuth("anna", "Secret") }, 401},
+		{"users, empty", Viewers{Users: users}, away, func(r *http.Request) { r.SetBasicAuth("anna", "") }, 401},
+		{"users, unknown", Viewers{Users: users}, away, func(r *http.Request) { r.SetBasicAuth("otto", "secret") },
+			401},
+		{"users, long", Viewers{Users: users}, away,
+			func(r *http.Request) { r.SetBasicAuth("anna", "secret"+strings.Repeat("x", 100)) }, 401},
+		{"proxy", Viewers{Users: users, Header: "X-User", Proxies: proxy}, proxied,
+			func(r *http.Request) { r.Header.Set("X-User", "anna") }, 200},
+		{"proxy without a user", Viewers{Users: users, Header: "X-User", Proxies: proxy}, proxied, nil, 401},
+		{"not the proxy", Viewers{Users: users, Header: "X-User", Proxies: proxy}, away,
+			func(r *http.Request) { r.Header.Set("X-User", "anna") }, 401},
+		{"no proxy trusted", Viewers{LocalOnly: true}, away, func(r *http.Request) { r.Header.Set("", "anna") }, 403},
+	} {
+		r := httptest.NewRequest("GET", "/explore", nil)
+		r.RemoteAddr = test.from
+		if test.set != nil {
+			test.set(r)
+		}
+		w := httptest.NewRecorder()
+		if ok := test.viewers.admit(w, r); ok != (test.want == 200) || !ok && w.Code != test.want {
+			t.Errorf("%s: %t, %d", test.name, ok, w.Code)
+		}
+		if test.want == 401 && w.Header().Get("WWW-Authenticate") == "" {
+			t.Errorf("%s: the browser is not told to ask", test.name)
+		}
+	}
+}
+
+// A changed file holds for the next request; one that cannot be read leaves what was there.
+func TestUsers_changed(t *testing.T) {
+	path := usersFile(t, "anna:HASH")
+	users, err := LoadUsers(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !users.knows("anna", "secret") || !users.knows("anna", "secret") {
+		t.Error("anna is not known")
+	}
+	change := func(text string, age time.Duration) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(path, time.Time{}, users.read.Add(age)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	change("otto:"+string(users.hashes["anna"]), time.Second)
+	if users.knows("anna", "secret") || !users.knows("otto", "secret") {
+		t.Error("a changed file does not hold")
+	}
+	change("nonsense", time.Second)
+	if !users.knows("otto", "secret") {
+		t.Error("a file that cannot be read took the users away")
+	}
+}
+
+func TestLoadUsers_refused(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                                    "there are no users in it",
+		"# nobody":                            "there are no users in it",
+		"anna:secret":                         ":1: this is not NAME:HASH",
+		"\nanna":                              ":2: this is not NAME:HASH",
+		":HASH":                               ":1: this is not NAME:HASH",
+		"a:{SHA}x":                            ":1: this is not NAME:HASH",
+		"a:$apr1$x$y":                         ":1: this is not NAME:HASH",
+		"a:$2y$31$" + strings.Repeat("a", 53): "has the cost 31",
+	} {
+		if _, err := LoadUsers(usersFile(t, text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %s", text, err, want)
+		}
+	}
+	if _, err := LoadUsers("/does/not/exist"); err == nil {
+		t.Error("no file is read")
+	}
+}
