@@ -53,8 +53,7 @@ type Attributes struct {
 	Communities  []uint32 // RFC 1997: AS<<16 | value
 	Extended     []uint64 // RFC 4360, as on the wire, in host byte order
 	Large        []Large
-	Internal     bool   // the session is iBGP: the neighbour has our AS
-	Neighbor     uint32 // BGP identifier of the speaker, for the choice between equal routes
+	Internal     bool // the session is iBGP: the neighbour has our AS
 }
 
 // Reset empties a and keeps its memory.

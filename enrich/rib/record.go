@@ -24,7 +24,7 @@ type record struct {
 	med         uint32
 	originAS    uint32
 	firstAS     uint32
-	neighbor    uint32
+	_           uint32
 	nextHop     flow.Addr
 }
 
@@ -121,7 +121,7 @@ func (r *RIB) newRecord(hash route.Hash, a *route.Attributes) (uint32, error) {
 	}
 	x.hops, x.segments, x.length = uint16(s.hops), uint16(s.segments), uint16(min(s.length, math.MaxUint16))
 	x.communities, x.extended, x.large = uint16(len(a.Communities)), uint16(len(a.Extended)), uint16(len(a.Large))
-	x.localPref, x.med, x.neighbor, x.nextHop = a.LocalPref, a.MED, a.Neighbor, a.NextHop
+	x.localPref, x.med, x.nextHop = a.LocalPref, a.MED, a.NextHop
 	x.originAS, x.firstAS = 0, 0
 	p := x.parts()
 	copy(p.extended, a.Extended)

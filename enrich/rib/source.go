@@ -74,7 +74,9 @@ func (x *Router) table(k tableKey) *Table {
 type Source struct {
 	Router *Router
 	// Rank says which of a router's sources is preferred: less is better.
-	Rank       uint8
+	Rank uint8
+	// Neighbor is the speaker's BGP identifier, by which the least of otherwise equal routes is preferred.
+	Neighbor   uint32
 	id         uint32
 	generation uint32
 	up         bool
@@ -451,7 +453,7 @@ func (r *RIB) compare(p, q setPath) int {
 		int64(a.origin) - int64(b.origin),
 		a.medAgainst(b),
 		int64(a.flags&internal) - int64(b.flags&internal),
-		int64(a.neighbor) - int64(b.neighbor),
+		int64(r.sources[p.source].Neighbor) - int64(r.sources[q.source].Neighbor),
 		int64(p.source) - int64(q.source),
 		int64(p.pathID) - int64(q.pathID),
 	} {

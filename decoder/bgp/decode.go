@@ -1,0 +1,133 @@
+package bgp
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/decoder/route"
+)
+
+var errBundle = errors.New("a bundle of attributes is cut short")
+
+// Decode fills a from the data of a bundle that a Walker has made.
+func Decode(data []byte, a *route.Attributes) error {
+	if len(data) < bundleHead {
+		return errBundle
+	}
+	flags := data[0]
+	a.Internal = flags&bundleInternal != 0
+	a.NextHop = flow.Addr(data[1:bundleHead])
+	var path, path4 []byte
+	for data = data[bundleHead:]; len(data) > 0; {
+		if len(data) < 3 {
+			return errBundle
+		}
+		t, n := data[0], int(binary.BigEndian.Uint16(data[1:]))
+		if n > len(data)-3 {
+			return errBundle
+		}
+		v := data[3 : 3+n]
+		data = data[3+n:]
+		switch t {
+		case attrOrigin:
+			a.Origin = route.Origin(v[0])
+		case attrPath:
+			path = v
+		case attrAS4Path:
+			path4 = v
+		case attrMED:
+			a.HasMED, a.MED = true, binary.BigEndian.Uint32(v)
+		case attrLocalPref:
+			a.HasLocalPref, a.LocalPref = true, binary.BigEndian.Uint32(v)
+		case attrCommunities:
+			for ; len(v) >= 4; v = v[4:] {
+				a.Communities = append(a.Communities, binary.BigEndian.Uint32(v))
+			}
+		case attrExtended:
+			for ; len(v) >= 8; v = v[8:] {
+				a.Extended = append(a.Extended, binary.BigEndian.Uint64(v))
+			}
+		case attrLarge:
+			for ; len(v) >= 12; v = v[12:] {
+				a.Large = append(a.Large, route.Large{Global: binary.BigEndian.Uint32(v),
+					Data1: binary.BigEndian.Uint32(v[4:]), Data2: binary.BigEndian.Uint32(v[8:])})
+			}
+		}
+	}
+	size := 4
+	if flags&bundleTwoByteAS != 0 {
+		size = 2
+	}
+	a.Path = appendSegments(a.Path, path, size)
+	if size == 2 && path4 != nil {
+		a.Path = merge(a.Path, appendSegments(nil, path4, 4))
+	}
+	return nil
+}
+
+func appendSegments(path []route.Segment, v []byte, size int) []route.Segment {
+	for len(v) >= 2 {
+		n := int(v[1])
+		s := route.Segment{Kind: route.SegmentKind(v[0]), AS: make([]uint32, 0, n)}
+		for v = v[2:]; n > 0 && len(v) >= size; n, v = n-1, v[size:] {
+			if size == 2 {
+				s.AS = append(s.AS, uint32(binary.BigEndian.Uint16(v)))
+			} else {
+				s.AS = append(s.AS, binary.BigEndian.Uint32(v))
+			}
+		}
+		path = append(path, s)
+	}
+	return path
+}
+
+// merge makes one path of AS_PATH and AS4_PATH (RFC 6793 section 4.2.3): the end that AS4_PATH has, and before it what
+// AS_PATH has more.
+func merge(path, path4 []route.Segment) []route.Segment {
+	more := pathLength(path) - pathLength(path4)
+	if more < 0 || len(path4) == 0 {
+		return path
+	}
+	var merged []route.Segment
+	for _, s := range path {
+		if s.Kind.Confederation() {
+			merged = append(merged, s) // AS4_PATH never has it
+			continue
+		}
+		if more == 0 {
+			break
+		}
+		if s.Kind == route.Set {
+			more--
+		} else {
+			s.AS = s.AS[:min(more, len(s.AS))]
+			more -= len(s.AS)
+		}
+		merged = append(merged, s)
+	}
+	for i, s := range path4 {
+		if s.Kind.Confederation() {
+			continue // RFC 6793 section 6
+		}
+		if last := len(merged) - 1; i == 0 && last >= 0 && s.Kind == route.Sequence && merged[last].Kind == s.Kind {
+			merged[last].AS = append(merged[last].AS[:len(merged[last].AS):len(merged[last].AS)], s.AS...)
+			continue
+		}
+		merged = append(merged, s)
+	}
+	return merged
+}
+
+// pathLength is how many AS a path counts (RFC 4271 section 9.1.2.2, RFC 5065 section 5.3).
+func pathLength(path []route.Segment) (n int) {
+	for _, s := range path {
+		switch s.Kind {
+		case route.Sequence:
+			n += len(s.AS)
+		case route.Set:
+			n++
+		}
+	}
+	return n
+}
