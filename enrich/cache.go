@@ -17,6 +17,7 @@ type exporterCache struct {
 }
 
 type exporterEntry struct {
+	routes     exporterRoutes
 	addr       flow.Addr
 	id, ref    string
 	interfaces map[uint32]Interface

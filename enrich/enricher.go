@@ -14,6 +14,8 @@ type Options struct {
 	Policy Policy
 	// IPRefExtensions are the names of the extensions in Row.SrcExtRef and DstExtRef, in that order.
 	IPRefExtensions []string
+	// Routes say what the routers of exporters know of both ends.
+	Routes RouteOptions
 	// WithoutLearned ignores the names that exporters' option records give to interfaces and VRFs.
 	WithoutLearned bool
 }
@@ -32,6 +34,10 @@ type Enricher struct {
 	known      [256]*portSet
 
 	withoutLearned bool
+
+	routes      *routes // nil: there are none
+	pathID      []uint32
+	pathPadding []uint16
 
 	names      []string // the names of the IP reference extensions
 	extensions []int    // the indexes of names in the snapshot; -1: not there
@@ -54,6 +60,7 @@ func New(o Options) *Enricher {
 		rds:       rdCache{},
 
 		withoutLearned: o.WithoutLearned,
+		routes:         newRoutes(o.Routes),
 
 		names:      o.IPRefExtensions,
 		extensions: make([]int, len(o.IPRefExtensions)),
@@ -73,7 +80,10 @@ func (e *Enricher) Enrich(s *Snapshot, r *flow.Record, row *Row) {
 	}
 	row.Flow = r
 	e.measure(r, row)
-	e.device(r, row)
+	x := e.device(r, row)
+	if e.routes != nil {
+		e.routes.find(x, r)
+	}
 	e.endpoints(s, r, row)
 	e.peer(s, r, row)
 	e.application(r, row)
@@ -81,7 +91,17 @@ func (e *Enricher) Enrich(s *Snapshot, r *flow.Record, row *Row) {
 	row.MPLSLabel, row.MPLSExp = splitStack(r, row.MPLSLabel[:0], row.MPLSExp[:0])
 	row.MPLSRD = e.rds.text(r)
 	row.PolicyScope = e.scopes.of(scopedAS{row.SrcASID, e.srcScope}, scopedAS{row.DstASID, e.dstScope}, row.MPLSRD)
-	row.ASPathID, row.ASPathPadding = foldPath(r.ASPath, row.ASPathID[:0], row.ASPathPadding[:0])
+	e.path(r, row)
+}
+
+// path fills in the AS path: that of the destination's route as the routing table has it, else the record's.
+func (e *Enricher) path(r *flow.Record, row *Row) {
+	if e.routes != nil && e.routes.fromRoute {
+		row.ASPathID, row.ASPathPadding = e.routes.dst.Path()
+		return
+	}
+	e.pathID, e.pathPadding = foldPath(r.ASPath, e.pathID[:0], e.pathPadding[:0])
+	row.ASPathID, row.ASPathPadding = e.pathID, e.pathPadding
 }
 
 // reset clears what was cached from another snapshot.
@@ -132,7 +152,7 @@ func multiply(a, b uint64) uint64 {
 }
 
 // device fills in the exporter and the flow's interfaces.
-func (e *Enricher) device(r *flow.Record, row *Row) {
+func (e *Enricher) device(r *flow.Record, row *Row) *exporterEntry {
 	x := e.exporters.of(e.snapshot, r.Exporter)
 	row.DeviceID, row.DeviceRef = x.id, x.ref
 	names := r.Names
@@ -142,6 +162,7 @@ func (e *Enricher) device(r *flow.Record, row *Row) {
 	row.In = e.interfaces.of(x, r.InIf, r.InIfKind, names)
 	row.Out = e.interfaces.of(x, r.OutIf, r.OutIfKind, names)
 	row.VRFName = vrfName(r, names)
+	return x
 }
 
 // endpoints fills in the subnets and the AS of both ends.
@@ -151,12 +172,18 @@ func (e *Enricher) endpoints(s *Snapshot, r *flow.Record, row *Row) {
 	at := &s.prefixes.list[n]
 	row.SrcIPRef = s.prefixes.ref(at)
 	row.SrcASID, as = e.asOf(s, at, r.SrcAS)
+	if row.SrcASID == 0 && e.routes != nil {
+		row.SrcASID, as = e.asOf(s, at, e.routes.ownAS(e.routes.srcFound, &e.routes.src))
+	}
 	row.SrcASRef, e.srcScope = as.ref, as.scope
 	e.extensionRefs(s.prefixes, n, at, e.srcExt)
 	n = e.hosts.entry(s.prefixes, &r.DstAddr)
 	at = &s.prefixes.list[n]
 	row.DstIPRef = s.prefixes.ref(at)
 	row.DstASID, as = e.asOf(s, at, r.DstAS)
+	if row.DstASID == 0 && e.routes != nil {
+		row.DstASID, as = e.asOf(s, at, e.routes.ownAS(e.routes.dstFound, &e.routes.dst))
+	}
 	row.DstASRef, e.dstScope = as.ref, as.scope
 	e.extensionRefs(s.prefixes, n, at, e.dstExt)
 	row.SrcExtRef, row.DstExtRef = e.srcExt, e.dstExt

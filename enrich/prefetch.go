@@ -8,6 +8,9 @@ const prefetchSize = 128
 // Prefetch touches the table entries that Enrich will read for some records, so that their cache misses overlap: one
 // after the other, each address would wait for memory several times. It has no other effect.
 func (e *Enricher) Prefetch(s *Snapshot, records []flow.Record) {
+	if e.routes != nil {
+		e.routes.prefetch(e.exporters.last, records)
+	}
 	if s.prefixes.direct == nil {
 		return // a small table is in the cache anyway
 	}

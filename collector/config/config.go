@@ -18,6 +18,7 @@ type Config struct {
 	Decoder Decoder
 	Flow    Flow
 	Policy  Policy
+	Routing Routing
 	// LearnedNames has rows name interfaces and VRFs as the exporter does, where metadata does not.
 	LearnedNames bool
 	Schema       schema.Settings // tables, extensions, views: see package schema

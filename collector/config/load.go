@@ -167,6 +167,7 @@ func (c *Config) validate() []Problem {
 	checkFile("clickhouse.key_file", c.Server.KeyFile, add)
 	c.Listen.TLS.validate(add)
 	c.Kafka.validate(add)
+	c.Routing.validate(add)
 	if !c.Server.Flows && c.Kafka.Topic == "" {
 		add("clickhouse.flows", "false", "rows would go nowhere: set kafka.topic")
 	}

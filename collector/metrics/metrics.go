@@ -31,6 +31,8 @@ type Options struct {
 	Snapshot *atomic.Pointer[enrich.Snapshot]
 	// Connections are those over TCP; their Open is nil where there are none.
 	Connections func() stream.Stats
+	// Routing is what is known of routes; false: routes are off.
+	Routing func() (Routing, bool)
 	// MetadataCurrent is when the snapshot was last seen to be what the tables say; zero: never.
 	MetadataCurrent func() time.Time
 
@@ -81,7 +83,7 @@ func New(o Options) *Metrics {
 	})
 	info.Set(1)
 	m.registry.MustRegister(
-		m.inserts, info, newStreams(o), newState(o), newForwards(o), newConnections(o),
+		m.inserts, info, newStreams(o), newState(o), newForwards(o), newConnections(o), newRoutes(o),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	return m

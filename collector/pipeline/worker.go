@@ -96,6 +96,7 @@ func (w *Worker) begin(now time.Time) {
 	if s := w.Settings.Load(); s != w.settings {
 		w.change(s)
 	}
+	w.Enricher.Begin()
 }
 
 // Process takes datagrams through to the sinks. The datagrams' memory is free again when it returns.
@@ -108,6 +109,7 @@ func (w *Worker) Process(datagrams []exporter.Datagram, now time.Time) {
 			w.Decoder.Decode(&datagrams[i], w.batch)
 		}
 	}
+	w.Enricher.End()
 	w.flushIfOld(now)
 }
 
@@ -128,6 +130,7 @@ func (w *Worker) processCharged(datagrams []exporter.Datagram) {
 func (w *Worker) Tick(now time.Time) {
 	w.begin(now)
 	w.Decoder.Tick(now.UnixNano(), w.batch)
+	w.Enricher.End()
 	w.Enricher.Publish()
 	w.flushIfOld(now)
 	if w.Save != nil {

@@ -54,6 +54,7 @@ func (s *service) newMetrics() *metrics.Metrics {
 		Ledger: s.ledger, Tables: s.exporters, Snapshot: &s.snapshot, Version: s.version, Log: s.log.Named("metrics"),
 		Forward:         func() []forward.Stats { return forward.Sum(s.forwarders) },
 		Connections:     func() stream.Stats { return s.streams.Stats() },
+		Routing:         s.routes,
 		MetadataCurrent: func() time.Time { return s.refresh.Current() },
 		Sinks:           s.outputs.metrics,
 	}

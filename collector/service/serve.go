@@ -56,6 +56,11 @@ func Serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 		return err
 	}
 	opened.add(streams.Abort)
+	station, err := setup.Routing(cfg, log)
+	if err != nil {
+		return err
+	}
+	opened.add(station.Abort)
 	failed := make(failures, 1)
 	page, err := openHTTP(cfg, log, failed)
 	if err != nil {
@@ -77,7 +82,7 @@ func Serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 		return err
 	}
 	opened.keep() // the end of the service closes it all
-	s.listeners, s.streams = listeners, streams
+	s.listeners, s.streams, s.station = listeners, streams, station
 	s.forwarders = forwarders
 	// The runtime runs as many goroutines at once as there are cores. While metadata is rebuilt and garbage collected a
 	// worker would wait up to 10 ms for its turn, and one that gathers datagrams has its place without needing a core;
@@ -108,6 +113,10 @@ func Serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 	if streams != nil {
 		w := s.streamWorker()
 		loops.Go(func() { receiveStreams(streams, w) })
+	}
+	if station != nil {
+		log.Info("routers may connect for BGP", zap.Strings("tcp", station.Addresses()),
+			zap.Stringers("neighbors", cfg.Routing.BGP.Neighbors))
 	}
 	minute := startMinute(s, listeners, log)
 	changes := newReloader(cfg, s, listeners, level, log)
@@ -141,6 +150,7 @@ func Serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 	}
 	streams.Close()
 	loops.Wait()
+	station.Close()
 	for _, l := range listeners {
 		l.Free() // before the last counts are written: nothing comes any more
 	}
@@ -151,6 +161,7 @@ func Serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 	sum.Losses = append(sum.Losses, report.SocketLosses(listeners)...)
 	sum.Losses = append(sum.Losses, report.ConnectionLosses(streams)...)
 	sum.Print(out)
+	station.Free()
 	return errors.Join(failure, err)
 }
 

@@ -27,6 +27,7 @@ import (
 	"github.com/metranova/flow-collector/collector/metrics"
 	"github.com/metranova/flow-collector/collector/pipeline"
 	"github.com/metranova/flow-collector/collector/report"
+	"github.com/metranova/flow-collector/collector/routing"
 	"github.com/metranova/flow-collector/collector/setup"
 	"github.com/metranova/flow-collector/collector/stream"
 	"github.com/metranova/flow-collector/decoder"
@@ -51,6 +52,7 @@ type service struct {
 	ledger    *ledger.Ledger
 	metrics   *metrics.Metrics
 	streams   *stream.Listener // nil: nothing comes over TCP
+	station   *routing.Station // nil: there are no routes
 	listeners []*listen.Worker // none for captures
 	server    clickhouse.Options
 	settings  schema.Settings
@@ -234,6 +236,7 @@ func (s *service) newWorker(n int, o pipeline.Options) *pipeline.Worker {
 	o.Decoder = decoder.New(options)
 	o.Enricher = enrich.New(enrich.Options{
 		IPRefExtensions: s.settings.IPRefExtensions, WithoutLearned: !s.cfg.LearnedNames,
+		Routes: setup.Routes(s.cfg, s.station),
 	})
 	o.Settings = &s.live
 	o.KeepTimes = len(s.listeners) == 0 // datagrams come from captures, which are the operator's own

@@ -57,6 +57,9 @@ func (p Prefix) String() string { return p.Netip().String() }
 // RD is a route distinguisher (RFC 4364 section 4.2) in network byte order; 0 is the global table.
 type RD uint64
 
+// RDFrom returns the route distinguisher of 8 bytes in network byte order.
+func RDFrom(b [8]byte) RD { return RD(binary.BigEndian.Uint64(b[:])) }
+
 // String returns d as pmacct writes it: type:administrator:number.
 func (d RD) String() string {
 	switch d >> 48 {

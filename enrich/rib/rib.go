@@ -17,6 +17,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/decoder/route"
 )
 
@@ -56,6 +57,7 @@ type RIB struct {
 	limbo   limbo
 
 	routers    atomic.Pointer[map[string]*Router]
+	addresses  atomic.Pointer[[2]map[flow.Addr]*Router]
 	generation atomic.Uint64
 	sources    []*Source // by number; nil: free
 	sweeps     []*sweep

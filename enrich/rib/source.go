@@ -8,12 +8,14 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/decoder/route"
 )
 
 // Router is a set of sessions with one name, and the tables that they fill.
 type Router struct {
 	Name    string
+	AS      atomic.Uint32 // its own AS; 0: not known
 	rib     *RIB
 	tables  sync.Map // tableKey: *Table
 	sources []*Source
@@ -37,6 +39,24 @@ func (r *RIB) Router(name string, create bool) *Router {
 		r.generation.Add(1)
 	}
 	return x
+}
+
+// SetAddresses says by which addresses exporters find their router: those of its sessions, which count first, and BGP
+// identifiers. The maps must not be changed afterwards.
+func (r *RIB) SetAddresses(sessions, identifiers map[flow.Addr]*Router) {
+	r.addresses.Store(&[2]map[flow.Addr]*Router{sessions, identifiers})
+	r.generation.Add(1)
+}
+
+// RouterAt returns the router that an address belongs to, nil if it is none's. It is safe for concurrent use.
+func (r *RIB) RouterAt(a flow.Addr) *Router {
+	if all := r.addresses.Load(); all != nil {
+		if x := all[0][a]; x != nil {
+			return x
+		}
+		return all[1][a]
+	}
+	return nil
 }
 
 // Routers returns all routers by name. The map must not be changed. It is safe for concurrent use.

@@ -1,0 +1,86 @@
+package config
+
+import (
+	"cmp"
+	"net/netip"
+	"time"
+)
+
+// Routing says where routes come from and what rows take from them. Without an address to listen on there are none.
+type Routing struct {
+	BGP       BGP
+	Agents    map[netip.Addr]netip.Addr // by exporter: the address of its router
+	AS        string                    // auto, bgp or exporter
+	MaxMemory int                       // bytes of routes
+	MaxRoutes int
+}
+
+// BGP is what routers connect to.
+type BGP struct {
+	Listen    []string // host:port
+	Neighbors []netip.Prefix
+	AS        int    // ours; 0: that of each neighbour
+	RouterID  string // ours, an IPv4 address
+	MD5File   string // keys of TCP-MD5
+	HoldTime  time.Duration
+	KeepStale time.Duration // how long routes stay after a session
+}
+
+// On reports whether there are routes.
+func (r *Routing) On() bool { return len(r.BGP.Listen) > 0 }
+
+// The least memory for routes: that of rib.MinMemory.
+const minRoutingMemory = 128 << 20
+
+// routingKeys are where routes come from.
+func routingKeys(c *Config) []key {
+	r := &c.Routing
+	return []key{
+		{path: "routing.bgp.listen", env: []string{"BGP_LISTEN"}, field: addressesOrOff(&r.BGP.Listen),
+			help: "Addresses on which routers connect for BGP, such as \":179\", or \":1179\" without " +
+				"CAP_NET_BIND_SERVICE. Rows then get AS path, communities, local preference, MED, AS numbers and the " +
+				"next hop from the routes of their exporter. Nothing is announced. Empty or off: no BGP."},
+		{path: "routing.bgp.neighbors", env: []string{"BGP_NEIGHBORS"}, field: prefixes(&r.BGP.Neighbors),
+			help: "Routers that may connect: addresses and prefixes. All others are refused. Empty: nobody may."},
+		{path: "routing.bgp.as", env: []string{"BGP_AS"}, field: number(&r.BGP.AS, 0, 1<<32-1),
+			help: "Our AS number. 0: the AS of each neighbour, so that every session is iBGP."},
+		{path: "routing.bgp.router_id", env: []string{"BGP_ROUTER_ID"}, field: text(&r.BGP.RouterID),
+			help: "Our BGP identifier, an IPv4 address. Empty: the address that the router connects to."},
+		{path: "routing.bgp.md5_file", env: []string{"BGP_MD5_FILE"}, isPath: true, field: text(&r.BGP.MD5File),
+			help: "TCP-MD5 keys (RFC 2385): lines of ADDRESS, KEY or PREFIX, KEY, as in pmacct's " +
+				"bgp_daemon_md5_file. These neighbours need their key; the others need none."},
+		{path: "routing.bgp.hold_time", def: "90s", field: duration(&r.BGP.HoldTime, 0),
+			help: "Hold time that is proposed to routers; the smaller one counts. 0: sessions never time out."},
+		{path: "routing.bgp.keep_stale", def: "10m", field: duration(&r.BGP.KeepStale, 0),
+			help: "How long the routes of a session are used after it ended, if it does not come back. A longer " +
+				"restart time of the router (RFC 4724) counts instead."},
+		{path: "routing.agents", env: []string{"ROUTING_AGENTS"}, field: addressMap(&r.Agents),
+			example: "agents: {192.0.2.1: 198.51.100.1}",
+			help: "Routers of exporters: EXPORTER: ROUTER, where ROUTER is the address of a session or a BGP " +
+				"identifier. Exporters with such an address themselves need no entry."},
+		{path: "routing.as", env: []string{"ROUTING_AS"}, def: "auto", field: oneOf(&r.AS, "auto", "bgp", "exporter"),
+			help: "Where AS numbers of rows come from. \"auto\": from the route if its prefix is at least as long as " +
+				"the mask in the flow record, as pmacct's \"longest\". \"bgp\": from the route always, for sFlow AS path " +
+				"and communities too. \"exporter\": from the flow record."},
+		{path: "routing.max_memory", def: "2GiB", field: size(&r.MaxMemory, minRoutingMemory),
+			help: "Memory for routes. A full Internet table takes about 150 MiB, that of each further router 5 MiB " +
+				"to 35 MiB. Beyond it routes are left out, which is counted."},
+		{path: "routing.max_routes", def: "100000000", field: number(&r.MaxRoutes, 1, 1<<40),
+			help: "Routes of all routers together. Beyond it routes are left out."},
+	}
+}
+
+func (r *Routing) validate(add func(key, value, why string)) {
+	checkFile("routing.bgp.md5_file", r.BGP.MD5File, add)
+	if id := r.BGP.RouterID; id != "" {
+		if a, err := netip.ParseAddr(id); err != nil || !a.Is4() || a.IsUnspecified() {
+			add("routing.bgp.router_id", id, "is not an IPv4 address")
+		}
+	}
+	if h := r.BGP.HoldTime; h != 0 && (h < 3*time.Second || h > 65535*time.Second) {
+		add("routing.bgp.hold_time", durationText(h), "is neither 0 nor between 3s and 65535s")
+	}
+	if r.On() && len(r.BGP.Neighbors) == 0 {
+		add("routing.bgp.listen", cmp.Or(r.BGP.Listen...), "no router may connect: set routing.bgp.neighbors")
+	}
+}

@@ -1,0 +1,125 @@
+package metrics
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/metranova/flow-collector/collector/routing"
+	"github.com/metranova/flow-collector/decoder/bgp"
+	"github.com/metranova/flow-collector/decoder/route"
+	"github.com/metranova/flow-collector/enrich"
+)
+
+// Routing is what is known of routes: of sessions, and what workers have looked up.
+type Routing struct {
+	routing.Stats
+	LookUps enrich.RouteCounts
+}
+
+// routes collects what is known of routes.
+type routes struct {
+	o Options
+
+	up, since, sessions, updates, routes, complete, errors *prometheus.Desc
+	refused, prefixes, records, bytes, limit, limbo        *prometheus.Desc
+	full, lookUps                                          *prometheus.Desc
+}
+
+func newRoutes(o Options) *routes {
+	labels := []string{"neighbor", "router"}
+	return &routes{
+		o: o,
+		up: desc("routing_session_up",
+			"1 for a BGP session that is up, 0 for one that ended while its routes stay.", labels...),
+		since:    desc("routing_session_since_timestamp_seconds", "When the BGP session began or ended.", labels...),
+		sessions: desc("routing_sessions_total", "BGP sessions of the neighbor so far.", labels...),
+		updates:  desc("routing_updates_total", "UPDATE messages.", labels...),
+		routes:   desc("routing_routes", "Routes in the table.", append(labels, "family")...),
+		complete: desc("routing_complete", "1 if the session has announced all its routes (End-of-RIB).",
+			append(labels, "family")...),
+		errors: desc("routing_attribute_errors_total",
+			"UPDATE messages with an attribute or family that was not taken.",
+			append(labels, "reason")...),
+		refused: desc("routing_connections_refused_total",
+			"TCP connections for BGP that did not become a session: of no configured neighbor, or after an error.",
+			"reason"),
+		prefixes: desc("routing_prefixes", "Different prefixes of all routers.", "family"),
+		records:  desc("routing_records", "Different sets of attributes of all routes."),
+		bytes:    desc("routing_memory_bytes", "Memory that routes take."),
+		limit:    desc("routing_memory_limit_bytes", "Memory that routes may take."),
+		limbo:    desc("routing_limbo_bytes", "Memory of removed routes that waits for workers to finish their batch."),
+		full:     desc("routing_refused_routes_total", "Routes that were left out because the table is full."),
+		lookUps:  desc("routing_lookups_total", "Look-ups of destinations, one for each row.", "result"),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (c *routes) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{c.up, c.since, c.sessions, c.updates, c.routes, c.complete, c.errors,
+		c.refused,
+		c.prefixes, c.records, c.bytes, c.limit, c.limbo, c.full, c.lookUps} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *routes) Collect(ch chan<- prometheus.Metric) {
+	if c.o.Routing == nil {
+		return
+	}
+	r, on := c.o.Routing()
+	if !on {
+		return
+	}
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	counter := func(d *prometheus.Desc, v uint64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+	}
+	for i := range r.Sessions {
+		c.session(&r.Sessions[i], gauge, counter)
+	}
+	counter(c.refused, r.Refused, "not_configured")
+	counter(c.refused, r.Failed, "failed")
+	gauge(c.prefixes, float64(r.RIB.Prefixes4), "ipv4")
+	gauge(c.prefixes, float64(r.RIB.Prefixes6), "ipv6")
+	gauge(c.records, float64(r.RIB.Records))
+	gauge(c.bytes, float64(r.RIB.Bytes))
+	gauge(c.limit, float64(r.RIB.MaxBytes))
+	gauge(c.limbo, float64(r.RIB.LimboBytes))
+	counter(c.full, r.RIB.Refused)
+	for result, n := range map[string]uint64{"hit": r.LookUps.Hit, "default": r.LookUps.Default,
+		"stale": r.LookUps.Stale,
+		"miss":  r.LookUps.Miss, "no_router": r.LookUps.NoRouter} {
+		counter(c.lookUps, n, result)
+	}
+}
+
+// session collects what is known of a session. Several sessions of one address differ in their router.
+func (c *routes) session(x *routing.Session, gauge func(*prometheus.Desc, float64, ...string),
+	counter func(*prometheus.Desc, uint64, ...string)) {
+	labels := func(more ...string) []string { return append([]string{x.Address.String(), x.Router}, more...) }
+	gauge(c.up, number(x.Up), labels()...)
+	gauge(c.since, float64(x.Since.Unix()), labels()...)
+	counter(c.sessions, x.Sessions, labels()...)
+	counter(c.updates, x.Updates, labels()...)
+	for i, n := range x.Routes {
+		f := route.FamilyAt(i)
+		if n > 0 || x.Complete[i] {
+			gauge(c.routes, float64(n), labels(f.String())...)
+			gauge(c.complete, number(x.Complete[i]), labels(f.String())...)
+		}
+	}
+	for r, n := range x.Reasons {
+		if n > 0 {
+			counter(c.errors, n, labels(bgp.Reason(r).String())...)
+		}
+	}
+}
+
+func number(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
+}

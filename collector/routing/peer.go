@@ -1,0 +1,255 @@
+package routing
+
+import (
+	"cmp"
+	"encoding/binary"
+	"net/netip"
+	"runtime"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+
+	"github.com/metranova/flow-collector/decoder/bgp"
+	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/decoder/route"
+	"github.com/metranova/flow-collector/enrich/rib"
+)
+
+// peerKey tells neighbours apart: several routers can share an address behind a translator, and one router has a
+// session for each address family.
+type peerKey struct {
+	address netip.Addr
+	id      uint32 // BGP identifier
+}
+
+// peer is a neighbour and its routes, which outlive its sessions. Only the writer changes it; what Stats reads is
+// atomic.
+type peer struct {
+	key    peerKey
+	source *rib.Source
+
+	session *session // nil: none is up
+	since   time.Time
+	until   time.Time // the routes go then
+	settled time.Time // routes that were not announced again go then, End-of-RIB or not
+	whole   [route.Families]bool
+	why     string
+	count   uint64
+	refused uint64
+	unread  uint64
+	updates uint64              // of sessions before
+	reasons [bgp.Reasons]uint64 // of sessions before
+
+	shown atomic.Pointer[Session]
+}
+
+// settleAfter is how long after the beginning of a session routes go that it has not announced, where no End-of-RIB
+// comes.
+const settleAfter = 5 * time.Minute
+
+// turn is how often the writer publishes changes and looks at its timers.
+const turn = 50 * time.Millisecond
+
+// sweepStep is how many slots are looked at before the next batch is taken.
+const sweepStep = 1 << 16
+
+// publishEvery is after how many batches changes are published, if that is before the next turn.
+const publishEvery = 16
+
+// niceness is the writer's: workers that receive datagrams come first.
+const niceness = 5
+
+// write is the one writer of the routing table.
+func (s *Station) write() {
+	runtime.LockOSThread() // the niceness is the thread's, which ends with this goroutine
+	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), niceness)
+	timer := time.NewTicker(turn)
+	defer timer.Stop()
+	batches := 0
+	for {
+		select {
+		case it, more := <-s.items:
+			if !more {
+				return
+			}
+			if it.do != nil {
+				it.do()
+				break
+			}
+			s.apply(it.session, it.batch)
+			if batches++; batches%publishEvery == 0 {
+				s.rib.Publish()
+			}
+		case now := <-timer.C:
+			s.turn(now)
+		}
+		if s.rib.Sweeping() {
+			s.rib.Work(sweepStep)
+		}
+	}
+}
+
+// turn does what time alone brings.
+func (s *Station) turn(now time.Time) {
+	for key, p := range s.peers {
+		switch {
+		case p.session == nil && !now.Before(p.until):
+			s.Log.Info("the routes of a neighbour are removed: its session did not come back in time",
+				zap.String("neighbor", key.address.String()), zap.Duration("waited", now.Sub(p.since)))
+			s.forget(p)
+		case p.session != nil && !p.settled.IsZero() && !now.Before(p.settled):
+			p.settled = time.Time{}
+			for i, whole := range p.whole {
+				if !whole {
+					p.source.Complete(route.FamilyAt(i))
+				}
+			}
+		default:
+			p.show()
+		}
+	}
+	s.rib.Publish()
+	stats := s.rib.Stats()
+	s.stats.Store(&stats)
+}
+
+// apply takes a session's batch into the table.
+func (s *Station) apply(x *session, b *route.Batch) {
+	p := x.peer
+	if p == nil || p.session != x {
+		x.free <- b // another session has taken its place
+		return
+	}
+	refused, unread, _ := p.source.Apply(b)
+	if refused > 0 && p.refused == 0 {
+		s.Log.Warn("the routing table is full: routes are left out",
+			zap.String("neighbor", p.key.address.String()), zap.Int("routes", refused))
+	}
+	p.refused, p.unread = p.refused+uint64(refused), p.unread+uint64(unread)
+	for _, f := range b.Complete {
+		p.whole[f.Index()] = true
+	}
+	x.free <- b
+}
+
+// begin makes a session the one of its neighbour, and ends the one before.
+func (s *Station) begin(x *session) {
+	key := peerKey{x.address, x.theirs.ID}
+	p := s.peers[key]
+	if p == nil {
+		p = &peer{key: key}
+		name := identifier(x.theirs.ID).String()
+		router := s.rib.Router(name, true)
+		router.AS.Store(x.theirs.AS)
+		p.source = router.NewSource(0)
+		p.source.Neighbor = x.theirs.ID
+		s.peers[key] = p
+		s.updateAddresses()
+	}
+	if old := p.session; old != nil {
+		p.leave(old)
+		// Not here: the old connection may take no more bytes.
+		go old.end(&bgp.Notification{Code: bgp.Cease, Subcode: bgp.CeaseCollision}, "the neighbour has connected again")
+	}
+	now := time.Now()
+	p.source.Begin()
+	p.session, p.since, p.settled, p.whole = x, now, now.Add(settleAfter), [route.Families]bool{}
+	p.count++
+	x.peer = p
+	p.show()
+	s.Log.Info("a BGP session is up", zap.String("neighbor", key.address.String()),
+		zap.Stringer("router", identifier(key.id)), zap.Uint32("as", x.theirs.AS))
+}
+
+// leave keeps a session's counts.
+func (p *peer) leave(x *session) {
+	p.updates += x.updates.Load()
+	for r := range p.reasons {
+		p.reasons[r] += x.reasons[r].Load()
+	}
+	p.session = nil
+}
+
+// ended takes the end of a session. The routes stay for a while, unless they are to go at once.
+func (s *Station) ended(x *session) {
+	p := x.peer
+	if p == nil || p.session != x {
+		return
+	}
+	p.leave(x)
+	p.why, p.since = x.why, time.Now()
+	p.source.End()
+	keep := max(s.KeepStale, time.Duration(x.theirs.RestartTime)*time.Second)
+	p.until = p.since.Add(keep)
+	if s.stopping() {
+		return
+	}
+	s.Log.Warn("a BGP session has ended", zap.String("neighbor", p.key.address.String()),
+		zap.Stringer("router", identifier(p.key.id)), zap.String("why", x.why), zap.Duration("its routes stay", keep))
+	if x.hardReset {
+		s.forget(p)
+		return
+	}
+	p.show()
+}
+
+// forget removes a neighbour and its routes.
+func (s *Station) forget(p *peer) {
+	p.source.Remove()
+	delete(s.peers, p.key)
+	s.updateAddresses()
+}
+
+// updateAddresses says anew by which addresses exporters find their router.
+func (s *Station) updateAddresses() {
+	sessions, identifiers := map[flow.Addr]*rib.Router{}, map[flow.Addr]*rib.Router{}
+	view := make([]*peer, 0, len(s.peers))
+	for key, p := range s.peers {
+		view = append(view, p)
+		identifiers[flow.AddrFrom(identifier(key.id))] = p.source.Router
+	}
+	slices.SortFunc(view, func(a, b *peer) int {
+		return cmp.Or(a.key.address.Compare(b.key.address), cmp.Compare(a.key.id, b.key.id))
+	})
+	for _, p := range view { // of several routers with one address the first counts
+		if a := flow.AddrFrom(p.key.address); sessions[a] == nil {
+			sessions[a] = p.source.Router
+		}
+	}
+	s.rib.SetAddresses(sessions, identifiers)
+	s.view.Store(&view)
+}
+
+func identifier(id uint32) netip.Addr {
+	var b [4]byte
+	binary.BigEndian.PutUint32(b[:], id)
+	return netip.AddrFrom4(b)
+}
+
+// show makes what Stats returns.
+func (p *peer) show() {
+	x := &Session{Address: p.key.address, Router: p.source.Router.Name, AS: p.source.Router.AS.Load(),
+		Up: p.session != nil, Since: p.since, Until: p.until, Why: p.why, Sessions: p.count, Updates: p.updates,
+		Complete: p.whole, Reasons: p.reasons, Refused: p.refused, Undecoded: p.unread}
+	if p.session != nil {
+		x.Until, x.Why = time.Time{}, ""
+		x.Updates += p.session.updates.Load()
+		for r := range x.Reasons {
+			x.Reasons[r] += p.session.reasons[r].Load()
+		}
+	}
+	for i := range x.Routes {
+		x.Routes[i] = p.source.Routes(route.FamilyAt(i))
+	}
+	p.shown.Store(x)
+}
+
+func (p *peer) report() Session {
+	if x := p.shown.Load(); x != nil {
+		return *x
+	}
+	return Session{Address: p.key.address}
+}

@@ -1,0 +1,266 @@
+// Package routing has BGP sessions with routers and keeps their routes in a routing table, enrich/rib. It listens and
+// never connects, announces nothing, and speaks to configured neighbours only.
+//
+// Each session reads in a goroutine of its own and hands batches to the one writer of the table. The channel between
+// them is bounded: a session that is faster waits, and TCP has the router wait.
+package routing
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/metranova/flow-collector/decoder/bgp"
+	"github.com/metranova/flow-collector/decoder/route"
+	"github.com/metranova/flow-collector/enrich/rib"
+)
+
+// Options is what a Station is made of.
+type Options struct {
+	Listen    []string       // host:port
+	Neighbors []netip.Prefix // who may connect
+	// Passwords are the keys of TCP-MD5 (RFC 2385) by neighbour, or by prefix of neighbours.
+	Passwords map[netip.Prefix]string
+	RouterID  netip.Addr    // IPv4; invalid: the address that the neighbour connects to, else 127.0.0.1
+	AS        uint32        // ours; 0: each neighbour's own, so that sessions are iBGP
+	HoldTime  time.Duration // that we propose; 0: none
+	KeepStale time.Duration // how long routes stay after their session ended
+	RIB       rib.Options
+	Log       *zap.Logger
+}
+
+// maxSessions bounds the connections at a time.
+const maxSessions = 4096
+
+// Station is the BGP side of a collector. Use Open. Methods are safe for concurrent use.
+type Station struct {
+	Options
+	rib       *rib.RIB
+	listeners []net.Listener
+	items     chan item
+	stopped   chan struct{}
+	sessions  sync.WaitGroup
+	accepting sync.WaitGroup
+	writing   sync.WaitGroup
+	open      atomic.Int64
+
+	// The writer's.
+	peers map[peerKey]*peer
+	names map[uint32]int // peers by BGP identifier
+
+	view    atomic.Pointer[[]*peer] // for Sessions
+	refused atomic.Uint64           // connections of addresses that are no neighbours
+	failed  atomic.Uint64           // connections that did not become sessions
+	stats   atomic.Pointer[rib.Stats]
+}
+
+// item is work for the writer: a batch of a session, or a function.
+type item struct {
+	session *session
+	batch   *route.Batch
+	do      func()
+}
+
+// Open listens. Close ends it.
+func Open(o Options) (*Station, error) {
+	table, err := rib.New(o.RIB)
+	if err != nil {
+		return nil, err
+	}
+	s := &Station{Options: o, rib: table, items: make(chan item, 8), stopped: make(chan struct{}),
+		peers: map[peerKey]*peer{}, names: map[uint32]int{}}
+	s.view.Store(&[]*peer{})
+	s.stats.Store(new(table.Stats()))
+	for _, address := range o.Listen {
+		l, err := s.listen(address)
+		if err != nil {
+			s.closeListeners()
+			table.Close()
+			return nil, err
+		}
+		s.listeners = append(s.listeners, l)
+	}
+	s.writing.Go(s.write)
+	for _, l := range s.listeners {
+		s.accepting.Go(func() { s.accept(l) })
+	}
+	return s, nil
+}
+
+func (s *Station) listen(address string) (net.Listener, error) {
+	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error { return s.setKeys(c) }}
+	l, err := config.Listen(bg, "tcp", address)
+	if errors.Is(err, os.ErrPermission) {
+		return nil, fmt.Errorf("listen for BGP on %s: %w (ports below 1024 need CAP_NET_BIND_SERVICE)", address, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listen for BGP on %s: %w", address, err)
+	}
+	return l, nil
+}
+
+// RIB is the routing table.
+func (s *Station) RIB() *rib.RIB { return s.rib }
+
+// Addresses are where the station listens.
+func (s *Station) Addresses() (all []string) {
+	for _, l := range s.listeners {
+		all = append(all, l.Addr().String())
+	}
+	return all
+}
+
+// Close ends all sessions. Readers of the routing table may go on until Free.
+func (s *Station) Close() {
+	if s == nil {
+		return
+	}
+	close(s.stopped)
+	s.closeListeners()
+	s.accepting.Wait()
+	s.sessions.Wait()
+	close(s.items)
+	s.writing.Wait()
+}
+
+// Abort closes a station that nobody has used, and gives its memory back.
+func (s *Station) Abort() {
+	s.Close()
+	s.Free()
+}
+
+// Free gives the routing table's memory back, after Close. No reader may be left.
+func (s *Station) Free() {
+	if s != nil {
+		s.rib.Close()
+	}
+}
+
+func (s *Station) closeListeners() {
+	for _, l := range s.listeners {
+		_ = l.Close()
+	}
+}
+
+func (s *Station) stopping() bool {
+	select {
+	case <-s.stopped:
+		return true
+	default:
+		return false
+	}
+}
+
+// accept takes connections until the listener is closed.
+func (s *Station) accept(l net.Listener) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			if s.stopping() || errors.Is(err, net.ErrClosed) {
+				return
+			}
+			// Out of descriptors, mostly: it passes.
+			select {
+			case <-s.stopped:
+				return
+			case <-time.After(100 * time.Millisecond):
+			}
+			continue
+		}
+		address := addressOf(c.RemoteAddr())
+		switch {
+		case !s.neighbor(address):
+			s.refused.Add(1)
+			s.reject(c, bgp.CeaseRejected)
+		case s.open.Load() >= maxSessions:
+			s.failed.Add(1)
+			s.reject(c, bgp.CeaseNoResources)
+		default:
+			s.open.Add(1)
+			s.sessions.Go(func() {
+				defer s.open.Add(-1)
+				s.serve(c.(*net.TCPConn), address)
+			})
+		}
+	}
+}
+
+// reject closes a connection with a reason.
+func (s *Station) reject(c net.Conn, subcode uint8) {
+	_ = c.SetDeadline(time.Now().Add(time.Second))
+	n := bgp.Notification{Code: bgp.Cease, Subcode: subcode}
+	_, _ = c.Write(n.Append(nil))
+	_ = c.Close()
+}
+
+func addressOf(a net.Addr) netip.Addr {
+	if tcp, ok := a.(*net.TCPAddr); ok {
+		return tcp.AddrPort().Addr().Unmap().WithZone("")
+	}
+	return netip.Addr{}
+}
+
+// neighbor reports whether an address may connect.
+func (s *Station) neighbor(a netip.Addr) bool {
+	for _, p := range s.Neighbors {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// Session is what is known of a neighbour's session, or of the one that it had last.
+type Session struct {
+	Address netip.Addr
+	Router  string // name of the router in the routing table: its BGP identifier
+	AS      uint32
+	Up      bool
+	// Since is when the session began, or ended.
+	Since time.Time
+	// Until is when the routes of a session that ended go.
+	Until     time.Time
+	Why       string // it ended
+	Sessions  uint64 // so far
+	Updates   uint64 // UPDATE messages of all sessions
+	Routes    [route.Families]int64
+	Complete  [route.Families]bool // the session has announced all that it has: End-of-RIB
+	Reasons   [bgp.Reasons]uint64  // what was wrong with UPDATEs
+	Refused   uint64               // routes that did not fit in the table
+	Undecoded uint64
+}
+
+// Stats are what a station counts.
+type Stats struct {
+	RIB      rib.Stats
+	Refused  uint64 // connections of addresses that are not configured
+	Failed   uint64 // connections of neighbours that did not become a session
+	Sessions []Session
+}
+
+// Stats returns the counts as of the writer's last turn, at most some tenths of a second ago.
+func (s *Station) Stats() Stats {
+	all := Stats{RIB: *s.stats.Load(), Refused: s.refused.Load(), Failed: s.failed.Load()}
+	for _, p := range *s.view.Load() {
+		all.Sessions = append(all.Sessions, p.report())
+	}
+	return all
+}
+
+// String is one line for the log.
+func (x *Session) String() string {
+	state := "down"
+	if x.Up {
+		state = "up"
+	}
+	return strings.Join([]string{x.Address.String(), x.Router, state}, " ")
+}

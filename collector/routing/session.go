@@ -1,0 +1,335 @@
+package routing
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+
+	"github.com/metranova/flow-collector/decoder/bgp"
+	"github.com/metranova/flow-collector/decoder/route"
+)
+
+// session is one connection of a neighbour. Its goroutine runs serve, and reads.
+type session struct {
+	station *Station
+	conn    *net.TCPConn
+	address netip.Addr
+	theirs  bgp.Open
+	ours    bgp.Open
+	hold    time.Duration // as agreed; 0: none
+	walker  *bgp.Walker
+	free    chan *route.Batch // batches that nobody uses
+	peer    *peer             // the writer's
+
+	writing sync.Mutex
+	once    sync.Once
+	why     string // it ended
+	// hardReset has its routes go at once.
+	hardReset bool
+	graceful  atomic.Bool // graceful restart was agreed on
+
+	updates atomic.Uint64
+	reasons [bgp.Reasons]atomic.Uint64
+}
+
+const (
+	// openWait is how long a neighbour may take for its OPEN and its first KEEPALIVE.
+	openWait = 60 * time.Second
+	// restartTime is what we say that we need for a restart, in seconds (RFC 4724).
+	restartTime = 120
+	batches     = 4
+	// batchRoutes is how many changes a batch has before it is handed over, about.
+	batchRoutes   = 512
+	receiveBuffer = 4 << 20 // that a socket asks the kernel for
+	readBuffer    = 256 << 10
+)
+
+// serve is the life of a connection.
+func (s *Station) serve(c *net.TCPConn, address netip.Addr) {
+	x := &session{station: s, conn: c, address: address, free: make(chan *route.Batch, batches)}
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() {
+		select {
+		case <-s.stopped:
+			x.stop()
+		case <-stop:
+		}
+	}()
+	_ = c.SetReadBuffer(receiveBuffer)
+	r := &reader{conn: c, buffer: make([]byte, readBuffer)}
+	if err := x.establish(r); err != nil {
+		s.failed.Add(1)
+		x.fail(err)
+		s.Log.Info("a BGP connection did not become a session", zap.String("neighbor", address.String()),
+			zap.String("why", x.why))
+		return
+	}
+	for range batches {
+		x.free <- &route.Batch{Decode: bgp.Decode}
+	}
+	x.walker = bgp.NewWalker(bgp.Agreed(&x.ours, &x.theirs), s.rib.Hasher())
+	s.run(func() { s.begin(x) })
+	keepalives := make(chan struct{})
+	go x.keepAlive(keepalives)
+	err := x.read(r)
+	close(keepalives)
+	x.fail(err)
+	s.run(func() { s.ended(x) })
+}
+
+// run has the writer call f, and waits for it.
+func (s *Station) run(f func()) {
+	done := make(chan struct{})
+	s.items <- item{do: func() {
+		defer close(done)
+		f()
+	}}
+	<-done
+}
+
+// establish exchanges OPENs: states Connect to Established of RFC 4271 section 8, of a speaker that waits.
+func (x *session) establish(r *reader) error {
+	s := x.station
+	_ = x.conn.SetDeadline(time.Now().Add(openWait))
+	kind, body, err := r.message()
+	if err != nil {
+		return err
+	}
+	if kind != bgp.OpenType {
+		return unexpected(kind, body)
+	}
+	if x.theirs, err = bgp.ParseOpen(body); err != nil {
+		return err
+	}
+	id := binary.BigEndian.Uint32(s.routerID(x.conn).AsSlice())
+	if x.theirs.ID == id && (s.AS == 0 || s.AS == x.theirs.AS) {
+		return &bgp.Notification{Code: bgp.OpenError, Subcode: 3} // RFC 6286
+	}
+	x.hold = min(time.Duration(x.theirs.HoldTime)*time.Second, s.HoldTime)
+	x.ours = x.theirs.Answer(s.AS, id, uint16(min(s.HoldTime/time.Second, math.MaxUint16)), restartTime)
+	x.graceful.Store(x.ours.Graceful)
+	if err := x.write(bgp.AppendKeepalive(x.ours.Append(nil))); err != nil {
+		return err
+	}
+	if kind, body, err = r.message(); err != nil {
+		return err
+	}
+	if kind != bgp.KeepaliveType {
+		return unexpected(kind, body)
+	}
+	r.extended = x.theirs.Extended
+	_ = x.conn.SetDeadline(time.Time{})
+	if x.hold > 0 {
+		x.setUserTimeout()
+	}
+	return nil
+}
+
+// unexpected is the error of a message that may not come in the present state (RFC 6608).
+func unexpected(kind bgp.Type, body []byte) error {
+	if kind == bgp.NotificationType {
+		return &received{*bgp.ParseNotification(body)}
+	}
+	return &bgp.Notification{Code: bgp.StateError}
+}
+
+// received is a NOTIFICATION of the neighbour, which has no answer.
+type received struct{ bgp.Notification }
+
+func (n *received) Error() string { return "the neighbour says: " + n.Notification.Error() }
+
+// routerID is our BGP identifier in a session.
+func (s *Station) routerID(c net.Conn) netip.Addr {
+	if s.RouterID.IsValid() {
+		return s.RouterID
+	}
+	if a := addressOf(c.LocalAddr()); a.Is4() && !a.IsUnspecified() {
+		return a
+	}
+	return netip.AddrFrom4([4]byte{127, 0, 0, 1})
+}
+
+// setUserTimeout has the kernel give up when nothing that we sent is acknowledged within the hold time.
+func (x *session) setUserTimeout() {
+	if raw, err := x.conn.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) {
+			_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(x.hold/time.Millisecond))
+		})
+	}
+}
+
+// read takes messages into batches until the session ends.
+func (x *session) read(r *reader) error {
+	batch := <-x.free
+	// hand gives the batch to the writer. Its walker's counts go along.
+	hand := func() {
+		for i := range x.reasons {
+			x.reasons[i].Store(x.walker.Counts[i])
+		}
+		if len(batch.Changes)+len(batch.Complete) == 0 {
+			return
+		}
+		x.station.items <- item{session: x, batch: batch}
+		batch = <-x.free
+		batch.Reset()
+	}
+	for {
+		if !r.buffered() {
+			hand()
+			if x.hold > 0 {
+				_ = x.conn.SetReadDeadline(time.Now().Add(x.hold))
+			}
+		}
+		kind, body, err := r.message()
+		if err == nil {
+			switch kind {
+			case bgp.UpdateType:
+				x.updates.Add(1)
+				err = x.walker.Update(body, batch)
+			case bgp.KeepaliveType, bgp.RefreshType:
+			default:
+				err = unexpected(kind, body)
+			}
+		}
+		if err != nil {
+			hand()
+			return err
+		}
+		// An End-of-RIB stands for what came before it: what follows goes into the next batch.
+		if len(batch.Changes) >= batchRoutes || len(batch.Complete) > 0 {
+			hand()
+		}
+	}
+}
+
+// keepAlive sends a KEEPALIVE every third of the hold time.
+func (x *session) keepAlive(stop <-chan struct{}) {
+	if x.hold == 0 {
+		return
+	}
+	timer := time.NewTicker(x.hold / 3)
+	defer timer.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-timer.C:
+			if x.write(bgp.AppendKeepalive(nil)) != nil {
+				return // the reader learns of it too
+			}
+		}
+	}
+}
+
+func (x *session) write(b []byte) error {
+	x.writing.Lock()
+	defer x.writing.Unlock()
+	if _, err := x.conn.Write(b); err != nil {
+		return fmt.Errorf("send: %w", err)
+	}
+	return nil
+}
+
+// fail ends the session after an error.
+func (x *session) fail(err error) {
+	var n *bgp.Notification
+	var theirs *received
+	switch {
+	case errors.As(err, &theirs):
+		x.once.Do(func() {
+			x.why, x.hardReset = theirs.Error(), theirs.HardReset()
+			_ = x.conn.Close()
+		})
+	case errors.As(err, &n):
+		x.end(n, "we say: "+n.Error())
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		x.end(&bgp.Notification{Code: bgp.HoldExpired}, "nothing came within the hold time")
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		x.end(nil, "the neighbour has closed the connection")
+	default:
+		x.end(nil, err.Error())
+	}
+}
+
+// end closes the connection, with a reason for the neighbour or without. Only the first end counts.
+func (x *session) end(n *bgp.Notification, why string) {
+	x.once.Do(func() {
+		x.why = why
+		if n != nil {
+			_ = x.conn.SetWriteDeadline(time.Now().Add(time.Second))
+			_, _ = x.conn.Write(n.Append(nil))
+		}
+		_ = x.conn.Close()
+	})
+}
+
+// stop ends the session because the collector stops: without a NOTIFICATION where graceful restart was agreed on.
+func (x *session) stop() {
+	if x.graceful.Load() {
+		x.end(nil, "the collector stops")
+		return
+	}
+	x.end(&bgp.Notification{Code: bgp.Cease, Subcode: bgp.CeaseShutdown}, "the collector stops")
+}
+
+// reader reads whole messages from a connection.
+type reader struct {
+	conn       net.Conn
+	buffer     []byte
+	start, end int
+	extended   bool
+}
+
+// buffered reports whether a whole message is there already.
+func (r *reader) buffered() bool {
+	have := r.end - r.start
+	return have >= bgp.HeaderBytes && have >= int(binary.BigEndian.Uint16(r.buffer[r.start+16:]))
+}
+
+// message returns the next message; its body is valid until the next call.
+func (r *reader) message() (kind bgp.Type, body []byte, err error) {
+	if err := r.fill(bgp.HeaderBytes); err != nil {
+		return 0, nil, err
+	}
+	length, kind, err := bgp.Header(r.buffer[r.start:r.end], r.extended)
+	if err != nil {
+		return 0, nil, err
+	}
+	if err := r.fill(length); err != nil {
+		return 0, nil, err
+	}
+	body = r.buffer[r.start+bgp.HeaderBytes : r.start+length]
+	r.start += length
+	return kind, body, nil
+}
+
+// fill reads until so many bytes are there.
+func (r *reader) fill(n int) error {
+	if r.end-r.start >= n {
+		return nil
+	}
+	if len(r.buffer)-r.start < bgp.MaxExtended {
+		r.end = copy(r.buffer, r.buffer[r.start:r.end])
+		r.start = 0
+	}
+	for r.end-r.start < n {
+		got, err := r.conn.Read(r.buffer[r.end:])
+		r.end += got
+		if err != nil && r.end-r.start < n {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,78 @@
+package service
+
+import (
+	"encoding/hex"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/metranova/flow-collector/collector/testkit"
+	"github.com/metranova/flow-collector/decoder/bgp"
+)
+
+// Rows have what the exporter's routes say, once its router has announced them.
+func TestServe_routes(t *testing.T) {
+	page, peering := testkit.FreePort(t), testkit.FreePort(t)
+	r := startServe(t, "CLICKHOUSE_FLOW_TTL=", "HTTP_LISTEN="+page, "BGP_LISTEN="+peering,
+		"BGP_NEIGHBORS=127.0.0.0/8", "ROUTING_AS=bgp")
+	c, err := net.Dial("tcp", peering)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	send := func(b []byte) {
+		if _, err := c.Write(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	open := bgp.Open{AS: 64500, HoldTime: 90, ID: 0xc0000201}
+	send(open.Append(nil))
+	answer := make([]byte, bgp.HeaderBytes)
+	if _, err := io.ReadFull(c, answer); err != nil || answer[18] != byte(bgp.OpenType) {
+		t.Fatalf("no OPEN: %v, %v", answer, err)
+	}
+	send(bgp.AppendKeepalive(nil))
+	// 0.0.0.0/0 over AS 64501 64501 64502, by 192.0.2.9, local preference 200, MED 7, community 64500:1.
+	body, _ := hex.DecodeString("0000" + "0031" + "40010100" + "40020e0203" + "0000fbf5" + "0000fbf5" + "0000fbf6" +
+		"400304c0000209" + "80040400000007" + "400504000000c8" + "c00804fbf40001" + "00")
+	send(append(bgp.AppendHeader(nil, bgp.UpdateType, len(body)), body...))
+	metrics := func() string {
+		response, err := http.Get("http://" + page + "/metrics")
+		if err != nil {
+			return ""
+		}
+		defer response.Body.Close()
+		text, _ := io.ReadAll(response.Body)
+		return string(text)
+	}
+	testkit.WaitFor(t, "the route", func() bool {
+		return strings.Contains(metrics(),
+			`flow_collector_routing_routes{family="ipv4 unicast",neighbor="127.0.0.1",router="192.0.2.1"} 1`)
+	})
+	testkit.Send(t, r.address, testkit.Payloads(t, "softflowd-v5")...)
+	testkit.WaitFor(t, "look-ups", func() bool {
+		text := metrics()
+		return strings.Contains(text, `flow_collector_routing_lookups_total{result="default"} `) &&
+			!strings.Contains(text, `flow_collector_routing_lookups_total{result="default"} 0`)
+	})
+	_ = c.Close()
+	testkit.WaitFor(t, "the end of the session", func() bool {
+		return strings.Contains(metrics(),
+			`flow_collector_routing_session_up{neighbor="127.0.0.1",router="192.0.2.1"} 0`)
+	})
+	testkit.Send(t, r.address, testkit.Payloads(t, "softflowd-v5")...) // the route is used still
+	testkit.WaitFor(t, "look-ups of stale routes", func() bool {
+		return !strings.Contains(metrics(), `flow_collector_routing_lookups_total{result="stale"} 0`)
+	})
+	r.stop(t)
+	got := testkit.Ask(t, r.cfg, `SELECT src_as_id, dst_as_id, peer_as_id, toString(peer_ip), ext.bgp_as_path_id,
+		ext.bgp_as_path_padding, ext.bgp_community, ext.bgp_local_pref, ext.bgp_med FROM data_flow GROUP BY ALL`)
+	want := "64502\t64502\t64501\t::ffff:192.0.2.9\t[64501,64502]\t[2,1]\t['64500:1']\t200\t7"
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -1,0 +1,55 @@
+package setup
+
+import (
+	"net/netip"
+
+	"go.uber.org/zap"
+
+	"github.com/metranova/flow-collector/collector/config"
+	"github.com/metranova/flow-collector/collector/routing"
+	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/enrich"
+	"github.com/metranova/flow-collector/enrich/rib"
+)
+
+// Routing opens the sessions with routers; nil where that is off.
+func Routing(cfg *config.Config, log *zap.Logger) (*routing.Station, error) {
+	r := &cfg.Routing
+	if !r.On() {
+		return nil, nil
+	}
+	o := routing.Options{
+		Listen: r.BGP.Listen, Neighbors: r.BGP.Neighbors, AS: uint32(r.BGP.AS), HoldTime: r.BGP.HoldTime,
+		KeepStale: r.BGP.KeepStale, Log: log.Named("routing"),
+		RIB: rib.Options{MaxMemory: int64(r.MaxMemory), MaxRoutes: int64(r.MaxRoutes)},
+	}
+	if r.BGP.RouterID != "" {
+		o.RouterID = netip.MustParseAddr(r.BGP.RouterID) // as config.Load has checked
+	}
+	if r.BGP.MD5File != "" {
+		keys, err := routing.ReadPasswords(r.BGP.MD5File)
+		if err != nil {
+			return nil, err
+		}
+		o.Passwords = keys
+	}
+	return routing.Open(o)
+}
+
+// Routes are what rows take from a station, which may be nil.
+func Routes(cfg *config.Config, s *routing.Station) enrich.RouteOptions {
+	if s == nil {
+		return enrich.RouteOptions{}
+	}
+	o := enrich.RouteOptions{RIB: s.RIB(), Agents: map[flow.Addr]flow.Addr{}}
+	for exporter, router := range cfg.Routing.Agents {
+		o.Agents[flow.AddrFrom(exporter)] = flow.AddrFrom(router)
+	}
+	switch cfg.Routing.AS {
+	case "bgp":
+		o.AS = enrich.ASRoute
+	case "exporter":
+		o.AS = enrich.ASRecord
+	}
+	return o
+}
