@@ -178,6 +178,8 @@ func (p *parser) payload(kind uint16, b []byte) {
 			return
 		}
 		p.ppp(b[6:])
+	case typeNSH:
+		p.serviceHeader(b)
 	default:
 		if header := carried(kind, b); header > 0 {
 			p.carriedFrame(b, header)
@@ -194,6 +196,15 @@ func (p *parser) ppp(b []byte) {
 		p.info.Cut = true
 		return
 	}
+	// Cisco HDLC, which POS and serial interfaces use in place of PPP: unicast or broadcast, 0, EtherType.
+	if (b[0] == 0x0f || b[0] == 0x8f) && b[1] == 0 {
+		if len(b) < 4 {
+			p.info.Cut = true
+			return
+		}
+		p.payload(binary.BigEndian.Uint16(b[2:]), b[4:])
+		return
+	}
 	kind, size := binary.BigEndian.Uint16(b), 2
 	if b[0]&1 != 0 { // a number of one byte (RFC 1661 §6.5): in one of two bytes, the first is even
 		kind, size = uint16(b[0]), 1
@@ -205,6 +216,30 @@ func (p *parser) ppp(b []byte) {
 	case pppIPv6:
 		p.ipv6(b)
 	case pppMPLS, pppMPLSMC:
+		p.mpls(b)
+	}
+}
+
+// serviceHeader reads a network service header (RFC 8300 §2.2), whose length is in words of 4 bytes.
+func (p *parser) serviceHeader(b []byte) {
+	const ipv4, ipv6, ethernet, mpls = 1, 2, 3, 5 // next protocols
+	if len(b) < 8 {
+		p.info.Cut = true
+		return
+	}
+	header, next := 4*int(b[1]&0x3f), b[3]
+	if header < 8 || header > len(b) {
+		p.info.Cut = true
+		return
+	}
+	switch b = b[header:]; next {
+	case ipv4:
+		p.ipv4(b)
+	case ipv6:
+		p.ipv6(b)
+	case ethernet:
+		p.carriedFrame(b, 0)
+	case mpls:
 		p.mpls(b)
 	}
 }

@@ -14,6 +14,7 @@ const (
 	typeMACsec     = 0x88e5 // IEEE 802.1AE; read where the frame is not encrypted
 	typePBB        = 0x88e7 // IEEE 802.1ah: service tag, then a frame
 	typeFabricPath = 0x8903 // Cisco FabricPath: tree and TTL, then a frame
+	typeNSH        = 0x894f // RFC 8300: service chains
 	typeTRILL      = 0x22f3 // RFC 6325: header, then a frame
 )
 

@@ -55,6 +55,7 @@ type Decoder struct {
 	last    *agent
 	from    flow.Addr // the source of the latest datagram
 	batch   *flow.Batch
+	lengths *frameLengths // of the agent whose sample is being read
 
 	// What receivers get, in memory that is reused.
 	counters  flow.InterfaceCounters
@@ -94,6 +95,7 @@ type agent struct {
 	sequence  exporter.Sequence
 	uptimeMs  uint32
 	samplers  samplers
+	lengths   frameLengths
 }
 
 // Sample formats (enterprise 0).
@@ -224,6 +226,7 @@ func (d *Decoder) flowSample(m *datagram, r reader, expanded bool) bool {
 		return false
 	}
 	d.observe(m, h.source, h.sequence, h.drops)
+	d.lengths = &m.agent.lengths
 
 	f := d.batch.Next()
 	f.Protocol = flow.SFlow5

@@ -17,7 +17,10 @@ type parts struct {
 	ipLength uint32
 	src, dst [6]byte
 	ethernet bool
-	stripped uint16 // the outermost tag that a switch removed (extended_vlantunnel); 0: none
+	// The frame's length as sampled_ethernet has it; 0: unknown.
+	ethernetLength uint32
+	sampledOnly    bool   // sampled_header states the length of the sampled bytes only, or none
+	stripped       uint16 // the outermost tag that a switch removed (extended_vlantunnel); 0: none
 }
 
 // described is a packet as sampled_ipv4 or sampled_ipv6 describes it. Has is 0 if there was none.
@@ -93,6 +96,9 @@ func (d *Decoder) header(f *flow.Record, r *reader, seen *parts) bool {
 	if r.failed {
 		return false
 	}
+	if seen.frame && f.Sent(flow.SrcAddr) {
+		return true // of two headers, as of a packet and what it carries, the first counts
+	}
 	seen.any, seen.frame = true, true
 	f.Bytes = uint64(length)
 	f.Has |= flow.Bytes
@@ -117,11 +123,27 @@ func (d *Decoder) header(f *flow.Record, r *reader, seen *parts) bool {
 	}
 	info := d.parseFrame(frame, first, f)
 	seen.cut = info.Cut
-	if uint64(length) <= uint64(len(frame))+uint64(stripped) {
-		// the agent sent the length of the sampled bytes instead
+	if !d.lengths.states(&info, len(frame), length, stripped) {
 		f.Bytes = max(f.Bytes, wholeLength(&info, first, length, stripped))
 	}
 	return true
+}
+
+// frameLengths tell of an agent whether it states the lengths of frames, or only those of the bytes that it sampled. A
+// frame with an IP header that claims more than there is would be multiplied if all lengths were doubted.
+type frameLengths struct {
+	known   bool // it stated a length beyond the sampled bytes
+	largest int  // bytes of its longest sampled header: shorter ones are whole frames
+}
+
+// states reports whether a stated length is that of the frame.
+func (l *frameLengths) states(info *packet.Info, sampled int, length, stripped uint32) bool {
+	beyond := uint64(length) > uint64(sampled)+uint64(stripped)
+	if beyond && info.IP && info.LinkLength+info.NetworkLength <= int(length) {
+		l.known = true
+	}
+	l.largest = max(l.largest, sampled)
+	return beyond || l.known && sampled < l.largest
 }
 
 // parseFrame reads a frame. If it has no MPLS labels, those of extended_mpls are kept.
@@ -141,6 +163,9 @@ func (d *Decoder) parseFrame(frame []byte, first packet.Layer, f *flow.Record) p
 // isPacket reports whether a so-called Ethernet frame begins with an IP header: the packet's length matches the
 // frame's, with or without a checksum.
 func isPacket(b []byte, length uint32) bool {
+	if hasChecksum4(b) {
+		return true
+	}
 	const leastFrame, mostLink = 64, 26 // bytes; mostLink: Ethernet header, two tags and checksum
 	var packet uint32
 	switch {
@@ -157,6 +182,18 @@ func isPacket(b []byte, length uint32) bool {
 		return length == packet || length == packet+fcs
 	}
 	return length >= packet && length <= packet+mostLink || packet < leastFrame && length == leastFrame
+}
+
+// hasChecksum4 reports whether b begins with an IPv4 header without options whose checksum is right (RFC 1071).
+func hasChecksum4(b []byte) bool {
+	if len(b) < 20 || b[0] != 0x45 || b[10]|b[11] == 0 {
+		return false
+	}
+	sum := uint32(0)
+	for i := 0; i < 20; i += 2 {
+		sum += uint32(binary.BigEndian.Uint16(b[i:]))
+	}
+	return uint16(sum>>16+sum&0xffff) == 0xffff
 }
 
 // wholeLength returns a frame's length from its IP header, link header and checksum included. It returns 0 if the
@@ -180,14 +217,14 @@ func ethernet(r *reader, seen *parts) bool {
 	if len(r.b) < padded {
 		size = 6
 	}
-	r.skip(4) // length
+	length := r.uint32()
 	src, dst := r.fixed(size), r.fixed(size)
 	r.skip(4) // EtherType
 	if r.failed {
 		return false
 	}
 	seen.any, seen.ethernet = true, true
-	seen.src, seen.dst = [6]byte(src), [6]byte(dst)
+	seen.src, seen.dst, seen.ethernetLength = [6]byte(src), [6]byte(dst), length
 	return true
 }
 
@@ -223,10 +260,25 @@ func fields6(r *reader, seen *parts) bool {
 	return true
 }
 
+// length takes the length from the first that knows it: the packet's in sampled_ipv4 or sampled_ipv6, the frame's in
+// sampled_header, that in sampled_ethernet. Agents send the same packet in several descriptions, in any order; pmacct,
+// goflow2 and nfdump take the packet's too.
+func (seen *parts) length(f *flow.Record) {
+	switch {
+	case seen.ipLength > 0:
+		f.Bytes = uint64(seen.ipLength)
+	case f.Bytes == 0 && seen.ethernetLength > 0:
+		f.Bytes = uint64(seen.ethernetLength)
+	case !seen.frame && seen.ip.Has == 0:
+		return
+	}
+	f.Has |= flow.Bytes
+}
+
 // complete fills in from the agent's own descriptions what the sampled header lacks: everything if it has no IP header,
-// or what was cut off if both describe the same packet. The packet's length replaces the frame's, as in sfacctd, if the
-// agent knows it.
+// or what was cut off if both describe the same packet.
 func (seen *parts) complete(f *flow.Record) {
+	seen.length(f)
 	if seen.ethernet && !f.Sent(flow.SrcMAC) {
 		f.SrcMAC, f.DstMAC = seen.src, seen.dst
 		f.Has |= flow.SrcMAC | flow.DstMAC
@@ -238,10 +290,6 @@ func (seen *parts) complete(f *flow.Record) {
 	ip := &seen.ip
 	if ip.Has == 0 {
 		return
-	}
-	if seen.ipLength > 0 || !seen.frame {
-		f.Bytes = uint64(seen.ipLength)
-		f.Has |= flow.Bytes
 	}
 	if !f.Sent(flow.SrcAddr) {
 		f.IPVersion, f.SrcAddr, f.DstAddr = ip.IPVersion, ip.SrcAddr, ip.DstAddr
