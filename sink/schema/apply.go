@@ -249,10 +249,11 @@ type existing struct {
 }
 
 type existingColumn struct {
-	Table string `ch:"table"`
-	Name  string `ch:"name"`
-	Type  string `ch:"type"`
-	Codec string `ch:"compression_codec"`
+	Table   string `ch:"table"`
+	Name    string `ch:"name"`
+	Type    string `ch:"type"`
+	Codec   string `ch:"compression_codec"`
+	Comment string `ch:"comment"`
 }
 
 // inspect reads the state of the database.
@@ -273,7 +274,7 @@ func inspect(ctx context.Context, conn driver.Conn, s *Settings) (*state, error)
 	}
 	var columns []existingColumn
 	if err := conn.Select(ctx, &columns,
-		"SELECT table, name, type, compression_codec FROM system.columns WHERE database = "+
+		"SELECT table, name, type, compression_codec, comment FROM system.columns WHERE database = "+
 			literal(s.Database)+" ORDER BY table, position"); err != nil {
 		return nil, fmt.Errorf("read system.columns of %s: %w", s.Database, err)
 	}

@@ -161,7 +161,8 @@ func FlowColumns() []Column {
 			Comment: "One packet in so many was sampled; 0 if the exporter said 0."},
 		{Name: "sampling_source", Type: typeText, Value: "f.SamplingSource.String()", Steady: true,
 			Optional: true, Number: 21,
-			Comment: "Where the rate comes from: override, record, selector, interface, domain, header, assumed."},
+			Comment: "Where the rate comes from: override, record, byte_swapped, selector, exporter, interface, part, " +
+				"domain, inferred, ambiguous, header, header_16_bit, assumed."},
 		{Name: "in_if_index", Type: "UInt32", Value: "f.InIfKind.Number(f.InIf)", Optional: true, Number: 40,
 			Comment: "ifIndex that the flow came in by, whether metadata knows it or not; 0 is not known. " +
 				sFlowNumbers},

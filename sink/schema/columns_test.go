@@ -3,12 +3,15 @@ package schema
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/metranova/flow-collector/decoder/flow"
 )
 
 // Names and numbers are each there once.
@@ -133,5 +136,19 @@ func TestApplyWithoutTheRightToAlter(t *testing.T) {
 	var exception *clickhouse.Exception
 	if !errors.As(err, &exception) || !strings.Contains(err.Error(), "dst_port") {
 		t.Errorf("a table without dst_port: %v", err)
+	}
+}
+
+// The comment of sampling_source has every value of the column.
+func TestSamplingSourceHasEveryValue(t *testing.T) {
+	values := strings.Split(strings.TrimSuffix(flowColumn("sampling_source").Comment, "."), ": ")[1]
+	n := 0
+	for source := flow.SamplingAssumed; source <= flow.SamplingAmbiguous; source++ {
+		if n++; !slices.Contains(strings.Split(values, ", "), source.String()) {
+			t.Errorf("%s is missing in %q", source, values)
+		}
+	}
+	if got := len(strings.Split(values, ", ")); got != n {
+		t.Errorf("%d values, want %d", got, n)
 	}
 }

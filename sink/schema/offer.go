@@ -54,6 +54,29 @@ func (p *planner) codecs(t *table, old *existing) {
 	p.offers[len(p.offers)-1].Rewrites = true
 }
 
+// comments offers what DESCRIBE would say of the columns of a table that was made now.
+func (p *planner) comments(t *table, old *existing) {
+	if !strings.HasSuffix(old.Engine, "MergeTree") {
+		return
+	}
+	is := map[string]string{}
+	for _, c := range old.columns {
+		is[c.Name] = c.Comment
+	}
+	var parts, names []string
+	for i := range t.columns {
+		c := &t.columns[i]
+		if have, there := is[c.name]; there && c.comment != "" && have != c.comment {
+			parts = append(parts, "COMMENT COLUMN "+ident(c.name)+" "+literal(c.comment))
+			names = append(names, c.name)
+		}
+	}
+	if len(parts) > 0 {
+		p.offer(t.name, p.alter(t.name, strings.Join(parts, ", ")), "comments of %d columns (%s), which replace those "+
+			"that are there", len(names), shortList(names))
+	}
+}
+
 func shortList(names []string) string {
 	const most = 4
 	if len(names) <= most {

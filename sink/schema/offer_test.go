@@ -66,3 +66,35 @@ func TestOffers(t *testing.T) {
 		t.Errorf("still offered %+v, %v", offers, err)
 	}
 }
+
+// The comments of a new version reach an existing table only if the operator asks for it.
+func TestOffers_comments(t *testing.T) {
+	conn, ctx := engine(t), context.Background()
+	s := goldenSettings()
+	apply(t, conn, s)
+	run(t, conn, "ALTER TABLE golden.data_flow COMMENT COLUMN sampling_source 'Old.', COMMENT COLUMN src_ip ''")
+	run(t, conn, "ALTER TABLE golden.collector_loss COMMENT COLUMN stage 'It''s old.'")
+	if lines := apply(t, conn, s); len(lines) != 0 {
+		t.Errorf("a start says %q", lines)
+	}
+	offers, err := Offers(ctx, conn, s)
+	if err != nil || len(offers) != 2 {
+		t.Fatalf("offered %+v, %v; want two changes", offers, err)
+	}
+	for _, o := range offers {
+		if o.Rewrites || !strings.Contains(o.Line, "comments of ") {
+			t.Errorf("offered %+v", o)
+		}
+		if err := Accept(ctx, conn, o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var comment string
+	if err := conn.QueryRow(ctx, "SELECT comment FROM system.columns WHERE database = 'golden' AND table = 'data_flow' "+
+		"AND name = 'sampling_source'").Scan(&comment); err != nil || comment != flowColumn("sampling_source").Comment {
+		t.Errorf("the comment is %q, %v", comment, err)
+	}
+	if offers, err = Offers(ctx, conn, s); err != nil || len(offers) != 0 {
+		t.Errorf("still offered %+v, %v", offers, err)
+	}
+}

@@ -95,6 +95,7 @@ func (p *planner) table(t *table) {
 	p.keys(t, &old)
 	p.deduplication(t, &old)
 	p.codecs(t, &old)
+	p.comments(t, &old)
 }
 
 // engineFits reports whether the object can serve as the table. Tables whose engine does something to the rows

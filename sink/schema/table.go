@@ -10,7 +10,7 @@ type column struct {
 	name, typ string
 	defaults  string // the DEFAULT expression, if any
 	codec     string // what stands in CODEC(…), if anything
-	comment   string // what DESCRIBE says of it; an existing column keeps the one it has
+	comment   string // what DESCRIBE says of it; an existing column keeps its own until the operator accepts an Offer
 	paths     paths  // of a JSON column: its typed paths
 	optional  bool   // rows are stored without it, too
 }
