@@ -26,6 +26,7 @@ const (
 	TotalsForgotten
 	OtherSetIDs         // sets: with the set ids of the other protocol (NetFlow v9 or IPFIX)
 	OptionsWithoutScope // templates: IPFIX options templates without a scope
+	SamplingForgotten   // rates: announced once, and not repeated while others were
 	PaddingLeftOut      // sets: behind padding that is in no length
 	readingCount
 )
@@ -49,7 +50,7 @@ func (r Reading) String() string {
 		"sampling_bytes_swapped",
 		"sampling_all_16_bits", "header_clock_wrong", "record_clock_wrong", "end_before_start", "uptime_without_start",
 		"plain_fractions", "time_units_mixed", "totals_repeated", "totals_forgotten", "other_set_ids",
-		"options_without_scope", "padding_left_out",
+		"options_without_scope", "sampling_forgotten", "padding_left_out",
 	}[r]
 }
 
@@ -72,6 +73,7 @@ func (r Reading) Text() string {
 		"totals of more flows than are remembered: some count twice",
 		"set ids of the other protocol (NetFlow v9 has 0 and 1, IPFIX 2 and 3), read nevertheless",
 		"options templates without a scope, which IPFIX forbids, read nevertheless",
+		"sampling rates that the exporter does not repeat any more, forgotten",
 		"padding between sets that their lengths leave out, passed over",
 	}[r]
 }
@@ -85,6 +87,8 @@ func (r Reading) Unit() string {
 		return "sets"
 	case OptionsWithoutScope:
 		return "templates"
+	case SamplingForgotten:
+		return "rates"
 	case TimeUnitsMixed:
 		return "times"
 	}

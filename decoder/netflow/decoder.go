@@ -152,9 +152,9 @@ type source struct {
 	saved      bool        // once
 	savedNames *flow.Names // as they were then
 
-	announcers   []announcer           // the domains that announced sampling rates
-	domainRates  map[sessionKey]uint32 // rates of domains that other domains announced
-	ratesChanged uint64                // grows with each new sampling rate
+	announcers   []announcer              // the domains that announced sampling rates
+	domainRates  map[sessionKey]heardRate // rates of domains that other domains announced
+	ratesChanged uint64                   // grows with each new sampling rate
 }
 
 type sessionKey struct {

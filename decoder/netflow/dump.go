@@ -82,8 +82,8 @@ func (d *Decoder) dump(src *source, s *session) Domain {
 
 func (s *samplingRates) dump() (all []ScopedRate) {
 	rates := maps.Clone(s.several)
-	for key, rate := range s.single {
-		put(&rates, scope{key}, rate)
+	for key, heard := range s.single {
+		put(&rates, scope{key}, heard)
 	}
 	for _, of := range slices.SortedFunc(maps.Keys(rates), func(a, b scope) int {
 		return slices.CompareFunc(a[:], b[:], func(a,
@@ -91,7 +91,7 @@ func (s *samplingRates) dump() (all []ScopedRate) {
 			return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.id, b.id))
 		})
 	}) {
-		all = append(all, ScopedRate{of.String(), rates[of]})
+		all = append(all, ScopedRate{of.String(), rates[of].rate})
 	}
 	return all
 }

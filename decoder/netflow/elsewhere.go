@@ -47,13 +47,20 @@ func (src *source) silence(key sessionKey) {
 }
 
 // announceDomain keeps the rate that one domain's option record says of another (scope observationDomainId, IE 149).
-func (src *source) announceDomain(key sessionKey, rate uint32) (changed bool) {
+// now is in Unix seconds. Those that were not repeated for as long as templates live are forgotten; n is how many.
+func (src *source) announceDomain(key sessionKey, rate, now, keep uint32) (changed bool, n int) {
 	was, known := src.domainRates[key]
-	if was == rate || !known && len(src.domainRates) >= maxAnnouncers {
-		return false
+	if !known && len(src.domainRates) >= maxAnnouncers {
+		return false, 0
 	}
-	put(&src.domainRates, key, rate)
-	return true
+	put(&src.domainRates, key, heardRate{rate, now})
+	for other, heard := range src.domainRates {
+		if heard.seen+keep < now {
+			delete(src.domainRates, other)
+			n++
+		}
+	}
+	return was.rate != rate || n > 0, n
 }
 
 // elsewhere is what the other domains of an exporter say of one domain's records. It is worked out once for each
@@ -88,7 +95,7 @@ func (s *session) samplerElsewhere(id uint64) uint32 {
 	var found agreed
 	for i := range s.source.announcers {
 		if a := &s.source.announcers[i]; s.hears(a) {
-			found.add(agreed{rate: a.rates.single[scopeKey{bySampler, id}]})
+			found.add(agreed{rate: a.rates.single[scopeKey{bySampler, id}].rate})
 		}
 	}
 	return found.sure()
@@ -127,7 +134,7 @@ func (s *session) resolveElsewhere() *elsewhere {
 	if e.changes == s.source.ratesChanged {
 		return e
 	}
-	*e = elsewhere{changes: s.source.ratesChanged, named: s.source.domainRates[s.key], any: !s.sampling.empty()}
+	*e = elsewhere{changes: s.source.ratesChanged, named: s.source.domainRates[s.key].rate, any: !s.sampling.empty()}
 	e.any = e.any || e.named != 0
 	var only agreed
 	for i := range s.source.announcers {

@@ -110,6 +110,7 @@ func (d *Decoder) Tick(now int64, b *flow.Batch) {
 			d.expireHeld(s, now)
 			if src.transport == 0 {
 				s.expire(now - int64(d.o.TemplateExpiry))
+				s.ageRates(now, int64(d.o.TemplateExpiry))
 			}
 			d.settle(s)
 			s.stream.Known.Store(uint32(len(s.byID)))

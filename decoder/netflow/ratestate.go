@@ -2,7 +2,8 @@ package netflow
 
 // save fills in what is known of scopes.
 func (s *DomainState) save(t *scopedRates) {
-	for key, rate := range t.single {
+	for key, heard := range t.single {
+		rate := heard.rate
 		switch {
 		case key.kind == bySampler:
 			put(&s.BySampler, key.id, rate)
@@ -16,8 +17,8 @@ func (s *DomainState) save(t *scopedRates) {
 			s.ByScope = append(s.ByScope, ScopeState{Of: scopeState(&scope{key}), Rate: rate})
 		}
 	}
-	for of, rate := range t.several {
-		s.ByScope = append(s.ByScope, ScopeState{Of: scopeState(&of), Rate: rate})
+	for of, heard := range t.several {
+		s.ByScope = append(s.ByScope, ScopeState{Of: scopeState(&of), Rate: heard.rate})
 	}
 	for key, by := range t.joins {
 		s.ByScope = append(s.ByScope, ScopeState{Of: scopeState(&scope{key}),
@@ -37,9 +38,10 @@ func scopeState(of *scope) []ScopeName {
 // says is.
 func (s *DomainState) restored() *samplingRates {
 	r := &samplingRates{domain: s.Rate, system: s.SystemRate, lastSampler: s.LastSampler, seen: s.Sampled}
+	r.domainSeen, r.systemSeen = seconds(r.seen), seconds(r.seen)
 	set := func(kind scopeKind, id uint64, rate uint32) {
 		if rate != 0 {
-			r.set(&scope{{kind, id}}, rate)
+			r.set(&scope{{kind, id}}, rate, seconds(r.seen))
 		}
 	}
 	for id, rate := range s.BySampler {
@@ -77,7 +79,7 @@ func (s *samplingRates) restore(one *ScopeState) {
 		of[i] = scopeKey{kind, name.ID}
 	}
 	if one.Rate != 0 {
-		s.set(&of, one.Rate)
+		s.set(&of, one.Rate, seconds(s.seen))
 		return
 	}
 	var by selectors
@@ -85,6 +87,6 @@ func (s *samplingRates) restore(one *ScopeState) {
 		by.add(id)
 	}
 	if by.n > 0 {
-		s.join(of[0], by)
+		s.join(of[0], by, seconds(s.seen))
 	}
 }

@@ -13,6 +13,8 @@ type samplingRates struct {
 	domain      uint32 // of an option record that names no part of the domain
 	system      uint32 // the same, for all domains of the exporter
 	lastSampler uint32 // the rate of the sampler that was described last
+	domainSeen  uint32 // when domain was last said, Unix seconds
+	systemSeen  uint32 // the same of system
 	seen        int64  // when the latest of them came, Unix nanoseconds
 	unscalable  bool   // a sampler of which no rate follows was described
 	swapped     bool   // the bytes of rates are in the wrong order, as an earlier value showed
@@ -151,11 +153,11 @@ func (s *session) find(rates *samplingRates, m *metered, from, to scopeKind) (fo
 		}
 		for _, id := range ids[:n] {
 			key := scopeKey{kind, id}
-			if found.rate = rates.single[key]; found.rate != 0 {
+			if found.rate = rates.single[key].rate; found.rate != 0 {
 				return found
 			}
 			if by, joined := rates.joins[key]; joined {
-				if found.rate = s.product(rates, &by); found.rate != 0 {
+				if found.rate = s.product(rates, &by.selectors); found.rate != 0 {
 					return found
 				}
 			}
@@ -186,7 +188,7 @@ func (s *samplingRates) whole(kind scopeKind, m *metered) uint32 {
 				key[at] = scopeKey{k, ids[min(try, max(count-1, 0))]}
 				named = named && count > 0
 			}
-			if rate := s.several[key]; named && rate != 0 {
+			if rate := s.several[key].rate; named && rate != 0 {
 				return rate
 			}
 		}
@@ -198,7 +200,7 @@ func (s *samplingRates) whole(kind scopeKind, m *metered) uint32 {
 func (s *session) product(rates *samplingRates, by *selectors) uint32 {
 	all := uint64(1)
 	for _, id := range by.ids[:by.n] {
-		rate := rates.single[scopeKey{bySampler, id}]
+		rate := rates.single[scopeKey{bySampler, id}].rate
 		if shared := rates.shared[scopeKey{bySampler, id}]; rate == 0 && shared != nil {
 			rate = shared.agreed().sure()
 		}
@@ -347,11 +349,14 @@ func (s *session) learnSampling(o *optionRecord, now int64) {
 	changed := false
 	switch {
 	case rate != 0 && of.len() == 1 && of[0].kind == byDomain:
-		changed = s.source.announceDomain(sessionKey{s.key.protocol, o.domain}, rate)
+		var forgotten int
+		changed, forgotten = s.source.announceDomain(sessionKey{s.key.protocol, o.domain}, rate, seconds(now),
+			seconds(int64(s.decoder.o.TemplateExpiry)))
+		s.stream.Read(exporter.SamplingForgotten, uint64(forgotten))
 	case rate != 0:
-		changed = own.learn(&of, rate, o.ofExporter(s))
+		changed = own.learn(&of, rate, o.ofExporter(s), seconds(now))
 	case joins:
-		changed = own.join(key, o.selectors)
+		changed = own.join(key, o.selectors, seconds(now))
 	case o.raw.algorithm == timeBased:
 		changed, own.unscalable = !own.unscalable, true
 	default:
@@ -369,9 +374,9 @@ func (s *session) learnSampling(o *optionRecord, now int64) {
 
 // learn keeps a rate where the option record says that it belongs; of is empty where it is the domain's, or with system
 // the exporter's. It reports whether that is news.
-func (s *samplingRates) learn(of *scope, rate uint32, system bool) (changed bool) {
+func (s *samplingRates) learn(of *scope, rate uint32, system bool, now uint32) (changed bool) {
 	if of.len() > 0 {
-		changed = s.set(of, rate)
+		changed = s.set(of, rate, now)
 		if of[0].kind == bySampler && s.get(of) == rate {
 			changed = changed || s.lastSampler != rate
 			s.lastSampler = rate
@@ -379,9 +384,9 @@ func (s *samplingRates) learn(of *scope, rate uint32, system bool) (changed bool
 		return changed
 	}
 	changed = s.domain != rate || system && s.system != rate
-	s.domain = rate
+	s.domain, s.domainSeen = rate, now
 	if system {
-		s.system = rate
+		s.system, s.systemSeen = rate, now
 	}
 	return changed
 }

@@ -212,9 +212,9 @@ func TestSamplersAreBounded(t *testing.T) {
 	of := func(id uint64) *scope { return &scope{{bySampler, id}, {byCard, id % 3}} }
 	for i := range uint64(2 * maxSamplers) {
 		for _, one := range []*scope{sampler(i), port(uint32(i)), of(i)} {
-			s.learn(one, 10+uint32(i%100), false)
+			s.learn(one, 10+uint32(i%100), false, 1)
 		}
-		s.join(scopeKey{byInterface, i}, selectors{ids: [maxSelectors]uint64{i}, n: 1})
+		s.join(scopeKey{byInterface, i}, selectors{ids: [maxSelectors]uint64{i}, n: 1}, 1)
 	}
 	equal(t, "samplers and interfaces", len(s.single), 2*maxSamplers)
 	equal(t, "samplers of cards", len(s.several), maxSamplers)
@@ -226,11 +226,11 @@ func TestSamplersAreBounded(t *testing.T) {
 	}
 	// Those that are known can still change.
 	for _, one := range []*scope{sampler(1), port(1), of(1)} {
-		s.learn(one, 20, false)
+		s.learn(one, 20, false, 2)
 		equal(t, "new rate of "+one.String(), s.get(one), 20)
 	}
 	for i := range uint64(2 * maxShapes) {
-		s.set(&scope{{byTemplate, i}, {scopeKind(i%8) + byInterface, 1}}, 1)
+		s.set(&scope{{byTemplate, i}, {scopeKind(i%8) + byInterface, 1}}, 1, 1)
 	}
 	if len(s.shapes) > maxShapes {
 		t.Errorf("%d shapes", len(s.shapes))

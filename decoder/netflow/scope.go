@@ -274,12 +274,13 @@ func (s *selectors) add(id uint64) {
 
 // scopedRates are rates by scope. The zero value has none. For its worker only; reading may be shared.
 type scopedRates struct {
-	single  map[scopeKey]uint32
-	several map[scope]uint32       // of scopes that name more than one thing
-	shared  map[scopeKey]*rateSet  // of the scopes in several that name a thing
-	joins   map[scopeKey]selectors // things of which only the samplers are said
-	shapes  []shape                // by their kinds
-	kinds   [scopeKinds]bool       // that occur in any of them; noScope's says nothing
+	single  map[scopeKey]heardRate
+	several map[scope]heardRate         // of scopes that name more than one thing
+	shared  map[scopeKey]*rateSet       // of the scopes in several that name a thing
+	joins   map[scopeKey]heardSelectors // things of which only the samplers are said
+	shapes  []shape                     // by their kinds
+	oldest  uint32                      // none was heard before, Unix seconds; 0: there are none
+	kinds   [scopeKinds]bool            // that occur in any of them; noScope's says nothing
 }
 
 // maxShapes bounds the shapes of one observation domain, maxSamplers the scopes of one shape.
@@ -291,27 +292,37 @@ const (
 // get returns the rate of exactly one scope; 0: none is known.
 func (t *scopedRates) get(s *scope) uint32 {
 	if s.len() == 1 {
-		return t.single[s[0]]
+		return t.single[s[0]].rate
 	}
-	return t.several[*s]
+	return t.several[*s].rate
 }
 
 // set keeps the rate of a scope that is not empty, within the bounds. It reports whether that is news.
-func (t *scopedRates) set(s *scope, rate uint32) (changed bool) {
+func (t *scopedRates) set(s *scope, rate, now uint32) (changed bool) {
 	sh := t.shapeOf(s)
 	was := t.get(s)
-	if sh == nil || was == rate || was == 0 && sh.n >= maxSamplers {
+	if sh == nil || was == 0 && sh.n >= maxSamplers {
 		return false
 	}
+	heard := heardRate{rate, now}
+	if was == rate {
+		if s.len() == 1 {
+			t.single[s[0]] = heard
+		} else {
+			t.several[*s] = heard
+		}
+		return false
+	}
+	t.heardSince(now)
 	if was == 0 {
 		sh.n++
 	}
 	sh.rates.change(was, rate)
 	if s.len() == 1 {
-		put(&t.single, s[0], rate)
+		put(&t.single, s[0], heard)
 		return true
 	}
-	put(&t.several, *s, rate)
+	put(&t.several, *s, heard)
 	if s.names(byDomain) {
 		return true // nothing of it holds for other domains' records
 	}
@@ -327,12 +338,16 @@ func (t *scopedRates) set(s *scope, rate uint32) (changed bool) {
 }
 
 // join keeps by which samplers a thing's packets pass. It reports whether that is news.
-func (t *scopedRates) join(key scopeKey, by selectors) (changed bool) {
+func (t *scopedRates) join(key scopeKey, by selectors, now uint32) (changed bool) {
 	was, known := t.joins[key]
-	if was == by || !known && len(t.joins) >= maxSamplers {
+	if !known && len(t.joins) >= maxSamplers {
 		return false
 	}
-	put(&t.joins, key, by)
+	put(&t.joins, key, heardSelectors{by, now})
+	if was.selectors == by {
+		return false
+	}
+	t.heardSince(now)
 	t.kinds[key.kind] = true
 	return true
 }

@@ -88,7 +88,7 @@ func (s *session) knownRate(of *scope) uint32 {
 		rate = max(own.domain, own.system)
 	} else if rate = own.get(of); rate == 0 {
 		if by, joined := own.joins[of[0]]; joined {
-			rate = s.product(own, &by)
+			rate = s.product(own, &by.selectors)
 		}
 	}
 	if rate == 0 {

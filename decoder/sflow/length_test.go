@@ -61,7 +61,8 @@ func TestCase49_LengthsOfDevices(t *testing.T) {
 		{"the length of the header only, 8 bytes stripped", [][]byte{sampledHeaderOf(1, 128, 8, snapped)}, 1522},
 		{"less than the header", [][]byte{sampledHeaderOf(1, 64, 0, snapped)}, 1518},
 		{"the length of the header only, tagged", [][]byte{sampledHeaderOf(1, uint32(len(tagged)), 0, tagged)}, 1522},
-		{"the header without a link", [][]byte{sampledHeaderOf(headerIPv4, 40, 0, withLength4(packet4(), 0, 1500))}, 1500},
+		{"the header without a link", [][]byte{sampledHeaderOf(headerIPv4, 40, 0, withLength4(packet4(), 0, 1500))},
+			1500},
 		{"no length, and nothing to take it from", [][]byte{sampledHeaderOf(1, 0, 0, tcp4()[:10]), own(0)}, 0},
 		{"the agent's own length of the packet", [][]byte{sampledHeaderOf(1, 1518, 4, snapped), own(1500)}, 1500},
 		{"the agent's own only", [][]byte{own(1500)}, 1500},
@@ -77,7 +78,8 @@ func TestCase49_LengthsOfDevices(t *testing.T) {
 	}
 }
 
-// A small packet that claims to be a large one is not believed of an agent that is known to state the lengths of frames.
+// A small packet that claims to be a large one is not believed of an agent that is known to state the lengths of
+// frames.
 func TestCase49_PacketsThatClaimMore(t *testing.T) {
 	l := newLab(t, Options{})
 	claims := sampledHeaderOf(1, uint32(len(tcp4()))+4, 4, withLength4(tcp4(), 14, 65535))
@@ -122,7 +124,8 @@ func TestCase51_LinkLayersOfDevices(t *testing.T) {
 		})
 	}
 	l := newLab(t, Options{})
-	r := l.sample(compact(plainHead, sampledHeaderOf(1, 1518, 4, tcp4(7)), sampledHeaderOf(headerIPv6, 900, 0, packet6())))
+	r := l.sample(compact(plainHead, sampledHeaderOf(1, 1518, 4, tcp4(7)),
+		sampledHeaderOf(headerIPv6, 900, 0, packet6())))
 	equal(t, "of two headers, version", r.IPVersion, 4)
 	equal(t, "bytes", r.Bytes, 1518)
 	r = l.sample(compact(plainHead, sampledHeaderOf(1, 64, 4, bin("020000000002 020000000001 0806 0001")),

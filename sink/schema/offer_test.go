@@ -90,8 +90,10 @@ func TestOffers_comments(t *testing.T) {
 		}
 	}
 	var comment string
-	if err := conn.QueryRow(ctx, "SELECT comment FROM system.columns WHERE database = 'golden' AND table = 'data_flow' "+
-		"AND name = 'sampling_source'").Scan(&comment); err != nil || comment != flowColumn("sampling_source").Comment {
+	if err := conn.QueryRow(ctx,
+		"SELECT comment FROM system.columns WHERE database = 'golden' AND table = 'data_flow' "+
+			"AND name = 'sampling_source'").Scan(&comment); err != nil ||
+		comment != flowColumn("sampling_source").Comment {
 		t.Errorf("the comment is %q, %v", comment, err)
 	}
 	if offers, err = Offers(ctx, conn, s); err != nil || len(offers) != 0 {
