@@ -9,6 +9,7 @@ const (
 	// templates and sampling rates of NetFlow and IPFIX, including those of evicted streams
 	templateBytes = 24 << 20
 	nameBytes     = 16 << 20 // names of interfaces and VRFs, including the copy that is saved
+	totalsBytes   = 16 << 20 // totals of flows that are sent again (IE 85, 86)
 	heldBytes     = 32 << 20 // data that waits for its template
 	samplers      = 1 << 17  // sources of sFlow samples, some 100 bytes each
 
@@ -28,7 +29,7 @@ func (o Options) withDefaults() Options {
 		value *int
 		total int
 	}{
-		{&o.NetFlow.TemplateBytes, templateBytes}, {&o.NetFlow.NameBytes, nameBytes}, {&o.NetFlow.HeldBytes, heldBytes},
+		{&o.NetFlow.TemplateBytes, templateBytes}, {&o.NetFlow.NameBytes, nameBytes}, {&o.NetFlow.TotalsBytes, totalsBytes}, {&o.NetFlow.HeldBytes, heldBytes},
 		{&o.SFlow.Samplers, samplers},
 	} {
 		if *b.value <= 0 {

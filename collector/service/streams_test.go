@@ -212,6 +212,9 @@ func TestStreams_waitForTheStore(t *testing.T) {
 	}()
 	testkit.WaitFor(t, "a line about the server",
 		func() bool { return logs.FilterMessage("rows are collected and wait").Len() > 0 })
+	if len(sent) > 0 {
+		t.Error("all was sent before the store was there: nobody had to wait")
+	}
 	proxy.open(net.JoinHostPort(direct.Host, portText(direct.Port)))
 	if err := <-sent; err != nil {
 		t.Error(err)

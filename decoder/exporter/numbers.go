@@ -1,6 +1,9 @@
 package exporter
 
-import "slices"
+import (
+	"slices"
+	"unsafe"
+)
 
 // maxNumberedPorts bounds the source ports of one stream that are followed separately.
 const maxNumberedPorts = 8
@@ -52,6 +55,17 @@ func (q *Numbers) Observe(s *Stream, port uint16, number uint32, u Units) {
 		q.all.tell(list, s)
 		own.keepQuiet()
 	}
+}
+
+// Bytes is the memory that the runs of ports take, beside the Numbers themselves.
+func (q *Numbers) Bytes() int { return cap(q.ports) * int(unsafe.Sizeof(portNumbers{})) }
+
+// ForgetPorts gives the memory of Bytes back: the ports are learned again.
+func (q *Numbers) ForgetPorts() {
+	if q.split {
+		q.all.keepQuiet()
+	}
+	q.ports, q.split, q.apart, q.quiet = nil, false, 0, 0
 }
 
 // Evidence for and against a run for each port.

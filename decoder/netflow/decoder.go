@@ -40,6 +40,7 @@ type Options struct {
 	HeldBytes     int           // of all sources; 0: 32 MiB
 	TemplateBytes int           // of all sources, with sampling rates; 0: 24 MiB
 	NameBytes     int           // of all sources, for names of interfaces and VRFs; 0: 16 MiB
+	TotalsBytes   int           // of all sources, for totals of flows that are sent again; 0: 16 MiB
 	MaxRecords    int           // of one datagram, of those that leastFlow and Jumbo do not let pass; 0: 140
 	// bytes of a datagram beyond which MaxRecords holds for all records; 0: any datagram may be full
 	Jumbo          int
@@ -57,6 +58,7 @@ const (
 	defaultHeldBytes     = 32 << 20
 	defaultTemplateBytes = 24 << 20
 	defaultNameBytes     = 16 << 20
+	defaultTotalsBytes   = 16 << 20
 	defaultMaxRecords    = 140
 	// leastFlow is the length of a record that has all of an IPv4 flow: two addresses, two ports, two counters of 4
 	// bytes. As many as fit into a datagram of a jumbo frame are believed. Of shorter ones, and in a datagram that no
@@ -80,6 +82,7 @@ func (o Options) withDefaults() Options {
 		missing int
 	}{
 		{&o.HeldBytes, defaultHeldBytes}, {&o.TemplateBytes, defaultTemplateBytes}, {&o.NameBytes, defaultNameBytes},
+		{&o.TotalsBytes, defaultTotalsBytes},
 		{&o.MaxRecords, defaultMaxRecords},
 	} {
 		if *n.value <= 0 {
@@ -176,11 +179,12 @@ type session struct {
 	readings [exporter.ReadingCount]uint32 // of the datagram in hand
 	odd      bool                          // there are readings
 	templates
-	charged     int                  // what the source's account has of templates and sampling rates
-	held        map[uint16][]heldSet // by template id, each in the order they came
-	units       uint32               // flow records of the datagram in hand
-	options     uint32               // and option records
-	definitions uint32               // and template records
+	numbersCharged int                  // of charged, for sequence numbers of source ports
+	charged        int                  // what the source's account has of templates and sampling rates
+	held           map[uint16][]heldSet // by template id, each in the order they came
+	units          uint32               // flow records of the datagram in hand
+	options        uint32               // and option records
+	definitions    uint32               // and template records
 	// when the latest of the restored templates came, Unix nanoseconds; 0: none are
 	restored        int64
 	unknownSet      bool   // the datagram had a set that could not be counted
@@ -453,4 +457,8 @@ func (s *session) number(number uint32) {
 	s.numbers.Observe(s.stream, s.lastPort, number, exporter.Units{
 		Flows: s.units, Options: s.options, Templates: s.definitions, Unknown: s.unknownSet,
 	})
+	if n := s.numbers.Bytes(); n != s.numbersCharged {
+		s.numbersCharged = n
+		s.decoder.settle(s)
+	}
 }

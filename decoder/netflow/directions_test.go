@@ -181,25 +181,58 @@ func TestCase65_RepeatedTotals(t *testing.T) {
 	})
 }
 
+// The memory of totals is bounded, and a source that sends many flows takes it from none that sends few.
 func TestTotalsAreBounded(t *testing.T) {
-	all := newTotals()
-	now := received
-	forgotten := 0
-	for i := range uint64(3 * totalSets * totalWays) {
-		entry, known := all.find(i + 1)
-		if known {
-			t.Fatalf("flow %d is known", i)
-		}
-		if entry.tag != 0 {
-			forgotten++
-		}
-		*entry = total{tag: i + 1, seen: now}
-		now += int64(time.Millisecond)
+	const bytes, start = 1000 * flowBytes, exportMs - 600_000
+	l := newLab(t, Options{TotalsBytes: bytes})
+	items := func(n uint32, end int64, total uint64) []item {
+		return []item{el(8, u32(n)), el(85, u64(total)), el(152, u64(start)), el(153, u64(uint64(start+end)))}
 	}
-	equal(t, "forgotten", forgotten, 2*totalSets*totalWays)
-	if _, known := all.find(3 * totalSets * totalWays); !known {
-		t.Error("the latest flow is forgotten")
+	send := func(source string, n uint32, end int64, total uint64) uint64 {
+		l.source = addrPort(source)
+		return l.one(flow.IPFIX, items(n, end, total)...).Bytes
 	}
+	const small, large = "192.0.2.1:4000", "192.0.2.2:4000"
+	for i := range uint32(10) {
+		equal(t, "bytes of a new flow", send(small, i, 1000, 500), 500)
+	}
+	for i := range uint32(5000) {
+		l.received += int64(time.Millisecond)
+		send(large, i, 1000, 500)
+		if used := l.d.totals.memory.Used(); used > bytes {
+			t.Fatalf("%d bytes are used, want at most %d", used, bytes)
+		}
+	}
+	equal(t, "forgotten of the large source", l.stream(flow.IPFIX, 0).TimesRead(exporter.TotalsForgotten) >= 4000, true)
+	equal(t, "bytes of the latest flow", send(large, 4999, 2000, 700), 200)
+	equal(t, "bytes of a forgotten one", send(large, 1, 2000, 700), 700)
+	for i := range uint32(10) {
+		equal(t, "bytes of a small source's flow", send(small, i, 2000, 700), 200)
+	}
+	equal(t, "forgotten of the small source", l.stream(flow.IPFIX, 0).TimesRead(exporter.TotalsForgotten), 0)
+	l.wait(2 * time.Hour)
+	equal(t, "bytes used when all flows have ended", l.d.totals.memory.Used(), 0)
+	equal(t, "sources", len(l.d.totals.sources), 0)
+}
+
+// Sequence numbers of source ports are in the source's account, and go with it.
+func TestNumbersAreCharged(t *testing.T) {
+	l := newLab(t, Options{})
+	l.one(flow.IPFIX, v4Flow()...)
+	src := l.d.sources[ip128("192.0.2.1")]
+	before := src.has.templates.Used()
+	for port := range uint16(20) {
+		l.source = netipPort(l.source, 5000+port)
+		l.send(message(flow.IPFIX, 0, set(256, dataOf(v4Flow()...))))
+	}
+	s := src.sessions[sessionKey{flow.IPFIX, 0}]
+	equal(t, "bytes of the ports", src.has.templates.Used()-before, s.numbers.Bytes())
+	if n := s.numbers.Bytes(); n < 8*600 || n > 8*1000 {
+		t.Errorf("8 ports cost %d bytes", n)
+	}
+	src.evictTemplates(l.d, func(*template) bool { return true })
+	equal(t, "bytes when they were evicted", s.numbers.Bytes(), 0)
+	equal(t, "bytes of the source", src.has.templates.Used(), s.cost())
 }
 
 // Next hops of both families: that of the flow's own counts, the other where that is none (case 67).

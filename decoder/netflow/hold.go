@@ -127,6 +127,9 @@ func (d *Decoder) sweep(now int64) {
 		return
 	}
 	d.swept = now
+	if d.totals != nil {
+		d.totals.sweep(now)
+	}
 	before := now - int64(d.o.TemplateExpiry)
 	for _, src := range d.sources {
 		for key, p := range src.parked {

@@ -80,13 +80,16 @@ func (d *Decoder) fits(src *source, n int) bool {
 // settle makes the source's account of templates and rates what the session has of them, and evicts others' where that
 // is too much.
 func (d *Decoder) settle(s *session) {
-	if now := s.bytes + s.sampling.bytes(); now != s.charged {
+	if now := s.cost(); now != s.charged {
 		s.source.has.templates.Seen = s.stream.LastSeen.Load()
 		d.memory.templates.Add(&s.source.has.templates, now-s.charged)
 		s.charged = now
 		d.evictTemplates()
 	}
 }
+
+// cost is what the session has of the source's account: definitions, rates and sequence numbers of ports.
+func (s *session) cost() int { return s.bytes + s.sampling.bytes() + s.numbers.Bytes() }
 
 // evictTemplates keeps the budget of templates.
 func (d *Decoder) evictTemplates() {
@@ -118,6 +121,7 @@ func (src *source) evictTemplates(d *Decoder, may func(*template) bool) {
 		}
 	}
 	for _, s := range src.sessions {
+		s.numbers.ForgetPorts()
 		if s.sampling.count() > manyRates {
 			s.stream.Fail(exporter.NameLimit, uint64(s.sampling.count()))
 			s.sampling = samplingRates{}
@@ -125,7 +129,7 @@ func (src *source) evictTemplates(d *Decoder, may func(*template) bool) {
 		}
 		n := uint64(0)
 		for id, t := range s.byID {
-			if src.has.templates.Used()-(s.charged-s.bytes-s.sampling.bytes()) <= enough {
+			if src.has.templates.Used()-(s.charged-s.cost()) <= enough {
 				break
 			}
 			if may(t) {
@@ -134,7 +138,7 @@ func (src *source) evictTemplates(d *Decoder, may func(*template) bool) {
 			}
 		}
 		s.stream.Fail(exporter.TemplateEvicted, n)
-		now := s.bytes + s.sampling.bytes()
+		now := s.cost()
 		d.memory.templates.Add(&src.has.templates, now-s.charged)
 		s.charged = now
 		if src.has.templates.Used() <= enough {
@@ -165,6 +169,8 @@ func (s *session) StreamEvicted(*exporter.Stream) {
 	if d.last == s {
 		d.last = nil
 	}
+	s.numbers = exporter.Numbers{} // which are not kept
+	d.settle(s)
 	p := &parked{
 		templates: s.templates, sampling: s.sampling, bootMs: s.bootMs,
 		evictions: s.stream.Evictions.Load() + 1, charged: s.charged,

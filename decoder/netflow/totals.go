@@ -3,17 +3,12 @@ package netflow
 import (
 	"encoding/binary"
 	"hash/maphash"
+	"slices"
 	"time"
 
+	"github.com/metranova/flow-collector/decoder/budget"
 	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/decoder/flow"
-)
-
-// Flows whose totals are remembered: sets of a few entries, in some 4 MB. The memory is taken with the first record of
-// totals.
-const (
-	totalSets = 1 << 14
-	totalWays = 4
 )
 
 // forgetTotals is after how long without a record a flow is taken to have ended.
@@ -22,18 +17,28 @@ const forgetTotals = int64(time.Hour)
 // totals remember what flows counted up to their latest record. IE 85 and 86 count since the flow began, and some
 // exporters (Juniper SRX) send them at each active timeout: a record's share is then the difference to the record
 // before. Two records are of one flow if they agree in exporter, domain, addresses, ports, protocol, interfaces, VLAN
-// and the exact start.
+// and the exact start. Sources share the memory as package budget says; connections of one address are one source.
 type totals struct {
-	seed maphash.Seed
-	sets [][totalWays]total
+	seed    maphash.Seed
+	memory  *budget.Budget[*sourceTotals] // bytes
+	sources map[flow.Addr]*sourceTotals
+}
+
+// sourceTotals are those of one address.
+type sourceTotals struct {
+	flows  map[uint64]total // by tag
+	holder budget.Holder[*sourceTotals]
+	stream *exporter.Stream // of the latest record
 }
 
 type total struct {
-	tag    uint64 // 0: empty
 	endMs  int64
 	seen   int64 // Unix nanoseconds
 	counts [4]uint64
 }
+
+// flowBytes is what a flow costs: 57 bytes in a map that is half full after it grew.
+const flowBytes = 112
 
 // The counters of a total, by their index in counts.
 const (
@@ -43,8 +48,9 @@ const (
 	totalReversePackets
 )
 
-func newTotals() *totals {
-	return &totals{seed: maphash.MakeSeed(), sets: make([][totalWays]total, totalSets)}
+func newTotals(bytes int) *totals {
+	return &totals{seed: maphash.MakeSeed(), sources: map[flow.Addr]*sourceTotals{},
+		memory: budget.New[*sourceTotals](budget.Limits{Total: bytes, Share: bytes})}
 }
 
 // subtract turns the totals among a record's counters into what was counted since the flow's record before. have are
@@ -55,22 +61,22 @@ func (d *Decoder) subtract(r *flow.Record, w *raw, s *session, c *context, have 
 		return
 	}
 	if d.totals == nil {
-		d.totals = newTotals()
+		d.totals = newTotals(d.o.TotalsBytes)
 	}
 	tag := d.totals.tag(r, s, start)
-	entry, known := d.totals.find(tag)
+	entry, known := d.totals.of(s.source.addr).flows[tag]
 	if !known {
-		if entry.tag != 0 && c.received-entry.seen < forgetTotals {
-			s.read(exporter.TotalsForgotten)
-		}
-		*entry = total{tag: tag, endMs: r.EndMs, seen: c.received}
+		entry = total{endMs: r.EndMs, seen: c.received}
 		for i, counter := range have {
 			entry.counts[i] = counter.n
 		}
+		d.totals.keep(s, tag, entry)
 		return
 	}
+	own := d.totals.of(s.source.addr).flows
 	entry.seen = c.received
 	if r.EndMs == entry.endMs {
+		own[tag] = entry
 		return // another record of the same time is none of the flow's next totals
 	}
 	late := r.EndMs < entry.endMs
@@ -98,6 +104,7 @@ func (d *Decoder) subtract(r *flow.Record, w *raw, s *session, c *context, have 
 	if !late {
 		entry.endMs = r.EndMs
 	}
+	own[tag] = entry
 	s.read(exporter.TotalsRepeated)
 }
 
@@ -113,7 +120,7 @@ func (w *usual) exactStart() (start int64, ok bool) {
 	return w.startMs, true
 }
 
-// tag names a flow; it is never 0.
+// tag names a flow.
 func (t *totals) tag(r *flow.Record, s *session, start int64) uint64 {
 	var key [91]byte
 	copy(key[0:], r.Source[:])
@@ -130,20 +137,69 @@ func (t *totals) tag(r *flow.Record, s *session, start int64) uint64 {
 	binary.BigEndian.PutUint16(key[78:], r.TemplateID)
 	copy(key[80:], r.SrcMAC[:])
 	key[86], key[87], key[88], key[89], key[90] = r.IPProtocol, r.ToS, r.ICMPType, r.ICMPCode, r.Direction
-	return max(maphash.Bytes(t.seed, key[:]), 1)
+	return maphash.Bytes(t.seed, key[:])
 }
 
-// find returns the entry of a flow, or the one to replace: an empty one, else the one that was not seen for longest.
-func (t *totals) find(tag uint64) (entry *total, known bool) {
-	set := &t.sets[tag%totalSets]
-	entry = &set[0]
-	for i := range set {
-		switch one := &set[i]; {
-		case one.tag == tag:
-			return one, true
-		case entry.tag != 0 && (one.tag == 0 || one.seen < entry.seen):
-			entry = one
+// of returns the totals of an address.
+func (t *totals) of(addr flow.Addr) *sourceTotals {
+	own := t.sources[addr]
+	if own == nil {
+		own = &sourceTotals{flows: map[uint64]total{}}
+		own.holder.Of = own
+		t.sources[addr] = own
+	}
+	return own
+}
+
+// keep remembers a flow. Where there are too many, the source that has most loses a quarter of its own: those that were
+// not seen for longest.
+func (t *totals) keep(s *session, tag uint64, entry total) {
+	own := t.of(s.source.addr)
+	own.flows[tag], own.stream = entry, s.stream
+	own.holder.Standing, own.holder.Seen = s.stream.Standing()
+	t.memory.Add(&own.holder, flowBytes)
+	for t.memory.Over() {
+		t.evict(t.memory.Victim().Of, entry.seen)
+	}
+}
+
+// evict makes a source forget a quarter of its flows. Those that have ended are no loss.
+func (t *totals) evict(victim *sourceTotals, now int64) {
+	seen := make([]int64, 0, len(victim.flows))
+	for _, one := range victim.flows {
+		seen = append(seen, one.seen)
+	}
+	slices.Sort(seen)
+	if n := t.forget(victim, seen[len(seen)/4]+1, now); n > 0 {
+		victim.stream.Read(exporter.TotalsForgotten, uint64(n))
+	}
+}
+
+// forget removes the flows of a source that were last seen before a time, and gives their memory back. It returns how
+// many of them may come again.
+func (t *totals) forget(of *sourceTotals, before, now int64) (open int) {
+	was := len(of.flows)
+	left := make(map[uint64]total, was)
+	for tag, one := range of.flows {
+		if one.seen >= before {
+			left[tag] = one
+		} else if now-one.seen < forgetTotals {
+			open++
 		}
 	}
-	return entry, false
+	if len(left) == was {
+		return 0
+	}
+	of.flows = left
+	t.memory.Add(&of.holder, flowBytes*(len(left)-was))
+	return open
+}
+
+// sweep forgets flows that have ended, and sources without any.
+func (t *totals) sweep(now int64) {
+	for addr, of := range t.sources {
+		if t.forget(of, now-forgetTotals, now); len(of.flows) == 0 {
+			delete(t.sources, addr)
+		}
+	}
 }
