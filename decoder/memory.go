@@ -29,7 +29,8 @@ func (o Options) withDefaults() Options {
 		value *int
 		total int
 	}{
-		{&o.NetFlow.TemplateBytes, templateBytes}, {&o.NetFlow.NameBytes, nameBytes}, {&o.NetFlow.TotalsBytes, totalsBytes}, {&o.NetFlow.HeldBytes, heldBytes},
+		{&o.NetFlow.TemplateBytes, templateBytes}, {&o.NetFlow.NameBytes, nameBytes},
+		{&o.NetFlow.TotalsBytes, totalsBytes}, {&o.NetFlow.HeldBytes, heldBytes},
 		{&o.SFlow.Samplers, samplers},
 	} {
 		if *b.value <= 0 {
