@@ -106,8 +106,60 @@ func checkPanel(t *testing.T, p panel) {
 		case strings.Contains(strings.ReplaceAll(sql, "ANY LEFT JOIN", ""), " JOIN (") ||
 			strings.Contains(strings.ReplaceAll(sql, "ANY LEFT JOIN", ""), "LEFT JOIN"):
 			wrong("a join that is not ANY LEFT counts a flow again for every copy of a record")
+		case flowReads(sql) > 1 && !strings.Contains(sql, "meta_ip WHERE ref IN") || flowReads(sql) > 3:
+			wrong("its query reads data_flow %d times; a second time is for the refs of prefixes alone", flowReads(sql))
 		case summed.MatchString(sql) && (!strings.Contains(sql, "sum") || strings.Contains(sql, "count()")):
 			wrong("rows of an aggregate are summed up: sum(flow_count) instead of count()")
+		}
+	}
+}
+
+var (
+	flowRead  = regexp.MustCompile(`\bFROM data_flow\b`)
+	tableRead = regexp.MustCompile(`\b(?:FROM|JOIN|IN) (\w+)`)
+	tableName = regexp.MustCompile(`(?:WITH|,)\s+(\w+) AS \(`)
+)
+
+// flowReads counts how often a query reads data_flow. A common table expression is read again wherever its name stands.
+func flowReads(sql string) int {
+	bodies := map[string]string{}
+	main := sql
+	for _, at := range tableName.FindAllStringSubmatchIndex(sql, -1) {
+		end, depth := at[1], 1
+		for ; depth > 0 && end < len(sql); end++ {
+			switch sql[end] {
+			case '(':
+				depth++
+			case ')':
+				depth--
+			}
+		}
+		bodies[sql[at[2]:at[3]]] = sql[at[1]:end]
+		main = strings.Replace(main, sql[at[1]:end], "", 1)
+	}
+	var count func(text string) int
+	count = func(text string) int {
+		n := len(flowRead.FindAllString(text, -1))
+		for _, read := range tableRead.FindAllStringSubmatch(text, -1) {
+			if body, known := bodies[read[1]]; known {
+				n += count(body)
+			}
+		}
+		return n
+	}
+	return count(main)
+}
+
+func TestFlowReads(t *testing.T) {
+	for sql, want := range map[string]int{
+		"SELECT 1 FROM data_flow":                                  1,
+		"SELECT 1 FROM data_flow_by_edge_as_5m":                    0,
+		"WITH f AS (SELECT 1 FROM data_flow) SELECT max(x) FROM f": 1,
+		"WITH f AS (\n SELECT max(a) FROM data_flow\n), top AS (\n SELECT 2 FROM f\n)\nSELECT if(a IN top, 1, 0) FROM f " +
+			"ANY LEFT JOIN (SELECT 3 FROM m WHERE ref IN (SELECT ref FROM f)) AS p": 3,
+	} {
+		if got := flowReads(sql); got != want {
+			t.Errorf("%d reads, want %d: %s", got, want, sql)
 		}
 	}
 }
