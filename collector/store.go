@@ -17,10 +17,10 @@ import (
 func storeCommand() *cli.Command {
 	return &cli.Command{
 		Name:            "store",
-		Usage:           "serve the local store (started by run)",
-		Description:     "This is the process that opens the engine. `collector run` starts it and watches over it; nobody else has to.",
-		Hidden:          true,
+		Usage:           "what the tables take on disk: store usage",
+		Description:     "Without a command this is the process that opens the engine. `collector run` starts it and watches over it; nobody else has to.",
 		SkipFlagParsing: true,
+		Commands:        []*cli.Command{usageCommand()},
 		Action: func(ctx context.Context, c *cli.Command) error {
 			o, err := store.OptionsFromArguments(c.Args().Slice(), os.Getenv)
 			if errors.Is(err, flag.ErrHelp) {
