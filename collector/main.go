@@ -55,6 +55,8 @@ Why is a row so:      collector metadata show 192.0.2.7`,
 			schemaCommand(),
 			compareCommand(),
 			storeCommand(),
+			exportCommand(),
+			importCommand(),
 			versionCommand(),
 		},
 	}
