@@ -5,11 +5,14 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Snapshot is the metadata at one moment. It is immutable, so that all workers may read it; a newer one replaces it as
 // a whole. The zero value is not usable: NewBuilder().Build() returns an empty one.
 type Snapshot struct {
+	_ [0]sync.Mutex // go vet reports copies
+
 	devices       map[netip.Addr]DeviceMatch
 	interfaces    map[string]map[uint32]Interface // by device id, then index
 	applications  ports

@@ -8,6 +8,8 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	_ "github.com/metranova/flow-collector/sink/linuxonly"
 )
 
 // AnyCore is no core in particular.

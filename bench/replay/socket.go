@@ -8,6 +8,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	_ "github.com/metranova/flow-collector/sink/linuxonly"
 )
 
 // batchDatagrams is how many datagrams one system call sends.

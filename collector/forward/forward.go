@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/metranova/flow-collector/decoder/exporter"
+	_ "github.com/metranova/flow-collector/sink/linuxonly"
 )
 
 // Options say where to send. Without targets there is nothing to open.

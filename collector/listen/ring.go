@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/metranova/flow-collector/decoder/exporter"
+	_ "github.com/metranova/flow-collector/sink/linuxonly"
 )
 
 // batchDatagrams is how many datagrams one system call takes.

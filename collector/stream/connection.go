@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	_ "github.com/metranova/flow-collector/sink/linuxonly"
 )
 
 // Sizes of buffers, in bytes. A large one is made only for as much as was sent.

@@ -1,5 +1,7 @@
 package flow
 
+import "sync"
+
 // batchRecords is how many records are handed on together: enough to amortize the call, few enough to stay in the
 // first-level cache during the following stages.
 const batchRecords = 32
@@ -8,6 +10,8 @@ const batchRecords = 32
 // The slices in a record (ASPath, Communities, SRv6Segments) are the batch's memory and valid as long as it is. A Batch
 // belongs to one goroutine.
 type Batch struct {
+	_ [0]sync.Mutex // go vet reports copies
+
 	emit    func([]Record)
 	n       int
 	numbers []uint32

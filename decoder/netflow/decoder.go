@@ -25,6 +25,7 @@ package netflow
 import (
 	"encoding/binary"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/metranova/flow-collector/decoder/budget"
@@ -97,6 +98,8 @@ func (o Options) withDefaults() Options {
 
 // Decoder decodes the datagrams of one worker. It is not safe for concurrent use.
 type Decoder struct {
+	_ [0]sync.Mutex // go vet reports copies
+
 	o         Options
 	compiler  *compiler
 	table     *exporter.Table

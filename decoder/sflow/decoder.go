@@ -23,6 +23,7 @@ package sflow
 
 import (
 	"cmp"
+	"sync"
 	"time"
 
 	"github.com/metranova/flow-collector/decoder/budget"
@@ -46,6 +47,8 @@ type Options struct {
 
 // Decoder decodes the datagrams of one worker. It is not safe for concurrent use.
 type Decoder struct {
+	_ [0]sync.Mutex // go vet reports copies
+
 	o       Options
 	parse   packet.Options
 	table   *exporter.Table

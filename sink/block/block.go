@@ -13,6 +13,7 @@ package block
 
 import (
 	"slices"
+	"sync"
 
 	"github.com/metranova/flow-collector/enrich"
 	"github.com/metranova/flow-collector/sink/native"
@@ -35,6 +36,8 @@ type Layout struct {
 // Block collects rows in memory that it reuses. It belongs to one goroutine. A row's strings are copied; those of
 // LowCardinality columns are also referenced until Reset.
 type Block struct {
+	_ [0]sync.Mutex // go vet reports copies
+
 	rows          int
 	firstReceived int64
 	days          []int64

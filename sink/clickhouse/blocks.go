@@ -3,6 +3,7 @@ package clickhouse
 import (
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/metranova/flow-collector/decoder/flow"
@@ -30,6 +31,8 @@ type BlocksOptions struct {
 // Blocks are the rows of one worker as blocks of columns, a block at a time. It is a sink.TrafficBatcher and a
 // sink.DayLimiter, and belongs to one goroutine.
 type Blocks struct {
+	_ [0]sync.Mutex // go vet reports copies
+
 	o       BlocksOptions
 	query   string
 	block   *block.Block

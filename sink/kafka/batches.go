@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"sync"
 	"time"
 
 	"github.com/metranova/flow-collector/decoder/flow"
@@ -22,6 +23,8 @@ const defaultBatchBytes = 1 << 20
 
 // Batches are the rows of one worker as messages, a batch at a time. It is a sink.Batcher and belongs to one goroutine.
 type Batches struct {
+	_ [0]sync.Mutex // go vet reports copies
+
 	o       BatchesOptions
 	batch   *message.Batch
 	started time.Time // when the batch got its first message

@@ -15,6 +15,8 @@ import (
 
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
+
+	_ "github.com/metranova/flow-collector/sink/linuxonly"
 )
 
 // The store's process gives up what it does not need before the engine is loaded: all of its environment but a few
