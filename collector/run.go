@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"github.com/urfave/cli/v3"
+	"go.uber.org/zap"
 
 	"github.com/metranova/flow-collector/collector/commandline"
 	"github.com/metranova/flow-collector/collector/logging"
@@ -54,18 +55,27 @@ and says what was left.`,
 			// The reader of the log may go away or stop reading: journald restarts, a tee ends. Neither ends the
 			// collector.
 			signal.Ignore(syscall.SIGPIPE)
-			lines := logging.NewWriter(os.Stderr)
+			form := logging.FormOf(cfg.LogFormat, os.Stderr, os.Getenv)
+			lines := logging.NewWriter(os.Stderr, form)
 			defer lines.Close(logging.FlushTime)
 			if len(captures) > 0 {
-				log := logging.To(lines, cfg.LogLevel)
+				log := logging.To(lines, cfg.LogLevel, form)
 				return service.Replay(cfg, log, signals, captures,
 					service.ReplayOptions{Version: version, Once: c.Bool("once"), ShiftToNow: c.Bool("shift-to-now")}, os.Stdout)
 			}
 			o := service.ServeOptions{Version: version, MetadataWait: service.StartupWait,
 				Exit: func(status int) { lines.Close(logging.FlushTime); os.Exit(status) }}
 			// serve sets the level, which may change.
-			if err := service.Serve(cfg, logging.To(lines, "debug"), signals, lines, o); err != nil {
-				fmt.Fprintln(lines, "collector:", err)
+			log := logging.To(lines, "debug", form)
+			if form.JSON {
+				o.Sum = func(text string) { log.Info("the end", zap.String("sum", text)) }
+			}
+			if err := service.Serve(cfg, log, signals, lines, o); err != nil {
+				if form.JSON {
+					log.Error("the collector failed", zap.Error(err))
+				} else {
+					fmt.Fprintln(lines, "collector:", err)
+				}
 				return errReported
 			}
 			return nil

@@ -68,7 +68,7 @@ func (r *Refresher) rebuild(ctx context.Context) error {
 	r.state = state
 	r.current.Store(time.Now().Unix())
 	r.reloadDictionaries(ctx)
-	r.options.Log.Info("metadata loaded", zap.Any("records", s.Stats()), zap.Duration("took", time.Since(began)))
+	r.options.Log.Info("loaded", zap.Any("records", s.Stats()), zap.Duration("took", time.Since(began)))
 	if file != nil {
 		if err := file.commit(); err != nil {
 			r.options.Log.Warn("the metadata is not saved for the next start", zap.Error(err))

@@ -464,7 +464,7 @@ func (r *Refresher) load(ctx context.Context, s *Source, state *sourceState) (wr
 	lines := 0
 	l.Report = func(p record.Problem) {
 		if lines++; lines <= maxLines {
-			r.options.Log.Warn("metadata left out", zap.Stringer("problem", p))
+			r.options.Log.Warn("left out", zap.Stringer("problem", p))
 		}
 	}
 	results, loadErr := l.Load(ctx, sets...)
@@ -477,7 +477,7 @@ func (r *Refresher) load(ctx context.Context, s *Source, state *sourceState) (wr
 		r.shrink.refused = true
 	}
 	if lines > maxLines {
-		r.options.Log.Warn("more metadata left out", zap.String("source", s.Name), zap.Int("problems", lines-maxLines))
+		r.options.Log.Warn("more left out", zap.String("source", s.Name), zap.Int("problems", lines-maxLines))
 	}
 	if readErr == nil {
 		loadErr = errors.Join(loadErr, r.forgetGone(ctx, l, sets, state))

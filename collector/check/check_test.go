@@ -144,7 +144,7 @@ colector_id: x
 		`warning +configuration +.*collector.yml:3: policy.level: tlp:purple: is no level`,
 		`problem +spool +/proc/foo: no permission.*spool.path, from .*collector.yml:4`,
 		`problem +metadata +.*meta_circuit.yml: the key table is missing`,
-		`warning +metadata +left out: .*meta_device.yml:4: r1: a record with this id comes before it`,
+		`warning +metadata +left out: .*meta_device.yml:4: r1: another record with this id comes before it`,
 		`warning +metadata +.*meta_device.yml:5: r2: loopback_ip .*192.0.2.1 is that of r1 too`,
 		`warning +metadata +.*meta_device.yml:6: r3: the key loopback_ips is unknown and ignored: did you mean loopback_ip\?`,
 		`warning +metadata +.*meta_interface.yml:4: r1::b: flow_index 5 is that of r1::a too`,

@@ -75,7 +75,7 @@ func (r *records) set(set record.Set) {
 		row = next
 		if id = table.ID(row); ids[id] {
 			problem(record.Problem{Place: place, ID: id,
-				Reason: "a record with this id comes before it; this one is left out"})
+				Reason: "another record with this id comes before it; this one is left out"})
 			return nil
 		}
 		ids[id] = true

@@ -32,6 +32,7 @@ type Config struct {
 	HTTP         HTTP
 	Metrics      Metrics
 	LogLevel     string // debug, info, warn or error
+	LogFormat    string // text or json
 
 	debug bool // log.debug
 

@@ -50,6 +50,8 @@ func operationKeys(c *Config) []key {
 		{path: "log.level", env: []string{"LOG_LEVEL"}, def: "info", live: true,
 			field: oneOf(&c.LogLevel, "debug", "info", "warn", "error"),
 			help:  "debug, info, warn or error."},
+		{path: "log.format", env: []string{"LOG_FORMAT"}, def: "text", field: oneOf(&c.LogFormat, "text", "json"),
+			help: "text or json: a JSON object on each line. Text has colors on a terminal (not with NO_COLOR)."},
 		{path: "log.debug", env: []string{"DEBUG"}, live: true, field: debug(c),
 			help: "The reference's switch for level debug."},
 	}

@@ -1,10 +1,13 @@
 package logging
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"sync"
 	"time"
+
+	"go.uber.org/zap/zapcore"
 )
 
 // Writer passes lines on to a file without ever making the writer of a line wait. A reader that stops reading
@@ -13,7 +16,8 @@ import (
 //
 // It is safe for concurrent use. Close it when no more lines come.
 type Writer struct {
-	out io.Writer
+	out  io.Writer
+	form Form
 
 	mu      sync.Mutex
 	changed *sync.Cond
@@ -31,8 +35,9 @@ const logQueueBytes = 1 << 20
 // FlushTime is how long the last lines wait for their reader when the program ends.
 const FlushTime = 500 * time.Millisecond
 
-func NewWriter(out io.Writer) *Writer {
-	w := &Writer{out: out, ended: make(chan struct{})}
+// NewWriter writes lines to out. form is theirs, for those that the Writer adds.
+func NewWriter(out io.Writer, form Form) *Writer {
+	w := &Writer{out: out, form: form, ended: make(chan struct{})}
 	w.changed = sync.NewCond(&w.mu)
 	go w.write()
 	return w
@@ -109,11 +114,17 @@ func (w *Writer) next() (line []byte, said uint64, more bool) {
 	w.bytes -= len(line)
 	if said = w.dropped; said > 0 {
 		w.dropped = 0
-		line = append(fmt.Appendf(nil, "%s WARN %d log lines were dropped: nobody read the log fast enough\n",
-			time.Now().Format(logTime), said), line...)
+		line = append(w.droppedLine(said), line...)
 	}
 	return line, said, true
 }
 
-// logTime is zapcore.ISO8601TimeEncoder's layout.
-const logTime = "2006-01-02T15:04:05.000Z0700"
+func (w *Writer) droppedLine(n uint64) []byte {
+	line, err := w.form.encoder().EncodeEntry(zapcore.Entry{Level: zapcore.WarnLevel, Time: time.Now(),
+		Message: fmt.Sprintf("%d log lines were dropped: nobody read the log fast enough", n)}, nil)
+	if err != nil {
+		return nil // there are no fields that could fail
+	}
+	defer line.Free()
+	return bytes.Clone(line.Bytes())
+}

@@ -19,7 +19,7 @@ func TestLogWriter_readerThatStops(t *testing.T) {
 	}
 	defer reader.Close()
 	defer writer.Close()
-	w := NewWriter(writer)
+	w := NewWriter(writer, Form{})
 	const lines, length = 4000, 1000 // 4 MB, of which a pipe takes 64 KiB
 	written := make(chan struct{})
 	go func() {
@@ -62,7 +62,7 @@ func TestLogWriter_readerThatStops(t *testing.T) {
 func TestLogWriter_closeIsBounded(t *testing.T) {
 	blocked := make(chan struct{})
 	defer close(blocked)
-	w := NewWriter(writerFunc(func(p []byte) (int, error) { <-blocked; return len(p), nil }))
+	w := NewWriter(writerFunc(func(p []byte) (int, error) { <-blocked; return len(p), nil }), Form{})
 	fmt.Fprintln(w, "a line")
 	done := make(chan struct{})
 	go func() { w.Close(time.Millisecond); close(done) }()
@@ -86,7 +86,7 @@ func TestLogWriter_brokenFile(t *testing.T) {
 			return 0, errors.New("broken pipe")
 		}
 		return taken.Write(p)
-	}))
+	}), Form{})
 	fmt.Fprintln(w, "one")
 	fmt.Fprintln(w, "two")
 	<-tried

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/metranova/flow-collector/collector/compare"
+	"github.com/metranova/flow-collector/collector/logging"
 	"github.com/metranova/flow-collector/collector/pipeline"
 	"github.com/metranova/flow-collector/collector/testkit"
 	"github.com/metranova/flow-collector/sink/golden"
@@ -51,7 +52,7 @@ func TestCompare_golden(t *testing.T) {
 			testkit.Ask(t, cfg, "TRUNCATE TABLE data_flow")
 			n := len(s.workers)
 			w := s.newWorker(n, pipeline.Options{Sinks: s.outputs.batchers(n, false, awaitRoom)})
-			if _, err := processCaptures([]string{path}, w); err != nil {
+			if _, err := processCaptures([]string{path}, w, &logging.Progress{}); err != nil {
 				t.Fatal(err)
 			}
 			w.Finish()

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/metranova/flow-collector/collector/logging"
 	"github.com/metranova/flow-collector/collector/pipeline"
 	"github.com/metranova/flow-collector/collector/setup"
 	"github.com/metranova/flow-collector/collector/testkit"
@@ -47,7 +48,7 @@ func TestGoldenRows(t *testing.T) {
 			testkit.Ask(t, cfg, "TRUNCATE TABLE data_flow_by_ip_version_5m")
 			n := len(s.workers)
 			w := s.newWorker(n, pipeline.Options{Sinks: s.outputs.batchers(n, false, awaitRoom)})
-			if _, err := processCaptures([]string{path}, w); err != nil {
+			if _, err := processCaptures([]string{path}, w, &logging.Progress{}); err != nil {
 				t.Fatal(err)
 			}
 			w.Finish()

@@ -15,6 +15,8 @@ import (
 	"github.com/metranova/flow-collector/collector/forward"
 	"github.com/metranova/flow-collector/collector/listen"
 	"github.com/metranova/flow-collector/collector/report"
+	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/decoder/flow"
 )
 
 // minute writes a line a minute of what came and went since the last, and a line of every kind of loss.
@@ -42,8 +44,13 @@ func startMinute(s *service, listeners []*listen.Worker, log *zap.Logger) *minut
 		s.updateExpiry(context.Background())
 		full := time.NewTimer(untilFullMinute(time.Now()))
 		defer full.Stop()
+		second := time.NewTicker(time.Second)
+		defer second.Stop()
+		first := newHeard(log)
 		for {
 			select {
+			case now := <-second.C:
+				m.hear(first, now)
 			case now := <-full.C:
 				m.report()
 				s.writeLosses(now)
@@ -60,6 +67,17 @@ func startMinute(s *service, listeners []*listen.Worker, log *zap.Logger) *minut
 func untilFullMinute(now time.Time) time.Duration {
 	const about = time.Second
 	return now.Add(about).Truncate(time.Minute).Add(time.Minute).Sub(now)
+}
+
+// hear looks for exporters that were not heard before.
+func (m *minute) hear(first *heard, now time.Time) {
+	var streams []*exporter.Stream
+	for _, table := range m.service.exporters() {
+		streams = append(streams, table.Streams()...)
+	}
+	settings := m.service.live.Load()
+	first.look(now, streams, m.service.snapshot.Load(),
+		func(s *exporter.Stream) flow.Addr { return nameOf(s, settings) })
 }
 
 func (m *minute) stop() {

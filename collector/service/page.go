@@ -13,6 +13,7 @@ import (
 	"github.com/metranova/flow-collector/collector/explore"
 	"github.com/metranova/flow-collector/collector/explore/page"
 	"github.com/metranova/flow-collector/collector/listen"
+	"github.com/metranova/flow-collector/collector/pipeline"
 	"github.com/metranova/flow-collector/collector/status"
 	"github.com/metranova/flow-collector/collector/verdict"
 	"github.com/metranova/flow-collector/collector/web"
@@ -47,7 +48,7 @@ func openHTTP(cfg *config.Config, log *zap.Logger, failed failures) (*httpPage, 
 	if err != nil {
 		return nil, err
 	}
-	log.Info("HTTP answers", zap.String("url", server.URL()))
+	log.Info("HTTP answers", zap.String("url", server.LocalURL()))
 	return &httpPage{server: server, log: log.Named("http"), end: make(chan struct{})}, nil
 }
 
@@ -155,13 +156,7 @@ func (p *httpPage) inputs(now time.Time) *status.Inputs {
 		},
 		RowsWritten: became.Delivered, RowsSpooled: became.OnDisk,
 		Snapshot: s.snapshot.Load(),
-		Name: func(stream *exporter.Stream) flow.Addr {
-			name := stream.Key.Exporter
-			if stated := stream.Stated(); stated != (flow.Addr{}) {
-				name = stated
-			}
-			return settings.Name(name, stream.Source)
-		},
+		Name:     func(stream *exporter.Stream) flow.Addr { return nameOf(stream, settings) },
 	}
 	config := p.changes.state.Load()
 	in.Facts.Refused, in.Facts.Pending = config.refused, config.pending
@@ -203,6 +198,15 @@ func (o *output) addFacts(in *status.Inputs) {
 	for _, n := range became.Quarantined {
 		in.Totals.Quarantined += n
 	}
+}
+
+// nameOf is the address by which rows name an exporter.
+func nameOf(stream *exporter.Stream, settings *pipeline.Settings) flow.Addr {
+	name := stream.Key.Exporter
+	if stated := stream.Stated(); stated != (flow.Addr{}) {
+		name = stated
+	}
+	return settings.Name(name, stream.Source)
 }
 
 // addresses are those that the sockets are bound to.

@@ -13,6 +13,7 @@ import (
 	"github.com/metranova/flow-collector/collector/capture"
 	"github.com/metranova/flow-collector/collector/check"
 	"github.com/metranova/flow-collector/collector/config"
+	"github.com/metranova/flow-collector/collector/logging"
 	"github.com/metranova/flow-collector/collector/pipeline"
 	"github.com/metranova/flow-collector/collector/report"
 	"github.com/metranova/flow-collector/collector/setup"
@@ -88,7 +89,9 @@ func (s *service) replay(paths []string, shift int64) (*report.Summary, error) {
 	}
 	w := s.newWorker(0, pipeline.Options{TimeShiftMs: shift, Sinks: s.outputs.batchers(0, false, awaitRoom)})
 	w.SetExpiry(expired)
-	skipped, err := processCaptures(paths, w)
+	progress := logging.NewProgress(os.Stderr)
+	skipped, err := processCaptures(paths, w, progress)
+	progress.Done()
 	w.Finish()
 	s.outputs.awaitDelivery()
 	s.settleLosses()
@@ -104,10 +107,14 @@ func (s *service) replay(paths []string, shift int64) (*report.Summary, error) {
 }
 
 // processCaptures takes every datagram of the captures through a worker, at the times that they have there.
-func processCaptures(paths []string, w *pipeline.Worker) (capture.Skipped, error) {
+func processCaptures(paths []string, w *pipeline.Worker, progress *logging.Progress) (capture.Skipped, error) {
 	one := make([]exporter.Datagram, 1)
 	var ticked time.Time
+	datagrams := 0
 	return capture.ReadAll(paths, func(dg exporter.Datagram) {
+		if datagrams++; datagrams%256 == 0 && progress.Due(time.Now()) {
+			progress.Show(fmt.Sprintf("%d datagrams, %d rows", datagrams, w.Rows()))
+		}
 		now := time.Unix(0, dg.Received)
 		one[0] = dg
 		w.Process(one, now)

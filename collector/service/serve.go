@@ -30,6 +30,7 @@ type ServeOptions struct {
 	Version      string        // of the program
 	MetadataWait time.Duration // how long rows wait for the first metadata, in the kernel's buffers
 	Exit         func(int)     // ends the program at a second signal
+	Sum          func(string)  // takes the table of what became of everything; nil: it is printed
 }
 
 // Serve collects from sockets until a signal says to stop, and prints what became of everything.
@@ -160,7 +161,13 @@ func Serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 	sum := s.summary()
 	sum.Losses = append(sum.Losses, report.SocketLosses(listeners)...)
 	sum.Losses = append(sum.Losses, report.ConnectionLosses(streams)...)
-	sum.Print(out)
+	if o.Sum != nil {
+		var text strings.Builder
+		sum.Print(&text)
+		o.Sum(text.String())
+	} else {
+		sum.Print(out)
+	}
 	station.Free()
 	return errors.Join(failure, err)
 }

@@ -39,7 +39,7 @@ func TestServe_storeOpensSlowly(t *testing.T) {
 	r := startConfigured(t, cfg, withoutServer)
 	testkit.Send(t, r.address, testkit.Payloads(t, "softflowd-v5")...)
 	r.stop(t)
-	if r.log.FilterMessageSnippet("store is open").Len() != 0 {
+	if r.log.FilterMessageSnippet("is open").Len() != 0 {
 		t.Fatal("the store opened though another has its directory")
 	}
 	if !strings.Contains(r.summary.String(), ", 140 wait in the spool") {

@@ -108,6 +108,15 @@ func (s *Server) Ready(problems func() (blocking, losing []string)) { s.ready.St
 // URL is where the server answers.
 func (s *Server) URL() string { return "http://" + s.listener.Addr().String() }
 
+// LocalURL is an address of the server that can be opened on this host.
+func (s *Server) LocalURL() string {
+	host, port, err := net.SplitHostPort(s.listener.Addr().String())
+	if ip := net.ParseIP(host); err == nil && ip != nil && ip.IsUnspecified() {
+		return "http://" + net.JoinHostPort("127.0.0.1", port)
+	}
+	return s.URL()
+}
+
 // Close ends the server; requests that are being answered have a second to end.
 func (s *Server) Close() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)

@@ -168,7 +168,7 @@ func serve(ctx context.Context, o Options, confined bool) error {
 	case <-ctx.Done(): // the engine cannot be told to stop opening: the process ends under it, as in a crash
 		return nil
 	}
-	o.Log.Info("store is open", zap.String("path", o.Path), zap.String("url", "http://"+listener.Addr().String()),
+	o.Log.Info("is open", zap.String("path", o.Path), zap.String("url", "http://"+listener.Addr().String()),
 		zap.String("engine", s.version))
 	err = s.answerUntil(ctx, h, failed)
 	s.sessions.close()
