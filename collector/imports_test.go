@@ -17,11 +17,11 @@ const module = "github.com/metranova/flow-collector/"
 var importLayers = []string{
 	"decoder", "enrich", "sink", "metadata",
 	"collector/logging", "collector/commandline", "collector/capture", "collector/config", "collector/forward",
-	"collector/listen", "collector/stream", "collector/routing", "collector/compare", "collector/pipeline",
-	"collector/ledger",
+	"collector/listen", "collector/stream", "collector/routing", "collector/compare",
+	"collector/explore/filter", "collector/tap", "collector/pipeline", "collector/ledger",
 	"collector/verdict", "collector/status", "collector/web", "collector/explore", "collector/metrics",
 	"collector/report",
-	"collector/print",
+	"collector/print", "collector/draft", "collector/top", "collector/bugreport",
 	"collector/setup", "collector/check", "collector/service", "collector/testkit", "collector",
 	"bench",
 }

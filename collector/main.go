@@ -40,6 +40,7 @@ Ask:                  collector query "SELECT count() FROM data_flow"
 What a router sends:  collector decode capture.pcap
 Before a change:      collector check --config collector.yml
 What is in force:     collector config
+Who sends, live:      collector top
 Why is a row so:      collector metadata show 192.0.2.7`,
 		DisableSliceFlagSeparator: true,
 		EnableShellCompletion:     true,
@@ -54,6 +55,9 @@ Why is a row so:      collector metadata show 192.0.2.7`,
 			quarantineCommand(),
 			schemaCommand(),
 			compareCommand(),
+			topCommand(),
+			tailCommand(),
+			bugreportCommand(),
 			storeCommand(),
 			exportCommand(),
 			importCommand(),

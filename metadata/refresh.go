@@ -469,7 +469,7 @@ func (r *Refresher) load(ctx context.Context, s *Source, state *sourceState) (wr
 	}
 	results, loadErr := l.Load(ctx, sets...)
 	for _, result := range results {
-		r.options.Log.Info("metadata loaded", zap.Stringer("result", result))
+		r.options.Log.Info("source loaded", zap.Stringer("result", result))
 		written += result.Written
 		r.shrink.refused = r.shrink.refused || result.VanishedRefused > 0
 	}

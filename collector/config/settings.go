@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -62,6 +63,29 @@ func (c *Config) Settings() []Setting {
 	for _, k := range keys(c) {
 		all = append(all, Setting{Key: k.path, Env: slices.Clone(k.env), Value: k.shown(), Origin: c.origins[k.path],
 			Live: k.live, Secret: k.secret, Help: k.help})
+	}
+	return all
+}
+
+// Secrets are the passwords, keys and headers that are set, and those in URLs, to be left out of what is shown.
+func (c *Config) Secrets() []string {
+	var all []string
+	for _, k := range keys(c) {
+		v := k.get()
+		texts := append([]string{v.text}, v.list...)
+		for _, p := range v.pairs {
+			texts = append(texts, p.text)
+		}
+		for _, text := range texts {
+			if k.secret && text != "" {
+				all = append(all, text)
+			}
+			if u, err := url.Parse(text); err == nil && u.User != nil {
+				if password, set := u.User.Password(); set {
+					all = append(all, password)
+				}
+			}
+		}
 	}
 	return all
 }

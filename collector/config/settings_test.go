@@ -133,6 +133,10 @@ func TestSettingsHideSecrets(t *testing.T) {
 			t.Error(s.Value)
 		}
 	}
+	if all := strings.Join(c.Secrets(), " "); !strings.Contains(all, "Bearer s3cret") ||
+		strings.Count(all, "s3cr") < 6 {
+		t.Errorf("secrets are %s", all)
+	}
 	for _, s := range Default().Settings() {
 		last := s.Key[strings.LastIndexByte(s.Key, '.')+1:]
 		named := strings.Contains(last, "password") || strings.HasSuffix(last, "maxmind_key") || last == "headers"

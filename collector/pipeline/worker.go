@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/metranova/flow-collector/collector/listen"
+	"github.com/metranova/flow-collector/collector/tap"
 	"github.com/metranova/flow-collector/decoder"
 	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/decoder/flow"
@@ -33,6 +34,8 @@ type Options struct {
 	SaveEvery time.Duration
 	// Settings are replaced whole when the operator changes them.
 	Settings *atomic.Pointer[Settings]
+	// Tap points to what shows rows to people; what it points to is nil while nobody looks. nil: nobody ever does.
+	Tap *atomic.Pointer[tap.Func]
 	// Share takes note of what the datagrams of each source take; nil: nobody does.
 	Share *listen.Share
 	// TimeShiftMs is added to all times of all records, in milliseconds: captures of long ago are moved to today.
@@ -51,6 +54,7 @@ type Worker struct {
 	counted  enrich.InterfaceTraffic
 	snapshot *enrich.Snapshot
 	settings *Settings
+	tap      *tap.Func
 	renames  bool // the settings name some exporters otherwise
 	row      enrich.Row
 	now      time.Time // of the batch of datagrams in hand
@@ -93,6 +97,9 @@ func (w *Worker) Expired() uint64 { return w.expired.Load() }
 func (w *Worker) begin(now time.Time) {
 	w.now = now
 	w.snapshot = w.Snapshot.Load()
+	if w.Tap != nil {
+		w.tap = w.Tap.Load()
+	}
 	if s := w.Settings.Load(); s != w.settings {
 		w.change(s)
 	}
@@ -193,6 +200,9 @@ func (w *Worker) append(records []flow.Record) {
 		}
 		for _, s := range w.Sinks {
 			s.Append(&w.row, stream, w.now)
+		}
+		if w.tap != nil {
+			(*w.tap)(&w.row)
 		}
 	}
 	if len(w.Sinks) > 0 {

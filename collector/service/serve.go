@@ -22,7 +22,9 @@ import (
 	"github.com/metranova/flow-collector/collector/pipeline"
 	"github.com/metranova/flow-collector/collector/report"
 	"github.com/metranova/flow-collector/collector/setup"
+	"github.com/metranova/flow-collector/collector/tap"
 	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/sink/message"
 )
 
 // ServeOptions is what differs between the program and its tests.
@@ -123,6 +125,8 @@ func Serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 	changes := newReloader(cfg, s, listeners, level, log)
 	changes.start()
 	page.show(s, listeners, changes)
+	records := s.showRecords()
+	defer records.Close()
 	log.Info("listening", append([]zap.Field{zap.String("udp", strings.Join(listeners[0].Addresses(), " ")),
 		zap.Int("workers", len(listeners))}, streamFields(streams)...)...)
 	if len(cfg.Forward.To) > 0 {
@@ -170,6 +174,19 @@ func Serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 	}
 	station.Free()
 	return errors.Join(failure, err)
+}
+
+// showRecords lets `collector tail` read records. The collector does its work without.
+func (s *service) showRecords() *tap.Server {
+	layout := message.Layout{CollectorID: s.cfg.CollectorID, PolicyOriginator: s.cfg.Policy.Originator,
+		PolicyLevel: s.cfg.Policy.Level, IPRefExtensions: s.settings.IPRefExtensions,
+		WithoutColumns: s.settings.WithoutColumns}
+	server, err := tap.Listen(tap.SocketPath(s.cfg.Metadata.CacheDir), &s.taps, layout, s.log.Named("tail"))
+	if err != nil {
+		s.log.Warn("records cannot be shown: collector tail does not work", zap.Error(err))
+		return nil
+	}
+	return server
 }
 
 // failures takes the first error after which the collector cannot do its work: it ends then, rather than do half of it.

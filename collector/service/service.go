@@ -30,6 +30,7 @@ import (
 	"github.com/metranova/flow-collector/collector/routing"
 	"github.com/metranova/flow-collector/collector/setup"
 	"github.com/metranova/flow-collector/collector/stream"
+	"github.com/metranova/flow-collector/collector/tap"
 	"github.com/metranova/flow-collector/decoder"
 	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/decoder/flow"
@@ -61,6 +62,7 @@ type service struct {
 	snapshot  atomic.Pointer[enrich.Snapshot]
 	live      atomic.Pointer[pipeline.Settings] // what workers take from the configuration while they run
 	flowTTL   atomic.Pointer[schema.TTL]        // of the table of flows, when it was last read
+	taps      tap.Hub                           // what shows rows to people while somebody looks
 	refresh   *metadata.Refresher
 	templates *templateFile // nil: they are not kept over a restart
 	workers   []*pipeline.Worker
@@ -241,6 +243,7 @@ func (s *service) newWorker(n int, o pipeline.Options) *pipeline.Worker {
 	o.Settings = &s.live
 	o.KeepTimes = len(s.listeners) == 0 // datagrams come from captures, which are the operator's own
 	o.Snapshot = &s.snapshot
+	o.Tap = s.taps.Current()
 	o.Interfaces = decoder.Part(decoder.MaxInterfaces, s.cfg.Listen.DecoderCount())
 	w = pipeline.NewWorker(o)
 	w.SetTTL(s.settings.FlowTTL.Duration())

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/urfave/cli/v3"
+	"golang.org/x/sys/unix"
+
+	"github.com/metranova/flow-collector/collector/commandline"
+	"github.com/metranova/flow-collector/collector/config"
+	"github.com/metranova/flow-collector/collector/top"
+)
+
+func topCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "top",
+		Usage: "show the exporters of the running collector and their rates, live",
+		Description: `Asks the collector that runs here, at http.listen, every two seconds. On anything but a terminal it prints once.
+
+  collector top
+  collector top --once
+  collector top --url http://collector.example:8080`,
+		Flags: append(configFlags(),
+			&cli.StringFlag{Name: "url", Usage: "ask the collector at this `URL` instead"},
+			&cli.BoolFlag{Name: "once", Usage: "print once"},
+			&cli.DurationFlag{Name: "every", Value: 2 * time.Second, Usage: "how often to ask"},
+		),
+		Action: func(ctx context.Context, c *cli.Command) error {
+			url := c.String("url")
+			if url == "" {
+				cfg, err := loadConfig(c)
+				if err != nil {
+					return err
+				}
+				if url = pageURL(cfg); url == "" {
+					return fmt.Errorf("http.listen is off: the collector cannot be asked")
+				}
+			}
+			if c.Duration("every") < 100*time.Millisecond {
+				return commandline.Usage("--every: at least 100ms")
+			}
+			_, terminal := screen()
+			return runTop(ctx, url, c.Duration("every"), c.Bool("once") || !terminal)
+		},
+	}
+}
+
+// pageURL is where this host reaches the page of the configured collector; "" if it has none.
+func pageURL(cfg *config.Config) string {
+	host, port, err := net.SplitHostPort(cfg.HTTP.Listen)
+	if err != nil {
+		return ""
+	}
+	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
+
+// screen is the size of the terminal; false where there is none.
+func screen() (top.Size, bool) {
+	size, err := unix.IoctlGetWinsize(int(os.Stdout.Fd()), unix.TIOCGWINSZ)
+	if err != nil {
+		return top.Size{}, false
+	}
+	return top.Size{Columns: int(size.Col), Rows: int(size.Row)}, true
+}
+
+// The terminal's other screen, which leaves what was there before as it was (xterm's ctlseqs).
+const (
+	otherScreen  = "\x1b[?1049h\x1b[?25l"
+	beforeScreen = "\x1b[?25h\x1b[?1049l"
+	clearScreen  = "\x1b[H\x1b[2J"
+)
+
+func runTop(ctx context.Context, url string, every time.Duration, once bool) error {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	client := &http.Client{Timeout: 10 * time.Second}
+	text, err := top.Fetch(ctx, client, url)
+	if err != nil {
+		return err
+	}
+	if once {
+		return top.Write(os.Stdout, text, top.Size{})
+	}
+	fmt.Print(otherScreen)
+	defer fmt.Print(beforeScreen)
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for {
+		size, _ := screen()
+		fmt.Print(clearScreen)
+		if err == nil {
+			err = top.Write(os.Stdout, text, size)
+		}
+		if err != nil {
+			fmt.Println(err) // it may come back
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		text, err = top.Fetch(ctx, client, url)
+	}
+}
