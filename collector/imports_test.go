@@ -22,6 +22,7 @@ var importLayers = []string{
 	"collector/verdict", "collector/status", "collector/web", "collector/explore", "collector/metrics",
 	"collector/report",
 	"collector/print", "collector/draft", "collector/top", "collector/bugreport",
+	"collector/print", "collector/draft", "collector/top", "collector/bugreport",
 	"collector/setup", "collector/check", "collector/service", "collector/testkit", "collector",
 	"bench",
 }

@@ -57,6 +57,7 @@ for doing it now and for finding out why a row is as it is.`,
 					return loadMetadata(ctx, cfg, c.Args().Slice(), c.StringSlice("file"), c.Bool("allow-shrink"))
 				},
 			},
+			draftCommand(),
 			{
 				Name:      "forget",
 				Usage:     "make the records of a source stop matching, such as of a file that is gone",

@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/urfave/cli/v3"
 
@@ -80,7 +81,7 @@ func (t *tailing) record(line []byte) error {
 // line prints a record for people, in columns that fit most values.
 func (t *tailing) line(line []byte) error {
 	var r struct {
-		Start    string  `json:"start_time"`
+		Start    int64   `json:"start_time"` // Unix milliseconds
 		Device   string  `json:"device_id"`
 		Protocol string  `json:"protocol"`
 		SrcIP    string  `json:"src_ip"`
@@ -101,7 +102,8 @@ func (t *tailing) line(line []byte) error {
 		fmt.Fprintf(t.out, "%-23s %-16s %-5s %-44s %-44s %12s %9s  %s\n", "START (UTC)", "DEVICE", "PROTO", "SOURCE",
 			"DESTINATION", "BYTES", "PACKETS", "INTERFACES")
 	}
-	fmt.Fprintf(t.out, "%-23s %-16s %-5s %-44s %-44s %12d %9d  %s → %s\n", r.Start, top.Printable(r.Device), r.Protocol,
+	fmt.Fprintf(t.out, "%-23s %-16s %-5s %-44s %-44s %12d %9d  %s → %s\n",
+		time.UnixMilli(r.Start).UTC().Format("2006-01-02 15:04:05.000"), top.Printable(r.Device), r.Protocol,
 		end(r.SrcIP, r.SrcPort, r.SrcAS), end(r.DstIP, r.DstPort, r.DstAS), r.Bits/8, r.Packets, interfaceID(r.In),
 		interfaceID(r.Out))
 	return nil

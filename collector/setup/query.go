@@ -9,8 +9,10 @@ import (
 	"strings"
 
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"github.com/metranova/flow-collector/collector/config"
+	"github.com/metranova/flow-collector/sink/sqltext"
 )
 
 // formatClause is the end of a query that says its format itself, as clickhouse-client's users are used to.
@@ -29,6 +31,9 @@ func Query(ctx context.Context, cfg *config.Config, sql, format string, out io.W
 		return err
 	}
 	defer func() { err = errors.Join(err, done()) }()
+	if strings.HasPrefix(format, "Pretty") { // for people; programs get what the table has
+		sql = plainAddresses(ctx, conn, sql)
+	}
 	settings := chgo.WithSettings(chgo.Settings{"output_format_pretty_color": 0, "output_format_pretty_row_numbers": 0})
 	result, err := conn.QueryFormat(chgo.Context(ctx, settings), format, sql)
 	if err != nil {
@@ -43,6 +48,46 @@ func Query(ctx context.Context, cfg *config.Config, sql, format string, out io.W
 		fmt.Fprintln(out) // for the prompt behind a table
 	}
 	return nil
+}
+
+var (
+	isSelect = regexp.MustCompile(`(?is)^\s*(SELECT|WITH|\()`)
+	// besides are what a query has beside its rows, which it would lose as a part of another.
+	besides = regexp.MustCompile(`(?is)\b(WITH\s+TOTALS|extremes|INTO\s+OUTFILE)\b`)
+)
+
+// plainAddresses has a query's columns of addresses print IPv4 as 192.0.2.7 instead of ::ffff:192.0.2.7. A query that
+// cannot be described, or that has two columns of one name, stays as it is.
+func plainAddresses(ctx context.Context, conn driver.Conn, sql string) string {
+	if !isSelect.MatchString(sql) || besides.MatchString(sql) {
+		return sql
+	}
+	rows, err := conn.Query(ctx, "DESCRIBE TABLE (\n"+sql+"\n)")
+	if err != nil {
+		return sql // the query itself says what is wrong with it
+	}
+	defer rows.Close()
+	var plain []string
+	seen := map[string]bool{}
+	for rows.Next() {
+		var name, typ string
+		others := make([]any, len(rows.Columns())-2)
+		for i := range others {
+			others[i] = new(string)
+		}
+		if rows.Scan(append([]any{&name, &typ}, others...)...) != nil || seen[name] {
+			return sql
+		}
+		seen[name] = true
+		if typ == "IPv6" || typ == "Nullable(IPv6)" {
+			column := sqltext.Name(name)
+			plain = append(plain, "replaceRegexpOne(toString("+column+"), '^::ffff:([0-9.]+)$', '\\\\1') AS "+column)
+		}
+	}
+	if rows.Err() != nil || len(plain) == 0 {
+		return sql
+	}
+	return "SELECT * REPLACE (" + strings.Join(plain, ", ") + ") FROM (\n" + sql + "\n)"
 }
 
 // lastByte remembers the last byte written.

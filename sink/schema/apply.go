@@ -82,6 +82,12 @@ func look(ctx context.Context, conn driver.Conn, s *Settings) (steps, error) {
 	if err != nil {
 		return steps{}, fmt.Errorf("database %s does not fit the settings:\n%w", s.Database, err)
 	}
+	if !s.MetadataOnly {
+		for _, f := range missingFunctions(ctx, conn) {
+			all.tables = append(all.tables, step{statement: f.create(s), line: "function " + f.name + ": created",
+				without: "queries go without it"})
+		}
+	}
 	return all, nil
 }
 
