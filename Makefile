@@ -92,8 +92,8 @@ browser:
 	@mkdir -p .page
 	@[ -d .page/node_modules/playwright-core ] || npm install --silent --no-audit --no-fund --prefix .page playwright-core@$(PLAYWRIGHT)
 
-demo: engine build ## our own captures through the whole pipeline, and three questions to the result
-	bench/demo.sh
+demo: engine build ## our own captures through the whole pipeline, and three questions; KEEP=1: then a collector with its page
+	KEEP=$(KEEP) bench/demo.sh
 
 bench: engine ## run the benchmarks of the hot path
 	$(GO) test -run '^$$' -bench . -benchmem ./decoder/... ./enrich/... ./sink/block/... ./sink/message/... ./collector/...

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Our own captures through the whole pipeline into a scratch store, all times moved to now, and three questions to the
-# result. Run from the repository's root, after `make engine build`; `make demo` does both.
+# result. Run from the repository's root, after `make engine build`; `make demo` does both. With KEEP=1 a collector then
+# runs on what came in, with its page, until Ctrl-C.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -34,3 +35,19 @@ ask "top interfaces" "
 ask "traffic by protocol" "
 	SELECT flow_type, protocol, ip_version, formatReadableQuantity(sum(bit_count)) AS bits, sum(packet_count) AS packets, count() AS flows
 	FROM data_flow GROUP BY 1, 2, 3 ORDER BY sum(bit_count) DESC LIMIT 12"
+
+[ -n "${KEEP:-}" ] || exit 0
+
+# A fixed port, so that the commands below can be copied.
+export STORE_LISTEN=127.0.0.1:18123 HTTP_LISTEN=127.0.0.1:18080 LISTEN=127.0.0.1:12055 LOG_LEVEL=info
+export SPOOL_PATH=$scratch/spool QUARANTINE_PATH=$scratch/quarantine
+cat <<END
+
+== a collector runs on this data until Ctrl-C; then all of it goes
+   the page         http://$HTTP_LISTEN/
+   the traffic      http://$HTTP_LISTEN/explore
+   a question       STORE_PATH=$STORE_PATH STORE_LISTEN=$STORE_LISTEN bin/collector query "SELECT plainIP(src_ip), sum(bit_count) FROM data_flow GROUP BY 1 ORDER BY 2 DESC LIMIT 5"
+   exporters, live  HTTP_LISTEN=$HTTP_LISTEN bin/collector top
+   more flows       go run ./bench replay --rewrite --rate 500 --duration 30s --to $LISTEN bench/testdata/softflowd-v9.pcap
+END
+"$collector" run

@@ -30,6 +30,8 @@ type comparison struct {
 	collector      string   // only our rows of this collector_id
 	from, to       time.Time
 	partial        bool
+	by             compare.By
+	devices        map[string]string // names of theirs that are others here
 	most           int
 	format         string
 }
@@ -46,6 +48,8 @@ configuration (KAFKA_BOOTSTRAP_SERVERS and the others), in no consumer group: no
 
   collector compare flows.json
   collector compare --env-file conf/envs/data_flow.env --topic metranova_flow --last 15m
+  collector compare flows.json --by total
+  collector compare flows.json --device 127.0.0.1=core1
   collector compare --table metranova.data_flow --table-collector old --collector new --last 1h
 
 Without --from, --to and --last the period is that of FILE, whose first and last minute may be in parts. Exit status 0: no
@@ -59,6 +63,10 @@ difference, or only what this collector does better on purpose; 1: there are oth
 			&cli.StringFlag{Name: "from", Usage: "begin at `TIME` (UTC, 2026-01-31 15:04, or RFC 3339)"},
 			&cli.StringFlag{Name: "to", Usage: "end before `TIME`"},
 			&cli.DurationFlag{Name: "last", Usage: "the `DURATION` up to two minutes ago"},
+			&cli.StringFlag{Name: "by", Value: string(compare.ByInterface),
+				Usage: "add up by total, exporter or interface"},
+			&cli.StringSliceFlag{Name: "device",
+				Usage: "an exporter that is called `THEIRS=OURS` on the two sides; may be given several times"},
 			&cli.IntFlag{Name: "most", Value: 40, Usage: "print at most so many differences; 0: all"},
 			&cli.StringFlag{Name: "format", Aliases: []string{"f"}, Value: "table",
 				Usage: "table, or json for a line each"},
@@ -106,6 +114,17 @@ func comparisonOf(c *cli.Command, now time.Time) (*comparison, error) {
 	if given != 1 {
 		return nil,
 			commandline.Usage("compare with what? give either files of pmacct's messages, or --topic, or --table")
+	}
+	o.by, o.devices = compare.By(c.String("by")), map[string]string{}
+	if o.by != compare.ByTotal && o.by != compare.ByExporter && o.by != compare.ByInterface {
+		return nil, commandline.Usage("--by %s: total, exporter or interface", o.by)
+	}
+	for _, pair := range c.StringSlice("device") {
+		theirs, ours, found := strings.Cut(pair, "=")
+		if !found || theirs == "" || ours == "" {
+			return nil, commandline.Usage("--device %s: THEIRS=OURS", pair)
+		}
+		o.devices[theirs] = ours
 	}
 	if o.format != "table" && o.format != "json" {
 		return nil, commandline.Usage("--format %s: table or json", o.format)
@@ -172,6 +191,8 @@ func (o *comparison) run(ctx context.Context, cfg *config.Config) (*compare.Repo
 		o.collector)); err != nil {
 		return nil, err
 	}
+	theirs.Regroup(o.by, o.devices)
+	ours.Regroup(o.by, nil)
 	return &compare.Report{
 		Theirs: theirs, Ours: ours, From: o.from, To: o.to,
 		Differences: compare.Compare(theirs, ours, compare.Options{From: o.from, To: o.to, Partial: o.partial}),

@@ -48,6 +48,38 @@ func (a *Account) Add(k Key, s Sums) {
 	a.Cells[k] = cell
 }
 
+// By says what traffic is added up by: ByTotal by minute alone, ByExporter by exporter and minute, ByInterface by
+// interfaces too, which is the default.
+type By string
+
+// The ways to add up.
+const (
+	ByTotal     By = "total"
+	ByExporter  By = "exporter"
+	ByInterface By = "interface"
+)
+
+// allDevices stands for all exporters.
+const allDevices = "all"
+
+// Regroup adds the cells up in another way, with other names for some exporters.
+func (a *Account) Regroup(by By, names map[string]string) {
+	cells := a.Cells
+	a.Cells = make(map[Key]Sums, len(cells))
+	for k, s := range cells {
+		if name, found := names[k.Device]; found {
+			k.Device = name
+		}
+		switch by {
+		case ByTotal:
+			k = Key{Minute: k.Minute, Device: allDevices}
+		case ByExporter:
+			k.In, k.Out = "", ""
+		}
+		a.Add(k, s)
+	}
+}
+
 // Period is the time from the first minute with traffic to the end of the last; false for an empty account.
 func (a *Account) Period() (from, to time.Time, ok bool) {
 	var first, last int64

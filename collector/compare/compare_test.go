@@ -77,6 +77,16 @@ func TestCompare_reasons(t *testing.T) {
 			[]string{"1 1 look only pmacct has it"},
 		},
 		{
+			"another name", account(true, cell{1, "127.0.0.1", "", "", 1, 3}, cell{2, "127.0.0.1", "", "", 1, 4}),
+			account(false, cell{1, "core1", "a", "b", 2, 7}), false,
+			[]string{"1 3 expected the same traffic under another name: 127.0.0.1 there, core1 here; --device 127.0.0.1=core1"},
+		},
+		{
+			"one name there for two here", account(true, cell{1, "127.0.0.1", "", "", 1, 7}),
+			account(false, cell{1, "r1", "", "", 1, 3}, cell{1, "r2", "", "", 1, 4}), false,
+			[]string{"1 3 expected the same traffic under another name: 127.0.0.1 there, r1, r2 here"},
+		},
+		{
 			"only we have the exporter", account(true),
 			account(false, cell{1, "r1", "", "", 1, 3}, cell{2, "r1", "", "", 1, 3}), false,
 			[]string{"1 2 look only this collector has it"},
@@ -218,5 +228,19 @@ func TestPrint(t *testing.T) {
 	out.Reset()
 	if err := r.PrintJSON(&out); err != nil || strings.Count(out.String(), "\n") != 2 {
 		t.Errorf("%v\n%s", err, out.String())
+	}
+}
+
+// Sums by total and by exporter have no other keys, and exporters are called as they are here.
+func TestRegroup(t *testing.T) {
+	a := account(true, cell{0, "127.0.0.1", "a", "b", 1, 3}, cell{0, "127.0.0.1", "c", "d", 1, 4}, cell{0, "r2", "", "", 1, 5})
+	a.Regroup(ByExporter, map[string]string{"127.0.0.1": "r1"})
+	want := map[Key]Sums{{Minute: start, Device: "r1"}: {2, 5600, 7}, {Minute: start, Device: "r2"}: {1, 4000, 5}}
+	if diff := cmp.Diff(want, a.Cells); diff != "" {
+		t.Errorf("by exporter (-want +got):\n%s", diff)
+	}
+	a.Regroup(ByTotal, nil)
+	if diff := cmp.Diff(map[Key]Sums{{Minute: start, Device: "all"}: {3, 9600, 12}}, a.Cells); diff != "" {
+		t.Errorf("by total (-want +got):\n%s", diff)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -31,6 +32,7 @@ type Options struct {
 func Compare(theirs, ours *Account, o Options) []Difference {
 	c := comparison{theirs: theirs, ours: ours, Options: o, cells: map[string]map[pair][]Difference{}}
 	c.collect()
+	c.otherNames()
 	for device := range c.cells {
 		c.device(device)
 	}
@@ -104,6 +106,60 @@ func (c *comparison) device(device string) {
 			}
 		}
 	}
+}
+
+// otherNames takes out exporters that have one name there and another here, with the same traffic: pmacct sees the
+// address of this host where datagrams are forwarded without forward.keep_source.
+func (c *comparison) otherNames() {
+	var theirs, ours []string
+	for _, device := range slices.Sorted(maps.Keys(c.cells)) {
+		switch t, o := c.total(c.theirs, device), c.total(c.ours, device); {
+		case o == Sums{} && t != Sums{}:
+			theirs = append(theirs, device)
+		case t == Sums{} && o != Sums{}:
+			ours = append(ours, device)
+		}
+	}
+	for _, there := range theirs {
+		i := slices.IndexFunc(ours, func(here string) bool {
+			return c.total(c.theirs, there).same(c.total(c.ours, here))
+		})
+		if i >= 0 {
+			c.named([]string{there}, []string{ours[i]})
+			ours = slices.Delete(ours, i, i+1)
+		}
+	}
+	// Several exporters may have the address of this host there.
+	theirs = slices.DeleteFunc(theirs, func(d string) bool { return c.cells[d] == nil })
+	if len(theirs) == 1 && len(ours) > 1 && c.sum(c.theirs, theirs).same(c.sum(c.ours, ours)) {
+		c.named(theirs, ours)
+	}
+}
+
+func (c *comparison) sum(a *Account, devices []string) (t Sums) {
+	for _, device := range devices {
+		t.add(c.total(a, device))
+	}
+	return t
+}
+
+// named notes that devices of one side are those of the other.
+func (c *comparison) named(theirs, ours []string) {
+	d := Difference{Key: Key{Device: theirs[0]}, Theirs: c.sum(c.theirs, theirs), Ours: c.sum(c.ours, ours), Known: true,
+		Reason: fmt.Sprintf("the same traffic under another name: %s there, %s here; --device %s=%s compares them, "+
+			"forward.keep_source keeps the address", strings.Join(theirs, ", "), strings.Join(ours, ", "), theirs[0], ours[0])}
+	for _, device := range append(slices.Clone(theirs), ours...) {
+		for _, list := range c.cells[device] {
+			for _, cell := range list {
+				if c.within(cell.Minute) && (d.Minute == 0 || cell.Minute < d.Minute) {
+					d.Minute = cell.Minute
+				}
+				d.Minutes++
+			}
+		}
+		delete(c.cells, device)
+	}
+	c.found = append(c.found, d)
 }
 
 // total adds up a device within the period.
