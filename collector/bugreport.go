@@ -92,13 +92,15 @@ func reportParts(ctx context.Context, cfg *config.Config, problems []config.Prob
 			ctx, cancel := context.WithTimeout(ctx, reportTimeout)
 			defer cancel()
 			var out bytes.Buffer
-			err := setup.Query(ctx, cfg, "SELECT name, engine, total_rows, total_bytes, engine_full FROM system.tables "+
-				"WHERE database = currentDatabase() AND engine != 'Dictionary' ORDER BY name", "JSONEachRow", &out)
+			err := setup.Query(ctx, cfg,
+				"SELECT name, engine, total_rows, total_bytes, engine_full FROM system.tables "+
+					"WHERE database = currentDatabase() AND engine != 'Dictionary' ORDER BY name", "JSONEachRow", &out)
 			return out.Bytes(), err
 		}},
 	}
 	for _, path := range []string{"exporters.json", "metrics", "readyz"} {
-		parts = append(parts, bugreport.Part{Name: path, Get: func() ([]byte, error) { return getPage(ctx, cfg, path) }})
+		parts = append(parts, bugreport.Part{Name: path,
+			Get: func() ([]byte, error) { return getPage(ctx, cfg, path) }})
 	}
 	for name, file := range map[string]string{"udp.txt": "/proc/net/snmp", "sockets.txt": "/proc/net/udp",
 		"rmem_max.txt": "/proc/sys/net/core/rmem_max", "memory.txt": "/proc/meminfo"} {

@@ -18,7 +18,8 @@ func TestQuery(t *testing.T) {
 		{"its own format", "SELECT 1 AS one\nformat CSVWithNames", "PrettyCompactMonoBlock", "\"one\"\n1\n"},
 		{"a word that is no clause", "SELECT 'FORMAT x' AS f", "TSV", "FORMAT x\n"},
 		{"addresses for people", "SELECT toIPv6('192.0.2.7') AS a, toIPv6('2001:db8::1') AS b, " +
-			"CAST(NULL AS Nullable(IPv6)) AS `c d`, number FROM numbers(3) ORDER BY number DESC LIMIT 2 -- end", "PrettyCompactMonoBlock",
+			"CAST(NULL AS Nullable(IPv6)) AS `c d`, number FROM numbers(3) ORDER BY number DESC LIMIT 2 -- end",
+			"PrettyCompactMonoBlock",
 			"┌─a─────────┬─b───────────┬─c d──┬─number─┐\n│ 192.0.2.7 │ 2001:db8::1 │ ᴺᵁᴸᴸ │      2 │\n" +
 				"│ 192.0.2.7 │ 2001:db8::1 │ ᴺᵁᴸᴸ │      1 │\n└───────────┴─────────────┴──────┴────────┘\n"},
 		{"addresses for programs", "SELECT toIPv6('192.0.2.7') AS a", "TSV", "::ffff:192.0.2.7\n"},

@@ -61,7 +61,8 @@ and says what was left.`,
 			if len(captures) > 0 {
 				log := logging.To(lines, cfg.LogLevel, form)
 				return service.Replay(cfg, log, signals, captures,
-					service.ReplayOptions{Version: version, Once: c.Bool("once"), ShiftToNow: c.Bool("shift-to-now")}, os.Stdout)
+					service.ReplayOptions{Version: version, Once: c.Bool("once"), ShiftToNow: c.Bool("shift-to-now")},
+					os.Stdout)
 			}
 			o := service.ServeOptions{Version: version, MetadataWait: service.StartupWait,
 				Exit: func(status int) { lines.Close(logging.FlushTime); os.Exit(status) }}

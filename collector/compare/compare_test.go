@@ -233,7 +233,8 @@ func TestPrint(t *testing.T) {
 
 // Sums by total and by exporter have no other keys, and exporters are called as they are here.
 func TestRegroup(t *testing.T) {
-	a := account(true, cell{0, "127.0.0.1", "a", "b", 1, 3}, cell{0, "127.0.0.1", "c", "d", 1, 4}, cell{0, "r2", "", "", 1, 5})
+	a := account(true, cell{0, "127.0.0.1", "a", "b", 1, 3}, cell{0, "127.0.0.1", "c", "d", 1, 4},
+		cell{0, "r2", "", "", 1, 5})
 	a.Regroup(ByExporter, map[string]string{"127.0.0.1": "r1"})
 	want := map[Key]Sums{{Minute: start, Device: "r1"}: {2, 5600, 7}, {Minute: start, Device: "r2"}: {1, 4000, 5}}
 	if diff := cmp.Diff(want, a.Cells); diff != "" {

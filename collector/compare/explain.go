@@ -145,9 +145,11 @@ func (c *comparison) sum(a *Account, devices []string) (t Sums) {
 
 // named notes that devices of one side are those of the other.
 func (c *comparison) named(theirs, ours []string) {
-	d := Difference{Key: Key{Device: theirs[0]}, Theirs: c.sum(c.theirs, theirs), Ours: c.sum(c.ours, ours), Known: true,
+	d := Difference{Key: Key{Device: theirs[0]}, Theirs: c.sum(c.theirs, theirs), Ours: c.sum(c.ours, ours),
+		Known: true,
 		Reason: fmt.Sprintf("the same traffic under another name: %s there, %s here; --device %s=%s compares them, "+
-			"forward.keep_source keeps the address", strings.Join(theirs, ", "), strings.Join(ours, ", "), theirs[0], ours[0])}
+			"forward.keep_source keeps the address", strings.Join(theirs, ", "), strings.Join(ours, ", "), theirs[0],
+			ours[0])}
 	for _, device := range append(slices.Clone(theirs), ours...) {
 		for _, list := range c.cells[device] {
 			for _, cell := range list {

@@ -47,8 +47,10 @@ const maxDrafted = 10_000
 func Ask(ctx context.Context, conn driver.Conn, s *schema.Settings, days int) (h Heard, err error) {
 	table := sqltext.Name(s.Database) + "." + sqltext.Name(s.Tables.Flow)
 	since := fmt.Sprintf("start_time > now() - INTERVAL %d DAY", days)
-	err = conn.Select(ctx, &h.Devices, "SELECT device_id AS id, arraySort(groupUniqArray(toString(flow_type))) AS types, "+
-		"count() AS flows FROM "+table+" WHERE "+since+fmt.Sprintf(" GROUP BY id ORDER BY flows DESC LIMIT %d", maxDrafted))
+	err = conn.Select(ctx, &h.Devices,
+		"SELECT device_id AS id, arraySort(groupUniqArray(toString(flow_type))) AS types, "+
+			"count() AS flows FROM "+table+" WHERE "+since+
+			fmt.Sprintf(" GROUP BY id ORDER BY flows DESC LIMIT %d", maxDrafted))
 	if err != nil {
 		return h, fmt.Errorf("ask who sent flows: %w", err)
 	}
@@ -56,8 +58,10 @@ func Ask(ctx context.Context, conn driver.Conn, s *schema.Settings, days int) (h
 		return h, nil // the rows do not say
 	}
 	side := func(name string, in, out string) string {
-		return "SELECT device_id, " + name + "_if_index AS i, ifNull(toString(" + name + "_interface_id), '') AS interface, " +
-			"isNotNull(" + name + "_interface_ref) AS is_known, " + in + " AS bits_to, " + out + " AS bits_from FROM " + table +
+		return "SELECT device_id, " + name + "_if_index AS i, ifNull(toString(" + name +
+			"_interface_id), '') AS interface, " +
+			"isNotNull(" + name + "_interface_ref) AS is_known, " + in + " AS bits_to, " + out + " AS bits_from FROM " +
+			table +
 			" WHERE " + since
 	}
 	err = conn.Select(ctx, &h.Interfaces, "SELECT device_id AS device, toUInt32(i) AS index, "+
@@ -106,8 +110,10 @@ func (h *Heard) InterfaceFile() (text string, n int) {
 			name = "if" + strconv.FormatUint(uint64(i.Index), 10)
 		}
 		names[i.Device+"::"+name] = true
-		fmt.Fprintf(&b, "  # %s in, %s out\n  - id: %s\n    type: port\n    device_id: %s\n    name: %s\n    flow_index: %d\n"+
-			"    edge: false\n", bytesText(i.BitsIn), bytesText(i.BitsOut), quote(i.Device+"::"+name), quote(i.Device),
+		fmt.Fprintf(&b,
+			"  # %s in, %s out\n  - id: %s\n    type: port\n    device_id: %s\n    name: %s\n    flow_index: %d\n"+
+				"    edge: false\n", bytesText(i.BitsIn), bytesText(i.BitsOut), quote(i.Device+"::"+name),
+			quote(i.Device),
 			quote(name), i.Index)
 	}
 	return b.String(), n

@@ -82,7 +82,8 @@ func (s *Server) accept() {
 // A note is a line of the socket that is no record.
 type note struct {
 	Error string `json:"error,omitempty"`
-	Left  uint64 `json:"left_out,omitempty"` // records that passed the filter since the last such line and are not shown
+	// records that passed the filter since the last such line and are not shown
+	Left uint64 `json:"left_out,omitempty"`
 }
 
 // requestTime is how long a client may take to say its filter, and to take a line.

@@ -91,7 +91,8 @@ func Write(out io.Writer, text []byte, size Size) error {
 		return cmp.Or(cmp.Compare(b.FlowsPerSecond, a.FlowsPerSecond), cmp.Compare(a.Address, b.Address))
 	})
 	table := tabwriter.NewWriter(&page, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "EXPORTER\tDEVICE\tPROTOCOL\tDOMAIN\tFLOWS/S\tDATAGRAMS/S\tSAMPLING\tLOSS\tLAST SEEN\tWHAT IS WRONG")
+	fmt.Fprintln(table,
+		"EXPORTER\tDEVICE\tPROTOCOL\tDOMAIN\tFLOWS/S\tDATAGRAMS/S\tSAMPLING\tLOSS\tLAST SEEN\tWHAT IS WRONG")
 	for _, x := range r.Exporters {
 		x.write(table, r.Collector.Now)
 	}
@@ -113,7 +114,8 @@ func (r *report) head(out io.Writer) {
 	}
 	fmt.Fprintf(out, "flow-collector %s %s, up %s, %s\n", Printable(c.Version), Printable(c.ID),
 		c.Now.Sub(c.Started).Round(time.Second), state)
-	fmt.Fprintf(out, "%s flows/s, %s datagrams/s, %.1f Mbit/s of exports; rows: %d written, %d waiting, %d on disk, %d lost\n",
+	fmt.Fprintf(out,
+		"%s flows/s, %s datagrams/s, %.1f Mbit/s of exports; rows: %d written, %d waiting, %d on disk, %d lost\n",
 		rate(c.FlowsPerSecond), rate(c.DatagramsPerSecond), c.BytesPerSecond*8/1e6, c.RowsWritten, c.RowsWaiting,
 		c.RowsSpooled, c.RowsLost)
 	for _, v := range c.Verdicts {
@@ -138,7 +140,8 @@ func (x *exporter) write(out io.Writer, now time.Time) {
 			wrong += fmt.Sprintf(" (and %d more)", more)
 		}
 	}
-	fmt.Fprintf(out, "%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s ago\t%s\n", x.Address, Printable(x.Device), x.Protocol, x.Domain,
+	fmt.Fprintf(out, "%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s ago\t%s\n", x.Address, Printable(x.Device), x.Protocol,
+		x.Domain,
 		rate(x.FlowsPerSecond), rate(x.DatagramsPerSecond), sampling, loss,
 		max(now.Sub(x.LastSeen), 0).Round(time.Second), wrong)
 }
