@@ -27,7 +27,7 @@ export DEB_VERSION        ?= $(shell git describe --tags --match 'v[0-9]*' 2>/de
 export ENGINE_DEB_VERSION := $(subst -,+,$(ENGINE_VERSION))
 export SOURCE_DATE_EPOCH  ?= $(shell git log -1 --format=%ct 2>/dev/null)
 
-.PHONY: all build run test test-kafka test-clients test-page test-hostile-page browser race demo bench pgo fuzz lint vulncheck lint-deploy fmt engine deb clean help
+.PHONY: all build run test test-kafka test-routing test-clients test-page test-hostile-page browser race demo bench pgo fuzz lint vulncheck lint-deploy fmt engine deb clean help
 
 all: build
 
@@ -53,6 +53,11 @@ $(KAFKA_LIBS): sink/kafka/kafkatest/pom.xml
 	@mvn --quiet --batch-mode --file $< dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(CURDIR)/$@.new >&2 \
 		|| { echo "make test-kafka: the packages of $< cannot be fetched" >&2; exit 1; }
 	@mv $@.new $@ && touch $@
+
+test-routing: ## test BGP against bird, FRR, GoBGP and ExaBGP, as root, on loopback addresses
+	@for p in bird:bird2 gobgpd:gobgpd exabgp:exabgp /usr/lib/frr/bgpd:frr; do command -v $${p%:*} >/dev/null \
+		|| echo "make test-routing: NOT TESTED: $${p%:*} (Debian: apt-get install $${p#*:})" >&2; done
+	ROUTING_TEST=1 $(GO) test -count=1 -v -run '^TestSpeakers' -timeout 20m ./collector/routing
 
 # Clients of other languages for make test-clients: installed here, used by no other target.
 CLIENTS           := .clients

@@ -94,9 +94,12 @@ func (e *Enricher) Enrich(s *Snapshot, r *flow.Record, row *Row) {
 	e.path(r, row)
 }
 
-// path fills in the AS path: that of the destination's route as the routing table has it, else the record's.
+// path fills in the AS path and communities that records do not have: those of the destination's route as
+// the routing table has them, else the record's path.
 func (e *Enricher) path(r *flow.Record, row *Row) {
+	row.ExtCommunities, row.LargeCommunities = nil, nil
 	if e.routes != nil && e.routes.fromRoute {
+		_, row.ExtCommunities, row.LargeCommunities = e.routes.dst.Communities()
 		row.ASPathID, row.ASPathPadding = e.routes.dst.Path()
 		return
 	}

@@ -1,6 +1,9 @@
 package enrich
 
-import "github.com/metranova/flow-collector/decoder/flow"
+import (
+	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/decoder/route"
+)
 
 // Row is one row of data_flow: a flow record and what the snapshot adds to it. Strings belong to the snapshot or to the
 // Enricher that filled the row and are never copied. An empty ref or id is NULL unless said otherwise. Columns that
@@ -30,7 +33,9 @@ type Row struct {
 	// StatedStartMs and StatedEndMs are the times that the exporter sent, if StartMs and EndMs were replaced because
 	// they were too far off (pipeline.Settings). Otherwise both are 0.
 	StatedStartMs, StatedEndMs int64
-	Bits, Packets              uint64 // multiplied by the sampling rate; saturated
+	Bits, Packets              uint64        // multiplied by the sampling rate; saturated
+	ExtCommunities             []uint64      // of the destination's route (RFC 4360)
+	LargeCommunities           []route.Large // of the destination's route (RFC 8092)
 	ASPathID                   []uint32
 	ASPathPadding              []uint16 // for each AS of ASPathID, how often it is repeated
 	// top first, 20 bits each; a template's empty label elements are labels of 0

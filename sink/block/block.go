@@ -115,8 +115,9 @@ func (b *Block) Days() int { return len(b.days) }
 // Full reports whether the rows have so many AS numbers or communities that these take more memory than everything
 // else.
 func (b *Block) Full() bool {
-	return len(b.ext.bgpCommunity.byValue) >= fullKeys || b.ext.bgpCommunity.offsets.n >= fullElements ||
-		b.ext.bgpASPathID.offsets.n >= fullElements
+	x := b.ext
+	return x.bgpCommunity.full() || x.bgpExtCommunity.full() || x.bgpLargeCommunity.full() ||
+		x.bgpASPathID.offsets.n >= fullElements
 }
 
 // A route has some 5 AS numbers and 10 communities; all that are in use on the internet are some 100,000. Real flows do

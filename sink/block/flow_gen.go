@@ -202,8 +202,8 @@ type extPaths struct {
 	bgpASPathID       arrayPath
 	bgpASPathPadding  arrayPath
 	bgpCommunity      communityPath
-	bgpExtCommunity   emptyPath
-	bgpLargeCommunity emptyPath
+	bgpExtCommunity   extendedPath
+	bgpLargeCommunity largePath
 	bgpLocalPref      numberPath
 	bgpMED            numberPath
 	ipv4DSCP          numberPath
@@ -260,13 +260,19 @@ func (x *extPaths) list() []namedPath {
 // append adds what a row says of every path. Shared data wants the paths of a row in the order of their names.
 func (x *ext) append(row int, r *enrich.Row) {
 	f := r.Flow
-	if f.Has&(flow.ASPath|flow.Communities|flow.LocalPref|flow.MED) != 0 {
+	if f.Has&(flow.ASPath|flow.Communities|flow.LocalPref|flow.MED) != 0 || len(r.ExtCommunities) > 0 || len(r.LargeCommunities) > 0 {
 		if f.Sent(flow.ASPath) {
 			setArray(x, &x.bgpASPathID, row, r.ASPathID)
 			setArray(x, &x.bgpASPathPadding, row, r.ASPathPadding)
 		}
 		if f.Sent(flow.Communities) {
 			x.bgpCommunity.set(x, row, f.Communities)
+		}
+		if len(r.ExtCommunities) > 0 {
+			x.bgpExtCommunity.set(x, row, r.ExtCommunities)
+		}
+		if len(r.LargeCommunities) > 0 {
+			x.bgpLargeCommunity.set(x, row, r.LargeCommunities)
 		}
 		if f.Sent(flow.LocalPref) {
 			x.bgpLocalPref.set(x, row, uint32(f.LocalPref))

@@ -1,9 +1,8 @@
 package block
 
 import (
-	"strconv"
-
 	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/decoder/route"
 )
 
 // path is the name of a path of ext and whether the table declares its type.
@@ -129,27 +128,24 @@ func (p *addrPath) set(x *ext, row int, a flow.Addr) {
 	p.addr(row, a)
 }
 
-// emptyPath is a path of type Array(LowCardinality(String)) without any values.
-type emptyPath struct{ stringArray }
-
-func (p *emptyPath) declare(string, string) {}
-
-// communityPath is a path of type Array(LowCardinality(String)) with communities (RFC 1997) as "AS:value".
-type communityPath struct {
+// textsPath is a path of type Array(LowCardinality(String)) whose texts stand for values. The texts of values that are
+// in the block already are not made again.
+type textsPath[T comparable] struct {
 	path
 	stringArray
-	byValue map[uint32]uint32 // value: index of the dictionary's key
+	byValue map[T]uint32 // value: index of the dictionary's key
+	text    []byte       // of one value
 }
 
-func (p *communityPath) set(x *ext, row int, values []uint32) {
+func (p *textsPath[T]) set(x *ext, row int, values []T, appendTo func([]byte, T) []byte) {
 	if len(values) == 0 {
 		return
 	}
-	var text [len("65535:65535")]byte
 	if !p.typed {
 		x.shared.beginArray(typeString, len(values))
 		for _, v := range values {
-			x.shared.addText(appendCommunity(text[:0], v))
+			p.text = appendTo(p.text[:0], v)
+			x.shared.addText(p.text)
 		}
 		x.shared.endArray(p.name)
 		return
@@ -157,7 +153,8 @@ func (p *communityPath) set(x *ext, row int, values []uint32) {
 	for _, v := range values {
 		i, ok := p.byValue[v]
 		if !ok {
-			i = p.elements.keys.append(appendCommunity(text[:0], v))
+			p.text = appendTo(p.text[:0], v)
+			i = p.elements.keys.append(p.text)
 			p.byValue[v] = i
 		}
 		p.elements.indexes = append(p.elements.indexes, i)
@@ -165,16 +162,34 @@ func (p *communityPath) set(x *ext, row int, values []uint32) {
 	p.stringArray.set(row)
 }
 
-func appendCommunity(dst []byte, v uint32) []byte {
-	dst = strconv.AppendUint(dst, uint64(v>>16), 10)
-	dst = append(dst, ':')
-	return strconv.AppendUint(dst, uint64(v&0xffff), 10)
-}
-
-func (p *communityPath) reset() {
+func (p *textsPath[T]) reset() {
 	p.stringArray.reset()
 	if p.byValue == nil || len(p.byValue) > keptKeys {
-		p.byValue = map[uint32]uint32{}
+		p.byValue = map[T]uint32{}
 	}
 	clear(p.byValue)
+}
+
+// full reports whether the block has so many values that it must be encoded.
+func (p *textsPath[T]) full() bool { return len(p.byValue) >= fullKeys || p.offsets.n >= fullElements }
+
+// communityPath has communities (RFC 1997) as "AS:value".
+type communityPath struct{ textsPath[uint32] }
+
+func (p *communityPath) set(x *ext, row int, values []uint32) {
+	p.textsPath.set(x, row, values, route.AppendCommunity)
+}
+
+// extendedPath has extended communities (RFC 4360) as "RT:AS:value", "SoO:AS:value" or "type:subtype:value".
+type extendedPath struct{ textsPath[uint64] }
+
+func (p *extendedPath) set(x *ext, row int, values []uint64) {
+	p.textsPath.set(x, row, values, route.AppendExtended)
+}
+
+// largePath has large communities (RFC 8092) as "AS:value:value".
+type largePath struct{ textsPath[route.Large] }
+
+func (p *largePath) set(x *ext, row int, values []route.Large) {
+	p.textsPath.set(x, row, values, route.AppendLarge)
 }

@@ -20,7 +20,7 @@ import (
 
 // fullExtJSON is ext of fullRow where every path is typed. Padding and labels keep their order, top first.
 const fullExtJSON = `{"bgp_as_path_id":[64500,64501],"bgp_as_path_padding":[1,300],
-"bgp_community":["65535:65281","64500:0"],"bgp_ext_community":[],"bgp_large_community":[],"bgp_local_pref":200,"bgp_med":50,
+"bgp_community":["65535:65281","64500:0"],"bgp_ext_community":["RT:64500:7","3:12:8"],"bgp_large_community":["4226809946:0:7"],"bgp_local_pref":200,"bgp_med":50,
 "dst_ip_scireg_ref":"12__v1","ipv4_dscp":46,"ipv4_tos":184,"ipv6_flow_label":1048575,
 "mpls_bottom_label":24001,"mpls_exp":[5,0,7],"mpls_label":[1048575,0,24001],"mpls_pw":4294967295,
 "mpls_top_label_ip":"::ffff:203.0.113.9","mpls_top_label_type":4,"mpls_vpn_rd":"0:64500:7","src_ip_scireg_ref":"11__v1",

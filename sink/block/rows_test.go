@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/decoder/route"
 	"github.com/metranova/flow-collector/enrich"
 )
 
@@ -17,6 +18,13 @@ func testLayout(extensions, ipRefs []string) Layout {
 		CollectorID: "collector-1", PolicyOriginator: "example", PolicyLevel: "tlp:green",
 		Extensions: extensions, IPRefExtensions: ipRefs,
 	}
+}
+
+func textsOf[T any](values []T, appendTo func([]byte, T) []byte) (texts []string) {
+	for _, v := range values {
+		texts = append(texts, string(appendTo(nil, v)))
+	}
+	return texts
 }
 
 // extKeys is ext of a row as the reference's JSON has it (row-semantics, part B): what the exporter sent, and no more.
@@ -36,6 +44,12 @@ func extKeys(r *enrich.Row, ipRefs []string) map[string]any {
 			texts = append(texts, fmt.Sprintf("%d:%d", c>>16, c&0xffff))
 		}
 		keys["bgp_community"] = texts
+	}
+	if len(r.ExtCommunities) > 0 {
+		keys["bgp_ext_community"] = textsOf(r.ExtCommunities, route.AppendExtended)
+	}
+	if len(r.LargeCommunities) > 0 {
+		keys["bgp_large_community"] = textsOf(r.LargeCommunities, route.AppendLarge)
 	}
 	put(flow.LocalPref, "bgp_local_pref", f.LocalPref)
 	put(flow.MED, "bgp_med", f.MED)

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/decoder/route"
 	"github.com/metranova/flow-collector/enrich"
 )
 
@@ -116,13 +117,19 @@ func (e *rowEncoder) append(p []byte, r *enrich.Row) []byte {
 // appendExt appends the keys and values of ext, each with a comma behind it.
 func (e *rowEncoder) appendExt(p []byte, r *enrich.Row) []byte {
 	f := r.Flow
-	if f.Has&(flow.ASPath|flow.Communities|flow.LocalPref|flow.MED) != 0 {
+	if f.Has&(flow.ASPath|flow.Communities|flow.LocalPref|flow.MED) != 0 || len(r.ExtCommunities) > 0 || len(r.LargeCommunities) > 0 {
 		if f.Sent(flow.ASPath) {
 			p = appendNumbers(p, `"bgp_as_path_id":[`, r.ASPathID)
 			p = appendNumbers(p, `"bgp_as_path_padding":[`, r.ASPathPadding)
 		}
 		if f.Sent(flow.Communities) {
 			p = appendCommunities(p, `"bgp_community":[`, f.Communities)
+		}
+		if len(r.ExtCommunities) > 0 {
+			p = appendTextsOf(p, `"bgp_ext_community":[`, r.ExtCommunities, route.AppendExtended)
+		}
+		if len(r.LargeCommunities) > 0 {
+			p = appendTextsOf(p, `"bgp_large_community":[`, r.LargeCommunities, route.AppendLarge)
 		}
 		if f.Sent(flow.LocalPref) {
 			p = append(appendNumber(p, `"bgp_local_pref":`, f.LocalPref), ',')

@@ -25,7 +25,7 @@ func parse(t testing.TB, text string) map[string]any {
 
 func TestPmacctJSON(t *testing.T) {
 	const full = `{"event_type": "purge", "label": "collector-1", "vlan": 100, "as_src": 64500, "as_dst": 4294967295, ` +
-		`"comms": "65535:65281_64500:0", "ecomms": "", "lcomms": "", "as_path": "64500_64501_64501", "local_pref": 200, "med": 50, ` +
+		`"comms": "65535:65281_64500:0", "ecomms": "RT:64500:7_3:12:8", "lcomms": "4226809946:0:7", "as_path": "64500_64501_64501", "local_pref": 200, "med": 50, ` +
 		`"peer_as_dst": 64500, "peer_ip_src": "192.0.2.250", "peer_ip_dst": "::ffff:0.0.0.0", "iface_in": 11, "iface_out": 12, ` +
 		`"mpls_vpn_rd": "0:64500:7", "mpls_pw_id": 4294967295, "ip_src": "::ffff:192.0.2.1", "ip_dst": "2001:db8::2", ` +
 		`"port_src": 65535, "port_dst": 53, "ip_proto": "ipv6-icmp", "tos": 184, "timestamp_start": "1795392000.001000", ` +
@@ -48,7 +48,7 @@ func TestPmacctJSON(t *testing.T) {
 	// Of sFlow there are no start, end, route distinguisher, labels and VLANs of each side. An output that is no
 	// ifIndex has format bits.
 	const sflow = `{"event_type": "purge", "label": "collector-1", "vlan": 100, "as_src": 64500, "as_dst": 4294967295, ` +
-		`"comms": "65535:65281_64500:0", "ecomms": "", "lcomms": "", "as_path": "64500_64501_64501", "local_pref": 200, "med": 50, ` +
+		`"comms": "65535:65281_64500:0", "ecomms": "RT:64500:7_3:12:8", "lcomms": "4226809946:0:7", "as_path": "64500_64501_64501", "local_pref": 200, "med": 50, ` +
 		`"peer_as_dst": 64500, "peer_ip_src": "192.0.2.250", "peer_ip_dst": "::ffff:0.0.0.0", "iface_in": 1073741823, "iface_out": 1073742082, ` +
 		`"ip_src": "::ffff:192.0.2.1", "ip_dst": "2001:db8::2", "port_src": 65535, "port_dst": 53, "ip_proto": "ipv6-icmp", "tos": 184, ` +
 		`"timestamp_arrival": "1795392001.234567", "export_proto_seqno": 4711, ` +

@@ -5,6 +5,7 @@ import (
 	"math/bits"
 
 	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/decoder/route"
 	"github.com/metranova/flow-collector/enrich"
 )
 
@@ -35,7 +36,7 @@ func (e *pmacctEncoder) append(p []byte, r *enrich.Row) []byte {
 	p = appendUint(p, f.SrcAS)
 	p = append(p, `, "as_dst": `...)
 	p = appendUint(p, f.DstAS)
-	p = appendPmacctBGP(p, f)
+	p = appendPmacctBGP(p, r)
 	p = append(p, `, "peer_ip_src": "`...)
 	if f.Exporter != (flow.Addr{}) {
 		p = append(p, e.exporterText...)
@@ -90,9 +91,12 @@ func (e *pmacctEncoder) append(p []byte, r *enrich.Row) []byte {
 	return append(p, `, "writer_id": "nfacctd"}`...)
 }
 
-// appendPmacctBGP appends the attributes of sFlow's extended gateway. AS sets and sequences become one list.
-func appendPmacctBGP(p []byte, f *flow.Record) []byte {
-	if !f.Sent(flow.ASPath) && !f.Sent(flow.Communities) && f.LocalPref|f.MED|f.PeerDstAS == 0 {
+// appendPmacctBGP appends the attributes of sFlow's extended gateway, or of the destination's route. AS sets and
+// sequences become one list.
+func appendPmacctBGP(p []byte, r *enrich.Row) []byte {
+	f := r.Flow
+	if !f.Sent(flow.ASPath) && !f.Sent(flow.Communities) && f.LocalPref|f.MED|f.PeerDstAS == 0 &&
+		len(r.ExtCommunities)+len(r.LargeCommunities) == 0 {
 		return append(p,
 			`, "comms": "", "ecomms": "", "lcomms": "", "as_path": "", "local_pref": 0, "med": 0, "peer_as_dst": 0`...)
 	}
@@ -103,7 +107,9 @@ func appendPmacctBGP(p []byte, f *flow.Record) []byte {
 		}
 		p = appendCommunity(p, c)
 	}
-	p = append(p, `", "ecomms": "", "lcomms": "", "as_path": "`...)
+	p = appendJoined(append(p, `", "ecomms": "`...), r.ExtCommunities, route.AppendExtended)
+	p = appendJoined(append(p, `", "lcomms": "`...), r.LargeCommunities, route.AppendLarge)
+	p = append(p, `", "as_path": "`...)
 	for i, as := range f.ASPath {
 		if i > 0 {
 			p = append(p, '_')
@@ -116,6 +122,17 @@ func appendPmacctBGP(p []byte, f *flow.Record) []byte {
 	p = appendUint(p, f.MED)
 	p = append(p, `, "peer_as_dst": `...)
 	return appendUint(p, f.PeerDstAS)
+}
+
+// appendJoined appends the texts of values with underscores between them.
+func appendJoined[T any](p []byte, values []T, appendTo func([]byte, T) []byte) []byte {
+	for i, v := range values {
+		if i > 0 {
+			p = append(p, '_')
+		}
+		p = appendTo(p, v)
+	}
+	return p
 }
 
 // appendCommunity appends a community (RFC 1997) as AS:value.

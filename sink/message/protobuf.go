@@ -44,6 +44,17 @@ func appendTextsField(p []byte, field protowire.Number, list []string) []byte {
 	return p
 }
 
+// appendTextsFieldOf appends a list of values as texts, which have less than 128 bytes each.
+func appendTextsFieldOf[T any](p []byte, field protowire.Number, values []T, appendTo func([]byte, T) []byte) []byte {
+	for _, v := range values {
+		p = appendHead(p, field, 0)
+		start := len(p)
+		p = appendTo(p, v)
+		p[start-1] = byte(len(p) - start)
+	}
+	return p
+}
+
 // appendFixed appends a list of 4-byte numbers, unless it is empty.
 func appendFixed(p []byte, field protowire.Number, numbers []uint32) []byte {
 	if len(numbers) == 0 {

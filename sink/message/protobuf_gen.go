@@ -6,6 +6,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/decoder/route"
 	"github.com/metranova/flow-collector/enrich"
 )
 
@@ -92,13 +93,19 @@ func (e *protobufEncoder) append(p []byte, r *enrich.Row) []byte {
 // appendExt appends the fields of message Ext.
 func (e *protobufEncoder) appendExt(p []byte, r *enrich.Row) []byte {
 	f := r.Flow
-	if f.Has&(flow.ASPath|flow.Communities|flow.LocalPref|flow.MED) != 0 {
+	if f.Has&(flow.ASPath|flow.Communities|flow.LocalPref|flow.MED) != 0 || len(r.ExtCommunities) > 0 || len(r.LargeCommunities) > 0 {
 		if f.Sent(flow.ASPath) {
 			p = appendPacked(e, p, 1, r.ASPathID)      // bgp_as_path_id
 			p = appendPacked(e, p, 2, r.ASPathPadding) // bgp_as_path_padding
 		}
 		if f.Sent(flow.Communities) {
 			p = appendFixed(p, 3, f.Communities) // bgp_community
+		}
+		if len(r.ExtCommunities) > 0 {
+			p = appendTextsFieldOf(p, 26, r.ExtCommunities, route.AppendExtended) // bgp_ext_community
+		}
+		if len(r.LargeCommunities) > 0 {
+			p = appendTextsFieldOf(p, 27, r.LargeCommunities, route.AppendLarge) // bgp_large_community
 		}
 		if f.Sent(flow.LocalPref) {
 			p = appendPresent(p, 4, uint32(f.LocalPref)) // bgp_local_pref

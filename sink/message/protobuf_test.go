@@ -69,6 +69,7 @@ func TestProtobuf(t *testing.T) {
 		"ext": map[string]any{
 			"bgp_as_path_id": []any{64500.0, 64501.0}, "bgp_as_path_padding": []any{1.0, 300.0},
 			"bgp_community": []any{float64(65535<<16 | 65281), float64(64500 << 16)}, "bgp_local_pref": 200.0,
+			"bgp_ext_community": []any{"RT:64500:7", "3:12:8"}, "bgp_large_community": []any{"4226809946:0:7"},
 			"bgp_med":  50.0,
 			"ipv4_tos": 184.0, "ipv4_dscp": 46.0, "ipv6_flow_label": 1048575.0,
 			"mpls_label": []any{1048575.0, 0.0, 24001.0, 0.0}, "mpls_exp": []any{5.0, 0.0, 7.0, 0.0},

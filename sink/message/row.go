@@ -70,6 +70,18 @@ func appendCommunities(p []byte, key string, communities []uint32) []byte {
 	return append(closing(p, ']'), ',')
 }
 
+// appendTextsOf appends a list of values as texts that need no escapes, and a comma, unless it is empty.
+func appendTextsOf[T any](p []byte, key string, values []T, appendTo func([]byte, T) []byte) []byte {
+	if len(values) == 0 {
+		return p
+	}
+	p = append(p, key...)
+	for _, v := range values {
+		p = append(appendTo(append(p, '"'), v), '"', ',')
+	}
+	return append(closing(p, ']'), ',')
+}
+
 // appendNumbers appends a list of numbers and a comma, unless it is empty.
 func appendNumbers[T uint8 | uint16 | uint32](p []byte, key string, numbers []T) []byte {
 	if len(numbers) == 0 {

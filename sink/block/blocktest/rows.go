@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 
 	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/decoder/route"
 	"github.com/metranova/flow-collector/enrich"
 )
 
@@ -46,7 +47,9 @@ func FullRow() enrich.Row {
 		PolicyScope: []string{"comm:re", "as:64500"}, Protocol: "ipv6-icmp", IPVersion: 6,
 		SrcPort: 65535, DstPort: 53, ApplicationPort: 53, StartMs: DayStart + 1, EndMs: DayStart + 999,
 		Bits: math.MaxUint64, Packets: 1 << 53, ASPathID: []uint32{64500, 64501}, ASPathPadding: []uint16{1, 300},
-		MPLSLabel: []uint32{1048575, 0, 24001}, MPLSExp: []uint8{5, 0, 7}, MPLSBottomLabel: 24001, MPLSRD: "0:64500:7",
+		ExtCommunities:   []uint64{0x0002_fbf4_0000_0007, 0x030c_0000_0000_0008},
+		LargeCommunities: []route.Large{{Global: 4226809946, Data1: 0, Data2: 7}},
+		MPLSLabel:        []uint32{1048575, 0, 24001}, MPLSExp: []uint8{5, 0, 7}, MPLSBottomLabel: 24001, MPLSRD: "0:64500:7",
 		StatedStartMs: 1 << 50, StatedEndMs: 1<<50 + 1,
 	}
 }

@@ -177,8 +177,11 @@ func (d *blockData) addPath(p *schema.Path) {
 func pathKind(p *schema.Path) string {
 	switch p.Type {
 	case "Array(LowCardinality(String))":
-		if p.Value == "" {
-			return "emptyPath"
+		switch p.Value {
+		case "r.ExtCommunities":
+			return "extendedPath"
+		case "r.LargeCommunities":
+			return "largePath"
 		}
 		return "communityPath"
 	case "Nullable(UInt8)", "Nullable(UInt32)":

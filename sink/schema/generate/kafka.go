@@ -51,6 +51,8 @@ func kafkaType(c *schema.Column, paths []schema.Path) string {
 				return "Map(String, String)"
 			case pathKind(p) == "communityPath":
 				return "Array(UInt32)"
+			case pathKind(p) == "extendedPath", pathKind(p) == "largePath":
+				return "Array(String)"
 			case pathKind(p) == "addrPath", pathKind(p) == "textPath":
 				return "String"
 			}
@@ -116,7 +118,7 @@ func extTerm(paths []schema.Path) string {
 		switch {
 		case p.IPRef != "":
 			return ""
-		case pathKind(p) == "communityPath":
+		case pathKind(p) == "communityPath", pathKind(p) == "extendedPath", pathKind(p) == "largePath":
 			return "Array(String)"
 		case pathKind(p) == "addrPath", pathKind(p) == "textPath":
 			return "Nullable(String)"

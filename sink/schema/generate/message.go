@@ -119,6 +119,10 @@ func jsonPath(p *schema.Path) string {
 		return fmt.Sprintf("p = appendNumbers(p, `%q:[`, %s)", p.Name, p.Value)
 	case "communityPath":
 		return fmt.Sprintf("p = appendCommunities(p, `%q:[`, %s)", p.Name, p.Value)
+	case "extendedPath":
+		return fmt.Sprintf("p = appendTextsOf(p, `%q:[`, %s, route.AppendExtended)", p.Name, p.Value)
+	case "largePath":
+		return fmt.Sprintf("p = appendTextsOf(p, `%q:[`, %s, route.AppendLarge)", p.Name, p.Value)
 	case "addrPath":
 		return fmt.Sprintf("p = append(appendAddr(append(p, `%q:\"`...), &%s), '\"', ',')", p.Name, p.Value)
 	}
@@ -226,8 +230,8 @@ func protoPathType(p *schema.Path) string {
 	}
 	return map[string]string{
 		"numberPath": "optional uint32", "longPath": "optional int64", "arrayPath": "repeated uint32",
-		"communityPath": "repeated fixed32",
-		"addrPath":      "bytes", "textPath": "string",
+		"communityPath": "repeated fixed32", "extendedPath": "repeated string", "largePath": "repeated string",
+		"addrPath": "bytes", "textPath": "string",
 	}[pathKind(p)]
 }
 
@@ -289,6 +293,10 @@ func protobufPath(p *schema.Path) string {
 		return fmt.Sprintf("p = appendPacked(e, p, %d, %s) // %s", n, p.Value, p.Name)
 	case "communityPath":
 		return fmt.Sprintf("p = appendFixed(p, %d, %s) // %s", n, p.Value, p.Name)
+	case "extendedPath":
+		return fmt.Sprintf("p = appendTextsFieldOf(p, %d, %s, route.AppendExtended) // %s", n, p.Value, p.Name)
+	case "largePath":
+		return fmt.Sprintf("p = appendTextsFieldOf(p, %d, %s, route.AppendLarge) // %s", n, p.Value, p.Name)
 	case "addrPath":
 		return fmt.Sprintf("p = appendAddrField(p, %d, &%s) // %s", n, p.Value, p.Name)
 	}
