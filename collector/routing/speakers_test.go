@@ -115,10 +115,13 @@ send-max = 2
 afi-safi-name = "ipv6-unicast"
 `,
 		commands: [][]string{
-			{"gobgp", "-u", "127.0.0.13", "-p", "17913", "global", "rib", "add", "10.0.0.0/8", "nexthop", "192.0.2.1", "med", "7",
+			{"gobgp", "-u", "127.0.0.13", "-p", "17913", "global", "rib", "add", "10.0.0.0/8", "nexthop", "192.0.2.1",
+				"med", "7",
 				"community", "65010:1", "large-community", "65010:1:2", "rt", "65010:5"},
-			{"gobgp", "-u", "127.0.0.13", "-p", "17913", "global", "rib", "add", "10.1.0.0/16", "nexthop", "192.0.2.1", "med", "7"},
-			{"gobgp", "-u", "127.0.0.13", "-p", "17913", "global", "rib", "add", "-a", "ipv6", "2001:db8::/32", "nexthop",
+			{"gobgp", "-u", "127.0.0.13", "-p", "17913", "global", "rib", "add", "10.1.0.0/16", "nexthop", "192.0.2.1",
+				"med", "7"},
+			{"gobgp", "-u", "127.0.0.13", "-p", "17913", "global", "rib", "add", "-a", "ipv6", "2001:db8::/32",
+				"nexthop",
 				"2001:db8::1", "med", "7"},
 		}},
 	{name: "exabgp", packet: "exabgp", address: "127.0.0.14", noIPv6: true, args: []string{"DIR/config"},

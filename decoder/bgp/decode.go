@@ -1,8 +1,10 @@
 package bgp
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
+	"slices"
 
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/decoder/route"
@@ -55,6 +57,11 @@ func Decode(data []byte, a *route.Attributes) error {
 			}
 		}
 	}
+	a.Communities = set(a.Communities, cmp.Compare)
+	a.Extended = set(a.Extended, cmp.Compare)
+	a.Large = set(a.Large, func(x, y route.Large) int {
+		return cmp.Or(cmp.Compare(x.Global, y.Global), cmp.Compare(x.Data1, y.Data1), cmp.Compare(x.Data2, y.Data2))
+	})
 	size := 4
 	if flags&bundleTwoByteAS != 0 {
 		size = 2
@@ -64,6 +71,14 @@ func Decode(data []byte, a *route.Attributes) error {
 		a.Path = merge(a.Path, appendSegments(nil, path4, 4))
 	}
 	return nil
+}
+
+// set sorts communities and takes duplicates out, as pmacct does: their order has no meaning (RFC 1997, RFC 8092).
+func set[T comparable](all []T, order func(T, T) int) []T {
+	if !slices.IsSortedFunc(all, order) {
+		slices.SortFunc(all, order)
+	}
+	return slices.Compact(all)
 }
 
 func appendSegments(path []route.Segment, v []byte, size int) []route.Segment {

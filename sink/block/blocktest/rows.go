@@ -49,7 +49,8 @@ func FullRow() enrich.Row {
 		Bits: math.MaxUint64, Packets: 1 << 53, ASPathID: []uint32{64500, 64501}, ASPathPadding: []uint16{1, 300},
 		ExtCommunities:   []uint64{0x0002_fbf4_0000_0007, 0x030c_0000_0000_0008},
 		LargeCommunities: []route.Large{{Global: 4226809946, Data1: 0, Data2: 7}},
-		MPLSLabel:        []uint32{1048575, 0, 24001}, MPLSExp: []uint8{5, 0, 7}, MPLSBottomLabel: 24001, MPLSRD: "0:64500:7",
+		MPLSLabel:        []uint32{1048575, 0, 24001}, MPLSExp: []uint8{5, 0, 7}, MPLSBottomLabel: 24001,
+		MPLSRD:        "0:64500:7",
 		StatedStartMs: 1 << 50, StatedEndMs: 1<<50 + 1,
 	}
 }
