@@ -15,6 +15,7 @@ import (
 type Options struct {
 	MaxExporters int // about how many streams all workers together keep; 0: 4096. See exporter.NewTable
 	Workers      int // how many decoders share the process's memory; 0: 1
+	MaxRecords   int // flow records or samples of one datagram; 0: all that it has
 	NetFlow      netflow.Options
 	SFlow        sflow.Options
 }

@@ -17,6 +17,15 @@ const (
 	MaxInterfaces = 1 << 16
 )
 
+// Limits on one datagram where Options.MaxRecords is set.
+const (
+	// jumboFrame is the largest datagram that agents of sFlow send, in bytes: the MTU of jumbo frames.
+	jumboFrame = 9216
+	// maxNumbers is the number of AS numbers and communities in all samples. A route has some 5 and 10, and a sample
+	// with a frame's header takes more than 200 bytes.
+	maxNumbers = 1024
+)
+
 // Part returns one worker's part of a total. It is at least an eighth, so that it is useful even with many workers.
 func Part(total, workers int) int { return max(total/max(workers, 1), total/8) }
 
@@ -36,6 +45,10 @@ func (o Options) withDefaults() Options {
 		if *b.value <= 0 {
 			*b.value = Part(b.total, o.Workers)
 		}
+	}
+	if o.MaxRecords > 0 {
+		o.NetFlow.MaxRecords, o.SFlow.MaxSamples = o.MaxRecords, o.MaxRecords
+		o.SFlow.MaxBytes, o.SFlow.MaxNumbers = jumboFrame, maxNumbers
 	}
 	return o
 }

@@ -1,6 +1,6 @@
 package enrich
 
-import "fmt"
+import "strconv"
 
 // asList holds the AS numbers of meta_as. Its entry 0 stands for every AS that meta_as does not have.
 type asList struct {
@@ -60,5 +60,6 @@ func asScope(id uint32) string {
 	if id == 0 {
 		return ""
 	}
-	return fmt.Sprintf("as:%d", id)
+	var text [len("as:4294967295")]byte
+	return string(strconv.AppendUint(append(text[:0], "as:"...), uint64(id), 10))
 }

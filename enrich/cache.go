@@ -153,19 +153,37 @@ func slotOf(a *flow.Addr) uint64 {
 // It takes some 3 MB.
 const asSlots = 1 << 16
 
-// asCache caches the columns of AS numbers that meta_as does not have. Consecutive numbers get different slots.
-type asCache []asSlot
+// asWays is how many AS numbers share a set of slots. AS numbers beyond 131,071 share them with those of the 16 bits
+// before, and two that are busy at the same time must not replace each other with every record.
+const asWays = 2
+
+// asCache caches the columns of AS numbers that meta_as does not have. Consecutive numbers get different slots. The
+// texts of numbers that lost their slots are made again: a flood of random numbers costs an allocation each, and no
+// memory that stays.
+type asCache []asSet
+
+type asSet struct {
+	ways [asWays]asSlot
+	next uint8 // the slot that is replaced next
+}
 
 type asSlot struct {
 	id uint32
 	asNames
 }
 
+func newASCache() asCache { return make(asCache, asSlots/asWays) }
+
 // unknown returns the columns of an AS number that meta_as does not have. They are valid until the next call.
-func (c asCache) unknown(s *scopes, id uint32) *asNames {
-	slot := &c[id%asSlots]
-	if slot.id != id {
-		*slot = asSlot{id, asNames{scope: s.unknown(id)}}
+func (c asCache) unknown(id uint32) *asNames {
+	set := &c[id%(asSlots/asWays)]
+	for i := range set.ways {
+		if set.ways[i].id == id {
+			return &set.ways[i].asNames
+		}
 	}
+	slot := &set.ways[set.next]
+	set.next = (set.next + 1) % asWays
+	*slot = asSlot{id, asNames{scope: asScope(id)}}
 	return &slot.asNames
 }

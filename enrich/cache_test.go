@@ -71,16 +71,30 @@ func TestHostCollision(t *testing.T) {
 	}
 }
 
-// TestASCollision looks up, in turn, AS numbers with one slot.
+// TestASCollision looks up, in turn, AS numbers of one set of slots, more than it has.
 func TestASCollision(t *testing.T) {
+	const other, third = 100 + asSlots, 100 + 2*asSlots
 	e, s := New(Options{Policy: Policy{AutoScopes: true}}), exampleSnapshot(t)
 	for range 3 {
-		var row Row
-		e.Enrich(s, &flow.Record{SrcAS: 100, DstAS: 100 + asSlots}, &row)
-		if want := []string{"as:100", "as:65636"}; row.SrcASRef != "as:100__v1" || row.DstASRef != "" ||
-			!slices.Equal(row.PolicyScope, want) {
-			t.Fatalf("got %q %q %q", row.SrcASRef, row.DstASRef, row.PolicyScope)
+		for _, dst := range []uint32{other, third, 100 + asSlots/asWays} {
+			var row Row
+			e.Enrich(s, &flow.Record{SrcAS: 100, DstAS: dst}, &row)
+			if want := []string{"as:100", asScope(dst)}; row.SrcASRef != "as:100__v1" || row.DstASRef != "" ||
+				!slices.Equal(row.PolicyScope, want) {
+				t.Fatalf("got %q %q %q", row.SrcASRef, row.DstASRef, row.PolicyScope)
+			}
 		}
+	}
+}
+
+// Two AS numbers of one set that take turns are not made again and again.
+func TestASCollision_allocatesNothing(t *testing.T) {
+	e, s := New(Options{Policy: Policy{AutoScopes: true}}), exampleSnapshot(t)
+	var row Row
+	r := &flow.Record{SrcAS: 300_000, DstAS: 300_000 + asSlots}
+	e.Enrich(s, r, &row)
+	if n := testing.AllocsPerRun(100, func() { e.Enrich(s, r, &row) }); n > 0 {
+		t.Errorf("%v allocations", n)
 	}
 }
 

@@ -56,7 +56,7 @@ func New(o Options) *Enricher {
 		scopes:    newScopes(o.Policy),
 		exporters: newExporterCache(),
 		hosts:     make(hostCache, hostSlots),
-		as:        make(asCache, asSlots),
+		as:        newASCache(),
 		rds:       rdCache{},
 
 		withoutLearned: o.WithoutLearned,
@@ -203,7 +203,7 @@ func (e *Enricher) asOf(s *Snapshot, at *entry, sent uint32) (id uint32, names *
 		n = s.as.number(sent)
 	}
 	if n == 0 && id != 0 {
-		return id, e.as.unknown(&e.scopes, id)
+		return id, e.as.unknown(id)
 	}
 	return id, &s.as.names[n]
 }

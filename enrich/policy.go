@@ -20,15 +20,11 @@ type scopes struct {
 	configured   []string          // without duplicates
 	configuredAS []uint32          // the AS numbers among them
 	community    map[string]string // the whole scope, comm:<name>
-	unknownAS    map[uint32]string // scopes of AS numbers that meta_as does not have
 	row          []string
 }
 
-// maxUnknownAS bounds unknownAS.
-const maxUnknownAS = 1 << 16
-
 func newScopes(p Policy) scopes {
-	s := scopes{policy: p, community: map[string]string{}, unknownAS: map[uint32]string{}}
+	s := scopes{policy: p, community: map[string]string{}}
 	for _, scope := range p.Scopes {
 		if !slices.Contains(s.configured, scope) {
 			s.configured = append(s.configured, scope)
@@ -93,20 +89,4 @@ func widen(n uint32) uint64 {
 		x *= 10
 	}
 	return x
-}
-
-// unknown returns the scope of an AS number that meta_as does not have; "" for 0.
-func (s *scopes) unknown(id uint32) string {
-	if id == 0 {
-		return ""
-	}
-	scope, found := s.unknownAS[id]
-	if !found {
-		if len(s.unknownAS) >= maxUnknownAS {
-			clear(s.unknownAS)
-		}
-		scope = asScope(id)
-		s.unknownAS[id] = scope
-	}
-	return scope
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/decoder/netflow"
-	"github.com/metranova/flow-collector/decoder/sflow"
 	"github.com/metranova/flow-collector/enrich"
 	"github.com/metranova/flow-collector/sink"
 	"github.com/metranova/flow-collector/sink/block"
@@ -75,8 +74,8 @@ type Chain struct {
 func NewChain(stage Stage, snapshot *atomic.Pointer[enrich.Snapshot]) *Chain {
 	c := &Chain{
 		stage: stage, snapshot: snapshot, decoder: decoder.New(decoder.Options{
-			NetFlow: netflow.Options{FlowsOnly: true, Jumbo: netflow.JumboFrame},
-			SFlow:   sflow.Options{Jumbo: netflow.JumboFrame},
+			MaxRecords: 160,
+			NetFlow:    netflow.Options{FlowsOnly: true},
 		}),
 		enricher: enrich.New(enrich.Options{}),
 		block:    block.New(layout()),

@@ -10,6 +10,7 @@ type Decoder struct {
 	MaxExporters    int
 	HoldFor         time.Duration // how long data waits for its template
 	HoldBytes       int           // and how much of it, of one exporter
+	MaxRecords      int           // of one datagram; 0: all
 	TemplateExpiry  time.Duration
 	SamplingRates   []SamplingRate
 	SaveTemplates   time.Duration             // how often templates are written to the cache directory; 0: never
@@ -45,6 +46,10 @@ func decoderKeys(c *Config) []key {
 			help: "How long data waits for a template that has not arrived yet."},
 		{path: "decoder.hold_bytes", def: "1MiB", field: size(&c.Decoder.HoldBytes, 0),
 			help: "How much data of one exporter may wait for templates."},
+		{path: "decoder.max_records", def: "160", field: number(&c.Decoder.MaxRecords, 0, 1<<16),
+			help: "How many flow records or samples of one datagram are read. The others are counted as " +
+				"record_limit. Datagrams of 1500 bytes have fewer, so only exporters that send jumbo frames need " +
+				"more. 0: no limit."},
 		{path: "decoder.template_expiry", def: "24h", field: duration(&c.Decoder.TemplateExpiry, time.Minute),
 			help: "Templates and sampling rates expire if they are not sent again within this time."},
 		{path: "decoder.save_templates", def: "1m", field: duration(&c.Decoder.SaveTemplates, 0),

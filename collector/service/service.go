@@ -226,8 +226,8 @@ func (s *service) keepMakingTables(ctx context.Context) error {
 func (s *service) newWorker(n int, o pipeline.Options) *pipeline.Worker {
 	options := setup.Decoder(s.cfg)
 	options.Workers, options.NetFlow.FlowsOnly = s.cfg.Listen.DecoderCount(), true
-	if !o.KeepTimes { // a capture is the operator's own
-		options.NetFlow.Jumbo, options.SFlow.Jumbo = netflow.JumboFrame, netflow.JumboFrame
+	if len(s.listeners) > 0 { // not with captures, which are the operator's own
+		options.MaxRecords = s.cfg.Decoder.MaxRecords
 	}
 	if s.templates != nil {
 		options.NetFlow.Saved = s.templates.loaded

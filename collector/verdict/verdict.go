@@ -391,7 +391,7 @@ func (l *list) bounds(e *Exporter) {
 			span(e.Window))
 	}
 	if n := f[exporter.RecordLimit]; n > 0 {
-		l.add(Problem, "record_limit", "have it send smaller datagrams, within the path's MTU",
+		l.add(Problem, "record_limit", "have it send datagrams of 1500 bytes, or raise decoder.max_records",
 			"more records in one datagram than it may bring: %s left out in %s", count(n, "record"), span(e.Window))
 	}
 	if n := f[exporter.SetLimit]; n > 0 {

@@ -35,16 +35,14 @@ import (
 
 // Options bound what a decoder keeps. The zero value has the defaults.
 type Options struct {
-	MaxTemplates  int           // of one observation domain; 0: 1024
-	HoldFor       time.Duration // how long data waits for its template; negative: not at all; 0: 30 s
-	HoldBytes     int           // of one source; 0: 1 MiB
-	HeldBytes     int           // of all sources; 0: 32 MiB
-	TemplateBytes int           // of all sources, with sampling rates; 0: 24 MiB
-	NameBytes     int           // of all sources, for names of interfaces and VRFs; 0: 16 MiB
-	TotalsBytes   int           // of all sources, for totals of flows that are sent again; 0: 16 MiB
-	MaxRecords    int           // of one datagram, of those that leastFlow and Jumbo do not let pass; 0: 140
-	// bytes of a datagram beyond which MaxRecords holds for all records; 0: any datagram may be full
-	Jumbo          int
+	MaxTemplates   int           // of one observation domain; 0: 1024
+	HoldFor        time.Duration // how long data waits for its template; negative: not at all; 0: 30 s
+	HoldBytes      int           // of one source; 0: 1 MiB
+	HeldBytes      int           // of all sources; 0: 32 MiB
+	TemplateBytes  int           // of all sources, with sampling rates; 0: 24 MiB
+	NameBytes      int           // of all sources, for names of interfaces and VRFs; 0: 16 MiB
+	TotalsBytes    int           // of all sources, for totals of flows that are sent again; 0: 16 MiB
+	MaxRecords     int           // flow records of one datagram; 0: all
 	TemplateExpiry time.Duration // after the latest definition; 0: 24 h
 	Overrides      exporter.Overrides
 	Inner          bool  // frame sections of tunnels: take the flow inside
@@ -53,18 +51,13 @@ type Options struct {
 }
 
 const (
-	defaultMaxTemplates  = 1024
-	defaultHoldFor       = 30 * time.Second
-	defaultHoldBytes     = 1 << 20
-	defaultHeldBytes     = 32 << 20
-	defaultTemplateBytes = 24 << 20
-	defaultNameBytes     = 16 << 20
-	defaultTotalsBytes   = 16 << 20
-	defaultMaxRecords    = 140
-	// leastFlow is the length of a record that has all of an IPv4 flow: two addresses, two ports, two counters of 4
-	// bytes. As many as fit into a datagram of a jumbo frame are believed. Of shorter ones, and in a datagram that no
-	// frame holds, there may be a hundred times more than real exporters put there, and each costs a row.
-	leastFlow             = 20
+	defaultMaxTemplates   = 1024
+	defaultHoldFor        = 30 * time.Second
+	defaultHoldBytes      = 1 << 20
+	defaultHeldBytes      = 32 << 20
+	defaultTemplateBytes  = 24 << 20
+	defaultNameBytes      = 16 << 20
+	defaultTotalsBytes    = 16 << 20
 	defaultTemplateExpiry = 24 * time.Hour
 )
 
@@ -84,7 +77,6 @@ func (o Options) withDefaults() Options {
 	}{
 		{&o.HeldBytes, defaultHeldBytes}, {&o.TemplateBytes, defaultTemplateBytes}, {&o.NameBytes, defaultNameBytes},
 		{&o.TotalsBytes, defaultTotalsBytes},
-		{&o.MaxRecords, defaultMaxRecords},
 	} {
 		if *n.value <= 0 {
 			*n.value = n.missing
@@ -118,12 +110,6 @@ type Decoder struct {
 	reversed  []reversedValue // of the record in hand
 	other     otherDirection
 }
-
-// JumboFrame is the largest datagram that exporters send, in bytes: the MTU of jumbo frames (RFC 7011 §10.3.3).
-const JumboFrame = 9216
-
-// oversized reports whether a datagram is larger than those of which all records are taken.
-func (o *Options) oversized(p []byte) bool { return o.Jumbo > 0 && len(p) > o.Jumbo }
 
 // New returns a decoder that counts in table.
 func New(table *exporter.Table, o Options) *Decoder {
@@ -355,7 +341,6 @@ func (d *Decoder) DecodeV9(dg *exporter.Datagram, b *flow.Batch) {
 		uptime:    binary.BigEndian.Uint32(p[4:]),
 		hasUptime: true,
 		received:  dg.Received,
-		oversized: d.o.oversized(p),
 		sequence:  binary.BigEndian.Uint32(p[12:]),
 	}
 	s := d.session(dg, flow.NetFlowV9, binary.BigEndian.Uint32(p[16:]))
@@ -401,9 +386,8 @@ func (d *Decoder) DecodeIPFIX(dg *exporter.Datagram, b *flow.Batch) {
 		return
 	}
 	c := context{
-		received:  dg.Received,
-		oversized: dg.Session == 0 && d.o.oversized(p), // a connection is read no faster than it is decoded
-		sequence:  binary.BigEndian.Uint32(p[8:]),
+		received: dg.Received,
+		sequence: binary.BigEndian.Uint32(p[8:]),
 	}
 	s := d.session(dg, flow.IPFIX, binary.BigEndian.Uint32(p[12:]))
 	s.begin(dg, &c, int64(binary.BigEndian.Uint32(p[4:]))*1000)

@@ -87,7 +87,6 @@ type context struct {
 	shiftMs   int64  // what was added to the header's time, where that cannot be true
 	uptime    uint32 // NetFlow v9: header sysUptime, milliseconds
 	hasUptime bool
-	oversized bool // the datagram is larger than Options.Jumbo
 	received  int64
 	sequence  uint32
 }

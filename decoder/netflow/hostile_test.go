@@ -36,18 +36,18 @@ func TestHostileDatagrams(t *testing.T) {
 		{name: "counters of one byte",
 			before:  [][]byte{ipfix(ipfixHeader, set(2, templateOf(256, el(1, u8(6)))))},
 			in:      ipfix(ipfixHeader, set(256, fill(u8(17)))),
-			records: defaultMaxRecords, templates: 1, steps: 1,
-			reasons: map[exporter.Reason]uint64{exporter.RecordLimit: full - setHeader - defaultMaxRecords}},
+			records: mostRecords, templates: 1, steps: 1,
+			reasons: map[exporter.Reason]uint64{exporter.RecordLimit: full - setHeader - mostRecords}},
 		{name: "counters of one byte in many sets",
 			before:  [][]byte{ipfix(ipfixHeader, set(2, templateOf(256, el(1, u8(6)))))},
 			in:      ipfix(ipfixHeader, slices.Repeat(set(256, u8(1), u8(2)), 1000)),
-			records: defaultMaxRecords, templates: 1, steps: 1,
-			reasons: map[exporter.Reason]uint64{exporter.RecordLimit: 2000 - defaultMaxRecords}},
+			records: mostRecords, templates: 1, steps: 1,
+			reasons: map[exporter.Reason]uint64{exporter.RecordLimit: 2000 - mostRecords}},
 		{name: "biflows of two bytes",
 			before:  [][]byte{ipfix(ipfixHeader, set(2, templateOf(256, el(1, u8(6)), reversed(1, u8(5)))))},
 			in:      ipfix(ipfixHeader, set(256, fill(u8(17)))),
-			records: defaultMaxRecords, templates: 1, steps: 2,
-			reasons: map[exporter.Reason]uint64{exporter.RecordLimit: (full-setHeader)/2 - defaultMaxRecords/2}},
+			records: mostRecords, templates: 1, steps: 2,
+			reasons: map[exporter.Reason]uint64{exporter.RecordLimit: (full-setHeader)/2 - mostRecords/2}},
 		{name: "records of one byte and a thousand empty fields",
 			before:    [][]byte{ipfix(ipfixHeader, set(2, templateOf(256, append(zeroes, el(4, u8(6)))...)))},
 			in:        ipfix(ipfixHeader, set(256, fill(u8(17)))),
@@ -91,7 +91,7 @@ func TestHostileDatagrams(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			l := newLab(t, Options{FlowsOnly: test.flowsOnly, Jumbo: JumboFrame})
+			l := newLab(t, Options{FlowsOnly: test.flowsOnly, MaxRecords: mostRecords})
 			for _, p := range test.before {
 				l.send(p)
 			}
@@ -149,28 +149,27 @@ func TestReleaseLooksAtItsOwnSetsOnly(t *testing.T) {
 	equal(t, "recovered", l.stream(flow.IPFIX, 0).Recovered.Load(), 1)
 }
 
-// Whole flow records are believed in a datagram that a jumbo frame holds. In a larger one their number is bounded.
+// The number of flow records of one datagram is bounded, whatever the protocol; without a limit all are taken.
 func TestManyWholeRecords(t *testing.T) {
-	whole := templateOf(256, el(8, u32(1)), el(12, u32(2)), el(7, u16(3)), el(11, u16(4)), el(2, u32(5)), el(1, u32(6)))
-	records := func(size int) (flows []v5Flow, data []byte) {
-		return slices.Repeat([]v5Flow{{}}, (size-headerV5)/recordV5),
-			slices.Repeat([]byte{1}, (size-headerV9-setHeader)/leastFlow*leastFlow)
-	}
-	for name, size := range map[string]int{"jumbo frame": JumboFrame, "largest datagram": 65535 - 28} {
-		flows, data := records(size)
-		sent5, sent := len(flows), len(data)/leastFlow
-		want5, want := sent5, sent
-		if size > JumboFrame {
-			want5, want = defaultMaxRecords, defaultMaxRecords
+	whole := []item{el(8, u32(1)), el(12, u32(2)), el(7, u16(3)), el(11, u16(4)), el(2, u32(5)), el(1, u32(6))}
+	flows := slices.Repeat([]v5Flow{{}}, (65535-28-headerV5)/recordV5)
+	data := slices.Repeat(dataOf(whole...), 2000)
+	for _, limit := range []int{0, mostRecords} {
+		want5, want := len(flows), 2000
+		if limit > 0 {
+			want5, want = limit, limit
 		}
-		l := newLab(t, Options{Jumbo: JumboFrame})
-		equal(t, name+": records of v5", len(l.send(v5(v5Header{count: -1}, flows...))), want5)
-		equal(t, name+": refused of v5", l.stream(flow.NetFlowV5, 0).Failed(exporter.RecordLimit), uint64(sent5-want5))
-		l.send(v9(header{}, set(0, whole)))
-		equal(t, name+": records of v9", len(l.send(v9(header{}, set(256, data)))), want)
-		equal(t, name+": refused of v9", l.stream(flow.NetFlowV9, 0).Failed(exporter.RecordLimit), uint64(sent-want))
-		l.send(ipfix(ipfixHeader, set(2, whole)))
-		equal(t, name+": records of IPFIX", len(l.send(ipfix(ipfixHeader, set(256, data)))), want)
-		equal(t, name+": refused of IPFIX", l.stream(flow.IPFIX, 0).Failed(exporter.RecordLimit), uint64(sent-want))
+		l := newLab(t, Options{MaxRecords: limit})
+		equal(t, "records of v5", len(l.send(v5(v5Header{count: -1}, flows...))), want5)
+		equal(t, "refused of v5", l.stream(flow.NetFlowV5, 0).Failed(exporter.RecordLimit), uint64(len(flows)-want5))
+		l.send(v9(header{}, set(0, templateOf(256, whole...))))
+		equal(t, "records of v9", len(l.send(v9(header{}, set(256, data)))), want)
+		equal(t, "refused of v9", l.stream(flow.NetFlowV9, 0).Failed(exporter.RecordLimit), uint64(2000-want))
+		l.send(ipfix(ipfixHeader, set(2, templateOf(256, whole...))))
+		equal(t, "records of IPFIX", len(l.send(ipfix(ipfixHeader, set(256, data)))), want)
+		equal(t, "refused of IPFIX", l.stream(flow.IPFIX, 0).Failed(exporter.RecordLimit), uint64(2000-want))
 	}
 }
+
+// mostRecords is a limit for tests, even as biflows are.
+const mostRecords = 140

@@ -73,12 +73,15 @@ func (d *Decoder) decodeFlows(t *template, s *session, body []byte, c *context) 
 	if t.traits&(biflow|responder) != 0 {
 		each = 2
 	}
-	most := d.o.MaxRecords * s.source.scale
+	most := d.o.MaxRecords
+	if s.source.transport != 0 {
+		most = 0 // a connection is read no faster than it is decoded
+	}
 	for first := body; len(body) >= t.length; d.work.records += each {
 		if len(body) <= padding && len(body) < len(first) {
 			return
 		}
-		if d.work.records >= most && (t.length < leastFlow || c.oversized) {
+		if most > 0 && d.work.records >= most {
 			d.skipRecords(t, s, body, exporter.RecordLimit)
 			return
 		}

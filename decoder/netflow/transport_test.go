@@ -153,7 +153,7 @@ func TestTransport_domainsAreBounded(t *testing.T) {
 }
 
 func TestTransport_longMessages(t *testing.T) {
-	l := newLab(t, Options{Jumbo: JumboFrame})
+	l := newLab(t, Options{MaxRecords: 160})
 	l.over(1, ipfix(ipfixHeader, set(2, templateOf(256, v4Flow()...))))
 	one := dataOf(v4Flow()...)
 	n := (65535 - headerIPFIX - setHeader) / len(one)

@@ -46,7 +46,7 @@ func (d *Decoder) DecodeV5(dg *exporter.Datagram, b *flow.Batch) {
 	s.units = uint32(count)
 	s.number(c.sequence)
 	for n := 0; count > 0 && len(records) >= recordV5; count-- {
-		if n++; n > d.o.MaxRecords && d.o.oversized(p) {
+		if n++; d.o.MaxRecords > 0 && n > d.o.MaxRecords {
 			s.stream.Fail(exporter.RecordLimit, uint64(min(count, len(records)/recordV5)))
 			break
 		}

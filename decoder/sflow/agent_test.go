@@ -79,20 +79,20 @@ func TestAgentsAreBoundToTheirSources(t *testing.T) {
 }
 
 func TestSamplesOfADatagramAreBounded(t *testing.T) {
-	l := newLab(t, Options{})
+	l := newLab(t, Options{MaxSamples: 140})
 	var samples [][]byte
 	for n := range uint32(500) {
 		samples = append(samples, plain(n))
 	}
 	records := l.send(datagramOf(head{agent: agentAddress, sequence: 1}, samples...))
-	equal(t, "records", len(records), defaultMaxSamples)
+	equal(t, "records", len(records), 140)
 	equal(t, "beyond", l.stream(0).Failed(exporter.RecordLimit), 360)
 	equal(t, "trailing", l.stream(0).Failed(exporter.TrailingBytes), 0)
 }
 
 // Samples behind the size of the largest frame are not looked at, however few they are.
 func TestSamplesBeyondAFrameAreNotRead(t *testing.T) {
-	l := newLab(t, Options{Jumbo: 1000})
+	l := newLab(t, Options{MaxBytes: 1000})
 	var samples [][]byte
 	for n := range uint32(50) {
 		samples = append(samples, plain(n))
@@ -105,4 +105,17 @@ func TestSamplesBeyondAFrameAreNotRead(t *testing.T) {
 	equal(t, "records", len(records), want)
 	equal(t, "beyond", l.stream(0).Failed(exporter.RecordLimit), uint64(50-want))
 	equal(t, "trailing", l.stream(0).Failed(exporter.TrailingBytes), 0)
+}
+
+// AS paths and communities cost more than all else of a row: samples after too many of them are skipped.
+func TestNumbersOfADatagramAreBounded(t *testing.T) {
+	l := newLab(t, Options{MaxNumbers: 100})
+	var samples [][]byte
+	for range 10 {
+		samples = append(samples, compact(plainHead, headerRecord(headerEthernet, 1518, tcp4()),
+			gatewayRecord("192.0.2.9", 1, 2, 3, []segment{{2, make([]uint32, 20)}}, make([]uint32, 20), 100)))
+	}
+	records := l.send(datagramOf(head{agent: agentAddress, sequence: 1}, samples...))
+	equal(t, "records", len(records), 3)
+	equal(t, "beyond", l.stream(0).Failed(exporter.RecordLimit), 7)
 }

@@ -37,8 +37,9 @@ type Options struct {
 	Overrides  exporter.Overrides
 	Inner      bool // of tunnels in sampled headers, take the inner flow
 	Samplers   int  // sample sources that are remembered, of all agents; 0: 131072
-	MaxSamples int  // samples of one datagram that are decoded; 0: 140
-	Jumbo      int  // samples that begin after this many bytes of a datagram are skipped; 0: none are
+	MaxSamples int  // samples of one datagram that are decoded; 0: all
+	MaxBytes   int  // samples that begin after this many bytes of a datagram are skipped; 0: none are
+	MaxNumbers int  // so are samples after those that have more AS numbers and communities; 0: none are
 	// Counters receives the interface counters, Discards the packets that devices report as dropped. What they receive
 	// is valid during the call. nil: they are only counted.
 	Counters func(*flow.InterfaceCounters)
@@ -68,7 +69,6 @@ type Decoder struct {
 // New returns a decoder that keeps its counters in table.
 func New(table *exporter.Table, o Options) *Decoder {
 	o.Samplers = cmp.Or(max(o.Samplers, 0), defaultSamplers)
-	o.MaxSamples = cmp.Or(max(o.MaxSamples, 0), defaultMaxSamples)
 	return &Decoder{
 		o: o, parse: packet.Options{Inner: o.Inner}, table: table, agents: map[exporter.Key]*agent{},
 		sources: map[flow.Addr]*source{}, room: budget.New[*source](budget.Quarter(o.Samplers)),
@@ -82,10 +82,6 @@ func (d *Decoder) SetOverrides(o exporter.Overrides) {
 		a.overrides = o[key.Exporter]
 	}
 }
-
-// defaultMaxSamples is more than any real datagram has: agents stay within the path's MTU (9216 bytes with jumbo
-// frames), and a sample with addresses takes at least 80 bytes.
-const defaultMaxSamples = 140
 
 // agent is one sub-agent of a device. Each numbers its own datagrams.
 type agent struct {
@@ -121,6 +117,7 @@ type datagram struct {
 	again    bool // a duplicate
 	late     bool // datagrams that were sent after it were received before it
 	samples  int
+	numbers  int // AS numbers and communities of its samples
 	records  uint64
 	counters uint64 // counter samples
 	rate     uint32 // of the latest record
@@ -176,7 +173,7 @@ func (d *Decoder) Decode(dg *exporter.Datagram, b *flow.Batch) {
 	m := datagram{agent: a, source: source, addr: addr, subAgent: subAgent, sequence: sequence, received: dg.Received}
 	m.order(sequence)
 	for ; samples > 0; samples-- {
-		if m.samples++; m.samples > d.o.MaxSamples || d.o.Jumbo > 0 && len(dg.Payload)-len(r.b) >= d.o.Jumbo {
+		if m.samples++; d.beyondLimits(&m, len(dg.Payload)-len(r.b)) {
 			// The header may claim more samples than fit: each takes at least the bytes of its format and length.
 			a.stream.Fail(exporter.RecordLimit, uint64(min(int(samples), len(r.b)/8)))
 			r.b = nil
@@ -198,6 +195,12 @@ func (d *Decoder) Decode(dg *exporter.Datagram, b *flow.Batch) {
 		d.room.Trust(&a.owner.samplers)
 	}
 	b.Flush()
+}
+
+// beyondLimits reports whether the next sample, which begins at a place of the datagram, is not looked at.
+func (d *Decoder) beyondLimits(m *datagram, at int) bool {
+	beyond := func(n, limit int) bool { return limit > 0 && n > limit }
+	return beyond(m.samples, d.o.MaxSamples) || beyond(at+1, d.o.MaxBytes) || beyond(m.numbers, d.o.MaxNumbers)
 }
 
 // sample decodes one sample. The upper 20 bits of format are the enterprise that defines it.
@@ -271,6 +274,7 @@ func (d *Decoder) flowSample(m *datagram, r reader, expanded bool) bool {
 	}
 	m.agent.overrides.Apply(f)
 	m.records++
+	m.numbers += len(f.ASPath) + len(f.Communities)
 	m.rate, m.rateFrom = f.SamplingRate, f.SamplingSource
 	return !r.failed
 }

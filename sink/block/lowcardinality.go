@@ -2,6 +2,7 @@ package block
 
 import (
 	"encoding/binary"
+	"hash/maphash"
 	"unsafe"
 
 	"github.com/metranova/flow-collector/sink/native"
@@ -89,11 +90,20 @@ func (c constant) reset() {}
 // the metadata. So a string is first looked up by its address, which needs neither its text nor a hash.
 type dictionary struct {
 	n      uint32
-	data   []byte // the keys, in the format's encoding
-	byText map[string]uint32
-	seen   []seenKey // by address: open addressing, at most half full
-	filled int
-	last   seenKey // of addSame
+	data   []byte    // the keys, in the format's encoding
+	texts  []textKey // by text: open addressing, at most half full
+	found  int       // of texts
+	seen   []seenKey // by address: the same
+	filled int       // of seen
+	last   seenKey   // of addSame
+	seed   maphash.Seed
+}
+
+// textKey is a key that is looked up by its text. The zero value is an empty slot.
+type textKey struct {
+	hash       uint32
+	index      uint32
+	start, end uint32 // of the text in data; end is 0 in an empty slot only, as a length stands before each text
 }
 
 // seenKey is a string that was looked up: its address, its length and its index. It keeps the string's memory alive, so
@@ -108,7 +118,7 @@ type seenKey struct {
 // takes longer than making a new one, and memory must not stay allocated after a flood of different strings.
 const keptKeys = 1 << 15
 
-// minSeen is the initial size of the table of addresses, a power of two.
+// minSeen is the initial size of both tables, a power of two.
 const minSeen = 1 << 6
 
 // index returns the index of s, adding it if it is new.
@@ -133,13 +143,7 @@ func slotOf(text *byte) uintptr {
 
 // indexOfText returns the index of a string that was not seen at this address, and notes the address.
 func (d *dictionary) indexOfText(s string) uint32 {
-	i, found := d.byText[s]
-	if !found {
-		i = d.n
-		d.data = appendString(d.data, s)
-		d.n++
-		d.byText[s] = i
-	}
+	i := d.intern(s)
 	if s == "" {
 		return i // an empty string has no address
 	}
@@ -148,6 +152,41 @@ func (d *dictionary) indexOfText(s string) uint32 {
 	}
 	d.see(seenKey{unsafe.StringData(s), uint32(len(s)), i})
 	return i
+}
+
+// intern returns the index of a text, adding it if it is new.
+func (d *dictionary) intern(s string) uint32 {
+	hash := uint32(maphash.String(d.seed, s))
+	mask := uint32(len(d.texts) - 1)
+	i := hash & mask
+	for ; d.texts[i].end != 0; i = (i + 1) & mask {
+		if k := &d.texts[i]; k.hash == hash && string(d.data[k.start:k.end]) == s {
+			return k.index
+		}
+	}
+	d.data = appendString(d.data, s)
+	d.texts[i] = textKey{hash, d.n, uint32(len(d.data) - len(s)), uint32(len(d.data))}
+	d.n++
+	if d.found++; 2*d.found > len(d.texts) {
+		d.growTexts()
+	}
+	return d.n - 1
+}
+
+func (d *dictionary) growTexts() {
+	old := d.texts
+	d.texts = make([]textKey, 2*len(old))
+	mask := uint32(len(d.texts) - 1)
+	for _, key := range old {
+		if key.end == 0 {
+			continue
+		}
+		i := key.hash & mask
+		for d.texts[i].end != 0 {
+			i = (i + 1) & mask
+		}
+		d.texts[i] = key
+	}
 }
 
 func (d *dictionary) see(key seenKey) {
@@ -215,14 +254,15 @@ func (d *dictionary) encode(out *output, indexes []uint32, rows int) {
 func (d *dictionary) reset() {
 	d.n = 0
 	d.data = d.data[:0]
-	if d.byText == nil || len(d.byText) > keptKeys {
-		d.byText = map[string]uint32{}
+	if d.texts == nil || len(d.texts) > 4*keptKeys {
+		d.texts = make([]textKey, minSeen)
+		d.seed = maphash.MakeSeed()
 	}
 	if d.seen == nil || len(d.seen) > 4*keptKeys {
 		d.seen = make([]seenKey, minSeen)
 	}
-	clear(d.byText)
+	clear(d.texts)
 	clear(d.seen)
-	d.filled = 0
+	d.filled, d.found = 0, 0
 	d.last = seenKey{}
 }

@@ -47,7 +47,7 @@ const (
 	// maxDays bounds the partitions, of a day each by default, that one insert opens on the server.
 	maxDays = 100
 	// OddDays is how many days a block takes that are not those around its datagrams' receipt.
-	OddDays = 8
+	OddDays = 3
 )
 
 // NewBlocks returns an empty block.
