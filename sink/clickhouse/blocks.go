@@ -30,30 +30,41 @@ type BlocksOptions struct {
 
 // Blocks are the rows of one worker as blocks of columns, a block at a time. It is a sink.TrafficBatcher and a
 // sink.DayLimiter, and belongs to one goroutine.
+//
+// Rows that began on other days than those around their receipt have a block of their own, which waits for longer: each
+// of its days is a partition in the table and in its views, so an insert of a few rows costs as much as one of many.
 type Blocks struct {
 	_ [0]sync.Mutex // go vet reports copies
 
 	o       BlocksOptions
 	query   string
-	block   *block.Block
-	tally   tally.Counter // of the block's rows
-	started time.Time     // when the block got its first row
-	odd     []int64       // days of the block, since 1970, that are not those around its datagrams' receipt
+	recent  rowBlock
+	odd     rowBlock // of other days; its block is nil until there is such a row
+	oddDays []int64  // of odd, since 1970
 	blocks  int
 	traffic *trafficBlocks // nil without a table
+}
+
+// rowBlock is a block that fills.
+type rowBlock struct {
+	block   *block.Block
+	tally   tally.Counter // of the block's rows
+	started time.Time     // when it got its first row
 }
 
 const (
 	// maxDays bounds the partitions, of a day each by default, that one insert opens on the server.
 	maxDays = 100
-	// OddDays is how many days a block takes that are not those around its datagrams' receipt.
+	// OddDays is how many days are taken at a time that are not those around the receipt.
 	OddDays = 3
+	// leastOddAge is how long the first row of an odd day waits for others.
+	leastOddAge = 10 * time.Second
 )
 
 // NewBlocks returns an empty block.
 func NewBlocks(o BlocksOptions) *Blocks {
-	b := &Blocks{o: o, query: InsertByName(o.Database, o.Table), block: block.New(o.Layout),
-		odd: make([]int64, 0, OddDays)}
+	b := &Blocks{o: o, query: InsertByName(o.Database, o.Table), recent: rowBlock{block: block.New(o.Layout)},
+		oddDays: make([]int64, 0, OddDays)}
 	if o.TrafficTable != "" {
 		b.traffic = newTrafficBlocks(&b.o)
 	}
@@ -62,25 +73,35 @@ func NewBlocks(o BlocksOptions) *Blocks {
 
 // Append adds a row to the block.
 func (b *Blocks) Append(row *enrich.Row, stream flow.StreamKey, now time.Time) {
-	if b.block.Rows() == 0 {
-		b.started = now
+	const dayMs, nanoseconds = 24 * 60 * 60 * 1000, 1e6
+	x := &b.recent
+	if !isRecent(row.StartMs/dayMs, row.Flow.Received/(dayMs*nanoseconds)) {
+		if x = &b.odd; x.block == nil {
+			x.block = block.New(b.o.Layout)
+		}
 	}
-	b.block.Append(row)
-	b.tally.Add(stream)
-	if b.block.Rows() >= b.o.MaxRows || b.block.Days() >= maxDays || b.block.Full() {
-		b.flush()
+	if x.block.Rows() == 0 {
+		x.started = now
+	}
+	x.block.Append(row)
+	x.tally.Add(stream)
+	if x.block.Rows() >= b.o.MaxRows || x.block.Days() >= maxDays || x.block.Full() {
+		b.flush(x)
 	}
 }
 
-// AdmitDay reports whether the block may have a row that began on a day. Days around the receipt are always admitted.
+// isRecent reports whether a day is one around that of the receipt.
+func isRecent(day, received int64) bool { return day >= received-1 && day <= received+1 }
+
+// AdmitDay reports whether there may be a row that began on a day. Days around the receipt are always admitted.
 func (b *Blocks) AdmitDay(day, today int64) bool {
-	if day >= today-1 && day <= today+1 || slices.Contains(b.odd, day) {
+	if isRecent(day, today) || slices.Contains(b.oddDays, day) {
 		return true
 	}
-	if len(b.odd) == OddDays {
+	if len(b.oddDays) == OddDays {
 		return false
 	}
-	b.odd = append(b.odd, day)
+	b.oddDays = append(b.oddDays, day)
 	return true
 }
 
@@ -94,8 +115,11 @@ func (b *Blocks) AppendTraffic(row *enrich.InterfaceTraffic, now time.Time) {
 
 // FlushIfOld hands over the blocks that are old enough.
 func (b *Blocks) FlushIfOld(now time.Time) {
-	if b.block.Rows() > 0 && now.Sub(b.started) >= b.o.MaxAge {
-		b.flush()
+	if b.recent.block.Rows() > 0 && now.Sub(b.recent.started) >= b.o.MaxAge {
+		b.flush(&b.recent)
+	}
+	if b.odd.block != nil && b.odd.block.Rows() > 0 && now.Sub(b.odd.started) >= max(b.o.MaxAge, leastOddAge) {
+		b.flush(&b.odd)
 	}
 	if b.traffic != nil {
 		b.traffic.flushIfOld(now)
@@ -104,29 +128,34 @@ func (b *Blocks) FlushIfOld(now time.Time) {
 
 // Flush hands over all rows.
 func (b *Blocks) Flush() {
-	b.flush()
+	b.flush(&b.recent)
+	if b.odd.block != nil {
+		b.flush(&b.odd)
+	}
 	if b.traffic != nil {
 		b.traffic.flush()
 	}
 }
 
-func (b *Blocks) flush() {
-	rows := b.block.Rows()
+func (b *Blocks) flush(x *rowBlock) {
+	rows := x.block.Rows()
 	if rows == 0 {
 		return
 	}
 	b.blocks++
-	packed := b.block.Pack(b.o.Buffer())
+	packed := x.block.Pack(b.o.Buffer())
 	b.o.Deliver(&Insert{
 		Query: b.query,
 		Token: fmt.Sprintf("%s-%d", b.o.TokenPrefix, b.blocks),
 		Rows:  rows,
 		Data:  packed.Data,
 		Fills: packed.Fills,
-		Tally: b.tally.Take(),
+		Tally: x.tally.Take(),
 	})
-	b.block.Reset()
-	b.odd = b.odd[:0]
+	x.block.Reset()
+	if x == &b.odd {
+		b.oddDays = b.oddDays[:0]
+	}
 }
 
 // trafficBlocks are what interfaces counted, a block at a time.
