@@ -157,7 +157,7 @@ func TestManyWholeRecords(t *testing.T) {
 	for _, limit := range []int{0, mostRecords} {
 		want5, want := len(flows), 2000
 		if limit > 0 {
-			want5, want = limit, limit
+			want5, want = maxRecordsV5, limit
 		}
 		l := newLab(t, Options{MaxRecords: limit})
 		equal(t, "records of v5", len(l.send(v5(v5Header{count: -1}, flows...))), want5)

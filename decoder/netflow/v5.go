@@ -46,7 +46,7 @@ func (d *Decoder) DecodeV5(dg *exporter.Datagram, b *flow.Batch) {
 	s.units = uint32(count)
 	s.number(c.sequence)
 	for n := 0; count > 0 && len(records) >= recordV5; count-- {
-		if n++; d.o.MaxRecords > 0 && n > d.o.MaxRecords {
+		if n++; d.o.MaxRecords > 0 && n > min(d.o.MaxRecords, maxRecordsV5) {
 			s.stream.Fail(exporter.RecordLimit, uint64(min(count, len(records)/recordV5)))
 			break
 		}
@@ -55,6 +55,10 @@ func (d *Decoder) DecodeV5(dg *exporter.Datagram, b *flow.Batch) {
 	}
 	s.end(d)
 }
+
+// maxRecordsV5 is how many records a datagram of NetFlow v5 has at most, where that is bounded: twice as many as the
+// protocol allows. Random times of flows, which v5 always has, make rows that are dear to the store.
+const maxRecordsV5 = 60
 
 const fieldsV5 = flow.SrcAddr | flow.DstAddr | flow.NextHop | flow.InIf | flow.OutIf | flow.Packets | flow.Bytes |
 	flow.SrcPort | flow.DstPort | flow.TCPFlags | flow.IPProtocol | flow.ToS | flow.SrcAS | flow.DstAS | flow.SrcMask |
