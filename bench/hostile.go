@@ -39,6 +39,7 @@ func hostileCommand() *cli.Command {
 			&cli.FloatFlag{Name: "rate", Usage: "send `N` datagrams a second (default: the kind's)", HideDefault: true},
 			&cli.StringFlag{Name: "collector",
 				Usage: "flood a collector of this program `FILE`, a new one for each kind"},
+			&cli.BoolFlag{Name: "together", Usage: "flood one collector with all kinds, one after the other"},
 			&cli.StringFlag{Name: "engine", Value: ".engine/libchdb.so", Usage: "the store's engine `FILE`"},
 			&cli.DurationFlag{Name: "quiet", Usage: "measure the router alone for `TIME`", Value: 15 * time.Second},
 			&cli.DurationFlag{Name: "settle", Usage: "wait for rows and merges at most `TIME`", Value: time.Minute},
@@ -133,15 +134,22 @@ before the flood, at most, and when rows and merges are done.`) + "\n")
 		fmt.Printf(floodHead, "kind", "datagrams", "µs", "µs", "µs", "rows", "MiB", "MiB", "rows", "counters")
 	}
 	failed := 0
-	for _, k := range kinds {
-		cost, err := flooded.Run(ctx, k, flooded.Options{
-			Collector: c.String("collector"), Engine: c.String("engine"), Dir: filepath.Join(dir, k.Name),
+	for n := 0; n < len(kinds); n++ {
+		some := kinds[n:]
+		if c.Bool("together") {
+			n = len(kinds)
+		} else {
+			some = some[:1]
+		}
+		data := filepath.Join(dir, some[0].Name)
+		cost, err := flooded.Run(ctx, some, flooded.Options{
+			Collector: c.String("collector"), Engine: c.String("engine"), Dir: data,
 			For: c.Duration("for"), Rate: c.Float("rate"), Quiet: c.Duration("quiet"), Settle: c.Duration("settle"),
 		})
 		if err != nil {
-			return fmt.Errorf("hostile: %s: %w", k.Name, err)
+			return fmt.Errorf("hostile: %s: %w", some[0].Name, err)
 		}
-		if err := os.RemoveAll(filepath.Join(dir, k.Name)); err != nil {
+		if err := os.RemoveAll(data); err != nil {
 			return err
 		}
 		if cost.Unbalanced != "" || cost.RouterRows != cost.RouterSent {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -22,7 +23,7 @@ import (
 type Options struct {
 	Collector, Engine string        // paths of the program and of the store's engine
 	Dir               string        // for everything that is written; must be empty or missing
-	For               time.Duration // how long the flood lasts
+	For               time.Duration // how long the flood of each kind lasts
 	Rate              float64       // datagrams a second; 0: the kind's
 	Quiet             time.Duration // how long is measured before it what the router alone costs
 	Settle            time.Duration // how long rows and merges may go on behind it
@@ -45,9 +46,10 @@ type Cost struct {
 	RouterSent      uint64 `json:"router_flows"`
 	RouterRows      uint64 `json:"router_rows"`
 	// Unbalanced says what the counters do not explain; "" is nothing.
-	Unbalanced string `json:"unbalanced,omitempty"`
-	Unsettled  bool   `json:"unsettled,omitempty"` // merges still ran
-	Parts      uint64 `json:"parts"`               // of all tables, at the end
+	Unbalanced  string `json:"unbalanced,omitempty"`
+	KernelDrops uint64 `json:"kernel_drops,omitempty"` // datagrams, of the flood or of the router
+	Unsettled   bool   `json:"unsettled,omitempty"`    // merges still ran
+	Parts       uint64 `json:"parts"`                  // of all tables, at the end
 }
 
 // Memory is a process's resident memory.
@@ -68,8 +70,8 @@ type run struct {
 	router    *router
 }
 
-// Run floods a collector of its own with one kind.
-func Run(ctx context.Context, k hostile.Kind, o Options) (*Cost, error) {
+// Run floods a collector of its own with some kinds, one after the other.
+func Run(ctx context.Context, kinds []hostile.Kind, o Options) (*Cost, error) {
 	r, err := begin(ctx, o)
 	if err != nil {
 		return nil, err
@@ -79,8 +81,12 @@ func Run(ctx context.Context, k hostile.Kind, o Options) (*Cost, error) {
 	sending, stop := context.WithCancel(ctx)
 	defer stop()
 	go r.router.run(sending)
-	c := &Cost{Kind: k.Name}
-	if err := r.flood(ctx, k, c); err != nil {
+	c := &Cost{}
+	for _, k := range kinds {
+		c.Kind += k.Name + " "
+	}
+	c.Kind = strings.TrimSpace(c.Kind)
+	if err := r.flood(ctx, kinds, c); err != nil {
 		return nil, err
 	}
 	stop()
@@ -163,7 +169,7 @@ func (r *run) usage() usage {
 }
 
 // flood measures the router alone, then the flood until all is settled.
-func (r *run) flood(ctx context.Context, k hostile.Kind, c *Cost) error {
+func (r *run) flood(ctx context.Context, kinds []hostile.Kind, c *Cost) error {
 	if err := pause(ctx, 3*time.Second); err != nil { // the first blocks
 		return err
 	}
@@ -180,12 +186,19 @@ func (r *run) flood(ctx context.Context, k hostile.Kind, c *Cost) error {
 	}
 	ended := make(chan outcome, 1)
 	go func() {
-		s, err := k.Send(ctx, hostile.Sending{To: r.listen, From: netip.AddrFrom4([4]byte{127, 66, 0, 1}),
-			Rate: r.o.Rate, For: r.o.For})
-		ended <- outcome{s, err}
+		var all outcome
+		for n, k := range kinds {
+			s, err := k.Send(ctx, hostile.Sending{To: r.listen, From: netip.AddrFrom4([4]byte{127, byte(66 + n), 0, 1}),
+				Rate: r.o.Rate, For: r.o.For})
+			all.Datagrams, all.Bytes, all.error = all.Datagrams+s.Datagrams, all.Bytes+s.Bytes, err
+			if err != nil {
+				break
+			}
+		}
+		ended <- all
 	}()
 	var sent *outcome
-	err := r.watch(ctx, r.o.For+time.Minute, func() bool {
+	err := r.watch(ctx, time.Duration(len(kinds))*r.o.For+time.Minute, func() bool {
 		select {
 		case o := <-ended:
 			sent = &o
@@ -306,7 +319,7 @@ func (r *run) count(ctx context.Context, c *Cost) error {
 		return err
 	}
 	c.Parts = parts[0]
-	c.RouterRows, c.Rows = rows[0], rows[2]-rows[1]
+	c.RouterRows, c.Rows, c.KernelDrops = rows[0], rows[2]-rows[1], s.KernelDrops
 	sent := uint64(c.Sent) + c.RouterSent/flowsAtOnce
 	switch counted := s.taken() + s.KernelDrops + s.OverloadDrops; {
 	case counted != sent:
