@@ -88,3 +88,23 @@ func TestChoose(t *testing.T) {
 		}
 	}
 }
+
+// Columns within texts and longer names stay as they are.
+func TestChoice_in(t *testing.T) {
+	s := goldenSettings()
+	s.Rollups = []string{AllRollups}
+	const condition = "ext.src_ip_scireg_ref = 'ext.src_ip_scireg_ref' AND device_id IN ('it''s src_port', 'b')"
+	filters := s.FiltersOf(condition)
+	if got := strings.Join(filters, " "); got != "ext.src_ip_scireg_ref device_id" {
+		t.Errorf("filters %s", got)
+	}
+	now := time.Date(2026, 11, 29, 0, 0, 0, 0, time.UTC)
+	c := Choose(Question{Filters: filters, From: now.Add(-24 * time.Hour), To: now}, s.Sources(), now)
+	if c.Table != "rollup_scireg_1d" {
+		t.Errorf("%s is asked", c.Line())
+	}
+	const want = "`src_ip_scireg_ref` = 'ext.src_ip_scireg_ref' AND `device_id` IN ('it''s src_port', 'b')"
+	if got := c.In(condition); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}

@@ -24,6 +24,17 @@ func (s *Settings) FiltersOf(condition string) []string {
 	return filters
 }
 
+// In is an expression over data_flow, a condition or a key, as it is written over the chosen table: paths of ext are
+// columns of rollups.
+func (c *Choice) In(expression string) string {
+	return words.ReplaceAllStringFunc(expression, func(word string) string {
+		if column := c.Columns[word]; column != "" {
+			return column
+		}
+		return word
+	})
+}
+
 // SQL is the query that answers the question from the chosen table: a row for each step and each value of the
 // dimensions, with flows, bits and packets. condition is as in FiltersOf; "" is none. With limit, and without a step,
 // these are the rows with the most bits.
@@ -46,12 +57,7 @@ func (c *Choice) SQL(s *Settings, q Question, condition string, limit int) strin
 		where = append(where, "start_time < "+sinceLiteral(c.To))
 	}
 	if condition != "" {
-		where = append(where, "("+words.ReplaceAllStringFunc(condition, func(word string) string {
-			if column := c.Columns[word]; column != "" {
-				return column
-			}
-			return word
-		})+")")
+		where = append(where, "("+c.In(condition)+")")
 	}
 	sql := "SELECT " + strings.Join(columns, ", ") + "\nFROM " + s.qualified(c.Table)
 	if len(where) > 0 {

@@ -36,13 +36,13 @@ func plan(s *Settings, have *state) (steps, error) {
 	for _, d := range dictionaries(s) {
 		p.dictionary(&d)
 	}
-	all := steps{tables: p.steps, offers: p.offers}
+	all := steps{tables: p.steps}
 	p.steps = nil
 	for _, v := range s.materializedViews() {
 		p.view(&v)
 	}
 	p.leftViews()
-	all.views = p.steps
+	all.views, all.offers = p.steps, p.offers
 	return all, errors.Join(p.mismatches...)
 }
 
@@ -286,6 +286,11 @@ func (p *planner) leftViews() {
 		}
 		p.warn("view %s: is not in the settings and goes on being filled; to end that: DROP VIEW %s%s; its rows stay in %s until you drop that too",
 			name, p.s.qualified(name), p.s.onCluster(), strings.TrimSuffix(name, viewSuffix))
+		if strings.HasPrefix(name, rollupPrefix) {
+			p.offer(name, "DROP VIEW "+p.s.qualified(name)+p.s.onCluster(),
+				"it is not in flow.rollups: table %s is not filled any more, and keeps its rows until their TTL",
+				strings.TrimSuffix(name, viewSuffix))
+		}
 	}
 }
 

@@ -238,4 +238,20 @@ func TestRollups_turnedOff(t *testing.T) {
 			t.Errorf("nothing of %s in %s", view, lines)
 		}
 	}
+	offers, err := Offers(t.Context(), conn, s)
+	if err != nil || len(offers) != 3 {
+		t.Fatalf("offers %+v, error %v", offers, err)
+	}
+	for _, o := range offers {
+		if err := Accept(t.Context(), conn, o); err != nil {
+			t.Error(err)
+		}
+	}
+	if lines := apply(t, conn, s); len(lines) != 0 {
+		t.Errorf("after the offers it says %q", lines)
+	}
+	if got := ask(t, conn,
+		"SELECT count() FROM system.tables WHERE database = 'golden' AND name LIKE 'rollup_peer_%'"); got != "3" {
+		t.Errorf("%s tables keep their rows, want 3", got)
+	}
 }

@@ -61,17 +61,18 @@ func TestQueryOverBound(t *testing.T) {
 			want: append(narrow, "store.query_time", "1s")},
 		"time of the statement's own": {sql: endless + " SETTINGS max_execution_time = 2, max_rows_to_read = 0",
 			code: "159", wantNot: "store.query_time"},
-		"rows":              {sql: manyRows, code: "158", want: append(narrow, "store.query_rows", "50000 rows")},
+		"rows": {sql: manyRows, query: "max_execution_time=0", code: "158",
+			want: append(narrow, "store.query_rows", "50000 rows")},
 		"rows, GET":         {sql: "GET", code: "158", want: append(narrow, "store.query_rows")},
-		"rows asked for":    {sql: manyRows, query: "max_rows_to_read=1000000"},
-		"a few of the rows": {sql: "SELECT n FROM t ORDER BY n LIMIT 3"},
+		"rows asked for":    {sql: manyRows, query: "max_execution_time=0&max_rows_to_read=1000000"},
+		"a few of the rows": {sql: "SELECT n FROM t ORDER BY n LIMIT 3", query: "max_execution_time=0"},
 		"the collector's":   {sql: manyRows, header: ownAgent},
 		"a large result": {sql: "SELECT number, toString(number) FROM numbers(10000000) FORMAT JSON",
 			query: "max_rows_to_read=0&max_execution_time=0", code: "396", want: []string{"LIMIT", "piece by piece"}},
 	} {
 		method, address, body := http.MethodPost, base+"?"+c.query, c.sql
 		if c.sql == "GET" {
-			method, address, body = http.MethodGet, base+"?query="+url.QueryEscape(manyRows), ""
+			method, address, body = http.MethodGet, base+"?max_execution_time=0&query="+url.QueryEscape(manyRows), ""
 		}
 		r := send(t, method, address, body, c.header...)
 		got := r.header.Get("X-ClickHouse-Exception-Code")
