@@ -48,7 +48,7 @@ type Verdict struct {
 	Severity Severity `json:"severity"`
 	Code     string   `json:"code"` // the same for the same kind of finding
 	Text     string   `json:"text"`
-	Mend     string   `json:"mend,omitempty"` // what to do
+	Fix     string   `json:"mend,omitempty"` // what to do
 }
 
 // Exporter is what is known of one stream: an exporter's datagrams of one protocol and observation domain.

@@ -33,7 +33,7 @@ func exampleReport() *status.Report {
 				TemplatesMissing: []status.MissingTemplate{{ID: 260, Since: noon}},
 				Sampling:         &status.Sampling{Rate: 8, Source: "record"},
 				Verdicts: []verdict.Verdict{{Severity: verdict.Problem, Code: "clock", Text: "clock 3700 s ahead",
-					Mend: "set its clock"}}},
+					Fix: "set its clock"}}},
 		},
 	}
 }

@@ -14,19 +14,19 @@ import (
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
 )
 
-// Headers of ClickHouse's answers over HTTP.
+// Headers of ClickHouse's responses over HTTP.
 const (
 	exceptionHeader = "X-ClickHouse-Exception-Code"
 	summaryHeader   = "X-ClickHouse-Summary"
 	queryIDHeader   = "X-ClickHouse-Query-Id"
 )
 
-// NotClickHouseError is an answer that did not come from a ClickHouse server: a proxy's page, a login, a redirect. What
-// it says of success or failure means nothing, so the request is tried again.
+// NotClickHouseError is a response that did not come from a ClickHouse server: a proxy's page, a login, a redirect. It
+// does not say whether the request succeeded, so the request is retried.
 type NotClickHouseError struct {
 	StatusCode int
-	Location   string // where a redirect points to; it is not followed
-	Body       string // the beginning of the answer, in one line
+	Location   string // the target of a redirect, which is not followed
+	Body       string // the beginning of the response, in one line
 }
 
 func (e *NotClickHouseError) Error() string {
@@ -40,34 +40,32 @@ func (e *NotClickHouseError) Error() string {
 	return fmt.Sprintf("%s: it lacks the headers %s and %s", text, summaryHeader, queryIDHeader)
 }
 
-// UnconfirmedError is an answer of a ClickHouse server to an insert that says neither that the rows are stored nor why
-// not.
+// UnconfirmedError is a ClickHouse server's response to an insert that says neither that the rows are stored nor why
+// they are not.
 type UnconfirmedError struct{ Body string }
 
 func (e *UnconfirmedError) Error() string {
 	return fmt.Sprintf("answered 200 with a body, which a stored insert does not have: %q", e.Body)
 }
 
-// strictTransport lets an answer pass as a success only if it is one. The driver takes every answer with status 200 for
-// a success, follows redirects, and looks for one form of exceptions in a body only. There are more:
-//   - 200 with the code of an exception in a header and no body (ClickHouse 23.x to 24.8, issue 65117);
-//   - 200 with an exception as plain text, where the headers went out first (send_progress_in_http_headers, issue
-//     33205);
-//   - the page of a proxy with status 200, and redirects to one.
+// strictTransport accepts a response as a success only if it is one. The driver accepts every response with status 200,
+// follows redirects, and recognizes only one form of exception in a body. There are more:
+//   - 200 with an exception's code in a header and no body (ClickHouse 23.x to 24.8, issue 65117);
+//   - 200 with an exception as plain text, if the headers were sent first (send_progress_in_http_headers, issue 33205);
+//   - a proxy's page with status 200, and redirects to one.
 type strictTransport struct{ next http.RoundTripper }
 
-// maxAnswer is how much of an answer without a result is looked at.
+// maxAnswer limits how much of a response without a result is read.
 const maxAnswer = 64 << 10
 
-// CloseIdleConnections has a connection that is closed leave no sockets open: http.Client asks its transport for this
-// method.
+// CloseIdleConnections makes closing a connection close its sockets: http.Client calls this method of its transport.
 func (t strictTransport) CloseIdleConnections() {
 	if closer, can := t.next.(interface{ CloseIdleConnections() }); can {
 		closer.CloseIdleConnections()
 	}
 }
 
-// RoundTrip implements http.RoundTripper. Errors are *chgo.Exception where a server says why it failed.
+// RoundTrip implements http.RoundTripper. If the server says why it failed, the error is a *chgo.Exception.
 func (t strictTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	answer, err := t.next.RoundTrip(r)
 	if err != nil {
@@ -91,12 +89,12 @@ func (t strictTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, &chgo.HTTPError{StatusCode: answer.StatusCode, Err: e}
 	}
 	if code := exceptionCode(answer.Header); code != 0 {
-		text, _ := readAnswer(answer) // the code alone will do
+		text, _ := readAnswer(answer) // the code alone is enough
 		return nil, exceptionOf(code, text)
 	}
 	kind := kindOf(r)
 	if !ours {
-		text, _ := readAnswer(answer) // what there is of it
+		text, _ := readAnswer(answer) // whatever could be read
 		return nil, &NotClickHouseError{StatusCode: answer.StatusCode, Body: firstLine(text)}
 	}
 	if kind == withResult {
@@ -116,13 +114,12 @@ func (t strictTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if kind == insert && text != "" {
 		return nil, &UnconfirmedError{firstLine(text)}
 	}
-	answer.Header.Del("Content-Encoding") // the driver need not decode it again
+	answer.Header.Del("Content-Encoding") // so that the driver does not decode it again
 	answer.Body, answer.ContentLength = io.NopCloser(strings.NewReader(text)), int64(len(text))
 	return answer, nil
 }
 
-// withBeginning looks at the beginning of a result, for an exception in the place of it. The driver finds those that
-// come later.
+// withBeginning checks the beginning of a result for an exception. The driver finds those that come later.
 func withBeginning(answer *http.Response) (*http.Response, error) {
 	start := make([]byte, 4<<10)
 	n, err := answer.Body.Read(start)
@@ -134,7 +131,7 @@ func withBeginning(answer *http.Response) (*http.Response, error) {
 	}
 	rest := io.Reader(answer.Body)
 	if err != nil {
-		rest = failing{err} // io.EOF too
+		rest = failing{err} // including io.EOF
 	}
 	answer.Body = &readCloser{io.MultiReader(bytes.NewReader(start), rest), answer.Body}
 	return answer, nil
@@ -145,26 +142,26 @@ type readCloser struct {
 	io.Closer
 }
 
-// failing is a reader at its end.
+// failing is a reader that returns an error.
 type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
-// What a request asks for.
+// What a request is for.
 const (
-	withResult    = iota // rows
-	withoutResult        // something is to be done, such as by DDL
-	insert               // rows are to be stored
+	withResult    = iota // returns rows
+	withoutResult        // an order, such as DDL
+	insert               // stores rows
 )
 
 var (
-	// isOrder finds statements that answer with nothing, or with what became of them on other servers.
+	// isOrder matches statements that return nothing, or the results of other servers.
 	isOrder    = regexp.MustCompile(`(?i)^\s*(CREATE|ALTER|DROP|RENAME|EXCHANGE|TRUNCATE|ATTACH|DETACH|OPTIMIZE|SYSTEM|GRANT|REVOKE|DELETE|UPDATE)\b`)
 	isInsert   = regexp.MustCompile(`(?i)^\s*INSERT\b`)
 	formatNull = regexp.MustCompile(`(?i)\bFORMAT\s+Null\s*;?\s*$`)
 )
 
-// kindOf reads the statement: of an insert with data it is in the address, else it is the body.
+// kindOf returns what the statement is for. It is in the URL for inserts with data, else in the body.
 func kindOf(r *http.Request) int {
 	statement := r.URL.Query().Get("query")
 	if statement == "" && r.GetBody != nil {
@@ -183,10 +180,10 @@ func kindOf(r *http.Request) int {
 	return withResult
 }
 
-// exceptionText finds what ClickHouse says of a failure: "Code: 241. DB::Exception: …", at the start of a line.
+// exceptionText matches ClickHouse's text of an exception: "Code: 241. DB::Exception: …", at the start of a line.
 var exceptionText = regexp.MustCompile(`(?m)^\s*Code: (\d{1,9})\. (?:DB|Coordination|Poco|std)[\w:]*`)
 
-// exceptionCode is the code in a header or trailer; 0 without one. One that is no number is UNKNOWN_EXCEPTION.
+// exceptionCode returns the code in a header or trailer; 0 if there is none. A malformed code is UNKNOWN_EXCEPTION.
 func exceptionCode(h http.Header) int {
 	text := h.Get(exceptionHeader)
 	if text == "" {
@@ -199,7 +196,7 @@ func exceptionCode(h http.Header) int {
 	return code
 }
 
-// exceptionOf is the error that a server's text tells of.
+// exceptionOf returns the error that a server's text describes.
 func exceptionOf(code int, text string) error {
 	e := &chgo.Exception{Code: int32(code), Name: "DB::Exception", Message: "no text came with it"}
 	if at := strings.Index(text, fmt.Sprintf("Code: %d.", code)); at >= 0 {
@@ -240,13 +237,13 @@ func readAnswer(answer *http.Response) (string, error) {
 	return string(text), err
 }
 
-// discard reads what is left of a body, within reason, so that the connection can be used again.
+// discard reads the rest of a body, up to a limit, so that the connection can be reused.
 func discard(answer *http.Response) {
 	_, _ = io.Copy(io.Discard, io.LimitReader(answer.Body, maxAnswer))
 	_ = answer.Body.Close()
 }
 
-// firstLine is the beginning of a text for people.
+// firstLine returns the beginning of a text for people.
 func firstLine(text string) string {
 	const most = 120
 	text = strings.Join(strings.Fields(text), " ")

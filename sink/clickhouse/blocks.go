@@ -13,22 +13,22 @@ import (
 	"github.com/metranova/flow-collector/sink/tally"
 )
 
-// BlocksOptions say what Blocks collect and where it goes.
+// BlocksOptions configure Blocks.
 type BlocksOptions struct {
 	Database, Table string
 	Layout          block.Layout
-	// TrafficTable is the table of what interfaces counted; "": nobody keeps it.
+	// TrafficTable is the table of interface counters; "": none.
 	TrafficTable string
-	MaxRows      int           // a block of so many rows is handed over
-	MaxAge       time.Duration // and one whose first row is so old
-	// TokenPrefix begins every block's deduplication token; it must differ between workers and between runs.
+	MaxRows      int           // a block is flushed when it has this many rows
+	MaxAge       time.Duration // or when its first row is this old
+	// TokenPrefix begins every block's deduplication token. It must differ between workers and between runs.
 	TokenPrefix string
-	// Deliver takes an encoded block; it must not wait. Buffer returns memory to encode the next one into.
+	// Deliver receives an encoded block; it must not block. Buffer returns memory for encoding the next one.
 	Deliver func(*Insert)
 	Buffer  func() native.Packed
 }
 
-// Blocks are the rows of one worker as blocks of columns, a block at a time. It is a sink.TrafficBatcher and a
+// Blocks collects the rows of one worker, one block of columns at a time. It is a sink.TrafficBatcher and a
 // sink.DayLimiter, and belongs to one goroutine.
 //
 // Rows that began on other days than those around their receipt have a block of their own, which waits for longer: each
@@ -53,7 +53,7 @@ type rowBlock struct {
 }
 
 const (
-	// maxDays bounds the partitions, of a day each by default, that one insert opens on the server.
+	// maxDays limits the partitions (by default one for each day) that one insert creates on the server.
 	maxDays = 100
 	// OddDays is how many days are taken at a time that are not those around the receipt.
 	OddDays = 3
@@ -105,15 +105,15 @@ func (b *Blocks) AdmitDay(day, today int64) bool {
 	return true
 }
 
-// TakesTraffic reports whether there is a table of what interfaces counted.
+// TakesTraffic reports whether there is a table of interface counters.
 func (b *Blocks) TakesTraffic() bool { return b.traffic != nil }
 
-// AppendTraffic adds a row to the block of what interfaces counted.
+// AppendTraffic adds a row to the block of interface counters.
 func (b *Blocks) AppendTraffic(row *enrich.InterfaceTraffic, now time.Time) {
 	b.traffic.append(row, now)
 }
 
-// FlushIfOld hands over the blocks that are old enough.
+// FlushIfOld flushes the blocks that are old enough.
 func (b *Blocks) FlushIfOld(now time.Time) {
 	if b.recent.block.Rows() > 0 && now.Sub(b.recent.started) >= b.o.MaxAge {
 		b.flush(&b.recent)
@@ -126,7 +126,7 @@ func (b *Blocks) FlushIfOld(now time.Time) {
 	}
 }
 
-// Flush hands over all rows.
+// Flush flushes all rows.
 func (b *Blocks) Flush() {
 	b.flush(&b.recent)
 	if b.odd.block != nil {
@@ -158,7 +158,7 @@ func (b *Blocks) flush(x *rowBlock) {
 	}
 }
 
-// trafficBlocks are what interfaces counted, a block at a time.
+// trafficBlocks collects interface counters, one block at a time.
 type trafficBlocks struct {
 	o       *BlocksOptions
 	query   string
@@ -172,7 +172,8 @@ func newTrafficBlocks(o *BlocksOptions) *trafficBlocks {
 	return &trafficBlocks{o: o, query: InsertQuery(o.Database, o.TrafficTable, b.Columns()), block: b}
 }
 
-// leastTrafficAge is how long the first row of a block waits for others: they are few, and an insert costs the same.
+// leastTrafficAge is how long the first row of a block waits for others: they are few, and a small insert costs as much
+// as a large one.
 const leastTrafficAge = 10 * time.Second
 
 func (t *trafficBlocks) append(row *enrich.InterfaceTraffic, now time.Time) {

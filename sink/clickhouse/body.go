@@ -7,13 +7,13 @@ import (
 	"github.com/metranova/flow-collector/sink/native"
 )
 
-// body is what an attempt sends. net/http may go on reading a request's body for a while after it has returned
-// the answer; once closed, body never touches the data again, so that the buffer can be reused.
+// body is what an attempt sends. net/http may still read a request's body after it has returned the response. After
+// Close, body never touches the data again, so that the buffer can be reused.
 type body struct {
 	mu   sync.Mutex
 	rest native.Source
 	shut bool
-	read bool // something of it was
+	read bool // some of it was read
 }
 
 func newBody(ins *Insert) *body { return &body{rest: native.NewSource(ins.packed())} }
@@ -37,7 +37,7 @@ func (b *body) wasRead() bool {
 	return b.read
 }
 
-// Close lets go of the data.
+// Close releases the data.
 func (b *body) Close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()

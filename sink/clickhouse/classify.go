@@ -11,18 +11,18 @@ import (
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
 )
 
-// Class says what to do about a failed query or insert.
+// Class says what to do after a failed query or insert.
 type Class int
 
 const (
-	// Retryable failures pass: the network, a restart, too many parts, memory.
+	// Retryable failures are temporary: the network, a restart, too many parts, memory.
 	Retryable Class = iota
-	// Permanent failures come back with the same data: it does not fit the table or is malformed, says the server.
+	// Permanent failures would be repeated with the same data: according to the server it does not fit the table or is
+	// malformed.
 	Permanent
 	// Configuration failures last until somebody changes something: credentials, rights, a missing database.
 	Configuration
-	// Unknown failures are errors of the server that errorClasses does not have. They are waited for as Retryable ones
-	// are.
+	// Unknown failures have error codes that are not in errorClasses. They are retried like Retryable ones.
 	Unknown
 )
 
@@ -39,7 +39,7 @@ func (c Class) String() string {
 	return "unknown"
 }
 
-// codeClasses finds the group of an error code.
+// codeClasses maps an error code to its group.
 var codeClasses = func() map[int32]*errorClass {
 	all := map[int32]*errorClass{}
 	for i := range errorClasses {
@@ -50,13 +50,13 @@ var codeClasses = func() map[int32]*errorClass {
 	return all
 }()
 
-// concernsAllRows reports whether no row can be stored as things are.
+// concernsAllRows reports whether no row at all can be stored in the present state.
 func concernsAllRows(err error) bool {
 	group := codeClasses[int32(errorCode(err))]
 	return group != nil && group.allRows
 }
 
-// saysBroken reports whether the server says that the block it got is not one.
+// saysBroken reports whether the server says that it received a malformed block.
 func saysBroken(err error) bool {
 	var exception *chgo.Exception
 	if !errors.As(err, &exception) {
@@ -66,10 +66,10 @@ func saysBroken(err error) bool {
 	return group != nil && group.broken
 }
 
-// Codes that also stand for an insert that touches too many partitions. Its parts touch fewer.
+// Codes that also mean that an insert touches too many partitions. Its parts touch fewer.
 const codeTooManyParts, codeTooManyPartitions = 252, 565
 
-// Classify says what a failure of the driver means. Failures that did not come from the server are the network's,
+// Classify returns the class of an error of the driver. Errors that did not come from the server are the network's,
 // unless they are about certificates.
 func Classify(err error) Class {
 	var exception *chgo.Exception
@@ -94,13 +94,13 @@ func classifyCode(code int32, message string) Class {
 	if group, ok := codeClasses[code]; ok {
 		return group.class
 	}
-	if strings.Contains(message, "No space left on device") { // of the file system, under several codes
+	if strings.Contains(message, "No space left on device") { // from the file system, with several codes
 		return Retryable
 	}
 	return Unknown
 }
 
-// classifyStatus is for answers that are not the server's own, such as a proxy's.
+// classifyStatus classifies responses that are not the server's, such as a proxy's.
 func classifyStatus(status int) Class {
 	switch {
 	case status == http.StatusUnauthorized, status == http.StatusForbidden, status == http.StatusNotFound:
@@ -120,13 +120,13 @@ func isCertificateError(err error) bool {
 		host         x509.HostnameError
 		invalid      x509.CertificateInvalidError
 		record       tls.RecordHeaderError
-		alert        *net.OpError // what the server says of our certificate
+		alert        *net.OpError // what the server says about our certificate
 	)
 	return errors.As(err, &verification) || errors.As(err, &authority) || errors.As(err, &host) ||
 		errors.As(err, &invalid) || errors.As(err, &record) || errors.As(err, &alert) && alert.Op == "remote error"
 }
 
-// lossReason names why an insert with a failure of that class was given up.
+// lossReason returns why an insert that failed with this class is lost.
 func lossReason(class Class) Reason {
 	if class == Permanent {
 		return Rejected

@@ -11,16 +11,16 @@ import (
 	"github.com/metranova/flow-collector/sink/native"
 )
 
-// deliver is one inserter: it takes inserts in order until the queue is closed and empty, and in turn with these, or
-// when there are none, those of the spool.
+// deliver is one inserter. It delivers inserts in order until the queue is closed and empty; in turn with these, or
+// when the queue is empty, it delivers inserts of the spool.
 func (w *Writer) deliver(ctx context.Context) {
 	if !w.waitReady(ctx) {
-		return // Close takes what waits
+		return // Close handles the rest
 	}
-	live := false // whose turn it was
+	live := false // the latest insert was from the queue
 	for {
 		ins, ok := w.queue.take(func(waiting int) (bool, bool) {
-			hold := w.spooling.first()
+			hold := w.spooling.probing()
 			return (waiting == 0 || live || hold) && !w.isClosing() && w.spooling.claim(), hold
 		})
 		switch {
@@ -43,7 +43,7 @@ func (w *Writer) deliver(ctx context.Context) {
 	}
 }
 
-// waitReady returns false where the Writer ends before the tables are there, or closes and has a spool.
+// waitReady returns false if the Writer ends before the tables exist, or if it is closed and has a spool.
 func (w *Writer) waitReady(ctx context.Context) bool {
 	if w.ready() {
 		return true
@@ -61,7 +61,7 @@ func (w *Writer) waitReady(ctx context.Context) bool {
 	return w.ready() && ctx.Err() == nil
 }
 
-// ready reports whether the tables are there.
+// ready reports whether the tables exist.
 func (w *Writer) ready() bool {
 	if w.options.Ready == nil {
 		return true
@@ -83,7 +83,7 @@ func (w *Writer) isClosing() bool {
 	}
 }
 
-// deliverLive delivers an insert of the queue, or does away with it.
+// deliverLive delivers an insert of the queue, or disposes of it.
 func (w *Writer) deliverLive(ctx context.Context, ins *Insert) {
 	size := len(ins.Data)
 	reason, err := w.deliverOne(ctx, ins, nil)
@@ -91,13 +91,13 @@ func (w *Writer) deliverLive(ctx context.Context, ins *Insert) {
 	w.settle(ins, reason, err)
 }
 
-// settle does what follows from what deliverOne says of an insert.
+// settle acts on the result of deliverOne.
 func (w *Writer) settle(ins *Insert, reason Reason, err error) {
 	switch reason {
 	case "":
 		w.succeeded(ins)
 	case onDisk:
-		w.spooling.kick() // the others may have to follow
+		w.spooling.kick() // the others may have to go to disk too
 	case handled:
 	default:
 		w.lose(ins, reason, err)
@@ -116,7 +116,7 @@ func (w *Writer) succeeded(ins *Insert) {
 	w.release(ins)
 }
 
-// failed notes a failure of an attempt and classifies it.
+// failed records a failed attempt and classifies it.
 func (w *Writer) failed(ins *Insert, err error) Class {
 	w.counters.failed(err)
 	class := Classify(err)
@@ -128,12 +128,12 @@ func (w *Writer) failed(ins *Insert, err error) Class {
 		}
 		err = explainForbidden(err)
 	case saysBroken(err):
-		// Something between here and the server may have damaged or cut it: then it goes in at another attempt.
+		// A proxy may have damaged or truncated the block: then another attempt may succeed.
 		if class = Unknown; !isWhole(ins) {
 			class = Permanent
 		}
 	case class == Permanent && ins.Rows == 1 && errorCode(err) == http.StatusRequestEntityTooLarge:
-		class = Configuration // no row is too large: it is the proxy's limit that is wrong
+		class = Configuration // a single row is not too large: the proxy's limit is too low
 	}
 	w.log.failed(class, ins, err)
 	return class
@@ -150,16 +150,16 @@ func isWhole(ins *Insert) bool {
 	return err == nil
 }
 
-// finish frees the insert's share of the queue's bytes.
+// finish releases the insert's share of the queue's bytes.
 func (w *Writer) finish(ins *Insert) { w.queue.done(len(ins.Data)) }
 
-// onDisk is deliverOne's word for an insert that went to the spool.
+// onDisk is deliverOne's result for an insert that went to the spool.
 const onDisk Reason = "spooled"
 
-// deliverOne tries until the insert is stored (no reason), went to the spool, was refused or has to be given up. b is
-// that of the insert that it is a part of; nil where it is a whole one. What the server says of the data is refused;
-// everything else waits: in the spool, or, where there is none, here. An unknown error is waited for without a spool
-// only UnknownAttempts times, since it may be about this insert alone, which would then hold up all others.
+// deliverOne tries until the insert is stored (no reason), is in the spool, is refused or must be given up. b is the
+// bisection that the insert is a part of; nil if it is a whole one. Inserts whose data the server rejects are refused.
+// All others wait: in the spool, or here if there is none. Without a spool, an unknown error is retried only
+// UnknownAttempts times: it may be about this insert alone, which would block all others.
 func (w *Writer) deliverOne(ctx context.Context, ins *Insert, b *bisection) (Reason, error) {
 	wait := w.newBackoff()
 	first := time.Now()
@@ -172,7 +172,7 @@ func (w *Writer) deliverOne(ctx context.Context, ins *Insert, b *bisection) (Rea
 			return "", nil
 		}
 		if ctx.Err() != nil {
-			return Shutdown, err // our own doing, at Close
+			return Shutdown, err // cancelled by Close
 		}
 		class := w.failed(ins, err)
 		if class == Unknown {
@@ -184,19 +184,19 @@ func (w *Writer) deliverOne(ctx context.Context, ins *Insert, b *bisection) (Rea
 			}
 			continue
 		}
-		// What fails though others go in must not hold these up.
-		alone := class != Retryable && w.health.deliveredAfter(begun.Add(-w.options.ConfigurationRetry)) ||
+		// The server is up and only this insert fails: spool it so that it does not block the others.
+		onlyThisOne := class != Retryable && w.health.deliveredAfter(begun.Add(-w.options.ConfigurationRetry)) ||
 			w.waitsForServer(ins)
 		down := w.health.failed(begun)
 		w.counters.retried(ins)
-		if down || alone || w.isClosing() || time.Since(first) >= w.options.SpoolAfter {
+		if down || onlyThisOne || w.isClosing() || time.Since(first) >= w.options.SpoolAfter {
 			if w.spooling.put(ins) {
 				return onDisk, nil
 			}
 		}
 		if w.waitsForServer(ins) && time.Since(first) >= w.options.SpoolAfter {
 			w.log.doubtful(ins)
-			ins.at = "" // it cannot wait on disk, and holds up others
+			ins.at = "" // it cannot wait on disk, and blocks others
 		}
 		pause := wait.NextBackOff()
 		if class == Configuration {
@@ -217,8 +217,8 @@ func (w *Writer) newBackoff() *backoff.ExponentialBackOff {
 	return b
 }
 
-// rest waits before the next attempt and reports whether there is to be one. With a spool Close cuts the wait short,
-// for what fails once more goes there.
+// rest waits before the next attempt and reports whether there should be one. With a spool, Close interrupts the wait,
+// because a failed insert goes to the spool.
 func (w *Writer) rest(ctx context.Context, d time.Duration) bool {
 	if w.spooling == nil || w.isClosing() {
 		return sleep(ctx, d)
@@ -264,8 +264,8 @@ func (w *Writer) attempt(ctx context.Context, ins *Insert) error {
 	return nil
 }
 
-// send sends an insert to the server. Where there are several that do not have the same tables, what one of them may
-// have stored goes to no other.
+// send sends an insert to the server. If there are several servers with different tables, an insert that one of them
+// may have stored is not sent to another.
 func (w *Writer) send(ctx context.Context, ins *Insert, data *body) error {
 	servers, several := w.conn.(*Servers)
 	if !several {
@@ -282,18 +282,18 @@ func (w *Writer) send(ctx context.Context, ins *Insert, data *body) error {
 	return err
 }
 
-// waitsForServer reports whether an insert may be stored by a server that is not the one in use, and so waits for that
-// one.
+// waitsForServer reports whether a server that is not in use may have stored the insert, so that it waits for that
+// server.
 func (w *Writer) waitsForServer(ins *Insert) bool {
 	servers, several := w.conn.(*Servers)
 	if !several || ins.at == "" || ins.at == servers.Addr() {
 		return false
 	}
-	_, known := servers.place(ins.at)
+	_, known := servers.index(ins.at)
 	return known
 }
 
-// sleep waits and reports whether the wait was not cut short.
+// sleep waits. It returns false if the wait was interrupted.
 func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

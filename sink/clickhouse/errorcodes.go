@@ -1,24 +1,24 @@
 package clickhouse
 
-// errorClass is what a group of ClickHouse's error codes means for an insert. README.md has the same table.
+// errorClass is the meaning of a group of ClickHouse's error codes for an insert. README.md has the same table.
 type errorClass struct {
 	class Class
 	why   string
-	// allRows: no row of any block can be stored as things are, so that cutting a block finds nothing.
+	// allRows means that no row of any block can be stored in the present state, so that splitting a block is useless.
 	allRows bool
-	// broken: what arrived is not what was sent, or the block is malformed; which one, the block itself tells.
+	// broken means that the block was damaged on its way or is malformed. Reading the block here tells which.
 	broken bool
 	codes  []errorName
 }
 
-// errorName is one of ClickHouse's ErrorCodes.cpp.
+// errorName is an entry of ClickHouse's ErrorCodes.cpp.
 type errorName struct {
 	code int32
 	name string
 }
 
-// errorClasses has every error code that an insert can meet and that says what to do. All others are Unknown and wait,
-// as what is Retryable does.
+// errorClasses has every error code that an insert can cause and that determines what to do. All others are Unknown,
+// and retried like Retryable ones.
 var errorClasses = []errorClass{
 	{class: Retryable, why: "The network, or a server or shard behind this one, is out of reach or answered nothing.",
 		codes: []errorName{

@@ -5,17 +5,18 @@ import (
 	"time"
 )
 
-// health says for how long no insert went in though some were tried.
+// health measures how long all attempts have failed.
 type health struct {
 	patience time.Duration // after which the server counts as down
 
 	mu        sync.Mutex
 	delivered time.Time // the latest success
-	since     time.Time // when the first attempt that failed since then was begun; zero: none did
+	since     time.Time // start of the first failed attempt since then; zero: none failed
 	down      bool
 }
 
-// failed reports an attempt that can succeed later and when it was begun. It returns whether the server counts as down.
+// failed records a failed attempt that may succeed later, and when it began. It returns whether the server counts as
+// down.
 func (h *health) failed(begun time.Time) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -29,21 +30,21 @@ func (h *health) failed(begun time.Time) bool {
 	return h.down
 }
 
-// succeeded reports an attempt that did.
+// succeeded records a successful attempt.
 func (h *health) succeeded() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.delivered, h.since, h.down = time.Now(), time.Time{}, false
 }
 
-// isDown reports whether the latest attempts failed, for longer than patience.
+// isDown reports whether all attempts have failed for longer than patience.
 func (h *health) isDown() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.down
 }
 
-// deliveredAfter reports whether an insert went in after t.
+// deliveredAfter reports whether an insert was stored after t.
 func (h *health) deliveredAfter(t time.Time) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -109,16 +109,16 @@ func (l *writerLog) without(name string, err error) {
 		zap.String("effect", dispensable[name]), zap.Error(err))
 }
 
-// notOurs reports an entry of the spool whose statement is not executed.
+// notOurs reports an entry of the spool whose statement this program does not write.
 func (l *writerLog) notOurs(rows int) {
 	if l.limiter.Allow("not ours") {
-		l.log.Error("an entry of the spool is not executed and stays there: who wrote to spool.path?",
+		l.log.Error("an entry of the spool has a statement that is not the collector's; it is not executed: who wrote to spool.path?",
 			zap.Int("rows", rows),
 			zap.Error(errStatement))
 	}
 }
 
-// doubtful reports an insert that goes to another server than the one that may have it.
+// doubtful reports an insert that is sent to another server than the one that may have stored it.
 func (l *writerLog) doubtful(ins *Insert) {
 	if l.limiter.Allow("doubtful") {
 		l.log.Error("ClickHouse insert goes to another server than the one that may have stored it: there is no spool to wait in",
@@ -126,7 +126,7 @@ func (l *writerLog) doubtful(ins *Insert) {
 	}
 }
 
-// lost reports an insert that was given up.
+// lost reports a lost insert.
 func (l *writerLog) lost(ins *Insert, reason Reason, err error) {
 	if l.limiter.Allow("lost " + string(reason)) {
 		l.log.Error("ClickHouse insert lost", zap.String("reason", string(reason)), zap.Int("rows", ins.Rows),
@@ -141,7 +141,7 @@ func (l *writerLog) spooled(ins *Insert) {
 	}
 }
 
-// notSpooled reports an insert that could not go there.
+// notSpooled reports an insert that could not be written to disk.
 func (l *writerLog) notSpooled(ins *Insert, err error) {
 	if l.limiter.Allow("not spooled") {
 		l.log.Error("ClickHouse insert cannot wait on disk", zap.Int("rows", ins.Rows), zap.Error(err))
@@ -156,7 +156,7 @@ func (l *writerLog) quarantined(ins *Insert, reason Reason, err error) {
 	}
 }
 
-// withoutView reports rows that a view does not have.
+// withoutView reports rows that a view lacks.
 func (l *writerLog) withoutView(ins *Insert) {
 	if l.limiter.Allow("without view") {
 		l.log.Error("a view of ClickHouse fails: the table has the rows, the view does not, and they are in the quarantine too",
@@ -164,7 +164,7 @@ func (l *writerLog) withoutView(ins *Insert) {
 	}
 }
 
-// notKept reports rows that could not be put into the quarantine for a view.
+// notKept reports rows that a view lacks and that could not be put into the quarantine.
 func (l *writerLog) notKept(ins *Insert, err error) {
 	if l.limiter.Allow("not kept") {
 		l.log.Error("rows that a view of ClickHouse does not have are not kept", zap.Int("rows", ins.Rows),
@@ -172,7 +172,7 @@ func (l *writerLog) notKept(ins *Insert, err error) {
 	}
 }
 
-// errorCode is the server's error code, the HTTP status where there is none, else 0.
+// errorCode returns the server's error code, else the HTTP status, else 0.
 func errorCode(err error) int {
 	var exception *chgo.Exception
 	if errors.As(err, &exception) {

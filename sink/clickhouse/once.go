@@ -8,8 +8,8 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 )
 
-// InsertOnce sends one block, without retries. After an error maybeStored says whether rows of it may be stored
-// nevertheless.
+// InsertOnce sends one block without retries. After an error, maybeStored says whether some of its rows may still be
+// stored.
 func InsertOnce(ctx context.Context, conn driver.Conn, query, token string, data []byte) (maybeStored bool, err error) {
 	var without omitted
 	for {
@@ -29,7 +29,7 @@ func InsertOnce(ctx context.Context, conn driver.Conn, query, token string, data
 	}
 }
 
-// storedNothing reports whether a failure is one that the server finds before it writes.
+// storedNothing reports whether the server detects this failure before it writes anything.
 func storedNothing(err error) bool {
 	var exception *chgo.Exception
 	if !errors.As(err, &exception) || fromView(err) {

@@ -1,5 +1,5 @@
-// Package clickhouse owns the conversation with a ClickHouse server: the connection, and the delivery of encoded
-// blocks with retries, deduplication tokens and bounded memory. It knows nothing of what the blocks hold.
+// Package clickhouse handles all communication with a ClickHouse server: the connection, and the delivery of encoded
+// blocks with retries, deduplication tokens and bounded memory. It does not know what the blocks contain.
 package clickhouse
 
 import (
@@ -20,40 +20,40 @@ import (
 	"github.com/metranova/flow-collector/sink/tlsconfig"
 )
 
-// Options say how to reach a server. Only Addrs has no useful zero value.
+// Options say how to reach a server. Only Addrs has no usable zero value.
 type Options struct {
-	// Addrs are host:port of the server's HTTP (with TLS, HTTPS) interface; of several the first that answers is used,
-	// until it does not any more (Servers). Switched is told which one is used from then on, and why; nil: nobody.
+	// Addrs are host:port of the HTTP (with TLS: HTTPS) interface. Of several, the first that responds is used until it
+	// no longer does (Servers). Switched is then called with the new address and the reason; nil: not called.
 	Addrs    []string
 	Switched func(to string, why error)
-	Database string // empty: the user's default
-	Username string // empty: "default"
+	Database string // "": the user's default
+	Username string // "": "default"
 	Password string
 
-	// CreateDatabase makes Open and CreateDatabase create Database where it is missing, on Cluster if that is not
-	// empty. A connection whose database does not exist cannot be used, not even to create it.
+	// CreateDatabase makes Open and CreateDatabase create a missing Database; on Cluster, if that is not empty. A
+	// connection to a missing database cannot be used, not even to create it.
 	CreateDatabase bool
 	Cluster        string
 
 	TLS TLS
 
-	// DialTimeout is how long it may take until a server has answered the first query of a connection; an address where
-	// nobody even takes the connection is given up after 3 s. 0: 10 s.
+	// DialTimeout is the time limit for the response to a connection's first query. An address where not even a
+	// connection is accepted is given up after 3 s. 0: 10 s.
 	DialTimeout time.Duration
-	// ReadTimeout is how long the answer to a query or insert may take to begin. 0: 5 minutes.
+	// ReadTimeout is the time limit for the response to a query or insert to begin. 0: 5 minutes.
 	ReadTimeout time.Duration
-	// MaxConns is how many queries may run at a time; more wait. As many inserts of blocks may run beside them. 0: 10.
+	// MaxConns is how many queries can run at a time; more wait. In addition, as many inserts of blocks can run. 0: 10.
 	MaxConns int
-	// Gzip compresses queries, inserts and answers on the wire: for a server at the end of a thin line.
+	// Gzip compresses queries, inserts and responses, for a server behind a slow line.
 	Gzip bool
-	// Client is how the connections call themselves in User-Agent. Empty: flow-collector. The local store knows the
-	// collector's own statements, which have no bounds of time and rows there, by that name.
+	// Client is the program's name in User-Agent. "": flow-collector. By this name the local store recognizes the
+	// collector's own statements, which have no limits of time and rows there.
 	Client string
 	// Settings are sent with every query.
 	Settings map[string]any
 }
 
-// TLS says whether and how connections are encrypted.
+// TLS configures whether and how connections are encrypted.
 type TLS = tlsconfig.Options
 
 const (
@@ -63,8 +63,7 @@ const (
 	defaultMaxConns    = 10
 )
 
-// New returns a connection over HTTP that nobody has answered on yet: each query finds out for itself. CreateDatabase
-// is not looked at.
+// New returns a connection over HTTP without contacting the server: each query does. CreateDatabase is ignored.
 func New(o Options) (driver.Conn, error) {
 	options, err := o.driverOptions()
 	if err != nil {
@@ -85,8 +84,8 @@ func CreateDatabase(ctx context.Context, o Options) error {
 	return createDatabase(ctx, o, *options)
 }
 
-// Open connects over HTTP and returns the connection once the server has answered. The error names the address;
-// Classify tells whether trying again can help.
+// Open connects over HTTP and returns once the server has responded. The error names the address; Classify says whether
+// a retry can help.
 func Open(ctx context.Context, o Options) (driver.Conn, error) {
 	options, err := o.driverOptions()
 	if err != nil {
@@ -109,13 +108,13 @@ func dial(ctx context.Context, options *chgo.Options, switched func(string, erro
 		return nil, err
 	}
 	if err := conn.Ping(ctx); err != nil {
-		_ = conn.Close() // says nothing that err does not
+		_ = conn.Close() // its error adds nothing to err
 		return nil, cause(err)
 	}
 	return conn, nil
 }
 
-// cause cuts off what the driver says of its own steps, and the URL of the request with all its settings.
+// cause removes the driver's description of its own steps, and the request's URL with all its settings.
 func cause(err error) error {
 	var status *chgo.HTTPError
 	if errors.As(err, &status) {
@@ -128,12 +127,12 @@ func cause(err error) error {
 	return err
 }
 
-// Error codes for a database that is not there, and for what the user may not do.
+// Error codes for a missing database, and for missing rights.
 const codeUnknownDatabase, codeAccessDenied = 81, 497
 
-// createDatabase looks whether the database is there, and only then creates it, with a connection of its own to the
-// user's default database: to create what is there takes the right to create it too. On a cluster it may be missing
-// elsewhere, so the statement is sent, and need not be allowed.
+// createDatabase checks whether the database exists, and creates it only if it does not, because even CREATE IF NOT
+// EXISTS needs the right to create it. It uses a separate connection to the user's default database. On a cluster it
+// may be missing on other nodes, so the statement is sent anyway, and may fail for lack of rights.
 func createDatabase(ctx context.Context, o Options, options chgo.Options) (err error) {
 	where := fmt.Sprintf("create database %q at %s as user %q", o.Database, strings.Join(o.Addrs, ","),
 		options.Auth.Username)
@@ -190,7 +189,7 @@ func (o *Options) driverOptions() (*chgo.Options, error) {
 		return dialer.DialContext(ctx, "tcp", addr)
 	}
 	if encryption != nil {
-		options.TLS = encryption.Config("") // through a proxy; else each connection reads the files again
+		options.TLS = encryption.Config("") // through a proxy; other connections read the files again
 	}
 	options.TransportFunc = func(t *http.Transport) (http.RoundTripper, error) {
 		if encryption != nil {
@@ -218,14 +217,14 @@ func (o *Options) driverOptions() (*chgo.Options, error) {
 	return options, nil
 }
 
-// explainTLS adds to an error about certificates which files they are checked with.
+// explainTLS adds to an error about certificates which files were used.
 func explainTLS(t *TLS, err error) error {
 	if !t.Enabled || !isCertificateError(err) {
 		return err
 	}
 	switch {
 	case t.CAFile == "":
-		return fmt.Errorf("%w (checked with the system's authorities; give the server's with clickhouse.ca_file)", err)
+		return fmt.Errorf("%w (checked with the system's certificate authorities; set the server's with clickhouse.ca_file)", err)
 	case t.CertFile == "":
 		return fmt.Errorf("%w (checked with %s)", err, t.CAFile)
 	}

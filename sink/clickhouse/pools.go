@@ -10,19 +10,19 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 )
 
-// pools is a connection to one server that keeps connections apart for inserts with InsertFormat, so that these never
-// wait for queries of our own, such as those of the status page or of a metadata refresh. It is safe for concurrent
+// pools is a connection to one server with separate network connections for inserts by InsertFormat, so that these
+// never wait for our own queries, such as those of the status page or of a metadata refresh. It is safe for concurrent
 // use.
 type pools struct {
 	driver.Conn // everything else
 	inserts     driver.Conn
 }
 
-// insertConnLifetime is how long a connection for inserts is kept. A new one begins with a query, which waits where a
+// insertConnLifetime is how long a connection for inserts is kept. A new one begins with a query, which waits if the
 // server is busy with others.
 const insertConnLifetime = 24 * time.Hour
 
-// open returns a connection to the one server that options name.
+// open returns a connection to the one server in options.
 func open(options *chgo.Options) (driver.Conn, error) {
 	queries, err := chgo.Open(options)
 	if err != nil {

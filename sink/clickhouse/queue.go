@@ -2,13 +2,13 @@ package clickhouse
 
 import "sync"
 
-// queue holds the inserts that wait, oldest first, and bounds the bytes of those that wait and those that were
-// taken and are not done.
+// queue holds waiting inserts, oldest first. It limits the bytes of waiting inserts and of those that were taken and
+// are not done.
 type queue struct {
 	mu      sync.Mutex
-	changed sync.Cond // an insert came, closed was set, or take has to ask again
+	changed sync.Cond // signals that an insert was added, closed was set, or take must ask again
 	waiting []*Insert
-	bytes   int64 // of waiting and of taken ones
+	bytes   int64 // of waiting and of taken inserts
 	limit   int64
 	closed  bool
 }
@@ -19,8 +19,8 @@ func newQueue(limit int64) *queue {
 	return q
 }
 
-// push appends the insert and returns those that are lost for it and why: the oldest waiting ones, or, where that
-// does not make room or the queue is closed, the insert itself.
+// push appends an insert and returns the inserts that are lost for it, and why: the oldest waiting ones or, if that
+// does not help or the queue is closed, the insert itself.
 func (q *queue) push(ins *Insert) (lost []*Insert, reason Reason) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -39,9 +39,9 @@ func (q *queue) push(ins *Insert) (lost []*Insert, reason Reason) {
 	return lost, QueueFull
 }
 
-// take removes the oldest insert, waiting for one. It returns false when the queue is closed and empty.
-// The insert's bytes count until done. other is asked whenever something changed: whether there is something
-// else to do first or when nothing waits, for which take returns nil, and whether what waits has to go on waiting.
+// take removes and returns the oldest insert; it waits for one. It returns false when the queue is closed and empty.
+// The insert's bytes count until done. other is called under the lock on every wake-up: instead makes take return nil
+// and true, hold leaves waiting inserts where they are.
 func (q *queue) take(other func(waiting int) (instead, hold bool)) (*Insert, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -59,7 +59,7 @@ func (q *queue) take(other func(waiting int) (instead, hold bool)) (*Insert, boo
 	}
 }
 
-// takeOver removes the oldest insert where more bytes wait than may be kept.
+// takeOver removes the oldest insert if more than keep bytes are waiting.
 func (q *queue) takeOver(keep int64) (*Insert, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -69,7 +69,7 @@ func (q *queue) takeOver(keep int64) (*Insert, bool) {
 	return q.pop(), true
 }
 
-// giveBack puts an insert that was taken back as the oldest.
+// giveBack returns a taken insert to the front.
 func (q *queue) giveBack(ins *Insert) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -77,14 +77,14 @@ func (q *queue) giveBack(ins *Insert) {
 	q.changed.Signal()
 }
 
-// wake has every take ask again.
+// wake makes every take ask again.
 func (q *queue) wake() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.changed.Broadcast()
 }
 
-// pop removes the oldest insert; there is one.
+// pop removes the oldest insert; there must be one.
 func (q *queue) pop() *Insert {
 	ins := q.waiting[0]
 	q.waiting[0] = nil
@@ -92,14 +92,14 @@ func (q *queue) pop() *Insert {
 	return ins
 }
 
-// done gives back the bytes of an insert that was taken.
+// done releases the bytes of a taken insert.
 func (q *queue) done(bytes int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.bytes -= int64(bytes)
 }
 
-// takeAll removes what still waits.
+// takeAll removes all waiting inserts.
 func (q *queue) takeAll() []*Insert {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -119,7 +119,7 @@ func (q *queue) close() {
 	q.changed.Broadcast()
 }
 
-// size returns the inserts that wait, and the bytes of these and of those on their way.
+// size returns the number of waiting inserts, and the bytes of these and of taken ones.
 func (q *queue) size() (inserts int, bytes int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

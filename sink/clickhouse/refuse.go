@@ -15,17 +15,17 @@ import (
 	"github.com/metranova/flow-collector/sink/spool"
 )
 
-// handled is deliverOne's word for an insert that was refused for good and is dealt with.
+// handled is deliverOne's result for an insert that was refused permanently and has been dealt with.
 const handled Reason = "handled"
 
-// refused deals with an insert that the server will never take as it is. Where a view is to blame it has the table take
-// the rows without that view: it returns true, and the insert is to be sent again. Else the insert is cut in two, again
-// and again, until what is left of it are the rows that are to blame; these go to the quarantine, the others go in.
+// refused deals with an insert that the server will never accept unchanged. If a view is the cause, the insert is to be
+// sent again without that view, and refused returns true. Otherwise the insert is split in two again and again, until
+// only the bad rows are left; these go to the quarantine, all others are stored.
 //
-// A part has a token of its own, made of the whole's token and its place, and so the same whenever the same insert is
-// cut. It is safe to send parts only because nothing of the whole was stored: the server finds bad rows before it
-// writes. When a view fails the table has the rows already, and when it is not known why an insert fails it may have
-// some: those are not cut.
+// A part's token is made of the whole's token and the part's position, so that splitting the same insert again gives
+// the same tokens. Parts may be sent only because nothing of the whole was stored: the server finds bad rows before it
+// writes. After the failure of a view the table already has the rows, and after an unknown failure it may have some:
+// such inserts are not split.
 func (w *Writer) refused(ctx context.Context, ins *Insert, class Class, err error, b *bisection) (again bool) {
 	if fromView(err) && ins.viewError == nil {
 		ins.viewError = err
@@ -44,8 +44,8 @@ func (w *Writer) refused(ctx context.Context, ins *Insert, class Class, err erro
 	}
 	halves, cutErr := w.halve(ins)
 	if cutErr != nil {
-		if ins.entry != nil && !errors.Is(cutErr, errMalformed) { // the disk is full: later
-			w.spooling.putAside(ins)
+		if ins.entry != nil && !errors.Is(cutErr, errMalformed) { // the disk is full: try later
+			w.spooling.setAside(ins)
 			return false
 		}
 		w.quarantine(ins, lossReason(class), errors.Join(err, cutErr))
@@ -62,37 +62,37 @@ func (w *Writer) refused(ctx context.Context, ins *Insert, class Class, err erro
 	return false
 }
 
-// bisection is what is known of an insert that is being cut to find the rows that are to blame.
+// bisection is the state of an insert that is being split to find its bad rows.
 type bisection struct {
 	refusals   int  // of the insert and its parts
-	rowsInTurn int  // single rows that were refused since the last part that went in
-	anyStored  bool // a part went in
+	rowsInTurn int  // single rows refused since the latest part that was stored
+	anyStored  bool // a part was stored
 }
 
 const (
-	// hopelessRows is after how many refused rows, with nothing stored, all rows are taken to be alike.
+	// hopelessRows is the number of refused rows, with nothing stored, after which all rows are taken for bad.
 	hopelessRows = 16
-	// maxRefusals bounds what one insert may cost the server; after it parts are not cut any more.
+	// maxRefusals limits the failed requests for one insert; beyond it parts are no longer split.
 	maxRefusals = 1000
 )
 
-// worthwhile reports whether parts of the insert may be taken though it is not.
+// worthwhile reports whether parts of the insert may succeed although it failed.
 func (b *bisection) worthwhile(ins *Insert, err error) bool {
 	hopeless := b.rowsInTurn >= hopelessRows && !b.anyStored
 	return ins.Rows > 1 && !hopeless && b.refusals < maxRefusals && !concernsAllRows(err)
 }
 
-// stored notes that a part went in. A nil bisection is an insert that was not cut.
+// stored notes that a part was stored. A nil bisection is an insert that was not split.
 func (b *bisection) stored() {
 	if b != nil {
 		b.anyStored, b.rowsInTurn = true, 0
 	}
 }
 
-// errMalformed is for inserts that cannot be cut.
+// errMalformed is the error for blocks that cannot be split.
 var errMalformed = errors.New("the block cannot be cut into its rows")
 
-// halve makes two inserts of one, which is then done with. Of one that is on disk they take the place there.
+// halve splits an insert in two and finishes it. If it is on disk, its parts replace it there.
 func (w *Writer) halve(ins *Insert) ([]*Insert, error) {
 	whole := ins.whole()
 	if rows, err := native.Rows(whole); err != nil || rows != ins.Rows {
@@ -129,8 +129,8 @@ func (w *Writer) halve(ins *Insert) ([]*Insert, error) {
 	return halves, nil
 }
 
-// partToken names rows of an insert by where they stand in the whole one: "token/0-25000", and of that
-// "token/12500-25000".
+// partToken is the token of a part: "token/0-25000"; a part of this is "token/12500-25000". Row numbers refer to the
+// whole insert.
 func partToken(token string, from, to int) string {
 	if token == "" {
 		return ""
@@ -157,7 +157,7 @@ func fromView(err error) bool {
 	return errors.As(err, &exception) && strings.Contains(exception.Message, "while pushing to view")
 }
 
-// quarantine puts a refused insert aside for the operator; where it finds no room there it is lost.
+// quarantine stores a refused insert for the operator; if that fails, it is lost.
 func (w *Writer) quarantine(ins *Insert, reason Reason, err error) {
 	if putErr := w.keepRefused(ins, reason, err, false); putErr != nil {
 		w.giveUp(ins, reason, errors.Join(err, putErr))
@@ -172,7 +172,7 @@ func (w *Writer) quarantine(ins *Insert, reason Reason, err error) {
 	}
 }
 
-// errNoQuarantine is where there is none.
+// errNoQuarantine is the error if there is no quarantine.
 var errNoQuarantine = errors.New("there is no quarantine (quarantine.path)")
 
 func (w *Writer) keepRefused(ins *Insert, reason Reason, err error, stored bool) error {
@@ -191,7 +191,7 @@ func (w *Writer) keepRefused(ins *Insert, reason Reason, err error, stored bool)
 	return w.options.Quarantine.Put(r, ins.whole())
 }
 
-// withoutView counts rows that went into the table and not into a view that failed, and keeps them for the view.
+// withoutView counts rows that are in the table but not in a view that failed, and keeps them for the view.
 func (w *Writer) withoutView(ins *Insert) {
 	w.counters.withoutView(ins)
 	w.log.withoutView(ins)

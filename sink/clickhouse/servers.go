@@ -12,8 +12,8 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 )
 
-// Servers is a connection to one of several servers. It stays with one as long as that can be reached; then the next
-// one that can is used, from there on for everything. It is safe for concurrent use.
+// Servers is a connection to one of several servers. It stays with a server while that is reachable; then the next
+// reachable one is used for everything. It is safe for concurrent use.
 type Servers struct {
 	addrs    []string
 	conns    []driver.Conn
@@ -23,7 +23,7 @@ type Servers struct {
 
 var _ driver.Conn = (*Servers)(nil)
 
-// connect returns a connection to the server, or to the servers, that o names.
+// connect returns a connection to the server, or to the servers, in o.
 func connect(options *chgo.Options, switched func(to string, why error)) (driver.Conn, error) {
 	if len(options.Addr) == 1 {
 		return open(options)
@@ -41,11 +41,11 @@ func connect(options *chgo.Options, switched func(to string, why error)) (driver
 	return s, nil
 }
 
-// Addr is the address of the server in use.
+// Addr returns the address of the server in use.
 func (s *Servers) Addr() string { return s.addrs[s.current.Load()] }
 
-// place is where an address stands; false where it is none of the servers'.
-func (s *Servers) place(addr string) (int, bool) {
+// index returns the index of an address; false if it is not among the servers.
+func (s *Servers) index(addr string) (int, bool) {
 	for i, known := range s.addrs {
 		if known == addr {
 			return i, true
@@ -54,7 +54,7 @@ func (s *Servers) place(addr string) (int, bool) {
 	return 0, false
 }
 
-// try has the server in use do something or, while that is out of reach, the next ones. The last error stands for all.
+// try calls do with the server in use or, while that is unreachable, with the next ones. It returns the last error.
 func (s *Servers) try(ctx context.Context, do func(driver.Conn) error) error {
 	start := int(s.current.Load())
 	var why, err error
@@ -71,14 +71,14 @@ func (s *Servers) try(ctx context.Context, do func(driver.Conn) error) error {
 	return err
 }
 
-// use makes another server the one in use.
+// use switches to another server.
 func (s *Servers) use(before, at int, why error) {
 	if at != before && s.current.CompareAndSwap(int32(before), int32(at)) && s.switched != nil {
 		s.switched(s.addrs[at], cause(why))
 	}
 }
 
-// outOfReach reports whether an error says that nobody answered, or that who did is a proxy without a server behind it.
+// outOfReach reports whether an error means that nobody answered, or only a proxy without a server behind it.
 func outOfReach(ctx context.Context, err error) bool {
 	if err == nil || ctx.Err() != nil {
 		return false
@@ -101,13 +101,13 @@ func outOfReach(ctx context.Context, err error) bool {
 		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, chgo.ErrAcquireConnTimeout)
 }
 
-// insert sends data to the server in use, or only to the one named by only, where that is one of them. Another is tried
-// while nothing of the data was sent. It returns the address that was tried last.
+// insert sends data to the server in use, or only to the server only, if that is one of them. Another server is tried
+// only if nothing of the data was sent. It returns the address that was tried last.
 func (s *Servers) insert(ctx context.Context, query string, data *body, only string) (addr string, err error) {
-	if at, known := s.place(only); known {
+	if at, known := s.index(only); known {
 		err := s.conns[at].InsertFormat(ctx, "Native", query, data)
 		if outOfReach(ctx, err) {
-			_ = s.Ping(ctx) // the others need not wait for it
+			_ = s.Ping(ctx) // so that the others need not wait for it
 		}
 		return only, err
 	}
@@ -120,7 +120,7 @@ func (s *Servers) insert(ctx context.Context, query string, data *body, only str
 		}
 		err := conn.InsertFormat(ctx, "Native", query, data)
 		if err != nil && data.wasRead() {
-			inDoubt = err // it may be stored there: neither go on nor leave that server for it
+			inDoubt = err // it may be stored there: neither try another server nor leave this one for it
 			return nil
 		}
 		return err
@@ -128,7 +128,7 @@ func (s *Servers) insert(ctx context.Context, query string, data *body, only str
 	return addr, errors.Join(err, inDoubt)
 }
 
-// Contributors implements driver.Conn, as all of the following do.
+// Contributors implements driver.Conn, like all of the following.
 func (s *Servers) Contributors() []string { return s.conns[0].Contributors() }
 
 func (s *Servers) ServerVersion() (version *driver.ServerVersion, err error) {
@@ -150,7 +150,7 @@ func (s *Servers) Query(ctx context.Context, query string, args ...any) (rows dr
 }
 
 func (s *Servers) QueryRow(ctx context.Context, query string, args ...any) (row driver.Row) {
-	// the row has it
+	// the row has the error
 	_ = s.try(ctx, func(conn driver.Conn) error { row = conn.QueryRow(ctx, query, args...); return row.Err() })
 	return row
 }
@@ -178,9 +178,9 @@ func (s *Servers) QueryFormat(ctx context.Context, format, query string,
 	return answer, err
 }
 
-// InsertFormat is tried at one server only, which insert is not: data cannot be read twice.
+// InsertFormat is tried at one server only, because the data cannot be read twice; insert can try several.
 func (s *Servers) InsertFormat(ctx context.Context, format, query string, data io.Reader) error {
-	if err := s.Ping(ctx); err != nil { // to be at one that answers
+	if err := s.Ping(ctx); err != nil { // switch to a server that responds first
 		return err
 	}
 	return s.conns[s.current.Load()].InsertFormat(ctx, format, query, data)

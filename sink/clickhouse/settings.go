@@ -11,25 +11,26 @@ import (
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
 )
 
-// insertSettings go with every insert.
+// insertSettings are sent with every insert.
 var insertSettings = chgo.Settings{
-	// The server answers when the rows are stored, whatever its profile says.
+	// The server responds when the rows are stored, whatever its profile says.
 	"async_insert": 0,
-	// A retry is recognized by its token in the table and in the tables of its views.
+	// A retry is recognized by its token, in the table and in the tables of its views.
 	"insert_deduplicate": 1,
 	"deduplicate_blocks_in_dependent_materialized_views": 1,
-	// A Distributed table hands rows to its shards before the server answers.
+	// A Distributed table sends rows to its shards before the server responds.
 	"distributed_foreground_insert": 1,
-	// Our views sum an insert up by themselves (schema.View); the server would sort all rows by every column for it.
+	// Our views aggregate each insert themselves (schema.View); with this setting the server would also sort all rows
+	// by every column.
 	"optimize_on_insert": 0,
-	// A router with a bad clock spreads its rows over many days; the whole block must not fail for it.
+	// A router with a wrong clock spreads its rows over many days; the block must not fail because of that.
 	partitionsSetting: 0,
 }
 
 const partitionsSetting = "max_partitions_per_insert_block"
 
-// dispensable are the settings that can be left to the server's profile, where that forbids to change them, and what it
-// means.
+// dispensable has the settings that can be left to the server's profile if it does not let us change them, and the
+// consequence.
 var dispensable = map[string]string{
 	partitionsSetting:               "blocks that touch more partitions than the profile allows are sent in parts",
 	"optimize_on_insert":            "inserts take the server longer",
@@ -40,7 +41,7 @@ var dispensable = map[string]string{
 var needed = []string{"async_insert", "insert_deduplicate", "deduplicate_blocks_in_dependent_materialized_views",
 	"insert_deduplication_token"}
 
-// InsertSettings are the settings with which an insert of that token is sent.
+// InsertSettings returns the settings of an insert with a token.
 func InsertSettings(token string) chgo.Settings {
 	settings := maps.Clone(insertSettings)
 	if token != "" {
@@ -49,12 +50,12 @@ func InsertSettings(token string) chgo.Settings {
 	return settings
 }
 
-// Error codes for a setting that may not be changed, or that a server does not know.
+// Error codes for a setting that must not be changed, or that the server does not know.
 var forbiddenCodes = []int32{115, 164, 452, 472}
 
 var settingName = regexp.MustCompile(`\b[a-z]+(?:_[a-z]+)+\b`)
 
-// forbiddenSetting is the setting of ours that a failure is about; "" where it is about something else.
+// forbiddenSetting returns which of our settings a failure is about; "" if none.
 func forbiddenSetting(err error) string {
 	return ForbiddenSetting(err, func(name string) bool {
 		_, ours := insertSettings[name]
@@ -62,8 +63,9 @@ func forbiddenSetting(err error) string {
 	})
 }
 
-// ForbiddenSetting is the setting that a failure is about, where the user may not change it or the server does not know
-// it: the first in the server's message for which sent is true. It is "" where the failure is about something else.
+// ForbiddenSetting returns which setting a failure is about, if the user may not change it or the server does not know
+// it: the first in the server's message for which sent returns true. It returns "" if the failure is about something
+// else.
 func ForbiddenSetting(err error, sent func(name string) bool) string {
 	var exception *chgo.Exception
 	if !errors.As(err, &exception) || !slices.Contains(forbiddenCodes, exception.Code) {
@@ -77,10 +79,10 @@ func ForbiddenSetting(err error, sent func(name string) bool) string {
 	return ""
 }
 
-// explainForbidden adds to an error about a setting that inserts cannot do without what to do about it.
+// explainForbidden adds what to do to an error about a setting that inserts need.
 func explainForbidden(err error) error {
 	if name := forbiddenSetting(err); slices.Contains(needed, name) {
-		return fmt.Errorf("%w; without %s = %v a retried insert may be stored twice: let the user set it, "+
+		return fmt.Errorf("%w; without %s = %v a retried insert may be stored twice: allow the user to change it with "+
 			"ALTER USER … SETTINGS %s WRITABLE", err, name, valueOf(name), name)
 	}
 	return err
@@ -93,14 +95,15 @@ func valueOf(name string) any {
 	return "…"
 }
 
-// omitted are the settings that the server forbids and that inserts do without. The zero value has none.
+// omitted are the settings that the server does not let us change and that inserts can do without. The zero value has
+// none.
 type omitted struct {
 	mu    sync.Mutex
 	names map[string]bool
 }
 
-// add notes the setting that a failure is about. It returns its name if inserts can do without it and did not know so
-// yet.
+// add notes the setting that a failure is about. It returns its name if inserts can do without it and it was not noted
+// before.
 func (o *omitted) add(err error) string {
 	name := forbiddenSetting(err)
 	if _, ok := dispensable[name]; !ok {
@@ -118,7 +121,7 @@ func (o *omitted) add(err error) string {
 	return name
 }
 
-// from removes them from the settings of an insert.
+// from removes the omitted settings from those of an insert.
 func (o *omitted) from(settings chgo.Settings) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

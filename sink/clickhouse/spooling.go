@@ -12,18 +12,19 @@ import (
 	"github.com/metranova/flow-collector/sink/tally"
 )
 
-// spooling is a Writer's side of the spool. A Writer without one has nil; its methods are then of no effect.
+// spooling is the Writer's use of the spool. It is nil in a Writer without a spool; its methods then do nothing.
 type spooling struct {
 	w     *Writer
 	spool *spool.Spool
-	wake  chan struct{} // something may have to be moved to disk
+	wake  chan struct{} // inserts may have to be moved to disk
 
 	mu      sync.Mutex
 	backoff *backoff.ExponentialBackOff
-	next    time.Time         // when the spool is tried again
-	resting bool              // what is on disk stays there
-	claimed int               // how many inserters take an insert from disk or deliver one
-	since   map[string]uint64 // by token, of what a view refuses: how many inserts were delivered when it did first
+	next    time.Time // when the spool is tried next
+	resting bool      // nothing is taken from disk any more
+	claimed int       // how many inserters are taking an insert from disk or delivering one
+	// by token, for inserts that a view refuses: how many inserts were delivered when it first did
+	since map[string]uint64
 }
 
 func newSpooling(w *Writer) *spooling {
@@ -34,24 +35,24 @@ func newSpooling(w *Writer) *spooling {
 		since: map[string]uint64{}}
 }
 
-// kick has the mover look at the queue again.
+// kick makes move look at the queue again.
 func (s *spooling) kick() {
 	if s == nil {
 		return
 	}
 	select {
 	case s.wake <- struct{}{}:
-	default: // it is awake
+	default: // it is already awake
 	}
 }
 
-// put writes an insert to disk and reports whether it is there. The insert is then done with.
+// put writes an insert to disk and reports whether it succeeded; then the insert is finished.
 func (s *spooling) put(ins *Insert) bool {
 	if s == nil || ins.entry != nil {
 		return false
 	}
 	book := s.w.options.Book
-	book.ToDisk(ins.shares) // before anyone can take it from there
+	book.ToDisk(ins.shares) // before anyone can take it from disk
 	if err := s.spool.Put(*s.entryOf(ins)); err != nil {
 		book.NotToDisk(ins.shares)
 		s.w.log.notSpooled(ins, err)
@@ -64,11 +65,11 @@ func (s *spooling) put(ins *Insert) bool {
 	return true
 }
 
-// atSeparator stands between an insert's token and the address of the server that may have stored it.
+// atSeparator separates an insert's token from the address of the server that may have stored it.
 const atSeparator = "\n"
 
-// entryOf is the insert as it goes to disk. What was tried goes before what was not: the sooner the server is asked
-// again, the surer it is that it still knows the token.
+// entryOf returns the insert's entry for the spool. Inserts that were tried have priority: the sooner they are
+// repeated, the more certainly the server still knows the token.
 func (s *spooling) entryOf(ins *Insert) *spool.Entry {
 	token := ins.Token
 	if ins.at != "" {
@@ -80,8 +81,8 @@ func (s *spooling) entryOf(ins *Insert) *spool.Entry {
 	}
 }
 
-// move is the goroutine that takes the oldest waiting inserts to disk, so that Enqueue need not wait for it: all of
-// them while the server is down, else those that fill the queue by more than half.
+// move is the goroutine that moves the oldest waiting inserts to disk, so that Enqueue need not wait for it: all of
+// them while the server is down, else those that fill more than half of the queue.
 func (s *spooling) move(ctx context.Context) {
 	patience := time.NewTimer(s.w.options.SpoolAfter) // for tables that are not ready
 	defer patience.Stop()
@@ -109,13 +110,13 @@ func (s *spooling) move(ctx context.Context) {
 			if !sleep(ctx, s.w.options.RetryMin) {
 				return
 			}
-			s.kick() // Enqueue may have nothing more to say
+			s.kick() // Enqueue may not call kick again
 			break
 		}
 	}
 }
 
-// keep is how many bytes may wait in memory.
+// keep returns how many bytes may wait in memory.
 func (s *spooling) keep(late bool) int64 {
 	if s.w.health.isDown() || late && !s.w.ready() {
 		return 0
@@ -123,8 +124,8 @@ func (s *spooling) keep(late bool) int64 {
 	return s.w.options.QueueBytes / 2
 }
 
-// claim reports whether the spool has something that may be tried now. Then the caller takes and delivers an insert,
-// and calls unclaim.
+// claim reports whether the spool has an entry that may be tried now. The caller then takes and delivers an insert, and
+// calls unclaim.
 func (s *spooling) claim() bool {
 	if s == nil || s.spool.Ready() == 0 {
 		return false
@@ -144,7 +145,7 @@ func (s *spooling) unclaim() {
 	s.claimed--
 }
 
-// rest has what is on disk stay there, and reports whether nothing from there is under way any more.
+// rest stops taking inserts from disk. It reports whether none of them is being delivered any more.
 func (s *spooling) rest() bool {
 	if s == nil {
 		return true
@@ -162,17 +163,17 @@ func (s *spooling) isResting() bool {
 	return s.resting
 }
 
-// first reports whether live inserts have to wait: while the server is down what is oldest on disk is what finds out
-// that it is back, and what waits goes to disk.
-func (s *spooling) first() bool {
+// probing reports whether live inserts must wait: while the server is down, only the oldest spooled insert is retried,
+// as a probe, and live inserts go to disk.
+func (s *spooling) probing() bool {
 	return s != nil && s.spool.Ready() > 0 && s.w.health.isDown() && !s.isResting()
 }
 
-// foreignRetry is how long an entry with a statement of somebody else is put aside at a time.
+// foreignRetry is how long an entry with a statement that is not ours is set aside.
 const foreignRetry = 24 * time.Hour
 
-// take returns the oldest insert on disk; nil where none can be tried now. An entry whose statement is not ours stays
-// on disk until it is too old.
+// take returns the oldest insert on disk; nil if none can be tried now. An entry whose statement is not ours stays on
+// disk until it is too old.
 func (s *spooling) take() *Insert {
 	e, ok := s.spool.Next()
 	for ; ok && !IsInsert(e.Query); e, ok = s.spool.Next() {
@@ -180,17 +181,17 @@ func (s *spooling) take() *Insert {
 		s.spool.Return(e, foreignRetry)
 	}
 	if !ok {
-		s.pause(s.w.options.RetryMin) // all are put aside
+		s.pause(s.w.options.RetryMin) // all are set aside
 		return nil
 	}
 	ins := &Insert{Query: e.Query, Rows: e.Rows, Data: e.Data, entry: e}
 	ins.Token, ins.at, _ = strings.Cut(e.Token, atSeparator)
-	ins.Tally, _ = tally.Parse(e.Note) // what cannot be read has its shares all the same
+	ins.Tally, _ = tally.Parse(e.Note) // an unreadable tally leaves the shares, which are known
 	ins.shares, _ = e.Ref.([]tally.Share)
 	return ins
 }
 
-// deliver tries an insert of the spool once. b is that of the insert that it is a part of, if it is one.
+// deliver tries an insert of the spool once. b is the bisection that it is a part of, if it is one.
 func (s *spooling) deliver(ctx context.Context, ins *Insert, b *bisection) {
 	w, begun, at := s.w, time.Now(), ins.at
 	err := w.attempt(ctx, ins)
@@ -223,7 +224,7 @@ func (s *spooling) deliver(ctx context.Context, ins *Insert, b *bisection) {
 		return
 	}
 	w.counters.retried(ins)
-	// What fails though the server answers must not hold up the others.
+	// The server responds and only this insert fails: set it aside so that it does not block the others.
 	aside := time.Duration(0)
 	if class != Retryable || w.health.deliveredAfter(begun) {
 		aside = w.options.ConfigurationRetry
@@ -241,24 +242,24 @@ func (s *spooling) deliver(ctx context.Context, ins *Insert, b *bisection) {
 func (s *spooling) remember(ins *Insert) {
 	e := s.entryOf(ins)
 	if err := s.spool.Replace(ins.entry, e); err != nil {
-		s.w.log.notSpooled(ins, err) // any server may get it then
+		s.w.log.notSpooled(ins, err) // then it may go to any server
 		return
 	}
 	ins.entry = e
 }
 
-// giveBack ends an attempt: the insert waits on disk again, and is not tried for so long.
+// giveBack ends an attempt: the insert waits on disk again, and is not tried before the wait is over.
 func (s *spooling) giveBack(ins *Insert, wait time.Duration) {
 	ins.entry.Priority = ins.entry.Priority || ins.tried
 	s.spool.Return(ins.entry, wait)
 	s.w.release(ins)
 }
 
-// putAside has an insert that could not be dealt with tried again later.
-func (s *spooling) putAside(ins *Insert) { s.giveBack(ins, s.w.options.ConfigurationRetry) }
+// setAside makes an insert that could not be handled wait for the next try.
+func (s *spooling) setAside(ins *Insert) { s.giveBack(ins, s.w.options.ConfigurationRetry) }
 
-// tooLate reports whether a view that somebody might mend refuses an insert for so long that the table, which has the
-// rows, may soon not know their token any more: a further attempt would store them twice.
+// tooLate reports whether a view, which somebody may fix, has refused an insert for so long that the table, which has
+// the rows, may soon have forgotten their token: another attempt could store them twice.
 func (s *spooling) tooLate(ins *Insert, class Class, err error) bool {
 	if class != Configuration || !fromView(err) {
 		return false
@@ -275,14 +276,14 @@ func (s *spooling) tooLate(ins *Insert, class Class, err error) bool {
 	return now-since > uint64(s.w.options.Window)/4
 }
 
-// forget ends what tooLate remembers of an insert.
+// forget removes an insert from what tooLate remembers.
 func (s *spooling) forget(ins *Insert) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.since, ins.Token)
 }
 
-// pause leaves the spool alone for a while.
+// pause stops using the spool for a while.
 func (s *spooling) pause(wait time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -290,7 +291,7 @@ func (s *spooling) pause(wait time.Duration) {
 	time.AfterFunc(wait, s.w.queue.wake)
 }
 
-// resume ends a pause: the server takes inserts.
+// resume ends a pause, because the server accepts inserts.
 func (s *spooling) resume() {
 	if s == nil {
 		return
@@ -301,7 +302,7 @@ func (s *spooling) resume() {
 	s.backoff.Reset()
 }
 
-// addTo puts the spool's counters into the Writer's.
+// addTo adds the spool's counters to the Writer's.
 func (s *spooling) addTo(stats *Stats) {
 	if s == nil {
 		return

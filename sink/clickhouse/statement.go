@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// errStatement is for a block from a file whose statement is not one that this program writes. It must never be
-// executed: whoever can write the file could have the server do anything.
+// errStatement is the error for a block in a file whose statement is not one that this program writes. It must never be
+// executed: otherwise anyone who can write the file could make the server do anything.
 var errStatement = errors.New("its statement is no INSERT of this collector")
 
-// IsInsert reports whether a statement from a file is one that InsertQuery or InsertByName makes: an INSERT of a Native
+// IsInsert reports whether a statement in a file is one that InsertQuery or InsertByName returns: an INSERT of a Native
 // block into a table, and nothing else.
 func IsInsert(query string) bool {
 	rest, ok := strings.CutPrefix(query, "INSERT INTO ")
@@ -40,7 +40,7 @@ func IsInsert(query string) bool {
 	return false
 }
 
-// cutIdent takes an identifier off that QuoteIdent made.
+// cutIdent removes a leading identifier that was quoted by QuoteIdent.
 func cutIdent(s string) (rest string, ok bool) {
 	if len(s) < 3 || s[0] != '`' || s[1] == '`' {
 		return s, false

@@ -8,27 +8,27 @@ import (
 	"github.com/metranova/flow-collector/sink/spool"
 )
 
-// Reason says why an insert was lost.
+// Reason is why an insert was lost.
 type Reason string
 
-// The reasons for which inserts are lost.
+// The reasons why inserts are lost.
 const (
-	// QueueFull inserts were the oldest waiting when memory ran out.
+	// QueueFull: the insert was the oldest waiting one when memory ran out.
 	QueueFull Reason = "queue_full"
-	// Rejected inserts do not fit the table or are malformed, says the server.
+	// Rejected: according to the server it does not fit the table or is malformed.
 	Rejected Reason = "rejected"
-	// Unexplained inserts failed again and again with an error of no known class. Some of the rows may be stored.
+	// Unexplained: it failed repeatedly with an error of no known class. Some of its rows may be stored.
 	Unexplained Reason = "unexplained"
-	// Shutdown inserts were not delivered before Close had to return, or came after it.
+	// Shutdown: it was not delivered before Close had to return, or it came later.
 	Shutdown Reason = "shutdown"
-	// SpoolFull inserts were the oldest on disk when the spool was full, SpoolAge inserts were there for too long, and
-	// SpoolDamaged inserts did not come back from there as they were. They may be of an earlier run.
+	// SpoolFull: it was the oldest on disk when the spool was full. SpoolAge: it was on disk for too long.
+	// SpoolDamaged: it could not be read back unchanged. These may be inserts of an earlier run.
 	SpoolFull    Reason = "spool_full"
 	SpoolAge     Reason = "spool_age"
 	SpoolDamaged Reason = "spool_damaged"
 )
 
-// ViewFailed is why inserts are in the quarantine that the table took and one of its views did not.
+// ViewFailed is why an insert is in the quarantine that is stored in the table but not in one of its views.
 const ViewFailed Reason = "view_failed"
 
 // Reasons lists the reasons.
@@ -36,7 +36,7 @@ func Reasons() []Reason {
 	return []Reason{QueueFull, Rejected, Unexplained, Shutdown, SpoolFull, SpoolAge, SpoolDamaged}
 }
 
-// Count is a number of inserts and what they hold.
+// Count is a number of inserts, with their rows and bytes.
 type Count struct {
 	Inserts, Rows, Bytes uint64
 }
@@ -47,23 +47,23 @@ func (c *Count) add(ins *Insert) {
 	c.Bytes += uint64(ins.size())
 }
 
-// Stats are a Writer's counters at one moment, since it was made. What was enqueued and Spool.Found together are
-// Delivered, Lost, Quarantined, queued and Spool.Waiting; of inserts each Cut makes one more.
+// Stats are a Writer's counters since it was made. The sum of enqueued inserts and Spool.Found is the sum of Delivered,
+// Lost, Quarantined, queued inserts and Spool.Waiting; each Cut adds one insert.
 type Stats struct {
 	Delivered Count
-	// Spooled went to disk instead of being lost or retried on. FromSpool is what of Delivered came from there, from
-	// this run or an earlier one.
+	// Spooled went to disk instead of being lost or retried. FromSpool is the part of Delivered that came from disk,
+	// from this run or an earlier one.
 	Spooled, FromSpool Count
 	// Retried counts attempts after which the insert was tried again.
 	Retried Count
 	Lost    map[Reason]Count
-	// Quarantined were refused by the server for good and wait for the operator: Rejected or Unexplained.
+	// Quarantined were refused permanently and wait for the operator: Rejected or Unexplained.
 	Quarantined map[Reason]Count
-	// WithoutView is what of Delivered is in the table and not in one of its views, which failed.
+	// WithoutView is the part of Delivered that one of the table's views lacks, because it failed.
 	WithoutView Count
-	// Cut counts inserts that were cut in two because the server refused them.
+	// Cut counts inserts that were split in two because the server refused them.
 	Cut uint64
-	// QueuedInserts wait; QueuedBytes are those of inserts that wait or are on their way.
+	// QueuedInserts are waiting; QueuedBytes are those of waiting inserts and of those in transit.
 	QueuedInserts int
 	QueuedBytes   int64
 	// LastError is the latest failure of an attempt, LastErrorTime its time; zero if there was none.
@@ -71,7 +71,7 @@ type Stats struct {
 	LastErrorTime time.Time
 	// LastDelivery is when an insert was last stored; zero if none was.
 	LastDelivery time.Time
-	// Spool are the spool's own counters; zero without one.
+	// Spool has the spool's counters; zero without one.
 	Spool spool.Stats
 }
 
@@ -83,7 +83,7 @@ func (w *Writer) Stats() Stats {
 	return s
 }
 
-// counters are touched once per insert and attempt, so a lock is cheap enough.
+// counters are updated once for each insert and attempt, so a lock is cheap enough.
 type counters struct {
 	mu    sync.Mutex
 	stats Stats
@@ -117,7 +117,7 @@ func (c *counters) failed(err error) {
 	c.stats.LastError, c.stats.LastErrorTime = err, time.Now()
 }
 
-// deliveredInserts is how many were stored so far.
+// deliveredInserts returns how many inserts were stored so far.
 func (c *counters) deliveredInserts() uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -17,31 +17,31 @@ import (
 	"github.com/metranova/flow-collector/sink/tally"
 )
 
-// Insert is one encoded block on its way to a table. The Writer owns it from Enqueue on.
+// Insert is one encoded block for a table. The Writer owns it from Enqueue on.
 type Insert struct {
-	// Query is the INSERT statement up to and without FORMAT, as InsertQuery makes it.
+	// Query is the INSERT statement without FORMAT, as InsertQuery returns it.
 	Query string
-	// Token names the block: two inserts with the same token are stored once. Empty: no deduplication.
+	// Token identifies the block: of two inserts with the same token one is stored. "": no deduplication.
 	Token string
 	Rows  int
-	Data  []byte // Native format, revision 0, without Fills
+	Data  []byte // Native format, revision 0, without the Fills
 	Fills []native.Fill
-	// Tally says which exporters the rows are of. nil: they are of none, and are not in the Book.
+	// Tally says which exporters the rows are of. nil: of none; they are not in the Book.
 	Tally *tally.Tally
 
 	shares    []tally.Share
-	entry     *spool.Entry // where it came from, if it was on disk
+	entry     *spool.Entry // its entry, if it was on disk
 	tried     bool         // it was sent, and may be stored
-	at        string       // by this one of several servers; "": by any, or none
-	viewError error        // why a view will never take it; then it is stored without that view
+	at        string       // the one of several servers that may have stored it; "": any, or none
+	viewError error        // why a view will never accept it; then it is stored without that view
 }
 
-// size is how many bytes are sent.
+// size returns how many bytes are sent.
 func (ins *Insert) size() int { return ins.packed().Size() }
 
 func (ins *Insert) packed() native.Packed { return native.Packed{Data: ins.Data, Fills: ins.Fills} }
 
-// whole is what is sent, in one piece.
+// whole returns the expanded block.
 func (ins *Insert) whole() []byte {
 	if len(ins.Fills) == 0 {
 		return ins.Data
@@ -49,47 +49,47 @@ func (ins *Insert) whole() []byte {
 	return ins.packed().Expand(nil)
 }
 
-// WriterOptions bound a Writer. The zero value has the defaults.
+// WriterOptions configure a Writer. The zero value has the defaults.
 type WriterOptions struct {
-	// QueueBytes is how much data may wait and be on its way together. 0: 256 MiB.
+	// QueueBytes limits the data that is waiting and in transit. 0: 256 MiB.
 	QueueBytes int64
 	// Inserters is how many inserts run at a time. 0: 2.
 	Inserters int
-	// InsertTimeout is how long one attempt may take. 0: 2 minutes.
+	// InsertTimeout is the time limit of one attempt. 0: 2 minutes.
 	InsertTimeout time.Duration
-	// RetryMin and RetryMax bound the wait between attempts, which doubles and has jitter. 0: 500 ms, 10 s.
+	// RetryMin and RetryMax are the limits of the wait between attempts, which doubles and has jitter. 0: 500 ms, 10 s.
 	RetryMin, RetryMax time.Duration
-	// ConfigurationRetry is the wait after a failure that somebody has to mend. 0: 30 s.
+	// ConfigurationRetry is the wait after a failure that somebody has to fix. 0: 30 s.
 	ConfigurationRetry time.Duration
-	// UnknownAttempts is how often an insert is tried that fails with an error of no known class, where there is no
-	// Spool that it can wait in. 0: 10.
+	// UnknownAttempts is how often an insert is tried that fails with an error of no known class, if there is no Spool
+	// where it can wait. 0: 10.
 	UnknownAttempts int
-	// Ready is closed when the tables are there; until then inserts wait. nil: they are.
+	// Ready is closed when the tables exist; until then inserts wait. nil: they exist.
 	Ready <-chan struct{}
-	// Spool, if not nil, takes what would be lost for want of memory or time, and what was retried for SpoolAfter (0:
-	// 10 seconds), and is emptied, oldest first, while the server takes inserts. Close the Writer before it. An insert
-	// may be sent again after a crash, which its token makes harmless as long as the table's deduplication window knows
-	// it.
+	// Spool, if not nil, receives inserts that would otherwise be lost for lack of memory or time, and those that were
+	// retried for SpoolAfter (0: 10 seconds). While the server accepts inserts it is emptied, oldest first. Close the
+	// Writer before the Spool. After a crash an insert may be sent again. Its token makes this harmless while the
+	// table's deduplication window still has it.
 	Spool      *spool.Spool
 	SpoolAfter time.Duration
-	// Book is where it is written down what becomes of rows, by exporter; the same as the spool's (Book.Keep). nil: one
-	// of the Writer's own.
+	// Book records by exporter what happens to rows. It must be the same as the spool's (Book.Keep). nil: one of the
+	// Writer's own.
 	Book *tally.Book
-	// Attempted is told how long each attempt took, from several goroutines. nil: nobody.
+	// Attempted is called after each attempt, from several goroutines. nil: not called.
 	Attempted func(took time.Duration, err error)
-	// Quarantine takes what the server refuses for good; nil: it is lost.
+	// Quarantine receives what the server refuses permanently; nil: it is lost.
 	Quarantine *quarantine.Quarantine
-	// Window is how many tokens the tables remember, as far as is known: what a view has refused is not tried again
-	// when others may have pushed its token out. 0: 10000, as ClickHouse has by default.
+	// Window is how many tokens the tables remember, as far as is known. An insert that a view has refused is not
+	// repeated if its token may have been forgotten meanwhile. 0: 10000, ClickHouse's default.
 	Window uint
-	// Replicated says that several servers have the same rows and know the same tokens.
+	// Replicated says that the servers are replicas: they have the same rows and know the same tokens.
 	Replicated bool
-	// Settings are sent with every insert, over the Writer's own.
+	// Settings are sent with every insert, in addition to the Writer's own.
 	Settings map[string]any
-	// Release takes back the memory of an insert that was delivered or lost, for reuse. It is called from several
-	// goroutines. nil: the buffer is left to the garbage collector.
+	// Release receives the memory of an insert that was delivered or lost, for reuse. It is called from several
+	// goroutines. nil: the memory is left to the garbage collector.
 	Release func(native.Packed)
-	// Log gets what goes wrong, once a minute at most for what repeats. nil: nobody.
+	// Log receives what goes wrong; repeated lines at most once a minute. nil: nothing is logged.
 	Log *zap.Logger
 }
 
@@ -103,10 +103,10 @@ type Writer struct {
 	log      writerLog
 	health   health
 	spooling *spooling // nil without a spool
-	omitted  omitted   // settings that the server forbids
+	omitted  omitted   // settings that the server does not let us change
 
-	stop      context.CancelFunc // ends attempts and waits that are under way
-	closing   chan struct{}      // closed by Close: with a spool nothing is worth a wait any more
+	stop      context.CancelFunc // cancels running attempts and waits
+	closing   chan struct{}      // closed by Close: with a spool there is nothing to wait for any more
 	closeOnce sync.Once
 	done      sync.WaitGroup // the inserters
 	moving    sync.WaitGroup // spooling.move
@@ -161,9 +161,10 @@ func (o WriterOptions) withDefaults() WriterOptions {
 	return o
 }
 
-// Enqueue hands an insert over and returns at once. Where the queue is full the oldest waiting inserts are lost for it,
-// and counted; after Close the insert itself is. With a spool what fills the queue by more than half goes to disk in
-// the background, so that only what is faster than the disk is lost; after Close the insert goes there at once.
+// Enqueue passes an insert to the Writer and returns immediately. If the queue is full, the oldest waiting inserts are
+// lost and counted; after Close the insert itself is. With a spool, inserts that fill more than half of the queue are
+// moved to disk in the background, so that data is lost only if it arrives faster than the disk writes; after Close an
+// insert goes to disk immediately.
 func (w *Writer) Enqueue(ins *Insert) {
 	ins.shares = ins.Tally.Shares()
 	w.options.Book.Take(ins.shares)
@@ -178,18 +179,18 @@ func (w *Writer) Enqueue(ins *Insert) {
 	w.spooling.kick()
 }
 
-// Rest takes no more inserts from the spool: they stay there for the next start. It reports whether none from there is
-// under way any more, so that the counters say what became of each.
+// Rest stops taking inserts from the spool: they stay there for the next start. It reports whether none of them is
+// being delivered any more, so that the counters are final.
 func (w *Writer) Rest() bool { return w.spooling.rest() }
 
-// Close stops taking inserts and waits until those that wait are delivered or ctx ends. What is left then is lost, and
-// the error says how much. With a spool it goes there instead, as does what fails meanwhile; Close waits for the disk,
-// and what is on disk stays there.
+// Close stops accepting inserts and waits until the waiting ones are delivered or ctx ends. The rest is lost, and the
+// error says how much. With a spool the rest goes to disk instead, as do inserts that fail meanwhile; Close waits for
+// the disk, and what is on disk stays there.
 func (w *Writer) Close(ctx context.Context) error {
 	w.queue.close()
 	w.closeOnce.Do(func() { close(w.closing) })
 	if inserts, bytes := w.queue.size(); inserts == 0 && bytes == 0 {
-		w.stop() // nobody need wait for Ready
+		w.stop() // nobody needs to wait for Ready
 	}
 	drained := make(chan struct{})
 	go func() {
@@ -214,11 +215,11 @@ func (w *Writer) Close(ctx context.Context) error {
 	return nil
 }
 
-// Down reports whether no insert went in for a while (SpoolAfter) though some were tried.
+// Down reports whether all attempts of some time (SpoolAfter) have failed.
 func (w *Writer) Down() bool { return w.health.isDown() }
 
-// lose gives an insert up, or to the spool where there is one: the same bytes with the same token can be delivered
-// later. What the server will never take does not go there.
+// lose gives up an insert or, if there is a spool, puts it there: the same bytes with the same token can be delivered
+// later. Inserts that the server will never accept are not spooled.
 func (w *Writer) lose(ins *Insert, reason Reason, err error) {
 	if reason == Shutdown && w.spooling.put(ins) {
 		return
@@ -226,9 +227,9 @@ func (w *Writer) lose(ins *Insert, reason Reason, err error) {
 	w.giveUp(ins, reason, err)
 }
 
-// giveUp is the one place where an insert is lost.
+// giveUp is the only place where an insert is lost.
 func (w *Writer) giveUp(ins *Insert, reason Reason, err error) {
-	// first: what only the counters have is of no exporter
+	// first: whatever only the counters have would be of no exporter
 	w.options.Book.Lose(ins.shares, ins.entry != nil, string(reason))
 	w.counters.lost(ins, reason)
 	w.log.lost(ins, reason, err)
@@ -243,9 +244,9 @@ func (w *Writer) release(ins *Insert) {
 	}
 }
 
-// InsertByName renders the statement for Insert.Query of blocks whose columns are matched by their names. Columns of
-// the block that the table does not have are left out, and columns that only the table has get their defaults: so rows
-// also go into a table that was made by an older version or by hand, where the user may not add columns.
+// InsertByName returns the statement (Insert.Query) for blocks whose columns are matched by name. Columns that the
+// table lacks are ignored, and columns that the block lacks get their defaults. So rows can be stored in a table that
+// was made by an older version or by hand, if the user may not add columns.
 func InsertByName(database, table string) string {
 	return "INSERT INTO " + qualified(database, table) + skipUnknownFields
 }
@@ -260,7 +261,7 @@ func qualified(database, table string) string {
 	return sqltext.Name(database) + "." + sqltext.Name(table)
 }
 
-// InsertQuery renders the statement for Insert.Query of blocks that have just these columns.
+// InsertQuery returns the statement (Insert.Query) for blocks with exactly these columns.
 func InsertQuery(database, table string, columns []string) string {
 	query := "INSERT INTO " + qualified(database, table) + " ("
 	for i, c := range columns {

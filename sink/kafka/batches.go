@@ -9,19 +9,20 @@ import (
 	"github.com/metranova/flow-collector/sink/message"
 )
 
-// BatchesOptions say what Batches make of rows and where it goes.
+// BatchesOptions configure Batches.
 type BatchesOptions struct {
 	Encoder *message.Encoder
-	Bytes   int           // a batch of so many bytes is handed over. 0: 1 MiB
-	Linger  time.Duration // and one whose first message is so old
-	// Produce takes a batch; it must not wait. Next returns an empty one.
+	Bytes   int           // a batch is flushed when it has this many bytes. 0: 1 MiB
+	Linger  time.Duration // or when its first message is this old
+	// Produce receives a batch; it must not block. Next returns an empty one.
 	Produce func(*message.Batch)
 	Next    func() *message.Batch
 }
 
 const defaultBatchBytes = 1 << 20
 
-// Batches are the rows of one worker as messages, a batch at a time. It is a sink.Batcher and belongs to one goroutine.
+// Batches encodes the rows of one worker as messages, one batch at a time. It is a sink.Batcher and belongs to one
+// goroutine.
 type Batches struct {
 	_ [0]sync.Mutex // go vet reports copies
 
@@ -48,14 +49,14 @@ func (b *Batches) Append(row *enrich.Row, stream flow.StreamKey, now time.Time) 
 	}
 }
 
-// FlushIfOld hands the batch over if its first message is old enough.
+// FlushIfOld flushes the batch if its first message is old enough.
 func (b *Batches) FlushIfOld(now time.Time) {
 	if b.batch.Len() > 0 && now.Sub(b.started) >= b.o.Linger {
 		b.Flush()
 	}
 }
 
-// Flush hands over all messages.
+// Flush flushes all messages.
 func (b *Batches) Flush() {
 	if b.batch.Len() == 0 {
 		return

@@ -14,7 +14,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Check connects as a Producer would and looks for the topic. It changes nothing, and returns what it found in words.
+// Check connects like a Producer and looks up the topic. It changes nothing, and returns a description of what it
+// found.
 func Check(ctx context.Context, o Options) (string, error) {
 	o = o.withDefaults()
 	where := "Kafka at " + strings.Join(o.addresses(), ",")
@@ -32,7 +33,7 @@ func Check(ctx context.Context, o Options) (string, error) {
 	topic := metadata.Topics[o.Topic]
 	switch {
 	case errors.Is(topic.Err, kerr.UnknownTopicOrPartition) && o.CreateTopic:
-		return fmt.Sprintf("%s; topic %s will be made", found, o.Topic), nil
+		return fmt.Sprintf("%s; topic %s will be created", found, o.Topic), nil
 	case errors.Is(topic.Err, kerr.UnknownTopicOrPartition):
 		return "", fmt.Errorf("%s; there is no topic %s: create it, or set kafka.create_topic", found, o.Topic)
 	case topic.Err != nil:
@@ -41,13 +42,13 @@ func Check(ctx context.Context, o Options) (string, error) {
 	return fmt.Sprintf("%s; topic %s has %d partitions", found, o.Topic, len(topic.Partitions)), nil
 }
 
-// attempts remembers how the latest attempt to connect failed, which a request that ran out of time does not say.
+// attempts remembers the latest failure to connect, because a request that times out does not report it.
 type attempts struct {
 	mu   sync.Mutex
 	last error
 }
 
-// OnBrokerConnect is called by franz-go with the outcome of each attempt to connect.
+// OnBrokerConnect is called by franz-go with the result of each attempt to connect.
 func (a *attempts) OnBrokerConnect(_ kgo.BrokerMetadata, _ time.Duration, _ net.Conn, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

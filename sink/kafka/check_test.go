@@ -21,7 +21,7 @@ func TestCheck(t *testing.T) {
 		{"all is well", Options{Brokers: open.ListenAddrs(), Topic: topic}, "1 brokers; topic flows has 3 partitions",
 			false},
 		{"a topic to be made", Options{Brokers: open.ListenAddrs(), Topic: "new", CreateTopic: true},
-			"topic new will be made", false},
+			"topic new will be created", false},
 		{"no topic", Options{Brokers: open.ListenAddrs(), Topic: "new"},
 			"there is no topic new: create it, or set kafka.create_topic", true},
 		{"nobody there", Options{Brokers: []string{"127.0.0.1:1"}, Topic: topic}, "connection refused", true},

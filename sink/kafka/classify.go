@@ -14,16 +14,15 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Class says what to do about a failure.
+// Class says what to do after a failure.
 type Class int
 
 const (
-	// Retryable failures pass: the network, a broker that restarts, an election.
+	// Retryable failures are temporary: the network, a restarting broker, an election.
 	Retryable Class = iota
-	// Permanent failures come back with the same message: it is too large or malformed.
+	// Permanent failures would be repeated with the same message: it is too large or malformed.
 	Permanent
-	// Configuration failures last until somebody changes something: a topic that is missing, credentials, rights,
-	// certificates.
+	// Configuration failures last until somebody changes something: a missing topic, credentials, rights, certificates.
 	Configuration
 )
 
@@ -49,10 +48,10 @@ var (
 	}
 )
 
-// errLogin is for brokers that close the connection instead of saying why they do not let us in.
+// errLogin is the error of brokers that close the connection at login without saying why.
 var errLogin = errors.New("closed the connection at login")
 
-// explain adds to a failure to connect what the other end does not say.
+// explain adds to a failure to connect what the other side does not say.
 func (o *Options) explain(err error) error {
 	switch {
 	case err == nil:
@@ -69,7 +68,7 @@ func (o *Options) explain(err error) error {
 	return err
 }
 
-// Classify says what a failure of a message or a connection means.
+// Classify returns the class of a message's or a connection's error.
 func Classify(err error) Class {
 	for _, e := range permanent {
 		if errors.Is(err, e) {
@@ -89,8 +88,8 @@ func Classify(err error) Class {
 	return Retryable
 }
 
-// isTLSError reports whether the failure is about certificates, ours or the broker's, or there is no TLS at the other
-// end.
+// isTLSError reports whether the failure is about certificates, ours or the broker's, or the other side does not use
+// TLS.
 func isTLSError(err error) bool {
 	var (
 		verification *tls.CertificateVerificationError

@@ -27,7 +27,7 @@ var (
 	errVersion = errors.New("a batch of messages of another version")
 )
 
-// encodeBatch returns the batch as it is on disk.
+// encodeBatch encodes a batch for the disk.
 func encodeBatch(b *message.Batch) []byte {
 	n := b.Len()
 	data := make([]byte, 0, len(b.Data)+len(b.Keys)+2*n*binary.MaxVarintLen32+16)
@@ -53,7 +53,7 @@ func appendLengths(data []byte, ends []int) []byte {
 	return data
 }
 
-// decodeBatch is the reverse. The batch's messages are part of the entry's data.
+// decodeBatch is the reverse. The batch's messages are parts of the entry's data.
 func decodeBatch(e *spool.Entry) (*message.Batch, error) {
 	rest := e.Data
 	if len(rest) == 0 {
@@ -81,7 +81,7 @@ func decodeBatch(e *spool.Entry) (*message.Batch, error) {
 	return b, nil
 }
 
-// uvarint reads a number; there is no rest where there is none.
+// uvarint reads a number; the rest is nil if there is none.
 func uvarint(data []byte) (uint64, []byte) {
 	v, n := binary.Uvarint(data)
 	if n <= 0 || v > math.MaxUint32 {

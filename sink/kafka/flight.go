@@ -12,24 +12,25 @@ import (
 	"github.com/metranova/flow-collector/sink/spool"
 )
 
-// flight is a batch that franz-go has. Flights are reused, with the memory of their records.
+// flight is a batch that was passed to franz-go. Flights are reused, with the memory of their records.
 type flight struct {
 	batch   *message.Batch
-	entry   *spool.Entry // where it came from, if it was on disk
+	entry   *spool.Entry // its entry, if it was on disk
 	topic   string
 	began   time.Time // when it was first tried
 	records []kgo.Record
-	left    atomic.Int64 // records that franz-go is not done with
+	left    atomic.Int64 // number of records that franz-go has not finished
 	promise func(*kgo.Record, error)
 
 	mu     sync.Mutex
 	failed map[*kgo.Record]error
 }
 
-// newFlight returns a flight that tells all when its last record is done with.
+// newFlight returns a flight that adds itself to all when its last record is finished.
 func newFlight(all *finished, wake func()) *flight {
 	f := &flight{}
-	f.promise = func(r *kgo.Record, err error) { // one for all records of all batches, as it has to be allocated
+	// one function for all records of all batches, because it has to be allocated
+	f.promise = func(r *kgo.Record, err error) {
 		if err != nil {
 			f.fail(r, err)
 		}
@@ -50,7 +51,7 @@ func (f *flight) fail(r *kgo.Record, err error) {
 	f.failed[r] = err
 }
 
-// produce gives all messages to franz-go. It does not wait: the client's own bounds are out of reach.
+// produce passes all messages to franz-go. It does not block, because the client's own limits are out of reach.
 func (f *flight) produce(client *kgo.Client, now time.Time) {
 	n := f.batch.Len()
 	if cap(f.records) < n {
@@ -66,14 +67,14 @@ func (f *flight) produce(client *kgo.Client, now time.Time) {
 	}
 }
 
-// keep leaves only the given messages in the batch, in ascending order.
+// keep removes all but the given messages, which must be in ascending order, from the batch.
 func keep(b *message.Batch, messages []int) {
 	b.Tally = b.Tally.Select(messages)
 	data, keys := b.Data[:0], b.Keys[:0]
 	keyed := len(b.KeyEnds) > 0
 	for n, i := range messages {
 		m, k := b.Message(i), b.Key(i)
-		data = append(data, m...) // to the left, over what was kept or is not
+		data = append(data, m...) // moves left, over data that was kept or dropped
 		b.Ends[n] = len(data)
 		if keyed {
 			keys = append(keys, k...)
@@ -87,7 +88,7 @@ func keep(b *message.Batch, messages []int) {
 	}
 }
 
-// finished are the flights that franz-go is done with and the sender has not seen.
+// finished holds the flights that franz-go has finished and the sender has not seen.
 type finished struct {
 	mu      sync.Mutex
 	flights []*flight
@@ -99,7 +100,7 @@ func (d *finished) add(f *flight) {
 	d.flights = append(d.flights, f)
 }
 
-// take appends them to all and forgets them.
+// take appends them to all and removes them.
 func (d *finished) take(all []*flight) []*flight {
 	d.mu.Lock()
 	defer d.mu.Unlock()

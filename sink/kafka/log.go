@@ -17,11 +17,11 @@ type producerLog struct {
 	limiter lograte.Limiter
 }
 
-// connectFailed reports a broker that cannot be talked to.
+// connectFailed reports a broker to which we cannot connect.
 func (l *producerLog) connectFailed(broker string, err error) {
 	class := Classify(err)
 	if l.limiter.AllowFailure(sortOf(class, err)) {
-		l.log.Warn("Kafka broker does not take us", zap.String("broker", broker), zap.Stringer("class", class),
+		l.log.Warn("Kafka broker refuses the connection", zap.String("broker", broker), zap.Stringer("class", class),
 			zap.Error(err))
 	}
 }
@@ -47,7 +47,7 @@ func (l *producerLog) refused(since time.Duration, class Class, err error) {
 	}
 }
 
-// sortOf is the same for a failure to connect and for the messages that fail for it.
+// sortOf returns the same key for a failure to connect and for the messages that fail because of it.
 func sortOf(class Class, err error) string {
 	var answer *kerr.Error
 	switch {
@@ -66,7 +66,7 @@ func (l *producerLog) delivered() {
 	}
 }
 
-// lost reports messages that were given up.
+// lost reports lost messages.
 func (l *producerLog) lost(n Count, reason Reason, err error) {
 	if l.limiter.Allow("lost " + string(reason)) {
 		l.log.Error("Kafka messages lost", zap.String("reason", string(reason)), zap.String("topic", l.topic),
@@ -81,14 +81,14 @@ func (l *producerLog) spooled(n Count) {
 	}
 }
 
-// notSpooled reports messages that could not go there.
+// notSpooled reports messages that could not be written to disk.
 func (l *producerLog) notSpooled(n Count, err error) {
 	if l.limiter.Allow("not spooled") {
 		l.log.Error("Kafka messages cannot wait on disk", zap.Uint64("messages", n.Messages), zap.Error(err))
 	}
 }
 
-// grown reports that as much goes to a partition together again as is set.
+// grown reports that the batch size is back at its setting.
 func (l *producerLog) grown(bytes int) {
 	l.log.Info("Kafka takes batches of max_batch_bytes again", zap.Int("bytes", bytes))
 }
@@ -102,7 +102,7 @@ func (l *producerLog) otherVersion(messages int, err error) {
 	}
 }
 
-// shrunk reports that less will go to a partition together.
+// shrunk reports that batches become smaller.
 func (l *producerLog) shrunk(bytes int, err error) {
 	if !l.limiter.Allow("shrunk") {
 		return
@@ -111,7 +111,7 @@ func (l *producerLog) shrunk(bytes int, err error) {
 		zap.Error(err))
 }
 
-// notCreated reports a topic that could not be made.
+// notCreated reports a topic that could not be created.
 func (l *producerLog) notCreated(err error) {
 	if l.limiter.Allow("topic") {
 		l.log.Warn("Kafka topic cannot be created", zap.String("topic", l.topic), zap.Error(err))

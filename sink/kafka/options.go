@@ -20,68 +20,68 @@ import (
 	"github.com/metranova/flow-collector/sink/tlsconfig"
 )
 
-// Options say where messages go and how. Brokers and Topic have no useful zero value.
+// Options say where and how messages are sent. Brokers and Topic have no usable zero value.
 type Options struct {
-	Brokers  []string // host or host:port, of some of the cluster's brokers; the others are learned from these
+	Brokers  []string // host or host:port of some of the cluster's brokers; the others are discovered
 	Topic    string
-	ClientID string // empty: "flow-collector"
+	ClientID string // "": "flow-collector"
 
 	TLS  TLS
 	SASL SASL
 
-	// Compression is none, gzip, snappy, lz4 or zstd. Empty: none.
+	// Compression is none, gzip, snappy, lz4 or zstd. "": none.
 	Compression string
-	// Acks is all, leader or none: whose word makes a message delivered. Empty: all.
+	// Acks is all, leader or none: whose acknowledgement makes a message delivered. "": all.
 	Acks string
-	// NotIdempotent lets a message be stored twice after a retry, for brokers that do not let this user do otherwise.
-	// Acks other than all need it.
+	// NotIdempotent allows that a message is stored twice after a retry, for brokers that do not let this user be
+	// idempotent. It is required for Acks other than all.
 	NotIdempotent bool
-	// CreateTopic makes a topic that is missing, with the partitions and replicas that the broker gives by default.
+	// CreateTopic creates a missing topic, with the broker's default partitions and replicas.
 	CreateTopic bool
-	// MaxBatchBytes bounds the messages that go to a partition together, and so one message too. It should not be more
-	// than the topic's max.message.bytes; where it is, it is halved until the broker takes it. 0: 1,000,012, as brokers
-	// have it.
+	// MaxBatchBytes limits what is sent to a partition in one batch, and so also the size of one message. It should not
+	// exceed the topic's max.message.bytes; if it does, it is halved until the broker accepts the batches. 0:
+	// 1,000,012, the brokers' default.
 	MaxBatchBytes int
-	// GrowAfter is how long all must go well before a bound that was halved is doubled again. It doubles, to a day at
-	// most, where the broker does not take that either. 0: 10 minutes.
+	// GrowAfter is how long everything must succeed before a halved limit is doubled again. It doubles, up to a day, if
+	// the broker refuses that. 0: 10 minutes.
 	GrowAfter time.Duration
 
-	// QueueBytes is how much may wait and be on its way together. 0: 128 MiB.
+	// QueueBytes limits the data that is waiting and in transit. 0: 128 MiB.
 	QueueBytes int64
 	// DeliveryTimeout is how long a message is tried before it goes to the spool or, without one, is lost. 0: 2
 	// minutes.
 	DeliveryTimeout time.Duration
-	// RetryMin and RetryMax bound the wait after a failure, which doubles and has jitter. 0: 500 ms, 30 s.
+	// RetryMin and RetryMax are the limits of the wait after a failure, which doubles and has jitter. 0: 500 ms, 30 s.
 	RetryMin, RetryMax time.Duration
 	// ConfigurationRetry is the wait after a failure that somebody has to fix. 0: 30 s.
 	ConfigurationRetry time.Duration
 
-	// Spool, if not nil, takes what would be lost for want of memory or time, and is emptied, oldest first, while the
-	// brokers take messages. Close the Producer before it.
+	// Spool, if not nil, receives messages that would otherwise be lost for lack of memory or time. While the brokers
+	// accept messages it is emptied, oldest first. Close the Producer before the Spool.
 	Spool *spool.Spool
-	// Book is where it is written down what becomes of messages, by exporter; the same as the spool's (Book.Keep). nil:
-	// one of the Producer's own.
+	// Book records by exporter what happens to messages. It must be the same as the spool's (Book.Keep). nil: one of
+	// the Producer's own.
 	Book *tally.Book
-	// Log gets what goes wrong, once a minute at most for what repeats. nil: nobody.
+	// Log receives what goes wrong; repeated lines at most once a minute. nil: nothing is logged.
 	Log *zap.Logger
 }
 
-// TLS says whether and how connections are encrypted.
+// TLS configures whether and how connections are encrypted.
 type TLS = tlsconfig.Options
 
-// dialTimeout is how long connecting to a broker, and the handshake, may take.
+// dialTimeout is the time limit for connecting to a broker, and for the handshake.
 const dialTimeout = 10 * time.Second
 
-// SASL says who we are. Without a mechanism nobody asks.
+// SASL is the login. Without a mechanism there is none.
 type SASL struct {
-	Mechanism          string // PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or empty
+	Mechanism          string // PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or ""
 	Username, Password string
 }
 
-// Mechanisms are the SASL mechanisms that there are.
+// Mechanisms returns the supported SASL mechanisms.
 func Mechanisms() []string { return []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"} }
 
-// Compressions are the codecs that there are.
+// Compressions returns the supported codecs.
 func Compressions() []string { return []string{"none", "gzip", "snappy", "lz4", "zstd"} }
 
 const (
@@ -89,7 +89,7 @@ const (
 	defaultMaxBatchBytes = 1_000_012
 	leastBatchBytes      = 1 << 10
 	maxGrowAfter         = 24 * time.Hour
-	// linger lets a batch of ours, which comes all at once, get to the partitions before it is sent.
+	// linger lets all messages of a batch of ours, which come together, reach their partitions before they are sent.
 	linger = 5 * time.Millisecond
 	// metadataMinAge is how long a message waits that has to find another leader.
 	metadataMinAge = time.Second
@@ -121,7 +121,7 @@ func orDefault[T comparable](value, otherwise T) T {
 	return value
 }
 
-// addresses are the brokers, each with its port.
+// addresses returns the brokers, each with its port.
 func (o *Options) addresses() []string {
 	all := make([]string, 0, len(o.Brokers))
 	for _, b := range o.Brokers {
@@ -148,7 +148,7 @@ func (o *Options) newClient(maxBatchBytes int, more ...kgo.Opt) (*kgo.Client, er
 		kgo.ProducerLinger(linger),
 		kgo.RecordDeliveryTimeout(o.DeliveryTimeout),
 		kgo.MetadataMinAge(metadataMinAge),
-		// How much is on its way is bounded by the Producer: Produce must not wait.
+		// The Producer limits what is in transit: Produce must not block.
 		kgo.MaxBufferedRecords(math.MaxInt),
 	}, more...)
 	encryption, err := tlsconfig.New(o.TLS, "kafka")
@@ -178,7 +178,7 @@ func (o *Options) newClient(maxBatchBytes int, more ...kgo.Opt) (*kgo.Client, er
 	return client, nil
 }
 
-// deliveryOptions are those of acknowledgements and compression.
+// deliveryOptions returns the options of acknowledgements and compression.
 func (o *Options) deliveryOptions() ([]kgo.Opt, error) {
 	var opts []kgo.Opt
 	if o.NotIdempotent {

@@ -1,15 +1,15 @@
-// Package kafka owns the conversation with Apache Kafka: it delivers batches of messages with franz-go, with retries,
-// in bounded memory, and by way of the spool where that runs out. It knows nothing of what the messages hold.
+// Package kafka handles all communication with Apache Kafka: it delivers batches of messages with franz-go, with
+// retries, in bounded memory, and through the spool if that runs out. It does not know what the messages contain.
 //
-// The life of a batch: a worker fills it and hands it to Enqueue, which never waits. One goroutine, the sender, takes
-// batches in order and gives their messages to franz-go, no more than a part of the queue's bytes at a time; the
-// messages point into the batch's memory. When franz-go is done with the last of them the batch is empty again and a
-// worker gets it from Batch. What failed is tried again until the delivery timeout, and then goes to disk or is lost
+// The life of a batch: a worker fills it and passes it to Enqueue, which never waits. One goroutine, the sender, takes
+// batches in order and passes their messages to franz-go, limited to a part of the queue's bytes at a time; the
+// messages point into the batch's memory. When franz-go has finished the last of them, the batch is emptied, and a
+// worker gets it from Batch. Failed messages are retried until the delivery timeout; then they go to disk, or are lost
 // and counted.
 //
-// Without failures a message is stored once: the idempotent producer numbers messages, and brokers know a repeated one.
-// A message may be stored twice when it went to disk though a broker had stored it without saying so: the collector was
-// stopped or crashed while the broker was away.
+// Without failures a message is stored once: the idempotent producer numbers messages, and brokers recognize a repeated
+// one. A message may be stored twice if it went to disk although a broker had stored it without acknowledging it: this
+// happens if the collector is stopped or crashes while the broker is unreachable.
 package kafka
 
 import (
@@ -33,10 +33,10 @@ type Producer struct {
 	queue    queue
 	free     chan *message.Batch
 
-	wake      chan struct{} // the sender has something to look at
-	closing   atomic.Bool   // nothing comes any more
+	wake      chan struct{} // the sender has something to do
+	closing   atomic.Bool   // no more batches will come
 	aborting  atomic.Bool   // and nothing is waited for
-	ended     chan struct{} // the sender has
+	ended     chan struct{} // closed when the sender has ended
 	finished  finished
 	connected connection
 	trouble   trouble
@@ -45,8 +45,8 @@ type Producer struct {
 // maxFree is how many empty batches are kept for workers.
 const maxFree = 16
 
-// NewProducer starts a producer. It fails for options that cannot work, such as a certificate that cannot be read;
-// brokers that do not answer are waited for.
+// NewProducer starts a producer. It fails if the options cannot work, such as a certificate that cannot be read. It
+// waits for brokers that do not respond.
 func NewProducer(o Options) (*Producer, error) {
 	o = o.withDefaults()
 	p := &Producer{
@@ -80,7 +80,7 @@ func (p *Producer) Batch() *message.Batch {
 	}
 }
 
-// recycle takes back a batch that nobody reads any more.
+// recycle receives a batch that nobody reads any more.
 func (p *Producer) recycle(b *message.Batch) {
 	b.Reset()
 	select {
@@ -89,9 +89,9 @@ func (p *Producer) recycle(b *message.Batch) {
 	}
 }
 
-// Enqueue hands a batch over and returns at once. Where the queue is full the oldest waiting batches are lost for it,
-// and counted; after Close the batch itself is. With a spool what fills the queue by more than half goes to disk in the
-// background.
+// Enqueue passes a batch to the Producer and returns immediately. If the queue is full, the oldest waiting batches are
+// lost and counted; after Close the batch itself is. With a spool, batches that fill more than half of the queue are
+// moved to disk in the background.
 func (p *Producer) Enqueue(b *message.Batch) {
 	n := count(b)
 	p.options.Book.Take(b.Tally.Shares())
@@ -106,7 +106,7 @@ func (p *Producer) Enqueue(b *message.Batch) {
 	p.kick()
 }
 
-// lose is the one place where a whole batch that was enqueued is lost.
+// lose is the only place where a whole enqueued batch is lost.
 func (p *Producer) lose(b *message.Batch, reason Reason, err error) {
 	n := count(b)
 	p.counters.lost(n, reason)
@@ -116,17 +116,17 @@ func (p *Producer) lose(b *message.Batch, reason Reason, err error) {
 	p.recycle(b)
 }
 
-// kick has the sender look again.
+// kick makes the sender look again.
 func (p *Producer) kick() {
 	select {
 	case p.wake <- struct{}{}:
-	default: // it will
+	default: // it is already awake
 	}
 }
 
-// Close stops taking batches and waits until those that wait are delivered or ctx ends. What is left then is lost, and
-// the error says how much. With a spool it goes there instead, at once where the brokers do not answer; what is on disk
-// stays there.
+// Close stops accepting batches and waits until the waiting ones are delivered or ctx ends. The rest is lost, and the
+// error says how much. With a spool the rest goes to disk instead, immediately if the brokers do not respond; what is
+// on disk stays there.
 func (p *Producer) Close(ctx context.Context) error {
 	p.queue.close()
 	p.closing.Store(true)
@@ -146,17 +146,17 @@ func (p *Producer) Close(ctx context.Context) error {
 	return nil
 }
 
-// connection is what the client's latest attempt to connect came to.
+// connection is the result of the client's latest attempt to connect.
 type connection struct {
 	mu       sync.Mutex
 	failure  error // nil: it succeeded
 	failedAt time.Time
 }
 
-// OnBrokerConnect is called by franz-go with the outcome of each attempt to connect, credentials and all.
+// OnBrokerConnect is called by franz-go with the result of each attempt to connect, including the login.
 func (p *Producer) OnBrokerConnect(meta kgo.BrokerMetadata, _ time.Duration, _ net.Conn, err error) {
 	if p.aborting.Load() {
-		return // our own doing
+		return // cancelled by ourselves
 	}
 	err = p.options.explain(err)
 	p.connected.mu.Lock()
@@ -168,7 +168,7 @@ func (p *Producer) OnBrokerConnect(meta kgo.BrokerMetadata, _ time.Duration, _ n
 	p.trouble.note(err)
 	p.counters.failed(err)
 	p.log.connectFailed(net.JoinHostPort(meta.Host, fmt.Sprint(meta.Port)), err)
-	p.kick() // nothing is waited for where it is to be closed
+	p.kick() // nothing is waited for during Close
 }
 
 // unreachable returns why connecting failed, if nothing was delivered since; nil otherwise.
@@ -184,10 +184,10 @@ func (p *Producer) unreachable() error {
 	return failure
 }
 
-// count is the messages of a batch and their bytes.
+// count returns the messages of a batch and their bytes.
 func count(b *message.Batch) Count {
 	return Count{Messages: uint64(b.Len()), Bytes: uint64(size(b))}
 }
 
-// size is the bytes of a batch's keys and messages.
+// size returns the bytes of a batch's keys and messages.
 func size(b *message.Batch) int64 { return int64(len(b.Data) + len(b.Keys)) }

@@ -467,7 +467,7 @@ func TestProducer_brokerAwayAndBack(t *testing.T) {
 	if s.Spool.Waiting.Rows != 1500 || len(s.Lost) > 0 {
 		t.Errorf("%d wait on disk, lost %v", s.Spool.Waiting.Rows, s.Lost)
 	}
-	lines := logs.FilterMessage("Kafka broker does not take us").All()
+	lines := logs.FilterMessage("Kafka broker refuses the connection").All()
 	if len(lines) != 1 || !strings.Contains(fmt.Sprint(lines[0].ContextMap()["error"]), "refused") ||
 		lines[0].ContextMap()["broker"] != address[0] {
 		t.Errorf("said %v", lines)
@@ -547,7 +547,7 @@ func TestProducer_sasl(t *testing.T) {
 			waitFor(t, "the messages to be given up",
 				func() bool { return p.Stats().Lost[Undelivered].Messages == 100 })
 			balance(t, p.Stats())
-			if n := logs.FilterMessage("Kafka broker does not take us").Len() +
+			if n := logs.FilterMessage("Kafka broker refuses the connection").Len() +
 				logs.FilterMessage("Kafka messages failed").Len(); n != 1 {
 				t.Errorf("said %v", logs.All())
 			}

@@ -6,18 +6,18 @@ import (
 	"github.com/metranova/flow-collector/sink/message"
 )
 
-// queue holds the batches that wait, oldest first, and bounds the bytes of those that wait and those that were taken
-// and are not done.
+// queue holds waiting batches, oldest first. It limits the bytes of waiting batches and of those that were taken and
+// are not done.
 type queue struct {
 	mu      sync.Mutex
 	waiting []*message.Batch
-	bytes   int64 // of waiting and of taken ones
+	bytes   int64 // of waiting and of taken batches
 	limit   int64
 	closed  bool
 }
 
-// push appends the batch and returns those that are lost for it and why: the oldest waiting ones, or, where that does
-// not make room or the queue is closed, the batch itself.
+// push appends a batch and returns the batches that are lost for it, and why: the oldest waiting ones or, if that does
+// not help or the queue is closed, the batch itself.
 func (q *queue) push(b *message.Batch) (lost []*message.Batch, reason Reason) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -34,10 +34,10 @@ func (q *queue) push(b *message.Batch) (lost []*message.Batch, reason Reason) {
 	return lost, QueueFull
 }
 
-// take removes the oldest batch; nil where none waits. Its bytes count until done.
+// take removes the oldest batch; nil if none is waiting. Its bytes count until done.
 func (q *queue) take() *message.Batch { return q.takeOver(-1) }
 
-// takeOver removes the oldest batch where more bytes wait or are on their way than may be kept.
+// takeOver removes the oldest batch if more than keep bytes are waiting or in transit.
 func (q *queue) takeOver(keep int64) *message.Batch {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -47,23 +47,23 @@ func (q *queue) takeOver(keep int64) *message.Batch {
 	return q.pop()
 }
 
-// giveBack puts a batch that was taken back as the oldest.
+// giveBack returns a taken batch to the front.
 func (q *queue) giveBack(b *message.Batch) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.waiting = append([]*message.Batch{b}, q.waiting...)
 }
 
-// pop removes the oldest batch; there is one.
+// pop removes the oldest batch; there must be one.
 func (q *queue) pop() *message.Batch {
 	b := q.waiting[0]
-	n := copy(q.waiting, q.waiting[1:]) // stays in the same memory
+	n := copy(q.waiting, q.waiting[1:]) // keeps the same memory
 	q.waiting[n] = nil
 	q.waiting = q.waiting[:n]
 	return b
 }
 
-// done gives back bytes of a batch that was taken.
+// done releases the bytes of a taken batch.
 func (q *queue) done(bytes int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -77,7 +77,7 @@ func (q *queue) close() {
 	q.closed = true
 }
 
-// empty reports whether nothing waits.
+// empty reports whether nothing is waiting.
 func (q *queue) empty() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -10,12 +10,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Read calls use for each message that is in the topic now and was produced from a time on. It belongs to no consumer
-// group, so that others who read the topic do not notice. The message is valid during the call only.
+// Read calls use for each message that is in the topic now and was produced at or after a time. It belongs to no
+// consumer group, so that other readers are not affected. The message is valid during the call only.
 func Read(ctx context.Context, o Options, from time.Time, use func(message []byte)) error {
 	o = o.withDefaults()
 	where := fmt.Sprintf("read topic %s of Kafka at %s", o.Topic, strings.Join(o.addresses(), ","))
-	client, err := o.newClient(o.MaxBatchBytes, kgo.KeepControlRecords()) // one may be the last of a partition
+	// a control record may be a partition's last record
+	client, err := o.newClient(o.MaxBatchBytes, kgo.KeepControlRecords())
 	if err != nil {
 		return fmt.Errorf("%s: %w", where, err)
 	}
@@ -35,7 +36,7 @@ func Read(ctx context.Context, o Options, from time.Time, use func(message []byt
 	if err != nil {
 		return fmt.Errorf("%s: %w", where, err)
 	}
-	offsets, left := map[int32]kgo.Offset{}, map[int32]int64{} // where each partition begins, and where it is done
+	offsets, left := map[int32]kgo.Offset{}, map[int32]int64{} // where each partition begins, and where reading it ends
 	end.Each(func(l kadm.ListedOffset) {
 		first, found := begin.Lookup(o.Topic, l.Partition)
 		if found && first.Offset >= 0 && first.Offset < l.Offset {

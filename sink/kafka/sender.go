@@ -16,7 +16,7 @@ import (
 	"github.com/metranova/flow-collector/sink/tally"
 )
 
-// sender is the goroutine that gives batches to franz-go and sees what came of them. Everything in it belongs to that
+// sender is the goroutine that passes batches to franz-go and handles their results. All its fields belong to that
 // goroutine.
 type sender struct {
 	p      *Producer
@@ -24,22 +24,22 @@ type sender struct {
 
 	inFlight      int
 	inFlightBytes int64
-	retries       []*flight // failed ones that are tried again, oldest first
+	retries       []*flight // failed flights that will be retried, oldest first
 	spare         []*flight
 	ended         []*flight // scratch
 
-	failing  bool // the latest flight failed: one at a time is tried
-	down     bool // and something was given up for it: what is on disk finds out when that is over
+	failing  bool // the latest flight failed: only one at a time is tried
+	down     bool // set once a batch was spooled or lost: from then on spooled batches probe the brokers
 	until    time.Time
 	backoff  *backoff.ExponentialBackOff
-	fromDisk bool // whose turn it was
+	fromDisk bool // the latest batch was from disk
 
-	maxBatch  int           // the client's bound of what goes to a partition together
+	maxBatch  int           // the client's limit for one batch of a partition
 	resized   time.Time     // when that last changed
-	grew      bool          // and it became larger
-	growAfter time.Duration // how long to wait before it is made larger
-	renew     bool          // another client is needed: the bound has changed, or a certificate may have
-	closed    bool          // the client is, for good
+	grew      bool          // and it grew
+	growAfter time.Duration // how long to wait before it grows
+	renew     bool          // a new client is needed: the limit, or maybe a certificate, has changed
+	closed    bool          // the client was closed for good
 }
 
 func newSender(p *Producer) *sender {
@@ -50,11 +50,12 @@ func newSender(p *Producer) *sender {
 	return s
 }
 
-// run works until the producer is closed and all is delivered, or given up.
+// run works until the producer is closed and everything is delivered or given up.
 func (s *sender) run() {
 	defer close(s.p.ended)
 	first := s.client
-	go func() { _ = first.Ping(context.Background()) }() // what is wrong is said now, and not with the first message
+	// so that a problem is logged now, and not with the first message
+	go func() { _ = first.Ping(context.Background()) }()
 	s.makeTopic()
 	for {
 		s.collect()
@@ -67,20 +68,20 @@ func (s *sender) run() {
 	s.client.Close()
 }
 
-// over reports whether nothing is left to do.
+// over reports whether there is nothing left to do.
 func (s *sender) over() bool {
 	if !s.p.closing.Load() {
 		return false
 	}
 	if s.p.options.Spool != nil && (s.failing || s.p.unreachable() != nil) {
-		s.p.aborting.Store(true) // what is on disk is safe: nothing is worth a wait
+		s.p.aborting.Store(true) // what is on disk is safe: there is nothing to wait for
 	}
 	if !s.p.aborting.Load() {
 		return s.inFlight == 0 && len(s.retries) == 0 && s.p.queue.empty()
 	}
 	if !s.closed {
 		s.closed = true
-		s.client.Close() // fails what it has
+		s.client.Close() // fails all records that it has
 	}
 	if s.inFlight > 0 {
 		return false
@@ -95,8 +96,8 @@ func (s *sender) over() bool {
 	return true
 }
 
-// wait waits for something to happen, but no longer than the pause after a failure, and looks for entries of the spool
-// that were put aside now and then.
+// wait waits for something to happen, at most for the pause after a failure. It also checks from time to time for spool
+// entries that were set aside.
 func (s *sender) wait() {
 	const look = 500 * time.Millisecond
 	pause := time.Until(s.until)
@@ -115,7 +116,7 @@ func (s *sender) wait() {
 	}
 }
 
-// feed gives franz-go what may go.
+// feed passes to franz-go what may be sent.
 func (s *sender) feed() {
 	for !s.closed && !time.Now().Before(s.until) && s.mayStart() && s.renewed() {
 		f := s.next()
@@ -127,13 +128,13 @@ func (s *sender) feed() {
 	s.moveToDisk()
 }
 
-// mayStart reports whether another flight may go now: within a quarter of the queue's bytes, and after a failure only
-// one, to see.
+// mayStart reports whether another flight may start: within a quarter of the queue's bytes, and after a failure only
+// one, as a probe.
 func (s *sender) mayStart() bool {
 	return s.inFlight == 0 || !s.failing && !s.renew && s.inFlightBytes < s.p.options.QueueBytes/4
 }
 
-// renewed makes another client where that is needed, which must not have anything in flight then.
+// renewed makes a new client if one is needed. Nothing may be in flight then.
 func (s *sender) renewed() bool {
 	if !s.renew {
 		return true
@@ -149,7 +150,7 @@ func (s *sender) renewed() bool {
 	return true
 }
 
-// makeTopic creates the topic where that is asked for. If it cannot, the messages say why.
+// makeTopic creates the topic if the options say so. If it cannot, the messages' errors say why.
 func (s *sender) makeTopic() {
 	if !s.p.options.CreateTopic {
 		return
@@ -162,7 +163,7 @@ func (s *sender) makeTopic() {
 	}
 }
 
-// next returns the flight whose turn it is: what failed before, else what is on disk and what is live in turn.
+// next returns the next flight: a failed one first, then batches from disk and from the queue in turn.
 func (s *sender) next() *flight {
 	if len(s.retries) > 0 {
 		f := s.retries[0]
@@ -178,7 +179,7 @@ func (s *sender) next() *flight {
 		}
 	}
 	if s.down && waits {
-		return nil // what waits goes to disk
+		return nil // waiting batches go to disk
 	}
 	s.fromDisk = false
 	b := s.p.queue.take()
@@ -190,10 +191,10 @@ func (s *sender) next() *flight {
 	return f
 }
 
-// otherVersionRetry is how long a batch of another version of this program is put aside at a time.
+// otherVersionRetry is how long a batch of another version of this program is set aside.
 const otherVersionRetry = 24 * time.Hour
 
-// nextOnDisk takes the oldest entry of the spool; nil where none may be tried now.
+// nextOnDisk takes the oldest entry of the spool; nil if none may be tried now.
 func (s *sender) nextOnDisk() *flight {
 	for {
 		e, ok := s.p.options.Spool.Next()
@@ -243,7 +244,7 @@ func (s *sender) start(f *flight) {
 	f.produce(s.client, now)
 }
 
-// collect sees to the flights that have ended.
+// collect handles the flights that have ended.
 func (s *sender) collect() {
 	s.ended = s.p.finished.take(s.ended[:0])
 	for _, f := range s.ended {
@@ -254,7 +255,7 @@ func (s *sender) collect() {
 	clear(s.ended)
 }
 
-// land puts a flight away whose batch is done with.
+// land releases a flight whose batch is finished.
 func (s *sender) land(f *flight) {
 	if f.entry == nil {
 		s.p.recycle(f.batch)
@@ -266,17 +267,17 @@ func (s *sender) land(f *flight) {
 
 func (s *sender) putAway(f *flight) {
 	f.batch, f.entry = nil, nil
-	clear(f.records) // lets go of the batch's memory
+	clear(f.records) // releases the batch's memory
 	if len(s.spare) < maxFree {
 		s.spare = append(s.spare, f)
 	}
 }
 
-// fail notes a failure that is worth another try, and when.
+// fail notes a failure after which there is a retry, and when.
 func (s *sender) fail(messages int, class Class, err error) {
 	s.p.counters.failed(err)
 	s.p.trouble.note(err)
-	if !s.p.aborting.Load() { // else it is our own doing
+	if !s.p.aborting.Load() { // otherwise we cancelled it ourselves
 		s.p.log.failed(messages, class, err)
 	}
 	s.failing = true
@@ -296,7 +297,7 @@ func (s *sender) succeed() {
 	s.grow()
 }
 
-// again has a flight tried once more after the pause.
+// again retries a flight after the pause.
 func (s *sender) again(f *flight) {
 	n := count(f.batch)
 	s.p.counters.update(func(stats *Stats) { stats.Retried.add(n) })

@@ -13,19 +13,18 @@ import (
 	"github.com/metranova/flow-collector/sink/tally"
 )
 
-// outcome is what came of a flight's messages.
+// outcome is the result of a flight's messages.
 type outcome struct {
 	delivered      Count
-	lost, rejected Count // too large; not taken for another reason that stays
-	rest           []int // messages that may be tried again
+	lost, rejected Count // too large; rejected permanently for another reason
+	rest           []int // messages that may be retried
 	tooLarge, bad  []int // those that are lost and rejected
-	shrink         bool  // some of them together are more than the broker takes
-	class          Class // of the failure that the rest had
-	err            error // of it; the other failures' where there is no rest
+	shrink         bool  // several of them together exceed the broker's limit
+	class          Class // of the failure of the rest
+	err            error // of the rest; without a rest, of the other failures
 }
 
-// settle sees to a flight that has ended: it counts what was delivered and what never will be, and has the rest tried
-// again.
+// settle handles a flight that has ended: it counts what was delivered and what never will be, and retries the rest.
 func (s *sender) settle(f *flight) {
 	all := f.batch.Len()
 	o := s.sort(f)
@@ -70,7 +69,7 @@ func (s *sender) settle(f *flight) {
 	}
 }
 
-// settleOnDisk gives back what came from the spool, without what need not be tried again.
+// settleOnDisk gives an entry back to the spool, without the messages that need no retry.
 func (s *sender) settleOnDisk(f *flight, o *outcome, all int) {
 	disk := s.p.options.Spool
 	if len(o.rest) < all {
@@ -78,7 +77,7 @@ func (s *sender) settleOnDisk(f *flight, o *outcome, all int) {
 		keep(f.batch, o.rest)
 		n := count(f.batch)
 		err := disk.Put(entryOf(f.batch, f.topic))
-		if err != nil { // rather some of it twice
+		if err != nil { // delivering the whole entry again duplicates what was acknowledged, but loses nothing
 			s.findAgain(o, whole)
 			s.p.log.notSpooled(n, err)
 			s.p.counters.update(func(stats *Stats) { stats.Retried.add(n) })
@@ -92,8 +91,7 @@ func (s *sender) settleOnDisk(f *flight, o *outcome, all int) {
 	s.putAway(f)
 }
 
-// aside is how long an entry of the spool that failed has to wait: what fails though others are delivered must not hold
-// them up.
+// aside returns how long a failed entry of the spool must wait: if others are delivered, it must not block them.
 func (s *sender) aside(f *flight, class Class) time.Duration {
 	s.p.counters.mu.Lock()
 	defer s.p.counters.mu.Unlock()
@@ -103,7 +101,7 @@ func (s *sender) aside(f *flight, class Class) time.Duration {
 	return 0
 }
 
-// sort goes through the messages of a flight.
+// sort sorts the messages of a flight by result.
 func (s *sender) sort(f *flight) outcome {
 	var o outcome
 	if len(f.failed) == 0 {
@@ -141,19 +139,19 @@ func (s *sender) sort(f *flight) outcome {
 		}
 	}
 	if o.class == Retryable || o.class == Configuration {
-		o.shrink = false // one thing after the other
+		o.shrink = false // one change at a time
 	}
 	return o
 }
 
-// isTooLarge reports whether a message that the broker refused for its size was alone: two like it do not fit into a
-// batch.
+// isTooLarge reports whether a message that the broker refused for its size was alone in its batch: two like it do not
+// fit.
 func (s *sender) isTooLarge(n Count) bool {
 	return int(n.Bytes)*2 > s.maxBatch || s.maxBatch <= leastBatchBytes
 }
 
-// shrink has a client made that puts less together, until the broker takes it. Where that follows soon on growing, the
-// next attempt to grow waits twice as long.
+// shrink requests a client with a lower limit, until the broker accepts the batches. If that follows soon after
+// growing, the next attempt to grow waits twice as long.
 func (s *sender) shrink(err error) {
 	now := time.Now()
 	if s.growAfter == 0 {
@@ -168,8 +166,8 @@ func (s *sender) shrink(err error) {
 	s.p.log.shrunk(s.maxBatch, err)
 }
 
-// grow doubles the bound again after a while in which all went well: what was too large may have been one message, or
-// the broker's limit may be another now.
+// grow doubles the limit again after a while without failures: a single message may have been too large, or the
+// broker's limit may have changed.
 func (s *sender) grow() {
 	most := s.p.options.MaxBatchBytes
 	if s.maxBatch >= most || s.renew || time.Since(s.resized) < s.growAfter {
@@ -182,7 +180,7 @@ func (s *sender) grow() {
 	}
 }
 
-// count puts the outcome into the counters.
+// count adds the outcome to the counters.
 func (s *sender) count(f *flight, o *outcome) {
 	c := &s.p.counters
 	s.book(f, o)
@@ -218,7 +216,7 @@ func (s *sender) count(f *flight, o *outcome) {
 	}
 }
 
-// book writes the outcome down by exporter.
+// book records the outcome by exporter.
 func (s *sender) book(f *flight, o *outcome) {
 	book, t, fromDisk := s.p.options.Book, f.batch.Tally, f.entry != nil
 	if t == nil {
@@ -229,7 +227,7 @@ func (s *sender) book(f *flight, o *outcome) {
 	book.Deliver(o.stored(t).Shares(), fromDisk)
 }
 
-// stored is the tally of the messages that were delivered.
+// stored returns the tally of the delivered messages.
 func (o *outcome) stored(t *tally.Tally) *tally.Tally {
 	others := slices.Sorted(slices.Values(slices.Concat(o.rest, o.tooLarge, o.bad)))
 	if len(others) == 0 {
@@ -244,7 +242,7 @@ func (o *outcome) stored(t *tally.Tally) *tally.Tally {
 	return t.Select(stored)
 }
 
-// giveUp puts a batch of the queue to disk, or loses it.
+// giveUp moves a batch of the queue to disk, or loses it.
 func (s *sender) giveUp(b *message.Batch, reason Reason, err error) {
 	bytes := size(b)
 	if !s.put(b) {
@@ -253,7 +251,7 @@ func (s *sender) giveUp(b *message.Batch, reason Reason, err error) {
 	s.p.queue.done(bytes)
 }
 
-// findAgain books what came to an end and stays on disk all the same.
+// findAgain books messages that came to an end but stay on disk.
 func (s *sender) findAgain(o *outcome, t *tally.Tally) {
 	if t == nil {
 		return
@@ -263,13 +261,13 @@ func (s *sender) findAgain(o *outcome, t *tally.Tally) {
 	}
 }
 
-// entryOf is a batch as the spool has it.
+// entryOf returns a batch's entry for the spool.
 func entryOf(b *message.Batch, topic string) spool.Entry {
 	return spool.Entry{Query: topic, Rows: b.Len(), Data: encodeBatch(b), Note: b.Tally.Append(nil),
 		Ref: b.Tally.Shares()}
 }
 
-// put writes a batch to disk and reports whether it is there. The batch is then done with.
+// put writes a batch to disk and reports whether it succeeded; then the batch is finished.
 func (s *sender) put(b *message.Batch) bool {
 	disk := s.p.options.Spool
 	if disk == nil {
@@ -290,8 +288,8 @@ func (s *sender) put(b *message.Batch) bool {
 	return true
 }
 
-// moveToDisk takes the oldest waiting batches to disk: all of them while the brokers are down, else those that fill the
-// queue by more than half.
+// moveToDisk moves the oldest waiting batches to disk: all of them while the brokers are down, else those that fill
+// more than half of the queue.
 func (s *sender) moveToDisk() {
 	if s.p.options.Spool == nil {
 		return

@@ -8,23 +8,23 @@ import (
 	"github.com/metranova/flow-collector/sink/spool"
 )
 
-// Reason says why messages were lost.
+// Reason is why messages were lost.
 type Reason string
 
-// The reasons for which messages are lost.
+// The reasons why messages are lost.
 const (
-	// QueueFull messages were the oldest waiting when memory ran out.
+	// QueueFull: they were the oldest waiting ones when memory ran out.
 	QueueFull Reason = "queue_full"
-	// TooLarge messages are larger than the broker or max_batch_bytes allows, Rejected ones are malformed, says the
-	// broker.
+	// TooLarge: they exceed what the broker or max_batch_bytes allows. Rejected: the broker says that they are
+	// malformed.
 	TooLarge Reason = "too_large"
 	Rejected Reason = "rejected"
-	// Undelivered messages were tried until the delivery timeout and there was no spool, or it did not take them.
+	// Undelivered: they were tried until the delivery timeout, and there was no spool or it failed.
 	Undelivered Reason = "undelivered"
-	// Shutdown messages were not delivered before Close had to return, or came after it.
+	// Shutdown: they were not delivered before Close had to return, or they came later.
 	Shutdown Reason = "shutdown"
-	// SpoolFull messages were the oldest on disk when the spool was full, SpoolAge messages were there for too long,
-	// and SpoolDamaged messages did not come back from there as they were. They may be of an earlier run.
+	// SpoolFull: they were the oldest on disk when the spool was full. SpoolAge: they were on disk for too long.
+	// SpoolDamaged: they could not be read back unchanged. These may be messages of an earlier run.
 	SpoolFull    Reason = "spool_full"
 	SpoolAge     Reason = "spool_age"
 	SpoolDamaged Reason = "spool_damaged"
@@ -35,7 +35,7 @@ func Reasons() []Reason {
 	return []Reason{QueueFull, TooLarge, Rejected, Undelivered, Shutdown, SpoolFull, SpoolAge, SpoolDamaged}
 }
 
-// Count is a number of messages and the bytes of their keys and values.
+// Count is a number of messages, with the bytes of their keys and values.
 type Count struct {
 	Messages, Bytes uint64
 }
@@ -45,25 +45,25 @@ func (c *Count) add(d Count) {
 	c.Bytes += d.Bytes
 }
 
-// Stats are a Producer's counters at one moment, since it was made. Enqueued and Spool.Found together are Delivered,
-// Lost, Queued and Spool.Waiting.
+// Stats are a Producer's counters since it was made. The sum of Enqueued and Spool.Found is the sum of Delivered, Lost,
+// Queued and Spool.Waiting.
 type Stats struct {
 	Enqueued  Count
 	Delivered Count
-	// Spooled went to disk instead of being lost or retried on. FromSpool is what of Delivered came from there, from
-	// this run or an earlier one.
+	// Spooled went to disk instead of being lost or retried. FromSpool is the part of Delivered that came from disk,
+	// from this run or an earlier one.
 	Spooled, FromSpool Count
-	// Retried counts messages that failed and were tried again by us, beside what the client does itself.
+	// Retried counts failed messages that we tried again, in addition to the client's own retries.
 	Retried Count
 	Lost    map[Reason]Count
-	// Queued wait or are on their way.
+	// Queued are waiting or in transit.
 	Queued Count
 	// LastError is the latest failure, LastErrorTime its time; zero if there was none.
 	LastError     error
 	LastErrorTime time.Time
 	// LastDelivery is when messages were last acknowledged; zero if none were.
 	LastDelivery time.Time
-	// Spool are the spool's own counters, whose rows are messages; zero without one.
+	// Spool has the spool's counters, whose rows are messages; zero without one.
 	Spool spool.Stats
 }
 
@@ -92,7 +92,7 @@ func (p *Producer) Stats() Stats {
 	return s
 }
 
-// counters are touched once per batch and failure, so a lock is cheap enough.
+// counters are updated once for each batch and failure, so a lock is cheap enough.
 type counters struct {
 	mu    sync.Mutex
 	stats Stats
@@ -120,7 +120,7 @@ func (c *counters) lost(n Count, reason Reason) {
 	})
 }
 
-// unqueue takes messages that were enqueued out of those that wait or are on their way.
+// unqueue subtracts enqueued messages from those that are waiting or in transit.
 func (c *counters) unqueue(n Count) {
 	c.update(func(s *Stats) {
 		s.Queued.Messages -= n.Messages

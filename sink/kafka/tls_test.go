@@ -69,7 +69,7 @@ func TestTLS(t *testing.T) {
 				return
 			}
 			waitFor(t, "the messages to be given up", func() bool { return p.Stats().Lost[Undelivered].Messages == 10 })
-			lines := append(logs.FilterMessage("Kafka broker does not take us").All(),
+			lines := append(logs.FilterMessage("Kafka broker refuses the connection").All(),
 				logs.FilterMessage("Kafka messages failed").All()...)
 			if len(lines) != 1 || lines[0].ContextMap()["class"] != "configuration" ||
 				!strings.Contains(fmt.Sprint(lines[0].ContextMap()["error"]), test.problem) {

@@ -12,20 +12,20 @@ import (
 )
 
 const (
-	// sayAfter is how long brokers may refuse messages before a line says so: an election takes less.
+	// sayAfter is how long brokers may refuse messages before this is logged: an election takes less.
 	sayAfter = 3 * time.Second
-	// downAfter is how long nothing may be delivered, though something fails, before Down says so.
+	// downAfter is how long nothing must be delivered, while there are failures, for Down to report it.
 	downAfter = 5 * time.Second
 )
 
 // trouble is why nothing is delivered at the moment. A delivery ends it.
 type trouble struct {
 	mu    sync.Mutex
-	cause error // the latest; nil: there is none
+	cause error // the latest; nil: no trouble
 	since time.Time
 }
 
-// note remembers the latest cause and returns since when there is one.
+// note remembers the latest cause and returns when the trouble began.
 func (t *trouble) note(cause error) (since time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -48,8 +48,8 @@ func (t *trouble) get() (cause error, since time.Time) {
 	return t.cause, t.since
 }
 
-// Down returns why messages wait and none was delivered for some seconds; nil if that is not so. It is safe for
-// concurrent use.
+// Down returns why messages are waiting and none was delivered for some seconds; nil if that is not the case. It is
+// safe for concurrent use.
 func (p *Producer) Down() error {
 	cause, since := p.trouble.get()
 	if cause == nil || time.Since(since) < downAfter {
@@ -61,10 +61,10 @@ func (p *Producer) Down() error {
 	return cause
 }
 
-// clientLog hears what franz-go tells nobody else: the answers of brokers to messages that it tries again itself.
+// clientLog receives what franz-go reports only in its log: the brokers' responses to messages that it retries itself.
 type clientLog struct{ p *Producer }
 
-// Level is the one at which franz-go describes each answer to a produce request.
+// Level is the level at which franz-go logs each response to a produce request.
 func (clientLog) Level() kgo.LogLevel { return kgo.LogLevelDebug }
 
 // Log looks for refused messages. The text is "topic[partition{retrying@offset,count(ERROR_NAME: its meaning)}]".
@@ -85,7 +85,7 @@ func (l clientLog) Log(_ kgo.LogLevel, message string, pairs ...any) {
 
 var refusal = regexp.MustCompile(`retrying@-?[0-9]+,[0-9]+\(([A-Z_]+): `)
 
-// errorNamed is Kafka's error of that name.
+// errorNamed returns Kafka's error with a name.
 func errorNamed(name string) error {
 	for code := int16(-1); code < 200; code++ {
 		var known *kerr.Error
@@ -96,7 +96,7 @@ func errorNamed(name string) error {
 	return errors.New(name)
 }
 
-// refused notes that a broker did not take messages, which franz-go will try again.
+// refused notes that a broker refused messages, which franz-go will retry.
 func (p *Producer) refused(err error) {
 	if since := p.trouble.note(err); time.Since(since) >= sayAfter {
 		p.counters.failed(err)

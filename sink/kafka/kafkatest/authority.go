@@ -28,7 +28,7 @@ type Authority struct {
 	serial int64
 }
 
-// NewAuthority returns an authority whose files are in a directory of the test.
+// NewAuthority returns an authority with its files in a directory of the test.
 func NewAuthority(t testing.TB) *Authority {
 	t.Helper()
 	a := &Authority{t: t, dir: t.TempDir()}
@@ -72,12 +72,12 @@ func (a *Authority) file(name string, blocks ...*pem.Block) string {
 	return path
 }
 
-// File is the authority's certificate.
+// File returns the path of the authority's certificate.
 func (a *Authority) File() string {
 	return a.file("ca.pem", &pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw})
 }
 
-// sign returns a certificate of that name that is valid until then, and its key.
+// sign returns a certificate with a name and an expiry time, and its key.
 func (a *Authority) sign(name string, until time.Time) ([]byte, *ecdsa.PrivateKey) {
 	a.t.Helper()
 	a.serial++
@@ -97,7 +97,7 @@ func (a *Authority) sign(name string, until time.Time) ([]byte, *ecdsa.PrivateKe
 	return der, key
 }
 
-// Pair writes a certificate and its key, the latter with a password where that is not empty.
+// Pair writes a certificate and its key, which is encrypted if the password is not empty.
 func (a *Authority) Pair(name string, until time.Time, password string) (certFile, keyFile string) {
 	a.t.Helper()
 	der, key := a.sign(name, until)
@@ -116,7 +116,7 @@ func (a *Authority) Pair(name string, until time.Time, password string) (certFil
 	return certFile, a.file(fmt.Sprintf("%s-%d.key", name, a.serial), block)
 }
 
-// Server is the TLS configuration of a broker of that name, which asks for a client certificate of the authority.
+// Server returns the TLS configuration of a broker with that name. It requires a client certificate of the authority.
 func (a *Authority) Server(name string, until time.Time) *tls.Config {
 	der, key := a.sign(name, until)
 	pool := x509.NewCertPool()
@@ -127,7 +127,7 @@ func (a *Authority) Server(name string, until time.Time) *tls.Config {
 	}
 }
 
-// Keystore writes a certificate and its key into one file, as a Kafka broker wants it.
+// Keystore writes a certificate and its key into one file, the form that a Kafka broker needs.
 func (a *Authority) Keystore(name string, until time.Time) string {
 	a.t.Helper()
 	der, key := a.sign(name, until)

@@ -1,4 +1,4 @@
-// Package kafkatest runs a real Apache Kafka broker for tests, and reads topics with kcat, a client that is not ours.
+// Package kafkatest runs a real Apache Kafka broker for tests, and reads topics with kcat, an independent client.
 package kafkatest
 
 import (
@@ -21,24 +21,24 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// The user that the broker lets in on its SASL listener, by PLAIN and by SCRAM-SHA-512.
+// The user for the broker's SASL listener, with PLAIN and SCRAM-SHA-512.
 const (
 	User     = "collector"
 	Password = "secret"
 )
 
-// Broker is one node of Kafka, broker and controller (KRaft), on 127.0.0.1. It stops with the test.
+// Broker is one Kafka node, broker and controller (KRaft), on 127.0.0.1. It stops with the test.
 type Broker struct {
-	Plaintext, SSL, SASL string // addresses: without anything, with mutual TLS, with TLS and a login
+	Plaintext, SSL, SASL string // addresses: unencrypted, with mutual TLS, with TLS and a login
 	Authority            *Authority
 
 	t         testing.TB
 	dir, libs string
 	command   *exec.Cmd
-	ended     chan struct{} // the process has
+	ended     chan struct{} // closed when the process has ended
 }
 
-// Start formats the broker's storage and starts it. Without the broker's libraries the test is skipped.
+// Start formats the broker's storage and starts it. If the broker's libraries are missing, the test is skipped.
 func Start(t testing.TB) *Broker {
 	t.Helper()
 	b := &Broker{t: t, dir: t.TempDir(), libs: os.Getenv("KAFKA_LIBS")}
@@ -91,7 +91,7 @@ func (b *Broker) writeProperties(controller string) {
 
 func (b *Broker) properties() string { return filepath.Join(b.dir, "server.properties") }
 
-// format makes the empty log of a new cluster, with the SCRAM user in it.
+// format creates the empty log of a new cluster, with the SCRAM user.
 func (b *Broker) format() {
 	b.t.Helper()
 	id := make([]byte, 16)
@@ -111,7 +111,7 @@ func (b *Broker) java(class string, arguments ...string) *exec.Cmd {
 	}, arguments...)...)
 }
 
-// Run starts the broker, also again, and returns when it answers.
+// Run starts or restarts the broker, and returns when it responds.
 func (b *Broker) Run() {
 	b.t.Helper()
 	output, err := os.OpenFile(filepath.Join(b.dir, "output"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -141,7 +141,8 @@ func (b *Broker) Run() {
 	}
 }
 
-// start starts the process on a thread of its own, with which the kernel would end it, whatever becomes of the test.
+// start starts the process from a locked thread: the kernel ends the process with the thread, whatever happens to the
+// test.
 func (b *Broker) start() error {
 	started := make(chan error)
 	command, ended := b.command, make(chan struct{})
@@ -158,10 +159,10 @@ func (b *Broker) start() error {
 	return <-started
 }
 
-// Stop ends the broker in good order.
+// Stop ends the broker gracefully.
 func (b *Broker) Stop() { b.end(syscall.SIGTERM) }
 
-// Kill ends it at once.
+// Kill ends it immediately.
 func (b *Broker) Kill() { b.end(syscall.SIGKILL) }
 
 func (b *Broker) end(sig syscall.Signal) {
@@ -184,7 +185,7 @@ func (b *Broker) client() *kgo.Client {
 	return client
 }
 
-// CreateTopic makes a topic of three partitions. Settings are name=value, such as max.message.bytes=1000.
+// CreateTopic creates a topic with three partitions. Settings are name=value, such as max.message.bytes=1000.
 func (b *Broker) CreateTopic(topic string, settings ...string) {
 	b.t.Helper()
 	client := b.client()
@@ -222,7 +223,7 @@ func freeAddress(t testing.TB) string {
 	return l.Addr().String()
 }
 
-// Consume returns all messages of the topic, each a line KEY|VALUE, as kcat reads them. Settings are librdkafka's.
+// Consume returns all messages of the topic as kcat reads them, each as a line KEY|VALUE. Settings are librdkafka's.
 func (b *Broker) Consume(t testing.TB, topic, address string, settings ...string) []string {
 	t.Helper()
 	arguments := []string{"-b", address, "-C", "-t", topic, "-o", "beginning", "-e", "-q", "-f", `%k|%s\n`}
