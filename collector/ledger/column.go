@@ -6,7 +6,7 @@ import (
 	"github.com/metranova/flow-collector/sink/tally"
 )
 
-// Stages are where on its way something is counted, in the order of the way.
+// The stages at which something is counted, in the order of a datagram's way.
 const (
 	Received   = exporter.StageReceived
 	Upstream   = exporter.StageUpstream
@@ -14,7 +14,7 @@ const (
 	Filter     = "filter"     // exporters that may not send
 	Connection = "connection" // TCP connections that ended or were refused, by reason
 	Overload   = "overload"   // sources that took more than their share while the collector was behind
-	Decode     = "decode"     // what could not be read, by reason
+	Decode     = "decode"     // what could not be decoded, by reason
 	Hold       = exporter.StageHold
 	SinkRows   = "sink" // rows, by what became of them
 )
@@ -24,7 +24,7 @@ const (
 	Taken       = "taken"
 	Found       = "found" // on disk, left by an earlier run
 	Delivered   = "delivered"
-	Spooled     = "spooled" // went to disk, and is delivered or lost later
+	Spooled     = "spooled" // written to disk, and delivered or lost later
 	Lost        = "lost"
 	Quarantined = "quarantined"
 )
@@ -32,14 +32,14 @@ const (
 // Column is one thing that is counted for every stream.
 type Column struct {
 	Stage   string
-	What    string // of Received, Upstream, Hold: what is counted; of SinkRows: the outcome
-	Reason  string // of Decode and of what a sink lost or quarantined
+	What    string // for Received, Upstream, Hold: what is counted; for SinkRows: the result
+	Reason  string // for Decode, and for what a sink lost or quarantined
 	Sink    string
-	Unit    string // exporter.SequenceUnit: the protocol's own, see SequenceUnit
-	Missing bool   // it is missing from the tables
+	Unit    string // exporter.SequenceUnit: the protocol's unit, see SequenceUnit
+	Missing bool   // what it counts is missing from the tables
 }
 
-// SequenceUnit is what the sequence numbers of a protocol count.
+// SequenceUnit returns what a protocol's sequence numbers count.
 func SequenceUnit(p flow.Protocol) string {
 	switch p {
 	case flow.NetFlowV5:
@@ -50,7 +50,7 @@ func SequenceUnit(p flow.Protocol) string {
 	return "datagrams"
 }
 
-// UnitOf is the unit of a column for a protocol.
+// UnitOf returns the unit of a column for a protocol.
 func (c *Column) UnitOf(p flow.Protocol) string {
 	if c.Unit == exporter.SequenceUnit {
 		return SequenceUnit(p)
@@ -58,13 +58,13 @@ func (c *Column) UnitOf(p flow.Protocol) string {
 	return c.Unit
 }
 
-// streamColumn is a column and how it is read.
+// streamColumn is a column of a stream and how its value is read.
 type streamColumn struct {
 	Column
 	read func(*exporter.Stream) uint64
 }
 
-// The places of the columns that this package itself looks at, in exporter.Counters.
+// The indexes in exporter.Counters of the columns that this package uses itself.
 const (
 	datagramsColumn = iota
 	bytesColumn
@@ -74,7 +74,7 @@ const (
 	samplesColumn
 )
 
-// streamColumns are what the decoder counts.
+// streamColumns returns the decoder's counters.
 func streamColumns() []streamColumn {
 	var all []streamColumn
 	for _, c := range exporter.Counters() {
@@ -89,13 +89,13 @@ func streamColumns() []streamColumn {
 	return all
 }
 
-// accountColumn is a column of a sink and how it is read.
+// accountColumn is a column of a sink and how its value is read.
 type accountColumn struct {
 	Column
 	read func(*tally.Account) uint64
 }
 
-// accountColumns are what a sink counts.
+// accountColumns returns a sink's counters.
 func accountColumns(s *Sink) []accountColumn {
 	add := func(what string, read func(*tally.Account) uint64) accountColumn {
 		return accountColumn{Column{Stage: SinkRows, What: what, Sink: s.Name, Unit: "rows"}, read}

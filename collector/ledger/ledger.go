@@ -1,11 +1,11 @@
-// Package ledger adds up what came from every exporter and what became of it, stage by stage, from counters that the
-// stages keep anyway. Nothing of it is on a datagram's way: it reads when it is asked.
+// Package ledger adds up what was received from every exporter and what became of it, stage by stage, from counters
+// that the stages keep anyway. It is not on a datagram's way: it reads the counters when it is asked.
 //
-// It balances. Of the datagrams that reached the machine, those that the kernel dropped, those that were refused, those
-// of sources that took more than their share, and those that are of no protocol are counted apart; every other one is
-// in the stream of its exporter, protocol and domain. Of the sets that waited for a template, each was recovered, was
-// given up (no_template), or waits. Of the records that were decoded, each is a row that is in a block in the making,
-// waits, is on disk, was delivered, quarantined or lost, at every sink.
+// The ledger balances. Datagrams that reached the machine and were dropped by the kernel, were refused, exceeded their
+// source's share, or are of no protocol are counted without a stream; every other datagram is in the stream of its
+// exporter, protocol and domain. A set that waited for a template was recovered, was given up (no_template), or is
+// waiting. A decoded record is one row at every sink: in the current block, waiting, on disk, delivered, quarantined or
+// lost.
 package ledger
 
 import (
@@ -23,23 +23,23 @@ import (
 	"github.com/metranova/flow-collector/sink/tally"
 )
 
-// Options say what is added up. The functions are called at every Update; nil: there is nothing of the kind.
+// Options are the sources of the counters. The functions are called at every Update; nil: there are no such counters.
 type Options struct {
 	Tables  func() []*exporter.Table
 	Sockets func() []Socket
 	Refused func() map[netip.Addr]uint64
-	// OverShare are the datagrams that workers dropped while the collector was behind, by source.
+	// OverShare returns the datagrams that workers dropped while the collector was behind, by source.
 	OverShare func() map[netip.Addr]uint64
-	// Connections are those that ended or were refused.
+	// Connections returns the connections that ended or were refused.
 	Connections func() map[stream.End]uint64
 	Sinks       []Sink
-	// MaxStreams is how many streams are told apart; all others are one. 0: 500.
+	// MaxStreams is how many streams have an account of their own; all others share one. 0: 500.
 	MaxStreams int
 }
 
 const defaultMaxStreams = 500
 
-// Socket are the counters of one socket.
+// Socket has the counters of one socket.
 type Socket struct {
 	listen.SocketStats
 	Worker int
@@ -49,10 +49,10 @@ type Socket struct {
 type Sink struct {
 	Name    string
 	Book    *tally.Book
-	Reasons []string // for which it loses rows or puts them aside
+	Reasons []string // the reasons why it loses or quarantines rows
 }
 
-// Ledger adds up. Its methods are safe for concurrent use.
+// Ledger adds up counters. It is safe for concurrent use.
 type Ledger struct {
 	o       Options
 	columns []Column
@@ -63,21 +63,21 @@ type Ledger struct {
 	books    []*source
 	accounts map[flow.StreamKey]*account
 	others   *account
-	waiting  map[flow.StreamKey]waiting // since the latest Minute, of streams among the others
-	apart    map[Apart]uint64           // what Minute has reported of them
+	waiting  map[flow.StreamKey]waiting // since the latest Minute, of streams without an account
+	reported map[Unattributed]uint64    // the part that Minute has reported
 }
 
-// account is what one stream has counted since it is told apart.
+// account has a stream's counts since the stream has an account of its own.
 type account struct {
 	counts   []uint64
 	reported []uint64  // by Minute
-	since    time.Time // when it was first told apart
-	active   time.Time // when a datagram of it was last counted
+	since    time.Time // when the account was opened
+	active   time.Time // when the latest datagram was counted
 }
 
-// mayGo reports whether another stream may be told apart instead: one that gave data may after a minute in place of one
-// that did not, and otherwise after as long a silence as the account was active, ten minutes at most. So a flood of
-// streams that come once hides the others for a minute.
+// mayGo reports whether another stream may take over the account. If the other one gave data and this one did not, it
+// may after one minute; otherwise after a silence as long as the account was active, at most ten minutes. So a flood of
+// streams that come once hides the others for one minute.
 func (a *account) mayGo(now time.Time, forData bool) bool {
 	if forData && !a.gave() {
 		return true
@@ -89,18 +89,19 @@ func (a *account) mayGo(now time.Time, forData bool) bool {
 // gave reports whether the stream has given data.
 func (a *account) gave() bool { return a.counts[recordsColumn] > 0 || a.counts[samplesColumn] > 0 }
 
-// waiting is what a stream that is not told apart has counted since the latest Minute.
+// waiting has the counts, since the latest Minute, of a stream without an account.
 type waiting struct {
 	bytes uint64
 	gave  bool
 }
 
-// New returns a ledger of what is to come.
+// New returns an empty ledger.
 func New(o Options) *Ledger {
 	o.MaxStreams = cmp.Or(o.MaxStreams, defaultMaxStreams)
 	l := &Ledger{
 		o: o, streams: streamColumns(), tables: map[*exporter.Table]*source{},
-		accounts: map[flow.StreamKey]*account{}, waiting: map[flow.StreamKey]waiting{}, apart: map[Apart]uint64{},
+		accounts: map[flow.StreamKey]*account{}, waiting: map[flow.StreamKey]waiting{},
+		reported: map[Unattributed]uint64{},
 	}
 	for i := range l.streams {
 		l.columns = append(l.columns, l.streams[i].Column)
@@ -120,19 +121,19 @@ func (l *Ledger) newAccount() *account {
 	return &account{counts: make([]uint64, len(l.columns)), reported: make([]uint64, len(l.columns))}
 }
 
-// Columns says what Series.Counts are. They must not be changed.
+// Columns describes Series.Counts. It must not be changed.
 func (l *Ledger) Columns() []Column { return l.columns }
 
-// Series are the counts of one stream; they only grow, as long as it is told apart.
+// Series are the counts of one stream. They only grow while the stream has an account.
 type Series struct {
-	Stream flow.StreamKey // the zero value: all that are not told apart
+	Stream flow.StreamKey // the zero value: all streams without an account
 	Counts []uint64       // in the order of Columns
 }
 
-// Others reports whether it is of all streams that are not told apart.
+// Others reports whether it is the series of all streams without an account.
 func (s *Series) Others() bool { return s.Stream == flow.StreamKey{} }
 
-// Series returns the counts of now.
+// Series returns the present counts.
 func (l *Ledger) Series() []Series {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -182,7 +183,7 @@ func (l *Ledger) update(now time.Time) {
 	}
 }
 
-// maxWaiting bounds the streams among the others that may be told apart next.
+// maxWaiting limits the streams that are candidates for an account.
 const maxWaiting = 1 << 14
 
 func (l *Ledger) wait(stream flow.StreamKey, by []uint64) {
@@ -195,7 +196,7 @@ func (l *Ledger) wait(stream flow.StreamKey, by []uint64) {
 	l.waiting[stream] = w
 }
 
-// account is that of a stream, or of the others where there is no room.
+// account returns the account of a stream, or that of the others if there is no free one.
 func (l *Ledger) account(stream flow.StreamKey, now time.Time) *account {
 	if a := l.accounts[stream]; a != nil {
 		return a
@@ -209,11 +210,12 @@ func (l *Ledger) account(stream flow.StreamKey, now time.Time) *account {
 	return a
 }
 
-// silence is for how long a stream is silent before another may take its place.
+// silence is how long a stream must be silent before another may take over its account.
 const silence = 10 * time.Minute
 
-// makeRoom lets streams go that may, for those among the others that gave data and sent most since the latest time.
-func (l *Ledger) makeRoom(now time.Time) {
+// evict closes accounts that may go, in favour of the streams without one that gave data and sent the most since the
+// last time.
+func (l *Ledger) evict(now time.Time) {
 	waiting := slices.SortedFunc(maps.Keys(l.waiting), func(a, b flow.StreamKey) int {
 		x, y := l.waiting[a], l.waiting[b]
 		if x.gave != y.gave {
@@ -238,7 +240,7 @@ func (l *Ledger) makeRoom(now time.Time) {
 	clear(l.waiting)
 }
 
-// Waiting returns how many rows of this run wait in memory or are on their way, by sink.
+// Waiting returns how many rows of this run are waiting in memory or in transit, by sink.
 func (l *Ledger) Waiting() map[string]uint64 {
 	all := map[string]uint64{}
 	for _, s := range l.o.Sinks {
@@ -248,23 +250,23 @@ func (l *Ledger) Waiting() map[string]uint64 {
 	return all
 }
 
-// Apart names what is counted of no stream: reason and, where it is known, from where.
-type Apart struct {
+// Unattributed identifies a counter that belongs to no stream: its stage and reason and, if known, its source.
+type Unattributed struct {
 	Stage, Reason, From string
 	Worker              int
 }
 
-// Apart returns what is counted of no stream: datagrams that the kernel dropped (from which socket; as the receive
-// buffer was full or as they came while the collector stopped), that were refused or dropped as overload (from which
-// source; "other" for those beyond the first few hundred), and of no protocol; and connections that ended or were
-// refused.
-func (l *Ledger) Apart() map[Apart]uint64 {
-	all := map[Apart]uint64{}
+// Unattributed returns the counters that belong to no stream: datagrams that the kernel dropped (by socket; because the
+// receive buffer was full, or because they came while the collector stopped), that were refused or dropped as overload
+// (by source; "other" for those beyond the first few hundred), or that are of no protocol; and connections that ended
+// or were refused.
+func (l *Ledger) Unattributed() map[Unattributed]uint64 {
+	all := map[Unattributed]uint64{}
 	if l.o.Sockets != nil {
 		for _, s := range l.o.Sockets() {
-			all[Apart{Kernel, "receive_buffer", s.Address, s.Worker}] += s.KernelDrops
+			all[Unattributed{Kernel, "receive_buffer", s.Address, s.Worker}] += s.KernelDrops
 			if s.Late > 0 {
-				all[Apart{Kernel, "stopping", s.Address, s.Worker}] += s.Late
+				all[Unattributed{Kernel, "stopping", s.Address, s.Worker}] += s.Late
 			}
 		}
 	}
@@ -277,7 +279,7 @@ func (l *Ledger) Apart() map[Apart]uint64 {
 			if source.IsValid() {
 				from = source.String()
 			}
-			all[Apart{stage, reason, from, 0}] += n
+			all[Unattributed{stage, reason, from, 0}] += n
 		}
 	}
 	bySource(Filter, "allowed_exporters", l.o.Refused)
@@ -288,14 +290,14 @@ func (l *Ledger) Apart() map[Apart]uint64 {
 			if end.Source.IsValid() {
 				from = end.Source.String()
 			}
-			all[Apart{Connection, string(end.Reason), from, 0}] += n
+			all[Unattributed{Connection, string(end.Reason), from, 0}] += n
 		}
 	}
 	if l.o.Tables != nil {
 		for _, t := range l.o.Tables() {
 			for _, r := range exporter.Reasons() {
 				if n := t.UnattributedCount(r); n > 0 {
-					all[Apart{Decode, r.String(), "", 0}] += n
+					all[Unattributed{Decode, r.String(), "", 0}] += n
 				}
 			}
 		}
@@ -303,18 +305,18 @@ func (l *Ledger) Apart() map[Apart]uint64 {
 	return all
 }
 
-// Other names what is not told apart.
+// Other is the name of everything that has no series of its own.
 const Other = "other"
 
 // Line is what was counted within a minute.
 type Line struct {
-	Stream   flow.StreamKey // with Exporter "other" or of no stream the zero value
-	Exporter string         // its address, "other", or "" where it is not known
+	Stream   flow.StreamKey // the zero value if Exporter is "other" or there is no stream
+	Exporter string         // its address, "other", or "" if unknown
 	Column
 	Count uint64
 }
 
-// Minute returns what was counted since it was last called, what is 0 left out.
+// Minute returns what was counted since its last call, without zeros.
 func (l *Ledger) Minute(now time.Time) []Line {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -332,22 +334,22 @@ func (l *Ledger) Minute(now time.Time) []Line {
 		report(key, key.Exporter.String(), l.accounts[key])
 	}
 	report(flow.StreamKey{}, Other, l.others)
-	for apart, n := range l.Apart() {
-		more := n - l.apart[apart]
+	for counter, n := range l.Unattributed() {
+		more := n - l.reported[counter]
 		if more == 0 {
 			continue
 		}
-		l.apart[apart] = n
-		line := Line{Exporter: apart.From, Count: more,
-			Column: Column{Stage: apart.Stage, Reason: apart.Reason, Unit: "datagrams", Missing: true}}
-		if apart.Stage == Connection {
-			line.Unit, line.Missing = "connections", stream.Reason(apart.Reason).Loses()
+		l.reported[counter] = n
+		line := Line{Exporter: counter.From, Count: more,
+			Column: Column{Stage: counter.Stage, Reason: counter.Reason, Unit: "datagrams", Missing: true}}
+		if counter.Stage == Connection {
+			line.Unit, line.Missing = "connections", stream.Reason(counter.Reason).Loses()
 		}
-		if apart.Stage == Kernel {
-			line.Exporter = "" // whose they were nobody knows
+		if counter.Stage == Kernel {
+			line.Exporter = "" // the exporter is unknown
 		}
 		lines = append(lines, line)
 	}
-	l.makeRoom(now)
+	l.evict(now)
 	return lines
 }

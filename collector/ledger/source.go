@@ -9,26 +9,25 @@ import (
 // reading is the state of one stream's counters.
 type reading struct {
 	stream flow.StreamKey
-	id     any // tells it from an earlier one of the same stream
+	id     any // distinguishes them from those of an earlier stream with the same key
 	counts []uint64
 }
 
-// source is what keeps counters of streams: a worker's table, or a sink's book. Streams that it has no room for it adds
-// up.
+// source keeps counters of streams: a worker's table, or a sink's book. It adds up streams that it has evicted.
 type source struct {
-	first  int // the place of its columns among all
-	read   func() (streams []reading, others []uint64)
-	before map[any][]uint64 // the greatest counts so far, by id
-	gone   []int64          // of those that are among the others now
-	others []int64          // the greatest of others less gone
+	first    int // index of its first column among all columns
+	read     func() (streams []reading, others []uint64)
+	before   map[any][]uint64 // the greatest counts so far, by id
+	evicted  []int64          // the counts of evicted streams, which are now in the source's others
+	reported []int64          // the high-water mark of others minus evicted
 }
 
-// update hands on how much every stream has grown, and all others together as the zero stream. A counter that falls, as
-// one does that turned out to have counted too much, stands still until it is at its greatest again.
+// update reports how much every stream has grown, and all others together as the zero stream. A counter that falls,
+// because it had counted too much, stands still until it exceeds its greatest value.
 func (s *source) update(grown func(stream flow.StreamKey, first int, by []uint64)) {
 	streams, others := s.read()
-	if s.gone == nil {
-		s.before, s.gone, s.others = map[any][]uint64{}, make([]int64, len(others)), make([]int64, len(others))
+	if s.evicted == nil {
+		s.before, s.evicted, s.reported = map[any][]uint64{}, make([]int64, len(others)), make([]int64, len(others))
 	}
 	now := make(map[any][]uint64, len(streams))
 	for _, r := range streams {
@@ -48,22 +47,22 @@ func (s *source) update(grown func(stream flow.StreamKey, first int, by []uint64
 	for id, counts := range s.before {
 		if _, there := now[id]; !there {
 			for i, n := range counts {
-				s.gone[i] += int64(n)
+				s.evicted[i] += int64(n)
 			}
 		}
 	}
 	s.before = now
 	by := make([]uint64, len(others))
 	for i, n := range others {
-		if rest := int64(n) - s.gone[i]; rest > s.others[i] {
-			by[i] = uint64(rest - s.others[i])
-			s.others[i] = rest
+		if rest := int64(n) - s.evicted[i]; rest > s.reported[i] {
+			by[i] = uint64(rest - s.reported[i])
+			s.reported[i] = rest
 		}
 	}
 	grown(flow.StreamKey{}, s.first, by)
 }
 
-// tableSource reads a worker's table. Those that made room are read first, see exporter.Table.Retired.
+// tableSource reads a worker's table. Evicted streams are read first, see exporter.Table.Retired.
 func tableSource(t *exporter.Table, columns []streamColumn) *source {
 	count := func(s *exporter.Stream) []uint64 {
 		counts := make([]uint64, len(columns))

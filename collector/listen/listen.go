@@ -1,6 +1,6 @@
-// Package listen receives datagrams from UDP sockets, many at a time, and hands them to workers.
+// Package listen receives datagrams from UDP sockets, many at a time, and passes them to workers.
 //
-// Every worker owns one socket of each address. The kernel steers all datagrams of one source address to the same
+// Every worker owns one socket for each address. The kernel steers all datagrams of one source address to the same
 // worker (steer.go), so what a worker learns of an exporter needs no lock and no sharing.
 package listen
 
@@ -13,18 +13,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Options say where to listen. Addresses has no useful zero value.
+// Options say where to listen. Addresses has no usable zero value.
 type Options struct {
-	// Addresses are host:port; an empty host is every address, IPv4 and IPv6.
+	// Addresses are host:port; an empty host means all addresses, IPv4 and IPv6.
 	Addresses []string
 	Workers   int // at least 1
-	// ReceiveBuffer is what each socket asks the kernel for, in bytes. 0: 64 MiB.
+	// ReceiveBuffer is the buffer that each socket requests from the kernel, in bytes. 0: 64 MiB.
 	ReceiveBuffer int
 	// Allowed are the exporters that may send; empty: all. Datagrams of others are counted as refused.
 	Allowed []netip.Prefix
-	// BufferSize is the room for one datagram. 0: 64 KiB, which is enough for any.
+	// BufferSize is the space for one datagram. 0: 64 KiB, which is enough for any.
 	BufferSize int
-	// Log gets a line where the kernel gives less than was asked for. nil: nobody.
+	// Log receives a line if the kernel grants less than requested. nil: nothing is logged.
 	Log *zap.Logger
 }
 
@@ -33,8 +33,8 @@ const (
 	maxDatagram          = 1 << 16
 )
 
-// Open binds the sockets of all workers. Where the kernel cannot steer by source address there is one worker only, and
-// one line says so. The error names the address that cannot be had.
+// Open binds the sockets of all workers. If the kernel cannot steer by source address, there is only one worker, and
+// this is logged. The error names the address that cannot be bound.
 func Open(o Options) ([]*Worker, error) {
 	o = o.withDefaults()
 	workers, err := open(o, o.Workers)
@@ -61,8 +61,8 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// open makes n workers. The sockets of an address are bound in the order of the workers: that is the order in which
-// steering numbers them.
+// open makes n workers. The sockets of an address are bound in the order of the workers, because steering numbers them
+// in that order.
 func open(o Options, n int) (workers []*Worker, err error) {
 	defer func() {
 		if err != nil {
@@ -80,7 +80,8 @@ func open(o Options, n int) (workers []*Worker, err error) {
 		}
 		workers = append(workers, w)
 	}
-	key := newSteeringKey() // one for all addresses: an exporter that uses several of them reaches one worker
+	// one key for all addresses, so that an exporter that uses several of them reaches one worker
+	key := newSteeringKey()
 	for i, text := range o.Addresses {
 		address, err := parseAddress(text)
 		if err != nil {
@@ -102,15 +103,15 @@ func open(o Options, n int) (workers []*Worker, err error) {
 					return workers, fmt.Errorf("%w: %v", errNoSteering, err)
 				}
 			}
-			// A port that the kernel chose is the other workers' too.
+			// If the kernel chose the port, the other workers must use the same.
 			address = address.withPort(s.port)
 		}
 	}
 	return workers, nil
 }
 
-// probe fails where another program has the address: with SO_REUSEPORT a second collector would get half of the
-// datagrams instead of an error.
+// probe fails if another program has the address. Otherwise, with SO_REUSEPORT, a second collector would silently get
+// half of the datagrams.
 func probe(a address, o Options) error {
 	s, err := openSocket(a, o, 1, false)
 	if err != nil {

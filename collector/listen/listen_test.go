@@ -215,7 +215,7 @@ func TestSmallReceiveBufferIsReported(t *testing.T) {
 	if unix.SetsockoptInt(s, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 1<<30) == nil {
 		t.Skip("the kernel gives any receive buffer here (CAP_NET_ADMIN)")
 	}
-	if len(lines) != 1 || !strings.Contains(fmt.Sprint(lines[0].ContextMap()["mend"]), "net.core.rmem_max=1073741824") {
+	if len(lines) != 1 || !strings.Contains(fmt.Sprint(lines[0].ContextMap()["fix"]), "net.core.rmem_max=1073741824") {
 		t.Errorf("logged %v, want one line that names net.core.rmem_max", lines)
 	}
 }

@@ -12,7 +12,7 @@ import (
 	_ "github.com/metranova/flow-collector/sink/linuxonly"
 )
 
-// batchDatagrams is how many datagrams one system call takes.
+// batchDatagrams is how many datagrams one system call receives.
 const batchDatagrams = 64
 
 // controlSpace holds a timespec and a 32-bit counter, each behind a header (unix(7), CMSG_SPACE).
@@ -26,7 +26,7 @@ type mmsghdr struct {
 }
 
 // ring is the memory of one worker's receive calls: for every datagram a buffer, a source address and control data. It
-// is laid out once; the kernel writes into it.
+// is allocated once; the kernel writes into it.
 type ring struct {
 	messages  [batchDatagrams]mmsghdr
 	vectors   [batchDatagrams]unix.Iovec
@@ -37,14 +37,14 @@ type ring struct {
 	datagrams [batchDatagrams]exporter.Datagram
 }
 
-// apart is what lies between buffers. Buffers that begin at multiples of a large power of two would push each other out
-// of the processor's caches, as their beginnings may lie in few places there only.
-const apart = 23 * 64
+// bufferStagger is padding that keeps buffers from sharing cache sets: buffers 64 KiB apart would compete for the same
+// sets of the L1 and L2 caches.
+const bufferStagger = 23 * 64
 
 func newRing(size int) *ring {
-	r := &ring{size: size, buffers: make([]byte, batchDatagrams*(size+apart))}
+	r := &ring{size: size, buffers: make([]byte, batchDatagrams*(size+bufferStagger))}
 	for i := range r.messages {
-		r.vectors[i].Base = &r.buffers[i*(size+apart)]
+		r.vectors[i].Base = &r.buffers[i*(size+bufferStagger)]
 		r.vectors[i].SetLen(size)
 		h := &r.messages[i].header
 		h.Name = (*byte)(unsafe.Pointer(&r.names[i]))
@@ -55,8 +55,8 @@ func newRing(size int) *ring {
 	return r
 }
 
-// receive takes what fd holds, up to atOnce datagrams (at most 64), without waiting: Go's scheduler need not know of
-// the call.
+// receive receives up to atOnce datagrams (at most 64) from fd, without blocking, so that Go's scheduler need not know
+// of the call.
 func (r *ring) receive(fd, atOnce int) (int, error) {
 	for i := range r.messages[:atOnce] {
 		h := &r.messages[i].header
@@ -72,10 +72,10 @@ func (r *ring) receive(fd, atOnce int) (int, error) {
 	return int(n), nil
 }
 
-// datagram is the i-th message without its control data.
+// datagram returns the i-th message without its control data.
 func (r *ring) datagram(i int) exporter.Datagram {
 	m := &r.messages[i]
-	start := i * (r.size + apart)
+	start := i * (r.size + bufferStagger)
 	length := min(int(m.length), r.size)
 	return exporter.Datagram{
 		Payload:   r.buffers[start : start+length : start+length],
@@ -84,7 +84,7 @@ func (r *ring) datagram(i int) exporter.Datagram {
 	}
 }
 
-// source reads a socket address; the port is in network byte order in memory.
+// source reads a socket address; in memory the port is in network byte order.
 func source(name *unix.RawSockaddrInet6) netip.AddrPort {
 	port := binary.BigEndian.Uint16((*[2]byte)(unsafe.Pointer(&name.Port))[:])
 	if name.Family == unix.AF_INET {
@@ -94,7 +94,7 @@ func source(name *unix.RawSockaddrInet6) netip.AddrPort {
 	return netip.AddrPortFrom(unmapped(netip.AddrFrom16(name.Addr)), port)
 }
 
-// control reads the receive time into d and returns the kernel's count of dropped datagrams, if it is there.
+// control reads the receive time into d. It returns the kernel's count of dropped datagrams, if there is one.
 func (r *ring) control(i int, d *exporter.Datagram) (overflow uint32, found bool) {
 	data := r.controls[i][:min(int(r.messages[i].header.Controllen), controlSpace)]
 	for len(data) >= unix.SizeofCmsghdr {

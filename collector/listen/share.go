@@ -10,26 +10,26 @@ import (
 	"time"
 )
 
-// Share decides whose datagrams a worker drops while it is behind, or what its rows go to: those of the sources that
-// took most of its time lately. Sources that have given records in more than one second are judged each by itself. All
-// others share one budget and, within it, are judged by a hash of their address, so that forged sources cost the others
-// no more than one source does, however many they are.
+// Share decides which datagrams a worker drops while it, or the memory for its rows, is overloaded: those of the
+// sources that took most of its recent time. A source that has given records in more than one second is judged
+// individually. All others share one budget and, within it, are judged by a hash of their address, so that any number
+// of forged sources cost the rest no more than one source does.
 //
-// It belongs to the worker's goroutine; Dropped is safe anywhere. It allocates nothing but for the first sources that
-// it counts apart, and its memory is fixed: some 150 KiB.
+// It belongs to the worker's goroutine; Dropped is safe for concurrent use. It allocates only for the first sources
+// that it counts individually, and its memory is fixed: some 150 KiB.
 type Share struct {
 	key     [2]uint64
 	known   [knownSets][knownWays]knownSource
 	others  [otherBuckets]bucket
-	budget  float32 // what all others took
+	budget  float32 // cost of all unknown sources
 	halved  time.Duration
 	leveled time.Duration
-	second  uint32    // of the latest begin, to tell in how many seconds a source gave records
-	mean    float32   // of what a datagram takes, in nanoseconds
-	scratch []float32 // of level
+	second  uint32    // of the latest begin, to count in how many seconds a source gave records
+	mean    float32   // of the cost of a datagram, in nanoseconds
+	scratch []float32 // for level
 	levels  levels    // in force
-	pressed float64   // by what rows go to, as if the receive buffer were so full
-	latest  struct {  // where the latest source is kept: datagrams of one often come together
+	pressed float64   // as if the receive buffer were this full, because of the memory for rows
+	latest  struct {  // the latest source's entries, because consecutive datagrams are often of one source
 		source netip.Addr
 		known  *knownSource
 		bucket *bucket
@@ -38,61 +38,61 @@ type Share struct {
 	dropped sourceCounts
 }
 
-// knownSource is one that has given records.
+// knownSource is a source that has given records.
 type knownSource struct {
 	addr   sourceAddr
-	cost   float32 // nanoseconds that it took lately: halved every second
+	cost   float32 // recent cost in nanoseconds: halved every second
 	seen   uint32  // the second in which it last gave a record
-	tenure uint16  // in how many seconds it did; 0: the place is free
+	tenure uint16  // in how many seconds it did; 0: the entry is free
 }
 
-// bucket are the sources with one hash that are not known.
+// bucket holds the unknown sources with the same hash.
 type bucket struct {
 	cost float32
-	// The source of which most datagrams were dropped, and by how many more than others', found as a majority vote.
+	// The source with most of the dropped datagrams, and its lead over others, found by majority vote.
 	most  sourceAddr
 	votes uint32
 }
 
 // levels are the costs above which datagrams are dropped.
 type levels struct {
-	each  float32 // of a source, and of the others' budget
-	other float32 // of a bucket while the budget is above each
+	each  float32 // for one source, and for the budget of unknown sources
+	other float32 // for a bucket while the budget is above each
 }
 
 var unlimited = levels{float32(math.Inf(1)), float32(math.Inf(1))}
 
 const (
 	knownSets, knownWays = 1024, 4
-	// otherBuckets are few, so that some hundred datagrams of forged sources, which may be expensive, are in all of
-	// them.
+	// otherBuckets is small, so that a few hundred expensive datagrams of forged sources reach all of them.
 	otherBuckets = 128
 
-	// behindFill is how full a receive buffer is when a worker is behind: sources may keep most of the time that they
-	// took. From urgentFill to a full buffer this falls to none.
+	// behindFill is how full a receive buffer is when a worker counts as behind: sources may then use most of their
+	// recent time. From urgentFill to a full buffer this falls to zero.
 	behindFill, urgentFill = 0.6, 0.8
 	mostKept               = 0.9
 	pressFull              = 0.75
-	// knownTenure is in how many seconds a source has given records before it is judged by itself.
+	// knownTenure is in how many seconds a source must give records before it is judged individually.
 	knownTenure = 2
 	halfLife    = time.Second
-	// levelEvery is how long levels are in force, as working them out takes some microseconds for each hundred sources.
+	// levelEvery is how long levels stay in force, because computing them takes some microseconds for each hundred
+	// sources.
 	levelEvery = 2 * time.Millisecond
-	// silentFor is after how many seconds without a record a source has its place no more.
+	// silentFor is after how many seconds without a record a source loses its entry.
 	silentFor = 600
-	// namedAfter is how many dropped datagrams a source without records has before it is counted apart.
+	// namedAfter is how many datagrams of a source without records must be dropped before it is counted individually.
 	namedAfter = 64
 )
 
-// What a datagram can take at most, whatever was measured: time in which the worker had no core, or handed over a
-// block, is no fault of its source.
+// The most that a datagram is charged, whatever was measured: if the worker lost its core or flushed a block meanwhile,
+// the source is not to blame.
 const (
 	mostForDatagram = 20_000 // nanoseconds
 	mostForByte     = 60
 	mostForRecord   = 3_000
 )
 
-// NewShare returns a share that knows no source.
+// NewShare returns a share without known sources.
 func NewShare() *Share {
 	return &Share{
 		key: [2]uint64{rand.Uint64(), rand.Uint64()}, levels: unlimited,
@@ -100,8 +100,8 @@ func NewShare() *Share {
 	}
 }
 
-// begin is called before datagrams of a socket are judged: now is a running time, fill how full the socket's receive
-// buffer is, from 0 to 1.
+// begin is called before datagrams of a socket are judged. now is a monotonic time; fill is how full the socket's
+// receive buffer is, from 0 to 1.
 func (s *Share) begin(now time.Duration, fill float64) {
 	s.second = uint32(now/time.Second) + 1
 	if now-s.halved >= halfLife {
@@ -119,8 +119,8 @@ func (s *Share) begin(now time.Duration, fill float64) {
 	}
 }
 
-// Press says how full the memory is where rows wait, from 0 to 1, when there is no other place for them. Above
-// pressFull datagrams are dropped as if the worker were behind: else rows of all sources alike would be lost there.
+// Press reports how full the memory for waiting rows is, from 0 to 1, if they cannot go anywhere else. Above pressFull
+// datagrams are dropped as if the worker were behind; otherwise rows of all sources would be lost alike.
 func (s *Share) Press(full float64) {
 	s.pressed = 0
 	if full > pressFull {
@@ -128,11 +128,11 @@ func (s *Share) Press(full float64) {
 	}
 }
 
-// Charge takes note of what a datagram of size bytes took, and of how many records it gave.
+// Charge records the cost of a datagram of size bytes, and how many records it gave.
 func (s *Share) Charge(from netip.Addr, took time.Duration, size, records int) {
 	most := mostForDatagram + mostForByte*size + mostForRecord*records
 	cost := float32(min(int(took), most))
-	// It rises fast and falls slowly: a flood of expensive datagrams comes among others.
+	// The mean rises fast and falls slowly, because the expensive datagrams of a flood are mixed with others.
 	if cost > s.mean {
 		s.mean += (cost - s.mean) / 16
 	} else {
@@ -160,19 +160,19 @@ func (s *Share) Charge(from netip.Addr, took time.Duration, size, records int) {
 	}
 }
 
-// separate has a source judged by itself. What its bucket took goes with it: most of that is the source's, if it is
-// much.
+// separate makes a source judged individually. The cost of its bucket goes with it: if that is high, most of it is the
+// source's.
 func (s *Share) separate(at *knownSource, b *bucket) {
 	at.cost = b.cost
 	s.budget = max(0, s.budget-b.cost)
 	b.cost = 0
 }
 
-// judged reports whether a source is judged by itself. A source that gave one record may be forged, and the next one
+// judged reports whether a source is judged individually. A source that gave one record may be forged, and the next one
 // another.
 func (x *knownSource) judged() bool { return x != nil && x.tenure >= knownTenure }
 
-// admits reports whether a datagram is worked on; one that is not is counted.
+// admits reports whether a datagram is processed; one that is not is counted.
 func (s *Share) admits(from netip.Addr) bool {
 	if s.levels == unlimited {
 		return true
@@ -197,8 +197,8 @@ func (s *Share) admits(from netip.Addr) bool {
 	return false
 }
 
-// Dropped returns how many datagrams were dropped, by source; those of the sources that are not counted apart are under
-// the zero address.
+// Dropped returns how many datagrams were dropped, by source; sources that are not counted individually are under the
+// zero address.
 func (s *Share) Dropped() map[netip.Addr]uint64 { return s.dropped.counts() }
 
 // find sets latest to a source.
@@ -226,14 +226,14 @@ func addressOf(a netip.Addr) sourceAddr {
 	return sourceAddr{binary.NativeEndian.Uint64(b[:8]), binary.NativeEndian.Uint64(b[8:])}
 }
 
-// hash is unknown outside of this process: nobody can choose sources that have one hash.
+// hash is unpredictable outside this process, so that nobody can choose sources with equal hashes.
 func (s *Share) hash(a sourceAddr) uint64 {
 	high, low := bits.Mul64(a[0]^s.key[0], a[1]^s.key[1])
 	return high ^ low
 }
 
-// join gives a place to a source with its first record. It takes a free one, or that of a source that gave records in
-// one second only; nil if there is none.
+// join gives an entry to a source with its first record: a free one, or that of a source that gave records in one
+// second only; nil if there is none.
 func (s *Share) join(a sourceAddr) *knownSource {
 	set := &s.known[s.hash(a)%knownSets]
 	at := &set[0]
@@ -251,7 +251,7 @@ func (s *Share) join(a sourceAddr) *knownSource {
 	return at
 }
 
-// halve lets the past count half, and frees the places of sources that fell silent.
+// halve halves all costs, and frees the entries of silent sources.
 func (s *Share) halve() {
 	for i := range s.known {
 		for j := range s.known[i] {
@@ -269,7 +269,7 @@ func (s *Share) halve() {
 	s.latest.bucket = nil
 }
 
-// setLevels sets the levels at which the sources together keep a part of the time that they took.
+// setLevels sets the levels at which all sources together keep a part of their recent time.
 func (s *Share) setLevels(keep float64) {
 	costs, sum := s.scratch[:0], float64(0)
 	add := func(cost float32) {
@@ -296,12 +296,12 @@ func (s *Share) setLevels(keep float64) {
 	s.levels.other = level(costs, sum, float64(s.levels.each))
 }
 
-// level returns the height at which costs are to be cut so that no more than target of their sum is left.
+// level returns the limit to which costs must be cut so that their sum is at most target.
 func level(costs []float32, sum, target float64) float32 {
 	if target >= sum {
 		return float32(math.Inf(1))
 	}
-	// What is below an even share of target leaves the rest of it to the others, whose even share grows.
+	// A cost below an even share of target leaves the rest of that share to the others, whose even share grows.
 	even := target / float64(len(costs))
 	for {
 		left, above := target, 0
@@ -323,7 +323,7 @@ func level(costs []float32, sum, target float64) float32 {
 	}
 }
 
-// vote counts a dropped datagram, and reports whether its source is to be counted apart.
+// vote counts a dropped datagram, and reports whether its source is to be counted individually.
 func (b *bucket) vote(a sourceAddr) bool {
 	switch {
 	case b.most == a:
@@ -337,8 +337,8 @@ func (b *bucket) vote(a sourceAddr) bool {
 	return false
 }
 
-// batch is how many datagrams to read at once: as many as take some milliseconds, so that the receive buffers are
-// looked at in time and a socket does not wait long for its turn.
+// batch returns how many datagrams to read at once: as many as take a few milliseconds, so that receive buffers are
+// checked in time and no socket waits long for its turn.
 func (s *Share) batch() int {
 	const atOnce = float32(5 * time.Millisecond)
 	if s.mean*batchDatagrams <= atOnce {

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// address is a socket address: an invalid IP stands for every address of both families.
+// address is a socket address: an invalid IP means all addresses of both families.
 type address struct {
 	ip   netip.Addr
 	port uint16
@@ -65,18 +65,19 @@ type socket struct {
 	fd     int
 	name   string
 	port   uint16
-	short  bool // the receive buffer is smaller than asked for
-	buffer int  // what the kernel gives for datagrams, in bytes
+	short  bool // the receive buffer is smaller than requested
+	buffer int  // bytes that the kernel grants for datagrams
 
-	drops   atomic.Uint64 // datagrams that the kernel dropped; the lower half is the kernel's own counter, see advance
-	stopped atomic.Uint64 // drops at the time of refuseAll; what is above it came after the stop. noStop: not yet
-	settled bool          // the worker has caught up with it once since the start, or had the time to
+	drops atomic.Uint64 // datagrams that the kernel dropped; the lower half is the kernel's own counter, see advance
+	// drops at the time of refuseAll; everything above it was dropped after the stop. noStop: not yet
+	stopped atomic.Uint64
+	settled bool // the worker has caught up with it once since the start, or had the time to
 }
 
-// noStop is the value of stopped while the socket takes datagrams.
+// noStop is the value of stopped while the socket receives datagrams.
 const noStop = math.MaxUint64
 
-// openSocket binds a socket. With report set, a receive buffer smaller than asked for is logged.
+// openSocket binds a socket. With report, a receive buffer smaller than requested is logged.
 func openSocket(a address, o Options, group int, report bool) (*socket, error) {
 	family, sa := a.sockaddr()
 	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
@@ -103,7 +104,7 @@ func openSocket(a address, o Options, group int, report bool) (*socket, error) {
 	return s, nil
 }
 
-// bindError says what to do about the usual failures.
+// bindError adds what to do about common failures.
 func bindError(err error) error {
 	switch {
 	case errors.Is(err, unix.EADDRINUSE):
@@ -142,7 +143,7 @@ func (s *socket) set(family int, a address, group int) error {
 	return nil
 }
 
-// readName learns the port that the kernel chose where none was asked for.
+// readName reads the port that the kernel chose, if none was given.
 func (s *socket) readName(a address) error {
 	sa, err := unix.Getsockname(s.fd)
 	if err != nil {
@@ -162,8 +163,8 @@ func (s *socket) readName(a address) error {
 	return nil
 }
 
-// enlarge asks for the receive buffer, by force where that is allowed. The kernel counts its own overhead too and
-// doubles what is asked for, so half of what it reports is what holds datagrams.
+// enlarge requests the receive buffer, by force if that is permitted. The kernel counts its own overhead and doubles
+// the request, so half of what it reports is for datagrams.
 func (s *socket) enlarge(o Options, report bool) {
 	if unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, o.ReceiveBuffer) != nil {
 		_ = unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, o.ReceiveBuffer)
@@ -174,7 +175,7 @@ func (s *socket) enlarge(o Options, report bool) {
 	if s.short && report {
 		o.Log.Warn("the kernel gives a smaller receive buffer than asked for; bursts may be dropped",
 			zap.Int("asked", o.ReceiveBuffer), zap.Int("got", got/2),
-			zap.String("mend", fmt.Sprintf("sysctl -w net.core.rmem_max=%d", o.ReceiveBuffer)),
+			zap.String("fix", fmt.Sprintf("sysctl -w net.core.rmem_max=%d", o.ReceiveBuffer)),
 			zap.String("now", "net.core.rmem_max="+readSysctl("/proc/sys/net/core/rmem_max")))
 	}
 }
@@ -187,27 +188,27 @@ func readSysctl(path string) string {
 	return strings.TrimSpace(string(data))
 }
 
-// refuseAll has the kernel drop what comes from now on, so that the socket can be read until it is empty however fast
-// exporters send. What it drops from now on is counted apart: those datagrams came after the stop.
+// refuseAll makes the kernel drop everything from now on, so that the socket can be read until it is empty however fast
+// exporters send. These drops are counted separately, as they came after the stop.
 func (s *socket) refuseAll() {
 	refuse := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K}
 	program := unix.SockFprog{Len: 1, Filter: &refuse}
 	s.updateDrops()
 	before := s.drops.Load()
-	// reading ends a little later without it
+	// without it reading ends a little later
 	_ = unix.SetsockoptSockFprog(s.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &program)
 	s.stopped.Store(before)
 }
 
-// memory is what SO_MEMINFO tells of a socket.
+// memory has the values of SO_MEMINFO for a socket.
 type memory struct {
-	queued, room uint32 // bytes of the receive buffer in use, with the kernel's overhead, and how many there are
+	queued, room uint32 // bytes in use and available in the receive buffer, including the kernel's overhead
 	drops        uint32 // datagrams dropped since the socket was opened; wraps at 2^32
 }
 
-// readMemory asks for SO_MEMINFO (Linux 4.12). It costs some 200 ns.
+// readMemory reads SO_MEMINFO (Linux 4.12). It costs some 200 ns.
 func readMemory(fd int) (memory, bool) {
-	var values [unix.SK_MEMINFO_DROPS + 1]uint32 // by SK_MEMINFO_* of linux/sock_diag.h
+	var values [unix.SK_MEMINFO_DROPS + 1]uint32 // indexed by SK_MEMINFO_* of linux/sock_diag.h
 	size := uint32(unsafe.Sizeof(values))
 	_, _, errno := unix.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_MEMINFO,
 		uintptr(unsafe.Pointer(&values)), uintptr(unsafe.Pointer(&size)), 0)
@@ -218,8 +219,8 @@ func readMemory(fd int) (memory, bool) {
 		true
 }
 
-// fill returns which share of the receive buffer is in use. The kernel frees memory in portions of up to a quarter of
-// the buffer, so the true share may be that much less.
+// fill returns which part of the receive buffer is in use. The kernel frees memory in portions of up to a quarter of
+// the buffer, so the true part may be smaller by that much.
 func (s *socket) fill() float64 {
 	m, ok := readMemory(s.fd)
 	if !ok || m.room == 0 {
@@ -228,16 +229,16 @@ func (s *socket) fill() float64 {
 	return float64(m.queued) / float64(m.room)
 }
 
-// updateDrops reads the kernel's counter. A kernel that cannot be asked tells it with each datagram, see ring.control.
+// updateDrops reads the kernel's counter. A kernel without SO_MEMINFO sends it with each datagram, see ring.control.
 func (s *socket) updateDrops() {
 	if m, ok := readMemory(s.fd); ok {
 		s.advance(m.drops)
 	}
 }
 
-// advance takes the kernel's counter of dropped datagrams. It may be called by several goroutines and with counts that
-// are older than one already seen: the counter comes with datagrams (SO_RXQ_OVFL, as of when the datagram was queued)
-// and when it is asked for (SO_MEMINFO). It wraps at 2^32.
+// advance adds the kernel's counter of dropped datagrams. It is safe for concurrent use and ignores counts older than
+// the latest: the counter comes with datagrams (SO_RXQ_OVFL, as of when the datagram was queued) and on request
+// (SO_MEMINFO). It wraps at 2^32.
 func (s *socket) advance(count uint32) {
 	for {
 		before := s.drops.Load()
@@ -248,7 +249,7 @@ func (s *socket) advance(count uint32) {
 	}
 }
 
-// dropped returns how many datagrams had no room in the receive buffer, and how many came after the stop.
+// dropped returns how many datagrams found the receive buffer full, and how many came after the stop.
 func (s *socket) dropped() (overflow, late uint64) {
 	all := s.drops.Load()
 	overflow = min(all, s.stopped.Load())

@@ -6,10 +6,10 @@ import (
 	"sync/atomic"
 )
 
-// maxCounted bounds the sources that are counted apart: what is dropped may come from any address.
+// maxCounted limits the sources that are counted individually, because dropped datagrams may have any address.
 const maxCounted = 256
 
-// sourceCounts counts dropped datagrams by source. Its worker writes it; anyone may read it.
+// sourceCounts counts dropped datagrams by source. Its worker writes it; it may be read concurrently.
 type sourceCounts struct {
 	bySource map[netip.Addr]*atomic.Uint64
 	shown    atomic.Pointer[map[netip.Addr]*atomic.Uint64]
@@ -22,7 +22,7 @@ func (r *sourceCounts) add(source netip.Addr) {
 		n = &r.others
 	}
 	if n == nil {
-		// Readers have the map that was: it is replaced whole.
+		// Readers keep the old map: it is replaced as a whole.
 		all := maps.Clone(r.bySource)
 		if all == nil {
 			all = map[netip.Addr]*atomic.Uint64{}
@@ -35,10 +35,10 @@ func (r *sourceCounts) add(source netip.Addr) {
 	n.Add(1)
 }
 
-// addOther counts a datagram of a source that is not to be counted apart.
+// addOther counts a datagram of a source that is not counted individually.
 func (r *sourceCounts) addOther() { r.others.Add(1) }
 
-// counts returns the counts so far; those of sources that are not counted apart are under the zero address.
+// counts returns the counts so far; sources that are not counted individually are under the zero address.
 func (r *sourceCounts) counts() map[netip.Addr]uint64 {
 	all := map[netip.Addr]uint64{}
 	if shown := r.shown.Load(); shown != nil {

@@ -13,10 +13,10 @@ import (
 // Offsets for packet loads relative to the network header (linux/filter.h, SKF_NET_OFF).
 const networkHeader = 0xfff00000
 
-// steeringKey makes it unknown outside of this process which sources share a worker: who can choose source addresses
-// could otherwise send all of them to the worker of one exporter. The multipliers are odd.
+// steeringKey makes it unpredictable which sources share a worker. Otherwise anyone who can choose source addresses
+// could send everything to one exporter's worker. The multipliers are odd.
 type steeringKey struct {
-	words      [4]uint32 // multipliers of the words of an IPv6 address
+	words      [4]uint32 // multipliers for the words of an IPv6 address
 	mask       uint32
 	multiplier [2]uint32
 }
@@ -36,7 +36,7 @@ func newSteeringKey() steeringKey {
 
 // steer makes the kernel choose a socket of fd's SO_REUSEPORT group by the datagram's source address and the key alone,
 // so that an exporter that sends from several ports reaches one worker. The group's sockets are numbered in the order
-// of their bind.
+// in which they were bound.
 func steer(fd, sockets int, key steeringKey) error {
 	program, err := bpf.Assemble(steering(uint32(sockets), key))
 	if err != nil {
@@ -81,8 +81,8 @@ func steering(sockets uint32, key steeringKey) []bpf.Instruction {
 	return append(program, spread...)
 }
 
-// mix turns the word in A into a number below sockets: two rounds of multiplying, and of folding the upper bits onto
-// the lower ones between them, so that neighbouring addresses spread whatever the key.
+// mix turns the word in A into a number below sockets: two rounds of multiplication, with the upper bits folded onto
+// the lower ones in between, so that neighbouring addresses spread for any key.
 func mix(sockets uint32, key steeringKey) []bpf.Instruction {
 	return []bpf.Instruction{
 		bpf.ALUOpConstant{Op: bpf.ALUOpXor, Val: key.mask},

@@ -17,8 +17,8 @@ import (
 	"github.com/metranova/flow-collector/decoder/exporter"
 )
 
-// Worker receives on one socket of each address. Receive belongs to one goroutine; Close and Stats may be called
-// anywhere.
+// Worker receives on one socket for each address. Receive belongs to one goroutine; Close and Stats are safe for
+// concurrent use.
 type Worker struct {
 	sockets []*socket
 	wake    int // an eventfd that ends a wait
@@ -26,13 +26,13 @@ type Worker struct {
 	allowed atomic.Pointer[bart.Lite] // nil: all may send
 	ring    *ring
 	poll    []unix.PollFd
-	next    int  // the socket to look at first: the one behind the socket that was read last
-	some    bool // the latest read had datagrams
+	next    int  // index of the socket to try first: the one after the socket that was read last
+	some    bool // the latest read returned datagrams
 	more    bool // a read of the latest call may have left some
 	pause   unix.Timespec
 	buffer  int // the smallest receive buffer of the sockets, in bytes
 
-	open  sync.Mutex // held while sockets are asked for their drops, or closed
+	open  sync.Mutex // held while the sockets' drops are read, or the sockets closed
 	freed bool
 
 	datagrams, bytes, truncated, refused atomic.Uint64
@@ -44,13 +44,14 @@ type Worker struct {
 
 // Stats are a worker's counters since it was opened.
 type Stats struct {
-	Datagrams, Bytes uint64 // handed on
+	Datagrams, Bytes uint64 // passed on
 	KernelDrops      uint64 // dropped by the kernel because the receive buffer was full
 	Late             uint64 // dropped by the kernel because they came after Close
-	Truncated        uint64 // handed on, but longer than the room for them
+	Truncated        uint64 // passed on, but longer than the buffer
 	Refused          uint64 // from exporters that may not send
-	OverShare        uint64 // dropped while the collector was behind, as their source had taken more than its share
-	ShortBuffer      bool   // the kernel gives a smaller receive buffer than asked for
+	// dropped while the collector was behind, because their source had taken more than its share
+	OverShare   uint64
+	ShortBuffer bool // the kernel grants a smaller receive buffer than requested
 }
 
 // ErrClosed is what Receive returns after Close.
@@ -67,7 +68,7 @@ func newWorker(o Options) (*Worker, error) {
 	return w, nil
 }
 
-// Allow says which exporters may send from now on; none: all may.
+// Allow sets which exporters may send from now on; none: all may.
 func (w *Worker) Allow(prefixes []netip.Prefix) {
 	if len(prefixes) == 0 {
 		w.allowed.Store(nil)
@@ -88,7 +89,7 @@ func (w *Worker) add(s *socket) {
 	w.poll = append(w.poll, unix.PollFd{Fd: int32(s.fd), Events: unix.POLLIN})
 }
 
-// Addresses returns where the worker listens, with the ports that were chosen.
+// Addresses returns where the worker listens, with the actual ports.
 func (w *Worker) Addresses() []string {
 	names := make([]string, len(w.sockets))
 	for i, s := range w.sockets {
@@ -97,10 +98,10 @@ func (w *Worker) Addresses() []string {
 	return names
 }
 
-// Receive waits for datagrams, at most for timeout, and returns up to 64 of one socket; none if the time is over or if
-// none of those that came is to be worked on. Sockets take turns: while one is full, each of the others is looked at
+// Receive waits for datagrams, at most for timeout, and returns up to 64 of one socket. It returns none at the timeout,
+// or if none of those received is to be processed. Sockets take turns: while one is full, each of the others is tried
 // between two of its reads. The datagrams are valid until the next call. After Close it returns what the sockets still
-// hold, then ErrClosed. Any other error is for good.
+// hold, then ErrClosed. Any other error is permanent.
 func (w *Worker) Receive(timeout time.Duration) ([]exporter.Datagram, error) {
 	if w.more {
 		w.more = false
@@ -124,8 +125,8 @@ func (w *Worker) Receive(timeout time.Duration) ([]exporter.Datagram, error) {
 	return datagrams, err
 }
 
-// readInTurn reads one socket after the other, beginning with the one whose turn it is, until one has datagrams. With
-// polled set it leaves out those of which the latest poll says that they have none.
+// readInTurn reads one socket after the other, starting with the next in turn, until one has datagrams. With polled it
+// skips sockets that had none in the latest poll.
 func (w *Worker) readInTurn(polled bool) ([]exporter.Datagram, error) {
 	first := w.next
 	for i := range w.sockets {
@@ -147,25 +148,25 @@ func (w *Worker) ready() bool {
 	return slices.ContainsFunc(w.poll[1:], func(p unix.PollFd) bool { return p.Revents != 0 })
 }
 
-// gatherFor is how long datagrams gather in the kernel when there are few: each wake-up costs as much as some of them.
+// gatherFor is how long datagrams accumulate in the kernel if there are few, because each wake-up costs as much as
+// several datagrams.
 const gatherFor = time.Millisecond
 
-// gatherBuffer is the least receive buffer that holds what can come meanwhile, in bytes: 1 ms of 25 Gbit/s.
+// gatherBuffer is the least receive buffer that can hold what arrives meanwhile, in bytes: 1 ms at 25 Gbit/s.
 const gatherBuffer = 4 << 20
 
-// gather waits a moment after datagrams that did not fill the ring, so that the next call finds more of them. Go's
-// scheduler is not told: of a goroutine that is in a system call it would look every 20 µs whether that lasts, which
-// took as much of the core at 100,000 flows a second as decoding them. So what has to stop all goroutines, the garbage
-// collector, waits for this one a millisecond at most.
+// gather sleeps up to 1 ms by RawSyscall after a read that did not fill the ring, so that datagrams accumulate. The P
+// stays bound on purpose: entersyscall would wake sysmon every 20 µs, which took as much CPU time at 100,000 flows a
+// second as decoding them. A GC stop-the-world waits at most that 1 ms.
 func (w *Worker) gather() {
 	if w.some && w.buffer >= gatherBuffer {
-		// cut short by a signal it does no harm
+		// a signal may cut it short, which is harmless
 		_, _, _ = unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&w.pause)), 0, 0)
 	}
 	w.some = false
 }
 
-// read takes what a socket holds, without waiting.
+// read receives what a socket holds, without waiting.
 func (w *Worker) read(s *socket) ([]exporter.Datagram, error) {
 	atOnce := w.share.batch()
 	n, err := w.ring.receive(s.fd, atOnce)
@@ -182,11 +183,11 @@ func (w *Worker) read(s *socket) ([]exporter.Datagram, error) {
 	return w.collect(s, n), nil
 }
 
-// startup is for how long a worker may be behind after its start: what came before it first read is no flood.
+// startup is how long a worker may be behind after its start: datagrams from before its first read are not a flood.
 const startup = 10 * time.Second
 
-// judge tells the share how far the worker is behind with a socket that gave as many datagrams as it was asked for, or
-// fewer.
+// judge tells the share how far behind the worker is, after a read that did or did not return as many datagrams as
+// requested.
 func (w *Worker) judge(s *socket, full bool) {
 	fill, now := 0.0, time.Since(w.opened)
 	if full {
@@ -201,8 +202,8 @@ func (w *Worker) judge(s *socket, full bool) {
 	w.share.begin(now, fill)
 }
 
-// isTransient is for errors after which a socket can be read again: there is nothing to read, a signal came, memory is
-// short, or the kernel reports an ICMP answer to a datagram that was sent.
+// isTransient matches errors after which a socket can be read again: nothing to read, a signal, a shortage of memory,
+// or an ICMP error for a datagram that was sent.
 func isTransient(err error) bool {
 	var errno unix.Errno
 	if !errors.As(err, &errno) {
@@ -218,15 +219,15 @@ func isTransient(err error) bool {
 	return false
 }
 
-// pauseAfter waits a moment where memory is short: the next call would fail at once, and keep a core busy.
+// pauseAfter waits a moment if memory is short: otherwise the next call would fail immediately, and keep a core busy.
 func pauseAfter(err error) {
 	if errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.ENOMEM) {
 		time.Sleep(gatherFor)
 	}
 }
 
-// collect turns the first n messages of the ring into datagrams, without those that are refused or of sources that took
-// more than their share.
+// collect turns the first n messages of the ring into datagrams, without those that are refused or whose source has
+// exceeded its share.
 func (w *Worker) collect(s *socket, n int) []exporter.Datagram {
 	kept := w.ring.datagrams[:0]
 	var bytes, truncated, refused uint64
@@ -261,7 +262,7 @@ func (w *Worker) collect(s *socket, n int) []exporter.Datagram {
 	return kept
 }
 
-// Stats returns the counters. What the kernel dropped is as of now: its sockets are asked.
+// Stats returns the counters. The kernel's drops are read now.
 func (w *Worker) Stats() Stats {
 	stats := Stats{
 		Datagrams: w.datagrams.Load(), Bytes: w.bytes.Load(),
@@ -301,7 +302,7 @@ func (s *Stats) add(o Stats) {
 
 // SocketStats are the counters of one socket.
 type SocketStats struct {
-	Address     string // as Addresses
+	Address     string // as in Addresses
 	KernelDrops uint64 // as in Stats
 	Late        uint64
 }
@@ -317,8 +318,7 @@ func (w *Worker) Sockets() []SocketStats {
 	return all
 }
 
-// updateDrops asks the kernel what it dropped on each socket. After Free the counters are those of the last moment
-// before.
+// updateDrops reads what the kernel dropped on each socket. After Free the counters keep their last values.
 func (w *Worker) updateDrops() {
 	w.open.Lock()
 	defer w.open.Unlock()
@@ -330,19 +330,19 @@ func (w *Worker) updateDrops() {
 	}
 }
 
-// Refusals returns how many datagrams were refused, by source; those of sources beyond the first few hundred are under
-// the zero address.
+// Refusals returns how many datagrams were refused, by source; sources beyond the first few hundred are under the zero
+// address.
 func (w *Worker) Refusals() map[netip.Addr]uint64 { return w.refusals.counts() }
 
-// OverShare returns how many datagrams were dropped while the collector was behind, by source; those of sources that
-// are not counted apart are under the zero address.
+// OverShare returns how many datagrams were dropped while the collector was behind, by source; sources that are not
+// counted individually are under the zero address.
 func (w *Worker) OverShare() map[netip.Addr]uint64 { return w.share.Dropped() }
 
-// Share is what the worker's pipeline tells of what datagrams take: without it all sources are the same.
+// Share is where the worker's pipeline reports the cost of datagrams: without that all sources are equal.
 func (w *Worker) Share() *Share { return w.share }
 
-// Close ends a wait, takes no more datagrams from the kernel, and makes Receive return ErrClosed once those that had
-// come before are read.
+// Close ends a wait, makes the kernel drop new datagrams, and makes Receive return ErrClosed once all earlier ones are
+// read.
 func (w *Worker) Close() {
 	if !w.closed.CompareAndSwap(false, true) {
 		return
@@ -359,7 +359,7 @@ func (w *Worker) Close() {
 	_, _ = unix.Write(w.wake, one[:])
 }
 
-// Free gives the sockets back, after Receive has returned ErrClosed. The counters stay.
+// Free closes the sockets, after Receive has returned ErrClosed. The counters stay.
 func (w *Worker) Free() {
 	w.updateDrops()
 	w.open.Lock()
@@ -374,5 +374,5 @@ func (w *Worker) Free() {
 	_ = unix.Close(w.wake)
 }
 
-// unmapped returns a source address as everything else wants it: IPv4 as IPv4, no zone.
+// unmapped returns a source address in the common form: IPv4 as IPv4, no zone.
 func unmapped(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }

@@ -6,7 +6,7 @@ import (
 	"github.com/metranova/flow-collector/collector/ledger"
 )
 
-// connections collects what is known of TCP connections.
+// connections collects the counters of TCP connections.
 type connections struct {
 	o                     Options
 	open, accepted, ended *prometheus.Desc
@@ -16,7 +16,7 @@ func newConnections(o Options) *connections {
 	return &connections{
 		o:        o,
 		open:     desc("connections", "TCP connections of exporters that are open.", "transport"),
-		accepted: desc("connections_accepted_total", "TCP connections that exporters opened."),
+		accepted: desc("connections_accepted_total", "TCP connections that were accepted."),
 		ended: desc("connections_ended_total", "TCP connections that ended or were refused, by reason.", "reason",
 			"source"),
 	}

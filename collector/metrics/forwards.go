@@ -6,7 +6,7 @@ import (
 	"github.com/metranova/flow-collector/collector/forward"
 )
 
-// forwards collects what went to other collectors, and what did not.
+// forwards collects the counters of forwarding.
 type forwards struct {
 	stats      func() []forward.Stats
 	sent, lost *prometheus.Desc
@@ -15,7 +15,7 @@ type forwards struct {
 func newForwards(o Options) *forwards {
 	return &forwards{
 		stats: o.Forward,
-		sent:  desc("forwarded_datagrams_total", "Datagrams that were sent on to another collector.", "target"),
+		sent:  desc("forwarded_datagrams_total", "Datagrams that were forwarded to another collector.", "target"),
 		lost: desc("forward_dropped_datagrams_total", "Datagrams that another collector did not get, by reason.",
 			"target", "reason"),
 	}

@@ -23,7 +23,7 @@ flow_collector_forward_dropped_datagrams_total{reason="other_family",target="192
 flow_collector_forward_dropped_datagrams_total{reason="refused",target="192.0.2.1:2055"} 2
 flow_collector_forward_dropped_datagrams_total{reason="too_long",target="192.0.2.1:2055"} 0
 flow_collector_forward_dropped_datagrams_total{reason="unreachable",target="192.0.2.1:2055"} 0
-# HELP flow_collector_forwarded_datagrams_total Datagrams that were sent on to another collector.
+# HELP flow_collector_forwarded_datagrams_total Datagrams that were forwarded to another collector.
 # TYPE flow_collector_forwarded_datagrams_total counter
 flow_collector_forwarded_datagrams_total{target="192.0.2.1:2055"} 7
 `

@@ -1,5 +1,6 @@
-// Package metrics shows Prometheus what the collector counts. Everything is read when Prometheus asks; nothing of it is
-// on a datagram's way. How many series there are is bounded by the ledger, which tells so many exporters apart.
+// Package metrics exports the collector's counters to Prometheus. Everything is read during a scrape; nothing of it is
+// on a datagram's way. The number of series is bounded by the ledger, which limits the exporters with series of their
+// own.
 package metrics
 
 import (
@@ -22,21 +23,21 @@ import (
 
 const namespace = "flow_collector"
 
-// Options say where the numbers come from. nil: there is nothing of the kind.
+// Options are the sources of the numbers. nil: there are none of this kind.
 type Options struct {
 	Ledger   *ledger.Ledger
 	Tables   func() []*exporter.Table
 	Sinks    func() ([]Sink, []Spool)
 	Forward  func() []forward.Stats
 	Snapshot *atomic.Pointer[enrich.Snapshot]
-	// Connections are those over TCP; their Open is nil where there are none.
+	// Connections returns the counters of TCP connections; their Open is nil if TCP is not used.
 	Connections func() stream.Stats
 	// Routing is what is known of routes; false: routes are off.
 	Routing func() (Routing, bool)
 	// MetadataCurrent is when the snapshot was last seen to be what the tables say; zero: never.
 	MetadataCurrent func() time.Time
 
-	// StoreRestarts is how often the local store was started again; nil: there is none.
+	// StoreRestarts returns how often the local store was restarted; nil: there is none.
 	StoreRestarts func() uint64
 
 	Version string
@@ -47,26 +48,26 @@ type Options struct {
 type Sink struct {
 	Name         string
 	QueueBytes   int64
-	Retries      uint64    // attempts after which another followed
+	Retries      uint64    // failed attempts that were repeated
 	LastDelivery time.Time // zero: none yet
 }
 
-// Spool is the state of what waits on disk.
+// Spool is the state of the data on disk.
 type Spool struct {
 	Sink          string
 	Bytes, Limit  int64 // of the files
 	Entries, Rows uint64
-	Oldest        time.Time // when what waits for longest came there; zero: nothing waits
+	Oldest        time.Time // when the oldest waiting entry was written; zero: none waits
 }
 
-// Metrics gathers. It is safe for concurrent use.
+// Metrics collects the metrics. It is safe for concurrent use.
 type Metrics struct {
 	registry *prometheus.Registry
 	inserts  *prometheus.HistogramVec
 	log      *zap.Logger
 }
 
-// New registers everything.
+// New registers all metrics.
 func New(o Options) *Metrics {
 	m := &Metrics{registry: prometheus.NewRegistry(), log: o.Log}
 	if m.log == nil {
@@ -74,11 +75,11 @@ func New(o Options) *Metrics {
 	}
 	m.inserts = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Namespace: namespace, Name: "insert_duration_seconds",
-		Help:    "How long attempts to insert a block took, by their outcome.",
-		Buckets: prometheus.ExponentialBuckets(0.005, 2.5, 12), // to 2 minutes
+		Help:    "Duration of attempts to insert a block, by result.",
+		Buckets: prometheus.ExponentialBuckets(0.005, 2.5, 12), // up to 2 minutes
 	}, []string{"sink", "outcome"})
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
-		Namespace: namespace, Name: "build_info", Help: "Always 1; the labels say what runs.",
+		Namespace: namespace, Name: "build_info", Help: "Always 1; the labels describe the program.",
 		ConstLabels: prometheus.Labels{"version": o.Version, "goversion": runtime.Version()},
 	})
 	info.Set(1)
@@ -89,7 +90,7 @@ func New(o Options) *Metrics {
 	return m
 }
 
-// Inserted notes an attempt to insert a block.
+// Inserted records an attempt to insert a block.
 func (m *Metrics) Inserted(sink string, took time.Duration, err error) {
 	outcome := "stored"
 	if err != nil {
@@ -98,7 +99,7 @@ func (m *Metrics) Inserted(sink string, took time.Duration, err error) {
 	m.inserts.WithLabelValues(sink, outcome).Observe(took.Seconds())
 }
 
-// Handler answers Prometheus.
+// Handler returns the handler for Prometheus.
 func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorLog: zap.NewStdLog(m.log), EnableOpenMetrics: true,
 		MaxRequestsInFlight: 4})

@@ -6,7 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// state collects what waits, and how much metadata there is.
+// state collects the state of sinks, spools and metadata.
 type state struct {
 	o Options
 
@@ -18,20 +18,20 @@ type state struct {
 func newState(o Options) *state {
 	return &state{
 		o:            o,
-		queueBytes:   desc("sink_queue_bytes", "Encoded rows that wait in memory or are on their way.", "sink"),
-		retries:      desc("sink_retries_total", "Attempts that failed and were followed by another.", "sink"),
-		lastDelivery: desc("sink_last_delivery_timestamp_seconds", "When the sink last stored something.", "sink"),
+		queueBytes:   desc("sink_queue_bytes", "Encoded rows that are waiting in memory or in transit.", "sink"),
+		retries:      desc("sink_retries_total", "Failed attempts that were repeated.", "sink"),
+		lastDelivery: desc("sink_last_delivery_timestamp_seconds", "Time of the sink's latest delivery.", "sink"),
 		spoolBytes:   desc("spool_bytes", "Size of the spool's files.", "sink"),
-		spoolLimit: desc("spool_limit_bytes", "How large the spool's files may get before the oldest is dropped.",
+		spoolLimit: desc("spool_limit_bytes", "Limit of the spool's files, beyond which the oldest is dropped.",
 			"sink"),
-		spoolEntries: desc("spool_entries", "Blocks that wait on disk.", "sink"),
-		spoolRows:    desc("spool_rows", "Rows that wait on disk.", "sink"),
+		spoolEntries: desc("spool_entries", "Blocks on disk that wait for delivery.", "sink"),
+		spoolRows:    desc("spool_rows", "Rows on disk that wait for delivery.", "sink"),
 		oldest: desc("spool_oldest_age_seconds",
-			"For how long the oldest block on disk has waited; 0: none waits.", "sink"),
+			"Age of the oldest block on disk; 0: none waits.", "sink"),
 		metadataAge: desc("metadata_age_seconds",
-			"For how long the metadata in use was not compared with the tables."),
+			"Time since the metadata in use was compared with the tables."),
 		storeRestarts: desc("store_restarts_total",
-			"How often the local store was started again because it had ended by itself."),
+			"Restarts of the local store after it had ended by itself."),
 		metadata: desc("metadata_records", "Records and prefixes of the metadata in use.", "kind"),
 	}
 }

@@ -10,24 +10,25 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-// streamLabels name a stream: of all that the ledger does not tell apart exporter is "other" and the rest is empty.
+// streamLabels identify a stream. For all streams without an account of their own, exporter is "other" and the rest is
+// empty.
 var streamLabels = []string{"exporter", "protocol", "domain"}
 
-// streams collects what the ledger counts of each exporter, and what is known of it now.
+// streams collects the ledger's counters of each exporter, and its present state.
 type streams struct {
 	o     Options
-	metas []columnMetric // by the ledger's columns
+	metas []columnMetric // one for each column of the ledger
 
 	drops, refused, overload, unreadable *prometheus.Desc
 	lastSeen, skew, rate, missing        *prometheus.Desc
 	known, waiting, tracked, evicted     *prometheus.Desc
 }
 
-// columnMetric is what a column of the ledger is to Prometheus.
+// columnMetric is the metric of a column of the ledger.
 type columnMetric struct {
 	desc   *prometheus.Desc
-	labels func(s *ledger.Series) []string // behind those of the stream
-	always bool                            // also while it is 0
+	labels func(s *ledger.Series) []string // in addition to those of the stream
+	always bool                            // exported even while it is 0
 }
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
@@ -44,19 +45,19 @@ func newStreams(o Options) *streams {
 			"Datagrams of exporters that may not send (listen.allowed_exporters).", "source"),
 		overload: desc("overload_dropped_datagrams_total",
 			"Datagrams dropped while the collector was behind, of sources that took more than their share.", "source"),
-		unreadable: desc("unattributed_datagrams_total", "Datagrams that are of no exporter's stream.", "reason"),
-		lastSeen:   desc("exporter_last_seen_timestamp_seconds", "When a datagram last came.", streamLabels...),
+		unreadable: desc("unattributed_datagrams_total", "Datagrams that belong to no exporter's stream.", "reason"),
+		lastSeen:   desc("exporter_last_seen_timestamp_seconds", "Time of the latest datagram.", streamLabels...),
 		skew: desc("exporter_clock_skew_seconds",
-			"How much later a datagram came than its header says it was sent.", streamLabels...),
+			"Delay of the latest datagram after the time in its header.", streamLabels...),
 		rate: desc("exporter_sampling_interval_packets",
-			"One in how many packets is sampled, of the latest record.", append(streamLabels, "source")...),
-		missing: desc("exporter_missing_templates", "Templates that data sets wait for, or waited for in vain.",
+			"Sampling rate of the latest record: one in N packets.", append(streamLabels, "source")...),
+		missing: desc("exporter_missing_templates", "Templates that data sets wait for, or waited for and never got.",
 			streamLabels...),
-		known:   desc("exporter_known_templates", "Templates that are known.", streamLabels...),
-		waiting: desc("sink_waiting_rows", "Rows that wait in memory or are on their way.", "sink"),
-		tracked: desc("exporter_streams", "Streams (exporter, protocol, observation domain) that are kept."),
+		known:   desc("exporter_known_templates", "Known templates.", streamLabels...),
+		waiting: desc("sink_waiting_rows", "Rows that are waiting in memory or in transit.", "sink"),
+		tracked: desc("exporter_streams", "Streams (exporter, protocol, observation domain) in memory."),
 		evicted: desc("exporter_streams_evicted_total",
-			"Streams that were evicted because there are more than are kept."),
+			"Streams that were evicted because there were too many."),
 	}
 	errors := desc("decode_errors_total", "What could not be decoded, by reason, in the unit of the reason.",
 		append(streamLabels, "reason", "unit")...)
@@ -92,7 +93,7 @@ func newStreams(o Options) *streams {
 	return s
 }
 
-// unit is that of a column; streams that are not told apart are of several protocols.
+// unit returns a column's unit; the streams without an account of their own are of several protocols.
 func unit(c *ledger.Column, s *ledger.Series) string {
 	if s.Others() {
 		return ""
@@ -115,9 +116,9 @@ func (s *streams) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (s *streams) Collect(ch chan<- prometheus.Metric) {
-	apart := map[flow.StreamKey]bool{}
+	named := map[flow.StreamKey]bool{}
 	for _, series := range s.o.Ledger.Series() {
-		apart[series.Stream] = !series.Others()
+		named[series.Stream] = !series.Others()
 		for i, n := range series.Counts {
 			m := &s.metas[i]
 			if n > 0 || m.always && !series.Others() {
@@ -126,7 +127,7 @@ func (s *streams) Collect(ch chan<- prometheus.Metric) {
 			}
 		}
 	}
-	for a, n := range s.o.Ledger.Apart() {
+	for a, n := range s.o.Ledger.Unattributed() {
 		switch a.Stage {
 		case ledger.Kernel:
 			ch <- prometheus.MustNewConstMetric(s.drops, prometheus.CounterValue, float64(n), a.From,
@@ -142,7 +143,7 @@ func (s *streams) Collect(ch chan<- prometheus.Metric) {
 	for sink, n := range s.o.Ledger.Waiting() {
 		ch <- prometheus.MustNewConstMetric(s.waiting, prometheus.GaugeValue, float64(n), sink)
 	}
-	s.exporters(ch, apart)
+	s.exporters(ch, named)
 }
 
 func labels(s *ledger.Series) []string {
@@ -156,9 +157,9 @@ func streamValues(key flow.StreamKey) []string {
 	return []string{key.Exporter.String(), key.Protocol.String(), strconv.FormatUint(uint64(key.Domain), 10)}
 }
 
-// exporters collects what is known of the streams that are told apart. One that several workers know is shown as the
-// one that heard it last does.
-func (s *streams) exporters(ch chan<- prometheus.Metric, apart map[flow.StreamKey]bool) {
+// exporters collects the state of the streams with an account of their own. If several workers have a stream, the one
+// that received from it last is shown.
+func (s *streams) exporters(ch chan<- prometheus.Metric, named map[flow.StreamKey]bool) {
 	if s.o.Tables == nil {
 		return
 	}
@@ -168,7 +169,7 @@ func (s *streams) exporters(ch chan<- prometheus.Metric, apart map[flow.StreamKe
 		evicted += t.Evicted()
 		for _, stream := range t.Streams() {
 			all++
-			if l := latest[stream.Key]; apart[stream.Key] && (l == nil || l.LastSeen.Load() < stream.LastSeen.Load()) {
+			if l := latest[stream.Key]; named[stream.Key] && (l == nil || l.LastSeen.Load() < stream.LastSeen.Load()) {
 				latest[stream.Key] = stream
 			}
 		}
@@ -181,7 +182,7 @@ func (s *streams) exporters(ch chan<- prometheus.Metric, apart map[flow.StreamKe
 			ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, append(values, more...)...)
 		}
 		gauge(s.lastSeen, float64(stream.LastSeen.Load())/1e9)
-		if key.Protocol != flow.SFlow5 { // whose datagrams have no time
+		if key.Protocol != flow.SFlow5 { // its datagrams have no time
 			gauge(s.skew, float64(stream.ClockSkewMs.Load())/1e3)
 		}
 		if stream.Records.Load() > 0 {

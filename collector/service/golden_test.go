@@ -25,7 +25,7 @@ import (
 	"github.com/metranova/flow-collector/sink/golden"
 )
 
-// Every capture of the reference gives the rows that the reference chain wrote, but for its defects that are mended
+// Every capture of the reference gives the rows that the reference chain wrote, but for its defects that are corrected
 // here.
 func TestGoldenRows(t *testing.T) {
 	golden := golden.Reference(t, "golden")
@@ -110,7 +110,7 @@ func loadGolden(t *testing.T, s *service, dir string) {
 	s.snapshot.Store(snapshot)
 }
 
-// compareRows compares with the expected rows, mended, by the reference's own rules.
+// compareRows compares with the expected rows, corrected, by the reference's own rules.
 func compareRows(t *testing.T, golden, name string, rows []byte) {
 	t.Helper()
 	expected := filepath.Join(golden, name+".fixed.jsonl")
@@ -118,14 +118,14 @@ func compareRows(t *testing.T, golden, name string, rows []byte) {
 		expected = filepath.Join(golden, name+".jsonl")
 	}
 	dir := t.TempDir()
-	mended, got := filepath.Join(dir, "expected.jsonl"), filepath.Join(dir, "rows.jsonl")
-	if err := os.WriteFile(mended, mendRows(t, name, expected), 0o644); err != nil {
+	corrected, got := filepath.Join(dir, "expected.jsonl"), filepath.Join(dir, "rows.jsonl")
+	if err := os.WriteFile(corrected, correctRows(t, name, expected), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(got, withoutSFlowLabels(t, rows), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	arguments := []string{filepath.Join(golden, "compare.py"), mended, got}
+	arguments := []string{filepath.Join(golden, "compare.py"), corrected, got}
 	if strings.Contains(name, "sflow") || name == "sfprobe" || slices.Contains(wrongTimes, name) {
 		arguments = append(arguments, "--arrival")
 	}
@@ -176,8 +176,8 @@ var legitimateExtra = map[string]string{
 // ipfixprobe's elements and takes the export time (Q29), and in synth-nf9 it is 49 days off (Q8).
 var wrongTimes = []string{"ipfix-probe", "synth-nf9"}
 
-// mendRows returns the expected rows without the reference's defects that the .fixed.jsonl files still have.
-func mendRows(t *testing.T, name, path string) []byte {
+// correctRows returns the expected rows without the reference's defects that the .fixed.jsonl files still have.
+func correctRows(t *testing.T, name, path string) []byte {
 	t.Helper()
 	file, err := os.Open(path)
 	if err != nil {

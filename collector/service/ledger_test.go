@@ -196,7 +196,7 @@ func (b *bench) balances() {
 	}
 	// Datagrams: received = dropped by the kernel + refused + of no protocol + of each exporter.
 	datagrams := uint64(0)
-	for _, n := range b.s.ledger.Apart() {
+	for _, n := range b.s.ledger.Unattributed() {
 		datagrams += n
 	}
 	for name, e := range all {
@@ -296,8 +296,8 @@ func TestLedgerBalances(t *testing.T) {
 	})
 	first.worker.Finish()
 	first.balances()
-	apart := first.s.ledger.Apart()
-	for what, want := range map[ledger.Apart]uint64{
+	apart := first.s.ledger.Unattributed()
+	for what, want := range map[ledger.Unattributed]uint64{
 		{Stage: ledger.Filter, Reason: "allowed_exporters", From: "127.8.0.1"}: uint64(len(v5)),
 		{Stage: ledger.Decode, Reason: "unknown_version"}:                      1,
 		{Stage: ledger.Decode, Reason: "truncated"}:                            2,

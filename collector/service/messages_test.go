@@ -83,7 +83,7 @@ type messageSums struct {
 }
 
 // summedMessages are messages by all of their keys, in their order, and values but for times and counters.
-func summedMessages(t *testing.T, lines []string, mend func(map[string]any)) map[string]*messageSums {
+func summedMessages(t *testing.T, lines []string, fix func(map[string]any)) map[string]*messageSums {
 	t.Helper()
 	all := map[string]*messageSums{}
 	for _, line := range lines {
@@ -91,7 +91,7 @@ func summedMessages(t *testing.T, lines []string, mend func(map[string]any)) map
 		if err := json.Unmarshal([]byte(line), &m); err != nil {
 			t.Fatalf("%v: %s", err, line)
 		}
-		mend(m)
+		fix(m)
 		key := strings.Join(keysInOrder(t, line), " ")
 		sums := messageSums{times: [][2]float64{{seconds(t, m, "timestamp_start"), seconds(t, m, "timestamp_end")}}}
 		sums.packets, _ = m["packets"].(float64)

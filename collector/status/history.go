@@ -1,5 +1,5 @@
-// Package status gathers what the collector and its exporters do right now: rates and losses of the last minutes, what
-// the store has of them, and the verdicts on both. It reads counters that others write and is on nobody's way.
+// Package status collects the present state of the collector and its exporters: rates and losses of the last minutes,
+// the store's view of them, and the verdicts on both. It reads counters that others write and is on no datagram's way.
 package status
 
 import (
@@ -12,8 +12,8 @@ import (
 	"github.com/metranova/flow-collector/decoder/exporter"
 )
 
-// How often the counters are looked at, and how far back they are remembered: rates are those of a minute, losses those
-// of ten minutes, and the course of all flows is that of an hour. A stream costs some 3 KB.
+// How often the counters are sampled, and how far back samples are kept: rates cover a minute, losses ten minutes, and
+// the graph of all flows an hour. A stream costs some 3 KB.
 const (
 	Every       = 5 * time.Second
 	rateSamples = 12
@@ -22,20 +22,20 @@ const (
 	hourSamples = int(time.Hour / Every)
 )
 
-// Totals are counters of the collector as a whole since its start.
+// Totals are counters of the whole collector since its start.
 type Totals struct {
 	Datagrams, Bytes, Records uint64 // of all streams
 	verdict.CollectorCounts
 }
 
-// History remembers counters of the past. It is safe for concurrent use.
+// History keeps past values of counters. It is safe for concurrent use.
 type History struct {
 	mu      sync.Mutex
 	started time.Time
 	streams map[*exporter.Stream]*past
 	totals  ring[totalsAt]
-	own     ring[ownAt]   // what the sockets dropped, a sample a minute, as far back as losses go
-	flows   ring[float64] // a second, of each interval
+	own     ring[ownAt]   // drops by sockets: a sample a minute, as far back as losses go
+	flows   ring[float64] // per second, for each interval
 	latest  totalsAt
 	swept   time.Time
 }
@@ -51,7 +51,7 @@ type totalsAt struct {
 	Totals
 }
 
-// past is what a stream's counters were.
+// past has earlier values of a stream's counters.
 type past struct {
 	rates  ring[rateAt]
 	losses ring[countsAt]
@@ -77,7 +77,7 @@ func NewHistory(started time.Time) *History {
 	return h
 }
 
-// Sample notes what the counters are now.
+// Sample records the present values.
 func (h *History) Sample(now time.Time, streams []*exporter.Stream, t Totals) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -99,7 +99,7 @@ func (h *History) Sample(now time.Time, streams []*exporter.Stream, t Totals) {
 		h.own.push(ownAt{now, t.ownDrops()}, lossSamples+1)
 		h.swept = now
 		for s, p := range h.streams {
-			if !p.seen { // it made room for others
+			if !p.seen { // it was evicted
 				delete(h.streams, s)
 			}
 			p.seen = false
@@ -107,7 +107,7 @@ func (h *History) Sample(now time.Time, streams []*exporter.Stream, t Totals) {
 	}
 }
 
-// past returns a stream's; that of a new one begins with counters of 0 when it was first seen.
+// past returns the past of a stream; that of a new one begins with zeros when it was first seen.
 func (h *History) past(s *exporter.Stream) *past {
 	p := h.streams[s]
 	if p == nil {
@@ -120,16 +120,16 @@ func (h *History) past(s *exporter.Stream) *past {
 	return p
 }
 
-// Rate is how much came a second, in the last minute.
+// Rate is the rate per second in the last minute.
 type Rate struct{ Datagrams, Bytes, Records float64 }
 
-// Stream returns a stream's rates, what it counted lately, and how far back that goes.
+// Stream returns a stream's rates, its recent counts, and how far back these go.
 func (h *History) Stream(s *exporter.Stream, now time.Time) (Rate, verdict.Counts, time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	p := h.past(s)
 	before := p.rates.oldest()
-	elapsed := max(now.Sub(before.at), Every).Seconds() // of one datagram there is no rate yet
+	elapsed := max(now.Sub(before.at), Every).Seconds() // a single datagram gives no rate yet
 	rate := Rate{
 		Datagrams: float64(grown(before.datagrams, s.Datagrams.Load())) / elapsed,
 		Bytes:     float64(grown(before.bytes, s.Bytes.Load())) / elapsed,
@@ -139,7 +139,7 @@ func (h *History) Stream(s *exporter.Stream, now time.Time) (Rate, verdict.Count
 	return rate, since(exporter.CountsOf(s), base.Counts), max(now.Sub(base.at), time.Second)
 }
 
-// Totals returns what was counted in the last minute, how long that is, and how many flows came a second in the latest
+// Totals returns what was counted in the last minute, the length of that period, and the flows per second in the latest
 // interval.
 func (h *History) Totals(now time.Time, t Totals) (recent Totals, window time.Duration, flows float64) {
 	h.mu.Lock()
@@ -152,10 +152,10 @@ func (h *History) Totals(now time.Time, t Totals) (recent Totals, window time.Du
 	return recent, max(now.Sub(base.at), time.Second), flows
 }
 
-// ownDrops are the datagrams that this host dropped before they could be decoded.
+// ownDrops returns the datagrams that this host dropped before decoding.
 func (t *Totals) ownDrops() uint64 { return t.KernelDrops + t.OverShare }
 
-// OwnDrops returns how many datagrams this host dropped in a window that ends now, or in up to a minute before it.
+// OwnDrops returns how many datagrams this host dropped in a window that ends now, rounded up by at most a minute.
 func (h *History) OwnDrops(now time.Time, window time.Duration, t Totals) uint64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -168,8 +168,8 @@ func (h *History) OwnDrops(now time.Time, window time.Duration, t Totals) uint64
 	return grown(before.dropped, t.ownDrops())
 }
 
-// Flows returns the flows a second of the last hour in n equal parts, oldest first; NaN where the collector did not run
-// yet.
+// Flows returns the flows per second of the last hour in n equal parts, oldest first; NaN while the collector was not
+// running.
 func (h *History) Flows(n int) []float64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -222,7 +222,7 @@ func subtract(now, before reflect.Value) {
 	}
 }
 
-// grown is how much a counter grew. The sum of all streams falls when one makes room for others.
+// grown returns how much a counter grew. The sum of all streams falls when one is evicted.
 func grown(before, now uint64) uint64 { return now - min(before, now) }
 
 // ring holds the latest values, up to a limit.

@@ -14,13 +14,13 @@ import (
 	"github.com/metranova/flow-collector/enrich"
 )
 
-// Report is what the collector and its exporters do at one moment, as the page and the JSON of /exporters show it.
+// Report is the state of the collector and its exporters at one moment, as the page and the JSON of /exporters show it.
 type Report struct {
 	Collector Collector  `json:"collector"`
 	Exporters []Exporter `json:"exporters"`
 }
 
-// Collector is the collector's part. Rates are those of the last seconds, counters those since the start.
+// Collector is the collector's part. Rates cover the last seconds, counters the time since the start.
 type Collector struct {
 	ID          string    `json:"collector_id,omitempty"`
 	Version     string    `json:"version"`
@@ -42,17 +42,17 @@ type Collector struct {
 	KernelDrops        uint64  `json:"kernel_drops"`
 	OverloadDrops      uint64  `json:"overload_drops"` // datagrams of sources that took more than their share
 
-	// TCP connections that are open, by transport; none: nothing is listened on but UDP
+	// open TCP connections by transport; absent if only UDP is listened on
 	Connections map[stream.Transport]int `json:"connections,omitempty"`
 
-	LastHour []float64         `json:"-"` // flows a second, NaN before the start
+	LastHour []float64         `json:"-"` // flows per second; NaN before the start
 	Verdicts []verdict.Verdict `json:"verdicts"`
 }
 
 // Exporter is one stream: an exporter's datagrams of one protocol and observation domain.
 type Exporter struct {
-	Address  netip.Addr `json:"address"`          // by which rows name it
-	Source   netip.Addr `json:"source"`           // that it sends from
+	Address  netip.Addr `json:"address"`          // the address in rows
+	Source   netip.Addr `json:"source"`           // the address that it sends from
 	Device   string     `json:"device,omitempty"` // id in meta_device
 	Protocol string     `json:"protocol"`
 	Domain   uint32     `json:"domain"` // observation domain, source id, engine or sub-agent
@@ -69,10 +69,10 @@ type Exporter struct {
 	TemplatesKnown   uint32            `json:"templates_known"`
 	TemplatesMissing []MissingTemplate `json:"templates_missing,omitempty"`
 	OptionRecords    uint64            `json:"option_records"`
-	ClockSkewSeconds float64           `json:"clock_skew_seconds"` // our time less that of its headers
+	ClockSkewSeconds float64           `json:"clock_skew_seconds"` // our clock minus the time in its headers
 
 	Lost           uint64            `json:"lost"`         // by sequence number, in the protocol's unit
-	LossPercent    float64           `json:"loss_percent"` // of the last minutes
+	LossPercent    float64           `json:"loss_percent"` // in the last minutes
 	LossOverSecond float64           `json:"loss_window_seconds"`
 	Duplicated     uint64            `json:"duplicated,omitempty"`
 	Reordered      uint64            `json:"reordered,omitempty"`
@@ -85,7 +85,7 @@ type Exporter struct {
 	Verdicts          []verdict.Verdict `json:"verdicts"`
 }
 
-// Sampling is the rate of the latest record, 1 in Rate, and where it comes from.
+// Sampling is the sampling rate of the latest record, 1 in Rate, and its source.
 type Sampling struct {
 	Rate   uint32 `json:"rate"`
 	Source string `json:"source"`
@@ -98,7 +98,7 @@ type MissingTemplate struct {
 	Sets  uint64    `json:"data_sets"`
 }
 
-// Worst is the severity of the worst verdict; Note also where there is none.
+// Worst returns the severity of the worst verdict; Note if there is none.
 func (x *Exporter) Worst() verdict.Severity {
 	worst := verdict.Note
 	for _, v := range x.Verdicts {
@@ -107,8 +107,8 @@ func (x *Exporter) Worst() verdict.Severity {
 	return worst
 }
 
-// Inputs are what a report is made of, as of one moment. Now, Streams, Window and Recent of Facts are filled in from
-// the rest.
+// Inputs are the data of a report at one moment. In Facts, the fields Now, Streams, Window and Recent are filled in
+// from the rest.
 type Inputs struct {
 	Now         time.Time
 	ID, Version string
@@ -123,14 +123,14 @@ type Inputs struct {
 
 	Snapshot *enrich.Snapshot
 	Unknown  []enrich.UnknownInterfaces
-	// Name is the address by which the rows of a stream name their exporter.
+	// Name returns the address that identifies a stream's exporter in rows.
 	Name func(*exporter.Stream) flow.Addr
 }
 
-// sparkPoints is how many points the last hour has.
+// sparkPoints is the number of points for the last hour.
 const sparkPoints = 180
 
-// Report works out what there is to say now.
+// Report computes the report for now.
 func (h *History) Report(in *Inputs) *Report {
 	unknown := map[flow.Addr]*enrich.UnknownInterfaces{}
 	for i := range in.Unknown {
@@ -169,8 +169,8 @@ func (h *History) collector(in *Inputs) Collector {
 	return c
 }
 
-// Problems returns what is wrong, in words: blocking is what keeps rows from their destination, losing is what is lost
-// although they reach it, which a collector that has too much to do may.
+// Problems describes what is wrong: blocking is what keeps rows from their destination; losing is other loss, which can
+// happen to a collector that is merely overloaded.
 func (h *History) Problems(in *Inputs) (blocking, losing []string) {
 	for _, v := range h.collector(in).Verdicts {
 		switch {
@@ -243,7 +243,7 @@ func (h *History) exporter(in *Inputs, s *exporter.Stream, unknown map[flow.Addr
 	return x
 }
 
-// named is the address by which an exporter names itself; invalid where it does not.
+// named returns the address that an exporter states; invalid if it states none.
 func named(s *exporter.Stream) netip.Addr {
 	if s.Key.Protocol == flow.SFlow5 {
 		return s.Key.Exporter.Netip()
@@ -254,10 +254,10 @@ func named(s *exporter.Stream) netip.Addr {
 	return netip.Addr{}
 }
 
-// rounded is a number as people may read it: three digits behind the point.
+// rounded returns a number with three decimals.
 func rounded(n float64) float64 { return math.Round(n*1000) / 1000 }
 
-// orEmpty is a list that JSON has as [] rather than null.
+// orEmpty returns a list that is [] in JSON rather than null.
 func orEmpty(list []verdict.Verdict) []verdict.Verdict {
 	if list == nil {
 		return []verdict.Verdict{}

@@ -17,8 +17,8 @@ import (
 	"github.com/metranova/flow-collector/sink/sqltext"
 )
 
-// Top asks the store who sent and got most in the last minutes. It asks when somebody wants to know, and at most every
-// few seconds.
+// Top queries the store for the largest senders and receivers of the last minutes. It does so on demand, and at most
+// every few seconds.
 type Top struct {
 	Conn     driver.Conn
 	Database string
@@ -30,22 +30,22 @@ type Top struct {
 	asked  time.Time
 }
 
-// TopTraffic are the largest of the last minutes. Where the store did not answer, Error says why.
+// TopTraffic has the largest of the last minutes. If the store did not answer, Error says why.
 type TopTraffic struct {
 	Error      string
 	Minutes    int
 	SourceAS   []Share
 	DestAS     []Share
 	Interfaces []Share
-	StoreClock time.Duration // the store's clock less ours
+	StoreClock time.Duration // the store's clock minus ours
 }
 
 // Share is one of the largest.
 type Share struct {
 	ID    string
-	Name  string  // "" where metadata has none
-	Bits  float64 // a second, on average
-	Share float64 // of all in the table's time
+	Name  string  // "" if metadata has none
+	Bits  float64 // per second, on average
+	Share float64 // part of all traffic of that time
 }
 
 const (
@@ -55,14 +55,14 @@ const (
 	topPatience = 3 * time.Second
 )
 
-// Get returns what the store says, or has said some seconds ago. It never waits for long.
+// Get returns the store's answer, which may be some seconds old. It never waits for long.
 func (t *Top) Get(ctx context.Context) *TopTraffic {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.latest != nil && time.Since(t.asked) < topEvery {
 		return t.latest
 	}
-	// The answer is for all who ask, also when this one goes away.
+	// The answer is for all who ask, so it is not cancelled with one request.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), topPatience)
 	defer cancel()
 	latest, err := t.ask(ctx)
@@ -73,7 +73,7 @@ func (t *Top) Get(ctx context.Context) *TopTraffic {
 	return latest
 }
 
-// StoreClock is the store's clock less ours, as of the latest answer; 0 if there is none.
+// StoreClock returns the store's clock minus ours, as of the latest answer; 0 if there is none.
 func (t *Top) StoreClock() time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -83,8 +83,8 @@ func (t *Top) StoreClock() time.Duration {
 	return t.latest.StoreClock
 }
 
-// plainError is the innermost reason where the store was not reached, else what the store says, without the layers of
-// the client around it.
+// plainError returns the innermost reason if the store was not reached, else the store's message, without what the
+// client adds.
 func plainError(err error) string {
 	var network *net.OpError
 	if errors.As(err, &network) {
@@ -98,14 +98,14 @@ func plainError(err error) string {
 	return text
 }
 
-// topQuery adds the flows that began in the last minutes up, by one key.
+// topQuery sums the flows that began in the last minutes, by one key.
 const topQuery = `SELECT %[1]s AS k, sum(bit_count) / %[2]d AS bits, sum(bits) OVER () AS total
 FROM %[3]s %[4]s
 WHERE start_time >= now() - %[2]d AND start_time <= now() + 60 AND k != '' AND k != '0'
 GROUP BY k ORDER BY bits DESC, k LIMIT %[5]d`
 
 func (t *Top) ask(ctx context.Context) (*TopTraffic, error) {
-	// One thread, behind everything else, and no longer than anybody would wait.
+	// One thread, at low priority, and no longer than anybody would wait.
 	ctx = chgo.Context(ctx, chgo.WithSettings(chgo.Settings{
 		"max_execution_time": int(topPatience.Seconds()) - 1, "max_threads": 1, "priority": 10,
 		"log_comment": "collector page",

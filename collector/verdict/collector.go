@@ -13,7 +13,7 @@ import (
 	"github.com/metranova/flow-collector/sink"
 )
 
-// Collector is what is known of the collector itself.
+// Collector has the facts about the collector itself.
 type Collector struct {
 	Now, Started time.Time
 
@@ -24,9 +24,9 @@ type Collector struct {
 	StoreEnded     time.Time     // when it last did
 	StoreEnd       string        // why
 	MetadataLoaded bool          // every source was tried once
-	Metadata       []string      // what is wrong with the metadata in use
+	Metadata       []string      // problems of the metadata in use
 	Devices        int           // in the metadata in use
-	StoreClock     time.Duration // the store's clock less ours; 0 where it is not known
+	StoreClock     time.Duration // the store's clock minus ours; 0 if unknown
 
 	ShortBuffer bool // the kernel gives sockets a smaller receive buffer than asked for
 	// the source of most datagrams that were dropped for OverShare; invalid: it is not known
@@ -35,10 +35,10 @@ type Collector struct {
 	Listen []string // the UDP addresses that exporters send to
 
 	Refused []string // what is wrong with the configuration's files as they are now
-	Pending []string // settings that were changed there and wait for a restart
+	Pending []string // changed settings that need a restart
 
 	Streams int
-	Window  time.Duration // how far Recent looks back
+	Window  time.Duration // how far Recent goes back
 	Recent  CollectorCounts
 }
 
@@ -67,15 +67,15 @@ type CollectorCounts struct {
 	Received, KernelDrops, Refused uint64 // datagrams
 	// datagrams of sources that took more than their share while the collector was behind
 	OverShare     uint64
-	Rows, Expired uint64            // rows made, and those of them too old for the table
+	Rows, Expired uint64            // rows, and those of them that were too old for the table
 	Lost          map[string]uint64 // rows, by reason
 	Quarantined   uint64            // rows that the server refuses
-	Connections   map[string]uint64 // refused or closed while something was missing, by reason
+	Connections   map[string]uint64 // refused, or closed with a loss, by reason
 	Evicted       uint64            // streams that were evicted
 	Unattributed  [exporter.ReasonCount]uint64
 }
 
-// What is tolerated.
+// The thresholds: below them there is no verdict.
 const (
 	dropsProblem  = 0.01
 	spoolWarning  = 0.5
@@ -84,7 +84,7 @@ const (
 	storeEndShown = 24 * time.Hour
 )
 
-// OfCollector returns what is wrong with the collector, the worst first. With a problem it is not ready.
+// OfCollector returns what is wrong with the collector, the worst first. A problem makes it not ready.
 func OfCollector(c *Collector) []Verdict {
 	var l list
 	l.store(c)
@@ -96,10 +96,10 @@ func OfCollector(c *Collector) []Verdict {
 	}
 	if !c.MetadataLoaded {
 		l.add(Problem, "no_metadata", "",
-			"the metadata is not loaded yet: rows are written with what the last run knew")
+			"the metadata is not loaded yet: rows are written with the metadata of the last run")
 	} else if c.Devices == 0 {
 		l.add(Note, "no_devices", "describe your devices in meta_device.yml and meta_interface.yml",
-			"meta_device is empty: rows have the exporter's address in the device's place")
+			"meta_device is empty: rows have the exporter's address as the device")
 	}
 	if c.Streams == 0 && c.Now.Sub(c.Started) > settled {
 		l.add(Warning, "no_exporter", "point exporters at "+c.Target()+"; tcpdump shows what comes",
@@ -108,10 +108,10 @@ func OfCollector(c *Collector) []Verdict {
 	return l.sorted()
 }
 
-// Target is where exporters send to.
+// Target returns where exporters should send to.
 func (c *Collector) Target() string { return strings.TrimSuffix("this host, "+c.ListenText(), ", ") }
 
-// ListenText names the ports that exporters send to, for people; addresses where it is not all of this host's.
+// ListenText returns the ports that exporters send to, for people; with addresses if it does not listen on all of them.
 func (c *Collector) ListenText() string {
 	var ports, addresses []string
 	for _, address := range c.Listen {
@@ -132,8 +132,8 @@ func (c *Collector) ListenText() string {
 	return strings.Join(parts, ", ")
 }
 
-// Blocks reports whether a problem of the collector keeps rows from their destination; others are of what is lost on
-// the way.
+// Blocks reports whether a problem of the collector keeps rows from their destination; others are about losses on the
+// way.
 func Blocks(code string) bool {
 	return code == "no_tables" || code == "no_metadata" || strings.HasSuffix(code, downSuffix)
 }
@@ -196,8 +196,8 @@ func (l *list) configuration(c *Collector) {
 	}
 }
 
-// KernelDrops returns why the kernel dropped datagrams and what to do about it. The page, the log and the table at the
-// end say the same. short: sockets have a smaller receive buffer than was asked for.
+// KernelDrops returns why the kernel dropped datagrams and what to do about it, for the page, the log and the summary.
+// short: sockets have a smaller receive buffer than requested.
 func KernelDrops(short bool) (reason, advice string) {
 	if short {
 		return "the receive buffer is smaller than listen.receive_buffer", "raise net.core.rmem_max in /etc/sysctl.d"
@@ -212,8 +212,8 @@ func (l *list) sockets(c *Collector) {
 		if lost >= dropsProblem {
 			severity = Problem
 		}
-		what, mend := KernelDrops(c.ShortBuffer)
-		l.add(severity, "kernel_drops", mend, "kernel dropped %s (%s in %s): %s", percent(lost), count(n, "datagram"),
+		what, fix := KernelDrops(c.ShortBuffer)
+		l.add(severity, "kernel_drops", fix, "kernel dropped %s (%s in %s): %s", percent(lost), count(n, "datagram"),
 			span(c.Window), what)
 	}
 	if n := r.OverShare; n > 0 {

@@ -5,11 +5,11 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-// knownAfter is after how many datagrams it should be known what an exporter's sequence numbers count.
+// knownAfter is the number of datagrams after which it should be known what an exporter's sequence numbers count.
 const knownAfter = 16
 
-// readings tell how an exporter was understood where it does not keep to its protocol or leaves room for several
-// readings.
+// readings describes interpretations of what an exporter sent, where it violates its protocol or leaves room for
+// several.
 func (l *list) readings(e *Exporter) {
 	for _, m := range e.Misfits {
 		l.add(Note, "misfit", "have it send its templates after each change of its configuration",
@@ -31,15 +31,15 @@ func (l *list) readings(e *Exporter) {
 	l.numbering(e)
 }
 
-// numbering tells of sequence numbers that are not those of the protocol.
+// numbering describes sequence numbers that do not follow the protocol.
 func (l *list) numbering(e *Exporter) {
 	own := exporter.ConventionOf(e.Protocol)
 	switch {
 	case e.Protocol == flow.SFlow5:
 	case e.Counts == exporter.CountsNothing:
-		l.add(Note, "numbering", "", "its sequence number never moves: losses cannot be told")
+		l.add(Note, "numbering", "", "its sequence number never changes: losses are unknown")
 	case e.Counts == exporter.CountsUnknown && e.Recent.Datagrams >= knownAfter:
-		l.add(Note, "numbering", "", "its sequence numbers follow no known rule: losses cannot be told")
+		l.add(Note, "numbering", "", "its sequence numbers follow no known rule: losses are unknown")
 	case e.Counts != exporter.CountsUnknown && e.Counts != own:
 		l.add(Note, "numbering", "",
 			"its sequence numbers count %s, where the protocol counts %s: losses are told accordingly", e.Counts, own)

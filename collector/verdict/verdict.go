@@ -1,5 +1,5 @@
-// Package verdict says in plain words what is wrong with an exporter or with the collector, and what to do about it.
-// Each verdict is worked out from numbers alone: OfExporter and OfCollector are pure.
+// Package verdict describes in plain words what is wrong with an exporter or with the collector, and what to do about
+// it. Each verdict follows from numbers alone: OfExporter and OfCollector are pure functions.
 package verdict
 
 import (
@@ -16,10 +16,10 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-// Severity says how much a verdict matters.
+// Severity is how much a verdict matters.
 type Severity uint8
 
-// The severities. A note is to be known, with a warning some of the data is wrong or missing, with a problem much of it
+// The severities. A note is information; with a warning some of the data is wrong or missing, with a problem much of it
 // is.
 const (
 	Note Severity = iota
@@ -30,7 +30,7 @@ const (
 // String returns the severity as people read it.
 func (s Severity) String() string { return [...]string{"note", "warning", "problem"}[s] }
 
-// MarshalText makes it so in JSON.
+// MarshalText makes the severity a text in JSON.
 func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // UnmarshalText reads what MarshalText wrote.
@@ -43,26 +43,26 @@ func (s *Severity) UnmarshalText(text []byte) error {
 	return fmt.Errorf("%q is no severity", text)
 }
 
-// Verdict is one thing that somebody should know.
+// Verdict is one finding for the operator.
 type Verdict struct {
 	Severity Severity `json:"severity"`
-	Code     string   `json:"code"` // the same for the same kind of finding
+	Code     string   `json:"code"` // identifies the kind of finding
 	Text     string   `json:"text"`
 	Fix     string   `json:"mend,omitempty"` // what to do
 }
 
-// Exporter is what is known of one stream: an exporter's datagrams of one protocol and observation domain.
+// Exporter has the facts about one stream: an exporter's datagrams of one protocol and observation domain.
 type Exporter struct {
 	Now                 time.Time
 	FirstSeen, LastSeen time.Time
 	Protocol            flow.Protocol
 	Domain              uint32
 	Source              netip.Addr // of the datagrams
-	// by which the exporter names itself: the sFlow agent, IE 130 or 131; invalid: it does not
+	// the address that the exporter states: the sFlow agent, IE 130 or 131; invalid: none
 	Named netip.Addr
 
 	Device      bool // its address is in meta_device
-	Devices     int  // how many devices there are at all
+	Devices     int  // number of devices in metadata
 	HasMetadata bool // metadata was loaded
 
 	Records, Options uint64 // since FirstSeen
@@ -71,21 +71,20 @@ type Exporter struct {
 	Skew             time.Duration
 	Missing          []Missing
 	Unknown          []uint32 // interface numbers that meta_interface does not have
-	Learned          []string // of each: the name that the exporter gave it and that rows have; "" for none
+	Learned          []string // for each, the exporter's own name, which rows have; "": none
 	MoreUnknown      bool
 	Counts           exporter.Convention // what its sequence numbers count
 	Misfits          []exporter.MisfitTemplate
-	Readings         [exporter.ReadingCount]uint64 // how it was understood, since FirstSeen
+	Readings         [exporter.ReadingCount]uint64 // interpretations since FirstSeen
 
 	Evictions     uint64     // how often its state was evicted before
-	SourceEvicted uint64     // streams of its source that were evicted
-	Impostor      netip.Addr // sFlow: another source that states its agent address; invalid: none
+	SourceEvicted uint64     // evicted streams of its source
+	Impostor      netip.Addr // sFlow: another source that claims its agent address; invalid: none
 	Impostors     uint64     // datagrams of such sources
 
-	Window time.Duration // how far Recent looks back
+	Window time.Duration // how far Recent goes back
 	Recent Counts
-	// OwnDrops are datagrams, of whichever exporters, that this host dropped meanwhile: gaps in the sequence may be
-	// those.
+	// OwnDrops are datagrams of any exporter that this host dropped meanwhile: gaps in the sequence may be those.
 	OwnDrops uint64
 }
 
@@ -99,16 +98,16 @@ type Missing struct {
 // Counts are what a stream counted in a while.
 type Counts = exporter.Counts
 
-// What is tolerated.
+// The thresholds: below them there is no verdict.
 const (
-	clockOff      = 30 * time.Second // header times are when an exporter made a datagram
+	clockOff      = 30 * time.Second // how far the time in a datagram's header may be off
 	clockFarOff   = time.Hour
 	silence       = 5 * time.Minute
 	lossWarning   = 0.001
 	lossProblem   = 0.05
 	manyTwice     = 0.01
 	manyRestarts  = 3
-	settled       = time.Minute // until then an exporter may still have to say what it has to
+	settled       = time.Minute // how long an exporter has to send everything it should
 	mostTemplates = 4
 )
 
@@ -131,17 +130,17 @@ func OfExporter(e *Exporter) []Verdict {
 
 type list []Verdict
 
-func (l *list) add(s Severity, code, mend, format string, args ...any) {
-	*l = append(*l, Verdict{s, code, fmt.Sprintf(format, args...), mend})
+func (l *list) add(s Severity, code, fix, format string, args ...any) {
+	*l = append(*l, Verdict{s, code, fmt.Sprintf(format, args...), fix})
 }
 
-// sorted puts the worst first and leaves those of one severity in their order.
+// sorted sorts by severity, the worst first, and keeps the order within a severity.
 func (l list) sorted() []Verdict {
 	slices.SortStableFunc(l, func(a, b Verdict) int { return cmp.Compare(b.Severity, a.Severity) })
 	return l
 }
 
-// templates finds data that cannot be read for want of a template.
+// templates finds data that cannot be decoded for lack of a template.
 func (l *list) templates(e *Exporter) {
 	l.missing(e)
 	if n := e.Recent.Failed[exporter.NoTemplate] + e.Recent.Failed[exporter.HoldFull]; n > 0 {
@@ -160,7 +159,7 @@ func (l *list) templates(e *Exporter) {
 	}
 }
 
-// missing names the templates that data waits for in one verdict.
+// missing lists the templates that data waits for in one verdict.
 func (l *list) missing(e *Exporter) {
 	if len(e.Missing) == 0 {
 		return
@@ -188,7 +187,7 @@ func (l *list) missing(e *Exporter) {
 		count(sets, "data set"))
 }
 
-// loss finds what did not reach the collector or came twice.
+// loss finds lost and duplicated datagrams.
 func (l *list) loss(e *Exporter) {
 	r := &e.Recent
 	if share := e.LossShare(); r.Lost > 0 {
@@ -203,8 +202,8 @@ func (l *list) loss(e *Exporter) {
 			e.counts().Unit(),
 			groups(r.Lost), span(e.Window))
 		if e.OwnDrops > 0 {
-			// What the kernel dropped was counted there, and may be some or all of this.
-			l.add(Note, "loss", "see to the collector's own drops first",
+			// The kernel's drops were counted separately, and may be some or all of this.
+			l.add(Note, "loss", "check the collector's own drops first",
 				"%s: they may be among the %s that this host dropped meanwhile", text, count(e.OwnDrops, "datagram"))
 		} else {
 			l.add(severity, "loss", "look at the network between, and at the exporter's own counters", "%s", text)
@@ -223,11 +222,11 @@ func (l *list) loss(e *Exporter) {
 			"the agent itself dropped %s in %s", count(n, "sample"), span(e.Window))
 	}
 	if n := r.Restarts; n > 0 {
-		severity, mend := Note, ""
+		severity, fix := Note, ""
 		if n >= manyRestarts {
-			severity, mend = Warning, "it restarts, or two exporters share its address and domain"
+			severity, fix = Warning, "it restarts, or two exporters share its address and domain"
 		}
-		l.add(severity, "restarts", mend, "its sequence numbers restarted %s in %s", count(n, "time"), span(e.Window))
+		l.add(severity, "restarts", fix, "its sequence numbers restarted %s in %s", count(n, "time"), span(e.Window))
 	}
 	if gap := e.Now.Sub(e.LastSeen); gap > silence {
 		l.add(Warning, "silent", "is it up, and does it still export to this collector?",
@@ -235,7 +234,7 @@ func (l *list) loss(e *Exporter) {
 	}
 }
 
-// LossShare is which part of what was sent lately did not come, by sequence number.
+// LossShare returns which part of what was recently sent was lost, by sequence number.
 func (e *Exporter) LossShare() float64 {
 	came := e.Recent.Datagrams
 	switch e.counts() {
@@ -247,7 +246,7 @@ func (e *Exporter) LossShare() float64 {
 	return share(e.Recent.Lost, e.Recent.Lost+came)
 }
 
-// counts is what its sequence numbers count: what it showed, else what its protocol asks for.
+// counts returns what the sequence numbers count: as observed, else by the protocol.
 func (e *Exporter) counts() exporter.Convention {
 	if e.Counts == exporter.CountsUnknown {
 		return exporter.ConventionOf(e.Protocol)
@@ -277,7 +276,7 @@ func (l *list) clock(e *Exporter) {
 		lasting(off), direction)
 }
 
-// metadata finds what rows cannot be enriched with.
+// metadata finds what is missing for enriching rows.
 func (l *list) metadata(e *Exporter) {
 	if !e.HasMetadata || e.Records == 0 {
 		return
@@ -307,12 +306,12 @@ func (l *list) metadata(e *Exporter) {
 		"%s %s%s not in meta_interface", what, strings.Join(numbers, ", "), more)
 }
 
-// sampling finds rates that are not known.
+// sampling finds unknown sampling rates.
 func (l *list) sampling(e *Exporter) {
 	if e.Records == 0 || e.Now.Sub(e.FirstSeen) < settled && e.Options == 0 && e.Protocol != flow.NetFlowV5 {
 		return
 	}
-	const mend = "harmless if it does not sample; else set decoder.sampling_rates, or have it send its sampling options"
+	const fix = "harmless if it does not sample; else set decoder.sampling_rates, or have it send its sampling options"
 	if e.SamplingSource == flow.SamplingAssumed {
 		switch {
 		case e.Readings[exporter.SamplingNotMatched] > 0:
@@ -320,11 +319,11 @@ func (l *list) sampling(e *Exporter) {
 				"have its records name their sampler or interface, or set decoder.sampling_rates",
 				"%s", exporter.SamplingNotMatched.Text())
 		case e.Protocol == flow.NetFlowV5:
-			l.add(Note, "sampling_assumed", mend, "its header says nothing of sampling: sampling assumed 1")
+			l.add(Note, "sampling_assumed", fix, "its header says nothing of sampling: sampling assumed 1")
 		case e.Options == 0:
-			l.add(Note, "sampling_assumed", mend, "options never seen: sampling assumed 1")
+			l.add(Note, "sampling_assumed", fix, "options never seen: sampling assumed 1")
 		default:
-			l.add(Note, "sampling_assumed", mend, "its options say nothing of sampling: sampling assumed 1")
+			l.add(Note, "sampling_assumed", fix, "its options say nothing of sampling: sampling assumed 1")
 		}
 		return
 	}
@@ -334,7 +333,7 @@ func (l *list) sampling(e *Exporter) {
 	}
 }
 
-// address finds exporters that name themselves by another address than the one they send from.
+// address finds exporters that state another address than the one they send from.
 func (l *list) address(e *Exporter) {
 	if !e.Named.IsValid() || e.Named == e.Source {
 		return
@@ -359,10 +358,10 @@ func (l *list) content(e *Exporter) {
 	l.add(Warning, "no_flows", "see collector decode -stats of its datagrams", "its datagrams hold no flows")
 }
 
-// crowd is how many streams of one source are evicted before that is its fault.
+// crowd is the number of evicted streams of one source from which on the source is to blame.
 const crowd = 64
 
-// bounds finds what was evicted or refused, at the source that has too much and at those that lost something by it.
+// bounds finds what was evicted or refused, both at the source that has too much and at those that lost something.
 func (l *list) bounds(e *Exporter) {
 	f := &e.Recent.Failed
 	if e.SourceEvicted >= crowd {
@@ -404,7 +403,7 @@ func (l *list) bounds(e *Exporter) {
 	}
 }
 
-// trust finds what somebody else may say in the exporter's name.
+// trust finds what others may have sent in the exporter's name.
 func (l *list) trust(e *Exporter) {
 	if n := e.Recent.Failed[exporter.OptionsDoubted]; n > 0 {
 		l.add(Warning, "options_doubted",
@@ -424,7 +423,7 @@ func (l *list) trust(e *Exporter) {
 	}
 }
 
-// unreadable are decode errors that are not said otherwise, and how to say them.
+// unreadable are the decode errors without a verdict of their own, with their texts.
 var unreadable = []struct {
 	reason   exporter.Reason
 	severity Severity
@@ -459,7 +458,7 @@ func share(part, whole uint64) float64 {
 	return float64(part) / float64(whole)
 }
 
-// percent has two digits that count, and never 0 % or 100 % for what is neither.
+// percent returns two significant digits, and never 0 % or 100 % for anything else.
 func percent(share float64) string {
 	switch p := share * 100; {
 	case p < 0.01:
@@ -482,7 +481,7 @@ func count(n uint64, unit string) string {
 	return groups(n) + " " + unit + "s"
 }
 
-// groups is a whole number with a comma between groups of three digits.
+// groups returns a whole number with a comma between groups of three digits.
 func groups(n uint64) string {
 	text := strconv.FormatUint(n, 10)
 	for i := len(text) - 3; i > 0; i -= 3 {
@@ -491,7 +490,7 @@ func groups(n uint64) string {
 	return text
 }
 
-// lasting is a length of time in the unit that people use for it.
+// lasting returns a duration in the usual unit.
 func lasting(d time.Duration) string {
 	const day = 24 * time.Hour
 	for _, unit := range []struct {
@@ -505,7 +504,7 @@ func lasting(d time.Duration) string {
 	return count(uint64(math.Round(d.Seconds())), "second")
 }
 
-// span is a length of time as in "in the last 10 min".
+// span returns a duration as in "in the last 10 min".
 func span(d time.Duration) string {
 	switch {
 	case d < time.Minute:
@@ -516,7 +515,7 @@ func span(d time.Duration) string {
 	return fmt.Sprintf("the last %d min", int(math.Round(d.Minutes())))
 }
 
-// moment is a time of today, or with its day. All times are UTC.
+// moment returns a time of today, or with its date. All times are UTC.
 func moment(t, now time.Time) string {
 	t, now = t.UTC(), now.UTC()
 	if t.YearDay() == now.YearDay() && t.Year() == now.Year() {
@@ -525,7 +524,7 @@ func moment(t, now time.Time) string {
 	return t.Format("2006-01-02 15:04")
 }
 
-// Ago is how long ago something was, in the largest unit that fits.
+// Ago returns how long ago something was, in the largest unit that fits.
 func Ago(d time.Duration) string {
 	switch {
 	case d < time.Second:

@@ -15,7 +15,7 @@ import (
 	"github.com/metranova/flow-collector/collector/status"
 )
 
-// Exporters is what the page of exporters is made of.
+// Exporters are the sources of the page of exporters.
 type Exporters struct {
 	Report func() *status.Report
 	Top    func(context.Context) *status.TopTraffic
@@ -30,13 +30,13 @@ var pageHTML string
 //go:embed style.css
 var styleCSS []byte
 
-// pagePolicy lets the page have its style and nothing else.
+// pagePolicy allows the page its style and nothing else.
 const pagePolicy = "default-src 'none'; style-src 'self'; img-src data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 
-// refreshSeconds is how often the page is loaded anew, unless ?refresh= says otherwise.
+// refreshSeconds is how often the page reloads, unless ?refresh= says otherwise.
 const refreshSeconds = 10
 
-// Show answers / and /exporters with the page, or with JSON where that is what is accepted, and /exporters.json.
+// Show serves / and /exporters as the page, or as JSON if the client accepts that, and /exporters.json.
 func (s *Server) Show(e Exporters) {
 	cached := &reports{make: e.Report}
 	e.Report, e.text = cached.get, cached.json
@@ -77,7 +77,7 @@ func (e *Exporters) page(page *template.Template, w http.ResponseWriter, r *http
 		view.Refresh, _ = strconv.Atoi(text)
 		view.Refresh = min(max(view.Refresh, 0), 3600)
 	}
-	var out bytes.Buffer // the status is known only when it is done
+	var out bytes.Buffer // the status is known only at the end
 	if err := page.Execute(&out, view); err != nil {
 		e.fail(w, err)
 		return

@@ -13,17 +13,18 @@ import (
 	"github.com/metranova/flow-collector/collector/status"
 )
 
-// The page is answered by the process that receives datagrams. So what it may take is bounded: connections, pages that
-// are made at once, and how often a report is.
+// The page is served by the process that receives datagrams. Therefore its cost is limited: connections, pages that are
+// rendered at once, and how often a report is computed.
 const (
 	maxConnections = 128
 	maxOfOne       = 64              // of one IP address
-	maxPages       = 4               // at once; others wait their turn
-	pageWait       = 5 * time.Second // for it
+	maxPages       = 4               // at once; others wait
+	pageWait       = 5 * time.Second // for a free slot
 	reportAge      = time.Second
 )
 
-// turns has at most maxPages requests answered at once by next. One that does not get its turn is told to come back.
+// turns lets next serve at most maxPages requests at once. A request that has to wait for too long is told to try
+// again.
 func turns(next http.HandlerFunc, slots chan struct{}, wait time.Duration) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		timer := time.NewTimer(wait)
@@ -40,8 +41,7 @@ func turns(next http.HandlerFunc, slots chan struct{}, wait time.Duration) http.
 	}
 }
 
-// reports keeps a report for a second, with its JSON: however often it is asked for, it is made once. It is safe for
-// concurrent use.
+// reports caches a report and its JSON for a second. It is safe for concurrent use.
 type reports struct {
 	make func() *status.Report
 
@@ -81,9 +81,8 @@ func (r *reports) json() ([]byte, error) {
 	return r.text, nil
 }
 
-// knownHost reports whether a Host header is one of the names that are answered: no other page can then read the
-// answers through a name of its own that it has lead here. IP addresses and localhost always are. Without names all
-// are.
+// knownHost reports whether a Host header is accepted. So no other site can read the responses through a name of its
+// own that resolves to this host. IP addresses and localhost are always accepted. Without a list of names all are.
 func knownHost(names []string, host string) bool {
 	if len(names) == 0 {
 		return true

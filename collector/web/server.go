@@ -1,7 +1,7 @@
-// Package web answers operators, probes and Prometheus over HTTP: /metrics, /healthz, /readyz, the exporters as JSON
-// and as a page, and the profiler where it is switched on. Nothing that it answers changes anything.
+// Package web serves operators, probes and Prometheus over HTTP: /metrics, /healthz, /readyz, the exporters as JSON and
+// as a page, and the profiler if it is enabled. No request changes anything.
 //
-// What it shows is worked out when it is asked for or in the background; nothing here is on a datagram's way.
+// What it shows is computed on request or in the background; nothing here is on a datagram's way.
 package web
 
 import (
@@ -21,17 +21,17 @@ import (
 	"github.com/metranova/flow-collector/sink/connlimit"
 )
 
-// Options say where and what to answer.
+// Options say where and what to serve.
 type Options struct {
-	Address string // host:port; port 0 is one that the system chooses
-	PProf   bool   // answer /debug/pprof/ too
-	// Hosts are the names in a Host header that are answered, beside localhost and IP addresses. None: every name is.
+	Address string // host:port; port 0 means a free one
+	PProf   bool   // serve /debug/pprof/ too
+	// Hosts are accepted in the Host header, besides localhost and IP addresses. None: every name is.
 	Hosts  []string
 	Log    *zap.Logger
-	Failed func(error) // takes the error after which nothing is answered any more; nil: it is logged
+	Failed func(error) // receives the error that ended the server; nil: it is logged
 }
 
-// Server is an HTTP server. Its methods are safe anywhere.
+// Server is an HTTP server. It is safe for concurrent use.
 type Server struct {
 	listener net.Listener
 	mux      *http.ServeMux
@@ -39,7 +39,7 @@ type Server struct {
 	ready    atomic.Pointer[func() (blocking, losing []string)]
 }
 
-// How long a client may take; a profile takes half a minute by itself.
+// Time limits for clients; a profile alone takes half a minute.
 const (
 	headerTimeout = 5 * time.Second
 	readTimeout   = 10 * time.Second
@@ -48,7 +48,7 @@ const (
 	idleTimeout   = 2 * time.Minute
 )
 
-// Listen binds the address and answers from now on: that the process lives, and that it is not ready yet. The error
+// Listen binds the address and serves from now on: that the process is alive, and that it is not ready yet. The error
 // names the address.
 func Listen(o Options) (*Server, error) {
 	l, err := net.Listen("tcp", o.Address)
@@ -86,7 +86,7 @@ func Listen(o Options) (*Server, error) {
 	return s, nil
 }
 
-// listenError says what to do about the usual failure.
+// listenError adds what to do about the common failure.
 func listenError(address string, err error) error {
 	if errors.Is(err, unix.EADDRINUSE) {
 		return fmt.Errorf("listen on HTTP %s: another program has this port (see `ss -tlnp`): set http.listen (HTTP_LISTEN) to another, or to off", address)
@@ -98,11 +98,11 @@ func listenError(address string, err error) error {
 	return fmt.Errorf("listen on HTTP %s: %w", address, err)
 }
 
-// Handle answers a pattern of http.ServeMux, such as "GET /metrics".
+// Handle registers a handler for a pattern of http.ServeMux, such as "GET /metrics".
 func (s *Server) Handle(pattern string, h http.Handler) { s.mux.Handle(pattern, h) }
 
-// Ready has /readyz say what is wrong, in words: blocking is what keeps rows from their destination, losing is what
-// else is lost. /collecting is 200 from now on.
+// Ready makes /readyz report problems: blocking is what keeps rows from their destination, losing is other loss.
+// /collecting is 200 from now on.
 func (s *Server) Ready(problems func() (blocking, losing []string)) { s.ready.Store(&problems) }
 
 // URL is where the server answers.
@@ -126,8 +126,8 @@ func (s *Server) Close() {
 	}
 }
 
-// readyz says whether rows reach their destination. Losing some, as a busy collector may, does not make it unready:
-// what balances load by this answer would take away just those that have most to do.
+// readyz reports whether rows reach their destination. Losing some, as an overloaded collector may, does not make it
+// unready: a load balancer would otherwise remove exactly the collectors with the most load.
 func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
 	blocking, losing := []string{"starting"}, []string(nil)
 	if f := s.ready.Load(); f != nil {
@@ -144,8 +144,8 @@ func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
 	writeText(w, http.StatusOK, text)
 }
 
-// collecting says whether datagrams are received. A collector whose server is down collects: rows wait on disk. To send
-// its exporters elsewhere would lose what it keeps.
+// collecting reports whether datagrams are received. A collector whose server is down still collects: rows wait on
+// disk. Sending its exporters elsewhere would lose them.
 func (s *Server) collecting(w http.ResponseWriter, _ *http.Request) {
 	if s.ready.Load() == nil {
 		writeText(w, http.StatusServiceUnavailable, "starting\n")
@@ -160,8 +160,8 @@ func writeText(w http.ResponseWriter, status int, text string) {
 	_, _ = w.Write([]byte(text))
 }
 
-// guard answers reading requests only, and keeps browsers from doing with the answers what nobody means: framing them,
-// guessing their type, loading anything for them, keeping them.
+// guard allows only reading requests, and keeps browsers from misusing the responses: no framing, no guessing of types,
+// no loading of other resources, no caching.
 func guard(next http.Handler, hosts []string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -188,7 +188,7 @@ func guard(next http.Handler, hosts []string) http.Handler {
 	})
 }
 
-// mountPProf answers the profiler's addresses, with the time that a profile takes.
+// mountPProf serves the profiler, with the time limit that a profile needs.
 func (s *Server) mountPProf() {
 	for path, f := range map[string]http.HandlerFunc{
 		"GET /debug/pprof/":        pprof.Index,

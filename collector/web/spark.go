@@ -6,15 +6,14 @@ import (
 	"strings"
 )
 
-// spark is a line of numbers over time as SVG paths, with gaps where there are none.
+// spark is a graph of numbers over time as SVG paths, with gaps where there are none.
 type spark struct {
 	Width, Height int
 	Lines, Areas  []string // path data
 	Mean, Peak    float64
 }
 
-// newSpark draws points at equal distances, from the left edge to the right one. The top is the peak with a little
-// room.
+// newSpark draws points at equal distances over the whole width. The top is a little above the peak.
 func newSpark(points []float64) spark {
 	s := spark{Width: 720, Height: 100}
 	sum, n := 0.0, 0
@@ -45,7 +44,7 @@ func newSpark(points []float64) spark {
 			}
 			fmt.Fprintf(&line, "%s%.1f %.1f", command, float64(to)*step, float64(s.Height)-points[to]*scale)
 		}
-		if to == from+1 { // a dot
+		if to == from+1 { // a single point
 			line.WriteString("h0.1")
 		}
 		s.Lines = append(s.Lines, line.String())

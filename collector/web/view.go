@@ -12,16 +12,16 @@ import (
 	"github.com/metranova/flow-collector/collector/web/figures"
 )
 
-// view is what the page's template is filled with.
+// view is the data of the page's template.
 type view struct {
 	*status.Report
-	Exporters []exporterView // hides the report's: not more than fit a page
-	More      int            // exporters that do not
-	Unwell    int            // exporters with warnings or problems
-	Uptime    string
-	Spark     spark
-	Top       *status.TopTraffic
-	Refresh   int // seconds; 0: never
+	Exporters    []exporterView // hides the report's: limited to what fits on a page
+	More         int            // exporters that were left out
+	WithProblems int            // exporters with warnings or problems
+	Uptime       string
+	Spark        spark
+	Top          *status.TopTraffic
+	Refresh      int // seconds; 0: never
 }
 
 // exporterView is a line of the table of exporters.
@@ -31,22 +31,22 @@ type exporterView struct {
 	Ago          string
 	Templates    string
 	Loss         string
-	Worst        string // severity, as a class; "" if there is nothing to say
+	Worst        string // the worst severity, as a CSS class; "" if there is no verdict
 }
 
-// mostExporters are on the page.
+// mostExporters limits the exporters on the page.
 const mostExporters = 1000
 
 func newView(r *status.Report, top *status.TopTraffic) *view {
 	v := &view{Report: r, Top: top, Uptime: lasting(r.Collector.Now.Sub(r.Collector.Started)),
 		Spark: newSpark(r.Collector.LastHour)}
-	v.Spark.Peak = max(v.Spark.Peak, r.Collector.FlowsPerSecond) // the line has averages
-	// Those with which something is wrong stand first.
+	v.Spark.Peak = max(v.Spark.Peak, r.Collector.FlowsPerSecond) // the graph has averages
+	// Exporters with problems come first.
 	byWorst := map[verdict.Severity][]exporterView{}
 	for _, x := range r.Exporters {
 		worst := x.Worst()
 		if worst > verdict.Note {
-			v.Unwell++
+			v.WithProblems++
 		}
 		byWorst[worst] = append(byWorst[worst], newExporterView(x, r.Collector.Now))
 	}
@@ -82,7 +82,7 @@ func newExporterView(x status.Exporter, now time.Time) exporterView {
 	return v
 }
 
-// protocolNames are those that people write.
+// protocolNames are the protocols' usual spellings.
 var protocolNames = map[string]string{"netflow5": "NetFlow v5", "netflow9": "NetFlow v9", "ipfix": "IPFIX",
 	"sflow5": "sFlow v5"}
 
@@ -103,7 +103,7 @@ var pageFunctions = template.FuncMap{
 	"list":    func(title string, shares []status.Share) topView { return topView{title, shares} },
 }
 
-// rateText is a number a second: small ones with digits behind the point.
+// rateText returns a rate: small ones with decimals.
 func rateText(n float64) string {
 	switch {
 	case math.IsNaN(n) || n == 0:
@@ -117,7 +117,7 @@ func rateText(n float64) string {
 	}
 }
 
-// lasting is a length of time in the two largest units.
+// lasting returns a duration in its two largest units.
 func lasting(d time.Duration) string {
 	days, hours, minutes := int(d.Hours())/24, int(d.Hours())%24, int(d.Minutes())%60
 	switch {

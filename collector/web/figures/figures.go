@@ -1,4 +1,4 @@
-// Package figures writes numbers for people. It imports nothing of this project.
+// Package figures formats numbers for people. It imports nothing of this project.
 package figures
 
 import (
@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// SI is a number with three digits that count and a unit prefix.
+// SI returns a number with three significant digits and a unit prefix.
 func SI(n float64) string {
 	prefixes := []string{"", "k", "M", "G", "T", "P"}
 	i := 0
@@ -24,7 +24,7 @@ func SI(n float64) string {
 	return fmt.Sprintf("%.*f %s", digits, n, prefixes[i])
 }
 
-// Groups is a whole number with thin spaces between groups of three digits.
+// Groups returns a whole number with thin spaces between groups of three digits.
 func Groups(n uint64) string {
 	digits := strconv.FormatUint(n, 10)
 	var b strings.Builder
