@@ -125,7 +125,7 @@ func TestGoldenRows(t *testing.T) {
 	l.Report = func(p record.Problem) { problems = append(problems, strings.ReplaceAll(p.String(), dir+"/", "")) }
 	loadGolden(t, l, dir, true)
 
-	// All columns but the time, hashes and refs included. Nothing is mended in the rows: Q19 is that the reference
+	// All columns but the time, hashes and refs included. Nothing is corrected in the rows: Q19 is that the reference
 	// needs the order of these loads for them, Q13 and Q15 are in tables of our own, and the other quirks are in what
 	// is looked up.
 	for table, rows := range map[string]int{
@@ -211,14 +211,14 @@ func writeSnapshotFile(t testing.TB, conn driver.Conn, settings schema.Settings,
 	}
 }
 
-// checkGoldenLookups asks what the golden README says must win. mended is what it says of the reference where we differ
-// on purpose.
+// checkGoldenLookups asks what the golden README says must win. corrected is what it says of the reference where we
+// differ on purpose.
 func checkGoldenLookups(t *testing.T, s *enrich.Snapshot) {
 	t.Helper()
 	for _, c := range []struct {
 		address, ref string
 		as           uint32
-		mended       string
+		corrected    string
 	}{
 		{"10.192.12.213", "10.192.12.213/32__v1", 64514, ""},
 		{"10.192.12.5", "10.192.12.0/24__v1", 64514, ""},
@@ -262,7 +262,8 @@ func checkGoldenLookups(t *testing.T, s *enrich.Snapshot) {
 			as = n
 		}
 		if m.Ref != c.ref || as != c.as {
-			t.Errorf("%s: ref %q, AS %d, want %q, %d (the reference: %s)", c.address, m.Ref, as, c.ref, c.as, c.mended)
+			t.Errorf("%s: ref %q, AS %d, want %q, %d (the reference: %s)", c.address, m.Ref, as, c.ref, c.as,
+				c.corrected)
 		}
 	}
 	for address, ref := range map[string]string{

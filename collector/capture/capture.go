@@ -1,5 +1,5 @@
 // Package capture reads the UDP datagrams of a packet capture as a listener would have received them: with their source
-// address and the time at which they were captured.
+// address and capture time.
 package capture
 
 import (
@@ -32,24 +32,24 @@ type Reader struct {
 	skipped    Skipped
 }
 
-// held bounds the memory of fragments that wait for the rest of their datagram.
+// held is the memory of fragments that wait for the rest of their datagram.
 type held struct {
-	since time.Time // of the capture: when older fragments were last let go
-	bytes int       // of the fragments that wait; those that were let go for their age count until all are
+	since time.Time // capture time at which old fragments were last removed
+	bytes int       // of waiting fragments; those removed for their age count until all are removed
 }
 
 const (
-	// reassemblyTime is how long IPv4 fragments wait for the rest, in the capture's own time. Those of IPv6, whose
-	// identification has 32 bits, wait until maxHeldBytes.
+	// reassemblyTime is how long IPv4 fragments wait for the rest, in the capture's time. IPv6 fragments, which have a
+	// 32-bit identification, wait until maxHeldBytes is reached.
 	reassemblyTime = time.Minute
 	maxHeldBytes   = 64 << 20
 )
 
-// Skipped counts the packets that gave no datagram.
+// Skipped counts the packets that were not (or did not become) a datagram.
 type Skipped struct {
-	NotUDP    int // other protocols, and what could not be read
-	Fragments int // parts of datagrams that were put together or wait for the rest
-	Cut       int // UDP datagrams that the capture did not keep whole
+	NotUDP    int // other protocols, and unreadable packets
+	Fragments int // parts of datagrams that were reassembled or are waiting
+	Cut       int // UDP datagrams that were truncated by the capture
 }
 
 // Open opens a capture file. The error names the file.
@@ -92,8 +92,8 @@ func (r *Reader) detect(in *bufio.Reader) error {
 	return nil
 }
 
-// Next returns the next UDP datagram, in the capture's order; io.EOF at the end. A file that ends within a packet gives
-// what is whole before it, then an error that names the file.
+// Next returns the next UDP datagram in the capture's order; io.EOF at the end. If the file ends within a packet, Next
+// first returns what is complete, then an error that names the file.
 func (r *Reader) Next() (exporter.Datagram, error) {
 	for {
 		data, info, err := r.next()
@@ -109,7 +109,7 @@ func (r *Reader) Next() (exporter.Datagram, error) {
 	}
 }
 
-// Skipped returns what gave no datagram so far.
+// Skipped returns what was skipped so far.
 func (r *Reader) Skipped() Skipped { return r.skipped }
 
 // Close closes the file.
@@ -145,7 +145,7 @@ func (r *Reader) datagram(data []byte, info gopacket.CaptureInfo) (exporter.Data
 	return d, true
 }
 
-// linkOf is the decoder for a packet; pcapng files say the link type with each packet.
+// linkOf returns the decoder for a packet. pcapng files have the link type in each packet.
 func (r *Reader) linkOf(info gopacket.CaptureInfo) gopacket.Decoder {
 	if len(info.AncillaryData) > 0 {
 		if link, ok := info.AncillaryData[0].(layers.LinkType); ok {
@@ -173,7 +173,7 @@ func fragmentOf(packet gopacket.Packet) bool {
 	return packet.Layer(layers.LayerTypeIPv6Fragment) != nil
 }
 
-// forget lets all fragments go that wait.
+// forget removes all waiting fragments.
 func (r *Reader) forget() {
 	r.fragments4, r.fragments6, r.held.bytes = ip4defrag.NewIPv4Defragmenter(), ip6defrag.NewIPv6Defragmenter(), 0
 }
@@ -194,7 +194,8 @@ func (r *Reader) reassemble(packet gopacket.Packet, info gopacket.CaptureInfo) *
 		if !ok {
 			return nil
 		}
-		if !fragment.MoreFragments && fragment.FragmentOffset == 0 { // a datagram of its own (RFC 6946)
+		// an atomic fragment, complete by itself (RFC 6946)
+		if !fragment.MoreFragments && fragment.FragmentOffset == 0 {
 			return udpOf(fragment.LayerPayload(), fragment.NextHeader)
 		}
 		r.bound(len(fragment.Payload), info)
@@ -206,7 +207,7 @@ func (r *Reader) reassemble(packet gopacket.Packet, info gopacket.CaptureInfo) *
 	return nil
 }
 
-// bound makes room for a fragment: it lets those go whose rest did not come in time, and all where they are too many.
+// bound makes room for a fragment: it removes fragments that are too old, and all if there are too many.
 func (r *Reader) bound(size int, info gopacket.CaptureInfo) {
 	if r.held.bytes += size; r.held.bytes > maxHeldBytes {
 		r.forget()
@@ -217,7 +218,7 @@ func (r *Reader) bound(size int, info gopacket.CaptureInfo) {
 	}
 }
 
-// udpOf reads the UDP datagram in the payload of an IP packet, which may begin with IPv6 extension headers; nil where
+// udpOf returns the UDP datagram in the payload of an IP packet, which may begin with IPv6 extension headers; nil if
 // there is none.
 func udpOf(payload []byte, next layers.IPProtocol) *layers.UDP {
 	packet := gopacket.NewPacket(payload, next.LayerType(), gopacket.DecodeOptions{NoCopy: true})

@@ -7,8 +7,7 @@ import (
 	"github.com/metranova/flow-collector/decoder/exporter"
 )
 
-// ReadAll calls use for every datagram of some captures. A capture that ends early does not keep the others from
-// being read.
+// ReadAll calls use for every datagram of some captures. If a capture ends early, the others are still read.
 func ReadAll(paths []string, use func(exporter.Datagram)) (Skipped, error) {
 	var skipped Skipped
 	var failures []error

@@ -1,4 +1,4 @@
-// Package check says what is wrong with a configuration, its files, ports, directories and connections. It changes
+// Package check reports what is wrong with a configuration, its files, ports, directories and connections. It changes
 // nothing.
 package check
 
@@ -30,26 +30,26 @@ import (
 	"github.com/metranova/flow-collector/sink/store"
 )
 
-// Options are what is wanted of a check.
+// Options configure a check.
 type Options struct {
-	Strict bool // warnings are problems
+	Strict bool // warnings count as problems
 	JSON   bool // print JSON instead of a table
-	User   User // as whom run would run
+	User   User // the user that run would have
 }
 
-// checker looks at one configuration.
+// checker checks one configuration.
 type checker struct {
 	findings
 	cfg           *config.Config
 	user          User
-	schemaIsWrong bool // tables cannot be compared with it
-	asked         bool // a server has judged the SQL of the settings
+	schemaIsWrong bool // comparing the tables with it is useless
+	asked         bool // a server has checked the SQL in the settings
 	conn          driver.Conn
 }
 
-// Run tries all that run needs and prints what it finds: everything that is wrong, in one pass. problems are those of
-// the configuration; what they are about is looked at with the value that is in force without it. Run returns
-// ErrProblems if something would not work.
+// Run tries everything that run needs and prints what it finds: all problems in one pass. problems are those of the
+// configuration; a setting with a problem is then checked with its former value. Run returns ErrProblems if something
+// would not work.
 func Run(ctx context.Context, cfg *config.Config, problems []config.Problem, o Options, out io.Writer) error {
 	c := &checker{cfg: cfg, user: o.User}
 	c.configuration(problems)
@@ -82,7 +82,7 @@ func Run(ctx context.Context, cfg *config.Config, problems []config.Problem, o O
 	return c.print(out, o)
 }
 
-// configuration has what the settings themselves say.
+// configuration reports what follows from the settings alone.
 func (c *checker) configuration(problems []config.Problem) {
 	for _, p := range problems {
 		c.about(checkProblem, p)
@@ -104,7 +104,7 @@ func (c *checker) configuration(problems []config.Problem) {
 	}
 }
 
-// directories looks at those that the collector writes to.
+// directories checks those that the collector writes to.
 func (c *checker) directories() {
 	c.writable("metadata.cache_dir", "cache directory", c.cfg.Metadata.CacheDir)
 	for _, d := range ownDirectories(c.cfg) {
@@ -114,7 +114,7 @@ func (c *checker) directories() {
 	}
 }
 
-// unused says which variables of the env files have no effect here, and which feed of metadata nobody has set up.
+// unused reports variables of the env files that have no effect, and kinds of metadata without a source.
 func (c *checker) unused() {
 	for _, u := range c.cfg.Unused() {
 		level := checkWarning
@@ -139,7 +139,7 @@ func (c *checker) unused() {
 	for _, feed := range feeds {
 		if feed.off {
 			level := checkNote
-			if c.cfg.HasEnvFiles() { // those of the reference set the intervals, each in its own
+			if c.cfg.HasEnvFiles() { // the reference stack's files set each interval separately
 				level = checkWarning
 			}
 			c.say(level, "metadata", "nothing keeps the %s up to date: set %s (%s)", feed.what, feed.key,
@@ -161,7 +161,7 @@ func (c *checker) port(address string) {
 	}
 }
 
-// forward tries the sockets to other collectors. Whether anybody listens there cannot be known without sending.
+// forward opens the sockets to other collectors. Whether anybody listens there cannot be known without sending.
 func (c *checker) forward() {
 	forwarders, err := setup.Forwarders(c.cfg, 1)
 	if err != nil {
@@ -174,7 +174,7 @@ func (c *checker) forward() {
 	}
 }
 
-// receiveBuffer compares what sockets ask for with what the kernel gives to those without privileges.
+// receiveBuffer compares what sockets request with what the kernel grants without privileges.
 func (c *checker) receiveBuffer(sysctl string) {
 	data, err := os.ReadFile(sysctl)
 	if err != nil {
@@ -223,11 +223,11 @@ func (c *checker) localStore(ctx context.Context) {
 	}
 }
 
-// server tries to talk to the ClickHouse server, or to each of several, or to the local store that runs.
+// server connects to the ClickHouse server, to each of several, or to a running local store.
 func (c *checker) server(ctx context.Context, what string) {
 	o := setup.ClickHouse(c.cfg)
 	o.CreateDatabase, o.DialTimeout = false, 5*time.Second
-	o.Database = "" // run may have to create it
+	o.Database = "" // it may not exist yet
 	var failed []error
 	addrs := o.Addrs
 	for _, addr := range addrs {
@@ -236,7 +236,7 @@ func (c *checker) server(ctx context.Context, what string) {
 			failed = append(failed, err)
 		}
 	}
-	level := checkWarning // another one is used
+	level := checkWarning // another server can be used
 	if len(failed) == len(addrs) {
 		level = checkProblem
 	}
@@ -245,7 +245,7 @@ func (c *checker) server(ctx context.Context, what string) {
 	}
 }
 
-// oneServer says that a server answers, or returns why it does not.
+// oneServer reports that a server answers, or returns why it does not.
 func (c *checker) oneServer(ctx context.Context, o clickhouse.Options, what string) (err error) {
 	conn, err := clickhouse.Open(ctx, o)
 	if err != nil {
@@ -272,7 +272,7 @@ func (c *checker) oneServer(ctx context.Context, o clickhouse.Options, what stri
 // tables compares the tables of a server with the settings.
 func (c *checker) tables(ctx context.Context, conn driver.Conn) {
 	if c.schemaIsWrong {
-		return // which was said
+		return // it was reported already
 	}
 	pending, warnings, err := schema.Compare(ctx, conn, setup.Tables(c.cfg, setup.ClickHouse(c.cfg)))
 	if err != nil {
@@ -318,7 +318,7 @@ func (c *checker) sinks(ctx context.Context) {
 	}
 }
 
-// writable finds out whether a directory can be written to, or made.
+// writable reports whether a directory can be written to, or created.
 func (c *checker) writable(key, what, dir string) {
 	path, err := filepath.Abs(dir)
 	if err != nil {
@@ -345,11 +345,12 @@ func (c *checker) writable(key, what, dir string) {
 	}
 }
 
-// holdsFiles is false for the file systems of the kernel, which root may write to and where no file can be made.
+// holdsFiles returns false for the kernel's own file systems, which root may write to, but where no file can be
+// created.
 func holdsFiles(dir string) bool {
 	var fs unix.Statfs_t
 	if unix.Statfs(dir, &fs) != nil {
-		return true // whoever writes there finds out
+		return true // the later write will report the error
 	}
 	switch int64(fs.Type) {
 	case unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC, unix.CGROUP_SUPER_MAGIC, unix.CGROUP2_SUPER_MAGIC,
@@ -394,7 +395,7 @@ func (c *checker) metadata(ctx context.Context) {
 			all.complete[set.Table] = true
 		}
 	}
-	// AS numbers and organizations come from downloads too.
+	// AS numbers and organizations can also come from downloads.
 	for _, table := range []string{record.Device, record.Interface, record.Circuit} {
 		all.complete[table] = true
 	}
@@ -404,7 +405,7 @@ func (c *checker) metadata(ctx context.Context) {
 	all.references(ctx, c.conn)
 }
 
-// quarantine says what is wrong with the directory, and what is in it.
+// quarantine reports problems with the directory, and its contents.
 func (c *checker) quarantine() {
 	dir := c.cfg.Quarantine.Path
 	if dir == "" {

@@ -150,7 +150,7 @@ colector_id: x
 		`warning +metadata +.*meta_interface.yml:4: r1::b: flow_index 5 is that of r1::a too`,
 		`warning +metadata +.*meta_interface.yml:3: r1::a: circuit_id c9 is unknown`,
 		`warning +metadata +.*meta_interface.yml:5: r9::c: device_id r9 is unknown`,
-		`problem +metadata +.*meta_ip.yml: not one good record`,
+		`problem +metadata +.*meta_ip.yml: not one correct record`,
 		`\d+ problems, \d+ warnings`,
 	} {
 		if !regexp.MustCompile(`(?m)^` + want).MatchString(out.String()) {

@@ -13,11 +13,11 @@ import (
 	"github.com/metranova/flow-collector/collector/setup"
 )
 
-// A directory is one that the collector keeps its own files in.
+// A directory is one in which the collector keeps its own files.
 type directory struct{ what, path string }
 
-// ownDirectories are the directories whose files the collector trusts: blocks with their statements, rows, templates,
-// downloads.
+// ownDirectories returns the directories whose files the collector trusts: blocks with their statements, rows,
+// templates, downloads.
 func ownDirectories(cfg *config.Config) []directory {
 	all := []directory{{"cache directory", cfg.Metadata.CacheDir}, {"quarantine", cfg.Quarantine.Path}}
 	for _, sink := range setup.Sinks(cfg) {
@@ -31,7 +31,7 @@ func ownDirectories(cfg *config.Config) []directory {
 	return all
 }
 
-// Directories refuses directories into which others could put files.
+// Directories refuses directories in which other users could create files.
 func Directories(cfg *config.Config) error {
 	var errs []error
 	for _, d := range ownDirectories(cfg) {
@@ -42,15 +42,15 @@ func Directories(cfg *config.Config) error {
 	return errors.Join(errs...)
 }
 
-// check refuses a directory of another user, or one that others may write to. The error has the command that fixes it.
-// A directory that is not there yet is made for us alone.
+// check refuses a directory that belongs to another user, or that others may write to. The error has the command that
+// fixes it. A missing directory is created for this user alone.
 func (d directory) check(uid int) error {
 	if d.path == "" {
 		return nil
 	}
 	info, err := os.Stat(d.path)
 	if err != nil || !info.IsDir() {
-		return nil // whoever opens it says so
+		return nil // opening it later reports the error
 	}
 	path, err := filepath.Abs(d.path)
 	if err != nil {

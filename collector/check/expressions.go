@@ -14,7 +14,7 @@ import (
 	"github.com/metranova/flow-collector/sink/schema"
 )
 
-// expressions asks a server what it makes of the SQL in the settings.
+// expressions lets a server check the SQL in the settings.
 func (c *checker) expressions(ctx context.Context, conn driver.Conn) {
 	if c.schemaIsWrong || c.asked || !c.cfg.Schema.HasExpressions() {
 		return
@@ -31,8 +31,8 @@ func (c *checker) expressions(ctx context.Context, conn driver.Conn) {
 	}
 }
 
-// scratchExpressions has an engine of its own look at the SQL, in a directory that goes again. It is for a local store
-// that does not run: that is not opened.
+// scratchExpressions checks the SQL with a temporary engine in a temporary directory. It is for a local store that is
+// not running, which must not be opened.
 func (c *checker) scratchExpressions(ctx context.Context) (err error) {
 	if c.schemaIsWrong || c.asked || !c.cfg.Schema.HasExpressions() {
 		return nil

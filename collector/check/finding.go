@@ -11,7 +11,7 @@ import (
 	"github.com/metranova/flow-collector/collector/config"
 )
 
-// Levels of a finding.
+// The levels of a finding.
 const (
 	checkOK      = "ok"
 	checkNote    = "note"
@@ -19,25 +19,25 @@ const (
 	checkProblem = "problem"
 )
 
-// A Finding is one thing that was looked at. Its JSON form is what --json prints.
+// A Finding is the result of one check. Its JSON form is what --json prints.
 type Finding struct {
 	Level   string `json:"level"`   // ok, note, warning or problem
-	Subject string `json:"subject"` // what it is about: listen, spool, metadata
+	Subject string `json:"subject"` // the subject: listen, spool, metadata
 	Where   string `json:"where,omitempty"`
 	Key     string `json:"key,omitempty"` // the setting or variable
 	Value   string `json:"value,omitempty"`
 	Text    string `json:"text"`
 }
 
-// String is the finding without its level and subject.
+// String returns the finding without its level and subject.
 func (f Finding) String() string {
 	return config.Problem{Where: f.Where, Key: f.Key, Value: f.Value, Why: f.Text}.String()
 }
 
-// ErrProblems is returned when something would not work. What it is was printed.
+// ErrProblems is returned if something would not work. Details were printed.
 var ErrProblems = errors.New("run would not work")
 
-// findings are all that was found.
+// findings collects all findings.
 type findings struct {
 	all []Finding
 }
@@ -47,7 +47,7 @@ func (f *findings) say(level, subject, format string, args ...any) {
 	f.all = append(f.all, Finding{Level: level, Subject: subject, Text: text})
 }
 
-// setting is say about a setting.
+// setting is say for a finding about a setting.
 func (c *checker) setting(key, level, subject, format string, args ...any) {
 	c.say(level, subject, format, args...)
 	f := &c.all[len(c.all)-1]
@@ -58,7 +58,7 @@ func (c *checker) setting(key, level, subject, format string, args ...any) {
 	}
 }
 
-// about adds what the configuration says of a setting.
+// about adds a problem of the configuration.
 func (f *findings) about(level string, p config.Problem) {
 	f.all = append(f.all, Finding{Level: level, Subject: "configuration", Where: p.Where, Key: p.Key, Value: p.Value,
 		Text: p.Why})
@@ -73,7 +73,8 @@ func (f *findings) count(level string) (n int) {
 	return n
 }
 
-// print writes the findings, as a table or as JSON. The error says whether there are problems; warnings are if strict.
+// print writes the findings, as a table or as JSON. It returns an error if there are problems or, with strict,
+// warnings.
 func (f *findings) print(out io.Writer, o Options) error {
 	problems, warnings := f.count(checkProblem), f.count(checkWarning)
 	var err error
@@ -97,7 +98,7 @@ func (f *findings) print(out io.Writer, o Options) error {
 	return err
 }
 
-// table has a line for each finding.
+// table writes a line for each finding.
 func (f *findings) table(out io.Writer) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, one := range f.all {

@@ -14,17 +14,17 @@ import (
 	"github.com/metranova/flow-collector/metadata/record"
 )
 
-// mostFindings are the findings of one kind about records; more are counted.
+// mostFindings limits the findings of one kind about records; the others are counted.
 const mostFindings = 20
 
-// records are what the files say together.
+// records are the records of all files together.
 type records struct {
 	*checker
 	ids      map[string]map[string]bool // by table
 	wanted   []wanted
-	complete map[string]bool   // tables all of whose sources were read
-	loopback map[string]string // the device of an address
-	index    map[string]string // the interface of a device, index and side
+	complete map[string]bool   // tables of which all sources were read
+	loopback map[string]string // the device of each address
+	index    map[string]string // the interface of each device, index and side
 }
 
 // wanted is a reference to a record.
@@ -35,7 +35,7 @@ func newRecords(c *checker) *records {
 		loopback: map[string]string{}, index: map[string]string{}}
 }
 
-// set looks at the records of a set as run reads them.
+// set checks the records of a set as run reads them.
 func (r *records) set(set record.Set) {
 	var table *record.Table
 	for _, t := range record.Tables(metadata.SourceTables()...) {
@@ -88,7 +88,7 @@ func (r *records) set(set record.Set) {
 		r.say(checkProblem, "metadata", "%s: %v", set.Source, err)
 		return
 	case read > 0 && good == 0 && !set.MayBeEmpty:
-		r.say(checkProblem, "metadata", "%s: not one good record: nothing of it is loaded", set.Source)
+		r.say(checkProblem, "metadata", "%s: not one correct record: nothing of it is loaded", set.Source)
 		return
 	}
 	text := fmt.Sprintf("%s: %d records of %s", set.Source, read, set.Table)
@@ -98,9 +98,9 @@ func (r *records) set(set record.Set) {
 	r.say(checkOK, "metadata", "%s", text)
 }
 
-// one looks at a good record beside those before it.
+// one compares a correct record with those before it.
 func (r *records) one(table *record.Table, row record.Row, raw record.Raw, id, place string) {
-	if !strings.Contains(place, ".y") { // what operators write by hand
+	if !strings.Contains(place, ".y") { // only files that operators write by hand
 		return
 	}
 	r.unknownKeys(table, raw, id, place)
@@ -137,7 +137,7 @@ func (r *records) one(table *record.Table, row record.Row, raw record.Raw, id, p
 	}
 }
 
-// unknownKeys names the keys that nothing reads.
+// unknownKeys reports keys that nothing reads.
 func (r *records) unknownKeys(table *record.Table, raw record.Raw, id, place string) {
 	known := []string{"ref", "hash", "insert_time"}
 	for _, c := range table.Columns {
@@ -155,7 +155,7 @@ func (r *records) unknownKeys(table *record.Table, raw record.Raw, id, place str
 	}
 }
 
-// idsIn are the ids in a column.
+// idsIn returns the ids in a column.
 func idsIn(value any) []string {
 	switch v := value.(type) {
 	case string:
@@ -170,7 +170,7 @@ func idsIn(value any) []string {
 	return nil
 }
 
-// references names the ids that neither the files nor the tables have. conn may be nil.
+// references reports ids that neither the files nor the tables have. conn may be nil.
 func (r *records) references(ctx context.Context, conn driver.Conn) {
 	missing := map[string][]string{}
 	for _, w := range r.wanted {
@@ -202,7 +202,7 @@ func (r *records) references(ctx context.Context, conn driver.Conn) {
 	}
 }
 
-// inTable are those ids that a table of the server has; false where that is not known.
+// inTable returns which of the ids a table of the server has; false if that is unknown.
 func (r *records) inTable(ctx context.Context, conn driver.Conn, table string, ids []string) (map[string]bool, bool) {
 	if conn == nil {
 		return nil, false

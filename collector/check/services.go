@@ -22,11 +22,11 @@ import (
 	"github.com/metranova/flow-collector/metadata/download"
 )
 
-// clockTolerance is how far our clock and the server's may be apart.
+// clockTolerance is how far our clock and the server's may differ.
 const clockTolerance = 2 * time.Second
 
-// clock compares our clock with the server's: rows of a wrong one have wrong times, or are too old for the table at
-// once.
+// clock compares our clock with the server's: with a wrong one rows have wrong times, or are too old for the table
+// immediately.
 func (c *checker) clock(ctx context.Context, conn driver.Conn, what string) {
 	asked := time.Now()
 	var theirs time.Time
@@ -49,14 +49,14 @@ func (c *checker) clocks(what string, ours, theirs time.Time) {
 	}
 }
 
-// staleIntervals is after how many of its intervals a download counts as stale, staleFile after how long a file of the
-// operator's that is read on an interval does: CAIDA's come four times a year.
+// staleIntervals is the number of intervals after which a download counts as stale. staleFile is the age at which a
+// local file does: CAIDA publishes four times a year.
 const (
 	staleIntervals = 3
 	staleFile      = 200 * 24 * time.Hour
 )
 
-// freshness warns of metadata that nobody has brought up to date for long.
+// freshness warns of metadata that was not updated for a long time.
 func (c *checker) freshness(source metadata.Source) {
 	if source.Interval <= 0 {
 		return
@@ -84,7 +84,7 @@ func (c *checker) freshness(source metadata.Source) {
 	}
 }
 
-// http tries the address where the collector says how it is.
+// http tries to listen on http.listen.
 func (c *checker) http() {
 	if path := c.cfg.HTTP.Users; path != "" {
 		if _, err := page.LoadUsers(path); err != nil {
@@ -112,7 +112,8 @@ func (c *checker) http() {
 	}
 }
 
-// heard suggests who may send, from what a collector that runs here has heard. It says nothing where none answers.
+// heard suggests listen.allowed_exporters from what a running collector has received. It reports nothing if none is
+// running.
 func (c *checker) heard(ctx context.Context) {
 	if len(c.cfg.Listen.Allowed) > 0 || c.cfg.HTTP.Listen == "" {
 		return
@@ -162,7 +163,7 @@ func (c *checker) heard(ctx context.Context) {
 	}
 }
 
-// isLoopback reports whether an address is for this host alone.
+// isLoopback reports whether an address can only be reached from this host.
 func isLoopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {

@@ -24,7 +24,7 @@ func (c *checker) streams() {
 		c.certificate(time.Now())
 	}
 	if c.cfg.Listen.Streams() && len(c.cfg.Forward.To) > 0 {
-		c.say(checkWarning, "forward", "what comes over TCP and TLS is not forwarded: datagrams alone are")
+		c.say(checkWarning, "forward", "datagrams are forwarded, but not what comes over TCP and TLS")
 	}
 }
 
@@ -41,7 +41,7 @@ func (c *checker) streamPort(transport, address string) {
 	}
 }
 
-// certificateSoon is how long before its end a certificate should be renewed.
+// certificateSoon is how long before its expiry a certificate should be renewed.
 const certificateSoon = 14 * 24 * time.Hour
 
 func (c *checker) certificate(now time.Time) {
@@ -51,10 +51,10 @@ func (c *checker) certificate(now time.Time) {
 	case err != nil:
 		c.say(checkProblem, "listen.tls", "%v", err)
 	case now.After(end):
-		c.say(checkProblem, "listen.tls", "the certificate %s ended at %s UTC: exporters refuse it", files.CertFile,
+		c.say(checkProblem, "listen.tls", "the certificate %s expired at %s UTC: exporters refuse it", files.CertFile,
 			date)
 	case end.Sub(now) < certificateSoon:
-		c.say(checkWarning, "listen.tls", "the certificate %s ends at %s UTC: renew it", files.CertFile, date)
+		c.say(checkWarning, "listen.tls", "the certificate %s expires at %s UTC: renew it", files.CertFile, date)
 	default:
 		c.say(checkOK, "listen.tls", "the certificate %s is valid until %s UTC%s", files.CertFile, date,
 			clients(files))

@@ -25,7 +25,7 @@ func TestCheck_streams(t *testing.T) {
 	for _, want := range []string{
 		"ok       listen      TCP " + cfg.Listen.TCP[0], "warning  listen      TCP " + used + " is in use",
 		"ok       listen      TLS " + cfg.Listen.TLS.Addresses[0],
-		"what comes over TCP and TLS is not forwarded",
+		"datagrams are forwarded, but not what comes over TCP and TLS",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("check does not say %q:\n%s", want, text)
@@ -34,7 +34,7 @@ func TestCheck_streams(t *testing.T) {
 	for _, test := range []struct {
 		after time.Duration
 		want  string
-	}{{-30 * 24 * time.Hour, "exporters need none"}, {0, "renew it"}, {2 * time.Hour, "ended at"}} {
+	}{{-30 * 24 * time.Hour, "exporters need none"}, {0, "renew it"}, {2 * time.Hour, "expired at"}} {
 		text := checked(t, cfg, func(c *checker) { c.certificate(time.Now().Add(test.after)) })
 		if !strings.Contains(text, test.want) {
 			t.Errorf("check does not say %q:\n%s", test.want, text)

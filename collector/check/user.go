@@ -14,7 +14,7 @@ import (
 // serviceName is the user of the installed service.
 const serviceName = "flow-collector"
 
-// A User is as whom a collector would run.
+// A User is the user that a collector would run as.
 type User struct {
 	UID, GID int
 	Name     string
@@ -23,14 +23,14 @@ type User struct {
 // String names the user for a message.
 func (u User) String() string { return fmt.Sprintf("user %s", u.Name) }
 
-// Self is the user of this process.
+// Self returns the user of this process.
 func Self() User {
 	u := User{UID: os.Geteuid(), GID: os.Getegid()}
 	u.Name = strconv.Itoa(u.UID)
 	return u
 }
 
-// ServiceUser is the user of the installed service, or that of this process where there is none.
+// ServiceUser returns the user of the installed service, else that of this process.
 func ServiceUser() User {
 	account, err := user.Lookup(serviceName)
 	if err != nil {
@@ -44,8 +44,8 @@ func ServiceUser() User {
 	return User{UID: uid, GID: gid, Name: serviceName}
 }
 
-// may reports whether the user may do with a file what mode says (unix.R_OK, W_OK, X_OK). Of another user the mode bits
-// are read, of the file and of the directories that it is in.
+// may reports whether the user has the access mode (unix.R_OK, W_OK, X_OK) to a file. For other users the mode bits of
+// the file and of its directories are checked.
 func (u User) may(path string, mode uint32) bool {
 	if u.UID == os.Geteuid() {
 		return unix.Access(path, mode) == nil

@@ -13,10 +13,10 @@ import (
 	"github.com/metranova/flow-collector/collector/setup"
 )
 
-// A configWarning is a setting that works and is careless.
+// A configWarning is about a setting that works but is careless.
 type configWarning struct{ key, text string }
 
-// warnings are those of a configuration. `check` prints them, and `run` writes them to the log at the start.
+// warnings returns the warnings of a configuration. `check` prints them, and `run` logs them at the start.
 func warnings(cfg *config.Config) []configWarning {
 	var all []configWarning
 	add := func(key, format string, args ...any) {
@@ -39,7 +39,7 @@ func warnings(cfg *config.Config) []configWarning {
 		streamWarnings(cfg, add)
 	}
 	if cfg.HTTP.PProf && cfg.HTTP.Listen != "" && !isLoopback(cfg.HTTP.Listen) {
-		add("http.pprof", "whoever reaches %s can have the collector profiled", cfg.HTTP.Listen)
+		add("http.pprof", "whoever reaches %s can profile the collector", cfg.HTTP.Listen)
 	}
 	if cfg.HTTP.Listen != "" && !isLoopback(cfg.HTTP.Listen) {
 		switch {
@@ -99,7 +99,7 @@ func streamWarnings(cfg *config.Config, add func(key, format string, args ...any
 	}
 }
 
-// serverWarnings are those of the way to ClickHouse.
+// serverWarnings is about the connection to ClickHouse.
 func serverWarnings(cfg *config.Config, add func(key, format string, args ...any)) {
 	s := &cfg.Server
 	if cfg.UsesLocalStore() {
@@ -146,7 +146,7 @@ func isPublic(address string) bool {
 	return false
 }
 
-// isGlobal reports whether an address is routed in the Internet. 100.64.0.0/10 is shared address space (RFC 6598).
+// isGlobal reports whether an address is routed on the internet. 100.64.0.0/10 is shared address space (RFC 6598).
 func isGlobal(ip netip.Addr) bool {
 	ip = ip.Unmap()
 	return ip.IsGlobalUnicast() && !ip.IsPrivate() && !netip.MustParsePrefix("100.64.0.0/10").Contains(ip)
@@ -155,7 +155,7 @@ func isGlobal(ip netip.Addr) bool {
 // secretNames are parts of names of settings that are secrets, in files of both kinds.
 func secretNames() []string { return []string{"password", "license_key", "maxmind_key", "secret"} }
 
-// hasSecrets reports whether a file of settings has a secret that is not taken from elsewhere.
+// hasSecrets reports whether a settings file contains a secret itself, rather than a reference to one.
 func hasSecrets(path string) bool {
 	text, err := os.ReadFile(path)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package commandline runs commands the way people expect of them: a mistake in the arguments is one line with the
-// nearest name and exit status 2, any other failure is one line and exit status 1, and --help works wherever it stands.
+// Package commandline runs commands in the usual way: a mistake in the arguments gives one line with the most similar
+// name and exit status 2; any other failure gives one line and exit status 1; --help works in any position.
 package commandline
 
 import (
@@ -15,8 +15,8 @@ import (
 // Exit statuses.
 const (
 	StatusOK      = 0
-	StatusFailure = 1 // the command did not do what was asked
-	StatusUsage   = 2 // the command line asks for nothing that can be done
+	StatusFailure = 1 // the command did not succeed
+	StatusUsage   = 2 // the command line is wrong
 )
 
 // UsageError is a mistake in the command line.
@@ -28,10 +28,10 @@ func (e *UsageError) Error() string { return e.text }
 // Usage returns a UsageError.
 func Usage(format string, args ...any) error { return &UsageError{fmt.Sprintf(format, args...)} }
 
-// Run runs a command line and returns the exit status. An error is written to out as one line, unless it is quiet.
-// It changes root.
+// Run runs a command line and returns the exit status. An error is written to out as one line, unless it is quiet. It
+// changes root.
 func Run(ctx context.Context, root *cli.Command, args []string, out io.Writer, quiet error) int {
-	var unknown error // what the help command did not find
+	var unknown error // the help command's error
 	prepare(root, func(err error) { unknown = err })
 	err := root.Run(ctx, args)
 	if err == nil {
@@ -50,14 +50,14 @@ func Run(ctx context.Context, root *cli.Command, args []string, out io.Writer, q
 	return StatusFailure
 }
 
-// say prints an error, and a line for each where several were joined.
+// say prints an error; joined errors get a line each.
 func say(out io.Writer, root *cli.Command, err error) {
 	for line := range strings.Lines(err.Error()) {
 		fmt.Fprintf(out, "%s: %s\n", root.Name, strings.TrimSuffix(line, "\n"))
 	}
 }
 
-// prepare has a command and those below it report mistakes as usage errors.
+// prepare makes a command and its subcommands report mistakes as usage errors.
 func prepare(c *cli.Command, unknown func(error)) {
 	c.ExitErrHandler = func(context.Context, *cli.Command, error) {} // Run sets the status
 	c.OnUsageError = func(_ context.Context, c *cli.Command, err error, _ bool) error { return flagError(c, err) }
@@ -90,7 +90,7 @@ func unknownCommand(c *cli.Command, name string) error {
 		c.FullName())
 }
 
-// notDefined begins the library's error about an unknown flag, whose name follows.
+// notDefined is the beginning of the library's error for an unknown flag; the name follows.
 const notDefined = "flag provided but not defined: -"
 
 func flagError(c *cli.Command, err error) error {
@@ -108,7 +108,7 @@ func flagError(c *cli.Command, err error) error {
 	return Usage("%s%s (see %s --help)", path(c), text, c.FullName())
 }
 
-// path is "COMMAND: " for a command below the root.
+// path returns "COMMAND: " for a subcommand.
 func path(c *cli.Command) string {
 	_, below, found := strings.Cut(c.FullName(), " ")
 	if !found {
@@ -124,7 +124,7 @@ func dashed(name string) string {
 	return "--" + name
 }
 
-// didYouMean names the nearest of some names, if any is near.
+// didYouMean suggests the most similar name, if any is similar.
 func didYouMean(name, prefix string, names []string) string {
 	near := Nearest(name, names)
 	if near == "" {

@@ -2,15 +2,16 @@ package commandline
 
 import "strings"
 
-// Nearest returns the name that a mistyped one most likely means, or "" where none is near: at most a third of its
-// letters are wrong, missing, too many or swapped with their neighbour, or it is the only name that begins so.
+// Nearest returns the name that a mistyped one most likely means; "" if none is similar. A name is similar if at most a
+// third of the letters are wrong, missing, added or swapped with their neighbour, or if it is the only one with this
+// beginning.
 func Nearest(typed string, names []string) string {
 	typed = strings.ToLower(typed)
 	best, least := "", max(1, len(typed)/3)+1
 	begins, others := "", 0
 	for _, name := range names {
 		if len(name) < 2 {
-			continue // a letter is near to everything
+			continue // a single letter would be similar to everything
 		}
 		if d := distance(typed, name); d < least {
 			best, least = name, d
@@ -25,7 +26,7 @@ func Nearest(typed string, names []string) string {
 	return best
 }
 
-// distance is the number of letters to change, add, remove or swap with their neighbour to turn one word into the
+// distance returns the number of letters to change, add, remove or swap with their neighbour to turn one word into the
 // other (optimal string alignment).
 func distance(a, b string) int {
 	row := func(first int) []int {

@@ -1,17 +1,17 @@
-// Package compare sets two accounts of the same traffic side by side, pmacct's or an existing table's and this
-// collector's, by exporter, interfaces and minute, and says of each difference what is likely behind it.
+// Package compare compares two accounts of the same traffic, pmacct's or an existing table's and this collector's, by
+// exporter, interfaces and minute. For each difference it gives the likely cause.
 package compare
 
 import "time"
 
-// Key names a cell of an account: what one exporter saw between two interfaces in one minute.
+// Key identifies a cell of an account: the traffic of one exporter between two interfaces in one minute.
 type Key struct {
-	Minute  int64 // Unix seconds of its begin, by the flows' start
+	Minute  int64 // Unix seconds; a flow counts in the minute of its start
 	Device  string
-	In, Out string // interface ids; "" where the metadata knows none
+	In, Out string // interface ids; "" if the metadata has none
 }
 
-// Sums are what a cell adds up. Bits and packets are renormalized.
+// Sums are the sums of a cell. Bits and packets are multiplied by the sampling rate.
 type Sums struct{ Flows, Bits, Packets uint64 }
 
 func (s *Sums) add(t Sums) {
@@ -20,18 +20,18 @@ func (s *Sums) add(t Sums) {
 	s.Packets += t.Packets
 }
 
-// same reports whether two cells hold the same traffic. How many flows it is cut into is not looked at: pmacct merges.
+// same reports whether two cells have the same traffic. The number of flows may differ, because pmacct merges flows.
 func (s Sums) same(t Sums) bool { return s.Bits == t.Bits && s.Packets == t.Packets }
 
 // Account is one side. NewAccount makes an empty one.
 type Account struct {
 	Name  string // for people
 	Cells map[Key]Sums
-	// Whole says that flow times are whole seconds, of every flow that was added; meaningless for an empty account.
+	// Whole is true if the times of all flows are whole seconds; meaningless for an empty account.
 	Whole bool
-	// Formats are devices with interface numbers that have sFlow's format bits, which pmacct leaves in.
+	// Formats are devices whose interface numbers include sFlow's format bits, which pmacct leaves in.
 	Formats map[string]bool
-	// Left counts messages that make no row, by the reason.
+	// Left counts, by reason, messages that make no row.
 	Left map[string]uint64
 }
 
@@ -97,7 +97,7 @@ func (a *Account) Period() (from, to time.Time, ok bool) {
 
 const minute = 60
 
-// minuteOf is the begin of the minute of a time in Unix milliseconds.
+// minuteOf returns the start of the minute of a time in Unix milliseconds.
 func minuteOf(ms int64) int64 {
 	const length = minute * 1000
 	m := ms / length

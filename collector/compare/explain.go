@@ -9,26 +9,25 @@ import (
 	"time"
 )
 
-// Difference is a cell, or a run of them, in which the accounts differ.
+// Difference is a cell, or a run of cells, in which the accounts differ.
 type Difference struct {
 	Key
-	Minutes      int // how many cells of these interfaces it stands for, from Minute on
+	Minutes      int // the number of consecutive minutes that it covers, from Minute on
 	Theirs, Ours Sums
 	Reason       string
-	// Known differences are what this collector does better on purpose.
+	// Known marks intended differences, where this collector is more exact.
 	Known bool
 }
 
-// Options say how accounts are compared.
+// Options configure a comparison.
 type Options struct {
-	// From and To are the period that both accounts should cover; cells outside of it only help to explain those
-	// within.
+	// From and To are the period that both accounts should cover. Cells outside only help to explain those within.
 	From, To time.Time
-	// Partial says that the first and the last minute need not be whole on both sides.
+	// Partial means that the first and last minute may be incomplete on either side.
 	Partial bool
 }
 
-// Compare returns the differences in the order of device, minute and interfaces.
+// Compare returns the differences sorted by device, minute and interfaces.
 func Compare(theirs, ours *Account, o Options) []Difference {
 	c := comparison{theirs: theirs, ours: ours, Options: o, cells: map[string]map[pair][]Difference{}}
 	c.collect()
@@ -49,7 +48,7 @@ type pair struct{ in, out string }
 type comparison struct {
 	Options
 	theirs, ours *Account
-	cells        map[string]map[pair][]Difference // those that differ, by device and interfaces, in the order of time
+	cells        map[string]map[pair][]Difference // those that differ, by device and interfaces, sorted by time
 	found        []Difference
 }
 
@@ -81,7 +80,7 @@ func (c *comparison) collect() {
 	}
 }
 
-// device explains the differences of one exporter: first what cancels out, then what is left.
+// device explains the differences of one exporter: first those that cancel out, then the rest.
 func (c *comparison) device(device string) {
 	theirs, ours := c.total(c.theirs, device), c.total(c.ours, device)
 	switch {
@@ -178,10 +177,10 @@ func (c *comparison) within(minute int64) bool {
 	return minute >= c.From.Unix() && minute < c.To.Unix()
 }
 
-// whole is the one difference of a device that only one side has.
+// whole returns the single difference of a device that only one side has.
 func (c *comparison) whole(device string, theirs, ours Sums, reason string) {
 	if (theirs == Sums{} && ours == Sums{}) {
-		return // all of it lies outside of the period
+		return // all of it is outside the period
 	}
 	d := Difference{Key: Key{Device: device}, Theirs: theirs, Ours: ours, Reason: reason}
 	for _, list := range c.cells[device] {
@@ -198,8 +197,8 @@ func (c *comparison) whole(device string, theirs, ours Sums, reason string) {
 	c.found = append(c.found, d)
 }
 
-// shifted takes out runs of neighbouring minutes whose differences cancel out: flows that began near the turn of a
-// minute and have another time on the other side. It returns what is left.
+// shifted removes runs of neighbouring minutes whose differences cancel out: flows that began close to the turn of a
+// minute and have slightly different times on the other side. It returns the rest.
 func (c *comparison) shifted(list []Difference) (left []Difference) {
 	for begin := 0; begin < len(list); {
 		end := begin + 1
@@ -234,7 +233,7 @@ func (c *comparison) shifted(list []Difference) (left []Difference) {
 	return left
 }
 
-// timed notes a difference in times only.
+// timed notes a difference that is only in times.
 func (c *comparison) timed(d Difference, what string) {
 	d.Known = true
 	switch {
@@ -246,7 +245,7 @@ func (c *comparison) timed(d Difference, what string) {
 	c.found = append(c.found, d)
 }
 
-// renamed takes out minutes in which a device's traffic is the same but its interfaces are not.
+// renamed removes minutes in which a device's traffic is equal, but on other interfaces.
 func (c *comparison) renamed(device string) {
 	byMinute := map[int64][]Difference{}
 	for _, list := range c.cells[device] {
@@ -278,7 +277,7 @@ func (c *comparison) renamed(device string) {
 	}
 }
 
-// reason says what is likely behind a difference that nothing cancels.
+// reason returns the likely cause of a difference that nothing cancels.
 func (c *comparison) reason(d Difference, theirs, ours Sums) (string, bool) {
 	if c.Partial && (d.Minute == c.From.Unix() || d.Minute+minute == c.To.Unix()) {
 		return "at the edge of the period: one side has less than the whole minute", false
@@ -299,7 +298,7 @@ func (c *comparison) reason(d Difference, theirs, ours Sums) (string, bool) {
 	return "not explained", false
 }
 
-// ratio says by how much two sums differ where it is by the same whole factor in bits and packets.
+// ratio describes by how much two sums differ, if bits and packets differ by the same whole factor.
 func ratio(theirs, ours Sums) string {
 	is := func(a, b Sums) uint64 {
 		if b.Bits == 0 || b.Packets == 0 || a.Bits%b.Bits != 0 || a.Packets%b.Packets != 0 ||

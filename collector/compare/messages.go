@@ -13,7 +13,7 @@ import (
 	"github.com/metranova/flow-collector/enrich"
 )
 
-// message is what of a message of pmacct's print or Kafka plugin decides where it is counted.
+// message has the fields of a pmacct message (print or Kafka plugin) that decide where it is counted.
 type message struct {
 	Exporter string      `json:"peer_ip_src"`
 	Src      *string     `json:"ip_src"`
@@ -29,8 +29,8 @@ type message struct {
 	Writer   string      `json:"writer_id"`
 }
 
-// AddMessages adds pmacct's JSON messages, one after the other as its print plugin writes them, or kcat what is in a
-// topic. The metadata says which device and interfaces they mean. It fails at what is no JSON.
+// AddMessages adds consecutive pmacct JSON messages, as from its print plugin, or as kcat prints a topic. The metadata
+// determines device and interfaces. It fails if the input is not JSON.
 func (a *Account) AddMessages(in io.Reader, s *enrich.Snapshot) error {
 	d := json.NewDecoder(in)
 	for n := 1; ; n++ {
@@ -46,7 +46,7 @@ func (a *Account) AddMessages(in io.Reader, s *enrich.Snapshot) error {
 	}
 }
 
-// AddMessage adds one message. What the reference would make no row of is counted in Left.
+// AddMessage adds one message. Messages from which the reference stack would make no row are counted in Left.
 func (a *Account) AddMessage(text []byte, s *enrich.Snapshot) {
 	var m message
 	if err := json.Unmarshal(bytes.TrimSpace(text), &m); err != nil {
@@ -57,7 +57,7 @@ func (a *Account) AddMessage(text []byte, s *enrich.Snapshot) {
 		a.Left["without addresses"]++
 		return
 	}
-	// As the reference does: without a start, as sfacctd's, the arrival.
+	// As in the reference stack: without a start (sfacctd), the arrival.
 	start := m.Start
 	if start == "" {
 		start = m.Arrival
@@ -84,8 +84,8 @@ func (a *Account) AddMessage(text []byte, s *enrich.Snapshot) {
 	a.Add(k, Sums{Flows: 1, Bits: 8 * unsigned(m.Bytes), Packets: unsigned(m.Packets)})
 }
 
-// interfaceID is the id of a device's interface. Beyond 24 bits a number of sFlow has a format in its upper bits
-// (sflow_version_5.txt, flow_sample), of which this collector knows what it means.
+// interfaceID returns the id of a device's interface. An sFlow number beyond 24 bits has a format in its upper bits
+// (sflow_version_5.txt, flow_sample).
 func (a *Account) interfaceID(s *enrich.Snapshot, device string, number json.Number, writer string) string {
 	index, err := strconv.ParseUint(string(number), 10, 32)
 	if err != nil {
@@ -100,7 +100,7 @@ func (a *Account) interfaceID(s *enrich.Snapshot, device string, number json.Num
 	return i.ID
 }
 
-// millis turns "seconds.microseconds" into Unix milliseconds, cut off.
+// millis converts "seconds.microseconds" to Unix milliseconds, truncated.
 func millis(text string) (int64, error) {
 	whole, fraction, _ := strings.Cut(text, ".")
 	seconds, err := strconv.ParseInt(whole, 10, 64)
@@ -114,7 +114,7 @@ func millis(text string) (int64, error) {
 	return seconds*1000 + ms, nil
 }
 
-// unsigned is a counter; what is none is 0, as in a row.
+// unsigned converts a counter; anything else is 0, as in a row.
 func unsigned(n json.Number) uint64 {
 	v, _ := strconv.ParseUint(string(n), 10, 64)
 	return v

@@ -18,7 +18,7 @@ type Report struct {
 	Differences  []Difference
 }
 
-// Unexplained counts the differences that nothing known accounts for.
+// Unexplained counts the differences without a known cause.
 func (r *Report) Unexplained() (n int) {
 	for _, d := range r.Differences {
 		if !d.Known {
@@ -28,7 +28,7 @@ func (r *Report) Unexplained() (n int) {
 	return n
 }
 
-// Print writes the report for people, with the most differences at the most; 0: all.
+// Print writes the report for people, with at most this many differences; 0: all.
 func (r *Report) Print(out io.Writer, most int) {
 	fmt.Fprintf(out, "%s to %s\n\n", r.From.Format(time.DateTime), r.To.Format(time.DateTime))
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
@@ -50,7 +50,7 @@ func (r *Report) Print(out io.Writer, most int) {
 	r.printDifferences(out, most)
 }
 
-// within adds up an account's cells of a period, and counts its devices.
+// within returns the sum of an account's cells in a period, and the number of its devices.
 func within(a *Account, from, to time.Time) (t Sums, devices int) {
 	seen := map[string]bool{}
 	for k, s := range a.Cells {
@@ -62,7 +62,7 @@ func within(a *Account, from, to time.Time) (t Sums, devices int) {
 	return t, len(seen)
 }
 
-// printReasons writes how often each reason is given, unexplained ones first.
+// printReasons writes how often each cause occurs, unexplained ones first.
 func (r *Report) printReasons(out io.Writer) {
 	type tally struct {
 		reason string
@@ -97,7 +97,7 @@ func (r *Report) printReasons(out io.Writer) {
 	fmt.Fprintln(out)
 }
 
-// printDifferences writes a line for each difference, those to look at first.
+// printDifferences writes a line for each difference, the unexplained ones first.
 func (r *Report) printDifferences(out io.Writer, most int) {
 	list := slices.Clone(r.Differences)
 	slices.SortStableFunc(list, func(a, b Difference) int {

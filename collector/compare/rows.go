@@ -11,14 +11,14 @@ import (
 	"github.com/metranova/flow-collector/sink/sqltext"
 )
 
-// Rows says which rows of a table of data_flow's columns make an account.
+// Rows selects the rows that an account is made from, of a table with data_flow's columns.
 type Rows struct {
-	Table     string // as SQL has it
+	Table     string // quoted for SQL
 	From, To  time.Time
-	Collector string // collector_id; "": of all
+	Collector string // collector_id; "": all
 }
 
-// AddRows adds rows that began from From on and before To.
+// AddRows adds rows that began in [From, To).
 func (a *Account) AddRows(ctx context.Context, conn driver.Conn, r Rows) error {
 	query := `SELECT toInt64(toUnixTimestamp(toStartOfMinute(start_time))) AS minute, toString(device_id) AS device,
 	ifNull(toString(in_interface_id), '') AS i, ifNull(toString(out_interface_id), '') AS o,
@@ -48,7 +48,7 @@ WHERE start_time >= fromUnixTimestamp64Milli(?) AND start_time < fromUnixTimesta
 	return rows.Err()
 }
 
-// QuoteTable is a table's name, with or without its database, as SQL has it.
+// QuoteTable quotes a table's name, with or without its database.
 func QuoteTable(name string) string {
 	parts := strings.SplitN(name, ".", 2)
 	for i, p := range parts {

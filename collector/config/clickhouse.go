@@ -4,7 +4,7 @@ import "math"
 
 // Server is a ClickHouse server's HTTP interface.
 type Server struct {
-	Host               string // one host or several with commas, each optionally with its port
+	Host               string // one host or several, separated by commas, each with an optional port
 	Port               int
 	Username, Password string
 	Secure             bool // HTTPS
@@ -15,10 +15,10 @@ type Server struct {
 	Flows              bool // rows are inserted; otherwise only metadata is kept there
 }
 
-// UsesLocalStore reports whether rows go to the store of this process rather than to a server.
+// UsesLocalStore reports whether rows go to the local store rather than to a server.
 func (c *Config) UsesLocalStore() bool { return c.Server.Host == "" }
 
-// clickhouseKeys are the server and where its tables are.
+// clickhouseKeys are the settings of the server and of its database.
 func clickhouseKeys(c *Config) []key {
 	s := &c.Schema
 	return []key{

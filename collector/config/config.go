@@ -1,5 +1,6 @@
-// Package config owns the collector's settings: one typed Config, filled from defaults, a YAML file, and environment
-// variables under the names of the reference pipeline, and checked as a whole, so that one pass names everything wrong.
+// Package config has the collector's settings: one typed Config that is filled from defaults, a YAML file, and
+// environment variables with the names of the reference stack, and checked as a whole, so that one pass reports every
+// problem.
 package config
 
 import (
@@ -8,10 +9,9 @@ import (
 	"github.com/metranova/flow-collector/sink/schema"
 )
 
-// Config is everything that can be set. The entry of each (type key) has its name, environment names,
-// default and help.
+// Config has all settings. The entry of each (type key) has its name, environment names, default and help.
 type Config struct {
-	CollectorID string // collector_id of every row; "" is "unknown"
+	CollectorID string // collector_id of every row; "" becomes "unknown"
 
 	Listen  Listen
 	Forward Forward
@@ -22,7 +22,7 @@ type Config struct {
 	// LearnedNames has rows name interfaces and VRFs as the exporter does, where metadata does not.
 	LearnedNames bool
 	Schema       schema.Settings // tables, extensions, views: see package schema
-	Server       Server          // a ClickHouse server; without Host there is the local store
+	Server       Server          // a ClickHouse server; with an empty Host the local store is used
 	Store        Store
 	Batch        Batch
 	Spool        Spool
@@ -36,21 +36,21 @@ type Config struct {
 
 	debug bool // log.debug
 
-	// views and view settings are turned into Schema.Views at the end.
+	// views and the settings of single views, from which Schema.Views is made at the end
 	views        map[schema.Kind][]string
 	viewSettings []pair
 
-	source   Source            // where all that came from
-	given    map[string]value  // what it says, by the key's path
-	origins  map[string]Origin // and where
+	source   Source            // the source of all this
+	given    map[string]value  // the values given, by key path
+	origins  map[string]Origin // and where each comes from
 	warnings []Problem
 	notes    []Problem
-	places   map[string]string          // of the entries of mappings in the file, by "key.entry"
-	aliases  map[string]map[string]bool // by env file: variables that stand for those of settings
+	places   map[string]string          // places of the file's mapping entries, by "key.entry"
+	aliases  map[string]map[string]bool // for each env file: variables that stand for those of settings
 }
 
-// Default returns the settings that hold where nobody says otherwise. They are those of the MetrANOVA stack, with
-// batches and buffers of this collector's own.
+// Default returns the default settings. They are those of the MetrANOVA stack, with this collector's own batches and
+// buffers.
 func Default() *Config {
 	c := &Config{Schema: schema.Default(), views: map[schema.Kind][]string{}}
 	c.Metadata.Registries = registries()

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Decoder bounds what is kept of exporters.
+// Decoder limits what is remembered of exporters.
 type Decoder struct {
 	MaxExporters    int
 	HoldFor         time.Duration // how long data waits for its template
@@ -19,7 +19,7 @@ type Decoder struct {
 	DecapsulateFlow bool                      // sampled headers: the inner flow of a tunnel instead of the outer
 }
 
-// SamplingRate overrides what an exporter says of its sampling.
+// SamplingRate overrides the sampling rate that an exporter sends.
 type SamplingRate struct {
 	Exporter  netip.Addr
 	Interface uint32 // with AnyInterface: all
@@ -27,7 +27,7 @@ type SamplingRate struct {
 	Rate      uint32
 }
 
-// Policy fills the policy columns.
+// Policy sets the policy columns.
 type Policy struct {
 	Originator, Level string
 	Scopes            []string
@@ -35,7 +35,7 @@ type Policy struct {
 	CommunityScopes   map[string]string // by the last part of the route distinguisher
 }
 
-// decoderKeys are what is kept of exporters, and what the policy columns say.
+// decoderKeys are the settings of the decoder and of the policy columns.
 func decoderKeys(c *Config) []key {
 	return []key{
 		{path: "decoder.max_exporters", def: "4096", field: number(&c.Decoder.MaxExporters, 1, 1<<20),

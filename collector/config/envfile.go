@@ -8,21 +8,21 @@ import (
 	"strings"
 )
 
-// Env files are read as docker compose reads them:
+// Env files have the syntax of docker compose:
 //
-//	NAME=value # comment      value is trimmed; variables are put in
-//	NAME='it\'s $as it is'    nothing is put in; may go over several lines
-//	NAME="a\tb ${OTHER}"      escapes, then variables; may go over several lines
-//	NAME                      the value of the process's environment, if it has one
+//	NAME=value # comment      value is trimmed; variables are expanded
+//	NAME='it\'s $as it is'    nothing is expanded; may span several lines
+//	NAME="a\tb ${OTHER}"      escapes, then variables; may span several lines
+//	NAME                      the value in the process's environment, if it has one
 //	export NAME=value         as without export
 //	NAME: value               as with =
 //
-// Beyond it, $name without braces stays as it is where nothing of that name is set: passwords have dollars.
+// Unlike compose, an undefined $name without braces stays as it is, because passwords contain dollars.
 
 const maxEnvFile = 1 << 20
 
-// readEnvFile returns a file's variables. A value may refer to those that were set before it: in the process's
-// environment, in the file, in files before it. A problem never has the text of a line, which may be a secret.
+// readEnvFile returns a file's variables. A value may refer to variables that were set before it: in the process's
+// environment, in this file, in earlier files. A problem never shows the text of a line, which may be a secret.
 func readEnvFile(path string, before, process environ) (environ, []Problem) {
 	env := newEnviron()
 	data, err := readText(path, maxEnvFile)
@@ -51,7 +51,7 @@ func readEnvFile(path string, before, process environ) (environ, []Problem) {
 	return env, problems
 }
 
-// readText reads a text file of at most limit bytes. A byte order mark is left out.
+// readText reads a text file of at most limit bytes, without a byte order mark.
 func readText(path string, limit int64) (string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -67,10 +67,10 @@ func readText(path string, limit int64) (string, error) {
 	return strings.TrimPrefix(string(data), "\ufeff"), nil
 }
 
-// envFile is what is left of an env file.
+// envFile is the rest of an env file.
 type envFile struct {
 	rest   string
-	line   int // of its start
+	line   int // number of its first line
 	lookup func(name string) (string, bool)
 }
 
@@ -82,7 +82,7 @@ func (f *envFile) take(n int) string {
 	return text
 }
 
-// takeLine removes what is left of the line and its end, and returns it without.
+// takeLine removes and returns the rest of the line, without its end.
 func (f *envFile) takeLine() string {
 	end := strings.IndexByte(f.rest, '\n')
 	if end < 0 {
@@ -91,7 +91,7 @@ func (f *envFile) takeLine() string {
 	return strings.TrimSuffix(f.take(end+1), "\n")
 }
 
-// skipBlank goes to the next statement; false is the end.
+// skipBlank skips to the next statement; false at the end.
 func (f *envFile) skipBlank() bool {
 	for {
 		f.take(len(f.rest) - len(strings.TrimLeft(f.rest, " \t\r\n\v\f")))
@@ -107,8 +107,8 @@ var (
 	envExport = regexp.MustCompile(`^export[ \t]+`)
 )
 
-// statement reads one. set is false where there is no value: the name alone, which the environment does not have.
-// Reading goes on after the statement also when it is wrong.
+// statement reads a statement. set is false if there is no value: just a name that is not in the environment. After an
+// error the next statement can be read.
 func (f *envFile) statement() (name, text string, set bool, err error) {
 	f.take(len(envExport.FindString(f.rest)))
 	end := strings.IndexAny(f.rest, "=:\n")
@@ -146,8 +146,8 @@ var (
 	errAfterQuote   = fmt.Errorf("there is text after the closing quote (it is not shown: it may be a secret)")
 )
 
-// quoted reads a quoted value and what is left of its line: nothing, or a comment. Where the quote is not closed only
-// the line counts, so that what comes after it is still read.
+// quoted reads a quoted value and the rest of its line, which must be empty or a comment. If the quote is not closed,
+// only the line is consumed, so that the following lines are still read.
 func (f *envFile) quoted(quote byte) (string, error) {
 	var b strings.Builder
 	for i := 1; i < len(f.rest); i++ {
@@ -178,7 +178,7 @@ func (f *envFile) quoted(quote byte) (string, error) {
 
 var escapes = regexp.MustCompile(`\\(?:[abcfnrtv$"\\]|0[0-7]{0,3})`)
 
-// unescape replaces the escapes of double quotes. An escaped dollar becomes two, which expandCompose makes one.
+// unescape replaces the escapes in double quotes. An escaped dollar becomes two, which expandCompose turns into one.
 func unescape(text string) string {
 	return escapes.ReplaceAllStringFunc(text, func(escape string) string {
 		switch c := escape[1]; c {
@@ -189,7 +189,7 @@ func unescape(text string) string {
 		case '0':
 			n, _ := strconv.ParseUint(escape[2:], 8, 8) // \0 alone is a zero byte
 			return string([]byte{byte(n)})
-		case 'c': // ends the output in a shell; compose leaves it
+		case 'c': // ends the output in a shell; compose ignores it
 			return escape
 		default:
 			return map[byte]string{'a': "\a", 'b': "\b", 'f': "\f", 'n': "\n", 'r': "\r", 't': "\t", 'v': "\v"}[c]
@@ -199,7 +199,7 @@ func unescape(text string) string {
 
 var composeVariable = regexp.MustCompile(`\$\$|\$([A-Za-z_][A-Za-z0-9_]*)|\$\{([A-Za-z_][A-Za-z0-9_]*)(?:(:?[-+?])([^}]*))?\}`)
 
-// expandCompose puts $NAME, ${NAME}, ${NAME:-default}, ${NAME-default}, ${NAME:+other} and ${NAME+other} in; $$ is a
+// expandCompose expands $NAME, ${NAME}, ${NAME:-default}, ${NAME-default}, ${NAME:+other} and ${NAME+other}; $$ is a
 // dollar.
 func expandCompose(text string, lookup func(string) (string, bool)) string {
 	return composeVariable.ReplaceAllStringFunc(text, func(reference string) string {

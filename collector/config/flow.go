@@ -7,13 +7,13 @@ import (
 	"github.com/metranova/flow-collector/sink/schema"
 )
 
-// Flow bounds the times of flows. Times beyond are replaced by the time of receipt.
+// Flow limits the times of flows. Times beyond are replaced by the receive time.
 type Flow struct {
-	MaxAhead  time.Duration // of the time of receipt
-	MaxBehind time.Duration // it; 0: the table's TTL
+	MaxAhead  time.Duration // ahead of the receive time
+	MaxBehind time.Duration // behind it; 0: the table's TTL
 }
 
-// flowKeys are what data_flow and its rollups have.
+// flowKeys are the settings of data_flow and its rollups.
 func flowKeys(c *Config) []key {
 	s := &c.Schema
 	all := []key{

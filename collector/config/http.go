@@ -4,7 +4,7 @@ import "net/netip"
 
 // HTTP is where the collector says how it is.
 type HTTP struct {
-	Listen string // host:port; "": nowhere
+	Listen string // host:port; "": off
 	PProf  bool
 	Hosts  []string // names that are answered; none: all
 	// Explore says who may look at the traffic: local, users, all or off.
@@ -14,12 +14,12 @@ type HTTP struct {
 	Proxies    []netip.Prefix
 }
 
-// Metrics bounds what is shown of exporters.
+// Metrics limits what is shown of exporters.
 type Metrics struct {
-	MaxExporters int // that are told apart, with each of their observation domains
+	MaxExporters int // that have series of their own; each observation domain counts
 }
 
-// operationKeys are how the collector says how it is.
+// operationKeys are the settings of the page, metrics and logs.
 func operationKeys(c *Config) []key {
 	return []key{
 		{path: "http.listen", env: []string{"HTTP_LISTEN"}, def: ":8080", field: addressOrOff(&c.HTTP.Listen),
@@ -57,12 +57,12 @@ func operationKeys(c *Config) []key {
 	}
 }
 
-// debug is the reference's DEBUG=true.
+// debug is the reference stack's DEBUG=true.
 func debug(c *Config) field {
 	return field{get: printed(&c.debug), set: func(v value) error {
 		err := boolean(&c.debug).set(v)
 		if c.debug {
-			c.LogLevel = "debug" // whatever log.level says
+			c.LogLevel = "debug" // whatever log.level is
 		}
 		return err
 	}}

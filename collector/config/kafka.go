@@ -12,8 +12,8 @@ import (
 	"github.com/metranova/flow-collector/sink/message"
 )
 
-// Kafka is where rows go as messages too, or instead. Nothing goes there without a Topic: the reference's environment
-// names give brokers and credentials, and are set where its pipeline reads from Kafka.
+// Kafka is the destination of messages. Nothing is sent without a Topic: the reference stack's environment variables
+// for brokers and credentials may be set for reading from Kafka.
 type Kafka struct {
 	Topic           string
 	Brokers         []string // host or host:port
@@ -26,25 +26,25 @@ type Kafka struct {
 	MaxBatchBytes   int
 	QueueBytes      int
 	DeliveryTimeout time.Duration
-	SpoolPath       string // a directory; "": nowhere
+	SpoolPath       string // a directory; "": none
 	SpoolMaxBytes   int
 	CreateTopic     bool
 	ClientID        string
 
-	SecurityProtocol string // as librdkafka names it; "": by what else is set
+	SecurityProtocol string // as librdkafka names it; "": follows from the other settings
 	CAFile           string
 	CertFile         string
 	KeyFile          string
 	KeyPassword      string
 	ServerName       string
-	Identification   string // of the broker by its name: https, or none
+	Identification   string // verification of the broker's name: https, or none
 	SkipVerify       bool
 	SASLMechanism    string
 	Username         string
 	Password         string
 }
 
-// kafkaKeys are the topic, the brokers and how messages wait for them.
+// kafkaKeys are the settings of topic, brokers and queue.
 func kafkaKeys(c *Config) []key {
 	k := &c.Kafka
 	return []key{
@@ -118,8 +118,8 @@ func kafkaKeys(c *Config) []key {
 	}
 }
 
-// UsesTLS and UsesSASL follow security_protocol; without one the reference's rule: TLS where an authority or a
-// certificate is named, SASL where a user is.
+// UsesTLS reports whether connections use TLS. It and UsesSASL follow security_protocol. Without one, the reference
+// stack's rule holds: TLS if a CA or a certificate is set, SASL if a user is.
 func (k *Kafka) UsesTLS() bool {
 	if k.SecurityProtocol == "" {
 		return k.CAFile != "" || k.CertFile != ""
@@ -139,7 +139,7 @@ const maxBatchBytes = 64 << 20 // a request to a broker may not have more than 1
 
 var topicName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,249}$`)
 
-// validate checks what only the settings together can tell. Without a topic nothing of it matters.
+// validate checks combinations of settings. Without a topic they do not matter.
 func (k *Kafka) validate(add func(key, value, why string)) {
 	if k.Topic == "" {
 		return
@@ -170,7 +170,7 @@ func (k *Kafka) validate(add func(key, value, why string)) {
 	}
 }
 
-// brokers takes host and host:port.
+// brokers accepts host and host:port.
 func brokers(p *[]string) field {
 	return field{kind: list, get: listOf(p), set: func(v value) error {
 		items := v.items()
@@ -187,7 +187,7 @@ func brokers(p *[]string) field {
 	}}
 }
 
-// parsed takes what a function of another package understands.
+// parsed accepts what a function of another package can parse.
 func parsed[T fmt.Stringer](p *T, parse func(string) (T, error)) field {
 	return field{get: func() value { return value{text: (*p).String()} }, set: func(v value) (err error) {
 		got, err := parse(strings.ToLower(v.text))

@@ -10,23 +10,23 @@ import (
 
 // A key is one setting. Its entry, beside the struct that holds its value, is the only place that describes it: Load
 // reads the file and the environment by it, `check` suggests its name, a reload knows whether it may change, and
-// conf.example/collector.yml and the tables of conf.example/README.md are written from it.
+// conf.example/collector.yml and the tables of conf.example/README.md are generated from it.
 //
-// To add a setting: a field of its struct and an entry in that file, then
-// go test ./collector/config -run 'ExampleIsGenerated|ReadmeHasEverySetting' -update.
+// To add a setting: a field of its struct and an entry in that file, then go test ./collector/config -run
+// 'ExampleIsGenerated|ReadmeHasEverySetting' -update.
 type key struct {
-	path    string   // its place in the file: section.name
-	env     []string // variables that set it; names without a prefix of ours are the reference pipeline's
-	def     string   // the default, as a variable would give it; "": what the field holds before anything is read
+	path    string   // its name in the file: section.name
+	env     []string // variables that set it; names without a prefix of ours are the reference stack's
+	def     string   // the default, in the form of a variable; "": what the field holds before anything is read
 	live    bool     // takes effect at a reload; the others need a restart
-	secret  bool     // its value is never shown
-	isPath  bool     // names files: see containerPaths
-	help    string   // for the example and the reference: what it does, units, what empty or 0 means
-	example string   // a line of the file that shows its form, where the default does not
+	secret  bool     // its value must never be shown
+	isPath  bool     // its value is a path: see containerPaths
+	help    string   // for the example and the reference: what it does, its unit, what empty or 0 means
+	example string   // a line of the file that shows the form, if the default does not
 	field
 }
 
-// keys lists every setting of c, in the order of the example.
+// keys returns every setting of c, in the order of the example.
 func keys(c *Config) []key {
 	all := []key{{path: "collector_id", env: []string{"COLLECTOR_ID"}, field: text(&c.CollectorID),
 		help: "The name of this collector in every row. Empty is \"unknown\"."}}
@@ -37,7 +37,7 @@ func keys(c *Config) []key {
 	return all
 }
 
-// sectionHelp explains sections that are not explained by their keys.
+// sectionHelp describes sections that their keys do not describe.
 func sectionHelp(path string) string {
 	switch path {
 	case "flow.columns":
@@ -50,8 +50,8 @@ func sectionHelp(path string) string {
 	return ""
 }
 
-// columnKeys are one key for each column of data_flow that can be left out: flow.columns.tcp_flags, which the
-// environment has as CLICKHOUSE_FLOW_COLUMN_TCP_FLAGS.
+// columnKeys has a key for each column of data_flow that can be left out: flow.columns.tcp_flags, in the environment
+// CLICKHOUSE_FLOW_COLUMN_TCP_FLAGS.
 func columnKeys(s *schema.Settings) []key {
 	var all []key
 	for _, c := range schema.FlowColumns() {
@@ -65,7 +65,7 @@ func columnKeys(s *schema.Settings) []key {
 	return all
 }
 
-// column says whether data_flow has the column.
+// column is true if data_flow has the column.
 func column(s *schema.Settings, name string) field {
 	return field{
 		set: func(v value) error {

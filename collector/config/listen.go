@@ -5,33 +5,33 @@ import (
 	"runtime"
 )
 
-// Listen says where datagrams come in.
+// Listen is where datagrams are received.
 type Listen struct {
-	Addresses     []string // host:port; an empty host is every address, IPv4 and IPv6
-	Workers       int      // one socket of each address and one core each; 0: as many as there are cores
-	ReceiveBuffer int      // bytes that each socket asks the kernel for
+	Addresses     []string // host:port; an empty host means all addresses, IPv4 and IPv6
+	Workers       int      // each has one socket for each address, and one core; 0: as many as there are cores
+	ReceiveBuffer int      // bytes that each socket requests from the kernel
 	Allowed       []netip.Prefix
 	TCP           []string // host:port for IPFIX over TCP
 	TLS           ListenTLS
 }
 
-// ListenTLS says where IPFIX comes in over TLS. Files are PEM.
+// ListenTLS configures IPFIX over TLS. Files are PEM.
 type ListenTLS struct {
 	Addresses         []string
 	CertFile, KeyFile string
-	ClientCAFile      string // authorities of exporters' certificates; "": exporters need none
+	ClientCAFile      string // CAs of exporters' certificates; "": exporters need none
 }
 
-// Forward says where datagrams are sent on to, as they came.
+// Forward is where datagrams are forwarded, unchanged.
 type Forward struct {
 	To         []string // host:port of other collectors
 	KeepSource bool     // with the exporter's address and port instead of ours
 }
 
-// Streams reports whether anything is listened on but UDP.
+// Streams reports whether TCP or TLS is listened on.
 func (l *Listen) Streams() bool { return len(l.TCP)+len(l.TLS.Addresses) > 0 }
 
-// DecoderCount is how many decoders share the process's memory: those of the workers and, for all connections, one.
+// DecoderCount is how many decoders share the process's memory: one for each worker, and one for all connections.
 func (l *Listen) DecoderCount() int {
 	if l.Streams() {
 		return l.WorkerCount() + 1
@@ -47,7 +47,7 @@ func (l *Listen) WorkerCount() int {
 	return runtime.GOMAXPROCS(0)
 }
 
-// listenKeys are where datagrams come in and where they are sent on to.
+// listenKeys are the settings of receiving and forwarding.
 func listenKeys(c *Config) []key {
 	return []key{
 		{path: "listen.addresses", env: []string{"LISTEN"}, def: ":2055, :4739, :6343",

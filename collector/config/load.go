@@ -20,13 +20,13 @@ import (
 
 // A Problem is one thing that is wrong with the configuration.
 type Problem struct {
-	Where string // the file and line, or "environment"; empty where several places have to do with it
+	Where string // file and line, or "environment"; empty if several places are involved
 	Key   string // the key in the file, or the variable's name
 	Value string
 	Why   string
 }
 
-// String returns the problem as the one line that the user sees.
+// String returns the problem as the line that the user sees.
 func (p Problem) String() string {
 	s := p.Why
 	if p.Value != "" {
@@ -41,16 +41,16 @@ func (p Problem) String() string {
 	return s
 }
 
-// A Source says where settings come from. Later ones win: defaults, File, EnvFiles in order, Environ.
+// A Source is where settings come from. Later ones override earlier ones: defaults, File, EnvFiles in order, Environ.
 type Source struct {
 	File     string   // YAML; empty: none
 	EnvFiles []string // NAME=value lines, as docker compose reads them
 	Environ  []string // as os.Environ returns it
-	// Container is where the containers of the reference have their files; "": /app.
+	// Container is where the reference stack's containers have their files; "": /app.
 	Container string
 }
 
-// Load fills a Config and returns everything that is wrong with it. The Config is of use only without problems.
+// Load fills a Config and returns all problems. The Config is usable only if there are none.
 func Load(source Source) (*Config, []Problem) {
 	c := Default()
 	c.source, c.given, c.origins = source, map[string]value{}, map[string]Origin{}
@@ -75,19 +75,18 @@ func Load(source Source) (*Config, []Problem) {
 	return c, append(problems, c.validate()...)
 }
 
-// Warnings are what the configuration says that has no effect here, or another one than in the reference pipeline.
+// Warnings are settings that have no effect here, or another one than in the reference stack.
 func (c *Config) Warnings() []Problem { return c.warnings }
 
-// Notes say how a setting was understood that is meant for another place.
+// Notes say how settings for another environment were interpreted.
 func (c *Config) Notes() []Problem { return c.notes }
 
-// ignored is the reason why a value, which the reference pipeline starts with, has no effect or another one. It is a
-// warning.
+// ignored is why a value that the reference stack accepts has no effect or another one. It is a warning.
 type ignored string
 
 func (i ignored) Error() string { return string(i) }
 
-// refused returns err as a problem, or notes it as a warning. Nothing of a secret is in either.
+// refused returns err as a problem, or adds it to the warnings. Secrets are not shown.
 func (c *Config) refused(k *key, p Problem, err error) []Problem {
 	p.Why = err.Error()
 	var warning ignored
@@ -103,15 +102,15 @@ func (c *Config) refused(k *key, p Problem, err error) []Problem {
 		return nil
 	}
 	var all []Problem
-	for why := range strings.SplitSeq(p.Why, "\n") { // each item of a list has a line
+	for why := range strings.SplitSeq(p.Why, "\n") { // each item of a list has its own line
 		p.Why = why
 		all = append(all, p)
 	}
 	return all
 }
 
-// fromEnvironment sets a key from the first of its variables that is there. Empty means "not set" where nothing cannot
-// be a value.
+// fromEnvironment sets a key from the first of its variables that exists. An empty value means "not set", unless the
+// key can be empty.
 func (c *Config) fromEnvironment(k *key, env environ) []Problem {
 	for n, name := range k.env {
 		text, found := env.text[name]
@@ -137,8 +136,8 @@ func (c *Config) fromEnvironment(k *key, env environ) []Problem {
 	return nil
 }
 
-// shown is a value as a problem shows it. What a quote that is closed too late took in, such as the next line's
-// password, is left out.
+// shown returns a value for a problem. If a quote was closed too late, it leaves out what followed, such as the next
+// line's password.
 func shown(text string) string {
 	first, rest, _ := strings.Cut(text, "\n")
 	if rest != "" {
@@ -147,7 +146,7 @@ func shown(text string) string {
 	return fmt.Sprintf("%q", first)
 }
 
-// validate checks what only the settings together can tell.
+// validate checks combinations of settings.
 func (c *Config) validate() []Problem {
 	var problems []Problem
 	add := func(key, value, why string) {
@@ -169,12 +168,12 @@ func (c *Config) validate() []Problem {
 	c.Kafka.validate(add)
 	c.Routing.validate(add)
 	if !c.Server.Flows && c.Kafka.Topic == "" {
-		add("clickhouse.flows", "false", "rows would go nowhere: set kafka.topic")
+		add("clickhouse.flows", "false", "rows would not be stored anywhere: set kafka.topic")
 	}
 	return problems
 }
 
-// schemaKeys are the keys of what package schema names in its own words.
+// schemaKeys maps package schema's names of settings to keys.
 var schemaKeys = []struct{ words, key string }{
 	{"flow TTL column", "flow.ttl_column"}, {"interface traffic TTL column", "tables.interface_traffic_ttl_column"},
 	{"loss TTL column", "tables.loss_ttl_column"}, {"flow TTL", "flow.ttl"},
@@ -198,7 +197,7 @@ var schemaKeys = []struct{ words, key string }{
 	{"table of view", "flow.view_settings"},
 }
 
-// SchemaKey is the key that a line of schema.Settings.Validate is about; "" if it says so itself.
+// SchemaKey returns the key that a line of schema.Settings.Validate is about; "" if the line names it.
 func SchemaKey(line string) string {
 	for _, s := range schemaKeys {
 		if strings.HasPrefix(line, s.words) {
@@ -217,7 +216,7 @@ func (t *ListenTLS) validate(add func(key, value, why string)) {
 	checkFile("listen.tls.client_ca_file", t.ClientCAFile, add)
 }
 
-// checkFile reports a file that is named and cannot be found.
+// checkFile reports a file that does not exist.
 func checkFile(key, path string, add func(key, value, why string)) {
 	if path == "" {
 		return
@@ -227,7 +226,7 @@ func checkFile(key, path string, add func(key, value, why string)) {
 	}
 }
 
-// reason is the bare reason of a file error, without the path that stands beside it already.
+// reason returns the reason in a file error, without the path, which is shown already.
 func reason(err error) string {
 	var path *fs.PathError
 	if errors.As(err, &path) {
@@ -236,11 +235,11 @@ func reason(err error) string {
 	return err.Error()
 }
 
-// environ are variables and where each comes from.
+// environ holds variables and the source of each.
 type environ struct {
 	text, where map[string]string
-	called      map[string]string // the name under which the operator set a variable, where it is another one
-	aliases     map[string]bool   // the variables that stand for others
+	called      map[string]string // the name of a variable in the operator's file, if it differs
+	aliases     map[string]bool   // variables that stand for others
 }
 
 func newEnviron() environ {
@@ -248,10 +247,10 @@ func newEnviron() environ {
 		aliases: map[string]bool{}}
 }
 
-// name is the name under which a variable was set.
+// name returns the name under which a variable was set.
 func (e environ) name(of string) string { return cmp.Or(e.called[of], of) }
 
-// environment merges the env files and the environment of the process.
+// environment merges the env files and the process's environment.
 func (c *Config) environment(source Source) (environ, []Problem) {
 	env, process := newEnviron(), newEnviron()
 	for _, entry := range source.Environ {
@@ -273,7 +272,7 @@ func (c *Config) environment(source Source) (environ, []Problem) {
 
 var variable = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)(:-[^}]*)?\}`)
 
-// expand puts ${NAME} and ${NAME:-default} in. A lone $ stays: passwords have them.
+// expand expands ${NAME} and ${NAME:-default}. A single $ stays, because passwords contain it.
 func expand(text string, lookup func(string) (string, bool)) string {
 	return variable.ReplaceAllStringFunc(text, func(reference string) string {
 		parts := variable.FindStringSubmatch(reference)
@@ -291,7 +290,7 @@ type file struct {
 	env      map[string]string
 	keys     map[string]*key
 	anchors  map[string]ast.Node // by name
-	nodes    int                 // that were read; aliases make the same one be read often
+	nodes    int                 // number of nodes read: aliases repeat nodes
 	problems []Problem
 }
 
@@ -335,7 +334,7 @@ func (f *file) problem(at *token.Token, key, value, why string) {
 	f.problems = append(f.problems, Problem{Where: f.where(at), Key: key, Value: value, Why: why})
 }
 
-// where is the file and, if it is known, the line.
+// where returns the file and, if known, the line.
 func (f *file) where(at *token.Token) string {
 	if at == nil || at.Position == nil {
 		return f.path
@@ -343,7 +342,7 @@ func (f *file) where(at *token.Token) string {
 	return fmt.Sprintf("%s:%d", f.path, at.Position.Line)
 }
 
-// resolve returns what an anchor or an alias stands for.
+// resolve returns what an anchor or an alias refers to.
 func (f *file) resolve(node ast.Node) ast.Node {
 	for range maxNodes {
 		switch n := node.(type) {
@@ -380,7 +379,7 @@ func (f *file) section(prefix string, node ast.Node) {
 		}
 		return
 	}
-	for _, entry := range entries { // first, as what stands in the mapping itself wins
+	for _, entry := range entries { // merged keys first, because the mapping's own override them
 		if entry.Key.IsMergeKey() {
 			f.merge(prefix, entry.Value)
 		}
@@ -389,7 +388,7 @@ func (f *file) section(prefix string, node ast.Node) {
 		path := prefix + entry.Key.GetToken().Value
 		switch k := f.keys[path]; {
 		case entry.Key.IsMergeKey():
-		case strings.HasPrefix(path, "x-"): // a place for anchors, as in compose files
+		case strings.HasPrefix(path, "x-"): // room for anchors, as in compose files
 		case k != nil:
 			f.setting(k, path, entry.Value)
 		case f.isSection(path + "."):
@@ -400,7 +399,7 @@ func (f *file) section(prefix string, node ast.Node) {
 	}
 }
 
-// merge reads what <<: names: a mapping, or a list of them.
+// merge reads the value of <<: a mapping, or a list of mappings.
 func (f *file) merge(prefix string, node ast.Node) {
 	sequence, ok := f.resolve(node).(*ast.SequenceNode)
 	if !ok {
@@ -421,7 +420,7 @@ func (f *file) isSection(prefix string) bool {
 	return false
 }
 
-// suggestion names the key that was probably meant: one with the same last part.
+// suggestion returns the key that was probably meant: one with the same last part.
 func (f *file) suggestion(path string) string {
 	last := path[strings.LastIndexByte(path, '.')+1:]
 	var near []string
@@ -498,7 +497,7 @@ func (f *file) value(path string, node ast.Node) (value, error) {
 	return value{text: text}, err
 }
 
-// text is a scalar's text as it stands in the file, with variables put in.
+// text returns a scalar's text in the file, with variables expanded.
 func (f *file) text(node ast.Node) (string, error) {
 	node = f.resolve(node)
 	lookup := func(name string) (string, bool) {

@@ -7,10 +7,10 @@ import (
 	"github.com/metranova/flow-collector/metadata"
 )
 
-// Metadata says where metadata comes from.
+// Metadata is where metadata comes from.
 type Metadata struct {
 	Dir, CacheDir string
-	Refresh       time.Duration // how often the snapshot is built anew from the tables
+	Refresh       time.Duration // how often the snapshot is rebuilt from the tables
 	CAIDA         CAIDA
 	Geo           Geo
 	Registries    []Registry // those of metadata.Registries, in their order
@@ -21,8 +21,8 @@ type Metadata struct {
 
 // CAIDA is the source of AS numbers and organizations.
 type CAIDA struct {
-	Interval                time.Duration // 0: only when asked
-	UseURL                  bool          // download, and read the files only where that fails; false: the files only
+	Interval                time.Duration // 0: only on request
+	UseURL                  bool          // download, and read the files only if that fails; false: only the files
 	AS2OrgURL, PeeringURL   string        // with {date}, {year}, {month} and {day}; "": CAIDA's
 	AS2OrgFile, PeeringFile string
 	CustomAS, CustomOrg     string
@@ -33,9 +33,9 @@ type Geo struct {
 	Interval                        time.Duration
 	ASNFiles, Locations, BlockFiles []string
 	CustomIP                        string
-	UseMaxMind                      bool // with an account: download, and read the files only where that fails
+	UseMaxMind                      bool // with an account: download, and read the files only if that fails
 	MaxMindAccount, MaxMindKey      string
-	CacheDir                        string // for the downloads; "": the collector's
+	CacheDir                        string // for downloads; "": the collector's
 }
 
 // Registry has the settings of a registry.
@@ -91,7 +91,7 @@ func registryKeys(r *Registry) []key {
 	}
 }
 
-// metadataKeys are where metadata comes from.
+// metadataKeys are the settings of metadata sources.
 func metadataKeys(c *Config) []key {
 	m := &c.Metadata
 	all := []key{

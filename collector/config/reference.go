@@ -11,13 +11,13 @@ import (
 	"strings"
 )
 
-// What the environment files of the reference stack expect of the containers that they are for.
+// The environment files of the reference stack assume its containers; here they run elsewhere.
 
 // containerRoot is where those containers have conf and caches.
 const containerRoot = "/app"
 
-// containerPaths looks for the files of the reference's containers where they are here: conf below metadata.dir and
-// caches below metadata.cache_dir. A note says so.
+// containerPaths replaces paths in the reference stack's containers by paths here: conf below metadata.dir and caches
+// below metadata.cache_dir. A note reports this.
 func (c *Config) containerPaths(table []key) {
 	root := c.source.Container
 	if root == "" {
@@ -50,8 +50,8 @@ func (c *Config) containerPaths(table []key) {
 	}
 }
 
-// optionalFiles leaves out files that the environment names and that are not there, where the reference does without
-// them. A note says so.
+// optionalFiles removes missing files that the environment names and the reference stack does not need either. A note
+// reports this.
 func (c *Config) optionalFiles() {
 	m := &c.Metadata
 	var missing []string
@@ -73,16 +73,16 @@ func (c *Config) optionalFiles() {
 			missing = append(missing, additions.file)
 		default:
 			c.warnings = append(c.warnings, Problem{Where: c.origins[additions.path].Where, Key: additions.path,
-				Value: additions.file, Why: "there is no such file: it adds nothing"})
+				Value: additions.file, Why: "there is no such file: nothing is added"})
 		}
 	}
 	if len(missing) > 0 {
 		c.notes = append(c.notes, Problem{Value: strings.Join(missing, ", "),
-			Why: "not there, and not needed: the metadata is read without"})
+			Why: "does not exist, and is not needed: the metadata is read without it"})
 	}
 }
 
-// moveFiles has a setting name the files of dir below here, if they are not in dir. It reports whether it did.
+// moveFiles replaces files of dir, if they do not exist, by those of the same name in here. It reports whether it did.
 func (c *Config) moveFiles(k key, dir, here string) bool {
 	v, moved := k.get(), false
 	move := func(file string) string {
@@ -92,7 +92,7 @@ func (c *Config) moveFiles(k key, dir, here string) bool {
 		}
 		to := filepath.Join(here, rest)
 		if exists(dir) && !exists(to) {
-			return file // the file is missing where it should be
+			return file // the file does not exist there either
 		}
 		moved = true
 		return to
@@ -103,7 +103,7 @@ func (c *Config) moveFiles(k key, dir, here string) bool {
 		v.list[i] = move(v.list[i])
 	}
 	if moved {
-		_ = k.set(v) // a path is as good as the other
+		_ = k.set(v) // always valid, because the former path was
 	}
 	return moved
 }
@@ -113,7 +113,7 @@ func exists(file string) bool {
 	return err == nil
 }
 
-// placeholder is a value of the reference's example files that is to be replaced.
+// placeholder matches values in the reference stack's example files that must be replaced.
 var placeholder = regexp.MustCompile(`(?i)^(CHANGE_?ME|CHANGME|YOUR_\w+_HERE|YOUR_\w+)$`)
 
 // placeholders warns of values that are still those of an example.
@@ -132,7 +132,7 @@ func (c *Config) placeholders(table []key) {
 // tlpLevels are the labels of the Traffic Light Protocol 2.0, and white of 1.0.
 var tlpLevels = []string{"tlp:red", "tlp:amber+strict", "tlp:amber", "tlp:green", "tlp:clear", "tlp:white"}
 
-// policyLevel warns of a level that no reader expects.
+// policyLevel warns of a level that is not a TLP label.
 func (c *Config) policyLevel() {
 	if level := c.Policy.Level; !slices.Contains(tlpLevels, strings.ToLower(level)) {
 		origin := c.origins["policy.level"]
@@ -141,11 +141,11 @@ func (c *Config) policyLevel() {
 	}
 }
 
-// registryPipeline is the reference's pipeline file of the Science Registry.
+// registryPipeline is the reference stack's pipeline file of the Science Registry.
 var registryPipeline = regexp.MustCompile(`^metadata_scireg\.ya?ml$`)
 
-// registryNames has variables of the reference's HTTP consumer stand for those of the Science Registry, in a file that
-// is for its pipeline: HTTP_CONSUMER_ENV_PREFIX is chosen freely there.
+// registryNames lets variables of the reference stack's HTTP consumer stand for those of the Science Registry, in a
+// file for that pipeline, because HTTP_CONSUMER_ENV_PREFIX is arbitrary there.
 func (e environ) registryNames() {
 	if !registryPipeline.MatchString(path.Base(e.text["PIPELINE_YAML"])) {
 		return
@@ -164,7 +164,7 @@ func (e environ) registryNames() {
 	}
 }
 
-// add puts the variables of a later source on top of those that are there.
+// add adds the variables of a later source, which override earlier ones.
 func (e environ) add(later environ) {
 	maps.Copy(e.text, later.text)
 	maps.Copy(e.where, later.where)

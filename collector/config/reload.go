@@ -18,11 +18,11 @@ func (c *Config) Files() []string {
 // HasEnvFiles reports whether env files were read.
 func (c *Config) HasEnvFiles() bool { return len(c.source.EnvFiles) > 0 }
 
-// Reload reads the settings again from where they came. The environment is still that of the start: a process has no
+// Reload reads the settings again from the same sources. The environment is that of the start, as a process has no
 // other.
 func (c *Config) Reload() (*Config, []Problem) { return Load(c.source) }
 
-// Changes are the paths of settings that two configurations have differently, in the order of the example.
+// Changes returns the paths of settings that differ between two configurations, in the order of the example.
 func Changes(before, after *Config) []string {
 	var changed []string
 	for _, k := range keys(Default()) {
@@ -37,12 +37,12 @@ func Changes(before, after *Config) []string {
 	return changed
 }
 
-// IsLive reports whether a setting takes effect while the collector runs; the others need a restart.
+// IsLive reports whether a setting can change while the collector runs; the others need a restart.
 func IsLive(path string) bool {
 	return slices.ContainsFunc(keys(Default()), func(k key) bool { return k.path == path && k.live })
 }
 
-// give sets a key and notes what it was given, so that two configurations can be compared, and by whom.
+// give sets a key and notes its value, so that two configurations can be compared, and its origin.
 func (c *Config) give(k *key, v value, origin Origin) error {
 	err := k.set(v)
 	var warning ignored
@@ -52,8 +52,7 @@ func (c *Config) give(k *key, v value, origin Origin) error {
 	return err
 }
 
-// sameSetting compares what two values make of the defaults: 60s is 1m, and the default is the same whether it is
-// written or not.
+// sameSetting compares the effect of two values: 60s is 1m, and an explicit default is no change.
 func sameSetting(path string, before, after map[string]value) bool {
 	a, hasA := before[path]
 	b, hasB := after[path]
@@ -63,7 +62,7 @@ func sameSetting(path string, before, after map[string]value) bool {
 	return reflect.DeepEqual(withSetting(path, a, hasA), withSetting(path, b, hasB))
 }
 
-// withSetting is the default configuration with one setting.
+// withSetting returns the default configuration with one setting.
 func withSetting(path string, v value, given bool) *Config {
 	c := Default()
 	if !given {
@@ -71,6 +70,6 @@ func withSetting(path string, v value, given bool) *Config {
 	}
 	table := keys(c)
 	i := slices.IndexFunc(table, func(k key) bool { return k.path == path })
-	_ = table[i].set(v) // it was taken before
+	_ = table[i].set(v) // it was valid before
 	return c
 }

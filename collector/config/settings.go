@@ -8,28 +8,29 @@ import (
 	"strings"
 )
 
-// A Setting is one key of the configuration with the value in force.
+// A Setting is one key of the configuration with its current value.
 type Setting struct {
-	Key    string   // its place in the file: section.name
-	Env    []string // the variables that set it, in the order in which they are tried
-	Value  string   // as the file would have it, on one line; Hidden is in place of secrets, in URLs too
-	Origin Origin   // where the value comes from
+	Key    string   // its name in the file: section.name
+	Env    []string // the variables that set it, in order of precedence
+	Value  string   // in the file's form, on one line; secrets, also in URLs, are replaced by Hidden
+	Origin Origin   // the source of the value
 	Live   bool     // a change takes effect at a reload; otherwise at a restart
 	Secret bool     // a password or a key
 	Help   string   // one or several sentences
 }
 
-// Hidden stands for a secret that is set.
+// Hidden is shown instead of a secret.
 const Hidden = "(hidden)"
 
-// An Origin is where a value comes from. The zero Origin is the default.
+// An Origin is the source of a value. The zero Origin is the default.
 type Origin struct {
-	Where    string // "collector.yml:12", "base.env:3", or "environment": the process's own; several with commas
-	Variable string // its name, for the last two
-	Because  string // the key that decides about this one, which is not set itself
+	// "collector.yml:12", "base.env:3", or "environment" (the process's own); several are separated by commas
+	Where    string
+	Variable string // the variable's name, for the last two
+	Because  string // another key that determines this one, which is not set itself
 }
 
-// String is "default", "collector.yml:12", "CLICKHOUSE_HOST (base.env:3)" or "KAFKA_PORT (environment)".
+// String returns "default", "collector.yml:12", "CLICKHOUSE_HOST (base.env:3)" or "KAFKA_PORT (environment)".
 func (o Origin) String() string {
 	where := o.Where
 	switch {
@@ -44,20 +45,20 @@ func (o Origin) String() string {
 	return where
 }
 
-// name is the variable that a value comes from, or else the key.
+// name returns the variable that a value comes from, else the key.
 func (o Origin) name(key string) string { return cmp.Or(o.Variable, key) }
 
-// by is the origin of what another key decides.
+// by returns the origin of a value that another key determines.
 func (o Origin) by(key string) Origin {
 	o.Because = key
 	return o
 }
 
-// Origin is where the value of a key comes from.
+// Origin returns the source of a key's value.
 func (c *Config) Origin(key string) Origin { return c.origins[key] }
 
-// Settings returns every setting in the order of conf.example/collector.yml. Of a Config that has problems they are
-// what could be read.
+// Settings returns every setting in the order of conf.example/collector.yml. If the Config has problems, they are what
+// could be read.
 func (c *Config) Settings() []Setting {
 	var all []Setting
 	for _, k := range keys(c) {
@@ -108,13 +109,13 @@ func (k *key) shown() string {
 	return v.yaml()
 }
 
-// Secrets in URLs: user and password, and parameters that are named like one.
+// Secrets in URLs: user and password, and parameters with names of secrets.
 var (
 	userInfo    = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*://)[^/?#]*@`)
 	secretParam = regexp.MustCompile(`([?&][^=&]*(?i:key|token|secret|pass|auth|sig)[^=&]*=)[^&#]*`)
 )
 
-// withoutPassword hides the secrets of a URL. Other texts stay as they are.
+// withoutPassword hides the secrets in a URL. Other text is unchanged.
 func withoutPassword(text string) string {
 	if !strings.Contains(text, "://") {
 		return text
@@ -122,7 +123,7 @@ func withoutPassword(text string) string {
 	return secretParam.ReplaceAllString(userInfo.ReplaceAllString(text, "${1}"+Hidden+"@"), "${1}"+Hidden)
 }
 
-// viewOrigin adds the variables that have settings of single views.
+// viewOrigin adds the variables for settings of single views.
 func (c *Config) viewOrigin(env environ) {
 	const key = "flow.view_settings"
 	for _, p := range c.viewSettings {

@@ -4,41 +4,41 @@ import (
 	"time"
 )
 
-// Store is the local store.
+// Store configures the local store.
 type Store struct {
 	Path, Listen, Engine string
-	Username, Password   string   // no password: one is made and kept in Path
+	Username, Password   string   // an empty password: one is generated and kept in Path
 	Insecure             bool     // nobody needs a password
 	Hosts                []string // more names of this host, for Host and Origin
-	// What the engine and one query may use; 0: as the machine has it. See store.Options.
+	// Limits of the engine and of one query; 0: from the machine's size. See store.Options.
 	Memory, QueryMemory, Queries int
 	QueryTime                    time.Duration
 	QueryRows                    int
 }
 
-// Batch says when a block goes out and how much may wait.
+// Batch says when a block is sent and how much may wait.
 type Batch struct {
 	Rows       int
 	Age        time.Duration
 	QueueBytes int
 	Inserters  int
-	Grace      time.Duration // how long a stop may take
+	Grace      time.Duration // time limit for a stop
 }
 
-// Spool is where blocks wait on disk for a server that is down.
+// Spool is where blocks wait on disk while a server is down.
 type Spool struct {
-	Path     string // a directory; "": nowhere
-	MaxBytes int    // of its files; then the oldest goes
+	Path     string // a directory; "": none
+	MaxBytes int    // of its files; beyond it the oldest is deleted
 	MaxAge   time.Duration
 }
 
-// Quarantine is where rows are kept that the server refuses for good.
+// Quarantine is where rows are kept that the server refuses permanently.
 type Quarantine struct {
 	Path     string // a directory; "": they are lost
 	MaxBytes int
 }
 
-// storeKeys are the local store, and how rows wait for it or for a server.
+// storeKeys are the settings of the local store, batches, spool and quarantine.
 func storeKeys(c *Config) []key {
 	return []key{
 		{path: "store.path", env: []string{"STORE_PATH"}, def: "data", field: text(&c.Store.Path),

@@ -1,6 +1,6 @@
 package config
 
-// tableKeys are the names of tables and dictionaries, and how long rows are kept.
+// tableKeys are the names of tables and dictionaries, and their retention.
 func tableKeys(c *Config) []key {
 	s, t := &c.Schema, &c.Schema.Tables
 	return []key{

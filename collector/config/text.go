@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// What fields hold, as text that their own set takes.
+// Functions that return a field's value as text that its set accepts.
 
 func textOf(p *string) func() value { return func() value { return value{text: *p} } }
 
@@ -50,7 +50,7 @@ func ratesValue(rates []SamplingRate) value {
 	return v
 }
 
-// durationText is 24h rather than 24h0m0s.
+// durationText returns 24h rather than 24h0m0s.
 func durationText(d time.Duration) string {
 	text := d.String()
 	if strings.HasSuffix(text, "m0s") {
@@ -62,7 +62,7 @@ func durationText(d time.Duration) string {
 	return text
 }
 
-// sizeText has the largest unit that the size is a multiple of.
+// sizeText uses the largest unit that divides the size.
 func sizeText(n int) string {
 	for _, unit := range []string{"GiB", "MiB", "KiB"} {
 		for _, u := range sizeUnits {
@@ -74,7 +74,7 @@ func sizeText(n int) string {
 	return fmt.Sprint(n)
 }
 
-// yaml is the value as the file has it, on one line.
+// yaml returns the value in the file's form, on one line.
 func (v value) yaml() string {
 	switch v.kind {
 	case list:
@@ -93,7 +93,7 @@ func (v value) yaml() string {
 	return quoted(v.text, plain)
 }
 
-// Texts that YAML takes without quotes: on a line of their own, and within brackets.
+// Text that YAML accepts without quotes: on a line of its own, and within brackets.
 var (
 	plain     = regexp.MustCompile(`^[A-Za-z0-9/][A-Za-z0-9/_.:,(){}+-]*( [A-Za-z0-9/_.,(){}+-]+)*$`)
 	flowPlain = regexp.MustCompile(`^[A-Za-z0-9/][A-Za-z0-9/_.()+-]*( [A-Za-z0-9/_.()+-]+)*$`)

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// unusedNames says why variables of the reference stack have no effect here. The first entry that fits counts: a name,
-// or what names begin with where it ends with "_".
+// unusedNames has the reasons why variables of the reference stack have no effect here. The first matching entry
+// counts: a name, or a prefix if it ends with "_".
 var unusedNames = []unusedName{
 	{"PIPELINE_", "the collector is one process and has no pipeline files"},
 	{"KAFKA_", "flows come by UDP, and nothing is read from Kafka"},
@@ -62,14 +62,14 @@ const (
 	inMemory      = "all metadata is held in memory, and there is no cache to set up"
 )
 
-// An UnusedVariable is one variable of an env file that has no effect, or several for the same reason; Key has the
+// An UnusedVariable is a variable of an env file that has no effect, or several with the same reason; Key has the
 // names.
 type UnusedVariable struct {
 	Problem
-	Known bool // it is the reference stack's; otherwise it may be a typing error
+	Known bool // it is the reference stack's; otherwise it may be a typo
 }
 
-// Unused names the variables of the env files that have no effect, by file and reason.
+// Unused returns the variables of the env files that have no effect, by file and reason.
 func (c *Config) Unused() []UnusedVariable {
 	used := map[string]bool{}
 	for _, k := range keys(c) {
@@ -81,7 +81,7 @@ func (c *Config) Unused() []UnusedVariable {
 	for _, path := range c.source.EnvFiles {
 		data, err := readText(path, maxEnvFile)
 		if err != nil {
-			continue // which Load says
+			continue // Load reports it
 		}
 		names := map[string][]string{}
 		var reasons []string
@@ -91,7 +91,7 @@ func (c *Config) Unused() []UnusedVariable {
 			name, _, _, err := f.statement()
 			if err != nil || name == "" || used[name] || c.aliases[path][name] ||
 				strings.HasPrefix(name, "CLICKHOUSE_FLOW_MV_BY_") ||
-				strings.Contains(data, "${"+name) { // other lines, or the configuration file, are made of it
+				strings.Contains(data, "${"+name) { // other lines, or the configuration file, use it
 				continue
 			}
 			why := unusedReason(name, used)
@@ -111,8 +111,8 @@ func (c *Config) Unused() []UnusedVariable {
 	return all
 }
 
-// unusedReason says why a variable has no effect. One that is nearly the name of a setting is a typing error before all
-// else.
+// unusedReason returns why a variable has no effect. If the name is similar to that of a setting, it is taken for a
+// typo.
 func unusedReason(name string, used map[string]bool) string {
 	for _, u := range unusedNames {
 		if name == u.name || strings.HasSuffix(u.name, "_") && strings.HasPrefix(name, u.name) {
@@ -127,7 +127,7 @@ func unusedReason(name string, used map[string]bool) string {
 	return "the collector knows no such variable"
 }
 
-// near is the name that differs from name in up to two characters, "" without one.
+// near returns the name that differs from name by at most two characters; "" if there is none.
 func near(name string, used map[string]bool) string {
 	best, least := "", 3
 	for known := range used {
@@ -138,7 +138,7 @@ func near(name string, used map[string]bool) string {
 	return best
 }
 
-// distance counts the characters to insert, delete, replace or swap with the next that make b of a.
+// distance returns the number of characters to insert, delete, replace or swap with the next to turn a into b.
 func distance(a, b string) int {
 	if max(len(a), len(b))-min(len(a), len(b)) > 2 {
 		return 3

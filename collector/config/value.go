@@ -10,19 +10,19 @@ import (
 	"time"
 )
 
-// A value is what a file or the environment gives for a key: a text, a list, or pairs.
+// A value is a key's value in a file or the environment: a text, a list, or pairs.
 type value struct {
 	text  string
 	list  []string
 	pairs []pair
 	kind  valueKind
-	env   bool // an environment variable, under a name of the reference's: what that takes is taken
+	env   bool // an environment variable with a name of the reference stack: everything that is valid there is accepted
 }
 
 type pair struct {
 	key, text string
-	env       string // the variable that it comes from, if one
-	where     string // and the place that set it
+	env       string // the variable that it comes from, if any
+	where     string // and where it is set
 }
 
 type valueKind int
@@ -35,7 +35,7 @@ const (
 
 func (k valueKind) String() string { return [...]string{"a single value", "a list", "a mapping"}[k] }
 
-// items returns the value as a list: a text is split at commas, as the reference's environment variables are.
+// items returns the value as a list: a text is split at commas, like the reference stack's environment variables.
 func (v value) items() []string {
 	if v.kind == list {
 		return v.list
@@ -49,7 +49,7 @@ func (v value) items() []string {
 	return items
 }
 
-// entries returns the value as pairs: a text is "key:value,key:value", the last colon of each counting.
+// entries returns the value as pairs: a text is "key:value,key:value"; each is split at its last colon.
 func (v value) entries() ([]pair, error) {
 	if v.kind == mapping {
 		return v.pairs, nil
@@ -75,14 +75,14 @@ func (v value) String() string {
 	return strconv.Quote(v.text)
 }
 
-// A field is where the value of a key is kept.
+// A field stores the value of a key.
 type field struct {
-	kind valueKind         // what the file may hold; a scalar is always taken
-	set  func(value) error // takes a value, or says what is wrong with it without naming the key
-	get  func() value      // the value in the form that set takes
+	kind valueKind         // what the file may contain; a scalar is always accepted
+	set  func(value) error // stores a value, or returns what is wrong with it, without the key's name
+	get  func() value      // the value in the form that set accepts
 }
 
-// The kinds of fields, each with its own form of the value.
+// The kinds of fields, each with its own form of value.
 
 func text(p *string) field {
 	return field{get: textOf(p), set: func(v value) error { *p = v.text; return nil }}
@@ -124,7 +124,7 @@ func number(p *int, least, most int) field {
 	}}
 }
 
-// atMost is number, where an environment variable that is too large is the largest.
+// atMost is number, except that an environment variable that is too large becomes the largest value.
 func atMost(p *int, least, most int) field {
 	return field{get: printed(p), set: func(v value) error {
 		if n, err := strconv.Atoi(v.text); err == nil && v.env && n > most {
@@ -135,7 +135,7 @@ func atMost(p *int, least, most int) field {
 	}}
 }
 
-// urlTemplate takes an http or https address.
+// urlTemplate accepts an http or https address.
 func urlTemplate(p *string) field {
 	return field{get: textOf(p), set: func(v value) error {
 		if v.text != "" && !strings.HasPrefix(v.text, "https://") && !strings.HasPrefix(v.text, "http://") {
@@ -157,8 +157,8 @@ func seconds32(p *uint) field {
 	}}
 }
 
-// duration takes "90s", "10m", "24h", and a plain number as seconds, as the reference has them. A negative number is 0,
-// which is "never" for intervals.
+// duration accepts "90s", "10m", "24h", and a plain number as seconds, as the reference stack has them. A negative
+// number is 0, which means "never" for intervals.
 func duration(p *time.Duration, least time.Duration) field {
 	return field{get: func() value { return value{text: durationText(*p)} }, set: func(v value) error {
 		d, err := time.ParseDuration(v.text)
@@ -183,7 +183,7 @@ var sizeUnits = []struct {
 	factor int
 }{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"B", 1}, {"", 1}}
 
-// size takes bytes: "64MiB", "1GB" or a plain number.
+// size accepts bytes: "64MiB", "1GB" or a plain number.
 func size(p *int, least int) field {
 	return field{get: func() value { return value{text: sizeText(*p)} }, set: func(v value) error {
 		for _, unit := range sizeUnits {
@@ -219,7 +219,7 @@ func addresses(p *[]string) field {
 	}}
 }
 
-// eachItem joins what is wrong with each item.
+// eachItem joins the errors of all items.
 func eachItem(items []string, check func(string) error) error {
 	var errs []error
 	for _, item := range items {
@@ -228,7 +228,7 @@ func eachItem(items []string, check func(string) error) error {
 	return errors.Join(errs...)
 }
 
-// addressesOrOff takes addresses, or "off" or nothing for none.
+// addressesOrOff accepts addresses, or "off" or nothing for none.
 func addressesOrOff(p *[]string) field {
 	return field{kind: list, get: listOf(p), set: func(v value) error {
 		if items := v.items(); len(items) == 0 || len(items) == 1 && strings.EqualFold(items[0], "off") {
@@ -239,8 +239,8 @@ func addressesOrOff(p *[]string) field {
 	}}
 }
 
-// serverHosts takes one host or several with commas, each optionally with its port. What else is in a URL has keys of
-// its own.
+// serverHosts accepts one host or several, separated by commas, each with an optional port. Other parts of a URL have
+// keys of their own.
 func serverHosts(p *string) field {
 	return field{get: textOf(p), set: func(v value) error {
 		*p = v.text
@@ -269,7 +269,7 @@ func isPort(text string) bool {
 	return err == nil && n > 0
 }
 
-// targets takes host:port to send to; the host may be a name.
+// targets accepts host:port to send to; the host may be a name.
 func targets(p *[]string) field {
 	return field{kind: list, get: listOf(p), set: func(v value) error {
 		items := v.items()
@@ -299,7 +299,7 @@ func address(p *string) field {
 	}}
 }
 
-// addressOrOff takes an address, or "off" or nothing for none.
+// addressOrOff accepts an address, or "off" or nothing for none.
 func addressOrOff(p *string) field {
 	return field{get: textOf(p), set: func(v value) error {
 		if *p = v.text; v.text == "" || strings.EqualFold(v.text, "off") {
@@ -347,7 +347,7 @@ func prefixes(p *[]netip.Prefix) field {
 	}}
 }
 
-// oneOf takes one of some words.
+// oneOf accepts one of some words.
 func oneOf(p *string, words ...string) field {
 	return field{get: textOf(p), set: func(v value) error {
 		for _, w := range words {
@@ -360,7 +360,7 @@ func oneOf(p *string, words ...string) field {
 	}}
 }
 
-// samplingRates takes "ADDRESS: RATE" and "ADDRESS/IFINDEX: RATE".
+// samplingRates accepts "ADDRESS: RATE" and "ADDRESS/IFINDEX: RATE".
 func samplingRates(p *[]SamplingRate) field {
 	return field{kind: mapping, get: func() value { return ratesValue(*p) }, set: func(v value) error {
 		pairs, err := v.entries()
@@ -407,7 +407,7 @@ func samplingRate(entry pair) (SamplingRate, error) {
 	return r, nil
 }
 
-// addressMap takes "ADDRESS: ADDRESS".
+// addressMap accepts "ADDRESS: ADDRESS".
 func addressMap(p *map[netip.Addr]netip.Addr) field {
 	return field{kind: mapping, get: func() value { return mapValue(*p) }, set: func(v value) error {
 		pairs, err := v.entries()
@@ -434,8 +434,8 @@ func addressMap(p *map[netip.Addr]netip.Addr) field {
 	}}
 }
 
-// textMap takes a mapping, or "key:value,key:value": each is split at its first colon. Of an environment variable an
-// entry without a colon is left out, as in the reference.
+// textMap accepts a mapping, or "key:value,key:value"; each is split at its first colon. In an environment variable an
+// entry without a colon is left out, as in the reference stack.
 func textMap(p *map[string]string) field {
 	return field{kind: mapping, get: func() value { return mapValue(*p) }, set: func(v value) error {
 		all := map[string]string{}

@@ -8,13 +8,13 @@ import (
 	"github.com/metranova/flow-collector/sink/schema"
 )
 
-// viewEnvPrefix begins the reference's names for the settings of one view, such as
-// CLICKHOUSE_FLOW_MV_BY_EDGE_AS_5M_TTL; the file has the rest in lower case, edge_as_5m_ttl.
+// viewEnvPrefix is the prefix of the reference stack's names for the settings of one view, such as
+// CLICKHOUSE_FLOW_MV_BY_EDGE_AS_5M_TTL. The file has the rest in lower case: edge_as_5m_ttl.
 const viewEnvPrefix = "CLICKHOUSE_FLOW_MV_BY_"
 
 var viewKinds = []schema.Kind{schema.ByEdgeAS, schema.ByInterface, schema.ByIPVersion}
 
-// windows are those of one kind of view.
+// windows are the windows of one kind of view.
 func (c *Config) windows(kind schema.Kind) field {
 	return field{kind: list,
 		get: func() value { return value{kind: list, list: c.views[kind]} },
@@ -67,7 +67,7 @@ func (c *Config) rollupTTLs() field {
 	}
 }
 
-// viewSettingsOf takes the settings of views out of an environment, in the file's spelling.
+// viewSettingsOf returns the settings of views in an environment, with the file's names.
 func viewSettingsOf(env environ) []pair {
 	var pairs []pair
 	for name, text := range env.text {
@@ -88,8 +88,8 @@ func isViewList(name string) bool {
 	return false
 }
 
-// buildViews makes the views of the configured windows and gives each its settings. A setting of a view that there is
-// not is a problem.
+// buildViews makes the views of the configured windows with their settings. A setting of a view that does not exist is
+// a problem.
 func (c *Config) buildViews() []Problem {
 	var problems []Problem
 	byName := map[string]int{}
@@ -102,7 +102,7 @@ func (c *Config) buildViews() []Problem {
 	for _, setting := range c.viewSettings {
 		err := c.setView(byName, setting)
 		if err != nil && setting.env != "" {
-			// The reference does not read the settings of a view that is not configured.
+			// The reference stack ignores settings of a view that is not configured.
 			c.warnings = append(c.warnings, Problem{Where: setting.where, Key: setting.env, Value: setting.text,
 				Why: err.Error()})
 			continue
@@ -115,8 +115,8 @@ func (c *Config) buildViews() []Problem {
 	return problems
 }
 
-// settle fills in what depends on several settings, and leaves out what the reference pipeline takes though it has no
-// effect here.
+// settle sets what depends on several settings, and removes what the reference stack accepts although it has no effect
+// here.
 func (c *Config) settle() {
 	drop := func(path string, list *[]string, known func(string) bool) {
 		if !c.given[path].env {
@@ -139,8 +139,8 @@ func (c *Config) settle() {
 		c.origins["log.level"] = c.origins["log.debug"].by("log.debug")
 	}
 
-	// In the reference the files are what is read when the download fails. A configuration of ours that names them
-	// means them.
+	// In the reference stack the files are only read if the download fails. If our own configuration file names them,
+	// they are meant to be used.
 	names := &c.Metadata.CAIDA
 	for _, path := range []string{"metadata.caida.as2org_file", "metadata.caida.peeringdb_file"} {
 		v, given := c.given[path]

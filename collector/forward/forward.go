@@ -1,8 +1,8 @@
-// Package forward sends datagrams on as they came, to other collectors that run beside this one.
+// Package forward forwards datagrams, unchanged, to other collectors beside this one.
 //
-// Every worker owns a Forwarder with sockets of its own. Sending never waits: what the kernel does not take at once is
-// counted, by target and reason, and dropped. With KeepSource targets see the exporter's own address and port, as if it
-// had sent to them; see source.go.
+// Every worker owns a Forwarder with sockets of its own. Sending never waits: what the kernel does not accept
+// immediately is dropped and counted, by target and reason. With KeepSource targets see the exporter's own address and
+// port, as if it had sent to them; see source.go.
 package forward
 
 import (
@@ -20,18 +20,18 @@ import (
 	_ "github.com/metranova/flow-collector/sink/linuxonly"
 )
 
-// Options say where to send. Without targets there is nothing to open.
+// Options say where to send. Without targets nothing is opened.
 type Options struct {
-	Targets []netip.AddrPort // as Resolve returns them
+	Targets []netip.AddrPort // from Resolve
 	// KeepSource sends with the exporter's address and port. It needs CAP_NET_RAW.
 	KeepSource bool
-	// SendBuffer is what each socket asks the kernel for, in bytes. 0: 4 MiB.
+	// SendBuffer is the send buffer that each socket requests, in bytes. 0: 4 MiB.
 	SendBuffer int
 }
 
 const defaultSendBuffer = 4 << 20
 
-// Resolve turns host:port into an address; of a name's addresses it is the first that the system gives.
+// Resolve turns host:port into an address. For a name it is the first address that the system returns.
 func Resolve(target string) (netip.AddrPort, error) {
 	resolved, err := net.ResolveUDPAddr("udp", target)
 	if err != nil {
@@ -41,15 +41,15 @@ func Resolve(target string) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(address.Addr().Unmap(), address.Port()), nil
 }
 
-// Forwarder sends to every target. Send and Close belong to one goroutine; Stats is safe anywhere. nil forwards
-// nothing.
+// Forwarder sends to every target. Send and Close belong to one goroutine; Stats is safe for concurrent use. nil
+// forwards nothing.
 type Forwarder struct {
 	targets []*target
 	batch   *batch
 }
 
-// Open makes the sockets. A target that cannot be reached yet is no error: it is tried again every second. A socket
-// that is not permitted is one.
+// Open opens the sockets. A target that is not yet reachable is not an error: it is retried every second. A socket that
+// is not permitted is an error.
 func Open(o Options) (*Forwarder, error) {
 	if o.SendBuffer <= 0 {
 		o.SendBuffer = defaultSendBuffer
@@ -73,8 +73,7 @@ func explain(err error, keepSource bool) error {
 	return err
 }
 
-// Send hands the datagrams to every target, without waiting. now is when a target that could not be reached is tried
-// again.
+// Send sends the datagrams to every target, without waiting. now decides when an unreachable target is retried.
 func (f *Forwarder) Send(datagrams []exporter.Datagram, now time.Time) {
 	if f == nil {
 		return
@@ -100,7 +99,7 @@ func (f *Forwarder) Stats() []Stats {
 	return all
 }
 
-// Close gives the sockets back.
+// Close closes the sockets.
 func (f *Forwarder) Close() {
 	if f == nil {
 		return
@@ -120,8 +119,8 @@ type mmsghdr struct {
 	_      [4]byte
 }
 
-// batch is the memory of one worker's send calls. Every message has two parts: room for a UDP header, which only
-// KeepSource writes, and the datagram where it lies.
+// batch is the memory of one worker's send calls. Every message has two parts: space for a UDP header, which only
+// KeepSource uses, and the datagram where it is.
 type batch struct {
 	messages [batchDatagrams]mmsghdr
 	vectors  [batchDatagrams][2]unix.Iovec
@@ -129,7 +128,7 @@ type batch struct {
 	controls [batchDatagrams][controlSpace]byte
 }
 
-// set makes the i-th message the payload alone.
+// set makes the i-th message just the payload.
 func (b *batch) set(i int, payload []byte) {
 	v := &b.vectors[i][1]
 	v.Base = unsafe.SliceData(payload)
@@ -139,7 +138,7 @@ func (b *batch) set(i int, payload []byte) {
 	h.SetIovlen(1)
 }
 
-// send sends the messages [from, to) on fd and returns how many the kernel took.
+// send sends the messages [from, to) on fd and returns how many the kernel accepted.
 func (b *batch) send(fd, from, to int) (int, error) {
 	n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(fd), uintptr(unsafe.Pointer(&b.messages[from])),
 		uintptr(to-from), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)

@@ -9,16 +9,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A raw socket of protocol UDP, with IP_TRANSPARENT, takes any source address by IP_PKTINFO or IPV6_PKTINFO. The kernel
-// writes the IP header, and cuts what is longer than the way's MTU into fragments; the UDP header is ours.
+// A raw socket of protocol UDP with IP_TRANSPARENT can use any source address, set by IP_PKTINFO or IPV6_PKTINFO. The
+// kernel writes the IP header, and fragments what exceeds the path's MTU; the UDP header is ours.
 
 // udpHeader is the length of a UDP header (RFC 768).
 const udpHeader = 8
 
-// controlSpace holds an in6_pktinfo, the longer of the two, behind its header (unix(7), CMSG_SPACE).
+// controlSpace holds an in6_pktinfo, the longer of the two, and its header (unix(7), CMSG_SPACE).
 const controlSpace = 40
 
-// transparent lets a socket send with addresses that are not the host's.
+// transparent allows a socket to send from addresses that are not the host's.
 func transparent(fd, family int) error {
 	if family == unix.AF_INET {
 		return setsockopt(fd, unix.IPPROTO_IP, unix.IP_TRANSPARENT, 1, "IP_TRANSPARENT")
@@ -26,8 +26,8 @@ func transparent(fd, family int) error {
 	return setsockopt(fd, unix.IPPROTO_IPV6, unix.IPV6_TRANSPARENT, 1, "IPV6_TRANSPARENT")
 }
 
-// setSource puts a UDP header before the i-th message's payload and has it sent from the source's address. Both
-// addresses must be of one family.
+// setSource puts a UDP header before the i-th message's payload and sets the source address. Both addresses must have
+// the same family.
 func (b *batch) setSource(i int, source, target netip.AddrPort, payload []byte) {
 	header := &b.headers[i]
 	length := udpHeader + len(payload)
@@ -62,8 +62,8 @@ func control(data *[controlSpace]byte, source netip.Addr) int {
 	return unix.CmsgSpace(unix.SizeofInet6Pktinfo)
 }
 
-// checksum is that of RFC 768 over the pseudo header of either family, the UDP header, whose own checksum must be 0,
-// and the payload.
+// checksum returns the UDP checksum (RFC 768) of the pseudo header of either family, the UDP header, whose checksum
+// field must be 0, and the payload.
 func checksum(source, target netip.Addr, header *[udpHeader]byte, payload []byte) uint16 {
 	sum := uint64(unix.IPPROTO_UDP) + uint64(udpHeader+len(payload))
 	from, to := source.As16(), target.As16()
@@ -77,13 +77,13 @@ func checksum(source, target netip.Addr, header *[udpHeader]byte, payload []byte
 		sum = sum>>16 + sum&0xffff
 	}
 	if sum == 0xffff {
-		return 0xffff // 0 would mean that there is none
+		return 0xffff // 0 would mean "no checksum"
 	}
 	return ^uint16(sum)
 }
 
-// add adds big-endian 16-bit words, the last one padded with 0, four bytes at a time. The sum of a datagram's words
-// fits by far.
+// add adds big-endian 16-bit words, four bytes at a time; the last word is padded with 0. The sum cannot overflow for
+// one datagram.
 func add(sum uint64, data []byte) uint64 {
 	for len(data) >= 4 {
 		sum += uint64(binary.BigEndian.Uint32(data))
@@ -99,7 +99,7 @@ func add(sum uint64, data []byte) uint64 {
 	return sum
 }
 
-// zoneID is the number of the interface that an IPv6 zone names; 0 if there is none.
+// zoneID returns the interface index for an IPv6 zone; 0 if there is none.
 func zoneID(zone string) uint32 {
 	i, err := net.InterfaceByName(zone)
 	if err != nil {

@@ -2,7 +2,7 @@ package forward
 
 import ()
 
-// Sum adds up what the workers' forwarders say of each target.
+// Sum returns the sum of all workers' counters for each target.
 func Sum(all []*Forwarder) []Stats {
 	var sum []Stats
 	for _, f := range all {
@@ -19,7 +19,7 @@ func Sum(all []*Forwarder) []Stats {
 	return sum
 }
 
-// Sent is how many datagrams went to other collectors.
+// Sent returns how many datagrams were forwarded.
 func Sent(all []*Forwarder) (n uint64) {
 	for _, s := range Sum(all) {
 		n += s.Sent

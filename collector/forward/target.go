@@ -15,19 +15,19 @@ import (
 // Reason is why a datagram did not reach a target.
 type Reason int
 
-// The reasons. Refused datagrams were sent, and the target's host answered that nothing listens there; the others never
-// left. With KeepSource that answer goes to the exporter.
+// The reasons. Refused datagrams were sent, and the target's host answered that nothing listens there; the others were
+// never sent. With KeepSource that answer goes to the exporter.
 const (
 	Refused     Reason = iota
-	Unreachable        // there is no way to the target
+	Unreachable        // there is no route to the target
 	Full               // the socket's send buffer is full
-	TooLong            // for one datagram of the target's way
-	OtherFamily        // with KeepSource: an IPv6 exporter and an IPv4 target, or the other way round
-	Failed             // whatever else the kernel says, such as a packet filter's no
+	TooLong            // the datagram is too long for the path
+	OtherFamily        // with KeepSource: an IPv6 exporter and an IPv4 target, or vice versa
+	Failed             // any other error of the kernel, such as a packet filter's
 	reasons
 )
 
-// String is the reason for people.
+// String returns the reason for people.
 func (r Reason) String() string {
 	return [reasons]string{
 		"nothing listens there", "no way to the target", "the send buffer is full", "too long",
@@ -35,7 +35,7 @@ func (r Reason) String() string {
 	}[r]
 }
 
-// Label is the reason for programs.
+// Label returns the reason for programs.
 func (r Reason) Label() string {
 	return [reasons]string{"refused", "unreachable", "full", "too_long", "other_family", "failed"}[r]
 }
@@ -43,17 +43,17 @@ func (r Reason) Label() string {
 // Stats are one target's counters since it was opened, in datagrams.
 type Stats struct {
 	Target string // address:port
-	Sent   uint64 // taken by the kernel
+	Sent   uint64 // accepted by the kernel
 	Lost   [reasons]uint64
 }
 
-// target is one other collector and this worker's socket to it.
+// target is one other collector, with this worker's socket to it.
 type target struct {
 	address    netip.AddrPort
 	keepSource bool
 	sendBuffer int
-	fd         int       // -1: there is no way yet
-	retry      time.Time // when to look for one again
+	fd         int       // -1: there is no route yet
+	retry      time.Time // when to look for a route again
 
 	sent atomic.Uint64
 	lost [reasons]atomic.Uint64
@@ -67,8 +67,8 @@ func (t *target) stats() Stats {
 	return s
 }
 
-// open makes a socket that is connected to the target: so the kernel says when nothing listens there, and a raw socket
-// gets no copies of the datagrams of others.
+// open makes a socket that is connected to the target. Connected, the kernel reports when nothing listens there, and a
+// raw socket receives no copies of other datagrams.
 func (t *target) open() error {
 	family := unix.AF_INET6
 	if t.address.Addr().Is4() {
@@ -101,7 +101,7 @@ func (t *target) set(fd, family int) error {
 	return os.NewSyscallError("connect", unix.Connect(fd, t.sockaddr()))
 }
 
-// sockaddr is the target's address; a raw socket has no ports.
+// sockaddr returns the target's address; a raw socket has no ports.
 func (t *target) sockaddr() unix.Sockaddr {
 	port := int(t.address.Port())
 	if t.keepSource {
@@ -125,10 +125,10 @@ func (t *target) close() {
 	}
 }
 
-// retryAfter is how long a target to which there is no way is left alone.
+// retryAfter is the wait before a target without a route is retried.
 const retryAfter = time.Second
 
-// send sends the datagrams, at most as many as b has room for.
+// send sends the datagrams, at most as many as b can hold.
 func (t *target) send(b *batch, datagrams []exporter.Datagram, now time.Time) {
 	if t.fd < 0 && !t.reopen(now) {
 		t.lost[Unreachable].Add(uint64(len(datagrams)))
@@ -137,7 +137,7 @@ func (t *target) send(b *batch, datagrams []exporter.Datagram, now time.Time) {
 	t.flush(b, t.fill(b, datagrams))
 }
 
-// reopen looks once a second whether there is a way now.
+// reopen checks once a second whether there is a route now.
 func (t *target) reopen(now time.Time) bool {
 	if now.Before(t.retry) {
 		return false
@@ -146,7 +146,7 @@ func (t *target) reopen(now time.Time) bool {
 	return t.open() == nil
 }
 
-// fill makes messages of the datagrams and returns how many.
+// fill makes messages from the datagrams and returns how many.
 func (t *target) fill(b *batch, datagrams []exporter.Datagram) int {
 	n := 0
 	for i := range datagrams {
@@ -169,15 +169,15 @@ func (t *target) fill(b *batch, datagrams []exporter.Datagram) int {
 	return n
 }
 
-// maxPayload is the most that a UDP header can say. What IPv4 or the way does not take, the kernel refuses.
+// maxPayload is the longest payload that a UDP header can state. The kernel refuses what IPv4 or the path cannot carry.
 const maxPayload = 1<<16 - 1 - udpHeader
 
-// flush sends the first n messages. A message that fails is dropped and the rest goes on, but for a full buffer, which
+// flush sends the first n messages. A message that fails is dropped and the rest is sent, except that a full buffer
 // stays full for the rest.
 //
-// A target's answer that nothing listens there comes with the next message, which is not sent and can be at once. In
-// the middle of a call the kernel only stops there and keeps the error to itself; that the message then goes shows
-// which it was.
+// The answer that nothing listens at the target is reported with the next message, which was not sent and can be sent
+// again. In the middle of a call the kernel only stops there and does not report the error; whether a second attempt
+// succeeds tells which case it was.
 func (t *target) flush(b *batch, n int) {
 	var sent uint64
 	stopped, answered := false, false
@@ -189,7 +189,7 @@ func (t *target) flush(b *batch, n int) {
 			}
 			sent += uint64(took)
 			i += took
-			stopped, answered = true, false // if there is more to send
+			stopped, answered = true, false // only if there is more to send
 			continue
 		}
 		reason := reasonOf(err)

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Level is the level of a name that the configuration takes.
+// Level returns the level with a name from the configuration.
 func Level(name string) zapcore.Level {
 	level, err := zapcore.ParseLevel(name)
 	if err != nil {
@@ -59,7 +59,7 @@ func To(out zapcore.WriteSyncer, level string, form Form) *zap.Logger {
 	return zap.New(zapcore.NewCore(form.encoder(), out, Level(level)))
 }
 
-// ForStore writes the lines of the store's process, to which this one adds the time.
+// ForStore writes the lines of the store's process. They have no time; the collector adds it.
 func ForStore() *zap.Logger {
 	return zap.New(zapcore.NewCore(Form{NoTime: true}.encoder(), zapcore.Lock(os.Stderr), zapcore.InfoLevel))
 }

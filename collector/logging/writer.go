@@ -10,9 +10,9 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// Writer passes lines on to a file without ever making the writer of a line wait. A reader that stops reading
-// (Ctrl-S, a log driver that hangs) must block neither receiving nor a stop. Lines that find the queue full are
-// dropped. They are counted, and a line says how many, once lines can be written again.
+// Writer passes lines on to a file without ever blocking. A reader that stops reading (Ctrl-S, a log driver that hangs)
+// must block neither receiving nor a stop. Lines that do not fit into the queue are dropped and counted. Once lines can
+// be written again, one line says how many were dropped.
 //
 // It is safe for concurrent use. Close it when no more lines come.
 type Writer struct {
@@ -29,10 +29,10 @@ type Writer struct {
 	ended   chan struct{}
 }
 
-// logQueueBytes bounds the lines that wait for their reader.
+// logQueueBytes limits the queued lines.
 const logQueueBytes = 1 << 20
 
-// FlushTime is how long the last lines wait for their reader when the program ends.
+// FlushTime is how long the last lines may take to be written when the program ends.
 const FlushTime = 500 * time.Millisecond
 
 // NewWriter writes lines to out. form is theirs, for those that the Writer adds.
@@ -58,7 +58,7 @@ func (w *Writer) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// Sync is for zap, which would have it wait for the disk. Nothing waits for a log here.
+// Sync is called by zap to wait for the disk. Nothing here waits for a log.
 func (w *Writer) Sync() error { return nil }
 
 // Dropped returns how many lines were dropped since the start.
@@ -68,7 +68,7 @@ func (w *Writer) Dropped() uint64 {
 	return w.total
 }
 
-// Close writes what is queued, for at most the given time.
+// Close writes the queued lines, for at most the given time.
 func (w *Writer) Close(atMost time.Duration) {
 	w.mu.Lock()
 	w.closed = true
@@ -76,12 +76,12 @@ func (w *Writer) Close(atMost time.Duration) {
 	w.mu.Unlock()
 	select {
 	case <-w.ended:
-	case <-time.After(atMost): // its reader does not read: the process ends all the same
+	case <-time.After(atMost): // nobody reads the log: the process ends all the same
 	}
 }
 
-// write passes lines on until the writer is closed and the queue is empty. A line that the file does not take, because
-// its other end is gone, is dropped.
+// write passes lines on until the writer is closed and the queue is empty. A line that the file does not accept,
+// because its other end is gone, is dropped.
 func (w *Writer) write() {
 	defer close(w.ended)
 	for {
@@ -91,14 +91,14 @@ func (w *Writer) write() {
 		}
 		if _, err := w.out.Write(line); err != nil {
 			w.mu.Lock()
-			w.dropped += said + 1 // what this line said was not read either
+			w.dropped += said + 1 // the line about dropped lines was not read either
 			w.total++
 			w.mu.Unlock()
 		}
 	}
 }
 
-// next waits for a line. It begins with a line about those that were dropped, if any were; said is how many.
+// next waits for a line. If lines were dropped, it first returns a line about them; said is how many.
 func (w *Writer) next() (line []byte, said uint64, more bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -7,7 +7,7 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-// Counters takes an interface's counters to a row of what they grew by. It is for the worker's decoder.
+// Counters turns an interface's counters into a row of how much they grew. The worker's decoder calls it.
 func (w *Worker) Counters(c *flow.InterfaceCounters) {
 	w.given++
 	if len(w.traffic) == 0 {

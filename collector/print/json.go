@@ -9,7 +9,7 @@ import (
 	"github.com/metranova/flow-collector/enrich"
 )
 
-// appendJSONText appends a text as JSON has it.
+// appendJSONText appends a text as a JSON string.
 func appendJSONText(b []byte, s string) []byte {
 	text, err := json.Marshal(s)
 	if err != nil {
@@ -18,8 +18,8 @@ func appendJSONText(b []byte, s string) []byte {
 	return append(b, text...)
 }
 
-// appendRecord appends a record as a JSON object on one line. Keys are there only for what the exporter sent; counters
-// are as measured, not scaled by the sampling rate.
+// appendRecord appends a record as a JSON object on one line. It only has keys for what the exporter sent; counters are
+// as measured, not multiplied by the sampling rate.
 func appendRecord(dst []byte, r *flow.Record) []byte {
 	o := object{append(dst, '{')}
 	exporter := r.Source
@@ -48,8 +48,7 @@ func appendRecord(dst []byte, r *flow.Record) []byte {
 	return append(o.b, '}', '\n')
 }
 
-// object appends keys and values to a JSON object. Texts are written as Go quotes them, which for the names of
-// exporters is what JSON does.
+// object appends keys and values to a JSON object. Texts are JSON strings.
 type object struct{ b []byte }
 
 func (o *object) key(name string) {
@@ -181,7 +180,7 @@ func (o *object) link(r *flow.Record) {
 	}
 }
 
-// vlan writes what the exporter says of a VLAN, or else the tag of the frame.
+// vlan writes the VLAN that the exporter sent, or else the frame's tag.
 func (o *object) vlan(key string, sent flow.Fields, id uint16, tagged flow.Fields, tag uint16, r *flow.Record) {
 	switch {
 	case r.Sent(sent):
@@ -191,7 +190,7 @@ func (o *object) vlan(key string, sent flow.Fields, id uint16, tagged flow.Field
 	}
 }
 
-// interfaceNumber writes an ifIndex and the name that option records gave it, or what else the number stands for.
+// interfaceNumber writes an ifIndex and its name in option records, or the other meaning of the number.
 func (o *object) interfaceNumber(key string, sent flow.Fields, n uint32, kind flow.InterfaceKind, r *flow.Record) {
 	if !r.Sent(sent) {
 		return
@@ -234,8 +233,8 @@ func (o *object) vrf(r *flow.Record) {
 	}
 }
 
-// customerVRF is the VRF that the flow belongs to: the ingress's, unless that is the default one and the egress's is
-// not.
+// customerVRF returns the VRF that the flow belongs to: the ingress VRF, unless that is the default VRF and the egress
+// VRF is not.
 func customerVRF(r *flow.Record) (id uint32, found bool) {
 	if r.Names == nil || !r.Sent(flow.IngressVRF) && !r.Sent(flow.EgressVRF) {
 		return 0, false

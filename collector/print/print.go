@@ -1,5 +1,5 @@
-// Package print writes flow records as text: JSON, a line each, or a table. It shows what the exporter sent:
-// nothing is scaled or looked up.
+// Package print writes flow records as text: as lines of JSON, or as a table. It shows what the exporter sent: nothing
+// is scaled or looked up.
 package print
 
 import (
@@ -12,7 +12,7 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-// Records returns what prints records in a format, and what prints the rest at the end.
+// Records returns a function that prints records in a format, and one that prints the rest at the end.
 func Records(format string, stats bool, out io.Writer) (receive func([]flow.Record), finish func(), err error) {
 	switch {
 	case stats:

@@ -23,7 +23,7 @@ func PrintSkipped(out io.Writer, s capture.Skipped) {
 	}
 }
 
-// ForwardLosses is what other collectors did not get.
+// ForwardLosses returns the datagrams that other collectors did not get.
 func ForwardLosses(all []*forward.Forwarder) []Loss {
 	var losses []Loss
 	for _, s := range forward.Sum(all) {
@@ -37,7 +37,7 @@ func ForwardLosses(all []*forward.Forwarder) []Loss {
 	return losses
 }
 
-// CaptureLosses are datagrams that the captures do not have whole.
+// CaptureLosses returns the datagrams that the captures do not have in full.
 func CaptureLosses(s capture.Skipped) []Loss {
 	if s.Cut == 0 {
 		return nil
@@ -45,7 +45,7 @@ func CaptureLosses(s capture.Skipped) []Loss {
 	return []Loss{{uint64(s.Cut), "datagrams cut by the snap length", "captures"}}
 }
 
-// SocketLosses are what was lost before a worker saw it.
+// SocketLosses returns what was lost before a worker received it.
 func SocketLosses(listeners []*listen.Worker) []Loss {
 	total := listen.Total(listeners)
 	return statsLosses(&total)
@@ -68,8 +68,7 @@ func statsLosses(total *listen.Stats) []Loss {
 	return losses
 }
 
-// ConnectionLosses are the connections that something is missing for. A source beyond those that are told apart is
-// "other".
+// ConnectionLosses returns the connections that lost something. Sources beyond the first few hundred are "other".
 func ConnectionLosses(l *stream.Listener) (losses []Loss) {
 	stats := l.Stats()
 	for _, end := range stats.Ends() {

@@ -7,11 +7,11 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-// knownAfter is after how many datagrams it should be known what an exporter's sequence numbers count.
+// knownAfter is the number of datagrams after which it should be known what an exporter's sequence numbers count.
 const knownAfter = 16
 
-// streamNotes says how an exporter was understood where it does not keep to its protocol or leaves room for several
-// readings.
+// streamNotes describes interpretations of what an exporter sent, where it violates its protocol or leaves room for
+// several.
 func streamNotes(stream *exporter.Stream) []string {
 	var notes []string
 	add := func(format string, args ...any) {
@@ -31,9 +31,9 @@ func streamNotes(stream *exporter.Stream) []string {
 	}
 	switch counts, own := stream.Counts(), exporter.ConventionOf(stream.Key.Protocol); {
 	case counts == exporter.CountsNothing:
-		add("its sequence number never moves: losses cannot be told")
+		add("its sequence number never changes: losses are unknown")
 	case counts == exporter.CountsUnknown && stream.Datagrams.Load() >= knownAfter:
-		add("its sequence numbers follow no known rule: losses cannot be told")
+		add("its sequence numbers follow no known rule: losses are unknown")
 	case counts != exporter.CountsUnknown && counts != own:
 		add("its sequence numbers count %s, where the protocol counts %s", counts, own)
 	}

@@ -1,5 +1,5 @@
-// Package report says what became of all that came in, for people: on one screen when a run ends, and line by line
-// while it lasts. It reads counters and changes none.
+// Package report describes for people what became of everything that was received: on one screen when a run ends, and
+// line by line while it lasts. It reads counters and changes none.
 package report
 
 import (
@@ -35,17 +35,17 @@ func (s *Sink) String() string {
 	return text
 }
 
-// A loss is something that reached the collector and is not in the tables, and why.
+// A loss is data that reached the collector and is not in the tables, with the reason.
 type Loss struct {
 	Count uint64
-	What  string // what was lost, in which unit
+	What  string // what was lost, with its unit
 	Where string // exporter, sink or socket
 }
 
-// NewLoss returns a loss of n, of what, at where.
+// NewLoss returns a loss of n units of what, at where.
 func NewLoss(n uint64, what, where string) Loss { return Loss{n, what, where} }
 
-// Summary is what became of all that came in, on one screen.
+// Summary is what became of everything that was received, on one screen.
 type Summary struct {
 	Streams       []*exporter.Stream
 	evicted       []*exporter.Stream // the sums of those that were evicted, by worker
@@ -53,15 +53,15 @@ type Summary struct {
 	Sinks         []Sink
 	Took          time.Duration
 	Losses        []Loss
-	Kept          []Loss   // not in all tables, but in the quarantine
-	Clocks        []Loss   // stored, with times that cannot be true
-	twice         []Loss   // what came again: nothing of it is missing
-	notes         []string // how exporters were understood that leave room for it
-	CaptureLosses []Loss   // of what captures do not have whole
+	Kept          []Loss   // in the quarantine, and not in all tables
+	Clocks        []Loss   // stored, with impossible times
+	twice         []Loss   // duplicates: nothing of it is missing
+	notes         []string // interpretations of what exporters sent
+	CaptureLosses []Loss   // of what captures do not have in full
 	Warnings      []string
 }
 
-// New adds up the streams and what each has lost.
+// New adds up the streams and the losses of each.
 func New(tables ...*exporter.Table) *Summary {
 	s := &Summary{}
 	for _, t := range tables {
@@ -94,10 +94,10 @@ func New(tables ...*exporter.Table) *Summary {
 	return s
 }
 
-// EvictedStreams stands for the streams that were evicted. What they counted is added up.
+// EvictedStreams is the name of all evicted streams together.
 const EvictedStreams = "exporters that were evicted"
 
-// wrongClocks are the records whose times cannot be true. They are rows all the same, in partitions of their own.
+// wrongClocks returns the records with impossible times. They are stored, in partitions of their own.
 func wrongClocks(stream *exporter.Stream) []Loss {
 	var clocks []Loss
 	for _, c := range exporter.Counters() {
@@ -108,7 +108,7 @@ func wrongClocks(stream *exporter.Stream) []Loss {
 	return clocks
 }
 
-// cameTwice are the datagrams of a stream that have the sequence number of an earlier one.
+// cameTwice returns the datagrams of a stream with the sequence number of an earlier one.
 func cameTwice(stream *exporter.Stream) []Loss {
 	if n := stream.Duplicated.Load(); n > 0 {
 		return []Loss{{n, "duplicated, by sequence number", streamName(stream)}}
@@ -142,7 +142,7 @@ func streamLosses(stream *exporter.Stream) []Loss {
 	return losses
 }
 
-// All are the streams and the sums of those that were evicted.
+// All returns the streams and the sums of evicted ones.
 func (s *Summary) All() []*exporter.Stream { return slices.Concat(s.Streams, s.evicted) }
 
 func (s *Summary) Records() (n uint64) {
@@ -183,7 +183,8 @@ func (s *Summary) Print(out io.Writer) {
 		fmt.Fprintf(out, "in quarantine: %d × %s (%s)\n", k.Count, k.What, k.Where)
 	}
 	if s.Unexplained > 0 {
-		fmt.Fprintf(out, "the ledger does not balance: what became of %d records or rows is not known\n", s.Unexplained)
+		fmt.Fprintf(out, "the ledger does not balance: it is unknown what became of %d records or rows\n",
+			s.Unexplained)
 	}
 	if len(s.Losses) == 0 && s.Unexplained == 0 && waiting == 0 {
 		fmt.Fprintln(out, "nothing lost")
@@ -194,7 +195,7 @@ func (s *Summary) Print(out io.Writer) {
 	}
 }
 
-// mostStreams fit on a screen.
+// mostStreams limits the lines to one screen.
 const mostStreams = 20
 
 // printStreams writes a line for each stream.
@@ -220,7 +221,7 @@ func (s *Summary) printStreams(out io.Writer) {
 	}
 }
 
-// PrintLosses writes how odd exporters were understood, and what was lost, if anything was.
+// PrintLosses writes interpretations and losses, if there are any.
 func (s *Summary) PrintLosses(out io.Writer) {
 	for _, n := range s.notes {
 		fmt.Fprintf(out, "note: %s\n", n)
@@ -233,7 +234,7 @@ func (s *Summary) PrintLosses(out io.Writer) {
 	}
 }
 
-// samplingText is a stream's latest sampling rate and where it comes from.
+// samplingText returns a stream's latest sampling rate and its source.
 func samplingText(s *exporter.Stream) string {
 	if s.Records.Load() == 0 {
 		return "-"

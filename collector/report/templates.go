@@ -11,7 +11,7 @@ import (
 	"github.com/metranova/flow-collector/decoder/netflow"
 )
 
-// PrintTemplates writes what the decoder knows of templates and options.
+// PrintTemplates writes the decoder's templates and options.
 func PrintTemplates(out io.Writer, domains []netflow.Domain) {
 	for _, d := range domains {
 		if len(d.Templates) == 0 {
@@ -42,7 +42,7 @@ func PrintTemplates(out io.Writer, domains []netflow.Domain) {
 	fmt.Fprintln(out)
 }
 
-// printFields writes fields one after the other, in lines of the screen's width.
+// printFields writes fields one after the other, wrapped to the screen's width.
 func printFields(out io.Writer, fields []netflow.TemplateField) {
 	const width, indent = 120, "   "
 	line := indent
@@ -57,8 +57,7 @@ func printFields(out io.Writer, fields []netflow.TemplateField) {
 	fmt.Fprintln(out, line)
 }
 
-// fieldText is element:length, with the element's name, and with a * where the value is used; v stands for a variable
-// length.
+// fieldText returns element:length with the element's name, and a * if the value is used; v means a variable length.
 func fieldText(f netflow.TemplateField) string {
 	length := strconv.Itoa(f.Length)
 	if f.Length < 0 {

@@ -9,7 +9,7 @@ import (
 	"github.com/metranova/flow-collector/sink/clickhouse"
 )
 
-// ClickHouse says how to reach the store or the server.
+// ClickHouse returns the options to connect to the store or the server.
 func ClickHouse(cfg *config.Config) clickhouse.Options {
 	o := clickhouse.Options{
 		Database:       cfg.Schema.Database,
@@ -35,7 +35,7 @@ func ClickHouse(cfg *config.Config) clickhouse.Options {
 	return o
 }
 
-// reachable is where this host reaches what listens on an address: on loopback where that is every address.
+// reachable returns where this host can reach what listens on an address: on loopback if that means all addresses.
 func reachable(listen string) string {
 	host, port, err := net.SplitHostPort(listen)
 	if addr := net.ParseIP(host); err == nil && (host == "" || addr != nil && addr.IsUnspecified()) {

@@ -10,7 +10,7 @@ import (
 	"github.com/metranova/flow-collector/collector/forward"
 )
 
-// Forwarders makes a forwarder for each worker. They are nil where nothing is forwarded.
+// Forwarders makes a forwarder for each worker; nil if nothing is forwarded.
 func Forwarders(cfg *config.Config, workers int) ([]*forward.Forwarder, error) {
 	all := make([]*forward.Forwarder, workers)
 	targets, err := forwardTargets(cfg)
@@ -33,7 +33,8 @@ func CloseForwarders(all []*forward.Forwarder) {
 	}
 }
 
-// forwardTargets looks the targets up, and refuses one that is this collector itself, which would send to it for ever.
+// forwardTargets resolves the targets. It refuses a target that is this collector itself, which would forward to itself
+// for ever.
 func forwardTargets(cfg *config.Config) ([]netip.AddrPort, error) {
 	var targets []netip.AddrPort
 	for _, text := range cfg.Forward.To {
@@ -51,7 +52,7 @@ func forwardTargets(cfg *config.Config) ([]netip.AddrPort, error) {
 	return targets, nil
 }
 
-// receives reports whether what is sent to the target comes to a socket that listens on own, which is host:port.
+// receives reports whether datagrams to the target arrive at a socket that listens on own, which is host:port.
 func receives(own string, target netip.AddrPort) bool {
 	host, port, _ := net.SplitHostPort(own)
 	if port != strconv.Itoa(int(target.Port())) {
@@ -72,7 +73,7 @@ func isOwn(ip netip.Addr) bool {
 	if ip.IsLoopback() || ip.IsUnspecified() {
 		return true
 	}
-	addresses, _ := net.InterfaceAddrs() // none is found out later, by the traffic
+	addresses, _ := net.InterfaceAddrs() // after an error the traffic will show it
 	for _, a := range addresses {
 		if network, ok := a.(*net.IPNet); ok && network.IP.Equal(ip.AsSlice()) {
 			return true

@@ -1,5 +1,5 @@
-// Package setup makes what the parts of the collector need from the configuration: the options of each part,
-// connections to the store, spools, forwarders. It starts no work. The commands and the service share it.
+// Package setup turns the configuration into what the parts of the collector need: options, connections to the store,
+// spools, forwarders. It starts no work. The commands and the service share it.
 package setup
 
 import (
@@ -15,13 +15,13 @@ import (
 	"github.com/metranova/flow-collector/metadata/geo"
 )
 
-// Decoder are the decoder's part of the configuration.
+// Decoder returns the decoder's options.
 func Decoder(cfg *config.Config) decoder.Options {
 	d := cfg.Decoder
 	byExporter := SamplingOverrides(cfg)
 	hold := d.HoldFor
 	if hold == 0 {
-		hold = -1 // the decoder's word for not at all
+		hold = -1 // the decoder's value for "never"
 	}
 	return decoder.Options{
 		MaxExporters: d.MaxExporters,
@@ -33,7 +33,7 @@ func Decoder(cfg *config.Config) decoder.Options {
 	}
 }
 
-// SamplingOverrides are the sampling rates that the operator sets.
+// SamplingOverrides returns the operator's sampling rates.
 func SamplingOverrides(cfg *config.Config) exporter.Overrides {
 	rates := cfg.Decoder.SamplingRates
 	overrides := make([]exporter.Override, len(rates))
@@ -44,7 +44,7 @@ func SamplingOverrides(cfg *config.Config) exporter.Overrides {
 	return exporter.NewOverrides(overrides)
 }
 
-// ExporterNames are the exporters that the configuration gives another address.
+// ExporterNames returns the exporters whose address the configuration replaces.
 func ExporterNames(cfg *config.Config) map[flow.Addr]flow.Addr {
 	names := make(map[flow.Addr]flow.Addr, len(cfg.Decoder.ExporterMap))
 	for from, to := range cfg.Decoder.ExporterMap {
@@ -53,7 +53,7 @@ func ExporterNames(cfg *config.Config) map[flow.Addr]flow.Addr {
 	return names
 }
 
-// Sources are the metadata's part of the configuration.
+// Sources returns the options of metadata sources.
 func Sources(cfg *config.Config) metadata.SourceOptions {
 	m := cfg.Metadata
 	return metadata.SourceOptions{

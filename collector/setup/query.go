@@ -15,10 +15,10 @@ import (
 	"github.com/metranova/flow-collector/sink/sqltext"
 )
 
-// formatClause is the end of a query that says its format itself, as clickhouse-client's users are used to.
+// formatClause matches the end of a query that has a FORMAT clause, as users of clickhouse-client write it.
 var formatClause = regexp.MustCompile(`(?is)\sFORMAT\s+(\w+)$`)
 
-// queryClient is the name of connections for queries of people: unlike the collector's own, they are bounded.
+// queryClient is the client name for people's queries: unlike the collector's own, these are limited.
 const queryClient = "flow-collector-query"
 
 // Query runs a query and writes its result.
@@ -45,7 +45,7 @@ func Query(ctx context.Context, cfg *config.Config, sql, format string, out io.W
 		return fmt.Errorf("query: reading the result: %w", err)
 	}
 	if last.b != '\n' && strings.HasPrefix(format, "Pretty") {
-		fmt.Fprintln(out) // for the prompt behind a table
+		fmt.Fprintln(out) // for the prompt after a table
 	}
 	return nil
 }

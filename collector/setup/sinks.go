@@ -75,7 +75,7 @@ func (s *Sink) OpenSpool(cfg *config.Config, log *zap.Logger, book *tally.Book) 
 	return spool.Open(o)
 }
 
-// Quarantine is where refused rows go; nil where none is configured.
+// Quarantine returns the quarantine for refused rows; nil if there is none.
 func Quarantine(cfg *config.Config) *quarantine.Quarantine {
 	if cfg.Quarantine.Path == "" {
 		return nil

@@ -20,13 +20,13 @@ import (
 	"github.com/metranova/flow-collector/sink/store"
 )
 
-// OpenForQuery connects to what is there: nothing is created. The local store is started where it is configured and
-// nothing answers in its place; done ends both.
+// OpenForQuery connects to an existing store or server; it creates nothing. A configured local store is started if none
+// is running; done ends both.
 func OpenForQuery(ctx context.Context, cfg *config.Config) (conn driver.Conn, done func() error, err error) {
 	return openAs(ctx, cfg, "")
 }
 
-// openAs is OpenForQuery with a name of the client.
+// openAs is OpenForQuery with a client name.
 func openAs(ctx context.Context, cfg *config.Config, client string) (conn driver.Conn, done func() error, err error) {
 	if cfg.UsesLocalStore() && !Answers(cfg.Store.Listen) {
 		if _, err := os.Stat(cfg.Store.Path); err != nil {
@@ -50,7 +50,7 @@ func openAs(ctx context.Context, cfg *config.Config, client string) (conn driver
 	}, nil
 }
 
-// OpenStore starts the local store where it is configured and nothing answers in its place.
+// OpenStore starts a configured local store if none is running.
 func OpenStore(ctx context.Context, cfg *config.Config) (stop func(), err error) {
 	if !cfg.UsesLocalStore() || Answers(cfg.Store.Listen) {
 		return func() {}, nil
@@ -71,12 +71,11 @@ func Answers(address string) bool {
 	return true
 }
 
-// storeWait is how long a collector waits for its store to have what it needs, before it collects without. It is short,
-// as nobody reads the sockets meanwhile and no signal is heard. What keeps the store from starting later ends the
-// collector.
+// storeWait is how long a collector waits for its store before it receives without it. It is short, because meanwhile
+// nobody reads the sockets and no signal is handled. If the store later turns out not to start, the collector ends.
 const storeWait = time.Second
 
-// StartStore runs the local store, and notes in the configuration where it answers. It is nil where a server is
+// StartStore runs the local store, and sets its actual address in the configuration. It returns nil if a server is
 // configured. With early it does not wait until the store has opened its tables.
 func StartStore(ctx context.Context, cfg *config.Config, log *zap.Logger, early bool) (*store.Supervisor, error) {
 	if !cfg.UsesLocalStore() {
@@ -95,7 +94,7 @@ func StartStore(ctx context.Context, cfg *config.Config, log *zap.Logger, early 
 	if err != nil {
 		return nil, err
 	}
-	cfg.Store.Listen = strings.TrimPrefix(s.URL(), "http://") // port 0 is a port now
+	cfg.Store.Listen = strings.TrimPrefix(s.URL(), "http://") // port 0 has become an actual port
 	return s, nil
 }
 
@@ -108,8 +107,9 @@ func Store(s *config.Store, engine string) store.Options {
 	}
 }
 
-// Engine returns the path of the engine's library: the configured one, or the first of the usual places. The
-// working directory is none of them: the collector may write there, and whatever it can be made to write would be run.
+// Engine returns the path of the engine's library: the configured one, or the first of the usual places. The working
+// directory is not one of them: the collector may write there, and anything that it can be tricked into writing would
+// be executed.
 func Engine(configured string) (string, error) {
 	const name = "libchdb.so"
 	places := []string{configured}
@@ -131,8 +131,8 @@ func Engine(configured string) (string, error) {
 			strings.Join(places, " or "))
 }
 
-// storePassword is the configured password of the local store, or the one that it made. Where that cannot be read none
-// is sent: the store then says where it is, unless it needs none of this process's user.
+// storePassword returns the configured password of the local store, or the one that the store generated. If that cannot
+// be read, none is sent: the store then accepts this process's user, or says where the password is.
 func storePassword(s *config.Store) string {
 	if s.Password != "" || s.Insecure {
 		return s.Password

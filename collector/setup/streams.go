@@ -5,7 +5,7 @@ import (
 	"github.com/metranova/flow-collector/collector/stream"
 )
 
-// Certificate has the files of IPFIX over TLS.
+// Certificate returns the files for IPFIX over TLS.
 func Certificate(cfg *config.Config) stream.CertificateFiles {
 	t := &cfg.Listen.TLS
 	return stream.CertificateFiles{CertFile: t.CertFile, KeyFile: t.KeyFile, ClientCAFile: t.ClientCAFile}

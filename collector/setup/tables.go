@@ -15,7 +15,7 @@ import (
 	"github.com/metranova/flow-collector/sink/schema"
 )
 
-// MakeTables creates the tables that are missing and brings the others up to date.
+// MakeTables creates missing tables and updates the others.
 func MakeTables(ctx context.Context, conn driver.Conn, settings schema.Settings, log *zap.Logger) error {
 	changes, err := schema.Apply(ctx, conn, settings)
 	created := 0
@@ -39,12 +39,12 @@ func MakeTables(ctx context.Context, conn driver.Conn, settings schema.Settings,
 	return metadata.CreateTables(ctx, conn, settings)
 }
 
-// Tables are the schema's settings with the dictionaries' credentials filled in. Those of the local store need
-// none: its engine reads its own tables.
+// Tables returns the schema's settings with the dictionaries' credentials. The local store's dictionaries need none:
+// its engine reads its own tables.
 func Tables(cfg *config.Config, o clickhouse.Options) schema.Settings {
 	s := cfg.Schema
 	s.SourceTables = metadata.SourceTables()
-	// What waits on disk is delivered once, however long it waits.
+	// What waits on disk must be stored once, however long it waits.
 	s.DeduplicationSeconds = max(s.DeduplicationSeconds, uint((cfg.Spool.MaxAge+24*time.Hour)/time.Second))
 	if !cfg.Server.Flows {
 		s.MetadataOnly, s.Views = true, nil

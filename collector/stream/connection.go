@@ -18,38 +18,39 @@ import (
 	_ "github.com/metranova/flow-collector/sink/linuxonly"
 )
 
-// Sizes of buffers, in bytes. A large one is made only for as much as was sent.
+// Sizes of buffers, in bytes. A large one is only allocated when it is needed.
 const (
 	smallBuffer = 4 << 10
 	largeBuffer = 64 << 10 // holds the longest message
 	buffers     = 2
 )
 
-// connection is one TCP connection: a transport session of RFC 7011. Its goroutine runs run.
+// connection is one TCP connection: a transport session of RFC 7011. Its goroutine executes run.
 type connection struct {
 	listener  *Listener
 	transport Transport
 	session   uint64
 	source    netip.AddrPort // unmapped, without a zone
-	network   netip.Prefix   // what counts as its source
+	network   netip.Prefix   // the network that counts as its source
 	wire      *wire
-	free      chan []byte  // buffers that nobody uses; nil ones have to be made
-	heard     atomic.Int64 // when bytes last came, Unix nanoseconds; math.MaxInt64 while the worker is waited for
+	free      chan []byte // unused buffers; a nil one must be allocated
+	// when bytes were last received, Unix nanoseconds; math.MaxInt64 while it waits for the worker
+	heard atomic.Int64
 
 	mu     sync.Mutex
 	closed Reason // why it was closed from outside; "": it was not
 }
 
-// part is a buffer with whole messages on its way to the worker, or the end of a connection.
+// part is a buffer with complete messages for the worker, or the end of a connection.
 type part struct {
 	from     *connection
-	messages []byte // whole messages
-	buffer   []byte // to give back
+	messages []byte // complete messages
+	buffer   []byte // to return after use
 	received int64  // Unix nanoseconds
 	ended    bool
 }
 
-// release gives the buffer back.
+// release returns the buffer.
 func (p *part) release() {
 	if p.from != nil && p.buffer != nil {
 		p.from.free <- p.buffer
@@ -67,7 +68,7 @@ func (c *connection) shut(reason Reason) {
 	_ = c.wire.Close()
 }
 
-// run takes the connection from its handshake to its end.
+// run handles the connection from its handshake to its end.
 func (c *connection) run() {
 	l := c.listener
 	reason, err := c.serve()
@@ -90,7 +91,7 @@ func (c *connection) run() {
 	l.forget(c)
 }
 
-// serve shakes hands, where there is TLS, and reads. It returns why the connection ended.
+// serve completes the TLS handshake, if there is one, and reads. It returns why the connection ended.
 func (c *connection) serve() (Reason, error) {
 	if c.transport == TCP {
 		return c.read(c.wire)
@@ -105,12 +106,12 @@ func (c *connection) serve() (Reason, error) {
 	return c.read(secured)
 }
 
-// read hands whole messages to the worker until the connection ends.
+// read passes complete messages to the worker until the connection ends.
 func (c *connection) read(from net.Conn) (Reason, error) {
 	t := &c.listener.o.times
 	size := smallBuffer
 	buffer, have := make([]byte, size), 0
-	var begun time.Time // when the message at the beginning of the buffer did; zero: there is none
+	var begun time.Time // when the first bytes of the message in the buffer were received; zero: there is none
 	for {
 		wait := t.shrink
 		if have > 0 {
@@ -137,7 +138,7 @@ func (c *connection) read(from net.Conn) (Reason, error) {
 			c.pass(part{from: c, messages: buffer[:whole], buffer: buffer, received: now.UnixNano()})
 			buffer = c.other(size)
 			have = copy(buffer, rest)
-			begun = time.Now() // the wait for the worker is not the sender's
+			begun = time.Now() // waiting for the worker does not count against the sender
 		case have == len(buffer):
 			buffer = append(make([]byte, 0, size), buffer...)[:size]
 		}
@@ -158,7 +159,7 @@ func (c *connection) read(from net.Conn) (Reason, error) {
 	}
 }
 
-// fill reads what there is, and waits so long for it.
+// fill reads what is available, and waits for it up to a limit.
 func (c *connection) fill(from net.Conn, into []byte, wait time.Duration) (int, error) {
 	deadline := time.Time{}
 	if wait < math.MaxInt64 {
@@ -170,14 +171,14 @@ func (c *connection) fill(from net.Conn, into []byte, wait time.Duration) (int, 
 	return from.Read(into)
 }
 
-// pass hands a part to the worker, and waits for it where it is behind.
+// pass passes a part to the worker, and waits if the worker is behind.
 func (c *connection) pass(p part) {
 	c.heard.Store(math.MaxInt64)
 	c.listener.parts <- p
 }
 
-// other waits for the buffer that the worker had before, and returns it, or one of size where it is of another. It must
-// hold the rest of the buffer in use: the size never falls while there is one.
+// other waits for the buffer that the worker has, and returns it, or one of another size. It must hold the rest of the
+// buffer in use: the size never falls while there is a rest.
 func (c *connection) other(size int) []byte {
 	buffer := <-c.free
 	c.heard.Store(time.Now().UnixNano())
@@ -187,7 +188,7 @@ func (c *connection) other(size int) []byte {
 	return buffer
 }
 
-// dropSpare lets the other buffer go, if the worker does not have it.
+// dropSpare releases the other buffer, unless the worker has it.
 func (c *connection) dropSpare() {
 	select {
 	case <-c.free:
@@ -196,7 +197,7 @@ func (c *connection) dropSpare() {
 	}
 }
 
-// ending tells why a connection ended whose read failed, with so many bytes of a message that is not whole.
+// ending returns why a connection ended whose read failed after some bytes of an incomplete message.
 func ending(have int, err error, stopping bool) (Reason, error) {
 	switch {
 	case stopping:
@@ -207,18 +208,18 @@ func ending(have int, err error, stopping bool) (Reason, error) {
 		return Ended, nil
 	case errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, new(*os.SyscallError)):
 		return Broken, err
-	default: // TLS: a record is not what was sent
+	default: // TLS: a record was altered
 		return Cut, err
 	}
 }
 
 const headerLength = 16 // of an IPFIX message, RFC 7011 §3.1
 
-// messageLength is the length of the message that p begins with, by its header.
+// messageLength returns the length in the header of the message at the start of p.
 func messageLength(p []byte) int { return int(binary.BigEndian.Uint16(p[2:])) }
 
-// frame returns how many bytes at the beginning of p are whole messages, and an error where what follows them is not
-// the beginning of one: then nobody knows where the next begins.
+// frame returns how many bytes at the start of p are complete messages. It returns an error if they are not followed by
+// the start of a message, because then the next start is unknown.
 func frame(p []byte) (whole int, err error) {
 	const ipfix = 10
 	for {
@@ -240,7 +241,7 @@ func frame(p []byte) (whole int, err error) {
 	}
 }
 
-// notIPFIX says what some bytes may be instead.
+// notIPFIX returns an error that says what the bytes may be instead.
 func notIPFIX(p []byte) error {
 	const tlsHandshake, tlsMajor = 22, 3
 	switch version := binary.BigEndian.Uint16(p); {
@@ -253,15 +254,15 @@ func notIPFIX(p []byte) error {
 	}
 }
 
-// wire is the TCP connection below.
+// wire is the underlying TCP connection.
 type wire struct {
 	*net.TCPConn
 	mu       sync.Mutex
 	finished bool
-	left     int // bytes that may still be read once it is finished
+	left     int // bytes that may still be read after finish
 }
 
-// Read reads, once finish was called no more than what had come by then.
+// Read reads; after finish only what had been received by then.
 func (w *wire) Read(p []byte) (int, error) {
 	w.mu.Lock()
 	finished, left := w.finished, w.left
@@ -279,7 +280,7 @@ func (w *wire) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Write writes for TLS: alerts and answers to new keys. A peer that reads nothing must not hold up the reading.
+// Write writes for TLS: alerts and key updates. A peer that does not read must not block reading.
 func (w *wire) Write(p []byte) (int, error) {
 	const patience = 10 * time.Second
 	if err := w.SetWriteDeadline(time.Now().Add(patience)); err != nil {
@@ -288,20 +289,20 @@ func (w *wire) Write(p []byte) (int, error) {
 	return w.TCPConn.Write(p)
 }
 
-// finish ends reading once what the kernel has by now is read. A read that waits ends at once.
+// finish ends reading after what the kernel has received by now. A waiting read ends immediately.
 func (w *wire) finish() {
 	w.mu.Lock()
 	w.finished = true
 	if raw, err := w.SyscallConn(); err == nil {
 		_ = raw.Control(func(fd uintptr) {
-			w.left, _ = unix.IoctlGetInt(int(fd), unix.SIOCINQ) // 0 where it fails: it was closed
+			w.left, _ = unix.IoctlGetInt(int(fd), unix.SIOCINQ) // 0 if it fails: the connection was closed
 		})
 	}
 	w.mu.Unlock()
 	_ = w.CloseRead()
 }
 
-// explain says what to do about the usual failures to listen.
+// explain adds what to do about common failures to listen.
 func explain(err error) error {
 	switch {
 	case errors.Is(err, unix.EADDRINUSE):

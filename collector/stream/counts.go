@@ -10,22 +10,22 @@ import (
 // Reason is why a connection ended or was refused.
 type Reason string
 
-// Reasons.
+// The reasons.
 const (
 	Ended           Reason = "ended"              // by the exporter, between two messages
-	Broken          Reason = "broken"             // reset, or silent for too long for TCP, between two messages
-	Idle            Reason = "idle"               // silent, and closed as a new one needed its place
+	Broken          Reason = "broken"             // reset, or silent for longer than TCP allows, between two messages
+	Idle            Reason = "idle"               // silent, and closed to make room for a new one
 	Stopping        Reason = "stopping"           // the collector stops
 	NotAllowed      Reason = "not_allowed"        // not one of listen.allowed_exporters
-	TooMany         Reason = "too_many"           // no place is free
-	TooManyOfSource Reason = "too_many_of_source" // the source has as many as it may
-	Handshake       Reason = "handshake"          // TLS: none within 10 s, or one that failed
-	NotIPFIX        Reason = "not_ipfix"          // what came is no IPFIX message
-	Slow            Reason = "slow"               // a message that had begun did not end within 30 s
+	TooMany         Reason = "too_many"           // there are too many connections
+	TooManyOfSource Reason = "too_many_of_source" // the source has too many connections
+	Handshake       Reason = "handshake"          // TLS: none within 10 s, or a failed one
+	NotIPFIX        Reason = "not_ipfix"          // the data is not an IPFIX message
+	Slow            Reason = "slow"               // a message was not complete within 30 s
 	Cut             Reason = "cut"                // it ended within a message
 )
 
-// Loses reports whether something is missing for it.
+// Loses reports whether data is missing because of this reason.
 func (r Reason) Loses() bool {
 	switch r {
 	case Ended, Broken, Idle, Stopping:
@@ -34,13 +34,12 @@ func (r Reason) Loses() bool {
 	return true
 }
 
-// Reasons are all of them.
+// Reasons returns all reasons.
 func Reasons() []Reason {
 	return []Reason{Ended, Broken, Idle, Stopping, NotAllowed, TooMany, TooManyOfSource, Handshake, NotIPFIX, Slow, Cut}
 }
 
-// End names what Stats counts of connections that ended. The sources beyond the first 256 of a reason are the zero
-// address.
+// End is the key of Stats.Ended. Sources beyond the first 256 of a reason have the zero address.
 type End struct {
 	Reason Reason
 	Source netip.Addr
@@ -50,11 +49,11 @@ type End struct {
 type Stats struct {
 	Open            map[Transport]int // connections now
 	Accepted        uint64            // connections
-	Messages, Bytes uint64            // handed on
-	Ended           map[End]uint64    // connections, also those that were refused
+	Messages, Bytes uint64            // passed on
+	Ended           map[End]uint64    // connections, including refused ones
 }
 
-// Lost is how many connections something is missing for, by reason.
+// Lost returns how many connections lost data, by reason.
 func (s *Stats) Lost() map[Reason]uint64 {
 	lost := map[Reason]uint64{}
 	for end, n := range s.Ended {
@@ -65,17 +64,17 @@ func (s *Stats) Lost() map[Reason]uint64 {
 	return lost
 }
 
-// counters are what Stats is made of.
+// counters are the data of Stats.
 type counters struct {
 	messages, bytes atomic.Uint64
 	accepted        uint64
 	ended           map[End]uint64
-	sources         map[Reason]int // that ended tells apart
+	sources         map[Reason]int // that ended lists
 }
 
 func newCounters() counters { return counters{ended: map[End]uint64{}, sources: map[Reason]int{}} }
 
-// maxSources bounds the sources that are told apart for each reason.
+// maxSources limits the sources that are listed for each reason.
 const maxSources = 256
 
 func (c *counters) add(reason Reason, source netip.Addr) {
@@ -90,7 +89,7 @@ func (c *counters) add(reason Reason, source netip.Addr) {
 	c.ended[end]++
 }
 
-// Stats returns the counters. nil has none.
+// Stats returns the counters; zeros for nil.
 func (l *Listener) Stats() Stats {
 	if l == nil {
 		return Stats{}
@@ -110,7 +109,7 @@ func (l *Listener) Stats() Stats {
 	return s
 }
 
-// Ends are the ends of connections in an order that stays.
+// Ends returns the ends of connections in a stable order.
 func (s *Stats) Ends() []End {
 	return slices.SortedFunc(maps.Keys(s.Ended), func(a, b End) int {
 		if a.Reason != b.Reason {

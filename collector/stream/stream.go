@@ -1,12 +1,13 @@
-// Package stream receives IPFIX messages over TCP (RFC 7011 §10.4) and TLS, and hands them to one worker.
+// Package stream receives IPFIX messages over TCP (RFC 7011 §10.4) and TLS, and passes them to one worker.
 //
-// Each connection has a goroutine. It reads whole messages into one of two buffers, hands the buffer to the worker and
-// reads into the other one. The first buffer comes back when its messages are decoded. So a worker that is behind slows
-// down its senders through TCP, and nothing that was read is dropped. The end of a connection goes the same way, behind
-// its messages, as templates end with it.
+// Each connection has a goroutine. It reads complete messages into one of two buffers, passes the buffer to the worker
+// and reads into the other one. The first buffer comes back when its messages are decoded. So a slow worker slows down
+// its senders through TCP, and nothing that was read is dropped. The end of a connection goes the same way, after its
+// messages, because its templates end with it.
 //
-// Senders are hostile: connections are bounded in total and for each source, a handshake and a message that has begun
-// are bounded in time. What is wrong with a connection costs that connection, and is counted with its reason.
+// Senders may be hostile: the number of connections is limited, in total and for each source; a handshake and an
+// incomplete message are limited in time. An error on a connection costs that connection, and is counted with its
+// reason.
 package stream
 
 import (
@@ -29,30 +30,30 @@ import (
 	"github.com/metranova/flow-collector/decoder/exporter"
 )
 
-// Options say where to listen. Without addresses there is nothing to open.
+// Options say where to listen. Without addresses nothing is opened.
 type Options struct {
-	TCP []string // host:port; an empty host is every address, IPv4 and IPv6
+	TCP []string // host:port; an empty host means all addresses, IPv4 and IPv6
 	TLS []string // the same, with the certificate of Certificate
-	// Certificate is what TLS shows, and whom it trusts.
+	// Certificate has our certificate and the trusted CAs for TLS.
 	Certificate CertificateFiles
-	// Allowed are the exporters that may send; empty: all. Connections of others are closed at once.
+	// Allowed are the exporters that may send; empty: all. Connections of others are closed immediately.
 	Allowed []netip.Prefix
-	// MaxConnections and MaxOfSource bound connections. An IPv4 address and an IPv6 /64 network are one source.
-	// 0: 1024 and 32.
+	// MaxConnections and MaxOfSource limit connections, in total and for each source. A source is an IPv4 address or an
+	// IPv6 /64 network. 0: 1024 and 32.
 	MaxConnections, MaxOfSource int
-	Log                         *zap.Logger // nil: nobody
+	Log                         *zap.Logger // nil: nothing is logged
 
 	times times
 }
 
-// times are what tests have shorter.
+// times are the time limits, which tests shorten.
 type times struct {
 	handshake time.Duration // for a TLS handshake
-	message   time.Duration // for the rest of a message that has begun
-	idle      time.Duration // of silence, after which a connection may be closed for a new one
-	// for which a connection that ended badly still counts: this bounds how often a source may try
+	message   time.Duration // for the rest of an incomplete message
+	idle      time.Duration // of silence after which a connection may be closed for a new one
+	// for which a connection that ended badly still counts; this limits how often a source can try
 	hold   time.Duration
-	shrink time.Duration // of silence, after which buffers become small again
+	shrink time.Duration // of silence after which buffers become small again
 }
 
 func (o Options) withDefaults() Options {
@@ -74,14 +75,14 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Listener receives on all addresses. Receive belongs to one goroutine; the other methods may be called anywhere.
+// Listener receives on all addresses. Receive belongs to one goroutine; the other methods are safe for concurrent use.
 type Listener struct {
 	o       Options
 	sockets []*socket
 	certs   *certificates // nil: no TLS
 	allowed atomic.Pointer[bart.Lite]
 
-	parts   chan part // what the worker is to decode; closed when all connections have ended after Close
+	parts   chan part // for the worker; closed when all connections have ended after Close
 	timer   *time.Timer
 	current part
 	batch   []exporter.Datagram
@@ -92,19 +93,19 @@ type Listener struct {
 
 	mu       sync.Mutex
 	closed   bool
-	sessions uint64 // the latest connection's number
+	sessions uint64 // the number of the latest connection
 	open     map[*connection]bool
 	ofSource map[netip.Prefix]int
 	counters counters
 }
 
-// socket is one address that is listened on.
+// socket is one address to listen on.
 type socket struct {
 	*net.TCPListener
 	transport Transport
 }
 
-// Transport is how messages come.
+// Transport is TCP or TLS.
 type Transport string
 
 // The transports.
@@ -113,16 +114,16 @@ const (
 	TLS Transport = "tls"
 )
 
-// Batch is what Receive returns. It is valid until the next call.
+// Batch is the result of Receive. It is valid until the next call.
 type Batch struct {
 	Messages []exporter.Datagram // of one connection, in order, each with its Session
 	Ended    uint64              // the session that ends after Messages; 0: none
 }
 
-// ErrClosed is what Receive returns after Close, once all that had come is returned.
+// ErrClosed is returned by Receive after Close, once everything received has been returned.
 var ErrClosed = errors.New("listener closed")
 
-// Open listens. The error names the address, or the file of the certificate, that cannot be used.
+// Open listens. The error names the address, or the certificate file, that cannot be used.
 func Open(o Options) (*Listener, error) {
 	o = o.withDefaults()
 	l := &Listener{
@@ -155,11 +156,11 @@ func Open(o Options) (*Listener, error) {
 
 const (
 	batchSize = 64
-	queued    = 16 // parts that wait for the worker, beside those of connections that wait for their turn
+	queued    = 16 // parts that wait for the worker, in addition to those of connections that wait for their turn
 )
 
 func (l *Listener) listen() error {
-	// A peer that is gone without a word is noticed after a minute.
+	// A peer that vanished silently is noticed after a minute.
 	config := net.ListenConfig{KeepAliveConfig: net.KeepAliveConfig{
 		Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3,
 	}}
@@ -179,7 +180,7 @@ func (l *Listener) listen() error {
 	return nil
 }
 
-// Addresses returns where one transport listens, with the ports that were chosen.
+// Addresses returns where a transport listens, with the actual ports.
 func (l *Listener) Addresses(t Transport) (all []string) {
 	if l == nil {
 		return nil
@@ -192,7 +193,7 @@ func (l *Listener) Addresses(t Transport) (all []string) {
 	return all
 }
 
-// Allow says which exporters may send from now on; none: all may. Connections of others are closed.
+// Allow sets which exporters may send from now on; none: all may. Connections of others are closed.
 func (l *Listener) Allow(prefixes []netip.Prefix) {
 	if l == nil {
 		return
@@ -215,7 +216,7 @@ func (l *Listener) Allow(prefixes []netip.Prefix) {
 	}
 }
 
-// accept takes connections until the socket is closed.
+// accept accepts connections until the socket is closed.
 func (l *Listener) accept(s *socket) {
 	const least, most = 5 * time.Millisecond, time.Second
 	wait := least
@@ -224,7 +225,7 @@ func (l *Listener) accept(s *socket) {
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		if err != nil { // no file descriptor or memory is free
+		if err != nil { // no file descriptors or no memory
 			l.o.Log.Warn("IPFIX connections cannot be accepted at the moment",
 				zap.String("address", s.Addr().String()), zap.Error(err))
 			select {
@@ -247,7 +248,7 @@ func (l *Listener) admit(raw *net.TCPConn, transport Transport) {
 		source: netip.AddrPortFrom(remote.Addr().Unmap().WithZone(""), remote.Port()),
 		free:   make(chan []byte, buffers),
 	}
-	c.free <- nil // the second buffer, made when it is needed
+	c.free <- nil // the second buffer, allocated when it is needed
 	c.heard.Store(time.Now().UnixNano())
 	if reason := l.register(c); reason != "" {
 		l.ended(c, reason, nil) // before its peer can know
@@ -259,7 +260,7 @@ func (l *Listener) admit(raw *net.TCPConn, transport Transport) {
 	l.active.Go(c.run)
 }
 
-// register counts a connection among the open ones, or returns why it may not be.
+// register adds a connection to the open ones, or returns why it is refused.
 func (l *Listener) register(c *connection) Reason {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -283,7 +284,7 @@ func (l *Listener) register(c *connection) Reason {
 	return ""
 }
 
-// networkOf is what counts as one source: who has an IPv6 address has its network too.
+// networkOf returns the network that counts as one source: whoever has an IPv6 address can use its whole network.
 func networkOf(a netip.Addr) netip.Prefix {
 	bits := 64
 	if a.Is4() {
@@ -293,7 +294,8 @@ func networkOf(a netip.Addr) netip.Prefix {
 	return network
 }
 
-// evict closes the connection that was silent for longest, of those that may go. It reports whether there was one.
+// evict closes the connection that was silent longest, of those for which may returns true. It reports whether there
+// was one.
 func (l *Listener) evict(may func(*connection) bool) bool {
 	var silent *connection
 	oldest := time.Now().Add(-l.o.times.idle).UnixNano()
@@ -310,7 +312,7 @@ func (l *Listener) evict(may func(*connection) bool) bool {
 	return true
 }
 
-// forget takes a connection off those that are open. l.mu is held.
+// forget removes a connection from the open ones. l.mu must be held.
 func (l *Listener) forget(c *connection) {
 	if !l.open[c] {
 		return
@@ -336,7 +338,7 @@ func (l *Listener) ended(c *connection, reason Reason, err error) {
 }
 
 // Receive waits for messages, at most for timeout, and returns up to 64 of one connection, or the end of one, or
-// nothing. After Close it returns what had come until then, then ErrClosed.
+// nothing. After Close it returns what had been received until then, then ErrClosed.
 func (l *Listener) Receive(timeout time.Duration) (Batch, error) {
 	l.batch = l.batch[:0]
 	if len(l.current.messages) == 0 {
@@ -372,8 +374,8 @@ func (l *Listener) Receive(timeout time.Duration) (Batch, error) {
 	return b, nil
 }
 
-// Close takes no more connections and ends those that are open. What the kernel has of them by now is still read, and
-// Receive returns it before ErrClosed: it has to be called until then.
+// Close stops accepting connections and ends the open ones. What the kernel has received of them by now is still read;
+// Receive must be called until it returns ErrClosed.
 func (l *Listener) Close() {
 	if l == nil {
 		return
@@ -387,7 +389,7 @@ func (l *Listener) Close() {
 	for _, s := range l.sockets {
 		_ = s.Close()
 	}
-	l.end() // first: a connection whose reading ends now ends for that reason
+	l.end() // first, so that a connection that ends now ends for that reason
 	for c := range l.open {
 		c.wire.finish()
 	}
@@ -400,7 +402,7 @@ func (l *Listener) Close() {
 // Closing is closed by Close.
 func (l *Listener) Closing() <-chan struct{} { return l.life.Done() }
 
-// Abort closes a listener whose messages nobody wants.
+// Abort closes a listener and drops its messages.
 func (l *Listener) Abort() {
 	if l == nil {
 		return
@@ -413,12 +415,12 @@ func (l *Listener) Abort() {
 	}
 }
 
-// listenError says what to do about the usual failures.
+// listenError adds what to do about common failures.
 func listenError(t Transport, address string, err error) error {
 	return fmt.Errorf("listen on %s %s: %w", map[Transport]string{TCP: "TCP", TLS: "TLS"}[t], address, explain(err))
 }
 
-// secure is the TLS side of a connection, after its handshake.
+// secure completes the TLS handshake of a connection.
 func (l *Listener) secure(w *wire) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(l.life, l.o.times.handshake)
 	defer cancel()

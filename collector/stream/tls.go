@@ -13,13 +13,14 @@ import (
 
 // CertificateFiles are PEM files.
 type CertificateFiles struct {
-	CertFile string // the certificate, and what is between it and the authority
+	CertFile string // the certificate and the intermediate ones
 	KeyFile  string // its key
-	// ClientCAFile has the authorities of exporters: one without a certificate of theirs may not connect. "": all may.
+	// ClientCAFile has the CAs of exporters' certificates: exporters without such a certificate cannot connect. "": all
+	// can.
 	ClientCAFile string
 }
 
-// Load reads the files, and returns when the certificate ends. The error names the file that cannot be used.
+// Load reads the files, and returns when the certificate expires. The error names the file that cannot be used.
 func (f *CertificateFiles) Load() (*tls.Config, time.Time, error) {
 	if f.CertFile == "" || f.KeyFile == "" {
 		return nil, time.Time{}, fmt.Errorf("listen.tls needs a certificate and its key: set cert_file and key_file")
@@ -43,7 +44,7 @@ func (f *CertificateFiles) Load() (*tls.Config, time.Time, error) {
 	return config, cert.Leaf.NotAfter, nil
 }
 
-// stamps tell a version of the files from another.
+// stamps identify a version of the files.
 type stamps [3]stamp
 
 type stamp struct {
@@ -60,15 +61,15 @@ func (f *CertificateFiles) stamps() (s stamps) {
 	return s
 }
 
-// certificates make the configuration of each connection. Files that have changed are read again, so that renewed ones
-// are in use without a restart.
+// certificates returns the configuration of each connection. Changed files are read again, so that renewed ones are
+// used without a restart.
 type certificates struct {
 	files CertificateFiles
 	log   *zap.Logger
 
 	mu      sync.Mutex
 	current *tls.Config // of the latest files that could be read
-	read    stamps      // of the files at the latest try
+	read    stamps      // of the files at the latest attempt
 }
 
 func newCertificates(files CertificateFiles, log *zap.Logger) (*certificates, error) {
@@ -81,8 +82,8 @@ func newCertificates(files CertificateFiles, log *zap.Logger) (*certificates, er
 	return c, nil
 }
 
-// config is that of one connection. Where the files cannot be read, or do not fit each other because they are just
-// being renewed, those of before are used.
+// config returns the configuration of one connection. If the files cannot be read, or do not match because they are
+// just being renewed, the previous ones are used.
 func (c *certificates) config() *tls.Config {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -92,8 +93,8 @@ func (c *certificates) config() *tls.Config {
 	}
 	config, end, err := c.files.Load()
 	if err != nil {
-		c.log.Warn("the certificate for IPFIX over TLS cannot be read again: the one of before is used", zap.Error(err))
-		return c.current // and the files are tried again with the next connection
+		c.log.Warn("the certificate for IPFIX over TLS cannot be read again: the previous one is used", zap.Error(err))
+		return c.current // the files are tried again with the next connection
 	}
 	c.current, c.read = config, now
 	c.log.Info("the certificate for IPFIX over TLS was read again", zap.Time("valid until", end))

@@ -1,5 +1,5 @@
-// Package testkit has what tests of several packages of the collector need: configurations with a store of the
-// test's own, captures, free ports and waiting.
+// Package testkit has what tests of several packages of the collector need: configurations with a store of the test's
+// own, captures, free ports and waiting.
 //
 // A package whose tests start a store must have
 //
@@ -31,7 +31,7 @@ import (
 	"github.com/metranova/flow-collector/sink/store/storetest"
 )
 
-// KafkaCluster is franz-go's own fake of Kafka, with the topic flows. A real broker is in broker_test.go.
+// KafkaCluster starts franz-go's fake of Kafka with the topic flows. For a real broker see broker_test.go.
 func KafkaCluster(t *testing.T, opts ...kfake.Opt) *kfake.Cluster {
 	t.Helper()
 	c, err := kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(1), kfake.SeedTopics(2, "flows")}, opts...)...)
@@ -42,8 +42,8 @@ func KafkaCluster(t *testing.T, opts ...kfake.Opt) *kfake.Cluster {
 	return c
 }
 
-// Main runs the tests of a package that starts collectors. In the process of a local store that such a collector
-// starts, it is that store instead. It does not return.
+// Main runs the tests of a package that starts collectors. In a process that such a collector starts as its local
+// store, it is that store instead. It does not return.
 func Main(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "store" {
 		o, err := store.OptionsFromArguments(os.Args[2:], os.Getenv)
@@ -59,12 +59,12 @@ func Main(m *testing.M) {
 	storetest.Main(m)
 }
 
-// OwnCapture is one of the captures that bench/testdata/make.sh made.
+// OwnCapture returns the path of a capture that bench/testdata/make.sh made.
 func OwnCapture(t testing.TB, name string) string {
 	return filepath.Join(golden.Repository(t), "bench", "testdata", name+".pcap")
 }
 
-// Config is a configuration from environment variables, with a store of the test's own as the server.
+// Config returns a configuration from environment variables, with a store of the test's own as the server.
 func Config(t testing.TB, environ ...string) *config.Config {
 	t.Helper()
 	address, err := url.Parse(storetest.Start(t))
@@ -79,7 +79,7 @@ func Config(t testing.TB, environ ...string) *config.Config {
 
 func ConfigFor(t testing.TB, environ ...string) *config.Config {
 	t.Helper()
-	// Tests run side by side.
+	// Tests run in parallel.
 	cfg, problems := config.Load(config.Source{Environ: append([]string{"HTTP_LISTEN=off"}, environ...)})
 	for _, p := range problems {
 		t.Error(p)
@@ -90,14 +90,14 @@ func ConfigFor(t testing.TB, environ ...string) *config.Config {
 	return cfg
 }
 
-// ports are those that FreePort hands out: below those that the kernel gives to connections of other tests, and none
-// twice in one process. Processes begin at random places.
+// ports is the range for FreePort: below the ports that the kernel uses for outgoing connections. No port is used twice
+// in a process; processes start at random places.
 var (
 	begin = rand.Uint32()
-	ports atomic.Uint32 // how many were tried
+	ports atomic.Uint32 // number of ports tried
 )
 
-// FreePort is 127.0.0.1 and a port that nobody has, neither of UDP nor of TCP.
+// FreePort returns 127.0.0.1 and a port that is free for UDP and TCP.
 func FreePort(t testing.TB) string {
 	t.Helper()
 	const first, count, tries = 20000, 12000, 100
@@ -119,14 +119,14 @@ func FreePort(t testing.TB) string {
 	return ""
 }
 
-// Patience is how long tests wait for what comes at once on a quiet machine.
+// Patience is the deadline of tests for what takes no time on an idle machine.
 const Patience = 2 * time.Minute
 
 func WaitFor(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(Patience); !done(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain for %s", what)
+			t.Fatalf("timed out waiting for %s", what)
 		}
 	}
 }
@@ -146,7 +146,7 @@ func Send(t *testing.T, to string, payloads ...[]byte) {
 	}
 }
 
-// Payloads are the datagrams of some of our captures.
+// Payloads returns the datagrams of some of our captures.
 func Payloads(t *testing.T, names ...string) [][]byte {
 	t.Helper()
 	var all [][]byte
