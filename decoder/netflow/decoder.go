@@ -33,7 +33,7 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-// Options bound what a decoder keeps. The zero value has the defaults.
+// Options limit what a decoder keeps. The zero value has the defaults.
 type Options struct {
 	MaxTemplates   int           // of one observation domain; 0: 1024
 	HoldFor        time.Duration // how long data waits for its template; negative: not at all; 0: 30 s
@@ -45,8 +45,8 @@ type Options struct {
 	MaxRecords     int           // flow records of one datagram; 0: all
 	TemplateExpiry time.Duration // after the latest definition; 0: 24 h
 	Overrides      exporter.Overrides
-	Inner          bool  // frame sections of tunnels: take the flow inside
-	FlowsOnly      bool  // leave out records of templates that have no address, counter or frame
+	Inner          bool  // in frame sections of tunnels, take the inner flow
+	FlowsOnly      bool  // omit records of templates without an address, counter or frame
 	Saved          Saved // what an earlier run has learned; nil: nothing
 }
 
@@ -96,18 +96,18 @@ type Decoder struct {
 	compiler  *compiler
 	table     *exporter.Table
 	sources   map[flow.Addr]*source
-	transport map[uint64]*source // those of TCP connections, by Datagram.Session
+	transport map[uint64]*source // TCP connections, by Datagram.Session
 	domains   int                // of all connections
-	last      *session           // of the latest datagram: the next one is likely from the same
+	last      *session           // of the latest datagram, because the next one is likely from the same
 	batch     *flow.Batch
 	raw       raw
 	memory    memory
 	work      work
-	swept     int64 // when parked sessions were last looked at
+	swept     int64 // when parked sessions were last checked
 	toSave    []*source
-	forgotten []netip.Addr    // that were saved, since Save
-	totals    *totals         // nil until a record has some
-	reversed  []reversedValue // of the record in hand
+	forgotten []netip.Addr    // saved sources that were forgotten since Save
+	totals    *totals         // nil until a record has totals
+	reversed  []reversedValue // of the current record
 	other     otherDirection
 }
 
@@ -126,11 +126,11 @@ func (d *Decoder) SetOverrides(o exporter.Overrides) {
 	}
 }
 
-// source is what is known of one sending address, or of one TCP connection.
+// source is the state of one sending address, or of one TCP connection.
 type source struct {
 	addr       flow.Addr
 	transport  uint64 // the connection; 0: UDP
-	scale      int    // how much more one message may hold than work says
+	scale      int    // how many times the limits of work one message may reach
 	overrides  *exporter.Rates
 	sessions   map[sessionKey]*session
 	parked     map[sessionKey]*parked
@@ -138,11 +138,11 @@ type source struct {
 	exporter   flow.Addr // IE 130/131 of an option record
 	initMs     int64     // IE 160 of an option record
 	has        holdings
-	changed    bool        // since it was last saved
-	doubts     []doubt     // changes that wait for being repeated
-	renamed    bool        // the same, of its names
-	saved      bool        // once
-	savedNames *flow.Names // as they were then
+	changed    bool        // since the latest save
+	doubts     []doubt     // changes that must be repeated before they take effect
+	renamed    bool        // the names changed since the latest save
+	saved      bool        // it was saved at least once
+	savedNames *flow.Names // the names at that time
 
 	announcers   []announcer              // the domains that announced sampling rates
 	domainRates  map[sessionKey]heardRate // rates of domains that other domains announced
@@ -165,8 +165,8 @@ type session struct {
 	elsewhere
 	rates rateCache
 	fractions
-	readings [exporter.ReadingCount]uint32 // of the datagram in hand
-	odd      bool                          // there are readings
+	readings [exporter.ReadingCount]uint32 // of the current datagram
+	odd      bool                          // readings is not empty
 	templates
 	numbersCharged int                  // of charged, for sequence numbers of source ports
 	charged        int                  // what the source's account has of templates and sampling rates
@@ -178,16 +178,16 @@ type session struct {
 	restored        int64
 	unknownSet      bool   // the datagram had a set that could not be counted
 	bootMs          int64  // NetFlow v9 and v5: when the exporter started, by its header
-	bootPort        uint16 // and from which source port that was said
-	headerRate      uint32 // NetFlow v5: of the datagram in hand
+	bootPort        uint16 // and the source port of that header
+	headerRate      uint32 // NetFlow v5: of the current datagram
 	headerRateBy    flow.SamplingSource
 	totalsAreDeltas bool // its totals (IE 85, 86) fell within a flow
 	wideRate        bool // NetFlow v5: all 16 bits of the sampling field are the rate
 	missing         map[uint16]*exporter.MissingTemplate
 	lastSkewMs      int64
 	lastPort        uint16
-	dataPorts       [dataPortCount]uint16 // that flow records came from
-	since           int64                 // when the first flow record came, Unix nanoseconds
+	dataPorts       [dataPortCount]uint16 // source ports of flow records
+	since           int64                 // when the first flow record was received, Unix nanoseconds
 	lastRate        uint32
 	lastRateBy      flow.SamplingSource
 	recordCount     uint64
@@ -232,7 +232,7 @@ func (d *Decoder) newSession(src *source, key sessionKey, now int64) *session {
 		templates: newTemplates(d.o.MaxTemplates),
 	}
 	s.stream.SetUser(s)
-	d.sources[src.addr] = src // which was forgotten if its only stream was evicted for this one
+	d.sources[src.addr] = src // it was forgotten if its only stream was just evicted
 	src.sessions[key] = s
 	if src.exporter != (flow.Addr{}) {
 		s.stream.SetStated(src.exporter)
@@ -251,7 +251,7 @@ func (d *Decoder) newSession(src *source, key sessionKey, now int64) *session {
 	return s
 }
 
-// begin counts a datagram and prepares its session and context. headerMs is the header's time, in Unix milliseconds.
+// begin counts a datagram and prepares its session and context. headerMs is the header's time in Unix milliseconds.
 func (s *session) begin(dg *exporter.Datagram, c *context, headerMs int64) {
 	c.session = s
 	c.setClock(headerMs)
@@ -265,7 +265,7 @@ func (s *session) begin(dg *exporter.Datagram, c *context, headerMs int64) {
 	}
 }
 
-// next makes an empty record of the session.
+// next appends an empty record of the session.
 func (d *Decoder) next(s *session, c *context) *flow.Record {
 	r := d.batch.Next()
 	r.Protocol = s.key.protocol
@@ -281,13 +281,13 @@ func (d *Decoder) next(s *session, c *context) *flow.Record {
 	return r
 }
 
-// read counts one thing that was understood in a way that the operator should know of.
+// read counts an interpretation that the operator should know about.
 func (s *session) read(reading exporter.Reading) {
 	s.readings[reading]++
 	s.odd = true
 }
 
-// end tells the stream what the datagram's records had.
+// end reports the datagram's records to the stream.
 func (s *session) end(d *Decoder) {
 	if s.odd {
 		s.odd = false
@@ -314,7 +314,7 @@ func (s *session) end(d *Decoder) {
 	d.batch.Flush()
 }
 
-// count notes a record that is complete.
+// count notes a complete record.
 func (d *Decoder) count(r *flow.Record) {
 	s := d.last
 	s.recordCount++
@@ -328,7 +328,7 @@ const (
 	setHeader   = 4
 )
 
-// DecodeV9 decodes a NetFlow v9 export packet (RFC 3954 §5.1) and adds its records to b, flushed.
+// DecodeV9 decodes a NetFlow v9 export packet (RFC 3954 §5.1), adds its records to b and flushes b.
 func (d *Decoder) DecodeV9(dg *exporter.Datagram, b *flow.Batch) {
 	d.batch = b
 	p := dg.Payload
@@ -352,22 +352,23 @@ func (d *Decoder) DecodeV9(dg *exporter.Datagram, b *flow.Batch) {
 		s.stream.Fail(exporter.Truncated, 1)
 		s.unknownSet = true
 	}
-	// The header's count is of records, and exporters differ in whether templates are among them: the length decides.
+	// The header has a count of records. Exporters differ in whether templates are included, so the length decides.
 	d.sets(s, p[headerV9:], &c)
 	s.number(c.sequence)
 	s.end(d)
 }
 
-// restartMs is how much later an exporter's start must be than the one known, to be a new one rather than a clock that
-// is being set.
+// restartMs is how much later than the known one an exporter's start must be to count as a restart, and not as an
+// adjusted clock.
 const restartMs = 10_000
 
-// uptimeWrapMs is when the header's sysUptime, 32 bits of milliseconds, begins again: after 49.7 days.
+// uptimeWrapMs is when the header's sysUptime, 32 bits of milliseconds, wraps: after 49.7 days.
 const uptimeWrapMs = 1 << 32
 
-// restarted notices by its uptime that an exporter started anew: its sequence numbers do so too. An uptime that wrapped
-// makes the start look 2^32 ms later, and is none. The start is noted anew each time, so that a clock which drifts from
-// the uptime never adds up to a restart. Another source port may be another process, which started when it did.
+// restarted detects by its uptime that an exporter restarted, so that its sequence numbers restart too. After a wrap of
+// the uptime the start seems to be 2^32 ms later, which is not a restart. The start is noted each time, so that a clock
+// that drifts against the uptime never adds up to a restart. Another source port may be another process with a start of
+// its own.
 func (s *session) restarted(bootMs int64) {
 	later := bootMs - s.bootMs
 	wrapped := later > uptimeWrapMs-restartMs && later < uptimeWrapMs+restartMs
@@ -377,7 +378,7 @@ func (s *session) restarted(bootMs int64) {
 	s.bootMs, s.bootPort = bootMs, s.lastPort
 }
 
-// DecodeIPFIX decodes an IPFIX message (RFC 7011 §3.1) and adds its records to b, flushed.
+// DecodeIPFIX decodes an IPFIX message (RFC 7011 §3.1), adds its records to b and flushes b.
 func (d *Decoder) DecodeIPFIX(dg *exporter.Datagram, b *flow.Batch) {
 	d.batch = b
 	p := dg.Payload
@@ -409,9 +410,9 @@ func (d *Decoder) DecodeIPFIX(dg *exporter.Datagram, b *flow.Batch) {
 	s.end(d)
 }
 
-// extent returns up to where a message's sets reach, whose header says less than the datagram holds. Some exporters
-// state a length that is short of the last set, or leave the header out of it: where sets that can be true fill the
-// datagram, all of it is read, and else the set that the length would cut, if the datagram holds it.
+// extent returns where a message's sets end, if its header says less than the datagram holds. Some exporters state a
+// length without the last set or without the header. If valid sets fill the datagram, all of it is read; otherwise the
+// set that the length would cut is included if the datagram holds it.
 func extent(p []byte, length int) int {
 	end := headerIPFIX
 	for end < len(p) {
@@ -439,7 +440,7 @@ func extent(p []byte, length int) int {
 	return max(end, length)
 }
 
-// number takes the datagram's sequence number. A set that could not be decoded hides how many records there were.
+// number takes the datagram's sequence number. After a set that could not be decoded the number of records is unknown.
 func (s *session) number(number uint32) {
 	s.numbers.Observe(s.stream, s.lastPort, number, exporter.Units{
 		Flows: s.units, Options: s.options, Templates: s.definitions, Unknown: s.unknownSet,

@@ -33,7 +33,7 @@ func (d *Decoder) templateSet(s *session, body []byte, c *context) {
 	}
 }
 
-// mayDefine counts a definition; false: the datagram has more than any exporter sends.
+// mayDefine counts a definition. It returns false if the datagram has more than any exporter sends.
 func (d *Decoder) mayDefine(s *session) bool {
 	if d.work.definitions++; d.work.definitions <= maxDefinitions*s.source.scale {
 		return true
@@ -42,15 +42,15 @@ func (d *Decoder) mayDefine(s *session) bool {
 	return false
 }
 
-// endsWith ends a set of templates at an id of 0: behind it there can only be padding.
+// endsWith ends a set of templates at an id of 0: only padding can follow.
 func (s *session) endsWith(rest []byte) {
 	if !zero(rest) {
 		s.stream.Fail(exporter.BadTemplate, 1)
 	}
 }
 
-// withdraw takes a withdrawal, of one template or (id 2 or 3) of all templates or options templates (RFC 7011 §8.1).
-// Over UDP there must be none: it is counted and ignored, as is one of a template that is not known.
+// withdraw handles a withdrawal of one template or (id 2 or 3) of all templates or options templates (RFC 7011 §8.1).
+// Over UDP withdrawals are forbidden: one is counted and ignored, like one of an unknown template.
 func (d *Decoder) withdraw(s *session, t *template) {
 	if s.key.protocol == flow.NetFlowV9 {
 		s.stream.Fail(exporter.BadTemplate, 1)
@@ -63,8 +63,8 @@ func (d *Decoder) withdraw(s *session, t *template) {
 	d.settle(s)
 }
 
-// optionsSetIPFIX reads options template records (RFC 7011 §3.4.2.2). There must be a scope; where real exporters send
-// none, what their records say is of use all the same: of the domain, or of what other fields name.
+// optionsSetIPFIX reads options template records (RFC 7011 §3.4.2.2). A scope is required. Real exporters sometimes
+// send none; their records are used all the same, for the domain or for what other fields name.
 func (d *Decoder) optionsSetIPFIX(s *session, body []byte, c *context) {
 	for len(body) >= 4 {
 		t := &template{id: binary.BigEndian.Uint16(body), options: true}
@@ -106,7 +106,7 @@ func (d *Decoder) optionsSetIPFIX(s *session, body []byte, c *context) {
 	}
 }
 
-// optionsSetV9 reads options template records of NetFlow v9, which give lengths in bytes (RFC 3954 §6.1).
+// optionsSetV9 reads options template records of NetFlow v9, whose lengths are in bytes (RFC 3954 §6.1).
 func (d *Decoder) optionsSetV9(s *session, body []byte, c *context) {
 	for len(body) >= 6 {
 		t := &template{id: binary.BigEndian.Uint16(body), options: true}
@@ -132,8 +132,8 @@ func (d *Decoder) optionsSetV9(s *session, body []byte, c *context) {
 	}
 }
 
-// wholeFields corrects the lengths of an options template that are no multiple of a field specifier's four bytes. Some
-// exporters add padding to them, some give the numbers of fields, which then fill the set.
+// wholeFields corrects the lengths of an options template that are not multiples of a field specifier's four bytes.
+// Some exporters add padding to them; some send the numbers of fields, which then fill the set.
 func wholeFields(scopeBytes, optionBytes, left int) (scope, option int) {
 	if scopeBytes%4 == 0 && optionBytes%4 == 0 {
 		return scopeBytes, optionBytes
@@ -144,12 +144,12 @@ func wholeFields(scopeBytes, optionBytes, left int) (scope, option int) {
 	return scopeBytes &^ 3, optionBytes &^ 3
 }
 
-// enterpriseBit marks an element with an enterprise number behind it (RFC 7011 §3.2).
+// enterpriseBit marks an element that is followed by an enterprise number (RFC 7011 §3.2).
 const enterpriseBit = 0x8000
 
-// readFields reads count field specifiers. NetFlow v9 knows no enterprise numbers: there the bit is part of a vendor's
-// own type, which no number follows; pen 0xffffffff keeps such a type from being taken for IANA's. Fields of variable
-// length are IPFIX's, but H3C and HPE Comware have them in NetFlow v9 too, coded in the same way.
+// readFields reads count field specifiers. NetFlow v9 has no enterprise numbers: there the bit is part of a vendor's
+// own type, and pen 0xffffffff keeps that from being taken for IANA's. Fields of variable length belong to IPFIX, but
+// H3C and HPE Comware send them in NetFlow v9 too, in the same encoding.
 func readFields(b []byte, count int, protocol flow.Protocol, scope bool) (fields []field, rest []byte, ok bool) {
 	if count*4 > len(b) {
 		return nil, nil, false
@@ -178,12 +178,12 @@ func readFields(b []byte, count int, protocol flow.Protocol, scope bool) (fields
 	return fields, b, true
 }
 
-// vendorType stands for "no IANA element" where NetFlow v9 has no enterprise number.
+// vendorType means "not an IANA element" in NetFlow v9, which has no enterprise numbers.
 const vendorType = 0xffffffff
 
-// otherSet decodes the templates of a set with an id of the other protocol: some exporters put the sets of NetFlow v9
-// into IPFIX messages, or the other way round, or use the other's ids only. It reports whether the set can be one, and
-// does nothing if not.
+// otherSet decodes the templates of a set with an id of the other protocol: some exporters send NetFlow v9 sets in
+// IPFIX messages or vice versa, or just use the other protocol's ids. It does nothing and returns false if the set
+// cannot be one.
 func (d *Decoder) otherSet(s *session, id uint16, body []byte, c *context) bool {
 	if len(body) < 8 || binary.BigEndian.Uint16(body) < firstDataSet || binary.BigEndian.Uint16(body[2:]) == 0 {
 		return false
@@ -206,15 +206,15 @@ func (d *Decoder) otherSet(s *session, id uint16, body []byte, c *context) bool 
 	case asIPFIX:
 		d.optionsSetIPFIX(s, body, c)
 	case id == setOptionsV9 && optionLengths(body):
-		d.optionsSetV9(s, body, c) // which corrects its lengths
+		d.optionsSetV9(s, body, c) // it corrects the lengths
 	default:
 		return false
 	}
 	return true
 }
 
-// optionsFill reports whether options templates fill a set but for padding. length returns that of the first one; 0:
-// none can begin there.
+// optionsFill reports whether options templates fill a set, except for padding. length returns the length of the first
+// one; 0: none can begin there.
 func optionsFill(body []byte, length func([]byte) int) bool {
 	for n := 0; ; n++ {
 		if len(body) <= alignment || zero(body) {
@@ -231,12 +231,12 @@ func optionsFill(body []byte, length func([]byte) int) bool {
 	}
 }
 
-// optionLengths reports whether the lengths of an options template of NetFlow v9 can be true.
+// optionLengths reports whether the lengths of a NetFlow v9 options template are possible.
 func optionLengths(body []byte) bool {
 	return int(binary.BigEndian.Uint16(body[2:]))+int(binary.BigEndian.Uint16(body[4:])) <= len(body)-6
 }
 
-// lengthV9 is the length of an options template with the lengths of its parts in bytes.
+// lengthV9 returns the length of an options template whose parts have their lengths in bytes.
 func lengthV9(body []byte) int {
 	scope, option := int(binary.BigEndian.Uint16(body[2:])), int(binary.BigEndian.Uint16(body[4:]))
 	if scope+option == 0 || scope%4 != 0 || option%4 != 0 {
@@ -245,7 +245,7 @@ func lengthV9(body []byte) int {
 	return 6 + scope + option
 }
 
-// lengthIPFIX is the length of an options template with the numbers of all fields and of its scope fields.
+// lengthIPFIX returns the length of an options template that has the numbers of all fields and of its scope fields.
 func lengthIPFIX(body []byte) int {
 	count, scopes := int(binary.BigEndian.Uint16(body[2:])), int(binary.BigEndian.Uint16(body[4:]))
 	if count == 0 || scopes > count {

@@ -10,13 +10,13 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-// Domain is what a decoder knows of one observation domain, for people.
+// Domain is a decoder's knowledge of one observation domain, for people.
 type Domain struct {
 	Key          exporter.Key
 	Templates    []Template
-	Rates        []ScopedRate // sampling rates of option records, and of what, in order
+	Rates        []ScopedRate // sampling rates of option records and what they apply to, sorted
 	DomainRate   uint32       // of the whole domain; 0: none
-	Interfaces   int          // names that option records gave
+	Interfaces   int          // names in option records
 	VRFs         int
 	ExporterAddr flow.Addr // IE 130/131 of an option record; unset: none
 }
@@ -31,7 +31,7 @@ type ScopedRate struct {
 type Template struct {
 	ID       uint16
 	Options  bool
-	Length   int // of a record, in bytes; with Variable of the shortest
+	Length   int // of a record in bytes; with Variable, the shortest
 	Fields   []TemplateField
 	Variable bool
 	SeenMs   int64 // Unix milliseconds
@@ -43,10 +43,10 @@ type TemplateField struct {
 	IANA   uint16 // that number; 0 where it is not IANA's
 	Length int    // bytes; -1: variable
 	Scope  bool
-	Used   bool // whether its value goes into the record
+	Used   bool // its value goes into the record
 }
 
-// Dump returns what the decoder knows, by exporter and domain.
+// Dump returns the decoder's knowledge by exporter and domain.
 func (d *Decoder) Dump() []Domain {
 	var all []Domain
 	for _, src := range d.sources {

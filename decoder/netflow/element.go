@@ -2,7 +2,7 @@ package netflow
 
 import "github.com/metranova/flow-collector/decoder/flow"
 
-// An opcode says what to do with the value of one field of a record.
+// An opcode is what to do with a field of a record.
 type opcode uint8
 
 // The opcodes, by what they fill. Those of the second block, from opBytes on, fill the raw values that finish resolves.
@@ -77,7 +77,7 @@ const (
 	opSamplingInterval
 	opSamplerID
 
-	// From here on they fill the values that few records have.
+	// From here on they fill values that few records have.
 	opTransportSrcPort // IE 180, 182: only where 7 is not sent
 	opTransportDstPort
 	opBytesTotal // IE 85
@@ -93,7 +93,7 @@ const (
 	opReversePackets
 	opReverseBytesTotal
 	opReversePacketsTotal
-	opReversed     // another element of the other direction: step.of says what it fills there
+	opReversed     // another element of the other direction; step.of is its opcode
 	opStartSeconds // IE 150
 	opEndSeconds
 	opStartMicros
@@ -120,24 +120,24 @@ const (
 	opLinkType          // IE 408
 	opExporter4         // IE 130, 131
 	opExporter6
-	opStationMAC // IE 365, 366: a wireless controller's, of the end that the direction says
+	opStationMAC // IE 365, 366: from wireless controllers; the direction says which end it is
 	opStationAddr4
 )
 
 // firstRare is the first opcode of values that few records have.
 const firstRare = opTransportSrcPort
 
-// reversePEN marks an element as that of the other direction (RFC 5103 §6.1).
+// reversePEN marks an element of the other direction (RFC 5103 §6.1).
 const reversePEN = 29305
 
-// element says how an element is handled. Integers and times have no width of their own: RFC 7011 §6.2 lets exporters
-// shorten them, and many lengthen them.
+// element is how an element is handled. Integers and times have no fixed width: RFC 7011 §6.2 lets exporters shorten
+// them, and many lengthen them.
 type element struct {
 	op  opcode
 	arg uint8
 }
 
-// elements returns the information elements that fill something, by their IANA number.
+// elements returns the information elements that are used, by their IANA number.
 func elements() map[uint16]element {
 	m := map[uint16]element{
 		1: {op: opBytes}, 2: {op: opPackets}, 4: {op: opProtocol}, 5: {op: opToS}, 6: {op: opTCPFlags},
@@ -190,7 +190,7 @@ func elements() map[uint16]element {
 	return m
 }
 
-// vendorElements are types of NetFlow v9 above IANA's range: those of Cisco ASA for 225-228 and 233.
+// vendorElements are NetFlow v9 types above IANA's range: Cisco ASA's equivalents of 225-228 and 233.
 func vendorElements() map[uint16]element {
 	return map[uint16]element{
 		40001: {op: opPostNATSrcAddr4}, 40002: {op: opPostNATDstAddr4}, 40003: {op: opPostNATSrcPort},
@@ -198,10 +198,10 @@ func vendorElements() map[uint16]element {
 	}
 }
 
-// v6Mask marks a prefix length of an IPv6 address: with both families in a template the flow's own counts.
+// v6Mask marks an IPv6 prefix length: if a template has both families, the flow's own counts.
 const v6Mask = 1
 
-// reverseElements are the counters of RFC 5103 that make the second record of a biflow.
+// reverseElements are the counters of RFC 5103 that make a biflow's second record.
 func reverseElements() map[uint16]element {
 	return map[uint16]element{
 		1: {op: opReverseBytes}, 2: {op: opReversePackets}, 85: {op: opReverseBytesTotal},
@@ -209,8 +209,8 @@ func reverseElements() map[uint16]element {
 	}
 }
 
-// reversible are the opcodes of elements that may differ between the directions of a biflow. The reverse form of an
-// element has the value that the element would have in a record of the other direction (RFC 5103 §6.1).
+// reversible reports whether an element may differ between the directions of a biflow. The reverse form has the value
+// of the element in a record of the other direction (RFC 5103 §6.1).
 func reversible(op opcode) bool {
 	switch op {
 	case opToS, opTCPFlags, opICMPTypeCode, opICMPType, opICMPCode, opInIf, opOutIf, opInIfPhysical, opOutIfPhysical,
@@ -226,8 +226,7 @@ func reversible(op opcode) bool {
 	return false
 }
 
-// sentBy is the field of a record that has a value when an element of an opcode is sent, for those of which that is
-// all.
+// sentBy returns the record field that an opcode fills, for opcodes that only fill one.
 func sentBy(op opcode) flow.Fields {
 	switch op {
 	case opProtocol:

@@ -7,16 +7,16 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-// maxAnnouncers bounds the observation domains whose sampling rates the other domains of an exporter look at.
+// maxAnnouncers limits the observation domains whose sampling rates an exporter's other domains use.
 const maxAnnouncers = 64
 
-// An announcer is an observation domain of which option records said sampling rates. Exporters announce what holds for
+// An announcer is an observation domain with sampling rates in its option records. Exporters announce what applies to
 // all their domains in one of them: a route processor for its line cards (RFC 3954 §6.1, scope System), a Catalyst 9300
-// in a source id of its own.
+// in a separate source id.
 type announcer struct {
 	key    sessionKey
 	rates  *samplingRates
-	stream *exporter.Stream // nil: of an earlier run, or evicted
+	stream *exporter.Stream // nil: from an earlier run, or evicted
 }
 
 // announce notes that a domain has rates.
@@ -40,7 +40,7 @@ func (src *source) announce(key sessionKey, rates *samplingRates, stream *export
 	}
 }
 
-// silence forgets a domain's rates.
+// silence removes a domain's rates.
 func (src *source) silence(key sessionKey) {
 	src.announcers = slices.DeleteFunc(src.announcers, func(a announcer) bool { return a.key == key })
 	src.ratesChanged++
@@ -63,17 +63,18 @@ func (src *source) announceDomain(key sessionKey, rate, now, keep uint32) (chang
 	return was.rate != rate || n > 0, n
 }
 
-// elsewhere is what the other domains of an exporter say of one domain's records. It is worked out once for each
+// elsewhere has what an exporter's other domains announce for one domain's records. It is computed once after each
 // change.
 type elsewhere struct {
-	changes uint64 // source.ratesChanged of the rest
+	changes uint64 // the source.ratesChanged that the rest was computed for
 	any     bool   // rates are announced for this protocol
-	named   uint32 // the rate that another domain's option record says of this one
-	system  agreed // the rate of the whole exporter, of each domain that says one
-	only    uint32 // the rate of all samplers, if all have the same
+	named   uint32 // the rate for this domain in another domain's option record
+	system  agreed // the rate of the whole exporter, from each domain that has one
+	only    uint32 // the rate of all samplers, if they agree
 }
 
-// findElsewhere is what the exporter's other domains of the protocol say of the things that a record names.
+// findElsewhere returns what the exporter's other domains with the same protocol announce for the things that a record
+// names.
 func (s *session) findElsewhere(m *metered, from, to scopeKind) (found agreed) {
 	for i := range s.source.announcers {
 		if a := &s.source.announcers[i]; s.hears(a) {
@@ -90,7 +91,7 @@ func (s *session) hears(a *announcer) bool {
 	return a.key.protocol == s.key.protocol && a.key != s.key && (a.stream == nil || !a.stream.Gone())
 }
 
-// samplerElsewhere is the rate of a sampler that other domains describe; 0 where none does, or they differ.
+// samplerElsewhere returns the rate of a sampler that other domains describe; 0 if none does, or they differ.
 func (s *session) samplerElsewhere(id uint64) uint32 {
 	var found agreed
 	for i := range s.source.announcers {
@@ -101,9 +102,9 @@ func (s *session) samplerElsewhere(id uint64) uint32 {
 	return found.sure()
 }
 
-// announcedElsewhere is the rate that other domains say of a record that its own domain says nothing sure of. named
-// tells that the record names a sampler, which must then not be taken for another. unsure are rates that its own domain
-// says.
+// announcedElsewhere returns the rate that other domains announce for a record for which its own domain has nothing
+// certain. named says that the record names a sampler, which must not be confused with another. unsure are rates of its
+// own domain.
 func (s *session) announcedElsewhere(m *metered, named bool, unsure agreed) (uint32, flow.SamplingSource) {
 	e := s.resolveElsewhere()
 	if !e.any {

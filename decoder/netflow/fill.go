@@ -6,13 +6,13 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-// raw are the values of a record that mean something only together; finish resolves them.
+// raw has the values of a record that only have a meaning together; finish resolves them.
 type raw struct {
 	usual
 	rare
 }
 
-// usual are those of nearly every record.
+// usual has those of nearly every record.
 type usual struct {
 	bytes, packets          counter
 	startMs, endMs          int64
@@ -27,7 +27,7 @@ type usual struct {
 	hasSampler              bool
 }
 
-// rare are those of few templates (hasRare), kept apart so that the others need not clear them for every record.
+// rare has those of few templates (hasRare). They are separate so that other records need not clear them.
 type rare struct {
 	bytesTotal, bytesOut, bytesInitiator, bytesLayer2 counter
 	packetsTotal, packetsOut, packetsInitiator        counter
@@ -53,18 +53,18 @@ type rare struct {
 	transportSrc, transportDst                        uint16
 	hasTransport                                      bool
 	bytesResponder, packetsResponder                  counter
-	nextHop6, bgpNextHop6, mplsTop6                   secondAddr // where the record has those of IPv4 too
+	nextHop6, bgpNextHop6, mplsTop6                   secondAddr // if the record has those of IPv4 too
 	stationMAC                                        [6]byte
 	station                                           flow.Addr
 	hasStationMAC, hasStation                         bool
-	reverseTotals                                     uint8 // which reverse counters are totals, as bits of totals.go
-	hasExporter                                       bool  // the record names its exporter in its source's family
+	reverseTotals                                     uint8 // bits of totals.go: which reverse counters are totals
+	hasExporter                                       bool  // the record names its exporter, in its source's family
 }
 
-// secondHop marks the next hop of IPv6 in a template that has that of IPv4 too.
+// secondHop marks the IPv6 next hop in a template that also has an IPv4 one.
 const secondHop = 1
 
-// secondAddr is the address of IPv6 beside one of IPv4.
+// secondAddr is an IPv6 address next to an IPv4 one.
 type secondAddr struct {
 	addr flow.Addr
 	sent bool
@@ -79,20 +79,20 @@ type counter struct {
 
 func (c *counter) set(b []byte) { c.n, c.sent, c.width = unsigned(b), true, uint8(len(b)) }
 
-// context is what a record needs of its datagram.
+// context has what a record needs of its datagram.
 type context struct {
 	session   *session
 	exportMs  int64  // when the datagram was exported, Unix milliseconds: see setClock
 	latestMs  int64  // the latest time that a flow of the datagram can have
-	shiftMs   int64  // what was added to the header's time, where that cannot be true
+	shiftMs   int64  // what was added to the header's time if that is impossible
 	uptime    uint32 // NetFlow v9: header sysUptime, milliseconds
 	hasUptime bool
 	received  int64
 	sequence  uint32
 }
 
-// fill puts the values of a plan's fields where they belong. Their lengths fit their elements. Which fields were sent
-// the plan says, but for those that depend on the value.
+// fill stores the values of a plan's fields. Their lengths fit their elements. The plan says which fields were sent,
+// except for those that depend on the value.
 func (d *Decoder) fill(plan []step, record []byte, r *flow.Record, w *raw, c *context) {
 	for i := range plan {
 		s := &plan[i]
@@ -176,7 +176,7 @@ func (d *Decoder) fill(plan []step, record []byte, r *flow.Record, w *raw, c *co
 	}
 }
 
-// fillRare is fill for what few templates have, kept apart so that fill stays small.
+// fillRare is fill for values of few templates. It is separate so that fill stays small.
 func (d *Decoder) fillRare(op opcode, arg uint8, v []byte, r *flow.Record, w *raw, c *context) {
 	switch op {
 	case opTransportSrcPort:
@@ -275,7 +275,7 @@ func (d *Decoder) fillRare(op opcode, arg uint8, v []byte, r *flow.Record, w *ra
 	}
 }
 
-// fill takes the values that only finish can make sense of.
+// fill stores the values that finish resolves.
 func (w *raw) fill(op opcode, arg uint8, v []byte, c *context) {
 	switch op {
 	case opBytesTotal:
@@ -375,8 +375,8 @@ func (w *raw) fill(op opcode, arg uint8, v []byte, c *context) {
 	}
 }
 
-// takeExporter takes an address by which an exporter names itself (IE 130, 131). An unspecified one names nobody. Of
-// one of each family that counts of which the exporter's own packets are.
+// takeExporter stores an address that an exporter states (IE 130, 131). An unspecified one is ignored. If there is one
+// of each family, the family of the exporter's own packets counts.
 func (w *raw) takeExporter(v []byte, to, source *flow.Addr) {
 	a, ok := addr(v)
 	if !ok || a.IsUnspecified() || w.hasExporter {
@@ -386,7 +386,7 @@ func (w *raw) takeExporter(v []byte, to, source *flow.Addr) {
 	w.hasExporter = a.Is4() == source.Is4()
 }
 
-// setAddr takes an address; where a template has one of each family the one that is not empty counts.
+// setAddr stores an address. If a template has both families, the address that is not empty counts.
 func setAddr(to *flow.Addr, v []byte) {
 	switch {
 	case !to.IsUnspecified():
@@ -398,7 +398,7 @@ func setAddr(to *flow.Addr, v []byte) {
 	}
 }
 
-// setPrefix takes a prefix in place of an address of its family, which the template has not: see standIn.
+// setPrefix stores a prefix in place of an address of its family that the template does not have: see standIn.
 func setPrefix(four, six *flow.Addr, v []byte) {
 	if len(v) == 4 {
 		*four = flow.Addr{}
@@ -408,14 +408,14 @@ func setPrefix(four, six *flow.Addr, v []byte) {
 	}
 }
 
-// setVLAN takes a VLAN id without priority bits; of several elements the first with a value counts.
+// setVLAN stores a VLAN id without priority bits. Of several elements the first with a value counts.
 func setVLAN(to *uint16, v []byte) {
 	if *to == 0 {
 		*to = low16(v) & 0xfff
 	}
 }
 
-// segments takes a list of SRv6 segments (RFC 9487 §3.4), which is sent bottom first.
+// segments stores a list of SRv6 segments (RFC 9487 §3.4), which is sent bottom first.
 func (w *raw) segments(d *Decoder, v []byte, r *flow.Record) {
 	n := len(v) / 16
 	if n == 0 {

@@ -38,8 +38,8 @@ func (d *Decoder) finish(t *template, r *flow.Record, w *raw, s *session, c *con
 	s.source.overrides.Apply(r)
 }
 
-// finishAddresses decides between the families. A template may have both, with one of them empty: IE 60 says which,
-// else the one that is not (protocol case 18).
+// finishAddresses chooses the address family. A template may have both, with one of them empty: IE 60 decides, else the
+// one that is not empty (case 18).
 func finishAddresses(t *template, r *flow.Record, w *raw) {
 	six := w.src4 == (flow.Addr{}) && w.dst4 == (flow.Addr{})
 	if t.traits&dualStack != 0 {
@@ -60,7 +60,7 @@ func finishAddresses(t *template, r *flow.Record, w *raw) {
 	if six {
 		r.IPVersion = 6
 		r.SrcAddr, r.DstAddr = w.src6, w.dst6
-		// Exporters send IE 9 and 13 for IPv6 too, and the tunnel's 29 and 30 beside an inner IPv4 header.
+		// Exporters send IE 9 and 13 for IPv6 too, and the tunnel's IE 29 and 30 next to an inner IPv4 header.
 		r.SrcMask, r.DstMask = cmp.Or(w.mask6Src, w.mask4Src), cmp.Or(w.mask6Dst, w.mask4Dst)
 		return
 	}
@@ -69,15 +69,15 @@ func finishAddresses(t *template, r *flow.Record, w *raw) {
 	r.SrcMask, r.DstMask = cmp.Or(w.mask4Src, w.mask6Src), cmp.Or(w.mask4Dst, w.mask6Dst)
 }
 
-// finishHops takes the next hops of the flow's own family, or the other's where that is none: 0.0.0.0 and :: are each
-// family's way to say so (case 67). A sampled frame has said by now of which family the flow is.
+// finishHops chooses the next hops of the flow's own family, or the other family's if that is empty: 0.0.0.0 and ::
+// mean "none" (case 67). If there is a sampled frame, it has determined the flow's family.
 func finishHops(r *flow.Record, w *raw) {
 	ownHop(r.IPVersion, &r.NextHop, &w.nextHop6)
 	ownHop(r.IPVersion, &r.BGPNextHop, &w.bgpNextHop6)
 	ownHop(r.IPVersion, &r.MPLSTopLabelAddr, &w.mplsTop6)
 }
 
-// ownHop makes hop, which is that of IPv4, the one that counts.
+// ownHop makes hop, which holds the IPv4 address, the one of the flow's family.
 func ownHop(version uint8, hop *flow.Addr, six *secondAddr) {
 	if !six.sent {
 		return
@@ -92,8 +92,8 @@ func ownHop(version uint8, hop *flow.Addr, six *secondAddr) {
 	*hop = own
 }
 
-// finishStation takes the addresses of a wireless station (IE 365, 366): those of the flow's source, or of its
-// destination where the flow goes to the station (flow direction 1). Elements that name an end go before.
+// finishStation stores the addresses of a wireless station (IE 365, 366): as the flow's source, or as its destination
+// if the flow goes to the station (flow direction 1). Elements that name an end have precedence.
 func finishStation(r *flow.Record, w *raw) {
 	if w.hasStation && !w.station.IsUnspecified() {
 		stationEnd(r, w.station, &r.SrcAddr, &r.DstAddr, flow.SrcAddr, flow.DstAddr)
@@ -116,8 +116,8 @@ func stationEnd[T any](r *flow.Record, value T, src, dst *T, srcField, dstField 
 	}
 }
 
-// distinguish gives a record the route distinguisher that an option record said of its VRF: of the side where it was
-// metered, else of the other. One in the record itself goes before.
+// distinguish sets the route distinguisher from the option record of the record's VRF: that of the side where it was
+// metered, else the other. One in the record itself has precedence.
 func (src *source) distinguish(r *flow.Record) {
 	if src.names == nil || len(src.names.RD) == 0 || r.MPLSRD != [8]byte{} {
 		return
@@ -141,8 +141,8 @@ func (src *source) distinguish(r *flow.Record) {
 	}
 }
 
-// finishCounters takes the first of the elements that was sent: deltas, totals, those of the egress side, a firewall's,
-// layer 2. With both sides of an interface the direction decides, and a side that counted nothing never does.
+// finishCounters uses the first of the elements that was sent: deltas, totals, egress counters, a firewall's, layer 2.
+// If both sides of an interface were sent, the direction decides; a side that counted nothing is never used.
 func (d *Decoder) finishCounters(t *template, r *flow.Record, w *raw, s *session, c *context) {
 	bytes, packets := w.bytes, w.packets
 	if t.traits&hasRare != 0 {
@@ -171,8 +171,8 @@ func (d *Decoder) finishCounters(t *template, r *flow.Record, w *raw, s *session
 	}
 }
 
-// counters takes the first counters that were sent. One of 0 gives way to those that follow, as some exporters fill in
-// only one of several, but for totals: a delta of 0 beside them says that nothing was added.
+// counters returns the first counters that were sent. A value of 0 gives way to the following ones, because some
+// exporters fill in only one of several, except for totals: a delta of 0 next to totals means that nothing was added.
 func (w *raw) counters(r *flow.Record) (bytes, packets counter) {
 	bytes, packets = w.bytes, w.packets
 	if w.bytesOut.n != 0 && r.Direction == egress {
@@ -207,8 +207,8 @@ func (c *counter) or(next *counter) {
 	}
 }
 
-// takeResponder takes a firewall's counters of the responder (IE 232, 299) for those of the other direction. Beside
-// counters of the flow as a whole they are a part of those, and no flow of their own.
+// takeResponder uses a firewall's responder counters (IE 232, 299) as those of the other direction. Next to counters of
+// the whole flow they are a part of these, and not a flow of their own.
 func (w *raw) takeResponder() {
 	if w.bytesTotal.sent || w.packetsTotal.sent || w.bytes.n|w.packets.n|w.bytesOut.n|w.packetsOut.n != 0 {
 		return
@@ -226,14 +226,14 @@ func finishPorts(r *flow.Record, w *raw) {
 	if w.hasTransport {
 		finishTransportPorts(r, w)
 	}
-	// Exporters without an element for ICMP put type and code where NetFlow v5 has them (case 8).
+	// Exporters without an element for ICMP send type and code where NetFlow v5 has them (case 8).
 	if (r.IPProtocol == protocolICMP || r.IPProtocol == protocolICMPv6) && !r.Sent(flow.ICMP) && r.Sent(flow.DstPort) {
 		r.ICMPType, r.ICMPCode = uint8(r.DstPort>>8), uint8(r.DstPort)
 		r.Has |= flow.ICMP
 	}
 }
 
-// finishTransportPorts takes IE 180-183 where the protocol-independent elements were not sent.
+// finishTransportPorts uses IE 180-183 if the protocol-independent elements were not sent.
 func finishTransportPorts(r *flow.Record, w *raw) {
 	if !r.Sent(flow.SrcPort) {
 		r.SrcPort = w.transportSrc
@@ -245,7 +245,7 @@ func finishTransportPorts(r *flow.Record, w *raw) {
 	}
 }
 
-// finishVLAN takes the flow's one VLAN: that of the side where it was measured.
+// finishVLAN sets the flow's single VLAN: that of the side where it was metered.
 func finishVLAN(r *flow.Record) {
 	if r.Has&(flow.SrcVLAN|flow.DstVLAN) == 0 {
 		return
@@ -257,7 +257,7 @@ func finishVLAN(r *flow.Record) {
 	r.Has |= flow.VLAN
 }
 
-// finishMPLS counts the stack's entries: up to the bottom of stack, or to the first that is empty.
+// finishMPLS counts the stack's entries: up to the bottom of stack, or up to the first empty one.
 func finishMPLS(r *flow.Record) {
 	r.Has |= flow.MPLS
 	for r.MPLSCount = 0; int(r.MPLSCount) < len(r.MPLS); {
@@ -272,7 +272,7 @@ func finishMPLS(r *flow.Record) {
 	}
 }
 
-// laterLabel reports whether an entry that is not empty follows an explicit null (RFC 3032 §2.1), which is no end.
+// laterLabel reports whether a non-empty entry follows an explicit null (RFC 3032 §2.1), which is not the end.
 func laterLabel(r *flow.Record) bool {
 	for _, entry := range r.MPLS[r.MPLSCount:] {
 		if entry != 0 {

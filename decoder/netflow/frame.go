@@ -6,11 +6,11 @@ import (
 	"github.com/metranova/flow-collector/decoder/packet"
 )
 
-// link80211 is dataLinkFrameType's value for IEEE 802.11 (RFC 7133 §4.5); without the element a frame is Ethernet's.
+// link80211 is dataLinkFrameType's value for IEEE 802.11 (RFC 7133 §4.5). Without the element a frame is Ethernet.
 const link80211 = 2
 
-// finishFrame reads a sampled packet header (IE 315, 104, 313) into the record. Such a record is one packet; its size
-// is what the exporter says of the frame (IE 312, 103), less the link header, else the length in the IP header.
+// finishFrame reads a sampled packet header (IE 315, 104, 313) into the record. Such a record is one packet. Its size
+// is the frame's size as the exporter states it (IE 312, 103), minus the link header, else the length in the IP header.
 func (d *Decoder) finishFrame(r *flow.Record, w *raw, s *session) {
 	first := packet.Ethernet
 	switch {

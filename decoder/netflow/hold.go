@@ -16,16 +16,16 @@ type heldSet struct {
 	datagram uint64 // its number
 }
 
-// heldOverhead is what a held set costs beside its body, in bytes: without it sets with empty bodies would be held
-// without end.
+// heldOverhead is the cost of a held set in addition to its body, in bytes. Without it, an unlimited number of sets
+// with empty bodies could be held.
 const heldOverhead = 128
 
 func (h *heldSet) size() int { return len(h.body) + heldOverhead }
 
-// maxMissing bounds the template ids that a stream remembers as missing.
+// maxMissing limits the template ids that a stream remembers as missing.
 const maxMissing = 16
 
-// hold keeps a data set until its template comes, within the exporter's share of memory.
+// hold keeps a data set until its template is received, within the exporter's share of memory.
 func (d *Decoder) hold(s *session, id uint16, body []byte, c *context) {
 	s.noteMissing(id, c.received)
 	if d.o.HoldFor < 0 {
@@ -48,7 +48,7 @@ func (d *Decoder) hold(s *session, id uint16, body []byte, c *context) {
 	d.evictHeld()
 }
 
-// noteMissing tells readers of the stream which template is missing since when.
+// noteMissing notes for readers of the stream which template is missing, and since when.
 func (s *session) noteMissing(id uint16, now int64) {
 	m := s.missing[id]
 	if m == nil {
@@ -73,7 +73,7 @@ func (s *session) publishMissing() {
 	s.stream.SetMissing(list)
 }
 
-// release decodes the sets that waited for a template, as of the time when they came.
+// release decodes the sets that waited for a template, with the times when they were received.
 func (d *Decoder) release(s *session, id uint16) {
 	if _, was := s.missing[id]; was {
 		delete(s.missing, id)
@@ -94,15 +94,15 @@ func (d *Decoder) release(s *session, id uint16) {
 		if t := s.lookup(id, h.port); t != nil {
 			s.stream.Recovered.Add(1)
 			d.records(t, s, h.body, &h.context)
-		} else { // it was evicted at once
+		} else { // it was evicted immediately
 			s.stream.Fail(exporter.NoTemplate, 1)
 		}
 	}
-	// The sequence number of this datagram does not count the records of earlier ones.
+	// This datagram's sequence number does not include the records of earlier ones.
 	s.units, s.options, s.unknownSet, d.work = units, options, unknown, inHand
 }
 
-// Tick expires held data and old templates. now is the time in Unix nanoseconds; records that come free go to b.
+// Tick expires held data and old templates. now is in Unix nanoseconds; records that are released go to b.
 func (d *Decoder) Tick(now int64, b *flow.Batch) {
 	d.batch = b
 	for src := range d.all() {
@@ -121,7 +121,7 @@ func (d *Decoder) Tick(now int64, b *flow.Batch) {
 	b.Flush()
 }
 
-// sweep forgets what is kept of evicted streams once it has expired, now and then.
+// sweep removes, from time to time, the expired state of evicted streams.
 func (d *Decoder) sweep(now int64) {
 	if now-d.swept < int64(time.Minute) {
 		return
@@ -154,7 +154,7 @@ func (d *Decoder) expireHeld(s *session, now int64) {
 	}
 }
 
-// keepHeld takes the first n sets off those that wait for a template.
+// keepHeld removes the first n sets from those that wait for a template.
 func (s *session) keepHeld(id uint16, waiting []heldSet, n int) {
 	if n == len(waiting) {
 		delete(s.held, id)
@@ -163,7 +163,7 @@ func (s *session) keepHeld(id uint16, waiting []heldSet, n int) {
 	}
 }
 
-// giveUpHeld counts the sets that wait in vain, and forgets them.
+// giveUpHeld counts all waiting sets as lost, and removes them.
 func (s *session) giveUpHeld() {
 	for _, waiting := range s.held {
 		for i := range waiting {
@@ -174,7 +174,7 @@ func (s *session) giveUpHeld() {
 	s.held = nil
 }
 
-// Discard gives up all data that still waits, at the end of a capture or of the process.
+// Discard gives up all waiting data, at the end of a capture or of the process.
 func (d *Decoder) Discard() {
 	for src := range d.all() {
 		for _, s := range src.sessions {

@@ -5,16 +5,16 @@ import (
 	"github.com/metranova/flow-collector/decoder/exporter"
 )
 
-// What things cost, in bytes, with what the runtime adds. Measured with many of each.
+// The cost of state in bytes, including the runtime's overhead, as measured with large numbers of each.
 const (
 	templateBytes = 288 // and for each field:
 	fieldBytes    = 56
 	rateBytes     = 64  // the rate of a sampler, an interface, a template or a domain
-	nameBytes     = 144 // an interface or a VRF beside its texts, with the copy that is saved
+	nameBytes     = 144 // an interface or a VRF in addition to its texts, with the copy that is saved
 	parkedBytes   = 768 // an observation domain whose stream was evicted
 )
 
-// memory is what all sources of a decoder may have: see package budget.
+// memory has the budgets for all sources of a decoder: see package budget.
 type memory struct {
 	templates *budget.Budget[*source] // with sampling rates, in bytes
 	names     *budget.Budget[*source] // in bytes
@@ -29,7 +29,7 @@ func newMemory(o *Options) memory {
 	}
 }
 
-// holdings are a source's parts of the memory.
+// holdings are a source's shares of the memory.
 type holdings struct {
 	templates, names, held budget.Holder[*source]
 }
@@ -40,7 +40,7 @@ func (h *holdings) each(f func(*budget.Holder[*source])) {
 	f(&h.held)
 }
 
-// prove notes that a stream has given data: what its source has is displaced by nobody who has not.
+// prove notes that a stream has given data: sources that have not cannot displace its state.
 func (d *Decoder) prove(s *session) {
 	d.table.Prove(s.stream)
 	src := s.source
@@ -55,7 +55,7 @@ func (d *Decoder) prove(s *session) {
 	d.evictHeld()
 }
 
-// age tells the budgets how long a source has been useful.
+// age reports to the budgets how long a source has been useful.
 func (src *source) age() {
 	if len(src.sessions) == 0 {
 		return
@@ -68,7 +68,7 @@ func (src *source) age() {
 	src.has.each(func(h *budget.Holder[*source]) { h.Standing, h.Seen = standing, seen })
 }
 
-// fits reports whether a source may have n more bytes of templates; its own that were never used go for it.
+// fits reports whether a source may have n more bytes of templates. Its own unused ones are evicted for this.
 func (d *Decoder) fits(src *source, n int) bool {
 	if d.memory.templates.Fits(&src.has.templates, n) {
 		return true
@@ -77,8 +77,8 @@ func (d *Decoder) fits(src *source, n int) bool {
 	return d.memory.templates.Fits(&src.has.templates, n)
 }
 
-// settle makes the source's account of templates and rates what the session has of them, and evicts others' where that
-// is too much.
+// settle updates the source's share for the session's templates and rates, and evicts others' if the budget is
+// exceeded.
 func (d *Decoder) settle(s *session) {
 	if now := s.cost(); now != s.charged {
 		s.source.has.templates.Seen = s.stream.LastSeen.Load()
@@ -99,13 +99,13 @@ func (d *Decoder) evictTemplates() {
 		src.evictTemplates(d, func(t *template) bool { return !t.used })
 		src.evictTemplates(d, func(*template) bool { return true })
 		if src.has.templates.Used() >= before {
-			return // cannot be: what is charged can be evicted
+			return // impossible, because everything that is charged can be evicted
 		}
 	}
 }
 
-// evictTemplates forgets a quarter of what the source has, of the templates that may go: those of evicted streams
-// first, then those of domains with many sampling rates, then any.
+// evictTemplates evicts a quarter of the source's templates for which may returns true: those of evicted streams first,
+// then those of domains with many sampling rates, then any.
 func (src *source) evictTemplates(d *Decoder, may func(*template) bool) {
 	enough := src.has.templates.Used() - max(1, src.has.templates.Used()/4)
 	for key, p := range src.parked {
@@ -149,10 +149,10 @@ func (src *source) evictTemplates(d *Decoder, may func(*template) bool) {
 	d.dropIfEmpty(src)
 }
 
-// manyRates is how many sampling rates are forgotten before templates are.
+// manyRates is the number of sampling rates from which on they are evicted before templates.
 const manyRates = 64
 
-// parked is what is kept of an observation domain whose stream was evicted, so that it can go on where it was.
+// parked is the remaining state of an observation domain whose stream was evicted, so that it can continue.
 type parked struct {
 	templates
 	sampling  samplingRates
@@ -161,7 +161,7 @@ type parked struct {
 	charged   int
 }
 
-// StreamEvicted implements exporter.User: of the session only what is needed to go on is kept.
+// StreamEvicted implements exporter.User. It keeps only the part of the session that is needed to continue.
 func (s *session) StreamEvicted(*exporter.Stream) {
 	s.giveUpHeld()
 	d, src := s.decoder, s.source
@@ -190,7 +190,7 @@ func (s *session) StreamEvicted(*exporter.Stream) {
 	d.dropIfEmpty(src)
 }
 
-// unpark takes what is kept of an observation domain; nil where nothing is.
+// unpark removes and returns the parked state of an observation domain; nil if there is none.
 func (src *source) unpark(d *Decoder, key sessionKey) *parked {
 	p := src.parked[key]
 	if p == nil {
@@ -203,7 +203,7 @@ func (src *source) unpark(d *Decoder, key sessionKey) *parked {
 	return p
 }
 
-// dropIfEmpty forgets a source of which nothing is known any more.
+// dropIfEmpty removes a source without any state.
 func (d *Decoder) dropIfEmpty(src *source) {
 	if len(src.sessions)+len(src.parked) > 0 || d.sources[src.addr] != src {
 		return
@@ -216,7 +216,7 @@ func (d *Decoder) dropIfEmpty(src *source) {
 	}
 }
 
-// evictNames keeps the budget of names: the source that has to give up some loses a quarter.
+// evictNames enforces the budget of names: the chosen source loses a quarter of its names.
 func (d *Decoder) evictNames() {
 	for d.memory.names.Over() {
 		src := d.memory.names.Victim().Of
@@ -261,7 +261,7 @@ func (src *source) fail(reason exporter.Reason, n uint64) {
 	}
 }
 
-// evictHeld keeps the budget of data that waits: the source that has to give up some loses a quarter.
+// evictHeld enforces the budget of waiting data: the chosen source loses a quarter of it.
 func (d *Decoder) evictHeld() {
 	for d.memory.held.Over() {
 		src := d.memory.held.Victim().Of
@@ -286,15 +286,15 @@ func (src *source) evictHeld(d *Decoder, enough int) {
 	}
 }
 
-// work bounds what one datagram may make the decoder do. Exporters keep their datagrams within the path's MTU (RFC 7011
-// §10.3.3), which is 9216 bytes where frames are jumbo: what is beyond these figures was made to harm.
+// work limits the work for one datagram. Exporters keep datagrams within the path's MTU (RFC 7011 §10.3.3), 9216 bytes
+// with jumbo frames. Anything beyond these limits is malicious.
 type work struct {
 	sets, definitions, options, records int
 	number                              uint64 // of the datagram that records counts
 }
 
 const (
-	maxSets        = 1024 // times source.scale, like the rest
+	maxSets        = 1024 // times source.scale, like the other limits
 	maxDefinitions = 512
 	maxOptions     = 1024
 )

@@ -6,8 +6,8 @@ import (
 	"github.com/metranova/flow-collector/decoder/exporter"
 )
 
-// sets decodes the sets of a message in order. A bad length ends the message, since nothing behind it can be found.
-// Zeros up to the end are padding: some exporters fill their datagrams up with them.
+// sets decodes the sets of a message in order. An invalid length ends the message, because the next set cannot be
+// found. Zeros up to the end are padding: some exporters fill their datagrams with them.
 func (d *Decoder) sets(s *session, body []byte, c *context) {
 	var p padding
 	for whole := len(body); len(body) >= setHeader; {
@@ -38,12 +38,12 @@ func (d *Decoder) sets(s *session, body []byte, c *context) {
 	}
 }
 
-// padding tells whether a message has padding between its sets that their lengths leave out: RFC 7011 §3.3.1 counts it,
-// not all exporters do.
+// padding says whether a message has padding between its sets that is not part of their lengths. RFC 7011 §3.3.1
+// includes it in the length; not all exporters do.
 type padding struct{ decided, between bool }
 
-// before returns how many bytes of padding stand before the next set, which begins or is preceded by padding at the
-// offset: that many are zeros, and only with them the sets fill the message. It is found out once for each message.
+// before returns how many bytes of padding precede the next set at the offset: they are zeros, and only with them do
+// the sets fill the message. It is determined once for each message.
 func (p *padding) before(body []byte, offset int) int {
 	n := -offset & alignment
 	if n == 0 || n >= len(body) || p.decided && !p.between || !zero(body[:n]) {
@@ -58,8 +58,7 @@ func (p *padding) before(body []byte, offset int) int {
 	return n
 }
 
-// fills reports whether sets that can be true fill b, which begins at an offset: one behind the other, or with padding
-// between them.
+// fills reports whether valid sets fill b, which begins at an offset: consecutive, or with padding between them.
 func fills(b []byte, offset int, padded bool) bool {
 	for n := 0; ; n++ {
 		if padded {
@@ -80,7 +79,7 @@ func fills(b []byte, offset int, padded bool) bool {
 	}
 }
 
-// countSets returns how many sets there are in b, up to one of a bad length.
+// countSets returns how many sets there are in b, up to one with an invalid length.
 func countSets(b []byte) (n uint64) {
 	for len(b) >= setHeader {
 		length := int(binary.BigEndian.Uint16(b[2:]))

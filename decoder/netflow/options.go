@@ -5,7 +5,7 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-// maxNames bounds the interfaces and VRFs that one exporter may name, maxNameLength each name.
+// maxNames limits the interfaces and VRFs that one exporter may name, maxNameLength each name.
 const (
 	maxNames      = 1 << 16
 	maxNameLength = 255
@@ -22,7 +22,7 @@ const (
 // optionRecord is one data record of an options template.
 type optionRecord struct {
 	raw            raw
-	named          scopeNames // what it speaks of, samplers and domain excepted
+	named          scopeNames // what it applies to, without samplers and domain
 	selectors      selectors  // IE 48, 302
 	interfaceIndex uint32
 	hasInterface   bool
@@ -33,14 +33,14 @@ type optionRecord struct {
 	hasVRF         [2]bool
 	rd             [8]byte // IE 90
 	hasRD          bool
-	name           []byte    // IE 82; like the others valid while the datagram is
+	name           []byte    // IE 82; like the others valid as long as the datagram
 	description    []byte    // IE 83
 	vrfName        []byte    // IE 236
 	exporter       flow.Addr // IE 130, 131
 	source         flow.Addr // of the datagram
 }
 
-// scope is what the record's sampling rate is of.
+// scope returns what the record's sampling rate applies to.
 func (o *optionRecord) scope(s *session) scope {
 	named := o.named
 	if o.selectors.n > 0 {
@@ -52,19 +52,20 @@ func (o *optionRecord) scope(s *session) scope {
 	return named.scope()
 }
 
-// joined is the thing of which the record says the samplers and no rate; false for a record that says no such thing.
+// joined returns the thing whose samplers the record lists without a rate; false if it lists none.
 func (o *optionRecord) joined() (scopeKey, bool) {
 	key := o.named.scope()[0]
 	return key, o.selectors.n > 0 && key.kind != noScope && key.kind != byOther
 }
 
-// ofExporter reports whether the record holds for all domains of its exporter: by its scope, or in IPFIX because it
-// comes in domain 0, which stands for none in particular (RFC 7011 §3.1).
+// ofExporter reports whether the record applies to all domains of its exporter: by its scope or, in IPFIX, because it
+// is in domain 0, which means no particular domain (RFC 7011 §3.1).
 func (o *optionRecord) ofExporter(s *session) bool {
 	return !o.hasDomain && (o.wide || s.key.protocol == flow.NetFlowV9 || s.key.domain == 0)
 }
 
-// decodeOptions reads the option records of a set. They are rare, so the template's fields are walked as they are.
+// decodeOptions reads the option records of a set. They are rare, so the template's fields are interpreted without a
+// plan.
 func (d *Decoder) decodeOptions(t *template, s *session, body []byte, c *context) {
 	if !s.fitsTemplate(t, body, c) {
 		return
@@ -96,7 +97,7 @@ func (d *Decoder) decodeOptions(t *template, s *session, body []byte, c *context
 	}
 }
 
-// read takes one record off body.
+// read reads one record from body.
 func (o *optionRecord) read(elements *compiler, t *template, body []byte, c *context) (rest []byte, ok bool) {
 	for _, f := range t.present {
 		var v []byte
@@ -110,7 +111,7 @@ func (o *optionRecord) read(elements *compiler, t *template, body []byte, c *con
 			o.scopeV9(f.ID, v)
 			continue
 		}
-		if f.System || f.Scope { // some exporters of v9 name an element as the scope, as IPFIX does
+		if f.System || f.Scope { // some v9 exporters name an element as the scope, as in IPFIX
 			o.scopeIPFIX(f.ID, v)
 		}
 		o.field(elements, f, v, c)
@@ -149,7 +150,7 @@ func (o *optionRecord) scopeIPFIX(id uint16, v []byte) {
 	}
 }
 
-// ofInterface notes that the record speaks of an interface; out tells that it does so of flows metered at egress.
+// ofInterface notes that the record applies to an interface; out says that it applies to flows metered at egress.
 func (o *optionRecord) ofInterface(index uint32, out bool) {
 	o.interfaceIndex, o.hasInterface = index, true
 	o.named.add(byInterface, interfaceID(index, out))
@@ -186,7 +187,7 @@ func (o *optionRecord) field(elements *compiler, f field, v []byte, c *context) 
 	}
 }
 
-// nameText is a text of an option record, which is padded with NUL or blanks.
+// nameText returns a text of an option record without its padding of NULs or blanks.
 func nameText(v []byte) []byte {
 	v = v[:min(len(v), maxNameLength)]
 	for i, b := range v {
@@ -201,7 +202,7 @@ func nameText(v []byte) []byte {
 	return v
 }
 
-// learn keeps what an option record says of its exporter.
+// learn keeps what an option record says about its exporter.
 func (d *Decoder) learn(s *session, o *optionRecord, c *context) {
 	if !d.believes(s, o, c.received) {
 		return
@@ -218,15 +219,15 @@ func (d *Decoder) learn(s *session, o *optionRecord, c *context) {
 		}
 	}
 	d.settle(s)
-	s.source.changed = true // the rates were seen again at least
+	s.source.changed = true // at least the rates were seen again
 	if o.hasInterface && len(o.name)+len(o.description) > 0 {
 		d.nameInterface(s, o)
 	}
 	d.learnVRF(s, o)
 }
 
-// learnVRF keeps name and route distinguisher of a VRF. With both ids in a record it describes one VRF; where they
-// differ, the ingress's.
+// learnVRF keeps the name and route distinguisher of a VRF. A record with both ids describes one VRF; if they differ,
+// the ingress VRF.
 func (d *Decoder) learnVRF(s *session, o *optionRecord) {
 	vrf := o.vrfs[0]
 	if !o.hasVRF[0] {
@@ -243,7 +244,7 @@ func (d *Decoder) learnVRF(s *session, o *optionRecord) {
 	}
 }
 
-// nameInterface keeps what an interface is called. Exporters repeat it all the time: that costs no memory.
+// nameInterface keeps an interface's name. Exporters repeat names all the time; that allocates nothing.
 func (d *Decoder) nameInterface(s *session, o *optionRecord) {
 	names := s.source.nameTable()
 	old, known := names.Interface[o.interfaceIndex]
@@ -284,7 +285,7 @@ func (d *Decoder) distinguishVRF(s *session, vrf uint32, rd [rdBytes]byte) {
 	}
 }
 
-// keepName makes the account of a name that is to be kept; false: it is one too many of its source.
+// keepName charges the source for a name; false: the source has too many.
 func (d *Decoder) keepName(s *session, few, known bool, before, now int) bool {
 	more := nameSize(now)
 	if known {

@@ -5,8 +5,8 @@ import (
 	"math/bits"
 )
 
-// The algorithms of IE 304 that say which elements have a selector's rate (RFC 5477 §8.2.1). Of flow-state dependent
-// selection (9) and of time-based sampling (2) no rate follows.
+// The algorithms of IE 304 that determine which elements have a selector's rate (RFC 5477 §8.2.1). Flow-state dependent
+// selection (9) and time-based sampling (2) have no rate.
 const (
 	countBased    = 1
 	timeBased     = 2
@@ -17,9 +17,9 @@ const (
 	hashLast      = 8
 )
 
-// rate is one in how many packets the elements of a record say, 0 if they say nothing. Where they say a rate in several
-// ways the algorithm decides, else the first counts: interval and space (RFC 5476 §6.5.2.1), n of N, probability, a
-// hash's ranges, the older interval of NetFlow v9. swapped tells that the bytes were put right.
+// rate returns the rate in a record's elements, one in so many packets; 0 if there is none. If the elements have rates
+// in several forms, the algorithm decides, else the first counts: interval and space (RFC 5476 §6.5.2.1), n of N,
+// probability, a hash's ranges, the older interval of NetFlow v9. swapped says that the byte order was corrected.
 func (w *raw) rate(rates *samplingRates) (rate uint32, swapped bool) {
 	switch n := w.algorithm; {
 	case n == 0:
@@ -32,7 +32,7 @@ func (w *raw) rate(rates *samplingRates) (rate uint32, swapped bool) {
 	case n >= hashFirst && n <= hashLast && w.hashRate() != 0:
 		return w.hashRate(), false
 	case n == propertyMatch:
-		return 1, false // a filter: what passes is all there is of its kind
+		return 1, false // a filter: everything of that kind passes
 	}
 	switch {
 	case w.hasSpace:
@@ -47,21 +47,21 @@ func (w *raw) rate(rates *samplingRates) (rate uint32, swapped bool) {
 		n, swapped := rates.sensible(w.samplingInterval)
 		return rounded(float64(n), 1), swapped
 	case w.interval != 0:
-		// Without a space some vendors mean one of so many.
+		// Without a space some vendors mean one in so many.
 		n, swapped := rates.sensible(w.interval)
 		return rounded(float64(n), 1), swapped
 	}
 	return 0, false
 }
 
-// spaced is the rate of so many packets (IE 305, else one) and so many between (IE 306).
+// spaced returns the rate of so many packets (IE 305, else one) and so many between (IE 306).
 func (w *raw) spaced(rates *samplingRates) (rate uint32, swapped bool) {
 	interval, a := rates.sensible(max(w.interval, 1))
 	space, b := rates.sensible(w.space)
 	return rounded(float64(interval)+float64(space), float64(interval)), a || b
 }
 
-// sampled is the rate of so many packets (IE 309, else one) out of so many (IE 310).
+// sampled returns the rate of so many packets (IE 309, else one) out of so many (IE 310).
 func (w *raw) sampled(rates *samplingRates) (rate uint32, swapped bool) {
 	size, a := rates.sensible(max(w.sampleSize, 1))
 	population, b := rates.sensible(w.population)
@@ -70,8 +70,8 @@ func (w *raw) sampled(rates *samplingRates) (rate uint32, swapped bool) {
 
 func (w *raw) probable() bool { return w.probability > 0 && w.probability <= 1 }
 
-// hashRate is the share of a hash's values (IE 329-330) that is selected (IE 331-332), both ranges with their ends (RFC
-// 5475 §6.2); 0 where they do not say it.
+// hashRate returns the part of a hash's values (IE 329-330) that is selected (IE 331-332), with inclusive ranges (RFC
+// 5475 §6.2); 0 if it is not stated.
 func (w *raw) hashRate() uint32 {
 	h := &w.hash
 	selected, all := float64(h[selectedMax])-float64(h[selectedMin])+1, float64(h[outputMax])-float64(h[outputMin])+1
@@ -89,12 +89,11 @@ const (
 	selectedMax
 )
 
-// senseless is from where on a rate makes no sense: one in 16 million packets says nothing of the others.
+// senseless is the value from which on a rate is implausible: one in 16 million packets says nothing about the others.
 const senseless = 1 << 24
 
-// sensible returns n, or n with its bytes exchanged where only that makes sense (MikroTik RouterOS sends rates in the
-// wrong byte order: 1 as 16777216). Of a number that makes sense both ways, as 65536 and 256 do, the exporter's earlier
-// ones decide.
+// sensible returns n, or n with its bytes reversed if only that is plausible (MikroTik RouterOS sends rates in the
+// wrong byte order: 1 as 16777216). If both are plausible, as for 65536 and 256, the exporter's earlier rates decide.
 func (s *samplingRates) sensible(n uint64) (sensible uint64, swapped bool) {
 	if n == 0 || n < senseless && !s.swapped {
 		return n, false
@@ -113,7 +112,7 @@ func (s *samplingRates) sensible(n uint64) (sensible uint64, swapped bool) {
 	return n, false
 }
 
-// rounded is the whole number next to a/b, at least 1.
+// rounded returns the whole number closest to a/b, at least 1.
 func rounded(a, b float64) uint32 {
 	return uint32(min(max(math.Round(a/b), 1), math.MaxUint32))
 }

@@ -2,16 +2,16 @@ package netflow
 
 import "github.com/metranova/flow-collector/decoder/flow"
 
-// A rateCache has what option records announced for the records seen lately, by what the rate of a record depends on:
-// an exporter's records repeat a few interfaces and samplers all the time. The zero value is empty. Its memory is taken
-// with the first record that asks.
+// A rateCache caches the announced rates of recent records, by everything that a record's rate depends on: an
+// exporter's records repeat a few interfaces and samplers all the time. The zero value is empty. Its memory is
+// allocated at the first use.
 type rateCache struct {
-	changes uint64 // source.ratesChanged of the entries
+	changes uint64 // the source.ratesChanged of the entries
 	kinds   [scopeKinds]bool
 	entries *[rateCacheSize]cachedRate
 }
 
-// rateCacheSize is how many rates one observation domain has at hand: 1.3 KB.
+// rateCacheSize is the number of rates cached for one observation domain: 1.3 KB.
 const (
 	rateCacheBits = 5
 	rateCacheSize = 1 << rateCacheBits
@@ -23,8 +23,8 @@ type cachedRate struct {
 	source flow.SamplingSource
 }
 
-// A rateKey is what the announced rate of a record can depend on; what no option record speaks of is 0. The zero value
-// is of no record.
+// A rateKey is what the announced rate of a record can depend on. Kinds for which there is no option record are 0. The
+// zero value is no record's key.
 type rateKey struct {
 	sampler  uint64
 	in, out  uint32
@@ -42,14 +42,14 @@ const (
 	keyNamesEgressVRF
 )
 
-// holds reports whether the cache can tell the rate of a record: not where that depends on a part of the exporter which
-// the record names (IE 138, 141, 142, 301). Few exporters send these.
+// holds reports whether the cache can answer for the record. It cannot if the rate depends on a part of the exporter
+// that the record names (IE 138, 141, 142, 301), which few exporters send.
 func (c *rateCache) holds(w *raw) bool {
 	const sequence = 1 // partAt(bySequence), as a bit
 	return w.hasParts == 0 || w.hasParts&sequence == 0 && !c.kinds[byCard] && !c.kinds[byPort] && !c.kinds[byPoint]
 }
 
-// key is what of a record decides where option records speak of some kinds of things.
+// key returns what decides a record's rate if option records name some kinds of things.
 func (c *rateCache) key(r *flow.Record, w *raw) rateKey {
 	k := rateKey{named: keyOfRecord}
 	if w.hasSampler {
@@ -81,15 +81,15 @@ func (c *rateCache) key(r *flow.Record, w *raw) rateKey {
 	return k
 }
 
-// entry is where the rate of a key is, or has its place.
+// entry returns the cache entry of a key.
 func (c *rateCache) entry(k *rateKey) *cachedRate {
-	const odd = 0x9e3779b97f4a7c15 // 2^64 divided by the golden ratio: spreads numbers that lie close together
+	const odd = 0x9e3779b97f4a7c15 // 2^64 divided by the golden ratio: spreads numbers that are close together
 	hash := (uint64(k.in)<<32 | uint64(k.out)) ^ k.sampler<<8 ^ uint64(k.vrfs[0])<<16 ^ uint64(k.vrfs[1])<<48 ^
 		uint64(k.template)<<20 ^ uint64(k.named)<<40
 	return &c.entries[hash*odd>>(64-rateCacheBits)]
 }
 
-// prepare empties the cache where the announced rates have changed.
+// prepare empties the cache if the announced rates have changed.
 func (c *rateCache) prepare(s *session) {
 	if c.entries != nil && c.changes == s.source.ratesChanged {
 		return

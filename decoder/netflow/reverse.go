@@ -2,14 +2,14 @@ package netflow
 
 import "github.com/metranova/flow-collector/decoder/flow"
 
-// reversedValue is a value of the other direction of a biflow, valid while the datagram is.
+// reversedValue is a value of a biflow's other direction, valid as long as the datagram.
 type reversedValue struct {
 	op    opcode
 	arg   uint8
 	value []byte
 }
 
-// maxReversed bounds those of one record: there are not more elements that may differ between directions.
+// maxReversed limits those of one record: there are not more elements that may differ between directions.
 const maxReversed = 64
 
 // keepReversed keeps a value for the record of the other direction.
@@ -22,13 +22,13 @@ func (d *Decoder) keepReversed(s *step, value []byte) {
 	}
 }
 
-// otherDirection is a record of the values that were sent of the other direction only, before they are taken over.
+// otherDirection is a record with only the values that were sent for the other direction, before they are copied.
 type otherDirection struct {
 	record flow.Record
 	raw    raw
 }
 
-// takeReversed fills in the values that were sent of the other direction. Their elements mean in n what they mean in a
+// takeReversed fills in the values that were sent for the other direction. In n their elements mean what they mean in a
 // record of one direction.
 func (d *Decoder) takeReversed(n *flow.Record, s *session, c *context) {
 	own := &d.other
@@ -78,14 +78,14 @@ func (d *Decoder) takeReversed(n *flow.Record, s *session, c *context) {
 	n.Has |= o.Has
 }
 
-// take takes a value that was sent of the other direction over.
+// take copies a value that was sent for the other direction.
 func take[T any](o *flow.Record, field flow.Fields, to *T, value T) {
 	if o.Has&field != 0 {
 		*to = value
 	}
 }
 
-// reverse makes n the other direction of a biflow (RFC 5103 §3), of which forward is the flow's own.
+// reverse makes n the other direction of a biflow (RFC 5103 §3). forward is the flow's own direction.
 func (d *Decoder) reverse(n, forward *flow.Record, w *raw, s *session, c *context) {
 	*n = *forward
 	n.SrcAddr, n.DstAddr = forward.DstAddr, forward.SrcAddr
@@ -117,7 +117,7 @@ func (d *Decoder) reverse(n, forward *flow.Record, w *raw, s *session, c *contex
 	finishVLAN(n)
 }
 
-// swapDirections exchanges the bits of fields that belong to one end.
+// swapDirections swaps the bits of fields that belong to one end.
 func swapDirections(has flow.Fields) flow.Fields {
 	out := has
 	for _, p := range [...][2]flow.Fields{

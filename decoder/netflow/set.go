@@ -32,7 +32,7 @@ func (d *Decoder) set(s *session, id uint16, body []byte, c *context) {
 	}
 }
 
-// dataSet decodes the records of a data set, or holds it until its template comes.
+// dataSet decodes the records of a data set, or holds it until its template is received.
 func (d *Decoder) dataSet(s *session, id uint16, body []byte, c *context) {
 	t := s.lookup(id, s.lastPort)
 	if t == nil {
@@ -54,9 +54,9 @@ func (d *Decoder) records(t *template, s *session, body []byte, c *context) {
 	d.decodeFlows(t, s, body, c)
 }
 
-// decodeFlows decodes the flow records of a set. What is left behind the last of them is padding (RFC 7011 §3.3.1), and
-// so are zeros as long as a record. A set that does not divide into records of its template gives none: the template is
-// not that of the data. A field of variable length that reaches beyond the set ends it.
+// decodeFlows decodes the flow records of a set. The rest after the last record is padding (RFC 7011 §3.3.1), and so
+// are zeros as long as a record. A set that is not a whole number of its template's records gives none: the template
+// does not match the data. A field of variable length that extends beyond the set ends it.
 func (d *Decoder) decodeFlows(t *template, s *session, body []byte, c *context) {
 	if d.o.FlowsOnly && t.traits&isFlow == 0 {
 		d.skipRecords(t, s, body, exporter.NoFlow)
@@ -112,11 +112,11 @@ func (d *Decoder) decodeFlows(t *template, s *session, body []byte, c *context) 
 	}
 }
 
-// alignment is how long padding to a multiple of four bytes can be. Not all exporters fill it with zeros.
+// alignment is the longest padding to a multiple of four bytes. Not all exporters fill it with zeros.
 const alignment = 3
 
-// fitsTemplate reports whether the records of a data set can be those of its template, and counts the set if not. An
-// empty set holds nothing that could be lost.
+// fitsTemplate reports whether the records of a data set can match its template, and counts the set if not. An empty
+// set has nothing that could be lost.
 func (s *session) fitsTemplate(t *template, body []byte, c *context) bool {
 	left := len(body)
 	if left >= t.length {
@@ -132,8 +132,8 @@ func (s *session) fitsTemplate(t *template, body []byte, c *context) bool {
 		return true
 	}
 	if left == len(body)-t.length && t.seen == c.received {
-		// nProbe sends more than its template says. One that came in the same datagram is not of another time, and one
-		// record can be told from what follows it.
+		// nProbe sends more than its template says. A template in the same datagram is not outdated, and a single
+		// record can be separated from what follows.
 		s.stream.Fail(exporter.TrailingBytes, 1)
 		return true
 	}
@@ -141,14 +141,14 @@ func (s *session) fitsTemplate(t *template, body []byte, c *context) bool {
 	return false
 }
 
-// misfit counts a data set that does not fit its template. How many records it held is not known.
+// misfit counts a data set that does not match its template. How many records it held is unknown.
 func (s *session) misfit(t *template, length int) {
 	s.stream.Fail(exporter.TemplateMisfit, 1)
 	s.stream.AddMisfit(t.id, t.length, length)
 	s.unknownSet = true
 }
 
-// trailingZeros is how many zeros the set ends with, if they are as many as a record is long; else 0.
+// trailingZeros returns how many zeros the set ends with, if they are at least as long as a record; else 0.
 func trailingZeros(body []byte, length int) int {
 	if len(body) <= length || !zero(body[len(body)-length:]) {
 		return 0
@@ -160,7 +160,7 @@ func trailingZeros(body []byte, length int) int {
 	return n
 }
 
-// skipRecords counts the records of a set without a look at them. How many there are is only known where all have one
+// skipRecords counts the records of a set without decoding them. Their number is only known if all have the same
 // length.
 func (d *Decoder) skipRecords(t *template, s *session, body []byte, reason exporter.Reason) {
 	n := len(body) / t.length
@@ -171,7 +171,7 @@ func (d *Decoder) skipRecords(t *template, s *session, body []byte, reason expor
 	}
 }
 
-// fillVariable takes a field that says its own length off body.
+// fillVariable reads a field that has its own length from body.
 func (d *Decoder) fillVariable(s *step, body []byte, r *flow.Record, c *context) (rest []byte, ok bool) {
 	v, rest, ok := cutVariable(body)
 	if s.op == opSkip || len(v) == 0 || !fits(s.op, len(v)) || !fits(s.of, len(v)) {
@@ -183,7 +183,7 @@ func (d *Decoder) fillVariable(s *step, body []byte, r *flow.Record, c *context)
 	return rest, true
 }
 
-// clearRaw makes the raw values those of an empty record; records of this set's template may have filled the rare ones.
+// clearRaw clears the raw values. Records of this set's template may have filled the rare ones.
 func (d *Decoder) clearRaw(t *template) {
 	d.raw.usual = usual{}
 	if t.traits&hasRare != 0 {
@@ -192,8 +192,8 @@ func (d *Decoder) clearRaw(t *template) {
 	}
 }
 
-// complete finishes a record, and makes the second one of a biflow. Where only the other direction has packets, that is
-// the one record.
+// complete finishes a record, and makes a biflow's second one. If only the other direction has packets, that is the
+// only record.
 func (d *Decoder) complete(t *template, r *flow.Record, s *session, c *context) {
 	s.units++
 	d.finish(t, r, &d.raw, s, c)

@@ -9,12 +9,12 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-// State is what a decoder learned from templates and option records, to be kept over a restart. It shares nothing that
-// its decoder changes.
+// State is what a decoder has learned from templates and option records, to be saved over a restart. It shares nothing
+// that its decoder changes.
 type State struct {
 	Version   int           `json:"version"`
 	Sources   []SourceState `json:"sources"`
-	Forgotten []netip.Addr  `json:"-"` // sources of an earlier State of which nothing is known any more
+	Forgotten []netip.Addr  `json:"-"` // sources of an earlier State that were forgotten since
 }
 
 // SourceState is what is known of one sending address.
@@ -40,7 +40,7 @@ type DomainState struct {
 	ByInterface    map[uint32]uint32 `json:"by_interface,omitempty"`
 	ByOutInterface map[uint32]uint32 `json:"by_out_interface,omitempty"`
 	ByTemplate     map[uint16]uint32 `json:"by_template,omitempty"`
-	ByScope        []ScopeState      `json:"by_scope,omitempty"` // of what is in none of the maps
+	ByScope        []ScopeState      `json:"by_scope,omitempty"` // of everything that is in none of the maps
 	Rate           uint32            `json:"rate,omitempty"`
 	SystemRate     uint32            `json:"system_rate,omitempty"` // of all domains of the exporter
 	LastSampler    uint32            `json:"last_sampler,omitempty"`
@@ -54,7 +54,7 @@ type TemplateState struct {
 	ID      uint16  `json:"id"`
 	Options bool    `json:"options,omitempty"`
 	Port    uint16  `json:"port"` // the UDP source port that it came from
-	Seen    int64   `json:"seen"` // when, Unix nanoseconds
+	Seen    int64   `json:"seen"` // when it was received, Unix nanoseconds
 	Fields  []field `json:"fields"`
 }
 
@@ -65,13 +65,13 @@ type ScopeState struct {
 	Samplers []uint64    `json:"samplers,omitempty"`
 }
 
-// ScopeName is one thing of a scope. Kinds are those of scopeKind and keep their numbers.
+// ScopeName is one thing of a scope. Kinds are those of scopeKind, whose numbers never change.
 type ScopeName struct {
 	Kind uint8  `json:"kind"`
 	ID   uint64 `json:"id"`
 }
 
-// Latest is when the latest of the source's templates came, in Unix nanoseconds.
+// Latest returns when the latest of the source's templates was received, in Unix nanoseconds.
 func (s *SourceState) Latest() (latest int64) {
 	for _, domain := range s.Domains {
 		for _, t := range domain.Templates {
@@ -81,8 +81,8 @@ func (s *SourceState) Latest() (latest int64) {
 	return latest
 }
 
-// State returns what the decoder has learned so far. For the decoder's own goroutine; what it returns may go to
-// another.
+// State returns what the decoder has learned so far. Only the decoder's goroutine may call it; the result may be used
+// by another.
 func (d *Decoder) State() State {
 	for _, src := range d.sources {
 		src.changed, src.renamed = true, true
@@ -92,8 +92,8 @@ func (d *Decoder) State() State {
 	return state
 }
 
-// BeginSave makes the sources that changed since they were last saved those that Save hands over. It does not wait for
-// Save to have handed over all of the last time.
+// BeginSave makes Save pass on the sources that changed since their last save. It does not wait for the previous save
+// to be complete.
 func (d *Decoder) BeginSave() {
 	if len(d.toSave) > 0 {
 		return
@@ -105,9 +105,9 @@ func (d *Decoder) BeginSave() {
 	}
 }
 
-// Save returns the states of some of the sources that changed, about as many that they have limit templates and names,
-// and of those that were forgotten their addresses. It reports whether there are more. The decoder's goroutine calls it
-// again and again, so that no call takes long.
+// Save returns the states of some changed sources, with about limit templates and names in total, and the addresses of
+// forgotten sources. It reports whether there are more. The decoder's goroutine calls it repeatedly, so that no call
+// takes long.
 func (d *Decoder) Save(limit int) (state State, more bool) {
 	state = State{Version: StateVersion, Forgotten: d.forgotten}
 	d.forgotten = nil
@@ -164,17 +164,17 @@ func domainState(key sessionKey, known *templates, rates *samplingRates) DomainS
 	}
 	domain.save(&rates.scopedRates)
 	for _, t := range known.byID {
-		// A definition does not change: its fields can be shared.
+		// A definition never changes, so its fields can be shared.
 		domain.Templates = append(domain.Templates,
 			TemplateState{ID: t.id, Options: t.options, Port: t.port, Seen: t.seen, Fields: t.fields})
 	}
 	return domain
 }
 
-// Saved is a state arranged for look-up. Any number of decoders may share one: they do not change it.
+// Saved is a state indexed for look-up. Decoders may share it: they do not change it.
 type Saved map[flow.Addr]*SourceState
 
-// NewSaved arranges a state.
+// NewSaved indexes a state.
 func NewSaved(s State) Saved {
 	saved := Saved{}
 	for i := range s.Sources {
@@ -189,7 +189,7 @@ func NewSaved(s State) Saved {
 	return saved
 }
 
-// restoreSource gives a new source what was known of it.
+// restoreSource restores the saved state of a new source.
 func (d *Decoder) restoreSource(src *source, now int64) {
 	saved := d.o.Saved[src.addr]
 	if saved == nil {
@@ -203,7 +203,7 @@ func (d *Decoder) restoreSource(src *source, now int64) {
 	src.restoreAnnouncers(saved, now-int64(d.o.TemplateExpiry))
 }
 
-// restoreNames gives a new source the names that were known of it, as far as there is room.
+// restoreNames restores the saved names of a new source, as far as they fit.
 func (d *Decoder) restoreNames(src *source, saved *SourceState) {
 	bytes := 0
 	for _, name := range saved.Interfaces {
@@ -224,8 +224,8 @@ func (d *Decoder) restoreNames(src *source, saved *SourceState) {
 	d.evictNames()
 }
 
-// restoreAnnouncers gives a new source the sampling rates of all its domains: those of one may be announced in another,
-// which need not be heard first.
+// restoreAnnouncers restores the sampling rates of all domains of a new source: those of one may be announced in
+// another, which need not be received first.
 func (src *source) restoreAnnouncers(saved *SourceState, since int64) {
 	for i := range saved.Domains {
 		protocol := flow.NetFlowV9
@@ -238,8 +238,8 @@ func (src *source) restoreAnnouncers(saved *SourceState, since int64) {
 	}
 }
 
-// restoreSession gives a new session the templates and sampling rates that were known of its observation domain and
-// have not expired.
+// restoreSession restores the saved templates and sampling rates of a new session's observation domain, unless they
+// have expired.
 func (d *Decoder) restoreSession(s *session, now int64) {
 	saved := d.o.Saved[s.source.addr]
 	if saved == nil {
@@ -274,8 +274,8 @@ func (d *Decoder) restoreTemplate(s *session, saved *TemplateState, since int64)
 	s.restored = max(s.restored, t.seen)
 }
 
-// forgetIfRestarted drops restored templates and rates of an exporter that started anew after they came: it may have
-// numbered them in another way. bootMs is when it started, in Unix milliseconds.
+// forgetIfRestarted drops restored templates and rates of an exporter that restarted after they were received, because
+// it may have numbered them differently. bootMs is when it started, in Unix milliseconds.
 func (s *session) forgetIfRestarted(bootMs int64, maxTemplates int) {
 	if s.restored != 0 && bootMs > s.restored/int64(time.Millisecond)+restartMs {
 		s.templates = newTemplates(maxTemplates)

@@ -20,19 +20,19 @@ import (
 // StateVersion is the version of states that are written.
 const StateVersion = 2
 
-// The bounds of a file and of one of its lines, in bytes. The writer keeps to what the reader takes.
+// The limits of a file and of one of its lines, in bytes. The writer stays within what the reader accepts.
 const (
 	maxStateBytes = 64 << 20
 	maxStateLine  = 8 << 20
 )
 
-// What one line holds at most: its JSON is far below maxStateLine.
+// The limits of one line's content: its JSON is far below maxStateLine.
 const (
 	lineFields = 10_000
 	lineNames  = 2000
 )
 
-// VersionError is a state of a version that is not known: it was written by a later release.
+// VersionError is the error for a state of an unknown version: a later release wrote it.
 type VersionError int
 
 func (v VersionError) Error() string {
@@ -40,7 +40,7 @@ func (v VersionError) Error() string {
 }
 
 // WriteState writes a state, in lines. Sources that gave data come first, and names of interfaces last, so that these
-// are left out where the file would be larger than ReadState takes. Then the error is LeftOut, and the file is of use.
+// are omitted if the file would exceed what ReadState accepts. The error is then LeftOut, and the file is usable.
 func WriteState(w io.Writer, s State) error {
 	out := stateWriter{w: w}
 	out.line(struct {
@@ -68,7 +68,7 @@ func WriteState(w io.Writer, s State) error {
 	return out.err
 }
 
-// LeftOut says how many lines were not written because the file is at its bound.
+// LeftOut is how many lines were omitted because the file had reached its limit.
 type LeftOut int
 
 func (n LeftOut) Error() string {
@@ -138,7 +138,7 @@ func (o *stateWriter) names(s *SourceState) {
 	}
 }
 
-// parts cuts a map into maps of lineNames.
+// parts splits a map into maps of at most lineNames.
 func parts[V any](all map[uint32]V) func(yield func(map[uint32]V) bool) {
 	return func(yield func(map[uint32]V) bool) {
 		part := map[uint32]V{}
@@ -156,8 +156,8 @@ func parts[V any](all map[uint32]V) func(yield func(map[uint32]V) bool) {
 	}
 }
 
-// ReadState reads what WriteState wrote. With an error it returns what came before it; the error is a VersionError
-// where the file is of a later release. What the state says is looked at again when a decoder uses it.
+// ReadState reads what WriteState wrote. With an error it returns everything before it; the error is a VersionError if
+// a later release wrote the file. The state is validated when a decoder uses it.
 func ReadState(r io.Reader) (State, error) {
 	lines := json.NewDecoder(io.LimitReader(r, maxStateBytes))
 	var s State
@@ -204,7 +204,7 @@ type domainKey struct {
 	domain   uint32
 }
 
-// add adds a part of what is known of the same source. at says where its domains are.
+// add adds a part of the state of the same source. at has the indexes of its domains.
 func (s *SourceState) add(part *SourceState, at map[domainKey]int) {
 	if s.Interfaces == nil && len(part.Interfaces) > 0 {
 		s.Interfaces = map[uint32]flow.InterfaceName{}

@@ -7,30 +7,30 @@ import (
 	"github.com/metranova/flow-collector/decoder/exporter"
 )
 
-// templates are the definitions of one observation domain. Where two source ports define an id differently, those of
-// each port are kept apart (RFC 7011 §8.4 makes the port part of the session; most exporters do not mean it). The
-// definition that is in use stays the domain's: another port, which may be forged, never takes it away from the one
-// that sends data by it.
+// templates are the definitions of one observation domain. If two source ports define an id differently, their
+// definitions are kept separately (RFC 7011 §8.4 makes the port part of the session; most exporters do not mean it).
+// The definition in use remains the domain's: another port, which may be forged, never takes it away from the one that
+// sends data by it.
 type templates struct {
 	max    int
-	bytes  int // what the definitions cost; those that are kept by port count once more
+	bytes  int // cost of the definitions; those that are kept by port count once more
 	byID   map[uint16]*template
 	byPort map[uint16]*portTemplates // nil: no conflict so far
 	last   *template
 }
 
-// portTemplates are the definitions of one source port that differ from another's.
+// portTemplates are the definitions of one source port that differ from another port's.
 type portTemplates struct {
 	byID   map[uint16]*template
-	second int64  // the second in which data last came from the port
-	tenure uint32 // in how many seconds it did
+	second int64  // the second in which data was last received from the port
+	tenure uint32 // in how many seconds data was received
 }
 
 func newTemplates(limit int) templates {
 	return templates{max: limit, byID: map[uint16]*template{}}
 }
 
-// lookup returns the template with that id, or nil.
+// lookup returns the template with an id, or nil.
 func (t *templates) lookup(id, port uint16) *template {
 	if t.last != nil && t.last.id == id && t.byPort == nil {
 		return t.last
@@ -47,7 +47,7 @@ func (t *templates) lookup(id, port uint16) *template {
 	return found
 }
 
-// gaveData notes that data of a template came from a port.
+// gaveData notes that data of a template was received from a port.
 func (t *templates) gaveData(one *template, port uint16, now int64) {
 	if one.port == port {
 		one.active = now
@@ -61,11 +61,11 @@ func (t *templates) gaveData(one *template, port uint16, now int64) {
 	}
 }
 
-// conflictWindow is how lately another port must have sent its definition, or data by it, for the two to be exporters
-// side by side rather than one that started anew.
+// conflictWindow is how recently another port must have sent its definition, or data by it, for the two to be
+// concurrent exporters rather than one that restarted.
 const conflictWindow = int64(30 * time.Minute)
 
-// refresh reports whether a definition is known already, as exporters repeat them all the time, and notes when.
+// refresh reports whether a definition is known already, as exporters repeat them all the time, and notes the time.
 func (t *templates) refresh(n *template) bool {
 	old := t.lookup(n.id, n.port)
 	if old == nil || !old.same(n) {
@@ -73,13 +73,12 @@ func (t *templates) refresh(n *template) bool {
 	}
 	old.seen = n.seen
 	if old.port == n.port || n.seen-old.active >= conflictWindow {
-		old.port, old.active = n.port, n.seen // of a successor: the port before is not used any more
+		old.port, old.active = n.port, n.seen // of a successor: the former port is no longer used
 	}
 	return true
 }
 
-// put keeps a definition that is new or another than before. It returns why it was refused or (kept) what is odd about
-// it.
+// put keeps a definition that is new or changed. It returns why it was refused or (kept) what is unusual about it.
 func (t *templates) put(n *template) (reason exporter.Reason, kept bool) {
 	old := t.lookup(n.id, n.port)
 	t.last = nil
@@ -100,14 +99,14 @@ func (t *templates) put(n *template) (reason exporter.Reason, kept bool) {
 	return 0, true
 }
 
-// store puts a definition into one of the maps.
+// store adds a definition to one of the maps.
 func (t *templates) store(m map[uint16]*template, n *template) {
 	t.remove(m, n.id)
 	m[n.id] = n
 	t.bytes += n.bytes()
 }
 
-// remove takes a definition out of one of the maps.
+// remove removes a definition from one of the maps.
 func (t *templates) remove(m map[uint16]*template, id uint16) {
 	if old := m[id]; old != nil {
 		t.bytes -= old.bytes()
@@ -115,7 +114,7 @@ func (t *templates) remove(m map[uint16]*template, id uint16) {
 	}
 }
 
-// forget removes a definition, also where ports are kept apart.
+// forget removes a definition, including those kept by port.
 func (t *templates) forget(id uint16) {
 	t.remove(t.byID, id)
 	for _, own := range t.byPort {
@@ -127,11 +126,11 @@ func (t *templates) forget(id uint16) {
 // bytes is what a definition costs.
 func (t *template) bytes() int { return templateBytes + fieldBytes*len(t.fields) }
 
-// maxPorts bounds the ports whose templates are kept apart.
+// maxPorts limits the ports whose templates are kept separately.
 const maxPorts = 64
 
-// split keeps two definitions of one id apart by their ports. The old one stays the domain's. It reports whether there
-// was room for the new one.
+// split keeps two definitions of one id separately, by their ports. The old one remains the domain's. It reports
+// whether the new one was kept.
 func (t *templates) split(old, n *template) (kept bool) {
 	if t.byPort == nil {
 		t.byPort = map[uint16]*portTemplates{}
@@ -144,8 +143,8 @@ func (t *templates) split(old, n *template) (kept bool) {
 	return true
 }
 
-// havePort makes a place for a port's templates, that of other excepted. Where all are taken the port goes from which
-// data came in the fewest seconds, if that was none or is long ago.
+// havePort makes an entry for a port's templates; other's port keeps its own. If all are used, the port with data in
+// the fewest seconds is replaced, if it never sent any or not recently.
 func (t *templates) havePort(port uint16, other *template) bool {
 	if t.byPort[port] != nil {
 		return true
@@ -170,7 +169,7 @@ func (t *templates) havePort(port uint16, other *template) bool {
 	return true
 }
 
-// expire forgets definitions that were not sent again since the given time.
+// expire removes definitions that were not repeated since a time.
 func (t *templates) expire(before int64) {
 	n := 0
 	for id, one := range t.byID {
@@ -204,7 +203,7 @@ func (t *templates) sorted() []*template {
 	return all
 }
 
-// maxFields bounds the fields of one template: real ones have less than a hundred, and each costs memory.
+// maxFields limits the fields of one template. Real ones have less than a hundred, and each costs memory.
 const maxFields = 1024
 
 // define compiles and keeps a template, and decodes the data that waited for it.

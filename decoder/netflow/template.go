@@ -7,7 +7,7 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-// variableLength is the length of a field that says its length in every record (RFC 7011 §3.2).
+// variableLength is the length of a field that has its own length in every record (RFC 7011 §3.2).
 const variableLength = 0xffff
 
 // A field is one field specifier of a template.
@@ -33,24 +33,24 @@ type template struct {
 	traits   traits
 	labels   uint8  // label stack elements without a gap from IE 70 on
 	port     uint16 // the UDP source port that it came from
-	seen     int64  // when, Unix nanoseconds
+	seen     int64  // when it was received, Unix nanoseconds
 	active   int64  // when that port last sent it or data by it, Unix nanoseconds
-	used     bool   // data of it came
+	used     bool   // data by it was received
 }
 
-// A run is a part of a record whose length is known, up to a field that says its own.
+// A run is a part of a record whose length is known, up to a field that has its own length.
 type run struct {
 	plan   []step
-	length int // bytes, fields that do nothing included
+	length int // bytes, including unused fields
 	end    step
-	ends   bool // there is such a field; without it the run is the record's last
+	ends   bool // there is such a field; without it this is the record's last run
 }
 
 // A step handles one field.
 type step struct {
 	op     opcode
 	arg    uint8
-	of     opcode // with opReversed: of the same element in the flow's own direction
+	of     opcode // with opReversed: the opcode of the same element in the flow's own direction
 	length uint16
 	offset uint16      // within its run
 	sent   flow.Fields // the field that has a value then
@@ -65,7 +65,7 @@ const (
 	biflow                       // counters of both directions
 	hasMPLS
 	hasRare   // values that few records have
-	isFlow    // an address, a counter or a sampled frame: without any a record is no flow
+	isFlow    // an address, a counter or a sampled frame: without any of these a record is not a flow
 	dualHop   // next hops of both families
 	responder // counters of a firewall's two directions
 	hasTotals // counters since the flow began
@@ -73,27 +73,27 @@ const (
 	hasRate   // a sampling rate of the record's own
 )
 
-// compiler knows the elements. It is made once for each decoder.
+// compiler knows the elements. Each decoder has one.
 type compiler struct {
 	elements, vendor, reverse map[uint16]element
-	steps                     []step // of the template in hand
+	steps                     []step // of the current template
 }
 
-// places say which step has an opcode: its number from 1 on, 0 where none has.
+// places maps opcodes to steps: the step's number from 1 on, 0 if no step has the opcode.
 type places [256]uint16
 
 func newCompiler() *compiler {
 	return &compiler{elements: elements(), vendor: vendorElements(), reverse: reverseElements()}
 }
 
-// compile makes the plan of a template. It returns false for one whose records could have no bytes: such a template
-// must never drive a loop.
+// compile makes the plan of a template. It returns false if its records could be empty: such a template must never
+// control a loop.
 func (c *compiler) compile(t *template) bool {
 	length := 0
 	all := c.steps[:0]
 	var used places
 	for _, f := range t.fields {
-		// A field of length 0 has no value. It must not cost a step: a record of one byte could have thousands.
+		// A field of length 0 has no value. It must not cost a step, because a record of one byte could have thousands.
 		if f.Length == 0 {
 			continue
 		}
@@ -102,7 +102,7 @@ func (c *compiler) compile(t *template) bool {
 		}
 		s := c.step(f, t.options)
 		if s.op != opSkip && s.op != opMPLSLabel && !alternates(s.op) {
-			// An element that stands twice is the outer and the inner header's: the last one counts.
+			// An element that occurs twice belongs to the outer and the inner header: the last one counts.
 			if earlier := used[s.op]; earlier > 0 {
 				all[earlier-1].op = opSkip
 			}
@@ -133,8 +133,8 @@ func (c *compiler) compile(t *template) bool {
 	return true
 }
 
-// standIn makes prefixes (IE 44, 45, 169, 170) stand in for the addresses that a template has not, and leaves out those
-// beside an address of their family. It reports whether the template has both families.
+// standIn makes prefixes (IE 44, 45, 169, 170) replace addresses that the template does not have, and drops those next
+// to an address of their family. It reports whether the template has both families.
 func standIn(all []step, used *places, prefix, four, six opcode) (dual bool) {
 	has4, has6 := used[four] > 0, used[six] > 0
 	own4, own6 := has4, has6
@@ -153,8 +153,7 @@ func standIn(all []step, used *places, prefix, four, six opcode) (dual bool) {
 	return has4 && has6
 }
 
-// separateHops keeps next hops of both families apart where a template has both: the one of the flow's own family
-// counts.
+// separateHops keeps both families' next hops if a template has both: that of the flow's own family counts.
 func (t *template) separateHops(all []step, used *places) {
 	for _, pair := range [...][2]opcode{{opNextHop4, opNextHop6}, {opBGPNextHop4, opBGPNextHop6},
 		{opMPLSTopAddr4, opMPLSTopAddr6}} {
@@ -165,7 +164,7 @@ func (t *template) separateHops(all []step, used *places) {
 	}
 }
 
-// arrange makes runs of the steps of all fields.
+// arrange makes runs from the steps of all fields.
 func arrange(all []step) (runs []run) {
 	var one run
 	plan := make([]step, 0, len(all)) // of all runs
@@ -189,7 +188,7 @@ func arrange(all []step) (runs []run) {
 	return runs
 }
 
-// countLabels returns how many of IE 70-79 there are before the first that is missing.
+// countLabels returns how many of IE 70-79 there are before the first missing one.
 func countLabels(plan []step) (n uint8) {
 	var present [10]bool
 	for _, s := range plan {
@@ -229,7 +228,7 @@ func (c *compiler) step(f field, options bool) step {
 	return s
 }
 
-// fits reports whether a value has a length that its element can have. Integers may have any (RFC 7011 §6.2), addresses
+// fits reports whether an element can have values of a length. Integers can have any length (RFC 7011 §6.2), addresses
 // only their own.
 func fits(op opcode, length int) bool {
 	switch op {
@@ -252,7 +251,7 @@ func fits(op opcode, length int) bool {
 	return true
 }
 
-// alternates are the opcodes that several elements of one template may fill: each sets its record field only where an
+// alternates reports whether several elements of one template may have the opcode: each sets its field only if an
 // earlier one has not.
 func alternates(op opcode) bool {
 	switch op {
@@ -292,7 +291,7 @@ func (t *template) addTraits(op opcode) {
 	}
 }
 
-// showsFlow reports whether an element makes a record that of a flow: an address, a counter or a sampled frame.
+// showsFlow reports whether an element makes a record a flow: an address, a counter or a sampled frame.
 func showsFlow(op opcode) bool {
 	switch op {
 	case opSrcAddr4, opDstAddr4, opSrcAddr6, opDstAddr6, opSrcPrefix, opDstPrefix, opSrcMAC, opDstMAC, opPostSrcMAC,
@@ -315,7 +314,7 @@ func (t *template) same(other *template) bool {
 	return t.options == other.options && slices.Equal(t.fields, other.fields)
 }
 
-// cut takes a value of n bytes off b.
+// cut splits off a value of n bytes.
 func cut(b []byte, n int) (value, rest []byte, ok bool) {
 	if n > len(b) {
 		return nil, nil, false
@@ -323,7 +322,7 @@ func cut(b []byte, n int) (value, rest []byte, ok bool) {
 	return b[:n], b[n:], true
 }
 
-// cutVariable takes a value that says its length in one byte, or in two behind a 255 (RFC 7011 §7).
+// cutVariable splits off a value whose length is in one byte, or in two after a 255 (RFC 7011 §7).
 func cutVariable(b []byte) (value, rest []byte, ok bool) {
 	if len(b) == 0 {
 		return nil, nil, false

@@ -53,8 +53,8 @@ func newTotals(bytes int) *totals {
 		memory: budget.New[*sourceTotals](budget.Limits{Total: bytes, Share: bytes})}
 }
 
-// subtract turns the totals among a record's counters into what was counted since the flow's record before. have are
-// the record's counters, of which those with a bit in which are totals.
+// subtract converts the totals among a record's counters to what was counted since the flow's previous record. have are
+// the record's counters; those with a bit in which are totals.
 func (d *Decoder) subtract(r *flow.Record, w *raw, s *session, c *context, have *[4]*counter, which uint8) {
 	start, ok := w.exactStart()
 	if !ok || !r.Sent(flow.End) || s.totalsAreDeltas {
@@ -87,13 +87,13 @@ func (d *Decoder) subtract(r *flow.Record, w *raw, s *session, c *context, have 
 		was := entry.counts[i]
 		switch {
 		case late:
-			// It is in the totals of the record that came before it.
+			// It is included in the totals of the record that was received before it.
 			counter.n = 0
 			continue
 		case counter.n >= was:
 			counter.n, entry.counts[i] = counter.n-was, counter.n
 		case counter.width <= 4 && was-counter.n > 1<<31:
-			// A counter of 32 bits wrapped.
+			// A 32-bit counter wrapped.
 			counter.n, entry.counts[i] = uint64(uint32(counter.n)-uint32(was)), counter.n
 		default:
 			// Totals of a flow never fall: these are not totals.
@@ -108,13 +108,13 @@ func (d *Decoder) subtract(r *flow.Record, w *raw, s *session, c *context, have 
 	s.read(exporter.TotalsRepeated)
 }
 
-// exactStart is the flow's start as all of its records have it. A start that is given relative to the export time is
+// exactStart returns the flow's start, which is the same in all of its records. A start relative to the export time is
 // not exact.
 func (w *usual) exactStart() (start int64, ok bool) {
 	switch w.startForm {
 	case noTime, observedTime, deltaTime:
 		return 0, false
-	case uptimeTime, estimatedTime: // the uptime itself is exact, wherever it was placed
+	case uptimeTime, estimatedTime: // the uptime itself is exact, whatever time it was converted to
 		return int64(w.firstUptime), w.hasFirst
 	}
 	return w.startMs, true

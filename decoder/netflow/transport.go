@@ -8,13 +8,13 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-// transportScale is how much more a message over TCP may hold than a datagram (see work): it may be 64 KiB long, and
-// its sender can be slowed down.
+// transportScale is how many times the limits for a datagram (see work) hold for a message over TCP: it may be 64 KiB
+// long, and its sender can be slowed down.
 const transportScale = 16
 
-// transportSession returns the state of an observation domain of a TCP connection. What a connection says of templates,
-// sampling and names holds for that connection only (RFC 7011 §8). Its counters are those of the exporter's stream,
-// which connections share and which outlives them.
+// transportSession returns the state of an observation domain of a TCP connection. A connection's templates, sampling
+// rates and names apply to that connection only (RFC 7011 §8). Its counters are those of the exporter's stream, which
+// connections share and which outlives them.
 func (d *Decoder) transportSession(dg *exporter.Datagram, key sessionKey, addr flow.Addr) *session {
 	s := d.last
 	if s == nil || s.source.transport != dg.Session || s.key != key {
@@ -35,7 +35,7 @@ func (d *Decoder) transportSession(dg *exporter.Datagram, key sessionKey, addr f
 	if s.stream == nil || s.stream.Gone() {
 		s.stream = d.table.Get(exporter.Key{Exporter: addr, Protocol: key.protocol, Domain: key.domain}, addr,
 			dg.Received)
-		d.last = s // which is forgotten where the stream of the latest datagram was evicted for this one
+		d.last = s // it was forgotten if the stream of the latest datagram was just evicted
 		if src := s.source; src.exporter != (flow.Addr{}) {
 			s.stream.SetStated(src.exporter)
 		}
@@ -47,7 +47,7 @@ func (d *Decoder) transportSession(dg *exporter.Datagram, key sessionKey, addr f
 	return s
 }
 
-// EndSession forgets what is known of a TCP connection (Datagram.Session) that has ended. Data that still waits for a
+// EndSession removes the state of a TCP connection (Datagram.Session) that has ended. Data that still waits for a
 // template is counted as lost.
 func (d *Decoder) EndSession(transport uint64) {
 	src := d.transport[transport]
@@ -78,13 +78,13 @@ func (s *session) leave() {
 	d.domains--
 }
 
-// Observation domains of one connection and of all. A chassis has one for each line card.
+// The limits on observation domains of one connection and of all. A chassis has one for each line card.
 const (
 	maxConnectionDomains = 1024
 	maxAllDomains        = 16 << 10
 )
 
-// roomForDomain evicts domains where there are too many: those of the connection itself, or of the one that has most.
+// roomForDomain evicts domains if there are too many: the connection's own, or those of the connection with the most.
 func (d *Decoder) roomForDomain(src *source) {
 	for len(src.sessions) >= maxConnectionDomains {
 		d.evictDomain(src)
@@ -100,7 +100,7 @@ func (d *Decoder) roomForDomain(src *source) {
 	}
 }
 
-// evictDomain forgets the domain of a connection that was silent for longest, one without templates first.
+// evictDomain evicts the domain of a connection that was silent longest; those without templates first.
 func (d *Decoder) evictDomain(src *source) {
 	var victim *session
 	for _, s := range src.sessions {
@@ -115,7 +115,7 @@ func (d *Decoder) evictDomain(src *source) {
 	d.memory.templates.Add(&src.has.templates, -victim.charged)
 }
 
-// all are the sources of datagrams and of connections.
+// all iterates over the sources of datagrams and of connections.
 func (d *Decoder) all() iter.Seq[*source] {
 	return func(yield func(*source) bool) {
 		for _, src := range d.sources {
@@ -131,7 +131,7 @@ func (d *Decoder) all() iter.Seq[*source] {
 	}
 }
 
-// withdrawn forgets the template that a withdrawal names, or all of its kind. It reports whether there was any.
+// withdrawn removes the template that a withdrawal names, or all of its kind. It reports whether there was any.
 func (t *templates) withdrawn(which *template) bool {
 	if id := which.id; id >= firstDataSet {
 		known := t.byID[id] != nil && t.byID[id].options == which.options

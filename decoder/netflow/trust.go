@@ -7,39 +7,39 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-// UDP has no sender: one forged option record could give a router another name, or multiply its traffic, for good. So
-// of an exporter that has given data for a while, a record that changes much takes effect only once it was repeated
-// over some time and the exporter did not say otherwise in between. Until then it is counted (options_doubted). What it
-// says first, within its first minute, is taken at once, and so are changes that are small.
+// UDP does not authenticate senders: a single forged option record could rename a router, or multiply its traffic,
+// permanently. So once an exporter has given data for a while, a record that changes much takes effect only after it
+// was repeated for some time without a contradiction. Until then it is counted (options_doubted). What an exporter
+// sends first, within its first minute, takes effect immediately, and so do small changes.
 const (
 	trustedAfter   = int64(time.Minute)     // of data
-	agreementFor   = int64(2 * time.Minute) // from the first to the last of
+	agreementFor   = int64(2 * time.Minute) // from the first to the last repetition
 	agreementTimes = 3
-	// manyTimes is by which factor a sampling rate changes much.
+	// manyTimes is the factor from which on a change of a sampling rate is large.
 	manyTimes     = 10
 	maxDoubts     = 16 // of one source
-	dataPortCount = 4  // source ports of an exporter that data came from, the latest
+	dataPortCount = 4  // the latest source ports of an exporter's data
 )
 
-// doubt is a change that waits for being repeated.
+// doubt is a change that must be repeated before it takes effect.
 type doubt struct {
 	claim
 	first int64 // Unix nanoseconds
 	times int
 }
 
-// claim is what an option record says that would change much.
+// claim is the part of an option record that would change much.
 type claim struct {
 	key      sessionKey
 	exporter flow.Addr
 	rate     uint32
-	scope    scope // that the rate is of
+	scope    scope // that the rate applies to
 }
 
-// believes reports whether what an option record says takes effect.
+// believes reports whether an option record takes effect.
 func (d *Decoder) believes(s *session, o *optionRecord, now int64) bool {
 	if s.since == 0 || now-s.since < trustedAfter || s.source.transport != 0 {
-		return true // what comes over TCP is of who connected
+		return true // over TCP the sender is known
 	}
 	src := s.source
 	swapped := s.sampling.swapped
@@ -55,7 +55,7 @@ func (d *Decoder) believes(s *session, o *optionRecord, now int64) bool {
 	changes := renames || rate != 0 && rate != known
 	if !renames && !scales && (!changes || s.givesData(s.lastPort)) {
 		if rate != 0 || !o.exporter.IsUnspecified() {
-			src.doubts = src.doubts[:0] // it says what is known: what was doubted is not true
+			src.doubts = src.doubts[:0] // it confirms what is known: the doubted changes are false
 		}
 		return true
 	}
@@ -80,8 +80,8 @@ func (d *Decoder) believes(s *session, o *optionRecord, now int64) bool {
 	return false
 }
 
-// knownRate is the sampling rate that an option record of a scope would change: that of the same scope, else that of
-// the latest record.
+// knownRate returns the sampling rate that an option record for a scope would change: that of the same scope, else that
+// of the latest record.
 func (s *session) knownRate(of *scope) uint32 {
 	own, rate := &s.sampling, uint32(0)
 	if of.len() == 0 {
@@ -97,7 +97,7 @@ func (s *session) knownRate(of *scope) uint32 {
 	return rate
 }
 
-// gave notes that flow records came from a source port.
+// gave notes that flow records were received from a source port.
 func (s *session) gave(port uint16) {
 	if s.dataPorts[0] == port || s.givesData(port) {
 		return

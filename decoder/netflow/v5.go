@@ -7,15 +7,16 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-// Lengths of NetFlow v5, in bytes, and the bits of its sampling field that are the rate (the two above are the mode).
+// Lengths of NetFlow v5 in bytes, and the bits of its sampling field that are the rate (the two upper bits are the
+// mode).
 const (
 	headerV5       = 24
 	recordV5       = 48
 	samplingRateV5 = 0x3fff
 )
 
-// DecodeV5 decodes a NetFlow v5 datagram and adds its records to b, flushed. The datagram's length decides how many
-// there are, and the header's count only where it says fewer (case 1).
+// DecodeV5 decodes a NetFlow v5 datagram, adds its records to b and flushes b. The datagram's length decides how many
+// there are, and the header's count only if it is smaller (case 1).
 func (d *Decoder) DecodeV5(dg *exporter.Datagram, b *flow.Batch) {
 	d.batch = b
 	p := dg.Payload
@@ -64,8 +65,8 @@ const fieldsV5 = flow.SrcAddr | flow.DstAddr | flow.NextHop | flow.InIf | flow.O
 	flow.SrcPort | flow.DstPort | flow.TCPFlags | flow.IPProtocol | flow.ToS | flow.SrcAS | flow.DstAS | flow.SrcMask |
 	flow.DstMask
 
-// recordV5 decodes one record. One of a damaged datagram keeps its times as they were sent: what is wrong with them is
-// the datagram and not the exporter's clock.
+// recordV5 decodes one record. In a damaged datagram times stay as sent: the datagram is wrong, and not the exporter's
+// clock.
 func (d *Decoder) recordV5(p *[recordV5]byte, s *session, c *context, damaged bool) {
 	r := d.next(s, c)
 	r.Has = fieldsV5
@@ -105,14 +106,14 @@ func (d *Decoder) recordV5(p *[recordV5]byte, s *session, c *context, damaged bo
 	d.count(r)
 }
 
-// timesV5 sets the times of a record of which the exporter filled in one uptime or none (case 6).
+// timesV5 sets the times of a record in which the exporter filled in one uptime or none (case 6).
 func timesV5(r *flow.Record, s *session, c *context, first, last uint32) {
 	w := raw{usual: usual{firstUptime: first, lastUptime: last, hasFirst: true, hasLast: true}}
 	finishTimes(r, &w, s, c)
 }
 
-// samplingV5 reads the header's sampling field: two bits of mode, of which 3 is none, and 14 of rate. An exporter that
-// has shown mode 3 (Juniper) uses all 16 bits for the rate.
+// samplingV5 reads the header's sampling field: two bits of mode, of which 3 is not defined, and 14 bits of rate. An
+// exporter that has sent mode 3 (Juniper) uses all 16 bits for the rate.
 func (s *session) samplingV5(field uint16) {
 	s.headerRate, s.headerRateBy = uint32(field&samplingRateV5), flow.SamplingHeader
 	if field>>14 == 3 {
@@ -132,7 +133,7 @@ const (
 	protocolICMPv6 = 58
 )
 
-// asTrans stands for an AS number that does not fit 16 bits (RFC 6793 §9): it says no more than 0 does.
+// asTrans is sent for an AS number that does not fit 16 bits (RFC 6793 §9): it says no more than 0 does.
 const asTrans = 23456
 
 func as16(n uint16) uint32 {

@@ -32,8 +32,8 @@ func unsigned(b []byte) uint64 {
 	return n
 }
 
-// unsigned32, unsigned16 and unsigned8 saturate: a number that does not fit must not look like another.
-// They look at the usual width first.
+// unsigned32, unsigned16 and unsigned8 saturate: a number that does not fit must not look like another one. They check
+// the usual width first.
 func unsigned32(b []byte) uint32 {
 	if len(b) == 4 {
 		return binary.BigEndian.Uint32(b)
@@ -55,7 +55,7 @@ func unsigned8(b []byte) uint8 {
 	return uint8(min(unsigned(b), math.MaxUint8))
 }
 
-// low8 reads the last byte of a field of flags that exporters send wider than it is, and low16 the last two.
+// low8 reads the last byte, and low16 the last two, of a field of flags that exporters send too wide.
 func low8(b []byte) uint8 {
 	if len(b) == 0 {
 		return 0
@@ -81,15 +81,15 @@ func float(b []byte) float64 {
 	return 0
 }
 
-// setAddr4 writes an IPv4 address, mapped, into an Addr that is empty. It stores in place, because an Addr that is made
-// byte by byte and then copied makes the processor wait: three of them cost half of a NetFlow v5 record.
+// setAddr4 writes an IPv4 address, mapped, into an empty Addr. It stores in place, because building an Addr byte by
+// byte and then copying it stalls the processor: three of them cost half of a NetFlow v5 record.
 func setAddr4(to *flow.Addr, b []byte) {
 	binary.BigEndian.PutUint64(to[8:], 0xffff<<32|uint64(binary.BigEndian.Uint32(b)))
 }
 
 func addr6(b []byte) flow.Addr { return flow.Addr(b) }
 
-// addr reads an address of either family; false for another length.
+// addr reads an address of either family; false for any other length.
 func addr(b []byte) (flow.Addr, bool) {
 	switch len(b) {
 	case 4:
@@ -114,12 +114,12 @@ const ntpEpoch = 2208988800
 // tenYearsMs is how far a plain count of micro- or nanoseconds may be from the export time to be taken for one.
 const tenYearsMs = 10 * 365 * 24 * 3600 * 1000
 
-// nearMs is how long before the export time a time may lie to be taken for one in another unit than its element's.
+// nearMs is how long before the export time a time may be to be taken for one in another unit than its element's.
 const nearMs = 60 * dayMs
 
-// millis turns a time stamp into Unix milliseconds. Some exporters mix the units up, and send seconds in IE 152 and 153
-// or milliseconds in 150 and 151: where a time cannot be true in its own unit, and lies near the export time in
-// another, it is of that one. An uptime in milliseconds is not taken for seconds by that, but for one hour in 49 days.
+// millis converts a time stamp to Unix milliseconds. Some exporters mix up the units, and send seconds in IE 152 and
+// 153 or milliseconds in 150 and 151. If a time is impossible in its own unit, and close to the export time in another,
+// it is of that unit. An uptime in milliseconds can be taken for seconds during one hour in 49 days only.
 func (c *context) millis(form uint8, b []byte) int64 {
 	ms := c.ownUnit(form, b)
 	if ms == 0 || c.possible(ms) || len(b) > 8 {
@@ -137,8 +137,8 @@ func (c *context) millis(form uint8, b []byte) int64 {
 	return ms
 }
 
-// ownUnit is a time stamp in its element's unit. Micro- and nanoseconds are NTP time stamps (RFC 7011 §6.1.9, 6.1.10);
-// some exporters send plain counts since 1970, which are told apart by which of the two lies near the export time.
+// ownUnit interprets a time stamp in its element's unit. Micro- and nanoseconds are NTP time stamps (RFC 7011 §6.1.9,
+// 6.1.10). Some exporters send plain counts since 1970; the one of the two that is close to the export time is taken.
 func (c *context) ownUnit(form uint8, b []byte) int64 {
 	switch form {
 	case formSeconds:
@@ -147,7 +147,7 @@ func (c *context) ownUnit(form uint8, b []byte) int64 {
 		return int64(min(unsigned(b), 1<<50))
 	}
 	if len(b) == 16 {
-		b = b[:8] // pmacct's two words of a time stamp
+		b = b[:8] // pmacct sends a time stamp of two words
 	}
 	n := unsigned(b)
 	if n == 0 {
@@ -167,7 +167,7 @@ func (c *context) ownUnit(form uint8, b []byte) int64 {
 	return (seconds-ntpEpoch)*1000 + c.fraction(form, n&math.MaxUint32)
 }
 
-// fraction is the part of a second of an NTP time stamp, in milliseconds.
+// fraction returns the fraction of a second of an NTP time stamp, in milliseconds.
 func (c *context) fraction(form uint8, fraction uint64) int64 {
 	if c.session == nil {
 		return fractionMillis(form, fraction)
@@ -183,8 +183,8 @@ func (c *context) fraction(form uint8, fraction uint64) int64 {
 	return fractionMillis(form, fraction)
 }
 
-// fractionMillis is a binary fraction of a second in whole milliseconds. Exporters cut the fraction off, that of
-// microseconds after 21 bits, so it is rounded to the form's own unit first: else 433 ms come back as 432.
+// fractionMillis converts a binary fraction of a second to whole milliseconds. Exporters truncate the fraction, that of
+// microseconds after 21 bits, so it is first rounded to the form's own unit: otherwise 433 ms would become 432.
 func fractionMillis(form uint8, fraction uint64) int64 {
 	perSecond := uint64(1e9)
 	if form == formMicros {
@@ -193,10 +193,10 @@ func fractionMillis(form uint8, fraction uint64) int64 {
 	return int64((fraction*perSecond + 1<<31) >> 32 / (perSecond / 1000))
 }
 
-// fractions tell of what kind the fractions of an exporter's NTP time stamps are. Some exporters (VPP, Citrix
-// NetScaler) write plain micro- or nanoseconds where 1/2^32 of a second are meant. One value does not show it; a long
-// run below a million or a billion does, since of true fractions three in four are above a billion. One above a billion
-// ends it.
+// fractions tells of which kind the fractions in an exporter's NTP time stamps are. Some exporters (VPP, Citrix
+// NetScaler) write plain micro- or nanoseconds instead of units of 1/2^32 second. One value does not show it; a long
+// run below a million or a billion does, because three in four true fractions are above a billion. One above a billion
+// ends the run.
 type fractions struct {
 	last         uint32
 	belowMillion uint8
@@ -209,13 +209,13 @@ const (
 	plainNanos
 )
 
-// How long a run of different fractions must be. By chance, one of true fractions is that long once in 10^40.
+// The least length of a run of different fractions. By chance, true fractions give such a run once in 10^40.
 const (
 	millionRun = 16
 	billionRun = 64
 )
 
-// observe takes the next fraction and returns the kind that it is of.
+// observe takes the next fraction and returns its kind.
 func (f *fractions) observe(fraction uint32) int {
 	switch {
 	case fraction == 0 || fraction == f.last:
