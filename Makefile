@@ -112,10 +112,11 @@ fuzz: ## fuzz every decoder for FUZZTIME each
 			echo "== $$package $$target"; $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x $$package; \
 		done; done
 
-lint: ## gofmt, go vet and staticcheck
+lint: ## gofmt, go vet, staticcheck, and lines of at most 120 columns
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "gofmt: $$unformatted"; exit 1; }
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
+	LINT=1 $(GO) test ./collector -run TestNoLineIsTooLong
 
 vulncheck: ## look for known vulnerabilities of what is linked; says so where the database cannot be reached
 	@if output=$$(timeout 120 $(GO) run $(GOVULNCHECK) ./collector 2>&1); then echo "$$output"; \

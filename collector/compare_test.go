@@ -26,7 +26,8 @@ const asMessages = `SELECT device_id AS peer_ip_src, IPv6NumToString(src_ip) AS 
 func TestCompare_command(t *testing.T) {
 	cfg := testkit.Config(t, "CLICKHOUSE_FLOW_TTL=", "COLLECTOR_ID=new")
 	captures := []string{testkit.OwnCapture(t, "softflowd-v9"), testkit.OwnCapture(t, "softflowd-ipfix")}
-	if err := service.Replay(cfg, zap.NewNop(), nil, captures, service.ReplayOptions{Once: true}, io.Discard); err != nil {
+	options := service.ReplayOptions{Once: true}
+	if err := service.Replay(cfg, zap.NewNop(), nil, captures, options, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	var messages bytes.Buffer

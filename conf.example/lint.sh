@@ -47,7 +47,8 @@ composeFile() {
 		compose --file conf.example/docker/compose.yml --profile kafka config --quiet
 }
 
-# What does not fit here: changes are in git, configuration may hold passwords, systemctl is asked only where systemd runs, and
+# What does not fit here: changes are in git, configuration may hold passwords, systemctl is asked only where systemd
+# runs, and
 # the engine is as it comes.
 suppressed=no-changelog,no-manual-page,non-standard-file-perm,maintainer-script-calls-systemctl,custom-library-search-path,embedded-library
 packages() {

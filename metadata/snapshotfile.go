@@ -18,7 +18,8 @@ import (
 
 // The snapshot file holds what a snapshot was built from, so that the collector can start without ClickHouse:
 //
-//	magic, records, the tag source.EndTag, the number of records (uvarint), xxhash64 of all before it (8 bytes, little-endian)
+//	magic, records, the tag source.EndTag, the number of records (uvarint),
+//	xxhash64 of all before it (8 bytes, little-endian)
 //
 // A record is the tag of its kind (a byte) and its fields; see source.Encoder. The version is part of the magic. A file
 // of another version, older or newer, is not read: everything in it is in the tables too, and the next snapshot

@@ -52,11 +52,13 @@ func (a *Answer) Print(w io.Writer) error {
 	}
 	layout := "2006-01-02 15:04"
 	if _, err := fmt.Fprintf(w, "\n%s to %s %s, steps of %s%s, from %s\n", a.From.In(a.Question.zone()).Format(layout),
-		a.To.In(a.Question.zone()).Format(layout), a.Question.zone(), duration(max(a.Step, minRange)), last, a.Table); err != nil {
+		a.To.In(a.Question.zone()).Format(layout), a.Question.zone(), duration(max(a.Step, minRange)), last,
+		a.Table); err != nil {
 		return err
 	}
 	for _, m := range a.Missing {
-		if _, err := fmt.Fprintf(w, "missing: %s %s, %s %s\n", figures.Groups(m.Count), m.Unit, m.Stage, m.Reason); err != nil {
+		if _, err := fmt.Fprintf(w, "missing: %s %s, %s %s\n", figures.Groups(m.Count), m.Unit, m.Stage,
+			m.Reason); err != nil {
 			return err
 		}
 	}

@@ -8,8 +8,8 @@
 //   - Datagrams are numbered by agent and sub-agent, flow samples by their source too; expanded samples have numbers of
 //     their own (case 46).
 //   - Bytes are the frame's length as the agent states it, link header and checksum included. With a sampled_ipv4 or
-//     sampled_ipv6 they are the packet's length, as in sfacctd. If the agent states only the length of the sampled bytes,
-//     they follow from the IP header (case 49).
+//     sampled_ipv6 they are the packet's length, as in sfacctd. If the agent states only the length of the sampled
+//     bytes, they follow from the IP header (case 49).
 //   - Several descriptions of one packet complete each other in any order; the sampled header has precedence (case 51).
 //   - An output that is "discarded", "internal" or "several interfaces" is not an ifIndex (case 48).
 //   - AS path segments are flattened; the last AS is the destination's, and an empty path gives 0 (case 52).

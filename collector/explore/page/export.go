@@ -84,10 +84,12 @@ func writeCSV(w io.Writer, a *explore.Answer) error {
 			}
 		}
 	case !a.Question.View.OverTime():
-		_ = out.Write([]string{"line", "min " + unit, "mean " + unit, "95 % " + unit, "max " + unit, "last " + unit, string(a.Question.Unit), "share"})
+		_ = out.Write([]string{"line", "min " + unit, "mean " + unit, "95 % " + unit, "max " + unit, "last " + unit,
+			string(a.Question.Unit), "share"})
 		for i := range a.Series {
 			s := &a.Series[i]
-			_ = out.Write([]string{spreadsheet(s.Label()), number(s.Min), number(s.Mean), number(s.P95), number(s.Max), number(s.Last), number(s.Total), number(s.Share)})
+			_ = out.Write([]string{spreadsheet(s.Label()), number(s.Min), number(s.Mean), number(s.P95), number(s.Max),
+				number(s.Last), number(s.Total), number(s.Share)})
 		}
 	default:
 		_ = out.Write([]string{"time", "line", unit})
