@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
 
 	"github.com/metranova/flow-collector/sink/connlimit"
 )
@@ -132,8 +133,12 @@ func serve(ctx context.Context, o Options, confined bool) error {
 	}
 	// The port comes before the engine: what is listening elsewhere is told at once.
 	listener, err := net.Listen("tcp", o.Listen)
+	if errors.Is(err, unix.EADDRINUSE) {
+		err = fmt.Errorf("%w: set store.listen (STORE_LISTEN) to another port; "+
+			"if a ClickHouse server has this one, CLICKHOUSE_HOST=127.0.0.1 uses it", err)
+	}
 	if err != nil {
-		return fmt.Errorf("store cannot listen on %s: %w", o.Listen, err)
+		return fmt.Errorf("cannot listen on %s: %w", o.Listen, err)
 	}
 	defer listener.Close()
 	s := newServer(o, d)

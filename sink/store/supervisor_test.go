@@ -232,7 +232,7 @@ func TestRefusals(t *testing.T) {
 		"directory in use":    {store.Options{Path: used}, []string{used, "in use by another store"}},
 		"directory forbidden": {store.Options{Path: "/proc/store"}, []string{"/proc/store", "cannot be made"}},
 		"port in use": {store.Options{Listen: strings.TrimPrefix(running.URL(), "http://")},
-			[]string{"cannot listen on", "address already in use"}},
+			[]string{"cannot listen on", "address already in use", "STORE_LISTEN", "CLICKHOUSE_HOST=127.0.0.1"}},
 		"open to others": {store.Options{Listen: "0.0.0.0:0"},
 			[]string{"0.0.0.0:0", "no password", "STORE_PASSWORD", "store.insecure"}},
 		"open on all": {store.Options{Listen: ":0"}, []string{"no password"}},
