@@ -243,6 +243,9 @@ func TestReadPasswords(t *testing.T) {
 
 // A neighbour with a key connects with it only, on sockets of IPv4 and of both families.
 func TestPasswords(t *testing.T) {
+	if !kernelHasMD5(t) {
+		t.Skip("the kernel has no TCP-MD5 (CONFIG_TCP_MD5SIG)")
+	}
 	for _, listen := range []string{"127.0.0.1:0", ":0"} {
 		t.Run(listen, func(t *testing.T) {
 			s := open(t, Options{Listen: []string{listen},

@@ -30,7 +30,7 @@ type arena struct {
 }
 
 func (a *arena) reserve(b *budget) (err error) {
-	a.array, err = newArray[[unit]byte](b, int(min(b.limit/unit, maxUnits)))
+	a.array, err = newArray[[unit]byte](b, int(min(min(b.limit, maxArena)/unit, maxUnits)))
 	a.next = 1
 	return err
 }

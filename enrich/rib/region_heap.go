@@ -8,10 +8,10 @@ import "unsafe"
 const checked = true
 
 // maxNumbers is how many prefixes each family can have. It is small here, as this memory is taken at once.
-const maxNumbers = 1 << 20
+const maxNumbers = 1 << 18
 
-// maxHeap bounds what a region here takes.
-const maxHeap = 256 << 20
+// maxArena bounds pages and records, each, beside the budget.
+const maxArena = 16 << 20
 
 // region is memory of Go's heap here, because the race detector does not watch any other.
 type region struct {
@@ -21,7 +21,7 @@ type region struct {
 }
 
 func reserve(b *budget, size int) (region, error) {
-	size = (min(size, maxHeap) + chunkBytes - 1) &^ (chunkBytes - 1)
+	size = (size + chunkBytes - 1) &^ (chunkBytes - 1)
 	return region{budget: b, memory: make([]uint64, size/8)}, nil
 }
 

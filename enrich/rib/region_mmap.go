@@ -15,6 +15,9 @@ const checked = false
 // maxNumbers is how many prefixes each family can have.
 const maxNumbers = 1 << 24
 
+// maxArena bounds pages and records, each, beside the budget.
+const maxArena = 1 << 40
+
 // region is reserved address space that is made usable in chunks, from its beginning. The zero value is empty.
 type region struct {
 	budget *budget
