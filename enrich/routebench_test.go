@@ -27,7 +27,9 @@ func BenchmarkRoutes(b *testing.B) {
 			records := make([]flow.Record, 64)
 			for i := range records {
 				records[i] = flow.Record{Exporter: addr4(192, 0, 2, 1), SrcAddr: addr4(10, byte(i), 2, 3),
-					DstAddr: addr4(10, byte(i+64), 2, 3)}
+					DstAddr: addr4(10, byte(i+64), 2, 3),
+					SrcAS:   uint32(i), DstAS: uint32(i + 64), PeerDstAS: 64500, BGPNextHop: addr4(192, 0, 2, 10),
+					Has: flow.SrcAS | flow.DstAS | flow.PeerDstAS | flow.BGPNextHop}
 			}
 			var row Row
 			var x flow.Record
