@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -115,7 +116,7 @@ func (c *checker) http() {
 // heard suggests listen.allowed_exporters from what a running collector has received. It reports nothing if none is
 // running.
 func (c *checker) heard(ctx context.Context) {
-	if len(c.cfg.Listen.Allowed) > 0 || c.cfg.HTTP.Listen == "" {
+	if len(c.cfg.Listen.Allowed.Sources) > 0 || c.cfg.HTTP.Listen == "" {
 		return
 	}
 	address := c.cfg.HTTP.Listen
@@ -136,31 +137,60 @@ func (c *checker) heard(ctx context.Context) {
 	}
 	defer answer.Body.Close()
 	var report struct {
-		Exporters []struct {
-			Source  netip.Addr `json:"source"`
-			Records uint64     `json:"records"`
-		} `json:"exporters"`
+		Exporters []heardExporter `json:"exporters"`
 	}
 	const mostReport = 64 << 20
 	if json.NewDecoder(io.LimitReader(answer.Body, mostReport)).Decode(&report) != nil {
 		return
 	}
-	var sources []string
-	for _, x := range report.Exporters {
-		if source := x.Source.String(); x.Records > 0 && !slices.Contains(sources, source) {
-			sources = append(sources, source)
-		}
-	}
-	slices.Sort(sources)
-	switch n := len(sources); {
+	list := suggestAllowed(report.Exporters)
+	switch n := len(list); {
 	case n == 0:
 	case n > 50:
 		c.say(checkOK, "exporters",
-			"%d sources were heard and all may send: listen.allowed_exporters takes prefixes too", n)
+			"%d sources and agents were heard and all may send: listen.allowed_exporters takes prefixes too", n)
 	default:
 		c.say(checkOK, "exporters", "these were heard; to let no others send: listen: {allowed_exporters: [%s]}",
-			strings.Join(sources, ", "))
+			strings.Join(list, ", "))
 	}
+}
+
+// heardExporter is an exporter as a running collector reports it.
+type heardExporter struct {
+	Source   netip.Addr `json:"source"`
+	Agent    netip.Addr `json:"agent"` // sFlow: what the datagrams state
+	Records  uint64     `json:"records"`
+	Counters uint64     `json:"counter_samples"`
+}
+
+// suggestAllowed is a value of listen.allowed_exporters with all that sent records: the sources, and the sFlow agents
+// that other addresses send for.
+func suggestAllowed(heard []heardExporter) []string {
+	var sources, agents []netip.Addr
+	for _, x := range heard {
+		if x.Records == 0 && x.Counters == 0 {
+			continue
+		}
+		sources = append(sources, x.Source)
+		if x.Agent.IsValid() && x.Agent != x.Source {
+			agents = append(agents, x.Agent)
+		}
+	}
+	var list []string
+	for _, group := range []struct {
+		word  string
+		addrs []netip.Addr
+	}{{"", sources}, {"agent ", agents}} {
+		slices.SortFunc(group.addrs, netip.Addr.Compare)
+		for _, addr := range slices.Compact(group.addrs) {
+			text := group.word + addr.String()
+			if addr.Is6() {
+				text = strconv.Quote(text) // a colon has a meaning in YAML
+			}
+			list = append(list, text)
+		}
+	}
+	return list
 }
 
 // isLoopback reports whether an address can only be reached from this host.

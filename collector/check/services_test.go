@@ -3,6 +3,7 @@ package check
 import (
 	"bytes"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -147,5 +148,37 @@ func TestCheck_http(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			says(t, checked(t, testkit.ConfigFor(t, "HTTP_LISTEN="+test.listen), (*checker).http), test.want)
 		})
+	}
+}
+
+func TestSuggestAllowed(t *testing.T) {
+	addr := netip.MustParseAddr
+	for name, c := range map[string]struct {
+		heard []heardExporter
+		want  string
+	}{
+		"nothing":    {nil, ""},
+		"no records": {[]heardExporter{{Source: addr("192.0.2.1")}}, ""},
+		"a source twice": {[]heardExporter{{Source: addr("192.0.2.10"), Records: 1},
+			{Source: addr("192.0.2.9"), Records: 1}, {Source: addr("192.0.2.10"), Records: 1}},
+			"192.0.2.9, 192.0.2.10"},
+		"an agent of its own": {[]heardExporter{{Source: addr("192.0.2.1"), Agent: addr("192.0.2.1"), Records: 1}},
+			"192.0.2.1"},
+		"a relay": {[]heardExporter{{Source: addr("192.0.2.1"), Agent: addr("2001:db8::2"), Records: 1},
+			{Source: addr("192.0.2.1"), Agent: addr("10.0.0.3"), Counters: 1}},
+			`192.0.2.1, agent 10.0.0.3, "agent 2001:db8::2"`},
+	} {
+		list := suggestAllowed(c.heard)
+		if got := strings.Join(list, ", "); got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+		if len(list) == 0 {
+			continue
+		}
+		// What is suggested is a value of the setting.
+		cfg := testkit.ConfigFor(t, "LISTEN_ALLOWED_EXPORTERS="+strings.ReplaceAll(strings.Join(list, ","), `"`, ""))
+		if len(cfg.Listen.Allowed.Sources)+len(cfg.Listen.Allowed.Agents) != len(list) {
+			t.Errorf("%s: the setting reads %+v", name, cfg.Listen.Allowed)
+		}
 	}
 }

@@ -27,7 +27,7 @@ func warnings(cfg *config.Config) []configWarning {
 			"the local store answers SQL at %s without a password: set STORE_PASSWORD, or listen on 127.0.0.1",
 			cfg.Store.Listen)
 	}
-	if len(cfg.Listen.Allowed) == 0 {
+	if len(cfg.Listen.Allowed.Sources) == 0 {
 		for _, address := range cfg.Listen.Addresses {
 			if isPublic(address) {
 				add("listen.allowed_exporters",

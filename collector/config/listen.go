@@ -10,9 +10,16 @@ type Listen struct {
 	Addresses     []string // host:port; an empty host means all addresses, IPv4 and IPv6
 	Workers       int      // each has one socket for each address, and one core; 0: as many as there are cores
 	ReceiveBuffer int      // bytes that each socket requests from the kernel
-	Allowed       []netip.Prefix
+	Allowed       Allowed
 	TCP           []string // host:port for IPFIX over TCP
 	TLS           ListenTLS
+}
+
+// Allowed says who may send. Nothing: all may.
+type Allowed struct {
+	Sources []netip.Prefix
+	// Agents are the sFlow agents that the sources may send for, beside themselves; none: any.
+	Agents []netip.Prefix
 }
 
 // ListenTLS configures IPFIX over TLS. Files are PEM.
@@ -61,9 +68,11 @@ func listenKeys(c *Config) []key {
 			help: "Receive buffer of each socket. More than net.core.rmem_max needs that sysctl raised, or " +
 				"CAP_NET_ADMIN."},
 		{path: "listen.allowed_exporters", env: []string{"LISTEN_ALLOWED_EXPORTERS"}, live: true,
-			field: prefixes(&c.Listen.Allowed),
-			help: "Exporters that may send: addresses and prefixes. Datagrams of others are counted and dropped. " +
-				"Empty: all may send. `collector check` suggests a list from what a running collector has heard."},
+			field: allowed(&c.Listen.Allowed),
+			help: "Exporters that may send: addresses and prefixes of sources. With entries such as \"agent " +
+				"192.0.2.7\", sFlow of other agents than these and the source itself is refused too. Datagrams of " +
+				"others are counted and dropped. Empty: all may send. `collector check` suggests a list from what a " +
+				"running collector has heard."},
 
 		{path: "listen.tcp.addresses", env: []string{"LISTEN_TCP"}, field: addressesOrOff(&c.Listen.TCP),
 			help: "Addresses for IPFIX over TCP (RFC 7011), such as \":4739\". Empty or off: none."},

@@ -330,14 +330,11 @@ func prefixes(p *[]netip.Prefix) field {
 	return field{kind: list, get: listOf(p), set: func(v value) error {
 		var all []netip.Prefix
 		err := eachItem(v.items(), func(item string) error {
-			prefix, err := netip.ParsePrefix(item)
-			if addr, addrErr := netip.ParseAddr(item); addrErr == nil {
-				prefix, err = netip.PrefixFrom(addr, addr.BitLen()), nil
-			}
+			prefix, err := parsePrefix(item)
 			if err != nil {
 				return fmt.Errorf("%q is not a prefix such as 192.0.2.0/24", item)
 			}
-			all = append(all, prefix.Masked())
+			all = append(all, prefix)
 			return nil
 		})
 		if err == nil {
@@ -345,6 +342,53 @@ func prefixes(p *[]netip.Prefix) field {
 		}
 		return err
 	}}
+}
+
+// agentWord stands before the address of an sFlow agent in a list of who may send.
+const agentWord = "agent"
+
+// allowed takes addresses and prefixes of sources, and "agent ADDRESS" for sFlow agents.
+func allowed(p *Allowed) field {
+	get := func() value {
+		v := listOf(&p.Sources)()
+		for _, agent := range p.Agents {
+			v.list = append(v.list, agentWord+" "+agent.String())
+		}
+		return v
+	}
+	return field{kind: list, get: get, set: func(v value) error {
+		var all Allowed
+		err := eachItem(v.items(), func(item string) error {
+			to, text := &all.Sources, item
+			if words := strings.Fields(item); len(words) == 2 && strings.EqualFold(words[0], agentWord) {
+				to, text = &all.Agents, words[1]
+			}
+			prefix, err := parsePrefix(text)
+			if err != nil {
+				return fmt.Errorf("%q is not a prefix such as 192.0.2.0/24, nor agent and a prefix", item)
+			}
+			*to = append(*to, prefix)
+			return nil
+		})
+		if err == nil && len(all.Agents) > 0 && len(all.Sources) == 0 {
+			err = errors.New("names agents but no sources: add the addresses that send for them, " +
+				"or 0.0.0.0/0 and ::/0 for all")
+		}
+		if err == nil {
+			*p = all
+		}
+		return err
+	}}
+}
+
+// parsePrefix takes a prefix, or an address as a prefix of it alone.
+func parsePrefix(text string) (netip.Prefix, error) {
+	if addr, err := netip.ParseAddr(text); err == nil {
+		addr = addr.Unmap().WithZone("")
+		return netip.PrefixFrom(addr, addr.BitLen()), nil
+	}
+	prefix, err := netip.ParsePrefix(text)
+	return prefix.Masked(), err
 }
 
 // oneOf accepts one of some words.

@@ -20,8 +20,9 @@ type Options struct {
 	Workers   int // at least 1
 	// ReceiveBuffer is the buffer that each socket requests from the kernel, in bytes. 0: 64 MiB.
 	ReceiveBuffer int
-	// Allowed are the exporters that may send; empty: all. Datagrams of others are counted as refused.
-	Allowed []netip.Prefix
+	// Allowed are the sources that may send, and Agents the sFlow agents that they may send for; empty: all. Datagrams
+	// of others are counted as refused. A source may always send for an agent of its own address.
+	Allowed, Agents []netip.Prefix
 	// BufferSize is the space for one datagram. 0: 64 KiB, which is enough for any.
 	BufferSize int
 	// Log receives a line if the kernel grants less than requested. nil: nothing is logged.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -199,6 +200,50 @@ func TestOnlyAllowedExporters(t *testing.T) {
 	}
 	if r := w.Refusals(); len(r) != 1 || r[netip.MustParseAddr("127.0.3.1")] != 1 {
 		t.Errorf("refused: %v", r)
+	}
+}
+
+// Agents may be listed as well as sources: a relay sends for those that are, and for itself.
+func TestOnlyAllowedAgents(t *testing.T) {
+	prefix := netip.MustParsePrefix
+	w := openWorkers(t, Options{Allowed: []netip.Prefix{prefix("127.0.2.0/24")},
+		Agents: []netip.Prefix{prefix("192.0.2.0/28"), prefix("2001:db8::7/128")}})[0]
+	sflow := func(agent string) []byte {
+		a := netip.MustParseAddr(agent)
+		b := []byte{0, 0, 0, 5, 0, 0, 0, 1}
+		if a.Is6() {
+			b[7] = 2
+		}
+		return append(append(b, a.AsSlice()...), make([]byte, 16)...)
+	}
+	relay, other := sender(t, "udp4", "127.0.2.1:0", w.sockets[0].port),
+		sender(t, "udp4", "127.0.3.1:0", w.sockets[0].port)
+	for _, agent := range []string{"192.0.2.99", "2001:db8::8", "127.0.2.2"} {
+		send(t, relay, sflow(agent))
+	}
+	send(t, other, sflow("192.0.2.1")) // an allowed agent, but not an allowed source
+	allowed := [][]byte{sflow("192.0.2.1"), sflow("2001:db8::7"), sflow("127.0.2.1"), sflow("0.0.0.0"),
+		sflow("192.0.2.99")[:11], []byte("NetFlow")}
+	for _, b := range allowed {
+		send(t, relay, b)
+	}
+	got := receive(t, w, len(allowed))
+	for i, b := range allowed {
+		if i >= len(got) || !bytes.Equal(got[i].Payload, b) {
+			t.Errorf("datagram %d is not %x", i, b)
+		}
+	}
+	want := map[netip.Addr]uint64{}
+	for _, who := range []string{"192.0.2.99", "2001:db8::8", "127.0.2.2", "127.0.3.1"} {
+		want[netip.MustParseAddr(who)] = 1
+	}
+	if r := w.Refusals(); !maps.Equal(r, want) {
+		t.Errorf("refused: %v, want %v", r, want)
+	}
+	w.Allow([]netip.Prefix{prefix("127.0.2.0/24")}, nil)
+	send(t, relay, sflow("192.0.2.99"))
+	if got := receive(t, w, 1); len(got) != 1 {
+		t.Error("an agent is refused though none is listed")
 	}
 }
 

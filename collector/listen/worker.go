@@ -11,7 +11,6 @@ import (
 	"time"
 	"unsafe"
 
-	"github.com/gaissmai/bart"
 	"golang.org/x/sys/unix"
 
 	"github.com/metranova/flow-collector/decoder/exporter"
@@ -23,7 +22,7 @@ type Worker struct {
 	sockets []*socket
 	wake    int // an eventfd that ends a wait
 	closed  atomic.Bool
-	allowed atomic.Pointer[bart.Lite] // nil: all may send
+	allowed atomic.Pointer[allowed]
 	ring    *ring
 	poll    []unix.PollFd
 	next    int  // index of the socket to try first: the one after the socket that was read last
@@ -64,21 +63,13 @@ func newWorker(o Options) (*Worker, error) {
 	}
 	w := &Worker{wake: wake, ring: newRing(o.BufferSize), share: NewShare(), opened: time.Now(),
 		pause: unix.NsecToTimespec(int64(gatherFor)), poll: []unix.PollFd{{Fd: int32(wake), Events: unix.POLLIN}}}
-	w.Allow(o.Allowed)
+	w.Allow(o.Allowed, o.Agents)
 	return w, nil
 }
 
-// Allow sets which exporters may send from now on; none: all may.
-func (w *Worker) Allow(prefixes []netip.Prefix) {
-	if len(prefixes) == 0 {
-		w.allowed.Store(nil)
-		return
-	}
-	allowed := new(bart.Lite)
-	for _, prefix := range prefixes {
-		allowed.Insert(prefix)
-	}
-	w.allowed.Store(allowed)
+// Allow says which sources may send from now on, and for which sFlow agents; none: all may, and for all.
+func (w *Worker) Allow(sources, agents []netip.Prefix) {
+	w.allowed.Store(&allowed{tableOf(sources), tableOf(agents)})
 }
 
 func (w *Worker) add(s *socket) {
@@ -237,9 +228,9 @@ func (w *Worker) collect(s *socket, n int) []exporter.Datagram {
 		if overflow, found := w.ring.control(i, &d); found {
 			s.advance(overflow)
 		}
-		if allowed != nil && !allowed.Contains(d.Source.Addr()) {
+		if who, no := allowed.refuses(&d); no {
 			refused++
-			w.refusals.add(d.Source.Addr())
+			w.refusals.add(who)
 			continue
 		}
 		if !w.share.admits(d.Source.Addr()) {
@@ -330,8 +321,8 @@ func (w *Worker) updateDrops() {
 	}
 }
 
-// Refusals returns how many datagrams were refused, by source; sources beyond the first few hundred are under the zero
-// address.
+// Refusals returns how many datagrams were refused, by the source or sFlow agent that may not send; those beyond the
+// first few hundred are under the zero address.
 func (w *Worker) Refusals() map[netip.Addr]uint64 { return w.refusals.counts() }
 
 // OverShare returns how many datagrams were dropped while the collector was behind, by source; sources that are not

@@ -2,6 +2,7 @@ package service
 
 import (
 	"encoding/json"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -88,6 +89,60 @@ func TestServe_verdictsOnExporters(t *testing.T) {
 		_, body := getURL(t, url+"/exporters")
 		return strings.Contains(body, "core1::to-border") && strings.Contains(body, "UNI-A")
 	})
+	r.stop(t)
+}
+
+// Two sources state the address of one sFlow agent: both of their rows say so, in the JSON and on the page, whichever
+// workers they reach.
+func TestServe_foreignAgents(t *testing.T) {
+	r := startServe(t, "HTTP_LISTEN=127.0.0.1:0", "LISTEN_WORKERS=2")
+	url := r.httpURL(t)
+	to, err := net.ResolveUDPAddr("udp4", r.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Nine sources: a new agent has eight at most.
+	var sources []*net.UDPConn
+	for n := range byte(9) {
+		source, err := net.DialUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 4, 1+n)}, to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer source.Close()
+		sources = append(sources, source)
+	}
+	agent := []byte{0, 0, 0, 5, 0, 0, 0, 1, 192, 0, 2, 1}
+	verdicts := map[string]string{}
+	testkit.WaitFor(t, "a verdict on both", func() bool {
+		for n, source := range sources {
+			datagram := append(slices.Clone(agent), make([]byte, 16)...)
+			datagram[15] = byte(n) // the sub-agent
+			_, _ = source.Write(datagram)
+		}
+		clear(verdicts)
+		for _, x := range exportersOf(t, url).Exporters {
+			for _, v := range x.Verdicts {
+				if v.Code == "impostor" || v.Code == "foreign_agent" {
+					verdicts[v.Code] = x.Address.String() + " from " + x.Source.String() + ": " + v.Text
+				}
+			}
+		}
+		return len(verdicts) == 2
+	})
+	victim, culprit := verdicts["impostor"], verdicts["foreign_agent"]
+	by, _, _ := strings.Cut(culprit, " ")
+	if !strings.HasPrefix(victim, "192.0.2.1 from 127.0.4.") || !strings.Contains(victim, "another source, "+by+",") {
+		t.Errorf("the victim's row: %s", victim)
+	}
+	if !strings.HasPrefix(culprit, by+" from "+by+": "+by+" states the address of agent 192.0.2.1,") {
+		t.Errorf("the culprit's row: %s", culprit)
+	}
+	_, page := getURL(t, url+"/exporters?refresh=0")
+	for _, text := range []string{"another source, " + by, by + " states the address of agent 192.0.2.1"} {
+		if !strings.Contains(page, text) {
+			t.Errorf("the page does not say %q", text)
+		}
+	}
 	r.stop(t)
 }
 

@@ -188,9 +188,9 @@ func (r *reloader) reload() {
 func (r *reloader) apply(next *config.Config, changed []string) {
 	r.service.live.Store(liveSettings(next))
 	for _, l := range r.listeners {
-		l.Allow(next.Listen.Allowed)
+		l.Allow(next.Listen.Allowed.Sources, next.Listen.Allowed.Agents)
 	}
-	r.service.streams.Allow(next.Listen.Allowed)
+	r.service.streams.Allow(next.Listen.Allowed.Sources)
 	if slices.ContainsFunc(changed, func(path string) bool { return strings.HasPrefix(path, "metadata.") }) {
 		r.service.refresh.Configure(metadata.Configuration{
 			// The cache directory needs a restart, for the snapshot and the templates are there.

@@ -48,7 +48,7 @@ func Serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 	// The sockets first: datagrams wait in the kernel while the rest starts, and a port in use is said at once.
 	listeners, err := listen.Open(listen.Options{
 		Addresses: cfg.Listen.Addresses, Workers: cfg.Listen.WorkerCount(), ReceiveBuffer: cfg.Listen.ReceiveBuffer,
-		Allowed: cfg.Listen.Allowed, Log: log.Named("listen"),
+		Allowed: cfg.Listen.Allowed.Sources, Agents: cfg.Listen.Allowed.Agents, Log: log.Named("listen"),
 	})
 	if err != nil {
 		return err

@@ -35,6 +35,7 @@ import (
 	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/decoder/netflow"
+	"github.com/metranova/flow-collector/decoder/sflow"
 	"github.com/metranova/flow-collector/enrich"
 	"github.com/metranova/flow-collector/metadata"
 	"github.com/metranova/flow-collector/sink/clickhouse"
@@ -66,6 +67,7 @@ type service struct {
 	refresh   *metadata.Refresher
 	templates *templateFile // nil: they are not kept over a restart
 	workers   []*pipeline.Worker
+	agents    sflow.Agents // of all workers
 	started   time.Time
 
 	lossesSince time.Time    // when losses were last written
@@ -234,6 +236,7 @@ func (s *service) newWorker(n int, o pipeline.Options) *pipeline.Worker {
 		o.Save, o.SaveEvery = func(state netflow.State) { s.templates.put(n, state) }, s.cfg.Decoder.SaveTemplates
 	}
 	var w *pipeline.Worker
+	options.SFlow.Agents = &s.agents
 	options.SFlow.Counters = func(c *flow.InterfaceCounters) { w.Counters(c) }
 	o.Decoder = decoder.New(options)
 	o.Enricher = enrich.New(enrich.Options{

@@ -19,7 +19,7 @@ func openStreams(cfg *config.Config, log *zap.Logger) (*stream.Listener, error) 
 	}
 	return stream.Open(stream.Options{
 		TCP: cfg.Listen.TCP, TLS: cfg.Listen.TLS.Addresses, Certificate: setup.Certificate(cfg),
-		Allowed: cfg.Listen.Allowed, Log: log.Named("listen"),
+		Allowed: cfg.Listen.Allowed.Sources, Log: log.Named("listen"),
 	})
 }
 

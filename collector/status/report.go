@@ -53,6 +53,7 @@ type Collector struct {
 type Exporter struct {
 	Address  netip.Addr `json:"address"`          // the address in rows
 	Source   netip.Addr `json:"source"`           // the address that it sends from
+	Agent    netip.Addr `json:"agent,omitzero"`   // sFlow: the agent address in its datagrams
 	Device   string     `json:"device,omitempty"` // id in meta_device
 	Protocol string     `json:"protocol"`
 	Domain   uint32     `json:"domain"` // observation domain, source id, engine or sub-agent
@@ -79,7 +80,8 @@ type Exporter struct {
 	Restarts       uint64            `json:"restarts,omitempty"`
 	SamplesLost    uint64            `json:"samples_lost,omitempty"`
 	AgentDrops     uint64            `json:"agent_drops,omitempty"`
-	Failed         map[string]uint64 `json:"failed,omitempty"` // decode errors by reason
+	CounterSamples uint64            `json:"counter_samples,omitempty"` // sFlow
+	Failed         map[string]uint64 `json:"failed,omitempty"`          // decode errors by reason
 
 	UnknownInterfaces []uint32          `json:"unknown_interfaces,omitempty"`
 	Verdicts          []verdict.Verdict `json:"verdicts"`
@@ -195,8 +197,8 @@ func (h *History) exporter(in *Inputs, s *exporter.Stream, unknown map[flow.Addr
 		Records: s.Records.Load(), Options: s.Options.Load(),
 		SamplingRate: s.SamplingRate.Load(), SamplingSource: flow.SamplingSource(s.SamplingSource.Load()),
 		Evictions: s.Evictions.Load(), SourceEvicted: s.SourceEvicted(), Impostor: s.Impostor().Netip(),
-		Impostors: s.Impostors.Load(),
-		Skew:      time.Duration(s.ClockSkewMs.Load()) * time.Millisecond, Window: window, Recent: recent,
+		Impostors: s.Impostors.Load(), Victim: s.Victim().Netip(),
+		Skew: time.Duration(s.ClockSkewMs.Load()) * time.Millisecond, Window: window, Recent: recent,
 	}
 	x := Exporter{
 		Address: name.Netip(), Source: facts.Source, Device: device.ID, Protocol: s.Key.Protocol.String(),
@@ -209,6 +211,9 @@ func (h *History) exporter(in *Inputs, s *exporter.Stream, unknown map[flow.Addr
 		Lost: s.Lost.Load(), LossOverSecond: math.Round(window.Seconds()), Duplicated: s.Duplicated.Load(),
 		Reordered: s.Reordered.Load(), Restarts: s.Restarts.Load(),
 		SamplesLost: s.SamplesLost.Load(), AgentDrops: s.AgentDrops.Load(),
+	}
+	if s.Key.Protocol == flow.SFlow5 {
+		x.Agent, x.CounterSamples = s.Key.Exporter.Netip(), s.Counters.Load()
 	}
 	if facts.Records > 0 {
 		x.Sampling = &Sampling{facts.SamplingRate, facts.SamplingSource.String()}

@@ -48,7 +48,7 @@ type Verdict struct {
 	Severity Severity `json:"severity"`
 	Code     string   `json:"code"` // identifies the kind of finding
 	Text     string   `json:"text"`
-	Fix      string   `json:"fix,omitempty"` // what to do
+	Fix      string   `json:"mend,omitempty"` // what to do
 }
 
 // Exporter has the facts about one stream: an exporter's datagrams of one protocol and observation domain.
@@ -81,6 +81,7 @@ type Exporter struct {
 	SourceEvicted uint64     // evicted streams of its source
 	Impostor      netip.Addr // sFlow: another source that claims its agent address; invalid: none
 	Impostors     uint64     // datagrams of such sources
+	Victim        netip.Addr // sFlow: the agent of another source whose address this source states; invalid: none
 
 	Window time.Duration // how far Recent goes back
 	Recent Counts
@@ -414,8 +415,8 @@ func (l *list) trust(e *Exporter) {
 	if n := e.Recent.Failed[exporter.ForeignAgent]; n > 0 {
 		l.add(Warning, "foreign_agent",
 			"if the agent's address was moved: it counts once the other source was silent for 10 min",
-			"%s states the address of an agent that another source speaks for: its samples stand under its own address",
-			e.Source)
+			"%s states the address of agent %s, which another source uses: %s, whose samples stand under its own address",
+			e.Source, e.Victim, count(n, "datagram"))
 	}
 	if e.Impostors > 0 {
 		l.add(Warning, "impostor", "find out who that is; listen.allowed_exporters says who may send",

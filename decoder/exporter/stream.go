@@ -46,6 +46,7 @@ type Stream struct {
 	Evictions atomic.Uint64 // how often an earlier stream of the same Key was evicted
 	Impostors atomic.Uint64 // sFlow: datagrams of other sources that claim to be this agent, see Impostor
 	impostor  atomic.Pointer[flow.Addr]
+	victim    atomic.Pointer[flow.Addr]
 
 	errors   [reasonCount]atomic.Uint64
 	readings [readingCount]atomic.Uint64
@@ -137,6 +138,22 @@ func (s *Stream) SetImpostor(a flow.Addr) {
 		s.impostor.Store(&a)
 	}
 	s.Impostors.Add(1)
+}
+
+// Victim returns the sFlow agent of another source that the stream's source claimed to be, the latest one; unset if it
+// did not.
+func (s *Stream) Victim() flow.Addr {
+	if a := s.victim.Load(); a != nil {
+		return *a
+	}
+	return flow.Addr{}
+}
+
+// SetVictim notes the agent. Only the stream's worker may call it.
+func (s *Stream) SetVictim(a flow.Addr) {
+	if s.Victim() != a {
+		s.victim.Store(&a)
+	}
 }
 
 // MissingTemplate is a template that data sets wait for, or waited for and never got.

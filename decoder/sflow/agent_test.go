@@ -1,7 +1,9 @@
 package sflow
 
 import (
+	"maps"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -72,6 +74,7 @@ func TestAgentsAreBoundToTheirSources(t *testing.T) {
 			equal(t, "restarts", s.Restarts.Load(), 0)
 		default:
 			equal(t, "foreign datagrams", s.Failed(exporter.ForeignAgent), 1)
+			equal(t, "victim", s.Victim(), addr(agentAddress))
 		}
 	}
 	l.later += int64(11 * time.Minute)
@@ -118,4 +121,59 @@ func TestNumbersOfADatagramAreBounded(t *testing.T) {
 	records := l.send(datagramOf(head{agent: agentAddress, sequence: 1}, samples...))
 	equal(t, "records", len(records), 3)
 	equal(t, "beyond", l.stream(0).Failed(exporter.RecordLimit), 7)
+}
+
+// Workers share the bindings: a source that reaches another worker, or that states another sub-agent, is found too.
+func TestAgentsAreBoundAcrossWorkers(t *testing.T) {
+	agents := &Agents{}
+	one, other := newLab(t, Options{Agents: agents}), newLab(t, Options{Agents: agents})
+	send := func(l *lab, from string, subAgent uint32) string {
+		l.source = from
+		records := l.send(datagramOf(head{agent: agentAddress, subAgent: subAgent, sequence: 1}, plain(1)))
+		if len(records) != 1 {
+			t.Fatalf("%d records", len(records))
+		}
+		return records[0].Exporter.String()
+	}
+	const router, forger = "203.0.113.5", "203.0.113.66"
+	send(one, router, 0)
+	one.later, other.later = int64(2*time.Minute), int64(2*time.Minute)
+	send(one, router, 0)
+	equal(t, "exporter, a new sub-agent of the same source", send(one, router, 7), agentAddress)
+	equal(t, "exporter, another worker", send(other, forger, 0), forger)
+	equal(t, "exporter, another sub-agent", send(one, forger, 99), forger)
+	for _, s := range one.table.Streams() {
+		if s.Key.Exporter == addr(agentAddress) && s.Key.Domain == 7 {
+			equal(t, "impostor", s.Impostor(), addr(forger))
+			equal(t, "datagrams of it", s.Impostors.Load(), 2)
+		}
+	}
+	equal(t, "exporter, the agent's own address", send(other, agentAddress, 0), agentAddress)
+	for _, l := range []*lab{one, other} {
+		for _, a := range slices.Collect(maps.Values(l.d.agents)) {
+			a.StreamEvicted(a.stream)
+		}
+	}
+	equal(t, "bindings that are left", len(agents.bound), 0)
+}
+
+func TestAgentOf(t *testing.T) {
+	for name, c := range map[string]struct {
+		datagram []byte
+		want     string // "" for none
+	}{
+		"IPv4":            {datagramOf(head{agent: "192.0.2.7"}), "192.0.2.7"},
+		"IPv6":            {datagramOf(head{agent: "2001:db8::7"}), "2001:db8::7"},
+		"no address":      {[]byte{0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0}, ""},
+		"0.0.0.0":         {datagramOf(head{agent: "0.0.0.0"}), ""},
+		"cut":             {datagramOf(head{agent: "192.0.2.7"})[:11], ""},
+		"another version": {[]byte{0, 0, 0, 4, 0, 0, 0, 1, 192, 0, 2, 7}, ""},
+		"NetFlow v5":      {[]byte{0, 5, 0, 1, 0, 0, 0, 1, 192, 0, 2, 7}, ""},
+		"empty":           {nil, ""},
+	} {
+		got, ok := AgentOf(c.datagram)
+		if text := got.String(); ok != (c.want != "") || ok && text != c.want {
+			t.Errorf("%s: %s, %t, want %q", name, text, ok, c.want)
+		}
+	}
 }

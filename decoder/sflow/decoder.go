@@ -40,6 +40,8 @@ type Options struct {
 	MaxSamples int  // samples of one datagram that are decoded; 0: all
 	MaxBytes   int  // samples that begin after this many bytes of a datagram are skipped; 0: none are
 	MaxNumbers int  // so are samples after those that have more AS numbers and communities; 0: none are
+	// Agents is shared by the decoders of a process; nil: this decoder has its own.
+	Agents *Agents
 	// Counters receives the interface counters, Discards the packets that devices report as dropped. What they receive
 	// is valid during the call. nil: they are only counted.
 	Counters func(*flow.InterfaceCounters)
@@ -69,6 +71,9 @@ type Decoder struct {
 // New returns a decoder that keeps its counters in table.
 func New(table *exporter.Table, o Options) *Decoder {
 	o.Samplers = cmp.Or(max(o.Samplers, 0), defaultSamplers)
+	if o.Agents == nil {
+		o.Agents = &Agents{}
+	}
 	return &Decoder{
 		o: o, parse: packet.Options{Inner: o.Inner}, table: table, agents: map[exporter.Key]*agent{},
 		sources: map[flow.Addr]*source{}, room: budget.New[*source](budget.Quarter(o.Samplers)),
@@ -88,7 +93,7 @@ type agent struct {
 	decoder   *Decoder
 	key       exporter.Key
 	owner     *source // the source of its first datagram
-	binding   binding
+	binding   *binding
 	stream    *exporter.Stream
 	overrides *exporter.Rates
 	sequence  exporter.Sequence

@@ -78,6 +78,9 @@ func (r *Reader) Read(p []byte) (int, error) {
 // Next begins the next entry.
 func (r *Reader) Next() { r.left = r.limits.Entry }
 
+// Total is how much has been read, in bytes.
+func (r *Reader) Total() int64 { return r.total }
+
 // Close closes the file.
 func (r *Reader) Close() error { return r.close() }
 

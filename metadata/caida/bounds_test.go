@@ -19,6 +19,12 @@ func TestBombs(t *testing.T) {
 			"more than 100000 entries are wrong"},
 		{"an entry that does not end", "", `{"org":{"data":[{"id":1,"name":"` + strings.Repeat("x", 2<<20) + `"}]}}`,
 			"an entry or line of more than the 1048576 bytes allowed"},
+		{"useless lines", strings.Repeat("\n", maxEntries+1), "", "more than 4000000 lines"},
+		{"useless entries", "", `{"org":{"data":[{}` + strings.Repeat(",{}", maxEntries) + `]}}`,
+			"more than 4000000 entries"},
+		{"nested lists that are skipped", "", `{"x":` + strings.Repeat("[", 2<<20), "more than 1000 levels deep"},
+		{"nested objects that are skipped", "", `{"org":` + strings.Repeat(`{"x":`, 1<<20),
+			"more than 1000 levels deep"},
 		{"a text that is skipped", "", `{"x":"` + strings.Repeat("x", 2<<20) + `"}`,
 			"an entry or line of more than the 1048576 bytes allowed"},
 	} {

@@ -91,6 +91,8 @@ const (
 	maxRecords  = 1_000_000 // organizations, AS numbers and networks, each
 	maxProblems = 1000      // that are reported one by one; the others are counted
 	maxBad      = 100_000   // wrong lines before the file is rejected
+	maxEntries  = 4_000_000 // lines, or entries of one kind, useless ones included
+	maxDepth    = 1000      // of values that are skipped
 )
 
 // as2orgLine is a line of as-org2info.jsonl: an organization or an AS.
@@ -112,6 +114,9 @@ func (m *merged) readAS2Org(path string) error {
 	lines.Buffer(nil, maxEntry)
 	good, bad := 0, 0
 	for n := 1; lines.Scan(); n++ {
+		if n > maxEntries {
+			return fmt.Errorf("more than %d lines", maxEntries)
+		}
 		if len(lines.Bytes()) == 0 {
 			continue
 		}

@@ -173,7 +173,10 @@ func skip(d *decoder) error {
 		d.in.Next()
 		switch t {
 		case json.Delim('{'), json.Delim('['):
-			depth++
+			// The JSON decoder keeps some bytes of each level, without a limit of its own.
+			if depth++; depth > maxDepth {
+				return fmt.Errorf("more than %d levels deep", maxDepth)
+			}
 		case json.Delim('}'), json.Delim(']'):
 			depth--
 		}
@@ -193,7 +196,10 @@ func (m *merged) data(d *decoder, path string, entry func() error) error {
 		if err := delimiter(d, '['); err != nil {
 			return err
 		}
-		for d.More() {
+		for n := 0; d.More(); n++ {
+			if n >= maxEntries {
+				return fmt.Errorf("more than %d entries", maxEntries)
+			}
 			err := entry()
 			var wrong *json.UnmarshalTypeError
 			if errors.As(err, &wrong) {

@@ -173,10 +173,14 @@ func unknownAlias(body ast.Node, anchors map[string]ast.Node) *ast.AliasNode {
 }
 
 func (d *document) each(yield func(record.Raw, string) error, report func(record.Problem)) error {
+	expanded := maxExpanded
 	for _, n := range d.records {
 		place := fmt.Sprintf("%s:%d", d.path, line(n.Node))
-		c := &converter{anchors: n.anchors, values: maxValues}
+		c := &converter{anchors: n.anchors, values: maxValues, expanded: &expanded}
 		r, err := c.record(n.Node)
+		if errors.Is(err, errExpanded) {
+			return fmt.Errorf("%s: %w", place, err)
+		}
 		if err != nil {
 			report(record.Problem{Place: place, ID: c.id(n.Node), Reason: reason(err)})
 			continue

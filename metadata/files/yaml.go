@@ -30,6 +30,9 @@ const maxFile = 64 << 20
 const (
 	maxValues = 100_000 // values of one record
 	maxDepth  = 200
+	// maxExpanded limits what all records of a file get by aliases: values, each with a share for its text.
+	maxExpanded = 5_000_000
+	textShare   = 32 // bytes of text that count as a value
 )
 
 // readText reads a file as UTF-8, with or without a byte order mark, or as UTF-16 with one.
@@ -92,9 +95,14 @@ func anchorsOf(body ast.Node) map[string]ast.Node {
 type converter struct {
 	anchors map[string]ast.Node
 	values  int // how many more may be made
-	depth   int
-	twice   []string // duplicate keys of mappings
+	// expanded is how many more values aliases may make, of all records of the file; nil: no limit.
+	expanded *int
+	aliases  int // that the value which is being made stands within
+	depth    int
+	twice    []string // duplicate keys of mappings
 }
+
+var errExpanded = fmt.Errorf("the file's aliases expand to more than %d values", maxExpanded)
 
 var errAliases = fmt.Errorf("its aliases expand to more than %d values", maxValues)
 
@@ -130,9 +138,22 @@ func (c *converter) value(node ast.Node) (any, error) {
 		return nil, fmt.Errorf("more than %d levels deep", maxDepth)
 	}
 	defer func() { c.depth-- }()
+	if node != nil && node.Type() == ast.AliasType {
+		c.aliases++
+		defer func() { c.aliases-- }()
+	}
 	node, err := c.resolve(node)
 	if err != nil {
 		return nil, err
+	}
+	if c.aliases > 0 && c.expanded != nil {
+		*c.expanded--
+		if t := tokenOf(node); t != nil {
+			*c.expanded -= len(t.Value) / textShare
+		}
+		if *c.expanded < 0 {
+			return nil, errExpanded
+		}
 	}
 	switch n := node.(type) {
 	case nil:
@@ -155,6 +176,17 @@ func (c *converter) value(node ast.Node) (any, error) {
 		return n.Value.Value, nil
 	}
 	return scalar(node)
+}
+
+// tokenOf is the token that has a value's text; nil for none.
+func tokenOf(node ast.Node) *token.Token {
+	switch n := node.(type) {
+	case nil:
+		return nil
+	case *ast.LiteralNode:
+		return n.Value.GetToken()
+	}
+	return node.GetToken()
 }
 
 func scalar(node ast.Node) (any, error) {

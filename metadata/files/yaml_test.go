@@ -107,6 +107,29 @@ func TestAliasBombs(t *testing.T) {
 	}
 }
 
+// TestAliasesOfAFile: what aliases make of all records of a file is bounded too, and costs the file.
+func TestAliasesOfAFile(t *testing.T) {
+	for name, text := range map[string]string{
+		"values": "a: &a [" + strings.Repeat("x, ", 50_000) + "x]\ntable: meta_device\ndata:\n" +
+			strings.Repeat("  - {id: x, ext: {v: *a}}\n", 200),
+		"long texts": "a: &a " + strings.Repeat("x", 1_000_000) + "\ntable: meta_device\ndata:\n" +
+			strings.Repeat("  - {id: x, ext: {v: ["+strings.Repeat("*a, ", 20)+"*a]}}\n", 20),
+		"literal texts": "a: &a |\n  " + strings.Repeat("x", 1_000_000) + "\ntable: meta_device\ndata:\n" +
+			strings.Repeat("  - {id: x, ext: {v: ["+strings.Repeat("*a, ", 20)+"*a]}}\n", 20),
+	} {
+		sets, err := Read(write(t, text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		err = sets[0].Each(func(record.Raw, string) error { n++; return nil }, func(record.Problem) {})
+		if err == nil || !strings.Contains(err.Error(), "aliases expand to more than 5000000 values") ||
+			strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %d records, %.300v", name, n, err)
+		}
+	}
+}
+
 func FuzzYAML(f *testing.F) {
 	for _, name := range []string{"meta_device.yml", "meta_interface.yml", "meta_ip.yml", "meta_circuit.yml",
 		"custom_ip_additions.yml"} {

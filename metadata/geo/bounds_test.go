@@ -1,6 +1,7 @@
 package geo
 
 import (
+	"archive/zip"
 	"bytes"
 	"fmt"
 	"net/netip"
@@ -21,11 +22,11 @@ func TestBombs(t *testing.T) {
 	header := "network,geoname_id,latitude,longitude\n"
 	for _, test := range []struct{ name, text, want string }{
 		{"a cell that does not end", header + `"` + strings.Repeat("x", 4<<20),
-			"an entry or line of more than the 1048576 bytes allowed"},
+			"an entry or line of more than the 65536 bytes allowed"},
 		{"a row that does not end", header + strings.Repeat("x", 4<<20),
-			"an entry or line of more than the 1048576 bytes allowed"},
+			"an entry or line of more than the 65536 bytes allowed"},
 		{"a first row that does not end", strings.Repeat("x", 4<<20),
-			"an entry or line of more than the 1048576 bytes allowed"},
+			"an entry or line of more than the 65536 bytes allowed"},
 		{"rows that are none", header + strings.Repeat("x\n", 200_000), "more than 100000 rows are wrong"},
 		{"rows with bare quotes", header + strings.Repeat("x\"y\n", 200_000), "more than 100000 rows are wrong"},
 	} {
@@ -60,6 +61,54 @@ func TestDatabaseBomb(t *testing.T) {
 		}
 		if err := eachDatabaseBlock(path, func(*block) error { return nil }); err == nil {
 			t.Error("its blocks are read")
+		}
+	}
+}
+
+// TestDatabaseText has one long text to which all networks lead.
+func TestDatabaseText(t *testing.T) {
+	d := &database{}
+	d.insert("192.0.2.0/24", map[string]any{"city": strings.Repeat("x", maxText+1), "country": "CH"})
+	err := eachDatabaseBlock(d.write(t, "bomb.mmdb"), func(*block) error { return nil })
+	if err == nil || !strings.Contains(err.Error(), "192.0.2.0/24 has a location of more than 4096 bytes") {
+		t.Errorf("%.300v", err)
+	}
+	d = &database{}
+	d.insert("192.0.2.0/24", map[string]any{"city": strings.Repeat("x", maxText+1), "country": []any{}})
+	err = eachDatabaseBlock(d.write(t, "wrong.mmdb"), func(*block) error { return nil })
+	if err == nil || len(err.Error()) > 400 {
+		t.Errorf("an error of %d bytes", len(fmt.Sprint(err)))
+	}
+}
+
+// TestZipMembers has members that are small enough alone, and too large together.
+func TestZipMembers(t *testing.T) {
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for n := range 5 {
+		w, err := z.Create(fmt.Sprintf("City-Blocks-%d.csv", n))
+		if err == nil {
+			_,
+				err = w.Write([]byte("network,geoname_id,latitude,longitude\n" +
+				strings.Repeat("192.0.2.0/24,,1,1\n", 1000)))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "x.zip")
+	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for limit, want := range map[int64]string{200_000: "", 50_000: "allowed"} {
+		rows := 0
+		err := eachMember(path, "Blocks", bounds.Limits{Total: limit, Entry: maxRow}, func(record.Problem) {},
+			func(t *table) error { return t.each(1, func([]string) error { rows++; return nil }) })
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("limit %d: %d rows, %v", limit, rows, err)
 		}
 	}
 }

@@ -39,6 +39,7 @@ type reader struct {
 	files     Files
 	asn       *bart.Table[uint32]
 	locations map[string]location // by geoname id
+	placeText int                 // bytes of the locations' texts
 	custom    map[string]files.Addition
 	order     []string // the keys of custom, in file order
 	problems  []record.Problem
@@ -157,7 +158,9 @@ func (r *reader) eachBlock(yield func(record.Raw, string) error, report func(rec
 	for _, path := range r.files.Blocks {
 		n := 0
 		err := r.eachBlockOf(path, func(b *block) error {
-			n++
+			if n++; n > maxBlocks {
+				return fmt.Errorf("more than %d blocks", maxBlocks)
+			}
 			clear(raw)
 			r.fill(raw, b)
 			place := path

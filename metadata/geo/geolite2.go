@@ -60,6 +60,12 @@ func (r *reader) readLocations(path string) error {
 			if len(r.locations) >= maxPlaces {
 				return fmt.Errorf("more than %d locations", maxPlaces)
 			}
+			for _, n := range at {
+				r.placeText += len(cells[n])
+			}
+			if r.placeText > maxPlaceText {
+				return fmt.Errorf("locations with more than %d bytes of text", maxPlaceText)
+			}
 			r.locations[cells[at[0]]] = location{
 				known: true, continent: cells[at[1]], code: cells[at[2]], country: cells[at[3]],
 				subCode: cells[at[4]], subName: cells[at[5]], city: cells[at[6]],

@@ -2,6 +2,7 @@ package geo
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"math"
 	"net/netip"
@@ -136,10 +137,20 @@ func eachNetwork(db *maxminddb.Reader, use func(maxminddb.Result) error) error {
 			continue
 		}
 		if err := use(result); err != nil {
-			return err
+			return shortened(err)
 		}
 	}
 	return nil
+}
+
+// shortened is an error without the rest of a long text, which the library puts into its errors as it is.
+func shortened(err error) error {
+	const most = 300
+	text := err.Error()
+	if len(text) <= most {
+		return err
+	}
+	return errors.New(strings.ToValidUTF8(text[:most], "") + "…")
 }
 
 func eachDatabaseASN(path string, yield func(netip.Prefix, uint32)) error {
@@ -185,8 +196,17 @@ func eachDatabaseBlock(path string, yield func(*block) error) error {
 			}
 			b.takeFlat(&e)
 		}
+		if b.location.textLength() > maxText {
+			return fmt.Errorf("%s has a location of more than %d bytes: the file is damaged or malicious", b.network,
+				maxText)
+		}
 		return yield(&b)
 	})
+}
+
+// textLength is the length of its texts, in bytes.
+func (l *location) textLength() int {
+	return len(l.city) + len(l.continent) + len(l.country) + len(l.code) + len(l.subName) + len(l.subCode)
 }
 
 func (b *block) takeNested(e *cityEntry) {

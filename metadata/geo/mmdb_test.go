@@ -86,6 +86,8 @@ func appendField(b []byte, v any) []byte {
 		switch {
 		case kind > 7:
 			b = append(b, byte(size), byte(kind-7))
+		case size >= 285: // with the rest in two bytes
+			b = append(b, byte(kind<<5|30), byte((size-285)>>8), byte(size-285))
 		case size >= 29:
 			b = append(b, byte(kind<<5|29), byte(size-29))
 		default:

@@ -28,18 +28,21 @@ type table struct {
 
 // Limits of the files, some ten times GeoLite2's size in 2024.
 const (
-	maxUnpacked = 4 << 30   // bytes of a table
-	maxRow      = 1 << 20   // bytes of a row
-	maxBad      = 100_000   // wrong rows before the file is rejected
-	maxASN      = 8_000_000 // ASN blocks
-	maxPlaces   = 2_000_000 // locations
+	maxUnpacked  = 4 << 30    // bytes of a file's tables
+	maxRow       = 64 << 10   // bytes of a row
+	maxBad       = 100_000    // wrong rows before the file is rejected
+	maxASN       = 8_000_000  // ASN blocks
+	maxBlocks    = 50_000_000 // blocks of a file
+	maxPlaces    = 2_000_000  // locations
+	maxPlaceText = 256 << 20  // bytes of their texts
+	maxText      = 4096       // bytes of a text in a database
 )
 
 // eachTable calls use for the CSV file at path, which may be compressed with gzip, or for those files in a zip whose
 // names contain part.
 func eachTable(file, part string, report func(record.Problem), use func(*table) error) error {
 	if isZip(file) {
-		return eachMember(file, part, report, use)
+		return eachMember(file, part, tableLimits, report, use)
 	}
 	r, err := bounds.Open(file, tableLimits)
 	if err != nil {
@@ -55,7 +58,8 @@ func isZip(file string) bool { return strings.EqualFold(filepath.Ext(file), ".zi
 
 // eachMember calls use for files of a zip. GeoLite2's zip has locations in several languages; the English ones are
 // used.
-func eachMember(file, part string, report func(record.Problem), use func(*table) error) error {
+// limits are those of all members together.
+func eachMember(file, part string, limits bounds.Limits, report func(record.Problem), use func(*table) error) error {
 	z, err := zip.OpenReader(file)
 	if err != nil {
 		return err
@@ -72,9 +76,10 @@ func eachMember(file, part string, report func(record.Problem), use func(*table)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		in, err := bounds.New(r, tableLimits)
+		in, err := bounds.New(r, limits)
 		if err == nil {
 			err = useTable(file+"/"+name, in, report, use)
+			limits.Total -= in.Total()
 		}
 		r.Close()
 		if err != nil {
