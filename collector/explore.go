@@ -71,7 +71,11 @@ func runExplore(ctx context.Context, c *cli.Command) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, done()) }()
-	a, err := (&explore.Explorer{Conn: conn, Planner: planner, Now: time.Now}).Ask(ctx, q)
+	explorer := &explore.Explorer{Conn: conn, Planner: planner, Now: time.Now}
+	if err := explorer.ReadSources(ctx); err != nil {
+		return fmt.Errorf("explore: %s", explore.Reason(err))
+	}
+	a, err := explorer.Ask(ctx, q)
 	var bad *filter.Error
 	switch {
 	case errors.As(err, &bad):

@@ -13,6 +13,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"github.com/metranova/flow-collector/collector/explore/filter"
+	"github.com/metranova/flow-collector/sink/schema"
 )
 
 // Answer is what the store said to a question.
@@ -30,7 +31,6 @@ type Answer struct {
 	Missing  []Missing
 	Overlap  bool // a flow may count in several lines, so that their sum is more than all
 	Query    *Query
-	Table    string // that the rows are from
 	Took     time.Duration
 }
 
@@ -118,6 +118,17 @@ type Explorer struct {
 	Now     func() time.Time
 }
 
+// ReadSources asks the store which rollups can answer, and since when each is complete.
+func (e *Explorer) ReadSources(ctx context.Context) error {
+	sources, err := schema.ReadSources(ctx, e.Conn, *e.Planner.settings)
+	if err != nil {
+		return err
+	}
+	slices.SortStableFunc(sources, func(a, b schema.Source) int { return cmp.Compare(min(a.Step, 1), min(b.Step, 1)) })
+	e.Planner.SetSources(sources)
+	return nil
+}
+
 // What a question may cost. A query gives way to inserts, and to queries of more weight.
 const (
 	maxSeconds = 20
@@ -129,8 +140,7 @@ const (
 func (e *Explorer) Ask(ctx context.Context, q Question) (*Answer, error) {
 	started := time.Now()
 	s := q.span(e.Now())
-	a := &Answer{Question: q, From: s.from, To: s.to, Step: s.step, Partial: s.partial,
-		Table: e.Planner.settings.Tables.Flow}
+	a := &Answer{Question: q, From: s.from, To: s.to, Step: s.step, Partial: s.partial}
 	by, err := e.Planner.by(&q, false)
 	if err != nil {
 		return nil, err
@@ -188,7 +198,7 @@ func (e *Explorer) run(ctx context.Context, q *Query, scan func(driver.Rows) err
 }
 
 func (e *Explorer) series(ctx context.Context, a *Answer, s span, by []*dimension) error {
-	query, err := e.Planner.series(&a.Question, s, false)
+	query, err := e.Planner.series(&a.Question, s, e.Now(), false)
 	if err != nil {
 		return err
 	}
@@ -264,7 +274,7 @@ func (e *Explorer) points(ctx context.Context, query *Query, n int, s span,
 func (e *Explorer) back(ctx context.Context, a *Answer, s span, by []*dimension) error {
 	other := a.Question
 	other.Top = MaxTop
-	query, err := e.Planner.series(&other, s, true)
+	query, err := e.Planner.series(&other, s, e.Now(), true)
 	if err != nil {
 		return err
 	}
@@ -340,7 +350,7 @@ func order(lines []Series) []int {
 func (e *Explorer) before(ctx context.Context, a *Answer, s span, by []*dimension) error {
 	other, earlier := a.Question, s.before(a.Question.Before)
 	other.Top = MaxTop
-	query, err := e.Planner.series(&other, earlier, false)
+	query, err := e.Planner.series(&other, earlier, e.Now(), false)
 	if err != nil {
 		return err
 	}
@@ -408,7 +418,7 @@ func (e *Explorer) links(ctx context.Context, a *Answer, s span, by []*dimension
 		return fmt.Errorf("by: a %s needs %s", a.Question.View,
 			map[View]string{Sankey: "two to four dimensions", Matrix: "two dimensions"}[a.Question.View])
 	}
-	query, err := e.Planner.flows(&a.Question, s)
+	query, err := e.Planner.flows(&a.Question, s, e.Now())
 	if err != nil {
 		return err
 	}
@@ -440,7 +450,7 @@ func (e *Explorer) links(ctx context.Context, a *Answer, s span, by []*dimension
 }
 
 func (e *Explorer) hours(ctx context.Context, a *Answer, s span) error {
-	query, err := e.Planner.hours(&a.Question, s)
+	query, err := e.Planner.hours(&a.Question, s, e.Now())
 	if err != nil {
 		return err
 	}
@@ -571,3 +581,6 @@ func (e *Explorer) missing(ctx context.Context, s span) ([]Missing, error) {
 	})
 	return all, err
 }
+
+// Table is the table that the figures are from.
+func (a *Answer) Table() string { return a.Query.Source.Table }

@@ -2,6 +2,7 @@ package explore
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -35,6 +36,8 @@ type dimension struct {
 	many bool
 	// show is SQL that makes a text of a key; "" is toString. %s stands for the key.
 	show string
+	// columns are those of data_flow, and the paths of its ext as ext.PATH, that expr reads.
+	columns []string
 	// names is a SELECT of key, value and names for keys that stay as they are and get a name beside them. fold is one
 	// for keys that are replaced by their value: rows are added up by value. In both, names are the lower-case texts
 	// that a filter may use for the key.
@@ -129,7 +132,29 @@ func dimensions(s *schema.Settings) []dimension {
 	}
 	all = append(all, t.ofBoth(all)...)
 	all = append(all, t.ofPath()...)
-	return append(all, t.ofFlow()...)
+	all = append(all, t.ofFlow()...)
+	for i := range all {
+		all[i].columns = columnsOf(s, all[i].expr)
+	}
+	return all
+}
+
+// columnName is what may be a column of data_flow in an expression.
+var columnName = regexp.MustCompile(`(ext\.)?[a-z_]+`)
+
+// columnsOf are the columns and paths that an expression reads.
+func columnsOf(s *schema.Settings, expr string) []string {
+	known := map[string]bool{}
+	for _, c := range schema.FlowColumns() {
+		known[c.Name] = true
+	}
+	var all []string
+	for _, name := range columnName.FindAllString(expr, -1) {
+		if (known[name] || strings.HasPrefix(name, "ext.")) && !slices.Contains(all, name) {
+			all = append(all, name)
+		}
+	}
+	return all
 }
 
 // ofSide are the dimensions of one end of a flow.

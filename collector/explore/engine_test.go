@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -27,6 +28,8 @@ func testSettings() schema.Settings {
 	s.Database = "explored"
 	s.FlowExtensions = []string{"bgp", "ipv4", "vlan"}
 	s.IPRefExtensions = []string{"scireg"}
+	s.Rollups = []string{schema.AllRollups}
+	s.RollupTTLs = map[string]string{"1m": "50 YEAR", "5m": "50 YEAR", "1h": "50 YEAR", "1d": "50 YEAR"}
 	s.FlowTTL.Interval, s.MetadataTTL, s.LossTTL.Interval = "", "", "" // the rows are of a time that is over
 	return s
 }
@@ -89,7 +92,11 @@ func explorer(t *testing.T) *Explorer {
 			t.Fatalf("%s: %v", sql, err)
 		}
 	}
-	return &Explorer{Conn: conn, Planner: NewPlanner(&s), Now: func() time.Time { return noon }}
+	e := &Explorer{Conn: conn, Planner: NewPlanner(&s), Now: func() time.Time { return noon }}
+	if err := e.ReadSources(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return e
 }
 
 func ask(t *testing.T, e *Explorer, address string) *Answer {
@@ -125,6 +132,7 @@ func TestEngine(t *testing.T) {
 	t.Run("filters", func(t *testing.T) { testFilters(t, e) })
 	t.Run("series", func(t *testing.T) { testSeries(t, e) })
 	t.Run("both", func(t *testing.T) { testBoth(t, e) })
+	t.Run("rollups", func(t *testing.T) { testRollups(t, e) })
 	t.Run("links", func(t *testing.T) { testLinks(t, e) })
 	t.Run("subjects", func(t *testing.T) { testSubjects(t, e) })
 	t.Run("hours", func(t *testing.T) { testHours(t, e) })
@@ -345,6 +353,47 @@ func testBoth(t *testing.T, e *Explorer) {
 	a = ask(t, e, "view=both&unit=packets&from=2026-03-05T11:00&to=2026-03-05T12:00&filter=src.as+%3D+64510")
 	if len(a.Back) != 1 || a.Series[0].Total != 0 || a.Back[0].Total != 1800 {
 		t.Errorf("all: %s of %+v", lines(a, 10), a.Back)
+	}
+}
+
+// What a rollup answers is what the rows say, for every dimension that one has.
+func testRollups(t *testing.T, e *Explorer) {
+	s := testSettings()
+	s.Rollups = nil
+	rows := &Explorer{Conn: e.Conn, Planner: NewPlanner(&s), Now: e.Now}
+	answered := map[string]bool{}
+	for _, d := range e.Planner.list {
+		for _, rest := range []string{"", "&zone=Asia/Kolkata&filter=device+%3D+r1"} {
+			if d.Only {
+				continue
+			}
+			address := "unit=flows&top=50&from=2026-02-20&to=2026-03-06&by=" + d.Name + rest
+			a, b := ask(t, e, address), ask(t, rows, address)
+			answered[a.Table()] = true
+			if got, want := lines(a, 1), lines(b, 1); got != want || !reflect.DeepEqual(a.Days, b.Days) {
+				t.Errorf("%s: %s says %s, the rows %s", address, a.Query.Source.Line(), got, want)
+			}
+			for i := range a.Series {
+				if !slices.Equal(a.Series[i].Points, b.Series[i].Points) {
+					t.Errorf("%s: points of %s differ in %s", address, a.Series[i].Label(), a.Query.Source.Line())
+				}
+			}
+		}
+	}
+	for _, rest := range []string{"view=hours", "by=app&filter=device+%3D+r1+and+proto+%3D+tcp", "by=in.if&view=both",
+		"by=src.as,device&view=sankey"} {
+		a, b := ask(t, e, "unit=flows&from=2026-02-20&to=2026-03-06&"+rest),
+			ask(t, rows, "unit=flows&from=2026-02-20&to=2026-03-06&"+rest)
+		if lines(a, 1) != lines(b, 1) || !reflect.DeepEqual(a.Days, b.Days) || !reflect.DeepEqual(a.Links, b.Links) ||
+			!reflect.DeepEqual(a.Back, b.Back) {
+			t.Errorf("%s: %s differs from the rows", rest, a.Query.Source.Line())
+		}
+	}
+	for _, want := range []string{"data_flow", "rollup_src_as_1h", "rollup_interface_1h", "rollup_application_1h",
+		"rollup_scireg_1h", "rollup_scope_1h", "rollup_traffic_1h"} {
+		if !answered[want] {
+			t.Errorf("%s answers nothing; the tables are %v", want, answered)
+		}
 	}
 }
 

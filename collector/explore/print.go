@@ -53,7 +53,7 @@ func (a *Answer) Print(w io.Writer) error {
 	layout := "2006-01-02 15:04"
 	if _, err := fmt.Fprintf(w, "\n%s to %s %s, steps of %s%s, from %s\n", a.From.In(a.Question.zone()).Format(layout),
 		a.To.In(a.Question.zone()).Format(layout), a.Question.zone(), duration(max(a.Step, minRange)), last,
-		a.Table); err != nil {
+		a.Query.Source.Line()); err != nil {
 		return err
 	}
 	for _, m := range a.Missing {

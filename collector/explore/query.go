@@ -2,7 +2,9 @@ package explore
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/metranova/flow-collector/collector/explore/filter"
@@ -14,6 +16,7 @@ import (
 type Query struct {
 	sql    string
 	params parameters
+	Source schema.Choice // the table that it reads, and why; the zero value for tables of metadata
 }
 
 // SQL is the text with its values in it, which runs as it is in `collector query`.
@@ -24,16 +27,22 @@ type Planner struct {
 	settings   *schema.Settings
 	list       []dimension
 	dimensions map[string]*dimension
+	sources    atomic.Pointer[[]schema.Source] // the tables that can answer
 }
 
-// NewPlanner returns a planner for the tables of these settings, which must not change.
+// NewPlanner returns a planner for the tables of these settings, which must not change. It reads data_flow alone until
+// SetSources says which rollups are complete.
 func NewPlanner(s *schema.Settings) *Planner {
 	p := &Planner{settings: s, list: dimensions(s), dimensions: map[string]*dimension{}}
+	p.SetSources(s.Sources()[:1])
 	for i := range p.list {
 		p.dimensions[p.list[i].Name] = &p.list[i]
 	}
 	return p
 }
+
+// SetSources says which tables can answer, data_flow first, and since when each is complete.
+func (p *Planner) SetSources(sources []schema.Source) { p.sources.Store(&sources) }
 
 // by returns the dimensions of a question, or of its other direction.
 func (p *Planner) by(q *Question, reversed bool) ([]*dimension, error) {
@@ -55,32 +64,70 @@ func (p *Planner) by(q *Question, reversed bool) ([]*dimension, error) {
 type selection struct {
 	*Planner
 	params parameters
-	where  string // conditions on the time and of the filter
-	value  string // what is added up
+	source schema.Choice // the table, and why
+	where  string        // conditions on the time and of the filter
+	value  string        // what is added up
 	by     []*dimension
 }
 
-func (p *Planner) selection(q *Question, s span, reversed bool) (*selection, error) {
+func (p *Planner) selection(q *Question, s span, now time.Time, reversed bool) (*selection, error) {
 	by, err := p.by(q, reversed)
 	if err != nil {
 		return nil, err
 	}
-	sel := &selection{Planner: p, by: by,
-		value: map[Unit]string{Bits: "sum(bit_count)", Packets: "sum(packet_count)", Flows: "count()"}[q.Unit]}
-	sel.where = fmt.Sprintf("start_time >= toDateTime64(%s, 3, 'UTC') AND start_time < toDateTime64(%s, 3, 'UTC')",
-		sel.params.text(stamp(s.from)), sel.params.text(stamp(s.to)))
 	x, err := filter.Parse(q.Filter)
 	if err != nil {
 		return nil, err
 	}
-	condition, err := (&compiler{p.dimensions, &sel.params, reversed}).where(x)
+	sel := &selection{Planner: p, by: by}
+	compiler := &compiler{p.dimensions, &sel.params, reversed}
+	condition, err := compiler.where(x)
 	if err != nil {
 		return nil, err
 	}
+	sel.source = schema.Choose(schema.Question{Dimensions: p.columns(by), Filters: compiler.columns(x),
+		From: s.from, To: s.to, Step: s.aligned()}, *p.sources.Load(), now)
+	if sel.source.Table == "" { // a path that no extension types: the rows have it all the same
+		sel.source = schema.Choice{Source: (*p.sources.Load())[0], Why: p.settings.Tables.Flow + ": single flows"}
+	}
+	sel.value = map[Unit]string{Bits: sel.source.Bits(), Packets: sel.source.Packets(),
+		Flows: sel.source.Flows()}[q.Unit]
+	sel.where = fmt.Sprintf("start_time >= toDateTime64(%s, 3, 'UTC') AND start_time < toDateTime64(%s, 3, 'UTC')",
+		sel.params.text(stamp(s.from)), sel.params.text(stamp(s.to)))
 	if condition != "" {
-		sel.where += " AND " + condition
+		sel.where += " AND " + sel.of(condition)
 	}
 	return sel, nil
+}
+
+// columns are what the dimensions read.
+func (p *Planner) columns(by []*dimension) []string {
+	var all []string
+	for _, d := range by {
+		all = append(all, d.columns...)
+		for _, side := range d.both {
+			all = append(all, p.dimensions[side].columns...)
+		}
+	}
+	return all
+}
+
+// of is an expression over data_flow as the chosen table has it: a rollup has paths of ext as columns.
+func (s *selection) of(expr string) string {
+	if s.source.Step == 0 {
+		return expr
+	}
+	return pathName.ReplaceAllStringFunc(expr, func(path string) string { return s.source.Columns[path] })
+}
+
+var pathName = regexp.MustCompile(`\bext\.[a-z_0-9]+`)
+
+// aligned is the widest step of rows that fits the span's: both begin at the same times of UTC.
+func (s span) aligned() time.Duration {
+	step, offset := int64(s.step/time.Second), s.from.Unix()
+	for offset %= step; offset != 0; step, offset = offset, step%offset {
+	}
+	return time.Duration(step) * time.Second
 }
 
 // stamp writes a time as toDateTime64 reads it.
@@ -112,7 +159,7 @@ func (s *selection) grouped(terms, aliases string) string {
 	}
 	group := strings.Trim(comma(aliases)+strings.Join(g.keys, ", "), ", ")
 	sql := "SELECT " + comma(terms) + comma(strings.Join(g.terms, ", ")) + s.value + " AS v\nFROM " +
-		sqltext.Name(s.settings.Database) + "." + sqltext.Name(s.settings.Tables.Flow) + "\nWHERE " + s.where
+		sqltext.Name(s.settings.Database) + "." + sqltext.Name(s.source.Table) + "\nWHERE " + s.where
 	if group != "" {
 		sql += "\nGROUP BY " + group
 	}
@@ -128,7 +175,7 @@ type grouping struct{ terms, keys, folded, joins []string }
 
 func (s *selection) addKey(g *grouping, d *dimension, key string) {
 	if d.fold == "" {
-		expr := d.expr
+		expr := s.of(d.expr)
 		if d.many {
 			expr = "arrayJoin(emptyArrayToSingle(" + expr + "))"
 		}
@@ -142,7 +189,7 @@ func (s *selection) addKey(g *grouping, d *dimension, key string) {
 	var values []string
 	for i, side := range sides {
 		name, join := fmt.Sprintf("%s_%d", key, i+1), fmt.Sprintf("l%s_%d", key, i+1)
-		g.terms, g.keys = append(g.terms, side.expr+" AS "+name), append(g.keys, name)
+		g.terms, g.keys = append(g.terms, s.of(side.expr)+" AS "+name), append(g.keys, name)
 		g.joins = append(g.joins, fmt.Sprintf("ANY LEFT JOIN (%s) AS %s ON %s.key = g.%s", side.fold, join, join, name))
 		values = append(values, join+".value")
 	}
@@ -174,15 +221,15 @@ func (s *selection) shown(condition string) string {
 
 // Series is the query for the largest over time: a line's texts, its rank, the step and the sum in it. Rank 0 is all
 // others together. The rows are read once. Reversed asks for the other direction.
-func (p *Planner) series(q *Question, s span, reversed bool) (*Query, error) {
-	sel, err := p.selection(q, s, reversed)
+func (p *Planner) series(q *Question, s span, now time.Time, reversed bool) (*Query, error) {
+	sel, err := p.selection(q, s, now, reversed)
 	if err != nil {
 		return nil, err
 	}
 	t := fmt.Sprintf("intDiv(toUnixTimestamp(start_time) - %d, %d) AS t", s.from.Unix(), int64(s.step/time.Second))
 	if len(sel.by) == 0 {
 		return &Query{"SELECT toUInt64(1) AS rank, toInt64(t) AS t, toFloat64(v) AS v\nFROM\n(\n" +
-			indent(sel.grouped(t, "t")) + "\n)\nORDER BY t", sel.params}, nil
+			indent(sel.grouped(t, "t")) + "\n)\nORDER BY t", sel.params, sel.source}, nil
 	}
 	top := sel.params.number(uint64(q.Top))
 	lines := "SELECT " + sel.keys("%s") + ", groupArray((t, v)) AS points, sum(v) AS total\nFROM\n(\n" +
@@ -198,13 +245,13 @@ func (p *Planner) series(q *Question, s span, reversed bool) (*Query, error) {
 	list := strings.Join(texts, ", ")
 	return &Query{"SELECT " + list +
 		", toUInt64(rank) AS rank, toInt64(point.1) AS t, toFloat64(sum(point.2)) AS v\nFROM\n(\n" +
-		indent(points) + "\n)\nGROUP BY " + list + ", rank, t\nORDER BY rank, t", sel.params}, nil
+		indent(points) + "\n)\nGROUP BY " + list + ", rank, t\nORDER BY rank, t", sel.params, sel.source}, nil
 }
 
 // flows is the query for what goes from where to where: the texts and ranks of each dimension, and the sum. Rank 0 is
 // all others of that dimension together.
-func (p *Planner) flows(q *Question, s span) (*Query, error) {
-	sel, err := p.selection(q, s, false)
+func (p *Planner) flows(q *Question, s span, now time.Time) (*Query, error) {
+	sel, err := p.selection(q, s, now, false)
 	if err != nil {
 		return nil, err
 	}
@@ -231,21 +278,22 @@ func (p *Planner) flows(q *Question, s span) (*Query, error) {
 		group = append(group, fmt.Sprintf("s%d, r%d", i+1, i+1))
 	}
 	return &Query{"SELECT " + strings.Join(lists, ", ") + ", toFloat64(sum(v)) AS total\nFROM\n(\n" + indent(sql) +
-		"\n)\nGROUP BY " + strings.Join(group, ", ") + "\nORDER BY total DESC", sel.params}, nil
+		"\n)\nGROUP BY " + strings.Join(group, ", ") + "\nORDER BY total DESC", sel.params, sel.source}, nil
 }
 
 // hours is the query for the sum of every hour of every day in the question's zone.
-func (p *Planner) hours(q *Question, s span) (*Query, error) {
+func (p *Planner) hours(q *Question, s span, now time.Time) (*Query, error) {
 	alone := *q
 	alone.By = nil
-	sel, err := p.selection(&alone, s, false)
+	s.step = time.Hour // of what is added up
+	sel, err := p.selection(&alone, s, now, false)
 	if err != nil {
 		return nil, err
 	}
 	zone := sel.params.text(q.zone().String())
 	terms := "toDate(start_time, " + zone + ") AS day, toHour(start_time, " + zone + ") AS hour"
 	return &Query{"SELECT toString(day) AS day, toUInt8(hour) AS hour, toFloat64(v) AS v\nFROM\n(\n" +
-		indent(sel.grouped(terms, "day, hour")) + "\n)\nORDER BY day, hour", sel.params}, nil
+		indent(sel.grouped(terms, "day, hour")) + "\n)\nORDER BY day, hour", sel.params, sel.source}, nil
 }
 
 // valuesOf is the query for what a SELECT of key and value has for keys: the key as text, and the value as text.
@@ -255,16 +303,16 @@ func valuesOf(lookup string, keys []string) *Query {
 	for _, key := range keys {
 		list = append(list, params.text(key))
 	}
-	return &Query{"SELECT toString(key) AS key, toString(value) AS value\nFROM\n(\n" + indent(lookup) +
-		"\n)\nWHERE toString(key) IN (" + strings.Join(list, ", ") + ")", params}
+	return &Query{sql: "SELECT toString(key) AS key, toString(value) AS value\nFROM\n(\n" + indent(lookup) +
+		"\n)\nWHERE toString(key) IN (" + strings.Join(list, ", ") + ")", params: params}
 }
 
 // missing is the query for what the collector knows to be missing of the time, by stage, reason and unit.
 func (p *Planner) missing(s span) *Query {
 	var params parameters
 	from, to := params.text(stamp(s.from)), params.text(stamp(s.to))
-	return &Query{"SELECT toString(stage) AS stage, toString(reason) AS reason, toString(unit) AS unit, sum(count) AS lost\nFROM " +
+	return &Query{sql: "SELECT toString(stage) AS stage, toString(reason) AS reason, toString(unit) AS unit, sum(count) AS lost\nFROM " +
 		sqltext.Name(p.settings.Database) + "." + sqltext.Name(p.settings.Tables.Loss) +
 		"\nWHERE missing AND start_time >= toDateTime(" + from + ", 'UTC') AND start_time < toDateTime(" + to +
-		", 'UTC')\nGROUP BY stage, reason, unit\nORDER BY lost DESC", params}
+		", 'UTC')\nGROUP BY stage, reason, unit\nORDER BY lost DESC", params: params}
 }

@@ -190,8 +190,8 @@ var hiddenColumns = []string{"ref", "hash", "ext", "tag"}
 func (e *Explorer) record(ctx context.Context, table, key, value string) ([]Fact, error) {
 	t := tables{e.Planner.settings}
 	var p parameters
-	q := Query{"SELECT * FROM " + t.of(table) + " WHERE " + key + " = " + p.text(value) +
-		" ORDER BY insert_time DESC LIMIT 1", p}
+	q := Query{sql: "SELECT * FROM " + t.of(table) + " WHERE " + key + " = " + p.text(value) +
+		" ORDER BY insert_time DESC LIMIT 1", params: p}
 	row, err := e.jsonRow(ctx, &q)
 	if err != nil || row == nil {
 		return nil, err
@@ -208,9 +208,9 @@ func (e *Explorer) record(ctx context.Context, table, key, value string) ([]Fact
 		return facts, nil
 	}
 	var p2 parameters
-	sources := Query{"SELECT arrayStringConcat(groupUniqArray(toString(source)), ', ') AS said_by FROM " +
+	sources := Query{sql: "SELECT arrayStringConcat(groupUniqArray(toString(source)), ', ') AS said_by FROM " +
 		t.name(schema.SourceTable) +
-		" FINAL WHERE present AND table_name = " + p2.text(table) + " AND id = " + p2.text(row[i].Value), p2}
+		" FINAL WHERE present AND table_name = " + p2.text(table) + " AND id = " + p2.text(row[i].Value), params: p2}
 	said, err := e.jsonRow(ctx, &sources)
 	if err != nil {
 		return nil, err
@@ -274,14 +274,15 @@ func plain(v any) string {
 // is none.
 func (e *Explorer) Seen(ctx context.Context, condition string, days int) (first, last time.Time, err error) {
 	q := Question{Filter: condition, Last: time.Duration(days) * 24 * time.Hour, Unit: Bits, View: Table, Top: 1}
-	sel, err := e.Planner.selection(&q, q.span(e.Now()), false)
+	sel, err := e.Planner.selection(&q, span{from: e.Now().Add(-q.Last), to: e.Now(), step: time.Second}, e.Now(),
+		false)
 	if err != nil {
 		return first, last, err
 	}
-	query := Query{"SELECT toUnixTimestamp(min(start_time)) AS first, toUnixTimestamp(max(start_time)) AS last FROM " +
+	query := Query{sql: "SELECT toUnixTimestamp(min(start_time)) AS first, toUnixTimestamp(max(start_time)) AS last FROM " +
 		sqltext.Name(e.Planner.settings.Database) + "." + sqltext.Name(e.Planner.settings.Tables.Flow) + " WHERE " +
 		sel.where +
-		" HAVING count() > 0", sel.params}
+		" HAVING count() > 0", params: sel.params}
 	row, err := e.jsonRow(ctx, &query)
 	if err != nil || len(row) != 2 {
 		return first, last, err

@@ -63,6 +63,23 @@ type compiler struct {
 	reversed   bool // the other direction: sources are destinations
 }
 
+// columns are what the condition of a filter reads. The filter's fields are known.
+func (c *compiler) columns(x *filter.Expr) []string {
+	var all []string
+	x.Tests(func(test *filter.Expr) {
+		name := canonical(test.Field)
+		if c.reversed {
+			name = reverse(name)
+		}
+		d := c.dimensions[name]
+		all = append(all, d.columns...)
+		for _, side := range d.both {
+			all = append(all, c.dimensions[side].columns...)
+		}
+	})
+	return all
+}
+
 // where is the condition that a filter stands for; "" for the empty one. Its error is a *filter.Error.
 func (c *compiler) where(x *filter.Expr) (string, error) {
 	var parts []string

@@ -106,7 +106,37 @@ func (p *httpPage) explore() error {
 		pages.Off = "Flows go to Kafka alone: there is no store to ask."
 	}
 	pages.Mount(p.server)
+	p.ended.Go(func() { p.readSources(pages.Explorer) })
 	return nil
+}
+
+// sourcesEvery is how often the store is asked which rollups are complete: one that is filled is used a minute later.
+const sourcesEvery = time.Minute
+
+// readSources asks, when the tables are made, which of them can answer what is explored.
+func (p *httpPage) readSources(e *explore.Explorer) {
+	if len(p.service.settings.Rollups) == 0 {
+		return
+	}
+	ticker := time.NewTicker(sourcesEvery)
+	defer ticker.Stop()
+	select {
+	case <-p.service.tables:
+	case <-p.end:
+		return
+	}
+	for {
+		ctx, cancel := context.WithTimeout(context.Background(), sourcesEvery)
+		if err := e.ReadSources(ctx); err != nil {
+			p.log.Debug("the rollups cannot be read: questions are answered from the rows", zap.Error(err))
+		}
+		cancel()
+		select {
+		case <-ticker.C:
+		case <-p.end:
+			return
+		}
+	}
 }
 
 // largest asks the store, where flows go there.

@@ -29,7 +29,8 @@ func answer(view explore.View) *explore.Answer {
 	q := explore.Question{By: []string{"src.as", "dst.as"}, Last: time.Hour, Unit: explore.Bits, View: view, Top: 2,
 		Zone: time.UTC}
 	a := &explore.Answer{Question: q, From: noon.Add(-time.Hour), To: noon, Step: 15 * time.Minute, Partial: true,
-		Labels: []string{"Source AS", "Destination AS"}, Table: "data_flow", Query: &explore.Query{},
+		Labels:  []string{"Source AS", "Destination AS"},
+		Query:   &explore.Query{Source: schema.Choice{Source: schema.Source{Table: "data_flow"}}},
 		Missing: []explore.Missing{{Stage: "kernel", Reason: "receive buffer", Unit: "datagrams", Count: 12345}}}
 	switch view {
 	case explore.Sankey, explore.Matrix:
@@ -100,7 +101,7 @@ func TestPage_views(t *testing.T) {
 		if view != explore.Hours && !strings.Contains(body, "AS64500 &lt;script&gt;") {
 			t.Errorf("%s: the name is not there:\n%s", view, body)
 		}
-		for _, want := range []string{"12\u202f345 datagrams kernel receive buffer", "from data_flow",
+		for _, want := range []string{"12\u202f345 datagrams kernel receive buffer", ">data_flow</span>",
 			`<option selected>` + string(view)} {
 			if !strings.Contains(body, want) {
 				t.Errorf("%s: no %q", view, want)
