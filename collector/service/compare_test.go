@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/metranova/flow-collector/collector/compare"
-	"github.com/metranova/flow-collector/collector/logging"
-	"github.com/metranova/flow-collector/collector/pipeline"
 	"github.com/metranova/flow-collector/collector/testkit"
 	"github.com/metranova/flow-collector/sink/golden"
 )
@@ -50,13 +48,7 @@ func TestCompare_golden(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			testkit.Ask(t, cfg, "TRUNCATE TABLE data_flow")
-			n := len(s.workers)
-			w := s.newWorker(n, pipeline.Options{Sinks: s.outputs.batchers(n, false, awaitRoom)})
-			if _, err := processCaptures([]string{path}, w, &logging.Progress{}); err != nil {
-				t.Fatal(err)
-			}
-			w.Finish()
-			s.outputs.awaitDelivery()
+			playCapture(t, s, path)
 			messages, err := os.Open(file)
 			if err != nil {
 				t.Fatal(err)

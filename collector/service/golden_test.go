@@ -46,13 +46,7 @@ func TestGoldenRows(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			testkit.Ask(t, cfg, "TRUNCATE TABLE data_flow")
 			testkit.Ask(t, cfg, "TRUNCATE TABLE data_flow_by_ip_version_5m")
-			n := len(s.workers)
-			w := s.newWorker(n, pipeline.Options{Sinks: s.outputs.batchers(n, false, awaitRoom)})
-			if _, err := processCaptures([]string{path}, w, &logging.Progress{}); err != nil {
-				t.Fatal(err)
-			}
-			w.Finish()
-			s.outputs.awaitDelivery()
+			playCapture(t, s, path)
 			var rows bytes.Buffer
 			if err := setup.Query(t.Context(), cfg, "SELECT * FROM data_flow", "JSONEachRow", &rows); err != nil {
 				t.Fatal(err)
@@ -66,6 +60,18 @@ func TestGoldenRows(t *testing.T) {
 			}
 		})
 	}
+}
+
+// playCapture decodes a capture and returns when its rows are in the table.
+func playCapture(t *testing.T, s *service, path string) {
+	t.Helper()
+	n := len(s.workers)
+	w := s.newWorker(n, pipeline.Options{Sinks: s.outputs.batchers(n, false, awaitRoom)})
+	if _, err := processCaptures([]string{path}, w, &logging.Progress{}); err != nil {
+		t.Fatal(err)
+	}
+	w.Finish()
+	s.outputs.awaitDelivery()
 }
 
 // loadGolden loads the metadata as its README says: the history first.
@@ -91,16 +97,22 @@ func loadGolden(t *testing.T, s *service, dir string) {
 			Files:      in("meta_device.yml", "meta_circuit.yml", "meta_interface.yml", "meta_application.yml"),
 		},
 	} {
-		for _, from := range metadata.Sources(o) {
-			sets, err := from.Read(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			loader := metadata.NewLoader(s.conn, s.settings)
-			loader.Report = func(record.Problem) {} // the files have bad records on purpose
-			if _, err := loader.Load(t.Context(), sets...); err != nil {
-				t.Fatal(err)
-			}
+		loadSources(t, s, o)
+	}
+}
+
+// loadSources loads metadata, and makes the service use all that is in the tables then.
+func loadSources(t *testing.T, s *service, o metadata.SourceOptions) {
+	t.Helper()
+	for _, from := range metadata.Sources(o) {
+		sets, err := from.Read(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		loader := metadata.NewLoader(s.conn, s.settings)
+		loader.Report = func(record.Problem) {} // some files have bad records on purpose
+		if _, err := loader.Load(t.Context(), sets...); err != nil {
+			t.Fatal(err)
 		}
 	}
 	snapshot, err := metadata.BuildFromTables(context.Background(), s.conn, s.settings)
