@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"sync"
+	"sync/atomic"
+	"unsafe"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
@@ -28,6 +30,7 @@ type Sink struct {
 	o      SinkOptions
 	writer *Writer
 	spare  chan native.Packed // memory for blocks
+	held   atomic.Int64       // bytes of spare
 
 	mu     sync.Mutex // of losses
 	losses *block.Losses
@@ -35,8 +38,11 @@ type Sink struct {
 }
 
 // spareBuffers is how many encoded blocks' memory is kept for the next ones. More are in use while inserts wait, and
-// given back.
-const spareBuffers = 6
+// given back. After a flood of incompressible values they are some times their usual size, so their bytes are limited too.
+const (
+	spareBuffers = 6
+	spareBytes   = 16 << 20
+)
 
 // NewSink starts a Writer. Close ends it.
 func NewSink(conn driver.Conn, o SinkOptions) *Sink {
@@ -53,6 +59,7 @@ func NewSink(conn driver.Conn, o SinkOptions) *Sink {
 func (s *Sink) buffer() native.Packed {
 	select {
 	case memory := <-s.spare:
+		s.held.Add(-capacity(memory))
 		return memory
 	default:
 		return native.Packed{}
@@ -65,10 +72,21 @@ func (s *Sink) keep(memory native.Packed) {
 	if memory.Fills == nil {
 		return
 	}
+	size := capacity(memory)
+	if s.held.Add(size) > spareBytes {
+		s.held.Add(-size)
+		return
+	}
 	select {
 	case s.spare <- memory:
 	default: // enough are kept
+		s.held.Add(-size)
 	}
+}
+
+// capacity returns the bytes of memory that a buffer takes, used or not.
+func capacity(memory native.Packed) int64 {
+	return int64(cap(memory.Data)) + int64(cap(memory.Fills))*int64(unsafe.Sizeof(native.Fill{}))
 }
 
 // Batcher returns the blocks of a worker.
