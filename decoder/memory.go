@@ -8,9 +8,9 @@ const (
 	defaultMaxExporters = 4096
 	// templates and sampling rates of NetFlow and IPFIX, including those of evicted streams
 	templateBytes = 24 << 20
-	nameBytes     = 16 << 20 // names of interfaces and VRFs, including the copy that is saved
+	nameBytes     = 8 << 20  // names of interfaces and VRFs, including the copy that is saved
 	totalsBytes   = 16 << 20 // totals of flows that are sent again (IE 85, 86)
-	heldBytes     = 32 << 20 // data that waits for its template
+	heldBytes     = 16 << 20 // data that waits for its template
 	samplers      = 1 << 17  // sources of sFlow samples, some 100 bytes each
 
 	// MaxInterfaces is the number of interfaces whose counters are remembered, some 400 bytes each: see enrich.Meter.

@@ -38,9 +38,9 @@ type Options struct {
 	MaxTemplates   int           // of one observation domain; 0: 1024
 	HoldFor        time.Duration // how long data waits for its template; negative: not at all; 0: 30 s
 	HoldBytes      int           // of one source; 0: 1 MiB
-	HeldBytes      int           // of all sources; 0: 32 MiB
+	HeldBytes      int           // of all sources; 0: 16 MiB
 	TemplateBytes  int           // of all sources, with sampling rates; 0: 24 MiB
-	NameBytes      int           // of all sources, for names of interfaces and VRFs; 0: 16 MiB
+	NameBytes      int           // of all sources, for names of interfaces and VRFs; 0: 8 MiB
 	TotalsBytes    int           // of all sources, for totals of flows that are sent again; 0: 16 MiB
 	MaxRecords     int           // flow records of one datagram; 0: all
 	TemplateExpiry time.Duration // after the latest definition; 0: 24 h
@@ -54,9 +54,9 @@ const (
 	defaultMaxTemplates   = 1024
 	defaultHoldFor        = 30 * time.Second
 	defaultHoldBytes      = 1 << 20
-	defaultHeldBytes      = 32 << 20
+	defaultHeldBytes      = 16 << 20
 	defaultTemplateBytes  = 24 << 20
-	defaultNameBytes      = 16 << 20
+	defaultNameBytes      = 8 << 20
 	defaultTotalsBytes    = 16 << 20
 	defaultTemplateExpiry = 24 * time.Hour
 )

@@ -79,6 +79,10 @@ func checkMemory(t testing.TB, d *Decoder) {
 			for _, n := range src.names.VRF {
 				namesOf += nameSize(len(n))
 			}
+			namesOf += len(src.names.RD) * nameSize(rdBytes)
+			if namesOf > 0 {
+				namesOf += nameTableBytes
+			}
 		}
 		if a, b, c := src.has.templates.Used(), src.has.names.Used(), src.has.held.Used(); a != templatesOf ||
 			b != namesOf || c != heldOf {

@@ -1,8 +1,11 @@
 package netflow
 
 import (
+	"maps"
+
 	"github.com/metranova/flow-collector/decoder/budget"
 	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/decoder/flow"
 )
 
 // The cost of state in bytes, including the runtime's overhead, as measured with large numbers of each.
@@ -10,8 +13,11 @@ const (
 	templateBytes = 288 // and for each field:
 	fieldBytes    = 56
 	rateBytes     = 64  // the rate of a sampler, an interface, a template or a domain
-	nameBytes     = 144 // an interface or a VRF in addition to its texts, with the copy that is saved
+	nameBytes     = 168 // an interface or a VRF in addition to its texts, with the copy that is saved
 	parkedBytes   = 768 // an observation domain whose stream was evicted
+	// nameTableBytes is what a source's first name takes in addition: maps have room for 8 entries from the first on,
+	// and the copy that is saved has its own. With many sources of few names this is most of the memory of names.
+	nameTableBytes = 1024
 )
 
 // memory has the budgets for all sources of a decoder: see package budget.
@@ -24,8 +30,11 @@ type memory struct {
 func newMemory(o *Options) memory {
 	return memory{
 		templates: budget.New[*source](budget.Quarter(o.TemplateBytes)),
-		names:     budget.New[*source](budget.Quarter(o.NameBytes)),
-		held:      budget.New[*source](budget.Limits{Total: o.HeldBytes, Reserve: o.HeldBytes / 4, Share: o.HoldBytes}),
+		// Half of it for one source, so that a router with thousands of interfaces has room with many workers too.
+		names: budget.New[*source](budget.Limits{
+			Total: o.NameBytes, Reserve: o.NameBytes / 4, Share: o.NameBytes / 2,
+		}),
+		held: budget.New[*source](budget.Limits{Total: o.HeldBytes, Reserve: o.HeldBytes / 4, Share: o.HoldBytes}),
 	}
 }
 
@@ -246,9 +255,31 @@ func (d *Decoder) evictNames() {
 			d.memory.names.Add(&src.has.names, -nameSize(rdBytes))
 			n++
 		}
-		src.renamed = true
+		src.renamed, src.savedNames = true, nil
+		src.names = compactNames(src.names)
+		if src.names == nil {
+			d.memory.names.Clear(&src.has.names)
+		}
 		src.fail(exporter.NameLimit, n)
 	}
+}
+
+// compactNames returns a copy with no more room than its names need: maps do not shrink when entries are deleted. nil:
+// there are no names.
+func compactNames(n *flow.Names) *flow.Names {
+	if len(n.Interface)+len(n.VRF)+len(n.RD) == 0 {
+		return nil
+	}
+	return &flow.Names{Interface: compactMap(n.Interface), VRF: compactMap(n.VRF), RD: compactMap(n.RD)}
+}
+
+func compactMap[V any](m map[uint32]V) map[uint32]V {
+	if len(m) == 0 {
+		return nil
+	}
+	compact := make(map[uint32]V, len(m))
+	maps.Copy(compact, m)
+	return compact
 }
 
 func nameSize(texts int) int { return nameBytes + texts }

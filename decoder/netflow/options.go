@@ -253,6 +253,9 @@ func (d *Decoder) nameInterface(s *session, o *optionRecord) {
 	}
 	if d.keepName(s, known || len(names.Interface) < maxNames, known, len(old.Name)+len(old.Description),
 		len(o.name)+len(o.description)) {
+		if names.Interface == nil {
+			names.Interface = map[uint32]flow.InterfaceName{}
+		}
 		names.Interface[o.interfaceIndex] = flow.InterfaceName{Name: string(o.name), Description: string(o.description)}
 		d.evictNames()
 	}
@@ -265,6 +268,9 @@ func (d *Decoder) nameVRF(s *session, vrf uint32, name []byte) {
 		return
 	}
 	if d.keepName(s, known || len(names.VRF) < maxNames, known, len(old), len(name)) {
+		if names.VRF == nil {
+			names.VRF = map[uint32]string{}
+		}
 		names.VRF[vrf] = string(name)
 		d.evictNames()
 	}
@@ -280,6 +286,9 @@ func (d *Decoder) distinguishVRF(s *session, vrf uint32, rd [rdBytes]byte) {
 		return
 	}
 	if d.keepName(s, known || len(names.RD) < maxNames, known, rdBytes, rdBytes) {
+		if names.RD == nil {
+			names.RD = map[uint32][rdBytes]byte{}
+		}
 		names.RD[vrf] = rd
 		d.evictNames()
 	}
@@ -292,20 +301,22 @@ func (d *Decoder) keepName(s *session, few, known bool, before, now int) bool {
 		more -= nameSize(before)
 	}
 	holder := &s.source.has.names
+	if holder.Used() == 0 {
+		more += nameTableBytes
+	}
 	if !few || !d.memory.names.Fits(holder, more) {
 		s.stream.Fail(exporter.NameLimit, 1)
 		return false
 	}
 	d.memory.names.Add(holder, more)
-	s.source.renamed = true
+	s.source.renamed, s.source.savedNames = true, nil
 	return true
 }
 
+// nameTable returns the source's names. Its maps are made with their first entries.
 func (s *source) nameTable() *flow.Names {
 	if s.names == nil {
-		s.names = &flow.Names{
-			Interface: map[uint32]flow.InterfaceName{}, VRF: map[uint32]string{}, RD: map[uint32][8]byte{},
-		}
+		s.names = &flow.Names{}
 	}
 	return s.names
 }

@@ -1,7 +1,6 @@
 package netflow
 
 import (
-	"maps"
 	"math"
 	"net/netip"
 	"time"
@@ -137,12 +136,11 @@ func (src *source) state() SourceState {
 	}
 	if src.names != nil {
 		if src.renamed || src.savedNames == nil {
-			n := src.names
-			src.savedNames = &flow.Names{Interface: maps.Clone(n.Interface), VRF: maps.Clone(n.VRF),
-				RD: maps.Clone(n.RD)}
+			src.savedNames = compactNames(src.names)
 		}
-		n := src.savedNames
-		one.Interfaces, one.VRFs, one.RDs = n.Interface, n.VRF, n.RD
+		if n := src.savedNames; n != nil {
+			one.Interfaces, one.VRFs, one.RDs = n.Interface, n.VRF, n.RD
+		}
 	}
 	for key, p := range src.parked {
 		one.Domains = append(one.Domains, domainState(key, &p.templates, &p.sampling))
@@ -213,13 +211,15 @@ func (d *Decoder) restoreNames(src *source, saved *SourceState) {
 		bytes += nameSize(len(name))
 	}
 	bytes += len(saved.RDs) * nameSize(rdBytes)
-	if bytes == 0 || max(len(saved.Interfaces), len(saved.VRFs), len(saved.RDs)) > maxNames ||
+	if bytes == 0 {
+		return
+	}
+	bytes += nameTableBytes
+	if max(len(saved.Interfaces), len(saved.VRFs), len(saved.RDs)) > maxNames ||
 		!d.memory.names.Fits(&src.has.names, bytes) {
 		return
 	}
-	maps.Copy(src.nameTable().Interface, saved.Interfaces)
-	maps.Copy(src.nameTable().VRF, saved.VRFs)
-	maps.Copy(src.nameTable().RD, saved.RDs)
+	src.names = compactNames(&flow.Names{Interface: saved.Interfaces, VRF: saved.VRFs, RD: saved.RDs})
 	d.memory.names.Add(&src.has.names, bytes)
 	d.evictNames()
 }

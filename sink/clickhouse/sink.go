@@ -38,7 +38,8 @@ type Sink struct {
 }
 
 // spareBuffers is how many encoded blocks' memory is kept for the next ones. More are in use while inserts wait, and
-// given back. After a flood of incompressible values they are some times their usual size, so their bytes are limited too.
+// given back. After a flood of incompressible values they are some times their usual size, so their bytes are limited
+// too.
 const (
 	spareBuffers = 6
 	spareBytes   = 16 << 20
