@@ -18,6 +18,7 @@ type numbering struct {
 type hypothesis struct {
 	next         uint32 // the expected number of the next datagram
 	valid        bool   // next is known
+	missed       bool   // another number was expected than that of the latest datagram
 	fits, misses uint16 // how many datagrams had the expected number, and how many had not
 	account      account
 }
@@ -52,6 +53,7 @@ func (n *numbering) observe(list []way, number uint32, u Units) (fits, misses bo
 }
 
 func (h *hypothesis) observe(w way, recent *recentNumbers, number uint32, u Units) (fits, misses bool) {
+	h.missed = false
 	units, known := w.of(u)
 	begin := number
 	if w.itself {
@@ -67,7 +69,7 @@ func (h *hypothesis) observe(w way, recent *recentNumbers, number uint32, u Unit
 		if fits = gap == 0; fits {
 			h.fits++
 		} else {
-			misses = true
+			misses, h.missed = true, true
 			h.misses++
 			move = h.account.add(gap, units, number, recent)
 		}
@@ -120,8 +122,9 @@ func (h *hypothesis) better(other *hypothesis) bool {
 		(uint32(other.fits)+1)*(uint32(h.fits)+uint32(h.misses)+2)
 }
 
-// tell adds to the stream what was not reported yet, if the exporter's way is known.
-func (n *numbering) tell(list []way, s *Stream) {
+// tell adds to the stream s what was not reported yet, if the exporter's way is known. Losses that late datagrams
+// correct are taken back from the stream from.
+func (n *numbering) tell(list []way, s, from *Stream) {
 	best := n.best(list)
 	h := &n.ways[best]
 	if h.fits < enough || h.fits*oneInFew < h.fits+h.misses {
@@ -138,11 +141,27 @@ func (n *numbering) tell(list []way, s *Stream) {
 	if *now == *said {
 		return
 	}
-	s.Lost.Add(now.lost - said.lost) // it may fall: late datagrams were counted as lost before
+	lost := now.lost
+	if now.lost >= said.lost {
+		s.Lost.Add(now.lost - said.lost)
+	} else { // late datagrams were counted as lost before
+		back := min(said.lost-now.lost, from.Lost.Load())
+		from.Lost.Add(-back)
+		lost = said.lost - back
+	}
 	s.Duplicated.Add(uint64(now.twice - said.twice))
 	s.Reordered.Add(uint64(now.late - said.late))
 	s.Restarts.Add(uint64(now.restarts - said.restarts))
 	*said = *now
+	said.lost = lost
+}
+
+// forget drops what was not reported.
+func (n *numbering) forget() {
+	for i := range n.ways {
+		n.ways[i].account = account{}
+	}
+	n.said = account{}
 }
 
 // keepQuiet marks everything so far as reported.

@@ -12,7 +12,7 @@ const maxNumberedPorts = 8
 // What the numbers count is learned from the stream. So is whether there is one run of numbers or one for each UDP
 // source port: two processes behind one address number separately (RFC 7011 §3.1: by transport session), while others
 // send one run from many ports. Until both are known nothing is reported, and then everything, so that a reported loss
-// is a real one.
+// is a real one. Numbers of several observation domains of one source may be one run too: see domainRun.
 //
 // The zero value is ready. A copy is independent and has the same past. It belongs to one goroutine.
 type Numbers struct {
@@ -22,6 +22,7 @@ type Numbers struct {
 	apart int8          // evidence for one run for each port: see judge
 	quiet uint8         // datagrams since the port changed
 	split bool
+	doubt bool // a loss may be datagrams of another domain
 }
 
 type portNumbers struct {
@@ -32,28 +33,78 @@ type portNumbers struct {
 // Observe takes a datagram's source port, its number and what it holds, and tells s what follows.
 func (q *Numbers) Observe(s *Stream, port uint16, number uint32, u Units) {
 	list := ways(s.Key.Protocol)
+	isNew := !q.all.seenOnce
+	run, changed := q.domainRun(s)
+	fits, best := q.observe(list, port, number, u)
+	if run == nil {
+		q.tell(list, s)
+		return
+	}
+	run.observe(list, number, u, changed, isNew, fits, best)
+	switch {
+	case run.together():
+		q.forget()
+		run.tell(list, s)
+		s.Read(NumberedTogether, 1)
+		return
+	case run.apart():
+		q.doubt = false
+	case changed && !fits && !isNew:
+		q.doubt = true
+	case q.doubt && run.quiet >= forgetsAfter:
+		q.forget()
+	}
+	run.common.forget()
+	if !q.doubt {
+		q.tell(list, s)
+	}
+}
+
+// observe follows the numbers of the domain. It reports whether the number was expected, by all ports or its own, and
+// in which way.
+func (q *Numbers) observe(list []way, port uint16, number uint32, u Units) (fits bool, best int) {
 	changed := q.all.seenOnce && port != q.port
 	if changed && q.ports == nil {
 		q.ports = append(make([]portNumbers, 0, 2), portNumbers{q.port, q.all})
 	}
 	q.port = port
 	if q.ports == nil {
-		q.all.observe(list, number, u)
-		q.all.tell(list, s)
-		return
+		best = q.all.best(list)
+		fits, _ = q.all.observe(list, number, u)
+		return fits, best
 	}
 	own := q.own(port)
-	fits, misses := q.all.observe(list, number, u)
+	best = q.all.best(list)
+	if q.split {
+		best = own.best(list)
+	}
+	allFits, misses := q.all.observe(list, number, u)
 	ownFits, _ := own.observe(list, number, u)
-	q.judge(changed, fits, misses, ownFits, own.recent.filled == 1)
+	q.judge(changed, allFits, misses, ownFits, own.recent.filled == 1)
+	return allFits || ownFits, best
+}
+
+// tell adds to the stream what the runs of the domain show.
+func (q *Numbers) tell(list []way, s *Stream) {
 	switch {
+	case q.ports == nil:
+		q.all.tell(list, s, s)
 	case q.split:
 		for i := range q.ports {
-			q.ports[i].tell(list, s)
+			q.ports[i].tell(list, s, s)
 		}
 	case q.apart <= 0:
-		q.all.tell(list, s)
-		own.keepQuiet()
+		q.all.tell(list, s, s)
+		q.ports[len(q.ports)-1].keepQuiet()
+	}
+}
+
+// forget drops what was not reported.
+func (q *Numbers) forget() {
+	q.doubt = false
+	q.all.forget()
+	for i := range q.ports {
+		q.ports[i].forget()
 	}
 }
 
@@ -123,6 +174,9 @@ func (q *Numbers) Restarted(s *Stream, port uint16) {
 	}
 	s.Restarts.Add(1)
 	q.all.begin()
+	if of := s.domainRuns(); of != nil && of.run != nil {
+		of.run.common.begin()
+	}
 	for i := range q.ports {
 		if q.ports[i].port == port {
 			q.ports[i].begin()

@@ -28,6 +28,7 @@ const (
 	OptionsWithoutScope // templates: IPFIX options templates without a scope
 	SamplingForgotten   // rates: announced once, and not repeated while others were
 	PaddingLeftOut      // sets: behind padding that is in no length
+	NumberedTogether    // datagrams: one sequence counter for several observation domains
 	readingCount
 )
 
@@ -50,7 +51,7 @@ func (r Reading) String() string {
 		"sampling_bytes_swapped",
 		"sampling_all_16_bits", "header_clock_wrong", "record_clock_wrong", "end_before_start", "uptime_without_start",
 		"plain_fractions", "time_units_mixed", "totals_repeated", "totals_forgotten", "other_set_ids",
-		"options_without_scope", "sampling_forgotten", "padding_left_out",
+		"options_without_scope", "sampling_forgotten", "padding_left_out", "numbered_together",
 	}[r]
 }
 
@@ -75,13 +76,14 @@ func (r Reading) Text() string {
 		"options templates without a scope, which IPFIX forbids, read nevertheless",
 		"sampling rates that the exporter does not repeat any more, forgotten",
 		"padding between sets that their lengths leave out, passed over",
+		"one sequence counter for several observation domains: losses are those of all together",
 	}[r]
 }
 
 // Unit returns what the reading counts.
 func (r Reading) Unit() string {
 	switch r {
-	case SamplingAll16Bits, HeaderClockWrong:
+	case SamplingAll16Bits, HeaderClockWrong, NumberedTogether:
 		return "datagrams"
 	case OtherSetIDs, PaddingLeftOut:
 		return "sets"

@@ -35,6 +35,7 @@ type owner struct {
 	addr          flow.Addr
 	proven, fresh group
 	evicted       atomic.Uint64
+	domains       domainRuns
 }
 
 type group struct {

@@ -1,0 +1,88 @@
+package exporter
+
+// domainRuns are a source's sequence numbers over all its observation domains, for each protocol that numbers.
+type domainRuns [numberedProtocols]protocolRun
+
+type protocolRun struct {
+	latest *Numbers   // of the latest datagram
+	run    *domainRun // nil until a second domain sends
+}
+
+// domainRuns returns what the stream's source has for the stream's protocol; nil for a stream outside a Table.
+func (s *Stream) domainRuns() *protocolRun {
+	i := int(s.Key.Protocol) - 1
+	if s.group == nil || i < 0 || i >= numberedProtocols {
+		return nil
+	}
+	return &s.group.owner.domains[i]
+}
+
+// numberedProtocols are NetFlow v5, v9 and IPFIX, in the order of flow.Protocol.
+const numberedProtocols = 3
+
+// A domainRun follows the numbers of all observation domains of a source as one run. Some exporters have one counter
+// for all, against RFC 3954 §5.1 and RFC 7011 §3.1: followed by domain, each datagram of another domain would be a
+// loss.
+type domainRun struct {
+	common   numbering
+	evidence int8    // below 0: one counter; above 0: one for each domain
+	quiet    uint8   // datagrams since the domain changed
+	told     *Stream // the latest loss was counted in it
+}
+
+const (
+	domainsDecided  = 2 // evidence for either; until then no loss that another domain may explain is reported
+	domainsEvidence = 4 // bounds the evidence
+)
+
+// domainRun returns the run of the numbers of all domains of the stream's source, nil if there is only one domain.
+// changed says that the latest datagram was of another domain.
+func (q *Numbers) domainRun(s *Stream) (run *domainRun, changed bool) {
+	of := s.domainRuns()
+	if of == nil {
+		return nil, false
+	}
+	changed = of.latest != nil && of.latest != q
+	if changed && of.run == nil {
+		of.run = &domainRun{common: of.latest.all}
+		of.run.common.forget()
+	}
+	of.latest = q
+	return of.run, changed
+}
+
+// observe takes a datagram's number. ownFits says that the domain's own run expected it in the way own; isNew that it
+// is the domain's first.
+func (r *domainRun) observe(list []way, number uint32, u Units, changed, isNew, ownFits bool, own int) {
+	known := r.common.ways[r.common.best(list)].fits >= enough
+	fits, misses := r.common.observe(list, number, u)
+	if !changed {
+		r.quiet = min(r.quiet+1, forgetsAfter)
+		return
+	}
+	r.quiet = 0
+	switch {
+	case fits && !ownFits:
+		r.evidence = max(r.evidence-1, -domainsEvidence)
+	case isNew && known && misses,
+		ownFits && (r.common.ways[own].missed || list[own].counts == CountsNothing):
+		r.evidence = min(r.evidence+1, domainsEvidence)
+	}
+}
+
+func (r *domainRun) together() bool { return r.evidence <= -domainsDecided }
+
+func (r *domainRun) apart() bool { return r.evidence >= domainsDecided }
+
+// tell adds to the stream what the common run shows. A loss that a late datagram corrects may be in another stream.
+func (r *domainRun) tell(list []way, s *Stream) {
+	from := r.told
+	if from == nil || from.gone {
+		from = s
+	}
+	before := s.Lost.Load()
+	r.common.tell(list, s, from)
+	if s.Lost.Load() > before {
+		r.told = s
+	}
+}
