@@ -65,6 +65,7 @@ func TestSequence(t *testing.T) {
 		{"twice", []uint32{1, 2, 2, 3}, told{twice: 1}},
 		{"an earlier one twice", []uint32{1, 2, 3, 1, 4}, told{twice: 1}},
 		{"late", []uint32{1, 2, 4, 3, 5}, told{late: 1}},
+		{"late and twice", []uint32{1, 2, 4, 3, 3, 5}, told{late: 1, twice: 1}},
 		{"restart from the beginning", []uint32{far, far + 1, 1, 2, 3}, told{restarts: 1}},
 		{"numbers from before the restart are not duplicates", []uint32{5, 6, 7, 1, 2, 3, 4, 5, 6}, told{restarts: 1}},
 	} {
@@ -121,6 +122,13 @@ func TestRestarted(t *testing.T) {
 			q.ForgetPorts()
 			if q.Bytes() != 0 {
 				t.Errorf("%d bytes after ForgetPorts", q.Bytes())
+			}
+			before := s.Lost.Load()
+			for n := range uint32(100) {
+				q.Observe(s, ports[0], 50_020+n, Units{Flows: 5})
+			}
+			if s.Lost.Load() != before || s.Restarts.Load() != uint64(len(ports)) {
+				t.Errorf("%d lost, %d restarts are told again after ForgetPorts", s.Lost.Load(), s.Restarts.Load())
 			}
 		})
 	}

@@ -168,6 +168,11 @@ func (n *numbering) forget() {
 func (n *numbering) keepQuiet() {
 	if n.decided {
 		n.said = n.ways[n.chosen].account
+		return
+	}
+	// Whichever way is chosen later must not report what was before.
+	for i := range n.ways {
+		n.ways[i].account = account{}
 	}
 }
 

@@ -16,6 +16,7 @@ type Sequence struct {
 
 // Observe takes a datagram's number and how many units it holds, and counts in s what the number shows.
 func (q *Sequence) Observe(s *Stream, number, units uint32) {
+	q.recent.asked = false
 	defer q.recent.add(number)
 	if !q.started {
 		q.started, q.next = true, number+units
