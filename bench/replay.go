@@ -64,7 +64,7 @@ func replayFlags() []cli.Flag {
 			HideDefault: true},
 		&cli.DurationFlag{Name: "duration", Aliases: []string{"d"}, Usage: "stop after `TIME`", HideDefault: true},
 		&cli.BoolFlag{Name: "rewrite",
-			Usage: "number datagrams anew and move all times to now, so that all laps are one exporter that never stopped"},
+			Usage: "renumber datagrams and move all times to now, so that all laps are one exporter that never stopped"},
 	}
 }
 

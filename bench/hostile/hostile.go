@@ -75,7 +75,7 @@ func Kinds() []Kind {
 		{Name: "templates", Does: "64 templates of one field", Rate: 5_000, sources: 20, build: templates(64)},
 		{Name: "templates-many", Does: "1,000 templates of one field", Rate: 500, sources: 20, build: templates(1000)},
 		{Name: "templates-wide", Does: "a template of 1,024 fields", Rate: 512, build: wideTemplates},
-		{Name: "redefinitions", Does: "8,000 templates, each defined anew", Rate: 500, build: redefinitions},
+		{Name: "redefinitions", Does: "8,000 templates, each redefined", Rate: 500, build: redefinitions},
 		{Name: "withdrawals", Does: "templates and their withdrawals", Rate: 500, build: withdrawals},
 		{Name: "empty-sets", Does: "16,000 empty data sets", Rate: 500, build: emptySets},
 		{Name: "names", Does: "10,000 names of interfaces", Rate: 500, sources: 60, inRow: 7, build: names(10_000, 1)},

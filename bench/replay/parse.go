@@ -51,7 +51,7 @@ func timeKinds() map[uint16]timeKind {
 	}
 }
 
-// parser reads as much of datagrams as it takes to number them anew. It keeps the templates of every exporter.
+// parser reads as much of datagrams as it takes to renumber them. It keeps the templates of every exporter.
 type parser struct {
 	kinds     map[uint16]timeKind
 	streams   map[streamKey]*stream
@@ -97,7 +97,7 @@ func (p *parser) stream(key streamKey) *stream {
 	return s
 }
 
-// parse returns what it takes to number a datagram anew, and how many flows it holds; false where it is of no protocol.
+// parse returns what it takes to renumber a datagram, and how many flows it holds; false where it is of no protocol.
 func (p *parser) parse(b []byte, source netip.Addr) (n numbering, flows int, ok bool) {
 	if len(b) < 16 {
 		return n, 0, false

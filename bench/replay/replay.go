@@ -23,7 +23,7 @@ type Options struct {
 	// Duration is set.
 	Loops    int
 	Duration time.Duration
-	// Rewrite numbers datagrams anew and moves their times to now, so that all laps are one exporter that never
+	// Rewrite renumbers datagrams and moves their times to now, so that all laps are one exporter that never
 	// stopped.
 	Rewrite bool
 	// Progress, unless it is nil, is told how far the replay is, ten times a second.

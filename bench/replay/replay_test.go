@@ -103,7 +103,7 @@ func protocols() []flow.Protocol {
 	return []flow.Protocol{flow.NetFlowV5, flow.NetFlowV9, flow.IPFIX, flow.SFlow5}
 }
 
-// A rewritten capture, lap after lap, is exporters that never stop: nothing is missing, no one starts anew, all times
+// A rewritten capture, lap after lap, is exporters that never stop: nothing is missing, no one restarts, all times
 // are now.
 func TestRun_lapsAreOneExporter(t *testing.T) {
 	for _, p := range protocols() {

@@ -48,7 +48,7 @@ type Verdict struct {
 	Severity Severity `json:"severity"`
 	Code     string   `json:"code"` // identifies the kind of finding
 	Text     string   `json:"text"`
-	Fix      string   `json:"mend,omitempty"` // what to do
+	Fix      string   `json:"fix,omitempty"` // what to do
 }
 
 // Exporter has the facts about one stream: an exporter's datagrams of one protocol and observation domain.

@@ -284,7 +284,7 @@ func TestPartToken(t *testing.T) {
 	}
 }
 
-// The table has the rows when a view fails. They are not sent under other tokens, and the view that was mended gets
+// The table has the rows when a view fails. They are not sent under other tokens, and the view that was fixed gets
 // them by the same one.
 func TestEngineViewThatNeverWorks(t *testing.T) {
 	for _, onDisk := range []bool{false, true} {
@@ -337,12 +337,12 @@ func TestEngineViewThatNeverWorks(t *testing.T) {
 					Data: bitsBlock(t, numbered(5)...)})
 			}
 			closeWriter(t, again)
-			expect("when the view is mended", 15)
+			expect("when the view is fixed", 15)
 		})
 	}
 }
 
-// A view that somebody may mend is waited for, but only as long as the table is sure to know the token.
+// A view that somebody may fix is waited for, but only as long as the table is sure to know the token.
 func TestViewThatIsWaitedForInVain(t *testing.T) {
 	f := newFakeServer(t, nil)
 	var ignored atomic.Int64
@@ -365,7 +365,7 @@ func TestViewThatIsWaitedForInVain(t *testing.T) {
 	w.Enqueue(insertOf("0"))
 	until(t, "one is delivered", func() bool { return w.Stats().Delivered.Inserts == 1 })
 	w.Enqueue(insertOf("bad"))
-	until(t, "it is put aside at once", func() bool { return w.Stats().Spooled.Inserts == 1 })
+	until(t, "it is set aside at once", func() bool { return w.Stats().Spooled.Inserts == 1 })
 	n := 1
 	for ; ignored.Load() == 0 && n < 100000; n++ {
 		w.Enqueue(insertOf(fmt.Sprint(n)))

@@ -23,7 +23,7 @@ type steps struct {
 	offers        []Offer
 }
 
-// plan compares the settings with what the server has. The error joins every mismatch that no step can mend.
+// plan compares the settings with what the server has. The error joins every mismatch that no step can fix.
 func plan(s *Settings, have *state) (steps, error) {
 	p := planner{s: s, have: have}
 	if !have.databaseExists && !s.SkipDatabaseCreate {

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// configName is the engine's configuration in the data directory, written anew at each start.
+// configName is the engine's configuration in the data directory, rewritten at each start.
 const configName = "engine.xml"
 
 // serverSettings are the engine's settings: the defaults of this package and what the options put over them. The caches

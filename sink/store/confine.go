@@ -22,7 +22,7 @@ import (
 // The store's process gives up what it does not need before the engine is loaded: all of its environment but a few
 // names, and by Landlock (landlock(7)) every file outside its data directory, every program and every connection to
 // elsewhere. Landlock holds for the thread that asks for it and what that starts, as the priority does, so the process
-// asks for both and then executes itself anew.
+// asks for both and then executes itself again.
 
 // confinedEnv marks the process that has been through confine: "landlock" or, on a kernel without it, the reason why
 // not.
@@ -46,7 +46,7 @@ func environment(environ []string) []string {
 	return kept
 }
 
-// confine confines this process by executing it anew, and returns in the process that is: with the password, and what
+// confine confines this process by executing it again, and returns in the process that is: with the password, and what
 // is missing to be fully confined ("" if nothing is). In the first process it returns only with an error.
 func confine(o Options) (password, missing string, err error) {
 	if state := os.Getenv(confinedEnv); state != "" {
@@ -76,7 +76,7 @@ func confine(o Options) (password, missing string, err error) {
 		return "", "", err
 	}
 	env := append(environment(os.Environ()), confinedEnv+"="+state, passwordFD+"="+strconv.Itoa(fd))
-	return "", "", fmt.Errorf("store: start %s anew: %w", self, syscall.Exec(self, os.Args, env))
+	return "", "", fmt.Errorf("store: execute %s again: %w", self, syscall.Exec(self, os.Args, env))
 }
 
 // sendPassword puts the password into a pipe that the executed process inherits.

@@ -130,7 +130,7 @@ func (t *columnType) parsePaths(parsed sqltext.Type, depth int) error {
 
 var errLayout = errors.New("a serialization that this store does not know")
 
-// prefix walks over what stands before a column's data: versions, and the structure of Dynamic and JSON columns.
+// prefix walks over what precedes a column's data: versions, and the structure of Dynamic and JSON columns.
 func (t *columnType) prefix(c *cursor) {
 	switch t.name {
 	case "LowCardinality":

@@ -149,7 +149,7 @@ func useDatabase(name string) string {
 const insertPiece = 256 << 10
 
 // firstPiece waits for the beginning of an insert's data, which it reads from first, and returns all of the data. What
-// has come to its end is not read again: a decompressor may then begin anew.
+// has come to its end is not read again: a decompressor may then start again.
 func firstPiece(first, rest io.Reader) (io.Reader, error) {
 	buf := make([]byte, insertPiece)
 	n, err := fill(first, buf)

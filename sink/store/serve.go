@@ -19,7 +19,7 @@ import (
 )
 
 // RunChild is the child's side of Start: Serve in a process that is confined (confine.go) and ends when its parent
-// does, which closes the child's stdin. It executes this program anew, with the same arguments.
+// does, which closes the child's stdin. It executes this program again, with the same arguments.
 func RunChild(ctx context.Context, o Options) error {
 	o, err := o.resolve()
 	if err != nil {

@@ -275,7 +275,7 @@ func (l *lexer) skipQuoted(quote byte) {
 	l.pos = len(l.src)
 }
 
-// skipHeredoc skips $tag$ … $tag$, where the tag is whatever stands before the next dollar sign.
+// skipHeredoc skips $tag$ … $tag$, where the tag is whatever precedes the next dollar sign.
 func (l *lexer) skipHeredoc() bool {
 	rest := l.src[l.pos:]
 	n := strings.IndexByte(rest[1:], '$')
