@@ -164,6 +164,8 @@ func TestApplyOverTheReferencesTables(t *testing.T) {
 		"table collector_loss: created":         true,
 		"table meta_as_prefix: created":         true,
 		"table meta_source: created":            true,
+		"function inPrefix: created":            true,
+		"function plainIP: created":             true,
 	}
 	for _, c := range FlowColumns() {
 		if c.Optional {
