@@ -73,6 +73,13 @@ func (s *sessions) keep() error {
 	return nil
 }
 
+// unkeep takes keep back, for a session that got no connection.
+func (s *sessions) unkeep() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.kept--
+}
+
 // give ends a request's use of its session, which is forgotten after timeout; 0 forgets it now.
 func (s *sessions) give(one *session, timeout time.Duration) {
 	s.mu.Lock()
@@ -147,6 +154,19 @@ func parseSessionTimeout(text string) (time.Duration, error) {
 	return time.Duration(n) * time.Second, nil
 }
 
+// openKept opens a connection that a session keeps.
+func (s *server) openKept() (*conn, error) {
+	if err := s.sessions.keep(); err != nil {
+		return nil, err
+	}
+	c, err := s.engine.open("--path=" + s.o.Path)
+	if err != nil {
+		s.sessions.unkeep()
+		return nil, err
+	}
+	return c, nil
+}
+
 // sessionConnection is the connection of a request that has a session: the session's own, or one for this request
 // alone. leave must be called when the statement has ended.
 func (s *server) sessionConnection(q *request, st statement) (c *conn, leave func(), err error) {
@@ -168,10 +188,7 @@ func (s *server) sessionConnection(q *request, st statement) (c *conn, leave fun
 		return c, func() { c.close(); give() }, nil
 	}
 	if one.c == nil {
-		if err := s.sessions.keep(); err == nil {
-			one.c, err = s.engine.open("--path=" + s.o.Path)
-		}
-		if one.c == nil {
+		if one.c, err = s.openKept(); err != nil {
 			give()
 			return nil, nil, err
 		}

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -48,6 +49,27 @@ func TestSession(t *testing.T) {
 		if r.err != nil || r.body != step.want &&
 			(!strings.HasPrefix(step.want, "Code") || !strings.HasPrefix(r.body, step.want)) {
 			t.Errorf("%s: %q, want %q; error %v", step.name, r.body, step.want, r.err)
+		}
+	}
+}
+
+// A session beyond those that may keep something is told so, and the store goes on.
+func TestManySessions(t *testing.T) {
+	base := storetest.Start(t)
+	const most = 64
+	for i := range most + 1 {
+		r := send(t, http.MethodPost, fmt.Sprintf("%s?session_id=%d", base, i), "SET max_threads = 1")
+		if full := i == most; r.err != nil || full != strings.HasPrefix(r.body, "Code: 202.") {
+			t.Errorf("session %d: %q, %v", i, r.body, r.err)
+		}
+	}
+	for _, step := range [][2]string{{"session_id=0&close_session=1", "1\n"}, {"session_id=another", ""}} {
+		sql := "SELECT 1"
+		if step[1] == "" {
+			sql = "SET max_threads = 1"
+		}
+		if r := send(t, http.MethodPost, base+"?"+step[0], sql); r.err != nil || r.body != step[1] {
+			t.Errorf("%s: %q, %v", step[0], r.body, r.err)
 		}
 	}
 }
