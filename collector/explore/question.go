@@ -285,7 +285,6 @@ type span struct {
 }
 
 func (s span) points() int            { return int(s.to.Sub(s.from) / s.step) }
-func (s span) at(i int) time.Time     { return s.from.Add(time.Duration(i) * s.step) }
 func (s span) length() time.Duration  { return s.to.Sub(s.from) }
 func (s span) complete() (points int) { return max(s.points()-b2i(s.partial), 0) }
 

@@ -19,7 +19,6 @@ type parts struct {
 	ethernet bool
 	// The frame's length as sampled_ethernet has it; 0: unknown.
 	ethernetLength uint32
-	sampledOnly    bool   // sampled_header states the length of the sampled bytes only, or none
 	stripped       uint16 // the outermost tag that a switch removed (extended_vlantunnel); 0: none
 }
 

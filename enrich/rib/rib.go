@@ -116,7 +116,7 @@ func (r *RIB) reserve() (err error) {
 
 // Close gives the memory back. No reader may be within Enter and Leave, and nothing may be called afterwards.
 func (r *RIB) Close() {
-	r.pages.region.release()
+	r.pages.release()
 	r.arena.region.release()
 	r.bundles.release()
 	for _, p := range []*prefixes{r.v4, r.v6} {

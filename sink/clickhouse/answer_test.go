@@ -166,8 +166,7 @@ func TestOrdersAndQueriesSucceedOnlyIfClickHouseSaysSo(t *testing.T) {
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	t.Cleanup(elsewhere.Close)
 	var answer func(http.ResponseWriter)
-	var f *fakeServer
-	f = newFakeServer(t, nil)
+	f := newFakeServer(t, nil)
 	f.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		if r.Body = io.NopCloser(bytes.NewReader(body)); answer == nil ||

@@ -114,7 +114,7 @@ func FuzzParseType(f *testing.F) {
 			if len(a) > len(text) {
 				t.Errorf("argument %q of %q", a, text)
 			}
-			ParseElement(a)
+			_ = ParseElement(a)
 		}
 		parsed.TypedPaths()
 	})

@@ -86,8 +86,10 @@ func TestUsers_changed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !users.knows("anna", "secret") || !users.knows("anna", "secret") {
-		t.Error("anna is not known")
+	for range 2 { // compared, then remembered
+		if !users.knows("anna", "secret") {
+			t.Error("anna is not known")
+		}
 	}
 	change := func(text string, age time.Duration) {
 		t.Helper()
