@@ -221,7 +221,7 @@ func (e *Explorer) series(ctx context.Context, a *Answer, s span, by []*dimensio
 		all += line.Total
 		a.Series = append(a.Series, *line)
 	}
-	sortLines(a.Series)
+	slices.SortFunc(a.Series, func(x, y Series) int { return cmp.Compare(uint(x.Rank-1), uint(y.Rank-1)) })
 	for i := range a.Series {
 		line := &a.Series[i]
 		line.rate(line.Points[:s.complete()], all)
@@ -278,71 +278,48 @@ func (e *Explorer) back(ctx context.Context, a *Answer, s span, by []*dimension)
 	if err != nil {
 		return err
 	}
-	type point struct {
-		line, t int
-		v       float64
+	line := func(keys []string, rank int) Series {
+		return Series{Keys: keys, Names: make([]string, len(by)), Rank: rank, Points: make([]float64, s.points())}
 	}
-	var points []point
-	lines, others, all := a.lines(), -1, 0.0
+	// The others stand aside until all lines are there: they are the last one.
+	others, hasOthers := line(make([]string, len(by)), 0), false
 	if n := len(a.Series); n > 0 && a.Series[n-1].Rank == 0 {
-		others = n - 1
+		others, hasOthers, a.Series = a.Series[n-1], true, a.Series[:n-1]
 	}
-	add := func(keys []string, rank int) int {
-		a.Series = append(a.Series, Series{Keys: keys, Names: make([]string, len(by)), Rank: rank,
-			Points: make([]float64, s.points())})
-		return len(a.Series) - 1
+	lines, all := a.lines(), 0.0
+	back, backOthers := make([]Series, len(a.Series)), line(nil, 0)
+	for i := range back {
+		back[i] = line(nil, a.Series[i].Rank)
 	}
 	if err := e.points(ctx, query, len(by), s, func(keys []string, rank uint64, t int, v float64) {
 		name := strings.Join(keys, "\x00")
 		i, ok := lines[name]
-		switch {
-		case rank != 0 && ok:
-		case rank != 0 && len(lines) < max(a.Question.Top, 1):
-			i = add(keys, len(lines)+1)
+		if rank != 0 && !ok && len(lines) < max(a.Question.Top, 1) {
+			i, ok = len(a.Series), true
 			lines[name] = i
+			a.Series, back = append(a.Series, line(keys, i+1)), append(back, line(nil, i+1))
 			a.Series[i].Filter = condition(by, keys)
-		default:
-			if others < 0 {
-				others = add(make([]string, len(by)), 0)
-			}
-			i = others
 		}
-		points = append(points, point{i, t, v})
+		into := &backOthers
+		if rank != 0 && ok {
+			into = &back[i]
+		} else {
+			hasOthers = true
+		}
+		into.Points[t] += v / s.step.Seconds()
+		into.Total += v
 		all += v
 	}); err != nil {
 		return err
 	}
-	back := make([]Series, len(a.Series))
+	if hasOthers {
+		a.Series, back = append(a.Series, others), append(back, backOthers)
+	}
 	for i := range back {
-		back[i] = Series{Rank: a.Series[i].Rank, Points: make([]float64, s.points())}
+		back[i].rate(back[i].Points[:s.complete()], all)
 	}
-	for _, p := range points {
-		back[p.line].Points[p.t] += p.v / s.step.Seconds()
-		back[p.line].Total += p.v
-	}
-	// The others stand last, in both directions.
-	for _, rank := range order(a.Series) {
-		line := back[rank]
-		line.rate(line.Points[:s.complete()], all)
-		a.Back = append(a.Back, line)
-	}
-	sortLines(a.Series)
+	a.Back = back
 	return nil
-}
-
-// sortLines puts the largest first and the others last.
-func sortLines(lines []Series) {
-	slices.SortFunc(lines, func(x, y Series) int { return cmp.Compare(uint(x.Rank-1), uint(y.Rank-1)) })
-}
-
-// order is where each line of a sorted list stands now.
-func order(lines []Series) []int {
-	all := make([]int, len(lines))
-	for i := range all {
-		all[i] = i
-	}
-	slices.SortFunc(all, func(x, y int) int { return cmp.Compare(uint(lines[x].Rank-1), uint(lines[y].Rank-1)) })
-	return all
 }
 
 // before adds the earlier time: its sum step by step, and each line's mean. What had no line of its own then is among

@@ -2,9 +2,10 @@ package explore
 
 import (
 	"errors"
-	"strings"
 
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
+
+	"github.com/metranova/flow-collector/collector/status"
 )
 
 // The store's codes of errors that a smaller question does not have.
@@ -30,10 +31,5 @@ func Reason(err error) string {
 			return "The store answers others: try again."
 		}
 	}
-	text, _, _ := strings.Cut(strings.ReplaceAll(err.Error(), "\n", " "), " (version ")
-	const most = 300
-	if len(text) > most {
-		text = strings.ToValidUTF8(text[:most], "") + "…"
-	}
-	return text
+	return status.StoreError(err, 300)
 }

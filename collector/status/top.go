@@ -90,10 +90,14 @@ func plainError(err error) string {
 	if errors.As(err, &network) {
 		return network.Error()
 	}
+	return StoreError(err, 200)
+}
+
+// StoreError is what the store says, in one line of at most so many bytes, without what the client adds.
+func StoreError(err error, most int) string {
 	text, _, _ := strings.Cut(strings.ReplaceAll(err.Error(), "\n", " "), " (version ")
-	const most = 200
 	if len(text) > most {
-		text = text[:most] + "…"
+		text = strings.ToValidUTF8(text[:most], "") + "…"
 	}
 	return text
 }

@@ -25,6 +25,9 @@ import (
 //go:embed explore.html
 var pageHTML string
 
+//go:embed head.html
+var headHTML string
+
 //go:embed panel.html
 var panelHTML string
 
@@ -62,6 +65,7 @@ type Pages struct {
 func (p *Pages) Mount(s *web.Server) {
 	p.cache, p.turns = newCache(), make(chan struct{}, mostAsked)
 	p.html = template.Must(template.New("explore").Parse(pageHTML))
+	template.Must(p.html.New("head").Parse(headHTML))
 	template.Must(p.html.New("panel").Parse(panelHTML))
 	template.Must(p.html.New("about").Parse(aboutHTML))
 	s.Handle("GET /explore", p.admit(p.page))
