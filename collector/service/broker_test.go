@@ -148,7 +148,7 @@ func TestBroker_readByClickHouse(t *testing.T) {
 				if strings.TrimSpace(statement) == "" {
 					continue
 				}
-				if err := s.conn.Exec(t.Context(), statement); err != nil {
+				if err := s.database.conn.Exec(t.Context(), statement); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -55,11 +55,11 @@ func TestCompare_golden(t *testing.T) {
 			}
 			defer messages.Close()
 			theirs, ours := compare.NewAccount("pmacct"), compare.NewAccount("this collector")
-			if err := theirs.AddMessages(messages, s.snapshot.Load()); err != nil {
+			if err := theirs.AddMessages(messages, s.workers.snapshot.Load()); err != nil {
 				t.Fatal(err)
 			}
 			from, to := time.Unix(0, 0), time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
-			if err := ours.AddRows(t.Context(), s.conn,
+			if err := ours.AddRows(t.Context(), s.database.conn,
 				compare.Rows{Table: "data_flow", From: from, To: to}); err != nil {
 				t.Fatal(err)
 			}

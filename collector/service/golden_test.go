@@ -65,8 +65,8 @@ func TestGoldenRows(t *testing.T) {
 // playCapture decodes a capture and returns when its rows are in the table.
 func playCapture(t *testing.T, s *service, path string) {
 	t.Helper()
-	n := len(s.workers)
-	w := s.newWorker(n, pipeline.Options{Sinks: s.outputs.batchers(n, false, awaitRoom)})
+	n := len(s.workers.all)
+	w := s.workers.add(pipeline.Options{Sinks: s.outputs.batchers(n, false, awaitRoom)})
 	if _, err := processCaptures([]string{path}, w, &logging.Progress{}); err != nil {
 		t.Fatal(err)
 	}
@@ -109,17 +109,17 @@ func loadSources(t *testing.T, s *service, o metadata.SourceOptions) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		loader := metadata.NewLoader(s.conn, s.settings)
+		loader := metadata.NewLoader(s.database.conn, s.database.settings)
 		loader.Report = func(record.Problem) {} // some files have bad records on purpose
 		if _, err := loader.Load(t.Context(), sets...); err != nil {
 			t.Fatal(err)
 		}
 	}
-	snapshot, err := metadata.BuildFromTables(context.Background(), s.conn, s.settings)
+	snapshot, err := metadata.BuildFromTables(context.Background(), s.database.conn, s.database.settings)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.snapshot.Store(snapshot)
+	s.workers.snapshot.Store(snapshot)
 }
 
 // compareRows compares with the expected rows, corrected, by the reference's own rules.

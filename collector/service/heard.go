@@ -27,6 +27,16 @@ func newHeard(log *zap.Logger) *heard {
 	return &heard{log: log, known: map[*exporter.Stream]bool{}}
 }
 
+// lookAt tells of the workers' streams that were not there before.
+func (h *heard) lookAt(ws *workers, now time.Time) {
+	var streams []*exporter.Stream
+	for _, table := range ws.exporters() {
+		streams = append(streams, table.Streams()...)
+	}
+	settings := ws.settings.Load()
+	h.look(now, streams, ws.snapshot.Load(), func(s *exporter.Stream) flow.Addr { return nameOf(s, settings) })
+}
+
 // look tells of the streams that were not there before. name is the address by which rows name an exporter.
 func (h *heard) look(now time.Time, streams []*exporter.Stream, snapshot *enrich.Snapshot,
 	name func(*exporter.Stream) flow.Addr) {

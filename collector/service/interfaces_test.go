@@ -50,7 +50,7 @@ func TestInterfaceTraffic(t *testing.T) {
 		}
 	}
 	s := testService(t, cfg)
-	w := s.newWorker(0, pipeline.Options{Sinks: s.outputs.batchers(0, true, awaitRoom)})
+	w := s.workers.add(pipeline.Options{Sinks: s.outputs.batchers(0, true, awaitRoom)})
 	const start = 1_700_000_000
 	for i, payload := range [][]byte{
 		counterSample(1, 10_000, 1, 1<<40, 0xfffffff0, 3),
@@ -62,7 +62,7 @@ func TestInterfaceTraffic(t *testing.T) {
 		w.Process([]exporter.Datagram{{Payload: payload, Received: received.UnixNano()}}, received)
 	}
 	w.Tick(time.Unix(start+50, 0))
-	s.settleLosses()
+	s.accounts.settleLosses()
 	s.outputs.awaitDelivery()
 	got := testkit.Ask(t, cfg,
 		"SELECT * EXCEPT (insert_time, ext) FROM data_interface_traffic ORDER BY interface_id FORMAT Vertical")

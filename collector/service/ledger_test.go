@@ -71,13 +71,6 @@ func newBench(t *testing.T, cfg *config.Config, begin time.Time, change func(*cl
 	if err := all.openSpools(cfg, zap.NewNop()); err != nil {
 		t.Fatal(err)
 	}
-	s, err := newService(cfg, "test", zap.NewNop(), all)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(all.close(t.Context()), s.makeTables(t.Context())); err != nil {
-		t.Fatal(err)
-	}
 	listeners, err := listen.Open(listen.Options{
 		Addresses: []string{"127.0.0.1:0"}, Workers: 1, ReceiveBuffer: 8 << 20,
 		Allowed: []netip.Prefix{netip.MustParsePrefix("127.7.0.0/16")},
@@ -85,10 +78,17 @@ func newBench(t *testing.T, cfg *config.Config, begin time.Time, change func(*cl
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{t: t, s: s, conn: &faulty{Conn: s.conn}, listener: listeners[0], collected: begin,
+	s, err := newService(cfg, "test", zap.NewNop(), all, &intake{listeners: listeners})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(all.close(t.Context()), s.database.makeTables(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{t: t, s: s, conn: &faulty{Conn: s.database.conn}, listener: listeners[0], collected: begin,
 		sent: map[string]uint64{}}
-	s.listeners = listeners
-	o := setup.ClickHouseSinkOptions(cfg, setup.Parts{Log: zap.NewNop(), Run: rand.Text(), Settings: s.settings})
+	o := setup.ClickHouseSinkOptions(cfg,
+		setup.Parts{Log: zap.NewNop(), Run: rand.Text(), Settings: s.database.settings})
 	o.WriterOptions = clickhouse.WriterOptions{
 		QueueBytes: 64 << 20, Inserters: 1, RetryMin: time.Millisecond, RetryMax: 5 * time.Millisecond,
 		ConfigurationRetry: time.Millisecond,
@@ -96,7 +96,7 @@ func newBench(t *testing.T, cfg *config.Config, begin time.Time, change func(*cl
 	}
 	change(&o.WriterOptions)
 	all[0].sink = clickhouse.NewSink(b.conn, o)
-	b.worker = s.newWorker(0, pipeline.Options{Sinks: all.batchers(0, false, nil)})
+	b.worker = s.workers.add(pipeline.Options{Sinks: all.batchers(0, false, nil)})
 	return b
 }
 
@@ -185,7 +185,7 @@ func (e exporterOf) rows() (n uint64) {
 // balances adds the ledger up: what was sent is what is accounted for.
 func (b *bench) balances() {
 	b.t.Helper()
-	all := byExporter(b.s.ledger)
+	all := byExporter(b.s.accounts.ledger)
 	accounts, _ := b.s.outputs[0].book.Accounts()
 	onDisk := map[string]uint64{}
 	for key, a := range accounts {
@@ -196,7 +196,7 @@ func (b *bench) balances() {
 	}
 	// Datagrams: received = dropped by the kernel + refused + of no protocol + of each exporter.
 	datagrams := uint64(0)
-	for _, n := range b.s.ledger.Unattributed() {
+	for _, n := range b.s.accounts.ledger.Unattributed() {
 		datagrams += n
 	}
 	for name, e := range all {
@@ -296,7 +296,7 @@ func TestLedgerBalances(t *testing.T) {
 	})
 	first.worker.Finish()
 	first.balances()
-	apart := first.s.ledger.Unattributed()
+	apart := first.s.accounts.ledger.Unattributed()
 	for what, want := range map[ledger.Unattributed]uint64{
 		{Stage: ledger.Filter, Reason: "allowed_exporters", From: "127.8.0.1"}: uint64(len(v5)),
 		{Stage: ledger.Decode, Reason: "unknown_version"}:                      1,
@@ -306,7 +306,7 @@ func TestLedgerBalances(t *testing.T) {
 			t.Errorf("%v: %d, want %d", what, apart[what], want)
 		}
 	}
-	of := byExporter(first.s.ledger)
+	of := byExporter(first.s.accounts.ledger)
 	for what, want := range map[string]uint64{"hold/held/": 3, "hold/recovered/": 2, "decode//no_template": 1,
 		"received/records/": 5} {
 		if got := of["127.7.0.5"][what]; got != want {
@@ -342,7 +342,8 @@ func TestLedgerBalances(t *testing.T) {
 	testkit.WaitFor(t, "the spool to be empty", func() bool { return third.s.outputs[0].book.Total().OnDisk == 0 })
 	third.balances()
 	for name, want := range map[string]uint64{"127.7.0.2": 3 * 230, "198.51.100.31": 3 * 112} {
-		if got := byExporter(third.s.ledger)[name]; got["sink/found/"] != want || got["sink/delivered/"] != want {
+		if got := byExporter(third.s.accounts.ledger)[name]; got["sink/found/"] != want ||
+			got["sink/delivered/"] != want {
 			t.Errorf("%s: %v, want %d found and delivered", name, got, want)
 		}
 	}
@@ -405,17 +406,17 @@ func TestLossTable(t *testing.T) {
 	b.send("127.8.0.1", []byte("refused"))
 	b.send("127.7.0.4", []byte("garbage that is no flow export"))
 	b.settled()
-	b.s.writeLosses(time.Now())
+	b.s.accounts.writeLosses(time.Now())
 	b.s.outputs.awaitDelivery()
 	b.conn.set(rejected)
 	b.send("127.7.0.1", testkit.Payloads(t, "softflowd-v5")...)
 	b.worker.Finish()
 	b.settled()
 	b.conn.set(func() error { return nil })
-	b.s.settleLosses()
-	b.s.writeLosses(time.Now().Add(time.Minute)) // nothing new but what became of nothing
+	b.s.accounts.settleLosses()
+	b.s.accounts.writeLosses(time.Now().Add(time.Minute)) // nothing new but what became of nothing
 	b.end()
-	for _, table := range b.s.exporters() {
+	for _, table := range b.s.workers.exporters() {
 		for _, stream := range table.Streams() {
 			if ahead, behind := stream.Ahead.Load(), stream.Behind.Load(); ahead+behind > 0 {
 				t.Errorf("%v: %d records ahead and %d behind the bench's clock, want none", stream.Key, ahead, behind)

@@ -2,7 +2,6 @@ package service
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -13,20 +12,17 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/metranova/flow-collector/collector/forward"
-	"github.com/metranova/flow-collector/collector/listen"
 	"github.com/metranova/flow-collector/collector/report"
-	"github.com/metranova/flow-collector/decoder/exporter"
-	"github.com/metranova/flow-collector/decoder/flow"
 )
 
 // minute writes a line a minute of what came and went since the last, and a line of every kind of loss.
 type minute struct {
-	service   *service
-	listeners []*listen.Worker
-	log       *zap.Logger
-	before    counts
-	end       chan struct{}
-	ended     sync.WaitGroup
+	accounts *accounts
+	forwards bool // datagrams go on to other collectors
+	log      *zap.Logger
+	before   counts
+	end      chan struct{}
+	ended    sync.WaitGroup
 }
 
 // counts are the state of the counters at one time.
@@ -38,10 +34,10 @@ type counts struct {
 
 type lossKey struct{ what, where string }
 
-func startMinute(s *service, listeners []*listen.Worker, log *zap.Logger) *minute {
-	m := &minute{service: s, listeners: listeners, log: log, end: make(chan struct{})}
+func startMinute(a *accounts, forwards bool, log *zap.Logger) *minute {
+	m := &minute{accounts: a, forwards: forwards, log: log, end: make(chan struct{})}
 	m.ended.Go(func() {
-		s.updateExpiry(context.Background())
+		a.workers.updateExpiry(a.database)
 		full := time.NewTimer(untilFullMinute(time.Now()))
 		defer full.Stop()
 		second := time.NewTicker(time.Second)
@@ -50,10 +46,10 @@ func startMinute(s *service, listeners []*listen.Worker, log *zap.Logger) *minut
 		for {
 			select {
 			case now := <-second.C:
-				m.hear(first, now)
+				first.lookAt(a.workers, now)
 			case now := <-full.C:
 				m.report()
-				s.writeLosses(now)
+				a.writeLosses(now)
 				full.Reset(untilFullMinute(time.Now()))
 			case <-m.end:
 				return
@@ -69,29 +65,17 @@ func untilFullMinute(now time.Time) time.Duration {
 	return now.Add(about).Truncate(time.Minute).Add(time.Minute).Sub(now)
 }
 
-// hear looks for exporters that were not heard before.
-func (m *minute) hear(first *heard, now time.Time) {
-	var streams []*exporter.Stream
-	for _, table := range m.service.exporters() {
-		streams = append(streams, table.Streams()...)
-	}
-	settings := m.service.live.Load()
-	first.look(now, streams, m.service.snapshot.Load(),
-		func(s *exporter.Stream) flow.Addr { return nameOf(s, settings) })
-}
-
 func (m *minute) stop() {
 	close(m.end)
 	m.ended.Wait()
 }
 
 func (m *minute) report() {
-	m.service.updateExpiry(context.Background())
-	sum := m.service.summary()
-	sum.Losses = append(sum.Losses, report.SocketLosses(m.listeners)...)
-	sum.Losses = append(sum.Losses, report.ConnectionLosses(m.service.streams)...)
+	a := m.accounts
+	a.workers.updateExpiry(a.database)
+	sum := a.summary()
 	now := counts{datagrams: sum.Datagrams(), records: sum.Records(),
-		forwarded: forward.Sent(m.service.forwarders), delivered: map[string]uint64{}, losses: map[lossKey]uint64{},
+		forwarded: forward.Sent(a.in.forwarders), delivered: map[string]uint64{}, losses: map[lossKey]uint64{},
 		kept:   map[lossKey]uint64{},
 		clocks: map[lossKey]uint64{}}
 	fields := []zap.Field{
@@ -104,7 +88,7 @@ func (m *minute) report() {
 		fields = append(fields, zap.Uint64(o.Unit+" "+o.Done, increase(m.before.delivered[o.Name], o.Delivered)),
 			zap.Uint64(o.Unit+" waiting", o.Waiting), zap.Uint64(o.Unit+" on disk", o.OnDisk))
 	}
-	if len(m.service.cfg.Forward.To) > 0 {
+	if m.forwards {
 		fields = append(fields, zap.Uint64("datagrams forwarded", increase(m.before.forwarded, now.forwarded)))
 	}
 	m.log.Info("last minute", fields...)

@@ -102,6 +102,15 @@ func (all outputs) batchers(n int, ageing bool, handed func(*output)) (batchers 
 	return batchers
 }
 
+// announce says in the log where flows go.
+func (all outputs) announce(log *zap.Logger) {
+	for _, o := range all {
+		if o.Takes {
+			log.Info("flows go to "+o.Title, zap.String("to", o.Place))
+		}
+	}
+}
+
 // main is the output that the page shows: the first that rows of this run go to.
 func (all outputs) main() *output {
 	for _, o := range all {

@@ -12,23 +12,17 @@ import (
 	"github.com/metranova/flow-collector/collector/config"
 	"github.com/metranova/flow-collector/collector/explore"
 	"github.com/metranova/flow-collector/collector/explore/page"
-	"github.com/metranova/flow-collector/collector/listen"
-	"github.com/metranova/flow-collector/collector/pipeline"
+	"github.com/metranova/flow-collector/collector/metrics"
 	"github.com/metranova/flow-collector/collector/status"
-	"github.com/metranova/flow-collector/collector/verdict"
 	"github.com/metranova/flow-collector/collector/web"
-	"github.com/metranova/flow-collector/decoder/exporter"
-	"github.com/metranova/flow-collector/decoder/flow"
-	"github.com/metranova/flow-collector/sink/lograte"
 )
 
 // httpPage is what the collector says of itself over HTTP. nil: nothing.
 type httpPage struct {
 	server    *web.Server
+	cfg       *config.HTTP
 	log       *zap.Logger
-	service   *service
-	listeners []*listen.Worker
-	changes   *reloader
+	condition *condition
 	history   *status.History
 	top       *status.Top
 
@@ -42,29 +36,31 @@ func openHTTP(cfg *config.Config, log *zap.Logger, failed failures) (*httpPage, 
 	if cfg.HTTP.Listen == "" {
 		return nil, nil
 	}
-	server,
-		err := web.Listen(web.Options{Address: cfg.HTTP.Listen, PProf: cfg.HTTP.PProf, Hosts: cfg.HTTP.Hosts,
-		Log: log.Named("http"), Failed: failed.add})
+	server, err := web.Listen(web.Options{
+		Address: cfg.HTTP.Listen, PProf: cfg.HTTP.PProf, Hosts: cfg.HTTP.Hosts, Log: log.Named("http"),
+		Failed: failed.add,
+	})
 	if err != nil {
 		return nil, err
 	}
 	log.Info("HTTP answers", zap.String("url", server.LocalURL()))
-	return &httpPage{server: server, log: log.Named("http"), end: make(chan struct{})}, nil
+	return &httpPage{server: server, cfg: &cfg.HTTP, log: log.Named("http"), end: make(chan struct{})}, nil
 }
 
-// show has the server answer for a service whose workers run.
-func (p *httpPage) show(s *service, listeners []*listen.Worker, changes *reloader) {
+// show has the server answer for a collector whose workers run.
+func (p *httpPage) show(c *condition, m *metrics.Metrics) {
 	if p == nil {
 		return
 	}
-	p.service, p.listeners, p.changes = s, listeners, changes
+	p.condition = c
 	p.history = status.NewHistory(time.Now())
-	p.top = &status.Top{Conn: s.conn, Database: s.settings.Database, Table: s.settings.Tables.Flow,
-		Snapshot: s.snapshot.Load}
+	tables := &c.database.settings
+	p.top = &status.Top{Conn: c.database.conn, Database: tables.Database, Table: tables.Tables.Flow,
+		Snapshot: c.workers.snapshot.Load}
 	p.ended.Go(p.sample)
 	p.server.Ready(func() (blocking, losing []string) {
 		blocking, losing = p.history.Problems(p.inputs(time.Now()))
-		for _, problem := range s.refresh.Problems() { // rows go without what it would add to them
+		for _, problem := range c.refresh.Problems() { // rows go without what it would add to them
 			losing = append(losing, "metadata: "+problem)
 		}
 		return blocking, losing
@@ -73,15 +69,15 @@ func (p *httpPage) show(s *service, listeners []*listen.Worker, changes *reloade
 		Report: func() *status.Report { return p.history.Report(p.inputs(time.Now())) },
 		Top:    p.largest, Log: p.log,
 	})
-	p.server.Handle("GET /metrics", s.metrics.Handler())
-	if err := p.explore(); err != nil {
+	p.server.Handle("GET /metrics", m.Handler())
+	if err := p.explore(c.database, c.workers); err != nil {
 		p.log.Error("the traffic cannot be looked at", zap.Error(err))
 	}
 }
 
 // explore has the server answer questions about the flows in the store. Its error is that of the file of users.
-func (p *httpPage) explore() error {
-	cfg := &p.service.cfg.HTTP
+func (p *httpPage) explore(d *database, ws *workers) error {
+	cfg := p.cfg
 	if cfg.Explore == "off" {
 		return nil
 	}
@@ -97,16 +93,18 @@ func (p *httpPage) explore() error {
 		}
 	}
 	pages := &page.Pages{Log: p.log, Viewers: viewers, Explorer: &explore.Explorer{
-		Conn: p.service.conn, Planner: explore.NewPlanner(&p.service.settings), Now: time.Now,
+		Conn: d.conn, Planner: explore.NewPlanner(&d.settings), Now: time.Now,
 	}, Prefix: func(a netip.Addr) (ref string, prefix netip.Prefix, ok bool) {
-		match, ok := p.service.snapshot.Load().LookupIP(a)
+		match, ok := ws.snapshot.Load().LookupIP(a)
 		return match.Ref, match.Prefix, ok
 	}}
-	if p.service.settings.MetadataOnly {
+	if d.settings.MetadataOnly {
 		pages.Off = "Flows go to Kafka alone: there is no store to ask."
 	}
 	pages.Mount(p.server)
-	p.ended.Go(func() { p.readSources(pages.Explorer) })
+	if len(d.settings.Rollups) > 0 {
+		p.ended.Go(func() { p.readSources(pages.Explorer, d.tables) })
+	}
 	return nil
 }
 
@@ -114,14 +112,11 @@ func (p *httpPage) explore() error {
 const sourcesEvery = time.Minute
 
 // readSources asks, when the tables are made, which of them can answer what is explored.
-func (p *httpPage) readSources(e *explore.Explorer) {
-	if len(p.service.settings.Rollups) == 0 {
-		return
-	}
+func (p *httpPage) readSources(e *explore.Explorer, tablesMade <-chan struct{}) {
 	ticker := time.NewTicker(sourcesEvery)
 	defer ticker.Stop()
 	select {
-	case <-p.service.tables:
+	case <-tablesMade:
 	case <-p.end:
 		return
 	}
@@ -141,7 +136,7 @@ func (p *httpPage) readSources(e *explore.Explorer) {
 
 // largest asks the store, where flows go there.
 func (p *httpPage) largest(ctx context.Context) *status.TopTraffic {
-	if p.service.settings.MetadataOnly {
+	if p.condition.database.settings.MetadataOnly {
 		return &status.TopTraffic{Error: "flows go to Kafka alone"}
 	}
 	return p.top.Get(ctx)
@@ -156,6 +151,13 @@ func (p *httpPage) close() {
 	p.ended.Wait()
 }
 
+// inputs are what there is to know at a moment.
+func (p *httpPage) inputs(now time.Time) *status.Inputs {
+	in := p.condition.inputs(now)
+	in.Facts.StoreClock = p.top.StoreClock()
+	return in
+}
+
 // sample looks at the counters now and then, so that there are rates.
 func (p *httpPage) sample() {
 	ticker := time.NewTicker(status.Every)
@@ -168,137 +170,5 @@ func (p *httpPage) sample() {
 		case <-p.end:
 			return
 		}
-	}
-}
-
-// inputs are what there is to know at a moment.
-func (p *httpPage) inputs(now time.Time) *status.Inputs {
-	s := p.service
-	shown, settings := s.outputs.main(), s.live.Load()
-	became := shown.book.Total()
-	in := &status.Inputs{
-		Now: now, ID: s.cfg.CollectorID, Version: s.version, Destination: s.destination(),
-		Facts: verdict.Collector{
-			Started: s.started, TablesMade: isClosed(s.tables), MetadataLoaded: isClosed(s.refresh.Loaded()),
-			Metadata:   s.refresh.Problems(),
-			Listen:     p.addresses(),
-			StoreClock: p.top.StoreClock(),
-		},
-		RowsWritten: became.Delivered, RowsSpooled: became.OnDisk,
-		Snapshot: s.snapshot.Load(),
-		Name:     func(stream *exporter.Stream) flow.Addr { return nameOf(stream, settings) },
-	}
-	config := p.changes.state.Load()
-	in.Facts.Refused, in.Facts.Pending = config.refused, config.pending
-	in.Facts.Devices = in.Snapshot.Stats().Devices
-	in.Facts.TablesError, _ = s.tablesError.Load().(string)
-	if s.store != nil {
-		in.Facts.StoreRestarts = s.store.Restarts()
-		if end := s.store.LastEnd(); end != nil {
-			in.Facts.StoreEnded, in.Facts.StoreEnd = end.Time, end.Reason
-		}
-	}
-	in.Totals.Lost = map[string]uint64{}
-	for _, o := range s.outputs {
-		o.addFacts(in)
-	}
-	for _, n := range became.Lost {
-		in.RowsLost += n
-	}
-	p.addWorkers(in)
-	in.RowsWaiting = became.Waiting + in.Totals.Rows - min(in.Totals.Rows, became.Taken) // those in the making too
-	return in
-}
-
-// addFacts says how an output is.
-func (o *output) addFacts(in *status.Inputs) {
-	stats, became := o.sink.Stats(), o.book.Total()
-	facts := verdict.Sink{Info: o.Info}
-	if stats.Down != nil {
-		facts.Down = lograte.OneLine(stats.Down).Error()
-	}
-	if disk := stats.Spool; disk != nil {
-		facts.Spool, facts.SpoolKey = o.Spool.What, o.Spool.Key
-		facts.SpoolBytes, facts.SpoolMax, facts.SpoolRows = disk.DiskBytes, int64(o.Spool.MaxBytes), disk.Waiting.Rows
-	}
-	in.Facts.Sinks = append(in.Facts.Sinks, facts)
-	for reason, n := range became.Lost {
-		in.Totals.Lost[o.Title+", "+reason] = n
-	}
-	for _, n := range became.Quarantined {
-		in.Totals.Quarantined += n
-	}
-}
-
-// nameOf is the address by which rows name an exporter.
-func nameOf(stream *exporter.Stream, settings *pipeline.Settings) flow.Addr {
-	name := stream.Key.Exporter
-	if stated := stream.Stated(); stated != (flow.Addr{}) {
-		name = stated
-	}
-	return settings.Name(name, stream.Source)
-}
-
-// addresses are those that the sockets are bound to.
-func (p *httpPage) addresses() []string {
-	if len(p.listeners) == 0 {
-		return nil
-	}
-	return p.listeners[0].Addresses()
-}
-
-// addWorkers adds what the workers and their sockets counted.
-func (p *httpPage) addWorkers(in *status.Inputs) {
-	t := &in.Totals
-	for _, w := range p.service.workers {
-		table := w.Decoder.Exporters()
-		evicted := table.Retired() // read before the streams
-		t.Datagrams += evicted.Datagrams.Load()
-		t.Bytes += evicted.Bytes.Load()
-		t.Records += evicted.Records.Load()
-		in.Streams = append(in.Streams, table.Streams()...)
-		in.Unknown = append(in.Unknown, w.Enricher.Unknown()...)
-		t.Rows += w.Rows()
-		t.Expired += w.Expired()
-		t.Evicted += table.Evicted()
-		for _, reason := range exporter.Reasons() {
-			t.Unattributed[reason] += table.UnattributedCount(reason)
-		}
-	}
-	for _, stream := range in.Streams {
-		t.Datagrams += stream.Datagrams.Load()
-		t.Bytes += stream.Bytes.Load()
-		t.Records += stream.Records.Load()
-	}
-	sockets := listen.Total(p.listeners)
-	t.Received, t.KernelDrops = sockets.Datagrams, sockets.KernelDrops
-	t.Refused, t.OverShare = sockets.Refused, sockets.OverShare
-	in.Facts.ShortBuffer = sockets.ShortBuffer
-	streams := p.service.streams.Stats()
-	in.Connections, t.Connections = streams.Open, map[string]uint64{}
-	for reason, n := range streams.Lost() {
-		t.Connections[string(reason)] = n
-	}
-	in.Facts.Largest = largest(bySource(p.listeners, (*listen.Worker).OverShare))
-}
-
-// largest is the source with the largest count; invalid where that is of sources that are not told apart.
-func largest(counts map[netip.Addr]uint64) (source netip.Addr) {
-	most := uint64(0)
-	for from, n := range counts {
-		if n > most || n == most && from.Less(source) {
-			source, most = from, n
-		}
-	}
-	return source
-}
-
-// isClosed reports whether a channel on which nothing is sent is closed.
-func isClosed(c <-chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -15,33 +14,17 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/metranova/flow-collector/collector/config"
-	"github.com/metranova/flow-collector/collector/listen"
 	"github.com/metranova/flow-collector/collector/logging"
-	"github.com/metranova/flow-collector/collector/pipeline"
-	"github.com/metranova/flow-collector/collector/setup"
-	"github.com/metranova/flow-collector/enrich"
-	"github.com/metranova/flow-collector/metadata"
 )
-
-// liveSettings are what workers take from the configuration while they run.
-func liveSettings(cfg *config.Config) *pipeline.Settings {
-	p := cfg.Policy
-	return &pipeline.Settings{
-		BySource: cfg.Decoder.ExporterAddress == "source", Names: setup.ExporterNames(cfg),
-		Overrides:  setup.SamplingOverrides(cfg),
-		MaxAheadMs: cfg.Flow.MaxAhead.Milliseconds(), MaxBehindMs: cfg.Flow.MaxBehind.Milliseconds(),
-		Policy: enrich.Policy{Scopes: p.Scopes, AutoScopes: p.AutoScopes, CommunityScopes: p.CommunityScopes},
-	}
-}
 
 // reloader puts a changed configuration in use while the collector runs, as far as that can be, and says what needs a
 // restart. What workers read is replaced whole, behind atomic pointers.
 type reloader struct {
-	service   *service
-	listeners []*listen.Worker
-	level     zap.AtomicLevel
-	log       *zap.Logger
-	settle    time.Duration // after the last change of a file, for editors and copies to finish
+	apply   func(next *config.Config, changed []string) // puts keys in use that need no restart
+	refresh func()                                      // reads the metadata again
+	level   zap.AtomicLevel
+	log     *zap.Logger
+	settle  time.Duration // after the last change of a file, for editors and copies to finish
 
 	mu      sync.Mutex
 	started *config.Config // what needs a restart is as here
@@ -58,10 +41,10 @@ type configState struct {
 	pending []string // keys that wait for a restart
 }
 
-func newReloader(cfg *config.Config, s *service, listeners []*listen.Worker, level zap.AtomicLevel,
-	log *zap.Logger) *reloader {
+func newReloader(cfg *config.Config, apply func(next *config.Config, changed []string), refresh func(),
+	level zap.AtomicLevel, log *zap.Logger) *reloader {
 	r := &reloader{
-		service: s, listeners: listeners, level: level, log: log.Named("config"), settle: time.Second,
+		apply: apply, refresh: refresh, level: level, log: log.Named("config"), settle: time.Second,
 		started: cfg, current: cfg, end: make(chan struct{}),
 	}
 	r.state.Store(&configState{})
@@ -136,7 +119,7 @@ func (r *reloader) reads(path string) bool {
 func (r *reloader) hangup() {
 	r.log.Info("SIGHUP: configuration and metadata are read again")
 	r.reload()
-	r.service.refresh.Reload()
+	r.refresh()
 }
 
 // reload reads the configuration and puts what has changed in use. Where anything is wrong with it the old one stays,
@@ -182,29 +165,6 @@ func (r *reloader) reload() {
 	}
 	r.current = next
 	r.state.Store(&configState{pending: pending})
-}
-
-// apply puts settings in use. changed are the keys that need it.
-func (r *reloader) apply(next *config.Config, changed []string) {
-	r.service.live.Store(liveSettings(next))
-	for _, l := range r.listeners {
-		l.Allow(next.Listen.Allowed.Sources, next.Listen.Allowed.Agents)
-	}
-	r.service.streams.Allow(next.Listen.Allowed.Sources)
-	if slices.ContainsFunc(changed, func(path string) bool { return strings.HasPrefix(path, "metadata.") }) {
-		r.service.refresh.Configure(metadata.Configuration{
-			// The cache directory needs a restart, for the snapshot and the templates are there.
-			Sources:  metadata.Sources(setup.Sources(withCacheDir(next, r.started.Metadata.CacheDir))),
-			Interval: next.Metadata.Refresh, ForceUpdate: next.Metadata.ForceUpdate,
-		})
-	}
-}
-
-// withCacheDir is a configuration with another cache directory.
-func withCacheDir(cfg *config.Config, dir string) *config.Config {
-	other := *cfg
-	other.Metadata.CacheDir = dir
-	return &other
 }
 
 // awaitStop returns at SIGTERM or SIGINT, or with the error that ends the collector, and calls hangup at every SIGHUP

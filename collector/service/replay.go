@@ -43,24 +43,23 @@ func Replay(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, paths
 		}
 		shift = time.Now().UnixMilli() - latest
 	}
-	s, err := newService(cfg, o.Version, log, newOutputs(cfg))
+	s, err := newService(cfg, o.Version, log, newOutputs(cfg), &intake{})
 	if err != nil {
 		return err
 	}
 	reading := make(chan struct{})
 	// a replay has nothing to wait for: the first signal ends it
-	go abandon(signals, reading, time.Time{}, s, log, os.Exit)
+	go abandon(signals, reading, time.Time{}, s.accounts.summary, log, os.Exit)
 	sum, err := s.replay(paths, shift)
 	close(reading)
 	if err == nil && !o.Once {
 		sum.Print(out)
-		log.Info("the captures are through; the store stays up until Ctrl-C",
-			zap.String("try", `collector query "SELECT count() FROM `+s.settings.Tables.Flow+`"`))
+		log.Info("the captures are through; the store stays up until Ctrl-C", s.database.firstQuery())
 		_ = awaitStop(signals, s.refresh.Reload, nil) // nothing runs that could fail
 	}
 	finishErr := s.finish(context.Background())
 	if sum != nil {
-		final := s.summary()
+		final := s.accounts.summary()
 		final.Warnings, final.Losses = sum.Warnings, append(final.Losses, sum.CaptureLosses...)
 		final.Print(out)
 	}
@@ -70,33 +69,33 @@ func Replay(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, paths
 // replay makes the tables, loads the metadata and takes all captures through one worker.
 func (s *service) replay(paths []string, shift int64) (*report.Summary, error) {
 	ctx := context.Background()
-	if err := s.waitForStore(ctx); err != nil {
+	if err := s.database.waitForStore(ctx); err != nil {
 		return nil, err
 	}
-	if err := s.makeTables(ctx); err != nil {
+	if err := s.database.makeTables(ctx); err != nil {
 		return nil, err
 	}
-	s.background.Go(func() { s.refreshUntil(s.life) })
+	s.background.Go(s.refreshMetadata)
 	<-s.refresh.Loaded()
 	select { // rows of a capture have what is downloaded too, if that does not take for ever
 	case <-s.refresh.Complete():
 	case <-time.After(2 * time.Minute):
 		s.log.Warn("not all metadata is downloaded yet: rows are written without it")
 	}
-	expired, err := s.expiry(ctx)
+	expired, err := s.database.expiry(ctx)
 	if err != nil {
 		return nil, err
 	}
-	w := s.newWorker(0, pipeline.Options{TimeShiftMs: shift, Sinks: s.outputs.batchers(0, false, awaitRoom)})
+	w := s.workers.add(pipeline.Options{TimeShiftMs: shift, Sinks: s.outputs.batchers(0, false, awaitRoom)})
 	w.SetExpiry(expired)
 	progress := logging.NewProgress(os.Stderr)
 	skipped, err := processCaptures(paths, w, progress)
 	progress.Done()
 	w.Finish()
 	s.outputs.awaitDelivery()
-	s.settleLosses()
+	s.accounts.settleLosses()
 	s.outputs.awaitDelivery()
-	sum := s.summary()
+	sum := s.accounts.summary()
 	sum.CaptureLosses = report.CaptureLosses(skipped)
 	if n := w.Expired(); n > 0 {
 		sum.Warnings = append(sum.Warnings, fmt.Sprintf(

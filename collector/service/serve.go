@@ -3,11 +3,11 @@ package service
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -20,11 +20,12 @@ import (
 	"github.com/metranova/flow-collector/collector/listen"
 	"github.com/metranova/flow-collector/collector/logging"
 	"github.com/metranova/flow-collector/collector/pipeline"
-	"github.com/metranova/flow-collector/collector/report"
 	"github.com/metranova/flow-collector/collector/setup"
 	"github.com/metranova/flow-collector/collector/tap"
 	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/metadata"
 	"github.com/metranova/flow-collector/sink/message"
+	"github.com/metranova/flow-collector/sink/schema"
 )
 
 // ServeOptions is what differs between the program and its tests.
@@ -46,100 +47,42 @@ func Serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 	var opened closers // what an error at the start closes again
 	defer opened.close()
 	// The sockets first: datagrams wait in the kernel while the rest starts, and a port in use is said at once.
-	listeners, err := listen.Open(listen.Options{
-		Addresses: cfg.Listen.Addresses, Workers: cfg.Listen.WorkerCount(), ReceiveBuffer: cfg.Listen.ReceiveBuffer,
-		Allowed: cfg.Listen.Allowed.Sources, Agents: cfg.Listen.Allowed.Agents, Log: log.Named("listen"),
-	})
+	in, err := openIntake(cfg, log)
 	if err != nil {
 		return err
 	}
-	opened.add(func() { closeListeners(listeners) })
-	streams, err := openStreams(cfg, log)
-	if err != nil {
-		return err
-	}
-	opened.add(streams.Abort)
-	station, err := setup.Routing(cfg, log)
-	if err != nil {
-		return err
-	}
-	opened.add(station.Abort)
+	opened.add(in.abort)
 	failed := make(failures, 1)
 	page, err := openHTTP(cfg, log, failed)
 	if err != nil {
 		return err
 	}
 	defer page.close()
-	forwarders, err := setup.Forwarders(cfg, len(listeners))
-	if err != nil {
-		return err
-	}
-	defer setup.CloseForwarders(forwarders)
 	all := newOutputs(cfg)
 	opened.add(func() { _ = all.closeSpools() }) // the error that ends the start is the one to tell
 	if err := all.openSpools(cfg, log); err != nil {
 		return err
 	}
-	s, err := newService(cfg, o.Version, log, all)
+	s, err := newService(cfg, o.Version, log, all, in)
 	if err != nil {
 		return err
 	}
 	opened.keep() // the end of the service closes it all
-	s.listeners, s.streams, s.station = listeners, streams, station
-	s.forwarders = forwarders
-	// The runtime runs as many goroutines at once as there are cores. While metadata is rebuilt and garbage collected a
-	// worker would wait up to 10 ms for its turn, and one that gathers datagrams has its place without needing a core;
-	// with a place for each more it is the kernel that shares the cores, in smaller slices and by priority.
-	cores := runtime.GOMAXPROCS(0)
-	runtime.GOMAXPROCS(cores + max(2, len(listeners)+cfg.Listen.DecoderCount()-cfg.Listen.WorkerCount()))
-	defer runtime.GOMAXPROCS(cores)
-	// Hardly anything becomes garbage here but what inserts and metadata leave, and most memory holds no pointers:
-	// collecting more often costs little, and saves as much memory.
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
+	defer setup.CloseForwarders(in.forwarders)
+	defer tuneRuntime(len(in.listeners) + cfg.Listen.DecoderCount() - cfg.Listen.WorkerCount())()
 	s.start(failed)
 	s.keepTemplates()
 	s.awaitMetadata(o.MetadataWait)
-	var loops sync.WaitGroup
-	presses := make([]*press, len(listeners))
-	for n, l := range listeners {
-		p := &press{service: s, share: l.Share()}
-		presses[n] = p
-		p.worker = s.newWorker(n, pipeline.Options{
-			Share: l.Share(), Sinks: all.batchers(n, true, func(*output) { p.update() }),
-		})
-	}
-	for n, l := range listeners {
-		loops.Go(func() { failed.add(receive(l, presses[n], forwarders[n])) })
-	}
-	if streams != nil {
-		w := s.streamWorker()
-		loops.Go(func() { receiveStreams(streams, w) })
-	}
-	if station != nil {
-		log.Info("routers may connect for BGP", zap.Strings("tcp", station.Addresses()),
-			zap.Stringers("neighbors", cfg.Routing.BGP.Neighbors))
-	}
-	minute := startMinute(s, listeners, log)
-	changes := newReloader(cfg, s, listeners, level, log)
+	loops := s.receive(in, failed)
+	minute := startMinute(s.accounts, len(cfg.Forward.To) > 0, log)
+	changes := newReloader(cfg, s.apply, s.refresh.Reload, level, log)
 	changes.start()
-	page.show(s, listeners, changes)
-	records := s.showRecords()
+	page.show(s.condition(o.Version, changes), s.metrics)
+	records := showRecords(cfg, &s.database.settings, &s.workers.taps, log)
 	defer records.Close()
-	log.Info("listening", append([]zap.Field{zap.String("udp", strings.Join(listeners[0].Addresses(), " ")),
-		zap.Int("workers", len(listeners))}, streamFields(streams)...)...)
-	if len(cfg.Forward.To) > 0 {
-		log.Info("datagrams are forwarded too", zap.Strings("to", cfg.Forward.To),
-			zap.Bool("with the exporter's address", cfg.Forward.KeepSource))
-	}
-	for _, o := range all {
-		if o.Takes {
-			log.Info("flows go to "+o.Title, zap.String("to", o.Place))
-		}
-	}
-	log.Info("tables are in "+s.destination(), zap.String("try",
-		`collector query "SELECT count() FROM `+s.settings.Tables.Flow+`"`))
+	in.announce(cfg, log)
+	all.announce(log)
+	log.Info("tables are in "+s.database.destination(), s.database.firstQuery())
 
 	failure := awaitStop(signals, changes.hangup, failed)
 	changes.stop()
@@ -149,22 +92,16 @@ func Serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 	log.Info("stopping: what was received is delivered", zap.Duration("at most", cfg.Batch.Grace))
 	finished := make(chan struct{})
 	defer close(finished)
-	go abandon(signals, finished, time.Now(), s, log, o.Exit)
-	for _, l := range listeners {
-		l.Close()
-	}
-	streams.Close()
+	go abandon(signals, finished, time.Now(), s.accounts.summary, log, o.Exit)
+	in.stopReceiving()
+	in.streams.Close()
 	loops.Wait()
-	station.Close()
-	for _, l := range listeners {
-		l.Free() // before the last counts are written: nothing comes any more
-	}
+	in.station.Close()
+	in.free() // before the last counts are written: nothing comes any more
 	minute.stop()
-	s.settleLosses()
+	s.accounts.settleLosses()
 	err = s.finish(context.Background())
-	sum := s.summary()
-	sum.Losses = append(sum.Losses, report.SocketLosses(listeners)...)
-	sum.Losses = append(sum.Losses, report.ConnectionLosses(streams)...)
+	sum := s.accounts.summary()
 	if o.Sum != nil {
 		var text strings.Builder
 		sum.Print(&text)
@@ -172,18 +109,78 @@ func Serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 	} else {
 		sum.Print(out)
 	}
-	station.Free()
+	in.station.Free()
 	return errors.Join(failure, err)
 }
 
+// tuneRuntime sets Go's runtime up for these many workers besides what else runs, and returns what undoes it.
+func tuneRuntime(workers int) (undo func()) {
+	// The runtime runs as many goroutines at once as there are cores. While metadata is rebuilt and garbage collected a
+	// worker would wait up to 10 ms for its turn, and one that gathers datagrams has its place without needing a core;
+	// with a place for each more it is the kernel that shares the cores, in smaller slices and by priority.
+	cores := runtime.GOMAXPROCS(0)
+	runtime.GOMAXPROCS(cores + max(2, workers))
+	// Hardly anything becomes garbage here but what inserts and metadata leave, and most memory holds no pointers:
+	// collecting more often costs little, and saves as much memory.
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+	return func() { runtime.GOMAXPROCS(cores) }
+}
+
+// receive adds the workers and starts their loops, which end when the intake is closed and empty. An error that ends a
+// loop before goes to failed.
+func (s *service) receive(in *intake, failed failures) *sync.WaitGroup {
+	presses := make([]*press, len(in.listeners))
+	for n, l := range in.listeners {
+		p := &press{workers: s.workers, outputs: s.outputs, share: l.Share()}
+		presses[n] = p
+		p.worker = s.workers.add(pipeline.Options{
+			Share: l.Share(), Sinks: s.outputs.batchers(n, true, func(*output) { p.update() }),
+		})
+	}
+	var ofStreams *pipeline.Worker
+	if in.streams != nil {
+		n := len(in.listeners)
+		ofStreams = s.workers.addForConnections(s.outputs.batchers(n, true, waitWhileBehind(in.streams)))
+	}
+	loops := &sync.WaitGroup{}
+	for n, l := range in.listeners {
+		loops.Go(func() { failed.add(receiveDatagrams(l, presses[n], in.forwarders[n])) })
+	}
+	if in.streams != nil {
+		loops.Go(func() { receiveStreams(in.streams, ofStreams) })
+	}
+	return loops
+}
+
+// apply puts settings in use while the collector runs. changed are their keys.
+func (s *service) apply(next *config.Config, changed []string) {
+	s.workers.settings.Store(liveSettings(next))
+	s.workers.in.allow(&next.Listen.Allowed)
+	if slices.ContainsFunc(changed, func(path string) bool { return strings.HasPrefix(path, "metadata.") }) {
+		s.refresh.Configure(metadata.Configuration{
+			// The cache directory needs a restart, for the snapshot and the templates are there.
+			Sources:  metadata.Sources(setup.Sources(withCacheDir(next, s.cfg.Metadata.CacheDir))),
+			Interval: next.Metadata.Refresh, ForceUpdate: next.Metadata.ForceUpdate,
+		})
+	}
+}
+
+// withCacheDir is a configuration with another cache directory.
+func withCacheDir(cfg *config.Config, dir string) *config.Config {
+	other := *cfg
+	other.Metadata.CacheDir = dir
+	return &other
+}
+
 // showRecords lets `collector tail` read records. The collector does its work without.
-func (s *service) showRecords() *tap.Server {
-	layout := message.Layout{CollectorID: s.cfg.CollectorID, PolicyOriginator: s.cfg.Policy.Originator,
-		PolicyLevel: s.cfg.Policy.Level, IPRefExtensions: s.settings.IPRefExtensions,
-		WithoutColumns: s.settings.WithoutColumns}
-	server, err := tap.Listen(tap.SocketPath(s.cfg.Metadata.CacheDir), &s.taps, layout, s.log.Named("tail"))
+func showRecords(cfg *config.Config, tables *schema.Settings, taps *tap.Hub, log *zap.Logger) *tap.Server {
+	layout := message.Layout{CollectorID: cfg.CollectorID, PolicyOriginator: cfg.Policy.Originator,
+		PolicyLevel: cfg.Policy.Level, IPRefExtensions: tables.IPRefExtensions, WithoutColumns: tables.WithoutColumns}
+	server, err := tap.Listen(tap.SocketPath(cfg.Metadata.CacheDir), taps, layout, log.Named("tail"))
 	if err != nil {
-		s.log.Warn("records cannot be shown: collector tail does not work", zap.Error(err))
+		log.Warn("records cannot be shown: collector tail does not work", zap.Error(err))
 		return nil
 	}
 	return server
@@ -213,14 +210,14 @@ const StartupWait = 2 * time.Second
 func (s *service) awaitMetadata(atMost time.Duration) {
 	select {
 	case <-s.refresh.Loaded():
-	case <-time.After(time.Until(s.started.Add(atMost))):
+	case <-time.After(time.Until(s.accounts.started.Add(atMost))):
 		s.log.Warn("metadata is not loaded yet: rows are written with what the last run knew")
 	}
 }
 
-// receive takes a listener's datagrams to other collectors and through a worker, until the listener is closed and empty
-// or cannot receive any more. What came before is delivered in either case.
-func receive(l *listen.Worker, p *press, f *forward.Forwarder) error {
+// receiveDatagrams takes a listener's datagrams to other collectors and through a worker, until the listener is closed
+// and empty or cannot receive any more. What came before is delivered in either case.
+func receiveDatagrams(l *listen.Worker, p *press, f *forward.Forwarder) error {
 	w := p.worker
 	defer w.Finish()
 	return l.Run(func(datagrams []exporter.Datagram, now time.Time) {
@@ -232,10 +229,11 @@ func receive(l *listen.Worker, p *press, f *forward.Forwarder) error {
 	})
 }
 
-// press tells a worker's share when neither the server nor the disk keeps up with rows, so that the sources that send
-// most lose before blocks are dropped that hold rows of all of them.
+// press tells a listener how full the outputs are when neither the server nor the disk keeps up with rows. The listener
+// then drops datagrams of the sources that send most, before blocks are dropped that hold rows of all sources.
 type press struct {
-	service *service
+	workers *workers
+	outputs outputs
 	worker  *pipeline.Worker
 	share   *listen.Share
 
@@ -244,22 +242,12 @@ type press struct {
 
 // update is called by the worker's goroutine after each block and about once a second.
 func (p *press) update() {
-	s := p.service
-	own, all := p.worker.Rows(), s.rows()
+	own, all := p.worker.Rows(), p.workers.rows()
 	ownMore, allMore := own-p.own, all-p.all
 	p.own, p.all = own, all
-	full := s.outputs.fullness()
-	if ownMore*uint64(len(s.workers)) < allMore {
+	full := p.outputs.fullness()
+	if ownMore*uint64(len(p.workers.all)) < allMore {
 		full = 0 // another worker makes more of the rows
 	}
 	p.share.Press(full)
-}
-
-// destination is where rows go, for people.
-func (s *service) destination() string {
-	where := "ClickHouse at " + strings.Join(s.server.Addrs, ",")
-	if s.store != nil {
-		where = "the local store in " + s.cfg.Store.Path + ", " + s.store.URL()
-	}
-	return fmt.Sprintf("%s, table %s.%s", where, s.settings.Database, s.settings.Tables.Flow)
 }

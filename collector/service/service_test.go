@@ -11,7 +11,7 @@ import (
 // testService is a service whose tables are made and whose metadata is loaded.
 func testService(t testing.TB, cfg *config.Config) *service {
 	t.Helper()
-	s, err := newService(cfg, "test", zap.NewNop(), newOutputs(cfg))
+	s, err := newService(cfg, "test", zap.NewNop(), newOutputs(cfg), &intake{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,11 +7,10 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/metranova/flow-collector/collector/listen"
+	"github.com/metranova/flow-collector/collector/report"
 )
 
-// closers are what was opened while the program starts. They are closed again, the latest first, unless the start
-// succeeds.
+// closers close what was opened while the program starts, the latest first, unless the start succeeds.
 type closers []func()
 
 func (c *closers) add(f func()) { *c = append(*c, f) }
@@ -26,16 +25,6 @@ func (c *closers) close() {
 	*c = nil
 }
 
-// closeListeners closes sockets on which nobody receives.
-func closeListeners(all []*listen.Worker) {
-	for _, l := range all {
-		l.Close()
-	}
-	for _, l := range all {
-		l.Free()
-	}
-}
-
 // SignalDebounce is how long after the first signal another one is taken for the same: make, timeout and others pass
 // theirs on to their children, which have it already.
 const SignalDebounce = 300 * time.Millisecond
@@ -45,8 +34,8 @@ const abandonWait = 500 * time.Millisecond
 
 // abandon ends the program at a second signal, within a second, unless it has finished. It says what is left behind.
 // since is when the first signal came.
-func abandon(signals <-chan os.Signal, finished <-chan struct{}, since time.Time, s *service, log *zap.Logger,
-	exit func(int)) {
+func abandon(signals <-chan os.Signal, finished <-chan struct{}, since time.Time,
+	summary func() *report.Summary, log *zap.Logger, exit func(int)) {
 	for {
 		select {
 		case <-finished:
@@ -61,7 +50,7 @@ func abandon(signals <-chan os.Signal, finished <-chan struct{}, since time.Time
 	told := make(chan struct{})
 	go func() {
 		defer close(told)
-		sum := s.summary()
+		sum := summary()
 		var fields []zap.Field
 		for _, o := range sum.Sinks {
 			fields = append(fields, zap.Uint64(o.Unit+" not delivered", o.Waiting),

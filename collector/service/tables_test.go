@@ -94,12 +94,12 @@ func TestTTLOfTheTable(t *testing.T) {
 		t.Errorf("the table keeps its rows, but said:\n%s", said)
 	}
 	core, logs := observer.New(zap.WarnLevel)
-	s, err := newService(cfg, "test", zap.New(core), newOutputs(cfg))
+	s, err := newService(cfg, "test", zap.New(core), newOutputs(cfg), &intake{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.finish(t.Context()) })
-	if err := s.makeTables(t.Context()); err != nil {
+	if err := s.database.makeTables(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	const statement = "ALTER TABLE `default`.`data_flow` MODIFY TTL `start_time` + INTERVAL 1 SECOND"

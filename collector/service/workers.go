@@ -1,0 +1,154 @@
+package service
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/metranova/flow-collector/collector/config"
+	"github.com/metranova/flow-collector/collector/metrics"
+	"github.com/metranova/flow-collector/collector/pipeline"
+	"github.com/metranova/flow-collector/collector/setup"
+	"github.com/metranova/flow-collector/collector/tap"
+	"github.com/metranova/flow-collector/decoder"
+	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/decoder/netflow"
+	"github.com/metranova/flow-collector/decoder/sflow"
+	"github.com/metranova/flow-collector/enrich"
+	"github.com/metranova/flow-collector/sink"
+	"github.com/metranova/flow-collector/sink/schema"
+)
+
+// workers make rows of datagrams: one worker for each listener, and one for all connections. All are added before the
+// first one runs; what they share is behind atomic pointers, which are replaced while they run.
+type workers struct {
+	snapshot atomic.Pointer[enrich.Snapshot]
+	settings atomic.Pointer[pipeline.Settings]
+	taps     tap.Hub      // shows rows to people while somebody looks
+	agents   sflow.Agents // those that any worker heard
+
+	cfg       *config.Config
+	tables    *schema.Settings
+	in        *intake
+	templates *templateFile // nil: templates are not kept over a restart
+	all       []*pipeline.Worker
+}
+
+func newWorkers(cfg *config.Config, tables *schema.Settings, in *intake) *workers {
+	w := &workers{cfg: cfg, tables: tables, in: in}
+	w.settings.Store(liveSettings(cfg))
+	return w
+}
+
+// liveSettings are what workers take from the configuration while they run.
+func liveSettings(cfg *config.Config) *pipeline.Settings {
+	p := cfg.Policy
+	return &pipeline.Settings{
+		BySource: cfg.Decoder.ExporterAddress == "source", Names: setup.ExporterNames(cfg),
+		Overrides:  setup.SamplingOverrides(cfg),
+		MaxAheadMs: cfg.Flow.MaxAhead.Milliseconds(), MaxBehindMs: cfg.Flow.MaxBehind.Milliseconds(),
+		Policy: enrich.Policy{Scopes: p.Scopes, AutoScopes: p.AutoScopes, CommunityScopes: p.CommunityScopes},
+	}
+}
+
+// add makes another worker. o says what is special about it.
+func (ws *workers) add(o pipeline.Options) *pipeline.Worker {
+	n := len(ws.all)
+	options := setup.Decoder(ws.cfg)
+	options.Workers, options.NetFlow.FlowsOnly = ws.cfg.Listen.DecoderCount(), true
+	if ws.in.live() {
+		options.MaxRecords = ws.cfg.Decoder.MaxRecords
+	}
+	if ws.templates != nil {
+		options.NetFlow.Saved = ws.templates.loaded
+		o.Save, o.SaveEvery = func(state netflow.State) { ws.templates.put(n, state) }, ws.cfg.Decoder.SaveTemplates
+	}
+	var w *pipeline.Worker
+	options.SFlow.Agents = &ws.agents
+	options.SFlow.Counters = func(c *flow.InterfaceCounters) { w.Counters(c) }
+	o.Decoder = decoder.New(options)
+	o.Enricher = enrich.New(enrich.Options{
+		IPRefExtensions: ws.tables.IPRefExtensions, WithoutLearned: !ws.cfg.LearnedNames,
+		Routes: setup.Routes(ws.cfg, ws.in.station),
+	})
+	o.Settings = &ws.settings
+	o.KeepTimes = !ws.in.live()
+	o.Snapshot = &ws.snapshot
+	o.Tap = ws.taps.Current()
+	o.Interfaces = decoder.Part(decoder.MaxInterfaces, ws.cfg.Listen.DecoderCount())
+	w = pipeline.NewWorker(o)
+	w.SetTTL(ws.tables.FlowTTL.Duration())
+	ws.all = append(ws.all, w)
+	return w
+}
+
+// addForConnections makes the worker of all connections. Templates belong to their connection and are not saved.
+func (ws *workers) addForConnections(sinks []sink.Batcher) *pipeline.Worker {
+	w := ws.add(pipeline.Options{Sinks: sinks})
+	w.Save = nil
+	return w
+}
+
+// exporters are the workers' tables of exporters.
+func (ws *workers) exporters() []*exporter.Table {
+	tables := make([]*exporter.Table, len(ws.all))
+	for i, w := range ws.all {
+		tables[i] = w.Decoder.Exporters()
+	}
+	return tables
+}
+
+// rows is how many rows the workers made.
+func (ws *workers) rows() (n uint64) {
+	for _, w := range ws.all {
+		n += w.Rows()
+	}
+	return n
+}
+
+// expired is how many rows the workers left out since the table's TTL drops them at once.
+func (ws *workers) expired() (n uint64) {
+	for _, w := range ws.all {
+		n += w.Expired()
+	}
+	return n
+}
+
+// updateExpiry tells the workers which rows the table drops by now.
+func (ws *workers) updateExpiry(d *database) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	ms, err := d.expiry(ctx)
+	if err != nil {
+		return // the server does not answer; the writer says so
+	}
+	ttl := d.ttl.Load()
+	for _, w := range ws.all {
+		w.SetExpiry(ms)
+		if ttl != nil {
+			w.SetTTL(ttl.Duration())
+		}
+	}
+}
+
+// routes is what is known of routes, for metrics; false: there are none.
+func (ws *workers) routes() (metrics.Routing, bool) {
+	if ws.in.station == nil {
+		return metrics.Routing{}, false
+	}
+	r := metrics.Routing{Stats: ws.in.station.Stats()}
+	for _, w := range ws.all {
+		r.LookUps.Add(w.Enricher.RouteCounts())
+	}
+	return r, true
+}
+
+// nameOf is the address by which rows name an exporter.
+func nameOf(stream *exporter.Stream, settings *pipeline.Settings) flow.Addr {
+	name := stream.Key.Exporter
+	if stated := stream.Stated(); stated != (flow.Addr{}) {
+		name = stated
+	}
+	return settings.Name(name, stream.Source)
+}
