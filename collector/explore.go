@@ -11,8 +11,10 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/metranova/flow-collector/collector/commandline"
 	"github.com/metranova/flow-collector/collector/explore"
 	"github.com/metranova/flow-collector/collector/explore/filter"
+	"github.com/metranova/flow-collector/collector/explore/views"
 	"github.com/metranova/flow-collector/collector/setup"
 )
 
@@ -28,7 +30,8 @@ func exploreCommand() *cli.Command {
   collector explore --by src.ip,dst.ip --top 20 "src.as = 64500 and dst in 192.0.2.0/24"
   collector explore --by app --sql "if = core1::to-border"
 
---list names the dimensions, which are the fields of filters too.`,
+--list names the dimensions, which are the fields of filters too. --saved asks a view that was saved under a name, on the
+page or here, and "collector explore views" lists them.`,
 		Flags: append(configFlags(),
 			&cli.StringFlag{Name: "by", Usage: "group by these `DIMENSIONS`, with commas between", Value: "src.as"},
 			&cli.StringFlag{Name: "last", Usage: "the `TIME` up to now: 30m, 6h, 7d, 4w", Value: "1h"},
@@ -38,10 +41,13 @@ func exploreCommand() *cli.Command {
 			&cli.StringFlag{Name: "unit", Usage: "bits, packets or flows", Value: "bits"},
 			&cli.StringFlag{Name: "view", Usage: "lines, sankey, matrix or hours", Value: "lines"},
 			&cli.StringFlag{Name: "top", Usage: "how many `LINES`; all others are one", Value: "10"},
+			&cli.StringFlag{Name: "saved",
+				Usage: "ask the saved view of this `NAME`; flags and a filter that are given hold instead of its own"},
 			&cli.BoolFlag{Name: "sql", Usage: "print the query instead"},
 			&cli.BoolFlag{Name: "list", Usage: "list the dimensions"},
 		),
-		Action: runExplore,
+		Action:   runExplore,
+		Commands: []*cli.Command{exploreViewsCommand()},
 	}
 }
 
@@ -58,9 +64,9 @@ func runExplore(ctx context.Context, c *cli.Command) (err error) {
 		}
 		return nil
 	}
-	values := url.Values{"filter": {strings.Join(c.Args().Slice(), " ")}}
-	for _, name := range []string{"by", "last", "from", "to", "zone", "unit", "view", "top"} {
-		values.Set(name, c.String(name))
+	values, err := exploreValues(c, cfg.Metadata.CacheDir)
+	if err != nil {
+		return err
 	}
 	q, err := explore.Parse(values)
 	if err != nil {
@@ -87,4 +93,32 @@ func runExplore(ctx context.Context, c *cli.Command) (err error) {
 		return nil
 	}
 	return a.Print(os.Stdout)
+}
+
+// exploreValues are the parameters of the question: those of the saved view, and the flags.
+func exploreValues(c *cli.Command, cacheDir string) (url.Values, error) {
+	values := url.Values{}
+	name := c.String("saved")
+	if name != "" {
+		list, err := views.In(cacheDir).List()
+		if err != nil {
+			return nil, err
+		}
+		view := views.Find(list, name)
+		if view == nil {
+			return nil, commandline.Usage("explore: no view is saved as %q: collector explore views lists them", name)
+		}
+		if values, err = url.ParseQuery(view.Query); err != nil {
+			return nil, fmt.Errorf("explore: view %q: %w", name, err)
+		}
+	}
+	for _, flag := range []string{"by", "last", "from", "to", "zone", "unit", "view", "top"} {
+		if name == "" || c.IsSet(flag) {
+			values.Set(flag, c.String(flag))
+		}
+	}
+	if text := strings.Join(c.Args().Slice(), " "); text != "" {
+		values.Set("filter", text)
+	}
+	return values, nil
 }

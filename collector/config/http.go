@@ -24,7 +24,7 @@ func operationKeys(c *Config) []key {
 	return []key{
 		{path: "http.listen", env: []string{"HTTP_LISTEN"}, def: ":8080", field: addressOrOff(&c.HTTP.Listen),
 			help: "Address of the page, /metrics, /healthz, /readyz and /exporters. off: no HTTP. Everybody who " +
-				"reaches it can read operational data; nothing can be changed there."},
+				"reaches it can read operational data; saved views of /explore are all that can be changed there."},
 		{path: "http.pprof", field: boolean(&c.HTTP.PProf),
 			help: "Serve Go's profiler at /debug/pprof/ too."},
 		{path: "http.hosts", env: []string{"HTTP_HOSTS"}, field: texts(&c.HTTP.Hosts),

@@ -12,6 +12,7 @@ import (
 	"github.com/metranova/flow-collector/collector/config"
 	"github.com/metranova/flow-collector/collector/explore"
 	"github.com/metranova/flow-collector/collector/explore/page"
+	"github.com/metranova/flow-collector/collector/explore/views"
 	"github.com/metranova/flow-collector/collector/metrics"
 	"github.com/metranova/flow-collector/collector/status"
 	"github.com/metranova/flow-collector/collector/web"
@@ -21,6 +22,7 @@ import (
 type httpPage struct {
 	server    *web.Server
 	cfg       *config.HTTP
+	views     *views.File // saved views of the traffic
 	log       *zap.Logger
 	condition *condition
 	history   *status.History
@@ -44,7 +46,8 @@ func openHTTP(cfg *config.Config, log *zap.Logger, failed failures) (*httpPage, 
 		return nil, err
 	}
 	log.Info("HTTP answers", zap.String("url", server.LocalURL()))
-	return &httpPage{server: server, cfg: &cfg.HTTP, log: log.Named("http"), end: make(chan struct{})}, nil
+	return &httpPage{server: server, cfg: &cfg.HTTP, views: views.In(cfg.Metadata.CacheDir), log: log.Named("http"),
+		end: make(chan struct{})}, nil
 }
 
 // show has the server answer for a collector whose workers run.
@@ -81,7 +84,7 @@ func (p *httpPage) explore(d *database, ws *workers) error {
 	if cfg.Explore == "off" {
 		return nil
 	}
-	viewers := page.Viewers{LocalOnly: cfg.Explore == "local"}
+	viewers := page.Viewers{LocalOnly: cfg.Explore == "local", Hosts: cfg.Hosts}
 	if cfg.Explore == "users" {
 		viewers.Header, viewers.Proxies, viewers.Users = cfg.UserHeader, cfg.Proxies, &page.Users{}
 		if cfg.Users != "" {
@@ -97,7 +100,7 @@ func (p *httpPage) explore(d *database, ws *workers) error {
 	}, Prefix: func(a netip.Addr) (ref string, prefix netip.Prefix, ok bool) {
 		match, ok := ws.snapshot.Load().LookupIP(a)
 		return match.Ref, match.Prefix, ok
-	}}
+	}, Views: p.views}
 	if d.settings.MetadataOnly {
 		pages.Off = "Flows go to Kafka alone: there is no store to ask."
 	}

@@ -81,9 +81,9 @@ func (r *reports) json() ([]byte, error) {
 	return r.text, nil
 }
 
-// knownHost reports whether a Host header is accepted. So no other site can read the responses through a name of its
+// KnownHost reports whether a Host header is accepted. So no other site can read the responses through a name of its
 // own that resolves to this host. IP addresses and localhost are always accepted. Without a list of names all are.
-func knownHost(names []string, host string) bool {
+func KnownHost(names []string, host string) bool {
 	if len(names) == 0 {
 		return true
 	}

@@ -94,7 +94,7 @@ func TestKnownHost(t *testing.T) {
 		{[]string{"flows.example"}, "localhost:8080", true},
 		{[]string{"flows.example"}, "", false},
 	} {
-		if got := knownHost(test.names, test.host); got != test.want {
+		if got := KnownHost(test.names, test.host); got != test.want {
 			t.Errorf("%q of %q: %v", test.host, test.names, got)
 		}
 	}

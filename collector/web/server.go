@@ -1,5 +1,5 @@
 // Package web serves operators, probes and Prometheus over HTTP: /metrics, /healthz, /readyz, the exporters as JSON and
-// as a page, and the profiler if it is enabled. No request changes anything.
+// as a page, and the profiler if it is enabled. Requests only read, but for those that HandlePost registers.
 //
 // What it shows is computed on request or in the background; nothing here is on a datagram's way.
 package web
@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -36,6 +37,8 @@ type Server struct {
 	listener net.Listener
 	mux      *http.ServeMux
 	server   *http.Server
+	hosts    []string
+	posts    sync.Map // paths that take POST
 	ready    atomic.Pointer[func() (blocking, losing []string)]
 }
 
@@ -56,8 +59,9 @@ func Listen(o Options) (*Server, error) {
 		return nil, listenError(o.Address, err)
 	}
 	s := &Server{listener: l, mux: http.NewServeMux()}
+	s.hosts = o.Hosts
 	s.server = &http.Server{
-		Handler:           guard(s.mux, o.Hosts),
+		Handler:           s.guard(s.mux, o.Hosts),
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 		IdleTimeout:    idleTimeout,
 		MaxHeaderBytes: 1 << 16,
@@ -100,6 +104,29 @@ func listenError(address string, err error) error {
 
 // Handle registers a handler for a pattern of http.ServeMux, such as "GET /metrics".
 func (s *Server) Handle(pattern string, h http.Handler) { s.mux.Handle(pattern, h) }
+
+// maxPost is the most that a form may have.
+const maxPost = 5 << 20
+
+// HandlePost registers a handler for forms that are posted to a path. Pages of other sites cannot post: a browser says
+// where a form comes from (Sec-Fetch-Site, Origin), and the Host header must be an address, localhost, or a name of
+// Options.Hosts, so that no other site's name for this host is taken for ours.
+func (s *Server) HandlePost(path string, h http.Handler) {
+	s.posts.Store(path, true)
+	s.mux.Handle("POST "+path, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := http.NewCrossOriginProtection().Check(r); err != nil {
+			writeText(w, http.StatusForbidden, "a page of another site sent this: nothing was changed\n")
+			return
+		}
+		if !KnownHost(append([]string{"localhost"}, s.hosts...), r.Host) {
+			writeText(w, http.StatusForbidden,
+				"something can be changed under an address, localhost or a name of http.hosts alone: nothing was changed\n")
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, maxPost)
+		h.ServeHTTP(w, r)
+	}))
+}
 
 // Ready makes /readyz report problems: blocking is what keeps rows from their destination, losing is other loss.
 // /collecting is 200 from now on.
@@ -160,9 +187,9 @@ func writeText(w http.ResponseWriter, status int, text string) {
 	_, _ = w.Write([]byte(text))
 }
 
-// guard allows only reading requests, and keeps browsers from misusing the responses: no framing, no guessing of types,
-// no loading of other resources, no caching.
-func guard(next http.Handler, hosts []string) http.Handler {
+// guard allows only reading requests and those of HandlePost, and keeps browsers from misusing the responses: no
+// framing, no guessing of types, no loading of other resources, no caching.
+func (s *Server) guard(next http.Handler, hosts []string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy",
@@ -175,12 +202,13 @@ func guard(next http.Handler, hosts []string) http.Handler {
 		if len(r.TransferEncoding) > 0 {
 			h.Set("Connection", "close") // it may have had a Content-Length too (RFC 9112, section 6.3)
 		}
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		_, posts := s.posts.Load(r.URL.Path)
+		if r.Method != http.MethodGet && r.Method != http.MethodHead && !(posts && r.Method == http.MethodPost) {
 			h.Set("Allow", "GET, HEAD")
 			writeText(w, http.StatusMethodNotAllowed, "only GET and HEAD are answered: nothing can be changed here\n")
 			return
 		}
-		if !knownHost(hosts, r.Host) {
+		if !KnownHost(hosts, r.Host) {
 			writeText(w, http.StatusMisdirectedRequest, "http.hosts does not have this name\n")
 			return
 		}

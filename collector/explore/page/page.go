@@ -18,6 +18,7 @@ import (
 
 	"github.com/metranova/flow-collector/collector/explore"
 	"github.com/metranova/flow-collector/collector/explore/filter"
+	"github.com/metranova/flow-collector/collector/explore/views"
 	"github.com/metranova/flow-collector/collector/web"
 	"github.com/metranova/flow-collector/collector/web/figures"
 )
@@ -54,7 +55,9 @@ type Pages struct {
 	Viewers Viewers
 	// Prefix returns the ref of the record in meta_ip that holds an address, and its prefix; false where none does.
 	Prefix func(netip.Addr) (ref string, prefix netip.Prefix, ok bool)
-	Log    *zap.Logger
+	// Views are the saved ones; nil: none can be saved.
+	Views *views.File
+	Log   *zap.Logger
 
 	cache *cache
 	turns chan struct{}
@@ -75,16 +78,26 @@ func (p *Pages) Mount(s *web.Server) {
 		w.Header().Set("Cache-Control", "no-cache")
 		_, _ = w.Write(styleCSS)
 	}))
+	if p.Views != nil {
+		s.Handle("GET /views.json", p.admit(p.exportViews))
+		s.HandlePost("/views", p.admit(p.changeViews))
+	}
 	for name, format := range formats {
 		s.Handle("GET /explore."+name, p.admit(p.export(name, format)))
 	}
 }
 
+// viewerKey is the key of a request's viewer in its context.
+type viewerKey struct{}
+
+// viewerOf is who sent a request that admit let pass.
+func viewerOf(r *http.Request) *viewer { return r.Context().Value(viewerKey{}).(*viewer) }
+
 // admit refuses clients that may not look.
 func (p *Pages) admit(next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if p.Viewers.admit(w, r) {
-			next(w, r)
+		if who := p.Viewers.admit(w, r); who != nil {
+			next(w, r.WithContext(context.WithValue(r.Context(), viewerKey{}, who)))
 		}
 	})
 }
@@ -134,6 +147,7 @@ type view struct {
 	Exports  []link
 	Earlier  string
 	Later    string
+	Saved    *saved // nil where nothing can be saved
 	Wider    string
 }
 
@@ -172,6 +186,7 @@ func (p *Pages) page(w http.ResponseWriter, r *http.Request) {
 		a, err = p.ask(r.Context(), q)
 	}
 	v := p.view(q, a)
+	p.addViews(v, viewerOf(r), q)
 	if err != nil {
 		if r.Context().Err() != nil {
 			return // nobody waits for it
@@ -192,6 +207,7 @@ func (p *Pages) write(w http.ResponseWriter, name string, v any, status int) {
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", policy)
+	h.Set("Referrer-Policy", "same-origin") // without it a form of ours would come from the origin "null"
 	w.WriteHeader(status)
 	_, _ = out.WriteTo(w)
 }

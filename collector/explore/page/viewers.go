@@ -15,12 +15,17 @@ import (
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
+
+	"github.com/metranova/flow-collector/collector/web"
 )
 
 // Viewers say who may look at the traffic. The zero value lets everybody look.
 type Viewers struct {
 	// LocalOnly lets clients of this host look. Those of a proxy on it are not of this host.
 	LocalOnly bool
+	// Hosts are names in the Host header under which LocalOnly lets one look, besides localhost and addresses. A page
+	// of another site could otherwise read under a name of its own that it has lead to this host.
+	Hosts []string
 	// Users, if not nil, lets those look who know a name and its password.
 	Users *Users
 	// Header is what a proxy at one of the Proxies sets to the name of a user whom it knows; "" trusts no proxy.
@@ -28,24 +33,34 @@ type Viewers struct {
 	Proxies []netip.Prefix
 }
 
-// admit reports whether a request may be answered; if not, it has answered it.
-func (v *Viewers) admit(w http.ResponseWriter, r *http.Request) bool {
+// viewer is who looks. Name is "" where users have no names. Saves says whether views may be saved: not by everybody,
+// who could fill the list for all others.
+type viewer struct {
+	Name  string
+	Saves bool
+}
+
+// admit returns who may look; nil if nobody, and then it has answered the request.
+func (v *Viewers) admit(w http.ResponseWriter, r *http.Request) *viewer {
 	switch {
 	case v.Users == nil && !v.LocalOnly:
-		return true
-	case v.LocalOnly && isLocal(r), v.fromProxy(r):
-		return true
+		return &viewer{}
+	case v.LocalOnly && isLocal(r) && web.KnownHost(append([]string{"localhost"}, v.Hosts...), r.Host):
+		return &viewer{Saves: true}
+	case v.fromProxy(r):
+		return &viewer{strings.TrimSpace(r.Header.Get(v.Header)), true}
 	case v.Users == nil:
-		http.Error(w, "only this host may look at the traffic (http.explore: local): open a tunnel, such as "+
-			"ssh -L 8080:localhost:8080, or set http.explore to users or all", http.StatusForbidden)
-		return false
+		http.Error(w, "only this host may look at the traffic (http.explore: local), under the name "+
+			"localhost: open a tunnel, such as ssh -L 8080:localhost:8080, or set http.explore to users or all",
+			http.StatusForbidden)
+		return nil
 	}
 	if name, password, ok := r.BasicAuth(); ok && v.Users.knows(name, password) {
-		return true
+		return &viewer{name, true}
 	}
 	w.Header().Set("WWW-Authenticate", `Basic realm="flow collector", charset="UTF-8"`)
 	http.Error(w, "a name and a password are needed to look at the traffic", http.StatusUnauthorized)
-	return false
+	return nil
 }
 
 // fromProxy reports whether a trusted proxy says who the user is.

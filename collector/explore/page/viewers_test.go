@@ -49,6 +49,10 @@ func TestViewers(t *testing.T) {
 		{"local, from elsewhere", Viewers{LocalOnly: true}, away, nil, 403},
 		{"local, by a proxy", Viewers{LocalOnly: true}, here,
 			func(r *http.Request) { r.Header.Set("X-Forwarded-For", "192.0.2.9") }, 403},
+		{"local, under another site's name", Viewers{LocalOnly: true}, here,
+			func(r *http.Request) { r.Host = "rebound.example.com:8080" }, 403},
+		{"local, under a name of ours", Viewers{LocalOnly: true, Hosts: []string{"collector.example.net"}}, here,
+			func(r *http.Request) { r.Host = "collector.example.net:8080" }, 200},
 		{"users, none given", Viewers{Users: users}, here, nil, 401},
 		{"users, right", Viewers{Users: users}, away, func(r *http.Request) { r.SetBasicAuth("anna", "secret") }, 200},
 		{"users, wrong", Viewers{Users: users}, away, func(r *http.Request) { r.SetBasicAuth("anna", "Secret") }, 401},
@@ -64,13 +68,13 @@ func TestViewers(t *testing.T) {
 			func(r *http.Request) { r.Header.Set("X-User", "anna") }, 401},
 		{"no proxy trusted", Viewers{LocalOnly: true}, away, func(r *http.Request) { r.Header.Set("", "anna") }, 403},
 	} {
-		r := httptest.NewRequest("GET", "/explore", nil)
+		r := httptest.NewRequest("GET", "http://localhost:8080/explore", nil)
 		r.RemoteAddr = test.from
 		if test.set != nil {
 			test.set(r)
 		}
 		w := httptest.NewRecorder()
-		if ok := test.viewers.admit(w, r); ok != (test.want == 200) || !ok && w.Code != test.want {
+		if ok := test.viewers.admit(w, r) != nil; ok != (test.want == 200) || !ok && w.Code != test.want {
 			t.Errorf("%s: %t, %d", test.name, ok, w.Code)
 		}
 		if test.want == 401 && w.Header().Get("WWW-Authenticate") == "" {
