@@ -23,8 +23,10 @@ type exporterEntry struct {
 	interfaces map[uint32]Interface
 	unknown    unknownInterfaces
 	learned    map[uint32]learnedInterface
-	fresh      *bool  // points to the cache's fresh
-	salt       uint32 // separates the interfaces of different exporters in interfaceCache
+	fresh      *bool // points to the cache's fresh
+	origin     *Origin
+	scopes     *scopes // nil: its label was not looked up yet
+	salt       uint32  // separates the interfaces of different exporters in interfaceCache
 }
 
 func newExporterCache() exporterCache {

@@ -32,6 +32,7 @@ type Enricher struct {
 	snapshot   *Snapshot // the one that the caches belong to
 	prefetched uint32
 	known      [256]*portSet
+	listed     *PortSet // nil: rows keep all ports
 
 	withoutLearned bool
 
@@ -71,7 +72,11 @@ func New(o Options) *Enricher {
 }
 
 // SetPolicy replaces the policy, from the next row on.
-func (e *Enricher) SetPolicy(p Policy) { e.scopes = newScopes(p) }
+func (e *Enricher) SetPolicy(p Policy) {
+	e.scopes = newScopes(p)
+	e.exporters.reset()
+	e.interfaces = interfaceCache{}
+}
 
 // Enrich fills row from a record and a snapshot. Slices in the row are valid until the next call.
 func (e *Enricher) Enrich(s *Snapshot, r *flow.Record, row *Row) {
@@ -81,6 +86,7 @@ func (e *Enricher) Enrich(s *Snapshot, r *flow.Record, row *Row) {
 	row.Flow = r
 	e.measure(r, row)
 	x := e.device(r, row)
+	row.Origin = x.origin
 	if e.routes != nil {
 		e.routes.find(x, r)
 	}
@@ -90,7 +96,7 @@ func (e *Enricher) Enrich(s *Snapshot, r *flow.Record, row *Row) {
 	row.MPLSBottomLabel = bottomLabel(r)
 	row.MPLSLabel, row.MPLSExp = splitStack(r, row.MPLSLabel[:0], row.MPLSExp[:0])
 	row.MPLSRD = e.rds.text(r)
-	row.PolicyScope = e.scopes.of(scopedAS{row.SrcASID, e.srcScope}, scopedAS{row.DstASID, e.dstScope}, row.MPLSRD)
+	row.PolicyScope = x.scopes.of(scopedAS{row.SrcASID, e.srcScope}, scopedAS{row.DstASID, e.dstScope}, row.MPLSRD)
 	e.path(r, row)
 }
 
@@ -137,6 +143,9 @@ func (e *Enricher) measure(r *flow.Record, row *Row) {
 			row.DstPort = 0
 		}
 	}
+	if e.listed != nil {
+		row.SrcPort, row.DstPort = e.listed.only(row.SrcPort), e.listed.only(row.DstPort)
+	}
 	rate := uint64(r.SamplingRate)
 	if rate == 0 && r.Protocol != flow.SFlow5 {
 		rate = 1
@@ -156,7 +165,7 @@ func multiply(a, b uint64) uint64 {
 
 // device fills in the exporter and the flow's interfaces.
 func (e *Enricher) device(r *flow.Record, row *Row) *exporterEntry {
-	x := e.exporters.of(e.snapshot, r.Exporter)
+	x := e.exporter(r.Exporter)
 	row.DeviceID, row.DeviceRef = x.id, x.ref
 	names := r.Names
 	if e.withoutLearned {

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/metranova/flow-collector/decoder/flow"
 )
 
 // Policy is the configuration of the policy columns: who may see a row.
@@ -12,6 +14,9 @@ type Policy struct {
 	AutoScopes bool     // add as:<number> for both ends, and comm:<name> for the route distinguisher
 	// CommunityScopes maps the part of a route distinguisher after its last colon to a community's name.
 	CommunityScopes map[string]string
+	// Label returns what is different for an exporter; nil: nothing is. The exporter's address is the one that names it
+	// in rows. Label is called from all workers, once for each exporter after a change of the policy or of metadata.
+	Label func(exporter flow.Addr) *Label
 }
 
 // scopes builds the policy_scope of rows in memory that it reuses.
@@ -25,7 +30,22 @@ type scopes struct {
 
 func newScopes(p Policy) scopes {
 	s := scopes{policy: p, community: map[string]string{}}
-	for _, scope := range p.Scopes {
+	s.configure(p.Scopes)
+	for key, name := range p.CommunityScopes {
+		s.community[key] = "comm:" + name
+	}
+	return s
+}
+
+// with returns the scopes of a policy that has other configured ones.
+func (s *scopes) with(configured []string) *scopes {
+	other := &scopes{policy: s.policy, community: s.community}
+	other.configure(configured)
+	return other
+}
+
+func (s *scopes) configure(list []string) {
+	for _, scope := range list {
 		if !slices.Contains(s.configured, scope) {
 			s.configured = append(s.configured, scope)
 		}
@@ -34,10 +54,6 @@ func newScopes(p Policy) scopes {
 			s.configuredAS = append(s.configuredAS, uint32(id))
 		}
 	}
-	for key, name := range p.CommunityScopes {
-		s.community[key] = "comm:" + name
-	}
-	return s
 }
 
 // of returns the scopes of a row: the configured ones, then the automatic ones, sorted; each once. The slice is valid

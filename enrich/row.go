@@ -9,7 +9,8 @@ import (
 // Enricher that filled the row and are never copied. An empty ref or id is NULL unless said otherwise. Columns that
 // need no enrichment are read from Flow.
 type Row struct {
-	Flow *flow.Record
+	Flow   *flow.Record
+	Origin *Origin // nil: the collector's own
 
 	DeviceID  string // never empty: the device's id, else the exporter's address, else "unknown"
 	DeviceRef string

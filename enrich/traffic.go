@@ -16,7 +16,9 @@ type InterfaceTraffic struct {
 	ID, Ref         string // DEVICE:IFINDEX and no ref if metadata does not have the interface
 	AdminUp, OperUp bool
 	In, Out         TrafficCounts
-	PolicyScope     []string // Measure leaves it empty
+	// Measure leaves these empty.
+	Origin      *Origin
+	PolicyScope []string
 }
 
 // TrafficCounts are the counters of one direction. flow.Unsupported: the device does not have this counter.

@@ -32,7 +32,10 @@ type Policy struct {
 	Originator, Level string
 	Scopes            []string
 	AutoScopes        bool
+	Labels            []LabelRule       // those of LabelFile
+	LabelFile         string            // in the form of pmacct's pre_tag_map
 	CommunityScopes   map[string]string // by the last part of the route distinguisher
+	Exporters         ExporterPolicy
 }
 
 // decoderKeys are the settings of the decoder and of the policy columns.
@@ -83,5 +86,28 @@ func decoderKeys(c *Config) []key {
 			field:   textMap(&c.Policy.CommunityScopes),
 			example: `community_scopes: {"64805": lhcone, "64806": lsst}`,
 			help:    "Community names by the last part of the route distinguisher."},
+
+		{path: "policy.exporters.collector_id", env: []string{"COLLECTOR_ID_BY_EXPORTER"}, live: true,
+			field:   byExporter(&c.Policy.Exporters.CollectorID),
+			example: `collector_id: {192.0.2.0/24: campus1, "2001:db8::/32": campus2}`,
+			help: "collector_id of the rows of some exporters, as pmacct's labels: PREFIX: ID. The longest prefix " +
+				"that holds the exporter's address wins. In a variable: PREFIX=ID,PREFIX=ID."},
+		{path: "policy.exporters.originator", env: []string{"CLICKHOUSE_POLICY_ORIGINATOR_BY_EXPORTER"}, live: true,
+			field: byExporter(&c.Policy.Exporters.Originator),
+			help:  "policy_originator of the rows of some exporters, in the same form."},
+		{path: "policy.exporters.level", env: []string{"CLICKHOUSE_POLICY_LEVEL_BY_EXPORTER"}, live: true,
+			field:   byExporter(&c.Policy.Exporters.Level),
+			example: "level: {192.0.2.0/24: tlp:green}",
+			help:    "policy_level of the rows of some exporters, in the same form."},
+		{path: "policy.exporters.scopes", env: []string{"CLICKHOUSE_POLICY_SCOPE_BY_EXPORTER"}, live: true,
+			field:   byExporter(&c.Policy.Exporters.Scopes),
+			example: `scopes: {192.0.2.0/24: "comm:re as:64500"}`,
+			help: "Scopes of the rows of some exporters instead of policy.scopes, in the same form. Several are " +
+				"separated by spaces; an empty text is none."},
+		{path: "policy.label_file", env: []string{"PRE_TAG_MAP"}, live: true, isPath: true,
+			field: text(&c.Policy.LabelFile),
+			help: "A file in the form of pmacct's pre_tag_map: its set_label is the collector_id of the rows of an " +
+				"exporter. It is read as pmacct reads it, with ip, label and jeq. Rules that depend on the flow (in, " +
+				"filter, …) are refused. policy.exporters.collector_id overrides it."},
 	}
 }

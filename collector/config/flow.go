@@ -11,6 +11,11 @@ import (
 type Flow struct {
 	MaxAhead  time.Duration // ahead of the receive time
 	MaxBehind time.Duration // behind it; 0: the table's TTL
+	// PortsFile lists the ports that rows keep, in the form of pmacct's ports_file, and Ports has them; "": all.
+	PortsFile string
+	Ports     []uint16
+	// Records of fewer packets or bytes, multiplied by the sampling rate, give no row.
+	MinPackets, MinBytes int
 }
 
 // flowKeys are the settings of data_flow and its rollups.
@@ -44,6 +49,16 @@ func flowKeys(c *Config) []key {
 		{path: "flow.max_behind", env: []string{"CLICKHOUSE_FLOW_MAX_BEHIND"}, live: true,
 			field: duration(&c.Flow.MaxBehind, 0),
 			help:  "How far flow times may be behind the time of receipt. 0: the TTL, or no bound without a TTL."},
+		{path: "flow.ports_file", env: []string{"PORTS_FILE"}, live: true, isPath: true, field: text(&c.Flow.PortsFile),
+			help: "A file with a port on each line, as pmacct's ports_file. Ports of flows that are not in it become " +
+				"0. Empty: all ports are kept."},
+		{path: "flow.min_packets", env: []string{"CLICKHOUSE_FLOW_MIN_PACKETS"}, live: true,
+			field: number(&c.Flow.MinPackets, 0, 1<<40),
+			help: "Flow records with fewer packets, multiplied by the sampling rate, give no row: pmacct's minp, but " +
+				"of each record, not of the sum of some minutes. They are counted as below_minimum. 0: all are kept."},
+		{path: "flow.min_bytes", env: []string{"CLICKHOUSE_FLOW_MIN_BYTES"}, live: true,
+			field: number(&c.Flow.MinBytes, 0, 1<<40),
+			help:  "The same for bytes: pmacct's minb. 0: all are kept."},
 		{path: "flow.partition_by", env: []string{"CLICKHOUSE_FLOW_PARTITION_BY"}, field: text(&s.FlowPartitionBy),
 			help: "Partition key of data_flow, when the table is created."},
 		{path: "flow.views.edge_as", env: []string{"CLICKHOUSE_FLOW_MV_BY_EDGE_AS"}, def: "5m",

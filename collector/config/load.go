@@ -72,6 +72,7 @@ func Load(source Source) (*Config, []Problem) {
 	slices.SortStableFunc(c.viewSettings, func(a, b pair) int { return cmp.Compare(a.key, b.key) })
 	c.viewOrigin(env)
 	problems = append(problems, c.buildViews()...)
+	problems = append(problems, c.readLists()...)
 	return c, append(problems, c.validate()...)
 }
 

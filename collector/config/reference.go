@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"os"
 	"path"
 	"path/filepath"
@@ -138,6 +139,14 @@ func (c *Config) policyLevel() {
 		origin := c.origins["policy.level"]
 		c.warnings = append(c.warnings, Problem{Where: origin.Where, Key: origin.name("policy.level"), Value: level,
 			Why: "is no level of the Traffic Light Protocol: " + strings.Join(tlpLevels, ", ")})
+	}
+	for _, p := range slices.SortedFunc(maps.Keys(c.Policy.Exporters.Level), netip.Prefix.Compare) {
+		if level := c.Policy.Exporters.Level[p]; !slices.Contains(tlpLevels, strings.ToLower(level)) {
+			const key = "policy.exporters.level"
+			origin := c.origins[key]
+			c.warnings = append(c.warnings, Problem{Where: origin.Where, Key: origin.name(key), Value: level,
+				Why: "is no level of the Traffic Light Protocol: " + strings.Join(tlpLevels, ", ")})
+		}
 	}
 }
 

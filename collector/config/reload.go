@@ -6,11 +6,16 @@ import (
 	"slices"
 )
 
-// Files are the files that the settings came from.
+// Files are the files that the settings came from, lists of labels and ports included.
 func (c *Config) Files() []string {
 	files := slices.Clone(c.source.EnvFiles)
 	if c.source.File != "" {
 		files = append(files, c.source.File)
+	}
+	for _, list := range []string{c.Policy.LabelFile, c.Flow.PortsFile} {
+		if list != "" {
+			files = append(files, list)
+		}
 	}
 	return files
 }
@@ -33,6 +38,14 @@ func Changes(before, after *Config) []string {
 	const viewSettings = "flow.view_settings"
 	if !slices.Contains(changed, viewSettings) && !slices.Equal(before.viewSettings, after.viewSettings) {
 		changed = append(changed, viewSettings)
+	}
+	for path, same := range map[string]bool{
+		"policy.label_file": reflect.DeepEqual(before.Policy.Labels, after.Policy.Labels),
+		"flow.ports_file":   slices.Equal(before.Flow.Ports, after.Flow.Ports),
+	} {
+		if !same && !slices.Contains(changed, path) {
+			changed = append(changed, path)
+		}
 	}
 	return changed
 }

@@ -26,7 +26,7 @@ func (w *Worker) Counters(c *flow.InterfaceCounters) {
 	if !measured {
 		return
 	}
-	w.counted.PolicyScope = w.settings.Policy.Scopes
+	w.counted.Origin, w.counted.PolicyScope = w.Enricher.Origin(w.snapshot, c.Exporter)
 	for _, t := range w.traffic {
 		t.AppendTraffic(&w.counted, w.now)
 	}

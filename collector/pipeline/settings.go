@@ -14,6 +14,9 @@ type Settings struct {
 	Names     map[flow.Addr]flow.Addr
 	Overrides exporter.Overrides // sampling rates
 	Policy    enrich.Policy
+	Ports     *enrich.PortSet // the ports that rows keep; nil: all
+	// Flows with fewer packets or bits, after multiplication by the sampling rate, are counted and give no row.
+	MinPackets, MinBits uint64
 	// MaxAheadMs and MaxBehindMs bound how far a flow's times may be from the time of its receipt, in milliseconds. A
 	// MaxAheadMs of 0 is a day, a MaxBehindMs of 0 is the table's TTL (Worker.SetTTL).
 	MaxAheadMs, MaxBehindMs int64
@@ -36,4 +39,5 @@ func (w *Worker) change(s *Settings) {
 	w.renames = s.BySource || len(s.Names) > 0
 	w.Decoder.SetOverrides(s.Overrides)
 	w.Enricher.SetPolicy(s.Policy)
+	w.Enricher.SetPorts(s.Ports)
 }

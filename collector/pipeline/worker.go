@@ -61,8 +61,8 @@ type Worker struct {
 	saved    time.Time
 	given    int // records and interface counters that datagrams gave
 
-	rows, expired atomic.Uint64
-	expiry, ttlMs atomic.Int64
+	rows, expired, small atomic.Uint64
+	expiry, ttlMs        atomic.Int64
 }
 
 // NewWorker returns a worker that has seen nothing.
@@ -83,6 +83,9 @@ func NewWorker(o Options) *Worker {
 
 // Rows returns how many rows went to the sinks so far.
 func (w *Worker) Rows() uint64 { return w.rows.Load() }
+
+// Small returns how many records gave no row because their flows were smaller than Settings.MinPackets or MinBits.
+func (w *Worker) Small() uint64 { return w.small.Load() }
 
 // SetExpiry says before which time of their beginning, in Unix milliseconds, the table drops rows: its TTL. 0: none.
 func (w *Worker) SetExpiry(ms int64) { w.expiry.Store(ms) }
@@ -178,6 +181,7 @@ func (w *Worker) append(records []flow.Record) {
 	w.given += len(records)
 	w.Enricher.Prefetch(w.snapshot, records)
 	expiry := w.expiry.Load()
+	small, minPackets, minBits := 0, w.settings.MinPackets, w.settings.MinBits
 	for i := range records {
 		r := &records[i]
 		if w.TimeShiftMs != 0 {
@@ -192,6 +196,11 @@ func (w *Worker) append(records []flow.Record) {
 		}
 		was := w.clamp(r)
 		w.Enricher.Enrich(w.snapshot, r, &w.row)
+		if w.row.Packets < minPackets || w.row.Bits < minBits {
+			w.Decoder.Exporters().Get(stream, r.Source, r.Received).Small.Add(1)
+			small++
+			continue
+		}
 		if w.row.StatedStartMs, w.row.StatedEndMs = was.startMs, was.endMs; was != (stated{}) {
 			w.Decoder.Exporters().Get(stream, r.Source, r.Received).Clamped.Add(1)
 		}
@@ -206,7 +215,10 @@ func (w *Worker) append(records []flow.Record) {
 		}
 	}
 	if len(w.Sinks) > 0 {
-		w.rows.Add(uint64(len(records)))
+		w.rows.Add(uint64(len(records) - small))
+	}
+	if small > 0 {
+		w.small.Add(uint64(small))
 	}
 }
 

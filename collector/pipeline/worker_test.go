@@ -10,6 +10,7 @@ import (
 
 	"github.com/metranova/flow-collector/collector/capture"
 	"github.com/metranova/flow-collector/collector/listen"
+	"github.com/metranova/flow-collector/collector/tap"
 	"github.com/metranova/flow-collector/decoder"
 	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/decoder/flow"
@@ -145,6 +146,53 @@ func TestWorker_countsRowsThatTheTableDrops(t *testing.T) {
 	w.Process(datagrams(t, "softflowd-v5"), time.Now())
 	if w.Expired() != 140 {
 		t.Errorf("%d of 140 rows are too old", w.Expired())
+	}
+}
+
+// Flows below the operator's minimum give no row, and are counted by exporter.
+func TestWorker_countsSmallFlows(t *testing.T) {
+	all := datagrams(t, "softflowd-v5")
+	packets := map[uint64]int{}
+	w := newWorker(t, func(*clickhouse.Insert) {})
+	var show tap.Func = func(r *enrich.Row) { packets[r.Packets]++ }
+	w.Tap = new(atomic.Pointer[tap.Func])
+	w.Tap.Store(&show)
+	w.Process(all, time.Now())
+	var least uint64 = 5
+	want := 0
+	for n, rows := range packets {
+		if n < least {
+			want += rows
+		}
+	}
+	if want == 0 || want == 140 {
+		t.Fatalf("%d of the capture's 140 flows have less than %d packets", want, least)
+	}
+	for _, settings := range []*Settings{{MinPackets: least}, {MinBits: 1 << 62}} {
+		w = newWorker(t, func(*clickhouse.Insert) {})
+		w.Settings.Store(settings)
+		w.Process(all, time.Now())
+		small := w.Small()
+		if settings.MinPackets > 0 && small != uint64(want) || settings.MinBits > 0 && small != 140 {
+			t.Errorf("%+v: %d small flows, want %d", settings, small, want)
+		}
+		if w.Rows()+small != 140 || w.Decoder.Exporters().Streams()[0].Small.Load() != small {
+			t.Errorf("%+v: %d rows and %d small flows of 140", settings, w.Rows(), small)
+		}
+	}
+}
+
+// Labels are looked up once for each exporter, and cost no memory.
+func TestWorker_labelsAllocateNothing(t *testing.T) {
+	w := withSinks(t, newBlocks(1<<20, func(*clickhouse.Insert) {}))
+	asked := 0
+	w.Settings.Store(&Settings{Policy: enrich.Policy{AutoScopes: true, Label: func(flow.Addr) *enrich.Label {
+		asked++
+		return &enrich.Label{Origin: enrich.Origin{CollectorID: "campus"}, Scopes: []string{"comm:re"}}
+	}}, Ports: new(enrich.PortSet)})
+	allocatesNothing(t, w, datagrams(t, "softflowd-v9"))
+	if asked != 1 {
+		t.Errorf("the label of the only exporter was looked up %d times", asked)
 	}
 }
 

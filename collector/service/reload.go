@@ -29,6 +29,7 @@ type reloader struct {
 	mu      sync.Mutex
 	started *config.Config // what needs a restart is as here
 	current *config.Config // and the rest as here
+	latest  *config.Config // as read last, refused or not: its files are watched
 	state   atomic.Pointer[configState]
 
 	end   chan struct{}
@@ -45,7 +46,7 @@ func newReloader(cfg *config.Config, apply func(next *config.Config, changed []s
 	level zap.AtomicLevel, log *zap.Logger) *reloader {
 	r := &reloader{
 		apply: apply, refresh: refresh, level: level, log: log.Named("config"), settle: time.Second,
-		started: cfg, current: cfg, end: make(chan struct{}),
+		started: cfg, current: cfg, latest: cfg, end: make(chan struct{}),
 	}
 	r.state.Store(&configState{})
 	return r
@@ -78,12 +79,27 @@ func (r *reloader) watch() (*fsnotify.Watcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, f := range r.started.Files() {
-		if err := watch.Add(filepath.Dir(f)); err != nil {
-			return nil, errors.Join(err, watch.Close())
-		}
+	if err := r.watchFiles(watch); err != nil {
+		return nil, errors.Join(err, watch.Close())
 	}
 	return watch, nil
+}
+
+// watchFiles watches the directories of all files. Those that are watched already stay so.
+func (r *reloader) watchFiles(watch *fsnotify.Watcher) error {
+	for _, f := range r.files() {
+		if err := watch.Add(filepath.Dir(f)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// files are those of the configuration as it was read last. It may name others than that of the start.
+func (r *reloader) files() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.latest.Files()
 }
 
 // follow reads the configuration again some time after a file of it changed.
@@ -102,6 +118,9 @@ func (r *reloader) follow(watch *fsnotify.Watcher) {
 			}
 		case <-settled.C:
 			r.reload()
+			if err := r.watchFiles(watch); err != nil {
+				r.log.Warn("changes of the configuration will not be noticed; send SIGHUP", zap.Error(err))
+			}
 		}
 	}
 }
@@ -109,7 +128,7 @@ func (r *reloader) follow(watch *fsnotify.Watcher) {
 // reads reports whether a path is a file of the configuration, or the link by which Kubernetes replaces all files of a
 // directory.
 func (r *reloader) reads(path string) bool {
-	return slices.ContainsFunc(r.started.Files(), func(f string) bool {
+	return slices.ContainsFunc(r.files(), func(f string) bool {
 		return filepath.Clean(f) == filepath.Clean(path) || filepath.Base(path) == "..data" &&
 			filepath.Dir(f) == filepath.Dir(path)
 	})
@@ -128,6 +147,7 @@ func (r *reloader) reload() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	next, problems := r.current.Reload()
+	r.latest = next
 	if len(problems) > 0 {
 		var refused []string
 		for _, p := range problems {

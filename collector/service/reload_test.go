@@ -107,7 +107,8 @@ func (c *changeable) row(expression, want string) {
 	testkit.WaitFor(c.t, expression+" to be "+want+" in a row", func() bool {
 		n := c.flow()
 		for range 30 {
-			got = testkit.Ask(c.t, c.cfg, "SELECT toString("+expression+") FROM data_flow WHERE src_port = "+portText(int(n)))
+			got = testkit.Ask(c.t, c.cfg, "SELECT toString("+expression+") FROM data_flow WHERE src_port = "+
+				portText(int(n)))
 			if got = strings.ReplaceAll(got, `\'`, "'"); got != "" {
 				break
 			}
@@ -156,7 +157,8 @@ func TestReload_everyLiveSettingTakesEffect(t *testing.T) {
 	refused := c.flow()
 	c.change(quick + "metadata: {dir: %DIR%/other}\nlisten: {allowed_exporters: [127.0.0.0/8]}")
 	c.row("device_id", "seven")
-	if got := testkit.Ask(t, c.cfg, "SELECT count() FROM data_flow WHERE src_port = "+portText(int(refused))); got != "0" {
+	if got := testkit.Ask(t, c.cfg, "SELECT count() FROM data_flow WHERE src_port = "+
+		portText(int(refused))); got != "0" {
 		t.Errorf("%s rows of an exporter that may not send", got)
 	}
 	if n := c.log.FilterMessage("settings changed that need a restart").Len(); n != 0 {
@@ -179,6 +181,56 @@ func TestReload_everyLiveSettingTakesEffect(t *testing.T) {
 		return c.log.Len() > before
 	})
 	c.stop(t)
+}
+
+// Labels, policies, the list of ports and the minimum of a flow's size take effect at once, in the table, in the losses
+// and in the metrics; a list that is edited is noticed.
+func TestReload_labelsPortsAndMinimum(t *testing.T) {
+	c := startChangeable(t, quick+"collector_id: here\n")
+	origin := "(collector_id, policy_originator, policy_level, policy_scope)"
+	c.row(origin, "('here','unknown','tlp:amber',[])")
+	c.change(quick + "collector_id: here\npolicy:\n  scopes: [\"comm:all\"]\n  exporters:\n" +
+		"    collector_id: {127.0.0.0/8: wide, 127.0.0.0/24: campus}\n    level: {127.0.0.1: tlp:green}\n" +
+		"    scopes: {127.0.0.0/8: \"comm:re comm:x\"}\n")
+	c.row(origin, "('campus','unknown','tlp:green',['comm:re','comm:x'])")
+
+	list := filepath.Join(c.dir, "labels")
+	write := func(path, text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(list, "set_label=first ip=0.0.0.0/0\n")
+	c.change(quick + "policy: {label_file: %DIR%/labels, originator: us}")
+	c.row("collector_id", "first")
+	write(list, "! edited\nset_label=second ip=127.0.0.1\n")
+	c.row("collector_id", "second")
+
+	write(filepath.Join(c.dir, "ports"), "443\n")
+	c.change(quick + "flow: {ports_file: %DIR%/ports}")
+	testkit.WaitFor(t, "ports of rows to be those of the list only", func() bool {
+		c.flow()
+		return testkit.Ask(t, c.cfg, "SELECT count() > 0 FROM data_flow WHERE src_port = 0 AND dst_port = 443") == "1"
+	})
+
+	c.change(quick + "flow: {min_packets: 2}")
+	small := c.flow()
+	testkit.WaitFor(t, "the metric to count small flows", func() bool {
+		_, metrics := getURL(t, c.httpURL(t)+"/metrics")
+		return strings.Contains(metrics, "flow_collector_records_below_minimum_total{")
+	})
+	c.change(quick)
+	c.row("collector_id", "here") // as at the start: collector_id needs a restart
+	if got := testkit.Ask(t, c.cfg, "SELECT count() FROM data_flow WHERE src_port = "+
+		portText(int(small))); got != "0" {
+		t.Errorf("%s rows of a flow that is too small", got)
+	}
+	c.stop(t)
+	if got := testkit.Ask(t, c.cfg, "SELECT (stage, unit, sumIf(count, missing) > 0) FROM collector_loss "+
+		"WHERE what = 'below_minimum' GROUP BY ALL"); got != `('filter','records',1)` {
+		t.Errorf("collector_loss has %s", got)
+	}
 }
 
 // sFlow agents name themselves: exporter_address says which of the two names counts.

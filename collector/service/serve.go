@@ -156,7 +156,10 @@ func (s *service) receive(in *intake, failed failures) *sync.WaitGroup {
 
 // apply puts settings in use while the collector runs. changed are their keys.
 func (s *service) apply(next *config.Config, changed []string) {
-	s.workers.settings.Store(liveSettings(next))
+	live := *next // exporters without a label of their own have the collector's, which need a restart
+	live.CollectorID, live.Policy.Originator, live.Policy.Level = s.cfg.CollectorID, s.cfg.Policy.Originator,
+		s.cfg.Policy.Level
+	s.workers.settings.Store(liveSettings(&live))
 	s.workers.in.allow(&next.Listen.Allowed)
 	if slices.ContainsFunc(changed, func(path string) bool { return strings.HasPrefix(path, "metadata.") }) {
 		s.refresh.Configure(metadata.Configuration{

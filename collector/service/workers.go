@@ -48,7 +48,10 @@ func liveSettings(cfg *config.Config) *pipeline.Settings {
 		BySource: cfg.Decoder.ExporterAddress == "source", Names: setup.ExporterNames(cfg),
 		Overrides:  setup.SamplingOverrides(cfg),
 		MaxAheadMs: cfg.Flow.MaxAhead.Milliseconds(), MaxBehindMs: cfg.Flow.MaxBehind.Milliseconds(),
-		Policy: enrich.Policy{Scopes: p.Scopes, AutoScopes: p.AutoScopes, CommunityScopes: p.CommunityScopes},
+		Policy: enrich.Policy{Scopes: p.Scopes, AutoScopes: p.AutoScopes, CommunityScopes: p.CommunityScopes,
+			Label: setup.Labels(cfg)},
+		Ports:      setup.Ports(cfg),
+		MinPackets: uint64(cfg.Flow.MinPackets), MinBits: 8 * uint64(cfg.Flow.MinBytes),
 	}
 }
 
@@ -103,6 +106,14 @@ func (ws *workers) exporters() []*exporter.Table {
 func (ws *workers) rows() (n uint64) {
 	for _, w := range ws.all {
 		n += w.Rows()
+	}
+	return n
+}
+
+// small is how many records gave no row because their flows are smaller than the operator wants.
+func (ws *workers) small() (n uint64) {
+	for _, w := range ws.all {
+		n += w.Small()
 	}
 	return n
 }

@@ -7,6 +7,7 @@ const (
 	StageReceived = "received" // what was received, and what it contained
 	StageUpstream = "upstream" // lost before the collector: in the network or in the exporter
 	StageHold     = "hold"     // data that was received before its template
+	StageFilter   = "filter"   // what the operator does not want
 )
 
 // SequenceUnit is the unit of counters from sequence numbers: what they count depends on the protocol.
@@ -171,5 +172,12 @@ var counters = [...]Counter{
 	{
 		Name: "recovered", Unit: "sets", Stage: StageHold, of: func(s *Stream) *atomic.Uint64 { return &s.Recovered },
 		Metric: "recovered_sets_total", Help: "Data sets whose template came in time.",
+	},
+	{
+		Name: "below_minimum", Unit: "records", Stage: StageFilter, Missing: true,
+		of:     func(s *Stream) *atomic.Uint64 { return &s.Small },
+		Metric: "records_below_minimum_total",
+		Help:   "Records of flows smaller than flow.min_packets or flow.min_bytes, which give no row.",
+		Loss:   "flows smaller than flow.min_packets or flow.min_bytes",
 	},
 }

@@ -36,6 +36,7 @@ type Stream struct {
 	AgentDrops          atomic.Uint64 // sFlow: packets that the agent itself dropped
 	Ahead, Behind       atomic.Uint64 // records with impossible times: the exporter's clock is wrong
 	Clamped             atomic.Uint64 // of these, records whose rows have the time of receipt
+	Small               atomic.Uint64 // records whose flows were smaller than the operator's minimum: no rows
 	SamplingRate        atomic.Uint32 // of the last record
 	SamplingSource      atomic.Uint32 // flow.SamplingSource of the last record
 	ClockSkewMs         atomic.Int64  // receive time minus header time, of the latest datagram

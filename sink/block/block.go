@@ -132,6 +132,7 @@ func (b *Block) Reset() {
 	b.rows = 0
 	b.firstReceived = 0
 	b.days = b.days[:0]
+	b.origins.last = nil
 	for _, c := range b.columns {
 		c.reset()
 	}

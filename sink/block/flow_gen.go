@@ -23,6 +23,7 @@ const (
 // flowColumns are the columns of data_flow whose values differ from row to row.
 type flowColumns struct {
 	want             uint32 // the optional columns that there are
+	origins          origins
 	startTime        fixed
 	endTime          fixed
 	policyScope      stringArray
@@ -68,6 +69,7 @@ type flowColumns struct {
 
 // list sets the columns up and returns all that a block has, those included that are the same in all rows.
 func (c *flowColumns) list(l *Layout) []named {
+	c.origins.usual(l)
 	c.ext = newExt(l.Extensions, l.IPRefExtensions)
 	c.deviceRef.nullable = true
 	c.inInterfaceID.nullable = true
@@ -85,9 +87,9 @@ func (c *flowColumns) list(l *Layout) []named {
 	all := []optional{
 		{"start_time", "DateTime64(3, 'UTC')", &c.startTime, 0},
 		{"end_time", "DateTime64(3, 'UTC')", &c.endTime, 0},
-		{"collector_id", "LowCardinality(String)", constant(l.CollectorID), 0},
-		{"policy_originator", "LowCardinality(String)", constant(l.PolicyOriginator), 0},
-		{"policy_level", "LowCardinality(String)", constant(l.PolicyLevel), 0},
+		{"collector_id", "LowCardinality(String)", &c.origins.collectorID, 0},
+		{"policy_originator", "LowCardinality(String)", &c.origins.policyOriginator, 0},
+		{"policy_level", "LowCardinality(String)", &c.origins.policyLevel, 0},
 		{"policy_scope", "Array(LowCardinality(String))", &c.policyScope, 0},
 		{"ext", c.ext.typeName(), c.ext, 0},
 		{"flow_type", "LowCardinality(String)", &c.flowType, 0},
@@ -136,6 +138,9 @@ func (c *flowColumns) append(row int, r *enrich.Row) {
 	f := r.Flow
 	c.startTime.uint64(uint64(r.StartMs))
 	c.endTime.uint64(uint64(r.EndMs))
+	if r.Origin != c.origins.last {
+		c.origins.change(row, r.Origin)
+	}
 	c.policyScope.append(row, r.PolicyScope)
 	c.ext.append(row, r)
 	c.flowType.addSame(f.Protocol.Family())

@@ -11,6 +11,7 @@ import (
 type Traffic struct {
 	rows    int
 	columns []named
+	origins origins
 
 	start, end  fixed
 	scope       stringArray
@@ -31,12 +32,13 @@ func NewTraffic(l Layout) *Traffic {
 		l.CollectorID = unknownCollector
 	}
 	b := &Traffic{}
+	b.origins.usual(&l)
 	b.columns = []named{
 		{"start_time", "DateTime('UTC')", &b.start},
 		{"end_time", "DateTime('UTC')", &b.end},
-		{"collector_id", lcString, constant(l.CollectorID)},
-		{"policy_originator", lcString, constant(l.PolicyOriginator)},
-		{"policy_level", lcString, constant(l.PolicyLevel)},
+		{"collector_id", lcString, &b.origins.collectorID},
+		{"policy_originator", lcString, &b.origins.policyOriginator},
+		{"policy_level", lcString, &b.origins.policyLevel},
 		{"policy_scope", "Array(LowCardinality(String))", &b.scope},
 		{"interface_id", "String", &b.id},
 		{"interface_ref", "Nullable(String)", &b.ref},
@@ -75,6 +77,9 @@ func (b *Traffic) Rows() int { return b.rows }
 func (b *Traffic) Append(r *enrich.InterfaceTraffic) {
 	b.start.uint32(uint32(r.Start))
 	b.end.uint32(uint32(r.End))
+	if r.Origin != b.origins.last {
+		b.origins.change(b.rows, r.Origin)
+	}
 	b.scope.append(b.rows, r.PolicyScope)
 	b.id.add(r.ID)
 	b.ref.set(b.rows, r.Ref)
@@ -116,6 +121,7 @@ func (b *Traffic) Encode(dst []byte) []byte { return appendEncoded(dst, b.column
 // Reset empties the block and keeps its memory.
 func (b *Traffic) Reset() {
 	b.rows = 0
+	b.origins.last = nil
 	for _, c := range b.columns {
 		c.reset()
 	}

@@ -18,19 +18,23 @@ import (
 // samples, so that they match no interface by accident; and fields that pmacct cannot decode are there. Similar records
 // are not merged.
 type pmacctEncoder struct {
-	*Encoder        // for exporterText
-	head     []byte // everything before the first value
+	*Encoder           // for exporterText
+	head     constants // everything before the first value
 }
 
 func newPmacctEncoder(l Layout, e *Encoder) *pmacctEncoder {
-	head := appendString([]byte(`{"event_type": "purge", "label": `), l.CollectorID)
-	return &pmacctEncoder{Encoder: e, head: append(head, `, "vlan": `...)}
+	return &pmacctEncoder{Encoder: e, head: newConstants(l, appendPmacctHead)}
+}
+
+func appendPmacctHead(p []byte, l *Layout) []byte {
+	p = appendString(append(p, `{"event_type": "purge", "label": `...), l.CollectorID)
+	return append(p, `, "vlan": `...)
 }
 
 func (e *pmacctEncoder) append(p []byte, r *enrich.Row) []byte {
 	f := r.Flow
 	sflow := f.Protocol == flow.SFlow5
-	p = append(p, e.head...)
+	p = append(p, e.head.of(r)...)
 	p = appendUint(p, f.VLAN)
 	p = append(p, `, "as_src": `...)
 	p = appendUint(p, f.SrcAS)

@@ -13,14 +13,14 @@ import (
 
 // protobufEncoder encodes message Flow of flow.proto.
 type protobufEncoder struct {
-	want           uint32   // the optional columns that the table has
-	constants      []byte   // the fields that are equal in all messages
-	srcExt, dstExt [][]byte // for each IP reference extension: the map entry's key, encoded
-	ext, packed    []byte   // the Ext and the list that are being built, because their lengths precede them
+	want           uint32    // the optional columns that the table has
+	constants      constants // the fields that are equal in all messages of an origin
+	srcExt, dstExt [][]byte  // for each IP reference extension: the map entry's key, encoded
+	ext, packed    []byte    // the Ext and the list that are being built, because their lengths precede them
 }
 
 func newProtobufEncoder(l Layout) *protobufEncoder {
-	e := &protobufEncoder{want: l.wanted(), constants: appendProtobufConstants(nil, &l)}
+	e := &protobufEncoder{want: l.wanted(), constants: newConstants(l, appendProtobufConstants)}
 	for _, x := range l.IPRefExtensions {
 		const key = 1
 		e.srcExt = append(e.srcExt, appendTextField(nil, key, x))

@@ -63,7 +63,7 @@ func (e *protobufEncoder) append(p []byte, r *enrich.Row) []byte {
 		p = appendTextField(p, 33, r.PeerIPRef)      // peer_ip_ref
 		p = appendTextField(p, 34, r.PeerASRef)      // peer_as_ref
 	}
-	p = append(p, e.constants...)
+	p = append(p, e.constants.of(r)...)
 	p = appendTextsField(p, 38, r.PolicyScope) // policy_scope
 	p = e.appendExtField(p, 39, r)             // ext
 	if e.want&wantInIfIndex != 0 {

@@ -5,13 +5,13 @@ package message
 // sent. Times are Unix milliseconds, which the format accepts for any DateTime64(3); addresses are text, IPv4 without
 // ::ffff:.
 type rowEncoder struct {
-	want           uint32   // the optional columns that the table has
-	constants      []byte   // the columns that are equal in all rows
-	srcExt, dstExt [][]byte // keys of ext, for each IP reference extension
+	want           uint32    // the optional columns that the table has
+	constants      constants // the columns that are equal in all rows of an origin
+	srcExt, dstExt [][]byte  // keys of ext, for each IP reference extension
 }
 
 func newRowEncoder(l Layout) *rowEncoder {
-	e := &rowEncoder{want: l.wanted(), constants: appendJSONConstants(nil, &l)}
+	e := &rowEncoder{want: l.wanted(), constants: newConstants(l, appendJSONConstants)}
 	for _, x := range l.IPRefExtensions {
 		e.srcExt = append(e.srcExt, append(appendString(nil, "src_ip_"+x+"_ref"), ':'))
 		e.dstExt = append(e.dstExt, append(appendString(nil, "dst_ip_"+x+"_ref"), ':'))

@@ -45,7 +45,10 @@ func (d *blockData) addColumn(c *schema.Column) {
 	value := "&c." + name
 	switch {
 	case c.Constant:
-		value = "constant(" + c.Value + ")"
+		if d.Prepare == "" {
+			d.Prepare = "c.origins.usual(l)\n"
+		}
+		value = "&c.origins." + name
 	case c.Name == "ext":
 		typ, value = "c.ext.typeName()", "c.ext"
 		d.Fields += "ext *ext\n"
@@ -110,8 +113,13 @@ func width(typ string) int {
 // blockStatements append a row to each column.
 func blockStatements(columns []schema.Column) []statement {
 	var all []statement
+	changed := false
 	for i := range columns {
 		c := &columns[i]
+		if c.Constant && !changed {
+			changed = true
+			all = append(all, statement{"r.Origin != c.origins.last", "c.origins.change(row, r.Origin)"})
+		}
 		if !c.IsColumn() || c.Constant {
 			continue
 		}

@@ -57,7 +57,7 @@ func newJSONData(columns []schema.Column, paths []schema.Path) jsonData {
 	return d
 }
 
-const jsonConstants = "p = append(p, e.constants...)"
+const jsonConstants = "p = append(p, e.constants.of(r)...)"
 
 // wanted is the condition of an optional column.
 func wanted(c *schema.Column) string {
