@@ -92,6 +92,9 @@ func runExplore(ctx context.Context, c *cli.Command) (err error) {
 		fmt.Println(a.Query.SQL())
 		return nil
 	}
+	if a.Losses, err = explorer.Losses(ctx, a); err != nil {
+		return fmt.Errorf("explore: %s", explore.Reason(err))
+	}
 	return a.Print(os.Stdout)
 }
 

@@ -28,8 +28,8 @@ type Answer struct {
 	Before   []float64 // the sum of the earlier time
 	Links    []Link    // of Sankey and Matrix; the largest first
 	Days     []Day     // of Hours
-	Missing  []Missing
-	Overlap  bool // a flow may count in several lines, so that their sum is more than all
+	Losses   *Losses   // nil where nobody asked
+	Overlap  bool      // a flow may count in several lines, so that their sum is more than all
 	Query    *Query
 	Took     time.Duration
 }
@@ -105,12 +105,6 @@ type Day struct {
 	Hours [24]float64
 }
 
-// Missing is something that the rows of the time lack.
-type Missing struct {
-	Stage, Reason, Unit string
-	Count               uint64
-}
-
 // Explorer asks the store. Its methods are safe for concurrent use.
 type Explorer struct {
 	Conn    driver.Conn
@@ -136,7 +130,7 @@ const (
 	spill      = 1 << 30
 )
 
-// Ask answers a question. The error of a filter is a *filter.Error.
+// Ask answers a question, but for its Losses. The error of a filter is a *filter.Error.
 func (e *Explorer) Ask(ctx context.Context, q Question) (*Answer, error) {
 	started := time.Now()
 	s := q.span(e.Now())
@@ -159,11 +153,6 @@ func (e *Explorer) Ask(ctx context.Context, q Question) (*Answer, error) {
 	}
 	if err != nil {
 		return nil, err
-	}
-	if e.Planner.settings.Tables.Loss != "" {
-		if a.Missing, err = e.missing(ctx, s); err != nil {
-			return nil, err
-		}
 	}
 	a.Took = time.Since(started)
 	return a, nil
@@ -546,18 +535,25 @@ func (e *Explorer) values(ctx context.Context, lookup string, keys []string) (ma
 	return values, err
 }
 
-func (e *Explorer) missing(ctx context.Context, s span) ([]Missing, error) {
-	var all []Missing
-	err := e.run(ctx, e.Planner.missing(s), func(rows driver.Rows) error {
-		var m Missing
-		if err := rows.Scan(&m.Stage, &m.Reason, &m.Unit, &m.Count); err != nil {
-			return err
-		}
-		all = append(all, m)
-		return nil
-	})
-	return all, err
-}
-
 // Table is the table that the figures are from.
 func (a *Answer) Table() string { return a.Query.Source.Table }
+
+// Sum are the statistics of all lines together.
+func (a *Answer) Sum() Stats {
+	var all Stats
+	var points []float64
+	for i := range a.Series {
+		all.Total += a.Series[i].Total
+		if points == nil {
+			points = make([]float64, len(a.Series[i].Points))
+		}
+		for j, v := range a.Series[i].Points {
+			points[j] += v
+		}
+	}
+	if a.Partial && len(points) > 0 {
+		points = points[:len(points)-1]
+	}
+	all.rate(points, all.Total)
+	return all
+}

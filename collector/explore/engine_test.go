@@ -136,6 +136,7 @@ func TestEngine(t *testing.T) {
 	t.Run("links", func(t *testing.T) { testLinks(t, e) })
 	t.Run("subjects", func(t *testing.T) { testSubjects(t, e) })
 	t.Run("hours", func(t *testing.T) { testHours(t, e) })
+	t.Run("suggest", func(t *testing.T) { testSuggest(t, e) })
 	t.Run("injection", func(t *testing.T) { testInjection(t, e) })
 	t.Run("SQL", func(t *testing.T) { testSQL(t, e) })
 }
@@ -295,10 +296,17 @@ func testSeries(t *testing.T, e *Explorer) {
 	} else if got.Mean = want.Mean; got != want {
 		t.Errorf("statistics are %+v, want %+v", got, want)
 	}
-	if len(a.Missing) != 2 || a.Missing[0].Count+a.Missing[1].Count != 16 {
-		if len(a.Missing) != 1 || a.Missing[0].Count != 16 {
-			t.Errorf("missing: %+v", a.Missing)
-		}
+	l, err := e.Losses(t.Context(), a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(l.Missing) != 1 || l.Missing[0].Count != 16 || l.Missing[0].Points[10] != 9 ||
+		l.Missing[0].Points[70] != 7 ||
+		math.Abs(l.Missing[0].Share-16.0/116) > 1e-9 {
+		t.Errorf("missing: %+v", l.Missing)
+	}
+	if len(l.Sampled) != 1 || l.Sampled[0] != (Sampled{100, 1}) || !l.SampledFrom.Equal(noon.Add(-time.Hour)) {
+		t.Errorf("sampled: %+v since %s", l.Sampled, l.SampledFrom)
 	}
 	for _, v := range a.Before {
 		if v != 0 {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/metranova/flow-collector/collector/web/figures"
 )
@@ -56,14 +57,60 @@ func (a *Answer) Print(w io.Writer) error {
 		a.Query.Source.Line()); err != nil {
 		return err
 	}
-	for _, m := range a.Missing {
-		if _, err := fmt.Fprintf(w, "missing: %s %s, %s %s\n", figures.Groups(m.Count), m.Unit, m.Stage,
-			m.Reason); err != nil {
+	if a.Losses == nil {
+		return nil
+	}
+	for _, line := range a.Losses.Lines() {
+		if _, err := fmt.Fprintf(w, "missing: %s\n", line); err != nil {
 			return err
 		}
 	}
+	if text := a.Losses.Sampling(a.From); text != "" {
+		_, err := fmt.Fprintln(w, text)
+		return err
+	}
 	return nil
 }
+
+// Lines say what is missing, a line each.
+func (l *Losses) Lines() []string {
+	var all []string
+	for i := range l.Missing {
+		m := &l.Missing[i]
+		line := figures.Groups(m.Count) + " " + m.Label()
+		if m.Share >= 0.0001 {
+			line += fmt.Sprintf(" (%.2g %%)", 100*m.Share)
+		}
+		all = append(all, line)
+	}
+	return all
+}
+
+// Sampling says how exporters sampled what an answer has that begins at from; "" where there is nothing to say.
+func (l *Losses) Sampling(from time.Time) string {
+	var parts []string
+	for _, s := range l.Sampled[:min(len(l.Sampled), mostRates)] {
+		rate := "sampling not told"
+		if s.Rate > 0 {
+			rate = "1 in " + figures.Groups(s.Rate)
+		}
+		parts = append(parts, fmt.Sprintf("%s for %.3g %% of the bits", rate, 100*s.Share))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	text := "Sampled: " + strings.Join(parts, ", ")
+	if more := len(l.Sampled) - mostRates; more > 0 {
+		text += fmt.Sprintf(", and %d other rates", more)
+	}
+	if l.SampledFrom.After(from) {
+		text += ", in the last hour of the time"
+	}
+	return text + "."
+}
+
+// mostRates is how many sampling rates are named.
+const mostRates = 4
 
 func highest(points []float64) float64 {
 	top := 0.0

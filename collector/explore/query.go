@@ -306,13 +306,3 @@ func valuesOf(lookup string, keys []string) *Query {
 	return &Query{sql: "SELECT toString(key) AS key, toString(value) AS value\nFROM\n(\n" + indent(lookup) +
 		"\n)\nWHERE toString(key) IN (" + strings.Join(list, ", ") + ")", params: params}
 }
-
-// missing is the query for what the collector knows to be missing of the time, by stage, reason and unit.
-func (p *Planner) missing(s span) *Query {
-	var params parameters
-	from, to := params.text(stamp(s.from)), params.text(stamp(s.to))
-	return &Query{sql: "SELECT toString(stage) AS stage, toString(reason) AS reason, toString(unit) AS unit, sum(count) AS lost\nFROM " +
-		sqltext.Name(p.settings.Database) + "." + sqltext.Name(p.settings.Tables.Loss) +
-		"\nWHERE missing AND start_time >= toDateTime(" + from + ", 'UTC') AND start_time < toDateTime(" + to +
-		", 'UTC')\nGROUP BY stage, reason, unit\nORDER BY lost DESC", params: params}
-}

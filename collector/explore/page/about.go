@@ -17,6 +17,8 @@ type about struct {
 	Prefix      string // that holds an address
 	First, Last string // flows of the last days
 	SeenDays    int
+	Losses      *explore.Losses // of the first panel's time
+	Sampling    string
 	Panels      []aboutPanel
 	Problem     *problem
 }
@@ -44,7 +46,7 @@ func (p *Pages) about(w http.ResponseWriter, r *http.Request) {
 		}
 		v.Problem, status = &problem{Text: explore.Reason(err)}, http.StatusBadRequest
 	}
-	p.write(w, "about", v, status)
+	p.write(w, "about", v.Label, v, status)
 }
 
 func (p *Pages) fillAbout(ctx context.Context, v *about, values url.Values) error {
@@ -65,11 +67,15 @@ func (p *Pages) fillAbout(ctx context.Context, v *about, values url.Values) erro
 	}
 	for _, question := range s.Questions() {
 		x := aboutPanel{More: question.Question.Address(address)}
-		a, err := p.ask(ctx, question.Question)
+		a, err := p.ask(ctx, question.Question, question.Question.View.OverTime() && v.Losses == nil)
 		if err != nil {
 			x.panel, x.Problem = &panel{Title: question.Title}, problemOf(question.Question, err)
 		} else {
 			x.panel = p.newPanel(a)
+			if a.Losses != nil {
+				v.Losses = a.Losses
+				v.Sampling = a.Losses.Sampling(a.From)
+			}
 			x.Title = question.Title
 		}
 		v.Panels = append(v.Panels, x)

@@ -17,7 +17,7 @@ func TestAbout_refused(t *testing.T) {
 		r.RemoteAddr = "127.0.0.1:1"
 		w := httptest.NewRecorder()
 		p.admit(p.about).ServeHTTP(w, r)
-		if body := w.Body.String(); w.Code != http.StatusBadRequest || strings.Contains(body, "<script") ||
+		if body := w.Body.String(); w.Code != http.StatusBadRequest || strings.Contains(body, "<script>") ||
 			!strings.Contains(body, `role="alert"`) {
 			t.Errorf("%s: %d\n%s", query, w.Code, body)
 		}

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/metranova/flow-collector/collector/explore"
+	"github.com/metranova/flow-collector/collector/explore/views"
 	"github.com/metranova/flow-collector/collector/status"
 	"github.com/metranova/flow-collector/collector/web"
 	"github.com/metranova/flow-collector/sink/clickhouse"
@@ -79,7 +80,7 @@ func TestExplore_inABrowser(t *testing.T) {
 	// has the style
 	server.Show(web.Exporters{Log: zap.NewNop(), Report: func() *status.Report { return &status.Report{} },
 		Top: func(context.Context) *status.TopTraffic { return &status.TopTraffic{} }})
-	p := &Pages{Log: zap.NewNop(), Viewers: Viewers{LocalOnly: true},
+	p := &Pages{Log: zap.NewNop(), Viewers: Viewers{LocalOnly: true}, Views: views.In(t.TempDir()),
 		Explorer: &explore.Explorer{Conn: conn, Planner: explore.NewPlanner(&s), Now: time.Now}}
 	p.Mount(server)
 	script := exec.CommandContext(t.Context(), "node",

@@ -24,6 +24,8 @@ type chart struct {
 	Before       string // path of the period before
 	PartialX     int    // from where on the time is not over; 0: all of it is
 	PartialWidth int
+	Losses       []mark   // of steps in which something is missing
+	Points       points   // for the script
 	YLabels      []string // top first
 	XLabels      []tick
 	Peak         float64
@@ -91,6 +93,8 @@ func newChart(a *explore.Answer, page string) *chart {
 		c.Before = path(a.Before, n, up.of(c.Peak))
 	}
 	c.axes(a, unit, page)
+	c.addLosses(a, n)
+	c.Points = newPoints(a, page)
 	return c
 }
 

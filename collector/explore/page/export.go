@@ -35,7 +35,7 @@ func (p *Pages) export(name string, f format) http.HandlerFunc {
 		q, err := explore.Parse(r.URL.Query())
 		var a *explore.Answer
 		if err == nil {
-			a, err = p.ask(r.Context(), q)
+			a, err = p.ask(r.Context(), q, name == "json")
 		}
 		if err != nil {
 			http.Error(w, problemOf(q, err).Text, http.StatusBadRequest)
@@ -114,16 +114,16 @@ func spreadsheet(text string) string {
 
 // answerJSON is an answer as JSON has it. Rates are a second, in the unit.
 type answerJSON struct {
-	From    time.Time         `json:"from"`
-	To      time.Time         `json:"to"`
-	Step    float64           `json:"step_seconds"`
-	Partial bool              `json:"last_step_is_not_over"`
-	Unit    string            `json:"unit"`
-	By      []string          `json:"by"`
-	Series  []seriesJSON      `json:"series,omitempty"`
-	Links   []linkJSON        `json:"links,omitempty"`
-	Days    []explore.Day     `json:"days,omitempty"`
-	Missing []explore.Missing `json:"missing"`
+	From    time.Time       `json:"from"`
+	To      time.Time       `json:"to"`
+	Step    float64         `json:"step_seconds"`
+	Partial bool            `json:"last_step_is_not_over"`
+	Unit    string          `json:"unit"`
+	By      []string        `json:"by"`
+	Series  []seriesJSON    `json:"series,omitempty"`
+	Links   []linkJSON      `json:"links,omitempty"`
+	Days    []explore.Day   `json:"days,omitempty"`
+	Losses  *explore.Losses `json:"losses,omitempty"`
 }
 
 type seriesJSON struct {
@@ -141,7 +141,7 @@ type linkJSON struct {
 
 func writeJSON(w io.Writer, a *explore.Answer) error {
 	out := answerJSON{From: a.From.UTC(), To: a.To.UTC(), Step: a.Step.Seconds(), Partial: a.Partial,
-		Unit: a.Question.Unit.Label(), By: a.Question.By, Days: a.Days, Missing: a.Missing}
+		Unit: a.Question.Unit.Label(), By: a.Question.By, Days: a.Days, Losses: a.Losses}
 	for i := range a.Series {
 		s := &a.Series[i]
 		out.Series = append(out.Series, seriesJSON{s.Keys, s.Label(), s.Points, s.Total, s.Share})

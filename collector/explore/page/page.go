@@ -1,10 +1,11 @@
 // Package page shows the answers of package explore as pages of the collector: one form, drawings that the server
-// makes, no script. Every page is one address.
+// makes, and a script that is not needed for any of it. Every page is one address.
 package page
 
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -20,7 +21,6 @@ import (
 	"github.com/metranova/flow-collector/collector/explore/filter"
 	"github.com/metranova/flow-collector/collector/explore/views"
 	"github.com/metranova/flow-collector/collector/web"
-	"github.com/metranova/flow-collector/collector/web/figures"
 )
 
 //go:embed explore.html
@@ -35,11 +35,21 @@ var panelHTML string
 //go:embed about.html
 var aboutHTML string
 
+//go:embed losses.html
+var lossesHTML string
+
 //go:embed explore.css
 var styleCSS []byte
 
-// policy lets the page have its style, and send its form to the collector alone.
-const policy = "default-src 'none'; style-src 'self'; img-src data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+//go:embed explore.js
+var scriptJS []byte
+
+// policy lets the page have its style and its script, of this nonce alone, and send forms to the collector alone.
+func policy(nonce string) string {
+	return "default-src 'none'; style-src 'self'; script-src 'nonce-" + nonce +
+		"'; connect-src 'self'; img-src data:; " +
+		"frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+}
 
 // Bounds of what pages may take at once.
 const (
@@ -61,23 +71,26 @@ type Pages struct {
 
 	cache *cache
 	turns chan struct{}
-	html  *template.Template
+	// suggesting has the request for suggestions that the store works on.
+	suggesting chan struct{}
+	html       *template.Template
 }
 
 // Mount has the server answer /explore and what belongs to it.
 func (p *Pages) Mount(s *web.Server) {
 	p.cache, p.turns = newCache(), make(chan struct{}, mostAsked)
+	p.suggesting = make(chan struct{}, 1)
 	p.html = template.Must(template.New("explore").Parse(pageHTML))
 	template.Must(p.html.New("head").Parse(headHTML))
 	template.Must(p.html.New("panel").Parse(panelHTML))
 	template.Must(p.html.New("about").Parse(aboutHTML))
+	template.Must(p.html.New("losses").Parse(lossesHTML))
 	s.Handle("GET /explore", p.admit(p.page))
 	s.Handle("GET /about", p.admit(p.about))
-	s.Handle("GET /explore.css", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/css; charset=utf-8")
-		w.Header().Set("Cache-Control", "no-cache")
-		_, _ = w.Write(styleCSS)
-	}))
+	s.Handle("GET /suggest", p.admit(p.suggest))
+	s.Handle("GET /suggest.json", p.admit(p.suggestJSON))
+	s.Handle("GET /explore.css", asset(styleCSS, "text/css"))
+	s.Handle("GET /explore.js", asset(scriptJS, "text/javascript"))
 	if p.Views != nil {
 		s.Handle("GET /views.json", p.admit(p.exportViews))
 		s.HandlePost("/views", p.admit(p.changeViews))
@@ -85,6 +98,15 @@ func (p *Pages) Mount(s *web.Server) {
 	for name, format := range formats {
 		s.Handle("GET /explore."+name, p.admit(p.export(name, format)))
 	}
+}
+
+// asset answers with a file of the page.
+func asset(text []byte, kind string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", kind+"; charset=utf-8")
+		w.Header().Set("Cache-Control", "no-cache")
+		_, _ = w.Write(text)
+	})
 }
 
 // viewerKey is the key of a request's viewer in its context.
@@ -102,12 +124,13 @@ func (p *Pages) admit(next http.HandlerFunc) http.Handler {
 	})
 }
 
-// ask answers a question from the cache, or from the store when it has a turn.
-func (p *Pages) ask(ctx context.Context, q explore.Question) (*explore.Answer, error) {
+// ask answers a question from the cache, or from the store when it has a turn; with its losses, if they are wanted.
+func (p *Pages) ask(ctx context.Context, q explore.Question, losses bool) (*explore.Answer, error) {
 	if p.Off != "" {
 		return nil, errors.New(p.Off)
 	}
-	if a := p.cache.get(q); a != nil {
+	a := p.cache.get(q)
+	if a != nil && (a.Losses != nil || !losses) {
 		return a, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
@@ -118,16 +141,28 @@ func (p *Pages) ask(ctx context.Context, q explore.Question) (*explore.Answer, e
 	case <-ctx.Done():
 		return nil, errors.New("others are asking: try again")
 	}
-	a, err := p.Explorer.Ask(ctx, q)
-	if err == nil {
-		p.cache.put(q, a)
+	if a == nil {
+		var err error
+		if a, err = p.Explorer.Ask(ctx, q); err != nil {
+			return nil, err
+		}
 	}
-	return a, err
+	if losses {
+		found, err := p.Explorer.Losses(ctx, a)
+		if err != nil {
+			return nil, err
+		}
+		with := *a // others may have the one without
+		with.Losses, a = found, &with
+	}
+	p.cache.put(q, a)
+	return a, nil
 }
 
 // view is what the template is filled with.
 type view struct {
 	Question explore.Question
+	Filter   string
 	Presets  []preset
 	Lists    []list
 	Views    []option
@@ -141,9 +176,11 @@ type view struct {
 	Fields   []string
 	Problem  *problem
 	Title    string
-	Panel    *panel // nil where there is no answer
-	Missing  []string
+	Panel    *panel          // nil where there is no answer
+	Losses   *explore.Losses // of the panel
 	Took     string
+	Sampling string
+	Suggests []suggested
 	Exports  []link
 	Earlier  string
 	Later    string
@@ -183,7 +220,7 @@ func (p *Pages) page(w http.ResponseWriter, r *http.Request) {
 	q, err := explore.Parse(r.URL.Query())
 	var a *explore.Answer
 	if err == nil {
-		a, err = p.ask(r.Context(), q)
+		a, err = p.ask(r.Context(), q, true)
 	}
 	v := p.view(q, a)
 	p.addViews(v, viewerOf(r), q)
@@ -193,20 +230,28 @@ func (p *Pages) page(w http.ResponseWriter, r *http.Request) {
 		}
 		v.Problem, status = problemOf(q, err), http.StatusBadRequest
 	}
-	p.write(w, "explore", v, status)
+	p.write(w, "explore", v.Title, v, status)
 }
 
-// write answers with a template.
-func (p *Pages) write(w http.ResponseWriter, name string, v any, status int) {
+// head is what the head of a page is filled with.
+type head struct{ Title, Nonce string }
+
+// write answers with the head and a template.
+func (p *Pages) write(w http.ResponseWriter, name, title string, v any, status int) {
+	nonce := rand.Text()
 	var out bytes.Buffer // the status is known only when it is done
-	if err := p.html.ExecuteTemplate(&out, name, v); err != nil {
+	err := p.html.ExecuteTemplate(&out, "head", head{title, nonce})
+	if err == nil {
+		err = p.html.ExecuteTemplate(&out, name, v)
+	}
+	if err != nil {
 		p.Log.Error("a page cannot be made", zap.Error(err))
 		http.Error(w, "the page cannot be made; the log says why", http.StatusInternalServerError)
 		return
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", policy)
+	h.Set("Content-Security-Policy", policy(nonce))
 	h.Set("Referrer-Policy", "same-origin") // without it a form of ours would come from the origin "null"
 	w.WriteHeader(status)
 	_, _ = out.WriteTo(w)
@@ -216,7 +261,7 @@ func (p *Pages) write(w http.ResponseWriter, name string, v any, status int) {
 const address = "explore"
 
 func (p *Pages) view(q explore.Question, a *explore.Answer) *view {
-	v := &view{Question: q, Zone: "UTC", Title: "Traffic", Zones: zones(q)}
+	v := &view{Question: q, Filter: q.Filter, Zone: "UTC", Title: "Traffic", Zones: zones(q)}
 	if q.Zone != nil {
 		v.Zone = q.Zone.String()
 	}
@@ -226,8 +271,8 @@ func (p *Pages) view(q explore.Question, a *explore.Answer) *view {
 	}
 	v.Panel = p.newPanel(a)
 	v.Title = v.Panel.Title
-	for _, m := range a.Missing {
-		v.Missing = append(v.Missing, strings.TrimSpace(figures.Groups(m.Count)+" "+m.Unit+" "+m.Stage+" "+m.Reason))
+	if v.Losses = a.Losses; a.Losses != nil {
+		v.Sampling = a.Losses.Sampling(a.From)
 	}
 	v.Took = took(a)
 	for _, name := range []string{"csv", "json", "svg", "sql"} {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -29,9 +30,12 @@ func answer(view explore.View) *explore.Answer {
 	q := explore.Question{By: []string{"src.as", "dst.as"}, Last: time.Hour, Unit: explore.Bits, View: view, Top: 2,
 		Zone: time.UTC}
 	a := &explore.Answer{Question: q, From: noon.Add(-time.Hour), To: noon, Step: 15 * time.Minute, Partial: true,
-		Labels:  []string{"Source AS", "Destination AS"},
-		Query:   &explore.Query{Source: schema.Choice{Source: schema.Source{Table: "data_flow"}}},
-		Missing: []explore.Missing{{Stage: "kernel", Reason: "receive buffer", Unit: "datagrams", Count: 12345}}}
+		Labels: []string{"Source AS", "Destination AS"},
+		Query:  &explore.Query{Source: schema.Choice{Source: schema.Source{Table: "data_flow"}}},
+		Losses: &explore.Losses{Missing: []explore.Missing{{Stage: "kernel", Reason: "receive buffer",
+			Unit:  "datagrams",
+			Count: 12345, Share: 0.25, Points: []uint64{0, 12345, 0, 0}}},
+			Sampled: []explore.Sampled{{Rate: 1000, Share: 0.9}, {Rate: 1, Share: 0.1}}}}
 	switch view {
 	case explore.Sankey, explore.Matrix:
 		a.Links = []explore.Link{
@@ -80,8 +84,31 @@ func get(t *testing.T, p *Pages, address string, header ...string) *httptest.Res
 		r.Header.Set(header[i], header[i+1])
 	}
 	w := httptest.NewRecorder()
-	p.admit(p.page).ServeHTTP(w, r)
+	handler := p.page
+	if strings.HasPrefix(address, "/suggest") {
+		handler = p.suggest
+	}
+	p.admit(handler).ServeHTTP(w, r)
 	return w
+}
+
+// Without a script a filter is completed by links.
+func TestPage_suggest(t *testing.T) {
+	p := pages(t)
+	for filter, want := range map[string]string{
+		"src.":     `<a href="suggest?by=app&amp;filter=src.as&#43;"><code>src.as</code></a> <span class="small">Source AS`,
+		"src.as ":  `<a href="suggest?by=app&amp;filter=src.as&#43;%3D&#43;"><code>=</code>`,
+		"bytes > ": `<a href="explore?by=app&amp;filter=bytes&#43;%3E&#43;10M&#43;"><code>10M</code>`,
+	} {
+		w := get(t, p, "/suggest?by=app&filter="+url.QueryEscape(filter))
+		if body := w.Body.String(); w.Code != http.StatusOK || !strings.Contains(body, want) ||
+			!strings.Contains(body, `name="filter" value="`+strings.ReplaceAll(filter, ">", "&gt;")+`"`) {
+			t.Errorf("%s: %d, no %s in\n%s", filter, w.Code, want, body)
+		}
+	}
+	if w := get(t, p, "/suggest?filter=src.as+%3D+1+nonsense"); w.Code != http.StatusBadRequest {
+		t.Errorf("nothing to suggest: %d", w.Code)
+	}
 }
 
 // Each view is a page without a script, and names stay texts.
@@ -92,16 +119,24 @@ func TestPage_views(t *testing.T) {
 		p.cache.put(a.Question, a)
 		w := get(t, p, "/explore?"+a.Question.Values().Encode())
 		body := w.Body.String()
-		if w.Code != http.StatusOK || w.Header().Get("Content-Security-Policy") != policy {
-			t.Errorf("%s: %d, %s", view, w.Code, w.Header().Get("Content-Security-Policy"))
+		csp := w.Header().Get("Content-Security-Policy")
+		nonce := strings.TrimSuffix(after(csp, "script-src 'nonce-"), "'")
+		if w.Code != http.StatusOK || len(nonce) < 20 ||
+			!strings.HasPrefix(csp, "default-src 'none'; style-src 'self'; ") {
+			t.Errorf("%s: %d, %s", view, w.Code, csp)
 		}
-		if strings.Contains(body, "<script") || strings.Contains(body, "style=") {
+		// One script, of the nonce; figures of graphs are no script.
+		rest := strings.Replace(body, `<script src="explore.js" nonce="`+nonce+`" defer></script>`, "", 1)
+		rest = strings.Replace(rest, `<script type="application/json">{`, "", 1)
+		if len(rest) == len(body) || strings.Contains(rest, "<script") || strings.Contains(rest, "style=") {
 			t.Errorf("%s: the page has a script or a style that its policy forbids", view)
 		}
+		checkPoints(t, body, a)
 		if view != explore.Hours && !strings.Contains(body, "AS64500 &lt;script&gt;") {
 			t.Errorf("%s: the name is not there:\n%s", view, body)
 		}
-		for _, want := range []string{"12\u202f345 datagrams kernel receive buffer", ">data_flow</span>",
+		for _, want := range []string{"12\u202f345 datagrams kernel receive buffer (25 %)",
+			"1 in 1000 for 90 % of the bits, 1 in 1 for 10 %", ">data_flow</span>",
 			`<option selected>` + string(view)} {
 			if !strings.Contains(body, want) {
 				t.Errorf("%s: no %q", view, want)
@@ -119,6 +154,34 @@ func TestPage_views(t *testing.T) {
 		if err := a.Print(&text); err != nil || !strings.Contains(text.String(), "missing: 12") {
 			t.Errorf("%s: %v in\n%s", view, err, text.String())
 		}
+	}
+}
+
+// after is the text up to the next semicolon behind the place.
+func after(text, place string) string {
+	_, rest, _ := strings.Cut(text, place)
+	rest, _, _ = strings.Cut(rest, ";")
+	return rest
+}
+
+// checkPoints reads the figures for the script as the script does.
+func checkPoints(t *testing.T, body string, a *explore.Answer) {
+	t.Helper()
+	_, text, found := strings.Cut(body, `<script type="application/json">`)
+	if found != a.Question.View.OverTime() {
+		t.Errorf("%s: figures for the script: %t", a.Question.View, found)
+	}
+	if !found {
+		return
+	}
+	text, _, _ = strings.Cut(text, "</script>")
+	var p points
+	if err := json.Unmarshal([]byte(text), &p); err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+	if p.N != 4 || p.Lines[0].Label != a.Series[0].Label() || math.Abs(p.Scale*float64(p.All[2])-4e6) > 1000 ||
+		p.Missing[0].Points[1] != 12345 || !strings.HasPrefix(p.Address, "explore?by=src.as") {
+		t.Errorf("%+v", p)
 	}
 }
 
@@ -163,7 +226,7 @@ func TestPage_problems(t *testing.T) {
 	} {
 		w := get(t, p, "/explore?filter="+url.QueryEscape(filter))
 		if body := w.Body.String(); w.Code != http.StatusBadRequest || !strings.Contains(body, want) ||
-			strings.Contains(body, "<script") {
+			strings.Contains(body, "<script>") {
 			t.Errorf("%s: %d, no %s in\n%s", filter, w.Code, want, body)
 		}
 	}
@@ -188,7 +251,7 @@ func TestPages_viewers(t *testing.T) {
 	p := &Pages{Log: zap.NewNop(), Viewers: Viewers{Users: &Users{}},
 		Explorer: &explore.Explorer{Planner: explore.NewPlanner(&s), Now: time.Now}}
 	p.Mount(server)
-	addresses := []string{"/explore", "/about?as=1"}
+	addresses := []string{"/explore", "/about?as=1", "/suggest", "/suggest.json"}
 	for name := range formats {
 		addresses = append(addresses, "/explore."+name)
 	}

@@ -13,6 +13,7 @@ type panel struct {
 	Answer   *explore.Answer
 	Chart    *chart
 	Rows     []row
+	All      *row // the sum of Rows; nil where a flow may count in several
 	Full     bool // speeds are known of some
 	Sankey   *sankey
 	Links    []linkRow // of Sankey
@@ -37,7 +38,7 @@ func (p *Pages) newPanel(a *explore.Answer) *panel {
 			x.HourList = append(x.HourList, i)
 		}
 	default:
-		x.Rows = p.newRows(a, address)
+		x.Rows, x.All = p.newRows(a, address), newAll(a)
 		x.Full = slices.ContainsFunc(x.Rows, func(r row) bool { return r.Full != "" })
 		if view.OverTime() {
 			x.Chart = newChart(a, address)

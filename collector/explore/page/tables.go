@@ -52,6 +52,26 @@ func (p *Pages) newRows(a *explore.Answer, page string) []row {
 	return all
 }
 
+// newAll is the row of all lines together; nil where a flow may count in several, or where there is one line.
+func newAll(a *explore.Answer) *row {
+	if a.Overlap || len(a.Series) < 2 {
+		return nil
+	}
+	all := a.Sum()
+	rate := func(v float64) string { return figures.SI(v) + a.Question.Unit.Label() }
+	r := &row{Min: rate(all.Min), Mean: rate(all.Mean), P95: rate(all.P95), Max: rate(all.Max), Last: rate(all.Last),
+		Volume: volume(a.Question.Unit, all.Total)}
+	earlier, back := 0.0, 0.0
+	for i := range a.Series {
+		earlier += a.Series[i].Earlier
+		if i < len(a.Back) {
+			back += a.Back[i].Mean
+		}
+	}
+	r.Earlier, r.Change, r.Back = rate(earlier), change(earlier, all.Mean), rate(back)
+	return r
+}
+
 // change is how much more it is now.
 func change(before, now float64) string {
 	switch {

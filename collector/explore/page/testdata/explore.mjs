@@ -114,7 +114,8 @@ try {
 
 	// 10. Where is loss: it stands below every graph of its time.
 	await start();
-	assert.match(await page.locator(".said").innerText(), /77 datagrams kernel receive buffer/);
+	assert.match(await page.locator("main").innerText(), /77 datagrams kernel receive buffer/);
+	assert.ok(await page.locator(".loss").count() >= 1, "the graph marks no loss");
 	answered("where is loss");
 
 	// Everything else by the form: a filter, a drawing of each view, and what cannot be read.
@@ -127,6 +128,84 @@ try {
 	await page.click("button");
 	assert.match(await page.locator("[role=alert]").innerText(), /did you mean src\.as/);
 	complaints.splice(0); // the status of that page
+
+	// Completion with the script: a field, a comparison, and a value of the store, by keys alone.
+	await page.goto(`${url}/explore?by=dst.as`);
+	const filter = page.locator("input[name=filter]");
+	const option = (text) => page.locator("#suggestions [role=option]", { hasText: text }).first();
+	const pick = async (text) => {
+		await option(text).waitFor();
+		const all = await page.locator("#suggestions [role=option]").allInnerTexts();
+		const at = all.findIndex((x) => x.includes(text));
+		for (let i = 0; i <= at; i++) await page.keyboard.press("ArrowDown");
+		await page.keyboard.press("Enter");
+	};
+	await filter.click();
+	await page.keyboard.type("src.or");
+	await pick("src.org");
+	await pick("=");
+	await option("University A").waitFor();
+	await page.screenshot({ path: join(dir, "explore-complete.png") });
+	await page.keyboard.type("lab");
+	await pick("Laboratory B");
+	assert.equal(await filter.inputValue(), 'src.org = "Laboratory B" ');
+	await page.keyboard.press("Enter");
+	await page.waitForURL(/filter=/);
+	assert.match(await first(), /AS64498 CDN-C/);
+
+	// The cursor: what a graph has at a time, by the mouse and by keys.
+	await page.goto(`${url}/explore?by=src.as&last=24h&before=day`);
+	const plot = page.locator(".plot");
+	const box = await plot.boundingBox();
+	await page.mouse.move(box.x + box.width * 0.5, box.y + box.height * 0.5);
+	assert.match(await page.locator(".tip").innerText(), /AS64496 UNI-A[\s\S]*all[\s\S]*the day before/);
+	await page.keyboard.press("c");
+	await page.mouse.move(box.x + box.width * 0.7, box.y + box.height * 0.5);
+	assert.match(await page.locator(".tip").innerText(), /beside[\s\S]*%/);
+	await page.screenshot({ path: join(dir, "explore-cursor.png") });
+	await page.keyboard.press("Escape");
+	// A stretch that is marked is what the next page shows.
+	await page.mouse.move(box.x + box.width * 0.25, box.y + 50);
+	await page.mouse.down();
+	await page.mouse.move(box.x + box.width * 0.4, box.y + 60);
+	await page.mouse.move(box.x + box.width * 0.5, box.y + 60);
+	await page.mouse.up();
+	await page.waitForURL(/from=.*to=/);
+	const marked = new URL(page.url()).searchParams;
+	const hours = (new Date(marked.get("to")) - new Date(marked.get("from"))) / 3600e3;
+	assert.ok(hours > 5.5 && hours < 6.6, `a quarter of a day is ${hours} hours`);
+	assert.equal(marked.get("by"), "src.as");
+	await plot.focus();
+	await page.keyboard.press("Home");
+	await page.keyboard.press("ArrowRight");
+	assert.match(await page.locator(".tip").innerText(), /AS64496/);
+	await page.keyboard.press("Shift+PageDown");
+	await page.keyboard.press("Enter");
+	await page.waitForURL((u) => u.searchParams.get("to") !== marked.get("to"));
+	// A click on an area still adds it to the filter.
+	await page.goto(`${url}/explore?by=src.as&last=24h`);
+	await page.locator(".plot a").last().click();
+	await page.waitForURL(/filter=/);
+
+	// A view is saved under a name and stands on the page.
+	await page.goto(`${url}/explore?by=dst.as&last=6h`);
+	await page.locator("details.keep summary").click();
+	await page.fill(".keep input[name=name]", "Where it goes");
+	await page.click(".keep button[value=save]");
+	await page.waitForURL(/explore\?by=dst.as&last=6h/);
+	assert.equal(await page.locator(".saved a[aria-current]").innerText(), "Where it goes");
+
+	// Without a script: completion by links, and everything else as before.
+	const plain = await browser.newContext({ javaScriptEnabled: false });
+	const quiet = await plain.newPage();
+	await quiet.goto(`${url}/explore?by=dst.as`);
+	await quiet.fill("input[name=filter]", "src.org");
+	await quiet.click("button.second");
+	await quiet.locator(".suggests a", { hasText: /^src\.org$/ }).click();
+	await quiet.locator(".suggests a", { hasText: /^=$/ }).click();
+	await quiet.locator(".suggests a", { hasText: "Laboratory B" }).click();
+	assert.match(await quiet.locator(".lines tbody th").first().innerText(), /AS64498 CDN-C/);
+	await plain.close();
 	for (const [name, query, width, colorScheme] of [
 		["explore-light", "by=src.as&last=24h&before=day", 1280, "light"], ["explore-dark", "by=src.as&last=24h&view=both", 1280, "dark"],
 		["explore-phone", "by=src.as&last=24h&view=lines", 390, "light"], ["explore-narrow", "by=src.as,dst.as&view=matrix&last=24h", 360, "dark"],

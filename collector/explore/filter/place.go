@@ -1,0 +1,95 @@
+package filter
+
+import (
+	"errors"
+	"strings"
+)
+
+// Want says what could stand at a place of a filter.
+type Want int
+
+// What can stand somewhere: a field, an operator after it, a value after that, and a word such as and.
+const (
+	WantField Want = iota
+	WantOperator
+	WantValue
+	WantWord
+)
+
+// Place is a place in a filter at which somebody writes.
+type Place struct {
+	Want     Want
+	From, To int    // what is written there already, in bytes of the text
+	Typed    string // the same without its quotes
+	Field    string // of an operator or a value
+	List     bool   // the value is one of a list in parentheses
+}
+
+// At says what could stand at an offset of a text, which need not be a filter yet. What stands behind the offset counts
+// only as the rest of the word there.
+func At(text string, at int) Place {
+	at = min(max(at, 0), len(text), MaxLength)
+	before := text[:at]
+	tokens, err := scan(before)
+	p := Place{From: at, To: at}
+	var bad *Error
+	if errors.As(err, &bad) { // a quote that is not closed yet
+		p.From = bad.At
+		p.Typed = strings.TrimLeft(before[bad.At:], `"'`)
+		if tokens, err = scan(before[:bad.At]); err != nil {
+			return p
+		}
+		tokens = tokens[:len(tokens)-1]
+	} else {
+		tokens = tokens[:len(tokens)-1]
+		if n := len(tokens); n > 0 && tokens[n-1].at+tokens[n-1].len == at &&
+			(tokens[n-1].kind == word || tokens[n-1].kind == quoted || keyword(tokens[n-1].text) != word) &&
+			tokens[n-1].text != "!" {
+			p.From, p.Typed = tokens[n-1].at, tokens[n-1].text
+			tokens = tokens[:n-1]
+		}
+	}
+	for p.To < len(text) && p.Typed != "" && !strings.ContainsAny(text[p.To:p.To+1], " \t\n\"'(),=!<>~&|") {
+		p.To++
+	}
+	p.follow(tokens)
+	return p
+}
+
+// follow finds out what can stand after tokens, which it reads as the parser would.
+func (p *Place) follow(tokens []token) {
+	for _, t := range tokens {
+		switch p.Want {
+		case WantField:
+			if t.kind == word {
+				p.Want, p.Field = WantOperator, t.text
+			}
+		case WantOperator:
+			switch t.kind {
+			case operator, in:
+				p.Want = WantValue
+			case not:
+			default:
+				p.Want, p.Field = WantField, ""
+			}
+		case WantValue:
+			switch {
+			case t.kind == open:
+				p.List = true
+			default:
+				p.Want = WantWord
+			}
+		case WantWord:
+			switch {
+			case p.List && t.kind == comma:
+				p.Want = WantValue
+			case p.List && t.kind == shut:
+				p.List = false
+			case t.kind == word: // and need not be written
+				p.Want, p.Field, p.List = WantOperator, t.text, false
+			case t.kind != shut:
+				p.Want, p.Field, p.List = WantField, "", false
+			}
+		}
+	}
+}

@@ -1,0 +1,151 @@
+package explore
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"github.com/metranova/flow-collector/sink/sqltext"
+)
+
+// Losses are what an answer does not have: what the collector knows to be missing of its time, and what exporters did
+// not sample.
+type Losses struct {
+	Missing []Missing // the most first
+	// Sampled is how exporters sampled what the answer has; the most first. It is of flows since SampledFrom: of all
+	// the time, or of its last hour. none: not known.
+	Sampled     []Sampled
+	SampledFrom time.Time
+}
+
+// Missing is something that the rows of the time lack.
+type Missing struct {
+	Stage, Reason, Unit string
+	Count               uint64
+	// Share is of what was received and what is missing, in the unit; 0 is not known.
+	Share float64
+	// Points are the counts in the steps of the answer; empty where it has none.
+	Points []uint64
+}
+
+// Label is what is missing and why.
+func (m *Missing) Label() string {
+	return strings.ReplaceAll(strings.TrimSpace(m.Unit+" "+m.Stage+" "+m.Reason), "_", " ")
+}
+
+// Sampled is how much of the bits has a sampling rate.
+type Sampled struct {
+	Rate  uint64 // one packet of so many
+	Share float64
+}
+
+// Losses asks what an answer does not have.
+func (e *Explorer) Losses(ctx context.Context, a *Answer) (*Losses, error) {
+	l := &Losses{}
+	if e.Planner.settings.Tables.Loss != "" {
+		if err := e.missing(ctx, l, span{from: a.From, to: a.To, step: a.Step}); err != nil {
+			return nil, fmt.Errorf("read what is missing: %w", err)
+		}
+	}
+	if (tables{e.Planner.settings}).has("sampling_rate") {
+		if err := e.sampled(ctx, l, a); err != nil {
+			return nil, fmt.Errorf("read how exporters sampled: %w", err)
+		}
+	}
+	return l, nil
+}
+
+func (e *Explorer) missing(ctx context.Context, l *Losses, s span) error {
+	received := map[string]uint64{}
+	places := map[[3]string]int{}
+	if err := e.run(ctx, e.Planner.missing(s), func(rows driver.Rows) error {
+		var m Missing
+		var missing bool
+		var t int64
+		if err := rows.Scan(&m.Stage, &m.Reason, &m.Unit, &missing, &t, &m.Count); err != nil {
+			return err
+		}
+		if !missing {
+			received[m.Unit] += m.Count
+			return nil
+		}
+		key := [3]string{m.Stage, m.Reason, m.Unit}
+		i, ok := places[key]
+		if !ok {
+			i = len(l.Missing)
+			places[key], l.Missing = i, append(l.Missing, Missing{Stage: m.Stage, Reason: m.Reason, Unit: m.Unit,
+				Points: make([]uint64, s.points())})
+		}
+		l.Missing[i].Count += m.Count
+		if t >= 0 && int(t) < s.points() {
+			l.Missing[i].Points[t] += m.Count
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	received["rows"] = received["records"]
+	for i := range l.Missing {
+		if m := &l.Missing[i]; received[m.Unit] > 0 {
+			m.Share = float64(m.Count) / float64(m.Count+received[m.Unit])
+		}
+	}
+	slices.SortStableFunc(l.Missing, func(a, b Missing) int { return cmp.Compare(b.Count, a.Count) })
+	return nil
+}
+
+// missing is the query for what is missing of the time, and for what was received, by stage, reason, unit and step.
+func (p *Planner) missing(s span) *Query {
+	var params parameters
+	from, to := params.text(stamp(s.from)), params.text(stamp(s.to))
+	return &Query{sql: "SELECT toString(stage) AS stage, toString(if(missing, if(reason = '', what, reason), '')) AS reason, " +
+		"toString(unit) AS unit, missing, " + fmt.Sprintf(
+		"toInt64(if(missing, intDiv(toUnixTimestamp(start_time) - %d, %d), 0)) AS t, ", s.from.Unix(),
+		int64(s.step/time.Second)) + "sum(count) AS lost\nFROM " +
+		sqltext.Name(p.settings.Database) + "." + sqltext.Name(p.settings.Tables.Loss) +
+		"\nWHERE (missing OR stage = 'received' AND unit IN ('datagrams', 'records')) AND start_time >= toDateTime(" +
+		from + ", 'UTC') AND start_time < toDateTime(" + to +
+		", 'UTC')\nGROUP BY stage, reason, unit, missing, t\nORDER BY t", params: params}
+}
+
+// sampledTime is the time whose rows are read for how exporters sampled. The rollups do not have it.
+const sampledTime = time.Hour
+
+func (e *Explorer) sampled(ctx context.Context, l *Losses, a *Answer) error {
+	s := span{from: a.From, to: a.To, step: a.Step}
+	if now := e.Now(); s.to.After(now) {
+		s.to = now.Add(time.Second).Truncate(time.Second)
+	}
+	if from := s.to.Add(-sampledTime); s.from.Before(from) {
+		s.from = from
+	}
+	q := a.Question
+	q.By, q.Unit, q.Top = []string{"sampling"}, Bits, 4
+	sel, err := e.Planner.selection(&q, s, e.Now(), false)
+	if err != nil {
+		return err
+	}
+	l.SampledFrom = s.from
+	all := 0.0
+	if err := e.run(ctx, &Query{sql: "SELECT toUInt64(k1) AS rate, toFloat64(v) AS v\nFROM\n(\n" +
+		indent(sel.grouped("", "")) + "\n)\nORDER BY v DESC", params: sel.params}, func(rows driver.Rows) error {
+		var x Sampled
+		if err := rows.Scan(&x.Rate, &x.Share); err != nil {
+			return err
+		}
+		all += x.Share
+		l.Sampled = append(l.Sampled, x)
+		return nil
+	}); err != nil {
+		return err
+	}
+	for i := range l.Sampled {
+		l.Sampled[i].Share /= max(all, 1)
+	}
+	return nil
+}

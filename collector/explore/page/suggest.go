@@ -1,0 +1,76 @@
+package page
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/metranova/flow-collector/collector/explore"
+)
+
+// suggestPatience is how long suggestions are waited for.
+const suggestPatience = 4 * time.Second
+
+// suggestions completes a filter, one at a time.
+func (p *Pages) suggestions(ctx context.Context, text string, at int) ([]explore.Suggestion, error) {
+	if p.Off != "" {
+		return nil, errors.New(p.Off)
+	}
+	ctx, cancel := context.WithTimeout(ctx, suggestPatience)
+	defer cancel()
+	select {
+	case p.suggesting <- struct{}{}:
+		defer func() { <-p.suggesting }()
+	case <-ctx.Done():
+		return nil, errors.New("others are asking: try again")
+	}
+	return p.Explorer.Suggest(ctx, text, at)
+}
+
+// suggestJSON answers the script.
+func (p *Pages) suggestJSON(w http.ResponseWriter, r *http.Request) {
+	text := r.URL.Query().Get("filter")
+	at, err := strconv.Atoi(r.URL.Query().Get("at"))
+	if err != nil {
+		at = len(text)
+	}
+	found, err := p.suggestions(r.Context(), text, at)
+	if err != nil {
+		http.Error(w, explore.Reason(err), http.StatusServiceUnavailable)
+		return
+	}
+	if found == nil {
+		found = []explore.Suggestion{}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(found)
+}
+
+// suggest is the page with completions of the filter at its end, for who has no script.
+func (p *Pages) suggest(w http.ResponseWriter, r *http.Request) {
+	values := r.URL.Query()
+	status := http.StatusOK
+	q, err := explore.Parse(values)
+	v := p.view(q, nil)
+	p.addViews(v, viewerOf(r), q)
+	text := values.Get("filter") // a space at its end says that a word is over
+	v.Filter = text
+	if err == nil {
+		var found []explore.Suggestion
+		if found, err = p.suggestions(r.Context(), text, len(text)); err == nil {
+			for _, s := range found {
+				v.Suggests = append(v.Suggests, newSuggested(s, values))
+			}
+			if len(found) == 0 {
+				err = errors.New("nothing is known that could stand at the end of this filter")
+			}
+		}
+	}
+	if err != nil {
+		v.Problem, status = &problem{Text: explore.Reason(err)}, http.StatusBadRequest
+	}
+	p.write(w, "explore", "Complete a filter", v, status)
+}

@@ -1,0 +1,197 @@
+package explore
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	chgo "github.com/ClickHouse/clickhouse-go/v2"
+
+	"github.com/metranova/flow-collector/collector/explore/filter"
+	"github.com/metranova/flow-collector/sink/sqltext"
+)
+
+// Suggestion is something that could stand at a place of a filter.
+type Suggestion struct {
+	Text string `json:"text"` // what is written there
+	Note string `json:"note"` // what it is; "" where the text says it
+	// Filter is the whole filter with it, and At the place to go on from, in bytes. Open says that more must follow.
+	Filter string `json:"filter"`
+	At     int    `json:"at"`
+	Open   bool   `json:"open"`
+}
+
+// What suggestions may cost: they are asked for while somebody types.
+const (
+	mostSuggestions = 20
+	suggestSeconds  = 2
+	suggestRows     = 5_000_000
+	suggestTime     = time.Hour // of flows in which values are looked for
+)
+
+// Suggest completes a filter at an offset, in bytes: with fields, comparisons, and values that the store has. What the
+// store takes too long to find is left out.
+func (e *Explorer) Suggest(ctx context.Context, text string, at int) ([]Suggestion, error) {
+	if len(text) > filter.MaxLength {
+		return nil, nil
+	}
+	place := filter.At(text, at)
+	var all []Suggestion
+	switch place.Want {
+	case filter.WantField:
+		all = e.Planner.suggestFields(place.Typed)
+	case filter.WantOperator:
+		all = e.Planner.suggestOperators(place)
+	case filter.WantValue:
+		var err error
+		if all, err = e.suggestValues(ctx, place); err != nil {
+			return nil, err
+		}
+	case filter.WantWord:
+		for _, word := range []string{"and", "or"} {
+			if strings.HasPrefix(word, strings.ToLower(place.Typed)) {
+				all = append(all, Suggestion{Text: word, Open: true})
+			}
+		}
+	}
+	all = all[:min(len(all), mostSuggestions)]
+	for i := range all {
+		s := &all[i]
+		end := " "
+		if rest := text[place.To:]; strings.HasPrefix(rest, " ") || strings.HasPrefix(rest, ",") ||
+			strings.HasPrefix(rest, ")") || strings.HasSuffix(s.Text, "(") {
+			end = ""
+		}
+		s.Filter = text[:place.From] + s.Text + end + text[place.To:]
+		s.At = place.From + len(s.Text) + len(end)
+	}
+	return all, nil
+}
+
+// suggestFields are the fields that begin with what is typed, and then those that have it in their name or label.
+func (p *Planner) suggestFields(typed string) []Suggestion {
+	typed = strings.ToLower(strings.ReplaceAll(typed, "_", "."))
+	var begin, hold []Suggestion
+	for i := range p.list {
+		d := &p.list[i]
+		s := Suggestion{Text: d.Name, Note: d.Label, Open: true}
+		switch {
+		case strings.HasPrefix(d.Name, typed):
+			begin = append(begin, s)
+		case strings.Contains(d.Name, typed) || strings.Contains(strings.ToLower(d.Label), typed):
+			hold = append(hold, s)
+		}
+	}
+	return append(begin, hold...)
+}
+
+// suggestOperators are the comparisons that a field has.
+func (p *Planner) suggestOperators(place filter.Place) []Suggestion {
+	d, ok := p.dimensions[canonical(place.Field)]
+	if !ok {
+		return nil
+	}
+	all := []Suggestion{{Text: "=", Note: "is"}, {Text: "!=", Note: "is not"}, {Text: "in (", Note: "is one of"},
+		{Text: "not in (", Note: "is none of"}}
+	switch d.kind {
+	case number, size:
+		all = append(all, Suggestion{Text: ">=", Note: "at least"}, Suggestion{Text: "<=", Note: "at most"})
+	case address:
+		all = append(all, Suggestion{Text: "in", Note: "of a prefix"})
+	default:
+		all = append(all, Suggestion{Text: "~", Note: "has this in it"},
+			Suggestion{Text: "!~", Note: "does not have this in it"})
+	}
+	all = slices.DeleteFunc(all, func(s Suggestion) bool {
+		return !strings.HasPrefix(s.Text, strings.ToLower(place.Typed))
+	})
+	for i := range all {
+		all[i].Open = true
+	}
+	return all
+}
+
+// suggestValues are values of a field that have what is typed in them or in their names.
+func (e *Explorer) suggestValues(ctx context.Context, place filter.Place) ([]Suggestion, error) {
+	d, ok := e.Planner.dimensions[canonical(place.Field)]
+	if !ok {
+		return nil, nil
+	}
+	if d.kind == size {
+		return []Suggestion{{Text: "1M"}, {Text: "10M"}, {Text: "100M"}, {Text: "1G"}}, nil
+	}
+	query := e.Planner.valuesLike(d, place.Typed, e.Now())
+	ctx = chgo.Context(ctx, chgo.WithParameters(query.values()), chgo.WithSettings(chgo.Settings{
+		"max_execution_time": suggestSeconds, "timeout_overflow_mode": "break", "max_memory_usage": maxMemory / 4,
+		"max_rows_to_read": suggestRows, "read_overflow_mode": "break", "priority": 10, "log_comment": "explore",
+	}))
+	rows, err := e.Conn.Query(ctx, query.sql)
+	if err != nil {
+		return nil, fmt.Errorf("look for values of %s: %w", d.Name, err)
+	}
+	defer rows.Close()
+	var all []Suggestion
+	for rows.Next() {
+		var value, name string
+		if err := rows.Scan(&value, &name); err != nil {
+			return nil, fmt.Errorf("look for values of %s: %w", d.Name, err)
+		}
+		if value = d.key(value); value != "" {
+			all = append(all, Suggestion{Text: filter.Quote(value), Note: name})
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("look for values of %s: %w", d.Name, err)
+	}
+	return all, nil
+}
+
+// valuesLike is the query for values that have a text in them: of the metadata where it has them, else of the flows of
+// the last hour, the largest first.
+func (p *Planner) valuesLike(d *dimension, typed string, now time.Time) *Query {
+	var params parameters
+	for len(d.both) > 0 && d.expr == "" { // values of either end are those of one
+		d = p.dimensions[d.both[0]]
+	}
+	if d.kind == as && len(typed) > 2 && strings.EqualFold(typed[:2], "as") {
+		if _, ok := asNumber(typed); ok {
+			typed = typed[2:]
+		}
+	}
+	like := func(text string) string {
+		return "position(lowerUTF8(" + text + "), lowerUTF8(" + params.text(typed) + "))"
+	}
+	limit := fmt.Sprintf("LIMIT %d", mostSuggestions)
+	order := func(key string) string {
+		return "\nORDER BY " + like(key) + " != 1, length(" + key + "), " + key + "\n" + limit
+	}
+	switch {
+	case d.fold != "":
+		value := "value"
+		if d.values {
+			value = "arrayJoin(value)"
+		}
+		return &Query{sql: "SELECT DISTINCT toString(" + value + ") AS text, '' AS name\nFROM\n(\n" + indent(d.fold) +
+			"\n)\nWHERE notEmpty(text) AND " + like("text") + " > 0" + order("text"), params: params}
+	case d.names != "":
+		return &Query{sql: "SELECT toString(key) AS text, toString(value) AS name\nFROM\n(\n" + indent(d.names) +
+			"\n)\nWHERE " + like("text") + " > 0 OR " + like("name") + " > 0\nORDER BY " + like("text") + " != 1, " +
+			like("name") + " != 1, length(text), text\n" + limit, params: params}
+	}
+	key := d.expr
+	if d.many {
+		key = "arrayJoin(" + key + ")"
+	}
+	show := "toString(key)"
+	if d.show != "" {
+		show = fmt.Sprintf(d.show, "key")
+	}
+	return &Query{sql: "SELECT " + show + " AS text, '' AS name\nFROM\n(\n    SELECT " + key +
+		" AS key, sum(bit_count) AS bits\n    FROM " + sqltext.Name(p.settings.Database) + "." +
+		sqltext.Name(p.settings.Tables.Flow) + "\n    WHERE start_time >= toDateTime64(" +
+		params.text(stamp(now.Add(-suggestTime))) + ", 3, 'UTC') AND start_time < toDateTime64(" +
+		params.text(stamp(now)) + ", 3, 'UTC')\n    GROUP BY key\n)\nWHERE notEmpty(text) AND " + like("text") +
+		" > 0\nORDER BY " + like("text") + " != 1, bits DESC, text\n" + limit, params: params}
+}
