@@ -3,6 +3,7 @@ package explore
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -42,6 +43,7 @@ type Series struct {
 	Points []float64
 	Stats
 	Filter  string  // takes the flows of the line; "" where there is no such filter
+	Code    string  // of a country, as ISO 3166 has it; for Map
 	Speed   float64 // bits a second that it can have; 0 is not known
 	Earlier float64 // its mean in the earlier time, where one is asked for
 }
@@ -187,7 +189,14 @@ func (e *Explorer) run(ctx context.Context, q *Query, scan func(driver.Rows) err
 }
 
 func (e *Explorer) series(ctx context.Context, a *Answer, s span, by []*dimension) error {
-	query, err := e.Planner.series(&a.Question, s, e.Now(), false)
+	asked := a.Question
+	if asked.View == Map {
+		if len(by) != 1 || by[0].code == "" {
+			return errors.New("by: a map needs a country: src.country, dst.country or country")
+		}
+		asked.Top = mostCountries
+	}
+	query, err := e.Planner.series(&asked, s, e.Now(), false)
 	if err != nil {
 		return err
 	}
@@ -233,7 +242,30 @@ func (e *Explorer) series(ctx context.Context, a *Answer, s span, by []*dimensio
 			return err
 		}
 	}
+	if a.Question.View == Map {
+		if err := e.codes(ctx, a, by[0]); err != nil {
+			return err
+		}
+	}
 	return e.nameSeries(ctx, a, by)
+}
+
+// mostCountries is how many a map has at most.
+const mostCountries = 300
+
+// codes asks for the code of each country.
+func (e *Explorer) codes(ctx context.Context, a *Answer, d *dimension) error {
+	var keys []string
+	for _, line := range a.Series {
+		keys = append(keys, line.Keys[0])
+	}
+	codes, err := e.values(ctx, d.code, keys, text)
+	for i := range a.Series {
+		if line := &a.Series[i]; line.Rank != 0 {
+			line.Code = codes[line.Keys[0]]
+		}
+	}
+	return err
 }
 
 // points runs a query of series.
@@ -495,7 +527,7 @@ func (e *Explorer) names(ctx context.Context, d *dimension, keys []string) (map[
 	if d.names == "" {
 		return nil, nil
 	}
-	return e.values(ctx, d.names, keys)
+	return e.values(ctx, d.names, keys, d.kind)
 }
 
 // speeds asks for the speed of each line.
@@ -504,7 +536,7 @@ func (e *Explorer) speeds(ctx context.Context, a *Answer, d *dimension) error {
 	for _, line := range a.Series {
 		keys = append(keys, line.Keys[0])
 	}
-	speeds, err := e.values(ctx, d.speed, keys)
+	speeds, err := e.values(ctx, d.speed, keys, text)
 	if err != nil {
 		return err
 	}
@@ -518,13 +550,13 @@ func (e *Explorer) speeds(ctx context.Context, a *Answer, d *dimension) error {
 	return nil
 }
 
-// values asks a SELECT of key and value for keys.
-func (e *Explorer) values(ctx context.Context, lookup string, keys []string) (map[string]string, error) {
+// values asks a SELECT of key and value for keys, which are of that kind.
+func (e *Explorer) values(ctx context.Context, lookup string, keys []string, k kind) (map[string]string, error) {
 	values := map[string]string{}
 	if len(keys) == 0 {
 		return values, nil
 	}
-	err := e.run(ctx, valuesOf(lookup, keys), func(rows driver.Rows) error {
+	err := e.run(ctx, valuesOf(lookup, keys, k), func(rows driver.Rows) error {
 		var key, value string
 		if err := rows.Scan(&key, &value); err != nil {
 			return err

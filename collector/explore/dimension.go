@@ -44,6 +44,8 @@ type dimension struct {
 	names, fold string
 	// speed is a SELECT of a key as text and its bits a second, of what has a speed.
 	speed string
+	// code is a SELECT of a name and its code, of countries.
+	code string
 	// values says that the values of fold are arrays: a key may stand for several, or for none.
 	values bool
 	// both are the dimensions of the two sides that this one stands for: as for src.as and dst.as. With fold it has no
@@ -94,6 +96,12 @@ func (t tables) organizations() string {
 func (t tables) circuits() string {
 	return "SELECT id AS key, argMax(circuit_id, insert_time) AS value, arrayMap(c -> lowerUTF8(c), value) AS names FROM " +
 		t.of(schema.InterfaceTable) + " GROUP BY id"
+}
+
+// countryCodes is a SELECT of the code by the name of a country.
+func (t tables) countryCodes() string {
+	return "SELECT ifNull(country_name, '') AS key, upper(any(ifNull(country_code, ''))) AS value FROM " +
+		t.of(schema.IPTable) + " GROUP BY key"
 }
 
 // speeds is a SELECT of the speed by interface.
@@ -171,7 +179,7 @@ func (t tables) ofSide(short, column, label string) []dimension {
 			expr: "IPv6CIDRToRange(" + ip + ", if(ip_version = 4, 120, 48)).1", show: showPrefix},
 		{Name: short + ".port", Label: label + " port", kind: number, expr: column + "_port"},
 		{Name: short + ".country", Label: label + " country", expr: ref,
-			fold: t.version(schema.IPTable, "country_name", "country_code")},
+			fold: t.version(schema.IPTable, "country_name", "country_code"), code: t.countryCodes()},
 		{Name: short + ".city", Label: label + " city", expr: ref, fold: t.version(schema.IPTable, "city_name")},
 		{Name: short + ".continent", Label: label + " continent", expr: ref,
 			fold: t.version(schema.IPTable, "continent_name")},

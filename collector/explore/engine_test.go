@@ -134,11 +134,32 @@ func TestEngine(t *testing.T) {
 	t.Run("both", func(t *testing.T) { testBoth(t, e) })
 	t.Run("rollups", func(t *testing.T) { testRollups(t, e) })
 	t.Run("links", func(t *testing.T) { testLinks(t, e) })
+	t.Run("map", func(t *testing.T) { testMap(t, e) })
 	t.Run("subjects", func(t *testing.T) { testSubjects(t, e) })
 	t.Run("hours", func(t *testing.T) { testHours(t, e) })
 	t.Run("suggest", func(t *testing.T) { testSuggest(t, e) })
 	t.Run("injection", func(t *testing.T) { testInjection(t, e) })
 	t.Run("SQL", func(t *testing.T) { testSQL(t, e) })
+}
+
+// Countries of a map have their codes; a map of anything else is refused.
+func testMap(t *testing.T, e *Explorer) {
+	for _, by := range []string{"src.country", "country"} {
+		a := ask(t, e, "view=map&top=1&from=2026-03-05T11:00&to=2026-03-05T12:00&by="+by)
+		codes := map[string]string{}
+		for _, line := range a.Series {
+			codes[line.Label()] = line.Code
+		}
+		if len(codes) != 2 || codes["Switzerland"] != "CH" || codes["unknown"] != "" {
+			t.Errorf("by %s: %v", by, codes)
+		}
+	}
+	for _, by := range [][]string{{"src.as"}, nil, {"src.country", "dst.country"}} {
+		q := Question{By: by, View: Map, Last: time.Hour, Unit: Bits, Top: 8}
+		if _, err := e.Ask(t.Context(), q); err == nil || !strings.Contains(err.Error(), "a map needs a country") {
+			t.Errorf("by %v: %v", by, err)
+		}
+	}
 }
 
 // Every dimension has its values, and the filter of each line takes just the line's flows.

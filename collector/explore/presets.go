@@ -24,7 +24,7 @@ var presets = []struct{ name, address string }{
 	{"Last 15 minutes", "by=app&last=15m"},
 	{"Elephant flows", "by=src.ip,dst.ip,app&view=table&top=50&last=1h&filter=bytes+%3E+10M"},
 	{"Science", "by=src.sci.discipline&last=7d"},
-	{"Countries", "by=src.country&last=24h"},
+	{"Countries", "by=src.country&view=map&top=15&last=24h"},
 	{"Hours", "view=hours&last=7d"},
 }
 

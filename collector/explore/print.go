@@ -90,7 +90,7 @@ func (l *Losses) Lines() []string {
 func (l *Losses) Sampling(from time.Time) string {
 	var parts []string
 	for _, s := range l.Sampled[:min(len(l.Sampled), mostRates)] {
-		rate := "sampling not told"
+		rate := "a rate that is not told"
 		if s.Rate > 0 {
 			rate = "1 in " + figures.Groups(s.Rate)
 		}

@@ -3,6 +3,7 @@ package explore
 import (
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -296,13 +297,21 @@ func (p *Planner) hours(q *Question, s span, now time.Time) (*Query, error) {
 		indent(sel.grouped(terms, "day, hour")) + "\n)\nORDER BY day, hour", sel.params, sel.source}, nil
 }
 
-// valuesOf is the query for what a SELECT of key and value has for keys: the key as text, and the value as text.
-func valuesOf(lookup string, keys []string) *Query {
+// valuesOf is the query for what a SELECT of key and value has for keys: the key as text, and the value as text. The
+// keys are compared as they are, so that the store reads no more than their rows.
+func valuesOf(lookup string, keys []string, k kind) *Query {
 	var params parameters
 	var list []string
 	for _, key := range keys {
-		list = append(list, params.text(key))
+		if k != as {
+			list = append(list, params.text(key))
+		} else if n, err := strconv.ParseUint(key, 10, 32); err == nil {
+			list = append(list, params.number(n))
+		}
 	}
-	return &Query{sql: "SELECT toString(key) AS key, toString(value) AS value\nFROM\n(\n" + indent(lookup) +
-		"\n)\nWHERE toString(key) IN (" + strings.Join(list, ", ") + ")", params: params}
+	if len(list) == 0 {
+		list = []string{"NULL"}
+	}
+	return &Query{sql: "SELECT toString(key) AS name, toString(value) AS text\nFROM\n(\n" + indent(lookup) +
+		"\n)\nWHERE key IN (" + strings.Join(list, ", ") + ")", params: params}
 }

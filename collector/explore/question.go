@@ -64,7 +64,7 @@ func Befores() []Before { return []Before{NoBefore, PeriodBefore, DayBefore, Wee
 type View string
 
 // The views: over time Stacked, Lines, Both (directions, one of them downwards) and Share (of all, in per cent); in all
-// Table, Sankey, Matrix and Hours.
+// Table, Sankey, Matrix, Hours and Map (of countries).
 const (
 	Stacked View = "stacked"
 	Lines   View = "lines"
@@ -74,10 +74,11 @@ const (
 	Sankey  View = "sankey"
 	Matrix  View = "matrix"
 	Hours   View = "hours"
+	Map     View = "map"
 )
 
 // Views lists all of them.
-func Views() []View { return []View{Stacked, Lines, Both, Share, Table, Sankey, Matrix, Hours} }
+func Views() []View { return []View{Stacked, Lines, Both, Share, Table, Sankey, Matrix, Hours, Map} }
 
 // Units lists all of them.
 func Units() []Unit { return []Unit{Bits, Packets, Flows} }

@@ -178,6 +178,9 @@ func (e *Explorer) Facts(ctx context.Context, s Subject, ref string) ([]Fact, er
 			return facts, nil
 		}
 		more, err := e.record(ctx, schema.OrganizationTable, "id", facts[i].Value)
+		for j := range more {
+			more[j].Name = "organization: " + more[j].Name
+		}
 		return append(facts, more...), err
 	}
 	return nil, nil

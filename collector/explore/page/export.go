@@ -26,7 +26,10 @@ var formats = map[string]format{
 	"csv":  {"text/csv; charset=utf-8", writeCSV, always},
 	"json": {"application/json", writeJSON, always},
 	"sql":  {"text/plain; charset=utf-8", writeSQL, always},
-	"svg":  {"image/svg+xml", writeSVG, func(v explore.View) bool { return v.OverTime() || v == explore.Sankey }},
+	"svg": {"image/svg+xml", writeSVG, func(v explore.View) bool {
+		return v.OverTime() || v == explore.Sankey ||
+			v == explore.Map
+	}},
 }
 
 // export answers with a question's answer in one format.

@@ -297,6 +297,37 @@ func TestCache(t *testing.T) {
 	}
 }
 
+// Countries are coloured by how much they have; what has no tile is said.
+func TestMap(t *testing.T) {
+	a := answer(explore.Map)
+	a.Series[0].Code, a.Series[0].Mean = "CH", 4e6
+	a.Series = append(a.Series, explore.Series{Keys: []string{"Atlantis"}, Names: []string{""}, Rank: 2,
+		Stats: explore.Stats{Mean: 1e6}})
+	m := newMap(a, "explore")
+	seen := map[string]bool{}
+	places := map[[2]int]string{}
+	for _, tile := range m.Tiles {
+		if other := places[[2]int{tile.X, tile.Y}]; seen[tile.Code] || other != "" {
+			t.Errorf("%s stands twice, or where %s stands", tile.Code, other)
+		}
+		seen[tile.Code], places[[2]int{tile.X, tile.Y}] = true, tile.Code
+		if want := tile.Code == "CH"; (tile.Shade == 9) != want || (tile.Link != "") != want {
+			t.Errorf("%+v", tile)
+		}
+	}
+	if len(seen) != 247 || m.Width > 40 || m.Height > 30 || m.Elsewhere != "1.00 Mbit/s" {
+		t.Errorf("%d countries on %d × %d tiles, elsewhere %s", len(seen), m.Width, m.Height, m.Elsewhere)
+	}
+	at := map[string][2]int{}
+	for place, code := range places {
+		at[code] = place
+	}
+	if at["US"][0] >= at["CH"][0] || at["CH"][0] >= at["JP"][0] || at["NO"][1] >= at["CH"][1] ||
+		at["CH"][1] >= at["ZA"][1] || at["GB"][0] >= at["DE"][0] || at["PT"][0] >= at["ES"][0] {
+		t.Errorf("countries do not lie where they are: %v", at)
+	}
+}
+
 func TestChart(t *testing.T) {
 	c := newChart(answer(explore.Stacked), "explore")
 	// The largest is at the bottom and drawn last; the step that is not over is not drawn.

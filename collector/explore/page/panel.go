@@ -18,6 +18,7 @@ type panel struct {
 	Sankey   *sankey
 	Links    []linkRow // of Sankey
 	Matrix   *matrix
+	Map      *worldMap
 	Days     []day
 	HourList []int // the head of Days
 }
@@ -40,6 +41,12 @@ func (p *Pages) newPanel(a *explore.Answer) *panel {
 	default:
 		x.Rows, x.All = p.newRows(a, address), newAll(a)
 		x.Full = slices.ContainsFunc(x.Rows, func(r row) bool { return r.Full != "" })
+		if view == explore.Map {
+			x.Map = newMap(a, address)
+			if x.Map.More = len(x.Rows) - a.Question.Top; x.Map.More > 0 {
+				x.Rows = x.Rows[:a.Question.Top]
+			}
+		}
 		if view.OverTime() {
 			x.Chart = newChart(a, address)
 		}

@@ -17,6 +17,7 @@ type figure struct {
 	Title  string
 	Chart  *chart
 	Sankey *sankey
+	Map    *worldMap
 	Legend []shape
 }
 
@@ -24,17 +25,22 @@ var figureTemplate = template.Must(template.New("figure").Funcs(template.FuncMap
 	"times":   func(a, b int) int { return a * b },
 	"tenfold": func(x float64) string { return fmt.Sprintf("%.0f", 10*x) },
 	"color":   func(i int) string { return colors[i] },
+	"opacity": func(shade int) string { return fmt.Sprintf("%.2f", 0.06+0.085*float64(shade)) },
 	"legend":  func(i int) int { return 20 + 18*i },
 }).Parse(figureSVG))
 
 // colors are those of explore.css for a light ground; the first is that of all others.
-var colors = [...]string{"#9aa5b1", "#0072b2", "#e69f00", "#009e73", "#cc5a8b", "#56b4e9", "#8a6d3b", "#7356bf", "#b23800", "#5c6773"}
+var colors = [...]string{"#9aa5b1", "#0072b2", "#e69f00", "#009e73", "#cc5a8b", "#56b4e9", "#8a6d3b", "#7356bf",
+	"#b23800", "#5c6773"}
 
 func writeSVG(w io.Writer, a *explore.Answer) error {
 	f := figure{Title: "Traffic"}
-	if a.Question.View == explore.Sankey {
+	switch a.Question.View {
+	case explore.Sankey:
 		f.Sankey = newSankey(a)
-	} else {
+	case explore.Map:
+		f.Map = newMap(a, address)
+	default:
 		f.Chart = newChart(a, address)
 		for i := range a.Series {
 			f.Legend = append(f.Legend, shape{Color: color(&a.Series[i]), Title: a.Series[i].Label()})

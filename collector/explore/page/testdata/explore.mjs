@@ -110,6 +110,8 @@ try {
 	await start();
 	await preset("Countries");
 	assert.match(await page.locator(".lines").innerText(), /Switzerland[\s\S]*France/);
+	assert.match(await page.locator(".map a title").first().textContent(), /(Switzerland|France): .* %/);
+	assert.equal(await page.locator(".map a").count(), 2);
 	answered("countries");
 
 	// 10. Where is loss: it stands below every graph of its time.
@@ -210,6 +212,7 @@ try {
 		["explore-light", "by=src.as&last=24h&before=day", 1280, "light"], ["explore-dark", "by=src.as&last=24h&view=both", 1280, "dark"],
 		["explore-phone", "by=src.as&last=24h&view=lines", 390, "light"], ["explore-narrow", "by=src.as,dst.as&view=matrix&last=24h", 360, "dark"],
 		["explore-sankey", "by=src.org,in.if,dst.org&view=sankey&last=24h", 1280, "light"], ["explore-hours", "view=hours&last=48h", 768, "light"],
+		["explore-map", "by=src.country&view=map&last=24h", 1280, "light"], ["explore-map-phone", "by=country&view=map&last=24h", 390, "dark"],
 		["explore-wide", "by=src.country&view=share&last=24h", 3840, "light"],
 	]) {
 		await page.emulateMedia({ colorScheme });
@@ -219,6 +222,18 @@ try {
 		assert.ok(wider <= 0, `${name}: the page is ${wider} pixels wider than the window`);
 		await page.screenshot({ path: join(dir, `${name}.png`), fullPage: true });
 	}
+	await page.setViewportSize({ width: 1280, height: 900 });
+	await page.emulateMedia({ colorScheme: "light" });
+	await page.goto(`${url}/about?as=64496`, { waitUntil: "networkidle" });
+	assert.match(await page.locator("main").innerText(), /77 datagrams kernel receive buffer/);
+	await page.screenshot({ path: join(dir, "explore-about.png"), fullPage: true });
+	await page.goto(`${url}/explore?by=src.as&last=24h`);
+	await page.emulateMedia({ media: "print" });
+	await page.screenshot({ path: join(dir, "explore-print.png"), fullPage: true });
+	await page.emulateMedia({ media: "screen" });
+	await page.goto(`${url}/explore?filter=src.ass+%3D+1`);
+	await page.screenshot({ path: join(dir, "explore-problem.png"), fullPage: true });
+	complaints.pop(); // the status of that page
 	assert.deepEqual(complaints, []);
 } finally {
 	await browser.close();
