@@ -27,12 +27,14 @@ type domainRun struct {
 	common   numbering
 	evidence int8    // below 0: one counter; above 0: one for each domain
 	quiet    uint8   // datagrams since the domain changed
+	strays   uint8   // consecutive datagrams of one domain that only its own run expected
 	told     *Stream // the latest loss was counted in it
 }
 
 const (
 	domainsDecided  = 2 // evidence for either; until then no loss that another domain may explain is reported
 	domainsEvidence = 4 // bounds the evidence
+	straysEnough    = 4 // strays that are evidence: so many datagrams in a row do not come late
 )
 
 // domainRun returns the run of the numbers of all domains of the stream's source, nil if there is only one domain.
@@ -51,21 +53,30 @@ func (q *Numbers) domainRun(s *Stream) (run *domainRun, changed bool) {
 	return of.run, changed
 }
 
-// observe takes a datagram's number. ownFits says that the domain's own run expected it in the way own; isNew that it
-// is the domain's first.
-func (r *domainRun) observe(list []way, number uint32, u Units, changed, isNew, ownFits bool, own int) {
-	known := r.common.ways[r.common.best(list)].fits >= enough
+// observe takes a datagram's number. own is the run that followed the domain, and ownFits says that it, or the run of
+// the domain's source port, expected the number. isNew says that the number is the domain's first.
+func (r *domainRun) observe(list []way, number uint32, u Units, changed, isNew, ownFits bool, own *numbering) {
+	best := r.common.best(list)
+	known, restarts := r.common.ways[best].fits >= enough, r.common.ways[best].account.restarts
 	fits, misses := r.common.observe(list, number, u)
+	jumped := r.common.ways[best].account.restarts > restarts
+	alone := misses && own.fitsUnlike(&r.common, list)
 	if !changed {
 		r.quiet = min(r.quiet+1, forgetsAfter)
+		if r.strays++; !alone {
+			r.strays = 0
+		}
+		if r.strays >= straysEnough {
+			r.strays = 0
+			r.evidence = min(r.evidence+1, domainsEvidence)
+		}
 		return
 	}
-	r.quiet = 0
+	r.quiet, r.strays = 0, 0
 	switch {
 	case fits && !ownFits:
 		r.evidence = max(r.evidence-1, -domainsEvidence)
-	case isNew && known && misses,
-		ownFits && (r.common.ways[own].missed || list[own].counts == CountsNothing):
+	case alone, known && misses && (isNew || jumped):
 		r.evidence = min(r.evidence+1, domainsEvidence)
 	}
 }

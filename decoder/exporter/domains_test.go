@@ -1,6 +1,7 @@
 package exporter
 
 import (
+	"math/rand/v2"
 	"net/netip"
 	"testing"
 
@@ -104,6 +105,50 @@ func TestNumbersOfSeveralDomains(t *testing.T) {
 						t.Errorf("%d datagrams numbered together", together)
 					}
 				})
+			}
+		}
+	}
+}
+
+// Losses of a domain with a counter of its own are told whatever another domain sends: datagrams with nothing that
+// counts, or only a few datagrams now and then.
+func TestNumbersBesideAQuietDomain(t *testing.T) {
+	flows := contents["templates again and again"]
+	others := map[string]func(i int, rng *rand.Rand) Units{
+		"templates only": func(int, *rand.Rand) Units { return Units{Templates: 1} },
+		"some templates only": func(i int, rng *rand.Rand) Units {
+			if i%4 == 2 {
+				return Units{Templates: 1}
+			}
+			return flows(i, rng)
+		},
+		"options": func(i int, _ *rand.Rand) Units { return Units{Templates: 1, Options: 1 + uint32(i%2)} },
+		"flows":   flows,
+	}
+	for _, p := range []flow.Protocol{flow.NetFlowV9, flow.IPFIX} {
+		for _, w := range ways(p) {
+			for name, of := range others {
+				for _, few := range []int{6, 70} {
+					for _, turns := range [][]int{{1}, {1, 2}, {3, 1}, {10, 1}, {20, 1}} {
+						if w.counts == CountsNothing {
+							continue
+						}
+						own := onPort(1, shaped(w, 60, 5, flows))
+						other := onPort(2, shaped(w, few, 1<<20, of))
+						want := told{}
+						for _, i := range []int{9, 20, 21, 40} {
+							units, _ := w.of(own[i].units)
+							own[i].missing = true
+							want.lost += uint64(units)
+						}
+						got, together := playDomains(p, merge(turns, own, other),
+							func(_ int, d sent) uint32 { return uint32(d.port) })
+						if got != want || together > 0 {
+							t.Errorf("%s, %s (itself: %v), beside %d datagrams of %s, turns %v: %+v is told, %d together; want %+v",
+								p, w.counts, w.itself, few, name, turns, got, together, want)
+						}
+					}
+				}
 			}
 		}
 	}

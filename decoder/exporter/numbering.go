@@ -1,6 +1,9 @@
 package exporter
 
-import "slices"
+import (
+	"slices"
+	"sync/atomic"
+)
 
 // A numbering is one run of sequence numbers, followed in all ways in which its exporter may count. Each way keeps the
 // losses that would be true if the exporter counted in that way. Once the right way is known, its losses are reported,
@@ -9,16 +12,18 @@ type numbering struct {
 	ways     [maxWays]hypothesis
 	recent   recentNumbers
 	chosen   uint8
-	said     account // the part of the chosen way's account that was reported
+	said     account // what was reported, by the account of the chosen way
 	decided  bool
 	seenOnce bool
+	aged     bool // fits and misses do not go back to the first datagram any more
 }
 
 // A hypothesis is the state of one way.
 type hypothesis struct {
 	next         uint32 // the expected number of the next datagram
 	valid        bool   // next is known
-	missed       bool   // another number was expected than that of the latest datagram
+	fitted       bool   // the number of the latest datagram was expected
+	missed       bool   // another one was
 	fits, misses uint16 // how many datagrams had the expected number, and how many had not
 	account      account
 }
@@ -46,6 +51,7 @@ func (n *numbering) observe(list []way, number uint32, u Units) (fits, misses bo
 		if i == best {
 			fits, misses = f, m
 		}
+		n.aged = n.ways[i].age() || n.aged
 	}
 	n.recent.add(number)
 	n.seenOnce = true
@@ -53,7 +59,7 @@ func (n *numbering) observe(list []way, number uint32, u Units) (fits, misses bo
 }
 
 func (h *hypothesis) observe(w way, recent *recentNumbers, number uint32, u Units) (fits, misses bool) {
-	h.missed = false
+	h.fitted, h.missed = false, false
 	units, known := w.of(u)
 	begin := number
 	if w.itself {
@@ -67,6 +73,7 @@ func (h *hypothesis) observe(w way, recent *recentNumbers, number uint32, u Unit
 	if h.valid {
 		gap := int32(begin - h.next)
 		if fits = gap == 0; fits {
+			h.fitted = true
 			h.fits++
 		} else {
 			misses, h.missed = true, true
@@ -80,11 +87,20 @@ func (h *hypothesis) observe(w way, recent *recentNumbers, number uint32, u Unit
 	if w.counts == CountsNothing {
 		h.account = account{}
 	}
-	if h.fits+h.misses >= memorable {
-		h.fits, h.misses = h.fits/2, h.misses/2
-	}
 	return fits, misses
 }
+
+// age halves the counts of datagrams if there are many. It reports whether it did.
+func (h *hypothesis) age() bool {
+	if h.fits+h.misses < memorable {
+		return false
+	}
+	h.fits, h.misses = h.fits/2, h.misses/2
+	return true
+}
+
+// explains reports whether a way of counting explains what it has seen, except for losses.
+func (h *hypothesis) explains() bool { return 2*h.misses <= h.fits }
 
 // add takes a number that differs by gap from the expected one. It reports whether the next number continues from here.
 func (a *account) add(gap int32, units, number uint32, recent *recentNumbers) (move bool) {
@@ -116,6 +132,16 @@ func (n *numbering) best(list []way) int {
 	return best
 }
 
+// fitsUnlike reports whether the run expected the latest number in a way in which another run did not.
+func (n *numbering) fitsUnlike(other *numbering, list []way) bool {
+	for i := range list {
+		if n.ways[i].fitted && (other.ways[i].missed || list[i].counts == CountsNothing) {
+			return true
+		}
+	}
+	return false
+}
+
 // better compares the shares of numbers that fit. One is added to each count, so that few datagrams weigh less.
 func (h *hypothesis) better(other *hypothesis) bool {
 	return (uint32(h.fits)+1)*(uint32(other.fits)+uint32(other.misses)+2) >
@@ -132,10 +158,12 @@ func (n *numbering) tell(list []way, s, from *Stream) {
 		return
 	}
 	s.setConvention(list[best].counts)
-	if n.decided && n.chosen != uint8(best) {
-		// Another way explains more now. Its losses of the past are not reported, as some were reported in the old way.
+	if n.decided && n.chosen != uint8(best) && (n.aged || !h.explains()) {
+		// The exporter counts in another way now. What this way makes of the past is not true.
 		n.said = h.account
 	}
+	// If this way explains the stream from its first datagram, the choice before was wrong: what was reported is
+	// replaced.
 	n.decided, n.chosen = true, uint8(best)
 	now, said := &h.account, &n.said
 	if *now == *said {
@@ -149,11 +177,20 @@ func (n *numbering) tell(list []way, s, from *Stream) {
 		from.Lost.Add(-back)
 		lost = said.lost - back
 	}
-	s.Duplicated.Add(uint64(now.twice - said.twice))
-	s.Reordered.Add(uint64(now.late - said.late))
-	s.Restarts.Add(uint64(now.restarts - said.restarts))
+	change(&s.Duplicated, now.twice, said.twice)
+	change(&s.Reordered, now.late, said.late)
+	change(&s.Restarts, now.restarts, said.restarts)
 	*said = *now
 	said.lost = lost
+}
+
+// change corrects a counter by the difference of what is known now and what was reported.
+func change(counter *atomic.Uint64, now, said uint32) {
+	if now >= said {
+		counter.Add(uint64(now - said))
+		return
+	}
+	counter.Add(-min(uint64(said-now), counter.Load()))
 }
 
 // forget drops what was not reported.
@@ -162,18 +199,6 @@ func (n *numbering) forget() {
 		n.ways[i].account = account{}
 	}
 	n.said = account{}
-}
-
-// keepQuiet marks everything so far as reported.
-func (n *numbering) keepQuiet() {
-	if n.decided {
-		n.said = n.ways[n.chosen].account
-		return
-	}
-	// Whichever way is chosen later must not report what was before.
-	for i := range n.ways {
-		n.ways[i].account = account{}
-	}
 }
 
 // begin starts a new count, as after a restart of the exporter.

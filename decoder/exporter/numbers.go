@@ -35,12 +35,12 @@ func (q *Numbers) Observe(s *Stream, port uint16, number uint32, u Units) {
 	list := ways(s.Key.Protocol)
 	isNew := !q.all.seenOnce
 	run, changed := q.domainRun(s)
-	fits, best := q.observe(list, port, number, u)
+	fits, own := q.observe(list, port, number, u)
 	if run == nil {
 		q.tell(list, s)
 		return
 	}
-	run.observe(list, number, u, changed, isNew, fits, best)
+	run.observe(list, number, u, changed, isNew, fits, own)
 	switch {
 	case run.together():
 		q.forget()
@@ -60,28 +60,27 @@ func (q *Numbers) Observe(s *Stream, port uint16, number uint32, u Units) {
 	}
 }
 
-// observe follows the numbers of the domain. It reports whether the number was expected, by all ports or its own, and
-// in which way.
-func (q *Numbers) observe(list []way, port uint16, number uint32, u Units) (fits bool, best int) {
+// observe follows the numbers of the domain. It reports whether the number was expected, by the run of all ports or
+// that of its own, and returns the run that counts for the domain.
+func (q *Numbers) observe(list []way, port uint16, number uint32, u Units) (fits bool, run *numbering) {
 	changed := q.all.seenOnce && port != q.port
 	if changed && q.ports == nil {
 		q.ports = append(make([]portNumbers, 0, 2), portNumbers{q.port, q.all})
 	}
 	q.port = port
 	if q.ports == nil {
-		best = q.all.best(list)
 		fits, _ = q.all.observe(list, number, u)
-		return fits, best
+		return fits, &q.all
 	}
 	own := q.own(port)
-	best = q.all.best(list)
-	if q.split {
-		best = own.best(list)
-	}
 	allFits, misses := q.all.observe(list, number, u)
 	ownFits, _ := own.observe(list, number, u)
+	run = &q.all
+	if q.split {
+		run = own
+	}
 	q.judge(changed, allFits, misses, ownFits, own.recent.filled == 1)
-	return allFits || ownFits, best
+	return allFits || ownFits, run
 }
 
 // tell adds to the stream what the runs of the domain show.
@@ -95,7 +94,7 @@ func (q *Numbers) tell(list []way, s *Stream) {
 		}
 	case q.apart <= 0:
 		q.all.tell(list, s, s)
-		q.ports[len(q.ports)-1].keepQuiet()
+		q.ports[len(q.ports)-1].forget()
 	}
 }
 
@@ -114,7 +113,7 @@ func (q *Numbers) Bytes() int { return cap(q.ports) * int(unsafe.Sizeof(portNumb
 // ForgetPorts gives the memory of Bytes back: the ports are learned again.
 func (q *Numbers) ForgetPorts() {
 	if q.split {
-		q.all.keepQuiet()
+		q.all.forget()
 	}
 	q.ports, q.split, q.apart, q.quiet = nil, false, 0, 0
 }
@@ -146,7 +145,7 @@ func (q *Numbers) judge(changed, fits, misses, ownFits, isNew bool) {
 		q.split = true
 	case q.split && q.apart <= 0:
 		q.split = false
-		q.all.keepQuiet()
+		q.all.forget()
 	}
 }
 

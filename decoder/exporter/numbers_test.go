@@ -2,6 +2,7 @@ package exporter
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/metranova/flow-collector/decoder/flow"
@@ -144,6 +145,79 @@ func TestNumbersTellEarlyLosses(t *testing.T) {
 	units := datagrams[1].units
 	if _, got := play(flow.IPFIX, datagrams); got != (told{lost: uint64(units.Flows + units.Options)}) {
 		t.Errorf("%+v is told, want %+v lost", got, units)
+	}
+}
+
+// shaped makes n datagrams of an exporter that counts in the given way; of gives the contents of each.
+func shaped(w way, n int, first uint32, of func(i int, rng *rand.Rand) Units) []sent {
+	rng := rand.New(rand.NewPCG(2, uint64(n)))
+	all := make([]sent, n)
+	for i, number := 0, first; i < n; i++ {
+		u := of(i, rng)
+		units, _ := w.of(u)
+		all[i] = sent{port: 4000, number: number, units: u}
+		if w.itself {
+			all[i].number += units
+		}
+		number += units
+	}
+	return all
+}
+
+// The contents of datagrams, from what an exporter sends when it starts.
+var contents = map[string]func(i int, rng *rand.Rand) Units{
+	"templates again and again": func(i int, rng *rand.Rand) (u Units) {
+		u.Flows = 1 + rng.Uint32N(29)
+		if i%10 == 0 {
+			u.Templates = 2
+		}
+		return u
+	},
+	"few flows, with templates and options": func(i int, rng *rand.Rand) (u Units) {
+		u.Flows = 1 + rng.Uint32N(3)
+		if i%5 == 0 {
+			u.Templates, u.Options = 1, 1
+		}
+		return u
+	},
+	"only templates and options at first": func(i int, rng *rand.Rand) Units {
+		if i < 4 {
+			return Units{Templates: 1, Options: 1 + rng.Uint32N(5)}
+		}
+		return Units{Flows: 1 + rng.Uint32N(29), Templates: uint32(i/8) % 2}
+	},
+}
+
+// A loss among the first datagrams, when it is not known how the exporter counts, is told in the right unit in the end;
+// and nothing is told of a stream of which nothing is missing, however short it is.
+func TestNumbersOfFirstDatagrams(t *testing.T) {
+	for _, p := range []flow.Protocol{flow.NetFlowV5, flow.NetFlowV9, flow.IPFIX} {
+		for _, w := range ways(p) {
+			for name, of := range contents {
+				if w.counts == CountsNothing || p == flow.NetFlowV5 && name != "templates again and again" {
+					continue
+				}
+				t.Run(p.String()+" "+w.counts.String()+map[bool]string{true: ", itself"}[w.itself]+", "+name,
+					func(t *testing.T) {
+						complete := shaped(w, 60, 1000, of)
+						for n := range complete {
+							if _, got := play(p, complete[:n]); got != (told{}) {
+								t.Fatalf("of %d datagrams %+v is told", n, got)
+							}
+						}
+						for lose := 1; lose < 12; lose++ {
+							datagrams := slices.Clone(complete)
+							datagrams[lose].missing = true
+							units, _ := w.of(datagrams[lose].units)
+							s, got := play(p, datagrams)
+							if got != (told{lost: uint64(units)}) {
+								t.Errorf("without datagram %d %+v is told in %s, want %d lost", lose, got, s.Counts(),
+									units)
+							}
+						}
+					})
+			}
+		}
 	}
 }
 

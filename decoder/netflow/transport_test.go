@@ -2,6 +2,7 @@ package netflow
 
 import (
 	"encoding/binary"
+	"slices"
 	"testing"
 	"time"
 
@@ -51,6 +52,66 @@ func TestTransport_templatesDoNotExpireAndAreNotSaved(t *testing.T) {
 	state, more := l.d.Save(1000)
 	if len(state.Sources)+len(state.Forgotten) > 0 || more {
 		t.Errorf("saved: %+v, more %v", state, more)
+	}
+}
+
+// Connections of one address number their messages separately (RFC 7011 §3.1), even those of one domain, and begin
+// again when they are opened again. What is missing in one of them is told, and nothing else.
+func TestTransport_numbersAreTheConnectionsOwn(t *testing.T) {
+	type connection struct {
+		number uint64
+		first  uint32 // sequence number
+		domain uint32
+		lose   []int // messages that the exporter dropped
+	}
+	for _, test := range []struct {
+		name        string
+		connections []connection
+		reopened    bool // the first of them ends and comes back with numbers from 0
+		lost        uint64
+	}{
+		{"one domain", []connection{{1, 0, 5, nil}, {2, 0, 5, nil}}, false, 0},
+		{"one domain, far from each other", []connection{{1, 0, 5, nil}, {2, 1 << 30, 5, nil}, {3, 7000, 5, nil}},
+			false, 0},
+		{"two domains", []connection{{1, 0, 5, nil}, {2, 900, 6, nil}}, false, 0},
+		{"one reconnects", []connection{{1, 100_000, 5, nil}, {2, 0, 5, nil}}, true, 0},
+		{"some are missing", []connection{{1, 0, 5, []int{9, 20}}, {2, 50_000, 5, []int{12}}, {3, 0, 6, nil}}, false,
+			6},
+		{"some are missing where one reconnects", []connection{{1, 70_000, 5, []int{9}}, {2, 0, 5, []int{25}}}, true,
+			4},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			l := newLab(t, Options{})
+			next := map[uint64]uint32{}
+			for i := range 40 {
+				for _, c := range test.connections {
+					number := c.number
+					if i == 0 {
+						next[number] = c.first
+					}
+					if test.reopened && c.number == 1 && i >= 30 {
+						if number += 100; i == 30 {
+							l.d.EndSession(c.number)
+						}
+					}
+					h := header{exportS: exportS, sequence: next[number], domain: c.domain}
+					sets := [][]byte{set(256, dataOf(v4Flow()...), dataOf(v4Flow()...))}
+					if i == 0 || i == 30 {
+						sets = slices.Insert(sets, 0, set(2, templateOf(256, v4Flow()...)))
+					}
+					if next[number] += 2; !slices.Contains(c.lose, i) {
+						l.over(number, ipfix(h, sets...))
+					}
+				}
+			}
+			lost := uint64(0)
+			for _, s := range l.table.Streams() {
+				lost += s.Lost.Load()
+				equal(t, "late, twice, restarts, numbered together", s.Reordered.Load()+s.Duplicated.Load()+
+					s.Restarts.Load()+s.TimesRead(exporter.NumberedTogether), 0)
+			}
+			equal(t, "lost", lost, test.lost)
+		})
 	}
 }
 
