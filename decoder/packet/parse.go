@@ -24,6 +24,9 @@ const (
 	MPLS
 	PPP
 	IEEE80211
+	FDDI
+	FrameRelay
+	LLC // IEEE 802.2 with SNAP, as in ATM (RFC 2684 §5), or IP without it
 )
 
 // Options configure the parsing of tunnels.
@@ -77,6 +80,12 @@ func (o Options) Parse(frame []byte, first Layer, r *flow.Record) Info {
 		p.ppp(frame)
 	case IEEE80211:
 		p.wlan(frame)
+	case FDDI:
+		p.fddi(frame)
+	case FrameRelay:
+		p.frameRelay(frame)
+	case LLC:
+		p.llc(frame)
 	default:
 		p.ip(frame)
 	}
@@ -110,6 +119,68 @@ func snap(kind uint16, b []byte) (uint16, []byte) {
 		return binary.BigEndian.Uint16(b[6:]), b[snapHeader:]
 	}
 	return kind, b
+}
+
+// llc reads a packet behind LLC and SNAP, or one without them.
+func (p *parser) llc(b []byte) {
+	if len(b) < snapHeader || b[0] != 0xaa || b[1] != 0xaa || b[2] != 3 {
+		p.ip(b)
+		return
+	}
+	p.snap(b[3:])
+}
+
+// snap reads what follows an organization and its protocol (IEEE 802): 5 bytes, which b must have.
+func (p *parser) snap(b []byte) {
+	const withChecksum, without = 1, 7
+	kind, rest := binary.BigEndian.Uint16(b[3:]), b[5:]
+	if b[0] == 0 && b[1] == 0x80 && b[2] == 0xc2 { // IEEE 802.1: a bridged frame (RFC 2684 §5.2)
+		if kind == withChecksum || kind == without {
+			p.carriedFrame(rest, 2)
+		}
+		return
+	}
+	p.tagged(kind, rest)
+}
+
+// fddi reads frame control, addresses, LLC with SNAP.
+func (p *parser) fddi(b []byte) {
+	const header = 13
+	if len(b) < header {
+		p.info.Cut = true
+		return
+	}
+	p.r.DstMAC, p.r.SrcMAC = [6]byte(b[1:7]), [6]byte(b[7:13])
+	p.r.Has |= flow.DstMAC | flow.SrcMAC
+	if b = b[header:]; len(b) > 0 && b[0] == 0xaa {
+		p.llc(b)
+	}
+}
+
+// frameRelay reads a frame of RFC 2427 §3, or one of Cisco's with the EtherType behind the address.
+func (p *parser) frameRelay(b []byte) {
+	const unnumbered, organization, ipv4, ipv6 = 3, 0x80, 0xcc, 0x8e
+	address := 1
+	for address <= len(b) && address < 4 && b[address-1]&1 == 0 { // the last byte of an address has the bit
+		address++
+	}
+	if len(b) < address+2 {
+		p.info.Cut = true
+		return
+	}
+	if b = b[address:]; b[0] != unnumbered {
+		p.payload(binary.BigEndian.Uint16(b), b[2:])
+		return
+	}
+	if b = b[1:]; b[0] == 0 && len(b) > 1 {
+		b = b[1:] // padding
+	}
+	switch protocol, rest := b[0], b[1:]; {
+	case protocol == ipv4, protocol == ipv6:
+		p.ip(rest)
+	case protocol == organization && len(rest) >= 5:
+		p.snap(rest)
+	}
 }
 
 // tagged reads tags and the payload after them. The first VLAN tag is the outer one.

@@ -72,13 +72,18 @@ func (d *Decoder) record(f *flow.Record, format uint32, body []byte, seen *parts
 
 // Header protocols of sampled_header.
 const (
-	headerEthernet = 1
-	headerPPP      = 7
-	headerIPv4     = 11
-	headerIPv6     = 12
-	headerMPLS     = 13
-	headerPOS      = 14 // PPP on SONET (RFC 2615)
-	headerWLAN     = 15
+	headerEthernet   = 1
+	headerFDDI       = 4
+	headerFrameRelay = 5
+	headerPPP        = 7
+	headerAAL5       = 9
+	headerAAL5IP     = 10
+	headerIPv4       = 11
+	headerIPv6       = 12
+	headerMPLS       = 13
+	headerPOS        = 14 // PPP on SONET (RFC 2615)
+	headerWLAN       = 15
+	headerWLANPart   = 17 // a frame of those that one of IEEE 802.11 aggregates (A-MSDU)
 )
 
 // fcs is the length of Ethernet's checksum. A frame's length includes it; a sampled header does not.
@@ -111,10 +116,15 @@ func (d *Decoder) header(f *flow.Record, r *reader, seen *parts) bool {
 		first = packet.PPP
 	case headerWLAN:
 		first = packet.IEEE80211
-	case headerIPv4:
-		first = packet.IPv4
-	case headerIPv6:
-		first = packet.IPv6
+	case headerWLANPart: // addresses and a length, as IEEE 802.3 has them
+	case headerFDDI:
+		first = packet.FDDI
+	case headerFrameRelay:
+		first = packet.FrameRelay
+	case headerAAL5:
+		first = packet.LLC
+	case headerIPv4, headerIPv6, headerAAL5IP:
+		first = packet.IP
 	case headerMPLS:
 		first = packet.MPLS
 	default:
@@ -122,11 +132,18 @@ func (d *Decoder) header(f *flow.Record, r *reader, seen *parts) bool {
 	}
 	info := d.parseFrame(frame, first, f)
 	seen.cut = info.Cut
+	if length > largestFrame && info.NetworkLength > 0 {
+		f.Bytes = wholeLength(&info, first, 0, stripped)
+		return true
+	}
 	if !d.lengths.states(&info, len(frame), length, stripped) {
 		f.Bytes = max(f.Bytes, wholeLength(&info, first, length, stripped))
 	}
 	return true
 }
+
+// largestFrame is more than the length of any frame whose packet has its length in 16 bits.
+const largestFrame = 1<<16 + 256
 
 // frameLengths tell of an agent whether it states the lengths of frames, or only those of the bytes that it sampled. A
 // frame with an IP header that claims more than there is would be multiplied if all lengths were doubted.
@@ -389,6 +406,10 @@ func (d *Decoder) gateway(f *flow.Record, r *reader) bool {
 			return false
 		}
 	}
+	if len(r.b) == 0 {
+		// Some agents end the record here, as in earlier versions of sFlow.
+		r.b = noCommunities[:]
+	}
 	communities := appendNumbers(d.batch.Numbers(min(len(r.b)/4, maxPath)), r)
 	preference := r.uint32()
 	if r.failed {
@@ -404,6 +425,9 @@ func (d *Decoder) gateway(f *flow.Record, r *reader) bool {
 	}
 	return true
 }
+
+// noCommunities is the end of an extended_gateway without communities and local preference.
+var noCommunities [8]byte
 
 // maxPath bounds the AS numbers and communities of one record.
 const maxPath = 1024

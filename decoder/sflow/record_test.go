@@ -58,6 +58,18 @@ func TestCase52_Gateway(t *testing.T) {
 	}
 }
 
+// A record that ends behind the AS path, as in sFlow version 4, has no communities and no preference.
+func TestCase52_GatewayWithoutCommunities(t *testing.T) {
+	whole := gatewayRecord("192.0.2.10", 64499, 7, 8, []segment{{2, []uint32{64500, 64501}}}, nil, 0)
+	body := whole[8 : len(whole)-8]
+	l := newLab(t, Options{})
+	r := l.sample(compact(plainHead, headerRecord(headerEthernet, 1518, tcp4()), typed(extendedGateway, body)))
+	equal(t, "destination AS", r.DstAS, 64501)
+	equal(t, "AS numbers", len(r.ASPath), 2)
+	equal(t, "communities", len(r.Communities), 0)
+	l.failed(nil)
+}
+
 // The lists of samples in one datagram do not share memory.
 func TestCase52_PathsOfSeveralSamples(t *testing.T) {
 	var samples [][]byte
