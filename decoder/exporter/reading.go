@@ -29,6 +29,7 @@ const (
 	SamplingForgotten   // rates: announced once, and not repeated while others were
 	PaddingLeftOut      // sets: behind padding that is in no length
 	NumberedTogether    // datagrams: one sequence counter for several observation domains
+	CountersNegative    // records: counters below zero
 	readingCount
 )
 
@@ -52,6 +53,7 @@ func (r Reading) String() string {
 		"sampling_all_16_bits", "header_clock_wrong", "record_clock_wrong", "end_before_start", "uptime_without_start",
 		"plain_fractions", "time_units_mixed", "totals_repeated", "totals_forgotten", "other_set_ids",
 		"options_without_scope", "sampling_forgotten", "padding_left_out", "numbered_together",
+		"counters_negative",
 	}[r]
 }
 
@@ -77,6 +79,7 @@ func (r Reading) Text() string {
 		"sampling rates that the exporter does not repeat any more, forgotten",
 		"padding between sets that their lengths leave out, passed over",
 		"one sequence counter for several observation domains: losses are those of all together",
+		"counters below zero: the exporter subtracted wrongly, 0 is taken",
 	}[r]
 }
 

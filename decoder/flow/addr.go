@@ -33,6 +33,14 @@ func (a Addr) IsUnspecified() bool {
 	return a == Addr{} || a == Addr{10: 0xff, 11: 0xff}
 }
 
+// NamesDevice reports whether a can tell one device from others: it is not unspecified, loopback, multicast or
+// broadcast.
+func (a Addr) NamesDevice() bool {
+	ip := a.Netip()
+	return !a.IsUnspecified() && !ip.IsLoopback() && !ip.IsMulticast() &&
+		ip != netip.AddrFrom4([4]byte{255, 255, 255, 255})
+}
+
 // Netip returns a unmapped: an IPv4 or IPv4-mapped address as IPv4.
 func (a Addr) Netip() netip.Addr {
 	return netip.AddrFrom16(a).Unmap()

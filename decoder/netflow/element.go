@@ -10,6 +10,7 @@ const (
 	opSkip opcode = iota
 	opProtocol
 	opToS
+	opDSCP // IE 195: only where 5 is not sent
 	opSrcMask
 	opDstMask
 	opSrcPort
@@ -35,15 +36,13 @@ const (
 	opFlowLabel
 	opInIf
 	opOutIf
-	opInIfPhysical // IE 252, 253: only where 10, 14 are not sent
-	opOutIfPhysical
 	opSrcVLAN
 	opDstVLAN
 	opInnerSrcVLAN
 	opInnerDstVLAN
 	opSrcMAC
 	opDstMAC
-	opPostSrcMAC // IE 81, 57: only where 56, 80 are not sent
+	opPostSrcMAC // IE 81, 57: where 56, 80 are not sent or empty
 	opPostDstMAC
 	opMPLSLabel // IE 70-79, in order
 	opMPLSTopType
@@ -80,6 +79,8 @@ const (
 	// From here on they fill values that few records have.
 	opTransportSrcPort // IE 180, 182: only where 7 is not sent
 	opTransportDstPort
+	opInIfPhysical // IE 252, 253: where 10, 14 are not sent or 0
+	opOutIfPhysical
 	opBytesTotal // IE 85
 	opPacketsTotal
 	opBytesOut // IE 23
@@ -160,7 +161,7 @@ func elements() map[uint16]element {
 		161: {op: opDurationMillis}, 162: {op: opDurationMicros}, 169: {op: opDstPrefix}, 170: {op: opSrcPrefix},
 		176: {op: opICMPType}, 177: {op: opICMPCode}, 178: {op: opICMPType}, 179: {op: opICMPCode},
 		180: {op: opTransportSrcPort}, 181: {op: opTransportDstPort}, 182: {op: opTransportSrcPort},
-		183: {op: opTransportDstPort},
+		183: {op: opTransportDstPort}, 195: {op: opDSCP},
 		225: {op: opPostNATSrcAddr4}, 226: {op: opPostNATDstAddr4}, 227: {op: opPostNATSrcPort},
 		228: {op: opPostNATDstPort},
 		230: {op: opNATEvent}, 231: {op: opBytesInitiator}, 232: {op: opBytesResponder}, 233: {op: opFirewallEvent},
@@ -213,7 +214,8 @@ func reverseElements() map[uint16]element {
 // of the element in a record of the other direction (RFC 5103 §6.1).
 func reversible(op opcode) bool {
 	switch op {
-	case opToS, opTCPFlags, opICMPTypeCode, opICMPType, opICMPCode, opInIf, opOutIf, opInIfPhysical, opOutIfPhysical,
+	case opToS, opDSCP, opTCPFlags, opICMPTypeCode, opICMPType, opICMPCode, opInIf, opOutIf, opInIfPhysical,
+		opOutIfPhysical,
 		opSrcVLAN, opDstVLAN, opInnerSrcVLAN, opInnerDstVLAN, opSrcMAC, opDstMAC, opPostSrcMAC, opPostDstMAC,
 		opNextHop4, opNextHop6, opBGPNextHop4, opBGPNextHop6, opSrcAS, opDstAS, opPeerSrcAS, opPeerDstAS, opFlowLabel,
 		opIngressVRF, opEgressVRF, opPostNATSrcAddr4, opPostNATDstAddr4, opPostNATSrcAddr6, opPostNATDstAddr6,

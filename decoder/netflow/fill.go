@@ -1,8 +1,6 @@
 package netflow
 
 import (
-	"math"
-
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
@@ -54,6 +52,7 @@ type rare struct {
 	hasTransport                                      bool
 	bytesResponder, packetsResponder                  counter
 	nextHop6, bgpNextHop6, mplsTop6                   secondAddr // if the record has those of IPv4 too
+	inPhysical, outPhysical                           uint32     // IE 252, 253
 	stationMAC                                        [6]byte
 	station                                           flow.Addr
 	hasStationMAC, hasStation                         bool
@@ -137,9 +136,9 @@ func (d *Decoder) fill(plan []step, record []byte, r *flow.Record, w *raw, c *co
 		case opOutIf:
 			r.OutIf = unsigned32(v)
 		case opSrcAS:
-			r.SrcAS = unsigned32(v)
+			r.SrcAS = asNumber(v)
 		case opDstAS:
-			r.DstAS = unsigned32(v)
+			r.DstAS = asNumber(v)
 		case opNextHop4, opNextHop6:
 			if s.arg == secondHop {
 				w.nextHop6 = secondAddr{addr6(v), true}
@@ -153,9 +152,17 @@ func (d *Decoder) fill(plan []step, record []byte, r *flow.Record, w *raw, c *co
 				setAddr(&r.BGPNextHop, v)
 			}
 		case opFirstUptime:
-			w.firstUptime, w.hasFirst = unsigned32(v), true
+			if at, is := c.uptimeOf(v); is {
+				w.firstUptime, w.hasFirst = at, true
+			} else {
+				w.setStart(c.millis(formMillis, v), millisTime)
+			}
 		case opLastUptime:
-			w.lastUptime, w.hasLast = unsigned32(v), true
+			if at, is := c.uptimeOf(v); is {
+				w.lastUptime, w.hasLast = at, true
+			} else {
+				w.setEnd(c.millis(formMillis, v), millisTime)
+			}
 		case opStartMillis:
 			w.setStart(c.millis(formMillis, v), millisTime)
 		case opEndMillis:
@@ -167,7 +174,7 @@ func (d *Decoder) fill(plan []step, record []byte, r *flow.Record, w *raw, c *co
 		case opDstVLAN:
 			setVLAN(&r.DstVLAN, v)
 		case opMPLSLabel:
-			r.MPLS[s.arg] = uint32(unsigned(v) & 0xffffff)
+			r.MPLS[s.arg] = labelEntry(v)
 		case opReversed:
 			d.keepReversed(s, v)
 		default:
@@ -206,33 +213,32 @@ func (d *Decoder) fillRare(op opcode, arg uint8, v []byte, r *flow.Record, w *ra
 		r.PeerDstAS = unsigned32(v)
 	case opFlowLabel:
 		r.FlowLabel = unsigned32(v) & 0xfffff
+	case opDSCP:
+		if n := unsigned8(v); !r.Sent(flow.ToS) {
+			r.ToS = n << 2
+			r.Has |= flow.ToS
+		}
 	case opInIfPhysical:
-		if !r.Sent(flow.InIf) {
-			r.InIf = unsigned32(v)
-			r.Has |= flow.InIf
-		}
+		w.inPhysical = unsigned32(v)
+		r.Has |= flow.InIf
 	case opOutIfPhysical:
-		if !r.Sent(flow.OutIf) {
-			r.OutIf = unsigned32(v)
-			r.Has |= flow.OutIf
-		}
+		w.outPhysical = unsigned32(v)
+		r.Has |= flow.OutIf
 	case opInnerSrcVLAN:
 		setVLAN(&r.InnerSrcVLAN, v)
 	case opInnerDstVLAN:
 		setVLAN(&r.InnerDstVLAN, v)
 	case opSrcMAC:
-		r.SrcMAC = [6]byte(v)
+		setMAC(&r.SrcMAC, v)
 	case opDstMAC:
-		r.DstMAC = [6]byte(v)
+		setMAC(&r.DstMAC, v)
 	case opPostSrcMAC:
-		if !r.Sent(flow.SrcMAC) {
+		if r.Has |= flow.SrcMAC; r.SrcMAC == [6]byte{} {
 			r.SrcMAC = [6]byte(v)
-			r.Has |= flow.SrcMAC
 		}
 	case opPostDstMAC:
-		if !r.Sent(flow.DstMAC) {
+		if r.Has |= flow.DstMAC; r.DstMAC == [6]byte{} {
 			r.DstMAC = [6]byte(v)
-			r.Has |= flow.DstMAC
 		}
 	case opMPLSTopType:
 		r.MPLSTopLabelType = unsigned8(v)
@@ -263,7 +269,7 @@ func (d *Decoder) fillRare(op opcode, arg uint8, v []byte, r *flow.Record, w *ra
 	case opFirewallEvent:
 		r.FirewallEvent = unsigned8(v)
 	case opForwardingStatus:
-		r.ForwardingStatus = low8(v)
+		r.ForwardingStatus = forwardingStatus(v)
 	case opFlowEndReason:
 		r.FlowEndReason = unsigned8(v)
 	case opSRv6Segments:
@@ -324,9 +330,9 @@ func (w *raw) fill(op opcode, arg uint8, v []byte, c *context) {
 	case opEndNanos:
 		w.setEnd(c.millis(formNanos, v), nanosTime)
 	case opStartDelta: // microseconds before the export time (RFC 5102 §5.9)
-		w.setStart(c.exportMs-int64(min(unsigned(v), math.MaxUint32)/1000), deltaTime)
+		w.setStart(c.exportMs-deltaMs(v), deltaTime)
 	case opEndDelta:
-		w.setEnd(c.exportMs-int64(min(unsigned(v), math.MaxUint32)/1000), deltaTime)
+		w.setEnd(c.exportMs-deltaMs(v), deltaTime)
 	case opDurationMillis:
 		w.durationMicros, w.hasDuration = min(unsigned(v), 1<<40)*1000, true
 	case opDurationMicros:
@@ -375,11 +381,11 @@ func (w *raw) fill(op opcode, arg uint8, v []byte, c *context) {
 	}
 }
 
-// takeExporter stores an address that an exporter states (IE 130, 131). An unspecified one is ignored. If there is one
-// of each family, the family of the exporter's own packets counts.
+// takeExporter stores an address that an exporter states (IE 130, 131). One that cannot be a device's is ignored. If
+// there is one of each family, the family of the exporter's own packets counts.
 func (w *raw) takeExporter(v []byte, to, source *flow.Addr) {
 	a, ok := addr(v)
-	if !ok || a.IsUnspecified() || w.hasExporter {
+	if !ok || !a.NamesDevice() || w.hasExporter {
 		return
 	}
 	*to = a
@@ -405,6 +411,14 @@ func setPrefix(four, six *flow.Addr, v []byte) {
 		setAddr4(four, v)
 	} else {
 		*six = addr6(v)
+	}
+}
+
+// setMAC stores the address of the side where the flow was metered. An empty one gives way to that behind it (IE 81,
+// 57), wherever that is in the record.
+func setMAC(to *[6]byte, v []byte) {
+	if mac := [6]byte(v); mac != [6]byte{} {
+		*to = mac
 	}
 }
 

@@ -3,6 +3,7 @@ package netflow
 import (
 	"cmp"
 
+	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
@@ -17,6 +18,9 @@ func (d *Decoder) finish(t *template, r *flow.Record, w *raw, s *session, c *con
 		finishPorts(r, w)
 	}
 	finishVLAN(r)
+	if t.traits&hasRare != 0 {
+		w.finishInterfaces(r)
+	}
 	if t.traits&station != 0 {
 		finishStation(r, w)
 	}
@@ -169,6 +173,26 @@ func (d *Decoder) finishCounters(t *template, r *flow.Record, w *raw, s *session
 		r.Packets = packets.n
 		r.Has |= flow.Packets
 	}
+	if int64(r.Bytes|r.Packets|w.reverseBytes.n|w.reversePackets.n) < 0 {
+		negative := false
+		for _, n := range [...]*uint64{&r.Bytes, &r.Packets, &w.reverseBytes.n, &w.reversePackets.n} {
+			was := *n
+			*n = notNegative(was)
+			negative = negative || *n != was
+		}
+		if negative {
+			s.read(exporter.CountersNegative)
+		}
+	}
+}
+
+// notNegative returns a counter, or 0 for a difference that an exporter found to be below zero (Antrea).
+func notNegative(n uint64) uint64 {
+	const least = -1 << 48
+	if n := int64(n); n < 0 && n > least {
+		return 0
+	}
+	return n
 }
 
 // counters returns the first counters that were sent. A value of 0 gives way to the following ones, because some
@@ -227,9 +251,24 @@ func finishPorts(r *flow.Record, w *raw) {
 		finishTransportPorts(r, w)
 	}
 	// Exporters without an element for ICMP send type and code where NetFlow v5 has them (case 8).
-	if (r.IPProtocol == protocolICMP || r.IPProtocol == protocolICMPv6) && !r.Sent(flow.ICMP) && r.Sent(flow.DstPort) {
+	switch {
+	case r.IPProtocol != protocolICMP && r.IPProtocol != protocolICMPv6:
+		if r.IPProtocol != 0 {
+			r.Has &^= flow.ICMP // templates for all protocols have the element
+		}
+	case !r.Sent(flow.ICMP) && r.Sent(flow.DstPort):
 		r.ICMPType, r.ICMPCode = uint8(r.DstPort>>8), uint8(r.DstPort)
 		r.Has |= flow.ICMP
+	}
+}
+
+// finishInterfaces uses the physical interfaces (IE 252, 253) where the logical ones were not sent or are 0.
+func (w *raw) finishInterfaces(r *flow.Record) {
+	if r.InIf == 0 {
+		r.InIf = w.inPhysical
+	}
+	if r.OutIf == 0 {
+		r.OutIf = w.outPhysical
 	}
 }
 

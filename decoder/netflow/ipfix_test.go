@@ -325,8 +325,11 @@ func TestCase29_IntegersOfAnyWidth(t *testing.T) {
 				equal(t, "small value", test.value(&r), 0x63)
 				all := slices.Repeat(u8(0xff), w)
 				want := test.max
-				if w < 8 {
+				switch {
+				case w < 8:
 					want = min(want, 1<<(8*w)-1)
+				case want == math.MaxUint64:
+					want = 0 // below zero: case 75
 				}
 				r = newLab(t, Options{}).one(flow.IPFIX, el(test.id, all))
 				equal(t, "largest value", test.value(&r), want)

@@ -40,6 +40,7 @@ func (d *Decoder) takeReversed(n *flow.Record, s *session, c *context) {
 		d.fill(one[:], v.value, o, w, c)
 		o.Has |= sentBy(v.op)
 	}
+	w.finishInterfaces(o)
 	if w.startForm|w.endForm != noTime || w.hasFirst || w.hasLast || w.hasDuration {
 		finishTimes(o, w, s, c)
 	}

@@ -212,8 +212,9 @@ func filledIn(first, last uint32) (hasFirst, hasLast bool) {
 
 // placeUptimes computes the start and end of a flow, given as uptimes in milliseconds, from the header's time and
 // uptime. An end after the export, or a day or more before it, is of another clock than the header's: then the export
-// time is taken as the end and the duration is kept, as an estimate. The start may be weeks ago. An uptime of 0 in the
-// header (softflowd reading a capture) says nothing about the clocks: there the times stay as sent.
+// time is taken as the end and the duration is kept, as an estimate, unless they are seconds since 1970. The start may
+// be weeks ago. An uptime of 0 in the header (softflowd reading a capture) says nothing about the clocks: there the
+// times stay as sent.
 func (s *session) placeUptimes(exportMs int64, uptime, first, last uint32) (startMs, endMs int64, form uint8) {
 	firstAge, lastAge := age(uptime, first), age(uptime, last)
 	if firstAge < lastAge {
@@ -226,10 +227,20 @@ func (s *session) placeUptimes(exportMs int64, uptime, first, last uint32) (star
 		firstAge, lastAge = lastAge, firstAge
 	}
 	if lastAge < -aheadMs || lastAge > oldestEndMs && uptime != 0 {
+		if startMs, endMs, is := inSeconds(exportMs, first, last); is {
+			s.read(exporter.TimeUnitsMixed)
+			return startMs, endMs, secondsTime
+		}
 		s.read(exporter.RecordClockWrong)
 		return exportMs - (firstAge - lastAge), exportMs, estimatedTime
 	}
 	return exportMs - firstAge, exportMs - lastAge, uptimeTime
+}
+
+// inSeconds interprets uptimes that cannot be true as seconds since 1970, if those are near the export.
+func inSeconds(exportMs int64, first, last uint32) (startMs, endMs int64, is bool) {
+	startMs, endMs = int64(min(first, last))*1000, int64(max(first, last))*1000
+	return startMs, endMs, startMs > exportMs-nearMs && endMs <= exportMs+aheadMs
 }
 
 // distance returns how far two uptimes are from each other.

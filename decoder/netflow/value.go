@@ -55,6 +55,53 @@ func unsigned8(b []byte) uint8 {
 	return uint8(min(unsigned(b), math.MaxUint8))
 }
 
+// asNumber reads an AS number. In 2 bytes, 23456 says that it does not fit there (RFC 6793 §9).
+func asNumber(b []byte) uint32 {
+	n := unsigned32(b)
+	if n == asTrans && len(b) <= 2 {
+		return 0
+	}
+	return n
+}
+
+// labelEntry reads the label, experimental bits and bottom bit of a label stack entry (IE 70-79). A field of 4 bytes
+// that begins with something is a whole entry, with its TTL.
+func labelEntry(b []byte) uint32 {
+	n := unsigned(b)
+	if len(b) == 4 && n > 0xffffff {
+		n >>= 8
+	}
+	return uint32(n & 0xffffff)
+}
+
+// forwardingStatus reads IE 89. In 4 bytes it is the last one (RFC 7270 §4.12); some exporters fill the first.
+func forwardingStatus(b []byte) uint8 {
+	if n := low8(b); n != 0 || len(b) == 0 {
+		return n
+	}
+	return b[0]
+}
+
+// deltaMs reads a time in microseconds before the export (IE 158, 159). A flow that ends in the second of the export,
+// after its whole seconds, has a negative one.
+func deltaMs(b []byte) int64 {
+	n := min(unsigned(b), 1<<50)
+	if len(b) == 4 && n > math.MaxUint32-aheadMs*1000 {
+		return int64(int32(n)) / 1000
+	}
+	return int64(n / 1000)
+}
+
+// uptimeOf reads an uptime in milliseconds (IE 21, 22), which wraps at 2^32. In 8 bytes it may also be a time since
+// 1970: then it is none.
+func (c *context) uptimeOf(b []byte) (at uint32, is bool) {
+	if len(b) == 4 {
+		return binary.BigEndian.Uint32(b), true
+	}
+	n := unsigned(b)
+	return uint32(n), n <= math.MaxUint32 || !c.possible(int64(min(n, 1<<50)))
+}
+
 // low8 reads the last byte, and low16 the last two, of a field of flags that exporters send too wide.
 func low8(b []byte) uint8 {
 	if len(b) == 0 {
@@ -128,13 +175,19 @@ func (c *context) millis(form uint8, b []byte) int64 {
 	n := unsigned(b)
 	for _, other := range [...]int64{
 		int64(min(n, 1<<40)) * 1000, int64(min(n, 1<<50)), int64(n / 1e3), int64(n / 1e6), // seconds to nanoseconds
+		(int64(n>>32)-ntpEpoch)*1000 + fractionMillis(formNanos, n&math.MaxUint32),
 	} {
-		if other <= c.latestMs && other > c.exportMs-nearMs && other >= firstDateMs {
+		if c.near(other) {
 			c.session.read(exporter.TimeUnitsMixed)
 			return other
 		}
 	}
 	return ms
+}
+
+// near reports whether a time is one that the datagram's flows have as a rule.
+func (c *context) near(ms int64) bool {
+	return ms <= c.latestMs && ms > c.exportMs-nearMs && ms >= firstDateMs
 }
 
 // ownUnit interprets a time stamp in its element's unit. Micro- and nanoseconds are NTP time stamps (RFC 7011 §6.1.9,
@@ -162,6 +215,12 @@ func (c *context) ownUnit(form uint8, b []byte) int64 {
 		if d := plain - c.exportMs; -tenYearsMs < d && d < tenYearsMs {
 			return plain
 		}
+		if ms := seconds*1000 + plainFraction(form, n&math.MaxUint32); c.near(ms) {
+			if c.session != nil {
+				c.session.read(exporter.PlainFractions)
+			}
+			return ms // seconds since 1970, and a fraction in the element's unit
+		}
 		seconds += 1 << 32 // the era that begins in 2036
 	}
 	return (seconds-ntpEpoch)*1000 + c.fraction(form, n&math.MaxUint32)
@@ -178,6 +237,18 @@ func (c *context) fraction(form uint8, fraction uint64) int64 {
 		return int64(fraction / 1e3)
 	case plainNanos:
 		c.session.read(exporter.PlainFractions)
+		return int64(fraction / 1e6)
+	}
+	return fractionMillis(form, fraction)
+}
+
+// plainFraction converts a fraction in micro- or nanoseconds, by its form, to milliseconds. One that is too large for
+// that is a binary one.
+func plainFraction(form uint8, fraction uint64) int64 {
+	switch {
+	case form == formMicros && fraction < 1e6:
+		return int64(fraction / 1e3)
+	case form == formNanos && fraction < 1e9:
 		return int64(fraction / 1e6)
 	}
 	return fractionMillis(form, fraction)
