@@ -134,12 +134,56 @@ func TestEngine(t *testing.T) {
 	t.Run("both", func(t *testing.T) { testBoth(t, e) })
 	t.Run("rollups", func(t *testing.T) { testRollups(t, e) })
 	t.Run("links", func(t *testing.T) { testLinks(t, e) })
+	t.Run("scopes", func(t *testing.T) { testScopes(t, e) })
 	t.Run("map", func(t *testing.T) { testMap(t, e) })
 	t.Run("subjects", func(t *testing.T) { testSubjects(t, e) })
 	t.Run("hours", func(t *testing.T) { testHours(t, e) })
 	t.Run("suggest", func(t *testing.T) { testSuggest(t, e) })
 	t.Run("injection", func(t *testing.T) { testInjection(t, e) })
 	t.Run("SQL", func(t *testing.T) { testSQL(t, e) })
+}
+
+// Who may see some scopes alone sees no flow of another one, whatever is asked for.
+func testScopes(t *testing.T, e *Explorer) {
+	q := Question{Unit: Packets, View: Table, Top: 8, Only: []string{"comm:lhcone", "comm:'"},
+		From: noon.Add(-time.Hour), To: noon}
+	for filter, want := range map[string]float64{"": 1800, "scope = unknown or proto = udp": 0,
+		"not scope = comm:lhcone": 0} {
+		q.Filter = filter
+		a, err := e.Ask(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if total := a.Sum().Total; total != want {
+			t.Errorf("%q: %g packets, want %g", filter, total, want)
+		}
+	}
+	q.Filter = ""
+	for _, d := range e.Planner.list {
+		if d.Only {
+			continue
+		}
+		q.By = []string{d.Name}
+		a, err := e.Ask(t.Context(), q)
+		if err != nil {
+			t.Errorf("by %s: %v", d.Name, err)
+			continue
+		}
+		for _, s := range a.Series {
+			if s.Total > 1800 {
+				t.Errorf("by %s: %s has %g packets of 1800", d.Name, s.Label(), s.Total)
+			}
+		}
+	}
+	if _, last, err := e.Seen(t.Context(), "proto = udp", []string{"comm:lhcone"}, 7); err != nil || !last.IsZero() {
+		t.Errorf("a flow of another scope was seen at %s, %v", last, err)
+	}
+	for filter, want := range map[string]string{"proto = ": "tcp", "src.ip = ": "192.0.2.7"} {
+		all, err := e.Suggest(t.Context(), filter, len(filter), []string{"comm:lhcone"})
+		if err != nil || len(all) != 1 || all[0].Text != want {
+			t.Errorf("%s: %+v, %v", filter, all, err)
+		}
+	}
 }
 
 // Countries of a map have their codes; a map of anything else is refused.
@@ -452,7 +496,7 @@ func testLinks(t *testing.T, e *Explorer) {
 // Each subject has its facts, and each of its questions an answer.
 func testSubjects(t *testing.T, e *Explorer) {
 	for _, test := range []struct{ kind, id, ref, facts string }{
-		{"as", "AS64500", "", "id=64500 name=UNI-A organization_id=uni id=uni name=Université de Genève"},
+		{"as", "AS64500", "", "id=64500 name=UNI-A organization_id=uni organization=Université de Genève"},
 		{"as", "64999", "", ""},
 		{"ip", "192.0.2.7", "campus__v1",
 			"id=campus ip_subnet=192.0.2.0/24 city_name=Geneva country_name=Switzerland country_code=CH"},
@@ -487,11 +531,11 @@ func testSubjects(t *testing.T, e *Explorer) {
 			}
 		}
 	}
-	first, last, err := e.Seen(t.Context(), "ip = 192.0.2.7", 7)
+	first, last, err := e.Seen(t.Context(), "ip = 192.0.2.7", nil, 7)
 	if err != nil || !first.Equal(noon.Add(-time.Hour)) || !last.Equal(noon.Add(-time.Minute)) {
 		t.Errorf("seen from %s to %s, %v", first, last, err)
 	}
-	if first, _, err := e.Seen(t.Context(), "ip = 192.0.2.99", 7); err != nil || !first.IsZero() {
+	if first, _, err := e.Seen(t.Context(), "ip = 192.0.2.99", nil, 7); err != nil || !first.IsZero() {
 		t.Errorf("what was never seen: %s, %v", first, err)
 	}
 	for _, bad := range [][2]string{{"as", "x"}, {"ip", "1.2.3"}, {"ip", "fe80::1%eth0"}, {"if", ""}, {"dog", "x"}} {

@@ -86,7 +86,11 @@ func (p *Planner) selection(q *Question, s span, now time.Time, reversed bool) (
 	if err != nil {
 		return nil, err
 	}
-	sel.source = schema.Choose(schema.Question{Dimensions: p.columns(by), Filters: compiler.columns(x),
+	filters := compiler.columns(x)
+	if len(q.Only) > 0 {
+		filters = append(filters, scopeColumn)
+	}
+	sel.source = schema.Choose(schema.Question{Dimensions: p.columns(by), Filters: filters,
 		From: s.from, To: s.to, Step: s.aligned()}, *p.sources.Load(), now)
 	if sel.source.Table == "" { // a path that no extension types: the rows have it all the same
 		sel.source = schema.Choice{Source: (*p.sources.Load())[0], Why: p.settings.Tables.Flow + ": single flows"}
@@ -98,7 +102,21 @@ func (p *Planner) selection(q *Question, s span, now time.Time, reversed bool) (
 	if condition != "" {
 		sel.where += " AND " + sel.of(condition)
 	}
+	if len(q.Only) > 0 {
+		sel.where += " AND " + sel.params.ofScopes(q.Only)
+	}
 	return sel, nil
+}
+
+const scopeColumn = "policy_scope"
+
+// ofScopes is the condition for flows of any of the scopes.
+func (p *parameters) ofScopes(scopes []string) string {
+	var list []string
+	for _, scope := range scopes {
+		list = append(list, p.text(scope))
+	}
+	return "hasAny(" + scopeColumn + ", [" + strings.Join(list, ", ") + "])"
 }
 
 // columns are what the dimensions read.

@@ -26,6 +26,8 @@ type Question struct {
 	Top    int    // how many have a line of their own
 	Before Before // an earlier time to compare with
 	Zone   *time.Location
+	// Only are the policy scopes whose flows may be seen; none: all. It is no parameter of a page: who asks decides.
+	Only []string
 }
 
 // MaxBy is how many dimensions can be asked for at once.

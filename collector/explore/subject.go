@@ -178,10 +178,16 @@ func (e *Explorer) Facts(ctx context.Context, s Subject, ref string) ([]Fact, er
 			return facts, nil
 		}
 		more, err := e.record(ctx, schema.OrganizationTable, "id", facts[i].Value)
-		for j := range more {
-			more[j].Name = "organization: " + more[j].Name
+		for _, f := range more {
+			switch f.Name {
+			case "id", "insert_time":
+			case "name":
+				facts = append(facts, Fact{"organization", f.Value, f.From})
+			default:
+				facts = append(facts, Fact{"organization: " + f.Name, f.Value, f.From})
+			}
 		}
-		return append(facts, more...), err
+		return facts, err
 	}
 	return nil, nil
 }
@@ -273,10 +279,12 @@ func plain(v any) string {
 	return strings.Join(all, ", ")
 }
 
-// Seen is when the first and the last flow of the filter began, of those of the last days; the zero times where there
-// is none.
-func (e *Explorer) Seen(ctx context.Context, condition string, days int) (first, last time.Time, err error) {
-	q := Question{Filter: condition, Last: time.Duration(days) * 24 * time.Hour, Unit: Bits, View: Table, Top: 1}
+// Seen is when the first and the last flow of the filter and of the scopes in only, if any, began, of those of the last
+// days; the zero times where there is none.
+func (e *Explorer) Seen(ctx context.Context, condition string, only []string, days int) (first, last time.Time,
+	err error) {
+	q := Question{Filter: condition, Only: only, Last: time.Duration(days) * 24 * time.Hour, Unit: Bits, View: Table,
+		Top: 1}
 	sel, err := e.Planner.selection(&q, span{from: e.Now().Add(-q.Last), to: e.Now(), step: time.Second}, e.Now(),
 		false)
 	if err != nil {

@@ -32,8 +32,8 @@ const (
 )
 
 // Suggest completes a filter at an offset, in bytes: with fields, comparisons, and values that the store has. What the
-// store takes too long to find is left out.
-func (e *Explorer) Suggest(ctx context.Context, text string, at int) ([]Suggestion, error) {
+// store takes too long to find is left out. Only are the scopes whose flows may be seen; none: all.
+func (e *Explorer) Suggest(ctx context.Context, text string, at int, only []string) ([]Suggestion, error) {
 	if len(text) > filter.MaxLength {
 		return nil, nil
 	}
@@ -46,7 +46,7 @@ func (e *Explorer) Suggest(ctx context.Context, text string, at int) ([]Suggesti
 		all = e.Planner.suggestOperators(place)
 	case filter.WantValue:
 		var err error
-		if all, err = e.suggestValues(ctx, place); err != nil {
+		if all, err = e.suggestValues(ctx, place, only); err != nil {
 			return nil, err
 		}
 	case filter.WantWord:
@@ -114,7 +114,7 @@ func (p *Planner) suggestOperators(place filter.Place) []Suggestion {
 }
 
 // suggestValues are values of a field that have what is typed in them or in their names.
-func (e *Explorer) suggestValues(ctx context.Context, place filter.Place) ([]Suggestion, error) {
+func (e *Explorer) suggestValues(ctx context.Context, place filter.Place, only []string) ([]Suggestion, error) {
 	d, ok := e.Planner.dimensions[canonical(place.Field)]
 	if !ok {
 		return nil, nil
@@ -122,7 +122,7 @@ func (e *Explorer) suggestValues(ctx context.Context, place filter.Place) ([]Sug
 	if d.kind == size {
 		return []Suggestion{{Text: "1M"}, {Text: "10M"}, {Text: "100M"}, {Text: "1G"}}, nil
 	}
-	query := e.Planner.valuesLike(d, place.Typed, e.Now())
+	query := e.Planner.valuesLike(d, place.Typed, only, e.Now())
 	ctx = chgo.Context(ctx, chgo.WithParameters(query.values()), chgo.WithSettings(chgo.Settings{
 		"max_execution_time": suggestSeconds, "timeout_overflow_mode": "break", "max_memory_usage": maxMemory / 4,
 		"max_rows_to_read": suggestRows, "read_overflow_mode": "break", "priority": 10, "log_comment": "explore",
@@ -150,7 +150,7 @@ func (e *Explorer) suggestValues(ctx context.Context, place filter.Place) ([]Sug
 
 // valuesLike is the query for values that have a text in them: of the metadata where it has them, else of the flows of
 // the last hour, the largest first.
-func (p *Planner) valuesLike(d *dimension, typed string, now time.Time) *Query {
+func (p *Planner) valuesLike(d *dimension, typed string, only []string, now time.Time) *Query {
 	var params parameters
 	for len(d.both) > 0 && d.expr == "" { // values of either end are those of one
 		d = p.dimensions[d.both[0]]
@@ -180,9 +180,12 @@ func (p *Planner) valuesLike(d *dimension, typed string, now time.Time) *Query {
 			"\n)\nWHERE " + like("text") + " > 0 OR " + like("name") + " > 0\nORDER BY " + like("text") + " != 1, " +
 			like("name") + " != 1, length(text), text\n" + limit, params: params}
 	}
-	key := d.expr
+	key, scoped := d.expr, ""
 	if d.many {
 		key = "arrayJoin(" + key + ")"
+	}
+	if len(only) > 0 {
+		scoped = " AND " + params.ofScopes(only)
 	}
 	show := "toString(key)"
 	if d.show != "" {
@@ -192,6 +195,7 @@ func (p *Planner) valuesLike(d *dimension, typed string, now time.Time) *Query {
 		" AS key, sum(bit_count) AS bits\n    FROM " + sqltext.Name(p.settings.Database) + "." +
 		sqltext.Name(p.settings.Tables.Flow) + "\n    WHERE start_time >= toDateTime64(" +
 		params.text(stamp(now.Add(-suggestTime))) + ", 3, 'UTC') AND start_time < toDateTime64(" +
-		params.text(stamp(now)) + ", 3, 'UTC')\n    GROUP BY key\n)\nWHERE notEmpty(text) AND " + like("text") +
+		params.text(stamp(now)) + ", 3, 'UTC')" + scoped + "\n    GROUP BY key\n)\nWHERE notEmpty(text) AND " +
+		like("text") +
 		" > 0\nORDER BY " + like("text") + " != 1, bits DESC, text\n" + limit, params: params}
 }

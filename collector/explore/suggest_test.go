@@ -34,7 +34,7 @@ func testSuggest(t *testing.T, e *Explorer) {
 		"device = '; DROP TABLE x|": "",
 	} {
 		at := strings.IndexByte(text, '|')
-		all, err := e.Suggest(t.Context(), text[:at], at)
+		all, err := e.Suggest(t.Context(), text[:at], at, nil)
 		if err != nil {
 			t.Errorf("%s: %v", text, err)
 			continue
@@ -55,12 +55,12 @@ func testSuggest(t *testing.T, e *Explorer) {
 	// Each field has values, or none; never an error of the store.
 	for _, d := range e.Planner.list {
 		for _, typed := range []string{"", "a", `\'"%_`} {
-			if _, err := e.Suggest(t.Context(), d.Name+" = "+`"`+typed, len(d.Name)+4+len(typed)); err != nil {
+			if _, err := e.Suggest(t.Context(), d.Name+" = "+`"`+typed, len(d.Name)+4+len(typed), nil); err != nil {
 				t.Errorf("%s: %v", d.Name, err)
 			}
 		}
 	}
-	all, err := e.Suggest(t.Context(), "proto = t and version = 4", len("proto = t"))
+	all, err := e.Suggest(t.Context(), "proto = t and version = 4", len("proto = t"), nil)
 	if err != nil || len(all) != 1 || all[0].Filter != "proto = tcp and version = 4" ||
 		all[0].At != len("proto = tcp") {
 		t.Errorf("in the middle: %+v, %v", all, err)

@@ -91,7 +91,8 @@ func (p *Pages) askFacts(ctx context.Context, v *about, s explore.Subject, ref s
 		return err
 	}
 	questions := s.Questions()
-	first, last, err := p.Explorer.Seen(ctx, questions[len(questions)-1].Question.Filter, seenDays)
+	first, last, err := p.Explorer.Seen(ctx, questions[len(questions)-1].Question.Filter,
+		ctx.Value(viewerKey{}).(*viewer).Scopes, seenDays)
 	if err == nil && !first.IsZero() {
 		v.First, v.Last = first.Format(time.DateTime), last.Format(time.DateTime)
 	}

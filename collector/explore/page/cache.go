@@ -1,6 +1,7 @@
 package page
 
 import (
+	"strings"
 	"sync"
 	"time"
 
@@ -25,11 +26,16 @@ type cached struct {
 
 func newCache() *cache { return &cache{answers: map[string]cached{}, now: time.Now} }
 
+// cacheKey tells questions apart, and who may see what.
+func cacheKey(q explore.Question) string {
+	return q.Address("") + "\x00" + strings.Join(q.Only, "\x00")
+}
+
 // get returns an answer, which must not be changed; nil where there is none.
 func (c *cache) get(q explore.Question) *explore.Answer {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	x, ok := c.answers[q.Address("")]
+	x, ok := c.answers[cacheKey(q)]
 	if !ok || !c.now().Before(x.until) {
 		return nil
 	}
@@ -51,5 +57,5 @@ func (c *cache) put(q explore.Question, a *explore.Answer) {
 		}
 		delete(c.answers, key)
 	}
-	c.answers[q.Address("")] = cached{a, now.Add(min(max(a.Step, time.Second), time.Minute))}
+	c.answers[cacheKey(q)] = cached{a, now.Add(min(max(a.Step, time.Second), time.Minute))}
 }

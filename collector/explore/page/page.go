@@ -112,7 +112,7 @@ func asset(text []byte, kind string) http.Handler {
 // viewerKey is the key of a request's viewer in its context.
 type viewerKey struct{}
 
-// viewerOf is who sent a request that admit let pass.
+// viewerOf is who sent a request that admit let pass. Without one it panics: nothing is answered to nobody.
 func viewerOf(r *http.Request) *viewer { return r.Context().Value(viewerKey{}).(*viewer) }
 
 // admit refuses clients that may not look.
@@ -129,6 +129,7 @@ func (p *Pages) ask(ctx context.Context, q explore.Question, losses bool) (*expl
 	if p.Off != "" {
 		return nil, errors.New(p.Off)
 	}
+	q.Only = ctx.Value(viewerKey{}).(*viewer).Scopes
 	a := p.cache.get(q)
 	if a != nil && (a.Losses != nil || !losses) {
 		return a, nil

@@ -27,7 +27,7 @@ func (p *Pages) suggestions(ctx context.Context, text string, at int) ([]explore
 	case <-ctx.Done():
 		return nil, errors.New("others are asking: try again")
 	}
-	return p.Explorer.Suggest(ctx, text, at)
+	return p.Explorer.Suggest(ctx, text, at, ctx.Value(viewerKey{}).(*viewer).Scopes)
 }
 
 // suggestJSON answers the script.

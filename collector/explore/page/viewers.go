@@ -36,8 +36,9 @@ type Viewers struct {
 // viewer is who looks. Name is "" where users have no names. Saves says whether views may be saved: not by everybody,
 // who could fill the list for all others.
 type viewer struct {
-	Name  string
-	Saves bool
+	Name   string
+	Saves  bool
+	Scopes []string // policy scopes whose flows may be seen; none: all
 }
 
 // admit returns who may look; nil if nobody, and then it has answered the request.
@@ -48,7 +49,8 @@ func (v *Viewers) admit(w http.ResponseWriter, r *http.Request) *viewer {
 	case v.LocalOnly && isLocal(r) && web.KnownHost(append([]string{"localhost"}, v.Hosts...), r.Host):
 		return &viewer{Saves: true}
 	case v.fromProxy(r):
-		return &viewer{strings.TrimSpace(r.Header.Get(v.Header)), true}
+		name := strings.TrimSpace(r.Header.Get(v.Header))
+		return &viewer{name, true, v.Users.scopesOf(name)}
 	case v.Users == nil:
 		http.Error(w, "only this host may look at the traffic (http.explore: local), under the name "+
 			"localhost: open a tunnel, such as ssh -L 8080:localhost:8080, or set http.explore to users or all",
@@ -56,7 +58,7 @@ func (v *Viewers) admit(w http.ResponseWriter, r *http.Request) *viewer {
 		return nil
 	}
 	if name, password, ok := r.BasicAuth(); ok && v.Users.knows(name, password) {
-		return &viewer{name, true}
+		return &viewer{name, true, v.Users.scopesOf(name)}
 	}
 	w.Header().Set("WWW-Authenticate", `Basic realm="flow collector", charset="UTF-8"`)
 	http.Error(w, "a name and a password are needed to look at the traffic", http.StatusUnauthorized)
@@ -81,14 +83,17 @@ func isLocal(r *http.Request) bool {
 	return err == nil && from.Addr().Unmap().IsLoopback()
 }
 
-// Users are names and the bcrypt hashes of their passwords, from a file as `htpasswd -B` writes it. A changed file is
-// read again. Its methods are safe for concurrent use.
+// Users are names and the bcrypt hashes of their passwords, from a file as `htpasswd -B` writes it. A line may go on
+// with a colon and the policy scopes whose flows the user may see, with commas between. The hash * lets nobody in by a
+// password: such a line has the scopes of a user whom a proxy names. The name * is for all who have no line. A changed
+// file is read again. Its methods are safe for concurrent use.
 type Users struct {
 	path string
 
 	mu     sync.Mutex
 	read   time.Time // of the file that hashes are from
 	hashes map[string][]byte
+	scopes map[string][]string // policy scopes of those who may not see all
 	// known are digests of names and passwords that were right. bcrypt takes tens of milliseconds by design, and a page
 	// asks for several files.
 	known map[[sha256.Size]byte]bool
@@ -114,6 +119,9 @@ func LoadUsers(path string) (*Users, error) {
 
 // load reads the file if it changed. Nobody else calls it, or mu is held.
 func (u *Users) load() error {
+	if u.path == "" {
+		return nil // a proxy alone knows users
+	}
 	info, err := os.Stat(u.path)
 	if err != nil {
 		return fmt.Errorf("read users: %w", err)
@@ -121,21 +129,22 @@ func (u *Users) load() error {
 	if info.ModTime().Equal(u.read) {
 		return nil
 	}
-	hashes, err := readUsers(u.path)
+	hashes, scopes, err := readUsers(u.path)
 	if err != nil {
 		return err
 	}
+	u.scopes = scopes
 	u.hashes, u.read, u.known = hashes, info.ModTime(), map[[sha256.Size]byte]bool{}
 	return nil
 }
 
-func readUsers(path string) (map[string][]byte, error) {
+func readUsers(path string) (hashes map[string][]byte, scopes map[string][]string, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("read users: %w", err)
+		return nil, nil, fmt.Errorf("read users: %w", err)
 	}
 	defer f.Close()
-	hashes := map[string][]byte{}
+	hashes, scopes = map[string][]byte{}, map[string][]string{}
 	lines := bufio.NewScanner(f)
 	for n := 1; lines.Scan(); n++ {
 		line := strings.TrimSpace(lines.Text())
@@ -143,25 +152,48 @@ func readUsers(path string) (map[string][]byte, error) {
 			continue
 		}
 		name, hash, _ := strings.Cut(line, ":")
+		hash, list, limited := strings.Cut(hash, ":")
 		cost, err := bcrypt.Cost([]byte(hash))
+		if hash == "*" && limited {
+			err = nil
+		}
+		for scope := range strings.SplitSeq(list, ",") {
+			if scope = strings.TrimSpace(scope); scope != "" {
+				scopes[name] = append(scopes[name], scope)
+			}
+		}
 		switch {
+		case limited && len(scopes[name]) == 0:
+			return nil, nil, fmt.Errorf("%s:%d: no policy scope stands behind the last colon", path, n)
 		case name == "" || err != nil:
-			return nil, fmt.Errorf("%s:%d: this is not NAME:HASH with a bcrypt hash, as htpasswd -B writes it", path, n)
+			return nil, nil, fmt.Errorf("%s:%d: this is not NAME:HASH with a bcrypt hash, as htpasswd -B writes it",
+				path, n)
 		case cost > maxCost:
-			return nil, fmt.Errorf("%s:%d: the hash of %s has the cost %d, and at most %d is taken", path, n, name,
+			return nil, nil, fmt.Errorf("%s:%d: the hash of %s has the cost %d, and at most %d is taken", path, n, name,
 				cost, maxCost)
 		case len(hashes) >= mostUsers:
-			return nil, fmt.Errorf("%s:%d: more than %d users", path, n, mostUsers)
+			return nil, nil, fmt.Errorf("%s:%d: more than %d users", path, n, mostUsers)
 		}
 		hashes[name] = []byte(hash)
 	}
 	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("read users of %s: %w", path, err)
+		return nil, nil, fmt.Errorf("read users of %s: %w", path, err)
 	}
 	if len(hashes) == 0 {
-		return nil, errors.New(path + ": there are no users in it")
+		return nil, nil, errors.New(path + ": there are no users in it")
 	}
-	return hashes, nil
+	return hashes, scopes, nil
+}
+
+// scopesOf are the policy scopes whose flows a user may see; none: all.
+func (u *Users) scopesOf(name string) []string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	_ = u.load() // a file that cannot be read leaves what it had
+	if _, ok := u.hashes[name]; ok {
+		return u.scopes[name]
+	}
+	return u.scopes["*"]
 }
 
 // noHash is compared with where there is no such name, so that names cannot be told by the time that an answer takes.

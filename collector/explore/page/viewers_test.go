@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
+
+	"github.com/metranova/flow-collector/collector/explore"
 )
 
 // usersFile has the user anna with the password "secret".
@@ -83,6 +85,44 @@ func TestViewers(t *testing.T) {
 	}
 }
 
+// Users may be limited to policy scopes; answers that others were given are not theirs.
+func TestUsers_scopes(t *testing.T) {
+	users,
+		err := LoadUsers(usersFile(t, "anna:HASH", "ben:HASH:comm:lhcone, as:64500", "carl:*:comm:x",
+		"*:*:comm:guests"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := Viewers{Users: users, Header: "X-User", Proxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}}
+	for _, test := range []struct{ name, password, want string }{
+		{"anna", "secret", ""}, {"ben", "secret", "comm:lhcone as:64500"}, {"carl", "", "comm:x"},
+		{"dora", "", "comm:guests"},
+	} {
+		r := httptest.NewRequest("GET", "http://localhost:8080/explore", nil)
+		r.RemoteAddr = "192.0.2.1:1"
+		if test.password == "" {
+			r.Header.Set("X-User", test.name)
+		} else {
+			r.SetBasicAuth(test.name, test.password)
+		}
+		who := v.admit(httptest.NewRecorder(), r)
+		if who == nil || who.Name != test.name || strings.Join(who.Scopes, " ") != test.want {
+			t.Errorf("%s: %+v, want %s", test.name, who, test.want)
+		}
+	}
+	if users.knows("carl", "") || users.knows("carl", "*") || users.knows("*", "") {
+		t.Error("a line without a password lets one in")
+	}
+	c := newCache()
+	a := answer(explore.Table)
+	c.put(a.Question, a)
+	limited := a.Question
+	limited.Only = []string{"comm:lhcone"}
+	if c.get(limited) != nil {
+		t.Error("who may see one scope got the answer of who may see all")
+	}
+}
+
 // A changed file holds for the next request; one that cannot be read leaves what was there.
 func TestUsers_changed(t *testing.T) {
 	path := usersFile(t, "anna:HASH")
@@ -121,6 +161,9 @@ func TestLoadUsers_refused(t *testing.T) {
 		"anna:secret":                         ":1: this is not NAME:HASH",
 		"\nanna":                              ":2: this is not NAME:HASH",
 		":HASH":                               ":1: this is not NAME:HASH",
+		"a:HASH:":                             ":1: no policy scope",
+		"a:HASH: , ":                          ":1: no policy scope",
+		"a:*":                                 ":1: this is not NAME:HASH",
 		"a:{SHA}x":                            ":1: this is not NAME:HASH",
 		"a:$apr1$x$y":                         ":1: this is not NAME:HASH",
 		"a:$2y$31$" + strings.Repeat("a", 53): "has the cost 31",
