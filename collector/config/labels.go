@@ -73,6 +73,9 @@ func prefixOf(text string) (netip.Prefix, error) {
 // maxList is the largest list of labels or ports that is read.
 const maxList = 16 << 20
 
+// maxListProblems is how many problems of a list are named one by one.
+const maxListProblems = 20
+
 // readLists reads the files of labels and ports that settings name.
 func (c *Config) readLists() []Problem {
 	read := func(key, path string, parse func(path, text string) []Problem) []Problem {

@@ -60,6 +60,18 @@ func TestLabelFile_faults(t *testing.T) {
 	}
 }
 
+// The reference's own file labels everything. A list of applications is refused without thousands of lines.
+func TestLabelFile_ofTheReference(t *testing.T) {
+	rules, problems := parseLabels("map", "! Set the sensor name as the label (arbitrary string tag)\nset_label=sensor-1")
+	if got := LabelOf(rules, netip.MustParseAddr("2001:db8::1")); len(problems) > 0 || got != "sensor-1" {
+		t.Errorf("%q, %v", got, problems)
+	}
+	_, problems = parseLabels("map", strings.Repeat("set_label=ftp dst_port=21 ip_proto=tcp\n", 1000))
+	if len(problems) != maxListProblems+1 || problems[maxListProblems].String() != "map: 1980 more faults" {
+		t.Errorf("%d problems: %v", len(problems), problems[len(problems)-1])
+	}
+}
+
 func TestPortsFile(t *testing.T) {
 	ports, problems := parsePorts("ports", "! known\n22\n 443 \n\n# more\n65535\n")
 	if len(problems) > 0 || !slices.Equal(ports, []uint16{22, 443, 65535}) {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -40,7 +41,7 @@ var flowKeysOfMap = []string{
 	"agent_id", "sampling_rate", "sample_type", "direction", "src_mac", "dst_mac", "mpls_pw_id", "mpls_label_bottom",
 	"vlan", "vlan_id", "cvlan_id", "post_cvlan", "src_as", "dst_as", "peer_src_as", "peer_dst_as", "src_comms",
 	"comms", "local_pref", "src_local_pref", "mpls_vpn_rd", "mpls_vpn_id", "ingress_vrfid", "egress_vrfid",
-	"src_net", "dst_net", "is_multicast", "is_nsel", "is_nel", "is_bi_flow", "fwdstatus", "is_inbound", "is_outbound",
+	"src_net", "dst_net", "src_port", "dst_port", "ip_proto", "tos", "is_multicast", "is_nsel", "is_nel", "is_bi_flow", "fwdstatus", "is_inbound", "is_outbound",
 }
 
 // labelLine is a line while the list is read.
@@ -62,6 +63,10 @@ func parseLabels(path, text string) ([]LabelRule, []Problem) {
 		}
 		all = append(all, l)
 	})
+	if more := len(problems) - maxListProblems; more > 0 { // a list of applications has thousands of such lines
+		problems = append(problems[:maxListProblems],
+			Problem{Where: path, Why: fmt.Sprintf("%d more faults", more)})
+	}
 	rules := make([]LabelRule, len(all))
 	for i := range all {
 		if l := &all[i]; l.jump == "next" && i+1 < len(all) {

@@ -148,7 +148,7 @@ public class Clients {
                 Statement s = db.createStatement();
                 Thread t = new Thread(() -> {
                     try {
-                        s.executeQuery("SELECT count() FROM numbers(1000000000000) WHERE NOT ignore(sipHash64(number))");
+                        s.executeQuery("SELECT count() FROM numbers(9000000000) WHERE NOT ignore(sipHash64(number))");
                     } catch (SQLException e) {
                         // expected
                     }

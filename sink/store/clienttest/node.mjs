@@ -75,7 +75,7 @@ const checks = {
   async "cancel"() {
     const abort = new AbortController();
     const id = "node-abort";
-    const running = client.query({ query: "SELECT count() FROM numbers(1000000000000) WHERE NOT ignore(sipHash64(number))", query_id: id, abort_signal: abort.signal, clickhouse_settings: { max_threads: 1, log_comment: "node-abort" } });
+    const running = client.query({ query: "SELECT count() FROM numbers(9000000000) WHERE NOT ignore(sipHash64(number))", query_id: id, abort_signal: abort.signal, clickhouse_settings: { max_threads: 1, log_comment: "node-abort" } });
     running.catch(() => {});
     const processes = async () => Number((await rows("SELECT count() AS n FROM system.processes WHERE query LIKE '%sipHash64(number)%' AND query NOT LIKE '%system.processes%'"))[0].n);
     const until = async (want) => {

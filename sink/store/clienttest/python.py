@@ -196,7 +196,7 @@ def a_statement_is_killed_by_its_query_id():
 
     def run():
         try:
-            worker.query("SELECT count() FROM numbers(1000000000000) WHERE NOT ignore(sipHash64(number))", settings={"query_id": "to-kill", "max_threads": 1})
+            worker.query("SELECT count() FROM numbers(9000000000) WHERE NOT ignore(sipHash64(number))", settings={"query_id": "to-kill", "max_threads": 1})
         except Exception as e:
             failure.append(str(e))
 
