@@ -19,6 +19,9 @@ ENGINE         := .engine/libchdb.so
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
+# Helm's command, for make lint-deploy only.
+HELM ?= $(GO) run helm.sh/helm/v3/cmd/helm@v3.19.0
+
 # The Debian packages. Without a tag the version is of the commit's day.
 NFPM        := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
 export DEB_ARCH           ?= $(shell $(GO) env GOARCH)
@@ -27,7 +30,7 @@ export DEB_VERSION        ?= $(shell git describe --tags --match 'v[0-9]*' 2>/de
 export ENGINE_DEB_VERSION := $(subst -,+,$(ENGINE_VERSION))
 export SOURCE_DATE_EPOCH  ?= $(shell git log -1 --format=%ct 2>/dev/null)
 
-.PHONY: all build run test test-kafka test-routing test-clients test-page test-hostile-page browser race demo bench pgo fuzz lint vulncheck lint-deploy fmt engine deb clean help
+.PHONY: all build run test test-kafka test-routing test-clients test-page test-hostile-page browser race demo bench pgo fuzz lint vulncheck lint-deploy fmt engine files deb release cross test-image clean help
 
 all: build
 
@@ -40,6 +43,7 @@ run: engine build ## run the collector on its local store (CONFIG=file for a con
 test: engine ## run all tests, those against the real engine included
 	$(GO) vet ./...
 	$(GO) test -timeout 20m ./...
+	$(MAKE) --no-print-directory cross
 
 test-kafka: engine $(KAFKA_LIBS) ## test against a real Apache Kafka broker, with kcat and ClickHouse reading (Java 17, Maven, kcat)
 	@command -v kcat >/dev/null || { echo "make test-kafka: kcat is missing: install it (Debian: apt-get install kcat)" >&2; exit 1; }
@@ -124,22 +128,56 @@ vulncheck: ## look for known vulnerabilities of what is linked; says so where th
 		echo "make vulncheck: NOT CHECKED: the vulnerability database (vuln.go.dev) cannot be reached from here"; \
 	else echo "$$output"; exit 1; fi
 
-lint-deploy: ## check conf.example: the unit, scripts, Dockerfile, compose file and, where built, packages
-	conf.example/lint.sh
+lint-deploy: ## check conf.example: the unit, scripts, Dockerfile, compose file, Helm chart and, where built, packages
+	HELM="$(HELM)" GO="$(GO)" conf.example/lint.sh
 
-deb: LDFLAGS = -s -w
-deb: export GOFLAGS = -buildmode=pie
-deb: engine build ## make the Debian packages, in dist/
-	@mkdir -p dist
-	GOFLAGS= $(GO) run $(NFPM) package --packager deb --config conf.example/deb/nfpm.yaml --target dist/
-	GOFLAGS= $(GO) run $(NFPM) package --packager deb --config conf.example/deb/nfpm-engine.yaml --target dist/
+# What packages and releases are made of, in dist/files: the program for DEB_ARCH without cgo, so that it does not depend
+# on the compiler of the host, man pages, and completion for shells.
+files:
+	@rm -rf dist/files && mkdir -p dist/files/man dist/files/completion
+	CGO_ENABLED=0 GOOS=linux GOARCH=$(DEB_ARCH) $(GO) build -trimpath -buildmode=pie -ldflags "-s -w -X main.version=$(VERSION)" \
+		-o dist/files/collector ./collector
+	@GOARCH= $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o dist/files/native ./collector
+	@dist/files/native manual --dir dist/files/man && gzip -9n dist/files/man/*.1
+	@for shell in bash zsh fish; do dist/files/native completion $$shell > dist/files/completion/$$shell; done
+	@rm dist/files/native
+
+deb: files ## make the Debian packages, in dist/ (DEB_ARCH=arm64 for arm64: without the engine)
+	GOFLAGS= GOARCH= $(GO) run $(NFPM) package --packager deb --config conf.example/deb/nfpm.yaml --target dist/
+ifeq ($(DEB_ARCH),amd64)
+	$(MAKE) engine
+	GOFLAGS= GOARCH= $(GO) run $(NFPM) package --packager deb --config conf.example/deb/nfpm-engine.yaml --target dist/
+endif
+
+# The same commit and Go version give the same bytes.
+TAR := tar --sort=name --owner=0 --group=0 --numeric-owner --mode=go=rX,u+rw,a-s --mtime=@$(SOURCE_DATE_EPOCH)
+
+release: ## make binaries and packages for amd64 and arm64, the chart, and SHA256SUMS, in dist/release
+	@rm -rf dist && mkdir -p dist/release
+	@set -e; for arch in amd64 arm64; do \
+		$(MAKE) --no-print-directory deb DEB_ARCH=$$arch; \
+		name=flow-collector-$(VERSION)-linux-$$arch; cp -r dist/files dist/$$name; \
+		cp LICENSE README.md conf.example/CHANGELOG.md dist/$$name/; cp -r conf.example dist/$$name/; \
+		$(TAR) -C dist -cf - $$name | gzip -9n > dist/release/$$name.tar.gz; rm -r dist/$$name; \
+	done
+	@$(TAR) -C conf.example --transform 's,^helm,flow-collector,' -cf - helm | gzip -9n > dist/release/flow-collector-chart-$(VERSION).tgz
+	@mv dist/*.deb dist/release/ && cd dist/release && sha256sum * > SHA256SUMS && cat SHA256SUMS
+
+cross: ## build for arm64 (dist/collector-arm64)
+	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o dist/collector-arm64 ./collector
 
 fmt: ## format the code
 	gofmt -w $$(git ls-files '*.go')
 
 engine: $(ENGINE) ## fetch the local store's engine (178 MB, once)
 
+# There is no engine for other architectures than x86-64. npm's chdb names @chdb/lib-linux-arm64-gnu, which is not there.
+# PyPI's chdb-core has a library for aarch64, but without the C interface: of all its functions only chdb_adbc_init is
+# exported.
 $(ENGINE):
+ifneq ($(shell $(GO) env GOARCH),amd64)
+	@echo "make engine: there is no package of the engine for $$($(GO) env GOARCH): build without it and set CLICKHOUSE_HOST to use a ClickHouse server, or put the libchdb.so $(ENGINE_VERSION) of the chDB project for it at $(ENGINE) yourself" >&2; exit 1
+endif
 	@command -v npm >/dev/null || { echo "make engine: npm is missing: install it (Debian: apt-get install npm), or set CLICKHOUSE_HOST to use a ClickHouse server instead" >&2; exit 1; }
 	@mkdir -p $(@D)
 	@echo "fetching the engine $(ENGINE_PACKAGE)@$(ENGINE_VERSION), 178 MB ..."

@@ -176,7 +176,8 @@ func TestHelmChart_default(t *testing.T) {
 		"runAsNonRoot":             object(pod.(map[string]any)).at("runAsNonRoot"),
 		"readOnlyRootFilesystem":   container(objects, "securityContext", "readOnlyRootFilesystem"),
 		"capabilities are dropped": container(objects, "securityContext", "capabilities", "drop", 0) == "ALL",
-		"no token is mounted":      objects[set].at("spec", "template", "spec", "automountServiceAccountToken") == false,
+		"no token is mounted": objects[set].at("spec", "template", "spec",
+			"automountServiceAccountToken") == false,
 	} {
 		if got != true {
 			t.Errorf("%s: %v", what, got)
@@ -245,7 +246,8 @@ configFiles:
     data: []
 `)
 	cfg, env := settings(t, objects), environment(t, objects)
-	if cfg.Server.Host != "clickhouse-ch-cluster" || cfg.Schema.Database != "metranova" || cfg.Schema.Tables.IP != "meta_ip_2" ||
+	if cfg.Server.Host != "clickhouse-ch-cluster" || cfg.Schema.Database != "metranova" ||
+		cfg.Schema.Tables.IP != "meta_ip_2" ||
 		!cfg.Schema.Replication.Enabled || cfg.Policy.CommunityScopes["64805"] != "lhcone" || cfg.Kafka.Topic != "" ||
 		cfg.Schema.FlowTTL.Interval != "90 DAY" || cfg.Metadata.Geo.CustomIP != "/app/conf/custom_ip_additions.yml" {
 		t.Errorf("%v", env)

@@ -62,6 +62,7 @@ Why is a row so:      collector metadata show 192.0.2.7`,
 			exportCommand(),
 			importCommand(),
 			versionCommand(),
+			manualCommand(),
 		},
 	}
 }

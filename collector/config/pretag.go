@@ -41,7 +41,8 @@ var flowKeysOfMap = []string{
 	"agent_id", "sampling_rate", "sample_type", "direction", "src_mac", "dst_mac", "mpls_pw_id", "mpls_label_bottom",
 	"vlan", "vlan_id", "cvlan_id", "post_cvlan", "src_as", "dst_as", "peer_src_as", "peer_dst_as", "src_comms",
 	"comms", "local_pref", "src_local_pref", "mpls_vpn_rd", "mpls_vpn_id", "ingress_vrfid", "egress_vrfid",
-	"src_net", "dst_net", "src_port", "dst_port", "ip_proto", "tos", "is_multicast", "is_nsel", "is_nel", "is_bi_flow", "fwdstatus", "is_inbound", "is_outbound",
+	"src_net", "dst_net", "src_port", "dst_port", "ip_proto", "tos", "is_multicast", "is_nsel", "is_nel", "is_bi_flow",
+	"fwdstatus", "is_inbound", "is_outbound",
 }
 
 // labelLine is a line while the list is read.
