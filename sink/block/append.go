@@ -1,17 +1,17 @@
 package block
 
+import "slices"
+
 const dayMs = 24 * 60 * 60 * 1000
 
-// addDay notes the day of a start time. It checks the latest days first, because most rows start on the same day.
+// addDay notes the day of a start time.
 func (b *Block) addDay(startMs int64) {
 	day := startMs / dayMs
 	if startMs%dayMs < 0 {
 		day--
 	}
-	for i := len(b.days) - 1; i >= 0; i-- {
-		if b.days[i] == day {
-			return
-		}
+	b.dayStart = day * dayMs
+	if !slices.Contains(b.days, day) {
+		b.days = append(b.days, day)
 	}
-	b.days = append(b.days, day)
 }

@@ -4,39 +4,40 @@ import "encoding/binary"
 
 // offsets is the first part of every Array column: for each row, the end of its elements.
 type offsets struct {
-	ends []byte
-	rows int
+	ends []uint64
 	n    uint64 // elements so far
 }
 
 // skip adds empty rows up to row.
 func (c *offsets) skip(row int) {
-	for ; c.rows < row; c.rows++ {
-		c.ends = binary.LittleEndian.AppendUint64(c.ends, c.n)
+	for len(c.ends) < row {
+		c.ends = append(c.ends, c.n)
 	}
 }
 
 // end ends row after n more elements.
 func (c *offsets) end(row, n int) {
-	c.skip(row)
+	if len(c.ends) < row {
+		c.skip(row)
+	}
 	c.n += uint64(n)
-	c.skip(row + 1)
+	c.ends = append(c.ends, c.n)
 }
 
 func (c *offsets) encode(out *output, rows int) {
-	out.write(c.ends)
+	out.write(bytesOf(c.ends))
+	missing := rows - len(c.ends)
 	if c.n == 0 {
-		out.repeat(8*(rows-c.rows), 0)
+		out.repeat(8*missing, 0)
 		return
 	}
-	for range rows - c.rows {
+	for range missing {
 		out.data = binary.LittleEndian.AppendUint64(out.data, c.n)
 	}
 }
 
 func (c *offsets) reset() {
 	c.ends = c.ends[:0]
-	c.rows = 0
 	c.n = 0
 }
 
@@ -73,19 +74,25 @@ func (c *stringArray) reset() {
 	c.elements.reset()
 }
 
-// fixedArray is an Array column of integers.
-type fixedArray struct {
+// numberArray is an Array column of integers.
+type numberArray[T uint8 | uint16 | uint32] struct {
 	plain
 	offsets  offsets
-	elements fixed
+	elements []T
 }
 
-func (c *fixedArray) encode(out *output, rows int) {
+// set sets the elements of row.
+func (c *numberArray[T]) set(row int, values []T) {
+	c.elements = append(c.elements, values...)
+	c.offsets.end(row, len(values))
+}
+
+func (c *numberArray[T]) encode(out *output, rows int) {
 	c.offsets.encode(out, rows)
-	out.write(c.elements.buf)
+	out.write(bytesOf(c.elements))
 }
 
-func (c *fixedArray) reset() {
+func (c *numberArray[T]) reset() {
 	c.offsets.reset()
-	c.elements.reset()
+	c.elements = c.elements[:0]
 }

@@ -41,6 +41,7 @@ type Block struct {
 	rows          int
 	firstReceived int64
 	days          []int64
+	dayStart      int64 // of the latest of them, in Unix milliseconds
 	columns       []named
 	encoded       int // size of the latest encoded block in bytes
 	packing       output
@@ -112,13 +113,9 @@ func (b *Block) FirstReceived() int64 { return b.firstReceived }
 // that.
 func (b *Block) Days() int { return len(b.days) }
 
-// Full reports whether the rows have so many AS numbers or communities that these take more memory than everything
-// else.
-func (b *Block) Full() bool {
-	x := b.ext
-	return x.bgpCommunity.full() || x.bgpExtCommunity.full() || x.bgpLargeCommunity.full() ||
-		x.bgpASPathID.offsets.n >= fullElements
-}
+// Full reports whether the rows have so many AS numbers, communities or labels that these take more memory than
+// everything else.
+func (b *Block) Full() bool { return b.ext.full }
 
 // A route has some 5 AS numbers and 10 communities; all that are in use on the internet are some 100,000. Real flows do
 // not reach these limits before 50,000 rows.
@@ -160,7 +157,9 @@ func (b *Block) Append(r *enrich.Row) {
 	if b.rows == 0 {
 		b.firstReceived = r.Flow.Received
 	}
-	b.addDay(r.StartMs)
+	if ms := r.StartMs - b.dayStart; uint64(ms) >= dayMs || b.rows == 0 {
+		b.addDay(r.StartMs)
+	}
 	b.append(b.rows, r)
 	b.rows++
 }

@@ -2,6 +2,8 @@ package block
 
 import (
 	"encoding/binary"
+	"slices"
+	"unsafe"
 
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/sink/native"
@@ -22,99 +24,106 @@ type plain struct{}
 
 func (plain) prefix(dst []byte) []byte { return dst }
 
-// fixed is a column of integers (little-endian) or addresses.
-type fixed struct {
+// number is a value of fixed size. In memory it has the bytes of the format, which is little-endian: on big-endian
+// processors the package does not compile.
+type number interface {
+	uint8 | uint16 | uint32 | uint64 | flow.Addr
+}
+
+// bytesOf returns the memory of values.
+func bytesOf[T number](values []T) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(values))), len(values)*sizeOf[T]())
+}
+
+func sizeOf[T number]() int {
+	var v T
+	return int(unsafe.Sizeof(v))
+}
+
+// minRows is the number of rows for which a column gets memory at first.
+const minRows = 64
+
+// fixed is a column with a value in each row. Values beyond those of the block's rows are left from the block before.
+type fixed[T number] struct {
 	plain
-	buf []byte
+	values []T
 }
 
-func (c *fixed) uint8(v uint8)    { c.buf = append(c.buf, v) }
-func (c *fixed) uint16(v uint16)  { c.buf = binary.LittleEndian.AppendUint16(c.buf, v) }
-func (c *fixed) uint32(v uint32)  { c.buf = binary.LittleEndian.AppendUint32(c.buf, v) }
-func (c *fixed) uint64(v uint64)  { c.buf = binary.LittleEndian.AppendUint64(c.buf, v) }
-func (c *fixed) addr(a flow.Addr) { c.buf = append(c.buf, a[:]...) }
-
-func (c *fixed) bool(v bool) {
-	n := uint8(0)
-	if v {
-		n = 1
+// set sets the value of the next row. It is inlined: a row has some twenty such columns.
+func (c *fixed[T]) set(row int, v T) {
+	if row >= len(c.values) {
+		c.grow(row)
 	}
-	c.buf = append(c.buf, n)
+	c.values[row] = v
 }
 
-func (c *fixed) encode(out *output, _ int) { out.write(c.buf) }
-func (c *fixed) reset()                    { c.buf = c.buf[:0] }
+// grow makes the column long enough for row. It is not inlined, so that set is.
+//
+//go:noinline
+func (c *fixed[T]) grow(row int) {
+	n := max(row+1, 2*len(c.values), minRows)
+	c.values = slices.Grow(c.values, n-len(c.values))[:n]
+}
 
-// nulls is the first part of every Nullable column: one byte for each row, 1 for NULL.
+func (c *fixed[T]) encode(out *output, rows int) { out.write(bytesOf(c.values[:rows])) }
+func (c *fixed[T]) reset()                       {}
+
+func oneIf(v bool) uint8 {
+	if v {
+		return 1
+	}
+	return 0
+}
+
+// nulls is the first part of every Nullable column: one byte for each row, 1 for NULL. Marks of a run of values are
+// only written when the run ends, because most columns have a value in every row, or in none. So after the rows with
+// marks there are some that have values.
 type nulls struct {
 	plain
 	marks []byte
 }
 
-// skip marks the rows before row as NULL and returns how many it marked.
-func (c *nulls) skip(row int) int {
-	n := row - len(c.marks)
-	if n > 0 {
-		c.marks = native.Repeat(c.marks, n, 1)
-	}
-	return n
+// skip writes the marks of the rows up to row. Those from filled on are NULL.
+func (c *nulls) skip(filled, row int) {
+	c.marks = native.Repeat(c.marks, filled-len(c.marks), 0)
+	c.marks = native.Repeat(c.marks, row-filled, 1)
 }
 
-// nullableFixed is a Nullable column of integers or addresses, each of width bytes.
-type nullableFixed struct {
+func (c *nulls) encode(out *output, filled, rows int) {
+	out.write(c.marks)
+	out.repeat(filled-len(c.marks), 0)
+	out.repeat(rows-filled, 1)
+}
+
+// nullable is a Nullable column of numbers or addresses.
+type nullable[T number] struct {
 	nulls
-	width  int
-	values []byte
+	values []T // of the rows up to the latest that is not NULL
 }
 
-// begin makes row, which is not NULL, the next row. It is inlined, because most rows follow one that also has a value.
-func (c *nullableFixed) begin(row int) {
-	if len(c.marks) < row {
-		c.fill(row)
+// set sets the value of row. The rows since the latest value are NULL. It is inlined, because most rows follow one that
+// also has a value.
+func (c *nullable[T]) set(row int, v T) {
+	if row != len(c.values) {
+		c.skipTo(row)
 	}
-	c.marks = append(c.marks, 0)
-}
-
-// fill sets rows before row that have no value to NULL.
-func (c *nullableFixed) fill(row int) {
-	n := c.skip(row)
-	c.values = native.Repeat(c.values, n*c.width, 0)
-}
-
-func (c *nullableFixed) uint8(row int, v uint8) {
-	c.begin(row)
 	c.values = append(c.values, v)
 }
 
-func (c *nullableFixed) uint16(row int, v uint16) {
-	c.begin(row)
-	c.values = binary.LittleEndian.AppendUint16(c.values, v)
+func (c *nullable[T]) skipTo(row int) {
+	filled := len(c.values)
+	c.skip(filled, row)
+	c.values = slices.Grow(c.values, row-filled)[:row]
+	clear(c.values[filled:])
 }
 
-func (c *nullableFixed) uint32(row int, v uint32) {
-	c.begin(row)
-	c.values = binary.LittleEndian.AppendUint32(c.values, v)
+func (c *nullable[T]) encode(out *output, rows int) {
+	c.nulls.encode(out, len(c.values), rows)
+	out.write(bytesOf(c.values))
+	out.repeat((rows-len(c.values))*sizeOf[T](), 0)
 }
 
-func (c *nullableFixed) uint64(row int, v uint64) {
-	c.begin(row)
-	c.values = binary.LittleEndian.AppendUint64(c.values, v)
-}
-
-func (c *nullableFixed) addr(row int, a flow.Addr) {
-	c.begin(row)
-	c.values = append(c.values, a[:]...)
-}
-
-func (c *nullableFixed) encode(out *output, rows int) {
-	missing := rows - len(c.marks)
-	out.write(c.marks)
-	out.repeat(missing, 1)
-	out.write(c.values)
-	out.repeat(missing*c.width, 0)
-}
-
-func (c *nullableFixed) reset() {
+func (c *nullable[T]) reset() {
 	c.marks = c.marks[:0]
 	c.values = c.values[:0]
 }
@@ -122,6 +131,7 @@ func (c *nullableFixed) reset() {
 // nullableString is a Nullable(String) column. An empty string is NULL.
 type nullableString struct {
 	nulls
+	filled int // rows up to the latest that is not NULL
 	values []byte
 }
 
@@ -134,23 +144,23 @@ func (c *nullableString) set(row int, s string) {
 
 // text is set for a string that is not empty.
 func (c *nullableString) text(row int, s string) {
-	if n := c.skip(row); n > 0 {
-		c.values = native.Repeat(c.values, n, 0)
+	if row > c.filled {
+		c.skip(c.filled, row)
+		c.values = native.Repeat(c.values, row-c.filled, 0)
 	}
-	c.marks = append(c.marks, 0)
+	c.filled = row + 1
 	c.values = appendString(c.values, s)
 }
 
 func (c *nullableString) encode(out *output, rows int) {
-	missing := rows - len(c.marks)
-	out.write(c.marks)
-	out.repeat(missing, 1)
+	c.nulls.encode(out, c.filled, rows)
 	out.write(c.values)
-	out.repeat(missing, 0)
+	out.repeat(rows-c.filled, 0)
 }
 
 func (c *nullableString) reset() {
 	c.marks = c.marks[:0]
+	c.filled = 0
 	c.values = c.values[:0]
 }
 

@@ -18,6 +18,7 @@ const objectVersion = 0
 type ext struct {
 	typed  []named // sorted by name, as the format requires
 	shared sharedData
+	full   bool // see Block.Full
 
 	extPaths
 	srcRefs, dstRefs []nullableString // for each IP reference extension
@@ -69,6 +70,13 @@ func (x *ext) typeName() string {
 	return "JSON(" + strings.Join(paths, ", ") + ")"
 }
 
+// noteElements notes how many elements an array has by now.
+func (x *ext) noteElements(n uint64) {
+	if n >= fullElements {
+		x.full = true
+	}
+}
+
 // appendRefs sets a row's refs, one for each IP reference extension.
 func (x *ext) appendRefs(row int, columns []nullableString, refs []string) {
 	for i := range min(len(columns), len(refs)) {
@@ -99,4 +107,5 @@ func (x *ext) reset() {
 		p.reset()
 	}
 	x.shared.reset()
+	x.full = false
 }

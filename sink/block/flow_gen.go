@@ -24,47 +24,47 @@ const (
 type flowColumns struct {
 	want             uint32 // the optional columns that there are
 	origins          origins
-	startTime        fixed
-	endTime          fixed
+	startTime        fixed[uint64]
+	endTime          fixed[uint64]
 	policyScope      stringArray
 	ext              *ext
 	flowType         lowCardinality
 	deviceID         lowCardinality
 	deviceRef        lowCardinality
-	srcASID          fixed
+	srcASID          fixed[uint32]
 	srcASRef         nullableString
-	srcIP            fixed
+	srcIP            fixed[flow.Addr]
 	srcIPRef         nullableString
-	srcPort          fixed
-	dstASID          fixed
+	srcPort          fixed[uint16]
+	dstASID          fixed[uint32]
 	dstASRef         nullableString
-	dstIP            fixed
+	dstIP            fixed[flow.Addr]
 	dstIPRef         nullableString
-	dstPort          fixed
+	dstPort          fixed[uint16]
 	protocol         lowCardinality
 	inInterfaceID    lowCardinality
 	inInterfaceRef   lowCardinality
-	inInterfaceEdge  fixed
+	inInterfaceEdge  fixed[uint8]
 	outInterfaceID   lowCardinality
 	outInterfaceRef  lowCardinality
-	outInterfaceEdge fixed
-	peerASID         nullableFixed
+	outInterfaceEdge fixed[uint8]
+	peerASID         nullable[uint32]
 	peerASRef        nullableString
-	peerIP           nullableFixed
+	peerIP           nullable[flow.Addr]
 	peerIPRef        nullableString
-	ipVersion        fixed
-	applicationPort  fixed
-	bitCount         fixed
-	packetCount      fixed
-	samplingRate     fixed
+	ipVersion        fixed[uint8]
+	applicationPort  fixed[uint16]
+	bitCount         fixed[uint64]
+	packetCount      fixed[uint64]
+	samplingRate     fixed[uint32]
 	samplingSource   lowCardinality
-	inIfIndex        fixed
-	outIfIndex       fixed
-	tcpFlags         nullableFixed
-	forwardingStatus nullableFixed
-	nextHop          nullableFixed
-	icmpType         nullableFixed
-	icmpCode         nullableFixed
+	inIfIndex        fixed[uint32]
+	outIfIndex       fixed[uint32]
+	tcpFlags         nullable[uint16]
+	forwardingStatus nullable[uint8]
+	nextHop          nullable[flow.Addr]
+	icmpType         nullable[uint8]
+	icmpCode         nullable[uint8]
 }
 
 // list sets the columns up and returns all that a block has, those included that are the same in all rows.
@@ -76,13 +76,6 @@ func (c *flowColumns) list(l *Layout) []named {
 	c.inInterfaceRef.nullable = true
 	c.outInterfaceID.nullable = true
 	c.outInterfaceRef.nullable = true
-	c.peerASID.width = 4
-	c.peerIP.width = 16
-	c.tcpFlags.width = 2
-	c.forwardingStatus.width = 1
-	c.nextHop.width = 16
-	c.icmpType.width = 1
-	c.icmpCode.width = 1
 
 	all := []optional{
 		{"start_time", "DateTime64(3, 'UTC')", &c.startTime, 0},
@@ -136,8 +129,8 @@ func (c *flowColumns) list(l *Layout) []named {
 // append adds the values of a row.
 func (c *flowColumns) append(row int, r *enrich.Row) {
 	f := r.Flow
-	c.startTime.uint64(uint64(r.StartMs))
-	c.endTime.uint64(uint64(r.EndMs))
+	c.startTime.set(row, uint64(r.StartMs))
+	c.endTime.set(row, uint64(r.EndMs))
 	if r.Origin != c.origins.last {
 		c.origins.change(row, r.Origin)
 	}
@@ -146,88 +139,88 @@ func (c *flowColumns) append(row int, r *enrich.Row) {
 	c.flowType.addSame(f.Protocol.Family())
 	c.deviceID.addSame(r.DeviceID)
 	c.deviceRef.setNullable(row, r.DeviceRef)
-	c.srcASID.uint32(r.SrcASID)
+	c.srcASID.set(row, r.SrcASID)
 	c.srcASRef.set(row, r.SrcASRef)
-	c.srcIP.addr(f.SrcAddr)
+	c.srcIP.set(row, f.SrcAddr)
 	c.srcIPRef.set(row, r.SrcIPRef)
-	c.srcPort.uint16(r.SrcPort)
-	c.dstASID.uint32(r.DstASID)
+	c.srcPort.set(row, r.SrcPort)
+	c.dstASID.set(row, r.DstASID)
 	c.dstASRef.set(row, r.DstASRef)
-	c.dstIP.addr(f.DstAddr)
+	c.dstIP.set(row, f.DstAddr)
 	c.dstIPRef.set(row, r.DstIPRef)
-	c.dstPort.uint16(r.DstPort)
+	c.dstPort.set(row, r.DstPort)
 	c.protocol.add(r.Protocol)
 	c.inInterfaceID.setNullable(row, r.In.ID)
 	c.inInterfaceRef.setNullable(row, r.In.Ref)
-	c.inInterfaceEdge.bool(r.In.Edge)
+	c.inInterfaceEdge.set(row, oneIf(r.In.Edge))
 	c.outInterfaceID.setNullable(row, r.Out.ID)
 	c.outInterfaceRef.setNullable(row, r.Out.Ref)
-	c.outInterfaceEdge.bool(r.Out.Edge)
+	c.outInterfaceEdge.set(row, oneIf(r.Out.Edge))
 	if r.HasPeer {
-		c.peerASID.uint32(row, r.PeerASID)
+		c.peerASID.set(row, r.PeerASID)
 		c.peerASRef.set(row, r.PeerASRef)
-		c.peerIP.addr(row, r.PeerIP)
+		c.peerIP.set(row, r.PeerIP)
 		c.peerIPRef.set(row, r.PeerIPRef)
 	}
-	c.ipVersion.uint8(r.IPVersion)
-	c.applicationPort.uint16(r.ApplicationPort)
-	c.bitCount.uint64(r.Bits)
-	c.packetCount.uint64(r.Packets)
+	c.ipVersion.set(row, r.IPVersion)
+	c.applicationPort.set(row, r.ApplicationPort)
+	c.bitCount.set(row, r.Bits)
+	c.packetCount.set(row, r.Packets)
 	if c.want&wantSamplingRate != 0 {
-		c.samplingRate.uint32(f.SamplingRate)
+		c.samplingRate.set(row, f.SamplingRate)
 	}
 	if c.want&wantSamplingSource != 0 {
 		c.samplingSource.addSame(f.SamplingSource.String())
 	}
 	if c.want&wantInIfIndex != 0 {
-		c.inIfIndex.uint32(f.InIfKind.Number(f.InIf))
+		c.inIfIndex.set(row, f.InIfKind.Number(f.InIf))
 	}
 	if c.want&wantOutIfIndex != 0 {
-		c.outIfIndex.uint32(f.OutIfKind.Number(f.OutIf))
+		c.outIfIndex.set(row, f.OutIfKind.Number(f.OutIf))
 	}
 	if c.want&wantTCPFlags != 0 && f.Sent(flow.TCPFlags) {
-		c.tcpFlags.uint16(row, f.TCPFlags)
+		c.tcpFlags.set(row, f.TCPFlags)
 	}
 	if c.want&wantForwardingStatus != 0 && f.Sent(flow.ForwardingStatus) {
-		c.forwardingStatus.uint8(row, f.ForwardingStatus)
+		c.forwardingStatus.set(row, f.ForwardingStatus)
 	}
 	if c.want&wantNextHop != 0 && f.Sent(flow.NextHop) {
-		c.nextHop.addr(row, f.NextHop)
+		c.nextHop.set(row, f.NextHop)
 	}
 	if c.want&wantICMPType != 0 && f.Sent(flow.ICMP) {
-		c.icmpType.uint8(row, f.ICMPType)
+		c.icmpType.set(row, f.ICMPType)
 	}
 	if c.want&wantICMPCode != 0 && f.Sent(flow.ICMP) {
-		c.icmpCode.uint8(row, f.ICMPCode)
+		c.icmpCode.set(row, f.ICMPCode)
 	}
 }
 
 // extPaths are the paths of ext.
 type extPaths struct {
-	bgpASPathID       arrayPath
-	bgpASPathPadding  arrayPath
+	bgpASPathID       arrayPath[uint32]
+	bgpASPathPadding  arrayPath[uint16]
 	bgpCommunity      communityPath
 	bgpExtCommunity   extendedPath
 	bgpLargeCommunity largePath
-	bgpLocalPref      numberPath
-	bgpMED            numberPath
-	ipv4DSCP          numberPath
-	ipv4ToS           numberPath
-	ipv6FlowLabel     numberPath
-	mplsBottomLabel   numberPath
-	mplsExp           arrayPath
-	mplsLabel         arrayPath
-	mplsPW            numberPath
+	bgpLocalPref      numberPath[uint32]
+	bgpMED            numberPath[uint32]
+	ipv4DSCP          numberPath[uint8]
+	ipv4ToS           numberPath[uint8]
+	ipv6FlowLabel     numberPath[uint32]
+	mplsBottomLabel   numberPath[uint32]
+	mplsExp           arrayPath[uint8]
+	mplsLabel         arrayPath[uint32]
+	mplsPW            numberPath[uint32]
 	mplsTopLabelIP    addrPath
-	mplsTopLabelType  numberPath
+	mplsTopLabelType  numberPath[uint32]
 	mplsVPNRD         textPath
-	statedEndMs       longPath
-	statedStartMs     longPath
-	vlanID            numberPath
-	vlanInID          numberPath
-	vlanInInnerID     numberPath
-	vlanOutID         numberPath
-	vlanOutInnerID    numberPath
+	statedEndMs       numberPath[uint64]
+	statedStartMs     numberPath[uint64]
+	vlanID            numberPath[uint32]
+	vlanInID          numberPath[uint32]
+	vlanInInnerID     numberPath[uint32]
+	vlanOutID         numberPath[uint32]
+	vlanOutInnerID    numberPath[uint32]
 	vrfName           textPath
 }
 
@@ -267,8 +260,8 @@ func (x *ext) append(row int, r *enrich.Row) {
 	f := r.Flow
 	if f.Has&(flow.ASPath|flow.Communities|flow.LocalPref|flow.MED) != 0 || len(r.ExtCommunities) > 0 || len(r.LargeCommunities) > 0 {
 		if f.Sent(flow.ASPath) {
-			setArray(x, &x.bgpASPathID, row, r.ASPathID)
-			setArray(x, &x.bgpASPathPadding, row, r.ASPathPadding)
+			x.bgpASPathID.set(x, row, r.ASPathID)
+			x.bgpASPathPadding.set(x, row, r.ASPathPadding)
 		}
 		if f.Sent(flow.Communities) {
 			x.bgpCommunity.set(x, row, f.Communities)
@@ -288,8 +281,8 @@ func (x *ext) append(row int, r *enrich.Row) {
 	}
 	x.appendRefs(row, x.dstRefs, r.DstExtRef)
 	if f.Sent(flow.ToS) {
-		x.ipv4DSCP.set(x, row, uint32(f.ToS>>2))
-		x.ipv4ToS.set(x, row, uint32(f.ToS))
+		x.ipv4DSCP.set(x, row, uint8(f.ToS>>2))
+		x.ipv4ToS.set(x, row, uint8(f.ToS))
 	}
 	if f.Sent(flow.FlowLabel) {
 		x.ipv6FlowLabel.set(x, row, uint32(f.FlowLabel))
@@ -299,8 +292,8 @@ func (x *ext) append(row int, r *enrich.Row) {
 			x.mplsBottomLabel.set(x, row, uint32(r.MPLSBottomLabel))
 		}
 		if f.Sent(flow.MPLS) {
-			setArray(x, &x.mplsExp, row, r.MPLSExp)
-			setArray(x, &x.mplsLabel, row, r.MPLSLabel)
+			x.mplsExp.set(x, row, r.MPLSExp)
+			x.mplsLabel.set(x, row, r.MPLSLabel)
 		}
 		if f.Sent(flow.MPLSPseudowire) {
 			x.mplsPW.set(x, row, uint32(f.MPLSPseudowire))
@@ -317,8 +310,8 @@ func (x *ext) append(row int, r *enrich.Row) {
 	}
 	x.appendRefs(row, x.srcRefs, r.SrcExtRef)
 	if r.StatedStartMs|r.StatedEndMs != 0 {
-		x.statedEndMs.set(x, row, r.StatedEndMs)
-		x.statedStartMs.set(x, row, r.StatedStartMs)
+		x.statedEndMs.set(x, row, uint64(r.StatedEndMs))
+		x.statedStartMs.set(x, row, uint64(r.StatedStartMs))
 	}
 	if f.Has&(flow.VLAN|flow.SrcVLAN|flow.InnerSrcVLAN|flow.DstVLAN|flow.InnerDstVLAN) != 0 {
 		if f.Sent(flow.VLAN) {

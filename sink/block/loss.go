@@ -14,9 +14,10 @@ type Losses struct {
 	rows    int
 	columns []named
 
-	start, end                                                            fixed
+	start, end, domain                                                    fixed[uint32]
 	exporter, device, flowType, protocol, stage, sink, what, reason, unit lowCardinality
-	domain, missing, count                                                fixed
+	missing                                                               fixed[uint8]
+	count                                                                 fixed[uint64]
 }
 
 // NewLosses returns an empty block for a collector's rows.
@@ -55,20 +56,20 @@ func (b *Losses) Rows() int { return b.rows }
 
 // Append adds a row.
 func (b *Losses) Append(l *Loss) {
-	b.start.uint32(uint32(l.Start))
-	b.end.uint32(uint32(l.End))
+	b.start.set(b.rows, uint32(l.Start))
+	b.end.set(b.rows, uint32(l.End))
 	b.exporter.add(l.Exporter)
 	b.device.add(l.DeviceID)
 	b.flowType.add(l.FlowType)
 	b.protocol.add(l.Protocol)
-	b.domain.uint32(l.Domain)
+	b.domain.set(b.rows, l.Domain)
 	b.stage.add(l.Stage)
 	b.sink.add(l.Sink)
 	b.what.add(l.What)
 	b.reason.add(l.Reason)
 	b.unit.add(l.Unit)
-	b.missing.bool(l.Missing)
-	b.count.uint64(l.Count)
+	b.missing.set(b.rows, oneIf(l.Missing))
+	b.count.set(b.rows, l.Count)
 	b.rows++
 }
 

@@ -3,6 +3,8 @@ package block
 import (
 	"encoding/binary"
 	"hash/maphash"
+	"math"
+	"slices"
 	"unsafe"
 
 	"github.com/metranova/flow-collector/sink/native"
@@ -19,10 +21,12 @@ const (
 	lcUint32         = 2
 )
 
-// lowCardinality is a LowCardinality(String) column, or LowCardinality(Nullable(String)) if nullable is set.
+// lowCardinality is a LowCardinality(String) column, or LowCardinality(Nullable(String)) if nullable is set. A column
+// is filled by addSame, or by the other methods, but not by both.
 type lowCardinality struct {
 	nullable bool
 	indexes  []uint32
+	same     int // rows after indexes that have the string of keys.last: see addSame
 	keys     dictionary
 }
 
@@ -30,13 +34,30 @@ func (c *lowCardinality) add(s string) {
 	c.indexes = append(c.indexes, c.keys.index(s))
 }
 
-// addSame is add, optimized for strings that mostly equal the previous row's.
+// addSame is add, optimized for strings that mostly equal the previous row's: these are counted. It is inlined.
 func (c *lowCardinality) addSame(s string) {
-	text, length := unsafe.StringData(s), uint32(len(s))
-	if last := &c.keys.last; last.text == nil || last.text != text || last.length != length {
-		*last = seenKey{text, length, c.keys.index(s)}
+	if last := &c.keys.last; unsafe.StringData(s) == last.text && uint32(len(s)) == last.length {
+		c.same++
+		return
 	}
-	c.indexes = append(c.indexes, c.keys.last.index)
+	c.addOther(s)
+}
+
+// addOther is addSame for another string than the previous row's.
+func (c *lowCardinality) addOther(s string) {
+	c.endSame()
+	c.keys.last = seenKey{unsafe.StringData(s), uint32(len(s)), c.keys.index(s)}
+	c.same = 1
+}
+
+// endSame adds the rows that were counted.
+func (c *lowCardinality) endSame() {
+	from := len(c.indexes)
+	c.indexes = slices.Grow(c.indexes, c.same)[:from+c.same]
+	for i := range c.indexes[from:] {
+		c.indexes[from+i] = c.keys.last.index
+	}
+	c.same = 0
 }
 
 // setNullable is set for a string that may be empty, which is NULL. It is inlined, because without metadata there is
@@ -59,10 +80,16 @@ func (c *lowCardinality) prefix(dst []byte) []byte {
 	return binary.LittleEndian.AppendUint64(dst, lcVersion)
 }
 
-func (c *lowCardinality) encode(out *output, rows int) { c.keys.encode(out, c.indexes, rows) }
+func (c *lowCardinality) encode(out *output, rows int) {
+	if c.keys.n > 1 {
+		c.endSame()
+	}
+	c.keys.encode(out, c.indexes, rows)
+}
 
 func (c *lowCardinality) reset() {
 	c.indexes = c.indexes[:0]
+	c.same = 0
 	c.keys.reset()
 	if c.nullable {
 		c.keys.append(nil)
@@ -113,6 +140,9 @@ type seenKey struct {
 	length uint32
 	index  uint32
 }
+
+// noString is a length that no string has: it is not the same as any other.
+const noString = math.MaxUint32
 
 // keptKeys is the number of keys up to which a dictionary's memory is kept for the next block. Clearing a larger one
 // takes longer than making a new one, and memory must not stay allocated after a flood of different strings.
@@ -264,5 +294,5 @@ func (d *dictionary) reset() {
 	clear(d.texts)
 	clear(d.seen)
 	d.filled, d.found = 0, 0
-	d.last = seenKey{}
+	d.last = seenKey{length: noString}
 }

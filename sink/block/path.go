@@ -13,58 +13,28 @@ type path struct {
 
 func (p *path) declare(name, typ string) { *p = path{name, typ != ""} }
 
-// numberPath is a path of type Nullable(UInt8) or Nullable(UInt32).
-type numberPath struct {
+// numberPath is a path of type Nullable(UInt8), Nullable(UInt32) or Nullable(Int64).
+type numberPath[T uint8 | uint32 | uint64] struct {
 	path
-	nullableFixed
+	nullable[T]
 }
 
-func (p *numberPath) declare(name, typ string) {
-	p.path.declare(name, typ)
-	p.width = 4
-	if typ == "Nullable(UInt8)" {
-		p.width = 1
-	}
-}
-
-func (p *numberPath) set(x *ext, row int, v uint32) {
-	switch {
-	case !p.typed:
-		x.shared.number(p.name, uint64(v))
-	case p.width == 1:
-		p.uint8(row, uint8(v))
-	default:
-		p.uint32(row, v)
-	}
-}
-
-// longPath is a path of type Nullable(Int64).
-type longPath struct {
-	path
-	nullableFixed
-}
-
-func (p *longPath) declare(name, typ string) {
-	p.path.declare(name, typ)
-	p.width = 8
-}
-
-func (p *longPath) set(x *ext, row int, v int64) {
+func (p *numberPath[T]) set(x *ext, row int, v T) {
 	if !p.typed {
 		x.shared.number(p.name, uint64(v))
 		return
 	}
-	p.uint64(row, uint64(v))
+	p.nullable.set(row, v)
 }
 
 // arrayPath is a path of an Array of integers.
-type arrayPath struct {
+type arrayPath[T uint8 | uint16 | uint32] struct {
 	path
-	fixedArray
+	numberArray[T]
 }
 
-// setArray sets row of p to values. T must be the path's element type. An empty array is the same as an absent path.
-func setArray[T uint8 | uint16 | uint32](x *ext, p *arrayPath, row int, values []T) {
+// set sets row to values. An empty array is the same as an absent path.
+func (p *arrayPath[T]) set(x *ext, row int, values []T) {
 	if len(values) == 0 {
 		return
 	}
@@ -76,17 +46,8 @@ func setArray[T uint8 | uint16 | uint32](x *ext, p *arrayPath, row int, values [
 		x.shared.endArray(p.name)
 		return
 	}
-	for _, v := range values {
-		switch v := any(v).(type) {
-		case uint8:
-			p.elements.uint8(v)
-		case uint16:
-			p.elements.uint16(v)
-		case uint32:
-			p.elements.uint32(v)
-		}
-	}
-	p.offsets.end(row, len(values))
+	p.numberArray.set(row, values)
+	x.noteElements(p.offsets.n)
 }
 
 // textPath is a path of type LowCardinality(Nullable(String)).
@@ -111,12 +72,7 @@ func (p *textPath) set(x *ext, row int, s string) {
 // addrPath is a path of type Nullable(IPv6).
 type addrPath struct {
 	path
-	nullableFixed
-}
-
-func (p *addrPath) declare(name, typ string) {
-	p.path.declare(name, typ)
-	p.width = len(flow.Addr{})
+	nullable[flow.Addr]
 }
 
 func (p *addrPath) set(x *ext, row int, a flow.Addr) {
@@ -125,7 +81,7 @@ func (p *addrPath) set(x *ext, row int, a flow.Addr) {
 		x.shared.bytes(p.name, a.Netip().AppendTo(text[:0]))
 		return
 	}
-	p.addr(row, a)
+	p.nullable.set(row, a)
 }
 
 // textsPath is a path of type Array(LowCardinality(String)) whose texts stand for values. The texts of values that are
@@ -160,6 +116,10 @@ func (p *textsPath[T]) set(x *ext, row int, values []T, appendTo func([]byte, T)
 		p.elements.indexes = append(p.elements.indexes, i)
 	}
 	p.stringArray.set(row)
+	x.noteElements(p.offsets.n)
+	if len(p.byValue) >= fullKeys {
+		x.full = true
+	}
 }
 
 func (p *textsPath[T]) reset() {
@@ -169,9 +129,6 @@ func (p *textsPath[T]) reset() {
 	}
 	clear(p.byValue)
 }
-
-// full reports whether the block has so many values that it must be encoded.
-func (p *textsPath[T]) full() bool { return len(p.byValue) >= fullKeys || p.offsets.n >= fullElements }
 
 // communityPath has communities (RFC 1997) as "AS:value".
 type communityPath struct{ textsPath[uint32] }

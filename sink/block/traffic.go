@@ -1,8 +1,6 @@
 package block
 
 import (
-	"encoding/binary"
-
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/enrich"
 )
@@ -13,7 +11,7 @@ type Traffic struct {
 	columns []named
 	origins origins
 
-	start, end  fixed
+	start, end  fixed[uint32]
 	scope       stringArray
 	id          text
 	ref         nullableString
@@ -23,7 +21,7 @@ type Traffic struct {
 
 // directionColumns are the columns of one direction.
 type directionColumns struct {
-	bits, discards, errors, broadcast, unicast, multicast nullableFixed
+	bits, discards, errors, broadcast, unicast, multicast nullable[uint64]
 }
 
 // NewTraffic returns an empty block. Of the layout it uses only what all rows have in common.
@@ -52,14 +50,13 @@ func NewTraffic(l Layout) *Traffic {
 	}{{"in_", &b.in}, {"out_", &b.out}} {
 		for _, c := range []struct {
 			name   string
-			column *nullableFixed
+			column *nullable[uint64]
 		}{
 			{"bit_count", &d.columns.bits}, {"discard_packet_count", &d.columns.discards},
 			{"error_packet_count", &d.columns.errors},
 			{"bcast_packet_count", &d.columns.broadcast}, {"ucast_packet_count", &d.columns.unicast},
 			{"mcast_packet_count", &d.columns.multicast},
 		} {
-			c.column.width = 8
 			b.columns = append(b.columns, named{d.prefix + c.name, "Nullable(UInt64)", c.column})
 		}
 	}
@@ -75,8 +72,8 @@ func (b *Traffic) Rows() int { return b.rows }
 
 // Append adds a row.
 func (b *Traffic) Append(r *enrich.InterfaceTraffic) {
-	b.start.uint32(uint32(r.Start))
-	b.end.uint32(uint32(r.End))
+	b.start.set(b.rows, uint32(r.Start))
+	b.end.set(b.rows, uint32(r.End))
 	if r.Origin != b.origins.last {
 		b.origins.change(b.rows, r.Origin)
 	}
@@ -98,21 +95,17 @@ func upOrDown(up bool) string {
 }
 
 func (c *directionColumns) add(row int, counts *enrich.TrafficCounts) {
-	c.bits.count(row, counts.Bits)
-	c.discards.count(row, counts.Discards)
-	c.errors.count(row, counts.Errors)
-	c.broadcast.count(row, counts.Broadcast)
-	c.unicast.count(row, counts.Unicast)
-	c.multicast.count(row, counts.Multicast)
-}
-
-// count sets row to a counter; NULL if the device does not have it.
-func (c *nullableFixed) count(row int, n uint64) {
-	if n == flow.Unsupported {
-		return
+	for _, one := range [...]struct {
+		column *nullable[uint64]
+		n      uint64
+	}{
+		{&c.bits, counts.Bits}, {&c.discards, counts.Discards}, {&c.errors, counts.Errors},
+		{&c.broadcast, counts.Broadcast}, {&c.unicast, counts.Unicast}, {&c.multicast, counts.Multicast},
+	} {
+		if one.n != flow.Unsupported { // the device has this counter
+			one.column.set(row, one.n)
+		}
 	}
-	c.begin(row)
-	c.values = binary.LittleEndian.AppendUint64(c.values, n)
 }
 
 // Encode is like Block.Encode.

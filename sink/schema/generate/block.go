@@ -92,22 +92,22 @@ func storage(c *schema.Column) (kind, prepare string) {
 		return "nullableString", ""
 	}
 	if of, ok := inner(typ, "Nullable"); ok {
-		return "nullableFixed", fmt.Sprintf("width = %d", width(of))
+		return "nullable[" + numberType(of) + "]", ""
 	}
-	width(typ) // has to be known
-	return "fixed", ""
+	return "fixed[" + numberType(typ) + "]", ""
 }
 
-// width is how many bytes a value of a type takes.
-func width(typ string) int {
-	widths := map[string]int{
-		"UInt8": 1, "Bool": 1, "UInt16": 2, "UInt32": 4, "UInt64": 8, "IPv6": 16, "DateTime64(3, 'UTC')": 8,
+// numberType is the Go type of a type's values.
+func numberType(typ string) string {
+	types := map[string]string{
+		"UInt8": "uint8", "Bool": "uint8", "UInt16": "uint16", "UInt32": "uint32", "UInt64": "uint64",
+		"Int64": "uint64", "DateTime64(3, 'UTC')": "uint64", "IPv6": "flow.Addr",
 	}
-	n, ok := widths[typ]
+	of, ok := types[typ]
 	if !ok {
 		panic("sink/block has no columns of type " + typ)
 	}
-	return n
+	return of
 }
 
 // blockStatements append a row to each column.
@@ -154,34 +154,48 @@ func blockAppend(c *schema.Column) string {
 		return fmt.Sprintf("%s.append(row, %s)", field, c.Value)
 	case "nullableString":
 		return fmt.Sprintf("%s.set(row, %s)", field, c.Value)
-	case "nullableFixed":
-		of, _ := inner(c.Type, "Nullable")
-		return fmt.Sprintf("%s.%s(row, %s)", field, method(of), c.Value)
 	}
-	if c.Type == "DateTime64(3, 'UTC')" {
-		return fmt.Sprintf("%s.uint64(uint64(%s))", field, c.Value)
+	typ := c.Type
+	if of, ok := inner(typ, "Nullable"); ok {
+		typ = of
 	}
-	return fmt.Sprintf("%s.%s(%s)", field, method(c.Type), c.Value)
+	return fmt.Sprintf("%s.set(row, %s)", field, converted(typ, c.Value))
 }
 
-// method is the name of the methods of fixed and nullableFixed that take a value of the type.
-func method(typ string) string {
-	if typ == "IPv6" {
-		return "addr"
+// converted is a value as the Go type that keeps it.
+func converted(typ, value string) string {
+	switch typ {
+	case "Bool":
+		return "oneIf(" + value + ")"
+	case "DateTime64(3, 'UTC')":
+		return "uint64(" + value + ")"
 	}
-	return strings.ToLower(typ)
+	return value
 }
 
 func (d *blockData) addPath(p *schema.Path) {
 	if p.IPRef != "" {
 		return
 	}
-	kind := pathKind(p)
-	d.ExtFields += fieldName(p.Name) + " " + kind + "\n"
+	d.ExtFields += fieldName(p.Name) + " " + pathStorage(p) + "\n"
 	d.ExtPaths += fmt.Sprintf("{%q, &x.%s},\n", p.Name, fieldName(p.Name))
 }
 
-// pathKind is the type that keeps a path's values.
+// pathStorage is the type that keeps a path's values.
+func pathStorage(p *schema.Path) string {
+	switch kind := pathKind(p); kind {
+	case "numberPath", "longPath":
+		of, _ := inner(p.Type, "Nullable")
+		return "numberPath[" + numberType(of) + "]"
+	case "arrayPath":
+		of, _ := inner(p.Type, "Array")
+		return "arrayPath[" + numberType(of) + "]"
+	default:
+		return kind
+	}
+}
+
+// pathKind is how a path's values are written.
 func pathKind(p *schema.Path) string {
 	switch p.Type {
 	case "Array(LowCardinality(String))":
@@ -215,11 +229,9 @@ func blockPath(p *schema.Path) string {
 		return ""
 	}
 	field := "x." + fieldName(p.Name)
-	switch pathKind(p) {
-	case "numberPath":
-		return fmt.Sprintf("%s.set(x, row, uint32(%s))", field, p.Value)
-	case "arrayPath":
-		return fmt.Sprintf("setArray(x, &%s, row, %s)", field, p.Value)
+	value := p.Value
+	if of, ok := inner(p.Type, "Nullable"); ok && of != "IPv6" {
+		value = numberType(of) + "(" + value + ")"
 	}
-	return fmt.Sprintf("%s.set(x, row, %s)", field, p.Value)
+	return fmt.Sprintf("%s.set(x, row, %s)", field, value)
 }
