@@ -18,6 +18,9 @@ var hotFunctions = map[string][]string{
 	"decoder/flow": {"AddrFrom4", "AddrFrom", "(*Record).Set", "(*Batch).Drop", "(*Batch).Numbers", "(*Batch).Addrs"},
 	"enrich":       {"blockOf", "slotOf", "(*prefixTable).at", "(*portSet).has"},
 	"sink/native":  {"fill", "Packed.Size"},
+	"sink/block": {"(*fixed[go.shape.uint32]).set", "(*fixed[go.shape.[16]uint8]).set",
+		"(*nullable[go.shape.uint16]).set", "(*nullableString).set", "(*lowCardinality).setNullable", "(*offsets).end"},
+	"collector/pipeline": {"usual"},
 }
 
 func TestHotFunctionsAreInlined(t *testing.T) {

@@ -1,8 +1,6 @@
 package pipeline
 
 import (
-	"time"
-
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
@@ -29,10 +27,44 @@ const (
 // stated are the times of a record that were replaced.
 type stated struct{ startMs, endMs int64 }
 
+// A flow that ended a day before its record came, or ends ten minutes later, has its times from a clock that is wrong.
+const (
+	behindMs = dayMs
+	aheadMs  = 10 * 60 * 1000
+)
+
+// usual reports whether a record's times need no further check: the flow began within the day before the receipt, and
+// ended at most ahead after it. ahead is usualAheadMs.
+func usual(r *flow.Record, received, ahead int64) bool {
+	return r.StartMs > received-dayMs && r.EndMs >= r.StartMs && r.EndMs <= received+ahead
+}
+
+// usualAheadMs is the ahead for which checkTimes does nothing with usual times.
+func (w *Worker) usualAheadMs() int64 {
+	if behind := w.maxBehindMs(); behind > 0 && behind < dayMs {
+		return 0 // clamp believes these times, whatever its bound
+	}
+	if ahead := w.settings.MaxAheadMs; ahead != 0 {
+		return min(ahead, aheadMs)
+	}
+	return aheadMs
+}
+
+// checkTimes counts times of a wrong clock and replaces those that are not believed. It returns the stated ones as clamp
+// does. Most records do not come here.
+func (w *Worker) checkTimes(stream flow.StreamKey, r *flow.Record, received int64) stated {
+	// Within the bounds of clamp the row keeps its times: nobody knows better ones.
+	if age := received - r.EndMs; age > behindMs {
+		w.Decoder.Exporters().Get(stream, r.Source, r.Received).Behind.Add(1)
+	} else if age < -aheadMs {
+		w.Decoder.Exporters().Get(stream, r.Source, r.Received).Ahead.Add(1)
+	}
+	return w.clamp(r, received)
+}
+
 // clamp replaces times that are not believed, and returns the stated ones; the zero value where it replaced none. The
 // flow's duration stays where it is believable.
-func (w *Worker) clamp(r *flow.Record) stated {
-	received := r.Received / int64(time.Millisecond)
+func (w *Worker) clamp(r *flow.Record, received int64) stated {
 	near := r.StartMs > received-dayMs && r.StartMs <= received && r.EndMs >= r.StartMs && r.EndMs <= received
 	if near || w.KeepTimes || received < clockSetMs {
 		return stated{}

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"encoding/binary"
+	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"testing"
@@ -46,7 +47,7 @@ func TestWorker_clamp(t *testing.T) {
 			w.settings = &test.settings
 			w.SetTTL(test.ttl)
 			r := flow.Record{Received: received.UnixNano(), StartMs: now + test.start, EndMs: now + test.end}
-			was := w.clamp(&r)
+			was := w.clamp(&r, r.Received/1e6)
 			if r.StartMs != now+test.wantStart || r.EndMs != now+test.wantEnd {
 				t.Errorf("%d to %d, want %d to %d", r.StartMs-now, r.EndMs-now, test.wantStart, test.wantEnd)
 			}
@@ -61,7 +62,7 @@ func TestWorker_clamp(t *testing.T) {
 		w := newWorker(t, nil)
 		w.settings = &Settings{}
 		r := flow.Record{Received: int64(5 * time.Second), StartMs: now, EndMs: now}
-		if was := w.clamp(&r); was != (stated{}) || r.StartMs != now {
+		if was := w.clamp(&r, r.Received/1e6); was != (stated{}) || r.StartMs != now {
 			t.Errorf("the exporter's time %d became %d", now, r.StartMs)
 		}
 	})
@@ -180,5 +181,40 @@ func TestWorker_boundsTheDaysOfABlock(t *testing.T) {
 	w.Flush()
 	if want := []int{100, 100, 2, 48}; !slices.Equal(blocks, want) { // 2 of the days around the receipt
 		t.Errorf("blocks of %v rows of a day each, want %v", blocks, want)
+	}
+}
+
+// Times that are called usual are neither counted nor replaced, whatever the settings.
+func TestUsualTimes(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	received := time.Date(2026, 11, 29, 13, 0, 0, 0, time.UTC).UnixNano()
+	// Bounds, and times around them, in milliseconds.
+	near := func() int64 {
+		bounds := []int64{0, 1000, 10 * 60_000, 3_600_000, 13 * 3_600_000, dayMs, 2 * dayMs}
+		return (bounds[random.IntN(len(bounds))] + random.Int64N(5) - 2) * (1 - 2*random.Int64N(2))
+	}
+	some := 0
+	for range 200 {
+		w := newWorker(t, nil)
+		for range 500 {
+			w.settings = &Settings{MaxAheadMs: max(near(), 0), MaxBehindMs: max(near(), 0)}
+			w.SetTTL(time.Duration(max(near(), 0)) * time.Millisecond)
+			r := flow.Record{Received: received, StartMs: received/1e6 + near(), EndMs: received/1e6 + near()}
+			if !usual(&r, received/1e6, w.usualAheadMs()) {
+				continue
+			}
+			some++
+			before := r
+			was := w.checkTimes(r.Stream(), &r, received/1e6)
+			s := w.Decoder.Exporters().Get(r.Stream(), r.Source, r.Received)
+			if was != (stated{}) || r.StartMs != before.StartMs || r.EndMs != before.EndMs ||
+				s.Ahead.Load()+s.Behind.Load()+s.Clamped.Load() > 0 {
+				t.Fatalf("%+v, TTL %d ms: %d to %d ms are usual, but not left alone", *w.settings, w.ttlMs.Load(),
+					before.StartMs-received/1e6, before.EndMs-received/1e6)
+			}
+		}
+	}
+	if some < 1000 {
+		t.Errorf("%d records had usual times: too few to say anything", some)
 	}
 }

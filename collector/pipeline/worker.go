@@ -180,7 +180,7 @@ func (w *Worker) save(now time.Time) {
 func (w *Worker) append(records []flow.Record) {
 	w.given += len(records)
 	w.Enricher.Prefetch(w.snapshot, records)
-	expiry := w.expiry.Load()
+	expiry, ahead := w.expiry.Load(), w.usualAheadMs()
 	small, minPackets, minBits := 0, w.settings.MinPackets, w.settings.MinBits
 	for i := range records {
 		r := &records[i]
@@ -191,10 +191,11 @@ func (w *Worker) append(records []flow.Record) {
 		if w.renames {
 			r.Exporter = w.settings.Name(r.Exporter, r.Source)
 		}
-		if age := r.Received/int64(time.Millisecond) - r.EndMs; age > behindMs || age < -aheadMs {
-			w.wrongClock(stream, r, age > 0)
+		was := stated{}
+		received := r.Received / int64(time.Millisecond)
+		if !usual(r, received, ahead) {
+			was = w.checkTimes(stream, r, received)
 		}
-		was := w.clamp(r)
 		w.Enricher.Enrich(w.snapshot, r, &w.row)
 		if w.row.Packets < minPackets || w.row.Bits < minBits {
 			w.Decoder.Exporters().Get(stream, r.Source, r.Received).Small.Add(1)
@@ -219,23 +220,6 @@ func (w *Worker) append(records []flow.Record) {
 	}
 	if small > 0 {
 		w.small.Add(uint64(small))
-	}
-}
-
-// A flow that ended a day before its record came, or ends ten minutes later, has its times from a clock that is wrong.
-const (
-	behindMs = 24 * 60 * 60 * 1000
-	aheadMs  = 10 * 60 * 1000
-)
-
-// wrongClock counts a record by its exporter. Within the bounds of clamp the row keeps its times: nobody knows better
-// ones.
-func (w *Worker) wrongClock(stream flow.StreamKey, r *flow.Record, behind bool) {
-	s := w.Decoder.Exporters().Get(stream, r.Source, r.Received)
-	if behind {
-		s.Behind.Add(1)
-	} else {
-		s.Ahead.Add(1)
 	}
 }
 

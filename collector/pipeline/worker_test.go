@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"github.com/metranova/flow-collector/sink/block"
 	"github.com/metranova/flow-collector/sink/clickhouse"
 	"github.com/metranova/flow-collector/sink/native"
+	"github.com/metranova/flow-collector/sink/schema"
 )
 
 // datagrams are those of one of our captures. Their payloads are the capture's own memory.
@@ -47,11 +49,11 @@ func newWorker(t testing.TB, deliver func(*clickhouse.Insert), more ...sink.Batc
 }
 
 // newBlocks are blocks of so many rows, in the memory of one block.
-func newBlocks(rows int, deliver func(*clickhouse.Insert)) *clickhouse.Blocks {
+func newBlocks(rows int, deliver func(*clickhouse.Insert), withoutColumns ...string) *clickhouse.Blocks {
 	var memory native.Packed
 	return clickhouse.NewBlocks(clickhouse.BlocksOptions{
 		Table: "data_flow", Layout: block.Layout{Extensions: []string{"bgp", "ipv4", "ipv6", "mpls", "vlan"},
-			IPRefExtensions: []string{"scireg"}},
+			IPRefExtensions: []string{"scireg"}, WithoutColumns: withoutColumns},
 		MaxRows: rows, MaxAge: time.Second, TokenPrefix: "test",
 		Deliver: func(ins *clickhouse.Insert) {
 			deliver(ins)
@@ -237,27 +239,38 @@ func withoutTemplates(all []exporter.Datagram, w *Worker) (data []exporter.Datag
 	return data
 }
 
-// BenchmarkWorker is the way from the datagram to the encoded block.
+// BenchmarkWorker is the way from the datagram to the encoded block, with all columns and with those of the reference.
 func BenchmarkWorker(b *testing.B) {
 	for _, name := range []string{"softflowd-v5", "softflowd-v9", "softflowd-ipfix", "nfprobe-v9", "sfprobe"} {
-		b.Run(name, func(b *testing.B) {
-			all := datagrams(b, name)
-			rows := 0
-			w := newWorker(b, func(ins *clickhouse.Insert) { rows += ins.Rows })
-			now := time.Now()
-			for range 500 {
-				w.Process(all, now)
-			}
-			w.Flush()
-			rows = 0
-			b.ReportAllocs()
-			for b.Loop() {
-				w.Process(all, now)
-			}
-			w.Flush()
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(rows), "ns/row")
-		})
+		b.Run(name, func(b *testing.B) { benchmarkWorker(b, name) })
 	}
+	var optional []string
+	for _, c := range schema.FlowColumns() {
+		if c.Optional && !strings.HasPrefix(c.Name, "sampling_") {
+			optional = append(optional, c.Name)
+		}
+	}
+	for _, name := range []string{"softflowd-v5", "softflowd-v9", "softflowd-ipfix", "nfprobe-v9", "sfprobe"} {
+		b.Run(name+"/reference", func(b *testing.B) { benchmarkWorker(b, name, optional...) })
+	}
+}
+
+func benchmarkWorker(b *testing.B, name string, withoutColumns ...string) {
+	all := datagrams(b, name)
+	rows := 0
+	w := withSinks(b, newBlocks(50_000, func(ins *clickhouse.Insert) { rows += ins.Rows }, withoutColumns...))
+	now := time.Now()
+	for range 500 {
+		w.Process(all, now)
+	}
+	w.Flush()
+	rows = 0
+	b.ReportAllocs()
+	for b.Loop() {
+		w.Process(all, now)
+	}
+	w.Flush()
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(rows), "ns/row")
 }
 
 // BenchmarkShare is what it takes to note what datagrams take.

@@ -41,6 +41,7 @@ type Blocks struct {
 	recent  rowBlock
 	odd     rowBlock // of other days; its block is nil until there is such a row
 	oddDays []int64  // of odd, since 1970
+	today   recency  // of the latest row
 	blocks  int
 	traffic *trafficBlocks // nil without a table
 }
@@ -73,9 +74,11 @@ func NewBlocks(o BlocksOptions) *Blocks {
 
 // Append adds a row to the block.
 func (b *Blocks) Append(row *enrich.Row, stream flow.StreamKey, now time.Time) {
-	const dayMs, nanoseconds = 24 * 60 * 60 * 1000, 1e6
+	if received := row.Flow.Received; received < b.today.from || received >= b.today.until {
+		b.today = recencyOf(received)
+	}
 	x := &b.recent
-	if !isRecent(row.StartMs/dayMs, row.Flow.Received/(dayMs*nanoseconds)) {
+	if row.StartMs < b.today.firstMs || row.StartMs >= b.today.endMs {
 		if x = &b.odd; x.block == nil {
 			x.block = block.New(b.o.Layout)
 		}
@@ -87,6 +90,23 @@ func (b *Blocks) Append(row *enrich.Row, stream flow.StreamKey, now time.Time) {
 	x.tally.Add(stream)
 	if x.block.Rows() >= b.o.MaxRows || x.block.Days() >= maxDays || x.block.Full() {
 		b.flush(x)
+	}
+}
+
+const dayMs = 24 * 60 * 60 * 1000
+
+// recency is what isRecent says of rows that were received on one day, so that no row needs a division.
+type recency struct {
+	from, until    int64 // the receipt, in Unix nanoseconds
+	firstMs, endMs int64 // start times of recent rows, in Unix milliseconds
+}
+
+func recencyOf(received int64) recency {
+	const dayNanoseconds = dayMs * int64(time.Millisecond)
+	day := received / dayNanoseconds
+	return recency{
+		from: day * dayNanoseconds, until: (day + 1) * dayNanoseconds,
+		firstMs: (day - 1) * dayMs, endMs: (day + 2) * dayMs,
 	}
 }
 
