@@ -90,26 +90,33 @@ const interfaceSlots = 1 << 8
 
 // interfaceCache avoids look-ups in the exporters' maps. Consecutive interface numbers of an exporter get different
 // slots.
-type interfaceCache [interfaceSlots]struct {
+type interfaceCache struct {
+	slots [interfaceSlots]interfaceSlot
+	other Interface // the latest that has no slot
+}
+
+type interfaceSlot struct {
 	exporter *exporterEntry
 	index    uint32
 	known    Interface
 }
 
 // of returns the interface with a number: as metadata has it, else as the exporter's own names have it. names may be
-// nil.
-func (c *interfaceCache) of(x *exporterEntry, index uint32, kind flow.InterfaceKind, names *flow.Names) Interface {
+// nil. The interface is valid until the next call.
+func (c *interfaceCache) of(x *exporterEntry, index uint32, kind flow.InterfaceKind, names *flow.Names) *Interface {
 	if kind != flow.InterfaceIndex {
-		return x.interfaceOf(index, kind)
+		c.other = x.interfaceOf(index, kind)
+		return &c.other
 	}
-	slot := &c[(index+x.salt)%interfaceSlots]
+	slot := &c.slots[(index+x.salt)%interfaceSlots]
 	if slot.exporter != x || slot.index != index {
 		slot.exporter, slot.index, slot.known = x, index, x.interfaceOf(index, kind)
 	}
 	if names != nil && slot.known.ID == "" && index != 0 {
-		return x.learn(index, names)
+		c.other = x.learn(index, names)
+		return &c.other
 	}
-	return slot.known
+	return &slot.known
 }
 
 // hostSlots is the size of hostCache.

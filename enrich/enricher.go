@@ -94,8 +94,14 @@ func (e *Enricher) Enrich(s *Snapshot, r *flow.Record, row *Row) {
 	e.peer(s, r, row)
 	e.application(r, row)
 	row.MPLSBottomLabel = bottomLabel(r)
-	row.MPLSLabel, row.MPLSExp = splitStack(r, row.MPLSLabel[:0], row.MPLSExp[:0])
-	row.MPLSRD = e.rds.text(r)
+	row.MPLSLabel, row.MPLSExp = row.MPLSLabel[:0], row.MPLSExp[:0]
+	if r.Sent(flow.MPLS) {
+		row.MPLSLabel, row.MPLSExp = splitStack(r, row.MPLSLabel, row.MPLSExp)
+	}
+	row.MPLSRD = ""
+	if r.MPLSRD != [8]byte{} || r.IngressVRF|r.EgressVRF != 0 {
+		row.MPLSRD = e.rds.text(r)
+	}
 	row.PolicyScope = x.scopes.of(scopedAS{row.SrcASID, e.srcScope}, scopedAS{row.DstASID, e.dstScope}, row.MPLSRD)
 	e.path(r, row)
 }
@@ -103,10 +109,14 @@ func (e *Enricher) Enrich(s *Snapshot, r *flow.Record, row *Row) {
 // path fills in the AS path and communities that records do not have: those of the destination's route as
 // the routing table has them, else the record's path.
 func (e *Enricher) path(r *flow.Record, row *Row) {
-	row.ExtCommunities, row.LargeCommunities = nil, nil
 	if e.routes != nil && e.routes.fromRoute {
 		_, row.ExtCommunities, row.LargeCommunities = e.routes.dst.Communities()
 		row.ASPathID, row.ASPathPadding = e.routes.dst.Path()
+		return
+	}
+	row.ExtCommunities, row.LargeCommunities = nil, nil
+	if len(r.ASPath) == 0 {
+		row.ASPathID, row.ASPathPadding = nil, nil
 		return
 	}
 	e.pathID, e.pathPadding = foldPath(r.ASPath, e.pathID[:0], e.pathPadding[:0])
@@ -117,7 +127,7 @@ func (e *Enricher) path(r *flow.Record, row *Row) {
 func (e *Enricher) reset(s *Snapshot) {
 	e.snapshot = s
 	e.exporters.reset()
-	e.interfaces = interfaceCache{}
+	e.interfaces.slots = [interfaceSlots]interfaceSlot{}
 	e.hosts.reset()
 	for i, name := range e.names {
 		e.extensions[i] = slices.Index(s.prefixes.extensions, name)
@@ -171,8 +181,8 @@ func (e *Enricher) device(r *flow.Record, row *Row) *exporterEntry {
 	if e.withoutLearned {
 		names = nil
 	}
-	row.In = e.interfaces.of(x, r.InIf, r.InIfKind, names)
-	row.Out = e.interfaces.of(x, r.OutIf, r.OutIfKind, names)
+	row.In = *e.interfaces.of(x, r.InIf, r.InIfKind, names)
+	row.Out = *e.interfaces.of(x, r.OutIf, r.OutIfKind, names)
 	row.VRFName = vrfName(r, names)
 	return x
 }
@@ -188,7 +198,10 @@ func (e *Enricher) endpoints(s *Snapshot, r *flow.Record, row *Row) {
 		row.SrcASID, as = e.asOf(s, at, e.routes.ownAS(e.routes.srcFound, &e.routes.src))
 	}
 	row.SrcASRef, e.srcScope = as.ref, as.scope
-	e.extensionRefs(s.prefixes, n, at, e.srcExt)
+	row.SrcExtRef = nil
+	if at.as&extended != 0 {
+		row.SrcExtRef = e.extensionRefs(s.prefixes, n, e.srcExt)
+	}
 	n = e.hosts.entry(s.prefixes, &r.DstAddr)
 	at = &s.prefixes.list[n]
 	row.DstIPRef = s.prefixes.ref(at)
@@ -197,8 +210,10 @@ func (e *Enricher) endpoints(s *Snapshot, r *flow.Record, row *Row) {
 		row.DstASID, as = e.asOf(s, at, e.routes.ownAS(e.routes.dstFound, &e.routes.dst))
 	}
 	row.DstASRef, e.dstScope = as.ref, as.scope
-	e.extensionRefs(s.prefixes, n, at, e.dstExt)
-	row.SrcExtRef, row.DstExtRef = e.srcExt, e.dstExt
+	row.DstExtRef = nil
+	if at.as&extended != 0 {
+		row.DstExtRef = e.extensionRefs(s.prefixes, n, e.dstExt)
+	}
 }
 
 // asOf returns the AS in the record, or the AS of the address's subnet in meta_ip if the record has none, and its
@@ -217,12 +232,9 @@ func (e *Enricher) asOf(s *Snapshot, at *entry, sent uint32) (id uint32, names *
 	return id, &s.as.names[n]
 }
 
-// extensionRefs finds the refs of the IP reference extensions for an address.
-func (e *Enricher) extensionRefs(p *prefixTable, n uint32, at *entry, refs []string) {
+// extensionRefs finds the refs of the IP reference extensions for an address that has some.
+func (e *Enricher) extensionRefs(p *prefixTable, n uint32, refs []string) []string {
 	clear(refs)
-	if at.as&extended == 0 {
-		return
-	}
 	for i, x := range e.extensions {
 		if x < 0 {
 			continue
@@ -231,6 +243,7 @@ func (e *Enricher) extensionRefs(p *prefixTable, n uint32, at *entry, refs []str
 			refs[i] = p.extRecords[x].ref(m.record)
 		}
 	}
+	return refs
 }
 
 // peer fills in the peer: the BGP next hop, else the address of the top MPLS label, IPv4 first. Without either all peer
@@ -285,9 +298,6 @@ func bottomLabel(r *flow.Record) uint32 {
 // splitStack splits the label stack into labels and traffic classes (RFC 3032 §2.1). A template's empty label elements
 // become labels of 0, as dashboards expect.
 func splitStack(r *flow.Record, labels []uint32, classes []uint8) ([]uint32, []uint8) {
-	if !r.Sent(flow.MPLS) {
-		return labels, classes
-	}
 	n := min(int(max(r.MPLSCount, r.MPLSElements)), len(r.MPLS))
 	for _, entry := range r.MPLS[:n] {
 		labels, classes = append(labels, entry>>4), append(classes, uint8(entry>>1&7))

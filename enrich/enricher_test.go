@@ -98,16 +98,16 @@ func TestEndpoints(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			r := flow.Record{SrcAddr: addr(c.address), SrcAS: c.sent}
 			row := enriched(t, Options{IPRefExtensions: []string{"absent", "scireg"}}, r)
-			if got := (end{row.SrcIPRef, row.SrcASID, row.SrcASRef, row.SrcExtRef[1]}); got != c.want ||
-				row.SrcExtRef[0] != "" {
+			if got := (end{row.SrcIPRef, row.SrcASID, row.SrcASRef, refOf(row.SrcExtRef, 1)}); got != c.want ||
+				refOf(row.SrcExtRef, 0) != "" {
 				t.Errorf("source %+v, want %+v", got, c.want)
 			}
-			if row.DstIPRef != "" || row.DstASID != 0 || row.DstExtRef[1] != "" {
+			if row.DstIPRef != "" || row.DstASID != 0 || refOf(row.DstExtRef, 1) != "" {
 				t.Errorf("destination is filled: %+v", row)
 			}
 			r = flow.Record{DstAddr: addr(c.address), DstAS: c.sent}
 			row = enriched(t, Options{IPRefExtensions: []string{"absent", "scireg"}}, r)
-			if got := (end{row.DstIPRef, row.DstASID, row.DstASRef, row.DstExtRef[1]}); got != c.want {
+			if got := (end{row.DstIPRef, row.DstASID, row.DstASRef, refOf(row.DstExtRef, 1)}); got != c.want {
 				t.Errorf("destination %+v, want %+v", got, c.want)
 			}
 		})

@@ -1,6 +1,7 @@
 package enrich
 
 import (
+	"math/bits"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,7 +26,7 @@ type scopes struct {
 	configured   []string          // without duplicates
 	configuredAS []uint32          // the AS numbers among them
 	community    map[string]string // the whole scope, comm:<name>
-	row          []string
+	row          []string          // the configured ones, in memory with room for the automatic ones of a row
 }
 
 func newScopes(p Policy) scopes {
@@ -54,6 +55,8 @@ func (s *scopes) configure(list []string) {
 			s.configuredAS = append(s.configuredAS, uint32(id))
 		}
 	}
+	const automatic = 3 // both AS and the community
+	s.row = append(make([]string, 0, len(s.configured)+automatic), s.configured...)
 }
 
 // of returns the scopes of a row: the configured ones, then the automatic ones, sorted; each once. The slice is valid
@@ -63,21 +66,28 @@ func (s *scopes) of(src, dst scopedAS, rd string) []string {
 	if !s.policy.AutoScopes {
 		return s.configured
 	}
-	s.row = append(s.row[:0], s.configured...)
+	row := s.row
 	if decimalLess(dst.id, src.id) {
 		src, dst = dst, src
 	}
-	s.addAS(src)
+	row = s.addAS(row, src)
 	if dst.id != src.id {
-		s.addAS(dst)
+		row = s.addAS(row, dst)
 	}
 	// comm: sorts after as:.
+	if rd != "" {
+		row = s.addCommunity(row, rd)
+	}
+	return row
+}
+
+func (s *scopes) addCommunity(row []string, rd string) []string {
 	if i := strings.LastIndexByte(rd, ':'); i >= 0 {
 		if scope := s.community[rd[i+1:]]; scope != "" && !slices.Contains(s.configured, scope) {
-			s.row = append(s.row, scope)
+			row = append(row, scope)
 		}
 	}
-	return s.row
+	return row
 }
 
 // scopedAS is an AS with its scope's text.
@@ -86,10 +96,11 @@ type scopedAS struct {
 	scope string
 }
 
-func (s *scopes) addAS(as scopedAS) {
+func (s *scopes) addAS(row []string, as scopedAS) []string {
 	if as.id != 0 && !slices.Contains(s.configuredAS, as.id) {
-		s.row = append(s.row, as.scope)
+		row = append(row, as.scope)
 	}
+	return row
 }
 
 // decimalLess reports whether a sorts before b as decimal text: 100 before 20 before 200.
@@ -100,9 +111,14 @@ func decimalLess(a, b uint32) bool {
 
 // widen multiplies a number by ten until it has ten digits, as the largest AS number has.
 func widen(n uint32) uint64 {
-	x := uint64(n)
-	for x != 0 && x < 1e9 {
-		x *= 10
+	// With b bits a number has b*1233/4096 digits or one more (1233/4096 is the logarithm of 2).
+	digits := bits.Len32(n) * 1233 >> 12
+	x := uint64(n) * widening[digits]
+	if x >= 1e10 {
+		x /= 10
 	}
 	return x
 }
+
+// widening is by what a number is multiplied that has so many digits, or one more: see widen.
+var widening = [...]uint64{1e10, 1e9, 1e8, 1e7, 1e6, 1e5, 1e4, 1e3, 1e2, 1e1}

@@ -61,3 +61,24 @@ func TestDecimalLess(t *testing.T) {
 		}
 	}
 }
+
+func TestWiden(t *testing.T) {
+	numbers := []uint32{0, 1<<32 - 1}
+	for n := uint64(1); n < 1<<32; n *= 10 {
+		for d := range uint64(10) {
+			numbers = append(numbers, uint32(n*d), uint32(n*d-1), uint32(n*d+1))
+		}
+	}
+	for n := range 32 {
+		numbers = append(numbers, 1<<n-1, 1<<n, 1<<n+1)
+	}
+	for _, n := range numbers {
+		want := uint64(n)
+		for want != 0 && want < 1e9 {
+			want *= 10
+		}
+		if got := widen(n); got != want {
+			t.Errorf("widen(%d) = %d, want %d", n, got, want)
+		}
+	}
+}

@@ -83,7 +83,9 @@ func (p *prefixTable) at(a netip.Addr) (uint32, *entry) {
 }
 
 // ref returns the ref of the meta_ip record.
-func (p *prefixTable) ref(at *entry) string { return p.records.refs[at.ref:][:at.refLength] }
+func (p *prefixTable) ref(at *entry) string {
+	return p.records.refs[at.ref : int(at.ref)+int(at.refLength)]
+}
 
 // extMatch returns an extension's match in entry n.
 func (p *prefixTable) extMatch(n uint32, extension int) match {

@@ -20,7 +20,7 @@ type Row struct {
 	SrcASID, DstASID     uint32
 	SrcASRef, DstASRef   string
 	SrcIPRef, DstIPRef   string
-	SrcExtRef, DstExtRef []string // refs, one for each IP reference extension, in configured order
+	SrcExtRef, DstExtRef []string // refs, one for each IP reference extension, in configured order; nil: none has any
 	HasPeer              bool     // false: all peer columns are NULL
 	PeerIP               flow.Addr
 	PeerASID             uint32

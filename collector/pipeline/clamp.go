@@ -50,8 +50,8 @@ func (w *Worker) usualAheadMs() int64 {
 	return aheadMs
 }
 
-// checkTimes counts times of a wrong clock and replaces those that are not believed. It returns the stated ones as clamp
-// does. Most records do not come here.
+// checkTimes counts times of a wrong clock and replaces those that are not believed. It returns the stated ones as
+// clamp does. Most records do not come here.
 func (w *Worker) checkTimes(stream flow.StreamKey, r *flow.Record, received int64) stated {
 	// Within the bounds of clamp the row keeps its times: nobody knows better ones.
 	if age := received - r.EndMs; age > behindMs {
