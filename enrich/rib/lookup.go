@@ -31,8 +31,7 @@ type Route struct {
 	record *record
 	rib    *RIB
 	number uint32
-	v6     bool
-	table  *Table
+	tree   *tree
 }
 
 // find is the number of the longest prefix that holds an address, of whatever router.
@@ -61,7 +60,10 @@ func (rd *Reader) Lookup(t *Table, a, next *flow.Addr) (Route, bool) {
 }
 
 func (rd *Reader) lookup(t *Table, n uint32, v6 bool, next *flow.Addr) (Route, bool) {
-	r, tree := rd.rib, t.tree(v6)
+	r, tree := rd.rib, t.answering(v6)
+	if tree == nil {
+		return Route{}, false
+	}
 	p := r.family(tree)
 	slot := uint32(0)
 	for ; n != 0; n = p.parentOf(n) {
@@ -86,7 +88,7 @@ func (rd *Reader) lookup(t *Table, n uint32, v6 bool, next *flow.Addr) (Route, b
 	if checked {
 		rd.checkRecord(r.arena.header(slot & slotNumber))
 	}
-	return Route{r.record(slot & slotNumber), r, n, v6, t}, true
+	return Route{r.record(slot & slotNumber), r, n, tree}, true
 }
 
 // choose is the record of the best route with that next hop, else of the best.
@@ -107,6 +109,10 @@ func (rd *Reader) Warm(t *Table, addrs []*flow.Addr) uint32 {
 	const most = 128
 	var at [most]uint32
 	r, n, sum := rd.rib, 0, uint32(0)
+	tree := t.answering(false)
+	if tree == nil {
+		return 0
+	}
 	for _, a := range addrs {
 		if n < most && a.Is4() {
 			at[n] = rd.rib.direct.find(binary.BigEndian.Uint32(a[12:]))
@@ -116,7 +122,7 @@ func (rd *Reader) Warm(t *Table, addrs []*flow.Addr) uint32 {
 	for i := range n {
 		if at[i] != 0 {
 			sum += r.v4.parentOf(at[i])
-			at[i] = r.slot(&t.trees[0], at[i])
+			at[i] = r.slot(tree, at[i])
 		}
 	}
 	for i := range n {
@@ -133,7 +139,7 @@ func (rd *Reader) All(t *Table, a *flow.Addr, f func(Route)) {
 	if !found {
 		return
 	}
-	slot := rd.rib.slot(t.tree(best.v6), best.number)
+	slot := rd.rib.slot(best.tree, best.number)
 	if slot&isSet == 0 {
 		f(best)
 		return
@@ -147,7 +153,7 @@ func (rd *Reader) All(t *Table, a *flow.Addr, f func(Route)) {
 
 // Prefix is the route's prefix.
 func (x *Route) Prefix() route.Prefix {
-	if x.v6 {
+	if x.tree.v6 {
 		return x.rib.v6.at(x.number)
 	}
 	return x.rib.v4.at(x.number)
@@ -155,14 +161,17 @@ func (x *Route) Prefix() route.Prefix {
 
 // Bits is the length of the route's prefix.
 func (x *Route) Bits() uint8 {
-	if x.v6 {
+	if x.tree.v6 {
 		return x.rib.v6.length(x.number)
 	}
 	return x.rib.v4.length(x.number)
 }
 
 // Table is the table that the route is in.
-func (x *Route) Table() *Table { return x.table }
+func (x *Route) Table() *Table { return x.tree.table }
+
+// Rank is that of the route's sources.
+func (x *Route) Rank() uint8 { return x.tree.rank }
 
 // Path is the AS path without repetitions, nearest first, and how often each AS stands in a row. Sets are flattened,
 // confederations left out.

@@ -149,7 +149,7 @@ func TestAgainstTries(t *testing.T) {
 		x := r.Router(fmt.Sprint("router", i), true)
 		routers = append(routers, x)
 		for range 1 + i%3 {
-			s := x.NewSource(uint8(i))
+			s := x.NewSource(0)
 			s.Begin()
 			models[x] = append(models[x], &model{s, map[uint32]*bart.Table[uint64]{}})
 		}
@@ -650,5 +650,67 @@ func TestLookupAllocations(t *testing.T) {
 	}
 	if found == 0 {
 		t.Error("nothing was found")
+	}
+}
+
+// Sources of different ranks are not mixed: one rank answers, that of the least number whose sources are there and have
+// announced all.
+func TestRanks(t *testing.T) {
+	r := newRIB(t, Options{})
+	x := r.Router("router", true)
+	first, second := x.NewSource(0), x.NewSource(5)
+	reader := r.NewReader()
+	p, q := netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("10.1.0.0/16")
+	say := func(s *Source, n uint64, prefixes ...netip.Prefix) {
+		t.Helper()
+		b := newBatch()
+		for _, p := range prefixes {
+			add(r, b, p, 0, n)
+		}
+		if _, _, err := s.Apply(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := func(when string, rank uint8, n, bits int) {
+		t.Helper()
+		r.Work(1 << 20)
+		r.Publish()
+		reader.Enter()
+		defer reader.Leave()
+		a := flow.AddrFrom(netip.MustParseAddr("10.1.2.3"))
+		got, found := reader.Lookup(x.Table(route.Unicast, 0), &a, nil)
+		if n < 0 {
+			if found {
+				t.Errorf("%s: a route", when)
+			}
+			return
+		}
+		if !found {
+			t.Fatalf("%s: no route", when)
+		}
+		if med, _ := got.MED(); int(med) != n || int(got.Bits()) != bits || got.Rank() != rank {
+			t.Errorf("%s: route %d of /%d, rank %d; want %d of /%d, rank %d", when, med, got.Bits(), got.Rank(), n,
+				bits, rank)
+		}
+	}
+	second.Begin()
+	say(second, 2, p, q)
+	check("the second is on its way", 5, 2, 16)
+	second.CompleteAll()
+	first.Begin()
+	say(first, 1, p)
+	check("the second is complete", 5, 2, 16)
+	first.Complete(route.Family{})
+	check("the first is complete", 0, 1, 8)
+	first.End()
+	check("the first has no session", 5, 2, 16)
+	second.End()
+	check("none has a session", 0, 1, 8)
+	first.Drop()
+	check("the first has no routes", 5, 2, 16)
+	second.Drop()
+	check("none has routes", 0, -1, 0)
+	if v4, _ := x.Table(route.Unicast, 0).Routes(); v4 != 0 || r.Stats().Routes != 0 {
+		t.Errorf("%d routes, %+v", v4, r.Stats())
 	}
 }

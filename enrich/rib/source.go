@@ -19,6 +19,7 @@ type Router struct {
 	rib     *RIB
 	tables  sync.Map // tableKey: *Table
 	sources []*Source
+	up      [Ranks]int // sources with a session
 	stale   atomic.Bool
 }
 
@@ -83,7 +84,12 @@ func (x *Router) table(k tableKey) *Table {
 		return t
 	}
 	t := &Table{Router: x, Class: k.class, RD: k.rd}
-	t.trees[0].table, t.trees[1].table = t, t
+	for i := range t.trees {
+		for rank := range t.trees[i] {
+			x := &t.trees[i][rank]
+			x.table, x.v6, x.rank = t, i == 1, uint8(rank)
+		}
+	}
 	x.tables.Store(k, t)
 	x.rib.generation.Add(1)
 	return t
@@ -93,7 +99,7 @@ func (x *Router) table(k tableKey) *Table {
 // Its routes remain when a session ends, until Drop or until a later session has said all that it has.
 type Source struct {
 	Router *Router
-	// Rank says which of a router's sources is preferred: less is better.
+	// Rank says which of a router's sources answer: the least. It is below Ranks.
 	Rank uint8
 	// Neighbor is the speaker's BGP identifier, by which the least of otherwise equal routes is preferred.
 	Neighbor   uint32
@@ -128,15 +134,36 @@ func (x *Router) NewSource(rank uint8) *Source {
 func (s *Source) Routes(f route.Family) int64 { return s.counts[f.Index()].Load() }
 
 func (x *Router) updateStale() {
-	x.stale.Store(!slices.ContainsFunc(x.sources, func(s *Source) bool { return s.up }))
+	x.stale.Store(x.up == [Ranks]int{})
+}
+
+// setUp notes that the source has a session, or none.
+func (s *Source) setUp(up bool) {
+	if s.up == up {
+		return
+	}
+	x := s.Router
+	s.up = up
+	if up {
+		x.up[s.Rank]++
+	} else {
+		x.up[s.Rank]--
+	}
+	if x.up[s.Rank] <= 1 { // it was none, or is none
+		x.Tables(func(t *Table) bool {
+			t.choose(false)
+			t.choose(true)
+			return true
+		})
+	}
+	x.updateStale()
 }
 
 // Begin says that a session has begun: routes that it does not announce go with Complete.
 func (s *Source) Begin() {
 	r := s.Router.rib
 	s.generation++
-	s.up = true
-	s.Router.updateStale()
+	s.setUp(true)
 	r.sweeps = slices.DeleteFunc(r.sweeps, func(w *sweep) bool { return w.source == s })
 	for t := range s.trees {
 		if t.owner == s {
@@ -147,8 +174,7 @@ func (s *Source) Begin() {
 
 // End says that the session is over. The routes remain.
 func (s *Source) End() {
-	s.up = false
-	s.Router.updateStale()
+	s.setUp(false)
 }
 
 // errGone is for a source that was removed.
@@ -231,7 +257,7 @@ func (s *Source) announce(c *route.Change, record uint32) bool {
 }
 
 func (s *Source) tryAnnounce(c *route.Change, record uint32) error {
-	r, t := s.Router.rib, s.table(c).tree(c.Prefix.V6)
+	r, t := s.Router.rib, s.table(c).tree(c.Prefix.V6, s.Rank)
 	n, err := r.prefix(c.Prefix)
 	if err != nil {
 		return err
@@ -305,7 +331,7 @@ func (s *Source) count(t *tree, n int) {
 		delete(s.trees, t)
 		s.Router.rib.noteEmpty(t.table)
 	}
-	s.counts[route.Family{Class: t.table.Class, V6: t.v6()}.Index()].Add(int64(n))
+	s.counts[route.Family{Class: t.table.Class, V6: t.v6}.Index()].Add(int64(n))
 	s.Router.rib.routes += int64(n)
 }
 
@@ -316,7 +342,7 @@ func (r *RIB) noteEmpty(t *Table) {
 	}
 }
 
-func (t *Table) empty() bool { return t.trees[0].count.Load() == 0 && t.trees[1].count.Load() == 0 }
+func (t *Table) empty() bool { return t.best[0].Load() == nil && t.best[1].Load() == nil }
 
 // removeEmpty removes tables of VRFs that have no routes any more: a peer can make up any number of them.
 func (r *RIB) removeEmpty() {
@@ -334,10 +360,8 @@ func (r *RIB) removeEmpty() {
 	r.emptied = r.emptied[:0]
 }
 
-func (t *tree) v6() bool { return t == &t.table.trees[1] }
-
 func (r *RIB) family(t *tree) *prefixes {
-	if t.v6() {
+	if t.v6 {
 		return r.v6
 	}
 	return r.v4
@@ -350,7 +374,7 @@ func (s *Source) withdraw(c *route.Change) {
 	if table == nil {
 		return
 	}
-	t := table.tree(c.Prefix.V6)
+	t := table.tree(c.Prefix.V6, s.Rank)
 	n := r.family(t).find(c.Prefix)
 	if n == 0 {
 		return
@@ -467,7 +491,6 @@ func (r *RIB) internSet() (uint32, error) {
 func (r *RIB) compare(p, q setPath) int {
 	a, b := r.record(p.record), r.record(q.record)
 	for _, c := range [...]int64{
-		int64(r.sources[p.source].Rank) - int64(r.sources[q.source].Rank),
 		int64(b.preference()) - int64(a.preference()),
 		int64(a.length) - int64(b.length),
 		int64(a.origin) - int64(b.origin),

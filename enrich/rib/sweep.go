@@ -19,16 +19,24 @@ type sweep struct {
 // Complete says that the source has announced all its routes of a family since Begin: Work removes the others.
 func (s *Source) Complete(f route.Family) {
 	for t := range s.trees {
-		if t.table.Class == f.Class && t.v6() == f.V6 {
-			s.sweep(t, false)
+		if t.table.Class == f.Class && t.v6 == f.V6 {
+			s.complete(t)
 		}
+	}
+}
+
+func (s *Source) complete(t *tree) {
+	s.sweep(t, false)
+	if !t.ready {
+		t.ready = true
+		t.table.choose(t.v6)
 	}
 }
 
 // CompleteAll is Complete for all families.
 func (s *Source) CompleteAll() {
 	for t := range s.trees {
-		s.sweep(t, false)
+		s.complete(t)
 	}
 }
 

@@ -19,12 +19,21 @@ type Table struct {
 	Router *Router
 	Class  route.Class
 	RD     route.RD
-	trees  [2]tree // IPv4, IPv6
+	trees  [2][Ranks]tree // IPv4, IPv6; by the rank of their sources
+	// best is the tree that answers look-ups: IPv4, IPv6; nil: there are no routes.
+	best [2]atomic.Pointer[tree]
 }
+
+// Ranks is how many ranks of sources there are, from 0, the most preferred. Sources of different ranks have trees of
+// their own, one of which answers: views of one router differ in their routes, and must not be mixed.
+const Ranks = 8
 
 // tree is the slots of a table's IPv4 or IPv6 prefixes: three levels of pages.
 type tree struct {
 	table *Table
+	v6    bool
+	rank  uint8
+	ready bool          // a source has announced all that it has
 	top   atomic.Uint32 // page; 0: the tree is empty
 	// owner announces routes without a path identifier that have a slot each without a set. There is one owner as long
 	// as there are such routes, which is what plain counts.
@@ -34,13 +43,51 @@ type tree struct {
 }
 
 // Routes returns how many IPv4 and IPv6 prefixes have a route. It is safe for concurrent use.
-func (t *Table) Routes() (v4, v6 int64) { return t.trees[0].count.Load(), t.trees[1].count.Load() }
-
-func (t *Table) tree(v6 bool) *tree {
-	if v6 {
-		return &t.trees[1]
+func (t *Table) Routes() (v4, v6 int64) {
+	if x := t.best[0].Load(); x != nil {
+		v4 = x.count.Load()
 	}
-	return &t.trees[0]
+	if x := t.best[1].Load(); x != nil {
+		v6 = x.count.Load()
+	}
+	return v4, v6
+}
+
+// tree is that of a rank.
+func (t *Table) tree(v6 bool, rank uint8) *tree { return &t.trees[familyIndex(v6)][rank] }
+
+// answering is the tree that answers look-ups, nil if there are no routes. It is safe for concurrent use.
+func (t *Table) answering(v6 bool) *tree { return t.best[familyIndex(v6)].Load() }
+
+func familyIndex(v6 bool) int {
+	if v6 {
+		return 1
+	}
+	return 0
+}
+
+// choose decides anew which tree answers. Of those with routes it is one whose sources have announced all that they
+// have and are there still, else one that had announced all, else any; of several the first by rank.
+func (t *Table) choose(v6 bool) {
+	var best *tree
+	most := 0
+	for i := range t.trees[familyIndex(v6)] {
+		x := &t.trees[familyIndex(v6)][i]
+		if x.count.Load() == 0 {
+			continue
+		}
+		merit := 1
+		if x.ready {
+			merit++
+			if t.Router.up[i] > 0 {
+				merit++
+			}
+		}
+		if merit > most {
+			best, most = x, merit
+		}
+	}
+	t.best[familyIndex(v6)].Store(best)
 }
 
 // slot is a prefix's slot.
@@ -99,9 +146,14 @@ func (r *RIB) setSlot(t *tree, n, v uint32) {
 	switch {
 	case was == 0 && v != 0:
 		r.pages.entries.all[leaf]++
-		t.count.Add(1)
+		if t.count.Add(1) == 1 {
+			t.table.choose(t.v6)
+		}
 	case was != 0 && v == 0:
-		t.count.Add(-1)
+		if t.count.Add(-1) == 0 {
+			t.ready = false
+			t.table.choose(t.v6)
+		}
 		if r.lostWord(leaf) {
 			r.pages.store(middle, n>>8&0xff, 0)
 			r.retire(limboPage, leaf)
