@@ -83,14 +83,28 @@ func ParseOpen(body []byte) (Open, error) {
 	if body[0] != 4 {
 		return Open{}, &Notification{Code: OpenError, Subcode: 1, Data: []byte{0, 4}}
 	}
+	o, err := ReadOpen(body)
+	switch {
+	case o.HoldTime == 1 || o.HoldTime == 2:
+		return o, &Notification{Code: OpenError, Subcode: 6}
+	case o.ID == 0:
+		return o, &Notification{Code: OpenError, Subcode: 3}
+	case err != nil:
+		return o, err
+	case o.AS == 0:
+		return o, &Notification{Code: OpenError, Subcode: 2}
+	}
+	return o, nil
+}
+
+// ReadOpen reads an OPEN's body as far as it can be read, whatever its values are: of an OPEN that a BMP router quotes,
+// or makes up for its Loc-RIB. With the error, a *Notification, Open has what stands before the fault.
+func ReadOpen(body []byte) (Open, error) {
+	if len(body) < 10 {
+		return Open{}, &Notification{Code: HeaderError, Subcode: 2}
+	}
 	o := Open{AS: uint32(binary.BigEndian.Uint16(body[1:])), HoldTime: binary.BigEndian.Uint16(body[3:]),
 		ID: binary.BigEndian.Uint32(body[5:])}
-	if o.HoldTime == 1 || o.HoldTime == 2 {
-		return o, &Notification{Code: OpenError, Subcode: 6}
-	}
-	if o.ID == 0 {
-		return o, &Notification{Code: OpenError, Subcode: 3}
-	}
 	parameters, wide := body[10:], 1
 	length := int(body[9])
 	if length == 255 && len(parameters) >= 3 && parameters[0] == 255 { // RFC 9072
@@ -118,9 +132,6 @@ func ParseOpen(body []byte) (Open, error) {
 			return o, &Notification{Code: OpenError}
 		}
 		parameters = value[n:]
-	}
-	if o.AS == 0 {
-		return o, &Notification{Code: OpenError, Subcode: 2}
 	}
 	return o, nil
 }

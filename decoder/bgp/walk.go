@@ -25,15 +25,17 @@ const (
 	Duplicate
 	OtherFamily // a family that is not read
 	BadAS4Path
-	TwoByteAS // a path of 2-byte AS numbers where 4 bytes were agreed on; read as such if lenient
-	Reasons   // how many there are
+	TwoByteAS   // a path of 2-byte AS numbers where 4 bytes were agreed on, or the reverse; read as such if lenient
+	OtherPathID // path identifiers where none were agreed on, or the reverse; read as such if lenient
+	BadNLRI     // prefixes that cannot be read; without lenience they end the session
+	Reasons     // how many there are
 )
 
 // String is the reason as metrics name it.
 func (r Reason) String() string {
 	return [...]string{"bad_attributes", "bad_flags", "bad_origin", "bad_as_path", "bad_next_hop", "bad_med",
 		"bad_local_pref", "bad_communities", "missing_attribute", "duplicate_attribute", "other_family", "bad_as4_path",
-		"two_byte_as"}[r]
+		"two_byte_as", "other_path_id", "bad_nlri"}[r]
 }
 
 // Rules are what two speakers have agreed on.
@@ -205,7 +207,7 @@ func (w *Walker) attributes(list []byte) error {
 		value := list[head : head+n]
 		list = list[head+n:]
 		if w.at.has(t) {
-			if t == attrReach || t == attrUnreach {
+			if (t == attrReach || t == attrUnreach) && !w.Lenient {
 				return &Notification{Code: UpdateError, Subcode: 1} // RFC 7606 section 3 g
 			}
 			w.Counts[Duplicate]++
@@ -312,9 +314,9 @@ func (w *Walker) path(v []byte) bool {
 	if pathFits(v, size) {
 		return true
 	}
-	if w.Lenient && size == 4 && pathFits(v, 2) {
+	if w.Lenient && pathFits(v, 6-size) {
 		w.Counts[TwoByteAS]++
-		w.at.twoByteAS = true
+		w.at.twoByteAS = size == 4
 		return true
 	}
 	w.fail(BadPath)
@@ -340,7 +342,7 @@ func pathFits(v []byte, size int) bool {
 func (w *Walker) unreach(b *route.Batch, alone bool) error {
 	v := w.at.unreach
 	if len(v) < 3 {
-		return &Notification{Code: UpdateError, Subcode: 9}
+		return w.unreadable(9)
 	}
 	f, known := FamilyOf(binary.BigEndian.Uint16(v), v[2])
 	switch {
@@ -358,7 +360,7 @@ func (w *Walker) unreach(b *route.Batch, alone bool) error {
 func (w *Walker) reach(b *route.Batch) error {
 	v := w.at.reach
 	if len(v) < 5 || int(v[3]) > len(v)-5 {
-		return &Notification{Code: UpdateError, Subcode: 9}
+		return w.unreadable(9)
 	}
 	f, known := FamilyOf(binary.BigEndian.Uint16(v), v[2])
 	if !known {
@@ -397,51 +399,104 @@ func nextHop(v []byte, vpn bool) (flow.Addr, bool) {
 	return flow.Addr{}, false
 }
 
-// badNLRI ends a session: what comes behind cannot be found (RFC 7606 section 5.3).
-func badNLRI() error { return &Notification{Code: UpdateError, Subcode: 10} }
+// unreadable ends a session, because the routes of the UPDATE cannot be found (RFC 7606 section 5.3). With lenience it
+// costs the UPDATE.
+func (w *Walker) unreadable(subcode uint8) error {
+	w.Counts[BadNLRI]++
+	if w.Lenient {
+		return nil
+	}
+	return &Notification{Code: UpdateError, Subcode: subcode}
+}
 
 // nlri reads prefixes of a family into the batch.
 func (w *Walker) nlri(b *route.Batch, f route.Family, v []byte, bundle int32) error {
-	addPath, most := w.AddPath[f.Index()], 32
-	if f.V6 {
-		most = 128
+	if w.Lenient {
+		w.guessPathID(f, v, bundle)
 	}
+	addPath, start := w.AddPath[f.Index()], len(b.Changes)
 	for len(v) > 0 {
 		c := route.Change{Bundle: bundle, Class: f.Class}
-		if addPath {
-			if len(v) < 5 {
-				return badNLRI()
+		var good bool
+		if v, good = readNLRI(v, f, addPath, &c); !good {
+			if w.Lenient {
+				b.Changes = b.Changes[:start]
 			}
-			c.PathID, v = binary.BigEndian.Uint32(v), v[4:]
+			return w.unreadable(10)
 		}
-		bits := int(v[0])
-		v = v[1:]
-		size := (bits + 7) / 8
-		if size > len(v) {
-			return badNLRI()
-		}
-		p := v[:size]
-		v = v[size:]
-		if f.Class != route.Unicast {
-			labels := labelBytes(p, bundle == route.Withdrawn)
-			if labels == 0 {
-				return badNLRI()
-			}
-			p, bits = p[labels:], bits-8*labels
-		}
-		if f.Class == route.VPN {
-			if bits < 64 {
-				return badNLRI()
-			}
-			c.RD, p, bits = route.RD(binary.BigEndian.Uint64(p)), p[8:], bits-64
-		}
-		if bits < 0 || bits > most {
-			return badNLRI()
-		}
-		c.Prefix = prefix(p, uint8(bits), f.V6)
 		b.Changes = append(b.Changes, c)
 	}
 	return nil
+}
+
+// readNLRI reads one prefix into c, and returns what follows it.
+func readNLRI(v []byte, f route.Family, addPath bool, c *route.Change) ([]byte, bool) {
+	if addPath {
+		if len(v) < 5 {
+			return nil, false
+		}
+		c.PathID, v = binary.BigEndian.Uint32(v), v[4:]
+	}
+	most := 32
+	if f.V6 {
+		most = 128
+	}
+	bits := int(v[0])
+	v = v[1:]
+	size := (bits + 7) / 8
+	if size > len(v) {
+		return nil, false
+	}
+	p := v[:size]
+	v = v[size:]
+	if f.Class != route.Unicast {
+		labels := labelBytes(p, c.Bundle == route.Withdrawn)
+		if labels == 0 {
+			return nil, false
+		}
+		p, bits = p[labels:], bits-8*labels
+	}
+	if f.Class == route.VPN {
+		if bits < 64 {
+			return nil, false
+		}
+		c.RD, p, bits = route.RD(binary.BigEndian.Uint64(p)), p[8:], bits-64
+	}
+	if bits < 0 || bits > most {
+		return nil, false
+	}
+	c.Prefix = prefix(p, uint8(bits), f.V6)
+	return v, true
+}
+
+// guessPathID has prefixes of a family read with path identifiers where none were agreed on, or without where they
+// were, if they can be read in the other way only. Routers that send BMP say of their peers what is not so.
+func (w *Walker) guessPathID(f route.Family, v []byte, bundle int32) {
+	i := f.Index()
+	if fits(v, f, w.AddPath[i], bundle) || !fits(v, f, !w.AddPath[i], bundle) {
+		return
+	}
+	w.Counts[OtherPathID]++
+	w.AddPath[i] = !w.AddPath[i]
+}
+
+// fits reports whether all of v are prefixes. The default route may be there once only: path identifiers, which are
+// small numbers mostly, look like several when they are read as prefixes.
+func fits(v []byte, f route.Family, addPath bool, bundle int32) bool {
+	defaults := 0
+	for len(v) > 0 {
+		c := route.Change{Bundle: bundle}
+		var good bool
+		if v, good = readNLRI(v, f, addPath, &c); !good {
+			return false
+		}
+		if c.Prefix.Bits == 0 && !addPath {
+			if defaults++; defaults > 1 && f.Class != route.VPN {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // prefix is the prefix with that address's bytes.

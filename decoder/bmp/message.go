@@ -1,0 +1,266 @@
+// Package bmp reads the messages of the BGP Monitoring Protocol, version 3: RFC 7854, RFC 8671 (Adj-RIB-Out) and RFC
+// 9069 (Loc-RIB). A router tells with it which routes its BGP peers have sent, and which it uses.
+//
+// Everything that it reads is hostile, and much of it is wrong: what can be read is read. Only a header that does not
+// say where the next message begins ends a session.
+package bmp
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/decoder/route"
+)
+
+// Type is the type of a message.
+type Type uint8
+
+// The types of messages.
+const (
+	RouteMonitoring Type = iota
+	StatisticsReport
+	PeerDown
+	PeerUp
+	Initiation
+	Termination
+	RouteMirroring
+	Types // how many there are
+)
+
+// String is the type as metrics name it.
+func (t Type) String() string {
+	if t >= Types {
+		return "unknown"
+	}
+	return [...]string{"route_monitoring", "statistics_report", "peer_down", "peer_up", "initiation", "termination",
+		"route_mirroring"}[t]
+}
+
+// Sizes in bytes.
+const (
+	HeaderBytes = 6
+	PeerBytes   = 42
+	// MaxMessage is the longest message that is read: a Peer Up with two OPENs of 64 KiB, or a Route Mirroring.
+	MaxMessage = 256 << 10
+)
+
+// ErrHeader says that a header is none, so that nobody knows where the next message begins.
+var ErrHeader = errors.New("not a BMP message")
+
+// Header reads a message's header: its length with the header, and type. A type that is not known can be passed over.
+func Header(b []byte) (length int, t Type, err error) {
+	if len(b) < HeaderBytes {
+		return 0, 0, fmt.Errorf("%w: %d bytes", ErrHeader, len(b))
+	}
+	if b[0] != 3 {
+		return 0, 0, fmt.Errorf("%w: version %d, and 3 is read", ErrHeader, b[0])
+	}
+	n := binary.BigEndian.Uint32(b[1:])
+	if n < HeaderBytes || n > MaxMessage {
+		return 0, 0, fmt.Errorf("%w: a length of %d bytes", ErrHeader, n)
+	}
+	return int(n), Type(b[5]), nil
+}
+
+// Types of peers.
+const (
+	GlobalPeer = 0
+	RDPeer     = 1
+	LocalPeer  = 2
+	LocRIBPeer = 3
+)
+
+// Flags of the per-peer header.
+const (
+	flagIPv6     = 0x80
+	flagPost     = 0x40
+	flagTwoByte  = 0x20
+	flagAdjOut   = 0x10
+	flagFiltered = 0x80 // of a Loc-RIB
+)
+
+// Peer is the per-peer header (RFC 7854 section 4.2).
+type Peer struct {
+	Type         uint8
+	Flags        uint8
+	RD           route.RD  // of its VRF; for LocalPeer a number that stands for it
+	Address      flow.Addr // unset for a Loc-RIB
+	AS           uint32
+	ID           uint32 // BGP identifier; for a Loc-RIB the router's own
+	Seconds      uint32 // since 1970; 0: not known
+	Microseconds uint32
+}
+
+// PeerKey tells the peers of a router apart. The BGP identifier is no part of it: some routers leave it out of some
+// messages.
+type PeerKey struct {
+	Type    uint8
+	RD      route.RD
+	Address flow.Addr
+}
+
+// Key is what tells the peer from others.
+func (p *Peer) Key() PeerKey { return PeerKey{p.Type, p.RD, p.Address} }
+
+// ReadPeer reads the per-peer header at the beginning of a message's body.
+func ReadPeer(body []byte) (p Peer, rest []byte, ok bool) {
+	if len(body) < PeerBytes {
+		return Peer{}, nil, false
+	}
+	p = Peer{Type: body[0], Flags: body[1], RD: route.RD(binary.BigEndian.Uint64(body[2:])),
+		AS: binary.BigEndian.Uint32(body[26:]), ID: binary.BigEndian.Uint32(body[30:]),
+		Seconds: binary.BigEndian.Uint32(body[34:]), Microseconds: binary.BigEndian.Uint32(body[38:])}
+	if p.Type != LocRIBPeer {
+		p.Address = address(body[10:26])
+	}
+	return p, body[PeerBytes:], true
+}
+
+// address reads an address of 16 bytes. Whether it is IPv4 is seen by the bytes, as the flag is wrong sometimes.
+func address(b []byte) flow.Addr {
+	for _, x := range b[:12] {
+		if x != 0 {
+			return flow.Addr(b)
+		}
+	}
+	return flow.AddrFrom4([4]byte(b[12:16]))
+}
+
+// View is which of a router's tables a route is of.
+type View uint8
+
+// The views, the most useful for a flow first.
+const (
+	LocRIB  View = iota // what the router uses
+	InPost              // what a peer has sent, after the policy
+	InPre               // before the policy
+	OutPost             // what the router sends to a peer, after the policy
+	OutPre
+	Views // how many there are
+)
+
+// String is the view as metrics name it.
+func (v View) String() string {
+	return [...]string{"loc_rib", "adj_rib_in_post", "adj_rib_in_pre", "adj_rib_out_post", "adj_rib_out_pre"}[v]
+}
+
+// View is the table that the message is about.
+func (p *Peer) View() View {
+	switch post := p.Flags&flagPost != 0; {
+	case p.Type == LocRIBPeer:
+		return LocRIB
+	case p.Flags&flagAdjOut != 0 && post:
+		return OutPost
+	case p.Flags&flagAdjOut != 0:
+		return OutPre
+	case post:
+		return InPost
+	}
+	return InPre
+}
+
+// Information is the TLVs of an Initiation, a Termination or the end of a Peer Up.
+type Information struct {
+	SysName    string
+	SysDescr   string
+	Text       string // free text
+	Table      string // the VRF's name (RFC 9069 section 5.3)
+	AdminLabel string // RFC 8671 section 6.3
+	Reason     uint16 // of a Termination
+	HasReason  bool
+	Unreadable bool // a TLV runs over the end
+}
+
+// maxText bounds a text that a router sends about itself.
+const maxText = 256
+
+// ReadInformation reads TLVs. Types mean different things in a Termination.
+func ReadInformation(b []byte, t Type) (x Information) {
+	for len(b) > 0 {
+		if len(b) < 4 || int(binary.BigEndian.Uint16(b[2:])) > len(b)-4 {
+			x.Unreadable = true
+			return x
+		}
+		kind, n := binary.BigEndian.Uint16(b), int(binary.BigEndian.Uint16(b[2:]))
+		v := b[4 : 4+n]
+		b = b[4+n:]
+		text := string(v[:min(n, maxText)])
+		switch {
+		case kind == 0:
+			x.Text = text
+		case t == Termination && kind == 1 && n == 2:
+			x.Reason, x.HasReason = binary.BigEndian.Uint16(v), true
+		case t == PeerUp && kind == 3:
+			x.Table = text
+		case kind == 1:
+			x.SysDescr = text
+		case kind == 2:
+			x.SysName = text
+		case kind == 4:
+			x.AdminLabel = text
+		}
+	}
+	return x
+}
+
+// TerminationReason is why a router ends its session (RFC 7854 section 4.5).
+func (x *Information) TerminationReason() string {
+	reasons := [...]string{"administratively closed", "unspecified reason", "out of resources", "redundant connection",
+		"permanently administratively closed"}
+	switch {
+	case x.HasReason && int(x.Reason) < len(reasons):
+		return reasons[x.Reason]
+	case x.HasReason:
+		return fmt.Sprintf("reason %d", x.Reason)
+	}
+	return x.Text
+}
+
+// AppendMessage appends a message of a router.
+func AppendMessage(p []byte, t Type, parts ...[]byte) []byte {
+	n := HeaderBytes
+	for _, part := range parts {
+		n += len(part)
+	}
+	p = binary.BigEndian.AppendUint32(append(p, 3), uint32(n))
+	p = append(p, byte(t))
+	for _, part := range parts {
+		p = append(p, part...)
+	}
+	return p
+}
+
+// Append appends the per-peer header.
+func (p *Peer) Append(b []byte) []byte {
+	b = binary.BigEndian.AppendUint64(append(b, p.Type, p.Flags), uint64(p.RD))
+	b = appendAddress(b, p.Address)
+	for _, n := range [...]uint32{p.AS, p.ID, p.Seconds, p.Microseconds} {
+		b = binary.BigEndian.AppendUint32(b, n)
+	}
+	return b
+}
+
+func appendAddress(b []byte, a flow.Addr) []byte {
+	if a.Is4() {
+		b = append(b, make([]byte, 12)...)
+		return append(b, a[12:]...)
+	}
+	return append(b, a[:]...)
+}
+
+// AppendText appends a TLV.
+func AppendText(b []byte, kind uint16, text string) []byte {
+	b = binary.BigEndian.AppendUint16(b, kind)
+	b = binary.BigEndian.AppendUint16(b, uint16(len(text)))
+	return append(b, text...)
+}
+
+// AppendUp appends what a Peer Up has behind the per-peer header. sent and received are whole messages.
+func AppendUp(b []byte, local flow.Addr, localPort, remotePort uint16, sent, received []byte) []byte {
+	b = appendAddress(b, local)
+	b = binary.BigEndian.AppendUint16(b, localPort)
+	b = binary.BigEndian.AppendUint16(b, remotePort)
+	return append(append(b, sent...), received...)
+}
