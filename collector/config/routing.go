@@ -9,6 +9,7 @@ import (
 // Routing says where routes come from and what rows take from them. Without an address to listen on there are none.
 type Routing struct {
 	BGP       BGP
+	BMP       BMP
 	Agents    map[netip.Addr]netip.Addr // by exporter: the address of its router
 	AS        string                    // auto, bgp or exporter
 	MaxMemory int                       // bytes of routes
@@ -26,8 +27,17 @@ type BGP struct {
 	KeepStale time.Duration // how long routes stay after a session
 }
 
+// BMP is what routers report their routes to.
+type BMP struct {
+	Listen    []string // host:port
+	Connect   []string // host:port of routers
+	Allowed   []netip.Prefix
+	RIB       string        // auto, loc, post, pre or out
+	KeepStale time.Duration // how long routes stay after a session
+}
+
 // On reports whether there are routes.
-func (r *Routing) On() bool { return len(r.BGP.Listen) > 0 }
+func (r *Routing) On() bool { return len(r.BGP.Listen)+len(r.BMP.Listen)+len(r.BMP.Connect) > 0 }
 
 // The least memory for routes: that of rib.MinMemory.
 const minRoutingMemory = 128 << 20
@@ -54,6 +64,22 @@ func routingKeys(c *Config) []key {
 		{path: "routing.bgp.keep_stale", def: "10m", field: duration(&r.BGP.KeepStale, 0),
 			help: "How long the routes of a session are used after it ended, if it does not come back. A longer " +
 				"restart time of the router (RFC 4724) counts instead."},
+		{path: "routing.bmp.listen", env: []string{"BMP_LISTEN"}, field: addressesOrOff(&r.BMP.Listen),
+			help: "Addresses on which routers connect for BMP (RFC 7854), such as \":1790\": they report the routes of " +
+				"their BGP peers and the ones that they use, which fill rows as those of a BGP session do. Empty or off: " +
+				"no router connects."},
+		{path: "routing.bmp.allowed", env: []string{"BMP_ALLOWED"}, field: prefixes(&r.BMP.Allowed),
+			help: "Routers that may connect: addresses and prefixes. All others are refused. Empty: nobody may."},
+		{path: "routing.bmp.connect", env: []string{"BMP_CONNECT"}, field: addressesOrOff(&r.BMP.Connect),
+			help: "Routers that listen for BMP themselves, HOST:PORT: the collector connects to them, and again when " +
+				"the connection ends."},
+		{path: "routing.bmp.rib", env: []string{"BMP_RIB"}, def: "auto",
+			field: oneOf(&r.BMP.RIB, "auto", "loc", "post", "pre", "out"),
+			help: "Which of a router's tables is used. \"auto\": the first one that it reports of Loc-RIB, Adj-RIB-In " +
+				"post-policy, pre-policy, Adj-RIB-Out. \"loc\", \"post\", \"pre\" or \"out\": that one alone; the " +
+				"others take no memory then."},
+		{path: "routing.bmp.keep_stale", def: "10m", field: duration(&r.BMP.KeepStale, 0),
+			help: "How long the routes of a BMP session are used after it ended, if it does not come back."},
 		{path: "routing.agents", env: []string{"ROUTING_AGENTS"}, field: addressMap(&r.Agents),
 			example: "agents: {192.0.2.1: 198.51.100.1}",
 			help: "Routers of exporters: EXPORTER: ROUTER, where ROUTER is the address of a session or a BGP " +
@@ -80,7 +106,10 @@ func (r *Routing) validate(add func(key, value, why string)) {
 	if h := r.BGP.HoldTime; h != 0 && (h < 3*time.Second || h > 65535*time.Second) {
 		add("routing.bgp.hold_time", durationText(h), "is neither 0 nor between 3s and 65535s")
 	}
-	if r.On() && len(r.BGP.Neighbors) == 0 {
+	if len(r.BMP.Listen) > 0 && len(r.BMP.Allowed) == 0 {
+		add("routing.bmp.listen", cmp.Or(r.BMP.Listen...), "no router may connect: set routing.bmp.allowed")
+	}
+	if len(r.BGP.Listen) > 0 && len(r.BGP.Neighbors) == 0 {
 		add("routing.bgp.listen", cmp.Or(r.BGP.Listen...), "no router may connect: set routing.bgp.neighbors")
 	}
 }

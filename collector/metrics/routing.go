@@ -22,12 +22,13 @@ type routes struct {
 	up, since, sessions, updates, routes, complete, errors *prometheus.Desc
 	refused, prefixes, records, bytes, limit, limbo        *prometheus.Desc
 	full, lookUps                                          *prometheus.Desc
+	bmp                                                    *monitored
 }
 
 func newRoutes(o Options) *routes {
 	labels := []string{"neighbor", "router"}
 	return &routes{
-		o: o,
+		o: o, bmp: newMonitored(),
 		up: desc("routing_session_up",
 			"1 for a BGP session that is up, 0 for one that ended while its routes stay.", labels...),
 		since:    desc("routing_session_since_timestamp_seconds", "When the BGP session began or ended.", labels...),
@@ -59,6 +60,7 @@ func (c *routes) Describe(ch chan<- *prometheus.Desc) {
 		c.prefixes, c.records, c.bytes, c.limit, c.limbo, c.full, c.lookUps} {
 		ch <- d
 	}
+	c.bmp.describe(ch)
 }
 
 // Collect implements prometheus.Collector.
@@ -81,6 +83,7 @@ func (c *routes) Collect(ch chan<- prometheus.Metric) {
 	}
 	counter(c.refused, r.Refused, "not_configured")
 	counter(c.refused, r.Failed, "failed")
+	c.bmp.collect(&r.BMP, gauge, counter)
 	gauge(c.prefixes, float64(r.RIB.Prefixes4), "ipv4")
 	gauge(c.prefixes, float64(r.RIB.Prefixes6), "ipv6")
 	gauge(c.records, float64(r.RIB.Records))

@@ -79,7 +79,11 @@ func (s *Station) write() {
 				it.do()
 				break
 			}
-			s.apply(it.session, it.batch)
+			if it.view != nil {
+				s.applyView(it.view, it.batch)
+			} else {
+				s.apply(it.session, it.batch)
+			}
 			if batches++; batches%publishEvery == 0 {
 				s.rib.Publish()
 			}
@@ -110,6 +114,10 @@ func (s *Station) turn(now time.Time) {
 		default:
 			p.show()
 		}
+	}
+	s.turnMonitored(now)
+	if s.moved {
+		s.updateAddresses()
 	}
 	s.rib.Publish()
 	stats := s.rib.Stats()
@@ -219,8 +227,10 @@ func (s *Station) updateAddresses() {
 			sessions[a] = p.source.Router
 		}
 	}
+	s.addMonitored(sessions, identifiers)
 	s.rib.SetAddresses(sessions, identifiers)
 	s.view.Store(&view)
+	s.moved = false
 }
 
 func identifier(id uint32) netip.Addr {

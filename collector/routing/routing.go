@@ -1,5 +1,6 @@
-// Package routing has BGP sessions with routers and keeps their routes in a routing table, enrich/rib. It listens and
-// never connects, announces nothing, and speaks to configured neighbours only.
+// Package routing has BGP and BMP sessions with routers and keeps their routes in a routing table, enrich/rib. For BGP
+// it listens and never connects, announces nothing, and speaks to configured neighbours only. For BMP it listens, and
+// connects to routers that only listen themselves.
 //
 // Each session reads in a goroutine of its own and hands batches to the one writer of the table. The channel between
 // them is bounded: a session that is faster waits, and TCP has the router wait.
@@ -34,6 +35,7 @@ type Options struct {
 	AS        uint32        // ours; 0: each neighbour's own, so that sessions are iBGP
 	HoldTime  time.Duration // that we propose; 0: none
 	KeepStale time.Duration // how long routes stay after their session ended
+	BMP       BMPOptions
 	RIB       rib.Options
 	Log       *zap.Logger
 }
@@ -41,11 +43,12 @@ type Options struct {
 // maxSessions bounds the connections at a time.
 const maxSessions = 4096
 
-// Station is the BGP side of a collector. Use Open. Methods are safe for concurrent use.
+// Station is the BGP and BMP side of a collector. Use Open. Methods are safe for concurrent use.
 type Station struct {
 	Options
 	rib       *rib.RIB
-	listeners []net.Listener
+	listeners []net.Listener // for BGP
+	monitors  []net.Listener // for BMP
 	items     chan item
 	stopped   chan struct{}
 	sessions  sync.WaitGroup
@@ -54,18 +57,23 @@ type Station struct {
 	open      atomic.Int64
 
 	// The writer's.
-	peers map[peerKey]*peer
-	names map[uint32]int // peers by BGP identifier
+	peers     map[peerKey]*peer
+	monitored map[monitoredKey]*monitored
+	views     int  // of all monitored routers
+	moved     bool // the addresses of routers have changed
+	looked    time.Time
 
 	view    atomic.Pointer[[]*peer] // for Sessions
 	refused atomic.Uint64           // connections of addresses that are no neighbours
 	failed  atomic.Uint64           // connections that did not become sessions
 	stats   atomic.Pointer[rib.Stats]
+	bmp     bmpCounts
 }
 
-// item is work for the writer: a batch of a session, or a function.
+// item is work for the writer: a batch of a BGP session, or of a view of a BMP session, or a function.
 type item struct {
 	session *session
+	view    *view
 	batch   *route.Batch
 	do      func()
 }
@@ -77,33 +85,57 @@ func Open(o Options) (*Station, error) {
 		return nil, err
 	}
 	s := &Station{Options: o, rib: table, items: make(chan item, 8), stopped: make(chan struct{}),
-		peers: map[peerKey]*peer{}, names: map[uint32]int{}}
+		peers: map[peerKey]*peer{}, monitored: map[monitoredKey]*monitored{}}
+	s.BMP.setDefaults()
 	s.view.Store(&[]*peer{})
+	s.bmp.view.Store(&[]*monitored{})
 	s.stats.Store(new(table.Stats()))
-	for _, address := range o.Listen {
-		l, err := s.listen(address)
-		if err != nil {
-			s.closeListeners()
-			table.Close()
-			return nil, err
-		}
-		s.listeners = append(s.listeners, l)
+	if err := s.listenAll(); err != nil {
+		s.closeListeners()
+		table.Close()
+		return nil, err
 	}
 	s.writing.Go(s.write)
 	for _, l := range s.listeners {
-		s.accepting.Go(func() { s.accept(l) })
+		s.accepting.Go(func() { s.accept(l, s.acceptNeighbor) })
+	}
+	for _, l := range s.monitors {
+		s.accepting.Go(func() { s.accept(l, s.acceptMonitored) })
+	}
+	for _, address := range o.BMP.Connect {
+		s.accepting.Go(func() { s.connect(address) })
 	}
 	return s, nil
 }
 
-func (s *Station) listen(address string) (net.Listener, error) {
-	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error { return s.setKeys(c) }}
+func (s *Station) listenAll() error {
+	keyed := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error { return s.setKeys(c) }}
+	for _, address := range s.Listen {
+		l, err := listen(&keyed, "BGP", address)
+		if err != nil {
+			return err
+		}
+		s.listeners = append(s.listeners, l)
+	}
+	for _, address := range s.BMP.Listen {
+		l, err := listen(&net.ListenConfig{}, "BMP", address)
+		if err != nil {
+			return err
+		}
+		s.monitors = append(s.monitors, l)
+	}
+	return nil
+}
+
+func listen(config *net.ListenConfig, protocol, address string) (net.Listener, error) {
 	l, err := config.Listen(bg, "tcp", address)
 	if errors.Is(err, os.ErrPermission) {
-		return nil, fmt.Errorf("listen for BGP on %s: %w (ports below 1024 need CAP_NET_BIND_SERVICE)", address, err)
+		return nil, fmt.Errorf("listen for %s on %s: %w (ports below 1024 need CAP_NET_BIND_SERVICE)", protocol,
+			address,
+			err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("listen for BGP on %s: %w", address, err)
+		return nil, fmt.Errorf("listen for %s on %s: %w", protocol, address, err)
 	}
 	return l, nil
 }
@@ -111,9 +143,14 @@ func (s *Station) listen(address string) (net.Listener, error) {
 // RIB is the routing table.
 func (s *Station) RIB() *rib.RIB { return s.rib }
 
-// Addresses are where the station listens.
-func (s *Station) Addresses() (all []string) {
-	for _, l := range s.listeners {
+// Addresses are where the station listens for BGP.
+func (s *Station) Addresses() []string { return addressesOf(s.listeners) }
+
+// BMPAddresses are where it listens for BMP.
+func (s *Station) BMPAddresses() []string { return addressesOf(s.monitors) }
+
+func addressesOf(listeners []net.Listener) (all []string) {
+	for _, l := range listeners {
 		all = append(all, l.Addr().String())
 	}
 	return all
@@ -146,7 +183,7 @@ func (s *Station) Free() {
 }
 
 func (s *Station) closeListeners() {
-	for _, l := range s.listeners {
+	for _, l := range append(s.listeners, s.monitors...) {
 		_ = l.Close()
 	}
 }
@@ -160,8 +197,8 @@ func (s *Station) stopping() bool {
 	}
 }
 
-// accept takes connections until the listener is closed.
-func (s *Station) accept(l net.Listener) {
+// accept hands connections to take until the listener is closed.
+func (s *Station) accept(l net.Listener, take func(*net.TCPConn, netip.Addr)) {
 	for {
 		c, err := l.Accept()
 		if err != nil {
@@ -176,21 +213,25 @@ func (s *Station) accept(l net.Listener) {
 			}
 			continue
 		}
-		address := addressOf(c.RemoteAddr())
-		switch {
-		case !s.neighbor(address):
-			s.refused.Add(1)
-			s.reject(c, bgp.CeaseRejected)
-		case s.open.Load() >= maxSessions:
-			s.failed.Add(1)
-			s.reject(c, bgp.CeaseNoResources)
-		default:
-			s.open.Add(1)
-			s.sessions.Go(func() {
-				defer s.open.Add(-1)
-				s.serve(c.(*net.TCPConn), address)
-			})
-		}
+		take(c.(*net.TCPConn), addressOf(c.RemoteAddr()))
+	}
+}
+
+// acceptNeighbor begins a BGP session with a configured neighbour.
+func (s *Station) acceptNeighbor(c *net.TCPConn, address netip.Addr) {
+	switch {
+	case !within(s.Neighbors, address):
+		s.refused.Add(1)
+		s.reject(c, bgp.CeaseRejected)
+	case s.open.Load() >= maxSessions:
+		s.failed.Add(1)
+		s.reject(c, bgp.CeaseNoResources)
+	default:
+		s.open.Add(1)
+		s.sessions.Go(func() {
+			defer s.open.Add(-1)
+			s.serve(c, address)
+		})
 	}
 }
 
@@ -209,9 +250,9 @@ func addressOf(a net.Addr) netip.Addr {
 	return netip.Addr{}
 }
 
-// neighbor reports whether an address may connect.
-func (s *Station) neighbor(a netip.Addr) bool {
-	for _, p := range s.Neighbors {
+// within reports whether an address is in one of some prefixes.
+func within(prefixes []netip.Prefix, a netip.Addr) bool {
+	for _, p := range prefixes {
 		if p.Contains(a) {
 			return true
 		}
@@ -245,6 +286,7 @@ type Stats struct {
 	Refused  uint64 // connections of addresses that are not configured
 	Failed   uint64 // connections of neighbours that did not become a session
 	Sessions []Session
+	BMP      BMPStats
 }
 
 // Stats returns the counts as of the writer's last turn, at most some tenths of a second ago.
@@ -253,6 +295,7 @@ func (s *Station) Stats() Stats {
 	for _, p := range *s.view.Load() {
 		all.Sessions = append(all.Sessions, p.report())
 	}
+	all.BMP = s.bmp.stats()
 	return all
 }
 

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/metranova/flow-collector/decoder/bmp"
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/decoder/route"
 	"github.com/metranova/flow-collector/enrich/rib"
@@ -28,7 +29,8 @@ type daemon struct {
 	commands [][]string
 	md5      bool // the connection has the key "secret"
 	noIPv6   bool // its configuration has none: exabgp 4.2 refuses such routes of a neighbour of IPv4
-
+	views    []bmp.View
+	feeder   *daemon // announces routes to it
 }
 
 var daemons = []daemon{

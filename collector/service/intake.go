@@ -146,8 +146,7 @@ func (in *intake) addresses() []string {
 // announce says in the log where data may come in, and where datagrams go on to.
 func (in *intake) announce(cfg *config.Config, log *zap.Logger) {
 	if in.station != nil {
-		log.Info("routers may connect for BGP", zap.Strings("tcp", in.station.Addresses()),
-			zap.Stringers("neighbors", cfg.Routing.BGP.Neighbors))
+		announceRouting(in.station, &cfg.Routing, log)
 	}
 	fields := []zap.Field{zap.String("udp", strings.Join(in.addresses(), " ")), zap.Int("workers", len(in.listeners))}
 	for _, transport := range []stream.Transport{stream.TCP, stream.TLS} {
@@ -159,5 +158,18 @@ func (in *intake) announce(cfg *config.Config, log *zap.Logger) {
 	if len(cfg.Forward.To) > 0 {
 		log.Info("datagrams are forwarded too", zap.Strings("to", cfg.Forward.To),
 			zap.Bool("with the exporter's address", cfg.Forward.KeepSource))
+	}
+}
+
+// announceRouting says where routes may come from.
+func announceRouting(s *routing.Station, r *config.Routing, log *zap.Logger) {
+	if at := s.Addresses(); len(at) > 0 {
+		log.Info("routers may connect for BGP", zap.Strings("tcp", at), zap.Stringers("neighbors", r.BGP.Neighbors))
+	}
+	if at := s.BMPAddresses(); len(at) > 0 {
+		log.Info("routers may connect for BMP", zap.Strings("tcp", at), zap.Stringers("allowed", r.BMP.Allowed))
+	}
+	if len(r.BMP.Connect) > 0 {
+		log.Info("connecting to routers for BMP", zap.Strings("routers", r.BMP.Connect))
 	}
 }

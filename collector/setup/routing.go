@@ -7,10 +7,26 @@ import (
 
 	"github.com/metranova/flow-collector/collector/config"
 	"github.com/metranova/flow-collector/collector/routing"
+	"github.com/metranova/flow-collector/decoder/bmp"
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/enrich"
 	"github.com/metranova/flow-collector/enrich/rib"
 )
+
+// views are those of a value of routing.bmp.rib; none: all.
+func views(of string) []bmp.View {
+	switch of {
+	case "loc":
+		return []bmp.View{bmp.LocRIB}
+	case "post":
+		return []bmp.View{bmp.InPost}
+	case "pre":
+		return []bmp.View{bmp.InPre}
+	case "out":
+		return []bmp.View{bmp.OutPost, bmp.OutPre}
+	}
+	return nil
+}
 
 // Routing opens the sessions with routers; nil where that is off.
 func Routing(cfg *config.Config, log *zap.Logger) (*routing.Station, error) {
@@ -21,6 +37,8 @@ func Routing(cfg *config.Config, log *zap.Logger) (*routing.Station, error) {
 	o := routing.Options{
 		Listen: r.BGP.Listen, Neighbors: r.BGP.Neighbors, AS: uint32(r.BGP.AS), HoldTime: r.BGP.HoldTime,
 		KeepStale: r.BGP.KeepStale, Log: log.Named("routing"),
+		BMP: routing.BMPOptions{Listen: r.BMP.Listen, Connect: r.BMP.Connect, Allowed: r.BMP.Allowed,
+			Views: views(r.BMP.RIB), KeepStale: r.BMP.KeepStale},
 		RIB: rib.Options{MaxMemory: int64(r.MaxMemory), MaxRoutes: int64(r.MaxRoutes)},
 	}
 	if r.BGP.RouterID != "" {

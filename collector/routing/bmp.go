@@ -1,0 +1,390 @@
+package routing
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/metranova/flow-collector/decoder/bgp"
+	"github.com/metranova/flow-collector/decoder/bmp"
+	"github.com/metranova/flow-collector/decoder/route"
+)
+
+// BMPOptions say which routers send BMP.
+type BMPOptions struct {
+	Listen  []string       // host:port
+	Connect []string       // host:port of routers that listen for us
+	Allowed []netip.Prefix // who may connect
+	// Views are those whose routes are taken; none: all. Of several views of a router the first one with routes
+	// answers look-ups.
+	Views     []bmp.View
+	KeepStale time.Duration // how long routes stay after their session ended
+	// Quiet is for how long a peer has no news until its routes count as complete, where no End-of-RIB comes. 0: 30 s.
+	Quiet time.Duration
+	// Retry is how long to wait before connecting again. 0: 5 s. It doubles up to a minute.
+	Retry time.Duration
+}
+
+func (o *BMPOptions) setDefaults() {
+	o.Quiet = cmp.Or(o.Quiet, 30*time.Second)
+	o.Retry = cmp.Or(o.Retry, 5*time.Second)
+}
+
+const (
+	// maxMonitored bounds the BMP connections at a time.
+	maxMonitored = 1024
+	// maxPeers bounds the BGP peers of one BMP session, and maxViews the views of all peers of all routers.
+	maxPeers = 1 << 14
+	maxViews = 1 << 16
+	// firstWait is how long a router may take for its first message.
+	firstWait   = 60 * time.Second
+	connectWait = 10 * time.Second
+	mostRetry   = time.Minute
+)
+
+// monitor is one BMP connection of a router. Its goroutine runs monitor.serve, and reads.
+type monitor struct {
+	station *Station
+	conn    *net.TCPConn
+	address netip.Addr
+	free    chan *route.Batch // batches that nobody uses
+	walker  *bgp.Walker
+	peers   map[bmp.PeerKey]*bmpPeer
+	batch   *route.Batch // of current
+	current *view
+
+	router *monitored // the writer's
+	once   sync.Once
+	why    string // it ended
+
+	messages   [bmp.Types + 1]atomic.Uint64 // the last are of unknown types
+	reasons    [bgp.Reasons]atomic.Uint64
+	unreadable atomic.Uint64 // messages
+	badOpens   atomic.Uint64 // Peer Ups with an OPEN that could not be read
+	beyond     atomic.Uint64 // messages of peers beyond the bounds
+}
+
+// bmpPeer is what a connection knows of a router's BGP peer.
+type bmpPeer struct {
+	up    bmp.Up
+	views [bmp.Views]*view
+}
+
+// view is one table of a peer, as a connection sees it.
+type view struct {
+	monitor *monitor
+	peer    bmp.Peer // of its first message
+	rules   bgp.Rules
+	table   *viewTable // the writer's
+}
+
+// acceptMonitored begins a BMP session with a router that may have one.
+func (s *Station) acceptMonitored(c *net.TCPConn, address netip.Addr) {
+	switch {
+	case !within(s.BMP.Allowed, address):
+		s.bmp.refused.Add(1)
+		_ = c.Close()
+	case s.bmp.open.Load() >= maxMonitored:
+		s.bmp.failed.Add(1)
+		_ = c.Close()
+	default:
+		s.bmp.open.Add(1)
+		s.sessions.Go(func() {
+			defer s.bmp.open.Add(-1)
+			s.serveMonitor(c, address)
+		})
+	}
+}
+
+// connect has a session with a router that listens, again and again.
+func (s *Station) connect(to string) {
+	wait := s.BMP.Retry
+	for said := ""; ; {
+		c, err := s.dial(to)
+		if err == nil {
+			said = ""
+			if s.serveMonitor(c.(*net.TCPConn), addressOf(c.RemoteAddr())) {
+				wait = s.BMP.Retry
+			}
+		} else if text := err.Error(); text != said && !s.stopping() {
+			said = text
+			s.bmp.failed.Add(1)
+			s.Log.Warn("a router cannot be reached for BMP: the collector keeps trying", zap.String("router", to),
+				zap.Error(err))
+		}
+		select {
+		case <-s.stopped:
+			return
+		case <-time.After(wait):
+		}
+		wait = min(2*wait, mostRetry)
+	}
+}
+
+func (s *Station) dial(to string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(bg, connectWait)
+	defer cancel()
+	go func() {
+		select {
+		case <-s.stopped:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	var dialer net.Dialer
+	return dialer.DialContext(ctx, "tcp", to)
+}
+
+// serveMonitor is the life of a BMP connection. It reports whether it became a session.
+func (s *Station) serveMonitor(c *net.TCPConn, address netip.Addr) bool {
+	x := &monitor{station: s, conn: c, address: address, free: make(chan *route.Batch, batches),
+		peers: map[bmp.PeerKey]*bmpPeer{}, walker: bgp.NewWalker(bgp.Rules{Lenient: true}, s.rib.Hasher())}
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() {
+		select {
+		case <-s.stopped:
+			x.end("the collector stops")
+		case <-stop:
+		}
+	}()
+	_ = c.SetReadBuffer(receiveBuffer)
+	_ = c.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second,
+		Count: 3})
+	_ = c.SetReadDeadline(time.Now().Add(firstWait))
+	r := &bmpReader{conn: c, buffer: make([]byte, 64<<10)}
+	kind, body, err := r.message()
+	if err != nil {
+		s.bmp.failed.Add(1)
+		x.fail(err)
+		s.Log.Info("a BMP connection did not become a session", zap.String("router", address.String()),
+			zap.String("why", x.why))
+		return false
+	}
+	_ = c.SetReadDeadline(time.Time{})
+	for range batches {
+		x.free <- &route.Batch{Decode: bgp.Decode}
+	}
+	x.batch = <-x.free
+	about := bmp.Information{}
+	if kind == bmp.Initiation {
+		about = bmp.ReadInformation(body, kind)
+	}
+	s.run(func() { s.beginMonitor(x, &about) })
+	for err == nil {
+		if err = x.message(kind, body); err != nil {
+			break
+		}
+		if !r.buffered() {
+			x.hand()
+		}
+		kind, body, err = r.message()
+	}
+	x.hand()
+	x.fail(err)
+	s.run(func() { s.endMonitor(x) })
+	return true
+}
+
+// hand gives the batch to the writer.
+func (x *monitor) hand() {
+	for i := range x.reasons {
+		x.reasons[i].Store(x.walker.Counts[i])
+	}
+	if len(x.batch.Changes)+len(x.batch.Complete) == 0 {
+		return
+	}
+	x.station.items <- item{view: x.current, batch: x.batch}
+	x.batch = <-x.free
+	x.batch.Reset()
+}
+
+// post has the writer call f, after the batches so far.
+func (x *monitor) post(f func()) {
+	x.hand()
+	x.station.items <- item{do: f}
+}
+
+// terminated is the router's reason for the end of the session.
+type terminated struct{ why string }
+
+func (t *terminated) Error() string { return "the router says: " + t.why }
+
+// message takes a message. Its error ends the session.
+func (x *monitor) message(kind bmp.Type, body []byte) error {
+	s := x.station
+	x.messages[min(kind, bmp.Types)].Add(1)
+	switch {
+	case kind == bmp.Initiation:
+		about := bmp.ReadInformation(body, kind)
+		x.post(func() { s.describe(x, &about) })
+		return nil
+	case kind == bmp.Termination:
+		about := bmp.ReadInformation(body, kind)
+		return &terminated{about.TerminationReason()}
+	case kind >= bmp.Types || kind == bmp.RouteMirroring:
+		return nil // RFC 7854 section 4.1: what is not known is passed over
+	}
+	p, rest, ok := bmp.ReadPeer(body)
+	if !ok {
+		x.unreadable.Add(1)
+		return nil
+	}
+	switch kind {
+	case bmp.RouteMonitoring:
+		x.routes(&p, rest)
+	case bmp.PeerUp:
+		x.peerUp(&p, rest)
+	case bmp.PeerDown:
+		why := bmp.DownReason(rest)
+		delete(x.peers, p.Key())
+		x.post(func() { s.peerDown(x, &p, why) })
+	case bmp.StatisticsReport:
+		var all []bmp.Statistic
+		bmp.Statistics(rest, func(v bmp.Statistic) { all = append(all, v) })
+		x.post(func() { s.statistics(x, &p, all) })
+	}
+	return nil
+}
+
+// peer is what is known of a peer; nil: there are too many.
+func (x *monitor) peer(key bmp.PeerKey) *bmpPeer {
+	p := x.peers[key]
+	if p == nil {
+		if len(x.peers) >= maxPeers {
+			if x.beyond.Add(1) == 1 {
+				x.station.Log.Warn("a router reports too many BGP peers: the routes of some are left out",
+					zap.String("router", x.address.String()), zap.Int("peers", maxPeers))
+			}
+			return nil
+		}
+		p = &bmpPeer{}
+		x.peers[key] = p
+	}
+	return p
+}
+
+func (x *monitor) peerUp(p *bmp.Peer, rest []byte) {
+	up, ok := bmp.ReadUp(rest)
+	if !ok {
+		x.badOpens.Add(1)
+	}
+	known := x.peer(p.Key())
+	if known == nil {
+		return
+	}
+	*known = bmpPeer{up: up}
+	peer := *p
+	x.post(func() { x.station.peerUp(x, &peer, &up) })
+}
+
+// routes takes a Route Monitoring.
+func (x *monitor) routes(p *bmp.Peer, rest []byte) {
+	n := p.View()
+	if wanted := x.station.BMP.Views; len(wanted) > 0 && !slices.Contains(wanted, n) {
+		return
+	}
+	peer := x.peer(p.Key())
+	if peer == nil {
+		return
+	}
+	v := peer.views[n]
+	if v == nil {
+		v = &view{monitor: x, peer: *p, rules: peer.up.Rules(p)}
+		peer.views[n] = v
+	}
+	if v != x.current || len(x.batch.Changes) >= batchRoutes || len(x.batch.Complete) > 0 {
+		x.hand()
+		x.current = v
+	}
+	x.walker.Rules = v.rules
+	if !bmp.Routes(x.walker, p, rest, x.batch) {
+		x.unreadable.Add(1)
+	}
+	v.rules = x.walker.Rules // it has learned perhaps
+}
+
+// fail ends the session after an error.
+func (x *monitor) fail(err error) {
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		x.end("the router sent nothing")
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		x.end("the router has closed the connection")
+	default:
+		x.end(err.Error())
+	}
+}
+
+// end closes the connection. Only the first end counts.
+func (x *monitor) end(why string) {
+	x.once.Do(func() {
+		x.why = why
+		_ = x.conn.Close()
+	})
+}
+
+// bmpReader reads whole BMP messages. Its buffer grows to that of the longest message.
+type bmpReader struct {
+	conn       net.Conn
+	buffer     []byte
+	start, end int
+}
+
+// buffered reports whether a whole message is there already.
+func (r *bmpReader) buffered() bool {
+	have := r.end - r.start
+	return have >= bmp.HeaderBytes && have >= int(binary.BigEndian.Uint32(r.buffer[r.start+1:]))
+}
+
+// message returns the next message; its body is valid until the next call.
+func (r *bmpReader) message() (bmp.Type, []byte, error) {
+	if err := r.fill(bmp.HeaderBytes); err != nil {
+		return 0, nil, err
+	}
+	length, kind, err := bmp.Header(r.buffer[r.start:r.end])
+	if err != nil {
+		return 0, nil, err
+	}
+	if err := r.fill(length); err != nil {
+		return 0, nil, fmt.Errorf("within a message: %w", err)
+	}
+	body := r.buffer[r.start+bmp.HeaderBytes : r.start+length]
+	r.start += length
+	return kind, body, nil
+}
+
+// fill reads until so many bytes are there.
+func (r *bmpReader) fill(n int) error {
+	if r.end-r.start >= n {
+		return nil
+	}
+	if len(r.buffer)-r.start < max(n, 4096) {
+		to := r.buffer
+		if len(to) < n {
+			to = make([]byte, max(2*len(to), n))
+		}
+		r.end = copy(to, r.buffer[r.start:r.end])
+		r.buffer, r.start = to, 0
+	}
+	for r.end-r.start < n {
+		got, err := r.conn.Read(r.buffer[r.end:])
+		r.end += got
+		if err != nil && r.end-r.start < n {
+			return err
+		}
+	}
+	return nil
+}
