@@ -28,9 +28,6 @@ func TestCorpus(t *testing.T) {
 	for _, expected := range cases {
 		dir := filepath.Dir(expected)
 		name := filepath.Base(dir)
-		if strings.HasPrefix(name, "bmp-") || strings.HasPrefix(name, "bgp-") {
-			continue // routing protocols: nothing of ours
-		}
 		t.Run(name, func(t *testing.T) {
 			var records, notes bytes.Buffer
 			if err := decodeFiles([]string{filepath.Join(dir, "capture.pcap")}, "json", false, false, &records,
@@ -41,7 +38,13 @@ func TestCorpus(t *testing.T) {
 			if err := os.WriteFile(file, records.Bytes(), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			report, err := exec.Command("python3", filepath.Join(corpus, "check.py"), dir, file).CombinedOutput()
+			args := []string{filepath.Join(corpus, "check.py")}
+			if strings.HasPrefix(name, "bmp-") || strings.HasPrefix(name, "bgp-") {
+				// pmacct has the addresses around a tunneled packet in fields of their own. The flow is the packet's
+				// here.
+				args = append(args, "--ignore", "tunnel_src_ip,tunnel_dst_ip")
+			}
+			report, err := exec.Command("python3", append(args, dir, file)...).CombinedOutput()
 			if want := corpusExceptions[name]; want != "" {
 				if !strings.Contains(string(report), want) {
 					t.Errorf("an exception that is none any more, want %q:\n%s", want, report)

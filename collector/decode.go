@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -23,8 +24,9 @@ func decodeCommand() *cli.Command {
 		Name:      "decode",
 		Usage:     "print the flow records of packet captures",
 		ArgsUsage: "CAPTURE...",
-		Description: `Reads pcap and pcapng files and prints one JSON object for each flow record, as the exporter sent it: nothing is scaled
-or looked up. It needs no configuration. What was seen and what could not be decoded is said at the end, on standard
+		Description: `Reads pcap and pcapng files and prints one JSON object for each flow record, as the exporter sent it: nothing is scaled.
+Where the captures hold BGP or BMP sessions of routers too, a record has what the routes of its exporter say at that
+time. It needs no configuration. What was seen and what could not be decoded is said at the end, on standard
 error.
 
   collector decode router.pcap
@@ -50,7 +52,9 @@ error.
 // decodeFiles decodes captures one after the other with one decoder, as one worker would.
 func decodeFiles(paths []string, format string, stats, decapsulate bool, out, notes io.Writer) error {
 	buffered := bufio.NewWriterSize(out, 1<<16)
-	receive, finish, err := print.Records(format, stats, buffered)
+	routes := &capturedRoutes{}
+	defer routes.close()
+	receive, finish, err := print.Records(format, stats, routes.find, buffered)
 	if err != nil {
 		return err
 	}
@@ -58,10 +62,10 @@ func decodeFiles(paths []string, format string, stats, decapsulate bool, out, no
 	o.SFlow.Inner, o.NetFlow.Inner = decapsulate, decapsulate
 	d := decoder.New(o)
 	batch := flow.NewBatch(receive)
-	skipped, failed := capture.ReadAll(paths, func(dg exporter.Datagram) {
+	skipped, failed := capture.ReadStreams(paths, func(dg exporter.Datagram) {
 		d.Decode(&dg, batch)
 		d.Tick(dg.Received, batch)
-	})
+	}, routes.take)
 	d.Discard()
 	finish()
 	s := report.New(d.Exporters())
@@ -78,7 +82,8 @@ func decodeFiles(paths []string, format string, stats, decapsulate bool, out, no
 		printSeen(notes, s, skipped)
 		s.PrintLosses(notes)
 	}
-	return failed
+	routes.printSeen(notes)
+	return errors.Join(failed, routes.failed)
 }
 
 // printSeen says what captures held, so that a capture without flow records explains itself.

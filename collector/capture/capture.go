@@ -30,6 +30,8 @@ type Reader struct {
 	fragments6 *ip6defrag.IPv6Defragmenter
 	held       held
 	skipped    Skipped
+	streams    streams
+	segments   func(Segment) // takes TCP streams, if anybody does
 }
 
 // held is the memory of fragments that wait for the rest of their datagram.
@@ -120,6 +122,9 @@ func (r *Reader) datagram(data []byte, info gopacket.CaptureInfo) (exporter.Data
 	source, ok := sourceOf(packet)
 	if !ok {
 		r.skipped.NotUDP++
+		return exporter.Datagram{}, false
+	}
+	if r.segments != nil && r.streams.segment(packet, source, info.Timestamp, r.segments) {
 		return exporter.Datagram{}, false
 	}
 	udp, _ := packet.Layer(layers.LayerTypeUDP).(*layers.UDP)

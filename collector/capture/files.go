@@ -9,6 +9,12 @@ import (
 
 // ReadAll calls use for every datagram of some captures. If a capture ends early, the others are still read.
 func ReadAll(paths []string, use func(exporter.Datagram)) (Skipped, error) {
+	return ReadStreams(paths, use, nil)
+}
+
+// ReadStreams calls datagram for every UDP datagram and segment for the bytes of every TCP stream of some captures, in
+// the captures' order. If a capture ends early, the others are still read.
+func ReadStreams(paths []string, datagram func(exporter.Datagram), segment func(Segment)) (Skipped, error) {
 	var skipped Skipped
 	var failures []error
 	for _, path := range paths {
@@ -17,6 +23,7 @@ func ReadAll(paths []string, use func(exporter.Datagram)) (Skipped, error) {
 			failures = append(failures, err)
 			continue
 		}
+		r.segments = segment
 		for {
 			dg, err := r.Next()
 			if err != nil {
@@ -25,7 +32,7 @@ func ReadAll(paths []string, use func(exporter.Datagram)) (Skipped, error) {
 				}
 				break
 			}
-			use(dg)
+			datagram(dg)
 		}
 		s := r.Skipped()
 		skipped.NotUDP += s.NotUDP

@@ -10,10 +10,13 @@ import (
 
 	"github.com/metranova/flow-collector/collector/commandline"
 	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/enrich"
 )
 
-// Records returns a function that prints records in a format, and one that prints the rest at the end.
-func Records(format string, stats bool, out io.Writer) (receive func([]flow.Record), finish func(), err error) {
+// Records returns a function that prints records in a format, and one that prints the rest at the end. JSON has the
+// records' routes too, unless find is nil.
+func Records(format string, stats bool, find Find,
+	out io.Writer) (receive func([]flow.Record), finish func(), err error) {
 	switch {
 	case stats:
 		return func([]flow.Record) {}, func() {}, nil
@@ -22,6 +25,9 @@ func Records(format string, stats bool, out io.Writer) (receive func([]flow.Reco
 		return func(records []flow.Record) {
 			for i := range records {
 				line = appendRecord(line[:0], &records[i])
+				if find != nil {
+					find(&records[i], func(f *enrich.Found) { line = appendRoutes(line, &records[i], f) })
+				}
 				_, _ = out.Write(line)
 			}
 		}, func() {}, nil

@@ -57,7 +57,7 @@ const (
 // monitor is one BMP connection of a router. Its goroutine runs monitor.serve, and reads.
 type monitor struct {
 	station *Station
-	conn    *net.TCPConn
+	conn    net.Conn
 	address netip.Addr
 	free    chan *route.Batch // batches that nobody uses
 	walker  *bgp.Walker
@@ -115,7 +115,7 @@ func (s *Station) connect(to string) {
 		c, err := s.dial(to)
 		if err == nil {
 			said = ""
-			if s.serveMonitor(c.(*net.TCPConn), addressOf(c.RemoteAddr())) {
+			if s.serveMonitor(c, addressOf(c.RemoteAddr())) {
 				wait = s.BMP.Retry
 			}
 		} else if text := err.Error(); text != said && !s.stopping() {
@@ -148,7 +148,7 @@ func (s *Station) dial(to string) (net.Conn, error) {
 }
 
 // serveMonitor is the life of a BMP connection. It reports whether it became a session.
-func (s *Station) serveMonitor(c *net.TCPConn, address netip.Addr) bool {
+func (s *Station) serveMonitor(c net.Conn, address netip.Addr) bool {
 	x := &monitor{station: s, conn: c, address: address, free: make(chan *route.Batch, batches),
 		peers: map[bmp.PeerKey]*bmpPeer{}, walker: bgp.NewWalker(bgp.Rules{Lenient: true}, s.rib.Hasher())}
 	stop := make(chan struct{})
@@ -160,9 +160,11 @@ func (s *Station) serveMonitor(c *net.TCPConn, address netip.Addr) bool {
 		case <-stop:
 		}
 	}()
-	_ = c.SetReadBuffer(receiveBuffer)
-	_ = c.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second,
-		Count: 3})
+	if tcp, is := c.(*net.TCPConn); is {
+		_ = tcp.SetReadBuffer(receiveBuffer)
+		_ = tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second,
+			Count: 3})
+	}
 	_ = c.SetReadDeadline(time.Now().Add(firstWait))
 	r := &bmpReader{conn: c, buffer: make([]byte, 64<<10)}
 	kind, body, err := r.message()

@@ -68,6 +68,8 @@ type Station struct {
 	failed  atomic.Uint64           // connections that did not become sessions
 	stats   atomic.Pointer[rib.Stats]
 	bmp     bmpCounts
+
+	recorded bool // sessions are those of captures: nobody can be told of errors
 }
 
 // item is work for the writer: a batch of a BGP session, or of a view of a BMP session, or a function.

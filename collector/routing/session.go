@@ -23,7 +23,7 @@ import (
 // session is one connection of a neighbour. Its goroutine runs serve, and reads.
 type session struct {
 	station *Station
-	conn    *net.TCPConn
+	conn    net.Conn
 	address netip.Addr
 	theirs  bgp.Open
 	ours    bgp.Open
@@ -56,7 +56,7 @@ const (
 )
 
 // serve is the life of a connection.
-func (s *Station) serve(c *net.TCPConn, address netip.Addr) {
+func (s *Station) serve(c net.Conn, address netip.Addr) {
 	x := &session{station: s, conn: c, address: address, free: make(chan *route.Batch, batches)}
 	stop := make(chan struct{})
 	defer close(stop)
@@ -67,7 +67,9 @@ func (s *Station) serve(c *net.TCPConn, address netip.Addr) {
 		case <-stop:
 		}
 	}()
-	_ = c.SetReadBuffer(receiveBuffer)
+	if tcp, is := c.(*net.TCPConn); is {
+		_ = tcp.SetReadBuffer(receiveBuffer)
+	}
 	r := &reader{conn: c, buffer: make([]byte, readBuffer)}
 	if err := x.establish(r); err != nil {
 		s.failed.Add(1)
@@ -79,7 +81,9 @@ func (s *Station) serve(c *net.TCPConn, address netip.Addr) {
 	for range batches {
 		x.free <- &route.Batch{Decode: bgp.Decode}
 	}
-	x.walker = bgp.NewWalker(bgp.Agreed(&x.ours, &x.theirs), s.rib.Hasher())
+	rules := bgp.Agreed(&x.ours, &x.theirs)
+	rules.Lenient = s.recorded
+	x.walker = bgp.NewWalker(rules, s.rib.Hasher())
 	s.run(func() { s.begin(x) })
 	keepalives := make(chan struct{})
 	go x.keepAlive(keepalives)
@@ -163,7 +167,11 @@ func (s *Station) routerID(c net.Conn) netip.Addr {
 
 // setUserTimeout has the kernel give up when nothing that we sent is acknowledged within the hold time.
 func (x *session) setUserTimeout() {
-	if raw, err := x.conn.SyscallConn(); err == nil {
+	tcp, is := x.conn.(*net.TCPConn)
+	if !is {
+		return
+	}
+	if raw, err := tcp.SyscallConn(); err == nil {
 		_ = raw.Control(func(fd uintptr) {
 			_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(x.hold/time.Millisecond))
 		})

@@ -67,7 +67,7 @@ func playCapture(t *testing.T, s *service, path string) {
 	t.Helper()
 	n := len(s.workers.all)
 	w := s.workers.add(pipeline.Options{Sinks: s.outputs.batchers(n, false, awaitRoom)})
-	if _, err := processCaptures([]string{path}, w, &logging.Progress{}); err != nil {
+	if _, err := processCaptures([]string{path}, w, nil, &logging.Progress{}); err != nil {
 		t.Fatal(err)
 	}
 	w.Finish()

@@ -17,7 +17,7 @@ import (
 )
 
 // intake is what data comes in by: UDP sockets, connections of exporters, and BGP sessions of routers. The zero value
-// has none of them: captures are read without.
+// has none of them.
 type intake struct {
 	listeners  []*listen.Worker
 	forwarders []*forward.Forwarder // one of each listener; nil ones where nothing is forwarded

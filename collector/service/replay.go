@@ -16,6 +16,7 @@ import (
 	"github.com/metranova/flow-collector/collector/logging"
 	"github.com/metranova/flow-collector/collector/pipeline"
 	"github.com/metranova/flow-collector/collector/report"
+	"github.com/metranova/flow-collector/collector/routing"
 	"github.com/metranova/flow-collector/collector/setup"
 	"github.com/metranova/flow-collector/decoder"
 	"github.com/metranova/flow-collector/decoder/exporter"
@@ -43,21 +44,25 @@ func Replay(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, paths
 		}
 		shift = time.Now().UnixMilli() - latest
 	}
-	s, err := newService(cfg, o.Version, log, newOutputs(cfg), &intake{})
+	routes, err := setup.RecordedRouting(cfg, log)
 	if err != nil {
 		return err
+	}
+	s, err := newService(cfg, o.Version, log, newOutputs(cfg), &intake{station: routes.Station()})
+	if err != nil {
+		return errors.Join(err, routes.Close())
 	}
 	reading := make(chan struct{})
 	// a replay has nothing to wait for: the first signal ends it
 	go abandon(signals, reading, time.Time{}, s.accounts.summary, log, os.Exit)
-	sum, err := s.replay(paths, shift)
+	sum, err := s.replay(paths, shift, routes)
 	close(reading)
 	if err == nil && !o.Once {
 		sum.Print(out)
 		log.Info("the captures are through; the store stays up until Ctrl-C", s.database.firstQuery())
 		_ = awaitStop(signals, s.refresh.Reload, nil) // nothing runs that could fail
 	}
-	finishErr := s.finish(context.Background())
+	finishErr := errors.Join(s.finish(context.Background()), routes.Close())
 	if sum != nil {
 		final := s.accounts.summary()
 		final.Warnings, final.Losses = sum.Warnings, append(final.Losses, sum.CaptureLosses...)
@@ -67,7 +72,7 @@ func Replay(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, paths
 }
 
 // replay makes the tables, loads the metadata and takes all captures through one worker.
-func (s *service) replay(paths []string, shift int64) (*report.Summary, error) {
+func (s *service) replay(paths []string, shift int64, routes *routing.Recorded) (*report.Summary, error) {
 	ctx := context.Background()
 	if err := s.database.waitForStore(ctx); err != nil {
 		return nil, err
@@ -89,7 +94,7 @@ func (s *service) replay(paths []string, shift int64) (*report.Summary, error) {
 	w := s.workers.add(pipeline.Options{TimeShiftMs: shift, Sinks: s.outputs.batchers(0, false, awaitRoom)})
 	w.SetExpiry(expired)
 	progress := logging.NewProgress(os.Stderr)
-	skipped, err := processCaptures(paths, w, progress)
+	skipped, err := processCaptures(paths, w, routes.Segment, progress)
 	progress.Done()
 	w.Finish()
 	s.outputs.awaitDelivery()
@@ -105,12 +110,14 @@ func (s *service) replay(paths []string, shift int64) (*report.Summary, error) {
 	return sum, err
 }
 
-// processCaptures takes every datagram of the captures through a worker, at the times that they have there.
-func processCaptures(paths []string, w *pipeline.Worker, progress *logging.Progress) (capture.Skipped, error) {
+// processCaptures takes every datagram of the captures through a worker, at the times that they have there, and the BGP
+// and BMP sessions in them into the routing table.
+func processCaptures(paths []string, w *pipeline.Worker, segment func(capture.Segment),
+	progress *logging.Progress) (capture.Skipped, error) {
 	one := make([]exporter.Datagram, 1)
 	var ticked time.Time
 	datagrams := 0
-	return capture.ReadAll(paths, func(dg exporter.Datagram) {
+	return capture.ReadStreams(paths, func(dg exporter.Datagram) {
 		if datagrams++; datagrams%256 == 0 && progress.Due(time.Now()) {
 			progress.Show(fmt.Sprintf("%d datagrams, %d rows", datagrams, w.Rows()))
 		}
@@ -121,7 +128,7 @@ func processCaptures(paths []string, w *pipeline.Worker, progress *logging.Progr
 			w.Tick(now)
 			ticked = now
 		}
-	})
+	}, segment)
 }
 
 // latestEnd is when the latest flow of the captures ended, in Unix milliseconds.

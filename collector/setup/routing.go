@@ -30,10 +30,27 @@ func views(of string) []bmp.View {
 
 // Routing opens the sessions with routers; nil where that is off.
 func Routing(cfg *config.Config, log *zap.Logger) (*routing.Station, error) {
-	r := &cfg.Routing
-	if !r.On() {
+	if !cfg.Routing.On() {
 		return nil, nil
 	}
+	o, err := routingOptions(cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	return routing.Open(o)
+}
+
+// RecordedRouting takes the sessions of captures in place of those with routers.
+func RecordedRouting(cfg *config.Config, log *zap.Logger) (*routing.Recorded, error) {
+	o, err := routingOptions(cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	return routing.OpenRecorded(o)
+}
+
+func routingOptions(cfg *config.Config, log *zap.Logger) (routing.Options, error) {
+	r := &cfg.Routing
 	o := routing.Options{
 		Listen: r.BGP.Listen, Neighbors: r.BGP.Neighbors, AS: uint32(r.BGP.AS), HoldTime: r.BGP.HoldTime,
 		KeepStale: r.BGP.KeepStale, Log: log.Named("routing"),
@@ -47,11 +64,11 @@ func Routing(cfg *config.Config, log *zap.Logger) (*routing.Station, error) {
 	if r.BGP.MD5File != "" {
 		keys, err := routing.ReadPasswords(r.BGP.MD5File)
 		if err != nil {
-			return nil, err
+			return routing.Options{}, err
 		}
 		o.Passwords = keys
 	}
-	return routing.Open(o)
+	return o, nil
 }
 
 // Routes are what rows take from a station, which may be nil.
