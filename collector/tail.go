@@ -24,15 +24,15 @@ func tailCommand() *cli.Command {
 		Usage:     "print the records of the running collector as they come",
 		ArgsUsage: "[FILTER]",
 		Description: `Records are rows as they are stored, enriched. The collector must run on this host, as the same user or with this as root. It
-hands over at most 2000 records a second; what is left out is counted. A filter has the language of the explore page:
+hands over at most 2000 records a second; what is left out is counted. A filter is one of collector explore:
 
   collector tail
   collector tail "device = core1 and port = 443"
   collector tail "src in 192.0.2.0/24 and bytes > 1000000" --json
   collector tail "as = 64500 and not proto in (tcp, udp)" --count 10
 
-Fields: exporter, device, ip, src.ip, dst.ip, port, src.port, dst.port, as, src.as, dst.as, if, in.if, out.if, in.ifindex,
-out.ifindex, next.hop, proto, type, version, vrf, vlan, bytes, packets, sampling, flags.`,
+Fields: ` + fieldList() + `.
+Names of AS, organizations, countries, applications and circuits are in tables: collector explore filters by them.`,
 		Flags: append(configFlags(),
 			&cli.BoolFlag{Name: "json", Usage: "print whole records, a JSON object on each line"},
 			&cli.IntFlag{Name: "count", Aliases: []string{"n"}, Usage: "end after `N` records"},
@@ -53,6 +53,26 @@ out.ifindex, next.hop, proto, type, version, vrf, vlan, bytes, packets, sampling
 			return err
 		},
 	}
+}
+
+// fieldList is the fields of a filter, in lines of the width of the text around them.
+func fieldList() string {
+	const width = 110
+	var b strings.Builder
+	used := len("Fields: ")
+	for i, name := range tap.Fields() {
+		if i > 0 {
+			b.WriteByte(',')
+			if used += len(", " + name); used > width {
+				b.WriteByte('\n')
+				used = len(name)
+			} else {
+				b.WriteByte(' ')
+			}
+		}
+		b.WriteString(name)
+	}
+	return b.String()
 }
 
 // errEnough ends a tail that has shown all that was asked for.

@@ -513,10 +513,10 @@ func (e *Explorer) nameLinks(ctx context.Context, a *Answer, by []*dimension) er
 
 // key is how people write a key.
 func (d *dimension) key(text string) string {
-	if d.kind == as && text != "" && text != "0" {
+	if d.kind == filter.AS && text != "" && text != "0" {
 		return "AS" + text
 	}
-	if d.kind == as {
+	if d.kind == filter.AS {
 		return ""
 	}
 	return text

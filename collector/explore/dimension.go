@@ -6,20 +6,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/metranova/flow-collector/collector/explore/filter"
 	"github.com/metranova/flow-collector/sink/schema"
 	"github.com/metranova/flow-collector/sink/sqltext"
-)
-
-// kind is what a dimension's keys are, which decides what a filter may compare them with.
-type kind int
-
-const (
-	text    kind = iota
-	number       // a whole number
-	size         // a whole number that may have k, M, G or T behind it
-	as           // an AS number, or the name of an AS
-	address      // an address or, in filters, a prefix
-	app          // protocol and port, or the name of an application
 )
 
 // dimension is one thing that flows are grouped by and filtered by.
@@ -29,7 +18,7 @@ type dimension struct {
 	Group string // heading in lists of dimensions
 	Only  bool   // for filters only: there is nothing to group by
 
-	kind kind
+	kind filter.Kind // as its field in filters has it
 	// expr is SQL over data_flow, the key that rows are grouped by. It is never NULL. With many it is an array: a flow
 	// counts for each of its elements.
 	expr string
@@ -48,8 +37,8 @@ type dimension struct {
 	code string
 	// values says that the values of fold are arrays: a key may stand for several, or for none.
 	values bool
-	// both are the dimensions of the two sides that this one stands for: as for src.as and dst.as. With fold it has no
-	// expr: theirs are folded and then counted once.
+	// both are the dimensions of the two sides that this one stands for, as its field in filters has them. With fold it
+	// has no expr: theirs are folded and then counted once.
 	both []string
 }
 
@@ -142,6 +131,8 @@ func dimensions(s *schema.Settings) []dimension {
 	all = append(all, t.ofPath()...)
 	all = append(all, t.ofFlow()...)
 	for i := range all {
+		field, _ := filter.Lookup(all[i].Name)
+		all[i].kind, all[i].both = field.Kind, field.Both
 		all[i].columns = columnsOf(s, all[i].expr)
 	}
 	return all
@@ -170,14 +161,14 @@ func (t tables) ofSide(short, column, label string) []dimension {
 	ref := fmt.Sprintf("ifNull(%s_ip_ref, '')", column)
 	ip := column + "_ip"
 	all := []dimension{
-		{Name: short + ".as", Label: label + " AS", kind: as, expr: column + "_as_id",
+		{Name: short + ".as", Label: label + " AS", expr: column + "_as_id",
 			names: t.latest(schema.ASTable, "name")},
 		{Name: short + ".org", Label: label + " organization", expr: column + "_as_id", fold: t.organizations()},
 		{Name: short + ".net", Label: label + " network", expr: ref, fold: t.version(schema.IPTable, "id")},
-		{Name: short + ".ip", Label: label + " address", kind: address, expr: ip, show: showAddress},
-		{Name: short + ".prefix", Label: label + " prefix (/24, /48)", kind: address,
+		{Name: short + ".ip", Label: label + " address", expr: ip, show: showAddress},
+		{Name: short + ".prefix", Label: label + " prefix (/24, /48)",
 			expr: "IPv6CIDRToRange(" + ip + ", if(ip_version = 4, 120, 48)).1", show: showPrefix},
-		{Name: short + ".port", Label: label + " port", kind: number, expr: column + "_port"},
+		{Name: short + ".port", Label: label + " port", expr: column + "_port"},
 		{Name: short + ".country", Label: label + " country", expr: ref,
 			fold: t.version(schema.IPTable, "country_name", "country_code"), code: t.countryCodes()},
 		{Name: short + ".city", Label: label + " city", expr: ref, fold: t.version(schema.IPTable, "city_name")},
@@ -210,7 +201,6 @@ func (t tables) ofBoth(sides []dimension) []dimension {
 		}
 		label := strings.TrimPrefix(d.Label, "Source ")
 		d.Name, d.Label, d.Group = name, strings.ToUpper(label[:1])+label[1:]+", either end", "Either end"
-		d.both = []string{"src." + name, "dst." + name}
 		if d.fold == "" {
 			other := strings.NewReplacer("src_", "dst_")
 			d.expr, d.many = "arrayDistinct(["+d.expr+", "+other.Replace(d.expr)+"])", true
@@ -232,15 +222,15 @@ func (t tables) ofPath() []dimension {
 		{Name: "in.if", Label: "Interface in", expr: in, names: description, speed: t.speeds()},
 		{Name: "out.if", Label: "Interface out", expr: out, names: description, speed: t.speeds()},
 		{Name: "if", Label: "Interface, either way", expr: "arrayDistinct([" + in + ", " + out + "])", many: true,
-			names: description, speed: t.speeds(), both: []string{"in.if", "out.if"}},
+			names: description, speed: t.speeds()},
 		{Name: "in.circuit", Label: "Circuit in", expr: in, fold: t.circuits(), values: true, speed: t.circuitSpeeds()},
 		{Name: "out.circuit", Label: "Circuit out", expr: out, fold: t.circuits(), values: true,
 			speed: t.circuitSpeeds()},
-		{Name: "circuit", Label: "Circuit, either way", fold: t.circuits(), values: true, speed: t.circuitSpeeds(),
-			both: []string{"in.circuit", "out.circuit"}},
-		{Name: "next.as", Label: "Next AS", kind: as, expr: "ifNull(peer_as_id, 0)",
+		{Name: "circuit", Label: "Circuit, either way", fold: t.circuits(), values: true,
+			speed: t.circuitSpeeds()},
+		{Name: "next.as", Label: "Next AS", expr: "ifNull(peer_as_id, 0)",
 			names: t.latest(schema.ASTable, "name")},
-		{Name: "next.hop", Label: "BGP next hop", kind: address, expr: "ifNull(peer_ip, toIPv6('::'))",
+		{Name: "next.hop", Label: "BGP next hop", expr: "ifNull(peer_ip, toIPv6('::'))",
 			show: showAddress},
 		{Name: "vrf", Label: "VRF", expr: "ifNull(toString(ext.vrf_name), '')"},
 	}
@@ -250,12 +240,12 @@ func (t tables) ofPath() []dimension {
 			dimension{Name: "community", Label: "BGP community", expr: "ext.bgp_community", many: true})
 	}
 	if slices.Contains(t.settings.FlowExtensions, "vlan") {
-		all = append(all, dimension{Name: "vlan", Label: "VLAN", kind: number, expr: "ifNull(ext.vlan_id, 0)"})
+		all = append(all, dimension{Name: "vlan", Label: "VLAN", expr: "ifNull(ext.vlan_id, 0)"})
 	}
 	if t.has("in_if_index") {
 		all = append(all,
-			dimension{Name: "in.ifindex", Label: "ifIndex in", kind: number, expr: "in_if_index"},
-			dimension{Name: "out.ifindex", Label: "ifIndex out", kind: number, expr: "out_if_index"})
+			dimension{Name: "in.ifindex", Label: "ifIndex in", expr: "in_if_index"},
+			dimension{Name: "out.ifindex", Label: "ifIndex out", expr: "out_if_index"})
 	}
 	for i := range all {
 		all[i].Group = "Way"
@@ -266,26 +256,26 @@ func (t tables) ofPath() []dimension {
 // ofFlow are the dimensions of what a flow is.
 func (t tables) ofFlow() []dimension {
 	all := []dimension{
-		{Name: "app", Label: "Application", kind: app, expr: "concat(protocol, '/', toString(application_port))",
+		{Name: "app", Label: "Application", expr: "concat(protocol, '/', toString(application_port))",
 			names: t.applications()},
 		{Name: "proto", Label: "Protocol", expr: "protocol"},
-		{Name: "version", Label: "IP version", kind: number, expr: "ip_version"},
+		{Name: "version", Label: "IP version", expr: "ip_version"},
 		{Name: "scope", Label: "Policy scope", expr: "policy_scope", many: true},
 		{Name: "level", Label: "Policy level", expr: "policy_level"},
 		{Name: "originator", Label: "Policy originator", expr: "policy_originator"},
 		{Name: "collector", Label: "Collector", expr: "collector_id"},
 		{Name: "type", Label: "Export protocol", expr: "flow_type"},
-		{Name: "bytes", Label: "Bytes of the flow", kind: size, expr: "intDiv(bit_count, 8)", Only: true},
-		{Name: "packets", Label: "Packets of the flow", kind: size, expr: "packet_count", Only: true},
+		{Name: "bytes", Label: "Bytes of the flow", expr: "intDiv(bit_count, 8)", Only: true},
+		{Name: "packets", Label: "Packets of the flow", expr: "packet_count", Only: true},
 	}
 	if t.has("sampling_rate") {
-		all = append(all, dimension{Name: "sampling", Label: "Sampling rate", kind: number, expr: "sampling_rate"})
+		all = append(all, dimension{Name: "sampling", Label: "Sampling rate", expr: "sampling_rate"})
 	}
 	if t.has("tcp_flags") {
-		all = append(all, dimension{Name: "flags", Label: "TCP flags", kind: number, expr: "ifNull(tcp_flags, 0)"})
+		all = append(all, dimension{Name: "flags", Label: "TCP flags", expr: "ifNull(tcp_flags, 0)"})
 	}
 	if slices.Contains(t.settings.FlowExtensions, "ipv4") {
-		all = append(all, dimension{Name: "dscp", Label: "DSCP", kind: number, expr: "ifNull(ext.ipv4_dscp, 0)"})
+		all = append(all, dimension{Name: "dscp", Label: "DSCP", expr: "ifNull(ext.ipv4_dscp, 0)"})
 	}
 	for i := range all {
 		all[i].Group = "Flow"
@@ -295,25 +285,6 @@ func (t tables) ofFlow() []dimension {
 
 // has reports whether data_flow is made with the optional column.
 func (t tables) has(column string) bool { return !slices.Contains(t.settings.WithoutColumns, column) }
-
-// aliases are other names of dimensions in filters.
-var aliases = map[string]string{
-	"address": "ip", "host": "ip", "src": "src.ip", "dst": "dst.ip", "source": "src.ip", "destination": "dst.ip",
-	"src.address": "src.ip", "dst.address": "dst.ip", "src.asn": "src.as", "dst.asn": "dst.as", "asn": "as",
-	"organization": "org", "src.organization": "src.org", "dst.organization": "dst.org",
-	"interface": "if", "in.interface": "in.if", "out.interface": "out.if", "protocol": "proto", "application": "app",
-	"exporter": "device", "router": "device", "peer.as": "next.as", "scopes": "scope", "discipline": "sci.discipline",
-	"project": "sci.project", "registry": "sci.org", "path": "as.path", "family": "version", "ip.version": "version",
-}
-
-// canonical is the name of the dimension that a field of a filter stands for: src_as, srcas and SRC.AS are src.as.
-func canonical(field string) string {
-	name := strings.ReplaceAll(strings.ToLower(field), "_", ".")
-	if other, ok := aliases[name]; ok {
-		return other
-	}
-	return name
-}
 
 // reverse is the dimension of the other direction: dst.as for src.as. Most are the same in both.
 func reverse(name string) string {

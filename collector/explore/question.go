@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/metranova/flow-collector/collector/explore/filter"
 )
 
 // Question is what somebody wants to know. Parse makes one; the zero value is none.
@@ -106,7 +108,7 @@ func Parse(values url.Values) (Question, error) {
 		Filter: strings.TrimSpace(values.Get("filter"))}
 	for _, text := range values["by"] {
 		for name := range strings.SplitSeq(text, ",") {
-			if name = canonical(strings.TrimSpace(name)); name != "" && !slices.Contains(q.By, name) {
+			if name = filter.Canonical(strings.TrimSpace(name)); name != "" && !slices.Contains(q.By, name) {
 				q.By = append(q.By, name)
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/metranova/flow-collector/collector/explore/filter"
 	"github.com/metranova/flow-collector/sink/schema"
 )
 
@@ -132,5 +133,24 @@ func TestStats(t *testing.T) {
 	none.rate(nil, 0)
 	if none != (Stats{}) {
 		t.Errorf("of nothing: %+v", none)
+	}
+}
+
+// The dimensions of a store with all extensions are the fields of filters, each once, and no others.
+func TestDimensions_areFields(t *testing.T) {
+	s := schema.Default()
+	s.FlowExtensions, s.IPRefExtensions, s.WithoutColumns = []string{"bgp", "ipv4", "vlan"}, []string{"scireg"}, nil
+	seen := map[string]int{}
+	for _, d := range dimensions(&s) {
+		seen[d.Name]++
+	}
+	for _, f := range filter.Fields() {
+		if seen[f.Name] != 1 {
+			t.Errorf("%s is a dimension %d times", f.Name, seen[f.Name])
+		}
+		delete(seen, f.Name)
+	}
+	for name := range seen {
+		t.Errorf("%s is no field of filters", name)
 	}
 }

@@ -57,7 +57,7 @@ func ParseSubject(kind, id string) (Subject, error) {
 	s := Subject{SubjectKind(kind), strings.TrimSpace(id)}
 	switch s.Kind {
 	case SubjectAS:
-		n, ok := asNumber(s.ID)
+		n, ok := filter.ASNumber(s.ID)
 		if !ok {
 			return s, fmt.Errorf("as: %q is no AS number", id)
 		}

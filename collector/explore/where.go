@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/metranova/flow-collector/collector/commandline"
 	"github.com/metranova/flow-collector/collector/explore/filter"
 	"github.com/metranova/flow-collector/sink/sqltext"
 )
@@ -67,7 +66,7 @@ type compiler struct {
 func (c *compiler) columns(x *filter.Expr) []string {
 	var all []string
 	x.Tests(func(test *filter.Expr) {
-		name := canonical(test.Field)
+		name := filter.Canonical(test.Field)
 		if c.reversed {
 			name = reverse(name)
 		}
@@ -104,7 +103,7 @@ func (c *compiler) where(x *filter.Expr) (string, error) {
 }
 
 func (c *compiler) test(x *filter.Expr) (string, error) {
-	name := canonical(x.Field)
+	name := filter.Canonical(x.Field)
 	if c.reversed {
 		name = reverse(name)
 	}
@@ -124,7 +123,7 @@ func (c *compiler) test(x *filter.Expr) (string, error) {
 		sides = append(sides, s)
 	}
 	// Of what an end may have none of, a flow has none where neither end has one.
-	if d.values && isUnknown(x.Values[0].Text) {
+	if d.values && filter.IsUnknown(x.Values[0].Text) {
 		return "(" + strings.Join(sides, " AND ") + ")", nil
 	}
 	return "(" + strings.Join(sides, " OR ") + ")", nil
@@ -135,11 +134,7 @@ func (c *compiler) unknown(x *filter.Expr) error {
 	for name := range c.dimensions {
 		names = append(names, name)
 	}
-	bad := &filter.Error{At: x.FieldAt, Len: len(x.Field), Text: x.Field + " is no field"}
-	if nearest := commandline.Nearest(canonical(x.Field), names); nearest != "" {
-		bad.Text += ": did you mean " + nearest + "?"
-	}
-	return bad
+	return x.Unknown(names)
 }
 
 // compare is one test of one dimension that is not of both sides.
@@ -173,34 +168,34 @@ func (c *compiler) value(d *dimension, x *filter.Expr, v filter.Value) (string, 
 	}
 	ordered := x.Compare == filter.Less || x.Compare == filter.LessEqual || x.Compare == filter.Greater ||
 		x.Compare == filter.GreaterEqual
-	if ordered && d.kind != number && d.kind != size {
+	if ordered && d.kind != filter.Number && d.kind != filter.Size {
 		return bad("%s has no order: use =, in or ~", x.Field)
 	}
-	unknown := isUnknown(v.Text) && x.Compare != filter.Like
+	unknown := filter.IsUnknown(v.Text) && x.Compare != filter.Like
 	switch {
-	case d.kind == number || d.kind == size:
-		n, err := wholeNumber(v.Text, d.kind == size)
+	case d.kind == filter.Number || d.kind == filter.Size:
+		n, err := filter.WholeNumber(v.Text, d.kind)
 		if err != nil {
 			return bad("%s is a number", x.Field)
 		}
 		return key + " " + sign(x.Compare) + " " + c.params.number(n), nil
-	case d.kind == address:
+	case d.kind == filter.Address:
 		if x.Compare == filter.Like {
 			return bad("%s is an address: use = or in", x.Field)
 		}
-		from, to, err := addressRange(v.Text)
+		from, to, err := filter.AddressRange(v.Text)
 		if err != nil {
 			return bad("%s is neither an address nor a prefix", v.Text)
 		}
 		return c.between(key, from, to, strings.Contains(v.Text, ":")), nil
-	case d.kind == as:
-		if n, ok := asNumber(v.Text); ok && x.Compare != filter.Like {
+	case d.kind == filter.AS:
+		if n, ok := filter.ASNumber(v.Text); ok && x.Compare != filter.Like {
 			return key + " = " + c.params.number(uint64(n)), nil
 		}
 		if unknown {
 			return key + " = 0", nil
 		}
-	case d.kind == app:
+	case d.kind == filter.Application:
 		if n, err := strconv.ParseUint(v.Text, 10, 16); err == nil && x.Compare != filter.Like {
 			return "application_port = " + c.params.number(n), nil
 		}
@@ -216,7 +211,7 @@ func (c *compiler) value(d *dimension, x *filter.Expr, v filter.Value) (string, 
 	case d.names != "":
 		named := key + " IN (SELECT key FROM (" + d.names + ") WHERE arrayExists(n -> " +
 			c.matches("n", x.Compare, v.Text) + ", names))"
-		if d.kind == as {
+		if d.kind == filter.AS {
 			return named, nil
 		}
 		return "(" + c.matches("lowerUTF8("+key+")", x.Compare, v.Text) + " OR " + named + ")", nil
@@ -243,15 +238,11 @@ func (c *compiler) between(key string, from, to netip.Addr, six bool) string {
 		return key + " = " + first
 	}
 	in := key + " BETWEEN " + first + " AND toIPv6(" + c.params.text(to.String()) + ")"
-	mapped := netip.AddrFrom16([16]byte{10: 0xff, 11: 0xff})
-	if six && from.Less(mapped) && mapped.Less(to) {
+	if six && filter.HoldsIPv4(from, to) {
 		return "(" + in + " AND NOT " + key + " BETWEEN toIPv6('::ffff:0.0.0.0') AND toIPv6('::ffff:255.255.255.255'))"
 	}
 	return in
 }
-
-// isUnknown is what a filter says for keys that nothing is known of.
-func isUnknown(text string) bool { return strings.EqualFold(text, "unknown") }
 
 // sign is the comparison in SQL.
 func sign(c filter.Comparison) string {
@@ -259,66 +250,4 @@ func sign(c filter.Comparison) string {
 		return "="
 	}
 	return c.String()
-}
-
-// addressRange is the first and the last address of a prefix, IPv4 as ::ffff:a.b.c.d.
-func addressRange(text string) (from, to netip.Addr, err error) {
-	if a, err := netip.ParseAddr(text); err == nil && a.Zone() == "" {
-		a = netip.AddrFrom16(a.As16())
-		return a, a, nil
-	}
-	p, err := netip.ParsePrefix(text)
-	if err != nil {
-		return from, to, err
-	}
-	bits := p.Bits()
-	if p.Addr().Is4() {
-		bits += 96
-	}
-	first, last := p.Masked().Addr().As16(), p.Addr().As16()
-	for i := bits; i < 128; i++ {
-		last[i/8] |= 0x80 >> (i % 8)
-	}
-	return netip.AddrFrom16(first), netip.AddrFrom16(last), nil
-}
-
-// asNumber reads 64500, AS64500 and 1.10 (RFC 5396).
-func asNumber(text string) (uint32, bool) {
-	if len(text) > 2 && strings.EqualFold(text[:2], "as") {
-		text = text[2:]
-	}
-	if high, low, ok := strings.Cut(text, "."); ok {
-		h, err := strconv.ParseUint(high, 10, 16)
-		l, err2 := strconv.ParseUint(low, 10, 16)
-		return uint32(h)<<16 | uint32(l), err == nil && err2 == nil
-	}
-	n, err := strconv.ParseUint(text, 10, 32)
-	return uint32(n), err == nil
-}
-
-// wholeNumber reads a number; with units 10k, 1.5G and 2TB too, in powers of a thousand.
-func wholeNumber(text string, units bool) (uint64, error) {
-	n, err := strconv.ParseUint(text, 0, 63)
-	if err == nil || !units {
-		return n, err
-	}
-	text = strings.TrimSuffix(strings.ToUpper(text), "B")
-	if text == "" {
-		return 0, strconv.ErrSyntax
-	}
-	power := strings.IndexByte("KMGTP", text[len(text)-1])
-	if power < 0 {
-		return 0, strconv.ErrSyntax
-	}
-	f, err := strconv.ParseFloat(text[:len(text)-1], 64)
-	if err != nil || !(f >= 0) {
-		return 0, strconv.ErrSyntax
-	}
-	for range power + 1 {
-		f *= 1000
-	}
-	if f >= 1<<63 {
-		return 0, strconv.ErrRange
-	}
-	return uint64(f), nil
 }

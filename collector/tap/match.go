@@ -7,173 +7,283 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/metranova/flow-collector/collector/commandline"
 	"github.com/metranova/flow-collector/collector/explore/filter"
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/enrich"
+	"github.com/metranova/flow-collector/sink/message"
 )
 
-// A field is what a filter may name. One of the functions is set.
-type field struct {
-	both    []string // it is true of either of these fields
+// value is how the value of a field is found in a row. The function that fits the field's kind is set; texts is for
+// fields that may have several, of which one must pass.
+type value struct {
 	number  func(*enrich.Row) uint64
 	text    func(*enrich.Row) string
+	texts   func(*enrich.Row) []string
 	address func(*enrich.Row) flow.Addr
 }
 
-// fields have the names of package explore's dimensions, of those that need no table.
-func fields() map[string]field {
-	return map[string]field{
-		"exporter":    {address: func(r *enrich.Row) flow.Addr { return r.Flow.Exporter }},
+// exporter is the field that only records have: the exporter's address. Elsewhere it is another name for device.
+const exporter = "exporter"
+
+// values are those of package filter's fields that a record has.
+func values(l *message.Layout) map[string]value {
+	constant := func(text string) value { return value{text: func(*enrich.Row) string { return text }} }
+	return map[string]value{
+		exporter:      {address: func(r *enrich.Row) flow.Addr { return r.Flow.Exporter }},
 		"device":      {text: func(r *enrich.Row) string { return r.DeviceID }},
-		"ip":          {both: []string{"src.ip", "dst.ip"}},
 		"src.ip":      {address: func(r *enrich.Row) flow.Addr { return r.Flow.SrcAddr }},
 		"dst.ip":      {address: func(r *enrich.Row) flow.Addr { return r.Flow.DstAddr }},
-		"port":        {both: []string{"src.port", "dst.port"}},
+		"src.prefix":  {address: func(r *enrich.Row) flow.Addr { return network(r.Flow.SrcAddr, r.IPVersion) }},
+		"dst.prefix":  {address: func(r *enrich.Row) flow.Addr { return network(r.Flow.DstAddr, r.IPVersion) }},
 		"src.port":    {number: func(r *enrich.Row) uint64 { return uint64(r.SrcPort) }},
 		"dst.port":    {number: func(r *enrich.Row) uint64 { return uint64(r.DstPort) }},
-		"as":          {both: []string{"src.as", "dst.as"}},
 		"src.as":      {number: func(r *enrich.Row) uint64 { return uint64(r.SrcASID) }},
 		"dst.as":      {number: func(r *enrich.Row) uint64 { return uint64(r.DstASID) }},
-		"if":          {both: []string{"in.if", "out.if"}},
 		"in.if":       {text: func(r *enrich.Row) string { return r.In.ID }},
 		"out.if":      {text: func(r *enrich.Row) string { return r.Out.ID }},
-		"in.ifindex":  {number: func(r *enrich.Row) uint64 { return uint64(r.Flow.InIf) }},
-		"out.ifindex": {number: func(r *enrich.Row) uint64 { return uint64(r.Flow.OutIf) }},
-		"next.hop":    {address: func(r *enrich.Row) flow.Addr { return r.Flow.NextHop }},
-		"proto":       {text: func(r *enrich.Row) string { return r.Protocol }},
-		"type":        {text: func(r *enrich.Row) string { return r.Flow.Protocol.String() }},
-		"version":     {number: func(r *enrich.Row) uint64 { return uint64(r.IPVersion) }},
+		"in.ifindex":  {number: func(r *enrich.Row) uint64 { return uint64(r.Flow.InIfKind.Number(r.Flow.InIf)) }},
+		"out.ifindex": {number: func(r *enrich.Row) uint64 { return uint64(r.Flow.OutIfKind.Number(r.Flow.OutIf)) }},
+		"next.as":     {number: func(r *enrich.Row) uint64 { return uint64(r.PeerASID) }},
+		"next.hop":    {address: func(r *enrich.Row) flow.Addr { return r.PeerIP }},
 		"vrf":         {text: func(r *enrich.Row) string { return r.VRFName }},
+		"as.path":     {text: func(r *enrich.Row) string { return strings.Trim(fmt.Sprint(r.ASPathID), "[]") }},
+		"community":   {texts: communities},
 		"vlan":        {number: func(r *enrich.Row) uint64 { return uint64(r.Flow.VLAN) }},
-		"bytes":       {number: func(r *enrich.Row) uint64 { return r.Bits / 8 }},
-		"packets":     {number: func(r *enrich.Row) uint64 { return r.Packets }},
-		"sampling":    {number: func(r *enrich.Row) uint64 { return uint64(r.Flow.SamplingRate) }},
-		"flags":       {number: func(r *enrich.Row) uint64 { return uint64(r.Flow.TCPFlags) }},
+		"app": {text: func(r *enrich.Row) string {
+			return r.Protocol + "/" + strconv.Itoa(int(r.ApplicationPort))
+		}, number: func(r *enrich.Row) uint64 { return uint64(r.ApplicationPort) }},
+		"proto":      {text: func(r *enrich.Row) string { return r.Protocol }},
+		"version":    {number: func(r *enrich.Row) uint64 { return uint64(r.IPVersion) }},
+		"scope":      {texts: func(r *enrich.Row) []string { return r.PolicyScope }},
+		"level":      constant(l.PolicyLevel),
+		"originator": constant(l.PolicyOriginator),
+		"collector":  constant(l.CollectorID),
+		"type": {texts: func(r *enrich.Row) []string {
+			return []string{r.Flow.Protocol.Family(), r.Flow.Protocol.String()}
+		}},
+		"bytes":    {number: func(r *enrich.Row) uint64 { return r.Bits / 8 }},
+		"packets":  {number: func(r *enrich.Row) uint64 { return r.Packets }},
+		"sampling": {number: func(r *enrich.Row) uint64 { return uint64(r.Flow.SamplingRate) }},
+		"flags":    {number: func(r *enrich.Row) uint64 { return uint64(r.Flow.TCPFlags) }},
+		"dscp":     {number: func(r *enrich.Row) uint64 { return uint64(r.Flow.ToS >> 2) }},
 	}
 }
 
+// network is the first address of the prefix that package explore groups addresses by: a /24 or a /48.
+func network(a flow.Addr, version uint8) flow.Addr {
+	keep := 6
+	if version == 4 {
+		keep = 15
+	}
+	clear(a[keep:])
+	return a
+}
+
+// communities are a row's communities as AS:value.
+func communities(r *enrich.Row) []string {
+	all := make([]string, len(r.Flow.Communities))
+	for i, c := range r.Flow.Communities {
+		all[i] = fmt.Sprintf("%d:%d", c>>16, c&0xffff)
+	}
+	return all
+}
+
+// match decides about a row. It is safe for concurrent use.
+type match func(*enrich.Row) bool
+
 // compile makes a function of a filter. Its error is a *filter.Error.
-func compile(text string) (func(*enrich.Row) bool, error) {
+func compile(text string, l *message.Layout) (match, error) {
 	x, err := filter.Parse(text)
 	if err != nil {
 		return nil, err
 	}
-	return compiled(x, fields())
+	c := compiler{values(l)}
+	return c.compile(x)
 }
 
-func compiled(x *filter.Expr, known map[string]field) (func(*enrich.Row) bool, error) {
-	var args []func(*enrich.Row) bool
+// compiler makes functions of filters, as package explore makes SQL of them: a filter means the same in both.
+type compiler struct{ values map[string]value }
+
+func (c *compiler) compile(x *filter.Expr) (match, error) {
+	var args []match
 	for _, arg := range x.Args {
-		f, err := compiled(arg, known)
+		f, err := c.compile(arg)
 		if err != nil {
 			return nil, err
 		}
 		args = append(args, f)
 	}
-	any := func(r *enrich.Row) bool {
-		return slices.ContainsFunc(args, func(f func(*enrich.Row) bool) bool { return f(r) })
-	}
 	switch x.Op {
 	case filter.And:
 		return func(r *enrich.Row) bool {
-			return !slices.ContainsFunc(args, func(f func(*enrich.Row) bool) bool { return !f(r) })
+			return !slices.ContainsFunc(args, func(f match) bool { return !f(r) })
 		}, nil
 	case filter.Or:
-		return any, nil
+		return anyOf(args), nil
 	case filter.Not:
 		return func(r *enrich.Row) bool { return !args[0](r) }, nil
 	case filter.Test:
-		return test(x, known)
+		return c.test(x)
 	}
 	return func(*enrich.Row) bool { return true }, nil
 }
 
-func test(x *filter.Expr, known map[string]field) (func(*enrich.Row) bool, error) {
-	name := strings.ToLower(x.Field)
-	if sides := map[string]string{"src": "src.ip", "dst": "dst.ip"}; sides[name] != "" {
-		name = sides[name]
+func anyOf(all []match) match {
+	if len(all) == 1 {
+		return all[0]
 	}
-	f, found := known[name]
-	if !found {
-		var names []string
-		for n := range known {
-			names = append(names, n)
-		}
-		bad := &filter.Error{At: x.FieldAt, Len: len(x.Field), Text: x.Field + " is no field of a record"}
-		if near := commandline.Nearest(name, names); near != "" {
-			bad.Text += ": did you mean " + near + "?"
-		}
-		return nil, bad
-	}
-	var tests []func(*enrich.Row) bool
-	for _, side := range f.both {
-		one := *x
-		one.Field = side
-		t, err := test(&one, known)
-		if err != nil {
-			return nil, err
-		}
-		tests = append(tests, t)
-	}
-	for _, v := range x.Values {
-		if len(f.both) > 0 {
-			break
-		}
-		t, err := f.compare(x, v)
-		if err != nil {
-			return nil, err
-		}
-		tests = append(tests, t)
-	}
-	return func(r *enrich.Row) bool {
-		return slices.ContainsFunc(tests, func(t func(*enrich.Row) bool) bool { return t(r) })
-	}, nil
+	return func(r *enrich.Row) bool { return slices.ContainsFunc(all, func(f match) bool { return f(r) }) }
 }
 
-// compare is the comparison with one value.
-func (f *field) compare(x *filter.Expr, v filter.Value) (func(*enrich.Row) bool, error) {
-	bad := func(what string) error {
-		return &filter.Error{At: v.At, Len: v.Len, Text: fmt.Sprintf("%s: %q is %s", x.Field, v.Text, what)}
+func (c *compiler) test(x *filter.Expr) (match, error) {
+	field, found := filter.Lookup(filter.Canonical(x.Field))
+	if strings.EqualFold(x.Field, exporter) && isAddress(x.Values) {
+		field, found = filter.Field{Name: exporter, Kind: filter.Address}, true
 	}
-	switch {
-	case f.number != nil:
-		digits := strings.TrimPrefix(strings.ToUpper(v.Text), "AS")
-		n, err := strconv.ParseUint(digits, 0, 64)
-		if err != nil {
-			return nil, bad("no number")
-		}
-		get := f.number
-		switch x.Compare {
-		case filter.Less:
-			return func(r *enrich.Row) bool { return get(r) < n }, nil
-		case filter.LessEqual:
-			return func(r *enrich.Row) bool { return get(r) <= n }, nil
-		case filter.Greater:
-			return func(r *enrich.Row) bool { return get(r) > n }, nil
-		case filter.GreaterEqual:
-			return func(r *enrich.Row) bool { return get(r) >= n }, nil
-		case filter.Like:
-			return nil, bad("a number: compare it with = or <")
-		}
-		return func(r *enrich.Row) bool { return get(r) == n }, nil
-	case f.address != nil:
-		prefix, err := netip.ParsePrefix(v.Text)
-		if a, addrErr := netip.ParseAddr(v.Text); addrErr == nil {
-			prefix, err = netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen()), nil
-		}
-		if err != nil || x.Compare != filter.Equal && x.Compare != filter.In {
-			return nil, bad("neither an address nor a prefix to compare with = or in")
-		}
-		get := f.address
-		return func(r *enrich.Row) bool { return prefix.Contains(get(r).Netip()) }, nil
+	if !found {
+		return nil, x.Unknown(Fields())
 	}
-	get, want := f.text, strings.ToLower(v.Text)
+	if field.Stored {
+		return nil, &filter.Error{At: x.FieldAt, Len: len(x.Field), Text: x.Field +
+			" is not in a record but in the tables of metadata: use collector explore"}
+	}
+	sides := field.Both
+	if len(sides) == 0 {
+		sides = []string{field.Name}
+	}
+	var tests []match
+	for _, side := range sides {
+		for _, v := range x.Values {
+			t, err := c.compare(x, &field, c.values[side], v)
+			if err != nil {
+				return nil, err
+			}
+			tests = append(tests, t)
+		}
+	}
+	return anyOf(tests), nil
+}
+
+// Fields are the names of the fields that a record has.
+func Fields() (all []string) {
+	for _, f := range filter.Fields() {
+		if !f.Stored {
+			all = append(all, f.Name)
+		}
+	}
+	return append([]string{exporter}, all...)
+}
+
+func isAddress(all []filter.Value) bool {
+	return !slices.ContainsFunc(all, func(v filter.Value) bool {
+		_, _, err := filter.AddressRange(v.Text)
+		return err != nil
+	})
+}
+
+// compare is the comparison of a field with one value.
+func (c *compiler) compare(x *filter.Expr, f *filter.Field, get value, v filter.Value) (match, error) {
+	bad := func(format string, args ...any) (match, error) {
+		return nil, &filter.Error{At: v.At, Len: v.Len, Text: fmt.Sprintf(format, args...)}
+	}
 	switch x.Compare {
-	case filter.Like:
-		return func(r *enrich.Row) bool { return strings.Contains(strings.ToLower(get(r)), want) }, nil
-	case filter.Equal, filter.In:
-		return func(r *enrich.Row) bool { return strings.EqualFold(get(r), want) }, nil
+	case filter.Less, filter.LessEqual, filter.Greater, filter.GreaterEqual:
+		if !f.Ordered() {
+			return bad("%s has no order: use =, in or ~", x.Field)
+		}
 	}
-	return nil, bad("a text: compare it with = or ~")
+	switch f.Kind {
+	case filter.Number, filter.Size:
+		n, err := filter.WholeNumber(v.Text, f.Kind)
+		if err != nil {
+			return bad("%s is a number", x.Field)
+		}
+		return numberTest(x.Compare, get.number, n), nil
+	case filter.AS:
+		n, ok := filter.ASNumber(v.Text)
+		if !ok && !filter.IsUnknown(v.Text) || x.Compare == filter.Like {
+			return bad("names of AS are not in a record but in the tables of metadata: use collector explore")
+		}
+		return numberTest(filter.Equal, get.number, uint64(n)), nil // 0 is unknown
+	case filter.Address:
+		from, to, err := filter.AddressRange(v.Text)
+		if x.Compare == filter.Like {
+			return bad("%s is an address: use = or in", x.Field)
+		}
+		if err != nil {
+			return bad("%s is neither an address nor a prefix", v.Text)
+		}
+		return addressTest(get.address, from, to, strings.Contains(v.Text, ":")), nil
+	case filter.Application:
+		if n, err := strconv.ParseUint(v.Text, 10, 16); err == nil && x.Compare != filter.Like {
+			return numberTest(filter.Equal, get.number, n), nil
+		}
+		if !strings.Contains(v.Text, "/") {
+			return bad("names of applications are not in a record but in the tables of metadata: use collector explore")
+		}
+	}
+	return textTest(x.Compare, get, v.Text), nil
+}
+
+func numberTest(how filter.Comparison, get func(*enrich.Row) uint64, n uint64) match {
+	switch how {
+	case filter.Less:
+		return func(r *enrich.Row) bool { return get(r) < n }
+	case filter.LessEqual:
+		return func(r *enrich.Row) bool { return get(r) <= n }
+	case filter.Greater:
+		return func(r *enrich.Row) bool { return get(r) > n }
+	case filter.GreaterEqual:
+		return func(r *enrich.Row) bool { return get(r) >= n }
+	}
+	return func(r *enrich.Row) bool { return get(r) == n }
+}
+
+// addressTest takes the addresses of a range; six says that it is written as IPv6.
+func addressTest(get func(*enrich.Row) flow.Addr, from, to netip.Addr, six bool) match {
+	without4 := six && from != to && filter.HoldsIPv4(from, to)
+	return func(r *enrich.Row) bool {
+		addr := get(r)
+		a := netip.AddrFrom16(addr)
+		return from.Compare(a) <= 0 && a.Compare(to) <= 0 && !(without4 && addr.Is4())
+	}
+}
+
+// textTest compares texts, in which capitals do not matter and a star stands for any characters. Where a row has no
+// text the text is empty.
+func textTest(how filter.Comparison, get value, text string) match {
+	text = strings.ToLower(text)
+	test := func(s string) bool { return s == text }
+	switch {
+	case how == filter.Like:
+		test = func(s string) bool { return strings.Contains(s, text) }
+	case filter.IsUnknown(text):
+		test = func(s string) bool { return s == "" || s == text }
+	case strings.Contains(text, "*"):
+		parts := strings.Split(text, "*")
+		test = func(s string) bool { return matches(s, parts) }
+	}
+	if get.texts == nil {
+		return func(r *enrich.Row) bool { return test(strings.ToLower(get.text(r))) }
+	}
+	return func(r *enrich.Row) bool {
+		all := get.texts(r)
+		return len(all) == 0 && test("") ||
+			slices.ContainsFunc(all, func(s string) bool { return test(strings.ToLower(s)) })
+	}
+}
+
+// matches reports whether a text is the parts with anything between them.
+func matches(s string, parts []string) bool {
+	s, ok := strings.CutPrefix(s, parts[0])
+	if !ok {
+		return false
+	}
+	last := len(parts) - 1
+	for _, part := range parts[1:last] {
+		if _, s, ok = strings.Cut(s, part); !ok {
+			return false
+		}
+	}
+	return strings.HasSuffix(s, parts[last])
 }

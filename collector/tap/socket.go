@@ -99,7 +99,7 @@ func (s *Server) serve(conn net.Conn) {
 		return
 	}
 	text := line[:len(line)-1]
-	match, err := compile(text)
+	match, err := compile(text, &s.layout)
 	var bad *filter.Error
 	if errors.As(err, &bad) {
 		writeNote(conn, note{Error: bad.Show(text)})

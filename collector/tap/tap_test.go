@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/metranova/flow-collector/collector/explore/filter"
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/enrich"
 	"github.com/metranova/flow-collector/sink/message"
@@ -22,32 +23,74 @@ func row() *enrich.Row {
 	addr := func(s string) flow.Addr { return flow.AddrFrom(netip.MustParseAddr(s)) }
 	return &enrich.Row{
 		Flow: &flow.Record{Exporter: addr("203.0.113.1"), SrcAddr: addr("192.0.2.7"), DstAddr: addr("2001:db8::1"),
-			Protocol: flow.IPFIX, SamplingRate: 100},
+			Protocol: flow.IPFIX, SamplingRate: 100, InIf: 3, InIfKind: flow.InterfaceDiscarded, OutIf: 7, ToS: 46 << 2,
+			VLAN: 12, TCPFlags: 18, Communities: []uint32{64500<<16 | 7}},
 		DeviceID: "core1", Protocol: "tcp", SrcASID: 64500, DstASID: 64501, SrcPort: 50000, DstPort: 443, IPVersion: 4,
-		Bits: 8000, Packets: 3, In: enrich.Interface{ID: "core1::et-0/0/0"},
+		Bits: 8000, Packets: 3, In: enrich.Interface{ID: "core1::et-0/0/0"}, HasPeer: true,
+		PeerIP:  addr("198.51.100.9"),
+		VRFName: "blue", PolicyScope: []string{"lab", "comm:lhcone"}, ASPathID: []uint32{64501, 64502},
+		ApplicationPort: 443,
 	}
 }
 
 func TestFilter(t *testing.T) {
+	layout := &message.Layout{CollectorID: "lab", PolicyLevel: "tlp:amber", PolicyOriginator: "Example"}
 	for text, want := range map[string]bool{
-		"":                                   true,
-		"device = core1":                     true,
-		"device = core2":                     false,
-		"exporter = 203.0.113.1":             true,
-		"src in 192.0.2.0/24":                true,
-		"dst in 192.0.2.0/24":                false,
-		"ip in (10.0.0.0/8, 2001:db8::/32)":  true,
-		"port = 443 and proto = TCP":         true,
-		"src.port = 443":                     false,
-		"as = AS64501":                       true,
-		"not as = 64502":                     true,
-		"bytes >= 1000 packets < 3":          false,
-		"in.if ~ ET-0":                       true,
-		"proto in (udp, icmp) or port < 444": true,
-		"sampling != 100":                    false,
-		"type = ipfix version = 4":           true,
+		"":                                      true,
+		"device = core1":                        true,
+		"device = core2":                        false,
+		"device = COR*1":                        true,
+		"router = c*r*1":                        true,
+		"device = c*x*1":                        false,
+		"exporter = 203.0.113.1":                true,
+		"exporter in 203.0.113.0/24":            true,
+		"exporter = core1":                      true,
+		"src in 192.0.2.0/24":                   true,
+		"source in 192.0.2.0/24":                true,
+		"SRC_ADDRESS = 192.0.2.7":               true,
+		"src in ::/0":                           false, // IPv6 alone
+		"dst in ::/0":                           true,
+		"src = ::ffff:192.0.2.7":                true,
+		"dst in 192.0.2.0/24":                   false,
+		"src.prefix = 192.0.2.0/24":             true,
+		"src.prefix = 192.0.2.0":                true,
+		"dst.prefix = 2001:db8::":               true,
+		"ip in (10.0.0.0/8, 2001:db8::/32)":     true,
+		"host = 2001:db8::1":                    true,
+		"port = 443 and proto = TCP":            true,
+		"src.port = 443":                        false,
+		"as = AS64501":                          true,
+		"asn = 0.64501":                         true, // RFC 5396
+		"not as = 64502":                        true,
+		"src.asn in (64500, 1.10)":              true,
+		"next.as = unknown":                     true,
+		"src.as = unknown":                      false,
+		"bytes >= 1000 packets < 3":             false,
+		"bytes >= 1k and packets < 4":           true,
+		"bytes > 1.5KB":                         false,
+		"in.if ~ ET-0":                          true,
+		"out.if = unknown":                      true,
+		"interface = core1::et-0/0/0":           true,
+		"in.ifindex = 0x40000003":               true, // sFlow: dropped, reason 3
+		"out.ifindex = 7":                       true,
+		"next.hop = 198.51.100.9":               true,
+		"proto in (udp, icmp) or port < 444":    true,
+		"sampling != 100":                       false,
+		"type = ipfix version = 4":              true,
+		"type = netflow family = 4":             true,
+		"type = sflow":                          false,
+		"scope = comm:lhcone":                   true,
+		"scope = unknown":                       false,
+		"community = 64500:7":                   true,
+		`path = "64501 64502"`:                  true,
+		"vlan = 12 and dscp = 46":               true,
+		"flags = 18":                            true,
+		"app = 443 and app = tcp/443":           true,
+		"vrf = blue":                            true,
+		"collector = lab and level = tlp:AMBER": true,
+		"originator = example":                  true,
 	} {
-		match, err := compile(text)
+		match, err := compile(text, layout)
 		if err != nil {
 			t.Errorf("%s: %v", text, err)
 			continue
@@ -57,16 +100,55 @@ func TestFilter(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		"devcie = x":  "devcie is no field of a record: did you mean device?",
-		"port = http": `port: "http" is no number`,
-		"src = x":     `src: "x" is neither an address nor a prefix`,
-		"device < x":  "is a text",
-		"port = ":     "filter",
-		"bytes ~ 1":   "is a number",
+		"devcie = x":     "devcie is no field: did you mean device?",
+		"port = http":    "port is a number",
+		"src = x":        "x is neither an address nor a prefix",
+		"src ~ 192":      "src is an address: use = or in",
+		"device < x":     "device has no order: use =, in or ~",
+		"port = ":        "here the filter ends",
+		"src.org = x":    "src.org is not in a record but in the tables of metadata: use collector explore",
+		"country = CH":   "country is not in a record",
+		`as = "UNI-A"`:   "names of AS are not in a record",
+		"app = https":    "names of applications are not in a record",
+		"circuit = c1":   "circuit is not in a record",
+		"packets = many": "packets is a number",
 	} {
-		if _, err := compile(text); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := compile(text, layout); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", text, err, want)
 		}
+	}
+}
+
+// A record has a value for each field of filters that needs no table, of the function that its kind is compared by.
+func TestValues(t *testing.T) {
+	all := values(&message.Layout{})
+	for _, f := range filter.Fields() {
+		v, found := all[f.Name]
+		if len(f.Both) > 0 || f.Stored {
+			if found {
+				t.Errorf("%s has a value of its own", f.Name)
+			}
+			continue
+		}
+		var fits bool
+		switch f.Kind {
+		case filter.Address:
+			fits = v.address != nil
+		case filter.Number, filter.Size, filter.AS:
+			fits = v.number != nil
+		case filter.Application:
+			fits = v.number != nil && v.text != nil
+		case filter.Text:
+			fits = v.text != nil || v.texts != nil
+		}
+		if !fits {
+			t.Errorf("%s has no value of its kind", f.Name)
+		}
+		delete(all, f.Name)
+	}
+	delete(all, exporter)
+	for name := range all {
+		t.Errorf("%s is no field of filters", name)
 	}
 }
 

@@ -2,8 +2,8 @@
 //
 //	src.as = 64500 and dst in 192.0.2.0/24 and not proto = icmp
 //
-// It knows the form of a filter and nothing of fields: who uses it says which fields there are and what may be compared
-// with them. It imports nothing of this project.
+// It knows the form of a filter, the names of the fields and how their values are written. Who uses it says where the
+// values are: package explore in SQL, package tap in a record.
 //
 // The grammar, in EBNF; keywords may be written in capitals, and two tests without a word between them are joined by
 // and:
