@@ -4,9 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"runtime"
@@ -19,6 +18,7 @@ import (
 	"github.com/metranova/flow-collector/collector/check"
 	"github.com/metranova/flow-collector/collector/config"
 	"github.com/metranova/flow-collector/collector/setup"
+	"github.com/metranova/flow-collector/collector/web"
 )
 
 func bugreportCommand() *cli.Command {
@@ -113,29 +113,21 @@ func reportParts(ctx context.Context, cfg *config.Config, problems []config.Prob
 	}})
 }
 
-// getPage is what the running collector answers.
+// getPage is what the running collector answers; what is not ready says why.
 func getPage(ctx context.Context, cfg *config.Config, path string) ([]byte, error) {
-	url := pageURL(cfg)
-	if url == "" {
-		return nil, fmt.Errorf("http.listen is off")
+	if cfg.HTTP.Listen == "" {
+		return nil, errors.New("http.listen is off")
 	}
 	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/"+path, nil)
-	if err != nil {
-		return nil, err
+	text, err := web.Get(ctx, pageURL(cfg), "/"+path)
+	var status *web.StatusError
+	if errors.As(err, &status) {
+		err = nil
 	}
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(answer.Body, 64<<20))
-	if json.Valid(text) {
-		var indented bytes.Buffer
-		if json.Indent(&indented, text, "", " ") == nil {
-			text = indented.Bytes()
-		}
+	var indented bytes.Buffer
+	if json.Valid(text) && json.Indent(&indented, text, "", " ") == nil {
+		text = indented.Bytes()
 	}
 	return text, err
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/metranova/flow-collector/collector/commandline"
 	"github.com/metranova/flow-collector/collector/config"
 	"github.com/metranova/flow-collector/collector/setup"
+	"github.com/metranova/flow-collector/sink"
 	"github.com/metranova/flow-collector/sink/clickhouse"
 	"github.com/metranova/flow-collector/sink/lograte"
 	"github.com/metranova/flow-collector/sink/native"
@@ -271,7 +272,7 @@ const storedFor = 15 * time.Minute
 // concernsRecord reports whether a failure is about these rows alone.
 func concernsRecord(err error) bool {
 	return errors.Is(err, errInTable) || errors.Is(err, errMaybeStored) || errors.Is(err, errUnreadable) ||
-		clickhouse.Classify(err) == clickhouse.Permanent
+		clickhouse.Classify(err) == sink.Permanent
 }
 
 // record inserts a block and notes it.
@@ -286,7 +287,7 @@ func (q *quarantineInsert) record(ctx context.Context, insertion *quarantine.Ins
 	switch {
 	case r.Stored && late:
 		return errInTable
-	case (maybe || r.Reason == string(clickhouse.Unexplained)) && late && !q.again:
+	case (maybe || r.Reason == string(sink.Unexplained)) && late && !q.again:
 		return errMaybeStored
 	}
 	if !clickhouse.IsInsert(r.Query) {

@@ -14,6 +14,7 @@ import (
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
+	"github.com/metranova/flow-collector/sink"
 	"github.com/metranova/flow-collector/sink/clickhouse"
 	"github.com/metranova/flow-collector/sink/quarantine"
 )
@@ -61,7 +62,7 @@ func TestQuarantineInsert(t *testing.T) {
 		{"a view that fails: the table may have the rows", make([]quarantine.Record, 1), []call{
 			{fail: map[string]error{"0": view}, sent: "0", want: "while pushing to view"},
 			{after: 48 * time.Hour, sent: "", want: "may be stored"}}},
-		{"rows that failed without a known reason", []quarantine.Record{{Reason: string(clickhouse.Unexplained)}, {}},
+		{"rows that failed without a known reason", []quarantine.Record{{Reason: string(sink.Unexplained)}, {}},
 			[]call{
 				{after: time.Hour, sent: "1", want: "may be stored"}, {after: time.Hour, again: true, sent: "0"}}},
 		{"rows that the table has", []quarantine.Record{{Stored: true, Reason: string(clickhouse.ViewFailed)}, {}},

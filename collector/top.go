@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"net"
-	"net/http"
-	"net/netip"
 	"os"
 	"os/signal"
 	"syscall"
@@ -17,6 +15,7 @@ import (
 	"github.com/metranova/flow-collector/collector/commandline"
 	"github.com/metranova/flow-collector/collector/config"
 	"github.com/metranova/flow-collector/collector/top"
+	"github.com/metranova/flow-collector/collector/web"
 )
 
 func topCommand() *cli.Command {
@@ -40,9 +39,10 @@ func topCommand() *cli.Command {
 				if err != nil {
 					return err
 				}
-				if url = pageURL(cfg); url == "" {
-					return fmt.Errorf("http.listen is off: the collector cannot be asked")
+				if cfg.HTTP.Listen == "" {
+					return errors.New("http.listen is off: the collector cannot be asked")
 				}
+				url = pageURL(cfg)
 			}
 			if c.Duration("every") < 100*time.Millisecond {
 				return commandline.Usage("--every: at least 100ms")
@@ -53,16 +53,14 @@ func topCommand() *cli.Command {
 	}
 }
 
-// pageURL is where this host reaches the page of the configured collector; "" if it has none.
-func pageURL(cfg *config.Config) string {
-	host, port, err := net.SplitHostPort(cfg.HTTP.Listen)
-	if err != nil {
-		return ""
-	}
-	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	return "http://" + net.JoinHostPort(host, port)
+// pageURL is where this host reaches the page of the configured collector, whose http.listen is not off.
+func pageURL(cfg *config.Config) string { return "http://" + web.Reachable(cfg.HTTP.Listen) }
+
+// exporters asks a collector what it does now.
+func exporters(ctx context.Context, url string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	return web.Get(ctx, url, "/exporters.json")
 }
 
 // screen is the size of the terminal; false where there is none.
@@ -84,8 +82,7 @@ const (
 func runTop(ctx context.Context, url string, every time.Duration, once bool) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	client := &http.Client{Timeout: 10 * time.Second}
-	text, err := top.Fetch(ctx, client, url)
+	text, err := exporters(ctx, url)
 	if err != nil {
 		return err
 	}
@@ -110,6 +107,6 @@ func runTop(ctx context.Context, url string, every time.Duration, once bool) err
 			return nil
 		case <-ticker.C:
 		}
-		text, err = top.Fetch(ctx, client, url)
+		text, err = exporters(ctx, url)
 	}
 }

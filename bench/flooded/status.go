@@ -3,11 +3,11 @@ package flooded
 import (
 	"context"
 	"encoding/json"
-	"io"
-	"net/http"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/metranova/flow-collector/collector/web"
 )
 
 // status is what the collector's page says of it.
@@ -34,11 +34,11 @@ func (r *run) report(ctx context.Context) status {
 	var all struct {
 		Collector status `json:"collector"`
 	}
-	page, err := r.get(ctx, "/exporters.json")
+	page, err := web.Get(ctx, "http://"+r.page, "/exporters.json")
 	if err != nil || json.Unmarshal(page, &all) != nil {
 		return status{}
 	}
-	metrics, err := r.get(ctx, "/metrics")
+	metrics, err := web.Get(ctx, "http://"+r.page, "/metrics")
 	if err != nil {
 		return status{}
 	}
@@ -50,17 +50,4 @@ func (r *run) report(ctx context.Context) status {
 		}
 	}
 	return all.Collector
-}
-
-func (r *run) get(ctx context.Context, path string) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.page+path, nil)
-	if err != nil {
-		return nil, err
-	}
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	defer answer.Body.Close()
-	return io.ReadAll(answer.Body)
 }

@@ -4,10 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"github.com/metranova/flow-collector/collector/explore/page"
-	"io"
 	"net"
-	"net/http"
 	"net/netip"
 	"os"
 	"slices"
@@ -15,6 +12,9 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/metranova/flow-collector/collector/explore/page"
+	"github.com/metranova/flow-collector/collector/web"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
@@ -119,28 +119,16 @@ func (c *checker) heard(ctx context.Context) {
 	if len(c.cfg.Listen.Allowed.Sources) > 0 || c.cfg.HTTP.Listen == "" {
 		return
 	}
-	address := c.cfg.HTTP.Listen
-	if host, port, err := net.SplitHostPort(address); err == nil {
-		if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
-			address = net.JoinHostPort("127.0.0.1", port)
-		}
-	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/exporters.json", nil)
+	text, err := web.Get(ctx, "http://"+web.Reachable(c.cfg.HTTP.Listen), "/exporters.json")
 	if err != nil {
 		return
 	}
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return
-	}
-	defer answer.Body.Close()
 	var report struct {
 		Exporters []heardExporter `json:"exporters"`
 	}
-	const mostReport = 64 << 20
-	if json.NewDecoder(io.LimitReader(answer.Body, mostReport)).Decode(&report) != nil {
+	if json.Unmarshal(text, &report) != nil {
 		return
 	}
 	list := suggestAllowed(report.Exporters)

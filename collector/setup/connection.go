@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/metranova/flow-collector/collector/config"
+	"github.com/metranova/flow-collector/collector/web"
 	"github.com/metranova/flow-collector/sink/clickhouse"
 )
 
@@ -17,7 +18,7 @@ func ClickHouse(cfg *config.Config) clickhouse.Options {
 		Cluster:        cfg.Schema.Cluster,
 	}
 	if cfg.UsesLocalStore() {
-		o.Addrs = []string{reachable(cfg.Store.Listen)}
+		o.Addrs = []string{web.Reachable(cfg.Store.Listen)}
 		o.Username, o.Password = cfg.Store.Username, storePassword(&cfg.Store)
 		return o
 	}
@@ -33,13 +34,4 @@ func ClickHouse(cfg *config.Config) clickhouse.Options {
 	o.TLS = clickhouse.TLS{Enabled: s.Secure, CAFile: s.CAFile, CertFile: s.CertFile, KeyFile: s.KeyFile,
 		SkipVerify: s.SkipVerify}
 	return o
-}
-
-// reachable returns where this host can reach what listens on an address: on loopback if that means all addresses.
-func reachable(listen string) string {
-	host, port, err := net.SplitHostPort(listen)
-	if addr := net.ParseIP(host); err == nil && (host == "" || addr != nil && addr.IsUnspecified()) {
-		return net.JoinHostPort("127.0.0.1", port)
-	}
-	return listen
 }

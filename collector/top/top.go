@@ -3,11 +3,9 @@ package top
 
 import (
 	"cmp"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
-	"net/http"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -55,25 +53,6 @@ type exporter struct {
 type verdict struct {
 	Severity string `json:"severity"`
 	Text     string `json:"text"`
-}
-
-// Fetch asks a collector's HTTP address for what it does now.
-func Fetch(ctx context.Context, client *http.Client, url string) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/exporters.json", nil)
-	if err != nil {
-		return nil, err
-	}
-	answer, err := client.Do(request)
-	if err != nil {
-		return nil, fmt.Errorf("no collector answers at %s (http.listen): %w", url, err)
-	}
-	defer answer.Body.Close()
-	const most = 64 << 20
-	text, err := io.ReadAll(io.LimitReader(answer.Body, most))
-	if err == nil && answer.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s answers HTTP %s", url, answer.Status)
-	}
-	return text, err
 }
 
 // Size is that of the screen. Zero is no bound.

@@ -1,9 +1,6 @@
 package top
 
 import (
-	"context"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 )
@@ -38,24 +35,5 @@ EXPORTER   DEVICE     PROTOCOL  DOMAIN  FLOWS/S  DATAGRAMS/S  SAMPLING  LOSS    
 	lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
 	if len(lines) != 5 || lines[4] != "… 2 more lines" || !strings.HasSuffix(lines[0], "…") {
 		t.Errorf("a small screen has\n%s", &out)
-	}
-}
-
-func TestFetch(t *testing.T) {
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/exporters.json" {
-			w.WriteHeader(http.StatusNotFound)
-		}
-	}))
-	if _, err := Fetch(context.Background(), server.Client(), server.URL); err != nil {
-		t.Error(err)
-	}
-	if _, err := Fetch(context.Background(), server.Client(), server.URL+"/x"); err == nil {
-		t.Error("an error of the server is none")
-	}
-	server.Close()
-	if _, err := Fetch(context.Background(), server.Client(), server.URL); err == nil ||
-		!strings.Contains(err.Error(), "no collector answers at "+server.URL) {
-		t.Errorf("got %v", err)
 	}
 }

@@ -137,11 +137,7 @@ func (s *Server) URL() string { return "http://" + s.listener.Addr().String() }
 
 // LocalURL is an address of the server that can be opened on this host.
 func (s *Server) LocalURL() string {
-	host, port, err := net.SplitHostPort(s.listener.Addr().String())
-	if ip := net.ParseIP(host); err == nil && ip != nil && ip.IsUnspecified() {
-		return "http://" + net.JoinHostPort("127.0.0.1", port)
-	}
-	return s.URL()
+	return "http://" + Reachable(s.listener.Addr().String())
 }
 
 // Close ends the server; requests that are being answered have a second to end.

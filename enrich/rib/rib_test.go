@@ -206,7 +206,7 @@ func TestAgainstTries(t *testing.T) {
 			r.Work(1000)
 		}
 		if round%50 == 49 { // remove all prefixes without routes
-			r.makeRoom()
+			r.freeUnused()
 		}
 		r.Publish()
 		reader.Enter()
@@ -287,7 +287,7 @@ func checkEmpty(t *testing.T, r *RIB) {
 		r.Work(1 << 20)
 	}
 	for range 100 { // each removes some thousand prefixes
-		r.makeRoom()
+		r.freeUnused()
 	}
 	s := r.Stats()
 	if s.Routes != 0 || s.Prefixes4 != 0 || s.Prefixes6 != 0 || s.Records != 0 || s.Sets != 0 || s.Limbo != 0 ||
@@ -383,7 +383,7 @@ func TestReadersBesideWriter(t *testing.T) {
 			t.Fatal(err)
 		}
 		if round%7 == 0 {
-			r.makeRoom()
+			r.freeUnused()
 		}
 		r.Publish()
 	}

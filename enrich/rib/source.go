@@ -202,7 +202,7 @@ func (s *Source) Apply(b *route.Batch) (refused, undecodable int, err error) {
 			last = c.Bundle
 			record, failed = r.bundle(&b.Bundles[last], b.Decode)
 			if errors.Is(failed, errMemory) {
-				r.makeRoom()
+				r.freeUnused()
 				record, failed = r.bundle(&b.Bundles[last], b.Decode)
 			}
 		}
@@ -249,7 +249,7 @@ func (s *Source) announce(c *route.Change, record uint32) bool {
 		if errors.Is(err, ErrFull) {
 			break
 		}
-		r.makeRoom()
+		r.freeUnused()
 	}
 	s.withdraw(c)
 	r.noteEmpty(s.table(c))
@@ -525,8 +525,8 @@ func (x *record) medAgainst(y *record) int64 {
 	return int64(x.med) - int64(y.med)
 }
 
-// makeRoom makes memory free that is not needed: prefixes without routes, and what waits for readers that have left.
-func (r *RIB) makeRoom() {
+// freeUnused frees memory that nothing needs: prefixes without routes, and what waited for readers that have left.
+func (r *RIB) freeUnused() {
 	for _, p := range []*prefixes{r.v4, r.v6} {
 		for range math.MaxUint16 {
 			if !r.removeOldest(p) {

@@ -13,6 +13,8 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/metranova/flow-collector/sink"
 )
 
 // answerCase is an answer that is no success, and what is to be said of it.
@@ -20,7 +22,7 @@ type answerCase struct {
 	name   string
 	answer func(http.ResponseWriter)
 	want   string
-	class  Class
+	class  sink.Class
 }
 
 // notStored are answers to an insert or an order after which nothing was done.
@@ -34,77 +36,78 @@ func notStored(elsewhere string) []answerCase {
 	return []answerCase{
 		{"200, the code in a header, no body",
 			func(w http.ResponseWriter) { own(w); w.Header().Set("X-ClickHouse-Exception-Code", "209") }, "209",
-			Retryable},
+			sink.Retryable},
 		{"200, the code in a header, the text in the body", func(w http.ResponseWriter) {
 			own(w)
 			w.Header().Set("X-ClickHouse-Exception-Code", "241")
 			write(w, "Code: 241. DB::Exception: Memory limit exceeded. (MEMORY_LIMIT_EXCEEDED)")
-		}, "Memory limit exceeded", Retryable},
+		}, "Memory limit exceeded", sink.Retryable},
 		{"200, a code that is no number",
 			func(w http.ResponseWriter) { own(w); w.Header().Set("X-ClickHouse-Exception-Code", "x") }, "1002",
-			Retryable},
+			sink.Retryable},
 		{"200, the code in a trailer", func(w http.ResponseWriter) {
 			own(w)
 			w.Header().Set("Trailer", "X-ClickHouse-Exception-Code")
 			w.WriteHeader(http.StatusOK)
 			w.(http.Flusher).Flush()
 			w.Header().Set("X-ClickHouse-Exception-Code", "210")
-		}, "210", Retryable},
+		}, "210", sink.Retryable},
 		{"200, an exception as plain text", func(w http.ResponseWriter) {
 			own(w)
 			write(w,
 				"Code: 243. DB::Exception: Cannot reserve 1.00 MiB, not enough space. (NOT_ENOUGH_SPACE) (version 23.3)\n")
-		}, "not enough space", Retryable},
+		}, "not enough space", sink.Retryable},
 		{"200, progress and then an exception", func(w http.ResponseWriter) {
 			own(w)
 			w.WriteHeader(http.StatusOK)
 			w.(http.Flusher).Flush()
 			write(w, "\r\nCode: 252. DB::Exception: Too many parts (3000)")
-		}, "Too many parts", Retryable},
+		}, "Too many parts", sink.Retryable},
 		{"200, a framed exception", func(w http.ResponseWriter) {
 			own(w)
 			write(w,
 				"\r\n__exception__\r\nabcdefghijklmnop\r\nCode: 242. DB::Exception: Table is in readonly mode (TABLE_IS_READ_ONLY)\n62 abcdefghijklmnop\r\n__exception__\r\n")
-		}, "readonly mode", Retryable},
+		}, "readonly mode", sink.Retryable},
 		{"200, what the server says of the data", func(w http.ResponseWriter) {
 			own(w)
 			write(w, "Code: 53. DB::Exception: Type mismatch (TYPE_MISMATCH)")
-		}, "Type mismatch", Permanent},
+		}, "Type mismatch", sink.Permanent},
 		{"200 of a proxy, nothing else", func(w http.ResponseWriter) { foreign(w) }, "answered 200 but not ClickHouse",
-			Retryable},
+			sink.Retryable},
 		{"200 of a proxy with a page", func(w http.ResponseWriter) {
 			foreign(w)
 			write(w, "<html>\n<title>We are back soon</title>")
-		}, `answered 200 but not ClickHouse: "<html> <title>We are back soon</title>"`, Retryable},
+		}, `answered 200 but not ClickHouse: "<html> <title>We are back soon</title>"`, sink.Retryable},
 		{"200 of a proxy that quotes an exception", func(w http.ResponseWriter) {
 			foreign(w)
 			write(w, "Code: 53. DB::Exception: Type mismatch")
-		}, "not ClickHouse", Retryable},
-		{"204", func(w http.ResponseWriter) { w.WriteHeader(http.StatusNoContent) }, "204", Retryable},
-		{"301", redirect(301, elsewhere), "redirect to " + elsewhere, Retryable},
-		{"302", redirect(302, elsewhere), "answered 302 but not ClickHouse: a redirect to " + elsewhere, Retryable},
-		{"303", redirect(303, elsewhere), "redirect to " + elsewhere, Retryable},
-		{"307", redirect(307, elsewhere), "redirect to " + elsewhere, Retryable},
-		{"308", redirect(308, elsewhere), "redirect to " + elsewhere, Retryable},
+		}, "not ClickHouse", sink.Retryable},
+		{"204", func(w http.ResponseWriter) { w.WriteHeader(http.StatusNoContent) }, "204", sink.Retryable},
+		{"301", redirect(301, elsewhere), "redirect to " + elsewhere, sink.Retryable},
+		{"302", redirect(302, elsewhere), "answered 302 but not ClickHouse: a redirect to " + elsewhere,
+			sink.Retryable},
+		{"303", redirect(303, elsewhere), "redirect to " + elsewhere, sink.Retryable},
+		{"307", redirect(307, elsewhere), "redirect to " + elsewhere, sink.Retryable},
+		{"308", redirect(308, elsewhere), "redirect to " + elsewhere, sink.Retryable},
 		{"502 with a page", func(w http.ResponseWriter) {
 			foreign(w)
 			w.WriteHeader(http.StatusBadGateway)
 			write(w, strings.Repeat("<html>Bad gateway</html>\n", 1000))
-		}, "Bad gateway", Retryable},
+		}, "Bad gateway", sink.Retryable},
 		{"200, the body broken off", func(w http.ResponseWriter) {
 			own(w)
 			w.Header().Set("Content-Length", "100")
 			write(w, "half")
 			w.(http.Flusher).Flush()
 			panic(http.ErrAbortHandler)
-		}, "broke off", Retryable},
+		}, "broke off", sink.Retryable},
 		{"200, an exception that is compressed", func(w http.ResponseWriter) {
 			own(w)
 			w.Header().Set("Content-Encoding", "gzip")
 			z := gzip.NewWriter(w)
 			write(z, "Code: 319. DB::Exception: Unknown status")
 			_ = z.Close()
-		}, "Unknown status", Retryable},
+		}, "Unknown status", sink.Retryable},
 	}
 }
 
@@ -124,7 +127,7 @@ func TestInsertIsStoredOnlyIfClickHouseSaysSo(t *testing.T) {
 	cases := append(notStored(elsewhere.URL),
 		answerCase{"200 with a body that is no exception", func(w http.ResponseWriter) {
 			_, _ = io.WriteString(w, "1\n")
-		}, "answered 200 with a body", Retryable})
+		}, "answered 200 with a body", sink.Retryable})
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			var f *fakeServer
@@ -141,8 +144,8 @@ func TestInsertIsStoredOnlyIfClickHouseSaysSo(t *testing.T) {
 			w.Enqueue(insertOf("t1"))
 			closeWriter(t, w)
 			s := w.Stats()
-			if c.class == Permanent {
-				if s.Lost[Rejected].Inserts != 1 || s.Delivered.Inserts != 0 {
+			if c.class == sink.Permanent {
+				if s.Lost[sink.Rejected].Inserts != 1 || s.Delivered.Inserts != 0 {
 					t.Errorf("stats %+v", s)
 				}
 			} else if len(f.got()) != 3 || s.Delivered.Inserts != 1 || s.Retried.Inserts != 2 || len(s.Lost) != 0 {

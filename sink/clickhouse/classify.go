@@ -1,43 +1,15 @@
 package clickhouse
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
-	"net"
 	"net/http"
 	"strings"
 
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
+
+	"github.com/metranova/flow-collector/sink"
+	"github.com/metranova/flow-collector/sink/tlsconfig"
 )
-
-// Class says what to do after a failed query or insert.
-type Class int
-
-const (
-	// Retryable failures are temporary: the network, a restart, too many parts, memory.
-	Retryable Class = iota
-	// Permanent failures would be repeated with the same data: according to the server it does not fit the table or is
-	// malformed.
-	Permanent
-	// Configuration failures last until somebody changes something: credentials, rights, a missing database.
-	Configuration
-	// Unknown failures have error codes that are not in errorClasses. They are retried like Retryable ones.
-	Unknown
-)
-
-// String returns the class's name.
-func (c Class) String() string {
-	switch c {
-	case Retryable:
-		return "retryable"
-	case Permanent:
-		return "permanent"
-	case Configuration:
-		return "configuration"
-	}
-	return "unknown"
-}
 
 // codeClasses maps an error code to its group.
 var codeClasses = func() map[int32]*errorClass {
@@ -71,7 +43,7 @@ const codeTooManyParts, codeTooManyPartitions = 252, 565
 
 // Classify returns the class of an error of the driver. Errors that did not come from the server are the network's,
 // unless they are about certificates.
-func Classify(err error) Class {
+func Classify(err error) sink.Class {
 	var exception *chgo.Exception
 	if errors.As(err, &exception) {
 		return classifyCode(exception.Code, exception.Message)
@@ -80,56 +52,43 @@ func Classify(err error) Class {
 	if errors.As(err, &status) {
 		return classifyStatus(status.StatusCode)
 	}
-	if isCertificateError(err) {
-		return Configuration
+	if tlsconfig.IsFailure(err) {
+		return sink.Configuration
 	}
-	return Retryable
+	return sink.Retryable
 }
 
-func classifyCode(code int32, message string) Class {
+func classifyCode(code int32, message string) sink.Class {
 	if (code == codeTooManyParts || code == codeTooManyPartitions) &&
 		strings.Contains(message, "partitions for single INSERT") {
-		return Permanent
+		return sink.Permanent
 	}
 	if group, ok := codeClasses[code]; ok {
 		return group.class
 	}
 	if strings.Contains(message, "No space left on device") { // from the file system, with several codes
-		return Retryable
+		return sink.Retryable
 	}
-	return Unknown
+	return sink.Unknown
 }
 
 // classifyStatus classifies responses that are not the server's, such as a proxy's.
-func classifyStatus(status int) Class {
+func classifyStatus(status int) sink.Class {
 	switch {
 	case status == http.StatusUnauthorized, status == http.StatusForbidden, status == http.StatusNotFound:
-		return Configuration
+		return sink.Configuration
 	case status < 400, status == http.StatusRequestTimeout, status == http.StatusTooManyRequests, status >= 500:
-		return Retryable
+		return sink.Retryable
 	case status == http.StatusRequestEntityTooLarge:
-		return Permanent
+		return sink.Permanent
 	}
-	return Unknown
-}
-
-func isCertificateError(err error) bool {
-	var (
-		verification *tls.CertificateVerificationError
-		authority    x509.UnknownAuthorityError
-		host         x509.HostnameError
-		invalid      x509.CertificateInvalidError
-		record       tls.RecordHeaderError
-		alert        *net.OpError // what the server says about our certificate
-	)
-	return errors.As(err, &verification) || errors.As(err, &authority) || errors.As(err, &host) ||
-		errors.As(err, &invalid) || errors.As(err, &record) || errors.As(err, &alert) && alert.Op == "remote error"
+	return sink.Unknown
 }
 
 // lossReason returns why an insert that failed with this class is lost.
-func lossReason(class Class) Reason {
-	if class == Permanent {
-		return Rejected
+func lossReason(class sink.Class) sink.Reason {
+	if class == sink.Permanent {
+		return sink.Rejected
 	}
-	return Unexplained
+	return sink.Unexplained
 }

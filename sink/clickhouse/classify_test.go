@@ -10,6 +10,7 @@ import (
 
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
 
+	"github.com/metranova/flow-collector/sink"
 	"github.com/metranova/flow-collector/sink/golden"
 )
 
@@ -31,8 +32,8 @@ func TestErrorClassesNameEachCodeOnce(t *testing.T) {
 		}
 	}
 	for code := int32(1); code < 2000; code++ {
-		if _, ok := known[code]; !ok && Classify(&chgo.Exception{Code: code}) != Unknown {
-			t.Errorf("%d is not Unknown", code)
+		if _, ok := known[code]; !ok && Classify(&chgo.Exception{Code: code}) != sink.Unknown {
+			t.Errorf("%d is not sink.Unknown", code)
 		}
 	}
 }
@@ -65,7 +66,7 @@ func TestOnlyWhatIsSaidOfTheDataIsRefused(t *testing.T) {
 	codes := []code{{4242, false, false}, {9998, false, false}, {99999, false, false}}
 	for _, group := range errorClasses {
 		for _, e := range group.codes {
-			codes = append(codes, code{e.code, group.class == Permanent, group.broken})
+			codes = append(codes, code{e.code, group.class == sink.Permanent, group.broken})
 		}
 	}
 	attempts := map[string]int{}
@@ -101,10 +102,10 @@ func TestOnlyWhatIsSaidOfTheDataIsRefused(t *testing.T) {
 	until(t, "all are stored or refused", func() bool {
 		s := w.Stats()
 		return s.Delivered.Inserts+
-			s.Lost[Rejected].Inserts == uint64(len(codes))
+			s.Lost[sink.Rejected].Inserts == uint64(len(codes))
 	})
 	closeWriter(t, w)
-	if s := w.Stats(); s.Lost[Rejected].Inserts != refused || len(s.Lost) != 1 || len(s.Quarantined) > 0 {
+	if s := w.Stats(); s.Lost[sink.Rejected].Inserts != refused || len(s.Lost) != 1 || len(s.Quarantined) > 0 {
 		t.Errorf("%d were to be refused; stats %+v", refused, s)
 	}
 	for _, c := range codes {
@@ -137,7 +138,7 @@ func TestBlockThatArrivedBroken(t *testing.T) {
 	w = NewWriter(f.open(t), o)
 	w.Enqueue(&Insert{Query: flowQuery, Token: "cut", Rows: 3, Data: days(t, 3)[:40]})
 	closeWriter(t, w)
-	if s := w.Stats(); s.Lost[Rejected].Inserts != 1 || s.Retried.Inserts != 0 {
+	if s := w.Stats(); s.Lost[sink.Rejected].Inserts != 1 || s.Retried.Inserts != 0 {
 		t.Errorf("a block that is cut: %+v", s)
 	}
 }

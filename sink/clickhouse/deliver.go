@@ -8,6 +8,7 @@ import (
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/cenkalti/backoff/v5"
 
+	"github.com/metranova/flow-collector/sink"
 	"github.com/metranova/flow-collector/sink/native"
 )
 
@@ -34,7 +35,7 @@ func (w *Writer) deliver(ctx context.Context) {
 			w.spooling.unclaim()
 		case ctx.Err() != nil:
 			w.finish(ins)
-			w.lose(ins, Shutdown, nil)
+			w.lose(ins, sink.Shutdown, nil)
 			return
 		default:
 			live = true
@@ -92,7 +93,7 @@ func (w *Writer) deliverLive(ctx context.Context, ins *Insert) {
 }
 
 // settle acts on the result of deliverOne.
-func (w *Writer) settle(ins *Insert, reason Reason, err error) {
+func (w *Writer) settle(ins *Insert, reason sink.Reason, err error) {
 	switch reason {
 	case "":
 		w.succeeded(ins)
@@ -117,23 +118,23 @@ func (w *Writer) succeeded(ins *Insert) {
 }
 
 // failed records a failed attempt and classifies it.
-func (w *Writer) failed(ins *Insert, err error) Class {
+func (w *Writer) failed(ins *Insert, err error) sink.Class {
 	w.counters.failed(err)
 	class := Classify(err)
 	switch {
-	case class == Configuration:
+	case class == sink.Configuration:
 		if name := w.omitted.add(err); name != "" {
 			w.log.without(name, err)
-			return Retryable
+			return sink.Retryable
 		}
 		err = explainForbidden(err)
 	case saysBroken(err):
 		// A proxy may have damaged or truncated the block: then another attempt may succeed.
-		if class = Unknown; !isWhole(ins) {
-			class = Permanent
+		if class = sink.Unknown; !isWhole(ins) {
+			class = sink.Permanent
 		}
-	case class == Permanent && ins.Rows == 1 && errorCode(err) == http.StatusRequestEntityTooLarge:
-		class = Configuration // a single row is not too large: the proxy's limit is too low
+	case class == sink.Permanent && ins.Rows == 1 && errorCode(err) == http.StatusRequestEntityTooLarge:
+		class = sink.Configuration // a single row is not too large: the proxy's limit is too low
 	}
 	w.log.failed(class, ins, err)
 	return class
@@ -154,13 +155,13 @@ func isWhole(ins *Insert) bool {
 func (w *Writer) finish(ins *Insert) { w.queue.done(len(ins.Data)) }
 
 // onDisk is deliverOne's result for an insert that went to the spool.
-const onDisk Reason = "spooled"
+const onDisk sink.Reason = "spooled"
 
 // deliverOne tries until the insert is stored (no reason), is in the spool, is refused or must be given up. b is the
 // bisection that the insert is a part of; nil if it is a whole one. Inserts whose data the server rejects are refused.
 // All others wait: in the spool, or here if there is none. Without a spool, an unknown error is retried only
 // UnknownAttempts times: it may be about this insert alone, which would block all others.
-func (w *Writer) deliverOne(ctx context.Context, ins *Insert, b *bisection) (Reason, error) {
+func (w *Writer) deliverOne(ctx context.Context, ins *Insert, b *bisection) (sink.Reason, error) {
 	wait := w.newBackoff()
 	first := time.Now()
 	for unknown := 0; ; {
@@ -172,20 +173,20 @@ func (w *Writer) deliverOne(ctx context.Context, ins *Insert, b *bisection) (Rea
 			return "", nil
 		}
 		if ctx.Err() != nil {
-			return Shutdown, err // cancelled by Close
+			return sink.Shutdown, err // cancelled by Close
 		}
 		class := w.failed(ins, err)
-		if class == Unknown {
+		if class == sink.Unknown {
 			unknown++
 		}
-		if class == Permanent || w.spooling == nil && unknown >= w.options.UnknownAttempts {
+		if class == sink.Permanent || w.spooling == nil && unknown >= w.options.UnknownAttempts {
 			if !w.refused(ctx, ins, class, err, b) {
 				return handled, nil
 			}
 			continue
 		}
 		// The server is up and only this insert fails: spool it so that it does not block the others.
-		onlyThisOne := class != Retryable && w.health.deliveredAfter(begun.Add(-w.options.ConfigurationRetry)) ||
+		onlyThisOne := class != sink.Retryable && w.health.deliveredAfter(begun.Add(-w.options.ConfigurationRetry)) ||
 			w.waitsForServer(ins)
 		down := w.health.failed(begun)
 		w.counters.retried(ins)
@@ -199,11 +200,11 @@ func (w *Writer) deliverOne(ctx context.Context, ins *Insert, b *bisection) (Rea
 			ins.at = "" // it cannot wait on disk, and blocks others
 		}
 		pause := wait.NextBackOff()
-		if class == Configuration {
+		if class == sink.Configuration {
 			pause = w.options.ConfigurationRetry
 		}
 		if !w.rest(ctx, pause) {
-			return Shutdown, err
+			return sink.Shutdown, err
 		}
 	}
 }

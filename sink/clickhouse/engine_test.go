@@ -9,6 +9,7 @@ import (
 	"github.com/ClickHouse/ch-go/proto"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
+	"github.com/metranova/flow-collector/sink"
 	"github.com/metranova/flow-collector/sink/store/storetest"
 )
 
@@ -121,7 +122,7 @@ func TestEngineRejectsWhatDoesNotFit(t *testing.T) {
 			w := NewWriter(conn, fast())
 			w.Enqueue(&c.ins)
 			closeWriter(t, w)
-			if s := w.Stats(); s.Lost[Rejected].Inserts != 1 || s.Retried.Inserts != 0 {
+			if s := w.Stats(); s.Lost[sink.Rejected].Inserts != 1 || s.Retried.Inserts != 0 {
 				t.Errorf("stats %+v", s)
 			}
 		})
@@ -165,7 +166,7 @@ func TestEngineMissingTableIsConfiguration(t *testing.T) {
 	for w.Stats().LastError == nil {
 		time.Sleep(time.Millisecond)
 	}
-	if err := w.Stats().LastError; Classify(err) != Configuration {
+	if err := w.Stats().LastError; Classify(err) != sink.Configuration {
 		t.Errorf("%v is %v", err, Classify(err))
 	}
 	run(t, conn, createFlow)
@@ -182,7 +183,7 @@ func TestEngineMissingDatabaseIsConfiguration(t *testing.T) {
 		_ = conn.Close()
 		t.Fatal("no error")
 	}
-	if Classify(err) != Configuration || !strings.Contains(err.Error(), "nowhere") {
+	if Classify(err) != sink.Configuration || !strings.Contains(err.Error(), "nowhere") {
 		t.Errorf("%v is %v", err, Classify(err))
 	}
 }

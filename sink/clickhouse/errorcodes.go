@@ -1,8 +1,10 @@
 package clickhouse
 
+import "github.com/metranova/flow-collector/sink"
+
 // errorClass is the meaning of a group of ClickHouse's error codes for an insert. README.md has the same table.
 type errorClass struct {
-	class Class
+	class sink.Class
 	why   string
 	// allRows means that no row of any block can be stored in the present state, so that splitting a block is useless.
 	allRows bool
@@ -17,10 +19,11 @@ type errorName struct {
 	name string
 }
 
-// errorClasses has every error code that an insert can cause and that determines what to do. All others are Unknown,
-// and retried like Retryable ones.
+// errorClasses has every error code that an insert can cause and that determines what to do. All others are of the
+// class Unknown, and retried.
 var errorClasses = []errorClass{
-	{class: Retryable, why: "The network, or a server or shard behind this one, is out of reach or answered nothing.",
+	{class: sink.Retryable,
+		why: "The network, or a server or shard behind this one, is out of reach or answered nothing.",
 		codes: []errorName{
 			{86, "RECEIVED_ERROR_FROM_REMOTE_IO_SERVER"},
 			{95, "CANNOT_READ_FROM_SOCKET"},
@@ -43,7 +46,7 @@ var errorClasses = []errorClass{
 			{763, "SESSION_REFUSED"},
 			{904, "TOO_MANY_UNAVAILABLE_SHARDS"},
 		}},
-	{class: Retryable,
+	{class: sink.Retryable,
 		why: "The block did not arrive whole. The writer looks at it: one that is whole here is sent again, another is refused.", broken: true, codes: []errorName{
 			{3, "UNEXPECTED_END_OF_FILE"},
 			{4, "EXPECTED_END_OF_FILE"},
@@ -61,7 +64,7 @@ var errorClasses = []errorClass{
 			{561, "ZSTD_DECODER_FAILED"},
 			{618, "LZ4_DECODER_FAILED"},
 		}},
-	{class: Retryable, why: "The server has too much to do, or is at a limit.", codes: []errorName{
+	{class: sink.Retryable, why: "The server has too much to do, or is at a limit.", codes: []errorName{
 		{158, "TOO_MANY_ROWS"},
 		{159, "TIMEOUT_EXCEEDED"},
 		{160, "TOO_SLOW"},
@@ -89,7 +92,7 @@ var errorClasses = []errorClass{
 		{777, "MEMORY_RESERVATION_KILLED"},
 		{778, "MEMORY_RESERVATION_FAILED"},
 	}},
-	{class: Retryable, why: "The server starts, stops, or has just changed something.", codes: []errorName{
+	{class: sink.Retryable, why: "The server starts, stops, or has just changed something.", codes: []errorName{
 		{218, "TABLE_IS_DROPPED"},
 		{236, "ABORTED"},
 		{305, "TABLE_WAS_NOT_DROPPED"},
@@ -107,7 +110,7 @@ var errorClasses = []errorClass{
 		{735, "QUERY_WAS_CANCELLED_BY_CLIENT"},
 		{738, "PART_IS_LOCKED"},
 	}},
-	{class: Retryable, why: "Disks, files and the kernel, on the server.", codes: []errorName{
+	{class: sink.Retryable, why: "Disks, files and the kernel, on the server.", codes: []errorName{
 		{23, "CANNOT_READ_FROM_ISTREAM"},
 		{24, "CANNOT_WRITE_TO_OSTREAM"},
 		{74, "CANNOT_READ_FROM_FILE_DESCRIPTOR"},
@@ -185,7 +188,7 @@ var errorClasses = []errorClass{
 		{740, "POTENTIALLY_BROKEN_DATA_PART"},
 		{757, "CANNOT_GET_THREAD_PRIORITY"},
 	}},
-	{class: Retryable, why: "Replication and Keeper.", codes: []errorName{
+	{class: sink.Retryable, why: "Replication and Keeper.", codes: []errorName{
 		{224, "REPLICA_IS_ALREADY_ACTIVE"},
 		{225, "NO_ZOOKEEPER"},
 		{234, "NO_REPLICA_HAS_PART"},
@@ -213,7 +216,7 @@ var errorClasses = []errorClass{
 		{659, "UNKNOWN_STATUS_OF_TRANSACTION"},
 		{999, "KEEPER_EXCEPTION"},
 	}},
-	{class: Retryable, why: "Storage that is elsewhere, and dictionaries that are read from elsewhere.",
+	{class: sink.Retryable, why: "Storage that is elsewhere, and dictionaries that are read from elsewhere.",
 		codes: []errorName{
 			{156, "DICTIONARIES_WAS_NOT_LOADED"},
 			{281, "DICTIONARY_IS_EMPTY"},
@@ -240,7 +243,7 @@ var errorClasses = []errorClass{
 			{903, "DISTRIBUTED_CACHE_REGISTRY_SHUTDOWN"},
 			{1009, "S3_OBJECT_CHANGED_DURING_READ"},
 		}},
-	{class: Retryable, why: "Failures inside the server that it does not explain.", codes: []errorName{
+	{class: sink.Retryable, why: "Failures inside the server that it does not explain.", codes: []errorName{
 		{49, "LOGICAL_ERROR"},
 		{306, "TOO_DEEP_RECURSION"},
 		{391, "EXTERNAL_LIBRARY_ERROR"},
@@ -256,7 +259,7 @@ var errorClasses = []errorClass{
 		{1002, "UNKNOWN_EXCEPTION"},
 		{1005, "STALE_VERSION"},
 	}},
-	{class: Permanent,
+	{class: sink.Permanent,
 		why: "A value or a block does not fit the table, says the server. Cut in two until the rows to blame are found.", codes: []errorName{
 			{6, "CANNOT_PARSE_TEXT"},
 			{9, "SIZES_OF_COLUMNS_DOESNT_MATCH"},
@@ -300,7 +303,7 @@ var errorClasses = []errorClass{
 			{728, "UNEXPECTED_DATA_TYPE"},
 			{760, "UNICODE_ERROR"},
 		}},
-	{class: Permanent, why: "The columns do not fit the table, whatever is in them. Refused whole.", allRows: true,
+	{class: sink.Permanent, why: "The columns do not fit the table, whatever is in them. Refused whole.", allRows: true,
 		codes: []errorName{
 			{7, "INCORRECT_NUMBER_OF_COLUMNS"},
 			{8, "THERE_IS_NO_COLUMN"},
@@ -314,7 +317,7 @@ var errorClasses = []errorClass{
 			{50, "UNKNOWN_TYPE"},
 			{122, "INCOMPATIBLE_COLUMNS"},
 		}},
-	{class: Configuration, why: "Credentials, rights and settings.", codes: []errorName{
+	{class: sink.Configuration, why: "Credentials, rights and settings.", codes: []errorName{
 		{115, "UNKNOWN_SETTING"},
 		{164, "READONLY"},
 		{180, "THERE_IS_NO_PROFILE"},
@@ -349,7 +352,7 @@ var errorClasses = []errorClass{
 		{759, "LICENSING_EXCEPTION"},
 		{767, "REQUIRED_SECOND_FACTOR"},
 	}},
-	{class: Configuration,
+	{class: sink.Configuration,
 		why: "A database, table, dictionary, disk or function is missing, or of a kind that takes no rows.",
 		codes: []errorName{
 			{1, "UNSUPPORTED_METHOD"},

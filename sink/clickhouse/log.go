@@ -10,6 +10,7 @@ import (
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
 	"go.uber.org/zap"
 
+	"github.com/metranova/flow-collector/sink"
 	"github.com/metranova/flow-collector/sink/lograte"
 )
 
@@ -26,7 +27,7 @@ type writerLog struct {
 
 // scope is what a failure concerns.
 type scope struct {
-	class Class
+	class sink.Class
 	query string // the statement of the inserts that fail; "": all inserts
 }
 
@@ -41,7 +42,7 @@ type failure struct {
 const logInterval = time.Minute
 
 // scopeOf distinguishes a failure of one table from one of the connection or the server.
-func scopeOf(class Class, ins *Insert, err error) scope {
+func scopeOf(class sink.Class, ins *Insert, err error) scope {
 	var exception *chgo.Exception
 	if !errors.As(err, &exception) || slices.Contains(serverWide, exception.Code) {
 		return scope{class, ""}
@@ -54,8 +55,8 @@ var serverWide = []int32{81, 159, 164, 180, 192, 193, 194, 195, 201, 202, 203, 2
 	749, 762, 776}
 
 // failed reports an attempt that failed.
-func (l *writerLog) failed(class Class, ins *Insert, err error) {
-	if class == Permanent { // it is about these rows, so it does not end
+func (l *writerLog) failed(class sink.Class, ins *Insert, err error) {
+	if class == sink.Permanent { // it is about these rows, so it does not end
 		if l.limiter.Allow(fmt.Sprintf("%v %d", class, errorCode(err))) {
 			l.warn(class, ins, err)
 		}
@@ -78,7 +79,7 @@ func (l *writerLog) failed(class Class, ins *Insert, err error) {
 	}
 }
 
-func (l *writerLog) warn(class Class, ins *Insert, err error) {
+func (l *writerLog) warn(class sink.Class, ins *Insert, err error) {
 	l.log.Warn("ClickHouse insert failed", zap.Stringer("class", class), zap.String("query", ins.Query),
 		zap.Int("rows", ins.Rows), zap.Error(err))
 }
@@ -127,7 +128,7 @@ func (l *writerLog) doubtful(ins *Insert) {
 }
 
 // lost reports a lost insert.
-func (l *writerLog) lost(ins *Insert, reason Reason, err error) {
+func (l *writerLog) lost(ins *Insert, reason sink.Reason, err error) {
 	if l.limiter.Allow("lost " + string(reason)) {
 		l.log.Error("ClickHouse insert lost", zap.String("reason", string(reason)), zap.Int("rows", ins.Rows),
 			zap.Int("bytes", ins.size()), zap.Error(err))
@@ -149,7 +150,7 @@ func (l *writerLog) notSpooled(ins *Insert, err error) {
 }
 
 // quarantined reports rows that the server refused and that are kept for the operator.
-func (l *writerLog) quarantined(ins *Insert, reason Reason, err error) {
+func (l *writerLog) quarantined(ins *Insert, reason sink.Reason, err error) {
 	if l.limiter.Allow("quarantined " + string(reason)) {
 		l.log.Error("ClickHouse refuses rows, they are in the quarantine", zap.String("reason", string(reason)),
 			zap.Int("rows", ins.Rows), zap.Error(err))

@@ -9,6 +9,8 @@ import (
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/metranova/flow-collector/sink"
 )
 
 // What the log says of failures of two tables, one letter an event: "f" a failure of data_flow, "F" one of the whole
@@ -38,11 +40,11 @@ func TestLogOfFailures(t *testing.T) {
 			for _, event := range test.events {
 				switch event {
 				case 'f':
-					l.failed(Configuration, flow, denied)
+					l.failed(sink.Configuration, flow, denied)
 				case 'F':
-					l.failed(Retryable, flow, errors.New("connection refused"))
+					l.failed(sink.Retryable, flow, errors.New("connection refused"))
 				case 'l':
-					l.failed(Configuration, loss, denied)
+					l.failed(sink.Configuration, loss, denied)
 				case 'd':
 					l.delivered(flow)
 				case 'm':

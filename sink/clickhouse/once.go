@@ -6,6 +6,8 @@ import (
 
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"github.com/metranova/flow-collector/sink"
 )
 
 // InsertOnce sends one block without retries. After an error, maybeStored says whether some of its rows may still be
@@ -36,5 +38,5 @@ func storedNothing(err error) bool {
 		return false
 	}
 	class := Classify(err)
-	return class == Permanent || class == Configuration
+	return class == sink.Permanent || class == sink.Configuration
 }

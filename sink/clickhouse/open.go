@@ -219,7 +219,7 @@ func (o *Options) driverOptions() (*chgo.Options, error) {
 
 // explainTLS adds to an error about certificates which files were used.
 func explainTLS(t *TLS, err error) error {
-	if !t.Enabled || !isCertificateError(err) {
+	if !t.Enabled || !tlsconfig.IsFailure(err) {
 		return err
 	}
 	switch {

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/metranova/flow-collector/sink"
 )
 
 func TestOpenErrorsNameWhatIsWrong(t *testing.T) {
@@ -35,23 +37,23 @@ func TestOpenErrorsNameWhatIsWrong(t *testing.T) {
 		name    string
 		options Options
 		want    []string
-		class   Class
+		class   sink.Class
 	}{
-		{"no address", Options{}, []string{"no address"}, Retryable},
+		{"no address", Options{}, []string{"no address"}, sink.Retryable},
 		{"no CA file", Options{Addrs: []string{"a:1"}, TLS: TLS{Enabled: true, CAFile: "/nonexistent/ca.pem"}},
-			[]string{"CA certificate", "/nonexistent/ca.pem"}, Retryable},
+			[]string{"CA certificate", "/nonexistent/ca.pem"}, sink.Retryable},
 		{"CA file without a certificate", Options{Addrs: []string{"a:1"}, TLS: TLS{Enabled: true, CAFile: noPEM}},
-			[]string{noPEM, "no PEM"}, Retryable},
+			[]string{noPEM, "no PEM"}, sink.Retryable},
 		{"no key file", Options{Addrs: []string{"a:1"}, TLS: TLS{Enabled: true, CertFile: noPEM}},
-			[]string{"client certificate", noPEM}, Retryable},
+			[]string{"client certificate", noPEM}, sink.Retryable},
 		{"nobody listens", Options{Addrs: []string{host(closed)}, Database: "flows"},
-			[]string{host(closed), "flows", "refused"}, Retryable},
+			[]string{host(closed), "flows", "refused"}, sink.Retryable},
 		{"wrong password", Options{Addrs: []string{host(denied)}, Username: "joe", Password: "x"},
-			[]string{host(denied), `user "joe"`, "Authentication failed"}, Configuration},
+			[]string{host(denied), `user "joe"`, "Authentication failed"}, sink.Configuration},
 		{"creating the database", Options{Addrs: []string{host(denied)}, Database: "flows", CreateDatabase: true},
-			[]string{`create database "flows"`, host(denied)}, Configuration},
+			[]string{`create database "flows"`, host(denied)}, sink.Configuration},
 		{"unknown authority", Options{Addrs: []string{host(encrypted)}, TLS: TLS{Enabled: true}},
-			[]string{host(encrypted), "certificate"}, Configuration},
+			[]string{host(encrypted), "certificate"}, sink.Configuration},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

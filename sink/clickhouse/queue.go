@@ -1,6 +1,10 @@
 package clickhouse
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/metranova/flow-collector/sink"
+)
 
 // queue holds waiting inserts, oldest first. It limits the bytes of waiting inserts and of those that were taken and
 // are not done.
@@ -21,11 +25,11 @@ func newQueue(limit int64) *queue {
 
 // push appends an insert and returns the inserts that are lost for it, and why: the oldest waiting ones or, if that
 // does not help or the queue is closed, the insert itself.
-func (q *queue) push(ins *Insert) (lost []*Insert, reason Reason) {
+func (q *queue) push(ins *Insert) (lost []*Insert, reason sink.Reason) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
-		return []*Insert{ins}, Shutdown
+		return []*Insert{ins}, sink.Shutdown
 	}
 	q.waiting = append(q.waiting, ins)
 	q.bytes += int64(len(ins.Data))
@@ -36,7 +40,7 @@ func (q *queue) push(ins *Insert) (lost []*Insert, reason Reason) {
 	if len(q.waiting) > 0 {
 		q.changed.Signal()
 	}
-	return lost, QueueFull
+	return lost, sink.QueueFull
 }
 
 // take removes and returns the oldest insert; it waits for one. It returns false when the queue is closed and empty.

@@ -10,13 +10,14 @@ import (
 
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
 
+	"github.com/metranova/flow-collector/sink"
 	"github.com/metranova/flow-collector/sink/native"
 	"github.com/metranova/flow-collector/sink/quarantine"
 	"github.com/metranova/flow-collector/sink/spool"
 )
 
 // handled is deliverOne's result for an insert that was refused permanently and has been dealt with.
-const handled Reason = "handled"
+const handled sink.Reason = "handled"
 
 // refused deals with an insert that the server will never accept unchanged. If a view is the cause, the insert is to be
 // sent again without that view, and refused returns true. Otherwise the insert is split in two again and again, until
@@ -26,7 +27,7 @@ const handled Reason = "handled"
 // the same tokens. Parts may be sent only because nothing of the whole was stored: the server finds bad rows before it
 // writes. After the failure of a view the table already has the rows, and after an unknown failure it may have some:
 // such inserts are not split.
-func (w *Writer) refused(ctx context.Context, ins *Insert, class Class, err error, b *bisection) (again bool) {
+func (w *Writer) refused(ctx context.Context, ins *Insert, class sink.Class, err error, b *bisection) (again bool) {
 	if fromView(err) && ins.viewError == nil {
 		ins.viewError = err
 		return true
@@ -38,7 +39,7 @@ func (w *Writer) refused(ctx context.Context, ins *Insert, class Class, err erro
 	if ins.Rows == 1 {
 		b.rowsInTurn++
 	}
-	if class != Permanent || ins.viewError != nil || !b.worthwhile(ins, err) {
+	if class != sink.Permanent || ins.viewError != nil || !b.worthwhile(ins, err) {
 		w.quarantine(ins, lossReason(class), err)
 		return false
 	}
@@ -158,7 +159,7 @@ func fromView(err error) bool {
 }
 
 // quarantine stores a refused insert for the operator; if that fails, it is lost.
-func (w *Writer) quarantine(ins *Insert, reason Reason, err error) {
+func (w *Writer) quarantine(ins *Insert, reason sink.Reason, err error) {
 	if putErr := w.keepRefused(ins, reason, err, false); putErr != nil {
 		w.giveUp(ins, reason, errors.Join(err, putErr))
 	} else {
@@ -175,7 +176,7 @@ func (w *Writer) quarantine(ins *Insert, reason Reason, err error) {
 // errNoQuarantine is the error if there is no quarantine.
 var errNoQuarantine = errors.New("there is no quarantine (quarantine.path)")
 
-func (w *Writer) keepRefused(ins *Insert, reason Reason, err error, stored bool) error {
+func (w *Writer) keepRefused(ins *Insert, reason sink.Reason, err error, stored bool) error {
 	if w.options.Quarantine == nil {
 		return errNoQuarantine
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/ClickHouse/ch-go/proto"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
+	"github.com/metranova/flow-collector/sink"
 	"github.com/metranova/flow-collector/sink/native"
 	"github.com/metranova/flow-collector/sink/quarantine"
 	"github.com/metranova/flow-collector/sink/spool"
@@ -132,7 +133,7 @@ func TestEngineBadRowsAreSetAside(t *testing.T) {
 				w.Enqueue(&Insert{Query: flowQuery, Token: "good", Rows: 1, Data: bitsBlock(t, 1000000)})
 				until(t, "all is dealt with", func() bool {
 					s := w.Stats()
-					return s.Delivered.Rows+s.Quarantined[Rejected].Rows == uint64(c.rows)+1
+					return s.Delivered.Rows+s.Quarantined[sink.Rejected].Rows == uint64(c.rows)+1
 				})
 				closeWriter(t, w)
 				for _, table := range []string{"data_flow", "by_day"} {
@@ -144,7 +145,7 @@ func TestEngineBadRowsAreSetAside(t *testing.T) {
 				s := w.Stats()
 				allThere(t, 2, s)
 				records, rows := kept(t, dir)
-				if rows != len(c.bad) || s.Quarantined[Rejected].Rows != uint64(rows) || len(s.Lost) > 0 {
+				if rows != len(c.bad) || s.Quarantined[sink.Rejected].Rows != uint64(rows) || len(s.Lost) > 0 {
 					t.Errorf("%d rows in quarantine, want %d: %+v", rows, len(c.bad), s)
 				}
 				if s.Cut > c.most {
@@ -183,7 +184,7 @@ func TestEngineRefusedAsAWhole(t *testing.T) {
 			want := c.ins.Rows
 			w.Enqueue(&c.ins)
 			closeWriter(t, w)
-			if s := w.Stats(); s.Cut != 0 || s.Quarantined[Rejected].Rows != uint64(want) {
+			if s := w.Stats(); s.Cut != 0 || s.Quarantined[sink.Rejected].Rows != uint64(want) {
 				t.Errorf("stats %+v", s)
 			}
 			if records, rows := kept(t, dir); len(records) != 1 || rows != want {
@@ -400,7 +401,7 @@ func TestQuarantineThatTakesNothing(t *testing.T) {
 			if err := w.Close(ctx); err != nil {
 				t.Fatal(err)
 			}
-			if s := w.Stats(); s.Lost[Rejected].Rows != 3 || len(s.Quarantined) != 0 {
+			if s := w.Stats(); s.Lost[sink.Rejected].Rows != 3 || len(s.Quarantined) != 0 {
 				t.Errorf("stats %+v", s)
 			}
 		})

@@ -10,6 +10,8 @@ import (
 
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"github.com/metranova/flow-collector/sink/tlsconfig"
 )
 
 // Servers is a connection to one of several servers. It stays with a server while that is reachable; then the next
@@ -97,7 +99,7 @@ func outOfReach(ctx context.Context, err error) bool {
 	}
 	var other *NotClickHouseError
 	var network net.Error
-	return errors.As(err, &other) || isCertificateError(err) || errors.As(err, &network) || errors.Is(err, io.EOF) ||
+	return errors.As(err, &other) || tlsconfig.IsFailure(err) || errors.As(err, &network) || errors.Is(err, io.EOF) ||
 		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, chgo.ErrAcquireConnTimeout)
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 
+	"github.com/metranova/flow-collector/sink"
 	"github.com/metranova/flow-collector/sink/spool"
 	"github.com/metranova/flow-collector/sink/tally"
 )
@@ -211,12 +212,12 @@ func (s *spooling) deliver(ctx context.Context, ins *Insert, b *bisection) {
 		return
 	}
 	class := w.failed(ins, err)
-	if class != Permanent && w.waitsForServer(ins) {
+	if class != sink.Permanent && w.waitsForServer(ins) {
 		w.counters.retried(ins)
 		s.giveBack(ins, w.options.ConfigurationRetry)
 		return
 	}
-	if class == Permanent || s.tooLate(ins, class, err) {
+	if class == sink.Permanent || s.tooLate(ins, class, err) {
 		s.forget(ins)
 		if w.refused(ctx, ins, class, err, b) {
 			s.deliver(ctx, ins, b)
@@ -226,7 +227,7 @@ func (s *spooling) deliver(ctx context.Context, ins *Insert, b *bisection) {
 	w.counters.retried(ins)
 	// The server responds and only this insert fails: set it aside so that it does not block the others.
 	aside := time.Duration(0)
-	if class != Retryable || w.health.deliveredAfter(begun) {
+	if class != sink.Retryable || w.health.deliveredAfter(begun) {
 		aside = w.options.ConfigurationRetry
 	}
 	s.giveBack(ins, aside)
@@ -260,8 +261,8 @@ func (s *spooling) setAside(ins *Insert) { s.giveBack(ins, s.w.options.Configura
 
 // tooLate reports whether a view, which somebody may fix, has refused an insert for so long that the table, which has
 // the rows, may soon have forgotten their token: another attempt could store them twice.
-func (s *spooling) tooLate(ins *Insert, class Class, err error) bool {
-	if class != Configuration || !fromView(err) {
+func (s *spooling) tooLate(ins *Insert, class sink.Class, err error) bool {
+	if class != sink.Configuration || !fromView(err) {
 		return false
 	}
 	now := s.w.counters.deliveredInserts()
@@ -309,13 +310,9 @@ func (s *spooling) addTo(stats *Stats) {
 	}
 	stats.Spool = s.spool.Stats()
 	if stats.Lost == nil {
-		stats.Lost = map[Reason]Count{}
+		stats.Lost = map[sink.Reason]Count{}
 	}
-	for reason, count := range map[Reason]spool.Count{
-		SpoolFull: stats.Spool.DroppedFull, SpoolAge: stats.Spool.DroppedAge, SpoolDamaged: stats.Spool.Unreadable,
-	} {
-		if count.Entries > 0 {
-			stats.Lost[reason] = Count{Inserts: count.Entries, Rows: count.Rows, Bytes: count.Bytes}
-		}
+	for reason, count := range sink.LostOnDisk(&stats.Spool) {
+		stats.Lost[reason] = Count{Inserts: count.Entries, Rows: count.Rows, Bytes: count.Bytes}
 	}
 }

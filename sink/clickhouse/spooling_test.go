@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/metranova/flow-collector/sink"
 	"github.com/metranova/flow-collector/sink/native"
 	"github.com/metranova/flow-collector/sink/spool"
 )
@@ -237,9 +238,9 @@ func TestSpoolRefusedByTheServer(t *testing.T) {
 	cases := []struct {
 		name   string
 		fail   func(http.ResponseWriter)
-		reason Reason
+		reason sink.Reason
 	}{
-		{"malformed", func(w http.ResponseWriter) { exception(w, 400, 117, "Incorrect data") }, Rejected},
+		{"malformed", func(w http.ResponseWriter) { exception(w, 400, 117, "Incorrect data") }, sink.Rejected},
 		{"unknown error", func(w http.ResponseWriter) { exception(w, 500, 4242, "Something new") }, ""},
 		{"no such table", func(w http.ResponseWriter) { exception(w, 404, 60, "Unknown table") }, ""},
 	}
@@ -299,7 +300,7 @@ func TestSpoolThatTakesNothing(t *testing.T) {
 	closeWriter(t, w)
 	s := w.Stats()
 	allThere(t, 10, s)
-	if s.Delivered.Inserts == 0 || s.Lost[QueueFull].Inserts == 0 || s.Spooled.Inserts != 0 {
+	if s.Delivered.Inserts == 0 || s.Lost[sink.QueueFull].Inserts == 0 || s.Spooled.Inserts != 0 {
 		t.Errorf("stats %+v", s)
 	}
 }
@@ -320,7 +321,8 @@ func TestSpoolDropsCountAsLost(t *testing.T) {
 	closeWriter(t, w)
 	s := w.Stats()
 	allThere(t, 9, s)
-	if lost := s.Lost[SpoolFull]; lost.Inserts == 0 || lost.Rows != 3*lost.Inserts || s.Spool.Waiting.Entries == 0 {
+	if lost := s.Lost[sink.SpoolFull]; lost.Inserts == 0 || lost.Rows != 3*lost.Inserts ||
+		s.Spool.Waiting.Entries == 0 {
 		t.Errorf("stats %+v", s)
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != int(s.Spool.Waiting.Entries)+1 {

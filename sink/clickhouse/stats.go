@@ -5,35 +5,17 @@ import (
 	"sync"
 	"time"
 
+	"github.com/metranova/flow-collector/sink"
 	"github.com/metranova/flow-collector/sink/spool"
 )
 
-// Reason is why an insert was lost.
-type Reason string
-
-// The reasons why inserts are lost.
-const (
-	// QueueFull: the insert was the oldest waiting one when memory ran out.
-	QueueFull Reason = "queue_full"
-	// Rejected: according to the server it does not fit the table or is malformed.
-	Rejected Reason = "rejected"
-	// Unexplained: it failed repeatedly with an error of no known class. Some of its rows may be stored.
-	Unexplained Reason = "unexplained"
-	// Shutdown: it was not delivered before Close had to return, or it came later.
-	Shutdown Reason = "shutdown"
-	// SpoolFull: it was the oldest on disk when the spool was full. SpoolAge: it was on disk for too long.
-	// SpoolDamaged: it could not be read back unchanged. These may be inserts of an earlier run.
-	SpoolFull    Reason = "spool_full"
-	SpoolAge     Reason = "spool_age"
-	SpoolDamaged Reason = "spool_damaged"
-)
-
 // ViewFailed is why an insert is in the quarantine that is stored in the table but not in one of its views.
-const ViewFailed Reason = "view_failed"
+const ViewFailed sink.Reason = "view_failed"
 
 // Reasons lists the reasons.
-func Reasons() []Reason {
-	return []Reason{QueueFull, Rejected, Unexplained, Shutdown, SpoolFull, SpoolAge, SpoolDamaged}
+func Reasons() []sink.Reason {
+	return []sink.Reason{sink.QueueFull, sink.Rejected, sink.Unexplained, sink.Shutdown, sink.SpoolFull, sink.SpoolAge,
+		sink.SpoolDamaged}
 }
 
 // Count is a number of inserts, with their rows and bytes.
@@ -56,9 +38,9 @@ type Stats struct {
 	Spooled, FromSpool Count
 	// Retried counts attempts after which the insert was tried again.
 	Retried Count
-	Lost    map[Reason]Count
+	Lost    map[sink.Reason]Count
 	// Quarantined were refused permanently and wait for the operator: Rejected or Unexplained.
-	Quarantined map[Reason]Count
+	Quarantined map[sink.Reason]Count
 	// WithoutView is the part of Delivered that one of the table's views lacks, because it failed.
 	WithoutView Count
 	// Cut counts inserts that were split in two because the server refused them.
@@ -136,28 +118,28 @@ func (c *counters) withoutView(ins *Insert) {
 	c.stats.WithoutView.add(ins)
 }
 
-func (c *counters) quarantined(ins *Insert, reason Reason) {
+func (c *counters) quarantined(ins *Insert, reason sink.Reason) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	addReason(&c.stats.Quarantined, reason, ins)
 }
 
-func addReason(m *map[Reason]Count, reason Reason, ins *Insert) {
+func addReason(m *map[sink.Reason]Count, reason sink.Reason, ins *Insert) {
 	if *m == nil {
-		*m = map[Reason]Count{}
+		*m = map[sink.Reason]Count{}
 	}
 	count := (*m)[reason]
 	count.add(ins)
 	(*m)[reason] = count
 }
 
-func (c *counters) lost(ins *Insert, reason Reason) {
+func (c *counters) lost(ins *Insert, reason sink.Reason) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	addReason(&c.stats.Lost, reason, ins)
 }
 
-func (c *counters) lossOf(reason Reason) Count {
+func (c *counters) lossOf(reason sink.Reason) Count {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.stats.Lost[reason]

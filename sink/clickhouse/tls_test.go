@@ -27,6 +27,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/metranova/flow-collector/sink"
 	"github.com/metranova/flow-collector/sink/store"
 	"github.com/metranova/flow-collector/sink/store/storetest"
 )
@@ -200,7 +201,7 @@ func TestEngineTLS(t *testing.T) {
 					t.Errorf("error %q does not say %q", err, want)
 				}
 			}
-			if err != nil && (strings.ContainsAny(err.Error(), "\n") || Classify(err) != Configuration) {
+			if err != nil && (strings.ContainsAny(err.Error(), "\n") || Classify(err) != sink.Configuration) {
 				t.Errorf("several lines, or %v: %q", Classify(err), err)
 			}
 
@@ -269,7 +270,7 @@ func TestRenewedClientCertificate(t *testing.T) {
 	until(t, "the old one is refused", func() bool {
 		s := w.Stats()
 		return s.LastError != nil &&
-			Classify(s.LastError) == Configuration
+			Classify(s.LastError) == sink.Configuration
 	})
 	newCert, newKey := ours.pair("renewed", nil, time.Now().Add(time.Hour))
 	for from, to := range map[string]string{newCert: cert, newKey: key} {

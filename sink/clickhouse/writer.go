@@ -10,6 +10,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"go.uber.org/zap"
 
+	"github.com/metranova/flow-collector/sink"
 	"github.com/metranova/flow-collector/sink/native"
 	"github.com/metranova/flow-collector/sink/quarantine"
 	"github.com/metranova/flow-collector/sink/spool"
@@ -170,7 +171,7 @@ func (w *Writer) Enqueue(ins *Insert) {
 	w.options.Book.Take(ins.shares)
 	lost, reason := w.queue.push(ins)
 	for _, old := range lost {
-		if reason == QueueFull {
+		if reason == sink.QueueFull {
 			w.giveUp(old, reason, nil) // the disk is too slow, and the caller must not wait for it
 			continue
 		}
@@ -206,9 +207,9 @@ func (w *Writer) Close(ctx context.Context) error {
 	w.stop()
 	w.moving.Wait()
 	for _, ins := range w.queue.takeAll() {
-		w.lose(ins, Shutdown, ctx.Err())
+		w.lose(ins, sink.Shutdown, ctx.Err())
 	}
-	if l := w.counters.lossOf(Shutdown); l.Inserts > 0 {
+	if l := w.counters.lossOf(sink.Shutdown); l.Inserts > 0 {
 		return fmt.Errorf("close ClickHouse writer: %d inserts with %d rows were not delivered; last error: %v",
 			l.Inserts, l.Rows, w.counters.lastError())
 	}
@@ -220,15 +221,15 @@ func (w *Writer) Down() bool { return w.health.isDown() }
 
 // lose gives up an insert or, if there is a spool, puts it there: the same bytes with the same token can be delivered
 // later. Inserts that the server will never accept are not spooled.
-func (w *Writer) lose(ins *Insert, reason Reason, err error) {
-	if reason == Shutdown && w.spooling.put(ins) {
+func (w *Writer) lose(ins *Insert, reason sink.Reason, err error) {
+	if reason == sink.Shutdown && w.spooling.put(ins) {
 		return
 	}
 	w.giveUp(ins, reason, err)
 }
 
 // giveUp is the only place where an insert is lost.
-func (w *Writer) giveUp(ins *Insert, reason Reason, err error) {
+func (w *Writer) giveUp(ins *Insert, reason sink.Reason, err error) {
 	// first: whatever only the counters have would be of no exporter
 	w.options.Book.Lose(ins.shares, ins.entry != nil, string(reason))
 	w.counters.lost(ins, reason)

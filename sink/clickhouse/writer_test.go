@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/metranova/flow-collector/sink"
 	"github.com/metranova/flow-collector/sink/native"
 )
 
@@ -143,16 +144,18 @@ func TestWriterGivesUpWhatCannotSucceed(t *testing.T) {
 	cases := []struct {
 		name     string
 		fail     func(http.ResponseWriter)
-		reason   Reason
+		reason   sink.Reason
 		attempts int
 	}{
-		{"column of another type", func(w http.ResponseWriter) { exception(w, 400, 53, "Type mismatch") }, Rejected, 1},
-		{"no such column", func(w http.ResponseWriter) { exception(w, 404, 16, "No such column") }, Rejected, 1},
-		{"malformed block", func(w http.ResponseWriter) { exception(w, 400, 117, "Incorrect data") }, Rejected, 1},
+		{"column of another type", func(w http.ResponseWriter) { exception(w, 400, 53, "Type mismatch") },
+			sink.Rejected, 1},
+		{"no such column", func(w http.ResponseWriter) { exception(w, 404, 16, "No such column") }, sink.Rejected, 1},
+		{"malformed block", func(w http.ResponseWriter) { exception(w, 400, 117, "Incorrect data") }, sink.Rejected, 1},
 		{"too many partitions", func(w http.ResponseWriter) {
 			exception(w, 500, 252, "Too many partitions for single INSERT block (more than 100)")
-		}, Rejected, 1},
-		{"unknown error", func(w http.ResponseWriter) { exception(w, 500, 4242, "Something new") }, Unexplained, 4},
+		}, sink.Rejected, 1},
+		{"unknown error", func(w http.ResponseWriter) { exception(w, 500, 4242, "Something new") }, sink.Unexplained,
+			4},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -228,13 +231,13 @@ func TestWriterDropsTheOldestWhenFull(t *testing.T) {
 	if s.QueuedBytes > o.QueueBytes {
 		t.Errorf("%d bytes held, the limit is %d", s.QueuedBytes, o.QueueBytes)
 	}
-	if got := s.Lost[QueueFull]; got.Inserts != 5 {
+	if got := s.Lost[sink.QueueFull]; got.Inserts != 5 {
 		t.Errorf("lost %+v", got)
 	}
 	letGo()
 	closeWriter(t, w)
 	s = w.Stats()
-	if total := s.Delivered.Inserts + s.Lost[QueueFull].Inserts; total != 10 {
+	if total := s.Delivered.Inserts + s.Lost[sink.QueueFull].Inserts; total != 10 {
 		t.Errorf("%d delivered and lost, 10 were enqueued", total)
 	}
 	got := f.got()
@@ -254,7 +257,7 @@ func TestWriterDropsWhatNeverFits(t *testing.T) {
 	w := NewWriter(f.open(t), o)
 	w.Enqueue(insertOf("t1"))
 	closeWriter(t, w)
-	if s := w.Stats(); s.Lost[QueueFull].Inserts != 1 || s.QueuedBytes != 0 {
+	if s := w.Stats(); s.Lost[sink.QueueFull].Inserts != 1 || s.QueuedBytes != 0 {
 		t.Errorf("stats %+v", s)
 	}
 }
@@ -273,7 +276,7 @@ func TestWriterCloseGivesUpInTime(t *testing.T) {
 		t.Errorf("error %v does not say what was lost", err)
 	}
 	w.Enqueue(insertOf("late"))
-	if s := w.Stats(); s.Lost[Shutdown].Inserts != 4 || s.QueuedBytes != 0 || s.QueuedInserts != 0 {
+	if s := w.Stats(); s.Lost[sink.Shutdown].Inserts != 4 || s.QueuedBytes != 0 || s.QueuedInserts != 0 {
 		t.Errorf("stats %+v", s)
 	}
 }
@@ -328,23 +331,23 @@ func TestClassify(t *testing.T) {
 	cases := []struct {
 		name   string
 		answer func(http.ResponseWriter)
-		want   Class
+		want   sink.Class
 	}{
 		{"code before status", func(w http.ResponseWriter) { exception(w, 500, 497, "Not enough privileges") },
-			Configuration},
-		{"unknown table", func(w http.ResponseWriter) { exception(w, 404, 60, "Unknown table") }, Configuration},
-		{"401 of a proxy", func(w http.ResponseWriter) { w.WriteHeader(401) }, Configuration},
-		{"404 of a proxy", func(w http.ResponseWriter) { w.WriteHeader(404) }, Configuration},
-		{"413 of a proxy", func(w http.ResponseWriter) { w.WriteHeader(413) }, Permanent},
-		{"429 of a proxy", func(w http.ResponseWriter) { w.WriteHeader(429) }, Retryable},
-		{"502 of a proxy", func(w http.ResponseWriter) { w.WriteHeader(502) }, Retryable},
+			sink.Configuration},
+		{"unknown table", func(w http.ResponseWriter) { exception(w, 404, 60, "Unknown table") }, sink.Configuration},
+		{"401 of a proxy", func(w http.ResponseWriter) { w.WriteHeader(401) }, sink.Configuration},
+		{"404 of a proxy", func(w http.ResponseWriter) { w.WriteHeader(404) }, sink.Configuration},
+		{"413 of a proxy", func(w http.ResponseWriter) { w.WriteHeader(413) }, sink.Permanent},
+		{"429 of a proxy", func(w http.ResponseWriter) { w.WriteHeader(429) }, sink.Retryable},
+		{"502 of a proxy", func(w http.ResponseWriter) { w.WriteHeader(502) }, sink.Retryable},
 		{"full disk",
 			func(w http.ResponseWriter) { exception(w, 500, 1001, "std::filesystem: No space left on device") },
-			Retryable},
-		{"418", func(w http.ResponseWriter) { w.WriteHeader(418) }, Unknown},
-		{"timeout", func(w http.ResponseWriter) { exception(w, 500, 159, "Timeout exceeded") }, Retryable},
+			sink.Retryable},
+		{"418", func(w http.ResponseWriter) { w.WriteHeader(418) }, sink.Unknown},
+		{"timeout", func(w http.ResponseWriter) { exception(w, 500, 159, "Timeout exceeded") }, sink.Retryable},
 		{"null where none may be", func(w http.ResponseWriter) { exception(w, 400, 349, "Cannot insert NULL") },
-			Permanent},
+			sink.Permanent},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -358,7 +361,7 @@ func TestClassify(t *testing.T) {
 			}
 		})
 	}
-	if got := Classify(fmt.Errorf("insert: %w", errors.New("connection refused"))); got != Retryable {
+	if got := Classify(fmt.Errorf("insert: %w", errors.New("connection refused"))); got != sink.Retryable {
 		t.Errorf("a network failure is %v", got)
 	}
 }

@@ -51,7 +51,7 @@ func (l *Limit) Changed(conn net.Conn, state http.ConnState) {
 		name, trusted := l.peer(conn)
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		if trusted || l.makeRoom(conn, name) {
+		if trusted || l.admit(conn, name) {
 			l.open[conn] = connection{state, time.Now(), name}
 			l.byPeer[name]++
 		}
@@ -68,8 +68,9 @@ func (l *Limit) Changed(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// makeRoom closes what is too much; it is false where that is the new connection itself.
-func (l *Limit) makeRoom(conn net.Conn, name string) bool {
+// admit reports whether a new connection may stay. Where there are too many it closes the one that has waited longest
+// for a request, or the new one if none waits.
+func (l *Limit) admit(conn net.Conn, name string) bool {
 	var victim net.Conn
 	switch {
 	case l.byPeer[name] >= l.each:

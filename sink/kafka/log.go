@@ -7,7 +7,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"go.uber.org/zap"
 
+	"github.com/metranova/flow-collector/sink"
 	"github.com/metranova/flow-collector/sink/lograte"
+	"github.com/metranova/flow-collector/sink/tlsconfig"
 )
 
 // producerLog logs failures: the first of each kind at once, then at most one a minute, and when they are over.
@@ -27,9 +29,9 @@ func (l *producerLog) connectFailed(broker string, err error) {
 }
 
 // failed reports messages that failed.
-func (l *producerLog) failed(n int, class Class, err error) {
+func (l *producerLog) failed(n int, class sink.Class, err error) {
 	due := l.limiter.AllowFailure
-	if class == Permanent {
+	if class == sink.Permanent {
 		due = l.limiter.Allow
 	}
 	if due(sortOf(class, err)) {
@@ -39,7 +41,7 @@ func (l *producerLog) failed(n int, class Class, err error) {
 }
 
 // refused reports that brokers have refused all messages for a while.
-func (l *producerLog) refused(since time.Duration, class Class, err error) {
+func (l *producerLog) refused(since time.Duration, class sink.Class, err error) {
 	if l.limiter.AllowFailure(sortOf(class, err)) {
 		l.log.Warn("Kafka takes no messages", zap.String("topic", l.topic),
 			zap.Duration("since", since.Round(time.Second)),
@@ -48,12 +50,12 @@ func (l *producerLog) refused(since time.Duration, class Class, err error) {
 }
 
 // sortOf returns the same key for a failure to connect and for the messages that fail because of it.
-func sortOf(class Class, err error) string {
+func sortOf(class sink.Class, err error) string {
 	var answer *kerr.Error
 	switch {
 	case errors.As(err, &answer):
 		return class.String() + answer.Message
-	case isTLSError(err):
+	case tlsconfig.IsFailure(err):
 		return class.String() + "TLS"
 	}
 	return class.String()
@@ -67,7 +69,7 @@ func (l *producerLog) delivered() {
 }
 
 // lost reports lost messages.
-func (l *producerLog) lost(n Count, reason Reason, err error) {
+func (l *producerLog) lost(n Count, reason sink.Reason, err error) {
 	if l.limiter.Allow("lost " + string(reason)) {
 		l.log.Error("Kafka messages lost", zap.String("reason", string(reason)), zap.String("topic", l.topic),
 			zap.Uint64("messages", n.Messages), zap.Uint64("bytes", n.Bytes), zap.Error(err))

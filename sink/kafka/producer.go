@@ -22,6 +22,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/metranova/flow-collector/sink"
 	"github.com/metranova/flow-collector/sink/message"
 )
 
@@ -107,7 +108,7 @@ func (p *Producer) Enqueue(b *message.Batch) {
 }
 
 // lose is the only place where a whole enqueued batch is lost.
-func (p *Producer) lose(b *message.Batch, reason Reason, err error) {
+func (p *Producer) lose(b *message.Batch, reason sink.Reason, err error) {
 	n := count(b)
 	p.counters.lost(n, reason)
 	p.options.Book.Lose(b.Tally.Shares(), false, string(reason))
@@ -139,7 +140,7 @@ func (p *Producer) Close(ctx context.Context) error {
 		<-p.ended
 	}
 	s := p.Stats()
-	if l := s.Lost[Shutdown]; l.Messages > 0 {
+	if l := s.Lost[sink.Shutdown]; l.Messages > 0 {
 		return fmt.Errorf("close Kafka producer: %d messages were not delivered; last error: %v", l.Messages,
 			s.LastError)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/metranova/flow-collector/sink"
 	"github.com/metranova/flow-collector/sink/message"
 	"github.com/metranova/flow-collector/sink/spool"
 	"github.com/metranova/flow-collector/sink/tally"
@@ -150,7 +151,7 @@ func TestProducer_losesWhatIsTooLarge(t *testing.T) {
 	expect(t, consume(t, 2, kgo.SeedBrokers(c.ListenAddrs()...)), 2, false)
 	s := p.Stats()
 	balance(t, s)
-	if s.Lost[TooLarge] != (Count{Messages: 1, Bytes: 20_000}) {
+	if s.Lost[sink.TooLarge] != (Count{Messages: 1, Bytes: 20_000}) {
 		t.Errorf("lost %+v", s.Lost)
 	}
 	if logs.FilterMessage("Kafka messages lost").Len() != 1 {
@@ -183,7 +184,7 @@ func TestProducer_halvesItsBatches(t *testing.T) {
 	expect(t, consume(t, 2100, kgo.SeedBrokers(c.ListenAddrs()...)), 2100, false)
 	s := p.Stats()
 	balance(t, s)
-	if s.Lost[TooLarge].Messages != 1 || len(s.Lost) != 1 {
+	if s.Lost[sink.TooLarge].Messages != 1 || len(s.Lost) != 1 {
 		t.Errorf("lost %+v", s.Lost)
 	}
 	if refused.Load() == 0 ||
@@ -268,7 +269,7 @@ func TestProducer_everythingIsTooLarge(t *testing.T) {
 	refuse(c, &refused, func() *kerr.Error { return kerr.MessageTooLarge })
 	p, _ := producer(t, Options{Brokers: c.ListenAddrs()})
 	enqueue(p, 0, 50, false)
-	waitFor(t, "the messages to be given up", func() bool { return p.Stats().Lost[TooLarge].Messages == 50 })
+	waitFor(t, "the messages to be given up", func() bool { return p.Stats().Lost[sink.TooLarge].Messages == 50 })
 	balance(t, p.Stats())
 }
 
@@ -354,7 +355,7 @@ func TestProducer_unknownTopic(t *testing.T) {
 	c := cluster(t)
 	p, logs := producer(t, Options{Brokers: c.ListenAddrs(), Topic: "nowhere", DeliveryTimeout: time.Second})
 	enqueue(p, 0, 20, false)
-	waitFor(t, "the messages to be given up", func() bool { return p.Stats().Lost[Undelivered].Messages == 20 })
+	waitFor(t, "the messages to be given up", func() bool { return p.Stats().Lost[sink.Undelivered].Messages == 20 })
 	balance(t, p.Stats())
 	failed := logs.FilterMessage("Kafka messages failed").All()
 	if len(failed) != 1 || failed[0].ContextMap()["class"] != "configuration" ||
@@ -396,8 +397,8 @@ func TestProducer_boundsItsQueue(t *testing.T) {
 	enqueue(p, 0, 5000, false) // about 60 kB
 	s := p.Stats()
 	balance(t, s)
-	if s.Queued.Bytes > 10_000 || s.Lost[QueueFull].Messages < 3000 {
-		t.Errorf("%d bytes wait, %d messages were lost", s.Queued.Bytes, s.Lost[QueueFull].Messages)
+	if s.Queued.Bytes > 10_000 || s.Lost[sink.QueueFull].Messages < 3000 {
+		t.Errorf("%d bytes wait, %d messages were lost", s.Queued.Bytes, s.Lost[sink.QueueFull].Messages)
 	}
 	release()
 	if err := closeWithin(t, p, 20*time.Second); err != nil {
@@ -425,14 +426,14 @@ func TestProducer_spoolsWhatHasNoRoom(t *testing.T) {
 	waitFor(t, "all to be delivered", func() bool {
 		s := p.Stats()
 		return s.Delivered.Messages+
-			s.Lost[QueueFull].Messages == 100_000
+			s.Lost[sink.QueueFull].Messages == 100_000
 	})
 	s := p.Stats()
 	balance(t, s)
 	if s.FromSpool != s.Spooled {
 		t.Errorf("%+v went to disk, %+v came back", s.Spooled, s.FromSpool)
 	}
-	if lost := s.Lost[QueueFull].Messages; lost == 0 { // the disk may have been slower than the loop above
+	if lost := s.Lost[sink.QueueFull].Messages; lost == 0 { // the disk may have been slower than the loop above
 		expect(t, consume(t, 100_000, kgo.SeedBrokers(c.ListenAddrs()...)), 100_000, true)
 	}
 }
@@ -519,7 +520,7 @@ func TestProducer_closeWithoutABroker(t *testing.T) {
 	p.Enqueue(batchOf("too late"))
 	s := p.Stats()
 	balance(t, s)
-	if s.Lost[Shutdown].Messages != 51 {
+	if s.Lost[sink.Shutdown].Messages != 51 {
 		t.Errorf("lost %+v", s.Lost)
 	}
 }
@@ -545,13 +546,13 @@ func TestProducer_sasl(t *testing.T) {
 			p, logs := producer(t, Options{Brokers: c.ListenAddrs(), SASL: bad, DeliveryTimeout: time.Second})
 			enqueue(p, 0, 100, false)
 			waitFor(t, "the messages to be given up",
-				func() bool { return p.Stats().Lost[Undelivered].Messages == 100 })
+				func() bool { return p.Stats().Lost[sink.Undelivered].Messages == 100 })
 			balance(t, p.Stats())
 			if n := logs.FilterMessage("Kafka broker refuses the connection").Len() +
 				logs.FilterMessage("Kafka messages failed").Len(); n != 1 {
 				t.Errorf("said %v", logs.All())
 			}
-			if class := Classify(p.Stats().LastError); class != Configuration {
+			if class := Classify(p.Stats().LastError); class != sink.Configuration {
 				t.Errorf("%v is %v", p.Stats().LastError, class)
 			}
 		})

@@ -3,6 +3,7 @@ package kafka
 import (
 	"sync"
 
+	"github.com/metranova/flow-collector/sink"
 	"github.com/metranova/flow-collector/sink/message"
 )
 
@@ -18,11 +19,11 @@ type queue struct {
 
 // push appends a batch and returns the batches that are lost for it, and why: the oldest waiting ones or, if that does
 // not help or the queue is closed, the batch itself.
-func (q *queue) push(b *message.Batch) (lost []*message.Batch, reason Reason) {
+func (q *queue) push(b *message.Batch) (lost []*message.Batch, reason sink.Reason) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
-		return []*message.Batch{b}, Shutdown
+		return []*message.Batch{b}, sink.Shutdown
 	}
 	q.waiting = append(q.waiting, b)
 	q.bytes += size(b)
@@ -31,7 +32,7 @@ func (q *queue) push(b *message.Batch) (lost []*message.Batch, reason Reason) {
 		q.bytes -= size(old)
 		lost = append(lost, old)
 	}
-	return lost, QueueFull
+	return lost, sink.QueueFull
 }
 
 // take removes the oldest batch; nil if none is waiting. Its bytes count until done.

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/metranova/flow-collector/sink"
 	"github.com/metranova/flow-collector/sink/message"
 	"github.com/metranova/flow-collector/sink/tally"
 )
@@ -87,11 +88,11 @@ func (s *sender) over() bool {
 		return false
 	}
 	for _, f := range s.retries {
-		s.giveUp(f.batch, Shutdown, nil)
+		s.giveUp(f.batch, sink.Shutdown, nil)
 	}
 	s.retries = nil
 	for b := s.p.queue.take(); b != nil; b = s.p.queue.take() {
-		s.giveUp(b, Shutdown, nil)
+		s.giveUp(b, sink.Shutdown, nil)
 	}
 	return true
 }
@@ -141,7 +142,7 @@ func (s *sender) renewed() bool {
 	}
 	client, err := s.p.newClient(s.maxBatch)
 	if err != nil {
-		s.fail(0, Configuration, err)
+		s.fail(0, sink.Configuration, err)
 		return false
 	}
 	s.client.Close()
@@ -209,10 +210,10 @@ func (s *sender) nextOnDisk() *flight {
 		}
 		if err != nil {
 			n := Count{Messages: uint64(e.Rows), Bytes: uint64(len(e.Data))}
-			s.p.counters.lost(n, SpoolDamaged)
+			s.p.counters.lost(n, sink.SpoolDamaged)
 			shares, _ := e.Ref.([]tally.Share)
-			s.p.options.Book.Lose(shares, true, string(SpoolDamaged))
-			s.p.log.lost(n, SpoolDamaged, err)
+			s.p.options.Book.Lose(shares, true, string(sink.SpoolDamaged))
+			s.p.log.lost(n, sink.SpoolDamaged, err)
 			s.p.options.Spool.Done(e)
 			continue
 		}
@@ -274,7 +275,7 @@ func (s *sender) putAway(f *flight) {
 }
 
 // fail notes a failure after which there is a retry, and when.
-func (s *sender) fail(messages int, class Class, err error) {
+func (s *sender) fail(messages int, class sink.Class, err error) {
 	s.p.counters.failed(err)
 	s.p.trouble.note(err)
 	if !s.p.aborting.Load() { // otherwise we cancelled it ourselves
@@ -282,7 +283,7 @@ func (s *sender) fail(messages int, class Class, err error) {
 	}
 	s.failing = true
 	pause := s.backoff.NextBackOff()
-	if class == Configuration {
+	if class == sink.Configuration {
 		pause = s.p.options.ConfigurationRetry
 		s.renew = true
 	}

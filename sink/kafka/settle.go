@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/metranova/flow-collector/sink"
 	"github.com/metranova/flow-collector/sink/message"
 	"github.com/metranova/flow-collector/sink/spool"
 	"github.com/metranova/flow-collector/sink/tally"
@@ -16,12 +17,12 @@ import (
 // outcome is the result of a flight's messages.
 type outcome struct {
 	delivered      Count
-	lost, rejected Count // too large; rejected permanently for another reason
-	rest           []int // messages that may be retried
-	tooLarge, bad  []int // those that are lost and rejected
-	shrink         bool  // several of them together exceed the broker's limit
-	class          Class // of the failure of the rest
-	err            error // of the rest; without a rest, of the other failures
+	lost, rejected Count      // too large; rejected permanently for another reason
+	rest           []int      // messages that may be retried
+	tooLarge, bad  []int      // those that are lost and rejected
+	shrink         bool       // several of them together exceed the broker's limit
+	class          sink.Class // of the failure of the rest
+	err            error      // of the rest; without a rest, of the other failures
 }
 
 // settle handles a flight that has ended: it counts what was delivered and what never will be, and retries the rest.
@@ -58,11 +59,11 @@ func (s *sender) settle(f *flight) {
 	}
 	switch {
 	case s.p.aborting.Load():
-		s.giveUp(f.batch, Shutdown, o.err)
+		s.giveUp(f.batch, sink.Shutdown, o.err)
 		s.putAway(f)
 	case !o.shrink && time.Since(f.began) >= s.p.options.DeliveryTimeout:
 		s.down = true
-		s.giveUp(f.batch, Undelivered, o.err)
+		s.giveUp(f.batch, sink.Undelivered, o.err)
 		s.putAway(f)
 	default:
 		s.again(f)
@@ -92,10 +93,10 @@ func (s *sender) settleOnDisk(f *flight, o *outcome, all int) {
 }
 
 // aside returns how long a failed entry of the spool must wait: if others are delivered, it must not block them.
-func (s *sender) aside(f *flight, class Class) time.Duration {
+func (s *sender) aside(f *flight, class sink.Class) time.Duration {
 	s.p.counters.mu.Lock()
 	defer s.p.counters.mu.Unlock()
-	if class == Configuration || s.p.counters.stats.LastDelivery.After(f.began) {
+	if class == sink.Configuration || s.p.counters.stats.LastDelivery.After(f.began) {
 		return s.p.options.ConfigurationRetry
 	}
 	return 0
@@ -112,7 +113,7 @@ func (s *sender) sort(f *flight) outcome {
 		r := &f.records[i]
 		n := Count{Messages: 1, Bytes: uint64(len(r.Value) + len(r.Key))}
 		err := f.failed[r]
-		class := Retryable
+		class := sink.Retryable
 		if err != nil {
 			class = Classify(err)
 		}
@@ -122,7 +123,7 @@ func (s *sender) sort(f *flight) outcome {
 		case errors.Is(err, kerr.MessageTooLarge) && !s.isTooLarge(n):
 			o.rest, o.shrink = append(o.rest, i), true
 			o.class, o.err = class, err
-		case class == Permanent:
+		case class == sink.Permanent:
 			if errors.Is(err, kerr.MessageTooLarge) {
 				o.lost.add(n)
 				o.tooLarge = append(o.tooLarge, i)
@@ -138,7 +139,7 @@ func (s *sender) sort(f *flight) outcome {
 			o.class, o.err = class, err
 		}
 	}
-	if o.class == Retryable || o.class == Configuration {
+	if o.class == sink.Retryable || o.class == sink.Configuration {
 		o.shrink = false // one change at a time
 	}
 	return o
@@ -196,8 +197,8 @@ func (s *sender) count(f *flight, o *outcome) {
 	}
 	for _, l := range []struct {
 		n      Count
-		reason Reason
-	}{{o.lost, TooLarge}, {o.rejected, Rejected}} {
+		reason sink.Reason
+	}{{o.lost, sink.TooLarge}, {o.rejected, sink.Rejected}} {
 		if l.n.Messages > 0 {
 			c.failed(o.err)
 			c.lost(l.n, l.reason)
@@ -222,8 +223,8 @@ func (s *sender) book(f *flight, o *outcome) {
 	if t == nil {
 		return
 	}
-	book.Lose(t.Select(o.tooLarge).Shares(), fromDisk, string(TooLarge))
-	book.Lose(t.Select(o.bad).Shares(), fromDisk, string(Rejected))
+	book.Lose(t.Select(o.tooLarge).Shares(), fromDisk, string(sink.TooLarge))
+	book.Lose(t.Select(o.bad).Shares(), fromDisk, string(sink.Rejected))
 	book.Deliver(o.stored(t).Shares(), fromDisk)
 }
 
@@ -243,7 +244,7 @@ func (o *outcome) stored(t *tally.Tally) *tally.Tally {
 }
 
 // giveUp moves a batch of the queue to disk, or loses it.
-func (s *sender) giveUp(b *message.Batch, reason Reason, err error) {
+func (s *sender) giveUp(b *message.Batch, reason sink.Reason, err error) {
 	bytes := size(b)
 	if !s.put(b) {
 		s.p.lose(b, reason, err)

@@ -5,34 +5,14 @@ import (
 	"sync"
 	"time"
 
+	"github.com/metranova/flow-collector/sink"
 	"github.com/metranova/flow-collector/sink/spool"
 )
 
-// Reason is why messages were lost.
-type Reason string
-
-// The reasons why messages are lost.
-const (
-	// QueueFull: they were the oldest waiting ones when memory ran out.
-	QueueFull Reason = "queue_full"
-	// TooLarge: they exceed what the broker or max_batch_bytes allows. Rejected: the broker says that they are
-	// malformed.
-	TooLarge Reason = "too_large"
-	Rejected Reason = "rejected"
-	// Undelivered: they were tried until the delivery timeout, and there was no spool or it failed.
-	Undelivered Reason = "undelivered"
-	// Shutdown: they were not delivered before Close had to return, or they came later.
-	Shutdown Reason = "shutdown"
-	// SpoolFull: they were the oldest on disk when the spool was full. SpoolAge: they were on disk for too long.
-	// SpoolDamaged: they could not be read back unchanged. These may be messages of an earlier run.
-	SpoolFull    Reason = "spool_full"
-	SpoolAge     Reason = "spool_age"
-	SpoolDamaged Reason = "spool_damaged"
-)
-
 // Reasons lists the reasons.
-func Reasons() []Reason {
-	return []Reason{QueueFull, TooLarge, Rejected, Undelivered, Shutdown, SpoolFull, SpoolAge, SpoolDamaged}
+func Reasons() []sink.Reason {
+	return []sink.Reason{sink.QueueFull, sink.TooLarge, sink.Rejected, sink.Undelivered, sink.Shutdown, sink.SpoolFull,
+		sink.SpoolAge, sink.SpoolDamaged}
 }
 
 // Count is a number of messages, with the bytes of their keys and values.
@@ -55,7 +35,7 @@ type Stats struct {
 	Spooled, FromSpool Count
 	// Retried counts failed messages that we tried again, in addition to the client's own retries.
 	Retried Count
-	Lost    map[Reason]Count
+	Lost    map[sink.Reason]Count
 	// Queued are waiting or in transit.
 	Queued Count
 	// LastError is the latest failure, LastErrorTime its time; zero if there was none.
@@ -78,16 +58,12 @@ func (p *Producer) Stats() Stats {
 	}
 	s.Spool = p.options.Spool.Stats()
 	if s.Lost == nil {
-		s.Lost = map[Reason]Count{}
+		s.Lost = map[sink.Reason]Count{}
 	}
-	for reason, count := range map[Reason]spool.Count{
-		SpoolFull: s.Spool.DroppedFull, SpoolAge: s.Spool.DroppedAge, SpoolDamaged: s.Spool.Unreadable,
-	} {
-		if count.Entries > 0 {
-			lost := s.Lost[reason]
-			lost.add(Count{Messages: count.Rows, Bytes: count.Bytes})
-			s.Lost[reason] = lost
-		}
+	for reason, count := range sink.LostOnDisk(&s.Spool) {
+		lost := s.Lost[reason]
+		lost.add(Count{Messages: count.Rows, Bytes: count.Bytes})
+		s.Lost[reason] = lost
 	}
 	return s
 }
@@ -109,10 +85,10 @@ func (c *counters) failed(err error) {
 	c.update(func(s *Stats) { s.LastError, s.LastErrorTime = err, time.Now() })
 }
 
-func (c *counters) lost(n Count, reason Reason) {
+func (c *counters) lost(n Count, reason sink.Reason) {
 	c.update(func(s *Stats) {
 		if s.Lost == nil {
-			s.Lost = map[Reason]Count{}
+			s.Lost = map[sink.Reason]Count{}
 		}
 		count := s.Lost[reason]
 		count.add(n)

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/metranova/flow-collector/sink"
 	"github.com/metranova/flow-collector/sink/kafka/kafkatest"
 	"github.com/metranova/flow-collector/sink/tlsconfig"
 )
@@ -68,7 +69,8 @@ func TestTLS(t *testing.T) {
 					false)
 				return
 			}
-			waitFor(t, "the messages to be given up", func() bool { return p.Stats().Lost[Undelivered].Messages == 10 })
+			waitFor(t, "the messages to be given up",
+				func() bool { return p.Stats().Lost[sink.Undelivered].Messages == 10 })
 			lines := append(logs.FilterMessage("Kafka broker refuses the connection").All(),
 				logs.FilterMessage("Kafka messages failed").All()...)
 			if len(lines) != 1 || lines[0].ContextMap()["class"] != "configuration" ||
