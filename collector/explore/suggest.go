@@ -89,16 +89,16 @@ func (p *Planner) suggestFields(typed string) []Suggestion {
 
 // suggestOperators are the comparisons that a field has.
 func (p *Planner) suggestOperators(place filter.Place) []Suggestion {
-	d, ok := p.dimensions[canonical(place.Field)]
+	d, ok := p.dimensions[filter.Canonical(place.Field)]
 	if !ok {
 		return nil
 	}
 	all := []Suggestion{{Text: "=", Note: "is"}, {Text: "!=", Note: "is not"}, {Text: "in (", Note: "is one of"},
 		{Text: "not in (", Note: "is none of"}}
 	switch d.kind {
-	case number, size:
+	case filter.Number, filter.Size:
 		all = append(all, Suggestion{Text: ">=", Note: "at least"}, Suggestion{Text: "<=", Note: "at most"})
-	case address:
+	case filter.Address:
 		all = append(all, Suggestion{Text: "in", Note: "of a prefix"})
 	default:
 		all = append(all, Suggestion{Text: "~", Note: "has this in it"},
@@ -115,11 +115,11 @@ func (p *Planner) suggestOperators(place filter.Place) []Suggestion {
 
 // suggestValues are values of a field that have what is typed in them or in their names.
 func (e *Explorer) suggestValues(ctx context.Context, place filter.Place, only []string) ([]Suggestion, error) {
-	d, ok := e.Planner.dimensions[canonical(place.Field)]
+	d, ok := e.Planner.dimensions[filter.Canonical(place.Field)]
 	if !ok {
 		return nil, nil
 	}
-	if d.kind == size {
+	if d.kind == filter.Size {
 		return []Suggestion{{Text: "1M"}, {Text: "10M"}, {Text: "100M"}, {Text: "1G"}}, nil
 	}
 	query := e.Planner.valuesLike(d, place.Typed, only, e.Now())
@@ -155,8 +155,8 @@ func (p *Planner) valuesLike(d *dimension, typed string, only []string, now time
 	for len(d.both) > 0 && d.expr == "" { // values of either end are those of one
 		d = p.dimensions[d.both[0]]
 	}
-	if d.kind == as && len(typed) > 2 && strings.EqualFold(typed[:2], "as") {
-		if _, ok := asNumber(typed); ok {
+	if d.kind == filter.AS && len(typed) > 2 && strings.EqualFold(typed[:2], "as") {
+		if _, ok := filter.ASNumber(typed); ok {
 			typed = typed[2:]
 		}
 	}
