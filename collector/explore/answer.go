@@ -259,7 +259,7 @@ func (e *Explorer) codes(ctx context.Context, a *Answer, d *dimension) error {
 	for _, line := range a.Series {
 		keys = append(keys, line.Keys[0])
 	}
-	codes, err := e.values(ctx, d.code, keys, text)
+	codes, err := e.values(ctx, d.code, keys, filter.Text)
 	for i := range a.Series {
 		if line := &a.Series[i]; line.Rank != 0 {
 			line.Code = codes[line.Keys[0]]
@@ -536,7 +536,7 @@ func (e *Explorer) speeds(ctx context.Context, a *Answer, d *dimension) error {
 	for _, line := range a.Series {
 		keys = append(keys, line.Keys[0])
 	}
-	speeds, err := e.values(ctx, d.speed, keys, text)
+	speeds, err := e.values(ctx, d.speed, keys, filter.Text)
 	if err != nil {
 		return err
 	}
@@ -551,7 +551,7 @@ func (e *Explorer) speeds(ctx context.Context, a *Answer, d *dimension) error {
 }
 
 // values asks a SELECT of key and value for keys, which are of that kind.
-func (e *Explorer) values(ctx context.Context, lookup string, keys []string, k kind) (map[string]string, error) {
+func (e *Explorer) values(ctx context.Context, lookup string, keys []string, k filter.Kind) (map[string]string, error) {
 	values := map[string]string{}
 	if len(keys) == 0 {
 		return values, nil

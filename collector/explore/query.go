@@ -317,11 +317,11 @@ func (p *Planner) hours(q *Question, s span, now time.Time) (*Query, error) {
 
 // valuesOf is the query for what a SELECT of key and value has for keys: the key as text, and the value as text. The
 // keys are compared as they are, so that the store reads no more than their rows.
-func valuesOf(lookup string, keys []string, k kind) *Query {
+func valuesOf(lookup string, keys []string, k filter.Kind) *Query {
 	var params parameters
 	var list []string
 	for _, key := range keys {
-		if k != as {
+		if k != filter.AS {
 			list = append(list, params.text(key))
 		} else if n, err := strconv.ParseUint(key, 10, 32); err == nil {
 			list = append(list, params.number(n))
