@@ -14,6 +14,7 @@ const (
 	CountsRecords                     // data records: flows and options
 	CountsAll                         // data records and template records
 	CountsNothing                     // the number never moves
+	conventions
 )
 
 // String describes what is counted.
@@ -90,19 +91,16 @@ var (
 	}
 )
 
-// of returns by how much a datagram increases the number; false if that is unknown.
-func (w way) of(u Units) (n uint32, known bool) {
-	switch w.counts {
-	case CountsDatagrams:
-		return 1, true
-	case CountsNothing:
-		return 0, true
-	case CountsFlows:
-		n = u.Flows
-	case CountsRecords:
-		n = u.Flows + u.Options
-	case CountsAll:
-		n = u.Flows + u.Options + u.Templates
+// increments returns by how much a datagram increases the number, by convention. If the datagram holds records that
+// could not be counted, only those of fixed conventions are right.
+func (u Units) increments() [conventions]uint32 {
+	return [conventions]uint32{
+		CountsDatagrams: 1,
+		CountsFlows:     u.Flows,
+		CountsRecords:   u.Flows + u.Options,
+		CountsAll:       u.Flows + u.Options + u.Templates,
 	}
-	return n, !u.Unknown
 }
+
+// fixed reports whether every datagram increases the number alike, whatever it holds.
+func (c Convention) fixed() bool { return c == CountsDatagrams || c == CountsNothing }

@@ -56,7 +56,7 @@ func (q *Numbers) domainRun(s *Stream) (run *domainRun, changed bool) {
 // observe takes a datagram's number. own is the run that followed the domain, and ownFits says that it, or the run of
 // the domain's source port, expected the number. isNew says that the number is the domain's first.
 func (r *domainRun) observe(list []way, number uint32, u Units, changed, isNew, ownFits bool, own *numbering) {
-	best := r.common.best(list)
+	best := r.common.best
 	known, restarts := r.common.ways[best].fits >= enough, r.common.ways[best].account.restarts
 	fits, misses := r.common.observe(list, number, u)
 	jumped := r.common.ways[best].account.restarts > restarts

@@ -52,7 +52,7 @@ func TestNumbersOfSeveralDomains(t *testing.T) {
 			one := func() []sent { return stream(w, 120, 0xffffff00) } // the numbers wrap
 			lose := func(s []sent, at ...int) (lost uint64) {
 				for _, i := range at {
-					n, _ := w.of(s[i].units)
+					n := s[i].units.increments()[w.counts]
 					s[i].missing = true
 					lost += uint64(n)
 				}
@@ -137,7 +137,7 @@ func TestNumbersBesideAQuietDomain(t *testing.T) {
 						other := onPort(2, shaped(w, few, 1<<20, of))
 						want := told{}
 						for _, i := range []int{9, 20, 21, 40} {
-							units, _ := w.of(own[i].units)
+							units := own[i].units.increments()[w.counts]
 							own[i].missing = true
 							want.lost += uint64(units)
 						}

@@ -11,6 +11,7 @@ import (
 type numbering struct {
 	ways     [maxWays]hypothesis
 	recent   recentNumbers
+	best     uint8 // the way that explains most of the numbers so far; of equal ones the first
 	chosen   uint8
 	said     account // what was reported, by the account of the chosen way
 	decided  bool
@@ -42,75 +43,67 @@ const (
 	memorable = 256
 )
 
-// observe takes a datagram's number. fits says that the chosen way expected it, misses that it expected another one.
+// observe takes a datagram's number. fits says that the best way expected it, misses that it expected another one. It
+// runs for each datagram and each way, so what is the same for all ways is computed once.
 func (n *numbering) observe(list []way, number uint32, u Units) (fits, misses bool) {
-	n.recent.asked = false
-	best := n.best(list)
+	increments := u.increments()
+	at := n.recent.locate(number)
+	before, best := int(n.best), 0
 	for i, w := range list {
-		f, m := n.ways[i].observe(w, &n.recent, number, u)
-		if i == best {
-			fits, misses = f, m
+		h := &n.ways[i]
+		h.fitted, h.missed = false, false
+		units, known := increments[w.counts], !u.Unknown || w.counts.fixed()
+		begin := number
+		if w.itself {
+			begin -= units
 		}
-		n.aged = n.ways[i].age() || n.aged
+		switch {
+		case !known && w.itself:
+			h.valid = false
+		case !h.valid:
+			h.next, h.valid = begin+units, known
+		case begin == h.next:
+			h.fitted = true
+			h.fits++
+			h.next, h.valid = begin+units, known
+			fits = fits || i == before
+		default:
+			h.missed = true
+			h.misses++
+			misses = misses || i == before
+			if h.account.add(int32(begin-h.next), units, number, &n.recent, at) {
+				h.next, h.valid = begin+units, known
+			}
+			if w.counts == CountsNothing {
+				h.account = account{}
+			}
+		}
+		if h.fits+h.misses >= memorable {
+			h.fits, h.misses = h.fits/2, h.misses/2
+			n.aged = true
+		}
+		if b := &n.ways[best]; h.fits >= enough && (b.fits < enough || h.better(b)) {
+			best = i
+		}
 	}
+	n.best = uint8(best)
 	n.recent.add(number)
 	n.seenOnce = true
 	return fits, misses
-}
-
-func (h *hypothesis) observe(w way, recent *recentNumbers, number uint32, u Units) (fits, misses bool) {
-	h.fitted, h.missed = false, false
-	units, known := w.of(u)
-	begin := number
-	if w.itself {
-		begin -= units
-		if !known {
-			h.valid = false
-			return false, false
-		}
-	}
-	move := true
-	if h.valid {
-		gap := int32(begin - h.next)
-		if fits = gap == 0; fits {
-			h.fitted = true
-			h.fits++
-		} else {
-			misses, h.missed = true, true
-			h.misses++
-			move = h.account.add(gap, units, number, recent)
-		}
-	}
-	if move {
-		h.next, h.valid = begin+units, known
-	}
-	if w.counts == CountsNothing {
-		h.account = account{}
-	}
-	return fits, misses
-}
-
-// age halves the counts of datagrams if there are many. It reports whether it did.
-func (h *hypothesis) age() bool {
-	if h.fits+h.misses < memorable {
-		return false
-	}
-	h.fits, h.misses = h.fits/2, h.misses/2
-	return true
 }
 
 // explains reports whether a way of counting explains what it has seen, except for losses.
 func (h *hypothesis) explains() bool { return 2*h.misses <= h.fits }
 
 // add takes a number that differs by gap from the expected one. It reports whether the next number continues from here.
-func (a *account) add(gap int32, units, number uint32, recent *recentNumbers) (move bool) {
+func (a *account) add(gap int32, units, number uint32, recent *recentNumbers, at location) (move bool) {
 	switch {
 	case gap > 0 && gap < maxGap:
 		a.lost += uint64(gap)
-	case recent.seen(number):
+	case !at.newest && recent.seen(number):
 		a.twice++
 		return false
-	case gap < 0 && recent.late(number):
+	case gap < 0 && at.late:
 		// It was counted as lost when later numbers were received.
 		a.late++
 		a.lost -= min(uint64(units), a.lost)
@@ -119,17 +112,6 @@ func (a *account) add(gap int32, units, number uint32, recent *recentNumbers) (m
 		a.restarts++
 	}
 	return true
-}
-
-// best returns the way that explains most of the numbers; of equal ones the first.
-func (n *numbering) best(list []way) int {
-	best := 0
-	for i := range list {
-		if a, b := &n.ways[i], &n.ways[best]; a.fits >= enough && (b.fits < enough || a.better(b)) {
-			best = i
-		}
-	}
-	return best
 }
 
 // fitsUnlike reports whether the run expected the latest number in a way in which another run did not.
@@ -151,20 +133,20 @@ func (h *hypothesis) better(other *hypothesis) bool {
 // tell adds to the stream s what was not reported yet, if the exporter's way is known. Losses that late datagrams
 // correct are taken back from the stream from.
 func (n *numbering) tell(list []way, s, from *Stream) {
-	best := n.best(list)
+	best := n.best
 	h := &n.ways[best]
 	if h.fits < enough || h.fits*oneInFew < h.fits+h.misses {
 		s.setConvention(CountsUnknown)
 		return
 	}
 	s.setConvention(list[best].counts)
-	if n.decided && n.chosen != uint8(best) && (n.aged || !h.explains()) {
+	if n.decided && n.chosen != best && (n.aged || !h.explains()) {
 		// The exporter counts in another way now. What this way makes of the past is not true.
 		n.said = h.account
 	}
 	// If this way explains the stream from its first datagram, the choice before was wrong: what was reported is
 	// replaced.
-	n.decided, n.chosen = true, uint8(best)
+	n.decided, n.chosen = true, best
 	now, said := &h.account, &n.said
 	if *now == *said {
 		return
@@ -219,6 +201,22 @@ type recentNumbers struct {
 	answer bool
 }
 
+// location is where a number is among the recent ones.
+type location struct {
+	newest bool // after all of them, as nearly all numbers are
+	late   bool // after the oldest of them
+}
+
+// locate begins with a number, which is not among the recent ones yet.
+func (r *recentNumbers) locate(number uint32) location {
+	r.asked = false
+	if r.filled == 0 {
+		return location{}
+	}
+	oldest := r.list[(r.at-r.filled+reorderWindow)%reorderWindow]
+	return location{newest: int32(number-r.newest) > 0, late: int32(number-oldest) > 0}
+}
+
 func (r *recentNumbers) add(number uint32) {
 	if r.filled == 0 || int32(number-r.newest) > 0 {
 		r.newest = number
@@ -228,20 +226,10 @@ func (r *recentNumbers) add(number uint32) {
 	r.filled = min(r.filled+1, reorderWindow)
 }
 
+// seen reports whether a number is among the recent ones.
 func (r *recentNumbers) seen(number uint32) bool {
-	if int32(number-r.newest) > 0 {
-		return false // true for nearly all numbers: no need to search
-	}
 	if !r.asked {
 		r.asked, r.answer = true, slices.Contains(r.list[:r.filled], number)
 	}
 	return r.answer
-}
-
-// late reports whether a number is newer than the oldest of the recent numbers.
-func (r *recentNumbers) late(number uint32) bool {
-	if r.filled == 0 {
-		return false
-	}
-	return int32(number-r.list[(r.at-r.filled+reorderWindow)%reorderWindow]) > 0
 }

@@ -44,7 +44,7 @@ func stream(w way, n int, first uint32) []sent {
 		if i%7 == 0 {
 			u.Options = 3
 		}
-		units, _ := w.of(u)
+		units := u.increments()[w.counts]
 		all[i] = sent{port: 4000, number: number, units: u}
 		if w.itself {
 			all[i].number += units
@@ -71,7 +71,7 @@ func TestNumbersKnowEveryWay(t *testing.T) {
 				lost := uint64(0)
 				for _, i := range []int{15, 16, 25, 44} {
 					complete[i].missing = true
-					units, _ := w.of(complete[i].units)
+					units := complete[i].units.increments()[w.counts]
 					lost += uint64(units)
 				}
 				if _, got = play(p, complete); got != (told{lost: lost}) {
@@ -154,7 +154,7 @@ func shaped(w way, n int, first uint32, of func(i int, rng *rand.Rand) Units) []
 	all := make([]sent, n)
 	for i, number := 0, first; i < n; i++ {
 		u := of(i, rng)
-		units, _ := w.of(u)
+		units := u.increments()[w.counts]
 		all[i] = sent{port: 4000, number: number, units: u}
 		if w.itself {
 			all[i].number += units
@@ -208,7 +208,7 @@ func TestNumbersOfFirstDatagrams(t *testing.T) {
 						for lose := 1; lose < 12; lose++ {
 							datagrams := slices.Clone(complete)
 							datagrams[lose].missing = true
-							units, _ := w.of(datagrams[lose].units)
+							units := datagrams[lose].units.increments()[w.counts]
 							s, got := play(p, datagrams)
 							if got != (told{lost: uint64(units)}) {
 								t.Errorf("without datagram %d %+v is told in %s, want %d lost", lose, got, s.Counts(),
@@ -258,7 +258,7 @@ func TestNumbersOfSeveralPorts(t *testing.T) {
 		one := func(n int, first uint32) []sent { return stream(own, n, first) }
 		lost := func(s []sent, at ...int) (units uint64) {
 			for _, i := range at {
-				n, _ := own.of(s[i].units)
+				n := s[i].units.increments()[own.counts]
 				units += uint64(n)
 				s[i].missing = true
 			}

@@ -16,8 +16,12 @@ type Sequence struct {
 
 // Observe takes a datagram's number and how many units it holds, and counts in s what the number shows.
 func (q *Sequence) Observe(s *Stream, number, units uint32) {
-	q.recent.asked = false
-	defer q.recent.add(number)
+	at := q.recent.locate(number)
+	q.observe(s, number, units, at)
+	q.recent.add(number)
+}
+
+func (q *Sequence) observe(s *Stream, number, units uint32, at location) {
 	if !q.started {
 		q.started, q.next = true, number+units
 		return
@@ -27,10 +31,10 @@ func (q *Sequence) Observe(s *Stream, number, units uint32) {
 	case gap == 0:
 	case gap > 0 && gap < maxGap:
 		s.Lost.Add(uint64(gap))
-	case q.recent.seen(number):
+	case !at.newest && q.recent.seen(number):
 		s.Duplicated.Add(1)
 		return
-	case gap < 0 && q.recent.late(number):
+	case gap < 0 && at.late:
 		s.Reordered.Add(1)
 		// It was counted as lost when later numbers were received.
 		s.Lost.Add(-min(uint64(units), s.Lost.Load()))
