@@ -92,7 +92,7 @@ func reportParts(ctx context.Context, cfg *config.Config, problems []config.Prob
 			ctx, cancel := context.WithTimeout(ctx, reportTimeout)
 			defer cancel()
 			var out bytes.Buffer
-			err := setup.Query(ctx, cfg,
+			err := setup.Read(ctx, cfg,
 				"SELECT name, engine, total_rows, total_bytes, engine_full FROM system.tables "+
 					"WHERE database = currentDatabase() AND engine != 'Dictionary' ORDER BY name", "JSONEachRow", &out)
 			return out.Bytes(), err

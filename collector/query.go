@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -19,16 +20,18 @@ func queryCommand() *cli.Command {
 		Usage:     "run a query on the configured store and print the result",
 		ArgsUsage: `"SQL"`,
 		Description: `The query goes to the ClickHouse server of the configuration, or to the local store. If no collector runs, the local
-store is opened for the query. Examples:
+store is opened for the query. INSERT, ALTER, DROP and the like are refused without --write. Examples:
 
   collector query "SELECT count(), sum(packet_count) FROM data_flow"
   collector query -format JSONEachRow "SELECT * FROM data_flow LIMIT 1"
   echo "SELECT 1" | collector query -
+  collector query --write "ALTER TABLE data_flow DROP PARTITION '20260101'"
   collector query --rollup --by src_as_id --last 30d
   collector query --rollup --by in_interface_id --where "device_id = 'edge1'" --last 7d --step 1h`,
 		Flags: append(append(configFlags(), rollupFlags()...),
 			&cli.StringFlag{Name: "format", Aliases: []string{"f"}, Value: "PrettyCompactMonoBlock",
 				Usage: "print the result in this ClickHouse `FORMAT`"},
+			&cli.BoolFlag{Name: "write", Usage: "run statements that change data or tables too"},
 		),
 		Action: func(ctx context.Context, c *cli.Command) error {
 			if c.Bool("rollup") {
@@ -42,7 +45,13 @@ store is opened for the query. Examples:
 			if err != nil {
 				return err
 			}
-			return setup.Query(ctx, cfg, sql, c.String("format"), os.Stdout)
+			if c.Bool("write") {
+				return setup.Query(ctx, cfg, sql, c.String("format"), os.Stdout)
+			}
+			if err = setup.Read(ctx, cfg, sql, c.String("format"), os.Stdout); errors.Is(err, setup.ErrReadOnly) {
+				return fmt.Errorf("query: %w: --write runs it", err)
+			}
+			return err
 		},
 	}
 }

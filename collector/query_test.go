@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 	"testing"
 
@@ -34,6 +35,32 @@ func TestQuery(t *testing.T) {
 				t.Errorf("got %q, want %q", out.String(), test.want)
 			}
 		})
+	}
+}
+
+// Without --write nothing is changed.
+func TestQuery_readsOnly(t *testing.T) {
+	cfg := testkit.Config(t)
+	var out bytes.Buffer
+	if err := setup.Query(t.Context(), cfg, "CREATE TABLE t ENGINE = Memory AS SELECT 1 AS x", "TSV", &out); err != nil {
+		t.Fatal(err)
+	}
+	for _, sql := range []string{"INSERT INTO t VALUES (2)", "DROP TABLE t", "ALTER TABLE t DELETE WHERE 1",
+		"TRUNCATE TABLE t", "CREATE TABLE u (x UInt8) ENGINE = Memory", "INSERT INTO t SELECT 3"} {
+		if err := setup.Read(t.Context(), cfg, sql, "TSV", &out); !errors.Is(err, setup.ErrReadOnly) {
+			t.Errorf("%s: %v", sql, err)
+		}
+	}
+	for _, sql := range []string{"SELECT sum(x) FROM t SETTINGS max_threads = 1", "SHOW TABLES LIKE 't'", "DESCRIBE t",
+		"EXPLAIN SELECT x FROM t", "WITH 1 AS one SELECT one"} {
+		if err := setup.Read(t.Context(), cfg, sql, "TSV", &out); err != nil {
+			t.Errorf("%s: %v", sql, err)
+		}
+	}
+	out.Reset()
+	if err := setup.Read(t.Context(), cfg, "SELECT sum(x) FROM t", "PrettyCompact", &out); err != nil ||
+		!strings.Contains(out.String(), "│      1 │") {
+		t.Errorf("%v, %s", err, out.String())
 	}
 }
 

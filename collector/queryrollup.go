@@ -126,5 +126,5 @@ func (r *rollupQuery) run(ctx context.Context, cfg *config.Config, format string
 		fmt.Fprintf(notes, "whole steps: from %s to %s\n", choice.From.Format(time.DateTime),
 			choice.To.Format(time.DateTime))
 	}
-	return setup.Query(ctx, cfg, choice.SQL(&settings, q, r.where, limit), format, out)
+	return setup.Read(ctx, cfg, choice.SQL(&settings, q, r.where, limit), format, out)
 }

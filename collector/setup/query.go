@@ -10,6 +10,7 @@ import (
 
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/proto"
 
 	"github.com/metranova/flow-collector/collector/config"
 	"github.com/metranova/flow-collector/sink/sqltext"
@@ -21,8 +22,34 @@ var formatClause = regexp.MustCompile(`(?is)\sFORMAT\s+(\w+)$`)
 // queryClient is the client name for people's queries: unlike the collector's own, these are limited.
 const queryClient = "flow-collector-query"
 
-// Query runs a query and writes its result.
-func Query(ctx context.Context, cfg *config.Config, sql, format string, out io.Writer) (err error) {
+// Query runs any statement and writes its result.
+func Query(ctx context.Context, cfg *config.Config, sql, format string, out io.Writer) error {
+	return query(ctx, cfg, sql, format, chgo.Settings{}, out)
+}
+
+// ErrReadOnly is what Read returns for a statement that changes something.
+var ErrReadOnly = errors.New("the statement changes data or tables, and queries only read")
+
+// Read is Query for statements that change nothing; others return ErrReadOnly and have no effect.
+func Read(ctx context.Context, cfg *config.Config, sql, format string, out io.Writer) error {
+	// 2: settings may be changed
+	err := query(ctx, cfg, sql, format, chgo.Settings{"readonly": 2}, out)
+	switch {
+	case err == nil || !isReadOnly(err):
+		return err
+	case strings.Contains(err.Error(), "setting in readonly mode"): // of a user who may only read anyway
+		return query(ctx, cfg, sql, format, chgo.Settings{}, out)
+	}
+	return ErrReadOnly
+}
+
+// isReadOnly reports whether a server refused to change something: READONLY.
+func isReadOnly(err error) bool {
+	var exception *proto.Exception
+	return errors.As(err, &exception) && exception.Code == 164 || strings.Contains(err.Error(), "ode: 164")
+}
+
+func query(ctx context.Context, cfg *config.Config, sql, format string, with chgo.Settings, out io.Writer) (err error) {
 	if clause := formatClause.FindStringSubmatchIndex(sql); clause != nil {
 		format, sql = sql[clause[2]:clause[3]], sql[:clause[0]]
 	}
@@ -34,8 +61,8 @@ func Query(ctx context.Context, cfg *config.Config, sql, format string, out io.W
 	if strings.HasPrefix(format, "Pretty") { // for people; programs get what the table has
 		sql = plainAddresses(ctx, conn, sql)
 	}
-	settings := chgo.WithSettings(chgo.Settings{"output_format_pretty_color": 0, "output_format_pretty_row_numbers": 0})
-	result, err := conn.QueryFormat(chgo.Context(ctx, settings), format, sql)
+	with["output_format_pretty_color"], with["output_format_pretty_row_numbers"] = 0, 0
+	result, err := conn.QueryFormat(chgo.Context(ctx, chgo.WithSettings(with)), format, sql)
 	if err != nil {
 		return fmt.Errorf("query: %w", err)
 	}
