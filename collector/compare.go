@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -64,7 +65,7 @@ difference, or only what this collector does better on purpose; 1: there are oth
 			&cli.StringFlag{Name: "to", Usage: "end before `TIME`"},
 			&cli.DurationFlag{Name: "last", Usage: "the `DURATION` up to two minutes ago"},
 			&cli.StringFlag{Name: "by", Value: string(compare.ByInterface),
-				Usage: "add up by total, exporter or interface"},
+				Usage: "add up by total, source (address of the flows), exporter or interface"},
 			&cli.StringSliceFlag{Name: "device",
 				Usage: "an exporter that is called `THEIRS=OURS` on the two sides; may be given several times"},
 			&cli.IntFlag{Name: "most", Value: 40, Usage: "print at most so many differences; 0: all"},
@@ -116,8 +117,9 @@ func comparisonOf(c *cli.Command, now time.Time) (*comparison, error) {
 			commandline.Usage("compare with what? give either files of pmacct's messages, or --topic, or --table")
 	}
 	o.by, o.devices = compare.By(c.String("by")), map[string]string{}
-	if o.by != compare.ByTotal && o.by != compare.ByExporter && o.by != compare.ByInterface {
-		return nil, commandline.Usage("--by %s: total, exporter or interface", o.by)
+	if !slices.Contains([]compare.By{compare.ByTotal, compare.ByExporter, compare.ByInterface, compare.BySource},
+		o.by) {
+		return nil, commandline.Usage("--by %s: total, source, exporter or interface", o.by)
 	}
 	for _, pair := range c.StringSlice("device") {
 		theirs, ours, found := strings.Cut(pair, "=")
@@ -175,6 +177,7 @@ func (o *comparison) run(ctx context.Context, cfg *config.Config) (*compare.Repo
 	}
 	defer done()
 	theirs := compare.NewAccount(cmp.Or(o.table, "pmacct"))
+	theirs.By = o.by
 	if o.table != "" {
 		err = theirs.AddRows(ctx, conn, o.rows(compare.QuoteTable(o.table), o.tableCollector))
 	} else {
@@ -187,6 +190,7 @@ func (o *comparison) run(ctx context.Context, cfg *config.Config) (*compare.Repo
 		return nil, err
 	}
 	ours := compare.NewAccount("this collector")
+	ours.By = o.by
 	if err := ours.AddRows(ctx, conn, o.rows(compare.QuoteTable(settings.Database+"."+settings.Tables.Flow),
 		o.collector)); err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
 
+	"github.com/metranova/flow-collector/collector/compare"
 	"github.com/metranova/flow-collector/collector/service"
 	"github.com/metranova/flow-collector/collector/setup"
 	"github.com/metranova/flow-collector/collector/testkit"
@@ -38,6 +40,18 @@ func TestCompare_command(t *testing.T) {
 	if err := os.WriteFile(path, messages.Bytes(), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	lines := bytes.SplitAfter(messages.Bytes(), []byte("\n"))
+	renamed, fewer := path+".renamed", path+".fewer"
+	for name, data := range map[string][]byte{
+		renamed: bytes.ReplaceAll(messages.Bytes(), []byte(`"peer_ip_src":"`), []byte(`"peer_ip_src":"2001:db8::`)),
+		fewer: bytes.Join(slices.DeleteFunc(lines, func(line []byte) bool {
+			return bytes.Contains(line, []byte(`"ip_src":"::ffff:198.18.0.`))
+		}), nil),
+	} {
+		if err := os.WriteFile(name, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	everything := comparison{from: time.Unix(0, 0), to: time.Now(), table: "data_flow"}
 	for _, test := range []struct {
 		name string
@@ -47,6 +61,11 @@ func TestCompare_command(t *testing.T) {
 	}{
 		{"messages", comparison{files: []string{path}}, false, "no difference"},
 		{"the same table", everything, false, "no difference"},
+		{"messages, by source", comparison{files: []string{path}, by: compare.BySource}, false, "no difference"},
+		{"messages of another exporter, by source", comparison{files: []string{renamed}, by: compare.BySource}, false,
+			"no difference"},
+		{"messages of a source less, by source", comparison{files: []string{fewer}, by: compare.BySource}, true,
+			"only this collector has it"},
 		{"rows of another collector", comparison{from: everything.from, to: everything.to, table: "default.data_flow",
 			tableCollector: "old"}, true, "only this collector has it"},
 		{"our rows of another collector", comparison{files: []string{path}, collector: "old"}, true,

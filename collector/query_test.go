@@ -42,7 +42,8 @@ func TestQuery(t *testing.T) {
 func TestQuery_readsOnly(t *testing.T) {
 	cfg := testkit.Config(t)
 	var out bytes.Buffer
-	if err := setup.Query(t.Context(), cfg, "CREATE TABLE t ENGINE = Memory AS SELECT 1 AS x", "TSV", &out); err != nil {
+	if err := setup.Query(t.Context(), cfg, "CREATE TABLE t ENGINE = Memory AS SELECT 1 AS x", "TSV",
+		&out); err != nil {
 		t.Fatal(err)
 	}
 	for _, sql := range []string{"INSERT INTO t VALUES (2)", "DROP TABLE t", "ALTER TABLE t DELETE WHERE 1",

@@ -4,7 +4,8 @@ package compare
 
 import "time"
 
-// Key identifies a cell of an account: the traffic of one exporter between two interfaces in one minute.
+// Key identifies a cell of an account: the traffic of one exporter between two interfaces in one minute. With BySource
+// it is the traffic of one address: Device is the source address of the flows.
 type Key struct {
 	Minute  int64 // Unix seconds; a flow counts in the minute of its start
 	Device  string
@@ -26,6 +27,7 @@ func (s Sums) same(t Sums) bool { return s.Bits == t.Bits && s.Packets == t.Pack
 // Account is one side. NewAccount makes an empty one.
 type Account struct {
 	Name  string // for people
+	By    By     // BySource must be set before anything is added, the others are done by Regroup
 	Cells map[Key]Sums
 	// Whole is true if the times of all flows are whole seconds; meaningless for an empty account.
 	Whole bool
@@ -49,7 +51,7 @@ func (a *Account) Add(k Key, s Sums) {
 }
 
 // By says what traffic is added up by: ByTotal by minute alone, ByExporter by exporter and minute, ByInterface by
-// interfaces too, which is the default.
+// interfaces too, which is the default. BySource is by the source address of the flows, whatever exporter saw them.
 type By string
 
 // The ways to add up.
@@ -57,6 +59,7 @@ const (
 	ByTotal     By = "total"
 	ByExporter  By = "exporter"
 	ByInterface By = "interface"
+	BySource    By = "source"
 )
 
 // allDevices stands for all exporters.

@@ -70,6 +70,15 @@ func (a *Account) AddMessage(text []byte, s *enrich.Snapshot) {
 	if ms%1000 != 0 {
 		a.Whole = false
 	}
+	sums := Sums{Flows: 1, Bits: 8 * unsigned(m.Bytes), Packets: unsigned(m.Packets)}
+	if a.By == BySource {
+		source, err := netip.ParseAddr(*m.Src)
+		if err != nil { // the reference stack makes :: of it
+			source = netip.IPv6Unspecified()
+		}
+		a.Add(Key{Minute: minuteOf(ms), Device: source.Unmap().String()}, sums)
+		return
+	}
 	k := Key{Minute: minuteOf(ms), Device: "unknown"}
 	if m.Exporter != "" {
 		k.Device = m.Exporter
@@ -81,7 +90,7 @@ func (a *Account) AddMessage(text []byte, s *enrich.Snapshot) {
 		}
 	}
 	k.In, k.Out = a.interfaceID(s, k.Device, m.In, m.Writer), a.interfaceID(s, k.Device, m.Out, m.Writer)
-	a.Add(k, Sums{Flows: 1, Bits: 8 * unsigned(m.Bytes), Packets: unsigned(m.Packets)})
+	a.Add(k, sums)
 }
 
 // interfaceID returns the id of a device's interface. An sFlow number beyond 24 bits has a format in its upper bits

@@ -32,7 +32,11 @@ func (r *Report) Unexplained() (n int) {
 func (r *Report) Print(out io.Writer, most int) {
 	fmt.Fprintf(out, "%s to %s\n\n", r.From.Format(time.DateTime), r.To.Format(time.DateTime))
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "\tflows\tpackets\tbytes\texporters\t")
+	devices := "exporters"
+	if r.Theirs.By == BySource {
+		devices = "sources"
+	}
+	fmt.Fprintf(table, "\tflows\tpackets\tbytes\t%s\t\n", devices)
 	for _, a := range []*Account{r.Theirs, r.Ours} {
 		t, devices := within(a, r.From, r.To)
 		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t\n", a.Name, t.Flows, t.Packets, t.Bits/8, devices)

@@ -20,8 +20,12 @@ type Rows struct {
 
 // AddRows adds rows that began in [From, To).
 func (a *Account) AddRows(ctx context.Context, conn driver.Conn, r Rows) error {
-	query := `SELECT toInt64(toUnixTimestamp(toStartOfMinute(start_time))) AS minute, toString(device_id) AS device,
-	ifNull(toString(in_interface_id), '') AS i, ifNull(toString(out_interface_id), '') AS o,
+	what := `toString(device_id) AS device,
+	ifNull(toString(in_interface_id), '') AS i, ifNull(toString(out_interface_id), '') AS o`
+	if a.By == BySource {
+		what = `replaceRegexpOne(toString(src_ip), '^::ffff:([0-9.]+)$', '\\1') AS device, '' AS i, '' AS o`
+	}
+	query := `SELECT toInt64(toUnixTimestamp(toStartOfMinute(start_time))) AS minute, ` + what + `,
 	count() AS flows, sum(bit_count) AS bits, sum(packet_count) AS packets,
 	countIf(toUnixTimestamp64Milli(start_time) % 1000 != 0) = 0 AS whole
 FROM ` + r.Table + `
