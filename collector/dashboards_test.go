@@ -55,7 +55,54 @@ func TestDashboards_style(t *testing.T) {
 				checkPanel(t, p)
 			}
 			checkGrid(t, d.Panels)
+			for _, l := range d.Links {
+				if !l.KeepsVariables || !l.KeepsTime {
+					t.Error("a link to the other dashboards forgets the variables or the time")
+				}
+			}
+			if len(d.Annotations.List) == 0 {
+				t.Error("losses are not annotated")
+			}
 		})
+	}
+}
+
+// A link of a value leads to a dashboard that there is, sets a variable that it has, and keeps time and data source.
+func TestDashboards_links(t *testing.T) {
+	variables := map[string]map[string]bool{}
+	for _, d := range dashboards(t) {
+		variables[d.UID] = map[string]bool{}
+		for _, v := range d.Templating.List {
+			variables[d.UID][v.Name] = true
+		}
+	}
+	uses := regexp.MustCompile(`\$\{(\w+):queryparam\}`)
+	target := regexp.MustCompile(`^/d/([\w-]+)\?var-(\w+)=\$\{__(?:value\.raw|field\.labels\.series):percentencode\}&`)
+	for _, d := range dashboards(t) {
+		linked := 0
+		for _, p := range d.Panels {
+			for column, list := range p.links(t) {
+				for _, l := range list {
+					linked++
+					m := target.FindStringSubmatch(l.URL)
+					if m == nil || !variables[m[1]][m[2]] || l.Title == "" ||
+						!strings.HasSuffix(l.URL, "&${datasource:queryparam}&${__url_time_range}") {
+						t.Errorf("%s, panel %q: %+v", d.file, p.Title, l)
+					}
+					for _, use := range uses.FindAllStringSubmatch(l.URL, -1) {
+						if !variables[d.UID][use[1]] {
+							t.Errorf("%s, panel %q: no variable %s for %s", d.file, p.Title, use[1], l.URL)
+						}
+					}
+					if column != "" && !strings.Contains(p.Targets[0].RawSQL, column) {
+						t.Errorf("%s, panel %q: no column %s to link from", d.file, p.Title, column)
+					}
+				}
+			}
+		}
+		if linked == 0 && d.UID != "flow-sankey" {
+			t.Errorf("%s: no value leads anywhere", d.file)
+		}
 	}
 }
 
@@ -76,8 +123,11 @@ func checkPanel(t *testing.T, p panel) {
 		t.Helper()
 		t.Errorf("panel %q: "+format, append([]any{p.Title}, args...)...)
 	}
-	if p.Title == "" || p.FieldConfig.Defaults.Unit == "" {
-		wrong("no title or no unit")
+	if p.Title == "" || p.FieldConfig.Defaults.Unit == "" || p.FieldConfig.Defaults.NoValue == "" {
+		wrong("no title, no unit, or no text for when there is nothing")
+	}
+	if p.Type == "timeseries" && !slices.Contains(p.Options.Legend.Calcs, "p95") {
+		wrong("its legend has no percentile")
 	}
 	// What it counts, in a sentence at least.
 	if len(p.Description) < 40 || !strings.HasSuffix(p.Description, ".") {
@@ -98,7 +148,7 @@ func checkPanel(t *testing.T, p panel) {
 			wrong("its query's data source %+v is not that of the variable", query.Source)
 		case series != (query.QueryType == "timeseries") || series != (query.Format == 0):
 			wrong("a %s with queryType %s and format %d", p.Type, query.QueryType, query.Format)
-		case !strings.Contains(sql, "$__timeFilter("):
+		case !strings.Contains(sql, "$__timeFilter(start_time"):
 			wrong("its query ignores the time range")
 		case series && (p.Interval != "$interval" || !strings.Contains(sql, "$__timeInterval(") ||
 			!strings.HasSuffix(sql, "ORDER BY time")):
@@ -215,7 +265,9 @@ func TestDashboards_queries(t *testing.T) {
 	for _, d := range dashboards(t) {
 		g := grafana{
 			from: now.Add(-time.Hour), to: now.Add(time.Minute), interval: 5 * time.Minute,
-			all: map[string]bool{}, values: map[string][]string{"side": {"src"}, "interval": {"5m"}},
+			all: map[string]bool{}, values: map[string][]string{"side": {"src"}, "interval": {"5m"},
+				"earlier": {"1 DAY"},
+				"address": {""}, "country": {""}, "discipline": {""}, "scope": {""}},
 		}
 		for _, v := range d.Templating.List {
 			if v.Type == "query" {
@@ -228,16 +280,25 @@ func TestDashboards_queries(t *testing.T) {
 					g.values[v.Name] = options(t, cfg, g.expand(t, v.Query))
 				}
 			}
+			for _, a := range d.Annotations.List {
+				hasResult(t, cfg, "annotation "+a.Name, g.expand(t, a.Target.RawSQL))
+			}
 			for _, p := range d.Panels {
 				for _, side := range []string{"src", "dst"} {
 					g.values["side"] = []string{side}
 					for _, query := range p.Targets {
+						if query.RefID == "B" { // an earlier time, of which there are no captures
+							runJSON(t, cfg, p.Title, g.expand(t, query.RawSQL))
+							continue
+						}
 						hasResult(t, cfg, p.Title, g.expand(t, query.RawSQL))
 					}
 				}
 				// With the first option of every variable there may be nothing, but no error.
 				some := g
 				some.all, some.values = map[string]bool{}, maps.Clone(g.values)
+				some.values["address"], some.values["country"] = []string{"198.51.100."}, []string{"o'"}
+				some.values["discipline"], some.values["scope"] = []string{"Phys"}, []string{"comm:"}
 				for name := range g.all {
 					some.values[name] = g.values[name][:1]
 				}

@@ -22,6 +22,18 @@ type dashboard struct {
 	Templating  struct {
 		List []variable `json:"list"`
 	} `json:"templating"`
+	Annotations struct {
+		List []struct {
+			Name   string `json:"name"`
+			Target struct {
+				RawSQL string `json:"rawSql"`
+			} `json:"target"`
+		} `json:"list"`
+	} `json:"annotations"`
+	Links []struct {
+		KeepsVariables bool `json:"includeVars"`
+		KeepsTime      bool `json:"keepTime"`
+	} `json:"links"`
 	Panels []panel `json:"panels"`
 }
 
@@ -50,15 +62,61 @@ type panel struct {
 	Grid        struct{ X, Y, W, H int } `json:"gridPos"`
 	FieldConfig struct {
 		Defaults struct {
-			Unit string `json:"unit"`
+			Unit    string     `json:"unit"`
+			NoValue string     `json:"noValue"`
+			Links   []dataLink `json:"links"`
 		} `json:"defaults"`
+		Overrides []struct {
+			Matcher struct {
+				ID      string `json:"id"`
+				Options any    `json:"options"`
+			} `json:"matcher"`
+			Properties []struct {
+				ID    string          `json:"id"`
+				Value json.RawMessage `json:"value"`
+			} `json:"properties"`
+		} `json:"overrides"`
 	} `json:"fieldConfig"`
+	Options struct {
+		Legend struct {
+			Calcs []string `json:"calcs"`
+		} `json:"legend"`
+	} `json:"options"`
 	Targets []struct {
+		RefID     string `json:"refId"`
 		Source    source `json:"datasource"`
 		RawSQL    string `json:"rawSql"`
 		QueryType string `json:"queryType"`
 		Format    int    `json:"format"`
 	} `json:"targets"`
+}
+
+// dataLink leads from a value to another dashboard.
+type dataLink struct {
+	Title string `json:"title"`
+	URL   string `json:"url"`
+}
+
+// links are those of a panel by the column that has them; "" for series.
+func (p *panel) links(t *testing.T) map[string][]dataLink {
+	t.Helper()
+	all := map[string][]dataLink{}
+	if len(p.FieldConfig.Defaults.Links) > 0 {
+		all[""] = p.FieldConfig.Defaults.Links
+	}
+	for _, o := range p.FieldConfig.Overrides {
+		for _, property := range o.Properties {
+			if property.ID != "links" {
+				continue
+			}
+			var list []dataLink
+			if err := json.Unmarshal(property.Value, &list); err != nil {
+				t.Fatalf("panel %q: %v", p.Title, err)
+			}
+			all[fmt.Sprint(o.Matcher.Options)] = list
+		}
+	}
+	return all
 }
 
 // dashboards reads all of conf.example/grafana/dashboards.
@@ -121,6 +179,8 @@ func (g *grafana) expand(t *testing.T, sql string) string {
 			return "'" + strings.Join(values, "','") + "'"
 		case "csv", "":
 			return strings.Join(values, ",")
+		case "sqlstring":
+			return "'" + strings.ReplaceAll(strings.Join(values, "','"), "'", "''") + "'"
 		}
 		t.Errorf("%s: a format that this test does not know", use)
 		return use
