@@ -93,16 +93,17 @@ func (t tables) countryCodes() string {
 		t.of(schema.IPTable) + " GROUP BY key"
 }
 
-// speeds is a SELECT of the speed by interface.
+// speeds is a SELECT of the speed by interface, in bits a second. The table has megabits, as ifHighSpeed (RFC 2863).
 func (t tables) speeds() string {
-	return "SELECT id AS key, argMax(ifNull(speed, 0), insert_time) AS value FROM " + t.of(schema.InterfaceTable) +
+	return "SELECT id AS key, argMax(ifNull(speed, 0), insert_time) * 1000000 AS value FROM " +
+		t.of(schema.InterfaceTable) +
 		" GROUP BY id"
 }
 
 // circuitSpeeds is a SELECT of the speed by circuit: that of the slower end.
 func (t tables) circuitSpeeds() string {
 	return "SELECT arrayJoin(circuits) AS key, minIf(bits, bits > 0) AS value FROM (SELECT id, " +
-		"argMax(circuit_id, insert_time) AS circuits, argMax(ifNull(speed, 0), insert_time) AS bits FROM " +
+		"argMax(circuit_id, insert_time) AS circuits, argMax(ifNull(speed, 0), insert_time) * 1000000 AS bits FROM " +
 		t.of(schema.InterfaceTable) + " GROUP BY id) GROUP BY key"
 }
 

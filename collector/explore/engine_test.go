@@ -385,11 +385,11 @@ func testSeries(t *testing.T, e *Explorer) {
 	}
 	// Each line has its mean of the time before, and interfaces their speed.
 	b = ask(t, e, "by=in.if&from=2026-03-05T11:30&to=2026-03-05T12:00&before=period")
-	if line := b.Series[0]; math.Abs(line.Mean-800)+math.Abs(line.Earlier-800) > 1e-9 || line.Speed != 10000 {
+	if line := b.Series[0]; math.Abs(line.Mean-800)+math.Abs(line.Earlier-800) > 1e-9 || line.Speed != 10e9 {
 		t.Errorf("mean %g, before %g, speed %g", line.Mean, line.Earlier, line.Speed)
 	}
 	b = ask(t, e, "by=circuit&from=2026-03-05T11:00&to=2026-03-05T12:00")
-	if b.Series[0].Speed != 10000 {
+	if b.Series[0].Speed != 10e9 {
 		t.Errorf("the speed of a circuit is %g", b.Series[0].Speed)
 	}
 	// A step that is not over counts in the total, and in no rate.

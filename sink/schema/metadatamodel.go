@@ -186,7 +186,7 @@ func interfaces() MetadataTable {
 			{Name: "ipv4", Type: "Nullable(IPv4)", Comment: "Its IPv4 address."},
 			{Name: "ipv6", Type: "Nullable(IPv6)", Comment: "Its IPv6 address."},
 			{Name: "name", Type: "String", Required: true, Comment: "Name on the device."},
-			{Name: "speed", Type: "Nullable(UInt64)", Comment: "Bits a second."},
+			{Name: "speed", Type: "Nullable(UInt64)", Comment: "Megabits a second."},
 			{Name: "circuit_id", Type: "Array(String)", Comment: "Circuits that it is an end of."},
 			ReferencesColumn("circuit_id", CircuitTable),
 			{Name: "peer_as_id", Type: "Nullable(UInt32)", Comment: "AS number at the other end."},

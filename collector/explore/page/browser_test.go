@@ -35,8 +35,8 @@ var browserRows = []string{
 		('s', 's__v1', '', [('::ffff:198.51.100.0', 24)], 'High Energy Physics', 'CMS', 'University A')`,
 	`INSERT INTO meta_device (id, ref, hash, type, location_name) VALUES ('core1', 'core1__v1', '', 'router', 'PoP One')`,
 	`INSERT INTO meta_interface (id, ref, hash, type, device_id, name, speed, circuit_id) VALUES
-		('core1::up', 'core1::up__v1', '', 'physical', 'core1', 'up', 1000000, ['circuit-1']),
-		('core1::down', 'core1::down__v1', '', 'physical', 'core1', 'down', 1000000, [])`,
+		('core1::up', 'core1::up__v1', '', 'physical', 'core1', 'up', 1, ['circuit-1']),
+		('core1::down', 'core1::down__v1', '', 'physical', 'core1', 'down', 1, [])`,
 	`INSERT INTO data_flow (start_time, end_time, policy_scope, ext, flow_type, device_id, src_as_id, src_ip, src_ip_ref,
 		dst_as_id, dst_ip, dst_ip_ref, dst_port, protocol, in_interface_id, out_interface_id, ip_version, application_port, bit_count, packet_count)
 	SELECT now64(3, 'UTC') - 10 * intDiv(number, 3) - 1 AS t, t, if(number % 3 = 0, ['comm:lhcone'], []),

@@ -325,7 +325,7 @@ CREATE TABLE IF NOT EXISTS `default`.`meta_interface` ON CLUSTER 'all shards'
     `ipv4` Nullable(IPv4) COMMENT 'Its IPv4 address.',
     `ipv6` Nullable(IPv6) COMMENT 'Its IPv6 address.',
     `name` String COMMENT 'Name on the device.',
-    `speed` Nullable(UInt64) COMMENT 'Bits a second.',
+    `speed` Nullable(UInt64) COMMENT 'Megabits a second.',
     `circuit_id` Array(String) COMMENT 'Circuits that it is an end of.',
     `circuit_ref` Array(Nullable(String)) COMMENT 'Versions of those meta_circuit records.',
     `peer_as_id` Nullable(UInt32) COMMENT 'AS number at the other end.',
