@@ -123,6 +123,7 @@ const (
 	opExporter6
 	opStationMAC // IE 365, 366: from wireless controllers; the direction says which end it is
 	opStationAddr4
+	opcodeCount
 )
 
 // firstRare is the first opcode of values that few records have.

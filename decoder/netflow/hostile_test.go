@@ -120,7 +120,7 @@ func (t *template) steps() (n int) {
 		return len(t.present)
 	}
 	for _, r := range t.runs {
-		n += len(r.plan)
+		n += len(r.plan) + len(r.plain)
 		if r.ends {
 			n++
 		}

@@ -92,6 +92,7 @@ func (d *Decoder) decodeFlows(t *template, s *session, body []byte, c *context) 
 			run := &t.runs[i]
 			fixed, rest, ok := cut(body, run.length)
 			if ok {
+				fillPlain(run.plain, fixed, r, &d.raw)
 				d.fill(run.plan, fixed, r, &d.raw, c)
 			}
 			if ok && run.ends {

@@ -40,6 +40,7 @@ type template struct {
 
 // A run is a part of a record whose length is known, up to a field that has its own length.
 type run struct {
+	plain  []plainStep // first
 	plan   []step
 	length int // bytes, including unused fields
 	end    step
@@ -167,7 +168,8 @@ func (t *template) separateHops(all []step, used *places) {
 // arrange makes runs from the steps of all fields.
 func arrange(all []step) (runs []run) {
 	var one run
-	plan := make([]step, 0, len(all)) // of all runs
+	plain, plan := make([]plainStep, 0, len(all)), make([]step, 0, len(all)) // of all runs
+	inOrder := mixed(all)
 	for _, s := range all {
 		if s.length == variableLength {
 			one.end, one.ends = s, true
@@ -177,15 +179,31 @@ func arrange(all []step) (runs []run) {
 		}
 		s.offset = uint16(one.length)
 		one.length += int(s.length)
-		if s.op != opSkip {
-			plan = append(plan, s)
-			one.plan = plan[len(plan)-len(one.plan)-1 : len(plan) : len(plan)]
+		if s.op == opSkip {
+			continue
 		}
+		if op := s.plain(); op != notPlain && !inOrder[s.op] {
+			plain = append(plain, plainStep{op, s.offset})
+			one.plain = plain[len(plain)-len(one.plain)-1 : len(plain) : len(plain)]
+			continue
+		}
+		plan = append(plan, s)
+		one.plan = plan[len(plan)-len(one.plan)-1 : len(plan) : len(plan)]
 	}
 	if one.length > 0 {
 		runs = append(runs, one)
 	}
 	return runs
+}
+
+// mixed returns the opcodes of which not all fields are plain. Such fields must stay in order, as the last one counts.
+func mixed(all []step) (opcodes [opcodeCount]bool) {
+	for i := range all {
+		if s := &all[i]; s.plain() == notPlain {
+			opcodes[s.op] = true
+		}
+	}
+	return opcodes
 }
 
 // countLabels returns how many of IE 70-79 there are before the first missing one.
