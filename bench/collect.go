@@ -21,7 +21,8 @@ func collectCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "collect",
 		Usage: "receive as `collector run` does, and drop what becomes of it at a stage of the pipeline",
-		Description: "The collector's sockets, decoder, enrichment and blocks, with no store behind them: what `bench compare` starts for the collector's\n" +
+		Description: "The collector's sockets, decoder, enrichment and blocks, with no store behind them: what " +
+			"`bench compare` starts for the collector's\n" +
 			"own rows. SIGTERM or SIGINT ends it, with a line of JSON that says what came.\n\n" +
 			"   bench collect --to encode --prefixes 1000000 --listen 127.0.0.1:2055 &\n" +
 			"   bench replay --rewrite --rate 500000 --duration 10s --to 127.0.0.1:2055 /tmp/v9.pcap\n" +

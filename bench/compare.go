@@ -22,16 +22,21 @@ func compareCommand() *cli.Command {
 		Name:      "compare",
 		Usage:     "measure the collector and its peers side by side: CPU time for a flow, memory, loss",
 		ArgsUsage: "[FILE.pcap…]",
-		Description: "Each collector that is on this machine runs on one core, gets the same replay at the same rate from another, and is stopped. Its\n" +
-			"time is that of all its processes from the first datagram measured to its end, or until every flow is in its database; datagrams\n" +
-			"lost are those that the kernel dropped at its socket, and the time for a flow is shared among the others. Without a capture one\n" +
+		Description: "Each collector that is on this machine runs on one core, gets the same replay at the same rate " +
+			"from another, and is stopped. Its\n" +
+			"time is that of all its processes from the first datagram measured to its end, or until every flow is " +
+			"in its database; datagrams\n" +
+			"lost are those that the kernel dropped at its socket, and the time for a flow is shared among the " +
+			"others. Without a capture one\n" +
 			"is generated, as `bench gen` does.\n\n" +
-			"   bench compare                                        # v9 with 20 fields, 200,000 hosts, medians of 5\n" +
+			"   bench compare                                        # v9 with 20 fields, 200,000 hosts, medians of " +
+			"5\n" +
 			"   bench compare --protocol sflow --rate 50000\n" +
 			"   bench compare --rate 100000,400000,1600000 --runs 1 --plot loss.svg\n" +
 			"   bench compare --only nfcapd,ours router.pcap\n\n" +
 			"Peers come from Debian (apt-get install pmacct nfdump nfdump-sflow) and the Go proxy\n" +
-			"(go install github.com/netsampler/goflow2/v2/cmd/goflow2@latest); what is not there is named and left out.\n" +
+			"(go install github.com/netsampler/goflow2/v2/cmd/goflow2@latest); what is not there is named and left " +
+			"out.\n" +
 			"The receive buffers that peers ask for are bounded by net.core.rmem_max. As root ours are not.",
 		Flags: append(genFlags(),
 			&cli.StringFlag{Name: "rate", Aliases: []string{"r"},
@@ -106,7 +111,8 @@ func runCompare(ctx context.Context, c *cli.Command) error {
 			Missing []string      `json:"missing,omitempty"`
 		}{rows, missing})
 	}
-	fmt.Printf("%s, %s flows and %s datagrams in the capture, %s a run after %s of warming up, medians of %d; our metadata: %s prefixes\n\n", o.Protocol,
+	fmt.Printf("%s, %s flows and %s datagrams in the capture, %s a run after %s of warming up, medians of %d; our "+
+		"metadata: %s prefixes\n\n", o.Protocol,
 		thousands(o.Capture.Flows()), thousands(o.Capture.Datagrams()), o.Duration, o.WarmUp, o.Runs,
 		thousands(c.Int("prefixes")))
 	printRows(os.Stdout, rows)

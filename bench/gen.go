@@ -21,7 +21,8 @@ func genCommand() *cli.Command {
 		Name:      "gen",
 		Usage:     "write a capture of synthetic flows, the same for the same options",
 		ArgsUsage: "FILE.pcap",
-		Description: "Exporters have addresses from 127.16.0.1 on, so that `bench replay` can send from each of them on this host. Each\n" +
+		Description: "Exporters have addresses from 127.16.0.1 on, so that `bench replay` can send from each of them " +
+			"on this host. Each\n" +
 			"numbers its datagrams and sends its templates again now and then.\n\n" +
 			"NetFlow v9 of 20 fields from one exporter, 200,000 hosts, some of them far more often than others:\n" +
 			"   bench gen --protocol v9 --flows 1000000 /tmp/v9.pcap\n" +
@@ -57,7 +58,8 @@ func genFlags() []cli.Flag {
 			Value: 1_000_000},
 		&cli.Uint64Flag{Name: "seed", Usage: "seed of the random choices", Value: 1},
 		&cli.IntFlag{Name: "hosts",
-			Usage:       "`N` different addresses, each of which appears (default: 200,000, at most a fifth of the flows)",
+			Usage: "`N` different addresses, each of which appears (default: 200,000, at most a fifth of the " +
+				"flows)",
 			HideDefault: true},
 		&cli.Float64Flag{Name: "zipf",
 			Usage: "`EXPONENT` by which some hosts are met more often than others, more than 1; 0: all alike",

@@ -27,10 +27,13 @@ func latencyCommand() *cli.Command {
 		Name:      "latency",
 		Usage:     "measure the time from a datagram's sending until a query finds its row",
 		ArgsUsage: "[FILE.pcap…]",
-		Description: "Flows with an address of their own are sent at random times, each in a datagram of its own, while the table is asked for them over\n" +
-			"and over. Most of the time is batch.age, which rows wait for others. Without --to it starts a collector with a scratch store.\n\n" +
+		Description: "Flows with an address of their own are sent at random times, each in a datagram of its own, " +
+			"while the table is asked for them over\n" +
+			"and over. Most of the time is batch.age, which rows wait for others. Without --to it starts a collector " +
+			"with a scratch store.\n\n" +
 			"   bench latency                                  # nothing else to do\n" +
-			"   bench latency --rate 100000                      # beside 100,000 flows a second of generated traffic\n" +
+			"   bench latency --rate 100000                      # beside 100,000 flows a second of generated " +
+			"traffic\n" +
 			"   bench latency --to 192.0.2.7:2055 --store 192.0.2.7:8123 --password …   # a collector that runs",
 		Flags: append(genFlags(),
 			&cli.IntFlag{Name: "samples", Usage: "send `N` flows that are looked for", Value: 100},

@@ -17,7 +17,8 @@ func main() {
 	command := &cli.Command{
 		Name:  "bench",
 		Usage: "make captures, send them, and measure the collector and its peers",
-		Description: "A capture of a million flows, and the collector under it at 500,000 flows a second for a minute:\n" +
+		Description: "A capture of a million flows, and the collector under it at 500,000 flows a second for a " +
+			"minute:\n" +
 			"   bench gen --protocol v9 --flows 1000000 /tmp/v9.pcap\n" +
 			"   bench replay --rewrite --rate 500000 --duration 1m --to 127.0.0.1:2055 /tmp/v9.pcap",
 		Commands: []*cli.Command{

@@ -21,9 +21,10 @@ func outageCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "outage",
 		Usage: "send numbered flows while the store suffers, and count what is in the tables",
-		Description: `Starts a store and a collector of their own (make build engine), sends NetFlow at a rate, and meanwhile stops the store, kills it,
-freezes it, slows it down, loses its answers after it has committed, and (as root) fills its disk. Every flow has a number, so that the
-table says which are lost and which are there twice. Exit status 1 where any is.
+		Description: `Starts a store and a collector of their own (make build engine), sends NetFlow at a rate, and
+meanwhile stops the store, kills it, freezes it, slows it down, loses its answers after it has committed, and (as root)
+fills its disk. Every flow has a number, so that the table says which are lost and which are there twice. Exit status 1
+where any is.
 
   go run ./bench outage                          # ten minutes at 100,000 flows/s
   go run ./bench outage --for 60s --rate 20000`,
@@ -38,8 +39,8 @@ func crashCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "crash",
 		Usage: "send numbered flows while the collector is killed -9 again and again, and count what that costs",
-		Description: `Starts a store and a collector of their own (make build engine). After each kill the collector is started again at once. What
-it had received and had neither delivered nor spooled is lost; nothing may be there twice.
+		Description: `Starts a store and a collector of their own (make build engine). After each kill the collector is
+started again at once. What it had received and had neither delivered nor spooled is lost; nothing may be there twice.
 
   go run ./bench crash --kills 20 --for 3m`,
 		Flags: append(outageFlags(3*time.Minute), &cli.IntFlag{Name: "kills", Value: 20, Usage: "kill it `N` times"}),

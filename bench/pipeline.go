@@ -25,8 +25,10 @@ func pipelineCommand() *cli.Command {
 		Name:      "pipeline",
 		Usage:     "measure decode, enrich, append and encode in-process, without sockets and with nothing behind",
 		ArgsUsage: "[FILE.pcap…]",
-		Description: "The datagrams of captures, or generated ones, are taken through the pipeline from memory, over and over. What a stage takes is\n" +
-			"the difference between runs with it and without it, medians of the thread's CPU time; then workers run side by side.\n\n" +
+		Description: "The datagrams of captures, or generated ones, are taken through the pipeline from memory, over " +
+			"and over. What a stage takes is\n" +
+			"the difference between runs with it and without it, medians of the thread's CPU time; then workers run " +
+			"side by side.\n\n" +
 			"What the README has, v9 with 20 fields, 200,000 hosts, a million prefixes:\n" +
 			"   bench pipeline --prefixes 1000000\n" +
 			"A capture of one's own, to messages instead of blocks:\n" +

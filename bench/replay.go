@@ -19,8 +19,10 @@ func replayCommand() *cli.Command {
 		Name:      "replay",
 		Usage:     "send the export datagrams of captures to a collector, at a rate or flat out",
 		ArgsUsage: "FILE.pcap…",
-		Description: "To an address of 127.0.0.0/8 every exporter sends from an address of its own: that of the capture if it is of 127.0.0.0/8,\n" +
-			"as those of `bench gen` are, else from 127.17.0.1 on. Elsewhere they send from this host's address, a port each.\n\n" +
+		Description: "To an address of 127.0.0.0/8 every exporter sends from an address of its own: that of the " +
+			"capture if it is of 127.0.0.0/8,\n" +
+			"as those of `bench gen` are, else from 127.17.0.1 on. Elsewhere they send from this host's address, a " +
+			"port each.\n\n" +
 			"Ten minutes of live exporters at 100,000 flows a second, whatever times and numbers the capture has:\n" +
 			"   bench replay --rewrite --rate 100000 --duration 10m --to 127.0.0.1:2055 /tmp/v9.pcap\n" +
 			"The capture as it is, three times, 1,000 datagrams a second:\n" +
@@ -64,7 +66,8 @@ func replayFlags() []cli.Flag {
 			HideDefault: true},
 		&cli.DurationFlag{Name: "duration", Aliases: []string{"d"}, Usage: "stop after `TIME`", HideDefault: true},
 		&cli.BoolFlag{Name: "rewrite",
-			Usage: "renumber datagrams and move all times to now, so that all laps are one exporter that never stopped"},
+			Usage: "renumber datagrams and move all times to now, so that all laps are one exporter that never " +
+				"stopped"},
 	}
 }
 

@@ -25,9 +25,9 @@ func bugreportCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "bugreport",
 		Usage: "collect what helps to look into a problem, in one archive without secrets",
-		Description: `The archive has the version, the settings without secrets, what check says, the exporters with their addresses and counters,
-the metrics, the kernel's counters of UDP, the sizes of the tables, and the journal of the service. No flow is in it. Look
-through it before you send it to somebody.
+		Description: `The archive has the version, the settings without secrets, what check says, the exporters with
+their addresses and counters, the metrics, the kernel's counters of UDP, the sizes of the tables, and the journal of
+the service. No flow is in it. Look through it before you send it to somebody.
 
   collector bugreport
   collector bugreport --output report.tar.gz`,

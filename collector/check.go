@@ -14,9 +14,9 @@ func checkCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "check",
 		Usage: "say what is wrong with a configuration, its files, ports and connections",
-		Description: `Tries everything that run would need, changes nothing, and exits with 1 if something would not work. It names all that is
-wrong in one pass: settings with file and line, files, ports, directories, servers, SQL in the settings, metadata records, and
-what run would change in existing tables.
+		Description: `Tries everything that run would need, changes nothing, and exits with 1 if something would not
+work. It names all that is wrong in one pass: settings with file and line, files, ports, directories, servers, SQL in
+the settings, metadata records, and what run would change in existing tables.
 
   collector check --config collector.yml
   collector check --env-file conf/envs/base.env --env-file conf/envs/data_flow.env

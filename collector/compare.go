@@ -42,10 +42,11 @@ func compareCommand() *cli.Command {
 		Name:      "compare",
 		Usage:     "compare this collector's rows with pmacct's messages or with another table, minute by minute",
 		ArgsUsage: "[FILE...]",
-		Description: `Run both for a while, with the same exporters sending to both (see forward in the configuration), then ask what differs. It
-adds up packets and bytes by exporter, interfaces and minute on both sides, prints where they differ, and what is likely behind it.
-FILE holds pmacct's JSON messages, as its print plugin writes them; - is standard input. A topic is read from the brokers of the
-configuration (KAFKA_BOOTSTRAP_SERVERS and the others), in no consumer group: nobody notices. Examples:
+		Description: `Run both for a while, with the same exporters sending to both (see forward in the configuration),
+then ask what differs. It adds up packets and bytes by exporter, interfaces and minute on both sides, prints where they
+differ, and what is likely behind it. FILE holds pmacct's JSON messages, as its print plugin writes them; - is standard
+input. A topic is read from the brokers of the configuration (KAFKA_BOOTSTRAP_SERVERS and the others), in no consumer
+group: nobody notices. Examples:
 
   collector compare flows.json
   collector compare --env-file conf/envs/data_flow.env --topic metranova_flow --last 15m
@@ -53,8 +54,8 @@ configuration (KAFKA_BOOTSTRAP_SERVERS and the others), in no consumer group: no
   collector compare flows.json --device 127.0.0.1=core1
   collector compare --table metranova.data_flow --table-collector old --collector new --last 1h
 
-Without --from, --to and --last the period is that of FILE, whose first and last minute may be in parts. Exit status 0: no
-difference, or only what this collector does better on purpose; 1: there are others.`,
+Without --from, --to and --last the period is that of FILE, whose first and last minute may be in parts. Exit status 0:
+no difference, or only what this collector does better on purpose; 1: there are others.`,
 		Flags: append(configFlags(),
 			&cli.StringFlag{Name: "topic", Usage: "compare with the messages in this Kafka `TOPIC`"},
 			&cli.StringFlag{Name: "table",

@@ -21,8 +21,10 @@ import (
 )
 
 // asMessages is a query that writes our rows as pmacct would have said them.
-const asMessages = `SELECT device_id AS peer_ip_src, IPv6NumToString(src_ip) AS ip_src, IPv6NumToString(dst_ip) AS ip_dst, src_port AS port_src,
-	dst_port AS port_dst, protocol AS ip_proto, 0 AS iface_in, 0 AS iface_out, concat(toString(toUnixTimestamp(start_time)), '.000000') AS timestamp_start,
+const asMessages = `SELECT device_id AS peer_ip_src, IPv6NumToString(src_ip) AS ip_src, IPv6NumToString(dst_ip) AS ` +
+	`ip_dst, src_port AS port_src,
+	dst_port AS port_dst, protocol AS ip_proto, 0 AS iface_in, 0 AS iface_out, ` +
+	`concat(toString(toUnixTimestamp(start_time)), '.000000') AS timestamp_start,
 	packet_count AS packets, bit_count DIV 8 AS bytes, 'nfacctd' AS writer_id FROM data_flow`
 
 func TestCompare_command(t *testing.T) {

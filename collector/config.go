@@ -20,7 +20,8 @@ func configFlags() []cli.Flag {
 		&cli.StringFlag{Name: "config", Aliases: []string{"c"},
 			Usage: "read settings from `FILE` (YAML; see conf.example/collector.yml)"},
 		&cli.StringSliceFlag{Name: "env-file",
-			Usage: "read environment variables from `FILE` too, such as the reference's conf/envs/base.env; may be given several times"},
+			Usage: "read environment variables from `FILE` too, such as the reference's conf/envs/base.env; may be " +
+				"given several times"},
 	}
 }
 
@@ -95,8 +96,8 @@ func configCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "config",
 		Usage: "print the settings in force, and where each comes from",
-		Description: `A setting comes from the configuration file, an environment file, the environment, or it has its default. Passwords and keys are
-not shown.
+		Description: `A setting comes from the configuration file, an environment file, the environment, or it has its
+default. Passwords and keys are not shown.
 
   collector config                     what differs from the defaults
   collector config --all               every setting

@@ -205,7 +205,8 @@ func TestFlowReads(t *testing.T) {
 		"SELECT 1 FROM data_flow":                                  1,
 		"SELECT 1 FROM data_flow_by_edge_as_5m":                    0,
 		"WITH f AS (SELECT 1 FROM data_flow) SELECT max(x) FROM f": 1,
-		"WITH f AS (\n SELECT max(a) FROM data_flow\n), top AS (\n SELECT 2 FROM f\n)\nSELECT if(a IN top, 1, 0) FROM f " +
+		"WITH f AS (\n SELECT max(a) FROM data_flow\n), top AS (\n SELECT 2 FROM f\n)\nSELECT if(a IN top, 1, 0) " +
+			"FROM f " +
 			"ANY LEFT JOIN (SELECT 3 FROM m WHERE ref IN (SELECT ref FROM f)) AS p": 3,
 	} {
 		if got := flowReads(sql); got != want {
@@ -253,11 +254,16 @@ func TestDashboards_queries(t *testing.T) {
 	}
 	// What no capture makes: drops of the kernel, rows lost at a sink, and two samples of a device's counters.
 	for _, sql := range []string{
-		`INSERT INTO collector_loss (start_time, end_time, collector_id, stage, unit, missing, count) VALUES (now() - 60, now(), 'test', 'kernel', 'datagrams', true, 9)`,
-		`INSERT INTO collector_loss (start_time, end_time, collector_id, exporter, device_id, flow_type, protocol, stage, sink, what, reason, unit, missing, count)
-			VALUES (now() - 60, now(), 'test', '198.51.100.11', 'probe1', 'netflow', 'netflow5', 'sink', 'clickhouse', 'lost', 'spool_full', 'rows', true, 9)`,
-		`INSERT INTO data_interface_traffic (start_time, end_time, collector_id, interface_id, oper_status, in_bit_count, out_bit_count, in_error_packet_count,
-			out_error_packet_count, in_discard_packet_count, out_discard_packet_count) VALUES (now() - 60, now() - 30, 'test', 'campus1::uplink', 'up', 8000, 4000, 1, 2, 3, 4)`,
+		`INSERT INTO collector_loss (start_time, end_time, collector_id, stage, unit, missing, count) VALUES (now() ` +
+			`- 60, now(), 'test', 'kernel', 'datagrams', true, 9)`,
+		`INSERT INTO collector_loss (start_time, end_time, collector_id, exporter, device_id, flow_type, protocol, ` +
+			`stage, sink, what, reason, unit, missing, count)
+			VALUES (now() - 60, now(), 'test', '198.51.100.11', 'probe1', 'netflow', 'netflow5', 'sink', ` +
+			`'clickhouse', 'lost', 'spool_full', 'rows', true, 9)`,
+		`INSERT INTO data_interface_traffic (start_time, end_time, collector_id, interface_id, oper_status, ` +
+			`in_bit_count, out_bit_count, in_error_packet_count,
+			out_error_packet_count, in_discard_packet_count, out_discard_packet_count) VALUES (now() - 60, now() - ` +
+			`30, 'test', 'campus1::uplink', 'up', 8000, 4000, 1, 2, 3, 4)`,
 	} {
 		testkit.Ask(t, cfg, sql)
 	}

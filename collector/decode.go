@@ -24,10 +24,10 @@ func decodeCommand() *cli.Command {
 		Name:      "decode",
 		Usage:     "print the flow records of packet captures",
 		ArgsUsage: "CAPTURE...",
-		Description: `Reads pcap and pcapng files and prints one JSON object for each flow record, as the exporter sent it: nothing is scaled.
-Where the captures hold BGP or BMP sessions of routers too, a record has what the routes of its exporter say at that
-time. It needs no configuration. What was seen and what could not be decoded is said at the end, on standard
-error.
+		Description: `Reads pcap and pcapng files and prints one JSON object for each flow record, as the exporter sent
+it: nothing is scaled. Where the captures hold BGP or BMP sessions of routers too, a record has what the routes of its
+exporter say at that time. It needs no configuration. What was seen and what could not be decoded is said at the end,
+on standard error.
 
   collector decode router.pcap
   collector decode -format table router.pcap

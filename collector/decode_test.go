@@ -50,13 +50,15 @@ func TestDecode_saysWhatItSaw(t *testing.T) {
 		{"empty", nil, layers.IPProtocolUDP,
 			"0 flow records in 0 datagrams of 0 exporters\nno UDP datagram is in it\n"},
 		{"no UDP", [][]byte{template}, layers.IPProtocolTCP,
-			"0 flow records in 0 datagrams of 0 exporters\nno UDP datagram is in it\nnot UDP in the capture: 1 packets\n"},
+			"0 flow records in 0 datagrams of 0 exporters\nno UDP datagram is in it\nnot UDP in the capture: 1 " +
+				"packets\n"},
 		{"a template only", [][]byte{template}, layers.IPProtocolUDP,
 			"0 flow records in 1 datagrams of 1 exporters, 1 templates\nno flow record could be read: "},
 		{"data without its template", [][]byte{waits}, layers.IPProtocolUDP,
 			"0 flow records in 1 datagrams of 1 exporters\nno flow record could be read: "},
 		{"another protocol", [][]byte{[]byte("GET / HTTP/1.1 and so on, long enough")}, layers.IPProtocolUDP,
-			"0 flow records in 0 datagrams of 0 exporters\nnothing in it is sFlow v5, NetFlow v5, NetFlow v9 or IPFIX\n"},
+			"0 flow records in 0 datagrams of 0 exporters\nnothing in it is sFlow v5, NetFlow v5, NetFlow v9 or " +
+				"IPFIX\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "some.pcap")

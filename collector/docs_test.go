@@ -108,7 +108,8 @@ var (
 	makeTarget = regexp.MustCompile(`(?m)^([a-z-]+):`)
 	named      = regexp.MustCompile(`Name: +"([a-z0-9-]+)"`)
 	testFunc   = regexp.MustCompile(`(?m)^func (Test|Fuzz|Benchmark)(\w+)\(`)
-	ownPath    = regexp.MustCompile(`^(bench|collector|conf\.example|decoder|enrich|metadata|sink|\.ci)/[A-Za-z0-9_./-]*[a-z0-9]$`)
+	ownPath    = regexp.MustCompile(
+		`^(bench|collector|conf\.example|decoder|enrich|metadata|sink|\.ci)/[A-Za-z0-9_./-]*[a-z0-9]$`)
 )
 
 // Every command that the documents name exists, with its flags, and so does every file of the project.
@@ -259,7 +260,8 @@ var (
 	settingRow = regexp.MustCompile("(?m)^\\| `([a-z_]+)\\.([a-z0-9_.]+)` \\|")
 	setting    = regexp.MustCompile(`^([a-z]+)\.([a-z0-9_.]+)$`)
 	metric     = regexp.MustCompile(`(?:desc\(|Name: |": +\{)"([a-z_]+)"`)
-	fileEnding = regexp.MustCompile(`\.(go|md|yml|sql|json|jsonl|proto|sh|pcap|conf|native|progress|snapshot|password|damaged)$`)
+	fileEnding = regexp.MustCompile(
+		`\.(go|md|yml|sql|json|jsonl|proto|sh|pcap|conf|native|progress|snapshot|password|damaged)$`)
 )
 
 // Every setting that the documents name exists, and collector/README.md has every metric.

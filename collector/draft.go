@@ -20,9 +20,9 @@ func draftCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "draft",
 		Usage: "write meta_device.yml and meta_interface.yml from what was heard",
-		Description: `Writes a device for each exporter that has none, and an interface for each ifIndex of its flows that has none, with the name
-that the exporter says, if it does. Put names in, set edge: true where other networks begin, and copy the files to metadata.dir.
-Files that are there are not overwritten.
+		Description: `Writes a device for each exporter that has none, and an interface for each ifIndex of its flows
+that has none, with the name that the exporter says, if it does. Put names in, set edge: true where other networks
+begin, and copy the files to metadata.dir. Files that are there are not overwritten.
 
   collector metadata draft
   collector metadata draft --dir /tmp/draft --days 1`,

@@ -23,15 +23,16 @@ func exploreCommand() *cli.Command {
 		Name:      "explore",
 		Usage:     "show the traffic of the configured store, as the page /explore does",
 		ArgsUsage: "[FILTER]",
-		Description: `How much of what in the last hour, or another time, by one dimension or several, of the flows that the filter takes:
+		Description: `How much of what in the last hour, or another time, by one dimension or several, of the flows
+that the filter takes:
 
   collector explore --by src.as
   collector explore --by src.org,dst.org --last 24h "not proto = icmp"
   collector explore --by src.ip,dst.ip --top 20 "src.as = 64500 and dst in 192.0.2.0/24"
   collector explore --by app --sql "if = core1::to-border"
 
---list names the dimensions, which are the fields of filters too. --saved asks a view that was saved under a name, on the
-page or here, and "collector explore views" lists them.`,
+--list names the dimensions, which are the fields of filters too. --saved asks a view that was saved under a name, on
+the page or here, and "collector explore views" lists them.`,
 		Flags: append(configFlags(),
 			&cli.StringFlag{Name: "by", Usage: "group by these `DIMENSIONS`, with commas between", Value: "src.as"},
 			&cli.StringFlag{Name: "last", Usage: "the `TIME` up to now: 30m, 6h, 7d, 4w", Value: "1h"},

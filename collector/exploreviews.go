@@ -37,9 +37,11 @@ func exploreViewsCommand() *cli.Command {
 			}
 			return listViews(f, os.Stdout)
 		})
-	list.Description = `Views that were saved under a name, on the page /explore or here. Without a further word the command lists them.
+	list.Description = `Views that were saved under a name, on the page /explore or here. Without a further word the ` +
+		`command lists them.
 
-  collector explore views save "Top talkers" "by=src.as&last=24h"     # what stands behind /explore? in the page's address
+  collector explore views save "Top talkers" "by=src.as&last=24h"     # what stands behind /explore? in the page's ` +
+		`address
   collector explore --saved "Top talkers"
   collector explore views export > views.json
   collector explore views import < views.json`
@@ -95,7 +97,8 @@ func listViews(f *views.File, w io.Writer) error {
 
 func saveView(f *views.File, args []string) error {
 	if len(args) != 2 {
-		return commandline.Usage("explore views save needs a name, and what stands behind /explore? in the page's address")
+		return commandline.Usage("explore views save needs a name, and what stands behind /explore? in the page's " +
+			"address")
 	}
 	query := args[1]
 	if _, after, ok := strings.Cut(query, "?"); ok {

@@ -68,8 +68,8 @@ func exportCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "export",
 		Usage: "write a day of flows to files, for an archive",
-		Description: `The files are Parquet, which ClickHouse, DuckDB, Spark, pandas and others read. Each has at most a million rows; the
-directory has a manifest with the sums and checksums of all. import reads them back.
+		Description: `The files are Parquet, which ClickHouse, DuckDB, Spark, pandas and others read. Each has at most
+a million rows; the directory has a manifest with the sums and checksums of all. import reads them back.
 
   collector export --day 2026-11-28 /archive/2026-11-28`,
 		ArgsUsage: "DIRECTORY",
@@ -98,9 +98,10 @@ func importCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "import",
 		Usage: "read files that export has written back into a table",
-		Description: `The rows go to data_flow_archive, which is made where it is missing: it has the columns of data_flow, no rollups and no
-TTL. In data_flow rows beyond its TTL would go again, and rollups, which keep longer, would count them twice. A directory
-that was imported in part is imported again: files that are there already are not stored twice.
+		Description: `The rows go to data_flow_archive, which is made where it is missing: it has the columns of
+data_flow, no rollups and no TTL. In data_flow rows beyond its TTL would go again, and rollups, which keep longer,
+would count them twice. A directory that was imported in part is imported again: files that are there already are not
+stored twice.
 
   collector import /archive/2026-11-28`,
 		ArgsUsage: "DIRECTORY…",

@@ -151,11 +151,12 @@ type grafana struct {
 }
 
 var (
-	conditionalAll = regexp.MustCompile(`\$__conditionalAll\(((?:[^()]|\([^()]*\)|\((?:[^()]|\([^()]*\))*\))*), \$(\w+)\)`)
-	variableUse    = regexp.MustCompile(`\$\{(\w+)(?::(\w+))?\}`)
-	timeFilter     = regexp.MustCompile(`\$__timeFilter\(([^)]*)\)`)
-	timeInterval   = regexp.MustCompile(`\$__timeInterval\(([^)]*)\)`)
-	unexpanded     = regexp.MustCompile(`\$[_{a-zA-Z]\S*`)
+	conditionalAll = regexp.MustCompile(`\$__conditionalAll\(((?:[^()]|\([^()]*\)|\((?:[^()]|\([^()]*\))*\))*), ` +
+		`\$(\w+)\)`)
+	variableUse  = regexp.MustCompile(`\$\{(\w+)(?::(\w+))?\}`)
+	timeFilter   = regexp.MustCompile(`\$__timeFilter\(([^)]*)\)`)
+	timeInterval = regexp.MustCompile(`\$__timeInterval\(([^)]*)\)`)
+	unexpanded   = regexp.MustCompile(`\$[_{a-zA-Z]\S*`)
 )
 
 // expand returns the SQL that reaches ClickHouse.

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"go/scanner"
-	"go/token"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,29 +16,11 @@ const maxColumns = 120
 
 func columns(line string) int { return utf8.RuneCountInString(line) + 3*strings.Count(line, "\t") }
 
-// withoutTexts returns the lines of Go code with its string literals emptied: SQL, patterns, messages and expected
-// output stay in one piece, so that they can be searched for, however long they are.
-func withoutTexts(source []byte) []string {
-	var s scanner.Scanner
-	files := token.NewFileSet()
-	file := files.AddFile("", files.Base(), len(source))
-	s.Init(file, source, nil, scanner.ScanComments)
-	short := make([]byte, 0, len(source))
-	at := 0
-	for {
-		pos, kind, literal := s.Scan()
-		if kind == token.EOF {
-			break
-		}
-		if kind != token.STRING {
-			continue
-		}
-		start := file.Offset(pos)
-		short = append(short, source[at:start+1]...)
-		short = append(short, strings.Repeat("\n", strings.Count(literal, "\n"))...)
-		at = start + len(literal) - 1
-	}
-	return strings.Split(string(append(short, source[at:]...)), "\n")
+// breakable reports whether a line that is too long has a place where it can be broken: a space. Patterns, URLs and
+// bytes often have none.
+func breakable(line string) bool {
+	line = strings.TrimSpace(line)
+	return strings.Contains(line[:min(len(line), maxColumns)], " ")
 }
 
 // prose returns the lines of a Markdown file without code blocks, tables and links, which cannot be wrapped.
@@ -70,27 +50,23 @@ func comments(text string) []string {
 	return lines
 }
 
-func TestWithoutTexts(t *testing.T) {
+func TestBreakable(t *testing.T) {
 	long := strings.Repeat("x", 200)
-	for source, want := range map[string]bool{
-		"a := \"" + long + "\"":               false,
-		"a := `\n" + long + "\n`":             false,
-		"// " + long:                          true,
-		"a(\"b\", " + long + ")":              true,
-		"a := '\"'; b = \"" + long + "\" // ": false,
+	for line, want := range map[string]bool{
+		"\t\t`" + long + "`,":     false,
+		"\t\"" + long + "\" // ":  false,
+		"\t// " + long:            true,
+		"\ta := \"" + long + "\"": true, // the text can have a line without a :=
+		"\t\"of " + long + "\"":   true,
 	} {
-		tooLong := false
-		for _, line := range withoutTexts([]byte(source)) {
-			tooLong = tooLong || columns(line) > maxColumns
-		}
-		if tooLong != want {
-			t.Errorf("%.40q is too long: %v", source, tooLong)
+		if breakable(line) != want {
+			t.Errorf("%.40q can be broken: %v", line, !want)
 		}
 	}
 }
 
-// No line of code is longer than 120 columns and, with LINT set, as `make lint` does, no line of a document either.
-// Generated files are left out, and in other files what cannot be wrapped: see withoutTexts, prose and comments.
+// No line of code, texts in it included, is longer than 120 columns and, with LINT set, as `make lint` does, no line of
+// a document either. Generated files are left out, and what cannot be wrapped: see breakable, prose and comments.
 func TestNoLineIsTooLong(t *testing.T) {
 	root := golden.Repository(t)
 	out, err := exec.Command("git", "-C", root, "ls-files").Output()
@@ -114,14 +90,14 @@ func TestNoLineIsTooLong(t *testing.T) {
 			if strings.HasPrefix(string(data), "// Code generated") {
 				continue
 			}
-			lines = withoutTexts(data)
+			lines = strings.Split(string(data), "\n")
 		case ".md":
 			lines = prose(string(data))
 		case ".sh", ".yml", ".yaml":
 			lines = comments(string(data))
 		}
 		for i, line := range lines {
-			if n := columns(line); n > maxColumns {
+			if n := columns(line); n > maxColumns && (filepath.Ext(name) != ".go" || breakable(line)) {
 				t.Errorf("%s:%d has %d columns", name, i+1, n)
 			}
 		}

@@ -31,8 +31,8 @@ func root() *cli.Command {
 		Name:    "collector",
 		Usage:   "native flow collector: sFlow v5, NetFlow v5/v9 and IPFIX to ClickHouse",
 		Version: version,
-		Description: `collector listens for flow exports on UDP, decodes and enriches them in-process (AS, organization,
-location, Science Registry, devices, interfaces, policy) and writes rows to ClickHouse in batches.
+		Description: `collector listens for flow exports on UDP, decodes and enriches them in-process (AS,
+organization, location, Science Registry, devices, interfaces, policy) and writes rows to ClickHouse in batches.
 Without a ClickHouse server configured it keeps them in a local store of its own.
 
 Start:                collector run

@@ -30,14 +30,15 @@ func metadataCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "metadata",
 		Usage: "import metadata, or show what the collector knows of an address",
-		Description: `collector run imports metadata by itself, on the intervals of the configuration and when a file changes. These commands are
-for doing it now and for finding out why a row is as it is.`,
+		Description: `collector run imports metadata by itself, on the intervals of the configuration and when a file
+changes. These commands are for doing it now and for finding out why a row is as it is.`,
 		Commands: []*cli.Command{
 			{
 				Name:      "load",
 				Usage:     "import metadata now",
 				ArgsUsage: "all|" + strings.Join(metadata.SourceNames(), "|") + "...",
-				Description: `Writes what is new or changed into the meta tables; a running collector picks it up within metadata.refresh.
+				Description: `Writes what is new or changed into the meta tables; a running collector picks it up
+within metadata.refresh.
 
   collector metadata load all
   collector metadata load files --file meta_device.yml
@@ -45,9 +46,11 @@ for doing it now and for finding out why a row is as it is.`,
   collector metadata load scireg --file https://scireg.example.net/scireg.json`,
 				Flags: append(configFlags(),
 					&cli.StringSliceFlag{Name: "file",
-						Usage: "import this `FILE` or URL instead of what the configuration names; may be given several times"},
+						Usage: "import this `FILE` or URL instead of what the configuration names; may be given " +
+							"several times"},
 					&cli.BoolFlag{Name: "allow-shrink",
-						Usage: "believe a source that lacks most of the records it had; a running collector takes what shrank too"},
+						Usage: "believe a source that lacks most of the records it had; a running collector takes " +
+							"what shrank too"},
 				),
 				Action: func(ctx context.Context, c *cli.Command) error {
 					cfg, err := loadConfig(c)
@@ -62,14 +65,16 @@ for doing it now and for finding out why a row is as it is.`,
 				Name:      "forget",
 				Usage:     "make the records of a source stop matching, such as of a file that is gone",
 				ArgsUsage: "SOURCE",
-				Description: `A record matches as long as one source has it; a file that was removed while no collector ran still counts as one. The sources
-are those that metadata show and the log name. Rows that refer to the records stay.
+				Description: `A record matches as long as one source has it; a file that was removed while no collector
+ran still counts as one. The sources are those that metadata show and the log name. Rows that refer to the records
+stay.
 
   collector metadata forget file:/etc/flow-collector/conf/meta_old.yml`,
 				Flags: configFlags(),
 				Action: func(ctx context.Context, c *cli.Command) error {
 					if c.Args().Len() != 1 {
-						return commandline.Usage("which source? collector metadata forget file:/etc/flow-collector/conf/meta_old.yml")
+						return commandline.Usage("which source? collector metadata forget " +
+							"file:/etc/flow-collector/conf/meta_old.yml")
 					}
 					cfg, err := loadConfig(c)
 					if err != nil {

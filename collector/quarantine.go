@@ -28,8 +28,8 @@ func quarantineCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "quarantine",
 		Usage: "rows that the server refuses: list them, look at them, insert them after all",
-		Description: `Rows that ClickHouse refuses for good do not hold up others: they are kept in a directory (quarantine.path), with the
-reason. Without a further word the command lists what is there.
+		Description: `Rows that ClickHouse refuses for good do not hold up others: they are kept in a directory
+(quarantine.path), with the reason. Without a further word the command lists what is there.
 
   collector quarantine
   collector quarantine show quarantine/2026-11-24-1f3a9c52-1 | less
@@ -55,10 +55,10 @@ reason. Without a further word the command lists what is there.
 		}, {
 			Name: "insert", Usage: "insert the rows again, and delete the files of which all rows went in",
 			ArgsUsage: "FILE…",
-			Description: `For when the table, the constraint or the view has been fixed. The collector may run meanwhile, and an insert that failed
-or was interrupted can be repeated: what went in is not sent again. Rows that were sent without an answer may be stored: they
-are sent again within 15 minutes, while the tables recognize them (clickhouse.deduplication_window), and later only with
---again.`,
+			Description: `For when the table, the constraint or the view has been fixed. The collector may run
+meanwhile, and an insert that failed or was interrupted can be repeated: what went in is not sent again. Rows that were
+sent without an answer may be stored: they are sent again within 15 minutes, while the tables recognize them
+(clickhouse.deduplication_window), and later only with --again.`,
 			Flags: append(configFlags(), &cli.BoolFlag{Name: "again",
 				Usage: "send rows again that may be stored already"}),
 			Action: func(ctx context.Context, c *cli.Command) error {
@@ -255,12 +255,14 @@ func (q *quarantineInsert) pair(ctx context.Context, name string) (err error) {
 }
 
 // errInTable is for rows that only a view lacks, when it is too late to send them to the table again.
-var errInTable = errors.New("the table has these rows and may not know their token any more: fill the view's table from data_flow instead, " +
+var errInTable = errors.New("the table has these rows and may not know their token any more: fill the view's table " +
+	"from data_flow instead, " +
 	"INSERT INTO … SELECT … FROM data_flow WHERE …, then delete the files")
 
 // errMaybeStored is for rows that were sent with no word of what became of them, when it is too late to send them
 // again.
-var errMaybeStored = errors.New("they were sent before and may be stored, and the table may not know their token any more: " +
+var errMaybeStored = errors.New("they were sent before and may be stored, and the table may not know their token any " +
+	"more: " +
 	"compare `collector quarantine show` with the table, then give --again or delete the files")
 
 // errUnreadable is for a block that cannot be read from the files.

@@ -22,7 +22,8 @@ func TestQuarantine(t *testing.T) {
 	run := func() string {
 		t.Helper()
 		var out bytes.Buffer
-		if err := service.Replay(cfg, zap.NewNop(), make(chan os.Signal), []string{testkit.OwnCapture(t, "softflowd-v9")},
+		if err := service.Replay(cfg, zap.NewNop(), make(chan os.Signal), []string{testkit.OwnCapture(t,
+			"softflowd-v9")},
 			service.ReplayOptions{Once: true}, &out); err != nil {
 			t.Fatal(err)
 		}

@@ -19,8 +19,9 @@ func queryCommand() *cli.Command {
 		Name:      "query",
 		Usage:     "run a query on the configured store and print the result",
 		ArgsUsage: `"SQL"`,
-		Description: `The query goes to the ClickHouse server of the configuration, or to the local store. If no collector runs, the local
-store is opened for the query. INSERT, ALTER, DROP and the like are refused without --write. Examples:
+		Description: `The query goes to the ClickHouse server of the configuration, or to the local store. If no
+collector runs, the local store is opened for the query. INSERT, ALTER, DROP and the like are refused without --write.
+Examples:
 
   collector query "SELECT count(), sum(packet_count) FROM data_flow"
   collector query -format JSONEachRow "SELECT * FROM data_flow LIMIT 1"

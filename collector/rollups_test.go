@@ -35,7 +35,8 @@ func TestRollups(t *testing.T) {
 	if got := command(false); !strings.Contains(got, "peer         off  traffic by BGP next hop (5m, 1h, 1d)") {
 		t.Errorf("without rollups the list is %q", got)
 	}
-	const sql = "INSERT INTO data_flow (start_time, device_id) SELECT now64() - 3600 * (number % 2), 'r1' FROM numbers(1000)"
+	const sql = "INSERT INTO data_flow (start_time, device_id) SELECT now64() - 3600 * (number % 2), 'r1' FROM " +
+		"numbers(1000)"
 	if err := setup.Query(ctx, cfg, sql, "TSV", &bytes.Buffer{}); err != nil {
 		t.Fatal(err)
 	}

@@ -19,17 +19,17 @@ func runCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "run",
 		Usage: "collect: receive flow exports, enrich them and write them to ClickHouse",
-		Description: `Without a configuration it listens on UDP 2055, 4739 and 6343, each for every protocol, and keeps rows in a local store
-under data/, which answers ClickHouse's HTTP interface on 127.0.0.1:8123.
+		Description: `Without a configuration it listens on UDP 2055, 4739 and 6343, each for every protocol, and keeps
+rows in a local store under data/, which answers ClickHouse's HTTP interface on 127.0.0.1:8123.
 
   collector run
   collector run --config /etc/flow-collector/collector.yml
   CLICKHOUSE_HOST=clickhouse.example.net collector run --env-file conf/envs/base.env
   collector run --pcap router.pcap --once --shift-to-now
 
-SIGHUP reads the configuration and the metadata files again; a changed file is noticed without it. The log says which settings
-need a restart. SIGTERM or SIGINT stops: what was received is delivered first, within batch.grace; a second one stops at once
-and says what was left.`,
+SIGHUP reads the configuration and the metadata files again; a changed file is noticed without it. The log says which
+settings need a restart. SIGTERM or SIGINT stops: what was received is delivered first, within batch.grace; a second
+one stops at once and says what was left.`,
 		Flags: append(configFlags(),
 			&cli.StringSliceFlag{Name: "pcap",
 				Usage: "take datagrams from the capture `FILE` instead of sockets; may be given several times"},

@@ -18,9 +18,9 @@ func schemaCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "schema",
 		Usage: "changes to existing tables that are yours to decide: codecs, TTLs",
-		Description: `A new version may have better codecs for the columns of tables, and settings may say another TTL than a table has. Existing
-tables keep what they have until you say otherwise. Without a further word the command lists what would change, with the
-statements; nothing is changed.
+		Description: `A new version may have better codecs for the columns of tables, and settings may say another TTL
+than a table has. Existing tables keep what they have until you say otherwise. Without a further word the command lists
+what would change, with the statements; nothing is changed.
 
   collector schema
   collector schema apply              # do it: new rows, and old ones as they are merged

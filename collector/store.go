@@ -16,9 +16,10 @@ import (
 // storeCommand is the local store's process, which `collector run` starts and supervises.
 func storeCommand() *cli.Command {
 	return &cli.Command{
-		Name:            "store",
-		Usage:           "what the tables take on disk: store usage",
-		Description:     "Without a command this is the process that opens the engine. `collector run` starts it and watches over it; nobody else has to.",
+		Name:  "store",
+		Usage: "what the tables take on disk: store usage",
+		Description: "Without a command this is the process that opens the engine. `collector run` starts it and " +
+			"watches over it; nobody else has to.",
 		SkipFlagParsing: true,
 		Commands:        []*cli.Command{usageCommand()},
 		Action: func(ctx context.Context, c *cli.Command) error {

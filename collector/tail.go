@@ -23,8 +23,9 @@ func tailCommand() *cli.Command {
 		Name:      "tail",
 		Usage:     "print the records of the running collector as they come",
 		ArgsUsage: "[FILTER]",
-		Description: `Records are rows as they are stored, enriched. The collector must run on this host, as the same user or with this as root. It
-hands over at most 2000 records a second; what is left out is counted. A filter is one of collector explore:
+		Description: `Records are rows as they are stored, enriched. The collector must run on this host, as the same
+user or with this as root. It hands over at most 2000 records a second; what is left out is counted. A filter is one of
+collector explore:
 
   collector tail
   collector tail "device = core1 and port = 443"

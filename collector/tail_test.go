@@ -10,9 +10,12 @@ import (
 func TestTailLine(t *testing.T) {
 	var out bytes.Buffer
 	tail := tailing{out: &out, most: 2}
-	line := []byte(`{"start_time":1767225600123,"device_id":"core1\u001b","protocol":"tcp","src_ip":"::ffff:192.0.2.7","src_port":5,` +
-		`"dst_ip":"2001:db8::1","dst_port":443,"src_as_id":1,"dst_as_id":2,"in_interface_id":null,"out_interface_id":"core1::a",` +
-		`"bit_count":80,"packet_count":1}`)
+	line := []byte(
+		`{"start_time":1767225600123,"device_id":"core1\u001b","protocol":"tcp","src_ip":"::ffff:192.0.2.7",` +
+			`"src_port":5,` +
+			`"dst_ip":"2001:db8::1","dst_port":443,"src_as_id":1,"dst_as_id":2,"in_interface_id":null,` +
+			`"out_interface_id":"core1::a",` +
+			`"bit_count":80,"packet_count":1}`)
 	if err := tail.record(line); err != nil {
 		t.Fatal(err)
 	}

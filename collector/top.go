@@ -22,7 +22,8 @@ func topCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "top",
 		Usage: "show the exporters of the running collector and their rates, live",
-		Description: `Asks the collector that runs here, at http.listen, every two seconds. On anything but a terminal it prints once.
+		Description: `Asks the collector that runs here, at http.listen, every two seconds. On anything but a terminal
+it prints once.
 
   collector top
   collector top --once

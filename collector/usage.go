@@ -19,8 +19,8 @@ func usageCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "usage",
 		Usage: "what the tables take on disk, by day, and for how long it is enough",
-		Description: `The tables of the local store, or of the ClickHouse server of the configuration. A day is the last one that is over,
-or where there is none, what is there divided by its time.`,
+		Description: `The tables of the local store, or of the ClickHouse server of the configuration. A day is the
+last one that is over, or where there is none, what is there divided by its time.`,
 		Flags: configFlags(),
 		Action: func(ctx context.Context, c *cli.Command) error {
 			cfg, err := loadConfig(c)

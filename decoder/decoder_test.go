@@ -102,6 +102,6 @@ func TestExportersAreCapped(t *testing.T) {
 		t.Errorf("%d streams are kept, want at most 16", n)
 	}
 	if n := d.Exporters().Evicted(); n != 84 {
-		t.Errorf("%d streams made room, want 84", n)
+		t.Errorf("%d streams were evicted, want 84", n)
 	}
 }

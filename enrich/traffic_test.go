@@ -275,7 +275,7 @@ func TestMeter_aFloodCostsOthersNothing(t *testing.T) {
 						m.room.Used())
 				}
 			}
-			// Sources that have counted once are not told apart: some of the first round may be lost.
+			// Sources that have counted once are not distinguished: some of the first round may be lost.
 			if rows < 800 {
 				t.Errorf("%d rows of the good device, want 900 or nearly so", rows)
 			}

@@ -55,7 +55,8 @@ data:
   - {id: two, type: router, loopback_ip: ["192.0.2.3"]}
 `)
 	writeFile(t, in("scireg.json"),
-		`[{"scireg_id": 1, "addresses": ["192.0.2.1", "192.0.2.400"]}, {"scireg_id": 2, "addresses": ["none"]}, {"scireg_id": 3, "addresses": ["192.0.2.3"]}]`)
+		`[{"scireg_id": 1, "addresses": ["192.0.2.1", "192.0.2.400"]}, {"scireg_id": 2, "addresses": ["none"]}, `+
+			`{"scireg_id": 3, "addresses": ["192.0.2.3"]}]`)
 	writeFile(t, in("asn.zip"), zipped[:len(zipped)/2])
 	r.becomes("the good records beside the bad ones match",
 		func(s *enrich.Snapshot) bool { return hasDevice(s, "192.0.2.2") && scireg(s, "192.0.2.3") == "3__v1" })

@@ -146,8 +146,11 @@ func TestDictionariesForget(t *testing.T) {
 			}
 		}
 		var got string
-		if err := conn.QueryRow(t.Context(), `SELECT concat(dictGetOrDefault('`+settings.Database+`.meta_application_dict', 'id', 'tcp', 443::UInt16, 'none'),
-			', ', dictGetOrDefault('`+settings.Database+`.meta_as_dict', 'name', 64496, 'none'))`).Scan(&got); err != nil {
+		if err := conn.QueryRow(t.Context(),
+			`SELECT concat(dictGetOrDefault('`+settings.Database+`.meta_application_dict', 'id', 'tcp', 443::UInt16, `+
+				`'none'),
+			', ', dictGetOrDefault('`+settings.Database+
+				`.meta_as_dict', 'name', 64496, 'none'))`).Scan(&got); err != nil {
 			t.Fatal(err)
 		}
 		if got != step.want {

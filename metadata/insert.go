@@ -118,7 +118,8 @@ func (i *inserter) sendAs(token string, data []byte) error {
 			return err
 		}
 		if !slices.Contains(dispensable, name) {
-			return fmt.Errorf("%w; metadata cannot be written without the setting %s: allow the user to change it with ALTER USER … SETTINGS %s WRITABLE", err, name, name)
+			return fmt.Errorf("%w; metadata cannot be written without the setting %s: allow the user to change it "+
+				"with ALTER USER … SETTINGS %s WRITABLE", err, name, name)
 		}
 		i.omit[name] = true
 		delete(settings, name)

@@ -297,7 +297,8 @@ func TestLoad(t *testing.T) {
 
 	t.Run("rows of another program match until a source takes them over and drops them", func(t *testing.T) {
 		if err := conn.Exec(context.Background(),
-			"INSERT INTO meta_device (id, ref, hash, type, loopback_ip) VALUES ('foreign', 'foreign__v7', 'x', 'router', ['192.0.2.181'])"); err != nil {
+			"INSERT INTO meta_device (id, ref, hash, type, loopback_ip) VALUES ('foreign', 'foreign__v7', 'x', "+
+				"'router', ['192.0.2.181'])"); err != nil {
 			t.Fatal(err)
 		}
 		if d,

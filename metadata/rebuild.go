@@ -138,7 +138,8 @@ func (r *Refresher) noteKinds(held, unread map[string]string) {
 	}
 	for kind, why := range held {
 		held[kind] = why +
-			": it stays as it was. If the new one is right: collector metadata load all --allow-shrink, or SIGHUP twice within ten minutes"
+			": it stays as it was. If the new one is right: collector metadata load all --allow-shrink, or SIGHUP " +
+			"twice within ten minutes"
 	}
 	for _, kinds := range []map[string]string{held, unread} {
 		for kind, why := range kinds {

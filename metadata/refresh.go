@@ -495,7 +495,8 @@ func (r *Refresher) forgetGone(ctx context.Context, l *Loader, sets []record.Set
 	if len(has) == 0 && len(when.had) > 0 && !l.AllowShrink {
 		r.shrink.refused = true
 		were := slices.Compact(slices.Clone(when.had))
-		r.options.Log.Warn("no metadata file is left; their records stay in force; if that is right: SIGHUP twice within ten minutes", zap.Strings("were", were))
+		r.options.Log.Warn("no metadata file is left; their records stay in force; if that is right: SIGHUP twice "+
+			"within ten minutes", zap.Strings("were", were))
 		r.problems.set("gone", "no metadata file is left; their records stay in force: "+strings.Join(were, ", "))
 		return nil
 	}

@@ -196,7 +196,8 @@ func TestRefresherReloadsDictionaries(t *testing.T) {
 	conn, settings := openStore(t)
 	known := func() (names string) {
 		err := conn.QueryRow(t.Context(), `SELECT concat(
-			dictGetOrDefault('`+settings.Database+`.meta_application_dict', 'id', 'tcp', 443::UInt16, 'no application'), ', ',
+			dictGetOrDefault('`+settings.Database+`.meta_application_dict', 'id', 'tcp', 443::UInt16, 'no `+
+			`application'), ', ',
 			dictGetOrDefault('`+settings.Database+`.meta_as_dict', 'name', 64496, 'no AS'))`).Scan(&names)
 		if err != nil {
 			t.Fatal(err)
@@ -237,7 +238,8 @@ func TestRefresherRefusesLoss(t *testing.T) {
 	}
 	r.Reload()
 	r.says("a kind of metadata stays as it was",
-		"0 devices where the one in use has 1: it stays as it was. If the new one is right: collector metadata load all --allow-shrink")
+		"0 devices where the one in use has 1: it stays as it was. If the new one is right: collector metadata load "+
+			"all --allow-shrink")
 	if !hasDevice(r.snapshot.Load(), "192.0.2.1") {
 		t.Error("the device does not match any more")
 	}
@@ -276,10 +278,13 @@ func TestSourcesOverHTTP(t *testing.T) {
 	var asked []string
 	zips := map[string][]byte{
 		"/geo/GeoLite2-ASN-CSV/download": zipOf(t, map[string]string{
-			"GeoLite2-ASN-CSV_20240305/GeoLite2-ASN-Blocks-IPv4.csv": "network,autonomous_system_number,autonomous_system_organization\n192.0.2.0/24,64496,A\n"}),
+			"GeoLite2-ASN-CSV_20240305/GeoLite2-ASN-Blocks-IPv4.csv": "network,autonomous_system_number," +
+				"autonomous_system_organization\n192.0.2.0/24,64496,A\n"}),
 		"/geo/GeoLite2-City-CSV/download": zipOf(t, map[string]string{
-			"x/GeoLite2-City-Locations-en.csv": "geoname_id,locale_code,continent_code,continent_name,country_iso_code,country_name,subdivision_1_iso_code,subdivision_1_name,city_name\n1,en,EU,Europe,CH,Switzerland,,,\n",
-			"x/GeoLite2-City-Blocks-IPv4.csv":  "network,geoname_id,latitude,longitude\n192.0.2.0/25,1,,\n"}),
+			"x/GeoLite2-City-Locations-en.csv": "geoname_id,locale_code,continent_code,continent_name," +
+				"country_iso_code,country_name,subdivision_1_iso_code,subdivision_1_name,city_name\n" +
+				"1,en,EU,Europe,CH,Switzerland,,,\n",
+			"x/GeoLite2-City-Blocks-IPv4.csv": "network,geoname_id,latitude,longitude\n192.0.2.0/25,1,,\n"}),
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		lock.Lock()
@@ -294,7 +299,8 @@ func TestSourcesOverHTTP(t *testing.T) {
 				`{"type":"ASN","asn":"64496","organizationId":"O","name":"A"}` + "\n"))
 		case r.URL.Path == "/caida/peeringdb/2024/02/peeringdb_2_dump_2024_02_29.json":
 			_,
-				_ = w.Write([]byte(`{"org":{"data":[{"id":1,"name":"P"}]},"net":{"data":[{"org_id":1,"asn":64497,"name":"B"}]}}`))
+				_ = w.Write([]byte(
+				`{"org":{"data":[{"id":1,"name":"P"}]},"net":{"data":[{"org_id":1,"asn":64497,"name":"B"}]}}`))
 		case zips[r.URL.Path] != nil:
 			if user, key, _ := r.BasicAuth(); user != "7" || key != "secret" {
 				t.Errorf("account %q, key %q", user, key)

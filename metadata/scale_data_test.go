@@ -46,13 +46,16 @@ func (s scale) generate(t testing.TB, dir string) SourceOptions {
 		return fmt.Sprintf("%d,%d,,0,0,%d,%.4f,%.4f,%d,", 1000+r.IntN(s.locations), 1000+r.IntN(250), r.IntN(99999),
 			r.Float64()*180-90, r.Float64()*360-180, 1+r.IntN(1000))
 	}
-	const blocksHeader = "network,geoname_id,registered_country_geoname_id,represented_country_geoname_id,is_anonymous_proxy,is_satellite_provider,postal_code,latitude,longitude,accuracy_radius,is_anycast\n"
+	const blocksHeader = "network,geoname_id,registered_country_geoname_id,represented_country_geoname_id," +
+		"is_anonymous_proxy,is_satellite_provider,postal_code,latitude,longitude,accuracy_radius,is_anycast\n"
 	const asnHeader = "network,autonomous_system_number,autonomous_system_organization\n"
 	as := func() int { return 1 + r.IntN(s.as) }
 	return SourceOptions{
 		Geo: geo.Files{
 			Locations: []string{write("locations.csv",
-				"geoname_id,locale_code,continent_code,continent_name,country_iso_code,country_name,subdivision_1_iso_code,subdivision_1_name,subdivision_2_iso_code,subdivision_2_name,city_name,metro_code,time_zone,is_in_european_union\n",
+				"geoname_id,locale_code,continent_code,continent_name,country_iso_code,country_name,"+
+					"subdivision_1_iso_code,subdivision_1_name,subdivision_2_iso_code,subdivision_2_name,city_name,"+
+					"metro_code,time_zone,is_in_european_union\n",
 				func(line func(string, ...any)) {
 					for i := range s.locations {
 						line("%d,en,EU,Europe,CH,Switzerland,R%d,\"Region, %d\",,,Town number %d,,Europe/Zurich,0",
@@ -104,10 +107,14 @@ func (s scale) generate(t testing.TB, dir string) SourceOptions {
 		},
 		CAIDA: caida.Files{AS2Org: write("as-org2info.jsonl", "", func(line func(string, ...any)) {
 			for i := range s.organizations {
-				line(`{"changed":"20240102","country":"CH","name":"Organization number %d","organizationId":"ORG-%d-RIPE","source":"RIPE","type":"Organization"}`, i, i)
+				line(`{"changed":"20240102","country":"CH","name":"Organization number `+
+					`%d","organizationId":"ORG-%d-RIPE","source":"RIPE","type":"Organization"}`, i, i)
 			}
 			for i := range s.as {
-				line(`{"asn":"%d","changed":"20240102","name":"AS-NAME-%d","opaqueId":"x","organizationId":"ORG-%d-RIPE","source":"RIPE","type":"ASN"}`, i+1, i+1, r.IntN(s.organizations))
+				line(
+					`{"asn":"%d","changed":"20240102","name":"AS-NAME-%d","opaqueId":"x",`+
+						`"organizationId":"ORG-%d-RIPE","source":"RIPE","type":"ASN"}`,
+					i+1, i+1, r.IntN(s.organizations))
 			}
 		})},
 		Registries: map[string]source.RegistrySettings{"scireg": {Places: []string{write("scireg.json", "[",
@@ -117,7 +124,9 @@ func (s scale) generate(t testing.TB, dir string) SourceOptions {
 					if i == s.registry-1 {
 						comma = "]"
 					}
-					line(`{"scireg_id":%d,"addresses":["%d.%d.%d.0/26","2400:%x:1000::/48"],"org_name":"Lab %d","discipline":"Physics","latitude":"47.5","longitude":"8.5","resource_name":"DTN %d","project_name":"P","contact_email":"unknown","last_updated":"2024-10-01"}%s`,
+					line(`{"scireg_id":%d,"addresses":["%d.%d.%d.0/26","2400:%x:1000::/48"],"org_name":"Lab `+
+						`%d","discipline":"Physics","latitude":"47.5","longitude":"8.5","resource_name":"DTN `+
+						`%d","project_name":"P","contact_email":"unknown","last_updated":"2024-10-01"}%s`,
 						i, 1+i%220, i/220, i%251, i, i, i, comma)
 				}
 			})}}},

@@ -44,7 +44,8 @@ func Show(ctx context.Context, conn driver.Conn, settings schema.Settings, s *en
 	}
 	if e.database == nil {
 		return nil,
-			fmt.Errorf("%s is neither an address nor an AS number, and devices are looked up in the tables, which are not connected", what)
+			fmt.Errorf("%s is neither an address nor an AS number, and devices are looked up in the tables, which "+
+				"are not connected", what)
 	}
 	e.device(what)
 	if e.err == nil && len(e.findings) == 0 {

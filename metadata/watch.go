@@ -45,7 +45,8 @@ func (r *Refresher) watch() {
 		err := w.Add(dir)
 		switch {
 		case errors.Is(err, os.ErrNotExist):
-			r.options.Log.Info("no metadata files: rows will have no devices, interfaces and so on until there are meta_*.yml files",
+			r.options.Log.Info("no metadata files: rows will have no devices, interfaces and so on until there are "+
+				"meta_*.yml files",
 				zap.String("directory", dir))
 		case err != nil:
 			r.options.Log.Warn("changes of metadata files are noticed after a minute", zap.String("directory", dir),

@@ -47,7 +47,8 @@ func pmacctConfig(daemon, dir string, port uint16) string {
 %[1]s_port: %[2]d
 %[1]s_pipe_size: 67108864
 plugins: print[json]
-aggregate[json]: src_host, dst_host, src_port, dst_port, proto, tos, tcpflags, in_iface, out_iface, src_as, dst_as, src_mask, dst_mask, peer_src_ip, peer_dst_ip, sampling_rate, timestamp_start, timestamp_end
+aggregate[json]: src_host, dst_host, src_port, dst_port, proto, tos, tcpflags, in_iface, out_iface, src_as, dst_as, `+
+		`src_mask, dst_mask, peer_src_ip, peer_dst_ip, sampling_rate, timestamp_start, timestamp_end
 plugin_pipe_size: 268435456
 plugin_buffer_size: 262144
 print_output[json]: json

@@ -171,7 +171,8 @@ func TestEach_locality(t *testing.T) {
 	}
 	mild, steep := share(1.05), share(1.5)
 	if mild < 0.3 || steep < mild+0.1 {
-		t.Errorf("the 100 of 10,000 hosts met most often are met in %.3f of all cases with exponent 1.05, %.3f with 1.5", mild, steep)
+		t.Errorf("the 100 of 10,000 hosts met most often are met in %.3f of all cases with exponent 1.05, %.3f with "+
+			"1.5", mild, steep)
 	}
 }
 

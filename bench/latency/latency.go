@@ -136,7 +136,8 @@ func (p *probe) datagram(n int, now time.Time) []byte {
 // look asks for the run's rows over and over.
 func (p *probe) look(ctx context.Context) (r Result, err error) {
 	p.begun = time.Now()
-	query := fmt.Sprintf("SELECT src_ip FROM %s WHERE dst_ip = toIPv6('%s') AND start_time >= fromUnixTimestamp64Milli(%d, 'UTC')",
+	query := fmt.Sprintf("SELECT src_ip FROM %s WHERE dst_ip = toIPv6('%s') AND start_time >= "+
+		"fromUnixTimestamp64Milli(%d, 'UTC')",
 		p.o.Table, p.marker.text(p.marker.destination()), p.begun.Add(-time.Second).UnixMilli())
 	for last := p.begun; len(r.Each)+r.Missing < p.o.Samples; {
 		if err := p.ask(ctx, query, &r); err != nil {

@@ -35,7 +35,8 @@ func TestRun(t *testing.T) {
 	defer conn.Close()
 	ctx := context.Background()
 	if err := conn.Exec(ctx,
-		"CREATE TABLE flows (src_ip IPv6, dst_ip IPv6, start_time DateTime64(3, 'UTC')) ENGINE = MergeTree ORDER BY start_time"); err != nil {
+		"CREATE TABLE flows (src_ip IPv6, dst_ip IPv6, start_time DateTime64(3, 'UTC')) ENGINE = MergeTree ORDER BY "+
+			"start_time"); err != nil {
 		t.Fatal(err)
 	}
 	r, err := Run(ctx, Options{

@@ -79,7 +79,8 @@ func TestSockets(t *testing.T) {
 }
 
 func TestSocket_add(t *testing.T) {
-	table := `   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops
+	table := `   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref ` +
+		`pointer drops
   100: 0100007F:0807 00000000:0000 07 00000000:00001A00 00:00000000 00000000     0        0 1111 2 0000000000000000 17
   101: 00000000:0807 00000000:0000 07 00000000:00000010 00:00000000 00000000     0        0 1112 2 0000000000000000 3
   102: 0100007F:0808 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 1113 2 0000000000000000 99

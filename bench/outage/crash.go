@@ -11,7 +11,7 @@ import (
 
 // Kill is what a kill -9 of the collector cost.
 type Kill struct {
-	Lost uint64 // flows that it had received and that are nowhere
+	Lost uint64 // flows that it had received and that no table has
 	Down uint64 // flows that were sent while nobody listened
 }
 

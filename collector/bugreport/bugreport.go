@@ -54,8 +54,10 @@ func Write(out io.Writer, now time.Time, secrets []string, parts []Part) (names 
 
 var (
 	// looksSecret are values after names of secrets, as configurations, environments, SQL and URLs have them.
-	looksSecret = regexp.MustCompile(`(?i)((?:password|passwd|secret|token|license_key|api_?key|authorization)["']?\s*[=: ]\s*)("[^"\n]*"|'[^'\n]*'|[^\s,;})&"']+)`)
-	inURL       = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://)[^/\s?#@]+@`)
+	looksSecret = regexp.MustCompile(
+		`(?i)((?:password|passwd|secret|token|license_key|api_?key|authorization)["']?\s*[=: ` +
+			`]\s*)("[^"\n]*"|'[^'\n]*'|[^\s,;})&"']+)`)
+	inURL = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://)[^/\s?#@]+@`)
 )
 
 func redact(text []byte, secrets []string) []byte {

@@ -212,7 +212,8 @@ func (r *Reader) reassemble(packet gopacket.Packet, info gopacket.CaptureInfo) *
 	return nil
 }
 
-// bound makes room for a fragment: it removes fragments that are too old, and all if there are too many.
+// bound limits what is held: before a fragment is added it drops fragments that are too old, and all of them if they
+// take too much memory.
 func (r *Reader) bound(size int, info gopacket.CaptureInfo) {
 	if r.held.bytes += size; r.held.bytes > maxHeldBytes {
 		r.forget()

@@ -183,7 +183,8 @@ func (c *checker) receiveBuffer(sysctl string) {
 	most, err := strconv.Atoi(strings.TrimSpace(string(data)))
 	if err == nil && most < c.cfg.Listen.ReceiveBuffer {
 		c.say(checkWarning, "receive buffer",
-			"net.core.rmem_max is %d, less than listen.receive_buffer %d: bursts may be dropped; sysctl -w net.core.rmem_max=%d",
+			"net.core.rmem_max is %d, less than listen.receive_buffer %d: bursts may be dropped; sysctl -w "+
+				"net.core.rmem_max=%d",
 			most, c.cfg.Listen.ReceiveBuffer, c.cfg.Listen.ReceiveBuffer)
 		return
 	}
@@ -289,7 +290,8 @@ func (c *checker) tables(ctx context.Context, conn driver.Conn) {
 	}
 	for _, table := range missing {
 		c.say(checkWarning, "tables",
-			"%s.%s of the IP reference extensions is missing: run creates it empty, if it may; another program has to fill it",
+			"%s.%s of the IP reference extensions is missing: run creates it empty, if it may; another program has "+
+				"to fill it",
 			c.cfg.Schema.Database, table)
 	}
 	for _, change := range pending {

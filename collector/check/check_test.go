@@ -35,7 +35,8 @@ func TestCheck(t *testing.T) {
 	if err := os.Mkdir(bad, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	device := "table: meta_device\ndata:\n  - {id: r1, type: router, loopback_ip: [192.0.2.1]}\n  - {id: r2, loopback_ip: [192.0.2.2]}\n"
+	device := "table: meta_device\ndata:\n  - {id: r1, type: router, loopback_ip: [192.0.2.1]}\n  - {id: r2, " +
+		"loopback_ip: [192.0.2.2]}\n"
 	if err := os.WriteFile(filepath.Join(bad, "meta_device.yml"), []byte(device), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +147,8 @@ colector_id: x
 		`problem +metadata +.*meta_circuit.yml: the key table is missing`,
 		`warning +metadata +left out: .*meta_device.yml:4: r1: another record with this id comes before it`,
 		`warning +metadata +.*meta_device.yml:5: r2: loopback_ip .*192.0.2.1 is that of r1 too`,
-		`warning +metadata +.*meta_device.yml:6: r3: the key loopback_ips is unknown and ignored: did you mean loopback_ip\?`,
+		`warning +metadata +.*meta_device.yml:6: r3: the key loopback_ips is unknown and ignored: did you mean ` +
+			`loopback_ip\?`,
 		`warning +metadata +.*meta_interface.yml:4: r1::b: flow_index 5 is that of r1::a too`,
 		`warning +metadata +.*meta_interface.yml:3: r1::a: circuit_id c9 is unknown`,
 		`warning +metadata +.*meta_interface.yml:5: r9::c: device_id r9 is unknown`,

@@ -59,7 +59,8 @@ func (d directory) check(uid int) error {
 	stat, known := info.Sys().(*syscall.Stat_t)
 	switch {
 	case known && int(stat.Uid) != uid:
-		return fmt.Errorf("%s %s belongs to user %d and the collector runs as user %d: run it as that user, or chown -R %d %s",
+		return fmt.Errorf("%s %s belongs to user %d and the collector runs as user %d: run it as that user, or chown "+
+			"-R %d %s",
 			d.what, path, stat.Uid, uid, uid, path)
 	case info.Mode().Perm()&0o022 != 0:
 		return fmt.Errorf("%s %s may be written to by other users (%s): chmod go-w %s, or use a directory within it",

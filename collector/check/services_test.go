@@ -103,7 +103,8 @@ func TestCheck_staleMetadata(t *testing.T) {
 			`warning +metadata +caida: .*caida_peeringdb.json was never downloaded: .*collector metadata load caida`},
 		{"downloaded yesterday", download, 25 * time.Hour, ``},
 		{"downloaded four days ago", download, 97 * time.Hour,
-			`warning +metadata +caida: .* is stale: it was last found up to date 4 days ago, though it should be every 24h0m0s`},
+			`warning +metadata +caida: .* is stale: it was last found up to date 4 days ago, though it should be ` +
+				`every 24h0m0s`},
 		{"given four days ago", given, 97 * time.Hour, ``},
 		{"given last year", given, 300 * 24 * time.Hour,
 			`warning +metadata +geo: .* is stale: it was changed 300 days ago`},

@@ -48,14 +48,16 @@ func TestRun(t *testing.T) {
 		{"statsu", 2, `collector: there is no command "statsu" (collector --help lists them)`},
 		{"help qurey", 2, `collector: there is no command "qurey": did you mean query? (collector --help lists them)`},
 		{"metadata shwo", 2,
-			`collector: metadata: there is no command "shwo": did you mean show? (collector metadata --help lists them)`},
+			`collector: metadata: there is no command "shwo": did you mean show? (collector metadata --help lists ` +
+				`them)`},
 		{"run --confg x", 2,
 			"collector: run: there is no flag --confg: did you mean --config? (see collector run --help)"},
 		{"run --nonsense", 2, "collector: run: there is no flag --nonsense (see collector run --help)"},
 		{"run -x", 2, "collector: run: there is no flag -x (see collector run --help)"},
 		{"--confg", 2, "collector: there is no flag --confg (see collector --help)"},
 		{"run --rate x", 2,
-			`collector: run: invalid value "x" for flag -rate: strconv.ParseInt: parsing "x": invalid syntax (see collector run --help)`},
+			`collector: run: invalid value "x" for flag -rate: strconv.ParseInt: parsing "x": invalid syntax (see ` +
+				`collector run --help)`},
 		{"decode", 2, "collector: decode: no capture given"},
 		{"decode x", 1, "collector: open capture: no such file"},
 		{"check", 1, ""},

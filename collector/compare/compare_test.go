@@ -79,7 +79,8 @@ func TestCompare_reasons(t *testing.T) {
 		{
 			"another name", account(true, cell{1, "127.0.0.1", "", "", 1, 3}, cell{2, "127.0.0.1", "", "", 1, 4}),
 			account(false, cell{1, "core1", "a", "b", 2, 7}), false,
-			[]string{"1 3 expected the same traffic under another name: 127.0.0.1 there, core1 here; --device 127.0.0.1=core1"},
+			[]string{"1 3 expected the same traffic under another name: 127.0.0.1 there, core1 here; --device " +
+				"127.0.0.1=core1"},
 		},
 		{
 			"one name there for two here", account(true, cell{1, "127.0.0.1", "", "", 1, 7}),

@@ -263,10 +263,12 @@ func (c *comparison) renamed(device string) {
 		if len(cells) < 2 || !sum.Theirs.same(sum.Ours) {
 			continue
 		}
-		sum.Reason = "the same traffic on other interfaces: meta_interface has changed since, or the other side had not loaded it"
+		sum.Reason = "the same traffic on other interfaces: meta_interface has changed since, or the other side had " +
+			"not loaded it"
 		if c.theirs.Formats[device] {
 			sum.Reason,
-				sum.Known = "the same traffic on other interfaces: pmacct leaves sFlow's format bits in interface numbers", true
+				sum.Known = "the same traffic on other interfaces: pmacct leaves sFlow's format bits in interface "+
+				"numbers", true
 		}
 		if c.within(m) {
 			c.found = append(c.found, sum)
@@ -287,11 +289,14 @@ func (c *comparison) reason(d Difference, theirs, ours Sums) (string, bool) {
 	}
 	switch {
 	case d.Theirs.Packets == d.Ours.Packets:
-		return "other bytes in the same packets: another element counts (octetDelta, layer2, total), or a length that pmacct cannot read", false
+		return "other bytes in the same packets: another element counts (octetDelta, layer2, total), or a length " +
+			"that pmacct cannot read", false
 	case d.Theirs == Sums{}:
-		return "pmacct made no message: NetFlow v9 counts that it takes for FlowSets, the other direction of biflows, 802.1ad frames, or lost there", true
+		return "pmacct made no message: NetFlow v9 counts that it takes for FlowSets, the other direction of " +
+			"biflows, 802.1ad frames, or lost there", true
 	case d.Ours.Bits >= d.Theirs.Bits && d.Ours.Packets >= d.Theirs.Packets:
-		return "more here: records that pmacct does not read (NetFlow v9 counts, biflows, 802.1ad frames), or lost there", true
+		return "more here: records that pmacct does not read (NetFlow v9 counts, biflows, 802.1ad frames), or lost " +
+			"there", true
 	case d.Ours.Bits <= d.Theirs.Bits && d.Ours.Packets <= d.Theirs.Packets:
 		return "less here: look at this minute's losses of the exporter in collector_loss", false
 	}

@@ -213,7 +213,8 @@ flow:
 		`collector.yml:11: clickhouse.allowed_exporters: there is no such key (did you mean listen.allowed_exporters?)`,
 		`collector.yml:13: policy.auto_scopes: "perhaps": is neither true nor false`,
 		`environment: STORE_LISTEN: "8123": "8123" is not host:port`,
-		`collector.yml:17: flow.view_settings.edge_as_5m_tll: 1 DAY: is no setting of a configured view (KIND_WINDOW_ and table, ttl, ttl_column, partition_by, policy_level, policy_scope or policy_override)`,
+		`collector.yml:17: flow.view_settings.edge_as_5m_tll: 1 DAY: is no setting of a configured view ` +
+			`(KIND_WINDOW_ and table, ttl, ttl_column, partition_by, policy_level, policy_scope or policy_override)`,
 		`collector.yml:15: flow.ttl: flow TTL: "30 DAYZ" is not an interval such as "30 DAY"`,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -353,7 +354,8 @@ func TestEnvFileProblemsKeepSecrets(t *testing.T) {
 func TestConfigFileForms(t *testing.T) {
 	c := load(t,
 		Source{File: write(t, "c.yml",
-			"\ufeffx-common: &c {rows: &r 700, age: 3s}\nbatch:\n  <<: *c\n  age: 4s\n  inserters: &n 3\nmetrics: {max_exporters: *r}\nlisten: {workers: *n}\n")})
+			"\ufeffx-common: &c {rows: &r 700, age: 3s}\nbatch:\n  <<: *c\n  age: 4s\n  inserters: &n 3\nmetrics: "+
+				"{max_exporters: *r}\nlisten: {workers: *n}\n")})
 	if c.Batch.Rows != 700 || c.Batch.Age != 4*time.Second || c.Metrics.MaxExporters != 700 || c.Listen.Workers != 3 {
 		t.Errorf("%+v, %+v, %d workers", c.Batch, c.Metrics, c.Listen.Workers)
 	}

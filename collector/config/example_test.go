@@ -8,7 +8,8 @@ import (
 	"github.com/metranova/flow-collector/sink/golden"
 )
 
-const exampleHead = "Every setting with its default. Values may use ${NAME} and ${NAME:-default}. Environment variables win " +
+const exampleHead = "Every setting with its default. Values may use ${NAME} and ${NAME:-default}. Environment " +
+	"variables win " +
 	"over this file; their names are in brackets. Durations: 500ms, 30s, 10m, 24h. Sizes: 64MiB, 1GB."
 
 // exampleFile is conf.example/collector.yml: each key with its default below its help.

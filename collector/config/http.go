@@ -32,10 +32,12 @@ func operationKeys(c *Config) []key {
 
 		{path: "http.explore", env: []string{"HTTP_EXPLORE"}, def: "local",
 			field: oneOf(&c.HTTP.Explore, "local", "users", "all", "off"),
-			help: "Who may look at the traffic itself on /explore. local: this host, through an SSH tunnel too; users: " +
+			help: "Who may look at the traffic itself on /explore. local: this host, through an SSH tunnel too; " +
+				"users: " +
 				"those of http.users and http.user_header; all: everybody who reaches http.listen; off: nobody."},
 		{path: "http.users", env: []string{"HTTP_USERS"}, isPath: true, field: text(&c.HTTP.Users),
-			help: "File of names and bcrypt hashes of passwords, as htpasswd -B writes it. A changed file holds at once."},
+			help: "File of names and bcrypt hashes of passwords, as htpasswd -B writes it. A changed file holds at " +
+				"once."},
 		{path: "http.user_header", env: []string{"HTTP_USER_HEADER"}, field: text(&c.HTTP.UserHeader),
 			help: "Header in which a proxy of http.proxies names the user whom it knows, such as X-Forwarded-User."},
 		{path: "http.proxies", env: []string{"HTTP_PROXIES"}, field: prefixes(&c.HTTP.Proxies),

@@ -81,7 +81,8 @@ func registryKeys(r *Registry) []key {
 		setting("sources", key{isPath: true, field: texts(&r.Sources), help: "URLs or files of the " + r.Title + "."}),
 		setting("headers", key{secret: true, field: textMap(&r.Headers),
 			example: `headers: {Authorization: "Bearer ${REGISTRY_TOKEN}"}`,
-			help:    "HTTP headers of requests to these URLs, such as a token. A redirect to another host loses them."}),
+			help: "HTTP headers of requests to these URLs, such as a token. A redirect to another host loses " +
+				"them."}),
 		setting("ca_file", key{isPath: true, field: text(&r.CAFile),
 			help: "PEM file of the authorities that sign the certificates of these servers. Empty: those of the " +
 				"system."}),

@@ -65,8 +65,10 @@ func routingKeys(c *Config) []key {
 			help: "How long the routes of a session are used after it ended, if it does not come back. A longer " +
 				"restart time of the router (RFC 4724) counts instead."},
 		{path: "routing.bmp.listen", env: []string{"BMP_LISTEN"}, field: addressesOrOff(&r.BMP.Listen),
-			help: "Addresses on which routers connect for BMP (RFC 7854), such as \":1790\": they report the routes of " +
-				"their BGP peers and the ones that they use, which fill rows as those of a BGP session do. Empty or off: " +
+			help: "Addresses on which routers connect for BMP (RFC 7854), such as \":1790\": they report the routes " +
+				"of " +
+				"their BGP peers and the ones that they use, which fill rows as those of a BGP session do. Empty or " +
+				"off: " +
 				"no router connects."},
 		{path: "routing.bmp.allowed", env: []string{"BMP_ALLOWED"}, field: prefixes(&r.BMP.Allowed),
 			help: "Routers that may connect: addresses and prefixes. All others are refused. Empty: nobody may."},
@@ -75,7 +77,8 @@ func routingKeys(c *Config) []key {
 				"the connection ends."},
 		{path: "routing.bmp.rib", env: []string{"BMP_RIB"}, def: "auto",
 			field: oneOf(&r.BMP.RIB, "auto", "loc", "post", "pre", "out"),
-			help: "Which of a router's tables is used. \"auto\": the first one that it reports of Loc-RIB, Adj-RIB-In " +
+			help: "Which of a router's tables is used. \"auto\": the first one that it reports of Loc-RIB, " +
+				"Adj-RIB-In " +
 				"post-policy, pre-policy, Adj-RIB-Out. \"loc\", \"post\", \"pre\" or \"out\": that one alone; the " +
 				"others take no memory then."},
 		{path: "routing.bmp.keep_stale", def: "10m", field: duration(&r.BMP.KeepStale, 0),
@@ -86,7 +89,8 @@ func routingKeys(c *Config) []key {
 				"identifier. Exporters with such an address themselves need no entry."},
 		{path: "routing.as", env: []string{"ROUTING_AS"}, def: "auto", field: oneOf(&r.AS, "auto", "bgp", "exporter"),
 			help: "Where AS numbers of rows come from. \"auto\": from the route if its prefix is at least as long as " +
-				"the mask in the flow record, as pmacct's \"longest\". \"bgp\": from the route always, for sFlow AS path " +
+				"the mask in the flow record, as pmacct's \"longest\". \"bgp\": from the route always, for sFlow AS " +
+				"path " +
 				"and communities too. \"exporter\": from the flow record."},
 		{path: "routing.max_memory", def: "2GiB", field: size(&r.MaxMemory, minRoutingMemory),
 			help: "Memory for routes. A full Internet table takes about 150 MiB, that of each further router 5 MiB " +

@@ -67,12 +67,14 @@ flow:
 // Settings as the file: each value is read as what it was.
 func TestSettingsAreReadAgain(t *testing.T) {
 	c := load(t, Source{File: write(t, "collector.yml", `
-listen: {addresses: ["127.0.0.1:9995", "[::1]:9996"], allowed_exporters: [192.0.2.7, "2001:db8::/32"], receive_buffer: 1000001}
+listen: {addresses: ["127.0.0.1:9995", "[::1]:9996"], allowed_exporters: [192.0.2.7, "2001:db8::/32"], `+
+		`receive_buffer: 1000001}
 decoder:
   sampling_rates: {192.0.2.1: 1000, "2001:db8::1/17": 512}
   exporter_map: {"2001:db8::1": 192.0.2.1}
   hold_for: 1.5s
-policy: {community_scopes: {"64805": "a: b, {c}", x: ""}, scopes: ["a,b", "null", "c #d", " e ", "- f", "ü"], level: "null"}
+policy: {community_scopes: {"64805": "a: b, {c}", x: ""}, scopes: ["a,b", "null", "c #d", " e ", "- f", "ü"], level: `+
+		`"null"}
 clickhouse: {sharding_key: "cityHash64('x: y') # no comment", database: "yes", username: "*a", host: "a:1, [::1]:2"}
 flow: {columns: {tcp_flags: false}, views: {edge_as: []}, view_settings: {interface_5m_policy_scope: "a, b"}}
 metadata: {scireg: {sources: ["https://registry.example/list.json", /etc/"x".json]}}

@@ -58,8 +58,9 @@ type unusedName struct{ name, why string }
 
 const (
 	snmpPipeline  = "the SNMP pipelines are not replaced: keep them running, with Kafka"
-	otherImporter = "this importer is not replaced: keep it running; CLICKHOUSE_FLOW_IP_REF_EXTENSIONS has its table used"
-	inMemory      = "all metadata is held in memory, and there is no cache to set up"
+	otherImporter = "this importer is not replaced: keep it running; CLICKHOUSE_FLOW_IP_REF_EXTENSIONS has its table " +
+		"used"
+	inMemory = "all metadata is held in memory, and there is no cache to set up"
 )
 
 // An UnusedVariable is a variable of an env file that has no effect, or several with the same reason; Key has the

@@ -67,7 +67,8 @@ func TestUnused(t *testing.T) {
 	want := []string{
 		"CLICKHOUSE_PROT: not used: did you mean CLICKHOUSE_PORT?",
 		"CLICKHOUSE_FLOW_TLL: not used: did you mean CLICKHOUSE_FLOW_TTL?",
-		"REDIS_HOST, REDIS_DB: not used: the redis pipelines are not replaced: keep them running if something reads redis",
+		"REDIS_HOST, REDIS_DB: not used: the redis pipelines are not replaced: keep them running if something reads " +
+			"redis",
 		"WEATHER: not used: the collector knows no such variable",
 		"KAFKA_CONSUMER_GROUP: not used: flows come by UDP, and nothing is read from Kafka",
 		"LISTN: not used: did you mean LISTEN?",

@@ -249,7 +249,8 @@ func serverHosts(p *string) field {
 			scheme, _, isURL := strings.Cut(item, "://")
 			switch {
 			case isURL:
-				return fmt.Errorf("give the host without %s://; clickhouse.port has the port, clickhouse.secure is for HTTPS", scheme)
+				return fmt.Errorf("give the host without %s://; clickhouse.port has the port, clickhouse.secure is "+
+					"for HTTPS", scheme)
 			case item == "" && v.text != "", strings.ContainsAny(item, "/@?#% \t"):
 				return fmt.Errorf("%q is not host or host:port", item)
 			}

@@ -180,5 +180,6 @@ func (c *Config) setView(byName map[string]int, setting pair) error {
 		}
 		return nil
 	}
-	return fmt.Errorf("is no setting of a configured view (KIND_WINDOW_ and table, ttl, ttl_column, partition_by, policy_level, policy_scope or policy_override)")
+	return fmt.Errorf("is no setting of a configured view (KIND_WINDOW_ and table, ttl, ttl_column, partition_by, " +
+		"policy_level, policy_scope or policy_override)")
 }

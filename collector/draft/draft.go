@@ -77,7 +77,8 @@ func Ask(ctx context.Context, conn driver.Conn, s *schema.Settings, days int) (h
 // DeviceFile is the text of meta_device.yml with the exporters that have no device, and how many there are.
 func (h *Heard) DeviceFile() (text string, n int) {
 	var b strings.Builder
-	b.WriteString("# Exporters that were heard and have no device. Put the name of the router in the place of each id, here and in\n" +
+	b.WriteString("# Exporters that were heard and have no device. Put the name of the router in the place of each " +
+		"id, here and in\n" +
 		"# meta_interface.yml, and copy the file to metadata.dir.\ntable: meta_device\ndata:\n")
 	for _, d := range h.Devices {
 		if !isAddress(d.ID) {
@@ -93,7 +94,8 @@ func (h *Heard) DeviceFile() (text string, n int) {
 // InterfaceFile is the text of meta_interface.yml with the interfaces that have no record, and how many there are.
 func (h *Heard) InterfaceFile() (text string, n int) {
 	var b strings.Builder
-	b.WriteString("# Interfaces that were heard and have no record. edge: true is for interfaces to other networks: rollups by AS\n" +
+	b.WriteString("# Interfaces that were heard and have no record. edge: true is for interfaces to other networks: " +
+		"rollups by AS\n" +
 		"# count traffic there.\ntable: meta_interface\ndata:\n")
 	all := slices.Clone(h.Interfaces)
 	slices.SortStableFunc(all, func(a, b Interface) int {

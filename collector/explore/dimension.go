@@ -58,7 +58,8 @@ func (t tables) name(table string) string {
 
 // latest is a SELECT of the newest version's value by id.
 func (t tables) latest(standard, value string) string {
-	return fmt.Sprintf("SELECT id AS key, ifNull(argMax(%s, insert_time), '') AS value, [lowerUTF8(value)] AS names FROM %s GROUP BY id",
+	return fmt.Sprintf("SELECT id AS key, ifNull(argMax(%s, insert_time), '') AS value, [lowerUTF8(value)] AS names "+
+		"FROM %s GROUP BY id",
 		value, t.of(standard))
 }
 
@@ -74,7 +75,8 @@ func (t tables) version(standard, value string, also ...string) string {
 
 // organizations is a SELECT of the organization by AS number.
 func (t tables) organizations() string {
-	return "SELECT a.id AS key, if(o.name = '', a.organization, o.name) AS value, [lowerUTF8(value), lowerUTF8(a.organization)] AS names FROM " +
+	return "SELECT a.id AS key, if(o.name = '', a.organization, o.name) AS value, [lowerUTF8(value), " +
+		"lowerUTF8(a.organization)] AS names FROM " +
 		"(SELECT id, argMax(organization_id, insert_time) AS organization FROM " + t.of(schema.ASTable) +
 		" GROUP BY id) AS a " +
 		"ANY LEFT JOIN (SELECT id, argMax(name, insert_time) AS name FROM " + t.of(schema.OrganizationTable) +
@@ -83,7 +85,8 @@ func (t tables) organizations() string {
 
 // circuits is a SELECT of the circuits by interface; an interface may be an end of several.
 func (t tables) circuits() string {
-	return "SELECT id AS key, argMax(circuit_id, insert_time) AS value, arrayMap(c -> lowerUTF8(c), value) AS names FROM " +
+	return "SELECT id AS key, argMax(circuit_id, insert_time) AS value, arrayMap(c -> lowerUTF8(c), value) AS names " +
+		"FROM " +
 		t.of(schema.InterfaceTable) + " GROUP BY id"
 }
 
@@ -110,14 +113,16 @@ func (t tables) circuitSpeeds() string {
 // applications is a SELECT of the names of applications by protocol and port. Ranges of more than a thousand ports name
 // no application.
 func (t tables) applications() string {
-	return "SELECT concat(lower(protocol), '/', toString(arrayJoin(range(toUInt32(port_range_min), toUInt32(port_range_max) + 1)))) AS key, " +
+	return "SELECT concat(lower(protocol), '/', toString(arrayJoin(range(toUInt32(port_range_min), " +
+		"toUInt32(port_range_max) + 1)))) AS key, " +
 		"argMax(id, port_range_min) AS value, [lowerUTF8(value)] AS names FROM " + t.of(schema.ApplicationTable) +
 		" FINAL WHERE port_range_max >= port_range_min AND port_range_max - port_range_min < 1000 GROUP BY key"
 }
 
 const (
 	showAddress = "if(startsWith(toString(%[1]s) AS text_%[1]s, '::ffff:'), substring(text_%[1]s, 8), text_%[1]s)"
-	showPrefix  = "if(startsWith(toString(%[1]s) AS text_%[1]s, '::ffff:'), concat(substring(text_%[1]s, 8), '/24'), concat(text_%[1]s, '/48'))"
+	showPrefix  = "if(startsWith(toString(%[1]s) AS text_%[1]s, '::ffff:'), concat(substring(text_%[1]s, 8), '/24'), " +
+		"concat(text_%[1]s, '/48'))"
 )
 
 // dimensions are all that there are under these settings, in the order of lists.

@@ -41,37 +41,46 @@ var rows = []string{
 		(64500, '64500__v1', '', 'OLD NAME', 'uni'), (64501, '64501__v1', '', 'LAB', 'lab')`,
 	`INSERT INTO explored.meta_as (id, ref, hash, insert_time, name, organization_id) VALUES
 		(64500, '64500__v2', '', now() + 60, 'UNI-A', 'uni')`,
-	`INSERT INTO explored.meta_organization (id, ref, hash, name) VALUES ('uni', 'uni__v1', '', 'Université de Genève')`,
+	`INSERT INTO explored.meta_organization (id, ref, hash, name) VALUES ('uni', 'uni__v1', '', 'Université de ` +
+		`Genève')`,
 	`INSERT INTO explored.meta_ip (id, ref, hash, ip_subnet, country_name, country_code, city_name) VALUES
 		('campus', 'campus__v1', '', [('::ffff:192.0.2.0', 24)], 'Switzerland', 'CH', 'Geneva'),
 		('lab', 'lab__v1', '', [('2001:db8::', 32)], 'Switzerland', 'CH', 'Zurich')`,
 	`INSERT INTO explored.meta_ip_scireg (id, ref, hash, ip_subnet, discipline, project_name, organization_name) VALUES
 		('x', 'x__v1', '', [('::ffff:192.0.2.0', 24)], 'Physics', 'CMS', 'CERN')`,
-	`INSERT INTO explored.meta_device (id, ref, hash, type, location_name, network) VALUES ('r1', 'r1__v1', '', 'router', 'PoP 1', 'core')`,
+	`INSERT INTO explored.meta_device (id, ref, hash, type, location_name, network) VALUES ('r1', 'r1__v1', '', ` +
+		`'router', 'PoP 1', 'core')`,
 	`INSERT INTO explored.meta_interface (id, ref, hash, type, description, device_id, name, speed, circuit_id) VALUES
 		('r1::up', 'r1::up__v1', '', 'physical', 'to the world', 'r1', 'up', 10000, ['c1', 'c2']),
 		('r1::down', 'r1::down__v1', '', 'physical', NULL, 'r1', 'down', NULL, [])`,
 	`INSERT INTO explored.meta_application (id, protocol, port_range_min, port_range_max) VALUES
 		('https', 'tcp', 443, 443), ('system', 'tcp', 0, 1023), ('dns', 'udp', 53, 53)`,
-	`INSERT INTO explored.data_flow (start_time, end_time, collector_id, policy_originator, policy_level, policy_scope, ext,
+	`INSERT INTO explored.data_flow (start_time, end_time, collector_id, policy_originator, policy_level, ` +
+		`policy_scope, ext,
 		flow_type, device_id, src_as_id, src_ip, src_ip_ref, src_port, dst_as_id, dst_ip, dst_port, protocol,
 		in_interface_id, out_interface_id, peer_as_id, peer_ip, ip_version, application_port, bit_count, packet_count,
 		sampling_rate)
 	SELECT toDateTime64('2026-03-05 11:00:00', 3, 'UTC') + 60 * intDiv(number, 3) AS t, t, 'c', 'o', 'tlp:green',
 		if(number % 3 = 0, ['comm:lhcone', 'as:64500'], []),
-		if(number % 3 = 0, '{"bgp_as_path_id":[64500,64510],"bgp_community":["64500:1","64500:2"],"src_ip_scireg_ref":"x__v1","vlan_id":7,"ipv4_dscp":46,"vrf_name":"blue"}', '{}'),
+		if(number % 3 = 0, '{"bgp_as_path_id":[64500,64510],"bgp_community":["64500:1","64500:2"],` +
+		`"src_ip_scireg_ref":"x__v1","vlan_id":7,"ipv4_dscp":46,"vrf_name":"blue"}', '{}'),
 		'netflow', 'r1', [64500, 64501, 0][number % 3 + 1] AS asn, 
 		toIPv6(['192.0.2.7', '2001:db8::ffff:7', '198.51.100.9'][number % 3 + 1]),
 		['campus__v1', 'lab__v1', NULL][number % 3 + 1], 50000,
-		64510 + intDiv(number, 3) % 2, toIPv6(concat(if(number % 3 = 1, '2001:db8:1::', '203.0.113.'), toString(intDiv(number, 3) % 2))), [443, 53, 0][number % 3 + 1],
+		64510 + intDiv(number, 3) % 2, toIPv6(concat(if(number % 3 = 1, '2001:db8:1::', '203.0.113.'), ` +
+		`toString(intDiv(number, 3) % 2))), [443, 53, 0][number % 3 + 1],
 		['tcp', 'udp', 'icmp'][number % 3 + 1], 'r1::up', if(number % 3 = 2, NULL, 'r1::down'),
 		if(number % 3 = 2, NULL, 64510), if(number % 3 = 2, NULL, toIPv6('192.0.2.254')),
 		if(number % 3 = 1, 6, 4), [443, 53, 0][number % 3 + 1], 8000 * (3 - number % 3), 10 * (3 - number % 3), 100
 	FROM numbers(180)`,
-	`INSERT INTO explored.collector_loss (start_time, end_time, collector_id, exporter, stage, what, reason, unit, missing, count) VALUES
-		('2026-03-05 11:10:00', '2026-03-05 11:11:00', 'c', '192.0.2.1', 'kernel', 'dropped', 'receive buffer', 'datagrams', true, 7),
-		('2026-03-05 10:10:00', '2026-03-05 10:11:00', 'c', '192.0.2.1', 'kernel', 'dropped', 'receive buffer', 'datagrams', true, 9),
-		('2026-03-05 11:10:00', '2026-03-05 11:11:00', 'c', '192.0.2.1', 'received', 'datagrams', '', 'datagrams', false, 100)`,
+	`INSERT INTO explored.collector_loss (start_time, end_time, collector_id, exporter, stage, what, reason, unit, ` +
+		`missing, count) VALUES
+		('2026-03-05 11:10:00', '2026-03-05 11:11:00', 'c', '192.0.2.1', 'kernel', 'dropped', 'receive buffer', ` +
+		`'datagrams', true, 7),
+		('2026-03-05 10:10:00', '2026-03-05 10:11:00', 'c', '192.0.2.1', 'kernel', 'dropped', 'receive buffer', ` +
+		`'datagrams', true, 9),
+		('2026-03-05 11:10:00', '2026-03-05 11:11:00', 'c', '192.0.2.1', 'received', 'datagrams', '', 'datagrams', ` +
+		`false, 100)`,
 }
 
 // explorer asks a real engine that has the rows above.

@@ -103,7 +103,8 @@ func (e *Explorer) missing(ctx context.Context, l *Losses, s span) error {
 func (p *Planner) missing(s span) *Query {
 	var params parameters
 	from, to := params.text(stamp(s.from)), params.text(stamp(s.to))
-	return &Query{sql: "SELECT toString(stage) AS stage, toString(if(missing, if(reason = '', what, reason), '')) AS reason, " +
+	return &Query{sql: "SELECT toString(stage) AS stage, toString(if(missing, if(reason = '', what, reason), '')) AS " +
+		"reason, " +
 		"toString(unit) AS unit, missing, " + fmt.Sprintf(
 		"toInt64(if(missing, intDiv(toUnixTimestamp(start_time) - %d, %d), 0)) AS t, ", s.from.Unix(),
 		int64(s.step/time.Second)) + "sum(count) AS lost\nFROM " +

@@ -37,15 +37,16 @@ func TestParse_values(t *testing.T) {
 
 func TestParse_refused(t *testing.T) {
 	for text, want := range map[string]string{
-		"last=1y":                       `last: "1y" is no time such as 30m, 6h, 7d or 4w`,
-		"last=0h":                       `last: "0h" is no time such as 30m, 6h, 7d or 4w`,
-		"last=99999w":                   `last: "99999w" is no time such as 30m, 6h, 7d or 4w`,
-		"last=-1h":                      `last: "-1h" is no time such as 30m, 6h, 7d or 4w`,
-		"from=2026-03-05":               `to: "" is no time such as 2026-03-05T14:05`,
-		"from=x&to=y":                   `from: "x" is no time such as 2026-03-05T14:05`,
-		"top=0":                         `top: "0" is no number from 1 to 50`,
-		"top=51":                        `top: "51" is no number from 1 to 50`,
-		"view=pie":                      `view: "pie" is none of [stacked lines both share table sankey matrix hours map]`,
+		"last=1y":         `last: "1y" is no time such as 30m, 6h, 7d or 4w`,
+		"last=0h":         `last: "0h" is no time such as 30m, 6h, 7d or 4w`,
+		"last=99999w":     `last: "99999w" is no time such as 30m, 6h, 7d or 4w`,
+		"last=-1h":        `last: "-1h" is no time such as 30m, 6h, 7d or 4w`,
+		"from=2026-03-05": `to: "" is no time such as 2026-03-05T14:05`,
+		"from=x&to=y":     `from: "x" is no time such as 2026-03-05T14:05`,
+		"top=0":           `top: "0" is no number from 1 to 50`,
+		"top=51":          `top: "51" is no number from 1 to 50`,
+		"view=pie": `view: "pie" is none of [stacked lines both share table sankey matrix hours ` +
+			`map]`,
 		"unit=dogs":                     `unit: "dogs" is none of [bits packets flows]`,
 		"zone=../etc/x":                 `zone: "../etc/x" is no time zone, such as Europe/Zurich or UTC`,
 		"by=a,b,c,d,e":                  "by: 5 dimensions, and at most 4 can be shown",

@@ -26,7 +26,8 @@ func Reason(err error) string {
 		case codeTimeout, codeTooSlow:
 			return "The store takes too long over this: choose a shorter time, a filter, or fewer dimensions."
 		case codeMemory, codeTooMuch, codeTooBytes:
-			return "This takes more memory than a question may: choose a shorter time, a filter, or dimensions with fewer values."
+			return "This takes more memory than a question may: choose a shorter time, a filter, or dimensions with " +
+				"fewer values."
 		case codeTooMany:
 			return "The store answers others: try again."
 		}

@@ -290,7 +290,8 @@ func (e *Explorer) Seen(ctx context.Context, condition string, only []string, da
 	if err != nil {
 		return first, last, err
 	}
-	query := Query{sql: "SELECT toUnixTimestamp(min(start_time)) AS first, toUnixTimestamp(max(start_time)) AS last FROM " +
+	query := Query{sql: "SELECT toUnixTimestamp(min(start_time)) AS first, toUnixTimestamp(max(start_time)) AS last " +
+		"FROM " +
 		sqltext.Name(e.Planner.settings.Database) + "." + sqltext.Name(e.Planner.settings.Tables.Flow) + " WHERE " +
 		sel.where +
 		" HAVING count() > 0", params: sel.params}

@@ -25,7 +25,7 @@ func tables(all ...*exporter.Table) func() []*exporter.Table {
 	return func() []*exporter.Table { return all }
 }
 
-// datagrams are those of each stream that is told apart; those of the others are under the zero key.
+// datagrams are those of each stream with an account; those of the others are under the zero key.
 func datagrams(l *Ledger) map[flow.StreamKey]uint64 {
 	all := map[flow.StreamKey]uint64{}
 	for _, s := range l.Series() {
@@ -41,7 +41,7 @@ func total(counts map[flow.StreamKey]uint64) (n uint64) {
 	return n
 }
 
-// Streams come and make room for others; no datagram is lost or counted twice, whenever it is looked.
+// Streams come and are evicted for others; no datagram is lost or counted twice, whenever it is looked.
 func TestNothingIsLostOfStreamsThatMakeRoom(t *testing.T) {
 	for name, every := range map[string]int{"looking often": 1, "looking now and then": 37,
 		"looking at the end": 5000} {
@@ -109,7 +109,7 @@ func TestACounterThatFallsStandsStill(t *testing.T) {
 	}
 }
 
-// The streams that are told apart are those heard first; one that falls silent makes room for the one that sends most.
+// The streams with an account are those heard first; one that falls silent is evicted for the one that sends most.
 func TestSilentStreamsMakeRoom(t *testing.T) {
 	table := exporter.NewTable(64)
 	l := New(Options{Tables: tables(table), MaxStreams: 2})
@@ -129,18 +129,18 @@ func TestSilentStreamsMakeRoom(t *testing.T) {
 		return found
 	}
 	if !has(1) || !has(2) || has(3) || has(4) {
-		t.Fatalf("told apart: %v", datagrams(l))
+		t.Fatalf("with an account: %v", datagrams(l))
 	}
 	saw(table, 2, 100)
 	saw(table, 3, 100)
 	saw(table, 4, 900)
 	l.Minute(now.Add(11 * time.Minute))
 	if has(1) || !has(2) || has(3) || !has(4) {
-		t.Errorf("told apart: %v", datagrams(l))
+		t.Errorf("with an account: %v", datagrams(l))
 	}
 	saw(table, 4, 900)
 	if got := datagrams(l)[key(4)]; got != 1 {
-		t.Errorf("%d datagrams since it is told apart, want 1", got)
+		t.Errorf("%d datagrams since it has an account, want 1", got)
 	}
 }
 
@@ -173,7 +173,7 @@ func TestAFloodDoesNotHideStreamsThatComeLater(t *testing.T) {
 				minute()
 			}
 			if _, found := datagrams(l)[key(1)]; !found {
-				t.Error("a router that came within the flood is not told apart")
+				t.Error("a router that came within the flood has no account")
 			}
 		})
 	}

@@ -15,7 +15,8 @@ func TestForwards(t *testing.T) {
 	s.Lost[forward.Refused], s.Lost[forward.Full] = 2, 3
 	m := New(Options{Ledger: ledger.New(ledger.Options{}),
 		Forward: func() []forward.Stats { return []forward.Stats{s} }})
-	const want = `# HELP flow_collector_forward_dropped_datagrams_total Datagrams that another collector did not get, by reason.
+	const want = `# HELP flow_collector_forward_dropped_datagrams_total Datagrams that another collector did not ` +
+		`get, by reason.
 # TYPE flow_collector_forward_dropped_datagrams_total counter
 flow_collector_forward_dropped_datagrams_total{reason="failed",target="192.0.2.1:2055"} 0
 flow_collector_forward_dropped_datagrams_total{reason="full",target="192.0.2.1:2055"} 3

@@ -116,13 +116,18 @@ func TestValues(t *testing.T) {
 		`flow_collector_records_total{` + stream + `} 30`,
 		`flow_collector_sequence_lost_total{` + stream + `,unit="records"} 4`,
 		`flow_collector_decode_errors_total{` + stream + `,reason="no_template",unit="sets"} 1`,
-		`flow_collector_sink_rows_total{domain="7",exporter="192.0.2.1",outcome="delivered",protocol="ipfix",reason="",sink="clickhouse"} 5`,
-		`flow_collector_sink_rows_total{domain="7",exporter="192.0.2.1",outcome="lost",protocol="ipfix",reason="queue_full",sink="clickhouse"} 5`,
-		`flow_collector_sink_rows_total{domain="7",exporter="192.0.2.1",outcome="quarantined",protocol="ipfix",reason="rejected",sink="clickhouse"} 5`,
-		`flow_collector_sink_rows_total{domain="7",exporter="192.0.2.1",outcome="spooled",protocol="ipfix",reason="",sink="clickhouse"} 5`,
+		`flow_collector_sink_rows_total{domain="7",exporter="192.0.2.1",outcome="delivered",protocol="ipfix",` +
+			`reason="",sink="clickhouse"} 5`,
+		`flow_collector_sink_rows_total{domain="7",exporter="192.0.2.1",outcome="lost",protocol="ipfix",` +
+			`reason="queue_full",sink="clickhouse"} 5`,
+		`flow_collector_sink_rows_total{domain="7",exporter="192.0.2.1",outcome="quarantined",protocol="ipfix",` +
+			`reason="rejected",sink="clickhouse"} 5`,
+		`flow_collector_sink_rows_total{domain="7",exporter="192.0.2.1",outcome="spooled",protocol="ipfix",reason="",` +
+			`sink="clickhouse"} 5`,
 		`flow_collector_sink_waiting_rows{sink="clickhouse"} 5`,
 		`flow_collector_exporter_clock_skew_seconds{` + stream + `} -1.5`,
-		`flow_collector_exporter_sampling_interval_packets{domain="7",exporter="192.0.2.1",protocol="ipfix",source="assumed"} 1000`,
+		`flow_collector_exporter_sampling_interval_packets{domain="7",exporter="192.0.2.1",protocol="ipfix",` +
+			`source="assumed"} 1000`,
 		`flow_collector_exporter_last_seen_timestamp_seconds{` + stream + `} 1.7000000005e+09`,
 		`flow_collector_kernel_dropped_datagrams_total{address=":2055",reason="receive_buffer",worker="1"} 3`,
 		`flow_collector_refused_datagrams_total{source="192.0.2.9"} 2`,

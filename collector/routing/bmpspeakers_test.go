@@ -67,7 +67,8 @@ neighbor 127.0.0.11 {
 	connect 17921;
 	family { ipv4 unicast; }
 	static {
-		route 10.0.0.0/8 next-hop 192.0.2.1 med 7 community [ 65010:1 ] large-community [ 65010:1:2 ] extended-community [ target:65010:5 ];
+		route 10.0.0.0/8 next-hop 192.0.2.1 med 7 community [ 65010:1 ] large-community [ 65010:1:2 ] ` +
+				`extended-community [ target:65010:5 ];
 		route 10.1.0.0/16 next-hop 192.0.2.1 med 7;
 	}
 }

@@ -141,7 +141,8 @@ neighbor 127.0.0.1 {
 		ipv4 nlri-mpls;
 	}
 	static {
-		route 10.0.0.0/8 next-hop 192.0.2.1 med 7 community [ 65010:1 ] large-community [ 65010:1:2 ] extended-community [ target:65010:5 ];
+		route 10.0.0.0/8 next-hop 192.0.2.1 med 7 community [ 65010:1 ] large-community [ 65010:1:2 ] ` +
+			`extended-community [ target:65010:5 ];
 		route 10.1.0.0/16 next-hop 192.0.2.1 med 7;
 		route 10.2.0.0/16 rd 65010:9 label 100 next-hop 192.0.2.2 med 8;
 	}

@@ -92,7 +92,8 @@ func TestServe_balancesOverOutageAndDamage(t *testing.T) {
 				t.Errorf("230 rows were damaged, but said\n%s", said)
 			}
 			lost := testkit.Ask(t, &direct,
-				"SELECT what, reason, sum(count) FROM collector_loss WHERE unit = 'rows' AND what IN ('lost', 'delivered') GROUP BY ALL ORDER BY ALL")
+				"SELECT what, reason, sum(count) FROM collector_loss WHERE unit = 'rows' AND what IN ('lost', "+
+					"'delivered') GROUP BY ALL ORDER BY ALL")
 			if lost != "delivered\t\t370\nlost\tspool_damaged\t230" {
 				t.Errorf("collector_loss has\n%s", lost)
 			}

@@ -161,12 +161,14 @@ func TestBroker_readByClickHouse(t *testing.T) {
 			testkit.WaitFor(t, "ClickHouse to read the topic",
 				func() bool { return testkit.Ask(t, reader, tableTotal) == want })
 			const rows = `SELECT * EXCEPT (insert_time) FROM data_flow
-				ORDER BY flow_type, start_time, end_time, src_ip, dst_ip, src_port, dst_port, bit_count, toString(ext) FORMAT JSONEachRow`
+				ORDER BY flow_type, start_time, end_time, src_ip, dst_ip, src_port, dst_port, bit_count, ` +
+				`toString(ext) FORMAT JSONEachRow`
 			if diff := cmp.Diff(strings.Split(testkit.Ask(t, r.cfg, rows), "\n"),
 				strings.Split(testkit.Ask(t, reader, rows), "\n")); diff != "" {
 				t.Errorf("-inserted +read from the topic:\n%s", diff)
 			}
-			const view = "SELECT ip_version, sum(flow_count), sum(bit_count) FROM data_flow_by_ip_version_5m GROUP BY 1 ORDER BY 1"
+			const view = "SELECT ip_version, sum(flow_count), sum(bit_count) FROM data_flow_by_ip_version_5m GROUP " +
+				"BY 1 ORDER BY 1"
 			if got, want := testkit.Ask(t, reader, view), testkit.Ask(t, r.cfg, view); got != want {
 				t.Errorf("the view has %q, want %q", got, want)
 			}

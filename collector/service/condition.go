@@ -117,7 +117,7 @@ func (c *condition) addWorkers(in *status.Inputs) {
 	in.Facts.Largest = largest(c.in.overShare())
 }
 
-// largest is the source with the largest count; invalid where that is of sources that are not told apart.
+// largest is the source with the largest count; the zero Addr if it is the common count of sources without their own.
 func largest(counts map[netip.Addr]uint64) (source netip.Addr) {
 	most := uint64(0)
 	for from, n := range counts {

@@ -205,11 +205,11 @@ func correctRows(t *testing.T, name, path string) []byte {
 			t.Fatal(err)
 		}
 		for _, side := range []string{"src", "dst", "peer"} {
-			mendAddress(row, side)
+			correctAddress(row, side)
 		}
-		mendTrafficClass(name, row)
+		correctTrafficClass(name, row)
 		if name == "synth-sflow" {
-			mendSynthSFlow(row)
+			correctSynthSFlow(row)
 		}
 		line, err := json.Marshal(row)
 		if err != nil {
@@ -233,7 +233,7 @@ var longestASN = map[netip.Prefix]float64{
 	netip.MustParsePrefix("138.187.56.0/21"): 64520,
 }
 
-func mendAddress(row map[string]any, side string) {
+func correctAddress(row map[string]any, side string) {
 	text, _ := row[side+"_ip"].(string)
 	address, err := netip.ParseAddr(text)
 	if err != nil {
@@ -252,13 +252,13 @@ func mendAddress(row map[string]any, side string) {
 		// Only an AS that came from the trie: 12322 and 3303 are those of the blocks around.
 		if old, _ := row[side+"_as_id"].(float64); prefix.Contains(address) && (old == 12322 || old == 3303) {
 			row[side+"_as_id"], row[side+"_as_ref"] = as, nil
-			mendScope(row)
+			correctScope(row)
 		}
 	}
 }
 
-// mendScope makes the AS scopes those of the row's AS.
-func mendScope(row map[string]any) {
+// correctScope makes the AS scopes those of the row's AS.
+func correctScope(row map[string]any) {
 	var scopes []any
 	for _, scope := range row["policy_scope"].([]any) {
 		if !strings.HasPrefix(scope.(string), "as:") {
@@ -277,7 +277,7 @@ func mendScope(row map[string]any) {
 // trafficClass is the right one of IPv6 packets in sFlow, of which pmacct 1.7.7 gives the upper four bits (Q11).
 var trafficClass = map[string]float64{"sflow-1140": 8, "sflow-discard-interface": 8, "sfprobe": 40, "synth-sflow": 40}
 
-func mendTrafficClass(name string, row map[string]any) {
+func correctTrafficClass(name string, row map[string]any) {
 	class, found := trafficClass[name]
 	ext, _ := row["ext"].(map[string]any)
 	if !found || row["ip_version"] != 6.0 || ext["ipv4_tos"] != float64(int(class)>>4) {
@@ -286,9 +286,9 @@ func mendTrafficClass(name string, row map[string]any) {
 	ext["ipv4_tos"], ext["ipv4_dscp"] = class, float64(int(class)>>2)
 }
 
-// mendSynthSFlow writes what the reference leaves out: the local preference of a route with an empty AS path (Q10), and
-// an IPv6 next hop of an IPv4 flow, which pmacct 1.7.7 does not print.
-func mendSynthSFlow(row map[string]any) {
+// correctSynthSFlow writes what the reference leaves out: the local preference of a route with an empty AS path (Q10),
+// and an IPv6 next hop of an IPv4 flow, which pmacct 1.7.7 does not print.
+func correctSynthSFlow(row map[string]any) {
 	switch row["dst_port"] {
 	case 3.0:
 		row["ext"].(map[string]any)["bgp_local_pref"] = 77.0

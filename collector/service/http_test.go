@@ -115,7 +115,9 @@ func TestServe_metrics(t *testing.T) {
 	const stream = `domain="0",exporter="127.0.0.1",protocol="netflow9"`
 	testkit.WaitFor(t, "230 rows delivered", func() bool {
 		_, body = getURL(t, url+"/metrics")
-		return has(`flow_collector_sink_rows_total{domain="0",exporter="127.0.0.1",outcome="delivered",protocol="netflow9",reason="",sink="clickhouse"} 230`)
+		return has(
+			`flow_collector_sink_rows_total{domain="0",exporter="127.0.0.1",outcome="delivered",protocol="netflow9",` +
+				`reason="",sink="clickhouse"} 230`)
 	})
 	for _, line := range []string{
 		`flow_collector_records_total{` + stream + `} 230`,

@@ -42,8 +42,9 @@ func TestInterfaceTraffic(t *testing.T) {
 	cfg := testkit.Config(t, "COLLECTOR_ID=c1", "CLICKHOUSE_POLICY_SCOPE=site:x", "CLICKHOUSE_POLICY_ORIGINATOR=o",
 		"CLICKHOUSE_IF_TRAFFIC_TTL=")
 	for name, text := range map[string]string{
-		"meta_device.yml":    "table: meta_device\ndata:\n  - {id: switch7, type: switch, loopback_ip: [192.0.2.7]}\n",
-		"meta_interface.yml": "table: meta_interface\ndata:\n  - {id: 'switch7::eth1', device_id: switch7, name: eth1, type: port, flow_index: 1}\n",
+		"meta_device.yml": "table: meta_device\ndata:\n  - {id: switch7, type: switch, loopback_ip: [192.0.2.7]}\n",
+		"meta_interface.yml": "table: meta_interface\ndata:\n  - {id: 'switch7::eth1', device_id: switch7, name: " +
+			"eth1, type: port, flow_index: 1}\n",
 	} {
 		if err := os.WriteFile(filepath.Join(cfg.Metadata.Dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)

@@ -102,7 +102,8 @@ func TestServe_kafkaInsteadOfClickHouse(t *testing.T) {
 	testkit.Send(t, r.address, testkit.Payloads(t, "softflowd-v9")...)
 	testkit.WaitFor(t, "the messages", func() bool { return consumedSoFar(c) >= 230 })
 	if tables := testkit.Ask(t, r.cfg,
-		"SELECT groupArray(name) FROM system.tables WHERE name LIKE 'data_flow%' AND database = currentDatabase()"); tables != "[]" {
+		"SELECT groupArray(name) FROM system.tables WHERE name LIKE 'data_flow%' AND database = "+
+			"currentDatabase()"); tables != "[]" {
 		t.Errorf("there are tables of flows: %s", tables)
 	}
 	r.stop(t)

@@ -371,7 +371,7 @@ func TestLedgerBalances(t *testing.T) {
 	}
 }
 
-// Streams beyond those that are told apart are counted together, and none is counted twice when one takes another's
+// Streams beyond those with an account are counted together, and none is counted twice when one takes another's
 // place.
 func TestLedgerOfMoreStreamsThanItTellsApart(t *testing.T) {
 	key := func(n int) flow.StreamKey {
@@ -424,8 +424,10 @@ func TestLossTable(t *testing.T) {
 		}
 	}
 	got := testkit.Ask(t, cfg,
-		"SELECT collector_id, exporter, device_id, flow_type, protocol, domain, stage, sink, what, reason, unit, missing, sum(count) "+
-			"FROM collector_loss WHERE unit != 'bytes' AND what != 'templates' GROUP BY ALL ORDER BY exporter, protocol, stage DESC, what, reason")
+		"SELECT collector_id, exporter, device_id, flow_type, protocol, domain, stage, sink, what, reason, unit, "+
+			"missing, sum(count) "+
+			"FROM collector_loss WHERE unit != 'bytes' AND what != 'templates' GROUP BY ALL ORDER BY exporter, "+
+			"protocol, stage DESC, what, reason")
 	want := strings.Join([]string{
 		"c1\t\t\t\t\t0\tdecode\t\t\tunknown_version\tdatagrams\ttrue\t1",
 		"c1\t127.7.0.1\t127.7.0.1\tnetflow\tnetflow5\t0\tsink\tclickhouse\tlost\trejected\trows\ttrue\t140",
@@ -443,7 +445,8 @@ func TestLossTable(t *testing.T) {
 		t.Errorf("the table has\n%s\nwant\n%s", got, want)
 	}
 	missing := testkit.Ask(t, cfg,
-		"SELECT round(100 * sumIf(count, missing AND unit = 'rows') / sumIf(count, what = 'records'), 1) FROM collector_loss WHERE device_id = '127.7.0.1'")
+		"SELECT round(100 * sumIf(count, missing AND unit = 'rows') / sumIf(count, what = 'records'), 1) FROM "+
+			"collector_loss WHERE device_id = '127.7.0.1'")
 	if missing != "37.8" { // 140 of 370
 		t.Errorf("%s %% are missing, want 37.8", missing)
 	}

@@ -65,7 +65,8 @@ func TestServe_localStore(t *testing.T) {
 			if views := query("SELECT count() FROM system.tables WHERE engine = 'MaterializedView'"); views == "0" {
 				t.Error("there are no views")
 			}
-			if sources := query("SELECT count() FROM system.tables WHERE create_table_query LIKE '%hun%'"); sources != "0" {
+			if sources := query("SELECT count() FROM system.tables WHERE create_table_query LIKE " +
+				"'%hun%'"); sources != "0" {
 				t.Error("a table's definition holds the password")
 			}
 			r.stop(t)

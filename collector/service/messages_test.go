@@ -69,7 +69,7 @@ func TestGoldenPmacctMessages(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := summedMessages(t, strings.Split(strings.TrimSpace(string(file)), "\n"),
-				func(m map[string]any) { mendMessage(name, m) })
+				func(m map[string]any) { correctMessage(name, m) })
 			got := summedMessages(t, messagesOf(t, path, message.PmacctJSON), func(map[string]any) {})
 			compareMessages(t, name, want, got)
 		})
@@ -149,8 +149,8 @@ func seconds(t *testing.T, m map[string]any, key string) float64 {
 	return value
 }
 
-// mendMessage gives a message of pmacct the values that it should have.
-func mendMessage(name string, m map[string]any) {
+// correctMessage gives a message of pmacct the values that it should have.
+func correctMessage(name string, m map[string]any) {
 	class, found := trafficClass[name] // Q11
 	if six := strings.Contains(m["ip_src"].(string), ":"); found && six && m["tos"] == float64(int(class)>>4) {
 		m["tos"] = class

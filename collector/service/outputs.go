@@ -238,7 +238,7 @@ func (o *output) addTo(sum *report.Summary, made uint64) {
 
 const seeQuarantine = "see `collector quarantine`"
 
-// imbalance is how many rows of an account became nothing that it knows, or came from nowhere.
+// imbalance is how many rows of an account became nothing that it knows, or more rows than came in.
 func imbalance(became tally.Account) uint64 {
 	in, out := became.Taken+became.Found, became.Out()
 	return max(in, out) - min(in, out)

@@ -146,7 +146,8 @@ func TestReload_everyLiveSettingTakesEffect(t *testing.T) {
 	}
 	c.change(quick + "metadata: {dir: %DIR%/other}")
 	c.row("device_id", "seven")
-	seven := "table: meta_interface\ndata:\n  - {id: \"seven::uplink\", type: port, device_id: seven, flow_index: 7, name: uplink}\n"
+	seven := "table: meta_interface\ndata:\n  - {id: \"seven::uplink\", type: port, device_id: seven, flow_index: 7, " +
+		"name: uplink}\n"
 	if err := os.WriteFile(filepath.Join(c.dir, "more.yml"), []byte(seven), 0o644); err != nil {
 		t.Fatal(err)
 	}

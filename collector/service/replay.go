@@ -104,7 +104,8 @@ func (s *service) replay(paths []string, shift int64, routes *routing.Recorded) 
 	sum.CaptureLosses = report.CaptureLosses(skipped)
 	if n := w.Expired(); n > 0 {
 		sum.Warnings = append(sum.Warnings, fmt.Sprintf(
-			"%d of %d rows began before %s: --shift-to-now moves all times to the present, CLICKHOUSE_FLOW_TTL= keeps rows for good",
+			"%d of %d rows began before %s: --shift-to-now moves all times to the present, CLICKHOUSE_FLOW_TTL= "+
+				"keeps rows for good",
 			n, w.Rows(), time.UnixMilli(expired).UTC().Format("2006-01-02")))
 	}
 	return sum, err

@@ -28,7 +28,8 @@ func TestReplay(t *testing.T) {
 	}
 	golden.File(t, "replay.txt", elapsed.ReplaceAll(out.Bytes(), []byte(" in …\n")))
 	rows := testkit.Ask(t, cfg, `SELECT * EXCEPT (insert_time) FROM data_flow
-		WHERE (src_port, dst_port) IN ((34864, 443), (443, 34864)) ORDER BY flow_type, device_id, src_port, start_time, bit_count FORMAT JSONEachRow`)
+		WHERE (src_port, dst_port) IN ((34864, 443), (443, 34864)) ORDER BY flow_type, device_id, src_port, `+
+		`start_time, bit_count FORMAT JSONEachRow`)
 	golden.File(t, "rows.jsonl", []byte(rows+"\n"))
 }
 

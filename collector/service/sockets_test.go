@@ -116,7 +116,8 @@ func TestServe_burstThatOverflowsASocket(t *testing.T) {
 	counts := map[string]int{}
 	sum := 0
 	rows := testkit.Ask(t, r.cfg, `SELECT stage || ' ' || reason, sum(count) FROM collector_loss
-		WHERE unit = 'datagrams' AND (stage IN ('kernel', 'overload') OR stage = 'received' AND what = 'datagrams') GROUP BY ALL`)
+		WHERE unit = 'datagrams' AND (stage IN ('kernel', 'overload') OR stage = 'received' AND what = 'datagrams') `+
+		`GROUP BY ALL`)
 	for line := range strings.Lines(rows) {
 		name, count, _ := strings.Cut(strings.TrimSpace(line), "\t")
 		n, err := strconv.Atoi(count)

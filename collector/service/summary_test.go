@@ -16,7 +16,7 @@ func TestUnexplained(t *testing.T) {
 		"a stream that is counted late": {8, 10, tally.Account{Taken: 10, Delivered: 10}, 0},
 		"records that became no rows":   {13, 10, tally.Account{Taken: 10, Delivered: 10}, 3},
 		"rows that became nothing":      {10, 10, tally.Account{Taken: 10, Delivered: 7}, 3},
-		"rows that came from nowhere":   {10, 10, tally.Account{Taken: 10, Delivered: 11}, 1},
+		"more rows than came in":        {10, 10, tally.Account{Taken: 10, Delivered: 11}, 1},
 	} {
 		if got := notMade(test.records, test.rows) + imbalance(test.became); got != test.want {
 			t.Errorf("%s: %d, want %d", name, got, test.want)

@@ -45,8 +45,9 @@ func limitedServer(t *testing.T, host string, denied *regexp.Regexp) []string {
 // A user who may insert and select, and nothing else, gets rows in where a DBA has made all tables (operations F18).
 func TestUserWithoutRights(t *testing.T) {
 	for name, denied := range map[string]string{
-		"may not create or alter":           `(?i)^\s*(CREATE|ALTER|DROP|SYSTEM)\b`,
-		"may not read system tables either": `(?i)^\s*(CREATE|ALTER|DROP|SYSTEM)\b|\bsystem\.(tables|columns|databases|merge_tree_settings)`,
+		"may not create or alter": `(?i)^\s*(CREATE|ALTER|DROP|SYSTEM)\b`,
+		"may not read system tables " +
+			"either": `(?i)^\s*(CREATE|ALTER|DROP|SYSTEM)\b|\bsystem\.(tables|columns|databases|merge_tree_settings)`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := testkit.Config(t, "CLICKHOUSE_FLOW_TTL=")

@@ -23,7 +23,8 @@ func TestForwardTargets(t *testing.T) {
 		{"nobody", ":2055", "no-such-host.invalid:2055", "no-such-host.invalid"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			cfg, problems := config.Load(config.Source{Environ: []string{"LISTEN=" + test.listen, "FORWARD_TO=" + test.to}})
+			cfg, problems := config.Load(config.Source{Environ: []string{"LISTEN=" + test.listen,
+				"FORWARD_TO=" + test.to}})
 			if len(problems) > 0 {
 				t.Fatal(problems)
 			}

@@ -127,7 +127,8 @@ func Engine(configured string) (string, error) {
 		}
 	}
 	return "",
-		fmt.Errorf("the local store's engine is not at %s: run `make engine`, set STORE_ENGINE, or set CLICKHOUSE_HOST to use a ClickHouse server",
+		fmt.Errorf("the local store's engine is not at %s: run `make engine`, set STORE_ENGINE, or set "+
+			"CLICKHOUSE_HOST to use a ClickHouse server",
 			strings.Join(places, " or "))
 }
 

@@ -109,7 +109,7 @@ func TestHistory_lastHour(t *testing.T) {
 func TestHistory_countersThatFall(t *testing.T) {
 	h := NewHistory(start)
 	h.Sample(start.Add(Every), nil, Totals{Records: 1000, Datagrams: 100})
-	h.Sample(start.Add(2*Every), nil, Totals{Records: 400, Datagrams: 40}) // a stream made room for others
+	h.Sample(start.Add(2*Every), nil, Totals{Records: 400, Datagrams: 40}) // a stream was evicted
 	if recent, _, flows := h.Totals(start.Add(2*Every), Totals{Records: 400, Datagrams: 40}); flows != 0 ||
 		recent.Datagrams != 40 {
 		t.Errorf("%v flows a second, %d datagrams", flows, recent.Datagrams)

@@ -14,7 +14,7 @@ type Reason string
 const (
 	Ended           Reason = "ended"              // by the exporter, between two messages
 	Broken          Reason = "broken"             // reset, or silent for longer than TCP allows, between two messages
-	Idle            Reason = "idle"               // silent, and closed to make room for a new one
+	Idle            Reason = "idle"               // silent, and closed for a new one
 	Stopping        Reason = "stopping"           // the collector stops
 	NotAllowed      Reason = "not_allowed"        // not one of listen.allowed_exporters
 	TooMany         Reason = "too_many"           // there are too many connections

@@ -5,13 +5,16 @@ import (
 	"testing"
 )
 
-const said = `{"collector": {"version": "v1", "collector_id": "lab", "now": "2026-01-01T00:01:00Z", "started": "2026-01-01T00:00:00Z",
- "ready": true, "flows_per_second": 1300.4, "bytes_per_second": 125000, "rows_written": 7, "listen": "UDP :2055", "verdicts": []},
+const said = `{"collector": {"version": "v1", "collector_id": "lab", "now": "2026-01-01T00:01:00Z", "started": ` +
+	`"2026-01-01T00:00:00Z",
+ "ready": true, "flows_per_second": 1300.4, "bytes_per_second": 125000, "rows_written": 7, "listen": "UDP :2055", ` +
+	`"verdicts": []},
  "exporters": [
   {"address": "192.0.2.1", "device": "core1", "protocol": "ipfix", "domain": 3, "last_seen": "2026-01-01T00:00:59Z",
    "flows_per_second": 300, "sampling": {"rate": 1000}, "verdicts": []},
   {"address": "192.0.2.2", "device": "\u001b[31mevil", "protocol": "sflow", "last_seen": "2026-01-01T00:00:30Z",
-   "flows_per_second": 1000, "loss_percent": 2.5, "verdicts": [{"severity": "problem", "text": "lost"}, {"severity": "note", "text": "x"}]}]}`
+   "flows_per_second": 1000, "loss_percent": 2.5, "verdicts": [{"severity": "problem", "text": "lost"}, {"severity": ` +
+	`"note", "text": "x"}]}]}`
 
 func TestWrite(t *testing.T) {
 	var out strings.Builder

@@ -13,7 +13,8 @@ const knownAfter = 16
 func (l *list) readings(e *Exporter) {
 	for _, m := range e.Misfits {
 		l.add(Note, "misfit", "have it send its templates after each change of its configuration",
-			"template %d: %s that do not fit it were dropped since it was first heard, the latest of %d bytes; a record has %d",
+			"template %d: %s that do not fit it were dropped since it was first heard, the latest of %d bytes; a "+
+				"record has %d",
 			m.TemplateID, count(m.Sets, "data set"), m.SetLength, m.RecordLength)
 	}
 	for _, reading := range exporter.Readings() {

@@ -259,7 +259,8 @@ func (e *Exporter) counts() exporter.Convention {
 func (l *list) clock(e *Exporter) {
 	if n := e.Recent.Clamped; n > 0 {
 		l.add(Warning, "times_replaced", "set its clock (NTP); flow.max_ahead and flow.max_behind say what is believed",
-			"flow times too far off in %s in %s: their rows have the time of receipt, and ext.stated_start_ms has the exporter's",
+			"flow times too far off in %s in %s: their rows have the time of receipt, and ext.stated_start_ms has "+
+				"the exporter's",
 			count(n, "record"), span(e.Window))
 	}
 	off := e.Skew.Abs()
@@ -408,14 +409,17 @@ func (l *list) bounds(e *Exporter) {
 func (l *list) trust(e *Exporter) {
 	if n := e.Recent.Failed[exporter.OptionsDoubted]; n > 0 {
 		l.add(Warning, "options_doubted",
-			"if it was configured so, nothing: what is repeated for some minutes is taken; else somebody forges its address",
-			"option records rename it, or change its sampling more than tenfold, or come from a port that sends no data: %s not used in %s",
+			"if it was configured so, nothing: what is repeated for some minutes is taken; else somebody forges its "+
+				"address",
+			"option records rename it, or change its sampling more than tenfold, or come from a port that sends no "+
+				"data: %s not used in %s",
 			count(n, "record"), span(e.Window))
 	}
 	if n := e.Recent.Failed[exporter.ForeignAgent]; n > 0 {
 		l.add(Warning, "foreign_agent",
 			"if the agent's address was moved: it counts once the other source was silent for 10 min",
-			"%s states the address of agent %s, which another source uses: %s, whose samples stand under its own address",
+			"%s states the address of agent %s, which another source uses: %s, whose samples stand under its own "+
+				"address",
 			e.Source, e.Victim, count(n, "datagram"))
 	}
 	if e.Impostors > 0 {

@@ -72,11 +72,13 @@ func exporterTests() []exporterTest {
 			Warning, "9 records without an address, a counter or a frame in the last 10 min: they are no flows"},
 		{"frames without IP", "no_flow", failed(exporter.NotIP, 9), 0, ""},
 		{"options that change much", "options_doubted", failed(exporter.OptionsDoubted, 1), Warning,
-			"option records rename it, or change its sampling more than tenfold, or come from a port that sends no data: 1 record not used in the last 10 min"},
+			"option records rename it, or change its sampling more than tenfold, or come from a port that sends no " +
+				"data: 1 record not used in the last 10 min"},
 		{"options that are believed", "options_doubted", func(e *Exporter) { e.Recent.Options = 5 }, 0, ""},
 		{"an agent of another source", "foreign_agent",
 			func(e *Exporter) { e.Recent.Failed[exporter.ForeignAgent], e.Victim = 3, other }, Warning,
-			"192.0.2.1 states the address of agent 10.0.0.1, which another source uses: 3 datagrams, whose samples stand under its own address"},
+			"192.0.2.1 states the address of agent 10.0.0.1, which another source uses: 3 datagrams, whose samples " +
+				"stand under its own address"},
 		{"an agent of its own", "foreign_agent", func(e *Exporter) { e.Named = other }, 0, ""},
 		{"another speaks for it", "impostor", func(e *Exporter) { e.Impostor, e.Impostors = other, 3 },
 			Warning, "another source, 10.0.0.1, states this agent's address: 3 datagrams"},
@@ -120,7 +122,8 @@ func exporterTests() []exporterTest {
 			Problem,
 			"20 % of its flows are missing by sequence number (250 in the last 10 min)"},
 		{"some are our own", "loss", func(e *Exporter) { e.Recent.Lost, e.OwnDrops = 25, 3_400_000 }, Note,
-			"20 % of its datagrams are missing by sequence number (25 in the last 10 min): they may be among the 3,400,000 datagrams that this host dropped meanwhile"},
+			"20 % of its datagrams are missing by sequence number (25 in the last 10 min): they may be among the " +
+				"3,400,000 datagrams that this host dropped meanwhile"},
 		{"late is not lost", "loss", func(e *Exporter) { e.Recent.Reordered = 9 }, 0, ""},
 
 		{"every datagram twice", "duplicates", func(e *Exporter) { e.Recent.Duplicated = 50 }, Warning,
@@ -152,7 +155,8 @@ func exporterTests() []exporterTest {
 			"clock 2 days behind"},
 		{"clock of one who waits before it sends", "clock", func(e *Exporter) { e.Skew = 20 * time.Second }, 0, ""},
 		{"times beyond what is believed", "times_replaced", func(e *Exporter) { e.Recent.Clamped = 3 }, Warning,
-			"flow times too far off in 3 records in the last 10 min: their rows have the time of receipt, and ext.stated_start_ms has the exporter's"},
+			"flow times too far off in 3 records in the last 10 min: their rows have the time of receipt, and " +
+				"ext.stated_start_ms has the exporter's"},
 		{"times that are believed", "times_replaced", func(e *Exporter) { e.Recent.Clamped = 0 }, 0, ""},
 		{"sFlow has no clock", "clock", func(e *Exporter) { e.Protocol, e.Skew = flow.SFlow5, time.Hour*24 }, 0, ""},
 
@@ -200,13 +204,15 @@ func exporterTests() []exporterTest {
 		{"sets that do not fit", "misfit", func(e *Exporter) {
 			e.Misfits = []exporter.MisfitTemplate{{TemplateID: 576, RecordLength: 29, SetLength: 21, Sets: 2}}
 		}, Note,
-			"template 576: 2 data sets that do not fit it were dropped since it was first heard, the latest of 21 bytes; a record has 29"},
+			"template 576: 2 data sets that do not fit it were dropped since it was first heard, the latest of 21 " +
+				"bytes; a record has 29"},
 		{"sets that do not fit, lately", "template_misfit", failed(exporter.TemplateMisfit, 2), Warning,
 			"2 data sets that do not fit their template, dropped in the last 10 min"},
 		{"sets that fit", "template_misfit", failed(exporter.BadSet, 2), 0, ""},
 		{"numbers as they should be", "numbering", func(*Exporter) {}, 0, ""},
 		{"numbers of flows in NetFlow v9", "numbering", func(e *Exporter) { e.Counts = exporter.CountsFlows }, Note,
-			"its sequence numbers count flow records, where the protocol counts datagrams: losses are told accordingly"},
+			"its sequence numbers count flow records, where the protocol counts datagrams: losses are told " +
+				"accordingly"},
 		{"a number that never moves", "numbering", func(e *Exporter) { e.Counts = exporter.CountsNothing }, Note,
 			"its sequence number never changes: losses are unknown"},
 		{"numbers of no kind", "numbering", func(e *Exporter) { e.Counts = exporter.CountsUnknown }, Note,
@@ -339,7 +345,8 @@ func collectorTests() []collectorTest {
 		{"the local store died", "store_restarted", func(c *Collector) {
 			c.StoreRestarts, c.StoreEnded, c.StoreEnd = 2, c.Now.Add(-time.Minute), "signal: killed"
 		}, Warning,
-			"the local store ended by itself and was started again, 2 times so far, the last at 2026-03-05 11:59:00: signal: killed"},
+			"the local store ended by itself and was started again, 2 times so far, the last at 2026-03-05 11:59:00: " +
+				"signal: killed"},
 		{"the local store died long ago", "store_restarted", func(c *Collector) {
 			c.StoreRestarts, c.StoreEnded, c.StoreEnd = 2, c.Now.Add(-25*time.Hour), "signal: killed"
 		}, 0, ""},
@@ -369,7 +376,8 @@ func collectorTests() []collectorTest {
 		{"store's clock right", "store_clock", func(c *Collector) { c.StoreClock = time.Second }, 0, ""},
 		{"kernel drops, small buffer", "kernel_drops",
 			func(c *Collector) { c.Recent.KernelDrops, c.ShortBuffer = 12, true }, Problem,
-			"kernel dropped 1.2 % (12 datagrams in the last minute): the receive buffer is smaller than listen.receive_buffer"},
+			"kernel dropped 1.2 % (12 datagrams in the last minute): the receive buffer is smaller than " +
+				"listen.receive_buffer"},
 		{"kernel drops, large buffer", "kernel_drops", func(c *Collector) { c.Recent.KernelDrops = 1 }, Warning,
 			"kernel dropped 0.10 % (1 datagram in the last minute): the workers were too slow"},
 		{"no kernel drops", "kernel_drops", func(c *Collector) { c.ShortBuffer = true }, 0, ""},
@@ -377,9 +385,11 @@ func collectorTests() []collectorTest {
 			c.Recent.OverShare, c.Largest = 3,
 				netip.MustParseAddr("192.0.2.8")
 		}, Warning,
-			"the collector was behind: 3 datagrams dropped in the last minute, of sources that took more than their share, most of them of 192.0.2.8"},
+			"the collector was behind: 3 datagrams dropped in the last minute, of sources that took more than their " +
+				"share, most of them of 192.0.2.8"},
 		{"overload of unknown sources", "overload", func(c *Collector) { c.Recent.OverShare = 1 }, Warning,
-			"the collector was behind: 1 datagram dropped in the last minute, of sources that took more than their share"},
+			"the collector was behind: 1 datagram dropped in the last minute, of sources that took more than their " +
+				"share"},
 		{"no overload any more", "overload", func(c *Collector) { c.Largest = netip.MustParseAddr("192.0.2.8") }, 0,
 			""},
 		{"refused", "refused", func(c *Collector) { c.Recent.Refused = 3 }, Note,

@@ -31,7 +31,8 @@ var pageHTML string
 var styleCSS []byte
 
 // pagePolicy allows the page its style and nothing else.
-const pagePolicy = "default-src 'none'; style-src 'self'; img-src data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+const pagePolicy = "default-src 'none'; style-src 'self'; img-src data:; frame-ancestors 'none'; base-uri 'none'; " +
+	"form-action 'none'"
 
 // refreshSeconds is how often the page reloads, unless ?refresh= says otherwise.
 const refreshSeconds = 10

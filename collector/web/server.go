@@ -93,7 +93,8 @@ func Listen(o Options) (*Server, error) {
 // listenError adds what to do about the common failure.
 func listenError(address string, err error) error {
 	if errors.Is(err, unix.EADDRINUSE) {
-		return fmt.Errorf("listen on HTTP %s: another program has this port (see `ss -tlnp`): set http.listen (HTTP_LISTEN) to another, or to off", address)
+		return fmt.Errorf("listen on HTTP %s: another program has this port (see `ss -tlnp`): set http.listen "+
+			"(HTTP_LISTEN) to another, or to off", address)
 	}
 	var op *net.OpError
 	if errors.As(err, &op) {
@@ -120,7 +121,8 @@ func (s *Server) HandlePost(path string, h http.Handler) {
 		}
 		if !KnownHost(append([]string{"localhost"}, s.hosts...), r.Host) {
 			writeText(w, http.StatusForbidden,
-				"something can be changed under an address, localhost or a name of http.hosts alone: nothing was changed\n")
+				"something can be changed under an address, localhost or a name of http.hosts alone: nothing was "+
+					"changed\n")
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxPost)

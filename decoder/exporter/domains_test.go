@@ -144,7 +144,8 @@ func TestNumbersBesideAQuietDomain(t *testing.T) {
 						got, together := playDomains(p, merge(turns, own, other),
 							func(_ int, d sent) uint32 { return uint32(d.port) })
 						if got != want || together > 0 {
-							t.Errorf("%s, %s (itself: %v), beside %d datagrams of %s, turns %v: %+v is told, %d together; want %+v",
+							t.Errorf("%s, %s (itself: %v), beside %d datagrams of %s, turns %v: %+v is told, %d "+
+								"together; want %+v",
 								p, w.counts, w.itself, few, name, turns, got, together, want)
 						}
 					}

@@ -63,7 +63,8 @@ func (r Reading) Text() string {
 		"sampling rate taken from another observation domain of this exporter",
 		"records do not name what the exporter announces its sampling rate for: its only rate is taken",
 		"the exporter announces sampling rates, but none that fits these records: sampling 1 is assumed",
-		"the exporter announces sampling rates that differ, and the records do not say which is theirs: the lowest is taken",
+		"the exporter announces sampling rates that differ, and the records do not say which is theirs: the lowest " +
+			"is taken",
 		"sampling rate sent with its bytes in the wrong order, put right",
 		"sampling field of NetFlow v5 read as a rate of 16 bits, without a mode",
 		"header clock cannot be true: the receive time is taken for it",

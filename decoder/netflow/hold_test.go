@@ -107,7 +107,7 @@ func TestHeldDataIsBounded(t *testing.T) {
 	})
 }
 
-// What a stream held must not stay on its exporter's account when the stream makes room for others.
+// What a stream held must not stay on its exporter's account when the stream is evicted.
 func TestHeldDataOfAnEvictedStream(t *testing.T) {
 	for _, how := range []string{"noticed by Tick", "noticed by its next datagram"} {
 		t.Run(how, func(t *testing.T) {

@@ -121,7 +121,7 @@ type scopeNames struct {
 	ids [scopeKinds]uint64
 }
 
-// add names one thing. Things that cannot be told apart by a kind make one of byOther.
+// add names one thing. Things whose kind does not distinguish them make one of byOther.
 func (n *scopeNames) add(kind scopeKind, id uint64) {
 	if kind == byOther {
 		id = mix(n.ids[kind], id)

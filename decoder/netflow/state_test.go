@@ -100,7 +100,8 @@ func TestReadState_bad(t *testing.T) {
 
 // A file that somebody has tampered with gives no template that could not have come by wire.
 func TestState_hostileFile(t *testing.T) {
-	state, err := ReadState(strings.NewReader(`{"version":1,"sources":[{"address":"192.0.2.1","observation_domains":[{"protocol":"ipfix","domain":3,"templates":[
+	state, err := ReadState(strings.NewReader(`{"version":1,"sources":[{"address":"192.0.2.1",` +
+		`"observation_domains":[{"protocol":"ipfix","domain":3,"templates":[
 		{"id":5,"seen":9000000000000000000,"fields":[{"id":1,"length":4}]},
 		{"id":300,"seen":9000000000000000000,"fields":[]},
 		{"id":301,"seen":9000000000000000000,"fields":[{"id":1,"length":0}]}]}]}]}`))
@@ -124,7 +125,8 @@ func FuzzReadState(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(file.Bytes())
-	f.Add([]byte(`{"version":1,"sources":[{"address":"192.0.2.1","observation_domains":[{"protocol":"netflow9","domain":3}]}]}`))
+	f.Add([]byte(
+		`{"version":1,"sources":[{"address":"192.0.2.1","observation_domains":[{"protocol":"netflow9","domain":3}]}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		state, err := ReadState(bytes.NewReader(data))
 		if err != nil {

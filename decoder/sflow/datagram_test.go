@@ -138,7 +138,7 @@ func TestCase45_AgentBehindTwoSources(t *testing.T) {
 	equal(t, "streams", len(l.table.Streams()), 1)
 }
 
-// Agents that made room for others are counted anew when they come back, and do not pile up.
+// Agents that were evicted are counted again when they come back, and do not pile up.
 func TestCase45_ManyAgents(t *testing.T) {
 	l := newLab(t, Options{})
 	for range 2 {

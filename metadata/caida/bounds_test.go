@@ -52,7 +52,8 @@ func TestBombs(t *testing.T) {
 	// What an entry has beside its text is not kept.
 	m = newMerged()
 	if err := m.readPeeringDB(write(t, "p.json",
-		`{"net":{"data":[{"org_id":1,"asn":1,"name":"n","info_types":[[1],"a"],"info_ratio":[1,2]}]},"org":{"data":[{"id":1,"city":{}}]},"x":[{"y":[1]}]}`)); err != nil {
+		`{"net":{"data":[{"org_id":1,"asn":1,"name":"n","info_types":[[1],"a"],"info_ratio":[1,2]}]},`+
+			`"org":{"data":[{"id":1,"city":{}}]},"x":[{"y":[1]}]}`)); err != nil {
 		t.Error(err)
 	} else if net := m.as[1].net; net.Ratio != nil || len(net.Types.([]any)) != 2 || net.Types.([]any)[0] != nil {
 		t.Errorf("%+v", net)
@@ -70,8 +71,12 @@ func write(t testing.TB, name, text string) string {
 
 // FuzzFeeds reads any two files. The tables of countries are made once: they cost more than the files.
 func FuzzFeeds(f *testing.F) {
-	f.Add([]byte("{\"type\":\"Organization\",\"organizationId\":\"X\",\"name\":\"N\",\"country\":\"CH\"}\n{\"type\":\"ASN\",\"organizationId\":\"X\",\"asn\":\"64496\",\"name\":\"A\"}\n"),
-		[]byte(`{"org":{"data":[{"id":1,"name":"O","country":"CH","city":"x","state":"BE","latitude":NaN,"longitude":null}]},"net":{"data":[{"org_id":1,"asn":64496,"name":"N","info_ipv6":true,"info_types":["a"]}],"meta":{}},"x":[1]}`))
+	f.Add([]byte("{\"type\":\"Organization\",\"organizationId\":\"X\",\"name\":\"N\",\"country\":\"CH\"}\n"+
+		"{\"type\":\"ASN\",\"organizationId\":\"X\",\"asn\":\"64496\",\"name\":\"A\"}\n"),
+		[]byte(
+			`{"org":{"data":[{"id":1,"name":"O","country":"CH","city":"x","state":"BE","latitude":NaN,`+
+				`"longitude":null}]},"net":{"data":[{"org_id":1,"asn":64496,"name":"N","info_ipv6":true,`+
+				`"info_types":["a"]}],"meta":{}},"x":[1]}`))
 	f.Add([]byte("\ufeff\n\nnull\n[]\n"), []byte(`{"net":{"data":[{"asn":1e3}]}}`))
 	shared := newPlaces()
 	a, p := filepath.Join(f.TempDir(), "a"), filepath.Join(f.TempDir(), "p")

@@ -77,8 +77,10 @@ const as2org = `{"type":"Organization","organizationId":"A","name":"Org A","coun
 
 func TestAS2Org(t *testing.T) {
 	want := []string{
-		"{continent_name:North America,country_code:US,country_name:United States,ext:{data_source:[CAIDA]},id:caida:A,name:Org A}",
-		"{continent_name:Europe,country_code:CH,country_name:Switzerland,ext:{data_source:[CAIDA]},id:caida:@del,name:Delegated}",
+		"{continent_name:North America,country_code:US,country_name:United " +
+			"States,ext:{data_source:[CAIDA]},id:caida:A,name:Org A}",
+		"{continent_name:Europe,country_code:CH,country_name:Switzerland,ext:{data_source:[CAIDA]},id:caida:@del," +
+			"name:Delegated}",
 		"{ext:{data_source:[CAIDA]},id:64496,name:ONE,organization_id:caida:A}",
 		"{ext:{data_source:[CAIDA]},id:4200000000,name:LARGE,organization_id:caida:@del}",
 	}
@@ -129,13 +131,21 @@ func TestMerge(t *testing.T) {
 			"data:\n  - {id: \"caida:A\", city_name: Reno, type: [university]}\n  - {id: new, name: New}\n"),
 	})
 	want := []string{
-		"{city_name:Reno,continent_name:North America,country_code:US,country_name:United States,country_sub_code:CA,country_sub_name:California,ext:{data_source:[CAIDA,PeeringDB]},id:caida:A,latitude:34.5,name:Org A,type:[university]}",
-		"{continent_name:Europe,country_code:CH,country_name:Switzerland,ext:{data_source:[CAIDA]},id:caida:@del,name:Delegated}",
-		"{city_name:Paris,continent_name:Europe,country_code:FR,country_name:France,ext:{data_source:[PeeringDB]},id:peeringdb:2,name:Org Two}",
+		"{city_name:Reno,continent_name:North America,country_code:US,country_name:United " +
+			"States,country_sub_code:CA,country_sub_name:California,ext:{data_source:[CAIDA,PeeringDB]},id:caida:A," +
+			"latitude:34.5,name:Org A,type:[university]}",
+		"{continent_name:Europe,country_code:CH,country_name:Switzerland,ext:{data_source:[CAIDA]},id:caida:@del," +
+			"name:Delegated}",
+		"{city_name:Paris,continent_name:Europe,country_code:FR,country_name:France,ext:{data_source:[PeeringDB]}," +
+			"id:peeringdb:2,name:Org Two}",
 		"{id:new,name:New}",
-		"{ext:{data_source:[CAIDA,PeeringDB],peeringdb_ipv6:true,peeringdb_prefixes4:7,peeringdb_prefixes6:null,peeringdb_ratio:null,peeringdb_scope:null,peeringdb_traffic:null,peeringdb_type:[NSP]},id:64496,name:Ours,organization_id:caida:A}",
+		"{ext:{data_source:[CAIDA,PeeringDB],peeringdb_ipv6:true,peeringdb_prefixes4:7,peeringdb_prefixes6:null," +
+			"peeringdb_ratio:null,peeringdb_scope:null,peeringdb_traffic:null,peeringdb_type:[NSP]},id:64496," +
+			"name:Ours,organization_id:caida:A}",
 		"{ext:{data_source:[CAIDA]},id:4200000000,name:LARGE,organization_id:caida:@del}",
-		"{ext:{data_source:[PeeringDB],peeringdb_ipv6:null,peeringdb_prefixes4:null,peeringdb_prefixes6:null,peeringdb_ratio:null,peeringdb_scope:null,peeringdb_traffic:null,peeringdb_type:null},id:64500,name:Only PeeringDB,organization_id:peeringdb:2}",
+		"{ext:{data_source:[PeeringDB],peeringdb_ipv6:null,peeringdb_prefixes4:null,peeringdb_prefixes6:null," +
+			"peeringdb_ratio:null,peeringdb_scope:null,peeringdb_traffic:null,peeringdb_type:null},id:64500," +
+			"name:Only PeeringDB,organization_id:peeringdb:2}",
 		"{id:64499,name:New,organization_id:caida:A}",
 	}
 	if diff := cmp.Diff(want, records); diff != "" {

@@ -261,13 +261,13 @@ func TestWithoutRetries(t *testing.T) {
 func TestWithoutSecrets(t *testing.T) {
 	for address, want := range map[string]string{
 		"https://h/a.json": "https://h/a.json",
-		"https://user:hunter2@h/a?format=json&access_token=hunter2": "https://user:xxxxx@h/a?format=json&access_token=xxxxx",
-		"https://hunter2@h/a":                        "https://xxxxx@h/a",
-		"https://h/a?apikey=hunter2&page=2#hunter2":  "https://h/a?apikey=xxxxx&page=2",
-		"https://h/a?t=hunter2hunter2hunter2hunter2": "https://h/a?t=xxxxx",
-		"https://h/a?hunter2hunter2hunter2hunter2":   "https://h/a?xxxxx",
-		"https://h/\x7f?token=hunter2":               "https://h/\x7f?xxxxx",
-		"/var/lib/scireg.json":                       "/var/lib/scireg.json",
+		"https://user:hunter2@h/a?x=y&access_token=hunter2": "https://user:xxxxx@h/a?x=y&access_token=xxxxx",
+		"https://hunter2@h/a":                               "https://xxxxx@h/a",
+		"https://h/a?apikey=hunter2&page=2#hunter2":         "https://h/a?apikey=xxxxx&page=2",
+		"https://h/a?t=hunter2hunter2hunter2hunter2":        "https://h/a?t=xxxxx",
+		"https://h/a?hunter2hunter2hunter2hunter2":          "https://h/a?xxxxx",
+		"https://h/\x7f?token=hunter2":                      "https://h/\x7f?xxxxx",
+		"/var/lib/scireg.json":                              "/var/lib/scireg.json",
 	} {
 		if got := WithoutSecrets(address); got != want {
 			t.Errorf("%s is shown as %s, want %s", address, got, want)

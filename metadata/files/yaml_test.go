@@ -85,7 +85,8 @@ func TestAliasBombs(t *testing.T) {
 	for n := 2; n < 30; n++ {
 		fmt.Fprintf(&b, "m%d: &m%d {<<: [*m%d, *m%d, *m%d]}\n", n, n, n-1, n-1, n-1)
 	}
-	b.WriteString("table: meta_device\ndata:\n  - {id: bomb, ext: {v: *a29}}\n  - {id: merged, <<: *m29}\n  - &self {id: self, ext: {v: *self}}\n" +
+	b.WriteString("table: meta_device\ndata:\n  - {id: bomb, ext: {v: *a29}}\n  - {id: merged, <<: *m29}\n  - &self " +
+		"{id: self, ext: {v: *self}}\n" +
 		"  - {id: tagged, type: !python/object x}\n  - {id: good, type: router}\n")
 	sets, err := Read(write(t, b.String()))
 	if err != nil {

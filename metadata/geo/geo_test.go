@@ -94,7 +94,8 @@ func line(r record.Raw) string {
 const (
 	asnCSV = "network,autonomous_system_number,autonomous_system_organization\n" +
 		"192.0.2.0/24,64496,\"One, Inc.\"\n192.0.2.128/25,64497,Two\n"
-	locationsCSV = "geoname_id,locale_code,continent_code,continent_name,country_iso_code,country_name,subdivision_1_iso_code,subdivision_1_name,city_name\n" +
+	locationsCSV = "geoname_id,locale_code,continent_code,continent_name,country_iso_code,country_name," +
+		"subdivision_1_iso_code,subdivision_1_name,city_name\n" +
 		"7,en,EU,Europe,CH,Switzerland,ZH,Zurich,Zürich\n"
 	blocksCSV = "network,geoname_id,latitude,longitude\n192.0.2.0/25,7,47.5,8.5\n192.0.2.128/26,,,\n"
 )
@@ -140,7 +141,8 @@ func TestForms(t *testing.T) {
 			Blocks: []string{file(t, "b.csv", blocksCSV)}}, wantCSV},
 		{"CSV with the columns in another order, and a byte order mark", Files{
 			ASN: []string{file(t, "a.csv",
-				"\ufeffautonomous_system_organization,network,autonomous_system_number\nOne,192.0.2.0/24,64496\nTwo,192.0.2.128/25,64497\n")},
+				"\ufeffautonomous_system_organization,network,autonomous_system_number\nOne,192.0.2.0/24,64496\n"+
+					"Two,192.0.2.128/25,64497\n")},
 			Locations: []string{file(t, "l.csv", locationsCSV)},
 			Blocks: []string{file(t, "b.csv",
 				"longitude,latitude,accuracy,geoname_id,network\n8.5,47.5,1,7,192.0.2.0/25\n,,,,192.0.2.128/26\n")},
@@ -160,7 +162,8 @@ func TestForms(t *testing.T) {
 		}},
 		{"ranges of DB-IP", Files{
 			ASN: []string{file(t, "a.csv",
-				"192.0.2.0,192.0.2.127,64496,\"One, Inc.\"\n192.0.2.128,192.0.2.130,64497,Two\n2001:db8::,2001:db8:ffff:ffff:ffff:ffff:ffff:ffff,64498,Three\n")},
+				"192.0.2.0,192.0.2.127,64496,\"One, Inc.\"\n192.0.2.128,192.0.2.130,64497,Two\n"+
+					"2001:db8::,2001:db8:ffff:ffff:ffff:ffff:ffff:ffff,64498,Three\n")},
 			Blocks: []string{file(t, "b.csv",
 				"192.0.2.0,192.0.2.127,EU,CH,Zurich,Zürich,47.5,8.5\n2001:db8::,2001:db8::ffff,EU,CH,,,,\n")},
 		}, said{
@@ -191,7 +194,8 @@ func TestBadRows(t *testing.T) {
 			"network,autonomous_system_number\n192.0.2.0/33,1\n192.0.2.0/24,many\n192.0.2.0/24\n198.51.100.0/24,\n"+
 				"203.0.113.0/24,0\n192.0.2.\"0/24,1\n192.0.2.0/24,64496\n")},
 		Blocks: []string{file(t, "blocks.csv",
-			"192.0.2.9,192.0.2.1,CH\n192.0.2.0,2001:db8::,CH\n192.0.2.0,192.0.2.0,CH,x\nx,192.0.2.0,CH\n192.0.2.0,192.0.2.0,CH\n")},
+			"192.0.2.9,192.0.2.1,CH\n192.0.2.0,2001:db8::,CH\n192.0.2.0,192.0.2.0,CH,x\nx,192.0.2.0,CH\n"+
+				"192.0.2.0,192.0.2.0,CH\n")},
 	})
 	want := said{
 		asn:    []string{"192.0.2.0/24 AS64496"},

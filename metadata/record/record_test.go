@@ -253,9 +253,12 @@ func TestWrongTypes(t *testing.T) {
 
 // FuzzCoerce makes rows of any JSON object.
 func FuzzCoerce(f *testing.F) {
-	f.Add(`{"id": 1, "ip_subnet": [["192.0.2.0", 24], "::/0"], "as_id": "64496", "ext": "{}", "latitude": "x", "tag": "[1]"}`)
-	f.Add(`{"id": "c", "endpoint_id": ["a", "b"], "endpoint_type": ["a", null], "loopback_ip": ["::ffff:192.0.2.1"], "edge": "yes", "ext": {"a": [1e400]}}`)
-	f.Add(`{"id": "a", "protocol": "tcp", "port_range_min": 65536, "port_range_max": -0, "scireg_update_time": "2024-01-01 x"}`)
+	f.Add(`{"id": 1, "ip_subnet": [["192.0.2.0", 24], "::/0"], "as_id": "64496", "ext": "{}", "latitude": "x", ` +
+		`"tag": "[1]"}`)
+	f.Add(`{"id": "c", "endpoint_id": ["a", "b"], "endpoint_type": ["a", null], "loopback_ip": ["::ffff:192.0.2.1"], ` +
+		`"edge": "yes", "ext": {"a": [1e400]}}`)
+	f.Add(`{"id": "a", "protocol": "tcp", "port_range_min": 65536, "port_range_max": -0, "scireg_update_time": ` +
+		`"2024-01-01 x"}`)
 	tables := Tables()
 	f.Fuzz(func(t *testing.T, text string) {
 		var raw Raw

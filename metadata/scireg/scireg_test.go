@@ -23,9 +23,12 @@ func file(t *testing.T, text string) string {
 
 func TestRead(t *testing.T) {
 	path := file(t, `[
-	{"scireg_id": 7, "addresses": ["192.0.2.7", " 2001:db8::/32 ", "192.0.2.9/24"], "org_name": "Lab", "latitude": "47.5", "longitude": "",
-	 "last_updated": "2024-10-01", "discipline": "Physics", "resource_name": "DTN", "project_name": "", "contact_email": null, "more": {}},
-	{"scireg_id": 8, "addresses": ["192.0.2.300", "192.0.2.0/33", "2001:db8::/129", "fe80::1%eth0", null, 5, "", "192.0.2.8"]},
+	{"scireg_id": 7, "addresses": ["192.0.2.7", " 2001:db8::/32 ", "192.0.2.9/24"], "org_name": "Lab", "latitude": `+
+		`"47.5", "longitude": "",
+	 "last_updated": "2024-10-01", "discipline": "Physics", "resource_name": "DTN", "project_name": "", `+
+		`"contact_email": null, "more": {}},
+	{"scireg_id": 8, "addresses": ["192.0.2.300", "192.0.2.0/33", "2001:db8::/129", "fe80::1%eth0", null, 5, "", `+
+		`"192.0.2.8"]},
 	{"scireg_id": "9", "addresses": ["none"]},
 	{"scireg_id": 10, "addresses": []},
 	{"scireg_id": 11},
@@ -109,7 +112,8 @@ func TestNoRegistry(t *testing.T) {
 // TestPythonsJSON: what Python's json module writes for a float that is no number costs the value, and a byte order
 // mark nothing.
 func TestPythonsJSON(t *testing.T) {
-	path := file(t, "\ufeff"+`[{"scireg_id": 1, "addresses": ["192.0.2.1"], "latitude": NaN, "longitude": -Infinity, "org_name": "NaN"},
+	path := file(t, "\ufeff"+`[{"scireg_id": 1, "addresses": ["192.0.2.1"], "latitude": NaN, "longitude": -Infinity, `+
+		`"org_name": "NaN"},
 		{"scireg_id": 2, "addresses": ["192.0.2.2"]}]`)
 	set, err := Read(path, "x")
 	if err != nil {
@@ -128,7 +132,8 @@ func TestPythonsJSON(t *testing.T) {
 }
 
 func FuzzRead(f *testing.F) {
-	f.Add([]byte(`[{"scireg_id": 7, "addresses": ["192.0.2.7", " 2001:db8::/32 "], "org_name": "Lab", "latitude": NaN, "longitude": "", "last_updated": "2024-10-01"}]`))
+	f.Add([]byte(`[{"scireg_id": 7, "addresses": ["192.0.2.7", " 2001:db8::/32 "], "org_name": "Lab", "latitude": ` +
+		`NaN, "longitude": "", "last_updated": "2024-10-01"}]`))
 	f.Add([]byte("\ufeff[1, {}, {\"scireg_id\": [1], \"addresses\": {}}]"))
 	path := filepath.Join(f.TempDir(), "scireg.json")
 	var table *record.Table

@@ -18,7 +18,8 @@ func TestCut_engine(t *testing.T) {
 	b := New(l)
 	rows := blocktest.Mixed(300)
 	data := encodeRows(l, rows)
-	sum := fmt.Sprintf("SELECT count(), sum(cityHash64(* EXCEPT (insert_time, ext))), sum(cityHash64(toString(ext))) FROM %s", table)
+	sum := fmt.Sprintf("SELECT count(), sum(cityHash64(* EXCEPT (insert_time, ext))), sum(cityHash64(toString(ext))) "+
+		"FROM %s", table)
 	e.insert(t, table, b.Columns(), data)
 	want := e.run(t, "TSV", sum)
 	e.run(t, "Null", "TRUNCATE TABLE "+table)

@@ -20,12 +20,14 @@ import (
 
 // fullExtJSON is ext of fullRow where every path is typed. Padding and labels keep their order, top first.
 const fullExtJSON = `{"bgp_as_path_id":[64500,64501],"bgp_as_path_padding":[1,300],
-"bgp_community":["65535:65281","64500:0"],"bgp_ext_community":["RT:64500:7","3:12:8"],"bgp_large_community":["4226809946:0:7"],"bgp_local_pref":200,"bgp_med":50,
+"bgp_community":["65535:65281","64500:0"],"bgp_ext_community":["RT:64500:7","3:12:8"],` +
+	`"bgp_large_community":["4226809946:0:7"],"bgp_local_pref":200,"bgp_med":50,
 "dst_ip_scireg_ref":"12__v1","ipv4_dscp":46,"ipv4_tos":184,"ipv6_flow_label":1048575,
 "mpls_bottom_label":24001,"mpls_exp":[5,0,7],"mpls_label":[1048575,0,24001],"mpls_pw":4294967295,
 "mpls_top_label_ip":"::ffff:203.0.113.9","mpls_top_label_type":4,"mpls_vpn_rd":"0:64500:7","src_ip_scireg_ref":"11__v1",
 "stated_end_ms":1125899906842625,"stated_start_ms":1125899906842624,
-"vlan_id":100,"vlan_in_id":101,"vlan_in_inner_id":103,"vlan_out_id":102,"vlan_out_inner_id":104,"vrf_name":"customer-7"}`
+"vlan_id":100,"vlan_in_id":101,"vlan_in_inner_id":103,"vlan_out_id":102,"vlan_out_inner_id":104,` +
+	`"vrf_name":"customer-7"}`
 
 const emptyExtJSON = `{"bgp_as_path_id":[],"bgp_as_path_padding":[],
 "bgp_community":[],"bgp_ext_community":[],"bgp_large_community":[],"bgp_local_pref":null,"bgp_med":null,
@@ -274,8 +276,10 @@ func TestDictionaryWidths(t *testing.T) {
 				AND in_interface_id = toString(bit_count) AND out_interface_id IS NULL
 				AND policy_scope = [toString(bit_count), toString(bit_count), 'x' || toString(bit_count)]
 				AND ext.mpls_vpn_rd = toString(bit_count)
-				AND ext.bgp_community = [format('{}:{}', toString(intDiv(bit_count, 65536)), toString(bit_count %% 65536)),
-					format('{}:{}', toString(intDiv(bit_count, 65536) + 16384), toString(bit_count %% 65536))]) AS right,
+				AND ext.bgp_community = [format('{}:{}', toString(intDiv(bit_count, 65536)), toString(bit_count %% `+
+				`65536)),
+					format('{}:{}', toString(intDiv(bit_count, 65536) + 16384), toString(bit_count %% 65536))]) AS `+
+				`right,
 				uniqExact(bit_count) AS distinct FROM %s`, table)
 			if got, want := e.run(t, "TSV", query), fmt.Sprintf("%d\t%d\t%d\n", n, n, n); got != want {
 				t.Errorf("rows, right ones, distinct ones: %q, want %q", got, want)

@@ -156,7 +156,8 @@ const (
 
 var (
 	// isOrder matches statements that return nothing, or the results of other servers.
-	isOrder    = regexp.MustCompile(`(?i)^\s*(CREATE|ALTER|DROP|RENAME|EXCHANGE|TRUNCATE|ATTACH|DETACH|OPTIMIZE|SYSTEM|GRANT|REVOKE|DELETE|UPDATE)\b`)
+	isOrder = regexp.MustCompile(
+		`(?i)^\s*(CREATE|ALTER|DROP|RENAME|EXCHANGE|TRUNCATE|ATTACH|DETACH|OPTIMIZE|SYSTEM|GRANT|REVOKE|DELETE|UPDATE)\b`)
 	isInsert   = regexp.MustCompile(`(?i)^\s*INSERT\b`)
 	formatNull = regexp.MustCompile(`(?i)\bFORMAT\s+Null\s*;?\s*$`)
 )

@@ -55,7 +55,8 @@ func notStored(elsewhere string) []answerCase {
 		{"200, an exception as plain text", func(w http.ResponseWriter) {
 			own(w)
 			write(w,
-				"Code: 243. DB::Exception: Cannot reserve 1.00 MiB, not enough space. (NOT_ENOUGH_SPACE) (version 23.3)\n")
+				"Code: 243. DB::Exception: Cannot reserve 1.00 MiB, not enough space. (NOT_ENOUGH_SPACE) (version "+
+					"23.3)\n")
 		}, "not enough space", sink.Retryable},
 		{"200, progress and then an exception", func(w http.ResponseWriter) {
 			own(w)
@@ -66,7 +67,8 @@ func notStored(elsewhere string) []answerCase {
 		{"200, a framed exception", func(w http.ResponseWriter) {
 			own(w)
 			write(w,
-				"\r\n__exception__\r\nabcdefghijklmnop\r\nCode: 242. DB::Exception: Table is in readonly mode (TABLE_IS_READ_ONLY)\n62 abcdefghijklmnop\r\n__exception__\r\n")
+				"\r\n__exception__\r\nabcdefghijklmnop\r\nCode: 242. DB::Exception: Table is in readonly mode "+
+					"(TABLE_IS_READ_ONLY)\n62 abcdefghijklmnop\r\n__exception__\r\n")
 		}, "readonly mode", sink.Retryable},
 		{"200, what the server says of the data", func(w http.ResponseWriter) {
 			own(w)

@@ -105,7 +105,8 @@ func TestEngineTakesManyDays(t *testing.T) {
 func TestEngineRejectsWhatDoesNotFit(t *testing.T) {
 	conn := engine(t, Options{})
 	run(t, conn, createFlow,
-		"CREATE TABLE other (start_time DateTime, bit_count Tuple(a UInt8, b UInt8)) ENGINE = MergeTree ORDER BY start_time")
+		"CREATE TABLE other (start_time DateTime, bit_count Tuple(a UInt8, b UInt8)) ENGINE = MergeTree ORDER BY "+
+			"start_time")
 	cases := []struct {
 		name string
 		ins  Insert
@@ -137,9 +138,12 @@ func TestEngineFailingViewStoresOnce(t *testing.T) {
 	conn := engine(t, Options{})
 	run(t, conn, createFlow,
 		"CREATE TABLE names (id UInt64, name String) ENGINE = MergeTree ORDER BY id",
-		"CREATE DICTIONARY dict (id UInt64, name String) PRIMARY KEY id SOURCE(CLICKHOUSE(TABLE 'names' DB 'flows')) LIFETIME(0) LAYOUT(FLAT())",
-		"CREATE TABLE by_name (name String, bit_count UInt64) ENGINE = SummingMergeTree ORDER BY name SETTINGS non_replicated_deduplication_window = 100",
-		"CREATE MATERIALIZED VIEW by_name_mv TO by_name AS SELECT dictGet('flows.dict', 'name', bit_count) AS name, bit_count FROM data_flow",
+		"CREATE DICTIONARY dict (id UInt64, name String) PRIMARY KEY id SOURCE(CLICKHOUSE(TABLE 'names' DB 'flows')) "+
+			"LIFETIME(0) LAYOUT(FLAT())",
+		"CREATE TABLE by_name (name String, bit_count UInt64) ENGINE = SummingMergeTree ORDER BY name SETTINGS "+
+			"non_replicated_deduplication_window = 100",
+		"CREATE MATERIALIZED VIEW by_name_mv TO by_name AS SELECT dictGet('flows.dict', 'name', bit_count) AS name, "+
+			"bit_count FROM data_flow",
 		"DROP TABLE names SETTINGS check_table_dependencies = 0")
 	w := NewWriter(conn, fast())
 	w.Enqueue(&Insert{Query: flowQuery, Token: "t", Rows: 3, Data: days(t, 3)})
@@ -192,7 +196,8 @@ func TestEngineMissingDatabaseIsConfiguration(t *testing.T) {
 func TestEngineInsertByName(t *testing.T) {
 	conn := engine(t, Options{})
 	run(t, conn,
-		"CREATE TABLE old (start_time DateTime('UTC'), own String DEFAULT 'x', at DateTime DEFAULT now()) ENGINE = MergeTree ORDER BY start_time")
+		"CREATE TABLE old (start_time DateTime('UTC'), own String DEFAULT 'x', at DateTime DEFAULT now()) ENGINE = "+
+			"MergeTree ORDER BY start_time")
 	w := NewWriter(conn, WriterOptions{})
 	w.Enqueue(&Insert{Query: InsertByName("flows", "old"), Token: "t", Rows: 3, Data: days(t, 3)})
 	closeWriter(t, w)

@@ -47,7 +47,8 @@ var errorClasses = []errorClass{
 			{904, "TOO_MANY_UNAVAILABLE_SHARDS"},
 		}},
 	{class: sink.Retryable,
-		why: "The block did not arrive whole. The writer looks at it: one that is whole here is sent again, another is refused.", broken: true, codes: []errorName{
+		why: "The block did not arrive whole. The writer looks at it: one that is whole here is sent again, another " +
+			"is refused.", broken: true, codes: []errorName{
 			{3, "UNEXPECTED_END_OF_FILE"},
 			{4, "EXPECTED_END_OF_FILE"},
 			{32, "ATTEMPT_TO_READ_AFTER_EOF"},
@@ -260,7 +261,8 @@ var errorClasses = []errorClass{
 		{1005, "STALE_VERSION"},
 	}},
 	{class: sink.Permanent,
-		why: "A value or a block does not fit the table, says the server. Cut in two until the rows to blame are found.", codes: []errorName{
+		why: "A value or a block does not fit the table, says the server. Cut in two until the rows to blame are " +
+			"found.", codes: []errorName{
 			{6, "CANNOT_PARSE_TEXT"},
 			{9, "SIZES_OF_COLUMNS_DOESNT_MATCH"},
 			{13, "SIZES_OF_COLUMNS_IN_TUPLE_DOESNT_MATCH"},

@@ -113,7 +113,8 @@ func (l *writerLog) without(name string, err error) {
 // notOurs reports an entry of the spool whose statement this program does not write.
 func (l *writerLog) notOurs(rows int) {
 	if l.limiter.Allow("not ours") {
-		l.log.Error("an entry of the spool has a statement that is not the collector's; it is not executed: who wrote to spool.path?",
+		l.log.Error("an entry of the spool has a statement that is not the collector's; it is not executed: who "+
+			"wrote to spool.path?",
 			zap.Int("rows", rows),
 			zap.Error(errStatement))
 	}
@@ -122,7 +123,8 @@ func (l *writerLog) notOurs(rows int) {
 // doubtful reports an insert that is sent to another server than the one that may have stored it.
 func (l *writerLog) doubtful(ins *Insert) {
 	if l.limiter.Allow("doubtful") {
-		l.log.Error("ClickHouse insert goes to another server than the one that may have stored it: there is no spool to wait in",
+		l.log.Error("ClickHouse insert goes to another server than the one that may have stored it: there is no "+
+			"spool to wait in",
 			zap.String("server", ins.at), zap.Int("rows", ins.Rows))
 	}
 }
@@ -160,7 +162,8 @@ func (l *writerLog) quarantined(ins *Insert, reason sink.Reason, err error) {
 // withoutView reports rows that a view lacks.
 func (l *writerLog) withoutView(ins *Insert) {
 	if l.limiter.Allow("without view") {
-		l.log.Error("a view of ClickHouse fails: the table has the rows, the view does not, and they are in the quarantine too",
+		l.log.Error("a view of ClickHouse fails: the table has the rows, the view does not, and they are in the "+
+			"quarantine too",
 			zap.Int("rows", ins.Rows), zap.Error(ins.viewError))
 	}
 }

@@ -224,7 +224,8 @@ func explainTLS(t *TLS, err error) error {
 	}
 	switch {
 	case t.CAFile == "":
-		return fmt.Errorf("%w (checked with the system's certificate authorities; set the server's with clickhouse.ca_file)", err)
+		return fmt.Errorf("%w (checked with the system's certificate authorities; set the server's with "+
+			"clickhouse.ca_file)", err)
 	case t.CertFile == "":
 		return fmt.Errorf("%w (checked with %s)", err, t.CAFile)
 	}

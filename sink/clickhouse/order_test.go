@@ -100,7 +100,8 @@ func TestEngineKilledBetweenTableAndView(t *testing.T) {
 	t.Cleanup(func() { _ = conn.Close() })
 	const remembers = " SETTINGS non_replicated_deduplication_window = 100"
 	run(t, conn, createFlow, "CREATE TABLE summed (bits UInt64) ENGINE = MergeTree ORDER BY tuple()"+remembers,
-		"CREATE MATERIALIZED VIEW summed_mv TO summed AS SELECT sum(bit_count) AS bits FROM data_flow WHERE NOT sleepEachRow(3)")
+		"CREATE MATERIALIZED VIEW summed_mv TO summed AS SELECT sum(bit_count) AS bits FROM data_flow WHERE NOT "+
+			"sleepEachRow(3)")
 
 	const rows = 1
 	block := days(t, rows)

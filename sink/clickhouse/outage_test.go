@@ -26,7 +26,8 @@ func TestEngineOutage(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = conn.Close() })
 	run(t, conn, createFlow,
-		"CREATE TABLE by_day (day Date, bit_count UInt64) ENGINE = SummingMergeTree ORDER BY day SETTINGS non_replicated_deduplication_window = 100",
+		"CREATE TABLE by_day (day Date, bit_count UInt64) ENGINE = SummingMergeTree ORDER BY day SETTINGS "+
+			"non_replicated_deduplication_window = 100",
 		"CREATE MATERIALIZED VIEW by_day_mv TO by_day AS SELECT toDate(start_time) AS day, bit_count FROM data_flow")
 
 	dir := t.TempDir()

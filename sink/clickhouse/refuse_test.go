@@ -62,7 +62,8 @@ func constrained(t *testing.T, conn driver.Conn) {
 	run(t, conn, "DROP TABLE IF EXISTS by_day_mv", "DROP TABLE IF EXISTS by_day", "DROP TABLE IF EXISTS data_flow",
 		createFlow,
 		"ALTER TABLE data_flow ADD CONSTRAINT some CHECK bit_count > 0",
-		"CREATE TABLE by_day (day Date, bit_count UInt64) ENGINE = SummingMergeTree ORDER BY day SETTINGS non_replicated_deduplication_window = 100",
+		"CREATE TABLE by_day (day Date, bit_count UInt64) ENGINE = SummingMergeTree ORDER BY day SETTINGS "+
+			"non_replicated_deduplication_window = 100",
 		"CREATE MATERIALIZED VIEW by_day_mv TO by_day AS SELECT toDate(start_time) AS day, bit_count FROM data_flow")
 }
 
@@ -294,7 +295,8 @@ func TestEngineViewThatNeverWorks(t *testing.T) {
 			constrained(t, conn)
 			const failing = "SELECT start_time, bit_count FROM data_flow WHERE throwIf(bit_count = 3) = 0"
 			run(t, conn,
-				"CREATE TABLE other (start_time DateTime, bit_count UInt64) ENGINE = SummingMergeTree ORDER BY start_time SETTINGS non_replicated_deduplication_window = 100",
+				"CREATE TABLE other (start_time DateTime, bit_count UInt64) ENGINE = SummingMergeTree ORDER BY "+
+					"start_time SETTINGS non_replicated_deduplication_window = 100",
 				"CREATE MATERIALIZED VIEW other_mv TO other AS "+failing)
 			dir := t.TempDir()
 			o := fast()

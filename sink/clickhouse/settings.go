@@ -32,9 +32,10 @@ const partitionsSetting = "max_partitions_per_insert_block"
 // dispensable has the settings that can be left to the server's profile if it does not let us change them, and the
 // consequence.
 var dispensable = map[string]string{
-	partitionsSetting:               "blocks that touch more partitions than the profile allows are sent in parts",
-	"optimize_on_insert":            "inserts take the server longer",
-	"distributed_foreground_insert": "a Distributed table answers before its shards have the rows, and keeps them on its own disk until then",
+	partitionsSetting:    "blocks that touch more partitions than the profile allows are sent in parts",
+	"optimize_on_insert": "inserts take the server longer",
+	"distributed_foreground_insert": "a Distributed table answers before its shards have the rows, and keeps them on " +
+		"its own disk until then",
 }
 
 // needed are the settings without which a retried insert may be stored twice.

@@ -38,7 +38,8 @@ func TestCompare(t *testing.T) {
 }
 
 func TestSection(t *testing.T) {
-	const document = "# A\n<!-- one: go test -->\nold\n<!-- end of one -->\ntext\n<!-- two: x -->\n<!-- end of two -->\n"
+	const document = "# A\n<!-- one: go test -->\nold\n<!-- end of one -->\ntext\n<!-- two: x -->\n<!-- end of two " +
+		"-->\n"
 	path := filepath.Join(t.TempDir(), "README.md")
 	if err := os.WriteFile(path, []byte(document), 0o600); err != nil {
 		t.Fatal(err)

@@ -16,7 +16,8 @@ func likeMessages(bytes int) (text []byte) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for len(text) < bytes {
 		text = fmt.Appendf(text,
-			`{"peer_ip_src": "192.0.2.1", "ip_src": "10.%d.%d.%d", "ip_dst": "198.51.100.%d", "port_src": %d, "port_dst": 443, "ip_proto": "tcp", "packets": %d, "bytes": %d}`,
+			`{"peer_ip_src": "192.0.2.1", "ip_src": "10.%d.%d.%d", "ip_dst": "198.51.100.%d", "port_src": %d, `+
+				`"port_dst": 443, "ip_proto": "tcp", "packets": %d, "bytes": %d}`,
 			random.IntN(256), random.IntN(256), random.IntN(256), random.IntN(256), random.IntN(65536),
 			random.IntN(100), random.IntN(1e6))
 	}

@@ -41,7 +41,7 @@ func (s *sender) settle(f *flight) {
 		s.shrink(o.err)
 	}
 	if errors.Is(o.err, kgo.ErrRecordTimeout) { // which does not say why there was not enough time
-		if why, _ := s.p.trouble.get(); why != nil {
+		if _, why := s.p.trouble.get(); why != nil {
 			o.class, o.err = Classify(why), why
 		}
 	}

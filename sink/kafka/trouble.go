@@ -42,16 +42,17 @@ func (t *trouble) over() {
 	t.cause = nil
 }
 
-func (t *trouble) get() (cause error, since time.Time) {
+// get returns when the trouble began and its latest cause; nil: there is none.
+func (t *trouble) get() (since time.Time, cause error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.cause, t.since
+	return t.since, t.cause
 }
 
 // Down returns why messages are waiting and none was delivered for some seconds; nil if that is not the case. It is
 // safe for concurrent use.
 func (p *Producer) Down() error {
-	cause, since := p.trouble.get()
+	since, cause := p.trouble.get()
 	if cause == nil || time.Since(since) < downAfter {
 		return nil
 	}

@@ -24,15 +24,21 @@ func parse(t testing.TB, text string) map[string]any {
 }
 
 func TestPmacctJSON(t *testing.T) {
-	const full = `{"event_type": "purge", "label": "collector-1", "vlan": 100, "as_src": 64500, "as_dst": 4294967295, ` +
-		`"comms": "65535:65281_64500:0", "ecomms": "RT:64500:7_3:12:8", "lcomms": "4226809946:0:7", "as_path": "64500_64501_64501", "local_pref": 200, "med": 50, ` +
-		`"peer_as_dst": 64500, "peer_ip_src": "192.0.2.250", "peer_ip_dst": "::ffff:0.0.0.0", "iface_in": 11, "iface_out": 12, ` +
-		`"mpls_vpn_rd": "0:64500:7", "mpls_pw_id": 4294967295, "ip_src": "::ffff:192.0.2.1", "ip_dst": "2001:db8::2", ` +
-		`"port_src": 65535, "port_dst": 53, "ip_proto": "ipv6-icmp", "tos": 184, "timestamp_start": "1795392000.001000", ` +
+	const full = `{"event_type": "purge", "label": "collector-1", "vlan": 100, "as_src": 64500, "as_dst": ` +
+		`4294967295, ` +
+		`"comms": "65535:65281_64500:0", "ecomms": "RT:64500:7_3:12:8", "lcomms": "4226809946:0:7", "as_path": ` +
+		`"64500_64501_64501", "local_pref": 200, "med": 50, ` +
+		`"peer_as_dst": 64500, "peer_ip_src": "192.0.2.250", "peer_ip_dst": "::ffff:0.0.0.0", "iface_in": 11, ` +
+		`"iface_out": 12, ` +
+		`"mpls_vpn_rd": "0:64500:7", "mpls_pw_id": 4294967295, "ip_src": "::ffff:192.0.2.1", "ip_dst": ` +
+		`"2001:db8::2", ` +
+		`"port_src": 65535, "port_dst": 53, "ip_proto": "ipv6-icmp", "tos": 184, "timestamp_start": ` +
+		`"1795392000.001000", ` +
 		`"timestamp_end": "1795392000.999000", "timestamp_arrival": "1795392001.234567", "export_proto_seqno": 4711, ` +
 		`"ipv6_flow_label": "1048575", "mpls_top_label_type": "4", "mpls_top_label_ipv4": "203.0.113.9", ` +
 		`"mpls_label1": "FF-FF-FA", "mpls_label2": "00-00-00", "mpls_label3": "05-DC-1F", "mpls_label4": "00-00-00", ` +
-		`"mpls_label5": "", "mpls_label6": "", "mpls_label7": "", "mpls_label8": "", "mpls_label9": "", "mpls_label10": "", ` +
+		`"mpls_label5": "", "mpls_label6": "", "mpls_label7": "", "mpls_label8": "", "mpls_label9": "", ` +
+		`"mpls_label10": "", ` +
 		`"vlan_in": "101", "vlan_out": "102", "cvlan_in": "103", "cvlan_out": "104", ` +
 		`"packets": 9007199254740992, "bytes": 18446744073709551615, "writer_id": "nfacctd"}`
 	const empty = `{"event_type": "purge", "label": "collector-1", "vlan": 0, "as_src": 0, "as_dst": 0, ` +
@@ -43,14 +49,20 @@ func TestPmacctJSON(t *testing.T) {
 		`"timestamp_end": "0.000000", "timestamp_arrival": "0.000000", "export_proto_seqno": 0, ` +
 		`"ipv6_flow_label": "0", "mpls_top_label_type": "0", "mpls_top_label_ipv4": "0.0.0.0", ` +
 		`"mpls_label1": "", "mpls_label2": "", "mpls_label3": "", "mpls_label4": "", ` +
-		`"mpls_label5": "", "mpls_label6": "", "mpls_label7": "", "mpls_label8": "", "mpls_label9": "", "mpls_label10": "", ` +
-		`"vlan_in": "0", "vlan_out": "0", "cvlan_in": "0", "cvlan_out": "0", "packets": 0, "bytes": 0, "writer_id": "nfacctd"}`
+		`"mpls_label5": "", "mpls_label6": "", "mpls_label7": "", "mpls_label8": "", "mpls_label9": "", ` +
+		`"mpls_label10": "", ` +
+		`"vlan_in": "0", "vlan_out": "0", "cvlan_in": "0", "cvlan_out": "0", "packets": 0, "bytes": 0, "writer_id": ` +
+		`"nfacctd"}`
 	// Of sFlow there are no start, end, route distinguisher, labels and VLANs of each side. An output that is no
 	// ifIndex has format bits.
-	const sflow = `{"event_type": "purge", "label": "collector-1", "vlan": 100, "as_src": 64500, "as_dst": 4294967295, ` +
-		`"comms": "65535:65281_64500:0", "ecomms": "RT:64500:7_3:12:8", "lcomms": "4226809946:0:7", "as_path": "64500_64501_64501", "local_pref": 200, "med": 50, ` +
-		`"peer_as_dst": 64500, "peer_ip_src": "192.0.2.250", "peer_ip_dst": "::ffff:0.0.0.0", "iface_in": 1073741823, "iface_out": 1073742082, ` +
-		`"ip_src": "::ffff:192.0.2.1", "ip_dst": "2001:db8::2", "port_src": 65535, "port_dst": 53, "ip_proto": "ipv6-icmp", "tos": 184, ` +
+	const sflow = `{"event_type": "purge", "label": "collector-1", "vlan": 100, "as_src": 64500, "as_dst": ` +
+		`4294967295, ` +
+		`"comms": "65535:65281_64500:0", "ecomms": "RT:64500:7_3:12:8", "lcomms": "4226809946:0:7", "as_path": ` +
+		`"64500_64501_64501", "local_pref": 200, "med": 50, ` +
+		`"peer_as_dst": 64500, "peer_ip_src": "192.0.2.250", "peer_ip_dst": "::ffff:0.0.0.0", "iface_in": ` +
+		`1073741823, "iface_out": 1073742082, ` +
+		`"ip_src": "::ffff:192.0.2.1", "ip_dst": "2001:db8::2", "port_src": 65535, "port_dst": 53, "ip_proto": ` +
+		`"ipv6-icmp", "tos": 184, ` +
 		`"timestamp_arrival": "1795392001.234567", "export_proto_seqno": 4711, ` +
 		`"packets": 9007199254740992, "bytes": 18446744073709551615, "writer_id": "sfacctd"}`
 	event := blocktest.EmptyRow()

@@ -190,7 +190,9 @@ func appendSeconds(p []byte, micros int64) []byte {
 func appendPmacctNetFlow(p []byte, f *flow.Record) []byte {
 	if !f.Sent(flow.MPLS) && f.FlowLabel == 0 && f.MPLSTopLabelType == 0 && !f.Sent(flow.MPLSTopLabelAddr) {
 		p = append(p,
-			`, "ipv6_flow_label": "0", "mpls_top_label_type": "0", "mpls_top_label_ipv4": "0.0.0.0", "mpls_label1": "", "mpls_label2": "", "mpls_label3": "", "mpls_label4": "", "mpls_label5": "", "mpls_label6": "", "mpls_label7": "", "mpls_label8": "", "mpls_label9": "", "mpls_label10": ""`...)
+			`, "ipv6_flow_label": "0", "mpls_top_label_type": "0", "mpls_top_label_ipv4": "0.0.0.0", "mpls_label1": `+
+				`"", "mpls_label2": "", "mpls_label3": "", "mpls_label4": "", "mpls_label5": "", "mpls_label6": "", `+
+				`"mpls_label7": "", "mpls_label8": "", "mpls_label9": "", "mpls_label10": ""`...)
 	} else {
 		p = appendPmacctMPLS(p, f)
 	}

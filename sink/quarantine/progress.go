@@ -170,7 +170,8 @@ func (i *Insertion) Finish() (removed bool, err error) {
 	}
 	if f.torn {
 		return false,
-			fmt.Errorf("%s: the last line is incomplete; all other blocks are stored. Look at it, then delete the files", i.name+recordsExtension)
+			fmt.Errorf("%s: the last line is incomplete; all other blocks are stored. Look at it, then delete the "+
+				"files", i.name+recordsExtension)
 	}
 	return true, f.Remove()
 }

@@ -220,7 +220,9 @@ func TestRemovalThatWasInterrupted(t *testing.T) {
 func TestVersions(t *testing.T) {
 	running, name := pairOf(t, 1)
 	line := func(version int) string {
-		return fmt.Sprintf(`{"version":%d,"query":"INSERT","token":"x","rows":1,"offset":0,"bytes":7,"time":"2026-01-01T00:00:00Z"}`+"\n", version)
+		return fmt.Sprintf(
+			`{"version":%d,"query":"INSERT","token":"x","rows":1,"offset":0,"bytes":7,"time":"2026-01-01T00:00:00Z"}`+
+				"\n", version)
 	}
 	for file, text := range map[string]string{
 		"old.jsonl":      strings.Replace(line(0), `"version":0,`, "", 1),

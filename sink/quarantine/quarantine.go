@@ -61,14 +61,16 @@ const version = 1
 // checkVersion refuses a line of a later version.
 func checkVersion(name string, line, is int) error {
 	if is > version || is < 0 {
-		return fmt.Errorf("%s: line %d is of version %d, this collector knows version %d: use the collector that wrote it, or a later one",
+		return fmt.Errorf("%s: line %d is of version %d, this collector knows version %d: use the collector that "+
+			"wrote it, or a later one",
 			name, line, is, version)
 	}
 	return nil
 }
 
 // ErrFull is the error for rows that do not fit.
-var ErrFull = errors.New("the quarantine is full: look at its contents and delete them, or increase quarantine.max_bytes")
+var ErrFull = errors.New("the quarantine is full: look at its contents and delete them, or increase " +
+	"quarantine.max_bytes")
 
 // Quarantine receives refused blocks. It is safe for concurrent use.
 type Quarantine struct {

@@ -73,7 +73,8 @@ const (
 	codecPlain   = "ZSTD(1)"
 
 	// sFlowNumbers are the interface numbers of sFlow that are no ifIndex (sflow_version_5.txt, "interface").
-	sFlowNumbers = "sFlow: 0x3fffffff the device itself, 0x40000000 + reason dropped, 0x80000000 + n sent to n interfaces."
+	sFlowNumbers = "sFlow: 0x3fffffff the device itself, 0x40000000 + reason dropped, 0x80000000 + n sent to n " +
+		"interfaces."
 )
 
 // FlowColumns returns the columns of data_flow in their order, ext among them without its paths, and after them what
@@ -97,7 +98,8 @@ func FlowColumns() []Column {
 		{Name: "policy_scope", Type: typeTexts, Codec: codecText, Value: "r.PolicyScope", Number: 38,
 			Comment: "Who may see the row: the configured scopes, as:<AS> of both ends, comm:<community>."},
 		{Name: "ext", Type: "JSON", Number: 39,
-			Comment: "What only some exporters send: BGP, DSCP, flow label, MPLS, VLAN, refs of further prefix tables."},
+			Comment: "What only some exporters send: BGP, DSCP, flow label, MPLS, VLAN, refs of further prefix " +
+				"tables."},
 		{Name: "flow_type", Type: typeText, Value: "f.Protocol.Family()", Steady: true, Number: 18,
 			Comment: "Family of the export protocol: netflow (v5, v9, IPFIX) or sflow."},
 		{Name: "device_id", Type: typeText, Value: "r.DeviceID", Steady: true, Number: 10,
@@ -144,7 +146,8 @@ func FlowColumns() []Column {
 		{Name: "peer_as_ref", Type: typeRef, Codec: codecText, Value: "r.PeerASRef", When: "r.HasPeer", Number: 34,
 			Comment: "Version of the next hop's meta_as record."},
 		{Name: "peer_ip", Type: "Nullable(IPv6)", Value: "r.PeerIP", When: "r.HasPeer", Number: 31,
-			Comment: "BGP next hop, or in its place the address of the top MPLS label. Without one all peer columns are NULL."},
+			Comment: "BGP next hop, or in its place the address of the top MPLS label. Without one all peer columns " +
+				"are NULL."},
 		{Name: "peer_ip_ref", Type: typeRef, Codec: codecText, Value: "r.PeerIPRef", When: "r.HasPeer", Number: 33,
 			Comment: "Version of the meta_ip record with the longest prefix that holds the next hop."},
 		{Name: "ip_version", Type: "UInt8", Value: "r.IPVersion", Number: 15,
@@ -161,7 +164,8 @@ func FlowColumns() []Column {
 			Comment: "One packet in so many was sampled; 0 if the exporter said 0."},
 		{Name: "sampling_source", Type: typeText, Value: "f.SamplingSource.String()", Steady: true,
 			Optional: true, Number: 21,
-			Comment: "Where the rate comes from: override, record, byte_swapped, selector, exporter, interface, part, " +
+			Comment: "Where the rate comes from: override, record, byte_swapped, selector, exporter, interface, " +
+				"part, " +
 				"domain, inferred, ambiguous, header, header_16_bit, assumed."},
 		{Name: "in_if_index", Type: "UInt32", Value: "f.InIfKind.Number(f.InIf)", Optional: true, Number: 40,
 			Comment: "ifIndex that the flow came in by, whether metadata knows it or not; 0 is not known. " +
@@ -170,7 +174,8 @@ func FlowColumns() []Column {
 			Comment: "ifIndex that the flow went out by, as in_if_index."},
 		{Name: "tcp_flags", Type: "Nullable(UInt16)", Value: "f.TCPFlags", When: "f.Sent(flow.TCPFlags)",
 			Optional: true, Number: 42,
-			Comment: "TCP flags of all packets of the flow: FIN 1, SYN 2, RST 4, PSH 8, ACK 16, URG 32; NULL is not sent."},
+			Comment: "TCP flags of all packets of the flow: FIN 1, SYN 2, RST 4, PSH 8, ACK 16, URG 32; NULL is not " +
+				"sent."},
 		{Name: "forwarding_status", Type: "Nullable(UInt8)", Value: "f.ForwardingStatus",
 			When: "f.Sent(flow.ForwardingStatus)", Optional: true, Number: 43,
 			Comment: "IE 89: from 64 on forwarded, from 128 on dropped, from 192 on consumed; NULL is not sent."},
@@ -188,7 +193,8 @@ func FlowColumns() []Column {
 			Comment: "Number of the IP protocol (IANA)."},
 		{Name: "exporter_ip", Type: "Nullable(IPv6)", Value: "f.Exporter",
 			When: "f.Exporter != (flow.Addr{})", MessageOnly: true, Number: 17,
-			Comment: "The exporter: sFlow's agent address, the one it names itself in NetFlow and IPFIX, else the sender's."},
+			Comment: "The exporter: sFlow's agent address, the one it names itself in NetFlow and IPFIX, else the " +
+				"sender's."},
 	}
 }
 
@@ -210,7 +216,8 @@ func ExtPaths() []Path {
 			Comment: "Communities (RFC 1997). In messages 32 bits each, AS << 16 | value; in the column AS:value."},
 		{Extension: "bgp", Name: "bgp_ext_community", Type: texts, Value: "r.ExtCommunities",
 			When: "len(r.ExtCommunities) > 0", Number: 26,
-			Comment: "Extended communities (RFC 4360) of the route, as RT:AS:value, SoO:AS:value or type:subtype:value."},
+			Comment: "Extended communities (RFC 4360) of the route, as RT:AS:value, SoO:AS:value or " +
+				"type:subtype:value."},
 		{Extension: "bgp", Name: "bgp_large_community", Type: texts, Value: "r.LargeCommunities",
 			When: "len(r.LargeCommunities) > 0", Number: 27,
 			Comment: "Large communities (RFC 8092) of the route, as AS:value:value."},
@@ -251,7 +258,8 @@ func ExtPaths() []Path {
 		{Name: "stated_end_ms", Type: stated, Value: "r.StatedEndMs", When: statedWhen, Number: 24,
 			Comment: "As stated_start_ms, of end_time."},
 		{Name: "stated_start_ms", Type: stated, Value: "r.StatedStartMs", When: statedWhen, Number: 23,
-			Comment: "start_time by the exporter's own clock, in Unix milliseconds, where that is so far off that the row has " +
+			Comment: "start_time by the exporter's own clock, in Unix milliseconds, where that is so far off that " +
+				"the row has " +
 				"the time of receipt."},
 		{Extension: "vlan", Name: "vlan_id", Type: number, Value: "f.VLAN", Sent: "VLAN", Number: 16,
 			Comment: "VLAN of the flow."},

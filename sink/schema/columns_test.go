@@ -34,8 +34,10 @@ func TestFlowColumns(t *testing.T) {
 
 // Numbers of flow.proto are for good: messages are kept, and readers are built elsewhere.
 func TestFieldNumbersStay(t *testing.T) {
-	want := strings.Fields(`start_time end_time src_ip dst_ip src_port dst_port protocol bit_count packet_count device_id
-		src_as_id dst_as_id in_interface_id out_interface_id ip_version protocol_number exporter_ip flow_type application_port
+	want := strings.Fields(`start_time end_time src_ip dst_ip src_port dst_port protocol bit_count packet_count ` +
+		`device_id
+		src_as_id dst_as_id in_interface_id out_interface_id ip_version protocol_number exporter_ip flow_type ` +
+		`application_port
 		sampling_rate sampling_source in_interface_edge out_interface_edge device_ref src_as_ref dst_as_ref src_ip_ref
 		dst_ip_ref in_interface_ref out_interface_ref peer_ip peer_as_id peer_ip_ref peer_as_ref collector_id
 		policy_originator policy_level policy_scope ext in_if_index out_if_index tcp_flags forwarding_status next_hop
@@ -71,7 +73,8 @@ func TestWithoutColumns(t *testing.T) {
 	s.WithoutColumns = OptionalColumns()
 	apply(t, conn, s)
 	if got := ask(t, conn,
-		"SELECT name FROM system.columns WHERE table = 'data_flow' ORDER BY position DESC LIMIT 1"); got != "packet_count" {
+		"SELECT name FROM system.columns WHERE table = 'data_flow' ORDER BY position DESC LIMIT "+
+			"1"); got != "packet_count" {
 		t.Errorf("the last column is %s", got)
 	}
 	s.WithoutColumns = []string{"tcp_flags"}

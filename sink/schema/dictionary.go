@@ -49,7 +49,8 @@ func applicationDictionary(s *Settings) dictionary {
 			"`id` String", "`protocol` String", "`port_range_min` UInt16", "`port_range_max` UInt16",
 		},
 		key: "protocol",
-		query: "SELECT lower(source.protocol) AS protocol, least(source.port_range_min, source.port_range_max) AS port_range_min, " +
+		query: "SELECT lower(source.protocol) AS protocol, least(source.port_range_min, source.port_range_max) AS " +
+			"port_range_min, " +
 			"greatest(source.port_range_min, source.port_range_max) AS port_range_max, source.id AS id FROM " +
 			s.qualified(s.Tables.Application) +
 			" AS source FINAL WHERE sipHash128(concat(source.protocol, ' ', source.id, ' ', " +

@@ -101,7 +101,8 @@ func contains(lines []string, want string) bool {
 func flowRow(t *testing.T, conn driver.Conn, ext string) {
 	t.Helper()
 	run(t, conn,
-		"INSERT INTO golden.data_flow (start_time, in_interface_edge, protocol, application_port, bit_count, packet_count, ext) "+
+		"INSERT INTO golden.data_flow (start_time, in_interface_edge, protocol, application_port, bit_count, "+
+			"packet_count, ext) "+
 			"VALUES ('2026-01-01 10:02:03', true, 'tcp', 443, 80, 1, "+literal(ext)+")")
 }
 
@@ -145,14 +146,16 @@ func TestApplyBringsUpToDate(t *testing.T) {
 		t.Errorf("the row that was there is %q now, want %q", got, want)
 	}
 	order := ask(t, conn,
-		"SELECT groupArray(name) FROM (SELECT name FROM system.columns WHERE database = 'golden' AND table = 'meta_device' ORDER BY position)")
+		"SELECT groupArray(name) FROM (SELECT name FROM system.columns WHERE database = 'golden' AND table = "+
+			"'meta_device' ORDER BY position)")
 	if !strings.Contains(order, "'network','os','role','state','own'") {
 		t.Errorf("columns of meta_device are %s", order)
 	}
 	flowRow(t, conn, `{"bgp_as_path_id": [1, 2]}`)
 	want = "['a:b','c:d']\t[1,2]"
 	if got := ask(t, conn,
-		"SELECT policy_scope, ext.bgp_as_path_id FROM golden.data_flow_by_edge_as_5m WHERE length(policy_scope) = 2"); got != want {
+		"SELECT policy_scope, ext.bgp_as_path_id FROM golden.data_flow_by_edge_as_5m WHERE length(policy_scope) = "+
+			"2"); got != want {
 		t.Errorf("the changed view made %q, want %q", got, want)
 	}
 }
@@ -164,8 +167,10 @@ func TestApplyOverTheReferencesDictionary(t *testing.T) {
 	s.ApplicationDictionary.Enabled = false
 	apply(t, conn, s)
 	run(t, conn,
-		"CREATE DICTIONARY golden.meta_application_dict (`id` String, `protocol` String, `port_range_min` UInt16, `port_range_max` UInt16) "+
-			"PRIMARY KEY (`protocol`) SOURCE(CLICKHOUSE(TABLE 'meta_application' USER 'default' PASSWORD '' DB 'golden')) LIFETIME(MIN 600 MAX 3600) "+
+		"CREATE DICTIONARY golden.meta_application_dict (`id` String, `protocol` String, `port_range_min` UInt16, "+
+			"`port_range_max` UInt16) "+
+			"PRIMARY KEY (`protocol`) SOURCE(CLICKHOUSE(TABLE 'meta_application' USER 'default' PASSWORD '' DB "+
+			"'golden')) LIFETIME(MIN 600 MAX 3600) "+
 			"LAYOUT(RANGE_HASHED(range_lookup_strategy 'min')) RANGE(MIN port_range_min MAX port_range_max)")
 	s.ApplicationDictionary.Enabled = true
 	changes := apply(t, conn, s)
@@ -178,7 +183,8 @@ func TestApplyOverTheReferencesDictionary(t *testing.T) {
 	run(t, conn,
 		"INSERT INTO golden.meta_application (id, protocol, port_range_min, port_range_max) VALUES "+
 			"('system-ports', 'tcp', 0, 1023), ('https', 'TCP', 443, 443), ('reversed', 'udp', 2000, 1000)",
-		"INSERT INTO golden.meta_as (id, ref, name, insert_time) VALUES (7, '7__v9', 'old', 10), (7, '7__v10', 'new', 10), (7, '7__v8', 'older', 11)",
+		"INSERT INTO golden.meta_as (id, ref, name, insert_time) VALUES (7, '7__v9', 'old', 10), (7, '7__v10', "+
+			"'new', 10), (7, '7__v8', 'older', 11)",
 		"SYSTEM RELOAD DICTIONARY golden.meta_application_dict", "SYSTEM RELOAD DICTIONARY golden.meta_as_dict")
 	flowRow(t, conn, "{}")
 	for query, want := range map[string]string{
@@ -216,7 +222,8 @@ func TestApplyWithoutExtensionsAndDictionaries(t *testing.T) {
 		"2w": "2025-12-22 00:00:00", "1mo": "2026-01-01 00:00:00", "1y": "2026-01-01 00:00:00",
 	}
 	for window, start := range want {
-		query := fmt.Sprintf("SELECT toString(start_time, 'UTC'), flow_count, bit_count, packet_count FROM golden.data_flow_by_edge_as_%s", window)
+		query := fmt.Sprintf("SELECT toString(start_time, 'UTC'), flow_count, bit_count, packet_count FROM "+
+			"golden.data_flow_by_edge_as_%s", window)
 		if got := ask(t, conn, query); got != start+"\t1\t80\t1" {
 			t.Errorf("%s: %q, want %s", window, got, start)
 		}
@@ -268,8 +275,10 @@ func TestViewsSumAnInsertUp(t *testing.T) {
 	s.FlowTTL.Interval = ""
 	apply(t, conn, s)
 	run(t, conn,
-		"INSERT INTO golden.data_flow (start_time, in_interface_edge, in_interface_ref, out_interface_ref, bit_count, packet_count) "+
-			"SELECT '2026-01-01 10:02:03', true, 'a', 'b' || toString(number % 2), number, 1 FROM numbers(100) SETTINGS optimize_on_insert = 0, async_insert = 0")
+		"INSERT INTO golden.data_flow (start_time, in_interface_edge, in_interface_ref, out_interface_ref, "+
+			"bit_count, packet_count) "+
+			"SELECT '2026-01-01 10:02:03', true, 'a', 'b' || toString(number % 2), number, 1 FROM numbers(100) "+
+			"SETTINGS optimize_on_insert = 0, async_insert = 0")
 	for table, rows := range map[string]string{"data_flow_by_edge_as_5m": "2", "data_flow_by_interface_5m": "2",
 		"data_flow_by_ip_version_5m": "1"} {
 		want := rows + "\t100\t4950\t100"
@@ -320,7 +329,8 @@ func TestInsertTokenCoversTheViews(t *testing.T) {
 			"async_insert": 0,
 		}))
 		if err := conn.Exec(ctx,
-			"INSERT INTO golden.data_flow (start_time, in_interface_edge, in_interface_ref, out_interface_ref, bit_count) "+
+			"INSERT INTO golden.data_flow (start_time, in_interface_edge, in_interface_ref, out_interface_ref, "+
+				"bit_count) "+
 				"VALUES ('2026-01-01 10:02:03', true, 'a', 'b', 80)"); err != nil {
 			t.Fatal(err)
 		}

@@ -21,11 +21,13 @@ import (
 
 // reports are the queries that the golden files hold the answers of.
 var reports = map[string]string{
-	"columns.tsv": "SELECT table, position, name, type, default_kind, default_expression, compression_codec AS codec, comment " +
+	"columns.tsv": "SELECT table, position, name, type, default_kind, default_expression, compression_codec AS " +
+		"codec, comment " +
 		"FROM system.columns WHERE database = 'golden' ORDER BY table, position",
 	"tables.tsv": "SELECT name AS table, engine, partition_key, sorting_key, primary_key, engine_full " +
 		"FROM system.tables WHERE database = 'golden' ORDER BY name",
-	"dictionaries.tsv": "SELECT name, `key.names` AS keys, `attribute.names` AS attributes, `attribute.types` AS attribute_types " +
+	"dictionaries.tsv": "SELECT name, `key.names` AS keys, `attribute.names` AS attributes, `attribute.types` AS " +
+		"attribute_types " +
 		"FROM system.dictionaries WHERE database = 'golden' ORDER BY name",
 }
 

@@ -21,7 +21,8 @@ func lossTable(s *Settings) table {
 			{name: "protocol", typ: text, comment: "Export protocol: netflow5, netflow9, ipfix, sflow5."},
 			{name: "domain", typ: "UInt32", comment: "Observation domain, source id or sub-agent of the exporter."},
 			{name: "stage", typ: text,
-				comment: "Where it was counted: received, upstream, kernel, filter, connection, overload, decode, hold, " +
+				comment: "Where it was counted: received, upstream, kernel, filter, connection, overload, decode, " +
+					"hold, " +
 					"sink."},
 			{name: "sink", typ: text, comment: "Which sink, for stage sink."},
 			{name: "what", typ: text, comment: "What was counted; for stage sink what became of the rows."},

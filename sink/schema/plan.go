@@ -106,7 +106,8 @@ func (p *planner) engineFits(t *table, old *existing) bool {
 		return true
 	}
 	if t.engine == distributedEngine {
-		p.mismatch("table %s: engine is %s, not Distributed; let it become the part of this shard: RENAME TABLE %s TO %s%s", t.name, old.Engine,
+		p.mismatch("table %s: engine is %s, not Distributed; let it become the part of this shard: RENAME TABLE %s "+
+			"TO %s%s", t.name, old.Engine,
 			p.s.qualified(t.name), p.s.qualified(p.s.local(t.name)), p.s.onCluster())
 		return false
 	}
@@ -144,7 +145,8 @@ func (p *planner) columns(t *table, old *existing) {
 		case isJSON(c.typ) && isJSON(typ):
 			p.jsonPaths(t, c, typ)
 		default:
-			p.mismatch("table %s: column %s is %s, not %s; change it with ALTER TABLE … MODIFY COLUMN or rename the table",
+			p.mismatch("table %s: column %s is %s, not %s; change it with ALTER TABLE … MODIFY COLUMN or rename the "+
+				"table",
 				t.name, c.name, typ, c.typ)
 		}
 	}
@@ -160,7 +162,8 @@ func (p *planner) jsonPaths(t *table, c *column, typ string) {
 		case !ok:
 			added = append(added, path+" "+want)
 		case is != want:
-			p.mismatch("table %s: path %s of column %s is %s, not %s; change it with ALTER TABLE … MODIFY COLUMN or rename the table",
+			p.mismatch("table %s: path %s of column %s is %s, not %s; change it with ALTER TABLE … MODIFY COLUMN or "+
+				"rename the table",
 				t.name, path, c.name, is, want)
 		}
 	}
@@ -182,7 +185,8 @@ func (p *planner) keys(t *table, old *existing) {
 	}
 	wantKey, isKey := orderBy(want), orderBy(is)
 	if t.engine != "MergeTree" && wantKey != isKey {
-		p.mismatch("table %s: %s, but the rows are to be merged with %s; rename it or give the table another name in the settings",
+		p.mismatch("table %s: %s, but the rows are to be merged with %s; rename it or give the table another name in "+
+			"the settings",
 			t.name, isKey, wantKey)
 		return
 	}
@@ -242,7 +246,8 @@ func (p *planner) dictionary(d *dictionary) {
 		p.do(d.create(p.s, "CREATE"), "dictionary %s: created", d.Name)
 		p.optional("the views that ask it fail where it is not there")
 	case old.Engine != "Dictionary":
-		p.mismatch("dictionary %s: the name belongs to a %s; rename that or give the dictionary another name in the settings", d.Name, old.Engine)
+		p.mismatch("dictionary %s: the name belongs to a %s; rename that or give the dictionary another name in the "+
+			"settings", d.Name, old.Engine)
 	case definition(old.Create) != definition(p.have.canonical[d.Name]):
 		p.do(d.create(p.s, "CREATE OR REPLACE"), "dictionary %s: definition replaced", d.Name)
 		p.optional("it stays as it is")
@@ -261,7 +266,8 @@ func (p *planner) view(v *materialized) {
 		p.do(v.create(p.s), "view %s: created", v.name)
 		p.optional("its table is filled only if somebody else has made it")
 	case old.Engine != "MaterializedView":
-		p.mismatch("view %s: the name belongs to a %s; rename that or give the view's table another name in the settings", v.name, old.Engine)
+		p.mismatch("view %s: the name belongs to a %s; rename that or give the view's table another name in the "+
+			"settings", v.name, old.Engine)
 	case !strings.Contains(old.Create, " TO "+unquoted(p.s.Database)+"."+unquoted(v.table)+" "):
 		p.mismatch("view %s: does not fill table %s; rename it or give the table another name in the settings",
 			v.name, v.table)
@@ -284,7 +290,8 @@ func (p *planner) leftViews() {
 			!p.isOurs(name, &old) {
 			continue
 		}
-		p.warn("view %s: is not in the settings and goes on being filled; to end that: DROP VIEW %s%s; its rows stay in %s until you drop that too",
+		p.warn("view %s: is not in the settings and goes on being filled; to end that: DROP VIEW %s%s; its rows stay "+
+			"in %s until you drop that too",
 			name, p.s.qualified(name), p.s.onCluster(), strings.TrimSuffix(name, viewSuffix))
 		if strings.HasPrefix(name, rollupPrefix) {
 			p.offer(name, "DROP VIEW "+p.s.qualified(name)+p.s.onCluster(),

@@ -111,7 +111,8 @@ func TestPlanLeavesToTheOperator(t *testing.T) {
 		want        string
 	}{
 		{"TTL", "data_flow", func(e *existing) { e.EngineFull = strings.Replace(e.EngineFull, "30 DAY", "90 DAY", 1) },
-			"INTERVAL 90 DAY, the settings say `start_time` + INTERVAL 30 DAY; rows go by the table's. To change it: ALTER TABLE `golden`.`data_flow` MODIFY TTL `start_time` + INTERVAL 30 DAY"},
+			"INTERVAL 90 DAY, the settings say `start_time` + INTERVAL 30 DAY; rows go by the table's. To change it: " +
+				"ALTER TABLE `golden`.`data_flow` MODIFY TTL `start_time` + INTERVAL 30 DAY"},
 		{"no TTL", "data_flow", func(e *existing) {
 			e.EngineFull = strings.Replace(e.EngineFull, "TTL `start_time` + INTERVAL 30 DAY ", "", 1)
 		}, "its TTL is none, the settings say `start_time` + INTERVAL 30 DAY"},
@@ -155,7 +156,8 @@ func TestPlanKeepsWhatAJSONTypeSays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "ALTER TABLE `golden`.`data_flow` MODIFY COLUMN `ext` JSON(max_dynamic_paths=8, ipv4_tos Nullable(UInt8), own String, SKIP noise, " +
+	want := "ALTER TABLE `golden`.`data_flow` MODIFY COLUMN `ext` JSON(max_dynamic_paths=8, ipv4_tos " +
+		"Nullable(UInt8), own String, SKIP noise, " +
 		"ipv4_dscp Nullable(UInt8), ipv6_flow_label Nullable(UInt32))"
 	if steps[0].statement != want {
 		t.Errorf("got  %s\nwant %s", steps[0].statement, want)

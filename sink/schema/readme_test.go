@@ -43,7 +43,8 @@ func TestReadmeHasEveryColumn(t *testing.T) {
 // rollupTable are the rollups that can be turned on.
 func rollupTable() string {
 	var b strings.Builder
-	b.WriteString("\n| name | dimensions | steps | flows in a row of the finest | what it answers |\n|---|---|---|---|---|\n")
+	b.WriteString("\n| name | dimensions | steps | flows in a row of the finest | what it answers |\n" +
+		"|---|---|---|---|---|\n")
 	for _, r := range RollupSets() {
 		finest := r.Steps[0]
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %d in %s | %s |\n", r.Name, strings.Join(r.Dimensions, ", "),

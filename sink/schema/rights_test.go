@@ -83,7 +83,8 @@ func TestApplyWithoutRights(t *testing.T) {
 		{"a password for dictionaries", create, func(s *Settings) { s.DictionarySource.Password = "x" }, "",
 			"not done, as this user may not; it stays as it is: dictionary meta_as_dict: definition replaced", ""},
 		{"a view that is not seen", create, func(*Settings) {}, "DROP VIEW golden.data_flow_by_ip_version_5m_mv",
-			"not done, as this user may not; its table is filled only if somebody else has made it: view data_flow_by_ip_version_5m_mv: created: CREATE", ""},
+			"not done, as this user may not; its table is filled only if somebody else has made it: view " +
+				"data_flow_by_ip_version_5m_mv: created: CREATE", ""},
 		{"a longer memory of tokens", create, func(s *Settings) { s.DeduplicationWindow *= 2 }, "",
 			"may be stored twice: table data_flow: ", ""},
 		{"a dictionary that may not be read", create + `|^SELECT 1 FROM`, func(*Settings) {}, "", "", ""},
@@ -212,7 +213,8 @@ func TestViewsThatAreLeft(t *testing.T) {
 	s := goldenSettings()
 	apply(t, conn, s)
 	run(t, conn, "CREATE TABLE golden.own (start_time DateTime, bits UInt64) ENGINE = Null",
-		"CREATE MATERIALIZED VIEW golden.own_mv TO golden.own AS SELECT start_time, bit_count AS bits FROM golden.data_flow")
+		"CREATE MATERIALIZED VIEW golden.own_mv TO golden.own AS SELECT start_time, bit_count AS bits FROM "+
+			"golden.data_flow")
 	removed := s.Views[0]
 	s.Views = s.Views[1:]
 	lines := apply(t, conn, s)
@@ -243,8 +245,10 @@ func TestViewsHoldEveryTime(t *testing.T) {
 	}
 	apply(t, conn, s)
 	run(t, conn,
-		"INSERT INTO golden.data_flow (start_time, bit_count) SELECT toDateTime64(v, 3, 'UTC'), 8 FROM VALUES('v String', "+
-			"'1900-01-01 00:00:00', '1969-12-31 23:59:59', '1970-01-01 00:00:00', '2026-11-29 10:02:03', '2099-12-31 23:59:59', "+
+		"INSERT INTO golden.data_flow (start_time, bit_count) SELECT toDateTime64(v, 3, 'UTC'), 8 FROM VALUES('v "+
+			"String', "+
+			"'1900-01-01 00:00:00', '1969-12-31 23:59:59', '1970-01-01 00:00:00', '2026-11-29 10:02:03', '2099-12-31 "+
+			"23:59:59', "+
 			"'2106-02-07 06:28:16', '2106-02-08 00:00:00', '2200-01-01 00:00:00', '2299-12-31 23:59:59')")
 	for _, view := range s.Views {
 		table := "golden." + view.Table

@@ -32,7 +32,8 @@ func insertFlows(conn driver.Conn, token string, first, rows int) error {
 		"deduplicate_blocks_in_dependent_materialized_views": 1, "optimize_on_insert": 0,
 		"max_partitions_per_insert_block": 0,
 	}))
-	return conn.Exec(ctx, fmt.Sprintf(`INSERT INTO golden.data_flow (start_time, end_time, device_id, flow_type, protocol,
+	return conn.Exec(ctx, fmt.Sprintf(`INSERT INTO golden.data_flow (start_time, end_time, device_id, flow_type, `+
+		`protocol,
 		ip_version, policy_originator, policy_level, policy_scope, src_as_id, dst_as_id, src_ip_ref, dst_ip_ref,
 		in_interface_id, out_interface_id, in_interface_edge, peer_as_id, peer_ip, application_port, bit_count,
 		packet_count, ext)
@@ -40,7 +41,8 @@ func insertFlows(conn driver.Conn, token string, first, rows int) error {
 		if(n %% 2, 'tcp', 'udp'), if(n %% 5, 4, 6), 'us', 'tlp:amber', ['comm:' || n %% 2], n %% 7, n %% 11,
 		if(n %% 4, 'net' || n %% 13, NULL), if(n %% 3, 'net' || n %% 5, NULL), if(n %% 3, 'if' || n %% 4, NULL), 'if9',
 		n %% 2 = 0, if(n %% 2, n %% 5, NULL), if(n %% 2, toIPv6('2001:db8::1'), NULL), n %% 3 * 80, n * 1000, n,
-		CAST(('{"bgp_as_path_id":[' || toString(n %% 4) || ',7],"src_ip_scireg_ref":"s' || toString(n %% 3) || '"}') AS JSON)
+		CAST(('{"bgp_as_path_id":[' || toString(n %% 4) || ',7],"src_ip_scireg_ref":"s' || toString(n %% 3) || '"}') `+
+		`AS JSON)
 	FROM (SELECT number + %d AS n FROM numbers(%d)) ORDER BY ALL`, first, rows))
 }
 

@@ -276,17 +276,21 @@ func TestDistributedText(t *testing.T) {
 	s.Cluster, s.Replication.Enabled, s.Distributed = "flows", true, true
 	const shard, everywhere = "('/clickhouse/tables/{shard}/{database}/{table}', '{replica}'",
 		"('/clickhouse/tables/all/{database}/{table}', '{shard}-{replica}'"
-	for prefix, want := range map[string]string{
-		"CREATE TABLE IF NOT EXISTS `golden`.`data_flow_local` ON CLUSTER 'flows'":                                                                    "ENGINE = ReplicatedMergeTree" + shard + ")\nPARTITION BY",
-		"CREATE TABLE IF NOT EXISTS `golden`.`data_flow` ON CLUSTER 'flows'":                                                                          "ENGINE = Distributed('flows', 'golden', 'data_flow_local', cityHash64(src_ip, dst_ip))",
-		"CREATE TABLE IF NOT EXISTS `golden`.`data_flow_by_edge_as_5m_local` ":                                                                        "ENGINE = ReplicatedSummingMergeTree" + shard,
-		"CREATE TABLE IF NOT EXISTS `golden`.`data_flow_by_edge_as_5m` ":                                                                              "'data_flow_by_edge_as_5m_local', cityHash64(`src_as_id`))",
-		"CREATE TABLE IF NOT EXISTS `golden`.`meta_device` ":                                                                                          "ENGINE = ReplicatedMergeTree" + everywhere,
-		"CREATE MATERIALIZED VIEW IF NOT EXISTS `golden`.`data_flow_by_edge_as_5m_mv` ON CLUSTER 'flows' TO `golden`.`data_flow_by_edge_as_5m_local`": "FROM `golden`.`data_flow_local`\n",
-		"CREATE DICTIONARY IF NOT EXISTS `golden`.`meta_as_dict` ON CLUSTER 'flows'":                                                                  "`golden`.`meta_as`",
+	const table = "CREATE TABLE IF NOT EXISTS `golden`."
+	for _, test := range []struct{ prefix, want string }{
+		{table + "`data_flow_local` ON CLUSTER 'flows'",
+			"ENGINE = ReplicatedMergeTree" + shard + ")\nPARTITION BY"},
+		{table + "`data_flow` ON CLUSTER 'flows'",
+			"ENGINE = Distributed('flows', 'golden', 'data_flow_local', cityHash64(src_ip, dst_ip))"},
+		{table + "`data_flow_by_edge_as_5m_local` ", "ENGINE = ReplicatedSummingMergeTree" + shard},
+		{table + "`data_flow_by_edge_as_5m` ", "'data_flow_by_edge_as_5m_local', cityHash64(`src_as_id`))"},
+		{table + "`meta_device` ", "ENGINE = ReplicatedMergeTree" + everywhere},
+		{"CREATE MATERIALIZED VIEW IF NOT EXISTS `golden`.`data_flow_by_edge_as_5m_mv` ON CLUSTER 'flows' TO " +
+			"`golden`.`data_flow_by_edge_as_5m_local`", "FROM `golden`.`data_flow_local`\n"},
+		{"CREATE DICTIONARY IF NOT EXISTS `golden`.`meta_as_dict` ON CLUSTER 'flows'", "`golden`.`meta_as`"},
 	} {
-		if q := statement(t, s, prefix); !strings.Contains(q, want) {
-			t.Errorf("%s is not in: %s", want, q)
+		if q := statement(t, s, test.prefix); !strings.Contains(q, test.want) {
+			t.Errorf("%s is not in: %s", test.want, q)
 		}
 	}
 	if q := statement(t, s, "CREATE TABLE IF NOT EXISTS `golden`.`data_flow` "); strings.Contains(q, "ORDER BY") ||

@@ -77,7 +77,8 @@ func ReadUsage(ctx context.Context, conn driver.Conn, s *Settings) (*Usage, erro
 		toFloat64(sumIf(p.bytes_on_disk, toDate(p.min_time, 'UTC') = toDate(now('UTC')) - 1 AND
 			toDate(p.max_time, 'UTC') = toDate(now('UTC')) - 1)) AS day_bytes,
 		any(t.engine_full) AS engine_full,
-		toUInt8(any(t.name IN (SELECT table FROM system.columns WHERE database = %[1]s AND name = 'start_time'))) AS series
+		toUInt8(any(t.name IN (SELECT table FROM system.columns WHERE database = %[1]s AND name = 'start_time'))) AS `+
+		`series
 	FROM system.tables AS t
 	INNER JOIN (SELECT * FROM system.parts WHERE active) AS p ON p.database = t.database AND p.table = t.name
 	WHERE t.database = %[1]s GROUP BY t.name ORDER BY bytes DESC, table`, literal(s.Database)))

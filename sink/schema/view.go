@@ -308,7 +308,8 @@ func (v *View) heldTime(interval string) string {
 	}
 	// The latest year whose rows have a TTL that DateTime can hold, and those after it that have none.
 	last := max(2105-int(math.Ceil(v.TTL.Duration().Hours()/(366*24))), 2038)
-	return fmt.Sprintf("least(greatest(start_time, toDateTime64('%s 00:00:00', 3, 'UTC')), toDateTime64('%d-01-01 00:00:00', 3, 'UTC'))", first, last)
+	return fmt.Sprintf("least(greatest(start_time, toDateTime64('%s 00:00:00', 3, 'UTC')), toDateTime64('%d-01-01 "+
+		"00:00:00', 3, 'UTC'))", first, last)
 }
 
 // asPathTerm is ext of the edge_as view. Without the bgp extension data_flow has no typed path to read.

@@ -20,7 +20,8 @@ var clientsForm = regexp.MustCompile(`(?s)^Code: \d+\. DB::Exception: .* \([A-Z_
 
 // manyKeys is a GROUP BY whose hash table takes more memory than the tests below allow: one step of its growth alone
 // asks for 256 MiB.
-const manyKeys = "SELECT count(), sum(n) FROM (SELECT toString(number % 3000000) AS k, count() AS n FROM numbers(6000000) GROUP BY k)"
+const manyKeys = "SELECT count(), sum(n) FROM (SELECT toString(number % 3000000) AS k, count() AS n FROM " +
+	"numbers(6000000) GROUP BY k)"
 
 // TestGroupBySpills counts more keys than fit into the memory of a query: the engine goes on in files.
 func TestGroupBySpills(t *testing.T) {

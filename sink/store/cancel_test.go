@@ -47,7 +47,8 @@ var ownAgent = []string{"User-Agent", "flow-collector/1"}
 
 func runningEndless(t *testing.T, base string) string {
 	return strings.TrimSpace(run(t, base,
-		"SELECT count() FROM system.processes WHERE query LIKE '%sipHash64(number) = 3%' AND query NOT LIKE '%processes%'", ownAgent...))
+		"SELECT count() FROM system.processes WHERE query LIKE '%sipHash64(number) = 3%' AND query NOT LIKE "+
+			"'%processes%'", ownAgent...))
 }
 
 // TestAbandonedStatementsEnd lets the clients of as many statements as there are places go: the next one is answered.

@@ -61,8 +61,10 @@ func TestClickHouseGo(t *testing.T) {
 			c := dial(t, url, func(o *clickhouse.Options) { o.Compression = compression })
 			must(t, c.Ping(ctx))
 			table := "flows_" + name
-			must(t, c.Exec(ctx, "CREATE TABLE "+table+` (id UInt64, at DateTime64(3, 'UTC'), who LowCardinality(String), maybe Nullable(String),
-				source IPv6, tags Array(String), pair Tuple(name String, n UInt32), key UUID, attributes Map(String, UInt64)) ENGINE = MergeTree ORDER BY id`))
+			must(t, c.Exec(ctx, "CREATE TABLE "+table+` (id UInt64, at DateTime64(3, 'UTC'), who `+
+				`LowCardinality(String), maybe Nullable(String),
+				source IPv6, tags Array(String), pair Tuple(name String, n UInt32), key UUID, attributes Map(String, `+
+				`UInt64)) ENGINE = MergeTree ORDER BY id`))
 			insertRows(t, c, table)
 			checkRows(t, c, table)
 			checkNoRows(t, c, table)
@@ -249,8 +251,10 @@ func TestJSONColumn(t *testing.T) {
 	c := dial(t, storetest.Start(t), nil)
 	must(t,
 		c.Exec(ctx,
-			"CREATE TABLE j (id UInt64, ext JSON(vlan UInt16, `mpls.label` Array(UInt32))) ENGINE = MergeTree ORDER BY id"))
-	must(t, c.InsertFormat(ctx, "JSONEachRow", "INSERT INTO j", strings.NewReader(`{"id":1,"ext":{"vlan":10,"mpls":{"label":[1,2]},"other":"x"}}
+			"CREATE TABLE j (id UInt64, ext JSON(vlan UInt16, `mpls.label` Array(UInt32))) ENGINE = MergeTree ORDER "+
+				"BY id"))
+	must(t, c.InsertFormat(ctx, "JSONEachRow",
+		"INSERT INTO j", strings.NewReader(`{"id":1,"ext":{"vlan":10,"mpls":{"label":[1,2]},"other":"x"}}
 {"id":2,"ext":{"vlan":20,"more":{"n":5}}}
 {"id":3,"ext":{}}
 `)))

@@ -93,7 +93,8 @@ func TestDatabaseSQL(t *testing.T) {
 		_, err := db.ExecContext(ctx, statement, args...)
 		must(t, err)
 	}
-	exec("CREATE TABLE t (id UInt64, who LowCardinality(String), at DateTime64(3, 'UTC'), maybe Nullable(UInt8)) ENGINE = MergeTree ORDER BY id")
+	exec("CREATE TABLE t (id UInt64, who LowCardinality(String), at DateTime64(3, 'UTC'), maybe Nullable(UInt8)) " +
+		"ENGINE = MergeTree ORDER BY id")
 	tx, err := db.BeginTx(ctx, nil)
 	must(t, err)
 	batch, err := tx.PrepareContext(ctx, "INSERT INTO t")

@@ -156,7 +156,7 @@ func restrict(o Options, self string) error {
 	}
 	ruleset, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, uintptr(unsafe.Pointer(&attr)), size, 0)
 	if errno != 0 {
-		return fmt.Errorf("Landlock: %w", errno)
+		return fmt.Errorf("confine with Landlock: %w", errno)
 	}
 	defer unix.Close(int(ruleset))
 	allow := func(path string, rights uint64) error {
@@ -193,10 +193,10 @@ func restrict(o Options, self string) error {
 		}
 	}
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return fmt.Errorf("Landlock: %w", err)
+		return fmt.Errorf("confine with Landlock: %w", err)
 	}
 	if _, _, errno := unix.Syscall(unix.SYS_LANDLOCK_RESTRICT_SELF, ruleset, 0, 0); errno != 0 {
-		return fmt.Errorf("Landlock: %w", errno)
+		return fmt.Errorf("confine with Landlock: %w", errno)
 	}
 	return nil
 }
@@ -224,12 +224,12 @@ func dataPaths(path string) []string {
 func allowPath(ruleset int, path string, rights uint64) error {
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return fmt.Errorf("Landlock: %s: %w", path, err)
+		return fmt.Errorf("confine with Landlock: %s: %w", path, err)
 	}
 	defer unix.Close(fd)
 	var stat unix.Stat_t
 	if err := unix.Fstat(fd, &stat); err != nil {
-		return fmt.Errorf("Landlock: %s: %w", path, err)
+		return fmt.Errorf("confine with Landlock: %s: %w", path, err)
 	}
 	if stat.Mode&unix.S_IFMT != unix.S_IFDIR {
 		rights &= landlockFile
@@ -237,7 +237,7 @@ func allowPath(ruleset int, path string, rights uint64) error {
 	rule := unix.LandlockPathBeneathAttr{Allowed_access: rights, Parent_fd: int32(fd)}
 	if _, _, errno := unix.Syscall6(unix.SYS_LANDLOCK_ADD_RULE, uintptr(ruleset), unix.LANDLOCK_RULE_PATH_BENEATH,
 		uintptr(unsafe.Pointer(&rule)), 0, 0, 0); errno != 0 {
-		return fmt.Errorf("Landlock: %s: %w", path, errno)
+		return fmt.Errorf("confine with Landlock: %s: %w", path, errno)
 	}
 	return nil
 }

@@ -123,7 +123,8 @@ func TestGETOnlyReads(t *testing.T) {
 	run(t, base, "CREATE TABLE t (a Int8) ENGINE = MergeTree ORDER BY a")
 	run(t, base, "INSERT INTO t VALUES (1)")
 	run(t, base,
-		"CREATE DICTIONARY d (a UInt64, b Int8) PRIMARY KEY a SOURCE(CLICKHOUSE(QUERY 'SELECT 1 AS a, 2 AS b')) LIFETIME(0) LAYOUT(FLAT())")
+		"CREATE DICTIONARY d (a UInt64, b Int8) PRIMARY KEY a SOURCE(CLICKHOUSE(QUERY 'SELECT 1 AS a, 2 AS b')) "+
+			"LIFETIME(0) LAYOUT(FLAT())")
 	for _, sql := range []string{
 		"INSERT INTO t VALUES (2)", "INSERT INTO t SELECT 2", "INSERT INTO FUNCTION null('a Int8') SELECT 1",
 		"WITH 1 AS x INSERT INTO t SELECT x",
@@ -168,7 +169,8 @@ func TestPassword(t *testing.T) {
 	}
 	for _, sql := range []string{
 		"CREATE TABLE t (a UInt64, b Int8) ENGINE = MergeTree ORDER BY a",
-		"CREATE DICTIONARY d (a UInt64, b Int8) PRIMARY KEY a SOURCE(CLICKHOUSE(HOST '127.0.0.1' DB 'default' QUERY 'SELECT a, b FROM default.t')) LIFETIME(0) LAYOUT(HASHED())",
+		"CREATE DICTIONARY d (a UInt64, b Int8) PRIMARY KEY a SOURCE(CLICKHOUSE(HOST '127.0.0.1' DB 'default' QUERY " +
+			"'SELECT a, b FROM default.t')) LIFETIME(0) LAYOUT(HASHED())",
 		"CREATE MATERIALIZED VIEW v ENGINE = SummingMergeTree ORDER BY a AS SELECT a, dictGet('d', 'b', a) AS b FROM t",
 		"INSERT INTO t VALUES (1, 5)",
 	} {

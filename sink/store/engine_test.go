@@ -20,7 +20,8 @@ func TestDeduplicationToken(t *testing.T) {
 	run(t, base, "CREATE TABLE flow (device String, octets UInt64) ENGINE = MergeTree ORDER BY device")
 	run(t, base, "CREATE TABLE by_device (device String, octets UInt64) ENGINE = SummingMergeTree ORDER BY device")
 	run(t, base,
-		"CREATE MATERIALIZED VIEW by_device_mv TO by_device AS SELECT device, sum(octets) AS octets FROM flow GROUP BY device")
+		"CREATE MATERIALIZED VIEW by_device_mv TO by_device AS SELECT device, sum(octets) AS octets FROM flow GROUP "+
+			"BY device")
 	insert := func(token, rows string) {
 		t.Helper()
 		run(t, base+"?insert_deduplication_token="+token+"&query="+url.QueryEscape("INSERT INTO flow FORMAT CSV"), rows)
@@ -57,7 +58,8 @@ func TestDictionary(t *testing.T) {
 	run(t, base, "CREATE TABLE meta_as (id UInt32, name String) ENGINE = MergeTree ORDER BY id")
 	run(t, base, "INSERT INTO meta_as VALUES (64500, 'first'), (64501, 'second')")
 	run(t, base,
-		"CREATE DICTIONARY meta_as_dict (id UInt64, name String) PRIMARY KEY id SOURCE(CLICKHOUSE(TABLE 'meta_as')) LAYOUT(HASHED()) LIFETIME(0)")
+		"CREATE DICTIONARY meta_as_dict (id UInt64, name String) PRIMARY KEY id SOURCE(CLICKHOUSE(TABLE 'meta_as')) "+
+			"LAYOUT(HASHED()) LIFETIME(0)")
 	if got := run(t, base, "SELECT dictGet('meta_as_dict', 'name', 64501)"); got != "second\n" {
 		t.Errorf("dictGet gives %q", got)
 	}

@@ -76,7 +76,8 @@ func FuzzGuard(f *testing.F) {
 	for _, sql := range []string{
 		"SELECT file('x')", "SELECT `f\\x69le`('x')", "SELECT a$b$, file('x') AS a$b$", "SELECT $a$file('x')$a$",
 		"SELECT * APPLY(file) FROM t",
-		"CREATE DICTIONARY d (a UInt8) PRIMARY KEY a SOURCE(CLICKHOUSE(HOST '127.0.0.1' QUERY 'SELECT 1')) LIFETIME(0) LAYOUT(FLAT())",
+		"CREATE DICTIONARY d (a UInt8) PRIMARY KEY a SOURCE(CLICKHOUSE(HOST '127.0.0.1' QUERY 'SELECT 1')) " +
+			"LIFETIME(0) LAYOUT(FLAT())",
 		"CREATE TABLE t (a UInt8) ENGINE = MergeTree ORDER BY a SETTINGS disk = disk(type = local)",
 		"SELECT \u201cfile\u201d\u00a0('x')",
 		"ATTACH TABLE t FROM '/x' (a UInt8) ENGINE = Log", "SELECT '\\\\', file('x') -- '",

@@ -276,7 +276,8 @@ func (g *guardian) source(nesting int) *exception {
 			return nil
 		case tok == "(" && depth == 2, tok == "{":
 			// The engine computes what stands there, concat('fi', 'le') too, and the guard does not.
-			return denied("A dictionary's source in the local store is made of names, numbers and texts, not of expressions")
+			return denied("A dictionary's source in the local store is made of names, numbers and texts, not of " +
+				"expressions")
 		case tok == "(":
 			depth++
 		case tok == ")":
@@ -291,7 +292,8 @@ func (g *guardian) source(nesting int) *exception {
 		// The engine takes host and port together for its own, and connects anywhere else.
 		if (g.words[1] == "port" && strings.Trim(tok, "'") != "9000") || g.words[0] == "secure" && depth == 2 ||
 			g.words[0] == "name" && depth == 2 {
-			return denied("A dictionary of the local store reads this store only: PORT, SECURE and NAME are not possible")
+			return denied("A dictionary of the local store reads this store only: PORT, SECURE and NAME are not " +
+				"possible")
 		}
 	}
 	return nil

@@ -153,9 +153,12 @@ var hostileStatements = []string{
 	"ATTACH TABLE hostile (x String) ENGINE = File(TSV, '{FILE}')",
 	"ATTACH TABLE hostile FROM '{DIR}' (x String) ENGINE = MergeTree ORDER BY x",
 	"REPLACE TABLE hostile (x String) ENGINE = File(TSV, '{FILE}')",
-	"CREATE TABLE hostile (x String) ENGINE = MergeTree ORDER BY x SETTINGS disk = disk(type = local, path = '{DIR}/disk/')",
-	"CREATE TABLE hostile (x String) ENGINE = MergeTree ORDER BY x SETTINGS disk = disk(type = web, endpoint = 'http://127.0.0.1:{PORT}/x/')",
-	"CREATE TABLE hostile (x String) ENGINE = MergeTree ORDER BY x SETTINGS disk = disk(type = s3_plain, endpoint = 'http://127.0.0.1:{PORT}/bucket/x/')",
+	"CREATE TABLE hostile (x String) ENGINE = MergeTree ORDER BY x SETTINGS disk = disk(type = local, path = " +
+		"'{DIR}/disk/')",
+	"CREATE TABLE hostile (x String) ENGINE = MergeTree ORDER BY x SETTINGS disk = disk(type = web, endpoint = " +
+		"'http://127.0.0.1:{PORT}/x/')",
+	"CREATE TABLE hostile (x String) ENGINE = MergeTree ORDER BY x SETTINGS disk = disk(type = s3_plain, endpoint = " +
+		"'http://127.0.0.1:{PORT}/bucket/x/')",
 	"ALTER TABLE plain MODIFY SETTING disk = disk(type = local, path = '{DIR}/disk/')",
 	"CREATE DATABASE hostile ENGINE = Filesystem('{DIR}')",
 	"CREATE DATABASE hostile ENGINE = MySQL('127.0.0.1:{PORT}', 'd', 'u', 'p')",
@@ -168,33 +171,60 @@ var hostileStatements = []string{
 	"SELECT 1 PARALLEL WITH CREATE DATABASE hostile ENGINE = Filesystem('{DIR}')",
 
 	// Dictionaries.
-	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(FILE(path '{FILE}' format 'TSV')) LIFETIME(0) LAYOUT(FLAT())",
-	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(HTTP(url 'http://127.0.0.1:{PORT}/' format 'TSV')) LIFETIME(0) LAYOUT(FLAT())",
-	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(EXECUTABLE(command 'touch {DIR}/new.txt' format 'TSV')) LIFETIME(0) LAYOUT(FLAT())",
-	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(EXECUTABLE_POOL(command 'touch {DIR}/new.txt' format 'TSV' size 1)) LIFETIME(0) LAYOUT(FLAT())",
-	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(CLICKHOUSE(HOST '127.0.0.1' PORT {PORT} TABLE 't')) LIFETIME(0) LAYOUT(FLAT())",
-	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(CLICKHOUSE(HOST '192.0.2.1' TABLE 't')) LIFETIME(0) LAYOUT(FLAT())",
-	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(CLICKHOUSE(host hostName() TABLE 't')) LIFETIME(0) LAYOUT(FLAT())",
-	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(CLICKHOUSE(QUERY 'SELECT 1, file(\\'{FILE}\\')')) LIFETIME(0) LAYOUT(FLAT())",
-	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(CLICKHOUSE(QUERY concat('SELECT 1, fi', 'le(\\'{FILE}\\')'))) LIFETIME(0) LAYOUT(FLAT())",
-	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(CLICKHOUSE(QUERY reverse(')\\'{FILE}\\'(elif ,1 TCELES'))) LIFETIME(0) LAYOUT(FLAT())",
-	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(CLICKHOUSE(QUERY {f:String})) LIFETIME(0) LAYOUT(FLAT())",
-	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(CLICKHOUSE(TABLE 'one' DB 'system' WHERE concat('fi', 'le(\\'{FILE}\\') != 0'))) LIFETIME(0) LAYOUT(FLAT())",
-	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(CLICKHOUSE(QUERY $$SELECT 1, file('{FILE}')$$)) LIFETIME(0) LAYOUT(FLAT())",
-	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(CLICKHOUSE(QUERY 'SELECT 1, f\\x69le(\\'{FILE}\\')')) LIFETIME(0) LAYOUT(FLAT())",
-	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(CLICKHOUSE(TABLE 'one' DB 'system' WHERE 'file(\\'{FILE}\\') != 0')) LIFETIME(0) LAYOUT(FLAT())",
-	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(MYSQL(HOST '127.0.0.1' PORT {PORT} USER 'u' PASSWORD 'p' DB 'd' TABLE 't')) LIFETIME(0) LAYOUT(FLAT())",
-	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(POSTGRESQL(HOST '127.0.0.1' PORT {PORT} USER 'u' PASSWORD 'p' DB 'd' TABLE 't')) LIFETIME(0) LAYOUT(FLAT())",
-	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(MONGODB(HOST '127.0.0.1' PORT {PORT} USER 'u' PASSWORD 'p' DB 'd' COLLECTION 't')) LIFETIME(0) LAYOUT(FLAT())",
-	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(REDIS(HOST '127.0.0.1' PORT {PORT})) LIFETIME(0) LAYOUT(FLAT())",
-	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(CASSANDRA(HOST '127.0.0.1' PORT {PORT} KEYSPACE 'k' COLUMN_FAMILY 't')) LIFETIME(0) LAYOUT(FLAT())",
-	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(ODBC(connection_string 'DSN=x' table 't')) LIFETIME(0) LAYOUT(FLAT())",
-	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(LIBRARY(path '{DIR}/x.so')) LIFETIME(0) LAYOUT(FLAT())",
-	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(YAMLRegExpTree(PATH '{FILE}')) LIFETIME(0) LAYOUT(REGEXP_TREE)",
-	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(YTSAURUS(http_proxy_urls 'http://127.0.0.1:{PORT}' cypress_path '//x' oauth_token 't')) LIFETIME(0) LAYOUT(FLAT())",
-	"CREATE OR REPLACE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(EXECUTABLE(command 'touch {DIR}/new.txt' format 'TSV')) LIFETIME(0) LAYOUT(FLAT())",
-	"ATTACH DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(EXECUTABLE(command 'touch {DIR}/new.txt' format 'TSV')) LIFETIME(0) LAYOUT(FLAT())",
-	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(CLICKHOUSE(TABLE 'one' DB 'system')) LIFETIME(0) LAYOUT(SSD_CACHE(PATH '{DIR}/ssd' BLOCK_SIZE 4096 {FILE}_SIZE 16777216 READ_BUFFER_SIZE 1048576))",
+	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(FILE(path '{FILE}' format 'TSV')) " +
+		"LIFETIME(0) LAYOUT(FLAT())",
+	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(HTTP(url 'http://127.0.0.1:{PORT}/' format " +
+		"'TSV')) LIFETIME(0) LAYOUT(FLAT())",
+	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(EXECUTABLE(command 'touch {DIR}/new.txt' " +
+		"format 'TSV')) LIFETIME(0) LAYOUT(FLAT())",
+	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(EXECUTABLE_POOL(command 'touch " +
+		"{DIR}/new.txt' format 'TSV' size 1)) LIFETIME(0) LAYOUT(FLAT())",
+	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(CLICKHOUSE(HOST '127.0.0.1' PORT {PORT} " +
+		"TABLE 't')) LIFETIME(0) LAYOUT(FLAT())",
+	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(CLICKHOUSE(HOST '192.0.2.1' TABLE 't')) " +
+		"LIFETIME(0) LAYOUT(FLAT())",
+	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(CLICKHOUSE(host hostName() TABLE 't')) " +
+		"LIFETIME(0) LAYOUT(FLAT())",
+	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(CLICKHOUSE(QUERY 'SELECT 1, " +
+		"file(\\'{FILE}\\')')) LIFETIME(0) LAYOUT(FLAT())",
+	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(CLICKHOUSE(QUERY concat('SELECT 1, fi', " +
+		"'le(\\'{FILE}\\')'))) LIFETIME(0) LAYOUT(FLAT())",
+	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(CLICKHOUSE(QUERY " +
+		"reverse(')\\'{FILE}\\'(elif ,1 TCELES'))) LIFETIME(0) LAYOUT(FLAT())",
+	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(CLICKHOUSE(QUERY {f:String})) LIFETIME(0) " +
+		"LAYOUT(FLAT())",
+	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(CLICKHOUSE(TABLE 'one' DB 'system' WHERE " +
+		"concat('fi', 'le(\\'{FILE}\\') != 0'))) LIFETIME(0) LAYOUT(FLAT())",
+	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(CLICKHOUSE(QUERY $$SELECT 1, " +
+		"file('{FILE}')$$)) LIFETIME(0) LAYOUT(FLAT())",
+	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(CLICKHOUSE(QUERY 'SELECT 1, " +
+		"f\\x69le(\\'{FILE}\\')')) LIFETIME(0) LAYOUT(FLAT())",
+	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(CLICKHOUSE(TABLE 'one' DB 'system' WHERE " +
+		"'file(\\'{FILE}\\') != 0')) LIFETIME(0) LAYOUT(FLAT())",
+	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(MYSQL(HOST '127.0.0.1' PORT {PORT} USER 'u' " +
+		"PASSWORD 'p' DB 'd' TABLE 't')) LIFETIME(0) LAYOUT(FLAT())",
+	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(POSTGRESQL(HOST '127.0.0.1' PORT {PORT} " +
+		"USER 'u' PASSWORD 'p' DB 'd' TABLE 't')) LIFETIME(0) LAYOUT(FLAT())",
+	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(MONGODB(HOST '127.0.0.1' PORT {PORT} USER " +
+		"'u' PASSWORD 'p' DB 'd' COLLECTION 't')) LIFETIME(0) LAYOUT(FLAT())",
+	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(REDIS(HOST '127.0.0.1' PORT {PORT})) " +
+		"LIFETIME(0) LAYOUT(FLAT())",
+	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(CASSANDRA(HOST '127.0.0.1' PORT {PORT} " +
+		"KEYSPACE 'k' COLUMN_FAMILY 't')) LIFETIME(0) LAYOUT(FLAT())",
+	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(ODBC(connection_string 'DSN=x' table 't')) " +
+		"LIFETIME(0) LAYOUT(FLAT())",
+	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(LIBRARY(path '{DIR}/x.so')) LIFETIME(0) " +
+		"LAYOUT(FLAT())",
+	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(YAMLRegExpTree(PATH '{FILE}')) LIFETIME(0) " +
+		"LAYOUT(REGEXP_TREE)",
+	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(YTSAURUS(http_proxy_urls " +
+		"'http://127.0.0.1:{PORT}' cypress_path '//x' oauth_token 't')) LIFETIME(0) LAYOUT(FLAT())",
+	"CREATE OR REPLACE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(EXECUTABLE(command 'touch " +
+		"{DIR}/new.txt' format 'TSV')) LIFETIME(0) LAYOUT(FLAT())",
+	"ATTACH DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(EXECUTABLE(command 'touch {DIR}/new.txt' " +
+		"format 'TSV')) LIFETIME(0) LAYOUT(FLAT())",
+	"CREATE DICTIONARY hostile (k UInt64, v String) PRIMARY KEY k SOURCE(CLICKHOUSE(TABLE 'one' DB 'system')) " +
+		"LIFETIME(0) LAYOUT(SSD_CACHE(PATH '{DIR}/ssd' BLOCK_SIZE 4096 {FILE}_SIZE 16777216 READ_BUFFER_SIZE 1048576))",
 
 	// Files by clauses and settings.
 	"SELECT 1 INTO OUTFILE '{DIR}/new.txt'",
@@ -207,8 +237,10 @@ var hostileStatements = []string{
 	"SELECT * FROM format(Protobuf, 'x') SETTINGS format_schema = '{FILE}:X', format_schema_source = 'file'",
 	"SELECT 1 AS x FORMAT Protobuf SETTINGS output_format_schema = '{DIR}/new.proto'",
 	"SELECT 1 AS x FORMAT CapnProto SETTINGS output_format_schema = '{DIR}/new.capnp'",
-	"INSERT INTO plain SETTINGS input_format_record_errors_file_path = '{DIR}/new.txt', input_format_allow_errors_num = 9 FORMAT JSONEachRow {x}",
-	"SELECT * FROM format(AvroConfluent, 'x String', '\\0\\0\\0\\0\\1x') SETTINGS format_avro_schema_registry_url = 'http://127.0.0.1:{PORT}/'",
+	"INSERT INTO plain SETTINGS input_format_record_errors_file_path = '{DIR}/new.txt', " +
+		"input_format_allow_errors_num = 9 FORMAT JSONEachRow {x}",
+	"SELECT * FROM format(AvroConfluent, 'x String', '\\0\\0\\0\\0\\1x') SETTINGS format_avro_schema_registry_url = " +
+		"'http://127.0.0.1:{PORT}/'",
 	"SELECT 1 SETTINGS dialect = 'kusto', allow_experimental_kusto_dialect = 1",
 	"SET dialect = 'prql'",
 
@@ -223,9 +255,12 @@ var hostileStatements = []string{
 	"SELECT * FROM format(JSONEachRow, 'y Int8, x String DEFAULT fi' || 'le(\\'{FILE}\\')', '{\"y\": 1}')",
 	"SELECT * FROM format(JSONEachRow, concat('y Int8, x String DEFAULT fi', 'le(\\'{FILE}\\')'), '{\"y\": 1}')",
 	"SELECT * FROM `format`(JSONEachRow, concat('y Int8, x String DEFAULT fi', 'le(\\'{FILE}\\')'), '{\"y\": 1}')",
-	"SELECT * FROM plain AS p, format(JSONEachRow, concat('y Int8, x String DEFAULT fi', 'le(\\'{FILE}\\')'), '{\"y\": 1}') AS f",
-	"SELECT * FROM loop(format(JSONEachRow, concat('y Int8, x String DEFAULT fi', 'le(\\'{FILE}\\')'), '{\"y\": 1}')) LIMIT 1",
-	"CREATE TABLE hostile AS format(JSONEachRow, concat('y Int8, x String DEFAULT fi', 'le(\\'{FILE}\\')'), '{\"y\": 1}')",
+	"SELECT * FROM plain AS p, format(JSONEachRow, concat('y Int8, x String DEFAULT fi', 'le(\\'{FILE}\\')'), " +
+		"'{\"y\": 1}') AS f",
+	"SELECT * FROM loop(format(JSONEachRow, concat('y Int8, x String DEFAULT fi', 'le(\\'{FILE}\\')'), '{\"y\": " +
+		"1}')) LIMIT 1",
+	"CREATE TABLE hostile AS format(JSONEachRow, concat('y Int8, x String DEFAULT fi', 'le(\\'{FILE}\\')'), '{\"y\": " +
+		"1}')",
 	"CREATE VIEW hostile AS SELECT 'x' AS x SETTINGS additional_result_filter = 'length(file(\\'{FILE}\\')) = 1'",
 	"SELECT * FROM format(JSONEachRow, (SELECT 'y Int8, x String DEFAULT fi' || 'le(\\'{FILE}\\')'), '{\"y\": 1}')",
 	"SET additional_result_filter = 'length(file(\\'{FILE}\\')) = 1', format_schema_source = 'file'",

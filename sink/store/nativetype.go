@@ -79,7 +79,8 @@ func parseType(s string, depth int) (*columnType, error) {
 	case "Nullable", "Array", "LowCardinality", "Map", "Tuple", "Variant":
 	default:
 		return nil,
-			fmt.Errorf("type %q cannot be sent in this protocol revision: select it as text, or without client_protocol_version", s)
+			fmt.Errorf("type %q cannot be sent in this protocol revision: select it as text, or without "+
+				"client_protocol_version", s)
 	}
 	for _, a := range args {
 		if name == "Tuple" {

@@ -91,7 +91,8 @@ func (o Options) validate() error {
 		return fmt.Errorf("store address %s: %w", o.Listen, err)
 	}
 	if o.Password == "" && !o.Insecure && !isLoopbackName(host) {
-		return fmt.Errorf("store.listen %s can be reached from other hosts and has no password: set store.password (STORE_PASSWORD), "+
+		return fmt.Errorf("store.listen %s can be reached from other hosts and has no password: set store.password "+
+			"(STORE_PASSWORD), "+
 			"or store.insecure: true to let everybody in", o.Listen)
 	}
 	return nil

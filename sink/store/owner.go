@@ -30,7 +30,8 @@ func prepareDirectory(path string) error {
 		return nil
 	}
 	if !isTrusted(stat.Uid) {
-		return fmt.Errorf("store directory %s belongs to %s, and this is %s: run it as that user (%s), or give it to this one (chown -R %s %s)",
+		return fmt.Errorf("store directory %s belongs to %s, and this is %s: run it as that user (%s), or give it to "+
+			"this one (chown -R %s %s)",
 			path, userName(int(stat.Uid)), userName(os.Geteuid()), asOwner(path), chownName(os.Geteuid()), path)
 	}
 	if bits := foreignWrite(info, stat); bits != "" {

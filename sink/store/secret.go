@@ -48,7 +48,8 @@ func ReadSecret(path string) (string, error) {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return "",
-			fmt.Errorf("the local store's password is in %s, which this user (%s) may not read: run it as the store's user (%s), or set STORE_PASSWORD",
+			fmt.Errorf("the local store's password is in %s, which this user (%s) may not read: run it as the "+
+				"store's user (%s), or set STORE_PASSWORD",
 				name, userName(os.Geteuid()), asOwner(path))
 	case err != nil:
 		return "", fmt.Errorf("store password: %w", err)
@@ -62,7 +63,8 @@ func ReadSecret(path string) (string, error) {
 	b, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrPermission) {
 		return "",
-			fmt.Errorf("the local store's password is in %s, which this user (%s) may not read: run it as the store's user (%s), or set STORE_PASSWORD",
+			fmt.Errorf("the local store's password is in %s, which this user (%s) may not read: run it as the "+
+				"store's user (%s), or set STORE_PASSWORD",
 				name, userName(os.Geteuid()), asOwner(path))
 	}
 	if err != nil {

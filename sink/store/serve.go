@@ -31,7 +31,8 @@ func RunChild(ctx context.Context, o Options) error {
 	}
 	o.Password = password
 	if missing != "" {
-		o.Log.Warn("the kernel does not confine the store to its directory: what statements may do is checked by the store alone", zap.String("reason", missing))
+		o.Log.Warn("the kernel does not confine the store to its directory: what statements may do is checked by the "+
+			"store alone", zap.String("reason", missing))
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

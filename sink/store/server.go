@@ -79,7 +79,8 @@ func (s *server) handler() http.Handler {
 		w.Header().Set("Content-Type", "text/plain; charset=UTF-8")
 		w.WriteHeader(http.StatusNotFound)
 		fmt.Fprintf(w,
-			"There is no handle %s\n\nUse / or /ping for health checks.\nSend queries from your program with POST method or GET /?query=...\n", r.URL.Path)
+			"There is no handle %s\n\nUse / or /ping for health checks.\nSend queries from your program with POST "+
+				"method or GET /?query=...\n", r.URL.Path)
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// A connection keeps the deadline of the request before.

@@ -247,7 +247,8 @@ func (s *server) prepareKept(c *conn, q *request, st statement) (restore func() 
 		}
 	}
 	was, err := c.text("SELECT arrayStringConcat(groupArray(name || ' = ' || quoteValue), ', ') FROM (SELECT name, " +
-		`'\'' || replaceAll(replaceAll(value, '\\', '\\\\'), '\'', '\\\'') || '\'' AS quoteValue FROM system.settings WHERE name IN (` +
+		`'\'' || replaceAll(replaceAll(value, '\\', '\\\\'), '\'', '\\\'') || '\'' AS quoteValue FROM ` +
+		`system.settings WHERE name IN (` +
 		strings.Join(names, ", ") + "))")
 	if err != nil {
 		return restore, err

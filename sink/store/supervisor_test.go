@@ -139,7 +139,8 @@ func TestWaitsForTheLock(t *testing.T) {
 	}()
 	waitFor(t, "the query to run", func() bool {
 		return run(t, s.URL(),
-			"SELECT count() FROM system.processes WHERE query LIKE '%sleepEachRow(0.1)%' AND query NOT LIKE '%processes%'") == "1\n"
+			"SELECT count() FROM system.processes WHERE query LIKE '%sleepEachRow(0.1)%' AND query NOT LIKE "+
+				"'%processes%'") == "1\n"
 	})
 	go s.Stop()
 	waitFor(t, "the store to stop answering", func() bool { return !answers(s.URL()) })
@@ -313,7 +314,8 @@ func TestTermFinishesQueries(t *testing.T) {
 	}()
 	waitFor(t, "the query to run", func() bool {
 		return run(t, url,
-			"SELECT count() FROM system.processes WHERE query LIKE '%sleepEachRow(0.1)%' AND query NOT LIKE '%processes%'") == "1\n"
+			"SELECT count() FROM system.processes WHERE query LIKE '%sleepEachRow(0.1)%' AND query NOT LIKE "+
+				"'%processes%'") == "1\n"
 	})
 	must(t, cmd.Process.Signal(syscall.SIGTERM))
 	if r := <-result; r.status != http.StatusOK || r.body != "7\n" {

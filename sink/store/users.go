@@ -14,9 +14,12 @@ const usersName = "users.xml"
 // grants are what a statement may do. What is not here is refused by the engine: reading and writing files, URLs,
 // object stores and other databases, backups, users, named collections, and stopping or reconfiguring the engine.
 var grants = []string{
-	"GRANT SHOW, SELECT, INSERT, ALTER, CREATE DATABASE, CREATE TABLE, CREATE VIEW, CREATE DICTIONARY, CREATE FUNCTION, " +
-		"CREATE ARBITRARY TEMPORARY TABLE, CREATE TEMPORARY VIEW, DROP, UNDROP TABLE, TRUNCATE, OPTIMIZE, CHECK, KILL QUERY, dictGet ON *.*",
-	"GRANT SYSTEM MERGES, SYSTEM TTL MERGES, SYSTEM MOVES, SYSTEM VIEWS, SYSTEM DROP CACHE, SYSTEM RELOAD DICTIONARY, " +
+	"GRANT SHOW, SELECT, INSERT, ALTER, CREATE DATABASE, CREATE TABLE, CREATE VIEW, CREATE DICTIONARY, CREATE " +
+		"FUNCTION, " +
+		"CREATE ARBITRARY TEMPORARY TABLE, CREATE TEMPORARY VIEW, DROP, UNDROP TABLE, TRUNCATE, OPTIMIZE, CHECK, " +
+		"KILL QUERY, dictGet ON *.*",
+	"GRANT SYSTEM MERGES, SYSTEM TTL MERGES, SYSTEM MOVES, SYSTEM VIEWS, SYSTEM DROP CACHE, SYSTEM RELOAD " +
+		"DICTIONARY, " +
 		"SYSTEM FLUSH, SYSTEM CLEANUP, SYSTEM LOAD PRIMARY KEY, SYSTEM UNLOAD PRIMARY KEY ON *.*",
 }
 
@@ -70,7 +73,8 @@ func (o Options) writeUsers() (string, error) {
 		fmt.Fprintf(&b, "<%s><const/></%[1]s>\n", s.name)
 	}
 	b.WriteString("</constraints>\n</default></profiles>\n<quotas><default/></quotas>\n")
-	b.WriteString("<users><default><password></password><networks><ip>::/0</ip></networks><profile>default</profile><quota>default</quota>\n<grants>\n")
+	b.WriteString(
+		"<users><default><password></password><networks><ip>::/0</ip></networks><profile>default</profile><quota>default</quota>\n<grants>\n")
 	for _, g := range grants {
 		fmt.Fprintf(&b, "<query>%s</query>\n", g)
 	}

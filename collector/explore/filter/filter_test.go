@@ -39,23 +39,24 @@ func TestParse(t *testing.T) {
 		"a <> 1":        "not([a = 1])",
 		"a<1 b<=2":      "and([a < 1] [b <= 2])",
 		"a>1 and b >=2": "and([a > 1] [b >= 2])",
-		"src.as = 64500 and dst in 192.0.2.0/24 and not proto = icmp": "and([src.as = 64500] [dst in 192.0.2.0/24] not([proto = icmp]))",
-		"a = 1 or b = 2 and c = 3":                                    "or([a = 1] and([b = 2] [c = 3]))",
-		"(a = 1 or b = 2) and c = 3":                                  "and(or([a = 1] [b = 2]) [c = 3])",
-		"a = 1 (b = 2 or c = 3)":                                      "and([a = 1] or([b = 2] [c = 3]))",
-		"NOT a = 1 AND b IN (1, 2,3)":                                 "and(not([a = 1]) [b in 1|2|3])",
-		"a not in (1,2)":                                              "not([a in 1|2])",
-		"!a = 1 && b = 2 || c = 3":                                    "or(and(not([a = 1]) [b = 2]) [c = 3])",
-		"not not a = 1":                                               "not(not([a = 1]))",
-		"if = core1::to-border":                                       "[if = core1::to-border]",
-		`org = "Université de Genève"`:                                "[org = Université de Genève]",
-		`org = 'it''s' `:                                              "",
-		`org = "a \"b\" \\ c"`:                                        `[org = a "b" \ c]`,
-		"country = in":                                                "[country = in]",
-		"country in (IN, or)":                                         "[country in IN|or]",
-		"ip = 2001:db8::1":                                            "[ip = 2001:db8::1]",
-		"name ~ uni or name !~ lab":                                   "or([name ~ uni] not([name ~ lab]))",
-		"scope = comm:lhcone":                                         "[scope = comm:lhcone]",
+		"src.as = 64500 and dst in 192.0.2.0/24 and not proto = icmp": "and([src.as = 64500] [dst in 192.0.2.0/24] " +
+			"not([proto = icmp]))",
+		"a = 1 or b = 2 and c = 3":     "or([a = 1] and([b = 2] [c = 3]))",
+		"(a = 1 or b = 2) and c = 3":   "and(or([a = 1] [b = 2]) [c = 3])",
+		"a = 1 (b = 2 or c = 3)":       "and([a = 1] or([b = 2] [c = 3]))",
+		"NOT a = 1 AND b IN (1, 2,3)":  "and(not([a = 1]) [b in 1|2|3])",
+		"a not in (1,2)":               "not([a in 1|2])",
+		"!a = 1 && b = 2 || c = 3":     "or(and(not([a = 1]) [b = 2]) [c = 3])",
+		"not not a = 1":                "not(not([a = 1]))",
+		"if = core1::to-border":        "[if = core1::to-border]",
+		`org = "Université de Genève"`: "[org = Université de Genève]",
+		`org = 'it''s' `:               "",
+		`org = "a \"b\" \\ c"`:         `[org = a "b" \ c]`,
+		"country = in":                 "[country = in]",
+		"country in (IN, or)":          "[country in IN|or]",
+		"ip = 2001:db8::1":             "[ip = 2001:db8::1]",
+		"name ~ uni or name !~ lab":    "or([name ~ uni] not([name ~ lab]))",
+		"scope = comm:lhcone":          "[scope = comm:lhcone]",
 	} {
 		x, err := Parse(text)
 		if want == "" {
@@ -123,7 +124,8 @@ func TestError_Show(t *testing.T) {
 
 // What Quote writes is read as one value with the same text.
 func FuzzParse(f *testing.F) {
-	for _, text := range []string{"", "src.as = 64500 and dst in 192.0.2.0/24 and not proto = icmp", `a = "x\"y" or (b != 'c')`,
+	for _, text := range []string{"",
+		"src.as = 64500 and dst in 192.0.2.0/24 and not proto = icmp", `a = "x\"y" or (b != 'c')`,
 		"a in (1, 2) !b ~ c", "((((", "not", "a = '\xff'", "a=1 && b=2 || c<>3"} {
 		f.Add(text)
 	}

@@ -30,19 +30,25 @@ var browserRows = []string{
 	`INSERT INTO meta_organization (id, ref, hash, name) VALUES ('uni-a', 'uni-a__v1', '', 'University A'),
 		('lab-b', 'lab-b__v1', '', 'Laboratory B'), ('cdn-c', 'cdn-c__v1', '', 'Content C')`,
 	`INSERT INTO meta_ip (id, ref, hash, ip_subnet, country_name, country_code) VALUES
-		('a', 'a__v1', '', [('::ffff:198.51.100.0', 24)], 'Switzerland', 'CH'), ('b', 'b__v1', '', [('::ffff:203.0.113.0', 24)], 'France', 'FR')`,
+		('a', 'a__v1', '', [('::ffff:198.51.100.0', 24)], 'Switzerland', 'CH'), ('b', 'b__v1', '', ` +
+		`[('::ffff:203.0.113.0', 24)], 'France', 'FR')`,
 	`INSERT INTO meta_ip_scireg (id, ref, hash, ip_subnet, discipline, project_name, organization_name) VALUES
 		('s', 's__v1', '', [('::ffff:198.51.100.0', 24)], 'High Energy Physics', 'CMS', 'University A')`,
-	`INSERT INTO meta_device (id, ref, hash, type, location_name) VALUES ('core1', 'core1__v1', '', 'router', 'PoP One')`,
+	`INSERT INTO meta_device (id, ref, hash, type, location_name) VALUES ('core1', 'core1__v1', '', 'router', 'PoP ` +
+		`One')`,
 	`INSERT INTO meta_interface (id, ref, hash, type, device_id, name, speed, circuit_id) VALUES
 		('core1::up', 'core1::up__v1', '', 'physical', 'core1', 'up', 1, ['circuit-1']),
 		('core1::down', 'core1::down__v1', '', 'physical', 'core1', 'down', 1, [])`,
-	`INSERT INTO data_flow (start_time, end_time, policy_scope, ext, flow_type, device_id, src_as_id, src_ip, src_ip_ref,
-		dst_as_id, dst_ip, dst_ip_ref, dst_port, protocol, in_interface_id, out_interface_id, ip_version, application_port, bit_count, packet_count)
+	`INSERT INTO data_flow (start_time, end_time, policy_scope, ext, flow_type, device_id, src_as_id, src_ip, ` +
+		`src_ip_ref,
+		dst_as_id, dst_ip, dst_ip_ref, dst_port, protocol, in_interface_id, out_interface_id, ip_version, ` +
+		`application_port, bit_count, packet_count)
 	SELECT now64(3, 'UTC') - 10 * intDiv(number, 3) - 1 AS t, t, if(number % 3 = 0, ['comm:lhcone'], []),
 		if(number % 3 = 0, '{"src_ip_scireg_ref":"s__v1"}', '{}'), 'netflow', 'core1',
-		64496 + number % 3, toIPv6(concat(['198.51.100.', '203.0.113.', '192.0.2.'][number % 3 + 1], toString(number % 30))),
-		[` + "'a__v1', 'b__v1', NULL" + `][number % 3 + 1], 64496 + (number + 1) % 3, toIPv6('192.0.2.200'), NULL, 443, 'tcp',
+		64496 + number % 3, toIPv6(concat(['198.51.100.', '203.0.113.', '192.0.2.'][number % 3 + 1], toString(number ` +
+		`% 30))),
+		[` + "'a__v1', 'b__v1', NULL" + `][number % 3 + 1], 64496 + (number + 1) % 3, toIPv6('192.0.2.200'), NULL, ` +
+		`443, 'tcp',
 		'core1::down', 'core1::up', 4, 443, if(t < now() - 86400, 1, 2) * 800000 * (3 - number % 3), 100
 	FROM numbers(51840)`,
 	`INSERT INTO collector_loss (start_time, end_time, stage, what, reason, unit, missing, count) VALUES

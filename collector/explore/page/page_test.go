@@ -96,7 +96,8 @@ func get(t *testing.T, p *Pages, address string, header ...string) *httptest.Res
 func TestPage_suggest(t *testing.T) {
 	p := pages(t)
 	for filter, want := range map[string]string{
-		"src.":     `<a href="suggest?by=app&amp;filter=src.as&#43;"><code>src.as</code></a> <span class="small">Source AS`,
+		"src.": `<a href="suggest?by=app&amp;filter=src.as&#43;"><code>src.as</code></a> <span ` +
+			`class="small">Source AS`,
 		"src.as ":  `<a href="suggest?by=app&amp;filter=src.as&#43;%3D&#43;"><code>=</code>`,
 		"bytes > ": `<a href="explore?by=app&amp;filter=bytes&#43;%3E&#43;10M&#43;"><code>10M</code>`,
 	} {

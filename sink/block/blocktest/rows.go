@@ -63,10 +63,12 @@ func EmptyRow() enrich.Row {
 
 // FullJSON is FullRow as stored in the table, without ext and insert_time.
 const FullJSON = `{"start_time":"2026-11-23 00:00:00.001","end_time":"2026-11-23 00:00:00.999",
-"collector_id":"collector-1","policy_originator":"example","policy_level":"tlp:green","policy_scope":["comm:re","as:64500"],
+"collector_id":"collector-1","policy_originator":"example","policy_level":"tlp:green","policy_scope":["comm:re",` +
+	`"as:64500"],
 "flow_type": "netflow","device_id":"rtr1","device_ref":"rtr1__v3",
 "src_as_id":64500,"src_as_ref":"64500__v1","src_ip":"::ffff:192.0.2.1","src_ip_ref":"192.0.2.0/24__v1","src_port":65535,
-"dst_as_id":4294967295,"dst_as_ref":"4294967295__v1","dst_ip":"2001:db8::2","dst_ip_ref":"2001:db8::/32__v1","dst_port":53,
+"dst_as_id":4294967295,"dst_as_ref":"4294967295__v1","dst_ip":"2001:db8::2","dst_ip_ref":"2001:db8::/32__v1",` +
+	`"dst_port":53,
 "protocol":"ipv6-icmp","in_interface_id":"rtr1::1","in_interface_ref":"rtr1::1__v1","in_interface_edge":true,
 "out_interface_id":"rtr1::2","out_interface_ref":"rtr1::2__v2","out_interface_edge":true,
 "peer_as_id":64501,"peer_as_ref":"64501__v1","peer_ip":"::ffff:0.0.0.0","peer_ip_ref":"0.0.0.0/0__v1",
@@ -83,7 +85,8 @@ const EmptyJSON = `{"start_time":"2026-11-23 00:00:00.000","end_time":"2026-11-2
 "protocol":"0","in_interface_id":null,"in_interface_ref":null,"in_interface_edge":false,
 "out_interface_id":null,"out_interface_ref":null,"out_interface_edge":false,
 "peer_as_id":null,"peer_as_ref":null,"peer_ip":null,"peer_ip_ref":null,
-"ip_version":4,"application_port":0,"bit_count":0,"packet_count":0,"sampling_rate":0,"sampling_source":"assumed","in_if_index":0,"out_if_index":0,
+"ip_version":4,"application_port":0,"bit_count":0,"packet_count":0,"sampling_rate":0,"sampling_source":"assumed",` +
+	`"in_if_index":0,"out_if_index":0,
 "tcp_flags":null,"forwarding_status":null,"next_hop":null,"icmp_type":null,"icmp_code":null}`
 
 // Traffic returns rows like a core router's flows: few interfaces, many prefixes, mostly the same keys of ext.

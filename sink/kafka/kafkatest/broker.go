@@ -81,8 +81,11 @@ func (b *Broker) writeProperties(controller string) {
 		"ssl.truststore.location=" + b.Authority.File(),
 		"listener.name.ssl.ssl.client.auth=required",
 		"sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-512",
-		fmt.Sprintf(`listener.name.sasl_ssl.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_%s="%s";`, User, Password),
-		"listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;",
+		fmt.Sprintf(
+			`listener.name.sasl_ssl.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule `+
+				`required user_%s="%s";`, User, Password),
+		"listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=" +
+			"org.apache.kafka.common.security.scram.ScramLoginModule required;",
 	}
 	if err := os.WriteFile(b.properties(), []byte(strings.Join(properties, "\n")+"\n"), 0o600); err != nil {
 		b.t.Fatal(err)
