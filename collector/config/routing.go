@@ -14,6 +14,7 @@ type Routing struct {
 	AS        string                    // auto, bgp or exporter
 	MaxMemory int                       // bytes of routes
 	MaxRoutes int
+	Persist   time.Duration // how often routes are saved; 0: never
 }
 
 // BGP is what routers connect to.
@@ -92,6 +93,9 @@ func routingKeys(c *Config) []key {
 				"the mask in the flow record, as pmacct's \"longest\". \"bgp\": from the route always, for sFlow AS " +
 				"path " +
 				"and communities too. \"exporter\": from the flow record."},
+		{path: "routing.persist", def: "15m", field: duration(&r.Persist, 0),
+			help: "How often routes are saved to the cache directory, and at a stop. After a restart they are used until " +
+				"their router connects again, at most for keep_stale. 0: they are not saved."},
 		{path: "routing.max_memory", def: "2GiB", field: size(&r.MaxMemory, minRoutingMemory),
 			help: "Memory for routes. A full Internet table takes about 150 MiB, that of each further router 5 MiB " +
 				"to 35 MiB. Beyond it routes are left out, which is counted."},

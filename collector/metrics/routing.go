@@ -22,6 +22,7 @@ type routes struct {
 	up, since, sessions, updates, routes, complete, errors *prometheus.Desc
 	refused, prefixes, records, bytes, limit, limbo        *prometheus.Desc
 	full, lookUps                                          *prometheus.Desc
+	saved                                                  *prometheus.Desc
 	bmp                                                    *monitored
 }
 
@@ -48,6 +49,7 @@ func newRoutes(o Options) *routes {
 		bytes:    desc("routing_memory_bytes", "Memory that routes take."),
 		limit:    desc("routing_memory_limit_bytes", "Memory that routes may take."),
 		limbo:    desc("routing_limbo_bytes", "Memory of removed routes that waits for workers to finish their batch."),
+		saved:    desc("routing_saved_timestamp_seconds", "When the routes were saved for the next start."),
 		full:     desc("routing_refused_routes_total", "Routes that were left out because the table is full."),
 		lookUps:  desc("routing_lookups_total", "Look-ups of destinations, one for each row.", "result"),
 	}
@@ -57,7 +59,7 @@ func newRoutes(o Options) *routes {
 func (c *routes) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{c.up, c.since, c.sessions, c.updates, c.routes, c.complete, c.errors,
 		c.refused,
-		c.prefixes, c.records, c.bytes, c.limit, c.limbo, c.full, c.lookUps} {
+		c.saved, c.prefixes, c.records, c.bytes, c.limit, c.limbo, c.full, c.lookUps} {
 		ch <- d
 	}
 	c.bmp.describe(ch)
@@ -90,6 +92,9 @@ func (c *routes) Collect(ch chan<- prometheus.Metric) {
 	gauge(c.bytes, float64(r.RIB.Bytes))
 	gauge(c.limit, float64(r.RIB.MaxBytes))
 	gauge(c.limbo, float64(r.RIB.LimboBytes))
+	if !r.Saved.IsZero() {
+		gauge(c.saved, float64(r.Saved.Unix()))
+	}
 	counter(c.full, r.RIB.Refused)
 	for result, n := range map[string]uint64{"hit": r.LookUps.Hit, "default": r.LookUps.Default,
 		"stale": r.LookUps.Stale,

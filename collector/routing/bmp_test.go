@@ -25,6 +25,12 @@ type bmpRouter struct {
 // monitoring makes a station for BMP.
 func monitoring(t *testing.T, o BMPOptions) *Station {
 	t.Helper()
+	return monitoringFrom(t, Options{BMP: o})
+}
+
+func monitoringFrom(t *testing.T, all Options) *Station {
+	t.Helper()
+	o := &all.BMP
 	if o.Listen == nil && o.Connect == nil {
 		o.Listen = []string{"127.0.0.1:0"}
 	}
@@ -37,7 +43,7 @@ func monitoring(t *testing.T, o BMPOptions) *Station {
 	if o.Quiet == 0 {
 		o.Quiet = 24 * time.Hour
 	}
-	return open(t, Options{BMP: o})
+	return open(t, all)
 }
 
 // report makes a BMP session from a loopback address.

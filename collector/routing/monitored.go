@@ -75,10 +75,7 @@ func (s *Station) beginMonitor(x *monitor, about *bmp.Information) {
 	key := monitoredKey{x.address, about.SysName}
 	m := s.monitored[key]
 	if m == nil {
-		m = &monitored{key: key, tables: map[viewKey]*viewTable{}, reported: map[viewKey]uint64{},
-			addresses: map[flow.Addr]bool{}, remote: map[flow.Addr]bool{}}
-		s.monitored[key] = m
-		s.moved = true
+		m = s.newMonitored(key)
 	}
 	if old := m.session; old != nil {
 		m.leave(old)
@@ -90,6 +87,24 @@ func (s *Station) beginMonitor(x *monitor, about *bmp.Information) {
 	m.show()
 	s.Log.Info("a BMP session is up", zap.String("router", key.address.String()), zap.String("name", about.SysName),
 		zap.String("description", about.SysDescr))
+}
+
+// newMonitored makes a router without a session.
+func (s *Station) newMonitored(key monitoredKey) *monitored {
+	m := &monitored{key: key, tables: map[viewKey]*viewTable{}, reported: map[viewKey]uint64{},
+		addresses: map[flow.Addr]bool{}, remote: map[flow.Addr]bool{}}
+	s.monitored[key] = m
+	s.moved = true
+	return m
+}
+
+// newTable makes the table of a view.
+func (s *Station) newTable(m *monitored, at viewKey) *viewTable {
+	t := &viewTable{source: s.routerOf(m).NewSource(rankView + uint8(at.view))}
+	m.tables[at] = t
+	s.views++
+	s.moved = true
+	return t
 }
 
 // describe takes a further Initiation.
@@ -242,11 +257,8 @@ func (s *Station) applyView(v *view, b *route.Batch) {
 			m.up[key.peer] = true
 			m.learn(&v.peer, &bmp.Up{})
 		}
-		t = &viewTable{source: s.routerOf(m).NewSource(rankView + uint8(key.view))}
+		t = s.newTable(m, key)
 		t.source.Neighbor = v.peer.ID
-		m.tables[key] = t
-		s.views++
-		s.moved = true
 	}
 	if t.session != x {
 		t.begin(x)

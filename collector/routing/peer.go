@@ -62,10 +62,11 @@ const publishEvery = 16
 // niceness is the writer's: workers that receive datagrams come first.
 const niceness = 5
 
-// write is the one writer of the routing table.
-func (s *Station) write() {
+// apply is the one writer of the routing table.
+func (s *Station) apply() {
 	runtime.LockOSThread() // the niceness is the thread's, which ends with this goroutine
 	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), niceness)
+	s.load()
 	timer := time.NewTicker(turn)
 	defer timer.Stop()
 	batches := 0
@@ -82,7 +83,7 @@ func (s *Station) write() {
 			if it.view != nil {
 				s.applyView(it.view, it.batch)
 			} else {
-				s.apply(it.session, it.batch)
+				s.applyBatch(it.session, it.batch)
 			}
 			if batches++; batches%publishEvery == 0 {
 				s.rib.Publish()
@@ -124,8 +125,8 @@ func (s *Station) turn(now time.Time) {
 	s.stats.Store(&stats)
 }
 
-// apply takes a session's batch into the table.
-func (s *Station) apply(x *session, b *route.Batch) {
+// applyBatch takes a session's batch into the table.
+func (s *Station) applyBatch(x *session, b *route.Batch) {
 	p := x.peer
 	if p == nil || p.session != x {
 		x.free <- b // another session has taken its place
@@ -148,13 +149,7 @@ func (s *Station) begin(x *session) {
 	key := peerKey{x.address, x.theirs.ID}
 	p := s.peers[key]
 	if p == nil {
-		p = &peer{key: key}
-		name := identifier(x.theirs.ID).String()
-		router := s.rib.Router(name, true)
-		router.AS.Store(x.theirs.AS)
-		p.source = router.NewSource(0)
-		p.source.Neighbor = x.theirs.ID
-		s.peers[key] = p
+		p = s.newPeer(key, x.theirs.AS)
 		s.updateAddresses()
 	}
 	if old := p.session; old != nil {
@@ -170,6 +165,16 @@ func (s *Station) begin(x *session) {
 	p.show()
 	s.Log.Info("a BGP session is up", zap.String("neighbor", key.address.String()),
 		zap.Stringer("router", identifier(key.id)), zap.Uint32("as", x.theirs.AS))
+}
+
+// newPeer makes a neighbour without a session.
+func (s *Station) newPeer(key peerKey, as uint32) *peer {
+	router := s.rib.Router(identifier(key.id).String(), true)
+	router.AS.Store(as)
+	p := &peer{key: key, source: router.NewSource(rankBGP)}
+	p.source.Neighbor = key.id
+	s.peers[key] = p
+	return p
 }
 
 // leave keeps a session's counts.

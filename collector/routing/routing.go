@@ -37,6 +37,10 @@ type Options struct {
 	KeepStale time.Duration // how long routes stay after their session ended
 	BMP       BMPOptions
 	RIB       rib.Options
+	// File has the routes over a restart: it is read at the start, and written every SaveEvery and at the end. "":
+	// routes are not kept. SaveEvery of 0: only at the end.
+	File      string
+	SaveEvery time.Duration
 	Log       *zap.Logger
 }
 
@@ -67,6 +71,7 @@ type Station struct {
 	refused atomic.Uint64           // connections of addresses that are no neighbours
 	failed  atomic.Uint64           // connections that did not become sessions
 	stats   atomic.Pointer[rib.Stats]
+	saved   atomic.Int64 // when the routes were saved; Unix seconds
 	bmp     bmpCounts
 
 	recorded bool // sessions are those of captures: nobody can be told of errors
@@ -97,7 +102,10 @@ func Open(o Options) (*Station, error) {
 		table.Close()
 		return nil, err
 	}
-	s.writing.Go(s.write)
+	s.writing.Go(s.apply)
+	if s.File != "" && s.SaveEvery > 0 {
+		s.sessions.Go(s.keepSaved)
+	}
 	for _, l := range s.listeners {
 		s.accepting.Go(func() { s.accept(l, s.acceptNeighbor) })
 	}
@@ -158,9 +166,13 @@ func addressesOf(listeners []net.Listener) (all []string) {
 	return all
 }
 
-// Close ends all sessions. Readers of the routing table may go on until Free.
+// Close ends all sessions and saves the routes. A second call does nothing. Readers of the routing table may go on
+// until Free.
 func (s *Station) Close() {
 	if s == nil {
+		return
+	}
+	if s.stopping() {
 		return
 	}
 	close(s.stopped)
@@ -169,6 +181,9 @@ func (s *Station) Close() {
 	s.sessions.Wait()
 	close(s.items)
 	s.writing.Wait()
+	if s.File != "" {
+		s.save(s.rib.Saving(s.descriptions()), func() bool { return false })
+	}
 }
 
 // Abort closes a station that nobody has used, and gives its memory back.
@@ -285,8 +300,9 @@ type Session struct {
 // Stats are what a station counts.
 type Stats struct {
 	RIB      rib.Stats
-	Refused  uint64 // connections of addresses that are not configured
-	Failed   uint64 // connections of neighbours that did not become a session
+	Refused  uint64    // connections of addresses that are not configured
+	Failed   uint64    // connections of neighbours that did not become a session
+	Saved    time.Time // routes to the file; zero: not in this run
 	Sessions []Session
 	BMP      BMPStats
 }
@@ -298,6 +314,9 @@ func (s *Station) Stats() Stats {
 		all.Sessions = append(all.Sessions, p.report())
 	}
 	all.BMP = s.bmp.stats()
+	if at := s.saved.Load(); at > 0 {
+		all.Saved = time.Unix(at, 0)
+	}
 	return all
 }
 

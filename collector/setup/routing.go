@@ -2,6 +2,7 @@ package setup
 
 import (
 	"net/netip"
+	"path/filepath"
 
 	"go.uber.org/zap"
 
@@ -57,6 +58,9 @@ func routingOptions(cfg *config.Config, log *zap.Logger) (routing.Options, error
 		BMP: routing.BMPOptions{Listen: r.BMP.Listen, Connect: r.BMP.Connect, Allowed: r.BMP.Allowed,
 			Views: views(r.BMP.RIB), KeepStale: r.BMP.KeepStale},
 		RIB: rib.Options{MaxMemory: int64(r.MaxMemory), MaxRoutes: int64(r.MaxRoutes)},
+	}
+	if r.Persist > 0 {
+		o.File, o.SaveEvery = filepath.Join(cfg.Metadata.CacheDir, "rib", "routes"), r.Persist
 	}
 	if r.BGP.RouterID != "" {
 		o.RouterID = netip.MustParseAddr(r.BGP.RouterID) // as config.Load has checked

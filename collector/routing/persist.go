@@ -1,0 +1,205 @@
+package routing
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/metranova/flow-collector/decoder/bmp"
+	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/decoder/route"
+	"github.com/metranova/flow-collector/enrich/rib"
+)
+
+// Saved routes are a file of enrich/rib, where each source is described by one of these. At the next start its routes
+// are those of a session that has ended: they are used until its router connects again, or KeepStale is over.
+type savedSource struct {
+	BGP *savedNeighbor `json:"bgp,omitempty"`
+	BMP *savedView     `json:"bmp,omitempty"`
+}
+
+type savedNeighbor struct {
+	Address netip.Addr `json:"address"`
+	ID      uint32     `json:"id"`
+	AS      uint32     `json:"as"`
+}
+
+type savedView struct {
+	Address     netip.Addr `json:"address"`
+	Name        string     `json:"name"`
+	Description string     `json:"description"`
+	AS          uint32     `json:"as"`
+	IDs         [2]uint32  `json:"ids"`
+	Type        uint8      `json:"type"`
+	RD          uint64     `json:"rd"`
+	Peer        netip.Addr `json:"peer"`
+	PeerID      uint32     `json:"peer_id"`
+	View        bmp.View   `json:"view"`
+}
+
+// mostLimbo is how much memory of removed routes may wait while routes are saved, before saving is given up.
+const mostLimbo = 64 << 20
+
+// descriptions describes all sources. It is the writer's.
+func (s *Station) descriptions() (all []rib.Description) {
+	add := func(source *rib.Source, d savedSource) {
+		text, err := json.Marshal(d)
+		if err == nil {
+			all = append(all, rib.Description{Source: source, Text: text})
+		}
+	}
+	for key, p := range s.peers {
+		add(p.source, savedSource{BGP: &savedNeighbor{key.address, key.id, p.source.Router.AS.Load()}})
+	}
+	for key, m := range s.monitored {
+		for at, t := range m.tables {
+			add(t.source,
+				savedSource{BMP: &savedView{Address: key.address, Name: key.name, Description: m.about.SysDescr,
+					AS: m.as, IDs: m.ids, Type: at.peer.Type, RD: uint64(at.peer.RD), Peer: at.peer.Address.Netip(),
+					PeerID: t.source.Neighbor, View: at.view}})
+		}
+	}
+	return all
+}
+
+// savedSource makes the source of a description, as one whose session has ended; nil if it is none. It is the writer's.
+func (s *Station) savedSource(text []byte) *rib.Source {
+	var d savedSource
+	if err := json.Unmarshal(text, &d); err != nil {
+		return nil
+	}
+	now := time.Now()
+	switch {
+	case d.BGP != nil && d.BGP.Address.IsValid():
+		key := peerKey{d.BGP.Address, d.BGP.ID}
+		if s.peers[key] != nil || len(s.peers) >= maxSessions || !within(s.Neighbors, key.address) {
+			return nil
+		}
+		p := s.newPeer(key, d.BGP.AS)
+		p.why, p.since, p.until = savedWhy, now, now.Add(s.KeepStale)
+		p.show()
+		return p.source
+	case d.BMP != nil && d.BMP.Address.IsValid() && d.BMP.View < bmp.Views:
+		return s.savedTable(d.BMP, now)
+	}
+	return nil
+}
+
+const savedWhy = "the collector has restarted"
+
+func (s *Station) savedTable(d *savedView, now time.Time) *rib.Source {
+	key := monitoredKey{d.Address, d.Name}
+	m := s.monitored[key]
+	if m == nil {
+		if len(s.monitored) >= maxMonitored {
+			return nil
+		}
+		m = s.newMonitored(key)
+		m.about, m.as, m.ids = bmp.Information{SysName: d.Name, SysDescr: d.Description}, d.AS, d.IDs
+		m.why, m.since, m.until = savedWhy, now, now.Add(s.BMP.KeepStale)
+	}
+	at := viewKey{bmp.PeerKey{Type: d.Type, RD: route.RD(d.RD), Address: flow.AddrFrom(d.Peer)}, d.View}
+	if m.tables[at] != nil || s.views >= maxViews {
+		return nil
+	}
+	t := s.newTable(m, at)
+	t.source.Neighbor = d.PeerID
+	m.show()
+	return t.source
+}
+
+// load loads the routes of the last run. It is the writer's.
+func (s *Station) load() {
+	if s.File == "" {
+		return
+	}
+	begun := time.Now()
+	file, err := os.Open(s.File)
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	var l rib.Loaded
+	if err == nil {
+		defer file.Close()
+		l, err = s.rib.Load(file, s.savedSource)
+	}
+	if err != nil {
+		s.Log.Warn("the routes saved by the last run cannot be used", zap.String("file", s.File), zap.Error(err))
+		s.forgetAll()
+		return
+	}
+	s.updateAddresses()
+	s.Log.Info("the routes of the last run are used until their routers connect again", zap.Int64("routes", l.Routes),
+		zap.Int64("left out", l.LeftOut), zap.Time("saved", l.Saved), zap.Duration("took", time.Since(begun)))
+}
+
+// forgetAll forgets what load has made.
+func (s *Station) forgetAll() {
+	for key := range s.peers {
+		delete(s.peers, key)
+	}
+	for key := range s.monitored {
+		delete(s.monitored, key)
+	}
+	s.views = 0
+	s.updateAddresses()
+}
+
+// keepSaved saves the routes now and then until the station stops.
+func (s *Station) keepSaved() {
+	timer := time.NewTicker(s.SaveEvery)
+	defer timer.Stop()
+	for {
+		select {
+		case <-s.stopped:
+			return
+		case <-timer.C:
+		}
+		var saving *rib.Saving
+		s.run(func() { saving = s.rib.Saving(s.descriptions()) })
+		s.save(saving, func() bool { return s.stopping() || s.stats.Load().LimboBytes > mostLimbo })
+	}
+}
+
+// save writes the file. The old one stays until the new one is whole.
+func (s *Station) save(saving *rib.Saving, stop func() bool) {
+	begun := time.Now()
+	n, err := s.write(saving, stop)
+	switch {
+	case err == nil:
+		s.saved.Store(time.Now().Unix())
+		s.Log.Debug("the routes are saved", zap.Int64("routes", n), zap.Duration("took", time.Since(begun)))
+	case !s.stopping() || !errors.Is(err, rib.ErrStopped):
+		s.Log.Warn("the routes are not saved for the next start", zap.String("file", s.File), zap.Error(err))
+	}
+}
+
+func (s *Station) write(saving *rib.Saving, stop func() bool) (int64, error) {
+	dir := filepath.Dir(s.File)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return 0, fmt.Errorf("save routes: %w", err)
+	}
+	file, err := os.CreateTemp(dir, filepath.Base(s.File)+".*")
+	if err != nil {
+		return 0, fmt.Errorf("save routes: %w", err)
+	}
+	n, err := saving.Write(file, stop)
+	if err == nil {
+		err = file.Sync()
+	}
+	if err = errors.Join(err, file.Close()); err == nil {
+		err = os.Rename(file.Name(), s.File)
+	}
+	if err != nil {
+		_ = os.Remove(file.Name()) // of no use any more
+		return 0, fmt.Errorf("save routes: %w", err)
+	}
+	return n, nil
+}
