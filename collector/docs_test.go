@@ -83,7 +83,7 @@ func TestDocumentLinks(t *testing.T) {
 }
 
 var (
-	fence  = regexp.MustCompile("(?ms)^ *```\n(.*?)^ *```$")
+	fence  = regexp.MustCompile("(?ms)^ *```[a-z]*\n(.*?)^ *```$")
 	inline = regexp.MustCompile("`([^`\n]+)`")
 )
 

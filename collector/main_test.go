@@ -8,12 +8,16 @@ import (
 	"github.com/metranova/flow-collector/collector/testkit"
 )
 
-// runEnv has the test binary be the collector, with these arguments.
+// runEnv has the test binary be the collector, with these arguments, which are separated by US (0x1f) or by spaces.
 const runEnv = "COLLECTOR_TEST_RUN"
 
 func TestMain(m *testing.M) {
 	if arguments := os.Getenv(runEnv); arguments != "" {
-		os.Args = append(os.Args[:1], strings.Fields(arguments)...)
+		separator := " "
+		if strings.Contains(arguments, "\x1f") {
+			separator = "\x1f"
+		}
+		os.Args = append(os.Args[:1], strings.Split(arguments, separator)...)
 		main()
 		os.Exit(0)
 	}
