@@ -5,7 +5,8 @@ import "github.com/metranova/flow-collector/decoder/flow"
 // An opcode is what to do with a field of a record.
 type opcode uint8
 
-// The opcodes, by what they fill. Those of the second block, from opBytes on, fill the raw values that finish resolves.
+// The opcodes, by what they fill; those from opcodeCount on are of simpleElements. Those of the second block, from
+// opBytes on, fill the raw values that finish resolves.
 const (
 	opSkip opcode = iota
 	opProtocol
@@ -31,9 +32,6 @@ const (
 	opBGPNextHop6
 	opSrcAS
 	opDstAS
-	opPeerSrcAS
-	opPeerDstAS
-	opFlowLabel
 	opInIf
 	opOutIf
 	opSrcVLAN
@@ -45,25 +43,13 @@ const (
 	opPostSrcMAC // IE 81, 57: where 56, 80 are not sent or empty
 	opPostDstMAC
 	opMPLSLabel // IE 70-79, in order
-	opMPLSTopType
 	opMPLSTopAddr4
 	opMPLSTopAddr6
-	opMPLSPseudowire
-	opMPLSRD
-	opIngressVRF
-	opEgressVRF
 	opPostNATSrcAddr4
 	opPostNATDstAddr4
 	opPostNATSrcAddr6
 	opPostNATDstAddr6
-	opPostNATSrcPort
-	opPostNATDstPort
-	opNATEvent
-	opFirewallEvent
-	opForwardingStatus
 	opDirection
-	opFlowEndReason
-	opLocalPref
 	opSRv6Segments
 	opIPVersion
 
@@ -147,15 +133,15 @@ func elements() map[uint16]element {
 		12: {op: opDstAddr4}, 13: {op: opDstMask}, 14: {op: opOutIf}, 15: {op: opNextHop4}, 16: {op: opSrcAS},
 		17: {op: opDstAS}, 18: {op: opBGPNextHop4}, 21: {op: opLastUptime}, 22: {op: opFirstUptime},
 		23: {op: opBytesOut}, 24: {op: opPacketsOut}, 27: {op: opSrcAddr6}, 28: {op: opDstAddr6},
-		29: {op: opSrcMask, arg: v6Mask}, 30: {op: opDstMask, arg: v6Mask}, 31: {op: opFlowLabel},
+		29: {op: opSrcMask, arg: v6Mask}, 30: {op: opDstMask, arg: v6Mask},
 		32: {op: opICMPTypeCode},
-		34: {op: opSamplingInterval}, 44: {op: opSrcPrefix}, 45: {op: opDstPrefix}, 46: {op: opMPLSTopType},
+		34: {op: opSamplingInterval}, 44: {op: opSrcPrefix}, 45: {op: opDstPrefix},
 		47: {op: opMPLSTopAddr4}, 48: {op: opSamplerID}, 50: {op: opSamplingInterval}, 56: {op: opSrcMAC},
 		57: {op: opPostDstMAC}, 58: {op: opSrcVLAN}, 59: {op: opDstVLAN}, 60: {op: opIPVersion}, 61: {op: opDirection},
 		62: {op: opNextHop6}, 63: {op: opBGPNextHop6}, 80: {op: opDstMAC}, 81: {op: opPostSrcMAC},
-		85: {op: opBytesTotal}, 86: {op: opPacketsTotal}, 89: {op: opForwardingStatus}, 90: {op: opMPLSRD},
-		103: {op: opFrameSize}, 104: {op: opFrameLink}, 128: {op: opPeerDstAS}, 129: {op: opPeerSrcAS},
-		130: {op: opExporter4}, 131: {op: opExporter6}, 136: {op: opFlowEndReason}, 139: {op: opICMPTypeCode},
+		85: {op: opBytesTotal}, 86: {op: opPacketsTotal},
+		103: {op: opFrameSize}, 104: {op: opFrameLink},
+		130: {op: opExporter4}, 131: {op: opExporter6}, 139: {op: opICMPTypeCode},
 		140: {op: opMPLSTopAddr6}, 150: {op: opStartSeconds}, 151: {op: opEndSeconds}, 152: {op: opStartMillis},
 		153: {op: opEndMillis}, 154: {op: opStartMicros}, 155: {op: opEndMicros}, 156: {op: opStartNanos},
 		157: {op: opEndNanos}, 158: {op: opStartDelta}, 159: {op: opEndDelta}, 160: {op: opInitTime},
@@ -163,11 +149,9 @@ func elements() map[uint16]element {
 		176: {op: opICMPType}, 177: {op: opICMPCode}, 178: {op: opICMPType}, 179: {op: opICMPCode},
 		180: {op: opTransportSrcPort}, 181: {op: opTransportDstPort}, 182: {op: opTransportSrcPort},
 		183: {op: opTransportDstPort}, 195: {op: opDSCP},
-		225: {op: opPostNATSrcAddr4}, 226: {op: opPostNATDstAddr4}, 227: {op: opPostNATSrcPort},
-		228: {op: opPostNATDstPort},
-		230: {op: opNATEvent}, 231: {op: opBytesInitiator}, 232: {op: opBytesResponder}, 233: {op: opFirewallEvent},
-		234: {op: opIngressVRF},
-		235: {op: opEgressVRF}, 243: {op: opSrcVLAN}, 245: {op: opInnerSrcVLAN}, 249: {op: opMPLSPseudowire},
+		225: {op: opPostNATSrcAddr4}, 226: {op: opPostNATDstAddr4},
+		231: {op: opBytesInitiator}, 232: {op: opBytesResponder},
+		243: {op: opSrcVLAN}, 245: {op: opInnerSrcVLAN},
 		252: {op: opInIfPhysical}, 253: {op: opOutIfPhysical}, 254: {op: opDstVLAN}, 255: {op: opInnerDstVLAN},
 		281: {op: opPostNATSrcAddr6}, 282: {op: opPostNATDstAddr6}, 298: {op: opPacketsInitiator},
 		299: {op: opPacketsResponder}, 302: {op: opSamplerID},
@@ -179,6 +163,9 @@ func elements() map[uint16]element {
 		325: {op: opObserved, arg: formNanos},
 		352: {op: opBytesLayer2}, 365: {op: opStationMAC}, 366: {op: opStationAddr4}, 408: {op: opLinkType},
 		497: {op: opSRv6Segments},
+	}
+	for i, e := range simpleElements {
+		m[e.id] = element{op: opcodeCount + opcode(i)}
 	}
 	for i := range uint16(4) {
 		m[329+i] = element{op: opHashRange, arg: uint8(i)}
@@ -194,10 +181,13 @@ func elements() map[uint16]element {
 
 // vendorElements are NetFlow v9 types above IANA's range: Cisco ASA's equivalents of 225-228 and 233.
 func vendorElements() map[uint16]element {
-	return map[uint16]element{
-		40001: {op: opPostNATSrcAddr4}, 40002: {op: opPostNATDstAddr4}, 40003: {op: opPostNATSrcPort},
-		40004: {op: opPostNATDstPort}, 40005: {op: opFirewallEvent},
+	m := map[uint16]element{40001: {op: opPostNATSrcAddr4}, 40002: {op: opPostNATDstAddr4}}
+	for i, e := range simpleElements {
+		if e.cisco != 0 {
+			m[e.cisco] = element{op: opcodeCount + opcode(i)}
+		}
 	}
+	return m
 }
 
 // v6Mask marks an IPv6 prefix length: if a template has both families, the flow's own counts.
@@ -214,13 +204,16 @@ func reverseElements() map[uint16]element {
 // reversible reports whether an element may differ between the directions of a biflow. The reverse form has the value
 // of the element in a record of the other direction (RFC 5103 §6.1).
 func reversible(op opcode) bool {
+	if op >= opcodeCount {
+		return simpleElements[op-opcodeCount].reversible
+	}
 	switch op {
 	case opToS, opDSCP, opTCPFlags, opICMPTypeCode, opICMPType, opICMPCode, opInIf, opOutIf, opInIfPhysical,
 		opOutIfPhysical,
 		opSrcVLAN, opDstVLAN, opInnerSrcVLAN, opInnerDstVLAN, opSrcMAC, opDstMAC, opPostSrcMAC, opPostDstMAC,
-		opNextHop4, opNextHop6, opBGPNextHop4, opBGPNextHop6, opSrcAS, opDstAS, opPeerSrcAS, opPeerDstAS, opFlowLabel,
-		opIngressVRF, opEgressVRF, opPostNATSrcAddr4, opPostNATDstAddr4, opPostNATSrcAddr6, opPostNATDstAddr6,
-		opPostNATSrcPort, opPostNATDstPort, opForwardingStatus, opDirection, opFlowEndReason,
+		opNextHop4, opNextHop6, opBGPNextHop4, opBGPNextHop6, opSrcAS, opDstAS,
+		opPostNATSrcAddr4, opPostNATDstAddr4, opPostNATSrcAddr6, opPostNATDstAddr6,
+		opDirection,
 		opFirstUptime, opLastUptime, opStartMillis, opEndMillis, opStartSeconds, opEndSeconds, opStartMicros,
 		opEndMicros,
 		opStartNanos, opEndNanos, opStartDelta, opEndDelta, opDurationMillis, opDurationMicros:
@@ -231,6 +224,9 @@ func reversible(op opcode) bool {
 
 // sentBy returns the record field that an opcode fills, for opcodes that only fill one.
 func sentBy(op opcode) flow.Fields {
+	if op >= opcodeCount {
+		return simpleElements[op-opcodeCount].sent
+	}
 	switch op {
 	case opProtocol:
 		return flow.IPProtocol
@@ -260,12 +256,6 @@ func sentBy(op opcode) flow.Fields {
 		return flow.SrcAS
 	case opDstAS:
 		return flow.DstAS
-	case opPeerSrcAS:
-		return flow.PeerSrcAS
-	case opPeerDstAS:
-		return flow.PeerDstAS
-	case opFlowLabel:
-		return flow.FlowLabel
 	case opInIf:
 		return flow.InIf
 	case opOutIf:
@@ -282,36 +272,14 @@ func sentBy(op opcode) flow.Fields {
 		return flow.SrcMAC
 	case opDstMAC:
 		return flow.DstMAC
-	case opMPLSTopType:
-		return flow.MPLSTopLabelType
 	case opMPLSTopAddr4, opMPLSTopAddr6:
 		return flow.MPLSTopLabelAddr
-	case opMPLSPseudowire:
-		return flow.MPLSPseudowire
-	case opMPLSRD:
-		return flow.MPLSRD
-	case opIngressVRF:
-		return flow.IngressVRF
-	case opEgressVRF:
-		return flow.EgressVRF
 	case opPostNATSrcAddr4, opPostNATSrcAddr6:
 		return flow.PostNATSrcAddr
 	case opPostNATDstAddr4, opPostNATDstAddr6:
 		return flow.PostNATDstAddr
-	case opPostNATSrcPort:
-		return flow.PostNATSrcPort
-	case opPostNATDstPort:
-		return flow.PostNATDstPort
-	case opNATEvent:
-		return flow.NATEvent
-	case opFirewallEvent:
-		return flow.FirewallEvent
-	case opForwardingStatus:
-		return flow.ForwardingStatus
 	case opDirection:
 		return flow.Direction
-	case opFlowEndReason:
-		return flow.FlowEndReason
 	}
 	return 0
 }

@@ -185,6 +185,10 @@ func (d *Decoder) fill(plan []step, record []byte, r *flow.Record, w *raw, c *co
 
 // fillRare is fill for values of few templates. It is separate so that fill stays small.
 func (d *Decoder) fillRare(op opcode, arg uint8, v []byte, r *flow.Record, w *raw, c *context) {
+	if op >= opcodeCount {
+		simpleElements[op-opcodeCount].set(r, v)
+		return
+	}
 	switch op {
 	case opTransportSrcPort:
 		if n := unsigned16(v); n != 0 || !w.hasTransport {
@@ -207,12 +211,6 @@ func (d *Decoder) fillRare(op opcode, arg uint8, v []byte, r *flow.Record, w *ra
 	case opDstPrefix:
 		setPrefix(&w.dst4, &w.dst6, v)
 		r.Has |= flow.DstAddr
-	case opPeerSrcAS:
-		r.PeerSrcAS = unsigned32(v)
-	case opPeerDstAS:
-		r.PeerDstAS = unsigned32(v)
-	case opFlowLabel:
-		r.FlowLabel = unsigned32(v) & 0xfffff
 	case opDSCP:
 		if n := unsigned8(v); !r.Sent(flow.ToS) {
 			r.ToS = n << 2
@@ -240,38 +238,16 @@ func (d *Decoder) fillRare(op opcode, arg uint8, v []byte, r *flow.Record, w *ra
 		if r.Has |= flow.DstMAC; r.DstMAC == [6]byte{} {
 			r.DstMAC = [6]byte(v)
 		}
-	case opMPLSTopType:
-		r.MPLSTopLabelType = unsigned8(v)
 	case opMPLSTopAddr4, opMPLSTopAddr6:
 		if arg == secondHop {
 			w.mplsTop6 = secondAddr{addr6(v), true}
 		} else {
 			setAddr(&r.MPLSTopLabelAddr, v)
 		}
-	case opMPLSPseudowire:
-		r.MPLSPseudowire = unsigned32(v)
-	case opMPLSRD:
-		r.MPLSRD = [8]byte(v)
-	case opIngressVRF:
-		r.IngressVRF = unsigned32(v)
-	case opEgressVRF:
-		r.EgressVRF = unsigned32(v)
 	case opPostNATSrcAddr4, opPostNATSrcAddr6:
 		setAddr(&r.PostNATSrcAddr, v)
 	case opPostNATDstAddr4, opPostNATDstAddr6:
 		setAddr(&r.PostNATDstAddr, v)
-	case opPostNATSrcPort:
-		r.PostNATSrcPort = unsigned16(v)
-	case opPostNATDstPort:
-		r.PostNATDstPort = unsigned16(v)
-	case opNATEvent:
-		r.NATEvent = unsigned8(v)
-	case opFirewallEvent:
-		r.FirewallEvent = unsigned8(v)
-	case opForwardingStatus:
-		r.ForwardingStatus = forwardingStatus(v)
-	case opFlowEndReason:
-		r.FlowEndReason = unsigned8(v)
 	case opSRv6Segments:
 		w.segments(d, v, r)
 	case opExporter4, opExporter6:

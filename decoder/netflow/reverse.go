@@ -36,6 +36,12 @@ func (d *Decoder) takeReversed(n *flow.Record, s *session, c *context) {
 	o, w := &own.record, &own.raw
 	w.initMs = d.raw.initMs // of the device, for uptimes of both directions
 	for _, v := range d.reversed {
+		if v.op >= opcodeCount {
+			e := &simpleElements[v.op-opcodeCount]
+			e.set(n, v.value)
+			o.Has |= e.sent
+			continue
+		}
 		one := [1]step{{op: v.op, arg: v.arg, length: uint16(len(v.value))}}
 		d.fill(one[:], v.value, o, w, c)
 		o.Has |= sentBy(v.op)
@@ -64,18 +70,9 @@ func (d *Decoder) takeReversed(n *flow.Record, s *session, c *context) {
 	take(o, flow.BGPNextHop, &n.BGPNextHop, o.BGPNextHop)
 	take(o, flow.SrcAS, &n.SrcAS, o.SrcAS)
 	take(o, flow.DstAS, &n.DstAS, o.DstAS)
-	take(o, flow.PeerSrcAS, &n.PeerSrcAS, o.PeerSrcAS)
-	take(o, flow.PeerDstAS, &n.PeerDstAS, o.PeerDstAS)
-	take(o, flow.FlowLabel, &n.FlowLabel, o.FlowLabel)
-	take(o, flow.IngressVRF, &n.IngressVRF, o.IngressVRF)
-	take(o, flow.EgressVRF, &n.EgressVRF, o.EgressVRF)
 	take(o, flow.PostNATSrcAddr, &n.PostNATSrcAddr, o.PostNATSrcAddr)
 	take(o, flow.PostNATDstAddr, &n.PostNATDstAddr, o.PostNATDstAddr)
-	take(o, flow.PostNATSrcPort, &n.PostNATSrcPort, o.PostNATSrcPort)
-	take(o, flow.PostNATDstPort, &n.PostNATDstPort, o.PostNATDstPort)
-	take(o, flow.ForwardingStatus, &n.ForwardingStatus, o.ForwardingStatus)
 	take(o, flow.Direction, &n.Direction, o.Direction)
-	take(o, flow.FlowEndReason, &n.FlowEndReason, o.FlowEndReason)
 	n.Has |= o.Has
 }
 

@@ -197,7 +197,7 @@ func arrange(all []step) (runs []run) {
 }
 
 // mixed returns the opcodes of which not all fields are plain. Such fields must stay in order, as the last one counts.
-func mixed(all []step) (opcodes [opcodeCount]bool) {
+func mixed(all []step) (opcodes [256]bool) {
 	for i := range all {
 		if s := &all[i]; s.plain() == notPlain {
 			opcodes[s.op] = true
@@ -249,6 +249,10 @@ func (c *compiler) step(f field, options bool) step {
 // fits reports whether an element can have values of a length. Integers can have any length (RFC 7011 §6.2), addresses
 // only their own.
 func fits(op opcode, length int) bool {
+	if op >= opcodeCount {
+		only := simpleElements[op-opcodeCount].length
+		return only == 0 || length == only
+	}
 	switch op {
 	case opSrcAddr4, opDstAddr4, opNextHop4, opBGPNextHop4, opMPLSTopAddr4, opPostNATSrcAddr4, opPostNATDstAddr4,
 		opExporter4,
@@ -261,8 +265,6 @@ func fits(op opcode, length int) bool {
 		return length == 4 || length == 16
 	case opSrcMAC, opDstMAC, opPostSrcMAC, opPostDstMAC, opStationMAC:
 		return length == 6
-	case opMPLSRD:
-		return length == 8
 	case opStartMicros, opEndMicros, opStartNanos, opEndNanos:
 		return length == 8 || length == 16
 	}
@@ -282,7 +284,7 @@ func alternates(op opcode) bool {
 }
 
 func (t *template) addTraits(op opcode) {
-	if op >= firstRare {
+	if op >= firstRare && op < opcodeCount {
 		t.traits |= hasRare
 	}
 	if showsFlow(op) {
