@@ -10,6 +10,7 @@ import (
 type Routing struct {
 	BGP       BGP
 	BMP       BMP
+	MRT       MRT
 	Agents    map[netip.Addr]netip.Addr // by exporter: the address of its router
 	AS        string                    // auto, bgp or exporter
 	MaxMemory int                       // bytes of routes
@@ -37,8 +38,16 @@ type BMP struct {
 	KeepStale time.Duration // how long routes stay after a session
 }
 
+// MRT is files of routes, by name.
+type MRT struct {
+	Files map[string]string
+	Peers map[string]string // whose routes are taken
+}
+
 // On reports whether there are routes.
-func (r *Routing) On() bool { return len(r.BGP.Listen)+len(r.BMP.Listen)+len(r.BMP.Connect) > 0 }
+func (r *Routing) On() bool {
+	return len(r.BGP.Listen)+len(r.BMP.Listen)+len(r.BMP.Connect)+len(r.MRT.Files) > 0
+}
 
 // The least memory for routes: that of rib.MinMemory.
 const minRoutingMemory = 128 << 20
@@ -84,6 +93,15 @@ func routingKeys(c *Config) []key {
 				"others take no memory then."},
 		{path: "routing.bmp.keep_stale", def: "10m", field: duration(&r.BMP.KeepStale, 0),
 			help: "How long the routes of a BMP session are used after it ended, if it does not come back."},
+		{path: "routing.mrt.files", env: []string{"MRT_FILES"}, field: textMap(&r.MRT.Files),
+			example: "files: {rrc00: /var/lib/mrt/bview.gz}",
+			help: "MRT files (RFC 6396) with routes, as NAME: FILE: dumps of tables, and messages. They may be compressed " +
+				"with gzip, bzip2 or zstd, and are loaded again when they change. The router's name is mrt:NAME. A NAME that " +
+				"is an address is the router's, by which exporters and routing.agents find it."},
+		{path: "routing.mrt.peers", env: []string{"MRT_PEERS"}, field: textMap(&r.MRT.Peers),
+			example: "peers: {rrc00: 192.0.2.1}",
+			help: "Of a file the routes of this peer alone, as NAME: ADDRESS. Else those of all peers, the best one of " +
+				"each prefix."},
 		{path: "routing.agents", env: []string{"ROUTING_AGENTS"}, field: addressMap(&r.Agents),
 			example: "agents: {192.0.2.1: 198.51.100.1}",
 			help: "Routers of exporters: EXPORTER: ROUTER, where ROUTER is the address of a session or a BGP " +
@@ -106,6 +124,14 @@ func routingKeys(c *Config) []key {
 
 func (r *Routing) validate(add func(key, value, why string)) {
 	checkFile("routing.bgp.md5_file", r.BGP.MD5File, add)
+	for name, peer := range r.MRT.Peers {
+		if _, err := netip.ParseAddr(peer); err != nil {
+			add("routing.mrt.peers", peer, "is not an address")
+		}
+		if r.MRT.Files[name] == "" {
+			add("routing.mrt.peers", name, "is no name of routing.mrt.files")
+		}
+	}
 	if id := r.BGP.RouterID; id != "" {
 		if a, err := netip.ParseAddr(id); err != nil || !a.Is4() || a.IsUnspecified() {
 			add("routing.bgp.router_id", id, "is not an IPv4 address")

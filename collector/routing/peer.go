@@ -233,6 +233,7 @@ func (s *Station) updateAddresses() {
 		}
 	}
 	s.addMonitored(sessions, identifiers)
+	s.addFiles(identifiers)
 	s.rib.SetAddresses(sessions, identifiers)
 	s.view.Store(&view)
 	s.moved = false

@@ -23,7 +23,7 @@ type Recorded struct {
 
 // OpenRecorded makes the routing table of captures.
 func OpenRecorded(o Options) (*Recorded, error) {
-	o.Listen, o.BMP.Listen, o.BMP.Connect, o.File = nil, nil, nil, ""
+	o.Listen, o.BMP.Listen, o.BMP.Connect, o.MRT, o.File = nil, nil, nil, nil, ""
 	s, err := Open(o)
 	if err != nil {
 		return nil, err

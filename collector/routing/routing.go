@@ -7,6 +7,7 @@
 package routing
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -21,6 +22,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/metranova/flow-collector/decoder/bgp"
+	"github.com/metranova/flow-collector/decoder/mrt"
 	"github.com/metranova/flow-collector/decoder/route"
 	"github.com/metranova/flow-collector/enrich/rib"
 )
@@ -36,6 +38,8 @@ type Options struct {
 	HoldTime  time.Duration // that we propose; 0: none
 	KeepStale time.Duration // how long routes stay after their session ended
 	BMP       BMPOptions
+	MRT       []MRTFile
+	LookEvery time.Duration // at files, for a change; 0: 10 s
 	RIB       rib.Options
 	// File has the routes over a restart: it is read at the start, and written every SaveEvery and at the end. "":
 	// routes are not kept. SaveEvery of 0: only at the end.
@@ -63,6 +67,7 @@ type Station struct {
 	// The writer's.
 	peers     map[peerKey]*peer
 	monitored map[monitoredKey]*monitored
+	files     []*file
 	views     int  // of all monitored routers
 	moved     bool // the addresses of routers have changed
 	looked    time.Time
@@ -94,6 +99,12 @@ func Open(o Options) (*Station, error) {
 	s := &Station{Options: o, rib: table, items: make(chan item, 8), stopped: make(chan struct{}),
 		peers: map[peerKey]*peer{}, monitored: map[monitoredKey]*monitored{}}
 	s.BMP.setDefaults()
+	s.LookEvery = cmp.Or(o.LookEvery, lookEvery)
+	for _, m := range o.MRT {
+		f := &file{station: s, MRTFile: m, sources: map[mrt.Peer]*fileSource{}}
+		f.shown.Store(&MRTStats{Name: m.Name, File: m.File})
+		s.files = append(s.files, f)
+	}
 	s.view.Store(&[]*peer{})
 	s.bmp.view.Store(&[]*monitored{})
 	s.stats.Store(new(table.Stats()))
@@ -103,6 +114,9 @@ func Open(o Options) (*Station, error) {
 		return nil, err
 	}
 	s.writing.Go(s.apply)
+	for _, f := range s.files {
+		s.sessions.Go(func() { s.follow(f) })
+	}
 	if s.File != "" && s.SaveEvery > 0 {
 		s.sessions.Go(s.keepSaved)
 	}
@@ -305,6 +319,7 @@ type Stats struct {
 	Saved    time.Time // routes to the file; zero: not in this run
 	Sessions []Session
 	BMP      BMPStats
+	MRT      []MRTStats
 }
 
 // Stats returns the counts as of the writer's last turn, at most some tenths of a second ago.
@@ -314,6 +329,9 @@ func (s *Station) Stats() Stats {
 		all.Sessions = append(all.Sessions, p.report())
 	}
 	all.BMP = s.bmp.stats()
+	for _, f := range s.files {
+		all.MRT = append(all.MRT, *f.shown.Load())
+	}
 	if at := s.saved.Load(); at > 0 {
 		all.Saved = time.Unix(at, 0)
 	}

@@ -1,8 +1,10 @@
 package setup
 
 import (
+	"maps"
 	"net/netip"
 	"path/filepath"
+	"slices"
 
 	"go.uber.org/zap"
 
@@ -58,6 +60,13 @@ func routingOptions(cfg *config.Config, log *zap.Logger) (routing.Options, error
 		BMP: routing.BMPOptions{Listen: r.BMP.Listen, Connect: r.BMP.Connect, Allowed: r.BMP.Allowed,
 			Views: views(r.BMP.RIB), KeepStale: r.BMP.KeepStale},
 		RIB: rib.Options{MaxMemory: int64(r.MaxMemory), MaxRoutes: int64(r.MaxRoutes)},
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.MRT.Files)) {
+		f := routing.MRTFile{Name: name, File: r.MRT.Files[name]}
+		if peer := r.MRT.Peers[name]; peer != "" {
+			f.Peer = netip.MustParseAddr(peer) // as config.Load has checked
+		}
+		o.MRT = append(o.MRT, f)
 	}
 	if r.Persist > 0 {
 		o.File, o.SaveEvery = filepath.Join(cfg.Metadata.CacheDir, "rib", "routes"), r.Persist

@@ -1,0 +1,126 @@
+package bgp
+
+import (
+	"encoding/binary"
+
+	"github.com/metranova/flow-collector/decoder/route"
+)
+
+// Entry reads the attributes of a route in an MRT dump into a bundle of the batch. Their MP_REACH_NLRI has only the
+// next hop (RFC 6396 section 4.3.4), in some dumps all that it has in an UPDATE. false: there is nothing that can be
+// read.
+func (w *Walker) Entry(list []byte, v6 bool, b *route.Batch) (bundle int32, ok bool) {
+	if err := w.attributes(list); err != nil {
+		return 0, false
+	}
+	next := w.at.nextHop
+	if v := w.at.reach; len(v) > 0 {
+		switch {
+		case int(v[0]) == len(v)-1:
+			v = v[1:]
+		case len(v) >= 5 && int(v[3]) <= len(v)-4 && v[0] == 0:
+			v = v[4 : 4+v[3]]
+		}
+		var good bool
+		if next, good = nextHop(v, len(v) == 12 || len(v) == 24 || len(v) == 48); !good {
+			w.Counts[BadNextHop]++
+		}
+	}
+	return w.addBundle(b, next), true
+}
+
+// ReadPrefix reads a prefix of NLRI into a change, with its route distinguisher if it is of a VPN. It returns what
+// follows it.
+func ReadPrefix(b []byte, f route.Family, c *route.Change) (rest []byte, ok bool) {
+	if len(b) == 0 {
+		return nil, false
+	}
+	return readNLRI(b, f, false, c)
+}
+
+// AppendPrefix appends NLRI. Labels are not known here: a route that has some gets label 3.
+func AppendPrefix(b []byte, class route.Class, rd route.RD, p route.Prefix) []byte {
+	bits := p.Bits
+	extra := 0
+	switch class {
+	case route.Labelled:
+		extra = 24
+	case route.VPN:
+		extra = 24 + 64
+	}
+	b = append(b, byte(int(bits)+extra))
+	if class != route.Unicast {
+		b = append(b, 0, 0, 0x31) // label 3, bottom of the stack
+	}
+	if class == route.VPN {
+		b = binary.BigEndian.AppendUint64(b, uint64(rd))
+	}
+	return append(b, p.Netip().Addr().AsSlice()[:(bits+7)/8]...)
+}
+
+// AppendAttributes appends attributes with 4-byte AS numbers. The next hop is in NEXT_HOP for IPv4 unicast over IPv4,
+// else in an MP_REACH_NLRI of a dump, which has nothing but it.
+func AppendAttributes(b []byte, a *route.Attributes, class route.Class, v6 bool) []byte {
+	b = append(b, flagTransitive, attrOrigin, 1, byte(a.Origin))
+	var path []byte
+	for _, s := range a.Path {
+		for as := s.AS; len(as) > 0; { // a segment has 255 at most
+			n := min(len(as), 255)
+			path = append(path, byte(s.Kind), byte(n))
+			for _, x := range as[:n] {
+				path = binary.BigEndian.AppendUint32(path, x)
+			}
+			as = as[n:]
+		}
+	}
+	b = appendAttribute(b, flagTransitive, attrPath, path)
+	switch next := a.NextHop; {
+	case next.IsUnspecified():
+	case next.Is4() && class == route.Unicast && !v6:
+		b = appendAttribute(b, flagTransitive, attrNextHop, next[12:])
+	default:
+		var hop []byte
+		if class == route.VPN {
+			hop = make([]byte, 8)
+		}
+		if next.Is4() {
+			hop = append(hop, next[12:]...)
+		} else {
+			hop = append(hop, next[:]...)
+		}
+		b = appendAttribute(b, flagOptional, attrReach, append([]byte{byte(len(hop))}, hop...))
+	}
+	if a.HasMED {
+		b = appendAttribute(b, flagOptional, attrMED, binary.BigEndian.AppendUint32(nil, a.MED))
+	}
+	if a.HasLocalPref {
+		b = appendAttribute(b, flagTransitive, attrLocalPref, binary.BigEndian.AppendUint32(nil, a.LocalPref))
+	}
+	var lists [3][]byte
+	for _, c := range a.Communities {
+		lists[0] = binary.BigEndian.AppendUint32(lists[0], c)
+	}
+	for _, c := range a.Extended {
+		lists[1] = binary.BigEndian.AppendUint64(lists[1], c)
+	}
+	for _, c := range a.Large {
+		for _, x := range [...]uint32{c.Global, c.Data1, c.Data2} {
+			lists[2] = binary.BigEndian.AppendUint32(lists[2], x)
+		}
+	}
+	for i, t := range [...]uint8{attrCommunities, attrExtended, attrLarge} {
+		if len(lists[i]) > 0 {
+			b = appendAttribute(b, flagOptional|flagTransitive, t, lists[i])
+		}
+	}
+	return b
+}
+
+func appendAttribute(b []byte, flags, t uint8, v []byte) []byte {
+	if len(v) > 255 {
+		b = append(b, flags|flagLong, t, byte(len(v)>>8), byte(len(v)))
+	} else {
+		b = append(b, flags, t, byte(len(v)))
+	}
+	return append(b, v...)
+}
