@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/metranova/flow-collector/decoder/exporter"
-	"github.com/metranova/flow-collector/decoder/flow"
 )
 
 // knownAfter is the number of datagrams after which it should be known what an exporter's sequence numbers count.
@@ -25,9 +24,6 @@ func streamNotes(stream *exporter.Stream) []string {
 	for _, m := range stream.Misfits() {
 		add("template %d: %d data sets dropped that do not fit it, the latest of %d bytes; a record has %d",
 			m.TemplateID, m.Sets, m.SetLength, m.RecordLength)
-	}
-	if stream.Key.Protocol == flow.SFlow5 {
-		return notes
 	}
 	switch counts, own := stream.Counts(), exporter.ConventionOf(stream.Key.Protocol); {
 	case counts == exporter.CountsNothing:

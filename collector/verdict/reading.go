@@ -2,7 +2,6 @@ package verdict
 
 import (
 	"github.com/metranova/flow-collector/decoder/exporter"
-	"github.com/metranova/flow-collector/decoder/flow"
 )
 
 // knownAfter is the number of datagrams after which it should be known what an exporter's sequence numbers count.
@@ -36,7 +35,6 @@ func (l *list) readings(e *Exporter) {
 func (l *list) numbering(e *Exporter) {
 	own := exporter.ConventionOf(e.Protocol)
 	switch {
-	case e.Protocol == flow.SFlow5:
 	case e.Counts == exporter.CountsNothing:
 		l.add(Note, "numbering", "", "its sequence number never changes: losses are unknown")
 	case e.Counts == exporter.CountsUnknown && e.Recent.Datagrams >= knownAfter:

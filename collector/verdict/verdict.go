@@ -243,6 +243,8 @@ func (e *Exporter) LossShare() float64 {
 		came = e.Recent.Records
 	case exporter.CountsRecords, exporter.CountsAll:
 		came = e.Recent.Records + e.Recent.Options
+	case exporter.CountsSamples:
+		came = e.Recent.Records + e.Recent.Counters
 	}
 	return share(e.Recent.Lost, e.Recent.Lost+came)
 }

@@ -219,10 +219,11 @@ func exporterTests() []exporterTest {
 			"its sequence numbers follow no known rule: losses are unknown"},
 		{"not known yet", "numbering", func(e *Exporter) { e.Counts, e.Recent.Datagrams = exporter.CountsUnknown, 5 },
 			0, ""},
-		{"sFlow has its own", "numbering", func(e *Exporter) {
-			e.Counts, e.Protocol = exporter.CountsUnknown,
-				flow.SFlow5
-		}, 0, ""},
+		{"sFlow counts datagrams", "numbering",
+			func(e *Exporter) { e.Counts, e.Protocol = exporter.CountsDatagrams, flow.SFlow5 }, 0, ""},
+		{"sFlow that counts samples", "numbering",
+			func(e *Exporter) { e.Counts, e.Protocol = exporter.CountsSamples, flow.SFlow5 }, Note,
+			"its sequence numbers count samples, where the protocol counts datagrams: losses are told accordingly"},
 		{"rate 0", "sampling_zero", func(e *Exporter) { e.SamplingSource, e.SamplingRate = flow.SamplingRecord, 0 },
 			Warning, "it says a sampling rate of 0: its rows count nothing"},
 		{"rate 1", "sampling_zero", func(e *Exporter) { e.SamplingSource, e.SamplingRate = flow.SamplingRecord, 1 }, 0,

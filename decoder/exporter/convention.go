@@ -6,7 +6,7 @@ import "github.com/metranova/flow-collector/decoder/flow"
 type Convention uint8
 
 // The conventions. By their specifications NetFlow v5 counts flows, v9 datagrams (RFC 3954 §5.1) and IPFIX data records
-// (RFC 7011 §3.1); exporters mix these up.
+// (RFC 7011 §3.1), sFlow datagrams; exporters mix these up.
 const (
 	CountsUnknown   Convention = iota // too few datagrams so far, or no convention fits: losses are unknown
 	CountsDatagrams                   // one for each datagram
@@ -14,13 +14,14 @@ const (
 	CountsRecords                     // data records: flows and options
 	CountsAll                         // data records and template records
 	CountsNothing                     // the number never moves
+	CountsSamples                     // samples of sFlow
 	conventions
 )
 
 // String describes what is counted.
 func (c Convention) String() string {
 	return [...]string{"unknown", "datagrams", "flow records", "data records", "data and template records",
-		"nothing"}[c]
+		"nothing", "samples"}[c]
 }
 
 // Unit is the noun for one of what is counted.
@@ -32,6 +33,8 @@ func (c Convention) Unit() string {
 		return "data record"
 	case CountsAll:
 		return "record"
+	case CountsSamples:
+		return "sample"
 	}
 	return "datagram"
 }
@@ -50,6 +53,7 @@ func ConventionOf(p flow.Protocol) Convention {
 // Units are the numbers of countable things in one datagram.
 type Units struct {
 	Flows, Options, Templates uint32
+	Samples                   uint32 // sFlow: of all kinds
 	// Unknown is set if the datagram holds records that could not be counted.
 	Unknown bool
 }
@@ -69,9 +73,15 @@ func ways(p flow.Protocol) []way {
 		return waysV5[:]
 	case flow.IPFIX:
 		return waysIPFIX[:]
+	case flow.SFlow5:
+		return waysSFlow[:]
 	}
 	return waysV9[:]
 }
+
+// presumed reports whether the exporters of a protocol are taken to count as it specifies until they show otherwise.
+// Those of sFlow nearly always do.
+func presumed(p flow.Protocol) bool { return p == flow.SFlow5 }
 
 // maxWays bounds the ways of a protocol.
 const maxWays = 8
@@ -89,6 +99,10 @@ var (
 		{counts: CountsFlows, itself: true},
 		{counts: CountsAll}, {counts: CountsAll, itself: true}, {counts: CountsDatagrams}, {counts: CountsNothing},
 	}
+	waysSFlow = [...]way{
+		{counts: CountsDatagrams}, {counts: CountsSamples}, {counts: CountsSamples, itself: true},
+		{counts: CountsNothing},
+	}
 )
 
 // increments returns by how much a datagram increases the number, by convention. If the datagram holds records that
@@ -99,6 +113,7 @@ func (u Units) increments() [conventions]uint32 {
 		CountsFlows:     u.Flows,
 		CountsRecords:   u.Flows + u.Options,
 		CountsAll:       u.Flows + u.Options + u.Templates,
+		CountsSamples:   u.Samples,
 	}
 }
 

@@ -48,8 +48,8 @@ func TestOverrides(t *testing.T) {
 	}
 }
 
-// Sequence counts losses, duplicates, late datagrams and restarts where each datagram counts one.
-func TestSequence(t *testing.T) {
+// The numbers of sFlow count datagrams, until an agent shows otherwise: that is told at once.
+func TestNumbersOfSFlow(t *testing.T) {
 	const far = maxGap + 1000
 	for _, test := range []struct {
 		name    string
@@ -70,9 +70,9 @@ func TestSequence(t *testing.T) {
 		{"numbers from before the restart are not duplicates", []uint32{5, 6, 7, 1, 2, 3, 4, 5, 6}, told{restarts: 1}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s, q := &Stream{}, Sequence{}
+			s, q := &Stream{Key: Key{Protocol: flow.SFlow5}}, Numbers{}
 			for _, number := range test.numbers {
-				q.Observe(s, number, 1)
+				q.Observe(s, 1, number, Units{Samples: 5})
 			}
 			got := told{s.Lost.Load(), s.Duplicated.Load(), s.Reordered.Load(), s.Restarts.Load()}
 			if got != test.want {
@@ -85,13 +85,13 @@ func TestSequence(t *testing.T) {
 // A restart that the uptime shows is counted, and the next number is the first of a new count. Nothing restarts before
 // the first datagram.
 func TestRestarted(t *testing.T) {
-	t.Run("Sequence", func(t *testing.T) {
-		s, q := &Stream{}, Sequence{}
-		q.Restarted(s)
-		q.Observe(s, 1000, 1)
-		q.Restarted(s)
-		q.Observe(s, 2000, 1)
-		q.Observe(s, 2001, 1)
+	t.Run("sFlow", func(t *testing.T) {
+		s, q := &Stream{Key: Key{Protocol: flow.SFlow5}}, Numbers{}
+		q.Restarted(s, 1)
+		q.Observe(s, 1, 1000, Units{Samples: 1})
+		q.Restarted(s, 1)
+		q.Observe(s, 1, 2000, Units{Samples: 1})
+		q.Observe(s, 1, 2001, Units{Samples: 1})
 		if s.Restarts.Load() != 1 || s.Lost.Load() != 0 {
 			t.Errorf("%d restarts, %d lost, want 1 and 0", s.Restarts.Load(), s.Lost.Load())
 		}

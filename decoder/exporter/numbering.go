@@ -5,6 +5,12 @@ import (
 	"sync/atomic"
 )
 
+// reorderWindow is how far back, in datagrams, a number may be and still be late rather than a restart.
+const reorderWindow = 64
+
+// maxGap is the largest gap that is taken for loss. A larger one means that the exporter restarted its count.
+const maxGap = 1 << 22
+
 // A numbering is one run of sequence numbers, followed in all ways in which its exporter may count. Each way keeps the
 // losses that would be true if the exporter counted in that way. Once the right way is known, its losses are reported,
 // from the first datagram on. The zero value is ready.
@@ -17,6 +23,9 @@ type numbering struct {
 	decided  bool
 	seenOnce bool
 	aged     bool // fits and misses do not go back to the first datagram any more
+
+	steady   uint8 // consecutive datagrams whose number the chosen way expected, up to steadyEnough
+	followed uint8 // the ways that follow follows, as bits
 }
 
 // A hypothesis is the state of one way.
@@ -25,6 +34,7 @@ type hypothesis struct {
 	valid        bool   // next is known
 	fitted       bool   // the number of the latest datagram was expected
 	missed       bool   // another one was
+	again, late  bool   // the latest datagram was a duplicate, or late
 	fits, misses uint16 // how many datagrams had the expected number, and how many had not
 	account      account
 }
@@ -43,6 +53,72 @@ const (
 	memorable = 256
 )
 
+// steadyEnough is how many datagrams in a row must have the number that the chosen way expects before the ways that
+// explain little are not followed any more. That saves most of the work.
+const steadyEnough = 32
+
+// settle notes whether the latest number was expected, and decides which ways are followed from now on.
+func (n *numbering) settle(list []way) {
+	if !n.decided || !n.ways[n.chosen].fitted {
+		n.steady = 0
+		return
+	}
+	if n.steady++; n.steady < steadyEnough {
+		return
+	}
+	n.followed = 0
+	for i := range list {
+		h := &n.ways[i]
+		if h.valid && 2*h.fits >= n.ways[n.chosen].fits {
+			n.followed |= 1 << i
+		} else {
+			h.valid = false
+		}
+		h.fitted, h.missed, h.again, h.late = false, false, false, false
+	}
+}
+
+// follow takes a datagram's number if the count is steady and all followed ways expect it. Otherwise the number must go
+// to observe.
+func (n *numbering) follow(list []way, number uint32, u Units) bool {
+	if n.steady < steadyEnough || u.Unknown {
+		return false
+	}
+	increments := u.increments()
+	for i, w := range list {
+		begin := number
+		if w.itself {
+			begin -= increments[w.counts]
+		}
+		if n.followed&(1<<i) != 0 && begin != n.ways[i].next {
+			n.steady = 0
+			return false
+		}
+	}
+	for i, w := range list {
+		if n.followed&(1<<i) == 0 {
+			continue
+		}
+		h := &n.ways[i]
+		if h.next = number; !w.itself {
+			h.next += increments[w.counts]
+		}
+		h.fits++
+		n.aged = h.age() || n.aged
+	}
+	n.recent.add(number)
+	return true
+}
+
+// age halves the counts of datagrams if there are many. It reports whether it did.
+func (h *hypothesis) age() bool {
+	if h.fits+h.misses < memorable {
+		return false
+	}
+	h.fits, h.misses = h.fits/2, h.misses/2
+	return true
+}
+
 // observe takes a datagram's number. fits says that the best way expected it, misses that it expected another one. It
 // runs for each datagram and each way, so what is the same for all ways is computed once.
 func (n *numbering) observe(list []way, number uint32, u Units) (fits, misses bool) {
@@ -51,7 +127,7 @@ func (n *numbering) observe(list []way, number uint32, u Units) (fits, misses bo
 	before, best := int(n.best), 0
 	for i, w := range list {
 		h := &n.ways[i]
-		h.fitted, h.missed = false, false
+		h.fitted, h.missed, h.again, h.late = false, false, false, false
 		units, known := increments[w.counts], !u.Unknown || w.counts.fixed()
 		begin := number
 		if w.itself {
@@ -71,17 +147,16 @@ func (n *numbering) observe(list []way, number uint32, u Units) (fits, misses bo
 			h.missed = true
 			h.misses++
 			misses = misses || i == before
+			was := h.account
 			if h.account.add(int32(begin-h.next), units, number, &n.recent, at) {
 				h.next, h.valid = begin+units, known
 			}
+			h.again, h.late = h.account.twice > was.twice, h.account.late > was.late
 			if w.counts == CountsNothing {
-				h.account = account{}
+				h.account, h.again, h.late = account{}, false, false
 			}
 		}
-		if h.fits+h.misses >= memorable {
-			h.fits, h.misses = h.fits/2, h.misses/2
-			n.aged = true
-		}
+		n.aged = h.age() || n.aged
 		if b := &n.ways[best]; h.fits >= enough && (b.fits < enough || h.better(b)) {
 			best = i
 		}
@@ -135,8 +210,12 @@ func (h *hypothesis) better(other *hypothesis) bool {
 func (n *numbering) tell(list []way, s, from *Stream) {
 	best := n.best
 	h := &n.ways[best]
-	if h.fits < enough || h.fits*oneInFew < h.fits+h.misses {
+	presumably := presumed(s.Key.Protocol) && best == 0 && h.misses <= enough
+	if !presumably && (h.fits < enough || h.fits*oneInFew < h.fits+h.misses) {
 		s.setConvention(CountsUnknown)
+		if presumed(s.Key.Protocol) && !n.aged {
+			n.report(&account{}, s, from) // what was presumed was wrong
+		}
 		return
 	}
 	s.setConvention(list[best].counts)
@@ -147,7 +226,12 @@ func (n *numbering) tell(list []way, s, from *Stream) {
 	// If this way explains the stream from its first datagram, the choice before was wrong: what was reported is
 	// replaced.
 	n.decided, n.chosen = true, best
-	now, said := &h.account, &n.said
+	n.report(&h.account, s, from)
+}
+
+// report adds to a stream how an account differs from what was reported.
+func (n *numbering) report(now *account, s, from *Stream) {
+	said := &n.said
 	if *now == *said {
 		return
 	}

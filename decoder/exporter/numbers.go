@@ -8,11 +8,11 @@ import (
 // maxNumberedPorts bounds the source ports of one stream that are followed separately.
 const maxNumberedPorts = 8
 
-// Numbers finds losses, duplicates, late datagrams and restarts from the sequence numbers of a NetFlow or IPFIX stream.
-// What the numbers count is learned from the stream. So is whether there is one run of numbers or one for each UDP
-// source port: two processes behind one address number separately (RFC 7011 §3.1: by transport session), while others
-// send one run from many ports. Until both are known nothing is reported, and then everything, so that a reported loss
-// is a real one. Numbers of several observation domains of one source may be one run too: see domainRun.
+// Numbers finds losses, duplicates, late datagrams and restarts from the sequence numbers of a stream. What the numbers
+// count is learned from the stream. So is whether there is one run of numbers or one for each UDP source port: two
+// processes behind one address number separately (RFC 7011 §3.1: by transport session), while others send one run from
+// many ports. Until both are known nothing is reported, and then everything, so that a reported loss is a real one.
+// Numbers of several observation domains of one source may be one run too: see domainRun.
 //
 // The zero value is ready. A copy is independent and has the same past. It belongs to one goroutine.
 type Numbers struct {
@@ -23,6 +23,8 @@ type Numbers struct {
 	quiet uint8         // datagrams since the port changed
 	split bool
 	doubt bool // a loss may be datagrams of another domain
+	// what the latest datagram was, by the way of counting that explains most
+	again, late bool
 }
 
 type portNumbers struct {
@@ -35,9 +37,17 @@ func (q *Numbers) Observe(s *Stream, port uint16, number uint32, u Units) {
 	list := ways(s.Key.Protocol)
 	isNew := !q.all.seenOnce
 	run, changed := q.domainRun(s)
+	if run == nil && q.ports == nil && port == q.port && q.all.follow(list, number, u) {
+		q.again, q.late = false, false
+		return
+	}
 	fits, own := q.observe(list, port, number, u)
+	latest := &own.ways[own.best]
+	q.again, q.late = latest.again, latest.late
 	if run == nil {
-		q.tell(list, s)
+		if q.tell(list, s); q.ports == nil {
+			q.all.settle(list)
+		}
 		return
 	}
 	run.observe(list, number, u, changed, isNew, fits, own)
@@ -59,6 +69,12 @@ func (q *Numbers) Observe(s *Stream, port uint16, number uint32, u Units) {
 		q.tell(list, s)
 	}
 }
+
+// Latest reports whether the latest datagram was a duplicate, or was received after datagrams that were sent later.
+func (q *Numbers) Latest() (again, late bool) { return q.again, q.late }
+
+// Separate reports whether source ports have numbers of their own.
+func (q *Numbers) Separate() bool { return q.split }
 
 // observe follows the numbers of the domain. It reports whether the number was expected, by the run of all ports or
 // that of its own, and returns the run that counts for the domain.

@@ -1,7 +1,9 @@
 package netflow
 
 import (
+	"encoding/binary"
 	"github.com/metranova/flow-collector/decoder/flow"
+	"math"
 )
 
 // raw has the values of a record that only have a meaning together; finish resolves them.
@@ -136,9 +138,13 @@ func (d *Decoder) fill(plan []step, record []byte, r *flow.Record, w *raw, c *co
 		case opOutIf:
 			r.OutIf = unsigned32(v)
 		case opSrcAS:
-			r.SrcAS = asNumber(v)
+			if r.SrcAS = unsigned32(v); len(v) == 2 {
+				r.SrcAS = as16(uint16(r.SrcAS))
+			}
 		case opDstAS:
-			r.DstAS = asNumber(v)
+			if r.DstAS = unsigned32(v); len(v) == 2 {
+				r.DstAS = as16(uint16(r.DstAS))
+			}
 		case opNextHop4, opNextHop6:
 			if s.arg == secondHop {
 				w.nextHop6 = secondAddr{addr6(v), true}
@@ -152,17 +158,17 @@ func (d *Decoder) fill(plan []step, record []byte, r *flow.Record, w *raw, c *co
 				setAddr(&r.BGPNextHop, v)
 			}
 		case opFirstUptime:
-			if at, is := c.uptimeOf(v); is {
-				w.firstUptime, w.hasFirst = at, true
-			} else {
-				w.setStart(c.millis(formMillis, v), millisTime)
+			if len(v) != 4 {
+				w.wideUptime(s.op, v, c)
+				break
 			}
+			w.firstUptime, w.hasFirst = binary.BigEndian.Uint32(v), true
 		case opLastUptime:
-			if at, is := c.uptimeOf(v); is {
-				w.lastUptime, w.hasLast = at, true
-			} else {
-				w.setEnd(c.millis(formMillis, v), millisTime)
+			if len(v) != 4 {
+				w.wideUptime(s.op, v, c)
+				break
 			}
+			w.lastUptime, w.hasLast = binary.BigEndian.Uint32(v), true
 		case opStartMillis:
 			w.setStart(c.millis(formMillis, v), millisTime)
 		case opEndMillis:
@@ -180,6 +186,22 @@ func (d *Decoder) fill(plan []step, record []byte, r *flow.Record, w *raw, c *co
 		default:
 			d.fillRare(s.op, s.arg, v, r, w, c)
 		}
+	}
+}
+
+// wideUptime stores an uptime that is not 4 bytes long. It wraps at 2^32, or is a time since 1970.
+func (w *raw) wideUptime(op opcode, v []byte, c *context) {
+	n := unsigned(v)
+	since1970 := n > math.MaxUint32 && c.possible(int64(min(n, 1<<50)))
+	switch {
+	case op == opFirstUptime && since1970:
+		w.setStart(int64(n), millisTime)
+	case op == opFirstUptime:
+		w.firstUptime, w.hasFirst = uint32(n), true
+	case since1970:
+		w.setEnd(int64(n), millisTime)
+	default:
+		w.lastUptime, w.hasLast = uint32(n), true
 	}
 }
 

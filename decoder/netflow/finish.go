@@ -173,26 +173,22 @@ func (d *Decoder) finishCounters(t *template, r *flow.Record, w *raw, s *session
 		r.Packets = packets.n
 		r.Has |= flow.Packets
 	}
-	if int64(r.Bytes|r.Packets|w.reverseBytes.n|w.reversePackets.n) < 0 {
-		negative := false
-		for _, n := range [...]*uint64{&r.Bytes, &r.Packets, &w.reverseBytes.n, &w.reversePackets.n} {
-			was := *n
-			*n = notNegative(was)
-			negative = negative || *n != was
-		}
-		if negative {
+	if int64(r.Bytes|r.Packets) < 0 || t.traits&hasRare != 0 && int64(w.reverseBytes.n|w.reversePackets.n) < 0 {
+		if notNegative(&r.Bytes, &r.Packets, &w.reverseBytes.n, &w.reversePackets.n) {
 			s.read(exporter.CountersNegative)
 		}
 	}
 }
 
-// notNegative returns a counter, or 0 for a difference that an exporter found to be below zero (Antrea).
-func notNegative(n uint64) uint64 {
+// notNegative replaces counters by 0 that are a difference below zero (Antrea). It reports whether there was any.
+func notNegative(counters ...*uint64) (any bool) {
 	const least = -1 << 48
-	if n := int64(n); n < 0 && n > least {
-		return 0
+	for _, c := range counters {
+		if n := int64(*c); n < 0 && n > least {
+			*c, any = 0, true
+		}
 	}
-	return n
+	return any
 }
 
 // counters returns the first counters that were sent. A value of 0 gives way to the following ones, because some
@@ -251,14 +247,12 @@ func finishPorts(r *flow.Record, w *raw) {
 		finishTransportPorts(r, w)
 	}
 	// Exporters without an element for ICMP send type and code where NetFlow v5 has them (case 8).
-	switch {
-	case r.IPProtocol != protocolICMP && r.IPProtocol != protocolICMPv6:
-		if r.IPProtocol != 0 {
-			r.Has &^= flow.ICMP // templates for all protocols have the element
-		}
-	case !r.Sent(flow.ICMP) && r.Sent(flow.DstPort):
+	switch isICMP := r.IPProtocol == protocolICMP || r.IPProtocol == protocolICMPv6; {
+	case isICMP && !r.Sent(flow.ICMP) && r.Sent(flow.DstPort):
 		r.ICMPType, r.ICMPCode = uint8(r.DstPort>>8), uint8(r.DstPort)
 		r.Has |= flow.ICMP
+	case !isICMP && r.Has&flow.ICMP != 0 && r.IPProtocol != 0:
+		r.Has &^= flow.ICMP // templates for all protocols have the element
 	}
 }
 

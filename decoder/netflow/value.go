@@ -55,15 +55,6 @@ func unsigned8(b []byte) uint8 {
 	return uint8(min(unsigned(b), math.MaxUint8))
 }
 
-// asNumber reads an AS number. In 2 bytes, 23456 says that it does not fit there (RFC 6793 §9).
-func asNumber(b []byte) uint32 {
-	n := unsigned32(b)
-	if n == asTrans && len(b) <= 2 {
-		return 0
-	}
-	return n
-}
-
 // labelEntry reads the label, experimental bits and bottom bit of a label stack entry (IE 70-79). A field of 4 bytes
 // that begins with something is a whole entry, with its TTL.
 func labelEntry(b []byte) uint32 {
@@ -90,16 +81,6 @@ func deltaMs(b []byte) int64 {
 		return int64(int32(n)) / 1000
 	}
 	return int64(n / 1000)
-}
-
-// uptimeOf reads an uptime in milliseconds (IE 21, 22), which wraps at 2^32. In 8 bytes it may also be a time since
-// 1970: then it is none.
-func (c *context) uptimeOf(b []byte) (at uint32, is bool) {
-	if len(b) == 4 {
-		return binary.BigEndian.Uint32(b), true
-	}
-	n := unsigned(b)
-	return uint32(n), n <= math.MaxUint32 || !c.possible(int64(min(n, 1<<50)))
 }
 
 // low8 reads the last byte, and low16 the last two, of a field of flags that exporters send too wide.

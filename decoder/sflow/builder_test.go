@@ -154,13 +154,14 @@ type lab struct {
 	counters  []flow.InterfaceCounters
 	discards  []Discard
 	source    string
+	port      uint16
 	truncated bool
 	later     int64 // nanoseconds behind received
 }
 
 // newLab is a decoder whose receivers of counters and discards keep what they get.
 func newLab(t testing.TB, o Options) *lab {
-	l := &lab{t: t, table: exporter.NewTable(16), source: "203.0.113.5"}
+	l := &lab{t: t, table: exporter.NewTable(16), source: "203.0.113.5", port: 40000}
 	o.Counters = func(c *flow.InterfaceCounters) { l.counters = append(l.counters, *c) }
 	o.Discards = func(d *Discard) { l.discards = append(l.discards, *d) }
 	l.d = New(l.table, o)
@@ -177,7 +178,7 @@ func newLab(t testing.TB, o Options) *lab {
 func (l *lab) send(payload []byte) []flow.Record {
 	l.got = nil
 	l.d.Decode(&exporter.Datagram{
-		Payload: payload, Source: netip.AddrPortFrom(netip.MustParseAddr(l.source), 40000),
+		Payload: payload, Source: netip.AddrPortFrom(netip.MustParseAddr(l.source), l.port),
 		Received: received + l.later, Truncated: l.truncated,
 	}, l.b)
 	return l.got

@@ -96,10 +96,13 @@ type agent struct {
 	binding   *binding
 	stream    *exporter.Stream
 	overrides *exporter.Rates
-	sequence  exporter.Sequence
-	uptimeMs  uint32
-	samplers  samplers
-	lengths   frameLengths
+	numbers   exporter.Numbers
+	charged   int // samplers that the runs of source ports take the place of
+
+	samplesLost uint64 // told so far
+	uptimeMs    uint32
+	samplers    samplers
+	lengths     frameLengths
 }
 
 // Sample formats (enterprise 0).
@@ -118,6 +121,7 @@ type datagram struct {
 	addr     flow.Addr
 	subAgent uint32
 	sequence uint32
+	port     uint16 // the UDP source port
 	received int64
 	again    bool // a duplicate
 	late     bool // datagrams that were sent after it were received before it
@@ -130,11 +134,16 @@ type datagram struct {
 }
 
 // order evaluates the datagram's sequence number.
-func (m *datagram) order(sequence uint32) {
-	s := m.agent.stream
-	duplicated, reordered := s.Duplicated.Load(), s.Reordered.Load()
-	m.agent.sequence.Observe(s, sequence, 1)
-	m.again, m.late = s.Duplicated.Load() != duplicated, s.Reordered.Load() != reordered
+func (d *Decoder) order(m *datagram, sequence, samples uint32) {
+	a := m.agent
+	a.numbers.Observe(a.stream, m.port, sequence, exporter.Units{Samples: samples})
+	m.again, m.late = a.numbers.Latest()
+	if n := a.numbers.Bytes() / samplerBytes; n != a.charged {
+		d.room.Add(&a.owner.samplers, n-a.charged)
+		if a.charged = n; d.room.Over() {
+			d.forgetSamplers(a)
+		}
+	}
 }
 
 // count adds up the datagram's records.
@@ -171,12 +180,13 @@ func (d *Decoder) Decode(dg *exporter.Datagram, b *flow.Batch) {
 	}
 	// An uptime that falls by more than reordering explains means a restart, unless it wrapped.
 	if a.uptimeMs > uptime && a.uptimeMs-uptime > 60_000 && a.uptimeMs < 0xf0000000 {
-		a.sequence.Restarted(a.stream)
+		a.numbers.Restarted(a.stream, dg.Source.Port())
 		d.forgetSamplers(a)
 	}
 	a.uptimeMs = uptime
-	m := datagram{agent: a, source: source, addr: addr, subAgent: subAgent, sequence: sequence, received: dg.Received}
-	m.order(sequence)
+	m := datagram{agent: a, source: source, addr: addr, subAgent: subAgent, sequence: sequence, received: dg.Received,
+		port: dg.Source.Port()}
+	d.order(&m, sequence, samples)
 	for ; samples > 0; samples-- {
 		if m.samples++; d.beyondLimits(&m, len(dg.Payload)-len(r.b)) {
 			// The header may claim more samples than fit: each takes at least the bytes of its format and length.

@@ -60,7 +60,7 @@ func (d *Decoder) sampler(a *agent, key sampler) (state *samplerState, known boo
 func (d *Decoder) evictSamplers(src *source) {
 	var largest *agent
 	for a := range src.agents {
-		if largest == nil || len(a.samplers.all) > len(largest.samplers.all) {
+		if largest == nil || len(a.samplers.all)+a.charged > len(largest.samplers.all)+largest.charged {
 			largest = a
 		}
 	}
@@ -68,16 +68,34 @@ func (d *Decoder) evictSamplers(src *source) {
 	d.forgetSamplers(largest)
 }
 
-// forgetSamplers restarts the numbers of all samplers: the next sample of each is its first.
+// samplerBytes is about the memory of a sampler.
+const samplerBytes = 64
+
+// forgetSamplers restarts the numbers of all samplers: the next sample of each is its first. Source ports are learned
+// again.
 func (d *Decoder) forgetSamplers(a *agent) {
-	d.room.Add(&a.owner.samplers, -len(a.samplers.all))
+	d.room.Add(&a.owner.samplers, -len(a.samplers.all)-a.charged)
+	a.numbers.ForgetPorts()
+	a.charged = 0
 	clear(a.samplers.all)
 	a.samplers.latest = nil
 }
 
+// takeBackSamples takes back losses of samples that were told before it was known that the agent's processes number
+// for themselves: among its first datagrams.
+func (a *agent) takeBackSamples() {
+	const first = 100
+	if a.samplesLost > 0 && a.stream.Datagrams.Load() < first {
+		a.stream.SamplesLost.Add(-min(a.samplesLost, a.stream.SamplesLost.Load()))
+	}
+	a.samplesLost = 0
+}
+
 // observe counts the lost flow samples and drops that the sequence numbers show.
 func (d *Decoder) observe(m *datagram, key sampler, sequence, drops uint32) {
-	if m.again {
+	if m.agent.numbers.Separate() {
+		// Each process of the agent may number the samples of a source for itself: losses are unknown.
+		m.agent.takeBackSamples()
 		return
 	}
 	s, known := d.sampler(m.agent, key)
@@ -85,6 +103,9 @@ func (d *Decoder) observe(m *datagram, key sampler, sequence, drops uint32) {
 		return
 	}
 	stream := m.agent.stream
+	if known && m.again && int32(sequence-s.sequence) <= 0 {
+		return
+	}
 	if known {
 		if m.late && int32(sequence-s.sequence) < 0 {
 			// It was counted as lost when a later sample was received.
@@ -94,6 +115,7 @@ func (d *Decoder) observe(m *datagram, key sampler, sequence, drops uint32) {
 		// A jump that is large or backwards is a restart, and not counted as loss.
 		if gap := sequence - s.sequence - 1; gap != 0 && gap < 1<<20 {
 			stream.SamplesLost.Add(uint64(gap))
+			m.agent.samplesLost += uint64(gap)
 		}
 		if more := drops - s.drops; more != 0 && more < 1<<31 {
 			stream.AgentDrops.Add(uint64(more))

@@ -104,6 +104,80 @@ func TestCase46_SequenceNumbers(t *testing.T) {
 	}
 }
 
+// Agents that do not number their datagrams as specified lose nothing by it: the numbers never move, count samples, or
+// are those of several processes.
+func TestCase46_NumbersOfDevices(t *testing.T) {
+	const datagrams = 40
+	send := func(l *lab, port uint16, sequence, first uint32, samples int) {
+		var all [][]byte
+		for i := range samples {
+			h := sampleHead{sequence: first + uint32(i), source: 7, rate: 100, in: 1, out: 2}
+			all = append(all, compact(h, headerRecord(headerEthernet, 1518, tcp4())))
+		}
+		l.port = port
+		l.send(datagramOf(head{agent: agentAddress, sequence: sequence, uptime: 1000}, all...))
+	}
+	samples := func(i int) int { return 2 + i*7%5 }
+	for _, test := range []struct {
+		name   string
+		play   func(l *lab)
+		counts exporter.Convention
+		want   told
+	}{
+		{"never moves", func(l *lab) {
+			for i, first := 0, 0; i < datagrams; i++ {
+				send(l, 1, 0, uint32(first), samples(i))
+				first += samples(i)
+			}
+		}, exporter.CountsNothing, told{}},
+		{"counts samples", func(l *lab) {
+			for i, first := 0, 0; i < datagrams; i++ {
+				send(l, 1, uint32(first), uint32(first), samples(i))
+				first += samples(i)
+			}
+		}, exporter.CountsSamples, told{}},
+		{"counts samples, one datagram is missing", func(l *lab) {
+			for i, first := 0, 0; i < datagrams; i++ {
+				if i != 20 {
+					send(l, 1, uint32(first), uint32(first), samples(i))
+				}
+				first += samples(i)
+			}
+		}, exporter.CountsSamples, told{lost: uint64(samples(20)), samplesLost: uint64(samples(20))}},
+		{"datagrams, one is missing", func(l *lab) {
+			for i, first := 0, 0; i < datagrams; i++ {
+				if i != 20 {
+					send(l, 1, uint32(i), uint32(first), samples(i))
+				}
+				first += samples(i)
+			}
+		}, exporter.CountsDatagrams, told{lost: 1, samplesLost: uint64(samples(20))}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			l := newLab(t, Options{})
+			test.play(l)
+			equal(t, "what the stream tells", tell(l.stream(0)), test.want)
+			equal(t, "what is counted", l.stream(0).Counts(), test.counts)
+		})
+	}
+	t.Run("two processes", func(t *testing.T) {
+		l := newLab(t, Options{})
+		for i := range uint32(datagrams) {
+			send(l, 4000, 5000+i, 100_000+2*i, 2)
+			send(l, 4001, 1000+i, 7000+2*i, 2)
+		}
+		equal(t, "what the stream tells", tell(l.stream(0)), told{})
+	})
+	t.Run("numbers of no kind", func(t *testing.T) {
+		l := newLab(t, Options{})
+		for i := range uint32(datagrams) {
+			send(l, 1, i*i*977%1013, 3*i, 3)
+		}
+		equal(t, "what the stream tells", tell(l.stream(0)), told{})
+		equal(t, "what is counted", l.stream(0).Counts(), exporter.CountsUnknown)
+	})
+}
+
 func TestCase46_SubAgentsCountApart(t *testing.T) {
 	l := newLab(t, Options{})
 	for _, h := range []head{
