@@ -103,7 +103,7 @@ func literals(t *testing.T, dir string, n int, methods ...string) []string {
 	return all
 }
 
-// firstText is the text that an expression begins with.
+// firstText is the text that an expression begins with, of all literals that are joined.
 func firstText(e ast.Expr) (string, bool) {
 	switch e := e.(type) {
 	case *ast.BasicLit:
@@ -113,7 +113,12 @@ func firstText(e ast.Expr) (string, bool) {
 		s, err := strconv.Unquote(e.Value)
 		return s, err == nil
 	case *ast.BinaryExpr:
-		return firstText(e.X)
+		text, ok := firstText(e.X)
+		if more, isLiteral := e.Y.(*ast.BasicLit); ok && isLiteral && e.Op == token.ADD {
+			rest, _ := firstText(more)
+			text += rest
+		}
+		return text, ok
 	}
 	return "", false
 }

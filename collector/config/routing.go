@@ -95,12 +95,15 @@ func routingKeys(c *Config) []key {
 			help: "How long the routes of a BMP session are used after it ended, if it does not come back."},
 		{path: "routing.mrt.files", env: []string{"MRT_FILES"}, field: textMap(&r.MRT.Files),
 			example: "files: {rrc00: /var/lib/mrt/bview.gz}",
-			help: "MRT files (RFC 6396) with routes, as NAME: FILE: dumps of tables, and messages. They may be compressed " +
-				"with gzip, bzip2 or zstd, and are loaded again when they change. The router's name is mrt:NAME. A NAME that " +
+			help: "MRT files (RFC 6396) with routes, as NAME: FILE: dumps of tables, and messages. They may be " +
+				"compressed " +
+				"with gzip, bzip2 or zstd, and are loaded again when they change. The router's name is mrt:NAME. A " +
+				"NAME that " +
 				"is an address is the router's, by which exporters and routing.agents find it."},
 		{path: "routing.mrt.peers", env: []string{"MRT_PEERS"}, field: textMap(&r.MRT.Peers),
 			example: "peers: {rrc00: 192.0.2.1}",
-			help: "Of a file the routes of this peer alone, as NAME: ADDRESS. Else those of all peers, the best one of " +
+			help: "Of a file the routes of this peer alone, as NAME: ADDRESS. Else those of all peers, the best one " +
+				"of " +
 				"each prefix."},
 		{path: "routing.agents", env: []string{"ROUTING_AGENTS"}, field: addressMap(&r.Agents),
 			example: "agents: {192.0.2.1: 198.51.100.1}",
@@ -112,7 +115,8 @@ func routingKeys(c *Config) []key {
 				"path " +
 				"and communities too. \"exporter\": from the flow record."},
 		{path: "routing.persist", def: "15m", field: duration(&r.Persist, 0),
-			help: "How often routes are saved to the cache directory, and at a stop. After a restart they are used until " +
+			help: "How often routes are saved to the cache directory, and at a stop. After a restart they are used " +
+				"until " +
 				"their router connects again, at most for keep_stale. 0: they are not saved."},
 		{path: "routing.max_memory", def: "2GiB", field: size(&r.MaxMemory, minRoutingMemory),
 			help: "Memory for routes. A full Internet table takes about 150 MiB, that of each further router 5 MiB " +
