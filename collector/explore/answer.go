@@ -33,6 +33,7 @@ type Answer struct {
 	Overlap  bool      // a flow may count in several lines, so that their sum is more than all
 	Query    *Query
 	Took     time.Duration
+	Read     uint64 // rows that Query reads, about; 0 is not known
 }
 
 // Series is a line of a graph, with what is below the graph.
@@ -157,7 +158,29 @@ func (e *Explorer) Ask(ctx context.Context, q Question) (*Answer, error) {
 		return nil, err
 	}
 	a.Took = time.Since(started)
+	a.Read = e.estimate(ctx, a.Query)
 	return a, nil
+}
+
+// estimate is how many rows of flows a query reads, about: those of the parts and marks that its conditions leave. 0
+// where the store does not say.
+func (e *Explorer) estimate(ctx context.Context, q *Query) uint64 {
+	read := uint64(0)
+	plan := &Query{sql: "EXPLAIN ESTIMATE " + q.sql, params: q.params}
+	if err := e.run(ctx, plan, func(rows driver.Rows) error {
+		var database, table string
+		var parts, count, marks uint64
+		if err := rows.Scan(&database, &table, &parts, &count, &marks); err != nil {
+			return err
+		}
+		if table == q.Source.Table {
+			read += count
+		}
+		return nil
+	}); err != nil {
+		return 0 // the answer is there all the same
+	}
+	return read
 }
 
 // values are the query's parameters as the client takes them.

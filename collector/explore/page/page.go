@@ -21,6 +21,7 @@ import (
 	"github.com/metranova/flow-collector/collector/explore/filter"
 	"github.com/metranova/flow-collector/collector/explore/views"
 	"github.com/metranova/flow-collector/collector/web"
+	"github.com/metranova/flow-collector/collector/web/figures"
 )
 
 //go:embed explore.html
@@ -288,8 +289,13 @@ func (p *Pages) view(q explore.Question, a *explore.Answer) *view {
 	return v
 }
 
+// took says how long the answer took, and of how many rows it is.
 func took(a *explore.Answer) string {
-	return fmt.Sprintf("%.0f ms", float64(a.Took.Microseconds())/1000)
+	text := fmt.Sprintf("%.0f ms, ", float64(a.Took.Microseconds())/1000)
+	if a.Read > 0 {
+		text += "some " + strings.TrimSpace(figures.SI(float64(a.Read))) + " rows read "
+	}
+	return text + "from "
 }
 
 // addForm fills in the form, with the question in it.
