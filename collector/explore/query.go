@@ -3,6 +3,7 @@ package explore
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -251,11 +252,15 @@ func (p *Planner) series(q *Question, s span, now time.Time, reversed bool) (*Qu
 			indent(sel.grouped(t, "t")) + "\n)\nORDER BY t", sel.params, sel.source}, nil
 	}
 	top := sel.params.number(uint64(q.Top))
-	lines := "SELECT " + sel.keys("%s") + ", groupArray((t, v)) AS points, sum(v) AS total\nFROM\n(\n" +
-		indent(sel.grouped(t, "t")) + "\n)\nGROUP BY " + sel.keys("%s")
-	ranked := "SELECT *, row_number() OVER (ORDER BY total DESC, " + sel.keys("%s") + ") AS n\nFROM\n(\n" +
+	mark := "true"
+	if len(sel.by) == 1 {
+		mark = sel.limit(0, top)
+	}
+	lines := "SELECT " + sel.keys("%s") + ", m, groupArray((t, v)) AS points, sum(v) AS total\nFROM\n(\n" +
+		indent(sel.grouped(t+", "+mark+" AS m", "t, m")) + "\n)\nGROUP BY m, " + sel.keys("%s")
+	ranked := "SELECT *, row_number() OVER (ORDER BY m DESC, total DESC, " + sel.keys("%s") + ") AS n\nFROM\n(\n" +
 		indent(lines) + "\n)"
-	points := "SELECT " + sel.shown("n <= "+top) + ", if(n <= " + top +
+	points := "SELECT " + sel.shown("m AND n <= "+top) + ", if(m AND n <= " + top +
 		", n, 0) AS rank, arrayJoin(points) AS point\nFROM\n(\n" + indent(ranked) + "\n)"
 	var texts []string
 	for i := range sel.by {
@@ -274,23 +279,31 @@ func (p *Planner) flows(q *Question, s span, now time.Time) (*Query, error) {
 	if err != nil {
 		return nil, err
 	}
-	var sums, ranks, texts, lists []string
+	var sums, ranks, texts, lists, terms, marks []string
 	top := sel.params.number(uint64(q.Top))
-	for i, d := range sel.by {
+	by := sel.by
+	for i := range by {
+		term, mark := sel.limit(i, top), fmt.Sprintf("m%d", i+1)
+		terms, marks = append(terms, term+" AS "+mark), append(marks, mark)
+	}
+	for i, d := range by {
 		key := fmt.Sprintf("k%d", i+1)
-		sums = append(sums, fmt.Sprintf("sum(v) OVER (PARTITION BY %s) AS sum%d", key, i+1))
-		ranks = append(ranks, fmt.Sprintf("dense_rank() OVER (ORDER BY sum%d DESC, %s) AS n%d", i+1, key, i+1))
+		sums = append(sums, fmt.Sprintf("sum(v) OVER (PARTITION BY m%d, %s) AS sum%d", i+1, key, i+1))
+		ranks = append(ranks, fmt.Sprintf("dense_rank() OVER (ORDER BY m%d DESC, sum%d DESC, %s) AS n%d", i+1, i+1, key,
+			i+1))
 		show := "toString(" + key + ")"
 		if d.show != "" {
 			show = fmt.Sprintf(d.show, key)
 		}
-		texts = append(texts, fmt.Sprintf("if(n%d <= %s, %s, '') AS s%d, if(n%d <= %s, n%d, 0) AS r%d", i+1, top, show,
-			i+1, i+1, top, i+1, i+1))
+		texts = append(texts, fmt.Sprintf("if(m%[1]d AND n%[1]d <= %[2]s, %[3]s, '') AS s%[1]d, "+
+			"if(m%[1]d AND n%[1]d <= %[2]s, n%[1]d, 0) AS r%[1]d", i+1, top, show))
 		lists = append(lists, fmt.Sprintf("s%d, toUInt64(r%d) AS rank%d", i+1, i+1, i+1))
 	}
-	sql := "SELECT " + sel.keys("%s") + ", v, " + strings.Join(sums, ", ") + "\nFROM\n(\n" +
-		indent(sel.grouped("", "")) + "\n)"
-	sql = "SELECT " + sel.keys("%s") + ", v, " + strings.Join(ranks, ", ") + "\nFROM\n(\n" + indent(sql) + "\n)"
+	list := strings.Join(marks, ", ")
+	sql := "SELECT " + sel.keys("%s") + ", " + list + ", v, " + strings.Join(sums, ", ") + "\nFROM\n(\n" +
+		indent(sel.grouped(strings.Join(terms, ", "), list)) + "\n)"
+	sql = "SELECT " + sel.keys("%s") + ", " + list + ", v, " + strings.Join(ranks, ", ") + "\nFROM\n(\n" + indent(sql) +
+		"\n)"
 	sql = "SELECT v, " + strings.Join(texts, ", ") + "\nFROM\n(\n" + indent(sql) + "\n)"
 	var group []string
 	for i := range sel.by {
@@ -298,6 +311,40 @@ func (p *Planner) flows(q *Question, s span, now time.Time) (*Query, error) {
 	}
 	return &Query{"SELECT " + strings.Join(lists, ", ") + ", toFloat64(sum(v)) AS total\nFROM\n(\n" + indent(sql) +
 		"\n)\nGROUP BY " + strings.Join(group, ", ") + "\nORDER BY total DESC", sel.params, sel.source}, nil
+}
+
+// limit has the i-th dimension group all keys together that are not among the largest, and returns what is true of
+// rows whose key is: a pass over the rows finds the largest before. A dimension that may have many keys would else take
+// memory for each of them, and those of several for each combination. Keys of fold that it does not have stay as they
+// are: nothing is known of them, which may be among the largest.
+func (s *selection) limit(i int, top string) string {
+	d := *s.by[i]
+	if !d.wide() {
+		return "true"
+	}
+	alone := *s
+	alone.by = []*dimension{s.by[i]}
+	largest := "SELECT k1 FROM\n(\n" + indent(alone.grouped("", "")) +
+		"\n)\nGROUP BY k1 ORDER BY sum(v) DESC, k1 LIMIT " + top
+	expr := s.of(d.expr)
+	is := expr + " IN (" + largest + ")"
+	if d.fold != "" {
+		is = expr + " NOT IN (SELECT key FROM (" + d.fold + ") WHERE value NOT IN (" + largest + "))"
+	}
+	d.expr = "if(" + is + ", " + expr + ", defaultValueOfArgumentType(" + expr + "))"
+	s.by = slices.Clone(s.by)
+	s.by[i] = &d
+	return is
+}
+
+// wide reports whether there may be more keys of a dimension than fit a page many times over.
+func (d *dimension) wide() bool {
+	if d.many || d.values || len(d.both) > 0 {
+		return false // a row has several keys: there is no one to compare
+	}
+	return d.fold != "" || d.kind == filter.AS || d.kind == filter.Address || d.kind == filter.Application ||
+		d.kind == filter.Number ||
+		d.Name == "as.path"
 }
 
 // hours is the query for the sum of every hour of every day in the question's zone.

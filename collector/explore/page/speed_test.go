@@ -94,7 +94,8 @@ func TestSpeed(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(server.Close)
-	p := &Pages{Log: zap.NewNop(), Explorer: &explore.Explorer{Conn: conn, Planner: explore.NewPlanner(&s), Now: time.Now}}
+	p := &Pages{Log: zap.NewNop(), Explorer: &explore.Explorer{Conn: conn, Planner: explore.NewPlanner(&s),
+		Now: time.Now}}
 	if err := p.Explorer.ReadSources(t.Context()); err != nil {
 		t.Fatal(err)
 	}

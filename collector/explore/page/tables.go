@@ -180,14 +180,17 @@ func shade(v, highest float64) int {
 
 // day is a line of the view of hours.
 type day struct {
-	Label string
-	Hours [24]hour
+	Label, Link string
+	Hours       [24]hour
 }
 
 type hour struct {
 	Title, Link string
 	Shade       int
 }
+
+// mostLinkedDays is how many days have a link for each hour. Those of more would weigh more than the page.
+const mostLinkedDays = 10
 
 func newDays(a *explore.Answer, page string) []day {
 	highest := 0.0
@@ -202,13 +205,17 @@ func newDays(a *explore.Answer, page string) []day {
 		if err != nil {
 			continue
 		}
-		line := day{Label: date.Format("Mon 2 Jan")}
+		q := a.Question.Between(date, date.AddDate(0, 0, 1))
+		q.View = explore.Stacked
+		line := day{Label: date.Format("Mon 2 Jan"), Link: q.Address(page)}
 		for i, v := range d.Hours {
 			from := time.Date(date.Year(), date.Month(), date.Day(), i, 0, 0, 0, zone(a))
 			q := a.Question.Between(from, from.Add(time.Hour))
 			q.View = explore.Stacked
-			line.Hours[i] = hour{Shade: shade(v, highest), Link: q.Address(page),
-				Title: fmt.Sprintf("%s %02d:00 %s%s", line.Label, i, figures.SI(v), a.Question.Unit.Label())}
+			line.Hours[i] = hour{Shade: shade(v, highest), Title: figures.SI(v) + a.Question.Unit.Label()}
+			if len(a.Days) <= mostLinkedDays {
+				line.Hours[i].Link = q.Address(page)
+			}
 		}
 		all = append(all, line)
 	}
