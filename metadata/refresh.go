@@ -3,11 +3,8 @@ package metadata
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
-	"runtime/debug"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,10 +13,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/metranova/flow-collector/enrich"
-	"github.com/metranova/flow-collector/metadata/download"
-	"github.com/metranova/flow-collector/metadata/record"
-	"github.com/metranova/flow-collector/metadata/source"
-	"github.com/metranova/flow-collector/sink/lograte"
 	"github.com/metranova/flow-collector/sink/schema"
 )
 
@@ -61,61 +54,6 @@ type Refresher struct {
 	problems problemList
 	watching watching
 }
-
-// sourceState is Run's state of a source.
-type sourceState struct {
-	load     schedule // of reading and loading
-	fetch    schedule // of downloading
-	fetching bool
-	fetchErr error    // of the latest download
-	tried    bool     // it was loaded once, or failed
-	had      []string // the names of its sets when it was last read completely
-	files    string   // the state of its files when they were read
-}
-
-// fetchResult is the result of a download.
-type fetchResult struct {
-	round, source int
-	err           error
-}
-
-// schedule is when something is due next.
-type schedule struct {
-	due    time.Time // zero: not by time
-	failed int       // failures in a row
-}
-
-const (
-	settleTime = time.Second      // after the last change of a file, for editors and copies to finish
-	pollTime   = time.Minute      // between two checks of the files, because not every change is an event
-	afterMost  = 24 * time.Hour   // the longest Retry-After that is followed
-	retryGap   = 30 * time.Second // after a failure, doubled for each further one
-	retryMax   = time.Hour
-	maxLines   = 20 // problems of a load that are logged one by one
-)
-
-// done sets when it is due next: after the interval, if there is one, or after a failure, if it is to be retried.
-func (s *schedule) done(interval time.Duration, again bool) {
-	s.due = time.Time{}
-	if !again {
-		s.failed = 0
-		if interval > 0 {
-			s.due = time.Now().Add(interval)
-		}
-		return
-	}
-	s.due = time.Now().Add(min(retryGap<<min(s.failed, 10), retryMax))
-	s.failed++
-}
-
-// notBefore postpones what is due earlier.
-func (s *schedule) notBefore(t time.Time) {
-	if !s.due.IsZero() && s.due.Before(t) {
-		s.due = t
-	}
-}
-
-func (s *schedule) isDue(now time.Time) bool { return !s.due.IsZero() && !now.Before(s.due) }
 
 // NewRefresher returns a Refresher. It does nothing until Run.
 func NewRefresher(o RefresherOptions) *Refresher {
@@ -176,32 +114,6 @@ func (r *Refresher) addSources(sources []Source) {
 			r.sources[i].fetching = false
 			r.due(i, now)
 		}
-	}
-}
-
-func (r *Refresher) byName() map[string]sourceState {
-	all := map[string]sourceState{}
-	for i := range r.sources {
-		all[r.options.Sources[i].Name] = r.sources[i]
-	}
-	return all
-}
-
-// due makes a source due now, after a download if it has one. A download that failed recently, maybe in an earlier run,
-// waits.
-func (r *Refresher) due(i int, now time.Time) {
-	s, state := &r.options.Sources[i], &r.sources[i]
-	if s.Fetch == nil {
-		state.load.due = now
-		return
-	}
-	state.fetch.due = now
-	if wait := s.UntilRetry(now); wait > 0 {
-		state.fetch.due, state.load.due = now.Add(wait), now // the local files meanwhile
-		r.options.Log.Info("a failed download is not retried yet, because the server limits downloads",
-			zap.String("source", s.Name),
-			zap.Duration("next try in", wait.Round(time.Second)),
-			zap.String("at once with", "collector metadata load "+s.Name))
 	}
 }
 
@@ -328,219 +240,4 @@ func (r *Refresher) hangup() {
 	}
 	r.findSources()
 	r.watch() // including directories that exist by now
-}
-
-// findSources adds sources that have something to read by now: an additions file can appear after the start.
-func (r *Refresher) findSources() {
-	for _, s := range r.options.Sources {
-		if s.Find == nil {
-			continue
-		}
-		found := s.Find()
-		named := func(list []Source, name string) bool {
-			return slices.ContainsFunc(list, func(s Source) bool { return s.Name == name })
-		}
-		if !slices.ContainsFunc(found, func(s Source) bool { return !named(r.options.Sources, s.Name) }) {
-			return
-		}
-		for _, old := range r.options.Sources {
-			if !named(found, old.Name) {
-				found = append(found, old)
-			}
-		}
-		r.addSources(found)
-		return
-	}
-}
-
-// startFetches starts the downloads that are due, each on its own: one that hangs delays only its source.
-func (r *Refresher) startFetches(ctx context.Context, fetches *sync.WaitGroup) {
-	for i := range r.options.Sources {
-		s, state, round := r.options.Sources[i], &r.sources[i], r.round
-		if s.Fetch == nil || state.fetching || !state.fetch.isDue(time.Now()) {
-			continue
-		}
-		state.fetching, state.fetch.due = true, time.Time{}
-		fetches.Go(func() {
-			result := fetchResult{round: round, source: i, err: s.FetchNoted(ctx)}
-			select {
-			case r.fetched <- result:
-			case <-ctx.Done():
-			}
-		})
-	}
-}
-
-// takeFetched makes a downloaded source due for loading, and schedules its next download.
-func (r *Refresher) takeFetched(f fetchResult) {
-	if f.round != r.round {
-		return
-	}
-	s, state := &r.options.Sources[f.source], &r.sources[f.source]
-	state.fetching, state.fetchErr = false, f.err
-	state.load.due = time.Now()
-	state.fetch.done(s.Interval, f.err != nil)
-	if f.err != nil {
-		state.fetch.notBefore(time.Now().Add(s.RetryMin))
-		var later *download.RetryAfterError
-		if errors.As(f.err, &later) {
-			state.fetch.notBefore(time.Now().Add(min(later.After, afterMost)))
-		}
-	}
-}
-
-// loadDue loads the sources that are due and rebuilds.
-func (r *Refresher) loadDue(ctx context.Context) {
-	loaded := false
-	for i := range r.options.Sources {
-		s, state := &r.options.Sources[i], &r.sources[i]
-		if !state.load.isDue(time.Now()) {
-			continue
-		}
-		state.files = look(s)
-		written, readErr, loadErr := r.load(ctx, s, state)
-		if ctx.Err() != nil {
-			return
-		}
-		fetchErr := state.fetchErr
-		if fetchErr != nil && errors.Is(readErr, source.ErrNotDownloaded) {
-			readErr = nil // fetchErr says why
-		}
-		state.fetchErr = nil
-		if err := errors.Join(fetchErr, readErr, loadErr); err != nil {
-			r.options.Log.Error("metadata not loaded", zap.String("source", s.Name), zap.Error(lograte.OneLine(err)))
-			r.problems.set("source "+s.Name, fmt.Sprintf("%s: %v", s.Name, lograte.OneLine(err)))
-		} else {
-			r.problems.set("source "+s.Name, "")
-		}
-		// An unreadable file is read again when it changes.
-		interval := s.Interval
-		if s.Fetch != nil {
-			interval = 0
-		}
-		state.load.done(interval, loadErr != nil || readErr != nil && s.Remote && s.Fetch == nil)
-		r.refer(i, written)
-		loaded, state.tried = true, true
-	}
-	if loaded {
-		releaseMemory()
-	}
-	if loaded || r.look.isDue(time.Now()) {
-		r.tryRebuild(ctx)
-	}
-}
-
-// refer makes sources due again that refer to records just written, as their references can be resolved now. Sources of
-// millions of records are only loaded again if they were loaded too early.
-func (r *Refresher) refer(i, written int) {
-	if written == 0 || r.options.ForceUpdate {
-		return
-	}
-	for later := i + 1; later < len(r.sources); later++ {
-		s, state := &r.options.Sources[later], &r.sources[later]
-		if state.tried && (s.Fetch == nil || !r.sources[i].tried) {
-			state.load.due = time.Now()
-		}
-	}
-}
-
-func (r *Refresher) tryRebuild(ctx context.Context) {
-	err := r.rebuild(ctx)
-	if err != nil && ctx.Err() == nil {
-		r.options.Log.Error("the metadata in use stays", zap.Error(lograte.OneLine(err)))
-	}
-	r.look.done(r.options.Interval, err != nil)
-}
-
-// load reads a source and writes what is new in it. Both steps can fail in part.
-func (r *Refresher) load(ctx context.Context, s *Source, state *sourceState) (written int, readErr, loadErr error) {
-	read := s.ReadLocal
-	if read == nil {
-		read = s.Read
-	}
-	sets, readErr := read(ctx)
-	l := NewLoader(r.options.Conn, r.options.Settings)
-	l.ForceUpdate, l.AllowShrink = r.options.ForceUpdate, r.shrink.isAllowed(time.Now())
-	lines := 0
-	l.Report = func(p record.Problem) {
-		if lines++; lines <= maxLines {
-			r.options.Log.Warn("left out", zap.Stringer("problem", p))
-		}
-	}
-	results, loadErr := l.Load(ctx, sets...)
-	for _, result := range results {
-		r.options.Log.Info("source loaded", zap.Stringer("result", result))
-		written += result.Written
-		r.shrink.refused = r.shrink.refused || result.VanishedRefused > 0
-	}
-	if errors.Is(loadErr, errNotOneGood) {
-		r.shrink.refused = true
-	}
-	if lines > maxLines {
-		r.options.Log.Warn("more left out", zap.String("source", s.Name), zap.Int("problems", lines-maxLines))
-	}
-	if readErr == nil {
-		loadErr = errors.Join(loadErr, r.forgetGone(ctx, l, sets, state))
-	}
-	return written, readErr, loadErr
-}
-
-// forgetGone makes the records of a removed file vanish. If all files are gone at once, the disk is probably missing,
-// and the records stay.
-func (r *Refresher) forgetGone(ctx context.Context, l *Loader, sets []record.Set, when *sourceState) error {
-	var has []string
-	for _, s := range sets {
-		has = append(has, s.Source)
-	}
-	if len(has) == 0 && len(when.had) > 0 && !l.AllowShrink {
-		r.shrink.refused = true
-		were := slices.Compact(slices.Clone(when.had))
-		r.options.Log.Warn("no metadata file is left; their records stay in force; if that is right: SIGHUP twice "+
-			"within ten minutes", zap.Strings("were", were))
-		r.problems.set("gone", "no metadata file is left; their records stay in force: "+strings.Join(were, ", "))
-		return nil
-	}
-	r.problems.set("gone", "")
-	had := when.had
-	when.had = has
-	var errs []error
-	for _, source := range had {
-		if slices.Contains(when.had, source) {
-			continue
-		}
-		n, err := l.Forget(ctx, source)
-		if err != nil {
-			when.had = append(when.had, source) // tried again next time
-			errs = append(errs, fmt.Errorf("%s: forget its records: %w", source, err))
-			continue
-		}
-		r.options.Log.Info("metadata file removed", zap.String("source", source), zap.Int("vanished", n))
-	}
-	return errors.Join(errs...)
-}
-
-// reloadDictionaries makes views and queries use the names of applications and AS that rows have from now on.
-func (r *Refresher) reloadDictionaries(ctx context.Context) {
-	for _, statement := range r.options.Settings.ReloadDictionaries() {
-		if err := r.options.Conn.Exec(ctx, statement); err != nil {
-			r.options.Log.Warn("a dictionary could not be reloaded and is unchanged until its lifetime ends",
-				zap.Error(lograte.OneLine(err)))
-		}
-	}
-}
-
-// releaseMemory returns memory to the system: what was read from the sources, what the snapshot was built from, and the
-// previous snapshot. Each is larger than the snapshot itself, and not needed again for an hour or a day.
-func releaseMemory() { debug.FreeOSMemory() }
-
-func (r *Refresher) earliest() time.Time {
-	first := r.look.due
-	for i := range r.sources {
-		for _, due := range []time.Time{r.sources[i].load.due, r.sources[i].fetch.due} {
-			if !due.IsZero() && (first.IsZero() || due.Before(first)) {
-				first = due
-			}
-		}
-	}
-	return first
 }
