@@ -31,11 +31,16 @@ type interfaceKey struct {
 	index  uint32
 }
 
-// Stats are the numbers of records and prefixes in a snapshot.
+// Stats are the numbers of records and prefixes in a snapshot. Logs have them as JSON.
 type Stats struct {
-	Devices, Interfaces, Applications, AS, Organizations int
-	IPs, ASBlocks                                        int            // prefixes
-	Extensions                                           map[string]int // prefixes, by extension
+	Devices       int            `json:"devices"`
+	Interfaces    int            `json:"interfaces"`
+	Applications  int            `json:"applications"`
+	AS            int            `json:"AS"`
+	Organizations int            `json:"organizations"`
+	IPs           int            `json:"prefixes"`
+	ASBlocks      int            `json:"AS prefixes,omitempty"` // those that only give an AS
+	Extensions    map[string]int `json:"extensions,omitempty"`  // prefixes, by extension
 }
 
 func newSnapshot() *Snapshot {

@@ -45,7 +45,7 @@ func (r *Refresher) watch() {
 		err := w.Add(dir)
 		switch {
 		case errors.Is(err, os.ErrNotExist):
-			r.options.Log.Info("no metadata files: rows will have no devices, interfaces and so on until there are "+
+			r.options.Log.Info("no files yet: rows will have no devices, interfaces and so on until there are "+
 				"meta_*.yml files",
 				zap.String("directory", dir))
 		case err != nil:

@@ -68,7 +68,9 @@ func (f Form) encoder() zapcore.Encoder {
 	encoder := zap.NewProductionEncoderConfig()
 	encoder.EncodeTime = zapcore.ISO8601TimeEncoder
 	encoder.EncodeLevel = zapcore.CapitalLevelEncoder
-	encoder.EncodeDuration = zapcore.StringDurationEncoder
+	encoder.EncodeDuration = func(d time.Duration, e zapcore.PrimitiveArrayEncoder) {
+		e.AppendString(short(d).String())
+	}
 	if f.JSON {
 		encoder.EncodeLevel = zapcore.LowercaseLevelEncoder
 		return zapcore.NewJSONEncoder(encoder)
@@ -125,4 +127,14 @@ func (p *Progress) Done() {
 		_, _ = io.WriteString(p.out, "\r\x1b[K")
 		p.shown = false
 	}
+}
+
+// short rounds a duration to three or four digits, as nobody reads more in a log.
+func short(d time.Duration) time.Duration {
+	for unit := time.Duration(1); unit < time.Second; unit *= 10 {
+		if d.Abs() < 1000*unit {
+			return d.Round(unit)
+		}
+	}
+	return d.Round(time.Second)
 }

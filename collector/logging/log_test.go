@@ -102,3 +102,14 @@ func TestProgress(t *testing.T) {
 	none.Show("x")
 	none.Done()
 }
+
+func TestShort(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		3709211565: "3.71s", 111243170: "111ms", 1500: "1.5µs", 90*time.Second + 123*time.Millisecond: "1m30.1s",
+		30 * time.Second: "30s", 0: "0s", 26*time.Hour + time.Minute: "26h1m0s", -1234567890: "-1.23s", 250: "250ns",
+	} {
+		if got := short(d).String(); got != want {
+			t.Errorf("%d is %s, want %s", d, got, want)
+		}
+	}
+}
