@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
@@ -179,28 +180,14 @@ func TestStreams_badConnectionsAreCounted(t *testing.T) {
 	}
 }
 
-// While nothing gets to the store senders have to wait, and nothing is lost: more was sent than the queue holds.
-func TestStreams_waitForTheStore(t *testing.T) {
-	proxy := newGate(t)
-	r := startServe(t, "SPOOL_PATH=")
-	r.stop(t) // makes the tables
-	direct := r.cfg.Server
-	r.cfg.Server.Host, r.cfg.Server.Port = "127.0.0.1", int(netip.MustParseAddrPort(proxy.address).Port())
-	r.cfg.Batch.Rows, r.cfg.Batch.QueueBytes = 5000, 1<<20
-	r.cfg.Listen.TCP = []string{testkit.FreePort(t)}
-	r.signals = make(chan os.Signal, 4)
-	r.summary.Reset()
-	core, logs := observer.New(zap.InfoLevel)
-	r.serve(core, withoutServer)
-	testkit.WaitFor(t, "the collector to listen", func() bool { return logs.FilterMessage("listening").Len() > 0 })
-	const messages, flows = 2000, 100
+// sendFlows sends messages with flows, each with other counters, and closes the connection. The channel has its error.
+func sendFlows(conn net.Conn, messages, flows uint32) chan error {
 	sent := make(chan error, 1)
-	conn := connect(t, r.cfg.Listen.TCP[0])
 	go func() {
 		_, err := conn.Write(ipfixMessage(1, ipfixTemplate(256, sourceAddress, destAddress, octets, packets)))
-		for i := range uint32(messages) {
+		for i := range messages {
 			var records []byte
-			for n := range uint32(flows) {
+			for n := range flows {
 				records = append(records, words(i*7919+n*104729, n*1299709, i*flows+n, 1)...)
 			}
 			if err == nil {
@@ -210,21 +197,84 @@ func TestStreams_waitForTheStore(t *testing.T) {
 		conn.Close()
 		sent <- err
 	}()
-	testkit.WaitFor(t, "a line about the server",
-		func() bool { return logs.FilterMessage("rows are collected and wait").Len() > 0 })
-	if len(sent) > 0 {
-		t.Error("all was sent before the store was there: nobody had to wait")
+	return sent
+}
+
+// While nothing gets to the store senders have to wait, and nothing is lost: more was sent than the queue holds.
+func TestStreams_waitForTheStore(t *testing.T) {
+	for _, transport := range []string{"TCP", "TLS"} {
+		t.Run(transport, func(t *testing.T) {
+			proxy := newGate(t)
+			address := testkit.FreePort(t)
+			environ, client := certificate(t)
+			r := startServe(t, append(environ, "SPOOL_PATH=", "LISTEN_"+transport+"="+address)...)
+			r.stop(t) // makes the tables
+			direct := r.cfg.Server
+			r.cfg.Server.Host, r.cfg.Server.Port = "127.0.0.1", int(netip.MustParseAddrPort(proxy.address).Port())
+			r.cfg.Batch.Rows, r.cfg.Batch.QueueBytes = 5000, 1<<20
+			r.signals = make(chan os.Signal, 4)
+			r.summary.Reset()
+			core, logs := observer.New(zap.InfoLevel)
+			r.serve(core, withoutServer)
+			testkit.WaitFor(t, "the collector to listen",
+				func() bool { return logs.FilterMessage("listening").Len() > 0 })
+			const messages, flows = 2000, 100
+			conn := connect(t, address)
+			if transport == "TLS" {
+				client.ServerName = "127.0.0.1"
+				conn = tls.Client(conn, client)
+			}
+			sent := sendFlows(conn, messages, flows)
+			testkit.WaitFor(t, "a line about the server",
+				func() bool { return logs.FilterMessage("rows are collected and wait").Len() > 0 })
+			if len(sent) > 0 {
+				t.Error("all was sent before the store was there: nobody had to wait")
+			}
+			proxy.open(net.JoinHostPort(direct.Host, portText(direct.Port)))
+			if err := <-sent; err != nil {
+				t.Error(err)
+			}
+			reader := *r.cfg
+			reader.Server = direct
+			testkit.WaitFor(t, "all rows", func() bool {
+				return testkit.Ask(t, &reader, "SELECT count(), uniqExact(bit_count) FROM data_flow") ==
+					fmt.Sprintf("%d\t%[1]d", messages*flows)
+			})
+			r.stop(t)
+			if !strings.Contains(r.summary.String(), "nothing lost") {
+				t.Errorf("the summary says:\n%s", &r.summary)
+			}
+		})
 	}
-	proxy.open(net.JoinHostPort(direct.Host, portText(direct.Port)))
+}
+
+// The same while Kafka does not answer. Its messages are several times what its queue holds.
+func TestStreams_waitForKafka(t *testing.T) {
+	c := testkit.KafkaCluster(t)
+	held, asked := make(chan struct{}), make(chan struct{}, 1)
+	c.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+		select {
+		case asked <- struct{}{}:
+		default:
+		}
+		c.KeepControl()
+		c.SleepControl(func() { <-held })
+		return nil, nil, false
+	})
+	address := testkit.FreePort(t)
+	cfg := testkit.ConfigFor(t, append(kafkaEnv(t, c), "CLICKHOUSE_FLOWS=false", "CLICKHOUSE_HOST=127.0.0.1:1",
+		"KAFKA_SPOOL_PATH=", "LISTEN="+testkit.FreePort(t), "LISTEN_TCP="+address, "CACHE_DIR="+t.TempDir(),
+		"METADATA_DIR="+t.TempDir(), "SPOOL_PATH=")...)
+	cfg.Kafka.QueueBytes, cfg.Batch.Rows = 8<<20, 1000
+	r := startConfigured(t, cfg, withoutServer)
+	const messages, flows = 1000, 100
+	sent := sendFlows(connect(t, address), messages, flows)
+	<-asked
+	close(held)
 	if err := <-sent; err != nil {
 		t.Error(err)
 	}
-	reader := *r.cfg
-	reader.Server = direct
-	testkit.WaitFor(t, "all rows", func() bool {
-		return testkit.Ask(t, &reader, "SELECT count(), uniqExact(bit_count) FROM data_flow") ==
-			fmt.Sprintf("%d\t%[1]d", messages*flows)
-	})
+	testkit.WaitFor(t, "all messages", func() bool { return consumedSoFar(c) == messages*flows })
 	r.stop(t)
 	if !strings.Contains(r.summary.String(), "nothing lost") {
 		t.Errorf("the summary says:\n%s", &r.summary)
