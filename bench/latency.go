@@ -190,7 +190,7 @@ func awaitTable(ctx context.Context, conn driver.Conn, table string) (err error)
 	return errors.Join(err, ctx.Err())
 }
 
-// beside sends other traffic until its function is called, where that is asked for.
+// beside sends other traffic, if the options ask for it, until the returned function is called.
 func beside(ctx context.Context, c *cli.Command, to netip.AddrPort) (stop func() error, err error) {
 	rate := c.Float64("rate")
 	if rate <= 0 {

@@ -20,8 +20,8 @@ type Row struct {
 	Failed   string  `json:"failed,omitempty"` // why there is no run
 }
 
-// All runs every contender that takes the protocol, in turn so that what else this host does meets all of them alike.
-// What fails is in its row.
+// All runs every contender that reads the protocol. They take turns, so that other load of this host affects all of
+// them. A failure is in the contender's row.
 func All(ctx context.Context, contenders []Contender, o Options) ([]Row, error) {
 	if err := measure.Stay(o.SenderCore); err != nil {
 		return nil, err
@@ -63,7 +63,7 @@ func (o *Options) say(what string) {
 	}
 }
 
-// Taking returns the contenders that take the protocol and are there, and says why the others of them are not.
+// Taking returns the contenders that read the protocol and are installed, and why each other one is left out.
 func Taking(all []Contender, o Options) (list []Contender, missing []string) {
 	for i := range all {
 		c := &all[i]

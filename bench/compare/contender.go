@@ -31,10 +31,9 @@ type Contender struct {
 	Core bool
 	// Command makes the program's command line; what it writes goes into dir.
 	Command func(dir string, port uint16, p flow.Protocol) (*exec.Cmd, error)
-	// Stored says how many flow records are where they can be queried, of a collector that has a database. nil: it has
-	// none.
+	// Stored returns how many flow records can be queried. nil: the collector has no database.
 	Stored func(ctx context.Context, dir string) (uint64, error)
-	// Count reads from dir, after the end, what the collector says it has. nil: it does not say.
+	// Count returns the collector's own count, read from dir after its end. nil: it has none.
 	Count func(dir string) (Count, error)
 }
 

@@ -48,7 +48,7 @@ type Run struct {
 	LostShare float64       `json:"lost_share"`
 }
 
-// startTimeout is how long a collector may take until it listens: ours makes its metadata up before.
+// startTimeout limits the time until a collector listens. Ours generates metadata before that.
 const startTimeout = 2 * time.Minute
 
 // run starts a collector, sends, and stops it.
@@ -185,7 +185,7 @@ func (o *Options) start(ctx context.Context, c *Contender, dir string) (*process
 	return nil, fmt.Errorf("it does not listen on %s after %s", loopback(port), startTimeout)
 }
 
-// weigh looks at the process's memory now and then, until its function is called.
+// weigh samples the process's memory until the returned function is called.
 func (p *process) weigh() (end func()) {
 	ended := make(chan struct{})
 	var running sync.WaitGroup
@@ -224,8 +224,8 @@ func (p *process) used(c *Contender) (t times) {
 	return t
 }
 
-// settle waits until a collector has done what there is to do: until it rests, or until so many flows are in its
-// database, or no more come.
+// settle waits until a collector has finished: it uses no more CPU, or its database has that many flows, or gets no
+// more.
 func (p *process) settle(ctx context.Context, c *Contender, dir string, flows int) error {
 	if c.Stored == nil {
 		p.drain(ctx)
@@ -249,7 +249,7 @@ func (p *process) settle(ctx context.Context, c *Contender, dir string, flows in
 	return ctx.Err()
 }
 
-// drain waits until the socket is empty and the processes rest, half a minute at most.
+// drain waits until the socket is empty and the processes use no more CPU, at most half a minute.
 func (p *process) drain(ctx context.Context) {
 	const rest = 300 * time.Millisecond
 	idle := time.Duration(0)

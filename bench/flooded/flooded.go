@@ -30,7 +30,7 @@ type Options struct {
 	Environment       []string      // NAME=value, in addition
 }
 
-// Cost is what came of a flood. Times of cores are without what the router alone costs in that time.
+// Cost is the result of a flood. CPU times are without what the router alone costs in that time.
 type Cost struct {
 	Kind      string  `json:"kind"`
 	Sent      int     `json:"sent"`

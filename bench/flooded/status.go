@@ -27,7 +27,7 @@ type status struct {
 // taken is how many datagrams were looked at.
 func (s *status) taken() uint64 { return s.Datagrams + s.unreadable }
 
-// report asks the page and the metrics; the zero value where they do not answer.
+// report reads the page and the metrics. It returns the zero value if they do not answer.
 func (r *run) report(ctx context.Context) status {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()

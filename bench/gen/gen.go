@@ -13,7 +13,7 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-// Options say what is made. Flows and Protocol have no useful zero value.
+// Options describe the traffic. Flows and Protocol have no useful zero value.
 type Options struct {
 	Protocol flow.Protocol
 	Flows    int // flow records, or flow samples of sFlow
@@ -21,7 +21,7 @@ type Options struct {
 	// Hosts is how many different addresses flows come from and go to; each of them appears. 0: 200,000, or a fifth of
 	// the flows if that is less.
 	Hosts int
-	// Zipf is the exponent by which some hosts are met more often than others, more than 1; 0: all alike.
+	// Zipf is the exponent of the distribution of hosts, more than 1; 0: all hosts are equally frequent.
 	Zipf float64
 	// IPv6 is the share of flows, and of hosts, of IPv6: 0 to 1. NetFlow v5 has none.
 	IPv6 float64
@@ -126,7 +126,7 @@ func ExporterAddress(i int) netip.Addr {
 	return netip.AddrFrom4([4]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)})
 }
 
-// sender is one exporter: what it counts, and the datagram that it makes.
+// sender is one exporter: its counters, and the datagram in progress.
 type sender struct {
 	o        Options
 	source   netip.AddrPort

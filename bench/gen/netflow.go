@@ -99,7 +99,7 @@ func version(six bool) uint8 {
 	return 4
 }
 
-// nextHop is the address of a neighbour, of the documentation's networks.
+// nextHop returns the address of a neighbor, from the networks for documentation (RFC 5737, RFC 3849).
 func nextHop(b []byte, n uint32) {
 	if len(b) == 4 {
 		copy(b, []byte{192, 0, 2, byte(n)})
@@ -243,7 +243,7 @@ func words16(list ...uint16) (b []byte) {
 // domain is the exporter's source id or observation domain.
 func (s *sender) domain() uint32 { return 1 }
 
-// begin begins a datagram of NetFlow v9 or IPFIX. What only its end knows is written there.
+// begin begins a datagram of NetFlow v9 or IPFIX. end fills in its counts.
 func (s *sender) begin(nowMs int64) {
 	seconds := uint32(nowMs / 1000)
 	if s.o.Protocol == flow.IPFIX {

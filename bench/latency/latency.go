@@ -32,7 +32,7 @@ type Result struct {
 	Sent    int             `json:"sent"`
 	Missing int             `json:"missing"`
 	Each    []time.Duration `json:"each_ns"` // in ascending order
-	// Resolution is the longest time between two looks at the table: a row was there up to so much earlier.
+	// Resolution is the longest time between two queries: a row may have been there that much earlier.
 	Resolution time.Duration `json:"resolution_ns"`
 }
 

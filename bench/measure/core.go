@@ -15,7 +15,7 @@ import (
 // AnyCore is no core in particular.
 const AnyCore = -1
 
-// Start starts a program that may run on one core only, it and all that it starts.
+// Start starts a program that is pinned to one core, with all its children.
 func Start(cmd *exec.Cmd, core int) error {
 	if core == AnyCore {
 		return cmd.Start()

@@ -6,7 +6,7 @@ import (
 	"net/netip"
 )
 
-// FreeUDP and FreeTCP return an address of 127.0.0.1 with a port that nobody has now.
+// FreeUDP and FreeTCP return an address of 127.0.0.1 with a free port.
 func FreeUDP() (netip.AddrPort, error) {
 	socket, err := net.ListenPacket("udp4", "127.0.0.1:0")
 	if err != nil {

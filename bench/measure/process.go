@@ -22,7 +22,7 @@ type Tree struct {
 // NewTree watches the process and all that it starts.
 func NewTree(pid int) *Tree { return &Tree{root: pid, known: map[int]time.Duration{}} }
 
-// Look reads what the processes have used so far, and reports whether the first of them is still there.
+// Look reads the CPU time of the processes so far, and reports whether the first of them still runs.
 func (t *Tree) Look() bool {
 	parents, found := map[int]int{}, map[int]time.Duration{}
 	dirs, _ := filepath.Glob("/proc/[0-9]*") // the pattern is well-formed
@@ -41,7 +41,7 @@ func (t *Tree) Look() bool {
 	return alive
 }
 
-// has reports whether a process is of the tree: it was before, or one that it descends from is.
+// has reports whether a process belongs to the tree: it did before, or one of its ancestors does.
 func (t *Tree) has(pid int, parents map[int]int) bool {
 	for range parents {
 		if _, known := t.known[pid]; known || pid == t.root {
@@ -56,7 +56,7 @@ func (t *Tree) has(pid int, parents map[int]int) bool {
 	return false
 }
 
-// CPU is what all processes have had of a core, and what the first of them has.
+// CPU returns the CPU time of all processes, and of the first of them.
 func (t *Tree) CPU() (all, root time.Duration) {
 	for _, cpu := range t.known {
 		all += cpu
@@ -82,7 +82,7 @@ func (t *Tree) Weigh() {
 // Peak is the most memory that was resident when it was weighed, in bytes, of all processes and of the first of them.
 func (t *Tree) Peak() (all, root int64) { return t.peak, t.first }
 
-// Threads is what the threads of that name, which are there now, have had of a core.
+// Threads returns the CPU time of the running threads with that name.
 func (t *Tree) Threads(name string) (cpu time.Duration) {
 	for pid := range t.known {
 		// the pattern is well-formed

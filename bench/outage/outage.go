@@ -66,7 +66,7 @@ func (r *Result) Lost() int64 {
 	return int64(r.Sent) - int64(r.Rows.Rows) - int64(r.KernelDrops)*flowsPerDatagram
 }
 
-// underWay is how many rows at most are being inserted at a time: two blocks.
+// underWay is the largest number of rows in transit at a time: two blocks.
 const underWay = 2 * 50_000
 
 // mayLack reports whether a view may have that much less than the table. The parts of an insert in the table and in its
@@ -196,7 +196,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	return result, r.count(ctx, result)
 }
 
-// watch looks at the collector's memory and the kernel's drops until done is closed.
+// watch samples the collector's memory and the kernel's drops until done is closed.
 func (r *run) watch(done <-chan struct{}) {
 	ticker := time.NewTicker(200 * time.Millisecond)
 	defer ticker.Stop()

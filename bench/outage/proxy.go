@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// proxy stands between the collector and the store and does what networks and load balancers do.
+// proxy is between the collector and the store. It simulates faults of networks and load balancers.
 type proxy struct {
 	server http.Server
 	addr   string

@@ -1,4 +1,4 @@
-// Package scratch runs collectors and stores of their own for a measurement, and asks the stores what they hold.
+// Package scratch runs collectors and stores for one measurement, and queries the stores.
 package scratch
 
 import (

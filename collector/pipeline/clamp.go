@@ -18,13 +18,13 @@ const (
 	dayMs = 24 * 60 * 60 * 1000
 
 	defaultAheadMs = dayMs
-	// clockSet is 2020-01-01. A clock of ours before that was never set: exporters know better.
+	// clockSet is 2020-01-01. If this host's clock is earlier it was never set, and the exporters' times are believed.
 	clockSetMs = 1577836800000
 	// latestMs is the last second of a DateTime, which the views have (2106-02-07).
 	latestMs = 1<<32*1000 - 1000
 )
 
-// stated are the times of a record that were replaced.
+// stated are the times that the exporter sent, of a record whose times were replaced.
 type stated struct{ startMs, endMs int64 }
 
 // A flow that ended a day before its record came, or ends ten minutes later, has its times from a clock that is wrong.

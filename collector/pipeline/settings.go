@@ -6,7 +6,8 @@ import (
 	"github.com/metranova/flow-collector/enrich"
 )
 
-// Settings are what an operator may change while workers run. One is never changed itself: another takes its place.
+// Settings are what an operator may change while workers run. A Settings value is never changed; it is replaced by
+// another.
 type Settings struct {
 	// BySource names exporters by their UDP source, whatever they say themselves. Names are other addresses for some
 	// exporters.
@@ -22,7 +23,7 @@ type Settings struct {
 	MaxAheadMs, MaxBehindMs int64
 }
 
-// Name is the address by which rows name an exporter that names itself so and sends from source.
+// Name returns the address by which rows name an exporter that states an address and sends from source.
 func (s *Settings) Name(exporter, source flow.Addr) flow.Addr {
 	if s.BySource {
 		exporter = source
@@ -33,7 +34,7 @@ func (s *Settings) Name(exporter, source flow.Addr) flow.Addr {
 	return exporter
 }
 
-// change puts other settings in use.
+// change applies new settings to the worker.
 func (w *Worker) change(s *Settings) {
 	w.settings = s
 	w.renames = s.BySource || len(s.Names) > 0

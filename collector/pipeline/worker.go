@@ -19,7 +19,7 @@ import (
 	"github.com/metranova/flow-collector/sink"
 )
 
-// Options is what a worker is made of.
+// Options configure a worker.
 type Options struct {
 	Decoder  *decoder.Decoder
 	Enricher *enrich.Enricher
@@ -36,15 +36,16 @@ type Options struct {
 	Settings *atomic.Pointer[Settings]
 	// Tap points to what shows rows to people; what it points to is nil while nobody looks. nil: nobody ever does.
 	Tap *atomic.Pointer[tap.Func]
-	// Share takes note of what the datagrams of each source take; nil: nobody does.
+	// Share accounts for the cost of each source's datagrams; nil: nobody does.
 	Share *listen.Share
-	// TimeShiftMs is added to all times of all records, in milliseconds: captures of long ago are moved to today.
+	// TimeShiftMs is added to all times of all records, in milliseconds. It moves old captures to today.
 	TimeShiftMs int64
 	// KeepTimes believes all times of flows: those of a capture are the operator's own. See clamp.
 	KeepTimes bool
 }
 
-// Worker takes datagrams and hands rows to sinks. It belongs to one goroutine; Rows is safe anywhere.
+// Worker decodes datagrams and hands rows to sinks. It belongs to one goroutine; Rows, Small and Expired are safe for
+// concurrent use.
 type Worker struct {
 	Options
 	batch    *flow.Batch
@@ -65,7 +66,7 @@ type Worker struct {
 	expiry, ttlMs        atomic.Int64
 }
 
-// NewWorker returns a worker that has seen nothing.
+// NewWorker returns a worker without templates and counts.
 func NewWorker(o Options) *Worker {
 	w := &Worker{Options: o}
 	w.batch = flow.NewBatch(w.append)
@@ -96,7 +97,7 @@ func (w *Worker) SetTTL(d time.Duration) { w.ttlMs.Store(d.Milliseconds()) }
 // Expired returns how many of the rows were too old for the table.
 func (w *Worker) Expired() uint64 { return w.expired.Load() }
 
-// begin takes what is shared as it is now, for one batch.
+// begin reads the shared snapshot and settings once for one batch.
 func (w *Worker) begin(now time.Time) {
 	w.now = now
 	w.snapshot = w.Snapshot.Load()
@@ -109,7 +110,8 @@ func (w *Worker) begin(now time.Time) {
 	w.Enricher.Begin()
 }
 
-// Process takes datagrams through to the sinks. The datagrams' memory is free again when it returns.
+// Process decodes and enriches datagrams and appends their rows to the sinks. The caller may reuse the datagrams'
+// memory when it returns.
 func (w *Worker) Process(datagrams []exporter.Datagram, now time.Time) {
 	w.begin(now)
 	if w.Share != nil {
@@ -123,7 +125,7 @@ func (w *Worker) Process(datagrams []exporter.Datagram, now time.Time) {
 	w.flushIfOld(now)
 }
 
-// processCharged has the share take note of what each datagram takes.
+// processCharged is Process that reports the cost of each datagram to the share.
 func (w *Worker) processCharged(datagrams []exporter.Datagram) {
 	start := time.Now()
 	var before time.Duration
@@ -136,7 +138,8 @@ func (w *Worker) processCharged(datagrams []exporter.Datagram) {
 	}
 }
 
-// Tick does what time alone brings: it expires what waited too long, and batches that are old enough are handed over.
+// Tick does what depends on time only: it expires held data and hands over batches that are old enough. Call it about
+// once a second.
 func (w *Worker) Tick(now time.Time) {
 	w.begin(now)
 	w.Decoder.Tick(now.UnixNano(), w.batch)
@@ -148,7 +151,7 @@ func (w *Worker) Tick(now time.Time) {
 	}
 }
 
-// Finish delivers all that is left and gives up what waits for templates.
+// Finish hands over the last batches and gives up data that waits for templates.
 func (w *Worker) Finish() {
 	w.Decoder.Discard()
 	w.Flush()
@@ -165,7 +168,7 @@ func (w *Worker) Finish() {
 // savedAtOnce is how many templates and names are handed over at each Tick, about: some milliseconds of work.
 const savedAtOnce = 10_000
 
-// save hands over a part of what the decoder has learned, if it is time.
+// save hands over a part of what the decoder has learned, if SaveEvery has passed.
 func (w *Worker) save(now time.Time) {
 	if now.Sub(w.saved) >= w.SaveEvery {
 		w.Decoder.NetFlow().BeginSave()
@@ -176,7 +179,7 @@ func (w *Worker) save(now time.Time) {
 	}
 }
 
-// append is the batch's receiver: it turns records into rows.
+// append turns the records of a batch into rows and appends them to the sinks.
 func (w *Worker) append(records []flow.Record) {
 	w.given += len(records)
 	w.Enricher.Prefetch(w.snapshot, records)
@@ -236,7 +239,7 @@ func (w *Worker) flushIfOld(now time.Time) {
 	}
 }
 
-// Flush has the sinks take all rows.
+// Flush hands over the batches of all sinks, however small they are.
 func (w *Worker) Flush() {
 	for _, s := range w.Sinks {
 		s.Flush()

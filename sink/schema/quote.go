@@ -21,7 +21,7 @@ func identList(names []string) string {
 	return strings.Join(quoted, ", ")
 }
 
-// literalArray renders an Array(String), also of no element.
+// literalArray renders an Array(String), which may be empty.
 func literalArray(values []string) string {
 	if len(values) == 0 {
 		return "emptyArrayString()"

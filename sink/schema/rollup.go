@@ -66,7 +66,7 @@ func RollupNames() []string {
 	return names
 }
 
-// rollupTTLs are how long rows of each step are kept unless the settings say otherwise.
+// rollupTTLs are the default TTLs, by step.
 var rollupTTLs = map[string]string{"1m": "7 DAY", "5m": "90 DAY", "1h": "5 YEAR", "1d": "10 YEAR"}
 
 // RollupSteps are the steps that a rollup may have, the finest first.
@@ -233,8 +233,8 @@ func (s *Settings) rollupViews(r *Rollup) []materialized {
 	return views
 }
 
-// filledSince is the condition on rows of data_flow that a view counts: those that came since it was made. What was
-// there before is counted by Fill.
+// filledSince is the condition on rows of data_flow that a view counts: rows inserted after the view was created. Fill
+// counts the earlier ones.
 func (s *Settings) filledSince(view string) string {
 	since := s.RollupsSince[view]
 	if since.IsZero() {
@@ -292,7 +292,7 @@ func summing(outer, inner, keys []string, flows, from, where string) string {
 		strings.Join(inner, ",\n        ") + "\n    FROM " + from + "\n    GROUP BY " + strings.Join(keys, ", ") + "\n)"
 }
 
-// materializedViews are all materialized views of the settings, in the order in which they are to be made.
+// materializedViews returns all materialized views of the settings, in the order of their creation.
 func (s *Settings) materializedViews() []materialized {
 	var all []materialized
 	for i := range s.Views {

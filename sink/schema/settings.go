@@ -62,7 +62,7 @@ type Settings struct {
 	// StoragePolicy names the server's volumes for tables of rows, when they are created. Empty: the server's default.
 	StoragePolicy string
 
-	// Views are the aggregates kept of data_flow, each with a table of its own.
+	// Views are materialized views of data_flow, each with its own table.
 	Views []View
 
 	// Rollups are the names of the RollupSets that are on; AllRollups is all of them. RollupTTLs are how long rows of
@@ -147,7 +147,7 @@ const (
 	startTime      = "start_time"
 )
 
-// Default returns the settings that apply where the operator says nothing: no extensions and no views.
+// Default returns the default settings: no extensions and no views.
 func Default() Settings {
 	return Settings{
 		Database: "default",
@@ -186,7 +186,7 @@ func Default() Settings {
 
 var (
 	plainName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`)
-	// pathName is what may become part of a JSON path without quoting.
+	// pathName matches names that need no quotes in a JSON path.
 	pathName     = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 	intervalText = regexp.MustCompile(`(?i)^[0-9]+ +(SECOND|MINUTE|HOUR|DAY|WEEK|MONTH|QUARTER|YEAR)$`)
 	// intervalStart begins a TTL that goes on with what happens then, such as TO VOLUME 'cold', and with further terms.
@@ -294,7 +294,7 @@ func (s *Settings) Validate() error {
 
 type namedSetting struct{ what, value string }
 
-// names lists every object name with the setting that it comes from.
+// names lists the name of every table, dictionary and view with its setting.
 func (s *Settings) names() []namedSetting {
 	t := &s.Tables
 	names := []namedSetting{{"database", s.Database}, {"flow table", t.Flow}}
@@ -361,8 +361,8 @@ func (t TTL) validate(what string) error {
 	return nil
 }
 
-// validateExpression refuses what would end the statement; whether the expression means anything is the server's
-// to say.
+// validateExpression refuses text that would end the statement. Only the server can tell whether the expression is
+// valid.
 func validateExpression(what, expression string) error {
 	if strings.ContainsAny(expression, ";\x00") || strings.Contains(expression, "--") ||
 		strings.Contains(expression, "/*") {

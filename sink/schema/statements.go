@@ -28,7 +28,7 @@ func (s *Settings) createDatabase() string {
 	return fmt.Sprintf("CREATE DATABASE IF NOT EXISTS %s%s", ident(s.Database), s.onCluster())
 }
 
-// tables are all tables of the settings, those that views fill last.
+// tables returns all tables of the settings. Tables that views fill come last.
 func tables(s *Settings) []table {
 	if s.MetadataOnly {
 		return metadataTables(s)

@@ -116,7 +116,7 @@ func (t *table) engineClause(s *Settings) string {
 	return fmt.Sprintf("Replicated%s(%s)", t.engine, strings.Join(args, ", "))
 }
 
-// storageClauses renders partition, keys and TTL, one a line.
+// storageClauses renders partition, keys and TTL, one per line.
 func (t *table) storageClauses() string {
 	var b strings.Builder
 	if t.partitionBy != "" {
@@ -171,10 +171,10 @@ var mergeSettings = []string{
 	"min_age_to_force_merge_on_partition_only = 1",
 }
 
-// mergeWidth is a name that not every server knows.
+// mergeWidth is the name of a setting that older servers do not know.
 const mergeWidth = "min_parts_to_merge_at_once"
 
-// tableSetting is a setting of a table whose value is a number.
+// tableSetting is a table setting with a numeric value.
 type tableSetting struct {
 	name  string
 	value uint
@@ -206,7 +206,7 @@ func (s *Settings) onCluster() string {
 	return " ON CLUSTER " + literal(s.Cluster)
 }
 
-// withoutCluster is a copy of the settings for texts that the server shows without ON CLUSTER.
+// withoutCluster returns a copy of the settings without Cluster: the server shows statements without ON CLUSTER.
 func (s *Settings) withoutCluster() *Settings {
 	alone := *s
 	alone.Cluster = ""

@@ -8,7 +8,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 )
 
-// Usage is what the tables of a database take on disk, and what they will take.
+// Usage is the disk space that the tables of a database use, and a forecast.
 type Usage struct {
 	Tables []TableUsage // the largest first
 	// Free and Disk are bytes of the disk that the tables are on, as the server sees it: without what it keeps free.
@@ -34,8 +34,8 @@ func (u *Usage) Total() (bytes uint64, bytesADay float64) {
 	return bytes, bytesADay
 }
 
-// DaysLeft is how many days the free disk is enough for at today's rate, rows that go by their TTL considered. fits is
-// true where all tables reach their TTL before.
+// DaysLeft returns after how many days the disk is full at today's rate, with the TTLs considered. fits is true if all
+// tables reach their TTL before.
 func (u *Usage) DaysLeft(now time.Time) (days int, fits bool) {
 	const most = 3650
 	free := float64(u.Free)
@@ -53,7 +53,7 @@ func (u *Usage) DaysLeft(now time.Time) (days int, fits bool) {
 	return most, true
 }
 
-// growsOn reports whether on a day more rows come than go: the first ones are not as old as the TTL yet.
+// growsOn reports whether the table still grows on a day, because its oldest rows have not reached the TTL.
 func (t *TableUsage) growsOn(day time.Time) bool {
 	kept := t.TTL.Duration()
 	return kept == 0 || t.First.IsZero() || day.Before(t.First.Add(kept))

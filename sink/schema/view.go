@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Kind is what a view aggregates data_flow by.
+// Kind is the set of dimensions of a view.
 type Kind int
 
 // The kinds of views. ByEdgeAS takes flows that cross an edge interface, ByInterface flows of which both
@@ -64,7 +64,7 @@ func NewView(kind Kind, window string) View {
 
 func (v *View) label() string { return v.Kind.String() + " " + v.Window }
 
-// name is that of the view; Table is where its rows are.
+// name returns the view's name. Table is the table that it fills.
 func (v *View) name() string { return v.Table + viewSuffix }
 
 const viewSuffix = "_mv"
@@ -156,7 +156,7 @@ func (k Kind) keys() (primary, rest []string) {
 	}
 }
 
-// filter is the condition on the flows that the kind counts.
+// filter returns the SQL condition on the flows that the kind counts.
 func (k Kind) filter() string {
 	switch k {
 	case ByEdgeAS:
@@ -168,7 +168,7 @@ func (k Kind) filter() string {
 	}
 }
 
-// target is the table that the view fills.
+// target returns the table that the view fills.
 func (v *View) target(s *Settings) table {
 	columns := []column{
 		{name: "start_time", typ: "DateTime"},
@@ -218,7 +218,7 @@ func describe(columns []column) {
 	}
 }
 
-// partition keeps the daily partitions on UTC days where the server's day is another.
+// partition returns the partition expression. Daily partitions are UTC days, whatever the server's time zone is.
 func (v *View) partition(s *Settings) string {
 	if v.PartitionBy == dailyPartition && !isUTC(s.ServerTimezone) {
 		return "toYYYYMMDD(start_time, 'UTC')"

@@ -50,8 +50,8 @@ func (c *child) read(stderr io.Reader, log *zap.Logger) {
 	io.Copy(io.Discard, stderr)
 }
 
-// crashes are how the line begins that says why a program breaks off, by Go's runtime, C++'s or the engine. More lines
-// follow.
+// crashes are the beginnings of the line in which Go's runtime, C++'s or the engine says why the program crashed. More
+// lines follow.
 var crashes = []string{"panic:", "fatal error:", "runtime:", "SIG", "terminate called", "libc++abi", "Poco::", "Code:",
 	"DB::Exception"}
 
@@ -79,7 +79,7 @@ func (c *child) setErr(err error) {
 	c.err = err
 }
 
-// failure is why the child ended, in one line: the signal that ended it, and its own last words where it had any.
+// failure returns why the child ended, in one line: the signal, and the last error that it wrote.
 func (c *child) failure() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -10,8 +10,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// placeKind says whose places a statement takes. Each kind has its own, so that dashboards do not keep rows out, nor
-// the collector from its metadata.
+// placeKind is a class of statements with its own places. Dashboards then cannot block inserts, nor the collector's
+// reads of metadata.
 type placeKind int
 
 const (
@@ -53,7 +53,7 @@ type running struct {
 // placePatience is how long a statement waits for a place.
 const placePatience = 2 * time.Minute
 
-// maxWaiting is how many statements of a kind may wait; each has a connection and the text of a request in memory.
+// maxWaiting limits the waiting statements of a kind. Each holds a connection and the text of its request.
 const maxWaiting = 256
 
 // errClientLeft is what nobody reads.
@@ -69,7 +69,7 @@ func newPlaces(queries int, log *zap.Logger) *places {
 	return p
 }
 
-// take waits for a place. free gives it back. The error says why there is none.
+// take waits for a place. free gives it back. The error says why there is no place.
 func (p *places) take(ctx context.Context, kind placeKind, text string) (free func(), err error) {
 	slots := p.kinds[kind]
 	select {

@@ -237,7 +237,7 @@ func (b blockReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// head reads the SQL of the request. For an INSERT, what follows the SQL is left as data.
+// head reads the SQL of the request. The data of an INSERT stays unread.
 func (q *request) head() (statement, io.Reader, error) {
 	if q.query != "" {
 		if st := parseStatement(q.query); st.insert && st.complete {
@@ -307,7 +307,7 @@ func (q *request) insertFormat(st statement) string {
 	return "Values"
 }
 
-// skipLine drops what ClickHouse drops between the name of a format and its data: spaces and one line end.
+// skipLine skips spaces and one line end between the name of a format and its data, as ClickHouse does.
 func skipLine(b []byte) []byte {
 	i := 0
 	for i < len(b) && (b[i] == ' ' || b[i] == '\t' || b[i] == '\f') {
@@ -336,7 +336,7 @@ func (q *request) setup() string {
 	return "SET " + strings.Join(list, ", ")
 }
 
-// confineToReading is the statement after which the request's connection changes nothing; "" where it may.
+// confineToReading returns the statement that makes the request's connection read-only; "" where it may write.
 func (q *request) confineToReading() string {
 	if !q.readonly {
 		return ""

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// run takes a slot and a connection, and answers with the statement's result.
+// run takes a place and a connection, runs the statement and writes its result.
 func (s *server) run(ctx context.Context, q *request, a *answer) error {
 	st, data, err := q.head()
 	if err != nil {
@@ -35,7 +35,7 @@ func (s *server) run(ctx context.Context, q *request, a *answer) error {
 		}
 	}
 	if st.insert {
-		// Before it takes a place: a client that sends nothing must not keep others from theirs.
+		// Read before a place is taken: a client that sends nothing must not block others.
 		if data, err = firstPiece(q.held(data), data); err != nil {
 			return asReadError(err)
 		}
@@ -72,9 +72,9 @@ func (s *server) run(ctx context.Context, q *request, a *answer) error {
 	return s.explain(s.query(ctx, c, q, st, a), q, st, kind)
 }
 
-// deduplicates is true for an insert whose client says by which token, or that, it is not to be written again. Tables
-// here remember inserts, as replicated ones do; what comes without a word of that is written as often as it comes, as
-// by a server.
+// deduplicates is true for an insert with a deduplication token or with insert_deduplicate. Tables of this store
+// remember inserts, as replicated tables do. An insert without either is stored each time that it is sent, as by a
+// server.
 func (q *request) deduplicates(st statement) bool {
 	if strings.Contains(st.text, "deduplicat") { // in a SETTINGS clause
 		return true
@@ -198,7 +198,7 @@ func (s *server) insert(c *conn, q *request, st statement, data io.Reader, a *an
 	return nil
 }
 
-// fill reads until buf is full. Unlike io.ReadFull it tells the end of the data from data that is cut off.
+// fill reads until buf is full. Unlike io.ReadFull it distinguishes the end of the data from truncated data.
 func fill(r io.Reader, buf []byte) (n int, err error) {
 	for n < len(buf) && err == nil {
 		var k int

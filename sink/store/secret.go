@@ -41,7 +41,7 @@ func Secret(path string) (string, error) {
 	return ReadSecret(path)
 }
 
-// ReadSecret is Secret that makes nothing. The error is fs.ErrNotExist where no store has been there.
+// ReadSecret is Secret without creating a password. The error is fs.ErrNotExist if the directory has no store.
 func ReadSecret(path string) (string, error) {
 	name := filepath.Join(path, secretName)
 	info, err := os.Stat(name)

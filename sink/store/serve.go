@@ -43,7 +43,7 @@ func RunChild(ctx context.Context, o Options) error {
 	return serve(ctx, o, missing == "")
 }
 
-// resolve fills in defaults, and refuses options and directories that cannot be served safely.
+// resolve fills in defaults and refuses options and directories that are not safe.
 func (o Options) resolve() (Options, error) {
 	o = o.withDefaults()
 	if err := o.validate(); err != nil {
@@ -65,7 +65,7 @@ func (o Options) resolve() (Options, error) {
 	return o, refuseForeignFiles(o.Path, os.Geteuid())
 }
 
-// Check says what is wrong with options, without making or starting anything.
+// Check returns what is wrong with the options. It creates and starts nothing.
 func Check(o Options) error {
 	o = o.withDefaults()
 	if err := o.validate(); err != nil {
@@ -132,7 +132,7 @@ func serve(ctx context.Context, o Options, confined bool) error {
 		o.Log.Warn("store lets everybody in who reaches it (store.insecure): they can read and change all of it",
 			zap.String("address", o.Listen))
 	}
-	// The port comes before the engine: what is listening elsewhere is told at once.
+	// The port is opened before the engine, so that a port in use is an error at once.
 	listener, err := net.Listen("tcp", o.Listen)
 	if errors.Is(err, unix.EADDRINUSE) {
 		err = fmt.Errorf("%w: set store.listen (STORE_LISTEN) to another port; "+
@@ -179,7 +179,7 @@ func serve(ctx context.Context, o Options, confined bool) error {
 	err = s.answerUntil(ctx, h, failed)
 	s.sessions.close()
 	if s.running() == 0 {
-		// An engine that still runs a statement must not be closed under it: the process ends instead.
+		// An engine must not be closed while it runs a statement: the process ends instead.
 		anchor.close()
 	}
 	return err

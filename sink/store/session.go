@@ -80,7 +80,7 @@ func (s *sessions) unkeep() {
 	s.kept--
 }
 
-// give ends a request's use of its session, which is forgotten after timeout; 0 forgets it now.
+// give ends a request's use of its session. The session expires after timeout; 0 closes it now.
 func (s *sessions) give(one *session, timeout time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -125,7 +125,7 @@ func (s *sessions) close() {
 	}
 }
 
-// leavesSomething is true for statements after which a session has something to keep.
+// leavesSomething is true for statements that change the session's state.
 func (st statement) leavesSomething() bool {
 	switch st.verb {
 	case "SET", "USE":

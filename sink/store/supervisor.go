@@ -273,7 +273,7 @@ const (
 	openNotice   = 10 * time.Second // between two lines that it is not
 )
 
-// follow asks a child how far it is until it is open or has ended, reports each step to progress, and says so when it
+// follow polls a child's state until it is open or has ended. It reports each step to progress and logs if opening
 // takes long.
 func (s *Supervisor) follow(ctx context.Context, c *child, progress chan<- state) {
 	started, told, reached, interval := time.Now(), time.Now(), isStarting, openInterval
@@ -311,7 +311,7 @@ func (s *Supervisor) opened() {
 	s.openOnce.Do(func() { close(s.open) })
 }
 
-// ask finds out how far this child is, and not another server on the same port.
+// ask returns this child's state. An answer of another server on the same port does not count.
 func (s *Supervisor) ask(ctx context.Context, c *child) state {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.pingURL(), nil)
 	if err != nil {
@@ -348,5 +348,5 @@ func (s *Supervisor) pingURL() string {
 	return s.url + "/ping"
 }
 
-// waitForParent returns when the process that began this one has ended, or closed the pipe between them.
+// waitForParent returns when the parent process has ended or has closed the pipe.
 func waitForParent() { io.Copy(io.Discard, os.Stdin) }
