@@ -173,7 +173,7 @@ func comma(list string) string {
 // grouped adds rows up by the keys and the terms, which are SELECT's and have aliases. Keys that stand for something
 // else are replaced by it.
 func (s *selection) grouped(terms, aliases string) string {
-	var g grouping
+	g := grouping{ofRows: aliases != "" && s.joinsRows()}
 	for i, d := range s.by {
 		s.addKey(&g, d, fmt.Sprintf("k%d", i+1))
 	}
@@ -186,12 +186,30 @@ func (s *selection) grouped(terms, aliases string) string {
 	if len(g.joins) == 0 {
 		return sql
 	}
+	if g.ofRows {
+		return "SELECT " + comma(terms) + strings.Join(g.folded, ", ") + ", " + s.value + " AS v\nFROM " +
+			sqltext.Name(s.settings.Database) + "." + sqltext.Name(s.source.Table) + " AS g\n" +
+			strings.Join(g.rowJoins, "\n") + "\nWHERE " + s.where + "\nGROUP BY " + aliases + ", " + s.keys("%s")
+	}
 	return "SELECT " + comma(aliases) + strings.Join(g.folded, ", ") + ", sum(g.v) AS v\nFROM\n(\n" + indent(sql) +
 		"\n) AS g\n" + strings.Join(g.joins, "\n") + "\nGROUP BY " + strings.Trim(comma(aliases)+s.keys("%s"), ", ")
 }
 
-// grouping are the parts of a query that groups: the keys of the rows, and what they are folded into.
-type grouping struct{ terms, keys, folded, joins []string }
+// joinsRows reports whether each row is joined with what its key stands for, instead of each key of each step: where
+// keys are of two sides, or are prefixes, there are too many of them.
+func (s *selection) joinsRows() bool {
+	return slices.ContainsFunc(s.by, func(d *dimension) bool {
+		return d.fold != "" && (len(d.both) > 0 || slices.Contains(d.columns, "src_ip_ref") ||
+			slices.Contains(d.columns, "dst_ip_ref"))
+	})
+}
+
+// grouping are the parts of a query that groups: the keys of the rows, and what they are folded into. rowJoins are
+// joins with rows instead of keys.
+type grouping struct {
+	ofRows                               bool // rows are joined
+	terms, keys, folded, joins, rowJoins []string
+}
 
 func (s *selection) addKey(g *grouping, d *dimension, key string) {
 	if d.fold == "" {
@@ -200,6 +218,9 @@ func (s *selection) addKey(g *grouping, d *dimension, key string) {
 			expr = "arrayJoin(emptyArrayToSingle(" + expr + "))"
 		}
 		g.terms, g.keys, g.folded = append(g.terms, expr+" AS "+key), append(g.keys, key), append(g.folded, key)
+		if g.ofRows {
+			g.folded[len(g.folded)-1] = expr + " AS " + key
+		}
 		return
 	}
 	sides := []*dimension{d}
@@ -211,6 +232,8 @@ func (s *selection) addKey(g *grouping, d *dimension, key string) {
 		name, join := fmt.Sprintf("%s_%d", key, i+1), fmt.Sprintf("l%s_%d", key, i+1)
 		g.terms, g.keys = append(g.terms, s.of(side.expr)+" AS "+name), append(g.keys, name)
 		g.joins = append(g.joins, fmt.Sprintf("ANY LEFT JOIN (%s) AS %s ON %s.key = g.%s", side.fold, join, join, name))
+		g.rowJoins = append(g.rowJoins, fmt.Sprintf("ANY LEFT JOIN (%s) AS %s ON %s.key = %s", side.fold, join, join,
+			s.of(side.expr)))
 		values = append(values, join+".value")
 	}
 	folded := values[0]
@@ -253,7 +276,7 @@ func (p *Planner) series(q *Question, s span, now time.Time, reversed bool) (*Qu
 	}
 	top := sel.params.number(uint64(q.Top))
 	mark := "true"
-	if len(sel.by) == 1 {
+	if len(sel.by) == 1 && q.Top <= MaxTop { // a map has all of them
 		mark = sel.limit(0, top)
 	}
 	lines := "SELECT " + sel.keys("%s") + ", m, groupArray((t, v)) AS points, sum(v) AS total\nFROM\n(\n" +
