@@ -1,0 +1,283 @@
+package rpki
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	vrps "github.com/metranova/flow-collector/enrich/rpki"
+)
+
+// maxFile bounds the bytes of a file. The whole Internet's payloads take some 100 MB.
+const maxFile = 512 << 20
+
+// file is the source that is used where no cache has data. The client's mutex guards it; only keep changes it.
+type file struct {
+	path    string
+	seen    os.FileInfo // as it was read
+	table   *vrps.Table
+	since   time.Time
+	updated time.Time // when it was made
+	expires time.Time // the first payload that expires; zero: none does
+	skipped int
+	err     string
+	errors  uint64
+	updates uint64
+}
+
+func (f *file) report() Source {
+	x := Source{Name: f.path, State: "file", Since: f.since, Updated: f.updated, Error: f.err, Errors: f.errors,
+		Updates: f.updates, Skipped: f.skipped}
+	if f.table != nil {
+		x.Payloads = f.table.Len()
+	}
+	return x
+}
+
+// look reads the file if it has changed. A file that cannot be read leaves the data as it was.
+func (c *Client) look(now time.Time) {
+	f := c.file
+	info, err := os.Stat(f.path)
+	if err == nil && f.seen != nil && os.SameFile(info, f.seen) && info.ModTime().Equal(f.seen.ModTime()) &&
+		info.Size() == f.seen.Size() && (f.expires.IsZero() || now.Before(f.expires)) {
+		return
+	}
+	var p Payloads
+	if err == nil {
+		p, err = ReadFile(f.path, now)
+	}
+	c.mu.Lock()
+	was := f.err
+	if err != nil {
+		f.err = err.Error()
+		f.errors++
+	} else {
+		f.table, f.expires, f.skipped, f.err, f.since = p.Table, p.Expires, p.Skipped, "", now
+		f.updates++
+		if f.updated = p.Made; p.Made.IsZero() {
+			f.updated = info.ModTime()
+		}
+	}
+	if f.seen = info; info == nil {
+		f.expires = time.Time{}
+	}
+	text := f.err
+	c.mu.Unlock()
+	switch {
+	case err != nil && text != was:
+		c.Log.Warn("an RPKI file cannot be used", zap.String("file", f.path), zap.Error(err))
+	case err == nil && p.Skipped > 0:
+		c.Log.Warn("an RPKI file has payloads that cannot be used", zap.String("file", f.path),
+			zap.Int("payloads", p.Skipped), zap.String("first", p.Why))
+	}
+	c.choose(now)
+}
+
+// Payloads are what a file says.
+type Payloads struct {
+	Table   *vrps.Table
+	Made    time.Time // as the file says; zero: it does not
+	Expires time.Time // the first payload that expires; zero: none does
+	Skipped int       // payloads that are wrong or have expired
+	Why     string    // the first of them
+}
+
+// ReadFile reads a file. The error names it.
+func ReadFile(path string, now time.Time) (Payloads, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return Payloads{}, fmt.Errorf("read RPKI data: %w", err)
+	}
+	defer f.Close()
+	p, err := Read(io.LimitReader(f, maxFile), now)
+	if err != nil {
+		return p, fmt.Errorf("read RPKI data of %s: %w", path, err)
+	}
+	return p, nil
+}
+
+// roa is one payload as the files have it. asn is a number, or text with or without AS.
+type roa struct {
+	Prefix    string          `json:"prefix"`
+	MaxLength *int            `json:"maxLength"`
+	ASN       json.RawMessage `json:"asn"`
+	Expires   int64           `json:"expires"` // Unix seconds; 0: it does not
+}
+
+// Read reads JSON of the form that routinator, rpki-client, stayrtr and pmacct's rpki_roas_file have: an object with
+// the list "roas". Payloads that are wrong are skipped and counted. A file without any that is right is an error, unless
+// its list is empty.
+func Read(from io.Reader, now time.Time) (p Payloads, err error) {
+	d := json.NewDecoder(from)
+	if err := expect(d, '{'); err != nil {
+		return p, err
+	}
+	b, found := vrps.NewBuilder(nil), false
+	for d.More() {
+		key, err := d.Token()
+		if err != nil {
+			return p, where(d, err)
+		}
+		switch key {
+		case "roas":
+			found = true
+			if err := p.list(d, b, now); err != nil {
+				return p, err
+			}
+		case "metadata":
+			if err := p.metadata(d); err != nil {
+				return p, err
+			}
+		default:
+			if err := skip(d); err != nil {
+				return p, where(d, err)
+			}
+		}
+	}
+	if err := expect(d, '}'); err != nil {
+		return p, err
+	}
+	if !found {
+		return p, errors.New(`there is no list "roas"`)
+	}
+	p.Table = b.Table()
+	if p.Table.Len() == 0 && p.Skipped > 0 {
+		return p, fmt.Errorf("none of %d payloads can be used: %s", p.Skipped, p.Why)
+	}
+	return p, nil
+}
+
+// where adds the place to an error.
+func where(d *json.Decoder, err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("byte %d: the file ends too early", d.InputOffset())
+	}
+	return fmt.Errorf("byte %d: %w", d.InputOffset(), err)
+}
+
+func expect(d *json.Decoder, want json.Delim) error {
+	token, err := d.Token()
+	if err != nil {
+		return where(d, err)
+	}
+	if token != want {
+		return fmt.Errorf("byte %d: %v in place of %s", d.InputOffset(), token, want)
+	}
+	return nil
+}
+
+// skip reads over a value.
+func skip(d *json.Decoder) error {
+	for depth := 0; ; {
+		token, err := d.Token()
+		if err != nil {
+			return err
+		}
+		switch token {
+		case json.Delim('{'), json.Delim('['):
+			depth++
+		case json.Delim('}'), json.Delim(']'):
+			depth--
+		}
+		if depth == 0 {
+			return nil
+		}
+	}
+}
+
+// metadata takes when the file was made: buildtime of rpki-client, generatedTime of routinator, generated of others.
+func (p *Payloads) metadata(d *json.Decoder) error {
+	var m struct {
+		BuildTime     string          `json:"buildtime"`
+		GeneratedTime string          `json:"generatedTime"`
+		Generated     json.RawMessage `json:"generated"`
+	}
+	if err := d.Decode(&m); err != nil {
+		var typ *json.UnmarshalTypeError
+		if errors.As(err, &typ) {
+			return nil // of another form: the time of the file counts
+		}
+		return where(d, err)
+	}
+	for _, text := range []string{m.BuildTime, m.GeneratedTime} {
+		if at, err := time.Parse(time.RFC3339, text); err == nil {
+			p.Made = at
+			return nil
+		}
+	}
+	if seconds, err := strconv.ParseInt(string(bytes.Trim(m.Generated, `"`)), 10, 64); err == nil && seconds > 0 {
+		p.Made = time.Unix(seconds, 0)
+	}
+	return nil
+}
+
+func (p *Payloads) list(d *json.Decoder, b *vrps.Builder, now time.Time) error {
+	if err := expect(d, '['); err != nil {
+		return err
+	}
+	for n := 1; d.More(); n++ {
+		var r roa
+		err := d.Decode(&r)
+		var typ *json.UnmarshalTypeError
+		if err != nil && !errors.As(err, &typ) {
+			return where(d, err)
+		}
+		var v vrps.VRP
+		if err == nil {
+			v, err = r.payload()
+		}
+		expires := time.Unix(r.Expires, 0)
+		switch {
+		case err != nil:
+		case r.Expires > 0 && !now.Before(expires):
+			err = fmt.Errorf("%s has expired", v)
+		case r.Expires > 0 && (p.Expires.IsZero() || expires.Before(p.Expires)):
+			p.Expires = expires
+		}
+		if err != nil {
+			if p.Skipped++; p.Skipped == 1 {
+				p.Why = fmt.Sprintf("number %d: %v", n, err)
+			}
+			continue
+		}
+		if _, err := b.Add(v); err != nil { // several trust anchors may have the same
+			return err
+		}
+	}
+	return expect(d, ']')
+}
+
+func (r *roa) payload() (v vrps.VRP, err error) {
+	prefix, err := netip.ParsePrefix(r.Prefix)
+	if err != nil {
+		return v, fmt.Errorf("%q is not a prefix", r.Prefix)
+	}
+	if prefix.Addr().Is4In6() {
+		return v, fmt.Errorf("%q is an IPv4 prefix as IPv6", r.Prefix)
+	}
+	most := prefix.Bits()
+	if r.MaxLength != nil {
+		most = *r.MaxLength
+	}
+	if most < prefix.Bits() || most > prefix.Addr().BitLen() {
+		return v, fmt.Errorf("maxLength %d of %s", most, prefix)
+	}
+	text := strings.Trim(string(r.ASN), `"`)
+	if len(text) > 2 && strings.EqualFold(text[:2], "AS") {
+		text = text[2:]
+	}
+	as, err := strconv.ParseUint(text, 10, 32)
+	if err != nil {
+		return v, fmt.Errorf("%s is not an AS number", r.ASN)
+	}
+	return vrps.VRP{Prefix: prefix.Masked(), MaxLength: uint8(most), AS: uint32(as)}, nil
+}
