@@ -16,6 +16,8 @@ type Options struct {
 	IPRefExtensions []string
 	// Routes say what the routers of exporters know of both ends.
 	Routes RouteOptions
+	// RPKI says what the routes to both ends are validated with.
+	RPKI RPKIOptions
 	// WithoutLearned ignores the names that exporters' option records give to interfaces and VRFs.
 	WithoutLearned bool
 }
@@ -36,7 +38,8 @@ type Enricher struct {
 
 	withoutLearned bool
 
-	routes      *routes // nil: there are none
+	routes      *routes    // nil: there are none
+	validator   *validator // nil: routes are not validated
 	pathID      []uint32
 	pathPadding []uint16
 
@@ -52,7 +55,7 @@ type Enricher struct {
 
 // New returns an enricher with empty caches.
 func New(o Options) *Enricher {
-	return &Enricher{
+	e := &Enricher{
 		protocols: newProtocols(),
 		scopes:    newScopes(o.Policy),
 		exporters: newExporterCache(),
@@ -62,6 +65,7 @@ func New(o Options) *Enricher {
 
 		withoutLearned: o.WithoutLearned,
 		routes:         newRoutes(o.Routes),
+		validator:      newValidator(o.RPKI),
 
 		names:      o.IPRefExtensions,
 		extensions: make([]int, len(o.IPRefExtensions)),
@@ -69,6 +73,10 @@ func New(o Options) *Enricher {
 		srcExt: make([]string, len(o.IPRefExtensions)),
 		dstExt: make([]string, len(o.IPRefExtensions)),
 	}
+	if e.routes != nil {
+		e.routes.device = func(a flow.Addr) string { return e.snapshot.exporter(a).ref }
+	}
+	return e
 }
 
 // SetPolicy replaces the policy, from the next row on.
@@ -87,10 +95,14 @@ func (e *Enricher) Enrich(s *Snapshot, r *flow.Record, row *Row) {
 	e.measure(r, row)
 	x := e.device(r, row)
 	row.Origin = x.origin
+	sent := [2]uint32{r.SrcAS, r.DstAS}
 	if e.routes != nil {
 		e.routes.find(x, r)
 	}
-	e.endpoints(s, r, row)
+	src, dst := e.endpoints(s, r, row)
+	if e.validator != nil {
+		e.validate(r, row, src, dst, sent)
+	}
 	e.peer(s, r, row)
 	e.application(r, row)
 	row.MPLSBottomLabel = bottomLabel(r)
@@ -109,16 +121,30 @@ func (e *Enricher) Enrich(s *Snapshot, r *flow.Record, row *Row) {
 // path fills in the AS path and communities that records do not have: those of the destination's route as
 // the routing table has them, else the record's path.
 func (e *Enricher) path(r *flow.Record, row *Row) {
-	if e.routes != nil && e.routes.fromRoute {
-		_, row.ExtCommunities, row.LargeCommunities = e.routes.dst.Communities()
-		row.ASPathID, row.ASPathPadding = e.routes.dst.Path()
-		return
+	if e.routes != nil {
+		row.CommunityNames, row.PathRoute = false, nil
+		e.routes.columns(r, &row.Route)
+		if e.routes.fromRoute {
+			d := &e.routes.dst
+			row.PathRoute, row.CommunityNames = d, e.routes.CommunityNames
+			_, row.ExtCommunities, row.LargeCommunities = d.Communities()
+			if !e.routes.Confederations || !d.HasSegments() {
+				row.ASPathID, row.ASPathPadding = d.Path()
+				return
+			}
+			e.foldPath(r, row)
+			return
+		}
 	}
 	row.ExtCommunities, row.LargeCommunities = nil, nil
 	if len(r.ASPath) == 0 {
 		row.ASPathID, row.ASPathPadding = nil, nil
 		return
 	}
+	e.foldPath(r, row)
+}
+
+func (e *Enricher) foldPath(r *flow.Record, row *Row) {
 	e.pathID, e.pathPadding = foldPath(r.ASPath, e.pathID[:0], e.pathPadding[:0])
 	row.ASPathID, row.ASPathPadding = e.pathID, e.pathPadding
 }
@@ -187,11 +213,12 @@ func (e *Enricher) device(r *flow.Record, row *Row) *exporterEntry {
 	return x
 }
 
-// endpoints fills in the subnets and the AS of both ends.
-func (e *Enricher) endpoints(s *Snapshot, r *flow.Record, row *Row) {
+// endpoints fills in the subnets and the AS of both ends, and returns their entries of the prefix table.
+func (e *Enricher) endpoints(s *Snapshot, r *flow.Record, row *Row) (src, dst *entry) {
 	var as *asNames
 	n := e.hosts.entry(s.prefixes, &r.SrcAddr)
 	at := &s.prefixes.list[n]
+	src = at
 	row.SrcIPRef = s.prefixes.ref(at)
 	row.SrcASID, as = e.asOf(s, at, r.SrcAS)
 	if row.SrcASID == 0 && e.routes != nil {
@@ -214,6 +241,21 @@ func (e *Enricher) endpoints(s *Snapshot, r *flow.Record, row *Row) {
 	if at.as&extended != 0 {
 		row.DstExtRef = e.extensionRefs(s.prefixes, n, e.dstExt)
 	}
+	return src, at
+}
+
+// validate fills in what RPKI says of the routes to both ends. sent are the AS numbers of the record as it came.
+func (e *Enricher) validate(r *flow.Record, row *Row, src, dst *entry, sent [2]uint32) {
+	x := endpoint{addr: &r.SrcAddr, at: src, sent: sent[0], mask: r.SrcMask, as: row.SrcASID}
+	if e.routes != nil {
+		x.route, x.found = &e.routes.src, e.routes.srcFound
+	}
+	row.SrcRPKI = e.validator.of(e.routes, &x)
+	x = endpoint{addr: &r.DstAddr, at: dst, sent: sent[1], mask: r.DstMask, as: row.DstASID}
+	if e.routes != nil {
+		x.route, x.found = &e.routes.dst, e.routes.dstFound
+	}
+	row.DstRPKI = e.validator.of(e.routes, &x)
 }
 
 // asOf returns the AS in the record, or the AS of the address's subnet in meta_ip if the record has none, and its

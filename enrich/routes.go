@@ -10,11 +10,23 @@ import (
 
 // RouteOptions say which routes fill rows. The zero value is none.
 type RouteOptions struct {
-	RIB *rib.RIB // nil: rows have what records say of BGP
-	// Agents are the addresses of routers, by exporter, where an exporter's address is neither that of a session nor a
-	// BGP identifier.
-	Agents map[flow.Addr]flow.Addr
-	AS     ASFrom
+	RIB  *rib.RIB     // nil: rows have what records say of BGP
+	Maps *CurrentMaps // nil: an exporter's router is found by its address alone
+	AS   ASFrom
+	// Fallback are routers, by name or address, whose routes exporters without a router of their own get.
+	Fallback []string
+	// FollowDefault is how often a default route is followed to the router that is its next hop.
+	FollowDefault int
+	// StrictVRF has flows of a VRF without a table get no route, rather than one of the global table.
+	StrictVRF bool
+	// IPNextHop has the IP next hop choose between several routes where there is no BGP next hop.
+	IPNextHop bool
+	// Confederations keeps the AS numbers within confederations in paths, as pmacct does.
+	Confederations bool
+	// CommunityNames has well-known communities of routes by their names.
+	CommunityNames bool
+	// Source and Meta fill the rows' groups bgp_src and bgp_meta.
+	Source, Meta bool
 }
 
 // ASFrom says whether AS numbers are the route's or the record's.
@@ -33,6 +45,7 @@ type RouteCounts struct {
 	Hit      uint64
 	Default  uint64 // the route is that of 0.0.0.0/0 or ::/0
 	Stale    uint64 // the router has no session now, the route is of before
+	Fallback uint64 // the exporter has no router of its own, the route is of another
 	Miss     uint64 // the router has no route to it
 	NoRouter uint64 // the exporter has no router with routes
 }
@@ -42,8 +55,14 @@ func (c *RouteCounts) Add(o RouteCounts) {
 	c.Hit += o.Hit
 	c.Default += o.Default
 	c.Stale += o.Stale
+	c.Fallback += o.Fallback
 	c.Miss += o.Miss
 	c.NoRouter += o.NoRouter
+}
+
+// Total is the number of look-ups.
+func (c RouteCounts) Total() uint64 {
+	return c.Hit + c.Default + c.Stale + c.Fallback + c.Miss + c.NoRouter
 }
 
 // routes is what an enricher has to do with routes.
@@ -51,12 +70,19 @@ type routes struct {
 	RouteOptions
 	reader *rib.Reader
 	counts RouteCounts
-	shown  [5]atomic.Uint64 // counts as of the latest End, in the order of RouteCounts
+	shown  [6]atomic.Uint64 // counts as of the latest End, in the order of RouteCounts
+	maps   *RouteMaps       // of the present batch
+	device func(flow.Addr) string
+
+	fallback      []*routerTables // as of a generation of the RIB
+	fallbackOf    uint64
+	fallbackKnown bool
 
 	src, dst           rib.Route
 	srcFound, dstFound bool
 	path               []uint32 // with repetitions, of the row at hand
 	fromRoute          bool     // the path of the row at hand is the destination's route's
+	usedFallback       bool
 	warm               [prefetchSize]*flow.Addr
 	warmed             uint32
 }
@@ -65,13 +91,17 @@ func newRoutes(o RouteOptions) *routes {
 	if o.RIB == nil {
 		return nil
 	}
-	return &routes{RouteOptions: o, reader: o.RIB.NewReader()}
+	return &routes{RouteOptions: o, reader: o.RIB.NewReader(), maps: o.Maps.load()}
 }
 
 // Begin begins a batch of records: routes that rows refer to remain until End.
 func (e *Enricher) Begin() {
 	if e.routes != nil {
 		e.routes.reader.Enter()
+		e.routes.maps = e.routes.Maps.load()
+	}
+	if e.validator != nil {
+		e.validator.table = e.validator.Current.Table()
 	}
 }
 
@@ -80,8 +110,8 @@ func (e *Enricher) End() {
 	if x := e.routes; x != nil {
 		x.reader.Leave()
 		x.src, x.dst, x.srcFound, x.dstFound = rib.Route{}, rib.Route{}, false, false
-		for i, n := range [...]uint64{x.counts.Hit, x.counts.Default, x.counts.Stale, x.counts.Miss,
-			x.counts.NoRouter} {
+		for i, n := range [...]uint64{x.counts.Hit, x.counts.Default, x.counts.Stale, x.counts.Fallback,
+			x.counts.Miss, x.counts.NoRouter} {
 			x.shown[i].Store(n)
 		}
 	}
@@ -93,103 +123,106 @@ func (e *Enricher) RouteCounts() RouteCounts {
 		return RouteCounts{}
 	}
 	n := &e.routes.shown
-	return RouteCounts{n[0].Load(), n[1].Load(), n[2].Load(), n[3].Load(), n[4].Load()}
-}
-
-// exporterRoutes are the tables of an exporter's router, as of a generation of the RIB.
-type exporterRoutes struct {
-	known             bool
-	generation        uint64
-	router            *rib.Router
-	unicast, labelled *rib.Table
-	vpn               map[[8]byte]*rib.Table
-}
-
-// of returns the tables of an exporter's router.
-func (x *routes) of(e *exporterEntry) *exporterRoutes {
-	t := &e.routes
-	if g := x.RIB.Generation(); !t.known || t.generation != g {
-		at := e.addr
-		if agent, found := x.Agents[at]; found {
-			at = agent
-		}
-		*t = exporterRoutes{known: true, generation: g, router: x.RIB.RouterAt(at)}
-		if t.router != nil {
-			t.unicast, t.labelled = t.router.Table(route.Unicast, 0), t.router.Table(route.Labelled, 0)
-		}
-	}
-	return t
-}
-
-// vrf is the table of a route distinguisher, nil if there is none.
-func (t *exporterRoutes) vrf(rd [8]byte) *rib.Table {
-	table, known := t.vpn[rd]
-	if !known {
-		if len(t.vpn) >= maxRDs || t.vpn == nil {
-			t.vpn = map[[8]byte]*rib.Table{}
-		}
-		table = t.router.Table(route.VPN, route.RDFrom(rd))
-		t.vpn[rd] = table
-	}
-	return table
+	return RouteCounts{n[0].Load(), n[1].Load(), n[2].Load(), n[3].Load(), n[4].Load(),
+		n[5].Load()}
 }
 
 // find looks both ends of a record up, and has the record say what it does not say itself.
 func (x *routes) find(e *exporterEntry, r *flow.Record) {
-	x.srcFound, x.dstFound, x.fromRoute = false, false, false
-	t := x.of(e)
-	if t.router == nil {
-		x.counts.NoRouter++
-		return
-	}
+	x.srcFound, x.dstFound, x.fromRoute, x.usedFallback = false, false, false, false
+	t := x.of(e, r)
+	x.vrf(e, r)
 	var next flow.Addr
 	switch {
 	case r.Sent(flow.BGPNextHop):
 		next = r.BGPNextHop
 	case r.Sent(flow.MPLSTopLabelAddr):
 		next = r.MPLSTopLabelAddr
+	case x.IPNextHop && r.Sent(flow.NextHop):
+		next = r.NextHop
 	}
-	var vrf *rib.Table
-	if r.MPLSRD != [8]byte{} {
-		vrf = t.vrf(r.MPLSRD)
+	if t != nil {
+		x.src, x.srcFound = x.lookup(t, r, &r.SrcAddr, nil)
+		x.dst, x.dstFound = x.lookup(t, r, &r.DstAddr, &next)
+	} else {
+		for _, t = range x.fallbackTables() {
+			x.usedFallback = true
+			if !x.srcFound {
+				x.src, x.srcFound = x.lookup(t, r, &r.SrcAddr, nil)
+			}
+			if !x.dstFound {
+				x.dst, x.dstFound = x.lookup(t, r, &r.DstAddr, &next)
+			}
+		}
 	}
-	if x.src, x.srcFound = x.lookup(t, vrf, &r.SrcAddr, nil); x.srcFound {
+	x.count(t)
+	if x.srcFound {
 		x.sourceOf(r)
 	}
-	x.dst, x.dstFound = x.lookup(t, vrf, &r.DstAddr, &next)
-	x.count(t.router)
 	if x.dstFound {
 		x.destinationOf(r)
 	}
 }
 
-// lookup looks in the VRF's table, or where the VRF is not known or none in the global one, and for lack of a unicast
-// route in that of labelled ones.
-func (x *routes) lookup(t *exporterRoutes, vrf *rib.Table, a, next *flow.Addr) (found rib.Route, ok bool) {
-	if vrf != nil {
-		return x.reader.Lookup(vrf, a, next)
-	}
-	if t.unicast != nil {
-		if found, ok = x.reader.Lookup(t.unicast, a, next); ok {
-			return found, true
+// vrf sets the route distinguisher of a record that the map has a rule for.
+func (x *routes) vrf(e *exporterEntry, r *flow.Record) {
+	for _, rule := range e.routes.vrfs {
+		if rule.flow(r) {
+			r.MPLSRD = rule.RD
+			return
 		}
 	}
-	if t.labelled != nil {
-		return x.reader.Lookup(t.labelled, a, next)
-	}
-	return rib.Route{}, false
 }
 
-func (x *routes) count(router *rib.Router) {
+// lookup looks in the VRF's table, or where the VRF is not known or none in the global one, and for lack of a unicast
+// route in that of labelled ones. A default route is followed to its next hop's router, if that is asked for.
+func (x *routes) lookup(t *routerTables, r *flow.Record, a, next *flow.Addr) (found rib.Route, ok bool) {
+	if r.MPLSRD != [8]byte{} {
+		if vrf := t.vrf(r.MPLSRD); vrf != nil {
+			return x.reader.Lookup(vrf, a, next)
+		}
+		if x.StrictVRF {
+			return rib.Route{}, false
+		}
+	}
+	if t.unicast != nil {
+		found, ok = x.reader.Lookup(t.unicast, a, next)
+	}
+	if !ok && t.labelled != nil {
+		found, ok = x.reader.Lookup(t.labelled, a, next)
+	}
+	for n := 0; ok && n < x.FollowDefault && found.Bits() == 0; n++ {
+		router := x.RIB.RouterAt(found.NextHop())
+		if router == nil || router == found.Table().Router {
+			break
+		}
+		table := router.Table(route.Unicast, 0)
+		if table == nil {
+			break
+		}
+		further, better := x.reader.Lookup(table, a, next)
+		if !better {
+			break
+		}
+		found = further
+	}
+	return found, ok
+}
+
+func (x *routes) count(t *routerTables) {
 	switch {
-	case !x.dstFound:
-		x.counts.Miss++
-	case router.Stale():
+	case x.dstFound && x.usedFallback:
+		x.counts.Fallback++
+	case x.dstFound && x.dst.Table().Router.Stale():
 		x.counts.Stale++
-	case x.dst.Bits() == 0:
+	case x.dstFound && x.dst.Bits() == 0:
 		x.counts.Default++
-	default:
+	case x.dstFound:
 		x.counts.Hit++
+	case t == nil:
+		x.counts.NoRouter++
+	default:
+		x.counts.Miss++
 	}
 }
 
@@ -206,7 +239,7 @@ func (x *routes) wins(found *rib.Route, as uint32, mask uint8) bool {
 
 func (x *routes) sourceOf(r *flow.Record) {
 	if x.wins(&x.src, r.SrcAS, r.SrcMask) {
-		r.SrcAS = x.src.OriginAS()
+		r.SrcAS = x.originAS(&x.src)
 		r.Set(flow.SrcAS)
 	}
 }
@@ -216,7 +249,7 @@ func (x *routes) sourceOf(r *flow.Record) {
 func (x *routes) destinationOf(r *flow.Record) {
 	d := &x.dst
 	if x.wins(d, r.DstAS, r.DstMask) {
-		r.DstAS = d.OriginAS()
+		r.DstAS = x.originAS(d)
 		r.Set(flow.DstAS)
 	}
 	if !r.Sent(flow.MPLSTopLabelAddr) && (!r.Sent(flow.BGPNextHop) || r.BGPNextHop.IsUnspecified()) {
@@ -231,17 +264,9 @@ func (x *routes) destinationOf(r *flow.Record) {
 	if r.Has&(flow.ASPath|flow.Communities) != 0 && x.AS != ASRoute {
 		return
 	}
-	as, runs := d.Path()
 	r.Has &^= flow.ASPath | flow.Communities | flow.LocalPref | flow.MED
 	x.fromRoute = true
-	x.path = x.path[:0]
-	for i, n := range as {
-		for range runs[i] {
-			x.path = append(x.path, n)
-		}
-	}
-	r.ASPath = x.path
-	if len(as) > 0 {
+	if r.ASPath = x.pathOf(d); len(r.ASPath) > 0 {
 		r.Set(flow.ASPath)
 	}
 	if r.Communities, _, _ = d.Communities(); len(r.Communities) > 0 {
@@ -256,6 +281,32 @@ func (x *routes) destinationOf(r *flow.Record) {
 	}
 }
 
+// pathOf is a route's path with repetitions. It is valid until the next call.
+func (x *routes) pathOf(d *rib.Route) []uint32 {
+	x.path = x.path[:0]
+	if x.Confederations {
+		x.path = d.AppendPath(x.path)
+		return x.path
+	}
+	as, runs := d.Path()
+	for i, n := range as {
+		for range runs[i] {
+			x.path = append(x.path, n)
+		}
+	}
+	return x.path
+}
+
+// originAS is the last AS of a route's path.
+func (x *routes) originAS(d *rib.Route) uint32 {
+	if x.Confederations && d.HasSegments() {
+		if path := x.pathOf(d); len(path) > 0 {
+			return path[len(path)-1]
+		}
+	}
+	return d.OriginAS()
+}
+
 // ownAS is the router's AS, for an address that is within it: its route has an empty path. 0: it is not.
 func (x *routes) ownAS(found bool, at *rib.Route) uint32 {
 	if !found || x.AS == ASRecord || at.OriginAS() != 0 {
@@ -266,7 +317,7 @@ func (x *routes) ownAS(found bool, at *rib.Route) uint32 {
 
 // prefetch touches what look-ups of some records will read, if they are of the exporter of the latest record.
 func (x *routes) prefetch(last *exporterEntry, records []flow.Record) {
-	if last == nil || last.routes.unicast == nil {
+	if last == nil || last.routes.own == nil || last.routes.own.unicast == nil {
 		return
 	}
 	for len(records) > 0 {
@@ -278,7 +329,7 @@ func (x *routes) prefetch(last *exporterEntry, records []flow.Record) {
 		if n == 0 {
 			return
 		}
-		x.warmed += x.reader.Warm(last.routes.unicast, x.warm[:2*n])
+		x.warmed += x.reader.Warm(last.routes.own.unicast, x.warm[:2*n])
 		records = records[n:]
 	}
 }

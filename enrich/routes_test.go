@@ -154,10 +154,13 @@ func TestRoutes(t *testing.T) {
 		}, "as 64503>64502 path [64501 64502][2 1] peer 192.0.2.10 AS 64501 communities [1 2] pref 200 med 5"},
 	}
 	s, _ := NewBuilder().Build()
+	maps := new(CurrentMaps)
+	maps.Set(RouteMaps{Agents: []AgentRule{{Match: Match{Exporter: netip.MustParsePrefix("203.0.113.1/32")},
+		Router: addr("192.0.2.1")}}})
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			e := New(Options{Routes: RouteOptions{RIB: r, AS: test.as,
-				Agents: map[flow.Addr]flow.Addr{addr("203.0.113.1"): addr("192.0.2.1")}}})
+				Maps: maps}})
 			record := flow.Record{Exporter: addr("192.0.2.1"), IPVersion: 4, Protocol: flow.IPFIX,
 				SrcAddr: addr("10.1.2.3"), DstAddr: addr("10.9.9.9"), Has: flow.SrcAddr | flow.DstAddr}
 			if test.change != nil {

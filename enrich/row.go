@@ -3,6 +3,8 @@ package enrich
 import (
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/decoder/route"
+	"github.com/metranova/flow-collector/enrich/rib"
+	"github.com/metranova/flow-collector/enrich/rpki"
 )
 
 // Row is one row of data_flow: a flow record and what the snapshot adds to it. Strings belong to the snapshot or to the
@@ -37,6 +39,10 @@ type Row struct {
 	Bits, Packets              uint64        // multiplied by the sampling rate; saturated
 	ExtCommunities             []uint64      // of the destination's route (RFC 4360)
 	LargeCommunities           []route.Large // of the destination's route (RFC 8092)
+	CommunityNames             bool          // well-known communities are written by their names
+	SrcRPKI, DstRPKI           rpki.State
+	Route                      RouteColumns
+	PathRoute                  *rib.Route // whose path and communities the row has, valid until End; nil: the record's
 	ASPathID                   []uint32
 	ASPathPadding              []uint16 // for each AS of ASPathID, how often it is repeated
 	// top first, 20 bits each; a template's empty label elements are labels of 0

@@ -31,7 +31,8 @@ func keys(c *Config) []key {
 	all := []key{{path: "collector_id", env: []string{"COLLECTOR_ID"}, field: text(&c.CollectorID),
 		help: "The name of this collector in every row. Empty is \"unknown\"."}}
 	for _, section := range []func(*Config) []key{listenKeys, decoderKeys, clickhouseKeys, storeKeys, kafkaKeys,
-		flowKeys, routingKeys, tableKeys, metadataKeys, operationKeys} {
+		flowKeys, routingKeys, routeRuleKeys, rpkiKeys,
+		tableKeys, metadataKeys, operationKeys} {
 		all = append(all, section(c)...)
 	}
 	return all

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"net/netip"
 	"time"
+
+	"github.com/metranova/flow-collector/collector/pmacct"
 )
 
 // Routing says where routes come from and what rows take from them. Without an address to listen on there are none.
@@ -16,6 +18,9 @@ type Routing struct {
 	MaxMemory int                       // bytes of routes
 	MaxRoutes int
 	Persist   time.Duration // how often routes are saved; 0: never
+	RPKI      RPKI
+	Rules     RouteRules
+	Neighbors Neighbors
 }
 
 // BGP is what routers connect to.
@@ -69,6 +74,7 @@ func routingKeys(c *Config) []key {
 		{path: "routing.bgp.md5_file", env: []string{"BGP_MD5_FILE"}, isPath: true, field: text(&r.BGP.MD5File),
 			help: "TCP-MD5 keys (RFC 2385): lines of ADDRESS, KEY or PREFIX, KEY, as in pmacct's " +
 				"bgp_daemon_md5_file. These neighbours need their key; the others need none."},
+		allowFileKey(r), neighborNamesKey(r), neighborMaxRoutesKey(r),
 		{path: "routing.bgp.hold_time", def: "90s", field: duration(&r.BGP.HoldTime, 0),
 			help: "Hold time that is proposed to routers; the smaller one counts. 0: sessions never time out."},
 		{path: "routing.bgp.keep_stale", def: "10m", field: duration(&r.BGP.KeepStale, 0),
@@ -127,7 +133,13 @@ func routingKeys(c *Config) []key {
 }
 
 func (r *Routing) validate(add func(key, value, why string)) {
-	checkFile("routing.bgp.md5_file", r.BGP.MD5File, add)
+	r.RPKI.validate(add)
+	r.Rules.validate(add)
+	r.Neighbors.validate(add)
+	if r.BGP.MD5File != "" {
+		_, err := pmacct.ReadKeys(r.BGP.MD5File)
+		problemLines("routing.bgp.md5_file", err, add)
+	}
 	for name, peer := range r.MRT.Peers {
 		if _, err := netip.ParseAddr(peer); err != nil {
 			add("routing.mrt.peers", peer, "is not an address")
@@ -147,7 +159,7 @@ func (r *Routing) validate(add func(key, value, why string)) {
 	if len(r.BMP.Listen) > 0 && len(r.BMP.Allowed) == 0 {
 		add("routing.bmp.listen", cmp.Or(r.BMP.Listen...), "no router may connect: set routing.bmp.allowed")
 	}
-	if len(r.BGP.Listen) > 0 && len(r.BGP.Neighbors) == 0 {
+	if len(r.BGP.Listen) > 0 && len(r.BGP.Neighbors) == 0 && r.Neighbors.File == "" {
 		add("routing.bgp.listen", cmp.Or(r.BGP.Listen...), "no router may connect: set routing.bgp.neighbors")
 	}
 }

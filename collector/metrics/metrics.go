@@ -16,6 +16,7 @@ import (
 
 	"github.com/metranova/flow-collector/collector/forward"
 	"github.com/metranova/flow-collector/collector/ledger"
+	"github.com/metranova/flow-collector/collector/rpki"
 	"github.com/metranova/flow-collector/collector/stream"
 	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/enrich"
@@ -34,6 +35,8 @@ type Options struct {
 	Connections func() stream.Stats
 	// Routing is what is known of routes; false: routes are off.
 	Routing func() (Routing, bool)
+	// RPKI is what is known of RPKI data; false: routes are not validated.
+	RPKI func() (rpki.Stats, bool)
 	// MetadataCurrent is when the snapshot was last seen to be what the tables say; zero: never.
 	MetadataCurrent func() time.Time
 
@@ -84,7 +87,7 @@ func New(o Options) *Metrics {
 	})
 	info.Set(1)
 	m.registry.MustRegister(
-		m.inserts, info, newStreams(o), newState(o), newForwards(o), newConnections(o), newRoutes(o),
+		m.inserts, info, newStreams(o), newState(o), newForwards(o), newConnections(o), newRoutes(o), newPayloads(o),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	return m

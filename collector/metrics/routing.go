@@ -97,8 +97,8 @@ func (c *routes) Collect(ch chan<- prometheus.Metric) {
 	}
 	counter(c.full, r.RIB.Refused)
 	for result, n := range map[string]uint64{"hit": r.LookUps.Hit, "default": r.LookUps.Default,
-		"stale": r.LookUps.Stale,
-		"miss":  r.LookUps.Miss, "no_router": r.LookUps.NoRouter} {
+		"stale":    r.LookUps.Stale,
+		"fallback": r.LookUps.Fallback, "miss": r.LookUps.Miss, "no_router": r.LookUps.NoRouter} {
 		counter(c.lookUps, n, result)
 	}
 }

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -209,35 +207,6 @@ func TestStop(t *testing.T) {
 		if n := x.ended(); (n == nil) != graceful || n != nil && n.Subcode != bgp.CeaseShutdown {
 			t.Errorf("graceful restart %t: got %v", graceful, n)
 		}
-	}
-}
-
-func TestReadPasswords(t *testing.T) {
-	tests := []struct{ name, text, want string }{
-		{"pmacct's file", "! comment\n192.0.2.1, secret key\n2001:db8::1,other\n198.51.100.0/24, third\n\n", ""},
-		{"no key", "192.0.2.1", ":1: a line is ADDRESS, KEY"},
-		{"no address", "#\nrouter, key", `:2: "router" is neither an address nor a prefix`},
-		{"long", "192.0.2.1, " + strings.Repeat("x", 81), ":1: the key has 81 bytes: the most is 80"},
-		{"twice", "192.0.2.1, a\n192.0.2.1, b", ":2: 192.0.2.1/32 has a key already"},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "keys")
-			if err := os.WriteFile(path, []byte(test.text), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			keys, err := ReadPasswords(path)
-			if test.want != "" {
-				if err == nil || !strings.HasSuffix(err.Error(), test.want) {
-					t.Errorf("got %v, want %s", err, test.want)
-				}
-				return
-			}
-			if err != nil || len(keys) != 3 || keys[netip.MustParsePrefix("192.0.2.1/32")] != "secret key" ||
-				keys[netip.MustParsePrefix("198.51.100.0/24")] != "third" {
-				t.Errorf("got %v, %v", keys, err)
-			}
-		})
 	}
 }
 

@@ -35,7 +35,7 @@ type file struct {
 }
 
 func (f *file) report() Source {
-	x := Source{Name: f.path, State: "file", Since: f.since, Updated: f.updated, Error: f.err, Errors: f.errors,
+	x := Source{Name: f.path, State: stateFile, Since: f.since, Updated: f.updated, Error: f.err, Errors: f.errors,
 		Updates: f.updates, Skipped: f.skipped}
 	if f.table != nil {
 		x.Payloads = f.table.Len()

@@ -206,6 +206,9 @@ type Source struct {
 	Skipped    int       `json:"skipped"` // payloads of the file that cannot be used
 }
 
+// Up reports whether a cache is connected and its data complete, or a file could be read.
+func (x *Source) Up() bool { return x.State == stateSynced || x.State == stateFile && x.Error == "" }
+
 // Stats are what a client knows.
 type Stats struct {
 	Sources  []Source `json:"sources"`

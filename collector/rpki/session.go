@@ -78,6 +78,7 @@ const (
 	stateSynced     = "synced"
 	stateStandby    = "standby"
 	stateDown       = "down"
+	stateFile       = "file"
 )
 
 // forget drops the data, and with flush at once.

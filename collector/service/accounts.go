@@ -55,6 +55,7 @@ func (a *accounts) metrics(version string, refresh func() *metadata.Refresher, l
 		Forward:         func() []forward.Stats { return forward.Sum(a.in.forwarders) },
 		Connections:     func() stream.Stats { return a.in.streams.Stats() },
 		Routing:         a.workers.routes,
+		RPKI:            a.workers.validation,
 		MetadataCurrent: func() time.Time { return refresh().Current() },
 		Sinks:           a.outputs.metrics,
 	}

@@ -10,8 +10,10 @@ import (
 	"github.com/metranova/flow-collector/collector/forward"
 	"github.com/metranova/flow-collector/collector/ledger"
 	"github.com/metranova/flow-collector/collector/listen"
+	"github.com/metranova/flow-collector/collector/pmacct"
 	"github.com/metranova/flow-collector/collector/report"
 	"github.com/metranova/flow-collector/collector/routing"
+	"github.com/metranova/flow-collector/collector/rpki"
 	"github.com/metranova/flow-collector/collector/setup"
 	"github.com/metranova/flow-collector/collector/stream"
 )
@@ -23,6 +25,8 @@ type intake struct {
 	forwarders []*forward.Forwarder // one of each listener; nil ones where nothing is forwarded
 	streams    *stream.Listener     // nil: nothing comes over TCP
 	station    *routing.Station     // nil: there are no routes
+	maps       *pmacct.Maps         // of routers and VRFs
+	rpki       *rpki.Client         // nil: routes are not validated
 }
 
 // openIntake opens all of it, or nothing. Datagrams wait in the kernel until somebody receives them.
@@ -48,6 +52,12 @@ func (in *intake) open(cfg *config.Config, log *zap.Logger) (err error) {
 	if in.station, err = setup.Routing(cfg, log); err != nil {
 		return err
 	}
+	if in.maps, err = setup.Maps(cfg, log); err != nil {
+		return err
+	}
+	if in.rpki, err = setup.RPKI(cfg, log); err != nil {
+		return err
+	}
 	in.forwarders, err = setup.Forwarders(cfg, len(in.listeners))
 	return err
 }
@@ -67,6 +77,8 @@ func openStreams(cfg *config.Config, log *zap.Logger) (*stream.Listener, error) 
 func (in *intake) abort() {
 	setup.CloseForwarders(in.forwarders)
 	in.station.Abort()
+	in.maps.Close()
+	in.rpki.Close()
 	in.streams.Abort()
 	in.stopReceiving()
 	in.free()

@@ -5,6 +5,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -17,7 +19,12 @@ import (
 // Rows have what the exporter's routes say, once its router has announced them.
 func TestServe_routes(t *testing.T) {
 	page, peering := testkit.FreePort(t), testkit.FreePort(t)
-	r := startServe(t, "CLICKHOUSE_FLOW_TTL=", "HTTP_LISTEN="+page, "BGP_LISTEN="+peering,
+	roas := filepath.Join(t.TempDir(), "roas.json")
+	if err := os.WriteFile(roas, []byte(`{"roas":[{"prefix":"0.0.0.0/0","asn":64502}]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := startServe(t, "CLICKHOUSE_FLOW_TTL=", "HTTP_LISTEN="+page, "BGP_LISTEN="+peering, "RPKI_FILE="+roas,
+		"CLICKHOUSE_FLOW_EXTENSIONS=bgp,bgp_src,bgp_meta,rpki",
 		"BGP_NEIGHBORS=127.0.0.0/8", "ROUTING_AS=bgp")
 	c, err := net.Dial("tcp", peering)
 	if err != nil {
@@ -70,8 +77,13 @@ func TestServe_routes(t *testing.T) {
 	})
 	r.stop(t)
 	got := testkit.Ask(t, r.cfg, `SELECT src_as_id, dst_as_id, peer_as_id, toString(peer_ip), ext.bgp_as_path_id,
-		ext.bgp_as_path_padding, ext.bgp_community, ext.bgp_local_pref, ext.bgp_med FROM data_flow GROUP BY ALL`)
-	want := "64502\t64502\t64501\t::ffff:192.0.2.9\t[64501,64502]\t[2,1]\t['64500:1']\t200\t7"
+		ext.bgp_as_path_padding, ext.bgp_community, ext.bgp_local_pref, ext.bgp_med, ext.bgp_src_as_path_id,
+		ext.bgp_src_community, ext.bgp_src_med, ext.bgp_peer_src_as, ext.bgp_router, ext.bgp_src_prefix,
+		ext.bgp_dst_prefix, ext.rpki_src, ext.rpki_dst, ext.bgp_source FROM data_flow GROUP BY ALL
+		ORDER BY toString(ext.bgp_source)`)
+	want := "64502\t64502\t64501\t::ffff:192.0.2.9\t[64501,64502]\t[2,1]\t['64500:1']\t200\t7\t[64501,64502]\t" +
+		"['64500:1']\t7\t64501\t192.0.2.1\t0.0.0.0/0\t0.0.0.0/0\tvalid\tvalid\t"
+	want = want + "bgp\n" + want + "stale"
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

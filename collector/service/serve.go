@@ -97,6 +97,8 @@ func Serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 	in.streams.Close()
 	loops.Wait()
 	in.station.Close()
+	in.maps.Close()
+	in.rpki.Close()
 	in.free() // before the last counts are written: nothing comes any more
 	minute.stop()
 	s.accounts.settleLosses()
@@ -180,7 +182,8 @@ func withCacheDir(cfg *config.Config, dir string) *config.Config {
 // showRecords lets `collector tail` read records. The collector does its work without.
 func showRecords(cfg *config.Config, tables *schema.Settings, taps *tap.Hub, log *zap.Logger) *tap.Server {
 	layout := message.Layout{CollectorID: cfg.CollectorID, PolicyOriginator: cfg.Policy.Originator,
-		PolicyLevel: cfg.Policy.Level, IPRefExtensions: tables.IPRefExtensions, WithoutColumns: tables.WithoutColumns}
+		PolicyLevel: cfg.Policy.Level, IPRefExtensions: tables.IPRefExtensions, WithoutColumns: tables.WithoutColumns,
+		Extensions: tables.FlowExtensions}
 	server, err := tap.Listen(tap.SocketPath(cfg.Metadata.CacheDir), taps, layout, log.Named("tail"))
 	if err != nil {
 		log.Warn("records cannot be shown: collector tail does not work", zap.Error(err))

@@ -8,6 +8,7 @@ import (
 	"github.com/metranova/flow-collector/collector/config"
 	"github.com/metranova/flow-collector/collector/metrics"
 	"github.com/metranova/flow-collector/collector/pipeline"
+	"github.com/metranova/flow-collector/collector/rpki"
 	"github.com/metranova/flow-collector/collector/setup"
 	"github.com/metranova/flow-collector/collector/tap"
 	"github.com/metranova/flow-collector/decoder"
@@ -73,7 +74,8 @@ func (ws *workers) add(o pipeline.Options) *pipeline.Worker {
 	o.Decoder = decoder.New(options)
 	o.Enricher = enrich.New(enrich.Options{
 		IPRefExtensions: ws.tables.IPRefExtensions, WithoutLearned: !ws.cfg.LearnedNames,
-		Routes: setup.Routes(ws.cfg, ws.in.station),
+		Routes: setup.Routes(ws.cfg, ws.in.station, ws.in.maps),
+		RPKI:   setup.Validation(ws.cfg, ws.in.rpki),
 	})
 	o.Settings = &ws.settings
 	o.KeepTimes = !ws.in.live()
@@ -153,6 +155,14 @@ func (ws *workers) routes() (metrics.Routing, bool) {
 		r.LookUps.Add(w.Enricher.RouteCounts())
 	}
 	return r, true
+}
+
+// validation is what is known of RPKI data; false: routes are not validated.
+func (ws *workers) validation() (rpki.Stats, bool) {
+	if ws.in.rpki == nil {
+		return rpki.Stats{}, false
+	}
+	return ws.in.rpki.Stats(), true
 }
 
 // nameOf is the address by which rows name an exporter.

@@ -38,6 +38,7 @@ func openKafkaSink(cfg *config.Config, p Parts) (sink.Sink, error) {
 		Layout: message.Layout{
 			CollectorID: cfg.CollectorID, PolicyOriginator: cfg.Policy.Originator, PolicyLevel: cfg.Policy.Level,
 			IPRefExtensions: p.Settings.IPRefExtensions, WithoutColumns: p.Settings.WithoutColumns,
+			Extensions: p.Settings.FlowExtensions,
 		},
 	}
 	o.Spool, o.Book = p.Spool, p.Book

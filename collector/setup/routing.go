@@ -1,14 +1,18 @@
 package setup
 
 import (
+	"fmt"
 	"maps"
 	"net/netip"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 
 	"go.uber.org/zap"
 
 	"github.com/metranova/flow-collector/collector/config"
+	"github.com/metranova/flow-collector/collector/pmacct"
 	"github.com/metranova/flow-collector/collector/routing"
 	"github.com/metranova/flow-collector/decoder/bmp"
 	"github.com/metranova/flow-collector/decoder/flow"
@@ -74,8 +78,15 @@ func routingOptions(cfg *config.Config, log *zap.Logger) (routing.Options, error
 	if r.BGP.RouterID != "" {
 		o.RouterID = netip.MustParseAddr(r.BGP.RouterID) // as config.Load has checked
 	}
+	if r.Neighbors.File != "" {
+		allowed, err := pmacct.ReadAllowed(r.Neighbors.File)
+		if err != nil {
+			return nil, err
+		}
+		o.Neighbors = append(slices.Clone(o.Neighbors), allowed...)
+	}
 	if r.BGP.MD5File != "" {
-		keys, err := routing.ReadPasswords(r.BGP.MD5File)
+		keys, err := pmacct.ReadKeys(r.BGP.MD5File)
 		if err != nil {
 			return routing.Options{}, err
 		}
@@ -84,15 +95,62 @@ func routingOptions(cfg *config.Config, log *zap.Logger) (routing.Options, error
 	return o, nil
 }
 
+// Maps reads the maps of routers and VRFs, and keeps them as the files are; nil without routes.
+func Maps(cfg *config.Config, log *zap.Logger) (*pmacct.Maps, error) {
+	r := &cfg.Routing
+	if !r.On() {
+		return nil, nil
+	}
+	fixed, err := fixedMaps(r)
+	if err != nil {
+		return nil, err
+	}
+	return pmacct.OpenMaps(pmacct.MapOptions{Fixed: fixed, AgentsFile: r.Rules.AgentsFile, VRFsFile: r.Rules.RDsFile,
+		Log: log.Named("routing")})
+}
+
+// fixedMaps are the maps that the configuration itself has.
+func fixedMaps(r *config.Routing) (m enrich.RouteMaps, err error) {
+	for exporter, router := range r.Agents {
+		m.Agents = append(m.Agents, enrich.AgentRule{Match: enrich.Match{
+			Exporter: netip.PrefixFrom(exporter, exporter.BitLen())}, Router: flow.AddrFrom(router)})
+	}
+	for _, where := range slices.Sorted(maps.Keys(r.Rules.RDs)) {
+		text, vrf, hasVRF := strings.Cut(where, "#")
+		exporter, err := netip.ParseAddr(text)
+		if err != nil {
+			return m, fmt.Errorf("routing.rds: %q is not an address, or ADDRESS#VRF", where)
+		}
+		rule := enrich.VRFRule{Match: enrich.Match{Exporter: netip.PrefixFrom(exporter, exporter.BitLen())}}
+		if rule.RD, err = pmacct.ParseRD(r.Rules.RDs[where]); err != nil {
+			return m, fmt.Errorf("routing.rds: %s: %w", where, err)
+		}
+		if !hasVRF {
+			m.VRFs = append(m.VRFs, rule)
+			continue
+		}
+		id, err := strconv.ParseUint(vrf, 10, 32)
+		if err != nil {
+			return m, fmt.Errorf("routing.rds: %s: %q is not a VRF id", where, vrf)
+		}
+		n := uint32(id)
+		rule.VRF = &n
+		m.VRFs = slices.Insert(m.VRFs, 0, rule) // before the rule of all VRFs of the exporter
+	}
+	return m, nil
+}
+
 // Routes are what rows take from a station, which may be nil.
-func Routes(cfg *config.Config, s *routing.Station) enrich.RouteOptions {
+func Routes(cfg *config.Config, s *routing.Station, m *pmacct.Maps) enrich.RouteOptions {
 	if s == nil {
 		return enrich.RouteOptions{}
 	}
-	o := enrich.RouteOptions{RIB: s.RIB(), Agents: map[flow.Addr]flow.Addr{}}
-	for exporter, router := range cfg.Routing.Agents {
-		o.Agents[flow.AddrFrom(exporter)] = flow.AddrFrom(router)
-	}
+	r := &cfg.Routing.Rules
+	o := enrich.RouteOptions{RIB: s.RIB(), Maps: m.Current(), Fallback: r.Fallback, FollowDefault: r.FollowDefault,
+		StrictVRF: r.UnknownVRF == "none", IPNextHop: r.IPNextHop, Confederations: r.Confederation == "keep",
+		CommunityNames: r.WellKnown,
+		Source:         slices.Contains(cfg.Schema.FlowExtensions, "bgp_src"),
+		Meta:           slices.Contains(cfg.Schema.FlowExtensions, "bgp_meta")}
 	switch cfg.Routing.AS {
 	case "bgp":
 		o.AS = enrich.ASRoute

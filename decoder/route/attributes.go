@@ -124,24 +124,38 @@ func AppendPath(p []byte, path []Segment, separator byte) []byte {
 		if i > 0 {
 			p = append(p, separator)
 		}
-		between, closing := separator, byte(0)
-		switch s.Kind {
-		case Set:
-			p, between, closing = append(p, '{'), ',', '}'
-		case ConfedSequence:
-			p, closing = append(p, '('), ')'
-		case ConfedSet:
-			p, between, closing = append(p, '['), ',', ']'
-		}
-		for j, as := range s.AS {
-			if j > 0 {
-				p = append(p, between)
-			}
-			p = strconv.AppendUint(p, uint64(as), 10)
-		}
-		if closing != 0 {
-			p = append(p, closing)
-		}
+		p = AppendSegment(p, s, separator)
 	}
 	return p
+}
+
+// AppendSegment appends one segment of a path as AppendPath does.
+func AppendSegment(p []byte, s Segment, separator byte) []byte {
+	between, closing := separator, byte(0)
+	switch s.Kind {
+	case Set:
+		p, between, closing = append(p, '{'), ',', '}'
+	case ConfedSequence:
+		p, closing = append(p, '('), ')'
+	case ConfedSet:
+		p, between, closing = append(p, '['), ',', ']'
+	}
+	for j, as := range s.AS {
+		if j > 0 {
+			p = append(p, between)
+		}
+		p = strconv.AppendUint(p, uint64(as), 10)
+	}
+	if closing != 0 {
+		p = append(p, closing)
+	}
+	return p
+}
+
+// AppendNamed appends a community as AppendCommunity does, or by its name if it is a well-known one.
+func AppendNamed(p []byte, c uint32) []byte {
+	if name := WellKnown(c); name != "" {
+		return append(p, name...)
+	}
+	return AppendCommunity(p, c)
 }

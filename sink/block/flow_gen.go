@@ -5,6 +5,7 @@ package block
 import (
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/enrich"
+	"github.com/metranova/flow-collector/enrich/rpki"
 )
 
 // Columns that can be left out, as bits of flowColumns.want.
@@ -197,31 +198,45 @@ func (c *flowColumns) append(row int, r *enrich.Row) {
 
 // extPaths are the paths of ext.
 type extPaths struct {
-	bgpASPathID       arrayPath[uint32]
-	bgpASPathPadding  arrayPath[uint16]
-	bgpCommunity      communityPath
-	bgpExtCommunity   extendedPath
-	bgpLargeCommunity largePath
-	bgpLocalPref      numberPath[uint32]
-	bgpMED            numberPath[uint32]
-	ipv4DSCP          numberPath[uint8]
-	ipv4ToS           numberPath[uint8]
-	ipv6FlowLabel     numberPath[uint32]
-	mplsBottomLabel   numberPath[uint32]
-	mplsExp           arrayPath[uint8]
-	mplsLabel         arrayPath[uint32]
-	mplsPW            numberPath[uint32]
-	mplsTopLabelIP    addrPath
-	mplsTopLabelType  numberPath[uint32]
-	mplsVPNRD         textPath
-	statedEndMs       numberPath[uint64]
-	statedStartMs     numberPath[uint64]
-	vlanID            numberPath[uint32]
-	vlanInID          numberPath[uint32]
-	vlanInInnerID     numberPath[uint32]
-	vlanOutID         numberPath[uint32]
-	vlanOutInnerID    numberPath[uint32]
-	vrfName           textPath
+	bgpASPathID          arrayPath[uint32]
+	bgpASPathPadding     arrayPath[uint16]
+	bgpCommunity         communityPath
+	bgpDstPrefix         prefixPath
+	bgpExtCommunity      extendedPath
+	bgpLargeCommunity    largePath
+	bgpLocalPref         numberPath[uint32]
+	bgpMED               numberPath[uint32]
+	bgpPeerSrcAS         numberPath[uint32]
+	bgpRouter            textPath
+	bgpSource            textPath
+	bgpSrcASPathID       arrayPath[uint32]
+	bgpSrcASPathPadding  arrayPath[uint16]
+	bgpSrcCommunity      communityPath
+	bgpSrcExtCommunity   extendedPath
+	bgpSrcLargeCommunity largePath
+	bgpSrcLocalPref      numberPath[uint32]
+	bgpSrcMED            numberPath[uint32]
+	bgpSrcPrefix         prefixPath
+	ipv4DSCP             numberPath[uint8]
+	ipv4ToS              numberPath[uint8]
+	ipv6FlowLabel        numberPath[uint32]
+	mplsBottomLabel      numberPath[uint32]
+	mplsExp              arrayPath[uint8]
+	mplsLabel            arrayPath[uint32]
+	mplsPW               numberPath[uint32]
+	mplsTopLabelIP       addrPath
+	mplsTopLabelType     numberPath[uint32]
+	mplsVPNRD            textPath
+	rpkiDst              textPath
+	rpkiSrc              textPath
+	statedEndMs          numberPath[uint64]
+	statedStartMs        numberPath[uint64]
+	vlanID               numberPath[uint32]
+	vlanInID             numberPath[uint32]
+	vlanInInnerID        numberPath[uint32]
+	vlanOutID            numberPath[uint32]
+	vlanOutInnerID       numberPath[uint32]
+	vrfName              textPath
 }
 
 // list returns the paths with their names.
@@ -230,10 +245,22 @@ func (x *extPaths) list() []namedPath {
 		{"bgp_as_path_id", &x.bgpASPathID},
 		{"bgp_as_path_padding", &x.bgpASPathPadding},
 		{"bgp_community", &x.bgpCommunity},
+		{"bgp_dst_prefix", &x.bgpDstPrefix},
 		{"bgp_ext_community", &x.bgpExtCommunity},
 		{"bgp_large_community", &x.bgpLargeCommunity},
 		{"bgp_local_pref", &x.bgpLocalPref},
 		{"bgp_med", &x.bgpMED},
+		{"bgp_peer_src_as", &x.bgpPeerSrcAS},
+		{"bgp_router", &x.bgpRouter},
+		{"bgp_source", &x.bgpSource},
+		{"bgp_src_as_path_id", &x.bgpSrcASPathID},
+		{"bgp_src_as_path_padding", &x.bgpSrcASPathPadding},
+		{"bgp_src_community", &x.bgpSrcCommunity},
+		{"bgp_src_ext_community", &x.bgpSrcExtCommunity},
+		{"bgp_src_large_community", &x.bgpSrcLargeCommunity},
+		{"bgp_src_local_pref", &x.bgpSrcLocalPref},
+		{"bgp_src_med", &x.bgpSrcMED},
+		{"bgp_src_prefix", &x.bgpSrcPrefix},
 		{"ipv4_dscp", &x.ipv4DSCP},
 		{"ipv4_tos", &x.ipv4ToS},
 		{"ipv6_flow_label", &x.ipv6FlowLabel},
@@ -244,6 +271,8 @@ func (x *extPaths) list() []namedPath {
 		{"mpls_top_label_ip", &x.mplsTopLabelIP},
 		{"mpls_top_label_type", &x.mplsTopLabelType},
 		{"mpls_vpn_rd", &x.mplsVPNRD},
+		{"rpki_dst", &x.rpkiDst},
+		{"rpki_src", &x.rpkiSrc},
 		{"stated_end_ms", &x.statedEndMs},
 		{"stated_start_ms", &x.statedStartMs},
 		{"vlan_id", &x.vlanID},
@@ -258,14 +287,19 @@ func (x *extPaths) list() []namedPath {
 // append adds what a row says of every path. Shared data wants the paths of a row in the order of their names.
 func (x *ext) append(row int, r *enrich.Row) {
 	f := r.Flow
-	if f.Has&(flow.ASPath|flow.Communities|flow.LocalPref|flow.MED) != 0 || len(r.ExtCommunities) > 0 || len(r.LargeCommunities) > 0 {
+	if f.Has&(flow.ASPath|flow.Communities) != 0 {
 		if f.Sent(flow.ASPath) {
 			x.bgpASPathID.set(x, row, r.ASPathID)
 			x.bgpASPathPadding.set(x, row, r.ASPathPadding)
 		}
 		if f.Sent(flow.Communities) {
-			x.bgpCommunity.set(x, row, f.Communities)
+			x.bgpCommunity.set(x, row, f.Communities, r.CommunityNames)
 		}
+	}
+	if r.Route.HasTo {
+		x.bgpDstPrefix.set(x, row, r.Route.To)
+	}
+	if f.Has&(flow.LocalPref|flow.MED) != 0 || len(r.ExtCommunities) > 0 || len(r.LargeCommunities) > 0 {
 		if len(r.ExtCommunities) > 0 {
 			x.bgpExtCommunity.set(x, row, r.ExtCommunities)
 		}
@@ -278,6 +312,35 @@ func (x *ext) append(row int, r *enrich.Row) {
 		if f.Sent(flow.MED) {
 			x.bgpMED.set(x, row, uint32(f.MED))
 		}
+	}
+	if r.Route.PeerAS != 0 {
+		x.bgpPeerSrcAS.set(x, row, uint32(r.Route.PeerAS))
+	}
+	if r.Route.Router != "" || r.Route.Source != "" {
+		if r.Route.Router != "" {
+			x.bgpRouter.set(x, row, r.Route.Router)
+		}
+		if r.Route.Source != "" {
+			x.bgpSource.set(x, row, r.Route.Source)
+		}
+	}
+	if r.Route.HasSrc || r.Route.HasSrcLocalPref || r.Route.HasSrcMED {
+		if r.Route.HasSrc {
+			x.bgpSrcASPathID.set(x, row, r.Route.SrcPath)
+			x.bgpSrcASPathPadding.set(x, row, r.Route.SrcPadding)
+			x.bgpSrcCommunity.set(x, row, r.Route.SrcCommunities, r.Route.SrcNames)
+			x.bgpSrcExtCommunity.set(x, row, r.Route.SrcExtended)
+			x.bgpSrcLargeCommunity.set(x, row, r.Route.SrcLarge)
+		}
+		if r.Route.HasSrcLocalPref {
+			x.bgpSrcLocalPref.set(x, row, uint32(r.Route.SrcLocalPref))
+		}
+		if r.Route.HasSrcMED {
+			x.bgpSrcMED.set(x, row, uint32(r.Route.SrcMED))
+		}
+	}
+	if r.Route.HasFrom {
+		x.bgpSrcPrefix.set(x, row, r.Route.From)
 	}
 	x.appendRefs(row, x.dstRefs, r.DstExtRef)
 	if f.Sent(flow.ToS) {
@@ -306,6 +369,14 @@ func (x *ext) append(row int, r *enrich.Row) {
 		}
 		if r.MPLSRD != "" {
 			x.mplsVPNRD.set(x, row, r.MPLSRD)
+		}
+	}
+	if r.DstRPKI != rpki.None || r.SrcRPKI != rpki.None {
+		if r.DstRPKI != rpki.None {
+			x.rpkiDst.set(x, row, r.DstRPKI.String())
+		}
+		if r.SrcRPKI != rpki.None {
+			x.rpkiSrc.set(x, row, r.SrcRPKI.String())
 		}
 	}
 	x.appendRefs(row, x.srcRefs, r.SrcExtRef)

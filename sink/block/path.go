@@ -130,11 +130,75 @@ func (p *textsPath[T]) reset() {
 	clear(p.byValue)
 }
 
-// communityPath has communities (RFC 1997) as "AS:value".
-type communityPath struct{ textsPath[uint32] }
+// communityPath has communities (RFC 1997) as "AS:value", or well-known ones by their names.
+type communityPath struct {
+	textsPath[uint64]
+	values []uint64 // of one row, with byName
+}
 
-func (p *communityPath) set(x *ext, row int, values []uint32) {
-	p.textsPath.set(x, row, values, route.AppendCommunity)
+// byName marks a community that is written by its name: rows with names and without can be in one block.
+const byName = 1 << 32
+
+func (p *communityPath) set(x *ext, row int, communities []uint32, names bool) {
+	p.values = p.values[:0]
+	for _, c := range communities {
+		v := uint64(c)
+		if names && route.WellKnown(c) != "" {
+			v |= byName
+		}
+		p.values = append(p.values, v)
+	}
+	p.textsPath.set(x, row, p.values, appendCommunity)
+}
+
+func appendCommunity(text []byte, v uint64) []byte {
+	if v&byName != 0 {
+		return append(text, route.WellKnown(uint32(v))...)
+	}
+	return route.AppendCommunity(text, uint32(v))
+}
+
+// prefixPath is a path of type LowCardinality(Nullable(String)) that has prefixes. The texts of prefixes that are in
+// the block already are not made again.
+type prefixPath struct {
+	path
+	lowCardinality
+	byValue map[route.Prefix]uint32 // index of the dictionary's key
+	text    []byte                  // of one prefix
+}
+
+func (p *prefixPath) declare(name, typ string) {
+	p.path.declare(name, typ)
+	p.nullable = true
+}
+
+func (p *prefixPath) set(x *ext, row int, v route.Prefix) {
+	if !p.typed {
+		p.text = v.Netip().AppendTo(p.text[:0])
+		x.shared.bytes(p.name, p.text)
+		return
+	}
+	i, known := p.byValue[v]
+	if !known {
+		p.text = v.Netip().AppendTo(p.text[:0])
+		i = p.keys.append(p.text)
+		p.byValue[v] = i
+		if len(p.byValue) >= fullKeys {
+			x.full = true
+		}
+	}
+	for len(p.indexes) < row {
+		p.indexes = append(p.indexes, 0)
+	}
+	p.indexes = append(p.indexes, i)
+}
+
+func (p *prefixPath) reset() {
+	p.lowCardinality.reset()
+	if p.byValue == nil || len(p.byValue) > keptKeys {
+		p.byValue = map[route.Prefix]uint32{}
+	}
+	clear(p.byValue)
 }
 
 // extendedPath has extended communities (RFC 4360) as "RT:AS:value", "SoO:AS:value" or "type:subtype:value".

@@ -22,6 +22,10 @@ import (
 const fullExtJSON = `{"bgp_as_path_id":[64500,64501],"bgp_as_path_padding":[1,300],
 "bgp_community":["65535:65281","64500:0"],"bgp_ext_community":["RT:64500:7","3:12:8"],` +
 	`"bgp_large_community":["4226809946:0:7"],"bgp_local_pref":200,"bgp_med":50,
+"bgp_dst_prefix":"2001:db8::/32","bgp_src_prefix":"192.0.2.0/24","bgp_peer_src_as":64510,"bgp_router":"192.0.2.250",
+"bgp_source":"bgp","bgp_src_as_path_id":[64510,64511],"bgp_src_as_path_padding":[2,1],
+"bgp_src_community":["64510:3","65535:65281"],"bgp_src_ext_community":["SoO:64500:9"],"bgp_src_large_community":["64510:1:2"],
+"bgp_src_local_pref":90,"bgp_src_med":8,"rpki_src":"valid","rpki_dst":"invalid",
 "dst_ip_scireg_ref":"12__v1","ipv4_dscp":46,"ipv4_tos":184,"ipv6_flow_label":1048575,
 "mpls_bottom_label":24001,"mpls_exp":[5,0,7],"mpls_label":[1048575,0,24001],"mpls_pw":4294967295,
 "mpls_top_label_ip":"::ffff:203.0.113.9","mpls_top_label_type":4,"mpls_vpn_rd":"0:64500:7","src_ip_scireg_ref":"11__v1",
@@ -31,6 +35,10 @@ const fullExtJSON = `{"bgp_as_path_id":[64500,64501],"bgp_as_path_padding":[1,30
 
 const emptyExtJSON = `{"bgp_as_path_id":[],"bgp_as_path_padding":[],
 "bgp_community":[],"bgp_ext_community":[],"bgp_large_community":[],"bgp_local_pref":null,"bgp_med":null,
+"bgp_dst_prefix":null,"bgp_src_prefix":null,"bgp_peer_src_as":null,"bgp_router":null,
+"bgp_source":null,"bgp_src_as_path_id":[],"bgp_src_as_path_padding":[],
+"bgp_src_community":[],"bgp_src_ext_community":[],"bgp_src_large_community":[],
+"bgp_src_local_pref":null,"bgp_src_med":null,"rpki_src":null,"rpki_dst":null,
 "dst_ip_scireg_ref":null,"ipv4_dscp":null,"ipv4_tos":null,"ipv6_flow_label":null,
 "mpls_bottom_label":null,"mpls_exp":[],"mpls_label":[],"mpls_pw":null,
 "mpls_top_label_ip":null,"mpls_top_label_type":null,"mpls_vpn_rd":null,"src_ip_scireg_ref":null,
@@ -60,13 +68,16 @@ func (e engine) selected(t *testing.T, query string) []map[string]any {
 
 // subsets returns every subset of the flow extensions, every other one with an IP reference extension.
 func subsets() (list []Layout) {
-	all := allExtensions()
+	all := allExtensions()[:5] // the groups come with every third subset
 	for bits := range 1 << len(all) {
 		var extensions, ipRefs []string
 		for i, x := range all {
 			if bits>>i&1 != 0 {
 				extensions = append(extensions, x)
 			}
+		}
+		if bits%3 == 0 {
+			extensions = append(extensions, groups...)
 		}
 		if len(extensions)%2 == 0 {
 			ipRefs = []string{"scireg"}

@@ -9,9 +9,15 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/decoder/route"
 	"github.com/metranova/flow-collector/enrich"
+	"github.com/metranova/flow-collector/enrich/rpki"
 )
 
-func allExtensions() []string { return []string{"bgp", "ipv4", "ipv6", "mpls", "vlan"} }
+func allExtensions() []string {
+	return append([]string{"bgp", "ipv4", "ipv6", "mpls", "vlan"}, groups...)
+}
+
+// groups are the flow extensions that are filled only if they are asked for.
+var groups = []string{"bgp_meta", "bgp_src", "rpki"}
 
 func testLayout(extensions, ipRefs []string) Layout {
 	return Layout{
@@ -53,6 +59,7 @@ func extKeys(r *enrich.Row, ipRefs []string) map[string]any {
 	}
 	put(flow.LocalPref, "bgp_local_pref", f.LocalPref)
 	put(flow.MED, "bgp_med", f.MED)
+	routeKeys(r, keys)
 	put(flow.ToS, "ipv4_tos", f.ToS)
 	put(flow.ToS, "ipv4_dscp", f.ToS/4)
 	put(flow.FlowLabel, "ipv6_flow_label", f.FlowLabel)
@@ -128,4 +135,29 @@ func encodeRows(l Layout, rows []enrich.Row) []byte {
 		b.Append(&rows[i])
 	}
 	return b.Encode(nil)
+}
+
+// routeKeys are what the groups bgp_src, bgp_meta and rpki say of a row.
+func routeKeys(r *enrich.Row, keys map[string]any) {
+	c := &r.Route
+	set := func(name string, value any, is bool) {
+		if is {
+			keys[name] = value
+		}
+	}
+	if c.HasSrc {
+		keys["bgp_src_as_path_id"], keys["bgp_src_as_path_padding"] = c.SrcPath, c.SrcPadding
+		keys["bgp_src_community"] = textsOf(c.SrcCommunities, route.AppendCommunity)
+		keys["bgp_src_ext_community"] = textsOf(c.SrcExtended, route.AppendExtended)
+		keys["bgp_src_large_community"] = textsOf(c.SrcLarge, route.AppendLarge)
+	}
+	set("bgp_src_local_pref", c.SrcLocalPref, c.HasSrcLocalPref)
+	set("bgp_src_med", c.SrcMED, c.HasSrcMED)
+	set("bgp_peer_src_as", c.PeerAS, c.PeerAS != 0)
+	set("bgp_source", c.Source, c.Source != "")
+	set("bgp_router", c.Router, c.Router != "")
+	set("bgp_src_prefix", c.From.String(), c.HasFrom)
+	set("bgp_dst_prefix", c.To.String(), c.HasTo)
+	set("rpki_src", r.SrcRPKI.String(), r.SrcRPKI != rpki.None)
+	set("rpki_dst", r.DstRPKI.String(), r.DstRPKI != rpki.None)
 }

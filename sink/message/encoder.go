@@ -23,6 +23,8 @@ type Layout struct {
 	// WithoutColumns are the optional columns that JSON and Protobuf messages leave out
 	// (schema.Settings.WithoutColumns).
 	WithoutColumns []string
+	// Extensions are the flow extensions. With bgp_src and rpki, pmacct's messages have the keys that they fill.
+	Extensions []string
 }
 
 // wanted returns the optional columns that messages have, as bits.

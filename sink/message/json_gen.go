@@ -8,6 +8,7 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/decoder/route"
 	"github.com/metranova/flow-collector/enrich"
+	"github.com/metranova/flow-collector/enrich/rpki"
 )
 
 // Columns that can be left out, as bits of wanted.
@@ -117,14 +118,19 @@ func (e *rowEncoder) append(p []byte, r *enrich.Row) []byte {
 // appendExt appends the keys and values of ext, each with a comma behind it.
 func (e *rowEncoder) appendExt(p []byte, r *enrich.Row) []byte {
 	f := r.Flow
-	if f.Has&(flow.ASPath|flow.Communities|flow.LocalPref|flow.MED) != 0 || len(r.ExtCommunities) > 0 || len(r.LargeCommunities) > 0 {
+	if f.Has&(flow.ASPath|flow.Communities) != 0 {
 		if f.Sent(flow.ASPath) {
 			p = appendNumbers(p, `"bgp_as_path_id":[`, r.ASPathID)
 			p = appendNumbers(p, `"bgp_as_path_padding":[`, r.ASPathPadding)
 		}
 		if f.Sent(flow.Communities) {
-			p = appendCommunities(p, `"bgp_community":[`, f.Communities)
+			p = appendCommunities(p, `"bgp_community":[`, f.Communities, r.CommunityNames)
 		}
+	}
+	if r.Route.HasTo {
+		p = append(appendPrefix(append(p, `"bgp_dst_prefix":"`...), r.Route.To), '"', ',')
+	}
+	if f.Has&(flow.LocalPref|flow.MED) != 0 || len(r.ExtCommunities) > 0 || len(r.LargeCommunities) > 0 {
 		if len(r.ExtCommunities) > 0 {
 			p = appendTextsOf(p, `"bgp_ext_community":[`, r.ExtCommunities, route.AppendExtended)
 		}
@@ -137,6 +143,35 @@ func (e *rowEncoder) appendExt(p []byte, r *enrich.Row) []byte {
 		if f.Sent(flow.MED) {
 			p = append(appendNumber(p, `"bgp_med":`, f.MED), ',')
 		}
+	}
+	if r.Route.PeerAS != 0 {
+		p = append(appendNumber(p, `"bgp_peer_src_as":`, r.Route.PeerAS), ',')
+	}
+	if r.Route.Router != "" || r.Route.Source != "" {
+		if r.Route.Router != "" {
+			p = append(appendText(p, `"bgp_router":`, r.Route.Router), ',')
+		}
+		if r.Route.Source != "" {
+			p = append(appendText(p, `"bgp_source":`, r.Route.Source), ',')
+		}
+	}
+	if r.Route.HasSrc || r.Route.HasSrcLocalPref || r.Route.HasSrcMED {
+		if r.Route.HasSrc {
+			p = appendNumbers(p, `"bgp_src_as_path_id":[`, r.Route.SrcPath)
+			p = appendNumbers(p, `"bgp_src_as_path_padding":[`, r.Route.SrcPadding)
+			p = appendCommunities(p, `"bgp_src_community":[`, r.Route.SrcCommunities, r.Route.SrcNames)
+			p = appendTextsOf(p, `"bgp_src_ext_community":[`, r.Route.SrcExtended, route.AppendExtended)
+			p = appendTextsOf(p, `"bgp_src_large_community":[`, r.Route.SrcLarge, route.AppendLarge)
+		}
+		if r.Route.HasSrcLocalPref {
+			p = append(appendNumber(p, `"bgp_src_local_pref":`, r.Route.SrcLocalPref), ',')
+		}
+		if r.Route.HasSrcMED {
+			p = append(appendNumber(p, `"bgp_src_med":`, r.Route.SrcMED), ',')
+		}
+	}
+	if r.Route.HasFrom {
+		p = append(appendPrefix(append(p, `"bgp_src_prefix":"`...), r.Route.From), '"', ',')
 	}
 	p = appendExtRefs(p, e.dstExt, r.DstExtRef)
 	if f.Sent(flow.ToS) {
@@ -165,6 +200,14 @@ func (e *rowEncoder) appendExt(p []byte, r *enrich.Row) []byte {
 		}
 		if r.MPLSRD != "" {
 			p = append(appendText(p, `"mpls_vpn_rd":`, r.MPLSRD), ',')
+		}
+	}
+	if r.DstRPKI != rpki.None || r.SrcRPKI != rpki.None {
+		if r.DstRPKI != rpki.None {
+			p = append(appendText(p, `"rpki_dst":`, r.DstRPKI.String()), ',')
+		}
+		if r.SrcRPKI != rpki.None {
+			p = append(appendText(p, `"rpki_src":`, r.SrcRPKI.String()), ',')
 		}
 	}
 	p = appendExtRefs(p, e.srcExt, r.SrcExtRef)

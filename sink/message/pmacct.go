@@ -3,6 +3,7 @@ package message
 import (
 	"math"
 	"math/bits"
+	"slices"
 
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/decoder/route"
@@ -20,10 +21,13 @@ import (
 type pmacctEncoder struct {
 	*Encoder           // for exporterText
 	head     constants // everything before the first value
+	src      bool      // keys of the source's route
+	rpki     bool
 }
 
 func newPmacctEncoder(l Layout, e *Encoder) *pmacctEncoder {
-	return &pmacctEncoder{Encoder: e, head: newConstants(l, appendPmacctHead)}
+	return &pmacctEncoder{Encoder: e, head: newConstants(l, appendPmacctHead),
+		src: slices.Contains(l.Extensions, "bgp_src"), rpki: slices.Contains(l.Extensions, "rpki")}
 }
 
 func appendPmacctHead(p []byte, l *Layout) []byte {
@@ -40,7 +44,7 @@ func (e *pmacctEncoder) append(p []byte, r *enrich.Row) []byte {
 	p = appendUint(p, f.SrcAS)
 	p = append(p, `, "as_dst": `...)
 	p = appendUint(p, f.DstAS)
-	p = appendPmacctBGP(p, r)
+	p = e.appendRoute(p, r)
 	p = append(p, `, "peer_ip_src": "`...)
 	if f.Exporter != (flow.Addr{}) {
 		p = append(p, e.exporterText...)
@@ -49,7 +53,14 @@ func (e *pmacctEncoder) append(p []byte, r *enrich.Row) []byte {
 	if r.HasPeer {
 		p = appendFlowAddr(p, f, &r.PeerIP)
 	}
-	p = append(p, `", "iface_in": `...)
+	p = append(p, '"')
+	if e.src {
+		p = appendPmacctSource(p, &r.Route)
+	}
+	if e.rpki {
+		p = append(append(p, `, "roa_src": "`...), r.SrcRPKI.Pmacct(), '"')
+	}
+	p = append(p, `, "iface_in": `...)
 	p = appendUint(p, f.InIfKind.Number(f.InIf))
 	p = append(p, `, "iface_out": `...)
 	p = appendUint(p, f.OutIfKind.Number(f.OutIf))
@@ -95,37 +106,63 @@ func (e *pmacctEncoder) append(p []byte, r *enrich.Row) []byte {
 	return append(p, `, "writer_id": "nfacctd"}`...)
 }
 
-// appendPmacctBGP appends the attributes of sFlow's extended gateway, or of the destination's route. AS sets and
+// appendRoute appends the attributes of sFlow's extended gateway, or of the destination's route. Of sFlow, AS sets and
 // sequences become one list.
+func (e *pmacctEncoder) appendRoute(p []byte, r *enrich.Row) []byte {
+	f := r.Flow
+	if r.PathRoute == nil && !f.Sent(flow.ASPath) && !f.Sent(flow.Communities) && f.LocalPref|f.MED == 0 &&
+		len(r.ExtCommunities)+len(r.LargeCommunities) == 0 {
+		p = append(p, `, "comms": "", "ecomms": "", "lcomms": "", "as_path": "", "local_pref": 0, "med": 0`...)
+	} else {
+		p = appendPmacctBGP(p, r)
+	}
+	if e.rpki {
+		p = append(append(p, `, "roa_dst": "`...), r.DstRPKI.Pmacct(), '"')
+	}
+	if e.src {
+		p = appendUint(append(p, `, "peer_as_src": `...), r.Route.PeerAS)
+	}
+	p = append(p, `, "peer_as_dst": `...)
+	return appendUint(p, f.PeerDstAS)
+}
+
 func appendPmacctBGP(p []byte, r *enrich.Row) []byte {
 	f := r.Flow
-	if !f.Sent(flow.ASPath) && !f.Sent(flow.Communities) && f.LocalPref|f.MED|f.PeerDstAS == 0 &&
-		len(r.ExtCommunities)+len(r.LargeCommunities) == 0 {
-		return append(p,
-			`, "comms": "", "ecomms": "", "lcomms": "", "as_path": "", "local_pref": 0, "med": 0, "peer_as_dst": 0`...)
-	}
-	p = append(p, `, "comms": "`...)
-	for i, c := range f.Communities {
-		if i > 0 {
-			p = append(p, '_')
-		}
-		p = appendCommunity(p, c)
-	}
+	p = appendJoined(append(p, `, "comms": "`...), f.Communities, communityText(r.CommunityNames))
 	p = appendJoined(append(p, `", "ecomms": "`...), r.ExtCommunities, route.AppendExtended)
 	p = appendJoined(append(p, `", "lcomms": "`...), r.LargeCommunities, route.AppendLarge)
 	p = append(p, `", "as_path": "`...)
-	for i, as := range f.ASPath {
-		if i > 0 {
-			p = append(p, '_')
-		}
-		p = appendUint(p, as)
+	if r.PathRoute != nil {
+		p = r.PathRoute.AppendPathText(p, '_')
+	} else {
+		p = appendJoined(p, f.ASPath, appendUint)
 	}
 	p = append(p, `", "local_pref": `...)
 	p = appendUint(p, f.LocalPref)
 	p = append(p, `, "med": `...)
-	p = appendUint(p, f.MED)
-	p = append(p, `, "peer_as_dst": `...)
-	return appendUint(p, f.PeerDstAS)
+	return appendUint(p, f.MED)
+}
+
+// appendPmacctSource appends the attributes of the source's route.
+func appendPmacctSource(p []byte, c *enrich.RouteColumns) []byte {
+	p = appendJoined(append(p, `, "comms_src": "`...), c.SrcCommunities, communityText(c.SrcNames))
+	p = appendJoined(append(p, `", "ecomms_src": "`...), c.SrcExtended, route.AppendExtended)
+	p = appendJoined(append(p, `", "lcomms_src": "`...), c.SrcLarge, route.AppendLarge)
+	p = append(p, `", "as_path_src": "`...)
+	if c.Src != nil {
+		p = c.Src.AppendPathText(p, '_')
+	}
+	p = append(p, `", "local_pref_src": `...)
+	p = appendUint(p, c.SrcLocalPref)
+	p = append(p, `, "med_src": `...)
+	return appendUint(p, c.SrcMED)
+}
+
+func communityText(names bool) func([]byte, uint32) []byte {
+	if names {
+		return route.AppendNamed
+	}
+	return route.AppendCommunity
 }
 
 // appendJoined appends the texts of values with underscores between them.
@@ -137,12 +174,6 @@ func appendJoined[T any](p []byte, values []T, appendTo func([]byte, T) []byte) 
 		p = appendTo(p, v)
 	}
 	return p
-}
-
-// appendCommunity appends a community (RFC 1997) as AS:value.
-func appendCommunity(p []byte, c uint32) []byte {
-	p = append(appendUint(p, c>>16), ':')
-	return appendUint(p, c&0xffff)
 }
 
 func appendPmacctRD(p []byte, r *enrich.Row) []byte {

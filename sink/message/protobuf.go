@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/decoder/route"
 	"github.com/metranova/flow-collector/enrich"
 )
 
@@ -41,6 +42,15 @@ func appendTextsField(p []byte, field protowire.Number, list []string) []byte {
 		s = validText(s)
 		p = append(appendHead(p, field, len(s)), s...)
 	}
+	return p
+}
+
+// appendPrefixField appends a prefix in CIDR notation.
+func appendPrefixField(p []byte, field protowire.Number, prefix route.Prefix) []byte {
+	p = appendHead(p, field, 0)
+	start := len(p)
+	p = appendPrefix(p, prefix)
+	p[start-1] = byte(len(p) - start)
 	return p
 }
 

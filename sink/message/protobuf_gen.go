@@ -8,6 +8,7 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/decoder/route"
 	"github.com/metranova/flow-collector/enrich"
+	"github.com/metranova/flow-collector/enrich/rpki"
 )
 
 // appendProtobufConstants appends the fields that are the same in all messages.
@@ -93,7 +94,7 @@ func (e *protobufEncoder) append(p []byte, r *enrich.Row) []byte {
 // appendExt appends the fields of message Ext.
 func (e *protobufEncoder) appendExt(p []byte, r *enrich.Row) []byte {
 	f := r.Flow
-	if f.Has&(flow.ASPath|flow.Communities|flow.LocalPref|flow.MED) != 0 || len(r.ExtCommunities) > 0 || len(r.LargeCommunities) > 0 {
+	if f.Has&(flow.ASPath|flow.Communities) != 0 {
 		if f.Sent(flow.ASPath) {
 			p = appendPacked(e, p, 1, r.ASPathID)      // bgp_as_path_id
 			p = appendPacked(e, p, 2, r.ASPathPadding) // bgp_as_path_padding
@@ -101,6 +102,11 @@ func (e *protobufEncoder) appendExt(p []byte, r *enrich.Row) []byte {
 		if f.Sent(flow.Communities) {
 			p = appendFixed(p, 3, f.Communities) // bgp_community
 		}
+	}
+	if r.Route.HasTo {
+		p = appendPrefixField(p, 28, r.Route.To) // bgp_dst_prefix
+	}
+	if f.Has&(flow.LocalPref|flow.MED) != 0 || len(r.ExtCommunities) > 0 || len(r.LargeCommunities) > 0 {
 		if len(r.ExtCommunities) > 0 {
 			p = appendTextsFieldOf(p, 26, r.ExtCommunities, route.AppendExtended) // bgp_ext_community
 		}
@@ -113,6 +119,35 @@ func (e *protobufEncoder) appendExt(p []byte, r *enrich.Row) []byte {
 		if f.Sent(flow.MED) {
 			p = appendPresent(p, 5, uint32(f.MED)) // bgp_med
 		}
+	}
+	if r.Route.PeerAS != 0 {
+		p = appendPresent(p, 29, uint32(r.Route.PeerAS)) // bgp_peer_src_as
+	}
+	if r.Route.Router != "" || r.Route.Source != "" {
+		if r.Route.Router != "" {
+			p = appendTextField(p, 30, r.Route.Router) // bgp_router
+		}
+		if r.Route.Source != "" {
+			p = appendTextField(p, 31, r.Route.Source) // bgp_source
+		}
+	}
+	if r.Route.HasSrc || r.Route.HasSrcLocalPref || r.Route.HasSrcMED {
+		if r.Route.HasSrc {
+			p = appendPacked(e, p, 32, r.Route.SrcPath)                              // bgp_src_as_path_id
+			p = appendPacked(e, p, 33, r.Route.SrcPadding)                           // bgp_src_as_path_padding
+			p = appendFixed(p, 34, r.Route.SrcCommunities)                           // bgp_src_community
+			p = appendTextsFieldOf(p, 35, r.Route.SrcExtended, route.AppendExtended) // bgp_src_ext_community
+			p = appendTextsFieldOf(p, 36, r.Route.SrcLarge, route.AppendLarge)       // bgp_src_large_community
+		}
+		if r.Route.HasSrcLocalPref {
+			p = appendPresent(p, 37, uint32(r.Route.SrcLocalPref)) // bgp_src_local_pref
+		}
+		if r.Route.HasSrcMED {
+			p = appendPresent(p, 38, uint32(r.Route.SrcMED)) // bgp_src_med
+		}
+	}
+	if r.Route.HasFrom {
+		p = appendPrefixField(p, 39, r.Route.From) // bgp_src_prefix
 	}
 	p = appendRefMap(p, 22, e.dstExt, r.DstExtRef)
 	if f.Sent(flow.ToS) {
@@ -141,6 +176,14 @@ func (e *protobufEncoder) appendExt(p []byte, r *enrich.Row) []byte {
 		}
 		if r.MPLSRD != "" {
 			p = appendTextField(p, 15, r.MPLSRD) // mpls_vpn_rd
+		}
+	}
+	if r.DstRPKI != rpki.None || r.SrcRPKI != rpki.None {
+		if r.DstRPKI != rpki.None {
+			p = appendTextField(p, 40, r.DstRPKI.String()) // rpki_dst
+		}
+		if r.SrcRPKI != rpki.None {
+			p = appendTextField(p, 41, r.SrcRPKI.String()) // rpki_src
 		}
 	}
 	p = appendRefMap(p, 21, e.srcExt, r.SrcExtRef)

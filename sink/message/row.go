@@ -1,5 +1,7 @@
 package message
 
+import "github.com/metranova/flow-collector/decoder/route"
+
 // rowEncoder encodes JSON objects for `INSERT INTO data_flow FORMAT JSONEachRow` that result in the same rows as
 // sink/block: the columns by name and in their order, without those that are NULL, and ext with the keys that were
 // sent. Times are Unix milliseconds, which the format accepts for any DateTime64(3); addresses are text, IPv4 without
@@ -58,17 +60,17 @@ func appendExtRefs(p []byte, keys [][]byte, refs []string) []byte {
 	return p
 }
 
-// appendCommunities appends a list of communities (RFC 1997) and a comma, unless it is empty.
-func appendCommunities(p []byte, key string, communities []uint32) []byte {
-	if len(communities) == 0 {
-		return p
+// appendCommunities appends a list of communities (RFC 1997) and a comma, unless it is empty. names has well-known ones
+// by their names.
+func appendCommunities(p []byte, key string, communities []uint32, names bool) []byte {
+	if names {
+		return appendTextsOf(p, key, communities, route.AppendNamed)
 	}
-	p = append(p, key...)
-	for _, c := range communities {
-		p = append(appendCommunity(append(p, '"'), c), '"', ',')
-	}
-	return append(closing(p, ']'), ',')
+	return appendTextsOf(p, key, communities, route.AppendCommunity)
 }
+
+// appendPrefix appends a prefix in CIDR notation.
+func appendPrefix(p []byte, prefix route.Prefix) []byte { return prefix.Netip().AppendTo(p) }
 
 // appendTextsOf appends a list of values as texts that need no escapes, and a comma, unless it is empty.
 func appendTextsOf[T any](p []byte, key string, values []T, appendTo func([]byte, T) []byte) []byte {

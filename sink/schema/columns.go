@@ -38,7 +38,9 @@ type Column struct {
 
 // Path is one path of the ext column of data_flow.
 type Path struct {
-	Extension string // the flow extension that types it; "" for IPRef paths and for those that no extension types
+	// Extension is the flow extension that types it; "" for IPRef paths and for those that no extension types. Paths of
+	// bgp_meta, bgp_src and rpki are filled only with their extension.
+	Extension string
 	Name      string
 	Type      string // where the extension is on; as system.columns spells it
 	Comment   string
@@ -201,6 +203,7 @@ func FlowColumns() []Column {
 // ExtPaths returns the paths of ext in the order of their names, in which a row has them.
 func ExtPaths() []Path {
 	const texts, number, small = typeTexts, "Nullable(UInt32)", "Nullable(UInt8)"
+	const hasSrc = "r.Route.HasSrc"
 	// Rows of sFlow have one VLAN, as existing dashboards know them.
 	const notSFlow = "f.Protocol != flow.SFlow5"
 	// Rows have their exporter's own times but for those that cannot be true.
@@ -214,6 +217,9 @@ func ExtPaths() []Path {
 			Comment: "How often each AS of bgp_as_path_id stands in a row."},
 		{Extension: "bgp", Name: "bgp_community", Type: texts, Value: "f.Communities", Sent: "Communities", Number: 3,
 			Comment: "Communities (RFC 1997). In messages 32 bits each, AS << 16 | value; in the column AS:value."},
+		{Extension: "bgp_meta", Name: "bgp_dst_prefix", Type: typeTextNull, Value: "r.Route.To", When: "r.Route.HasTo",
+			Number:  28,
+			Comment: "Prefix of the destination's route."},
 		{Extension: "bgp", Name: "bgp_ext_community", Type: texts, Value: "r.ExtCommunities",
 			When: "len(r.ExtCommunities) > 0", Number: 26,
 			Comment: "Extended communities (RFC 4360) of the route, as RT:AS:value, SoO:AS:value or " +
@@ -225,6 +231,40 @@ func ExtPaths() []Path {
 			Comment: "Local preference."},
 		{Extension: "bgp", Name: "bgp_med", Type: number, Value: "f.MED", Sent: "MED", Number: 5,
 			Comment: "Multi-exit discriminator."},
+		{Extension: "bgp_src", Name: "bgp_peer_src_as", Type: number, Value: "r.Route.PeerAS",
+			When: "r.Route.PeerAS != 0", Number: 29,
+			Comment: "AS that the flow came from: IE 129, else the first AS of the path to the source."},
+		{Extension: "bgp_meta", Name: "bgp_router", Type: typeTextNull, Value: "r.Route.Router",
+			When: `r.Route.Router != ""`, Number: 30,
+			Comment: "Router whose routes the row has: its configured name, else its BGP identifier."},
+		{Extension: "bgp_meta", Name: "bgp_source", Type: typeTextNull, Value: "r.Route.Source",
+			When: `r.Route.Source != ""`, Number: 31,
+			Comment: "Where path and communities come from: exporter (the flow record), bgp, bmp, mrt, stale (a session " +
+				"that has ended), fallback (another router)."},
+		{Extension: "bgp_src", Name: "bgp_src_as_path_id", Type: "Array(UInt32)", Value: "r.Route.SrcPath",
+			When: hasSrc, Number: 32,
+			Comment: "As bgp_as_path_id, of the source's route: the way back."},
+		{Extension: "bgp_src", Name: "bgp_src_as_path_padding", Type: "Array(UInt16)", Value: "r.Route.SrcPadding",
+			When: hasSrc, Number: 33,
+			Comment: "As bgp_as_path_padding, of the source's route."},
+		{Extension: "bgp_src", Name: "bgp_src_community", Type: texts, Value: "r.Route.SrcCommunities",
+			When: hasSrc, Number: 34,
+			Comment: "As bgp_community, of the source's route."},
+		{Extension: "bgp_src", Name: "bgp_src_ext_community", Type: texts, Value: "r.Route.SrcExtended",
+			When: hasSrc, Number: 35,
+			Comment: "As bgp_ext_community, of the source's route."},
+		{Extension: "bgp_src", Name: "bgp_src_large_community", Type: texts, Value: "r.Route.SrcLarge",
+			When: hasSrc, Number: 36,
+			Comment: "As bgp_large_community, of the source's route."},
+		{Extension: "bgp_src", Name: "bgp_src_local_pref", Type: number, Value: "r.Route.SrcLocalPref",
+			When: "r.Route.HasSrcLocalPref", Number: 37,
+			Comment: "Local preference of the source's route."},
+		{Extension: "bgp_src", Name: "bgp_src_med", Type: number, Value: "r.Route.SrcMED",
+			When: "r.Route.HasSrcMED", Number: 38,
+			Comment: "Multi-exit discriminator of the source's route."},
+		{Extension: "bgp_meta", Name: "bgp_src_prefix", Type: typeTextNull, Value: "r.Route.From",
+			When: "r.Route.HasFrom", Number: 39,
+			Comment: "Prefix of the source's route."},
 		{IPRef: "dst", Name: "dst_ip_ref", Number: 22,
 			Comment: "As src_ip_ref, of the destination."},
 		{Extension: "ipv4", Name: "ipv4_dscp", Type: small, Value: "f.ToS >> 2", Sent: "ToS", Number: 7,
@@ -253,6 +293,13 @@ func ExtPaths() []Path {
 		{Extension: "mpls", Name: "mpls_vpn_rd", Type: typeTextNull, Value: "r.MPLSRD", When: `r.MPLSRD != ""`,
 			Number:  15,
 			Comment: "Route distinguisher as text (RFC 4364: 0:64500:7), or vrfid: and a number."},
+		{Extension: "rpki", Name: "rpki_dst", Type: typeTextNull, Value: "r.DstRPKI.String()",
+			When: "r.DstRPKI != rpki.None", Number: 40,
+			Comment: "What RPKI says of the destination's route (RFC 6811): valid, invalid or unknown. Without a route: of " +
+				"the prefix and AS of the flow record, else of the announced prefix."},
+		{Extension: "rpki", Name: "rpki_src", Type: typeTextNull, Value: "r.SrcRPKI.String()",
+			When: "r.SrcRPKI != rpki.None", Number: 41,
+			Comment: "As rpki_dst, of the source."},
 		{IPRef: "src", Name: "src_ip_ref", Number: 21,
 			Comment: "Refs of the source by IP reference extension; in the column src_ip_<extension>_ref."},
 		{Name: "stated_end_ms", Type: stated, Value: "r.StatedEndMs", When: statedWhen, Number: 24,

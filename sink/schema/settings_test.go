@@ -35,7 +35,7 @@ func TestValidateNamesSettingAndValue(t *testing.T) {
 		{"two tables of one name", func(s *Settings) { s.Tables.IP = "meta_as" },
 			[]string{"IP table", "meta_as", "AS table"}},
 		{"flow extension", func(s *Settings) { s.FlowExtensions = []string{"bgq"} },
-			[]string{"bgq", "bgp, ipv4, ipv6, mpls, vlan"}},
+			[]string{"bgq", "bgp, bgp_meta, bgp_src, ipv4, ipv6, mpls, rpki, vlan"}},
 		{"AS extension", func(s *Settings) { s.ASExtensions = []string{"caida"} }, []string{"caida", "peeringdb"}},
 		{"interface extension", func(s *Settings) { s.InterfaceExtensions = []string{"port"} },
 			[]string{"port", "sap, vrtr, vrtr_interface"}},

@@ -9,6 +9,7 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/decoder/route"
 	"github.com/metranova/flow-collector/enrich"
+	"github.com/metranova/flow-collector/enrich/rpki"
 )
 
 // DayStart is when the rows begin: 2026-11-23 00:00 UTC, in Unix milliseconds.
@@ -52,6 +53,14 @@ func FullRow() enrich.Row {
 		MPLSLabel:        []uint32{1048575, 0, 24001}, MPLSExp: []uint8{5, 0, 7}, MPLSBottomLabel: 24001,
 		MPLSRD:        "0:64500:7",
 		StatedStartMs: 1 << 50, StatedEndMs: 1<<50 + 1,
+		SrcRPKI: rpki.Valid, DstRPKI: rpki.Invalid,
+		Route: enrich.RouteColumns{HasSrc: true, HasSrcLocalPref: true, HasSrcMED: true, SrcLocalPref: 90, SrcMED: 8,
+			SrcPath: []uint32{64510, 64511}, SrcPadding: []uint16{2, 1},
+			SrcCommunities: []uint32{64510<<16 | 3, 0xffffff01},
+			SrcExtended:    []uint64{0x0003_fbf4_0000_0009},
+			SrcLarge:       []route.Large{{Global: 64510, Data1: 1, Data2: 2}}, PeerAS: 64510, Source: "bgp",
+			Router: "192.0.2.250", HasFrom: true, HasTo: true,
+			From: route.Make(192<<56|2<<40, 0, 24, false), To: route.Make(0x20010db8<<32, 0, 32, true)},
 	}
 }
 

@@ -200,9 +200,9 @@ func pathKind(p *schema.Path) string {
 	switch p.Type {
 	case "Array(LowCardinality(String))":
 		switch p.Value {
-		case "r.ExtCommunities":
+		case "r.ExtCommunities", "r.Route.SrcExtended":
 			return "extendedPath"
-		case "r.LargeCommunities":
+		case "r.LargeCommunities", "r.Route.SrcLarge":
 			return "largePath"
 		}
 		return "communityPath"
@@ -213,11 +213,23 @@ func pathKind(p *schema.Path) string {
 	case "Nullable(IPv6)":
 		return "addrPath"
 	case "LowCardinality(Nullable(String))":
+		switch p.Value {
+		case "r.Route.From", "r.Route.To":
+			return "prefixPath"
+		}
 		return "textPath"
 	case "Array(UInt8)", "Array(UInt16)", "Array(UInt32)":
 		return "arrayPath"
 	}
 	panic("sink/block has no paths of type " + p.Type)
+}
+
+// named is the field of a row that says whether communities are written by their names.
+func named(p *schema.Path) string {
+	if p.Value == "f.Communities" {
+		return "CommunityNames"
+	}
+	return "Route.SrcNames"
 }
 
 // blockPath sets a path of a row.
@@ -230,6 +242,9 @@ func blockPath(p *schema.Path) string {
 	}
 	field := "x." + fieldName(p.Name)
 	value := p.Value
+	if pathKind(p) == "communityPath" {
+		value += ", r." + named(p)
+	}
 	if of, ok := inner(p.Type, "Nullable"); ok && of != "IPv6" {
 		value = numberType(of) + "(" + value + ")"
 	}

@@ -53,7 +53,7 @@ func kafkaType(c *schema.Column, paths []schema.Path) string {
 				return "Array(UInt32)"
 			case pathKind(p) == "extendedPath", pathKind(p) == "largePath":
 				return "Array(String)"
-			case pathKind(p) == "addrPath", pathKind(p) == "textPath":
+			case pathKind(p) == "addrPath", pathKind(p) == "textPath", pathKind(p) == "prefixPath":
 				return "String"
 			}
 			return p.Type
@@ -91,6 +91,23 @@ func kafkaTerm(c *schema.Column, paths []schema.Path) string {
 	return name
 }
 
+// optIn reports whether the path is filled only where the operator asks for its extension.
+func optIn(p *schema.Path) bool {
+	return p.Extension == "bgp_src" || p.Extension == "bgp_meta" || p.Extension == "rpki"
+}
+
+// optInTerm is a JSON object with a list, or an empty object: a list that nobody has asked for must not be in ext.
+func optInTerm(p *schema.Path, field string) string {
+	value := field
+	if pathKind(p) == "communityPath" {
+		value = fmt.Sprintf("arrayMap(c -> %s, %s)", communitySQL, field)
+	}
+	return fmt.Sprintf("        if(empty(%s), '{}', concat('{\"%s\":', toJSONString(%s), '}'))", field, p.Name, value)
+}
+
+// communitySQL is the text of community c.
+const communitySQL = "concat(toString(bitShiftRight(c, 16)), ':', toString(bitAnd(c, 65535)))"
+
 // extTerm makes the JSON column of the message Ext.
 func extTerm(paths []schema.Path) string {
 	var values, refs []string
@@ -104,23 +121,25 @@ func extTerm(paths []schema.Path) string {
 			const term = "        toJSONString(mapApply((x, ref) -> (concat('%s_ip_', x, '_ref'), ref), %s))"
 			refs = append(refs, fmt.Sprintf(term, p.IPRef, field))
 			continue
+		case optIn(p) && (strings.HasPrefix(p.Type, "Array(")):
+			refs = append(refs, optInTerm(p, field))
+			continue
 		case pathKind(p) == "communityPath":
-			const text = "concat(toString(bitShiftRight(c, 16)), ':', toString(bitAnd(c, 65535)))"
-			field = fmt.Sprintf("arrayMap(c -> %s, %s)", text, field)
+			field = fmt.Sprintf("arrayMap(c -> %s, %s)", communitySQL, field)
 		case pathKind(p) == "addrPath":
 			field = fmt.Sprintf("if(%s = '', NULL, IPv6NumToString(toFixedString(%s, 16)))", field, field)
-		case pathKind(p) == "textPath":
+		case pathKind(p) == "textPath", pathKind(p) == "prefixPath":
 			field = fmt.Sprintf("nullIf(%s, '')", field)
 		}
 		values = append(values, "            "+field)
 	}
 	types := tuple(paths, "'Tuple(\n            ", "            ", func(p *schema.Path) string {
 		switch {
-		case p.IPRef != "":
+		case p.IPRef != "", optIn(p) && strings.HasPrefix(p.Type, "Array("):
 			return ""
 		case pathKind(p) == "communityPath", pathKind(p) == "extendedPath", pathKind(p) == "largePath":
 			return "Array(String)"
-		case pathKind(p) == "addrPath", pathKind(p) == "textPath":
+		case pathKind(p) == "addrPath", pathKind(p) == "textPath", pathKind(p) == "prefixPath":
 			return "Nullable(String)"
 		}
 		return p.Type

@@ -118,11 +118,13 @@ func jsonPath(p *schema.Path) string {
 	case "arrayPath":
 		return fmt.Sprintf("p = appendNumbers(p, `%q:[`, %s)", p.Name, p.Value)
 	case "communityPath":
-		return fmt.Sprintf("p = appendCommunities(p, `%q:[`, %s)", p.Name, p.Value)
+		return fmt.Sprintf("p = appendCommunities(p, `%q:[`, %s, r.%s)", p.Name, p.Value, named(p))
 	case "extendedPath":
 		return fmt.Sprintf("p = appendTextsOf(p, `%q:[`, %s, route.AppendExtended)", p.Name, p.Value)
 	case "largePath":
 		return fmt.Sprintf("p = appendTextsOf(p, `%q:[`, %s, route.AppendLarge)", p.Name, p.Value)
+	case "prefixPath":
+		return fmt.Sprintf("p = append(appendPrefix(append(p, `%q:\"`...), %s), '\"', ',')", p.Name, p.Value)
 	case "addrPath":
 		return fmt.Sprintf("p = append(appendAddr(append(p, `%q:\"`...), &%s), '\"', ',')", p.Name, p.Value)
 	}
@@ -231,7 +233,7 @@ func protoPathType(p *schema.Path) string {
 	return map[string]string{
 		"numberPath": "optional uint32", "longPath": "optional int64", "arrayPath": "repeated uint32",
 		"communityPath": "repeated fixed32", "extendedPath": "repeated string", "largePath": "repeated string",
-		"addrPath": "bytes", "textPath": "string",
+		"addrPath": "bytes", "textPath": "string", "prefixPath": "string",
 	}[pathKind(p)]
 }
 
@@ -297,6 +299,8 @@ func protobufPath(p *schema.Path) string {
 		return fmt.Sprintf("p = appendTextsFieldOf(p, %d, %s, route.AppendExtended) // %s", n, p.Value, p.Name)
 	case "largePath":
 		return fmt.Sprintf("p = appendTextsFieldOf(p, %d, %s, route.AppendLarge) // %s", n, p.Value, p.Name)
+	case "prefixPath":
+		return fmt.Sprintf("p = appendPrefixField(p, %d, %s) // %s", n, p.Value, p.Name)
 	case "addrPath":
 		return fmt.Sprintf("p = appendAddrField(p, %d, &%s) // %s", n, p.Value, p.Name)
 	}
