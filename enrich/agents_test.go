@@ -53,8 +53,9 @@ func TestRouteMaps(t *testing.T) {
 	r := severalRouters(t, map[string][]testRoute{
 		"192.0.2.1": {{prefix: "10.0.0.0/8", path: sequence(1)},
 			{prefix: "10.0.0.0/8", class: route.VPN, rd: 64500<<32 | 7, path: sequence(17)}},
-		"192.0.2.2":    {{prefix: "10.0.0.0/8", path: sequence(2)}},
-		"192.0.2.3":    {{prefix: "0.0.0.0/0", path: sequence(3), next: "192.0.2.1"}, {prefix: "2001:db8::/32", path: sequence(36)}},
+		"192.0.2.2": {{prefix: "10.0.0.0/8", path: sequence(2)}},
+		"192.0.2.3": {{prefix: "0.0.0.0/0", path: sequence(3), next: "192.0.2.1"},
+			{prefix: "2001:db8::/32", path: sequence(36)}},
 		"mrt:lookglas": {{prefix: "20.0.0.0/8", path: sequence(4)}},
 	})
 	seven, eight := uint32(7), uint32(8)
@@ -72,7 +73,8 @@ func TestRouteMaps(t *testing.T) {
 		VRFs: []VRFRule{
 			{Match{Exporter: netip.MustParsePrefix("192.0.2.1/32"), VRF: &seven}, rd},
 			{Match{Exporter: netip.MustParsePrefix("192.0.2.1/32"), BottomLabel: &eight}, rd},
-			{Match{Exporter: netip.MustParsePrefix("192.0.2.1/32"), NextHop: netip.MustParsePrefix("203.0.113.0/24")}, rd},
+			{Match{Exporter: netip.MustParsePrefix("192.0.2.1/32"), NextHop: netip.MustParsePrefix("203.0.113.0/24")},
+				rd},
 			{Match{Exporter: netip.MustParsePrefix("192.0.2.1/32"), VRF: &eight}, [8]byte{}},
 		},
 	})

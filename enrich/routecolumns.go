@@ -1,8 +1,6 @@
 package enrich
 
 import (
-	"strings"
-
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/decoder/route"
 	"github.com/metranova/flow-collector/enrich/rib"
@@ -38,13 +36,24 @@ type RouteColumns struct {
 const (
 	sourceExporter = "exporter"
 	sourceBGP      = "bgp"
+	sourceBMP      = "bmp"
 	sourceMRT      = "mrt"
 	sourceStale    = "stale"
 	sourceFallback = "fallback"
 )
 
-// MRTName begins the name of a router whose routes come from an MRT file.
-const MRTName = "mrt:"
+// The ranks of sources in the routing table: 0 is a BGP session, then come the views of BMP, then files.
+const firstView, firstFile = 1, 6
+
+func sourceOfRank(rank uint8) string {
+	switch {
+	case rank >= firstFile:
+		return sourceMRT
+	case rank >= firstView:
+		return sourceBMP
+	}
+	return sourceBGP
+}
 
 // columns fills in the groups that are wanted.
 func (x *routes) columns(r *flow.Record, c *RouteColumns) {
@@ -92,10 +101,8 @@ func (x *routes) metaColumns(r *flow.Record, c *RouteColumns) {
 		c.Source = sourceFallback
 	case x.fromRoute && router.Stale():
 		c.Source = sourceStale
-	case x.fromRoute && strings.HasPrefix(c.Router, MRTName):
-		c.Source = sourceMRT
 	case x.fromRoute:
-		c.Source = sourceBGP
+		c.Source = sourceOfRank(x.dst.Rank())
 	case r.Has&(flow.ASPath|flow.Communities|flow.BGPNextHop) != 0:
 		c.Source = sourceExporter
 	}

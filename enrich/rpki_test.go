@@ -129,7 +129,8 @@ func TestValidationAllocations(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() {
 		e.Begin()
 		for i := range byte(16) {
-			record = flow.Record{Exporter: addr4(192, 0, 2, 1), SrcAddr: addr4(10, 1, 2, i), DstAddr: addr4(10, i, 2, 3)}
+			record = flow.Record{Exporter: addr4(192, 0, 2, 1), SrcAddr: addr4(10, 1, 2, i),
+				DstAddr: addr4(10, i, 2, 3)}
 			e.Enrich(s, &record, &row)
 		}
 		e.End()

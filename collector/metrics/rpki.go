@@ -16,11 +16,14 @@ func newPayloads(o Options) *payloads {
 		o:       o,
 		count:   desc("rpki_payloads", "Validated ROA payloads that routes are validated with."),
 		expired: desc("rpki_expired", "1 if the data of all caches is too old: all routes are unknown."),
-		up:      desc("rpki_source_up", "1 for a cache that is connected and complete, or a file that was read.", "source"),
-		used:    desc("rpki_source_in_use", "1 for the source whose data is in use.", "source"),
-		serial:  desc("rpki_source_serial", "Serial number of the cache's data.", "source"),
-		updated: desc("rpki_source_updated_timestamp_seconds", "When the source's data was received or made.", "source"),
-		errors:  desc("rpki_source_errors_total", "Failed sessions with the cache, or failed reads of the file.", "source"),
+		up: desc("rpki_source_up", "1 for a cache that is connected and complete, or a file that was read.",
+			"source"),
+		used:   desc("rpki_source_in_use", "1 for the source whose data is in use.", "source"),
+		serial: desc("rpki_source_serial", "Serial number of the cache's data.", "source"),
+		updated: desc("rpki_source_updated_timestamp_seconds", "When the source's data was received or made.",
+			"source"),
+		errors: desc("rpki_source_errors_total", "Failed sessions with the cache, or failed reads of the file.",
+			"source"),
 	}
 }
 

@@ -1,5 +1,5 @@
-// Package pmacct reads the files of pmacct that operators have: its maps of routers and VRFs, lists of BGP neighbours and
-// keys, and the configuration of its daemons, which it converts to ours.
+// Package pmacct reads the files of pmacct that operators have: its maps of routers and VRFs, lists of BGP neighbours
+// and keys, and the configuration of its daemons, which it converts to ours.
 package pmacct
 
 import (

@@ -114,8 +114,8 @@ type roa struct {
 }
 
 // Read reads JSON of the form that routinator, rpki-client, stayrtr and pmacct's rpki_roas_file have: an object with
-// the list "roas". Payloads that are wrong are skipped and counted. A file without any that is right is an error, unless
-// its list is empty.
+// the list "roas". Payloads that are wrong are skipped and counted. A file without any that is right is an error,
+// unless its list is empty.
 func Read(from io.Reader, now time.Time) (p Payloads, err error) {
 	d := json.NewDecoder(from)
 	if err := expect(d, '{'); err != nil {

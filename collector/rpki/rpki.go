@@ -1,5 +1,5 @@
-// Package rpki fetches validated ROA payloads from caches by the RPKI-to-Router protocol (RFC 8210, RFC 6810), or from a
-// JSON file, and keeps the table that rows are validated with. It needs no BGP.
+// Package rpki fetches validated ROA payloads from caches by the RPKI-to-Router protocol (RFC 8210, RFC 6810), or from
+// a JSON file, and keeps the table that rows are validated with. It needs no BGP.
 package rpki
 
 import (

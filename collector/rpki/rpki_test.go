@@ -241,8 +241,8 @@ func TestVersions(t *testing.T) {
 	})
 }
 
-// What a cache must not send ends the session with an error report, and the next one asks for everything. The data stays
-// unless the session number says that it is of another cache.
+// What a cache must not send ends the session with an error report, and the next one asks for everything. The data
+// stays unless the session number says that it is of another cache.
 func TestErrors(t *testing.T) {
 	prefix := rtr.Message{Type: rtr.IPv4Prefix, Announce: true, Prefix: netip.MustParsePrefix("10.0.0.0/8"),
 		MaxLength: 8, AS: 64500}

@@ -97,7 +97,8 @@ func TestReadBounds(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	all := []Message{
 		{Version: 1, Type: SerialNotify, Session: 1, Serial: 2}, {Version: 1, Type: CacheResponse, Session: 1},
-		{Version: 1, Type: IPv4Prefix, Announce: true, Prefix: netip.MustParsePrefix("10.0.0.0/8"), MaxLength: 9, AS: 1},
+		{Version: 1, Type: IPv4Prefix, Announce: true, Prefix: netip.MustParsePrefix("10.0.0.0/8"), MaxLength: 9,
+			AS: 1},
 		{Version: 0, Type: IPv6Prefix, Prefix: netip.MustParsePrefix("2001:db8::/32"), MaxLength: 64, AS: 2},
 		{Version: 1, Type: EndOfData, Session: 1, Serial: 3, Refresh: time.Hour, Retry: 1, Expire: 2},
 		{Version: 0, Type: EndOfData, Session: 1, Serial: 3}, {Version: 1, Type: CacheReset},

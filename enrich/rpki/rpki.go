@@ -21,8 +21,8 @@ const (
 	Unknown
 	Invalid
 	Valid
-	// ValidCover and UnknownCover are Invalid, where the next shorter route that is not invalid too is Valid or Unknown.
-	// Only pmacct tells them apart.
+	// ValidCover and UnknownCover are Invalid, where the next shorter route that is not invalid too is Valid or
+	// Unknown. Only pmacct tells them apart.
 	ValidCover
 	UnknownCover
 )

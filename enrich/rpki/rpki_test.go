@@ -90,10 +90,12 @@ func TestBuilderCopies(t *testing.T) {
 		}
 		return s
 	}
-	if got, want := show(before), "3 invalid valid valid invalid invalid invalid invalid invalid valid invalid"; got != want {
+	if got, want := show(before),
+		"3 invalid valid valid invalid invalid invalid invalid invalid valid invalid"; got != want {
 		t.Errorf("before: %s, want %s", got, want)
 	}
-	if got, want := show(after), "2 invalid valid invalid invalid valid unknown unknown unknown unknown unknown"; got != want {
+	if got, want := show(after),
+		"2 invalid valid invalid invalid valid unknown unknown unknown unknown unknown"; got != want {
 		t.Errorf("after: %s, want %s", got, want)
 	}
 }
@@ -102,7 +104,8 @@ func TestBuilderCopies(t *testing.T) {
 func TestValidateRandom(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	prefix := func() netip.Prefix {
-		p, _ := netip.AddrFrom4([4]byte{10, byte(random.IntN(4)), byte(random.IntN(4)) << 6, 0}).Prefix(6 + random.IntN(20))
+		p, _ := netip.AddrFrom4([4]byte{10, byte(random.IntN(4)), byte(random.IntN(4)) << 6, 0}).Prefix(6 +
+			random.IntN(20))
 		return p
 	}
 	var all []VRP

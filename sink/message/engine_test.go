@@ -121,8 +121,9 @@ func compareStored(t *testing.T, want, got []string) {
 // A message of format json gives the row that a block gives, whichever paths of ext the table has.
 func TestJSONIsTheBlocksRow(t *testing.T) {
 	for name, test := range map[string]struct{ extensions, ipRefs []string }{
-		"all extensions": {[]string{"bgp", "bgp_meta", "bgp_src", "ipv4", "ipv6", "mpls", "rpki", "vlan"}, []string{"scireg"}},
-		"none":           {nil, []string{"scireg"}},
+		"all extensions": {[]string{"bgp", "bgp_meta", "bgp_src", "ipv4", "ipv6", "mpls", "rpki", "vlan"},
+			[]string{"scireg"}},
+		"none": {nil, []string{"scireg"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := engine{storetest.Start(t)}
