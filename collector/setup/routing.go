@@ -81,7 +81,7 @@ func routingOptions(cfg *config.Config, log *zap.Logger) (routing.Options, error
 	if r.Neighbors.File != "" {
 		allowed, err := pmacct.ReadAllowed(r.Neighbors.File)
 		if err != nil {
-			return nil, err
+			return routing.Options{}, err
 		}
 		o.Neighbors = append(slices.Clone(o.Neighbors), allowed...)
 	}
@@ -95,12 +95,9 @@ func routingOptions(cfg *config.Config, log *zap.Logger) (routing.Options, error
 	return o, nil
 }
 
-// Maps reads the maps of routers and VRFs, and keeps them as the files are; nil without routes.
+// Maps reads the maps of routers and VRFs, and keeps them as the files are.
 func Maps(cfg *config.Config, log *zap.Logger) (*pmacct.Maps, error) {
 	r := &cfg.Routing
-	if !r.On() {
-		return nil, nil
-	}
 	fixed, err := fixedMaps(r)
 	if err != nil {
 		return nil, err

@@ -65,9 +65,6 @@ func (x *Route) AppendPathText(text []byte, separator byte) []byte {
 	return text
 }
 
-// Rank is that of the route's source.
-func (x *Route) Rank() uint8 { return x.tree.rank }
-
 // Shorter returns the route of the same table to the next shorter prefix that holds the route's.
 func (rd *Reader) Shorter(x *Route) (Route, bool) {
 	if x.Bits() == 0 {
