@@ -107,7 +107,7 @@ demo: engine build ## our own captures through the whole pipeline, and three que
 bench: engine ## run the benchmarks of the hot path
 	$(GO) test -run '^$$' -bench . -benchmem ./decoder/... ./enrich/... ./sink/block/... ./sink/message/... ./collector/...
 
-pgo: ## make collector/default.pgo again: what the compiler knows of which code is hot (some 5 % of the pipeline's time)
+pgo: ## make collector/default.pgo again: what the compiler knows of which code is hot (12 to 25 % of the pipeline's time)
 	$(GO) test -run '^$$' -bench 'Scale|Worker' -cpu 1 -benchtime 3s -o /dev/null -cpuprofile collector/default.pgo ./collector/pipeline
 
 fuzz: ## fuzz every decoder for FUZZTIME each

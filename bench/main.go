@@ -33,6 +33,7 @@ func main() {
 			trafficCommand(),
 			talkCommand(),
 			hostileCommand(),
+			storeCommand(),
 		},
 	}
 	if err := command.Run(ctx, os.Args); err != nil {

@@ -1,0 +1,276 @@
+// Package layouts measures what rows take in the store, with data_flow laid out in several ways, side by side in one
+// run: bytes a row on disk by column, and time on a core to insert and to merge.
+package layouts
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/metranova/flow-collector/bench/measure"
+	"github.com/metranova/flow-collector/bench/scratch"
+	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/enrich"
+	"github.com/metranova/flow-collector/sink/schema"
+)
+
+// Layout is one way to keep the same rows.
+type Layout struct {
+	Name           string
+	Extensions     []string // typed paths of ext
+	WithoutColumns []string // optional columns that the table does not have
+	BlockRows      int      // rows of an insert; 0: 50,000
+	Sorted         bool     // rows are in the order of the table's key when they are sent
+	LZ4            bool     // no codecs but the server's default
+}
+
+// All returns the layouts that are compared; the first is the collector's default.
+func All() []Layout {
+	every := []string{"bgp", "ipv4", "ipv6", "mpls", "vlan"}
+	var optional []string
+	for _, c := range schema.FlowColumns() {
+		if c.Optional {
+			optional = append(optional, c.Name)
+		}
+	}
+	return []Layout{
+		{Name: "default", Extensions: every},
+		{Name: "without optional columns", Extensions: every, WithoutColumns: optional},
+		{Name: "no codecs (LZ4)", Extensions: every, LZ4: true},
+		{Name: "ext without arrays (no bgp, mpls)", Extensions: []string{"ipv4", "ipv6", "vlan"}},
+		{Name: "ext without typed paths"},
+		{Name: "rows sorted before sending", Extensions: every, Sorted: true},
+		{Name: "inserts of 200,000 rows", Extensions: every, BlockRows: 200_000},
+	}
+}
+
+// Options say what is measured, and with what.
+type Options struct {
+	Datagrams []exporter.Datagram
+	Snapshot  *enrich.Snapshot
+	Layouts   []Layout
+	Collector string // its program, which opens the engine
+	Engine    string // the engine's library
+	Dir       string // an empty directory for the store
+	// Log is told what is done. nil: nobody is.
+	Log func(string)
+}
+
+// Result is what one layout takes. Bytes are of each row, times in microseconds a row of all processes of the store.
+type Result struct {
+	Layout   Layout
+	Rows     int
+	Parts    uint64 // before the merge
+	Insert   float64
+	Merge    float64 // of all parts into one
+	Unmerged float64
+	Merged   float64
+	Columns  map[string]float64 // merged, by column
+}
+
+// Run measures all layouts, one after the other on one store, which it starts and stops.
+func Run(ctx context.Context, o Options) ([]Result, error) {
+	if o.Log == nil {
+		o.Log = func(string) {}
+	}
+	at, err := measure.FreeTCP()
+	if err != nil {
+		return nil, err
+	}
+	r := &run{Options: o, store: scratch.Store(at.String())}
+	if err := r.start(ctx); err != nil {
+		return nil, err
+	}
+	defer r.process.Stop(syscall.SIGTERM)
+	var results []Result
+	for i, l := range o.Layouts {
+		o.Log(l.Name)
+		result, err := r.measure(ctx, i, l)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", l.Name, err)
+		}
+		results = append(results, result)
+	}
+	return results, nil
+}
+
+type run struct {
+	Options
+	store   scratch.Store
+	process *scratch.Process
+}
+
+func (r *run) start(ctx context.Context) error {
+	log := filepath.Join(r.Dir, "store.log")
+	cmd := exec.Command(r.Collector, "store", "-path", filepath.Join(r.Dir, "store"), "-listen", string(r.store),
+		"-engine", r.Engine,
+		// Merges are measured, not to be kept from disturbing: on a busy machine they would wait for ever.
+		"-set", "os_threads_nice_value_merge_mutate=0")
+	var err error
+	if r.process, err = scratch.Start("store", log, cmd); err != nil {
+		return err
+	}
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+		if _, err := r.store.Ask(ctx, "SELECT 1"); err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-r.process.Ended():
+			return fmt.Errorf("the store ended at once: see %s", log)
+		default:
+		}
+	}
+	return fmt.Errorf("the store does not answer at %s: see %s", r.store, log)
+}
+
+// cpu is the time on a core that the store has had.
+func (r *run) cpu() time.Duration {
+	tree := measure.NewTree(r.process.PID())
+	tree.Look()
+	all, _ := tree.CPU()
+	return all
+}
+
+func (r *run) measure(ctx context.Context, number int, l Layout) (Result, error) {
+	table := fmt.Sprintf("layout_%d", number)
+	if err := r.create(ctx, table, l); err != nil {
+		return Result{}, err
+	}
+	insert, blocks, err := blocksOf(r.Datagrams, r.Snapshot, table, l)
+	if err != nil {
+		return Result{}, err
+	}
+	if l.Sorted {
+		if blocks, err = r.sort(ctx, insert, table, blocks); err != nil {
+			return Result{}, fmt.Errorf("sort rows: %w", err)
+		}
+	}
+	result := Result{Layout: l, Columns: map[string]float64{}}
+	before := r.cpu()
+	for _, b := range blocks {
+		if err := r.post(ctx, insert, b.data); err != nil {
+			return Result{}, err
+		}
+		result.Rows += b.rows
+	}
+	perRow := func(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 / float64(result.Rows) }
+	result.Insert = perRow(r.cpu() - before)
+	size, err := r.size(ctx, table)
+	if err != nil {
+		return Result{}, err
+	}
+	result.Parts, result.Unmerged = size.parts, size.bytes/float64(result.Rows)
+	if size.rows != result.Rows {
+		return Result{}, fmt.Errorf("%d rows were inserted, %d are there", result.Rows, size.rows)
+	}
+	// Large parts keep columns in files of their own, whose sizes are known; so does this one, however small it is.
+	if _, err := r.read(ctx, "ALTER TABLE "+table+" MODIFY SETTING min_bytes_for_wide_part = 0"); err != nil {
+		return Result{}, err
+	}
+	before = r.cpu()
+	if _, err := r.read(ctx, "OPTIMIZE TABLE "+table+" FINAL"); err != nil {
+		return Result{}, err
+	}
+	result.Merge = perRow(r.cpu() - before)
+	if size, err = r.size(ctx, table); err != nil {
+		return Result{}, err
+	}
+	result.Merged = size.bytes / float64(result.Rows)
+	for name, bytes := range size.columns {
+		result.Columns[name] = bytes / float64(result.Rows)
+	}
+	_, err = r.read(ctx, "DROP TABLE "+table+" SYNC")
+	return result, err
+}
+
+// noMerges keeps the store from merging parts by itself: none are small enough. OPTIMIZE … FINAL does not ask.
+const noMerges = "max_bytes_to_merge_at_max_space_in_pool = 1, max_bytes_to_merge_at_min_space_in_pool = 1"
+
+// create makes an empty table that is not merged.
+func (r *run) create(ctx context.Context, table string, l Layout) error {
+	s := schema.Default()
+	s.Tables.Flow, s.FlowExtensions, s.WithoutColumns, s.Views, s.Rollups = table, l.Extensions, l.WithoutColumns, nil,
+		nil
+	statements, err := schema.Statements(s)
+	if err != nil {
+		return err
+	}
+	for _, statement := range statements {
+		if !strings.HasPrefix(statement, "CREATE TABLE") || !strings.Contains(statement, table) {
+			continue
+		}
+		if l.LZ4 {
+			statement = withoutCodecs(statement)
+		}
+		if _, err := r.read(ctx, statement); err != nil {
+			return err
+		}
+		_, err := r.read(ctx, "ALTER TABLE "+table+" MODIFY SETTING "+noMerges)
+		return err
+	}
+	return fmt.Errorf("no statement makes the table %s", table)
+}
+
+// post sends a block as the collector does.
+func (r *run) post(ctx context.Context, insert string, data []byte) error {
+	at := url.URL{Scheme: "http", Host: string(r.store), RawQuery: url.Values{"query": {insert}}.Encode()}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, at.String(), bytes.NewReader(data))
+	if err != nil {
+		return err
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		var text bytes.Buffer
+		_, _ = text.ReadFrom(answer.Body)
+		return fmt.Errorf("insert: %s", strings.TrimSpace(text.String()))
+	}
+	return nil
+}
+
+// tableSize is what a table has on disk.
+type tableSize struct {
+	rows    int
+	parts   uint64
+	bytes   float64
+	columns map[string]float64
+}
+
+func (r *run) size(ctx context.Context, table string) (s tableSize, err error) {
+	of := " WHERE active AND database = currentDatabase() AND table = '" + table + "'"
+	all, err := r.store.Numbers(ctx, "SELECT sum(rows), count(), sum(bytes_on_disk) FROM system.parts"+of)
+	if err != nil {
+		return s, err
+	}
+	s.rows, s.parts, s.bytes, s.columns = int(all[0]), all[1], float64(all[2]), map[string]float64{}
+	lines, err := r.store.Ask(ctx,
+		"SELECT column, sum(column_bytes_on_disk) FROM system.parts_columns"+of+" GROUP BY column")
+	for _, line := range lines {
+		var n float64
+		if _, err := fmt.Sscan(line[1], &n); err != nil {
+			return s, err
+		}
+		s.columns[line[0]] = n
+	}
+	return s, err
+}
+
+// current is a pointer to a snapshot, as workers have it.
+func current(s *enrich.Snapshot) *atomic.Pointer[enrich.Snapshot] {
+	var p atomic.Pointer[enrich.Snapshot]
+	p.Store(s)
+	return &p
+}

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/metranova/flow-collector/bench/layouts"
+	"github.com/metranova/flow-collector/bench/stages"
+	"github.com/metranova/flow-collector/decoder/exporter"
+)
+
+func storeCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "store",
+		Usage:     "measure what rows take in the local store: bytes by column, time to insert and to merge",
+		ArgsUsage: "[FILE.pcap…]",
+		Description: "The same rows go into tables that differ in their layout, one after the other on one store: first all inserts, then one merge.\n" +
+			"Times are those of the store's processes on a core. Without a capture one is generated, as `bench gen` does; metadata is made up.\n" +
+			"If nfdump is installed, nfcapd gets the same datagrams, and the bytes of its files stand beside.\n\n" +
+			"   bench store                                     # v9 of 20 routers, sampled 1:1000, a million flows\n" +
+			"   bench store --only default,sorted --flows 5000000\n" +
+			"   bench store --protocol sflow",
+		Flags: append(genFlags(),
+			&cli.StringFlag{Name: "only", Usage: "only layouts whose names have one of these `WORDS`, with commas"},
+			&cli.IntFlag{Name: "prefixes", Usage: "metadata is made up with `N` prefixes", Value: 300_000},
+			&cli.StringFlag{Name: "collector", Usage: "the collector's program `FILE`", Value: "bin/collector"},
+			&cli.StringFlag{Name: "engine", Usage: "the local store's engine `FILE`", Value: ".engine/libchdb.so"},
+			&cli.BoolFlag{Name: "json", Usage: "print the figures as JSON"}),
+		Action: measureStore,
+	}
+}
+
+func measureStore(ctx context.Context, c *cli.Command) error {
+	for name, value := range map[string]string{"exporters": "20", "sampling": "1000", "ipv6": "0.1"} {
+		if !c.IsSet(name) {
+			if err := c.Set(name, value); err != nil {
+				return fmt.Errorf("store: %w", err)
+			}
+		}
+	}
+	capture, err := captureOrGenerated(c)
+	if err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	snapshot, err := stages.Metadata{Prefixes: c.Int("prefixes"), Exporters: max(1, c.Int("exporters"))}.Snapshot()
+	if err != nil {
+		return fmt.Errorf("store: make up metadata: %w", err)
+	}
+	dir, err := os.MkdirTemp("", "bench-store")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	o := layouts.Options{
+		Snapshot: snapshot, Collector: c.String("collector"), Engine: c.String("engine"), Dir: dir,
+		Layouts: slices.DeleteFunc(layouts.All(),
+			func(l layouts.Layout) bool { return !hasWord(l.Name, c.String("only")) }),
+	}
+	capture.Each(func(d exporter.Datagram) { o.Datagrams = append(o.Datagrams, d) })
+	if len(o.Layouts) == 0 {
+		return fmt.Errorf("store: --only %q: no layout is named so", c.String("only"))
+	}
+	bar, done := newBar("", len(o.Layouts)+1), 0
+	o.Log = func(what string) {
+		bar.set(done)
+		bar.say(what)
+		done++
+	}
+	results, err := layouts.Run(ctx, o)
+	if err != nil {
+		bar.finish()
+		return fmt.Errorf("store: %w", err)
+	}
+	o.Log("nfcapd")
+	beside, flows, missing := layouts.Files(ctx, o.Datagrams, dir)
+	bar.finish()
+	if c.Bool("json") {
+		return json.NewEncoder(os.Stdout).Encode(results)
+	}
+	printLayouts(os.Stdout, results)
+	if missing != nil {
+		fmt.Println("\nleft out: nfcapd:", missing)
+		return nil
+	}
+	fmt.Printf("\nnfcapd's files (LZ4) have %.1f bytes a flow, of %s flows\n", beside, thousands(flows))
+	return nil
+}
+
+// hasWord reports whether a name has one of the words; without words every name has.
+func hasWord(name, words string) bool {
+	for word := range strings.SplitSeq(words, ",") {
+		if strings.Contains(strings.ToLower(name), strings.ToLower(strings.TrimSpace(word))) {
+			return true
+		}
+	}
+	return false
+}
+
+func printLayouts(out io.Writer, results []layouts.Result) {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(table, "%s rows, CPU µs a row\tinserts\tinsert\tmerge\tboth\tunmerged B\tmerged B\n",
+		thousands(results[0].Rows))
+	for _, r := range results {
+		fmt.Fprintf(table, "%s\t%d\t%.2f\t%.2f\t%.2f\t%.1f\t%.1f\n", r.Layout.Name, r.Parts, r.Insert, r.Merge,
+			r.Insert+r.Merge, r.Unmerged, r.Merged)
+	}
+	_ = table.Flush() // to standard output
+	first := results[0].Columns
+	names := slices.SortedFunc(maps.Keys(first), func(a, b string) int {
+		if first[a] > first[b] {
+			return -1
+		}
+		return 1
+	})
+	fmt.Fprintln(out)
+	fmt.Fprint(table, "bytes a row, merged")
+	for _, r := range results {
+		fmt.Fprint(table, "\t"+r.Layout.Name)
+	}
+	fmt.Fprintln(table)
+	for _, name := range names {
+		fmt.Fprint(table, name)
+		for _, r := range results {
+			if n, has := r.Columns[name]; has {
+				fmt.Fprintf(table, "\t%.2f", n)
+			} else {
+				fmt.Fprint(table, "\t—")
+			}
+		}
+		fmt.Fprintln(table)
+	}
+	_ = table.Flush()
+}
