@@ -126,14 +126,14 @@ func (e *Explorer) ReadSources(ctx context.Context) error {
 	return nil
 }
 
-// What a question may cost. A query gives way to inserts, and to queries of more weight.
+// Limits of a query. It has a lower priority than inserts and than queries with a higher priority setting.
 const (
 	maxSeconds = 20
 	maxMemory  = 2 << 30
 	spill      = 1 << 30
 )
 
-// Ask answers a question, but for its Losses. The error of a filter is a *filter.Error.
+// Ask answers a question, without its Losses. The error of a filter is a *filter.Error.
 func (e *Explorer) Ask(ctx context.Context, q Question) (*Answer, error) {
 	started := time.Now()
 	s := q.span(e.Now())
@@ -325,7 +325,7 @@ func (e *Explorer) back(ctx context.Context, a *Answer, s span, by []*dimension)
 	line := func(keys []string, rank int) Series {
 		return Series{Keys: keys, Names: make([]string, len(by)), Rank: rank, Points: make([]float64, s.points())}
 	}
-	// The others stand aside until all lines are there: they are the last one.
+	// The line of all others is added last.
 	others, hasOthers := line(make([]string, len(by)), 0), false
 	if n := len(a.Series); n > 0 && a.Series[n-1].Rank == 0 {
 		others, hasOthers, a.Series = a.Series[n-1], true, a.Series[:n-1]
@@ -392,7 +392,7 @@ func (e *Explorer) before(ctx context.Context, a *Answer, s span, by []*dimensio
 	})
 }
 
-// lines are the places of the lines by their keys, before these are written for people.
+// lines maps the keys of the lines to their indexes, before keys are formatted for people.
 func (a *Answer) lines() map[string]int {
 	lines := map[string]int{}
 	for i, line := range a.Series {
@@ -573,7 +573,7 @@ func (e *Explorer) speeds(ctx context.Context, a *Answer, d *dimension) error {
 	return nil
 }
 
-// values asks a SELECT of key and value for keys, which are of that kind.
+// values returns the values that a SELECT of key and value has for keys of a kind.
 func (e *Explorer) values(ctx context.Context, lookup string, keys []string, k filter.Kind) (map[string]string, error) {
 	values := map[string]string{}
 	if len(keys) == 0 {

@@ -19,19 +19,19 @@ type dimension struct {
 	Only  bool   // for filters only: there is nothing to group by
 
 	kind filter.Kind // as its field in filters has it
-	// expr is SQL over data_flow, the key that rows are grouped by. It is never NULL. With many it is an array: a flow
+	// expr is SQL over data_flow: the key that rows are grouped by. It is never NULL. With many it is an array: a flow
 	// counts for each of its elements.
 	expr string
 	many bool
-	// show is SQL that makes a text of a key; "" is toString. %s stands for the key.
+	// show is SQL that formats a key as text; "" is toString. %s stands for the key.
 	show string
-	// columns are those of data_flow, and the paths of its ext as ext.PATH, that expr reads.
+	// columns are the columns of data_flow that expr reads, with paths of ext as ext.PATH.
 	columns []string
 	// names is a SELECT of key, value and names for keys that stay as they are and get a name beside them. fold is one
 	// for keys that are replaced by their value: rows are added up by value. In both, names are the lower-case texts
 	// that a filter may use for the key.
 	names, fold string
-	// speed is a SELECT of a key as text and its bits a second, of what has a speed.
+	// speed is a SELECT of a key as text and its speed in bits per second, for dimensions that have a speed.
 	speed string
 	// code is a SELECT of a name and its code, of countries.
 	code string
@@ -125,7 +125,7 @@ const (
 		"concat(text_%[1]s, '/48'))"
 )
 
-// dimensions are all that there are under these settings, in the order of lists.
+// dimensions returns all dimensions of a store with these settings, in the order in which they are listed.
 func dimensions(s *schema.Settings) []dimension {
 	t := tables{s}
 	var all []dimension
@@ -197,7 +197,7 @@ func (t tables) ofSide(short, column, label string) []dimension {
 	return all
 }
 
-// ofBoth are the dimensions of either end: one for each that both sides have.
+// ofBoth returns the dimensions of either end: one for each pair of dimensions of source and destination.
 func (t tables) ofBoth(sides []dimension) []dimension {
 	var all []dimension
 	for _, d := range sides {
@@ -292,7 +292,7 @@ func (t tables) ofFlow() []dimension {
 // has reports whether data_flow is made with the optional column.
 func (t tables) has(column string) bool { return !slices.Contains(t.settings.WithoutColumns, column) }
 
-// reverse is the dimension of the other direction: dst.as for src.as. Most are the same in both.
+// reverse returns the dimension of the other direction: dst.as for src.as. Most dimensions have no direction.
 func reverse(name string) string {
 	for _, pair := range [][2]string{{"src.", "dst."}, {"in.", "out."}} {
 		for i, side := range pair {

@@ -13,8 +13,8 @@ import (
 	"github.com/metranova/flow-collector/sink/sqltext"
 )
 
-// Losses are what an answer does not have: what the collector knows to be missing of its time, and what exporters did
-// not sample.
+// Losses are what is missing from an answer: the collector's known losses in that time, and what exporters did not
+// sample.
 type Losses struct {
 	Missing []Missing // the most first
 	// Sampled is how exporters sampled what the answer has; the most first. It is of flows since SampledFrom: of all
@@ -27,7 +27,7 @@ type Losses struct {
 type Missing struct {
 	Stage, Reason, Unit string
 	Count               uint64
-	// Share is of what was received and what is missing, in the unit; 0 is not known.
+	// Share is the missing part of all traffic, in the unit; 0 if it is not known.
 	Share float64
 	// Points are the counts in the steps of the answer; empty where it has none.
 	Points []uint64

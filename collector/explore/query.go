@@ -21,10 +21,10 @@ type Query struct {
 	Source schema.Choice // the table that it reads, and why; the zero value for tables of metadata
 }
 
-// SQL is the text with its values in it, which runs as it is in `collector query`.
+// SQL returns the query with its parameters inserted. It can be run by `collector query`.
 func (q *Query) SQL() string { return q.params.literal(q.sql) }
 
-// Planner makes queries of questions. Its methods are safe for concurrent use.
+// Planner translates questions to queries. Its methods are safe for concurrent use.
 type Planner struct {
 	settings   *schema.Settings
 	list       []dimension
@@ -248,7 +248,7 @@ func (s *selection) addKey(g *grouping, d *dimension, key string) {
 
 func indent(sql string) string { return "    " + strings.ReplaceAll(sql, "\n", "\n    ") }
 
-// shown are the keys as texts; the rank decides which have a line of their own.
+// shown returns the keys as texts. Keys beyond the top ranks are one line together.
 func (s *selection) shown(condition string) string {
 	var all []string
 	for i, d := range s.by {

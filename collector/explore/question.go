@@ -99,7 +99,7 @@ const (
 	minRange    = time.Minute
 )
 
-// timeLayouts are the forms that a time may have. One without a zone is of the question's.
+// timeLayouts are the accepted formats of a time. A time without a zone is in the question's zone.
 var timeLayouts = []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02 15:04", "2006-01-02"}
 
 // Parse reads the parameters of a page's address. What it does not know is an error, which names the parameter.
@@ -205,7 +205,7 @@ func duration(d time.Duration) string {
 	return strconv.Itoa(int(d/time.Minute)) + "m"
 }
 
-// Values are the parameters of the question's page; what is as usual is left out.
+// Values returns the parameters of the question's page, without those that have their default.
 func (q Question) Values() url.Values {
 	v := url.Values{}
 	set := func(name, value, usual string) {
@@ -282,7 +282,7 @@ var steps = []time.Duration{time.Second, 10 * time.Second, time.Minute, 5 * time
 // mostPoints is how many points a graph has at most.
 const mostPoints = 180
 
-// span is the time of a question as the store is asked for it: whole steps.
+// span is the time range of a query, in whole steps.
 type span struct {
 	from, to time.Time
 	step     time.Duration

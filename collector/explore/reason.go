@@ -18,7 +18,7 @@ const (
 	codeTooBytes = 307 // TOO_MANY_BYTES
 )
 
-// Reason is what to tell somebody who asked: what the store said, in one line, and what to do about it.
+// Reason is an error message for the user: the store's error in one line, and what to do about it.
 func Reason(err error) string {
 	var refused *chgo.Exception
 	if errors.As(err, &refused) {

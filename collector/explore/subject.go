@@ -78,7 +78,7 @@ func ParseSubject(kind, id string) (Subject, error) {
 	return s, nil
 }
 
-// SubjectOf is the subject that a key of a dimension names; false where there is none.
+// SubjectOf returns the subject of a dimension's key; false if there is none.
 func (p *Planner) SubjectOf(dimension, key string) (Subject, bool) {
 	if key == "" {
 		return Subject{}, false
@@ -259,7 +259,7 @@ func (e *Explorer) jsonRow(ctx context.Context, q *Query) (row []Fact, err error
 	return row, nil
 }
 
-// plain is a JSON value as people write it: a list with commas, a prefix with a slash. Nothing is "".
+// plain formats a JSON value for people: a list with commas, a prefix with a slash, null as "".
 func plain(v any) string {
 	list, ok := v.([]any)
 	if !ok {

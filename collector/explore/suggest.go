@@ -70,7 +70,7 @@ func (e *Explorer) Suggest(ctx context.Context, text string, at int, only []stri
 	return all, nil
 }
 
-// suggestFields are the fields that begin with what is typed, and then those that have it in their name or label.
+// suggestFields returns the fields that begin with the typed text, then those with the text in their name or label.
 func (p *Planner) suggestFields(typed string) []Suggestion {
 	typed = strings.ToLower(strings.ReplaceAll(typed, "_", "."))
 	var begin, hold []Suggestion
@@ -113,7 +113,7 @@ func (p *Planner) suggestOperators(place filter.Place) []Suggestion {
 	return all
 }
 
-// suggestValues are values of a field that have what is typed in them or in their names.
+// suggestValues returns values of a field that contain the typed text, or whose names contain it.
 func (e *Explorer) suggestValues(ctx context.Context, place filter.Place, only []string) ([]Suggestion, error) {
 	d, ok := e.Planner.dimensions[filter.Canonical(place.Field)]
 	if !ok {

@@ -10,7 +10,7 @@ import (
 	"github.com/metranova/flow-collector/sink/sqltext"
 )
 
-// parameters are the values of a query, which go to the server apart from its text.
+// parameters are the values of a query. They are sent to the server separately from the SQL.
 type parameters struct {
 	values []parameter
 }
@@ -19,7 +19,7 @@ type parameter struct{ name, value, typ string }
 
 var escapes = strings.NewReplacer("\\", "\\\\", "\t", "\\t", "\n", "\\n", "\r", "\\r", "\x00", "\\0")
 
-// add returns what stands in the query for a value of that ClickHouse type.
+// add adds a value of a ClickHouse type and returns its placeholder for the query.
 func (p *parameters) add(value, typ string) string {
 	for _, x := range p.values {
 		if x.value == value && x.typ == typ {
@@ -34,7 +34,7 @@ func (p *parameters) add(value, typ string) string {
 func (p *parameters) text(value string) string { return p.add(value, "String") }
 func (p *parameters) number(n uint64) string   { return p.add(strconv.FormatUint(n, 10), "UInt64") }
 
-// sent is the value as the server reads it from a parameter: a text in the form of tab-separated values.
+// sent returns the value as the server expects it in a parameter: texts are escaped as in TSV.
 func (p *parameter) sent() string {
 	if p.typ != "String" {
 		return p.value
@@ -42,7 +42,7 @@ func (p *parameter) sent() string {
 	return escapes.Replace(p.value)
 }
 
-// literal is the query's text with the values in it, for people who want to run it elsewhere.
+// literal returns the SQL with the values inserted, to be run elsewhere.
 func (p *parameters) literal(sql string) string {
 	var pairs []string
 	for _, x := range p.values {
@@ -62,7 +62,7 @@ type compiler struct {
 	reversed   bool // the other direction: sources are destinations
 }
 
-// columns are what the condition of a filter reads. The filter's fields are known.
+// columns returns the columns that the condition of a filter reads. All fields of the filter must be known.
 func (c *compiler) columns(x *filter.Expr) []string {
 	var all []string
 	x.Tests(func(test *filter.Expr) {
@@ -79,7 +79,7 @@ func (c *compiler) columns(x *filter.Expr) []string {
 	return all
 }
 
-// where is the condition that a filter stands for; "" for the empty one. Its error is a *filter.Error.
+// where returns the SQL condition of a filter; "" for the empty filter. Its error is a *filter.Error.
 func (c *compiler) where(x *filter.Expr) (string, error) {
 	var parts []string
 	for _, arg := range x.Args {
@@ -122,7 +122,7 @@ func (c *compiler) test(x *filter.Expr) (string, error) {
 		}
 		sides = append(sides, s)
 	}
-	// Of what an end may have none of, a flow has none where neither end has one.
+	// The value is unknown for a flow only if it is unknown at both ends.
 	if d.values && filter.IsUnknown(x.Values[0].Text) {
 		return "(" + strings.Join(sides, " AND ") + ")", nil
 	}

@@ -22,8 +22,8 @@ import (
 	"github.com/metranova/flow-collector/metadata"
 )
 
-// service is the life of what stands behind the sockets: it opens its parts in the order in which they need each other,
-// and closes them in the other order. The parts do not know it.
+// service starts and stops the parts of a running collector. It opens them in the order of their dependencies and
+// closes them in reverse order. No part refers to the service.
 type service struct {
 	cfg      *config.Config
 	log      *zap.Logger

@@ -29,7 +29,7 @@ func (c *closers) close() {
 // theirs on to their children, which have it already.
 const SignalDebounce = 300 * time.Millisecond
 
-// abandonWait bounds what is still done at a second signal. The store ends by itself when this process is gone.
+// abandonWait limits the work after a second signal. The store ends by itself when this process is gone.
 const abandonWait = 500 * time.Millisecond
 
 // abandon ends the program at a second signal, within a second, unless it has finished. It says what is left behind.

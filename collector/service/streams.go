@@ -7,8 +7,7 @@ import (
 	"github.com/metranova/flow-collector/collector/stream"
 )
 
-// receiveStreams is the loop of the connections' worker: messages in and into blocks, until the listener is closed and
-// empty.
+// receiveStreams is the loop of the worker of all connections. It ends when the listener is closed and empty.
 func receiveStreams(l *stream.Listener, w *pipeline.Worker) {
 	const wake, tick = 100 * time.Millisecond, time.Second
 	defer w.Finish()
@@ -30,8 +29,8 @@ func receiveStreams(l *stream.Listener, w *pipeline.Worker) {
 	}
 }
 
-// waitWhileBehind returns what waits while an output is behind. Unlike datagrams, connections can wait: their exporters
-// send no more meanwhile. A stop ends the wait.
+// waitWhileBehind returns a function that waits while an output is behind. Unlike senders of datagrams, exporters with
+// connections stop sending meanwhile. Closing the listener ends the wait.
 func waitWhileBehind(l *stream.Listener) func(*output) {
 	const poll = 5 * time.Millisecond
 	return func(o *output) {

@@ -42,7 +42,7 @@ func newWorkers(cfg *config.Config, tables *schema.Settings, in *intake) *worker
 	return w
 }
 
-// liveSettings are what workers take from the configuration while they run.
+// liveSettings returns the settings that workers can change while they run.
 func liveSettings(cfg *config.Config) *pipeline.Settings {
 	p := cfg.Policy
 	return &pipeline.Settings{
@@ -120,7 +120,7 @@ func (ws *workers) small() (n uint64) {
 	return n
 }
 
-// expired is how many rows the workers left out since the table's TTL drops them at once.
+// expired returns how many of the rows were older than the table's TTL, which drops them.
 func (ws *workers) expired() (n uint64) {
 	for _, w := range ws.all {
 		n += w.Expired()

@@ -9,7 +9,7 @@ import (
 	"github.com/metranova/flow-collector/collector/commandline"
 )
 
-// Kind is what the values of a field are, which decides what it may be compared with.
+// Kind is the type of a field's values. It decides what the field may be compared with.
 type Kind int
 
 // The kinds of values.
@@ -22,14 +22,14 @@ const (
 	Application      // protocol and port, or the name of an application
 )
 
-// Field is what a filter may name. How its value is found is for whoever uses the filter to say: in SQL, or in a
-// record.
+// Field is a name that a filter may use. The user of the filter finds its value: package explore in SQL, package tap in
+// a record.
 type Field struct {
 	Name string
 	Kind Kind
-	// Both are the fields of the two sides that this one stands for: as for src.as and dst.as.
+	// Both names the fields of both sides that this field stands for: as stands for src.as and dst.as.
 	Both []string
-	// Stored says that the values stand in tables of metadata, and not in the record.
+	// Stored is set if the values are in tables of metadata, and not in the record.
 	Stored bool
 }
 
@@ -90,8 +90,8 @@ var aliases = map[string]string{
 	"project": "sci.project", "registry": "sci.org", "path": "as.path", "family": "version", "ip.version": "version",
 }
 
-// Canonical is the name of the field that somebody means: src_as, SRC.AS and src.asn are src.as. A name that it does
-// not know it returns in lower case.
+// Canonical returns the name of the field that a user means: src_as, SRC.AS and src.asn are src.as. An unknown name is
+// returned in lower case.
 func Canonical(name string) string {
 	name = strings.ReplaceAll(strings.ToLower(name), "_", ".")
 	if other, ok := aliases[name]; ok {
@@ -109,7 +109,7 @@ func (x *Expr) Unknown(names []string) *Error {
 	return bad
 }
 
-// IsUnknown reports whether a value stands for keys that nothing is known of.
+// IsUnknown reports whether a value is the word unknown, which matches empty and unset keys.
 func IsUnknown(value string) bool { return strings.EqualFold(value, "unknown") }
 
 // AddressRange is the first and the last address of a prefix, IPv4 as ::ffff:a.b.c.d. An address is a range of one.
@@ -133,8 +133,8 @@ func AddressRange(text string) (from, to netip.Addr, err error) {
 	return netip.AddrFrom16(first), netip.AddrFrom16(last), nil
 }
 
-// HoldsIPv4 reports whether a range of IPv6 has the addresses ::ffff:a.b.c.d in it, which stand for IPv4: a prefix of
-// IPv6 means none of them.
+// HoldsIPv4 reports whether a range of IPv6 contains ::ffff:0:0/96, the form of IPv4 addresses. A filter with an IPv6
+// prefix must not match IPv4.
 func HoldsIPv4(from, to netip.Addr) bool {
 	mapped := netip.AddrFrom16([16]byte{10: 0xff, 11: 0xff})
 	return from.Less(mapped) && mapped.Less(to)
@@ -154,7 +154,7 @@ func ASNumber(text string) (uint32, bool) {
 	return uint32(n), err == nil
 }
 
-// WholeNumber reads a number of a kind; of a Size also 10k, 1.5G and 2TB, in powers of a thousand.
+// WholeNumber parses a number. For a Size it also takes 10k, 1.5G and 2TB, in powers of 1000.
 func WholeNumber(text string, k Kind) (uint64, error) {
 	n, err := strconv.ParseUint(text, 0, 63)
 	if err == nil || k != Size {

@@ -18,7 +18,7 @@ func (p *parser) take() token {
 	return t
 }
 
-// unexpected is the error that the next token is none of those that could stand here.
+// unexpected returns the error for a next token that the grammar does not allow here.
 func (p *parser) unexpected(wanted string) error {
 	t := p.next()
 	if t.kind == end {

@@ -56,7 +56,7 @@ func At(text string, at int) Place {
 	return p
 }
 
-// follow finds out what can stand after tokens, which it reads as the parser would.
+// follow returns what the grammar allows after the tokens.
 func (p *Place) follow(tokens []token) {
 	for _, t := range tokens {
 		switch p.Want {
