@@ -264,12 +264,28 @@ func TestStreams_waitForKafka(t *testing.T) {
 	address := testkit.FreePort(t)
 	cfg := testkit.ConfigFor(t, append(kafkaEnv(t, c), "CLICKHOUSE_FLOWS=false", "CLICKHOUSE_HOST=127.0.0.1:1",
 		"KAFKA_SPOOL_PATH=", "LISTEN="+testkit.FreePort(t), "LISTEN_TCP="+address, "CACHE_DIR="+t.TempDir(),
-		"METADATA_DIR="+t.TempDir(), "SPOOL_PATH=")...)
+		"METADATA_DIR="+t.TempDir(), "SPOOL_PATH=", "HTTP_LISTEN=127.0.0.1:0")...)
 	cfg.Kafka.QueueBytes, cfg.Batch.Rows = 8<<20, 1000
 	r := startConfigured(t, cfg, withoutServer)
 	const messages, flows = 1000, 100
 	sent := sendFlows(connect(t, address), messages, flows)
 	<-asked
+	url, taken, polls := r.httpURL(t)+"/metrics", "", 0
+	testkit.WaitFor(t, "the collector to take no more", func() bool {
+		now := ""
+		for line := range strings.Lines(fetch(t, url)) {
+			if strings.HasPrefix(line, "flow_collector_records_total{") {
+				now += line
+			}
+		}
+		if polls++; now != taken || now == "" {
+			taken, polls = now, 0
+		}
+		return polls >= 20
+	})
+	if strings.Contains(taken, fmt.Sprintf(" %d\n", messages*flows)) {
+		t.Errorf("it took all: %s", taken)
+	}
 	close(held)
 	if err := <-sent; err != nil {
 		t.Error(err)
