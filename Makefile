@@ -30,7 +30,7 @@ export DEB_VERSION        ?= $(shell git describe --tags --match 'v[0-9]*' 2>/de
 export ENGINE_DEB_VERSION := $(subst -,+,$(ENGINE_VERSION))
 export SOURCE_DATE_EPOCH  ?= $(shell git log -1 --format=%ct 2>/dev/null)
 
-.PHONY: all build run test test-kafka test-routing test-clients test-page test-hostile-page browser race demo bench pgo fuzz lint vulncheck lint-deploy fmt engine files deb release cross test-image clean help
+.PHONY: all build run test test-kafka test-routing test-clients test-page test-hostile-page browser race demo bench pgo fuzz lint vulncheck lint-deploy fmt engine files deb release cross clean help
 
 all: build
 
@@ -137,10 +137,10 @@ files:
 	@rm -rf dist/files && mkdir -p dist/files/man dist/files/completion
 	CGO_ENABLED=0 GOOS=linux GOARCH=$(DEB_ARCH) $(GO) build -trimpath -buildmode=pie -ldflags "-s -w -X main.version=$(VERSION)" \
 		-o dist/files/collector ./collector
-	@GOARCH= $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o dist/files/native ./collector
-	@dist/files/native manual --dir dist/files/man && gzip -9n dist/files/man/*.1
-	@for shell in bash zsh fish; do dist/files/native completion $$shell > dist/files/completion/$$shell; done
-	@rm dist/files/native
+	@program=dist/files/collector; if [ $(DEB_ARCH) != $$($(GO) env GOHOSTARCH) ]; then program=dist/files/native; \
+		CGO_ENABLED=0 GOARCH= $(GO) build -trimpath -buildmode=pie -ldflags "-s -w -X main.version=$(VERSION)" -o $$program ./collector; fi; \
+	$$program manual --dir dist/files/man && gzip -9n dist/files/man/*.1; \
+	for shell in bash zsh fish; do $$program completion $$shell > dist/files/completion/$$shell; done; rm -f dist/files/native
 
 deb: files ## make the Debian packages, in dist/ (DEB_ARCH=arm64 for arm64: without the engine)
 	GOFLAGS= GOARCH= $(GO) run $(NFPM) package --packager deb --config conf.example/deb/nfpm.yaml --target dist/
