@@ -169,9 +169,15 @@ func (s *Station) begin(x *session) {
 
 // newPeer makes a neighbour without a session.
 func (s *Station) newPeer(key peerKey, as uint32) *peer {
-	router := s.rib.Router(identifier(key.id).String(), true)
+	router := s.rib.Router(cmp.Or(s.Names[key.address], identifier(key.id).String()), true)
 	router.AS.Store(as)
 	p := &peer{key: key, source: router.NewSource(rankBGP)}
+	longest := -1
+	for prefix, most := range s.MaxRoutes {
+		if prefix.Contains(key.address) && prefix.Bits() > longest {
+			p.source.MaxRoutes, longest = most, prefix.Bits()
+		}
+	}
 	p.source.Neighbor = key.id
 	s.peers[key] = p
 	return p

@@ -33,10 +33,12 @@ type Options struct {
 	Neighbors []netip.Prefix // who may connect
 	// Passwords are the keys of TCP-MD5 (RFC 2385) by neighbour, or by prefix of neighbours.
 	Passwords map[netip.Prefix]string
-	RouterID  netip.Addr    // IPv4; invalid: the address that the neighbour connects to, else 127.0.0.1
-	AS        uint32        // ours; 0: each neighbour's own, so that sessions are iBGP
-	HoldTime  time.Duration // that we propose; 0: none
-	KeepStale time.Duration // how long routes stay after their session ended
+	Names     map[netip.Addr]string  // of routers, by the address of a session; others have their BGP identifier
+	MaxRoutes map[netip.Prefix]int64 // of one neighbour; the longest prefix counts
+	RouterID  netip.Addr             // IPv4; invalid: the address that the neighbour connects to, else 127.0.0.1
+	AS        uint32                 // ours; 0: each neighbour's own, so that sessions are iBGP
+	HoldTime  time.Duration          // that we propose; 0: none
+	KeepStale time.Duration          // how long routes stay after their session ended
 	BMP       BMPOptions
 	MRT       []MRTFile
 	LookEvery time.Duration // at files, for a change; 0: 10 s

@@ -16,6 +16,7 @@ import (
 	"github.com/metranova/flow-collector/collector/routing"
 	"github.com/metranova/flow-collector/decoder/bmp"
 	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/decoder/route"
 	"github.com/metranova/flow-collector/enrich"
 	"github.com/metranova/flow-collector/enrich/rib"
 )
@@ -75,6 +76,21 @@ func routingOptions(cfg *config.Config, log *zap.Logger) (routing.Options, error
 	if r.Persist > 0 {
 		o.File, o.SaveEvery = filepath.Join(cfg.Metadata.CacheDir, "rib", "routes"), r.Persist
 	}
+	if keep := communities(&r.Rules.Communities); keep.Filters() {
+		o.RIB.Keep = keep.Keep
+	}
+	o.Names, o.MaxRoutes = map[netip.Addr]string{}, map[netip.Prefix]int64{}
+	for address, name := range r.Neighbors.Names {
+		o.Names[netip.MustParseAddr(address).Unmap()] = name
+	}
+	for where, most := range r.Neighbors.MaxRoutes {
+		prefix, err := netip.ParsePrefix(where)
+		if err != nil {
+			address := netip.MustParseAddr(where).Unmap()
+			prefix = netip.PrefixFrom(address, address.BitLen())
+		}
+		o.MaxRoutes[prefix.Masked()], _ = strconv.ParseInt(most, 10, 64) // as config.Load has checked
+	}
 	if r.BGP.RouterID != "" {
 		o.RouterID = netip.MustParseAddr(r.BGP.RouterID) // as config.Load has checked
 	}
@@ -93,6 +109,10 @@ func routingOptions(cfg *config.Config, log *zap.Logger) (routing.Options, error
 		o.Passwords = keys
 	}
 	return o, nil
+}
+
+func communities(c *config.Communities) *route.Filter {
+	return route.NewFilter(c.Standard, c.Extended, c.Large)
 }
 
 // Maps reads the maps of routers and VRFs, and keeps them as the files are.

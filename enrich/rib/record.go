@@ -219,6 +219,9 @@ func (r *RIB) bundle(b *route.Bundle, decode func([]byte, *route.Attributes) err
 	if err := decode(b.Data, &r.attrs); err != nil {
 		return 0, err
 	}
+	if r.keep != nil {
+		r.keep(&r.attrs)
+	}
 	if err := r.bundles.reserve(); err != nil {
 		return 0, err
 	}

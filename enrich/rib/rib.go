@@ -27,6 +27,9 @@ type Options struct {
 	MaxMemory int64
 	// MaxRoutes is how many routes all routers may have together; 0: 100 million.
 	MaxRoutes int64
+	// Keep changes the attributes of routes before they are kept, such as to leave communities out; nil: it does not.
+	// It is called by the writer.
+	Keep func(*route.Attributes)
 }
 
 // MinMemory is the least MaxMemory: the table of IPv4 addresses alone takes half of it.
@@ -64,6 +67,7 @@ type RIB struct {
 	emptied    []*Table // lost their last route, maybe
 
 	maxRoutes int64
+	keep      func(*route.Attributes)
 	routes    int64
 	refused   uint64
 	paths     []setPath // scratch of change
@@ -82,7 +86,8 @@ func New(o Options) (*RIB, error) {
 	if o.MaxMemory < MinMemory {
 		return nil, fmt.Errorf("a routing table in %d bytes: the least is %d", o.MaxMemory, MinMemory)
 	}
-	r := &RIB{budget: &budget{limit: o.MaxMemory}, maxRoutes: o.MaxRoutes, hasher: route.NewHasher(),
+	r := &RIB{budget: &budget{limit: o.MaxMemory}, maxRoutes: o.MaxRoutes, keep: o.Keep,
+		hasher:  route.NewHasher(),
 		sources: make([]*Source, 1)}
 	r.epoch.Store(1)
 	r.readers.Store(&[]*Reader{})

@@ -102,7 +102,10 @@ type Source struct {
 	// Rank says which of a router's sources answer: the least. It is below Ranks.
 	Rank uint8
 	// Neighbor is the speaker's BGP identifier, by which the least of otherwise equal routes is preferred.
-	Neighbor   uint32
+	Neighbor uint32
+	// MaxRoutes is how many routes the source may have; 0: as many as the RIB.
+	MaxRoutes  int64
+	routes     int64
 	id         uint32
 	generation uint32
 	up         bool
@@ -278,7 +281,7 @@ func (s *Source) tryAnnounce(c *route.Change, record uint32) error {
 	if at >= 0 {
 		r.paths[at] = mine
 	} else {
-		if r.routes >= r.maxRoutes {
+		if s.full() {
 			r.pruneEmpty(t, n)
 			return ErrFull
 		}
@@ -305,7 +308,7 @@ const maxPaths = 1024
 func (s *Source) setPlain(t *tree, n, was, record uint32) error {
 	r := s.Router.rib
 	if was == 0 {
-		if r.routes >= r.maxRoutes {
+		if s.full() {
 			r.pruneEmpty(t, n)
 			return ErrFull
 		}
@@ -324,6 +327,12 @@ func (s *Source) setPlain(t *tree, n, was, record uint32) error {
 	return nil
 }
 
+// full reports whether no further route of the source is taken.
+func (s *Source) full() bool {
+	r := s.Router.rib
+	return r.routes >= r.maxRoutes || s.MaxRoutes > 0 && s.routes >= s.MaxRoutes
+}
+
 // count adds to the number of the source's routes.
 func (s *Source) count(t *tree, n int) {
 	s.trees[t] += n
@@ -332,6 +341,7 @@ func (s *Source) count(t *tree, n int) {
 		s.Router.rib.noteEmpty(t.table)
 	}
 	s.counts[route.Family{Class: t.table.Class, V6: t.v6}.Index()].Add(int64(n))
+	s.routes += int64(n)
 	s.Router.rib.routes += int64(n)
 }
 
