@@ -8,11 +8,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"text/tabwriter"
 	"time"
 
 	"github.com/urfave/cli/v3"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/metranova/flow-collector/bench/flooded"
 	"github.com/metranova/flow-collector/bench/hostile"
@@ -29,6 +31,8 @@ func hostileCommand() *cli.Command {
 			"   bench hostile\n" +
 			"The same through collectors of its own with their local stores, beside a router (make build engine):\n" +
 			"   bench hostile --collector bin/collector --for 10s\n" +
+			"Each kind for a minute, four collectors at a time (20 minutes on two cores, where they share the time):\n" +
+			"   bench hostile --collector bin/collector --for 1m --at-once 4\n" +
 			"The names of interfaces of a flood, sent to a collector on this host, from addresses of 127.0.0.0/8:\n" +
 			"   bench hostile --to 127.0.0.1:2055 --for 20s names",
 		Flags: []cli.Flag{
@@ -39,6 +43,7 @@ func hostileCommand() *cli.Command {
 			&cli.FloatFlag{Name: "rate", Usage: "send `N` datagrams a second (default: the kind's)", HideDefault: true},
 			&cli.StringFlag{Name: "collector",
 				Usage: "flood a collector of this program `FILE`, a new one for each kind"},
+			&cli.IntFlag{Name: "at-once", Usage: "flood `N` collectors at a time, one of each kind", Value: 1},
 			&cli.BoolFlag{Name: "together", Usage: "flood one collector with all kinds, one after the other"},
 			&cli.StringFlag{Name: "engine", Value: ".engine/libchdb.so", Usage: "the store's engine `FILE`"},
 			&cli.DurationFlag{Name: "quiet", Usage: "measure the router alone for `TIME`", Value: 15 * time.Second},
@@ -133,41 +138,56 @@ before the flood, at most, and when rows and merges are done.`) + "\n")
 		fmt.Printf(floodHead, "", "", "collector", "engine", "together", "", "collector", "engine", "router's", "")
 		fmt.Printf(floodHead, "kind", "datagrams", "µs", "µs", "µs", "rows", "MiB", "MiB", "rows", "counters")
 	}
+	runs := make([][]hostile.Kind, 0, len(kinds))
+	if c.Bool("together") {
+		runs = append(runs, kinds)
+	} else {
+		for i := range kinds {
+			runs = append(runs, kinds[i:i+1])
+		}
+	}
 	failed := 0
-	for n := 0; n < len(kinds); n++ {
-		some := kinds[n:]
-		if c.Bool("together") {
-			n = len(kinds)
-		} else {
-			some = some[:1]
-		}
-		data := filepath.Join(dir, some[0].Name)
-		cost, err := flooded.Run(ctx, some, flooded.Options{
-			Collector: c.String("collector"), Engine: c.String("engine"), Dir: data,
-			For: c.Duration("for"), Rate: c.Float("rate"), Quiet: c.Duration("quiet"), Settle: c.Duration("settle"),
-		})
-		if err != nil {
-			return fmt.Errorf("hostile: %s: %w", some[0].Name, err)
-		}
-		if err := os.RemoveAll(data); err != nil {
-			return err
-		}
-		if cost.Unbalanced != "" || cost.RouterRows != cost.RouterSent {
-			failed++
-		}
-		if c.Bool("json") {
-			if err := json.NewEncoder(os.Stdout).Encode(cost); err != nil {
-				return err
+	var printing sync.Mutex
+	all, ctx := errgroup.WithContext(ctx)
+	all.SetLimit(max(1, c.Int("at-once")))
+	for _, some := range runs {
+		all.Go(func() error {
+			cost, err := floodOne(ctx, c, some, filepath.Join(dir, some[0].Name))
+			if err != nil {
+				return fmt.Errorf("hostile: %s: %w", some[0].Name, err)
 			}
-			continue
-		}
-		printFlood(cost)
+			printing.Lock()
+			defer printing.Unlock()
+			if cost.Unbalanced != "" || cost.RouterRows != cost.RouterSent {
+				failed++
+			}
+			if c.Bool("json") {
+				return json.NewEncoder(os.Stdout).Encode(cost)
+			}
+			printFlood(cost)
+			return nil
+		})
+	}
+	if err := all.Wait(); err != nil {
+		return err
 	}
 	if failed > 0 {
 		return fmt.Errorf("hostile: with %d kinds, flows of the router are missing or the counters do not balance",
 			failed)
 	}
 	return nil
+}
+
+// floodOne floods a collector of its own with some kinds. What it writes goes to a directory, which is removed.
+func floodOne(ctx context.Context, c *cli.Command, kinds []hostile.Kind, dir string) (*flooded.Cost, error) {
+	cost, err := flooded.Run(ctx, kinds, flooded.Options{
+		Collector: c.String("collector"), Engine: c.String("engine"), Dir: dir,
+		For: c.Duration("for"), Rate: c.Float("rate"), Quiet: c.Duration("quiet"), Settle: c.Duration("settle"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return cost, os.RemoveAll(dir)
 }
 
 const floodHead = "%-16s%10s%11s%9s%10s%9s%16s%16s%12s  %s\n"

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -70,9 +71,14 @@ type run struct {
 	router    *router
 }
 
-// Run floods a collector of its own with some kinds, one after the other.
+// beginning lets one collector start at a time, so that no other takes the ports that were found free for it.
+var beginning sync.Mutex
+
+// Run floods a collector of its own with some kinds, one after the other. Several runs may go on at once.
 func Run(ctx context.Context, kinds []hostile.Kind, o Options) (*Cost, error) {
+	beginning.Lock()
 	r, err := begin(ctx, o)
+	beginning.Unlock()
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +134,7 @@ func begin(ctx context.Context, o Options) (*run, error) {
 		return nil, err
 	}
 	r.tree = measure.NewTree(r.collector.PID())
-	if err = r.collector.Await(ctx, "listening", time.Minute); err == nil {
+	if err = r.collector.Await(ctx, "listening", 5*time.Minute); err == nil {
 		err = r.awaitDevice(ctx)
 	}
 	if err == nil {
@@ -143,7 +149,7 @@ func begin(ctx context.Context, o Options) (*run, error) {
 
 // awaitDevice waits until the tables are made and the router is one of the devices.
 func (r *run) awaitDevice(ctx context.Context) error {
-	for deadline := time.Now().Add(time.Minute); ; {
+	for deadline := time.Now().Add(5 * time.Minute); ; {
 		if n, err := r.store.Numbers(ctx, "SELECT count() FROM meta_device"); err == nil && n[0] > 0 {
 			return pause(ctx, 2*time.Second) // the collector reads them back
 		}
@@ -297,8 +303,7 @@ func (r *run) merges(ctx context.Context) uint64 {
 // count waits for the router's last rows, and compares what was sent with what was counted and what is in the table.
 func (r *run) count(ctx context.Context, c *Cost) error {
 	c.RouterSent = r.router.sent.Load()
-	query := "SELECT uniqExactIf(bit_count, device_id = '" + routerDevice + "'), countIf(device_id = '" + routerDevice +
-		"'), count() FROM data_flow"
+	query := "SELECT uniqExactIf(bit_count, " + isRouter + "), countIf(" + isRouter + "), count() FROM data_flow"
 	var rows []uint64
 	var s status
 	for deadline := time.Now().Add(r.o.Settle); ; {

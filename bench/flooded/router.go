@@ -19,6 +19,9 @@ const (
 	sendEvery     = 100 * time.Millisecond
 	templateEvery = 10 * time.Minute
 	templateID    = 256
+	// isRouter is the condition that a row is the router's, whatever metadata knew of it: hostile rows have other
+	// interfaces or ports.
+	isRouter = "in_if_index = 11 AND out_if_index = 12 AND src_port = 443"
 )
 
 var routerAddress = netip.AddrFrom4([4]byte{127, 1, 0, 1})

@@ -216,6 +216,28 @@ func rows(size int, fields ...int) func(*maker) func(int) []byte {
 	}
 }
 
+// totals has octetTotalCount and packetTotalCount (IE 85, 86) of flows that each began at another time.
+func totals(m *maker) func(int) []byte {
+	t := set(nil, 2, template(256, 8, 4, 12, 4, 7, 2, 11, 2, 4, 1, 85, 8, 86, 8, 152, 8, 153, 8))
+	return func(i int) []byte {
+		var b []byte
+		for range 30 {
+			b = shorts(words(b, m.Uint32(), m.Uint32()), m.IntN(1<<16), 443)
+			b = be.AppendUint64(be.AppendUint64(append(b, 6), 1000), 10)
+			ms := uint64(m.now.UnixMilli())
+			b = be.AppendUint64(be.AppendUint64(b, ms-uint64(m.IntN(60_000))), ms)
+		}
+		return m.ipfix(i*30, t, set(nil, 256, b))
+	}
+}
+
+// mixed has one protocol after the other, with the same domain, template and numbers.
+func mixed(m *maker) func(int) []byte {
+	v9 := rows(1_400, flow20...)(m)
+	all := []func(int) []byte{v9, v5(30)(m), samples(10)(m), days(10, 0)(m), header(m), texts(m), interfaces(m)}
+	return func(i int) []byte { return all[i%len(all)](i) }
+}
+
 func repeated(m *maker) func(int) []byte {
 	var fields []int
 	for range 40 {

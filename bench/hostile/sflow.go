@@ -25,6 +25,19 @@ func samples(atOnce int) func(*maker) func(int) []byte {
 	}
 }
 
+// samplers has flow samples of other data sources each, which each have sequence numbers of their own.
+func samplers(m *maker) func(int) []byte {
+	return func(i int) []byte {
+		const atOnce = 160
+		b := head(i, atOnce)
+		for k := range atOnce {
+			b = words(b, 1, 32+8+32, uint32(i), uint32(i*atOnce+k)&0xffffff, 1000, 1000, 0, 1, 2, 1, 3, 32, 100, 6,
+				m.Uint32(), m.Uint32(), 80, 81, 0, 0)
+		}
+		return b
+	}
+}
+
 func emptySamples(*maker) func(int) []byte {
 	return func(i int) []byte {
 		b := head(i, 8000)
