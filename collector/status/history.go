@@ -13,7 +13,7 @@ import (
 )
 
 // How often the counters are sampled, and how far back samples are kept: rates cover a minute, losses ten minutes, and
-// the graph of all flows an hour. A stream costs some 3 KB.
+// the graph of all flows an hour. A stream that goes on sending costs some 4 KB, another one 1 KB.
 const (
 	Every       = 5 * time.Second
 	rateSamples = 12
@@ -37,7 +37,7 @@ type History struct {
 	own     ring[ownAt]   // drops by sockets: a sample a minute, as far back as losses go
 	flows   ring[float64] // per second, for each interval
 	latest  totalsAt
-	swept   time.Time
+	minute  time.Time // of the latest sample of losses
 }
 
 // ownAt is how many datagrams this host itself had dropped at a time.
@@ -63,9 +63,11 @@ type rateAt struct {
 	datagrams, bytes, records uint64
 }
 
+// countsAt are a stream's counts at a time. Samples with the same counts share them: most streams of a flood of forged
+// sources have one datagram.
 type countsAt struct {
-	at time.Time
-	verdict.Counts
+	at     time.Time
+	counts *verdict.Counts // never changed
 }
 
 // NewHistory returns a history in which all counters were 0 at a time.
@@ -86,24 +88,24 @@ func (h *History) Sample(now time.Time, streams []*exporter.Stream, t Totals) {
 	}
 	h.latest = totalsAt{now, t}
 	h.totals.push(h.latest, rateSamples)
-	minute := now.Sub(h.swept) >= lossEvery
+	minute := now.Sub(h.minute) >= lossEvery
 	for _, s := range streams {
 		p := h.past(s)
 		p.seen = true
 		p.rates.push(rateAt{now, s.Datagrams.Load(), s.Bytes.Load(), s.Records.Load()}, rateSamples)
 		if minute {
-			p.losses.push(countsAt{now, exporter.CountsOf(s)}, lossSamples)
+			p.pushCounts(now, exporter.CountsOf(s))
 		}
 	}
 	if minute {
 		h.own.push(ownAt{now, t.ownDrops()}, lossSamples+1)
-		h.swept = now
-		for s, p := range h.streams {
-			if !p.seen { // it was evicted
-				delete(h.streams, s)
-			}
-			p.seen = false
+		h.minute = now
+	}
+	for s, p := range h.streams {
+		if !p.seen { // it was evicted
+			delete(h.streams, s)
 		}
+		p.seen = false
 	}
 }
 
@@ -114,10 +116,19 @@ func (h *History) past(s *exporter.Stream) *past {
 		p = &past{seen: true}
 		first := time.Unix(0, s.FirstSeen.Load())
 		p.rates.push(rateAt{at: first}, rateSamples)
-		p.losses.push(countsAt{at: first}, lossSamples)
+		p.losses.push(countsAt{first, &verdict.Counts{}}, lossSamples)
 		h.streams[s] = p
 	}
 	return p
+}
+
+func (p *past) pushCounts(now time.Time, counts verdict.Counts) {
+	latest := p.losses.newest().counts
+	if *latest != counts {
+		latest = new(verdict.Counts)
+		*latest = counts
+	}
+	p.losses.push(countsAt{now, latest}, lossSamples)
 }
 
 // Rate is the rate per second in the last minute.
@@ -136,7 +147,7 @@ func (h *History) Stream(s *exporter.Stream, now time.Time) (Rate, verdict.Count
 		Records:   float64(grown(before.records, s.Records.Load())) / elapsed,
 	}
 	base := p.losses.oldest()
-	return rate, since(exporter.CountsOf(s), base.Counts), max(now.Sub(base.at), time.Second)
+	return rate, since(exporter.CountsOf(s), *base.counts), max(now.Sub(base.at), time.Second)
 }
 
 // Totals returns what was counted in the last minute, the length of that period, and the flows per second in the latest

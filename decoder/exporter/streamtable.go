@@ -158,9 +158,12 @@ func (t *Table) evict(g *group) {
 func (t *Table) remove(s *Stream) {
 	o := s.group.owner
 	t.leave(s)
+	s.group = nil
 	delete(t.streams, s.Key)
 	if len(o.proven.streams)+len(o.fresh.streams) == 0 {
 		delete(t.owners, o.addr)
+		// The stream is read for a while, and so is o.evicted. They must not keep the user's state in memory.
+		o.domains = domainRuns{}
 	}
 	s.gone = true
 	s.Fail(StreamEvicted, 1)

@@ -3,9 +3,11 @@ package netflow
 import (
 	"encoding/binary"
 	"net/netip"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
+	"weak"
 
 	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/decoder/flow"
@@ -224,4 +226,37 @@ func TestMemory_templatesAreTakenFromTheLargest(t *testing.T) {
 		t.Error("nothing is counted at the source that filled the budget")
 	}
 	c.used()
+}
+
+// Streams that were evicted are read by others for a while, such as the page. That keeps no session in memory.
+func TestEvictedStreamsKeepNoSession(t *testing.T) {
+	c := newCrowd(t, Options{}, 64)
+	var read []*exporter.Stream
+	var sessions []weak.Pointer[session]
+	for n := range 500 {
+		c.from(n).send(v9(header{exportS: exportS}))
+		c.table.Publish()
+		for _, src := range c.d.sources {
+			for _, s := range src.sessions {
+				if s.source.addr == flow.AddrFrom(c.source.Addr()) {
+					read, sessions = append(read, s.stream), append(sessions, weak.Make(s))
+				}
+			}
+		}
+	}
+	if len(sessions) != 500 {
+		t.Fatalf("%d sessions were made", len(sessions))
+	}
+	c.d.last = nil
+	runtime.GC()
+	kept := 0
+	for _, s := range sessions {
+		if s.Value() != nil {
+			kept++
+		}
+	}
+	if kept > 64 {
+		t.Errorf("%d sessions are in memory, and there are 64 streams", kept)
+	}
+	runtime.KeepAlive(read)
 }
