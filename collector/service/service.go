@@ -111,8 +111,8 @@ func (s *service) refreshMetadata() {
 	}
 }
 
-// keepTemplates has workers begin with the templates of the last run, and saves those of this one now and then. It is
-// called before workers are added.
+// keepTemplates has workers begin with the templates of the last run, and with its sources of sFlow agents, and saves
+// those of this one now and then. It is called before workers are added.
 func (s *service) keepTemplates() {
 	every := s.cfg.Decoder.SaveTemplates
 	if every <= 0 {
@@ -121,6 +121,8 @@ func (s *service) keepTemplates() {
 	file := openTemplateFile(filepath.Join(s.cfg.Metadata.CacheDir, "templates.json"),
 		s.cfg.Decoder.TemplateExpiry, s.log.Named("templates"))
 	s.workers.templates = file
+	s.workers.agentFile = openAgentFile(filepath.Join(s.cfg.Metadata.CacheDir, "agents.json"),
+		s.cfg.Decoder.TemplateExpiry, &s.workers.agents, s.log.Named("agents"))
 	s.background.Go(func() {
 		ticker := time.NewTicker(every)
 		defer ticker.Stop()
@@ -135,13 +137,16 @@ func (s *service) keepTemplates() {
 	})
 }
 
-// writeTemplates saves what changed of the templates, if they are kept.
+// writeTemplates saves what changed of the templates, and the sources of sFlow agents, if they are kept.
 func (s *service) writeTemplates() {
 	if s.workers.templates == nil {
 		return
 	}
 	if err := s.workers.templates.write(time.Now()); err != nil {
 		s.log.Error("templates are not saved", zap.Error(err))
+	}
+	if err := s.workers.agentFile.write(time.Now()); err != nil {
+		s.log.Error("sources of sFlow agents are not saved", zap.Error(err))
 	}
 }
 

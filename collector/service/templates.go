@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/netip"
 	"os"
@@ -99,32 +100,42 @@ func (f *templateFile) write(now time.Time) error {
 	if !changed {
 		return nil
 	}
-	if err := os.MkdirAll(filepath.Dir(f.path), 0o755); err != nil {
-		return fmt.Errorf("save templates: %w", err)
-	}
-	file, err := os.CreateTemp(filepath.Dir(f.path), filepath.Base(f.path)+".*")
+	err := replaceFile(f.path, func(w io.Writer) error {
+		err := netflow.WriteState(w, state)
+		var leftOut netflow.LeftOut
+		if errors.As(err, &leftOut) {
+			f.log.Warn("not all that exporters say of templates and names is saved", zap.Error(err))
+			return nil
+		}
+		return err
+	})
 	if err != nil {
-		return fmt.Errorf("save templates: %w", err)
-	}
-	out := bufio.NewWriter(file)
-	err = netflow.WriteState(out, state)
-	var leftOut netflow.LeftOut
-	if errors.As(err, &leftOut) {
-		f.log.Warn("not all that exporters say of templates and names is saved", zap.Error(err))
-		err = nil
-	}
-	err = errors.Join(err, out.Flush(), file.Sync(), file.Close())
-	if err == nil {
-		err = os.Rename(file.Name(), f.path)
-	}
-	if err != nil {
-		_ = os.Remove(file.Name()) // of no use any more
 		f.mu.Lock()
 		f.changed = true // it is tried again
 		f.mu.Unlock()
 		return fmt.Errorf("save templates: %w", err)
 	}
 	return nil
+}
+
+// replaceFile writes a file that only its owner may read. The old one stays until the new one is whole.
+func replaceFile(path string, write func(io.Writer) error) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	out := bufio.NewWriter(file)
+	err = errors.Join(write(out), out.Flush(), file.Sync(), file.Close())
+	if err == nil {
+		err = os.Rename(file.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(file.Name()) // of no use any more
+	}
+	return err
 }
 
 func (f *templateFile) merged(now time.Time) (all netflow.State, changed bool) {

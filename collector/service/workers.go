@@ -33,6 +33,7 @@ type workers struct {
 	tables    *schema.Settings
 	in        *intake
 	templates *templateFile // nil: templates are not kept over a restart
+	agentFile *agentFile    // of agents; nil where templates is
 	all       []*pipeline.Worker
 }
 

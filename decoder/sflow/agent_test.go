@@ -3,6 +3,7 @@ package sflow
 import (
 	"maps"
 	"net/netip"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -176,4 +177,52 @@ func TestAgentOf(t *testing.T) {
 			t.Errorf("%s: %s, %t, want %q", name, text, ok, c.want)
 		}
 	}
+}
+
+// The sources of an agent are the same after a restart: who sends first then does not get it.
+func TestAgentsAreBoundAfterARestart(t *testing.T) {
+	const first, second, forger = "203.0.113.5", "203.0.113.6", "203.0.113.66"
+	send := func(l *lab, from string, sequence uint32) string {
+		l.source = from
+		records := l.send(datagramOf(head{agent: agentAddress, sequence: sequence}, plain(sequence)))
+		if len(records) != 1 {
+			t.Fatalf("%d records", len(records))
+		}
+		return records[0].Exporter.String()
+	}
+	before := &Agents{}
+	l := newLab(t, Options{Agents: before})
+	send(l, first, 1)
+	send(l, second, 2)
+	l.source = "203.0.113.7"
+	l.send(datagramOf(head{agent: "192.0.2.99", sequence: 1})) // without a sample
+	if n := len(before.Bindings(received + l.later)); n != 0 {
+		t.Errorf("%d agents are saved that are not bound yet", n)
+	}
+	l.later += int64(2 * time.Minute)
+	send(l, second, 3)
+	l.later += int64(time.Minute)
+	saved := before.Bindings(received + l.later)
+	if len(saved) != 1 || saved[0].Agent.String() != agentAddress || len(saved[0].Sources) != 2 {
+		t.Fatalf("saved is %+v", saved)
+	}
+
+	after := &Agents{}
+	after.Restore(append([]Binding{{}, {Agent: saved[0].Agent}, {Agent: saved[0].Agent,
+		Sources: []netip.Addr{{}}}}, saved...))
+	if again := after.Bindings(received + l.later); !reflect.DeepEqual(again, saved) {
+		t.Errorf("saved again is %+v, want %+v", again, saved)
+	}
+	later := l.later
+	l = newLab(t, Options{Agents: after})
+	l.later = later
+	equal(t, "exporter, a forger that is the first", send(l, forger, 1), forger)
+	equal(t, "exporter, the second source", send(l, second, 4), agentAddress)
+	equal(t, "exporter, the first source", send(l, first, 5), agentAddress)
+
+	after = &Agents{}
+	after.Restore(saved)
+	l = newLab(t, Options{Agents: after})
+	l.later = later + int64(15*time.Minute)
+	equal(t, "exporter, another source after a long time", send(l, forger, 1), agentAddress)
 }

@@ -1,6 +1,7 @@
 package sflow
 
 import (
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -23,10 +24,10 @@ type binding struct {
 	agents  *Agents
 	addr    flow.Addr                   // of the agent
 	sources atomic.Pointer[[]flow.Addr] // replaced as a whole, with agents.mu held
-	since   int64                       // time of the first datagram, Unix nanoseconds
+	since   int64                       // time of the first datagram, Unix nanoseconds; 0: Restore made it
 	latest  atomic.Int64                // time of the latest one of a bound source, to a second
 	stream  atomic.Pointer[exporter.Stream]
-	users   int // sub-agents, of all decoders; agents.mu protects it
+	users   int // sub-agents, of all decoders; agents.mu protects it. 0: it was restored and not heard since
 }
 
 const (
@@ -81,6 +82,63 @@ func (a *Agents) stream(addr flow.Addr) *exporter.Stream {
 		return b.stream.Load()
 	}
 	return nil
+}
+
+// Binding is what is saved of an agent over a restart: the sources that may speak for it.
+type Binding struct {
+	Agent   netip.Addr   `json:"agent"`
+	Sources []netip.Addr `json:"sources"`
+	Latest  int64        `json:"latest"` // when one of them was heard, Unix nanoseconds
+}
+
+// Bindings returns the sources of all agents that gave samples and are bound, and those of Restore that were not heard
+// since. now is in Unix nanoseconds.
+func (a *Agents) Bindings(now int64) (all []Binding) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, b := range a.bound {
+		if b.users > 0 && now-b.since < bindAfter {
+			continue
+		}
+		if s := b.stream.Load(); b.users > 0 && (s == nil || s.Records.Load()+s.Counters.Load() == 0) {
+			continue
+		}
+		saved := Binding{Agent: b.addr.Netip(), Latest: b.latest.Load()}
+		for _, source := range *b.sources.Load() {
+			saved.Sources = append(saved.Sources, source.Netip())
+		}
+		all = append(all, saved)
+	}
+	return all
+}
+
+// Restore binds agents as they were bound in an earlier run. It is called before any datagram. Invalid bindings, and
+// agents that are bound already, are ignored.
+func (a *Agents) Restore(all []Binding) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.bound == nil {
+		a.bound = make(map[flow.Addr]*binding, len(all))
+	}
+	for _, saved := range all {
+		sources := saved.Sources[:min(len(saved.Sources), maxSources)]
+		if !saved.Agent.IsValid() || len(sources) == 0 || slices.ContainsFunc(sources, func(s netip.Addr) bool {
+			return !s.IsValid()
+		}) {
+			continue
+		}
+		b := &binding{agents: a, addr: flow.AddrFrom(saved.Agent)}
+		if a.bound[b.addr] != nil {
+			continue
+		}
+		bound := make([]flow.Addr, len(sources))
+		for i, source := range sources {
+			bound[i] = flow.AddrFrom(source)
+		}
+		b.sources.Store(&bound)
+		b.latest.Store(saved.Latest)
+		a.bound[b.addr] = b
+	}
 }
 
 // heard notes a datagram of a bound source.
