@@ -79,7 +79,7 @@ func storeKeys(c *Config) []key {
 		{path: "batch.age", env: []string{"CLICKHOUSE_BATCH_TIMEOUT"}, def: "2s",
 			field: duration(&c.Batch.Age, 10*time.Millisecond),
 			help:  "An insert is sent when its first row is this old."},
-		{path: "batch.queue_bytes", def: "256MiB", field: size(&c.Batch.QueueBytes, 1<<20),
+		{path: "batch.queue_bytes", def: "64MiB", field: size(&c.Batch.QueueBytes, 1<<20),
 			help: "Inserts wait for ClickHouse in memory up to this size. Beyond it, the oldest goes to the " +
 				"spool."},
 		{path: "batch.inserters", def: "2", field: number(&c.Batch.Inserters, 1, 64),

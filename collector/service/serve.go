@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -70,6 +69,7 @@ func Serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 	opened.keep() // the end of the service closes it all
 	defer setup.CloseForwarders(in.forwarders)
 	defer tuneRuntime(len(in.listeners) + cfg.Listen.DecoderCount() - cfg.Listen.WorkerCount())()
+	s.limitGarbage()
 	s.start(failed)
 	s.keepTemplates()
 	s.awaitMetadata(o.MetadataWait)
@@ -122,11 +122,6 @@ func tuneRuntime(workers int) (undo func()) {
 	// with a place for each more it is the kernel that shares the cores, in smaller slices and by priority.
 	cores := runtime.GOMAXPROCS(0)
 	runtime.GOMAXPROCS(cores + max(2, workers))
-	// Hardly anything becomes garbage here but what inserts and metadata leave, and most memory holds no pointers:
-	// collecting more often costs little, and saves as much memory.
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
 	return func() { runtime.GOMAXPROCS(cores) }
 }
 
@@ -205,9 +200,6 @@ func (f failures) add(err error) {
 	default: // the first one ends the collector
 	}
 }
-
-// gcPercent is how much garbage there may be, in percent of what is in use.
-const gcPercent = 40
 
 // StartupWait is how long after the start rows wait for the first metadata, in the kernel's buffers.
 const StartupWait = 2 * time.Second

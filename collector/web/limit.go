@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"encoding/json"
 	"net"
 	"net/http"
@@ -41,13 +42,13 @@ func turns(next http.HandlerFunc, slots chan struct{}, wait time.Duration) http.
 	}
 }
 
-// reports caches a report and its JSON for a second. It is safe for concurrent use.
+// reports caches a report and its JSON for a second. With thousands of exporters, which a flood can make, they take
+// tens of megabytes, so they are not kept for longer. It is safe for concurrent use.
 type reports struct {
 	make func() *status.Report
 
 	mu     sync.Mutex
-	at     time.Time
-	report *status.Report
+	report *status.Report // nil: none is cached
 	text   []byte
 }
 
@@ -59,9 +60,13 @@ func (r *reports) get() *status.Report {
 }
 
 func (r *reports) current() *status.Report {
-	if r.report == nil || time.Since(r.at) >= reportAge {
-		r.report, r.text = r.make(), nil
-		r.at = time.Now()
+	if r.report == nil {
+		r.report = r.make()
+		time.AfterFunc(reportAge, func() {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.report, r.text = nil, nil
+		})
 	}
 	return r.report
 }
@@ -72,13 +77,46 @@ func (r *reports) json() ([]byte, error) {
 	defer r.mu.Unlock()
 	report := r.current()
 	if r.text == nil {
-		text, err := json.MarshalIndent(report, "", "  ")
+		text, err := reportJSON(report)
 		if err != nil {
 			return nil, err
 		}
-		r.text = append(text, '\n')
+		r.text = text
 	}
 	return r.text, nil
+}
+
+// reportJSON encodes a report as json.MarshalIndent does, one exporter after the other: the encoder's copies of the
+// whole would take several times its size.
+func reportJSON(report *status.Report) ([]byte, error) {
+	const perExporter = 1400 // bytes, with a verdict or two
+	out := bytes.NewBuffer(make([]byte, 0, (len(report.Exporters)+4)*perExporter))
+	whole := *report
+	whole.Exporters = []status.Exporter{}
+	frame, err := json.MarshalIndent(&whole, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	const empty = `[]`
+	i := bytes.LastIndex(frame, []byte(empty)) // of exporters, the last key
+	out.Write(frame[:i+1])
+	for n := range report.Exporters {
+		one, err := json.MarshalIndent(&report.Exporters[n], "    ", "  ")
+		if err != nil {
+			return nil, err
+		}
+		if n > 0 {
+			out.WriteByte(',')
+		}
+		out.WriteString("\n    ")
+		out.Write(one)
+	}
+	if len(report.Exporters) > 0 {
+		out.WriteString("\n  ")
+	}
+	out.Write(frame[i+1:])
+	out.WriteByte('\n')
+	return out.Bytes(), nil
 }
 
 // KnownHost reports whether a Host header is accepted. So no other site can read the responses through a name of its

@@ -2,11 +2,13 @@ package web
 
 import (
 	"context"
+	"encoding/json"
 	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/zap"
@@ -64,6 +66,48 @@ func TestExporters_manyAtOnce(t *testing.T) {
 	if got := most.Load(); got > maxPages {
 		t.Errorf("%d pages were made at once, want at most %d", got, maxPages)
 	}
+}
+
+// The encoding in parts is that of the whole.
+func TestReportJSON(t *testing.T) {
+	full, one, none := exampleReport(), exampleReport(), exampleReport()
+	one.Exporters = one.Exporters[:1]
+	one.Exporters[0].Device = "[] <&>"
+	none.Exporters = []status.Exporter{}
+	for _, r := range []*status.Report{full, one, none} {
+		want, err := json.MarshalIndent(r, "", "  ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := reportJSON(r); err != nil || string(got) != string(want)+"\n" {
+			t.Errorf("%d exporters: %v\n%s\nwant\n%s", len(r.Exporters), err, got, want)
+		}
+	}
+}
+
+// A report of thousands of exporters takes memory, so it is dropped when it is too old to be of use.
+func TestReports_areNotKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		made := 0
+		r := &reports{make: func() *status.Report { made++; return exampleReport() }}
+		for range 2 {
+			r.get()
+			if _, err := r.json(); err != nil {
+				t.Fatal(err)
+			}
+			if r.get(); r.report == nil || r.text == nil {
+				t.Error("a report is not cached")
+			}
+			time.Sleep(reportAge)
+			synctest.Wait()
+			if r.report != nil || r.text != nil {
+				t.Error("an old report is kept")
+			}
+		}
+		if made != 2 {
+			t.Errorf("%d reports were made, want 2", made)
+		}
+	})
 }
 
 func TestTurns_sendsAwayWhoWaitsForTooLong(t *testing.T) {

@@ -44,6 +44,7 @@ type Block struct {
 	dayStart      int64 // of the latest of them, in Unix milliseconds
 	columns       []named
 	encoded       int // size of the latest encoded block in bytes
+	encodedRows   int // and how many rows it had
 	packing       output
 
 	flowColumns
@@ -142,13 +143,17 @@ func (b *Block) Encode(dst []byte) []byte { return appendEncoded(dst, b.columns,
 // Pack encodes the block in packed form and reuses into's memory. For plain traffic (no BGP, MPLS or VLAN) it is about
 // half of Encode's size.
 func (b *Block) Pack(into native.Packed) native.Packed {
-	// Memory that is too small is made as large as the previous block, so that it need not grow step by step.
-	data := slices.Grow(into.Data[:0], b.encoded+b.encoded/16)
+	// Memory that is too small is made as large as so many rows of the previous block were, so that it need not grow
+	// step by step. A waiting block keeps what it was given, so it is not given more.
+	data := into.Data[:0]
+	if want := b.encoded / max(b.encodedRows, 1) * b.rows; cap(data) < want {
+		data = make([]byte, 0, want+want/16)
+	}
 	// the output is in the Block because columns are interfaces, so that a local one would escape to the heap
 	b.packing = output{data: data, fills: into.Fills[:0], packed: true}
 	encode(&b.packing, b.columns, b.rows)
 	p := native.Packed{Data: b.packing.data, Fills: b.packing.fills}
-	b.encoded, b.packing = len(p.Data), output{}
+	b.encoded, b.encodedRows, b.packing = len(p.Data), b.rows, output{}
 	return p
 }
 

@@ -86,7 +86,7 @@ func (w *Writer) isClosing() bool {
 
 // deliverLive delivers an insert of the queue, or disposes of it.
 func (w *Writer) deliverLive(ctx context.Context, ins *Insert) {
-	size := len(ins.Data)
+	size := ins.memory()
 	reason, err := w.deliverOne(ctx, ins, nil)
 	w.queue.done(size)
 	w.settle(ins, reason, err)
@@ -152,7 +152,7 @@ func isWhole(ins *Insert) bool {
 }
 
 // finish releases the insert's share of the queue's bytes.
-func (w *Writer) finish(ins *Insert) { w.queue.done(len(ins.Data)) }
+func (w *Writer) finish(ins *Insert) { w.queue.done(ins.memory()) }
 
 // onDisk is deliverOne's result for an insert that went to the spool.
 const onDisk sink.Reason = "spooled"

@@ -6,7 +6,7 @@ import (
 	"github.com/metranova/flow-collector/sink"
 )
 
-// queue holds waiting inserts, oldest first. It limits the bytes of waiting inserts and of those that were taken and
+// queue holds waiting inserts, oldest first. It limits the memory of waiting inserts and of those that were taken and
 // are not done.
 type queue struct {
 	mu      sync.Mutex
@@ -32,10 +32,10 @@ func (q *queue) push(ins *Insert) (lost []*Insert, reason sink.Reason) {
 		return []*Insert{ins}, sink.Shutdown
 	}
 	q.waiting = append(q.waiting, ins)
-	q.bytes += int64(len(ins.Data))
+	q.bytes += ins.memory()
 	for q.bytes > q.limit && len(q.waiting) > 0 {
 		lost = append(lost, q.pop())
-		q.bytes -= int64(len(lost[len(lost)-1].Data))
+		q.bytes -= lost[len(lost)-1].memory()
 	}
 	if len(q.waiting) > 0 {
 		q.changed.Signal()
@@ -97,10 +97,10 @@ func (q *queue) pop() *Insert {
 }
 
 // done releases the bytes of a taken insert.
-func (q *queue) done(bytes int) {
+func (q *queue) done(bytes int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.bytes -= int64(bytes)
+	q.bytes -= bytes
 }
 
 // takeAll removes all waiting inserts.
@@ -110,7 +110,7 @@ func (q *queue) takeAll() []*Insert {
 	all := q.waiting
 	q.waiting = nil
 	for _, ins := range all {
-		q.bytes -= int64(len(ins.Data))
+		q.bytes -= ins.memory()
 	}
 	return all
 }

@@ -18,6 +18,8 @@ type spooling struct {
 	w     *Writer
 	spool *spool.Spool
 	wake  chan struct{} // inserts may have to be moved to disk
+	// expanded are buffers (*[]byte) for blocks that go to disk, which are some times as large as in the queue.
+	expanded sync.Pool
 
 	mu      sync.Mutex
 	backoff *backoff.ExponentialBackOff
@@ -54,7 +56,18 @@ func (s *spooling) put(ins *Insert) bool {
 	}
 	book := s.w.options.Book
 	book.ToDisk(ins.shares) // before anyone can take it from disk
-	if err := s.spool.Put(*s.entryOf(ins)); err != nil {
+	e := s.entryHead(ins)
+	e.Data = ins.Data
+	if len(ins.Fills) > 0 {
+		buffer, _ := s.expanded.Get().(*[]byte)
+		if buffer == nil {
+			buffer = new([]byte)
+		}
+		*buffer = ins.packed().Expand((*buffer)[:0])
+		e.Data = *buffer
+		defer s.expanded.Put(buffer) // the spool does not keep it
+	}
+	if err := s.spool.Put(*e); err != nil {
 		book.NotToDisk(ins.shares)
 		s.w.log.notSpooled(ins, err)
 		return false
@@ -72,12 +85,19 @@ const atSeparator = "\n"
 // entryOf returns the insert's entry for the spool. Inserts that were tried have priority: the sooner they are
 // repeated, the more certainly the server still knows the token.
 func (s *spooling) entryOf(ins *Insert) *spool.Entry {
+	e := s.entryHead(ins)
+	e.Data = ins.whole()
+	return e
+}
+
+// entryHead returns the entry without its data.
+func (s *spooling) entryHead(ins *Insert) *spool.Entry {
 	token := ins.Token
 	if ins.at != "" {
 		token += atSeparator + ins.at
 	}
 	return &spool.Entry{
-		Query: ins.Query, Token: token, Rows: ins.Rows, Data: ins.whole(), Note: ins.Tally.Append(nil), Ref: ins.shares,
+		Query: ins.Query, Token: token, Rows: ins.Rows, Note: ins.Tally.Append(nil), Ref: ins.shares,
 		Priority: ins.tried,
 	}
 }
@@ -101,7 +121,7 @@ func (s *spooling) move(ctx context.Context) {
 			if !ok {
 				break
 			}
-			size := len(ins.Data)
+			size := ins.memory()
 			if s.put(ins) {
 				s.w.queue.done(size)
 				s.w.queue.wake()

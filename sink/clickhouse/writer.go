@@ -40,6 +40,9 @@ type Insert struct {
 // size returns how many bytes are sent.
 func (ins *Insert) size() int { return ins.packed().Size() }
 
+// memory returns how many bytes the insert takes in memory until it is released: its data may be in a larger buffer.
+func (ins *Insert) memory() int64 { return int64(cap(ins.Data)) }
+
 func (ins *Insert) packed() native.Packed { return native.Packed{Data: ins.Data, Fills: ins.Fills} }
 
 // whole returns the expanded block.
@@ -52,7 +55,7 @@ func (ins *Insert) whole() []byte {
 
 // WriterOptions configure a Writer. The zero value has the defaults.
 type WriterOptions struct {
-	// QueueBytes limits the data that is waiting and in transit. 0: 256 MiB.
+	// QueueBytes limits the data that is waiting and in transit. 0: 64 MiB.
 	QueueBytes int64
 	// Inserters is how many inserts run at a time. 0: 2.
 	Inserters int
@@ -144,7 +147,7 @@ func NewWriter(conn driver.Conn, o WriterOptions) *Writer {
 }
 
 func (o WriterOptions) withDefaults() WriterOptions {
-	o.QueueBytes = orDefault(o.QueueBytes, 256<<20)
+	o.QueueBytes = orDefault(o.QueueBytes, 64<<20)
 	o.Inserters = orDefault(o.Inserters, 2)
 	o.InsertTimeout = orDefault(o.InsertTimeout, 2*time.Minute)
 	o.RetryMin = orDefault(o.RetryMin, 500*time.Millisecond)
