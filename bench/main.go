@@ -25,6 +25,7 @@ func main() {
 			genCommand(),
 			replayCommand(),
 			pipelineCommand(),
+			bgpCommand(),
 			compareCommand(),
 			latencyCommand(),
 			collectCommand(),

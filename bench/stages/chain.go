@@ -70,14 +70,19 @@ type Chain struct {
 	bytes    uint64 // of blocks and messages
 }
 
-// NewChain returns a worker with the collector's defaults.
+// NewChain returns a worker with the collector's defaults, without routes.
 func NewChain(stage Stage, snapshot *atomic.Pointer[enrich.Snapshot]) *Chain {
+	return NewRoutedChain(stage, snapshot, enrich.RouteOptions{})
+}
+
+// NewRoutedChain is NewChain with routes.
+func NewRoutedChain(stage Stage, snapshot *atomic.Pointer[enrich.Snapshot], routes enrich.RouteOptions) *Chain {
 	c := &Chain{
 		stage: stage, snapshot: snapshot, decoder: decoder.New(decoder.Options{
 			MaxRecords: 160,
 			NetFlow:    netflow.Options{FlowsOnly: true},
 		}),
-		enricher: enrich.New(enrich.Options{}),
+		enricher: enrich.New(enrich.Options{Routes: routes}),
 		block:    block.New(layout()),
 	}
 	c.enricher.SetPolicy(policy())
@@ -147,6 +152,8 @@ func (c *Chain) receive(records []flow.Record) {
 		return
 	}
 	snapshot := c.snapshot.Load()
+	c.enricher.Begin()
+	defer c.enricher.End()
 	c.enricher.Prefetch(snapshot, records)
 	for i := range records {
 		c.enricher.Enrich(snapshot, &records[i], &c.row)

@@ -34,9 +34,10 @@ type Throughput struct {
 type Bench struct {
 	Datagrams []exporter.Datagram
 	Snapshot  *atomic.Pointer[enrich.Snapshot]
-	Runs      int           // medians are taken of so many
-	For       time.Duration // each takes about so long
-	Progress  func()        // unless it is nil, is called after each run
+	Routes    enrich.RouteOptions // none: without routes
+	Runs      int                 // medians are taken of so many
+	For       time.Duration       // each takes about so long
+	Progress  func()              // unless it is nil, is called after each run
 }
 
 // runner is a chain that is warm, and what its runs said.
@@ -96,7 +97,7 @@ func (b *Bench) tell() {
 
 // warm is a chain that has seen all datagrams, and some blocks, once.
 func (b *Bench) warm(s Stage) *runner {
-	c := NewChain(s, b.Snapshot)
+	c := NewRoutedChain(s, b.Snapshot, b.Routes)
 	for c.pass(b.Datagrams); c.Records() > 0 && c.Records() < 3*blockRows; {
 		c.pass(b.Datagrams)
 	}

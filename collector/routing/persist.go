@@ -171,7 +171,7 @@ func (s *Station) keepSaved() {
 // save writes the file. The old one stays until the new one is whole.
 func (s *Station) save(saving *rib.Saving, stop func() bool) {
 	begun := time.Now()
-	n, err := s.write(saving, stop)
+	n, err := writeFile(s.File, saving, stop)
 	switch {
 	case err == nil:
 		s.saved.Store(time.Now().Unix())
@@ -181,12 +181,20 @@ func (s *Station) save(saving *rib.Saving, stop func() bool) {
 	}
 }
 
-func (s *Station) write(saving *rib.Saving, stop func() bool) (int64, error) {
-	dir := filepath.Dir(s.File)
+// SaveTo saves the routes to a file now.
+func (s *Station) SaveTo(file string) error {
+	var saving *rib.Saving
+	s.run(func() { saving = s.rib.Saving(s.descriptions()) })
+	_, err := writeFile(file, saving, func() bool { return false })
+	return err
+}
+
+func writeFile(path string, saving *rib.Saving, stop func() bool) (int64, error) {
+	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return 0, fmt.Errorf("save routes: %w", err)
 	}
-	file, err := os.CreateTemp(dir, filepath.Base(s.File)+".*")
+	file, err := os.CreateTemp(dir, filepath.Base(path)+".*")
 	if err != nil {
 		return 0, fmt.Errorf("save routes: %w", err)
 	}
@@ -195,7 +203,7 @@ func (s *Station) write(saving *rib.Saving, stop func() bool) (int64, error) {
 		err = file.Sync()
 	}
 	if err = errors.Join(err, file.Close()); err == nil {
-		err = os.Rename(file.Name(), s.File)
+		err = os.Rename(file.Name(), path)
 	}
 	if err != nil {
 		_ = os.Remove(file.Name()) // of no use any more

@@ -1,0 +1,167 @@
+// Package routers is BGP and BMP speakers with full tables, for measurements: many routers on loopback addresses that
+// announce the prefixes of a real table with made-up attributes.
+package routers
+
+import (
+	"bufio"
+	"compress/gzip"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/metranova/flow-collector/decoder/bgp"
+	"github.com/metranova/flow-collector/decoder/bmp"
+	"github.com/metranova/flow-collector/decoder/route"
+)
+
+// Table reads prefixes, one a line, compressed with gzip or not. "" is the table of some 1.06 million prefixes that the
+// module github.com/gaissmai/bart has as test data, in Go's module cache.
+func Table(path string) ([]route.Prefix, error) {
+	if path == "" {
+		dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/gaissmai/bart").Output()
+		if err != nil {
+			return nil, fmt.Errorf("look for bart's table of prefixes (--table names another): %w", err)
+		}
+		path = filepath.Join(strings.TrimSpace(string(dir)), "internal", "tests", "testdata", "prefixes.txt.gz")
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read a table of prefixes: %w", err)
+	}
+	defer f.Close()
+	var in io.Reader = f
+	if strings.HasSuffix(path, ".gz") {
+		if in, err = gzip.NewReader(f); err != nil {
+			return nil, fmt.Errorf("read %s: %w", path, err)
+		}
+	}
+	var all []route.Prefix
+	lines := bufio.NewScanner(in)
+	for lines.Scan() {
+		p, err := netip.ParsePrefix(strings.TrimSpace(lines.Text()))
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", path, err)
+		}
+		all = append(all, route.PrefixFrom(p.Masked()))
+	}
+	return all, lines.Err()
+}
+
+// Different is how many sets of attributes a full table has.
+const Different = 170_000
+
+// updatePrefixes is how many prefixes an UPDATE has, as in real tables.
+const updatePrefixes = 6
+
+// Stream is the UPDATEs of a whole table and the ends of both families. Attributes of different kinds have nothing in
+// common. With monitoring they are Route Monitoring messages of a Loc-RIB.
+func Stream(table []route.Prefix, kind uint32, monitoring bool, id uint32) []byte {
+	var out, attributes, announced []byte
+	loc := bmp.Peer{Type: bmp.LocRIBPeer, AS: 64500, ID: id}
+	head := loc.Append(nil)
+	message := func(attributes, announced []byte) {
+		b := bgp.AppendHeader(nil, bgp.UpdateType, 4+len(attributes)+len(announced))
+		b = binary.BigEndian.AppendUint16(append(b, 0, 0), uint16(len(attributes)))
+		b = append(append(b, attributes...), announced...)
+		if monitoring {
+			out = bmp.AppendMessage(out, bmp.RouteMonitoring, head, b)
+		} else {
+			out = append(out, b...)
+		}
+	}
+	for i, n := 0, uint32(0); i < len(table); n++ {
+		end := i
+		for end < len(table) && end < i+updatePrefixes && table[end].V6 == table[i].V6 {
+			end++
+		}
+		label := kind<<20 ^ n%Different
+		a := route.Attributes{HasLocalPref: true, LocalPref: 100, HasMED: true, MED: label,
+			Path: []route.Segment{{Kind: route.Sequence, AS: []uint32{64501, 3356, label>>8 + 1, label + 1}}}}
+		for c := range uint32(8) {
+			a.Communities = append(a.Communities, 64500<<16|(label+c)%2000)
+		}
+		announced = announced[:0]
+		for _, p := range table[i:end] {
+			announced = bgp.AppendPrefix(announced, route.Unicast, 0, p)
+		}
+		attributes = bgp.AppendAttributes(attributes[:0], &a, route.Unicast, table[i].V6)
+		if table[i].V6 {
+			attributes = append(attributes, 0x90, 14, 0, 0, 0, 2, 1, 16, 0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+				0, 0, 1, 0)
+			at := len(attributes) - 25
+			attributes = append(attributes, announced...)
+			binary.BigEndian.PutUint16(attributes[at+2:], uint16(len(attributes)-at-4))
+			message(attributes, nil)
+		} else {
+			attributes = append(attributes, 0x40, 3, 4, 192, 0, 2, 1)
+			message(attributes, announced)
+		}
+		i = end
+	}
+	message(nil, nil)
+	message([]byte{0x80, 15, 3, 0, 2, 1}, nil)
+	return out
+}
+
+// Speaker is a router with a session.
+type Speaker struct{ conn net.Conn }
+
+// ID is the BGP identifier and the loopback address of a router: 127.17.0.1 and so on.
+func ID(n int) uint32 { return 127<<24 | 17<<16 | uint32(n+1) }
+
+// Address is the address of a router.
+func Address(n int) netip.Addr {
+	var b [4]byte
+	binary.BigEndian.PutUint32(b[:], ID(n))
+	return netip.AddrFrom4(b)
+}
+
+// Connect has a session from a router's address.
+func Connect(to string, n int, monitoring bool) (*Speaker, error) {
+	dialer := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(Address(n), 0)),
+		Timeout: 10 * time.Second}
+	c, err := dialer.Dial("tcp", to)
+	if err != nil {
+		return nil, err
+	}
+	open := bgp.Open{AS: 64500, ID: ID(n)} // no hold time: nothing times out
+	open.MultiProtocol, open.Extended = true, true
+	open.Families[route.Family{}.Index()], open.Families[route.Family{V6: true}.Index()] = true, true
+	message := open.Append(nil)
+	if monitoring {
+		loc := bmp.Peer{Type: bmp.LocRIBPeer, AS: 64500, ID: ID(n)}
+		b := bmp.AppendMessage(nil, bmp.Initiation, bmp.AppendText(nil, 2, fmt.Sprintf("router%d", n)))
+		b = bmp.AppendMessage(b, bmp.PeerUp, loc.Append(nil), bmp.AppendUp(nil, loc.Address, 0, 0, message, message))
+		_, err = c.Write(b)
+		return &Speaker{c}, err
+	}
+	if _, err = c.Write(message); err != nil {
+		return nil, err
+	}
+	answer := make([]byte, bgp.HeaderBytes)
+	if _, err = io.ReadFull(c, answer); err != nil || bgp.Type(answer[18]) != bgp.OpenType {
+		return nil, errors.Join(fmt.Errorf("no session: message %d", answer[18]), err)
+	}
+	if _, err = c.Write(bgp.AppendKeepalive(nil)); err != nil {
+		return nil, err
+	}
+	go func() { _, _ = io.Copy(io.Discard, c) }()
+	return &Speaker{c}, nil
+}
+
+// Send sends messages.
+func (s *Speaker) Send(b []byte) error {
+	_, err := s.conn.Write(b)
+	return err
+}
+
+// Close ends the session without a word.
+func (s *Speaker) Close() { _ = s.conn.Close() }
