@@ -20,7 +20,6 @@ import (
 	"github.com/metranova/flow-collector/bench/routers"
 	"github.com/metranova/flow-collector/bench/stages"
 	"github.com/metranova/flow-collector/collector/routing"
-	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/decoder/route"
 	"github.com/metranova/flow-collector/enrich"
@@ -210,10 +209,6 @@ func (b *bgpBench) flows() error {
 	if err != nil {
 		return err
 	}
-	agents := map[flow.Addr]flow.Addr{}
-	capture.Each(func(d exporter.Datagram) {
-		agents[flow.AddrFrom(d.Source.Addr().Unmap())] = flow.AddrFrom(routers.Address(0))
-	})
 	measure := func(what string, o enrich.RouteOptions, base float64) float64 {
 		p := newBench(capture, snapshot)
 		p.Runs, p.For, p.Routes = b.c.Int("runs"), b.c.Duration("for"), o
@@ -232,7 +227,8 @@ func (b *bgpBench) flows() error {
 		return ns
 	}
 	measure("flows without routes:", enrich.RouteOptions{}, 0)
-	with := enrich.RouteOptions{RIB: b.station.RIB(), Agents: agents, AS: enrich.ASRoute}
+	with := enrich.RouteOptions{RIB: b.station.RIB(), AS: enrich.ASRoute,
+		Fallback: []string{routers.Address(0).String()}}
 	base := measure("with routes:", with, 0)
 	stop, done := make(chan struct{}), make(chan error, 1)
 	go func() {

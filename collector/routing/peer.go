@@ -64,9 +64,9 @@ const niceness = 5
 
 // apply is the one writer of the routing table.
 func (s *Station) apply() {
+	s.load()               // rows wait for it
 	runtime.LockOSThread() // the niceness is the thread's, which ends with this goroutine
 	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), niceness)
-	s.load()
 	timer := time.NewTicker(turn)
 	defer timer.Stop()
 	batches := 0

@@ -128,14 +128,13 @@ func (s *Station) load() {
 	var l rib.Loaded
 	if err == nil {
 		defer file.Close()
-		l, err = s.rib.Load(file, s.savedSource)
+		l, err = s.rib.Load(file, s.savedSource, s.updateAddresses)
 	}
 	if err != nil {
 		s.Log.Warn("the routes saved by the last run cannot be used", zap.String("file", s.File), zap.Error(err))
 		s.forgetAll()
 		return
 	}
-	s.updateAddresses()
 	s.Log.Info("the routes of the last run are used until their routers connect again", zap.Int64("routes", l.Routes),
 		zap.Int64("left out", l.LeftOut), zap.Time("saved", l.Saved), zap.Duration("took", time.Since(begun)))
 }

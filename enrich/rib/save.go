@@ -287,9 +287,9 @@ type Loaded struct {
 // Sources are those that have been made.
 func (l *Loaded) Sources() []*Source { return l.sources }
 
-// Load reads saved routes. source makes the source of a description; nil: its routes are left out. After an error
-// all routes that were read are removed.
-func (r *RIB) Load(in io.Reader, source func(text []byte) *Source) (l Loaded, err error) {
+// Load reads saved routes. source makes the source of a description; nil: its routes are left out. begin is called when
+// all sources are made: look-ups can find routes from then on. After an error all routes that were read are removed.
+func (r *RIB) Load(in io.Reader, source func(text []byte) *Source, begin func()) (l Loaded, err error) {
 	// The decoder's checksum fails at the end, when routes are in the table already.
 	decoder, err := zstd.NewReader(io.LimitReader(in, maxSavedFile), zstd.WithDecoderConcurrency(2),
 		zstd.WithDecoderMaxMemory(64<<20), zstd.WithDecoderMaxWindow(16<<20))
@@ -297,13 +297,13 @@ func (r *RIB) Load(in io.Reader, source func(text []byte) *Source) (l Loaded, er
 		return l, err
 	}
 	defer decoder.Close()
-	return r.read(decoder, source)
+	return r.read(decoder, source, begin)
 }
 
 // read reads what Write has compressed.
-func (r *RIB) read(in io.Reader, source func(text []byte) *Source) (l Loaded, err error) {
+func (r *RIB) read(in io.Reader, source func(text []byte) *Source, begin func()) (l Loaded, err error) {
 	x := &loader{rib: r, in: bufio.NewReaderSize(in, 1<<18), l: &l}
-	if err = x.load(source); err != nil {
+	if err = x.load(source, begin); err != nil {
 		for _, s := range l.sources {
 			if s != nil {
 				s.Remove()
@@ -356,7 +356,7 @@ func (x *loader) bytes(b []byte) {
 
 const any32 = 1<<32 - 1
 
-func (x *loader) load(source func([]byte) *Source) error {
+func (x *loader) load(source func([]byte) *Source, begin func()) error {
 	magic := make([]byte, len(saveMagic))
 	if x.bytes(magic); x.err != nil || string(magic) != saveMagic {
 		return errors.Join(ErrNotSaved, x.err)
@@ -369,6 +369,9 @@ func (x *loader) load(source func([]byte) *Source) error {
 			break
 		}
 		x.l.sources = append(x.l.sources, source(text))
+	}
+	if x.err == nil {
+		begin()
 	}
 	for entries := 0; x.err == nil; entries++ {
 		kind := x.number(saveSet)

@@ -113,7 +113,7 @@ func TestSave(t *testing.T) {
 	data := saved(t, r, all)
 	other := newRIB(t, Options{})
 	made := map[string]*Source{}
-	l, err := other.Load(bytes.NewReader(data), sourceOf(other, made))
+	l, err := other.Load(bytes.NewReader(data), sourceOf(other, made), func() {})
 	if err != nil || l.Routes != r.Stats().Routes || l.LeftOut != 0 || len(l.Sources()) != len(all) {
 		t.Fatalf("%+v, %v, want %d routes", l, err, r.Stats().Routes)
 	}
@@ -169,7 +169,7 @@ func TestLoad_damaged(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			other := newRIB(t, Options{})
-			if _, err := other.Load(bytes.NewReader(b), sourceOf(other, map[string]*Source{})); err == nil {
+			if _, err := other.Load(bytes.NewReader(b), sourceOf(other, map[string]*Source{}), func() {}); err == nil {
 				t.Fatal("no error")
 			}
 			other.Work(1 << 30)
@@ -186,12 +186,12 @@ func TestLoad_bounds(t *testing.T) {
 	r, all := example(t, 2000)
 	data := saved(t, r, all)
 	other := newRIB(t, Options{MaxRoutes: 100})
-	l, err := other.Load(bytes.NewReader(data), sourceOf(other, map[string]*Source{}))
+	l, err := other.Load(bytes.NewReader(data), sourceOf(other, map[string]*Source{}), func() {})
 	if err != nil || l.Routes > 100 || l.Routes+l.LeftOut != r.Stats().Routes || other.Stats().Routes != l.Routes {
 		t.Errorf("%+v, %v, %+v", l, err, other.Stats())
 	}
 	none := newRIB(t, Options{})
-	l, err = none.Load(bytes.NewReader(data), func([]byte) *Source { return nil })
+	l, err = none.Load(bytes.NewReader(data), func([]byte) *Source { return nil }, func() {})
 	if err != nil || l.Routes != 0 || l.LeftOut != r.Stats().Routes {
 		t.Errorf("%+v, %v", l, err)
 	}
@@ -236,7 +236,7 @@ func TestSave_beside(t *testing.T) {
 		}
 	}
 	other := newRIB(t, Options{})
-	if _, err := other.Load(&data, sourceOf(other, map[string]*Source{})); err != nil {
+	if _, err := other.Load(&data, sourceOf(other, map[string]*Source{}), func() {}); err != nil {
 		t.Error(err)
 	}
 }
@@ -260,7 +260,7 @@ func FuzzLoad(f *testing.F) {
 				return nil
 			}
 			return make(text)
-		})
+		}, func() {})
 		rd := other.NewReader()
 		rd.Enter()
 		a := flow.AddrFrom4([4]byte{10, 1, 2, 3})
