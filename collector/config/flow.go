@@ -25,8 +25,8 @@ func flowKeys(c *Config) []key {
 		{path: "flow.extensions", env: []string{"CLICKHOUSE_FLOW_EXTENSIONS"}, def: "bgp, ipv4, ipv6, mpls, vlan",
 			field: texts(&s.FlowExtensions),
 			help: "Typed paths of ext: bgp, ipv4, ipv6, mpls, vlan. Everything that an exporter sends is " +
-				"written, typed or not. What comes from routes besides is written only with its extension: bgp_src (the " +
-				"route to the source), bgp_meta (router and prefixes), rpki (validation)."},
+				"written, typed or not. What comes from routes besides is written only with its extension: " +
+				"bgp_src (the route to the source), bgp_meta (router and prefixes), rpki (validation)."},
 		{path: "flow.ip_ref_extensions", env: []string{"CLICKHOUSE_FLOW_IP_REF_EXTENSIONS"}, def: "scireg",
 			field: texts(&s.IPRefExtensions),
 			help:  "Registries whose prefixes give ext.src_ip_<name>_ref and ext.dst_ip_<name>_ref."},

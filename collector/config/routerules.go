@@ -57,29 +57,29 @@ func routeRuleKeys(c *Config) []key {
 	r := &c.Routing.Rules
 	return []key{
 		{path: "routing.agents_file", isPath: true, field: text(&r.AgentsFile),
-			help: "Routers of exporters by address, interface and IP version: pmacct's bgp_agent_map as it is. Entries " +
-				"of routing.agents come first. A change is noticed."},
+			help: "Routers of exporters by address, interface and IP version: pmacct's bgp_agent_map as it is. " +
+				"Entries of routing.agents come first. A change is noticed."},
 		{path: "routing.rds", field: textMap(&r.RDs), example: "rds: {192.0.2.1: 0:64500:7, 192.0.2.1#5: 0:64500:8}",
-			help: "VRFs of flows: EXPORTER: RD, or EXPORTER#VRF: RD for one VRF id (IE 234, 235) of the exporter. 0:0:0 " +
-				"is the global table. It counts before what records and option records say."},
+			help: "VRFs of flows: EXPORTER: RD, or EXPORTER#VRF: RD for one VRF id (IE 234, 235) of the " +
+				"exporter. 0:0:0 is the global table. It counts before what records and option records say."},
 		{path: "routing.rds_file", isPath: true, field: text(&r.RDsFile),
-			help: "VRFs of flows by address, interface, next hop, VRF id and label: pmacct's flow_to_rd_map as it is. " +
-				"Entries of routing.rds come first. A change is noticed."},
+			help: "VRFs of flows by address, interface, next hop, VRF id and label: pmacct's flow_to_rd_map as " +
+				"it is. Entries of routing.rds come first. A change is noticed."},
 		{path: "routing.fallback", field: texts(&r.Fallback),
 			help: "Routers, by name or address, whose routes exporters without a router of their own get; the first " +
 				"that has one counts."},
 		{path: "routing.follow_default", def: "0", field: number(&r.FollowDefault, 0, 20),
-			help: "How often a default route is followed to the routes of the router that is its next hop, as pmacct's " +
-				"bgp_follow_default."},
+			help: "How often a default route is followed to the routes of the router that is its next hop, as " +
+				"pmacct's bgp_follow_default."},
 		{path: "routing.unknown_vrf", def: "global", field: oneOf(&r.UnknownVRF, "global", "none"),
 			help: "Routes of flows of a VRF that the router has no table of. \"global\": those of the global table. " +
 				"\"none\": none, as with pmacct's BGP."},
 		{path: "routing.use_ip_next_hop", def: "false", field: boolean(&r.IPNextHop),
-			help: "Let the IP next hop (IE 15, 62) choose among several routes to a prefix where the record has no BGP " +
-				"next hop, as pmacct's use_ip_next_hop."},
+			help: "Let the IP next hop (IE 15, 62) choose among several routes to a prefix where the record has " +
+				"no BGP next hop, as pmacct's use_ip_next_hop."},
 		{path: "routing.confederations", def: "drop", field: oneOf(&r.Confederation, "drop", "keep"),
-			help: "AS numbers within a confederation (RFC 5065) in AS paths. \"keep\": they stay, and the last one is " +
-				"the origin, as pmacct has it."},
+			help: "AS numbers within a confederation (RFC 5065) in AS paths. \"keep\": they stay, and the last " +
+				"one is the origin, as pmacct has it."},
 		{path: "routing.well_known_names", def: "true", field: boolean(&r.WellKnown),
 			help: "Write well-known communities of routes by their names, as pmacct does without bgp_comms_num: " +
 				"no-export, no-advertise, local-AS, internet. False: as numbers, 65535:65281."},

@@ -23,12 +23,12 @@ func rpkiKeys(c *Config) []key {
 	r := &c.Routing.RPKI
 	return []key{
 		{path: "routing.rpki.caches", env: []string{"RPKI_CACHES"}, field: caches(&r.Caches),
-			help: "RPKI caches (RTR, RFC 8210 and 6810): HOST:PORT, or tls://HOST:PORT, the preferred one first. With " +
-				"the flow extension rpki, rows have the state of their routes. BGP is not needed: without a route, the " +
-				"prefix and AS of the flow record or of meta_ip are validated."},
+			help: "RPKI caches (RTR, RFC 8210 and 6810): HOST:PORT, or tls://HOST:PORT, the preferred one first. " +
+				"With the flow extension rpki, rows have the state of their routes. BGP is not needed: without a " +
+				"route, the prefix and AS of the flow record or of meta_ip are validated."},
 		{path: "routing.rpki.file", env: []string{"RPKI_FILE"}, isPath: true, field: text(&r.File),
-			help: "Validated ROA payloads as JSON, as rpki-client, routinator and stayrtr write it. It is used while no " +
-				"cache has data. A change is noticed."},
+			help: "Validated ROA payloads as JSON, as rpki-client, routinator and stayrtr write it. It is used " +
+				"while no cache has data. A change is noticed."},
 		{path: "routing.rpki.ca_file", isPath: true, field: text(&r.CAFile),
 			help: "Certificates of the authorities for tls:// caches. Empty: the system's."},
 		{path: "routing.rpki.cert_file", isPath: true, field: text(&r.CertFile),
@@ -40,8 +40,8 @@ func rpkiKeys(c *Config) []key {
 		{path: "routing.rpki.retry", def: "10m", field: duration(&r.Retry, time.Second),
 			help: "Longest wait before a cache without data is asked again."},
 		{path: "routing.rpki.expire", def: "2h", field: duration(&r.Expire, time.Minute),
-			help: "How long data of a cache is used that does not answer any more. A shorter time of the cache counts. " +
-				"Then all routes are unknown."},
+			help: "How long data of a cache is used that does not answer any more. A shorter time of the cache " +
+				"counts. Then all routes are unknown."},
 	}
 }
 

@@ -209,7 +209,8 @@ func ReadAgents(path string) (rules []enrich.AgentRule, err error) {
 				}
 				rule.Router, known = flow.AddrFrom(a), true
 			case "bgp_port", "bmp_port":
-				return errors.New("routers behind one address are told apart by their BGP identifier: give that as bgp_ip")
+				return errors.New("routers behind one address are told apart by their BGP identifier: give that " +
+					"as bgp_ip")
 			case "filter":
 				return family(&rule.Match, value)
 			default:

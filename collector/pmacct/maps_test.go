@@ -124,7 +124,8 @@ func TestReadVRFs(t *testing.T) {
 		`rd.map:1: id=7: "7" is not a route distinguisher such as 0:64500:7, 1:192.0.2.1:7 or 64500:7`,
 		`rd.map:2: id is missing`,
 		`rd.map:3: ip is missing: 0.0.0.0/0 is all exporters with an IPv4 address, ::/0 all others`,
-		`rd.map:4: vlan=3: is not a key of this map: id, ip, in, out, bgp_nexthop, mpls_vpn_id, mpls_label_bottom, filter`)
+		`rd.map:4: vlan=3: is not a key of this map: id, ip, in, out, bgp_nexthop, mpls_vpn_id, `+
+			`mpls_label_bottom, filter`)
 }
 
 func TestParseRD(t *testing.T) {

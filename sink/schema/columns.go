@@ -167,8 +167,7 @@ func FlowColumns() []Column {
 		{Name: "sampling_source", Type: typeText, Value: "f.SamplingSource.String()", Steady: true,
 			Optional: true, Number: 21,
 			Comment: "Where the rate comes from: override, record, byte_swapped, selector, exporter, interface, " +
-				"part, " +
-				"domain, inferred, ambiguous, header, header_16_bit, assumed."},
+				"part, domain, inferred, ambiguous, header, header_16_bit, assumed."},
 		{Name: "in_if_index", Type: "UInt32", Value: "f.InIfKind.Number(f.InIf)", Optional: true, Number: 40,
 			Comment: "ifIndex that the flow came in by, whether metadata knows it or not; 0 is not known. " +
 				sFlowNumbers},
@@ -239,8 +238,8 @@ func ExtPaths() []Path {
 			Comment: "Router whose routes the row has: its configured name, else its BGP identifier."},
 		{Extension: "bgp_meta", Name: "bgp_source", Type: typeTextNull, Value: "r.Route.Source",
 			When: `r.Route.Source != ""`, Number: 31,
-			Comment: "Where path and communities come from: exporter (the flow record), bgp, bmp, mrt, stale (a session " +
-				"that has ended), fallback (another router)."},
+			Comment: "Where path and communities come from: exporter (the flow record), bgp, bmp, mrt, stale (a " +
+				"session that has ended), fallback (another router)."},
 		{Extension: "bgp_src", Name: "bgp_src_as_path_id", Type: "Array(UInt32)", Value: "r.Route.SrcPath",
 			When: hasSrc, Number: 32,
 			Comment: "As bgp_as_path_id, of the source's route: the way back."},
@@ -295,8 +294,8 @@ func ExtPaths() []Path {
 			Comment: "Route distinguisher as text (RFC 4364: 0:64500:7), or vrfid: and a number."},
 		{Extension: "rpki", Name: "rpki_dst", Type: typeTextNull, Value: "r.DstRPKI.String()",
 			When: "r.DstRPKI != rpki.None", Number: 40,
-			Comment: "What RPKI says of the destination's route (RFC 6811): valid, invalid or unknown. Without a route: of " +
-				"the prefix and AS of the flow record, else of the announced prefix."},
+			Comment: "What RPKI says of the destination's route (RFC 6811): valid, invalid or unknown. Without a " +
+				"route: of the prefix and AS of the flow record, else of the announced prefix."},
 		{Extension: "rpki", Name: "rpki_src", Type: typeTextNull, Value: "r.SrcRPKI.String()",
 			When: "r.SrcRPKI != rpki.None", Number: 41,
 			Comment: "As rpki_dst, of the source."},
@@ -306,8 +305,7 @@ func ExtPaths() []Path {
 			Comment: "As stated_start_ms, of end_time."},
 		{Name: "stated_start_ms", Type: stated, Value: "r.StatedStartMs", When: statedWhen, Number: 23,
 			Comment: "start_time by the exporter's own clock, in Unix milliseconds, where that is so far off that " +
-				"the row has " +
-				"the time of receipt."},
+				"the row has the time of receipt."},
 		{Extension: "vlan", Name: "vlan_id", Type: number, Value: "f.VLAN", Sent: "VLAN", Number: 16,
 			Comment: "VLAN of the flow."},
 		{Extension: "vlan", Name: "vlan_in_id", Type: number, Value: "f.SrcVLAN", Sent: "SrcVLAN", When: notSFlow,
