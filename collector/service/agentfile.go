@@ -44,7 +44,7 @@ func openAgentFile(path string, expiry time.Duration, agents *sflow.Agents, log 
 	f := &agentFile{path: path, expiry: expiry, agents: agents}
 	all, err := f.read()
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		log.Warn("the sources of sFlow agents of the last run cannot be used: the first source of each may speak for it",
+		log.Warn("the sources of sFlow agents of the last run cannot be used: the first to send may speak for one",
 			zap.Error(err))
 	}
 	agents.Restore(f.current(all, time.Now()))
