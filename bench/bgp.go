@@ -30,8 +30,8 @@ func bgpCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "bgp",
 		Usage: "measure routers with full tables: memory, time a route, and flows beside",
-		Description: "Routers connect to a collector's routing station in this process, over loopback, with the prefixes " +
-			"of a real table and\n" +
+		Description: "Routers connect to a collector's routing station in this process, over loopback, with the " +
+			"prefixes of a real table and\n" +
 			"attributes that are made up (4 AS, 8 communities). Figures have the speakers' share in them.\n\n" +
 			"50 routers whose tables have the same attributes, and with attributes of their own:\n" +
 			"   bench bgp --routers 50\n" +
@@ -181,7 +181,8 @@ func (b *bgpBench) load() (err error) {
 	fmt.Printf("first table: %.2f s of CPU, %.2f s; all %d routes: %.1f s of CPU, %.1f s, %.2f µs a route\n",
 		firstCPU.Seconds(),
 		firstWall.Seconds(), s.Routes, cpu.Seconds(), wall.Seconds(), cpu.Seconds()*1e6/routes)
-	fmt.Printf("memory: %d MiB (counted %d MiB), %.1f bytes a route; %d records; %d objects of Go's heap; left out %d\n",
+	fmt.Printf("memory: %d MiB (counted %d MiB), %.1f bytes a route; %d records; %d objects of Go's heap; "+
+		"left out %d\n",
 		(resident-residentBefore)>>20, s.Bytes>>20, float64(resident-residentBefore)/routes, s.Records,
 		int64(objects)-int64(objectsBefore), s.Refused)
 	return nil

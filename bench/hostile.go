@@ -31,7 +31,7 @@ func hostileCommand() *cli.Command {
 			"   bench hostile\n" +
 			"The same through collectors of its own with their local stores, beside a router (make build engine):\n" +
 			"   bench hostile --collector bin/collector --for 10s\n" +
-			"Each kind for a minute, four collectors at a time (20 minutes on two cores, where they share the time):\n" +
+			"Each kind for a minute, four collectors at a time (20 minutes on two cores, which they share):\n" +
 			"   bench hostile --collector bin/collector --for 1m --at-once 4\n" +
 			"The names of interfaces of a flood, sent to a collector on this host, from addresses of 127.0.0.0/8:\n" +
 			"   bench hostile --to 127.0.0.1:2055 --for 20s names",

@@ -23,8 +23,10 @@ func storeCommand() *cli.Command {
 		Name:      "store",
 		Usage:     "measure what rows take in the local store: bytes by column, time to insert and to merge",
 		ArgsUsage: "[FILE.pcap…]",
-		Description: "The same rows go into tables that differ in their layout, one after the other on one store: first all inserts, then one merge.\n" +
-			"Times are those of the store's processes on a core. Without a capture one is generated, as `bench gen` does; metadata is made up.\n" +
+		Description: "The same rows go into tables that differ in their layout, one after the other on one " +
+			"store: first all inserts, then one merge.\n" +
+			"Times are those of the store's processes on a core. Without a capture one is generated, as `bench " +
+			"gen` does; metadata is made up.\n" +
 			"If nfdump is installed, nfcapd gets the same datagrams, and the bytes of its files stand beside.\n\n" +
 			"   bench store                                     # v9 of 20 routers, sampled 1:1000, a million flows\n" +
 			"   bench store --only default,sorted --flows 5000000\n" +

@@ -76,7 +76,8 @@ func (r *run) sort(ctx context.Context, insert, table string, blocks []insertBlo
 			return nil, err
 		}
 		data, err := r.read(ctx, "SELECT "+columns+" FROM "+staging+
-			" ORDER BY src_as_id, dst_as_id, src_ip, dst_ip, start_time SETTINGS max_block_size = 1000000 FORMAT Native")
+			" ORDER BY src_as_id, dst_as_id, src_ip, dst_ip, start_time SETTINGS max_block_size = 1000000 "+
+			"FORMAT Native")
 		if err != nil {
 			return nil, err
 		}
