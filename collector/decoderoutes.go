@@ -20,20 +20,20 @@ type capturedRoutes struct {
 	failed   error
 }
 
-// take takes bytes of a TCP stream. The routing table is made for the first session.
-func (c *capturedRoutes) take(s capture.Segment) {
+// take takes bytes of a TCP stream, and reports whether it reads them. The routing table is made for the first session.
+func (c *capturedRoutes) take(s capture.Segment) bool {
 	if c.sessions == nil {
 		if c.failed != nil || !s.First || !routing.IsSession(s.Data) {
-			return
+			return false
 		}
 		c.sessions, c.failed = routing.OpenRecorded(routing.Options{Log: zap.NewNop(), HoldTime: time.Hour,
 			KeepStale: 24 * time.Hour, BMP: routing.BMPOptions{KeepStale: 24 * time.Hour}})
 		if c.failed != nil {
-			return
+			return false
 		}
 		c.finder = enrich.NewFinder(enrich.RouteOptions{RIB: c.sessions.RIB()})
 	}
-	c.sessions.Segment(s)
+	return c.sessions.Segment(s)
 }
 
 // find looks a record's routes up.

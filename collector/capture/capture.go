@@ -31,7 +31,7 @@ type Reader struct {
 	held       held
 	skipped    Skipped
 	streams    streams
-	segments   func(Segment) // takes TCP streams, if anybody does
+	segments   func(Segment) bool // reads TCP streams, if anybody does; see ReadStreams
 }
 
 // held is the memory of fragments that wait for the rest of their datagram.
@@ -124,7 +124,10 @@ func (r *Reader) datagram(data []byte, info gopacket.CaptureInfo) (exporter.Data
 		r.skipped.NotUDP++
 		return exporter.Datagram{}, false
 	}
-	if r.segments != nil && r.streams.segment(packet, source, info.Timestamp, r.segments) {
+	if tcp, ok := packet.Layer(layers.LayerTypeTCP).(*layers.TCP); ok && r.segments != nil {
+		if !r.streams.segment(packet, tcp, source, info.Timestamp, r.segments) {
+			r.skipped.NotUDP++
+		}
 		return exporter.Datagram{}, false
 	}
 	udp, _ := packet.Layer(layers.LayerTypeUDP).(*layers.UDP)

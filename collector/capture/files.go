@@ -13,8 +13,9 @@ func ReadAll(paths []string, use func(exporter.Datagram)) (Skipped, error) {
 }
 
 // ReadStreams calls datagram for every UDP datagram and segment for the bytes of every TCP stream of some captures, in
-// the captures' order. If a capture ends early, the others are still read.
-func ReadStreams(paths []string, datagram func(exporter.Datagram), segment func(Segment)) (Skipped, error) {
+// the captures' order. segment reports whether it reads that stream; packets with data of other streams are counted as
+// not UDP. If a capture ends early, the others are still read.
+func ReadStreams(paths []string, datagram func(exporter.Datagram), segment func(Segment) bool) (Skipped, error) {
 	var skipped Skipped
 	var failures []error
 	for _, path := range paths {

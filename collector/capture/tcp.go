@@ -28,6 +28,7 @@ type streams struct {
 type tcpStream struct {
 	next    uint32 // sequence number
 	begun   bool
+	read    bool      // somebody reads the stream
 	waiting []waiting // by arrival
 }
 
@@ -43,12 +44,9 @@ const (
 	maxStreamsHeld   = 64 << 20
 )
 
-// segment hands a packet's bytes to use, and those that have waited for them.
-func (s *streams) segment(packet gopacket.Packet, source netip.Addr, at time.Time, use func(Segment)) bool {
-	tcp, ok := packet.Layer(layers.LayerTypeTCP).(*layers.TCP)
-	if !ok {
-		return false
-	}
+// segment hands a packet's bytes to use, and those that have waited for them. It is false for data that nobody reads.
+func (s *streams) segment(packet gopacket.Packet, tcp *layers.TCP, source netip.Addr, at time.Time,
+	use func(Segment) bool) bool {
 	to, ok := netip.AddrFromSlice(packet.NetworkLayer().NetworkFlow().Dst().Raw())
 	if !ok {
 		return false
@@ -66,7 +64,7 @@ func (s *streams) segment(packet gopacket.Packet, source netip.Addr, at time.Tim
 			s.drop(key, t)
 		}
 		if len(s.all) >= maxStreams || len(tcp.Payload) == 0 && !tcp.SYN {
-			return true
+			return len(tcp.Payload) == 0
 		}
 		if s.all == nil {
 			s.all = map[[2]netip.AddrPort]*tcpStream{}
@@ -80,7 +78,7 @@ func (s *streams) segment(packet gopacket.Packet, source netip.Addr, at time.Tim
 		use(Segment{From: x.From, To: x.To, Time: at, End: true})
 		s.drop(key, t)
 	}
-	return true
+	return t.read || len(tcp.Payload) == 0
 }
 
 func (s *streams) drop(key [2]netip.AddrPort, t *tcpStream) {
@@ -91,7 +89,7 @@ func (s *streams) drop(key [2]netip.AddrPort, t *tcpStream) {
 }
 
 // take hands on what is next, and keeps what comes too early.
-func (s *streams) take(t *tcpStream, x Segment, sequence uint32, data []byte, use func(Segment)) {
+func (s *streams) take(t *tcpStream, x Segment, sequence uint32, data []byte, use func(Segment) bool) {
 	x.End = false
 	if int32(sequence-t.next) > 0 {
 		size := 0
@@ -112,7 +110,7 @@ func (s *streams) take(t *tcpStream, x Segment, sequence uint32, data []byte, us
 		if old := int(t.next - sequence); old < len(data) {
 			x.Data, x.First = data[old:], !t.begun
 			t.begun, t.next = true, sequence+uint32(len(data))
-			use(x)
+			t.read = use(x)
 			x.Lost = false
 		}
 		at := -1

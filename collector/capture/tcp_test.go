@@ -63,7 +63,7 @@ func TestStreams(t *testing.T) {
 			}
 			var got []string
 			_, err := ReadStreams([]string{pcap(t, layers.LinkTypeEthernet, frames...)}, func(exporter.Datagram) {},
-				func(s Segment) {
+				func(s Segment) bool {
 					if s.From != netip.MustParseAddrPort("192.0.2.1:179") ||
 						s.To != netip.MustParseAddrPort("192.0.2.2:4000") {
 						t.Errorf("from %s to %s", s.From, s.To)
@@ -79,6 +79,7 @@ func TestStreams(t *testing.T) {
 						text = "end"
 					}
 					got = append(got, text)
+					return true
 				})
 			if err != nil {
 				t.Fatal(err)
@@ -94,13 +95,13 @@ func TestStreams(t *testing.T) {
 // Memory of streams is bounded, however many there are.
 func TestStreamsAreBounded(t *testing.T) {
 	var s streams
-	use := func(Segment) {}
+	use := func(Segment) bool { return true }
 	for i := range uint32(maxStreams + 100) {
 		from := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
 		for j := range uint32(3) {
 			p := gopacket.NewPacket(tcpFrame(t, 100+j*1000, "", fmt.Sprint(bytes.Repeat([]byte("x"), 10))),
 				layers.LayerTypeEthernet, gopacket.DecodeOptions{NoCopy: true})
-			s.segment(p, from, time.Time{}, use)
+			s.segment(p, p.Layer(layers.LayerTypeTCP).(*layers.TCP), from, time.Time{}, use)
 		}
 	}
 	if len(s.all) > maxStreams || s.held > maxStreamsHeld {

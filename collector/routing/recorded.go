@@ -61,20 +61,21 @@ func (r *Recorded) Close() error {
 const maxRecorded = 1 << 14
 
 // Segment takes bytes of a TCP stream, in their order. When it returns the routes in them are in the table. Streams
-// that begin with neither BGP nor BMP are passed over; so is what follows bytes that a capture has not got.
-func (r *Recorded) Segment(s capture.Segment) {
+// that begin with neither BGP nor BMP are passed over; so is what follows bytes that a capture has not got. It reports
+// whether the stream is a session.
+func (r *Recorded) Segment(s capture.Segment) bool {
 	key := [2]netip.AddrPort{s.From, s.To}
 	if s.End {
 		if c := r.sessions[key]; c != nil { // its routes stay
 			c.end()
 			delete(r.sessions, key)
 		}
-		return
+		return true
 	}
 	c := r.sessions[key]
 	if c == nil {
 		if len(r.sessions) >= maxRecorded {
-			return
+			return false
 		}
 		c = &recorded{}
 		r.sessions[key] = c
@@ -86,13 +87,14 @@ func (r *Recorded) Segment(s capture.Segment) {
 		c.over = false
 	}
 	if c.over || c.conn == nil && !c.begin(r.station, &s) {
-		return
+		return false
 	}
 	c.conn.feed(s.Data)
 	r.station.run(func() {
 		r.station.rib.Publish()
 		r.station.updateAddresses()
 	})
+	return true
 }
 
 // recorded is a stream of a capture.

@@ -113,7 +113,7 @@ func (s *service) replay(paths []string, shift int64, routes *routing.Recorded) 
 
 // processCaptures takes every datagram of the captures through a worker, at the times that they have there, and the BGP
 // and BMP sessions in them into the routing table.
-func processCaptures(paths []string, w *pipeline.Worker, segment func(capture.Segment),
+func processCaptures(paths []string, w *pipeline.Worker, segment func(capture.Segment) bool,
 	progress *logging.Progress) (capture.Skipped, error) {
 	one := make([]exporter.Datagram, 1)
 	var ticked time.Time
