@@ -62,8 +62,7 @@ func TestLabelFile_faults(t *testing.T) {
 
 // The reference's own file labels everything. A list of applications is refused without thousands of lines.
 func TestLabelFile_ofTheReference(t *testing.T) {
-	rules,
-		problems := parseLabels("map", "! Set the sensor name as the label (arbitrary string tag)\nset_label=sensor-1")
+	rules, problems := parseLabels("map", "! one label for all\nset_label=sensor-1")
 	if got := LabelOf(rules, netip.MustParseAddr("2001:db8::1")); len(problems) > 0 || got != "sensor-1" {
 		t.Errorf("%q, %v", got, problems)
 	}
