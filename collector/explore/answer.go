@@ -4,9 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -273,24 +271,6 @@ func (e *Explorer) series(ctx context.Context, a *Answer, s span, by []*dimensio
 	return e.nameSeries(ctx, a, by)
 }
 
-// mostCountries is how many a map has at most.
-const mostCountries = 300
-
-// codes asks for the code of each country.
-func (e *Explorer) codes(ctx context.Context, a *Answer, d *dimension) error {
-	var keys []string
-	for _, line := range a.Series {
-		keys = append(keys, line.Keys[0])
-	}
-	codes, err := e.values(ctx, d.code, keys, filter.Text)
-	for i := range a.Series {
-		if line := &a.Series[i]; line.Rank != 0 {
-			line.Code = codes[line.Keys[0]]
-		}
-	}
-	return err
-}
-
 // points runs a query of series.
 func (e *Explorer) points(ctx context.Context, query *Query, n int, s span,
 	add func(keys []string, rank uint64, t int, v float64)) error {
@@ -310,85 +290,6 @@ func (e *Explorer) points(ctx context.Context, query *Query, n int, s span,
 			add(keys, rank, int(t), v)
 		}
 		return nil
-	})
-}
-
-// back asks for the other direction, and adds up by the same lines. What has none gets one while there are fewer than
-// were asked for; the rest is among the others.
-func (e *Explorer) back(ctx context.Context, a *Answer, s span, by []*dimension) error {
-	other := a.Question
-	other.Top = MaxTop
-	query, err := e.Planner.series(&other, s, e.Now(), true)
-	if err != nil {
-		return err
-	}
-	line := func(keys []string, rank int) Series {
-		return Series{Keys: keys, Names: make([]string, len(by)), Rank: rank, Points: make([]float64, s.points())}
-	}
-	// The line of all others is added last.
-	others, hasOthers := line(make([]string, len(by)), 0), false
-	if n := len(a.Series); n > 0 && a.Series[n-1].Rank == 0 {
-		others, hasOthers, a.Series = a.Series[n-1], true, a.Series[:n-1]
-	}
-	lines, all := a.lines(), 0.0
-	back, backOthers := make([]Series, len(a.Series)), line(nil, 0)
-	for i := range back {
-		back[i] = line(nil, a.Series[i].Rank)
-	}
-	if err := e.points(ctx, query, len(by), s, func(keys []string, rank uint64, t int, v float64) {
-		name := strings.Join(keys, "\x00")
-		i, ok := lines[name]
-		if rank != 0 && !ok && len(lines) < max(a.Question.Top, 1) {
-			i, ok = len(a.Series), true
-			lines[name] = i
-			a.Series, back = append(a.Series, line(keys, i+1)), append(back, line(nil, i+1))
-			a.Series[i].Filter = condition(by, keys)
-		}
-		into := &backOthers
-		if rank != 0 && ok {
-			into = &back[i]
-		} else {
-			hasOthers = true
-		}
-		into.Points[t] += v / s.step.Seconds()
-		into.Total += v
-		all += v
-	}); err != nil {
-		return err
-	}
-	if hasOthers {
-		a.Series, back = append(a.Series, others), append(back, backOthers)
-	}
-	for i := range back {
-		back[i].rate(back[i].Points[:s.complete()], all)
-	}
-	a.Back = back
-	return nil
-}
-
-// before adds the earlier time: its sum step by step, and each line's mean. What had no line of its own then is among
-// the others.
-func (e *Explorer) before(ctx context.Context, a *Answer, s span, by []*dimension) error {
-	other, earlier := a.Question, s.before(a.Question.Before)
-	other.Top = MaxTop
-	query, err := e.Planner.series(&other, earlier, e.Now(), false)
-	if err != nil {
-		return err
-	}
-	lines := a.lines()
-	a.Before = make([]float64, s.points())
-	return e.points(ctx, query, len(by), earlier, func(keys []string, rank uint64, t int, v float64) {
-		a.Before[t] += v / s.step.Seconds()
-		if t >= s.complete() || len(a.Series) == 0 {
-			return
-		}
-		i, ok := lines[strings.Join(keys, "\x00")]
-		if !ok || rank == 0 {
-			if i = len(a.Series) - 1; a.Series[i].Rank != 0 {
-				return
-			}
-		}
-		a.Series[i].Earlier += v / s.step.Seconds() / float64(s.complete())
 	})
 }
 
@@ -432,162 +333,6 @@ func condition(by []*dimension, keys []string) string {
 		all = append(all, d.Name+" = "+filter.Quote(key))
 	}
 	return strings.Join(all, " and ")
-}
-
-func (e *Explorer) links(ctx context.Context, a *Answer, s span, by []*dimension) error {
-	if len(by) < 2 || a.Question.View == Matrix && len(by) != 2 {
-		return fmt.Errorf("by: a %s needs %s", a.Question.View,
-			map[View]string{Sankey: "two to four dimensions", Matrix: "two dimensions"}[a.Question.View])
-	}
-	query, err := e.Planner.flows(&a.Question, s, e.Now())
-	if err != nil {
-		return err
-	}
-	a.Query = query
-	if err := e.run(ctx, query, func(rows driver.Rows) error {
-		link := Link{Nodes: make([]Node, len(by))}
-		ranks := make([]uint64, len(by))
-		var into []any
-		for i := range by {
-			into = append(into, &link.Nodes[i].Key, &ranks[i])
-		}
-		if err := rows.Scan(append(into, &link.Total)...); err != nil {
-			return err
-		}
-		var keys []string
-		for i, rank := range ranks {
-			link.Nodes[i].Rank = int(rank)
-			keys = append(keys, link.Nodes[i].Key)
-		}
-		if !slices.Contains(ranks, 0) {
-			link.Filter = condition(by, keys)
-		}
-		a.Links = append(a.Links, link)
-		return nil
-	}); err != nil {
-		return err
-	}
-	return e.nameLinks(ctx, a, by)
-}
-
-func (e *Explorer) hours(ctx context.Context, a *Answer, s span) error {
-	query, err := e.Planner.hours(&a.Question, s, e.Now())
-	if err != nil {
-		return err
-	}
-	a.Query = query
-	return e.run(ctx, query, func(rows driver.Rows) error {
-		var date string
-		var hour uint8
-		var v float64
-		if err := rows.Scan(&date, &hour, &v); err != nil {
-			return err
-		}
-		if n := len(a.Days); n == 0 || a.Days[n-1].Date != date {
-			a.Days = append(a.Days, Day{Date: date})
-		}
-		if hour < 24 {
-			a.Days[len(a.Days)-1].Hours[hour] = v / 3600
-		}
-		return nil
-	})
-}
-
-// nameSeries gives the keys of lines their names.
-func (e *Explorer) nameSeries(ctx context.Context, a *Answer, by []*dimension) error {
-	for i, d := range by {
-		var keys []string
-		for _, line := range a.Series {
-			if line.Rank != 0 {
-				keys = append(keys, line.Keys[i])
-			}
-		}
-		names, err := e.names(ctx, d, keys)
-		if err != nil {
-			return err
-		}
-		for j := range a.Series {
-			a.Series[j].Names[i] = names[a.Series[j].Keys[i]]
-			a.Series[j].Keys[i] = d.key(a.Series[j].Keys[i])
-		}
-	}
-	return nil
-}
-
-func (e *Explorer) nameLinks(ctx context.Context, a *Answer, by []*dimension) error {
-	for i, d := range by {
-		var keys []string
-		for _, link := range a.Links {
-			if !slices.Contains(keys, link.Nodes[i].Key) {
-				keys = append(keys, link.Nodes[i].Key)
-			}
-		}
-		names, err := e.names(ctx, d, keys)
-		if err != nil {
-			return err
-		}
-		for j := range a.Links {
-			node := &a.Links[j].Nodes[i]
-			node.Name, node.Key = names[node.Key], d.key(node.Key)
-		}
-	}
-	return nil
-}
-
-// key is how people write a key.
-func (d *dimension) key(text string) string {
-	if d.kind == filter.AS && text != "" && text != "0" {
-		return "AS" + text
-	}
-	if d.kind == filter.AS {
-		return ""
-	}
-	return text
-}
-
-// names asks for the names of keys; none where the dimension has none.
-func (e *Explorer) names(ctx context.Context, d *dimension, keys []string) (map[string]string, error) {
-	if d.names == "" {
-		return nil, nil
-	}
-	return e.values(ctx, d.names, keys, d.kind)
-}
-
-// speeds asks for the speed of each line.
-func (e *Explorer) speeds(ctx context.Context, a *Answer, d *dimension) error {
-	var keys []string
-	for _, line := range a.Series {
-		keys = append(keys, line.Keys[0])
-	}
-	speeds, err := e.values(ctx, d.speed, keys, filter.Text)
-	if err != nil {
-		return err
-	}
-	for i := range a.Series {
-		if text := speeds[a.Series[i].Keys[0]]; text != "" && a.Series[i].Rank != 0 {
-			if a.Series[i].Speed, err = strconv.ParseFloat(text, 64); err != nil {
-				return fmt.Errorf("read the speed of %s: %w", a.Series[i].Keys[0], err)
-			}
-		}
-	}
-	return nil
-}
-
-// values returns the values that a SELECT of key and value has for keys of a kind.
-func (e *Explorer) values(ctx context.Context, lookup string, keys []string, k filter.Kind) (map[string]string, error) {
-	values := map[string]string{}
-	if len(keys) == 0 {
-		return values, nil
-	}
-	err := e.run(ctx, valuesOf(lookup, keys, k), func(rows driver.Rows) error {
-		var key, value string
-		if err := rows.Scan(&key, &value); err != nil {
-			return err
-		}
-		values[key] = value
-		return nil
-	})
-	return values, err
 }
 
 // Table is the table that the figures are from.

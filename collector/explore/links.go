@@ -1,0 +1,68 @@
+package explore
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+)
+
+func (e *Explorer) links(ctx context.Context, a *Answer, s span, by []*dimension) error {
+	if len(by) < 2 || a.Question.View == Matrix && len(by) != 2 {
+		return fmt.Errorf("by: a %s needs %s", a.Question.View,
+			map[View]string{Sankey: "two to four dimensions", Matrix: "two dimensions"}[a.Question.View])
+	}
+	query, err := e.Planner.flows(&a.Question, s, e.Now())
+	if err != nil {
+		return err
+	}
+	a.Query = query
+	if err := e.run(ctx, query, func(rows driver.Rows) error {
+		link := Link{Nodes: make([]Node, len(by))}
+		ranks := make([]uint64, len(by))
+		var into []any
+		for i := range by {
+			into = append(into, &link.Nodes[i].Key, &ranks[i])
+		}
+		if err := rows.Scan(append(into, &link.Total)...); err != nil {
+			return err
+		}
+		var keys []string
+		for i, rank := range ranks {
+			link.Nodes[i].Rank = int(rank)
+			keys = append(keys, link.Nodes[i].Key)
+		}
+		if !slices.Contains(ranks, 0) {
+			link.Filter = condition(by, keys)
+		}
+		a.Links = append(a.Links, link)
+		return nil
+	}); err != nil {
+		return err
+	}
+	return e.nameLinks(ctx, a, by)
+}
+
+func (e *Explorer) hours(ctx context.Context, a *Answer, s span) error {
+	query, err := e.Planner.hours(&a.Question, s, e.Now())
+	if err != nil {
+		return err
+	}
+	a.Query = query
+	return e.run(ctx, query, func(rows driver.Rows) error {
+		var date string
+		var hour uint8
+		var v float64
+		if err := rows.Scan(&date, &hour, &v); err != nil {
+			return err
+		}
+		if n := len(a.Days); n == 0 || a.Days[n-1].Date != date {
+			a.Days = append(a.Days, Day{Date: date})
+		}
+		if hour < 24 {
+			a.Days[len(a.Days)-1].Hours[hour] = v / 3600
+		}
+		return nil
+	})
+}

@@ -1,0 +1,377 @@
+package rib
+
+import (
+	"bufio"
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/metranova/flow-collector/decoder/route"
+)
+
+// Loaded is what Load has read.
+type Loaded struct {
+	Saved  time.Time
+	Routes int64
+	// LeftOut are routes that did not fit in this RIB.
+	LeftOut int64
+	sources []*Source
+}
+
+// Sources are those that have been made.
+func (l *Loaded) Sources() []*Source { return l.sources }
+
+// Load reads saved routes. source makes the source of a description; nil: its routes are left out. begin is called when
+// all sources are made: look-ups can find routes from then on. After an error all routes that were read are removed.
+func (r *RIB) Load(in io.Reader, source func(text []byte) *Source, begin func()) (l Loaded, err error) {
+	// The decoder's checksum fails at the end, when routes are in the table already.
+	decoder, err := zstd.NewReader(io.LimitReader(in, maxSavedFile), zstd.WithDecoderConcurrency(2),
+		zstd.WithDecoderMaxMemory(64<<20), zstd.WithDecoderMaxWindow(16<<20))
+	if err != nil {
+		return l, err
+	}
+	defer decoder.Close()
+	return r.read(decoder, source, begin)
+}
+
+// read reads what Write has compressed.
+func (r *RIB) read(in io.Reader, source func(text []byte) *Source, begin func()) (l Loaded, err error) {
+	x := &loader{rib: r, in: bufio.NewReaderSize(in, 1<<18), l: &l}
+	if err = x.load(source, begin); err != nil {
+		for _, s := range l.sources {
+			if s != nil {
+				s.Remove()
+			}
+		}
+	}
+	for _, n := range x.records { // each has its routes' references now
+		r.unref(n)
+	}
+	r.Publish()
+	return l, err
+}
+
+type loader struct {
+	rib      *RIB
+	in       *bufio.Reader
+	l        *Loaded
+	prefixes [2][]uint32
+	records  []uint32
+	last     [2]uint64
+	tree     *tree // that the next entries are of; nil: nobody wants them
+	v6       bool
+	owner    *Source
+	attrs    route.Attributes
+	scratch  []byte
+	err      error
+}
+
+// number reads a number of at most most.
+func (x *loader) number(most uint64) uint64 {
+	if x.err != nil {
+		return 0
+	}
+	n, err := binary.ReadUvarint(x.in)
+	switch {
+	case err != nil:
+		x.err = err
+	case n > most:
+		x.err = fmt.Errorf("%w: a number of %d, at most %d", ErrNotSaved, n, most)
+		return 0
+	}
+	return n
+}
+
+func (x *loader) bytes(b []byte) {
+	if x.err == nil {
+		_, x.err = io.ReadFull(x.in, b)
+	}
+}
+
+const any32 = 1<<32 - 1
+
+func (x *loader) load(source func([]byte) *Source, begin func()) error {
+	magic := make([]byte, len(saveMagic))
+	if x.bytes(magic); x.err != nil || string(magic) != saveMagic {
+		return errors.Join(ErrNotSaved, x.err)
+	}
+	x.l.Saved = time.Unix(int64(x.number(1<<40)), 0)
+	for n := x.number(maxSavedSources); n > 0 && x.err == nil; n-- {
+		text := make([]byte, x.number(maxDescription))
+		x.bytes(text)
+		if x.err != nil {
+			break
+		}
+		x.l.sources = append(x.l.sources, source(text))
+	}
+	if x.err == nil {
+		begin()
+	}
+	for entries := 0; x.err == nil; entries++ {
+		kind := x.number(saveSet)
+		switch {
+		case x.err != nil:
+		case kind == saveEnd:
+			if _, err := x.in.ReadByte(); !errors.Is(err, io.EOF) { // the checksum too
+				return fmt.Errorf("behind the end: %w", cmp.Or(err, ErrNotSaved))
+			}
+			x.ready()
+			return nil
+		case kind == saveTree:
+			x.newTree()
+		case kind == savePrefix:
+			x.newPrefix()
+		case kind == saveRecord:
+			x.newRecord()
+		default:
+			x.routes(kind)
+		}
+		if entries%(1<<17) == 0 && kind >= savePlain { // not between a prefix and its first route
+			x.rib.Publish() // the trie of IPv6
+		}
+	}
+	return fmt.Errorf("a file of routes ends early or is damaged: %w", x.err)
+}
+
+func (x *loader) source(n uint64) *Source {
+	if n >= uint64(len(x.l.sources)) {
+		x.err = fmt.Errorf("%w: source %d of %d", ErrNotSaved, n, len(x.l.sources))
+		return nil
+	}
+	return x.l.sources[n]
+}
+
+// newTree takes the table that the next entries are of.
+func (x *loader) newTree() {
+	s := x.source(x.number(maxSavedSources))
+	var head [10]byte
+	x.owner = nil
+	if n := x.number(maxSavedSources + 1); n > 0 {
+		x.owner = x.source(n - 1)
+	}
+	x.bytes(head[:])
+	if x.err != nil {
+		return
+	}
+	if head[0] > byte(route.VPN) || head[9] > 1 {
+		x.err = ErrNotSaved
+		return
+	}
+	x.v6 = head[9] == 1
+	if x.tree = nil; s != nil {
+		t := s.Router.table(tableKey{route.Class(head[0]), route.RD(binary.BigEndian.Uint64(head[1:]))})
+		x.tree = t.tree(x.v6, s.Rank)
+	}
+	if x.owner != nil && (s == nil || x.owner.Router != s.Router || x.owner.Rank != s.Rank ||
+		x.tree.owner != nil && x.tree.owner != x.owner) {
+		x.err = ErrNotSaved
+	}
+}
+
+func (x *loader) newPrefix() {
+	most := uint64(32)
+	if x.v6 {
+		most = 128
+	}
+	bits := x.number(most)
+	var a [16]byte
+	x.bytes(a[:(bits+7)/8])
+	if x.err != nil {
+		return
+	}
+	p := route.Make(binary.BigEndian.Uint64(a[:]), binary.BigEndian.Uint64(a[8:]), uint8(bits), x.v6)
+	n, err := x.rib.prefix(p)
+	if err != nil {
+		n = 0 // routes to it are left out
+	}
+	f := familyIndex(x.v6)
+	x.prefixes[f] = append(x.prefixes[f], n)
+}
+
+// list reads the length of a list.
+func (x *loader) list() int { return int(x.number(maxSavedList)) }
+
+func (x *loader) newRecord() {
+	a := &x.attrs
+	a.Reset()
+	var head [2]byte
+	x.bytes(head[:])
+	a.Origin = route.Origin(min(head[1], byte(route.Incomplete)))
+	a.Internal = head[0]&internal != 0
+	if a.HasLocalPref = head[0]&hasLocalPref != 0; a.HasLocalPref {
+		a.LocalPref = uint32(x.number(any32))
+	}
+	if a.HasMED = head[0]&hasMED != 0; a.HasMED {
+		a.MED = uint32(x.number(any32))
+	}
+	if x.number(16) == 16 {
+		x.bytes(a.NextHop[:])
+	}
+	for n := x.list(); n > 0 && x.err == nil; n-- {
+		var kind [1]byte
+		x.bytes(kind[:])
+		g := route.Segment{Kind: route.SegmentKind(kind[0])}
+		for m := x.list(); m > 0 && x.err == nil; m-- {
+			g.AS = append(g.AS, uint32(x.number(any32)))
+		}
+		if x.err == nil && (g.Kind < route.Set || g.Kind > route.ConfedSet) {
+			x.err = ErrNotSaved
+		}
+		a.Path = append(a.Path, g)
+	}
+	for n := x.list(); n > 0 && x.err == nil; n-- {
+		a.Communities = append(a.Communities, uint32(x.number(any32)))
+	}
+	for n := x.list(); n > 0 && x.err == nil; n-- {
+		var b [8]byte
+		x.bytes(b[:])
+		a.Extended = append(a.Extended, binary.BigEndian.Uint64(b[:]))
+	}
+	for n := x.list(); n > 0 && x.err == nil; n-- {
+		a.Large = append(a.Large, route.Large{Global: uint32(x.number(any32)), Data1: uint32(x.number(any32)),
+			Data2: uint32(x.number(any32))})
+	}
+	if x.err != nil {
+		return
+	}
+	// The bundle that the record was made of is not known any more. The record is found by what it has.
+	x.scratch = binary.BigEndian.AppendUint64(append(x.scratch[:0], "saved "...), uint64(len(x.records)))
+	hash := x.rib.hasher.Sum(x.scratch)
+	if err := x.rib.bundles.reserve(); err != nil {
+		x.err = err
+		return
+	}
+	n, err := x.rib.newRecord(hash, a)
+	if err != nil {
+		x.err = err
+		return
+	}
+	x.rib.bundles.add(uint32(hash[0]), n)
+	x.records = append(x.records, n)
+}
+
+func (x *loader) record() uint32 {
+	n := x.number(any32)
+	if n >= uint64(len(x.records)) {
+		if x.err == nil {
+			x.err = fmt.Errorf("%w: record %d of %d", ErrNotSaved, n, len(x.records))
+		}
+		return 0
+	}
+	return x.records[n]
+}
+
+// routes reads the routes to a prefix.
+func (x *loader) routes(kind uint64) {
+	f := familyIndex(x.v6)
+	delta, err := binary.ReadVarint(x.in)
+	if err != nil {
+		x.err = err
+		return
+	}
+	at := x.last[f] + uint64(delta)
+	if at >= uint64(len(x.prefixes[f])) {
+		x.err = fmt.Errorf("%w: prefix %d of %d", ErrNotSaved, at, len(x.prefixes[f]))
+		return
+	}
+	x.last[f] = at
+	n, r := x.prefixes[f][at], x.rib
+	defer func(before int64) {
+		if x.l.LeftOut > before && n != 0 && x.tree != nil && r.family(x.tree).refs.all[n]&^listed == 0 {
+			x.prefixes[f][at] = 0 // its number may become another's
+		}
+	}(x.l.LeftOut)
+	if kind == savePlain {
+		record := x.record()
+		switch {
+		case x.err != nil:
+		case n == 0 || x.tree == nil || x.owner == nil:
+			x.l.LeftOut++
+		default:
+			x.plain(n, record)
+		}
+		return
+	}
+	r.paths = r.paths[:0]
+	sources := map[*Source]int{}
+	for m := x.number(maxPaths); m > 0 && x.err == nil; m-- {
+		s := x.source(x.number(maxSavedSources))
+		id, record := uint32(x.number(any32)), x.record()
+		switch {
+		case x.err != nil:
+		case s == nil || n == 0 || x.tree == nil:
+			x.l.LeftOut++
+		case s.Router != x.tree.table.Router || s.Rank != x.tree.rank ||
+			slices.ContainsFunc(r.paths, func(p setPath) bool { return p.source == s.id && p.pathID == id }):
+			x.err = ErrNotSaved
+		default:
+			r.paths = append(r.paths, setPath{s.id, id, record, s.generation})
+			sources[s]++
+		}
+	}
+	if x.err == nil && len(r.paths) > 0 {
+		x.set(n, sources)
+	}
+}
+
+func (x *loader) plain(n, record uint32) {
+	r := x.rib
+	was := r.slot(x.tree, n)
+	if was != 0 {
+		x.err = ErrNotSaved
+		return
+	}
+	if _, err := r.leaf(x.tree, n); err == nil {
+		if x.owner.setPlain(x.tree, n, 0, record) == nil {
+			x.l.Routes++
+			return
+		}
+	} else {
+		r.pruneEmpty(x.tree, n)
+	}
+	x.l.LeftOut++
+}
+
+func (x *loader) set(n uint32, sources map[*Source]int) {
+	r := x.rib
+	if r.slot(x.tree, n) != 0 {
+		x.err = ErrNotSaved
+		return
+	}
+	count := len(r.paths)
+	_, err := r.leaf(x.tree, n)
+	if err == nil && r.routes+int64(count) > r.maxRoutes {
+		err = ErrFull
+	}
+	if err == nil {
+		err = r.setPathsOf(x.tree, n, 0)
+	}
+	if err != nil {
+		r.pruneEmpty(x.tree, n)
+		x.l.LeftOut += int64(count)
+		return
+	}
+	for s, m := range sources {
+		s.count(x.tree, m)
+	}
+	x.l.Routes += int64(count)
+}
+
+// ready has the tables answer look-ups as those of sources that have announced all.
+func (x *loader) ready() {
+	for _, s := range x.l.sources {
+		if s == nil {
+			continue
+		}
+		for t := range s.trees {
+			t.ready = true
+			t.table.choose(t.v6)
+		}
+	}
+}

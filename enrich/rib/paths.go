@@ -1,0 +1,105 @@
+package rib
+
+import (
+	"slices"
+)
+
+// appendPaths appends the routes of a slot.
+func (r *RIB) appendPaths(paths []setPath, t *tree, slot uint32) []setPath {
+	switch {
+	case slot == 0:
+		return paths
+	case slot&isSet != 0:
+		return append(paths, r.setPaths(slot&slotNumber)...)
+	}
+	generation := t.owner.generation
+	if slot&fresh == 0 {
+		generation--
+	}
+	return append(paths, setPath{t.owner.id, 0, slot & slotNumber, generation})
+}
+
+// setPathsOf makes r.paths the routes of a slot. It counts no routes of sources.
+func (r *RIB) setPathsOf(t *tree, n, was uint32) error {
+	var becomes uint32
+	if len(r.paths) > 0 {
+		set, err := r.internSet()
+		if err != nil {
+			return err
+		}
+		becomes = set | isSet
+	}
+	if was == 0 && becomes != 0 {
+		r.family(t).ref(n)
+	}
+	r.setSlot(t, n, becomes)
+	if was != 0 {
+		r.unref(was & slotNumber)
+		if becomes == 0 {
+			r.family(t).unref(n)
+		}
+	}
+	if was != 0 && was&isSet == 0 {
+		if t.plain--; t.plain == 0 {
+			t.owner = nil
+		}
+	}
+	return nil
+}
+
+// internSet returns the set of r.paths, with a reference for the caller.
+func (r *RIB) internSet() (uint32, error) {
+	slices.SortFunc(r.paths, r.compare)
+	hash := r.hasher.Sum(bytesOf(r.paths))
+	if n := r.intern(hash); n != 0 {
+		return n, nil
+	}
+	if err := r.bundles.reserve(); err != nil {
+		return 0, err
+	}
+	n, err := r.newSet(hash, r.paths)
+	if err != nil {
+		return 0, err
+	}
+	r.bundles.add(uint32(hash[0]), n)
+	return n, nil
+}
+
+// compare orders routes to one prefix, the best first: as RFC 4271 section 9.1.2.2 does, as far as it can be known
+// here.
+func (r *RIB) compare(p, q setPath) int {
+	a, b := r.record(p.record), r.record(q.record)
+	for _, c := range [...]int64{
+		int64(b.preference()) - int64(a.preference()),
+		int64(a.length) - int64(b.length),
+		int64(a.origin) - int64(b.origin),
+		a.medAgainst(b),
+		int64(a.flags&internal) - int64(b.flags&internal),
+		int64(r.sources[p.source].Neighbor) - int64(r.sources[q.source].Neighbor),
+		int64(p.source) - int64(q.source),
+		int64(p.pathID) - int64(q.pathID),
+	} {
+		if c < 0 {
+			return -1
+		} else if c > 0 {
+			return 1
+		}
+	}
+	return 0
+}
+
+// preference is LOCAL_PREF, 100 without.
+func (x *record) preference() uint32 {
+	if x.flags&hasLocalPref == 0 {
+		return 100
+	}
+	return x.localPref
+}
+
+// medAgainst compares MED. Without one it is 0; only routes of one neighbour AS are compared by it.
+func (x *record) medAgainst(y *record) int64 {
+	if x.firstAS != y.firstAS {
+		return 0
+	}
+	return int64(x.med) - int64(y.med)
+}
