@@ -92,7 +92,7 @@ func listRollups(ctx context.Context, conn driver.Conn, s schema.Settings, out i
 }
 
 func fillRollups(ctx context.Context, conn driver.Conn, s schema.Settings, out io.Writer) error {
-	begun, filled := time.Now(), 0
+	started, filled := time.Now(), 0
 	err := schema.Fill(ctx, conn, s, func(f schema.Filling) {
 		filled++
 		fmt.Fprintf(out, "%s: hour %s, %d flows (%d of %d)\n", f.Rollup, f.Hour.UTC().Format(time.DateTime), f.Flows,
@@ -106,6 +106,6 @@ func fillRollups(ctx context.Context, conn driver.Conn, s schema.Settings, out i
 		fmt.Fprintln(out, "nothing to do: all rollups that are on have all rows")
 		return nil
 	}
-	fmt.Fprintf(out, "done in %s\n", time.Since(begun).Round(time.Second))
+	fmt.Fprintf(out, "done in %s\n", time.Since(started).Round(time.Second))
 	return nil
 }

@@ -114,11 +114,11 @@ func (t *offered) apply(ctx context.Context, rewrite bool, out io.Writer) error 
 func (t *offered) rewrite(ctx context.Context, table string, out io.Writer) error {
 	before := t.sizes[table]
 	for i, partition := range before.Partitions {
-		begun := time.Now()
+		started := time.Now()
 		if err := schema.Rewrite(ctx, t.conn, &t.settings, table, partition); err != nil {
 			return err
 		}
-		fmt.Fprintf(out, "  partition %s rewritten in %s (%d of %d)\n", partition, time.Since(begun).Round(time.Second),
+		fmt.Fprintf(out, "  partition %s rewritten in %s (%d of %d)\n", partition, time.Since(started).Round(time.Second),
 			i+1,
 			len(before.Partitions))
 	}

@@ -44,7 +44,7 @@ func runScale(b *testing.B, s scale) {
 	phase := func(name string, do func()) {
 		runtime.GC()
 		debug.FreeOSMemory()
-		_ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) // begins the peak anew
+		_ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) // resets the peak
 		began := time.Now()
 		do()
 		took := time.Since(began)

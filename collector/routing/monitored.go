@@ -21,7 +21,7 @@ const (
 	rankView = 1 // and bmp.View
 )
 
-// monitoredKey tells routers with BMP apart: several can share an address behind a translator.
+// monitoredKey identifies a router with BMP: several can share an address behind a translator.
 type monitoredKey struct {
 	address netip.Addr
 	name    string // sysName
@@ -64,7 +64,7 @@ type viewKey struct {
 type viewTable struct {
 	source  *rib.Source
 	session *monitor  // that announced it last
-	begun   time.Time // by that session
+	started time.Time // by that session
 	latest  time.Time // news
 	settled bool      // routes that were not announced again are gone
 }
@@ -185,8 +185,8 @@ func (m *monitored) learn(p *bmp.Peer, up *bmp.Up) {
 
 // begin has the session announce the table's routes from the beginning.
 func (t *viewTable) begin(x *monitor) {
-	t.session, t.begun, t.settled = x, time.Now(), false
-	t.latest = t.begun
+	t.session, t.started, t.settled = x, time.Now(), false
+	t.latest = t.started
 	t.source.Begin()
 }
 
@@ -317,7 +317,7 @@ func (s *Station) settle(m *monitored, now time.Time) {
 			if now.Sub(m.since) >= settleAfter {
 				s.removeView(m, key, t) // the peer has gone meanwhile
 			}
-		case !t.settled && (now.Sub(t.latest) >= s.BMP.Quiet || now.Sub(t.begun) >= settleAfter):
+		case !t.settled && (now.Sub(t.latest) >= s.BMP.Quiet || now.Sub(t.started) >= settleAfter):
 			t.settled = true
 			t.source.CompleteAll()
 		}

@@ -88,7 +88,7 @@ func (s *Station) follow(f *file) {
 
 // loadFile loads a file. Routes of before that are not in it go at the end; after an error they stay.
 func (s *Station) loadFile(f *file) {
-	begun := time.Now()
+	started := time.Now()
 	stats := MRTStats{Name: f.Name, File: f.File}
 	if was := f.shown.Load(); was != nil {
 		stats.Loaded = was.Loaded
@@ -107,7 +107,7 @@ func (s *Station) loadFile(f *file) {
 		s.run(func() { f.endLoad(load, &stats) })
 		s.Log.Info("the routes of an MRT file are loaded", zap.String("file", f.File), zap.Int("peers", stats.Peers),
 			zap.Uint64("routes", stats.Routes), zap.Uint64("unreadable records", stats.Bad),
-			zap.Duration("took", time.Since(begun)))
+			zap.Duration("took", time.Since(started)))
 	}
 	f.shown.Store(&stats)
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/metranova/flow-collector/enrich/rib"
 )
 
-// peerKey tells neighbours apart: several routers can share an address behind a translator, and one router has a
+// peerKey identifies a neighbour: several routers can share an address behind a translator, and one router has a
 // session for each address family.
 type peerKey struct {
 	address netip.Addr
@@ -222,7 +222,7 @@ func (s *Station) forget(p *peer) {
 	s.updateAddresses()
 }
 
-// updateAddresses says anew by which addresses exporters find their router.
+// updateAddresses publishes the addresses by which exporters find their router.
 func (s *Station) updateAddresses() {
 	sessions, identifiers := map[flow.Addr]*rib.Router{}, map[flow.Addr]*rib.Router{}
 	view := make([]*peer, 0, len(s.peers))

@@ -120,7 +120,7 @@ func (s *Station) load() {
 	if s.File == "" {
 		return
 	}
-	begun := time.Now()
+	started := time.Now()
 	file, err := os.Open(s.File)
 	if errors.Is(err, fs.ErrNotExist) {
 		return
@@ -136,7 +136,7 @@ func (s *Station) load() {
 		return
 	}
 	s.Log.Info("the routes of the last run are used until their routers connect again", zap.Int64("routes", l.Routes),
-		zap.Int64("left out", l.LeftOut), zap.Time("saved", l.Saved), zap.Duration("took", time.Since(begun)))
+		zap.Int64("left out", l.LeftOut), zap.Time("saved", l.Saved), zap.Duration("took", time.Since(started)))
 }
 
 // forgetAll forgets what load has made.
@@ -169,12 +169,12 @@ func (s *Station) keepSaved() {
 
 // save writes the file. The old one stays until the new one is whole.
 func (s *Station) save(saving *rib.Saving, stop func() bool) {
-	begun := time.Now()
+	started := time.Now()
 	n, err := writeFile(s.File, saving, stop)
 	switch {
 	case err == nil:
 		s.saved.Store(time.Now().Unix())
-		s.Log.Debug("the routes are saved", zap.Int64("routes", n), zap.Duration("took", time.Since(begun)))
+		s.Log.Debug("the routes are saved", zap.Int64("routes", n), zap.Duration("took", time.Since(started)))
 	case !s.stopping() || !errors.Is(err, rib.ErrStopped):
 		s.Log.Warn("the routes are not saved for the next start", zap.String("file", s.File), zap.Error(err))
 	}

@@ -89,9 +89,9 @@ func TestRestart_killed(t *testing.T) {
 	x := connect(t, s, "127.0.0.2", local("192.0.2.2"))
 	x.announce(7, "10.0.0.0/8")
 	expect(t, s, reader, "127.0.0.2", map[string]int{"10.1.2.3": 7})
-	begun := time.Now().Add(2 * time.Second) // saved times are whole seconds
+	started := time.Now().Add(2 * time.Second) // saved times are whole seconds
 	eventually(t, func() string {
-		if s.Stats().Saved.Before(begun) {
+		if s.Stats().Saved.Before(started) {
 			return "the routes are not saved"
 		}
 		return ""

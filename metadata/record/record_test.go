@@ -25,7 +25,7 @@ func tableOf(t testing.TB, name string) *Table {
 	return nil
 }
 
-// TestHashVectors makes the rows of the reference's hash vectors anew and compares text and hash.
+// TestHashVectors makes the rows of the reference's hash vectors again, and compares text and hash.
 func TestHashVectors(t *testing.T) {
 	f, err := os.Open(golden.Reference(t, "golden", "metadata", "expected", "hash_vectors.jsonl"))
 	if err != nil {
