@@ -26,7 +26,7 @@ func newDirect(b *budget, p *pages, x *prefixes) (*direct, error) {
 	return d, d.grow(1 << 24)
 }
 
-// find is the number of the longest prefix that holds an address; 0: none does, 0.0.0.0/0 apart.
+// find returns the number of the longest prefix that holds an address; 0: only 0.0.0.0/0 does, or none.
 func (d *direct) find(a uint32) uint32 {
 	n := atomic.LoadUint32(&d.all[a>>8])
 	if n&inPage != 0 {

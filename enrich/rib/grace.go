@@ -21,7 +21,7 @@ type retired struct {
 	kind  uint8
 }
 
-// limbo is the retired things, the oldest first.
+// limbo holds what is retired, the oldest first.
 type limbo struct {
 	queue []retired
 	head  int

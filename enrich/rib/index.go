@@ -100,7 +100,7 @@ func (x *index) remove(hash, n uint32) {
 		if e == 0 {
 			break
 		}
-		// An entry may fill the gap if it may stand there: its first place is not behind the gap.
+		// An entry may fill the gap if its first place is not behind the gap.
 		if (at-uint32(e>>32))&x.mask >= (at-gap)&x.mask {
 			x.entries.all[gap] = e
 			gap = at

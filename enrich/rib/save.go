@@ -40,7 +40,7 @@ const (
 	maxSavedFile    = 4 << 30
 )
 
-// ErrNotSaved says that a file is none of a RIB of this version.
+// ErrNotSaved says that a file is not a RIB saved by this version.
 var ErrNotSaved = errors.New("not a file of routes of this version")
 
 // ErrStopped says that a RIB was not saved because it changes too fast.

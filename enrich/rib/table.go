@@ -66,8 +66,8 @@ func familyIndex(v6 bool) int {
 	return 0
 }
 
-// choose decides anew which tree answers. Of those with routes it is one whose sources have announced all that they
-// have and are there still, else one that had announced all, else any; of several the first by rank.
+// choose decides which tree answers. It prefers, among those with routes, a tree whose sources have announced all their
+// routes and are still connected, then one whose sources had announced all, then any. Of several the least rank counts.
 func (t *Table) choose(v6 bool) {
 	var best *tree
 	most := 0
