@@ -87,7 +87,6 @@ type view struct {
 	monitor *monitor
 	peer    bmp.Peer // of its first message
 	rules   bgp.Rules
-	table   *viewTable // the writer's
 }
 
 // acceptMonitored begins a BMP session with a router that may have one.

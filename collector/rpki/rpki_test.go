@@ -75,8 +75,6 @@ func (c *cache) data(serial uint32, prefixes ...string) {
 		Expire: 2 * time.Hour})
 }
 
-func (c *cache) end() { _ = c.conn.Close() }
-
 // idle waits until the client has closed the connection.
 func (c *cache) idle() { _, _ = io.Copy(io.Discard, c.conn) }
 
