@@ -118,7 +118,8 @@ func (t *offered) rewrite(ctx context.Context, table string, out io.Writer) erro
 		if err := schema.Rewrite(ctx, t.conn, &t.settings, table, partition); err != nil {
 			return err
 		}
-		fmt.Fprintf(out, "  partition %s rewritten in %s (%d of %d)\n", partition, time.Since(started).Round(time.Second),
+		fmt.Fprintf(out, "  partition %s rewritten in %s (%d of %d)\n", partition,
+			time.Since(started).Round(time.Second),
 			i+1,
 			len(before.Partitions))
 	}
