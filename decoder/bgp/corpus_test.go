@@ -3,95 +3,25 @@ package bgp
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/gopacket/gopacket"
-	"github.com/gopacket/gopacket/layers"
-	"github.com/gopacket/gopacket/pcapgo"
 
 	"github.com/metranova/flow-collector/decoder/route"
+	"github.com/metranova/flow-collector/decoder/route/routetest"
 )
 
-// corpus has captures of real routers, each with what pmacct's own tests expect of them. It is no part of the project.
-const corpus = "../../../shared/corpus"
-
-// streams are the payloads of a capture to BGP's port, put together by source.
-func streams(t *testing.T, path string) map[string][]byte {
-	t.Helper()
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	r, err := pcapgo.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	all := map[string][]byte{}
-	for {
-		data, _, err := r.ReadPacketData()
-		if errors.Is(err, io.EOF) {
-			return all
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		p := gopacket.NewPacket(data, r.LinkType(), gopacket.Default)
-		if tcp, ok := p.TransportLayer().(*layers.TCP); ok && tcp.DstPort == 179 {
-			key := p.NetworkLayer().NetworkFlow().Src().String() + " " + tcp.SrcPort.String()
-			all[key] = append(all[key], tcp.Payload...)
-		}
-	}
-}
-
-// logged is a route as pmacct logs it. Lists are texts with spaces in some tests, and null where they are empty.
+// logged is a line of pmacct's log about a route.
 type logged struct {
-	LogType   string `json:"log_type"`
-	AFI, SAFI int
-	Prefix    string `json:"ip_prefix"`
-	RD        string
-	NextHop   string `json:"bgp_nexthop"`
-	PathID    any    `json:"as_path_id"`
-	Path      any    `json:"as_path"`
-	Comms     any
-	Ecomms    any
-	Lcomms    any
-	Origin    string
-	LocalPref any `json:"local_pref"`
-	MED       any
+	LogType string `json:"log_type"`
+	routetest.Logged
 }
 
-func words(v any) string {
-	switch v := v.(type) {
-	case nil:
-		return ""
-	case []any:
-		var all []string
-		for _, x := range v {
-			all = append(all, fmt.Sprint(x))
-		}
-		return strings.Join(all, " ")
-	}
-	return fmt.Sprint(v)
-}
-
-// String leaves out whether a next hop is IPv4 or IPv4-mapped: a route here does not tell.
-func (l *logged) String() string {
-	return fmt.Sprintf("%d/%d %s rd %s via %s path %s id %s comms %s ecomms %s lcomms %s origin %s pref %s med %s",
-		l.AFI, l.SAFI,
-		l.Prefix, l.RD, strings.TrimPrefix(l.NextHop, "::ffff:"), words(l.Path), words(l.PathID), words(l.Comms),
-		words(l.Ecomms), words(l.Lcomms), l.Origin,
-		words(l.LocalPref), words(l.MED))
-}
+func (l *logged) String() string { return "rd " + l.RD + " " + l.Logged.String() }
 
 func expected(t *testing.T, paths []string) map[string]bool {
 	t.Helper()
@@ -116,48 +46,24 @@ func expected(t *testing.T, paths []string) map[string]bool {
 
 // loggedOf is a change as pmacct logs it.
 func loggedOf(c *route.Change, a *route.Attributes) *logged {
-	afi, safi := Identifiers(route.Family{Class: c.Class, V6: c.Prefix.V6})
-	l := &logged{AFI: int(afi), SAFI: int(safi), Prefix: c.Prefix.String(), NextHop: a.NextHop.String(),
-		Path: string(route.AppendPath(nil, a.Path, ' ')), Origin: "ieu"[a.Origin : a.Origin+1]}
+	var l logged
+	l.AFI, l.SAFI = Identifiers(route.Family{Class: c.Class, V6: c.Prefix.V6})
+	l.Prefix = c.Prefix.String()
 	if c.RD != 0 {
 		l.RD = c.RD.String()
 	}
 	if c.PathID != 0 {
 		l.PathID = c.PathID
 	}
-	if a.HasLocalPref {
-		l.LocalPref = a.LocalPref
-	}
-	if a.HasMED {
-		l.MED = a.MED
-	}
-	var texts [3][]string
-	for _, x := range a.Communities {
-		text := route.WellKnown(x)
-		if text == "" {
-			text = string(route.AppendCommunity(nil, x))
-		}
-		texts[0] = append(texts[0], text)
-	}
-	for _, x := range a.Extended {
-		text := string(route.AppendExtended(nil, x))
-		if !strings.HasPrefix(text, "RT:") && !strings.HasPrefix(text, "SoO:") {
-			text = "?" // which is all that pmacct says
-		}
-		texts[1] = append(texts[1], text)
-	}
-	for _, x := range a.Large {
-		texts[2] = append(texts[2], string(route.AppendLarge(nil, x)))
-	}
-	l.Comms, l.Ecomms, l.Lcomms = strings.Join(texts[0], " "), strings.Join(texts[1], " "), strings.Join(texts[2], " ")
-	return l
+	l.Fill(a)
+	return &l
 }
 
 // The routes of real routers are those that pmacct's tests expect.
 func TestCorpus(t *testing.T) {
-	captures, _ := filepath.Glob(corpus + "/bgp-*/capture.pcap")
+	captures, _ := filepath.Glob(routetest.Corpus + "/bgp-*/capture.pcap")
 	if len(captures) == 0 {
-		t.Skip("the captures are not here: ", corpus)
+		t.Skip("the captures are not here: ", routetest.Corpus)
 	}
 	for _, path := range captures {
 		dir := filepath.Dir(path)
@@ -165,7 +71,7 @@ func TestCorpus(t *testing.T) {
 			outputs, _ := filepath.Glob(dir + "/origin/output-bgp-0*.json")
 			want, got := expected(t, outputs), map[string]bool{}
 			reasons := [Reasons]uint64{}
-			for from, b := range streams(t, path) {
+			for from, b := range routetest.Streams(t, path, 179) {
 				var w *Walker
 				for len(b) > 0 {
 					length, kind, err := Header(b, true)

@@ -3,9 +3,7 @@ package bmp
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -14,48 +12,14 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/gopacket/gopacket"
-	"github.com/gopacket/gopacket/layers"
-	"github.com/gopacket/gopacket/pcapgo"
 
 	"github.com/metranova/flow-collector/decoder/bgp"
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/decoder/route"
+	"github.com/metranova/flow-collector/decoder/route/routetest"
 )
 
-// corpus has captures of real routers, each with what pmacct's own tests expect of them. It is no part of the project.
-const corpus = "../../../shared/corpus"
-
 var hasher = route.NewHasher()
-
-// streams are the payloads of a capture to BMP's port, put together by source.
-func streams(t *testing.T, path string) map[string][]byte {
-	t.Helper()
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	r, err := pcapgo.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	all := map[string][]byte{}
-	for {
-		data, _, err := r.ReadPacketData()
-		if errors.Is(err, io.EOF) {
-			return all
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		p := gopacket.NewPacket(data, r.LinkType(), gopacket.Default)
-		if tcp, ok := p.TransportLayer().(*layers.TCP); ok && tcp.DstPort == 1790 {
-			key := p.NetworkLayer().NetworkFlow().Src().String() + " " + tcp.SrcPort.String()
-			all[key] = append(all[key], tcp.Payload...)
-		}
-	}
-}
 
 // logged is a line of pmacct's log. Lists are texts with spaces in some tests, and null where they are empty.
 type logged struct {
@@ -69,17 +33,7 @@ type logged struct {
 	View   string `json:"bmp_rib_type"`
 	RD     string
 
-	AFI, SAFI any
-	Prefix    string `json:"ip_prefix"`
-	NextHop   string `json:"bgp_nexthop"`
-	PathID    any    `json:"as_path_id"`
-	Path      any    `json:"as_path"`
-	Comms     any
-	Ecomms    any
-	Lcomms    any
-	Origin    string
-	LocalPref any `json:"local_pref"`
-	MED       any
+	routetest.Logged
 
 	LocalAS    uint32 `json:"local_as"`
 	LocalIP    string `json:"local_ip"`
@@ -97,20 +51,6 @@ type logged struct {
 	SysDescr string `json:"bmp_init_info_sysdescr"`
 }
 
-func words(v any) string {
-	switch v := v.(type) {
-	case nil:
-		return ""
-	case []any:
-		var all []string
-		for _, x := range v {
-			all = append(all, fmt.Sprint(x))
-		}
-		return strings.Join(all, " ")
-	}
-	return fmt.Sprint(v)
-}
-
 func (l *logged) kind() string {
 	if l.EventType == "dump" && l.Message == "route_monitor" {
 		return "dump"
@@ -121,7 +61,6 @@ func (l *logged) kind() string {
 	return l.Message
 }
 
-// String leaves out whether a next hop is IPv4 or IPv4-mapped: a route here does not tell.
 func (l *logged) String() string {
 	peer := fmt.Sprintf("%s peer %s as %d id %s %s rd %s", l.kind(), l.PeerIP, l.PeerAS, l.ID, l.View, l.RD)
 	switch l.kind() {
@@ -134,13 +73,11 @@ func (l *logged) String() string {
 	case "peer_down":
 		return fmt.Sprintf("%s reason %d", peer, l.Reason)
 	case "stats":
-		return fmt.Sprintf("%s counter %d of %v/%v = %d", peer, l.Counter, words(l.AFI), words(l.SAFI), l.Value)
+		return fmt.Sprintf("%s counter %d of %v/%v = %d", peer, l.Counter, routetest.Words(l.AFI), routetest.Words(l.SAFI), l.Value)
 	case "end-of-rib":
-		return fmt.Sprintf("%s %s/%s", peer, words(l.AFI), words(l.SAFI))
+		return fmt.Sprintf("%s %s/%s", peer, routetest.Words(l.AFI), routetest.Words(l.SAFI))
 	}
-	return fmt.Sprintf("%s: %s/%s %s via %s path %s id %s comms %s ecomms %s lcomms %s origin %s pref %s med %s", peer,
-		words(l.AFI), words(l.SAFI), l.Prefix, strings.TrimPrefix(l.NextHop, "::ffff:"), words(l.Path), words(l.PathID),
-		words(l.Comms), words(l.Ecomms), words(l.Lcomms), l.Origin, words(l.LocalPref), words(l.MED))
+	return peer + ": " + l.Logged.String()
 }
 
 // expected are the lines of pmacct's logs by what they are of.
@@ -318,55 +255,24 @@ func (m *monitor) monitoring(p *Peer, l logged, rest []byte) {
 		if err := bgp.Decode(batch.Bundles[c.Bundle].Data, &a); err != nil {
 			m.t.Fatal(err)
 		}
-		x.fill(&a)
+		x.Fill(&a)
 		m.routes[at] = x
 		m.log(x)
 	}
 }
 
-// fill has a line say what attributes say, as pmacct writes them.
-func (l *logged) fill(a *route.Attributes) {
-	l.NextHop, l.Origin = a.NextHop.String(), "ieu"[a.Origin:a.Origin+1]
-	l.Path = string(route.AppendPath(nil, a.Path, ' '))
-	if a.HasLocalPref {
-		l.LocalPref = a.LocalPref
-	}
-	if a.HasMED {
-		l.MED = a.MED
-	}
-	var texts [3][]string
-	for _, x := range a.Communities {
-		text := route.WellKnown(x)
-		if text == "" {
-			text = string(route.AppendCommunity(nil, x))
-		}
-		texts[0] = append(texts[0], text)
-	}
-	for _, x := range a.Extended {
-		text := string(route.AppendExtended(nil, x))
-		if !strings.HasPrefix(text, "RT:") && !strings.HasPrefix(text, "SoO:") {
-			text = "?" // which is all that pmacct says
-		}
-		texts[1] = append(texts[1], text)
-	}
-	for _, x := range a.Large {
-		texts[2] = append(texts[2], string(route.AppendLarge(nil, x)))
-	}
-	l.Comms, l.Ecomms, l.Lcomms = strings.Join(texts[0], " "), strings.Join(texts[1], " "), strings.Join(texts[2], " ")
-}
-
 // What real routers say is what pmacct's tests expect: of peers, of routes as they come, go and are there at the end.
 func TestCorpus(t *testing.T) {
-	captures, _ := filepath.Glob(corpus + "/bmp-*/capture.pcap")
+	captures, _ := filepath.Glob(routetest.Corpus + "/bmp-*/capture.pcap")
 	if len(captures) == 0 {
-		t.Skip("the captures are not here: ", corpus)
+		t.Skip("the captures are not here: ", routetest.Corpus)
 	}
 	for _, path := range captures {
 		dir := filepath.Dir(path)
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			outputs, _ := filepath.Glob(dir + "/origin/output-bmp*.json")
 			want, got := expected(t, outputs), map[string]map[string]bool{}
-			for _, b := range streams(t, path) {
+			for _, b := range routetest.Streams(t, path, 1790) {
 				m := &monitor{t: t, ups: map[PeerKey]Up{}, walkers: map[string]*bgp.Walker{}, lines: got,
 					routes: map[string]logged{}}
 				m.read(b)
