@@ -165,7 +165,7 @@ func (s *Station) serveMonitor(c net.Conn, address netip.Addr) bool {
 			Count: 3})
 	}
 	_ = c.SetReadDeadline(time.Now().Add(firstWait))
-	r := &bmpReader{conn: c, buffer: make([]byte, 64<<10)}
+	r := &bmpReader{input{conn: c, buffer: make([]byte, 64<<10), room: 4096}}
 	kind, body, err := r.message()
 	if err != nil {
 		s.bmp.failed.Add(1)
@@ -337,17 +337,13 @@ func (x *monitor) end(why string) {
 	})
 }
 
-// bmpReader reads whole BMP messages. Its buffer grows to that of the longest message.
-type bmpReader struct {
-	conn       net.Conn
-	buffer     []byte
-	start, end int
-}
+// bmpReader reads whole BMP messages.
+type bmpReader struct{ input }
 
 // buffered reports whether a whole message is there already.
 func (r *bmpReader) buffered() bool {
-	have := r.end - r.start
-	return have >= bmp.HeaderBytes && have >= int(binary.BigEndian.Uint32(r.buffer[r.start+1:]))
+	b := r.bytes()
+	return len(b) >= bmp.HeaderBytes && len(b) >= int(binary.BigEndian.Uint32(b[1:]))
 }
 
 // message returns the next message; its body is valid until the next call.
@@ -355,37 +351,12 @@ func (r *bmpReader) message() (bmp.Type, []byte, error) {
 	if err := r.fill(bmp.HeaderBytes); err != nil {
 		return 0, nil, err
 	}
-	length, kind, err := bmp.Header(r.buffer[r.start:r.end])
+	length, kind, err := bmp.Header(r.bytes())
 	if err != nil {
 		return 0, nil, err
 	}
 	if err := r.fill(length); err != nil {
 		return 0, nil, fmt.Errorf("within a message: %w", err)
 	}
-	body := r.buffer[r.start+bmp.HeaderBytes : r.start+length]
-	r.start += length
-	return kind, body, nil
-}
-
-// fill reads until so many bytes are there.
-func (r *bmpReader) fill(n int) error {
-	if r.end-r.start >= n {
-		return nil
-	}
-	if len(r.buffer)-r.start < max(n, 4096) {
-		to := r.buffer
-		if len(to) < n {
-			to = make([]byte, max(2*len(to), n))
-		}
-		r.end = copy(to, r.buffer[r.start:r.end])
-		r.buffer, r.start = to, 0
-	}
-	for r.end-r.start < n {
-		got, err := r.conn.Read(r.buffer[r.end:])
-		r.end += got
-		if err != nil && r.end-r.start < n {
-			return err
-		}
-	}
-	return nil
+	return kind, r.take(length)[bmp.HeaderBytes:], nil
 }

@@ -70,7 +70,7 @@ func (s *Station) serve(c net.Conn, address netip.Addr) {
 	if tcp, is := c.(*net.TCPConn); is {
 		_ = tcp.SetReadBuffer(receiveBuffer)
 	}
-	r := &reader{conn: c, buffer: make([]byte, readBuffer)}
+	r := &reader{input: input{conn: c, buffer: make([]byte, readBuffer), room: bgp.MaxExtended}}
 	if err := x.establish(r); err != nil {
 		s.failed.Add(1)
 		x.fail(err)
@@ -292,18 +292,16 @@ func (x *session) stop() {
 	x.end(&bgp.Notification{Code: bgp.Cease, Subcode: bgp.CeaseShutdown}, "the collector stops")
 }
 
-// reader reads whole messages from a connection.
+// reader reads whole BGP messages.
 type reader struct {
-	conn       net.Conn
-	buffer     []byte
-	start, end int
-	extended   bool
+	input
+	extended bool
 }
 
 // buffered reports whether a whole message is there already.
 func (r *reader) buffered() bool {
-	have := r.end - r.start
-	return have >= bgp.HeaderBytes && have >= int(binary.BigEndian.Uint16(r.buffer[r.start+16:]))
+	b := r.bytes()
+	return len(b) >= bgp.HeaderBytes && len(b) >= int(binary.BigEndian.Uint16(b[16:]))
 }
 
 // message returns the next message; its body is valid until the next call.
@@ -311,33 +309,12 @@ func (r *reader) message() (kind bgp.Type, body []byte, err error) {
 	if err := r.fill(bgp.HeaderBytes); err != nil {
 		return 0, nil, err
 	}
-	length, kind, err := bgp.Header(r.buffer[r.start:r.end], r.extended)
+	length, kind, err := bgp.Header(r.bytes(), r.extended)
 	if err != nil {
 		return 0, nil, err
 	}
 	if err := r.fill(length); err != nil {
 		return 0, nil, err
 	}
-	body = r.buffer[r.start+bgp.HeaderBytes : r.start+length]
-	r.start += length
-	return kind, body, nil
-}
-
-// fill reads until so many bytes are there.
-func (r *reader) fill(n int) error {
-	if r.end-r.start >= n {
-		return nil
-	}
-	if len(r.buffer)-r.start < bgp.MaxExtended {
-		r.end = copy(r.buffer, r.buffer[r.start:r.end])
-		r.start = 0
-	}
-	for r.end-r.start < n {
-		got, err := r.conn.Read(r.buffer[r.end:])
-		r.end += got
-		if err != nil && r.end-r.start < n {
-			return err
-		}
-	}
-	return nil
+	return kind, r.take(length)[bgp.HeaderBytes:], nil
 }
