@@ -3,9 +3,6 @@ package layouts
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
-	"net/http"
 	"regexp"
 	"strings"
 	"sync/atomic"
@@ -66,7 +63,7 @@ func blocksOf(datagrams []exporter.Datagram, snapshot *enrich.Snapshot, table st
 // sort has the store bring the rows of each block into the order of the table's key.
 func (r *run) sort(ctx context.Context, insert, table string, blocks []insertBlock) ([]insertBlock, error) {
 	staging := table + "_unsorted"
-	if _, err := r.read(ctx, "CREATE TABLE "+staging+" AS "+table+" ENGINE = MergeTree ORDER BY tuple()"); err != nil {
+	if _, err := r.store.Read(ctx, "CREATE TABLE "+staging+" AS "+table+" ENGINE = MergeTree ORDER BY tuple()"); err != nil {
 		return nil, err
 	}
 	columns := "* EXCEPT insert_time"
@@ -75,38 +72,19 @@ func (r *run) sort(ctx context.Context, insert, table string, blocks []insertBlo
 		if err := r.post(ctx, strings.Replace(insert, table, staging, 1), b.data); err != nil {
 			return nil, err
 		}
-		data, err := r.read(ctx, "SELECT "+columns+" FROM "+staging+
+		data, err := r.store.Read(ctx, "SELECT "+columns+" FROM "+staging+
 			" ORDER BY src_as_id, dst_as_id, src_ip, dst_ip, start_time SETTINGS max_block_size = 1000000 "+
 			"FORMAT Native")
 		if err != nil {
 			return nil, err
 		}
 		sorted = append(sorted, insertBlock{data, b.rows})
-		if _, err := r.read(ctx, "TRUNCATE TABLE "+staging); err != nil {
+		if _, err := r.store.Read(ctx, "TRUNCATE TABLE "+staging); err != nil {
 			return nil, err
 		}
 	}
-	_, err := r.read(ctx, "DROP TABLE "+staging+" SYNC")
+	_, err := r.store.Read(ctx, "DROP TABLE "+staging+" SYNC")
 	return sorted, err
-}
-
-// read returns a query's answer as it is.
-func (r *run) read(ctx context.Context, query string) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+string(r.store)+"/",
-		strings.NewReader(query))
-	if err != nil {
-		return nil, err
-	}
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	defer answer.Body.Close()
-	data, err := io.ReadAll(answer.Body)
-	if err == nil && answer.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s", strings.TrimSpace(string(data)))
-	}
-	return data, err
 }
 
 var codec = regexp.MustCompile(` CODEC\((?:[^()]|\([^()]*\))*\)`)

@@ -174,11 +174,11 @@ func (r *run) measure(ctx context.Context, number int, l Layout) (Result, error)
 		return Result{}, fmt.Errorf("%d rows were inserted, %d are there", result.Rows, size.rows)
 	}
 	// Large parts keep columns in files of their own, whose sizes are known; so does this one, however small it is.
-	if _, err := r.read(ctx, "ALTER TABLE "+table+" MODIFY SETTING min_bytes_for_wide_part = 0"); err != nil {
+	if _, err := r.store.Read(ctx, "ALTER TABLE "+table+" MODIFY SETTING min_bytes_for_wide_part = 0"); err != nil {
 		return Result{}, err
 	}
 	before = r.cpu()
-	if _, err := r.read(ctx, "OPTIMIZE TABLE "+table+" FINAL"); err != nil {
+	if _, err := r.store.Read(ctx, "OPTIMIZE TABLE "+table+" FINAL"); err != nil {
 		return Result{}, err
 	}
 	result.Merge = perRow(r.cpu() - before)
@@ -189,7 +189,7 @@ func (r *run) measure(ctx context.Context, number int, l Layout) (Result, error)
 	for name, bytes := range size.columns {
 		result.Columns[name] = bytes / float64(result.Rows)
 	}
-	_, err = r.read(ctx, "DROP TABLE "+table+" SYNC")
+	_, err = r.store.Read(ctx, "DROP TABLE "+table+" SYNC")
 	return result, err
 }
 
@@ -212,10 +212,10 @@ func (r *run) create(ctx context.Context, table string, l Layout) error {
 		if l.LZ4 {
 			statement = withoutCodecs(statement)
 		}
-		if _, err := r.read(ctx, statement); err != nil {
+		if _, err := r.store.Read(ctx, statement); err != nil {
 			return err
 		}
-		_, err := r.read(ctx, "ALTER TABLE "+table+" MODIFY SETTING "+noMerges)
+		_, err := r.store.Read(ctx, "ALTER TABLE "+table+" MODIFY SETTING "+noMerges)
 		return err
 	}
 	return fmt.Errorf("no statement makes the table %s", table)

@@ -12,10 +12,9 @@ import (
 // Store is the HTTP interface of a store, as HOST:PORT. It needs no password where the store is of the same user.
 type Store string
 
-// Ask sends a query and returns its lines of tab-separated values.
-func (s Store) Ask(ctx context.Context, query string) ([][]string, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+string(s)+"/",
-		strings.NewReader(query+" FORMAT TSV"))
+// Read sends a query and returns its answer as it is.
+func (s Store) Read(ctx context.Context, query string) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+string(s)+"/", strings.NewReader(query))
 	if err != nil {
 		return nil, err
 	}
@@ -25,11 +24,17 @@ func (s Store) Ask(ctx context.Context, query string) ([][]string, error) {
 	}
 	defer answer.Body.Close()
 	body, err := io.ReadAll(answer.Body)
+	if err == nil && answer.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", query, strings.TrimSpace(string(body)))
+	}
+	return body, err
+}
+
+// Ask sends a query and returns its lines of tab-separated values.
+func (s Store) Ask(ctx context.Context, query string) ([][]string, error) {
+	body, err := s.Read(ctx, query+" FORMAT TSV")
 	if err != nil {
 		return nil, err
-	}
-	if answer.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s: %s", query, strings.TrimSpace(string(body)))
 	}
 	var lines [][]string
 	for line := range strings.SplitSeq(strings.TrimSpace(string(body)), "\n") {
