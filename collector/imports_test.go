@@ -16,13 +16,12 @@ const module = "github.com/metranova/flow-collector/"
 // alone.
 var importLayers = []string{
 	"decoder", "enrich", "sink", "metadata",
-	"collector/logging", "collector/commandline", "collector/capture", "collector/pmacct", "collector/config",
-	"collector/forward",
+	"collector/logging", "collector/commandline", "collector/diskfile", "collector/capture", "collector/pmacct",
+	"collector/config", "collector/forward",
 	"collector/listen", "collector/stream", "collector/routing", "collector/rpki", "collector/compare",
 	"collector/explore/filter", "collector/tap", "collector/pipeline", "collector/ledger",
 	"collector/verdict", "collector/status", "collector/web", "collector/explore", "collector/metrics",
 	"collector/report",
-	"collector/print", "collector/draft", "collector/top", "collector/bugreport",
 	"collector/print", "collector/draft", "collector/top", "collector/bugreport",
 	"collector/setup", "collector/check", "collector/service", "collector/testkit", "collector",
 	"bench",

@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/metranova/flow-collector/collector/diskfile"
 	"github.com/metranova/flow-collector/enrich"
 )
 
@@ -95,10 +96,7 @@ func (m *Maps) changed() (is bool) {
 		}
 		was := m.seen[i]
 		m.seen[i] = info
-		if (info == nil) != (was == nil) || info != nil && (!os.SameFile(info, was) || info.Size() != was.Size() ||
-			!info.ModTime().Equal(was.ModTime())) {
-			is = true
-		}
+		is = diskfile.Changed(was, info) || is
 	}
 	return is
 }

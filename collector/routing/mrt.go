@@ -16,6 +16,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"go.uber.org/zap"
 
+	"github.com/metranova/flow-collector/collector/diskfile"
 	"github.com/metranova/flow-collector/decoder/bgp"
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/decoder/mrt"
@@ -69,7 +70,7 @@ func (s *Station) follow(f *file) {
 	var known os.FileInfo
 	for wait := time.NewTicker(s.LookEvery); ; {
 		info, err := os.Stat(f.File)
-		if err == nil && (known == nil || info.Size() != known.Size() || !info.ModTime().Equal(known.ModTime())) ||
+		if err == nil && diskfile.Changed(known, info) ||
 			err != nil && (known != nil || f.shown.Load().Err == "") {
 			known = info
 			if err != nil {

@@ -4,14 +4,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/metranova/flow-collector/collector/diskfile"
 	"github.com/metranova/flow-collector/decoder/bmp"
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/decoder/route"
@@ -188,24 +189,12 @@ func (s *Station) SaveTo(file string) error {
 	return err
 }
 
-func writeFile(path string, saving *rib.Saving, stop func() bool) (int64, error) {
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return 0, fmt.Errorf("save routes: %w", err)
-	}
-	file, err := os.CreateTemp(dir, filepath.Base(path)+".*")
+func writeFile(path string, saving *rib.Saving, stop func() bool) (n int64, err error) {
+	err = diskfile.Replace(path, func(w io.Writer) (err error) {
+		n, err = saving.Write(w, stop)
+		return err
+	})
 	if err != nil {
-		return 0, fmt.Errorf("save routes: %w", err)
-	}
-	n, err := saving.Write(file, stop)
-	if err == nil {
-		err = file.Sync()
-	}
-	if err = errors.Join(err, file.Close()); err == nil {
-		err = os.Rename(file.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(file.Name()) // of no use any more
 		return 0, fmt.Errorf("save routes: %w", err)
 	}
 	return n, nil

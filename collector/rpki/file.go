@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/metranova/flow-collector/collector/diskfile"
 	vrps "github.com/metranova/flow-collector/enrich/rpki"
 )
 
@@ -47,8 +48,7 @@ func (f *file) report() Source {
 func (c *Client) look(now time.Time) {
 	f := c.file
 	info, err := os.Stat(f.path)
-	if err == nil && f.seen != nil && os.SameFile(info, f.seen) && info.ModTime().Equal(f.seen.ModTime()) &&
-		info.Size() == f.seen.Size() && (f.expires.IsZero() || now.Before(f.expires)) {
+	if err == nil && !diskfile.Changed(f.seen, info) && (f.expires.IsZero() || now.Before(f.expires)) {
 		return
 	}
 	var p Payloads

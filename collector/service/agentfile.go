@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/metranova/flow-collector/collector/diskfile"
 	"github.com/metranova/flow-collector/decoder/sflow"
 )
 
@@ -86,7 +87,7 @@ func (f *agentFile) write(now time.Time) error {
 	}
 	text, err := json.Marshal(savedAgents{agentsVersion, all})
 	if err == nil {
-		err = replaceFile(f.path, func(w io.Writer) error {
+		err = diskfile.Replace(f.path, func(w io.Writer) error {
 			_, err := w.Write(append(text, '\n'))
 			return err
 		})

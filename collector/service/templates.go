@@ -8,13 +8,13 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/metranova/flow-collector/collector/diskfile"
 	"github.com/metranova/flow-collector/decoder/netflow"
 	"github.com/metranova/flow-collector/sink/lograte"
 )
@@ -100,7 +100,7 @@ func (f *templateFile) write(now time.Time) error {
 	if !changed {
 		return nil
 	}
-	err := replaceFile(f.path, func(w io.Writer) error {
+	err := diskfile.Replace(f.path, func(w io.Writer) error {
 		err := netflow.WriteState(w, state)
 		var leftOut netflow.LeftOut
 		if errors.As(err, &leftOut) {
@@ -116,26 +116,6 @@ func (f *templateFile) write(now time.Time) error {
 		return fmt.Errorf("save templates: %w", err)
 	}
 	return nil
-}
-
-// replaceFile writes a file that only its owner may read. The old one stays until the new one is whole.
-func replaceFile(path string, write func(io.Writer) error) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return err
-	}
-	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	out := bufio.NewWriter(file)
-	err = errors.Join(write(out), out.Flush(), file.Sync(), file.Close())
-	if err == nil {
-		err = os.Rename(file.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(file.Name()) // of no use any more
-	}
-	return err
 }
 
 func (f *templateFile) merged(now time.Time) (all netflow.State, changed bool) {

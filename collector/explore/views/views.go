@@ -22,6 +22,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/metranova/flow-collector/collector/diskfile"
 	"github.com/metranova/flow-collector/collector/explore"
 )
 
@@ -85,7 +86,7 @@ func (f *File) load() ([]View, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read saved views: %w", err)
 	}
-	if f.read != nil && os.SameFile(f.read, info) && f.read.ModTime().Equal(info.ModTime()) {
+	if !diskfile.Changed(f.read, info) {
 		return f.list, nil
 	}
 	in, err := os.Open(f.path)
