@@ -119,9 +119,7 @@ func (t *offered) rewrite(ctx context.Context, table string, out io.Writer) erro
 			return err
 		}
 		fmt.Fprintf(out, "  partition %s rewritten in %s (%d of %d)\n", partition,
-			time.Since(started).Round(time.Second),
-			i+1,
-			len(before.Partitions))
+			time.Since(started).Round(time.Second), i+1, len(before.Partitions))
 	}
 	after, err := schema.SizeOf(ctx, t.conn, &t.settings, table)
 	if err != nil || after.Rows == 0 || before.Rows == 0 {

@@ -63,7 +63,8 @@ func blocksOf(datagrams []exporter.Datagram, snapshot *enrich.Snapshot, table st
 // sort has the store bring the rows of each block into the order of the table's key.
 func (r *run) sort(ctx context.Context, insert, table string, blocks []insertBlock) ([]insertBlock, error) {
 	staging := table + "_unsorted"
-	if _, err := r.store.Read(ctx, "CREATE TABLE "+staging+" AS "+table+" ENGINE = MergeTree ORDER BY tuple()"); err != nil {
+	if _, err := r.store.Read(ctx, "CREATE TABLE "+staging+" AS "+table+
+		" ENGINE = MergeTree ORDER BY tuple()"); err != nil {
 		return nil, err
 	}
 	columns := "* EXCEPT insert_time"

@@ -250,7 +250,7 @@ func TestProblemsOfTheWhole(t *testing.T) {
 			"kafka.acks: leader: needs kafka.idempotent: false"},
 		{"batches that fit into no request", []string{"KAFKA_OUTPUT_TOPIC=t", "KAFKA_BOOTSTRAP_SERVERS=k",
 			"KAFKA_MAX_BATCH_BYTES=1GiB"}, "kafka.max_batch_bytes: 1073741824: is more than"},
-		{"flows that go nowhere", []string{"CLICKHOUSE_FLOWS=false"},
+		{"flows without a sink", []string{"CLICKHOUSE_FLOWS=false"},
 			"clickhouse.flows: false: rows would not be stored anywhere"},
 	}
 	for _, test := range tests {

@@ -156,7 +156,7 @@ func (c *recorded) end() {
 }
 
 // fedConn is a connection whose bytes come from a capture. Each time that its reader wants more than was fed it says
-// so, so that the feeder knows that all of it was used. What is written to it goes nowhere.
+// so, so that the feeder knows that all of it was used. What is written to it is dropped.
 type fedConn struct {
 	from, to netip.AddrPort
 	data     chan []byte

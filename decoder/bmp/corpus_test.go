@@ -73,7 +73,8 @@ func (l *logged) String() string {
 	case "peer_down":
 		return fmt.Sprintf("%s reason %d", peer, l.Reason)
 	case "stats":
-		return fmt.Sprintf("%s counter %d of %v/%v = %d", peer, l.Counter, routetest.Words(l.AFI), routetest.Words(l.SAFI), l.Value)
+		return fmt.Sprintf("%s counter %d of %v/%v = %d", peer, l.Counter, routetest.Words(l.AFI),
+			routetest.Words(l.SAFI), l.Value)
 	case "end-of-rib":
 		return fmt.Sprintf("%s %s/%s", peer, routetest.Words(l.AFI), routetest.Words(l.SAFI))
 	}

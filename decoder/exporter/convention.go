@@ -5,8 +5,8 @@ import "github.com/metranova/flow-collector/decoder/flow"
 // Convention is what the sequence numbers of a stream count.
 type Convention uint8
 
-// The conventions. By their specifications NetFlow v5 counts flows, v9 datagrams (RFC 3954 §5.1) and IPFIX data records
-// (RFC 7011 §3.1), sFlow datagrams; exporters mix these up.
+// The conventions. By their specifications NetFlow v5 counts flows, v9 datagrams (RFC 3954 §5.1), IPFIX data records
+// (RFC 7011 §3.1), and sFlow datagrams. Exporters mix these up.
 const (
 	CountsUnknown   Convention = iota // too few datagrams so far, or no convention fits: losses are unknown
 	CountsDatagrams                   // one for each datagram

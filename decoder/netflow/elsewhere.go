@@ -11,8 +11,8 @@ import (
 const maxAnnouncers = 64
 
 // An announcer is an observation domain with sampling rates in its option records. Exporters announce what applies to
-// all their domains in one of them: a route processor for its line cards (RFC 3954 §6.1, scope System), a Catalyst 9300
-// in a separate source id.
+// all their domains in one of them: a route processor for its line cards (RFC 3954 §6.1, scope System), a Catalyst
+// 9300 in a separate source id.
 type announcer struct {
 	key    sessionKey
 	rates  *samplingRates

@@ -5,8 +5,8 @@ import (
 	"math/bits"
 )
 
-// The algorithms of IE 304 that determine which elements have a selector's rate (RFC 5477 §8.2.1). Flow-state dependent
-// selection (9) and time-based sampling (2) have no rate.
+// The algorithms of IE 304 that determine which elements have a selector's rate (RFC 5477 §8.2.1). Flow-state
+// dependent selection (9) and time-based sampling (2) have no rate.
 const (
 	countBased    = 1
 	timeBased     = 2

@@ -74,7 +74,8 @@ func (o Options) writeUsers() (string, error) {
 	}
 	b.WriteString("</constraints>\n</default></profiles>\n<quotas><default/></quotas>\n")
 	b.WriteString(
-		"<users><default><password></password><networks><ip>::/0</ip></networks><profile>default</profile><quota>default</quota>\n<grants>\n")
+		"<users><default><password></password><networks><ip>::/0</ip></networks><profile>default</profile>" +
+			"<quota>default</quota>\n<grants>\n")
 	for _, g := range grants {
 		fmt.Fprintf(&b, "<query>%s</query>\n", g)
 	}

@@ -1,4 +1,5 @@
-// Package routetest reads captures of real routers, and says of routes what pmacct logs of them, for tests that compare.
+// Package routetest reads captures of real routers, and says of routes what pmacct logs of them, for tests that
+// compare.
 package routetest
 
 import (
