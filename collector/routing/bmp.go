@@ -22,18 +22,18 @@ import (
 	"github.com/metranova/flow-collector/decoder/route"
 )
 
-// BMPOptions say which routers send BMP.
+// BMPOptions configures BMP (RFC 7854).
 type BMPOptions struct {
-	Listen  []string       // host:port
-	Connect []string       // host:port of routers that listen for us
-	Allowed []netip.Prefix // who may connect
-	// Views are those whose routes are taken; none: all. Of several views of a router the first one with routes
-	// answers look-ups.
+	Listen  []string       // listen addresses, host:port
+	Connect []string       // host:port of routers that wait for the station to connect
+	Allowed []netip.Prefix // addresses that may connect
+	// Views selects the RIB views to keep: Adj-RIB-In, Loc-RIB, Adj-RIB-Out. Empty: all. If a router reports several
+	// views, the one with the lowest bmp.View that has routes answers look-ups.
 	Views     []bmp.View
-	KeepStale time.Duration // how long routes stay after their session ended
-	// Quiet is for how long a peer has no news until its routes count as complete, where no End-of-RIB comes. 0: 30 s.
+	KeepStale time.Duration // how long routes stay in use after their session ended
+	// Quiet is how long a peer sends no routes before its table counts as complete without an End-of-RIB. 0: 30 s.
 	Quiet time.Duration
-	// Retry is how long to wait before connecting again. 0: 5 s. It doubles up to a minute.
+	// Retry is the delay before the first reconnection. It doubles with each attempt, up to a minute. 0: 5 s.
 	Retry time.Duration
 }
 
@@ -43,53 +43,51 @@ func (o *BMPOptions) setDefaults() {
 }
 
 const (
-	// maxMonitored bounds the BMP connections at a time.
-	maxMonitored = 1024
-	// maxPeers bounds the BGP peers of one BMP session, and maxViews the views of all peers of all routers.
-	maxPeers = 1 << 14
-	maxViews = 1 << 16
-	// firstWait is how long a router may take for its first message.
-	firstWait   = 60 * time.Second
-	connectWait = 10 * time.Second
-	mostRetry   = time.Minute
+	maxMonitored = 1024             // BMP connections at a time
+	maxPeers     = 1 << 14          // BGP peers of one BMP session, and peers of one MRT file
+	maxViews     = 1 << 16          // tables of all peers of all BMP routers
+	firstWait    = 60 * time.Second // for the first message of a router
+	connectWait  = 10 * time.Second
+	mostRetry    = time.Minute
 )
 
-// monitor is one BMP connection of a router. Its goroutine runs monitor.serve, and reads.
+// monitor is one BMP connection. The goroutine that runs Station.serveMonitor reads it and owns the fields up to
+// current.
 type monitor struct {
 	station *Station
 	conn    net.Conn
 	address netip.Addr
-	free    chan *route.Batch // batches that nobody uses
+	free    chan *route.Batch // batches that can be filled; the writer returns them here
 	walker  *bgp.Walker
 	peers   map[bmp.PeerKey]*bmpPeer
-	batch   *route.Batch // of current
+	batch   *route.Batch // changes of current that the writer has not got yet
 	current *view
 
-	router *monitored // the writer's
-	once   sync.Once
-	why    string // it ended
+	router *monitored // only the writer uses it
+	once   sync.Once  // for end
+	why    string     // why the session ended
 
-	messages   [bmp.Types + 1]atomic.Uint64 // the last are of unknown types
-	reasons    [bgp.Reasons]atomic.Uint64
-	unreadable atomic.Uint64 // messages
-	badOpens   atomic.Uint64 // Peer Ups with an OPEN that could not be read
-	beyond     atomic.Uint64 // messages of peers beyond the bounds
+	messages   [bmp.Types + 1]atomic.Uint64 // by type; the last counts unknown types
+	reasons    [bgp.Reasons]atomic.Uint64   // malformed UPDATEs by reason
+	unreadable atomic.Uint64                // messages that are malformed
+	badOpens   atomic.Uint64                // Peer Up messages with an OPEN that is malformed
+	beyond     atomic.Uint64                // messages of peers in excess of maxPeers
 }
 
-// bmpPeer is what a connection knows of a router's BGP peer.
+// bmpPeer is the state of a router's BGP peer within a session.
 type bmpPeer struct {
 	up    bmp.Up
 	views [bmp.Views]*view
 }
 
-// view is one table of a peer, as a connection sees it.
+// view is one table of a peer within a session.
 type view struct {
 	monitor *monitor
-	peer    bmp.Peer // of its first message
+	peer    bmp.Peer // per-peer header of its first message
 	rules   bgp.Rules
 }
 
-// acceptMonitored begins a BMP session with a router that may have one.
+// acceptMonitored starts a BMP session if the address is allowed.
 func (s *Station) acceptMonitored(c *net.TCPConn, address netip.Addr) {
 	switch {
 	case !within(s.BMP.Allowed, address):
@@ -107,7 +105,7 @@ func (s *Station) acceptMonitored(c *net.TCPConn, address netip.Addr) {
 	}
 }
 
-// connect has a session with a router that listens, again and again.
+// connect keeps a session with a router that listens, and reconnects until the station stops.
 func (s *Station) connect(to string) {
 	wait := s.BMP.Retry
 	for said := ""; ; {
@@ -133,7 +131,7 @@ func (s *Station) connect(to string) {
 }
 
 func (s *Station) dial(to string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(bg, connectWait)
+	ctx, cancel := context.WithTimeout(context.Background(), connectWait)
 	defer cancel()
 	go func() {
 		select {
@@ -146,7 +144,7 @@ func (s *Station) dial(to string) (net.Conn, error) {
 	return dialer.DialContext(ctx, "tcp", to)
 }
 
-// serveMonitor is the life of a BMP connection. It reports whether it became a session.
+// serveMonitor reads a BMP connection until it ends. It reports whether a BMP message came, which makes it a session.
 func (s *Station) serveMonitor(c net.Conn, address netip.Addr) bool {
 	x := &monitor{station: s, conn: c, address: address, free: make(chan *route.Batch, batches),
 		peers: map[bmp.PeerKey]*bmpPeer{}, walker: bgp.NewWalker(bgp.Rules{Lenient: true}, s.rib.Hasher())}
@@ -179,11 +177,11 @@ func (s *Station) serveMonitor(c net.Conn, address netip.Addr) bool {
 		x.free <- &route.Batch{Decode: bgp.Decode}
 	}
 	x.batch = <-x.free
-	about := bmp.Information{}
+	var info bmp.Information
 	if kind == bmp.Initiation {
-		about = bmp.ReadInformation(body, kind)
+		info = bmp.ReadInformation(body, kind)
 	}
-	s.run(func() { s.beginMonitor(x, &about) })
+	s.run(func() { s.beginMonitor(x, &info) })
 	for err == nil {
 		if err = x.message(kind, body); err != nil {
 			break
@@ -199,7 +197,7 @@ func (s *Station) serveMonitor(c net.Conn, address netip.Addr) bool {
 	return true
 }
 
-// hand gives the batch to the writer.
+// hand passes the batch to the writer and takes a free one.
 func (x *monitor) hand() {
 	for i := range x.reasons {
 		x.reasons[i].Store(x.walker.Counts[i])
@@ -212,31 +210,31 @@ func (x *monitor) hand() {
 	x.batch.Reset()
 }
 
-// post has the writer call f, after the batches so far.
+// post has the writer call f after the batches that were filled before. It does not wait for the call.
 func (x *monitor) post(f func()) {
 	x.hand()
 	x.station.items <- item{do: f}
 }
 
-// terminated is the router's reason for the end of the session.
+// terminated is the error of a Termination message.
 type terminated struct{ why string }
 
 func (t *terminated) Error() string { return "the router says: " + t.why }
 
-// message takes a message. Its error ends the session.
+// message processes one message. An error ends the session.
 func (x *monitor) message(kind bmp.Type, body []byte) error {
 	s := x.station
 	x.messages[min(kind, bmp.Types)].Add(1)
 	switch {
 	case kind == bmp.Initiation:
-		about := bmp.ReadInformation(body, kind)
-		x.post(func() { s.describe(x, &about) })
+		info := bmp.ReadInformation(body, kind)
+		x.post(func() { s.describe(x, &info) })
 		return nil
 	case kind == bmp.Termination:
-		about := bmp.ReadInformation(body, kind)
-		return &terminated{about.TerminationReason()}
+		info := bmp.ReadInformation(body, kind)
+		return &terminated{info.TerminationReason()}
 	case kind >= bmp.Types || kind == bmp.RouteMirroring:
-		return nil // RFC 7854 section 4.1: what is not known is passed over
+		return nil // unknown types must be ignored (RFC 7854, section 4.1); mirrored messages bring no new routes
 	}
 	p, rest, ok := bmp.ReadPeer(body)
 	if !ok {
@@ -260,7 +258,7 @@ func (x *monitor) message(kind bmp.Type, body []byte) error {
 	return nil
 }
 
-// peer is what is known of a peer; nil: there are too many.
+// peer returns the state of a peer. It is nil if the session has maxPeers others.
 func (x *monitor) peer(key bmp.PeerKey) *bmpPeer {
 	p := x.peers[key]
 	if p == nil {
@@ -291,10 +289,10 @@ func (x *monitor) peerUp(p *bmp.Peer, rest []byte) {
 	x.post(func() { x.station.peerUp(x, &peer, &up) })
 }
 
-// routes takes a Route Monitoring.
+// routes adds the changes of a Route Monitoring message to the batch.
 func (x *monitor) routes(p *bmp.Peer, rest []byte) {
 	n := p.View()
-	if wanted := x.station.BMP.Views; len(wanted) > 0 && !slices.Contains(wanted, n) {
+	if kept := x.station.BMP.Views; len(kept) > 0 && !slices.Contains(kept, n) {
 		return
 	}
 	peer := x.peer(p.Key())
@@ -314,10 +312,10 @@ func (x *monitor) routes(p *bmp.Peer, rest []byte) {
 	if !bmp.Routes(x.walker, p, rest, x.batch) {
 		x.unreadable.Add(1)
 	}
-	v.rules = x.walker.Rules // it has learned perhaps
+	v.rules = x.walker.Rules // the walker may have inferred the width of AS numbers or ADD-PATH
 }
 
-// fail ends the session after an error.
+// fail ends the session because of a read error or a message's error.
 func (x *monitor) fail(err error) {
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
@@ -329,7 +327,7 @@ func (x *monitor) fail(err error) {
 	}
 }
 
-// end closes the connection. Only the first end counts.
+// end closes the connection. The reason of the first call is kept.
 func (x *monitor) end(why string) {
 	x.once.Do(func() {
 		x.why = why
@@ -340,7 +338,7 @@ func (x *monitor) end(why string) {
 // bmpReader reads whole BMP messages.
 type bmpReader struct{ input }
 
-// buffered reports whether a whole message is there already.
+// buffered reports whether a complete message is in the buffer.
 func (r *bmpReader) buffered() bool {
 	b := r.bytes()
 	return len(b) >= bmp.HeaderBytes && len(b) >= int(binary.BigEndian.Uint32(b[1:]))

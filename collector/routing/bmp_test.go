@@ -379,7 +379,7 @@ func TestBMPMalformed(t *testing.T) {
 		t.Fatal(err)
 	}
 	got = monitorIs(t, s, func(b *BMPSession) bool { return !b.Up })
-	if got.Why != "not a BMP message: version 71, and 3 is read" {
+	if got.Why != "not a BMP message: version 71 instead of 3" {
 		t.Errorf("it ended because %q", got.Why)
 	}
 }

@@ -10,32 +10,32 @@ import (
 	"github.com/metranova/flow-collector/decoder/route"
 )
 
-// BMPSession is what is known of a router's BMP session, or of the one that it had last.
+// BMPSession describes the current BMP session of a router, or its last one if none is up. Counters cover all sessions
+// since the collector started.
 type BMPSession struct {
 	Address     netip.Addr
-	Name        string // sysName
-	Description string
-	Router      string // its name in the routing table; "" until it has routes
+	Name        string // sysName of the Initiation message
+	Description string // sysDescr of the Initiation message
+	Router      string // the router's name in the routing table; "" until it has routes
 	AS          uint32
 	Up          bool
-	Since       time.Time // the session began, or ended
-	Until       time.Time // the routes of a session that ended go
-	Why         string    // it ended
-	Sessions    uint64    // so far
-	Peers       int       // that are up
+	Since       time.Time // when the session came up, or went down
+	Until       time.Time // when the routes of a session that is down will be removed; zero while it is up
+	Why         string    // why the last session ended; "" while one is up
+	Sessions    uint64    // number of sessions
+	Peers       int       // BGP peers that are up
 	Messages    [bmp.Types + 1]uint64
-	Routes      [bmp.Views]int64 // by view
-	// Reported is how many routes the router says that it has; -1: it says nothing of the view.
-	Reported   [bmp.Views]int64
-	Reasons    [bgp.Reasons]uint64 // what was wrong with UPDATEs
-	Unreadable uint64              // messages
-	BadOpens   uint64              // of Peer Ups
-	Beyond     uint64              // messages and routes of peers beyond the bounds
-	Refused    uint64              // routes that did not fit in the table
-	Undecoded  uint64
+	Routes      [bmp.Views]int64    // routes in the table, by view
+	Reported    [bmp.Views]int64    // routes that the router's statistics report, by view; -1: not reported
+	Reasons     [bgp.Reasons]uint64 // malformed UPDATEs by reason
+	Unreadable  uint64              // malformed messages
+	BadOpens    uint64              // Peer Up messages with a malformed OPEN
+	Beyond      uint64              // messages and routes of peers in excess of a limit
+	Refused     uint64              // routes left out because a limit was reached
+	Undecoded   uint64              // routes left out because their attributes cannot be decoded
 }
 
-// add adds a session's counts.
+// add adds the counters of a BMP connection.
 func (b *BMPSession) add(x *monitor) {
 	for i := range x.messages {
 		b.Messages[i] += x.messages[i].Load()
@@ -48,7 +48,7 @@ func (b *BMPSession) add(x *monitor) {
 	b.Beyond += x.beyond.Load()
 }
 
-// show makes what Stats returns.
+// show makes the description of the router's session that Stats returns.
 func (m *monitored) show() {
 	b := m.before
 	b.Address, b.Name, b.Description, b.Router, b.AS = m.key.address, m.key.name, m.about.SysDescr, m.router, m.as
@@ -75,17 +75,17 @@ func (m *monitored) show() {
 	m.shown.Store(&b)
 }
 
-// bmpCounts are what a station counts of BMP.
+// bmpCounts holds the counters of BMP that several goroutines use.
 type bmpCounts struct {
-	view    atomic.Pointer[[]*monitored]
-	open    atomic.Int64
+	view    atomic.Pointer[[]*monitored] // the routers that Stats reports
+	open    atomic.Int64                 // connections
 	refused atomic.Uint64
 	failed  atomic.Uint64
 }
 
-// BMPStats are what a station counts of BMP.
+// BMPStats is a snapshot of the counters of BMP.
 type BMPStats struct {
-	Refused  uint64 // connections of addresses that may not connect
+	Refused  uint64 // connections from addresses that are not allowed
 	Failed   uint64 // connections that did not become a session
 	Sessions []BMPSession
 }

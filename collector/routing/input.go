@@ -2,24 +2,25 @@ package routing
 
 import "net"
 
-// input is what a connection has sent and nobody has taken yet. It belongs to one goroutine.
+// input reads a connection through a buffer that lends out its bytes without copying them. It is not safe for
+// concurrent use.
 type input struct {
 	conn       net.Conn
 	buffer     []byte // grows to the longest message
-	start, end int    // of what is there
-	room       int    // what is there moves to the front where less than this is left behind start
+	start, end int    // buffer[start:end] is read and not taken yet
+	room       int    // unread bytes move to the front when less than this is left from start to the buffer's end
 }
 
-// bytes returns what is there. It is valid until the next fill.
+// bytes returns what is read and not taken yet. It is valid until the next fill.
 func (in *input) bytes() []byte { return in.buffer[in.start:in.end] }
 
-// take returns the first n bytes, which must be there. They are valid until the next fill.
+// take returns the next n bytes, which must have been read. They are valid until the next fill.
 func (in *input) take(n int) []byte {
 	in.start += n
 	return in.buffer[in.start-n : in.start]
 }
 
-// fill reads until n bytes are there.
+// fill reads until at least n bytes can be taken.
 func (in *input) fill(n int) error {
 	if in.end-in.start >= n {
 		return nil

@@ -1,7 +1,6 @@
 package routing
 
 import (
-	"context"
 	"fmt"
 	"net/netip"
 	"syscall"
@@ -10,10 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var bg = context.Background()
-
-// setKeys gives the kernel the keys of TCP-MD5 (RFC 2385) of a socket, before it listens. A connection of a neighbour
-// with a key is made only with that key.
+// setKeys installs the TCP-MD5 keys (RFC 2385) on a socket before it listens. The kernel then accepts connections of
+// neighbours that have a key only if their segments are signed with it.
 func (s *Station) setKeys(c syscall.RawConn) error {
 	var failed error
 	err := c.Control(func(fd uintptr) {
@@ -36,14 +33,15 @@ func (s *Station) setKeys(c syscall.RawConn) error {
 func setKey(fd int, v6 bool, prefix netip.Prefix, password string) error {
 	a, bits := prefix.Addr(), prefix.Bits()
 	if a.Is6() && !v6 {
-		return nil // no such neighbour can connect to this socket
+		return nil // an IPv6 neighbour cannot connect to an IPv4 socket
 	}
 	key := unix.TCPMD5Sig{Flags: unix.TCP_MD5SIG_FLAG_PREFIX, Prefixlen: uint8(bits), Keylen: uint16(len(password))}
 	copy(key.Key[:], password)
 	option := unix.TCP_MD5SIG_EXT
 	if v6 {
 		sa := (*unix.RawSockaddrInet6)(unsafe.Pointer(&key.Addr))
-		sa.Family, sa.Addr = unix.AF_INET6, a.As16() // IPv4 mapped, with the length that it has as IPv4
+		// The kernel wants IPv4 neighbours as mapped addresses, with the prefix length that they have in IPv4.
+		sa.Family, sa.Addr = unix.AF_INET6, a.As16()
 	} else {
 		sa := (*unix.RawSockaddrInet4)(unsafe.Pointer(&key.Addr))
 		sa.Family, sa.Addr = unix.AF_INET, a.As4()

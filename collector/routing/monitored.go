@@ -15,42 +15,42 @@ import (
 	"github.com/metranova/flow-collector/enrich/rib"
 )
 
-// Ranks of sources: a BGP session of the router itself, then the views of BMP, then files.
+// Ranks of route sources, best first: a BGP session with the router, then the BMP views, then MRT files (rankFile).
 const (
 	rankBGP  = 0
-	rankView = 1 // and bmp.View
+	rankView = 1 // plus the bmp.View
 )
 
-// monitoredKey identifies a router with BMP: several can share an address behind a translator.
+// monitoredKey identifies a router that sends BMP. Several routers behind a NAT can share an address.
 type monitoredKey struct {
 	address netip.Addr
-	name    string // sysName
+	name    string // sysName of the Initiation message
 }
 
-// monitored is a router with BMP and its routes, which outlive its sessions. Only the writer changes it.
+// monitored is a router that sends BMP, with its routes. Both outlive a session. Only the writer uses it, except for
+// shown.
 type monitored struct {
 	key    monitoredKey
 	about  bmp.Information
-	router string // its name in the routing table, once it has routes
+	router string // name in the routing table; "" until it has routes
 	as     uint32
-	// ids are BGP identifiers of the router: of its global table, and of any.
+	// ids are BGP identifiers of the router: first that of its global routing instance, then that of any instance.
 	ids [2]uint32
-	// addresses are those of the router in sessions with peers of the global table, and remote those of the peers.
+	// addresses holds the router's own addresses in sessions with peers of the global instance, remote the peers'.
 	addresses, remote map[flow.Addr]bool
 
-	session *monitor // nil: none is up
-	since   time.Time
-	until   time.Time // the routes go then
-	why     string
-	count   uint64
-	tables  map[viewKey]*viewTable
-	up      map[bmp.PeerKey]bool
-	// reported is how many routes the router says that it has.
-	reported map[viewKey]uint64
-	refused  uint64
+	session  *monitor  // nil: none is up
+	since    time.Time // when the session came up, or went down
+	until    time.Time // when the routes are removed, while no session is up
+	why      string    // why the last session ended
+	count    uint64    // number of sessions
+	tables   map[viewKey]*viewTable
+	up       map[bmp.PeerKey]bool
+	reported map[viewKey]uint64 // number of routes by the router's own statistics
+	refused  uint64             // routes left out because the routing table is full
 	unread   uint64
-	beyond   uint64
-	before   BMPSession // counts of sessions before
+	beyond   uint64     // routes left out because of maxViews
+	before   BMPSession // counters of earlier sessions
 
 	shown atomic.Pointer[BMPSession]
 }
@@ -60,18 +60,18 @@ type viewKey struct {
 	view bmp.View
 }
 
-// viewTable is the routes of a view of a peer.
+// viewTable holds the routes of one view of a peer.
 type viewTable struct {
 	source  *rib.Source
-	session *monitor  // that announced it last
-	started time.Time // by that session
-	latest  time.Time // news
-	settled bool      // routes that were not announced again are gone
+	session *monitor  // the session that announced routes last
+	started time.Time // when that session started to announce
+	latest  time.Time // when the last change came
+	settled bool      // routes that this session did not announce again are removed
 }
 
-// beginMonitor makes a connection the session of its router, and ends the one before.
-func (s *Station) beginMonitor(x *monitor, about *bmp.Information) {
-	key := monitoredKey{x.address, about.SysName}
+// beginMonitor makes a connection the session of its router and ends the session that it replaces.
+func (s *Station) beginMonitor(x *monitor, info *bmp.Information) {
+	key := monitoredKey{x.address, info.SysName}
 	m := s.monitored[key]
 	if m == nil {
 		m = s.newMonitored(key)
@@ -80,15 +80,15 @@ func (s *Station) beginMonitor(x *monitor, about *bmp.Information) {
 		m.leave(old)
 		go old.end("the router has connected again")
 	}
-	m.session, m.since, m.about, m.up = x, time.Now(), *about, map[bmp.PeerKey]bool{}
+	m.session, m.since, m.about, m.up = x, time.Now(), *info, map[bmp.PeerKey]bool{}
 	m.count++
 	x.router = m
 	m.show()
-	s.Log.Info("a BMP session is up", zap.String("router", key.address.String()), zap.String("name", about.SysName),
-		zap.String("description", about.SysDescr))
+	s.Log.Info("a BMP session is up", zap.String("router", key.address.String()), zap.String("name", info.SysName),
+		zap.String("description", info.SysDescr))
 }
 
-// newMonitored makes a router without a session.
+// newMonitored adds a router without a session.
 func (s *Station) newMonitored(key monitoredKey) *monitored {
 	m := &monitored{key: key, tables: map[viewKey]*viewTable{}, reported: map[viewKey]uint64{},
 		addresses: map[flow.Addr]bool{}, remote: map[flow.Addr]bool{}}
@@ -97,7 +97,7 @@ func (s *Station) newMonitored(key monitoredKey) *monitored {
 	return m
 }
 
-// newTable makes the table of a view.
+// newTable adds the table of a view.
 func (s *Station) newTable(m *monitored, at viewKey) *viewTable {
 	t := &viewTable{source: s.routerOf(m).NewSource(rankView + uint8(at.view))}
 	m.tables[at] = t
@@ -106,20 +106,20 @@ func (s *Station) newTable(m *monitored, at viewKey) *viewTable {
 	return t
 }
 
-// describe takes a further Initiation.
-func (s *Station) describe(x *monitor, about *bmp.Information) {
+// describe processes an Initiation message that is not the session's first.
+func (s *Station) describe(x *monitor, info *bmp.Information) {
 	if m := x.router; m.session == x {
-		m.about.SysDescr = cmp.Or(about.SysDescr, m.about.SysDescr)
+		m.about.SysDescr = cmp.Or(info.SysDescr, m.about.SysDescr)
 	}
 }
 
-// leave keeps a session's counts.
+// leave ends the router's session and keeps its counters.
 func (m *monitored) leave(x *monitor) {
 	m.before.add(x)
 	m.session = nil
 }
 
-// endMonitor takes the end of a session. The routes stay for a while.
+// endMonitor processes the end of a session. The routes stay in use for BMP.KeepStale.
 func (s *Station) endMonitor(x *monitor) {
 	m := x.router
 	if m.session != x {
@@ -140,7 +140,7 @@ func (s *Station) endMonitor(x *monitor) {
 	m.show()
 }
 
-// peerUp takes the news that a peer of the router is up. What it announced before is to be announced again.
+// peerUp processes a Peer Up message. The router will announce the peer's routes again, so those of before are stale.
 func (s *Station) peerUp(x *monitor, p *bmp.Peer, up *bmp.Up) {
 	m := x.router
 	if m.session != x {
@@ -157,7 +157,7 @@ func (s *Station) peerUp(x *monitor, p *bmp.Peer, up *bmp.Up) {
 	}
 }
 
-// learn notes how the router is called.
+// learn takes the router's BGP identifier, AS number and addresses from a Peer Up message.
 func (m *monitored) learn(p *bmp.Peer, up *bmp.Up) {
 	id, as := up.Sent.ID, up.Sent.AS
 	if p.Type == bmp.LocRIBPeer {
@@ -167,7 +167,7 @@ func (m *monitored) learn(p *bmp.Peer, up *bmp.Up) {
 		m.ids[1] = id
 	}
 	if p.RD != 0 {
-		return // identifiers and addresses of VRFs may be those of others elsewhere
+		return // identifiers and addresses within a VRF need not be unique
 	}
 	if m.ids[0] == 0 {
 		m.ids[0] = id
@@ -183,14 +183,14 @@ func (m *monitored) learn(p *bmp.Peer, up *bmp.Up) {
 	}
 }
 
-// begin has the session announce the table's routes from the beginning.
+// begin marks the table's routes as stale until the session announces them again.
 func (t *viewTable) begin(x *monitor) {
 	t.session, t.started, t.settled = x, time.Now(), false
 	t.latest = t.started
 	t.source.Begin()
 }
 
-// peerDown removes the routes of a peer: the router does not use them any more.
+// peerDown processes a Peer Down message: the router no longer uses the peer's routes, so they are removed.
 func (s *Station) peerDown(x *monitor, p *bmp.Peer, why string) {
 	m := x.router
 	if m.session != x {
@@ -221,7 +221,7 @@ func (s *Station) removeView(m *monitored, at viewKey, t *viewTable) {
 	s.moved = true
 }
 
-// statistics takes what the router says of the number of its routes.
+// statistics keeps the route counts of a Statistics Report.
 func (s *Station) statistics(x *monitor, p *bmp.Peer, all []bmp.Statistic) {
 	m := x.router
 	if m.session != x || !m.up[p.Key()] {
@@ -237,11 +237,11 @@ func (s *Station) statistics(x *monitor, p *bmp.Peer, all []bmp.Statistic) {
 	}
 }
 
-// applyView takes a batch of a view into the routing table.
+// applyView applies a batch of a view to the routing table.
 func (s *Station) applyView(v *view, b *route.Batch) {
 	m, x := v.monitor.router, v.monitor
 	if m.session != x {
-		x.free <- b // another session has taken its place
+		x.free <- b // a newer session has replaced this one
 		return
 	}
 	key := viewKey{v.peer.Key(), v.peer.View()}
@@ -252,7 +252,7 @@ func (s *Station) applyView(v *view, b *route.Batch) {
 			x.free <- b
 			return
 		}
-		if !m.up[key.peer] { // some routers announce no Loc-RIB
+		if !m.up[key.peer] { // some routers send no Peer Up for the Loc-RIB
 			m.up[key.peer] = true
 			m.learn(&v.peer, &bmp.Up{})
 		}
@@ -272,7 +272,8 @@ func (s *Station) applyView(v *view, b *route.Batch) {
 	x.free <- b
 }
 
-// routerOf is the router in the routing table: with the BGP identifier as its name, as for a BGP session.
+// routerOf returns the router's entry in the routing table. Its name is the BGP identifier, as for a BGP session, so
+// that both fill one entry; it is the address if no identifier is known.
 func (s *Station) routerOf(m *monitored) *rib.Router {
 	if m.router == "" {
 		m.router = m.key.address.String()
@@ -287,7 +288,7 @@ func (s *Station) routerOf(m *monitored) *rib.Router {
 	return r
 }
 
-// turnMonitored does what time alone brings, once a second.
+// turnMonitored removes routes that have been stale for too long. It does so about once a second.
 func (s *Station) turnMonitored(now time.Time) {
 	if now.Sub(s.looked) < min(time.Second, s.BMP.Quiet/4) {
 		return
@@ -308,14 +309,14 @@ func (s *Station) turnMonitored(now time.Time) {
 	}
 }
 
-// settle removes routes that were not announced again. Some routers never send an End-of-RIB, so that a while without
-// news counts as one.
+// settle removes stale routes that the current session did not announce again. Some routers never send an End-of-RIB,
+// so BMP.Quiet without a change counts as one.
 func (s *Station) settle(m *monitored, now time.Time) {
 	for key, t := range m.tables {
 		switch {
 		case t.session != m.session:
 			if now.Sub(m.since) >= settleAfter {
-				s.removeView(m, key, t) // the peer has gone meanwhile
+				s.removeView(m, key, t) // this session does not have the peer
 			}
 		case !t.settled && (now.Sub(t.latest) >= s.BMP.Quiet || now.Sub(t.started) >= settleAfter):
 			t.settled = true
@@ -332,8 +333,9 @@ func (s *Station) forgetMonitored(m *monitored) {
 	s.moved = true
 }
 
-// addMonitored adds the addresses by which exporters find routers with BMP: that of the session, the BGP identifier,
-// the router's own addresses towards its peers, and those of the peers, which have no session of their own then.
+// addMonitored adds the addresses by which exporters find a BMP router's routes: the session's, the BGP identifier,
+// the router's own addresses in sessions with its peers, and the addresses of the peers. An entry that exists is kept,
+// so a router's own session takes precedence over the session of its peer.
 func (s *Station) addMonitored(sessions, identifiers map[flow.Addr]*rib.Router) {
 	all := make([]*monitored, 0, len(s.monitored))
 	for _, m := range s.monitored {

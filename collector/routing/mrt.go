@@ -24,22 +24,22 @@ import (
 	"github.com/metranova/flow-collector/enrich/rib"
 )
 
-// MRTFile is a file of routes, which is a router with a name of its own: "mrt:" and Name. A Name that is an address is
-// that of the router whose routes these are.
+// MRTFile configures an MRT file (RFC 6396) whose routes are used. In the routing table the file is a router named
+// "mrt:" and Name. If Name is an address, exporters with that address find the file's routes.
 type MRTFile struct {
 	Name, File string
-	Peer       netip.Addr // whose routes are taken; invalid: those of all peers, the best of each prefix
+	// Peer selects the routes of one peer. If invalid, the routes of all peers are used, of each prefix the best.
+	Peer netip.Addr
 }
 
 const (
-	rankFile = 7 // behind the views of BMP
-	// maxFileBytes bounds what a file may become when it is decompressed.
+	rankFile = 7 // after all BMP views
+	// maxFileBytes is the maximum decompressed size of an MRT file.
 	maxFileBytes = 64 << 30
-	// lookEvery is how often files are looked at for a change.
-	lookEvery = 10 * time.Second
+	lookEvery    = 10 * time.Second
 )
 
-// file is an MRT file and its routes. Its goroutine reads it; sources are the writer's.
+// file is an MRT file and its routes. One goroutine reads the file; only the writer uses sources.
 type file struct {
 	station *Station
 	MRTFile
@@ -47,22 +47,22 @@ type file struct {
 	shown   atomic.Pointer[MRTStats]
 }
 
-// fileSource is the routes of a peer of a file.
+// fileSource holds the routes of one peer of a file.
 type fileSource struct {
 	source  *rib.Source
-	batch   *route.Batch // the reader's
-	load    int          // by which it was seen
-	refused uint64
+	batch   *route.Batch // filled by the goroutine that reads the file
+	load    int          // number of the load in which the peer was last found
+	refused uint64       // routes left out because the routing table is full
 }
 
-// MRTStats is what is known of an MRT file.
+// MRTStats describes an MRT file and the last attempt to load it.
 type MRTStats struct {
 	Name, File string
-	Loaded     time.Time // zero: not yet
+	Loaded     time.Time // when it was last loaded without an error; zero: never
 	Peers      int
 	mrt.Counts
-	Refused uint64 // routes that did not fit in the table
-	Err     string // of the latest attempt
+	Refused uint64 // routes left out because the routing table is full
+	Err     string // why the last attempt failed; "" if it did not
 }
 
 // follow loads the file now and whenever it changes.
@@ -87,7 +87,8 @@ func (s *Station) follow(f *file) {
 	}
 }
 
-// loadFile loads a file. Routes of before that are not in it go at the end; after an error they stay.
+// loadFile loads a file. When it is complete, routes of an earlier load that are no longer in the file are removed.
+// After an error all of them stay.
 func (s *Station) loadFile(f *file) {
 	started := time.Now()
 	stats := MRTStats{Name: f.Name, File: f.File}
@@ -100,8 +101,8 @@ func (s *Station) loadFile(f *file) {
 	if err != nil {
 		if !s.stopping() {
 			stats.Err = err.Error()
-			s.Log.Warn("an MRT file cannot be read: its routes are those of before", zap.String("file", f.File),
-				zap.Error(err))
+			s.Log.Warn("an MRT file cannot be read: the routes loaded before stay in use",
+				zap.String("file", f.File), zap.Error(err))
 		}
 	} else {
 		stats.Loaded = time.Now()
@@ -113,7 +114,8 @@ func (s *Station) loadFile(f *file) {
 	f.shown.Store(&stats)
 }
 
-// decompressed is what a file holds, by its first bytes.
+// decompressed returns a reader of a file's decompressed bytes, and a function that releases it. The first bytes tell
+// the compression: gzip, bzip2, zstd or none.
 func decompressed(in *bufio.Reader) (io.Reader, func(), error) {
 	head, _ := in.Peek(4)
 	switch {
@@ -132,6 +134,7 @@ func decompressed(in *bufio.Reader) (io.Reader, func(), error) {
 	return in, func() {}, nil
 }
 
+// read reads the file and passes its routes to the writer.
 func (f *file) read(stats *MRTStats, load int) error {
 	in, err := os.Open(f.File)
 	if err != nil {
@@ -165,7 +168,7 @@ func (f *file) read(stats *MRTStats, load int) error {
 	case s.stopping():
 		return errStopping
 	case errors.Is(err, io.EOF) && r.Routes == 0:
-		return fmt.Errorf("%w: no route is in it", mrt.ErrFormat)
+		return fmt.Errorf("%w: the file has no routes", mrt.ErrFormat)
 	case errors.Is(err, io.EOF):
 		return nil
 	}
@@ -175,13 +178,13 @@ func (f *file) read(stats *MRTStats, load int) error {
 // errStopping ends the loading of a file because the station stops.
 var errStopping = errors.New("the collector stops")
 
-// batchOf is the batch for a peer's routes; nil: they are not wanted.
+// batchOf returns the batch for a peer's routes. It is nil if the peer's routes are not used.
 func (f *file) batchOf(used map[mrt.Peer]*fileSource, p *mrt.Peer, load int) *route.Batch {
 	if f.Peer.IsValid() && p.Address.Netip() != f.Peer {
 		return nil
 	}
 	key := *p
-	key.ID = 0 // messages do not have it
+	key.ID = 0 // BGP4MP records do not have the identifier
 	x := used[key]
 	if x == nil {
 		if len(used) >= maxPeers {
@@ -196,23 +199,19 @@ func (f *file) batchOf(used map[mrt.Peer]*fileSource, p *mrt.Peer, load int) *ro
 	return x.batch
 }
 
-// hand gives a peer's batch to the writer.
+// hand has the writer apply a peer's batch, and waits until it has.
 func (f *file) hand(x *fileSource) {
 	if x.batch == nil || len(x.batch.Changes) == 0 {
 		return
 	}
-	b := x.batch
-	done := make(chan struct{})
-	f.station.items <- item{do: func() {
-		defer close(done)
-		refused, _, _ := x.source.Apply(b)
+	f.station.run(func() {
+		refused, _, _ := x.source.Apply(x.batch)
 		x.refused += uint64(refused)
-	}}
-	<-done
-	b.Reset()
+	})
+	x.batch.Reset()
 }
 
-// beginLoad, sourceOf and endLoad are the writer's.
+// beginLoad returns the number of a new load. Only the writer calls it.
 func (f *file) beginLoad() int {
 	load := 1
 	for _, x := range f.sources {
@@ -221,6 +220,8 @@ func (f *file) beginLoad() int {
 	return load
 }
 
+// sourceOf returns the source of a peer's routes in this load. Routes of earlier loads become stale. Only the writer
+// calls it.
 func (f *file) sourceOf(key mrt.Peer, id uint32, load int) *fileSource {
 	x := f.sources[key]
 	if x == nil {
@@ -237,6 +238,7 @@ func (f *file) sourceOf(key mrt.Peer, id uint32, load int) *fileSource {
 	return x
 }
 
+// endLoad removes the routes that were not in this load. Only the writer calls it.
 func (f *file) endLoad(load int, stats *MRTStats) {
 	for key, x := range f.sources {
 		if x.load != load {
@@ -252,7 +254,7 @@ func (f *file) endLoad(load int, stats *MRTStats) {
 	}
 }
 
-// addFiles adds the addresses of routers whose routes are in files.
+// addFiles adds the files that are named by an address, unless a router already has that address.
 func (s *Station) addFiles(identifiers map[flow.Addr]*rib.Router) {
 	for _, f := range s.files {
 		a, err := netip.ParseAddr(f.Name)

@@ -18,54 +18,52 @@ import (
 	"github.com/metranova/flow-collector/enrich/rib"
 )
 
-// peerKey identifies a neighbour: several routers can share an address behind a translator, and one router has a
-// session for each address family.
+// peerKey identifies a neighbour. The address does not suffice, as several routers behind a NAT can share it, nor does
+// the identifier, as one router can have a session over IPv4 and one over IPv6.
 type peerKey struct {
 	address netip.Addr
 	id      uint32 // BGP identifier
 }
 
-// peer is a neighbour and its routes, which outlive its sessions. Only the writer changes it; what Stats reads is
-// atomic.
+// peer is a neighbour with its routes. Both outlive a session. Only the writer uses it, except for shown.
 type peer struct {
 	key    peerKey
 	source *rib.Source
 
-	session *session // nil: none is up
-	since   time.Time
-	until   time.Time // the routes go then
-	settled time.Time // routes that were not announced again go then, End-of-RIB or not
+	session *session  // nil: none is up
+	since   time.Time // when the session came up, or went down
+	until   time.Time // when the routes are removed, while no session is up
+	settled time.Time // when stale routes are removed even without an End-of-RIB; zero: done
 	whole   [route.Families]bool
-	why     string
-	count   uint64
-	refused uint64
+	why     string // why the last session ended
+	count   uint64 // number of sessions
+	refused uint64 // routes left out because a limit was reached
 	unread  uint64
-	updates uint64              // of sessions before
-	reasons [bgp.Reasons]uint64 // of sessions before
+	updates uint64              // UPDATE messages of earlier sessions
+	reasons [bgp.Reasons]uint64 // malformed UPDATEs of earlier sessions
 
 	shown atomic.Pointer[Session]
 }
 
-// settleAfter is how long after the beginning of a session routes go that it has not announced, where no End-of-RIB
-// comes.
-const settleAfter = 5 * time.Minute
+const (
+	// settleAfter is how long after the start of a session its stale routes stay if no End-of-RIB comes.
+	settleAfter = 5 * time.Minute
+	// turn is how often the writer publishes changes and checks its timers.
+	turn = 50 * time.Millisecond
+	// publishEvery is the number of batches after which changes are published before the next tick.
+	publishEvery = 16
+	// sweepStep is the number of slots that the writer sweeps between two batches.
+	sweepStep = 1 << 16
+	// niceness lowers the writer's priority below that of the workers, which must not lose datagrams.
+	niceness = 5
+)
 
-// turn is how often the writer publishes changes and looks at its timers.
-const turn = 50 * time.Millisecond
-
-// sweepStep is how many slots are looked at before the next batch is taken.
-const sweepStep = 1 << 16
-
-// publishEvery is after how many batches changes are published, if that is before the next turn.
-const publishEvery = 16
-
-// niceness is the writer's: workers that receive datagrams come first.
-const niceness = 5
-
-// apply is the one writer of the routing table.
+// apply is the writer: it runs in the only goroutine that changes the routing table.
 func (s *Station) apply() {
-	s.load()               // rows wait for it
-	runtime.LockOSThread() // the niceness is the thread's, which ends with this goroutine
+	// Saved routes are loaded at normal priority, because rows have no routes until then.
+	s.load()
+	// Linux sets niceness by thread. This goroutine keeps its thread, and the thread ends with it.
+	runtime.LockOSThread()
 	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), niceness)
 	timer := time.NewTicker(turn)
 	defer timer.Stop()
@@ -97,7 +95,8 @@ func (s *Station) apply() {
 	}
 }
 
-// turn does what time alone brings.
+// turn does what depends on time only: it removes routes that have been stale for too long, publishes changes, and
+// updates what Stats returns.
 func (s *Station) turn(now time.Time) {
 	for key, p := range s.peers {
 		switch {
@@ -125,11 +124,11 @@ func (s *Station) turn(now time.Time) {
 	s.stats.Store(&stats)
 }
 
-// applyBatch takes a session's batch into the table.
+// applyBatch applies a session's batch to the routing table.
 func (s *Station) applyBatch(x *session, b *route.Batch) {
 	p := x.peer
 	if p == nil || p.session != x {
-		x.free <- b // another session has taken its place
+		x.free <- b // a newer session has replaced this one
 		return
 	}
 	refused, unread, _ := p.source.Apply(b)
@@ -144,7 +143,7 @@ func (s *Station) applyBatch(x *session, b *route.Batch) {
 	x.free <- b
 }
 
-// begin makes a session the one of its neighbour, and ends the one before.
+// begin makes a session the one of its neighbour and ends the session that it replaces.
 func (s *Station) begin(x *session) {
 	key := peerKey{x.address, x.theirs.ID}
 	p := s.peers[key]
@@ -154,7 +153,7 @@ func (s *Station) begin(x *session) {
 	}
 	if old := p.session; old != nil {
 		p.leave(old)
-		// Not here: the old connection may take no more bytes.
+		// end sends a NOTIFICATION, for which the writer must not wait.
 		go old.end(&bgp.Notification{Code: bgp.Cease, Subcode: bgp.CeaseCollision}, "the neighbour has connected again")
 	}
 	now := time.Now()
@@ -167,7 +166,7 @@ func (s *Station) begin(x *session) {
 		zap.Stringer("router", identifier(key.id)), zap.Uint32("as", x.theirs.AS))
 }
 
-// newPeer makes a neighbour without a session.
+// newPeer adds a neighbour without a session.
 func (s *Station) newPeer(key peerKey, as uint32) *peer {
 	router := s.rib.Router(cmp.Or(s.Names[key.address], identifier(key.id).String()), true)
 	router.AS.Store(as)
@@ -183,7 +182,7 @@ func (s *Station) newPeer(key peerKey, as uint32) *peer {
 	return p
 }
 
-// leave keeps a session's counts.
+// leave ends the neighbour's session and keeps its counters.
 func (p *peer) leave(x *session) {
 	p.updates += x.updates.Load()
 	for r := range p.reasons {
@@ -192,7 +191,8 @@ func (p *peer) leave(x *session) {
 	p.session = nil
 }
 
-// ended takes the end of a session. The routes stay for a while, unless they are to go at once.
+// ended processes the end of a session. The routes stay in use for KeepStale, or for the neighbour's restart time
+// (RFC 4724) if that is longer. After a hard reset (RFC 8538) they are removed at once.
 func (s *Station) ended(x *session) {
 	p := x.peer
 	if p == nil || p.session != x {
@@ -215,14 +215,14 @@ func (s *Station) ended(x *session) {
 	p.show()
 }
 
-// forget removes a neighbour and its routes.
+// forget removes a neighbour with its routes.
 func (s *Station) forget(p *peer) {
 	p.source.Remove()
 	delete(s.peers, p.key)
 	s.updateAddresses()
 }
 
-// updateAddresses publishes the addresses by which exporters find their router.
+// updateAddresses publishes the addresses by which exporters find their router: those of the sessions, and identifiers.
 func (s *Station) updateAddresses() {
 	sessions, identifiers := map[flow.Addr]*rib.Router{}, map[flow.Addr]*rib.Router{}
 	view := make([]*peer, 0, len(s.peers))
@@ -233,7 +233,7 @@ func (s *Station) updateAddresses() {
 	slices.SortFunc(view, func(a, b *peer) int {
 		return cmp.Or(a.key.address.Compare(b.key.address), cmp.Compare(a.key.id, b.key.id))
 	})
-	for _, p := range view { // of several routers with one address the first counts
+	for _, p := range view { // if several routers share an address, the one with the lowest identifier has it
 		if a := flow.AddrFrom(p.key.address); sessions[a] == nil {
 			sessions[a] = p.source.Router
 		}
@@ -245,13 +245,14 @@ func (s *Station) updateAddresses() {
 	s.moved = false
 }
 
+// identifier returns a BGP identifier in the form of an IPv4 address.
 func identifier(id uint32) netip.Addr {
 	var b [4]byte
 	binary.BigEndian.PutUint32(b[:], id)
 	return netip.AddrFrom4(b)
 }
 
-// show makes what Stats returns.
+// show makes the description of the neighbour's session that Stats returns.
 func (p *peer) show() {
 	x := &Session{Address: p.key.address, Router: p.source.Router.Name, AS: p.source.Router.AS.Load(),
 		Up: p.session != nil, Since: p.since, Until: p.until, Why: p.why, Sessions: p.count, Updates: p.updates,

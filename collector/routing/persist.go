@@ -19,8 +19,9 @@ import (
 	"github.com/metranova/flow-collector/enrich/rib"
 )
 
-// Saved routes are a file of enrich/rib, where each source is described by one of these. At the next start its routes
-// are those of a session that has ended: they are used until its router connects again, or KeepStale is over.
+// savedSource describes a source of routes in the file of saved routes, whose format is that of enrich/rib. One field
+// is set. After a restart the source's routes are stale: they are used until the router connects again, at most for
+// KeepStale.
 type savedSource struct {
 	BGP *savedNeighbor `json:"bgp,omitempty"`
 	BMP *savedView     `json:"bmp,omitempty"`
@@ -45,10 +46,11 @@ type savedView struct {
 	View        bmp.View   `json:"view"`
 }
 
-// mostLimbo is how much memory of removed routes may wait while routes are saved, before saving is given up.
+// mostLimbo is the most memory that removed routes may hold while routes are saved. Beyond it saving is abandoned,
+// so that the memory can be reused.
 const mostLimbo = 64 << 20
 
-// descriptions describes all sources. It is the writer's.
+// descriptions describes all sources except MRT files, which are read again. Only the writer calls it.
 func (s *Station) descriptions() (all []rib.Description) {
 	add := func(source *rib.Source, d savedSource) {
 		text, err := json.Marshal(d)
@@ -61,16 +63,16 @@ func (s *Station) descriptions() (all []rib.Description) {
 	}
 	for key, m := range s.monitored {
 		for at, t := range m.tables {
-			add(t.source,
-				savedSource{BMP: &savedView{Address: key.address, Name: key.name, Description: m.about.SysDescr,
-					AS: m.as, IDs: m.ids, Type: at.peer.Type, RD: uint64(at.peer.RD), Peer: at.peer.Address.Netip(),
-					PeerID: t.source.Neighbor, View: at.view}})
+			add(t.source, savedSource{BMP: &savedView{Address: key.address, Name: key.name,
+				Description: m.about.SysDescr, AS: m.as, IDs: m.ids, Type: at.peer.Type, RD: uint64(at.peer.RD),
+				Peer: at.peer.Address.Netip(), PeerID: t.source.Neighbor, View: at.view}})
 		}
 	}
 	return all
 }
 
-// savedSource makes the source of a description, as one whose session has ended; nil if it is none. It is the writer's.
+// savedSource adds the source that a description names, as one whose session has ended. It returns nil if the
+// description is invalid or the router may no longer connect. Only the writer calls it.
 func (s *Station) savedSource(text []byte) *rib.Source {
 	var d savedSource
 	if err := json.Unmarshal(text, &d); err != nil {
@@ -95,6 +97,7 @@ func (s *Station) savedSource(text []byte) *rib.Source {
 
 const savedWhy = "the collector has restarted"
 
+// savedTable adds the table of a saved view, and its router.
 func (s *Station) savedTable(d *savedView, now time.Time) *rib.Source {
 	key := monitoredKey{d.Address, d.Name}
 	m := s.monitored[key]
@@ -116,7 +119,7 @@ func (s *Station) savedTable(d *savedView, now time.Time) *rib.Source {
 	return t.source
 }
 
-// load loads the routes of the last run. It is the writer's.
+// load loads the routes that the last run saved. Only the writer calls it.
 func (s *Station) load() {
 	if s.File == "" {
 		return
@@ -140,7 +143,7 @@ func (s *Station) load() {
 		zap.Int64("left out", l.LeftOut), zap.Time("saved", l.Saved), zap.Duration("took", time.Since(started)))
 }
 
-// forgetAll forgets what load has made.
+// forgetAll removes all neighbours and routers after a load that failed.
 func (s *Station) forgetAll() {
 	for key := range s.peers {
 		delete(s.peers, key)
@@ -152,7 +155,7 @@ func (s *Station) forgetAll() {
 	s.updateAddresses()
 }
 
-// keepSaved saves the routes now and then until the station stops.
+// keepSaved saves the routes every SaveEvery until the station stops.
 func (s *Station) keepSaved() {
 	timer := time.NewTicker(s.SaveEvery)
 	defer timer.Stop()
@@ -168,7 +171,7 @@ func (s *Station) keepSaved() {
 	}
 }
 
-// save writes the file. The old one stays until the new one is whole.
+// save writes the file of saved routes. The old file stays until the new one is complete.
 func (s *Station) save(saving *rib.Saving, stop func() bool) {
 	started := time.Now()
 	n, err := writeFile(s.File, saving, stop)
@@ -181,7 +184,7 @@ func (s *Station) save(saving *rib.Saving, stop func() bool) {
 	}
 }
 
-// SaveTo saves the routes to a file now.
+// SaveTo saves the routes to a file, in the format of Options.File.
 func (s *Station) SaveTo(file string) error {
 	var saving *rib.Saving
 	s.run(func() { saving = s.rib.Saving(s.descriptions()) })

@@ -14,14 +14,14 @@ import (
 	"github.com/metranova/flow-collector/enrich/rib"
 )
 
-// Recorded reads the BGP and BMP sessions of packet captures into a routing table, as if the routers had connected to
-// a station. Use OpenRecorded. It belongs to one goroutine.
+// Recorded replays the BGP and BMP sessions of packet captures into a routing table, as if the routers had connected to
+// a station. Create it with OpenRecorded. It is not safe for concurrent use.
 type Recorded struct {
 	station  *Station
 	sessions map[[2]netip.AddrPort]*recorded
 }
 
-// OpenRecorded makes the routing table of captures.
+// OpenRecorded makes an empty routing table. It ignores the options that name listeners, routers and files.
 func OpenRecorded(o Options) (*Recorded, error) {
 	o.Listen, o.BMP.Listen, o.BMP.Connect, o.MRT, o.File = nil, nil, nil, nil, ""
 	s, err := Open(o)
@@ -32,13 +32,13 @@ func OpenRecorded(o Options) (*Recorded, error) {
 	return &Recorded{station: s, sessions: map[[2]netip.AddrPort]*recorded{}}, nil
 }
 
-// RIB is the routing table.
+// RIB returns the routing table. It is valid until Close.
 func (r *Recorded) RIB() *rib.RIB { return r.station.RIB() }
 
-// Station is that of the sessions. It has no network.
+// Station returns the station that has the sessions. It uses no network.
 func (r *Recorded) Station() *Station { return r.station }
 
-// Stats are what was read.
+// Stats returns the counters of all that was replayed so far.
 func (r *Recorded) Stats() Stats {
 	r.station.run(func() {
 		r.station.looked = time.Time{}
@@ -47,7 +47,7 @@ func (r *Recorded) Stats() Stats {
 	return r.station.Stats()
 }
 
-// Close ends the sessions and gives the memory back. No reader may be left. The error is nil always.
+// Close ends the sessions and releases the routing table, which must have no reader left. The error is always nil.
 func (r *Recorded) Close() error {
 	for _, c := range r.sessions {
 		c.end()
@@ -57,16 +57,16 @@ func (r *Recorded) Close() error {
 	return nil
 }
 
-// maxRecorded bounds the streams of captures that are looked at.
+// maxRecorded is the maximum number of TCP streams, of which a Recorded keeps the state.
 const maxRecorded = 1 << 14
 
-// Segment takes bytes of a TCP stream, in their order. When it returns the routes in them are in the table. Streams
-// that begin with neither BGP nor BMP are passed over; so is what follows bytes that a capture has not got. It reports
-// whether the stream is a session.
+// Segment replays a segment of a TCP stream. Segments of a stream come in the order of their sequence numbers. When it
+// returns, the segment's routes are in the routing table. It ignores streams that start with neither BGP nor BMP, and
+// the rest of a stream after bytes that the capture lacks. It reports whether the segment was used.
 func (r *Recorded) Segment(s capture.Segment) bool {
 	key := [2]netip.AddrPort{s.From, s.To}
 	if s.End {
-		if c := r.sessions[key]; c != nil { // its routes stay
+		if c := r.sessions[key]; c != nil { // its routes stay, as stale ones
 			c.end()
 			delete(r.sessions, key)
 		}
@@ -97,14 +97,14 @@ func (r *Recorded) Segment(s capture.Segment) bool {
 	return true
 }
 
-// recorded is a stream of a capture.
+// recorded is a TCP stream of a capture.
 type recorded struct {
-	conn *fedConn
+	conn *fedConn // nil: no session
 	done chan struct{}
-	over bool // nothing of it is read any more
+	over bool // the rest of the stream is not used
 }
 
-// IsSession reports whether a TCP stream that begins with some bytes is a BGP or BMP session.
+// IsSession reports whether data is the start of a BGP or BMP session.
 func IsSession(data []byte) bool { return isBGP(data) || isBMP(data) }
 
 func isBGP(data []byte) bool {
@@ -117,7 +117,7 @@ func isBMP(data []byte) bool {
 	return err == nil && kind < bmp.Types
 }
 
-// begin begins a session, if the first bytes of the stream are of one.
+// begin starts a session if the stream starts with BGP or BMP.
 func (c *recorded) begin(s *Station, first *capture.Segment) bool {
 	if !IsSession(first.Data) {
 		c.over = len(first.Data) > 0
@@ -155,18 +155,18 @@ func (c *recorded) end() {
 	}
 }
 
-// fedConn is a connection whose bytes come from a capture. Each time that its reader wants more than was fed it says
-// so, so that the feeder knows that all of it was used. What is written to it is dropped.
+// fedConn is a connection whose bytes come from a capture. Read signals idle before it waits for more, so that feed
+// can wait until everything was read. Writes are discarded.
 type fedConn struct {
 	from, to netip.AddrPort
 	data     chan []byte
 	idle     chan struct{}
 	closed   chan struct{}
 	once     sync.Once
-	left     bytes.Reader
+	left     bytes.Reader // fed and not read yet
 }
 
-// feed hands bytes to the reader, and returns when it has used them or has closed the connection.
+// feed passes bytes to the reader. It returns when the reader has used them or has closed the connection.
 func (c *fedConn) feed(b []byte) {
 	select {
 	case c.data <- b:

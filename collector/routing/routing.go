@@ -1,13 +1,15 @@
-// Package routing has BGP and BMP sessions with routers and keeps their routes in a routing table, enrich/rib. For BGP
-// it listens and never connects, announces nothing, and speaks to configured neighbours only. For BMP it listens, and
-// connects to routers that only listen themselves.
+// Package routing receives routes over BGP and BMP sessions and from MRT files, and keeps them in the routing table of
+// enrich/rib. As a BGP speaker it only listens: it never connects, announces no routes, and accepts configured
+// neighbours only. For BMP it listens too, and connects to routers that expect the station to do so.
 //
-// Each session reads in a goroutine of its own and hands batches to the one writer of the table. The channel between
-// them is bounded: a session that is faster waits, and TCP has the router wait.
+// Each session reads in its own goroutine and passes batches of changes to the writer, the one goroutine that changes
+// the routing table (Station.apply). The channel between them is bounded: a session that is ahead of the writer blocks,
+// and TCP flow control then slows its router down.
 package routing
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -27,64 +29,69 @@ import (
 	"github.com/metranova/flow-collector/enrich/rib"
 )
 
-// Options is what a Station is made of.
+// Options configures a Station.
 type Options struct {
-	Listen    []string       // host:port
-	Neighbors []netip.Prefix // who may connect
-	// Passwords are the keys of TCP-MD5 (RFC 2385) by neighbour, or by prefix of neighbours.
+	Listen    []string       // BGP listen addresses, host:port
+	Neighbors []netip.Prefix // addresses that may connect for BGP
+	// Passwords holds TCP-MD5 keys (RFC 2385) by neighbour address or prefix.
 	Passwords map[netip.Prefix]string
-	Names     map[netip.Addr]string  // of routers, by the address of a session; others have their BGP identifier
-	MaxRoutes map[netip.Prefix]int64 // of one neighbour; the longest prefix counts
-	RouterID  netip.Addr             // IPv4; invalid: the address that the neighbour connects to, else 127.0.0.1
-	AS        uint32                 // ours; 0: each neighbour's own, so that sessions are iBGP
-	HoldTime  time.Duration          // that we propose; 0: none
-	KeepStale time.Duration          // how long routes stay after their session ended
+	// Names holds router names by the neighbour's address. Other routers are named by their BGP identifier.
+	Names     map[netip.Addr]string
+	MaxRoutes map[netip.Prefix]int64 // maximum routes of one neighbour; the longest prefix that contains it applies
+	// RouterID is our BGP identifier, an IPv4 address. If invalid, it is the local address of the connection, or
+	// 127.0.0.1 if that is not IPv4.
+	RouterID  netip.Addr
+	AS        uint32        // our AS number; 0: the neighbour's, which makes the session iBGP
+	HoldTime  time.Duration // hold time that we propose; 0: no hold timer
+	KeepStale time.Duration // how long routes stay in use after their session ended
 	BMP       BMPOptions
 	MRT       []MRTFile
-	LookEvery time.Duration // at files, for a change; 0: 10 s
+	// LookEvery is how often MRT files are checked for a change. 0: 10 s.
+	LookEvery time.Duration
 	RIB       rib.Options
-	// File has the routes over a restart: it is read at the start, and written every SaveEvery and at the end. "":
-	// routes are not kept. SaveEvery of 0: only at the end.
+	// File keeps the routes across a restart. It is read at the start, and written every SaveEvery and at the end.
+	// "": routes are not saved. With a SaveEvery of 0 they are saved at the end only.
 	File      string
 	SaveEvery time.Duration
 	Log       *zap.Logger
 }
 
-// maxSessions bounds the connections at a time.
+// maxSessions is the maximum number of BGP connections at a time.
 const maxSessions = 4096
 
-// Station is the BGP and BMP side of a collector. Use Open. Methods are safe for concurrent use.
+// Station is the collector's end of all BGP and BMP sessions, and the owner of the routing table. Create it with Open;
+// the zero value is not usable. It must not be copied. Methods are safe for concurrent use.
 type Station struct {
 	Options
 	rib       *rib.RIB
-	listeners []net.Listener // for BGP
-	monitors  []net.Listener // for BMP
+	listeners []net.Listener
+	monitors  []net.Listener
 	items     chan item
 	stopped   chan struct{}
 	sessions  sync.WaitGroup
 	accepting sync.WaitGroup
 	writing   sync.WaitGroup
-	open      atomic.Int64
+	open      atomic.Int64 // BGP connections
+	files     []*file
 
-	// The writer's.
+	// Only the writer uses these.
 	peers     map[peerKey]*peer
 	monitored map[monitoredKey]*monitored
-	files     []*file
-	views     int  // of all monitored routers
-	moved     bool // the addresses of routers have changed
+	views     int  // number of tables of all BMP routers
+	moved     bool // updateAddresses is due
 	looked    time.Time
 
-	view    atomic.Pointer[[]*peer] // for Sessions
-	refused atomic.Uint64           // connections of addresses that are no neighbours
+	view    atomic.Pointer[[]*peer] // what Stats reports
+	refused atomic.Uint64           // connections from addresses that are not neighbours
 	failed  atomic.Uint64           // connections that did not become sessions
 	stats   atomic.Pointer[rib.Stats]
-	saved   atomic.Int64 // when the routes were saved; Unix seconds
+	saved   atomic.Int64 // when the routes were last saved, Unix seconds; 0: never
 	bmp     bmpCounts
 
-	recorded bool // sessions are those of captures: nobody can be told of errors
+	recorded bool // sessions come from captures, so errors cannot be answered with a NOTIFICATION
 }
 
-// item is work for the writer: a batch of a BGP session, or of a view of a BMP session, or a function.
+// item is work for the writer: a batch of a BGP session, a batch of a BMP view, or a function to call.
 type item struct {
 	session *session
 	view    *view
@@ -92,7 +99,8 @@ type item struct {
 	do      func()
 }
 
-// Open listens. Close ends it.
+// Open starts a station: it listens, connects to the routers of BMP.Connect, and loads saved routes and MRT files in
+// the background. Call Close and then Free to release it.
 func Open(o Options) (*Station, error) {
 	table, err := rib.New(o.RIB)
 	if err != nil {
@@ -154,11 +162,10 @@ func (s *Station) listenAll() error {
 }
 
 func listen(config *net.ListenConfig, protocol, address string) (net.Listener, error) {
-	l, err := config.Listen(bg, "tcp", address)
+	l, err := config.Listen(context.Background(), "tcp", address)
 	if errors.Is(err, os.ErrPermission) {
-		return nil, fmt.Errorf("listen for %s on %s: %w (ports below 1024 need CAP_NET_BIND_SERVICE)", protocol,
-			address,
-			err)
+		return nil, fmt.Errorf("listen for %s on %s: %w (ports below 1024 need CAP_NET_BIND_SERVICE)",
+			protocol, address, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("listen for %s on %s: %w", protocol, address, err)
@@ -166,13 +173,13 @@ func listen(config *net.ListenConfig, protocol, address string) (net.Listener, e
 	return l, nil
 }
 
-// RIB is the routing table.
+// RIB returns the routing table. It is valid until Free.
 func (s *Station) RIB() *rib.RIB { return s.rib }
 
-// Addresses are where the station listens for BGP.
+// Addresses returns the host:port of each BGP listener, with the port that the kernel chose where 0 was configured.
 func (s *Station) Addresses() []string { return addressesOf(s.listeners) }
 
-// BMPAddresses are where it listens for BMP.
+// BMPAddresses returns the same for the BMP listeners.
 func (s *Station) BMPAddresses() []string { return addressesOf(s.monitors) }
 
 func addressesOf(listeners []net.Listener) (all []string) {
@@ -182,13 +189,9 @@ func addressesOf(listeners []net.Listener) (all []string) {
 	return all
 }
 
-// Close ends all sessions and saves the routes. A second call does nothing. Readers of the routing table may go on
-// until Free.
+// Close ends all sessions and saves the routes. A second call does nothing. The routing table can be read until Free.
 func (s *Station) Close() {
-	if s == nil {
-		return
-	}
-	if s.stopping() {
+	if s == nil || s.stopping() {
 		return
 	}
 	close(s.stopped)
@@ -202,13 +205,13 @@ func (s *Station) Close() {
 	}
 }
 
-// Abort closes a station that nobody has used, and gives its memory back.
+// Abort is Close and Free, for a station whose routing table has no reader.
 func (s *Station) Abort() {
 	s.Close()
 	s.Free()
 }
 
-// Free gives the routing table's memory back, after Close. No reader may be left.
+// Free releases the routing table's memory. Call it after Close, when no reader is left.
 func (s *Station) Free() {
 	if s != nil {
 		s.rib.Close()
@@ -230,7 +233,7 @@ func (s *Station) stopping() bool {
 	}
 }
 
-// accept hands connections to take until the listener is closed.
+// accept passes connections to take until the listener is closed.
 func (s *Station) accept(l net.Listener, take func(*net.TCPConn, netip.Addr)) {
 	for {
 		c, err := l.Accept()
@@ -238,7 +241,7 @@ func (s *Station) accept(l net.Listener, take func(*net.TCPConn, netip.Addr)) {
 			if s.stopping() || errors.Is(err, net.ErrClosed) {
 				return
 			}
-			// Out of descriptors, mostly: it passes.
+			// The usual cause is that the process has no free file descriptors. Retry.
 			select {
 			case <-s.stopped:
 				return
@@ -250,7 +253,7 @@ func (s *Station) accept(l net.Listener, take func(*net.TCPConn, netip.Addr)) {
 	}
 }
 
-// acceptNeighbor begins a BGP session with a configured neighbour.
+// acceptNeighbor starts a BGP session if the address is a configured neighbour.
 func (s *Station) acceptNeighbor(c *net.TCPConn, address netip.Addr) {
 	switch {
 	case !within(s.Neighbors, address):
@@ -268,7 +271,7 @@ func (s *Station) acceptNeighbor(c *net.TCPConn, address netip.Addr) {
 	}
 }
 
-// reject closes a connection with a reason.
+// reject closes a connection with a Cease NOTIFICATION.
 func (s *Station) reject(c net.Conn, subcode uint8) {
 	_ = c.SetDeadline(time.Now().Add(time.Second))
 	n := bgp.Notification{Code: bgp.Cease, Subcode: subcode}
@@ -283,7 +286,7 @@ func addressOf(a net.Addr) netip.Addr {
 	return netip.Addr{}
 }
 
-// within reports whether an address is in one of some prefixes.
+// within reports whether any of the prefixes contains the address.
 func within(prefixes []netip.Prefix, a netip.Addr) bool {
 	for _, p := range prefixes {
 		if p.Contains(a) {
@@ -293,38 +296,37 @@ func within(prefixes []netip.Prefix, a netip.Addr) bool {
 	return false
 }
 
-// Session is what is known of a neighbour's session, or of the one that it had last.
+// Session describes the current BGP session of a neighbour, or its last one if none is up. Counters cover all sessions
+// since the collector started.
 type Session struct {
-	Address netip.Addr
-	Router  string // name of the router in the routing table: its BGP identifier
-	AS      uint32
-	Up      bool
-	// Since is when the session began, or ended.
-	Since time.Time
-	// Until is when the routes of a session that ended go.
-	Until     time.Time
-	Why       string // it ended
-	Sessions  uint64 // so far
-	Updates   uint64 // UPDATE messages of all sessions
+	Address   netip.Addr
+	Router    string // the router's name in the routing table: the configured one, or its BGP identifier
+	AS        uint32
+	Up        bool
+	Since     time.Time // when the session came up, or went down
+	Until     time.Time // when the routes of a session that is down will be removed; zero while it is up
+	Why       string    // why the last session ended; "" while one is up
+	Sessions  uint64    // number of sessions
+	Updates   uint64    // UPDATE messages received
 	Routes    [route.Families]int64
-	Complete  [route.Families]bool // the session has announced all that it has: End-of-RIB
-	Reasons   [bgp.Reasons]uint64  // what was wrong with UPDATEs
-	Refused   uint64               // routes that did not fit in the table
-	Undecoded uint64
+	Complete  [route.Families]bool // whether the End-of-RIB was received (RFC 4724)
+	Reasons   [bgp.Reasons]uint64  // malformed UPDATEs by reason
+	Refused   uint64               // routes left out because a limit was reached
+	Undecoded uint64               // routes left out because their attributes cannot be decoded
 }
 
-// Stats are what a station counts.
+// Stats is a snapshot of a station's counters.
 type Stats struct {
 	RIB      rib.Stats
-	Refused  uint64    // connections of addresses that are not configured
-	Failed   uint64    // connections of neighbours that did not become a session
-	Saved    time.Time // routes to the file; zero: not in this run
+	Refused  uint64    // BGP connections from addresses that are not neighbours
+	Failed   uint64    // BGP connections of neighbours that did not become a session
+	Saved    time.Time // when the routes were last saved; zero: not since the start
 	Sessions []Session
 	BMP      BMPStats
 	MRT      []MRTStats
 }
 
-// Stats returns the counts as of the writer's last turn, at most some tenths of a second ago.
+// Stats returns the counters. They are at most some tenths of a second old.
 func (s *Station) Stats() Stats {
 	all := Stats{RIB: *s.stats.Load(), Refused: s.refused.Load(), Failed: s.failed.Load()}
 	for _, p := range *s.view.Load() {

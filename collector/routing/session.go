@@ -20,42 +20,43 @@ import (
 	"github.com/metranova/flow-collector/decoder/route"
 )
 
-// session is one connection of a neighbour. Its goroutine runs serve, and reads.
+// session is one BGP connection of a neighbour. The goroutine that runs Station.serve reads it.
 type session struct {
 	station *Station
 	conn    net.Conn
 	address netip.Addr
 	theirs  bgp.Open
 	ours    bgp.Open
-	hold    time.Duration // as agreed; 0: none
+	hold    time.Duration // negotiated hold time; 0: no hold timer
 	walker  *bgp.Walker
-	free    chan *route.Batch // batches that nobody uses
-	peer    *peer             // the writer's
+	free    chan *route.Batch // batches that can be filled; the writer returns them here
+	peer    *peer             // only the writer uses it
 
-	writing sync.Mutex
-	once    sync.Once
-	why     string // it ended
-	// hardReset has its routes go at once.
-	hardReset bool
-	graceful  atomic.Bool // graceful restart was agreed on
+	writing   sync.Mutex  // serializes writes to conn
+	once      sync.Once   // for end
+	why       string      // why the session ended
+	hardReset bool        // the neighbour sent a Hard Reset (RFC 8538): its routes are removed at once
+	graceful  atomic.Bool // graceful restart was negotiated (RFC 4724)
 
-	updates atomic.Uint64
-	reasons [bgp.Reasons]atomic.Uint64
+	updates atomic.Uint64              // UPDATE messages
+	reasons [bgp.Reasons]atomic.Uint64 // malformed UPDATEs by reason
 }
 
 const (
-	// openWait is how long a neighbour may take for its OPEN and its first KEEPALIVE.
+	// openWait is the time limit for the neighbour's OPEN and its first KEEPALIVE.
 	openWait = 60 * time.Second
-	// restartTime is what we say that we need for a restart, in seconds (RFC 4724).
+	// restartTime is the restart time that our OPEN announces, in seconds (RFC 4724).
 	restartTime = 120
-	batches     = 4
-	// batchRoutes is how many changes a batch has before it is handed over, about.
-	batchRoutes   = 512
-	receiveBuffer = 4 << 20 // that a socket asks the kernel for
+	// batches is the number of batches of a session. They go round between its reader and the writer.
+	batches = 4
+	// batchRoutes is the number of changes at which a batch goes to the writer. One UPDATE can exceed it.
+	batchRoutes = 512
+	// receiveBuffer is the size of the socket's receive buffer, readBuffer of ours, in bytes.
+	receiveBuffer = 4 << 20
 	readBuffer    = 256 << 10
 )
 
-// serve is the life of a connection.
+// serve runs a BGP connection until it ends.
 func (s *Station) serve(c net.Conn, address netip.Addr) {
 	x := &session{station: s, conn: c, address: address, free: make(chan *route.Batch, batches)}
 	stop := make(chan struct{})
@@ -93,7 +94,7 @@ func (s *Station) serve(c net.Conn, address netip.Addr) {
 	s.run(func() { s.ended(x) })
 }
 
-// run has the writer call f, and waits for it.
+// run has the writer call f, and waits until it returns. The writer itself must not call run.
 func (s *Station) run(f func()) {
 	done := make(chan struct{})
 	s.items <- item{do: func() {
@@ -103,7 +104,8 @@ func (s *Station) run(f func()) {
 	<-done
 }
 
-// establish exchanges OPENs: states Connect to Established of RFC 4271 section 8, of a speaker that waits.
+// establish exchanges OPEN and KEEPALIVE messages: the states Connect to Established of RFC 4271, section 8, for a
+// speaker that waits for the connection.
 func (x *session) establish(r *reader) error {
 	s := x.station
 	_ = x.conn.SetDeadline(time.Now().Add(openWait))
@@ -141,7 +143,7 @@ func (x *session) establish(r *reader) error {
 	return nil
 }
 
-// unexpected is the error of a message that may not come in the present state (RFC 6608).
+// unexpected returns the error of a message that is not allowed in the session's state (RFC 6608).
 func unexpected(kind bgp.Type, body []byte) error {
 	if kind == bgp.NotificationType {
 		return &received{*bgp.ParseNotification(body)}
@@ -149,12 +151,12 @@ func unexpected(kind bgp.Type, body []byte) error {
 	return &bgp.Notification{Code: bgp.StateError}
 }
 
-// received is a NOTIFICATION of the neighbour, which has no answer.
+// received is the error of a NOTIFICATION from the neighbour. It must not be answered with one.
 type received struct{ bgp.Notification }
 
 func (n *received) Error() string { return "the neighbour says: " + n.Notification.Error() }
 
-// routerID is our BGP identifier in a session.
+// routerID returns our BGP identifier for a connection.
 func (s *Station) routerID(c net.Conn) netip.Addr {
 	if s.RouterID.IsValid() {
 		return s.RouterID
@@ -165,7 +167,8 @@ func (s *Station) routerID(c net.Conn) netip.Addr {
 	return netip.AddrFrom4([4]byte{127, 0, 0, 1})
 }
 
-// setUserTimeout has the kernel give up when nothing that we sent is acknowledged within the hold time.
+// setUserTimeout makes the kernel close the connection if data that we sent is not acknowledged within the hold time.
+// Otherwise a write could block for as long as TCP retransmits, some 15 minutes.
 func (x *session) setUserTimeout() {
 	tcp, is := x.conn.(*net.TCPConn)
 	if !is {
@@ -178,10 +181,10 @@ func (x *session) setUserTimeout() {
 	}
 }
 
-// read takes messages into batches until the session ends.
+// read reads messages until the session ends, and passes the changes of UPDATEs to the writer in batches.
 func (x *session) read(r *reader) error {
 	batch := <-x.free
-	// hand gives the batch to the writer. Its walker's counts go along.
+
 	hand := func() {
 		for i := range x.reasons {
 			x.reasons[i].Store(x.walker.Counts[i])
@@ -215,7 +218,7 @@ func (x *session) read(r *reader) error {
 			hand()
 			return err
 		}
-		// An End-of-RIB stands for what came before it: what follows goes into the next batch.
+		// The writer applies an End-of-RIB after all changes of its batch, so it must be the batch's last message.
 		if len(batch.Changes) >= batchRoutes || len(batch.Complete) > 0 {
 			hand()
 		}
@@ -235,7 +238,7 @@ func (x *session) keepAlive(stop <-chan struct{}) {
 			return
 		case <-timer.C:
 			if x.write(bgp.AppendKeepalive(nil)) != nil {
-				return // the reader learns of it too
+				return // the connection is broken, so read gets an error too
 			}
 		}
 	}
@@ -250,7 +253,7 @@ func (x *session) write(b []byte) error {
 	return nil
 }
 
-// fail ends the session after an error.
+// fail ends the session because of an error of read or establish.
 func (x *session) fail(err error) {
 	var n *bgp.Notification
 	var theirs *received
@@ -263,7 +266,7 @@ func (x *session) fail(err error) {
 	case errors.As(err, &n):
 		x.end(n, "we say: "+n.Error())
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		x.end(&bgp.Notification{Code: bgp.HoldExpired}, "nothing came within the hold time")
+		x.end(&bgp.Notification{Code: bgp.HoldExpired}, "the neighbour sent nothing within the hold time")
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		x.end(nil, "the neighbour has closed the connection")
 	default:
@@ -271,7 +274,7 @@ func (x *session) fail(err error) {
 	}
 }
 
-// end closes the connection, with a reason for the neighbour or without. Only the first end counts.
+// end closes the connection, after a NOTIFICATION if n is not nil. The reason of the first call is kept.
 func (x *session) end(n *bgp.Notification, why string) {
 	x.once.Do(func() {
 		x.why = why
@@ -283,7 +286,8 @@ func (x *session) end(n *bgp.Notification, why string) {
 	})
 }
 
-// stop ends the session because the collector stops: without a NOTIFICATION where graceful restart was agreed on.
+// stop ends the session because the collector stops. If graceful restart was negotiated it sends no NOTIFICATION, so
+// that the neighbour keeps its state of the session (RFC 4724, section 4).
 func (x *session) stop() {
 	if x.graceful.Load() {
 		x.end(nil, "the collector stops")
@@ -298,7 +302,7 @@ type reader struct {
 	extended bool
 }
 
-// buffered reports whether a whole message is there already.
+// buffered reports whether a complete message is in the buffer.
 func (r *reader) buffered() bool {
 	b := r.bytes()
 	return len(b) >= bgp.HeaderBytes && len(b) >= int(binary.BigEndian.Uint16(b[16:]))

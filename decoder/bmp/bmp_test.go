@@ -51,10 +51,10 @@ func TestHeader(t *testing.T) {
 		{"initiation", "03 00000006 04", 6, Initiation, ""},
 		{"a type of the future", "03 00000030 63", 48, 0x63, ""},
 		{"the longest", "03 00040000 00", MaxMessage, RouteMonitoring, ""},
-		{"longer", "03 00040001 00", 0, 0, "not a BMP message: a length of 262145 bytes"},
-		{"shorter than its header", "03 00000005 00", 0, 0, "not a BMP message: a length of 5 bytes"},
-		{"version 4", "04 00000006 04", 0, 0, "not a BMP message: version 4, and 3 is read"},
-		{"BGP", "ffffffffffffffff", 0, 0, "not a BMP message: version 255, and 3 is read"},
+		{"longer", "03 00040001 00", 0, 0, "not a BMP message: length of 262145 bytes"},
+		{"shorter than its header", "03 00000005 00", 0, 0, "not a BMP message: length of 5 bytes"},
+		{"version 4", "04 00000006 04", 0, 0, "not a BMP message: version 4 instead of 3"},
+		{"BGP", "ffffffffffffffff", 0, 0, "not a BMP message: version 255 instead of 3"},
 		{"cut short", "03 0000", 0, 0, "not a BMP message: 3 bytes"},
 	}
 	for _, test := range tests {
@@ -213,12 +213,12 @@ func TestReadUp_malformed(t *testing.T) {
 func TestDownReason(t *testing.T) {
 	notification := hex.EncodeToString((&bgp.Notification{Code: bgp.Cease, Subcode: bgp.CeaseHardReset}).Append(nil))
 	for in, want := range map[string]string{
-		"01" + notification: "the router said: cease: hard reset",
-		"03" + notification: "the peer said: cease: hard reset",
-		"03 ffff":           "the peer said: a notification", "02 0012": "the router closed the session: event 18",
+		"01" + notification: "the router sent: cease: hard reset",
+		"03" + notification: "the peer sent: cease: hard reset",
+		"03 ffff":           "the peer sent: a NOTIFICATION", "02 0012": "the router closed the session: event 18",
 		"02": "the router closed the session", "04": "the peer closed the session",
-		"05": "the router does not report the peer any more", "06": "the router closed the table", "63": "reason 99",
-		"": "no reason",
+		"05": "the router no longer reports the peer", "06": "the router closed the table", "63": "reason 99",
+		"": "no reason given",
 	} {
 		if got := DownReason(bytesOf(t, in)); got != want {
 			t.Errorf("%s: %q, want %q", in, got, want)

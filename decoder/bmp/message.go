@@ -1,8 +1,8 @@
 // Package bmp reads the messages of the BGP Monitoring Protocol, version 3: RFC 7854, RFC 8671 (Adj-RIB-Out) and RFC
-// 9069 (Loc-RIB). A router tells with it which routes its BGP peers have sent, and which it uses.
+// 9069 (Loc-RIB). A router reports with it the routes that its BGP peers sent, and those that it uses itself.
 //
-// Everything that it reads is hostile, and much of it is wrong: what can be read is read. Only a header that does not
-// say where the next message begins ends a session.
+// Every input is untrusted, and routers send many messages that do not follow the RFCs. A malformed message costs only
+// itself. A session ends only if a header does not say where the next message starts.
 package bmp
 
 import (
@@ -17,7 +17,7 @@ import (
 // Type is the type of a message.
 type Type uint8
 
-// The types of messages.
+// The message types (RFC 7854 section 4.1).
 const (
 	RouteMonitoring Type = iota
 	StatisticsReport
@@ -26,10 +26,10 @@ const (
 	Initiation
 	Termination
 	RouteMirroring
-	Types // how many there are
+	Types // number of types
 )
 
-// String is the type as metrics name it.
+// String returns the type's name in metrics.
 func (t Type) String() string {
 	if t >= Types {
 		return "unknown"
@@ -42,29 +42,30 @@ func (t Type) String() string {
 const (
 	HeaderBytes = 6
 	PeerBytes   = 42
-	// MaxMessage is the longest message that is read: a Peer Up with two OPENs of 64 KiB, or a Route Mirroring.
+	// MaxMessage is the maximum length that Header accepts. The longest messages are a Peer Up with two OPENs of 64 KiB
+	// and a Route Mirroring.
 	MaxMessage = 256 << 10
 )
 
-// ErrHeader says that a header is none, so that nobody knows where the next message begins.
+// ErrHeader is the error of an invalid header. The start of the next message is then unknown.
 var ErrHeader = errors.New("not a BMP message")
 
-// Header reads a message's header: its length with the header, and type. A type that is not known can be passed over.
+// Header reads a message's header. The length includes the header. Unknown types are not an error: skip the message.
 func Header(b []byte) (length int, t Type, err error) {
 	if len(b) < HeaderBytes {
 		return 0, 0, fmt.Errorf("%w: %d bytes", ErrHeader, len(b))
 	}
 	if b[0] != 3 {
-		return 0, 0, fmt.Errorf("%w: version %d, and 3 is read", ErrHeader, b[0])
+		return 0, 0, fmt.Errorf("%w: version %d instead of 3", ErrHeader, b[0])
 	}
 	n := binary.BigEndian.Uint32(b[1:])
 	if n < HeaderBytes || n > MaxMessage {
-		return 0, 0, fmt.Errorf("%w: a length of %d bytes", ErrHeader, n)
+		return 0, 0, fmt.Errorf("%w: length of %d bytes", ErrHeader, n)
 	}
 	return int(n), Type(b[5]), nil
 }
 
-// Types of peers.
+// Peer types (RFC 7854 section 4.2, RFC 9069 section 4.1).
 const (
 	GlobalPeer = 0
 	RDPeer     = 1
@@ -75,36 +76,36 @@ const (
 // Flags of the per-peer header.
 const (
 	flagIPv6     = 0x80
-	flagPost     = 0x40
-	flagTwoByte  = 0x20
-	flagAdjOut   = 0x10
-	flagFiltered = 0x80 // of a Loc-RIB
+	flagPost     = 0x40 // Adj-RIB after the policy
+	flagTwoByte  = 0x20 // AS_PATH has 2-byte AS numbers
+	flagAdjOut   = 0x10 // Adj-RIB-Out (RFC 8671)
+	flagFiltered = 0x80 // of a Loc-RIB (RFC 9069)
 )
 
 // Peer is the per-peer header (RFC 7854 section 4.2).
 type Peer struct {
 	Type         uint8
 	Flags        uint8
-	RD           route.RD  // of its VRF; for LocalPeer a number that stands for it
+	RD           route.RD  // the VRF's route distinguisher; for LocalPeer a number that the router chose
 	Address      flow.Addr // unset for a Loc-RIB
 	AS           uint32
 	ID           uint32 // BGP identifier; for a Loc-RIB the router's own
-	Seconds      uint32 // since 1970; 0: not known
+	Seconds      uint32 // Unix time at which the routes were received; 0: unknown
 	Microseconds uint32
 }
 
-// PeerKey tells the peers of a router apart. The BGP identifier is no part of it: some routers leave it out of some
-// messages.
+// PeerKey identifies a peer of a router. It leaves out the BGP identifier, which some routers do not send in every
+// message.
 type PeerKey struct {
 	Type    uint8
 	RD      route.RD
 	Address flow.Addr
 }
 
-// Key is what tells the peer from others.
+// Key returns the peer's key.
 func (p *Peer) Key() PeerKey { return PeerKey{p.Type, p.RD, p.Address} }
 
-// ReadPeer reads the per-peer header at the beginning of a message's body.
+// ReadPeer reads the per-peer header at the start of a message's body and returns the rest of the body.
 func ReadPeer(body []byte) (p Peer, rest []byte, ok bool) {
 	if len(body) < PeerBytes {
 		return Peer{}, nil, false
@@ -118,7 +119,8 @@ func ReadPeer(body []byte) (p Peer, rest []byte, ok bool) {
 	return p, body[PeerBytes:], true
 }
 
-// address reads an address of 16 bytes. Whether it is IPv4 is seen by the bytes, as the flag is wrong sometimes.
+// address reads an address of 16 bytes. It is IPv4 if the first 12 bytes are 0. Some routers set the V flag wrongly, so
+// the flag is not used.
 func address(b []byte) flow.Addr {
 	for _, x := range b[:12] {
 		if x != 0 {
@@ -128,25 +130,25 @@ func address(b []byte) flow.Addr {
 	return flow.AddrFrom4([4]byte(b[12:16]))
 }
 
-// View is which of a router's tables a route is of.
+// View is a RIB view: the table of a router that a route is in.
 type View uint8
 
-// The views, the most useful for a flow first.
+// The views, in the order in which they are preferred for the routes of a flow.
 const (
-	LocRIB  View = iota // what the router uses
-	InPost              // what a peer has sent, after the policy
-	InPre               // before the policy
-	OutPost             // what the router sends to a peer, after the policy
-	OutPre
-	Views // how many there are
+	LocRIB  View = iota // Loc-RIB: the routes that the router uses
+	InPost              // Adj-RIB-In after the policy
+	InPre               // Adj-RIB-In before the policy
+	OutPost             // Adj-RIB-Out after the policy
+	OutPre              // Adj-RIB-Out before the policy
+	Views               // number of views
 )
 
-// String is the view as metrics name it.
+// String returns the view's name in metrics.
 func (v View) String() string {
 	return [...]string{"loc_rib", "adj_rib_in_post", "adj_rib_in_pre", "adj_rib_out_post", "adj_rib_out_pre"}[v]
 }
 
-// View is the table that the message is about.
+// View returns the view that the message belongs to.
 func (p *Peer) View() View {
 	switch post := p.Flags&flagPost != 0; {
 	case p.Type == LocRIBPeer:
@@ -161,22 +163,22 @@ func (p *Peer) View() View {
 	return InPre
 }
 
-// Information is the TLVs of an Initiation, a Termination or the end of a Peer Up.
+// Information holds the TLVs of an Initiation, a Termination or a Peer Up.
 type Information struct {
 	SysName    string
 	SysDescr   string
 	Text       string // free text
-	Table      string // the VRF's name (RFC 9069 section 5.3)
+	Table      string // name of the VRF or table (RFC 9069 section 5.3)
 	AdminLabel string // RFC 8671 section 6.3
-	Reason     uint16 // of a Termination
+	Reason     uint16 // of a Termination, if HasReason
 	HasReason  bool
-	Unreadable bool // a TLV runs over the end
+	Unreadable bool // a TLV exceeds the message; those before it are read
 }
 
-// maxText bounds a text that a router sends about itself.
+// maxText is the number of bytes that are kept of a text.
 const maxText = 256
 
-// ReadInformation reads TLVs. Types mean different things in a Termination.
+// ReadInformation reads the TLVs of a message of type t, which decides what the type of a TLV means.
 func ReadInformation(b []byte, t Type) (x Information) {
 	for len(b) > 0 {
 		if len(b) < 4 || int(binary.BigEndian.Uint16(b[2:])) > len(b)-4 {
@@ -205,7 +207,7 @@ func ReadInformation(b []byte, t Type) (x Information) {
 	return x
 }
 
-// TerminationReason is why a router ends its session (RFC 7854 section 4.5).
+// TerminationReason returns why a router ends its session (RFC 7854 section 4.5).
 func (x *Information) TerminationReason() string {
 	reasons := [...]string{"administratively closed", "unspecified reason", "out of resources", "redundant connection",
 		"permanently administratively closed"}
@@ -218,7 +220,7 @@ func (x *Information) TerminationReason() string {
 	return x.Text
 }
 
-// AppendMessage appends a message of a router.
+// AppendMessage appends a message whose body is the parts.
 func AppendMessage(p []byte, t Type, parts ...[]byte) []byte {
 	n := HeaderBytes
 	for _, part := range parts {
@@ -250,14 +252,14 @@ func appendAddress(b []byte, a flow.Addr) []byte {
 	return append(b, a[:]...)
 }
 
-// AppendText appends a TLV.
+// AppendText appends a TLV of type kind.
 func AppendText(b []byte, kind uint16, text string) []byte {
 	b = binary.BigEndian.AppendUint16(b, kind)
 	b = binary.BigEndian.AppendUint16(b, uint16(len(text)))
 	return append(b, text...)
 }
 
-// AppendUp appends what a Peer Up has behind the per-peer header. sent and received are whole messages.
+// AppendUp appends the body of a Peer Up after the per-peer header. sent and received are complete OPEN messages.
 func AppendUp(b []byte, local flow.Addr, localPort, remotePort uint16, sent, received []byte) []byte {
 	b = appendAddress(b, local)
 	b = binary.BigEndian.AppendUint16(b, localPort)

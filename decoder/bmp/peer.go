@@ -9,18 +9,18 @@ import (
 	"github.com/metranova/flow-collector/decoder/route"
 )
 
-// Up is a Peer Up (RFC 7854 section 4.10), behind the per-peer header.
+// Up is the body of a Peer Up message after the per-peer header (RFC 7854 section 4.10).
 type Up struct {
 	Local                 flow.Addr // the router's address in the session; unset if not sent
 	LocalPort, RemotePort uint16
-	// Sent is the router's OPEN, Received the peer's. Loc-RIBs have OPENs that the router makes up. What could not be
-	// read is zero.
+	// Sent is the router's OPEN, Received the peer's. For a Loc-RIB the router makes both up. Fields that cannot be
+	// read are zero.
 	Sent, Received    bgp.Open
-	HasSent, HasOpens bool
+	HasSent, HasOpens bool // Sent is read without an error; both are
 	Information
 }
 
-// ReadUp reads a Peer Up as far as it can be read; ok is false if an OPEN cannot. The peer is up in any case.
+// ReadUp reads the body of a Peer Up as far as possible. ok is false if an OPEN is malformed. The peer is up even then.
 func ReadUp(b []byte) (u Up, ok bool) {
 	if len(b) < 20 {
 		return u, false
@@ -38,7 +38,7 @@ func ReadUp(b []byte) (u Up, ok bool) {
 	return u, u.HasOpens
 }
 
-// readOpen reads an OPEN message, and returns what follows it: nil if that cannot be known.
+// readOpen reads an OPEN message and returns the bytes that follow it, or nil if its length is wrong.
 func readOpen(b []byte, o *bgp.Open) (rest []byte, ok bool) {
 	if len(b) < bgp.HeaderBytes {
 		return nil, false
@@ -55,8 +55,8 @@ func readOpen(b []byte, o *bgp.Open) (rest []byte, ok bool) {
 	return b[n:], err == nil
 }
 
-// Rules are how to read the routes of a view. Without a Peer Up that could be read it is u of zero: 4-byte AS numbers
-// and no path identifiers. Walkers find out by themselves what is otherwise.
+// Rules returns how to read the routes of the view that p belongs to. Of a zero Up the rules are those of a peer whose
+// Peer Up is missing: no path identifiers. The rules are lenient, so a Walker corrects them from what it reads.
 func (u *Up) Rules(p *Peer) bgp.Rules {
 	r := bgp.Rules{Lenient: true, FourByteAS: p.Type == LocRIBPeer || p.Flags&flagTwoByte == 0}
 	r.Internal = p.Type != LocRIBPeer && u.Sent.AS != 0 && u.Sent.AS == u.Received.AS
@@ -64,7 +64,7 @@ func (u *Up) Rules(p *Peer) bgp.Rules {
 		in := u.Received.Send[i] && u.Sent.Receive[i]
 		out := u.Sent.Send[i] && u.Received.Receive[i]
 		switch p.View() {
-		case LocRIB: // RFC 9069 section 4.2: the router sends both OPENs as it likes
+		case LocRIB: // the router makes both OPENs up (RFC 9069 section 4.2)
 			r.AddPath[i] = in || out
 		case InPost, InPre:
 			r.AddPath[i] = in
@@ -75,40 +75,41 @@ func (u *Up) Rules(p *Peer) bgp.Rules {
 	return r
 }
 
-// DownReason is why a peer went down: the body of a Peer Down (RFC 7854 section 4.9) behind the per-peer header.
+// DownReason returns why a peer went down. b is the body of a Peer Down (RFC 7854 section 4.9) after the per-peer
+// header.
 func DownReason(b []byte) string {
 	if len(b) < 1 {
-		return "no reason"
+		return "no reason given"
 	}
 	notification := func() string {
 		if len(b) < 1+bgp.HeaderBytes {
-			return "a notification"
+			return "a NOTIFICATION"
 		}
 		return bgp.ParseNotification(b[1+bgp.HeaderBytes:]).Error()
 	}
 	switch b[0] {
 	case 1:
-		return "the router said: " + notification()
+		return "the router sent: " + notification()
 	case 2:
 		if len(b) >= 3 {
 			return fmt.Sprintf("the router closed the session: event %d", binary.BigEndian.Uint16(b[1:]))
 		}
 		return "the router closed the session"
 	case 3:
-		return "the peer said: " + notification()
+		return "the peer sent: " + notification()
 	case 4:
 		return "the peer closed the session"
 	case 5:
-		return "the router does not report the peer any more"
+		return "the router no longer reports the peer"
 	case 6:
 		return "the router closed the table"
 	}
 	return fmt.Sprintf("reason %d", b[0])
 }
 
-// Routes reads the UPDATEs of a Route Monitoring into a batch. b is what follows the per-peer header, and w has the
-// rules of the peer's view. Routes of a peer in a VRF are of that VRF, unless they say themselves which they are of.
-// It reports whether there was an UPDATE that could be read.
+// Routes reads the UPDATEs of a Route Monitoring message into a batch. b is the body after the per-peer header, and w
+// must have the rules of the peer's view. Routes get the route distinguisher of the peer's VRF unless their prefixes
+// have one. It reports whether it read an UPDATE and met no malformed one.
 func Routes(w *bgp.Walker, p *Peer, b []byte, batch *route.Batch) (ok bool) {
 	start, whole := len(batch.Changes), len(batch.Complete)
 	for len(b) >= bgp.HeaderBytes {
@@ -139,14 +140,13 @@ func Routes(w *bgp.Walker, p *Peer, b []byte, batch *route.Batch) (ok bool) {
 
 // Statistic is a counter or gauge of a Statistics Report (RFC 7854 section 4.8).
 type Statistic struct {
-	Type   uint16
-	Family route.Family // where HasFamily
-	// HasFamily: the gauge is of one family.
-	HasFamily bool
+	Type      uint16
+	Family    route.Family // if HasFamily
+	HasFamily bool         // the gauge counts routes of one family
 	Value     uint64
 }
 
-// Types of statistics: how many routes a view has.
+// Types of statistics that give the number of routes in a view.
 const (
 	StatInPre         = 7
 	StatLocRIB        = 8
@@ -158,7 +158,8 @@ const (
 	StatOutPostFamily = 17
 )
 
-// Statistics calls f for each statistic that can be read.
+// Statistics calls f for each statistic of a Statistics Report. b is the body after the per-peer header. It skips
+// statistics of unknown format, and stops where a length exceeds the message.
 func Statistics(b []byte, f func(Statistic)) {
 	if len(b) < 4 {
 		return
