@@ -6,65 +6,65 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-// Flags of attributes.
+// Attribute flags (RFC 4271 section 4.3).
 const (
 	flagOptional   = 0x80
 	flagTransitive = 0x40
 	flagLong       = 0x10 // the length has two bytes
 )
 
-// attributes are where those of an UPDATE are. The bundle has those that matter to a route.
+// attributes is what a Walker keeps of the attributes of an UPDATE besides its bundle.
 type attributes struct {
-	seen           [4]uint64 // by type
-	withdraw       bool      // treat-as-withdraw
-	nextHop        flow.Addr
-	reach, unreach []byte
-	twoByteAS      bool
+	seen           [4]uint64 // bit set of attribute types
+	withdraw       bool      // treat-as-withdraw (RFC 7606 section 2)
+	nextHop        flow.Addr // of NEXT_HOP
+	reach, unreach []byte    // values of MP_REACH_NLRI and MP_UNREACH_NLRI; nil: not present
+	twoByteAS      bool      // AS_PATH has 2-byte AS numbers
 }
 
 func (a *attributes) has(t uint8) bool { return a.seen[t/64]&(1<<(t%64)) != 0 }
 
-// attributes walks the list of attributes.
+// attributes reads the list of path attributes and builds the bundle. The error is a *Notification.
 func (w *Walker) attributes(list []byte) error {
-	w.at = attributes{twoByteAS: !w.FourByteAS}
+	w.attrs = attributes{twoByteAS: !w.FourByteAS}
 	w.bundle = append(w.bundle[:0], make([]byte, bundleHead)...)
 	for len(list) > 0 {
 		if len(list) < 3 {
-			w.fail(BadAttributes)
+			w.treatAsWithdraw(BadAttributes)
 			return nil
 		}
 		flags, t, n, head := list[0], list[1], int(list[2]), 3
 		if flags&flagLong != 0 {
 			if len(list) < 4 {
-				w.fail(BadAttributes)
+				w.treatAsWithdraw(BadAttributes)
 				return nil
 			}
 			n, head = int(binary.BigEndian.Uint16(list[2:])), 4
 		}
 		if n > len(list)-head {
-			w.fail(BadAttributes)
+			w.treatAsWithdraw(BadAttributes)
 			return nil
 		}
 		value := list[head : head+n]
 		list = list[head+n:]
-		if w.at.has(t) {
+		if w.attrs.has(t) {
 			if (t == attrReach || t == attrUnreach) && !w.Lenient {
 				return &Notification{Code: UpdateError, Subcode: 1} // RFC 7606 section 3 g
 			}
 			w.Counts[Duplicate]++
 			continue
 		}
-		w.at.seen[t/64] |= 1 << (t % 64)
-		if !flagsFit(flags, t) {
-			w.fail(BadFlags)
+		w.attrs.seen[t/64] |= 1 << (t % 64)
+		if !validFlags(flags, t) {
+			w.treatAsWithdraw(BadFlags)
 		}
 		w.attribute(t, value)
 	}
 	return nil
 }
 
-// flagsFit reports whether an attribute has the flags that its type must have (RFC 7606 section 3 c).
-func flagsFit(flags, t uint8) bool {
+// validFlags reports whether an attribute has the flags that its type must have (RFC 7606 section 3 c).
+func validFlags(flags, t uint8) bool {
 	kind := flags & (flagOptional | flagTransitive)
 	switch t {
 	case attrOrigin, attrPath, attrNextHop, attrLocalPref:
@@ -77,12 +77,12 @@ func flagsFit(flags, t uint8) bool {
 	return true
 }
 
-// attribute checks an attribute, and puts it into the bundle if it matters to a route.
+// attribute checks one attribute, and adds it to the bundle if Decode uses it.
 func (w *Walker) attribute(t uint8, v []byte) {
 	switch t {
 	case attrOrigin:
 		if len(v) != 1 || v[0] > 2 {
-			w.fail(BadOrigin)
+			w.treatAsWithdraw(BadOrigin)
 			return
 		}
 	case attrPath:
@@ -91,42 +91,42 @@ func (w *Walker) attribute(t uint8, v []byte) {
 		}
 	case attrNextHop:
 		if len(v) != 4 {
-			w.fail(BadNextHop)
+			w.treatAsWithdraw(BadNextHop)
 			return
 		}
-		w.at.nextHop = flow.AddrFrom4([4]byte(v))
-		return // in the bundle's head
+		w.attrs.nextHop = flow.AddrFrom4([4]byte(v))
+		return // addBundle puts it in front of the bundle
 	case attrMED:
 		if len(v) != 4 {
-			w.fail(BadMED)
+			w.treatAsWithdraw(BadMED)
 			return
 		}
 	case attrLocalPref:
 		if len(v) != 4 {
-			w.fail(BadLocalPref)
+			w.treatAsWithdraw(BadLocalPref)
 			return
 		}
 	case attrCommunities, attrExtended, attrLarge:
 		size := communityBytes(t)
 		if len(v)%size != 0 || len(v) == 0 {
-			w.fail(BadCommunities)
+			w.treatAsWithdraw(BadCommunities)
 			if v = v[:len(v)/size*size]; len(v) == 0 {
 				return
 			}
 		}
 	case attrAS4Path:
 		if w.FourByteAS {
-			return // RFC 6793 section 4.1
+			return // ignored between speakers with 4-byte AS numbers (RFC 6793 section 4.1)
 		}
-		if !pathFits(v, 4) {
-			w.Counts[BadAS4Path]++ // discarded: RFC 6793 section 6
+		if !validPath(v, 4) {
+			w.Counts[BadAS4Path]++ // attribute discard (RFC 6793 section 6)
 			return
 		}
 	case attrReach:
-		w.at.reach = v
+		w.attrs.reach = v
 		return
 	case attrUnreach:
-		w.at.unreach = v
+		w.attrs.unreach = v
 		return
 	default:
 		return
@@ -135,7 +135,7 @@ func (w *Walker) attribute(t uint8, v []byte) {
 	w.bundle = append(w.bundle, v...)
 }
 
-// communityBytes is the size of a community of an attribute.
+// communityBytes returns the size of one community in an attribute of type t.
 func communityBytes(t uint8) int {
 	switch t {
 	case attrExtended:
@@ -146,26 +146,26 @@ func communityBytes(t uint8) int {
 	return 4
 }
 
-// path checks the AS_PATH.
+// path checks the AS_PATH. It reports whether the path can be decoded.
 func (w *Walker) path(v []byte) bool {
 	size := 4
 	if !w.FourByteAS {
 		size = 2
 	}
-	if pathFits(v, size) {
+	if validPath(v, size) {
 		return true
 	}
-	if w.Lenient && pathFits(v, 6-size) {
+	if w.Lenient && validPath(v, 6-size) {
 		w.Counts[TwoByteAS]++
-		w.at.twoByteAS = size == 4
+		w.attrs.twoByteAS = size == 4
 		return true
 	}
-	w.fail(BadPath)
+	w.treatAsWithdraw(BadPath)
 	return false
 }
 
-// pathFits reports whether a path is well-formed with AS numbers of that size (RFC 7606 section 7.2).
-func pathFits(v []byte, size int) bool {
+// validPath reports whether a path is well-formed with AS numbers of size bytes (RFC 7606 section 7.2).
+func validPath(v []byte, size int) bool {
 	for len(v) > 0 {
 		if len(v) < 2 || v[0] < 1 || v[0] > 4 || v[1] == 0 {
 			return false

@@ -10,9 +10,9 @@ import (
 	"github.com/metranova/flow-collector/decoder/route"
 )
 
-var errBundle = errors.New("a bundle of attributes is cut short")
+var errBundle = errors.New("truncated attributes")
 
-// Decode fills a from the data of a bundle that a Walker has made.
+// Decode fills a from the data of a bundle that a Walker has made. Reset a before. It is safe for concurrent use.
 func Decode(data []byte, a *route.Attributes) error {
 	if len(data) < bundleHead {
 		return errBundle
@@ -57,9 +57,9 @@ func Decode(data []byte, a *route.Attributes) error {
 			}
 		}
 	}
-	a.Communities = set(a.Communities, cmp.Compare)
-	a.Extended = set(a.Extended, cmp.Compare)
-	a.Large = set(a.Large, func(x, y route.Large) int {
+	a.Communities = sortUnique(a.Communities, cmp.Compare)
+	a.Extended = sortUnique(a.Extended, cmp.Compare)
+	a.Large = sortUnique(a.Large, func(x, y route.Large) int {
 		return cmp.Or(cmp.Compare(x.Global, y.Global), cmp.Compare(x.Data1, y.Data1), cmp.Compare(x.Data2, y.Data2))
 	})
 	size := 4
@@ -68,19 +68,21 @@ func Decode(data []byte, a *route.Attributes) error {
 	}
 	a.Path = appendSegments(a.Path, path, size)
 	if size == 2 && path4 != nil {
-		a.Path = merge(a.Path, appendSegments(nil, path4, 4))
+		a.Path = mergePaths(a.Path, appendSegments(nil, path4, 4))
 	}
 	return nil
 }
 
-// set sorts communities and takes duplicates out, as pmacct does: their order has no meaning (RFC 1997, RFC 8092).
-func set[T comparable](all []T, order func(T, T) int) []T {
+// sortUnique sorts communities and removes duplicates. Their order has no meaning (RFC 1997, RFC 8092), and pmacct does
+// the same.
+func sortUnique[T comparable](all []T, order func(T, T) int) []T {
 	if !slices.IsSortedFunc(all, order) {
 		slices.SortFunc(all, order)
 	}
 	return slices.Compact(all)
 }
 
+// appendSegments appends the segments of an AS_PATH or AS4_PATH whose AS numbers have size bytes.
 func appendSegments(path []route.Segment, v []byte, size int) []route.Segment {
 	for len(v) >= 2 {
 		n := int(v[1])
@@ -97,9 +99,9 @@ func appendSegments(path []route.Segment, v []byte, size int) []route.Segment {
 	return path
 }
 
-// merge makes one path of AS_PATH and AS4_PATH (RFC 6793 section 4.2.3): the end that AS4_PATH has, and before it what
-// AS_PATH has more.
-func merge(path, path4 []route.Segment) []route.Segment {
+// mergePaths reconstructs the path with 4-byte AS numbers (RFC 6793 section 4.2.3): the AS numbers by which AS_PATH is
+// longer than AS4_PATH, then AS4_PATH. It may change the segments of path.
+func mergePaths(path, path4 []route.Segment) []route.Segment {
 	more := pathLength(path) - pathLength(path4)
 	if more < 0 || len(path4) == 0 {
 		return path
@@ -107,7 +109,7 @@ func merge(path, path4 []route.Segment) []route.Segment {
 	var merged []route.Segment
 	for _, s := range path {
 		if s.Kind.Confederation() {
-			merged = append(merged, s) // AS4_PATH never has it
+			merged = append(merged, s) // AS4_PATH has no confederation segments
 			continue
 		}
 		if more == 0 {
@@ -123,7 +125,7 @@ func merge(path, path4 []route.Segment) []route.Segment {
 	}
 	for i, s := range path4 {
 		if s.Kind.Confederation() {
-			continue // RFC 6793 section 6
+			continue // must not be in AS4_PATH: discarded (RFC 6793 section 6)
 		}
 		if last := len(merged) - 1; i == 0 && last >= 0 && s.Kind == route.Sequence && merged[last].Kind == s.Kind {
 			merged[last].AS = append(merged[last].AS[:len(merged[last].AS):len(merged[last].AS)], s.AS...)
@@ -134,7 +136,8 @@ func merge(path, path4 []route.Segment) []route.Segment {
 	return merged
 }
 
-// pathLength is how many AS a path counts (RFC 4271 section 9.1.2.2, RFC 5065 section 5.3).
+// pathLength returns the number of AS numbers in a path, where a set counts as one and confederation segments do not
+// count (RFC 4271 section 9.1.2.2, RFC 5065 section 5.3).
 func pathLength(path []route.Segment) (n int) {
 	for _, s := range path {
 		switch s.Kind {

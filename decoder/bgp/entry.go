@@ -6,15 +6,15 @@ import (
 	"github.com/metranova/flow-collector/decoder/route"
 )
 
-// Entry reads the attributes of a route in an MRT dump into a bundle of the batch. Their MP_REACH_NLRI has only the
-// next hop (RFC 6396 section 4.3.4), in some dumps all that it has in an UPDATE. false: there is nothing that can be
-// read.
+// Entry reads the attributes of a RIB entry of an MRT dump. It adds them to the batch as a bundle and returns the
+// bundle's number. In a dump MP_REACH_NLRI has the next hop only (RFC 6396 section 4.3.4), but some programs write the
+// whole attribute, so both forms are read. It returns false if the attributes cannot be read.
 func (w *Walker) Entry(list []byte, v6 bool, b *route.Batch) (bundle int32, ok bool) {
 	if err := w.attributes(list); err != nil {
 		return 0, false
 	}
-	next := w.at.nextHop
-	if v := w.at.reach; len(v) > 0 {
+	next := w.attrs.nextHop
+	if v := w.attrs.reach; len(v) > 0 {
 		switch {
 		case int(v[0]) == len(v)-1:
 			v = v[1:]
@@ -29,8 +29,8 @@ func (w *Walker) Entry(list []byte, v6 bool, b *route.Batch) (bundle int32, ok b
 	return w.addBundle(b, next), true
 }
 
-// ReadPrefix reads a prefix of NLRI into a change, with its route distinguisher if it is of a VPN. It returns what
-// follows it.
+// ReadPrefix reads one prefix of NLRI into c, with its route distinguisher in a VPN family. It returns the bytes that
+// follow.
 func ReadPrefix(b []byte, f route.Family, c *route.Change) (rest []byte, ok bool) {
 	if len(b) == 0 {
 		return nil, false
@@ -38,7 +38,8 @@ func ReadPrefix(b []byte, f route.Family, c *route.Change) (rest []byte, ok bool
 	return readNLRI(b, f, false, c)
 }
 
-// AppendPrefix appends NLRI. Labels are not known here: a route that has some gets label 3.
+// AppendPrefix appends a prefix as NLRI. The routing table does not keep labels, so labelled and VPN routes get label 3
+// (implicit null, RFC 3032).
 func AppendPrefix(b []byte, class route.Class, rd route.RD, p route.Prefix) []byte {
 	bits := p.Bits
 	extra := 0
@@ -50,7 +51,7 @@ func AppendPrefix(b []byte, class route.Class, rd route.RD, p route.Prefix) []by
 	}
 	b = append(b, byte(int(bits)+extra))
 	if class != route.Unicast {
-		b = append(b, 0, 0, 0x31) // label 3, bottom of the stack
+		b = append(b, 0, 0, 0x31) // label 3, bottom of stack
 	}
 	if class == route.VPN {
 		b = binary.BigEndian.AppendUint64(b, uint64(rd))
@@ -58,13 +59,13 @@ func AppendPrefix(b []byte, class route.Class, rd route.RD, p route.Prefix) []by
 	return append(b, p.Netip().Addr().AsSlice()[:(bits+7)/8]...)
 }
 
-// AppendAttributes appends attributes with 4-byte AS numbers. The next hop is in NEXT_HOP for IPv4 unicast over IPv4,
-// else in an MP_REACH_NLRI of a dump, which has nothing but it.
+// AppendAttributes appends attributes as a RIB entry of an MRT dump has them: AS numbers have 4 bytes. An IPv4 next hop
+// of an IPv4 unicast route is in NEXT_HOP, another one in the short form of MP_REACH_NLRI (RFC 6396 section 4.3.4).
 func AppendAttributes(b []byte, a *route.Attributes, class route.Class, v6 bool) []byte {
 	b = append(b, flagTransitive, attrOrigin, 1, byte(a.Origin))
 	var path []byte
 	for _, s := range a.Path {
-		for as := s.AS; len(as) > 0; { // a segment has 255 at most
+		for as := s.AS; len(as) > 0; { // the wire format allows 255 AS numbers in a segment
 			n := min(len(as), 255)
 			path = append(path, byte(s.Kind), byte(n))
 			for _, x := range as[:n] {

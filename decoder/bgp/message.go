@@ -1,8 +1,9 @@
-// Package bgp reads BGP messages (RFC 4271) as a listener does that never announces anything: OPEN, UPDATE and
-// NOTIFICATION. It turns UPDATEs into batches of route.Change without decoding attributes that are known already.
+// Package bgp reads and writes BGP messages (RFC 4271) for a speaker that announces no routes: OPEN, UPDATE,
+// NOTIFICATION, KEEPALIVE and ROUTE-REFRESH. A Walker turns UPDATEs into batches of route.Change and leaves the
+// attributes encoded, as most attribute sets repeat; Decode decodes one.
 //
-// Everything that it reads is hostile. An error in an attribute costs the routes of the UPDATE or the attribute (RFC
-// 7606), never more than RFC 7606 says.
+// Every input is untrusted. A malformed attribute costs the routes of its UPDATE or only itself, as RFC 7606 says, and
+// the session only where RFC 7606 demands it.
 package bgp
 
 import (
@@ -13,7 +14,7 @@ import (
 // Type is the type of a message.
 type Type uint8
 
-// The types of messages.
+// The message types (RFC 4271 section 4.1, RFC 2918).
 const (
 	OpenType         Type = 1
 	UpdateType       Type = 2
@@ -22,14 +23,15 @@ const (
 	RefreshType      Type = 5
 )
 
-// Sizes of messages, with their header, in bytes.
+// Sizes in bytes. Those of messages include the header.
 const (
 	HeaderBytes = 19
 	MaxMessage  = 4096
-	MaxExtended = 65535 // RFC 8654; OPEN and KEEPALIVE excepted
+	MaxExtended = 65535 // with the extended message capability (RFC 8654), except for OPEN and KEEPALIVE
 )
 
-// Header reads a message's header: its length with the header, and type. The error is a *Notification.
+// Header reads and checks a message's header. The length includes the header. extended allows messages of up to
+// MaxExtended bytes. The error is a *Notification.
 func Header(b []byte, extended bool) (length int, t Type, err error) {
 	if len(b) < HeaderBytes {
 		return 0, 0, &Notification{Code: HeaderError, Subcode: 2}
@@ -64,7 +66,7 @@ func Header(b []byte, extended bool) (length int, t Type, err error) {
 	return length, t, nil
 }
 
-// AppendHeader appends the header of a message whose body has so many bytes.
+// AppendHeader appends the header of a message whose body has that many bytes.
 func AppendHeader(p []byte, t Type, body int) []byte {
 	for range 16 {
 		p = append(p, 0xff)
@@ -82,7 +84,7 @@ func AppendRefresh(p []byte, afi uint16, safi uint8) []byte {
 	return append(binary.BigEndian.AppendUint16(p, afi), 0, safi)
 }
 
-// Codes of a NOTIFICATION (RFC 4271 section 4.5).
+// Error codes of a NOTIFICATION (RFC 4271 section 4.5, RFC 6608).
 const (
 	HeaderError = 1
 	OpenError   = 2
@@ -101,13 +103,14 @@ const (
 	CeaseHardReset   = 9
 )
 
-// Notification is a NOTIFICATION message: why a session ends.
+// Notification is a NOTIFICATION message, which ends a session. It is the error type of this package.
 type Notification struct {
 	Code, Subcode uint8
 	Data          []byte
 }
 
-// ParseNotification reads a NOTIFICATION's body. Data is a part of it.
+// ParseNotification reads a NOTIFICATION's body. Data refers to the body's memory. A body that is too short gives the
+// zero value.
 func ParseNotification(body []byte) *Notification {
 	if len(body) < 2 {
 		return &Notification{}
@@ -115,14 +118,14 @@ func ParseNotification(body []byte) *Notification {
 	return &Notification{Code: body[0], Subcode: body[1], Data: body[2:]}
 }
 
-// Append appends the message.
+// Append appends the message with its header.
 func (n *Notification) Append(p []byte) []byte {
 	data := n.Data[:min(len(n.Data), MaxMessage-HeaderBytes-2)]
 	p = AppendHeader(p, NotificationType, 2+len(data))
 	return append(append(p, n.Code, n.Subcode), data...)
 }
 
-// Error names the code and subcode as RFC 4271 does.
+// Error returns the names that the RFCs give to the code and subcode.
 func (n *Notification) Error() string {
 	codes := [...]string{1: "message header error", 2: "OPEN message error", 3: "UPDATE message error",
 		4: "hold timer expired", 5: "finite state machine error", 6: "cease", 7: "ROUTE-REFRESH message error"}
@@ -139,7 +142,8 @@ func (n *Notification) Error() string {
 	return name
 }
 
-// HardReset reports whether routes are to go at once: RFC 8538 section 3.1.
+// HardReset reports whether the message ends graceful restart too, so that routes must be removed at once (RFC 8538
+// section 3.1).
 func (n *Notification) HardReset() bool { return n.Code == Cease && n.Subcode == CeaseHardReset }
 
 var subcodes = map[[2]uint8]string{

@@ -6,36 +6,36 @@ import (
 	"github.com/metranova/flow-collector/decoder/route"
 )
 
-// asTrans is the AS in place of one that has more than 16 bits (RFC 6793).
+// asTrans is AS_TRANS, which stands for an AS number of more than 16 bits (RFC 6793).
 const asTrans = 23456
 
 // Open is an OPEN message.
 type Open struct {
-	AS       uint32 // of the capability for 4-byte AS numbers, if there is one
+	AS       uint32 // from the 4-byte AS number capability if present
 	HoldTime uint16 // seconds
-	ID       uint32
+	ID       uint32 // BGP identifier
 	Capabilities
 }
 
-// Capabilities are those that matter to a listener.
+// Capabilities holds the capabilities that matter to a speaker that announces nothing. Arrays are indexed by
+// route.Family.Index.
 type Capabilities struct {
-	MultiProtocol bool                 // the capability is there at all; without, it is IPv4 unicast
-	Families      [route.Families]bool // by route.Family.Index
-	Receive       [route.Families]bool // ADD-PATH (RFC 7911)
-	Send          [route.Families]bool
-	FourByteAS    bool
-	Refresh       bool
-	Enhanced      bool // RFC 7313
-	Extended      bool // RFC 8654
-	// ExtendedNextHop: IPv6 next hops of IPv4 routes (RFC 8950), by family.
-	ExtendedNextHop [route.Families]bool
-	Graceful        bool // RFC 4724
-	Restarting      bool
-	RestartTime     uint16 // seconds
-	Notifications   bool   // RFC 8538
+	MultiProtocol   bool                 // RFC 4760; a speaker without it sends IPv4 unicast routes only
+	Families        [route.Families]bool // of MultiProtocol
+	Receive         [route.Families]bool // ADD-PATH (RFC 7911): can receive path identifiers
+	Send            [route.Families]bool // ADD-PATH: can send them
+	FourByteAS      bool                 // RFC 6793
+	Refresh         bool                 // route refresh (RFC 2918)
+	Enhanced        bool                 // enhanced route refresh (RFC 7313)
+	Extended        bool                 // extended messages (RFC 8654)
+	ExtendedNextHop [route.Families]bool // IPv6 next hops of IPv4 routes (RFC 8950)
+	Graceful        bool                 // graceful restart (RFC 4724)
+	Restarting      bool                 // the restart state bit
+	RestartTime     uint16               // seconds
+	Notifications   bool                 // graceful restart after a NOTIFICATION too (RFC 8538)
 }
 
-// Codes of capabilities.
+// Capability codes.
 const (
 	capMultiProtocol   = 1
 	capRefresh         = 2
@@ -47,7 +47,8 @@ const (
 	capEnhanced        = 70
 )
 
-// FamilyOf is the family of address family and subsequent address family identifiers; false: one that is not read.
+// FamilyOf returns the family with an address family identifier and a subsequent one. It returns false if this package
+// does not read routes of that family.
 func FamilyOf(afi uint16, safi uint8) (route.Family, bool) {
 	if afi != 1 && afi != 2 {
 		return route.Family{}, false
@@ -65,7 +66,7 @@ func FamilyOf(afi uint16, safi uint8) (route.Family, bool) {
 	return f, true
 }
 
-// Identifiers are the reverse of FamilyOf.
+// Identifiers returns a family's address family identifier and subsequent one. It is the inverse of FamilyOf.
 func Identifiers(f route.Family) (afi uint16, safi uint8) {
 	afi = 1
 	if f.V6 {
@@ -74,8 +75,8 @@ func Identifiers(f route.Family) (afi uint16, safi uint8) {
 	return afi, [...]uint8{route.Unicast: 1, route.Labelled: 4, route.VPN: 128}[f.Class]
 }
 
-// ParseOpen reads an OPEN's body. The error is a *Notification. Capabilities that are malformed are passed over, as
-// real speakers send them; what encloses them must be right.
+// ParseOpen reads and validates an OPEN's body. The error is a *Notification. It ignores the value of a capability that
+// is malformed, because real speakers send such values; the lengths that enclose it must be right.
 func ParseOpen(body []byte) (Open, error) {
 	if len(body) < 10 {
 		return Open{}, &Notification{Code: HeaderError, Subcode: 2}
@@ -97,8 +98,8 @@ func ParseOpen(body []byte) (Open, error) {
 	return o, nil
 }
 
-// ReadOpen reads an OPEN's body as far as it can be read, whatever its values are: of an OPEN that a BMP router quotes,
-// or makes up for its Loc-RIB. With the error, a *Notification, Open has what stands before the fault.
+// ReadOpen reads an OPEN's body without validating its values. It is for the OPENs in BMP messages, which a router may
+// make up, as for its Loc-RIB. If it returns an error, which is a *Notification, Open has the fields before the fault.
 func ReadOpen(body []byte) (Open, error) {
 	if len(body) < 10 {
 		return Open{}, &Notification{Code: HeaderError, Subcode: 2}
@@ -193,7 +194,8 @@ func (o *Open) family(set *[route.Families]bool, afi uint16, safi uint8) {
 	}
 }
 
-// Append appends the message. RestartTime goes out without families: we keep no forwarding state, and only help.
+// Append appends the message with its header. The graceful restart capability names no families, which says that we
+// keep no forwarding state but help a neighbour that restarts (RFC 4724 section 3).
 func (o *Open) Append(p []byte) []byte {
 	var c []byte
 	for i, has := range o.Families {
@@ -232,7 +234,8 @@ func (o *Open) Append(p []byte) []byte {
 	return append(p, c...)
 }
 
-// appendTuples appends a capability with a tuple for each family of a set.
+// appendTuples appends a capability whose value is one tuple for each family of the set. It appends nothing for an
+// empty set.
 func appendTuples(p []byte, code uint8, set [route.Families]bool, tuple func([]byte, uint16, uint8) []byte) []byte {
 	var t []byte
 	for i, has := range set {
@@ -247,8 +250,9 @@ func appendTuples(p []byte, code uint8, set [route.Families]bool, tuple func([]b
 	return append(append(p, code, byte(len(t))), t...)
 }
 
-// Answer is our OPEN to a neighbour's: what it offers and we understand. as is our AS; 0: the neighbour's. With hold
-// below the neighbour's hold time that is proposed.
+// Answer returns our OPEN in answer to the neighbour's: it has those of the neighbour's capabilities that this package
+// supports. as is our AS number, where 0 stands for the neighbour's; hold and restart are our hold time and restart
+// time in seconds.
 func (o *Open) Answer(as, id uint32, hold, restart uint16) Open {
 	a := Open{AS: as, HoldTime: hold, ID: id}
 	if as == 0 {

@@ -7,13 +7,13 @@ import (
 	"github.com/metranova/flow-collector/decoder/route"
 )
 
-// Reason is why something of an UPDATE was not taken as it is.
+// Reason says what is wrong with an UPDATE.
 type Reason uint8
 
-// The reasons. The first ones withdraw the UPDATE's routes (RFC 7606 section 2), the others pass over an attribute or
-// a family.
+// The reasons. Those up to Missing withdraw the routes of the UPDATE (treat-as-withdraw, RFC 7606 section 2), except
+// for a lenient Walker.
 const (
-	BadAttributes Reason = iota // an attribute runs over the end of all
+	BadAttributes Reason = iota // an attribute's length exceeds the list of attributes
 	BadFlags
 	BadOrigin
 	BadPath
@@ -21,33 +21,34 @@ const (
 	BadMED
 	BadLocalPref
 	BadCommunities
-	Missing // ORIGIN, AS_PATH or NEXT_HOP is not there
-	Duplicate
-	OtherFamily // a family that is not read
-	BadAS4Path
-	TwoByteAS   // a path of 2-byte AS numbers where 4 bytes were agreed on, or the reverse; read as such if lenient
-	OtherPathID // path identifiers where none were agreed on, or the reverse; read as such if lenient
-	BadNLRI     // prefixes that cannot be read; without lenience they end the session
-	Reasons     // how many there are
+	Missing     // ORIGIN, AS_PATH or NEXT_HOP is missing
+	Duplicate   // an attribute repeats; the first is used (RFC 7606 section 3 g)
+	OtherFamily // routes of a family that is not supported; they are skipped
+	BadAS4Path  // AS4_PATH is discarded (RFC 6793 section 6)
+	TwoByteAS   // AS_PATH has AS numbers of the other size than negotiated; only a lenient Walker reads it
+	OtherPathID // path identifiers are present but not negotiated, or the reverse; only a lenient Walker reads them
+	BadNLRI     // prefixes cannot be read, which ends the session unless the Walker is lenient
+	Reasons     // number of reasons
 )
 
-// String is the reason as metrics name it.
+// String returns the reason's name in metrics.
 func (r Reason) String() string {
 	return [...]string{"bad_attributes", "bad_flags", "bad_origin", "bad_as_path", "bad_next_hop", "bad_med",
 		"bad_local_pref", "bad_communities", "missing_attribute", "duplicate_attribute", "other_family", "bad_as4_path",
 		"two_byte_as", "other_path_id", "bad_nlri"}[r]
 }
 
-// Rules are what two speakers have agreed on.
+// Rules says how to read the UPDATEs of a session.
 type Rules struct {
-	FourByteAS bool
-	AddPath    [route.Families]bool // path identifiers are sent
-	Internal   bool                 // both speakers have one AS
-	// Lenient takes what can be read, whatever RFC 7606 says of it: for BMP and MRT, where nobody is told of errors.
+	FourByteAS bool                 // AS numbers have 4 bytes (RFC 6793)
+	AddPath    [route.Families]bool // prefixes have path identifiers (RFC 7911), by route.Family.Index
+	Internal   bool                 // both speakers have the same AS number: iBGP
+	// Lenient keeps whatever can be read in spite of RFC 7606. It is for BMP, MRT and captures, where the announcing
+	// router has accepted the UPDATE and cannot be told of an error.
 	Lenient bool
 }
 
-// Agreed are the rules of a session by both OPENs.
+// Agreed returns the rules that two OPENs negotiate for UPDATEs from the neighbour to us.
 func Agreed(ours, theirs *Open) Rules {
 	r := Rules{FourByteAS: ours.FourByteAS && theirs.FourByteAS, Internal: ours.AS == theirs.AS}
 	for i := range r.AddPath {
@@ -56,21 +57,21 @@ func Agreed(ours, theirs *Open) Rules {
 	return r
 }
 
-// Walker reads the UPDATEs of a session into batches. It belongs to one goroutine. Use NewWalker.
+// Walker reads the UPDATEs of a session into batches. Create it with NewWalker. It is not safe for concurrent use. Once
+// its buffers have grown it does not allocate.
 type Walker struct {
 	Rules
-	// Counts is how often each reason was met.
-	Counts [Reasons]uint64
+	Counts [Reasons]uint64 // UPDATEs or attributes by what is wrong with them
 
 	hasher *route.Hasher
-	bundle []byte
-	at     attributes
+	bundle []byte     // of the current UPDATE
+	attrs  attributes // of the current UPDATE
 }
 
-// NewWalker returns a walker whose bundles are hashed by a routing table's hasher.
+// NewWalker returns a walker. h must be the hasher of the routing table that gets the batches.
 func NewWalker(r Rules, h *route.Hasher) *Walker { return &Walker{Rules: r, hasher: h} }
 
-// Types of attributes.
+// Attribute type codes.
 const (
 	attrOrigin      = 1
 	attrPath        = 2
@@ -85,15 +86,16 @@ const (
 	attrLarge       = 32
 )
 
-// A bundle's data is a byte of flags, the next hop, and type, length of 16 bits and value for each attribute.
+// The data of a bundle is one byte of flags, the next hop as 16 bytes, and then for each attribute its type (1 byte),
+// length (2 bytes) and value.
 const (
 	bundleTwoByteAS = 1
 	bundleInternal  = 2
 	bundleHead      = 1 + 16
 )
 
-// Update reads an UPDATE's body into a batch. The error is a *Notification, with which the session must end; what was
-// read before may be in the batch.
+// Update reads an UPDATE's body and adds its changes to the batch. The error is a *Notification, with which the session
+// must end. The batch may then have changes from before the fault.
 func (w *Walker) Update(body []byte, b *route.Batch) error {
 	if len(body) < 4 {
 		return &Notification{Code: UpdateError, Subcode: 1}
@@ -118,13 +120,13 @@ func (w *Walker) Update(body []byte, b *route.Batch) error {
 	if err := w.nlri(b, route.Family{}, withdrawn, route.Withdrawn); err != nil {
 		return err
 	}
-	if w.at.unreach != nil {
+	if w.attrs.unreach != nil {
 		if err := w.unreach(b, len(withdrawn)+len(announced) == 0 &&
-			w.at.seen == [4]uint64{1 << attrUnreach}); err != nil {
+			w.attrs.seen == [4]uint64{1 << attrUnreach}); err != nil {
 			return err
 		}
 	}
-	if w.at.reach != nil {
+	if w.attrs.reach != nil {
 		if err := w.reach(b); err != nil {
 			return err
 		}
@@ -132,30 +134,30 @@ func (w *Walker) Update(body []byte, b *route.Batch) error {
 	if len(announced) == 0 {
 		return nil
 	}
-	if !w.at.has(attrNextHop) && !w.Lenient {
-		w.fail(Missing)
+	if !w.attrs.has(attrNextHop) && !w.Lenient {
+		w.treatAsWithdraw(Missing)
 	}
-	return w.nlri(b, route.Family{}, announced, w.addBundle(b, w.at.nextHop))
+	return w.nlri(b, route.Family{}, announced, w.addBundle(b, w.attrs.nextHop))
 }
 
-// fail withdraws the UPDATE's routes.
-func (w *Walker) fail(r Reason) {
+// treatAsWithdraw counts an error and has the routes of the UPDATE withdrawn, unless the walker is lenient.
+func (w *Walker) treatAsWithdraw(r Reason) {
 	w.Counts[r]++
 	if !w.Lenient {
-		w.at.withdraw = true
+		w.attrs.withdraw = true
 	}
 }
 
-// addBundle puts the bundle with a next hop into the batch, and returns its number.
+// addBundle adds the UPDATE's attributes with a next hop to the batch and returns the bundle's number.
 func (w *Walker) addBundle(b *route.Batch, next flow.Addr) int32 {
-	if (!w.at.has(attrOrigin) || !w.at.has(attrPath)) && !w.Lenient {
-		w.fail(Missing)
+	if (!w.attrs.has(attrOrigin) || !w.attrs.has(attrPath)) && !w.Lenient {
+		w.treatAsWithdraw(Missing)
 	}
-	if w.at.withdraw {
+	if w.attrs.withdraw {
 		return route.Withdrawn
 	}
 	w.bundle[0] = 0
-	if w.at.twoByteAS {
+	if w.attrs.twoByteAS {
 		w.bundle[0] |= bundleTwoByteAS
 	}
 	if w.Internal {
@@ -165,9 +167,10 @@ func (w *Walker) addBundle(b *route.Batch, next flow.Addr) int32 {
 	return b.AddBundle(w.hasher.Sum(w.bundle), w.bundle)
 }
 
-// unreach reads MP_UNREACH_NLRI (RFC 4760 section 4). Alone and without routes it is an End-of-RIB.
+// unreach reads MP_UNREACH_NLRI (RFC 4760 section 4). An empty one that is the UPDATE's only content is an End-of-RIB
+// (RFC 4724 section 2).
 func (w *Walker) unreach(b *route.Batch, alone bool) error {
-	v := w.at.unreach
+	v := w.attrs.unreach
 	if len(v) < 3 {
 		return w.unreadable(9)
 	}
@@ -185,7 +188,7 @@ func (w *Walker) unreach(b *route.Batch, alone bool) error {
 
 // reach reads MP_REACH_NLRI (RFC 4760 section 3).
 func (w *Walker) reach(b *route.Batch) error {
-	v := w.at.reach
+	v := w.attrs.reach
 	if len(v) < 5 || int(v[3]) > len(v)-5 {
 		return w.unreadable(9)
 	}
@@ -196,13 +199,14 @@ func (w *Walker) reach(b *route.Batch) error {
 	}
 	next, good := nextHop(v[4:4+v[3]], f.Class == route.VPN)
 	if !good {
-		w.fail(BadNextHop)
+		w.treatAsWithdraw(BadNextHop)
 	}
 	return w.nlri(b, f, v[5+v[3]:], w.addBundle(b, next))
 }
 
-// nextHop reads a next hop: IPv4 or IPv6 whatever the family of the routes (RFC 8950, RFC 4798), a link-local one
-// behind it perhaps (RFC 2545), for VPNs with a route distinguisher of 0 before each (RFC 4364, RFC 4659).
+// nextHop reads the next hop of MP_REACH_NLRI. Its length says whether it is IPv4 or IPv6, which need not be the family
+// of the routes (RFC 8950, RFC 4798). A link-local address may follow an IPv6 one (RFC 2545). In a VPN a route
+// distinguisher of 0 precedes each address (RFC 4364, RFC 4659).
 func nextHop(v []byte, vpn bool) (flow.Addr, bool) {
 	if vpn {
 		switch len(v) {
@@ -226,8 +230,8 @@ func nextHop(v []byte, vpn bool) (flow.Addr, bool) {
 	return flow.Addr{}, false
 }
 
-// unreadable ends a session, because the routes of the UPDATE cannot be found (RFC 7606 section 5.3). With lenience it
-// costs the UPDATE.
+// unreadable returns the error of an UPDATE whose prefixes cannot be parsed, which must end the session (RFC 7606
+// section 5.3). A lenient walker skips them instead.
 func (w *Walker) unreadable(subcode uint8) error {
 	w.Counts[BadNLRI]++
 	if w.Lenient {
@@ -236,10 +240,10 @@ func (w *Walker) unreadable(subcode uint8) error {
 	return &Notification{Code: UpdateError, Subcode: subcode}
 }
 
-// nlri reads prefixes of a family into the batch.
+// nlri adds a change for each prefix in v to the batch. bundle is route.Withdrawn for withdrawals.
 func (w *Walker) nlri(b *route.Batch, f route.Family, v []byte, bundle int32) error {
 	if w.Lenient {
-		w.guessPathID(f, v, bundle)
+		w.inferPathID(f, v, bundle)
 	}
 	addPath, start := w.AddPath[f.Index()], len(b.Changes)
 	for len(v) > 0 {
@@ -256,7 +260,7 @@ func (w *Walker) nlri(b *route.Batch, f route.Family, v []byte, bundle int32) er
 	return nil
 }
 
-// readNLRI reads one prefix into c, and returns what follows it.
+// readNLRI reads one prefix into c and returns the bytes that follow.
 func readNLRI(v []byte, f route.Family, addPath bool, c *route.Change) ([]byte, bool) {
 	if addPath {
 		if len(v) < 5 {
@@ -296,20 +300,20 @@ func readNLRI(v []byte, f route.Family, addPath bool, c *route.Change) ([]byte, 
 	return v, true
 }
 
-// guessPathID has prefixes of a family read with path identifiers where none were agreed on, or without where they
-// were, if they can be read in the other way only. Routers that send BMP say of their peers what is not so.
-func (w *Walker) guessPathID(f route.Family, v []byte, bundle int32) {
+// inferPathID corrects w.AddPath for a family if the prefixes can be parsed only with the other value. The OPENs that
+// some routers send over BMP do not say whether path identifiers are present.
+func (w *Walker) inferPathID(f route.Family, v []byte, bundle int32) {
 	i := f.Index()
-	if fits(v, f, w.AddPath[i], bundle) || !fits(v, f, !w.AddPath[i], bundle) {
+	if parses(v, f, w.AddPath[i], bundle) || !parses(v, f, !w.AddPath[i], bundle) {
 		return
 	}
 	w.Counts[OtherPathID]++
 	w.AddPath[i] = !w.AddPath[i]
 }
 
-// fits reports whether all of v are prefixes. The default route may be there once only: path identifiers, which are
-// small numbers mostly, look like several when they are read as prefixes.
-func fits(v []byte, f route.Family, addPath bool, bundle int32) bool {
+// parses reports whether v can be parsed as prefixes to its end. More than one default route counts as a failure: path
+// identifiers are mostly small numbers, whose zero bytes read as default routes.
+func parses(v []byte, f route.Family, addPath bool, bundle int32) bool {
 	defaults := 0
 	for len(v) > 0 {
 		c := route.Change{Bundle: bundle}
@@ -326,15 +330,15 @@ func fits(v []byte, f route.Family, addPath bool, bundle int32) bool {
 	return true
 }
 
-// prefix is the prefix with that address's bytes.
+// prefix returns the prefix whose address starts with the bytes of p.
 func prefix(p []byte, bits uint8, v6 bool) route.Prefix {
 	var a [16]byte
 	copy(a[:], p)
 	return route.Make(binary.BigEndian.Uint64(a[:]), binary.BigEndian.Uint64(a[8:]), bits, v6)
 }
 
-// labelBytes is how many bytes the label stack before a prefix has (RFC 8277 section 2); 0: it does not end. A
-// withdrawal may have one label of 0x800000 or 0 in place of a stack (sections 2.4 and 2.1).
+// labelBytes returns the length of the label stack before a prefix (RFC 8277 section 2), or 0 if the stack has no end.
+// In a withdrawal a single label of 0x800000 or 0 can replace the stack (sections 2.4 and 2.1).
 func labelBytes(p []byte, withdrawn bool) int {
 	for n := 3; n <= len(p); n += 3 {
 		label := uint32(p[n-3])<<16 | uint32(p[n-2])<<8 | uint32(p[n-1])

@@ -1,7 +1,7 @@
-// Package mrt reads and writes routes in MRT files: dumps of tables (RFC 6396 section 4.3, RFC 8050), and BGP messages
-// as a router or route server received them (RFC 6396 section 4.4).
+// Package mrt reads routes from MRT files, TABLE_DUMP_V2 dumps and BGP4MP messages (RFC 6396 sections 4.3 and 4.4, RFC
+// 8050), and writes dumps.
 //
-// A file may come from anywhere: every length is checked, and a record that cannot be read costs itself.
+// Files are untrusted: every length is checked, and a malformed record costs only itself.
 package mrt
 
 import (
@@ -15,7 +15,7 @@ import (
 	"github.com/metranova/flow-collector/decoder/route"
 )
 
-// Types and subtypes of records.
+// Record types and subtypes (RFC 6396 section 4, RFC 8050).
 const (
 	typeTable     = 13 // TABLE_DUMP_V2
 	typeMessage   = 16 // BGP4MP
@@ -33,7 +33,7 @@ const (
 	messageFourByte     = 4
 	messageLocalTwo     = 6
 	messageLocal        = 7
-	messageTwoByteAP    = 8 // with path identifiers
+	messageTwoByteAP    = 8 // from here on with path identifiers
 	messageFourByteAP   = 9
 	messageLocalTwoAP   = 10
 	messageLocalAddPath = 11
@@ -41,29 +41,29 @@ const (
 
 const (
 	headerBytes = 12
-	// maxRecord bounds a record: a prefix with the routes of some thousands of peers.
+	// maxRecord is the maximum length of a record in bytes. One with the routes of thousands of peers fits.
 	maxRecord = 16 << 20
 )
 
-// ErrFormat says that a file is not MRT, or ends within a record.
+// ErrFormat is the error of a file that is not MRT or is truncated.
 var ErrFormat = errors.New("not an MRT file")
 
-// Peer is who announced routes.
+// Peer is the BGP speaker that announced a route.
 type Peer struct {
-	ID      uint32 // BGP identifier; 0 of messages
+	ID      uint32 // BGP identifier; 0 in BGP4MP records, which do not have it
 	Address flow.Addr
 	AS      uint32
 }
 
-// Counts are what was read.
+// Counts is what a Reader counts.
 type Counts struct {
 	Records uint64
 	Routes  uint64
-	Skipped uint64 // records of other types, such as of multicast or of state changes
-	Bad     uint64 // records that could not be read, or in part only
+	Skipped uint64 // records without routes for us, such as multicast tables or state changes
+	Bad     uint64 // malformed records, of which nothing or a part was read
 }
 
-// Reader reads a file. It belongs to one goroutine. Use NewReader.
+// Reader reads an MRT file. Create it with NewReader. It is not safe for concurrent use.
 type Reader struct {
 	Counts
 	in     io.Reader
@@ -73,17 +73,18 @@ type Reader struct {
 	head   [headerBytes]byte
 }
 
-// NewReader returns a reader. Bundles are hashed by a routing table's hasher.
+// NewReader returns a reader of decompressed MRT data, which should be buffered. h must be the hasher of the routing
+// table that gets the batches.
 func NewReader(in io.Reader, h *route.Hasher) *Reader {
 	return &Reader{in: in, walker: bgp.NewWalker(bgp.Rules{Lenient: true}, h)}
 }
 
-// Reasons are what was wrong with attributes.
+// Reasons returns how often attributes were malformed, by reason.
 func (r *Reader) Reasons() [bgp.Reasons]uint64 { return r.walker.Counts }
 
-// Next reads a record and calls use for the routes of each peer in it: with a batch that begin returns for that peer;
-// nil: they are not wanted. It returns io.EOF at the end of the file.
-func (r *Reader) Next(begin func(*Peer) *route.Batch) error {
+// Next reads one record. For each route in it, it adds a change to the batch that batchOf returns for the route's peer,
+// or skips the route if that is nil. Next returns io.EOF at the end of the file.
+func (r *Reader) Next(batchOf func(*Peer) *route.Batch) error {
 	if _, err := io.ReadFull(r.in, r.head[:]); err != nil {
 		if errors.Is(err, io.EOF) {
 			return io.EOF
@@ -93,14 +94,14 @@ func (r *Reader) Next(begin func(*Peer) *route.Batch) error {
 	kind, sub := binary.BigEndian.Uint16(r.head[4:]), binary.BigEndian.Uint16(r.head[6:])
 	n := binary.BigEndian.Uint32(r.head[8:])
 	if n > maxRecord {
-		return fmt.Errorf("%w: a record of %d bytes", ErrFormat, n)
+		return fmt.Errorf("%w: record of %d bytes", ErrFormat, n)
 	}
 	if uint32(cap(r.body)) < n {
 		r.body = make([]byte, max(n, 4096))
 	}
 	r.body = r.body[:n]
 	if _, err := io.ReadFull(r.in, r.body); err != nil {
-		return fmt.Errorf("%w: it ends within a record: %w", ErrFormat, err)
+		return fmt.Errorf("%w: truncated record: %w", ErrFormat, err)
 	}
 	r.Records++
 	b, good := &cursor{b: r.body}, true
@@ -108,12 +109,12 @@ func (r *Reader) Next(begin func(*Peer) *route.Batch) error {
 	case kind == typeTable && sub == tablePeers:
 		good = r.peerTable(b)
 	case kind == typeTable:
-		good = r.table(sub, b, begin)
+		good = r.table(sub, b, batchOf)
 	case kind == typeMessage || kind == typeMessageET:
 		if kind == typeMessageET {
-			b.skip(4)
+			b.skip(4) // microseconds
 		}
-		good = r.message(sub, b, begin)
+		good = r.message(sub, b, batchOf)
 	default:
 		r.Skipped++
 	}
@@ -125,8 +126,8 @@ func (r *Reader) Next(begin func(*Peer) *route.Batch) error {
 
 // peerTable reads the PEER_INDEX_TABLE (RFC 6396 section 4.3.1).
 func (r *Reader) peerTable(b *cursor) bool {
-	b.skip(4)
-	b.skip(int(b.u16()))
+	b.skip(4)            // identifier of the collector
+	b.skip(int(b.u16())) // name of the view
 	n := int(b.u16())
 	r.peers = r.peers[:0]
 	for range n {
@@ -146,8 +147,9 @@ func (r *Reader) peerTable(b *cursor) bool {
 	return true
 }
 
-// table reads the routes to a prefix (RFC 6396 sections 4.3.2 and 4.3.3, RFC 8050 section 4).
-func (r *Reader) table(sub uint16, b *cursor, begin func(*Peer) *route.Batch) bool {
+// table reads the routes to one prefix (RFC 6396 sections 4.3.2 and 4.3.3, RFC 8050 section 4). It returns false if the
+// record is malformed.
+func (r *Reader) table(sub uint16, b *cursor, batchOf func(*Peer) *route.Batch) bool {
 	b.skip(4) // sequence number
 	c := route.Change{}
 	addPath := sub == tableIPv4AddPath || sub == tableIPv6AddPath || sub == tableGenericPath
@@ -174,7 +176,7 @@ func (r *Reader) table(sub uint16, b *cursor, begin func(*Peer) *route.Batch) bo
 	good := true
 	for n := b.u16(); n > 0; n-- {
 		peer := b.u16()
-		b.skip(4) // when it was announced
+		b.skip(4) // originated time
 		if addPath {
 			c.PathID = b.u32()
 		}
@@ -183,7 +185,7 @@ func (r *Reader) table(sub uint16, b *cursor, begin func(*Peer) *route.Batch) bo
 			return false
 		}
 		p := &r.peers[peer]
-		batch := begin(p)
+		batch := batchOf(p)
 		if batch == nil {
 			continue
 		}
@@ -200,8 +202,9 @@ func (r *Reader) table(sub uint16, b *cursor, begin func(*Peer) *route.Batch) bo
 	return good
 }
 
-// message reads a BGP message as it was received (RFC 6396 section 4.4.2, RFC 8050 section 3).
-func (r *Reader) message(sub uint16, b *cursor, begin func(*Peer) *route.Batch) bool {
+// message reads a recorded BGP message (RFC 6396 section 4.4.2, RFC 8050 section 3). It returns false if the record is
+// malformed.
+func (r *Reader) message(sub uint16, b *cursor, batchOf func(*Peer) *route.Batch) bool {
 	rules := bgp.Rules{Lenient: true}
 	switch sub {
 	case messageFourByte, messageLocal, messageFourByteAP, messageLocalAddPath:
@@ -219,17 +222,17 @@ func (r *Reader) message(sub uint16, b *cursor, begin func(*Peer) *route.Batch) 
 	p := Peer{}
 	if rules.FourByteAS {
 		p.AS = b.u32()
-		b.skip(4)
+		b.skip(4) // local AS
 	} else {
 		p.AS = uint32(b.u16())
 		b.skip(2)
 	}
-	b.skip(2) // interface
+	b.skip(2) // interface index
 	v6 := b.u16() == 2
 	p.Address = b.address(v6)
-	b.address(v6)
+	b.address(v6) // local address
 	if sub == messageLocal || sub == messageLocalTwo || sub == messageLocalTwoAP || sub == messageLocalAddPath {
-		r.Skipped++ // what the router itself has sent
+		r.Skipped++ // sent by the router that recorded it
 		return !b.bad
 	}
 	if b.bad {
@@ -243,7 +246,7 @@ func (r *Reader) message(sub uint16, b *cursor, begin func(*Peer) *route.Batch) 
 		r.Skipped++
 		return true
 	}
-	batch := begin(&p)
+	batch := batchOf(&p)
 	if batch == nil {
 		return true
 	}
@@ -254,7 +257,7 @@ func (r *Reader) message(sub uint16, b *cursor, begin func(*Peer) *route.Batch) 
 	return err == nil
 }
 
-// cursor reads a record. After bytes that are not there it is bad, and everything reads as 0.
+// cursor reads the fields of a record. A read beyond the end sets bad; it and all later reads return 0.
 type cursor struct {
 	b   []byte
 	bad bool
@@ -304,7 +307,7 @@ func (c *cursor) address(v6 bool) flow.Addr {
 	return flow.Addr{}
 }
 
-// prefix reads a prefix as UPDATEs have it.
+// prefix reads a prefix in the form of NLRI.
 func (c *cursor) prefix(f route.Family, to *route.Change) bool {
 	if c.bad || len(c.b) == 0 {
 		c.bad = true

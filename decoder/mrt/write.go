@@ -12,22 +12,24 @@ import (
 	"github.com/metranova/flow-collector/decoder/route"
 )
 
-// Entry is a route of a dump.
+// Entry is one route of a dump, a RIB entry.
 type Entry struct {
-	Peer       int // in the list that NewWriter has
+	Peer       int // index in the peers of NewWriter
 	PathID     uint32
 	Attributes *route.Attributes
 }
 
-// Writer writes a dump of tables (TABLE_DUMP_V2). It belongs to one goroutine. Use NewWriter.
+// Writer writes a TABLE_DUMP_V2 dump. Create it with NewWriter. It is not safe for concurrent use. It writes each
+// record with one call, so out should be buffered.
 type Writer struct {
 	out      io.Writer
-	at       uint32
+	at       uint32 // Unix time of all records
 	sequence uint32
 	buffer   []byte
 }
 
-// NewWriter begins a dump of a router's routes with the list of peers.
+// NewWriter starts a dump by writing the PEER_INDEX_TABLE. router is the BGP identifier of whoever has the table, view
+// an optional name.
 func NewWriter(out io.Writer, at time.Time, router uint32, view string, peers []Peer) (*Writer, error) {
 	if len(peers) > math.MaxUint16 || len(view) > math.MaxUint16 {
 		return nil, fmt.Errorf("%d peers: an MRT dump has %d at most", len(peers), math.MaxUint16)
@@ -56,9 +58,10 @@ func appendAddress(b []byte, a flow.Addr) []byte {
 	return append(b, a[:]...)
 }
 
-// begin makes room for a record's header.
+// begin returns the buffer for a record, with space for its header.
 func (w *Writer) begin() []byte { return append(w.buffer[:0], make([]byte, headerBytes)...) }
 
+// end fills in a record's header and writes the record.
 func (w *Writer) end(b []byte, sub uint16) error {
 	binary.BigEndian.PutUint32(b, w.at)
 	binary.BigEndian.PutUint16(b[4:], typeTable)
@@ -69,8 +72,8 @@ func (w *Writer) end(b []byte, sub uint16) error {
 	return err
 }
 
-// Write writes the routes to a prefix. Those of VRFs and with labels, which have lost their labels here, get the label
-// 3 (implicit null).
+// Write writes the routes to one prefix. The routing table does not keep labels, so labelled and VPN routes get label 3
+// (implicit null).
 func (w *Writer) Write(class route.Class, rd route.RD, prefix route.Prefix, entries []Entry) error {
 	addPath := false
 	for _, e := range entries {

@@ -7,7 +7,7 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-// Origin is the ORIGIN attribute of RFC 4271 section 5.1.1.
+// Origin is the ORIGIN attribute (RFC 4271 section 5.1.1).
 type Origin uint8
 
 // The values of Origin.
@@ -28,20 +28,20 @@ const (
 	ConfedSet      SegmentKind = 4
 )
 
-// Confederation reports whether the segment is of a confederation's inside.
+// Confederation reports whether the segment lists AS numbers within a confederation (RFC 5065).
 func (k SegmentKind) Confederation() bool { return k == ConfedSequence || k == ConfedSet }
 
-// Segment is a part of an AS path.
+// Segment is a segment of an AS path.
 type Segment struct {
 	Kind SegmentKind
-	AS   []uint32
+	AS   []uint32 // AS numbers in wire order: the nearest first
 }
 
 // Large is a large community (RFC 8092).
 type Large struct{ Global, Data1, Data2 uint32 }
 
-// Attributes are the path attributes of a route. The zero value is a route without any. Slices belong to whoever filled
-// them; Reset keeps their memory.
+// Attributes holds the path attributes of a route. The zero value has none. A copy shares the slices. Reset empties it
+// for reuse. It is not safe for concurrent changes.
 type Attributes struct {
 	Origin       Origin
 	Path         []Segment
@@ -53,7 +53,7 @@ type Attributes struct {
 	Communities  []uint32 // RFC 1997: AS<<16 | value
 	Extended     []uint64 // RFC 4360, as on the wire, in host byte order
 	Large        []Large
-	Internal     bool // the session is iBGP: the neighbour has our AS
+	Internal     bool // the session was iBGP: the neighbour has our AS number
 }
 
 // Reset empties a and keeps its memory.
@@ -67,7 +67,7 @@ func AppendCommunity(p []byte, c uint32) []byte {
 	return strconv.AppendUint(p, uint64(c&0xffff), 10)
 }
 
-// WellKnown is the name that pmacct gives to a well-known community, "" for all others.
+// WellKnown returns pmacct's name of a well-known community, or "".
 func WellKnown(c uint32) string {
 	switch c {
 	case 0:
@@ -82,7 +82,7 @@ func WellKnown(c uint32) string {
 	return ""
 }
 
-// AppendLarge appends a large community as a:b:c.
+// AppendLarge appends a large community as global:data1:data2.
 func AppendLarge(p []byte, c Large) []byte {
 	p = append(strconv.AppendUint(p, uint64(c.Global), 10), ':')
 	p = append(strconv.AppendUint(p, uint64(c.Data1), 10), ':')

@@ -2,24 +2,24 @@ package route
 
 import "hash/maphash"
 
-// Hash identifies a bundle of attributes: 128 bits, by seeds that differ from run to run, so that no peer can aim at a
+// Hash identifies a bundle of attributes. It has 128 bits and depends on random seeds, so that no peer can construct a
 // collision.
 type Hash [2]uint64
 
-// Hasher hashes bundles. Hashes of different hashers have nothing in common. It is safe for concurrent use; the zero
-// value is not usable.
+// Hasher hashes bundles. Create it with NewHasher; the zero value is not usable. Each hasher has its own seeds, so
+// hashes of different hashers must not be compared. It is safe for concurrent use.
 type Hasher struct{ seeds [2]maphash.Seed }
 
 // NewHasher returns a hasher with random seeds.
 func NewHasher() *Hasher { return &Hasher{[2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}} }
 
-// Sum is the hash of a bundle's bytes.
+// Sum returns the hash of a bundle's data.
 func (h *Hasher) Sum(b []byte) Hash {
 	return Hash{maphash.Bytes(h.seeds[0], b), maphash.Bytes(h.seeds[1], b)}
 }
 
-// Bundle is the attributes that some routes of a batch share, still encoded. Data holds all that tells it from others:
-// equal data, equal attributes.
+// Bundle is a set of attributes that routes of a batch share, still encoded. Bundles with equal data have equal
+// attributes.
 type Bundle struct {
 	Hash Hash
 	Data []byte
@@ -28,30 +28,31 @@ type Bundle struct {
 // Change is one announcement or withdrawal.
 type Change struct {
 	Prefix Prefix
-	RD     RD     // of class VPN; 0 otherwise
-	PathID uint32 // RFC 7911; 0 without
-	Bundle int32  // in Batch.Bundles; Withdrawn: the route is gone
+	RD     RD     // 0 unless Class is VPN
+	PathID uint32 // path identifier (RFC 7911); 0: none
+	Bundle int32  // index in Batch.Bundles, or Withdrawn
 	Class  Class
 }
 
 // Withdrawn is the Bundle of a withdrawal.
 const Withdrawn = -1
 
-// Batch is what a session learned, in the order in which it did. Its memory belongs to the batch and is used again
-// after Reset.
+// Batch is a list of changes from one source, in the order in which they came. The zero value is empty; set Decode
+// before the routing table applies the batch. It owns the data of its bundles, which is valid until Reset. It is not
+// safe for concurrent use.
 type Batch struct {
 	Changes []Change
 	Bundles []Bundle
-	// Decode fills a from a bundle's data. It is called for bundles only that are not known yet, by the routing table's
-	// writer.
+	// Decode fills a from a bundle's data. The routing table's writer calls it once for each bundle that is new to the
+	// table.
 	Decode func(data []byte, a *Attributes) error
-	// Complete are the families whose End-of-RIB (RFC 4724 section 2) came after the changes.
+	// Complete lists the families whose End-of-RIB (RFC 4724 section 2) came after the changes.
 	Complete []Family
 
 	data []byte
 }
 
-// Reset empties b and keeps its memory.
+// Reset empties b and keeps its memory for reuse.
 func (b *Batch) Reset() {
 	b.Changes, b.Bundles, b.Complete, b.data = b.Changes[:0], b.Bundles[:0], b.Complete[:0], b.data[:0]
 }
@@ -60,7 +61,7 @@ func (b *Batch) Reset() {
 func (b *Batch) AddBundle(hash Hash, data []byte) int32 {
 	n := len(b.data)
 	if cap(b.data)-n < len(data) {
-		// Bundles so far keep the memory that they are in.
+		// Earlier bundles keep referring to the old memory.
 		b.data, n = make([]byte, 0, max(2*cap(b.data), len(data), 4096)), 0
 	}
 	b.data = append(b.data, data...)

@@ -5,23 +5,24 @@ import (
 	"strings"
 )
 
-// Filter keeps some communities of routes. The zero value keeps all. It belongs to one goroutine.
+// Filter removes communities that match no pattern. The zero value keeps all. It is not safe for concurrent use.
 type Filter struct {
 	standard, extended, large []string
-	text                      []byte
+	text                      []byte // scratch
 }
 
-// NewFilter returns a filter that keeps what matches one of the patterns of its kind; no pattern keeps all of the kind.
-// In a pattern, . is any one character and * any number of them. A pattern without * matches what begins with it, as
-// pmacct's do. Communities are compared as they are written; well-known ones by their names too.
+// NewFilter returns a filter that keeps the communities that match one of the patterns for their kind. Without a
+// pattern all of the kind are kept. In a pattern . stands for any one character, and * for any number of characters. A
+// pattern without * matches every text that starts with it, as in pmacct. It is compared with the community's text, and
+// with the name of a well-known community.
 func NewFilter(standard, extended, large []string) *Filter {
 	return &Filter{standard: standard, extended: extended, large: large}
 }
 
-// Filters reports whether there is a pattern.
+// Filters reports whether the filter has a pattern.
 func (f *Filter) Filters() bool { return len(f.standard)+len(f.extended)+len(f.large) > 0 }
 
-// Keep removes the communities that are not kept.
+// Keep removes the communities that match no pattern, in place.
 func (f *Filter) Keep(a *Attributes) {
 	a.Communities = keep(f, f.standard, a.Communities, func(p []byte, c uint32) []byte { return AppendCommunity(p, c) },
 		WellKnown)
@@ -42,7 +43,7 @@ func keep[T any](f *Filter, patterns []string, all []T, appendTo func([]byte, T)
 	})
 }
 
-// matches compares a text with one pattern.
+// matches reports whether a text matches a pattern.
 func matches(pattern, text string) bool {
 	if !strings.Contains(pattern, "*") {
 		return len(text) >= len(pattern) && same(pattern, text[:len(pattern)])
@@ -68,7 +69,7 @@ func matches(pattern, text string) bool {
 	}
 }
 
-// same compares texts of one length, where a dot stands for any character.
+// same reports whether a text equals a pattern of the same length, in which a dot stands for any character.
 func same(pattern, text string) bool {
 	for i := range len(pattern) {
 		if pattern[i] != '.' && pattern[i] != text[i] {

@@ -1,5 +1,5 @@
-// Package route holds what BGP, BMP and MRT say of routes: prefixes, route distinguishers, path attributes, and batches
-// of announcements and withdrawals on their way from a session to the routing table. It knows no wire format.
+// Package route has the types that BGP, BMP and MRT share: prefixes, route distinguishers, path attributes, and batches
+// of announcements and withdrawals for the routing table. It does not depend on a wire format.
 package route
 
 import (
@@ -8,8 +8,8 @@ import (
 	"net/netip"
 )
 
-// Prefix is an IP prefix as numbers. The address is left-aligned in Hi and Lo, so an IPv4 address is in the upper half
-// of Hi, and bits beyond Bits are 0. The zero value is 0.0.0.0/0. Prefixes are comparable.
+// Prefix is an IP prefix as numbers. The address is left-aligned in Hi and Lo, so an IPv4 address is the upper half of
+// Hi. Bits beyond the prefix length are 0. The zero value is 0.0.0.0/0. Prefixes can be compared with ==.
 type Prefix struct {
 	Hi, Lo uint64
 	Bits   uint8
@@ -30,7 +30,7 @@ func PrefixFrom(p netip.Prefix) Prefix {
 	return Make(binary.BigEndian.Uint64(b[:]), binary.BigEndian.Uint64(b[8:]), uint8(p.Bits()), true)
 }
 
-// Make returns the prefix of that length that holds an address, which is left-aligned.
+// Make returns the prefix with a left-aligned address and a length in bits. It clears bits beyond the length.
 func Make(hi, lo uint64, bits uint8, v6 bool) Prefix {
 	if bits < 64 {
 		hi, lo = hi&^(1<<(64-bits)-1), 0
@@ -54,10 +54,11 @@ func (p Prefix) Netip() netip.Prefix {
 // String returns p in CIDR notation.
 func (p Prefix) String() string { return p.Netip().String() }
 
-// RD is a route distinguisher (RFC 4364 section 4.2) in network byte order; 0 is the global table.
+// RD is a route distinguisher (RFC 4364 section 4.2): the 8 bytes as a big-endian number. 0 stands for the global
+// table.
 type RD uint64
 
-// RDFrom returns the route distinguisher of 8 bytes in network byte order.
+// RDFrom returns the route distinguisher that 8 bytes in network byte order encode.
 func RDFrom(b [8]byte) RD { return RD(binary.BigEndian.Uint64(b[:])) }
 
 // String returns d as pmacct writes it: type:administrator:number.
@@ -73,10 +74,10 @@ func (d RD) String() string {
 	return fmt.Sprintf("%d:%d:%d", d>>48, uint16(d>>32), uint32(d))
 }
 
-// Class says which kind of table a route is in.
+// Class is the kind of a routing table.
 type Class uint8
 
-// The classes are one per SAFI that is understood: 1, 4 and 128.
+// The classes, one for each supported SAFI: 1, 4 and 128.
 const (
 	Unicast Class = iota
 	Labelled
@@ -94,7 +95,7 @@ func (c Class) String() string {
 	return "unicast"
 }
 
-// Family is an address family and its class. Families are comparable.
+// Family is an address family with a class. Families can be compared with ==.
 type Family struct {
 	Class Class
 	V6    bool
@@ -108,10 +109,10 @@ func (f Family) String() string {
 	return "ipv4 " + f.Class.String()
 }
 
-// Families is how many families there are; Index numbers them from 0.
+// Families is the number of families.
 const Families = 6
 
-// Index is the family's number, below Families.
+// Index returns the family's number, from 0 to Families-1.
 func (f Family) Index() int {
 	if f.V6 {
 		return int(f.Class)*2 + 1
@@ -119,5 +120,5 @@ func (f Family) Index() int {
 	return int(f.Class) * 2
 }
 
-// FamilyAt is the family with that Index.
+// FamilyAt returns the family whose Index is i.
 func FamilyAt(i int) Family { return Family{Class(i / 2), i%2 == 1} }

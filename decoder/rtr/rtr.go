@@ -1,4 +1,5 @@
-// Package rtr reads and writes the messages of the RPKI-to-Router protocol: versions 0 (RFC 6810) and 1 (RFC 8210).
+// Package rtr reads and writes the messages of the RPKI-to-Router protocol, versions 0 (RFC 6810) and 1 (RFC 8210). It
+// serves the router's side; the cache's side is for tests. Messages are untrusted: every length is checked.
 package rtr
 
 import (
@@ -10,10 +11,10 @@ import (
 	"time"
 )
 
-// Type is the type of a message, which the RFCs call PDU.
+// Type is the type of a message. The RFCs call a message a PDU.
 type Type uint8
 
-// The types of RFC 8210 section 5.
+// The message types (RFC 8210 section 5).
 const (
 	SerialNotify  Type = 0
 	SerialQuery   Type = 1
@@ -27,10 +28,10 @@ const (
 	ErrorReport   Type = 10
 )
 
-// ErrorCode is why a session fails (RFC 8210 section 12).
+// ErrorCode is the code of an Error Report (RFC 8210 section 12).
 type ErrorCode uint16
 
-// The codes of RFC 8210 section 12.
+// The error codes (RFC 8210 section 12).
 const (
 	CorruptData          ErrorCode = 0
 	InternalError        ErrorCode = 1
@@ -61,7 +62,7 @@ func (c ErrorCode) String() string {
 	return fmt.Sprintf("error %d", uint16(c))
 }
 
-// Error is a message that cannot be read or may not come, and the code that tells the other side so.
+// Error is the error of a message that is malformed or unexpected. Code is for the Error Report to the other side.
 type Error struct {
 	Code ErrorCode
 	Why  string
@@ -71,7 +72,7 @@ func (e *Error) Error() string { return e.Code.String() + ": " + e.Why }
 
 func corrupt(format string, a ...any) error { return &Error{CorruptData, fmt.Sprintf(format, a...)} }
 
-// Message is one message. Which fields have a value depends on Type.
+// Message is one message. Type decides which fields are set.
 type Message struct {
 	Version uint8
 	Type    Type
@@ -79,7 +80,7 @@ type Message struct {
 	Serial  uint32 // SerialNotify, SerialQuery, EndOfData
 
 	// IPv4Prefix and IPv6Prefix.
-	Announce  bool // false: withdrawn
+	Announce  bool // false: withdraw
 	Prefix    netip.Prefix
 	MaxLength uint8
 	AS        uint32
@@ -92,19 +93,20 @@ type Message struct {
 	Text string
 }
 
-// Reader reads messages. Its buffer is bounded by the longest message that is accepted, 64 KiB.
+// Reader reads messages from a connection. Create it with NewReader. It is not safe for concurrent use. Its buffer
+// grows to 64 KiB at most, the longest message that it accepts.
 type Reader struct {
 	from   io.Reader
 	buffer []byte
 }
 
-// NewReader returns a reader of a connection, which should be buffered.
+// NewReader returns a reader of from, which should be buffered.
 func NewReader(from io.Reader) *Reader { return &Reader{from: from, buffer: make([]byte, 64)} }
 
-// Raw is the latest message as it came. It is valid until the next call of Read.
+// Raw returns the bytes of the last message, for an Error Report. They are valid until the next Read.
 func (r *Reader) Raw() []byte { return r.buffer }
 
-// Read reads one message. An *Error says that the message is wrong; other errors are the connection's.
+// Read reads one message. An *Error is a fault of the message; any other error is the connection's.
 func (r *Reader) Read() (Message, error) {
 	r.buffer = r.buffer[:headerBytes]
 	if _, err := io.ReadFull(r.from, r.buffer); err != nil {
@@ -115,7 +117,7 @@ func (r *Reader) Read() (Message, error) {
 	}
 	length := binary.BigEndian.Uint32(r.buffer[4:])
 	if length < headerBytes || length > maxBytes {
-		return Message{}, corrupt("a message of %d bytes", length)
+		return Message{}, corrupt("message length %d", length)
 	}
 	if n := int(length); n > cap(r.buffer) {
 		r.buffer = append(make([]byte, 0, n), r.buffer...)[:n]
@@ -128,11 +130,11 @@ func (r *Reader) Read() (Message, error) {
 	return Parse(r.buffer)
 }
 
-// Parse reads one whole message. Messages of versions above 1 and of unknown types are an *Error. A RouterKey is
-// checked for its length only.
+// Parse reads one complete message. It returns an *Error for versions above 1 and unknown types. Of a RouterKey, which
+// BGPsec uses, it checks the length only.
 func Parse(p []byte) (m Message, err error) {
 	if len(p) < headerBytes || int64(binary.BigEndian.Uint32(p[4:])) != int64(len(p)) {
-		return m, corrupt("%d bytes are no whole message", len(p))
+		return m, corrupt("the length field does not match the %d bytes", len(p))
 	}
 	m.Version, m.Type = p[0], Type(p[1])
 	word := binary.BigEndian.Uint16(p[2:])
@@ -141,7 +143,7 @@ func Parse(p []byte) (m Message, err error) {
 	}
 	need := func(n int) error {
 		if len(p) != n {
-			return corrupt("a message of type %d with %d bytes, not %d", m.Type, len(p), n)
+			return corrupt("message of type %d has %d bytes instead of %d", m.Type, len(p), n)
 		}
 		return nil
 	}
@@ -166,9 +168,9 @@ func Parse(p []byte) (m Message, err error) {
 		err = m.end(p, word)
 	case RouterKey:
 		if m.Version == 0 {
-			err = &Error{UnsupportedType, "a router key in version 0"}
+			err = &Error{UnsupportedType, "Router Key in version 0"}
 		} else if len(p) < 32 {
-			err = corrupt("a router key of %d bytes", len(p))
+			err = corrupt("Router Key of %d bytes", len(p))
 		}
 	case ErrorReport:
 		m.Code = ErrorCode(word)
@@ -179,24 +181,25 @@ func Parse(p []byte) (m Message, err error) {
 	return m, err
 }
 
-// prefix reads the flags, lengths, address and AS of a prefix (RFC 8210 sections 5.6 and 5.7).
+// prefix reads an IPv4 or IPv6 Prefix (RFC 8210 sections 5.6 and 5.7).
 func (m *Message) prefix(p []byte, a netip.Addr, as []byte) error {
 	bits, most := int(p[9]), int(p[10])
 	if bits > a.BitLen() || most > a.BitLen() || most < bits {
 		return corrupt("prefix length %d with maximum length %d", bits, most)
 	}
 	m.Announce, m.MaxLength, m.AS = p[8]&1 != 0, p[10], binary.BigEndian.Uint32(as)
-	m.Prefix, _ = a.Prefix(bits) // bits beyond the length are 0 by the RFC
+	m.Prefix, _ = a.Prefix(bits) // masks bits beyond the length, which should be 0
 	return nil
 }
 
+// end reads an End of Data (RFC 8210 section 5.8).
 func (m *Message) end(p []byte, session uint16) error {
 	want := endBytes1
 	if m.Version == 0 {
 		want = endBytes0
 	}
 	if len(p) != want {
-		return corrupt("an end of data of version %d with %d bytes, not %d", m.Version, len(p), want)
+		return corrupt("End of Data of version %d has %d bytes instead of %d", m.Version, len(p), want)
 	}
 	m.Session, m.Serial = session, binary.BigEndian.Uint32(p[8:])
 	if m.Version == 0 {
@@ -207,17 +210,17 @@ func (m *Message) end(p []byte, session uint16) error {
 	return nil
 }
 
-// report reads the text of an error report (RFC 8210 section 5.11): after a copy of the message that was wrong.
+// report reads the text of an Error Report (RFC 8210 section 5.11). It follows a copy of the erroneous message.
 func (m *Message) report(p []byte) error {
 	rest := p[headerBytes:]
 	for i := range 2 {
 		if len(rest) < 4 {
-			return corrupt("an error report that is too short")
+			return corrupt("truncated Error Report")
 		}
 		n := binary.BigEndian.Uint32(rest)
 		rest = rest[4:]
 		if uint64(n) > uint64(len(rest)) {
-			return corrupt("an error report with a length of %d in %d bytes", n, len(rest))
+			return corrupt("Error Report with a length of %d in %d bytes", n, len(rest))
 		}
 		if i == 1 {
 			m.Text = printable(rest[:min(n, maxErrorText)])
@@ -227,7 +230,7 @@ func (m *Message) report(p []byte) error {
 	return nil
 }
 
-// printable is what a log line may show of a text of the other side.
+// printable returns an untrusted text for a log line: a dot replaces each byte that is not printable ASCII.
 func printable(b []byte) string {
 	text := make([]byte, 0, len(b))
 	for _, c := range b {
@@ -239,21 +242,23 @@ func printable(b []byte) string {
 	return string(text)
 }
 
+// header returns the header of a message, in a slice with capacity for all of it. word is the third field, whose
+// meaning depends on the type. length is in bytes and includes the header.
 func header(version uint8, t Type, word uint16, length int) []byte {
 	p := append(make([]byte, 0, length), version, byte(t))
 	p = binary.BigEndian.AppendUint16(p, word)
 	return binary.BigEndian.AppendUint32(p, uint32(length))
 }
 
-// Query is a reset query: send everything.
+// Query returns a Reset Query, which asks for all prefixes.
 func Query(version uint8) []byte { return header(version, ResetQuery, 0, headerBytes) }
 
-// QuerySince is a serial query: send what changed since a serial number.
+// QuerySince returns a Serial Query, which asks for the changes since a serial number.
 func QuerySince(version uint8, session uint16, serial uint32) []byte {
 	return binary.BigEndian.AppendUint32(header(version, SerialQuery, session, headerBytes+4), serial)
 }
 
-// Report is an error report about a message, of which about has the bytes.
+// Report returns an Error Report. about has the bytes of the erroneous message; at most 1024 of them are sent.
 func Report(version uint8, code ErrorCode, about []byte, text string) []byte {
 	about = about[:min(len(about), 1024)]
 	p := header(version, ErrorReport, uint16(code), headerBytes+8+len(about)+len(text))
@@ -261,7 +266,7 @@ func Report(version uint8, code ErrorCode, about []byte, text string) []byte {
 	return append(binary.BigEndian.AppendUint32(p, uint32(len(text))), text...)
 }
 
-// Append appends a message as a cache sends it. It is for tests of clients.
+// Append appends a message as a cache sends it. It is for tests. It appends nothing for other types.
 func (m *Message) Append(p []byte) []byte {
 	switch m.Type {
 	case SerialNotify:

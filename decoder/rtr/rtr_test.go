@@ -43,19 +43,19 @@ func TestParse(t *testing.T) {
 		{name: "error report of a later version", hex: "020a0008 00000010 00000000 00000000",
 			want: Message{Version: 2, Type: ErrorReport, Code: UnexpectedVersion}},
 
-		{name: "length of another message", hex: "01080000 00000009", wrong: "no whole message"},
-		{name: "too short", hex: "010800", wrong: "no whole message"},
+		{name: "length of another message", hex: "01080000 00000009", wrong: "length field"},
+		{name: "too short", hex: "010800", wrong: "length field"},
 		{name: "prefix too long", hex: "01040000 00000014 01212100 0a000000 0000fbf4", wrong: "prefix length 33"},
 		{name: "maximum below the length", hex: "01040000 00000014 01180800 0a000000 0000fbf4",
 			wrong: "maximum length 8"},
 		{name: "maximum too long", hex: "01040000 00000014 01182100 0a000000 0000fbf4", wrong: "maximum length 33"},
-		{name: "end of data of the other version", hex: "01070007 0000000c 00000009", wrong: "12 bytes, not 24"},
+		{name: "end of data of the other version", hex: "01070007 0000000c 00000009", wrong: "12 bytes instead of 24"},
 		{name: "version 2", hex: "02030007 00000008", code: UnsupportedVersion, wrong: "version 2"},
 		{name: "unknown type", hex: "010b0000 00000008", code: UnsupportedType, wrong: "type 11"},
 		{name: "router key in version 0", hex: "00090100 00000024 " + strings.Repeat("00", 28),
 			code: UnsupportedType, wrong: "version 0"},
 		{name: "error report with a length beyond it", hex: "010a0000 00000010 ffffffff 00000000", wrong: "4294967295"},
-		{name: "error report without a text", hex: "010a0000 0000000c 00000000", wrong: "too short"},
+		{name: "error report without a text", hex: "010a0000 0000000c 00000000", wrong: "truncated"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -1,5 +1,4 @@
-// Package routetest reads captures of real routers, and says of routes what pmacct logs of them, for tests that
-// compare.
+// Package routetest lets tests compare routes with those that pmacct logged for the same capture.
 package routetest
 
 import (
@@ -17,11 +16,11 @@ import (
 	"github.com/metranova/flow-collector/decoder/route"
 )
 
-// Corpus has captures of real routers, each with what pmacct's own tests expect of them. It is no part of the project.
-// The path is that from a folder in decoder.
+// Corpus is a folder of captures of real routers, with what pmacct's own tests expect for each, relative to a folder
+// of decoder. It is not part of the project; tests that need it skip without it.
 const Corpus = "../../../shared/corpus"
 
-// Streams returns the payloads of a capture to a TCP port, put together by source.
+// Streams returns the bytes that a capture has for a TCP port, by the address and port that sent them.
 func Streams(t *testing.T, path string, port layers.TCPPort) map[string][]byte {
 	t.Helper()
 	f, err := os.Open(path)
@@ -50,7 +49,7 @@ func Streams(t *testing.T, path string, port layers.TCPPort) map[string][]byte {
 	}
 }
 
-// Logged is a route as pmacct logs it. Lists are texts with spaces in some tests, and null where they are empty.
+// Logged is a route as pmacct logs it in JSON. A list can be a text with spaces between the values, and null if empty.
 type Logged struct {
 	AFI, SAFI any
 	Prefix    string `json:"ip_prefix"`
@@ -66,14 +65,15 @@ type Logged struct {
 	MED       any
 }
 
-// String leaves out the RD, and whether a next hop is IPv4 or IPv4-mapped: a route here does not tell.
+// String returns the fields to compare. It omits the RD, and writes IPv4-mapped next hops as IPv4, because Attributes
+// does not distinguish them.
 func (l *Logged) String() string {
 	return fmt.Sprintf("%s/%s %s via %s path %s id %s comms %s ecomms %s lcomms %s origin %s pref %s med %s",
 		Words(l.AFI), Words(l.SAFI), l.Prefix, strings.TrimPrefix(l.NextHop, "::ffff:"), Words(l.Path), Words(l.PathID),
 		Words(l.Comms), Words(l.Ecomms), Words(l.Lcomms), l.Origin, Words(l.LocalPref), Words(l.MED))
 }
 
-// Fill has l say what attributes say, as pmacct writes them.
+// Fill sets the fields of l from attributes, in pmacct's notation.
 func (l *Logged) Fill(a *route.Attributes) {
 	l.NextHop, l.Origin = a.NextHop.String(), "ieu"[a.Origin:a.Origin+1]
 	l.Path = string(route.AppendPath(nil, a.Path, ' '))
@@ -94,7 +94,7 @@ func (l *Logged) Fill(a *route.Attributes) {
 	for _, x := range a.Extended {
 		text := string(route.AppendExtended(nil, x))
 		if !strings.HasPrefix(text, "RT:") && !strings.HasPrefix(text, "SoO:") {
-			text = "?" // which is all that pmacct says
+			text = "?" // pmacct does not write the others
 		}
 		texts[1] = append(texts[1], text)
 	}
@@ -104,7 +104,7 @@ func (l *Logged) Fill(a *route.Attributes) {
 	l.Comms, l.Ecomms, l.Lcomms = strings.Join(texts[0], " "), strings.Join(texts[1], " "), strings.Join(texts[2], " ")
 }
 
-// Words is a value of JSON as a text: a list's values with spaces between them, nothing for null.
+// Words returns a JSON value as a text: the values of a list with spaces between them, "" for null.
 func Words(v any) string {
 	switch v := v.(type) {
 	case nil:
