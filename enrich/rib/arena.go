@@ -6,24 +6,24 @@ import (
 	"unsafe"
 )
 
-// unit is the granularity of the arena, in bytes: a record's number is its offset in units.
+// unit is the granularity of the arena in bytes. The number of a record is its offset in units.
 const unit = 16
 
-// maxUnits bounds the arena: numbers of records have 30 bits in a slot.
+// maxUnits is the maximum size of the arena in units: a slot has 30 bits for a record's number.
 const maxUnits = 1 << 30
 
-// linearClasses is up to how many units each size has a class of its own. Above, a class is a quarter of a power of
-// two.
+// linearClasses is the number of units up to which each size has its own size class. Above, there are four classes for
+// each power of two.
 const linearClasses = 32
 
-// arenaClasses is how many classes of sizes there are: up to 4 MiB.
+// arenaClasses is the number of size classes, which reach up to 4 MiB.
 const arenaClasses = linearClasses + 1 + 4*13
 
-// arena gives out records. Freed ones are used again for records of the same class of size.
+// arena allocates records and sets. It reuses freed memory within a size class.
 type arena struct {
 	array[[unit]byte]
-	next  uint32               // first unit that was never used; number 0 is none
-	free  [arenaClasses]uint32 // first free record; its first word is the next one's number
+	next  uint32               // first unit that was never used; 0 is not a valid number
+	free  [arenaClasses]uint32 // heads of the free lists; hash[0] of a free record is the next one
 	inUse int64                // bytes
 
 	records, sets int
@@ -35,27 +35,26 @@ func (a *arena) reserve(b *budget) (err error) {
 	return err
 }
 
-// header begins each record and each set.
+// header is the start of each record and set.
 type header struct {
-	hash  [2]uint64
-	refs  uint32
-	tag   uint32 // in checked builds: 0 in use, freed, or the epoch of the record's removal
-	set   bool
-	class uint8
-	// Of records of routes.
-	flags  uint8
-	origin uint8
+	hash   [2]uint64
+	refs   uint32
+	tag    uint32 // for checkRecord: 0 in use, freed, or the epoch in which it was retired
+	set    bool
+	class  uint8 // size class
+	flags  uint8 // of a record: hasLocalPref, hasMED, internal
+	origin uint8 // of a record
 }
 
 // freed is the tag of a record that is free.
 const freed = ^uint32(0)
 
-// at is the memory of a record.
+// at returns the memory of a record.
 func (a *arena) at(n uint32) unsafe.Pointer { return unsafe.Pointer(&a.all[n]) }
 
 func (a *arena) header(n uint32) *header { return (*header)(a.at(n)) }
 
-// classOf is the class of a size in units, and the units that records of the class have.
+// classOf returns the size class of a size in units, and the size of its records in units.
 func classOf(units uint32) (class uint8, size uint32) {
 	if units <= linearClasses {
 		return uint8(units), units
@@ -75,7 +74,7 @@ func classOf(units uint32) (class uint8, size uint32) {
 // maxRecord is the size of the largest class, in bytes.
 const maxRecord = (linearClasses << 13) * unit
 
-// take returns memory of at least so many bytes. Its header is empty but for the class; the rest is not cleared.
+// take allocates a record of at least that many bytes. It clears the header but for the size class, and nothing else.
 func (a *arena) take(bytes int) (uint32, error) {
 	if bytes > maxRecord {
 		return 0, errMemory
@@ -93,7 +92,7 @@ func (a *arena) take(bytes int) (uint32, error) {
 	}
 	h := a.header(n)
 	if checked && h.tag != 0 && atomic.LoadUint32(&h.tag) != freed {
-		panic(fmt.Sprintf("rib: record %d is given out although it is in use", n))
+		panic(fmt.Sprintf("rib: record %d is allocated twice", n))
 	}
 	atomic.StoreUint32(&h.tag, 0)
 	h.hash, h.refs, h.set, h.class, h.flags, h.origin = [2]uint64{}, 0, false, class, 0, 0
@@ -101,7 +100,7 @@ func (a *arena) take(bytes int) (uint32, error) {
 	return n, nil
 }
 
-// size is how many bytes a record takes.
+// size returns the bytes that a record takes.
 func (a *arena) size(n uint32) int64 { return int64(classSize(a.header(n).class)) * unit }
 
 func classSize(class uint8) uint32 {
@@ -113,7 +112,7 @@ func classSize(class uint8) uint32 {
 	return base + base/4*(step%4+1)
 }
 
-// put takes a record back that no reader can see any more.
+// put frees a record, which no reader may still use.
 func (a *arena) put(n uint32) {
 	h := a.header(n)
 	if checked {

@@ -4,16 +4,16 @@ import (
 	"sync/atomic"
 )
 
-// direct finds the longest IPv4 prefix of an address: a word for each /24, which has the prefix's number, or else a
-// page with a word for each address.
+// direct finds the longest IPv4 prefix that contains an address, by direct indexing (DIR-24-8): it has a word for each
+// /24. The word is the number of a prefix, or of a page with a word for each address of the /24.
 type direct struct {
 	array[uint32]
 	pages    *pages
 	prefixes *prefixes
-	long     map[uint32]int // by page: prefixes longer than /24
+	long     map[uint32]int // number of prefixes longer than /24, by page
 }
 
-// inPage marks a word that is the number of a page.
+// inPage is the flag of a word that is the number of a page.
 const inPage = 1 << 31
 
 func newDirect(b *budget, p *pages, x *prefixes) (*direct, error) {
@@ -26,7 +26,7 @@ func newDirect(b *budget, p *pages, x *prefixes) (*direct, error) {
 	return d, d.grow(1 << 24)
 }
 
-// find returns the number of the longest prefix that holds an address; 0: only 0.0.0.0/0 does, or none.
+// find returns the number of the longest prefix that contains an address. 0: only 0.0.0.0/0 does, or none.
 func (d *direct) find(a uint32) uint32 {
 	n := atomic.LoadUint32(&d.all[a>>8])
 	if n&inPage != 0 {
@@ -35,7 +35,7 @@ func (d *direct) find(a uint32) uint32 {
 	return n
 }
 
-// insert makes a new prefix one that readers find.
+// insert makes a new prefix visible to readers.
 func (d *direct) insert(n uint32) error {
 	x := d.prefixes.at(n)
 	first := uint32(x.Hi >> 32)
@@ -49,7 +49,7 @@ func (d *direct) insert(n uint32) error {
 		d.enterPage(page, first&0xff, 1<<(32-x.Bits), n, x.Bits)
 		return nil
 	}
-	was, becomes := uint32(inPage), uint32(0) // words mostly come in runs
+	was, becomes := uint32(inPage), uint32(0) // neighbouring words are mostly equal: compute each once
 	for at, end := first>>8, first>>8+1<<(24-x.Bits); at != end; at++ {
 		e := d.all[at]
 		if e&inPage != 0 {
@@ -66,7 +66,7 @@ func (d *direct) insert(n uint32) error {
 	return nil
 }
 
-// enter puts a new prefix into the chain of one word, and returns what the word becomes.
+// enter inserts prefix n into the chain that starts with word e, and returns the new word.
 func (d *direct) enter(e, n uint32, bits uint8) uint32 {
 	child := d.prefixes.last(e, bits)
 	if child == 0 {
@@ -87,7 +87,7 @@ func (d *direct) enterPage(page, from, count, n uint32, bits uint8) {
 	}
 }
 
-// ensurePage gives a /24 a page, if it has none.
+// ensurePage returns the page of a /24, and adds one if it has none.
 func (d *direct) ensurePage(block uint32) (uint32, error) {
 	e := d.all[block]
 	if e&inPage != 0 {
@@ -104,7 +104,7 @@ func (d *direct) ensurePage(block uint32) (uint32, error) {
 	return page, nil
 }
 
-// remove makes a prefix one that readers do not find any more. It returns the page that is not needed any more, else 0.
+// remove hides a prefix from readers. It returns the page that is then unused, or 0.
 func (d *direct) remove(n uint32) (page uint32) {
 	x := d.prefixes.at(n)
 	first, parent := uint32(x.Hi>>32), d.prefixes.parentOf(n)
@@ -135,7 +135,7 @@ func (d *direct) remove(n uint32) (page uint32) {
 	return 0
 }
 
-// leave takes a prefix out of the chain of one word, and returns what the word becomes.
+// leave removes prefix n from the chain that starts with word e, and returns the new word.
 func (d *direct) leave(e, n uint32, bits uint8, parent uint32) uint32 {
 	if e == n {
 		return parent

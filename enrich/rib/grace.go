@@ -6,7 +6,7 @@ import (
 	"github.com/metranova/flow-collector/decoder/route"
 )
 
-// Kinds of things that wait in limbo.
+// Kinds of memory that wait in limbo.
 const (
 	limboRecord uint8 = iota
 	limboPage
@@ -14,14 +14,14 @@ const (
 	limboPrefix6
 )
 
-// retired is a thing that new readers cannot find, and that a reader may still have which was there at its epoch.
+// retired is memory that look-ups no longer find. A reader whose batch began in the epoch or before may still use it.
 type retired struct {
 	epoch uint64
 	id    uint32
 	kind  uint8
 }
 
-// limbo holds what is retired, the oldest first.
+// limbo holds retired memory until no reader uses it, oldest first.
 type limbo struct {
 	queue []retired
 	head  int
@@ -30,7 +30,7 @@ type limbo struct {
 
 func (l *limbo) len() int { return len(l.queue) - l.head }
 
-// retire lets a thing be used again when no reader can have it any more.
+// retire puts memory into limbo, from where it is freed when no reader uses it any more.
 func (r *RIB) retire(kind uint8, id uint32) {
 	r.limbo.queue = append(r.limbo.queue, retired{r.epoch.Load(), id, kind})
 	switch kind {
@@ -41,7 +41,7 @@ func (r *RIB) retire(kind uint8, id uint32) {
 	}
 }
 
-// oldest is the least epoch of all readers that are within Enter and Leave; without any, a later one than all.
+// oldest returns the lowest epoch of the readers between Enter and Leave. Without such a reader it is the maximum.
 func (r *RIB) oldest() uint64 {
 	oldest := ^uint64(0)
 	for _, reader := range *r.readers.Load() {
@@ -52,8 +52,8 @@ func (r *RIB) oldest() uint64 {
 	return oldest
 }
 
-// Publish lets readers see new and removed IPv6 prefixes, and makes memory free again that no reader uses any more. The
-// writer calls it about every 50 ms and after some thousand changes.
+// Publish makes changes of IPv6 prefixes visible to readers, starts a new epoch, and frees memory that no reader uses
+// any more. The writer calls it about every 50 ms, and after some thousand changes.
 func (r *RIB) Publish() {
 	r.removeEmpty()
 	r.removeIdle()
@@ -65,6 +65,7 @@ func (r *RIB) Publish() {
 	r.reclaim()
 }
 
+// reclaim frees the memory in limbo that no reader uses any more.
 func (r *RIB) reclaim() {
 	oldest, l := r.oldest(), &r.limbo
 	for ; l.head < len(l.queue) && l.queue[l.head].epoch < oldest; l.head++ {
@@ -92,14 +93,14 @@ func (r *RIB) reclaim() {
 	}
 }
 
-// keptIdle is how many prefixes without routes are kept, and idleShare which part of the others more.
+// keptIdle plus 1/idleShare of all prefixes is the number of prefixes without routes that are kept.
 const (
 	keptIdle  = 4096
 	idleShare = 8
-	idleStep  = 4096 // are removed at once, at most
+	idleStep  = 4096 // maximum that one call of removeIdle removes
 )
 
-// removeIdle removes the oldest prefixes without routes, if there are too many.
+// removeIdle removes the oldest prefixes without routes if there are too many.
 func (r *RIB) removeIdle() {
 	for _, p := range []*prefixes{r.v4, r.v6} {
 		for range idleStep {
@@ -110,10 +111,10 @@ func (r *RIB) removeIdle() {
 	}
 }
 
-// maxTreeChanges bounds the changes of IPv6 prefixes that wait for a reader to leave.
+// maxTreeChanges is the maximum number of changes of IPv6 prefixes that wait for readers to leave.
 const maxTreeChanges = 1 << 20
 
-// removeOldest removes the oldest prefix without routes; false: there was none.
+// removeOldest removes the oldest prefix without routes. It returns false if it removed none.
 func (r *RIB) removeOldest(p *prefixes) bool {
 	if p.v6 && len(r.tree.changes) > maxTreeChanges {
 		return false
@@ -127,7 +128,7 @@ func (r *RIB) removeOldest(p *prefixes) bool {
 		p.zero.Store(0)
 		r.retirePrefix(p, n)
 	case p.v6:
-		r.tree.remove(n) // which lets it be retired with the next publish
+		r.tree.remove(n) // Publish retires it
 	default:
 		if page := r.direct.remove(n); page != 0 {
 			r.retire(limboPage, page)
@@ -146,7 +147,7 @@ func (r *RIB) retirePrefix(p *prefixes, n uint32) {
 	}
 }
 
-// prefix is the number of a prefix, which gets one if it has none.
+// prefix returns the number of a prefix, and gives it one if it has none.
 func (r *RIB) prefix(x route.Prefix) (uint32, error) {
 	p := r.v4
 	if x.V6 {
@@ -171,7 +172,7 @@ func (r *RIB) prefix(x route.Prefix) (uint32, error) {
 			return 0, err
 		}
 	}
-	p.list(n) // until it has a route
+	p.list(n) // idle until it has a route
 	return n, nil
 }
 
@@ -185,7 +186,7 @@ func (r *RIB) NewReader() *Reader {
 	return reader
 }
 
-// Close takes the reader off the RIB's list. It must have left.
+// Close removes the reader from the RIB. It must not be between Enter and Leave.
 func (rd *Reader) Close() {
 	rd.rib.mu.Lock()
 	defer rd.rib.mu.Unlock()
@@ -193,8 +194,8 @@ func (rd *Reader) Close() {
 	rd.rib.readers.Store(&all)
 }
 
-// Enter begins a batch of look-ups: what the reader finds remains valid until Leave. It stores one word.
+// Enter begins a batch of look-ups. What the reader finds stays valid until Leave. It costs one atomic store.
 func (rd *Reader) Enter() { rd.epoch.Store(rd.rib.epoch.Load()) }
 
-// Leave ends a batch.
+// Leave ends a batch of look-ups. Batches should be short: memory that the writer frees meanwhile is not reused.
 func (rd *Reader) Leave() { rd.epoch.Store(0) }

@@ -4,8 +4,8 @@ import (
 	"math/bits"
 )
 
-// index finds numbers by the hash of what they stand for: open addressing with linear probing. Its memory is outside
-// Go's heap. Only the writer uses it.
+// index is a hash table of numbers, by the hash of what they stand for. It uses open addressing with linear probing, in
+// memory outside Go's heap. Only the writer uses it.
 type index struct {
 	budget  *budget
 	entries array[uint64] // hash<<32 | number; 0: free
@@ -36,7 +36,7 @@ func (x *index) make(size int) (array[uint64], error) {
 
 func (x *index) release() { x.entries.release() }
 
-// find returns the number with that hash for which equal says so; 0: none.
+// find returns the number with that hash for which equal returns true, or 0.
 func (x *index) find(hash uint32, equal func(n uint32) bool) uint32 {
 	for at := hash & x.mask; ; at = (at + 1) & x.mask {
 		e := x.entries.all[at]
@@ -49,7 +49,7 @@ func (x *index) find(hash uint32, equal func(n uint32) bool) uint32 {
 	}
 }
 
-// reserve makes room for one more number.
+// reserve grows the table if one more number would fill it by more than three quarters.
 func (x *index) reserve() error {
 	if uint64(x.count+1)*4 <= (uint64(x.mask)+1)*3 {
 		return nil
@@ -70,7 +70,7 @@ func (x *index) reserve() error {
 	return nil
 }
 
-// add puts a number in, for which reserve has made room.
+// add adds a number. Call reserve before.
 func (x *index) add(hash, n uint32) {
 	x.place(uint64(hash)<<32 | uint64(n))
 	x.count++
@@ -84,7 +84,7 @@ func (x *index) place(e uint64) {
 	x.entries.all[at] = e
 }
 
-// remove takes a number out, and closes the gap.
+// remove removes a number and moves later entries of its probe sequence up.
 func (x *index) remove(hash, n uint32) {
 	at := hash & x.mask
 	for want := uint64(hash)<<32 | uint64(n); x.entries.all[at] != want; at = (at + 1) & x.mask {
@@ -100,7 +100,7 @@ func (x *index) remove(hash, n uint32) {
 		if e == 0 {
 			break
 		}
-		// An entry may fill the gap if its first place is not behind the gap.
+		// The entry can move to the gap unless its probe sequence starts after the gap.
 		if (at-uint32(e>>32))&x.mask >= (at-gap)&x.mask {
 			x.entries.all[gap] = e
 			gap = at
@@ -109,7 +109,7 @@ func (x *index) remove(hash, n uint32) {
 	x.entries.all[gap] = 0
 }
 
-// mix hashes two words. The seed is random, so that nobody can aim at one chain.
+// mix hashes two words. The random seed prevents a peer from constructing collisions.
 func mix(seed, a, b uint64) uint32 {
 	high, low := bits.Mul64(a^seed, 0x9e3779b97f4a7c15)
 	high, low = bits.Mul64(high^low^b, seed|1)

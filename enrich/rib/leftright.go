@@ -8,23 +8,22 @@ import (
 	"github.com/metranova/flow-collector/decoder/route"
 )
 
-// leftRight finds the longest IPv6 prefix of an address. There are two tries with the same prefixes: readers have one,
-// and the writer changes the other one when no reader has it any more, and exchanges them. A third one is the writer's
-// own and always up to date.
+// leftRight finds the longest IPv6 prefix that contains an address. It has two tries (left-right concurrency): readers
+// use the current one, while the writer changes the other one once its last reader has left, and then makes it current.
+// The writer has a third trie, which is always up to date.
 type leftRight struct {
 	prefixes *prefixes
-	own      bart.Table[uint32]
+	own      bart.Table[uint32] // the writer's trie
 	sides    [2]bart.Fast[uint32]
-	current  atomic.Uint32 // the side that readers have
-	// swapped is the epoch of the latest exchange: the other side is free once all readers have a later one.
-	swapped uint64
-	changes []treeChange // not in both sides yet, the oldest first
-	behind  int          // so many of them are in the current side, and not in the other one
-	removed []uint32     // numbers that the changes which no reader sees yet take away
-	version atomic.Uint32
+	current  atomic.Uint32 // index of the side that readers use
+	swapped  uint64        // epoch of the last swap; the other side is free when all readers are in a later one
+	changes  []treeChange  // changes that are not in both sides, oldest first
+	behind   int           // the first of changes that are in the current side only
+	removed  []uint32      // prefixes removed by changes that readers do not see yet
+	version  atomic.Uint32 // incremented by each swap; 0: readers see no prefix yet
 }
 
-// treeChange is a prefix that came or, without a number, went.
+// treeChange is an added prefix, or a removed one if number is 0.
 type treeChange struct {
 	prefix route.Prefix
 	number uint32
@@ -32,13 +31,13 @@ type treeChange struct {
 
 func newLeftRight(p *prefixes) *leftRight { return &leftRight{prefixes: p} }
 
-// insert makes a new prefix one that readers find after the next publish. The chains hold it at once.
+// insert adds a prefix. Chains of parents include it at once; readers find it after the next publish.
 func (t *leftRight) insert(n uint32) {
 	x := t.prefixes.at(n)
 	p := x.Netip()
 	parent := uint32(0)
 	if x.Bits > 0 {
-		_, parent, _ = t.own.LookupPrefixLPM(p) // p itself is not in yet
+		_, parent, _ = t.own.LookupPrefixLPM(p) // the trie does not have p yet
 	}
 	t.prefixes.setParent(n, parent)
 	for _, child := range t.own.Subnets(p) {
@@ -50,7 +49,7 @@ func (t *leftRight) insert(n uint32) {
 	t.changes = append(t.changes, treeChange{x, n})
 }
 
-// remove takes a prefix out of the chains at once, and out of what readers find with the next publish.
+// remove removes a prefix. Chains of parents exclude it at once; readers no longer find it after the next publish.
 func (t *leftRight) remove(n uint32) {
 	x := t.prefixes.at(n)
 	p, parent := x.Netip(), t.prefixes.parentOf(n)
@@ -64,11 +63,11 @@ func (t *leftRight) remove(n uint32) {
 	t.removed = append(t.removed, n)
 }
 
-// pending is how many changes no reader sees yet.
+// pending returns the number of changes that readers do not see yet.
 func (t *leftRight) pending() int { return len(t.changes) - t.behind }
 
-// publish lets readers see all changes, if all of them have left the other side: their least epoch is oldest. It
-// returns the numbers that no new reader finds any more, which are valid until the next remove.
+// publish makes all changes visible to readers, unless a reader may still use the other side. oldest is the lowest
+// epoch of all readers. It returns the prefixes that look-ups no longer find.
 func (t *leftRight) publish(epoch, oldest uint64) (removed []uint32) {
 	if t.pending() == 0 || oldest <= t.swapped {
 		return nil

@@ -15,22 +15,23 @@ import (
 	"github.com/metranova/flow-collector/decoder/route"
 )
 
-// Loaded is what Load has read.
+// Loaded is the result of Load.
 type Loaded struct {
-	Saved  time.Time
-	Routes int64
-	// LeftOut are routes that did not fit in this RIB.
-	LeftOut int64
+	Saved   time.Time // when the routes were saved
+	Routes  int64     // number of routes loaded
+	LeftOut int64     // routes left out because of a limit, or because their source was not wanted
 	sources []*Source
 }
 
-// Sources are those that have been made.
+// Sources returns what the calls of source returned, in the order of the file.
 func (l *Loaded) Sources() []*Source { return l.sources }
 
-// Load reads saved routes. source makes the source of a description; nil: its routes are left out. begin is called when
-// all sources are made: look-ups can find routes from then on. After an error all routes that were read are removed.
+// Load reads saved routes. It calls source for each description, which adds the source of routes, or returns nil to
+// leave its routes out. Then it calls begin: from there on look-ups find routes. After an error no route that was read
+// is left.
 func (r *RIB) Load(in io.Reader, source func(text []byte) *Source, begin func()) (l Loaded, err error) {
-	// The decoder's checksum fails at the end, when routes are in the table already.
+	// zstd verifies its checksum at the end only, when routes are in the table already. So the caller's sources are
+	// removed after an error.
 	decoder, err := zstd.NewReader(io.LimitReader(in, maxSavedFile), zstd.WithDecoderConcurrency(2),
 		zstd.WithDecoderMaxMemory(64<<20), zstd.WithDecoderMaxWindow(16<<20))
 	if err != nil {
@@ -40,7 +41,7 @@ func (r *RIB) Load(in io.Reader, source func(text []byte) *Source, begin func())
 	return r.read(decoder, source, begin)
 }
 
-// read reads what Write has compressed.
+// read is Load of decompressed data.
 func (r *RIB) read(in io.Reader, source func(text []byte) *Source, begin func()) (l Loaded, err error) {
 	x := &loader{rib: r, in: bufio.NewReaderSize(in, 1<<18), l: &l}
 	if err = x.load(source, begin); err != nil {
@@ -50,21 +51,22 @@ func (r *RIB) read(in io.Reader, source func(text []byte) *Source, begin func())
 			}
 		}
 	}
-	for _, n := range x.records { // each has its routes' references now
+	for _, n := range x.records { // drop the loader's references; routes have their own
 		r.unref(n)
 	}
 	r.Publish()
 	return l, err
 }
 
+// loader reads the entries of a file, see saveMagic.
 type loader struct {
 	rib      *RIB
 	in       *bufio.Reader
 	l        *Loaded
-	prefixes [2][]uint32
-	records  []uint32
-	last     [2]uint64
-	tree     *tree // that the next entries are of; nil: nobody wants them
+	prefixes [2][]uint32 // numbers in this RIB by number in the file; 0: no memory for it
+	records  []uint32    // numbers in this RIB by number in the file
+	last     [2]uint64   // the prefix of the latest entry
+	tree     *tree       // the tree of the next entries; nil: they are left out
 	v6       bool
 	owner    *Source
 	attrs    route.Attributes
@@ -72,7 +74,7 @@ type loader struct {
 	err      error
 }
 
-// number reads a number of at most most.
+// number reads a number. One above most is an error.
 func (x *loader) number(most uint64) uint64 {
 	if x.err != nil {
 		return 0
@@ -82,7 +84,7 @@ func (x *loader) number(most uint64) uint64 {
 	case err != nil:
 		x.err = err
 	case n > most:
-		x.err = fmt.Errorf("%w: a number of %d, at most %d", ErrNotSaved, n, most)
+		x.err = fmt.Errorf("%w: number %d above %d", ErrNotSaved, n, most)
 		return 0
 	}
 	return n
@@ -118,8 +120,8 @@ func (x *loader) load(source func([]byte) *Source, begin func()) error {
 		switch {
 		case x.err != nil:
 		case kind == saveEnd:
-			if _, err := x.in.ReadByte(); !errors.Is(err, io.EOF) { // the checksum too
-				return fmt.Errorf("behind the end: %w", cmp.Or(err, ErrNotSaved))
+			if _, err := x.in.ReadByte(); !errors.Is(err, io.EOF) { // also verifies the checksum
+				return fmt.Errorf("after the last entry: %w", cmp.Or(err, ErrNotSaved))
 			}
 			x.ready()
 			return nil
@@ -132,11 +134,13 @@ func (x *loader) load(source func([]byte) *Source, begin func()) error {
 		default:
 			x.routes(kind)
 		}
-		if entries%(1<<17) == 0 && kind >= savePlain { // not between a prefix and its first route
-			x.rib.Publish() // the trie of IPv6
+		// Publish often enough that the changes of the IPv6 trie do not pile up, but not between a prefix and its first
+		// route, because it removes prefixes without routes.
+		if entries%(1<<17) == 0 && kind >= savePlain {
+			x.rib.Publish()
 		}
 	}
-	return fmt.Errorf("a file of routes ends early or is damaged: %w", x.err)
+	return fmt.Errorf("the file is truncated or damaged: %w", x.err)
 }
 
 func (x *loader) source(n uint64) *Source {
@@ -147,7 +151,7 @@ func (x *loader) source(n uint64) *Source {
 	return x.l.sources[n]
 }
 
-// newTree takes the table that the next entries are of.
+// newTree reads the table of the next entries.
 func (x *loader) newTree() {
 	s := x.source(x.number(maxSavedSources))
 	var head [10]byte
@@ -188,13 +192,13 @@ func (x *loader) newPrefix() {
 	p := route.Make(binary.BigEndian.Uint64(a[:]), binary.BigEndian.Uint64(a[8:]), uint8(bits), x.v6)
 	n, err := x.rib.prefix(p)
 	if err != nil {
-		n = 0 // routes to it are left out
+		n = 0 // its routes are left out
 	}
 	f := familyIndex(x.v6)
 	x.prefixes[f] = append(x.prefixes[f], n)
 }
 
-// list reads the length of a list.
+// list reads the number of values of a list.
 func (x *loader) list() int { return int(x.number(maxSavedList)) }
 
 func (x *loader) newRecord() {
@@ -240,7 +244,8 @@ func (x *loader) newRecord() {
 	if x.err != nil {
 		return
 	}
-	// The bundle that the record was made of is not known any more. The record is found by what it has.
+	// The bundle that the record was made of is not in the file, so its hash is unknown. Give the record a unique hash.
+	// The first batch with the same attributes then makes a record of its own, and this one goes with its routes.
 	x.scratch = binary.BigEndian.AppendUint64(append(x.scratch[:0], "saved "...), uint64(len(x.records)))
 	hash := x.rib.hasher.Sum(x.scratch)
 	if err := x.rib.bundles.reserve(); err != nil {
@@ -284,7 +289,7 @@ func (x *loader) routes(kind uint64) {
 	n, r := x.prefixes[f][at], x.rib
 	defer func(before int64) {
 		if x.l.LeftOut > before && n != 0 && x.tree != nil && r.family(x.tree).refs.all[n]&^listed == 0 {
-			x.prefixes[f][at] = 0 // its number may become another's
+			x.prefixes[f][at] = 0 // the prefix has no route, so its number may be reused
 		}
 	}(x.l.LeftOut)
 	if kind == savePlain {
@@ -363,7 +368,7 @@ func (x *loader) set(n uint32, sources map[*Source]int) {
 	x.l.Routes += int64(count)
 }
 
-// ready has the tables answer look-ups as those of sources that have announced all.
+// ready marks the loaded trees as complete, so that they answer look-ups as if their sources had announced all routes.
 func (x *loader) ready() {
 	for _, s := range x.l.sources {
 		if s == nil {

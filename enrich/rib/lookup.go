@@ -8,16 +8,17 @@ import (
 	"github.com/metranova/flow-collector/decoder/route"
 )
 
-// Reader looks routes up. It belongs to one goroutine; any number of readers work beside each other and the writer.
-// What it returns is valid until Leave.
+// Reader looks routes up. Create it with RIB.NewReader. It is not safe for concurrent use, but several readers and the
+// writer can work at the same time. Call Enter before a batch of look-ups and Leave after it; results are valid until
+// Leave.
 type Reader struct {
 	epoch atomic.Uint64
-	_     [56]byte // a cache line of its own: the writer reads it
+	_     [56]byte // the writer reads epoch: keep it in a cache line of its own
 	rib   *RIB
 	tree6 []found6
 }
 
-// found6 remembers an IPv6 address's prefix, as long as the trie is the same.
+// found6 caches the longest prefix of an IPv6 address for one version of the trie.
 type found6 struct {
 	addr    flow.Addr
 	version uint32
@@ -26,7 +27,7 @@ type found6 struct {
 
 const slots6 = 1 << 12
 
-// Route is one route to an address. The zero value is none.
+// Route is one route to an address. Its methods must not be called on the zero value, nor after Reader.Leave.
 type Route struct {
 	record *record
 	rib    *RIB
@@ -34,7 +35,8 @@ type Route struct {
 	tree   *tree
 }
 
-// find is the number of the longest prefix that holds an address, of whatever router.
+// find returns the number of the longest prefix that contains an address, of any router. 0: only the prefix of length 0
+// does, or none.
 func (rd *Reader) find(a *flow.Addr) (n uint32, v6 bool) {
 	if a.Is4() {
 		return rd.rib.direct.find(binary.BigEndian.Uint32(a[12:])), false
@@ -52,8 +54,8 @@ func (rd *Reader) find(a *flow.Addr) (n uint32, v6 bool) {
 	return at.number, true
 }
 
-// Lookup returns the route of a table to an address: that of the longest prefix for which the table has one. Where the
-// router has several routes to it, it is the best one with that next hop, else the best one. next may be unset.
+// Lookup returns a table's route to an address: that of the longest matching prefix. If the router has several routes
+// to the prefix, it returns the best one with next hop next, or the best one if none has it. next can be nil or unset.
 func (rd *Reader) Lookup(t *Table, a, next *flow.Addr) (Route, bool) {
 	n, v6 := rd.find(a)
 	return rd.lookup(t, n, v6, next)
@@ -91,7 +93,7 @@ func (rd *Reader) lookup(t *Table, n uint32, v6 bool, next *flow.Addr) (Route, b
 	return Route{r.record(slot & slotNumber), r, n, tree}, true
 }
 
-// choose is the record of the best route with that next hop, else of the best.
+// choose returns the record of the best route with next hop next, or of the best route if none has it.
 func (rd *Reader) choose(paths []setPath, next *flow.Addr) uint32 {
 	if len(paths) > 1 && next != nil && !next.IsUnspecified() {
 		for i := range paths {
@@ -103,8 +105,8 @@ func (rd *Reader) choose(paths []setPath, next *flow.Addr) uint32 {
 	return paths[0].record
 }
 
-// Warm reads what look-ups of some addresses in a table will read, stage by stage: the addresses then wait for memory
-// at the same time. It does nothing else. It returns a number that has no meaning, so that nothing is optimized away.
+// Warm prefetches the memory that look-ups of IPv4 addresses in a table will read. It goes through the addresses once a
+// level, so that their cache misses overlap. The result has no meaning; it keeps the compiler from removing the reads.
 func (rd *Reader) Warm(t *Table, addrs []*flow.Addr) uint32 {
 	const most = 128
 	var at [most]uint32
@@ -133,7 +135,7 @@ func (rd *Reader) Warm(t *Table, addrs []*flow.Addr) uint32 {
 	return sum
 }
 
-// All calls f for all routes of a table to the longest prefix that holds an address, the best first.
+// All calls f for each route of a table to the longest prefix that contains an address, the best first.
 func (rd *Reader) All(t *Table, a *flow.Addr, f func(Route)) {
 	best, found := rd.Lookup(t, a, nil)
 	if !found {
@@ -151,7 +153,7 @@ func (rd *Reader) All(t *Table, a *flow.Addr, f func(Route)) {
 	}
 }
 
-// Prefix is the route's prefix.
+// Prefix returns the route's prefix.
 func (x *Route) Prefix() route.Prefix {
 	if x.tree.v6 {
 		return x.rib.v6.at(x.number)
@@ -159,7 +161,7 @@ func (x *Route) Prefix() route.Prefix {
 	return x.rib.v4.at(x.number)
 }
 
-// Bits is the length of the route's prefix.
+// Bits returns the length of the route's prefix in bits.
 func (x *Route) Bits() uint8 {
 	if x.tree.v6 {
 		return x.rib.v6.length(x.number)
@@ -167,26 +169,27 @@ func (x *Route) Bits() uint8 {
 	return x.rib.v4.length(x.number)
 }
 
-// Table is the table that the route is in.
+// Table returns the table that the route is in.
 func (x *Route) Table() *Table { return x.tree.table }
 
-// Rank is that of the route's sources.
+// Rank returns the rank of the route's source.
 func (x *Route) Rank() uint8 { return x.tree.rank }
 
-// Path is the AS path without repetitions, nearest first, and how often each AS stands in a row. Sets are flattened,
-// confederations left out.
+// Path returns the AS path, nearest AS first, and for each AS the number of times that it repeats in a row. Sets are
+// flattened and confederation segments left out. The slices must not be changed.
 func (x *Route) Path() (as []uint32, runs []uint16) {
 	p := x.record.parts()
 	return p.path, p.runs
 }
 
-// Communities are the communities of RFC 1997, extended ones (RFC 4360) and large ones (RFC 8092).
+// Communities returns the communities: standard (RFC 1997), extended (RFC 4360) and large ones (RFC 8092). The slices
+// must not be changed.
 func (x *Route) Communities() (standard []uint32, extended []uint64, large []route.Large) {
 	p := x.record.parts()
 	return p.communities, p.extended, p.large
 }
 
-// Segments appends the whole path, which is one sequence mostly.
+// Segments appends the complete path with all its segments.
 func (x *Route) Segments(path []route.Segment) []route.Segment {
 	p := x.record.parts()
 	if len(p.segments) == 0 {
@@ -209,24 +212,24 @@ func (x *Route) Segments(path []route.Segment) []route.Segment {
 	return path
 }
 
-// NextHop is unset if the route has none.
+// NextHop returns the next hop. It is unset if the route has none.
 func (x *Route) NextHop() flow.Addr { return x.record.nextHop }
 
-// OriginAS is the last AS of the path, without confederations; 0: the path is empty.
+// OriginAS returns the last AS of the path outside confederations, or 0 if there is none.
 func (x *Route) OriginAS() uint32 { return x.record.originAS }
 
-// FirstAS is the first AS of the path; 0: the path is empty.
+// FirstAS returns the first AS of the path, or 0 if the path is empty.
 func (x *Route) FirstAS() uint32 { return x.record.firstAS }
 
-// Origin is the ORIGIN attribute.
+// Origin returns the ORIGIN attribute.
 func (x *Route) Origin() route.Origin { return route.Origin(x.record.origin) }
 
-// LocalPref is the local preference, if the route has one.
+// LocalPref returns the local preference, and whether the route has one.
 func (x *Route) LocalPref() (uint32, bool) {
 	return x.record.localPref, x.record.flags&hasLocalPref != 0
 }
 
-// MED is the multi-exit discriminator, if the route has one.
+// MED returns the multi-exit discriminator, and whether the route has one.
 func (x *Route) MED() (uint32, bool) { return x.record.med, x.record.flags&hasMED != 0 }
 
 // Internal reports whether the route came over iBGP.

@@ -7,13 +7,13 @@ const (
 	pageBytes = pageSlots * 4
 )
 
-// page is 256 words: slots of a table, numbers of further pages, or the addresses of a /24.
+// page is an array of 256 words: slots of a tree, numbers of the tree's lower pages, or the addresses of a /24.
 type page [pageSlots]uint32
 
-// pages gives out pages. Page 0 is never given out.
+// pages allocates pages. The number 0 stands for no page.
 type pages struct {
 	array[page]
-	entries array[uint16] // words of a page that are not 0; for tables
+	entries array[uint16] // number of words of a page in use; trees maintain it
 	next    uint32
 	free    []uint32
 	inUse   int
@@ -34,7 +34,7 @@ func (p *pages) release() {
 	p.entries.release()
 }
 
-// take returns a page of zeros.
+// take allocates a page of zeros.
 func (p *pages) take() (uint32, error) {
 	var n uint32
 	if last := len(p.free) - 1; last >= 0 {
@@ -55,7 +55,7 @@ func (p *pages) take() (uint32, error) {
 	return n, nil
 }
 
-// put takes a page back that no reader can see any more.
+// put frees a page, which no reader may still use.
 func (p *pages) put(n uint32) {
 	p.free = append(p.free, n)
 	p.inUse--

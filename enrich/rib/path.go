@@ -7,7 +7,7 @@ import (
 	"github.com/metranova/flow-collector/decoder/route"
 )
 
-// EndsInSet reports whether the path ends in an AS_SET: it has no one origin then (RFC 6811 section 2).
+// EndsInSet reports whether the path ends in an AS_SET, so that it has no single origin (RFC 6811 section 2).
 func (x *Route) EndsInSet() bool {
 	last := route.Sequence
 	for w := x.record.parts().segments; len(w) > 0; w = w[1+w[0]&0xffff:] {
@@ -18,7 +18,7 @@ func (x *Route) EndsInSet() bool {
 	return last == route.Set
 }
 
-// AppendPath appends the AS numbers of all segments in order, those within confederations included.
+// AppendPath appends the AS numbers of all segments in order, including confederation segments.
 func (x *Route) AppendPath(path []uint32) []uint32 {
 	p := x.record.parts()
 	for w := p.segments; len(w) > 0; {
@@ -37,10 +37,10 @@ func (x *Route) AppendPath(path []uint32) []uint32 {
 	return path
 }
 
-// HasSegments reports whether the path is more than one sequence.
+// HasSegments reports whether the path is anything but one sequence.
 func (x *Route) HasSegments() bool { return x.record.segments > 0 }
 
-// AppendPathText appends the path as pmacct writes it, as route.AppendPath does. It does not allocate.
+// AppendPathText appends the path in pmacct's notation, as route.AppendPath does. It does not allocate.
 func (x *Route) AppendPathText(text []byte, separator byte) []byte {
 	p := x.record.parts()
 	for i, w := 0, p.segments; len(w) > 0; i++ {
@@ -65,7 +65,7 @@ func (x *Route) AppendPathText(text []byte, separator byte) []byte {
 	return text
 }
 
-// Shorter returns the route of the same table to the next shorter prefix that holds the route's.
+// Shorter returns the route of the same table to the next shorter prefix that contains the route's prefix.
 func (rd *Reader) Shorter(x *Route) (Route, bool) {
 	if x.Bits() == 0 {
 		return Route{}, false
@@ -74,8 +74,7 @@ func (rd *Reader) Shorter(x *Route) (Route, bool) {
 	return rd.lookup(t.table, rd.rib.family(t).parentOf(x.number), t.v6, nil)
 }
 
-// Addresses calls f for all addresses by which exporters find their router, in no particular order. It is safe for
-// concurrent use.
+// Addresses calls f for each address of SetAddresses, in no particular order. It is safe for concurrent use.
 func (r *RIB) Addresses(f func(flow.Addr, *Router)) {
 	if all := r.addresses.Load(); all != nil {
 		for i := range all {

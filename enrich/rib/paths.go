@@ -4,7 +4,7 @@ import (
 	"slices"
 )
 
-// appendPaths appends the routes of a slot.
+// appendPaths appends the routes of a slot, with or without a set.
 func (r *RIB) appendPaths(paths []setPath, t *tree, slot uint32) []setPath {
 	switch {
 	case slot == 0:
@@ -19,7 +19,7 @@ func (r *RIB) appendPaths(paths []setPath, t *tree, slot uint32) []setPath {
 	return append(paths, setPath{t.owner.id, 0, slot & slotNumber, generation})
 }
 
-// setPathsOf makes r.paths the routes of a slot. It counts no routes of sources.
+// setPathsOf makes r.paths the routes of slot n, whose value was. The caller updates the counts of sources.
 func (r *RIB) setPathsOf(t *tree, n, was uint32) error {
 	var becomes uint32
 	if len(r.paths) > 0 {
@@ -47,7 +47,7 @@ func (r *RIB) setPathsOf(t *tree, n, was uint32) error {
 	return nil
 }
 
-// internSet returns the set of r.paths, with a reference for the caller.
+// internSet sorts r.paths and returns the set of them, with a reference that the caller owns.
 func (r *RIB) internSet() (uint32, error) {
 	slices.SortFunc(r.paths, r.compare)
 	hash := r.hasher.Sum(bytesOf(r.paths))
@@ -65,8 +65,8 @@ func (r *RIB) internSet() (uint32, error) {
 	return n, nil
 }
 
-// compare orders routes to one prefix, the best first: as RFC 4271 section 9.1.2.2 does, as far as it can be known
-// here.
+// compare orders routes to one prefix, the best first, by those rules of RFC 4271 section 9.1.2.2 that need only what a
+// route tells.
 func (r *RIB) compare(p, q setPath) int {
 	a, b := r.record(p.record), r.record(q.record)
 	for _, c := range [...]int64{
@@ -88,7 +88,7 @@ func (r *RIB) compare(p, q setPath) int {
 	return 0
 }
 
-// preference is LOCAL_PREF, 100 without.
+// preference returns LOCAL_PREF, or the usual default of 100 without it.
 func (x *record) preference() uint32 {
 	if x.flags&hasLocalPref == 0 {
 		return 100
@@ -96,7 +96,7 @@ func (x *record) preference() uint32 {
 	return x.localPref
 }
 
-// medAgainst compares MED. Without one it is 0; only routes of one neighbour AS are compared by it.
+// medAgainst compares MEDs, where a missing one is 0. Routes from different neighbour ASes count as equal.
 func (x *record) medAgainst(y *record) int64 {
 	if x.firstAS != y.firstAS {
 		return 0

@@ -7,31 +7,31 @@ import (
 	"github.com/metranova/flow-collector/decoder/route"
 )
 
-// prefixes numbers the prefixes of one family. A prefix has its number as long as a table has a route for it, and some
-// time longer. Numbers begin at 1.
+// prefixes numbers the prefixes of one family. A prefix keeps its number while a table has a route to it, and for some
+// time after. Numbers start at 1.
 //
-// Each prefix knows its parent: the longest shorter prefix that holds it. 0.0.0.0/0 and ::/0 are nobody's parent: they
-// stand behind the end of every chain.
+// Each prefix has a parent, the next shorter prefix that contains it, and so starts a chain. Chains do not include the
+// prefix of length 0: look-ups try it after the end of the chain.
 type prefixes struct {
 	v6     bool
 	seed   uint64
-	hi, lo array[uint64] // of IPv4, hi has the prefix's length in its lowest byte, and lo is not used
-	bits   array[uint8]  // of IPv6
+	hi, lo array[uint64] // the address; for IPv4 the lowest byte of hi is the length, and lo is not used
+	bits   array[uint8]  // the length, for IPv6
 	parent array[uint32]
-	refs   array[uint32] // routes of all tables; listed is another bit
+	refs   array[uint32] // number of routes in all tables, and the flag listed
 	index  index
 	zero   atomic.Uint32 // the number of the prefix of length 0; 0: there is none
 	next   uint32
 	free   []uint32
 	used   int
-	// idle are prefixes that lost their last route, the oldest first; some have routes again. They are removed later:
-	// a route that comes and goes must not move the tables of addresses each time.
+	// idle holds prefixes that lost their last route, oldest first. Some have a route again. They are removed later, so
+	// that a flapping route does not change the index of addresses each time.
 	idle      []uint32
 	idleHead  int
 	idleCount int
 }
 
-// listed marks a prefix that is in the list of idle ones.
+// listed is the flag in refs of a prefix that is in idle.
 const listed = 1 << 31
 
 func newPrefixes(b *budget, v6 bool) (*prefixes, error) {
@@ -68,7 +68,7 @@ func (p *prefixes) release() {
 
 func (p *prefixes) hash(x route.Prefix) uint32 { return mix(p.seed, x.Hi|uint64(x.Bits), x.Lo) }
 
-// at is the prefix with a number.
+// at returns prefix n.
 func (p *prefixes) at(n uint32) route.Prefix {
 	if p.v6 {
 		return route.Prefix{Hi: p.hi.all[n], Lo: p.lo.all[n], Bits: p.bits.all[n], V6: true}
@@ -77,7 +77,7 @@ func (p *prefixes) at(n uint32) route.Prefix {
 	return route.Prefix{Hi: w &^ 0xff, Bits: uint8(w)}
 }
 
-// length is the length of the prefix with a number, in bits.
+// length returns the length of prefix n in bits.
 func (p *prefixes) length(n uint32) uint8 {
 	if p.v6 {
 		return p.bits.all[n]
@@ -85,7 +85,7 @@ func (p *prefixes) length(n uint32) uint8 {
 	return uint8(p.hi.all[n])
 }
 
-// find is the number of a prefix; 0: it has none.
+// find returns the number of a prefix, or 0 if it has none.
 func (p *prefixes) find(x route.Prefix) uint32 {
 	if p.v6 {
 		return p.index.find(p.hash(x), func(n uint32) bool {
@@ -96,7 +96,7 @@ func (p *prefixes) find(x route.Prefix) uint32 {
 	return p.index.find(p.hash(x), func(n uint32) bool { return p.hi.all[n] == word })
 }
 
-// add gives a prefix a number that it does not have yet. No reader can find it so far.
+// add gives a number to a prefix that has none. Readers do not find it yet.
 func (p *prefixes) add(x route.Prefix) (uint32, error) {
 	if err := p.index.reserve(); err != nil {
 		return 0, err
@@ -142,20 +142,20 @@ func (p *prefixes) number() (uint32, error) {
 	return p.next - 1, nil
 }
 
-// forget takes a prefix out of the index. Its number is free after put.
+// forget removes a prefix from the index. Its number can be reused after put.
 func (p *prefixes) forget(n uint32) {
 	p.index.remove(p.hash(p.at(n)), n)
 	p.used--
 }
 
-// put makes a number free that no reader can see any more.
+// put frees a number, which no reader may still use.
 func (p *prefixes) put(n uint32) { p.free = append(p.free, n) }
 
 func (p *prefixes) parentOf(n uint32) uint32 { return atomic.LoadUint32(&p.parent.all[n]) }
 
 func (p *prefixes) setParent(n, parent uint32) { atomic.StoreUint32(&p.parent.all[n], parent) }
 
-// shorter is the first of a chain that is shorter than so many bits.
+// shorter returns the first prefix of the chain from n that is shorter than bits, or 0.
 func (p *prefixes) shorter(n uint32, bits uint8) uint32 {
 	for n != 0 && p.length(n) >= bits {
 		n = p.parentOf(n)
@@ -163,7 +163,7 @@ func (p *prefixes) shorter(n uint32, bits uint8) uint32 {
 	return n
 }
 
-// last is the last of a chain that is longer than so many bits; 0: none is.
+// last returns the last prefix of the chain from n that is longer than bits, or 0.
 func (p *prefixes) last(n uint32, bits uint8) uint32 {
 	found := uint32(0)
 	for n != 0 && p.length(n) > bits {
@@ -172,18 +172,18 @@ func (p *prefixes) last(n uint32, bits uint8) uint32 {
 	return found
 }
 
-// ref counts a route.
+// ref counts a route to prefix n.
 func (p *prefixes) ref(n uint32) {
 	p.refs.all[n]++
 }
 
-// unref takes a route off, and lists a prefix that has none any more.
+// unref removes a route from the count of prefix n. A prefix without routes becomes idle.
 func (p *prefixes) unref(n uint32) {
 	p.refs.all[n]--
 	p.list(n)
 }
 
-// list lists a prefix without routes.
+// list adds prefix n to idle if it has no routes and is not there yet.
 func (p *prefixes) list(n uint32) {
 	if p.refs.all[n] != 0 {
 		return
@@ -193,7 +193,8 @@ func (p *prefixes) list(n uint32) {
 	p.idleCount++
 }
 
-// nextIdle takes the oldest prefix off the list that still has no route; 0: there is none. It looks at so many at most.
+// nextIdle removes the oldest prefix without a route from idle and returns it, or 0 if there is none among the first
+// most.
 func (p *prefixes) nextIdle(most int) uint32 {
 	for ; most > 0 && p.idleHead < len(p.idle); most-- {
 		n := p.idle[p.idleHead]

@@ -10,16 +10,16 @@ import (
 	"github.com/metranova/flow-collector/decoder/route"
 )
 
-// record is the attributes of routes in one piece: this, and behind it the extended communities (8 bytes each), path,
-// communities, large communities (12 bytes each), segments (4 bytes each) and run lengths (2 bytes each).
+// record holds a set of attributes in one piece of memory. This fixed part is followed by the extended communities (8
+// bytes each), path (4), communities (4), large communities (12), segments (4) and run lengths (2).
 type record struct {
 	header
-	hops        uint16 // runs of one AS in the path, without confederations
+	hops        uint16 // length of path and run lengths: AS numbers without repetitions and confederations
 	communities uint16
 	extended    uint16
 	large       uint16
-	segments    uint16 // words of the path as it was, where it is more than one sequence
-	length      uint16 // of the path, for the choice between routes
+	segments    uint16 // words of the original path if it is not one sequence; else 0
+	length      uint16 // path length for route selection (RFC 4271 section 9.1.2.2)
 	localPref   uint32
 	med         uint32
 	originAS    uint32
@@ -39,7 +39,7 @@ const (
 
 func (r *RIB) record(n uint32) *record { return (*record)(r.arena.at(n)) }
 
-// parts are the slices of a record behind its fixed part.
+// parts holds the slices that follow the fixed part of a record.
 type parts struct {
 	extended    []uint64
 	path        []uint32
@@ -67,7 +67,7 @@ func (x *record) parts() (p parts) {
 	return p
 }
 
-// shape is what must be known of a path before there is memory for it.
+// shape holds the sizes of a path in a record.
 type shape struct{ hops, segments, length int }
 
 func shapeOf(path []route.Segment) (s shape) {
@@ -96,7 +96,7 @@ func shapeOf(path []route.Segment) (s shape) {
 	return s
 }
 
-// newRecord makes a record of attributes. It has one reference, which is the caller's.
+// newRecord adds a record with one reference, which the caller owns.
 func (r *RIB) newRecord(hash route.Hash, a *route.Attributes) (uint32, error) {
 	s := shapeOf(a.Path)
 	if max(s.hops, s.segments, len(a.Communities), len(a.Extended), len(a.Large)) > math.MaxUint16 {
@@ -160,15 +160,16 @@ func (x *record) fillPath(path []route.Segment, p *parts) {
 	}
 }
 
-// setPath is one of several routes to a prefix.
+// setPath is one route of a set.
 type setPath struct {
-	source     uint32
+	source     uint32 // Source.id
 	pathID     uint32
 	record     uint32
-	generation uint32 // of the source, when it announced the route
+	generation uint32 // Source.generation when the route was announced
 }
 
-// set is the routes of one router to a prefix where there can be more than one, the best first. Equal sets share one.
+// set holds the routes of one router to a prefix if there are several, or if one has a path identifier. The best route
+// is first. Equal sets share memory. The routes follow this fixed part.
 type set struct {
 	header
 	count uint32
@@ -185,7 +186,7 @@ func (r *RIB) setPaths(n uint32) []setPath {
 	return unsafe.Slice((*setPath)(unsafe.Add(unsafe.Pointer(s), setBytes)), s.count)
 }
 
-// newSet makes a set of paths, each of which gets a reference. It has one itself, which is the caller's.
+// newSet adds a set of paths with one reference, which the caller owns. The set has a reference to each record.
 func (r *RIB) newSet(hash route.Hash, paths []setPath) (uint32, error) {
 	n, err := r.arena.take(setBytes + len(paths)*setPathBytes)
 	if err != nil {
@@ -201,7 +202,8 @@ func (r *RIB) newSet(hash route.Hash, paths []setPath) (uint32, error) {
 	return n, nil
 }
 
-// intern returns the record with a hash, or the set, with one more reference; 0: there is none.
+// intern returns the record or set with a hash and adds a reference, which the caller owns. It returns 0 if there is
+// none.
 func (r *RIB) intern(hash route.Hash) uint32 {
 	n := r.bundles.find(uint32(hash[0]), func(n uint32) bool { return r.arena.header(n).hash == hash })
 	if n != 0 {
@@ -210,7 +212,7 @@ func (r *RIB) intern(hash route.Hash) uint32 {
 	return n
 }
 
-// bundle returns the record of a bundle, with a reference for the caller.
+// bundle returns the record of a bundle and adds a reference, which the caller owns.
 func (r *RIB) bundle(b *route.Bundle, decode func([]byte, *route.Attributes) error) (uint32, error) {
 	if n := r.intern(b.Hash); n != 0 {
 		return n, nil
@@ -233,7 +235,7 @@ func (r *RIB) bundle(b *route.Bundle, decode func([]byte, *route.Attributes) err
 	return n, nil
 }
 
-// unref takes a reference off. The last one retires the record or set.
+// unref drops a reference. It retires a record or set without references.
 func (r *RIB) unref(n uint32) {
 	h := r.arena.header(n)
 	if h.refs--; h.refs > 0 {
@@ -254,16 +256,16 @@ func (r *RIB) unref(n uint32) {
 	r.retire(limboRecord, n)
 }
 
-// checkRecord panics if a reader has a record or set that it cannot have: one that is free, or was retired before the
-// reader's batch began. It is for builds with the race detector or the tag ribdebug.
+// checkRecord panics if a reader has found a record or set that is free, or was retired before its batch began. It is
+// called in builds with the race detector or the tag ribdebug only.
 func (rd *Reader) checkRecord(h *header) {
 	epoch := rd.epoch.Load()
 	switch tag := atomic.LoadUint32(&h.tag); {
 	case epoch == 0:
-		panic("rib: a look-up outside Enter and Leave")
+		panic("rib: look-up outside Enter and Leave")
 	case tag == freed:
-		panic("rib: a reader has a record that is free")
+		panic("rib: look-up found a free record")
 	case tag != 0 && uint32(epoch) > tag:
-		panic(fmt.Sprintf("rib: a reader of epoch %d has a record that was retired in epoch %d", epoch, tag))
+		panic(fmt.Sprintf("rib: look-up of epoch %d found a record retired in epoch %d", epoch, tag))
 	}
 }

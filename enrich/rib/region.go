@@ -5,13 +5,13 @@ import (
 	"unsafe"
 )
 
-// chunkBytes is the piece in which regions grow: a huge page.
+// chunkBytes is the step in which regions grow: the size of a huge page.
 const chunkBytes = 2 << 20
 
-// errMemory says that the budget is used up.
+// errMemory is the error when the budget is used up.
 var errMemory = errors.New("the memory of the routing table is used up")
 
-// budget counts the bytes of all regions exactly.
+// budget is the total of the bytes of all regions, and their limit.
 type budget struct{ used, limit int64 }
 
 func (b *budget) take(n int64) bool {
@@ -22,15 +22,15 @@ func (b *budget) take(n int64) bool {
 	return true
 }
 
-// array is a growable array of T in a region: growing never moves it, so readers may hold on to it. T must not have
-// pointers.
+// array is a growable array of T in a region. It never moves, so readers can keep references to elements. T must not
+// contain pointers.
 type array[T any] struct {
 	region region
-	all    []T // the whole reservation; only the part below usable may be touched
+	all    []T // the whole reservation; access to an element from usable on faults
 	usable int
 }
 
-// newArray reserves address space for so many elements.
+// newArray reserves address space for up to most elements.
 func newArray[T any](b *budget, most int) (array[T], error) {
 	var zero T
 	memory, err := reserve(b, most*int(unsafe.Sizeof(zero)))
@@ -41,7 +41,7 @@ func newArray[T any](b *budget, most int) (array[T], error) {
 	return array[T]{region: memory, all: unsafe.Slice((*T)(memory.pointer()), most)}, nil
 }
 
-// grow makes the first n elements usable; new ones are 0.
+// grow makes the first n elements usable. New elements are 0.
 func (a *array[T]) grow(n int) error {
 	if n <= a.usable {
 		return nil

@@ -4,16 +4,16 @@ package rib
 
 import "unsafe"
 
-// checked says whether every read of a record is checked, see checkRecord.
+// checked says whether look-ups check each record, see checkRecord.
 const checked = true
 
-// maxNumbers is how many prefixes each family can have. It is small here, as this memory is taken at once.
+// maxNumbers is the maximum number of prefixes of a family. It is small in these builds, which take the memory at once.
 const maxNumbers = 1 << 18
 
-// maxArena bounds pages and records, each, beside the budget.
+// maxArena is the maximum size of pages and of records in bytes.
 const maxArena = 16 << 20
 
-// region is memory of Go's heap here, because the race detector does not watch any other.
+// region is memory in Go's heap in these builds, because the race detector does not watch other memory.
 type region struct {
 	budget *budget
 	memory []uint64

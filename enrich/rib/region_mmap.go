@@ -9,23 +9,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// checked says whether every read of a record is checked, see checkRecord.
+// checked says whether look-ups check each record, see checkRecord.
 const checked = false
 
-// maxNumbers is how many prefixes each family can have.
+// maxNumbers is the maximum number of prefixes of a family.
 const maxNumbers = 1 << 24
 
-// maxArena bounds pages and records, each, beside the budget.
+// maxArena is the maximum size of pages and of records in bytes. The budget is the real limit.
 const maxArena = 1 << 40
 
-// region is reserved address space that is made usable in chunks, from its beginning. The zero value is empty.
+// region is reserved address space, of which a growing part from its start is usable memory. The zero value is empty.
 type region struct {
 	budget *budget
 	memory []byte
 	usable int
 }
 
-// reserve reserves address space. That takes no memory.
+// reserve reserves size bytes of address space, which takes no memory yet.
 func reserve(b *budget, size int) (region, error) {
 	size = (size + chunkBytes - 1) &^ (chunkBytes - 1)
 	memory, err := unix.Mmap(-1, 0, size, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
@@ -39,7 +39,7 @@ func (r *region) pointer() unsafe.Pointer { return unsafe.Pointer(unsafe.SliceDa
 
 func (r *region) size() int { return len(r.memory) }
 
-// grow makes the first n bytes usable.
+// grow makes at least the first n bytes usable.
 func (r *region) grow(n int) error {
 	n = (n + chunkBytes - 1) &^ (chunkBytes - 1)
 	more := n - r.usable
@@ -57,10 +57,10 @@ func (r *region) grow(n int) error {
 	return nil
 }
 
-// preferHugePages asks for huge pages. A kernel that has none leaves the small ones.
+// preferHugePages asks the kernel for huge pages. A kernel without them ignores it.
 func (r *region) preferHugePages() { _ = unix.Madvise(r.memory, unix.MADV_HUGEPAGE) }
 
-// release gives the memory back to the system.
+// release returns the memory to the system.
 func (r *region) release() {
 	if r.memory == nil {
 		return

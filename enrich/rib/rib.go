@@ -1,14 +1,16 @@
-// Package rib holds the routes of all routers and answers which route of a router leads to an address.
+// Package rib holds the routes of all routers and finds a router's route to an address.
 //
-// All routers share one numbering of prefixes. A router's table is an array of slots over these numbers; a slot names
-// the route's record, and equal routes share one record. One goroutine, the writer, calls the methods of RIB, Router
-// and Source. Any number of Readers look routes up beside it: they take no lock, wait for nothing and allocate nothing.
+// Prefixes are numbered, and all routers share the numbers. A router's table is an array of slots indexed by prefix
+// number. A slot has the number of a record, which holds the attributes of the route; routes with equal attributes
+// share a record. One goroutine, the writer, calls the methods of RIB, Router and Source. Any number of Readers look
+// routes up at the same time. A look-up takes no lock, never waits and does not allocate.
 //
-// The writer changes single words atomically, in an order in which a reader finds the answer of before or of after a
-// change. What it removes is used again only after every reader has left the batch during which it could see it.
+// The writer changes one word at a time, atomically, and in an order in which a look-up finds either the old or the new
+// route. Memory that it frees is reused only after every reader has left the batch of look-ups that could refer to it
+// (epoch-based reclamation).
 //
-// Records, slots and prefixes are in memory outside Go's heap: the garbage collector does not scan it, and GOGC does
-// not double it.
+// Records, slots and prefixes are in memory outside Go's heap, so the garbage collector does not scan them and GOGC
+// does not double them.
 package rib
 
 import (
@@ -21,18 +23,18 @@ import (
 	"github.com/metranova/flow-collector/decoder/route"
 )
 
-// Options bound a RIB. The zero value has the defaults.
+// Options limits a RIB. The zero value has the defaults.
 type Options struct {
-	// MaxMemory is how many bytes the RIB may take outside Go's heap; 0: 2 GiB. The least is MinMemory.
+	// MaxMemory is the maximum memory outside Go's heap in bytes, at least MinMemory. 0: 2 GiB.
 	MaxMemory int64
-	// MaxRoutes is how many routes all routers may have together; 0: 100 million.
+	// MaxRoutes is the maximum number of routes of all routers together. 0: 100 million.
 	MaxRoutes int64
-	// Keep changes the attributes of routes before they are kept, such as to leave communities out; nil: it does not.
-	// It is called by the writer.
+	// Keep can change attributes before they are stored, such as to remove communities. The writer calls it. nil: they
+	// are stored unchanged.
 	Keep func(*route.Attributes)
 }
 
-// MinMemory is the least MaxMemory: the table of IPv4 addresses alone takes half of it.
+// MinMemory is the least allowed MaxMemory. The index of IPv4 addresses alone takes half of it.
 const MinMemory = 128 << 20
 
 const (
@@ -40,23 +42,23 @@ const (
 	defaultRoutes = 100_000_000
 )
 
-// ErrFull says that a route was not taken because of MaxMemory or MaxRoutes.
+// ErrFull is the error of a route that is left out because of MaxMemory or MaxRoutes.
 var ErrFull = errors.New("the routing table is full")
 
-// RIB is the routes of all routers. Make one with New. It must not be copied. All methods are the writer's but for
-// those whose comments say otherwise.
+// RIB holds the routes of all routers. Create it with New; the zero value is not usable. It must not be copied. Only
+// the writer may call a method, unless its comment says that it is safe for concurrent use.
 type RIB struct {
 	budget  *budget
 	pages   pages
 	arena   arena
-	bundles index // records by the hash of their bundle, and sets by that of their paths
+	bundles index // records by the hash of their bundle, and sets by the hash of their paths
 	v4, v6  *prefixes
 	direct  *direct
 	tree    *leftRight
 
-	epoch   atomic.Uint64 // begins at 1; 0 is "no reader"
+	epoch   atomic.Uint64 // starts at 1; in a Reader 0 means that it is not in a batch
 	readers atomic.Pointer[[]*Reader]
-	mu      sync.Mutex // of the list of readers
+	mu      sync.Mutex // serializes changes of readers
 	limbo   limbo
 
 	routers    atomic.Pointer[map[string]*Router]
@@ -64,7 +66,7 @@ type RIB struct {
 	generation atomic.Uint64
 	sources    []*Source // by number; nil: free
 	sweeps     []*sweep
-	emptied    []*Table // lost their last route, maybe
+	emptied    []*Table // may have lost their last route
 
 	maxRoutes int64
 	keep      func(*route.Attributes)
@@ -75,7 +77,7 @@ type RIB struct {
 	hasher    *route.Hasher
 }
 
-// New returns an empty RIB. Close gives its memory back.
+// New returns an empty RIB. Close releases its memory.
 func New(o Options) (*RIB, error) {
 	if o.MaxMemory == 0 {
 		o.MaxMemory = defaultMemory
@@ -84,7 +86,7 @@ func New(o Options) (*RIB, error) {
 		o.MaxRoutes = defaultRoutes
 	}
 	if o.MaxMemory < MinMemory {
-		return nil, fmt.Errorf("a routing table in %d bytes: the least is %d", o.MaxMemory, MinMemory)
+		return nil, fmt.Errorf("routing table of %d bytes: the minimum is %d", o.MaxMemory, MinMemory)
 	}
 	r := &RIB{budget: &budget{limit: o.MaxMemory}, maxRoutes: o.MaxRoutes, keep: o.Keep,
 		hasher:  route.NewHasher(),
@@ -119,7 +121,7 @@ func (r *RIB) reserve() (err error) {
 	return r.bundles.init(r.budget)
 }
 
-// Close gives the memory back. No reader may be within Enter and Leave, and nothing may be called afterwards.
+// Close releases the memory. No reader may be between Enter and Leave, and no method may be called afterwards.
 func (r *RIB) Close() {
 	r.pages.release()
 	r.arena.region.release()
@@ -134,29 +136,29 @@ func (r *RIB) Close() {
 	}
 }
 
-// Hasher hashes the bundles of batches for this RIB. It is safe for concurrent use.
+// Hasher returns the hasher for the bundles of batches that this RIB applies. It is safe for concurrent use.
 func (r *RIB) Hasher() *route.Hasher { return r.hasher }
 
-// Generation changes whenever a router or one of its tables comes, or a router goes: what was looked up by name may be
-// another then. It is safe for concurrent use.
+// Generation returns a number that changes whenever a router, a table or the addresses of routers change. A cached
+// Router or Table must then be looked up again. It is safe for concurrent use.
 func (r *RIB) Generation() uint64 { return r.generation.Load() }
 
-// Stats are the sizes of a RIB. Bytes are of memory outside Go's heap that was taken, whether in use or free again.
+// Stats is a snapshot of the sizes of a RIB.
 type Stats struct {
 	Routes       int64
 	Prefixes4    int
 	Prefixes6    int
-	Records      int
-	Sets         int
-	Refused      uint64 // routes not taken since New, because of the bounds
-	Bytes        int64
+	Records      int    // distinct sets of attributes
+	Sets         int    // distinct sets of several routes to one prefix
+	Refused      uint64 // routes left out because of a limit since New
+	Bytes        int64  // memory outside Go's heap, including what is free for reuse
 	MaxBytes     int64
-	RecordBytes  int64 // in use, of the bytes
-	PageBytes    int64 // in use, of the bytes
-	Limbo        int   // things that wait for readers to leave
+	RecordBytes  int64 // part of Bytes that records and sets use
+	PageBytes    int64 // part of Bytes that pages of slots use
+	Limbo        int   // records, pages and prefixes that wait for readers to leave
 	LimboBytes   int64
 	SweepsToDo   int
-	IdlePrefixes int // without a route; they are kept for a while
+	IdlePrefixes int // prefixes without a route, which are kept for a while
 }
 
 // Stats returns the sizes.

@@ -424,7 +424,7 @@ func TestBounds(t *testing.T) {
 	}
 	s.Remove()
 	checkEmpty(t, r)
-	if _, _, err := s.Apply(batch); !errors.Is(err, errGone) {
+	if _, _, err := s.Apply(batch); !errors.Is(err, errRemoved) {
 		t.Errorf("a removed source takes a batch: %v", err)
 	}
 }

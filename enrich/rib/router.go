@@ -9,14 +9,14 @@ import (
 	"github.com/metranova/flow-collector/decoder/route"
 )
 
-// Router is a set of sessions with one name, and the tables that they fill.
+// Router is a router with its tables of routes. Several sources can fill them.
 type Router struct {
 	Name    string
-	AS      atomic.Uint32 // its own AS; 0: not known
+	AS      atomic.Uint32 // its own AS number; 0: unknown
 	rib     *RIB
 	tables  sync.Map // tableKey: *Table
 	sources []*Source
-	up      [Ranks]int // sources with a session
+	up      [Ranks]int // number of sources with a session, by rank
 	stale   atomic.Bool
 }
 
@@ -25,7 +25,7 @@ type tableKey struct {
 	rd    route.RD
 }
 
-// Router returns the router with a name; make says whether it is made if there is none.
+// Router returns the router with a name. If there is none, it adds one if create is set, and returns nil otherwise.
 func (r *RIB) Router(name string, create bool) *Router {
 	all := *r.routers.Load()
 	x := all[name]
@@ -39,14 +39,14 @@ func (r *RIB) Router(name string, create bool) *Router {
 	return x
 }
 
-// SetAddresses says by which addresses exporters find their router: those of its sessions, which count first, and BGP
-// identifiers. The maps must not be changed afterwards.
+// SetAddresses sets the addresses by which exporters find their router: addresses of sessions, which take precedence,
+// and BGP identifiers. The maps must not be changed afterwards.
 func (r *RIB) SetAddresses(sessions, identifiers map[flow.Addr]*Router) {
 	r.addresses.Store(&[2]map[flow.Addr]*Router{sessions, identifiers})
 	r.generation.Add(1)
 }
 
-// RouterAt returns the router that an address belongs to, nil if it is none's. It is safe for concurrent use.
+// RouterAt returns the router with an address of SetAddresses, or nil. It is safe for concurrent use.
 func (r *RIB) RouterAt(a flow.Addr) *Router {
 	if all := r.addresses.Load(); all != nil {
 		if x := all[0][a]; x != nil {
@@ -60,7 +60,7 @@ func (r *RIB) RouterAt(a flow.Addr) *Router {
 // Routers returns all routers by name. The map must not be changed. It is safe for concurrent use.
 func (r *RIB) Routers() map[string]*Router { return *r.routers.Load() }
 
-// Table returns a table, nil if there is none. It is safe for concurrent use.
+// Table returns the table of a class and VRF, or nil if it has no routes. It is safe for concurrent use.
 func (x *Router) Table(class route.Class, rd route.RD) *Table {
 	if t, found := x.tables.Load(tableKey{class, rd}); found {
 		return t.(*Table)
@@ -68,14 +68,16 @@ func (x *Router) Table(class route.Class, rd route.RD) *Table {
 	return nil
 }
 
-// Tables calls f for all tables until it returns false. It is safe for concurrent use.
+// Tables calls f for each table until it returns false. It is safe for concurrent use.
 func (x *Router) Tables(f func(*Table) bool) {
 	x.tables.Range(func(_, t any) bool { return f(t.(*Table)) })
 }
 
-// Stale reports whether no session of the router is up: its routes are those of before. It is safe for concurrent use.
+// Stale reports whether no session of the router is up, so that its routes may be outdated. It is safe for concurrent
+// use.
 func (x *Router) Stale() bool { return x.stale.Load() }
 
+// table returns a table, which it adds if there is none.
 func (x *Router) table(k tableKey) *Table {
 	if t := x.Table(k.class, k.rd); t != nil {
 		return t

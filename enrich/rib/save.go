@@ -10,17 +10,19 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// A saved RIB is a zstd frame with a checksum. It begins with magic, whose last byte is the version, the time in Unix
-// seconds, and the sources: their number, and the length and bytes of each one's description. Then come entries until
-// the one of saveEnd. Numbers are unsigned varints (encoding/binary).
+// saveMagic starts the file of a saved RIB, which is a zstd frame with a checksum. The last byte is the format's
+// version. It is followed by the time in Unix seconds, and by the sources: their number, and for each the length and
+// bytes of its description. Then come entries, up to saveEnd. Each is its kind and these fields; numbers are unsigned
+// varints (encoding/binary), and prefixes and records are numbered from 0 in the order in which they appear:
 //
-//	saveTree     source, owner+1 (0: none), class, route distinguisher, 1 for IPv6: what follows is in that table
-//	savePrefix   length in bits, bytes of the address: the next number of a prefix
-//	saveRecord   attributes, as appendAttributes writes them: the next number of a record
-//	savePlain    prefix - prefix of the entry before (signed), record: the owner's route
-//	saveSet      prefix - prefix of the entry before (signed), count; source, path identifier and record of each
+//	saveTree     source, owner+1 (0: none), class, route distinguisher, 1 for IPv6: the table of the next entries
+//	savePrefix   length in bits, bytes of the address: a new prefix
+//	saveRecord   attributes, as appendAttributes writes them: a new record
+//	savePlain    prefix minus the prefix of the previous route (signed), record: a route of the owner
+//	saveSet      prefix minus the prefix of the previous route (signed), count, and source, path identifier and record
+//	             of each route
 //
-// Another version has another magic, and is not read: routes come again from their routers.
+// A file of another version is not read: routers send their routes again.
 const saveMagic = "flowrib\x01"
 
 const (
@@ -32,41 +34,42 @@ const (
 	saveSet
 )
 
-// Bounds of what is read.
+// Limits of Load.
 const (
 	maxSavedSources = 1 << 17
-	maxDescription  = 1 << 12
-	maxSavedList    = 1 << 16 // of a path or of communities
-	maxSavedFile    = 4 << 30
+	maxDescription  = 1 << 12 // bytes
+	maxSavedList    = 1 << 16 // segments of a path, AS numbers of a segment, communities of a kind
+	maxSavedFile    = 4 << 30 // bytes, compressed
 )
 
-// ErrNotSaved says that a file is not a RIB saved by this version.
+// ErrNotSaved is the error of a file that is not a RIB saved in this format version.
 var ErrNotSaved = errors.New("not a file of routes of this version")
 
-// ErrStopped says that a RIB was not saved because it changes too fast.
+// ErrStopped is the error of Write after its stop function returned true.
 var ErrStopped = errors.New("routes change too fast to be saved")
 
-// Description is what the caller wants to find again with a source.
+// Description describes a source in the file, so that Load's caller can add the source again. Its format is the
+// caller's.
 type Description struct {
 	Source *Source
 	Text   []byte
 }
 
-// Saving is a RIB that is being saved. Write may run beside the writer.
+// Saving writes the routes of a RIB to a file. Write can run while the writer changes the RIB.
 type Saving struct {
 	rib     *RIB
 	sources []Description
-	numbers map[uint32]uint64 // of sources, by their id
+	numbers map[uint32]uint64 // index in sources, by Source.id
 	trees   []savedTree
 }
 
 type savedTree struct {
 	tree   *tree
-	source uint64
-	owner  uint64 // +1
+	source uint64 // index in sources of any source of the tree
+	owner  uint64 // index in sources of the tree's owner plus 1; 0: none
 }
 
-// Saving prepares to save the routes of some sources.
+// Saving prepares to save the routes of the described sources. Only the writer calls it.
 func (r *RIB) Saving(sources []Description) *Saving {
 	x := &Saving{rib: r, sources: sources, numbers: map[uint32]uint64{}}
 	for i, d := range sources {
@@ -102,8 +105,8 @@ type saver struct {
 	routes   int64
 }
 
-// Write saves the routes, and returns how many. Meanwhile no memory of removed routes is used again, so that stop is
-// asked now and then whether to give up.
+// Write saves the routes and returns their number. While it runs, the memory of removed routes cannot be reused, so it
+// calls stop now and then, and returns ErrStopped if that returns true.
 func (x *Saving) Write(w io.Writer, stop func() bool) (int64, error) {
 	compressed, err := zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1))
 	if err != nil {
@@ -135,13 +138,13 @@ func (x *Saving) Write(w io.Writer, stop func() bool) (int64, error) {
 
 func (s *saver) number(n uint64) { s.buffer = binary.AppendUvarint(s.buffer, n) }
 
-// flush writes the buffer. Errors stay with the writer until its end.
+// flush writes the buffer. s.out keeps an error until its Flush.
 func (s *saver) flush() {
 	_, _ = s.out.Write(s.buffer)
 	s.buffer = s.buffer[:0]
 }
 
-// tree writes the routes of a tree; false: stopped.
+// tree writes the routes of a tree. It returns false if stop returned true.
 func (s *saver) tree(x *savedTree, stop func() bool) bool {
 	t, r := x.tree, s.rib
 	s.number(saveTree)
@@ -195,7 +198,7 @@ func (s *saver) set(family int, n uint32, paths []setPath) {
 	s.routes += int64(len(kept))
 }
 
-// prefix writes the beginning of an entry of a prefix, before it the prefix if it is new.
+// prefix writes the start of a route entry. If the prefix is new, it writes the prefix first.
 func (s *saver) prefix(family int, n uint32, kind uint64) {
 	number, known := s.prefixes[family][n]
 	if !known {
@@ -215,7 +218,7 @@ func (s *saver) prefix(family int, n uint32, kind uint64) {
 	s.last[family] = number
 }
 
-// record is the number of a record, which is written if it is new.
+// record returns the number of a record in the file. If the record is new, it writes it first.
 func (s *saver) record(n uint32) uint64 {
 	number, known := s.records[n]
 	if !known {
@@ -227,8 +230,8 @@ func (s *saver) record(n uint32) uint64 {
 	return number
 }
 
-// appendAttributes appends a route's attributes: flags, origin, local preference and MED if there, the length and bytes
-// of the next hop, segments of the path, communities.
+// appendAttributes appends a route's attributes: flags, origin, local preference and MED if present, length and bytes
+// of the next hop, segments of the path, and communities.
 func appendAttributes(b []byte, x *Route) []byte {
 	b = append(b, x.record.flags, x.record.origin)
 	number := func(n uint64) { b = binary.AppendUvarint(b, n) }

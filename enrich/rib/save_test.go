@@ -164,7 +164,7 @@ func TestLoad_damaged(t *testing.T) {
 	}
 	for name, b := range map[string][]byte{
 		"empty": nil, "no zstd": []byte("hello"), "cut": good[:len(good)-1], "cut early": good[:len(good)/2],
-		"another version": raw("flowrib\x02"), "something else": raw("something else"), "behind the end": append(
+		"another version": raw("flowrib\x02"), "something else": raw("something else"), "after the last entry": append(
 			slices.Clone(good), raw("x")...), "changed": changed(len(good) / 2), "checksum": changed(len(good) - 1),
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -9,29 +9,29 @@ import (
 	"github.com/metranova/flow-collector/decoder/route"
 )
 
-// Source is where routes come from: the sessions with one neighbour after the other, one peer of a BMP session, a file.
-// Its routes remain when a session ends, until Drop or until a later session has said all that it has.
+// Source is an origin of a router's routes: a BGP neighbour, a view of a BMP peer, or a peer of an MRT file. Its routes
+// outlive a session. They stay until Drop, or until a later session is complete without them.
 type Source struct {
 	Router *Router
-	// Rank says which of a router's sources answer: the least. It is below Ranks.
+	// Rank is the source's rank, less than Ranks. Of a router's sources those with the lowest rank answer look-ups.
 	Rank uint8
-	// Neighbor is the speaker's BGP identifier, by which the least of otherwise equal routes is preferred.
+	// Neighbor is the announcing speaker's BGP identifier. It breaks ties between routes: the lowest wins.
 	Neighbor uint32
-	// MaxRoutes is how many routes the source may have; 0: as many as the RIB.
+	// MaxRoutes is the maximum number of routes of the source. 0: no limit but that of the RIB.
 	MaxRoutes  int64
 	routes     int64
 	id         uint32
 	generation uint32
 	up         bool
-	trees      map[*tree]int // routes by tree
+	trees      map[*tree]int // number of routes by tree
 	counts     [route.Families]atomic.Int64
 	removed    bool
 
-	lastKey   tableKey // of lastTable
-	lastTable *Table
+	lastKey   tableKey // key of lastTable
+	lastTable *Table   // the table of the latest change; nil: unknown
 }
 
-// NewSource returns a source of a router's routes. Remove ends it.
+// NewSource adds a source of routes to a router. Remove removes it.
 func (x *Router) NewSource(rank uint8) *Source {
 	r := x.rib
 	s := &Source{Router: x, Rank: rank, trees: map[*tree]int{}}
@@ -47,14 +47,14 @@ func (x *Router) NewSource(rank uint8) *Source {
 	return s
 }
 
-// Routes returns how many routes of a family the source has. It is safe for concurrent use.
+// Routes returns the number of routes of a family that the source has. It is safe for concurrent use.
 func (s *Source) Routes(f route.Family) int64 { return s.counts[f.Index()].Load() }
 
 func (x *Router) updateStale() {
 	x.stale.Store(x.up == [Ranks]int{})
 }
 
-// setUp notes that the source has a session, or none.
+// setUp sets whether the source has a session.
 func (s *Source) setUp(up bool) {
 	if s.up == up {
 		return
@@ -66,7 +66,7 @@ func (s *Source) setUp(up bool) {
 	} else {
 		x.up[s.Rank]--
 	}
-	if x.up[s.Rank] <= 1 { // it was none, or is none
+	if x.up[s.Rank] <= 1 { // from or to none
 		x.Tables(func(t *Table) bool {
 			t.choose(false)
 			t.choose(true)
@@ -76,7 +76,8 @@ func (s *Source) setUp(up bool) {
 	x.updateStale()
 }
 
-// Begin says that a session has begun: routes that it does not announce go with Complete.
+// Begin marks the start of a session. Routes of earlier sessions become stale, and Complete removes those that this
+// session has not announced.
 func (s *Source) Begin() {
 	r := s.Router.rib
 	s.generation++
@@ -89,19 +90,18 @@ func (s *Source) Begin() {
 	}
 }
 
-// End says that the session is over. The routes remain.
+// End marks the end of a session. The routes stay.
 func (s *Source) End() {
 	s.setUp(false)
 }
 
-// errGone is for a source that was removed.
-var errGone = errors.New("the source of routes was removed")
+var errRemoved = errors.New("the source of routes is removed")
 
-// Apply takes a batch. A route that the bounds of the RIB do not admit is left out, and counted: refused is how many
-// were. Bundles that cannot be decoded withdraw their routes; undecodable is how many routes those were.
+// Apply applies a batch: its changes in their order, then its End-of-RIBs. refused is the number of routes left out
+// because of a limit. undecodable is the number of routes whose attributes cannot be decoded; they are withdrawn.
 func (s *Source) Apply(b *route.Batch) (refused, undecodable int, err error) {
 	if s.removed {
-		return 0, 0, errGone
+		return 0, 0, errRemoved
 	}
 	r := s.Router.rib
 	last, record := int32(route.Withdrawn), uint32(0)
@@ -129,7 +129,7 @@ func (s *Source) Apply(b *route.Batch) (refused, undecodable int, err error) {
 				refused++
 			}
 		case errors.Is(failed, errMemory):
-			s.withdraw(c) // what was there before is not the route any more
+			s.withdraw(c) // the old route is no longer valid
 			refused++
 		default:
 			s.withdraw(c)
@@ -146,7 +146,7 @@ func (s *Source) Apply(b *route.Batch) (refused, undecodable int, err error) {
 	return refused, undecodable, nil
 }
 
-// table is the table of a change, which is mostly that of the latest one.
+// table returns the table of a change, which usually is that of the change before.
 func (s *Source) table(c *route.Change) *Table {
 	k := tableKey{c.Class, c.RD}
 	if s.lastTable == nil || s.lastKey != k {
@@ -155,7 +155,8 @@ func (s *Source) table(c *route.Change) *Table {
 	return s.lastTable
 }
 
-// announce adds or replaces a route, and reports whether there was room for it.
+// announce adds or replaces a route. It returns false if a limit is reached; the source then has no route to the
+// prefix.
 func (s *Source) announce(c *route.Change, record uint32) bool {
 	r := s.Router.rib
 	for range 2 {
@@ -215,10 +216,10 @@ func (s *Source) tryAnnounce(c *route.Change, record uint32) error {
 	return nil
 }
 
-// maxPaths bounds the routes of one router to one prefix.
+// maxPaths is the maximum number of routes of one router to one prefix.
 const maxPaths = 1024
 
-// setPlain makes a record the one route of a slot that has no set.
+// setPlain makes a record the only route of a slot without a set.
 func (s *Source) setPlain(t *tree, n, was, record uint32) error {
 	r := s.Router.rib
 	if was == 0 {
@@ -241,13 +242,13 @@ func (s *Source) setPlain(t *tree, n, was, record uint32) error {
 	return nil
 }
 
-// full reports whether no further route of the source is taken.
+// full reports whether the source can have no further route.
 func (s *Source) full() bool {
 	r := s.Router.rib
 	return r.routes >= r.maxRoutes || s.MaxRoutes > 0 && s.routes >= s.MaxRoutes
 }
 
-// count adds to the number of the source's routes.
+// count adds n to the number of the source's routes in a tree.
 func (s *Source) count(t *tree, n int) {
 	s.trees[t] += n
 	if s.trees[t] == 0 {
@@ -259,7 +260,7 @@ func (s *Source) count(t *tree, n int) {
 	s.Router.rib.routes += int64(n)
 }
 
-// noteEmpty notes a table without routes, so that Publish removes it.
+// noteEmpty has Publish remove the table of a VRF if it has no routes.
 func (r *RIB) noteEmpty(t *Table) {
 	if t.Class == route.VPN && t.empty() {
 		r.emptied = append(r.emptied, t)
@@ -268,7 +269,7 @@ func (r *RIB) noteEmpty(t *Table) {
 
 func (t *Table) empty() bool { return t.best[0].Load() == nil && t.best[1].Load() == nil }
 
-// removeEmpty removes tables of VRFs that have no routes any more: a peer can make up any number of them.
+// removeEmpty removes tables of VRFs without routes. Otherwise a peer could fill the memory with VRFs.
 func (r *RIB) removeEmpty() {
 	for _, t := range r.emptied {
 		k := tableKey{t.Class, t.RD}
@@ -291,7 +292,7 @@ func (r *RIB) family(t *tree) *prefixes {
 	return r.v4
 }
 
-// withdraw removes a route, if the source has it.
+// withdraw removes a route if the source has it.
 func (s *Source) withdraw(c *route.Change) {
 	r := s.Router.rib
 	table := s.Router.Table(c.Class, c.RD)
@@ -313,7 +314,7 @@ func (s *Source) withdraw(c *route.Change) {
 	}
 }
 
-// removePlain removes the route of a slot that has no set.
+// removePlain removes the route of a slot without a set.
 func (r *RIB) removePlain(t *tree, n, was uint32) {
 	r.setSlot(t, n, 0)
 	r.unref(was & slotNumber)
@@ -325,7 +326,7 @@ func (r *RIB) removePlain(t *tree, n, was uint32) {
 	}
 }
 
-// removePaths removes those routes of a slot with a set for which gone says so.
+// removePaths removes the routes for which gone returns true from a slot with a set.
 func (r *RIB) removePaths(t *tree, n, was uint32, gone func(*setPath) bool) {
 	r.paths = append(r.paths[:0], r.setPaths(was&slotNumber)...)
 	for i := range r.paths {
@@ -339,7 +340,7 @@ func (r *RIB) removePaths(t *tree, n, was uint32, gone func(*setPath) bool) {
 	}
 	r.paths = kept
 	if err := r.setPathsOf(t, n, was); err != nil {
-		// Without memory for the smaller set the prefix has no route at all, rather than one that is gone.
+		// There is no memory for the smaller set. A prefix without a route is better than one with a withdrawn route.
 		for i := range r.paths {
 			r.sources[r.paths[i].source].count(t, -1)
 		}
@@ -349,7 +350,7 @@ func (r *RIB) removePaths(t *tree, n, was uint32, gone func(*setPath) bool) {
 	}
 }
 
-// freeUnused frees memory that nothing needs: prefixes without routes, and what waited for readers that have left.
+// freeUnused frees prefixes without routes, and memory that no reader uses any more.
 func (r *RIB) freeUnused() {
 	for _, p := range []*prefixes{r.v4, r.v6} {
 		for range math.MaxUint16 {

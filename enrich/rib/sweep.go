@@ -8,15 +8,15 @@ import (
 	"github.com/metranova/flow-collector/decoder/route"
 )
 
-// sweep is routes of a source in a tree that are to be removed, a part at a time.
+// sweep removes routes of a source from a tree, step by step.
 type sweep struct {
 	source *Source
 	tree   *tree
-	all    bool // all routes; else those that were not announced since Begin
-	next   uint32
+	all    bool   // remove all routes; else stale ones, which were not announced since Begin
+	next   uint32 // prefix number to continue with
 }
 
-// Complete says that the source has announced all its routes of a family since Begin: Work removes the others.
+// Complete marks that the source has announced all its routes of a family since Begin. Work then removes stale ones.
 func (s *Source) Complete(f route.Family) {
 	for t := range s.trees {
 		if t.table.Class == f.Class && t.v6 == f.V6 {
@@ -40,14 +40,14 @@ func (s *Source) CompleteAll() {
 	}
 }
 
-// Drop removes all routes of the source: Work does. Routes that are announced in the meantime may go too.
+// Drop has Work remove all routes of the source. Routes that are announced before Work is done may be removed too.
 func (s *Source) Drop() {
 	for t := range s.trees {
 		s.sweep(t, true)
 	}
 }
 
-// Remove drops the source. When Work has removed its routes the source is gone, and with the last one its router.
+// Remove has Work remove all routes of the source, then the source, and the router if it has no other source.
 func (s *Source) Remove() {
 	s.removed = true
 	s.End()
@@ -61,10 +61,11 @@ func (s *Source) sweep(t *tree, all bool) {
 	r.sweeps = append(r.sweeps, &sweep{source: s, tree: t, all: all})
 }
 
-// Sweeping reports whether Work has something left to remove.
+// Sweeping reports whether Work is not done.
 func (r *RIB) Sweeping() bool { return len(r.sweeps) > 0 }
 
-// Work looks at so many slots at most, and removes routes that are to go.
+// Work continues the removal of routes. It visits about as many slots as it is told, so that the writer can do other
+// work in between.
 func (r *RIB) Work(slots int) {
 	for slots > 0 && len(r.sweeps) > 0 {
 		w := r.sweeps[0]
@@ -102,7 +103,7 @@ func (r *RIB) sweepSlot(w *sweep, n uint32) {
 	}
 }
 
-// finish takes a removed source without routes off its router, and a router without sources off the RIB.
+// finish removes a source after Remove when it has no routes left, and its router when it has no other source.
 func (s *Source) finish() {
 	r, x := s.Router.rib, s.Router
 	if !s.removed || len(s.trees) > 0 || r.sources[s.id] != s {
@@ -121,7 +122,7 @@ func (s *Source) finish() {
 	}
 }
 
-// clearFresh takes the mark off all slots of a tree.
+// clearFresh clears the flag fresh in all slots of a tree.
 func (r *RIB) clearFresh(t *tree) {
 	for n, found := r.following(t, 0); found; n, found = r.following(t, (n>>8+1)<<8) {
 		leaf := r.pages.load(r.pages.load(t.top.Load(), n>>16), n>>8&0xff)

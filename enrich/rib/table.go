@@ -6,43 +6,43 @@ import (
 	"github.com/metranova/flow-collector/decoder/route"
 )
 
-// A slot has the number of a record or set. 0: no route.
+// A slot is a word with the number of a record or set and two flags. 0: no route.
 const (
-	// fresh marks a route that its source has announced since its session began. Slots with sets do not use it.
+	// fresh marks a route that its source has announced in the current session. Slots with sets do not use it.
 	fresh      = 1 << 31
-	isSet      = 1 << 30
+	isSet      = 1 << 30 // the number is that of a set
 	slotNumber = isSet - 1
 )
 
-// Table is the routes of a router in one class and VRF. Readers may hold on to it: when the router goes it is empty.
+// Table holds the routes of a router in one class and VRF. A reader may keep it: a table that was removed is empty.
 type Table struct {
 	Router *Router
 	Class  route.Class
 	RD     route.RD
-	trees  [2][Ranks]tree // IPv4, IPv6; by the rank of their sources
-	// best is the tree that answers look-ups: IPv4, IPv6; nil: there are no routes.
+	trees  [2][Ranks]tree // IPv4 and IPv6, by the rank of the sources
+	// best holds the IPv4 and the IPv6 tree that answer look-ups. nil: no routes.
 	best [2]atomic.Pointer[tree]
 }
 
-// Ranks is how many ranks of sources there are, from 0, the most preferred. Sources of different ranks have trees of
-// their own, one of which answers: views of one router differ in their routes, and must not be mixed.
+// Ranks is the number of ranks. Rank 0 is preferred. Each rank has trees of its own, one of which answers look-ups,
+// because the views of one router have different routes that must not be mixed.
 const Ranks = 8
 
-// tree is the slots of a table's IPv4 or IPv6 prefixes: three levels of pages.
+// tree holds the slots of a table's IPv4 or IPv6 prefixes of one rank, in three levels of pages.
 type tree struct {
 	table *Table
 	v6    bool
 	rank  uint8
-	ready bool          // a source has announced all that it has
-	top   atomic.Uint32 // page; 0: the tree is empty
-	// owner announces routes without a path identifier that have a slot each without a set. There is one owner as long
-	// as there are such routes, which is what plain counts.
+	ready bool          // a source has announced all its routes
+	top   atomic.Uint32 // number of the top page; 0: the tree is empty
+	// owner is the source of all routes whose slot has a record and not a set. Such routes have no path identifier.
+	// plain is their number; while it is above 0 the owner cannot change.
 	owner *Source
 	plain int
-	count atomic.Int64 // prefixes with a route
+	count atomic.Int64 // number of prefixes with a route
 }
 
-// Routes returns how many IPv4 and IPv6 prefixes have a route. It is safe for concurrent use.
+// Routes returns the number of IPv4 and of IPv6 prefixes with a route. It is safe for concurrent use.
 func (t *Table) Routes() (v4, v6 int64) {
 	if x := t.best[0].Load(); x != nil {
 		v4 = x.count.Load()
@@ -53,10 +53,10 @@ func (t *Table) Routes() (v4, v6 int64) {
 	return v4, v6
 }
 
-// tree is that of a rank.
+// tree returns the tree of a rank.
 func (t *Table) tree(v6 bool, rank uint8) *tree { return &t.trees[familyIndex(v6)][rank] }
 
-// answering is the tree that answers look-ups, nil if there are no routes. It is safe for concurrent use.
+// answering returns the tree that answers look-ups, or nil if there are no routes. It is safe for concurrent use.
 func (t *Table) answering(v6 bool) *tree { return t.best[familyIndex(v6)].Load() }
 
 func familyIndex(v6 bool) int {
@@ -66,8 +66,8 @@ func familyIndex(v6 bool) int {
 	return 0
 }
 
-// choose decides which tree answers. It prefers, among those with routes, a tree whose sources have announced all their
-// routes and are still connected, then one whose sources had announced all, then any. Of several the least rank counts.
+// choose selects the tree that answers look-ups, among those with routes. It prefers a tree that is complete and has a
+// source with a session, then one that is complete, then any. Of equals it takes the lowest rank.
 func (t *Table) choose(v6 bool) {
 	var best *tree
 	most := 0
@@ -90,7 +90,7 @@ func (t *Table) choose(v6 bool) {
 	t.best[familyIndex(v6)].Store(best)
 }
 
-// slot is a prefix's slot.
+// slot returns the slot of prefix n.
 func (r *RIB) slot(t *tree, n uint32) uint32 {
 	p := t.top.Load()
 	if p == 0 {
@@ -105,7 +105,7 @@ func (r *RIB) slot(t *tree, n uint32) uint32 {
 	return r.pages.load(p, n&0xff)
 }
 
-// leaf is the page with a prefix's slot, which is made if it is not there.
+// leaf returns the page with the slot of prefix n, and adds the pages on the way to it.
 func (r *RIB) leaf(t *tree, n uint32) (uint32, error) {
 	top := t.top.Load()
 	if top == 0 {
@@ -122,7 +122,7 @@ func (r *RIB) leaf(t *tree, n uint32) (uint32, error) {
 	return r.below(middle, n>>8&0xff)
 }
 
-// below is a page's page, which is made if it is not there.
+// below returns the page that word i of a page refers to, and adds it if there is none.
 func (r *RIB) below(page, i uint32) (uint32, error) {
 	if n := r.pages.load(page, i); n != 0 {
 		return n, nil
@@ -136,7 +136,7 @@ func (r *RIB) below(page, i uint32) (uint32, error) {
 	return n, nil
 }
 
-// setSlot changes a slot that leaf has made. The last route of a page retires the page.
+// setSlot changes a slot, whose page must exist (see leaf). It retires a page that loses its last route.
 func (r *RIB) setSlot(t *tree, n, v uint32) {
 	top := t.top.Load()
 	middle := r.pages.load(top, n>>16)
@@ -162,7 +162,7 @@ func (r *RIB) setSlot(t *tree, n, v uint32) {
 	}
 }
 
-// prune retires the pages above one that was retired, where they are empty too.
+// prune retires the pages above a retired one if they are empty too.
 func (r *RIB) prune(t *tree, top, middle, n uint32) {
 	if !r.lostWord(middle) {
 		return
@@ -175,13 +175,13 @@ func (r *RIB) prune(t *tree, top, middle, n uint32) {
 	}
 }
 
-// lostWord takes a word off a page's count, and reports whether it was the last.
+// lostWord decrements the number of words in use of a page, and reports whether none is left.
 func (r *RIB) lostWord(page uint32) bool {
 	r.pages.entries.all[page]--
 	return r.pages.entries.all[page] == 0
 }
 
-// pruneEmpty retires pages that leaf has made for a slot that then got no route.
+// pruneEmpty retires pages that leaf added for a slot which then got no route.
 func (r *RIB) pruneEmpty(t *tree, n uint32) {
 	top := t.top.Load()
 	if top == 0 {
@@ -215,7 +215,7 @@ func (r *RIB) pruneEmpty(t *tree, n uint32) {
 	}
 }
 
-// following is the first number from n on whose leaf page is there; ok is false behind the last.
+// following returns the first prefix number from n on that has a leaf page. ok is false if there is none.
 func (r *RIB) following(t *tree, n uint32) (next uint32, ok bool) {
 	top := t.top.Load()
 	for top != 0 && n < maxNumbers {
