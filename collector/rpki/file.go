@@ -18,17 +18,17 @@ import (
 	vrps "github.com/metranova/flow-collector/enrich/rpki"
 )
 
-// maxFile bounds the bytes of a file. The whole Internet's payloads take some 100 MB.
+// maxFile is the maximum size of a file in bytes. The VRPs of the whole Internet take some 100 MB.
 const maxFile = 512 << 20
 
-// file is the source that is used where no cache has data. The client's mutex guards it; only keep changes it.
+// file is the source that is used while no cache has data. Client.mu guards it; only keep changes it.
 type file struct {
 	path    string
-	seen    os.FileInfo // as it was read
+	seen    os.FileInfo // of the file that was read last; nil: none
 	table   *vrps.Table
 	since   time.Time
-	updated time.Time // when it was made
-	expires time.Time // the first payload that expires; zero: none does
+	updated time.Time // when the file was made
+	expires time.Time // when the first VRP expires; zero: none does
 	skipped int
 	err     string
 	errors  uint64
@@ -44,8 +44,9 @@ func (f *file) report() Source {
 	return x
 }
 
-// look reads the file if it has changed. A file that cannot be read leaves the data as it was.
-func (c *Client) look(now time.Time) {
+// checkFile reads the file if it has changed or a VRP in it has expired. If it cannot be read, the old data stays in
+// use.
+func (c *Client) checkFile(now time.Time) {
 	f := c.file
 	info, err := os.Stat(f.path)
 	if err == nil && !diskfile.Changed(f.seen, info) && (f.expires.IsZero() || now.Before(f.expires)) {
@@ -82,16 +83,16 @@ func (c *Client) look(now time.Time) {
 	c.choose(now)
 }
 
-// Payloads are what a file says.
+// Payloads is the content of a file.
 type Payloads struct {
 	Table   *vrps.Table
-	Made    time.Time // as the file says; zero: it does not
-	Expires time.Time // the first payload that expires; zero: none does
-	Skipped int       // payloads that are wrong or have expired
-	Why     string    // the first of them
+	Made    time.Time // when the file was made, by its metadata; zero: unknown
+	Expires time.Time // when the first VRP expires; zero: none does
+	Skipped int       // VRPs that are invalid or have expired
+	Why     string    // why the first of them was skipped
 }
 
-// ReadFile reads a file. The error names it.
+// ReadFile reads a file. VRPs that have expired at now are skipped. The error names the file.
 func ReadFile(path string, now time.Time) (Payloads, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -105,17 +106,16 @@ func ReadFile(path string, now time.Time) (Payloads, error) {
 	return p, nil
 }
 
-// roa is one payload as the files have it. asn is a number, or text with or without AS.
+// roa is one VRP in a file.
 type roa struct {
 	Prefix    string          `json:"prefix"`
 	MaxLength *int            `json:"maxLength"`
-	ASN       json.RawMessage `json:"asn"`
-	Expires   int64           `json:"expires"` // Unix seconds; 0: it does not
+	ASN       json.RawMessage `json:"asn"`     // a number, or a string such as "64500" or "AS64500"
+	Expires   int64           `json:"expires"` // Unix seconds; 0: never
 }
 
-// Read reads JSON of the form that routinator, rpki-client, stayrtr and pmacct's rpki_roas_file have: an object with
-// the list "roas". Payloads that are wrong are skipped and counted. A file without any that is right is an error,
-// unless its list is empty.
+// Read reads the JSON format of routinator, rpki-client, stayrtr and pmacct's rpki_roas_file: an object with a list
+// "roas". Invalid VRPs are skipped and counted. It is an error if all are, but not if the list is empty.
 func Read(from io.Reader, now time.Time) (p Payloads, err error) {
 	d := json.NewDecoder(from)
 	if err := expect(d, '{'); err != nil {
@@ -147,16 +147,16 @@ func Read(from io.Reader, now time.Time) (p Payloads, err error) {
 		return p, err
 	}
 	if !found {
-		return p, errors.New(`there is no list "roas"`)
+		return p, errors.New(`the list "roas" is missing`)
 	}
 	p.Table = b.Table()
 	if p.Table.Len() == 0 && p.Skipped > 0 {
-		return p, fmt.Errorf("none of %d payloads can be used: %s", p.Skipped, p.Why)
+		return p, fmt.Errorf("all %d payloads are invalid or have expired: %s", p.Skipped, p.Why)
 	}
 	return p, nil
 }
 
-// where adds the place to an error.
+// where adds the position in the file to an error.
 func where(d *json.Decoder, err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("byte %d: the file ends too early", d.InputOffset())
@@ -170,12 +170,12 @@ func expect(d *json.Decoder, want json.Delim) error {
 		return where(d, err)
 	}
 	if token != want {
-		return fmt.Errorf("byte %d: %v in place of %s", d.InputOffset(), token, want)
+		return fmt.Errorf("byte %d: %v instead of %s", d.InputOffset(), token, want)
 	}
 	return nil
 }
 
-// skip reads over a value.
+// skip skips a value.
 func skip(d *json.Decoder) error {
 	for depth := 0; ; {
 		token, err := d.Token()
@@ -194,7 +194,7 @@ func skip(d *json.Decoder) error {
 	}
 }
 
-// metadata takes when the file was made: buildtime of rpki-client, generatedTime of routinator, generated of others.
+// metadata reads the time when the file was made: buildtime (rpki-client), generatedTime (routinator) or generated.
 func (p *Payloads) metadata(d *json.Decoder) error {
 	var m struct {
 		BuildTime     string          `json:"buildtime"`
@@ -204,7 +204,7 @@ func (p *Payloads) metadata(d *json.Decoder) error {
 	if err := d.Decode(&m); err != nil {
 		var typ *json.UnmarshalTypeError
 		if errors.As(err, &typ) {
-			return nil // of another form: the time of the file counts
+			return nil // unknown format: the caller uses the file's modification time
 		}
 		return where(d, err)
 	}
@@ -245,11 +245,11 @@ func (p *Payloads) list(d *json.Decoder, b *vrps.Builder, now time.Time) error {
 		}
 		if err != nil {
 			if p.Skipped++; p.Skipped == 1 {
-				p.Why = fmt.Sprintf("number %d: %v", n, err)
+				p.Why = fmt.Sprintf("payload %d: %v", n, err)
 			}
 			continue
 		}
-		if _, err := b.Add(v); err != nil { // several trust anchors may have the same
+		if _, err := b.Add(v); err != nil { // a duplicate is no error: several trust anchors may have the same VRP
 			return err
 		}
 	}
@@ -262,7 +262,7 @@ func (r *roa) payload() (v vrps.VRP, err error) {
 		return v, fmt.Errorf("%q is not a prefix", r.Prefix)
 	}
 	if prefix.Addr().Is4In6() {
-		return v, fmt.Errorf("%q is an IPv4 prefix as IPv6", r.Prefix)
+		return v, fmt.Errorf("%q is an IPv4-mapped prefix", r.Prefix)
 	}
 	most := prefix.Bits()
 	if r.MaxLength != nil {

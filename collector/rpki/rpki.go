@@ -1,5 +1,5 @@
-// Package rpki fetches validated ROA payloads from caches by the RPKI-to-Router protocol (RFC 8210, RFC 6810), or from
-// a JSON file, and keeps the table that rows are validated with. It needs no BGP.
+// Package rpki fetches validated ROA payloads (VRPs) from RPKI caches by the RPKI-to-Router protocol (RFC 8210, RFC
+// 6810), or from a JSON file. It keeps the table that rows are validated with, and needs no BGP session.
 package rpki
 
 import (
@@ -16,12 +16,12 @@ import (
 	vrps "github.com/metranova/flow-collector/enrich/rpki"
 )
 
-// Options say where payloads come from. Intervals are upper bounds: what a cache says counts if it is shorter. 0 is the
-// default of RFC 8210 section 6.
+// Options configures a Client. The intervals are upper limits: a shorter one that the cache announces is used instead.
+// 0 stands for the default of RFC 8210 section 6.
 type Options struct {
-	Caches  []string    // host:port, or tls://host:port; the preferred one first
-	TLS     *tls.Config // of caches with tls://; nil: the system's authorities
-	File    string      // JSON; used where no cache has data
+	Caches  []string    // host:port or tls://host:port, in order of preference
+	TLS     *tls.Config // for caches with tls://; nil: the system's certificate authorities
+	File    string      // JSON file, which is used while no cache has data; "": none
 	Refresh time.Duration
 	Retry   time.Duration
 	Expire  time.Duration
@@ -32,18 +32,18 @@ type Options struct {
 
 // Intervals of RFC 8210 section 6, and of this client.
 const (
-	defaultRefresh, maxRefresh           = time.Hour, 24 * time.Hour
-	defaultRetry, maxRetry               = 10 * time.Minute, 2 * time.Hour
-	defaultExpire, minExpire, longExpire = 2 * time.Hour, 10 * time.Minute, 48 * time.Hour
+	defaultRefresh, maxRefresh          = time.Hour, 24 * time.Hour
+	defaultRetry                        = 10 * time.Minute
+	defaultExpire, minExpire, maxExpire = 2 * time.Hour, 10 * time.Minute, 48 * time.Hour
 
-	answerWait = 60 * time.Second // for each message of an answer
-	firstDelay = time.Second      // before the first new attempt; each further one waits twice as long
-	lastDelay  = time.Minute
-	tick       = time.Second
-	lookEvery  = 5 * time.Second // at the file
+	answerWait     = 60 * time.Second // timeout for each message of a response
+	firstDelay     = time.Second      // before the first reconnection; the delay doubles with each attempt
+	lastDelay      = time.Minute      // the longest delay
+	tick           = time.Second
+	checkFileEvery = 5 * time.Second
 )
 
-// Client keeps the table. Use Open. Methods are safe for concurrent use.
+// Client fetches VRPs and keeps the table of them. Create it with Open. Methods are safe for concurrent use.
 type Client struct {
 	Options
 	current vrps.Current
@@ -52,13 +52,14 @@ type Client struct {
 
 	mu      sync.Mutex
 	sources []*source
-	file    *file         // nil: there is none
-	changed chan struct{} // closed when a source's synced changes
-	used    string        // the source of the current table
-	expired bool          // there was a table, and it is too old
+	file    *file         // nil: none is configured
+	changed chan struct{} // closed and replaced when the synced of a source changes
+	used    string        // name of the source of the current table
+	expired bool          // all data has expired
 }
 
-// Open begins to fetch. A file is read before Open returns. Close ends it.
+// Open starts a client. It reads the file before it returns, and connects to the caches in the background. Call Close
+// to stop it.
 func Open(o Options) *Client {
 	for _, d := range []struct {
 		value *time.Duration
@@ -79,7 +80,7 @@ func Open(o Options) *Client {
 	}
 	if o.File != "" {
 		c.file = &file{path: o.File}
-		c.look(time.Now())
+		c.checkFile(time.Now())
 	}
 	for _, s := range c.sources {
 		c.running.Go(func() { s.run(ctx) })
@@ -88,7 +89,7 @@ func Open(o Options) *Client {
 	return c
 }
 
-// Close ends all sessions. The table stays.
+// Close ends all sessions. The table stays available.
 func (c *Client) Close() {
 	if c != nil {
 		c.stop()
@@ -96,7 +97,8 @@ func (c *Client) Close() {
 	}
 }
 
-// Current is where the table in use is. nil means that no source had data yet; an empty one, that all data is too old.
+// Current returns the reference to the table in use. Its table is nil until a source has data, and empty when all data
+// has expired.
 func (c *Client) Current() *vrps.Current {
 	if c == nil {
 		return nil
@@ -104,27 +106,27 @@ func (c *Client) Current() *vrps.Current {
 	return &c.current
 }
 
-// keep looks at the file, and takes data away that is too old.
+// keep reads the file when it changes, and stops the use of data that has expired.
 func (c *Client) keep(ctx context.Context) {
 	timer := time.NewTicker(tick)
 	defer timer.Stop()
-	var looked time.Time
+	var checked time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case now := <-timer.C:
-			if c.file != nil && now.Sub(looked) >= lookEvery {
-				looked = now
-				c.look(now)
+			if c.file != nil && now.Sub(checked) >= checkFileEvery {
+				checked = now
+				c.checkFile(now)
 			}
 			c.choose(now)
 		}
 	}
 }
 
-// choose takes the table of the first cache that is in step, else of the first whose data is not too old, else of the
-// file.
+// choose selects the table to use: that of the first synced cache, else of the first cache whose data has not expired,
+// else of the file.
 func (c *Client) choose(now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -161,8 +163,8 @@ func (c *Client) choose(now time.Time) {
 	c.current.Set(table)
 }
 
-// wanted reports whether a cache has to be connected: no preferred one is in step. The channel is closed when that may
-// have changed.
+// wanted reports whether the cache with a rank should be connected, which is so while no preferred one is synced. The
+// channel is closed when that may have changed.
 func (c *Client) wanted(rank int) (bool, <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -186,39 +188,37 @@ func (c *Client) dialTCP(ctx context.Context, address string) (net.Conn, error) 
 
 const tlsScheme = "tls://"
 
-// Source is what is known of a cache or of the file.
+// Source describes a cache or the file.
 type Source struct {
-	Name  string `json:"name"`
-	State string `json:"state"` // connecting, loading, synced, standby, down or file
-	// InUse says that rows are validated with its data.
-	InUse      bool      `json:"in_use"`
-	Version    uint8     `json:"version"`
+	Name       string    `json:"name"`
+	State      string    `json:"state"`   // connecting, loading, synced, standby, down or file
+	InUse      bool      `json:"in_use"`  // rows are validated with its data
+	Version    uint8     `json:"version"` // of the protocol
 	Session    uint16    `json:"session"`
 	Serial     uint32    `json:"serial"`
-	Payloads   int       `json:"payloads"`
-	Since      time.Time `json:"since"`   // of State
-	Updated    time.Time `json:"updated"` // the data is of then; zero: there is none
-	Until      time.Time `json:"until"`   // the data is used; zero: for ever
+	Payloads   int       `json:"payloads"` // VRPs
+	Since      time.Time `json:"since"`    // when State changed
+	Updated    time.Time `json:"updated"`  // when the data was sent or made; zero: no data
+	Until      time.Time `json:"until"`    // when the data expires; zero: never
 	Error      string    `json:"error,omitempty"`
 	Errors     uint64    `json:"errors"`
-	Updates    uint64    `json:"updates"` // ends of data
-	RouterKeys uint64    `json:"router_keys"`
-	Skipped    int       `json:"skipped"` // payloads of the file that cannot be used
+	Updates    uint64    `json:"updates"`     // complete updates
+	RouterKeys uint64    `json:"router_keys"` // Router Keys (BGPsec), which are ignored
+	Skipped    int       `json:"skipped"`     // VRPs of the file that are invalid or have expired
 }
 
-// Up reports whether a cache is connected and its data complete, or a file could be read.
+// Up reports whether a cache is synced, or the file could be read.
 func (x *Source) Up() bool { return x.State == stateSynced || x.State == stateFile && x.Error == "" }
 
-// Stats are what a client knows.
+// Stats is a snapshot of a client's state.
 type Stats struct {
 	Sources  []Source `json:"sources"`
-	Payloads int      `json:"payloads"` // in use
-	// Expired says that there was data, and all of it is too old now.
-	Expired bool `json:"expired"`
-	Loaded  bool `json:"loaded"` // there is data, or was
+	Payloads int      `json:"payloads"` // VRPs in use
+	Expired  bool     `json:"expired"`  // all data has expired
+	Loaded   bool     `json:"loaded"`   // there is data, or was
 }
 
-// Stats returns what is known of all sources, the preferred one first.
+// Stats returns the state of all sources, in order of preference.
 func (c *Client) Stats() Stats {
 	if c == nil {
 		return Stats{}

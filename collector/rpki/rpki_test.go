@@ -262,10 +262,10 @@ func TestErrors(t *testing.T) {
 			other.AS, other.Announce = 1, false
 			x.send(rtr.Message{Type: rtr.CacheResponse}, other)
 		}, rtr.WithdrawalOfUnknown, "valid"},
-		{"a prefix outside an answer", func(x *cache) { x.send(prefix) }, rtr.CorruptData, "valid"},
-		{"an end outside an answer", func(x *cache) { x.send(rtr.Message{Type: rtr.EndOfData}) }, rtr.CorruptData,
+		{"a prefix outside a response", func(x *cache) { x.send(prefix) }, rtr.CorruptData, "valid"},
+		{"an end outside a response", func(x *cache) { x.send(rtr.Message{Type: rtr.EndOfData}) }, rtr.CorruptData,
 			"valid"},
-		{"a reset that nobody asked for", func(x *cache) { x.send(rtr.Message{Type: rtr.CacheReset}) },
+		{"an unexpected reset", func(x *cache) { x.send(rtr.Message{Type: rtr.CacheReset}) },
 			rtr.CorruptData, "valid"},
 		{"another version", func(x *cache) {
 			x.version = 0
@@ -451,11 +451,11 @@ func TestRead(t *testing.T) {
 			`{"asn":"ASx","prefix":"12.0.0.0/8"},{"asn":3,"prefix":"13.0.0.0/8","maxLength":7},` +
 			`{"asn":4,"prefix":"14.0.0.0/8","maxLength":33},{"asn":5,"prefix":"15.0.0.0/8","expires":1},7,` +
 			`{"asn":6,"prefix":"::ffff:16.0.0.0/104"}]}`,
-			`11.0.0.0/8-8 AS2, 7 skipped, number 1: "10.0.0.0/33" is not a prefix`},
+			`11.0.0.0/8-8 AS2, 7 skipped, payload 1: "10.0.0.0/33" is not a prefix`},
 		{"all are wrong", `{"roas":[{"asn":"AS1","prefix":"x"}]}`,
-			`none of 1 payloads can be used: number 1: "x" is not a prefix`},
-		{"no list", `{"vrps":[]}`, `there is no list "roas"`},
-		{"not an object", `[]`, "byte 1: [ in place of {"},
+			`all 1 payloads are invalid or have expired: payload 1: "x" is not a prefix`},
+		{"no list", `{"vrps":[]}`, `the list "roas" is missing`},
+		{"not an object", `[]`, "byte 1: [ instead of {"},
 		{"cut off", `{"roas":[{"asn":1,"prefix":"10.0.0.0/8"},`, "byte 41: the file ends too early"},
 		{"cut off behind the list", `{"roas":[]`, "byte 10: the file ends too early"},
 		{"empty", ``, "byte 0: the file ends too early"},

@@ -15,25 +15,24 @@ import (
 	vrps "github.com/metranova/flow-collector/enrich/rpki"
 )
 
-// source is a cache. The client's mutex guards what Stats and choose read.
+// source is a cache. Its goroutine writes the fields. Client.mu guards those after version, which others read.
 type source struct {
 	client  *Client
-	rank    int // 0 is preferred
+	rank    int // place in Options.Caches; 0 is preferred
 	address string
-	version uint8 // to begin the next session with; of its goroutine
+	version uint8 // protocol version to start the next session with
 
 	state      string
-	since      time.Time
-	synced     bool // connected, and its data is complete
-	known      bool // session and serial say what the table is
+	since      time.Time // when state changed
+	synced     bool      // connected with complete data
+	known      bool      // session and serial belong to table, so a Serial Query can be used
 	table      *vrps.Table
 	session    uint16
 	serial     uint32
-	spoken     uint8 // version of the latest session
-	updated    time.Time
-	until      time.Time
+	spoken     uint8     // protocol version of the last session
+	updated    time.Time // when table was complete
+	until      time.Time // when table expires
 	refresh    time.Duration
-	retry      time.Duration
 	err        string
 	errors     uint64
 	updates    uint64
@@ -50,8 +49,8 @@ func (s *source) report() Source {
 	return x
 }
 
-// become changes the state. Only in state synced is a source in step.
-func (s *source) become(state string, err error) {
+// setState changes the state and counts an error.
+func (s *source) setState(state string, err error) {
 	c := s.client
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -71,7 +70,7 @@ func (s *source) become(state string, err error) {
 	}
 }
 
-// The states of a source.
+// States of a source.
 const (
 	stateConnecting = "connecting"
 	stateLoading    = "loading"
@@ -81,7 +80,7 @@ const (
 	stateFile       = "file"
 )
 
-// forget drops the data, and with flush at once.
+// forget has the next query ask for all data. With flush the old data is no longer used at once.
 func (s *source) forget(flush bool) {
 	s.client.mu.Lock()
 	s.known = false
@@ -94,16 +93,16 @@ func (s *source) forget(flush bool) {
 	}
 }
 
-// errStandby ends a session because a preferred cache is in step.
+// errStandby ends a session because a preferred cache is synced.
 var errStandby = errors.New("a preferred cache is in use")
 
-// run has sessions with the cache, one after the other.
+// run keeps a session with the cache while it is wanted, and reconnects.
 func (s *source) run(ctx context.Context) {
 	delay := firstDelay
 	for ctx.Err() == nil {
 		wanted, changed := s.client.wanted(s.rank)
 		if !wanted {
-			s.become(stateStandby, nil)
+			s.setState(stateStandby, nil)
 			s.forget(true)
 			select {
 			case <-ctx.Done():
@@ -111,7 +110,7 @@ func (s *source) run(ctx context.Context) {
 			}
 			continue
 		}
-		s.become(stateConnecting, nil)
+		s.setState(stateConnecting, nil)
 		worked, err := s.connect(ctx)
 		switch {
 		case ctx.Err() != nil:
@@ -123,7 +122,7 @@ func (s *source) run(ctx context.Context) {
 		}
 		s.client.Log.Warn("an RPKI cache cannot be used", zap.String("cache", s.address), zap.Error(err),
 			zap.Duration("next attempt in", delay))
-		s.become(stateDown, err)
+		s.setState(stateDown, err)
 		select {
 		case <-ctx.Done():
 		case <-time.After(delay):
@@ -132,32 +131,32 @@ func (s *source) run(ctx context.Context) {
 	}
 }
 
-// errVersion asks for another session in an older version, at once.
+// errVersion ends a session that is to be restarted at once with an older protocol version.
 var errVersion = errors.New("the cache speaks an older version")
 
-// arrival is a message, or why there are no more.
+// arrival is a received message, or the error that ends the session.
 type arrival struct {
 	message rtr.Message
-	raw     []byte // of a message that is wrong
+	raw     []byte // of a malformed message
 	err     error
 }
 
-// exchange is one session. It belongs to the source's goroutine.
+// exchange is one session. Only the source's goroutine uses it.
 type exchange struct {
 	*source
 	conn       net.Conn
 	version    uint8
 	negotiated bool
-	asked      rtr.Type      // the query that has no answer yet; SerialNotify is none
-	builder    *vrps.Builder // within an answer
-	again      bool          // a notify came within an answer
-	heard      bool          // any message
+	query      rtr.Type      // the query that is not answered completely; noQuery: none
+	builder    *vrps.Builder // of the response that is being received; nil: none is
+	notified   bool          // a Serial Notify came while a query was open
+	heard      bool          // a message came
 	done       bool          // data was complete once
 }
 
-const nothing = rtr.SerialNotify
+const noQuery = rtr.SerialNotify
 
-// connect is one session, until it ends. worked says that data was complete.
+// connect runs one session until it ends. worked reports whether data was complete once.
 func (s *source) connect(ctx context.Context) (worked bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -168,13 +167,13 @@ func (s *source) connect(ctx context.Context) (worked bool, err error) {
 	defer conn.Close()
 	arrivals := make(chan arrival, 64)
 	go receive(ctx, conn, arrivals)
-	x := &exchange{source: s, conn: conn, version: s.version, asked: nothing}
+	x := &exchange{source: s, conn: conn, version: s.version, query: noQuery}
 	err = x.talk(ctx, arrivals)
 	switch {
 	case x.heard && x.negotiated:
 		s.version = x.version
 	case !x.heard && errors.Is(err, io.EOF):
-		s.version = 1 - s.version // a cache of before RFC 8210 may just close the connection
+		s.version = 1 - s.version // a cache without RFC 8210 may close the connection without a message
 	}
 	return x.done, err
 }
@@ -198,9 +197,9 @@ func receive(ctx context.Context, conn net.Conn, to chan<- arrival) {
 	}
 }
 
-// talk queries the cache, and takes what it says until the session ends.
+// talk sends queries and processes messages until the session ends.
 func (x *exchange) talk(ctx context.Context, arrivals <-chan arrival) error {
-	if err := x.query(); err != nil {
+	if err := x.ask(); err != nil {
 		return err
 	}
 	timer := time.NewTimer(answerWait)
@@ -216,10 +215,10 @@ func (x *exchange) talk(ctx context.Context, arrivals <-chan arrival) error {
 		case <-changed:
 			continue
 		case <-timer.C:
-			if x.asked != nothing {
+			if x.query != noQuery {
 				return fmt.Errorf("no answer within %s", answerWait)
 			}
-			if err := x.query(); err != nil {
+			if err := x.ask(); err != nil {
 				return err
 			}
 		case a := <-arrivals:
@@ -228,14 +227,14 @@ func (x *exchange) talk(ctx context.Context, arrivals <-chan arrival) error {
 			}
 		}
 		wait := answerWait
-		if x.asked == nothing {
+		if x.query == noQuery {
 			wait = x.wait()
 		}
 		timer.Reset(wait)
 	}
 }
 
-// wait is how long to wait before the next query.
+// wait returns the time until the next query.
 func (x *exchange) wait() time.Duration {
 	if !x.known {
 		return min(x.client.Retry, lastDelay) // the cache has no data yet
@@ -243,19 +242,19 @@ func (x *exchange) wait() time.Duration {
 	return max(time.Until(x.updated.Add(x.refresh)), firstDelay)
 }
 
-// query asks for what changed, or for everything.
-func (x *exchange) query() error {
+// ask sends a Serial Query if possible, and otherwise a Reset Query.
+func (x *exchange) ask() error {
 	if x.known && time.Now().Before(x.until) {
-		x.asked = rtr.SerialQuery
+		x.query = rtr.SerialQuery
 		return x.send(rtr.QuerySince(x.version, x.session, x.serial))
 	}
-	return x.queryAll()
+	return x.askForAll()
 }
 
-func (x *exchange) queryAll() error {
-	x.asked = rtr.ResetQuery
+func (x *exchange) askForAll() error {
+	x.query = rtr.ResetQuery
 	if !x.synced {
-		x.become(stateLoading, nil)
+		x.setState(stateLoading, nil)
 	}
 	return x.send(rtr.Query(x.version))
 }
@@ -268,17 +267,17 @@ func (x *exchange) send(p []byte) error {
 	return nil
 }
 
-// take takes a message. What is wrong with it is reported to the cache, unless it is a report itself.
+// take processes an arrival. It reports a faulty message to the cache, unless that is an Error Report itself.
 func (x *exchange) take(a *arrival) error {
 	err, raw := a.err, a.raw
 	if err == nil {
 		x.heard = true
 		err, raw = x.handle(&a.message), a.message.Append(nil)
 	}
-	var wrong *rtr.Error
-	if errors.As(err, &wrong) && !(len(raw) > 1 && rtr.Type(raw[1]) == rtr.ErrorReport) {
-		_ = x.send(rtr.Report(x.version, wrong.Code, raw, wrong.Why))
-		x.forget(false) // the next session begins with everything
+	var fault *rtr.Error
+	if errors.As(err, &fault) && !(len(raw) > 1 && rtr.Type(raw[1]) == rtr.ErrorReport) {
+		_ = x.send(rtr.Report(x.version, fault.Code, raw, fault.Why))
+		x.forget(false) // the next session starts with a Reset Query
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("the cache has closed the connection: %w", io.EOF)
@@ -286,57 +285,58 @@ func (x *exchange) take(a *arrival) error {
 	return err
 }
 
-func wrong(code rtr.ErrorCode, format string, a ...any) error {
+// protocolError returns an error that take reports to the cache.
+func protocolError(code rtr.ErrorCode, format string, a ...any) error {
 	return &rtr.Error{Code: code, Why: fmt.Sprintf(format, a...)}
 }
 
-// handle takes a message that could be read.
+// handle processes a message that could be parsed.
 func (x *exchange) handle(m *rtr.Message) error {
 	if m.Type == rtr.ErrorReport {
-		return x.reported(m)
+		return x.errorReport(m)
 	}
 	if !x.negotiated {
 		if m.Type == rtr.SerialNotify {
-			return nil // RFC 8210 section 7: its version is not known to be right
+			return nil // ignored until the version is negotiated (RFC 8210 section 7)
 		}
 		if m.Version > x.version {
-			return wrong(rtr.UnexpectedVersion, "version %d in answer to %d", m.Version, x.version)
+			return protocolError(rtr.UnexpectedVersion, "version %d in answer to %d", m.Version, x.version)
 		}
 		x.version, x.negotiated = m.Version, true
 	}
 	if m.Version != x.version {
-		return wrong(rtr.UnexpectedVersion, "version %d in a session of version %d", m.Version, x.version)
+		return protocolError(rtr.UnexpectedVersion, "version %d in a session of version %d", m.Version, x.version)
 	}
 	switch m.Type {
 	case rtr.SerialNotify:
-		return x.notified(m)
+		return x.serialNotify(m)
 	case rtr.CacheResponse:
-		return x.begin(m)
+		return x.cacheResponse(m)
 	case rtr.IPv4Prefix, rtr.IPv6Prefix:
-		return x.payload(m)
+		return x.prefix(m)
 	case rtr.RouterKey:
 		x.client.mu.Lock()
 		x.routerKeys++
 		x.client.mu.Unlock()
 		return nil
 	case rtr.EndOfData:
-		return x.end(m)
+		return x.endOfData(m)
 	case rtr.CacheReset:
-		if x.asked != rtr.SerialQuery || x.builder != nil {
-			return wrong(rtr.CorruptData, "a cache reset that nobody asked for")
+		if x.query != rtr.SerialQuery || x.builder != nil {
+			return protocolError(rtr.CorruptData, "unexpected Cache Reset")
 		}
-		return x.queryAll()
+		return x.askForAll()
 	}
-	return wrong(rtr.InvalidRequest, "a query from a cache")
+	return protocolError(rtr.InvalidRequest, "a cache must not send queries")
 }
 
-// reported takes an error report.
-func (x *exchange) reported(m *rtr.Message) error {
+// errorReport processes an Error Report.
+func (x *exchange) errorReport(m *rtr.Message) error {
 	switch m.Code {
 	case rtr.NoDataAvailable:
-		x.asked, x.builder = nothing, nil
+		x.query, x.builder = noQuery, nil
 		x.forget(false)
-		x.become(stateLoading, fmt.Errorf("the cache says: %s %s", m.Code, m.Text))
+		x.setState(stateLoading, fmt.Errorf("the cache reports: %s %s", m.Code, m.Text))
 		return nil
 	case rtr.UnsupportedVersion:
 		if x.source.version > 0 && !x.negotiated {
@@ -345,35 +345,35 @@ func (x *exchange) reported(m *rtr.Message) error {
 		}
 	}
 	x.forget(false)
-	return fmt.Errorf("the cache says: %s %q", m.Code, m.Text)
+	return fmt.Errorf("the cache reports: %s %q", m.Code, m.Text)
 }
 
-// notified takes the news that there is a new serial number.
-func (x *exchange) notified(m *rtr.Message) error {
+// serialNotify processes a Serial Notify, which announces a new serial number.
+func (x *exchange) serialNotify(m *rtr.Message) error {
 	switch {
-	case x.asked != nothing:
-		x.again = true
+	case x.query != noQuery:
+		x.notified = true
 		return nil
 	case x.known && m.Session != x.session:
-		// RFC 8210 section 5.1 has the data go at once.
+		// The data of the old session must be flushed (RFC 8210 section 5.1).
 		x.forget(true)
-		return wrong(rtr.CorruptData, "session %d, not %d", m.Session, x.session)
+		return protocolError(rtr.CorruptData, "session %d instead of %d", m.Session, x.session)
 	case x.known && m.Serial == x.serial:
 		return nil
 	}
-	return x.query()
+	return x.ask()
 }
 
-// begin takes the beginning of an answer.
-func (x *exchange) begin(m *rtr.Message) error {
+// cacheResponse processes a Cache Response, which starts the response to a query.
+func (x *exchange) cacheResponse(m *rtr.Message) error {
 	switch {
-	case x.asked == nothing || x.builder != nil:
-		return wrong(rtr.CorruptData, "a cache response that nobody asked for")
-	case x.asked == rtr.ResetQuery:
+	case x.query == noQuery || x.builder != nil:
+		return protocolError(rtr.CorruptData, "unexpected Cache Response")
+	case x.query == rtr.ResetQuery:
 		x.builder = vrps.NewBuilder(nil)
 	case m.Session != x.session:
 		x.forget(true)
-		return wrong(rtr.CorruptData, "session %d, not %d", m.Session, x.session)
+		return protocolError(rtr.CorruptData, "session %d instead of %d", m.Session, x.session)
 	default:
 		x.builder = vrps.NewBuilder(x.table)
 	}
@@ -383,60 +383,60 @@ func (x *exchange) begin(m *rtr.Message) error {
 	return nil
 }
 
-// payload takes one announcement or withdrawal.
-func (x *exchange) payload(m *rtr.Message) error {
+// prefix processes an IPv4 or IPv6 Prefix, which announces or withdraws a VRP.
+func (x *exchange) prefix(m *rtr.Message) error {
 	if x.builder == nil {
-		return wrong(rtr.CorruptData, "a prefix outside an answer")
+		return protocolError(rtr.CorruptData, "prefix outside a response")
 	}
 	v := vrps.VRP{Prefix: m.Prefix, MaxLength: m.MaxLength, AS: m.AS}
 	if !m.Announce {
 		if !x.builder.Remove(v) {
-			return wrong(rtr.WithdrawalOfUnknown, "%s", v)
+			return protocolError(rtr.WithdrawalOfUnknown, "%s", v)
 		}
 		return nil
 	}
 	added, err := x.builder.Add(v)
 	switch {
 	case err != nil:
-		return wrong(rtr.InternalError, "more than %d payloads", vrps.Max)
+		return protocolError(rtr.InternalError, "more than %d payloads", vrps.Max)
 	case !added:
-		return wrong(rtr.DuplicateAnnounced, "%s", v)
+		return protocolError(rtr.DuplicateAnnounced, "%s", v)
 	}
 	return nil
 }
 
-// end takes the end of an answer: its data counts from now on.
-func (x *exchange) end(m *rtr.Message) error {
+// endOfData processes an End of Data, which completes a response: its data is used from now on.
+func (x *exchange) endOfData(m *rtr.Message) error {
 	if x.builder == nil {
-		return wrong(rtr.CorruptData, "an end of data outside an answer")
+		return protocolError(rtr.CorruptData, "End of Data outside a response")
 	}
 	if m.Session != x.session {
 		x.forget(true)
-		return wrong(rtr.CorruptData, "session %d, not %d", m.Session, x.session)
+		return protocolError(rtr.CorruptData, "session %d instead of %d", m.Session, x.session)
 	}
 	now, c := time.Now(), x.client
 	table := x.builder.Table()
 	c.mu.Lock()
 	x.table, x.serial, x.known, x.spoken = table, m.Serial, true, x.version
 	x.updated, x.updates = now, x.updates+1
-	x.refresh = within(m.Refresh, time.Second, maxRefresh, c.Refresh)
-	x.retry = within(m.Retry, time.Second, maxRetry, c.Retry)
-	x.until = now.Add(within(m.Expire, minExpire, longExpire, c.Expire))
+	x.refresh = interval(m.Refresh, time.Second, maxRefresh, c.Refresh)
+	x.until = now.Add(interval(m.Expire, minExpire, maxExpire, c.Expire))
 	c.mu.Unlock()
-	x.builder, x.asked, x.done = nil, nothing, true
-	x.become(stateSynced, nil)
+	x.builder, x.query, x.done = nil, noQuery, true
+	x.setState(stateSynced, nil)
 	c.choose(now)
-	if x.again {
-		x.again = false
-		return x.query()
+	if x.notified {
+		x.notified = false
+		return x.ask()
 	}
 	return nil
 }
 
-// within is the interval that a cache says, if it is one that RFC 8210 section 6 allows, and at most ours.
-func within(said, least, most, ours time.Duration) time.Duration {
-	if said < least || said > most {
+// interval returns the interval that a cache announces, but at most ours. One outside the limits of RFC 8210 section 6
+// is ignored.
+func interval(announced, least, most, ours time.Duration) time.Duration {
+	if announced < least || announced > most {
 		return ours
 	}
-	return min(said, ours)
+	return min(announced, ours)
 }

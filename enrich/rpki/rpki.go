@@ -1,4 +1,5 @@
-// Package rpki holds validated ROA payloads and says what they make of a route (RFC 6811). It knows no source of them.
+// Package rpki holds validated ROA payloads (VRPs) and validates the origin of routes with them (RFC 6811). Package
+// collector/rpki fetches them.
 package rpki
 
 import (
@@ -12,22 +13,22 @@ import (
 	"github.com/gaissmai/bart"
 )
 
-// State is what validation says of a route: its prefix and its origin AS.
+// State is the validation state of a route, that is of its prefix and origin AS.
 type State uint8
 
-// The states of RFC 6811 section 2. None says that nothing was validated: there is no route, or there are no payloads.
+// The states (RFC 6811 section 2). None means that nothing was validated, because there is no route or no table.
 const (
 	None State = iota
 	Unknown
 	Invalid
 	Valid
-	// ValidCover and UnknownCover are Invalid, where the next shorter route that is not invalid too is Valid or
-	// Unknown. Only pmacct tells them apart.
+	// ValidCover and UnknownCover are Invalid too. The next shorter route that is not Invalid is Valid or Unknown. Only
+	// pmacct distinguishes them.
 	ValidCover
 	UnknownCover
 )
 
-// String is the state as columns have it; "" is None.
+// String returns the state's name in columns, which is "" for None.
 func (s State) String() string {
 	switch s {
 	case Unknown:
@@ -40,44 +41,44 @@ func (s State) String() string {
 	return ""
 }
 
-// Pmacct is the state as pmacct's roa_src and roa_dst have it.
+// Pmacct returns the state's letter in pmacct's roa_src and roa_dst.
 func (s State) Pmacct() byte { return "uuivVU"[s] }
 
-// VRP is a validated ROA payload: AS may announce Prefix, and parts of it with up to MaxLength bits.
+// VRP is a validated ROA payload: AS may announce Prefix, and prefixes within it of up to MaxLength bits.
 type VRP struct {
 	Prefix    netip.Prefix // masked
-	MaxLength uint8        // not below Prefix.Bits()
+	MaxLength uint8        // at least Prefix.Bits()
 	AS        uint32
 }
 
 func (v VRP) String() string { return fmt.Sprintf("%s-%d AS%d", v.Prefix, v.MaxLength, v.AS) }
 
-// Max is how many payloads a table has at most. The whole Internet has fewer than one million in 2026; each takes some
+// Max is the maximum number of VRPs of a table. The whole Internet has fewer than one million in 2026. Each takes some
 // 60 bytes.
 const Max = 4_000_000
 
-// ErrFull says that a table has Max payloads.
+// ErrFull is the error of a table with Max VRPs.
 var ErrFull = errors.New("too many validated ROA payloads")
 
-// origin is what a payload says besides its prefix.
+// origin is a VRP without its prefix.
 type origin struct {
 	as        uint32
 	maxLength uint8
 }
 
-// Table is a set of payloads. It never changes, and is safe for concurrent use. Use a Builder to make one.
+// Table is an immutable set of VRPs. Create it with a Builder. It is safe for concurrent use.
 type Table struct {
 	tree *bart.Table[[]origin]
 	vrps int
 }
 
-// Empty has no payloads: all routes are Unknown.
+// Empty is a table without VRPs. Every route is Unknown.
 var Empty = &Table{tree: new(bart.Table[[]origin])}
 
-// Len returns the number of payloads.
+// Len returns the number of VRPs.
 func (t *Table) Len() int { return t.vrps }
 
-// All returns the payloads in no particular order.
+// All returns the VRPs in no particular order.
 func (t *Table) All() iter.Seq[VRP] {
 	return func(yield func(VRP) bool) {
 		for p, all := range t.tree.All() {
@@ -90,8 +91,8 @@ func (t *Table) All() iter.Seq[VRP] {
 	}
 }
 
-// Validate returns the state of a route, never None. AS 0 is an origin that nobody may have (RFC 6483 section 4), which
-// is also that of a path that ends in an AS_SET. It does not allocate.
+// Validate returns the state of a route: Unknown, Invalid or Valid. AS 0 matches no VRP (RFC 6483 section 4); pass it
+// for a path that ends in an AS_SET. It does not allocate.
 func (t *Table) Validate(p netip.Prefix, as uint32) State {
 	state, length := Unknown, uint8(p.Bits())
 	for {
@@ -112,7 +113,7 @@ func (t *Table) Validate(p netip.Prefix, as uint32) State {
 	}
 }
 
-// Covering appends the payloads whose prefix holds p.
+// Covering appends the VRPs whose prefix contains p.
 func (t *Table) Covering(all []VRP, p netip.Prefix) []VRP {
 	for at, origins := range t.tree.Supernets(p) {
 		for _, o := range origins {
@@ -122,10 +123,10 @@ func (t *Table) Covering(all []VRP, p netip.Prefix) []VRP {
 	return all
 }
 
-// Builder makes a table. It belongs to one goroutine.
+// Builder builds a Table. Create it with NewBuilder. It is not safe for concurrent use.
 type Builder struct{ table *Table }
 
-// NewBuilder returns a builder that has the payloads of a table to begin with. nil: none.
+// NewBuilder returns a builder that starts with the VRPs of a table. nil: it starts empty.
 func NewBuilder(from *Table) *Builder {
 	if from == nil || from.vrps == 0 {
 		return &Builder{&Table{tree: new(bart.Table[[]origin])}}
@@ -133,7 +134,7 @@ func NewBuilder(from *Table) *Builder {
 	return &Builder{&Table{tree: from.tree.Clone(), vrps: from.vrps}}
 }
 
-// Add adds a payload. added is false if it is there already. The only error is ErrFull.
+// Add adds a VRP. added is false if the builder has it already. The only error is ErrFull.
 func (b *Builder) Add(v VRP) (added bool, err error) {
 	o := origin{v.AS, v.MaxLength}
 	all, _ := b.table.tree.Get(v.Prefix)
@@ -143,13 +144,13 @@ func (b *Builder) Add(v VRP) (added bool, err error) {
 	case b.table.vrps >= Max:
 		return false, ErrFull
 	}
-	// A copy: the slice may be shared with the table that this began with.
+	// Copy the slice, which the table of NewBuilder may share.
 	b.table.tree.Insert(v.Prefix, append(append(make([]origin, 0, len(all)+1), all...), o))
 	b.table.vrps++
 	return true, nil
 }
 
-// Remove removes a payload, and reports whether it was there.
+// Remove removes a VRP. It reports whether the builder had it.
 func (b *Builder) Remove(v VRP) bool {
 	all, _ := b.table.tree.Get(v.Prefix)
 	i := slices.Index(all, origin{v.AS, v.MaxLength})
@@ -165,18 +166,18 @@ func (b *Builder) Remove(v VRP) bool {
 	return true
 }
 
-// Table ends the building.
+// Table returns the table. The builder must not be used afterwards.
 func (b *Builder) Table() *Table {
 	t := b.table
 	b.table = nil
 	return t
 }
 
-// Current is the table that is in use. The zero value has none. It is safe for concurrent use.
+// Current is a reference to the table in use. The zero value refers to none. It is safe for concurrent use.
 type Current struct{ table atomic.Pointer[Table] }
 
-// Table returns the table; nil if there has been none.
+// Table returns the table, or nil if none was set yet.
 func (c *Current) Table() *Table { return c.table.Load() }
 
-// Set replaces the table. Whoever has the one of before may go on with it.
+// Set replaces the table. The old one can still be used by those who have it.
 func (c *Current) Set(t *Table) { c.table.Store(t) }
