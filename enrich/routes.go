@@ -60,6 +60,18 @@ func (c *RouteCounts) Add(o RouteCounts) {
 	c.NoRouter += o.NoRouter
 }
 
+// Since is what was counted since an earlier time.
+func (c RouteCounts) Since(before RouteCounts) RouteCounts {
+	return RouteCounts{c.Hit - min(c.Hit, before.Hit), c.Default - min(c.Default, before.Default),
+		c.Stale - min(c.Stale, before.Stale), c.Fallback - min(c.Fallback, before.Fallback),
+		c.Miss - min(c.Miss, before.Miss), c.NoRouter - min(c.NoRouter, before.NoRouter)}
+}
+
+// of is the count of an outcome.
+func (c *RouteCounts) of(o Outcome) uint64 {
+	return [...]uint64{c.Hit, c.Default, c.Stale, c.Fallback, c.Miss, c.NoRouter}[o]
+}
+
 // Total is the number of look-ups.
 func (c RouteCounts) Total() uint64 {
 	return c.Hit + c.Default + c.Stale + c.Fallback + c.Miss + c.NoRouter
@@ -70,8 +82,8 @@ type routes struct {
 	RouteOptions
 	reader *rib.Reader
 	counts RouteCounts
-	shown  [6]atomic.Uint64 // counts as of the latest End, in the order of RouteCounts
-	maps   *RouteMaps       // of the present batch
+	shown  [outcomes]atomic.Uint64 // counts as of the latest End
+	maps   *RouteMaps              // of the present batch
 	device func(flow.Addr) string
 
 	fallback      []*routerTables // as of a generation of the RIB

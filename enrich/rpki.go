@@ -72,7 +72,7 @@ func (v *validator) of(routes *routes, x *endpoint) rpki.State {
 	}
 	switch {
 	case x.found:
-		state := v.state(x.route.Prefix(), originOf(x.route))
+		state := v.state(x.route.Prefix(), x.route.ValidatedOrigin())
 		if state == rpki.Invalid && v.Covers {
 			return v.cover(routes, *x.route)
 		}
@@ -85,18 +85,6 @@ func (v *validator) of(routes *routes, x *endpoint) rpki.State {
 	return rpki.None
 }
 
-// originOf is the AS that a route is validated with (RFC 6811 section 2): 0, which nobody may have, where the path ends
-// in a set; the router's own where the path is empty.
-func originOf(x *rib.Route) uint32 {
-	if x.EndsInSet() {
-		return 0
-	}
-	if as := x.OriginAS(); as != 0 {
-		return as
-	}
-	return x.Table().Router.AS.Load()
-}
-
 // cover is the state of an invalid route by the next shorter one that is not invalid.
 func (v *validator) cover(routes *routes, x rib.Route) rpki.State {
 	for {
@@ -104,7 +92,7 @@ func (v *validator) cover(routes *routes, x rib.Route) rpki.State {
 		if !found {
 			return rpki.Invalid
 		}
-		switch v.state(shorter.Prefix(), originOf(&shorter)) {
+		switch v.state(shorter.Prefix(), shorter.ValidatedOrigin()) {
 		case rpki.Valid:
 			return rpki.ValidCover
 		case rpki.Unknown:

@@ -1,12 +1,12 @@
 package rib
 
 import (
-	"bufio"
 	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"time"
 
@@ -43,8 +43,10 @@ func (r *RIB) Load(in io.Reader, source func(text []byte) *Source, begin func())
 
 // read is Load of decompressed data.
 func (r *RIB) read(in io.Reader, source func(text []byte) *Source, begin func()) (l Loaded, err error) {
-	x := &loader{rib: r, in: bufio.NewReaderSize(in, 1<<18), l: &l}
-	if err = x.load(source, begin); err != nil {
+	x := &loader{rib: r, in: in, buffer: make([]byte, 1<<18), l: &l}
+	err = x.load(source, begin)
+	x.flushCounts()
+	if err != nil {
 		for _, s := range l.sources {
 			if s != nil {
 				s.Remove()
@@ -61,7 +63,10 @@ func (r *RIB) read(in io.Reader, source func(text []byte) *Source, begin func())
 // loader reads the entries of a file, see saveMagic.
 type loader struct {
 	rib      *RIB
-	in       *bufio.Reader
+	in       io.Reader
+	buffer   []byte
+	at, end  int   // of what is in the buffer and not used yet
+	failed   error // of in
 	l        *Loaded
 	prefixes [2][]uint32 // numbers in this RIB by number in the file; 0: no memory for it
 	records  []uint32    // numbers in this RIB by number in the file
@@ -69,6 +74,9 @@ type loader struct {
 	tree     *tree       // the tree of the next entries; nil: they are left out
 	v6       bool
 	owner    *Source
+	leaf     uint32 // page of the slots from leafOf on; 0: not known
+	leafOf   uint32
+	counted  int // plain routes of owner in tree that are not in its counts yet
 	attrs    route.Attributes
 	scratch  []byte
 	err      error
@@ -79,20 +87,48 @@ func (x *loader) number(most uint64) uint64 {
 	if x.err != nil {
 		return 0
 	}
-	n, err := binary.ReadUvarint(x.in)
-	switch {
-	case err != nil:
-		x.err = err
-	case n > most:
+	if x.end-x.at < binary.MaxVarintLen64 {
+		x.fill(binary.MaxVarintLen64)
+	}
+	n, size := binary.Uvarint(x.buffer[x.at:x.end])
+	if size <= 0 {
+		x.err = cmp.Or(x.failed, ErrNotSaved)
+		return 0
+	}
+	x.at += size
+	if n > most {
 		x.err = fmt.Errorf("%w: number %d above %d", ErrNotSaved, n, most)
 		return 0
 	}
 	return n
 }
 
+// signed reads a signed number.
+func (x *loader) signed() int64 {
+	n := x.number(math.MaxUint64)
+	return int64(n>>1) ^ -int64(n&1) // as binary.Varint has it
+}
+
+// fill reads until n bytes are in the buffer, or no more come.
+func (x *loader) fill(n int) {
+	x.end = copy(x.buffer, x.buffer[x.at:x.end])
+	x.at = 0
+	for x.end < n && x.failed == nil {
+		var got int
+		got, x.failed = x.in.Read(x.buffer[x.end:])
+		x.end += got
+	}
+}
+
 func (x *loader) bytes(b []byte) {
-	if x.err == nil {
-		_, x.err = io.ReadFull(x.in, b)
+	for x.err == nil && len(b) > 0 {
+		if x.at == x.end {
+			x.fill(1)
+		}
+		n := copy(b, x.buffer[x.at:x.end])
+		if x.at, b = x.at+n, b[n:]; n == 0 {
+			x.err = cmp.Or(x.failed, io.ErrUnexpectedEOF)
+		}
 	}
 }
 
@@ -110,7 +146,11 @@ func (x *loader) load(source func([]byte) *Source, begin func()) error {
 		if x.err != nil {
 			break
 		}
-		x.l.sources = append(x.l.sources, source(text))
+		s := source(text)
+		if s != nil {
+			s.loaded.Store(true)
+		}
+		x.l.sources = append(x.l.sources, s)
 	}
 	if x.err == nil {
 		begin()
@@ -120,8 +160,8 @@ func (x *loader) load(source func([]byte) *Source, begin func()) error {
 		switch {
 		case x.err != nil:
 		case kind == saveEnd:
-			if _, err := x.in.ReadByte(); !errors.Is(err, io.EOF) { // also verifies the checksum
-				return fmt.Errorf("after the last entry: %w", cmp.Or(err, ErrNotSaved))
+			if x.fill(1); x.end > 0 || !errors.Is(x.failed, io.EOF) { // also verifies the checksum
+				return fmt.Errorf("after the last entry: %w", errors.Join(x.failed, ErrNotSaved))
 			}
 			x.ready()
 			return nil
@@ -137,6 +177,7 @@ func (x *loader) load(source func([]byte) *Source, begin func()) error {
 		// Publish often enough that the changes of the IPv6 trie do not pile up, but not between a prefix and its first
 		// route, because it removes prefixes without routes.
 		if entries%(1<<17) == 0 && kind >= savePlain {
+			x.flushCounts()
 			x.rib.Publish()
 		}
 	}
@@ -155,7 +196,8 @@ func (x *loader) source(n uint64) *Source {
 func (x *loader) newTree() {
 	s := x.source(x.number(maxSavedSources))
 	var head [10]byte
-	x.owner = nil
+	x.flushCounts()
+	x.owner, x.leaf = nil, 0
 	if n := x.number(maxSavedSources + 1); n > 0 {
 		x.owner = x.source(n - 1)
 	}
@@ -173,7 +215,7 @@ func (x *loader) newTree() {
 		x.tree = t.tree(x.v6, s.Rank)
 	}
 	if x.owner != nil && (s == nil || x.owner.Router != s.Router || x.owner.Rank != s.Rank ||
-		x.tree.owner != nil && x.tree.owner != x.owner) {
+		x.tree.owner.Load() != nil && x.tree.owner.Load() != x.owner) {
 		x.err = ErrNotSaved
 	}
 }
@@ -275,23 +317,16 @@ func (x *loader) record() uint32 {
 // routes reads the routes to a prefix.
 func (x *loader) routes(kind uint64) {
 	f := familyIndex(x.v6)
-	delta, err := binary.ReadVarint(x.in)
-	if err != nil {
-		x.err = err
+	at := x.last[f] + uint64(x.signed())
+	if x.err != nil {
 		return
 	}
-	at := x.last[f] + uint64(delta)
 	if at >= uint64(len(x.prefixes[f])) {
 		x.err = fmt.Errorf("%w: prefix %d of %d", ErrNotSaved, at, len(x.prefixes[f]))
 		return
 	}
 	x.last[f] = at
-	n, r := x.prefixes[f][at], x.rib
-	defer func(before int64) {
-		if x.l.LeftOut > before && n != 0 && x.tree != nil && r.family(x.tree).refs.all[n]&^listed == 0 {
-			x.prefixes[f][at] = 0 // the prefix has no route, so its number may be reused
-		}
-	}(x.l.LeftOut)
+	n, before := x.prefixes[f][at], x.l.LeftOut
 	if kind == savePlain {
 		record := x.record()
 		switch {
@@ -301,8 +336,17 @@ func (x *loader) routes(kind uint64) {
 		default:
 			x.plain(n, record)
 		}
-		return
+	} else {
+		x.paths(n)
 	}
+	if x.l.LeftOut > before && n != 0 && x.tree != nil && x.rib.family(x.tree).refs.all[n]&^listed == 0 {
+		x.prefixes[f][at] = 0 // its number may become another's
+	}
+}
+
+// paths reads the routes of a slot with a set.
+func (x *loader) paths(n uint32) {
+	r := x.rib
 	r.paths = r.paths[:0]
 	sources := map[*Source]int{}
 	for m := x.number(maxPaths); m > 0 && x.err == nil; m-- {
@@ -316,7 +360,7 @@ func (x *loader) routes(kind uint64) {
 			slices.ContainsFunc(r.paths, func(p setPath) bool { return p.source == s.id && p.pathID == id }):
 			x.err = ErrNotSaved
 		default:
-			r.paths = append(r.paths, setPath{s.id, id, record, s.generation})
+			r.paths = append(r.paths, setPath{s.id, id, record, s.generation.Load()})
 			sources[s]++
 		}
 	}
@@ -325,26 +369,59 @@ func (x *loader) routes(kind uint64) {
 	}
 }
 
+// plain adds a route as setPlain does. Most slots are in the same page as the one before, and counts are added up.
 func (x *loader) plain(n, record uint32) {
-	r := x.rib
-	was := r.slot(x.tree, n)
-	if was != 0 {
+	r, t, s := x.rib, x.tree, x.owner
+	if x.leaf == 0 || n>>8 != x.leafOf {
+		leaf, err := r.leaf(t, n)
+		if err != nil {
+			r.pruneEmpty(t, n)
+			x.l.LeftOut++
+			return
+		}
+		x.leaf, x.leafOf = leaf, n>>8
+	}
+	if r.pages.load(x.leaf, n&0xff) != 0 {
 		x.err = ErrNotSaved
 		return
 	}
-	if _, err := r.leaf(x.tree, n); err == nil {
-		if x.owner.setPlain(x.tree, n, 0, record) == nil {
+	if t.plain == 0 || t.count.Load() == 0 || t.owner.Load() != s {
+		if s.setPlain(t, n, 0, record) == nil {
 			x.l.Routes++
-			return
+		} else {
+			x.leaf = 0 // it may be gone
+			x.l.LeftOut++
 		}
-	} else {
-		r.pruneEmpty(x.tree, n)
+		return
 	}
-	x.l.LeftOut++
+	if most := int64(x.counted); r.routes+most >= r.maxRoutes || s.MaxRoutes > 0 && s.routes+most >= s.MaxRoutes {
+		x.leaf = 0
+		r.pruneEmpty(t, n)
+		x.l.LeftOut++
+		return
+	}
+	r.family(t).ref(n)
+	r.arena.header(record).refs++
+	r.pages.store(x.leaf, n&0xff, record|fresh)
+	r.pages.entries.all[x.leaf]++
+	t.count.Add(1)
+	t.plain++
+	x.counted++
+	x.l.Routes++
+}
+
+// flushCounts adds what plain has added to the counts of the source.
+func (x *loader) flushCounts() {
+	if x.counted > 0 {
+		x.owner.count(x.tree, x.counted)
+		x.counted = 0
+	}
 }
 
 func (x *loader) set(n uint32, sources map[*Source]int) {
 	r := x.rib
+	x.flushCounts()
+	x.leaf = 0
 	if r.slot(x.tree, n) != 0 {
 		x.err = ErrNotSaved
 		return

@@ -18,6 +18,18 @@ func (x *Route) EndsInSet() bool {
 	return last == route.Set
 }
 
+// ValidatedOrigin is the AS that the route is validated with (RFC 6811 section 2): the last one of the path, or that of
+// the router where the path is empty; 0: there is none.
+func (x *Route) ValidatedOrigin() uint32 {
+	if x.EndsInSet() {
+		return 0
+	}
+	if as := x.OriginAS(); as != 0 {
+		return as
+	}
+	return x.Table().Router.AS.Load()
+}
+
 // AppendPath appends the AS numbers of all segments in order, including confederation segments.
 func (x *Route) AppendPath(path []uint32) []uint32 {
 	p := x.record.parts()

@@ -12,11 +12,12 @@ func (r *RIB) appendPaths(paths []setPath, t *tree, slot uint32) []setPath {
 	case slot&isSet != 0:
 		return append(paths, r.setPaths(slot&slotNumber)...)
 	}
-	generation := t.owner.generation
+	owner := t.owner.Load()
+	generation := owner.generation.Load()
 	if slot&fresh == 0 {
 		generation--
 	}
-	return append(paths, setPath{t.owner.id, 0, slot & slotNumber, generation})
+	return append(paths, setPath{owner.id, 0, slot & slotNumber, generation})
 }
 
 // setPathsOf makes r.paths the routes of slot n, whose value was. The caller updates the counts of sources.
@@ -41,7 +42,7 @@ func (r *RIB) setPathsOf(t *tree, n, was uint32) error {
 	}
 	if was != 0 && was&isSet == 0 {
 		if t.plain--; t.plain == 0 {
-			t.owner = nil
+			t.owner.Store(nil)
 		}
 	}
 	return nil
@@ -75,7 +76,7 @@ func (r *RIB) compare(p, q setPath) int {
 		int64(a.origin) - int64(b.origin),
 		a.medAgainst(b),
 		int64(a.flags&internal) - int64(b.flags&internal),
-		int64(r.sources[p.source].Neighbor) - int64(r.sources[q.source].Neighbor),
+		int64(r.sources.at(p.source).Neighbor) - int64(r.sources.at(q.source).Neighbor),
 		int64(p.source) - int64(q.source),
 		int64(p.pathID) - int64(q.pathID),
 	} {

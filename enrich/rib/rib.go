@@ -64,7 +64,7 @@ type RIB struct {
 	routers    atomic.Pointer[map[string]*Router]
 	addresses  atomic.Pointer[[2]map[flow.Addr]*Router]
 	generation atomic.Uint64
-	sources    []*Source // by number; nil: free
+	sources    sourceList
 	sweeps     []*sweep
 	emptied    []*Table // may have lost their last route
 
@@ -89,8 +89,7 @@ func New(o Options) (*RIB, error) {
 		return nil, fmt.Errorf("routing table of %d bytes: the minimum is %d", o.MaxMemory, MinMemory)
 	}
 	r := &RIB{budget: &budget{limit: o.MaxMemory}, maxRoutes: o.MaxRoutes, keep: o.Keep,
-		hasher:  route.NewHasher(),
-		sources: make([]*Source, 1)}
+		hasher: route.NewHasher()}
 	r.epoch.Store(1)
 	r.readers.Store(&[]*Reader{})
 	r.routers.Store(&map[string]*Router{})

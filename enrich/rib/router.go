@@ -48,13 +48,19 @@ func (r *RIB) SetAddresses(sessions, identifiers map[flow.Addr]*Router) {
 
 // RouterAt returns the router with an address of SetAddresses, or nil. It is safe for concurrent use.
 func (r *RIB) RouterAt(a flow.Addr) *Router {
+	x, _ := r.RouterBy(a)
+	return x
+}
+
+// RouterBy is RouterAt, and says whether the address is that of a session. It is safe for concurrent use.
+func (r *RIB) RouterBy(a flow.Addr) (x *Router, session bool) {
 	if all := r.addresses.Load(); all != nil {
 		if x := all[0][a]; x != nil {
-			return x
+			return x, true
 		}
-		return all[1][a]
+		return all[1][a], false
 	}
-	return nil
+	return nil, false
 }
 
 // Routers returns all routers by name. The map must not be changed. It is safe for concurrent use.

@@ -83,8 +83,8 @@ func (r *RIB) Saving(sources []Description) *Saving {
 			}
 			seen[t] = true
 			s := savedTree{tree: t, source: uint64(i)}
-			if t.owner != nil {
-				if n, saved := x.numbers[t.owner.id]; saved {
+			if owner := t.owner.Load(); owner != nil {
+				if n, saved := x.numbers[owner.id]; saved {
 					s.owner = n + 1
 				}
 			}

@@ -95,7 +95,8 @@ func routesOf(r *RIB) (all []string) {
 							route := Route{r.record(p.record), r, n, tree}
 							all = append(all, fmt.Sprintf("%s %s %d rank %d source %d id %d: %s %x", name, t.Class,
 								t.RD, rank,
-								r.sources[p.source].Neighbor, p.pathID, route.Prefix(), appendAttributes(nil, &route)))
+								r.sources.at(p.source).Neighbor, p.pathID, route.Prefix(),
+								appendAttributes(nil, &route)))
 						}
 					}
 				}

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/metranova/flow-collector/decoder/route"
 )
@@ -17,12 +18,16 @@ type Source struct {
 	Rank uint8
 	// Neighbor is the announcing speaker's BGP identifier. It breaks ties between routes: the lowest wins.
 	Neighbor uint32
+	// Label says what the source is. It is set before the first batch, and does not change.
+	Label Label
 	// MaxRoutes is the maximum number of routes of the source. 0: no limit but that of the RIB.
 	MaxRoutes  int64
 	routes     int64
 	id         uint32
-	generation uint32
-	up         bool
+	generation atomic.Uint32 // number of the current session
+	up         atomic.Bool
+	loaded     atomic.Bool   // created by Load
+	changed    atomic.Int64  // start or end of the latest session; Unix nanoseconds
 	trees      map[*tree]int // number of routes by tree
 	counts     [route.Families]atomic.Int64
 	removed    bool
@@ -35,13 +40,8 @@ type Source struct {
 func (x *Router) NewSource(rank uint8) *Source {
 	r := x.rib
 	s := &Source{Router: x, Rank: rank, trees: map[*tree]int{}}
-	if i := slices.Index(r.sources[1:], nil); i >= 0 {
-		s.id = uint32(i) + 1
-		r.sources[s.id] = s
-	} else {
-		s.id = uint32(len(r.sources))
-		r.sources = append(r.sources, s)
-	}
+	s.changed.Store(time.Now().UnixNano())
+	r.sources.add(s)
 	x.sources = append(x.sources, s)
 	x.updateStale()
 	return s
@@ -56,11 +56,11 @@ func (x *Router) updateStale() {
 
 // setUp sets whether the source has a session.
 func (s *Source) setUp(up bool) {
-	if s.up == up {
+	if s.up.Load() == up {
 		return
 	}
 	x := s.Router
-	s.up = up
+	s.up.Store(up)
 	if up {
 		x.up[s.Rank]++
 	} else {
@@ -80,11 +80,12 @@ func (s *Source) setUp(up bool) {
 // session has not announced.
 func (s *Source) Begin() {
 	r := s.Router.rib
-	s.generation++
+	s.generation.Add(1)
+	s.changed.Store(time.Now().UnixNano())
 	s.setUp(true)
 	r.sweeps = slices.DeleteFunc(r.sweeps, func(w *sweep) bool { return w.source == s })
 	for t := range s.trees {
-		if t.owner == s {
+		if t.owner.Load() == s {
 			r.clearFresh(t)
 		}
 	}
@@ -92,6 +93,9 @@ func (s *Source) Begin() {
 
 // End marks the end of a session. The routes stay.
 func (s *Source) End() {
+	if s.up.Load() {
+		s.changed.Store(time.Now().UnixNano())
+	}
 	s.setUp(false)
 }
 
@@ -187,11 +191,11 @@ func (s *Source) tryAnnounce(c *route.Change, record uint32) error {
 			return err
 		}
 	}
-	if c.PathID == 0 && was&isSet == 0 && (t.plain == 0 || t.owner == s) {
+	if c.PathID == 0 && was&isSet == 0 && (t.plain == 0 || t.owner.Load() == s) {
 		return s.setPlain(t, n, was, record)
 	}
 	r.paths = r.appendPaths(r.paths[:0], t, was)
-	mine := setPath{s.id, c.PathID, record, s.generation}
+	mine := setPath{s.id, c.PathID, record, s.generation.Load()}
 	at := slices.IndexFunc(r.paths, func(p setPath) bool { return p.source == s.id && p.pathID == c.PathID })
 	if at >= 0 {
 		r.paths[at] = mine
@@ -227,7 +231,9 @@ func (s *Source) setPlain(t *tree, n, was, record uint32) error {
 			r.pruneEmpty(t, n)
 			return ErrFull
 		}
-		t.owner = s
+		if t.plain == 0 {
+			t.owner.Store(s)
+		}
 		t.plain++
 		s.count(t, 1)
 		r.family(t).ref(n)
@@ -309,7 +315,7 @@ func (s *Source) withdraw(c *route.Change) {
 	case was == 0:
 	case was&isSet != 0:
 		r.removePaths(t, n, was, func(p *setPath) bool { return p.source == s.id && p.pathID == c.PathID })
-	case t.owner == s && c.PathID == 0:
+	case t.owner.Load() == s && c.PathID == 0:
 		r.removePlain(t, n, was)
 	}
 }
@@ -320,9 +326,9 @@ func (r *RIB) removePlain(t *tree, n, was uint32) {
 	r.unref(was & slotNumber)
 	r.family(t).unref(n)
 	t.plain--
-	t.owner.count(t, -1)
+	t.owner.Load().count(t, -1)
 	if t.plain == 0 {
-		t.owner = nil
+		t.owner.Store(nil)
 	}
 }
 
@@ -331,7 +337,7 @@ func (r *RIB) removePaths(t *tree, n, was uint32, gone func(*setPath) bool) {
 	r.paths = append(r.paths[:0], r.setPaths(was&slotNumber)...)
 	for i := range r.paths {
 		if gone(&r.paths[i]) {
-			r.sources[r.paths[i].source].count(t, -1)
+			r.sources.at(r.paths[i].source).count(t, -1)
 		}
 	}
 	kept := slices.DeleteFunc(r.paths, func(p setPath) bool { return gone(&p) })
@@ -342,7 +348,7 @@ func (r *RIB) removePaths(t *tree, n, was uint32, gone func(*setPath) bool) {
 	if err := r.setPathsOf(t, n, was); err != nil {
 		// There is no memory for the smaller set. A prefix without a route is better than one with a withdrawn route.
 		for i := range r.paths {
-			r.sources[r.paths[i].source].count(t, -1)
+			r.sources.at(r.paths[i].source).count(t, -1)
 		}
 		r.refused += uint64(len(r.paths))
 		r.paths = r.paths[:0]

@@ -96,9 +96,9 @@ func (r *RIB) sweepSlot(w *sweep, n uint32) {
 	case was == 0:
 	case was&isSet != 0:
 		r.removePaths(w.tree, n, was, func(p *setPath) bool {
-			return p.source == s.id && (w.all || p.generation != s.generation)
+			return p.source == s.id && (w.all || p.generation != s.generation.Load())
 		})
-	case w.tree.owner == s && (w.all || was&fresh == 0):
+	case w.tree.owner.Load() == s && (w.all || was&fresh == 0):
 		r.removePlain(w.tree, n, was)
 	}
 }
@@ -106,10 +106,10 @@ func (r *RIB) sweepSlot(w *sweep, n uint32) {
 // finish removes a source after Remove when it has no routes left, and its router when it has no other source.
 func (s *Source) finish() {
 	r, x := s.Router.rib, s.Router
-	if !s.removed || len(s.trees) > 0 || r.sources[s.id] != s {
+	if !s.removed || len(s.trees) > 0 || r.sources.at(s.id) != s {
 		return
 	}
-	r.sources[s.id] = nil
+	r.sources.remove(s.id)
 	x.sources = slices.DeleteFunc(x.sources, func(y *Source) bool { return y == s })
 	if len(x.sources) > 0 {
 		return

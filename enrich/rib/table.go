@@ -37,7 +37,7 @@ type tree struct {
 	top   atomic.Uint32 // number of the top page; 0: the tree is empty
 	// owner is the source of all routes whose slot has a record and not a set. Such routes have no path identifier.
 	// plain is their number; while it is above 0 the owner cannot change.
-	owner *Source
+	owner atomic.Pointer[Source]
 	plain int
 	count atomic.Int64 // number of prefixes with a route
 }
@@ -71,7 +71,7 @@ func familyIndex(v6 bool) int {
 func (t *Table) choose(v6 bool) {
 	var best *tree
 	most := 0
-	for i := range t.trees[familyIndex(v6)] {
+	for i := range Ranks {
 		x := &t.trees[familyIndex(v6)][i]
 		if x.count.Load() == 0 {
 			continue
