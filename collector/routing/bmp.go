@@ -92,6 +92,7 @@ func (s *Station) acceptMonitored(c *net.TCPConn, address netip.Addr) {
 	switch {
 	case !within(s.BMP.Allowed, address):
 		s.bmp.refused.Add(1)
+		s.absent.stranger.Store(&address)
 		_ = c.Close()
 	case s.bmp.open.Load() >= maxMonitored:
 		s.bmp.failed.Add(1)
@@ -108,15 +109,18 @@ func (s *Station) acceptMonitored(c *net.TCPConn, address netip.Addr) {
 // connect keeps a session with a router that listens, and reconnects until the station stops.
 func (s *Station) connect(to string) {
 	wait := s.BMP.Retry
+	defer s.absent.connects.Delete(to)
 	for said := ""; ; {
 		c, err := s.dial(to)
 		if err == nil {
 			said = ""
+			s.absent.connects.Delete(to)
 			if s.serveMonitor(c, addressOf(c.RemoteAddr())) {
 				wait = s.BMP.Retry
 			}
 		} else if text := err.Error(); text != said && !s.stopping() {
 			said = text
+			s.absent.connects.Store(to, Absent{Protocol: "BMP", Router: to, Since: time.Now(), Why: text})
 			s.bmp.failed.Add(1)
 			s.Log.Warn("a router cannot be reached for BMP: the collector keeps trying", zap.String("router", to),
 				zap.Error(err))

@@ -2,6 +2,7 @@ package routing
 
 import (
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -27,12 +28,16 @@ type BMPSession struct {
 	Messages    [bmp.Types + 1]uint64
 	Routes      [bmp.Views]int64    // routes in the table, by view
 	Reported    [bmp.Views]int64    // routes that the router's statistics report, by view; -1: not reported
+	Counted     [bmp.Views]int64    // those of Reported that are in the table
+	Settled     bool                // no peer is still sending its initial table
 	Reasons     [bgp.Reasons]uint64 // malformed UPDATEs by reason
 	Unreadable  uint64              // malformed messages
 	BadOpens    uint64              // Peer Up messages with a malformed OPEN
 	Beyond      uint64              // messages and routes of peers in excess of a limit
 	Refused     uint64              // routes left out because a limit was reached
+	LeftOut     uint64              // those of Refused that were not announced again
 	Undecoded   uint64              // routes left out because their attributes cannot be decoded
+	Ends        []time.Time         // of sessions, the latest ones, the oldest first
 }
 
 // add adds the counters of a BMP connection.
@@ -61,7 +66,9 @@ func (m *monitored) show() {
 		b.Peers = 0
 	}
 	b.Beyond += m.beyond
+	b.LeftOut, b.Ends, b.Settled = m.left, slices.Clone(m.ends), true
 	for key, t := range m.tables {
+		b.Settled = b.Settled && t.settled
 		for i := range route.Families {
 			b.Routes[key.view] += t.source.Routes(route.FamilyAt(i))
 		}
@@ -71,6 +78,11 @@ func (m *monitored) show() {
 	}
 	for key, n := range m.reported {
 		b.Reported[key.view] = max(b.Reported[key.view], 0) + int64(n)
+		if t := m.tables[key]; t != nil {
+			for i := range route.Families {
+				b.Counted[key.view] += t.source.Routes(route.FamilyAt(i))
+			}
+		}
 	}
 	m.shown.Store(&b)
 }

@@ -39,11 +39,14 @@ type monitored struct {
 	// addresses holds the router's own addresses in sessions with peers of the global instance, remote the peers'.
 	addresses, remote map[flow.Addr]bool
 
-	session  *monitor  // nil: none is up
-	since    time.Time // when the session came up, or went down
-	until    time.Time // when the routes are removed, while no session is up
-	why      string    // why the last session ended
-	count    uint64    // number of sessions
+	session  *monitor    // nil: none is up
+	since    time.Time   // when the session came up, or went down
+	until    time.Time   // when the routes are removed, while no session is up
+	why      string      // why the last session ended
+	count    uint64      // number of sessions
+	ends     []time.Time // of sessions, the latest ones
+	left     uint64      // routes left out since all were requested
+	again    refresh
 	tables   map[viewKey]*viewTable
 	up       map[bmp.PeerKey]bool
 	reported map[viewKey]uint64 // number of routes by the router's own statistics
@@ -82,6 +85,8 @@ func (s *Station) beginMonitor(x *monitor, info *bmp.Information) {
 	}
 	m.session, m.since, m.about, m.up = x, time.Now(), *info, map[bmp.PeerKey]bool{}
 	m.count++
+	m.left = 0 // all routes come again
+	s.absent.came(key.address)
 	x.router = m
 	m.show()
 	s.Log.Info("a BMP session is up", zap.String("router", key.address.String()), zap.String("name", info.SysName),
@@ -100,6 +105,10 @@ func (s *Station) newMonitored(key monitoredKey) *monitored {
 // newTable adds the table of a view.
 func (s *Station) newTable(m *monitored, at viewKey) *viewTable {
 	t := &viewTable{source: s.routerOf(m).NewSource(rankView + uint8(at.view))}
+	t.source.Label = rib.Label{Protocol: "BMP", View: at.view.String(), Session: m.key.address}
+	if peer := at.peer.Address; !peer.IsUnspecified() {
+		t.source.Label.Peer = peer.Netip()
+	}
 	m.tables[at] = t
 	s.views++
 	s.moved = true
@@ -127,6 +136,7 @@ func (s *Station) endMonitor(x *monitor) {
 	}
 	m.leave(x)
 	m.why, m.since = x.why, time.Now()
+	m.ends = appendEnd(m.ends, m.since)
 	m.until = m.since.Add(s.BMP.KeepStale)
 	for _, t := range m.tables {
 		t.source.End()
@@ -257,7 +267,7 @@ func (s *Station) applyView(v *view, b *route.Batch) {
 			m.learn(&v.peer, &bmp.Up{})
 		}
 		t = s.newTable(m, key)
-		t.source.Neighbor = v.peer.ID
+		t.source.Neighbor, t.source.Label.AS = v.peer.ID, v.peer.AS
 	}
 	if t.session != x {
 		t.begin(x)
@@ -269,6 +279,7 @@ func (s *Station) applyView(v *view, b *route.Batch) {
 			zap.Int("routes", refused))
 	}
 	m.refused, m.unread = m.refused+uint64(refused), m.unread+uint64(unread)
+	m.left += uint64(refused)
 	x.free <- b
 }
 
@@ -326,6 +337,7 @@ func (s *Station) settle(m *monitored, now time.Time) {
 }
 
 func (s *Station) forgetMonitored(m *monitored) {
+	s.absent.went(m.key.address, m.since, m.why)
 	for key, t := range m.tables {
 		s.removeView(m, key, t)
 	}

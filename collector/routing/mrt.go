@@ -227,6 +227,7 @@ func (f *file) sourceOf(key mrt.Peer, id uint32, load int) *fileSource {
 	if x == nil {
 		router := f.station.rib.Router("mrt:"+f.Name, true)
 		x = &fileSource{source: router.NewSource(rankFile)}
+		x.source.Label = rib.Label{Protocol: "MRT", Peer: key.Address.Netip(), AS: key.AS, File: f.File}
 		x.source.Neighbor = id
 		f.sources[key] = x
 		f.station.moved = true

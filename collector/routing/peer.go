@@ -35,9 +35,12 @@ type peer struct {
 	until   time.Time // when the routes are removed, while no session is up
 	settled time.Time // when stale routes are removed even without an End-of-RIB; zero: done
 	whole   [route.Families]bool
-	why     string // why the last session ended
-	count   uint64 // number of sessions
-	refused uint64 // routes left out because a limit was reached
+	why     string      // why the last session ended
+	count   uint64      // number of sessions
+	ends    []time.Time // of sessions, the latest ones
+	refused uint64      // routes left out because a limit was reached
+	left    uint64      // those of them since all routes were requested
+	again   refresh
 	unread  uint64
 	updates uint64              // UPDATE messages of earlier sessions
 	reasons [bgp.Reasons]uint64 // malformed UPDATEs of earlier sessions
@@ -116,6 +119,8 @@ func (s *Station) turn(now time.Time) {
 		}
 	}
 	s.turnMonitored(now)
+	s.turnAbsent(now)
+	s.askAgain(now)
 	if s.moved {
 		s.updateAddresses()
 	}
@@ -137,6 +142,7 @@ func (s *Station) applyBatch(x *session, b *route.Batch) {
 			zap.String("neighbor", p.key.address.String()), zap.Int("routes", refused))
 	}
 	p.refused, p.unread = p.refused+uint64(refused), p.unread+uint64(unread)
+	p.left += uint64(refused)
 	for _, f := range b.Complete {
 		p.whole[f.Index()] = true
 	}
@@ -160,6 +166,8 @@ func (s *Station) begin(x *session) {
 	p.source.Begin()
 	p.session, p.since, p.settled, p.whole = x, now, now.Add(settleAfter), [route.Families]bool{}
 	p.count++
+	p.left = 0 // all routes come again
+	s.absent.came(key.address)
 	x.peer = p
 	p.show()
 	s.Log.Info("a BGP session is up", zap.String("neighbor", key.address.String()),
@@ -171,6 +179,7 @@ func (s *Station) newPeer(key peerKey, as uint32) *peer {
 	router := s.rib.Router(cmp.Or(s.Names[key.address], identifier(key.id).String()), true)
 	router.AS.Store(as)
 	p := &peer{key: key, source: router.NewSource(rankBGP)}
+	p.source.Label = rib.Label{Protocol: "BGP", Session: key.address, AS: as}
 	longest := -1
 	for prefix, most := range s.MaxRoutes {
 		if prefix.Contains(key.address) && prefix.Bits() > longest {
@@ -200,6 +209,7 @@ func (s *Station) ended(x *session) {
 	}
 	p.leave(x)
 	p.why, p.since = x.why, time.Now()
+	p.ends = appendEnd(p.ends, p.since)
 	p.source.End()
 	keep := max(s.KeepStale, time.Duration(x.theirs.RestartTime)*time.Second)
 	p.until = p.since.Add(keep)
@@ -217,6 +227,7 @@ func (s *Station) ended(x *session) {
 
 // forget removes a neighbour with its routes.
 func (s *Station) forget(p *peer) {
+	s.absent.went(p.key.address, p.since, p.why)
 	p.source.Remove()
 	delete(s.peers, p.key)
 	s.updateAddresses()
@@ -256,9 +267,11 @@ func identifier(id uint32) netip.Addr {
 func (p *peer) show() {
 	x := &Session{Address: p.key.address, Router: p.source.Router.Name, AS: p.source.Router.AS.Load(),
 		Up: p.session != nil, Since: p.since, Until: p.until, Why: p.why, Sessions: p.count, Updates: p.updates,
-		Complete: p.whole, Reasons: p.reasons, Refused: p.refused, Undecoded: p.unread}
+		Complete: p.whole, Reasons: p.reasons, Refused: p.refused, Undecoded: p.unread, LeftOut: p.left,
+		Ends: slices.Clone(p.ends), MaxRoutes: p.source.MaxRoutes}
 	if p.session != nil {
 		x.Until, x.Why = time.Time{}, ""
+		x.Families, x.Graceful = p.session.ours.Families, p.session.graceful.Load()
 		x.Updates += p.session.updates.Load()
 		for r := range x.Reasons {
 			x.Reasons[r] += p.session.reasons[r].Load()

@@ -178,8 +178,10 @@ func (s *Station) save(saving *rib.Saving, stop func() bool) {
 	switch {
 	case err == nil:
 		s.saved.Store(time.Now().Unix())
+		s.unsaved.Store(nil)
 		s.Log.Debug("the routes are saved", zap.Int64("routes", n), zap.Duration("took", time.Since(started)))
 	case !s.stopping() || !errors.Is(err, rib.ErrStopped):
+		s.unsaved.Store(new(err.Error()))
 		s.Log.Warn("the routes are not saved for the next start", zap.String("file", s.File), zap.Error(err))
 	}
 }

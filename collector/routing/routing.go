@@ -87,6 +87,11 @@ type Station struct {
 	stats   atomic.Pointer[rib.Stats]
 	saved   atomic.Int64 // when the routes were last saved, Unix seconds; 0: never
 	bmp     bmpCounts
+	absent  absent
+	keys    keyFailures
+	unsaved atomic.Pointer[string] // why the routes were not saved at the latest attempt
+
+	refreshWait time.Duration // before a router is asked again for routes that did not fit
 
 	recorded bool // sessions come from captures, so errors cannot be answered with a NOTIFICATION
 }
@@ -110,6 +115,7 @@ func Open(o Options) (*Station, error) {
 		peers: map[peerKey]*peer{}, monitored: map[monitoredKey]*monitored{}}
 	s.BMP.setDefaults()
 	s.LookEvery = cmp.Or(o.LookEvery, lookEvery)
+	s.refreshWait = refreshWait
 	for _, m := range o.MRT {
 		f := &file{station: s, MRTFile: m, sources: map[mrt.Peer]*fileSource{}}
 		f.shown.Store(&MRTStats{Name: m.Name, File: m.File})
@@ -118,6 +124,9 @@ func Open(o Options) (*Station, error) {
 	s.view.Store(&[]*peer{})
 	s.bmp.view.Store(&[]*monitored{})
 	s.stats.Store(new(table.Stats()))
+	if len(s.Passwords) > 0 {
+		s.keys.begin()
+	}
 	if err := s.listenAll(); err != nil {
 		s.closeListeners()
 		table.Close()
@@ -258,6 +267,7 @@ func (s *Station) acceptNeighbor(c *net.TCPConn, address netip.Addr) {
 	switch {
 	case !within(s.Neighbors, address):
 		s.refused.Add(1)
+		s.absent.stranger.Store(&address)
 		s.reject(c, bgp.CeaseRejected)
 	case s.open.Load() >= maxSessions:
 		s.failed.Add(1)
@@ -312,7 +322,12 @@ type Session struct {
 	Complete  [route.Families]bool // whether the End-of-RIB was received (RFC 4724)
 	Reasons   [bgp.Reasons]uint64  // malformed UPDATEs by reason
 	Refused   uint64               // routes left out because a limit was reached
+	LeftOut   uint64               // those of Refused that were not announced again
+	MaxRoutes int64                // limit of the neighbor; 0: that of the table
 	Undecoded uint64               // routes left out because their attributes cannot be decoded
+	Ends      []time.Time          // of sessions, the latest ones, the oldest first
+	Families  [route.Families]bool // of the session that is up
+	Graceful  bool                 // graceful restart was negotiated, to which the End-of-RIB belongs
 }
 
 // Stats is a snapshot of a station's counters.
@@ -324,6 +339,14 @@ type Stats struct {
 	Sessions []Session
 	BMP      BMPStats
 	MRT      []MRTStats
+	// Absent are configured routers without a session and without routes.
+	Absent []Absent
+	// Stranger is the router that was refused last; invalid: none was.
+	Stranger netip.Addr
+	// WrongKeys are segments of this host that had no TCP-MD5 key, or a wrong one, since the start; 0 without keys.
+	WrongKeys uint64
+	File      string // of saved routes; "": they are not saved
+	Unsaved   string // why they were not at the latest attempt; "": they were
 }
 
 // Stats returns the counters. They are at most some tenths of a second old.
@@ -339,6 +362,11 @@ func (s *Station) Stats() Stats {
 	if at := s.saved.Load(); at > 0 {
 		all.Saved = time.Unix(at, 0)
 	}
+	if why := s.unsaved.Load(); why != nil {
+		all.Unsaved = *why
+	}
+	all.File, all.WrongKeys = s.File, s.keys.count()
+	all.Absent, all.Stranger = s.absent.stats()
 	return all
 }
 

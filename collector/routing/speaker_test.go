@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,12 +25,13 @@ const patience = 60 * time.Second
 
 // speaker is a BGP router for tests.
 type speaker struct {
-	t    *testing.T
-	conn net.Conn
-	open bgp.Open // what the station answered
-	mu   sync.Mutex
-	got  *bgp.Notification
-	done chan struct{} // the station has closed the connection
+	t         *testing.T
+	conn      net.Conn
+	open      bgp.Open // what the station answered
+	mu        sync.Mutex
+	got       *bgp.Notification
+	refreshes atomic.Int64  // ROUTE-REFRESH messages that came
+	done      chan struct{} // the station has closed the connection
 }
 
 // local is an OPEN with that identifier, for all families.
@@ -88,6 +90,9 @@ func (x *speaker) receive() {
 		kind, body, err := x.message()
 		if err != nil {
 			return
+		}
+		if kind == bgp.RefreshType {
+			x.refreshes.Add(1)
 		}
 		if kind == bgp.NotificationType {
 			x.mu.Lock()
