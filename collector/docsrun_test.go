@@ -31,6 +31,7 @@ type documented struct {
 // howDocumented has the commands. The first that fits counts.
 var howDocumented = []documented{
 	{command: `collector metadata load (caida|geo|scireg)`, test: "metadata:TestSourcesOverHTTP"},
+	{command: `collector routes`, test: "collector:TestRoutes"},
 	{command: `collector compare`, test: "collector:TestCompare_command"},
 	{command: `collector (export|import) `, test: "collector:TestExportAndImport"},
 	{command: `collector quarantine (show|insert)`, test: "collector:TestQuarantineInsert"},

@@ -22,7 +22,8 @@ var importLayers = []string{
 	"collector/explore/filter", "collector/tap", "collector/pipeline", "collector/ledger",
 	"collector/verdict", "collector/status", "collector/web", "collector/explore", "collector/metrics",
 	"collector/report",
-	"collector/print", "collector/draft", "collector/top", "collector/bugreport",
+	"collector/top", "collector/lookingglass",
+	"collector/print", "collector/draft", "collector/bugreport",
 	"collector/setup", "collector/check", "collector/service", "collector/testkit", "collector",
 	"bench",
 }

@@ -41,6 +41,7 @@ What a router sends:  collector decode capture.pcap
 Before a change:      collector check --config collector.yml
 What is in force:     collector config
 Who sends, live:      collector top
+Which route:          collector routes 192.0.2.7
 Why is a row so:      collector metadata show 192.0.2.7`,
 		DisableSliceFlagSeparator: true,
 		EnableShellCompletion:     true,
@@ -56,6 +57,7 @@ Why is a row so:      collector metadata show 192.0.2.7`,
 			schemaCommand(),
 			compareCommand(),
 			topCommand(),
+			routesCommand(),
 			tailCommand(),
 			bugreportCommand(),
 			storeCommand(),

@@ -59,6 +59,7 @@ type Summary struct {
 	notes         []string // interpretations of what exporters sent
 	CaptureLosses []Loss   // of what captures do not have in full
 	Warnings      []string
+	LookUps       *LookUps // nil: there are no routes
 }
 
 // New adds up the streams and the losses of each.
@@ -175,6 +176,9 @@ func (s *Summary) Print(out io.Writer) {
 	for i := range s.Sinks {
 		fmt.Fprintln(out, &s.Sinks[i])
 		waiting += s.Sinks[i].Waiting
+	}
+	if s.LookUps != nil {
+		fmt.Fprintln(out, s.LookUps)
 	}
 	for _, c := range s.Clocks {
 		fmt.Fprintf(out, "clock is wrong: %d × %s (%s)\n", c.Count, c.What, c.Where)

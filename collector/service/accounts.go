@@ -79,6 +79,9 @@ func (a *accounts) summary() *report.Summary {
 	}
 	sum.Losses = append(sum.Losses, a.in.losses()...)
 	sum.Unexplained += notMade(sum.Records(), made+a.workers.small())
+	if a.in.station != nil {
+		sum.LookUps = a.workers.lookUps(made + a.workers.small())
+	}
 	sum.Took = time.Since(a.started)
 	return sum
 }

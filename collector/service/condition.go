@@ -58,6 +58,10 @@ func (c *condition) inputs(now time.Time) *status.Inputs {
 		in.RowsLost += n
 	}
 	c.addWorkers(in)
+	if c.workers.in.station != nil {
+		in.Facts.Routing = c.workers.routingFacts(now, c.started)
+		in.NoRoutes = c.workers.noRoutes()
+	}
 	in.RowsWaiting = became.Waiting + in.Totals.Rows - min(in.Totals.Rows, became.Taken) // those in the making too
 	return in
 }
@@ -96,6 +100,7 @@ func (c *condition) addWorkers(in *status.Inputs) {
 		t.Rows += w.Rows()
 		t.Expired += w.Expired()
 		t.Evicted += table.Evicted()
+		t.LookUps.Add(w.Enricher.RouteCounts())
 		for _, reason := range exporter.Reasons() {
 			t.Unattributed[reason] += table.UnattributedCount(reason)
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/metranova/flow-collector/collector/forward"
 	"github.com/metranova/flow-collector/collector/report"
+	"github.com/metranova/flow-collector/enrich"
 )
 
 // minute writes a line a minute of what came and went since the last, and a line of every kind of loss.
@@ -21,6 +22,8 @@ type minute struct {
 	forwards bool // datagrams go on to other collectors
 	log      *zap.Logger
 	before   counts
+	lookUps  enrich.RouteCounts
+	said     map[routeProblem]time.Time
 	end      chan struct{}
 	ended    sync.WaitGroup
 }
@@ -91,6 +94,7 @@ func (m *minute) report() {
 	if m.forwards {
 		fields = append(fields, zap.Uint64("datagrams forwarded", increase(m.before.forwarded, now.forwarded)))
 	}
+	fields = append(fields, m.routing(time.Now(), sum.LookUps)...)
 	m.log.Info("last minute", fields...)
 	var warnings []warning
 	add := func(message string, before, now map[lossKey]uint64, list []report.Loss) {

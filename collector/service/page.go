@@ -13,8 +13,11 @@ import (
 	"github.com/metranova/flow-collector/collector/explore"
 	"github.com/metranova/flow-collector/collector/explore/page"
 	"github.com/metranova/flow-collector/collector/explore/views"
+	"github.com/metranova/flow-collector/collector/lookingglass"
 	"github.com/metranova/flow-collector/collector/metrics"
+	"github.com/metranova/flow-collector/collector/setup"
 	"github.com/metranova/flow-collector/collector/status"
+	"github.com/metranova/flow-collector/collector/verdict"
 	"github.com/metranova/flow-collector/collector/web"
 )
 
@@ -73,6 +76,7 @@ func (p *httpPage) show(c *condition, m *metrics.Metrics) {
 		Top:    p.largest, Log: p.log,
 	})
 	p.server.Handle("GET /metrics", m.Handler())
+	p.routing(c)
 	if err := p.explore(c.database, c.workers); err != nil {
 		p.log.Error("the traffic cannot be looked at", zap.Error(err))
 	}
@@ -84,16 +88,9 @@ func (p *httpPage) explore(d *database, ws *workers) error {
 	if cfg.Explore == "off" {
 		return nil
 	}
-	viewers := page.Viewers{LocalOnly: cfg.Explore == "local", Hosts: cfg.Hosts}
-	if cfg.Explore == "users" {
-		viewers.Header, viewers.Proxies, viewers.Users = cfg.UserHeader, cfg.Proxies, &page.Users{}
-		if cfg.Users != "" {
-			users, err := page.LoadUsers(cfg.Users)
-			if err != nil {
-				return fmt.Errorf("http.users: %w", err)
-			}
-			viewers.Users = users
-		}
+	viewers, err := p.viewers()
+	if err != nil {
+		return err
 	}
 	pages := &page.Pages{Log: p.log, Viewers: viewers, Explorer: &explore.Explorer{
 		Conn: d.conn, Planner: explore.NewPlanner(&d.settings), Now: time.Now,
@@ -109,6 +106,52 @@ func (p *httpPage) explore(d *database, ws *workers) error {
 		p.ended.Go(func() { p.readSources(pages.Explorer, d.tables) })
 	}
 	return nil
+}
+
+// viewers are those who may look at the traffic. Its error is that of the file of users.
+func (p *httpPage) viewers() (page.Viewers, error) {
+	cfg := p.cfg
+	viewers := page.Viewers{LocalOnly: cfg.Explore == "local" || cfg.Explore == "off", Hosts: cfg.Hosts}
+	if cfg.Explore != "users" {
+		return viewers, nil
+	}
+	viewers.Header, viewers.Proxies, viewers.Users = cfg.UserHeader, cfg.Proxies, &page.Users{}
+	if cfg.Users != "" {
+		users, err := page.LoadUsers(cfg.Users)
+		if err != nil {
+			return viewers, fmt.Errorf("http.users: %w", err)
+		}
+		viewers.Users = users
+	}
+	return viewers, nil
+}
+
+// routing has the server answer questions about routes.
+func (p *httpPage) routing(c *condition) {
+	viewers, err := p.viewers()
+	if err != nil {
+		viewers = page.Viewers{LocalOnly: true, Hosts: p.cfg.Hosts} // explore says why
+	}
+	ws := c.workers
+	g := &lookingglass.Glass{Station: ws.in.station, RPKI: ws.in.rpki,
+		Routes: setup.Routes(ws.cfg, ws.in.station, ws.in.maps), Device: ws.device, Viewers: viewers, Log: p.log,
+		Facts: func(now time.Time) *verdict.Routing {
+			r := ws.routingFacts(now, c.started)
+			r.LookUps, r.Window = ws.lookUpCounts(), now.Sub(c.started)
+			return r
+		},
+		Exporters: func() (all []lookingglass.Exporter) {
+			for _, x := range p.history.Report(p.inputs(time.Now())).Exporters {
+				if n := len(all); n > 0 && all[n-1].Address == x.Address {
+					all[n-1].FlowsPerSecond += x.FlowsPerSecond
+					continue
+				}
+				all = append(all, lookingglass.Exporter{Address: x.Address, Device: x.Device,
+					FlowsPerSecond: x.FlowsPerSecond})
+			}
+			return all
+		}}
+	g.Mount(p.server)
 }
 
 // sourcesEvery is how often the store is asked which rollups are complete: one that is filled is used a minute later.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -75,7 +76,26 @@ func TestServe_routes(t *testing.T) {
 	testkit.WaitFor(t, "look-ups of stale routes", func() bool {
 		return !strings.Contains(metrics(), `flow_collector_routing_lookups_total{result="stale"} 0`)
 	})
+	for path, want := range map[string]string{
+		"/routing":      "down, routes stay until",
+		"/routing.json": `"session_down"`,
+		"/routes.json?address=192.0.2.7&exporter=127.0.0.1": `"outcome": "stale"`,
+	} {
+		if code, text := getURL(t, "http://"+page+path); code != http.StatusOK || !strings.Contains(text, want) {
+			t.Errorf("%s: %d, no %q in %s", path, code, want, text)
+		}
+	}
+	if codes := verdictsOf(exportersOf(t, "http://"+page)); len(codes) == 0 || slices.Contains(codes[""], "no_router") {
+		t.Errorf("verdicts %v", codes)
+	}
 	r.stop(t)
+	// Each row is one look-up, in the table at the end too.
+	rows := testkit.Ask(t, r.cfg, "SELECT count() FROM data_flow")
+	if text := r.summary.String(); !strings.Contains(text, rows+" routes looked up: ") ||
+		!strings.Contains(text, " by a default route, ") ||
+		!strings.Contains(text, " of a router without a session\n") {
+		t.Errorf("%s rows, and the summary is\n%s", rows, text)
+	}
 	got := testkit.Ask(t, r.cfg, `SELECT src_as_id, dst_as_id, peer_as_id, toString(peer_ip), ext.bgp_as_path_id,
 		ext.bgp_as_path_padding, ext.bgp_community, ext.bgp_local_pref, ext.bgp_med, ext.bgp_src_as_path_id,
 		ext.bgp_src_community, ext.bgp_src_med, ext.bgp_peer_src_as, ext.bgp_router, ext.bgp_src_prefix,

@@ -8,9 +8,11 @@ import (
 	"github.com/metranova/flow-collector/collector/config"
 	"github.com/metranova/flow-collector/collector/metrics"
 	"github.com/metranova/flow-collector/collector/pipeline"
+	"github.com/metranova/flow-collector/collector/report"
 	"github.com/metranova/flow-collector/collector/rpki"
 	"github.com/metranova/flow-collector/collector/setup"
 	"github.com/metranova/flow-collector/collector/tap"
+	"github.com/metranova/flow-collector/collector/verdict"
 	"github.com/metranova/flow-collector/decoder"
 	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/decoder/flow"
@@ -151,11 +153,50 @@ func (ws *workers) routes() (metrics.Routing, bool) {
 	if ws.in.station == nil {
 		return metrics.Routing{}, false
 	}
-	r := metrics.Routing{Stats: ws.in.station.Stats()}
+	return metrics.Routing{Stats: ws.in.station.Stats(), LookUps: ws.lookUpCounts()}, true
+}
+
+// routingFacts are what verdicts on routes are of. Look-ups are not among them.
+func (ws *workers) routingFacts(now, started time.Time) *verdict.Routing {
+	return &verdict.Routing{Now: now, Started: started, Stats: ws.in.station.Stats(), Validates: ws.in.rpki != nil,
+		RPKI: ws.in.rpki.Stats()}
+}
+
+// lookUpCounts are the look-ups of all workers.
+func (ws *workers) lookUpCounts() (n enrich.RouteCounts) {
 	for _, w := range ws.all {
-		r.LookUps.Add(w.Enricher.RouteCounts())
+		n.Add(w.Enricher.RouteCounts())
 	}
-	return r, true
+	return n
+}
+
+// lookUps are what rows found in the routing table; nil where there were no routes to look up.
+func (ws *workers) lookUps(rows uint64) *report.LookUps {
+	x := &report.LookUps{RouteCounts: ws.lookUpCounts(), Rows: rows}
+	if !ws.cfg.Routing.On() && x.Total() == x.NoRouter {
+		return nil
+	}
+	return x
+}
+
+// device is the id and ref of an exporter's device in metadata; "" if it has none.
+func (ws *workers) device(a flow.Addr) (id, ref string) {
+	d, _ := ws.snapshot.Load().LookupDevice(a.Netip())
+	return d.ID, d.Ref
+}
+
+// noRoutes returns a function that reports whether an exporter has no router with routes. It belongs to one goroutine.
+func (ws *workers) noRoutes() func(flow.Addr) bool {
+	finder := enrich.NewFinder(setup.Routes(ws.cfg, ws.in.station, ws.in.maps))
+	finder.Close() // it looks no route up
+	ref := func(a flow.Addr) string {
+		_, ref := ws.device(a)
+		return ref
+	}
+	return func(a flow.Addr) bool {
+		router, _ := finder.RouterOf(a, ref(a), ref)
+		return router == ""
+	}
 }
 
 // validation is what is known of RPKI data; false: routes are not validated.

@@ -123,6 +123,8 @@ type Inputs struct {
 
 	Connections map[stream.Transport]int // open ones
 
+	// NoRoutes reports whether an exporter has no router with routes; nil: there are no routes.
+	NoRoutes func(flow.Addr) bool
 	Snapshot *enrich.Snapshot
 	Unknown  []enrich.UnknownInterfaces
 	// Name returns the address that identifies a stream's exporter in rows.
@@ -239,6 +241,7 @@ func (h *History) exporter(in *Inputs, s *exporter.Stream, unknown map[flow.Addr
 			x.Failed[reason.String()] = n
 		}
 	}
+	facts.NoRoutes = in.NoRoutes != nil && in.NoRoutes(name)
 	if u := unknown[name]; u != nil {
 		facts.Unknown, facts.Learned, facts.MoreUnknown = u.Indexes, u.Learned, u.More
 		x.UnknownInterfaces = u.Indexes

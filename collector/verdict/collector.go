@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/enrich"
 	"github.com/metranova/flow-collector/sink"
 )
 
@@ -36,6 +37,8 @@ type Collector struct {
 
 	Refused []string // what is wrong with the configuration's files as they are now
 	Pending []string // changed settings that need a restart
+
+	Routing *Routing // nil: there are no routes; its LookUps and Window are filled in from Recent
 
 	Streams int
 	Window  time.Duration // how far Recent goes back
@@ -73,6 +76,7 @@ type CollectorCounts struct {
 	Connections   map[string]uint64 // refused, or closed with a loss, by reason
 	Evicted       uint64            // streams that were evicted
 	Unattributed  [exporter.ReasonCount]uint64
+	LookUps       enrich.RouteCounts // of destinations in the routing table
 }
 
 // The thresholds: below them there is no verdict.
@@ -91,6 +95,10 @@ func OfCollector(c *Collector) []Verdict {
 	l.sockets(c)
 	l.lostRows(c)
 	l.configuration(c)
+	if r := c.Routing; r != nil {
+		r.LookUps, r.Window = c.Recent.LookUps, c.Window
+		l.routing(r)
+	}
 	for _, problem := range c.Metadata {
 		l.add(Warning, "metadata", "", "metadata: %s", problem)
 	}

@@ -47,6 +47,7 @@ type Verdict struct {
 	Code     string   `json:"code"` // identifies the kind of finding
 	Text     string   `json:"text"`
 	Fix      string   `json:"fix,omitempty"` // what to do
+	About    string   `json:"-"`             // the router or source, where there can be several
 }
 
 // Exporter has the facts about one stream: an exporter's datagrams of one protocol and observation domain.
@@ -74,6 +75,7 @@ type Exporter struct {
 	Counts           exporter.Convention // what its sequence numbers count
 	Misfits          []exporter.MisfitTemplate
 	Readings         [exporter.ReadingCount]uint64 // interpretations since FirstSeen
+	NoRoutes         bool                          // there are routers with routes, and none is its own
 
 	Evictions     uint64     // how often its state was evicted before
 	SourceEvicted uint64     // evicted streams of its source
@@ -117,6 +119,7 @@ func OfExporter(e *Exporter) []Verdict {
 	l.loss(e)
 	l.clock(e)
 	l.metadata(e)
+	l.routes(e)
 	l.sampling(e)
 	l.address(e)
 	l.content(e)
@@ -130,8 +133,11 @@ func OfExporter(e *Exporter) []Verdict {
 type list []Verdict
 
 func (l *list) add(s Severity, code, fix, format string, args ...any) {
-	*l = append(*l, Verdict{s, code, fmt.Sprintf(format, args...), fix})
+	*l = append(*l, Verdict{Severity: s, Code: code, Text: fmt.Sprintf(format, args...), Fix: fix})
 }
+
+// about says what the latest verdict is about.
+func (l *list) about(name string) { (*l)[len(*l)-1].About = name }
 
 // sorted sorts by severity, the worst first, and keeps the order within a severity.
 func (l list) sorted() []Verdict {
@@ -287,6 +293,19 @@ func (l *list) metadata(e *Exporter) {
 		l.add(Warning, "not_in_meta_device", "add its address to loopback_ip of a device in meta_device.yml",
 			"not in meta_device: its rows have its address in the device's place, and no interfaces")
 	}
+	l.unknownInterfaces(e)
+}
+
+// routes finds exporters whose flows get no route.
+func (l *list) routes(e *Exporter) {
+	if e.NoRoutes && e.Records > 0 {
+		l.add(Warning, "no_router",
+			"let its router connect (routing.bgp, routing.bmp), or set routing.agents or routing.fallback",
+			"no router's routes are its own: its rows have of BGP what its records say")
+	}
+}
+
+func (l *list) unknownInterfaces(e *Exporter) {
 	if len(e.Unknown) == 0 {
 		return
 	}

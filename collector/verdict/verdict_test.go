@@ -48,6 +48,9 @@ func exporterTests() []exporterTest {
 		{"one source opens many streams", "too_many_streams", func(e *Exporter) { e.SourceEvicted = 5000 },
 			Problem, "192.0.2.1 opened more observation domains or agents than are kept: 5,000 streams evicted"},
 		{"some of its streams were evicted", "too_many_streams", func(e *Exporter) { e.SourceEvicted = 3 }, 0, ""},
+		{"no router", "no_router", func(e *Exporter) { e.NoRoutes = true }, Warning,
+			"no router's routes are its own: its rows have of BGP what its records say"},
+		{"no flows", "no_router", func(e *Exporter) { e.NoRoutes, e.Records = true, 0 }, 0, ""},
 		{"it was evicted", "stream_evicted", func(e *Exporter) { e.Evictions = 2 },
 			Warning, "its counters were evicted 2 times: more exporters send than are kept (its templates were kept)"},
 		{"it was not evicted", "stream_evicted", func(e *Exporter) { e.SourceEvicted = 5000; e.Evictions = 1 }, 0, ""},
@@ -478,7 +481,10 @@ func TestEveryVerdictIsTested(t *testing.T) {
 	for _, test := range collectorTests() {
 		note("collector.go ", test.code, test.text)
 	}
-	for _, file := range []string{"verdict.go", "collector.go"} {
+	for _, test := range routingTests() {
+		note("routing.go ", test.code, test.text)
+	}
+	for _, file := range []string{"verdict.go", "collector.go", "routing.go"} {
 		source, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

@@ -65,6 +65,21 @@ func (v *Viewers) admit(w http.ResponseWriter, r *http.Request) *viewer {
 	return nil
 }
 
+// Admit lets those pass who may look at all traffic. Users who may see the flows of some policy scopes only are
+// refused: what next shows is not of one scope.
+func (v *Viewers) Admit(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		who := v.admit(w, r)
+		switch {
+		case who == nil:
+		case len(who.Scopes) > 0:
+			http.Error(w, "this is shown to users who may see all traffic", http.StatusForbidden)
+		default:
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
 // fromProxy reports whether a trusted proxy says who the user is.
 func (v *Viewers) fromProxy(r *http.Request) bool {
 	from, err := netip.ParseAddrPort(r.RemoteAddr)

@@ -1,0 +1,51 @@
+// Package lookingglass shows what the routing table of a running collector has: the routes to an address, and what a
+// flow gets of them and why; the sessions with routers; and all routes as an MRT file. It reads beside the writer of
+// the table and changes nothing. Answers are bounded.
+package lookingglass
+
+import (
+	"net/netip"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/metranova/flow-collector/collector/explore/page"
+	"github.com/metranova/flow-collector/collector/routing"
+	"github.com/metranova/flow-collector/collector/rpki"
+	"github.com/metranova/flow-collector/collector/verdict"
+	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/enrich"
+)
+
+// Glass answers questions about routes. Its fields do not change after Mount. It is safe for concurrent use.
+type Glass struct {
+	Station *routing.Station // nil: there are no routes
+	RPKI    *rpki.Client     // nil: routes are not validated
+	Routes  enrich.RouteOptions
+	// Device returns the id and ref of an exporter's device in metadata; "" if there is none.
+	Device func(flow.Addr) (id, ref string)
+	// Facts are what verdicts are of.
+	Facts func(time.Time) *verdict.Routing
+	// Exporters are those that send.
+	Exporters func() []Exporter
+	Viewers   page.Viewers // who may ask for routes
+	Log       *zap.Logger
+}
+
+// Exporter is an exporter that sends.
+type Exporter struct {
+	Address        netip.Addr `json:"address"` // as rows have it
+	Device         string     `json:"device,omitempty"`
+	FlowsPerSecond float64    `json:"flows_per_second"`
+	// Router is the one whose routes its flows get, and Reason why; "": none.
+	Router string `json:"router"`
+	Reason string `json:"reason"`
+}
+
+// On reports whether there are routes.
+func (g *Glass) On() bool { return g.Station != nil }
+
+func (g *Glass) ref(a flow.Addr) string {
+	_, ref := g.Device(a)
+	return ref
+}

@@ -1,0 +1,242 @@
+package lookingglass
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"net/http"
+	"strconv"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/metranova/flow-collector/collector/verdict"
+	"github.com/metranova/flow-collector/collector/web"
+	"github.com/metranova/flow-collector/collector/web/figures"
+)
+
+//go:embed routing.html
+var pageHTML string
+
+//go:embed routing.css
+var styleCSS []byte
+
+// Paths of the server.
+const (
+	PathSummary = "/routing.json"
+	PathRoutes  = "/routes.json"
+	PathDump    = "/routes.mrt"
+)
+
+// policy allows the page its style, and to send its form to the collector.
+const policy = "default-src 'none'; style-src 'self'; img-src data:; frame-ancestors 'none'; base-uri 'none'; " +
+	"form-action 'self'"
+
+// Bounds of what requests take at once.
+const (
+	mostAsked = 2
+	askWait   = 5 * time.Second
+	dumpWrite = 30 * time.Second // for each part of a dump
+)
+
+// refreshSeconds is how often the page reloads while it shows no look-up.
+const refreshSeconds = 10
+
+// pages are the handlers.
+type pages struct {
+	*Glass
+	html *template.Template
+}
+
+// Mount has the server answer /routing and what belongs to it. Sessions and tables are shown to everybody who may see
+// the exporters; routes to those who may look at the traffic.
+func (g *Glass) Mount(s *web.Server) {
+	p := &pages{g, template.Must(template.New("routing").Funcs(functions).Parse(pageHTML))}
+	turns, dumps := make(chan struct{}, mostAsked), make(chan struct{}, 1)
+	s.Handle("GET /routing", turn(turns, http.HandlerFunc(p.page)))
+	s.Handle("GET "+PathSummary, turn(turns, http.HandlerFunc(p.summary)))
+	s.Handle("GET "+PathRoutes, g.Viewers.Admit(turn(turns, http.HandlerFunc(p.routes))))
+	s.Handle("GET "+PathDump, g.Viewers.Admit(turn(dumps, http.HandlerFunc(p.dump))))
+	s.Handle("GET /routing.css", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/css; charset=utf-8")
+		w.Header().Set("Cache-Control", "no-cache")
+		_, _ = w.Write(styleCSS)
+	}))
+}
+
+// turn lets as many requests in as turns has room for. Others wait, but not for long.
+func turn(turns chan struct{}, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		timer := time.NewTimer(askWait)
+		defer timer.Stop()
+		select {
+		case turns <- struct{}{}:
+			defer func() { <-turns }()
+			next.ServeHTTP(w, r)
+		case <-r.Context().Done():
+		case <-timer.C:
+			w.Header().Set("Retry-After", "5")
+			http.Error(w, "others are asking: try again", http.StatusServiceUnavailable)
+		}
+	})
+}
+
+func (g *Glass) json(w http.ResponseWriter, v any) {
+	text, err := json.MarshalIndent(v, "", " ")
+	if err != nil {
+		g.Log.Error("a page cannot be made", zap.Error(err))
+		http.Error(w, "the page cannot be made; the log says why", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(append(text, '\n'))
+}
+
+func (p *pages) summary(w http.ResponseWriter, _ *http.Request) { p.json(w, p.Summary()) }
+
+func (p *pages) routes(w http.ResponseWriter, r *http.Request) {
+	q, err := Parse(r.URL.Query())
+	var a *Answer
+	if err == nil {
+		a, err = p.Look(&q)
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	p.json(w, a)
+}
+
+// dump sends an MRT file. Where it fails behind the first part the connection breaks, so that nobody takes the part for
+// the whole.
+func (p *pages) dump(w http.ResponseWriter, r *http.Request) {
+	out := &dumpWriter{ResponseWriter: w, deadline: http.NewResponseController(w)}
+	d, err := p.Dump(out, r.URL.Query().Get(paramRouter))
+	switch {
+	case err != nil && !out.begun:
+		http.Error(w, err.Error(), http.StatusBadRequest)
+	case err != nil:
+		p.Log.Info("a dump of the routes ended early", zap.Error(err))
+		panic(http.ErrAbortHandler)
+	default:
+		p.Log.Info("the routes were dumped", zap.Uint64("routes", d.Routes), zap.Uint64("left out", d.LeftOut),
+			zap.Uint64("peers", d.Peers))
+	}
+}
+
+// dumpWriter gives each part of a dump its time.
+type dumpWriter struct {
+	http.ResponseWriter
+	deadline *http.ResponseController
+	begun    bool
+}
+
+func (w *dumpWriter) Write(b []byte) (int, error) {
+	if len(b) == 0 {
+		return 0, nil
+	}
+	if !w.begun {
+		w.begun = true
+		w.Header().Set("Content-Type", "application/octet-stream")
+		w.Header().Set("Content-Disposition", `attachment; filename="routes.mrt"`)
+	}
+	_ = w.deadline.SetWriteDeadline(time.Now().Add(dumpWrite))
+	return w.ResponseWriter.Write(b)
+}
+
+// view is what the template is filled with.
+type view struct {
+	*Summary
+	Query    Query
+	Asked    string // what stands in the search field
+	Exporter string
+	Problem  string
+	Answer   *Answer
+	Refresh  int // seconds; 0: never
+	Outcomes []outcome
+	Views    []string
+}
+
+// outcome is a line of the ledger of look-ups.
+type outcome struct {
+	Name, Text string
+	Count      uint64
+	Share      float64
+}
+
+// outcomeTexts say what the outcomes of look-ups are, in the order of the page.
+var outcomeTexts = [][2]string{{"hit", "a route"}, {"default", "only a default route"},
+	{"stale", "a route of a router without a session"}, {"fallback", "a route of a fallback"},
+	{"miss", "no route"}, {"no_router", "no router of the exporter"}}
+
+func (p *pages) page(w http.ResponseWriter, r *http.Request) {
+	values := r.URL.Query()
+	asked, exporter := values.Get(paramTo), values.Get(paramExporter)
+	if asked != "" {
+		p.Viewers.Admit(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			v := &view{Asked: asked, Exporter: exporter}
+			status := http.StatusOK
+			q, err := Parse(values)
+			if err == nil {
+				v.Answer, err = p.Look(&q)
+			}
+			if v.Query = q; err != nil {
+				v.Problem, status = err.Error(), http.StatusBadRequest
+			}
+			p.write(w, v, status)
+		})).ServeHTTP(w, r)
+		return
+	}
+	v := &view{Refresh: refreshSeconds, Exporter: exporter}
+	if text := values.Get("refresh"); text != "" {
+		v.Refresh, _ = strconv.Atoi(text)
+		v.Refresh = min(max(v.Refresh, 0), 3600)
+	}
+	p.write(w, v, http.StatusOK)
+}
+
+func (p *pages) write(w http.ResponseWriter, v *view, status int) {
+	v.Summary, v.Views = p.Summary(), Views()
+	for _, x := range outcomeTexts {
+		o := outcome{Name: x[0], Text: x[1], Count: v.LookUps[x[0]]}
+		if v.LookedUp > 0 {
+			o.Share = float64(o.Count) / float64(v.LookedUp)
+		}
+		v.Outcomes = append(v.Outcomes, o)
+	}
+	var out bytes.Buffer // the status is known only at the end
+	if err := p.html.Execute(&out, v); err != nil {
+		p.Log.Error("a page cannot be made", zap.Error(err))
+		http.Error(w, "the page cannot be made; the log says why", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Security-Policy", policy)
+	w.WriteHeader(status)
+	_, _ = out.WriteTo(w)
+}
+
+var functions = template.FuncMap{
+	"clock":   func(t time.Time) string { return t.UTC().Format(time.DateTime) },
+	"stamp":   stamp,
+	"ago":     func(now, t time.Time) string { return verdict.Ago(now.Sub(t)) },
+	"number":  func(n any) string { return groups(n) },
+	"mib":     func(n int64) string { return figures.Groups(uint64(max(n, 0) >> 20)) },
+	"percent": func(share float64) string { return fmt.Sprintf("%.1f", 100*share) },
+	"sign":    func(s verdict.Severity) string { return [...]string{"●", "▲", "✖"}[s] },
+}
+
+// groups is a whole number with a comma between groups of three digits.
+func groups(n any) string {
+	switch n := n.(type) {
+	case int:
+		return figures.Groups(uint64(max(n, 0)))
+	case int64:
+		return figures.Groups(uint64(max(n, 0)))
+	case uint64:
+		return figures.Groups(n)
+	}
+	return fmt.Sprint(n)
+}

@@ -1,0 +1,276 @@
+package lookingglass
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/metranova/flow-collector/collector/top"
+	"github.com/metranova/flow-collector/collector/verdict"
+	"github.com/metranova/flow-collector/collector/web/figures"
+)
+
+// Table names the table that a route is in.
+func (r *Route) Table() string {
+	if r.RD != "" {
+		return r.Class + " " + r.RD
+	}
+	return r.Class
+}
+
+// Source says where a route comes from, for people.
+func (r *Route) Source() string {
+	text := r.Protocol
+	switch {
+	case r.Protocol == "MRT":
+		text += " file " + r.File
+	case r.View != "":
+		text += " " + r.View + " of " + r.Session
+	case r.Session != "":
+		text += " session of " + r.Session
+	}
+	if r.Peer != "" {
+		text += ", peer " + r.Peer
+	}
+	return text
+}
+
+// Age says how old a route is at most, for people.
+func (r *Route) Age(now time.Time) string {
+	if r.Protocol == "" {
+		return ""
+	}
+	since := strings.TrimSuffix(verdict.Ago(now.Sub(r.Since)), " ago")
+	switch {
+	case r.Protocol == "MRT":
+		return "loaded " + verdict.Ago(now.Sub(r.Since))
+	case r.Saved:
+		return "of the last run, not announced again yet"
+	case r.Stale && r.Up:
+		return "of the session before, not announced again yet"
+	case r.Stale:
+		return "session down for " + since
+	}
+	return "session up for " + since
+}
+
+// Marks are what distinguishes a route among those of its prefix.
+func (r *Route) Marks() string {
+	var all []string
+	if r.Best {
+		all = append(all, "best")
+	}
+	if !r.Answers {
+		all = append(all, "not used: another view answers")
+	}
+	if r.Stale {
+		all = append(all, "stale")
+	}
+	if r.Internal {
+		all = append(all, "iBGP")
+	}
+	return strings.Join(all, ", ")
+}
+
+// Attributes are what a route has besides path and next hop, as names and values.
+func (r *Route) Attributes() (all [][2]string) {
+	add := func(name, value string) {
+		if value != "" {
+			all = append(all, [2]string{name, value})
+		}
+	}
+	add("origin", r.Origin)
+	if r.LocalPref != nil {
+		add("local pref", fmt.Sprint(*r.LocalPref))
+	}
+	if r.MED != nil {
+		add("MED", fmt.Sprint(*r.MED))
+	}
+	if r.PathID != 0 {
+		add("path id", fmt.Sprint(r.PathID))
+	}
+	add("communities", strings.Join(r.Communities, " "))
+	add("extended communities", strings.Join(r.ExtCommunities, " "))
+	add("large communities", strings.Join(r.LargeCommunities, " "))
+	if r.RPKI != "" {
+		text := r.RPKI
+		if len(r.Payloads) > 0 {
+			text += " (" + strings.Join(r.Payloads, ", ") + ")"
+		}
+		add("RPKI", text)
+	}
+	return all
+}
+
+// WriteAnswer prints an answer for people.
+func WriteAnswer(out io.Writer, a *Answer) {
+	if x := a.Exporter; x != nil {
+		writeExplained(out, x, a)
+	}
+	if len(a.Routes) == 0 {
+		fmt.Fprintf(out, "no route to %s: %d routers were asked\n", a.To, a.Routers)
+		return
+	}
+	for i := range a.Routes {
+		r := &a.Routes[i]
+		if i == 0 || a.Routes[i-1].Router != r.Router || a.Routes[i-1].Table() != r.Table() {
+			fmt.Fprintf(out, "router %s", top.Printable(r.Router))
+			if r.RouterAS != 0 {
+				fmt.Fprintf(out, " AS%d", r.RouterAS)
+			}
+			fmt.Fprintf(out, ", table %s\n", r.Table())
+		}
+		writeRoute(out, r, a.Now)
+	}
+	if a.LeftOut > 0 {
+		fmt.Fprintf(out, "%d more routes are left out: --router, --table and --view choose among them\n", a.LeftOut)
+	}
+}
+
+func writeExplained(out io.Writer, x *Explained, a *Answer) {
+	name := x.Exporter
+	if x.Device != "" {
+		name += " (" + top.Printable(x.Device) + ")"
+	}
+	fmt.Fprintf(out, "a flow of exporter %s to %s: %s\n", name, a.To, x.Outcome)
+	for _, why := range x.Why {
+		fmt.Fprintf(out, "  - %s\n", top.Printable(why))
+	}
+	if r := x.Route; r != nil {
+		fmt.Fprintf(out, "it gets the route of router %s, table %s:\n", top.Printable(r.Router), r.Table())
+		writeRoute(out, r, a.Now)
+	}
+	fmt.Fprintln(out)
+}
+
+func writeRoute(out io.Writer, r *Route, now time.Time) {
+	path := r.ASPath
+	if path == "" {
+		path = "(empty: the router's own AS)"
+	}
+	fmt.Fprintf(out, "  %s\n    path %s\n", r.Prefix, path)
+	if r.NextHop != "" {
+		fmt.Fprintf(out, "    next hop %s\n", r.NextHop)
+	}
+	for _, x := range r.Attributes() {
+		fmt.Fprintf(out, "    %s %s\n", x[0], top.Printable(x[1]))
+	}
+	if source := r.Source(); source != "" {
+		fmt.Fprintf(out, "    from %s, %s\n", top.Printable(source), r.Age(now))
+	}
+	if marks := r.Marks(); marks != "" {
+		fmt.Fprintf(out, "    %s\n", marks)
+	}
+}
+
+// WriteSummary prints a summary for people.
+func WriteSummary(out io.Writer, s *Summary) error {
+	if !s.On {
+		fmt.Fprintln(out, errOff)
+		return nil
+	}
+	for _, v := range s.Verdicts {
+		fmt.Fprintf(out, "%s: %s\n", v.Severity, top.Printable(v.Text))
+		if v.Fix != "" {
+			fmt.Fprintf(out, "  %s\n", top.Printable(v.Fix))
+		}
+	}
+	m := &s.Memory
+	fmt.Fprintf(out, "%s routes to %s prefixes, %d of %d MiB\n", figures.Groups(uint64(m.Routes)),
+		figures.Groups(uint64(m.IPv4+m.IPv6)), m.Bytes>>20, m.MaxBytes>>20)
+	if s.LookedUp > 0 {
+		var parts []string
+		for _, name := range sorted(s.LookUps) {
+			parts = append(parts, fmt.Sprintf("%s %s", figures.Groups(s.LookUps[name]), name))
+		}
+		fmt.Fprintf(out, "%s routes looked up: %s\n", figures.Groups(s.LookedUp), strings.Join(parts, ", "))
+	}
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	line := func(columns ...string) {
+		for i := range columns {
+			columns[i] = top.Printable(columns[i])
+		}
+		fmt.Fprintln(table, strings.Join(columns, "\t"))
+	}
+	if len(s.Routers) > 0 {
+		line("ROUTER", "AS", "TABLE", "IPV4", "IPV6", "STATE")
+		for i := range s.Routers {
+			r := &s.Routers[i]
+			for _, t := range r.Tables {
+				state := "up"
+				if r.Stale {
+					state = "no session"
+				}
+				name := t.Class
+				if t.RD != "" {
+					name += " " + t.RD
+				}
+				line(r.Name, fmt.Sprint(r.AS), name, fmt.Sprint(t.IPv4), fmt.Sprint(t.IPv6), state)
+			}
+		}
+		fmt.Fprintln(table)
+	}
+	if len(s.Sessions)+len(s.Absent) > 0 {
+		line("SESSION", "OF", "ROUTER", "STATE", "ROUTES", "COMPLETE", "MESSAGES", "WHY")
+		for i := range s.Sessions {
+			x := &s.Sessions[i]
+			line(x.Protocol, x.Address, x.Router, x.State(s.Now), x.RoutesText(), strings.Join(x.Complete, ", "),
+				fmt.Sprint(x.Messages), x.Why)
+		}
+		for _, x := range s.Absent {
+			state := "never came"
+			if !x.Since.IsZero() {
+				state = "down since " + x.Since.Format(time.DateTime)
+			}
+			line(x.Protocol, x.Router, "", state, "", "", "", x.Why)
+		}
+		fmt.Fprintln(table)
+	}
+	if s.RPKI != nil {
+		line("RPKI", "STATE", "PAYLOADS", "SERIAL", "UPDATED", "IN USE", "ERROR")
+		for _, x := range s.RPKI.Sources {
+			line(x.Name, x.State, fmt.Sprint(x.Payloads), fmt.Sprint(x.Serial), stamp(x.Updated), yes(x.InUse), x.Error)
+		}
+		fmt.Fprintln(table)
+	}
+	if len(s.Files) > 0 {
+		line("FILE", "NAME", "LOADED", "PEERS", "ROUTES", "ERROR")
+		for _, x := range s.Files {
+			line(x.File, "mrt:"+x.Name, stamp(x.Loaded), fmt.Sprint(x.Peers), fmt.Sprint(x.Routes), x.Error)
+		}
+	}
+	return table.Flush()
+}
+
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return "not yet"
+	}
+	return t.UTC().Format(time.DateTime)
+}
+
+func yes(is bool) string {
+	if is {
+		return "yes"
+	}
+	return ""
+}
+
+// State is that of a session, for people.
+func (x *Session) State(now time.Time) string {
+	if x.Up {
+		return "up for " + strings.TrimSuffix(verdict.Ago(now.Sub(x.Since)), " ago")
+	}
+	return "down, routes stay until " + x.Until.Format(time.TimeOnly)
+}
+
+// RoutesText is the routes of a session, for people.
+func (x *Session) RoutesText() string {
+	var parts []string
+	for _, name := range sorted(x.Routes) {
+		parts = append(parts, fmt.Sprintf("%d %s", x.Routes[name], name))
+	}
+	return strings.Join(parts, ", ")
+}
