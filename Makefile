@@ -90,7 +90,7 @@ race: engine ## run all tests with the race detector
 	$(GO) test -race ./...
 
 test-page: engine browser ## look at the pages in Chromium; pictures go to .page
-	CHROMIUM=$$(command -v $(CHROMIUM)) PAGE_TEST=$(CURDIR)/.page $(GO) test -count 1 -v -run 'Test(Page|Explore)_inABrowser' ./collector/service ./collector/explore/page
+	CHROMIUM=$$(command -v $(CHROMIUM)) PAGE_TEST=$(CURDIR)/.page $(GO) test -count 1 -v -run 'Test(Page|Explore|Routing)_inABrowser' ./collector/service ./collector/explore/page ./collector/lookingglass
 
 test-hostile-page: engine browser ## have pages of other sites attack a local store, in Chromium
 	CHROMIUM=$$(command -v $(CHROMIUM)) PAGE_TEST=$(CURDIR)/.page $(GO) test -count 1 -v -run TestHostilePage_inABrowser ./sink/store

@@ -58,6 +58,7 @@ func Run(ctx context.Context, cfg *config.Config, problems []config.Problem, o O
 		c.port(address)
 	}
 	c.streams()
+	c.routing(ctx)
 	c.http()
 	c.forward()
 	c.receiveBuffer("/proc/sys/net/core/rmem_max")

@@ -1,7 +1,9 @@
 package routing
 
 import (
+	"context"
 	"fmt"
+	"net"
 	"net/netip"
 	"syscall"
 	"unsafe"
@@ -50,4 +52,15 @@ func setKey(fd int, v6 bool, prefix netip.Prefix, password string) error {
 		return fmt.Errorf("set the TCP-MD5 key of %s: %w (net.core.optmem_max bounds the keys)", prefix, err)
 	}
 	return nil
+}
+
+// TryKeys reports whether the kernel takes all keys on one socket.
+func TryKeys(keys map[netip.Prefix]string) error {
+	s := &Station{Options: Options{Passwords: keys}}
+	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error { return s.setKeys(c) }}
+	l, err := config.Listen(context.Background(), "tcp", ":0") // both families
+	if err != nil {
+		return err
+	}
+	return l.Close()
 }
