@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/metranova/flow-collector/collector/config"
+	"github.com/metranova/flow-collector/collector/grafana"
 	"github.com/metranova/flow-collector/collector/service"
 	"github.com/metranova/flow-collector/collector/setup"
 	"github.com/metranova/flow-collector/collector/testkit"
@@ -29,14 +30,14 @@ const plugin = "grafana-clickhouse-datasource"
 func TestDashboards_style(t *testing.T) {
 	uids := map[string]string{}
 	for _, d := range dashboards(t) {
-		t.Run(d.file, func(t *testing.T) {
-			if d.UID == "" || d.UID != "flow-"+strings.TrimSuffix(d.file, ".json") {
+		t.Run(d.File, func(t *testing.T) {
+			if d.UID == "" || d.UID != "flow-"+strings.TrimSuffix(d.File, ".json") {
 				t.Errorf("uid %q, want flow- and the file's name", d.UID)
 			}
 			if other := uids[d.UID]; other != "" {
 				t.Errorf("uid %q is that of %s too", d.UID, other)
 			}
-			uids[d.UID] = d.file
+			uids[d.UID] = d.File
 			if d.Title == "" || d.Description == "" || len(d.Panels) == 0 {
 				t.Error("a dashboard needs a title, a description and panels")
 			}
@@ -81,33 +82,37 @@ func TestDashboards_links(t *testing.T) {
 	for _, d := range dashboards(t) {
 		linked := 0
 		for _, p := range d.Panels {
-			for column, list := range p.links(t) {
+			links, err := p.Links()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for column, list := range links {
 				for _, l := range list {
 					linked++
 					m := target.FindStringSubmatch(l.URL)
 					if m == nil || !variables[m[1]][m[2]] || l.Title == "" ||
 						!strings.HasSuffix(l.URL, "&${datasource:queryparam}&${__url_time_range}") {
-						t.Errorf("%s, panel %q: %+v", d.file, p.Title, l)
+						t.Errorf("%s, panel %q: %+v", d.File, p.Title, l)
 					}
 					for _, use := range uses.FindAllStringSubmatch(l.URL, -1) {
 						if !variables[d.UID][use[1]] {
-							t.Errorf("%s, panel %q: no variable %s for %s", d.file, p.Title, use[1], l.URL)
+							t.Errorf("%s, panel %q: no variable %s for %s", d.File, p.Title, use[1], l.URL)
 						}
 					}
 					if column != "" && !strings.Contains(p.Targets[0].RawSQL, column) {
-						t.Errorf("%s, panel %q: no column %s to link from", d.file, p.Title, column)
+						t.Errorf("%s, panel %q: no column %s to link from", d.File, p.Title, column)
 					}
 				}
 			}
 		}
 		if linked == 0 && d.UID != "flow-sankey" {
-			t.Errorf("%s: no value leads anywhere", d.file)
+			t.Errorf("%s: no value leads anywhere", d.File)
 		}
 	}
 }
 
-func checkVariable(t *testing.T, v variable) {
-	if v.Type == "query" && (v.Source != source{plugin, "${datasource}"} || v.Refresh != 2 || !v.All) {
+func checkVariable(t *testing.T, v grafana.Variable) {
+	if v.Type == "query" && (v.Source != grafana.Source{Type: plugin, UID: "${datasource}"} || v.Refresh != 2 || !v.All) {
 		t.Errorf("variable %s: a query is of the chosen data source, for the time range, with All", v.Name)
 	}
 	if v.Name == "interval" && v.Query != "5m,15m,1h,6h,1d" {
@@ -118,7 +123,7 @@ func checkVariable(t *testing.T, v variable) {
 // summed are the aggregates, in which rows of one key may not be added up yet.
 var summed = regexp.MustCompile(`data_flow_by_\w+`)
 
-func checkPanel(t *testing.T, p panel) {
+func checkPanel(t *testing.T, p grafana.Panel) {
 	wrong := func(format string, args ...any) {
 		t.Helper()
 		t.Errorf("panel %q: "+format, append([]any{p.Title}, args...)...)
@@ -133,7 +138,7 @@ func checkPanel(t *testing.T, p panel) {
 	if len(p.Description) < 40 || !strings.HasSuffix(p.Description, ".") {
 		wrong("its description %q does not say what it counts", p.Description)
 	}
-	chosen := source{plugin, "${datasource}"}
+	chosen := grafana.Source{Type: plugin, UID: "${datasource}"}
 	if p.Source != chosen {
 		wrong("data source %+v is not that of the variable", p.Source)
 	}
@@ -216,7 +221,7 @@ func TestFlowReads(t *testing.T) {
 }
 
 // checkGrid finds panels that overlap or stick out of Grafana's 24 columns.
-func checkGrid(t *testing.T, panels []panel) {
+func checkGrid(t *testing.T, panels []grafana.Panel) {
 	taken := map[[2]int]string{}
 	for _, p := range panels {
 		g := p.Grid
@@ -269,47 +274,47 @@ func TestDashboards_queries(t *testing.T) {
 	}
 	now := time.Now()
 	for _, d := range dashboards(t) {
-		g := grafana{
-			from: now.Add(-time.Hour), to: now.Add(time.Minute), interval: 5 * time.Minute,
-			all: map[string]bool{}, values: map[string][]string{"side": {"src"}, "interval": {"5m"},
+		g := grafana.View{
+			From: now.Add(-time.Hour), To: now.Add(time.Minute), Interval: 5 * time.Minute,
+			All: map[string]bool{}, Values: map[string][]string{"side": {"src"}, "interval": {"5m"},
 				"earlier": {"1 DAY"},
 				"address": {""}, "country": {""}, "discipline": {""}, "scope": {""}},
 		}
 		for _, v := range d.Templating.List {
 			if v.Type == "query" {
-				g.all[v.Name] = true
+				g.All[v.Name] = true
 			}
 		}
-		t.Run(d.file, func(t *testing.T) {
+		t.Run(d.File, func(t *testing.T) {
 			for _, v := range d.Templating.List {
 				if v.Type == "query" {
-					g.values[v.Name] = options(t, cfg, g.expand(t, v.Query))
+					g.Values[v.Name] = options(t, cfg, expand(t, &g, v.Query))
 				}
 			}
 			for _, a := range d.Annotations.List {
-				hasResult(t, cfg, "annotation "+a.Name, g.expand(t, a.Target.RawSQL))
+				hasResult(t, cfg, "annotation "+a.Name, expand(t, &g, a.Target.RawSQL))
 			}
 			for _, p := range d.Panels {
 				for _, side := range []string{"src", "dst"} {
-					g.values["side"] = []string{side}
+					g.Values["side"] = []string{side}
 					for _, query := range p.Targets {
 						if query.RefID == "B" { // an earlier time, of which there are no captures
-							runJSON(t, cfg, p.Title, g.expand(t, query.RawSQL))
+							runJSON(t, cfg, p.Title, expand(t, &g, query.RawSQL))
 							continue
 						}
-						hasResult(t, cfg, p.Title, g.expand(t, query.RawSQL))
+						hasResult(t, cfg, p.Title, expand(t, &g, query.RawSQL))
 					}
 				}
 				// With the first option of every variable there may be nothing, but no error.
 				some := g
-				some.all, some.values = map[string]bool{}, maps.Clone(g.values)
-				some.values["address"], some.values["country"] = []string{"198.51.100."}, []string{"o'"}
-				some.values["discipline"], some.values["scope"] = []string{"Phys"}, []string{"comm:"}
-				for name := range g.all {
-					some.values[name] = g.values[name][:1]
+				some.All, some.Values = map[string]bool{}, maps.Clone(g.Values)
+				some.Values["address"], some.Values["country"] = []string{"198.51.100."}, []string{"o'"}
+				some.Values["discipline"], some.Values["scope"] = []string{"Phys"}, []string{"comm:"}
+				for name := range g.All {
+					some.Values[name] = g.Values[name][:1]
 				}
 				for _, query := range p.Targets {
-					runJSON(t, cfg, p.Title, some.expand(t, query.RawSQL))
+					runJSON(t, cfg, p.Title, expand(t, &some, query.RawSQL))
 				}
 			}
 		})

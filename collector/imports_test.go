@@ -17,7 +17,7 @@ const module = "github.com/metranova/flow-collector/"
 var importLayers = []string{
 	"decoder", "enrich", "sink", "metadata",
 	"collector/logging", "collector/commandline", "collector/diskfile", "collector/capture", "collector/pmacct",
-	"collector/config", "collector/forward",
+	"collector/config", "collector/forward", "collector/grafana",
 	"collector/listen", "collector/stream", "collector/routing", "collector/rpki", "collector/compare",
 	"collector/explore/filter", "collector/tap", "collector/pipeline", "collector/ledger",
 	"collector/verdict", "collector/status", "collector/web", "collector/explore", "collector/metrics",
