@@ -3,16 +3,21 @@ package schema
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 )
 
-// Rollups count the rows that come after they were made. Fill counts those that were there before, hour by hour, into
-// the finest table; the views fill the wider ones from it. Which rows are whose is decided by insert_time, so that a
-// row is counted once whatever else goes on. An hour that is filled is noted in FillTable. One that was interrupted is
+// Rollups count the rows that come after they were made. Fill counts those that were there before, some hours at a time,
+// into the finest table; the views fill the wider ones from it. Which rows are whose is decided by insert_time, so that
+// a row is counted once whatever else goes on. An hour that is filled is noted in FillTable. What was interrupted is
 // sent again with the same token, and the tables store what is missing of it.
+//
+// data_flow is sorted by AS, not by time, so counting an hour reads the whole day. Hours are therefore counted together,
+// as many as have not too many flows. How many that is of a day is noted before the first of them, since a token stands
+// for the same hours after an interruption.
 
 // FillTable has a row for each hour of each rollup that Fill has counted.
 const FillTable = "collector_rollup"
@@ -26,7 +31,8 @@ func fillTable() table {
 			{name: "since", typ: typeMillis, codec: codecPlain,
 				comment: "Since when its view counts rows: the hour is of rows that came before."},
 			{name: "hour", typ: "DateTime('UTC')", codec: codecPlain,
-				comment: "The hour of start_time; 1970-01-01 00:00:00: all rows that came before are counted."},
+				comment: "The hour of start_time. 1970-01-01 00:00:00: all rows that came before are counted. N minutes " +
+					"after midnight: N hours of the day are counted at a time."},
 			{name: "flow_count", typ: "UInt64", codec: codecPlain, comment: "How many flows were counted."},
 			{name: "filled_at", typ: typeMillis, defaults: "now64()", codec: codecPlain, comment: "When that was."},
 		},
@@ -56,15 +62,29 @@ func Fillings(ctx context.Context, conn driver.Conn, s Settings) ([]Filling, err
 			if err != nil {
 				return nil, err
 			}
-			f.Done, f.Complete = len(done), done[allHours]
+			f.Complete = done[allHours]
+			for hour := range done {
+				if noted(hour.Truncate(time.Hour)).Equal(hour) {
+					f.Done++
+				}
+			}
 		}
 		all = append(all, f)
 	}
 	return all, nil
 }
 
-// allHours stands in FillTable when a rollup is complete.
+// allHours stands in FillTable when a rollup is complete. The hour of that name, which has all flows before 1970 too, is
+// noted two seconds later.
 var allHours = time.Unix(0, 0).UTC()
+
+// noted is the time in FillTable that stands for an hour.
+func noted(hour time.Time) time.Time {
+	if hour.Equal(allHours) {
+		return hour.Add(2 * time.Second)
+	}
+	return hour
+}
 
 func (s *Settings) filledHours(ctx context.Context, conn driver.Conn, f *Filling) (map[time.Time]bool, error) {
 	var rows []struct {
@@ -117,34 +137,99 @@ func (s *Settings) fill(ctx context.Context, conn driver.Conn, r *Rollup, f Fill
 	if err != nil {
 		return err
 	}
-	var hours []struct {
-		Hour  time.Time `ch:"hour"`
-		Flows uint64    `ch:"flows"`
-	}
-	// Times before 1970 and after 2106 are in the first and last hour, as in the rollup's table.
-	hour := (&View{Window: "1h", TTL: s.rollupTTL(r.Steps[len(r.Steps)-1])}).startTerm()
-	before := "insert_time < " + sinceLiteral(f.Since)
-	from := s.qualified(s.local(s.Tables.Flow))
+	var hours []fillHour
 	if err := conn.Select(ctx, &hours, fmt.Sprintf(
-		"SELECT toDateTime(%s, 'UTC') AS hour, count() AS flows FROM %s WHERE %s GROUP BY hour ORDER BY hour", hour,
-		from, before)); err != nil {
+		"SELECT toDateTime(%s, 'UTC') AS hour, count() AS flows FROM %s WHERE %s GROUP BY hour ORDER BY hour",
+		s.fillTerm(r), s.qualified(s.local(s.Tables.Flow)), f.before())); err != nil {
 		return fmt.Errorf("read which hours have rows: %w", err)
 	}
 	f.Hours, f.Done = len(hours), 0
+	for len(hours) > 0 {
+		day := hours[0].Hour.UTC().Truncate(24 * time.Hour)
+		n := 0
+		for n < len(hours) && hours[n].Hour.UTC().Truncate(24*time.Hour).Equal(day) {
+			n++
+		}
+		if err := s.fillDay(ctx, conn, r, &f, day, hours[:n], done, progress); err != nil {
+			return err
+		}
+		hours = hours[n:]
+	}
+	f.Hour, f.Flows, f.Complete = allHours, 0, true
+	return s.noteFilled(ctx, conn, &f, []fillHour{{Hour: allHours}})
+}
+
+// fillHour is an hour that has rows to be counted.
+type fillHour struct {
+	Hour  time.Time `ch:"hour"`
+	Flows uint64    `ch:"flows"`
+}
+
+// mostFilled is how many flows are counted at once at most, if they are not of one hour: it bounds the memory for their
+// keys.
+const mostFilled = 4_000_000
+
+// spans are how many hours of a day may be counted at once.
+var spans = []int{24, 12, 6, 3, 1}
+
+// spanMark is the time in FillTable that says how many hours of a day are counted at once.
+func spanMark(day time.Time, span int) time.Time { return day.Add(time.Duration(span) * time.Minute) }
+
+// spanOf returns how many hours of a day are counted at once. New is true where that is not noted yet.
+func spanOf(day time.Time, hours []fillHour, done map[time.Time]bool) (span int, isNew bool) {
+	flows := uint64(0)
 	for _, h := range hours {
-		f.Hour, f.Flows = h.Hour.UTC(), h.Flows
-		if !done[f.Hour] {
-			where := fmt.Sprintf("%s AND toDateTime(%s, 'UTC') = toDateTime('%s', 'UTC')", before, hour,
-				f.Hour.Format(time.DateTime))
-			if err := s.fillHour(ctx, conn, r, &f, where); err != nil {
+		if flows += h.Flows; done[noted(h.Hour.UTC())] {
+			isNew = true // noted below, or by an earlier version, which counted hour by hour
+		}
+	}
+	for _, span := range spans {
+		if done[spanMark(day, span)] {
+			return span, false
+		}
+	}
+	if isNew {
+		return 1, true
+	}
+	for _, span := range spans {
+		if flows*uint64(span) <= 24*mostFilled {
+			return span, true
+		}
+	}
+	return 1, true
+}
+
+// fillDay counts the hours of a day that are not counted yet.
+func (s *Settings) fillDay(ctx context.Context, conn driver.Conn, r *Rollup, f *Filling, day time.Time,
+	hours []fillHour, done map[time.Time]bool, progress func(Filling)) error {
+	span, isNew := spanOf(day, hours, done)
+	if isNew {
+		if err := s.noteFilled(ctx, conn, f, []fillHour{{Hour: spanMark(day, span)}}); err != nil {
+			return err
+		}
+	}
+	for len(hours) > 0 {
+		begin := hours[0].Hour.UTC().Truncate(time.Duration(span) * time.Hour)
+		end := begin.Add(time.Duration(span) * time.Hour)
+		n, open := 0, false
+		for n < len(hours) && hours[n].Hour.UTC().Before(end) {
+			open = open || !done[noted(hours[n].Hour.UTC())]
+			n++
+		}
+		if open {
+			f.Hour = begin
+			if err := s.fillSpan(ctx, conn, r, f, end, hours[:n]); err != nil {
 				return err
 			}
 		}
-		f.Done++
-		progress(f)
+		for _, h := range hours[:n] {
+			f.Hour, f.Flows = h.Hour.UTC(), h.Flows
+			f.Done++
+			progress(*f)
+		}
+		hours = hours[n:]
 	}
-	f.Hour, f.Flows, f.Complete = allHours, 0, true
-	return s.noteFilled(ctx, conn, &f)
+	return nil
 }
 
 // fillSettings make one part of an hour, which is stored as a whole or not at all and is known by its token.
@@ -156,8 +241,17 @@ func fillSettings(token string) chgo.Settings {
 	}
 }
 
-func (s *Settings) fillHour(ctx context.Context, conn driver.Conn, r *Rollup, f *Filling, where string) error {
+// fillSpan counts the flows from f.Hour to end, which are those of the hours.
+func (s *Settings) fillSpan(ctx context.Context, conn driver.Conn, r *Rollup, f *Filling, end time.Time,
+	hours []fillHour) error {
 	token := fmt.Sprintf("fill %s %d %d", r.Name, f.Since.UnixMilli(), f.Hour.Unix())
+	hour := s.fillTerm(r)
+	where := fmt.Sprintf("%s AND toDateTime(%s, 'UTC') >= toDateTime('%s', 'UTC') AND toDateTime(%s, 'UTC') < "+
+		"toDateTime('%s', 'UTC')", f.before(), hour, f.Hour.Format(time.DateTime), hour, end.Format(time.DateTime))
+	if f.Hour.After(allHours) && end.Year() < 2038 {
+		// Away from the first and the last hour the times are what they are: the server reads the day's partition alone.
+		where += fmt.Sprintf(" AND start_time >= %s AND start_time < %s", sinceLiteral(f.Hour), sinceLiteral(end))
+	}
 	columns := []string{startTime}
 	for _, d := range r.Dimensions {
 		columns = append(columns, columnName(d))
@@ -169,13 +263,31 @@ func (s *Settings) fillHour(ctx context.Context, conn driver.Conn, r *Rollup, f 
 	if err != nil {
 		return fmt.Errorf("hour %s: %w", f.Hour.Format(time.DateTime), err)
 	}
-	return s.noteFilled(ctx, conn, f)
+	return s.noteFilled(ctx, conn, f, hours)
 }
 
-func (s *Settings) noteFilled(ctx context.Context, conn driver.Conn, f *Filling) error {
-	err := conn.Exec(ctx, fmt.Sprintf("INSERT INTO %s (rollup, since, hour, flow_count) SELECT %s, %s, "+
-		"toDateTime('%s', 'UTC'), %d", s.qualified(FillTable), literal(f.Rollup), sinceLiteral(f.Since),
-		f.Hour.Format(time.DateTime), f.Flows))
+// fillTerm is the hour of a row. Times before 1970 and after 2106 are in the first and last hour, as in the rollup's
+// table.
+func (s *Settings) fillTerm(r *Rollup) string {
+	return (&View{Window: "1h", TTL: s.rollupTTL(r.Steps[len(r.Steps)-1])}).startTerm()
+}
+
+// before is the condition for the rows that are to be filled in.
+func (f *Filling) before() string { return "insert_time < " + sinceLiteral(f.Since) }
+
+// noteFilled notes hours in one insert, so that all of them are noted or none.
+func (s *Settings) noteFilled(ctx context.Context, conn driver.Conn, f *Filling, hours []fillHour) error {
+	var rows []string
+	for _, h := range hours {
+		at := h.Hour.UTC()
+		if !f.Complete {
+			at = noted(at)
+		}
+		rows = append(rows, fmt.Sprintf("(%s, %s, toDateTime('%s', 'UTC'), %d)", literal(f.Rollup),
+			sinceLiteral(f.Since), at.Format(time.DateTime), h.Flows))
+	}
+	err := conn.Exec(ctx, fmt.Sprintf("INSERT INTO %s (rollup, since, hour, flow_count) VALUES %s",
+		s.qualified(FillTable), strings.Join(rows, ", ")))
 	if err != nil {
 		return fmt.Errorf("note that hour %s is filled: %w", f.Hour.Format(time.DateTime), err)
 	}

@@ -1,0 +1,47 @@
+package schema
+
+import (
+	"testing"
+	"time"
+)
+
+// How many hours are counted at once follows from the flows of the day, and stays what it was after an interruption:
+// else an hour whose insert was not noted would be counted twice, with another token.
+func TestSpanOf(t *testing.T) {
+	day := time.Date(2026, 3, 5, 0, 0, 0, 0, time.UTC)
+	hours := func(flows uint64) (all []fillHour) {
+		for h := range 24 {
+			all = append(all, fillHour{day.Add(time.Duration(h) * time.Hour), flows})
+		}
+		return all
+	}
+	for _, test := range []struct {
+		name  string
+		hours []fillHour
+		done  []time.Time
+		span  int
+		isNew bool
+	}{
+		{"a small day", hours(1000), nil, 24, true},
+		{"as much as fits", hours(mostFilled / 24), nil, 24, true},
+		{"more", hours(mostFilled/24 + 1), nil, 12, true},
+		{"a quarter of a day", hours(mostFilled / 6), nil, 6, true},
+		{"three hours", hours(mostFilled / 3), nil, 3, true},
+		{"an hour has more than that", hours(2 * mostFilled), nil, 1, true},
+		{"noted", hours(2 * mostFilled), []time.Time{spanMark(day, 6)}, 6, false},
+		{"noted, and rows have gone since", hours(1), []time.Time{spanMark(day, 1)}, 1, false},
+		{"begun by a version that counted by the hour", hours(1000), []time.Time{day}, 1, true},
+		{"of another day", hours(1000), []time.Time{spanMark(day.Add(24*time.Hour), 3), day.Add(-time.Hour)}, 24, true},
+	} {
+		done := map[time.Time]bool{}
+		for _, at := range test.done {
+			done[at] = true
+		}
+		if span, isNew := spanOf(day, test.hours, done); span != test.span || isNew != test.isNew {
+			t.Errorf("%s: %d hours, new %v, want %d, %v", test.name, span, isNew, test.span, test.isNew)
+		}
+	}
+	if mark := noted(allHours); mark.Equal(allHours) || !mark.Truncate(time.Hour).Equal(allHours) {
+		t.Errorf("the hour from 1970 is noted as %s", mark)
+	}
+}
