@@ -206,6 +206,10 @@ func (c *checker) localStore(ctx context.Context) {
 		c.say(checkWarning, "local store", "store.insecure: everybody who reaches %s can read and change all of it",
 			c.cfg.Store.Listen)
 	}
+	if c.cfg.Store.Keep == config.KeepAll {
+		c.say(checkWarning, "local store", "store.keep: %s: when the disk is full, the oldest days are dropped before "+
+			"their TTL", c.cfg.Store.Keep)
+	}
 	c.writable("store.path", "local store", c.cfg.Store.Path)
 	if setup.Answers(c.cfg.Store.Listen) {
 		c.server(ctx, "local store")

@@ -9,12 +9,19 @@ type Store struct {
 	Path, Listen, Engine string
 	Username, Password   string   // an empty password: one is generated and kept in Path
 	Insecure             bool     // nobody needs a password
+	Keep                 string   // KeepTTL or KeepAll
 	Hosts                []string // more names of this host, for Host and Origin
 	// Limits of the engine and of one query; 0: from the machine's size. See store.Options.
 	Memory, QueryMemory, Queries int
 	QueryTime                    time.Duration
 	QueryRows                    int
 }
+
+// Values of Store.Keep: what happens to old rows when the disk is full.
+const (
+	KeepTTL = "ttl"
+	KeepAll = "as_much_as_fits"
+)
 
 // Batch says when a block is sent and how much may wait.
 type Batch struct {
@@ -59,6 +66,10 @@ func storeKeys(c *Config) []key {
 		{path: "store.hosts", env: []string{"STORE_HOSTS"}, field: texts(&c.Store.Hosts),
 			help: "Names that clients may use for this host, besides localhost, the host's own name and the " +
 				"address above: behind a proxy or in a container. Requests for another name are refused."},
+		{path: "store.keep", env: []string{"STORE_KEEP"}, def: KeepTTL, field: oneOf(&c.Store.Keep, KeepTTL, KeepAll),
+			help: "What happens to old rows when the disk is full. ttl: nothing; they go by the TTLs alone, and new " +
+				"rows wait in the spool. as_much_as_fits: the oldest day of the table that takes most is dropped, " +
+				"with a line in the log, again and again until there is room."},
 		{path: "store.memory", field: size(&c.Store.Memory, 0),
 			help: "Memory limit of the engine. 0: half of the machine's memory, or of the limit of its control " +
 				"group (container, systemd)."},

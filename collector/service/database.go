@@ -31,6 +31,7 @@ type database struct {
 	server      clickhouse.Options
 	store       *store.Supervisor // nil where rows go to a server
 	storePath   string
+	keepsAll    bool // store.keep: as_much_as_fits
 	flows       bool // the table of flows is there; else only those of metadata
 	log         *zap.Logger
 	life        context.Context            // ends when the service does
@@ -43,6 +44,10 @@ type database struct {
 func openDatabase(life context.Context, cfg *config.Config, log *zap.Logger) (*database, error) {
 	d := &database{
 		tables: make(chan struct{}), storePath: cfg.Store.Path, flows: cfg.Server.Flows, log: log, life: life,
+		keepsAll: cfg.UsesLocalStore() && cfg.Store.Keep == config.KeepAll,
+	}
+	if d.keepsAll {
+		log.Warn("store.keep is as_much_as_fits: when the disk is full, the oldest days are dropped before their TTL")
 	}
 	var err error
 	// The store outlives every context of this process: blocks still go there while the rest ends.
@@ -104,6 +109,22 @@ func (d *database) keepMakingTables(ctx context.Context) error {
 			zap.Duration("next try in", wait.Round(time.Millisecond)))
 	}))
 	return err
+}
+
+// keepRoom drops the oldest days while the store's disk is full, until ctx ends, if the settings want that.
+func (d *database) keepRoom(ctx context.Context) {
+	if !d.keepsAll {
+		return
+	}
+	r := room{conn: d.conn, settings: &d.settings, log: d.log, disk: func() (free, wanted uint64, err error) {
+		free, reserved := store.DiskSpace(d.storePath)
+		if reserved == 0 {
+			return 0, 0, fmt.Errorf("the disk of %s cannot be looked at", d.storePath)
+		}
+		// Below what it reserves the engine takes no rows, below twice that queries write no files.
+		return free, 3 * reserved, nil
+	}}
+	r.keep(ctx)
 }
 
 // serverSwitched is called when the connection switched to another server of clickhouse.host. It makes the tables

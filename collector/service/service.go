@@ -95,6 +95,7 @@ func (s *service) start(failed failures) {
 		if s.database.keepMakingTables(s.life) != nil {
 			return
 		}
+		s.background.Go(func() { s.database.keepRoom(s.life) })
 		s.refreshMetadata()
 	})
 }

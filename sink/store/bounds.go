@@ -125,7 +125,7 @@ func (s *server) bound(q *request, st statement, r *http.Request) {
 	} {
 		q.bound(name, spill)
 	}
-	free, reserved := diskSpace(s.o.Path)
+	free, reserved := DiskSpace(s.o.Path)
 	q.bound("max_temporary_data_on_disk_size_for_query", strconv.FormatUint(max(free/4, 1), 10))
 	q.bound("min_free_disk_space_for_temporary_data", strconv.FormatUint(2*reserved, 10))
 	if kind == queryPlaces && st.reads() {
@@ -153,8 +153,9 @@ func (st statement) reads() bool {
 	return st.selects()
 }
 
-// diskSpace is what is free on the disk under a directory, and what of it the engine leaves free (reserve), in bytes.
-func diskSpace(dir string) (free, reserved uint64) {
+// DiskSpace is what is free on the disk under a directory, and what of it the engine leaves free, in bytes.
+// Where the disk cannot be looked at both are 0.
+func DiskSpace(dir string) (free, reserved uint64) {
 	var disk unix.Statfs_t
 	if unix.Statfs(dir, &disk) != nil {
 		return 0, 0
