@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -27,7 +28,8 @@ fills its disk. Every flow has a number, so that the table says which are lost a
 where any is.
 
   go run ./bench outage                          # ten minutes at 100,000 flows/s
-  go run ./bench outage --for 60s --rate 20000`,
+  go run ./bench outage --for 60s --rate 20000
+  go run ./bench outage --rollups all            # every rollup has to have the sums of data_flow too`,
 		Flags: outageFlags(10 * time.Minute),
 		Action: func(ctx context.Context, c *cli.Command) error {
 			return runOutage(ctx, c, outage.Run)
@@ -62,6 +64,7 @@ func outageFlags(duration time.Duration) []cli.Flag {
 		&cli.DurationFlag{Name: "for", Value: duration, Usage: "send for `TIME`"},
 		&cli.Int64Flag{Name: "disk-mb", Value: 6000,
 			Usage: "size of the store's disk, which is mounted for this (root only); 0: not filled up"},
+		&cli.StringFlag{Name: "rollups", Usage: "turn on these `SETS` of flow.rollups, with commas; all: every one"},
 		&cli.BoolFlag{Name: "json", Usage: "print the result as JSON"},
 	}
 }
@@ -80,7 +83,7 @@ func runOutage(ctx context.Context, c *cli.Command,
 	begun := time.Now()
 	o := outage.Options{
 		Collector: c.String("collector"), Engine: c.String("engine"), Dir: dir, Rate: c.Int("rate"),
-		For: c.Duration("for"),
+		For: c.Duration("for"), Rollups: strings.FieldsFunc(c.String("rollups"), func(r rune) bool { return r == ',' }),
 		Log: func(format string, arguments ...any) {
 			fmt.Fprintf(os.Stderr, "%6s  %s\n", time.Since(begun).Round(time.Second), fmt.Sprintf(format, arguments...))
 		},

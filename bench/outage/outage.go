@@ -24,6 +24,8 @@ type Options struct {
 	For               time.Duration // how long flows are sent
 	// DiskBytes is the size of the store's disk, a tmpfs that is mounted for the run; 0 leaves its filling up out.
 	DiskBytes int64
+	// Rollups are turned on besides the three of the reference (flow.rollups).
+	Rollups []string
 	// Log says what happens.
 	Log func(format string, arguments ...any)
 }
@@ -49,10 +51,10 @@ type Result struct {
 	Sent        uint64 // flows
 	KernelDrops uint64 // datagrams
 	Rows        Sums
-	Twice       uint64 // rows that are there more than once
-	Views       map[string]Sums
-	Cuts        uint64 // answers that were lost after a commit
-	PeakBytes   int64  // resident memory of the collector
+	Twice       uint64          // rows that are there more than once
+	Views       map[string]Sums // of every table that sums data_flow up
+	Cuts        uint64          // answers that were lost after a commit
+	PeakBytes   int64           // resident memory of the collector
 	Sending     time.Duration
 	Catching    time.Duration // from the last flow to the last row
 	Kills       []Kill

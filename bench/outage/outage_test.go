@@ -29,7 +29,7 @@ func options(t *testing.T, rate int, length time.Duration) Options {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	o := Options{Collector: program, Engine: engine, Dir: filepath.Join(dir, "run"), Rate: rate, For: length,
-		Log: t.Logf}
+		Rollups: []string{"traffic", "dst_as"}, Log: t.Logf}
 	if os.Geteuid() == 0 {
 		o.DiskBytes = 1 << 30
 	} else {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/metranova/flow-collector/bench/scratch"
@@ -39,7 +40,12 @@ func (r *run) startCollector(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(r.o.Collector, "run")
+	file := filepath.Join(r.o.Dir, "collector.yml")
+	if err := os.WriteFile(file, fmt.Appendf(nil, "flow: {rollups: [%s]}\n", strings.Join(r.o.Rollups, ", ")),
+		0o600); err != nil {
+		return err
+	}
+	cmd := exec.Command(r.o.Collector, "run", "--config", file)
 	cmd.Env = append(os.Environ(),
 		"CLICKHOUSE_HOST="+host, "CLICKHOUSE_PORT="+port, "LISTEN="+r.listen.String(), "HTTP_LISTEN=",
 		"METADATA_DIR="+filepath.Join(r.o.Dir, "conf"), "CACHE_DIR="+filepath.Join(r.o.Dir, "caches"),

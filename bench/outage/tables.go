@@ -89,8 +89,8 @@ func (r *run) settle(ctx context.Context, quiet time.Duration) error {
 func (r *run) views(ctx context.Context) ([]string, error) {
 	lines,
 		err := r.tables.Ask(ctx,
-		"SELECT name FROM system.tables WHERE database = currentDatabase() AND name LIKE 'data_flow_by_%' AND engine "+
-			"LIKE '%MergeTree'")
+		"SELECT name FROM system.tables WHERE database = currentDatabase() AND (name LIKE 'data_flow_by_%' OR name "+
+			"LIKE 'rollup_%') AND engine LIKE '%MergeTree' ORDER BY name")
 	if err == nil && len(lines) == 0 {
 		err = fmt.Errorf("no view was found")
 	}
