@@ -35,6 +35,8 @@ func main() {
 			talkCommand(),
 			hostileCommand(),
 			storeCommand(),
+			queryCommand(),
+			planCommand(),
 		},
 	}
 	if err := command.Run(ctx, os.Args); err != nil {

@@ -35,6 +35,10 @@ type Options struct {
 	// Rate is how many flows a second the clock of the capture has. 0: 100,000.
 	Rate  float64
 	Start time.Time // of the capture
+	// Part makes other flows of the same hosts: parts with their own numbers are what one network sends at other times.
+	Part uint64
+	// Homed has each host send through one exporter, as hosts of a network do; without it they send through all.
+	Homed bool
 }
 
 const (
@@ -111,7 +115,8 @@ func Each(o Options, use func(exporter.Datagram) error) error {
 		exporters[i] = newSender(o, i)
 	}
 	for n := 0; t.left > 0; n++ {
-		s := exporters[n%len(exporters)]
+		t.exporter = n % len(exporters)
+		s := exporters[t.exporter]
 		if err := s.datagram(t, use); err != nil {
 			return err
 		}

@@ -30,12 +30,13 @@ type traffic struct {
 	families [2]family // IPv4, IPv6
 	made     int
 	left     int
+	exporter int // of the datagram in progress
 	nowMs    int64
 	r        record
 }
 
 func newTraffic(o Options) *traffic {
-	t := &traffic{o: o, rng: rand.New(rand.NewPCG(o.Seed, 0)), left: o.Flows, nowMs: o.Start.UnixMilli()}
+	t := &traffic{o: o, rng: rand.New(rand.NewPCG(o.Seed, o.Part)), left: o.Flows, nowMs: o.Start.UnixMilli()}
 	sixFlows := share(o.Flows, o.IPv6)
 	sixHosts := min(share(o.Hosts, o.IPv6), 2*sixFlows)
 	if sixFlows > 0 {
@@ -64,6 +65,9 @@ func (t *traffic) next() *record {
 		f = &t.families[1]
 	}
 	*r = record{six: six, srcHost: f.pick(rng), dstHost: f.pick(rng)}
+	if t.o.Homed {
+		r.srcHost = f.behind(r.srcHost, uint32(t.exporter), uint32(t.o.Exporters))
+	}
 	r.src, r.dst = address(six, r.srcHost, t.o.Seed), address(six, r.dstHost, t.o.Seed)
 	n := rng.Uint64()
 	r.srcPort, r.dstPort = uint16(32768+n&0x3fff), service(n>>14&15)
@@ -131,6 +135,14 @@ func (f *family) pick(rng *rand.Rand) uint32 {
 		return uint32(f.zipf.Uint64())
 	}
 	return uint32(rng.IntN(f.hosts))
+}
+
+// behind returns a host that is met about as often, and sends through the exporter.
+func (f *family) behind(host, exporter, exporters uint32) uint32 {
+	if at := host - host%exporters + exporter; at < uint32(f.hosts) {
+		return at
+	}
+	return host
 }
 
 // networks8 is how many /8 of IPv4 hosts are in: 1 to 223 without 10 and 127.
