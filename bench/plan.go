@@ -20,7 +20,8 @@ func planCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "plan",
 		Usage: "estimate the collectors, shards, cores and disks that a rate of flows takes",
-		Description: "A model over figures that were measured on one machine. It prints them, and what it assumes.\n\n" +
+		Description: "A model over figures that were measured on one machine. It prints them, and what it " +
+			"assumes.\n\n" +
 			"   bench plan                                       # 1, 10 and 100 million flows a second\n" +
 			"   bench plan --flows 50000 --days 365 --rollups\n" +
 			"   bench plan --flows 2000000 --cores 64 --disk 100 --replicas 2",
@@ -85,7 +86,8 @@ func printPlans(out io.Writer, o plan.Options, plans []plan.Plan) {
 	line("rows a day", func(p *plan.Plan) string { return fmt.Sprintf("%.2f TB", p.DayTB) })
 	line("written by each server", func(p *plan.Plan) string { return fmt.Sprintf("%.0f MB/s", p.WriteMBps) })
 	line("batch.rows", func(p *plan.Plan) string { return thousands(p.BatchRows) })
-	line("a query of a day's rows", func(p *plan.Plan) string { return p.DayQuery.Round(100 * time.Millisecond).String() })
+	line("a query of a day's rows",
+		func(p *plan.Plan) string { return p.DayQuery.Round(100 * time.Millisecond).String() })
 	_ = table.Flush() // to standard output
 	for _, p := range plans {
 		for _, advice := range p.Advice {

@@ -18,8 +18,8 @@ func queryCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "query",
 		Usage: "measure the dashboards' panels and the presets of /explore on a store with many rows",
-		Description: "Fills a local store with flows of a month, of 20 routers with metadata, and asks each panel and " +
-			"preset over an hour, a day, a week and 30 days: the median of some runs, the rows read, the table that " +
+		Description: "Fills a local store with flows of a month, of 20 routers with metadata, and asks each panel " +
+			"and preset over an hour, a day, a week and 30 days: the median of some runs, the rows read, the table that " +
 			"was chosen. Then it does the same while flows come in, and asks 20 panels at once, one of them by every " +
 			"pair of addresses.\n" +
 			"A million rows take some 40 MB of disk, and some ten seconds of a core with rollups.\n\n" +
@@ -120,8 +120,10 @@ func printAsked(out io.Writer, r *query.Result) {
 		fmt.Fprintln(out)
 		print("while flows come in", r.Busy)
 		l := r.Live
-		fmt.Fprintf(out, "\n%s flows sent, %s rows; inserts took %.0f ms on average, at most %.0f ms between deliveries; "+
-			"%.0f rows waited at most, %.0f on disk\n", thousands(int(l.Sent)), thousands(int(l.Rows)), l.InsertMean,
+		fmt.Fprintf(out,
+			"\n%s flows sent, %s rows; inserts took %.0f ms on average, at most %.0f ms between deliveries; "+
+				"%.0f rows waited at most, %.0f on disk\n", thousands(int(l.Sent)), thousands(int(l.Rows)),
+			l.InsertMean,
 			l.Longest, l.Waiting, l.Spooled)
 	}
 	if r.AtOnce != nil {

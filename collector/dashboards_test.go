@@ -112,7 +112,8 @@ func TestDashboards_links(t *testing.T) {
 }
 
 func checkVariable(t *testing.T, v grafana.Variable) {
-	if v.Type == "query" && (v.Source != grafana.Source{Type: plugin, UID: "${datasource}"} || v.Refresh != 2 || !v.All) {
+	if v.Type == "query" && (v.Source != grafana.Source{Type: plugin, UID: "${datasource}"} || v.Refresh != 2 ||
+		!v.All) {
 		t.Errorf("variable %s: a query is of the chosen data source, for the time range, with All", v.Name)
 	}
 	if v.Name == "interval" && v.Query != "5m,15m,1h,6h,1d" {

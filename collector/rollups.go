@@ -20,7 +20,8 @@ func rollupsCommand() *cli.Command {
 		Name:  "rollups",
 		Usage: "which rollups there are, what they take, and whether they have all rows",
 		Description: `Rollups are turned on with flow.rollups. They count rows from then on; rows that were there
-before are counted by fill, up to a day at a time. It may be interrupted and called again, and the collector may be running.
+before are counted by fill, up to a day at a time. It may be interrupted and called again, and the collector may be
+running.
 
   collector schema rollups
   collector schema rollups fill`,

@@ -35,7 +35,8 @@ func Measured() Costs {
 	return Costs{
 		Collect: Figure{0.94, "µs", "a flow in the collector, NetFlow v9 of 20 fields, enriched and encoded",
 			"bench compare --only store --rate 500000 --duration 60s"},
-		Insert: Figure{1.73, "µs", "a row to insert, in data_flow and three rollups", "the same run: 2.67 µs less 0.94"},
+		Insert: Figure{1.73, "µs", "a row to insert, in data_flow and three rollups",
+			"the same run: 2.67 µs less 0.94"},
 		Merge:  Figure{4.0, "µs", "a row and merge", "bench store, by the processor time of the store"},
 		Merges: Figure{2.5, "", "merges of a row in its life", "min_parts_to_merge_at_once = 32: two or three"},
 		Rollups: Figure{20, "µs", "a row in all rollups of flow.rollups, inserted and merged",
@@ -166,19 +167,22 @@ func For(o Options) Plan {
 func (o *Options) advice(p *Plan) []string {
 	var all []string
 	if p.Collectors > 1 {
-		all = append(all, fmt.Sprintf("divide the exporters among %d collectors: all flows of one exporter go to one of "+
-			"them", p.Collectors))
+		all = append(all,
+			fmt.Sprintf("divide the exporters among %d collectors: all flows of one exporter go to one of "+
+				"them", p.Collectors))
 	}
 	if p.Shards >= spread {
-		all = append(all, "have each collector write to one shard (clickhouse.host is a server of that shard) and read "+
-			"through a Distributed table: a block that is spread over all shards is a part of a few rows on each")
+		all = append(all,
+			"have each collector write to one shard (clickhouse.host is a server of that shard) and read "+
+				"through a Distributed table: a block that is spread over all shards is a part of a few rows on each")
 	}
 	if p.DayQuery > 10*time.Second && !o.Rollups {
 		all = append(all, "turn rollups on: a query of all rows of a day takes too long to wait for")
 	}
 	if p.Servers > 50 {
-		all = append(all, "sample more: ten times fewer flows take a tenth of all this, and sums stay what they are, with a "+
-			"wider error")
+		all = append(all,
+			"sample more: ten times fewer flows take a tenth of all this, and sums stay what they are, with a "+
+				"wider error")
 	}
 	return all
 }

@@ -35,8 +35,8 @@ type insert struct {
 	data  []byte
 }
 
-// fill makes the metadata, if there is none, and the flows of the days before o.Until that are not there yet. A day that
-// an earlier call did not finish is made again.
+// fill makes the metadata, if there is none, and the flows of the days before o.Until that are not there yet. A day
+// that an earlier call did not finish is made again.
 func (r *run) fill(ctx context.Context) error {
 	if n, err := r.store.Numbers(ctx, "SELECT count() FROM meta_as"); err != nil {
 		return err
@@ -121,7 +121,8 @@ func (r *run) fillDay(ctx context.Context, snapshot *enrich.Snapshot, from time.
 		})
 	}
 	err := r.generate(ctx, snapshot, gen.Options{Protocol: flow.NetFlowV9, Flows: rows, Seed: 1, Part: part, Zipf: 1.1,
-		Hosts: min(200_000, 2*rows), IPv6: 0.1, Homed: true, Exporters: devices, Sampling: 1000, Rate: float64(rows) / length.Seconds(),
+		Hosts: min(200_000, 2*rows), IPv6: 0.1, Homed: true, Exporters: devices, Sampling: 1000,
+		Rate:  float64(rows) / length.Seconds(),
 		Start: from}, inserts)
 	close(inserts)
 	posting.Wait()

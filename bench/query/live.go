@@ -56,7 +56,8 @@ func (r *run) startTraffic(ctx context.Context) (*traffic, error) {
 	}
 	capture := replay.NewCapture()
 	if err := gen.Each(gen.Options{Protocol: flow.NetFlowV9, Flows: 500_000, Seed: 1, Part: 1 << 32, Zipf: 1.1,
-		Hosts: 200_000, IPv6: 0.1, Homed: true, Exporters: devices, Sampling: 1000, Rate: float64(r.o.Rate), Start: time.Now()},
+		Hosts: 200_000, IPv6: 0.1, Homed: true, Exporters: devices, Sampling: 1000, Rate: float64(r.o.Rate),
+		Start: time.Now()},
 		func(d exporter.Datagram) error {
 			capture.Add(d)
 			return nil
@@ -177,8 +178,8 @@ type Many struct {
 }
 
 // everyAddress is the heaviest question: sums by every pair of addresses of all rows.
-const everyAddress = "SELECT src_ip, dst_ip, sum(bit_count) AS bits FROM data_flow GROUP BY src_ip, dst_ip ORDER BY bits " +
-	"DESC LIMIT 50"
+const everyAddress = "SELECT src_ip, dst_ip, sum(bit_count) AS bits FROM data_flow GROUP BY src_ip, dst_ip " +
+	"ORDER BY bits DESC LIMIT 50"
 
 // atOnce asks panels of 24 hours at the same time, one of them by every address.
 func (r *run) atOnce(ctx context.Context) (*Many, error) {

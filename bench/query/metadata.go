@@ -14,9 +14,9 @@ const (
 
 // countries are the codes of those that prefixes are in; the first have most.
 const countries = `['US', 'DE', 'GB', 'FR', 'JP', 'CH', 'NL', 'CA', 'BR', 'IT', 'SE', 'AU', 'ES', 'PL', 'KR', 'FI', ` +
-	`'NO', 'DK', 'BE', 'AT', 'CZ', 'PT', 'IE', 'GR', 'HU', 'RO', 'BG', 'SI', 'SK', 'HR', 'EE', 'LV', 'LT', 'UA', 'TR', ` +
-	`'IL', 'IN', 'CN', 'TW', 'SG', 'TH', 'VN', 'ID', 'MY', 'PH', 'NZ', 'ZA', 'KE', 'NG', 'EG', 'MA', 'TN', 'AR', 'CL', ` +
-	`'CO', 'PE', 'MX', 'UY', 'EC', 'CR']`
+	`'NO', 'DK', 'BE', 'AT', 'CZ', 'PT', 'IE', 'GR', 'HU', 'RO', 'BG', 'SI', 'SK', 'HR', 'EE', 'LV', 'LT', 'UA', ` +
+	`'TR', 'IL', 'IN', 'CN', 'TW', 'SG', 'TH', 'VN', 'ID', 'MY', 'PH', 'NZ', 'ZA', 'KE', 'NG', 'EG', 'MA', 'TN', ` +
+	`'AR', 'CL', 'CO', 'PE', 'MX', 'UY', 'EC', 'CR']`
 
 // madeUp returns the statements that fill the tables of metadata. Records are made up by the server.
 func madeUp() []string {
@@ -43,8 +43,8 @@ FROM (SELECT number, cityHash64(number) AS h, 12 + h %% 13 AS bits FROM numbers(
 			subnet, countries, systems, prefixes),
 		fmt.Sprintf(`INSERT INTO meta_ip_scireg (id, ref, hash, ip_subnet, discipline, project_name, `+
 			`organization_name, resource_name)
-SELECT concat('s', toString(number)) AS p, concat(p, '__v1'), '', [%s], concat('Discipline ', toString(number %% 30)), `+
-			`concat('Project ', toString(number %% 300)), concat('Laboratory ', toString(number %% 100)), `+
+SELECT concat('s', toString(number)) AS p, concat(p, '__v1'), '', [%s], `+
+			`concat('Discipline ', toString(number %% 30)), concat('Project ', toString(number %% 300)), concat('Laboratory ', toString(number %% 100)), `+
 			`concat('Resource ', toString(number))
 FROM (SELECT number, cityHash64(number, 7) AS h, 12 + h %% 4 AS bits FROM numbers(%d))`, subnet, registered),
 		fmt.Sprintf(`INSERT INTO meta_device (id, ref, hash, type, loopback_ip, location_name, network)

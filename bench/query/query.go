@@ -37,7 +37,8 @@ type Options struct {
 	// Until is the end of the last day. Times up to now are asked for, or up to Until if that is earlier. The zero
 	// value: now, or what an earlier call filled the store up to.
 	Until time.Time
-	// Rollups are filled once the rows are there, and used where they can answer; without, all is asked of single flows.
+	// Rollups are filled once the rows are there, and used where they can answer; without, all is asked of single
+	// flows.
 	Rollups bool
 	Ranges  []time.Duration
 	Only    string // measure only what has this word in its name; "": all

@@ -52,7 +52,8 @@ func TestRoom(t *testing.T) {
 		return ages
 	}
 	var dayBytes uint64
-	if err := conn.QueryRow(t.Context(), "SELECT toUInt64(sum(bytes_on_disk) / "+fmt.Sprint(len(ages))+") FROM system.parts "+
+	if err := conn.QueryRow(t.Context(), "SELECT toUInt64(sum(bytes_on_disk) / "+fmt.Sprint(len(ages))+
+		") FROM system.parts "+
 		"WHERE active AND table = 'data_flow'").Scan(&dayBytes); err != nil {
 		t.Fatal(err)
 	}

@@ -17,8 +17,8 @@ func clusterSettings() Settings {
 	return s
 }
 
-// The engine cannot be a cluster, but its parser reads what a cluster gets: every statement that makes the tables, and every
-// one that changes older ones.
+// The engine cannot be a cluster, but its parser reads what a cluster gets: every statement that makes the tables, and
+// every one that changes older ones.
 func TestCluster_parsed(t *testing.T) {
 	conn := engine(t)
 	s := clusterSettings()
@@ -75,7 +75,8 @@ func TestCluster_parsed(t *testing.T) {
 		kinds[strings.Join(strings.Fields(statement)[:2], " ")]++
 	}
 	t.Logf("%d statements that make, %d that change: %v", created, len(statements)-created, kinds)
-	for _, kind := range []string{"CREATE TABLE", "CREATE MATERIALIZED", "CREATE DICTIONARY", "ALTER TABLE", "DROP VIEW"} {
+	for _, kind := range []string{"CREATE TABLE", "CREATE MATERIALIZED", "CREATE DICTIONARY", "ALTER TABLE",
+		"DROP VIEW"} {
 		if kinds[kind] == 0 {
 			t.Errorf("no %s among them", kind)
 		}

@@ -10,14 +10,14 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 )
 
-// Rollups count the rows that come after they were made. Fill counts those that were there before, some hours at a time,
-// into the finest table; the views fill the wider ones from it. Which rows are whose is decided by insert_time, so that
-// a row is counted once whatever else goes on. An hour that is filled is noted in FillTable. What was interrupted is
-// sent again with the same token, and the tables store what is missing of it.
+// Rollups count the rows that come after they were made. Fill counts those that were there before, some hours at a
+// time, into the finest table; the views fill the wider ones from it. Which rows are whose is decided by insert_time,
+// so that a row is counted once whatever else goes on. An hour that is filled is noted in FillTable. What was
+// interrupted is sent again with the same token, and the tables store what is missing of it.
 //
-// data_flow is sorted by AS, not by time, so counting an hour reads the whole day. Hours are therefore counted together,
-// as many as have not too many flows. How many that is of a day is noted before the first of them, since a token stands
-// for the same hours after an interruption.
+// data_flow is sorted by AS, not by time, so counting an hour reads the whole day. Hours are therefore counted
+// together, as many as have not too many flows. How many that is of a day is noted before the first of them, since a
+// token stands for the same hours after an interruption.
 
 // FillTable has a row for each hour of each rollup that Fill has counted.
 const FillTable = "collector_rollup"
@@ -31,8 +31,8 @@ func fillTable() table {
 			{name: "since", typ: typeMillis, codec: codecPlain,
 				comment: "Since when its view counts rows: the hour is of rows that came before."},
 			{name: "hour", typ: "DateTime('UTC')", codec: codecPlain,
-				comment: "The hour of start_time. 1970-01-01 00:00:00: all rows that came before are counted. N minutes " +
-					"after midnight: N hours of the day are counted at a time."},
+				comment: "The hour of start_time. 1970-01-01 00:00:00: all rows that came before are counted. N " +
+					"minutes after midnight: N hours of the day are counted at a time."},
 			{name: "flow_count", typ: "UInt64", codec: codecPlain, comment: "How many flows were counted."},
 			{name: "filled_at", typ: typeMillis, defaults: "now64()", codec: codecPlain, comment: "When that was."},
 		},
@@ -74,8 +74,8 @@ func Fillings(ctx context.Context, conn driver.Conn, s Settings) ([]Filling, err
 	return all, nil
 }
 
-// allHours stands in FillTable when a rollup is complete. The hour of that name, which has all flows before 1970 too, is
-// noted two seconds later.
+// allHours stands in FillTable when a rollup is complete. The hour of that name, which has all flows before 1970 too,
+// is noted two seconds later.
 var allHours = time.Unix(0, 0).UTC()
 
 // noted is the time in FillTable that stands for an hour.
@@ -249,7 +249,8 @@ func (s *Settings) fillSpan(ctx context.Context, conn driver.Conn, r *Rollup, f 
 	where := fmt.Sprintf("%s AND toDateTime(%s, 'UTC') >= toDateTime('%s', 'UTC') AND toDateTime(%s, 'UTC') < "+
 		"toDateTime('%s', 'UTC')", f.before(), hour, f.Hour.Format(time.DateTime), hour, end.Format(time.DateTime))
 	if f.Hour.After(allHours) && end.Year() < 2038 {
-		// Away from the first and the last hour the times are what they are: the server reads the day's partition alone.
+		// Away from the first and the last hour the times are what they are: the server reads the day's partition
+		// alone.
 		where += fmt.Sprintf(" AND start_time >= %s AND start_time < %s", sinceLiteral(f.Hour), sinceLiteral(end))
 	}
 	columns := []string{startTime}

@@ -16,8 +16,8 @@ type Dropped struct {
 	First, Last      time.Time // of the rows
 }
 
-// DropOldest drops the oldest partition of the table that takes most: a day of data_flow, until a rollup, whose rows are
-// kept for longer, takes more. Partitions with rows of today stay. It returns nil where nothing may go.
+// DropOldest drops the oldest partition of the table that takes most: a day of data_flow, until a rollup, whose rows
+// are kept for longer, takes more. Partitions with rows of today stay. It returns nil where nothing may go.
 func DropOldest(ctx context.Context, conn driver.Conn, s *Settings) (*Dropped, error) {
 	var names []string
 	for _, t := range tables(s) {
@@ -59,7 +59,8 @@ LIMIT 1`, literal(s.Database), strings.Join(names, ", "))); err != nil {
 
 // GoingBytes are the bytes of parts that are replaced or dropped and whose files the server deletes soon.
 func GoingBytes(ctx context.Context, conn driver.Conn) (bytes uint64, err error) {
-	if err := conn.QueryRow(ctx, "SELECT sum(bytes_on_disk) FROM system.parts WHERE NOT active").Scan(&bytes); err != nil {
+	if err := conn.QueryRow(ctx,
+		"SELECT sum(bytes_on_disk) FROM system.parts WHERE NOT active").Scan(&bytes); err != nil {
 		return 0, fmt.Errorf("read what is about to be deleted: %w", err)
 	}
 	return bytes, nil

@@ -29,8 +29,8 @@ func replicated() schema.Settings {
 }
 
 // Replicated tables, their dictionaries and views are made on a real engine with a real ZooKeeper, which then has a
-// replica of each. The store's door refuses such tables, so that rows stay in the database: the engine is opened without
-// it.
+// replica of each. The store's door refuses such tables, so that rows stay in the database: the engine is opened
+// without it.
 func TestKeeper(t *testing.T) {
 	engine := os.Getenv("STORE_ENGINE")
 	if engine == "" {
@@ -149,8 +149,9 @@ func startZooKeeper(t *testing.T) string {
 	dir, address := t.TempDir(), freeAddress(t)
 	_, port, _ := net.SplitHostPort(address) // as it was made
 	file := filepath.Join(dir, "zoo.cfg")
-	if err := os.WriteFile(file, fmt.Appendf(nil, "tickTime=2000\ndataDir=%s\nclientPort=%s\nclientPortAddress=127.0.0.1\n"+
-		"admin.enableServer=false\n4lw.commands.whitelist=ruok\n", dir, port), 0o600); err != nil {
+	if err := os.WriteFile(file, fmt.Appendf(nil,
+		"tickTime=2000\ndataDir=%s\nclientPort=%s\nclientPortAddress=127.0.0.1\n"+
+			"admin.enableServer=false\n4lw.commands.whitelist=ruok\n", dir, port), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
