@@ -207,24 +207,25 @@ func (c *compiler) value(d *dimension, x *filter.Expr, v filter.Value) (string, 
 	switch {
 	case d.fold != "":
 		return key + " IN (SELECT key FROM (" + d.fold + ") WHERE arrayExists(n -> " +
-			c.matches("n", x.Compare, v.Text) + ", names))", nil
+			c.matches("n", x.Compare, v) + ", names))", nil
 	case d.names != "":
 		named := key + " IN (SELECT key FROM (" + d.names + ") WHERE arrayExists(n -> " +
-			c.matches("n", x.Compare, v.Text) + ", names))"
+			c.matches("n", x.Compare, v) + ", names))"
 		if d.kind == filter.AS {
 			return named, nil
 		}
-		return "(" + c.matches("lowerUTF8("+key+")", x.Compare, v.Text) + " OR " + named + ")", nil
+		return "(" + c.matches("lowerUTF8("+key+")", x.Compare, v) + " OR " + named + ")", nil
 	}
-	return c.matches("lowerUTF8("+key+")", x.Compare, v.Text), nil
+	return c.matches("lowerUTF8("+key+")", x.Compare, v), nil
 }
 
 // matches compares a lower-case text. A star in the value stands for any characters.
-func (c *compiler) matches(key string, how filter.Comparison, value string) string {
+func (c *compiler) matches(key string, how filter.Comparison, v filter.Value) string {
+	value := v.Text
 	if how == filter.Like {
 		return "position(" + key + ", lowerUTF8(" + c.params.text(value) + ")) > 0"
 	}
-	if strings.Contains(value, "*") {
+	if strings.Contains(value, "*") && !v.Literal {
 		pattern := strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`, "*", "%").Replace(value)
 		return key + " LIKE lowerUTF8(" + c.params.text(pattern) + ")"
 	}

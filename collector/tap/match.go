@@ -222,7 +222,7 @@ func (c *compiler) compare(x *filter.Expr, f *filter.Field, get value, v filter.
 			return bad("names of applications are not in a record but in the tables of metadata: use collector explore")
 		}
 	}
-	return textTest(x.Compare, get, v.Text), nil
+	return textTest(x.Compare, get, v), nil
 }
 
 func numberTest(how filter.Comparison, get func(*enrich.Row) uint64, n uint64) match {
@@ -251,15 +251,15 @@ func addressTest(get func(*enrich.Row) flow.Addr, from, to netip.Addr, six bool)
 
 // textTest compares texts, in which capitals do not matter and a star stands for any characters. Where a row has no
 // text the text is empty.
-func textTest(how filter.Comparison, get value, text string) match {
-	text = strings.ToLower(text)
+func textTest(how filter.Comparison, get value, v filter.Value) match {
+	text := strings.ToLower(v.Text)
 	test := func(s string) bool { return s == text }
 	switch {
 	case how == filter.Like:
 		test = func(s string) bool { return strings.Contains(s, text) }
 	case filter.IsUnknown(text):
 		test = func(s string) bool { return s == "" || s == text }
-	case strings.Contains(text, "*"):
+	case strings.Contains(text, "*") && !v.Literal:
 		parts := strings.Split(text, "*")
 		test = func(s string) bool { return matches(s, parts) }
 	}

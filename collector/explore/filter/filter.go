@@ -19,7 +19,7 @@
 //	value    = word | "'" text "'" | '"' text '"' .
 //
 // A word is anything without spaces, quotes, parentheses, commas and the signs of operators. Within quotes a backslash
-// takes the next character as it stands.
+// takes the next character as it stands: "\*" is a star, and "*" any characters.
 package filter
 
 import (
@@ -74,6 +74,8 @@ type Value struct {
 	Text string
 	At   int // offset in the text, in bytes
 	Len  int // bytes in the text, quotes included
+	// Literal says that stars in Text are stars: each has a backslash before it. Else they stand for any characters.
+	Literal bool
 }
 
 // Bounds of a filter, which comes from whoever can open a page.
@@ -140,9 +142,9 @@ func (x *Expr) Tests(f func(*Expr)) {
 	}
 }
 
-// Quote writes a value so that Parse reads it back.
+// Quote writes a value so that Parse reads it back, with a star as a star.
 func Quote(value string) string {
-	plain := value != ""
+	plain := value != "" && !strings.Contains(value, "*")
 	for _, r := range value {
 		if !isWord(r) {
 			plain = false
@@ -151,5 +153,5 @@ func Quote(value string) string {
 	if plain && keyword(value) == word {
 		return value
 	}
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(value) + `"`
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "*", `\*`).Replace(value) + `"`
 }

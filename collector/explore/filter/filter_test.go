@@ -148,7 +148,8 @@ func FuzzParse(f *testing.F) {
 					t.Fatalf("the field is not at %d", test.FieldAt)
 				}
 				again, err := Parse("f = " + Quote(value.Text))
-				if err != nil || again.Op != Test || again.Values[0].Text != value.Text {
+				if err != nil || again.Op != Test || again.Values[0].Text != value.Text ||
+					strings.Contains(value.Text, "*") != again.Values[0].Literal {
 					t.Fatalf("%q is quoted as %s and read as %+v, %v", value.Text, Quote(value.Text), again, err)
 				}
 			}

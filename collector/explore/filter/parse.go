@@ -164,11 +164,11 @@ func (p *parser) value() (Value, error) {
 	switch t := p.next(); t.kind {
 	case word, quoted:
 		p.take()
-		return Value{t.text, t.at, t.len}, nil
+		return Value{t.text, t.at, t.len, t.literal}, nil
 	case and, or, not, in:
 		if t.text != "!" && t.text != "&&" && t.text != "||" {
 			p.take()
-			return Value{t.text, t.at, t.len}, nil
+			return Value{t.text, t.at, t.len, t.literal}, nil
 		}
 	}
 	return Value{}, p.unexpected("a value")

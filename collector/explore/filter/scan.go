@@ -28,6 +28,7 @@ type token struct {
 	kind    kind
 	text    string // what it says: a quoted text without its quotes
 	at, len int
+	literal bool // all stars in it have a backslash before them
 }
 
 // isWord reports whether a word may hold the character.
@@ -82,7 +83,7 @@ func scan(text string) ([]token, error) {
 			if n < 0 {
 				n = len(text) - at
 			}
-			tokens = append(tokens, token{keyword(text[at : at+n]), text[at : at+n], at, n})
+			tokens = append(tokens, token{kind: keyword(text[at : at+n]), text: text[at : at+n], at: at, len: n})
 			at += n
 		default:
 			t, ok := scanSign(text, at)
@@ -98,7 +99,7 @@ func scan(text string) ([]token, error) {
 func scanSign(text string, at int) (token, bool) {
 	for _, sign := range signs {
 		if strings.HasPrefix(text[at:], sign.text) {
-			return token{sign.kind, sign.text, at, len(sign.text)}, true
+			return token{kind: sign.kind, text: sign.text, at: at, len: len(sign.text)}, true
 		}
 	}
 	return token{}, false
@@ -108,15 +109,20 @@ func scanSign(text string, at int) (token, bool) {
 func scanQuoted(text string, at int) (token, error) {
 	var b strings.Builder
 	quote := text[at]
+	stars, escaped := 0, 0
 	for i := at + 1; i < len(text); i++ {
 		switch {
 		case text[i] == quote:
 			if !utf8.ValidString(b.String()) {
 				return token{}, &Error{At: at, Len: i + 1 - at, Text: "this is not UTF-8"}
 			}
-			return token{quoted, b.String(), at, i + 1 - at}, nil
+			return token{quoted, b.String(), at, i + 1 - at, escaped > 0 && stars == 0}, nil
 		case text[i] == '\\' && i+1 < len(text):
-			i++
+			if i++; text[i] == '*' {
+				escaped++
+			}
+		case text[i] == '*':
+			stars++
 		}
 		b.WriteByte(text[i])
 	}
