@@ -12,6 +12,9 @@ type HTTP struct {
 	Users      string // file of names and bcrypt hashes
 	UserHeader string // that a proxy sets to the user's name; "": none is trusted
 	Proxies    []netip.Prefix
+	// ExploreUsername and ExplorePassword are of the server's user that asks what /explore shows; "": that of
+	// clickhouse.username.
+	ExploreUsername, ExplorePassword string
 }
 
 // Metrics limits what is shown of exporters.
@@ -42,6 +45,12 @@ func operationKeys(c *Config) []key {
 			help: "Header in which a proxy of http.proxies names the user whom it knows, such as X-Forwarded-User."},
 		{path: "http.proxies", env: []string{"HTTP_PROXIES"}, field: prefixes(&c.HTTP.Proxies),
 			help: "Prefixes of the proxies whose http.user_header is believed."},
+		{path: "http.explore_username", env: []string{"HTTP_EXPLORE_USERNAME"}, field: text(&c.HTTP.ExploreUsername),
+			help: "User of the ClickHouse server that asks what /explore shows: one that may only read. It needs " +
+				"SELECT on the database. Empty: clickhouse.username, whose questions are sent with readonly."},
+		{path: "http.explore_password", env: []string{"HTTP_EXPLORE_PASSWORD"}, secret: true,
+			field: text(&c.HTTP.ExplorePassword),
+			help:  "Password of that user."},
 
 		{path: "metrics.max_exporters", def: "500", field: number(&c.Metrics.MaxExporters, 1, 1<<20),
 			help: "How many exporters, with each of their observation domains, have series of their own in " +

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"go.uber.org/zap"
 
 	"github.com/metranova/flow-collector/collector/config"
@@ -19,6 +20,7 @@ import (
 	"github.com/metranova/flow-collector/collector/status"
 	"github.com/metranova/flow-collector/collector/verdict"
 	"github.com/metranova/flow-collector/collector/web"
+	"github.com/metranova/flow-collector/sink/clickhouse"
 )
 
 // httpPage is what the collector says of itself over HTTP. nil: nothing.
@@ -30,6 +32,7 @@ type httpPage struct {
 	condition *condition
 	history   *status.History
 	top       *status.Top
+	exploring driver.Conn // of /explore; nil: nobody may look
 
 	end   chan struct{}
 	ended sync.WaitGroup
@@ -92,8 +95,13 @@ func (p *httpPage) explore(d *database, ws *workers) error {
 	if err != nil {
 		return err
 	}
+	conn, err := clickhouse.New(exploreOptions(d.server, cfg))
+	if err != nil {
+		return err
+	}
+	p.exploring = conn
 	pages := &page.Pages{Log: p.log, Viewers: viewers, Explorer: &explore.Explorer{
-		Conn: d.conn, Planner: explore.NewPlanner(&d.settings), Now: time.Now,
+		Conn: conn, Planner: explore.NewPlanner(&d.settings), Now: time.Now,
 	}, Prefix: func(a netip.Addr) (ref string, prefix netip.Prefix, ok bool) {
 		match, ok := ws.snapshot.Load().LookupIP(a)
 		return match.Ref, match.Prefix, ok
@@ -154,6 +162,17 @@ func (p *httpPage) routing(c *condition) {
 	g.Mount(p.server)
 }
 
+// exploreOptions are those of the connections that questions go through. Questions have connections of their own, and
+// in the local store the places of dashboards: neither inserts nor metadata wait for them.
+func exploreOptions(o clickhouse.Options, cfg *config.HTTP) clickhouse.Options {
+	const most = 8 // two questions, their progress, suggestions, and what is read of the tables
+	o.Client, o.MaxConns, o.CreateDatabase, o.Switched = "flow-explore", most, false, nil
+	if cfg.ExploreUsername != "" {
+		o.Username, o.Password = cfg.ExploreUsername, cfg.ExplorePassword
+	}
+	return o
+}
+
 // sourcesEvery is how often the store is asked which rollups are complete: one that is filled is used a minute later.
 const sourcesEvery = time.Minute
 
@@ -195,6 +214,9 @@ func (p *httpPage) close() {
 	p.server.Close()
 	close(p.end)
 	p.ended.Wait()
+	if p.exploring != nil {
+		_ = p.exploring.Close()
+	}
 }
 
 // inputs are what there is to know at a moment.
