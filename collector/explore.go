@@ -39,9 +39,12 @@ the page or here, and "collector explore views" lists them.`,
 			&cli.StringFlag{Name: "from", Usage: "from this `TIME` on, such as 2026-03-05T14:05, with --to"},
 			&cli.StringFlag{Name: "to", Usage: "up to this `TIME`"},
 			&cli.StringFlag{Name: "zone", Usage: "times are of this `ZONE`, such as Europe/Zurich", Value: "UTC"},
-			&cli.StringFlag{Name: "unit", Usage: "bits, packets or flows", Value: "bits"},
-			&cli.StringFlag{Name: "view", Usage: "lines, table, sankey, matrix, hours or map", Value: "lines"},
+			&cli.StringFlag{Name: "unit", Usage: "bits, packets or flows a second, or volume", Value: "bits"},
+			&cli.StringFlag{Name: "view",
+				Usage: "stacked, lines, both, share, table, sankey, matrix, hours, map, flows or losses",
+				Value: "lines"},
 			&cli.StringFlag{Name: "top", Usage: "how many `LINES`; all others are one", Value: "10"},
+			&cli.StringFlag{Name: "before", Usage: "compare with the `TIME` before: period, day or week"},
 			&cli.StringFlag{Name: "saved",
 				Usage: "ask the saved view of this `NAME`; flags and a filter that are given hold instead of its own"},
 			&cli.BoolFlag{Name: "sql", Usage: "print the query instead"},
@@ -116,7 +119,7 @@ func exploreValues(c *cli.Command, cacheDir string) (url.Values, error) {
 			return nil, fmt.Errorf("explore: view %q: %w", name, err)
 		}
 	}
-	for _, flag := range []string{"by", "last", "from", "to", "zone", "unit", "view", "top"} {
+	for _, flag := range []string{"by", "last", "from", "to", "zone", "unit", "view", "top", "before"} {
 		if name == "" || c.IsSet(flag) {
 			values.Set(flag, c.String(flag))
 		}

@@ -3,10 +3,11 @@ package explore
 import (
 	"cmp"
 	"context"
-	"errors"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -27,6 +28,8 @@ type Answer struct {
 	Before   []float64 // the sum of the earlier time
 	Links    []Link    // of Sankey and Matrix; the largest first
 	Days     []Day     // of Hours
+	Flows    []Flow    // of Single; the largest first
+	Lost     []Loss    // of Lost; the most first
 	Losses   *Losses   // nil where nobody asked
 	Overlap  bool      // a flow may count in several lines, so that their sum is more than all
 	Query    *Query
@@ -67,9 +70,28 @@ func label(key, name string) string {
 	case key == "":
 		return "unknown"
 	case name == "":
-		return key
+		return Shown(key)
 	}
-	return key + " " + name
+	return Shown(key + " " + name)
+}
+
+// longestLabel is how many characters of a name are shown.
+const longestLabel = 80
+
+// Shown is a text of the store as it can stand on a page, in a drawing and on a terminal: names come from devices and
+// feeds. Control characters, and those that change the direction of what follows, are replaced, and a long text is cut.
+func Shown(text string) string {
+	if n := utf8.RuneCountInString(text); n > longestLabel {
+		text = string([]rune(text)[:longestLabel-1]) + "…"
+	}
+	return strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsControl(r), r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069, r == 0x200e, r == 0x200f,
+			r == 0xfffe, r == 0xffff, r == 0x2028, r == 0x2029:
+			return utf8.RuneError
+		}
+		return r
+	}, text)
 }
 
 // Stats are rates over whole steps, in the question's unit a second, and the volume in the unit.
@@ -90,6 +112,7 @@ type Link struct {
 type Node struct {
 	Key, Name string
 	Rank      int
+	Filter    string // takes its flows; "" for all others
 }
 
 // Label is what people call the node.
@@ -129,7 +152,18 @@ const (
 	maxSeconds = 20
 	maxMemory  = 2 << 30
 	spill      = 1 << 30
+	maxRows    = 5_000_000_000
 )
+
+// settings are those of every query: it only reads, has bounds, and ends when nobody waits for it.
+func settings(id string) chgo.Settings {
+	return chgo.Settings{
+		"max_execution_time": maxSeconds, "max_memory_usage": maxMemory, "max_bytes_before_external_group_by": spill,
+		"max_bytes_before_external_sort": spill, "max_rows_to_read": maxRows, "priority": 10,
+		"log_comment": strings.TrimSpace("explore " + id), "cancel_http_readonly_queries_on_client_close": 1,
+		"readonly": 2,
+	}
+}
 
 // Ask answers a question, without its Losses. The error of a filter is a *filter.Error.
 func (e *Explorer) Ask(ctx context.Context, q Question) (*Answer, error) {
@@ -149,6 +183,10 @@ func (e *Explorer) Ask(ctx context.Context, q Question) (*Answer, error) {
 		err = e.links(ctx, a, s, by)
 	case Hours:
 		err = e.hours(ctx, a, s)
+	case Single:
+		err = e.flows(ctx, a, s)
+	case Lost:
+		err = e.lost(ctx, a, s)
 	default:
 		err = e.series(ctx, a, s, by)
 	}
@@ -192,10 +230,7 @@ func (q *Query) values() chgo.Parameters {
 
 // run asks one query and calls scan for each row.
 func (e *Explorer) run(ctx context.Context, q *Query, scan func(driver.Rows) error) error {
-	ctx = chgo.Context(ctx, chgo.WithParameters(q.values()), chgo.WithSettings(chgo.Settings{
-		"max_execution_time": maxSeconds, "max_memory_usage": maxMemory, "max_bytes_before_external_group_by": spill,
-		"max_bytes_before_external_sort": spill, "priority": 10, "log_comment": "explore",
-	}))
+	ctx = chgo.Context(ctx, chgo.WithParameters(q.values()), chgo.WithSettings(settings(idOf(ctx))))
 	rows, err := e.Conn.Query(ctx, q.sql)
 	if err != nil {
 		return err
@@ -213,7 +248,7 @@ func (e *Explorer) series(ctx context.Context, a *Answer, s span, by []*dimensio
 	asked := a.Question
 	if asked.View == Map {
 		if len(by) != 1 || by[0].code == "" {
-			return errors.New("by: a map needs a country: src.country, dst.country or country")
+			return Refused("by: a map needs a country: src.country, dst.country or country")
 		}
 		asked.Top = mostCountries
 	}
@@ -230,7 +265,7 @@ func (e *Explorer) series(ctx context.Context, a *Answer, s span, by []*dimensio
 				Points: make([]float64, s.points())}
 			lines[rank] = line
 		}
-		line.Points[t] += v / s.step.Seconds()
+		line.Points[t] += a.Question.Unit.figure(v, s.step)
 		line.Total += v
 	}); err != nil {
 		return err
@@ -332,11 +367,29 @@ func condition(by []*dimension, keys []string) string {
 		}
 		all = append(all, d.Name+" = "+filter.Quote(key))
 	}
-	return strings.Join(all, " and ")
+	text := strings.Join(all, " and ")
+	if len(text) > longestCondition || !utf8.ValidString(text) {
+		return "" // such a link would weigh more than the page, or cannot be written
+	}
+	return text
 }
+
+// Is is the filter for one value of a field.
+func Is(field, value string) string { return field + " = " + filter.Quote(value) }
+
+// longestCondition is the most bytes that the filter of a line has.
+const longestCondition = 1000
 
 // Table is the table that the figures are from.
 func (a *Answer) Table() string { return a.Query.Source.Table }
+
+// Mean is the figure of a sum over all the time: a rate, or a volume.
+func (a *Answer) Mean(sum float64) float64 { return a.Question.Unit.figure(sum, a.To.Sub(a.From)) }
+
+// Empty reports whether there is nothing to show.
+func (a *Answer) Empty() bool {
+	return len(a.Series)+len(a.Links)+len(a.Days)+len(a.Flows)+len(a.Lost) == 0
+}
 
 // Sum are the statistics of all lines together.
 func (a *Answer) Sum() Stats {

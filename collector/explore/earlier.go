@@ -42,7 +42,7 @@ func (e *Explorer) back(ctx context.Context, a *Answer, s span, by []*dimension)
 		} else {
 			hasOthers = true
 		}
-		into.Points[t] += v / s.step.Seconds()
+		into.Points[t] += a.Question.Unit.figure(v, s.step)
 		into.Total += v
 		all += v
 	}); err != nil {
@@ -70,7 +70,7 @@ func (e *Explorer) before(ctx context.Context, a *Answer, s span, by []*dimensio
 	lines := a.lines()
 	a.Before = make([]float64, s.points())
 	return e.points(ctx, query, len(by), earlier, func(keys []string, rank uint64, t int, v float64) {
-		a.Before[t] += v / s.step.Seconds()
+		a.Before[t] += a.Question.Unit.figure(v, s.step)
 		if t >= s.complete() || len(a.Series) == 0 {
 			return
 		}
@@ -80,6 +80,6 @@ func (e *Explorer) before(ctx context.Context, a *Answer, s span, by []*dimensio
 				return
 			}
 		}
-		a.Series[i].Earlier += v / s.step.Seconds() / float64(s.complete())
+		a.Series[i].Earlier += a.Question.Unit.figure(v, s.step) / float64(s.complete())
 	})
 }

@@ -4,16 +4,17 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 )
 
 func (e *Explorer) links(ctx context.Context, a *Answer, s span, by []*dimension) error {
 	if len(by) < 2 || a.Question.View == Matrix && len(by) != 2 {
-		return fmt.Errorf("by: a %s needs %s", a.Question.View,
-			map[View]string{Sankey: "two to four dimensions", Matrix: "two dimensions"}[a.Question.View])
+		return Refused(fmt.Sprintf("by: a %s needs %s", a.Question.View,
+			map[View]string{Sankey: "two to four dimensions", Matrix: "two dimensions"}[a.Question.View]))
 	}
-	query, err := e.Planner.flows(&a.Question, s, e.Now())
+	query, err := e.Planner.links(&a.Question, s, e.Now())
 	if err != nil {
 		return err
 	}
@@ -35,6 +36,11 @@ func (e *Explorer) links(ctx context.Context, a *Answer, s span, by []*dimension
 		}
 		if !slices.Contains(ranks, 0) {
 			link.Filter = condition(by, keys)
+		}
+		for i := range link.Nodes {
+			if link.Nodes[i].Rank != 0 {
+				link.Nodes[i].Filter = condition(by[i:i+1], keys[i:i+1])
+			}
 		}
 		a.Links = append(a.Links, link)
 		return nil
@@ -61,7 +67,7 @@ func (e *Explorer) hours(ctx context.Context, a *Answer, s span) error {
 			a.Days = append(a.Days, Day{Date: date})
 		}
 		if hour < 24 {
-			a.Days[len(a.Days)-1].Hours[hour] = v / 3600
+			a.Days[len(a.Days)-1].Hours[hour] = a.Question.Unit.figure(v, time.Hour)
 		}
 		return nil
 	})

@@ -126,7 +126,7 @@ func (e *Explorer) sampled(ctx context.Context, l *Losses, a *Answer) error {
 		s.from = from
 	}
 	q := a.Question
-	q.By, q.Unit, q.Top = []string{"sampling"}, Bits, 4
+	q.By, q.Unit, q.Top, q.View = []string{"sampling"}, Bits, 4, Table
 	sel, err := e.Planner.selection(&q, s, e.Now(), false)
 	if err != nil {
 		return err

@@ -15,17 +15,21 @@ type Preset struct {
 var presets = []struct{ name, address string }{
 	{"Top talkers", "by=src.as&last=24h"},
 	{"Organizations", "by=src.org,dst.org&view=sankey&last=24h"},
+	{"Projects", "by=src.sci.project&last=24h"},
 	{"Sites", "by=site&last=24h"},
 	{"Circuits", "by=circuit&view=lines&last=24h"},
+	{"What circuits carry", "by=circuit,app&view=table&top=25&last=24h"},
 	{"Interfaces", "by=in.if&view=lines&last=24h"},
 	{"Policy scopes", "by=scope&view=lines&last=24h"},
 	{"Who sends to whom", "by=src.as,dst.as&view=matrix&last=24h"},
 	{"Since yesterday", "by=src.as&last=24h&before=day"},
-	{"Last 15 minutes", "by=app&last=15m"},
-	{"Elephant flows", "by=src.ip,dst.ip,app&view=table&top=50&last=1h&filter=bytes+%3E+10M"},
+	{"What happened", "by=app&last=1h"},
+	{"Elephant flows", "by=src.ip,dst.ip,app&view=table&top=25&last=1h"},
+	{"Largest flows", "view=flows&top=25&last=1h"},
 	{"Science", "by=src.sci.discipline&last=7d"},
 	{"Countries", "by=src.country&view=map&top=15&last=24h"},
 	{"Hours", "view=hours&last=7d"},
+	{"Losses", "view=losses&last=24h"},
 }
 
 // Presets are those that these tables can answer.

@@ -23,26 +23,20 @@ func (a *Answer) Print(w io.Writer) error {
 	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	head := strings.Join(a.Labels, " → ")
 	switch {
+	case a.Empty():
+		fmt.Fprintln(out, "no flows")
 	case a.Question.View == Hours:
 		for _, d := range a.Days {
 			fmt.Fprintf(out, "%s\t%s\t%s\n", d.Date, spark(d.Hours[:]), "max "+rate(highest(d.Hours[:])))
 		}
 	case a.Question.View == Sankey || a.Question.View == Matrix:
-		fmt.Fprintf(out, "%s\t%s\n", head, "mean")
-		for _, link := range a.Links {
-			var nodes []string
-			for _, n := range link.Nodes {
-				nodes = append(nodes, n.Label())
-			}
-			fmt.Fprintf(out, "%s\t%s\n", strings.Join(nodes, " → "), rate(link.Total/a.To.Sub(a.From).Seconds()))
-		}
+		a.printLinks(out, head, rate)
+	case a.Question.View == Single:
+		a.printFlows(out)
+	case a.Question.View == Lost:
+		a.printLost(out)
 	default:
-		fmt.Fprintf(out, "%s\tover time\tmean\t95 %%\tmax\tlast\tshare\n", head)
-		for i := range a.Series {
-			s := &a.Series[i]
-			fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\t%.1f %%\n", s.Label(), spark(s.Points), rate(s.Mean), rate(s.P95),
-				rate(s.Max), rate(s.Last), 100*s.Share)
-		}
+		a.printSeries(out, head, rate)
 	}
 	if err := out.Flush(); err != nil {
 		return err
@@ -53,7 +47,7 @@ func (a *Answer) Print(w io.Writer) error {
 	}
 	layout := "2006-01-02 15:04"
 	if _, err := fmt.Fprintf(w, "\n%s to %s %s, steps of %s%s, from %s\n", a.From.In(a.Question.zone()).Format(layout),
-		a.To.In(a.Question.zone()).Format(layout), a.Question.zone(), duration(max(a.Step, minRange)), last,
+		a.To.In(a.Question.zone()).Format(layout), a.Question.zone(), Duration(max(a.Step, minRange)), last,
 		a.Query.Source.Line()); err != nil {
 		return err
 	}
@@ -70,6 +64,100 @@ func (a *Answer) Print(w io.Writer) error {
 		return err
 	}
 	return nil
+}
+
+// printSeries writes a line for each line of the graph: the other direction and the earlier time beside it, where they
+// are asked for.
+func (a *Answer) printSeries(out io.Writer, head string, rate func(float64) string) {
+	if head == "" {
+		head = "traffic"
+	}
+	fmt.Fprintf(out, "%s\tover time\tmin\tmean", head)
+	if a.Back != nil {
+		fmt.Fprint(out, "\tback over time\tmean back")
+	}
+	if a.Before != nil {
+		fmt.Fprint(out, "\tbefore\tchange")
+	}
+	fmt.Fprint(out, "\t95 %\tmax\tlast\tvolume\tshare\n")
+	for i := range a.Series {
+		s := &a.Series[i]
+		fmt.Fprintf(out, "%s\t%s\t%s\t%s", s.Label(), spark(s.Points), rate(s.Min), rate(s.Mean))
+		if a.Back != nil {
+			fmt.Fprintf(out, "\t%s\t%s", spark(a.Back[i].Points), rate(a.Back[i].Mean))
+		}
+		if a.Before != nil {
+			fmt.Fprintf(out, "\t%s\t%s", rate(s.Earlier), Change(s.Earlier, s.Mean))
+		}
+		fmt.Fprintf(out, "\t%s\t%s\t%s\t%s\t%.1f %%\n", rate(s.P95), rate(s.Max), rate(s.Last),
+			a.Question.Unit.Amount(s.Total), 100*s.Share)
+	}
+	if a.Before != nil {
+		fmt.Fprintf(out, "the %s before\t%s\n", a.Question.Before, spark(a.Before))
+	}
+}
+
+// Change is how much more it is now, in per cent; "" where there was and is nothing.
+func Change(before, now float64) string {
+	switch {
+	case before == 0 && now == 0:
+		return ""
+	case before == 0:
+		return "new"
+	case now == 0:
+		return "gone"
+	}
+	return fmt.Sprintf("%+.0f %%", 100*(now/before-1))
+}
+
+// Amount is a sum as people write it: bits in bytes.
+func (u Unit) Amount(sum float64) string {
+	if u == Bits || u == Volume {
+		return figures.SI(sum/8) + "B"
+	}
+	return figures.SI(sum) + string(u)
+}
+
+// printLinks writes a line for each link, with a bar as wide as its part of all.
+func (a *Answer) printLinks(out io.Writer, head string, rate func(float64) string) {
+	fmt.Fprintf(out, "%s\tmean\tshare\t\n", head)
+	all := 0.0
+	for _, link := range a.Links {
+		all += link.Total
+	}
+	for _, link := range a.Links {
+		var nodes []string
+		for _, n := range link.Nodes {
+			nodes = append(nodes, n.Label())
+		}
+		part := link.Total / max(all, 1)
+		fmt.Fprintf(out, "%s\t%s\t%.1f %%\t%s\n", strings.Join(nodes, " → "), rate(a.Mean(link.Total)), 100*part,
+			strings.Repeat("█", int(part*mostBars+0.5)))
+	}
+}
+
+func (a *Answer) printFlows(out io.Writer) {
+	fmt.Fprintln(out, "start\tfrom\tto\tprotocol\tin\tout\tbytes\tpackets")
+	for i := range a.Flows {
+		f := &a.Flows[i]
+		end := func(x *End) string { return Shown(strings.TrimSpace(x.Label() + " " + x.AS + " " + x.Name)) }
+		fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\t%sB\t%s\n", f.From.In(a.Question.zone()).Format(time.DateTime),
+			end(&f.Source), end(&f.Dest), Shown(f.Protocol), Shown(f.In), Shown(f.Out), figures.SI(float64(f.Bytes)),
+			figures.SI(float64(f.Packets)))
+	}
+}
+
+func (a *Answer) printLost(out io.Writer) {
+	fmt.Fprintln(out, "exporter\twhat is missing\tcount\tof what was received\tover time")
+	for i := range a.Lost {
+		l := &a.Lost[i]
+		points := make([]float64, len(l.Points))
+		for j, n := range l.Points {
+			points[j] = float64(n)
+		}
+		fmt.Fprintf(out, "%s\t%s\t%s\t%.2g %%\t%s\n", Shown(strings.TrimSpace(l.Device+" "+l.Exporter)), l.Label(),
+			figures.Groups(l.Count), 100*l.Share, spark(points))
+	}
 }
 
 // Lines say what is missing, a line each.

@@ -55,7 +55,7 @@ func (p *Planner) by(q *Question, reversed bool) ([]*dimension, error) {
 		}
 		d, ok := p.dimensions[name]
 		if !ok || d.Only {
-			return nil, fmt.Errorf("by: %q is no dimension here", name)
+			return nil, Refused(fmt.Sprintf("by: %q is no dimension here", name))
 		}
 		all = append(all, d)
 	}
@@ -96,8 +96,11 @@ func (p *Planner) selection(q *Question, s span, now time.Time, reversed bool) (
 	if sel.source.Table == "" { // a path that no extension types: the rows have it all the same
 		sel.source = schema.Choice{Source: (*p.sources.Load())[0], Why: p.settings.Tables.Flow + ": single flows"}
 	}
+	if q.View == Single { // sums have none
+		sel.source = schema.Choice{Source: (*p.sources.Load())[0], Why: p.settings.Tables.Flow + ": single flows"}
+	}
 	sel.value = map[Unit]string{Bits: sel.source.Bits(), Packets: sel.source.Packets(),
-		Flows: sel.source.Flows()}[q.Unit]
+		Flows: sel.source.Flows(), Volume: sel.source.Bits()}[q.Unit]
 	sel.where = fmt.Sprintf("start_time >= toDateTime64(%s, 3, 'UTC') AND start_time < toDateTime64(%s, 3, 'UTC')",
 		sel.params.text(stamp(s.from)), sel.params.text(stamp(s.to)))
 	if condition != "" {
@@ -295,9 +298,9 @@ func (p *Planner) series(q *Question, s span, now time.Time, reversed bool) (*Qu
 		indent(points) + "\n)\nGROUP BY " + list + ", rank, t\nORDER BY rank, t", sel.params, sel.source}, nil
 }
 
-// flows is the query for what goes from where to where: the texts and ranks of each dimension, and the sum. Rank 0 is
+// links is the query for what goes from where to where: the texts and ranks of each dimension, and the sum. Rank 0 is
 // all others of that dimension together.
-func (p *Planner) flows(q *Question, s span, now time.Time) (*Query, error) {
+func (p *Planner) links(q *Question, s span, now time.Time) (*Query, error) {
 	sel, err := p.selection(q, s, now, false)
 	if err != nil {
 		return nil, err

@@ -38,16 +38,25 @@ const MaxBy = 4
 // Unit is what is added up.
 type Unit string
 
-// Bits, Packets and Flows are per second.
+// Bits, Packets and Flows are per second. Volume is the bytes of a step, or of all the time where nothing has steps.
 const (
 	Bits    Unit = "bits"
 	Packets Unit = "packets"
 	Flows   Unit = "flows"
+	Volume  Unit = "volume"
 )
 
-// Label is the unit of a rate.
+// Label is the unit of the figures of graphs and tables.
 func (u Unit) Label() string {
-	return map[Unit]string{Bits: "bit/s", Packets: "packets/s", Flows: "flows/s"}[u]
+	return map[Unit]string{Bits: "bit/s", Packets: "packets/s", Flows: "flows/s", Volume: "B"}[u]
+}
+
+// figure converts the sum of a time to the figure that is shown: a rate, or bytes.
+func (u Unit) figure(sum float64, of time.Duration) float64 {
+	if u == Volume {
+		return sum / 8
+	}
+	return sum / of.Seconds()
 }
 
 // Before is an earlier time that is shown beside the question's.
@@ -68,7 +77,8 @@ func Befores() []Before { return []Before{NoBefore, PeriodBefore, DayBefore, Wee
 type View string
 
 // The views: over time Stacked, Lines, Both (directions, one of them downwards) and Share (of all, in per cent); in all
-// Table, Sankey, Matrix, Hours and Map (of countries).
+// Table, Sankey, Matrix, Hours and Map (of countries). Single lists the largest single flows, and Lost is what the
+// collector knows to be lost, by exporter and reason.
 const (
 	Stacked View = "stacked"
 	Lines   View = "lines"
@@ -79,13 +89,17 @@ const (
 	Matrix  View = "matrix"
 	Hours   View = "hours"
 	Map     View = "map"
+	Single  View = "flows"
+	Lost    View = "losses"
 )
 
 // Views lists all of them.
-func Views() []View { return []View{Stacked, Lines, Both, Share, Table, Sankey, Matrix, Hours, Map} }
+func Views() []View {
+	return []View{Stacked, Lines, Both, Share, Table, Sankey, Matrix, Hours, Map, Single, Lost}
+}
 
 // Units lists all of them.
-func Units() []Unit { return []Unit{Bits, Packets, Flows} }
+func Units() []Unit { return []Unit{Bits, Packets, Flows, Volume} }
 
 // OverTime reports whether the view has an axis of time.
 func (v View) OverTime() bool { return v == Stacked || v == Lines || v == Both || v == Share }
@@ -102,8 +116,17 @@ const (
 // timeLayouts are the accepted formats of a time. A time without a zone is in the question's zone.
 var timeLayouts = []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02 15:04", "2006-01-02"}
 
-// Parse reads the parameters of a page's address. What it does not know is an error, which names the parameter.
+// Parse reads the parameters of a page's address. What it does not know is an error, a Refused that names the
+// parameter.
 func Parse(values url.Values) (Question, error) {
+	q, err := parse(values)
+	if err != nil {
+		return q, Refused(err.Error())
+	}
+	return q, nil
+}
+
+func parse(values url.Values) (Question, error) {
 	q := Question{Unit: Bits, View: Stacked, Top: defaultTop, Zone: time.UTC,
 		Filter: strings.TrimSpace(values.Get("filter"))}
 	for _, text := range values["by"] {
@@ -194,8 +217,8 @@ func ParseDuration(text string) (time.Duration, error) {
 	return 0, fmt.Errorf("%q is no time such as 30m, 6h, 7d or 4w", text)
 }
 
-// duration writes what ParseDuration reads.
-func duration(d time.Duration) string {
+// Duration writes what ParseDuration reads.
+func Duration(d time.Duration) string {
 	switch day := 24 * time.Hour; {
 	case d%day == 0:
 		return strconv.Itoa(int(d/day)) + "d"
@@ -223,7 +246,7 @@ func (q Question) Values() url.Values {
 	}
 	set("before", string(q.Before), "")
 	if q.Last != 0 {
-		set("last", duration(q.Last), duration(defaultLast))
+		set("last", Duration(q.Last), Duration(defaultLast))
 	} else if !q.From.IsZero() {
 		v.Set("from", q.stamp(q.From))
 		v.Set("to", q.stamp(q.To))

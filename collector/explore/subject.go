@@ -52,8 +52,16 @@ var subjectKinds = []struct {
 	{SubjectOrg, "Organization", "src.org", ""},
 }
 
-// ParseSubject reads what a page's address says. Its error names the kind.
+// ParseSubject reads what a page's address says. Its error is a Refused that names the kind.
 func ParseSubject(kind, id string) (Subject, error) {
+	s, err := parseSubject(kind, id)
+	if err != nil {
+		return s, Refused(err.Error())
+	}
+	return s, nil
+}
+
+func parseSubject(kind, id string) (Subject, error) {
 	s := Subject{SubjectKind(kind), strings.TrimSpace(id)}
 	switch s.Kind {
 	case SubjectAS:
@@ -232,9 +240,7 @@ func (e *Explorer) record(ctx context.Context, table, key, value string) ([]Fact
 
 // jsonRow is the first row of a query as names and texts, in the order of its columns; nil where there is none.
 func (e *Explorer) jsonRow(ctx context.Context, q *Query) (row []Fact, err error) {
-	ctx = chgo.Context(ctx, chgo.WithParameters(q.values()), chgo.WithSettings(chgo.Settings{
-		"max_execution_time": maxSeconds, "priority": 10, "log_comment": "explore",
-	}))
+	ctx = chgo.Context(ctx, chgo.WithParameters(q.values()), chgo.WithSettings(settings(idOf(ctx))))
 	result, err := e.Conn.QueryFormat(ctx, "JSONCompactEachRowWithNames", q.sql)
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package explore
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -123,10 +124,12 @@ func (e *Explorer) suggestValues(ctx context.Context, place filter.Place, only [
 		return []Suggestion{{Text: "1M"}, {Text: "10M"}, {Text: "100M"}, {Text: "1G"}}, nil
 	}
 	query := e.Planner.valuesLike(d, place.Typed, only, e.Now())
-	ctx = chgo.Context(ctx, chgo.WithParameters(query.values()), chgo.WithSettings(chgo.Settings{
+	limits := settings(idOf(ctx))
+	maps.Copy(limits, chgo.Settings{
 		"max_execution_time": suggestSeconds, "timeout_overflow_mode": "break", "max_memory_usage": maxMemory / 4,
-		"max_rows_to_read": suggestRows, "read_overflow_mode": "break", "priority": 10, "log_comment": "explore",
-	}))
+		"max_rows_to_read": suggestRows, "read_overflow_mode": "break",
+	})
+	ctx = chgo.Context(ctx, chgo.WithParameters(query.values()), chgo.WithSettings(limits))
 	rows, err := e.Conn.Query(ctx, query.sql)
 	if err != nil {
 		return nil, fmt.Errorf("look for values of %s: %w", d.Name, err)

@@ -40,13 +40,15 @@ func aboutAddress(s explore.Subject) string {
 func (p *Pages) about(w http.ResponseWriter, r *http.Request) {
 	v := &about{What: "Nothing", SeenDays: seenDays}
 	status := http.StatusOK
-	if err := p.fillAbout(r.Context(), v, r.URL.Query()); err != nil {
+	ctx, cancel := context.WithTimeout(r.Context(), p.Patience)
+	defer cancel()
+	if err := p.fillAbout(ctx, v, r.URL.Query()); err != nil {
 		if r.Context().Err() != nil {
 			return // nobody waits for it
 		}
-		v.Problem, status = &problem{Text: explore.Reason(err)}, http.StatusBadRequest
+		v.Problem, status = &problem{Text: explore.Reason(err)}, explore.Status(err)
 	}
-	p.write(w, "about", v.Label, v, status)
+	p.write(w, r, "about", v.Label, v, status)
 }
 
 func (p *Pages) fillAbout(ctx context.Context, v *about, values url.Values) error {
@@ -57,6 +59,9 @@ func (p *Pages) fillAbout(ctx context.Context, v *about, values url.Values) erro
 	s, err := explore.ParseSubject(kind, values.Get(kind))
 	if err != nil {
 		return err
+	}
+	if p.Off != "" {
+		return p.off()
 	}
 	v.What, v.Label = s.Title(), s.Label()
 	ref := ""
@@ -72,6 +77,7 @@ func (p *Pages) fillAbout(ctx context.Context, v *about, values url.Values) erro
 			x.panel, x.Problem = &panel{Title: question.Title}, problemOf(question.Question, err)
 		} else {
 			x.panel = p.newPanel(a)
+			x.lighten()
 			if a.Losses != nil {
 				v.Losses = a.Losses
 				v.Sampling = a.Losses.Sampling(a.From)
@@ -85,8 +91,6 @@ func (p *Pages) fillAbout(ctx context.Context, v *about, values url.Values) erro
 
 // askFacts asks for what is not an answer to a question.
 func (p *Pages) askFacts(ctx context.Context, v *about, s explore.Subject, ref string) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
 	if v.Facts, err = p.Explorer.Facts(ctx, s, ref); err != nil {
 		return err
 	}

@@ -26,7 +26,8 @@ function utf16(text, bytes) {
 
 // A list of suggestions below the field, as the ARIA pattern "combobox" has it.
 function complete(input) {
-	input.removeAttribute("list"); // it is for pages without a script
+	input.removeAttribute("list"); // it and the button are for pages without a script
+	document.querySelector("button[formaction=suggest]")?.remove();
 	const box = document.createElement("ul");
 	box.id = "suggestions";
 	box.setAttribute("role", "listbox");
@@ -102,7 +103,7 @@ function si(v, unit) {
 	for (const [power, sign] of [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]]) {
 		if (Math.abs(v) >= power) return `${(v / power).toPrecision(3)} ${sign}${unit.trim()}`;
 	}
-	return `${Number(v.toPrecision(3))} ${unit.trim()}`;
+	return `${Number(v.toPrecision(3))} ${unit.trim()}`.trim();
 }
 
 // A cursor that says what a graph has at a time, and leads to a stretch of it that is marked.
@@ -184,6 +185,16 @@ function graph(chart) {
 		address.searchParams.set("to", time(Math.max(a, b) + 1).toISOString());
 		location.assign(address);
 	}
+	// flows leads to the single flows of the time at the cursor, or of the stretch.
+	function flows() {
+		const address = new URL(data.address, document.baseURI), a = start < 0 ? at : start;
+		address.searchParams.set("from", time(Math.min(a, at)).toISOString());
+		address.searchParams.set("to", new Date(Math.max(+time(Math.max(a, at) + 1), +time(Math.min(a, at)) + 60e3)).toISOString());
+		for (const name of ["by", "before", "unit"]) address.searchParams.delete(name);
+		address.searchParams.set("view", "flows");
+		address.searchParams.set("top", "25");
+		location.assign(address);
+	}
 	plot.addEventListener("dragstart", (e) => e.preventDefault()); // areas are links
 	plot.addEventListener("pointerdown", (e) => {
 		if (e.button !== 0 || e.pointerType === "touch") return;
@@ -223,6 +234,7 @@ function graph(chart) {
 			if (!e.shiftKey) start = -1;
 			at = Math.min(Math.max(at + move, 0), data.n - 1);
 		} else if (e.key === "Escape") at = start = pin = -1;
+		else if (e.key.toLowerCase() === "f" && at >= 0) return flows();
 		else if (e.key === "Enter" && at >= 0) return zoom(start < 0 ? at : start, at);
 		else if (e.key === " " && at >= 0) pin = pin === at ? -1 : at;
 		else if (e.key.toLowerCase() === "c" && at >= 0) pin = pin === at ? -1 : at;
@@ -232,14 +244,119 @@ function graph(chart) {
 	});
 	plot.addEventListener("dblclick", () => { pin = pin === at ? -1 : at; draw(); });
 	document.addEventListener("keydown", (e) => { // c while the mouse is over the graph
-		if (e.key === "c" && at >= 0 && document.activeElement === document.body) { pin = pin === at ? -1 : at; draw(); }
+		if (document.activeElement === document.body && at >= 0) {
+			if (e.key === "c") { pin = pin === at ? -1 : at; draw(); }
+			if (e.key === "f") flows();
+		}
 		if (e.key === "Escape") { start = pin = -1; dragged = false; draw(); }
 	});
 	plot.tabIndex = 0;
-	plot.setAttribute("aria-label", "Graph. Arrow keys move through time, with shift they mark a stretch; enter looks closer, c compares with this time, escape ends.");
+	plot.setAttribute("aria-label", "Graph. Arrow keys move through time, with shift they mark a stretch; enter looks closer, c compares with this time, f lists the flows of this time, escape ends.");
 	plot.setAttribute("role", "group");
-	cell("p", "drag: look closer · c: compare other times with this one", chart, "hint small");
+	cell("p", "drag: look closer · c: compare other times with this one · f: the flows of this time", chart, "hint small");
 }
 
+// While the store works on the next page, how far it is, and a button that ends it. The address of the page is what its
+// progress is asked by.
+function progress() {
+	let box, timer, begun;
+	const end = () => {
+		clearInterval(timer);
+		box?.remove();
+		box = undefined;
+	};
+	const begin = (address) => {
+		end();
+		begun = Date.now();
+		timer = setInterval(() => tell(address), 700);
+	};
+	async function tell(address) {
+		if (!box) {
+			box = document.createElement("p");
+			box.className = "working";
+			box.setAttribute("role", "status");
+			const button = document.createElement("button");
+			button.type = "button";
+			button.textContent = "cancel";
+			button.addEventListener("click", () => { window.stop(); end(); });
+			box.append(document.createElement("span"), " ", button);
+			document.body.append(box);
+		}
+		const seconds = `${Math.round((Date.now() - begun) / 1000)} s`;
+		const text = box.firstChild;
+		text.textContent ||= `The store works, ${seconds}`;
+		try {
+			const answer = await fetch(`progress.json${address.search}`);
+			const p = answer.status === 200 ? await answer.json() : {};
+			const of = p.total > p.rows ? ` of ${si(p.total, "")}` : "";
+			text.textContent = `The store works, ${seconds}${p.rows ? `: ${si(p.rows, "")}${of} rows read` : ""}`;
+		} catch { /* the next page has come */ }
+	}
+	document.addEventListener("submit", (e) => {
+		if (!e.target.matches(".ask") || e.submitter?.hasAttribute("formaction")) return;
+		begin(new URL(`?${new URLSearchParams(new FormData(e.target))}`, location));
+	});
+	document.addEventListener("click", (e) => {
+		const a = e.target.closest?.("a[href]");
+		if (!a || e.defaultPrevented || e.ctrlKey || e.metaKey || e.shiftKey || e.button !== 0) return;
+		const address = new URL(a.href.baseVal ?? a.href, document.baseURI);
+		if (/\/(explore|about)$/.test(address.pathname)) begin(address);
+	});
+	addEventListener("pagehide", end); // and the page may be shown again by going back
+}
+
+// The form takes "last" or "from" and "to": to choose one is to leave the other.
+function times(form) {
+	const last = form.elements.last, ends = [form.elements.from, form.elements.to];
+	last.addEventListener("change", () => { if (last.value) for (const x of ends) x.value = ""; });
+	for (const x of ends) {
+		x.addEventListener("change", () => {
+			if (!last.querySelector("option[value='']")) last.add(new Option("from … to", ""), 0);
+			last.value = "";
+		});
+	}
+}
+
+// A link to the same page with the times of this device.
+function localTimes(place) {
+	const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+	if (!zone || document.querySelector(".ask [name=zone]").value === zone || place.parentElement.textContent.includes(zone)) return;
+	const a = document.createElement("a");
+	const address = new URL(location);
+	address.searchParams.set("zone", zone);
+	a.href = address;
+	a.textContent = `${zone} (this device)`;
+	place.append(" · ", a);
+}
+
+// The drawing as PNG, made here of the SVG.
+function png(place) {
+	const svg = [...document.querySelectorAll(".said a")].find((a) => a.textContent === "SVG");
+	const button = document.createElement("button");
+	button.type = "button";
+	button.className = "plain";
+	button.textContent = "PNG";
+	button.addEventListener("click", async () => {
+		const text = await (await fetch(svg.href)).text();
+		const image = new Image();
+		image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}`;
+		await image.decode();
+		const canvas = document.createElement("canvas");
+		canvas.width = 2 * image.naturalWidth;
+		canvas.height = 2 * image.naturalHeight;
+		canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+		const a = document.createElement("a");
+		a.download = "explore.png";
+		a.href = canvas.toDataURL("image/png");
+		a.click();
+	});
+	place.append(", ", button);
+}
+
+for (const [selector, f] of [[".ask", times], ["#zone", localTimes], ["#png", png]]) {
+	const x = document.querySelector(selector);
+	if (x) f(x);
+}
+progress();
 for (const input of document.querySelectorAll("input[name=filter]")) complete(input);
 for (const chart of document.querySelectorAll(".chart:has(script)")) graph(chart);

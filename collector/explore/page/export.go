@@ -16,20 +16,14 @@ import (
 type format struct {
 	contentType string
 	write       func(io.Writer, *explore.Answer) error
-	fits        func(explore.View) bool
 }
-
-func always(explore.View) bool { return true }
 
 // formats by the ending of their addresses.
 var formats = map[string]format{
-	"csv":  {"text/csv; charset=utf-8", writeCSV, always},
-	"json": {"application/json", writeJSON, always},
-	"sql":  {"text/plain; charset=utf-8", writeSQL, always},
-	"svg": {"image/svg+xml", writeSVG, func(v explore.View) bool {
-		return v.OverTime() || v == explore.Sankey ||
-			v == explore.Map
-	}},
+	"csv":  {"text/csv; charset=utf-8", writeCSV},
+	"json": {"application/json", writeJSON},
+	"sql":  {"text/plain; charset=utf-8", writeSQL},
+	"svg":  {"image/svg+xml", writeSVG},
 }
 
 // export answers with a question's answer in one format.
@@ -41,11 +35,7 @@ func (p *Pages) export(name string, f format) http.HandlerFunc {
 			a, err = p.ask(r.Context(), q, name == "json")
 		}
 		if err != nil {
-			http.Error(w, problemOf(q, err).Text, http.StatusBadRequest)
-			return
-		}
-		if !f.fits(q.View) {
-			http.Error(w, "the view "+string(q.View)+" has no "+name, http.StatusBadRequest)
+			fail(w, r, err)
 			return
 		}
 		var out bytes.Buffer
@@ -54,7 +44,8 @@ func (p *Pages) export(name string, f format) http.HandlerFunc {
 			return
 		}
 		w.Header().Set("Content-Type", f.contentType)
-		_, _ = out.WriteTo(w)
+		w.Header().Set("Content-Disposition", "inline; filename=\"explore."+name+"\"")
+		respond(w, r, http.StatusOK, out.Bytes())
 	}
 }
 
@@ -77,7 +68,7 @@ func writeCSV(w io.Writer, a *explore.Answer) error {
 			for _, n := range link.Nodes {
 				line = append(line, spreadsheet(n.Label()))
 			}
-			_ = out.Write(append(line, number(link.Total)))
+			_ = out.Write(append(line, number(sumOf(a, link.Total))))
 		}
 	case a.Days != nil:
 		_ = out.Write([]string{"date", "hour", unit})
@@ -86,13 +77,17 @@ func writeCSV(w io.Writer, a *explore.Answer) error {
 				_ = out.Write([]string{d.Date, strconv.Itoa(i), number(v)})
 			}
 		}
+	case a.Question.View == explore.Single:
+		writeFlows(out, a)
+	case a.Question.View == explore.Lost:
+		writeLost(out, a)
 	case !a.Question.View.OverTime():
 		_ = out.Write([]string{"line", "min " + unit, "mean " + unit, "95 % " + unit, "max " + unit, "last " + unit,
 			string(a.Question.Unit), "share"})
 		for i := range a.Series {
 			s := &a.Series[i]
 			_ = out.Write([]string{spreadsheet(s.Label()), number(s.Min), number(s.Mean), number(s.P95), number(s.Max),
-				number(s.Last), number(s.Total), number(s.Share)})
+				number(s.Last), number(sumOf(a, s.Total)), number(s.Share)})
 		}
 	default:
 		_ = out.Write([]string{"time", "line", unit})
@@ -105,6 +100,43 @@ func writeCSV(w io.Writer, a *explore.Answer) error {
 	}
 	out.Flush()
 	return out.Error()
+}
+
+// sumOf is a sum in the question's unit: of volume in bytes.
+func sumOf(a *explore.Answer, sum float64) float64 {
+	if a.Question.Unit == explore.Volume {
+		return sum / 8
+	}
+	return sum
+}
+
+func writeFlows(out *csv.Writer, a *explore.Answer) {
+	_ = out.Write([]string{"start", "end", "device", "source", "source port", "source AS", "source AS name",
+		"destination", "destination port", "destination AS", "destination AS name", "protocol", "interface in",
+		"interface out", "bytes", "packets"})
+	stamp := func(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z07:00") }
+	for i := range a.Flows {
+		f := &a.Flows[i]
+		line := []string{stamp(f.From), stamp(f.To), spreadsheet(f.Device)}
+		for _, end := range []*explore.End{&f.Source, &f.Dest} {
+			line = append(line, end.Address, strconv.Itoa(int(end.Port)), end.AS, spreadsheet(end.Name))
+		}
+		_ = out.Write(append(line, f.Protocol, spreadsheet(f.In), spreadsheet(f.Out),
+			strconv.FormatUint(f.Bytes, 10), strconv.FormatUint(f.Packets, 10)))
+	}
+}
+
+func writeLost(out *csv.Writer, a *explore.Answer) {
+	_ = out.Write([]string{"time", "exporter", "device", "stage", "reason", "unit", "count"})
+	for i := range a.Lost {
+		l := &a.Lost[i]
+		for j, n := range l.Points {
+			if n > 0 {
+				_ = out.Write([]string{stepStart(a, j).UTC().Format(time.RFC3339), spreadsheet(l.Exporter),
+					spreadsheet(l.Device), l.Stage, l.Reason, l.Unit, strconv.FormatUint(n, 10)})
+			}
+		}
+	}
 }
 
 // spreadsheet keeps a text from being taken for a formula: names of interfaces, say, come from devices.
@@ -126,6 +158,8 @@ type answerJSON struct {
 	Series  []seriesJSON    `json:"series,omitempty"`
 	Links   []linkJSON      `json:"links,omitempty"`
 	Days    []explore.Day   `json:"days,omitempty"`
+	Flows   []explore.Flow  `json:"flows,omitempty"`
+	Lost    []explore.Loss  `json:"lost,omitempty"`
 	Losses  *explore.Losses `json:"losses,omitempty"`
 }
 
@@ -144,13 +178,14 @@ type linkJSON struct {
 
 func writeJSON(w io.Writer, a *explore.Answer) error {
 	out := answerJSON{From: a.From.UTC(), To: a.To.UTC(), Step: a.Step.Seconds(), Partial: a.Partial,
-		Unit: a.Question.Unit.Label(), By: a.Question.By, Days: a.Days, Losses: a.Losses}
+		Unit: a.Question.Unit.Label(), By: a.Question.By, Days: a.Days, Flows: a.Flows, Lost: a.Lost,
+		Losses: a.Losses}
 	for i := range a.Series {
 		s := &a.Series[i]
-		out.Series = append(out.Series, seriesJSON{s.Keys, s.Label(), s.Points, s.Total, s.Share})
+		out.Series = append(out.Series, seriesJSON{s.Keys, s.Label(), s.Points, sumOf(a, s.Total), s.Share})
 	}
 	for _, link := range a.Links {
-		l := linkJSON{Total: link.Total}
+		l := linkJSON{Total: sumOf(a, link.Total)}
 		for _, n := range link.Nodes {
 			l.Nodes = append(l.Nodes, n.Label())
 		}

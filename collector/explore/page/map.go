@@ -1,50 +1,61 @@
 package page
 
 import (
+	"cmp"
 	_ "embed"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/metranova/flow-collector/collector/explore"
 	"github.com/metranova/flow-collector/collector/web/figures"
 )
 
-// mapText has a tile for each country, by its code of ISO 3166, about where it lies: rows from the north, columns of
-// three characters from the west. It is our own: tiles are of one size, so that small countries can be seen and
-// touched.
+// mapText has the shape of each country, by its code of ISO 3166: a path, or the place of a dot for a country that is
+// too small for one. testdata/atlas.mjs makes it from Natural Earth, which is in the public domain.
 //
 //go:embed map.txt
 var mapText string
 
+// Sizes of the map, in its own units.
+const (
+	mapWidth  = 1000
+	mapHeight = 445
+)
+
 // worldMap is how much countries have.
 type worldMap struct {
-	Width, Height int // in tiles
-	Tiles         []tile
-	Elsewhere     string // what has no tile, in all; "" if there is none
-	More          int    // countries that have no line in the table
+	Width, Height int
+	Shapes        []country // those without a link first, so that the others are drawn upon them
+	Elsewhere     string    // what has no country here, in all; "" if there is none
+	More          int       // countries that have no line in the table
 }
 
-// tile is a country.
-type tile struct {
-	X, Y              int
-	Code, Title, Link string
-	Shade             int // from 0, for nothing, to 9
+// country is a path, or a dot where the path is empty.
+type country struct {
+	Code, Path, X, Y string
+	Title, Link      string
+	Shade            int // from 0, for nothing, to 9
 }
+
+// mostLinkedCountries is how many countries of a map are links: the largest. Each has its whole address in the page.
+const mostLinkedCountries = 60
 
 // newMap draws an answer by country.
 func newMap(a *explore.Answer, page string) *worldMap {
-	m := &worldMap{}
+	m := &worldMap{Width: mapWidth, Height: mapHeight}
 	places := map[string]int{}
-	for y, row := range strings.Split(strings.TrimRight(mapText, "\n"), "\n") {
-		m.Height = y + 1
-		for at := 0; at+2 <= len(row); at += 3 {
-			if code := row[at : at+2]; code != "  " {
-				m.Width = max(m.Width, at/3+1)
-				places[code] = len(m.Tiles)
-				m.Tiles = append(m.Tiles, tile{X: at / 3, Y: y, Code: code, Title: code + ": nothing"})
-			}
+	for line := range strings.Lines(mapText) {
+		code, shape, _ := strings.Cut(strings.TrimSpace(line), " ")
+		places[code] = len(m.Shapes)
+		c := country{Code: code}
+		if strings.HasPrefix(shape, "M") {
+			c.Path = shape
+		} else {
+			c.X, c.Y, _ = strings.Cut(shape, " ")
 		}
+		m.Shapes = append(m.Shapes, c)
 	}
 	highest, elsewhere := 0.0, 0.0
 	for i := range a.Series {
@@ -60,12 +71,18 @@ func newMap(a *explore.Answer, page string) *worldMap {
 			elsewhere += line.Mean
 			continue
 		}
-		t := &m.Tiles[at]
-		t.Title = fmt.Sprintf("%s: %s, %.1f %%", line.Label(), rate(line.Mean), 100*line.Share)
+		c := &m.Shapes[at]
+		c.Title = fmt.Sprintf("%s: %s, %.1f %%", line.Label(), rate(line.Mean), 100*line.Share)
 		// The root shows small ones too.
-		t.Shade = 1 + int(8*math.Sqrt(line.Mean/max(highest, 1e-9)))
-		t.Link = a.Question.With(line.Filter).Address(page)
+		c.Shade = 1 + int(8*math.Sqrt(line.Mean/max(highest, 1e-9)))
+		if line.Filter != "" && i < mostLinkedCountries {
+			c.Link = a.Question.With(line.Filter).Address(page)
+		}
 	}
+	slices.SortStableFunc(m.Shapes, func(x, y country) int {
+		return cmp.Or(cmp.Compare(min(len(x.Link), 1), min(len(y.Link), 1)), // dots last: they lie on shapes
+			cmp.Compare(min(len(x.X), 1), min(len(y.X), 1)))
+	})
 	if elsewhere > 0 {
 		m.Elsewhere = rate(elsewhere)
 	}

@@ -4,14 +4,19 @@ package page
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	_ "embed"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"html/template"
 	"net/http"
 	"net/netip"
+	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -54,8 +59,8 @@ func policy(nonce string) string {
 
 // Bounds of what pages may take at once.
 const (
-	mostAsked = 2                // questions that the store has at once
-	patience  = 25 * time.Second // for one answer, the wait for a turn included
+	mostAsked      = 2                // questions that the store has at once
+	defaultPatient = 25 * time.Second // for one page, the wait for a turn included
 )
 
 // Pages answers /explore. Its fields are set before Mount and do not change.
@@ -69,9 +74,12 @@ type Pages struct {
 	// Views are the saved ones; nil: none can be saved.
 	Views *views.File
 	Log   *zap.Logger
+	// Patience is how long a page waits for the store; 0: 25 seconds.
+	Patience time.Duration
 
-	cache *cache
-	turns chan struct{}
+	cache   *cache
+	turns   chan struct{}
+	running running
 	// suggesting has the request for suggestions that the store works on.
 	suggesting chan struct{}
 	html       *template.Template
@@ -79,8 +87,11 @@ type Pages struct {
 
 // Mount has the server answer /explore and what belongs to it.
 func (p *Pages) Mount(s *web.Server) {
+	p.Patience = cmp.Or(p.Patience, defaultPatient)
 	p.cache, p.turns = newCache(), make(chan struct{}, mostAsked)
 	p.suggesting = make(chan struct{}, 1)
+	p.running.ids = map[string]string{}
+	p.running.asking = make(chan struct{}, 1)
 	p.html = template.Must(template.New("explore").Parse(pageHTML))
 	template.Must(p.html.New("head").Parse(headHTML))
 	template.Must(p.html.New("panel").Parse(panelHTML))
@@ -90,6 +101,7 @@ func (p *Pages) Mount(s *web.Server) {
 	s.Handle("GET /about", p.admit(p.about))
 	s.Handle("GET /suggest", p.admit(p.suggest))
 	s.Handle("GET /suggest.json", p.admit(p.suggestJSON))
+	s.Handle("GET /progress.json", p.admit(p.progress))
 	s.Handle("GET /explore.css", asset(styleCSS, "text/css"))
 	s.Handle("GET /explore.js", asset(scriptJS, "text/javascript"))
 	if p.Views != nil {
@@ -101,13 +113,22 @@ func (p *Pages) Mount(s *web.Server) {
 	}
 }
 
-// asset answers with a file of the page.
+// asset answers with a file of the page. Its address has a digest of its text, so that browsers may keep it.
 func asset(text []byte, kind string) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", kind+"; charset=utf-8")
 		w.Header().Set("Cache-Control", "no-cache")
-		_, _ = w.Write(text)
+		if r.URL.Query().Get("v") == version(text) {
+			w.Header().Set("Cache-Control", "max-age=31536000, immutable")
+		}
+		respond(w, r, http.StatusOK, text)
 	})
+}
+
+// version is a short digest of a file.
+func version(text []byte) string {
+	digest := sha256.Sum256(text)
+	return hex.EncodeToString(digest[:6])
 }
 
 // viewerKey is the key of a request's viewer in its context.
@@ -128,20 +149,22 @@ func (p *Pages) admit(next http.HandlerFunc) http.Handler {
 // ask answers a question from the cache, or from the store when it has a turn; with its losses, if they are wanted.
 func (p *Pages) ask(ctx context.Context, q explore.Question, losses bool) (*explore.Answer, error) {
 	if p.Off != "" {
-		return nil, errors.New(p.Off)
+		return nil, p.off()
 	}
 	q.Only = ctx.Value(viewerKey{}).(*viewer).Scopes
 	a := p.cache.get(q)
 	if a != nil && (a.Losses != nil || !losses) {
 		return a, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, p.Patience)
 	defer cancel()
+	ctx, done := p.running.start(ctx, q)
+	defer done()
 	select {
 	case p.turns <- struct{}{}:
 		defer func() { <-p.turns }()
 	case <-ctx.Done():
-		return nil, errors.New("others are asking: try again")
+		return nil, errOthers
 	}
 	if a == nil {
 		var err error
@@ -161,6 +184,12 @@ func (p *Pages) ask(ctx context.Context, q explore.Question, losses bool) (*expl
 	return a, nil
 }
 
+// off is the answer where there is nothing to explore.
+func (p *Pages) off() error { return &explore.Failure{Text: p.Off, Code: http.StatusNotFound} }
+
+// errOthers is the answer to who had no turn in time.
+var errOthers = &explore.Failure{Text: "Others are asking: try again.", Code: http.StatusServiceUnavailable}
+
 // view is what the template is filled with.
 type view struct {
 	Question explore.Question
@@ -175,6 +204,7 @@ type view struct {
 	From, To string
 	Zone     string
 	Zones    []string
+	InZones  []link // the same question with the times of other zones
 	Fields   []string
 	Problem  *problem
 	Title    string
@@ -222,27 +252,40 @@ func (p *Pages) page(w http.ResponseWriter, r *http.Request) {
 	q, err := explore.Parse(r.URL.Query())
 	var a *explore.Answer
 	if err == nil {
-		a, err = p.ask(r.Context(), q, true)
+		a, err = p.ask(r.Context(), q, q.View != explore.Lost)
 	}
 	v := p.view(q, a)
 	p.addViews(v, viewerOf(r), q)
+	if err == nil && a.Empty() {
+		err = p.addNothing(r.Context(), v.Panel)
+	}
 	if err != nil {
 		if r.Context().Err() != nil {
 			return // nobody waits for it
 		}
-		v.Problem, status = problemOf(q, err), http.StatusBadRequest
+		v.Problem, status = problemOf(q, err), explore.Status(err)
 	}
-	p.write(w, "explore", v.Title, v, status)
+	p.write(w, r, "explore", v.Title, v, status)
+}
+
+// addNothing says why there is nothing to show, and leads to something.
+func (p *Pages) addNothing(ctx context.Context, x *panel) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, p.Patience)
+	defer cancel()
+	if x.Nothing, err = p.Explorer.Nothing(ctx, x.Answer); err == nil && x.Nothing.Instead != nil {
+		x.Instead = x.Nothing.Instead.Address(address)
+	}
+	return err
 }
 
 // head is what the head of a page is filled with.
-type head struct{ Title, Nonce string }
+type head struct{ Title, Nonce, Style, Script string }
 
 // write answers with the head and a template.
-func (p *Pages) write(w http.ResponseWriter, name, title string, v any, status int) {
+func (p *Pages) write(w http.ResponseWriter, r *http.Request, name, title string, v any, status int) {
 	nonce := rand.Text()
 	var out bytes.Buffer // the status is known only when it is done
-	err := p.html.ExecuteTemplate(&out, "head", head{title, nonce})
+	err := p.html.ExecuteTemplate(&out, "head", head{title, nonce, version(styleCSS), version(scriptJS)})
 	if err == nil {
 		err = p.html.ExecuteTemplate(&out, name, v)
 	}
@@ -255,8 +298,10 @@ func (p *Pages) write(w http.ResponseWriter, name, title string, v any, status i
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", policy(nonce))
 	h.Set("Referrer-Policy", "same-origin") // without it a form of ours would come from the origin "null"
-	w.WriteHeader(status)
-	_, _ = out.WriteTo(w)
+	if status == http.StatusServiceUnavailable {
+		h.Set("Retry-After", retryAfter)
+	}
+	respond(w, r, status, out.Bytes())
 }
 
 // address is the page's, relative to the collector's.
@@ -278,13 +323,20 @@ func (p *Pages) view(q explore.Question, a *explore.Answer) *view {
 	}
 	v.Took = took(a)
 	for _, name := range []string{"csv", "json", "svg", "sql"} {
-		if formats[name].fits(q.View) {
-			v.Exports = append(v.Exports, link{strings.ToUpper(name), q.Address(address + "." + name)})
+		v.Exports = append(v.Exports, link{strings.ToUpper(name), q.Address(address + "." + name)})
+	}
+	for _, name := range v.Zones {
+		if zone, err := time.LoadLocation(name); err == nil && name != v.Zone {
+			other := q
+			other.Zone = zone
+			v.InZones = append(v.InZones, link{name, other.Address(address)})
 		}
 	}
 	length := a.To.Sub(a.From)
 	v.Earlier = q.Between(a.From.Add(-length), a.From).Address(address)
-	v.Later = q.Between(a.To, a.To.Add(length)).Address(address)
+	if !a.Partial && !a.To.After(p.Explorer.Now()) {
+		v.Later = q.Between(a.To, a.To.Add(length)).Address(address)
+	}
 	v.Wider = q.Between(a.From.Add(-length/2), a.To.Add(length/2)).Address(address)
 	return v
 }
@@ -313,10 +365,14 @@ func (p *Pages) addForm(v *view) {
 			None: chosen == ""})
 	}
 	for _, x := range explore.Views() {
-		v.Views = append(v.Views, option{string(x), string(x), x == q.View})
+		v.Views = append(v.Views, option{string(x), viewNames[x], x == q.View})
 	}
 	for _, x := range explore.Units() {
-		v.Units = append(v.Units, option{string(x), x.Label(), x == q.Unit})
+		text := x.Label()
+		if x == explore.Volume {
+			text = "bytes"
+		}
+		v.Units = append(v.Units, option{string(x), text, x == q.Unit})
 	}
 	for _, x := range explore.Befores() {
 		text := "compare with …"
@@ -325,16 +381,18 @@ func (p *Pages) addForm(v *view) {
 		}
 		v.Befores = append(v.Befores, option{string(x), text, x == q.Before})
 	}
-	for _, n := range []string{"5", "8", "15", "25", "50"} {
-		v.Tops = append(v.Tops, option{n, "top " + n, n == fmt.Sprint(q.Top)})
+	for _, n := range withValue([]int{5, 8, 15, 25, 50}, q.Top) {
+		v.Tops = append(v.Tops, option{fmt.Sprint(n), fmt.Sprintf("top %d", n), n == q.Top})
 	}
-	for _, text := range []string{"15m", "1h", "6h", "24h", "48h", "7d", "30d", "90d"} {
-		d, _ := explore.ParseDuration(text)
-		v.Times = append(v.Times, option{text, "last " + text, d == q.Last})
-	}
-	if q.Last == 0 {
+	day := 24 * time.Hour
+	if q.Last == 0 && !q.From.IsZero() {
 		values := q.Values()
 		v.From, v.To = values.Get("from"), values.Get("to")
+		v.Times = append(v.Times, option{"", "from … to", true})
+	}
+	for _, d := range withValue([]time.Duration{15 * time.Minute, time.Hour, 6 * time.Hour, day, 2 * day, 7 * day,
+		30 * day, 90 * day}, q.Last) {
+		v.Times = append(v.Times, option{explore.Duration(d), "last " + spoken(d), d == q.Last})
 	}
 	if p.Explorer == nil {
 		return
@@ -344,6 +402,41 @@ func (p *Pages) addForm(v *view) {
 		v.Presets = append(v.Presets, preset{link{x.Name, x.Question.Address(address)},
 			x.Question.Values().Encode() == q.Values().Encode()})
 	}
+}
+
+// viewNames are what the form calls the views.
+var viewNames = map[explore.View]string{explore.Stacked: "stacked areas", explore.Lines: "lines",
+	explore.Both: "both directions", explore.Share: "shares, 100 %", explore.Table: "table", explore.Sankey: "sankey",
+	explore.Matrix: "from × to", explore.Hours: "hours × days", explore.Map: "map of countries",
+	explore.Single: "single flows", explore.Lost: "losses"}
+
+// spoken is a length of time as people say it.
+func spoken(d time.Duration) string {
+	day := 24 * time.Hour
+	for _, unit := range []struct {
+		length time.Duration
+		one    string
+	}{{day, "day"}, {time.Hour, "hour"}, {time.Minute, "minute"}} {
+		switch n := d / unit.length; {
+		case d%unit.length != 0:
+		case d == day:
+			return "24 hours"
+		case n == 1:
+			return unit.one
+		default:
+			return fmt.Sprintf("%d %ss", n, unit.one)
+		}
+	}
+	return d.String()
+}
+
+// withValue returns the sorted list with a value of a question in it; 0 is none.
+func withValue[T cmp.Ordered](list []T, value T) []T {
+	var zero T
+	if i, found := slices.BinarySearch(list, value); !found && value != zero {
+		return slices.Insert(list, i, value)
+	}
+	return list
 }
 
 func (p *Pages) groups(chosen string) []group {
@@ -364,13 +457,25 @@ func (p *Pages) groups(chosen string) []group {
 // zones are the time zones to choose from: any other one can be written in the page's address.
 func zones(q explore.Question) []string {
 	all := []string{"UTC"}
-	if local := time.Local.String(); local != "UTC" && local != "Local" {
+	if local := localZone(); local != "" && !strings.HasSuffix(local, "UTC") {
 		all = append(all, local)
 	}
 	if q.Zone != nil && q.Zone.String() != "UTC" && q.Zone.String() != all[len(all)-1] {
 		all = append(all, q.Zone.String())
 	}
 	return all
+}
+
+// localZone is the name of the host's time zone; "" where it has none.
+func localZone() string {
+	if name := time.Local.String(); name != "Local" {
+		return name
+	}
+	path, err := filepath.EvalSymlinks("/etc/localtime")
+	if _, name, ok := strings.Cut(path, "/zoneinfo/"); ok && err == nil {
+		return name
+	}
+	return ""
 }
 
 // problemOf says what is wrong. A filter has its place marked.

@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"encoding/xml"
+	"fmt"
 	"io"
 	"math"
 	"net/http"
@@ -43,6 +44,14 @@ func answer(view explore.View) *explore.Answer {
 				Filter: "src.as = 64500"},
 			{Nodes: []explore.Node{{Rank: 0}, {Key: "", Rank: 2}}, Total: 360e6},
 		}
+	case explore.Single:
+		end := explore.End{Address: "2001:db8::1", Port: 443, AS: "AS64500", Name: evil}
+		a.Flows = []explore.Flow{{From: noon.Add(-time.Hour), To: noon, Device: evil, Protocol: "tcp", Source: end,
+			Dest: end,
+			In:   evil, Bytes: 1e9, Packets: 1000}}
+	case explore.Lost:
+		a.Lost = []explore.Loss{{Missing: a.Losses.Missing[0], Exporter: "192.0.2.1", Device: "AS64500 " + evil,
+			First: noon.Add(-time.Hour), Last: noon}}
 	case explore.Hours:
 		a.Days = []explore.Day{{Date: "2026-03-05", Hours: [24]float64{3: 1e6, 4: 5e5}}}
 	default:
@@ -127,7 +136,8 @@ func TestPage_views(t *testing.T) {
 			t.Errorf("%s: %d, %s", view, w.Code, csp)
 		}
 		// One script, of the nonce; figures of graphs are no script.
-		rest := strings.Replace(body, `<script src="explore.js" nonce="`+nonce+`" defer></script>`, "", 1)
+		rest := strings.Replace(body, `<script src="explore.js?v=`+version(scriptJS)+`" nonce="`+nonce+
+			`" defer></script>`, "", 1)
 		rest = strings.Replace(rest, `<script type="application/json">{`, "", 1)
 		if len(rest) == len(body) || strings.Contains(rest, "<script") || strings.Contains(rest, "style=") {
 			t.Errorf("%s: the page has a script or a style that its policy forbids", view)
@@ -138,7 +148,7 @@ func TestPage_views(t *testing.T) {
 		}
 		for _, want := range []string{"12\u202f345 datagrams kernel receive buffer (25 %)",
 			"1 in 1000 for 90 % of the bits, 1 in 1 for 10 %", ">data_flow</span>",
-			`<option selected>` + string(view)} {
+			`<option value="` + string(view) + `" selected>`} {
 			if !strings.Contains(body, want) {
 				t.Errorf("%s: no %q", view, want)
 			}
@@ -147,9 +157,7 @@ func TestPage_views(t *testing.T) {
 			t.Errorf("%s: the page has %d bytes", view, len(body))
 		}
 		for name, f := range formats {
-			if f.fits(view) {
-				checkExport(t, name, f, a)
-			}
+			checkExport(t, name, f, a)
 		}
 		var text bytes.Buffer
 		if err := a.Print(&text); err != nil || !strings.Contains(text.String(), "missing: 12") {
@@ -298,34 +306,40 @@ func TestCache(t *testing.T) {
 	}
 }
 
-// Countries are coloured by how much they have; what has no tile is said.
+// Countries are coloured by how much they have; what has no shape is said.
 func TestMap(t *testing.T) {
 	a := answer(explore.Map)
 	a.Series[0].Code, a.Series[0].Mean = "CH", 4e6
 	a.Series = append(a.Series, explore.Series{Keys: []string{"Atlantis"}, Names: []string{""}, Rank: 2,
 		Stats: explore.Stats{Mean: 1e6}})
 	m := newMap(a, "explore")
-	seen := map[string]bool{}
-	places := map[[2]int]string{}
-	for _, tile := range m.Tiles {
-		if other := places[[2]int{tile.X, tile.Y}]; seen[tile.Code] || other != "" {
-			t.Errorf("%s stands twice, or where %s stands", tile.Code, other)
-		}
-		seen[tile.Code], places[[2]int{tile.X, tile.Y}] = true, tile.Code
-		if want := tile.Code == "CH"; (tile.Shade == 9) != want || (tile.Link != "") != want {
-			t.Errorf("%+v", tile)
-		}
-	}
-	if len(seen) != 247 || m.Width > 40 || m.Height > 30 || m.Elsewhere != "1.00 Mbit/s" {
-		t.Errorf("%d countries on %d × %d tiles, elsewhere %s", len(seen), m.Width, m.Height, m.Elsewhere)
-	}
 	at := map[string][2]int{}
-	for place, code := range places {
-		at[code] = place
+	for _, c := range m.Shapes {
+		var x, y int
+		place := c.X + " " + c.Y
+		if c.Path != "" {
+			place = strings.TrimPrefix(c.Path, "M")
+		}
+		if _, err := fmt.Sscanf(place, "%d %d", &x, &y); err != nil || x < 0 || y < 0 || x > mapWidth || y > mapHeight {
+			t.Errorf("%s lies at %s: %v", c.Code, place, err)
+		}
+		if _, twice := at[c.Code]; twice {
+			t.Errorf("%s stands twice", c.Code)
+		}
+		at[c.Code] = [2]int{x, y}
+		if want := c.Code == "CH"; (c.Shade == 9) != want || (c.Link != "") != want {
+			t.Errorf("%+v", c)
+		}
+	}
+	if len(at) != 235 || m.Elsewhere != "1.00 Mbit/s" {
+		t.Errorf("%d countries, elsewhere %s", len(at), m.Elsewhere)
 	}
 	if at["US"][0] >= at["CH"][0] || at["CH"][0] >= at["JP"][0] || at["NO"][1] >= at["CH"][1] ||
 		at["CH"][1] >= at["ZA"][1] || at["GB"][0] >= at["DE"][0] || at["PT"][0] >= at["ES"][0] {
 		t.Errorf("countries do not lie where they are: %v", at)
+	}
+	if last := m.Shapes[len(m.Shapes)-1]; last.Code != "CH" {
+		t.Errorf("%s lies upon what has traffic", last.Code)
 	}
 }
 

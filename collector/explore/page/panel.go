@@ -2,7 +2,7 @@ package page
 
 import (
 	"slices"
-	"strings"
+	"time"
 
 	"github.com/metranova/flow-collector/collector/explore"
 )
@@ -20,17 +20,44 @@ type panel struct {
 	Matrix   *matrix
 	Map      *worldMap
 	Days     []day
-	HourList []int // the head of Days
+	HourList []int  // the head of Days
+	Step     string // of a graph
+	Flows    []flowRow
+	Lost     []lostRow
+	Peak     *peakLink        // of a graph; nil where nothing is drawn
+	Nothing  *explore.Nothing // why there is nothing to show; nil: not asked
+	Instead  string           // the page that Nothing leads to
+	Unknown  string           // what to do where nothing is known of any flow
+}
+
+// lighten drops links that a page of several panels would be too large with.
+func (x *panel) lighten() {
+	for i := range x.Rows {
+		x.Rows[i].Peak = ""
+	}
+	for i := range x.Days {
+		for j := range x.Days[i].Hours {
+			x.Days[i].Hours[j].Link = ""
+		}
+	}
 }
 
 func (p *Pages) newPanel(a *explore.Answer) *panel {
-	x := &panel{Title: "Traffic", Answer: a}
-	if len(a.Labels) > 0 {
-		x.Title = strings.Join(a.Labels, ", ")
+	x := &panel{Title: title(a), Answer: a}
+	x.Unknown, x.Step = a.Unknown(), explore.Duration(max(a.Step, time.Minute))
+	if a.Step < time.Minute {
+		x.Step = a.Step.String()
 	}
 	switch view := a.Question.View; {
+	case view == explore.Single:
+		x.Title, x.Flows = "Largest flows", newFlowRows(a, address)
+		if a.Question.Unit == explore.Flows {
+			x.Title = "Latest flows"
+		}
+	case view == explore.Lost:
+		x.Title, x.Lost = "Losses", newLostRows(a, address)
 	case view == explore.Sankey:
-		x.Sankey, x.Links = newSankey(a), newLinkRows(a)
+		x.Sankey, x.Links = newSankey(a, address), newLinkRows(a, address)
 	case view == explore.Matrix:
 		x.Matrix = newMatrix(a, address)
 	case view == explore.Hours:
@@ -47,8 +74,8 @@ func (p *Pages) newPanel(a *explore.Answer) *panel {
 				x.Rows = x.Rows[:a.Question.Top]
 			}
 		}
-		if view.OverTime() {
-			x.Chart = newChart(a, address)
+		if view.OverTime() && (!a.Empty() || a.Before != nil) {
+			x.Chart, x.Peak = newChart(a, address), newPeak(a, address)
 		}
 	}
 	return x

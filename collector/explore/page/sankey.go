@@ -3,6 +3,7 @@ package page
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/metranova/flow-collector/collector/explore"
@@ -32,12 +33,14 @@ type box struct {
 	TextX, TextY float64
 	End          bool // the text stands left of it
 	Text, Title  string
+	Link         string // to its flows; "" for all others
 }
 
 // band joins two nodes.
 type band struct {
 	Path, Title string
 	Color       int
+	Link        string // to its flows; "" where others are among them, or where it is narrow
 }
 
 // node is a node while it is placed.
@@ -51,7 +54,7 @@ type node struct {
 // Bottom is the height with some room for the last text.
 func (s *sankey) Bottom() int { return s.Height + 8 }
 
-func newSankey(a *explore.Answer) *sankey {
+func newSankey(a *explore.Answer, page string) *sankey {
 	s := &sankey{Width: sankeyWidth, Height: sankeyHeight, Labels: a.Labels}
 	n := len(a.Labels)
 	columns := make([][]*node, n)
@@ -70,14 +73,17 @@ func newSankey(a *explore.Answer) *sankey {
 		most = max(most, len(column))
 	}
 	scale := (sankeyHeight - nodeGap*float64(most-1)) / all
-	seconds := a.To.Sub(a.From).Seconds()
 	for i := range columns {
-		s.place(columns, i, scale, func(total float64) string {
-			return figures.SI(total/seconds) + a.Question.Unit.Label()
+		s.place(columns, i, scale, func(n *node) (title, link string) {
+			title = n.Label() + " " + figures.SI(a.Mean(n.total)) + a.Question.Unit.Label()
+			if n.Filter != "" {
+				link = a.Question.With(n.Filter).Address(page)
+			}
+			return title, link
 		})
 	}
 	for i := range n - 1 {
-		s.join(a, columns, i, scale, seconds)
+		s.join(a, columns, i, scale, page)
 	}
 	return s
 }
@@ -95,7 +101,7 @@ func find(column *[]*node, x explore.Node) *node {
 }
 
 // place stacks the nodes of a column, the largest on top and all others at the bottom.
-func (s *sankey) place(columns [][]*node, i int, scale float64, rate func(float64) string) {
+func (s *sankey) place(columns [][]*node, i int, scale float64, about func(*node) (title, link string)) {
 	column := columns[i]
 	slices.SortFunc(column, func(a, b *node) int { return cmp.Compare(uint(a.Rank-1), uint(b.Rank-1)) })
 	x := float64(i) * (sankeyWidth - nodeWidth) / float64(len(columns)-1)
@@ -104,7 +110,8 @@ func (s *sankey) place(columns [][]*node, i int, scale float64, rate func(float6
 		n.y = y
 		b := box{X: x, Y: y, Height: max(n.total*scale, 1), TextX: x + nodeWidth + 4,
 			TextY: y + max(n.total*scale, 1)/2 + 4,
-			Text:  n.Label(), Title: n.Label() + " " + rate(n.total)}
+			Text:  cut(n.Label(), longestNode)}
+		b.Title, b.Link = about(n)
 		if i == len(columns)-1 {
 			b.End, b.TextX = true, x-4
 		}
@@ -119,7 +126,7 @@ func (s *sankey) place(columns [][]*node, i int, scale float64, rate func(float6
 }
 
 // join draws the bands between two columns. They have the colours of the first column's nodes.
-func (s *sankey) join(a *explore.Answer, columns [][]*node, i int, scale, seconds float64) {
+func (s *sankey) join(a *explore.Answer, columns [][]*node, i int, scale float64, page string) {
 	type pair struct{ from, to *node }
 	sums := map[pair]float64{}
 	var pairs []pair
@@ -137,6 +144,7 @@ func (s *sankey) join(a *explore.Answer, columns [][]*node, i int, scale, second
 	x1 := float64(i)*gap + nodeWidth
 	x2 := float64(i+1) * gap
 	middle := (x1 + x2) / 2
+	narrow := linkedFrom(slices.Collect(maps.Values(sums)))
 	for _, p := range pairs {
 		h := sums[p] * scale
 		y1, y2 := p.from.y+p.from.out, p.to.y+p.to.in
@@ -146,11 +154,35 @@ func (s *sankey) join(a *explore.Answer, columns [][]*node, i int, scale, second
 		if p.from.Rank > 0 {
 			color = (p.from.Rank-1)%9 + 1
 		}
-		s.Bands = append(s.Bands, band{Color: color,
+		b := band{Color: color,
 			Path: fmt.Sprintf("M%.0f %.1fC%.0f %.1f %.0f %.1f %.0f %.1fv%.1fC%.0f %.1f %.0f %.1f %.0f %.1fZ",
 				x1, y1, middle, y1, middle, y2, x2, y2, max(h, 0.5), middle, y2+h, middle, y1+h, x1, y1+h),
-			Title: fmt.Sprintf("%s → %s: %s%s", p.from.Label(), p.to.Label(), figures.SI(sums[p]/seconds),
+			Title: fmt.Sprintf("%s → %s: %s%s", p.from.Label(), p.to.Label(), figures.SI(a.Mean(sums[p])),
 				a.Question.Unit.Label()),
-		})
+		}
+		if p.from.Filter != "" && p.to.Filter != "" && sums[p] >= narrow {
+			b.Link = a.Question.With(p.from.Filter + " and " + p.to.Filter).Address(page)
+		}
+		s.Bands = append(s.Bands, b)
 	}
+}
+
+// mostLinkedBands is how many bands between two columns are links: each has its whole address in the page.
+const mostLinkedBands = 16
+
+// linkedFrom is how large the smallest band is that is a link.
+func linkedFrom(sizes []float64) float64 {
+	slices.Sort(sizes)
+	return sizes[max(len(sizes)-mostLinkedBands, 0)]
+}
+
+// longestNode is how many characters of its name stand at a node. Its title has all.
+const longestNode = 34
+
+// cut shortens a text.
+func cut(text string, most int) string {
+	if runes := []rune(text); len(runes) > most {
+		return string(runes[:most-1]) + "…"
+	}
+	return text
 }

@@ -3,7 +3,6 @@ package page
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -17,7 +16,7 @@ const suggestPatience = 4 * time.Second
 // suggestions completes a filter, one at a time.
 func (p *Pages) suggestions(ctx context.Context, text string, at int) ([]explore.Suggestion, error) {
 	if p.Off != "" {
-		return nil, errors.New(p.Off)
+		return nil, p.off()
 	}
 	ctx, cancel := context.WithTimeout(ctx, suggestPatience)
 	defer cancel()
@@ -25,7 +24,7 @@ func (p *Pages) suggestions(ctx context.Context, text string, at int) ([]explore
 	case p.suggesting <- struct{}{}:
 		defer func() { <-p.suggesting }()
 	case <-ctx.Done():
-		return nil, errors.New("others are asking: try again")
+		return nil, errOthers
 	}
 	return p.Explorer.Suggest(ctx, text, at, ctx.Value(viewerKey{}).(*viewer).Scopes)
 }
@@ -39,7 +38,7 @@ func (p *Pages) suggestJSON(w http.ResponseWriter, r *http.Request) {
 	}
 	found, err := p.suggestions(r.Context(), text, at)
 	if err != nil {
-		http.Error(w, explore.Reason(err), http.StatusServiceUnavailable)
+		fail(w, r, err)
 		return
 	}
 	if found == nil {
@@ -65,12 +64,12 @@ func (p *Pages) suggest(w http.ResponseWriter, r *http.Request) {
 				v.Suggests = append(v.Suggests, newSuggested(s, values))
 			}
 			if len(found) == 0 {
-				err = errors.New("nothing is known that could stand at the end of this filter")
+				err = explore.Refused("Nothing is known that could stand at the end of this filter.")
 			}
 		}
 	}
 	if err != nil {
-		v.Problem, status = &problem{Text: explore.Reason(err)}, http.StatusBadRequest
+		v.Problem, status = &problem{Text: explore.Reason(err)}, explore.Status(err)
 	}
-	p.write(w, "explore", "Complete a filter", v, status)
+	p.write(w, r, "explore", "Complete a filter", v, status)
 }

@@ -19,7 +19,11 @@ type row struct {
 	Earlier, Change           string // mean of the earlier time, and how much more it is now
 	Full                      string // 95th percentile in per cent of the speed
 	About                     []link // pages of what it names
+	Peak                      string // the page of the flows behind its highest step
 }
+
+// mostPeaks is how many lines lead to the flows behind their highest step. More would make the page too large.
+const mostPeaks = 10
 
 func (p *Pages) newRows(a *explore.Answer, page string) []row {
 	var all []row
@@ -28,8 +32,11 @@ func (p *Pages) newRows(a *explore.Answer, page string) []row {
 		rate := func(v float64) string { return figures.SI(v) + a.Question.Unit.Label() }
 		r := row{Color: color(line), Label: line.Label(), Min: rate(line.Min), Mean: rate(line.Mean),
 			P95: rate(line.P95),
-			Max: rate(line.Max), Last: rate(line.Last), Volume: volume(a.Question.Unit, line.Total),
+			Max: rate(line.Max), Last: rate(line.Last), Volume: a.Question.Unit.Amount(line.Total),
 			Percent: 100 * line.Share}
+		if at := highestAt(a, line.Points); at >= 0 && line.Filter != "" && i < mostPeaks {
+			r.Peak = flowsOf(a, at, line.Filter).Address(page)
+		}
 		if line.Filter != "" {
 			r.Link = a.Question.With(line.Filter).Address(page)
 		}
@@ -39,7 +46,7 @@ func (p *Pages) newRows(a *explore.Answer, page string) []row {
 			}
 		}
 		if a.Before != nil {
-			r.Earlier, r.Change = rate(line.Earlier), change(line.Earlier, line.Mean)
+			r.Earlier, r.Change = rate(line.Earlier), explore.Change(line.Earlier, line.Mean)
 		}
 		if line.Speed > 0 {
 			r.Full = fmt.Sprintf("%.0f %% of %s", 100*line.P95/line.Speed, rate(line.Speed))
@@ -60,7 +67,7 @@ func newAll(a *explore.Answer) *row {
 	all := a.Sum()
 	rate := func(v float64) string { return figures.SI(v) + a.Question.Unit.Label() }
 	r := &row{Min: rate(all.Min), Mean: rate(all.Mean), P95: rate(all.P95), Max: rate(all.Max), Last: rate(all.Last),
-		Volume: volume(a.Question.Unit, all.Total)}
+		Volume: a.Question.Unit.Amount(all.Total)}
 	earlier, back := 0.0, 0.0
 	for i := range a.Series {
 		earlier += a.Series[i].Earlier
@@ -68,48 +75,33 @@ func newAll(a *explore.Answer) *row {
 			back += a.Back[i].Mean
 		}
 	}
-	r.Earlier, r.Change, r.Back = rate(earlier), change(earlier, all.Mean), rate(back)
+	r.Earlier, r.Change, r.Back = rate(earlier), explore.Change(earlier, all.Mean), rate(back)
 	return r
-}
-
-// change is how much more it is now.
-func change(before, now float64) string {
-	switch {
-	case before == 0 && now == 0:
-		return ""
-	case before == 0:
-		return "new"
-	case now == 0:
-		return "gone"
-	}
-	return fmt.Sprintf("%+.0f %%", 100*(now/before-1))
-}
-
-// volume is a sum as people write it: bits in bytes.
-func volume(unit explore.Unit, total float64) string {
-	if unit == explore.Bits {
-		return figures.SI(total/8) + "B"
-	}
-	return figures.SI(total) + string(unit)
 }
 
 // linkRow is what goes one way, as the table below a sankey has it.
 type linkRow struct {
 	Nodes []string
+	Mean  string
 	Share string
+	Link  string // to its flows; "" where others are among them
 }
 
 // mostLinks is how many lines that table has.
-const mostLinks = 100
+const mostLinks = 50
 
-func newLinkRows(a *explore.Answer) []linkRow {
+func newLinkRows(a *explore.Answer, page string) []linkRow {
 	all := 0.0
 	for _, link := range a.Links {
 		all += link.Total
 	}
 	var rows []linkRow
-	for _, link := range a.Links[:min(len(a.Links), mostLinks)] {
-		r := linkRow{Share: fmt.Sprintf("%.1f %%", 100*link.Total/all)}
+	for i, link := range a.Links[:min(len(a.Links), mostLinks)] {
+		r := linkRow{Share: fmt.Sprintf("%.1f %%", 100*link.Total/all),
+			Mean: figures.SI(a.Mean(link.Total)) + a.Question.Unit.Label()}
+		if link.Filter != "" && i < mostLinkedRows {
+			r.Link = stackedOf(a, link.Filter).Address(page)
+		}
 		for _, n := range link.Nodes {
 			r.Nodes = append(r.Nodes, n.Label())
 		}
@@ -118,10 +110,33 @@ func newLinkRows(a *explore.Answer) []linkRow {
 	return rows
 }
 
+// mostLinkedRows is how many of them are links.
+const mostLinkedRows = 20
+
+// stackedOf is the question for what the condition takes, over time.
+func stackedOf(a *explore.Answer, condition string) explore.Question {
+	q := a.Question.With(condition)
+	q.View = explore.Stacked
+	return q
+}
+
 // matrix is a table of how much goes from the one to the other.
 type matrix struct {
-	From, To []string
+	From, To []heading
 	Cells    [][]cell
+}
+
+// heading leads to with whom it exchanges what.
+type heading struct{ Text, Link string }
+
+func newHeading(a *explore.Answer, side int, n explore.Node, page string) heading {
+	h := heading{Text: cut(n.Label(), longestNode)}
+	if n.Filter != "" {
+		q := stackedOf(a, n.Filter)
+		q.By = []string{a.Question.By[1-side]}
+		h.Link = q.Address(page)
+	}
+	return h
 }
 
 // cell has a shade from 0 to 9.
@@ -142,14 +157,13 @@ func newMatrix(a *explore.Answer, page string) *matrix {
 	}
 	for i := range columns {
 		s := &sankey{}
-		s.place(columns[:], i, 1, func(float64) string { return "" }) // sorts
+		s.place(columns[:], i, 1, func(*node) (string, string) { return "", "" }) // sorts
 	}
 	for _, to := range columns[1] {
-		m.To = append(m.To, to.Label())
+		m.To = append(m.To, newHeading(a, 1, to.Node, page))
 	}
-	seconds := a.To.Sub(a.From).Seconds()
 	for _, from := range columns[0] {
-		m.From = append(m.From, from.Label())
+		m.From = append(m.From, newHeading(a, 0, from.Node, page))
 		line := make([]cell, len(columns[1]))
 		for _, link := range a.Links {
 			if find(&columns[0], link.Nodes[0]) != from {
@@ -157,10 +171,10 @@ func newMatrix(a *explore.Answer, page string) *matrix {
 			}
 			for j, to := range columns[1] {
 				if to == find(&columns[1], link.Nodes[1]) {
-					line[j] = cell{Text: figures.SI(link.Total/seconds) + a.Question.Unit.Label(),
+					line[j] = cell{Text: figures.SI(a.Mean(link.Total)) + a.Question.Unit.Label(),
 						Shade: shade(link.Total, highest)}
 					if link.Filter != "" {
-						line[j].Link = a.Question.With(link.Filter).Address(page)
+						line[j].Link = stackedOf(a, link.Filter).Address(page)
 					}
 				}
 			}

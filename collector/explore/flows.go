@@ -1,0 +1,129 @@
+package explore
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"github.com/metranova/flow-collector/collector/explore/filter"
+	"github.com/metranova/flow-collector/sink/sqltext"
+)
+
+// Flow is one row of data_flow. Texts are as filters take them; "" is not known.
+type Flow struct {
+	From, To         time.Time
+	Device, Protocol string
+	Source, Dest     End
+	In, Out          string // interfaces
+	Bytes, Packets   uint64 // times the sampling rate
+}
+
+// End is one end of a flow.
+type End struct {
+	Address string
+	Port    uint16
+	AS      string // AS64500
+	Name    string // of the AS
+}
+
+// Label is the address with its port.
+func (x *End) Label() string {
+	if strings.Contains(x.Address, ":") {
+		return "[" + x.Address + "]:" + strconv.Itoa(int(x.Port))
+	}
+	return x.Address + ":" + strconv.Itoa(int(x.Port))
+}
+
+// Rate is the mean rate of the flow, in bits per second; 0 if it has no length.
+func (f *Flow) Rate() float64 {
+	if d := f.To.Sub(f.From); d > 0 {
+		return float64(f.Bytes) * 8 / d.Seconds()
+	}
+	return 0
+}
+
+// flows asks for the largest single flows.
+func (e *Explorer) flows(ctx context.Context, a *Answer, s span) error {
+	query, err := e.Planner.flows(&a.Question, s, e.Now())
+	if err != nil {
+		return err
+	}
+	a.Query = query
+	if err := e.run(ctx, query, func(rows driver.Rows) error {
+		var f Flow
+		var from, to int64
+		var source, dest uint32
+		if err := rows.Scan(&from, &to, &f.Device, &f.Source.Address, &f.Source.Port, &source, &f.Dest.Address,
+			&f.Dest.Port, &dest, &f.Protocol, &f.In, &f.Out, &f.Bytes, &f.Packets); err != nil {
+			return err
+		}
+		f.From, f.To = time.UnixMilli(from).UTC(), time.UnixMilli(to).UTC()
+		f.Source.AS, f.Dest.AS = asText(source), asText(dest)
+		a.Flows = append(a.Flows, f)
+		return nil
+	}); err != nil {
+		return err
+	}
+	var numbers []string
+	for i := range a.Flows {
+		for _, end := range []*End{&a.Flows[i].Source, &a.Flows[i].Dest} {
+			if n := strings.TrimPrefix(end.AS, "AS"); n != "" && !slices.Contains(numbers, n) {
+				numbers = append(numbers, n)
+			}
+		}
+	}
+	names, err := e.names(ctx, e.Planner.dimensions["src.as"], numbers)
+	for i := range a.Flows {
+		for _, end := range []*End{&a.Flows[i].Source, &a.Flows[i].Dest} {
+			end.Name = names[strings.TrimPrefix(end.AS, "AS")]
+		}
+	}
+	return err
+}
+
+func asText(n uint32) string {
+	if n == 0 {
+		return ""
+	}
+	return "AS" + strconv.FormatUint(uint64(n), 10)
+}
+
+// flows is the query for the largest single flows: by bytes, by packets, or with the unit flows the newest.
+func (p *Planner) flows(q *Question, s span, now time.Time) (*Query, error) {
+	alone := *q
+	alone.By = nil
+	sel, err := p.selection(&alone, s, now, false)
+	if err != nil {
+		return nil, err
+	}
+	order := map[Unit]string{Packets: "packet_count DESC, ", Flows: ""}
+	first, ok := order[q.Unit]
+	if !ok {
+		first = "bit_count DESC, "
+	}
+	address := func(column string) string { return fmt.Sprintf(showAddress, column) }
+	return &Query{"SELECT toUnixTimestamp64Milli(start_time) AS from_ms, toUnixTimestamp64Milli(end_time) AS to_ms, " +
+		"toString(device_id) AS device, " + address("src_ip") + " AS source, toUInt16(ifNull(src_port, 0)) AS " +
+		"source_port, toUInt32(src_as_id) AS source_as, " + address("dst_ip") + " AS destination, " +
+		"toUInt16(ifNull(dst_port, 0)) AS destination_port, toUInt32(dst_as_id) AS destination_as, " +
+		"toString(protocol) AS proto, toString(ifNull(in_interface_id, '')) AS interface_in, " +
+		"toString(ifNull(out_interface_id, '')) AS interface_out, toUInt64(intDiv(bit_count, 8)) AS bytes, " +
+		"toUInt64(packet_count) AS packets\nFROM " + sqltext.Name(p.settings.Database) + "." +
+		sqltext.Name(p.settings.Tables.Flow) + "\nWHERE " + sel.where + "\nORDER BY " + first +
+		"start_time DESC, src_ip, dst_ip, src_port, dst_port\nLIMIT " + sel.params.number(uint64(q.Top)), sel.params,
+		sel.source}, nil
+}
+
+// Condition is a filter for the flows of the same two ends, and of the same application port.
+func (f *Flow) Condition() string {
+	all := []string{"src.ip = " + filter.Quote(f.Source.Address), "dst.ip = " + filter.Quote(f.Dest.Address)}
+	if f.Protocol != "" {
+		all = append(all, "proto = "+filter.Quote(f.Protocol))
+	}
+	return strings.Join(all, " and ")
+}

@@ -1,0 +1,97 @@
+package explore
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"github.com/metranova/flow-collector/sink/schema"
+	"github.com/metranova/flow-collector/sink/sqltext"
+)
+
+// Loss is what is known to be lost of one exporter, for one reason.
+type Loss struct {
+	Missing
+	Exporter string // its address; "" where it is not known
+	Device   string // its id in meta_device; "" where it has none
+	// First and Last are the first and the last step in which something is missing.
+	First, Last time.Time
+}
+
+// lost asks where losses are: what is missing, by exporter, stage and reason. Filters are of flows, so they do not
+// apply.
+func (e *Explorer) lost(ctx context.Context, a *Answer, s span) error {
+	if e.Planner.settings.Tables.Loss == "" {
+		return Refused("view: there is no table of losses here")
+	}
+	a.Query = e.Planner.lost(s)
+	type place struct{ exporter, device, stage, reason, unit string }
+	received := map[[2]string]uint64{} // by exporter and unit
+	places := map[place]*Loss{}
+	var order []place
+	if err := e.run(ctx, a.Query, func(rows driver.Rows) error {
+		var x place
+		var missing bool
+		var t int64
+		var count uint64
+		if err := rows.Scan(&x.exporter, &x.device, &x.stage, &x.reason, &x.unit, &missing, &t, &count); err != nil {
+			return err
+		}
+		if !missing {
+			received[[2]string{x.exporter, x.unit}] += count
+			return nil
+		}
+		l := places[x]
+		at := s.from.Add(time.Duration(t) * s.step)
+		if l == nil {
+			l = &Loss{Exporter: x.exporter, Device: x.device, First: at, Missing: Missing{Stage: x.stage,
+				Reason: x.reason, Unit: x.unit, Points: make([]uint64, s.points())}}
+			places[x], order = l, append(order, x)
+		}
+		l.Last = at
+		l.Count += count
+		if t >= 0 && int(t) < s.points() {
+			l.Points[t] += count
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	for _, x := range order {
+		l := places[x]
+		unit := l.Unit
+		if unit == "rows" {
+			unit = "records"
+		}
+		if n := received[[2]string{l.Exporter, unit}]; n > 0 {
+			l.Share = float64(l.Count) / float64(l.Count+n)
+		}
+		a.Lost = append(a.Lost, *l)
+	}
+	slices.SortStableFunc(a.Lost, func(x, y Loss) int { return cmp.Compare(y.Count, x.Count) })
+	return nil
+}
+
+// lossSource names the table of losses.
+func (p *Planner) lossSource() schema.Choice {
+	table := p.settings.Tables.Loss
+	return schema.Choice{Source: schema.Source{Table: table}, Why: table + ": what is known to be lost"}
+}
+
+// lost is the query for what is missing by exporter, stage, reason, unit and step, and for what each exporter sent.
+func (p *Planner) lost(s span) *Query {
+	var params parameters
+	from, to := params.text(stamp(s.from)), params.text(stamp(s.to))
+	start, step := params.number(uint64(s.from.Unix())), params.number(uint64(s.step/time.Second))
+	return &Query{sql: "SELECT toString(exporter) AS exporter, toString(device_id) AS device, toString(stage) AS stage, " +
+		"toString(if(missing, if(reason = '', what, reason), '')) AS reason, toString(unit) AS unit, missing, " +
+		"toInt64(if(missing, intDiv(toUnixTimestamp(start_time) - " + start + ", " + step + "), 0)) AS t, " +
+		"sum(count) AS lost\nFROM " + sqltext.Name(p.settings.Database) + "." +
+		sqltext.Name(p.settings.Tables.Loss) + "\nWHERE (missing OR stage = 'received' AND unit IN ('datagrams', " +
+		"'records')) AND start_time >= toDateTime(" + from + ", 'UTC') AND start_time < toDateTime(" + to +
+		", 'UTC')\nGROUP BY exporter, device, stage, reason, unit, missing, t\nORDER BY t, exporter, stage, reason, unit",
+		params: params, Source: p.lossSource()}
+}

@@ -1,0 +1,215 @@
+package explore
+
+import (
+	"context"
+	"errors"
+	"math"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	chgo "github.com/ClickHouse/clickhouse-go/v2"
+
+	"github.com/metranova/flow-collector/collector/explore/filter"
+)
+
+// Volumes are bytes of a step, and all figures agree with the rates.
+func testVolume(t *testing.T, e *Explorer) {
+	const rest = "&from=2026-03-05T11:00&to=2026-03-05T12:00"
+	rates, volumes := ask(t, e, "by=src.as"+rest), ask(t, e, "by=src.as&unit=volume"+rest)
+	for i := range rates.Series {
+		a, b := rates.Series[i], volumes.Series[i]
+		factor := rates.Step.Seconds() / 8
+		if b.Total != a.Total || math.Abs(b.Max-a.Max*factor)+math.Abs(b.Points[3]-a.Points[3]*factor) > 1e-6 ||
+			b.Share != a.Share {
+			t.Errorf("%s: %+v, and as volume %+v", a.Label(), a.Stats, b.Stats)
+		}
+		if got := Volume.Amount(b.Total); i == 0 && got != "180 kB" {
+			t.Errorf("the volume is %s", got)
+		}
+	}
+	hours := ask(t, e, "view=hours&unit=volume"+rest)
+	if got := hours.Days[0].Hours[11]; got != 360*1000 {
+		t.Errorf("an hour has %g bytes", got)
+	}
+	if a := ask(t, e, "view=both&unit=volume&before=day"+rest); a.Sum().Total != 360*8000 {
+		t.Errorf("%g bits", a.Sum().Total)
+	}
+}
+
+// Single flows are listed as they are, the largest first.
+func testFlows(t *testing.T, e *Explorer) {
+	a := ask(t, e, "view=flows&top=3&from=2026-03-05T11:30&to=2026-03-05T11:31")
+	if len(a.Flows) != 3 || a.Table() != "data_flow" {
+		t.Fatalf("%+v of %s", a.Flows, a.Query.Source.Line())
+	}
+	f := a.Flows[0]
+	if f.Source != (End{"192.0.2.7", 50000, "AS64500", "UNI-A"}) || f.Dest.Label() != "203.0.113.0:443" ||
+		f.In != "r1::up" || f.Bytes != 3000 || f.Packets != 30 || !f.From.Equal(noon.Add(-30*time.Minute)) {
+		t.Errorf("%+v", f)
+	}
+	if got := a.Flows[1].Source.Label(); got != "[2001:db8::ffff:7]:50000" {
+		t.Errorf("an end of IPv6 is %s", got)
+	}
+	a = ask(t, e, "view=flows&unit=flows&from=2026-03-05T11:00&to=2026-03-05T12:00&filter=src.as+%3D+64501")
+	if len(a.Flows) != 8 || !a.Flows[0].From.Equal(noon.Add(-time.Minute)) || a.Flows[0].Source.AS != "AS64501" {
+		t.Errorf("the latest are %+v", a.Flows)
+	}
+	q := a.Question
+	q.Filter, q.View = a.Flows[0].Condition(), Table
+	if b, err := e.Ask(t.Context(), q); err != nil || len(b.Series) != 1 {
+		t.Errorf("%s: %v", q.Filter, err)
+	}
+	q = a.Question
+	q.Only = []string{"comm:lhcone"}
+	if b, err := e.Ask(t.Context(), q); err != nil || len(b.Flows) != 0 {
+		t.Errorf("flows of another scope are listed: %+v, %v", b, err)
+	}
+}
+
+// Losses are told by exporter and reason, with their part of what that exporter sent.
+func testLost(t *testing.T, e *Explorer) {
+	a := ask(t, e, "view=losses&from=2026-03-05T11:00&to=2026-03-05T12:00")
+	if len(a.Lost) != 1 {
+		t.Fatalf("%+v", a.Lost)
+	}
+	l := a.Lost[0]
+	if l.Exporter != "192.0.2.1" || l.Count != 7 || l.Label() != "datagrams kernel receive buffer" ||
+		l.Points[10] != 7 ||
+		l.Share < 0.065 || l.Share > 0.066 || !l.First.Equal(noon.Add(-50*time.Minute)) {
+		t.Errorf("%+v", l)
+	}
+}
+
+// An empty answer says why, and leads to one that is not.
+func testNothing(t *testing.T, e *Explorer) {
+	for address, want := range map[string]struct{ text, filter string }{
+		"from=2026-03-05T11:00&to=2026-03-05T12:00&filter=proto+%3D+gre": {"passes the filter", ""},
+		"from=2025-01-01&to=2025-01-02&filter=proto+%3D+gre":             {"The oldest flow", "proto = gre"},
+		"from=2026-03-05T12:00&to=2026-03-05T13:00":                      {"The last flow began at 2026-03-05 11:59 UTC", ""},
+		"from=2026-03-07T12:00&to=2026-03-07T13:00":                      {"not begun", ""},
+		"view=losses&from=2026-03-05T12:00&to=2026-03-05T13:00":          {"no losses", "none"},
+	} {
+		a := ask(t, e, address)
+		if !a.Empty() {
+			t.Errorf("%s is not empty", address)
+		}
+		n, err := e.Nothing(t.Context(), a)
+		if err != nil || !strings.Contains(n.Text, want.text) {
+			t.Errorf("%s: %+v, %v", address, n, err)
+			continue
+		}
+		if (n.Instead == nil) != (want.filter == "none") || n.Instead != nil && n.Instead.Filter != want.filter {
+			t.Errorf("%s leads to %+v", address, n.Instead)
+		}
+	}
+	q := Question{Unit: Bits, View: Table, Top: 5, From: noon.Add(-time.Hour), To: noon, Only: []string{"none"}}
+	a, err := e.Ask(t.Context(), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := e.Nothing(t.Context(), a); err != nil || !strings.Contains(n.Text, "policy scope") {
+		t.Errorf("%+v, %v", n, err)
+	}
+	for by, want := range map[string]string{"out.circuit": "Circuit out is not known of any flow here. It comes with " +
+		"interfaces", "dst.country": "It comes with prefixes", "src.country": "",
+		"dst.sci.project": "Science Registry"} {
+		got := ask(t, e, "from=2026-03-05T11:00&to=2026-03-05T12:00&by="+by).Unknown()
+		if !strings.Contains(got, want) || (want == "") != (got == "") {
+			t.Errorf("by %s: %q", by, got)
+		}
+	}
+}
+
+// The store says how far it is with a question, of none that is over.
+func testProgress(t *testing.T, e *Explorer) {
+	ctx, cancel := context.WithCancel(WithID(t.Context(), "SLOW"))
+	ended := make(chan error)
+	go func() {
+		// The query of a question has its id as every other one.
+		rows, err := e.Conn.Query(chgo.Context(ctx, chgo.WithSettings(settings(idOf(ctx)))),
+			"SELECT sum(sleepEachRow(0.01)) FROM numbers(1000) SETTINGS max_block_size = 10, max_threads = 1")
+		if err == nil {
+			for rows.Next() {
+			}
+			err = rows.Err()
+		}
+		ended <- err
+	}()
+	deadline := time.Now().Add(time.Minute)
+	for p := (Progress{}); p.Rows == 0; {
+		var err error
+		if p, err = e.Progress(t.Context(), "SLOW"); err != nil {
+			t.Fatal(err)
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the store does not say how far it is")
+		}
+	}
+	cancel()
+	if err := <-ended; err == nil {
+		t.Error("a question that nobody waits for is answered")
+	}
+	for p := (Progress{1, 1}); p != (Progress{}); { // it is cancelled, not only left alone
+		var err error
+		if p, err = e.Progress(t.Context(), "SLOW"); err != nil {
+			t.Fatal(err)
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the store goes on with what nobody waits for")
+		}
+	}
+}
+
+// Questions only read: the store refuses anything else that is asked as they are.
+func testOnlyReads(t *testing.T, e *Explorer) {
+	ctx := chgo.Context(t.Context(), chgo.WithSettings(settings("")))
+	for _, sql := range []string{"INSERT INTO explored.data_flow (protocol) VALUES ('x')",
+		"DROP TABLE explored.meta_as", "TRUNCATE TABLE explored.data_flow"} {
+		if err := e.Conn.Exec(ctx, sql); err == nil {
+			t.Errorf("%s is done", sql)
+		}
+	}
+}
+
+// Each error has a sentence that helps, and the status of its kind.
+func TestReason(t *testing.T) {
+	exception := func(code int32) error { return &chgo.Exception{Code: code, Message: "words of the store"} }
+	for _, test := range []struct {
+		err  error
+		code int
+		text string
+	}{
+		{&filter.Error{Text: "expected a value"}, http.StatusBadRequest, "expected a value"},
+		{Refused("by: what"), http.StatusBadRequest, "by: what"},
+		{&Failure{"no store", http.StatusNotFound}, http.StatusNotFound, "no store"},
+		{exception(codeTimeout), http.StatusGatewayTimeout, "shorter time"},
+		{context.DeadlineExceeded, http.StatusGatewayTimeout, "in time"},
+		{exception(codeMemory), http.StatusUnprocessableEntity, "more memory"},
+		{exception(codeTooMuch), http.StatusUnprocessableEntity, "reads more rows"},
+		{exception(codeTooMany), http.StatusServiceUnavailable, "answers others"},
+		{exception(codeUnknownTable), http.StatusServiceUnavailable, "not there yet"},
+		{exception(codeNoRight), http.StatusBadGateway, "may not read"},
+		{exception(47), http.StatusBadGateway, "words of the store"},
+		{errors.New("connection refused"), http.StatusServiceUnavailable, "does not answer: connection refused"},
+	} {
+		if got := Status(test.err); got != test.code {
+			t.Errorf("%v: status %d, want %d", test.err, got, test.code)
+		}
+		if got := Reason(test.err); !strings.Contains(got, test.text) {
+			t.Errorf("%v: %s", test.err, got)
+		}
+	}
+}
+
+// A name cannot change what stands around it.
+func TestShown(t *testing.T) {
+	for text, want := range map[string]string{"plain": "plain", "a\x1b[31mb": "a\ufffd[31mb", "\u202eabc": "\ufffdabc",
+		"<b>&\"'": "<b>&\"'", "مرحبا": "مرحبا", "👩‍🚀": "👩‍🚀", "a\nb": "a\ufffdb",
+		strings.Repeat("é", 500): strings.Repeat("é", longestLabel-1) + "…"} {
+		if got := Shown(text); got != want {
+			t.Errorf("%q is shown as %q, want %q", text, got, want)
+		}
+	}
+}
