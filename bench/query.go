@@ -19,9 +19,9 @@ func queryCommand() *cli.Command {
 		Name:  "query",
 		Usage: "measure the dashboards' panels and the presets of /explore on a store with many rows",
 		Description: "Fills a local store with flows of a month, of 20 routers with metadata, and asks each panel " +
-			"and preset over an hour, a day, a week and 30 days: the median of some runs, the rows read, the table that " +
-			"was chosen. Then it does the same while flows come in, and asks 20 panels at once, one of them by every " +
-			"pair of addresses.\n" +
+			"and preset over an hour, a day, a week and 30 days: the median of some runs, the rows read, the " +
+			"table that was chosen. Then it does the same while flows come in, and asks 20 panels at once, one of " +
+			"them by every pair of addresses.\n" +
 			"A million rows take some 40 MB of disk, and some ten seconds of a core with rollups.\n\n" +
 			"   bench query --rows 10000000                       # a store that is deleted afterwards\n" +
 			"   bench query --dir /data/bench --rows 100000000 --fill   # fills a store that stays\n" +

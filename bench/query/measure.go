@@ -230,7 +230,8 @@ func (r *run) ask(ctx context.Context, sql string) (read uint64, err error) {
 	return read, err
 }
 
-var flowTables = regexp.MustCompile(`\b(?:data_flow(?:_by_[a-z_0-9]+)?|rollup_[a-z_0-9]+|sums_[a-z_0-9]+|collector_loss)\b`)
+var flowTables = regexp.MustCompile(
+	`\b(?:data_flow(?:_by_[a-z_0-9]+)?|rollup_[a-z_0-9]+|sums_[a-z_0-9]+|collector_loss)\b`)
 
 // tablesOf are the tables with traffic that a query names.
 func tablesOf(sql string) string {

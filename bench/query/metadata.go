@@ -44,7 +44,8 @@ FROM (SELECT number, cityHash64(number) AS h, 12 + h %% 13 AS bits FROM numbers(
 		fmt.Sprintf(`INSERT INTO meta_ip_scireg (id, ref, hash, ip_subnet, discipline, project_name, `+
 			`organization_name, resource_name)
 SELECT concat('s', toString(number)) AS p, concat(p, '__v1'), '', [%s], `+
-			`concat('Discipline ', toString(number %% 30)), concat('Project ', toString(number %% 300)), concat('Laboratory ', toString(number %% 100)), `+
+			`concat('Discipline ', toString(number %% 30)), `+
+			`concat('Project ', toString(number %% 300)), concat('Laboratory ', toString(number %% 100)), `+
 			`concat('Resource ', toString(number))
 FROM (SELECT number, cityHash64(number, 7) AS h, 12 + h %% 4 AS bits FROM numbers(%d))`, subnet, registered),
 		fmt.Sprintf(`INSERT INTO meta_device (id, ref, hash, type, loopback_ip, location_name, network)
