@@ -49,22 +49,42 @@ type Batch struct {
 	// Complete lists the families whose End-of-RIB (RFC 4724 section 2) came after the changes.
 	Complete []Family
 
-	data []byte
+	data  []byte
+	bytes int // of the bundles' data
 }
 
-// Reset empties b and keeps its memory for reuse.
+// Memory that a batch takes for data at once, and keeps for its next use, in bytes and elements. More is needed by an
+// unusual message only.
+const (
+	mostData    = 64 << 10
+	keptChanges = 1 << 12
+)
+
+// Reset empties b and keeps its memory for reuse, unless that is unusually much.
 func (b *Batch) Reset() {
-	b.Changes, b.Bundles, b.Complete, b.data = b.Changes[:0], b.Bundles[:0], b.Complete[:0], b.data[:0]
+	b.Changes, b.Bundles, b.Complete = b.Changes[:0], b.Bundles[:0], b.Complete[:0]
+	b.data, b.bytes = b.data[:0], 0
+	if cap(b.data) > mostData {
+		b.data = nil
+	}
+	if max(cap(b.Changes), cap(b.Bundles)) > keptChanges {
+		b.Changes, b.Bundles = nil, nil
+	}
+	clear(b.Bundles[:cap(b.Bundles)]) // they can keep data alive that the batch does not have any more
 }
+
+// Bytes is how much data the bundles have, in bytes.
+func (b *Batch) Bytes() int { return b.bytes }
 
 // AddBundle copies a bundle's data into the batch and returns its number.
 func (b *Batch) AddBundle(hash Hash, data []byte) int32 {
 	n := len(b.data)
 	if cap(b.data)-n < len(data) {
 		// Earlier bundles keep referring to the old memory.
-		b.data, n = make([]byte, 0, max(2*cap(b.data), len(data), 4096)), 0
+		b.data, n = make([]byte, 0, max(min(2*cap(b.data), mostData), len(data), 4096)), 0
 	}
 	b.data = append(b.data, data...)
+	b.bytes += len(data)
 	b.Bundles = append(b.Bundles, Bundle{hash, b.data[n:len(b.data):len(b.data)]})
 	return int32(len(b.Bundles) - 1)
 }

@@ -38,14 +38,14 @@ func (r *RIB) Load(in io.Reader, source func(text []byte) *Source, begin func())
 		return l, err
 	}
 	defer decoder.Close()
-	return r.read(decoder, source, begin)
+	return r.read(io.LimitReader(decoder, maxSavedBytes), source, begin)
 }
 
 // read is Load of decompressed data.
 func (r *RIB) read(in io.Reader, source func(text []byte) *Source, begin func()) (l Loaded, err error) {
 	x := &loader{rib: r, in: in, buffer: make([]byte, 1<<18), l: &l}
 	err = x.load(source, begin)
-	x.flushCounts()
+	x.endTree()
 	if err != nil {
 		for _, s := range l.sources {
 			if s != nil {
@@ -55,6 +55,13 @@ func (r *RIB) read(in io.Reader, source func(text []byte) *Source, begin func())
 	}
 	for _, n := range x.records { // drop the loader's references; routes have their own
 		r.unref(n)
+	}
+	for f, p := range [...]*prefixes{r.v4, r.v6} {
+		for _, n := range x.prefixes[f] {
+			if n != 0 {
+				p.unref(n)
+			}
+		}
 	}
 	r.Publish()
 	return l, err
@@ -71,12 +78,15 @@ type loader struct {
 	prefixes [2][]uint32 // numbers in this RIB by number in the file; 0: no memory for it
 	records  []uint32    // numbers in this RIB by number in the file
 	last     [2]uint64   // the prefix of the latest entry
-	tree     *tree       // the tree of the next entries; nil: they are left out
+	source   *Source     // whose router has the table of the next entries; nil: they are left out
+	key      tableKey    // of that table
+	tree     *tree       // of that table; nil: it has no route yet
 	v6       bool
 	owner    *Source
 	leaf     uint32 // page of the slots from leafOf on; 0: not known
 	leafOf   uint32
-	counted  int // plain routes of owner in tree that are not in its counts yet
+	counted  int    // plain routes of owner in tree that are not in its counts yet
+	left     uint64 // elements that the lists of a record may still have
 	attrs    route.Attributes
 	scratch  []byte
 	err      error
@@ -163,7 +173,7 @@ func (x *loader) load(source func([]byte) *Source, begin func()) error {
 			if x.fill(1); x.end > 0 || !errors.Is(x.failed, io.EOF) { // also verifies the checksum
 				return fmt.Errorf("after the last entry: %w", errors.Join(x.failed, ErrNotSaved))
 			}
-			x.ready()
+			x.complete()
 			return nil
 		case kind == saveTree:
 			x.newTree()
@@ -179,12 +189,15 @@ func (x *loader) load(source func([]byte) *Source, begin func()) error {
 		if entries%(1<<17) == 0 && kind >= savePlain {
 			x.flushCounts()
 			x.rib.Publish()
+			if x.tree != nil && x.source.Router.Table(x.key.class, x.key.rd) != x.tree.table {
+				x.tree, x.leaf = nil, 0 // it was empty
+			}
 		}
 	}
 	return fmt.Errorf("the file is truncated or damaged: %w", x.err)
 }
 
-func (x *loader) source(n uint64) *Source {
+func (x *loader) sourceAt(n uint64) *Source {
 	if n >= uint64(len(x.l.sources)) {
 		x.err = fmt.Errorf("%w: source %d of %d", ErrNotSaved, n, len(x.l.sources))
 		return nil
@@ -194,12 +207,12 @@ func (x *loader) source(n uint64) *Source {
 
 // newTree reads the table of the next entries.
 func (x *loader) newTree() {
-	s := x.source(x.number(maxSavedSources))
+	x.endTree()
+	s := x.sourceAt(x.number(maxSavedSources))
 	var head [10]byte
-	x.flushCounts()
-	x.owner, x.leaf = nil, 0
+	x.owner = nil
 	if n := x.number(maxSavedSources + 1); n > 0 {
-		x.owner = x.source(n - 1)
+		x.owner = x.sourceAt(n - 1)
 	}
 	x.bytes(head[:])
 	if x.err != nil {
@@ -210,14 +223,36 @@ func (x *loader) newTree() {
 		return
 	}
 	x.v6 = head[9] == 1
-	if x.tree = nil; s != nil {
-		t := s.Router.table(tableKey{route.Class(head[0]), route.RD(binary.BigEndian.Uint64(head[1:]))})
-		x.tree = t.tree(x.v6, s.Rank)
+	x.source, x.tree = s, nil
+	x.key = tableKey{route.Class(head[0]), route.RD(binary.BigEndian.Uint64(head[1:]))}
+	if s != nil {
+		if t := s.Router.Table(x.key.class, x.key.rd); t != nil {
+			x.tree = t.tree(x.v6, s.Rank)
+		}
 	}
 	if x.owner != nil && (s == nil || x.owner.Router != s.Router || x.owner.Rank != s.Rank ||
-		x.tree.owner.Load() != nil && x.tree.owner.Load() != x.owner) {
+		x.tree != nil && x.tree.owner.Load() != nil && x.tree.owner.Load() != x.owner) {
 		x.err = ErrNotSaved
 	}
+}
+
+// endTree has a table removed that got no route after all.
+func (x *loader) endTree() {
+	x.flushCounts()
+	if x.tree != nil {
+		x.rib.noteEmpty(x.tree.table)
+	}
+	x.source, x.tree, x.leaf = nil, nil, 0
+}
+
+// ready makes the table, and reports whether routes can be taken into it.
+func (x *loader) ready() bool {
+	if x.tree == nil && x.source != nil {
+		if t, err := x.source.Router.table(x.key); err == nil {
+			x.tree = t.tree(x.v6, x.source.Rank)
+		}
+	}
+	return x.tree != nil
 }
 
 func (x *loader) newPrefix() {
@@ -232,20 +267,31 @@ func (x *loader) newPrefix() {
 		return
 	}
 	p := route.Make(binary.BigEndian.Uint64(a[:]), binary.BigEndian.Uint64(a[8:]), uint8(bits), x.v6)
+	f := familyIndex(x.v6)
+	if len(x.prefixes[f]) >= maxNumbers {
+		x.err = fmt.Errorf("%w: more than %d prefixes", ErrNotSaved, maxNumbers)
+		return
+	}
 	n, err := x.rib.prefix(p)
 	if err != nil {
 		n = 0 // its routes are left out
+	} else { // keep its number: nobody may want the first routes to it
+		[...]*prefixes{x.rib.v4, x.rib.v6}[f].ref(n)
 	}
-	f := familyIndex(x.v6)
 	x.prefixes[f] = append(x.prefixes[f], n)
 }
 
-// list reads the number of values of a list.
-func (x *loader) list() int { return int(x.number(maxSavedList)) }
+// list reads the number of values of a list. All lists of a record together have at most maxSavedList.
+func (x *loader) list() int {
+	n := x.number(x.left)
+	x.left -= n
+	return int(n)
+}
 
 func (x *loader) newRecord() {
 	a := &x.attrs
 	a.Reset()
+	x.left = maxSavedList
 	var head [2]byte
 	x.bytes(head[:])
 	a.Origin = route.Origin(min(head[1], byte(route.Incomplete)))
@@ -326,21 +372,18 @@ func (x *loader) routes(kind uint64) {
 		return
 	}
 	x.last[f] = at
-	n, before := x.prefixes[f][at], x.l.LeftOut
+	n := x.prefixes[f][at]
 	if kind == savePlain {
 		record := x.record()
 		switch {
 		case x.err != nil:
-		case n == 0 || x.tree == nil || x.owner == nil:
+		case n == 0 || x.owner == nil || !x.ready():
 			x.l.LeftOut++
 		default:
 			x.plain(n, record)
 		}
 	} else {
 		x.paths(n)
-	}
-	if x.l.LeftOut > before && n != 0 && x.tree != nil && x.rib.family(x.tree).refs.all[n]&^listed == 0 {
-		x.prefixes[f][at] = 0 // its number may become another's
 	}
 }
 
@@ -350,11 +393,11 @@ func (x *loader) paths(n uint32) {
 	r.paths = r.paths[:0]
 	sources := map[*Source]int{}
 	for m := x.number(maxPaths); m > 0 && x.err == nil; m-- {
-		s := x.source(x.number(maxSavedSources))
+		s := x.sourceAt(x.number(maxSavedSources))
 		id, record := uint32(x.number(any32)), x.record()
 		switch {
 		case x.err != nil:
-		case s == nil || n == 0 || x.tree == nil:
+		case s == nil || n == 0 || !x.ready():
 			x.l.LeftOut++
 		case s.Router != x.tree.table.Router || s.Rank != x.tree.rank ||
 			slices.ContainsFunc(r.paths, func(p setPath) bool { return p.source == s.id && p.pathID == id }):
@@ -445,8 +488,9 @@ func (x *loader) set(n uint32, sources map[*Source]int) {
 	x.l.Routes += int64(count)
 }
 
-// ready marks the loaded trees as complete, so that they answer look-ups as if their sources had announced all routes.
-func (x *loader) ready() {
+// complete marks the loaded trees as complete, so that they answer look-ups as if their sources had announced all
+// routes.
+func (x *loader) complete() {
 	for _, s := range x.l.sources {
 		if s == nil {
 			continue

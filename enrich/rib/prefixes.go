@@ -183,9 +183,13 @@ func (p *prefixes) unref(n uint32) {
 	p.list(n)
 }
 
-// list adds prefix n to idle if it has no routes and is not there yet.
+// alwaysKept is the length up to which IPv4 prefixes are never removed. There are 510 at most, and each takes long to
+// add and to remove, since it covers many addresses: nobody should be able to repeat that.
+const alwaysKept = 8
+
+// list adds prefix n to idle if it has no routes, is not there yet, and is not always kept.
 func (p *prefixes) list(n uint32) {
-	if p.refs.all[n] != 0 {
+	if p.refs.all[n] != 0 || !p.v6 && p.length(n) > 0 && p.length(n) <= alwaysKept {
 		return
 	}
 	p.refs.all[n] = listed

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"sync"
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/decoder/route"
@@ -15,6 +16,7 @@ type Router struct {
 	AS      atomic.Uint32 // its own AS number; 0: unknown
 	rib     *RIB
 	tables  sync.Map // tableKey: *Table
+	count   int      // of tables
 	sources []*Source
 	up      [Ranks]int // number of sources with a session, by rank
 	stale   atomic.Bool
@@ -83,11 +85,19 @@ func (x *Router) Tables(f func(*Table) bool) {
 // use.
 func (x *Router) Stale() bool { return x.stale.Load() }
 
-// table returns a table, which it adds if there is none.
-func (x *Router) table(k tableKey) *Table {
+// tableBytes is about what a table takes of Go's heap. It counts as memory of the RIB, because a peer that announces
+// routes of VPNs can make up any number of route distinguishers.
+const tableBytes = int64(unsafe.Sizeof(Table{})) + 256
+
+// table returns a table, which it adds if there is none. The only error is errMemory.
+func (x *Router) table(k tableKey) (*Table, error) {
 	if t := x.Table(k.class, k.rd); t != nil {
-		return t
+		return t, nil
 	}
+	if !x.rib.budget.take(tableBytes) {
+		return nil, errMemory
+	}
+	x.count++
 	t := &Table{Router: x, Class: k.class, RD: k.rd}
 	for i := range t.trees {
 		for rank := range t.trees[i] {
@@ -97,5 +107,11 @@ func (x *Router) table(k tableKey) *Table {
 	}
 	x.tables.Store(k, t)
 	x.rib.generation.Add(1)
-	return t
+	return t, nil
+}
+
+// dropTables gives back the memory of the last n tables.
+func (x *Router) dropTables(n int) {
+	x.count -= n
+	x.rib.budget.used -= int64(n) * tableBytes
 }

@@ -37,9 +37,10 @@ const (
 // Limits of Load.
 const (
 	maxSavedSources = 1 << 17
-	maxDescription  = 1 << 12 // bytes
-	maxSavedList    = 1 << 16 // segments of a path, AS numbers of a segment, communities of a kind
-	maxSavedFile    = 4 << 30 // bytes, compressed
+	maxDescription  = 1 << 12  // bytes
+	maxSavedList    = 1 << 16  // values of all lists of a record
+	maxSavedFile    = 4 << 30  // bytes, compressed
+	maxSavedBytes   = 16 << 30 // bytes, decompressed
 )
 
 // ErrNotSaved is the error of a file that is not a RIB saved in this format version.

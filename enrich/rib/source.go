@@ -150,13 +150,17 @@ func (s *Source) Apply(b *route.Batch) (refused, undecodable int, err error) {
 	return refused, undecodable, nil
 }
 
-// table returns the table of a change, which usually is that of the change before.
-func (s *Source) table(c *route.Change) *Table {
+// table returns the table of a change, which usually is that of the change before. The only error is errMemory.
+func (s *Source) table(c *route.Change) (*Table, error) {
 	k := tableKey{c.Class, c.RD}
-	if s.lastTable == nil || s.lastKey != k {
-		s.lastKey, s.lastTable = k, s.Router.table(k)
+	if s.lastTable != nil && s.lastKey == k {
+		return s.lastTable, nil
 	}
-	return s.lastTable
+	t, err := s.Router.table(k)
+	if err == nil {
+		s.lastKey, s.lastTable = k, t
+	}
+	return t, err
 }
 
 // announce adds or replaces a route. It returns false if a limit is reached; the source then has no route to the
@@ -174,12 +178,19 @@ func (s *Source) announce(c *route.Change, record uint32) bool {
 		r.freeUnused()
 	}
 	s.withdraw(c)
-	r.noteEmpty(s.table(c))
+	if t := s.Router.Table(c.Class, c.RD); t != nil {
+		r.noteEmpty(t)
+	}
 	return false
 }
 
 func (s *Source) tryAnnounce(c *route.Change, record uint32) error {
-	r, t := s.Router.rib, s.table(c).tree(c.Prefix.V6, s.Rank)
+	r := s.Router.rib
+	table, err := s.table(c)
+	if err != nil {
+		return err
+	}
+	t := table.tree(c.Prefix.V6, s.Rank)
 	n, err := r.prefix(c.Prefix)
 	if err != nil {
 		return err
@@ -281,6 +292,7 @@ func (r *RIB) removeEmpty() {
 		k := tableKey{t.Class, t.RD}
 		if t.empty() && t.Router.Table(k.class, k.rd) == t {
 			t.Router.tables.Delete(k)
+			t.Router.dropTables(1)
 			for _, s := range t.Router.sources {
 				s.lastTable = nil
 			}

@@ -115,6 +115,7 @@ func (s *Source) finish() {
 		return
 	}
 	if all := *r.routers.Load(); all[x.Name] == x {
+		x.dropTables(x.count)
 		all = maps.Clone(all)
 		delete(all, x.Name)
 		r.routers.Store(&all)
