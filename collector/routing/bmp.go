@@ -43,9 +43,9 @@ func (o *BMPOptions) setDefaults() {
 }
 
 const (
-	maxMonitored = 1024             // BMP connections at a time
+	maxMonitored = 1024             // BMP connections at a time, and routers whose routes are kept
 	maxPeers     = 1 << 14          // BGP peers of one BMP session, and peers of one MRT file
-	maxViews     = 1 << 16          // tables of all peers of all BMP routers
+	maxViews     = 1 << 16          // BGP peers of all BMP sessions, and tables of all peers of all BMP routers
 	firstWait    = 60 * time.Second // for the first message of a router
 	connectWait  = 10 * time.Second
 	mostRetry    = time.Minute
@@ -57,13 +57,12 @@ type monitor struct {
 	station *Station
 	conn    net.Conn
 	address netip.Addr
-	free    chan *route.Batch // batches that can be filled; the writer returns them here
 	walker  *bgp.Walker
 	peers   map[bmp.PeerKey]*bmpPeer
-	batch   *route.Batch // changes of current that the writer has not got yet
+	batch   *route.Batch // changes of current that the writer has not got yet; nil: there are none
 	current *view
 
-	router *monitored // only the writer uses it
+	router *monitored // only the writer uses it; nil: there are too many routers
 	once   sync.Once  // for end
 	why    string     // why the session ended
 
@@ -94,14 +93,16 @@ func (s *Station) acceptMonitored(c *net.TCPConn, address netip.Addr) {
 		s.bmp.refused.Add(1)
 		s.absent.stranger.Store(&address)
 		_ = c.Close()
-	case s.bmp.open.Load() >= maxMonitored:
-		s.bmp.failed.Add(1)
-		_ = c.Close()
 	default:
-		s.bmp.open.Add(1)
+		v := s.bmpGate.enter(c, address)
+		if v == nil {
+			s.bmp.failed.Add(1)
+			_ = c.Close()
+			return
+		}
 		s.sessions.Go(func() {
-			defer s.bmp.open.Add(-1)
-			s.serveMonitor(c, address)
+			defer s.bmpGate.leave(v)
+			s.serveMonitor(c, address, func() { s.bmpGate.established(v) })
 		})
 	}
 }
@@ -115,7 +116,7 @@ func (s *Station) connect(to string) {
 		if err == nil {
 			said = ""
 			s.absent.connects.Delete(to)
-			if s.serveMonitor(c, addressOf(c.RemoteAddr())) {
+			if s.serveMonitor(c, addressOf(c.RemoteAddr()), func() {}) {
 				wait = s.BMP.Retry
 			}
 		} else if text := err.Error(); text != said && !s.stopping() {
@@ -148,10 +149,12 @@ func (s *Station) dial(to string) (net.Conn, error) {
 	return dialer.DialContext(ctx, "tcp", to)
 }
 
-// serveMonitor reads a BMP connection until it ends. It reports whether a BMP message came, which makes it a session.
-func (s *Station) serveMonitor(c net.Conn, address netip.Addr) bool {
-	x := &monitor{station: s, conn: c, address: address, free: make(chan *route.Batch, batches),
-		peers: map[bmp.PeerKey]*bmpPeer{}, walker: bgp.NewWalker(bgp.Rules{Lenient: true}, s.rib.Hasher())}
+// serveMonitor reads a BMP connection until it ends. It calls established when a BMP message came, which makes it a
+// session, and reports whether it was one.
+func (s *Station) serveMonitor(c net.Conn, address netip.Addr, established func()) bool {
+	x := &monitor{station: s, conn: c, address: address, peers: map[bmp.PeerKey]*bmpPeer{},
+		walker: bgp.NewWalker(bgp.Rules{Lenient: true}, s.rib.Hasher())}
+	defer func() { s.bmp.peers.Add(-int64(len(x.peers))) }()
 	stop := make(chan struct{})
 	defer close(stop)
 	go func() {
@@ -167,7 +170,7 @@ func (s *Station) serveMonitor(c net.Conn, address netip.Addr) bool {
 			Count: 3})
 	}
 	_ = c.SetReadDeadline(time.Now().Add(firstWait))
-	r := &bmpReader{input{conn: c, buffer: make([]byte, 64<<10), room: 4096}}
+	r := &bmpReader{input{conn: c, buffer: make([]byte, firstBuffer)}}
 	kind, body, err := r.message()
 	if err != nil {
 		s.bmp.failed.Add(1)
@@ -177,15 +180,19 @@ func (s *Station) serveMonitor(c net.Conn, address netip.Addr) bool {
 		return false
 	}
 	_ = c.SetReadDeadline(time.Time{})
-	for range batches {
-		x.free <- &route.Batch{Decode: bgp.Decode}
-	}
-	x.batch = <-x.free
+	established()
+	r.resize(64<<10, 4096) // body stays in the old buffer
 	var info bmp.Information
 	if kind == bmp.Initiation {
 		info = bmp.ReadInformation(body, kind)
 	}
-	s.run(func() { s.beginMonitor(x, &info) })
+	if s.run(func() { s.beginMonitor(x, &info) }); x.router == nil {
+		s.bmp.failed.Add(1)
+		x.end("its address has too many routers")
+		s.Log.Warn("a BMP session is refused: too many routers have this address",
+			zap.String("router", address.String()), zap.Int("routers", maxOfAddress))
+		return false
+	}
 	for err == nil {
 		if err = x.message(kind, body); err != nil {
 			break
@@ -206,12 +213,15 @@ func (x *monitor) hand() {
 	for i := range x.reasons {
 		x.reasons[i].Store(x.walker.Counts[i])
 	}
-	if len(x.batch.Changes)+len(x.batch.Complete) == 0 {
+	b := x.batch
+	if x.batch = nil; b == nil {
 		return
 	}
-	x.station.items <- item{view: x.current, batch: x.batch}
-	x.batch = <-x.free
-	x.batch.Reset()
+	if len(b.Changes)+len(b.Complete) == 0 {
+		x.station.putBatch(b)
+		return
+	}
+	x.station.items <- item{view: x.current, batch: b}
 }
 
 // post has the writer call f after the batches that were filled before. It does not wait for the call.
@@ -252,7 +262,10 @@ func (x *monitor) message(kind bmp.Type, body []byte) error {
 		x.peerUp(&p, rest)
 	case bmp.PeerDown:
 		why := bmp.DownReason(rest)
-		delete(x.peers, p.Key())
+		if x.peers[p.Key()] != nil {
+			delete(x.peers, p.Key())
+			s.bmp.peers.Add(-1)
+		}
 		x.post(func() { s.peerDown(x, &p, why) })
 	case bmp.StatisticsReport:
 		var all []bmp.Statistic
@@ -266,7 +279,7 @@ func (x *monitor) message(kind bmp.Type, body []byte) error {
 func (x *monitor) peer(key bmp.PeerKey) *bmpPeer {
 	p := x.peers[key]
 	if p == nil {
-		if len(x.peers) >= maxPeers {
+		if len(x.peers) >= maxPeers || x.station.bmp.peers.Load() >= maxViews {
 			if x.beyond.Add(1) == 1 {
 				x.station.Log.Warn("a router reports too many BGP peers: the routes of some are left out",
 					zap.String("router", x.address.String()), zap.Int("peers", maxPeers))
@@ -275,6 +288,7 @@ func (x *monitor) peer(key bmp.PeerKey) *bmpPeer {
 		}
 		p = &bmpPeer{}
 		x.peers[key] = p
+		x.station.bmp.peers.Add(1)
 	}
 	return p
 }
@@ -308,10 +322,13 @@ func (x *monitor) routes(p *bmp.Peer, rest []byte) {
 		v = &view{monitor: x, peer: *p, rules: peer.up.Rules(p)}
 		peer.views[n] = v
 	}
-	if v != x.current || len(x.batch.Changes) >= batchRoutes || len(x.batch.Complete) > 0 {
+	if x.batch != nil && (v != x.current || full(x.batch)) {
 		x.hand()
-		x.current = v
 	}
+	if x.batch == nil {
+		x.batch = x.station.takeBatch()
+	}
+	x.current = v
 	x.walker.Rules = v.rules
 	if !bmp.Routes(x.walker, p, rest, x.batch) {
 		x.unreadable.Add(1)

@@ -90,7 +90,7 @@ func (m *monitored) show() {
 // bmpCounts holds the counters of BMP that several goroutines use.
 type bmpCounts struct {
 	view    atomic.Pointer[[]*monitored] // the routers that Stats reports
-	open    atomic.Int64                 // connections
+	peers   atomic.Int64                 // of all sessions
 	refused atomic.Uint64
 	failed  atomic.Uint64
 }

@@ -20,6 +20,13 @@ func (in *input) take(n int) []byte {
 	return in.buffer[in.start-n : in.start]
 }
 
+// resize gives the buffer another size, but at least that of its contents, and sets room.
+func (in *input) resize(size, room int) {
+	buffer := make([]byte, max(size, in.end-in.start))
+	in.start, in.end = 0, copy(buffer, in.bytes())
+	in.buffer, in.room = buffer, room
+}
+
 // fill reads until at least n bytes can be taken.
 func (in *input) fill(n int) error {
 	if in.end-in.start >= n {

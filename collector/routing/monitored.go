@@ -72,11 +72,15 @@ type viewTable struct {
 	settled bool      // routes that this session did not announce again are removed
 }
 
-// beginMonitor makes a connection the session of its router and ends the session that it replaces.
+// beginMonitor makes a connection the session of its router and ends the session that it replaces. If there are too many
+// routers the connection gets none.
 func (s *Station) beginMonitor(x *monitor, info *bmp.Information) {
 	key := monitoredKey{x.address, info.SysName}
 	m := s.monitored[key]
 	if m == nil {
+		if !s.placeForMonitored(key.address) {
+			return
+		}
 		m = s.newMonitored(key)
 	}
 	if old := m.session; old != nil {
@@ -91,6 +95,38 @@ func (s *Station) beginMonitor(x *monitor, info *bmp.Information) {
 	m.show()
 	s.Log.Info("a BMP session is up", zap.String("router", key.address.String()), zap.String("name", info.SysName),
 		zap.String("description", info.SysDescr))
+}
+
+// placeForMonitored makes place for a router with a new name, as placeForPeer does.
+func (s *Station) placeForMonitored(address netip.Addr) bool {
+	of := 0
+	var oldest, oldestOf *monitored // without a session; of all, and of this address
+	for key, m := range s.monitored {
+		same := key.address == address
+		if same {
+			of++
+		}
+		if m.session != nil {
+			continue
+		}
+		if oldest == nil || m.since.Before(oldest.since) {
+			oldest = m
+		}
+		if same && (oldestOf == nil || m.since.Before(oldestOf.since)) {
+			oldestOf = m
+		}
+	}
+	switch {
+	case of >= maxOfAddress:
+		oldest = oldestOf
+	case len(s.monitored) < maxMonitored:
+		return true
+	}
+	if oldest == nil {
+		return false
+	}
+	s.forgetMonitored(oldest)
+	return true
 }
 
 // newMonitored adds a router without a session.
@@ -160,8 +196,8 @@ func (s *Station) peerUp(x *monitor, p *bmp.Peer, up *bmp.Up) {
 	m.up[key] = true
 	m.learn(p, up)
 	s.moved = true
-	for at, t := range m.tables {
-		if at.peer == key {
+	for v := range bmp.Views {
+		if t := m.tables[viewKey{key, v}]; t != nil {
 			t.begin(x)
 		}
 	}
@@ -212,15 +248,12 @@ func (s *Station) peerDown(x *monitor, p *bmp.Peer, why string) {
 			zap.Stringer("peer", p.Address), zap.String("why", why))
 	}
 	delete(m.up, key)
-	for at, t := range m.tables {
-		if at.peer == key {
+	for v := range bmp.Views {
+		at := viewKey{key, v}
+		if t := m.tables[at]; t != nil {
 			s.removeView(m, at, t)
 		}
-	}
-	for at := range m.reported {
-		if at.peer == key {
-			delete(m.reported, at)
-		}
+		delete(m.reported, at)
 	}
 }
 
@@ -238,28 +271,39 @@ func (s *Station) statistics(x *monitor, p *bmp.Peer, all []bmp.Statistic) {
 		return
 	}
 	for _, v := range all {
-		view, is := map[uint16]bmp.View{bmp.StatInPre: bmp.InPre, bmp.StatLocRIB: bmp.LocRIB,
-			bmp.StatOutPre:  bmp.OutPre,
-			bmp.StatOutPost: bmp.OutPost}[v.Type]
-		if is && !v.HasFamily {
+		if view, is := viewOf(v.Type); is && !v.HasFamily {
 			m.reported[viewKey{p.Key(), view}] = v.Value
 		}
 	}
 }
 
+// viewOf is the view whose number of routes a statistic has.
+func viewOf(statistic uint16) (bmp.View, bool) {
+	switch statistic {
+	case bmp.StatInPre:
+		return bmp.InPre, true
+	case bmp.StatLocRIB:
+		return bmp.LocRIB, true
+	case bmp.StatOutPre:
+		return bmp.OutPre, true
+	case bmp.StatOutPost:
+		return bmp.OutPost, true
+	}
+	return 0, false
+}
+
 // applyView applies a batch of a view to the routing table.
 func (s *Station) applyView(v *view, b *route.Batch) {
+	defer s.putBatch(b)
 	m, x := v.monitor.router, v.monitor
 	if m.session != x {
-		x.free <- b // a newer session has replaced this one
-		return
+		return // a newer session has replaced this one
 	}
 	key := viewKey{v.peer.Key(), v.peer.View()}
 	t := m.tables[key]
 	if t == nil {
 		if s.views >= maxViews {
 			m.beyond += uint64(len(b.Changes))
-			x.free <- b
 			return
 		}
 		if !m.up[key.peer] { // some routers send no Peer Up for the Loc-RIB
@@ -280,7 +324,6 @@ func (s *Station) applyView(v *view, b *route.Batch) {
 	}
 	m.refused, m.unread = m.refused+uint64(refused), m.unread+uint64(unread)
 	m.left += uint64(refused)
-	x.free <- b
 }
 
 // routerOf returns the router's entry in the routing table. Its name is the BGP identifier, as for a BGP session, so

@@ -51,9 +51,25 @@ type file struct {
 type fileSource struct {
 	source  *rib.Source
 	batch   *route.Batch // filled by the goroutine that reads the file
+	touched bool         // by the latest record
+	counted int          // bytes of the batch in loading.pending
 	load    int          // number of the load in which the peer was last found
 	refused uint64       // routes left out because the routing table is full
 }
+
+// loading is a file that is being read.
+type loading struct {
+	*file
+	number  int // of the load
+	used    map[mrt.Peer]*fileSource
+	touched []*fileSource // by the latest record
+	pending int           // bytes of all batches
+}
+
+const (
+	maxPending  = 32 << 20 // bytes of the batches of all peers
+	changeBytes = 64       // about what a change takes
+)
 
 // MRTStats describes an MRT file and the last attempt to load it.
 type MRTStats struct {
@@ -148,22 +164,16 @@ func (f *file) read(stats *MRTStats, load int) error {
 	defer done()
 	s := f.station
 	r := mrt.NewReader(bufio.NewReaderSize(io.LimitReader(plain, maxFileBytes), 1<<18), s.rib.Hasher())
-	used := map[mrt.Peer]*fileSource{}
+	l := &loading{file: f, number: load, used: map[mrt.Peer]*fileSource{}}
 	for {
-		err = r.Next(func(p *mrt.Peer) *route.Batch { return f.batchOf(used, p, load) })
+		err = r.Next(l.batchOf)
 		if err != nil || s.stopping() {
 			break
 		}
-		for _, x := range used {
-			if x.batch != nil && len(x.batch.Changes) >= batchRoutes {
-				f.hand(x)
-			}
-		}
+		l.handFull()
 	}
-	for _, x := range used {
-		f.hand(x)
-	}
-	stats.Counts, stats.Peers = r.Counts, len(used)
+	l.handAll()
+	stats.Counts, stats.Peers = r.Counts, len(l.used)
 	switch {
 	case s.stopping():
 		return errStopping
@@ -179,24 +189,60 @@ func (f *file) read(stats *MRTStats, load int) error {
 var errStopping = errors.New("the collector stops")
 
 // batchOf returns the batch for a peer's routes. It is nil if the peer's routes are not used.
-func (f *file) batchOf(used map[mrt.Peer]*fileSource, p *mrt.Peer, load int) *route.Batch {
-	if f.Peer.IsValid() && p.Address.Netip() != f.Peer {
+func (l *loading) batchOf(p *mrt.Peer) *route.Batch {
+	if l.Peer.IsValid() && p.Address.Netip() != l.Peer {
 		return nil
 	}
 	key := *p
 	key.ID = 0 // BGP4MP records do not have the identifier
-	x := used[key]
+	x := l.used[key]
 	if x == nil {
-		if len(used) >= maxPeers {
+		if len(l.used) >= maxPeers {
 			return nil
 		}
-		f.station.run(func() { x = f.sourceOf(key, p.ID, load) })
-		used[key] = x
+		l.station.run(func() { x = l.sourceOf(key, p.ID, l.number) })
+		l.used[key] = x
 	}
 	if x.batch == nil {
 		x.batch = &route.Batch{Decode: bgp.Decode}
 	}
+	if !x.touched {
+		x.touched = true
+		l.touched = append(l.touched, x)
+	}
 	return x.batch
+}
+
+// handFull hands over the batches that the latest record has filled, and all if they take too much memory.
+func (l *loading) handFull() {
+	for _, x := range l.touched {
+		x.touched = false
+		bytes := x.batch.Bytes() + changeBytes*len(x.batch.Changes)
+		l.pending += bytes - x.counted
+		x.counted = bytes
+		if full(x.batch) {
+			l.hand(x)
+		}
+	}
+	l.touched = l.touched[:0]
+	if l.pending > maxPending {
+		l.handAll()
+	}
+}
+
+// handAll hands over all batches, and gives their memory up.
+func (l *loading) handAll() {
+	for _, x := range l.used {
+		l.hand(x)
+		x.batch, x.touched = nil, false
+	}
+}
+
+// hand hands over a batch.
+func (l *loading) hand(x *fileSource) {
+	l.pending -= x.counted
+	x.counted = 0
+	l.file.hand(x)
 }
 
 // hand has the writer apply a peer's batch, and waits until it has.

@@ -57,6 +57,9 @@ const (
 	publishEvery = 16
 	// sweepStep is the number of slots that the writer sweeps between two batches.
 	sweepStep = 1 << 16
+	// addressShare bounds the share of time for updateAddresses: the writer waits so many times as long as it took,
+	// because routers can have many addresses and change them as often as they like.
+	addressShare = 20
 	// niceness lowers the writer's priority below that of the workers, which must not lose datagrams.
 	niceness = 5
 )
@@ -121,8 +124,10 @@ func (s *Station) turn(now time.Time) {
 	s.turnMonitored(now)
 	s.turnAbsent(now)
 	s.askAgain(now)
-	if s.moved {
+	if s.moved && !now.Before(s.movedNext) {
+		started := time.Now()
 		s.updateAddresses()
+		s.movedNext = now.Add(addressShare * time.Since(started))
 	}
 	s.rib.Publish()
 	stats := s.rib.Stats()
@@ -131,10 +136,10 @@ func (s *Station) turn(now time.Time) {
 
 // applyBatch applies a session's batch to the routing table.
 func (s *Station) applyBatch(x *session, b *route.Batch) {
+	defer s.putBatch(b)
 	p := x.peer
 	if p == nil || p.session != x {
-		x.free <- b // a newer session has replaced this one
-		return
+		return // a newer session has replaced this one
 	}
 	refused, unread, _ := p.source.Apply(b)
 	if refused > 0 && p.refused == 0 {
@@ -146,16 +151,19 @@ func (s *Station) applyBatch(x *session, b *route.Batch) {
 	for _, f := range b.Complete {
 		p.whole[f.Index()] = true
 	}
-	x.free <- b
 }
 
-// begin makes a session the one of its neighbour and ends the session that it replaces.
-func (s *Station) begin(x *session) {
+// begin makes a session the one of its neighbour and ends the session that it replaces. It reports false if there are
+// too many neighbours with sessions.
+func (s *Station) begin(x *session) bool {
 	key := peerKey{x.address, x.theirs.ID}
 	p := s.peers[key]
 	if p == nil {
+		if !s.placeForPeer(key.address) {
+			return false
+		}
 		p = s.newPeer(key, x.theirs.AS)
-		s.updateAddresses()
+		s.moved = true
 	}
 	if old := p.session; old != nil {
 		p.leave(old)
@@ -172,6 +180,40 @@ func (s *Station) begin(x *session) {
 	p.show()
 	s.Log.Info("a BGP session is up", zap.String("neighbor", key.address.String()),
 		zap.Stringer("router", identifier(key.id)), zap.Uint32("as", x.theirs.AS))
+	return true
+}
+
+// placeForPeer makes place for a neighbour with a new identifier, and reports whether it could: whoever connects with
+// ever new identifiers must not fill the memory with neighbours whose sessions have ended.
+func (s *Station) placeForPeer(address netip.Addr) bool {
+	of := 0
+	var oldest, oldestOf *peer // without a session; of all, and of this address
+	for key, p := range s.peers {
+		same := key.address == address
+		if same {
+			of++
+		}
+		if p.session != nil {
+			continue
+		}
+		if oldest == nil || p.since.Before(oldest.since) {
+			oldest = p
+		}
+		if same && (oldestOf == nil || p.since.Before(oldestOf.since)) {
+			oldestOf = p
+		}
+	}
+	switch {
+	case of >= maxOfAddress:
+		oldest = oldestOf
+	case len(s.peers) < maxSessions:
+		return true
+	}
+	if oldest == nil {
+		return false
+	}
+	s.forget(oldest)
+	return true
 }
 
 // newPeer adds a neighbour without a session.
@@ -230,7 +272,7 @@ func (s *Station) forget(p *peer) {
 	s.absent.went(p.key.address, p.since, p.why)
 	p.source.Remove()
 	delete(s.peers, p.key)
-	s.updateAddresses()
+	s.moved = true
 }
 
 // updateAddresses publishes the addresses by which exporters find their router: those of the sessions, and identifiers.

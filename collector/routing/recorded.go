@@ -130,9 +130,9 @@ func (c *recorded) begin(s *Station, first *capture.Segment) bool {
 	go func() {
 		defer close(c.done)
 		if monitoring {
-			s.serveMonitor(c.conn, from.Addr())
+			s.serveMonitor(c.conn, from.Addr(), func() {})
 		} else {
-			s.serve(c.conn, from.Addr())
+			s.serve(c.conn, from.Addr(), func() {})
 		}
 		_ = c.conn.Close()
 	}()

@@ -23,6 +23,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/metranova/flow-collector/collector/logging"
 	"github.com/metranova/flow-collector/decoder/bgp"
 	"github.com/metranova/flow-collector/decoder/mrt"
 	"github.com/metranova/flow-collector/decoder/route"
@@ -56,8 +57,15 @@ type Options struct {
 	Log       *zap.Logger
 }
 
-// maxSessions is the maximum number of BGP connections at a time.
-const maxSessions = 4096
+// Limits of connections. Several routers can share an address behind a translator, and a router can have a session for
+// each address family.
+const (
+	maxSessions  = 4096        // BGP connections at a time, and neighbours whose routes are kept
+	maxOfAddress = 64          // BGP connections and neighbours of one address, and the same for BMP
+	attemptHold  = time.Second // for which a connection counts at least
+	maxBatches   = 64          // of all sessions
+	linesAMinute = 60          // of the log with one text
+)
 
 // Station is the collector's end of all BGP and BMP sessions, and the owner of the routing table. Create it with Open;
 // the zero value is not usable. It must not be copied. Methods are safe for concurrent use.
@@ -71,14 +79,17 @@ type Station struct {
 	sessions  sync.WaitGroup
 	accepting sync.WaitGroup
 	writing   sync.WaitGroup
-	open      atomic.Int64 // BGP connections
+	bgpGate   *gate
+	bmpGate   *gate
+	batches   chan *route.Batch // batches that can be filled; nil: it is allocated when it is taken
 	files     []*file
 
 	// Only the writer uses these.
 	peers     map[peerKey]*peer
 	monitored map[monitoredKey]*monitored
-	views     int  // number of tables of all BMP routers
-	moved     bool // updateAddresses is due
+	views     int       // number of tables of all BMP routers
+	moved     bool      // updateAddresses is due
+	movedNext time.Time // but not before
 	looked    time.Time
 
 	view    atomic.Pointer[[]*peer] // what Stats reports
@@ -112,7 +123,13 @@ func Open(o Options) (*Station, error) {
 		return nil, err
 	}
 	s := &Station{Options: o, rib: table, items: make(chan item, 8), stopped: make(chan struct{}),
-		peers: map[peerKey]*peer{}, monitored: map[monitoredKey]*monitored{}}
+		peers: map[peerKey]*peer{}, monitored: map[monitoredKey]*monitored{},
+		bgpGate: newGate(maxSessions, maxOfAddress, attemptHold),
+		bmpGate: newGate(maxMonitored, maxOfAddress, attemptHold), batches: make(chan *route.Batch, maxBatches)}
+	for range maxBatches {
+		s.batches <- nil
+	}
+	s.Log = logging.Sampled(o.Log, linesAMinute)
 	s.BMP.setDefaults()
 	s.LookEvery = cmp.Or(o.LookEvery, lookEvery)
 	s.refreshWait = refreshWait
@@ -269,16 +286,38 @@ func (s *Station) acceptNeighbor(c *net.TCPConn, address netip.Addr) {
 		s.refused.Add(1)
 		s.absent.stranger.Store(&address)
 		s.reject(c, bgp.CeaseRejected)
-	case s.open.Load() >= maxSessions:
-		s.failed.Add(1)
-		s.reject(c, bgp.CeaseNoResources)
 	default:
-		s.open.Add(1)
+		v := s.bgpGate.enter(c, address)
+		if v == nil {
+			s.failed.Add(1)
+			s.reject(c, bgp.CeaseNoResources)
+			return
+		}
 		s.sessions.Go(func() {
-			defer s.open.Add(-1)
-			s.serve(c, address)
+			defer s.bgpGate.leave(v)
+			s.serve(c, address, func() { s.bgpGate.established(v) })
 		})
 	}
+}
+
+// takeBatch waits for a batch that can be filled. The writer puts it back.
+func (s *Station) takeBatch() *route.Batch {
+	if b := <-s.batches; b != nil {
+		return b
+	}
+	return &route.Batch{Decode: bgp.Decode}
+}
+
+// putBatch puts a batch back.
+func (s *Station) putBatch(b *route.Batch) {
+	b.Reset()
+	s.batches <- b
+}
+
+// full reports whether a batch goes to the writer. The writer applies an End-of-RIB after all changes of its batch, so
+// it must be the batch's last message.
+func full(b *route.Batch) bool {
+	return len(b.Changes) >= batchRoutes || len(b.Complete) > 0 || b.Bytes() >= batchBytes
 }
 
 // reject closes a connection with a Cease NOTIFICATION.

@@ -29,8 +29,8 @@ type session struct {
 	ours    bgp.Open
 	hold    time.Duration // negotiated hold time; 0: no hold timer
 	walker  *bgp.Walker
-	free    chan *route.Batch // batches that can be filled; the writer returns them here
-	peer    *peer             // only the writer uses it
+	batch   *route.Batch // changes that the writer has not got yet; nil: there are none
+	peer    *peer        // only the writer uses it
 
 	writing   sync.Mutex  // serializes writes to conn
 	once      sync.Once   // for end
@@ -47,18 +47,20 @@ const (
 	openWait = 60 * time.Second
 	// restartTime is the restart time that our OPEN announces, in seconds (RFC 4724).
 	restartTime = 120
-	// batches is the number of batches of a session. They go round between its reader and the writer.
-	batches = 4
-	// batchRoutes is the number of changes at which a batch goes to the writer. One UPDATE can exceed it.
+	// batchRoutes and batchBytes are the number of changes and the bytes of attributes at which a batch goes to the
+	// writer. One UPDATE can exceed them.
 	batchRoutes = 512
-	// receiveBuffer is the size of the socket's receive buffer, readBuffer of ours, in bytes.
+	batchBytes  = 128 << 10
+	// receiveBuffer is the size of the socket's receive buffer, firstBuffer of ours until the session is established,
+	// readBuffer from then on, in bytes.
 	receiveBuffer = 4 << 20
+	firstBuffer   = 4 << 10
 	readBuffer    = 256 << 10
 )
 
-// serve runs a BGP connection until it ends.
-func (s *Station) serve(c net.Conn, address netip.Addr) {
-	x := &session{station: s, conn: c, address: address, free: make(chan *route.Batch, batches)}
+// serve runs a BGP connection until it ends. It calls established when OPENs are exchanged.
+func (s *Station) serve(c net.Conn, address netip.Addr, established func()) {
+	x := &session{station: s, conn: c, address: address}
 	stop := make(chan struct{})
 	defer close(stop)
 	go func() {
@@ -71,7 +73,7 @@ func (s *Station) serve(c net.Conn, address netip.Addr) {
 	if tcp, is := c.(*net.TCPConn); is {
 		_ = tcp.SetReadBuffer(receiveBuffer)
 	}
-	r := &reader{input: input{conn: c, buffer: make([]byte, readBuffer), room: bgp.MaxExtended}}
+	r := &reader{input: input{conn: c, buffer: make([]byte, firstBuffer)}}
 	if err := x.establish(r); err != nil {
 		s.failed.Add(1)
 		x.fail(err)
@@ -79,13 +81,19 @@ func (s *Station) serve(c net.Conn, address netip.Addr) {
 			zap.String("why", x.why))
 		return
 	}
-	for range batches {
-		x.free <- &route.Batch{Decode: bgp.Decode}
-	}
+	established()
+	r.resize(readBuffer, bgp.MaxExtended)
 	rules := bgp.Agreed(&x.ours, &x.theirs)
 	rules.Lenient = s.recorded
 	x.walker = bgp.NewWalker(rules, s.rib.Hasher())
-	s.run(func() { s.begin(x) })
+	taken := false
+	if s.run(func() { taken = s.begin(x) }); !taken {
+		s.failed.Add(1)
+		x.end(&bgp.Notification{Code: bgp.Cease, Subcode: bgp.CeaseNoResources}, "its address has too many routers")
+		s.Log.Warn("a BGP session is refused: too many routers have this address",
+			zap.String("neighbor", address.String()), zap.Int("routers", maxOfAddress))
+		return
+	}
 	keepalives := make(chan struct{})
 	go x.keepAlive(keepalives)
 	err := x.read(r)
@@ -183,22 +191,9 @@ func (x *session) setUserTimeout() {
 
 // read reads messages until the session ends, and passes the changes of UPDATEs to the writer in batches.
 func (x *session) read(r *reader) error {
-	batch := <-x.free
-
-	hand := func() {
-		for i := range x.reasons {
-			x.reasons[i].Store(x.walker.Counts[i])
-		}
-		if len(batch.Changes)+len(batch.Complete) == 0 {
-			return
-		}
-		x.station.items <- item{session: x, batch: batch}
-		batch = <-x.free
-		batch.Reset()
-	}
 	for {
 		if !r.buffered() {
-			hand()
+			x.hand()
 			if x.hold > 0 {
 				_ = x.conn.SetReadDeadline(time.Now().Add(x.hold))
 			}
@@ -208,21 +203,39 @@ func (x *session) read(r *reader) error {
 			switch kind {
 			case bgp.UpdateType:
 				x.updates.Add(1)
-				err = x.walker.Update(body, batch)
+				if x.batch == nil {
+					x.batch = x.station.takeBatch()
+				}
+				err = x.walker.Update(body, x.batch)
 			case bgp.KeepaliveType, bgp.RefreshType:
 			default:
 				err = unexpected(kind, body)
 			}
 		}
 		if err != nil {
-			hand()
+			x.hand()
 			return err
 		}
-		// The writer applies an End-of-RIB after all changes of its batch, so it must be the batch's last message.
-		if len(batch.Changes) >= batchRoutes || len(batch.Complete) > 0 {
-			hand()
+		if x.batch != nil && full(x.batch) {
+			x.hand()
 		}
 	}
+}
+
+// hand gives the batch to the writer. The walker's counts go along. A session that waits for its neighbour has none.
+func (x *session) hand() {
+	for i := range x.reasons {
+		x.reasons[i].Store(x.walker.Counts[i])
+	}
+	b := x.batch
+	if x.batch = nil; b == nil {
+		return
+	}
+	if len(b.Changes)+len(b.Complete) == 0 {
+		x.station.putBatch(b)
+		return
+	}
+	x.station.items <- item{session: x, batch: b}
 }
 
 // keepAlive sends a KEEPALIVE every third of the hold time.

@@ -25,8 +25,8 @@ import (
 
 	"github.com/gaissmai/bart"
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
+	"github.com/metranova/flow-collector/collector/logging"
 	"github.com/metranova/flow-collector/decoder/exporter"
 )
 
@@ -68,10 +68,8 @@ func (o Options) withDefaults() Options {
 		o.Log = zap.NewNop()
 	}
 	// A peer that connects again and again must not flood the log.
-	const lines = 10
-	o.Log = o.Log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
-		return zapcore.NewSamplerWithOptions(core, time.Minute, lines, 0)
-	}))
+	const linesAMinute = 10
+	o.Log = logging.Sampled(o.Log, linesAMinute)
 	return o
 }
 
