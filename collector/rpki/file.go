@@ -16,10 +16,16 @@ import (
 
 	"github.com/metranova/flow-collector/collector/diskfile"
 	vrps "github.com/metranova/flow-collector/enrich/rpki"
+	"github.com/metranova/flow-collector/metadata/bounds"
 )
 
-// maxFile is the maximum size of a file in bytes. The VRPs of the whole Internet take some 100 MB.
-const maxFile = 512 << 20
+// Limits of a file. The VRPs of the whole Internet take some 100 MB.
+const (
+	maxFile    = 512 << 20 // bytes, decompressed
+	maxEntry   = 64 << 10  // bytes of a value
+	maxDepth   = 100       // of values that are skipped
+	maxEntries = 2 * vrps.Max
+)
 
 // file is the source that is used while no cache has data. Client.mu guards it; only keep changes it.
 type file struct {
@@ -99,7 +105,7 @@ func ReadFile(path string, now time.Time) (Payloads, error) {
 		return Payloads{}, fmt.Errorf("read RPKI data: %w", err)
 	}
 	defer f.Close()
-	p, err := Read(io.LimitReader(f, maxFile), now)
+	p, err := Read(f, now)
 	if err != nil {
 		return p, fmt.Errorf("read RPKI data of %s: %w", path, err)
 	}
@@ -115,9 +121,14 @@ type roa struct {
 }
 
 // Read reads the JSON format of routinator, rpki-client, stayrtr and pmacct's rpki_roas_file: an object with a list
-// "roas". Invalid VRPs are skipped and counted. It is an error if all are, but not if the list is empty.
+// "roas", which may be compressed with gzip. Invalid VRPs are skipped and counted. It is an error if all are, but not if
+// the list is empty. Memory is bounded, whatever the file holds.
 func Read(from io.Reader, now time.Time) (p Payloads, err error) {
-	d := json.NewDecoder(from)
+	in, err := bounds.New(from, bounds.Limits{Total: maxFile, Entry: maxEntry})
+	if err != nil {
+		return p, err
+	}
+	d := &decoder{json.NewDecoder(in), in}
 	if err := expect(d, '{'); err != nil {
 		return p, err
 	}
@@ -156,15 +167,35 @@ func Read(from io.Reader, now time.Time) (p Payloads, err error) {
 	return p, nil
 }
 
+// decoder reads values one by one, each within maxEntry.
+type decoder struct {
+	*json.Decoder
+	in *bounds.Reader
+}
+
+// Decode reads a value.
+func (d *decoder) Decode(v any) error {
+	err := d.Decoder.Decode(v)
+	d.in.Next()
+	return err
+}
+
+// Token reads a token.
+func (d *decoder) Token() (json.Token, error) {
+	t, err := d.Decoder.Token()
+	d.in.Next()
+	return t, err
+}
+
 // where adds the position in the file to an error.
-func where(d *json.Decoder, err error) error {
+func where(d *decoder, err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("byte %d: the file ends too early", d.InputOffset())
 	}
 	return fmt.Errorf("byte %d: %w", d.InputOffset(), err)
 }
 
-func expect(d *json.Decoder, want json.Delim) error {
+func expect(d *decoder, want json.Delim) error {
 	token, err := d.Token()
 	if err != nil {
 		return where(d, err)
@@ -176,7 +207,7 @@ func expect(d *json.Decoder, want json.Delim) error {
 }
 
 // skip skips a value.
-func skip(d *json.Decoder) error {
+func skip(d *decoder) error {
 	for depth := 0; ; {
 		token, err := d.Token()
 		if err != nil {
@@ -184,7 +215,10 @@ func skip(d *json.Decoder) error {
 		}
 		switch token {
 		case json.Delim('{'), json.Delim('['):
-			depth++
+			// The JSON decoder keeps some bytes of each level, without a limit of its own.
+			if depth++; depth > maxDepth {
+				return fmt.Errorf("more than %d levels deep", maxDepth)
+			}
 		case json.Delim('}'), json.Delim(']'):
 			depth--
 		}
@@ -195,7 +229,7 @@ func skip(d *json.Decoder) error {
 }
 
 // metadata reads the time when the file was made: buildtime (rpki-client), generatedTime (routinator) or generated.
-func (p *Payloads) metadata(d *json.Decoder) error {
+func (p *Payloads) metadata(d *decoder) error {
 	var m struct {
 		BuildTime     string          `json:"buildtime"`
 		GeneratedTime string          `json:"generatedTime"`
@@ -220,11 +254,14 @@ func (p *Payloads) metadata(d *json.Decoder) error {
 	return nil
 }
 
-func (p *Payloads) list(d *json.Decoder, b *vrps.Builder, now time.Time) error {
+func (p *Payloads) list(d *decoder, b *vrps.Builder, now time.Time) error {
 	if err := expect(d, '['); err != nil {
 		return err
 	}
 	for n := 1; d.More(); n++ {
+		if n > maxEntries {
+			return fmt.Errorf("more than %d payloads", maxEntries)
+		}
 		var r roa
 		err := d.Decode(&r)
 		var typ *json.UnmarshalTypeError

@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/metranova/flow-collector/collector/logging"
 	vrps "github.com/metranova/flow-collector/enrich/rpki"
 )
 
@@ -41,6 +42,8 @@ const (
 	lastDelay      = time.Minute      // the longest delay
 	tick           = time.Second
 	checkFileEvery = 5 * time.Second
+	notifyPause    = time.Second // from the end of a response to the query that a Serial Notify asks for, at least
+	linesAMinute   = 20          // of the log with one text
 )
 
 // Client fetches VRPs and keeps the table of them. Create it with Open. Methods are safe for concurrent use.
@@ -69,6 +72,7 @@ func Open(o Options) *Client {
 			*d.value = d.def
 		}
 	}
+	o.Log = logging.Sampled(o.Log, linesAMinute)
 	c := &Client{Options: o, changed: make(chan struct{})}
 	if c.dial == nil {
 		c.dial = c.dialTCP

@@ -111,13 +111,14 @@ func (s *source) run(ctx context.Context) {
 			continue
 		}
 		s.setState(stateConnecting, nil)
+		started := time.Now()
 		worked, err := s.connect(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return
 		case errors.Is(err, errStandby), errors.Is(err, errVersion):
 			continue
-		case worked:
+		case worked && time.Since(started) > lastDelay: // one that ends each time after its data is waited for too
 			delay = firstDelay
 		}
 		s.client.Log.Warn("an RPKI cache cannot be used", zap.String("cache", s.address), zap.Error(err),
@@ -149,7 +150,7 @@ type exchange struct {
 	negotiated bool
 	query      rtr.Type      // the query that is not answered completely; noQuery: none
 	builder    *vrps.Builder // of the response that is being received; nil: none is
-	notified   bool          // a Serial Notify came while a query was open
+	notified   bool          // a Serial Notify came that no query has followed yet
 	heard      bool          // a message came
 	done       bool          // data was complete once
 }
@@ -239,11 +240,15 @@ func (x *exchange) wait() time.Duration {
 	if !x.known {
 		return min(x.client.Retry, lastDelay) // the cache has no data yet
 	}
+	if x.notified {
+		return max(time.Until(x.updated.Add(notifyPause)), 0)
+	}
 	return max(time.Until(x.updated.Add(x.refresh)), firstDelay)
 }
 
 // ask sends a Serial Query if possible, and otherwise a Reset Query.
 func (x *exchange) ask() error {
+	x.notified = false
 	if x.known && time.Now().Before(x.until) {
 		x.query = rtr.SerialQuery
 		return x.send(rtr.QuerySince(x.version, x.session, x.serial))
@@ -360,6 +365,9 @@ func (x *exchange) serialNotify(m *rtr.Message) error {
 		return protocolError(rtr.CorruptData, "session %d instead of %d", m.Session, x.session)
 	case x.known && m.Serial == x.serial:
 		return nil
+	case x.known && time.Since(x.updated) < notifyPause:
+		x.notified = true
+		return nil
 	}
 	return x.ask()
 }
@@ -425,10 +433,6 @@ func (x *exchange) endOfData(m *rtr.Message) error {
 	x.builder, x.query, x.done = nil, noQuery, true
 	x.setState(stateSynced, nil)
 	c.choose(now)
-	if x.notified {
-		x.notified = false
-		return x.ask()
-	}
 	return nil
 }
 
