@@ -66,3 +66,34 @@ func TestServer_handlePostWithoutNames(t *testing.T) {
 		t.Error(answer.Status)
 	}
 }
+
+// What pages of other sites load is refused on every path; links to a page are followed.
+func TestServer_otherSites(t *testing.T) {
+	s := listenForTest(t, Options{PProf: true})
+	s.Handle("GET /explore", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	for _, test := range []struct {
+		name    string
+		headers []string
+		want    int
+	}{
+		{"a program", nil, 200},
+		{"our page", []string{"Sec-Fetch-Site", "same-origin", "Sec-Fetch-Mode", "cors", "Sec-Fetch-Dest", "empty"}, 200},
+		{"an address that somebody types", []string{"Sec-Fetch-Site", "none", "Sec-Fetch-Mode", "navigate",
+			"Sec-Fetch-Dest", "document"}, 200},
+		{"a link", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest",
+			"document"}, 200},
+		{"an image", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "no-cors", "Sec-Fetch-Dest", "image"},
+			403},
+		{"fetch", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "cors", "Sec-Fetch-Dest", "empty"}, 403},
+		{"a frame", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "iframe"},
+			403},
+		{"an image of another port of this host", []string{"Sec-Fetch-Site", "same-site", "Sec-Fetch-Mode", "no-cors",
+			"Sec-Fetch-Dest", "image"}, 403},
+	} {
+		for _, path := range []string{"/explore", "/healthz", "/debug/pprof/cmdline"} {
+			if answer, _ := get(t, s, path, test.headers...); answer.StatusCode != test.want {
+				t.Errorf("%s, %s: %s", test.name, path, answer.Status)
+			}
+		}
+	}
+}

@@ -200,7 +200,7 @@ func (s *Server) guard(next http.Handler, hosts []string) http.Handler {
 		if len(r.TransferEncoding) > 0 {
 			h.Set("Connection", "close") // it may have had a Content-Length too (RFC 9112, section 6.3)
 		}
-		_, posts := s.posts.Load(r.URL.Path)
+		_, posts := s.posts.Load(r.URL.Path) // HandlePost checks who sends them
 		if r.Method != http.MethodGet && r.Method != http.MethodHead && !(posts && r.Method == http.MethodPost) {
 			h.Set("Allow", "GET, HEAD")
 			writeText(w, http.StatusMethodNotAllowed, "only GET and HEAD are answered: nothing can be changed here\n")
@@ -210,8 +210,23 @@ func (s *Server) guard(next http.Handler, hosts []string) http.Handler {
 			writeText(w, http.StatusMisdirectedRequest, "http.hosts does not have this name\n")
 			return
 		}
+		if r.Method != http.MethodPost && fromOtherSite(r) {
+			writeText(w, http.StatusForbidden, "a page of another site asks for this: only its links are followed\n")
+			return
+		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// fromOtherSite reports whether a browser asks because of a page of another site, other than for a link that somebody
+// follows. That page could not read the answer, but could have it computed again and again.
+func fromOtherSite(r *http.Request) bool {
+	h := r.Header
+	switch h.Get("Sec-Fetch-Site") {
+	case "", "same-origin", "none":
+		return false
+	}
+	return h.Get("Sec-Fetch-Mode") != "navigate" || h.Get("Sec-Fetch-Dest") != "document"
 }
 
 // mountPProf serves the profiler, with the time limit that a profile needs.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/metranova/flow-collector/collector/explore"
@@ -141,7 +142,7 @@ func writeLost(out *csv.Writer, a *explore.Answer) {
 
 // spreadsheet keeps a text from being taken for a formula: names of interfaces, say, come from devices.
 func spreadsheet(text string) string {
-	if text != "" && (text[0] == '=' || text[0] == '+' || text[0] == '-' || text[0] == '@') {
+	if text != "" && strings.IndexByte("=+-@\t\r\n", text[0]) >= 0 {
 		return "'" + text
 	}
 	return text

@@ -2,6 +2,7 @@ package page
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
@@ -57,8 +58,17 @@ func (v *Viewers) admit(w http.ResponseWriter, r *http.Request) *viewer {
 			http.StatusForbidden)
 		return nil
 	}
-	if name, password, ok := r.BasicAuth(); ok && v.Users.knows(name, password) {
-		return &viewer{name, true, v.Users.scopesOf(name)}
+	if name, password, ok := r.BasicAuth(); ok {
+		from, _ := netip.ParseAddrPort(r.RemoteAddr)
+		known, err := v.Users.knows(name, password, from.Addr())
+		if known {
+			return &viewer{name, true, v.Users.scopesOf(name)}
+		}
+		if err != nil {
+			w.Header().Set("Retry-After", "5")
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return nil
+		}
 	}
 	w.Header().Set("WWW-Authenticate", `Basic realm="flow collector", charset="UTF-8"`)
 	http.Error(w, "a name and a password are needed to look at the traffic", http.StatusUnauthorized)
@@ -113,6 +123,10 @@ type Users struct {
 	// asks for several files.
 	known map[[sha256.Size]byte]bool
 	key   [32]byte // of the digests
+	// waiting are guesses that are compared or wait for it, by the client's address.
+	waiting map[netip.Addr]int
+
+	comparing sync.Mutex // held while a guess is compared
 }
 
 // Bounds of what a file of users and a client may cost.
@@ -120,6 +134,8 @@ const (
 	mostUsers    = 10_000
 	mostKnown    = 1_000
 	longPassword = 72 // bcrypt looks at no more
+	mostWaiting  = 16 // guesses
+	waitingOfOne = 4  // of them from one address
 	maxCost      = 14 // of bcrypt: some seconds a guess
 )
 
@@ -214,28 +230,58 @@ func (u *Users) scopesOf(name string) []string {
 // noHash is compared with where there is no such name, so that names cannot be told by the time that an answer takes.
 const noHash = "$2a$10$7EqJtq98hPqEX7fNZaFWoOHi5Hj1MF7/FHT/jJ4Dr7yFHVYGLxzqS"
 
-// knows reports whether the password is the name's. One guess is made at a time: guessing takes no more than a core.
-func (u *Users) knows(name, password string) bool {
+// errBusy says that a password was not compared.
+var errBusy = errors.New("too many passwords are tried at once: try again")
+
+// knows reports whether the password is the name's. One guess is compared at a time, so that guessing takes no more
+// than a core; few may wait for that, and nobody whose password was right before waits for them. The only error is
+// errBusy.
+func (u *Users) knows(name, password string, from netip.Addr) (bool, error) {
+	if len(password) > longPassword {
+		return false, nil
+	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if len(password) > longPassword {
-		return false
-	}
 	_ = u.load() // a file that cannot be read leaves what it had
 	digest := sha256.Sum256(append(u.key[:], name+"\x00"+password...))
 	if u.known[digest] {
-		return true
+		return true, nil
 	}
 	hash, ok := u.hashes[name]
 	if !ok {
 		hash = []byte(noHash)
 	}
-	if bcrypt.CompareHashAndPassword(hash, []byte(password)) != nil || !ok {
-		return false
+	right, err := u.compare(hash, password, from)
+	if !right || !ok || !bytes.Equal(u.hashes[name], hash) { // the file may have changed
+		return false, err
 	}
 	if len(u.known) >= mostKnown {
 		clear(u.known)
 	}
 	u.known[digest] = true
-	return true
+	return true, nil
+}
+
+// compare compares a password with a hash when it is its turn. mu is held, and released in the meantime.
+func (u *Users) compare(hash []byte, password string, from netip.Addr) (bool, error) {
+	all := 0
+	for _, n := range u.waiting {
+		all += n
+	}
+	if all >= mostWaiting || u.waiting[from] >= waitingOfOne {
+		return false, errBusy
+	}
+	if u.waiting == nil {
+		u.waiting = map[netip.Addr]int{}
+	}
+	u.waiting[from]++
+	u.mu.Unlock()
+	u.comparing.Lock()
+	err := bcrypt.CompareHashAndPassword(hash, []byte(password))
+	u.comparing.Unlock()
+	u.mu.Lock()
+	if u.waiting[from]--; u.waiting[from] == 0 {
+		delete(u.waiting, from)
+	}
+	return err == nil, nil
 }

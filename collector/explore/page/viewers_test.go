@@ -1,6 +1,7 @@
 package page
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -110,7 +111,7 @@ func TestUsers_scopes(t *testing.T) {
 			t.Errorf("%s: %+v, want %s", test.name, who, test.want)
 		}
 	}
-	if users.knows("carl", "") || users.knows("carl", "*") || users.knows("*", "") {
+	if knows(users, "carl", "") || knows(users, "carl", "*") || knows(users, "*", "") {
 		t.Error("a line without a password lets one in")
 	}
 	c := newCache()
@@ -123,6 +124,61 @@ func TestUsers_scopes(t *testing.T) {
 	}
 }
 
+// knows is Users.knows of a client that has no other guess waiting.
+func knows(u *Users, name, password string) bool {
+	known, err := u.knows(name, password, netip.Addr{})
+	return known && err == nil
+}
+
+// Guesses wait for each other. They keep nobody out whose password is known already, and no other address.
+func TestUsers_guesses(t *testing.T) {
+	users, err := LoadUsers(usersFile(t, "anna:HASH", "ben:HASH"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !knows(users, "anna", "secret") {
+		t.Fatal("anna is not known")
+	}
+	users.comparing.Lock() // every further guess waits
+	attackers := []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2"),
+		netip.MustParseAddr("192.0.2.3")}
+	const each = 20
+	ended := make(chan error, each*len(attackers))
+	for _, from := range attackers {
+		for range each {
+			go func() {
+				known, err := users.knows("ben", "guess", from)
+				if known {
+					err = errors.New("a wrong password is right")
+				}
+				ended <- err
+			}()
+		}
+	}
+	for range (each - waitingOfOne) * len(attackers) {
+		if err := <-ended; !errors.Is(err, errBusy) {
+			t.Errorf("a guess too many: %v", err)
+		}
+	}
+	if !knows(users, "anna", "secret") {
+		t.Error("anna waits for the guesses of others")
+	}
+	ben := make(chan bool)
+	go func() { ben <- knows(users, "ben", "secret") }()
+	users.comparing.Unlock()
+	if !<-ben {
+		t.Error("ben from another address is kept out")
+	}
+	for range waitingOfOne * len(attackers) {
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+	if len(users.waiting) != 0 {
+		t.Errorf("%v wait", users.waiting)
+	}
+}
+
 // A changed file holds for the next request; one that cannot be read leaves what was there.
 func TestUsers_changed(t *testing.T) {
 	path := usersFile(t, "anna:HASH")
@@ -131,7 +187,7 @@ func TestUsers_changed(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 { // compared, then remembered
-		if !users.knows("anna", "secret") {
+		if !knows(users, "anna", "secret") {
 			t.Error("anna is not known")
 		}
 	}
@@ -145,11 +201,11 @@ func TestUsers_changed(t *testing.T) {
 		}
 	}
 	change("otto:"+string(users.hashes["anna"]), time.Second)
-	if users.knows("anna", "secret") || !users.knows("otto", "secret") {
+	if knows(users, "anna", "secret") || !knows(users, "otto", "secret") {
 		t.Error("a changed file does not hold")
 	}
 	change("nonsense", time.Second)
-	if !users.knows("otto", "secret") {
+	if !knows(users, "otto", "secret") {
 		t.Error("a file that cannot be read took the users away")
 	}
 }

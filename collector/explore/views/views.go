@@ -231,7 +231,7 @@ func (f *File) change(edit func([]View) ([]View, error)) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	dir := filepath.Dir(f.path)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return fmt.Errorf("save views: %w", err)
 	}
 	lock, err := os.Open(dir)
