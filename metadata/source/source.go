@@ -78,7 +78,7 @@ func (s *Source) FetchNoted(ctx context.Context) error {
 		return s.Fetch(ctx)
 	}
 	// An error only means one more download after a restart.
-	_ = os.MkdirAll(filepath.Dir(s.Attempt), 0o755)
+	_ = os.MkdirAll(filepath.Dir(s.Attempt), 0o750)
 	_ = os.WriteFile(s.Attempt, nil, 0o600)
 	now := time.Now()
 	_ = os.Chtimes(s.Attempt, now, now)
