@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/netip"
 	"os"
 	"time"
@@ -18,12 +19,18 @@ import (
 	"github.com/gopacket/gopacket/pcapgo"
 
 	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/metadata/bounds"
 )
 
 // Reader reads one capture file, pcap or pcapng. It belongs to one goroutine.
 type Reader struct {
 	path       string
 	file       *os.File
+	in         *bounds.Reader
+	interfaces func() int // of a pcapng file, so far
+	known      int        // of them when the latest packet was read
+	total      int64      // bytes that were read then
+	kept       int64      // bytes that describe interfaces, about
 	next       func() ([]byte, gopacket.CaptureInfo, error)
 	link       gopacket.Decoder
 	fragments4 *ip4defrag.IPv4Defragmenter
@@ -37,7 +44,7 @@ type Reader struct {
 // held is the memory of fragments that wait for the rest of their datagram.
 type held struct {
 	since time.Time // capture time at which old fragments were last removed
-	bytes int       // of waiting fragments; those removed for their age count until all are removed
+	bytes int       // of waiting fragments, about; those removed for their age count until all are removed
 }
 
 const (
@@ -45,6 +52,13 @@ const (
 	// 32-bit identification, wait until maxHeldBytes is reached.
 	reassemblyTime = time.Minute
 	maxHeldBytes   = 64 << 20
+	fragmentBytes  = 512 // that a fragment takes beside its content, about
+)
+
+// Bounds of a capture, whose lengths may say anything, and which may be compressed.
+const (
+	maxPacket     = 4 << 20 // bytes of a packet and what stands before it
+	maxInterfaces = 8 << 20 // bytes of the descriptions of interfaces, which are kept
 )
 
 // Skipped counts the packets that were not (or did not become) a datagram.
@@ -62,7 +76,11 @@ func Open(path string) (*Reader, error) {
 	}
 	r := &Reader{path: path, file: file}
 	r.forget()
-	if err := r.detect(bufio.NewReaderSize(file, 1<<16)); err != nil {
+	r.in, err = bounds.New(file, bounds.Limits{Total: math.MaxInt64, Entry: maxPacket})
+	if err == nil {
+		err = r.detect(bufio.NewReaderSize(r.in, 1<<16))
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open capture %s: %w", path, err), file.Close())
 	}
 	return r, nil
@@ -82,6 +100,7 @@ func (r *Reader) detect(in *bufio.Reader) error {
 			return err
 		}
 		r.next = ng.ReadPacketData
+		r.interfaces = ng.NInterfaces
 		r.link = ng.LinkType()
 		return nil
 	}
@@ -99,8 +118,18 @@ func (r *Reader) detect(in *bufio.Reader) error {
 func (r *Reader) Next() (exporter.Datagram, error) {
 	for {
 		data, info, err := r.next()
+		r.in.Next()
 		if errors.Is(err, io.EOF) {
+			if info.CaptureLength > 0 { // it ends behind the header of a packet
+				return exporter.Datagram{}, fmt.Errorf("capture %s ends within a packet", r.path)
+			}
 			return exporter.Datagram{}, io.EOF
+		}
+		if errors.Is(err, bounds.ErrTooMuch) {
+			return exporter.Datagram{}, fmt.Errorf("capture %s: a packet of more than %d bytes", r.path, maxPacket)
+		}
+		if err == nil && !r.boundInterfaces(len(data)) {
+			return exporter.Datagram{}, fmt.Errorf("capture %s: more than %d bytes of interfaces", r.path, maxInterfaces)
 		}
 		if err != nil {
 			return exporter.Datagram{}, fmt.Errorf("capture %s ends within a packet: %w", r.path, err)
@@ -109,6 +138,19 @@ func (r *Reader) Next() (exporter.Datagram, error) {
 			return d, nil
 		}
 	}
+}
+
+// boundInterfaces reports whether the interfaces of the file take a bounded amount of memory, after a packet of some
+// bytes.
+func (r *Reader) boundInterfaces(packet int) bool {
+	read := r.in.Total() - r.total - int64(packet)
+	r.total = r.in.Total()
+	if r.interfaces == nil || r.interfaces() == r.known {
+		return true
+	}
+	r.known = r.interfaces()
+	r.kept += max(read, 0)
+	return r.kept <= maxInterfaces
 }
 
 // Skipped returns what was skipped so far.
@@ -218,8 +260,10 @@ func (r *Reader) reassemble(packet gopacket.Packet, info gopacket.CaptureInfo) *
 // bound limits what is held: before a fragment is added it drops fragments that are too old, and all of them if they
 // take too much memory.
 func (r *Reader) bound(size int, info gopacket.CaptureInfo) {
+	size += fragmentBytes
 	if r.held.bytes += size; r.held.bytes > maxHeldBytes {
 		r.forget()
+		r.held.bytes = size
 	}
 	if age := info.Timestamp.Sub(r.held.since); age > reassemblyTime || age < 0 {
 		r.fragments4.DiscardOlderThan(info.Timestamp.Add(-reassemblyTime))

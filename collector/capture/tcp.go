@@ -42,6 +42,7 @@ const (
 	maxStreamHeld    = 1 << 20 // bytes of a stream that wait
 	maxStreamWaiting = 1 << 10 // segments of a stream that wait
 	maxStreamsHeld   = 64 << 20
+	segmentBytes     = 64 // that a segment which waits takes beside its data, about
 )
 
 // segment hands a packet's bytes to use, and those that have waited for them. It is false for data that nobody reads.
@@ -83,7 +84,7 @@ func (s *streams) segment(packet gopacket.Packet, tcp *layers.TCP, source netip.
 
 func (s *streams) drop(key [2]netip.AddrPort, t *tcpStream) {
 	for _, w := range t.waiting {
-		s.held -= len(w.data)
+		s.held -= len(w.data) + segmentBytes
 	}
 	delete(s.all, key)
 }
@@ -101,7 +102,7 @@ func (s *streams) take(t *tcpStream, x Segment, sequence uint32, data []byte, us
 		}
 		if size+len(data) <= maxStreamHeld && len(t.waiting) < maxStreamWaiting && s.held+len(data) <= maxStreamsHeld {
 			t.waiting = append(t.waiting, waiting{sequence, append([]byte(nil), data...)})
-			s.held += len(data)
+			s.held += len(data) + segmentBytes
 			return
 		}
 		t.next, x.Lost = sequence, true // what is missing does not come any more
@@ -125,7 +126,7 @@ func (s *streams) take(t *tcpStream, x Segment, sequence uint32, data []byte, us
 		}
 		w := t.waiting[at]
 		t.waiting = append(t.waiting[:at], t.waiting[at+1:]...)
-		s.held -= len(w.data)
+		s.held -= len(w.data) + segmentBytes
 		sequence, data = w.sequence, w.data
 	}
 }

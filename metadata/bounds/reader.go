@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -16,6 +17,9 @@ type Limits struct {
 	Total int64
 	Entry int64 // between two calls of Next, in addition to what a parser buffers; 0: no limit
 }
+
+// ErrTooMuch says that there is more than the Limits allow.
+var ErrTooMuch = errors.New("allowed")
 
 // Reader reads a file within Limits. Beyond them every Read returns the same error.
 type Reader struct {
@@ -61,11 +65,11 @@ func New(in io.Reader, l Limits) (*Reader, error) {
 // Read implements io.Reader.
 func (r *Reader) Read(p []byte) (int, error) {
 	if r.total > r.limits.Total {
-		return 0, fmt.Errorf("more than the %d bytes allowed", r.limits.Total)
+		return 0, fmt.Errorf("more than the %d bytes %w", r.limits.Total, ErrTooMuch)
 	}
 	if r.limits.Entry > 0 {
 		if r.left <= 0 {
-			return 0, fmt.Errorf("an entry or line of more than the %d bytes allowed", r.limits.Entry)
+			return 0, fmt.Errorf("an entry or line of more than the %d bytes %w", r.limits.Entry, ErrTooMuch)
 		}
 		p = p[:min(int64(len(p)), r.left)]
 	}
