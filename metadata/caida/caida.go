@@ -24,36 +24,52 @@ type Files struct {
 type merged struct {
 	places   places
 	orgs     map[string]*organization
-	orgOrder []string
+	orgOrder []*organization
 	as       map[uint32]*autonomousSystem
 	asOrder  []uint32
 	peering  map[string]*peeringOrg // PeeringDB's own organizations, by our id
+	codes    map[string]string      // of countries: each text once
+	text     int                    // bytes of all texts
 	problems []record.Problem
 	untold   int // the number of problems beyond problems
 }
 
+// organization is one of hundreds of thousands: what can be derived from others is not kept.
 type organization struct {
-	name                            string
-	country, countryName, continent string
-	subCode, subName                string
-	city                            any // text, or nil if no file has it
-	latitude, longitude             any
-	fromCAIDA, fromPeeringDB        bool
-	additions                       record.Raw
-	place                           string
+	id, name, country string
+	peering           *peeringOrg // has its place; nil: PeeringDB does not know it
+	additions         record.Raw
+	place             place
+	fromCAIDA         bool
 }
 
 type autonomousSystem struct {
 	name, organization string
 	net                *peeringNet // in PeeringDB
-	fromCAIDA          bool
 	additions          record.Raw
-	place              string
+	place              place
+	fromCAIDA          bool
+}
+
+// place says where a record is from. Its text is made when somebody asks for it.
+type place struct {
+	in     *origin
+	number uint32
+}
+
+// origin is a file, and what stands between its path and a number; "": there is no number.
+type origin struct{ path, between string }
+
+func (p place) String() string {
+	if p.in.between == "" {
+		return p.in.path
+	}
+	return p.in.path + p.in.between + strconv.FormatUint(uint64(p.number), 10)
 }
 
 func newMerged() *merged {
 	return &merged{orgs: map[string]*organization{}, as: map[uint32]*autonomousSystem{},
-		peering: map[string]*peeringOrg{}}
+		peering: map[string]*peeringOrg{}, codes: map[string]string{}}
 }
 
 // Read reads the files. It returns the set of organizations and the set of AS numbers, which refers to the first.
@@ -83,12 +99,14 @@ func Read(f Files) ([]record.Set, error) {
 	}, nil
 }
 
-// Limits of the files, some ten times their size in 2024.
+// Limits of the files, some five times their size in 2026.
 const (
 	maxLines    = 256 << 20 // bytes of as-org2info, decompressed
 	maxDump     = 512 << 20 // bytes of a PeeringDB dump
 	maxEntry    = 1 << 20   // bytes of a line or an entry
-	maxRecords  = 1_000_000 // organizations, AS numbers and networks, each
+	maxRecords  = 500_000   // organizations and AS numbers, each
+	maxPeering  = 200_000   // organizations and networks of PeeringDB, each
+	maxText     = 64 << 20  // bytes of names and other texts of both files
 	maxProblems = 1000      // that are reported one by one; the others are counted
 	maxBad      = 100_000   // wrong lines before the file is rejected
 	maxEntries  = 4_000_000 // lines, or entries of one kind, useless ones included
@@ -112,7 +130,7 @@ func (m *merged) readAS2Org(path string) error {
 	defer r.Close()
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, maxEntry)
-	good, bad := 0, 0
+	good, bad, from := 0, 0, &origin{path, ":"}
 	for n := 1; lines.Scan(); n++ {
 		if n > maxEntries {
 			return fmt.Errorf("more than %d lines", maxEntries)
@@ -120,19 +138,22 @@ func (m *merged) readAS2Org(path string) error {
 		if len(lines.Bytes()) == 0 {
 			continue
 		}
-		place := path + ":" + strconv.Itoa(n)
+		place := place{from, uint32(n)}
 		var l as2orgLine
 		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
 			if bad++; bad >= maxBad {
 				return fmt.Errorf("more than %d lines are not JSON objects of that form", maxBad)
 			}
-			m.problem(place, "", "not a JSON object of that form: "+err.Error())
+			m.problem(place.String(), "", "not a JSON object of that form: "+err.Error())
 			continue
 		}
 		good++
 		m.take(&l, place)
 		if len(m.orgs) > maxRecords || len(m.as) > maxRecords {
 			return fmt.Errorf("more than %d organizations or AS numbers", maxRecords)
+		}
+		if m.text > maxText {
+			return errText
 		}
 	}
 	if err := lines.Err(); err != nil {
@@ -144,7 +165,10 @@ func (m *merged) readAS2Org(path string) error {
 	return nil
 }
 
-func (m *merged) take(l *as2orgLine, place string) {
+// errText says that there is too much to keep.
+var errText = fmt.Errorf("more than %d bytes of names", maxText)
+
+func (m *merged) take(l *as2orgLine, place place) {
 	if l.OrganizationID == nil {
 		return
 	}
@@ -156,33 +180,41 @@ func (m *merged) take(l *as2orgLine, place string) {
 		o.name, o.fromCAIDA = "Delegated", true
 		if l.Name != nil {
 			o.name = *l.Name
+			m.text += len(o.name)
 		}
-		m.setCountry(o, l.Country)
+		o.country = m.code(l.Country)
 	case "ASN":
 		if l.ASN == nil || l.Name == nil {
 			return
 		}
 		number, err := strconv.ParseUint(strings.Trim(string(l.ASN), `"`), 10, 32)
 		if err != nil {
-			m.problem(place, "", fmt.Sprintf("asn: %s is not an AS number", l.ASN))
+			m.problem(place.String(), "", fmt.Sprintf("asn: %s is not an AS number", l.ASN))
 			return
 		}
 		a := m.autonomousSystem(uint32(number), place)
+		if o := m.orgs[id]; o != nil {
+			id = o.id // the text that is there already
+		} else {
+			m.text += len(id)
+		}
 		a.name, a.organization, a.fromCAIDA = *l.Name, id, true
+		m.text += len(a.name)
 	}
 }
 
-func (m *merged) organization(id, place string) *organization {
+func (m *merged) organization(id string, place place) *organization {
 	o := m.orgs[id]
 	if o == nil {
-		o = &organization{place: place}
+		o = &organization{id: id, place: place}
 		m.orgs[id] = o
-		m.orgOrder = append(m.orgOrder, id)
+		m.orgOrder = append(m.orgOrder, o)
+		m.text += len(id)
 	}
 	return o
 }
 
-func (m *merged) autonomousSystem(number uint32, place string) *autonomousSystem {
+func (m *merged) autonomousSystem(number uint32, place place) *autonomousSystem {
 	a := m.as[number]
 	if a == nil {
 		a = &autonomousSystem{place: place}
@@ -192,9 +224,17 @@ func (m *merged) autonomousSystem(number uint32, place string) *autonomousSystem
 	return a
 }
 
-func (m *merged) setCountry(o *organization, code string) {
-	c := m.places.countries[strings.ToUpper(code)]
-	o.country, o.countryName, o.continent = code, c.name, c.continent
+// code is the code of a country, with one text for all that are equal.
+func (m *merged) code(text string) string {
+	if known, ok := m.codes[text]; ok {
+		return known
+	}
+	const most = 10_000 // there are some 250
+	if len(m.codes) < most {
+		m.codes[text] = text
+	}
+	m.text += len(text)
+	return text
 }
 
 func (m *merged) problem(place, id, reason string) {
@@ -217,7 +257,7 @@ func (m *merged) readAdditions(f Files) error {
 		return err
 	}
 	for _, a := range orgs {
-		m.organization(a.ID, a.Place).additions = a.Record
+		m.organization(a.ID, place{in: &origin{path: a.Place}}).additions = a.Record
 	}
 	systems, err := files.Additions(f.CustomAS, m.report)
 	if err != nil {
@@ -229,7 +269,7 @@ func (m *merged) readAdditions(f Files) error {
 			m.problem(a.Place, a.ID, "id: not an AS number")
 			continue
 		}
-		m.autonomousSystem(uint32(number), a.Place).additions = a.Record
+		m.autonomousSystem(uint32(number), place{in: &origin{path: a.Place}}).additions = a.Record
 	}
 	return nil
 }
@@ -241,9 +281,8 @@ func (m *merged) eachOrganization(yield func(record.Raw, string) error, report f
 	if m.untold > 0 {
 		report(record.Problem{Place: "caida", Reason: fmt.Sprintf("%d more problems", m.untold)})
 	}
-	for _, id := range m.orgOrder {
-		o := m.orgs[id]
-		if err := yield(o.raw(id), o.place); err != nil {
+	for _, o := range m.orgOrder {
+		if err := yield(o.raw(&m.places), o.place.String()); err != nil {
 			return err
 		}
 	}
@@ -253,7 +292,7 @@ func (m *merged) eachOrganization(yield func(record.Raw, string) error, report f
 func (m *merged) eachAS(yield func(record.Raw, string) error, _ func(record.Problem)) error {
 	for _, number := range m.asOrder {
 		a := m.as[number]
-		if err := yield(a.raw(number), a.place); err != nil {
+		if err := yield(a.raw(number), a.place.String()); err != nil {
 			return err
 		}
 	}
@@ -271,15 +310,20 @@ func sources(caida, peeringDB bool) []any {
 	return list
 }
 
-func (o *organization) raw(id string) record.Raw {
-	r := record.Raw{"id": id, "city_name": o.city, "latitude": o.latitude, "longitude": o.longitude}
-	if o.fromCAIDA || o.fromPeeringDB {
+func (o *organization) raw(p *places) record.Raw {
+	country := p.countries[strings.ToUpper(o.country)]
+	at := o.peering
+	if at == nil {
+		at = &peeringOrg{}
+	}
+	r := record.Raw{"id": o.id, "city_name": at.City, "latitude": at.Latitude, "longitude": at.Longitude}
+	if o.fromCAIDA || o.peering != nil {
 		r["name"] = o.name
-		r["ext"] = map[string]any{"data_source": sources(o.fromCAIDA, o.fromPeeringDB)}
+		r["ext"] = map[string]any{"data_source": sources(o.fromCAIDA, o.peering != nil)}
 	}
 	for name, value := range map[string]string{
-		"country_code": o.country, "country_name": o.countryName, "continent_name": o.continent,
-		"country_sub_code": o.subCode, "country_sub_name": o.subName,
+		"country_code": o.country, "country_name": country.name, "continent_name": country.continent,
+		"country_sub_code": at.State, "country_sub_name": p.subdivisions[o.country+"-"+at.State],
 	} {
 		if value != "" {
 			r[name] = value

@@ -35,6 +35,41 @@ type peeringNet struct {
 	Types     any         `json:"info_types"`
 }
 
+// bytes is how long the texts of an organization are.
+func (o *peeringOrg) bytes() int {
+	n := len(o.ID) + len(o.Name) + len(o.Country) + len(o.State)
+	for _, v := range []any{o.City, o.Latitude, o.Longitude} {
+		n += textBytes(v)
+	}
+	return n
+}
+
+// bytes is how long the texts of a network are.
+func (n *peeringNet) bytes() int {
+	all := len(n.OrgID) + len(n.ASN)
+	if n.Name != nil {
+		all += len(*n.Name)
+	}
+	for _, v := range []any{n.IPv6, n.Prefixes4, n.Prefixes6, n.Ratio, n.Scope, n.Traffic, n.Types} {
+		all += textBytes(v)
+	}
+	return all
+}
+
+func textBytes(v any) (n int) {
+	switch v := v.(type) {
+	case string:
+		n = len(v)
+	case json.Number:
+		n = len(v)
+	case []any:
+		for _, x := range v {
+			n += textBytes(x)
+		}
+	}
+	return n
+}
+
 // trim removes values that are lists or objects, so that an entry takes no more memory than its text.
 func (n *peeringNet) trim() {
 	for _, v := range []*any{&n.IPv6, &n.Prefixes4, &n.Prefixes6, &n.Ratio, &n.Scope, &n.Traffic} {
@@ -91,9 +126,13 @@ func (m *merged) readPeeringDB(path string) error {
 				o.City, o.Latitude, o.Longitude = scalar(o.City), scalar(o.Latitude), scalar(o.Longitude)
 				if err == nil && o.ID != "" {
 					m.peering["peeringdb:"+o.ID.String()] = &o
+					m.text += o.bytes()
 				}
-				if len(m.peering) > maxRecords {
-					return fmt.Errorf("more than %d organizations", maxRecords)
+				switch {
+				case len(m.peering) > maxPeering:
+					return fmt.Errorf("more than %d organizations", maxPeering)
+				case m.text > maxText:
+					return errText
 				}
 				return err
 			})
@@ -104,9 +143,13 @@ func (m *merged) readPeeringDB(path string) error {
 				if err == nil {
 					n.trim()
 					nets = append(nets, n)
+					m.text += n.bytes()
 				}
-				if len(nets) > maxRecords {
-					return fmt.Errorf("more than %d networks", maxRecords)
+				switch {
+				case len(nets) > maxPeering:
+					return fmt.Errorf("more than %d networks", maxPeering)
+				case m.text > maxText:
+					return errText
 				}
 				return err
 			})
@@ -118,8 +161,9 @@ func (m *merged) readPeeringDB(path string) error {
 	if len(m.peering) == 0 || len(nets) == 0 {
 		return errors.New("not a PeeringDB dump: no org or no net in it")
 	}
+	from := &origin{path, ": AS"}
 	for i := range nets {
-		m.merge(&nets[i], path)
+		m.merge(&nets[i], from)
 	}
 	return nil
 }
@@ -219,14 +263,14 @@ func (m *merged) data(d *decoder, path string, entry func() error) error {
 
 // merge adds PeeringDB's data of an AS. A network that CAIDA lacks becomes a new AS of PeeringDB's organization. Of
 // several networks with the same AS, the first counts.
-func (m *merged) merge(n *peeringNet, path string) {
+func (m *merged) merge(n *peeringNet, from *origin) {
 	id := "peeringdb:" + n.OrgID.String()
 	org := m.peering[id]
 	number, err := strconv.ParseUint(n.ASN.String(), 10, 32)
 	if org == nil || err != nil {
 		return
 	}
-	place := path + ": AS" + n.ASN.String()
+	place := place{from, uint32(number)}
 	a := m.as[uint32(number)]
 	if a == nil {
 		if n.Name == nil {
@@ -236,8 +280,7 @@ func (m *merged) merge(n *peeringNet, path string) {
 		a.organization = id
 		if m.orgs[id] == nil {
 			o := m.organization(id, place)
-			o.name = org.Name
-			m.setCountry(o, org.Country)
+			o.name, o.country = org.Name, m.code(org.Country)
 		}
 	}
 	if a.net == nil {
@@ -246,28 +289,10 @@ func (m *merged) merge(n *peeringNet, path string) {
 			a.name = *n.Name
 		}
 	}
-	if o := m.orgs[a.organization]; o != nil && !o.fromPeeringDB {
-		m.locate(o, org)
-	}
-}
-
-// locate fills in the location of an organization where no file had one.
-func (m *merged) locate(o *organization, from *peeringOrg) {
-	o.fromPeeringDB = true
-	if o.city == nil {
-		o.city = from.City
-	}
-	if o.country == "" && from.Country != "" {
-		m.setCountry(o, from.Country)
-	}
-	if o.latitude == nil {
-		o.latitude = from.Latitude
-	}
-	if o.longitude == nil {
-		o.longitude = from.Longitude
-	}
-	if from.State != "" {
-		o.subCode = from.State
-		o.subName = m.places.subdivisions[o.country+"-"+from.State]
+	if o := m.orgs[a.organization]; o != nil && o.peering == nil {
+		o.peering = org
+		if o.country == "" {
+			o.country = m.code(org.Country)
+		}
 	}
 }

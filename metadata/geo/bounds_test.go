@@ -3,6 +3,7 @@ package geo
 import (
 	"archive/zip"
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"os"
@@ -109,6 +110,38 @@ func TestZipMembers(t *testing.T) {
 			func(t *table) error { return t.each(1, func([]string) error { rows++; return nil }) })
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("limit %d: %d rows, %v", limit, rows, err)
+		}
+	}
+}
+
+// TestZipDirectory has a zip of nothing but entries in its directory. Each would take ten times its size in memory.
+func TestZipDirectory(t *testing.T) {
+	for entries, want := range map[int]string{100: "no *Blocks*.csv in the zip",
+		300_000: "the directory of the zip has more than the 1048576 bytes allowed"} {
+		const size = 46 + 8
+		var b []byte
+		for range entries {
+			head := make([]byte, size)
+			binary.LittleEndian.PutUint32(head, 0x02014b50)
+			binary.LittleEndian.PutUint16(head[28:], size-46) // length of the name
+			copy(head[46:], "name.txt")
+			b = append(b, head...)
+		}
+		end := make([]byte, 22)
+		binary.LittleEndian.PutUint32(end, 0x06054b50)
+		binary.LittleEndian.PutUint16(end[8:], uint16(entries))
+		binary.LittleEndian.PutUint16(end[10:], uint16(entries))
+		binary.LittleEndian.PutUint32(end[12:], uint32(len(b)))
+		path := filepath.Join(t.TempDir(), "x.zip")
+		if err := os.WriteFile(path, append(b, end...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		err := eachMember(path, "Blocks", tableLimits, func(record.Problem) {}, func(*table) error { return nil })
+		if err == nil || err.Error() != want {
+			t.Errorf("%d entries: %v, want %s", entries, err, want)
+		}
+		if err := checkZip(path); (err == nil) != (entries == 100) {
+			t.Errorf("%d entries: a download is checked with %v", entries, err)
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package geo
 
 import (
-	"archive/zip"
 	"context"
 	"fmt"
 	"path/filepath"
@@ -46,7 +45,7 @@ func GeoLite2Files(dir string) Files {
 }
 
 func checkZip(path string) error {
-	z, err := zip.OpenReader(path)
+	z, err := openZip(path)
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package geo
 
 import (
-	"archive/zip"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -60,7 +59,7 @@ func isZip(file string) bool { return strings.EqualFold(filepath.Ext(file), ".zi
 // used.
 // limits are those of all members together.
 func eachMember(file, part string, limits bounds.Limits, report func(record.Problem), use func(*table) error) error {
-	z, err := zip.OpenReader(file)
+	z, err := openZip(file)
 	if err != nil {
 		return err
 	}

@@ -31,18 +31,24 @@ type entry struct {
 const MaxBytes = 64 << 20
 
 const (
-	maxEntry = 1 << 20 // bytes of an entry
-	maxBad   = 10_000  // wrong entries before the file is rejected
+	maxEntry     = 1 << 20 // bytes of an entry
+	maxBad       = 10_000  // wrong entries before the file is rejected
+	maxEntries   = 200_000 // in 2024 it has some thousand
+	maxAddresses = 1_000_000
 )
 
 // Read reads the registry's file; source is where it is from. A wrong entry is left out; of an entry, wrong addresses
 // are left out. The file is read twice: completely now, to check that it is a list, and again when its records are
 // used. It is never held in memory.
 func Read(path, source string) (record.Set, error) {
-	good := 0
+	good, addresses := 0, 0
 	err := each(path, func(text json.RawMessage, place string) error {
-		if _, _, err := parse(text, place, func(record.Problem) {}); err == nil {
+		if _, raw, err := parse(text, place, func(record.Problem) {}); err == nil {
 			good++
+			addresses += len(raw["ip_subnet"].([]record.Subnet))
+		}
+		if addresses > maxAddresses {
+			return fmt.Errorf("%s: more than %d addresses", path, maxAddresses)
 		}
 		return nil
 	}, func() int { return good })
@@ -80,6 +86,9 @@ func each(path string, entry func(text json.RawMessage, place string) error, goo
 	}
 	n := 0
 	for ; d.More(); n++ {
+		if n >= maxEntries {
+			return fmt.Errorf("%s: more than %d entries", path, maxEntries)
+		}
 		var text json.RawMessage
 		if err := d.Decode(&text); err != nil {
 			return fmt.Errorf("%s: not a JSON list: entry %d: %w", path, n+1, err)

@@ -95,6 +95,10 @@ func TestNoRegistry(t *testing.T) {
 		"empty":      {"", "not a JSON list: EOF"},
 		"none right": {"[1, 2]", "no correct entry"},
 		"a bomb":     {"[0" + strings.Repeat(",0", 1<<20) + "]", "more than 10000 entries are wrong"},
+		"entries without end": {"[" + strings.Repeat(`{"scireg_id":1,"addresses":["10.0.0.0/8"]},`, 200_001) + "1]",
+			"more than 200000 entries"},
+		"addresses without end": {"[" + strings.Repeat(`{"scireg_id":1,"addresses":["10.0.0.0/8"`+
+			strings.Repeat(`,"10.0.0.0/8"`, 70_000)+`]},`, 15) + "1]", "more than 1000000 addresses"},
 		"a large text": {`["` + strings.Repeat("x", 2<<20) + `"]`,
 			"not a JSON list: entry 1: an entry or line of more than"},
 	} {
