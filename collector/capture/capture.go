@@ -129,7 +129,8 @@ func (r *Reader) Next() (exporter.Datagram, error) {
 			return exporter.Datagram{}, fmt.Errorf("capture %s: a packet of more than %d bytes", r.path, maxPacket)
 		}
 		if err == nil && !r.boundInterfaces(len(data)) {
-			return exporter.Datagram{}, fmt.Errorf("capture %s: more than %d bytes of interfaces", r.path, maxInterfaces)
+			return exporter.Datagram{}, fmt.Errorf("capture %s: more than %d bytes of interfaces", r.path,
+				maxInterfaces)
 		}
 		if err != nil {
 			return exporter.Datagram{}, fmt.Errorf("capture %s ends within a packet: %w", r.path, err)

@@ -36,7 +36,7 @@ func words(all ...uint32) (b []byte) {
 
 // Blocks of a pcapng file.
 var (
-	section    = block(0x0a0d0d0a, 0, words(0x1a2b3c4d, 1, 0xffffffff, 0xffffffff))
+	section      = block(0x0a0d0d0a, 0, words(0x1a2b3c4d, 1, 0xffffffff, 0xffffffff))
 	oneInterface = block(1, 0, words(uint32(layers.LinkTypeEthernet), 0))
 )
 

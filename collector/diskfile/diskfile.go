@@ -10,8 +10,8 @@ import (
 	"path/filepath"
 )
 
-// Replace writes a file that only its owner may read, and its directory, which others cannot read, if there is none. The old file stays until the
-// new one is whole and on disk, and for good if write fails.
+// Replace writes a file that only its owner may read, and its directory, which others cannot read, if there is none.
+// The old file stays until the new one is whole and on disk, and for good if write fails.
 func Replace(path string, write func(io.Writer) error) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return err

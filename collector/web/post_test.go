@@ -77,7 +77,8 @@ func TestServer_otherSites(t *testing.T) {
 		want    int
 	}{
 		{"a program", nil, 200},
-		{"our page", []string{"Sec-Fetch-Site", "same-origin", "Sec-Fetch-Mode", "cors", "Sec-Fetch-Dest", "empty"}, 200},
+		{"our page", []string{"Sec-Fetch-Site", "same-origin", "Sec-Fetch-Mode", "cors", "Sec-Fetch-Dest", "empty"},
+			200},
 		{"an address that somebody types", []string{"Sec-Fetch-Site", "none", "Sec-Fetch-Mode", "navigate",
 			"Sec-Fetch-Dest", "document"}, 200},
 		{"a link", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest",

@@ -35,8 +35,9 @@ func TestTablesAreCounted(t *testing.T) {
 				n = b.AddBundle(r.Hasher().Sum(label(1)), label(1))
 			}
 			for range 1000 {
-				b.Changes = append(b.Changes, route.Change{Prefix: route.PrefixFrom(netip.MustParsePrefix("10.0.0.0/8")),
-					RD: rd, Class: route.VPN, Bundle: n})
+				b.Changes = append(b.Changes,
+					route.Change{Prefix: route.PrefixFrom(netip.MustParsePrefix("10.0.0.0/8")),
+						RD: rd, Class: route.VPN, Bundle: n})
 				rd++
 			}
 			left, _, err := s.Apply(b)
@@ -142,7 +143,8 @@ func TestLoadHostile(t *testing.T) {
 		{"one prefix again and again", number(prefixes, saveEnd), false},
 		{"the longest path", number(record(head(nil), 1, 60_000), saveEnd), false},
 		{"many long segments", number(record(head(nil), 300, 60_000), saveEnd), true},
-		{"a number of sources that are not there", number(number(append([]byte(saveMagic), 1), maxSavedSources), 5), true},
+		{"a number of sources that are not there", number(number(append([]byte(saveMagic), 1), maxSavedSources), 5),
+			true},
 		{"a longer description than there are", number(number(number(append([]byte(saveMagic), 1), 1),
 			maxDescription+1), 5), true},
 	}

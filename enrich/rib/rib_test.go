@@ -296,7 +296,8 @@ func checkEmpty(t *testing.T, r *RIB) {
 			short[n] = true
 		}
 	}
-	if s.Routes != 0 || s.Prefixes4 != len(short) || s.Prefixes6 != 0 || s.Records != 0 || s.Sets != 0 || s.Limbo != 0 ||
+	if s.Routes != 0 || s.Prefixes4 != len(short) || s.Prefixes6 != 0 || s.Records != 0 || s.Sets != 0 ||
+		s.Limbo != 0 ||
 		s.LimboBytes != 0 || s.RecordBytes != 0 || s.PageBytes != 0 || s.IdlePrefixes != 0 || len(r.Routers()) != 0 {
 		t.Errorf("something is left: %+v, %d routers", s, len(r.Routers()))
 	}
