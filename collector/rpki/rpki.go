@@ -3,6 +3,7 @@
 package rpki
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"net"
@@ -28,7 +29,8 @@ type Options struct {
 	Expire  time.Duration
 	Log     *zap.Logger
 
-	dial func(ctx context.Context, address string) (net.Conn, error) // for tests
+	dial  func(ctx context.Context, address string) (net.Conn, error) // for tests
+	pause time.Duration                                               // for tests; 0: notifyPause
 }
 
 // Intervals of RFC 8210 section 6, and of this client.
@@ -73,6 +75,7 @@ func Open(o Options) *Client {
 		}
 	}
 	o.Log = logging.Sampled(o.Log, linesAMinute)
+	o.pause = cmp.Or(o.pause, notifyPause)
 	c := &Client{Options: o, changed: make(chan struct{})}
 	if c.dial == nil {
 		c.dial = c.dialTCP

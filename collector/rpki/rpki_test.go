@@ -1,6 +1,7 @@
 package rpki
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -108,6 +109,7 @@ func run(t *testing.T, o Options, of map[string][]func(*cache), f func(*Client, 
 	synctest.Test(t, func(t *testing.T) {
 		s := &scripts{t: t, of: of, made: map[string]int{}, signals: make(chan uint32)}
 		o.dial, o.Log = s.dial, zap.NewNop()
+		o.pause = cmp.Or(o.pause, -1) // none
 		c := Open(o)
 		defer c.Close()
 		synctest.Wait()
@@ -175,7 +177,7 @@ func TestReconnect(t *testing.T) {
 		states(t, c, twoPrefixes, "valid unknown")
 		time.Sleep(1500 * time.Millisecond)
 		states(t, c, twoPrefixes, "valid valid")
-		time.Sleep(time.Second)
+		time.Sleep(2 * time.Second) // each session that ends soon is waited for longer
 		states(t, c, twoPrefixes, "unknown valid")
 	}, func(x *cache) {
 		x.want("all")
@@ -409,6 +411,72 @@ func TestPreference(t *testing.T) {
 			t.Errorf("second cache %d, %+v", second, x)
 		}
 	})
+}
+
+// A cache that says all the time that there is something new is asked once a second.
+func TestNotifiesWithoutEnd(t *testing.T) {
+	asked := 0
+	run(t, Options{Caches: []string{"a:1"}, pause: notifyPause}, map[string][]func(*cache){"a:1": {func(x *cache) {
+		x.want("all")
+		x.data(1, "+10.0.0.0/8")
+		for serial := uint32(1); ; serial++ {
+			for range 100 {
+				x.send(rtr.Message{Type: rtr.SerialNotify, Serial: serial + 1})
+			}
+			if x.query() != fmt.Sprintf("since %d", serial) {
+				return
+			}
+			asked++
+			x.data(serial + 1)
+		}
+	}}}, func(c *Client, _ chan<- uint32) {
+		time.Sleep(time.Minute + time.Millisecond)
+		states(t, c, "10.0.0.0/8", "valid")
+		if updates := c.Stats().Sources[0].Updates; asked != 60 || updates != 61 {
+			t.Errorf("it was asked %d times and answered %d times", asked, updates)
+		}
+	})
+}
+
+// A cache that ends each session after its data is not asked again each second.
+func TestSessionsWithoutEnd(t *testing.T) {
+	sessions := 0
+	var all []func(*cache)
+	for range 1000 {
+		all = append(all, func(x *cache) {
+			sessions++
+			x.query()
+			x.data(1, "+10.0.0.0/8")
+		})
+	}
+	run(t, Options{Caches: []string{"a:1"}}, map[string][]func(*cache){"a:1": all}, func(c *Client, _ chan<- uint32) {
+		time.Sleep(10 * time.Minute)
+		states(t, c, "10.0.0.0/8", "valid")
+		if sessions > 20 {
+			t.Errorf("%d sessions in ten minutes", sessions)
+		}
+	})
+}
+
+// TestBombs has files that are made to use up memory or time: each ends with one line.
+func TestBombs(t *testing.T) {
+	for _, test := range []struct{ name, json, want string }{
+		{"brackets", `{"x":` + strings.Repeat("[", 1<<20), "more than 100 levels deep"},
+		{"brackets within a payload", `{"roas":[` + strings.Repeat("[", 20_000), "exceeded max depth"},
+		{"a text that is skipped", `{"x":"` + strings.Repeat("x", 1<<20) + `"}`,
+			"an entry or line of more than the 65536 bytes allowed"},
+		{"a prefix", `{"roas":[{"prefix":"` + strings.Repeat("x", 1<<20) + `"}]}`,
+			"an entry or line of more than the 65536 bytes allowed"},
+		{"metadata", `{"metadata":{"buildtime":"` + strings.Repeat("x", 1<<20) + `"}}`,
+			"an entry or line of more than the 65536 bytes allowed"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if _, err := Read(strings.NewReader(test.json), time.Unix(0, 0)); err == nil ||
+				!strings.Contains(err.Error(), test.want) || len(err.Error()) > 200 {
+				t.Errorf("%.300v, want %s", err, test.want)
+			}
+		})
+	}
 }
 
 func FuzzJSON(f *testing.F) {

@@ -241,7 +241,7 @@ func (x *exchange) wait() time.Duration {
 		return min(x.client.Retry, lastDelay) // the cache has no data yet
 	}
 	if x.notified {
-		return max(time.Until(x.updated.Add(notifyPause)), 0)
+		return max(time.Until(x.updated.Add(x.client.pause)), 0)
 	}
 	return max(time.Until(x.updated.Add(x.refresh)), firstDelay)
 }
@@ -365,7 +365,7 @@ func (x *exchange) serialNotify(m *rtr.Message) error {
 		return protocolError(rtr.CorruptData, "session %d instead of %d", m.Session, x.session)
 	case x.known && m.Serial == x.serial:
 		return nil
-	case x.known && time.Since(x.updated) < notifyPause:
+	case x.known && time.Since(x.updated) < x.client.pause:
 		x.notified = true
 		return nil
 	}
