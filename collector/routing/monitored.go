@@ -72,8 +72,8 @@ type viewTable struct {
 	settled bool      // routes that this session did not announce again are removed
 }
 
-// beginMonitor makes a connection the session of its router and ends the session that it replaces. If there are too many
-// routers the connection gets none.
+// beginMonitor makes a connection the session of its router and ends the session that it replaces. If there are too
+// many routers the connection gets none.
 func (s *Station) beginMonitor(x *monitor, info *bmp.Information) {
 	key := monitoredKey{x.address, info.SysName}
 	m := s.monitored[key]

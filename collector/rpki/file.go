@@ -121,8 +121,8 @@ type roa struct {
 }
 
 // Read reads the JSON format of routinator, rpki-client, stayrtr and pmacct's rpki_roas_file: an object with a list
-// "roas", which may be compressed with gzip. Invalid VRPs are skipped and counted. It is an error if all are, but not if
-// the list is empty. Memory is bounded, whatever the file holds.
+// "roas", which may be compressed with gzip. Invalid VRPs are skipped and counted. It is an error if all are, but not
+// if the list is empty. Memory is bounded, whatever the file holds.
 func Read(from io.Reader, now time.Time) (p Payloads, err error) {
 	in, err := bounds.New(from, bounds.Limits{Total: maxFile, Entry: maxEntry})
 	if err != nil {

@@ -142,6 +142,11 @@ func (c *Client) choose(now time.Time) {
 	for _, s := range c.sources {
 		had = had || s.table != nil
 		if s.table == nil || !now.Before(s.until) {
+			if s.synced { // it has not ended a response for so long: the next caches are wanted
+				s.synced = false
+				close(c.changed)
+				c.changed = make(chan struct{})
+			}
 			continue
 		}
 		if best == nil || s.synced && !best.synced {

@@ -438,6 +438,40 @@ func TestNotifiesWithoutEnd(t *testing.T) {
 	})
 }
 
+// A cache whose response never ends does not keep the next one from being used when its data is too old.
+func TestResponseWithoutEnd(t *testing.T) {
+	run(t, Options{Caches: []string{"a:1", "b:1"}, Refresh: time.Minute, Expire: 10 * time.Minute},
+		map[string][]func(*cache){
+			"a:1": {func(x *cache) {
+				x.want("all")
+				x.data(1, "+10.0.0.0/8")
+				x.want("since 1")
+				x.send(rtr.Message{Type: rtr.CacheResponse})
+				prefix := rtr.Message{Type: rtr.IPv4Prefix, Prefix: netip.MustParsePrefix("12.0.0.0/8"), MaxLength: 8}
+				for range 1000 { // longer than the test
+					prefix.Announce = !prefix.Announce
+					x.send(prefix)
+					time.Sleep(time.Second)
+				}
+			}},
+			"b:1": {func(x *cache) {
+				x.want("all")
+				x.data(1, "+11.0.0.0/8")
+				x.idle()
+			}, func(x *cache) {
+				x.want("all")
+				x.data(1, "+11.0.0.0/8")
+				x.idle()
+			}},
+		}, func(c *Client, _ chan<- uint32) {
+			states(t, c, twoPrefixes, "valid unknown")
+			time.Sleep(9 * time.Minute)
+			states(t, c, twoPrefixes, "valid unknown")
+			time.Sleep(2 * time.Minute)
+			states(t, c, twoPrefixes, "unknown valid")
+		})
+}
+
 // A cache that ends each session after its data is not asked again each second.
 func TestSessionsWithoutEnd(t *testing.T) {
 	sessions := 0
