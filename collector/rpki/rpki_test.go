@@ -448,10 +448,14 @@ func TestResponseWithoutEnd(t *testing.T) {
 				x.want("since 1")
 				x.send(rtr.Message{Type: rtr.CacheResponse})
 				prefix := rtr.Message{Type: rtr.IPv4Prefix, Prefix: netip.MustParsePrefix("12.0.0.0/8"), MaxLength: 8}
-				for range 1000 { // longer than the test
+				for {
 					prefix.Announce = !prefix.Announce
 					x.send(prefix)
-					time.Sleep(time.Second)
+					select {
+					case <-x.signals:
+						return
+					case <-time.After(time.Second):
+					}
 				}
 			}},
 			"b:1": {func(x *cache) {
@@ -463,12 +467,13 @@ func TestResponseWithoutEnd(t *testing.T) {
 				x.data(1, "+11.0.0.0/8")
 				x.idle()
 			}},
-		}, func(c *Client, _ chan<- uint32) {
+		}, func(c *Client, signals chan<- uint32) {
 			states(t, c, twoPrefixes, "valid unknown")
 			time.Sleep(9 * time.Minute)
 			states(t, c, twoPrefixes, "valid unknown")
 			time.Sleep(2 * time.Minute)
 			states(t, c, twoPrefixes, "unknown valid")
+			signals <- 1
 		})
 }
 
