@@ -77,7 +77,8 @@ func blockCommands(text string) (all []string) {
 }
 
 // isOutput is for lines of code blocks that look like commands and are tables, filters or keys of files.
-var isOutput = regexp.MustCompile(`^(collector  |operator = |nfcapd |src\.as = |org = |app in |aggregate|data:|table:|policy:)`)
+var isOutput = regexp.MustCompile(`^(collector  |operator = |nfcapd |src\.as = |org = |app in |aggregate|` +
+	`data:|table:|policy:)`)
 
 func TestBlockCommands(t *testing.T) {
 	text := "x\n```\n$ collector query \"SELECT 1\n FROM t\"   # a comment\n│ 1 │\nmake run\nnot\n\n" +

@@ -86,12 +86,13 @@ func (p *Planner) lost(s span) *Query {
 	var params parameters
 	from, to := params.text(stamp(s.from)), params.text(stamp(s.to))
 	start, step := params.number(uint64(s.from.Unix())), params.number(uint64(s.step/time.Second))
-	return &Query{sql: "SELECT toString(exporter) AS exporter, toString(device_id) AS device, toString(stage) AS stage, " +
-		"toString(if(missing, if(reason = '', what, reason), '')) AS reason, toString(unit) AS unit, missing, " +
+	return &Query{sql: "SELECT toString(exporter) AS exporter, toString(device_id) AS device, " +
+		"toString(stage) AS stage, toString(if(missing, if(reason = '', what, reason), '')) AS reason, toString(unit) AS unit, missing, " +
 		"toInt64(if(missing, intDiv(toUnixTimestamp(start_time) - " + start + ", " + step + "), 0)) AS t, " +
 		"sum(count) AS lost\nFROM " + sqltext.Name(p.settings.Database) + "." +
 		sqltext.Name(p.settings.Tables.Loss) + "\nWHERE (missing OR stage = 'received' AND unit IN ('datagrams', " +
 		"'records')) AND start_time >= toDateTime(" + from + ", 'UTC') AND start_time < toDateTime(" + to +
-		", 'UTC')\nGROUP BY exporter, device, stage, reason, unit, missing, t\nORDER BY t, exporter, stage, reason, unit",
+		", 'UTC')\nGROUP BY exporter, device, stage, reason, unit, missing, t\n" +
+		"ORDER BY t, exporter, stage, reason, unit",
 		params: params, Source: p.lossSource()}
 }

@@ -87,9 +87,10 @@ func testNothing(t *testing.T, e *Explorer) {
 	for address, want := range map[string]struct{ text, filter string }{
 		"from=2026-03-05T11:00&to=2026-03-05T12:00&filter=proto+%3D+gre": {"passes the filter", ""},
 		"from=2025-01-01&to=2025-01-02&filter=proto+%3D+gre":             {"The oldest flow", "proto = gre"},
-		"from=2026-03-05T12:00&to=2026-03-05T13:00":                      {"The last flow began at 2026-03-05 11:59 UTC", ""},
-		"from=2026-03-07T12:00&to=2026-03-07T13:00":                      {"not begun", ""},
-		"view=losses&from=2026-03-05T12:00&to=2026-03-05T13:00":          {"no losses", "none"},
+		"from=2026-03-05T12:00&to=2026-03-05T13:00": {"The last flow began at 2026-03-05 11:59",
+			""},
+		"from=2026-03-07T12:00&to=2026-03-07T13:00":             {"not begun", ""},
+		"view=losses&from=2026-03-05T12:00&to=2026-03-05T13:00": {"no losses", "none"},
 	} {
 		a := ask(t, e, address)
 		if !a.Empty() {
