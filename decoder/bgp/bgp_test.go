@@ -433,12 +433,12 @@ func oracle(raw []byte, rules Rules) (lines []string, ok bool) {
 		case *gobgp.PathAttributeLocalPref:
 			a.HasLocalPref, a.LocalPref = true, x.Value
 		case *gobgp.PathAttributeCommunities:
-			a.Communities = sortUnique(x.Value, cmp.Compare)
+			a.Communities = sortUnique(x.Value)
 		case *gobgp.PathAttributeLargeCommunities:
 			for _, l := range x.Values {
 				a.Large = append(a.Large, route.Large{Global: l.ASN, Data1: l.LocalData1, Data2: l.LocalData2})
 			}
-			a.Large = sortUnique(a.Large, func(x, y route.Large) int {
+			a.Large = sortUniqueFunc(a.Large, func(x, y route.Large) int {
 				return cmp.Or(cmp.Compare(x.Global, y.Global), cmp.Compare(x.Data1, y.Data1),
 					cmp.Compare(x.Data2, y.Data2))
 			})

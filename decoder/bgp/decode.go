@@ -57,9 +57,9 @@ func Decode(data []byte, a *route.Attributes) error {
 			}
 		}
 	}
-	a.Communities = sortUnique(a.Communities, cmp.Compare)
-	a.Extended = sortUnique(a.Extended, cmp.Compare)
-	a.Large = sortUnique(a.Large, func(x, y route.Large) int {
+	a.Communities = sortUnique(a.Communities)
+	a.Extended = sortUnique(a.Extended)
+	a.Large = sortUniqueFunc(a.Large, func(x, y route.Large) int {
 		return cmp.Or(cmp.Compare(x.Global, y.Global), cmp.Compare(x.Data1, y.Data1), cmp.Compare(x.Data2, y.Data2))
 	})
 	size := 4
@@ -75,7 +75,15 @@ func Decode(data []byte, a *route.Attributes) error {
 
 // sortUnique sorts communities and removes duplicates. Their order has no meaning (RFC 1997, RFC 8092), and pmacct does
 // the same.
-func sortUnique[T comparable](all []T, order func(T, T) int) []T {
+func sortUnique[T cmp.Ordered](all []T) []T {
+	if !slices.IsSorted(all) {
+		slices.Sort(all)
+	}
+	return slices.Compact(all)
+}
+
+// sortUniqueFunc is sortUnique with an order.
+func sortUniqueFunc[T comparable](all []T, order func(T, T) int) []T {
 	if !slices.IsSortedFunc(all, order) {
 		slices.SortFunc(all, order)
 	}
