@@ -10,7 +10,8 @@ import (
 
 // monitored are the metrics of BMP sessions.
 type monitored struct {
-	up, since, sessions, peers, messages, routes, reported, errors, unread, beyond, refused *prometheus.Desc
+	up, since, sessions, peers, messages, routes, reported, errors, unread, beyond, refused,
+	left *prometheus.Desc
 }
 
 func newMonitored() *monitored {
@@ -31,6 +32,8 @@ func newMonitored() *monitored {
 			with("reason")...),
 		beyond: desc("bmp_beyond_bounds_total",
 			"Messages and routes of BGP peers that were left out because the router reports too many.", labels...),
+		left: desc("bmp_left_out_routes",
+			"Routes that did not fit in the table and were not announced again.", labels...),
 		refused: desc("bmp_connections_refused_total",
 			"TCP connections for BMP that did not become a session: of no allowed router, or after an error.",
 			"reason"),
@@ -39,7 +42,7 @@ func newMonitored() *monitored {
 
 func (c *monitored) describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{c.up, c.since, c.sessions, c.peers, c.messages, c.routes, c.reported, c.errors,
-		c.unread, c.beyond, c.refused} {
+		c.unread, c.beyond, c.refused, c.left} {
 		ch <- d
 	}
 }
@@ -57,6 +60,7 @@ func (c *monitored) collect(s *routing.BMPStats, gauge func(*prometheus.Desc, fl
 		gauge(c.up, number(x.Up), labels()...)
 		gauge(c.since, float64(x.Since.Unix()), labels()...)
 		gauge(c.peers, float64(x.Peers), labels()...)
+		gauge(c.left, float64(x.LeftOut), labels()...)
 		counter(c.sessions, x.Sessions, labels()...)
 		counter(c.beyond, x.Beyond, labels()...)
 		counter(c.unread, x.Unreadable, labels("message")...)

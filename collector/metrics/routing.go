@@ -1,6 +1,8 @@
 package metrics
 
 import (
+	"strings"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/metranova/flow-collector/collector/routing"
@@ -22,7 +24,7 @@ type routes struct {
 	up, since, sessions, updates, routes, complete, errors *prometheus.Desc
 	refused, prefixes, records, bytes, limit, limbo        *prometheus.Desc
 	full, lookUps                                          *prometheus.Desc
-	saved                                                  *prometheus.Desc
+	saved, left, absent, keys                              *prometheus.Desc
 	bmp                                                    *monitored
 }
 
@@ -50,8 +52,14 @@ func newRoutes(o Options) *routes {
 		limit:    desc("routing_memory_limit_bytes", "Memory that routes may take."),
 		limbo:    desc("routing_limbo_bytes", "Memory of removed routes that waits for workers to finish their batch."),
 		saved:    desc("routing_saved_timestamp_seconds", "When the routes were saved for the next start."),
-		full:     desc("routing_refused_routes_total", "Routes that were left out because the table is full."),
-		lookUps:  desc("routing_lookups_total", "Look-ups of destinations, one for each row.", "result"),
+		left: desc("routing_left_out_routes",
+			"Routes that did not fit in the table and were not announced again.", labels...),
+		absent: desc("routing_absent_routers", "Configured routers without a session and without routes.",
+			"protocol"),
+		keys: desc("routing_md5_failures_total",
+			"TCP segments without the key of their neighbor or with a wrong one, of all sockets of this host."),
+		full:    desc("routing_refused_routes_total", "Routes that were left out because the table is full."),
+		lookUps: desc("routing_lookups_total", "Look-ups of destinations, one for each row.", "result"),
 	}
 }
 
@@ -59,7 +67,7 @@ func newRoutes(o Options) *routes {
 func (c *routes) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{c.up, c.since, c.sessions, c.updates, c.routes, c.complete, c.errors,
 		c.refused,
-		c.saved, c.prefixes, c.records, c.bytes, c.limit, c.limbo, c.full, c.lookUps} {
+		c.saved, c.left, c.absent, c.keys, c.prefixes, c.records, c.bytes, c.limit, c.limbo, c.full, c.lookUps} {
 		ch <- d
 	}
 	c.bmp.describe(ch)
@@ -96,6 +104,14 @@ func (c *routes) Collect(ch chan<- prometheus.Metric) {
 		gauge(c.saved, float64(r.Saved.Unix()))
 	}
 	counter(c.full, r.RIB.Refused)
+	counter(c.keys, r.WrongKeys)
+	absent := map[string]int{"BGP": 0, "BMP": 0}
+	for _, x := range r.Absent {
+		absent[x.Protocol]++
+	}
+	for protocol, n := range absent {
+		gauge(c.absent, float64(n), strings.ToLower(protocol))
+	}
 	for result, n := range map[string]uint64{"hit": r.LookUps.Hit, "default": r.LookUps.Default,
 		"stale":    r.LookUps.Stale,
 		"fallback": r.LookUps.Fallback, "miss": r.LookUps.Miss, "no_router": r.LookUps.NoRouter} {
@@ -111,6 +127,7 @@ func (c *routes) session(x *routing.Session, gauge func(*prometheus.Desc, float6
 	gauge(c.since, float64(x.Since.Unix()), labels()...)
 	counter(c.sessions, x.Sessions, labels()...)
 	counter(c.updates, x.Updates, labels()...)
+	gauge(c.left, float64(x.LeftOut), labels()...)
 	for i, n := range x.Routes {
 		f := route.FamilyAt(i)
 		if n > 0 || x.Complete[i] {

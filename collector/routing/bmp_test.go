@@ -157,11 +157,17 @@ func TestBMP(t *testing.T) {
 	x.withdraw(loc, "11.0.0.0/8")
 	expect(t, s, reader, "192.0.2.2", map[string]int{"10.1.2.3": 7, "11.1.2.3": -1})
 	x.send(bmp.StatisticsReport, loc.Append(nil), []byte{0, 0, 0, 1, 0, 8, 0, 8, 0, 0, 0, 0, 0, 0, 0, 5})
-	got := monitorIs(t, s, func(b *BMPSession) bool { return b.Reported[bmp.LocRIB] == 5 && b.Routes[bmp.LocRIB] == 1 })
+	// A pre-policy table that the router does not send is not compared with ours.
+	pre := peerOf("10.0.0.1", post, 0)
+	x.send(bmp.StatisticsReport, pre.Append(nil), []byte{0, 0, 0, 1, 0, 7, 0, 8, 0, 0, 0, 0, 0, 0, 0, 9})
+	got := monitorIs(t, s, func(b *BMPSession) bool {
+		return b.Reported[bmp.LocRIB] == 5 && b.Routes[bmp.LocRIB] == 1 && b.Reported[bmp.InPre] == 9
+	})
 	if got.Name != "router1" || got.Description != "a test" || got.Router != "192.0.2.2" || got.AS != 65001 ||
 		!got.Up ||
 		got.Peers != 2 || got.Messages[bmp.PeerUp] != 2 || got.Messages[bmp.RouteMonitoring] != 2 ||
-		got.Reported[bmp.InPost] != -1 {
+		got.Reported[bmp.InPost] != -1 || got.Claimed[bmp.LocRIB] != 5 || got.Counted[bmp.LocRIB] != 1 ||
+		got.Claimed[bmp.InPre] != -1 {
 		t.Errorf("session %+v", got)
 	}
 	x.send(bmp.Termination, []byte{0, 1, 0, 2, 0, 0})

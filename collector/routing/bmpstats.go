@@ -28,7 +28,8 @@ type BMPSession struct {
 	Messages    [bmp.Types + 1]uint64
 	Routes      [bmp.Views]int64    // routes in the table, by view
 	Reported    [bmp.Views]int64    // routes that the router's statistics report, by view; -1: not reported
-	Counted     [bmp.Views]int64    // those of Reported that are in the table
+	Claimed     [bmp.Views]int64    // those of Reported whose peer sends the view at all; -1: there are none
+	Counted     [bmp.Views]int64    // routes in the table of the peers of Claimed
 	Settled     bool                // no peer is still sending its initial table
 	Reasons     [bgp.Reasons]uint64 // malformed UPDATEs by reason
 	Unreadable  uint64              // malformed messages
@@ -74,11 +75,12 @@ func (m *monitored) show() {
 		}
 	}
 	for i := range b.Reported {
-		b.Reported[i] = -1
+		b.Reported[i], b.Claimed[i] = -1, -1
 	}
 	for key, n := range m.reported {
 		b.Reported[key.view] = max(b.Reported[key.view], 0) + int64(n)
 		if t := m.tables[key]; t != nil {
+			b.Claimed[key.view] = max(b.Claimed[key.view], 0) + int64(n)
 			for i := range route.Families {
 				b.Counted[key.view] += t.source.Routes(route.FamilyAt(i))
 			}

@@ -140,7 +140,7 @@ func (l *list) monitored(r *Routing, s *routing.BMPSession) {
 			"the collector then ends the BMP session once, so that the router sends all again")
 	}
 	for v := range bmp.View(bmp.Views) {
-		theirs, ours := s.Reported[v], s.Counted[v]
+		theirs, ours := s.Claimed[v], s.Counted[v]
 		off := max(theirs-ours, ours-theirs)
 		if !s.Up || !s.Settled || theirs < 0 || off < fewRoutesOff || float64(off) < countsOff*float64(theirs) {
 			continue

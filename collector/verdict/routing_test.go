@@ -23,9 +23,9 @@ func goodRouting() *Routing {
 	r.Sessions = []routing.Session{s}
 	b := routing.BMPSession{Address: other, Name: "edge1", Up: true, Since: noon.Add(-time.Hour), Settled: true}
 	for v := range bmp.View(bmp.Views) {
-		b.Reported[v] = -1
+		b.Claimed[v] = -1
 	}
-	b.Reported[bmp.LocRIB], b.Counted[bmp.LocRIB] = 100_000, 99_500
+	b.Claimed[bmp.LocRIB], b.Counted[bmp.LocRIB] = 100_000, 99_500
 	r.BMP.Sessions = []routing.BMPSession{b}
 	return r
 }
@@ -110,7 +110,10 @@ func routingTests() []routingTest {
 			monitored(func(s *routing.BMPSession) { s.Counted[bmp.LocRIB] = 98_000 }),
 			Warning, "10.0.0.1 (edge1) says that it has 100,000 routes in loc_rib, and has reported 98,000"},
 		{"few differ", "bmp_counts_differ", monitored(func(s *routing.BMPSession) {
-			s.Reported[bmp.LocRIB], s.Counted[bmp.LocRIB] = 99, 0
+			s.Claimed[bmp.LocRIB], s.Counted[bmp.LocRIB] = 99, 0
+		}), 0, ""},
+		{"a view that is not sent", "bmp_counts_differ", monitored(func(s *routing.BMPSession) {
+			s.Reported[bmp.InPre] = 100_000
 		}), 0, ""},
 		{"still loading", "bmp_counts_differ", monitored(func(s *routing.BMPSession) {
 			s.Counted[bmp.LocRIB], s.Settled = 0, false
