@@ -67,6 +67,9 @@ func AppendCommunity(p []byte, c uint32) []byte {
 	return strconv.AppendUint(p, uint64(c&0xffff), 10)
 }
 
+// FirstWellKnown is the least well-known community (RFC 1997) besides 0 that has a name.
+const FirstWellKnown = 0xffffff01
+
 // WellKnown returns pmacct's name of a well-known community, or "".
 func WellKnown(c uint32) string {
 	switch c {
@@ -89,12 +92,18 @@ func AppendLarge(p []byte, c Large) []byte {
 	return strconv.AppendUint(p, uint64(c.Data2), 10)
 }
 
+// NamedExtended reports whether an extended community is a route target or a route origin.
+func NamedExtended(c uint64) bool {
+	kind, sub := uint8(c>>56), uint8(c>>48)
+	return kind <= 2 && (sub == 2 || sub == 3)
+}
+
 // AppendExtended appends an extended community: route targets and origins (RFC 4360 sections 4 and 5, RFC 5668) as
 // RT:administrator:number and SoO:administrator:number, others as type:subtype:value in decimal numbers.
 func AppendExtended(p []byte, c uint64) []byte {
 	kind, sub := uint8(c>>56), uint8(c>>48)
 	value := c & (1<<48 - 1)
-	if kind > 2 || sub != 2 && sub != 3 {
+	if !NamedExtended(c) {
 		p = append(strconv.AppendUint(p, uint64(kind), 10), ':')
 		p = append(strconv.AppendUint(p, uint64(sub), 10), ':')
 		return strconv.AppendUint(p, value, 10)

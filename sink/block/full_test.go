@@ -30,7 +30,7 @@ func TestBlock_fullOfCommunities(t *testing.T) {
 		t.Errorf("full with %d rows of 1000 communities", b.Rows())
 	}
 	b.Reset()
-	if b.Full() || len(b.ext.bgpCommunity.byValue) != 0 {
+	if b.Full() || b.ext.bgpCommunity.keys.n != 0 {
 		t.Error("still full after Reset")
 	}
 	record.Communities = record.Communities[:10]

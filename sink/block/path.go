@@ -1,6 +1,8 @@
 package block
 
 import (
+	"slices"
+
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/decoder/route"
 )
@@ -130,25 +132,62 @@ func (p *textsPath[T]) reset() {
 	clear(p.byValue)
 }
 
-// communityPath has communities (RFC 1997) as "AS:value", or well-known ones by their names.
+// communityPath has communities (RFC 1997) as "AS:value", or well-known ones by their names. Routes have some ten of
+// them each, so that finding one's key in the dictionary is what a row costs.
 type communityPath struct {
-	textsPath[uint64]
-	values []uint64 // of one row, with byName
+	path
+	stringArray
+	keys communityKeys
+	text []byte // of one community
+}
+
+func (p *communityPath) set(x *ext, row int, communities []uint32, names bool) {
+	if len(communities) == 0 {
+		return
+	}
+	if !p.typed {
+		x.shared.beginArray(typeString, len(communities))
+		for _, c := range communities {
+			p.text = appendCommunity(p.text[:0], namedCommunity(c, names))
+			x.shared.addText(p.text)
+		}
+		x.shared.endArray(p.name)
+		return
+	}
+	from := len(p.elements.indexes)
+	p.elements.indexes = slices.Grow(p.elements.indexes, len(communities))[:from+len(communities)]
+	to := p.elements.indexes[from:]
+	for i, c := range communities {
+		v := namedCommunity(c, names)
+		key, known := p.keys.find(v)
+		if !known {
+			p.text = appendCommunity(p.text[:0], v)
+			key = p.elements.keys.append(p.text)
+			p.keys.add(v, key)
+		}
+		to[i] = key
+	}
+	p.offsets.end(row, len(communities))
+	x.noteElements(p.offsets.n)
+	if p.keys.n >= fullKeys {
+		x.full = true
+	}
+}
+
+func (p *communityPath) reset() {
+	p.stringArray.reset()
+	p.keys.reset()
 }
 
 // byName marks a community that is written by its name: rows with names and without can be in one block.
 const byName = 1 << 32
 
-func (p *communityPath) set(x *ext, row int, communities []uint32, names bool) {
-	p.values = p.values[:0]
-	for _, c := range communities {
-		v := uint64(c)
-		if names && route.WellKnown(c) != "" {
-			v |= byName
-		}
-		p.values = append(p.values, v)
+// namedCommunity is a community with its mark.
+func namedCommunity(c uint32, names bool) uint64 {
+	if names && (c == 0 || c >= route.FirstWellKnown) && route.WellKnown(c) != "" {
+		return uint64(c) | byName
 	}
-	p.textsPath.set(x, row, p.values, appendCommunity)
+	return uint64(c)
 }
 
 func appendCommunity(text []byte, v uint64) []byte {

@@ -1,0 +1,66 @@
+package block
+
+// communityKeys finds the key of a community in a dictionary: open addressing, at most half full. A slot has the
+// community of 33 bits, with its mark, and in the lowest 31 bits the key's index plus one; 0 is an empty slot. So a
+// thousand communities take 16 KiB, which stay in the processor's cache.
+type communityKeys struct {
+	slots []uint64
+	shift uint8 // 64 less the binary logarithm of the number of slots
+	n     int
+}
+
+const (
+	communityKeyBits = 31
+	communityKeyMask = 1<<communityKeyBits - 1
+	// minCommunitySlots is the initial size, a power of two.
+	minCommunitySlots, minCommunityShift = 1 << 8, 64 - 8
+)
+
+// slotOf returns where the search for a community starts. The constant is 2^64 divided by the golden ratio.
+func (k *communityKeys) slotOf(v uint64) int { return int(v * 0x9e3779b97f4a7c15 >> k.shift) }
+
+// find returns the index of a community's key.
+func (k *communityKeys) find(v uint64) (index uint32, known bool) {
+	mask := len(k.slots) - 1
+	for i := k.slotOf(v); ; i++ {
+		slot := k.slots[i&mask]
+		if slot>>communityKeyBits == v && slot != 0 {
+			return uint32(slot&communityKeyMask) - 1, true
+		}
+		if slot == 0 {
+			return 0, false
+		}
+	}
+}
+
+// add adds a community that find does not find.
+func (k *communityKeys) add(v uint64, index uint32) {
+	if k.n++; 2*k.n > len(k.slots) {
+		old := k.slots
+		k.slots, k.shift = make([]uint64, 2*len(old)), k.shift-1
+		for _, slot := range old {
+			if slot != 0 {
+				k.put(slot)
+			}
+		}
+	}
+	k.put(v<<communityKeyBits | uint64(index) + 1)
+}
+
+func (k *communityKeys) put(slot uint64) {
+	mask := len(k.slots) - 1
+	i := k.slotOf(slot >> communityKeyBits)
+	for k.slots[i&mask] != 0 {
+		i++
+	}
+	k.slots[i&mask] = slot
+}
+
+// reset forgets all. The memory of a table that a flood of communities has made large is given back.
+func (k *communityKeys) reset() {
+	if k.n = 0; k.slots == nil || len(k.slots) > 4*keptKeys {
+		k.slots, k.shift = make([]uint64, minCommunitySlots), minCommunityShift
+		return
+	}
+	clear(k.slots)
+}
