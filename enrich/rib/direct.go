@@ -22,7 +22,6 @@ func newDirect(b *budget, p *pages, x *prefixes) (*direct, error) {
 	if d.array, err = newArray[uint32](b, 1<<24); err != nil {
 		return d, err
 	}
-	d.region.preferHugePages()
 	return d, d.grow(1 << 24)
 }
 

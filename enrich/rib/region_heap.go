@@ -42,8 +42,6 @@ func (r *region) grow(n int) error {
 	return nil
 }
 
-func (r *region) preferHugePages() {}
-
 func (r *region) release() {
 	if r.memory == nil {
 		return

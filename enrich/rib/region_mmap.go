@@ -21,18 +21,24 @@ const maxArena = 1 << 40
 // region is reserved address space, of which a growing part from its start is usable memory. The zero value is empty.
 type region struct {
 	budget *budget
-	memory []byte
+	mapped []byte // what the system has given
+	memory []byte // of it, from a huge page on
 	usable int
 }
 
-// reserve reserves size bytes of address space, which takes no memory yet.
+// reserve reserves size bytes of address space, which takes no memory yet. It starts at a huge page and asks for huge
+// pages, so that each chunk is one: look-ups read all over the tables, and with small pages most of them would also miss
+// the TLB. A kernel without huge pages ignores it.
 func reserve(b *budget, size int) (region, error) {
 	size = (size + chunkBytes - 1) &^ (chunkBytes - 1)
-	memory, err := unix.Mmap(-1, 0, size, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
+	mapped, err := unix.Mmap(-1, 0, size+chunkBytes, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
 	if err != nil {
 		return region{}, fmt.Errorf("reserve %d bytes of address space: %w", size, err)
 	}
-	return region{budget: b, memory: memory}, nil
+	skip := int(-uintptr(unsafe.Pointer(unsafe.SliceData(mapped))) & (chunkBytes - 1))
+	memory := mapped[skip : skip+size : skip+size]
+	_ = unix.Madvise(memory, unix.MADV_HUGEPAGE)
+	return region{budget: b, mapped: mapped, memory: memory}, nil
 }
 
 func (r *region) pointer() unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(r.memory)) }
@@ -57,15 +63,12 @@ func (r *region) grow(n int) error {
 	return nil
 }
 
-// preferHugePages asks the kernel for huge pages. A kernel without them ignores it.
-func (r *region) preferHugePages() { _ = unix.Madvise(r.memory, unix.MADV_HUGEPAGE) }
-
 // release returns the memory to the system.
 func (r *region) release() {
 	if r.memory == nil {
 		return
 	}
-	_ = unix.Munmap(r.memory)
+	_ = unix.Munmap(r.mapped)
 	r.budget.used -= int64(r.usable)
 	*r = region{}
 }
