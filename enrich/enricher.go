@@ -132,7 +132,7 @@ func (e *Enricher) path(r *flow.Record, row *Row) {
 				row.ASPathID, row.ASPathPadding = d.Path()
 				return
 			}
-			e.foldPath(r, row)
+			e.foldPath(e.routes.wholePath(d), row)
 			return
 		}
 	}
@@ -141,11 +141,11 @@ func (e *Enricher) path(r *flow.Record, row *Row) {
 		row.ASPathID, row.ASPathPadding = nil, nil
 		return
 	}
-	e.foldPath(r, row)
+	e.foldPath(r.ASPath, row)
 }
 
-func (e *Enricher) foldPath(r *flow.Record, row *Row) {
-	e.pathID, e.pathPadding = foldPath(r.ASPath, e.pathID[:0], e.pathPadding[:0])
+func (e *Enricher) foldPath(path []uint32, row *Row) {
+	e.pathID, e.pathPadding = foldPath(path, e.pathID[:0], e.pathPadding[:0])
 	row.ASPathID, row.ASPathPadding = e.pathID, e.pathPadding
 }
 

@@ -6,29 +6,47 @@ import "github.com/metranova/flow-collector/decoder/flow"
 const prefetchSize = 128
 
 // Prefetch touches the table entries that Enrich will read for some records, so that their cache misses overlap: one
-// after the other, each address would wait for memory several times. It has no other effect.
+// after the other, each address would wait for memory several times. The records must not change before Enrich, which
+// gets them in this order, and are at most 64 for routes; for others it only takes longer. It has no other effect.
 func (e *Enricher) Prefetch(s *Snapshot, records []flow.Record) {
-	if e.routes != nil {
-		e.routes.prefetch(e.exporters.last, records)
-	}
-	if s.prefixes.direct == nil {
+	if s.prefixes.direct == nil && e.routes == nil {
 		return // a small table is in the cache anyway
 	}
 	for len(records) > 0 {
 		n := min(len(records), prefetchSize/2)
-		e.prefetch(s.prefixes, s.as, records[:n])
+		var as [prefetchSize]uint32
+		for i := range n {
+			as[2*i], as[2*i+1] = records[i].SrcAS, records[i].DstAS
+		}
+		if e.routes != nil {
+			e.prefetchRoutes(records[:n], &as)
+		}
+		if s.prefixes.direct != nil {
+			e.prefetch(s.prefixes, s.as, records[:n], &as)
+		}
 		records = records[n:]
 	}
 }
 
-func (e *Enricher) prefetch(p *prefixTable, as *asList, records []flow.Record) {
+// prefetchRoutes looks up the routes to both ends, and replaces AS numbers by those that rows will take from routes.
+func (e *Enricher) prefetchRoutes(records []flow.Record, as *[prefetchSize]uint32) {
+	e.routes.lookAhead(e.exporters.last, records)
+	for i := range e.routes.ahead.n {
+		if x := &e.routes.ahead.routes[i]; x.Found() && (as[i] == 0 || e.routes.AS == ASRoute) {
+			as[i] = x.OriginAS()
+		}
+	}
+}
+
+// prefetch touches the entries of addresses and of AS numbers: as has those of source and destination of each record.
+func (e *Enricher) prefetch(p *prefixTable, list *asList, records []flow.Record, as *[prefetchSize]uint32) {
 	var at, names [prefetchSize]uint32
 	n := 0
 	for i := range records {
 		r := &records[i]
 		if r.SrcAddr.Is4() && r.DstAddr.Is4() {
 			at[n], at[n+1] = p.direct[blockOf(&r.SrcAddr)]&^useTrie, p.direct[blockOf(&r.DstAddr)]&^useTrie
-			names[n], names[n+1] = as.number(r.SrcAS), as.number(r.DstAS)
+			names[n], names[n+1] = list.number(as[2*i]), list.number(as[2*i+1])
 			n += 2
 		}
 	}
@@ -43,7 +61,7 @@ func (e *Enricher) prefetch(p *prefixTable, as *asList, records []flow.Record) {
 		}
 	}
 	for i := range n {
-		if ref := as.names[names[i]].ref; ref != "" {
+		if ref := list.names[names[i]].ref; ref != "" {
 			sum += uint32(ref[0])
 		}
 	}

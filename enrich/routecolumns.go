@@ -30,6 +30,9 @@ type RouteColumns struct {
 	From, To route.Prefix
 	HasFrom  bool
 	HasTo    bool
+	// SrcNet and DstNet are the prefixes of both ends as pmacct has them: those of the routes, or for ASAuto those of
+	// the record's masks where these are longer, or for ASRecord always. The zero value: not known.
+	SrcNet, DstNet route.Prefix
 }
 
 // The values of RouteColumns.Source.
@@ -96,6 +99,7 @@ func (x *routes) metaColumns(r *flow.Record, c *RouteColumns) {
 	if router != nil {
 		c.Router = router.Name
 	}
+	c.SrcNet, c.DstNet = x.net(&r.SrcAddr, r.SrcMask, c.From), x.net(&r.DstAddr, r.DstMask, c.To)
 	switch {
 	case x.fromRoute && x.usedFallback:
 		c.Source = sourceFallback
@@ -106,4 +110,12 @@ func (x *routes) metaColumns(r *flow.Record, c *RouteColumns) {
 	case r.Has&(flow.ASPath|flow.Communities|flow.BGPNextHop) != 0:
 		c.Source = sourceExporter
 	}
+}
+
+// net is the prefix of an address that the record has a mask for and whose route has a prefix.
+func (x *routes) net(a *flow.Addr, mask uint8, of route.Prefix) route.Prefix {
+	if x.AS == ASRoute || mask == 0 || x.AS == ASAuto && of.Bits >= mask {
+		return of
+	}
+	return prefixOf(a, mask)
 }

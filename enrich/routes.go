@@ -92,11 +92,10 @@ type routes struct {
 
 	src, dst           rib.Route
 	srcFound, dstFound bool
-	path               []uint32 // with repetitions, of the row at hand
+	path               []uint32 // of the row at hand, with repetitions and confederations
 	fromRoute          bool     // the path of the row at hand is the destination's route's
 	usedFallback       bool
-	warm               [prefetchSize]*flow.Addr
-	warmed             uint32
+	ahead              lookedUp
 }
 
 func newRoutes(o RouteOptions) *routes {
@@ -122,6 +121,7 @@ func (e *Enricher) End() {
 	if x := e.routes; x != nil {
 		x.reader.Leave()
 		x.src, x.dst, x.srcFound, x.dstFound = rib.Route{}, rib.Route{}, false, false
+		x.ahead.n = 0 // these routes are not valid any more
 		for i, n := range [...]uint64{x.counts.Hit, x.counts.Default, x.counts.Stale, x.counts.Fallback,
 			x.counts.Miss, x.counts.NoRouter} {
 			x.shown[i].Store(n)
@@ -154,16 +154,13 @@ func (x *routes) find(e *exporterEntry, r *flow.Record) {
 		next = r.NextHop
 	}
 	if t != nil {
-		x.src, x.srcFound = x.lookup(t, r, &r.SrcAddr, nil)
-		x.dst, x.dstFound = x.lookup(t, r, &r.DstAddr, &next)
+		x.both(t, r, &next)
 	} else {
 		for _, t = range x.fallbackTables() {
 			x.usedFallback = true
-			if !x.srcFound {
-				x.src, x.srcFound = x.lookup(t, r, &r.SrcAddr, nil)
-			}
-			if !x.dstFound {
-				x.dst, x.dstFound = x.lookup(t, r, &r.DstAddr, &next)
+			x.both(t, r, &next)
+			if x.srcFound && x.dstFound {
+				break
 			}
 		}
 	}
@@ -173,6 +170,25 @@ func (x *routes) find(e *exporterEntry, r *flow.Record) {
 	}
 	if x.dstFound {
 		x.destinationOf(r)
+	}
+}
+
+// both looks up those ends of a record in the tables of a router that have no route yet.
+func (x *routes) both(t *routerTables, r *flow.Record, next *flow.Addr) {
+	src, dst := x.ahead.of(t, r)
+	if !x.srcFound {
+		if src != nil && src.Found() {
+			x.src, x.srcFound = *src, true
+		} else {
+			x.src, x.srcFound = x.lookup(t, r, &r.SrcAddr, nil)
+		}
+	}
+	if !x.dstFound {
+		if dst != nil && dst.Found() {
+			x.dst, x.dstFound = *dst, true
+		} else {
+			x.dst, x.dstFound = x.lookup(t, r, &r.DstAddr, next)
+		}
 	}
 }
 
@@ -203,7 +219,7 @@ func (x *routes) lookup(t *routerTables, r *flow.Record, a, next *flow.Addr) (fo
 	if !ok && t.labelled != nil {
 		found, ok = x.reader.Lookup(t.labelled, a, next)
 	}
-	for n := 0; ok && n < x.FollowDefault && found.Bits() == 0; n++ {
+	for n := 0; ok && n < x.FollowDefault && found.IsDefault(); n++ {
 		router := x.RIB.RouterAt(found.NextHop())
 		if router == nil || router == found.Table().Router {
 			break
@@ -227,7 +243,7 @@ func (x *routes) count(t *routerTables) {
 		x.counts.Fallback++
 	case x.dstFound && x.dst.Table().Router.Stale():
 		x.counts.Stale++
-	case x.dstFound && x.dst.Bits() == 0:
+	case x.dstFound && x.dst.IsDefault():
 		x.counts.Default++
 	case x.dstFound:
 		x.counts.Hit++
@@ -278,10 +294,12 @@ func (x *routes) destinationOf(r *flow.Record) {
 	}
 	r.Has &^= flow.ASPath | flow.Communities | flow.LocalPref | flow.MED
 	x.fromRoute = true
-	if r.ASPath = x.pathOf(d); len(r.ASPath) > 0 {
+	// The path itself is taken from the route: see Enricher.path.
+	r.ASPath = nil
+	if d.Hops() > 0 || x.Confederations && d.HasSegments() {
 		r.Set(flow.ASPath)
 	}
-	if r.Communities, _, _ = d.Communities(); len(r.Communities) > 0 {
+	if r.Communities = d.Standard(); len(r.Communities) > 0 {
 		r.Set(flow.Communities)
 	}
 	var sent bool
@@ -293,26 +311,16 @@ func (x *routes) destinationOf(r *flow.Record) {
 	}
 }
 
-// pathOf is a route's path with repetitions. It is valid until the next call.
-func (x *routes) pathOf(d *rib.Route) []uint32 {
-	x.path = x.path[:0]
-	if x.Confederations {
-		x.path = d.AppendPath(x.path)
-		return x.path
-	}
-	as, runs := d.Path()
-	for i, n := range as {
-		for range runs[i] {
-			x.path = append(x.path, n)
-		}
-	}
+// wholePath is a route's path with repetitions and what is within confederations. It is valid until the next call.
+func (x *routes) wholePath(d *rib.Route) []uint32 {
+	x.path = d.AppendPath(x.path[:0])
 	return x.path
 }
 
 // originAS is the last AS of a route's path.
 func (x *routes) originAS(d *rib.Route) uint32 {
 	if x.Confederations && d.HasSegments() {
-		if path := x.pathOf(d); len(path) > 0 {
+		if path := x.wholePath(d); len(path) > 0 {
 			return path[len(path)-1]
 		}
 	}
@@ -327,21 +335,49 @@ func (x *routes) ownAS(found bool, at *rib.Route) uint32 {
 	return at.Table().Router.AS.Load()
 }
 
-// prefetch touches what look-ups of some records will read, if they are of the exporter of the latest record.
-func (x *routes) prefetch(last *exporterEntry, records []flow.Record) {
-	if last == nil || last.routes.own == nil || last.routes.own.unicast == nil {
+// lookedUp are routes of a router to both ends of some records that come next, source and destination in turn.
+type lookedUp struct {
+	tables *routerTables
+	addrs  [rib.MaxAddresses]*flow.Addr
+	routes [rib.MaxAddresses]rib.Route
+	n      int // addresses
+	next   int // the source of the record that comes next
+}
+
+// lookAhead looks up the routes of some records that come next, if they are of the exporter of the latest record.
+func (x *routes) lookAhead(last *exporterEntry, records []flow.Record) {
+	l := &x.ahead
+	l.tables, l.n, l.next = nil, 0, 0
+	if last == nil {
 		return
 	}
-	for len(records) > 0 {
-		n := 0
-		for n < prefetchSize/2 && n < len(records) && records[n].Exporter == last.addr {
-			x.warm[2*n], x.warm[2*n+1] = &records[n].SrcAddr, &records[n].DstAddr
-			n++
-		}
-		if n == 0 {
-			return
-		}
-		x.warmed += x.reader.Warm(last.routes.own.unicast, x.warm[:2*n])
-		records = records[n:]
+	tables := last.routes.own
+	if tables == nil && len(x.fallback) > 0 {
+		tables = x.fallback[0]
 	}
+	if tables == nil || tables.unicast == nil {
+		return
+	}
+	l.tables = tables
+	for i := range records {
+		if l.n == len(l.addrs) || records[i].Exporter != last.addr {
+			break
+		}
+		l.addrs[l.n], l.addrs[l.n+1] = &records[i].SrcAddr, &records[i].DstAddr
+		l.n += 2
+	}
+	x.reader.LookupAll(tables.unicast, l.addrs[:l.n], &l.routes)
+}
+
+// of returns the routes that were looked up for a record in a router's global table; nil: none were.
+func (l *lookedUp) of(t *routerTables, r *flow.Record) (src, dst *rib.Route) {
+	for ; l.next < l.n; l.next += 2 {
+		if l.addrs[l.next] == &r.SrcAddr {
+			if t != l.tables || r.MPLSRD != [8]byte{} {
+				break
+			}
+			return &l.routes[l.next], &l.routes[l.next+1]
+		}
+	}
+	return nil, nil
 }

@@ -191,6 +191,7 @@ func BenchmarkLookup(b *testing.B) {
 	run := func(b *testing.B, addrs []flow.Addr, mask int, warm bool) {
 		b.ReportAllocs()
 		var pointers [64]*flow.Addr
+		var routes [MaxAddresses]Route
 		for i := 0; b.Loop(); i++ {
 			if i%64 == 0 {
 				reader.Enter()
@@ -198,7 +199,7 @@ func BenchmarkLookup(b *testing.B) {
 					for j := range pointers {
 						pointers[j] = &addrs[(i+j)&mask]
 					}
-					reader.Warm(tables[1], pointers[:])
+					reader.LookupAll(tables[1], pointers[:], &routes)
 				}
 			}
 			if x, found := reader.Lookup(tables[1], &addrs[i&mask], nil); found {

@@ -3,6 +3,7 @@ package rib
 import (
 	"encoding/binary"
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/decoder/route"
@@ -16,6 +17,8 @@ type Reader struct {
 	_     [56]byte // the writer reads epoch: keep it in a cache line of its own
 	rib   *RIB
 	tree6 []found6
+
+	read uint32
 }
 
 // found6 caches the longest prefix of an IPv6 address for one version of the trie.
@@ -105,35 +108,54 @@ func (rd *Reader) choose(paths []setPath, next *flow.Addr) uint32 {
 	return paths[0].record
 }
 
-// Warm prefetches the memory that look-ups of IPv4 addresses in a table will read. It goes through the addresses once a
-// level, so that their cache misses overlap. The result has no meaning; it keeps the compiler from removing the reads.
-func (rd *Reader) Warm(t *Table, addrs []*flow.Addr) uint32 {
-	const most = 128
-	var at [most]uint32
-	r, n, sum := rd.rib, 0, uint32(0)
-	tree := t.answering(false)
-	if tree == nil {
-		return 0
-	}
-	for _, a := range addrs {
-		if n < most && a.Is4() {
-			at[n] = rd.rib.direct.find(binary.BigEndian.Uint32(a[12:]))
-			n++
+// LookupAll looks up the routes of a table to IPv4 addresses. It goes through the addresses once a level, so that their
+// cache misses overlap. Of the addresses with odd indexes, whose routes fill rows, it reads the complete route. Routes
+// that need more work are left out, and Found reports false: those of addresses that only a shorter prefix of the router
+// or 0.0.0.0/0 contains, and those of prefixes with several routes. The others are those that Lookup returns.
+func (rd *Reader) LookupAll(t *Table, addrs []*flow.Addr, routes *[MaxAddresses]Route) {
+	var numbers, slots [MaxAddresses]uint32
+	r, tree := rd.rib, t.answering(false)
+	for i, a := range addrs {
+		routes[i].record = nil
+		if tree != nil && a.Is4() {
+			numbers[i] = r.direct.find(binary.BigEndian.Uint32(a[12:]))
 		}
 	}
-	for i := range n {
-		if at[i] != 0 {
-			sum += r.v4.parentOf(at[i])
-			at[i] = r.slot(tree, at[i])
+	for i := range addrs {
+		if numbers[i] != 0 {
+			slots[i] = r.slot(tree, numbers[i])
 		}
 	}
-	for i := range n {
-		if at[i] != 0 {
-			sum += uint32(r.record(at[i] & slotNumber).hops)
+	sum := uint32(0)
+	for i := range addrs {
+		n := slots[i]
+		if n == 0 || n&isSet != 0 {
+			continue
+		}
+		if checked {
+			rd.checkRecord(r.arena.header(n & slotNumber))
+		}
+		x := r.record(n & slotNumber)
+		routes[i] = Route{x, r, numbers[i], tree}
+		if i%2 == 0 {
+			sum += x.originAS
+			continue
+		}
+		for at := 0; at < x.size(); at += cacheLine {
+			sum += uint32(*(*byte)(unsafe.Add(unsafe.Pointer(x), at)))
 		}
 	}
-	return sum
+	rd.read = sum // so that the compiler does not remove the reads
 }
+
+// MaxAddresses is the maximum number of addresses of LookupAll.
+const MaxAddresses = 128
+
+// Found reports whether x is a route.
+func (x *Route) Found() bool { return x.record != nil }
+
+// cacheLine is the size of the processor's cache lines in bytes.
+const cacheLine = 64
 
 // All calls f for each route of a table to the longest prefix that contains an address, the best first.
 func (rd *Reader) All(t *Table, a *flow.Addr, f func(Route)) {
@@ -175,18 +197,36 @@ func (x *Route) Table() *Table { return x.tree.table }
 // Rank returns the rank of the route's source.
 func (x *Route) Rank() uint8 { return x.tree.rank }
 
+// IsDefault reports whether the prefix is 0.0.0.0/0 or ::/0.
+func (x *Route) IsDefault() bool { return x.number == x.rib.family(x.tree).zero.Load() }
+
 // Path returns the AS path, nearest AS first, and for each AS the number of times that it repeats in a row. Sets are
 // flattened and confederation segments left out. The slices must not be changed.
 func (x *Route) Path() (as []uint32, runs []uint16) {
-	p := x.record.parts()
-	return p.path, p.runs
+	r := x.record
+	at := unsafe.Add(unsafe.Pointer(r), r.pathAt())
+	runsAt := int(r.hops)*4 + int(r.communities)*4 + int(r.large)*largeBytes + int(r.segments)*4
+	return unsafe.Slice((*uint32)(at), r.hops), unsafe.Slice((*uint16)(unsafe.Add(at, runsAt)), r.hops)
+}
+
+// Hops returns the length of Path.
+func (x *Route) Hops() int { return int(x.record.hops) }
+
+// Standard returns the standard communities (RFC 1997). The slice must not be changed.
+func (x *Route) Standard() []uint32 {
+	r := x.record
+	return unsafe.Slice((*uint32)(unsafe.Add(unsafe.Pointer(r), r.pathAt()+4*int(r.hops))), r.communities)
 }
 
 // Communities returns the communities: standard (RFC 1997), extended (RFC 4360) and large ones (RFC 8092). The slices
 // must not be changed.
 func (x *Route) Communities() (standard []uint32, extended []uint64, large []route.Large) {
+	standard = x.Standard()
+	if x.record.extended|x.record.large == 0 {
+		return standard, nil, nil
+	}
 	p := x.record.parts()
-	return p.communities, p.extended, p.large
+	return standard, p.extended, p.large
 }
 
 // Segments appends the complete path with all its segments.

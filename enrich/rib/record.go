@@ -28,7 +28,18 @@ type record struct {
 	nextHop     flow.Addr
 }
 
-const recordBytes = int(unsafe.Sizeof(record{}))
+const (
+	recordBytes = int(unsafe.Sizeof(record{}))
+	largeBytes  = int(unsafe.Sizeof(route.Large{}))
+)
+
+// pathAt is where the path begins, in bytes from the beginning of the record.
+func (x *record) pathAt() int { return recordBytes + 8*int(x.extended) }
+
+// size is the size of a record in bytes.
+func (x *record) size() int {
+	return x.pathAt() + 6*int(x.hops) + 4*int(x.communities) + largeBytes*int(x.large) + 4*int(x.segments)
+}
 
 // Flags of a record.
 const (
@@ -102,8 +113,8 @@ func (r *RIB) newRecord(hash route.Hash, a *route.Attributes) (uint32, error) {
 	if max(s.hops, s.segments, len(a.Communities), len(a.Extended), len(a.Large)) > math.MaxUint16 {
 		return 0, fmt.Errorf("attributes too long: %w", errMemory)
 	}
-	size := recordBytes + 8*len(a.Extended) + 4*s.hops + 4*len(a.Communities) + 12*len(a.Large) + 4*s.segments +
-		2*s.hops
+	size := recordBytes + 8*len(a.Extended) + 4*s.hops + 4*len(a.Communities) + largeBytes*len(a.Large) +
+		4*s.segments + 2*s.hops
 	n, err := r.arena.take(size)
 	if err != nil {
 		return 0, err

@@ -641,10 +641,11 @@ func TestLookupAllocations(t *testing.T) {
 	a4, a6 := flow.AddrFrom4([4]byte{10, 1, 1, 1}), flow.AddrFrom(netip.MustParseAddr("2001:db8::1"))
 	next := flow.AddrFrom4([4]byte{10, 0, 0, 10})
 	addrs := []*flow.Addr{&a4, &a6}
+	var ahead [MaxAddresses]Route
 	found := 0
 	if n := testing.AllocsPerRun(1000, func() {
 		reader.Enter()
-		reader.Warm(table, addrs)
+		reader.LookupAll(table, addrs, &ahead)
 		for _, a := range addrs {
 			if got, ok := reader.Lookup(table, a, &next); ok {
 				as, _ := got.Path()
