@@ -228,8 +228,11 @@ func (b *bgpBench) flows() error {
 		return ns
 	}
 	measure("flows without routes:", enrich.RouteOptions{}, 0)
-	with := enrich.RouteOptions{RIB: b.station.RIB(), AS: enrich.ASRoute,
-		Fallback: []string{routers.Address(0).String()}}
+	with := enrich.RouteOptions{RIB: b.station.RIB(), AS: enrich.ASRoute, Maps: new(enrich.CurrentMaps),
+		CommunityNames: true}
+	all := netip.MustParsePrefix("0.0.0.0/0")
+	with.Maps.Set(enrich.RouteMaps{Agents: []enrich.AgentRule{{Match: enrich.Match{Exporter: all},
+		Router: flow.AddrFrom(routers.Address(0))}}})
 	base := measure("with routes:", with, 0)
 	stop, done := make(chan struct{}), make(chan error, 1)
 	go func() {

@@ -58,6 +58,9 @@ func Table(path string) ([]route.Prefix, error) {
 // Different is how many sets of attributes a full table has.
 const Different = 170_000
 
+// origins is how many AS originate prefixes, about as many as there are in the Internet.
+const origins = 78_000
+
 // updatePrefixes is how many prefixes an UPDATE has, as in real tables.
 const updatePrefixes = 6
 
@@ -84,7 +87,7 @@ func Stream(table []route.Prefix, kind uint32, monitoring bool, id uint32) []byt
 		}
 		label := kind<<20 ^ n%Different
 		a := route.Attributes{HasLocalPref: true, LocalPref: 100, HasMED: true, MED: label,
-			Path: []route.Segment{{Kind: route.Sequence, AS: []uint32{64501, 3356, label>>8 + 1, label + 1}}}}
+			Path: []route.Segment{{Kind: route.Sequence, AS: []uint32{64501, 3356, label>>8 + 1, label%origins + 1}}}}
 		for c := range uint32(8) {
 			a.Communities = append(a.Communities, 64500<<16|(label+c)%2000)
 		}
