@@ -1,0 +1,321 @@
+package pmacct
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Converted is pmacct's configuration as ours.
+type Converted struct {
+	Settings []Ours   // by path
+	Remarks  []Remark // what was not taken, in the order of the files
+	Problems []error  // lines and files that cannot be read
+}
+
+// Ours is a setting of ours.
+type Ours struct {
+	Path  string
+	Text  string      // of a single value
+	Plain bool        // Text is a number or a word
+	List  []string    // else
+	Pairs [][2]string // else
+	From  []string    // the lines that it comes from, as FILE:LINE: KEY
+}
+
+// Remark says what became of a line that was not taken, or what differs.
+type Remark struct {
+	Where string // FILE:LINE
+	Key   string
+	Fate  Fate
+	Text  string
+}
+
+// String returns a remark as one line.
+func (r Remark) String() string {
+	return fmt.Sprintf("%s: %s: %s: %s", r.Where, r.Key, r.Fate, r.Text)
+}
+
+// plainText is a value that is written without quotes: a number or a word.
+type plainText string
+
+// daemon is what the configuration says of BGP or BMP.
+type daemon struct {
+	on       bool
+	ip, port string
+	settings []*Setting
+}
+
+// conversion collects what files say.
+type conversion struct {
+	Converted
+	ours    map[string]*Ours
+	daemons map[string]*daemon // bgp, bmp
+	// ports and addresses that are listened on, by daemon: nfacctd, sfacctd
+	ports, ips   map[string][]*Setting
+	nets         *Setting // aggregate has nets
+	netsOfRoutes bool     // nets are those of routes
+	kafka        bool     // plugins has it
+	brokers      *Setting
+	brokerPort   *Setting
+}
+
+// Convert converts configurations of nfacctd and sfacctd to one of ours. It reads the files that they name where their
+// content becomes settings.
+func Convert(paths []string) *Converted {
+	c := &conversion{ours: map[string]*Ours{}, daemons: map[string]*daemon{}, ports: map[string][]*Setting{},
+		ips: map[string][]*Setting{}}
+	table := Counterparts()
+	for _, path := range paths {
+		settings, err := ReadConf(path)
+		c.problems(err)
+		c.file(table, path, settings)
+	}
+	for _, o := range c.ours {
+		c.Settings = append(c.Settings, *o)
+	}
+	slices.SortFunc(c.Settings, func(a, b Ours) int { return cmp.Compare(a.Path, b.Path) })
+	return &c.Converted
+}
+
+func (c *conversion) problems(err error) {
+	if err == nil {
+		return
+	}
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		c.Problems = append(c.Problems, errors.New(line))
+	}
+}
+
+// file takes the settings of one file. What is put together from several lines is that of one daemon.
+func (c *conversion) file(table []Subject, path string, settings []Setting) {
+	clear(c.daemons)
+	clear(c.ports)
+	clear(c.ips)
+	c.nets, c.netsOfRoutes, c.kafka, c.brokers, c.brokerPort = nil, false, false, nil, nil
+	daemon := daemonOf(path, settings)
+	for i := range settings {
+		s := &settings[i]
+		r := counterpart(table, s.Key)
+		switch {
+		case r == nil:
+			c.wrong(s, "is no key of pmacct")
+		case r.take != nil:
+			r.take(c, s)
+		default:
+			c.say(s, r.Fate, strings.ReplaceAll(r.Notes, "`", ""))
+		}
+	}
+	c.listenOn(daemon)
+	c.sessions()
+	c.brokersOf()
+	if c.nets != nil && c.netsOfRoutes {
+		c.extension(c.nets, "bgp_meta")
+	}
+	if topic := c.ours["kafka.topic"]; topic != nil {
+		if c.ours["kafka.format"] == nil {
+			c.ours["kafka.format"] = &Ours{Path: "kafka.format", Text: "pmacct-json", Plain: true,
+				From: []string{path + ": the plugin kafka sends JSON"}}
+		}
+	} else if c.kafka {
+		c.Problems = append(c.Problems, fmt.Errorf("%s: the plugin kafka has no kafka_topic: set kafka.topic", path))
+	}
+}
+
+// daemonOf is nfacctd or sfacctd, by the keys or else by the file's name.
+func daemonOf(path string, settings []Setting) string {
+	for i := range settings {
+		for _, name := range []string{"sfacctd", "nfacctd"} {
+			if strings.HasPrefix(settings[i].Key, name+"_") {
+				return name
+			}
+		}
+	}
+	if strings.Contains(filepath.Base(path), "sfacctd") {
+		return "sfacctd"
+	}
+	return "nfacctd"
+}
+
+// listen notes an address or a port of NetFlow, IPFIX or sFlow.
+func (c *conversion) listen(s *Setting) {
+	name, what, _ := strings.Cut(s.Key, "_")
+	if what == "ip" {
+		c.ips[name] = append(c.ips[name], s)
+		return
+	}
+	if n, ok := c.number(s); ok && n > 0 && n < 1<<16 {
+		c.ports[name] = append(c.ports[name], s)
+	}
+}
+
+// defaultPorts are those of pmacct's daemons.
+var defaultPorts = map[string]string{"nfacctd": "2100", "sfacctd": "6343"}
+
+// listenOn sets the address that a daemon listens on.
+func (c *conversion) listenOn(name string) {
+	host, port := "", defaultPorts[name]
+	from := &Setting{Key: "the default port of " + name}
+	if all := c.ips[name]; len(all) > 0 {
+		from = all[len(all)-1]
+		if host = from.Value; host == "0.0.0.0" || host == "::" {
+			host = "" // all addresses of both families
+		}
+	}
+	if all := c.ports[name]; len(all) > 0 {
+		from = all[len(all)-1]
+		port = from.Value
+	}
+	c.add(from, "listen.addresses", net.JoinHostPort(host, port))
+}
+
+// sessions sets where BGP and BMP listen, and who may connect.
+func (c *conversion) sessions() {
+	for _, p := range []struct{ name, port, listen, who, file string }{
+		{"bgp", "179", "routing.bgp.listen", "routing.bgp.neighbors", "routing.bgp.allow_file"},
+		{"bmp", "1790", "routing.bmp.listen", "routing.bmp.allowed", "routing.bmp.allowed"},
+	} {
+		d := c.daemons[p.name]
+		if d == nil {
+			continue
+		}
+		last := d.settings[len(d.settings)-1]
+		if !d.on {
+			c.say(last, NotNeeded, p.name+"_daemon is not true")
+			continue
+		}
+		host := d.ip
+		if host == "0.0.0.0" || host == "::" {
+			host = ""
+		}
+		c.add(last, p.listen, net.JoinHostPort(host, cmp.Or(d.port, p.port)))
+		if c.ours[p.file] == nil && c.ours[p.who] == nil {
+			c.add(last, p.who, "0.0.0.0/0")
+			c.add(last, p.who, "::/0")
+			c.say(last, Taken, "without an allow file pmacct lets every router in: narrow "+p.who)
+		}
+	}
+}
+
+// set sets a setting with one value: a string or plainText. The last one counts.
+func (c *conversion) set(s *Setting, path string, value any) {
+	o := &Ours{Path: path, From: []string{s.from()}}
+	switch v := value.(type) {
+	case plainText:
+		o.Text, o.Plain = string(v), true
+	case string:
+		o.Text = v
+	}
+	if o.Text == "" {
+		c.wrong(s, "has no value")
+		return
+	}
+	if was := c.ours[path]; was != nil && was.Text != o.Text {
+		c.say(s, Taken, fmt.Sprintf("replaces %q of %s", was.Text, strings.Join(was.From, ", ")))
+	}
+	c.ours[path] = o
+}
+
+// add adds a value to a list, if it does not have it yet.
+func (c *conversion) add(s *Setting, path, value string) {
+	o := c.ours[path]
+	if o == nil {
+		o = &Ours{Path: path}
+		c.ours[path] = o
+	}
+	if value == "" {
+		c.wrong(s, "has no value")
+	} else if !slices.Contains(o.List, value) {
+		o.List = append(o.List, value)
+	}
+	o.note(s)
+}
+
+// note notes a line that a setting comes from.
+func (o *Ours) note(s *Setting) {
+	if from := s.from(); !slices.Contains(o.From, from) {
+		o.From = append(o.From, from)
+	}
+}
+
+// extension adds a flow extension to those of the default.
+func (c *conversion) extension(s *Setting, name string) {
+	const path = "flow.extensions"
+	if c.ours[path] == nil {
+		c.ours[path] = &Ours{Path: path, List: []string{"bgp", "ipv4", "ipv6", "mpls", "vlan"}}
+	}
+	c.add(s, path, name)
+}
+
+func (s *Setting) from() string {
+	if s.File == "" {
+		return s.Key
+	}
+	return s.Where() + ": " + s.Key
+}
+
+func (c *conversion) say(s *Setting, fate Fate, text string) {
+	c.Remarks = append(c.Remarks, Remark{s.Where(), s.Key, fate, text})
+}
+
+// missing says that a value has no counterpart.
+func (c *conversion) missing(s *Setting, why string) {
+	c.say(s, Missing, strconv.Quote(s.Value)+": "+why)
+}
+
+// wrong says that a line is wrong.
+func (c *conversion) wrong(s *Setting, why string) {
+	c.Problems = append(c.Problems, fmt.Errorf("%s: %s: %q %s", s.Where(), s.Key, s.Value, why))
+}
+
+// unreadable says why a file that a line names cannot be read, or is wrong.
+func (c *conversion) unreadable(s *Setting, err error) {
+	if err == nil {
+		return
+	}
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		c.Problems = append(c.Problems, fmt.Errorf("%s: %s: %s", s.Where(), s.Key, line))
+	}
+}
+
+// yes reports whether a value is true.
+func (c *conversion) yes(s *Setting) bool {
+	switch strings.ToLower(s.Value) {
+	case "true":
+		return true
+	case "false":
+	default:
+		c.wrong(s, "is neither true nor false")
+	}
+	return false
+}
+
+// number parses a number of 32 bits.
+func (c *conversion) number(s *Setting) (n uint64, ok bool) {
+	n, err := strconv.ParseUint(s.Value, 10, 32)
+	if err != nil {
+		c.wrong(s, "is not a number up to 4294967295")
+	}
+	return n, err == nil
+}
+
+// prefixes puts the addresses of a file into a list.
+func (c *conversion) prefixes(s *Setting, path string) {
+	all, err := ReadAllowed(s.Value)
+	c.unreadable(s, err)
+	for _, p := range all {
+		if p.IsSingleIP() {
+			c.add(s, path, p.Addr().String())
+		} else {
+			c.add(s, path, p.String())
+		}
+	}
+	if err == nil && len(all) == 0 {
+		c.wrong(s, "has no address: pmacct lets nobody in, an empty "+path+" here may let everybody in")
+	}
+}
