@@ -64,7 +64,7 @@ aggregate_filter: port 53
 	if err := convertPmacct([]string{conf}, file, &out, &report); err != nil {
 		t.Fatalf("%v\n%s", err, report.Bytes())
 	}
-	if out.Len() > 0 || !strings.Contains(report.String(), "nfacctd.conf:17: aggregate_filter: no counterpart: ") {
+	if out.Len() > 0 || !strings.Contains(report.String(), "nfacctd.conf:16: aggregate_filter: no counterpart: ") {
 		t.Errorf("written beside the file: %q; reported:\n%s", out.Bytes(), report.Bytes())
 	}
 	cfg, problems := config.Load(config.Source{File: file})

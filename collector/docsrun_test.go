@@ -33,6 +33,7 @@ var howDocumented = []documented{
 	{command: `collector metadata load (caida|geo|scireg)`, test: "metadata:TestSourcesOverHTTP"},
 	{command: `collector routes`, test: "collector:TestRoutes"},
 	{command: `collector compare`, test: "collector:TestCompare_command"},
+	{command: `collector (convert-pmacct|check --config collector.yml$)`, test: "collector:TestConvertPmacct"},
 	{command: `collector (export|import) `, test: "collector:TestExportAndImport"},
 	{command: `collector quarantine (show|insert)`, test: "collector:TestQuarantineInsert"},
 	{command: `collector explore (views (save|import|export)|--saved)`, test: "collector:TestExploreViews"},
@@ -50,6 +51,8 @@ var howDocumented = []documented{
 	{command: `cd conf.example/docker|cp env.example|docker compose`, by: "conf.example/lint.sh:composeFile"},
 	{command: `docker build`, by: "conf.example/lint.sh:hadolint"},
 	{command: `helm install`, test: "collector:TestHelmChart_everythingElse"},
+	{command: `cd /usr/share/doc/flow-collector/examples/systemd|install -D`,
+		by: "conf.example/lint.sh:flow-collector.service.d"},
 	{command: `(apt-get|editor|export|go install|grafana-cli|journalctl|systemctl|tcpdump)\b`,
 		none: "a program of others, or of the shell"},
 }

@@ -24,6 +24,8 @@ unit() {
 	root=$(mktemp -d)
 	trap 'rm -rf "$root"' RETURN
 	sed 's|/usr/bin/collector|/bin/true|' conf.example/systemd/flow-collector.service >"$root/flow-collector.service"
+	# With what operators may add to it.
+	cp -r conf.example/systemd/flow-collector.service.d "$root/"
 	local said
 	said=$(systemd-analyze verify "$root/flow-collector.service" 2>&1 | grep -v 'Command man' || true)
 	[ -z "$said" ] || { echo "$said"; return 1; }

@@ -211,12 +211,16 @@ func (c *conversion) set(s *Setting, path string, value any) {
 	case string:
 		o.Text = v
 	}
-	if o.Text == "" {
+	switch {
+	case o.Text == "":
 		c.wrong(s, "has no value")
+		return
+	case strings.Contains(o.Text, "${"):
+		c.wrong(s, "has ${, which begins a variable in our file: set "+path+" yourself")
 		return
 	}
 	if was := c.ours[path]; was != nil && was.Text != o.Text {
-		c.say(s, Taken, fmt.Sprintf("replaces %q of %s", was.Text, strings.Join(was.From, ", ")))
+		c.say(s, Taken, "replaces "+path+" of "+strings.Join(was.From, ", "))
 	}
 	c.ours[path] = o
 }
@@ -263,14 +267,22 @@ func (c *conversion) say(s *Setting, fate Fate, text string) {
 	c.Remarks = append(c.Remarks, Remark{s.Where(), s.Key, fate, text})
 }
 
+// shown is a value in quotes. Passwords are not shown.
+func (s *Setting) shown() string {
+	if strings.Contains(s.Key, "passw") {
+		return "the value (not shown)"
+	}
+	return strconv.Quote(s.Value)
+}
+
 // missing says that a value has no counterpart.
 func (c *conversion) missing(s *Setting, why string) {
-	c.say(s, Missing, strconv.Quote(s.Value)+": "+why)
+	c.say(s, Missing, s.shown()+": "+why)
 }
 
 // wrong says that a line is wrong.
 func (c *conversion) wrong(s *Setting, why string) {
-	c.Problems = append(c.Problems, fmt.Errorf("%s: %s: %q %s", s.Where(), s.Key, s.Value, why))
+	c.Problems = append(c.Problems, fmt.Errorf("%s: %s: %s %s", s.Where(), s.Key, s.shown(), why))
 }
 
 // unreadable says why a file that a line names cannot be read, or is wrong.

@@ -3,6 +3,7 @@ package pmacct
 import (
 	"fmt"
 	"io"
+	"path"
 	"slices"
 	"strings"
 )
@@ -66,11 +67,8 @@ func counterpart(table []Subject, key string) *Counterpart {
 
 // keyMatches compares a key with one of the table, where * stands for any number of characters.
 func keyMatches(pattern, key string) bool {
-	first, rest, found := strings.Cut(pattern, "*")
-	if !found {
-		return pattern == key
-	}
-	return len(key) >= len(first)+len(rest) && strings.HasPrefix(key, first) && strings.HasSuffix(key, rest)
+	same, err := path.Match(pattern, key)
+	return same && err == nil
 }
 
 // row makes a row of the table. keys and ours are separated by blanks.

@@ -50,7 +50,7 @@ func flowKeys() []Counterpart {
 			"Option records give sampling rates and the names of interfaces and VRFs, and no rows."),
 		row("nfacctd_dtls_port dtls_path", Missing, "", "IPFIX is received over TLS: `listen.tls.addresses`."),
 		row("nfacctd_mcast_groups sfacctd_mcast_groups", Missing, "", "No multicast group is joined."),
-		row("nfacctd_interface sfacctd_interface nfacctd_ipv6_only", Missing, "",
+		row("nfacctd_interface sfacctd_interface nfacctd_ipv6_only sfacctd_ipv6_only", Missing, "",
 			"Name an address in `listen.addresses`."),
 		row("nfacctd_kafka_* sfacctd_kafka_* nfacctd_zmq_address sfacctd_zmq_address", Missing, "",
 			"Datagrams are not read from Kafka or ZeroMQ."),
@@ -85,7 +85,7 @@ func fieldKeys() []Counterpart {
 		row("tmp_asa_bi_flow", NotNeeded, "", "Flows of both directions are read as two."),
 		row("tunnel_0", Missing, "", "`decoder.decapsulate` reads the flow inside a tunnel of sampled headers."),
 		row("sampling_rate", Missing, "", "Flow records are not sampled again: every one is a row."),
-		row("as_path_encode_as_array *_encode_as_array *_encode_as_string *_encode_as_dscp *_encode_as_map", Missing,
+		row("*_encode_as_array *_encode_as_string *_encode_as_dscp *_encode_as_map", Missing,
 			"",
 			"`kafka.format: pmacct-json` has texts, as pmacct's default. `kafka.format: json` has arrays."),
 		row("networks_file networks_file_filter networks_file_no_lpm networks_no_mask_if_zero networks_mask "+
@@ -114,8 +114,8 @@ func listKeys() []Counterpart {
 			"flow.min_packets flow.min_bytes", "`minp` and `minb`, of each flow record. Others are named.",
 			(*conversion).preprocess),
 		row("*_preprocess_type", NotNeeded, "", "Every condition of `minp` and `minb` must hold."),
-		row("pre_tag_filter pre_tag2_filter pre_tag_label_filter post_tag post_tag2 pre_tag_map_dont_recirculate "+
-			"pre_tag_label_encode_as_map", Missing, "", "Rows have one label, of the exporter, and no tags."),
+		row("pre_tag_filter pre_tag2_filter pre_tag_label_filter post_tag post_tag2 "+
+			"pre_tag_map_dont_recirculate", Missing, "", "Rows have one label, of the exporter, and no tags."),
 		row("aggregate_filter", Missing, "",
 			"All flows are rows. Filter in queries, or by `listen.allowed_exporters`."),
 		row("protos_file tos_file aggregate_unknown_etype", Missing, "", "All values are kept."),
@@ -137,7 +137,7 @@ func processKeys() []Counterpart {
 			"sfacctd_nonroot pmacctd_nonroot", NotNeeded, "",
 			"The program logs to standard error and stays in the foreground; systemd or a container does the rest."),
 		row("writer_id_string", NotNeeded, "", "`collector_id` names the collector in rows."),
-		row("plugin_* ", NotNeeded, "", "There are no plugins with queues between processes: `batch.queue_bytes`."),
+		row("plugin_*", NotNeeded, "", "There are no plugins with queues between processes: `batch.queue_bytes`."),
 		row("cluster_name cluster_id redis_host redis_db", Missing, "", "Collectors do not share state."),
 	}
 }

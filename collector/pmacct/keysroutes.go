@@ -105,6 +105,7 @@ func routeKeys() []Counterpart {
 			"Version 1 is tried first, then version 0."),
 		row("bgp_peer_as_skip_subas", NotNeeded, "",
 			"Members of confederations are left out. `routing.confederations: keep` has pmacct's default."),
+		row("nfacctd_peer_as sfacctd_peer_as", NotNeeded, "", "The peer AS of records and of routes has columns."),
 		row("bgp_peer_src_as_map bgp_src_local_pref_map bgp_src_med_map", Missing, "",
 			"Name the neighbours of interfaces in meta_interface."),
 		row("bgp_stdcomm_pattern_to_asn bgp_lrgcomm_pattern_to_asn", Missing, "",
