@@ -65,12 +65,13 @@ func flowKeys() []Counterpart {
 func fieldKeys() []Counterpart {
 	return []Counterpart{
 		taken("aggregate", "flow.extensions", "Rows have all fields and are not aggregated; sums over time are `flow."+
-			"rollups`. `src_as_path` and the like add the extension `bgp_src`, `src_roa` and `dst_roa` add `rpki`, nets "+
-			"of BGP add `bgp_meta`.", (*conversion).aggregate),
+			"rollups`. `src_as_path` and the like add the extension `bgp_src`, `src_roa` and `dst_roa` add `rpki`, "+
+			"nets of BGP add `bgp_meta`.", (*conversion).aggregate),
 		row("aggregate_primitives", Missing, "",
 			"Fields have fixed columns: see the columns of `data_flow`. Other elements are not kept."),
 		row("nfacctd_time_new sfacctd_time_new", Missing, "",
-			"Rows have the times of the flow. Times that are far off are replaced: `flow.max_ahead`, `flow.max_behind`."),
+			"Rows have the times of the flow. Times that are far off are replaced: `flow.max_ahead`, "+
+				"`flow.max_behind`."),
 		row("nfacctd_time_secs", Missing, "", "Uptimes of NetFlow v5 are milliseconds."),
 		row("nfacctd_pro_rating nfacctd_stitching sfacctd_stitching", NotNeeded, "",
 			"Each flow record is a row with its start and end."),

@@ -54,8 +54,8 @@ func outputKeys() []Counterpart {
 		row("kafka_partition kafka_partition_dynamic kafka_topic_rr", NotNeeded, "",
 			"Messages are spread over all partitions of one topic: `kafka.key`."),
 		row("kafka_avro_schema_registry avro_* *_avro_*", Missing, "", "Messages are JSON or protobuf."),
-		row("kafka_refresh_time kafka_multi_values kafka_cache_entries kafka_max_writers kafka_num_protos kafka_markers "+
-			"kafka_startup_delay kafka_trigger_exec", NotNeeded, "",
+		row("kafka_refresh_time kafka_multi_values kafka_cache_entries kafka_max_writers kafka_num_protos "+
+			"kafka_markers kafka_startup_delay kafka_trigger_exec", NotNeeded, "",
 			"Messages are sent as flows come: `kafka.linger`, `kafka.max_batch_bytes`, `kafka.queue_bytes`."),
 		row("sql_*", NotNeeded, "", "Rows are in ClickHouse or the local store: `clickhouse.*`, `store.*`, `batch.*`."),
 		row("imt_*", NotNeeded, "", "`collector tail`, `collector top` and `collector query` show what is received."),
