@@ -42,9 +42,10 @@ func sessionKeys() []Counterpart {
 			"bmp_daemon_ipprec bgp_daemon_tag_map bmp_daemon_tag_map", Missing, "",
 			"Name an address in `routing.bgp.listen` or `routing.bmp.listen`."),
 		row("bgp_daemon_msglog_* bmp_daemon_msglog_*", Missing, "", "Messages of BGP and BMP are not logged."),
-		row("bgp_table_dump_* bmp_dump_*", Missing, "", "Tables are not written to files or brokers at intervals."),
-		row("bgp_neighbors_file", Missing, "", "The metric `session_up` names the sessions."),
-		row("bgp_daemon_lg*", Missing, "", "There is no looking glass over ZeroMQ."),
+		row("bgp_table_dump_* bmp_dump_*", Missing, "", "Tables are not written at intervals. `collector "+
+			"routes --mrt FILE` writes one."),
+		row("bgp_neighbors_file", Missing, "", "`collector routes` and the page /routing list the sessions."),
+		row("bgp_daemon_lg*", NotNeeded, "", "`collector routes ADDRESS` and the page /routing look routes up."),
 		row("bgp_daemon_xconnect_map bmp_daemon_parse_proxy_header", Missing, "",
 			"Sessions are not passed on by proxies."),
 		row("tmp_bgp_daemon_origin_type_int", NotNeeded, "", "It belongs to logged messages alone."),

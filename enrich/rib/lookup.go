@@ -110,8 +110,8 @@ func (rd *Reader) choose(paths []setPath, next *flow.Addr) uint32 {
 
 // LookupAll looks up the routes of a table to IPv4 addresses. It goes through the addresses once a level, so that their
 // cache misses overlap. Of the addresses with odd indexes, whose routes fill rows, it reads the complete route. Routes
-// that need more work are left out, and Found reports false: those of addresses that only a shorter prefix of the router
-// or 0.0.0.0/0 contains, and those of prefixes with several routes. The others are those that Lookup returns.
+// that need more work are left out, and Found reports false: those of addresses that only a shorter prefix of the
+// router or 0.0.0.0/0 contains, and those of prefixes with several routes. The others are those that Lookup returns.
 func (rd *Reader) LookupAll(t *Table, addrs []*flow.Addr, routes *[MaxAddresses]Route) {
 	var numbers, slots [MaxAddresses]uint32
 	r, tree := rd.rib, t.answering(false)

@@ -27,8 +27,8 @@ type region struct {
 }
 
 // reserve reserves size bytes of address space, which takes no memory yet. It starts at a huge page and asks for huge
-// pages, so that each chunk is one: look-ups read all over the tables, and with small pages most of them would also miss
-// the TLB. A kernel without huge pages ignores it.
+// pages, so that each chunk is one: look-ups read all over the tables, and with small pages most of them would also
+// miss the TLB. A kernel without huge pages ignores it.
 func reserve(b *budget, size int) (region, error) {
 	size = (size + chunkBytes - 1) &^ (chunkBytes - 1)
 	mapped, err := unix.Mmap(-1, 0, size+chunkBytes, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
