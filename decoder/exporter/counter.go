@@ -13,8 +13,24 @@ const (
 // SequenceUnit is the unit of counters from sequence numbers: what they count depends on the protocol.
 const SequenceUnit = "sequence"
 
+// streamCounters holds the counters of a stream. Each has an entry in counters. Failures are counted by Reason instead.
+type streamCounters struct {
+	Datagrams, Bytes    atomic.Uint64
+	Records             atomic.Uint64 // flow records handed on
+	Options, Templates  atomic.Uint64 // option data records, template definitions seen
+	Counters, Discards  atomic.Uint64 // sFlow counter samples, and samples of discarded packets
+	Held, Recovered     atomic.Uint64 // data sets that waited for a template, and those decoded later
+	Lost, Duplicated    atomic.Uint64 // in the protocol's unit, see Sequence
+	Reordered, Restarts atomic.Uint64
+	SamplesLost         atomic.Uint64 // sFlow: flow samples that are missing by sequence number
+	AgentDrops          atomic.Uint64 // sFlow: packets that the agent itself dropped
+	Ahead, Behind       atomic.Uint64 // records with impossible times: the exporter's clock is wrong
+	Clamped             atomic.Uint64 // of these, records whose rows have the time of receipt
+	Small               atomic.Uint64 // records of flows below the operator's minimum, which give no row
+}
+
 // Counter describes one counter of a stream. The ledger, the table of losses, metrics and the summary iterate over
-// Counters, so a new counter is a field of Stream and an entry there. Failures are counted by Reason instead.
+// Counters. To add a counter: a field of streamCounters and an entry in counters, both in this file.
 type Counter struct {
 	Name    string // in the table of losses
 	Unit    string // singular or plural noun; SequenceUnit: the protocol's

@@ -25,22 +25,11 @@ type Stream struct {
 	Source flow.Addr // the source address of the first datagram
 
 	FirstSeen, LastSeen atomic.Int64 // Unix nanoseconds, receive time
-	Datagrams, Bytes    atomic.Uint64
-	Records             atomic.Uint64 // flow records handed on
-	Options, Templates  atomic.Uint64 // option data records, template definitions seen
-	Counters, Discards  atomic.Uint64 // sFlow counter samples, and samples of discarded packets
-	Held, Recovered     atomic.Uint64 // data sets that waited for a template, and those decoded later
-	Lost, Duplicated    atomic.Uint64 // in the protocol's unit, see Sequence
-	Reordered, Restarts atomic.Uint64
-	SamplesLost         atomic.Uint64 // sFlow: flow samples that are missing by sequence number
-	AgentDrops          atomic.Uint64 // sFlow: packets that the agent itself dropped
-	Ahead, Behind       atomic.Uint64 // records with impossible times: the exporter's clock is wrong
-	Clamped             atomic.Uint64 // of these, records whose rows have the time of receipt
-	Small               atomic.Uint64 // records whose flows were smaller than the operator's minimum: no rows
-	SamplingRate        atomic.Uint32 // of the last record
-	SamplingSource      atomic.Uint32 // flow.SamplingSource of the last record
-	ClockSkewMs         atomic.Int64  // receive time minus header time, of the latest datagram
-	Known               atomic.Uint32 // NetFlow v9 and IPFIX: the number of templates known now
+	streamCounters
+	SamplingRate   atomic.Uint32 // of the last record
+	SamplingSource atomic.Uint32 // flow.SamplingSource of the last record
+	ClockSkewMs    atomic.Int64  // receive time minus header time, of the latest datagram
+	Known          atomic.Uint32 // NetFlow v9 and IPFIX: the number of templates known now
 
 	counts atomic.Uint32 // Convention of the sequence numbers
 
