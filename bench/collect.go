@@ -45,8 +45,8 @@ func collectCommand() *cli.Command {
 			if err != nil {
 				return fmt.Errorf("collect: make up metadata: %w", err)
 			}
-			count,
-				err := collect(ctx, listen.Options{Addresses: []string{c.String("listen")}, Workers: c.Int("workers")},
+			count, err := collect(
+				ctx, listen.Options{Addresses: []string{c.String("listen")}, Workers: c.Int("workers")},
 				stage, snapshot)
 			if err != nil {
 				return fmt.Errorf("collect: %w", err)

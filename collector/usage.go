@@ -76,8 +76,7 @@ func printUsage(out io.Writer, u *schema.Usage, now time.Time) error {
 		_, err := fmt.Fprintln(out, "at this rate the disk is enough: rows go by their TTL before it is full")
 		return err
 	}
-	_,
-		err := fmt.Fprintf(out,
+	_, err := fmt.Fprintf(out,
 		"at this rate the disk is full in %d days: shorten flow.ttl (collector schema apply), or "+
 			"add disk\n", days)
 	return err

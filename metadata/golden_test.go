@@ -46,8 +46,7 @@ func testSettings() schema.Settings {
 func openStore(t testing.TB) (driver.Conn, schema.Settings) {
 	t.Helper()
 	ctx, settings := context.Background(), testSettings()
-	conn,
-		err := clickhouse.Open(ctx,
+	conn, err := clickhouse.Open(ctx,
 		clickhouse.Options{Addrs: []string{strings.TrimPrefix(storetest.Start(t), "http://")}})
 	if err != nil {
 		t.Fatal(err)

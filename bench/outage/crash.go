@@ -79,8 +79,7 @@ func (r *run) missing(ctx context.Context, first, last uint64) (uint64, error) {
 	if last < first {
 		return 0, nil
 	}
-	n,
-		err := r.tables.Numbers(ctx,
+	n, err := r.tables.Numbers(ctx,
 		fmt.Sprintf("SELECT uniqExact(bit_count) FROM data_flow WHERE bit_count BETWEEN %d AND %d", first*8, last*8))
 	if err != nil {
 		return 0, err

@@ -87,8 +87,7 @@ func (r *run) settle(ctx context.Context, quiet time.Duration) error {
 
 // views are the names of the views' tables; there is one at least.
 func (r *run) views(ctx context.Context) ([]string, error) {
-	lines,
-		err := r.tables.Ask(ctx,
+	lines, err := r.tables.Ask(ctx,
 		"SELECT name FROM system.tables WHERE database = currentDatabase() AND (name LIKE 'data_flow_by_%' OR name "+
 			"LIKE 'rollup_%') AND engine LIKE '%MergeTree' ORDER BY name")
 	if err == nil && len(lines) == 0 {
@@ -105,8 +104,7 @@ func (r *run) views(ctx context.Context) ([]string, error) {
 func (r *run) count(ctx context.Context, result *Result) error {
 	result.Sent, result.KernelDrops = r.sender.sent(), r.drops
 	result.Cuts, result.PeakBytes = r.proxy.cuts.Load(), r.peak
-	rows,
-		err := r.tables.Numbers(ctx,
+	rows, err := r.tables.Numbers(ctx,
 		"SELECT count(), sum(bit_count), sum(packet_count), count() - uniqExact(bit_count) FROM data_flow")
 	if err != nil {
 		return err

@@ -287,8 +287,7 @@ func TestWhatGivesNoDatagram(t *testing.T) {
 }
 
 func TestBadFiles(t *testing.T) {
-	good,
-		err := os.ReadFile(pcap(t, layers.LinkTypeEthernet, frame(t, []byte("x"), ethernet(layers.EthernetTypeIPv4)),
+	good, err := os.ReadFile(pcap(t, layers.LinkTypeEthernet, frame(t, []byte("x"), ethernet(layers.EthernetTypeIPv4)),
 		frame(t, []byte("y"), ethernet(layers.EthernetTypeIPv4))))
 	if err != nil {
 		t.Fatal(err)

@@ -189,21 +189,11 @@ func TestHoldTime(t *testing.T) {
 // When the collector stops, a neighbour with graceful restart sees the connection close, others a Cease.
 func TestStop(t *testing.T) {
 	for _, graceful := range []bool{false, true} {
-		s,
-			err := Open(func() Options {
-			o := open(t,
-				Options{}).Options
-			o.Listen = []string{"127.0.0.1:0"}
-			return o
-		}())
-		if err != nil {
-			t.Fatal(err)
-		}
+		s := open(t, Options{})
 		o := local("192.0.2.2")
 		o.Graceful, o.RestartTime = graceful, 10
 		x := connect(t, s, "127.0.0.2", o)
 		s.Close()
-		s.Free()
 		if n := x.ended(); (n == nil) != graceful || n != nil && n.Subcode != bgp.CeaseShutdown {
 			t.Errorf("graceful restart %t: got %v", graceful, n)
 		}

@@ -245,8 +245,7 @@ func kafkaLines(r *running) (lines []string) {
 		if e.LoggerName != "kafka" || e.Level < zap.WarnLevel {
 			continue
 		}
-		text,
-			err := zapcore.NewConsoleEncoder(zapcore.EncoderConfig{MessageKey: "m",
+		text, err := zapcore.NewConsoleEncoder(zapcore.EncoderConfig{MessageKey: "m",
 			SkipLineEnding: true}).EncodeEntry(e.Entry, e.Context)
 		if err == nil {
 			lines = append(lines, text.String())

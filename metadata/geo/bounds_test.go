@@ -89,8 +89,7 @@ func TestZipMembers(t *testing.T) {
 	for n := range 5 {
 		w, err := z.Create(fmt.Sprintf("City-Blocks-%d.csv", n))
 		if err == nil {
-			_,
-				err = w.Write([]byte("network,geoname_id,latitude,longitude\n" +
+			_, err = w.Write([]byte("network,geoname_id,latitude,longitude\n" +
 				strings.Repeat("192.0.2.0/24,,1,1\n", 1000)))
 		}
 		if err != nil {

@@ -106,8 +106,7 @@ func TestOpenTakesTheAddressThatAnswers(t *testing.T) {
 	closed := httptest.NewServer(http.NotFoundHandler())
 	closed.Close()
 	f := newFakeServer(t, nil)
-	conn,
-		err := Open(context.Background(),
+	conn, err := Open(context.Background(),
 		Options{Addrs: []string{closed.Listener.Addr().String(), f.Listener.Addr().String()}})
 	if err != nil {
 		t.Fatal(err)

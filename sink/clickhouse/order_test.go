@@ -91,8 +91,7 @@ func TestWhatWasTriedGoesFirstOnDisk(t *testing.T) {
 // twice.
 func TestEngineKilledBetweenTableAndView(t *testing.T) {
 	s := storetest.Supervise(t, store.Options{})
-	conn,
-		err := Open(t.Context(), Options{Addrs: []string{s.URL()[len("http://"):]}, Database: "flows",
+	conn, err := Open(t.Context(), Options{Addrs: []string{s.URL()[len("http://"):]}, Database: "flows",
 		CreateDatabase: true})
 	if err != nil {
 		t.Fatal(err)

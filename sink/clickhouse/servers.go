@@ -135,8 +135,7 @@ func (s *Servers) Contributors() []string { return s.conns[0].Contributors() }
 
 func (s *Servers) ServerVersion() (version *driver.ServerVersion, err error) {
 	err = s.try(context.Background(), func(conn driver.Conn) (err error) {
-		version,
-			err = conn.ServerVersion()
+		version, err = conn.ServerVersion()
 		return err
 	})
 	return version, err
@@ -160,8 +159,7 @@ func (s *Servers) QueryRow(ctx context.Context, query string, args ...any) (row 
 func (s *Servers) PrepareBatch(ctx context.Context, query string,
 	opts ...driver.PrepareBatchOption) (batch driver.Batch, err error) {
 	err = s.try(ctx, func(conn driver.Conn) (err error) {
-		batch,
-			err = conn.PrepareBatch(ctx, query, opts...)
+		batch, err = conn.PrepareBatch(ctx, query, opts...)
 		return err
 	})
 	return batch, err

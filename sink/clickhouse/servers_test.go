@@ -91,8 +91,7 @@ func (f *front) down() {
 // direct is a connection past the front.
 func direct(t *testing.T, backend string) driver.Conn {
 	t.Helper()
-	conn,
-		err := Open(context.Background(), Options{Addrs: []string{strings.TrimPrefix(backend, "http://")},
+	conn, err := Open(context.Background(), Options{Addrs: []string{strings.TrimPrefix(backend, "http://")},
 		Database: "flows", CreateDatabase: true})
 	if err != nil {
 		t.Fatal(err)

@@ -124,8 +124,7 @@ func batchOf(messages ...string) *message.Batch {
 // each came.
 func consume(t testing.TB, n int, opts ...kgo.Opt) map[string]int {
 	t.Helper()
-	client,
-		err := kgo.NewClient(append([]kgo.Opt{kgo.ConsumeTopics(topic),
+	client, err := kgo.NewClient(append([]kgo.Opt{kgo.ConsumeTopics(topic),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart())}, opts...)...)
 	if err != nil {
 		t.Fatal(err)

@@ -114,8 +114,7 @@ func FuzzTexts(f *testing.F) {
 			NewEncoder(format, NoKey, l).Append(&b, &r)
 			text := string(b.Message(0))
 			if format == Protobuf {
-				m,
-					err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(decodedFlow(t, descriptor,
+				m, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(decodedFlow(t, descriptor,
 					b.Message(0)))
 				if err != nil {
 					t.Fatal(err)

@@ -14,8 +14,7 @@ import (
 )
 
 func TestPrint(t *testing.T) {
-	lines,
-		err := native.AppendJSON(nil, encoded(layout(allExtensions(), nil),
+	lines, err := native.AppendJSON(nil, encoded(layout(allExtensions(), nil),
 		[]enrich.Row{blocktest.EmptyRow(), blocktest.FullRow()}))
 	if err != nil {
 		t.Fatal(err)

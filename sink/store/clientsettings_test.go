@@ -61,8 +61,7 @@ func TestRequestWithTwoLengths(t *testing.T) {
 			must(t, err)
 			defer conn.Close()
 			must(t, conn.SetDeadline(time.Now().Add(60*time.Second)))
-			_,
-				err = fmt.Fprintf(conn,
+			_, err = fmt.Fprintf(conn,
 				"POST / HTTP/1.1\r\nHost: %s\r\nX-ClickHouse-User: noc\r\nX-ClickHouse-Key: secret\r\n%s\r\n0\r\n\r\n"+
 					"POST /?query=CREATE+TABLE+smuggled+(a+Int8)+ENGINE=Memory HTTP/1.1\r\n"+
 					"Host: %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", host, head, host)

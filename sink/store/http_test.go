@@ -263,8 +263,7 @@ func TestExceptionInResult(t *testing.T) {
 		t.Errorf("the body ends in %q", r.body[max(0, len(r.body)-300):])
 	}
 	c := dial(t, base, nil)
-	rows,
-		err := c.Query(t.Context(),
+	rows, err := c.Query(t.Context(),
 		"SELECT throwIf(number = 500000) FROM numbers(1000000) SETTINGS max_block_size = 1000, max_threads = 1")
 	must(t, err)
 	for rows.Next() {

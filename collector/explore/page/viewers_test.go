@@ -88,8 +88,7 @@ func TestViewers(t *testing.T) {
 
 // Users may be limited to policy scopes; answers that others were given are not theirs.
 func TestUsers_scopes(t *testing.T) {
-	users,
-		err := LoadUsers(usersFile(t, "anna:HASH", "ben:HASH:comm:lhcone, as:64500", "carl:*:comm:x",
+	users, err := LoadUsers(usersFile(t, "anna:HASH", "ben:HASH:comm:lhcone, as:64500", "carl:*:comm:x",
 		"*:*:comm:guests"))
 	if err != nil {
 		t.Fatal(err)
