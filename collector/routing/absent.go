@@ -77,23 +77,23 @@ func (s *Station) turnAbsent(now time.Time) {
 	look("BGP", s.neighborsExpected(), func(p netip.Prefix) bool {
 		return slices.ContainsFunc(bgp, func(k peerKey) bool { return p.Contains(k.address) })
 	})
-	bmp := slices.Collect(maps.Keys(s.monitored))
+	bmp := slices.Collect(maps.Keys(s.bmpRouters))
 	look("BMP", s.monitorsExpected(), func(p netip.Prefix) bool {
-		return slices.ContainsFunc(bmp, func(k monitoredKey) bool { return p.Contains(k.address) })
+		return slices.ContainsFunc(bmp, func(k bmpRouterKey) bool { return p.Contains(k.address) })
 	})
 	a.shown.Store(&all)
 }
 
 // neighborsExpected are the neighbours that connect: none where nobody listens.
 func (s *Station) neighborsExpected() []netip.Prefix {
-	if len(s.listeners) == 0 {
+	if len(s.bgpListeners) == 0 {
 		return nil
 	}
 	return s.Neighbors
 }
 
 func (s *Station) monitorsExpected() []netip.Prefix {
-	if len(s.monitors) == 0 {
+	if len(s.bmpListeners) == 0 {
 		return nil
 	}
 	return s.BMP.Allowed

@@ -42,7 +42,7 @@ type BMPSession struct {
 }
 
 // add adds the counters of a BMP connection.
-func (b *BMPSession) add(x *monitor) {
+func (b *BMPSession) add(x *bmpSession) {
 	for i := range x.messages {
 		b.Messages[i] += x.messages[i].Load()
 	}
@@ -54,12 +54,12 @@ func (b *BMPSession) add(x *monitor) {
 	b.Beyond += x.beyond.Load()
 }
 
-// show makes the description of the router's session that Stats returns.
-func (m *monitored) show() {
+// publish makes the description of the router's session that Stats returns.
+func (m *bmpRouter) publish() {
 	b := m.before
 	b.Address, b.Name, b.Description, b.Router, b.AS = m.key.address, m.key.name, m.about.SysDescr, m.router, m.as
 	b.Up, b.Since, b.Until, b.Why, b.Sessions = m.session != nil, m.since, m.until, m.why, m.count
-	b.Peers, b.Refused, b.Undecoded = len(m.up), m.refused, m.unread
+	b.Peers, b.Refused, b.Undecoded = len(m.up), m.refused, m.undecoded
 	if m.session != nil {
 		b.add(m.session)
 		b.Until, b.Why = time.Time{}, ""
@@ -91,7 +91,7 @@ func (m *monitored) show() {
 
 // bmpCounts holds the counters of BMP that several goroutines use.
 type bmpCounts struct {
-	view    atomic.Pointer[[]*monitored] // the routers that Stats reports
+	shown   atomic.Pointer[[]*bmpRouter] // the routers that Stats reports
 	peers   atomic.Int64                 // of all sessions
 	refused atomic.Uint64
 	failed  atomic.Uint64
@@ -106,7 +106,7 @@ type BMPStats struct {
 
 func (c *bmpCounts) stats() BMPStats {
 	all := BMPStats{Refused: c.refused.Load(), Failed: c.failed.Load()}
-	for _, m := range *c.view.Load() {
+	for _, m := range *c.shown.Load() {
 		if x := m.shown.Load(); x != nil {
 			all.Sessions = append(all.Sessions, *x)
 		}

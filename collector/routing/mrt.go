@@ -33,22 +33,22 @@ type MRTFile struct {
 }
 
 const (
-	rankFile = 7 // after all BMP views
+	rankMRT = 7 // after all BMP views
 	// maxFileBytes is the maximum decompressed size of an MRT file.
 	maxFileBytes = 64 << 30
 	lookEvery    = 10 * time.Second
 )
 
-// file is an MRT file and its routes. One goroutine reads the file; only the writer uses sources.
-type file struct {
+// mrtFile is an MRT file and its routes. One goroutine reads the file; only the writer uses sources.
+type mrtFile struct {
 	station *Station
 	MRTFile
-	sources map[mrt.Peer]*fileSource
+	sources map[mrt.Peer]*mrtSource
 	shown   atomic.Pointer[MRTStats]
 }
 
-// fileSource holds the routes of one peer of a file.
-type fileSource struct {
+// mrtSource holds the routes of one peer of a file.
+type mrtSource struct {
 	source  *rib.Source
 	batch   *route.Batch // filled by the goroutine that reads the file
 	touched bool         // by the latest record
@@ -59,11 +59,11 @@ type fileSource struct {
 
 // loading is a file that is being read.
 type loading struct {
-	*file
+	*mrtFile
 	number  int // of the load
-	used    map[mrt.Peer]*fileSource
-	touched []*fileSource // by the latest record
-	pending int           // bytes of all batches
+	used    map[mrt.Peer]*mrtSource
+	touched []*mrtSource // by the latest record
+	pending int          // bytes of all batches
 }
 
 const (
@@ -82,7 +82,7 @@ type MRTStats struct {
 }
 
 // follow loads the file now and whenever it changes.
-func (s *Station) follow(f *file) {
+func (s *Station) follow(f *mrtFile) {
 	var known os.FileInfo
 	for wait := time.NewTicker(s.LookEvery); ; {
 		info, err := os.Stat(f.File)
@@ -105,7 +105,7 @@ func (s *Station) follow(f *file) {
 
 // loadFile loads a file. When it is complete, routes of an earlier load that are no longer in the file are removed.
 // After an error all of them stay.
-func (s *Station) loadFile(f *file) {
+func (s *Station) loadFile(f *mrtFile) {
 	started := time.Now()
 	stats := MRTStats{Name: f.Name, File: f.File}
 	if was := f.shown.Load(); was != nil {
@@ -151,7 +151,7 @@ func decompressed(in *bufio.Reader) (io.Reader, func(), error) {
 }
 
 // read reads the file and passes its routes to the writer.
-func (f *file) read(stats *MRTStats, load int) error {
+func (f *mrtFile) read(stats *MRTStats, load int) error {
 	in, err := os.Open(f.File)
 	if err != nil {
 		return err
@@ -164,15 +164,15 @@ func (f *file) read(stats *MRTStats, load int) error {
 	defer done()
 	s := f.station
 	r := mrt.NewReader(bufio.NewReaderSize(io.LimitReader(plain, maxFileBytes), 1<<18), s.rib.Hasher())
-	l := &loading{file: f, number: load, used: map[mrt.Peer]*fileSource{}}
+	l := &loading{mrtFile: f, number: load, used: map[mrt.Peer]*mrtSource{}}
 	for {
 		err = r.Next(l.batchOf)
 		if err != nil || s.stopping() {
 			break
 		}
-		l.handFull()
+		l.flushFull()
 	}
-	l.handAll()
+	l.flushAll()
 	stats.Counts, stats.Peers = r.Counts, len(l.used)
 	switch {
 	case s.stopping():
@@ -213,40 +213,40 @@ func (l *loading) batchOf(p *mrt.Peer) *route.Batch {
 	return x.batch
 }
 
-// handFull hands over the batches that the latest record has filled, and all if they take too much memory.
-func (l *loading) handFull() {
+// flushFull hands over the batches that the latest record has filled, and all if they take too much memory.
+func (l *loading) flushFull() {
 	for _, x := range l.touched {
 		x.touched = false
 		bytes := x.batch.Bytes() + changeBytes*len(x.batch.Changes)
 		l.pending += bytes - x.counted
 		x.counted = bytes
 		if full(x.batch) {
-			l.hand(x)
+			l.flush(x)
 		}
 	}
 	l.touched = l.touched[:0]
 	if l.pending > maxPending {
-		l.handAll()
+		l.flushAll()
 	}
 }
 
-// handAll hands over all batches, and gives their memory up.
-func (l *loading) handAll() {
+// flushAll hands over all batches, and gives their memory up.
+func (l *loading) flushAll() {
 	for _, x := range l.used {
-		l.hand(x)
+		l.flush(x)
 		x.batch, x.touched = nil, false
 	}
 }
 
-// hand hands over a batch.
-func (l *loading) hand(x *fileSource) {
+// flush hands over a batch.
+func (l *loading) flush(x *mrtSource) {
 	l.pending -= x.counted
 	x.counted = 0
-	l.file.hand(x)
+	l.mrtFile.flush(x)
 }
 
-// hand has the writer apply a peer's batch, and waits until it has.
-func (f *file) hand(x *fileSource) {
+// flush has the writer apply a peer's batch, and waits until it has.
+func (f *mrtFile) flush(x *mrtSource) {
 	if x.batch == nil || len(x.batch.Changes) == 0 {
 		return
 	}
@@ -258,7 +258,7 @@ func (f *file) hand(x *fileSource) {
 }
 
 // beginLoad returns the number of a new load. Only the writer calls it.
-func (f *file) beginLoad() int {
+func (f *mrtFile) beginLoad() int {
 	load := 1
 	for _, x := range f.sources {
 		load = max(load, x.load+1)
@@ -268,15 +268,15 @@ func (f *file) beginLoad() int {
 
 // sourceOf returns the source of a peer's routes in this load. Routes of earlier loads become stale. Only the writer
 // calls it.
-func (f *file) sourceOf(key mrt.Peer, id uint32, load int) *fileSource {
+func (f *mrtFile) sourceOf(key mrt.Peer, id uint32, load int) *mrtSource {
 	x := f.sources[key]
 	if x == nil {
 		router := f.station.rib.Router("mrt:"+f.Name, true)
-		x = &fileSource{source: router.NewSource(rankFile)}
+		x = &mrtSource{source: router.NewSource(rankMRT)}
 		x.source.Label = rib.Label{Protocol: "MRT", Peer: key.Address.Netip(), AS: key.AS, File: f.File}
 		x.source.Neighbor = id
 		f.sources[key] = x
-		f.station.moved = true
+		f.station.addressesChanged = true
 	}
 	if x.load != load {
 		x.load = load
@@ -286,7 +286,7 @@ func (f *file) sourceOf(key mrt.Peer, id uint32, load int) *fileSource {
 }
 
 // endLoad removes the routes that were not in this load. Only the writer calls it.
-func (f *file) endLoad(load int, stats *MRTStats) {
+func (f *mrtFile) endLoad(load int, stats *MRTStats) {
 	for key, x := range f.sources {
 		if x.load != load {
 			x.source.Remove()
@@ -301,9 +301,9 @@ func (f *file) endLoad(load int, stats *MRTStats) {
 	}
 }
 
-// addFiles adds the files that are named by an address, unless a router already has that address.
-func (s *Station) addFiles(identifiers map[flow.Addr]*rib.Router) {
-	for _, f := range s.files {
+// addMRTAddresses adds the files that are named by an address, unless a router already has that address.
+func (s *Station) addMRTAddresses(identifiers map[flow.Addr]*rib.Router) {
+	for _, f := range s.mrtFiles {
 		a, err := netip.ParseAddr(f.Name)
 		if r := s.rib.Router("mrt:"+f.Name, false); err == nil && r != nil && identifiers[flow.AddrFrom(a)] == nil {
 			identifiers[flow.AddrFrom(a)] = r

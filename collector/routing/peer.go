@@ -30,29 +30,29 @@ type peer struct {
 	key    peerKey
 	source *rib.Source
 
-	session *session  // nil: none is up
-	since   time.Time // when the session came up, or went down
-	until   time.Time // when the routes are removed, while no session is up
-	settled time.Time // when stale routes are removed even without an End-of-RIB; zero: done
-	whole   [route.Families]bool
-	why     string      // why the last session ended
-	count   uint64      // number of sessions
-	ends    []time.Time // of sessions, the latest ones
-	refused uint64      // routes left out because a limit was reached
-	left    uint64      // those of them since all routes were requested
-	again   refresh
-	unread  uint64
-	updates uint64              // UPDATE messages of earlier sessions
-	reasons [bgp.Reasons]uint64 // malformed UPDATEs of earlier sessions
+	session   *session  // nil: none is up
+	since     time.Time // when the session came up, or went down
+	until     time.Time // when the routes are removed, while no session is up
+	sweepAt   time.Time // when stale routes are removed even without an End-of-RIB; zero: done
+	endOfRIB  [route.Families]bool
+	why       string      // why the last session ended
+	count     uint64      // number of sessions
+	ends      []time.Time // of sessions, the latest ones
+	refused   uint64      // routes left out because a limit was reached
+	left      uint64      // those of them since all routes were requested
+	again     refresh
+	undecoded uint64
+	updates   uint64              // UPDATE messages of earlier sessions
+	reasons   [bgp.Reasons]uint64 // malformed UPDATEs of earlier sessions
 
 	shown atomic.Pointer[Session]
 }
 
 const (
-	// settleAfter is how long after the start of a session its stale routes stay if no End-of-RIB comes.
-	settleAfter = 5 * time.Minute
-	// turn is how often the writer publishes changes and checks its timers.
-	turn = 50 * time.Millisecond
+	// endOfRIBTimeout is how long after the start of a session its stale routes stay if no End-of-RIB comes.
+	endOfRIBTimeout = 5 * time.Minute
+	// tickEvery is how often the writer publishes changes and checks its timers.
+	tickEvery = 50 * time.Millisecond
 	// publishEvery is the number of batches after which changes are published before the next tick.
 	publishEvery = 16
 	// sweepStep is the number of slots that the writer sweeps between two batches.
@@ -71,7 +71,7 @@ func (s *Station) apply() {
 	// Linux sets niceness by thread. This goroutine keeps its thread, and the thread ends with it.
 	runtime.LockOSThread()
 	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), niceness)
-	timer := time.NewTicker(turn)
+	timer := time.NewTicker(tickEvery)
 	defer timer.Stop()
 	batches := 0
 	for {
@@ -93,7 +93,7 @@ func (s *Station) apply() {
 				s.rib.Publish()
 			}
 		case now := <-timer.C:
-			s.turn(now)
+			s.tick(now)
 		}
 		if s.rib.Sweeping() {
 			s.rib.Work(sweepStep)
@@ -101,33 +101,33 @@ func (s *Station) apply() {
 	}
 }
 
-// turn does what depends on time only: it removes routes that have been stale for too long, publishes changes, and
+// tick does what depends on time only: it removes routes that have been stale for too long, publishes changes, and
 // updates what Stats returns.
-func (s *Station) turn(now time.Time) {
+func (s *Station) tick(now time.Time) {
 	for key, p := range s.peers {
 		switch {
 		case p.session == nil && !now.Before(p.until):
 			s.Log.Info("the routes of a neighbour are removed: its session did not come back in time",
 				zap.String("neighbor", key.address.String()), zap.Duration("waited", now.Sub(p.since)))
 			s.forget(p)
-		case p.session != nil && !p.settled.IsZero() && !now.Before(p.settled):
-			p.settled = time.Time{}
-			for i, whole := range p.whole {
+		case p.session != nil && !p.sweepAt.IsZero() && !now.Before(p.sweepAt):
+			p.sweepAt = time.Time{}
+			for i, whole := range p.endOfRIB {
 				if !whole {
 					p.source.Complete(route.FamilyAt(i))
 				}
 			}
 		default:
-			p.show()
+			p.publish()
 		}
 	}
-	s.turnMonitored(now)
+	s.checkBMP(now)
 	s.turnAbsent(now)
 	s.askAgain(now)
-	if s.moved && !now.Before(s.movedNext) {
+	if s.addressesChanged && !now.Before(s.addressesNext) {
 		started := time.Now()
 		s.updateAddresses()
-		s.movedNext = now.Add(addressShare * time.Since(started))
+		s.addressesNext = now.Add(addressShare * time.Since(started))
 	}
 	s.rib.Publish()
 	stats := s.rib.Stats()
@@ -141,21 +141,21 @@ func (s *Station) applyBatch(x *session, b *route.Batch) {
 	if p == nil || p.session != x {
 		return // a newer session has replaced this one
 	}
-	refused, unread, _ := p.source.Apply(b)
+	refused, undecoded, _ := p.source.Apply(b)
 	if refused > 0 && p.refused == 0 {
 		s.Log.Warn("the routing table is full: routes are left out",
 			zap.String("neighbor", p.key.address.String()), zap.Int("routes", refused))
 	}
-	p.refused, p.unread = p.refused+uint64(refused), p.unread+uint64(unread)
+	p.refused, p.undecoded = p.refused+uint64(refused), p.undecoded+uint64(undecoded)
 	p.left += uint64(refused)
 	for _, f := range b.Complete {
-		p.whole[f.Index()] = true
+		p.endOfRIB[f.Index()] = true
 	}
 }
 
-// begin makes a session the one of its neighbour and ends the session that it replaces. It reports false if there are
-// too many neighbours with sessions.
-func (s *Station) begin(x *session) bool {
+// sessionUp makes a session the one of its neighbour and ends the session that it replaces. It reports false if there
+// are too many neighbours with sessions.
+func (s *Station) sessionUp(x *session) bool {
 	key := peerKey{x.address, x.theirs.ID}
 	p := s.peers[key]
 	if p == nil {
@@ -163,7 +163,7 @@ func (s *Station) begin(x *session) bool {
 			return false
 		}
 		p = s.newPeer(key, x.theirs.AS)
-		s.moved = true
+		s.addressesChanged = true
 	}
 	if old := p.session; old != nil {
 		p.leave(old)
@@ -172,12 +172,12 @@ func (s *Station) begin(x *session) bool {
 	}
 	now := time.Now()
 	p.source.Begin()
-	p.session, p.since, p.settled, p.whole = x, now, now.Add(settleAfter), [route.Families]bool{}
+	p.session, p.since, p.sweepAt, p.endOfRIB = x, now, now.Add(endOfRIBTimeout), [route.Families]bool{}
 	p.count++
 	p.left = 0 // all routes come again
 	s.absent.came(key.address)
 	x.peer = p
-	p.show()
+	p.publish()
 	s.Log.Info("a BGP session is up", zap.String("neighbor", key.address.String()),
 		zap.Stringer("router", identifier(key.id)), zap.Uint32("as", x.theirs.AS))
 	return true
@@ -242,9 +242,9 @@ func (p *peer) leave(x *session) {
 	p.session = nil
 }
 
-// ended processes the end of a session. The routes stay in use for KeepStale, or for the neighbour's restart time
+// sessionDown processes the end of a session. The routes stay in use for KeepStale, or for the neighbour's restart time
 // (RFC 4724) if that is longer. After a hard reset (RFC 8538) they are removed at once.
-func (s *Station) ended(x *session) {
+func (s *Station) sessionDown(x *session) {
 	p := x.peer
 	if p == nil || p.session != x {
 		return
@@ -264,7 +264,7 @@ func (s *Station) ended(x *session) {
 		s.forget(p)
 		return
 	}
-	p.show()
+	p.publish()
 }
 
 // forget removes a neighbour with its routes.
@@ -272,7 +272,7 @@ func (s *Station) forget(p *peer) {
 	s.absent.went(p.key.address, p.since, p.why)
 	p.source.Remove()
 	delete(s.peers, p.key)
-	s.moved = true
+	s.addressesChanged = true
 }
 
 // updateAddresses publishes the addresses by which exporters find their router: those of the sessions, and identifiers.
@@ -291,11 +291,11 @@ func (s *Station) updateAddresses() {
 			sessions[a] = p.source.Router
 		}
 	}
-	s.addMonitored(sessions, identifiers)
-	s.addFiles(identifiers)
+	s.addBMPAddresses(sessions, identifiers)
+	s.addMRTAddresses(identifiers)
 	s.rib.SetAddresses(sessions, identifiers)
-	s.view.Store(&view)
-	s.moved = false
+	s.shownPeers.Store(&view)
+	s.addressesChanged = false
 }
 
 // identifier returns a BGP identifier in the form of an IPv4 address.
@@ -305,11 +305,11 @@ func identifier(id uint32) netip.Addr {
 	return netip.AddrFrom4(b)
 }
 
-// show makes the description of the neighbour's session that Stats returns.
-func (p *peer) show() {
+// publish makes the description of the neighbour's session that Stats returns.
+func (p *peer) publish() {
 	x := &Session{Address: p.key.address, Router: p.source.Router.Name, AS: p.source.Router.AS.Load(),
 		Up: p.session != nil, Since: p.since, Until: p.until, Why: p.why, Sessions: p.count, Updates: p.updates,
-		Complete: p.whole, Reasons: p.reasons, Refused: p.refused, Undecoded: p.unread, LeftOut: p.left,
+		Complete: p.endOfRIB, Reasons: p.reasons, Refused: p.refused, Undecoded: p.undecoded, LeftOut: p.left,
 		Ends: slices.Clone(p.ends), MaxRoutes: p.source.MaxRoutes}
 	if p.session != nil {
 		x.Until, x.Why = time.Time{}, ""

@@ -46,9 +46,9 @@ type savedView struct {
 	View        bmp.View   `json:"view"`
 }
 
-// mostLimbo is the most memory that removed routes may hold while routes are saved. Beyond it saving is abandoned,
+// maxLimboBytes is the most memory that removed routes may hold while routes are saved. Beyond it saving is abandoned,
 // so that the memory can be reused.
-const mostLimbo = 64 << 20
+const maxLimboBytes = 64 << 20
 
 // descriptions describes all sources except MRT files, which are read again. Only the writer calls it.
 func (s *Station) descriptions() (all []rib.Description) {
@@ -61,7 +61,7 @@ func (s *Station) descriptions() (all []rib.Description) {
 	for key, p := range s.peers {
 		add(p.source, savedSource{BGP: &savedNeighbor{key.address, key.id, p.source.Router.AS.Load()}})
 	}
-	for key, m := range s.monitored {
+	for key, m := range s.bmpRouters {
 		for at, t := range m.tables {
 			add(t.source, savedSource{BMP: &savedView{Address: key.address, Name: key.name,
 				Description: m.about.SysDescr, AS: m.as, IDs: m.ids, Type: at.peer.Type, RD: uint64(at.peer.RD),
@@ -87,7 +87,7 @@ func (s *Station) savedSource(text []byte) *rib.Source {
 		}
 		p := s.newPeer(key, d.BGP.AS)
 		p.why, p.since, p.until = savedWhy, now, now.Add(s.KeepStale)
-		p.show()
+		p.publish()
 		return p.source
 	case d.BMP != nil && d.BMP.Address.IsValid() && d.BMP.View < bmp.Views:
 		return s.savedTable(d.BMP, now)
@@ -99,13 +99,13 @@ const savedWhy = "the collector has restarted"
 
 // savedTable adds the table of a saved view, and its router.
 func (s *Station) savedTable(d *savedView, now time.Time) *rib.Source {
-	key := monitoredKey{d.Address, d.Name}
-	m := s.monitored[key]
+	key := bmpRouterKey{d.Address, d.Name}
+	m := s.bmpRouters[key]
 	if m == nil {
-		if len(s.monitored) >= maxMonitored {
+		if len(s.bmpRouters) >= maxBMPRouters {
 			return nil
 		}
-		m = s.newMonitored(key)
+		m = s.newBMPRouter(key)
 		m.about, m.as, m.ids = bmp.Information{SysName: d.Name, SysDescr: d.Description}, d.AS, d.IDs
 		m.why, m.since, m.until = savedWhy, now, now.Add(s.BMP.KeepStale)
 	}
@@ -115,7 +115,7 @@ func (s *Station) savedTable(d *savedView, now time.Time) *rib.Source {
 	}
 	t := s.newTable(m, at)
 	t.source.Neighbor = d.PeerID
-	m.show()
+	m.publish()
 	return t.source
 }
 
@@ -148,8 +148,8 @@ func (s *Station) forgetAll() {
 	for key := range s.peers {
 		delete(s.peers, key)
 	}
-	for key := range s.monitored {
-		delete(s.monitored, key)
+	for key := range s.bmpRouters {
+		delete(s.bmpRouters, key)
 	}
 	s.views = 0
 	s.updateAddresses()
@@ -167,7 +167,7 @@ func (s *Station) keepSaved() {
 		}
 		var saving *rib.Saving
 		s.run(func() { saving = s.rib.Saving(s.descriptions()) })
-		s.save(saving, func() bool { return s.stopping() || s.stats.Load().LimboBytes > mostLimbo })
+		s.save(saving, func() bool { return s.stopping() || s.stats.Load().LimboBytes > maxLimboBytes })
 	}
 }
 

@@ -41,8 +41,8 @@ func (r *Recorded) Station() *Station { return r.station }
 // Stats returns the counters of all that was replayed so far.
 func (r *Recorded) Stats() Stats {
 	r.station.run(func() {
-		r.station.looked = time.Time{}
-		r.station.turn(time.Now())
+		r.station.bmpChecked = time.Time{}
+		r.station.tick(time.Now())
 	})
 	return r.station.Stats()
 }
@@ -99,7 +99,7 @@ func (r *Recorded) Segment(s capture.Segment) bool {
 
 // recorded is a TCP stream of a capture.
 type recorded struct {
-	conn *fedConn // nil: no session
+	conn *captureConn // nil: no session
 	done chan struct{}
 	over bool // the rest of the stream is not used
 }
@@ -124,13 +124,13 @@ func (c *recorded) begin(s *Station, first *capture.Segment) bool {
 		return false
 	}
 	from, monitoring := first.From, isBMP(first.Data)
-	c.conn = &fedConn{from: from, to: first.To, data: make(chan []byte), idle: make(chan struct{}),
+	c.conn = &captureConn{from: from, to: first.To, data: make(chan []byte), idle: make(chan struct{}),
 		closed: make(chan struct{})}
 	c.done = make(chan struct{})
 	go func() {
 		defer close(c.done)
 		if monitoring {
-			s.serveMonitor(c.conn, from.Addr(), func() {})
+			s.serveBMP(c.conn, from.Addr(), func() {})
 		} else {
 			s.serve(c.conn, from.Addr(), func() {})
 		}
@@ -155,9 +155,9 @@ func (c *recorded) end() {
 	}
 }
 
-// fedConn is a connection whose bytes come from a capture. Read signals idle before it waits for more, so that feed
+// captureConn is a connection whose bytes come from a capture. Read signals idle before it waits for more, so that feed
 // can wait until everything was read. Writes are discarded.
-type fedConn struct {
+type captureConn struct {
 	from, to netip.AddrPort
 	data     chan []byte
 	idle     chan struct{}
@@ -167,7 +167,7 @@ type fedConn struct {
 }
 
 // feed passes bytes to the reader. It returns when the reader has used them or has closed the connection.
-func (c *fedConn) feed(b []byte) {
+func (c *captureConn) feed(b []byte) {
 	select {
 	case c.data <- b:
 	case <-c.closed:
@@ -179,7 +179,7 @@ func (c *fedConn) feed(b []byte) {
 	}
 }
 
-func (c *fedConn) Read(b []byte) (int, error) {
+func (c *captureConn) Read(b []byte) (int, error) {
 	if c.left.Len() == 0 {
 		select {
 		case c.idle <- struct{}{}:
@@ -196,15 +196,15 @@ func (c *fedConn) Read(b []byte) (int, error) {
 	return c.left.Read(b)
 }
 
-func (c *fedConn) Write(b []byte) (int, error) { return len(b), nil }
+func (c *captureConn) Write(b []byte) (int, error) { return len(b), nil }
 
-func (c *fedConn) Close() error {
+func (c *captureConn) Close() error {
 	c.once.Do(func() { close(c.closed) })
 	return nil
 }
 
-func (c *fedConn) LocalAddr() net.Addr              { return net.TCPAddrFromAddrPort(c.to) }
-func (c *fedConn) RemoteAddr() net.Addr             { return net.TCPAddrFromAddrPort(c.from) }
-func (c *fedConn) SetDeadline(time.Time) error      { return nil }
-func (c *fedConn) SetReadDeadline(time.Time) error  { return nil }
-func (c *fedConn) SetWriteDeadline(time.Time) error { return nil }
+func (c *captureConn) LocalAddr() net.Addr              { return net.TCPAddrFromAddrPort(c.to) }
+func (c *captureConn) RemoteAddr() net.Addr             { return net.TCPAddrFromAddrPort(c.from) }
+func (c *captureConn) SetDeadline(time.Time) error      { return nil }
+func (c *captureConn) SetReadDeadline(time.Time) error  { return nil }
+func (c *captureConn) SetWriteDeadline(time.Time) error { return nil }

@@ -48,7 +48,7 @@ func (s *Station) askAgain(now time.Time) {
 		p.left = 0
 		go x.askAll()
 	}
-	for key, m := range s.monitored {
+	for key, m := range s.bmpRouters {
 		x := m.session
 		if m.left == 0 || x == nil || !s.rib.HasRoom() || !m.again.due(now, s.refreshWait) {
 			continue

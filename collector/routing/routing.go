@@ -71,36 +71,36 @@ const (
 // the zero value is not usable. It must not be copied. Methods are safe for concurrent use.
 type Station struct {
 	Options
-	rib       *rib.RIB
-	listeners []net.Listener
-	monitors  []net.Listener
-	items     chan item
-	stopped   chan struct{}
-	sessions  sync.WaitGroup
-	accepting sync.WaitGroup
-	writing   sync.WaitGroup
-	bgpGate   *gate
-	bmpGate   *gate
-	batches   chan *route.Batch // batches that can be filled; nil: it is allocated when it is taken
-	files     []*file
+	rib          *rib.RIB
+	bgpListeners []net.Listener
+	bmpListeners []net.Listener
+	items        chan item
+	stopped      chan struct{}
+	sessions     sync.WaitGroup
+	accepting    sync.WaitGroup
+	writing      sync.WaitGroup
+	bgpGate      *gate
+	bmpGate      *gate
+	batches      chan *route.Batch // batches that can be filled; nil: it is allocated when it is taken
+	mrtFiles     []*mrtFile
 
 	// Only the writer uses these.
-	peers     map[peerKey]*peer
-	monitored map[monitoredKey]*monitored
-	views     int       // number of tables of all BMP routers
-	moved     bool      // updateAddresses is due
-	movedNext time.Time // but not before
-	looked    time.Time
+	peers            map[peerKey]*peer
+	bmpRouters       map[bmpRouterKey]*bmpRouter
+	views            int       // number of tables of all BMP routers
+	addressesChanged bool      // updateAddresses is due
+	addressesNext    time.Time // but not before
+	bmpChecked       time.Time
 
-	view    atomic.Pointer[[]*peer] // what Stats reports
-	refused atomic.Uint64           // connections from addresses that are not neighbours
-	failed  atomic.Uint64           // connections that did not become sessions
-	stats   atomic.Pointer[rib.Stats]
-	saved   atomic.Int64 // when the routes were last saved, Unix seconds; 0: never
-	bmp     bmpCounts
-	absent  absent
-	keys    keyFailures
-	unsaved atomic.Pointer[string] // why the routes were not saved at the latest attempt
+	shownPeers atomic.Pointer[[]*peer] // what Stats reports
+	refused    atomic.Uint64           // connections from addresses that are not neighbours
+	failed     atomic.Uint64           // connections that did not become sessions
+	stats      atomic.Pointer[rib.Stats]
+	saved      atomic.Int64 // when the routes were last saved, Unix seconds; 0: never
+	bmp        bmpCounts
+	absent     absent
+	keys       keyFailures
+	unsaved    atomic.Pointer[string] // why the routes were not saved at the latest attempt
 
 	refreshWait time.Duration // before a router is asked again for routes that did not fit
 
@@ -123,9 +123,9 @@ func Open(o Options) (*Station, error) {
 		return nil, err
 	}
 	s := &Station{Options: o, rib: table, items: make(chan item, 8), stopped: make(chan struct{}),
-		peers: map[peerKey]*peer{}, monitored: map[monitoredKey]*monitored{},
+		peers: map[peerKey]*peer{}, bmpRouters: map[bmpRouterKey]*bmpRouter{},
 		bgpGate: newGate(maxSessions, maxOfAddress, attemptHold),
-		bmpGate: newGate(maxMonitored, maxOfAddress, attemptHold), batches: make(chan *route.Batch, maxBatches)}
+		bmpGate: newGate(maxBMPRouters, maxOfAddress, attemptHold), batches: make(chan *route.Batch, maxBatches)}
 	for range maxBatches {
 		s.batches <- nil
 	}
@@ -134,12 +134,12 @@ func Open(o Options) (*Station, error) {
 	s.LookEvery = cmp.Or(o.LookEvery, lookEvery)
 	s.refreshWait = refreshWait
 	for _, m := range o.MRT {
-		f := &file{station: s, MRTFile: m, sources: map[mrt.Peer]*fileSource{}}
+		f := &mrtFile{station: s, MRTFile: m, sources: map[mrt.Peer]*mrtSource{}}
 		f.shown.Store(&MRTStats{Name: m.Name, File: m.File})
-		s.files = append(s.files, f)
+		s.mrtFiles = append(s.mrtFiles, f)
 	}
-	s.view.Store(&[]*peer{})
-	s.bmp.view.Store(&[]*monitored{})
+	s.shownPeers.Store(&[]*peer{})
+	s.bmp.shown.Store(&[]*bmpRouter{})
 	s.stats.Store(new(table.Stats()))
 	if len(s.Passwords) > 0 {
 		s.keys.begin()
@@ -150,17 +150,17 @@ func Open(o Options) (*Station, error) {
 		return nil, err
 	}
 	s.writing.Go(s.apply)
-	for _, f := range s.files {
+	for _, f := range s.mrtFiles {
 		s.sessions.Go(func() { s.follow(f) })
 	}
 	if s.File != "" && s.SaveEvery > 0 {
 		s.sessions.Go(s.keepSaved)
 	}
-	for _, l := range s.listeners {
-		s.accepting.Go(func() { s.accept(l, s.acceptNeighbor) })
+	for _, l := range s.bgpListeners {
+		s.accepting.Go(func() { s.accept(l, s.acceptBGP) })
 	}
-	for _, l := range s.monitors {
-		s.accepting.Go(func() { s.accept(l, s.acceptMonitored) })
+	for _, l := range s.bmpListeners {
+		s.accepting.Go(func() { s.accept(l, s.acceptBMP) })
 	}
 	for _, address := range o.BMP.Connect {
 		s.accepting.Go(func() { s.connect(address) })
@@ -175,14 +175,14 @@ func (s *Station) listenAll() error {
 		if err != nil {
 			return err
 		}
-		s.listeners = append(s.listeners, l)
+		s.bgpListeners = append(s.bgpListeners, l)
 	}
 	for _, address := range s.BMP.Listen {
 		l, err := listen(&net.ListenConfig{}, "BMP", address)
 		if err != nil {
 			return err
 		}
-		s.monitors = append(s.monitors, l)
+		s.bmpListeners = append(s.bmpListeners, l)
 	}
 	return nil
 }
@@ -203,10 +203,10 @@ func listen(config *net.ListenConfig, protocol, address string) (net.Listener, e
 func (s *Station) RIB() *rib.RIB { return s.rib }
 
 // Addresses returns the host:port of each BGP listener, with the port that the kernel chose where 0 was configured.
-func (s *Station) Addresses() []string { return addressesOf(s.listeners) }
+func (s *Station) Addresses() []string { return addressesOf(s.bgpListeners) }
 
 // BMPAddresses returns the same for the BMP listeners.
-func (s *Station) BMPAddresses() []string { return addressesOf(s.monitors) }
+func (s *Station) BMPAddresses() []string { return addressesOf(s.bmpListeners) }
 
 func addressesOf(listeners []net.Listener) (all []string) {
 	for _, l := range listeners {
@@ -245,7 +245,7 @@ func (s *Station) Free() {
 }
 
 func (s *Station) closeListeners() {
-	for _, l := range append(s.listeners, s.monitors...) {
+	for _, l := range append(s.bgpListeners, s.bmpListeners...) {
 		_ = l.Close()
 	}
 }
@@ -279,8 +279,8 @@ func (s *Station) accept(l net.Listener, take func(*net.TCPConn, netip.Addr)) {
 	}
 }
 
-// acceptNeighbor starts a BGP session if the address is a configured neighbour.
-func (s *Station) acceptNeighbor(c *net.TCPConn, address netip.Addr) {
+// acceptBGP starts a BGP session if the address is a configured neighbour.
+func (s *Station) acceptBGP(c *net.TCPConn, address netip.Addr) {
 	switch {
 	case !within(s.Neighbors, address):
 		s.refused.Add(1)
@@ -391,11 +391,11 @@ type Stats struct {
 // Stats returns the counters. They are at most some tenths of a second old.
 func (s *Station) Stats() Stats {
 	all := Stats{RIB: *s.stats.Load(), Refused: s.refused.Load(), Failed: s.failed.Load()}
-	for _, p := range *s.view.Load() {
+	for _, p := range *s.shownPeers.Load() {
 		all.Sessions = append(all.Sessions, p.report())
 	}
 	all.BMP = s.bmp.stats()
-	for _, f := range s.files {
+	for _, f := range s.mrtFiles {
 		all.MRT = append(all.MRT, *f.shown.Load())
 	}
 	if at := s.saved.Load(); at > 0 {

@@ -73,7 +73,7 @@ func (s *Station) serve(c net.Conn, address netip.Addr, established func()) {
 	if tcp, is := c.(*net.TCPConn); is {
 		_ = tcp.SetReadBuffer(receiveBuffer)
 	}
-	r := &reader{input: input{conn: c, buffer: make([]byte, firstBuffer)}}
+	r := &reader{connReader: connReader{conn: c, buffer: make([]byte, firstBuffer)}}
 	if err := x.establish(r); err != nil {
 		s.failed.Add(1)
 		x.fail(err)
@@ -87,7 +87,7 @@ func (s *Station) serve(c net.Conn, address netip.Addr, established func()) {
 	rules.Lenient = s.recorded
 	x.walker = bgp.NewWalker(rules, s.rib.Hasher())
 	taken := false
-	if s.run(func() { taken = s.begin(x) }); !taken {
+	if s.run(func() { taken = s.sessionUp(x) }); !taken {
 		s.failed.Add(1)
 		x.end(&bgp.Notification{Code: bgp.Cease, Subcode: bgp.CeaseNoResources}, "its address has too many routers")
 		s.Log.Warn("a BGP session is refused: too many routers have this address",
@@ -99,7 +99,7 @@ func (s *Station) serve(c net.Conn, address netip.Addr, established func()) {
 	err := x.read(r)
 	close(keepalives)
 	x.fail(err)
-	s.run(func() { s.ended(x) })
+	s.run(func() { s.sessionDown(x) })
 }
 
 // run has the writer call f, and waits until it returns. The writer itself must not call run.
@@ -193,7 +193,7 @@ func (x *session) setUserTimeout() {
 func (x *session) read(r *reader) error {
 	for {
 		if !r.buffered() {
-			x.hand()
+			x.flush()
 			if x.hold > 0 {
 				_ = x.conn.SetReadDeadline(time.Now().Add(x.hold))
 			}
@@ -213,17 +213,17 @@ func (x *session) read(r *reader) error {
 			}
 		}
 		if err != nil {
-			x.hand()
+			x.flush()
 			return err
 		}
 		if x.batch != nil && full(x.batch) {
-			x.hand()
+			x.flush()
 		}
 	}
 }
 
-// hand gives the batch to the writer. The walker's counts go along. A session that waits for its neighbour has none.
-func (x *session) hand() {
+// flush gives the batch to the writer. The walker's counts go along. A session that waits for its neighbour has none.
+func (x *session) flush() {
 	for i := range x.reasons {
 		x.reasons[i].Store(x.walker.Counts[i])
 	}
@@ -311,7 +311,7 @@ func (x *session) stop() {
 
 // reader reads whole BGP messages.
 type reader struct {
-	input
+	connReader
 	extended bool
 }
 

@@ -16,8 +16,8 @@ import (
 	"github.com/metranova/flow-collector/decoder/route"
 )
 
-// bmpRouter is a router that sends BMP, for tests.
-type bmpRouter struct {
+// bmpSender is a router that sends BMP, for tests.
+type bmpSender struct {
 	t    *testing.T
 	conn net.Conn
 }
@@ -47,7 +47,7 @@ func monitoringFrom(t *testing.T, all Options) *Station {
 }
 
 // report makes a BMP session from a loopback address.
-func report(t *testing.T, s *Station, from, name string) *bmpRouter {
+func report(t *testing.T, s *Station, from, name string) *bmpSender {
 	t.Helper()
 	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}, Timeout: patience}
 	c, err := dialer.Dial("tcp", s.BMPAddresses()[0])
@@ -55,19 +55,19 @@ func report(t *testing.T, s *Station, from, name string) *bmpRouter {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	x := &bmpRouter{t, c}
+	x := &bmpSender{t, c}
 	x.initiation(name)
 	return x
 }
 
-func (x *bmpRouter) send(kind bmp.Type, parts ...[]byte) {
+func (x *bmpSender) send(kind bmp.Type, parts ...[]byte) {
 	x.t.Helper()
 	if _, err := x.conn.Write(bmp.AppendMessage(nil, kind, parts...)); err != nil {
 		x.t.Errorf("send: %v", err)
 	}
 }
 
-func (x *bmpRouter) initiation(name string) {
+func (x *bmpSender) initiation(name string) {
 	x.t.Helper()
 	x.send(bmp.Initiation, bmp.AppendText(bmp.AppendText(nil, 2, name), 1, "a test"))
 }
@@ -85,7 +85,7 @@ func peerOf(address string, flags uint8, rd route.RD) *bmp.Peer {
 }
 
 // up sends a Peer Up, whose OPEN has the router's identifier.
-func (x *bmpRouter) up(p *bmp.Peer, local, id string) {
+func (x *bmpSender) up(p *bmp.Peer, local, id string) {
 	x.t.Helper()
 	open := local4(id)
 	x.send(bmp.PeerUp, p.Append(nil), bmp.AppendUp(nil, flow.AddrFrom(netip.MustParseAddr(local)), 179, 4000, open,
@@ -98,7 +98,7 @@ func local4(id string) []byte {
 }
 
 // route announces prefixes of IPv4 with a MED and a local preference.
-func (x *bmpRouter) route(p *bmp.Peer, med, pref uint32, prefixes ...string) {
+func (x *bmpSender) route(p *bmp.Peer, med, pref uint32, prefixes ...string) {
 	x.t.Helper()
 	a := []byte{0x40, 1, 1, 0, 0x40, 2, 6, 2, 1, 0, 0, 0xfd, 0xe9, 0x40, 3, 4, 192, 0, 2, 1, 0x80, 4, 4}
 	a = append(binary.BigEndian.AppendUint32(a, med), 0x40, 5, 4)
@@ -106,11 +106,11 @@ func (x *bmpRouter) route(p *bmp.Peer, med, pref uint32, prefixes ...string) {
 	x.update(p, nil, a, nlri(prefixes))
 }
 
-func (x *bmpRouter) withdraw(p *bmp.Peer, prefixes ...string) { x.update(p, nlri(prefixes), nil, nil) }
+func (x *bmpSender) withdraw(p *bmp.Peer, prefixes ...string) { x.update(p, nlri(prefixes), nil, nil) }
 
-func (x *bmpRouter) complete(p *bmp.Peer) { x.update(p, nil, nil, nil) }
+func (x *bmpSender) complete(p *bmp.Peer) { x.update(p, nil, nil, nil) }
 
-func (x *bmpRouter) update(p *bmp.Peer, withdrawn, attributes, announced []byte) {
+func (x *bmpSender) update(p *bmp.Peer, withdrawn, attributes, announced []byte) {
 	x.t.Helper()
 	b := bgp.AppendHeader(nil, bgp.UpdateType, 4+len(withdrawn)+len(attributes)+len(announced))
 	b = append(binary.BigEndian.AppendUint16(b, uint16(len(withdrawn))), withdrawn...)
@@ -118,7 +118,7 @@ func (x *bmpRouter) update(p *bmp.Peer, withdrawn, attributes, announced []byte)
 	x.send(bmp.RouteMonitoring, p.Append(nil), append(b, announced...))
 }
 
-func (x *bmpRouter) down(p *bmp.Peer) { x.send(bmp.PeerDown, p.Append(nil), []byte{4}) }
+func (x *bmpSender) down(p *bmp.Peer) { x.send(bmp.PeerDown, p.Append(nil), []byte{4}) }
 
 // monitorIs waits until the only session is as it should be.
 func monitorIs(t *testing.T, s *Station, is func(*BMPSession) bool) *BMPSession {
@@ -429,7 +429,7 @@ func TestBMPConnect(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		x := &bmpRouter{t, c}
+		x := &bmpSender{t, c}
 		x.initiation("router7")
 		x.up(peerOf("", 0, 0), "0.0.0.0", "192.0.2.2")
 		x.route(peerOf("", 0, 0), uint32(i), 100, "10.0.0.0/8")

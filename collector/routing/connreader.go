@@ -2,9 +2,9 @@ package routing
 
 import "net"
 
-// input reads a connection through a buffer that lends out its bytes without copying them. It is not safe for
+// connReader reads a connection through a buffer that lends out its bytes without copying them. It is not safe for
 // concurrent use.
-type input struct {
+type connReader struct {
 	conn       net.Conn
 	buffer     []byte // grows to the longest message
 	start, end int    // buffer[start:end] is read and not taken yet
@@ -12,23 +12,23 @@ type input struct {
 }
 
 // bytes returns what is read and not taken yet. It is valid until the next fill.
-func (in *input) bytes() []byte { return in.buffer[in.start:in.end] }
+func (in *connReader) bytes() []byte { return in.buffer[in.start:in.end] }
 
 // take returns the next n bytes, which must have been read. They are valid until the next fill.
-func (in *input) take(n int) []byte {
+func (in *connReader) take(n int) []byte {
 	in.start += n
 	return in.buffer[in.start-n : in.start]
 }
 
 // resize gives the buffer another size, but at least that of its contents, and sets room.
-func (in *input) resize(size, room int) {
+func (in *connReader) resize(size, room int) {
 	buffer := make([]byte, max(size, in.end-in.start))
 	in.start, in.end = 0, copy(buffer, in.bytes())
 	in.buffer, in.room = buffer, room
 }
 
 // fill reads until at least n bytes can be taken.
-func (in *input) fill(n int) error {
+func (in *connReader) fill(n int) error {
 	if in.end-in.start >= n {
 		return nil
 	}

@@ -43,17 +43,17 @@ func (o *BMPOptions) setDefaults() {
 }
 
 const (
-	maxMonitored = 1024             // BMP connections at a time, and routers whose routes are kept
-	maxPeers     = 1 << 14          // BGP peers of one BMP session, and peers of one MRT file
-	maxViews     = 1 << 16          // BGP peers of all BMP sessions, and tables of all peers of all BMP routers
-	firstWait    = 60 * time.Second // for the first message of a router
-	connectWait  = 10 * time.Second
-	mostRetry    = time.Minute
+	maxBMPRouters = 1024             // BMP connections at a time, and routers whose routes are kept
+	maxPeers      = 1 << 14          // BGP peers of one BMP session, and peers of one MRT file
+	maxViews      = 1 << 16          // BGP peers of all BMP sessions, and tables of all peers of all BMP routers
+	firstWait     = 60 * time.Second // for the first message of a router
+	connectWait   = 10 * time.Second
+	maxRetry      = time.Minute
 )
 
-// monitor is one BMP connection. The goroutine that runs Station.serveMonitor reads it and owns the fields up to
+// bmpSession is one BMP connection. The goroutine that runs Station.serveBMP reads it and owns the fields up to
 // current.
-type monitor struct {
+type bmpSession struct {
 	station *Station
 	conn    net.Conn
 	address netip.Addr
@@ -62,7 +62,7 @@ type monitor struct {
 	batch   *route.Batch // changes of current that the writer has not got yet; nil: there are none
 	current *view
 
-	router *monitored // only the writer uses it; nil: there are too many routers
+	router *bmpRouter // only the writer uses it; nil: there are too many routers
 	once   sync.Once  // for end
 	why    string     // why the session ended
 
@@ -81,13 +81,13 @@ type bmpPeer struct {
 
 // view is one table of a peer within a session.
 type view struct {
-	monitor *monitor
+	session *bmpSession
 	peer    bmp.Peer // per-peer header of its first message
 	rules   bgp.Rules
 }
 
-// acceptMonitored starts a BMP session if the address is allowed.
-func (s *Station) acceptMonitored(c *net.TCPConn, address netip.Addr) {
+// acceptBMP starts a BMP session if the address is allowed.
+func (s *Station) acceptBMP(c *net.TCPConn, address netip.Addr) {
 	switch {
 	case !within(s.BMP.Allowed, address):
 		s.bmp.refused.Add(1)
@@ -102,7 +102,7 @@ func (s *Station) acceptMonitored(c *net.TCPConn, address netip.Addr) {
 		}
 		s.sessions.Go(func() {
 			defer s.bmpGate.leave(v)
-			s.serveMonitor(c, address, func() { s.bmpGate.established(v) })
+			s.serveBMP(c, address, func() { s.bmpGate.established(v) })
 		})
 	}
 }
@@ -116,7 +116,7 @@ func (s *Station) connect(to string) {
 		if err == nil {
 			said = ""
 			s.absent.connects.Delete(to)
-			if s.serveMonitor(c, addressOf(c.RemoteAddr()), func() {}) {
+			if s.serveBMP(c, addressOf(c.RemoteAddr()), func() {}) {
 				wait = s.BMP.Retry
 			}
 		} else if text := err.Error(); text != said && !s.stopping() {
@@ -131,7 +131,7 @@ func (s *Station) connect(to string) {
 			return
 		case <-time.After(wait):
 		}
-		wait = min(2*wait, mostRetry)
+		wait = min(2*wait, maxRetry)
 	}
 }
 
@@ -149,10 +149,10 @@ func (s *Station) dial(to string) (net.Conn, error) {
 	return dialer.DialContext(ctx, "tcp", to)
 }
 
-// serveMonitor reads a BMP connection until it ends. It calls established when a BMP message came, which makes it a
+// serveBMP reads a BMP connection until it ends. It calls established when a BMP message came, which makes it a
 // session, and reports whether it was one.
-func (s *Station) serveMonitor(c net.Conn, address netip.Addr, established func()) bool {
-	x := &monitor{station: s, conn: c, address: address, peers: map[bmp.PeerKey]*bmpPeer{},
+func (s *Station) serveBMP(c net.Conn, address netip.Addr, established func()) bool {
+	x := &bmpSession{station: s, conn: c, address: address, peers: map[bmp.PeerKey]*bmpPeer{},
 		walker: bgp.NewWalker(bgp.Rules{Lenient: true}, s.rib.Hasher())}
 	defer func() { s.bmp.peers.Add(-int64(len(x.peers))) }()
 	stop := make(chan struct{})
@@ -170,7 +170,7 @@ func (s *Station) serveMonitor(c net.Conn, address netip.Addr, established func(
 			Count: 3})
 	}
 	_ = c.SetReadDeadline(time.Now().Add(firstWait))
-	r := &bmpReader{input{conn: c, buffer: make([]byte, firstBuffer)}}
+	r := &bmpReader{connReader{conn: c, buffer: make([]byte, firstBuffer)}}
 	kind, body, err := r.message()
 	if err != nil {
 		s.bmp.failed.Add(1)
@@ -186,7 +186,7 @@ func (s *Station) serveMonitor(c net.Conn, address netip.Addr, established func(
 	if kind == bmp.Initiation {
 		info = bmp.ReadInformation(body, kind)
 	}
-	if s.run(func() { s.beginMonitor(x, &info) }); x.router == nil {
+	if s.run(func() { s.bmpSessionUp(x, &info) }); x.router == nil {
 		s.bmp.failed.Add(1)
 		x.end("its address has too many routers")
 		s.Log.Warn("a BMP session is refused: too many routers have this address",
@@ -198,18 +198,18 @@ func (s *Station) serveMonitor(c net.Conn, address netip.Addr, established func(
 			break
 		}
 		if !r.buffered() {
-			x.hand()
+			x.flush()
 		}
 		kind, body, err = r.message()
 	}
-	x.hand()
+	x.flush()
 	x.fail(err)
-	s.run(func() { s.endMonitor(x) })
+	s.run(func() { s.bmpSessionDown(x) })
 	return true
 }
 
-// hand passes the batch to the writer and takes a free one.
-func (x *monitor) hand() {
+// flush passes the batch to the writer and takes a free one.
+func (x *bmpSession) flush() {
 	for i := range x.reasons {
 		x.reasons[i].Store(x.walker.Counts[i])
 	}
@@ -225,8 +225,8 @@ func (x *monitor) hand() {
 }
 
 // post has the writer call f after the batches that were filled before. It does not wait for the call.
-func (x *monitor) post(f func()) {
-	x.hand()
+func (x *bmpSession) post(f func()) {
+	x.flush()
 	x.station.items <- item{do: f}
 }
 
@@ -236,7 +236,7 @@ type terminated struct{ why string }
 func (t *terminated) Error() string { return "the router says: " + t.why }
 
 // message processes one message. An error ends the session.
-func (x *monitor) message(kind bmp.Type, body []byte) error {
+func (x *bmpSession) message(kind bmp.Type, body []byte) error {
 	s := x.station
 	x.messages[min(kind, bmp.Types)].Add(1)
 	switch {
@@ -276,7 +276,7 @@ func (x *monitor) message(kind bmp.Type, body []byte) error {
 }
 
 // peer returns the state of a peer. It is nil if the session has maxPeers others.
-func (x *monitor) peer(key bmp.PeerKey) *bmpPeer {
+func (x *bmpSession) peer(key bmp.PeerKey) *bmpPeer {
 	p := x.peers[key]
 	if p == nil {
 		if len(x.peers) >= maxPeers || x.station.bmp.peers.Load() >= maxViews {
@@ -293,7 +293,7 @@ func (x *monitor) peer(key bmp.PeerKey) *bmpPeer {
 	return p
 }
 
-func (x *monitor) peerUp(p *bmp.Peer, rest []byte) {
+func (x *bmpSession) peerUp(p *bmp.Peer, rest []byte) {
 	up, ok := bmp.ReadUp(rest)
 	if !ok {
 		x.badOpens.Add(1)
@@ -308,7 +308,7 @@ func (x *monitor) peerUp(p *bmp.Peer, rest []byte) {
 }
 
 // routes adds the changes of a Route Monitoring message to the batch.
-func (x *monitor) routes(p *bmp.Peer, rest []byte) {
+func (x *bmpSession) routes(p *bmp.Peer, rest []byte) {
 	n := p.View()
 	if kept := x.station.BMP.Views; len(kept) > 0 && !slices.Contains(kept, n) {
 		return
@@ -319,11 +319,11 @@ func (x *monitor) routes(p *bmp.Peer, rest []byte) {
 	}
 	v := peer.views[n]
 	if v == nil {
-		v = &view{monitor: x, peer: *p, rules: peer.up.Rules(p)}
+		v = &view{session: x, peer: *p, rules: peer.up.Rules(p)}
 		peer.views[n] = v
 	}
 	if x.batch != nil && (v != x.current || full(x.batch)) {
-		x.hand()
+		x.flush()
 	}
 	if x.batch == nil {
 		x.batch = x.station.takeBatch()
@@ -337,7 +337,7 @@ func (x *monitor) routes(p *bmp.Peer, rest []byte) {
 }
 
 // fail ends the session because of a read error or a message's error.
-func (x *monitor) fail(err error) {
+func (x *bmpSession) fail(err error) {
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		x.end("the router sent nothing")
@@ -349,7 +349,7 @@ func (x *monitor) fail(err error) {
 }
 
 // end closes the connection. The reason of the first call is kept.
-func (x *monitor) end(why string) {
+func (x *bmpSession) end(why string) {
 	x.once.Do(func() {
 		x.why = why
 		_ = x.conn.Close()
@@ -357,7 +357,7 @@ func (x *monitor) end(why string) {
 }
 
 // bmpReader reads whole BMP messages.
-type bmpReader struct{ input }
+type bmpReader struct{ connReader }
 
 // buffered reports whether a complete message is in the buffer.
 func (r *bmpReader) buffered() bool {

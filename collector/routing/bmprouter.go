@@ -15,22 +15,22 @@ import (
 	"github.com/metranova/flow-collector/enrich/rib"
 )
 
-// Ranks of route sources, best first: a BGP session with the router, then the BMP views, then MRT files (rankFile).
+// Ranks of route sources, best first: a BGP session with the router, then the BMP views, then MRT files (rankMRT).
 const (
-	rankBGP  = 0
-	rankView = 1 // plus the bmp.View
+	rankBGP = 0
+	rankBMP = 1 // plus the bmp.View
 )
 
-// monitoredKey identifies a router that sends BMP. Several routers behind a NAT can share an address.
-type monitoredKey struct {
+// bmpRouterKey identifies a router that sends BMP. Several routers behind a NAT can share an address.
+type bmpRouterKey struct {
 	address netip.Addr
 	name    string // sysName of the Initiation message
 }
 
-// monitored is a router that sends BMP, with its routes. Both outlive a session. Only the writer uses it, except for
+// bmpRouter is a router that sends BMP, with its routes. Both outlive a session. Only the writer uses it, except for
 // shown.
-type monitored struct {
-	key    monitoredKey
+type bmpRouter struct {
+	key    bmpRouterKey
 	about  bmp.Information
 	router string // name in the routing table; "" until it has routes
 	as     uint32
@@ -39,21 +39,21 @@ type monitored struct {
 	// addresses holds the router's own addresses in sessions with peers of the global instance, remote the peers'.
 	addresses, remote map[flow.Addr]bool
 
-	session  *monitor    // nil: none is up
-	since    time.Time   // when the session came up, or went down
-	until    time.Time   // when the routes are removed, while no session is up
-	why      string      // why the last session ended
-	count    uint64      // number of sessions
-	ends     []time.Time // of sessions, the latest ones
-	left     uint64      // routes left out since all were requested
-	again    refresh
-	tables   map[viewKey]*viewTable
-	up       map[bmp.PeerKey]bool
-	reported map[viewKey]uint64 // number of routes by the router's own statistics
-	refused  uint64             // routes left out because the routing table is full
-	unread   uint64
-	beyond   uint64     // routes left out because of maxViews
-	before   BMPSession // counters of earlier sessions
+	session   *bmpSession // nil: none is up
+	since     time.Time   // when the session came up, or went down
+	until     time.Time   // when the routes are removed, while no session is up
+	why       string      // why the last session ended
+	count     uint64      // number of sessions
+	ends      []time.Time // of sessions, the latest ones
+	left      uint64      // routes left out since all were requested
+	again     refresh
+	tables    map[viewKey]*viewTable
+	up        map[bmp.PeerKey]bool
+	reported  map[viewKey]uint64 // number of routes by the router's own statistics
+	refused   uint64             // routes left out because the routing table is full
+	undecoded uint64
+	beyond    uint64     // routes left out because of maxViews
+	before    BMPSession // counters of earlier sessions
 
 	shown atomic.Pointer[BMPSession]
 }
@@ -66,22 +66,22 @@ type viewKey struct {
 // viewTable holds the routes of one view of a peer.
 type viewTable struct {
 	source  *rib.Source
-	session *monitor  // the session that announced routes last
-	started time.Time // when that session started to announce
-	latest  time.Time // when the last change came
-	settled bool      // routes that this session did not announce again are removed
+	session *bmpSession // the session that announced routes last
+	started time.Time   // when that session started to announce
+	latest  time.Time   // when the last change came
+	settled bool        // routes that this session did not announce again are removed
 }
 
-// beginMonitor makes a connection the session of its router and ends the session that it replaces. If there are too
+// bmpSessionUp makes a connection the session of its router and ends the session that it replaces. If there are too
 // many routers the connection gets none.
-func (s *Station) beginMonitor(x *monitor, info *bmp.Information) {
-	key := monitoredKey{x.address, info.SysName}
-	m := s.monitored[key]
+func (s *Station) bmpSessionUp(x *bmpSession, info *bmp.Information) {
+	key := bmpRouterKey{x.address, info.SysName}
+	m := s.bmpRouters[key]
 	if m == nil {
 		if !s.placeForMonitored(key.address) {
 			return
 		}
-		m = s.newMonitored(key)
+		m = s.newBMPRouter(key)
 	}
 	if old := m.session; old != nil {
 		m.leave(old)
@@ -92,7 +92,7 @@ func (s *Station) beginMonitor(x *monitor, info *bmp.Information) {
 	m.left = 0 // all routes come again
 	s.absent.came(key.address)
 	x.router = m
-	m.show()
+	m.publish()
 	s.Log.Info("a BMP session is up", zap.String("router", key.address.String()), zap.String("name", info.SysName),
 		zap.String("description", info.SysDescr))
 }
@@ -100,8 +100,8 @@ func (s *Station) beginMonitor(x *monitor, info *bmp.Information) {
 // placeForMonitored makes place for a router with a new name, as placeForPeer does.
 func (s *Station) placeForMonitored(address netip.Addr) bool {
 	of := 0
-	var oldest, oldestOf *monitored // without a session; of all, and of this address
-	for key, m := range s.monitored {
+	var oldest, oldestOf *bmpRouter // without a session; of all, and of this address
+	for key, m := range s.bmpRouters {
 		same := key.address == address
 		if same {
 			of++
@@ -119,53 +119,53 @@ func (s *Station) placeForMonitored(address netip.Addr) bool {
 	switch {
 	case of >= maxOfAddress:
 		oldest = oldestOf
-	case len(s.monitored) < maxMonitored:
+	case len(s.bmpRouters) < maxBMPRouters:
 		return true
 	}
 	if oldest == nil {
 		return false
 	}
-	s.forgetMonitored(oldest)
+	s.forgetBMPRouter(oldest)
 	return true
 }
 
-// newMonitored adds a router without a session.
-func (s *Station) newMonitored(key monitoredKey) *monitored {
-	m := &monitored{key: key, tables: map[viewKey]*viewTable{}, reported: map[viewKey]uint64{},
+// newBMPRouter adds a router without a session.
+func (s *Station) newBMPRouter(key bmpRouterKey) *bmpRouter {
+	m := &bmpRouter{key: key, tables: map[viewKey]*viewTable{}, reported: map[viewKey]uint64{},
 		addresses: map[flow.Addr]bool{}, remote: map[flow.Addr]bool{}}
-	s.monitored[key] = m
-	s.moved = true
+	s.bmpRouters[key] = m
+	s.addressesChanged = true
 	return m
 }
 
 // newTable adds the table of a view.
-func (s *Station) newTable(m *monitored, at viewKey) *viewTable {
-	t := &viewTable{source: s.routerOf(m).NewSource(rankView + uint8(at.view))}
+func (s *Station) newTable(m *bmpRouter, at viewKey) *viewTable {
+	t := &viewTable{source: s.routerOf(m).NewSource(rankBMP + uint8(at.view))}
 	t.source.Label = rib.Label{Protocol: "BMP", View: at.view.String(), Session: m.key.address}
 	if peer := at.peer.Address; !peer.IsUnspecified() {
 		t.source.Label.Peer = peer.Netip()
 	}
 	m.tables[at] = t
 	s.views++
-	s.moved = true
+	s.addressesChanged = true
 	return t
 }
 
 // describe processes an Initiation message that is not the session's first.
-func (s *Station) describe(x *monitor, info *bmp.Information) {
+func (s *Station) describe(x *bmpSession, info *bmp.Information) {
 	if m := x.router; m.session == x {
 		m.about.SysDescr = cmp.Or(info.SysDescr, m.about.SysDescr)
 	}
 }
 
 // leave ends the router's session and keeps its counters.
-func (m *monitored) leave(x *monitor) {
+func (m *bmpRouter) leave(x *bmpSession) {
 	m.before.add(x)
 	m.session = nil
 }
 
-// endMonitor processes the end of a session. The routes stay in use for BMP.KeepStale.
-func (s *Station) endMonitor(x *monitor) {
+// bmpSessionDown processes the end of a session. The routes stay in use for BMP.KeepStale.
+func (s *Station) bmpSessionDown(x *bmpSession) {
 	m := x.router
 	if m.session != x {
 		return
@@ -183,11 +183,11 @@ func (s *Station) endMonitor(x *monitor) {
 	}
 	s.Log.Warn("a BMP session has ended", zap.String("router", m.key.address.String()),
 		zap.String("name", m.key.name), zap.String("why", x.why), zap.Duration("its routes stay", s.BMP.KeepStale))
-	m.show()
+	m.publish()
 }
 
 // peerUp processes a Peer Up message. The router will announce the peer's routes again, so those of before are stale.
-func (s *Station) peerUp(x *monitor, p *bmp.Peer, up *bmp.Up) {
+func (s *Station) peerUp(x *bmpSession, p *bmp.Peer, up *bmp.Up) {
 	m := x.router
 	if m.session != x {
 		return
@@ -195,7 +195,7 @@ func (s *Station) peerUp(x *monitor, p *bmp.Peer, up *bmp.Up) {
 	key := p.Key()
 	m.up[key] = true
 	m.learn(p, up)
-	s.moved = true
+	s.addressesChanged = true
 	for v := range bmp.Views {
 		if t := m.tables[viewKey{key, v}]; t != nil {
 			t.begin(x)
@@ -204,7 +204,7 @@ func (s *Station) peerUp(x *monitor, p *bmp.Peer, up *bmp.Up) {
 }
 
 // learn takes the router's BGP identifier, AS number and addresses from a Peer Up message.
-func (m *monitored) learn(p *bmp.Peer, up *bmp.Up) {
+func (m *bmpRouter) learn(p *bmp.Peer, up *bmp.Up) {
 	id, as := up.Sent.ID, up.Sent.AS
 	if p.Type == bmp.LocRIBPeer {
 		id, as = cmp.Or(p.ID, id), cmp.Or(p.AS, as)
@@ -230,14 +230,14 @@ func (m *monitored) learn(p *bmp.Peer, up *bmp.Up) {
 }
 
 // begin marks the table's routes as stale until the session announces them again.
-func (t *viewTable) begin(x *monitor) {
+func (t *viewTable) begin(x *bmpSession) {
 	t.session, t.started, t.settled = x, time.Now(), false
 	t.latest = t.started
 	t.source.Begin()
 }
 
 // peerDown processes a Peer Down message: the router no longer uses the peer's routes, so they are removed.
-func (s *Station) peerDown(x *monitor, p *bmp.Peer, why string) {
+func (s *Station) peerDown(x *bmpSession, p *bmp.Peer, why string) {
 	m := x.router
 	if m.session != x {
 		return
@@ -257,15 +257,15 @@ func (s *Station) peerDown(x *monitor, p *bmp.Peer, why string) {
 	}
 }
 
-func (s *Station) removeView(m *monitored, at viewKey, t *viewTable) {
+func (s *Station) removeView(m *bmpRouter, at viewKey, t *viewTable) {
 	t.source.Remove()
 	delete(m.tables, at)
 	s.views--
-	s.moved = true
+	s.addressesChanged = true
 }
 
 // statistics keeps the route counts of a Statistics Report.
-func (s *Station) statistics(x *monitor, p *bmp.Peer, all []bmp.Statistic) {
+func (s *Station) statistics(x *bmpSession, p *bmp.Peer, all []bmp.Statistic) {
 	m := x.router
 	if m.session != x || !m.up[p.Key()] {
 		return
@@ -295,7 +295,7 @@ func viewOf(statistic uint16) (bmp.View, bool) {
 // applyView applies a batch of a view to the routing table.
 func (s *Station) applyView(v *view, b *route.Batch) {
 	defer s.putBatch(b)
-	m, x := v.monitor.router, v.monitor
+	m, x := v.session.router, v.session
 	if m.session != x {
 		return // a newer session has replaced this one
 	}
@@ -317,18 +317,18 @@ func (s *Station) applyView(v *view, b *route.Batch) {
 		t.begin(x)
 	}
 	t.latest = time.Now()
-	refused, unread, _ := t.source.Apply(b)
+	refused, undecoded, _ := t.source.Apply(b)
 	if refused > 0 && m.refused == 0 {
 		s.Log.Warn("the routing table is full: routes are left out", zap.String("router", m.key.address.String()),
 			zap.Int("routes", refused))
 	}
-	m.refused, m.unread = m.refused+uint64(refused), m.unread+uint64(unread)
+	m.refused, m.undecoded = m.refused+uint64(refused), m.undecoded+uint64(undecoded)
 	m.left += uint64(refused)
 }
 
 // routerOf returns the router's entry in the routing table. Its name is the BGP identifier, as for a BGP session, so
 // that both fill one entry; it is the address if no identifier is known.
-func (s *Station) routerOf(m *monitored) *rib.Router {
+func (s *Station) routerOf(m *bmpRouter) *rib.Router {
 	if m.router == "" {
 		m.router = m.key.address.String()
 		if id := cmp.Or(m.ids[0], m.ids[1]); id != 0 {
@@ -342,64 +342,64 @@ func (s *Station) routerOf(m *monitored) *rib.Router {
 	return r
 }
 
-// turnMonitored removes routes that have been stale for too long. It does so about once a second.
-func (s *Station) turnMonitored(now time.Time) {
-	if now.Sub(s.looked) < min(time.Second, s.BMP.Quiet/4) {
+// checkBMP removes routes that have been stale for too long. It does so about once a second.
+func (s *Station) checkBMP(now time.Time) {
+	if now.Sub(s.bmpChecked) < min(time.Second, s.BMP.Quiet/4) {
 		return
 	}
-	s.looked = now
-	for _, m := range s.monitored {
+	s.bmpChecked = now
+	for _, m := range s.bmpRouters {
 		if m.session == nil {
 			if !now.Before(m.until) {
 				s.Log.Info("the routes of a router are removed: its BMP session did not come back in time",
 					zap.String("router", m.key.address.String()), zap.Duration("waited", now.Sub(m.since)))
-				s.forgetMonitored(m)
+				s.forgetBMPRouter(m)
 				continue
 			}
 		} else {
 			s.settle(m, now)
 		}
-		m.show()
+		m.publish()
 	}
 }
 
 // settle removes stale routes that the current session did not announce again. Some routers never send an End-of-RIB,
 // so BMP.Quiet without a change counts as one.
-func (s *Station) settle(m *monitored, now time.Time) {
+func (s *Station) settle(m *bmpRouter, now time.Time) {
 	for key, t := range m.tables {
 		switch {
 		case t.session != m.session:
-			if now.Sub(m.since) >= settleAfter {
+			if now.Sub(m.since) >= endOfRIBTimeout {
 				s.removeView(m, key, t) // this session does not have the peer
 			}
-		case !t.settled && (now.Sub(t.latest) >= s.BMP.Quiet || now.Sub(t.started) >= settleAfter):
+		case !t.settled && (now.Sub(t.latest) >= s.BMP.Quiet || now.Sub(t.started) >= endOfRIBTimeout):
 			t.settled = true
 			t.source.CompleteAll()
 		}
 	}
 }
 
-func (s *Station) forgetMonitored(m *monitored) {
+func (s *Station) forgetBMPRouter(m *bmpRouter) {
 	s.absent.went(m.key.address, m.since, m.why)
 	for key, t := range m.tables {
 		s.removeView(m, key, t)
 	}
-	delete(s.monitored, m.key)
-	s.moved = true
+	delete(s.bmpRouters, m.key)
+	s.addressesChanged = true
 }
 
-// addMonitored adds the addresses by which exporters find a BMP router's routes: the session's, the BGP identifier,
+// addBMPAddresses adds the addresses by which exporters find a BMP router's routes: the session's, the BGP identifier,
 // the router's own addresses in sessions with its peers, and the addresses of the peers. An entry that exists is kept,
 // so a router's own session takes precedence over the session of its peer.
-func (s *Station) addMonitored(sessions, identifiers map[flow.Addr]*rib.Router) {
-	all := make([]*monitored, 0, len(s.monitored))
-	for _, m := range s.monitored {
+func (s *Station) addBMPAddresses(sessions, identifiers map[flow.Addr]*rib.Router) {
+	all := make([]*bmpRouter, 0, len(s.bmpRouters))
+	for _, m := range s.bmpRouters {
 		all = append(all, m)
 	}
-	slices.SortFunc(all, func(a, b *monitored) int {
+	slices.SortFunc(all, func(a, b *bmpRouter) int {
 		return cmp.Or(a.key.address.Compare(b.key.address), cmp.Compare(a.key.name, b.key.name))
 	})
-	add := func(to map[flow.Addr]*rib.Router, a flow.Addr, m *monitored) {
+	add := func(to map[flow.Addr]*rib.Router, a flow.Addr, m *bmpRouter) {
 		if r := s.rib.Router(m.router, false); r != nil && to[a] == nil && !a.IsUnspecified() {
 			to[a] = r
 		}
@@ -420,5 +420,5 @@ func (s *Station) addMonitored(sessions, identifiers map[flow.Addr]*rib.Router) 
 			add(identifiers, a, m)
 		}
 	}
-	s.bmp.view.Store(&all)
+	s.bmp.shown.Store(&all)
 }
