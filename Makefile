@@ -16,6 +16,8 @@ ENGINE_PACKAGE := @chdb/lib-linux-x64-gnu
 ENGINE_VERSION := 26.7.3-stable.1
 ENGINE_SHA256  := c0d32b129e988f2b9a9a31c9141aecf5e1e2453f9a079efc4d36ab8e3f92b2ad
 ENGINE         := .engine/libchdb.so
+# The image that fetches it has no Go.
+ENGINE_ARCH    ?= $(or $(shell command -v $(GO) >/dev/null && $(GO) env GOARCH),$(patsubst x86_64,amd64,$(patsubst aarch64,arm64,$(shell uname -m))))
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
@@ -24,13 +26,13 @@ HELM ?= $(GO) run helm.sh/helm/v3/cmd/helm@v3.19.0
 
 # The Debian packages. Without a tag the version is of the commit's day.
 NFPM        := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
-export DEB_ARCH           ?= $(shell $(GO) env GOARCH)
+export DEB_ARCH           ?= $(ENGINE_ARCH)
 export DEB_MAINTAINER     ?= $(shell git log -1 --format='%an <%ae>' 2>/dev/null)
-export DEB_VERSION        ?= $(shell git describe --tags --match 'v[0-9]*' 2>/dev/null | sed 's/^v//; s/-/+/; s/-/./g' | grep . || git log -1 --date=format:%Y%m%d --format='0~git%cd.%h')
+export DEB_VERSION        ?= $(shell git describe --tags --match 'v[0-9]*' 2>/dev/null | sed 's/^v//; s/-/+/; s/-/./g' | grep . || git log -1 --date=format:%Y%m%d --format='0~git%cd.%h' 2>/dev/null)
 export ENGINE_DEB_VERSION := $(subst -,+,$(ENGINE_VERSION))
 export SOURCE_DATE_EPOCH  ?= $(shell git log -1 --format=%ct 2>/dev/null)
 
-.PHONY: all build run test test-kafka test-routing test-clients test-page test-hostile-page browser race demo bench pgo fuzz lint vulncheck lint-deploy fmt engine files deb release cross clean help
+.PHONY: all build run test test-kafka test-routing test-clients test-image test-deb test-page test-hostile-page browser race demo bench pgo fuzz lint vulncheck lint-deploy fmt engine files deb release cross clean help
 
 all: build
 
@@ -68,11 +70,11 @@ CLIENTS           := .clients
 CLIENTS_PYTHON    := clickhouse-connect==1.12.0 pandas pyarrow
 CLIENTS_NODE      := @clickhouse/client@1.23.1
 
-test-clients: engine $(CLIENTS)/installed ## test the local store with ClickHouse's Python, Node and Java clients and its JDBC driver
+test-clients: engine $(CLIENTS)/installed ## test the local store with ClickHouse's Python, Node, Java, JDBC and Rust clients
 	CLIENTS_TEST=$(CURDIR)/$(CLIENTS) $(GO) test -count=1 -v -run '^Test(Clients|DatabaseSQL|ClickHouseGo)' -timeout 30m ./sink/store
 
 # A language that is not there is left out, and the test says so.
-$(CLIENTS)/installed: Makefile sink/store/clienttest/pom.xml
+$(CLIENTS)/installed: Makefile sink/store/clienttest/pom.xml $(wildcard sink/store/clienttest/rust/Cargo.* sink/store/clienttest/rust/src/*)
 	@rm -rf $(CLIENTS) && mkdir -p $(CLIENTS)
 	@if command -v python3 >/dev/null && python3 -m venv $(CLIENTS)/venv; then \
 		$(CLIENTS)/venv/bin/pip --quiet --disable-pip-version-check install $(CLIENTS_PYTHON); \
@@ -84,7 +86,31 @@ $(CLIENTS)/installed: Makefile sink/store/clienttest/pom.xml
 		mvn --quiet --batch-mode --file sink/store/clienttest/pom.xml dependency:copy-dependencies \
 			-DincludeScope=runtime -DoutputDirectory=$(CURDIR)/$(CLIENTS)/java >&2; \
 	else echo "make test-clients: NOT TESTED: Java (Debian: apt-get install openjdk-17-jdk-headless maven)" >&2; fi
+	@if command -v cargo >/dev/null; then \
+		cargo build --quiet --release --manifest-path sink/store/clienttest/rust/Cargo.toml --target-dir $(CLIENTS)/rust; \
+	else echo "make test-clients: NOT TESTED: Rust (https://rustup.rs)" >&2; fi
 	@touch $@
+
+# podman as root, with a storage of its own.
+CONTAINERS ?= podman --root $(CURDIR)/.images/root --runroot $(CURDIR)/.images/run --cgroup-manager cgroupfs --runtime runc
+TEST_IMAGE := localhost/flow-collector:test
+
+test-image: ## build the image and run it as compose and the Helm chart do (Debian: podman runc mmdebstrap)
+	@conf.example/docker/bases.sh $(CONTAINERS) || { [ $$? = 3 ] && exit 0; exit 1; }; set -ex; \
+	$(CONTAINERS) build --network host --pull=never --build-arg VERSION=$(VERSION) \
+		--file conf.example/docker/Dockerfile --ignorefile conf.example/docker/Dockerfile.dockerignore --tag $(TEST_IMAGE) .; \
+	IMAGE=$(TEST_IMAGE) CONTAINERS="$(CONTAINERS)" HELM="$(HELM)" \
+		$(GO) test -count=1 -v -run '^TestImage' -timeout 20m ./collector
+
+test-deb: ## install, upgrade and purge the Debian packages in a container with systemd (Debian: podman runc mmdebstrap)
+	@conf.example/docker/bases.sh $(CONTAINERS) || { [ $$? = 3 ] && exit 0; exit 1; }; set -ex; \
+	rm -rf dist/*.deb dist/next; $(MAKE) --no-print-directory deb; mkdir -p dist/next; \
+	DEB_VERSION=$(DEB_VERSION)+next GOFLAGS= GOARCH= $(GO) run $(NFPM) package --packager deb \
+		--config conf.example/deb/nfpm.yaml --target dist/next/; \
+	printf 'FROM docker.io/library/debian:bookworm-slim\nRUN apt-get update && apt-get install -y systemd procps\n' \
+		| $(CONTAINERS) build --network host --pull=never --tag $(TEST_IMAGE)-systemd --file - /var/empty; \
+	PACKAGES=$(CURDIR)/dist SYSTEMD_IMAGE=$(TEST_IMAGE)-systemd CONTAINERS="$(CONTAINERS)" \
+		$(GO) test -count=1 -v -run '^TestDebianPackage' -timeout 20m ./collector
 
 race: engine ## run all tests with the race detector
 	$(GO) test -race ./...
@@ -131,8 +157,8 @@ vulncheck: ## look for known vulnerabilities of what is linked; says so where th
 lint-deploy: ## check conf.example: the unit, scripts, Dockerfile, compose file, Helm chart and, where built, packages
 	HELM="$(HELM)" GO="$(GO)" conf.example/lint.sh
 
-# What packages and releases are made of, in dist/files: the program for DEB_ARCH without cgo, so that it does not depend
-# on the compiler of the host, man pages, and completion for shells.
+# What packages and releases are made of, in dist/files: the program for DEB_ARCH without cgo, so that it does not
+# depend on the compiler of the host, man pages, and completion for shells.
 files:
 	@rm -rf dist/files && mkdir -p dist/files/man dist/files/completion
 	CGO_ENABLED=0 GOOS=linux GOARCH=$(DEB_ARCH) $(GO) build -trimpath -buildmode=pie -ldflags "-s -w -X main.version=$(VERSION)" \
@@ -145,7 +171,7 @@ files:
 deb: files ## make the Debian packages, in dist/ (DEB_ARCH=arm64 for arm64: without the engine)
 	GOFLAGS= GOARCH= $(GO) run $(NFPM) package --packager deb --config conf.example/deb/nfpm.yaml --target dist/
 ifeq ($(DEB_ARCH),amd64)
-	$(MAKE) engine
+	$(MAKE) engine ENGINE_ARCH=amd64
 	GOFLAGS= GOARCH= $(GO) run $(NFPM) package --packager deb --config conf.example/deb/nfpm-engine.yaml --target dist/
 endif
 
@@ -171,12 +197,13 @@ fmt: ## format the code
 
 engine: $(ENGINE) ## fetch the local store's engine (178 MB, once)
 
-# There is no engine for other architectures than x86-64. npm's chdb names @chdb/lib-linux-arm64-gnu, which is not there.
-# PyPI's chdb-core has a library for aarch64, but without the C interface: of all its functions only chdb_adbc_init is
-# exported.
+# There is no engine for other architectures than x86-64. npm's chdb names @chdb/lib-linux-arm64-gnu, which is not
+# there. PyPI has libraries for aarch64, but not one that can be used: those of chdb-core (26.1 to 26.9) and chdb 4 export
+# PyInit__chdb and chdb_adbc_init alone, and that of chdb 3.7.2, the last with the C interface, has neither parameters nor
+# streamed inserts.
 $(ENGINE):
-ifneq ($(shell $(GO) env GOARCH),amd64)
-	@echo "make engine: there is no package of the engine for $$($(GO) env GOARCH): build without it and set CLICKHOUSE_HOST to use a ClickHouse server, or put the libchdb.so $(ENGINE_VERSION) of the chDB project for it at $(ENGINE) yourself" >&2; exit 1
+ifneq ($(ENGINE_ARCH),amd64)
+	@echo "make engine: there is no package of the engine for $(ENGINE_ARCH): build without it (make build, make deb, docker build --target collector) and set CLICKHOUSE_HOST to use a ClickHouse server" >&2; exit 1
 endif
 	@command -v npm >/dev/null || { echo "make engine: npm is missing: install it (Debian: apt-get install npm), or set CLICKHOUSE_HOST to use a ClickHouse server instead" >&2; exit 1; }
 	@mkdir -p $(@D)
@@ -193,4 +220,4 @@ clean: ## remove what was built; the engine and the data stay
 	rm -rf bin dist
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -1,9 +1,7 @@
 #!/bin/bash
 # Live exporters against a collector: softflowd (NetFlow v5, v9, IPFIX) and pmacctd's sfprobe watch a minute of
-# traffic, and
-# what they say they exported is printed beside what the collector has. Everything happens in a network namespace of
-# its own.
-# Run as root from the repository's root, after `make engine build`:
+# traffic, and what they say they exported is printed beside what the collector has. Everything happens in a network
+# namespace of its own. Run as root from the repository's root, after `make engine build`:
 #   bench/live.sh [SECONDS]
 set -euo pipefail
 

@@ -74,11 +74,14 @@ func readConfig(c *cli.Command) (cfg *config.Config, problems []config.Problem, 
 	return cfg, problems, ofService
 }
 
-// loadConfig reads the configuration and prints all that is wrong with it.
+// loadConfig reads the configuration and prints all that is wrong with it. How settings were understood is only said by
+// run and by check, which does not come here: before the result of a query it would be in the way.
 func loadConfig(c *cli.Command) (*config.Config, error) {
 	cfg, problems, _ := readConfig(c)
-	for _, n := range cfg.Notes() {
-		fmt.Fprintln(os.Stderr, "collector: note:", n)
+	if c.Name == "run" {
+		for _, n := range cfg.Notes() {
+			fmt.Fprintln(os.Stderr, "collector: note:", n)
+		}
 	}
 	for _, w := range cfg.Warnings() {
 		fmt.Fprintln(os.Stderr, "collector: warning:", w)

@@ -30,8 +30,8 @@ exporter say at that time. It needs no configuration. What was seen and what cou
 on standard error.
 
   collector decode router.pcap
-  collector decode -format table router.pcap
-  collector decode -stats router.pcap`,
+  collector decode --format table router.pcap
+  collector decode --stats router.pcap`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "format", Aliases: []string{"f"}, Value: "json",
 				Usage: "`FORMAT` of the records: json or table"},

@@ -47,7 +47,7 @@ func exploreViewsCommand() *cli.Command {
   collector explore views import < views.json`
 	list.Commands = []*cli.Command{
 		with("save", "save the question of a page under a name", "NAME ADDRESS", saveView),
-		with("delete", "delete views", "NAME…", func(f *views.File, args []string) error {
+		with("delete", "delete views", "NAME...", func(f *views.File, args []string) error {
 			if len(args) == 0 {
 				return commandline.Usage("explore views delete needs a name")
 			}

@@ -104,7 +104,7 @@ would count them twice. A directory that was imported in part is imported again:
 stored twice.
 
   collector import /archive/2026-11-28`,
-		ArgsUsage: "DIRECTORY…",
+		ArgsUsage: "DIRECTORY...",
 		Flags: append(configFlags(), &cli.StringFlag{Name: "into", Usage: "`TABLE` to store the rows in",
 			Value: schema.ArchiveTable}),
 		Action: func(ctx context.Context, c *cli.Command) error {

@@ -178,6 +178,7 @@ func TestHelmChart_default(t *testing.T) {
 		"capabilities are dropped": container(objects, "securityContext", "capabilities", "drop", 0) == "ALL",
 		"no token is mounted": objects[set].at("spec", "template", "spec",
 			"automountServiceAccountToken") == false,
+		"no variables of services": objects[set].at("spec", "template", "spec", "enableServiceLinks") == false,
 	} {
 		if got != true {
 			t.Errorf("%s: %v", what, got)

@@ -259,6 +259,9 @@ func openTables(ctx context.Context, cfg *config.Config) (driver.Conn, schema.Se
 
 // forgetMetadata makes a source's records stop matching.
 func forgetMetadata(ctx context.Context, cfg *config.Config, source string, out io.Writer) error {
+	if err := setup.HasStore(cfg); err != nil {
+		return err
+	}
 	conn, settings, done, err := openTables(ctx, cfg)
 	if err != nil {
 		return err
@@ -276,6 +279,9 @@ func forgetMetadata(ctx context.Context, cfg *config.Config, source string, out 
 }
 
 func showMetadata(ctx context.Context, cfg *config.Config, what []string, out io.Writer) error {
+	if err := setup.HasStore(cfg); err != nil {
+		return err
+	}
 	conn, settings, done, err := openTables(ctx, cfg)
 	if err != nil {
 		return err

@@ -65,4 +65,16 @@ func TestMetadata_badArguments(t *testing.T) {
 		!strings.Contains(err.Error(), `"nobody"`) {
 		t.Errorf("forgetting nobody: %v", err)
 	}
+	// Looking makes no store.
+	path := filepath.Join(t.TempDir(), "data")
+	none := testkit.ConfigFor(t, "STORE_PATH="+path, "STORE_LISTEN="+testkit.FreePort(t))
+	for name, err := range map[string]error{"show": showMetadata(t.Context(), none, []string{"192.0.2.1"}, &out),
+		"forget": forgetMetadata(t.Context(), none, "x", &out)} {
+		if err == nil || !strings.Contains(err.Error(), "there is none in "+path) {
+			t.Errorf("%s without a store: %v", name, err)
+		}
+	}
+	if _, err := os.Stat(path); err == nil {
+		t.Error("a store was made")
+	}
 }

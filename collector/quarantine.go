@@ -48,13 +48,13 @@ func quarantineCommand() *cli.Command {
 			return listQuarantine(cfg.Quarantine.Path, os.Stdout)
 		},
 		Commands: []*cli.Command{{
-			Name: "show", Usage: "print the rows as JSON, a line each", ArgsUsage: "FILE…", Flags: configFlags(),
+			Name: "show", Usage: "print the rows as JSON, a line each", ArgsUsage: "FILE...", Flags: configFlags(),
 			Action: func(_ context.Context, c *cli.Command) error {
 				return showQuarantine(c.Args().Slice(), os.Stdout)
 			},
 		}, {
 			Name: "insert", Usage: "insert the rows again, and delete the files of which all rows went in",
-			ArgsUsage: "FILE…",
+			ArgsUsage: "FILE...",
 			Description: `For when the table, the constraint or the view has been fixed. The collector may run
 meanwhile, and an insert that failed or was interrupted can be repeated: what went in is not sent again. Rows that were
 sent without an answer may be stored: they are sent again within 15 minutes, while the tables recognize them

@@ -24,7 +24,7 @@ collector runs, the local store is opened for the query. INSERT, ALTER, DROP and
 Examples:
 
   collector query "SELECT count(), sum(packet_count) FROM data_flow"
-  collector query -format JSONEachRow "SELECT * FROM data_flow LIMIT 1"
+  collector query --format JSONEachRow "SELECT * FROM data_flow LIMIT 1"
   echo "SELECT 1" | collector query -
   collector query --write "ALTER TABLE data_flow DROP PARTITION '20260101'"
   collector query --rollup --by src_as_id --last 30d

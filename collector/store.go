@@ -17,7 +17,7 @@ import (
 func storeCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "store",
-		Usage: "what the tables take on disk: store usage",
+		Usage: "show what the tables take on disk, with store usage",
 		Description: "Without a command this is the process that opens the engine. `collector run` starts it and " +
 			"watches over it; nobody else has to.",
 		SkipFlagParsing: true,

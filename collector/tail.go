@@ -36,7 +36,7 @@ Fields: ` + fieldList() + `.
 Names of AS, organizations, countries, applications and circuits are in tables: collector explore filters by them.`,
 		Flags: append(configFlags(),
 			&cli.BoolFlag{Name: "json", Usage: "print whole records, a JSON object on each line"},
-			&cli.IntFlag{Name: "count", Aliases: []string{"n"}, Usage: "end after `N` records"},
+			&cli.IntFlag{Name: "count", Aliases: []string{"n"}, Usage: "end after `N` records", HideDefault: true},
 		),
 		Action: func(ctx context.Context, c *cli.Command) error {
 			cfg, err := loadConfig(c)

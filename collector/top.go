@@ -31,7 +31,7 @@ it prints once.
 		Flags: append(configFlags(),
 			&cli.StringFlag{Name: "url", Usage: "ask the collector at this `URL` instead"},
 			&cli.BoolFlag{Name: "once", Usage: "print once"},
-			&cli.DurationFlag{Name: "every", Value: 2 * time.Second, Usage: "how often to ask"},
+			&cli.DurationFlag{Name: "every", Value: 2 * time.Second, Usage: "ask every `TIME`"},
 		),
 		Action: func(ctx context.Context, c *cli.Command) error {
 			url := c.String("url")

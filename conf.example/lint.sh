@@ -50,8 +50,7 @@ composeFile() {
 }
 
 # What does not fit here: changes are in git, configuration may hold passwords, systemctl is asked only where systemd
-# runs, and
-# the engine is as it comes.
+# runs, and the engine is as it comes.
 suppressed=no-changelog,no-manual-page,non-standard-file-perm,maintainer-script-calls-systemctl,custom-library-search-path,embedded-library
 packages() {
 	lintian --allow-root --fail-on error,warning --suppress-tags "$suppressed" dist/*.deb

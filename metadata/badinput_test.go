@@ -64,7 +64,7 @@ data:
 	r.says("left out", in("meta_device.yml")+":5: two: another record with this id comes before it")
 	r.says("left out", `scireg.json: entry 1: 1: address left out: "192.0.2.400" is not an IP address`)
 	r.says("left out", "scireg.json: entry 2: 2: addresses: none is valid")
-	r.says("metadata not loaded", in("asn.zip")+": zip: not a valid zip file")
+	r.says("source not loaded", in("asn.zip")+": zip: not a valid zip file")
 	if s := r.snapshot.Load(); !old(s) || hasDevice(s, "192.0.2.3") {
 		t.Error("what was in force is not any more: " + r.log())
 	}

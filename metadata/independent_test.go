@@ -83,7 +83,7 @@ func TestFeedsDelayOnlyThemselves(t *testing.T) {
 		r.becomes("a change is noticed", has("192.0.2.11"))
 		if test.told != "" {
 			r.becomesTold(test.told)
-			if r.says("metadata not loaded", test.told); strings.Contains(r.log(), "hunter2") {
+			if r.says("source not loaded", test.told); strings.Contains(r.log(), "hunter2") {
 				t.Errorf("%s: a secret is in the log:%s", test.name, r.log())
 			}
 			select { // it is told after the line

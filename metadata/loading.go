@@ -102,7 +102,7 @@ func (r *Refresher) loadDue(ctx context.Context) {
 		}
 		state.fetchErr = nil
 		if err := errors.Join(fetchErr, readErr, loadErr); err != nil {
-			r.options.Log.Error("metadata not loaded", zap.String("source", s.Name), zap.Error(lograte.OneLine(err)))
+			r.options.Log.Error("source not loaded", zap.String("source", s.Name), zap.Error(lograte.OneLine(err)))
 			r.problems.set("source "+s.Name, fmt.Sprintf("%s: %v", s.Name, lograte.OneLine(err)))
 		} else {
 			r.problems.set("source "+s.Name, "")

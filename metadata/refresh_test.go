@@ -140,7 +140,7 @@ func TestRefresher(t *testing.T) {
 	if !has("192.0.2.1")(r.snapshot.Load()) {
 		t.Fatal("the first load's device is not in use: " + r.log())
 	}
-	r.says("metadata not loaded", "error=the disk; is gone")
+	r.says("source not loaded", "error=the disk; is gone")
 
 	// A new file, as an editor makes it: written aside and moved.
 	deviceFile(t, filepath.Join(dir, ".new"), "two", "192.0.2.2")
@@ -157,7 +157,7 @@ func TestRefresher(t *testing.T) {
 	// A file that cannot be read leaves everything in force, and is one line with file and line.
 	old := r.snapshot.Load()
 	writeFile(t, one, "table: meta_device\ndata:\n  - {id: one\n")
-	r.says("metadata not loaded", one+":3: ")
+	r.says("source not loaded", one+":3: ")
 	if r.snapshot.Load() != old {
 		t.Error("the snapshot was replaced although nothing changed")
 	}

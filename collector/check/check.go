@@ -43,6 +43,7 @@ type checker struct {
 	cfg           *config.Config
 	user          User
 	schemaIsWrong bool // comparing the tables with it is useless
+	hostIsWrong   bool // there is no server to connect to
 	asked         bool // a server has checked the SQL in the settings
 	conn          driver.Conn
 }
@@ -65,7 +66,10 @@ func Run(ctx context.Context, cfg *config.Config, problems []config.Problem, o O
 	if cfg.UsesLocalStore() {
 		c.localStore(ctx)
 	} else {
-		c.server(ctx, "ClickHouse")
+		if !c.hostIsWrong {
+			c.server(ctx, "ClickHouse")
+		}
+		c.withoutServer(ctx)
 	}
 	c.directories()
 	for _, w := range warnings(cfg) {
@@ -87,6 +91,7 @@ func Run(ctx context.Context, cfg *config.Config, problems []config.Problem, o O
 func (c *checker) configuration(problems []config.Problem) {
 	for _, p := range problems {
 		c.about(checkProblem, p)
+		c.hostIsWrong = c.hostIsWrong || p.Key == "clickhouse.host"
 	}
 	for _, w := range c.cfg.Warnings() {
 		c.about(checkWarning, w)
@@ -226,6 +231,16 @@ func (c *checker) localStore(ctx context.Context) {
 		if err := c.scratchExpressions(ctx); err != nil {
 			c.say(checkWarning, "SQL", "could not be tried: %v", err)
 		}
+	}
+}
+
+// withoutServer checks the SQL in the settings with the local store's engine, if it is installed and no server has.
+func (c *checker) withoutServer(ctx context.Context) {
+	if _, err := setup.Engine(c.cfg.Store.Engine); err != nil {
+		return
+	}
+	if err := c.scratchExpressions(ctx); err != nil {
+		c.say(checkWarning, "SQL", "could not be tried: %v", err)
 	}
 }
 

@@ -32,7 +32,7 @@ func (c *checker) expressions(ctx context.Context, conn driver.Conn) {
 }
 
 // scratchExpressions checks the SQL with a temporary engine in a temporary directory. It is for a local store that is
-// not running, which must not be opened.
+// not running, which must not be opened, and for a server that does not answer.
 func (c *checker) scratchExpressions(ctx context.Context) (err error) {
 	if c.schemaIsWrong || c.asked || !c.cfg.Schema.HasExpressions() {
 		return nil
@@ -43,7 +43,7 @@ func (c *checker) scratchExpressions(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	scratch := *c.cfg
-	scratch.Store.Path, scratch.Store.Listen = dir, "127.0.0.1:0"
+	scratch.Server.Host, scratch.Store.Path, scratch.Store.Listen = "", dir, "127.0.0.1:0"
 	store, err := setup.StartStore(ctx, &scratch, logging.Stderr("error"), false)
 	if err != nil {
 		return err

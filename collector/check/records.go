@@ -92,6 +92,9 @@ func (r *records) set(set record.Set) {
 		return
 	}
 	text := fmt.Sprintf("%s: %d records of %s", set.Source, read, set.Table)
+	if read == 1 {
+		text = fmt.Sprintf("%s: 1 record of %s", set.Source, set.Table)
+	}
 	if left > 0 {
 		text += fmt.Sprintf(", %d problems", left)
 	}

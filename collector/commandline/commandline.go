@@ -57,8 +57,9 @@ func say(out io.Writer, root *cli.Command, err error) {
 	}
 }
 
-// prepare makes a command and its subcommands report mistakes as usage errors.
+// prepare makes a command and its subcommands report mistakes as usage errors, and lays out their descriptions.
 func prepare(c *cli.Command, unknown func(error)) {
+	c.Description = reflow(c.Description)
 	c.ExitErrHandler = func(context.Context, *cli.Command, error) {} // Run sets the status
 	c.OnUsageError = func(_ context.Context, c *cli.Command, err error, _ bool) error { return flagError(c, err) }
 	c.CommandNotFound = func(_ context.Context, at *cli.Command, name string) {

@@ -98,3 +98,20 @@ func TestNearest(t *testing.T) {
 		}
 	}
 }
+
+func TestReflow(t *testing.T) {
+	long := strings.Repeat("word ", 15)
+	for text, want := range map[string]string{
+		"one\ntwo":                         "one two",
+		"one\n\ntwo\n":                     "one\n\ntwo",
+		"see:\n\n  run it\n  again\n\nand": "see:\n\n  run it\n  again\n\nand",
+		"Start:   run\nAsk:     query":     "Start:   run\nAsk:     query",
+		"text\n  example":                  "text\n  example",
+		long + "\n" + long: strings.TrimSpace(long+"word word word word word") + "\n" +
+			strings.TrimSpace(strings.Repeat("word ", 10)),
+	} {
+		if got := reflow(text); got != want {
+			t.Errorf("%q gives\n%s\nwant\n%s", text, got, want)
+		}
+	}
+}

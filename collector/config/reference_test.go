@@ -13,95 +13,19 @@ import (
 	"github.com/metranova/flow-collector/sink/schema"
 )
 
-// stockFiles are environment files with the names and values of the reference stack's.
-var stockFiles = map[string]string{
-	"base.env": `DEBUG=false
-KAFKA_BOOTSTRAP_SERVERS=kafka:9092
-KAFKA_CONSUMER_GROUP=metranova_pipeline
-KAFKA_SSL_CA_LOCATION=/app/conf/certificates/prod/kafka_ca.crt
-KAFKA_SSL_CERTIFICATE_LOCATION=/app/conf/certificates/prod/kafka_user.crt
-KAFKA_SSL_KEY_LOCATION=/app/conf/certificates/prod/kafka_user.key
-KAFKA_SSL_KEY_PASSWORD=CHANGME
-CLICKHOUSE_HOST=clickhouse
-CLICKHOUSE_PORT=9440 #normally 8123 for HTTP, 9440 for HTTPS
-CLICKHOUSE_DATABASE=metranova
-CLICKHOUSE_USERNAME=pipeline_user
-CLICKHOUSE_PASSWORD=CHANGEME
-CLICKHOUSE_BATCH_SIZE=10000
-CLICKHOUSE_BATCH_TIMEOUT=5  # seconds
-REDIS_HOST=redis
-REDIS_PORT=6379
-REDIS_DB=0
-CLICKHOUSE_SCIREG_METADATA_TABLE=meta_ip_scireg
-CLICKHOUSE_IF_METADATA_TABLE=meta_interface
-CLICKHOUSE_DEVICE_METADATA_TABLE=meta_device
-CLICKHOUSE_ORGANIZATION_METADATA_TABLE=meta_organization
-CLICKHOUSE_CIRCUIT_METADATA_TABLE=meta_circuit
-CLICKHOUSE_AS_METADATA_TABLE=meta_as
-CLICKHOUSE_IP_METADATA_TABLE=meta_ip
-CLICKHOUSE_CRIC_IP_METADATA_TABLE=meta_ip_cric
-`,
-	"data_flow.env": `PIPELINE_YAML=/app/pipelines/data_flow.yml
-KAFKA_TOPIC=metranova_flow
-CLICKHOUSE_FLOW_TABLE=data_flow
-CLICKHOUSE_CACHER_TABLES=${CLICKHOUSE_AS_METADATA_TABLE},${CLICKHOUSE_DEVICE_METADATA_TABLE}:@loopback_ip
-IP_CACHER_TABLES=${CLICKHOUSE_SCIREG_METADATA_TABLE},${CLICKHOUSE_IP_METADATA_TABLE}
-CLICKHOUSE_CACHER_REFRESH_INTERVAL=3600
-CLICKHOUSE_FLOW_POLICY_COMMUNITY_SCOPE_MAP=64805:lhcone,64806:lsst,64807:fabric,293:ipt
-CLICKHOUSE_FLOW_EXTENSIONS=bgp,ipv4,ipv6,mpls
-CLICKHOUSE_FLOW_IP_REF_EXTENSIONS=scireg
-`,
-	"metadata_caida_org_as.env": `PIPELINE_YAML=/app/pipelines/metadata_caida_org_as.yml
-CLICKHOUSE_AS_METADATA_EXTENSIONS=peeringdb
-CLICKHOUSE_METADATA_FORCE_UPDATE=false # Set to true to force updates even if no changes detected
-CAIDA_ORG_AS_CONSUMER_AS2ORG_FILE=/app/caches/caida_as_org2info.jsonl
-CAIDA_ORG_AS_CONSUMER_PEERINGDB_FILE=/app/caches/caida_peeringdb.json
-CAIDA_ORG_AS_CONSUMER_CUSTOM_AS_FILE=/app/caches/custom_as_additions.yml
-CAIDA_ORG_AS_CONSUMER_CUSTOM_ORG_FILE=/app/caches/custom_org_additions.yml
-CAIDA_ORG_AS_CONSUMER_UPDATE_INTERVAL=86400
-CAIDA_ORG_AS_CONSUMER_AS_TABLE=${CLICKHOUSE_AS_METADATA_TABLE}
-CAIDA_ORG_AS_CONSUMER_ORG_TABLE=${CLICKHOUSE_ORGANIZATION_METADATA_TABLE}
-`,
-	"metadata_ip_geo.env": `PIPELINE_YAML=/app/pipelines/metadata_ip_geo.yml
-IP_GEO_CSV_CONSUMER_USE_MAXMIND_DOWNLOAD=true
-IP_GEO_CSV_CONSUMER_MAXMIND_ACCOUNT_ID=YOUR_ACCOUNT_ID_HERE
-IP_GEO_CSV_CONSUMER_MAXMIND_LICENSE_KEY=YOUR_LICENSE_KEY_HERE
-IP_GEO_CSV_CONSUMER_ASN_FILES=/app/caches/GeoLite2-ASN-Blocks-IPv4.csv,/app/caches/GeoLite2-ASN-Blocks-IPv6.csv
-IP_GEO_CSV_CONSUMER_LOCATION_FILES=/app/caches/GeoLite2-City-Locations-en.csv
-IP_GEO_CSV_CONSUMER_IP_BLOCK_FILES=/app/caches/GeoLite2-City-Blocks-IPv4.csv,/app/caches/GeoLite2-City-Blocks-IPv6.csv
-IP_GEO_CSV_CONSUMER_CUSTOM_IP_FILE=/app/caches/custom_ip_additions.yml
-IP_GEO_CSV_CONSUMER_UPDATE_INTERVAL=7200
-`,
-	"metadata_scireg.env": `PIPELINE_YAML=/app/pipelines/metadata_scireg.yml
-CLICKHOUSE_CACHER_TABLES=${CLICKHOUSE_SCIREG_METADATA_TABLE}
-HTTP_CONSUMER_ENV_PREFIX=SCIREG
-SCIREG_HTTP_CONSUMER_UPDATE_INTERVAL=3600
-SCIREG_HTTP_CONSUMER_URLS="https://registry.example/scireg.json"
-`,
-	"metadata_file_export.env": `PIPELINE_YAML=/app/pipelines/metadata_file_export.yml
-CLICKHOUSE_METADATA_FORCE_UPDATE=false
-FILE_CONSUMER_FILE_PATHS=/app/conf/meta_interface.yml,/app/conf/meta_device.yml,/app/conf/meta_circuit.yml
-FILE_CONSUMER_UPDATE_INTERVAL=600
-`,
-	"cache_ip_trie.env": `PIPELINE_YAML=/app/pipelines/cache_ip_trie.yml
-CLICKHOUSE_CONSUMER_TABLES=${CLICKHOUSE_SCIREG_METADATA_TABLE},${CLICKHOUSE_IP_METADATA_TABLE}:as_id
-CLICKHOUSE_CONSUMER_UPDATE_INTERVAL=7200
-`,
-	"metadata_iri.env": `PIPELINE_YAML=/app/pipelines/metadata_iri.yml
-CLICKHOUSE_CACHER_REFRESH_INTERVAL=0
-HTTP_CONSUMER_UPDATE_INTERVAL=300
-HTTP_CONSUMER_URLS="https://iri.example/resources"
-`,
-}
-
-// stock writes the files to a host where the containers' directories are not, and returns their paths in the order in
-// which they are to be read, and the root of the containers.
+// stock writes the files of testdata/reference, which have the names and values of the reference stack's, to a host
+// where the containers' directories are not. It returns their paths in the order in which they are to be read, and the
+// root of the containers.
 func stock(t *testing.T) (files []string, root string) {
 	t.Helper()
 	root = filepath.Join(t.TempDir(), "app")
 	for _, name := range []string{"base.env", "data_flow.env", "metadata_caida_org_as.env", "metadata_ip_geo.env",
 		"metadata_scireg.env", "metadata_file_export.env", "cache_ip_trie.env", "metadata_iri.env"} {
-		files = append(files, write(t, name, strings.ReplaceAll(stockFiles[name], "/app/c", root+"/c")))
+		text, err := os.ReadFile(filepath.Join("testdata/reference", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, write(t, name, strings.ReplaceAll(string(text), "/app/c", root+"/c")))
 	}
 	return files, root
 }

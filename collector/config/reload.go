@@ -23,6 +23,18 @@ func (c *Config) Files() []string {
 // HasEnvFiles reports whether env files were read.
 func (c *Config) HasEnvFiles() bool { return len(c.source.EnvFiles) > 0 }
 
+// Flags returns the flags of the files that the settings come from.
+func (c *Config) Flags() []string {
+	var flags []string
+	if c.source.File != "" {
+		flags = append(flags, "--config", c.source.File)
+	}
+	for _, file := range c.source.EnvFiles {
+		flags = append(flags, "--env-file", file)
+	}
+	return flags
+}
+
 // Reload reads the settings again from the same sources. The environment is that of the start, as a process has no
 // other.
 func (c *Config) Reload() (*Config, []Problem) { return Load(c.source) }

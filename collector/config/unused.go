@@ -63,14 +63,15 @@ const (
 	inMemory = "all metadata is held in memory, and there is no cache to set up"
 )
 
-// An UnusedVariable is a variable of an env file that has no effect, or several with the same reason; Key has the
+// An UnusedVariable is a variable that has no effect, or several with the same reason; Key has the
 // names.
 type UnusedVariable struct {
 	Problem
 	Known bool // it is the reference stack's; otherwise it may be a typo
 }
 
-// Unused returns the variables of the env files that have no effect, by file and reason.
+// Unused returns the variables of the env files that have no effect, by file and reason, and likely typos in the
+// process's environment.
 func (c *Config) Unused() []UnusedVariable {
 	used := map[string]bool{}
 	for _, k := range keys(c) {
@@ -108,6 +109,24 @@ func (c *Config) Unused() []UnusedVariable {
 			all = append(all, UnusedVariable{Known: known,
 				Problem: Problem{Where: path, Key: strings.Join(names[why], ", "), Why: "not used: " + why}})
 		}
+	}
+	return append(all, c.mistyped(used)...)
+}
+
+// mistyped returns the variables of the process's own environment that look like typos. Others there are not ours, so
+// names that are only somewhat similar are not reported.
+func (c *Config) mistyped(used map[string]bool) (all []UnusedVariable) {
+	const short, long = 5, 12
+	for _, variable := range c.source.Environ {
+		name, _, _ := strings.Cut(variable, "=")
+		meant := near(name, used)
+		known := slices.ContainsFunc(unusedNames, func(u unusedName) bool { return u.name == name })
+		if len(name) < short || used[name] || known || meant == "" ||
+			len(name) < long && distance(name, meant) > 1 {
+			continue
+		}
+		all = append(all, UnusedVariable{Problem: Problem{Where: "environment", Key: name,
+			Why: fmt.Sprintf("not used: did you mean %s?", meant)}})
 	}
 	return all
 }

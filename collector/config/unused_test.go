@@ -59,7 +59,10 @@ func TestUnused(t *testing.T) {
 	path := write(t, "base.env",
 		"CLICKHOUSE_PROT=8123\nCLICKHOUSE_FLOW_TLL=3 DAY\nREDIS_HOST=redis\nREDIS_DB=0\nWEATHER=fine\n"+
 			"SITE=x\nCOLLECTOR_ID=${SITE}\nCLICKHOUSE_HOST=h # used\nKAFKA_CONSUMER_GROUP=g\nexport LISTN=':2055'\n")
-	c, _ := Load(Source{EnvFiles: []string{path}})
+	// Of the process's own environment only what looks like a typo is reported.
+	c, _ := Load(Source{EnvFiles: []string{path}, Environ: []string{"COLECTOR_ID=3", "LISTN=x", "LINES=40",
+		"LANGUAGE=en", "HTTPS_PROXY=x", "PATH=/bin", "SHELL=/bin/sh", "KAFKA_TOPIC=t", "CLICKHOUSE_FLOW_TYPE=x",
+		"CLICKHOUSE_PORTS=1"}})
 	var got []string
 	for _, p := range c.Unused() {
 		got = append(got, strings.TrimPrefix(p.String(), path+": "))
@@ -72,6 +75,9 @@ func TestUnused(t *testing.T) {
 		"WEATHER: not used: the collector knows no such variable",
 		"KAFKA_CONSUMER_GROUP: not used: flows come by UDP, and nothing is read from Kafka",
 		"LISTN: not used: did you mean LISTEN?",
+		"environment: COLECTOR_ID: not used: did you mean COLLECTOR_ID?",
+		"environment: LISTN: not used: did you mean LISTEN?",
+		"environment: CLICKHOUSE_PORTS: not used: did you mean CLICKHOUSE_PORT?",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)

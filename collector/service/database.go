@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -183,8 +184,8 @@ func (d *database) destination() string {
 }
 
 // firstQuery is a command for people who want to see rows.
-func (d *database) firstQuery() zap.Field {
-	return zap.String("try", `collector query "SELECT count() FROM `+d.settings.Tables.Flow+`"`)
+func firstQuery(cfg *config.Config) zap.Field {
+	return zap.String("try", setup.QueryCommand(cfg, os.Args[0], "SELECT count() FROM "+cfg.Schema.Tables.Flow))
 }
 
 // addFacts says how the database is.

@@ -207,6 +207,13 @@ func (p *httpPage) largest(ctx context.Context) *status.TopTraffic {
 	return p.top.Get(ctx)
 }
 
+// stopping has probes say that nothing is received any more. The server goes on until close.
+func (p *httpPage) stopping() {
+	if p != nil {
+		p.server.Stopping()
+	}
+}
+
 func (p *httpPage) close() {
 	if p == nil {
 		return

@@ -59,7 +59,7 @@ func Replay(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, paths
 	close(reading)
 	if err == nil && !o.Once {
 		sum.Print(out)
-		log.Info("the captures are through; the store stays up until Ctrl-C", s.database.firstQuery())
+		log.Info("the captures are through; the store stays up until Ctrl-C", firstQuery(cfg))
 		_ = awaitStop(signals, s.refresh.Reload, nil) // nothing runs that could fail
 	}
 	finishErr := errors.Join(s.finish(context.Background()), routes.Close())

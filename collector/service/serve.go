@@ -82,9 +82,10 @@ func Serve(cfg *config.Config, log *zap.Logger, signals <-chan os.Signal, out io
 	defer records.Close()
 	in.announce(cfg, log)
 	all.announce(log)
-	log.Info("tables are in "+s.database.destination(), s.database.firstQuery())
+	log.Info("tables are in "+s.database.destination(), firstQuery(cfg))
 
 	failure := awaitStop(signals, changes.hangup, failed)
+	page.stopping()
 	changes.stop()
 	if failure != nil {
 		log.Error("the collector ends, as it cannot do its work", zap.Error(failure))

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -28,11 +29,8 @@ func OpenForQuery(ctx context.Context, cfg *config.Config) (conn driver.Conn, do
 
 // openAs is OpenForQuery with a client name.
 func openAs(ctx context.Context, cfg *config.Config, client string) (conn driver.Conn, done func() error, err error) {
-	if cfg.UsesLocalStore() && !Answers(cfg.Store.Listen) {
-		if _, err := os.Stat(cfg.Store.Path); err != nil {
-			return nil, nil, fmt.Errorf("no store answers at %s and there is none in %s: is the collector running?",
-				cfg.Store.Listen, cfg.Store.Path)
-		}
+	if err := HasStore(cfg); err != nil {
+		return nil, nil, err
 	}
 	stop, err := OpenStore(ctx, cfg)
 	if err != nil {
@@ -48,6 +46,19 @@ func openAs(ctx context.Context, cfg *config.Config, client string) (conn driver
 		defer stop()
 		return conn.Close()
 	}, nil
+}
+
+// HasStore reports that there is a store to ask: a server, or a local store that runs or can be opened. Without it,
+// OpenStore makes one.
+func HasStore(cfg *config.Config) error {
+	if !cfg.UsesLocalStore() || Answers(cfg.Store.Listen) {
+		return nil
+	}
+	if _, err := os.Stat(cfg.Store.Path); err != nil {
+		return fmt.Errorf("no store answers at %s and there is none in %s: is the collector running?", cfg.Store.Listen,
+			cfg.Store.Path)
+	}
+	return nil
 }
 
 // OpenStore starts a configured local store if none is running.
@@ -110,7 +121,10 @@ func Store(s *config.Store, engine string) store.Options {
 // Engine returns the path of the engine's library: the configured one, or the first of the usual places. The working
 // directory is not one of them: the collector may write there, and anything that it can be tricked into writing would
 // be executed.
-func Engine(configured string) (string, error) {
+func Engine(configured string) (string, error) { return engineFor(runtime.GOARCH, configured) }
+
+// engineFor is Engine for an architecture.
+func engineFor(arch, configured string) (string, error) {
 	const name = "libchdb.so"
 	places := []string{configured}
 	if configured == "" {
@@ -125,6 +139,10 @@ func Engine(configured string) (string, error) {
 		if _, err := os.Stat(place); err == nil {
 			return place, nil
 		}
+	}
+	if arch != "amd64" && configured == "" {
+		return "", fmt.Errorf("the local store has no engine for %s: set CLICKHOUSE_HOST to use a ClickHouse server",
+			arch)
 	}
 	return "",
 		fmt.Errorf("the local store's engine is not at %s: run `make engine`, set STORE_ENGINE, or set "+

@@ -27,3 +27,20 @@ func TestFindEngine(t *testing.T) {
 		t.Errorf("told %s: %s, error %v", planted, path, err)
 	}
 }
+
+// Nobody publishes the engine for arm64, so `make engine` would be the wrong advice there.
+func TestEngineFor_arm64(t *testing.T) {
+	path, err := engineFor("arm64", "")
+	if err == nil {
+		t.Skipf("an engine is installed at %s", path)
+	}
+	want := "the local store has no engine for arm64: set CLICKHOUSE_HOST to use a ClickHouse server"
+	if err.Error() != want {
+		t.Errorf("%v", err)
+	}
+	// A file that is named is looked for.
+	if _, err := engineFor("arm64", "/nonexistent/libchdb.so"); err == nil ||
+		!strings.Contains(err.Error(), "/nonexistent/libchdb.so") {
+		t.Errorf("%v", err)
+	}
+}

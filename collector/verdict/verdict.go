@@ -159,7 +159,7 @@ func (l *list) templates(e *Exporter) {
 			"two source ports define one template differently: %s in %s", count(n, "time"), span(e.Window))
 	}
 	if n := e.Recent.Failed[exporter.TemplateLimit]; n > 0 {
-		l.add(Problem, "template_limit", "see collector decode -stats of its datagrams",
+		l.add(Problem, "template_limit", "see collector decode --stats of its datagrams",
 			"more templates than are kept: %s refused in %s", count(n, "definition"), span(e.Window))
 	}
 }
@@ -376,7 +376,7 @@ func (l *list) content(e *Exporter) {
 		l.add(Note, "no_flows", "", "it sends interface counters only, no flow samples")
 		return
 	}
-	l.add(Warning, "no_flows", "see collector decode -stats of its datagrams", "its datagrams hold no flows")
+	l.add(Warning, "no_flows", "see collector decode --stats of its datagrams", "its datagrams hold no flows")
 }
 
 // crowd is the number of evicted streams of one source from which on the source is to blame.
@@ -398,11 +398,11 @@ func (l *list) bounds(e *Exporter) {
 	}
 	if n := f[exporter.TemplateEvicted]; n > 0 {
 		l.add(Warning, "template_evicted",
-			"has it as many? see collector decode -stats of its datagrams; else set listen.allowed_exporters",
+			"has it as many? see collector decode --stats of its datagrams; else set listen.allowed_exporters",
 			"%s evicted in %s: all exporters together have more than are kept", count(n, "template"), span(e.Window))
 	}
 	if n := f[exporter.NameLimit]; n > 0 {
-		l.add(Warning, "name_limit", "see collector decode -stats of its datagrams",
+		l.add(Warning, "name_limit", "see collector decode --stats of its datagrams",
 			"more names or sampling rates than are kept: %s in %s", count(n, "option record"), span(e.Window))
 	}
 	if n := f[exporter.CounterLimit] + f[exporter.SamplerLimit]; n > 0 {
@@ -415,11 +415,11 @@ func (l *list) bounds(e *Exporter) {
 			"more records in one datagram than it may bring: %s left out in %s", count(n, "record"), span(e.Window))
 	}
 	if n := f[exporter.SetLimit]; n > 0 {
-		l.add(Problem, "set_limit", "see collector decode -stats of its datagrams",
+		l.add(Problem, "set_limit", "see collector decode --stats of its datagrams",
 			"more sets in one datagram than it may have: %s left out in %s", count(n, "set"), span(e.Window))
 	}
 	if n := f[exporter.NoFlow]; n > 0 {
-		l.add(Warning, "no_flow", "see collector decode -stats for its templates",
+		l.add(Warning, "no_flow", "see collector decode --stats for its templates",
 			"%s without an address, a counter or a frame in %s: they are no flows", count(n, "record"), span(e.Window))
 	}
 }

@@ -40,6 +40,7 @@ type Server struct {
 	hosts    []string
 	posts    sync.Map // paths that take POST
 	ready    atomic.Pointer[func() (blocking, losing []string)]
+	stopping atomic.Bool
 }
 
 // Time limits for clients; a profile alone takes half a minute.
@@ -134,6 +135,10 @@ func (s *Server) HandlePost(path string, h http.Handler) {
 // /collecting is 200 from now on.
 func (s *Server) Ready(problems func() (blocking, losing []string)) { s.ready.Store(&problems) }
 
+// Stopping makes /readyz and /collecting 503 from now on: a balancer sends exporters elsewhere while what was received
+// is delivered.
+func (s *Server) Stopping() { s.stopping.Store(true) }
+
 // URL is where the server answers.
 func (s *Server) URL() string { return "http://" + s.listener.Addr().String() }
 
@@ -155,7 +160,9 @@ func (s *Server) Close() {
 // unready: a load balancer would otherwise remove exactly the collectors with the most load.
 func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
 	blocking, losing := []string{"starting"}, []string(nil)
-	if f := s.ready.Load(); f != nil {
+	if s.stopping.Load() {
+		blocking = []string{"stopping"}
+	} else if f := s.ready.Load(); f != nil {
 		blocking, losing = (*f)()
 	}
 	if len(blocking) > 0 {
@@ -172,11 +179,14 @@ func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
 // collecting reports whether datagrams are received. A collector whose server is down still collects: rows wait on
 // disk. Sending its exporters elsewhere would lose them.
 func (s *Server) collecting(w http.ResponseWriter, _ *http.Request) {
-	if s.ready.Load() == nil {
+	switch {
+	case s.ready.Load() == nil:
 		writeText(w, http.StatusServiceUnavailable, "starting\n")
-		return
+	case s.stopping.Load():
+		writeText(w, http.StatusServiceUnavailable, "stopping\n")
+	default:
+		writeText(w, http.StatusOK, "collecting\n")
 	}
-	writeText(w, http.StatusOK, "collecting\n")
 }
 
 func writeText(w http.ResponseWriter, status int, text string) {

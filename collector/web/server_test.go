@@ -76,6 +76,15 @@ func TestServer_health(t *testing.T) {
 	if answer, body := get(t, s, "/readyz"); answer.StatusCode != 200 || body != "ready\n" {
 		t.Errorf("/readyz: %s %q", answer.Status, body)
 	}
+	s.Stopping()
+	for _, path := range []string{"/readyz", "/collecting"} {
+		if answer, body := get(t, s, path); answer.StatusCode != 503 || body != "stopping\n" {
+			t.Errorf("%s of a collector that stops: %s %q", path, answer.Status, body)
+		}
+	}
+	if answer, _ := get(t, s, "/healthz"); answer.StatusCode != 200 {
+		t.Errorf("/healthz of a collector that stops: %s", answer.Status)
+	}
 }
 
 func TestServer_changesNothing(t *testing.T) {

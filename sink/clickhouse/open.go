@@ -96,8 +96,12 @@ func Open(ctx context.Context, o Options) (driver.Conn, error) {
 	}
 	conn, err := dial(ctx, options, o.Switched)
 	if err != nil {
-		return nil, fmt.Errorf("connect to ClickHouse at %s, database %q, user %q: %w",
-			strings.Join(o.Addrs, ","), o.Database, options.Auth.Username, explainTLS(&o.TLS, err))
+		database := ""
+		if o.Database != "" {
+			database = fmt.Sprintf(", database %q", o.Database)
+		}
+		return nil, fmt.Errorf("connect to ClickHouse at %s%s, user %q: %w",
+			strings.Join(o.Addrs, ","), database, options.Auth.Username, explainTLS(&o.TLS, err))
 	}
 	return conn, nil
 }

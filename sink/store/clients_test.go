@@ -40,6 +40,8 @@ func TestClients(t *testing.T) {
 			[]string{"node", "clienttest/node.mjs", base, password, flow, dir}},
 		{"client-v2 and JDBC", "java", []string{"java", "-cp", filepath.Join(dir, "java", "*"),
 			"clienttest/Clients.java", address, password, flow}},
+		{"clickhouse-rs", "rust/release/clienttest",
+			[]string{filepath.Join(dir, "rust/release/clienttest"), base, password, flow}},
 	} {
 		t.Run(client.name, func(t *testing.T) {
 			if _, err := os.Stat(filepath.Join(dir, client.needs)); err != nil {
