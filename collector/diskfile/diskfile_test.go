@@ -31,6 +31,9 @@ func TestReplace(t *testing.T) {
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info.Mode(), err)
 	}
+	if info, err := os.Stat(filepath.Dir(path)); err != nil || info.Mode().Perm()&0o027 != 0 {
+		t.Errorf("the directory is %v, %v: others can read it, or the group can write", info.Mode(), err)
+	}
 	if all, err := os.ReadDir(filepath.Dir(path)); len(all) != 1 || err != nil {
 		t.Errorf("%v, %v", all, err)
 	}
