@@ -37,7 +37,7 @@ type Answer struct {
 	Read     uint64 // rows that Query reads, about; 0 is not known
 }
 
-// Series is a line of a graph, with what is below the graph.
+// Series is one line of a graph, with its statistics.
 type Series struct {
 	Keys   []string // as filters take them
 	Names  []string // of the keys; "" for none
@@ -50,7 +50,7 @@ type Series struct {
 	Earlier float64 // its mean in the earlier time, where one is asked for
 }
 
-// Label is what people call the line.
+// Label returns the line's name for people.
 func (s *Series) Label() string {
 	if s.Rank == 0 {
 		return "others"
@@ -94,28 +94,29 @@ func Shown(text string) string {
 	}, text)
 }
 
-// Stats are rates over whole steps, in the question's unit a second, and the volume in the unit.
+// Stats are the statistics of a line: rates in the question's unit per second, over complete steps, and the total in
+// the unit.
 type Stats struct {
 	Min, Mean, P95, Max, Last float64
 	Total                     float64 // in all steps, the last one included
 	Share                     float64 // of all
 }
 
-// Link is how much goes from a node of one dimension to one of the next.
+// Link is the traffic between nodes of successive dimensions.
 type Link struct {
 	Nodes  []Node
 	Total  float64
 	Filter string // takes its flows; "" where others are among them
 }
 
-// Node is a value of a dimension; Rank 0 is all others together.
+// Node is a value of a dimension. With Rank 0 it stands for all values that have no node of their own.
 type Node struct {
 	Key, Name string
 	Rank      int
 	Filter    string // takes its flows; "" for all others
 }
 
-// Label is what people call the node.
+// Label returns the node's name for people.
 func (n Node) Label() string {
 	if n.Rank == 0 {
 		return "others"
@@ -123,7 +124,7 @@ func (n Node) Label() string {
 	return label(n.Key, n.Name)
 }
 
-// Day is the rate of every hour of a day.
+// Day holds the mean rate of each hour of a day.
 type Day struct {
 	Date  string
 	Hours [24]float64
@@ -136,7 +137,7 @@ type Explorer struct {
 	Now     func() time.Time
 }
 
-// ReadSources asks the store which rollups can answer, and since when each is complete.
+// ReadSources asks the store which rollups exist and since when each is complete, and tells the planner.
 func (e *Explorer) ReadSources(ctx context.Context) error {
 	sources, err := schema.ReadSources(ctx, e.Conn, *e.Planner.settings)
 	if err != nil {
@@ -198,8 +199,7 @@ func (e *Explorer) Ask(ctx context.Context, q Question) (*Answer, error) {
 	return a, nil
 }
 
-// estimate is how many rows of flows a query reads, about: those of the parts and marks that its conditions leave. 0
-// where the store does not say.
+// estimate returns about how many rows a query reads, by the parts and marks that its conditions select. 0: unknown.
 func (e *Explorer) estimate(ctx context.Context, q *Query) uint64 {
 	read := uint64(0)
 	plan := &Query{sql: "EXPLAIN ESTIMATE " + q.sql, params: q.params}
@@ -219,7 +219,7 @@ func (e *Explorer) estimate(ctx context.Context, q *Query) uint64 {
 	return read
 }
 
-// values are the query's parameters as the client takes them.
+// values returns the query's parameters for the client.
 func (q *Query) values() chgo.Parameters {
 	params := chgo.Parameters{}
 	for _, p := range q.params.values {
@@ -228,7 +228,7 @@ func (q *Query) values() chgo.Parameters {
 	return params
 }
 
-// run asks one query and calls scan for each row.
+// run executes a query and calls scan for each row.
 func (e *Explorer) run(ctx context.Context, q *Query, scan func(driver.Rows) error) error {
 	ctx = chgo.Context(ctx, chgo.WithParameters(q.values()), chgo.WithSettings(settings(idOf(ctx))))
 	rows, err := e.Conn.Query(ctx, q.sql)
@@ -306,7 +306,7 @@ func (e *Explorer) series(ctx context.Context, a *Answer, s span, by []*dimensio
 	return e.nameSeries(ctx, a, by)
 }
 
-// points runs a query of series.
+// points executes a query of Planner.series and calls add for each point.
 func (e *Explorer) points(ctx context.Context, query *Query, n int, s span,
 	add func(keys []string, rank uint64, t int, v float64)) error {
 	return e.run(ctx, query, func(rows driver.Rows) error {
@@ -328,7 +328,7 @@ func (e *Explorer) points(ctx context.Context, query *Query, n int, s span,
 	})
 }
 
-// lines maps the keys of the lines to their indexes, before keys are formatted for people.
+// lines maps the keys of lines to their indexes. It must be called before nameSeries formats the keys.
 func (a *Answer) lines() map[string]int {
 	lines := map[string]int{}
 	for i, line := range a.Series {
@@ -339,7 +339,7 @@ func (a *Answer) lines() map[string]int {
 	return lines
 }
 
-// rate fills in the statistics of whole steps.
+// rate computes the statistics of the points, which are complete steps.
 func (s *Stats) rate(points []float64, all float64) {
 	if all > 0 {
 		s.Share = s.Total / all
@@ -349,7 +349,7 @@ func (s *Stats) rate(points []float64, all float64) {
 	}
 	sorted := slices.Sorted(slices.Values(points))
 	s.Min, s.Max, s.Last = sorted[0], sorted[len(sorted)-1], points[len(points)-1]
-	// The nearest rank: at least 95 % of the steps are not above it.
+	// Nearest rank: at least 95 % of the steps are not above it.
 	s.P95 = sorted[(len(sorted)*95+99)/100-1]
 	for _, v := range points {
 		s.Mean += v
@@ -357,7 +357,7 @@ func (s *Stats) rate(points []float64, all float64) {
 	s.Mean /= float64(len(points))
 }
 
-// condition is the filter for the flows of a line.
+// condition returns the filter that selects the flows of a line.
 func condition(by []*dimension, keys []string) string {
 	var all []string
 	for i, d := range by {
@@ -380,7 +380,7 @@ func Is(field, value string) string { return field + " = " + filter.Quote(value)
 // longestCondition is the most bytes that the filter of a line has.
 const longestCondition = 1000
 
-// Table is the table that the figures are from.
+// Table returns the name of the table that the figures are from.
 func (a *Answer) Table() string { return a.Query.Source.Table }
 
 // Mean is the figure of a sum over all the time: a rate, or a volume.
@@ -391,7 +391,7 @@ func (a *Answer) Empty() bool {
 	return len(a.Series)+len(a.Links)+len(a.Days)+len(a.Flows)+len(a.Lost) == 0
 }
 
-// Sum are the statistics of all lines together.
+// Sum returns the statistics of all lines together.
 func (a *Answer) Sum() Stats {
 	var all Stats
 	var points []float64

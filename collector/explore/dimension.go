@@ -11,38 +11,38 @@ import (
 	"github.com/metranova/flow-collector/sink/sqltext"
 )
 
-// dimension is one thing that flows are grouped by and filtered by.
+// dimension is a property of flows by which they are grouped and filtered.
 type dimension struct {
 	Name  string // in filters and in addresses of pages: src.as
 	Label string // on the page: Source AS
 	Group string // heading in lists of dimensions
-	Only  bool   // for filters only: there is nothing to group by
+	Only  bool   // for filters only, not for grouping
 
 	kind filter.Kind // as its field in filters has it
 	// expr is SQL over data_flow: the key that rows are grouped by. It is never NULL. With many it is an array: a flow
 	// counts for each of its elements.
 	expr string
 	many bool
-	// show is SQL that formats a key as text; "" is toString. %s stands for the key.
+	// show is SQL that formats a key, %s, as text. "": toString.
 	show string
 	// columns are the columns of data_flow that expr reads, with paths of ext as ext.PATH.
 	columns []string
-	// names is a SELECT of key, value and names for keys that stay as they are and get a name beside them. fold is one
-	// for keys that are replaced by their value: rows are added up by value. In both, names are the lower-case texts
-	// that a filter may use for the key.
+	// names and fold are SELECTs of key, value and names, where names are the lower-case texts that a filter can use
+	// for the key. With names the value is shown beside the key. With fold the value replaces the key, and rows are
+	// grouped by value.
 	names, fold string
 	// speed is a SELECT of a key as text and its speed in bits per second, for dimensions that have a speed.
 	speed string
 	// code is a SELECT of a name and its code, of countries.
 	code string
-	// values says that the values of fold are arrays: a key may stand for several, or for none.
+	// values says that the values of fold are arrays: a key can have several values, or none.
 	values bool
-	// both are the dimensions of the two sides that this one stands for, as its field in filters has them. With fold it
-	// has no expr: theirs are folded and then counted once.
+	// both names the dimensions of the two ends that this one combines. With fold it has no expr: the keys of both are
+	// replaced, and a flow counts once for equal values.
 	both []string
 }
 
-// tables are the names of the tables that dimensions read, as SQL.
+// tables builds the SQL of dimensions that read tables of metadata.
 type tables struct {
 	settings *schema.Settings
 }
@@ -56,14 +56,14 @@ func (t tables) name(table string) string {
 	return sqltext.Name(t.settings.Database) + "." + sqltext.Name(table)
 }
 
-// latest is a SELECT of the newest version's value by id.
+// latest returns a SELECT of the newest version's value by id.
 func (t tables) latest(standard, value string) string {
 	return fmt.Sprintf("SELECT id AS key, ifNull(argMax(%s, insert_time), '') AS value, [lowerUTF8(value)] AS names "+
 		"FROM %s GROUP BY id",
 		value, t.of(standard))
 }
 
-// version is a SELECT of a value by ref. Filters also take the texts of the columns in also.
+// version returns a SELECT of a value by ref. Filters can also use the texts of the columns in also.
 func (t tables) version(standard, value string, also ...string) string {
 	names := "lowerUTF8(value)"
 	for _, column := range also {
@@ -73,7 +73,7 @@ func (t tables) version(standard, value string, also ...string) string {
 		t.of(standard))
 }
 
-// organizations is a SELECT of the organization by AS number.
+// organizations returns a SELECT of the organization by AS number.
 func (t tables) organizations() string {
 	return "SELECT a.id AS key, if(o.name = '', a.organization, o.name) AS value, [lowerUTF8(value), " +
 		"lowerUTF8(a.organization)] AS names FROM " +
@@ -83,27 +83,28 @@ func (t tables) organizations() string {
 		" GROUP BY id) AS o ON o.id = a.organization"
 }
 
-// circuits is a SELECT of the circuits by interface; an interface may be an end of several.
+// circuits returns a SELECT of the circuits by interface. An interface can be an end of several circuits.
 func (t tables) circuits() string {
 	return "SELECT id AS key, argMax(circuit_id, insert_time) AS value, arrayMap(c -> lowerUTF8(c), value) AS names " +
 		"FROM " +
 		t.of(schema.InterfaceTable) + " GROUP BY id"
 }
 
-// countryCodes is a SELECT of the code by the name of a country.
+// countryCodes returns a SELECT of the country code by the country's name.
 func (t tables) countryCodes() string {
 	return "SELECT ifNull(country_name, '') AS key, upper(any(ifNull(country_code, ''))) AS value FROM " +
 		t.of(schema.IPTable) + " GROUP BY key"
 }
 
-// speeds is a SELECT of the speed by interface, in bits a second. The table has megabits, as ifHighSpeed (RFC 2863).
+// speeds returns a SELECT of the speed by interface in bits per second. The table has megabits per second, as
+// ifHighSpeed does (RFC 2863).
 func (t tables) speeds() string {
 	return "SELECT id AS key, argMax(ifNull(speed, 0), insert_time) * 1000000 AS value FROM " +
 		t.of(schema.InterfaceTable) +
 		" GROUP BY id"
 }
 
-// circuitSpeeds is a SELECT of the speed by circuit: that of the slower end.
+// circuitSpeeds returns a SELECT of the speed by circuit, which is that of its slower end.
 func (t tables) circuitSpeeds() string {
 	return "SELECT arrayJoin(circuits) AS key, minIf(bits, bits > 0) AS value FROM (SELECT id, " +
 		"argMax(circuit_id, insert_time) AS circuits, argMax(ifNull(speed, 0), insert_time) * 1000000 AS bits FROM " +
@@ -144,10 +145,10 @@ func dimensions(s *schema.Settings) []dimension {
 	return all
 }
 
-// columnName is what may be a column of data_flow in an expression.
+// columnName matches what can be a column of data_flow in an expression.
 var columnName = regexp.MustCompile(`(ext\.)?[a-z_]+`)
 
-// columnsOf are the columns and paths that an expression reads.
+// columnsOf returns the columns and paths of ext that an expression reads.
 func columnsOf(s *schema.Settings, expr string) []string {
 	known := map[string]bool{}
 	for _, c := range schema.FlowColumns() {
@@ -162,7 +163,7 @@ func columnsOf(s *schema.Settings, expr string) []string {
 	return all
 }
 
-// ofSide are the dimensions of one end of a flow.
+// ofSide returns the dimensions of one end of a flow.
 func (t tables) ofSide(short, column, label string) []dimension {
 	ref := fmt.Sprintf("ifNull(%s_ip_ref, '')", column)
 	ip := column + "_ip"
@@ -216,7 +217,7 @@ func (t tables) ofBoth(sides []dimension) []dimension {
 	return all
 }
 
-// ofPath are the dimensions of the way through the network.
+// ofPath returns the dimensions of a flow's path: device, interfaces, circuits, routes.
 func (t tables) ofPath() []dimension {
 	const in, out = "ifNull(in_interface_id, '')", "ifNull(out_interface_id, '')"
 	description := t.latest(schema.InterfaceTable, "description")
@@ -259,7 +260,7 @@ func (t tables) ofPath() []dimension {
 	return all
 }
 
-// ofFlow are the dimensions of what a flow is.
+// ofFlow returns the dimensions of a flow itself, such as its application.
 func (t tables) ofFlow() []dimension {
 	all := []dimension{
 		{Name: "app", Label: "Application", expr: "concat(protocol, '/', toString(application_port))",
@@ -289,7 +290,7 @@ func (t tables) ofFlow() []dimension {
 	return all
 }
 
-// has reports whether data_flow is made with the optional column.
+// has reports whether data_flow has an optional column.
 func (t tables) has(column string) bool { return !slices.Contains(t.settings.WithoutColumns, column) }
 
 // reverse returns the dimension of the other direction: dst.as for src.as. Most dimensions have no direction.

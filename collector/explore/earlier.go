@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// back asks for the other direction, and adds up by the same lines. What has none gets one while there are fewer than
-// were asked for; the rest is among the others.
+// back queries the other direction and adds it to the same lines. Keys without a line get one while there are fewer
+// than the question's Top; the others are added to the last line.
 func (e *Explorer) back(ctx context.Context, a *Answer, s span, by []*dimension) error {
 	other := a.Question
 	other.Top = MaxTop
@@ -58,8 +58,8 @@ func (e *Explorer) back(ctx context.Context, a *Answer, s span, by []*dimension)
 	return nil
 }
 
-// before adds the earlier time: its sum step by step, and each line's mean. What had no line of its own then is among
-// the others.
+// before queries the earlier time: its sum by step, and the mean of each line. Keys without a line are added to the
+// last line.
 func (e *Explorer) before(ctx context.Context, a *Answer, s span, by []*dimension) error {
 	other, earlier := a.Question, s.before(a.Question.Before)
 	other.Top = MaxTop

@@ -13,8 +13,8 @@ import (
 	"github.com/metranova/flow-collector/sink/sqltext"
 )
 
-// Losses are what is missing from an answer: the collector's known losses in that time, and what exporters did not
-// sample.
+// Losses describes what is missing from an answer: the collector's known losses in its time, and the sampling of its
+// exporters.
 type Losses struct {
 	Missing []Missing // the most first
 	// Sampled is how exporters sampled what the answer has; the most first. It is of flows since SampledFrom: of all
@@ -23,28 +23,28 @@ type Losses struct {
 	SampledFrom time.Time
 }
 
-// Missing is something that the rows of the time lack.
+// Missing is a known loss of the answer's time.
 type Missing struct {
 	Stage, Reason, Unit string
 	Count               uint64
-	// Share is the missing part of all traffic, in the unit; 0 if it is not known.
+	// Share is Count as a part of everything that was received and lost, in the unit. 0: unknown.
 	Share float64
 	// Points are the counts in the steps of the answer; empty where it has none.
 	Points []uint64
 }
 
-// Label is what is missing and why.
+// Label returns what is missing and why, for people.
 func (m *Missing) Label() string {
 	return strings.ReplaceAll(strings.TrimSpace(m.Unit+" "+m.Stage+" "+m.Reason), "_", " ")
 }
 
-// Sampled is how much of the bits has a sampling rate.
+// Sampled is the share of the bits that has a sampling rate.
 type Sampled struct {
 	Rate  uint64 // one packet of so many
 	Share float64
 }
 
-// Losses asks what an answer does not have.
+// Losses queries what is missing from an answer.
 func (e *Explorer) Losses(ctx context.Context, a *Answer) (*Losses, error) {
 	l := &Losses{}
 	if e.Planner.settings.Tables.Loss != "" {
@@ -114,7 +114,7 @@ func (p *Planner) missing(s span) *Query {
 		", 'UTC')\nGROUP BY stage, reason, unit, missing, t\nORDER BY t", params: params}
 }
 
-// sampledTime is the time whose rows are read for how exporters sampled. The rollups do not have it.
+// sampledTime is the most time whose rows are read for sampling rates. The rollups do not have them.
 const sampledTime = time.Hour
 
 func (e *Explorer) sampled(ctx context.Context, l *Losses, a *Answer) error {

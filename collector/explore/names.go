@@ -11,10 +11,10 @@ import (
 	"github.com/metranova/flow-collector/collector/explore/filter"
 )
 
-// mostCountries is how many a map has at most.
+// mostCountries is the maximum number of countries of a map.
 const mostCountries = 300
 
-// codes asks for the code of each country.
+// codes queries the code of each country.
 func (e *Explorer) codes(ctx context.Context, a *Answer, d *dimension) error {
 	var keys []string
 	for _, line := range a.Series {
@@ -29,7 +29,7 @@ func (e *Explorer) codes(ctx context.Context, a *Answer, d *dimension) error {
 	return err
 }
 
-// nameSeries gives the keys of lines their names.
+// nameSeries queries the names of the lines' keys, and formats the keys for people.
 func (e *Explorer) nameSeries(ctx context.Context, a *Answer, by []*dimension) error {
 	for i, d := range by {
 		var keys []string
@@ -70,7 +70,7 @@ func (e *Explorer) nameLinks(ctx context.Context, a *Answer, by []*dimension) er
 	return nil
 }
 
-// key is how people write a key.
+// key formats a key for people.
 func (d *dimension) key(text string) string {
 	if d.kind == filter.AS && text != "" && text != "0" {
 		return "AS" + text
@@ -81,7 +81,7 @@ func (d *dimension) key(text string) string {
 	return text
 }
 
-// names asks for the names of keys; none where the dimension has none.
+// names queries the names of keys. A dimension without names has none.
 func (e *Explorer) names(ctx context.Context, d *dimension, keys []string) (map[string]string, error) {
 	if d.names == "" {
 		return nil, nil
@@ -89,7 +89,7 @@ func (e *Explorer) names(ctx context.Context, d *dimension, keys []string) (map[
 	return e.values(ctx, d.names, keys, d.kind)
 }
 
-// speeds asks for the speed of each line.
+// speeds queries the speed of each line.
 func (e *Explorer) speeds(ctx context.Context, a *Answer, d *dimension) error {
 	var keys []string
 	for _, line := range a.Series {
@@ -109,7 +109,7 @@ func (e *Explorer) speeds(ctx context.Context, a *Answer, d *dimension) error {
 	return nil
 }
 
-// values returns the values that a SELECT of key and value has for keys of a kind.
+// values queries the values that lookup, a SELECT of key and value, has for keys of a kind.
 func (e *Explorer) values(ctx context.Context, lookup string, keys []string, k filter.Kind) (map[string]string, error) {
 	values := map[string]string{}
 	if len(keys) == 0 {

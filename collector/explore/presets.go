@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// Preset is a question that people ask often.
+// Preset is a frequent question under a name.
 type Preset struct {
 	Name     string
 	Question Question
@@ -32,7 +32,7 @@ var presets = []struct{ name, address string }{
 	{"Losses", "view=losses&last=24h"},
 }
 
-// Presets are those that these tables can answer.
+// Presets returns the presets that the tables can answer.
 func (p *Planner) Presets() []Preset {
 	var all []Preset
 	for _, preset := range presets {
@@ -51,7 +51,7 @@ func (p *Planner) Presets() []Preset {
 // Choice is a dimension as a form lists it.
 type Choice struct{ Name, Label, Group string }
 
-// Choices are the dimensions that can be grouped by, in the order of lists.
+// Choices returns the dimensions for grouping, in the order in which they are listed.
 func (p *Planner) Choices() []Choice {
 	var all []Choice
 	for _, d := range p.list {
@@ -62,7 +62,7 @@ func (p *Planner) Choices() []Choice {
 	return all
 }
 
-// Fields are the names that filters take.
+// Fields returns the names that filters can use.
 func (p *Planner) Fields() []string {
 	var all []string
 	for _, d := range p.list {

@@ -10,10 +10,10 @@ import (
 	"github.com/metranova/flow-collector/collector/web/figures"
 )
 
-// bars are the heights of a point in a line of text.
+// bars are the characters that draw a point, by its height.
 var bars = []rune("▁▂▃▄▅▆▇█")
 
-// mostBars is how many points a line of text has.
+// mostBars is the maximum number of characters of a graph.
 const mostBars = 48
 
 // Print writes the answer for a terminal: lines with a small graph, links, or hours.
@@ -160,7 +160,7 @@ func (a *Answer) printLost(out io.Writer) {
 	}
 }
 
-// Lines say what is missing, a line each.
+// Lines returns a line of text for each loss.
 func (l *Losses) Lines() []string {
 	var all []string
 	for i := range l.Missing {
@@ -197,7 +197,7 @@ func (l *Losses) Sampling(from time.Time) string {
 	return text + "."
 }
 
-// mostRates is how many sampling rates are named.
+// mostRates is the maximum number of sampling rates that Sampling names.
 const mostRates = 4
 
 func highest(points []float64) float64 {
@@ -208,7 +208,7 @@ func highest(points []float64) float64 {
 	return top
 }
 
-// spark draws points as a line of text; several points may share a character.
+// spark draws points as a line of text. A character shows the highest of its points.
 func spark(points []float64) string {
 	top := highest(points)
 	n := min(len(points), mostBars)

@@ -14,14 +14,14 @@ import (
 	"github.com/metranova/flow-collector/sink/sqltext"
 )
 
-// Query is SQL with the values that go with it.
+// Query is SQL with its parameters.
 type Query struct {
 	sql    string
 	params parameters
 	Source schema.Choice // the table that it reads, and why; the zero value for tables of metadata
 }
 
-// SQL returns the query with its parameters inserted. It can be run by `collector query`.
+// SQL returns the query with the parameters inserted, for `collector query`.
 func (q *Query) SQL() string { return q.params.literal(q.sql) }
 
 // Planner translates questions to queries. Its methods are safe for concurrent use.
@@ -32,8 +32,8 @@ type Planner struct {
 	sources    atomic.Pointer[[]schema.Source] // the tables that can answer
 }
 
-// NewPlanner returns a planner for the tables of these settings, which must not change. It reads data_flow alone until
-// SetSources says which rollups are complete.
+// NewPlanner returns a planner for the tables of the settings, which must not change. It uses only data_flow until
+// SetSources adds rollups.
 func NewPlanner(s *schema.Settings) *Planner {
 	p := &Planner{settings: s, list: dimensions(s), dimensions: map[string]*dimension{}}
 	p.SetSources(s.Sources()[:1])
@@ -43,10 +43,10 @@ func NewPlanner(s *schema.Settings) *Planner {
 	return p
 }
 
-// SetSources says which tables can answer, data_flow first, and since when each is complete.
+// SetSources sets the tables that can answer, data_flow first, and since when each is complete.
 func (p *Planner) SetSources(sources []schema.Source) { p.sources.Store(&sources) }
 
-// by returns the dimensions of a question, or of its other direction.
+// by returns the dimensions of a question. reversed exchanges source and destination.
 func (p *Planner) by(q *Question, reversed bool) ([]*dimension, error) {
 	var all []*dimension
 	for _, name := range q.By {
@@ -114,7 +114,7 @@ func (p *Planner) selection(q *Question, s span, now time.Time, reversed bool) (
 
 const scopeColumn = "policy_scope"
 
-// ofScopes is the condition for flows of any of the scopes.
+// ofScopes returns the condition for flows of any of the scopes.
 func (p *parameters) ofScopes(scopes []string) string {
 	var list []string
 	for _, scope := range scopes {
@@ -123,7 +123,7 @@ func (p *parameters) ofScopes(scopes []string) string {
 	return "hasAny(" + scopeColumn + ", [" + strings.Join(list, ", ") + "])"
 }
 
-// columns are what the dimensions read.
+// columns returns the columns that the dimensions read.
 func (p *Planner) columns(by []*dimension) []string {
 	var all []string
 	for _, d := range by {
@@ -135,7 +135,7 @@ func (p *Planner) columns(by []*dimension) []string {
 	return all
 }
 
-// of is an expression over data_flow as the chosen table has it: a rollup has paths of ext as columns.
+// of translates an expression over data_flow to the chosen table: a rollup has columns instead of paths of ext.
 func (s *selection) of(expr string) string {
 	if s.source.Step == 0 {
 		return expr
@@ -145,7 +145,7 @@ func (s *selection) of(expr string) string {
 
 var pathName = regexp.MustCompile(`\bext\.[a-z_0-9]+`)
 
-// aligned is the widest step of rows that fits the span's: both begin at the same times of UTC.
+// aligned returns the widest step of a rollup, from UTC midnight, whose rows never cross a step of the span.
 func (s span) aligned() time.Duration {
 	step, offset := int64(s.step/time.Second), s.from.Unix()
 	for offset %= step; offset != 0; step, offset = offset, step%offset {
@@ -156,7 +156,7 @@ func (s span) aligned() time.Duration {
 // stamp writes a time as toDateTime64 reads it.
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") }
 
-// keys are k1, k2, …: the names of the keys' columns in every step of a query.
+// keys lists k1, k2, …, the names of the keys' columns in every subquery, each formatted by format.
 func (s *selection) keys(format string) string {
 	var all []string
 	for i := range s.by {
@@ -165,7 +165,7 @@ func (s *selection) keys(format string) string {
 	return strings.Join(all, ", ")
 }
 
-// comma is a list with a comma behind it, if there is one.
+// comma appends a comma to a list that is not empty.
 func comma(list string) string {
 	if list == "" {
 		return ""
@@ -173,8 +173,8 @@ func comma(list string) string {
 	return list + ", "
 }
 
-// grouped adds rows up by the keys and the terms, which are SELECT's and have aliases. Keys that stand for something
-// else are replaced by it.
+// grouped returns the SELECT that sums rows by the dimensions' keys and by more terms, which have aliases. Keys of a
+// dimension with fold are replaced by their value.
 func (s *selection) grouped(terms, aliases string) string {
 	g := grouping{ofRows: aliases != "" && s.joinsRows()}
 	for i, d := range s.by {
@@ -198,8 +198,8 @@ func (s *selection) grouped(terms, aliases string) string {
 		"\n) AS g\n" + strings.Join(g.joins, "\n") + "\nGROUP BY " + strings.Trim(comma(aliases)+s.keys("%s"), ", ")
 }
 
-// joinsRows reports whether each row is joined with what its key stands for, instead of each key of each step: where
-// keys are of two sides, or are prefixes, there are too many of them.
+// joinsRows reports whether values are joined to rows, and not to the keys after grouping. It is so where there would
+// be too many keys: pairs of both ends, or prefixes.
 func (s *selection) joinsRows() bool {
 	return slices.ContainsFunc(s.by, func(d *dimension) bool {
 		return d.fold != "" && (len(d.both) > 0 || slices.Contains(d.columns, "src_ip_ref") ||
@@ -207,8 +207,8 @@ func (s *selection) joinsRows() bool {
 	})
 }
 
-// grouping are the parts of a query that groups: the keys of the rows, and what they are folded into. rowJoins are
-// joins with rows instead of keys.
+// grouping holds the parts of grouped's query: the keys of rows and the values that replace them. rowJoins join rows
+// instead of keys.
 type grouping struct {
 	ofRows                               bool // rows are joined
 	terms, keys, folded, joins, rowJoins []string
@@ -265,8 +265,8 @@ func (s *selection) shown(condition string) string {
 	return strings.Join(all, ", ")
 }
 
-// Series is the query for the largest over time: a line's texts, its rank, the step and the sum in it. Rank 0 is all
-// others together. The rows are read once. Reversed asks for the other direction.
+// series returns the query for the largest lines over time: the texts of a line's keys, its rank, the step, and the sum
+// in the step. Rank 0 is all other lines together. reversed exchanges source and destination.
 func (p *Planner) series(q *Question, s span, now time.Time, reversed bool) (*Query, error) {
 	sel, err := p.selection(q, s, now, reversed)
 	if err != nil {
@@ -339,10 +339,10 @@ func (p *Planner) links(q *Question, s span, now time.Time) (*Query, error) {
 		"\n)\nGROUP BY " + strings.Join(group, ", ") + "\nORDER BY total DESC", sel.params, sel.source}, nil
 }
 
-// limit has the i-th dimension group all keys together that are not among the largest, and returns what is true of
-// rows whose key is: a pass over the rows finds the largest before. A dimension that may have many keys would else take
-// memory for each of them, and those of several for each combination. Keys of fold that it does not have stay as they
-// are: nothing is known of them, which may be among the largest.
+// limit replaces the keys of the i-th dimension that are not among the largest by one key, and returns the condition
+// for rows of the largest. A subquery finds those first. Otherwise a dimension with many keys would take memory for
+// each key, and several dimensions for each combination. Keys that fold does not have are kept: together they have the
+// value "unknown", which may be among the largest.
 func (s *selection) limit(i int, top string) string {
 	d := *s.by[i]
 	if !d.wide() {
@@ -363,7 +363,7 @@ func (s *selection) limit(i int, top string) string {
 	return is
 }
 
-// wide reports whether there may be more keys of a dimension than fit a page many times over.
+// wide reports whether a dimension can have so many keys that limit is worthwhile.
 func (d *dimension) wide() bool {
 	if d.many || d.values || len(d.both) > 0 {
 		return false // a row has several keys: there is no one to compare
@@ -373,7 +373,7 @@ func (d *dimension) wide() bool {
 		d.Name == "as.path"
 }
 
-// hours is the query for the sum of every hour of every day in the question's zone.
+// hours returns the query for the sum of each hour of each day in the question's zone.
 func (p *Planner) hours(q *Question, s span, now time.Time) (*Query, error) {
 	alone := *q
 	alone.By = nil
@@ -388,8 +388,8 @@ func (p *Planner) hours(q *Question, s span, now time.Time) (*Query, error) {
 		indent(sel.grouped(terms, "day, hour")) + "\n)\nORDER BY day, hour", sel.params, sel.source}, nil
 }
 
-// valuesOf is the query for what a SELECT of key and value has for keys: the key as text, and the value as text. The
-// keys are compared as they are, so that the store reads no more than their rows.
+// valuesOf returns the query for the rows of lookup, a SELECT of key and value, with those keys; both are returned as
+// text. Keys are compared without a conversion, so that the store uses its index.
 func valuesOf(lookup string, keys []string, k filter.Kind) *Query {
 	var params parameters
 	var list []string

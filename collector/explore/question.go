@@ -16,7 +16,7 @@ import (
 	"github.com/metranova/flow-collector/collector/explore/filter"
 )
 
-// Question is what somebody wants to know. Parse makes one; the zero value is none.
+// Question describes the figures to show. Create it with Parse; the zero value is not valid.
 type Question struct {
 	By     []string // names of dimensions, at most MaxBy; none: all traffic together
 	Filter string
@@ -25,17 +25,18 @@ type Question struct {
 	To     time.Time
 	Unit   Unit
 	View   View
-	Top    int    // how many have a line of their own
+	Top    int    // number of lines; the others are summed up
 	Before Before // an earlier time to compare with
 	Zone   *time.Location
-	// Only are the policy scopes whose flows may be seen; none: all. It is no parameter of a page: who asks decides.
+	// Only lists the policy scopes whose flows the viewer may see. Empty: all. It is not a parameter of a page: it is
+	// set by who asks.
 	Only []string
 }
 
-// MaxBy is how many dimensions can be asked for at once.
+// MaxBy is the maximum number of dimensions of a question.
 const MaxBy = 4
 
-// Unit is what is added up.
+// Unit is what a question sums up.
 type Unit string
 
 // Bits, Packets and Flows are per second. Volume is the bytes of a step, or of all the time where nothing has steps.
@@ -59,7 +60,7 @@ func (u Unit) figure(sum float64, of time.Duration) float64 {
 	return sum / of.Seconds()
 }
 
-// Before is an earlier time that is shown beside the question's.
+// Before names an earlier time for comparison.
 type Before string
 
 // The earlier times: none, the period of the same length just before, the same time a day or a week earlier.
@@ -70,7 +71,7 @@ const (
 	WeekBefore   Before = "week"
 )
 
-// Befores lists all of them.
+// Befores returns all values of Before.
 func Befores() []Before { return []Before{NoBefore, PeriodBefore, DayBefore, WeekBefore} }
 
 // View is how an answer is drawn.
@@ -93,12 +94,12 @@ const (
 	Lost    View = "losses"
 )
 
-// Views lists all of them.
+// Views returns all views.
 func Views() []View {
 	return []View{Stacked, Lines, Both, Share, Table, Sankey, Matrix, Hours, Map, Single, Lost}
 }
 
-// Units lists all of them.
+// Units returns all units.
 func Units() []Unit { return []Unit{Bits, Packets, Flows, Volume} }
 
 // OverTime reports whether the view has an axis of time.
@@ -254,7 +255,7 @@ func (q Question) Values() url.Values {
 	return v
 }
 
-// stamp writes a time of the question as a form has it.
+// stamp formats a time in the question's zone for a form.
 func (q Question) stamp(t time.Time) string {
 	layout := "2006-01-02T15:04"
 	if t.Second() != 0 {
@@ -270,7 +271,7 @@ func (q Question) zone() *time.Location {
 	return q.Zone
 }
 
-// Address is the question's page, relative to the collector's.
+// Address returns the address of the question's page, relative to the collector's.
 func (q Question) Address(page string) string {
 	if text := q.Values().Encode(); text != "" {
 		return page + "?" + text
@@ -298,11 +299,11 @@ func (q Question) Between(from, to time.Time) Question {
 	return q
 }
 
-// steps are the widths of a graph's points.
+// steps are the possible steps of a graph.
 var steps = []time.Duration{time.Second, 10 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour,
 	6 * time.Hour, 24 * time.Hour, 7 * 24 * time.Hour}
 
-// mostPoints is how many points a graph has at most.
+// mostPoints is the maximum number of points of a graph.
 const mostPoints = 180
 
 // span is the time range of a query, in whole steps.
@@ -316,7 +317,7 @@ func (s span) points() int            { return int(s.to.Sub(s.from) / s.step) }
 func (s span) length() time.Duration  { return s.to.Sub(s.from) }
 func (s span) complete() (points int) { return max(s.points()-b2i(s.partial), 0) }
 
-// before is an earlier span of the same steps.
+// before returns the earlier span with the same number of steps.
 func (s span) before(b Before) span {
 	back := s.length()
 	switch day := 24 * time.Hour; b {
@@ -335,8 +336,8 @@ func b2i(b bool) int {
 	return 0
 }
 
-// span cuts the time into steps. Steps of a day and more begin at midnight of the question's zone, as far as an offset
-// that stays the same allows.
+// span divides the question's time into steps. Steps of a day or more start at midnight of the question's zone, unless
+// its UTC offset changes within the time.
 func (q Question) span(now time.Time) span {
 	from, to := q.From, q.To
 	if q.Last != 0 {

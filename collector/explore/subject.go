@@ -19,13 +19,13 @@ import (
 	"github.com/metranova/flow-collector/sink/sqltext"
 )
 
-// Subject is one thing that there is traffic of: an AS, an address, an interface.
+// Subject is something with a page of its own: an AS, an address, an interface.
 type Subject struct {
 	Kind SubjectKind
 	ID   string // as the tables have it: 64500, 192.0.2.7, core1::up
 }
 
-// SubjectKind is what a subject is.
+// SubjectKind is the kind of a subject.
 type SubjectKind string
 
 // The kinds of subjects.
@@ -38,7 +38,7 @@ const (
 	SubjectOrg       SubjectKind = "org"
 )
 
-// subjectKinds are the kinds with what they are called, their dimension from which traffic comes, and their table.
+// subjectKinds lists the kinds with their label, the dimension for traffic from such a subject, and their table.
 var subjectKinds = []struct {
 	kind        SubjectKind
 	label, from string
@@ -100,7 +100,7 @@ func (p *Planner) SubjectOf(dimension, key string) (Subject, bool) {
 	return s, err == nil
 }
 
-// Label is what people call the subject.
+// Label returns the subject's name for people.
 func (s Subject) Label() string {
 	if s.Kind == SubjectAS {
 		return "AS" + s.ID
@@ -108,7 +108,7 @@ func (s Subject) Label() string {
 	return s.ID
 }
 
-// Title is what it is.
+// Title returns the name of the subject's kind.
 func (s Subject) Title() string {
 	for _, k := range subjectKinds {
 		if k.kind == s.Kind {
@@ -118,7 +118,7 @@ func (s Subject) Title() string {
 	return ""
 }
 
-// Questions are what one wants to know of a subject: its traffic in both directions, with whom, of what, and when.
+// Questions returns the questions of a subject's page: its traffic in both directions, with whom, of what, and when.
 func (s Subject) Questions() []Titled {
 	from := string(s.Kind)
 	for _, k := range subjectKinds {
@@ -151,21 +151,21 @@ func (s Subject) Questions() []Titled {
 	return titled
 }
 
-// Titled is a question with what it is about.
+// Titled is a question with a title.
 type Titled struct {
 	Title    string
 	Question Question
 }
 
-// Fact is something that is known of a subject.
+// Fact is a column of a subject's record in the metadata.
 type Fact struct {
 	Name  string // what it is, as the table's column has it
 	Value string
 	From  string // the table
 }
 
-// Facts are what the tables of metadata say of a subject, in their newest versions, and who says so. ref is that of the
-// record of an address in meta_ip, which has no id of it; "" where no prefix holds it.
+// Facts returns the newest metadata record of a subject, and the sources of the record. For an address ref is the ref
+// of the meta_ip record whose prefix contains it, or "".
 func (e *Explorer) Facts(ctx context.Context, s Subject, ref string) ([]Fact, error) {
 	if s.Kind == SubjectAddress {
 		if ref == "" {
@@ -200,10 +200,10 @@ func (e *Explorer) Facts(ctx context.Context, s Subject, ref string) ([]Fact, er
 	return nil, nil
 }
 
-// hiddenColumns are of the tables' own keeping.
+// hiddenColumns are columns for internal use.
 var hiddenColumns = []string{"ref", "hash", "ext", "tag"}
 
-// record is the newest version of one record, column by column, and the sources that have it.
+// record returns the columns of the newest version of a record, and the sources that have it.
 func (e *Explorer) record(ctx context.Context, table, key, value string) ([]Fact, error) {
 	t := tables{e.Planner.settings}
 	var p parameters
@@ -238,7 +238,7 @@ func (e *Explorer) record(ctx context.Context, table, key, value string) ([]Fact
 	return facts, nil
 }
 
-// jsonRow is the first row of a query as names and texts, in the order of its columns; nil where there is none.
+// jsonRow returns the first row of a query as names and texts, in the order of the columns, or nil if there is none.
 func (e *Explorer) jsonRow(ctx context.Context, q *Query) (row []Fact, err error) {
 	ctx = chgo.Context(ctx, chgo.WithParameters(q.values()), chgo.WithSettings(settings(idOf(ctx))))
 	result, err := e.Conn.QueryFormat(ctx, "JSONCompactEachRowWithNames", q.sql)
@@ -285,8 +285,8 @@ func plain(v any) string {
 	return strings.Join(all, ", ")
 }
 
-// Seen is when the first and the last flow of the filter and of the scopes in only, if any, began, of those of the last
-// days; the zero times where there is none.
+// Seen returns when the first and the last flow within the last days began that match a filter, and a scope in only
+// unless that is empty. The times are zero if there is none.
 func (e *Explorer) Seen(ctx context.Context, condition string, only []string, days int) (first, last time.Time,
 	err error) {
 	q := Question{Filter: condition, Only: only, Last: time.Duration(days) * 24 * time.Hour, Unit: Bits, View: Table,

@@ -14,7 +14,7 @@ import (
 	"github.com/metranova/flow-collector/sink/sqltext"
 )
 
-// Suggestion is something that could stand at a place of a filter.
+// Suggestion is a possible completion at a place of a filter.
 type Suggestion struct {
 	Text string `json:"text"` // what is written there
 	Note string `json:"note"` // what it is; "" where the text says it
@@ -88,7 +88,7 @@ func (p *Planner) suggestFields(typed string) []Suggestion {
 	return append(begin, hold...)
 }
 
-// suggestOperators are the comparisons that a field has.
+// suggestOperators returns the comparisons that a field allows.
 func (p *Planner) suggestOperators(place filter.Place) []Suggestion {
 	d, ok := p.dimensions[filter.Canonical(place.Field)]
 	if !ok {
@@ -151,8 +151,8 @@ func (e *Explorer) suggestValues(ctx context.Context, place filter.Place, only [
 	return all, nil
 }
 
-// valuesLike is the query for values that have a text in them: of the metadata where it has them, else of the flows of
-// the last hour, the largest first.
+// valuesLike returns the query for values that contain a text. They are from the metadata if it has them, otherwise
+// from the flows of the last hour, largest first.
 func (p *Planner) valuesLike(d *dimension, typed string, only []string, now time.Time) *Query {
 	var params parameters
 	for len(d.both) > 0 && d.expr == "" { // values of either end are those of one

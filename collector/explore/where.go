@@ -55,7 +55,7 @@ func (p *parameters) literal(sql string) string {
 	return strings.NewReplacer(pairs...).Replace(sql)
 }
 
-// compiler makes SQL of filters.
+// compiler translates filters to SQL conditions.
 type compiler struct {
 	dimensions map[string]*dimension
 	params     *parameters
@@ -137,7 +137,7 @@ func (c *compiler) unknown(x *filter.Expr) error {
 	return x.Unknown(names)
 }
 
-// compare is one test of one dimension that is not of both sides.
+// compare returns the condition of a test for one dimension, which must not combine both ends.
 func (c *compiler) compare(d *dimension, x *filter.Expr) (string, error) {
 	var any []string
 	for _, value := range x.Values {
@@ -157,7 +157,7 @@ func (c *compiler) compare(d *dimension, x *filter.Expr) (string, error) {
 	return test, nil
 }
 
-// value is the comparison with one value.
+// value returns the condition of a test for one of its values.
 func (c *compiler) value(d *dimension, x *filter.Expr, v filter.Value) (string, error) {
 	key := d.expr
 	if d.many {
@@ -219,7 +219,7 @@ func (c *compiler) value(d *dimension, x *filter.Expr, v filter.Value) (string, 
 	return c.matches("lowerUTF8("+key+")", x.Compare, v), nil
 }
 
-// matches compares a lower-case text. A star in the value stands for any characters.
+// matches returns the comparison of a lower-case text with a value, in which a star stands for any characters.
 func (c *compiler) matches(key string, how filter.Comparison, v filter.Value) string {
 	value := v.Text
 	if how == filter.Like {
@@ -232,7 +232,8 @@ func (c *compiler) matches(key string, how filter.Comparison, v filter.Value) st
 	return key + " = lowerUTF8(" + c.params.text(value) + ")"
 }
 
-// between takes the addresses of a prefix. One of IPv6 has none of IPv4, which the column has as ::ffff:a.b.c.d.
+// between returns the condition for addresses within a prefix. The column has IPv4 as ::ffff:a.b.c.d, which an IPv6
+// prefix must not match.
 func (c *compiler) between(key string, from, to netip.Addr, six bool) string {
 	first := "toIPv6(" + c.params.text(from.String()) + ")"
 	if from == to {
@@ -245,7 +246,7 @@ func (c *compiler) between(key string, from, to netip.Addr, six bool) string {
 	return in
 }
 
-// sign is the comparison in SQL.
+// sign returns the SQL operator of a comparison.
 func sign(c filter.Comparison) string {
 	if c == filter.In || c == filter.Like {
 		return "="

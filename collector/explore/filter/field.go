@@ -9,7 +9,7 @@ import (
 	"github.com/metranova/flow-collector/collector/commandline"
 )
 
-// Kind is the type of a field's values. It decides what the field may be compared with.
+// Kind is the type of a field's values. It decides what the field can be compared with.
 type Kind int
 
 // The kinds of values.

@@ -1,9 +1,9 @@
-// Package filter is the language in which people say which flows they mean:
+// Package filter parses the language that selects flows:
 //
 //	src.as = 64500 and dst in 192.0.2.0/24 and not proto = icmp
 //
-// It knows the form of a filter, the names of the fields and how their values are written. Who uses it says where the
-// values are: package explore in SQL, package tap in a record.
+// It has the grammar, the names of fields and the syntax of their values. Its users evaluate a filter: package explore
+// translates it to SQL, package tap applies it to records.
 //
 // The grammar, in EBNF; keywords may be written in capitals, and two tests without a word between them are joined by
 // and:
@@ -28,7 +28,7 @@ import (
 	"unicode/utf8"
 )
 
-// Op says what an Expr is.
+// Op is the kind of an Expr.
 type Op int
 
 // All is the empty filter, which every flow passes. And and Or have at least two Args, Not has one. Test compares a
@@ -41,7 +41,7 @@ const (
 	Test
 )
 
-// Comparison is how a test compares.
+// Comparison is the operator of a Test.
 type Comparison int
 
 // In is true where any of the values is equal, or holds the field. Like is true where the field holds the text.
@@ -132,7 +132,7 @@ func Parse(text string) (*Expr, error) {
 	return x, nil
 }
 
-// Tests calls f with every test of the filter.
+// Tests calls f for each Test of the filter.
 func (x *Expr) Tests(f func(*Expr)) {
 	if x.Op == Test {
 		f(x)

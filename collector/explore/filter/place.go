@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// Want says what could stand at a place of a filter.
+// Want is what the grammar allows at a place of a filter.
 type Want int
 
-// What can stand somewhere: a field, an operator after it, a value after that, and a word such as and.
+// A field, an operator after it, a value after that, or a word such as and.
 const (
 	WantField Want = iota
 	WantOperator
@@ -16,7 +16,7 @@ const (
 	WantWord
 )
 
-// Place is a place in a filter at which somebody writes.
+// Place is the place of the cursor in a filter.
 type Place struct {
 	Want     Want
 	From, To int    // what is written there already, in bytes of the text
@@ -25,8 +25,8 @@ type Place struct {
 	List     bool   // the value is one of a list in parentheses
 }
 
-// At says what could stand at an offset of a text, which need not be a filter yet. What stands behind the offset counts
-// only as the rest of the word there.
+// At returns what the grammar allows at an offset of a text, which can be an incomplete filter. Of the text after the
+// offset it uses only the rest of a word.
 func At(text string, at int) Place {
 	at = min(max(at, 0), len(text), MaxLength)
 	before := text[:at]
@@ -56,7 +56,7 @@ func At(text string, at int) Place {
 	return p
 }
 
-// follow returns what the grammar allows after the tokens.
+// follow sets what the grammar allows after the tokens.
 func (p *Place) follow(tokens []token) {
 	for _, t := range tokens {
 		switch p.Want {

@@ -10,7 +10,7 @@ import (
 	"github.com/metranova/flow-collector/collector/explore"
 )
 
-// about is the page of one subject: what is known of it, and its traffic.
+// about fills the template of a subject's page: its metadata and its traffic.
 type about struct {
 	What, Label string
 	Facts       []explore.Fact
@@ -29,10 +29,10 @@ type aboutPanel struct {
 	Problem *problem
 }
 
-// seenDays is how far a subject's first and last flows are looked for.
+// seenDays is the number of days in which a subject's first and last flows are searched.
 const seenDays = 7
 
-// aboutAddress is the page of a subject, relative to the collector's.
+// aboutAddress returns the address of a subject's page, relative to the collector's.
 func aboutAddress(s explore.Subject) string {
 	return "about?" + url.Values{string(s.Kind): {s.ID}}.Encode()
 }
@@ -89,7 +89,7 @@ func (p *Pages) fillAbout(ctx context.Context, v *about, values url.Values) erro
 	return p.askFacts(ctx, v, s, ref)
 }
 
-// askFacts asks for what is not an answer to a question.
+// askFacts queries the subject's metadata, and when its first and last flows began.
 func (p *Pages) askFacts(ctx context.Context, v *about, s explore.Subject, ref string) (err error) {
 	if v.Facts, err = p.Explorer.Facts(ctx, s, ref); err != nil {
 		return err

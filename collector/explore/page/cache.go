@@ -8,11 +8,11 @@ import (
 	"github.com/metranova/flow-collector/collector/explore"
 )
 
-// mostCached is how many answers are kept.
+// mostCached is the maximum number of answers in the cache.
 const mostCached = 64
 
-// cache keeps answers for as long as they are as good as new: until their last step is over, at most a minute. It is
-// safe for concurrent use.
+// cache keeps each answer for one step of its graph, at least a second and at most a minute. It is safe for concurrent
+// use.
 type cache struct {
 	mu      sync.Mutex
 	answers map[string]cached
@@ -26,12 +26,12 @@ type cached struct {
 
 func newCache() *cache { return &cache{answers: map[string]cached{}, now: time.Now} }
 
-// cacheKey tells questions apart, and who may see what.
+// cacheKey identifies a question with the scopes that its viewer may see.
 func cacheKey(q explore.Question) string {
 	return q.Address("") + "\x00" + strings.Join(q.Only, "\x00")
 }
 
-// get returns an answer, which must not be changed; nil where there is none.
+// get returns an answer, which must not be changed, or nil.
 func (c *cache) get(q explore.Question) *explore.Answer {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -10,8 +10,8 @@ import (
 	"github.com/metranova/flow-collector/collector/web/figures"
 )
 
-// A graph is drawn on a grid of these sizes, which the page stretches: coordinates are whole numbers, so that a graph
-// of many points stays small.
+// A graph is drawn on a grid of this size, which the page stretches. Coordinates are whole numbers, which keeps the
+// page small.
 const (
 	width   = 1000
 	height  = 1000
@@ -22,7 +22,7 @@ const (
 type chart struct {
 	Areas, Lines []shape
 	Before       string // path of the period before
-	PartialX     int    // from where on the time is not over; 0: all of it is
+	PartialX     int    // where the step begins that is not over; 0: all steps are over
 	PartialWidth int
 	Losses       []mark   // of steps in which something is missing
 	Points       points   // for the script
@@ -50,7 +50,7 @@ type tick struct {
 
 // newChart draws the series of an answer.
 func newChart(a *explore.Answer, page string) *chart {
-	// A step that is not over would look like the end of all traffic: it is not drawn.
+	// A step that is not over would look like a drop of traffic, so it is not drawn.
 	n := int(a.To.Sub(a.From) / a.Step)
 	whole := n
 	if a.Partial && n > 1 {
@@ -98,7 +98,7 @@ func newChart(a *explore.Answer, page string) *chart {
 	return c
 }
 
-// scale is where the axis of rates is zero, and how far its top is from there, downwards.
+// scale is the vertical axis: the position of zero, and the distance from there to the top value, positive downwards.
 type scale struct{ zero, size int }
 
 func (s scale) of(top float64) func(v float64) int {
@@ -114,7 +114,7 @@ func (c *chart) shape(a *explore.Answer, i int, path, page string) shape {
 	return s
 }
 
-// color is the class of a line: the same for all views of an answer.
+// color returns the CSS class of a line's colour, which is the same in all views of an answer.
 func color(line *explore.Series) int {
 	if line.Rank == 0 {
 		return 0
@@ -131,7 +131,7 @@ func (c *chart) stack(a *explore.Answer, points [][]float64, y func(float64) int
 	}
 }
 
-// sum adds lines up, point by point.
+// sum returns the sum of lines, point by point.
 func sum(lines [][]float64) []float64 {
 	if len(lines) == 0 {
 		return nil
@@ -145,7 +145,7 @@ func sum(lines [][]float64) []float64 {
 	return all
 }
 
-// shares are the lines in per cent of their sum.
+// shares returns the lines in per cent of their sum.
 func shares(lines [][]float64) [][]float64 {
 	all := sum(lines)
 	parts := make([][]float64, len(lines))
@@ -160,7 +160,7 @@ func shares(lines [][]float64) [][]float64 {
 	return parts
 }
 
-// peak is the top of the axis: the next of 1, 2, 2.5 and 5 times a power of ten.
+// peak returns the top of the vertical axis: the highest point rounded up to 1, 2, 2.5 or 5 times a power of ten.
 func peak(lines [][]float64, before []float64) float64 {
 	highest := 0.0
 	for _, line := range append(lines, before) {
@@ -218,13 +218,13 @@ func (c *chart) axes(a *explore.Answer, unit, page string) {
 	c.XLabels = ticks(a, page)
 }
 
-// tickSteps are how far labels of time are apart.
+// tickSteps are the possible distances between labels of time.
 var tickSteps = []time.Duration{time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 15 * time.Minute,
 	30 * time.Minute, time.Hour, 2 * time.Hour, 4 * time.Hour, 6 * time.Hour, 12 * time.Hour, 24 * time.Hour,
 	2 * 24 * time.Hour, 7 * 24 * time.Hour, 14 * 24 * time.Hour, 28 * 24 * time.Hour, 91 * 24 * time.Hour,
 	364 * 24 * time.Hour}
 
-// mostTicks is how many labels fit a narrow window.
+// mostTicks is the number of labels that fit a narrow window.
 const mostTicks = 6
 
 // ticks are labels at round times of the question's zone. Points stand for the time from them on, so the last one is
@@ -267,7 +267,7 @@ func zone(a *explore.Answer) *time.Location {
 	return a.Question.Zone
 }
 
-// timeLabel is a time as the axis has it, where labels are that far apart.
+// timeLabel formats a label of time. gap is the distance between labels.
 func timeLabel(t time.Time, gap time.Duration) string {
 	switch {
 	case gap < 6*time.Hour:

@@ -13,13 +13,13 @@ import (
 	"github.com/metranova/flow-collector/collector/explore"
 )
 
-// format is a form in which an answer can be taken away.
+// format is a file format for answers.
 type format struct {
 	contentType string
 	write       func(io.Writer, *explore.Answer) error
 }
 
-// formats by the ending of their addresses.
+// formats has the file formats, by the suffix of their addresses.
 var formats = map[string]format{
 	"csv":  {"text/csv; charset=utf-8", writeCSV},
 	"json": {"application/json", writeJSON},

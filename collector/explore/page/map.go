@@ -24,7 +24,7 @@ const (
 	mapHeight = 445
 )
 
-// worldMap is how much countries have.
+// worldMap fills the template of a map of countries.
 type worldMap struct {
 	Width, Height int
 	Shapes        []country // those without a link first, so that the others are drawn upon them
@@ -73,7 +73,7 @@ func newMap(a *explore.Answer, page string) *worldMap {
 		}
 		c := &m.Shapes[at]
 		c.Title = fmt.Sprintf("%s: %s, %.1f %%", line.Label(), rate(line.Mean), 100*line.Share)
-		// The root shows small ones too.
+		// The square root makes small values visible.
 		c.Shade = 1 + int(8*math.Sqrt(line.Mean/max(highest, 1e-9)))
 		if line.Filter != "" && i < mostLinkedCountries {
 			c.Link = a.Question.With(line.Filter).Address(page)

@@ -1,5 +1,5 @@
-// Package page shows the answers of package explore as pages of the collector: one form, drawings that the server
-// makes, and a script that is not needed for any of it. Every page is one address.
+// Package page serves the answers of package explore as HTML pages of the collector: a form, drawings made on the
+// server, and a script that is optional. The address of a page holds its whole question.
 package page
 
 import (
@@ -50,7 +50,8 @@ var styleCSS []byte
 //go:embed explore.js
 var scriptJS []byte
 
-// policy lets the page have its style and its script, of this nonce alone, and send forms to the collector alone.
+// policy returns the Content-Security-Policy of a page: it can load its own style and the script with this nonce, and
+// send forms to the collector.
 func policy(nonce string) string {
 	return "default-src 'none'; style-src 'self'; script-src 'nonce-" + nonce +
 		"'; connect-src 'self'; img-src data:; " +
@@ -85,7 +86,7 @@ type Pages struct {
 	html       *template.Template
 }
 
-// Mount has the server answer /explore and what belongs to it.
+// Mount registers /explore and the addresses that belong to it.
 func (p *Pages) Mount(s *web.Server) {
 	p.Patience = cmp.Or(p.Patience, defaultPatient)
 	p.cache, p.turns = newCache(), make(chan struct{}, mostAsked)
@@ -113,7 +114,7 @@ func (p *Pages) Mount(s *web.Server) {
 	}
 }
 
-// asset answers with a file of the page. Its address has a digest of its text, so that browsers may keep it.
+// asset returns the handler of an embedded file. Its address has a digest of its text, so that browsers may keep it.
 func asset(text []byte, kind string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", kind+"; charset=utf-8")
@@ -134,7 +135,7 @@ func version(text []byte) string {
 // viewerKey is the key of a request's viewer in its context.
 type viewerKey struct{}
 
-// viewerOf is who sent a request that admit let pass. Without one it panics: nothing is answered to nobody.
+// viewerOf returns the viewer of a request that admit let pass. It panics if there is none.
 func viewerOf(r *http.Request) *viewer { return r.Context().Value(viewerKey{}).(*viewer) }
 
 // admit refuses clients that may not look.
@@ -190,7 +191,7 @@ func (p *Pages) off() error { return &explore.Failure{Text: p.Off, Code: http.St
 // errOthers is the answer to who had no turn in time.
 var errOthers = &explore.Failure{Text: "Others are asking: try again.", Code: http.StatusServiceUnavailable}
 
-// view is what the template is filled with.
+// view fills the template of /explore.
 type view struct {
 	Question explore.Question
 	Filter   string
@@ -241,7 +242,7 @@ type (
 	}
 )
 
-// problem is what is wrong with a question: a text, and the place of a filter.
+// problem fills the template of an error: a text, and a filter that is split at the place of the error.
 type problem struct {
 	Text                string
 	Before, Here, After string // of the filter
@@ -278,7 +279,7 @@ func (p *Pages) addNothing(ctx context.Context, x *panel) (err error) {
 	return err
 }
 
-// head is what the head of a page is filled with.
+// head fills the template of a page's head.
 type head struct{ Title, Nonce, Style, Script string }
 
 // write answers with the head and a template.
@@ -304,7 +305,7 @@ func (p *Pages) write(w http.ResponseWriter, r *http.Request, name, title string
 	respond(w, r, status, out.Bytes())
 }
 
-// address is the page's, relative to the collector's.
+// address is the address of the page, relative to the collector's.
 const address = "explore"
 
 func (p *Pages) view(q explore.Question, a *explore.Answer) *view {
@@ -454,7 +455,7 @@ func (p *Pages) groups(chosen string) []group {
 	return all
 }
 
-// zones are the time zones to choose from: any other one can be written in the page's address.
+// zones returns the time zones to choose from. The page's address can name any other one.
 func zones(q explore.Question) []string {
 	all := []string{"UTC"}
 	if local := localZone(); local != "" && !strings.HasSuffix(local, "UTC") {
@@ -478,7 +479,7 @@ func localZone() string {
 	return ""
 }
 
-// problemOf says what is wrong. A filter has its place marked.
+// problemOf returns an error's text for the page, with the place in the filter if the error has one.
 func problemOf(q explore.Question, err error) *problem {
 	var bad *filter.Error
 	if errors.As(err, &bad) {

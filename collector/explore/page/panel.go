@@ -7,7 +7,7 @@ import (
 	"github.com/metranova/flow-collector/collector/explore"
 )
 
-// panel is an answer as it is drawn: one of its pictures, and the table that belongs to it.
+// panel fills the template of an answer: its drawing and its table.
 type panel struct {
 	Title    string
 	Answer   *explore.Answer

@@ -9,8 +9,8 @@ import (
 	"github.com/metranova/flow-collector/collector/web/figures"
 )
 
-// points are the figures of a graph for the script that shows them at a cursor. Rates are whole numbers, in parts of
-// the highest: a page must stay small.
+// points are the figures of a graph for the script, which shows them at the cursor. Rates are whole numbers, in units
+// of Scale, which keeps the page small.
 type points struct {
 	From    int64       `json:"from"` // seconds since 1970
 	Step    float64     `json:"step"` // seconds
@@ -38,10 +38,10 @@ type pointLost struct {
 	Points []uint64 `json:"points"`
 }
 
-// mostPointLines is how many lines the script has figures of: the largest.
+// mostPointLines is the number of lines, the largest, that the script gets.
 const mostPointLines = 15
 
-// finest is how many parts the highest rate has.
+// finest is the number that stands for the highest rate.
 const finest = 9999
 
 func newPoints(a *explore.Answer, page string) points {
@@ -118,7 +118,7 @@ func (c *chart) addLosses(a *explore.Answer, n int) {
 	}
 }
 
-// suggested is a completion of the filter as the page without a script lists it: a link to the page with it.
+// suggested is a completion of the filter as a link, for the page without a script.
 type suggested struct{ Text, Note, Address string }
 
 func newSuggested(s explore.Suggestion, values url.Values) suggested {

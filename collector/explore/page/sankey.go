@@ -19,7 +19,7 @@ const (
 	textHeight   = 13
 )
 
-// sankey is how much goes from where to where: a column of nodes for each dimension, and bands between them.
+// sankey fills the template of a Sankey diagram: a column of nodes for each dimension, and bands between columns.
 type sankey struct {
 	Width, Height int
 	Nodes         []box
@@ -88,7 +88,7 @@ func newSankey(a *explore.Answer, page string) *sankey {
 	return s
 }
 
-// find returns the node of a column, which it gets if it is not there.
+// find returns the node of a column with x's key, and adds it if there is none.
 func find(column *[]*node, x explore.Node) *node {
 	for _, n := range *column {
 		if n.Rank == x.Rank && n.Key == x.Key {

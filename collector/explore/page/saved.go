@@ -15,7 +15,7 @@ import (
 	"github.com/metranova/flow-collector/collector/explore/views"
 )
 
-// saved is what the page has of saved views.
+// saved fills the template of saved views.
 type saved struct {
 	Views   []savedView
 	Saves   bool     // this viewer may save
@@ -52,7 +52,7 @@ func (p *Pages) addViews(v *view, who *viewer, q explore.Question) {
 	}
 }
 
-// addressOf is the page of a question's parameters.
+// addressOf returns the address of the page with a question's parameters.
 func addressOf(query string) string {
 	if query == "" {
 		return address
@@ -60,7 +60,7 @@ func addressOf(query string) string {
 	return address + "?" + query
 }
 
-// exportViews answers with the saved views as a file, which can be taken in elsewhere.
+// exportViews answers with the saved views as a file, which another collector can import.
 func (p *Pages) exportViews(w http.ResponseWriter, _ *http.Request) {
 	list, err := p.Views.List()
 	if err != nil {
@@ -76,7 +76,7 @@ func (p *Pages) exportViews(w http.ResponseWriter, _ *http.Request) {
 	_, _ = out.WriteTo(w)
 }
 
-// changeViews saves, forgets or takes in views, as a form of the page asks, and leads back to the page.
+// changeViews saves, deletes or imports views for a form of the page, and redirects to the page.
 func (p *Pages) changeViews(w http.ResponseWriter, r *http.Request) {
 	who := viewerOf(r)
 	if !who.Saves {

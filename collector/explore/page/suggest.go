@@ -10,10 +10,10 @@ import (
 	"github.com/metranova/flow-collector/collector/explore"
 )
 
-// suggestPatience is how long suggestions are waited for.
+// suggestPatience is the time limit for suggestions.
 const suggestPatience = 4 * time.Second
 
-// suggestions completes a filter, one at a time.
+// suggestions completes a filter. One request at a time uses the store.
 func (p *Pages) suggestions(ctx context.Context, text string, at int) ([]explore.Suggestion, error) {
 	if p.Off != "" {
 		return nil, p.off()
@@ -48,7 +48,7 @@ func (p *Pages) suggestJSON(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(found)
 }
 
-// suggest is the page with completions of the filter at its end, for who has no script.
+// suggest answers with the page and completions at the end of the filter, for browsers without a script.
 func (p *Pages) suggest(w http.ResponseWriter, r *http.Request) {
 	values := r.URL.Query()
 	status := http.StatusOK

@@ -8,7 +8,7 @@ import (
 	"github.com/metranova/flow-collector/collector/web/figures"
 )
 
-// row is a line of the table below a graph.
+// row is a row of the table below a graph.
 type row struct {
 	Color                     int
 	Label, Link               string
@@ -59,7 +59,8 @@ func (p *Pages) newRows(a *explore.Answer, page string) []row {
 	return all
 }
 
-// newAll is the row of all lines together; nil where a flow may count in several, or where there is one line.
+// newAll returns the row of all lines together. It is nil if a flow can count in several lines, or if there is one
+// line.
 func newAll(a *explore.Answer) *row {
 	if a.Overlap || len(a.Series) < 2 {
 		return nil
@@ -120,7 +121,7 @@ func stackedOf(a *explore.Answer, condition string) explore.Question {
 	return q
 }
 
-// matrix is a table of how much goes from the one to the other.
+// matrix fills the template of a traffic matrix.
 type matrix struct {
 	From, To []heading
 	Cells    [][]cell
@@ -184,7 +185,7 @@ func newMatrix(a *explore.Answer, page string) *matrix {
 	return m
 }
 
-// shade is how dark a cell is, from 0 to 9.
+// shade returns the darkness of a cell, from 0 to 9.
 func shade(v, highest float64) int {
 	if highest <= 0 {
 		return 0
@@ -203,7 +204,7 @@ type hour struct {
 	Shade       int
 }
 
-// mostLinkedDays is how many days have a link for each hour. Those of more would weigh more than the page.
+// mostLinkedDays is the maximum number of days with a link for each hour: more links would outweigh the page.
 const mostLinkedDays = 10
 
 func newDays(a *explore.Answer, page string) []day {

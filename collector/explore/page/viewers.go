@@ -20,29 +20,30 @@ import (
 	"github.com/metranova/flow-collector/collector/web"
 )
 
-// Viewers say who may look at the traffic. The zero value lets everybody look.
+// Viewers decides who may see the traffic. With the zero value everyone may.
 type Viewers struct {
-	// LocalOnly lets clients of this host look. Those of a proxy on it are not of this host.
+	// LocalOnly admits clients on this host only. Requests through a proxy on this host are not admitted.
 	LocalOnly bool
-	// Hosts are names in the Host header under which LocalOnly lets one look, besides localhost and addresses. A page
-	// of another site could otherwise read under a name of its own that it has lead to this host.
+	// Hosts lists the names that LocalOnly allows in the Host header, besides localhost and addresses. Otherwise a page
+	// of another site could read the traffic after it points its own name at this host (DNS rebinding).
 	Hosts []string
-	// Users, if not nil, lets those look who know a name and its password.
+	// Users, if not nil, admits users by name and password.
 	Users *Users
-	// Header is what a proxy at one of the Proxies sets to the name of a user whom it knows; "" trusts no proxy.
+	// Header is the header in which a proxy at one of Proxies gives the name of an authenticated user. "": no proxy is
+	// trusted.
 	Header  string
 	Proxies []netip.Prefix
 }
 
-// viewer is who looks. Name is "" where users have no names. Saves says whether views may be saved: not by everybody,
-// who could fill the list for all others.
+// viewer is the sender of an admitted request. Name is "" where users have no names. Saves says whether the viewer may
+// save views, which is not so where everyone is admitted: anyone could fill the list.
 type viewer struct {
 	Name   string
 	Saves  bool
 	Scopes []string // policy scopes whose flows may be seen; none: all
 }
 
-// admit returns who may look; nil if nobody, and then it has answered the request.
+// admit returns the viewer of a request. If the viewer is not admitted, it answers the request and returns nil.
 func (v *Viewers) admit(w http.ResponseWriter, r *http.Request) *viewer {
 	switch {
 	case v.Users == nil && !v.LocalOnly:

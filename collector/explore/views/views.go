@@ -1,5 +1,5 @@
-// Package views keeps questions of package explore under names, in one JSON file. The collector and its commands may
-// have the file open at once: a change holds a lock of the directory, and replaces the file whole.
+// Package views saves questions of package explore under names, in one JSON file. Several processes can use the file: a
+// change locks the directory and replaces the file.
 package views
 
 import (
@@ -26,12 +26,12 @@ import (
 	"github.com/metranova/flow-collector/collector/explore"
 )
 
-// Bounds of what is kept: whoever may look at the traffic may save views.
+// Limits, because everyone who may see the traffic can save views.
 const (
 	MaxViews = 500
 	maxName  = 100  // characters
 	maxQuery = 6000 // bytes: a filter of the greatest length, escaped, and the rest
-	// MaxSize is the most that a file of views has.
+	// MaxSize is the maximum size of a file of views in bytes.
 	MaxSize = 4 << 20
 )
 
@@ -46,7 +46,7 @@ type View struct {
 	Saved time.Time `json:"saved"`
 }
 
-// file is what the file has. Version tells files that a later collector writes differently.
+// file is the content of the file. Version is that of the format.
 type file struct {
 	Version int    `json:"version"`
 	Views   []View `json:"views"`
@@ -54,7 +54,7 @@ type file struct {
 
 const version = 1
 
-// ErrOwner says that another user saved the view.
+// ErrOwner is the error of a change to another user's view.
 var ErrOwner = errors.New("another user saved the view of this name")
 
 // File is a file of views. Its methods are safe for concurrent use, and for use by several processes.
@@ -76,7 +76,7 @@ func (f *File) List() ([]View, error) {
 	return f.load()
 }
 
-// load reads the file if it is another one than before. The caller holds mu.
+// load reads the file if it has changed. The caller holds mu.
 func (f *File) load() ([]View, error) {
 	info, err := os.Stat(f.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -109,11 +109,11 @@ func Read(in io.Reader) ([]View, error) {
 		return nil, err
 	}
 	if len(text) > MaxSize {
-		return nil, fmt.Errorf("it has more than %d bytes", MaxSize)
+		return nil, fmt.Errorf("the file has more than %d bytes", MaxSize)
 	}
 	var x file
 	if err := json.Unmarshal(text, &x); err != nil {
-		return nil, fmt.Errorf("it is not a file of views: %w", err)
+		return nil, fmt.Errorf("not a file of views: %w", err)
 	}
 	if x.Version != version {
 		return nil, fmt.Errorf("it is a file of version %d, and this collector reads version %d", x.Version, version)
@@ -126,7 +126,7 @@ func Read(in io.Reader) ([]View, error) {
 		list = put(list, v)
 	}
 	if len(list) > MaxViews {
-		return nil, fmt.Errorf("it has %d views, and at most %d are kept", len(list), MaxViews)
+		return nil, fmt.Errorf("the file has %d views, more than %d", len(list), MaxViews)
 	}
 	return list, nil
 }
@@ -142,7 +142,7 @@ func Write(out io.Writer, list []View) error {
 	return encoder.Encode(file{version, list})
 }
 
-// checked returns the view with its question as Values writes it.
+// checked validates the view and returns it with its name and question in canonical form.
 func (v View) checked() (View, error) {
 	v.Name = strings.Join(strings.Fields(v.Name), " ")
 	n := utf8.RuneCountInString(v.Name)
@@ -181,8 +181,8 @@ func put(list []View, v View) []View {
 	return slices.Insert(list, i, v)
 }
 
-// Save keeps views. A name that is there already gets the new question, if owner saved it or admin is true: else the
-// error is ErrOwner, and nothing is saved.
+// Save saves views. A view of the same name is replaced if owner saved it or admin is true. Otherwise the error is
+// ErrOwner and nothing is saved.
 func (f *File) Save(views []View, owner string, admin bool) error {
 	return f.change(func(list []View) ([]View, error) {
 		for _, v := range views {
@@ -202,7 +202,7 @@ func (f *File) Save(views []View, owner string, admin bool) error {
 	})
 }
 
-// Delete forgets a view of that owner; admin deletes any.
+// Delete deletes a view that owner saved, or any view if admin is true.
 func (f *File) Delete(name, owner string, admin bool) error {
 	return f.change(func(list []View) ([]View, error) {
 		old := Find(list, name)
@@ -216,7 +216,7 @@ func (f *File) Delete(name, owner string, admin bool) error {
 	})
 }
 
-// Find returns the view of that name; nil where there is none.
+// Find returns the view with a name, or nil.
 func Find(list []View, name string) *View {
 	for i := range list {
 		if list[i].Name == name {
@@ -226,7 +226,7 @@ func Find(list []View, name string) *View {
 	return nil
 }
 
-// change replaces the file by what edit makes of its views. Edit may change its argument.
+// change replaces the views in the file by what edit returns for them. edit can change its argument.
 func (f *File) change(edit func([]View) ([]View, error)) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -242,7 +242,7 @@ func (f *File) change(edit func([]View) ([]View, error)) error {
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
 		return fmt.Errorf("save views: lock %s: %w", dir, err)
 	}
-	f.read = nil // times of files may be too coarse to tell two changes apart
+	f.read = nil // read the file even if its time is the same: the clock of files can be too coarse
 	list, err := f.load()
 	if err != nil {
 		return err
