@@ -64,8 +64,8 @@ func exploreViewsCommand() *cli.Command {
 			}
 			return views.Write(os.Stdout, all)
 		}),
-		with("import", "save the views of files, or of standard input; they replace those of the same names", "[FILE…]",
-			importViews),
+		with("import", "save the views of files, or of standard input; they replace those of the same names",
+			"[FILE…]", importViews),
 	}
 	return list
 }

@@ -87,7 +87,8 @@ func (p *Planner) lost(s span) *Query {
 	from, to := params.text(stamp(s.from)), params.text(stamp(s.to))
 	start, step := params.number(uint64(s.from.Unix())), params.number(uint64(s.step/time.Second))
 	return &Query{sql: "SELECT toString(exporter) AS exporter, toString(device_id) AS device, " +
-		"toString(stage) AS stage, toString(if(missing, if(reason = '', what, reason), '')) AS reason, toString(unit) AS unit, missing, " +
+		"toString(stage) AS stage, toString(if(missing, if(reason = '', what, reason), '')) AS reason, " +
+		"toString(unit) AS unit, missing, " +
 		"toInt64(if(missing, intDiv(toUnixTimestamp(start_time) - " + start + ", " + step + "), 0)) AS t, " +
 		"sum(count) AS lost\nFROM " + sqltext.Name(p.settings.Database) + "." +
 		sqltext.Name(p.settings.Tables.Loss) + "\nWHERE (missing OR stage = 'received' AND unit IN ('datagrams', " +

@@ -27,7 +27,8 @@ func TestMinute_warningsAreBounded(t *testing.T) {
 		t.Fatalf("%d lines", logs.Len())
 	}
 	first, last := logs.All()[0].ContextMap(), logs.All()[maxWarnings].ContextMap()
-	if first["count"] != uint64(1000) || last["lines left out"] != int64(980) || last["count"] != "480690 × hold_full" {
+	if first["count"] != uint64(1000) || last["lines left out"] != int64(980) ||
+		last["count"] != "480690 × hold_full" {
 		t.Errorf("first %v, last %v", first, last)
 	}
 }
