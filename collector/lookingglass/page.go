@@ -8,6 +8,7 @@ import (
 	"html/template"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -48,12 +49,33 @@ const refreshSeconds = 10
 type pages struct {
 	*Glass
 	html *template.Template
+
+	mu     sync.Mutex
+	cached *Summary // of the latest second; nil: there is none
+}
+
+// summaryAge is how old a summary may be that is shown: with thousands of exporters one takes a while.
+const summaryAge = time.Second
+
+// current is the summary, which must not be changed.
+func (p *pages) current() *Summary {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cached == nil {
+		p.cached = p.Summary()
+		time.AfterFunc(summaryAge, func() {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.cached = nil
+		})
+	}
+	return p.cached
 }
 
 // Mount has the server answer /routing and what belongs to it. Sessions and tables are shown to everybody who may see
 // the exporters; routes to those who may look at the traffic.
 func (g *Glass) Mount(s *web.Server) {
-	p := &pages{g, template.Must(template.New("routing").Funcs(functions).Parse(pageHTML))}
+	p := &pages{Glass: g, html: template.Must(template.New("routing").Funcs(functions).Parse(pageHTML))}
 	turns, dumps := make(chan struct{}, mostAsked), make(chan struct{}, 1)
 	s.Handle("GET /routing", turn(turns, http.HandlerFunc(p.page)))
 	s.Handle("GET "+PathSummary, turn(turns, http.HandlerFunc(p.summary)))
@@ -94,7 +116,7 @@ func (g *Glass) json(w http.ResponseWriter, v any) {
 	_, _ = w.Write(append(text, '\n'))
 }
 
-func (p *pages) summary(w http.ResponseWriter, _ *http.Request) { p.json(w, p.Summary()) }
+func (p *pages) summary(w http.ResponseWriter, _ *http.Request) { p.json(w, p.current()) }
 
 func (p *pages) routes(w http.ResponseWriter, r *http.Request) {
 	q, err := Parse(r.URL.Query())
@@ -198,7 +220,7 @@ func (p *pages) page(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *pages) write(w http.ResponseWriter, v *view, status int) {
-	v.Summary, v.Views = p.Summary(), Views()
+	v.Summary, v.Views = p.current(), Views()
 	for _, x := range outcomeTexts {
 		o := outcome{Name: x[0], Text: x[1], Count: v.LookUps[x[0]]}
 		if v.LookedUp > 0 {

@@ -38,6 +38,7 @@ type BMPSession struct {
 	Refused     uint64              // routes left out because a limit was reached
 	LeftOut     uint64              // those of Refused that were not announced again
 	Undecoded   uint64              // routes left out because their attributes cannot be decoded
+	Restored    bool                // no session since the start: the routes are those of the last run
 	Ends        []time.Time         // of sessions, the latest ones, the oldest first
 }
 
@@ -67,7 +68,7 @@ func (m *bmpRouter) publish() {
 		b.Peers = 0
 	}
 	b.Beyond += m.beyond
-	b.LeftOut, b.Ends, b.Settled = m.left, slices.Clone(m.ends), true
+	b.LeftOut, b.Ends, b.Settled, b.Restored = m.left, slices.Clone(m.ends), true, m.count == 0
 	for key, t := range m.tables {
 		b.Settled = b.Settled && t.settled
 		for i := range route.Families {

@@ -310,7 +310,7 @@ func (p *peer) publish() {
 	x := &Session{Address: p.key.address, Router: p.source.Router.Name, AS: p.source.Router.AS.Load(),
 		Up: p.session != nil, Since: p.since, Until: p.until, Why: p.why, Sessions: p.count, Updates: p.updates,
 		Complete: p.endOfRIB, Reasons: p.reasons, Refused: p.refused, Undecoded: p.undecoded, LeftOut: p.left,
-		Ends: slices.Clone(p.ends), MaxRoutes: p.source.MaxRoutes}
+		Ends: slices.Clone(p.ends), MaxRoutes: p.source.MaxRoutes, Restored: p.count == 0}
 	if p.session != nil {
 		x.Until, x.Why = time.Time{}, ""
 		x.Families, x.Graceful = p.session.ours.Families, p.session.graceful.Load()

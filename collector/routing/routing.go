@@ -366,6 +366,7 @@ type Session struct {
 	Undecoded uint64               // routes left out because their attributes cannot be decoded
 	Ends      []time.Time          // of sessions, the latest ones, the oldest first
 	Families  [route.Families]bool // of the session that is up
+	Restored  bool                 // no session since the start: the routes are those of the last run
 	Graceful  bool                 // graceful restart was negotiated, to which the End-of-RIB belongs
 }
 

@@ -97,7 +97,9 @@ func OfCollector(c *Collector) []Verdict {
 	l.configuration(c)
 	if r := c.Routing; r != nil {
 		r.LookUps, r.Window = c.Recent.LookUps, c.Window
-		l.routing(r)
+		var routes list
+		routes.routing(r)
+		l = append(l, routes.few()...)
 	}
 	for _, problem := range c.Metadata {
 		l.add(Warning, "metadata", "", "metadata: %s", problem)

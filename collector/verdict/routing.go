@@ -45,6 +45,7 @@ func OfRouting(r *Routing) []Verdict {
 }
 
 func (l *list) routing(r *Routing) {
+	l.restored(r)
 	for i := range r.Sessions {
 		l.session(r, &r.Sessions[i])
 	}
@@ -56,6 +57,51 @@ func (l *list) routing(r *Routing) {
 	l.files(r)
 	l.validation(r)
 	l.lookUps(r)
+}
+
+// starting reports whether routers need not have connected again yet.
+func (r *Routing) starting() bool { return r.Now.Sub(r.Started) < neverAfter }
+
+// restored describes the routers that have not connected again since the start.
+func (l *list) restored(r *Routing) {
+	if !r.starting() {
+		return
+	}
+	n := uint64(0)
+	for i := range r.Sessions {
+		if s := &r.Sessions[i]; !s.Up && s.Restored {
+			n++
+		}
+	}
+	for i := range r.BMP.Sessions {
+		if s := &r.BMP.Sessions[i]; !s.Up && s.Restored {
+			n++
+		}
+	}
+	if n > 0 {
+		l.add(Note, "routes_restored", "nothing, if they connect again",
+			"the routes of the last run are used for %s, until their sessions are up again", count(n, "router"))
+	}
+}
+
+// few keeps some verdicts of each kind that is about one router, and counts the others.
+func (l list) few() list {
+	seen, more := map[string]int{}, map[string]int{}
+	var kept list
+	for _, v := range l {
+		if seen[v.Code]++; v.About != "" && seen[v.Code] > mostRouters {
+			more[v.Code]++
+			continue
+		}
+		kept = append(kept, v)
+	}
+	for i := range kept {
+		if n := more[kept[i].Code]; n > 0 {
+			kept[i].Text += fmt.Sprintf(" (and %d more like this: see /routing)", n)
+			delete(more, kept[i].Code)
+		}
+	}
+	return kept
 }
 
 // session describes a neighbour and its BGP sessions.
@@ -72,6 +118,7 @@ func (l *list) session(r *Routing, s *routing.Session) {
 	}
 	l.flapping(r, "BGP", name, s.Ends)
 	switch {
+	case !s.Up && s.Restored && r.starting(): // see restored
 	case !s.Up:
 		l.add(Warning, "session_down",
 			"see the router: its routes are used until then, and replaced when it connects again",
@@ -128,7 +175,7 @@ func (l *list) monitored(r *Routing, s *routing.BMPSession) {
 	}
 	name := named(s.Address.String(), who)
 	l.flapping(r, "BMP", name, s.Ends)
-	if !s.Up {
+	if !s.Up && !(s.Restored && r.starting()) {
 		l.add(Warning, "session_down",
 			"see the router: its routes are used until then, and replaced when it connects again",
 			"the BMP session of %s is down since %s (%s): its routes stay until %s", name, moment(s.Since, r.Now),

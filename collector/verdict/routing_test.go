@@ -58,6 +58,16 @@ func routingTests() []routingTest {
 			r.Absent = []routing.Absent{{Protocol: "BGP", Router: "192.0.2.9", Since: noon.Add(-time.Hour),
 				Why: "it closed"}}
 		}, Warning, "no BGP session with 192.0.2.9 since 11:00: it closed"},
+		{"restored, and just started", "session_down", func(r *Routing) {
+			r.Started, r.Sessions[0].Up, r.Sessions[0].Restored = noon.Add(-time.Minute), false, true
+		}, 0, ""},
+		{"restored", "routes_restored", func(r *Routing) {
+			r.Started, r.Sessions[0].Up, r.Sessions[0].Restored = noon.Add(-time.Minute), false, true
+			r.BMP.Sessions[0].Up, r.BMP.Sessions[0].Restored = false, true
+		}, Note, "the routes of the last run are used for 2 routers, until their sessions are up again"},
+		{"restored long ago", "routes_restored", session(func(s *routing.Session) {
+			s.Up, s.Restored = false, true
+		}), 0, ""},
 		{"up", "session_down", session(func(s *routing.Session) { s.Since = noon }), 0, ""},
 		{"never", "session_never", func(r *Routing) {
 			r.Absent = []routing.Absent{{Protocol: "BGP", Router: "192.0.2.8"}, {Protocol: "BGP", Router: "192.0.2.9"}}
@@ -173,6 +183,16 @@ func TestOfRouting(t *testing.T) {
 	if c.Routing = goodRouting(); len(OfCollector(c)) != 0 {
 		t.Errorf("the collector's: %v", OfCollector(c))
 	}
+	for range 2 * mostRouters {
+		s := c.Routing.Sessions[0]
+		s.Up, s.Why = false, "it closed"
+		c.Routing.Sessions = append(c.Routing.Sessions, s)
+	}
+	if all := OfCollector(c); len(all) != mostRouters ||
+		!strings.HasSuffix(all[0].Text, " (and 8 more like this: see /routing)") {
+		t.Errorf("of many routers that are down: %d verdicts, the first is %v", len(all), all[0])
+	}
+	c.Routing = goodRouting()
 	c.Recent.LookUps = enrich.RouteCounts{Miss: 2000}
 	expect(t, OfCollector(c), "low_hit_rate", Warning, "100 % of the destinations have no route, in the last minute")
 }
