@@ -96,8 +96,17 @@ func runExplore(ctx context.Context, c *cli.Command) (err error) {
 		fmt.Println(a.Query.SQL())
 		return nil
 	}
-	if a.Losses, err = explorer.Losses(ctx, a); err != nil {
-		return fmt.Errorf("explore: %s", explore.Reason(err))
+	if q.View != explore.Lost {
+		if a.Losses, err = explorer.Losses(ctx, a); err != nil {
+			return fmt.Errorf("explore: %s", explore.Reason(err))
+		}
+	}
+	if a.Empty() {
+		why, err := explorer.Nothing(ctx, a)
+		if err != nil {
+			return fmt.Errorf("explore: %s", explore.Reason(err))
+		}
+		fmt.Println(why.Text)
 	}
 	return a.Print(os.Stdout)
 }

@@ -23,8 +23,7 @@ func (a *Answer) Print(w io.Writer) error {
 	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	head := strings.Join(a.Labels, " → ")
 	switch {
-	case a.Empty():
-		fmt.Fprintln(out, "no flows")
+	case a.Empty(): // the figures of nothing
 	case a.Question.View == Hours:
 		for _, d := range a.Days {
 			fmt.Fprintf(out, "%s\t%s\t%s\n", d.Date, spark(d.Hours[:]), "max "+rate(highest(d.Hours[:])))
@@ -155,8 +154,12 @@ func (a *Answer) printLost(out io.Writer) {
 		for j, n := range l.Points {
 			points[j] = float64(n)
 		}
-		fmt.Fprintf(out, "%s\t%s\t%s\t%.2g %%\t%s\n", Shown(strings.TrimSpace(l.Device+" "+l.Exporter)), l.Label(),
-			figures.Groups(l.Count), 100*l.Share, spark(points))
+		share := "-"
+		if l.Share > 0 {
+			share = fmt.Sprintf("%.2g %%", 100*l.Share)
+		}
+		fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\n", Shown(strings.TrimSpace(l.Device+" "+l.Exporter)), l.Label(),
+			figures.Groups(l.Count), share, spark(points))
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -120,6 +121,54 @@ func testNothing(t *testing.T, e *Explorer) {
 		if !strings.Contains(got, want) || (want == "") != (got == "") {
 			t.Errorf("by %s: %q", by, got)
 		}
+	}
+}
+
+// A rollup that is filled in part answers for the time that it has, and the rows for the rest; ten thousand values are
+// a few lines and all others.
+func testOdd(t *testing.T, e *Explorer) {
+	whole := *e.Planner.sources.Load()
+	part := slices.Clone(whole)
+	for i := range part {
+		if part[i].Step > 0 {
+			part[i].From = noon.Add(-30 * time.Minute)
+		}
+	}
+	e.Planner.SetSources(part)
+	const address = "unit=flows&by=src.as&from=2026-02-20&to=2026-03-06"
+	a := ask(t, e, address)
+	e.Planner.SetSources(whole)
+	b := ask(t, e, address)
+	if lines(a, 1) != lines(b, 1) || a.Table() != "data_flow" || b.Table() == "data_flow" ||
+		!strings.Contains(a.Query.Source.Line(), "rollup_src_as_1h") {
+		t.Errorf("half filled: %s from %s; filled: %s from %s", lines(a, 1), a.Query.Source.Line(), lines(b, 1),
+			b.Table())
+	}
+	const many = `INSERT INTO explored.data_flow (start_time, end_time, flow_type, src_ip, src_as_id, src_port,
+		protocol, bit_count, packet_count)
+		SELECT toDateTime64('2026-03-02 11:00:00', 3, 'UTC') AS t, t, 'netflow',
+			toIPv6(concat('2001:db8::', hex(number))), number, number, toString(number), 8000 + number, 1
+		FROM numbers(10000)`
+	if err := e.Conn.Exec(t.Context(), many); err != nil {
+		t.Fatal(err)
+	}
+	for _, by := range []string{"src.ip", "src.as", "src.port", "proto", "src.ip,src.port", "ip", "app"} {
+		a := ask(t, e, "by="+by+"&unit=packets&top=5&from=2026-03-02T10:30&to=2026-03-02T11:30")
+		all := 0.0
+		for _, s := range a.Series {
+			all += s.Total
+		}
+		if by != "ip" && (len(a.Series) != 6 || all != 10000 || a.Series[5].Total != 9995) {
+			t.Errorf("by %s: %d lines, %g packets in all", by, len(a.Series), all)
+		}
+	}
+	if a := ask(t, e,
+		"by=src.ip,src.port&view=sankey&unit=packets&top=5&from=2026-03-02T10:30&to=2026-03-02T11:30"); len(
+		a.Links) > 36 {
+		t.Errorf("a sankey of %d links", len(a.Links))
+	}
+	if err := e.Conn.Exec(t.Context(), "ALTER TABLE explored.data_flow DROP PARTITION ID '20260302'"); err != nil {
+		t.Error(err)
 	}
 }
 

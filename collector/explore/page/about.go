@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/metranova/flow-collector/collector/explore"
@@ -70,23 +72,35 @@ func (p *Pages) fillAbout(ctx context.Context, v *about, values url.Values) erro
 			ref, v.Prefix = found, prefix.String()
 		}
 	}
-	for _, question := range s.Questions() {
-		x := aboutPanel{More: question.Question.Address(address)}
-		a, err := p.ask(ctx, question.Question, question.Question.View.OverTime() && v.Losses == nil)
-		if err != nil {
-			x.panel, x.Problem = &panel{Title: question.Title}, problemOf(question.Question, err)
-		} else {
-			x.panel = p.newPanel(a)
-			x.lighten()
-			if a.Losses != nil {
-				v.Losses = a.Losses
-				v.Sampling = a.Losses.Sampling(a.From)
-			}
-			x.Title = question.Title
-		}
-		v.Panels = append(v.Panels, x)
-	}
+	p.askPanels(ctx, v, s.Questions())
 	return p.askFacts(ctx, v, s, ref)
+}
+
+// askPanels asks the questions about a subject concurrently. Those that get no turn wait for one.
+func (p *Pages) askPanels(ctx context.Context, v *about, questions []explore.Titled) {
+	v.Panels = make([]aboutPanel, len(questions))
+	first := slices.IndexFunc(questions, func(x explore.Titled) bool { return x.Question.View.OverTime() })
+	answers := make([]*explore.Answer, len(questions))
+	var all sync.WaitGroup
+	for i, x := range questions {
+		all.Go(func() {
+			a, err := p.ask(ctx, x.Question, i == first)
+			one := aboutPanel{More: x.Question.Address(address)}
+			if err != nil {
+				one.panel, one.Problem = new(panel), problemOf(x.Question, err)
+			} else {
+				answers[i], one.panel = a, p.newPanel(a)
+				one.lighten()
+			}
+			one.Title = x.Title
+			v.Panels[i] = one
+		})
+	}
+	all.Wait()
+	if first >= 0 && answers[first] != nil && answers[first].Losses != nil {
+		v.Losses = answers[first].Losses
+		v.Sampling = v.Losses.Sampling(answers[first].From)
+	}
 }
 
 // askFacts queries the subject's metadata, and when its first and last flows began.

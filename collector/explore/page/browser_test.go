@@ -51,8 +51,14 @@ var browserRows = []string{
 		`443, 'tcp',
 		'core1::down', 'core1::up', 4, 443, if(t < now() - 86400, 1, 2) * 800000 * (3 - number % 3), 100
 	FROM numbers(51840)`,
-	`INSERT INTO collector_loss (start_time, end_time, stage, what, reason, unit, missing, count) VALUES
-		(now() - 600, now() - 540, 'kernel', 'dropped', 'receive buffer', 'datagrams', true, 77)`,
+	`INSERT INTO collector_loss (start_time, end_time, exporter, device_id, stage, what, reason, unit, ` +
+		`missing, count) VALUES
+		(now() - 600, now() - 540, '192.0.2.1', 'core1', 'kernel', 'dropped', 'receive buffer', 'datagrams', true, 77)`,
+	// Names that would change the page, if they could.
+	`INSERT INTO data_flow (start_time, end_time, flow_type, device_id, protocol, bit_count, packet_count)
+	SELECT now64(3, 'UTC') - 3600 AS t, t, 'netflow', arrayJoin(['<b>bold</b>&"\'', 'مرحبا بالعالم', '👩‍🚀 emoji', ` +
+		`concat(char(0xe2, 0x80, 0xae), 'reversed'), repeat('a-very-long-name-', 60), ` +
+		`repeat('W', 300), 'a\nb\tc']), 'tcp', 1, 1`,
 }
 
 // Ten questions that people ask are answered by two clicks at most, and the figures are those of SQL.
