@@ -1,18 +1,22 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/metranova/flow-collector/bench/hostile"
 	"github.com/metranova/flow-collector/bench/layouts"
 	"github.com/metranova/flow-collector/bench/stages"
 	"github.com/metranova/flow-collector/decoder/exporter"
@@ -32,6 +36,15 @@ func storeCommand() *cli.Command {
 			"   bench store --only default,sorted --flows 5000000\n" +
 			"   bench store --protocol sflow",
 		Flags: append(genFlags(),
+			&cli.StringFlag{Name: "hostile",
+				Usage: "rows of the flood `KIND` of bench hostile, as many datagrams as --datagrams"},
+			&cli.IntFlag{Name: "datagrams", Usage: "`N` datagrams of --hostile", Value: 4000},
+			&cli.IntFlag{Name: "rounds", Usage: "measure each layout `N` times, in turn; the least times count",
+				Value: 1},
+			&cli.StringSliceFlag{Name: "extensions",
+				Usage: "measure also a layout with these flow extensions alone: `A+B`, none is -"},
+			&cli.StringSliceFlag{Name: "settings",
+				Usage: "measure also the default layout with these table settings: `NAME=VALUE+NAME=VALUE`"},
 			&cli.StringFlag{Name: "only", Usage: "only layouts whose names have one of these `WORDS`, with commas"},
 			&cli.IntFlag{Name: "prefixes", Usage: "metadata is made up with `N` prefixes", Value: 300_000},
 			&cli.StringFlag{Name: "collector", Usage: "the collector's program `FILE`", Value: "bin/collector"},
@@ -49,7 +62,7 @@ func measureStore(ctx context.Context, c *cli.Command) error {
 			}
 		}
 	}
-	capture, err := captureOrGenerated(c)
+	datagrams, err := storeDatagrams(c)
 	if err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
@@ -63,15 +76,16 @@ func measureStore(ctx context.Context, c *cli.Command) error {
 	}
 	defer os.RemoveAll(dir)
 	o := layouts.Options{
-		Snapshot: snapshot, Collector: c.String("collector"), Engine: c.String("engine"), Dir: dir,
+		Datagrams: datagrams, Snapshot: snapshot, Collector: c.String("collector"), Engine: c.String("engine"),
+		Dir: dir, Rounds: c.Int("rounds"),
 		Layouts: slices.DeleteFunc(layouts.All(),
 			func(l layouts.Layout) bool { return !hasWord(l.Name, c.String("only")) }),
 	}
-	capture.Each(func(d exporter.Datagram) { o.Datagrams = append(o.Datagrams, d) })
+	o.Layouts = append(o.Layouts, furtherLayouts(c)...)
 	if len(o.Layouts) == 0 {
 		return fmt.Errorf("store: --only %q: no layout is named so", c.String("only"))
 	}
-	bar, done := newBar("", len(o.Layouts)+1), 0
+	bar, done := newBar("", max(o.Rounds, 1)*len(o.Layouts)+1), 0
 	o.Log = func(what string) {
 		bar.set(done)
 		bar.say(what)
@@ -95,6 +109,49 @@ func measureStore(ctx context.Context, c *cli.Command) error {
 	}
 	fmt.Printf("\nnfcapd's files (LZ4) have %.1f bytes a flow, of %s flows\n", beside, thousands(flows))
 	return nil
+}
+
+// storeDatagrams are those of a flood, of captures, or generated ones.
+func storeDatagrams(c *cli.Command) (all []exporter.Datagram, err error) {
+	name := c.String("hostile")
+	if name == "" {
+		capture, err := captureOrGenerated(c)
+		if err != nil {
+			return nil, err
+		}
+		capture.Each(func(d exporter.Datagram) { all = append(all, d) })
+		return all, nil
+	}
+	kind, ok := hostile.Named(name)
+	if !ok {
+		return nil, fmt.Errorf("%s is no kind of flood", name)
+	}
+	now := time.Now()
+	flood := kind.Flood(1, now)
+	for range c.Int("datagrams") {
+		source, payload := flood.Next(netip.AddrFrom4([4]byte{127, 66, 0, 1}))
+		all = append(all, exporter.Datagram{Source: netip.AddrPortFrom(source, 4000), Received: now.UnixNano(),
+			Payload: bytes.Clone(payload)})
+	}
+	return all, nil
+}
+
+// furtherLayouts are those of --extensions and --settings.
+func furtherLayouts(c *cli.Command) (all []layouts.Layout) {
+	for _, list := range c.StringSlice("extensions") {
+		l := layouts.Default()
+		l.Name, l.Extensions = "ext with "+list, strings.Split(list, "+")
+		if list == "-" {
+			l.Extensions = nil
+		}
+		all = append(all, l)
+	}
+	for _, settings := range c.StringSlice("settings") {
+		l := layouts.Default()
+		l.Name, l.Settings = settings, strings.ReplaceAll(settings, "+", ", ")
+		all = append(all, l)
+	}
+	return all
 }
 
 // hasWord reports whether a name has one of the words; without words every name has.

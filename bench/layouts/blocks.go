@@ -40,7 +40,8 @@ func blocksOf(datagrams []exporter.Datagram, snapshot *enrich.Snapshot, table st
 		Snapshot: current(snapshot), Settings: settings,
 		Sinks: []sink.Batcher{clickhouse.NewBlocks(clickhouse.BlocksOptions{
 			Table: table, MaxRows: rows, MaxAge: time.Hour, TokenPrefix: table,
-			Layout: block.Layout{CollectorID: "bench", Extensions: l.Extensions, WithoutColumns: l.WithoutColumns},
+			Layout: block.Layout{CollectorID: "bench", Extensions: l.Extensions,
+				IPRefExtensions: l.IPRefExtensions, WithoutColumns: l.WithoutColumns},
 			Buffer: func() native.Packed { return native.Packed{} },
 			Deliver: func(ins *clickhouse.Insert) {
 				insert = ins.Query + " FORMAT Native"

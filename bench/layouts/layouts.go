@@ -24,17 +24,20 @@ import (
 
 // Layout is one way to keep the same rows.
 type Layout struct {
-	Name           string
-	Extensions     []string // typed paths of ext
-	WithoutColumns []string // optional columns that the table does not have
-	BlockRows      int      // rows of an insert; 0: 50,000
-	Sorted         bool     // rows are in the order of the table's key when they are sent
-	LZ4            bool     // no codecs but the server's default
+	Name            string
+	Extensions      []string // typed paths of ext
+	IPRefExtensions []string // typed paths of ext, too
+	WithoutColumns  []string // optional columns that the table does not have
+	BlockRows       int      // rows of an insert; 0: 50,000
+	Sorted          bool     // rows are in the order of the table's key when they are sent
+	LZ4             bool     // no codecs but the server's default
+	ServerSettings  bool     // parts are written as the server does by itself
+	Settings        string   // of the table, as MODIFY SETTING takes them, over those of the collector
 }
 
 // All returns the layouts that are compared; the first is the collector's default.
 func All() []Layout {
-	every := []string{"bgp", "ipv4", "ipv6", "mpls", "vlan"}
+	every, refs := Default().Extensions, Default().IPRefExtensions
 	var optional []string
 	for _, c := range schema.FlowColumns() {
 		if c.Optional {
@@ -42,14 +45,22 @@ func All() []Layout {
 		}
 	}
 	return []Layout{
-		{Name: "default", Extensions: every},
-		{Name: "without optional columns", Extensions: every, WithoutColumns: optional},
-		{Name: "no codecs (LZ4)", Extensions: every, LZ4: true},
-		{Name: "ext without arrays (no bgp, mpls)", Extensions: []string{"ipv4", "ipv6", "vlan"}},
+		Default(),
+		{Name: "without optional columns", Extensions: every, IPRefExtensions: refs, WithoutColumns: optional},
+		{Name: "no codecs (LZ4)", Extensions: every, IPRefExtensions: refs, LZ4: true},
+		{Name: "ext without arrays (no bgp, mpls)", Extensions: []string{"ipv4", "ipv6", "vlan"},
+			IPRefExtensions: refs},
 		{Name: "ext without typed paths"},
-		{Name: "rows sorted before sending", Extensions: every, Sorted: true},
-		{Name: "inserts of 200,000 rows", Extensions: every, BlockRows: 200_000},
+		{Name: "ext as the server writes it", Extensions: every, IPRefExtensions: refs, ServerSettings: true},
+		{Name: "rows sorted before sending", Extensions: every, IPRefExtensions: refs, Sorted: true},
+		{Name: "inserts of 200,000 rows", Extensions: every, IPRefExtensions: refs, BlockRows: 200_000},
 	}
+}
+
+// Default is what the collector makes without settings.
+func Default() Layout {
+	return Layout{Name: "default", Extensions: []string{"bgp", "ipv4", "ipv6", "mpls", "vlan"},
+		IPRefExtensions: []string{"scireg"}}
 }
 
 // Options say what is measured, and with what.
@@ -57,6 +68,7 @@ type Options struct {
 	Datagrams []exporter.Datagram
 	Snapshot  *enrich.Snapshot
 	Layouts   []Layout
+	Rounds    int    // how often each layout is measured, in turn; the least times count. 0: once
 	Collector string // its program, which opens the engine
 	Engine    string // the engine's library
 	Dir       string // an empty directory for the store
@@ -90,14 +102,20 @@ func Run(ctx context.Context, o Options) ([]Result, error) {
 		return nil, err
 	}
 	defer r.process.Stop(syscall.SIGTERM)
-	var results []Result
-	for i, l := range o.Layouts {
-		o.Log(l.Name)
-		result, err := r.measure(ctx, i, l)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", l.Name, err)
+	results := make([]Result, len(o.Layouts))
+	for round := range max(o.Rounds, 1) {
+		for i, l := range o.Layouts {
+			o.Log(l.Name)
+			result, err := r.measure(ctx, round*len(o.Layouts)+i, l)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", l.Name, err)
+			}
+			if round > 0 {
+				result.Insert = min(result.Insert, results[i].Insert)
+				result.Merge = min(result.Merge, results[i].Merge)
+			}
+			results[i] = result
 		}
-		results = append(results, result)
 	}
 	return results, nil
 }
@@ -201,6 +219,10 @@ func (r *run) create(ctx context.Context, table string, l Layout) error {
 	s := schema.Default()
 	s.Tables.Flow, s.FlowExtensions, s.WithoutColumns, s.Views, s.Rollups = table, l.Extensions, l.WithoutColumns, nil,
 		nil
+	s.IPRefExtensions, s.Knows = l.IPRefExtensions, map[string]bool{}
+	for _, name := range schema.NewTableSettings() {
+		s.Knows[name] = !l.ServerSettings
+	}
 	statements, err := schema.Statements(s)
 	if err != nil {
 		return err
@@ -215,7 +237,11 @@ func (r *run) create(ctx context.Context, table string, l Layout) error {
 		if _, err := r.store.Read(ctx, statement); err != nil {
 			return err
 		}
-		_, err := r.store.Read(ctx, "ALTER TABLE "+table+" MODIFY SETTING "+noMerges)
+		settings := noMerges
+		if l.Settings != "" {
+			settings += ", " + l.Settings
+		}
+		_, err := r.store.Read(ctx, "ALTER TABLE "+table+" MODIFY SETTING "+settings)
 		return err
 	}
 	return fmt.Errorf("no statement makes the table %s", table)

@@ -70,7 +70,7 @@ func look(ctx context.Context, conn driver.Conn, s *Settings) (steps, error) {
 	if err := conn.QueryRow(ctx, "SELECT timezone()").Scan(&s.ServerTimezone); err != nil {
 		return steps{}, fmt.Errorf("read the server's time zone: %w", err)
 	}
-	s.KnowsMergeWidth = knowsMergeWidth(ctx, conn)
+	s.Knows = knownSettings(ctx, conn)
 	have, err := inspect(ctx, conn, s)
 	if isDenied(err) {
 		return lookBlindly(ctx, conn, s, err), nil
@@ -213,12 +213,19 @@ func parseTTL(text string) (TTL, bool) {
 	return TTL{}, false
 }
 
-// knowsMergeWidth asks the server. One that does not say goes without the setting, which no row depends on.
-func knowsMergeWidth(ctx context.Context, conn driver.Conn) bool {
-	var n uint64
-	err := conn.QueryRow(ctx, "SELECT count() FROM system.merge_tree_settings WHERE name = "+
-		literal(mergeWidth)).Scan(&n)
-	return err == nil && n > 0
+// knownSettings asks the server. One that does not say goes without the settings, which no row depends on.
+func knownSettings(ctx context.Context, conn driver.Conn) map[string]bool {
+	var names []struct {
+		Name string `ch:"name"`
+	}
+	known := map[string]bool{}
+	if conn.Select(ctx, &names, "SELECT name FROM system.merge_tree_settings") != nil {
+		return known
+	}
+	for _, n := range names {
+		known[n.Name] = slices.Contains(NewTableSettings(), n.Name)
+	}
+	return known
 }
 
 // checkDictionaries loads the dictionaries, so that one that may not read its table is an error now and not at

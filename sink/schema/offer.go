@@ -54,6 +54,25 @@ func (p *planner) codecs(t *table, old *existing) {
 	p.offers[len(p.offers)-1].Rewrites = true
 }
 
+// costs offers the settings that a table would be made with now and has no value of its own for: a value that the
+// operator chose stays.
+func (p *planner) costs(t *table, old *existing) {
+	if !strings.HasSuffix(old.Engine, "MergeTree") {
+		return
+	}
+	var missing, names []string
+	for _, c := range t.costSettings(p.s) {
+		if !strings.Contains(old.EngineFull, " "+c.name+" = ") {
+			missing, names = append(missing, c.String()), append(names, c.name)
+		}
+	}
+	if len(missing) > 0 {
+		p.offer(t.name, p.alter(t.name, "MODIFY SETTING "+strings.Join(missing, ", ")),
+			"settings by which inserts and merges take less time (%s): at once, for new parts; no part is rewritten",
+			shortList(names))
+	}
+}
+
 // comments offers what DESCRIBE would say of the columns of a table that was made now.
 func (p *planner) comments(t *table, old *existing) {
 	if !strings.HasSuffix(old.Engine, "MergeTree") {

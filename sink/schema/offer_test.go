@@ -100,3 +100,58 @@ func TestOffers_comments(t *testing.T) {
 		t.Errorf("still offered %+v, %v", offers, err)
 	}
 }
+
+// A table of an earlier version keeps how its parts are written until the operator asks for the new way. Rows read the
+// same before and after, in parts of both kinds and when these are merged. What the operator set stays.
+func TestOffers_costs(t *testing.T) {
+	conn, ctx := engine(t), context.Background()
+	s := goldenSettings()
+	s.Views, s.FlowTTL.Interval = nil, "30 YEAR"
+	apply(t, conn, s)
+	var names, want []string
+	for _, c := range jsonSettings {
+		names, want = append(names, c.name), append(want, c.String())
+	}
+	run(t, conn, "ALTER TABLE golden.data_flow RESET SETTING "+strings.Join(names, ", "),
+		"ALTER TABLE golden.data_flow MODIFY SETTING min_bytes_for_wide_part = 0")
+	flowRow(t, conn, `{"bgp_community": ["64500:1"], "vlan_id": 7, "vrf_name": "blue", "own": [1, 2]}`)
+	flowRow(t, conn, `{}`)
+	read := func() string {
+		return ask(t, conn, "SELECT ext.bgp_community, ext.vlan_id, toString(ext.vrf_name), toString(ext.own), "+
+			"JSONAllPathsWithTypes(ext) FROM golden.data_flow WHERE NOT ignore(insert_time) ORDER BY ext.vlan_id")
+	}
+	before := read()
+	if !strings.Contains(before, "blue") || !strings.Contains(before, "64500:1") {
+		t.Fatalf("the rows are\n%s", before)
+	}
+	if lines := apply(t, conn, s); len(lines) != 0 {
+		t.Errorf("a start says %q", lines)
+	}
+	offers, err := Offers(ctx, conn, s)
+	if err != nil || len(offers) != 1 || offers[0].Rewrites {
+		t.Fatalf("offered %+v, %v; want one change", offers, err)
+	}
+	if !strings.HasSuffix(offers[0].Statement, " MODIFY SETTING "+strings.Join(want, ", ")) {
+		t.Errorf("the statement is %q, want the settings %q", offers[0].Statement, want)
+	}
+	if err := Accept(ctx, conn, offers[0]); err != nil {
+		t.Fatal(err)
+	}
+	if got := read(); got != before {
+		t.Errorf("the rows are\n%s, before\n%s", got, before)
+	}
+	flowRow(t, conn, `{"bgp_community": ["64500:1"], "vlan_id": 7, "vrf_name": "blue", "own": [1, 2]}`)
+	flowRow(t, conn, `{}`)
+	// Each row is there twice now, one after the other.
+	lines := strings.Split(before, "\n")
+	twice := strings.Join([]string{lines[0], lines[0], lines[1], lines[1]}, "\n")
+	for _, step := range []string{"in parts of both kinds", "merged"} {
+		if got := read(); got != twice {
+			t.Errorf("%s: the rows are\n%s, want\n%s", step, got, twice)
+		}
+		run(t, conn, "OPTIMIZE TABLE golden.data_flow FINAL")
+	}
+	if offers, err = Offers(ctx, conn, s); err != nil || len(offers) != 0 {
+		t.Errorf("still offered %+v, %v", offers, err)
+	}
+}

@@ -95,6 +95,7 @@ func (p *planner) table(t *table) {
 	p.keys(t, &old)
 	p.deduplication(t, &old)
 	p.codecs(t, &old)
+	p.costs(t, &old)
 	p.comments(t, &old)
 }
 

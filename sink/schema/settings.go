@@ -86,8 +86,8 @@ type Settings struct {
 	// ServerTimezone is the time zone of the server; Apply fills it in, empty is UTC. Views have DateTime
 	// columns without a zone, so on a server in another zone their default partitions name UTC, like data_flow's.
 	ServerTimezone string
-	// KnowsMergeWidth says that the server has the setting by which parts of data_flow are merged; Apply fills it in.
-	KnowsMergeWidth bool
+	// Knows are the names of NewTableSettings that the server has. Apply fills it in; tables are made without others.
+	Knows map[string]bool
 }
 
 // Replication makes the tables' engines Replicated…. Path and Name are used as they stand; ClickHouse expands

@@ -2,6 +2,7 @@ package schema
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -138,11 +139,8 @@ func (t *table) settingsClause(s *Settings) string {
 		settings = append(settings, "allow_nullable_key = 1")
 	}
 	settings = append(settings, "index_granularity = 8192")
-	if t.name == s.local(s.Tables.Flow) {
-		settings = append(settings, wideSetting)
-		if s.KnowsMergeWidth {
-			settings = append(settings, mergeSettings...)
-		}
+	for _, c := range t.costSettings(s) {
+		settings = append(settings, c.String())
 	}
 	for _, d := range deduplication(s, s.Replication.Enabled) {
 		settings = append(settings, fmt.Sprintf("%s = %d", d.name, d.value))
@@ -156,23 +154,71 @@ func (t *table) settingsClause(s *Settings) string {
 	return strings.Join(settings, ", ")
 }
 
+// costSetting is a setting of a table that says how its parts are written and merged. What is read does not depend on
+// it.
+type costSetting struct {
+	name, value string // the value is SQL
+}
+
+func (c costSetting) String() string { return c.name + " = " + c.value }
+
 // wideSetting has an insert written to one file instead of one for each of some hundred columns and paths, which takes
 // the server half the processor time. Merges make files of their own for each column as soon as it pays; the default is
 // 10 MiB.
-const wideSetting = "min_bytes_for_wide_part = 104857600"
+var wideSetting = costSetting{"min_bytes_for_wide_part", "104857600"}
 
 // mergeSettings have parts wait until so many can be merged into one. Merging a row takes the server three to four
 // times as long as inserting it; by fives, which is about what it does left alone, a row of a busy day is merged seven
 // times, this way two or three. What is left of a partition is merged into one part a day after the last of it came, or
 // there would be too many in years.
-var mergeSettings = []string{
-	mergeWidth + " = 32",
-	"min_age_to_force_merge_seconds = 86400",
-	"min_age_to_force_merge_on_partition_only = 1",
+var mergeSettings = []costSetting{
+	{mergeWidth, "32"},
+	{"min_age_to_force_merge_seconds", "86400"},
+	{"min_age_to_force_merge_on_partition_only", "1"},
 }
 
-// mergeWidth is the name of a setting that older servers do not know.
+// mergeWidth is the name of the setting that the other mergeSettings depend on.
 const mergeWidth = "min_parts_to_merge_at_once"
+
+// jsonSettings have the paths of a JSON column that have no type kept as one map, in inserts and in merges. By default
+// the server spreads them over 8 to 32 maps and makes columns of those that are frequent, so that a query for one of
+// them reads less. It then writes all of these maps although nearly every row of ours has its paths in typed ones, and
+// takes each value of a map apart to merge it.
+var jsonSettings = []costSetting{
+	{"merge_max_dynamic_subcolumns_in_compact_part", "0"},
+	{"merge_max_dynamic_subcolumns_in_wide_part", "0"},
+	{"object_shared_data_serialization_version", "'map'"},
+	{"object_shared_data_serialization_version_for_zero_level_parts", "'map'"},
+}
+
+// NewTableSettings are the names of settings that not every server knows.
+func NewTableSettings() []string {
+	names := []string{mergeWidth}
+	for _, c := range jsonSettings {
+		names = append(names, c.name)
+	}
+	return names
+}
+
+// costSettings are those that the table is made with on a server that knows them.
+func (t *table) costSettings(s *Settings) []costSetting {
+	var all []costSetting
+	if t.name == s.local(s.Tables.Flow) {
+		all = append(all, wideSetting)
+		if s.Knows[mergeWidth] {
+			all = append(all, mergeSettings...)
+		}
+	}
+	if t.metadata || !slices.ContainsFunc(t.columns, func(c column) bool { return isJSON(c.typ) }) {
+		return all
+	}
+	for _, c := range jsonSettings {
+		if s.Knows[c.name] {
+			all = append(all, c)
+		}
+	}
+	return all
+}
 
 // tableSetting is a table setting with a numeric value.
 type tableSetting struct {
