@@ -144,9 +144,10 @@ func (b *Block) Encode(dst []byte) []byte { return appendEncoded(dst, b.columns,
 // half of Encode's size.
 func (b *Block) Pack(into native.Packed) native.Packed {
 	// Memory that is too small is made as large as so many rows of the previous block were, so that it need not grow
-	// step by step. A waiting block keeps what it was given, so it is not given more.
+	// step by step. A waiting block keeps what it was given, so it is not given more: at most twice the previous block,
+	// because a block of few rows says little of one of many. Its names of columns alone would be taken for its rows.
 	data := into.Data[:0]
-	if want := b.encoded / max(b.encodedRows, 1) * b.rows; cap(data) < want {
+	if want := min(b.encoded/max(b.encodedRows, 1)*b.rows, 2*b.encoded); cap(data) < want {
 		data = make([]byte, 0, want+want/16)
 	}
 	// the output is in the Block because columns are interfaces, so that a local one would escape to the heap

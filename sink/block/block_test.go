@@ -64,6 +64,23 @@ func TestPack(t *testing.T) {
 	}
 }
 
+// A full block takes the memory that it needs, whatever the block before was: one row and the names of the columns say
+// nothing of it. Too much would be lost at once, as more than a queue may hold.
+func TestPackTakesWhatItNeeds(t *testing.T) {
+	b := New(testLayout(allExtensions(), []string{"scireg"}))
+	rows := blocktest.Traffic(10_000)
+	for _, n := range []int{1, len(rows), 1, 3, len(rows), len(rows)} {
+		for i := range rows[:n] {
+			b.Append(&rows[i])
+		}
+		p := b.Pack(native.Packed{})
+		if most := 2*len(p.Data) + 64<<10; cap(p.Data) > most {
+			t.Errorf("%d rows of %d bytes take %d, want %d at most", n, len(p.Data), cap(p.Data), most)
+		}
+		b.Reset()
+	}
+}
+
 func TestEncodeAppendsAndRepeats(t *testing.T) {
 	l := testLayout(allExtensions(), nil)
 	b := New(l)
