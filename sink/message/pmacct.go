@@ -22,12 +22,14 @@ type pmacctEncoder struct {
 	*Encoder           // for exporterText
 	head     constants // everything before the first value
 	src      bool      // keys of the source's route
+	nets     bool      // keys of the prefixes of both ends
 	rpki     bool
 }
 
 func newPmacctEncoder(l Layout, e *Encoder) *pmacctEncoder {
 	return &pmacctEncoder{Encoder: e, head: newConstants(l, appendPmacctHead),
-		src: slices.Contains(l.Extensions, "bgp_src"), rpki: slices.Contains(l.Extensions, "rpki")}
+		src: slices.Contains(l.Extensions, "bgp_src"), nets: slices.Contains(l.Extensions, "bgp_meta"),
+		rpki: slices.Contains(l.Extensions, "rpki")}
 }
 
 func appendPmacctHead(p []byte, l *Layout) []byte {
@@ -71,11 +73,21 @@ func (e *pmacctEncoder) append(p []byte, r *enrich.Row) []byte {
 	if f.Sent(flow.SrcAddr) {
 		p = appendFlowAddr(p, f, &f.SrcAddr)
 	}
+	if e.nets {
+		p = appendNet(append(p, `", "net_src": "`...), f, r.Route.SrcNet)
+	}
 	p = append(p, `", "ip_dst": "`...)
 	if f.Sent(flow.DstAddr) {
 		p = appendFlowAddr(p, f, &f.DstAddr)
 	}
-	p = append(p, `", "port_src": `...)
+	if e.nets {
+		p = appendNet(append(p, `", "net_dst": "`...), f, r.Route.DstNet)
+		p = appendUint(append(p, `", "mask_src": `...), r.Route.SrcNet.Bits)
+		p = appendUint(append(p, `, "mask_dst": `...), r.Route.DstNet.Bits)
+		p = append(p, `, "port_src": `...)
+	} else {
+		p = append(p, `", "port_src": `...)
+	}
 	p = appendUint(p, r.SrcPort)
 	p = append(p, `, "port_dst": `...)
 	p = appendUint(p, r.DstPort)
@@ -129,7 +141,7 @@ func (e *pmacctEncoder) appendRoute(p []byte, r *enrich.Row) []byte {
 func appendPmacctBGP(p []byte, r *enrich.Row) []byte {
 	f := r.Flow
 	p = appendJoined(append(p, `, "comms": "`...), f.Communities, communityText(r.CommunityNames))
-	p = appendJoined(append(p, `", "ecomms": "`...), r.ExtCommunities, route.AppendExtended)
+	p = appendJoined(append(p, `", "ecomms": "`...), r.ExtCommunities, extendedText(r.CommunityNames))
 	p = appendJoined(append(p, `", "lcomms": "`...), r.LargeCommunities, route.AppendLarge)
 	p = append(p, `", "as_path": "`...)
 	if r.PathRoute != nil {
@@ -146,7 +158,7 @@ func appendPmacctBGP(p []byte, r *enrich.Row) []byte {
 // appendPmacctSource appends the attributes of the source's route.
 func appendPmacctSource(p []byte, c *enrich.RouteColumns) []byte {
 	p = appendJoined(append(p, `, "comms_src": "`...), c.SrcCommunities, communityText(c.SrcNames))
-	p = appendJoined(append(p, `", "ecomms_src": "`...), c.SrcExtended, route.AppendExtended)
+	p = appendJoined(append(p, `", "ecomms_src": "`...), c.SrcExtended, extendedText(c.SrcNames))
 	p = appendJoined(append(p, `", "lcomms_src": "`...), c.SrcLarge, route.AppendLarge)
 	p = append(p, `", "as_path_src": "`...)
 	if c.Src != nil {
@@ -163,6 +175,28 @@ func communityText(names bool) func([]byte, uint32) []byte {
 		return route.AppendNamed
 	}
 	return route.AppendCommunity
+}
+
+// extendedText writes extended communities as communityText does others: pmacct has names for route targets and origins
+// only.
+func extendedText(names bool) func([]byte, uint64) []byte {
+	if !names {
+		return route.AppendExtended
+	}
+	return func(p []byte, c uint64) []byte {
+		if !route.NamedExtended(c) {
+			return append(p, '?')
+		}
+		return route.AppendExtended(p, c)
+	}
+}
+
+// appendNet appends the address of a prefix. Without one it is the unspecified address of the flow's IP version.
+func appendNet(p []byte, f *flow.Record, x route.Prefix) []byte {
+	if x == (route.Prefix{}) && f.IPVersion == 6 {
+		return append(p, "::"...)
+	}
+	return x.Netip().Addr().AppendTo(p)
 }
 
 // appendJoined appends the texts of values with underscores between them.

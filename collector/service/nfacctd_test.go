@@ -1,0 +1,481 @@
+package service
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/metranova/flow-collector/bench/routers"
+	"github.com/metranova/flow-collector/collector/testkit"
+	"github.com/metranova/flow-collector/decoder/bgp"
+	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/decoder/route"
+)
+
+// nfacctdKeys are the keys of pmacct's JSON that come from routes, and those that tell flows apart.
+var nfacctdKeys = []string{"as_src", "as_dst", "comms", "ecomms", "lcomms", "as_path", "local_pref", "med", "roa_dst",
+	"peer_as_src", "peer_as_dst", "peer_ip_src", "peer_ip_dst", "comms_src", "ecomms_src", "lcomms_src", "as_path_src",
+	"local_pref_src", "med_src", "roa_src", "iface_in", "iface_out", "mpls_vpn_rd", "ip_src", "net_src", "ip_dst",
+	"net_dst", "mask_src", "mask_dst", "port_src", "port_dst", "ip_proto", "tos"}
+
+const nfacctdConfig = `daemonize: false
+nfacctd_ip: 127.0.0.1
+nfacctd_port: FLOWS
+nfacctd_pipe_size: 67108864
+nfacctd_as: METHOD
+nfacctd_net: METHOD
+bgp_daemon: true
+bgp_daemon_ip: 127.0.0.1
+bgp_daemon_port: BGP
+bgp_daemon_max_peers: 4
+bgp_src_as_path_type: bgp
+bgp_src_std_comm_type: bgp
+bgp_src_ext_comm_type: bgp
+bgp_src_lrg_comm_type: bgp
+bgp_src_local_pref_type: bgp
+bgp_src_med_type: bgp
+bgp_src_roa_type: bgp
+bgp_peer_src_as_type: bgp
+rpki_roas_file: DIR/roas.json
+plugins: print[json]
+aggregate[json]: src_host, dst_host, src_port, dst_port, proto, tos, src_as, dst_as, src_net, dst_net, src_mask, ` +
+	`dst_mask, as_path, std_comm, ext_comm, lrg_comm, local_pref, med, peer_src_as, peer_dst_as, peer_src_ip, ` +
+	`peer_dst_ip, src_as_path, src_std_comm, src_ext_comm, src_lrg_comm, src_local_pref, src_med, src_roa, dst_roa, ` +
+	`mpls_vpn_rd, in_iface, out_iface
+plugin_pipe_size: 67108864
+plugin_buffer_size: 2048
+print_output[json]: json
+print_output_file[json]: DIR/flows.json
+print_output_file_append[json]: true
+print_refresh_time[json]: 2
+print_cache_entries[json]: 131071
+`
+
+// Beside nfacctd, under the same speaker and the same flows: what routes say is the same, byte for byte.
+func TestSpeakersNfacctd(t *testing.T) {
+	if os.Getenv("ROUTING_TEST") == "" {
+		t.Skip("nfacctd is started by make test-routing only")
+	}
+	if _, err := exec.LookPath("nfacctd"); err != nil {
+		t.Skip("nfacctd is not installed: apt-get install pmacct")
+	}
+	full, err := routers.Table("")
+	if err != nil {
+		t.Skipf("there is no full table: %v", err)
+	}
+	for _, test := range []struct {
+		method, as string
+		prefixes   int
+		flows      int
+	}{{"bgp", "bgp", len(full), 100_000}, {"longest", "auto", 50_000, 20_000}} {
+		t.Run(test.method, func(t *testing.T) {
+			table := full
+			if test.prefixes < len(full) { // some of all lengths, of both families
+				table = nil
+				for i := 0; i < len(full); i += len(full) / test.prefixes {
+					table = append(table, full[i])
+				}
+			}
+			compareNfacctd(t, test.method, test.as, table, test.flows)
+		})
+	}
+}
+
+func compareNfacctd(t *testing.T, method, as string, table []route.Prefix, flows int) {
+	dir := t.TempDir()
+	var roas []string // half of them for the origin AS, half for another
+	for i := 0; i < len(table); i += 10 {
+		roas = append(roas, fmt.Sprintf(`{"prefix":%q,"maxLength":%d,"asn":"AS%d"}`, table[i].Netip(), table[i].Bits,
+			64500+i%2))
+	}
+	writeFile(t, dir+"/roas.json", `{"roas":[`+strings.Join(roas, ",\n")+`]}`)
+	theirFlows, theirBGP := testkit.FreePort(t), testkit.FreePort(t)
+	port := func(address string) string { return address[strings.LastIndex(address, ":")+1:] }
+	startNfacctd(t, dir, strings.NewReplacer("METHOD", method, "DIR", dir, "FLOWS", port(theirFlows), "BGP",
+		port(theirBGP)).Replace(nfacctdConfig))
+
+	c := testkit.KafkaCluster(t)
+	page, ourBGP := testkit.FreePort(t), testkit.FreePort(t)
+	cfg := testkit.Config(t, append(kafkaEnv(t, c), "KAFKA_OUTPUT_FORMAT=pmacct-json", "CLICKHOUSE_FLOWS=false",
+		"LISTEN="+testkit.FreePort(t), "HTTP_LISTEN="+page, "BGP_LISTEN="+ourBGP, "BGP_NEIGHBORS=127.0.0.0/8",
+		"ROUTING_AS="+as, "RPKI_FILE="+dir+"/roas.json",
+		"CLICKHOUSE_FLOW_EXTENSIONS=bgp,ipv4,ipv6,mpls,vlan,bgp_src,bgp_meta,rpki")...)
+	cfg.Routing.Rules.Confederation = "keep" // as pmacct has it
+	r := startConfigured(t, cfg, testkit.Patience)
+	stream := announcements(table)
+	for _, to := range []string{ourBGP, theirBGP} {
+		var x *routers.Speaker
+		testkit.WaitFor(t, "a session with "+to, func() (done bool) {
+			var err error
+			x, err = routers.Connect(to, 0, false)
+			return err == nil
+		})
+		t.Cleanup(x.Close)
+		if err := x.Send(stream); err != nil {
+			t.Fatal(err)
+		}
+	}
+	testkit.WaitFor(t, "our routes", func() bool { return routesOf(page) == len(table) })
+
+	datagrams := flowsTo(table, flows)
+	theirs := map[string][]byte{}
+	read := 0
+	for deadline := time.Now().Add(10 * time.Minute); len(theirs) < flows; {
+		if time.Now().After(deadline) {
+			t.Fatalf("nfacctd wrote %d of %d flows", len(theirs), flows)
+		}
+		for i, d := range datagrams {
+			if len(theirs) == 0 && i > 0 {
+				break // the first one says whether nfacctd has the table
+			}
+			if slices.ContainsFunc(d.keys, func(key string) bool { return theirs[key] == nil }) {
+				sendFrom(t, theirFlows, d.payload)
+				if i%20 == 0 {
+					time.Sleep(10 * time.Millisecond)
+				}
+			}
+		}
+		time.Sleep(3 * time.Second)
+		read = readNfacctd(t, dir+"/flows.json", read, theirs)
+		if len(theirs) < 100 && !bytes.Contains(theirs[datagrams[0].keys[0]], []byte(`"peer_ip_dst": "192.0.2.`)) {
+			clear(theirs) // its table is not there yet
+		}
+	}
+	for i, d := range datagrams {
+		sendFrom(t, r.address, d.payload)
+		if i%20 == 0 {
+			time.Sleep(5 * time.Millisecond)
+		}
+	}
+	testkit.WaitFor(t, "our messages", func() bool { return consumedSoFar(c) >= int64(flows) })
+	r.stop(t)
+	differ, withRoute := map[string]int{}, 0
+	for _, m := range consumed(t, c, flows) {
+		ours := rawKeys(t, m.Value)
+		their := rawKeys(t, theirs[flowKey(ours)])
+		if their["as_path"] != `""` || their["as_path_src"] != `""` {
+			withRoute++
+		}
+		for _, key := range nfacctdKeys {
+			if ours[key] != their[key] && !listed(key, ours, their) {
+				if differ[key]++; differ[key] <= 5 {
+					t.Errorf("%s: ours %s, nfacctd's %s\nours: %s\nnfacctd's: %s", key, ours[key], their[key], m.Value,
+						theirs[flowKey(ours)])
+				}
+			}
+		}
+		if a, b := order(m.Value), order(theirs[flowKey(ours)]); !slices.Equal(a, b) {
+			t.Fatalf("the keys have another order: ours %v, nfacctd's %v", a, b)
+		}
+	}
+	t.Logf("%d flows, %d with a route; keys that differ: %v", flows, withRoute, differ)
+	if withRoute < flows*9/10 {
+		t.Errorf("only %d of %d flows have a route", withRoute, flows)
+	}
+}
+
+// listed reports whether a key differs on purpose:
+//   - Without a route, nfacctd_as: bgp has no AS, where rows keep that of the record.
+//   - pmacct has no peer AS where the path begins with a set.
+//   - pmacct validates the last member of a confederation where that is the whole path. RFC 6811 section 2 has the
+//     router's own AS there.
+//   - Of routes that are invalid, pmacct does not always see that a shorter route is valid.
+func listed(key string, ours, their map[string]string) bool {
+	end := "_dst"
+	path := their["as_path"]
+	if strings.HasSuffix(key, "_src") {
+		end, path = "_src", their["as_path_src"]
+	}
+	switch key {
+	case "as_src", "as_dst":
+		return their["mask"+end] == "0"
+	case "peer_as_src", "peer_as_dst":
+		return strings.HasPrefix(path, `"[`) || strings.HasPrefix(path, `"{`)
+	case "roa_src", "roa_dst":
+		return strings.HasPrefix(path, `"(`) && strings.HasSuffix(path, `)"`) ||
+			ours[key] == `"V"` && strings.Contains(`"i" "U"`, their[key])
+	}
+	return false
+}
+
+func writeFile(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func startNfacctd(t *testing.T, dir, config string) {
+	t.Helper()
+	writeFile(t, dir+"/nfacctd.conf", config)
+	command := exec.Command("nfacctd", "-f", dir+"/nfacctd.conf")
+	out, err := os.Create(filepath.Join(dir, "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	command.Stdout, command.Stderr = out, out
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = syscall.Kill(-command.Process.Pid, syscall.SIGKILL) // with its plugin
+		_ = command.Wait()
+		_ = out.Close()
+		if t.Failed() {
+			text, _ := os.ReadFile(out.Name())
+			t.Logf("nfacctd says:\n%s", text[:min(len(text), 4000)])
+		}
+	})
+}
+
+// routesOf is how many routes the collector has.
+func routesOf(page string) (n int) {
+	response, err := http.Get("http://" + page + "/metrics")
+	if err != nil {
+		return 0
+	}
+	defer response.Body.Close()
+	text, _ := io.ReadAll(response.Body)
+	for _, m := range regexp.MustCompile(`(?m)^flow_collector_routing_routes\{[^}]*\} (\S+)$`).
+		FindAllSubmatch(text, -1) {
+		v, _ := strconv.ParseFloat(string(m[1]), 64)
+		n += int(v)
+	}
+	return n
+}
+
+// variants are attributes of all kinds: each prefix has one of them.
+func variants() (all []route.Attributes) {
+	sequence := func(as ...uint32) route.Segment { return route.Segment{Kind: route.Sequence, AS: as} }
+	paths := [][]route.Segment{
+		{sequence(64501, 64500)}, {sequence(64502, 64502, 64502, 400_000, 64501)}, {sequence(4_200_000_000, 64500)},
+		{sequence(64501, 64502), {Kind: route.Set, AS: []uint32{64510, 64511}}},
+		{{Kind: route.ConfedSequence, AS: []uint32{65001, 65002}}, sequence(64501, 64500)},
+		{{Kind: route.ConfedSet, AS: []uint32{65001, 65003}}, sequence(64501)},
+		{{Kind: route.ConfedSequence, AS: []uint32{65001}}},
+		{sequence(64501, 64502, 64503, 64504, 64505, 64506, 64507, 64508)},
+		nil,
+	}
+	standard := [][]uint32{nil, {64501<<16 | 1}, {0xffffff01, 64501<<16 | 65535, 0xffffff02, 0xffffff03, 0xffff029a},
+		{0, 1, 65535<<16 | 1}, {1<<16 | 1, 2<<16 | 2, 3<<16 | 3, 4<<16 | 4, 5<<16 | 5, 6<<16 | 6, 7<<16 | 7, 8<<16 | 8}}
+	extended := [][]uint64{nil, {0x0002_fbf4_0000_0007},
+		{0x0102_c000_0201_0009, 0x0203_0006_1a80_0008, 0x0003_fbf5_0000_0001},
+		{0x0202_0001_0000_0001, 0x4004_fbf4_0000_0000, 0x8006_0000_0000_0000, 0x4300_0000_0000_0001}}
+	large := [][]route.Large{nil, {{Global: 64501, Data1: 1, Data2: 2}},
+		{{Global: 4_200_000_000, Data1: 4_294_967_295, Data2: 0}, {Global: 1, Data1: 2, Data2: 3}}}
+	for i := range 360 {
+		a := route.Attributes{Path: paths[i%len(paths)], Communities: standard[i%len(standard)],
+			Extended: extended[i/2%len(extended)], Large: large[i/4%len(large)]}
+		a.NextHop = flow.AddrFrom4([4]byte{192, 0, 2, byte(1 + i%5)})
+		if i%3 != 0 {
+			a.HasLocalPref, a.LocalPref = true, uint32(100+i)
+		}
+		if i%4 != 0 {
+			a.HasMED, a.MED = true, uint32(i)
+		}
+		all = append(all, a)
+	}
+	return all
+}
+
+// announcements are UPDATEs with all prefixes.
+func announcements(table []route.Prefix) (out []byte) {
+	kinds := variants()
+	for i := 0; i < len(table); {
+		end := i + 1
+		for end < len(table) && end < i+6 && table[end].V6 == table[i].V6 {
+			end++
+		}
+		a := kinds[i/6%len(kinds)]
+		var prefixes []byte
+		for _, p := range table[i:end] {
+			prefixes = bgp.AppendPrefix(prefixes, route.Unicast, 0, p)
+		}
+		var attributes, announced []byte
+		if table[i].V6 {
+			a.NextHop = flow.Addr{}
+			attributes = bgp.AppendAttributes(nil, &a, route.Unicast, true)
+			reach := append([]byte{0, 2, 1, 16, 0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, byte(1 + i%5), 0},
+				prefixes...)
+			attributes = append(attributes, 0x90, 14, byte(len(reach)>>8), byte(len(reach)))
+			attributes = append(attributes, reach...)
+		} else {
+			attributes, announced = bgp.AppendAttributes(nil, &a, route.Unicast, false), prefixes
+		}
+		out = bgp.AppendHeader(out, bgp.UpdateType, 4+len(attributes)+len(announced))
+		out = binary.BigEndian.AppendUint16(append(out, 0, 0), uint16(len(attributes)))
+		out = append(append(out, attributes...), announced...)
+		i = end
+	}
+	return out
+}
+
+// flowDatagram is a datagram of NetFlow v9, and the keys of its flows.
+type flowDatagram struct {
+	payload []byte
+	keys    []string
+}
+
+// flowsTo are flows between addresses of the table's prefixes, each with ports of its own. The first is to the last
+// prefix.
+func flowsTo(table []route.Prefix, n int) (all []flowDatagram) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	families := [2][]route.Prefix{}
+	for _, p := range table {
+		if p.V6 {
+			families[1] = append(families[1], p)
+		} else {
+			families[0] = append(families[0], p)
+		}
+	}
+	pick := func(v6 int) netip.Addr {
+		p := families[v6][rng.IntN(len(families[v6]))].Netip()
+		b := p.Addr().AsSlice()
+		for bit := p.Bits(); bit < 8*len(b); bit++ { // any address in it
+			if rng.IntN(2) == 1 {
+				b[bit/8] |= 0x80 >> (bit % 8)
+			}
+		}
+		a, _ := netip.AddrFromSlice(b)
+		return a
+	}
+	const inDatagram = 10
+	for made, sequence := 0, uint32(0); made < n; sequence++ {
+		v6 := 0
+		if sequence%7 == 3 {
+			v6 = 1
+		}
+		var d flowDatagram
+		var data []byte
+		for range min(inDatagram, n-made) {
+			src, dst := pick(v6), pick(v6)
+			if made == 0 {
+				dst = families[0][len(families[0])-1].Netip().Addr()
+			}
+			if made%50 == 7 { // nobody announces it
+				dst = netip.MustParseAddr([]string{"240.1.2.3", "3fff::7"}[v6])
+			}
+			srcPort, dstPort := uint16(made%60_000+1), uint16(made/60_000+1)
+			data = append(append(data, src.AsSlice()...), dst.AsSlice()...)
+			data = binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(data, srcPort), dstPort)
+			data = append(data, 17, byte(made%3)*4, byte(rng.IntN(9)), byte(rng.IntN(9))) // protocol, ToS, masks
+			for _, x := range []uint32{uint32(made%9 + 1), uint32(made%8 + 1), 1000 + uint32(made), 7,
+				uint32(made % 2 * 65_100), 65_200} { // interfaces, bytes, packets, AS
+				data = binary.BigEndian.AppendUint32(data, x)
+			}
+			d.keys = append(d.keys, fmt.Sprintf("%s %d %s %d", src, srcPort, dst, dstPort))
+			made++
+		}
+		d.payload = netFlow(sequence, v6, len(d.keys), data)
+		all = append(all, d)
+	}
+	return all
+}
+
+// netFlow is a datagram of NetFlow v9 with its template.
+func netFlow(sequence uint32, v6, n int, data []byte) []byte {
+	fields := [][2]uint16{{8, 4}, {12, 4}, {7, 2}, {11, 2}, {4, 1}, {5, 1}, {9, 1}, {13, 1}, {10, 4}, {14, 4}, {1, 4},
+		{2, 4}, {16, 4}, {17, 4}}
+	if v6 == 1 {
+		fields[0], fields[1], fields[6], fields[7] = [2]uint16{27, 16}, [2]uint16{28, 16}, [2]uint16{29, 1},
+			[2]uint16{30, 1}
+	}
+	id := uint16(256 + v6)
+	b := binary.BigEndian.AppendUint16(nil, 9)
+	b = binary.BigEndian.AppendUint16(b, uint16(1+n))
+	for _, x := range []uint32{3_600_000, uint32(time.Now().Unix()), sequence, 1} {
+		b = binary.BigEndian.AppendUint32(b, x)
+	}
+	for _, x := range []uint16{0, uint16(8 + 4*len(fields)), id, uint16(len(fields))} {
+		b = binary.BigEndian.AppendUint16(b, x)
+	}
+	for _, f := range fields {
+		b = binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(b, f[0]), f[1])
+	}
+	padding := (4 - len(data)%4) % 4
+	b = binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(b, id), uint16(4+len(data)+padding))
+	return append(append(b, data...), make([]byte, padding)...)
+}
+
+// sendFrom sends a datagram from the router's address.
+func sendFrom(t *testing.T, to string, payload []byte) {
+	t.Helper()
+	dialer := net.Dialer{LocalAddr: &net.UDPAddr{IP: routers.Address(0).AsSlice()}}
+	socket, err := dialer.Dial("udp", to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	if _, err := socket.Write(payload); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// readNfacctd reads the lines of its output from an offset on, and returns the next offset.
+func readNfacctd(t *testing.T, path string, from int, into map[string][]byte) int {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return from // nothing was written yet
+	}
+	end := bytes.LastIndexByte(text, '\n') + 1
+	if end <= from {
+		return from
+	}
+	for lines := bufio.NewScanner(bytes.NewReader(text[from:end])); lines.Scan(); {
+		if bytes.HasPrefix(lines.Bytes(), []byte("{")) {
+			into[flowKey(rawKeys(t, lines.Bytes()))] = bytes.Clone(lines.Bytes())
+		}
+	}
+	return end
+}
+
+// rawKeys are the values of an object as they are written.
+func rawKeys(t *testing.T, line []byte) map[string]string {
+	t.Helper()
+	var raw map[string]json.RawMessage
+	if err := json.Unmarshal(line, &raw); err != nil {
+		t.Fatalf("%v: %q", err, line)
+	}
+	all := map[string]string{}
+	for key, value := range raw {
+		all[key] = string(value)
+	}
+	return all
+}
+
+// flowKey is what tells flows apart.
+func flowKey(raw map[string]string) string {
+	text := func(key string) string { return strings.Trim(raw[key], `"`) }
+	return fmt.Sprintf("%s %s %s %s", text("ip_src"), text("port_src"), text("ip_dst"), text("port_dst"))
+}
+
+var keyOf = regexp.MustCompile(`[{,] ?"([a-z_]+)":`)
+
+// order is the order of the keys of interest in an object.
+func order(line []byte) (keys []string) {
+	for _, m := range keyOf.FindAllSubmatch(line, -1) {
+		if slices.Contains(nfacctdKeys, string(m[1])) {
+			keys = append(keys, string(m[1]))
+		}
+	}
+	return keys
+}
