@@ -2,12 +2,15 @@ package page
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"slices"
 	"sync"
 	"time"
+
+	"go.uber.org/zap"
 
 	"github.com/metranova/flow-collector/collector/explore"
 )
@@ -80,23 +83,32 @@ func (p *Pages) fillAbout(ctx context.Context, v *about, values url.Values) erro
 func (p *Pages) askPanels(ctx context.Context, v *about, questions []explore.Titled) {
 	v.Panels = make([]aboutPanel, len(questions))
 	first := slices.IndexFunc(questions, func(x explore.Titled) bool { return x.Question.View.OverTime() })
-	answers := make([]*explore.Answer, len(questions))
+	answers, problems := make([]*explore.Answer, len(questions)), make([]error, len(questions))
 	var all sync.WaitGroup
 	for i, x := range questions {
 		all.Go(func() {
-			a, err := p.ask(ctx, x.Question, i == first)
-			one := aboutPanel{More: x.Question.Address(address)}
-			if err != nil {
-				one.panel, one.Problem = new(panel), problemOf(x.Question, err)
-			} else {
-				answers[i], one.panel = a, p.newPanel(a)
-				one.lighten()
-			}
-			one.Title = x.Title
-			v.Panels[i] = one
+			defer func() { // only the goroutine of a request recovers by itself, and this process receives datagrams
+				if broken := recover(); broken != nil {
+					problems[i] = &explore.Failure{Text: fmt.Sprintf("The collector failed at this: %v", broken),
+						Code: http.StatusInternalServerError}
+					p.Log.Error("a question cannot be answered", zap.Any("panic", broken), zap.Stack("stack"))
+				}
+			}()
+			answers[i], problems[i] = p.ask(ctx, x.Question, i == first)
 		})
 	}
 	all.Wait()
+	for i, x := range questions {
+		one := aboutPanel{More: x.Question.Address(address)}
+		if err := problems[i]; err != nil {
+			one.panel, one.Problem = new(panel), problemOf(x.Question, err)
+		} else {
+			one.panel = p.newPanel(answers[i])
+			one.lighten()
+		}
+		one.Title = x.Title
+		v.Panels[i] = one
+	}
 	if first >= 0 && answers[first] != nil && answers[first].Losses != nil {
 		v.Losses = answers[first].Losses
 		v.Sampling = v.Losses.Sampling(answers[first].From)

@@ -1,10 +1,14 @@
 package page
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/metranova/flow-collector/collector/explore"
 )
 
 // What is no subject has a page that says so, and names nothing of the request unescaped.
@@ -20,6 +24,20 @@ func TestAbout_refused(t *testing.T) {
 		if body := w.Body.String(); w.Code != http.StatusBadRequest || strings.Contains(body, "<script>") ||
 			!strings.Contains(body, `role="alert"`) {
 			t.Errorf("%s: %d\n%s", query, w.Code, body)
+		}
+	}
+}
+
+// A question that panics costs its panel, not the process: none of its goroutines is the request's.
+func TestAbout_panics(t *testing.T) {
+	p := pages(t)
+	p.Explorer.Now = func() time.Time { panic("no clock") }
+	v := &about{}
+	ctx := context.WithValue(t.Context(), viewerKey{}, &viewer{})
+	p.askPanels(ctx, v, explore.Subject{Kind: explore.SubjectAS, ID: "64500"}.Questions())
+	for i := range v.Panels {
+		if v.Panels[i].Problem == nil || !strings.Contains(v.Panels[i].Problem.Text, "no clock") {
+			t.Errorf("%s: %+v", v.Panels[i].Title, v.Panels[i].Problem)
 		}
 	}
 }
