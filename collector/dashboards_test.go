@@ -274,7 +274,8 @@ func TestDashboards_queries(t *testing.T) {
 		`INSERT INTO data_flow (start_time, end_time, collector_id, device_id, out_interface_id, src_as_id, ` +
 			`dst_as_id, src_ip, dst_ip, peer_ip, peer_as_id, bit_count, packet_count, ext) SELECT now() - 60, ` +
 			`now() - 50, 'test', 'probe1', 'campus1::uplink', 64500, if(number = 0, 64500, 64501), ` +
-			`'::ffff:192.0.2.1', '::ffff:198.51.100.1', '::ffff:192.0.2.9', 64500, 8000, 9, '{"bgp_as_path_id":[64500,64501],` +
+			`'::ffff:192.0.2.1', '::ffff:198.51.100.1', '::ffff:192.0.2.9', 64500, 8000, 9, ` +
+			`'{"bgp_as_path_id":[64500,64501],` +
 			`"bgp_community":["64500:1","no-export"],"rpki_dst":"invalid","rpki_src":"valid","bgp_router":"core1",` +
 			`"bgp_source":"bgp","bgp_dst_prefix":"198.51.100.0/24"}' FROM numbers(2)`,
 	} {
