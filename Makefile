@@ -108,7 +108,7 @@ test-deb: ## install, upgrade and purge the Debian packages in a container with 
 	DEB_VERSION=$(DEB_VERSION)+next GOFLAGS= GOARCH= $(GO) run $(NFPM) package --packager deb \
 		--config conf.example/deb/nfpm.yaml --target dist/next/; \
 	printf 'FROM docker.io/library/debian:bookworm-slim\nRUN apt-get update && apt-get install -y systemd procps\n' \
-		| $(CONTAINERS) build --network host --pull=never --tag $(TEST_IMAGE)-systemd --file - /var/empty; \
+		| $(CONTAINERS) build --network host --pull=never --tag $(TEST_IMAGE)-systemd --file - conf.example/deb; \
 	PACKAGES=$(CURDIR)/dist SYSTEMD_IMAGE=$(TEST_IMAGE)-systemd CONTAINERS="$(CONTAINERS)" \
 		$(GO) test -count=1 -v -run '^TestDebianPackage' -timeout 20m ./collector
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"os"
@@ -43,20 +44,32 @@ func startImage(t *testing.T, args ...string) *image {
 	return i
 }
 
-// answers reports whether the page has a path.
-func (i *image) answers(path string) bool {
+// get returns the status and body of a path of the page; 0 where nobody answers.
+func (i *image) get(path string) (int, string) {
 	client := http.Client{Timeout: 5 * time.Second}
 	answer, err := client.Get("http://" + i.page + path)
 	if err != nil {
-		return false
+		return 0, ""
 	}
-	_ = answer.Body.Close()
-	return answer.StatusCode == http.StatusOK
+	defer answer.Body.Close()
+	body, _ := io.ReadAll(answer.Body)
+	return answer.StatusCode, string(body)
 }
 
+// answers reports whether a path of the page is 200.
+func (i *image) answers(path string) bool {
+	status, _ := i.get(path)
+	return status == http.StatusOK
+}
+
+// waitUntilReady waits for the store, and for the device of meta_device.yml.
 func (i *image) waitUntilReady() {
 	i.t.Helper()
 	testkit.WaitFor(i.t, "/readyz to be 200", func() bool { return i.answers("/readyz") })
+	testkit.WaitFor(i.t, "the device", func() bool {
+		_, metrics := i.get("/metrics")
+		return strings.Contains(metrics, "flow_collector_metadata_records{kind=\"device\"} 1\n")
+	})
 }
 
 // query asks within the container.
@@ -195,7 +208,7 @@ dataFlow: {env: {clickhousePolicyOriginator: example}}
 config:
   collectorYml: |
     policy:
-      level: tlp:green
+      scopes: [site:north]
 configFiles:
   metaDevice: |
 `+"    "+strings.ReplaceAll(strings.TrimSpace(metaDevice), "\n", "\n    "))
@@ -239,10 +252,10 @@ configFiles:
 	}
 	i.waitUntilReady()
 	testkit.Send(t, i.flows, testkit.Payloads(t, "softflowd-v5")...)
-	want := fmt.Sprintf("%d\trouter1\tflow-flow-collector-0\texample\ttlp:green", rowsOfV5)
+	want := fmt.Sprintf("%d\trouter1\tflow-flow-collector-0\texample\t1", rowsOfV5)
 	testkit.WaitFor(t, "rows with the chart's settings", func() bool {
 		return want == i.query("SELECT count(), any(device_id), any(collector_id), any(policy_originator), "+
-			"any(policy_level) FROM metranova.data_flow")
+			"has(any(policy_scope), 'site:north') FROM metranova.data_flow")
 	})
 	i.stop()
 }
