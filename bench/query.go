@@ -20,8 +20,8 @@ func queryCommand() *cli.Command {
 		Usage: "measure the dashboards' panels and the presets of /explore on a store with many rows",
 		Description: "Fills a local store with flows of a month, of 20 routers with metadata, and asks each panel " +
 			"and preset over an hour, a day, a week and 30 days: the median of some runs, the rows read, the " +
-			"table that was chosen. Then it does the same while flows come in, and asks 20 panels at once, one of " +
-			"them by every pair of addresses.\n" +
+			"table that was chosen. Then it asks those of a day and of 30 days while flows come in, and 20 panels at " +
+			"once, one of them by every pair of addresses.\n" +
 			"A million rows take some 40 MB of disk, and some ten seconds of a core with rollups.\n\n" +
 			"   bench query --rows 10000000                       # a store that is deleted afterwards\n" +
 			"   bench query --dir /data/bench --rows 100000000 --fill   # fills a store that stays\n" +
@@ -31,6 +31,7 @@ func queryCommand() *cli.Command {
 			&cli.StringFlag{Name: "dir", Usage: "keep the store in `DIR`, and use it again if it is there"},
 			&cli.IntFlag{Name: "rows", Usage: "`N` rows, of all days together", Value: 10_000_000},
 			&cli.IntFlag{Name: "days", Usage: "`N` days", Value: 31},
+			&cli.IntFlag{Name: "distinct", Usage: "make `N` days; those before repeat them", Value: 10},
 			&cli.TimestampFlag{Name: "until", Usage: "`TIME` at which the last day ends (default: now)",
 				Config: cli.TimestampConfig{Layouts: []string{time.RFC3339}}},
 			&cli.BoolFlag{Name: "fill", Usage: "fill the store, measure nothing"},
@@ -56,10 +57,12 @@ func measureQueries(ctx context.Context, c *cli.Command) error {
 	began := time.Now()
 	o := query.Options{
 		Collector: c.String("collector"), Engine: c.String("engine"), Dashboards: c.String("dashboards"),
-		Dir: c.String("dir"), Rows: c.Int("rows"), Days: c.Int("days"), Until: c.Timestamp("until"),
+		Dir: c.String("dir"), Rows: c.Int("rows"), Days: c.Int("days"), Distinct: max(1, c.Int("distinct")),
+		Until:   c.Timestamp("until"),
 		Rollups: c.Bool("rollups"), Only: c.String("only"), Repeat: c.Int("repeat"), AtMost: c.Duration("at-most"),
 		Rate: c.Int("rate"), AtOnce: c.Int("at-once"),
 		Ranges: []time.Duration{time.Hour, 24 * time.Hour, 7 * 24 * time.Hour, 30 * 24 * time.Hour},
+		Busy:   []time.Duration{24 * time.Hour, 30 * 24 * time.Hour},
 		Log: func(format string, arguments ...any) {
 			fmt.Fprintf(os.Stderr, "%6s  %s\n", time.Since(began).Round(time.Second), fmt.Sprintf(format, arguments...))
 		},

@@ -56,7 +56,7 @@ func (r *run) fill(ctx context.Context) error {
 		return err
 	}
 	perDay := max(1, r.o.Rows/r.o.Days)
-	for back := range r.o.Days {
+	for back := range min(r.o.Days, r.o.Distinct+1) {
 		until := r.o.Until
 		if back > 0 {
 			until = until.Truncate(day).Add(-time.Duration(back-1) * day)

@@ -56,7 +56,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 		return nil, err
 	}
 	result := &Result{Rows: rows[0]}
-	if result.Idle, err = r.all(ctx); err != nil || o.Rate == 0 {
+	if result.Idle, err = r.all(ctx, o.Ranges); err != nil || o.Rate == 0 {
 		return result, err
 	}
 	traffic, err := r.startTraffic(ctx)
@@ -64,7 +64,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 		return nil, err
 	}
 	defer traffic.stop()
-	if result.Busy, err = r.all(ctx); err != nil {
+	if result.Busy, err = r.all(ctx, o.Busy); err != nil {
 		return nil, err
 	}
 	if o.AtOnce > 0 {
@@ -76,8 +76,8 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	return result, err
 }
 
-// all asks all panels and presets over all ranges.
-func (r *run) all(ctx context.Context) ([]Asked, error) {
+// all asks all panels and presets over the ranges.
+func (r *run) all(ctx context.Context, ranges []time.Duration) ([]Asked, error) {
 	var all []Asked
 	panels, err := r.panels(ctx)
 	if err != nil {
@@ -87,7 +87,7 @@ func (r *run) all(ctx context.Context) ([]Asked, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, length := range r.o.Ranges {
+	for _, length := range ranges {
 		r.o.Log("%s", rangeName(length))
 		for _, p := range panels {
 			all = append(all, r.panel(ctx, p, length))

@@ -34,15 +34,18 @@ type Options struct {
 	Dir  string
 	Rows int // of all Days together
 	Days int
+	// Distinct is how many whole days are generated; those before repeat them.
+	Distinct int
 	// Until is the end of the last day. Times up to now are asked for, or up to Until if that is earlier. The zero
 	// value: now, or what an earlier call filled the store up to.
 	Until time.Time
-	// Rollups are filled once the rows are there, and used where they can answer; without, all is asked of single
+	// Rollups are used where they can answer; without, all is asked of single
 	// flows.
 	Rollups bool
 	Ranges  []time.Duration
-	Only    string // measure only what has this word in its name; "": all
-	Repeat  int    // how often each is asked; the median counts
+	Busy    []time.Duration // of the part with flows that come in
+	Only    string          // measure only what has this word in its name; "": all
+	Repeat  int             // how often each is asked; the median counts
 	// AtMost ends the repetition of one that takes long: once its repetitions took so long together.
 	AtMost time.Duration
 	// Rate is how many flows a second come in for the second part of the measurement; 0: there is none.
@@ -74,8 +77,9 @@ type run struct {
 
 // state is what a store was filled with, for the next call.
 type state struct {
-	Rows, Days int
-	Until      time.Time
+	Rows, Days, Distinct int
+	Until                time.Time
+	Copied               map[string]progress // by table and shift
 }
 
 func (o *Options) stateFile() string { return filepath.Join(o.Dir, "filled.json") }
@@ -88,7 +92,8 @@ func (o *Options) readState() error {
 			o.Until = time.Now()
 		}
 		o.Until = o.Until.UTC().Truncate(time.Second)
-		if data, err = json.Marshal(state{o.Rows, o.Days, o.Until}); err != nil {
+		data, err = json.Marshal(state{Rows: o.Rows, Days: o.Days, Distinct: o.Distinct, Until: o.Until})
+		if err != nil {
 			return err
 		}
 		return os.WriteFile(o.stateFile(), data, 0o600)
@@ -100,11 +105,45 @@ func (o *Options) readState() error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", o.stateFile(), err)
 	}
-	o.Rows, o.Days, o.Until = s.Rows, s.Days, s.Until
+	o.Rows, o.Days, o.Distinct, o.Until = s.Rows, s.Days, s.Distinct, s.Until
 	return nil
 }
 
-// Fill makes the store, or what is missing of it.
+// progress is how far copying the days of a table has come.
+type progress string
+
+const (
+	copying progress = "begun"
+	copied  progress = "done"
+)
+
+// note notes that copying begins, or with done that it is over, and returns what was noted before.
+func (o *Options) note(name string, done bool) (before progress, err error) {
+	data, err := os.ReadFile(o.stateFile())
+	var s state
+	if err == nil {
+		err = json.Unmarshal(data, &s)
+	}
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", o.stateFile(), err)
+	}
+	if s.Copied == nil {
+		s.Copied = map[string]progress{}
+	}
+	if before = s.Copied[name]; before == copied {
+		return before, nil
+	}
+	s.Copied[name] = copying
+	if done {
+		s.Copied[name] = copied
+	}
+	if data, err = json.Marshal(s); err != nil {
+		return before, err
+	}
+	return before, os.WriteFile(o.stateFile(), data, 0o600)
+}
+
+// Fill makes the store, or what is missing of it, with all rollups.
 func Fill(ctx context.Context, o Options) error {
 	r, err := begin(ctx, o, false)
 	if err != nil {
@@ -112,21 +151,23 @@ func Fill(ctx context.Context, o Options) error {
 	}
 	err = r.fill(ctx)
 	r.end()
-	if err != nil || !o.Rollups {
+	if err != nil {
 		return err
 	}
 	if r, err = begin(ctx, o, true); err != nil {
 		return err
 	}
 	defer r.end()
-	o.Log("rollups")
 	last := ""
-	return schema.Fill(ctx, r.conn, r.settings, func(f schema.Filling) {
+	if err := schema.Fill(ctx, r.conn, r.settings, func(f schema.Filling) {
 		if f.Rollup != last {
 			o.Log("rollup %s", f.Rollup)
 			last = f.Rollup
 		}
-	})
+	}); err != nil {
+		return err
+	}
+	return r.repeat(ctx)
 }
 
 // begin starts a collector with its store.

@@ -1,0 +1,95 @@
+package query
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/metranova/flow-collector/sink/schema"
+)
+
+// repeat makes the days before those that are generated: copies of them, in data_flow and in all that sums it up.
+// Making a row takes several times as long as copying it.
+func (r *run) repeat(ctx context.Context) error {
+	missing := r.o.Days - 1 - r.o.Distinct
+	if missing <= 0 {
+		return nil
+	}
+	tables, views, err := r.summing(ctx)
+	if err != nil {
+		return err
+	}
+	// Detached views come back at the next start.
+	for _, view := range views {
+		if _, err := r.store.Read(ctx, "DETACH TABLE "+view); err != nil {
+			return err
+		}
+	}
+	today := r.o.Until.Add(-1).Truncate(day)
+	for back := 1; back <= missing; back += r.o.Distinct {
+		shift := back - 1 + r.o.Distinct
+		first := today.Add(-time.Duration(min(r.o.Distinct, missing-back+1)) * day)
+		for _, table := range tables {
+			if err := r.copyDays(ctx, table, first, today, shift); err != nil {
+				return fmt.Errorf("copy days of %s: %w", table, err)
+			}
+		}
+	}
+	for _, view := range views {
+		if _, err := r.store.Read(ctx, "ATTACH TABLE "+view); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// summing returns the tables with flows and with sums of them, and the views that fill these.
+func (r *run) summing(ctx context.Context) (tables, views []string, err error) {
+	lines, err := r.store.Ask(ctx, "SELECT name, engine FROM system.tables WHERE database = currentDatabase() AND "+
+		"(name LIKE 'data_flow%' OR name LIKE 'rollup_%') ORDER BY name")
+	for _, line := range lines {
+		switch name, engine := line[0], line[1]; {
+		case engine == "MaterializedView":
+			views = append(views, name)
+		case strings.HasSuffix(engine, "MergeTree"):
+			tables = append(tables, name)
+		}
+	}
+	return tables, views, err
+}
+
+// copyDays copies the rows from first to before end to so many days earlier. What was copied is noted, so that a later
+// call goes on.
+func (r *run) copyDays(ctx context.Context, table string, first, end time.Time, shift int) error {
+	name := fmt.Sprintf("%s %d", table, shift)
+	begun, err := r.o.note(name, false)
+	if err != nil || begun == copied {
+		return err
+	}
+	if begun == copying {
+		return fmt.Errorf("an earlier call was interrupted: name another --dir")
+	}
+	r.o.Log("%s, %d days earlier", table, shift)
+	times := fmt.Sprintf("t.start_time - INTERVAL %d DAY AS start_time", shift)
+	if table == schema.Default().Tables.Flow {
+		times += fmt.Sprintf(", t.end_time - INTERVAL %d DAY AS end_time", shift)
+	}
+	columns, err := r.store.Ask(ctx, "SELECT groupArray(name) FROM system.columns WHERE database = currentDatabase() "+
+		"AND table = '"+table+"'")
+	if err != nil {
+		return err
+	}
+	list := strings.NewReplacer("[", "", "]", "", "'", "`").Replace(columns[0][0])
+	for at := first; at.Before(end); at = at.Add(day) {
+		if _, err := r.store.Read(ctx, fmt.Sprintf("INSERT INTO %s (%s) SELECT * REPLACE (%s) FROM %s AS t WHERE "+
+			"t.start_time >= toDateTime(%d, 'UTC') AND t.start_time < toDateTime(%d, 'UTC') SETTINGS "+
+			"insert_deduplicate = 0, "+
+			"max_execution_time = 0, optimize_on_insert = 0, min_insert_block_size_rows = 2000000, "+
+			"min_insert_block_size_bytes = 0", table, list, times, table, at.Unix(), at.Add(day).Unix())); err != nil {
+			return err
+		}
+	}
+	_, err = r.o.note(name, true)
+	return err
+}
