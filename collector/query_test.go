@@ -21,8 +21,10 @@ func TestQuery(t *testing.T) {
 		{"addresses for people", "SELECT toIPv6('192.0.2.7') AS a, toIPv6('2001:db8::1') AS b, " +
 			"CAST(NULL AS Nullable(IPv6)) AS `c d`, number FROM numbers(3) ORDER BY number DESC LIMIT 2 -- end",
 			"PrettyCompactMonoBlock",
-			"┌─a─────────┬─b───────────┬─c d──┬─number─┐\n│ 192.0.2.7 │ 2001:db8::1 │ ᴺᵁᴸᴸ │      2 │\n" +
-				"│ 192.0.2.7 │ 2001:db8::1 │ ᴺᵁᴸᴸ │      1 │\n└───────────┴─────────────┴──────┴────────┘\n"},
+			"┌─a─────────┬─b───────────┬─c d──┬─number─┐\n" +
+				"│ 192.0.2.7 │ 2001:db8::1 │ ᴺᵁᴸᴸ │      2 │\n" +
+				"│ 192.0.2.7 │ 2001:db8::1 │ ᴺᵁᴸᴸ │      1 │\n" +
+				"└───────────┴─────────────┴" + "──────┴────────┘\n"},
 		{"addresses for programs", "SELECT toIPv6('192.0.2.7') AS a", "TSV", "::ffff:192.0.2.7\n"},
 		{"a statement without a result", "CREATE TABLE t (x UInt8) ENGINE = Memory", "TSV", ""},
 	} {

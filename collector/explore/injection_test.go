@@ -139,7 +139,8 @@ func testInjectionOfNames(t *testing.T, e *Explorer) {
 		t.Fatal(err)
 	}
 	at := noon.Add(-48 * time.Hour)
-	names := append([]string{"\x1b[31mred", "\u202eevil", "<b>&\"'", "مرحبا", "👩‍🚀", strings.Repeat("long ", 300),
+	names := append([]string{
+		"\x1b[31mred", "\u202eevil", "<b>&\"'", "مرحبا", "👩‍🚀", strings.Repeat("long ", 300),
 		"\xff\xfe", "a*b", "ab"}, hostile...)
 	for _, name := range names {
 		if err := batch.Append(at, at, name, "tcp", name, uint64(8000), uint64(1), "2001:db8::1", "2001:db8::2",

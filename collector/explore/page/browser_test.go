@@ -56,7 +56,8 @@ var browserRows = []string{
 		(now() - 600, now() - 540, '192.0.2.1', 'core1', 'kernel', 'dropped', 'receive buffer', 'datagrams', true, 77)`,
 	// Names that would change the page, if they could.
 	`INSERT INTO data_flow (start_time, end_time, flow_type, device_id, protocol, bit_count, packet_count)
-	SELECT now64(3, 'UTC') - 3600 AS t, t, 'netflow', arrayJoin(['<b>bold</b>&"\'', 'مرحبا بالعالم', '👩‍🚀 emoji', ` +
+	SELECT now64(3, 'UTC') - 3600 AS t, t, 'netflow',
+		arrayJoin(['<b>bold</b>&"\'', 'مرحبا بالعالم', '👩‍🚀 emoji', ` +
 		`concat(char(0xe2, 0x80, 0xae), 'reversed'), repeat('a-very-long-name-', 60), ` +
 		`repeat('W', 300), 'a\nb\tc']), 'tcp', 1, 1`,
 }

@@ -128,13 +128,21 @@ func render(statements []statement) string {
 			i++
 			continue
 		}
-		b.WriteString("if " + when + " {\n")
+		b.WriteString(ifLine(when))
 		for ; i < len(statements) && statements[i].when == when; i++ {
 			b.WriteString(statements[i].code + "\n")
 		}
 		b.WriteString("}\n")
 	}
 	return b.String()
+}
+
+// ifLine opens an if. A condition that is too long for one line has its last alternative on the next.
+func ifLine(condition string) string {
+	if i := strings.LastIndex(condition, " || "); i > 0 && len(condition) > 110 {
+		condition = condition[:i] + " ||\n" + condition[i+len(" || "):]
+	}
+	return "if " + condition + " {\n"
 }
 
 // renderPaths writes the statements of paths. Most rows have nothing for some extensions, so all paths of one stand
@@ -160,7 +168,7 @@ func renderPaths(paths []schema.Path, code func(*schema.Path) string) string {
 			b.WriteString(text)
 			continue
 		}
-		b.WriteString("if " + outer + " {\n" + text + "}\n")
+		b.WriteString(ifLine(outer) + text + "}\n")
 	}
 	return b.String()
 }
