@@ -14,24 +14,24 @@ import (
 	"github.com/metranova/flow-collector/sink/sqltext"
 )
 
-// Flow is one row of data_flow. Texts are as filters take them; "" is not known.
+// Flow is one row of data_flow. Its texts can be used as values in filters. "" means that a value is not known.
 type Flow struct {
 	From, To         time.Time
 	Device, Protocol string
 	Source, Dest     End
 	In, Out          string // interfaces
-	Bytes, Packets   uint64 // times the sampling rate
+	Bytes, Packets   uint64 // multiplied by the sampling rate
 }
 
 // End is one end of a flow.
 type End struct {
 	Address string
 	Port    uint16
-	AS      string // AS64500
-	Name    string // of the AS
+	AS      string // such as AS64500
+	Name    string // name of the AS
 }
 
-// Label is the address with its port.
+// Label returns the address with its port.
 func (x *End) Label() string {
 	if strings.Contains(x.Address, ":") {
 		return "[" + x.Address + "]:" + strconv.Itoa(int(x.Port))
@@ -39,7 +39,7 @@ func (x *End) Label() string {
 	return x.Address + ":" + strconv.Itoa(int(x.Port))
 }
 
-// Rate is the mean rate of the flow, in bits per second; 0 if it has no length.
+// Rate returns the mean rate of the flow, in bits per second; 0 if it has no duration.
 func (f *Flow) Rate() float64 {
 	if d := f.To.Sub(f.From); d > 0 {
 		return float64(f.Bytes) * 8 / d.Seconds()
@@ -47,7 +47,7 @@ func (f *Flow) Rate() float64 {
 	return 0
 }
 
-// flows asks for the largest single flows.
+// flows reads the largest single flows into the answer.
 func (e *Explorer) flows(ctx context.Context, a *Answer, s span) error {
 	query, err := e.Planner.flows(&a.Question, s, e.Now())
 	if err != nil {
@@ -93,7 +93,7 @@ func asText(n uint32) string {
 	return "AS" + strconv.FormatUint(uint64(n), 10)
 }
 
-// flows is the query for the largest single flows: by bytes, by packets, or with the unit flows the newest.
+// flows returns the query for single flows: the largest by bytes or packets, or the newest if the unit is flows.
 func (p *Planner) flows(q *Question, s span, now time.Time) (*Query, error) {
 	alone := *q
 	alone.By = nil
@@ -119,7 +119,7 @@ func (p *Planner) flows(q *Question, s span, now time.Time) (*Query, error) {
 		sel.source}, nil
 }
 
-// Condition is a filter for the flows of the same two ends, and of the same application port.
+// Condition returns a filter for the flows between the same two addresses with the same application port.
 func (f *Flow) Condition() string {
 	all := []string{"src.ip = " + filter.Quote(f.Source.Address), "dst.ip = " + filter.Quote(f.Dest.Address)}
 	if f.Protocol != "" {

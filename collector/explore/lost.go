@@ -12,24 +12,24 @@ import (
 	"github.com/metranova/flow-collector/sink/sqltext"
 )
 
-// Loss is what is known to be lost of one exporter, for one reason.
+// Loss is a known loss of data of one exporter, for one reason.
 type Loss struct {
 	Missing
-	Exporter string // its address; "" where it is not known
-	Device   string // its id in meta_device; "" where it has none
-	// First and Last are the first and the last step in which something is missing.
+	Exporter string // its address; "" if it is not known
+	Device   string // its id in meta_device; "" if it has none
+	// First and Last are the starts of the first and of the last step with a loss.
 	First, Last time.Time
 }
 
-// lost asks where losses are: what is missing, by exporter, stage and reason. Filters are of flows, so they do not
-// apply.
+// lost reads the losses by exporter, stage and reason into the answer, the largest first. Filters do not apply, because
+// they are about flows.
 func (e *Explorer) lost(ctx context.Context, a *Answer, s span) error {
 	if e.Planner.settings.Tables.Loss == "" {
 		return Refused("view: there is no table of losses here")
 	}
 	a.Query = e.Planner.lost(s)
 	type place struct{ exporter, device, stage, reason, unit string }
-	received := map[[2]string]uint64{} // by exporter and unit
+	received := map[[2]string]uint64{} // count by exporter and unit
 	places := map[place]*Loss{}
 	var order []place
 	if err := e.run(ctx, a.Query, func(rows driver.Rows) error {
@@ -75,13 +75,13 @@ func (e *Explorer) lost(ctx context.Context, a *Answer, s span) error {
 	return nil
 }
 
-// lossSource names the table of losses.
+// lossSource returns the table of losses as the source of a query.
 func (p *Planner) lossSource() schema.Choice {
 	table := p.settings.Tables.Loss
 	return schema.Choice{Source: schema.Source{Table: table}, Why: table + ": what is known to be lost"}
 }
 
-// lost is the query for what is missing by exporter, stage, reason, unit and step, and for what each exporter sent.
+// lost returns the query for losses by exporter, stage, reason, unit and step, and for what each exporter sent.
 func (p *Planner) lost(s span) *Query {
 	var params parameters
 	from, to := params.text(stamp(s.from)), params.text(stamp(s.to))

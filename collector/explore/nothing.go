@@ -10,13 +10,13 @@ import (
 	"github.com/metranova/flow-collector/sink/sqltext"
 )
 
-// Extent is which flows the store has.
+// Extent says which flows the store has.
 type Extent struct {
 	Flows       uint64
-	First, Last time.Time // the first and the last start of a flow
+	First, Last time.Time // start of the first and of the last flow
 }
 
-// Extent asks which flows the store has. The store knows it without reading rows.
+// Extent asks the store which flows it has. The store answers without reading rows.
 func (e *Explorer) Extent(ctx context.Context) (Extent, error) {
 	var x Extent
 	s := e.Planner.settings
@@ -33,13 +33,13 @@ func (e *Explorer) Extent(ctx context.Context) (Extent, error) {
 	return x, err
 }
 
-// Nothing is why an answer is empty, in a sentence for people, and a question that has an answer; nil: none is known.
+// Nothing says why an answer is empty, and offers another question that has an answer.
 type Nothing struct {
 	Text, Link string
 	Instead    *Question
 }
 
-// Nothing finds out why there is nothing to show.
+// Nothing finds out why an answer is empty.
 func (e *Explorer) Nothing(ctx context.Context, a *Answer) (*Nothing, error) {
 	q := a.Question
 	if q.View == Lost {
@@ -75,13 +75,14 @@ func (e *Explorer) Nothing(ctx context.Context, a *Answer) (*Nothing, error) {
 	return &Nothing{Text: "No flow began in this time."}, nil
 }
 
-// lastHour is the question for the time up to now.
+// lastHour returns the same question for the default time, which ends now.
 func (q Question) lastHour() *Question {
 	q.Last, q.From, q.To = defaultLast, time.Time{}, time.Time{}
 	return &q
 }
 
-// Unknown says what to do where nothing is known of any flow: which metadata is missing. "" where something is known.
+// Unknown says which metadata is missing if no flow has a value of one of the question's dimensions. It returns "" if
+// each dimension has values.
 func (a *Answer) Unknown() string {
 	if len(a.Series) == 0 || len(a.Question.By) == 0 {
 		return ""

@@ -8,10 +8,11 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 )
 
-// idKey is the key of an id in the context of a question.
+// idKey is the context key of the id that WithID sets.
 type idKey struct{}
 
-// WithID gives the queries of a question an id, by which Progress finds them in the store. It must be a plain word.
+// WithID sets the id of the queries of a question, by which Progress finds them in the store. It may have letters and
+// digits only.
 func WithID(ctx context.Context, id string) context.Context {
 	return context.WithValue(ctx, idKey{}, id)
 }
@@ -21,16 +22,16 @@ func idOf(ctx context.Context) string {
 	return id
 }
 
-// Progress is how far the store is with a question.
+// Progress says how much of a question's data the store has read.
 type Progress struct {
-	Rows  uint64 `json:"rows"`  // that it has read
-	Total uint64 `json:"total"` // that it will read, about; 0: not known
+	Rows  uint64 `json:"rows"`  // rows read so far
+	Total uint64 `json:"total"` // estimate of the rows to be read; 0: not known
 }
 
-// progressSeconds is how long the store may take to say how far it is.
+// progressSeconds limits how long the store may take to report progress.
 const progressSeconds = 2
 
-// Progress asks the store how far it is with the queries of an id. It is zero where the store has none.
+// Progress asks the store for the progress of the queries with an id. It is zero if no such query runs.
 func (e *Explorer) Progress(ctx context.Context, id string) (Progress, error) {
 	var p Progress
 	var params parameters
@@ -49,7 +50,7 @@ func (e *Explorer) Progress(ctx context.Context, id string) (Progress, error) {
 	return p, scanOne(rows, &p.Rows, &p.Total)
 }
 
-// scanOne reads the one row of an answer; none leaves into as it is.
+// scanOne reads the single row of an answer. If there is none, it leaves into unchanged.
 func scanOne(rows driver.Rows, into ...any) error {
 	if rows.Next() {
 		if err := rows.Scan(into...); err != nil {

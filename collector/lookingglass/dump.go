@@ -17,22 +17,24 @@ import (
 	"github.com/metranova/flow-collector/enrich/rib"
 )
 
-// Dumped is what a dump has.
+// Dumped counts what Dump wrote.
 type Dumped struct {
 	Peers, Routes uint64
-	// LeftOut are routes of sessions that began meanwhile.
+	// LeftOut counts the routes that were not written: those of sources that appeared during the dump, and those
+	// beyond the number of entries that a record can hold.
 	LeftOut uint64
 }
 
-// dumpPeer is who announced routes, as a dump names it.
+// dumpPeer is a source of routes and its entry in the peer index table of a dump.
 type dumpPeer struct {
 	source *rib.Source
 	peer   mrt.Peer
 }
 
-// Dump writes the routes that look-ups find as an MRT file (TABLE_DUMP_V2), those of one router or of all. The writer
-// of the table is not held up: routes that change meanwhile are in the dump as before or as after. Of the peers in it
-// each is a source of routes: the address is the BGP peer's of a router with BMP, else the session's.
+// Dump writes the routes that look-ups find to out as an MRT file (TABLE_DUMP_V2, RFC 6396 and RFC 8050). router is
+// the name or an address of a router; "" means all routers. Dump does not block the writer of the routing table: a
+// route that changes during the dump is written in its old or its new form. Each source of routes is one peer of the
+// file. Its address is that of the BGP peer for BMP, and that of the session otherwise.
 func (g *Glass) Dump(out io.Writer, router string) (d Dumped, err error) {
 	if !g.On() {
 		return d, errOff
@@ -69,7 +71,8 @@ func (g *Glass) Dump(out io.Writer, router string) (d Dumped, err error) {
 				if err != nil {
 					return d, err
 				}
-				if _, err = buffer.WriteTo(out); err != nil { // outside: it may take long
+				// Writing may take long, so it is done after Leave.
+				if _, err = buffer.WriteTo(out); err != nil {
 					return d, err
 				}
 			}
@@ -79,6 +82,8 @@ func (g *Glass) Dump(out io.Writer, router string) (d Dumped, err error) {
 	return d, err
 }
 
+// writePrefix writes the routes to one prefix as one record, and adds them to d. numbers are the sources' indexes in
+// the peer index table.
 func writePrefix(w *mrt.Writer, t *rib.Table, p route.Prefix, all []rib.Entry, numbers map[*rib.Source]int,
 	d *Dumped) error {
 	entries := make([]mrt.Entry, 0, len(all))
@@ -99,7 +104,7 @@ func writePrefix(w *mrt.Writer, t *rib.Table, p route.Prefix, all []rib.Entry, n
 	return w.Write(t.Class, t.RD, p, entries)
 }
 
-// dumpPeers are the sources of the routers' routes, and their numbers.
+// dumpPeers returns the sources of the routers' routes, and the index of each.
 func dumpPeers(routers []*rib.Router) (peers []dumpPeer, numbers map[*rib.Source]int) {
 	numbers = map[*rib.Source]int{}
 	for _, router := range routers {
@@ -119,7 +124,7 @@ func dumpPeers(routers []*rib.Router) (peers []dumpPeer, numbers map[*rib.Source
 	return peers, numbers
 }
 
-// tableGroups are the tables of routers, those of one class and route distinguisher together.
+// tableGroups groups the tables of all routers by class and route distinguisher.
 func tableGroups(routers []*rib.Router) [][]*rib.Table {
 	type key struct {
 		class route.Class
@@ -141,7 +146,8 @@ func tableGroups(routers []*rib.Router) [][]*rib.Table {
 	return all
 }
 
-// identifierOf is the BGP identifier of a dump: the router's, if its name is one.
+// identifierOf returns the collector BGP identifier of a dump: the name of its only router, if that is an IPv4
+// address, else 0.
 func identifierOf(routers []*rib.Router) uint32 {
 	if len(routers) == 1 {
 		if a, err := netip.ParseAddr(routers[0].Name); err == nil && a.Is4() {

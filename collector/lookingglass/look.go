@@ -20,30 +20,30 @@ import (
 // Bounds of an answer.
 const (
 	mostRoutes      = 500
-	mostCommunities = 200  // of each kind, of a route
+	mostCommunities = 200  // communities of each kind for a route
 	longPath        = 2000 // bytes of an AS path as text
-	mostPayloads    = 20   // of a route
+	mostPayloads    = 20   // RPKI payloads for a route
 )
 
-// Answer is the routes to an address or prefix.
+// Answer has the routes to an address or prefix.
 type Answer struct {
 	To  string    `json:"to"`
 	Now time.Time `json:"now"`
-	// Routes are those of each router, table and view, the longest prefix first, and of one prefix the best route
-	// first.
+	// Routes are sorted by router, table and view. Within a view the longest prefix comes first, and for one prefix
+	// the best route.
 	Routes  []Route `json:"routes"`
-	LeftOut int     `json:"left_out"` // further routes, beyond the bound of an answer
-	Routers int     `json:"routers"`  // that were asked
-	// Exporter is what a flow of an exporter gets; absent: it was not asked for.
+	LeftOut int     `json:"left_out"` // number of routes that were found but are not in Routes
+	Routers int     `json:"routers"`  // number of routers whose tables were searched
+	// Exporter says which route a flow of the query's exporter gets; absent if the query names no exporter.
 	Exporter *Explained `json:"exporter,omitempty"`
 }
 
-// Route is a route for people.
+// Route is a route with its values as text.
 type Route struct {
 	Router   string `json:"router"`
 	RouterAS uint32 `json:"router_as,omitempty"`
 	Class    string `json:"class"`        // unicast, labelled or vpn
-	RD       string `json:"rd,omitempty"` // of a VRF's table
+	RD       string `json:"rd,omitempty"` // route distinguisher of a VRF's table
 	Prefix   string `json:"prefix"`
 
 	ASPath           string   `json:"as_path"`
@@ -54,24 +54,24 @@ type Route struct {
 	Communities      []string `json:"communities,omitempty"`
 	ExtCommunities   []string `json:"ext_communities,omitempty"`
 	LargeCommunities []string `json:"large_communities,omitempty"`
-	PathID           uint32   `json:"path_id,omitempty"` // of ADD-PATH
+	PathID           uint32   `json:"path_id,omitempty"` // path identifier of ADD-PATH (RFC 7911)
 	Internal         bool     `json:"ibgp"`
 
 	Protocol string    `json:"protocol"`          // BGP, BMP or MRT
-	View     string    `json:"view,omitempty"`    // of BMP
+	View     string    `json:"view,omitempty"`    // table that the router reports by BMP, such as Loc-RIB
 	Session  string    `json:"session,omitempty"` // address of the router
-	Peer     string    `json:"peer,omitempty"`    // BGP peer of a router with BMP, or of a file
+	Peer     string    `json:"peer,omitempty"`    // BGP peer that BMP or an MRT file names
 	File     string    `json:"file,omitempty"`
 	Up       bool      `json:"session_up"`
-	Since    time.Time `json:"session_since"` // the session began, or ended; a single route has no time
+	Since    time.Time `json:"session_since"` // when the session came up or went down; routes have no time of their own
 
-	Best    bool `json:"best"`    // of the prefix, in its view
-	Answers bool `json:"answers"` // rows get routes of this view
-	Stale   bool `json:"stale"`   // its session is over, and it was not announced again
-	Saved   bool `json:"saved"`   // it was read from the file of the last run
+	Best    bool `json:"best"`    // best route to the prefix in its view
+	Answers bool `json:"answers"` // look-ups of flows use this view
+	Stale   bool `json:"stale"`   // its session has ended, and no later one has announced it again
+	Saved   bool `json:"saved"`   // loaded from the last run's saved routes, not announced again
 
-	RPKI string `json:"rpki,omitempty"` // valid, invalid or unknown; absent: nothing is validated
-	// Payloads are the validated ROA payloads that cover the prefix: PREFIX-MAXLENGTH AS.
+	RPKI string `json:"rpki,omitempty"` // valid, invalid or unknown; absent without payloads to validate with
+	// Payloads are the validated ROA payloads that cover the prefix, each as PREFIX-MAXLENGTH AS.
 	Payloads []string `json:"rpki_payloads,omitempty"`
 }
 
@@ -79,15 +79,15 @@ type Route struct {
 type Explained struct {
 	Exporter string   `json:"exporter"`
 	Device   string   `json:"device,omitempty"`
-	Outcome  string   `json:"outcome"` // as the metric routing_lookups_total has it
-	Why      []string `json:"why"`
-	Route    *Route   `json:"route,omitempty"` // absent: it gets none
+	Outcome  string   `json:"outcome"`         // a value of the label outcome of routing_lookups_total
+	Why      []string `json:"why"`             // sentences
+	Route    *Route   `json:"route,omitempty"` // absent if it gets none
 }
 
-// errOff says that there are no routes.
+// errOff is the error of every query when routing is not configured.
 var errOff = errors.New("routing is off: set routing.bgp, routing.bmp or routing.mrt")
 
-// Look answers a query.
+// Look answers a query. The error names the router of the query if it has no routes.
 func (g *Glass) Look(q *Query) (*Answer, error) {
 	if !g.On() {
 		return nil, errOff
@@ -101,7 +101,7 @@ func (g *Glass) Look(q *Query) (*Answer, error) {
 	defer reader.Close()
 	payloads := g.payloads()
 	for _, router := range routers {
-		reader.Enter() // for each router: nobody waits for the others then
+		reader.Enter() // once per router, so that the writer can free memory in between
 		for _, t := range tablesOf(router, q.Table) {
 			reader.Entries(t, q.To, q.Shorter, func(e *rib.Entry) bool {
 				switch {
@@ -122,7 +122,7 @@ func (g *Glass) Look(q *Query) (*Answer, error) {
 	return a, nil
 }
 
-// payloads are what routes are validated with; nil: nothing.
+// payloads returns the RPKI payloads in use; nil if there are none.
 func (g *Glass) payloads() *vrps.Table {
 	if current := g.RPKI.Current(); current != nil {
 		return current.Table()
@@ -130,7 +130,7 @@ func (g *Glass) payloads() *vrps.Table {
 	return nil
 }
 
-// routers are those with a name or address, or all.
+// routers returns the router with a name or address; for "" all routers, by name.
 func (g *Glass) routers(named string) ([]*rib.Router, error) {
 	table := g.Station.RIB()
 	all := table.Routers()
@@ -149,7 +149,7 @@ func (g *Glass) routers(named string) ([]*rib.Router, error) {
 	return nil, fmt.Errorf("no router %q has routes: without an address the tables of all are listed", named)
 }
 
-// tablesOf are the tables of a router that a query is about, the global ones first.
+// tablesOf returns the tables of a router that Query.Table names, the global ones first.
 func tablesOf(router *rib.Router, named string) (all []*rib.Table) {
 	router.Tables(func(t *rib.Table) bool {
 		is := false
@@ -174,6 +174,7 @@ func tablesOf(router *rib.Router, named string) (all []*rib.Table) {
 	return all
 }
 
+// inView reports whether a route is in the view that Query.View names.
 func inView(e *rib.Entry, view string) bool {
 	if view == "" {
 		return true
@@ -188,7 +189,7 @@ func inView(e *rib.Entry, view string) bool {
 	return strings.EqualFold(label.Protocol, view)
 }
 
-// newRoute is a route for people. payloads may be nil.
+// newRoute returns a route with its source as text. payloads may be nil.
 func newRoute(e *rib.Entry, payloads *vrps.Table) Route {
 	r := routeOf(&e.Route, payloads)
 	r.PathID, r.Best, r.Answers, r.Stale, r.Saved = e.PathID, e.Best, e.Answers, e.Stale, e.Saved
@@ -201,7 +202,7 @@ func newRoute(e *rib.Entry, payloads *vrps.Table) Route {
 	return r
 }
 
-// routeOf is what the route itself says.
+// routeOf returns a route as text, without its source. payloads may be nil.
 func routeOf(x *rib.Route, payloads *vrps.Table) Route {
 	t := x.Table()
 	r := Route{Router: t.Router.Name, RouterAS: t.Router.AS.Load(), Class: t.Class.String(),
@@ -241,6 +242,7 @@ func routeOf(x *rib.Route, payloads *vrps.Table) Route {
 	return r
 }
 
+// texts returns the values as text; those beyond mostCommunities are replaced by an ellipsis.
 func texts[T any](all []T, appendText func([]byte, T) []byte) (list []string) {
 	for i, x := range all {
 		if i == mostCommunities {
@@ -260,7 +262,7 @@ func addressText(a netip.Addr) string {
 
 func rdText(rd [8]byte) string { return route.RDFrom(rd).String() }
 
-// explain says what a flow gets.
+// explain says which route a flow of the query's exporter gets, and why.
 func (g *Glass) explain(q *Query, payloads *vrps.Table) *Explained {
 	finder := enrich.NewFinder(g.Routes)
 	defer finder.Close()
@@ -279,7 +281,7 @@ func (g *Glass) explain(q *Query, payloads *vrps.Table) *Explained {
 	return x
 }
 
-// reasons are why an exporter has its router, for people.
+// reasons say in words how an exporter's router was found.
 var reasons = map[enrich.Reason]string{
 	enrich.ByRule:       "a rule of routing.agents or routing.agents_file names its router",
 	enrich.BySession:    "its address is that of a session of the router",

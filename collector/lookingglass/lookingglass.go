@@ -1,6 +1,6 @@
-// Package lookingglass shows what the routing table of a running collector has: the routes to an address, and what a
-// flow gets of them and why; the sessions with routers; and all routes as an MRT file. It reads beside the writer of
-// the table and changes nothing. Answers are bounded.
+// Package lookingglass shows the routing table of a running collector: the routes to an address, which of them a flow
+// gets and why, the sessions with routers, and all routes as an MRT file. It reads the table while routes change, does
+// not block them, and changes nothing. Answers are bounded.
 package lookingglass
 
 import (
@@ -19,14 +19,14 @@ import (
 
 // Glass answers questions about routes. Its fields do not change after Mount. It is safe for concurrent use.
 type Glass struct {
-	Station *routing.Station // nil: there are no routes
+	Station *routing.Station // nil: routing is off
 	RPKI    *rpki.Client     // nil: routes are not validated
 	Routes  enrich.RouteOptions
 	// Device returns the id and ref of an exporter's device in metadata; "" if there is none.
 	Device func(flow.Addr) (id, ref string)
-	// Facts are what verdicts are of.
+	// Facts returns the state of routing at a time, from which verdicts are made.
 	Facts func(time.Time) *verdict.Routing
-	// Exporters are those that send.
+	// Exporters returns the exporters that send, without their routers.
 	Exporters func() []Exporter
 	Viewers   page.Viewers // who may ask for routes
 	Log       *zap.Logger
@@ -34,15 +34,15 @@ type Glass struct {
 
 // Exporter is an exporter that sends.
 type Exporter struct {
-	Address        netip.Addr `json:"address"` // as rows have it
+	Address        netip.Addr `json:"address"` // by which its router is found
 	Device         string     `json:"device,omitempty"`
 	FlowsPerSecond float64    `json:"flows_per_second"`
-	// Router is the one whose routes its flows get, and Reason why; "": none.
+	// Router is the router whose routes its flows get, and Reason why it is this one; "" if there is none.
 	Router string `json:"router"`
 	Reason string `json:"reason"`
 }
 
-// On reports whether there are routes.
+// On reports whether routing is on.
 func (g *Glass) On() bool { return g.Station != nil }
 
 func (g *Glass) ref(a flow.Addr) string {

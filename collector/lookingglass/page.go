@@ -31,33 +31,33 @@ const (
 	PathDump    = "/routes.mrt"
 )
 
-// policy allows the page its style, and to send its form to the collector.
+// policy is the Content-Security-Policy of the page: it may load its style and send its form to the collector.
 const policy = "default-src 'none'; style-src 'self'; img-src data:; frame-ancestors 'none'; base-uri 'none'; " +
 	"form-action 'self'"
 
-// Bounds of what requests take at once.
+// Limits of what requests may use at the same time.
 const (
 	mostAsked = 2
 	askWait   = 5 * time.Second
-	dumpWrite = 30 * time.Second // for each part of a dump
+	dumpWrite = 30 * time.Second // to write a part of a dump
 )
 
-// refreshSeconds is how often the page reloads while it shows no look-up.
+// refreshSeconds is the interval at which the page reloads while it shows no look-up.
 const refreshSeconds = 10
 
-// pages are the handlers.
+// pages holds the handlers and what they share.
 type pages struct {
 	*Glass
 	html *template.Template
 
 	mu     sync.Mutex
-	cached *Summary // of the latest second; nil: there is none
+	cached *Summary // the latest summary; nil before the first request
 }
 
-// summaryAge is how old a summary may be that is shown: with thousands of exporters one takes a while.
+// summaryAge is the time after which a summary is made again. With thousands of exporters it takes a while to make.
 const summaryAge = time.Second
 
-// current is the summary, which must not be changed.
+// current returns the cached summary, or a new one if that is too old. It must not be changed.
 func (p *pages) current() *Summary {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -72,8 +72,8 @@ func (p *pages) current() *Summary {
 	return p.cached
 }
 
-// Mount has the server answer /routing and what belongs to it. Sessions and tables are shown to everybody who may see
-// the exporters; routes to those who may look at the traffic.
+// Mount adds /routing and its paths to the server. Whoever may see the exporters may see sessions and tables. Whoever
+// may see the traffic may see routes.
 func (g *Glass) Mount(s *web.Server) {
 	p := &pages{Glass: g, html: template.Must(template.New("routing").Funcs(functions).Parse(pageHTML))}
 	turns, dumps := make(chan struct{}, mostAsked), make(chan struct{}, 1)
@@ -88,7 +88,7 @@ func (g *Glass) Mount(s *web.Server) {
 	}))
 }
 
-// turn lets as many requests in as turns has room for. Others wait, but not for long.
+// turn runs at most cap(turns) requests at the same time. Others wait for a short time and are then refused.
 func turn(turns chan struct{}, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		timer := time.NewTimer(askWait)
@@ -131,8 +131,8 @@ func (p *pages) routes(w http.ResponseWriter, r *http.Request) {
 	p.json(w, a)
 }
 
-// dump sends an MRT file. Where it fails behind the first part the connection breaks, so that nobody takes the part for
-// the whole.
+// dump sends an MRT file. If it fails after the first part it aborts the connection, so that the client does not take
+// the part for the whole file.
 func (p *pages) dump(w http.ResponseWriter, r *http.Request) {
 	out := &dumpWriter{ResponseWriter: w, deadline: http.NewResponseController(w)}
 	d, err := p.Dump(out, r.URL.Query().Get(paramRouter))
@@ -148,7 +148,7 @@ func (p *pages) dump(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// dumpWriter gives each part of a dump its time.
+// dumpWriter sets a new write deadline for each part of a dump.
 type dumpWriter struct {
 	http.ResponseWriter
 	deadline *http.ResponseController
@@ -168,27 +168,27 @@ func (w *dumpWriter) Write(b []byte) (int, error) {
 	return w.ResponseWriter.Write(b)
 }
 
-// view is what the template is filled with.
+// view has the values for the template.
 type view struct {
 	*Summary
 	Query    Query
-	Asked    string // what stands in the search field
+	Asked    string // content of the search field
 	Exporter string
 	Problem  string
 	Answer   *Answer
-	Refresh  int // seconds; 0: never
+	Refresh  int // seconds between reloads; 0: the page does not reload
 	Outcomes []outcome
 	Views    []string
 }
 
-// outcome is a line of the ledger of look-ups.
+// outcome is a row of the table of look-ups.
 type outcome struct {
 	Name, Text string
 	Count      uint64
 	Share      float64
 }
 
-// outcomeTexts say what the outcomes of look-ups are, in the order of the page.
+// outcomeTexts explain the outcomes of look-ups, in the order of the page.
 var outcomeTexts = [][2]string{{"hit", "a route"}, {"default", "only a default route"},
 	{"stale", "a route of a router without a session"}, {"fallback", "a route of a fallback"},
 	{"miss", "no route"}, {"no_router", "no router of the exporter"}}
@@ -250,7 +250,7 @@ var functions = template.FuncMap{
 	"sign":    func(s verdict.Severity) string { return [...]string{"●", "▲", "✖"}[s] },
 }
 
-// groups is a whole number with a comma between groups of three digits.
+// groups formats a whole number with a comma between groups of three digits.
 func groups(n any) string {
 	switch n := n.(type) {
 	case int:

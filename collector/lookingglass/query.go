@@ -15,26 +15,26 @@ import (
 
 // Query asks for the routes to an address or a prefix.
 type Query struct {
-	To     netip.Prefix // an address has its whole length
+	To     netip.Prefix // for an address: a prefix of its full length
 	Router string       // name, or an address of the router; "": all
 	// Table is global (all classes without a route distinguisher), unicast, labelled, vpn, or a route distinguisher;
 	// "": all.
 	Table   string
 	View    string // bgp, mrt, or one of BMP; "": all
-	Shorter bool   // shorter prefixes too, and not only the longest of each table
-	// Exporter asks what a flow of that exporter to To gets; invalid: nothing is asked.
+	Shorter bool   // also the shorter prefixes that hold To, not only the longest of each view
+	// Exporter asks which route a flow of this exporter to To gets; the zero value asks nothing.
 	Exporter netip.Addr
 	Flow     Flow
 }
 
-// Flow is what else of a flow counts for its route. The zero value says nothing.
+// Flow has the other fields of a flow record that decide on its route. A zero field is not given.
 type Flow struct {
 	RD      [8]byte
-	NextHop netip.Addr // BGP next hop of the record
-	In, Out uint32     // interfaces; 0: not said
+	NextHop netip.Addr // BGP next hop
+	In, Out uint32     // input and output interface
 }
 
-// parameters of an address of the page or of JSON.
+// parameters are the names of a query's values in a URL.
 const (
 	paramTo       = "address"
 	paramRouter   = "router"
@@ -48,7 +48,7 @@ const (
 	paramOut      = "out"
 )
 
-// Views are the values of Query.View.
+// Views returns the values that Query.View may have, except "".
 func Views() []string {
 	all := []string{"bgp"}
 	for v := range bmp.View(bmp.Views) {
@@ -57,10 +57,10 @@ func Views() []string {
 	return append(all, "mrt")
 }
 
-// longValue bounds a value of a query.
+// longValue is the maximum length of a value of a query, in bytes.
 const longValue = 256
 
-// Parse reads a query. Its errors are for people.
+// Parse reads a query from the values of a URL. The error names the value that is wrong and says what is allowed.
 func Parse(values url.Values) (q Query, err error) {
 	get := func(name string) string { return strings.TrimSpace(values.Get(name)) }
 	for name := range values {
@@ -145,7 +145,7 @@ func parseTarget(text string) (netip.Prefix, error) {
 	return p.Masked(), nil
 }
 
-// Values are what Parse reads.
+// Values returns the query as values of a URL, which Parse reads.
 func (q *Query) Values() url.Values {
 	v := url.Values{}
 	set := func(name, value string, is bool) {
@@ -166,7 +166,7 @@ func (q *Query) Values() url.Values {
 	return v
 }
 
-// Target is the address or prefix that is asked for, as text.
+// Target returns To as text: an address without its length.
 func (q *Query) Target() string {
 	if q.To.IsValid() && q.To.IsSingleIP() {
 		return q.To.Addr().String()
@@ -174,7 +174,7 @@ func (q *Query) Target() string {
 	return q.To.String()
 }
 
-// record is a flow of the query's exporter.
+// record returns a flow record of the query's exporter to To.
 func (q *Query) record() *flow.Record {
 	r := &flow.Record{Exporter: flow.AddrFrom(q.Exporter), DstAddr: flow.AddrFrom(q.To.Addr()), MPLSRD: q.Flow.RD,
 		InIf: q.Flow.In, OutIf: q.Flow.Out, IPVersion: 6}

@@ -16,12 +16,12 @@ import (
 	"github.com/metranova/flow-collector/enrich/rib"
 )
 
-// mostListed bounds each list of a summary.
+// mostListed is the maximum length of each list of a summary.
 const mostListed = 1000
 
-// Summary is the sessions with routers, their tables, and what rows got of them.
+// Summary describes routing now: verdicts, sessions with routers, their tables, and the outcomes of look-ups.
 type Summary struct {
-	On  bool      `json:"on"` // there are routes
+	On  bool      `json:"on"` // routing is configured
 	Now time.Time `json:"now"`
 
 	Verdicts []verdict.Verdict `json:"verdicts"`
@@ -29,15 +29,16 @@ type Summary struct {
 	Sessions []Session         `json:"sessions"`
 	Absent   []Absent          `json:"absent"`
 	Files    []File            `json:"files"`
-	RPKI     *rpki.Stats       `json:"rpki,omitempty"` // absent: nothing is validated
-	// Exporters are those that send, with their routers.
+	RPKI     *rpki.Stats       `json:"rpki,omitempty"` // absent if RPKI is not configured
+	// Exporters are the exporters that send, with their routers.
 	Exporters []Exporter `json:"exporters"`
 
-	LookUps  map[string]uint64 `json:"lookups"` // of destinations since the start, by outcome
+	LookUps  map[string]uint64 `json:"lookups"` // look-ups of destinations since the start, by outcome
 	LookedUp uint64            `json:"looked_up"`
 	Memory   Memory            `json:"memory"`
-	Saved    *time.Time        `json:"saved,omitempty"` // the routes, for the next start; absent: not yet
-	SavedTo  string            `json:"saved_to,omitempty"`
+	// when the routes were last written to SavedTo; absent before that
+	Saved   *time.Time `json:"saved,omitempty"`
+	SavedTo string     `json:"saved_to,omitempty"`
 }
 
 // Router is a router and its tables.
@@ -48,7 +49,7 @@ type Router struct {
 	Tables []Table `json:"tables"`
 }
 
-// Table is how many prefixes a table of a router has routes to.
+// Table is a table of a router, with the number of prefixes of each address family.
 type Table struct {
 	Class string `json:"class"`
 	RD    string `json:"rd,omitempty"`
@@ -56,33 +57,34 @@ type Table struct {
 	IPv6  int64  `json:"ipv6"`
 }
 
-// Session is a session with a router, or the one that it had last.
+// Session describes the current session of a router, or its last one. Counters cover all sessions since the start.
 type Session struct {
 	Protocol string    `json:"protocol"` // BGP or BMP
 	Address  string    `json:"address"`
 	Router   string    `json:"router"`
-	Name     string    `json:"name,omitempty"` // that the router gives itself by BMP
+	Name     string    `json:"name,omitempty"` // sysName of BMP
 	AS       uint32    `json:"as,omitempty"`
 	Up       bool      `json:"up"`
-	Since    time.Time `json:"since"`           // it began or ended
-	Until    time.Time `json:"until,omitzero"`  // the routes of an ended one stay
-	Why      string    `json:"why,omitempty"`   // it ended
-	Sessions uint64    `json:"sessions"`        // so far
-	Messages uint64    `json:"messages"`        // UPDATE, or Route Monitoring
-	Peers    int       `json:"peers,omitempty"` // of a router with BMP
-	// Routes are by family for BGP, by view for BMP; Complete are the families with an End-of-RIB.
+	Since    time.Time `json:"since"`           // when it came up or went down
+	Until    time.Time `json:"until,omitzero"`  // when the routes of a session that is down will be removed
+	Why      string    `json:"why,omitempty"`   // why it ended
+	Sessions uint64    `json:"sessions"`        // number of sessions
+	Messages uint64    `json:"messages"`        // number of UPDATEs, or of Route Monitoring messages of BMP
+	Peers    int       `json:"peers,omitempty"` // BGP peers that are up, for BMP
+	// Routes counts routes by family for BGP and by view for BMP. Complete has the families whose End-of-RIB was
+	// received.
 	Routes   map[string]int64  `json:"routes"`
-	Reported map[string]int64  `json:"reported,omitempty"` // what a router with BMP says that it has, by view
+	Reported map[string]int64  `json:"reported,omitempty"` // routes that the router's BMP statistics report, by view
 	Complete []string          `json:"complete,omitempty"`
-	Errors   map[string]uint64 `json:"errors,omitempty"` // in UPDATEs, by reason
-	LeftOut  uint64            `json:"left_out"`         // routes that do not fit
+	Errors   map[string]uint64 `json:"errors,omitempty"` // malformed UPDATEs by reason
+	LeftOut  uint64            `json:"left_out"`         // routes left out because a limit was reached
 }
 
 // Absent is a configured router without a session and without routes.
 type Absent struct {
 	Protocol string    `json:"protocol"`
 	Router   string    `json:"router"`
-	Since    time.Time `json:"since,omitzero"` // absent: it never came
+	Since    time.Time `json:"since,omitzero"` // end of its last session; absent if it had none
 	Why      string    `json:"why,omitempty"`
 }
 
@@ -97,7 +99,7 @@ type File struct {
 	Error  string    `json:"error,omitempty"`
 }
 
-// Memory is what the routing table takes and may take.
+// Memory is what the routing table uses, and its limit.
 type Memory struct {
 	Bytes      int64  `json:"bytes"`
 	MaxBytes   int64  `json:"max_bytes"`
@@ -105,11 +107,11 @@ type Memory struct {
 	IPv4       int    `json:"ipv4_prefixes"`
 	IPv6       int    `json:"ipv6_prefixes"`
 	Records    int    `json:"attribute_sets"`
-	Refused    uint64 `json:"left_out"` // routes, since the start
+	Refused    uint64 `json:"left_out"` // number of routes left out since the start
 	LimboBytes int64  `json:"limbo_bytes"`
 }
 
-// Summary says how it is now.
+// Summary describes routing now. Each of its lists has at most 1000 entries.
 func (g *Glass) Summary() *Summary {
 	s := &Summary{On: g.On(), Now: time.Now().UTC(), Verdicts: []verdict.Verdict{}, Routers: []Router{},
 		Sessions: []Session{}, Absent: []Absent{}, Files: []File{}, Exporters: []Exporter{}}
@@ -144,14 +146,14 @@ func (g *Glass) Summary() *Summary {
 	return s
 }
 
-// outcomes are counts by the names of metrics.
+// outcomes returns the counts by the outcome's name in metrics.
 func outcomes(n *enrich.RouteCounts) map[string]uint64 {
 	return map[string]uint64{enrich.Hit.String(): n.Hit, enrich.Default.String(): n.Default,
 		enrich.Stale.String(): n.Stale, enrich.Fallback.String(): n.Fallback, enrich.Miss.String(): n.Miss,
 		enrich.NoRouter.String(): n.NoRouter}
 }
 
-// bound cuts lists that are too long.
+// bound shortens lists to mostListed entries.
 func (s *Summary) bound() {
 	s.Sessions = s.Sessions[:min(len(s.Sessions), mostListed)]
 	s.Absent = s.Absent[:min(len(s.Absent), mostListed)]
@@ -219,7 +221,7 @@ func errorsOf(reasons *[bgp.Reasons]uint64) map[string]uint64 {
 	return all
 }
 
-// exporters are those that send, with the routers whose routes they get; those without one first.
+// exporters returns the exporters that send, with their routers. Those without a router come first.
 func (g *Glass) exporters() []Exporter {
 	finder := enrich.NewFinder(g.Routes)
 	defer finder.Close()
@@ -237,5 +239,5 @@ func (g *Glass) exporters() []Exporter {
 	return all
 }
 
-// sorted are the keys of a map in their order.
+// sorted returns the keys of a map in order.
 func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

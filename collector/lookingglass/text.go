@@ -12,7 +12,7 @@ import (
 	"github.com/metranova/flow-collector/collector/web/figures"
 )
 
-// Table names the table that a route is in.
+// Table returns the name of the route's table: its class, and its route distinguisher if it has one.
 func (r *Route) Table() string {
 	if r.RD != "" {
 		return r.Class + " " + r.RD
@@ -20,7 +20,7 @@ func (r *Route) Table() string {
 	return r.Class
 }
 
-// Source says where a route comes from, for people.
+// Source says in words where a route comes from.
 func (r *Route) Source() string {
 	text := r.Protocol
 	switch {
@@ -37,7 +37,8 @@ func (r *Route) Source() string {
 	return text
 }
 
-// Age says how old a route is at most, for people.
+// Age says in words how long the route's session has been up or down, which bounds the age of the route. "" if the
+// route has no source.
 func (r *Route) Age(now time.Time) string {
 	if r.Protocol == "" {
 		return ""
@@ -56,7 +57,7 @@ func (r *Route) Age(now time.Time) string {
 	return "session up for " + since
 }
 
-// Marks are what distinguishes a route among those of its prefix.
+// Marks lists what distinguishes a route from the others to its prefix, such as "best, iBGP".
 func (r *Route) Marks() string {
 	var all []string
 	if r.Best {
@@ -74,7 +75,7 @@ func (r *Route) Marks() string {
 	return strings.Join(all, ", ")
 }
 
-// Attributes are what a route has besides path and next hop, as names and values.
+// Attributes returns the attributes of a route except path and next hop, as pairs of name and value.
 func (r *Route) Attributes() (all [][2]string) {
 	add := func(name, value string) {
 		if value != "" {
@@ -104,7 +105,7 @@ func (r *Route) Attributes() (all [][2]string) {
 	return all
 }
 
-// WriteAnswer prints an answer for people.
+// WriteAnswer prints an answer as text. Names that come from routers and files are made printable.
 func WriteAnswer(out io.Writer, a *Answer) {
 	if x := a.Exporter; x != nil {
 		writeExplained(out, x, a)
@@ -165,7 +166,7 @@ func writeRoute(out io.Writer, r *Route, now time.Time) {
 	}
 }
 
-// WriteSummary prints a summary for people.
+// WriteSummary prints a summary as tables.
 func WriteSummary(out io.Writer, s *Summary) error {
 	if !s.On {
 		fmt.Fprintln(out, errOff)
@@ -258,7 +259,7 @@ func yes(is bool) string {
 	return ""
 }
 
-// State is that of a session, for people.
+// State says in words whether the session is up, and since when.
 func (x *Session) State(now time.Time) string {
 	if x.Up {
 		return "up for " + strings.TrimSuffix(verdict.Ago(now.Sub(x.Since)), " ago")
@@ -266,7 +267,7 @@ func (x *Session) State(now time.Time) string {
 	return "down, routes stay until " + x.Until.Format(time.TimeOnly)
 }
 
-// RoutesText is the routes of a session, for people.
+// RoutesText returns Routes as text, such as "950000 ipv4 unicast".
 func (x *Session) RoutesText() string {
 	var parts []string
 	for _, name := range sorted(x.Routes) {

@@ -14,12 +14,12 @@ import (
 type Absent struct {
 	Protocol string // BGP or BMP
 	Router   string // address, prefix or host:port
-	// Since is when its last session ended, or when the collector began to connect to it; zero: it never came.
+	// Since is when its last session ended, or when the collector began to connect to it. Zero: it never connected.
 	Since time.Time
-	Why   string // its last session ended, or the connection fails
+	Why   string // why its last session ended, or why connecting to it fails
 }
 
-// absent knows which configured routers have no session. came and went are the writer's.
+// absent tracks which configured routers have no session. Only the writer's goroutine may call came and went.
 type absent struct {
 	last     map[netip.Addr]Absent // of routers whose routes are gone
 	here     map[netip.Prefix]bool // configured prefixes that a router came from
@@ -29,7 +29,7 @@ type absent struct {
 	stranger atomic.Pointer[netip.Addr]
 }
 
-// mostAbsent bounds the routers that are remembered.
+// mostAbsent is the maximum number of routers that are remembered.
 const mostAbsent = 1024
 
 func (a *absent) came(address netip.Addr) { delete(a.last, address) }
@@ -43,7 +43,8 @@ func (a *absent) went(address netip.Addr, at time.Time, why string) {
 	}
 }
 
-// turnAbsent looks once a second which configured routers have neither a session nor routes of one. It is the writer's.
+// turnAbsent finds the configured routers that have neither a session nor routes of one. The writer's goroutine calls
+// it once a second.
 func (s *Station) turnAbsent(now time.Time) {
 	a := &s.absent
 	if now.Sub(a.turned) < time.Second {
@@ -60,7 +61,7 @@ func (s *Station) turnAbsent(now time.Time) {
 			case known(p):
 				a.here[p] = true
 				continue
-			case a.here[p] && !p.IsSingleIP(): // another of its routers may come
+			case a.here[p] && !p.IsSingleIP(): // the prefix may have further routers: it is not reported
 				continue
 			}
 			x := a.last[p.Addr()]
@@ -84,7 +85,7 @@ func (s *Station) turnAbsent(now time.Time) {
 	a.shown.Store(&all)
 }
 
-// neighborsExpected are the neighbours that connect: none where nobody listens.
+// neighborsExpected returns the neighbours that should connect to the collector; none if it does not listen for BGP.
 func (s *Station) neighborsExpected() []netip.Prefix {
 	if len(s.bgpListeners) == 0 {
 		return nil
@@ -116,10 +117,10 @@ func (a *absent) stats() (all []Absent, stranger netip.Addr) {
 	return all, stranger
 }
 
-// mostEnds is how many ends of sessions are remembered.
+// mostEnds is how many ends of sessions are remembered for a router.
 const mostEnds = 8
 
-// appendEnd appends the end of a session, and forgets those that are too many.
+// appendEnd appends the end of a session, and drops the oldest beyond mostEnds.
 func appendEnd(ends []time.Time, at time.Time) []time.Time {
 	if len(ends) >= mostEnds {
 		ends = append(ends[:0], ends[1:]...)

@@ -7,12 +7,13 @@ import (
 	"time"
 )
 
-// gate bounds the connections of one protocol, in total and of each address. Where there are too many, the one closes
-// that has waited longest to become a session: of the same address if that has too many, else of all. A new connection
-// is refused if all others are sessions. It is safe for concurrent use.
+// gate limits the connections of one protocol, in total and for each address. If there are too many, it closes the
+// oldest connection that is not a session yet: one from the same address if that address has too many, else one from
+// any address. If all others are sessions, the new connection is refused. It is safe for concurrent use.
 type gate struct {
-	most, each int
-	// hold is for how long a connection counts at least. It bounds how often an address can try.
+	most, each int // limits in total and for each address
+	// hold is the minimum time for which a connection counts, even after it is closed. It limits how often an address
+	// can try.
 	hold time.Duration
 
 	mu        sync.Mutex
@@ -20,19 +21,19 @@ type gate struct {
 	ofAddress map[netip.Addr]int
 }
 
-// visit is one connection of a gate.
+// visit is one connection that a gate counts.
 type visit struct {
 	conn    net.Conn
 	address netip.Addr
 	since   time.Time
-	waits   bool // for the first messages
+	waits   bool // it is not a session yet and may be evicted
 }
 
 func newGate(most, each int, hold time.Duration) *gate {
 	return &gate{most: most, each: each, hold: hold, open: map[*visit]bool{}, ofAddress: map[netip.Addr]int{}}
 }
 
-// enter returns the visit of a new connection; nil: there is no place for it.
+// enter counts a new connection. It returns nil if the connection must be refused.
 func (g *gate) enter(c net.Conn, address netip.Addr) *visit {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -46,8 +47,8 @@ func (g *gate) enter(c net.Conn, address netip.Addr) *visit {
 	return v
 }
 
-// evict closes the connection that has waited longest, of those for which may returns true. It reports whether there
-// was one.
+// evict closes the oldest connection that is not a session yet and for which may returns true. It reports whether there
+// was one. mu is held.
 func (g *gate) evict(may func(*visit) bool) bool {
 	var oldest *visit
 	for v := range g.open {
@@ -63,18 +64,18 @@ func (g *gate) evict(may func(*visit) bool) bool {
 	return true
 }
 
-// established says that the connection is a session.
+// established marks the connection as a session, which is not evicted.
 func (g *gate) established(v *visit) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	v.waits = false
 }
 
-// leave ends a visit whose connection is closed.
+// leave stops counting a connection that is closed, once hold is over.
 func (g *gate) leave(v *visit) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	v.waits = false // no other connection takes its place before hold is over
+	v.waits = false // not evicted either: it counts until hold is over
 	if rest := g.hold - time.Since(v.since); rest > 0 {
 		time.AfterFunc(rest, func() {
 			g.mu.Lock()

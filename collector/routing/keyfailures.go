@@ -7,14 +7,14 @@ import (
 	"sync/atomic"
 )
 
-// keyFailures counts segments without the TCP-MD5 key that they need, or with a wrong one. Only the kernel sees them,
-// and counts them for all sockets of the network namespace. The zero value counts nothing.
+// keyFailures counts TCP segments that the kernel dropped because their TCP-MD5 signature is missing, unexpected or
+// wrong. The kernel counts them for the whole network namespace, not for each socket. The zero value counts nothing.
 type keyFailures struct {
 	on    atomic.Bool
 	first uint64 // at the start
 }
 
-// netstat is where the kernel counts.
+// netstat is the file with the kernel's counters.
 const netstat = "/proc/self/net/netstat"
 
 func (k *keyFailures) begin() {
@@ -26,7 +26,7 @@ func (k *keyFailures) begin() {
 	k.on.Store(true)
 }
 
-// count is how many there were since begin.
+// count returns the number of such segments since begin.
 func (k *keyFailures) count() uint64 {
 	if !k.on.Load() {
 		return 0

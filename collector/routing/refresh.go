@@ -9,20 +9,20 @@ import (
 	"github.com/metranova/flow-collector/decoder/route"
 )
 
-// refresh is when a router was asked for all its routes again, because some had not fitted in the table.
+// refresh remembers when a router was last asked to send all its routes again, because some were left out.
 type refresh struct {
 	at   time.Time
-	wait time.Duration // until it may be asked again
+	wait time.Duration // minimum time from at until the next request
 }
 
-// A router is asked again a minute after the latest time at the earliest. Each time the wait is twice as long, up to an
-// hour: what does not fit again would be sent for nothing.
+// The wait before the next request to a router starts at a minute and doubles up to an hour, because a router may have
+// more routes than fit, and then sends them all for nothing.
 const (
 	refreshWait = time.Minute
 	longRefresh = time.Hour
 )
 
-// due reports whether the router may be asked now, and notes that it is.
+// due reports whether the router may be asked now. If so, it records the request. first is the initial wait.
 func (r *refresh) due(now time.Time, first time.Duration) bool {
 	if now.Sub(r.at) < r.wait {
 		return false
@@ -31,9 +31,9 @@ func (r *refresh) due(now time.Time, first time.Duration) bool {
 	return true
 }
 
-// askAgain asks routers for their routes whose routes were left out, once there is room: by a ROUTE-REFRESH (RFC 2918).
-// BMP has no such message, so that its session is ended, and the router sends all in the next one; meanwhile its routes
-// stay. It is the writer's.
+// askAgain asks routers to send all their routes again if some were left out and the table has room now. For BGP it
+// sends ROUTE-REFRESH (RFC 2918). BMP has no such message, so it ends the session: the router sends all its routes in
+// the next one, and the old routes stay until then. Only the writer's goroutine may call it.
 func (s *Station) askAgain(now time.Time) {
 	if s.recorded {
 		return
@@ -60,8 +60,8 @@ func (s *Station) askAgain(now time.Time) {
 	}
 }
 
-// askAll asks the neighbour for the routes of all families. It does not hold the writer up: the neighbour may take no
-// more bytes.
+// askAll asks the neighbour for the routes of all families. It may block if the neighbour does not read, so it runs in
+// its own goroutine.
 func (x *session) askAll() {
 	var all []byte
 	for i, has := range x.ours.Families {
@@ -69,7 +69,7 @@ func (x *session) askAll() {
 			all = bgp.AppendRefresh(all, afi(i), safi(i))
 		}
 	}
-	_ = x.write(all) // the reader learns of an error too
+	_ = x.write(all) // the reader sees the error too, and ends the session
 }
 
 func afi(i int) uint16 {

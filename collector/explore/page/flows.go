@@ -8,12 +8,12 @@ import (
 	"github.com/metranova/flow-collector/collector/web/figures"
 )
 
-// flowRow is a line of the list of single flows.
+// flowRow is a row of the table of single flows.
 type flowRow struct {
 	Time, Length, Device, Protocol, In, Out string
 	Ends                                    [2]flowEnd // source and destination
 	Bytes, Packets, Rate                    string
-	Link                                    string // to all flows between the two ends
+	Link                                    string // to the other flows between the two ends
 }
 
 type flowEnd struct{ Text, AS, About string }
@@ -48,7 +48,7 @@ func newFlowEnd(x *explore.End) flowEnd {
 	return end
 }
 
-// length is how long a flow took.
+// length returns the duration of a flow as text.
 func length(d time.Duration) string {
 	if d < time.Second {
 		return figures.SI(float64(d.Milliseconds())) + "ms"
@@ -56,13 +56,13 @@ func length(d time.Duration) string {
 	return d.Round(time.Second).String()
 }
 
-// lostRow is a line of the table of losses.
+// lostRow is a row of the table of losses.
 type lostRow struct {
-	Exporter, Link string // of the flows of the exporter
+	Exporter, Link string // Link leads to the flows of the exporter
 	What, Count    string
-	Share          string // of what was received
+	Share          string // lost part of what was sent
 	First, Last    string
-	Spark          string // a path of a drawing 100 wide and 20 high
+	Spark          string // an SVG path, see spark
 }
 
 func newLostRows(a *explore.Answer, page string) []lostRow {
@@ -92,7 +92,7 @@ func newLostRows(a *explore.Answer, page string) []lostRow {
 	return all
 }
 
-// percent is a part of something, with more digits where it is small.
+// percent formats a share from 0 to 1 as a percentage, with more digits if it is small.
 func percent(part float64) string {
 	switch {
 	case part < 0.0001:
@@ -103,7 +103,7 @@ func percent(part float64) string {
 	return fmt.Sprintf("%.0f %%", 100*part)
 }
 
-// spark draws counts as bars, 100 wide and 20 high.
+// spark returns an SVG path that draws counts as bars, 100 wide and 20 high.
 func spark(counts []uint64) string {
 	most := uint64(0)
 	for _, n := range counts {
@@ -122,10 +122,10 @@ func spark(counts []uint64) string {
 	return path
 }
 
-// peakLink is the highest step of a graph, which leads to the flows behind it.
+// peakLink describes the highest step of a graph, with a link to its largest flows.
 type peakLink struct{ Text, Link string }
 
-// newPeak is nil where all is zero, or the sum of the lines says nothing.
+// newPeak returns the peak of an answer's graph; nil if all values are zero or the series cannot be added up.
 func newPeak(a *explore.Answer, page string) *peakLink {
 	var lines [][]float64
 	for i := range a.Series {
@@ -147,7 +147,8 @@ func newPeak(a *explore.Answer, page string) *peakLink {
 		stepStart(a, at).In(zone(a)).Format(layout), Link: flowsOf(a, at, "").Address(page)}
 }
 
-// highestAt is the highest of the whole steps; -1 where there is none.
+// highestAt returns the index of the highest point, of the steps that lie completely within the answer's time; -1 if
+// there is none.
 func highestAt(a *explore.Answer, points []float64) int {
 	if a.Partial && len(points) > 1 {
 		points = points[:len(points)-1]
@@ -163,10 +164,10 @@ func highestAt(a *explore.Answer, points []float64) int {
 
 func stepStart(a *explore.Answer, i int) time.Time { return a.From.Add(time.Duration(i) * a.Step) }
 
-// mostFlows is how many single flows are listed behind a peak.
+// mostFlows is how many single flows the link of a peak lists.
 const mostFlows = 25
 
-// flowsOf is the question for the single flows of a step, of those that the condition takes too.
+// flowsOf returns the question for the single flows of one step that pass the answer's filter and the condition.
 func flowsOf(a *explore.Answer, step int, condition string) explore.Question {
 	from := stepStart(a, step)
 	q := a.Question.With(condition).Between(from, from.Add(max(a.Step, time.Minute)))

@@ -11,16 +11,15 @@ import (
 	"github.com/metranova/flow-collector/collector/explore"
 )
 
-// running are the questions that the store works on, by their keys in the cache, with the ids of their queries. It is
-// safe for concurrent use.
+// running holds the ids of the questions that the store is answering. It is safe for concurrent use.
 type running struct {
 	mu  sync.Mutex
-	ids map[string]string
+	ids map[string]string // cacheKey of the question: id of its queries
 
-	asking chan struct{} // has the request for progress that the store works on
+	asking chan struct{} // semaphore: one request for progress at a time
 }
 
-// start gives a question an id, which it has until done is called.
+// start gives a question an id, which is valid until done is called.
 func (x *running) start(ctx context.Context, q explore.Question) (_ context.Context, done func()) {
 	id, key := rand.Text(), cacheKey(q)
 	x.mu.Lock()
@@ -29,23 +28,24 @@ func (x *running) start(ctx context.Context, q explore.Question) (_ context.Cont
 	return explore.WithID(ctx, id), func() {
 		x.mu.Lock()
 		defer x.mu.Unlock()
-		if x.ids[key] == id { // the same question may have been asked again
+		if x.ids[key] == id { // else the same question was asked again meanwhile
 			delete(x.ids, key)
 		}
 	}
 }
 
+// of returns the id of a question; "" if it is not being answered.
 func (x *running) of(q explore.Question) string {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.ids[cacheKey(q)]
 }
 
-// progressPatience is how long a client waits for its progress while another one asks for its own.
+// progressPatience is how long a request for progress waits while the store works on another one.
 const progressPatience = time.Second
 
-// progress answers the script, which shows how far the store is with the page that somebody waits for: with nothing
-// where the store has no such question.
+// progress answers the page's script, which shows the progress of the question that the user waits for. The answer is
+// empty if the store is not working on it.
 func (p *Pages) progress(w http.ResponseWriter, r *http.Request) {
 	q, err := explore.Parse(r.URL.Query())
 	if err != nil {

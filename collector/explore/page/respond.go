@@ -9,10 +9,10 @@ import (
 	"github.com/metranova/flow-collector/collector/explore"
 )
 
-// smallest is how many bytes an answer must have to be worth compressing.
+// smallest is the minimum size of an answer that is compressed, in bytes.
 const smallest = 1000
 
-// respond answers with a text, compressed where the client takes that.
+// respond writes an answer, compressed with gzip if the client accepts that.
 func respond(w http.ResponseWriter, r *http.Request, status int, text []byte) {
 	h := w.Header()
 	h.Add("Vary", "Accept-Encoding")
@@ -31,7 +31,7 @@ func respond(w http.ResponseWriter, r *http.Request, status int, text []byte) {
 	}
 	out := gzip.NewWriter(w)
 	_, _ = out.Write(text)
-	_ = out.Close() // nobody reads it any more
+	_ = out.Close() // fails only if the client is gone
 }
 
 // takesGzip reports whether an Accept-Encoding header names gzip, and does not refuse it (RFC 9110, section 12.5.3).
@@ -46,13 +46,13 @@ func takesGzip(header string) bool {
 	return false
 }
 
-// retryAfter is how many seconds a client should wait for a store that is busy or does not answer.
+// retryAfter is the Retry-After header, in seconds, if the store is busy or does not answer.
 const retryAfter = "5"
 
 // fail answers with the error of a question, as text.
 func fail(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Context().Err() != nil {
-		return // nobody waits for it
+		return // the client is gone
 	}
 	status := explore.Status(err)
 	if status == http.StatusServiceUnavailable {

@@ -9,20 +9,21 @@ import (
 	"github.com/metranova/flow-collector/collector/web/figures"
 )
 
-// sheet is a table as a drawing that stands alone.
+// sheet is a table drawn as an SVG file.
 type sheet struct {
 	Width, Height int
 	Cells         []sheetCell
 }
 
-// sheetCell is a text at a place, on a ground of a shade from 1 to 9 if it has one. End says that X is its end.
+// sheetCell is a cell with its position in the drawing.
 type sheetCell struct {
 	X, Y        int
 	Text        string
-	End, Head   bool
-	GroundX     int
+	End         bool // the text ends at X, else it starts there
+	Head        bool // it is in the header row
+	GroundX     int  // background of the cell
 	GroundWidth int
-	Shade       int
+	Shade       int // of the background, 1 to 9; 0: none
 }
 
 // Sizes of a sheet.
@@ -30,18 +31,18 @@ const (
 	sheetLine   = 22
 	sheetGap    = 18
 	sheetMargin = 12
-	sheetLetter = 7 // of the usual letters, about
+	sheetLetter = 7 // approximate width of a Latin letter
 	sheetCut    = 60
 )
 
-// sheetText is a cell before it has a place.
+// sheetText is a cell without its position.
 type sheetText struct {
 	text  string
 	shade int
 }
 
-// newSheet places lines, the first of which is the head. Columns from the second one on end at the right where numbers
-// says so.
+// newSheet computes the positions of the cells. The first line is the header. Columns for which number returns true are
+// aligned right.
 func newSheet(lines [][]sheetText, number func(column int) bool) *sheet {
 	s := &sheet{Width: sheetMargin, Height: 2*sheetMargin + sheetLine*len(lines)}
 	if len(lines) == 0 {
@@ -65,7 +66,7 @@ func newSheet(lines [][]sheetText, number func(column int) bool) *sheet {
 	return s
 }
 
-// textWidth is how wide a text is, about.
+// textWidth returns the approximate width of a text.
 func textWidth(text string) int {
 	n := 0
 	for _, r := range text {
@@ -77,7 +78,7 @@ func textWidth(text string) int {
 	return n
 }
 
-// sheetOf is the table of an answer whose view is no drawing.
+// sheetOf draws the table of an answer whose view has no chart.
 func sheetOf(a *explore.Answer) *sheet {
 	switch a.Question.View {
 	case explore.Hours:
@@ -158,5 +159,5 @@ func lostSheet(a *explore.Answer) *sheet {
 	return newSheet(lines, func(column int) bool { return column == 2 || column == 3 })
 }
 
-// Opacity is that of the ground.
+// Opacity returns the opacity of the cell's background, from 0 to 1.
 func (c sheetCell) Opacity() string { return strconv.FormatFloat(0.09*float64(c.Shade), 'f', 2, 64) }
