@@ -26,7 +26,7 @@ type insertBlock struct {
 
 const defaultBlockRows = 50_000
 
-// blocksOf takes datagrams through a worker of the collector. insert is the statement for the blocks.
+// blocksOf runs datagrams through a worker of the collector. It returns the blocks and the statement to insert them.
 func blocksOf(datagrams []exporter.Datagram, snapshot *enrich.Snapshot, table string, l Layout) (insert string,
 	blocks []insertBlock, err error) {
 	rows := l.BlockRows
@@ -61,7 +61,7 @@ func blocksOf(datagrams []exporter.Datagram, snapshot *enrich.Snapshot, table st
 	return insert, blocks, nil
 }
 
-// sort has the store bring the rows of each block into the order of the table's key.
+// sort lets the store sort the rows of each block by the table's key.
 func (r *run) sort(ctx context.Context, insert, table string, blocks []insertBlock) ([]insertBlock, error) {
 	staging := table + "_unsorted"
 	if _, err := r.store.Read(ctx, "CREATE TABLE "+staging+" AS "+table+
@@ -91,5 +91,5 @@ func (r *run) sort(ctx context.Context, insert, table string, blocks []insertBlo
 
 var codec = regexp.MustCompile(` CODEC\((?:[^()]|\([^()]*\))*\)`)
 
-// withoutCodecs leaves the compression of a table to the server.
+// withoutCodecs removes the codecs from a CREATE TABLE statement, so that the server's default applies.
 func withoutCodecs(statement string) string { return codec.ReplaceAllString(statement, "") }

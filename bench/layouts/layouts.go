@@ -1,5 +1,5 @@
-// Package layouts measures what rows take in the store, with data_flow laid out in several ways, side by side in one
-// run: bytes a row on disk by column, and time on a core to insert and to merge.
+// Package layouts compares several layouts of data_flow in one run: bytes per row on disk, by column, and processor
+// time per row to insert and to merge.
 package layouts
 
 import (
@@ -22,17 +22,17 @@ import (
 	"github.com/metranova/flow-collector/sink/schema"
 )
 
-// Layout is one way to keep the same rows.
+// Layout is one way to store the same rows.
 type Layout struct {
 	Name            string
-	Extensions      []string // typed paths of ext
-	IPRefExtensions []string // typed paths of ext, too
-	WithoutColumns  []string // optional columns that the table does not have
+	Extensions      []string // flow extensions whose paths of ext are typed
+	IPRefExtensions []string // prefix tables whose references in ext are typed
+	WithoutColumns  []string // optional columns that are left out
 	BlockRows       int      // rows of an insert; 0: 50,000
-	Sorted          bool     // rows are in the order of the table's key when they are sent
-	LZ4             bool     // no codecs but the server's default
-	ServerSettings  bool     // parts are written as the server does by itself
-	Settings        string   // of the table, as MODIFY SETTING takes them, over those of the collector
+	Sorted          bool     // rows are sent in the order of the table's key
+	LZ4             bool     // columns have no codecs, so that the server's default applies
+	ServerSettings  bool     // parts are written with the server's default settings
+	Settings        string   // further settings of the table, in the syntax of MODIFY SETTING
 }
 
 // All returns the layouts that are compared; the first is the collector's default.
@@ -57,35 +57,35 @@ func All() []Layout {
 	}
 }
 
-// Default is what the collector makes without settings.
+// Default returns the layout of the collector's default configuration.
 func Default() Layout {
 	return Layout{Name: "default", Extensions: []string{"bgp", "ipv4", "ipv6", "mpls", "vlan"},
 		IPRefExtensions: []string{"scireg"}}
 }
 
-// Options say what is measured, and with what.
+// Options say what to measure.
 type Options struct {
 	Datagrams []exporter.Datagram
 	Snapshot  *enrich.Snapshot
 	Layouts   []Layout
-	Rounds    int    // how often each layout is measured, in turn; the least times count. 0: once
-	Collector string // its program, which opens the engine
-	Engine    string // the engine's library
+	Rounds    int    // how often each layout is measured, in turn; the shortest times count. 0: once
+	Collector string // path of the collector's program, which opens the engine
+	Engine    string // path of the engine's library
 	Dir       string // an empty directory for the store
-	// Log is told what is done. nil: nobody is.
+	// Log is called with each step; may be nil.
 	Log func(string)
 }
 
-// Result is what one layout takes. Bytes are of each row, times in microseconds a row of all processes of the store.
+// Result is the measurement of one layout. Times are processor time of all processes of the store.
 type Result struct {
 	Layout   Layout
 	Rows     int
-	Parts    uint64 // before the merge
-	Insert   float64
-	Merge    float64 // of all parts into one
-	Unmerged float64
-	Merged   float64
-	Columns  map[string]float64 // merged, by column
+	Parts    uint64             // before the merge
+	Insert   float64            // µs per row
+	Merge    float64            // µs per row, to merge all parts into one
+	Unmerged float64            // bytes per row on disk before the merge
+	Merged   float64            // bytes per row on disk after the merge
+	Columns  map[string]float64 // the same for each column
 }
 
 // Run measures all layouts, one after the other on one store, which it starts and stops.
@@ -130,7 +130,7 @@ func (r *run) start(ctx context.Context) error {
 	log := filepath.Join(r.Dir, "store.log")
 	cmd := exec.Command(r.Collector, "store", "-path", filepath.Join(r.Dir, "store"), "-listen", string(r.store),
 		"-engine", r.Engine,
-		// Merges are measured, not to be kept from disturbing: on a busy machine they would wait for ever.
+		// Merges are what is measured. With the collector's nice value they would never finish on a busy machine.
 		"-set", "os_threads_nice_value_merge_mutate=0")
 	var err error
 	if r.process, err = scratch.Start("store", log, cmd); err != nil {
@@ -151,7 +151,7 @@ func (r *run) start(ctx context.Context) error {
 	return fmt.Errorf("the store does not answer at %s: see %s", r.store, log)
 }
 
-// cpu is the time on a core that the store has had.
+// cpu returns the processor time that the store has used.
 func (r *run) cpu() time.Duration {
 	tree := measure.NewTree(r.process.PID())
 	tree.Look()
@@ -191,7 +191,7 @@ func (r *run) measure(ctx context.Context, number int, l Layout) (Result, error)
 	if size.rows != result.Rows {
 		return Result{}, fmt.Errorf("%d rows were inserted, %d are there", result.Rows, size.rows)
 	}
-	// Large parts keep columns in files of their own, whose sizes are known; so does this one, however small it is.
+	// In a wide part each column has files of its own, so that its size is known. Small parts are not wide by default.
 	if _, err := r.store.Read(ctx, "ALTER TABLE "+table+" MODIFY SETTING min_bytes_for_wide_part = 0"); err != nil {
 		return Result{}, err
 	}
@@ -211,10 +211,10 @@ func (r *run) measure(ctx context.Context, number int, l Layout) (Result, error)
 	return result, err
 }
 
-// noMerges keeps the store from merging parts by itself: none are small enough. OPTIMIZE … FINAL does not ask.
+// noMerges keeps the store from merging parts by itself: all are larger than the limit. OPTIMIZE … FINAL ignores it.
 const noMerges = "max_bytes_to_merge_at_max_space_in_pool = 1, max_bytes_to_merge_at_min_space_in_pool = 1"
 
-// create makes an empty table that is not merged.
+// create creates an empty table whose parts are not merged.
 func (r *run) create(ctx context.Context, table string, l Layout) error {
 	s := schema.Default()
 	s.Tables.Flow, s.FlowExtensions, s.WithoutColumns, s.Views, s.Rollups = table, l.Extensions, l.WithoutColumns, nil,
@@ -247,7 +247,7 @@ func (r *run) create(ctx context.Context, table string, l Layout) error {
 	return fmt.Errorf("no statement makes the table %s", table)
 }
 
-// post sends a block as the collector does.
+// post inserts a block as the collector does.
 func (r *run) post(ctx context.Context, insert string, data []byte) error {
 	at := url.URL{Scheme: "http", Host: string(r.store), RawQuery: url.Values{"query": {insert}}.Encode()}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, at.String(), bytes.NewReader(data))
@@ -267,12 +267,12 @@ func (r *run) post(ctx context.Context, insert string, data []byte) error {
 	return nil
 }
 
-// tableSize is what a table has on disk.
+// tableSize is the size of a table on disk.
 type tableSize struct {
 	rows    int
 	parts   uint64
 	bytes   float64
-	columns map[string]float64
+	columns map[string]float64 // bytes by column
 }
 
 func (r *run) size(ctx context.Context, table string) (s tableSize, err error) {
@@ -294,7 +294,7 @@ func (r *run) size(ctx context.Context, table string) (s tableSize, err error) {
 	return s, err
 }
 
-// current is a pointer to a snapshot, as workers have it.
+// current returns a snapshot in the form that workers take.
 func current(s *enrich.Snapshot) *atomic.Pointer[enrich.Snapshot] {
 	var p atomic.Pointer[enrich.Snapshot]
 	p.Store(s)

@@ -20,10 +20,11 @@ import (
 
 var flowsOf = regexp.MustCompile(`Flows: (\d+)`)
 
-// sendEvery is the pause after each datagram: nfcapd must lose nothing, on a busy machine too.
+// sendEvery is the pause after each datagram. It keeps nfcapd from losing datagrams on a busy machine.
 const sendEvery = 200 * time.Microsecond
 
-// Files sends the datagrams to an nfcapd (nfdump) and returns what its files, compressed by LZ4 (-y), take for a flow.
+// Files sends the datagrams to an nfcapd (nfdump) and returns the bytes per flow of its files, which are compressed by
+// LZ4 (-y).
 func Files(ctx context.Context, datagrams []exporter.Datagram, dir string) (bytesPerFlow float64, flows int,
 	err error) {
 	to, err := measure.FreeUDP()
@@ -46,7 +47,7 @@ func Files(ctx context.Context, datagrams []exporter.Datagram, dir string) (byte
 		return 0, 0, fmt.Errorf("start nfcapd: %w", err)
 	}
 	err = errors.Join(send(ctx, datagrams, to.String()), cmd.Process.Signal(syscall.SIGTERM))
-	_ = cmd.Wait() // by the signal
+	_ = cmd.Wait() // the error is the signal's
 	if err != nil {
 		return 0, 0, err
 	}
@@ -81,7 +82,7 @@ func send(ctx context.Context, datagrams []exporter.Datagram, to string) error {
 		return err
 	}
 	defer conn.Close()
-	time.Sleep(time.Second) // it says nothing when it listens
+	time.Sleep(time.Second) // nfcapd does not report that it listens
 	for i := range datagrams {
 		if ctx.Err() != nil {
 			return ctx.Err()

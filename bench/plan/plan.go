@@ -1,5 +1,5 @@
-// Package plan estimates how many collectors, shards, cores and disks a rate of flows takes, from what was measured on
-// one machine.
+// Package plan estimates how many collectors, shards, cores and disks a rate of flows needs, from costs that were
+// measured on one machine.
 package plan
 
 import (
@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Figure is a measured or assumed number, and where it comes from.
+// Figure is a measured or assumed number: what it is of, and where it comes from.
 type Figure struct {
 	Value float64 `json:"value"`
 	Unit  string  `json:"unit"`
@@ -16,21 +16,22 @@ type Figure struct {
 	From  string  `json:"from"`
 }
 
-// Costs are what the estimate is made of. Times are of one core.
+// Costs are the costs of one flow, from which a plan is computed. Times are processor time. Each figure has its unit.
 type Costs struct {
-	Collect  Figure // from the datagram to the encoded block
-	Insert   Figure // of the server, with the three rollups of the reference
-	Merge    Figure // of a row, each time
-	Merges   Figure // how often a row is merged in its life
-	Rollups  Figure // of all further rollups, inserting and merging
-	Row      Figure // on disk, merged
-	Fresh    Figure // on disk, not merged
-	Summed   Figure // on disk, of the rollups for each flow
-	Datagram Figure // of a flow on the wire
-	Read     Figure // of a row and two columns in a query
+	Collect  Figure // time of the collector, from the datagram to the encoded block
+	Insert   Figure // time of the server to insert a row, with the three rollups of the reference
+	Merge    Figure // time of the server to merge a row once
+	Merges   Figure // number of times that a row is merged
+	Rollups  Figure // time of the server for all further rollups, inserting and merging
+	Row      Figure // bytes on disk, merged
+	Fresh    Figure // bytes on disk, not merged yet
+	Summed   Figure // bytes on disk in rollups
+	Datagram Figure // bytes on the wire
+	Read     Figure // time of a query that reads two columns of a row
 }
 
-// Measured are the figures of bench/README.md and sink/README.md: two cores of an AMD EPYC, shared with other work.
+// Measured returns the figures of bench/README.md and sink/README.md, measured on two cores of an AMD EPYC that other
+// work shared.
 func Measured() Costs {
 	return Costs{
 		Collect: Figure{0.94, "µs", "a flow in the collector, NetFlow v9 of 20 fields, enriched and encoded",
@@ -50,16 +51,16 @@ func Measured() Costs {
 	}
 }
 
-// Options say what is planned for.
+// Options say what to plan for. A zero value means the default.
 type Options struct {
-	Flows    float64 // a second, the mean of a day
-	Peak     float64 // the busiest minutes, as a multiple of the mean; 0: 2
-	Days     float64 // that rows are kept; 0: 30
-	Replicas int     // of each shard; 0: 1
-	Cores    int     // of each machine; 0: 16
-	DiskTB   float64 // of each machine, in units of 10^12 bytes; 0: 30
-	Rollups  bool    // all of flow.rollups
-	Busy     float64 // the share of the processors that may be used at the peak; 0: 0.6
+	Flows    float64 // flows per second, the mean of a day
+	Peak     float64 // rate in the busiest minutes, as a multiple of the mean; 0: 2
+	Days     float64 // how long rows are kept; 0: 30
+	Replicas int     // replicas of each shard; 0: 1
+	Cores    int     // cores of each machine; 0: 16
+	DiskTB   float64 // disk of each machine, in units of 10^12 bytes; 0: 30
+	Rollups  bool    // whether all rollups of flow.rollups are on
+	Busy     float64 // share of the processors that may be used at the peak; 0: 0.6
 	Costs    Costs
 }
 
@@ -83,26 +84,27 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Plan is what a rate takes.
+// Plan is the estimate for a rate of flows.
 type Plan struct {
 	Flows          float64 `json:"flows"`
-	CollectorCores float64 `json:"collector_cores"` // busy ones, at the peak
-	Collectors     int     `json:"collectors"`      // machines
-	StoreCores     float64 `json:"store_cores"`     // busy ones of one replica of all shards, by the mean
+	CollectorCores float64 `json:"collector_cores"` // cores in use at the peak
+	Collectors     int     `json:"collectors"`      // number of machines
+	StoreCores     float64 `json:"store_cores"`     // mean number of cores in use, one replica of all shards
 	Shards         int     `json:"shards"`
-	Servers        int     `json:"servers"` // shards, times replicas
-	// Bound is what the number of shards follows from: "processors" or "disk".
+	Servers        int     `json:"servers"` // shards times replicas
+	// Bound is what limits a shard, and so decides on the number of shards: "processors" or "disk".
 	Bound string `json:"bound"`
-	// DiskTB and DayTB are of one replica of all shards, in units of 10^12 bytes.
+	// DiskTB is the disk that is needed for all rows, with the free part that merging needs. DayTB is what the rows of
+	// a day take. Both are for one replica of all shards, in units of 10^12 bytes.
 	DiskTB      float64 `json:"disk_tb"`
 	DayTB       float64 `json:"day_tb"`
-	WriteMBps   float64 `json:"write_mb_per_second"` // of one server
+	WriteMBps   float64 `json:"write_mb_per_second"` // what one server writes to its disk
 	NetworkGbps float64 `json:"network_gbit_per_second"`
-	// BatchRows is what batch.rows should be for a shard to take four inserts a second.
+	// BatchRows is the value of batch.rows with which a shard receives four inserts a second.
 	BatchRows int `json:"batch_rows"`
-	// DayQuery is how long a query of all rows of a day takes, on all shards at once.
+	// DayQuery is how long a query that reads all rows of a day takes, with all shards working in parallel.
 	DayQuery time.Duration `json:"day_query_ns"`
-	// Together says that all fits one machine.
+	// Together says that the collector and the store fit on one machine.
 	Together bool     `json:"one_machine"`
 	Advice   []string `json:"advice,omitempty"`
 }
@@ -110,16 +112,16 @@ type Plan struct {
 const (
 	million = 1e6
 	daySecs = 86_400.0
-	// insertsASecond is what a shard takes without having too many parts: each is a part in every table.
+	// insertsASecond is how many inserts a shard takes without getting too many parts: each makes one in every table.
 	insertsASecond = 4
 	leastBatch     = 50_000
-	// diskFull is the share of a disk that is used; merging needs the rest.
+	// diskFull is the share of a disk that rows may fill; merging needs the rest.
 	diskFull = 0.8
-	// spread is from how many shards on a collector should write to one of them, not to all.
+	// spread is the number of shards from which on a collector should write to one shard only.
 	spread = 4
 )
 
-// storeCost is the processor time of a row in one replica, in µs.
+// storeCost returns the processor time that one replica needs for a row, in µs.
 func (o *Options) storeCost() float64 {
 	c := o.Costs
 	cost := c.Insert.Value + c.Merge.Value*c.Merges.Value
@@ -129,14 +131,14 @@ func (o *Options) storeCost() float64 {
 	return cost
 }
 
-// For makes the plan. Inserting has to keep up with the peak; merging may be done in the hours after it.
+// For returns the plan. Inserting has to keep up with the peak. Merging may fall behind and catch up later.
 func For(o Options) Plan {
 	o = o.withDefaults()
 	c := o.Costs
 	p := Plan{Flows: o.Flows, NetworkGbps: o.Flows * o.Peak * c.Datagram.Value * 8 / 1e9}
 	p.CollectorCores = o.Flows * o.Peak * c.Collect.Value / million
 	p.StoreCores = o.Flows * o.storeCost() / million
-	// What the processors of a store must do: everything by the mean of a day, and inserting at the peak.
+	// The store needs cores for all its work at the mean rate, and for inserting alone at the peak.
 	needed := max(p.StoreCores, o.Flows*o.Peak*c.Insert.Value/million) / o.Busy
 	bytes := c.Row.Value
 	if o.Rollups {
@@ -187,7 +189,7 @@ func (o *Options) advice(p *Plan) []string {
 	return all
 }
 
-// Assumptions are what the model takes as given, beyond the figures.
+// Assumptions returns what the estimate assumes in addition to the figures, one sentence each.
 func (o Options) Assumptions() []string {
 	o = o.withDefaults()
 	return []string{
@@ -201,7 +203,7 @@ func (o Options) Assumptions() []string {
 	}
 }
 
-// List are all figures.
+// List returns all figures.
 func (c Costs) List() []Figure {
 	return []Figure{c.Collect, c.Insert, c.Merge, c.Merges, c.Rollups, c.Row, c.Fresh, c.Summed, c.Datagram, c.Read}
 }

@@ -26,17 +26,17 @@ import (
 
 const day = 24 * time.Hour
 
-// insertRows is how many rows an insert has. Large ones leave few parts, as merging does in a store that ran for days.
+// insertRows is the number of rows of an insert. Large inserts leave few parts, like a store that has merged for days.
 const insertRows = 1_000_000
 
-// insert is the statement and the body of one insert.
+// insert has the statement and the body of one insert.
 type insert struct {
 	query string
 	data  []byte
 }
 
-// fill makes the metadata, if there is none, and the flows of the days before o.Until that are not there yet. A day
-// that an earlier call did not finish is made again.
+// fill inserts the metadata, if there is none, and the flows of the days before o.Until that are missing. A day that an
+// earlier call did not complete is generated again.
 func (r *run) fill(ctx context.Context) error {
 	if n, err := r.store.Numbers(ctx, "SELECT count() FROM meta_as"); err != nil {
 		return err
@@ -51,7 +51,7 @@ func (r *run) fill(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// Until the next start. Merging would take several times as long as inserting.
+	// Merges stay off until the server's next start: they would take several times as long as the inserts.
 	if _, err := r.store.Read(ctx, "SYSTEM STOP MERGES"); err != nil {
 		return err
 	}
@@ -68,7 +68,7 @@ func (r *run) fill(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		// Flows take up to a minute, so that some of a day begin on the day before.
+		// A flow lasts up to a minute, so some flows of a day start on the day before.
 		if n[0] >= uint64(rows)*99/100 {
 			continue
 		}
@@ -83,7 +83,7 @@ func (r *run) fill(ctx context.Context) error {
 	return nil
 }
 
-// dropDay drops what an interrupted call has made of a day.
+// dropDay drops the rows of a day that an interrupted call has inserted.
 func (r *run) dropDay(ctx context.Context, partition string) error {
 	names := []string{"data_flow"}
 	for _, v := range r.settings.Views {
@@ -97,11 +97,11 @@ func (r *run) dropDay(ctx context.Context, partition string) error {
 	return nil
 }
 
-// inserters is how many inserts the store has at once.
+// inserters is the number of concurrent inserts.
 const inserters = 2
 
-// fillDay takes a day of generated datagrams through a worker of the collector, at the time of the datagrams, while the
-// store takes what was made before.
+// fillDay runs a day of generated datagrams through a worker of the collector, with the worker's clock at the time of
+// the datagrams. Blocks are inserted while the next ones are made.
 func (r *run) fillDay(ctx context.Context, snapshot *enrich.Snapshot, from time.Time,
 	length time.Duration, rows int, part uint64) error {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -177,7 +177,7 @@ func (r *run) generate(ctx context.Context, snapshot *enrich.Snapshot, o gen.Opt
 	return send()
 }
 
-// post sends a block as the collector does.
+// post inserts a block as the collector does.
 func (r *run) post(ctx context.Context, i insert) error {
 	at := url.URL{Scheme: "http", Host: string(r.store), RawQuery: url.Values{"query": {i.query}}.Encode()}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, at.String(), bytes.NewReader(i.data))

@@ -18,26 +18,27 @@ import (
 	"github.com/metranova/flow-collector/decoder/flow"
 )
 
-// Live is what became of the flows that came in beside the queries.
+// Live says how the flows were delivered that were sent while queries ran.
 type Live struct {
 	Sent uint64 `json:"sent"`
-	Rows uint64 `json:"rows"` // of them, when they were waited for
-	// Inserts took a mean of InsertMean, and at most Longest passed between two deliveries, in milliseconds.
+	Rows uint64 `json:"rows"` // number of them that are in the store at the end
+	// InsertMean is the mean duration of an insert, and Longest the longest time between two deliveries, both in
+	// milliseconds.
 	InsertMean float64 `json:"insert_mean_ms"`
 	Longest    float64 `json:"longest_between_deliveries_ms"`
-	// Waiting is the most rows that waited in memory, Spooled the most that waited on disk.
+	// Waiting is the maximum number of rows that waited in memory, Spooled of those that waited on disk.
 	Waiting float64 `json:"most_rows_waiting"`
 	Spooled float64 `json:"most_rows_on_disk"`
 }
 
-// traffic is flows that come in, and what the collector's metrics say meanwhile.
+// traffic sends flows and records the collector's metrics meanwhile.
 type traffic struct {
 	r         *run
 	cancel    context.CancelFunc
 	sent      chan sent
 	watched   sync.WaitGroup
 	live      Live
-	before    uint64 // rows
+	before    uint64 // rows in the store at the start
 	delivered float64
 	changed   time.Time
 }
@@ -47,7 +48,7 @@ type sent struct {
 	err error
 }
 
-// startTraffic sends flows at the rate, and watches how they are delivered.
+// startTraffic starts sending flows at Options.Rate and watching how they are delivered.
 func (r *run) startTraffic(ctx context.Context) (*traffic, error) {
 	r.o.Log("%s flows/s come in", thousands(r.o.Rate))
 	to, err := netip.ParseAddrPort(r.listen)
@@ -114,7 +115,7 @@ func (t *traffic) watch(ctx context.Context) {
 	}
 }
 
-// metrics are the collector's, without the prefix of their names; nil if they cannot be read.
+// metrics returns the collector's metrics by name, without the common prefix; nil if they cannot be read.
 func metrics(ctx context.Context, page string) map[string]float64 {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, page+"/metrics", nil)
 	if err != nil {
@@ -136,13 +137,13 @@ func metrics(ctx context.Context, page string) map[string]float64 {
 	return values
 }
 
-// stop ends the sending, if it still goes on.
+// stop ends the sending, if it still runs.
 func (t *traffic) stop() {
 	t.cancel()
 	t.watched.Wait()
 }
 
-// end ends the sending and waits for the rows, as long as more come.
+// end stops sending and waits for the rows, as long as their number grows.
 func (t *traffic) end(ctx context.Context) (*Live, error) {
 	t.stop()
 	s := <-t.sent
@@ -165,23 +166,23 @@ func (t *traffic) end(ctx context.Context) (*Live, error) {
 	return &t.live, nil
 }
 
-// Many is what became of panels that were asked at once.
+// Many is the result of running many panels at once.
 type Many struct {
 	Asked    int     `json:"asked"`
 	Answered int     `json:"answered"`
 	Slowest  float64 `json:"slowest_ms"`
 	Median   float64 `json:"median_ms"`
-	// All is how long the sums by every pair of addresses took, which was one of them.
+	// All is the time of one of them, the sums by every pair of addresses, in milliseconds.
 	All     float64  `json:"all_addresses_ms"`
-	Refused []string `json:"refused,omitempty"` // what the others were told
+	Refused []string `json:"refused,omitempty"` // errors of those that were not answered
 	Alive   bool     `json:"alive"`             // the store answered afterwards
 }
 
-// everyAddress is the heaviest question: sums by every pair of addresses of all rows.
+// everyAddress is the heaviest query: it sums all rows by pair of addresses.
 const everyAddress = "SELECT src_ip, dst_ip, sum(bit_count) AS bits FROM data_flow GROUP BY src_ip, dst_ip " +
 	"ORDER BY bits DESC LIMIT 50"
 
-// atOnce asks panels of 24 hours at the same time, one of them by every address.
+// atOnce runs panels over 24 hours at the same time, and everyAddress with them.
 func (r *run) atOnce(ctx context.Context) (*Many, error) {
 	r.o.Log("%d panels at once", r.o.AtOnce)
 	panels, err := r.panels(ctx)
@@ -222,7 +223,7 @@ func (r *run) atOnce(ctx context.Context) (*Many, error) {
 	return many, nil
 }
 
-// String is the result in words.
+// String returns the result in words.
 func (m *Many) String() string {
 	return fmt.Sprintf("%d at once: %d answered, median %.0f ms, slowest %.0f ms, all addresses %.0f ms", m.Asked,
 		m.Answered, m.Median, m.Slowest, m.All)

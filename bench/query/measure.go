@@ -17,7 +17,7 @@ import (
 	"github.com/metranova/flow-collector/collector/grafana"
 )
 
-// Asked is what one panel or preset took over one range.
+// Asked is the measurement of one panel or preset over one range of time.
 type Asked struct {
 	Of    string        `json:"of"` // a dashboard's file, or "explore"
 	Name  string        `json:"name"`
@@ -27,15 +27,15 @@ type Asked struct {
 	Runs         int     `json:"runs"`
 	Rows         uint64  `json:"rows_read"`
 	Table        string  `json:"table"`
-	// FromRows is the same from single flows, for a preset that a rollup can answer; 0: not asked.
+	// FromRows is the median when a preset that a rollup can answer is answered from single flows; 0: not measured.
 	FromRows float64 `json:"ms_from_rows,omitempty"`
-	// Page is the size of the page in bytes, Cached the milliseconds to its first byte with the answer in the cache.
+	// Page is the size of the page in bytes. Cached is the time to its first byte when the answer is in the cache.
 	Page   int     `json:"page_bytes,omitempty"`
 	Cached float64 `json:"ms_cached,omitempty"`
 	Error  string  `json:"error,omitempty"`
 }
 
-// Result is what was measured.
+// Result has all measurements.
 type Result struct {
 	Rows   uint64  `json:"rows"`
 	Idle   []Asked `json:"idle"`
@@ -44,7 +44,7 @@ type Result struct {
 	AtOnce *Many   `json:"at_once,omitempty"`
 }
 
-// Run measures a store that Fill has made.
+// Run measures the store that Fill has filled.
 func Run(ctx context.Context, o Options) (*Result, error) {
 	r, err := begin(ctx, o, o.Rollups)
 	if err != nil {
@@ -76,7 +76,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	return result, err
 }
 
-// all asks all panels and presets over the ranges.
+// all measures all panels and presets over the ranges.
 func (r *run) all(ctx context.Context, ranges []time.Duration) ([]Asked, error) {
 	var all []Asked
 	panels, err := r.panels(ctx)
@@ -102,7 +102,7 @@ func (r *run) all(ctx context.Context, ranges []time.Duration) ([]Asked, error) 
 	return all, nil
 }
 
-// end of the time that is asked for.
+// now returns the end of the time that queries cover.
 func (r *run) now() time.Time {
 	if now := time.Now().UTC(); now.Before(r.o.Until) {
 		return now
@@ -117,7 +117,7 @@ type panel struct {
 	view                  grafana.View
 }
 
-// panels returns the panels to be measured, with variables as a new visitor has them: all devices, no filter.
+// panels returns the panels to be measured, with the initial values of their variables: all devices, no filter.
 func (r *run) panels(context.Context) ([]panel, error) {
 	var all []panel
 	for _, d := range r.dashboard {
@@ -146,7 +146,7 @@ func (r *run) panels(context.Context) ([]panel, error) {
 	return all, nil
 }
 
-// interval is what Grafana chooses for a graph of some 800 points, where it is at least 5 minutes.
+// interval returns the step that Grafana chooses for a graph of some 800 points, at least 5 minutes.
 func interval(length time.Duration) time.Duration {
 	for _, step := range []time.Duration{5 * time.Minute, 10 * time.Minute, 15 * time.Minute, 20 * time.Minute,
 		30 * time.Minute} {
@@ -157,7 +157,7 @@ func interval(length time.Duration) time.Duration {
 	return time.Hour
 }
 
-// expand is the panel's SQL over a range.
+// expand returns the panel's SQL for the range of a length that ends at to.
 func (p *panel) expand(to time.Time, length time.Duration) (string, error) {
 	p.view.From, p.view.To, p.view.Interval = to.Add(-length), to, interval(length)
 	return p.view.Expand(p.sql)
@@ -178,7 +178,7 @@ func (r *run) panel(ctx context.Context, p panel, length time.Duration) Asked {
 	return a
 }
 
-// measure asks again and again, and notes the median.
+// measure calls ask up to repeat times, and fewer if they take longer than atMost together. It sets the median.
 func (a *Asked) measure(repeat int, atMost time.Duration, ask func(n int) error) {
 	var took []time.Duration
 	for n, began := 0, time.Now(); n < repeat && (n == 0 || time.Since(began) < atMost); n++ {
@@ -233,7 +233,7 @@ func (r *run) ask(ctx context.Context, sql string) (read uint64, err error) {
 var flowTables = regexp.MustCompile(
 	`\b(?:data_flow(?:_by_[a-z_0-9]+)?|rollup_[a-z_0-9]+|sums_[a-z_0-9]+|collector_loss)\b`)
 
-// tablesOf are the tables with traffic that a query names.
+// tablesOf returns the tables with traffic that a query names.
 func tablesOf(sql string) string {
 	var all []string
 	for _, name := range regexp.MustCompile(`FROM `+flowTables.String()).FindAllString(sql, -1) {
@@ -244,7 +244,7 @@ func tablesOf(sql string) string {
 	return strings.Join(all, " ")
 }
 
-// presets are those of /explore, with a planner that uses rollups and one that does not.
+// presets has the presets of /explore, a planner that uses rollups and one that does not.
 type presets struct {
 	*run
 	list           []explore.Preset
@@ -293,7 +293,7 @@ func (p *presets) ask(ctx context.Context, preset explore.Preset, length time.Du
 	return a
 }
 
-// fetch gets the page twice: the second time its answer is in the cache.
+// fetch requests the page twice. The second time its answer is in the cache.
 func (p *presets) fetch(ctx context.Context, q explore.Question, a *Asked) error {
 	for range 2 {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.page+"/"+q.Address("explore"), nil)
@@ -319,7 +319,7 @@ func (p *presets) fetch(ctx context.Context, q explore.Question, a *Asked) error
 	return nil
 }
 
-// rangeName is a length of time in hours or days.
+// rangeName returns a duration in hours or days.
 func rangeName(d time.Duration) string {
 	if d%day == 0 {
 		return fmt.Sprintf("%d d", d/day)

@@ -2,25 +2,26 @@ package query
 
 import "fmt"
 
-// Metadata as an operator with all feeds has it. Prefixes are spread over the address space as bench gen's hosts are.
+// Sizes of the metadata, those of an operator with all feeds. Prefixes are spread over the address space like the hosts
+// of bench gen.
 const (
 	devices       = 20
-	interfacesOf  = 8 // of each device, as bench gen numbers them
+	interfacesOf  = 8 // interfaces of each device, with the numbers of bench gen
 	systems       = 64_000
 	organizations = 30_000
 	prefixes      = 300_000
 	registered    = 1_000 // prefixes of the Science Registry
 )
 
-// countries are the codes of those that prefixes are in; the first have most.
+// countries are the country codes of prefixes. The first ones have the most prefixes.
 const countries = `['US', 'DE', 'GB', 'FR', 'JP', 'CH', 'NL', 'CA', 'BR', 'IT', 'SE', 'AU', 'ES', 'PL', 'KR', 'FI', ` +
 	`'NO', 'DK', 'BE', 'AT', 'CZ', 'PT', 'IE', 'GR', 'HU', 'RO', 'BG', 'SI', 'SK', 'HR', 'EE', 'LV', 'LT', 'UA', ` +
 	`'TR', 'IL', 'IN', 'CN', 'TW', 'SG', 'TH', 'VN', 'ID', 'MY', 'PH', 'NZ', 'ZA', 'KE', 'NG', 'EG', 'MA', 'TN', ` +
 	`'AR', 'CL', 'CO', 'PE', 'MX', 'UY', 'EC', 'CR']`
 
-// madeUp returns the statements that fill the tables of metadata. Records are made up by the server.
+// madeUp returns the statements that fill the tables of metadata with records that the server generates.
 func madeUp() []string {
-	// A prefix of IPv4 is a /12 to /24 of all addresses, one of IPv6 a /24 to /48 of 2001::/16.
+	// IPv4 prefixes are a /12 to a /24 of the whole address space, IPv6 prefixes a /24 to a /48 of 2001::/16.
 	const subnet = `if(number % 4 > 0,
 		(toIPv6(concat('::ffff:', IPv4NumToString(toUInt32(bitAnd(h, bitNot(bitShiftRight(toUInt64(4294967295), ` +
 		`bits)) )))) ), toUInt8(bits)),

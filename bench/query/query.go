@@ -1,5 +1,5 @@
-// Package query measures how long a store with many rows takes for what people ask it: each panel of the dashboards and
-// each preset of /explore, over an hour to a month, alone, beside incoming flows, and many at once.
+// Package query measures how long a store with many rows takes to answer each panel of the dashboards and each preset
+// of /explore, over an hour to a month: with no other load, while flows come in, and many at once.
 package query
 
 import (
@@ -25,38 +25,37 @@ import (
 	"github.com/metranova/flow-collector/sink/schema"
 )
 
-// Options say what is measured, and with what.
+// Options say what to measure.
 type Options struct {
-	Collector  string // its program, which opens the engine
-	Engine     string // the engine's library
-	Dashboards string // a folder
-	// Dir has the store. One that an earlier call has filled is used as it is.
+	Collector  string // path of the collector's program, which opens the engine
+	Engine     string // path of the engine's library
+	Dashboards string // folder of the dashboards
+	// Dir is the folder of the store. If an earlier call has filled it, it is used as it is.
 	Dir  string
-	Rows int // of all Days together
+	Rows int // rows of all Days together
 	Days int
-	// Distinct is how many whole days are generated; those before repeat them.
+	// Distinct is the number of whole days that are generated. Earlier days are copies of them.
 	Distinct int
-	// Until is the end of the last day. Times up to now are asked for, or up to Until if that is earlier. The zero
-	// value: now, or what an earlier call filled the store up to.
+	// Until is the end of the last day. Queries end at the earlier of now and Until. The zero value means now, or the
+	// end of the store that an earlier call has filled.
 	Until time.Time
-	// Rollups are used where they can answer; without, all is asked of single
-	// flows.
+	// Rollups lets queries use rollups where these can answer. Without it, all queries read single flows.
 	Rollups bool
 	Ranges  []time.Duration
-	Busy    []time.Duration // of the part with flows that come in
+	Busy    []time.Duration // ranges of the part in which flows come in
 	Only    string          // measure only what has this word in its name; "": all
-	Repeat  int             // how often each is asked; the median counts
-	// AtMost ends the repetition of one that takes long: once its repetitions took so long together.
+	Repeat  int             // number of runs of each query; the result is the median
+	// AtMost limits the runs of a query: it is not repeated once its runs have taken so long together.
 	AtMost time.Duration
-	// Rate is how many flows a second come in for the second part of the measurement; 0: there is none.
+	// Rate is the number of flows per second in the second part of the measurement; 0: the part is left out.
 	Rate int
-	// AtOnce is how many panels are asked at once at the end.
+	// AtOnce is the number of panels that run at the same time in the last part.
 	AtOnce int
-	// Log is told what is done.
+	// Log is called with each step.
 	Log func(format string, arguments ...any)
 }
 
-// What every row has by the settings.
+// Policy values that the settings give to every row.
 const (
 	originator = "example"
 	level      = "tlp:amber"
@@ -75,16 +74,16 @@ type run struct {
 	dashboard []grafana.Dashboard
 }
 
-// state is what a store was filled with, for the next call.
+// state describes what a store was filled with. It is kept in a file for the next call.
 type state struct {
 	Rows, Days, Distinct int
 	Until                time.Time
-	Copied               map[string]progress // by table and shift
+	Copied               map[string]progress // copies of days, by table and number of days
 }
 
 func (o *Options) stateFile() string { return filepath.Join(o.Dir, "filled.json") }
 
-// readState takes over what an earlier call filled the store with.
+// readState takes over the options with which an earlier call filled the store.
 func (o *Options) readState() error {
 	data, err := os.ReadFile(o.stateFile())
 	if errors.Is(err, os.ErrNotExist) {
@@ -109,7 +108,7 @@ func (o *Options) readState() error {
 	return nil
 }
 
-// progress is how far copying the days of a table has come.
+// progress says whether copying days of a table has begun or is complete.
 type progress string
 
 const (
@@ -117,7 +116,7 @@ const (
 	copied  progress = "done"
 )
 
-// note notes that copying begins, or with done that it is over, and returns what was noted before.
+// note records that a copy begins or, with done, that it is complete. It returns what was recorded before.
 func (o *Options) note(name string, done bool) (before progress, err error) {
 	data, err := os.ReadFile(o.stateFile())
 	var s state
@@ -143,7 +142,7 @@ func (o *Options) note(name string, done bool) (before progress, err error) {
 	return before, os.WriteFile(o.stateFile(), data, 0o600)
 }
 
-// Fill makes the store, or what is missing of it, with all rollups.
+// Fill creates and fills the store with all rollups, or completes one that an earlier call has begun.
 func Fill(ctx context.Context, o Options) error {
 	r, err := begin(ctx, o, false)
 	if err != nil {
@@ -258,7 +257,7 @@ flow: {ttl: "", rollups: [%s], rollup_ttl: {1m: "", 5m: "", 1h: "", 1d: ""}}
 	return path, os.WriteFile(path, []byte(text), 0o600)
 }
 
-// awaitTables waits until the tables are made.
+// awaitTables waits until the collector has created its tables.
 func (r *run) awaitTables(ctx context.Context) error {
 	failure := fmt.Errorf("the collector does not make its tables: see %s", filepath.Join(r.o.Dir, "collector.log"))
 	for deadline := time.Now().Add(3 * time.Minute); time.Now().Before(deadline); {
@@ -278,7 +277,7 @@ func (r *run) awaitTables(ctx context.Context) error {
 	return failure
 }
 
-// lastTable is the name of what is made last.
+// lastTable returns the name of the table or view that is created last.
 func (r *run) lastTable() string {
 	sources := r.settings.Sources()
 	if last := sources[len(sources)-1]; last.Step > 0 {
@@ -287,7 +286,7 @@ func (r *run) lastTable() string {
 	return r.settings.Views[len(r.settings.Views)-1].Table + "_mv"
 }
 
-// thousands is a number with separators.
+// thousands formats a number with a comma between groups of three digits.
 func thousands[T ~int | ~int64 | ~uint64](n T) string {
 	text := fmt.Sprint(n)
 	for at := len(text) - 3; at > 0; at -= 3 {
@@ -296,7 +295,7 @@ func thousands[T ~int | ~int64 | ~uint64](n T) string {
 	return text
 }
 
-// has reports whether something is to be measured.
+// has reports whether what has this name is to be measured.
 func (o *Options) has(name string) bool {
 	return strings.Contains(strings.ToLower(name), strings.ToLower(o.Only))
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/metranova/flow-collector/sink/schema"
 )
 
-// repeat makes the days before those that are generated: copies of them, in data_flow and in all that sums it up.
-// Making a row takes several times as long as copying it.
+// repeat copies the generated days to the days before them, in data_flow and in the tables that sum it up. Copying a
+// row takes a fraction of the time of generating it.
 func (r *run) repeat(ctx context.Context) error {
 	missing := r.o.Days - 1 - r.o.Distinct
 	if missing <= 0 {
@@ -20,7 +20,7 @@ func (r *run) repeat(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// Detached views come back at the next start.
+	// Without the views the copies are not counted twice. The server attaches them at its next start in any case.
 	for _, view := range views {
 		if _, err := r.store.Read(ctx, "DETACH TABLE "+view); err != nil {
 			return err
@@ -44,7 +44,7 @@ func (r *run) repeat(ctx context.Context) error {
 	return nil
 }
 
-// summing returns the tables with flows and with sums of them, and the views that fill these.
+// summing returns the table of flows with those that sum it up, and the views that fill the latter.
 func (r *run) summing(ctx context.Context) (tables, views []string, err error) {
 	lines, err := r.store.Ask(ctx, "SELECT name, engine FROM system.tables WHERE database = currentDatabase() AND "+
 		"(name LIKE 'data_flow%' OR name LIKE 'rollup_%') ORDER BY name")
@@ -59,8 +59,8 @@ func (r *run) summing(ctx context.Context) (tables, views []string, err error) {
 	return tables, views, err
 }
 
-// copyDays copies the rows from first to before end to so many days earlier. What was copied is noted, so that a later
-// call goes on.
+// copyDays copies the rows of first up to end, exclusive, to shift days earlier. It records what was copied, so that a
+// later call continues.
 func (r *run) copyDays(ctx context.Context, table string, first, end time.Time, shift int) error {
 	name := fmt.Sprintf("%s %d", table, shift)
 	begun, err := r.o.note(name, false)

@@ -1,5 +1,5 @@
-// Package grafana reads the dashboards for Grafana that come with the collector, and expands their queries as Grafana
-// does, for tests and for measurements.
+// Package grafana reads the Grafana dashboards of the collector and expands the variables and macros of their queries
+// as Grafana does. Tests and bench query use it.
 package grafana
 
 import (
@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// Dashboard is a dashboard's JSON, as far as it is looked at.
+// Dashboard is the JSON of a dashboard, with the fields that tests and measurements need.
 type Dashboard struct {
-	File        string `json:"-"` // its name, without a folder
+	File        string `json:"-"` // name of the file, without its folder
 	UID         string `json:"uid"`
 	Title       string `json:"title"`
 	Description string `json:"description"`
@@ -36,8 +36,8 @@ type Dashboard struct {
 	Panels []Panel `json:"panels"`
 }
 
-// Variable is a variable of a dashboard. Query has the options of one of type "custom", and SQL for those of one of
-// type "query".
+// Variable is a variable of a dashboard. Query has the options of a variable of type "custom", or the SQL that returns
+// the options of one of type "query".
 type Variable struct {
 	Name    string          `json:"name"`
 	Type    string          `json:"type"`
@@ -100,7 +100,7 @@ type Link struct {
 	URL   string `json:"url"`
 }
 
-// Links returns those of a panel's values by the column that has them; "" for series.
+// Links returns the links of a panel's values, by column; those of series have the key "".
 func (p *Panel) Links() (map[string][]Link, error) {
 	all := map[string][]Link{}
 	if len(p.FieldConfig.Defaults.Links) > 0 {
@@ -142,12 +142,12 @@ func Read(dir string) ([]Dashboard, error) {
 	return all, nil
 }
 
-// View is what somebody looks at: a time and values of variables.
+// View is the range of time and the values of variables with which a dashboard is shown.
 type View struct {
 	From, To time.Time
-	Interval time.Duration       // between points of a graph
+	Interval time.Duration       // time between two points of a graph
 	All      map[string]bool     // variables that are set to All
-	Values   map[string][]string // of every other variable, and the options of those
+	Values   map[string][]string // values of all other variables, and the options of those in All
 }
 
 var (
@@ -159,8 +159,8 @@ var (
 	unexpanded   = regexp.MustCompile(`\$[_{a-zA-Z]\S*`)
 )
 
-// Expand returns the SQL that reaches ClickHouse. Grafana expands $__conditionalAll and variables in the browser, its
-// ClickHouse plugin (4.x) the other macros.
+// Expand returns the SQL that ClickHouse receives. Grafana expands $__conditionalAll and variables in the browser; its
+// ClickHouse plugin (4.x) expands the other macros. The error names what is not known here.
 func (v *View) Expand(sql string) (string, error) {
 	var failed error
 	sql = conditionalAll.ReplaceAllStringFunc(sql, func(macro string) string {

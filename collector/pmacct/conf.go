@@ -18,7 +18,8 @@ type Setting struct {
 func (s *Setting) Where() string { return fmt.Sprintf("%s:%d", s.File, s.Line) }
 
 // ReadConf reads the configuration of nfacctd or sfacctd: lines of KEY: VALUE or KEY[PLUGIN]: VALUE, and comments that
-// begin with an exclamation mark. The error has all lines that are neither, one a line; the others are returned too.
+// begin with an exclamation mark. The error lists all lines that are neither, one per line of its text; the settings of
+// the other lines are returned with it.
 func ReadConf(path string) (settings []Setting, err error) {
 	err = readFile(path, func(r *reader, line string) {
 		s, problem := parseSetting(line)

@@ -11,24 +11,24 @@ import (
 	"strings"
 )
 
-// Converted is pmacct's configuration as ours.
+// Converted is a configuration of pmacct, converted to settings of the collector.
 type Converted struct {
-	Settings []Ours   // by path
-	Remarks  []Remark // what was not taken, in the order of the files
-	Problems []error  // lines and files that cannot be read
+	Settings []Ours   // sorted by path
+	Remarks  []Remark // lines that were not taken or differ, in the order of the files
+	Problems []error  // lines and files that are wrong or cannot be read
 }
 
-// Ours is a setting of ours.
+// Ours is a setting of the collector. Its value is Text, List or Pairs.
 type Ours struct {
 	Path  string
-	Text  string      // of a single value
-	Plain bool        // Text is a number or a word
-	List  []string    // else
-	Pairs [][2]string // else
-	From  []string    // the lines that it comes from, as FILE:LINE: KEY
+	Text  string      // a single value
+	Plain bool        // Text is a number or a word, which needs no quotes
+	List  []string    // a list
+	Pairs [][2]string // a mapping, in order
+	From  []string    // the lines that it comes from, each as FILE:LINE: KEY
 }
 
-// Remark says what became of a line that was not taken, or what differs.
+// Remark says why a line was not taken, or how the collector's setting differs.
 type Remark struct {
 	Where string // FILE:LINE
 	Key   string
@@ -44,29 +44,29 @@ func (r Remark) String() string {
 // plainText is a value that is written without quotes: a number or a word.
 type plainText string
 
-// daemon is what the configuration says of BGP or BMP.
+// daemon has the lines that say whether and where pmacct listens for BGP or BMP.
 type daemon struct {
 	on       bool
 	ip, port string
 	settings []*Setting
 }
 
-// conversion collects what files say.
+// conversion is the state of one call of Convert.
 type conversion struct {
 	Converted
 	ours    map[string]*Ours
 	daemons map[string]*daemon // bgp, bmp
-	// ports and addresses that are listened on, by daemon: nfacctd, sfacctd
+	// lines with ports and addresses to listen on, by daemon: nfacctd, sfacctd
 	ports, ips   map[string][]*Setting
-	nets         *Setting // aggregate has nets
-	netsOfRoutes bool     // nets are those of routes
-	kafka        bool     // plugins has it
+	nets         *Setting // the line of aggregate if it has networks or masks
+	netsOfRoutes bool     // networks are taken from routes
+	kafka        bool     // the plugin kafka is used
 	brokers      *Setting
 	brokerPort   *Setting
 }
 
-// Convert converts configurations of nfacctd and sfacctd to one of ours. It reads the files that they name where their
-// content becomes settings.
+// Convert converts configurations of nfacctd and sfacctd to one configuration of the collector. It also reads the files
+// that they name if their contents become settings.
 func Convert(paths []string) *Converted {
 	c := &conversion{ours: map[string]*Ours{}, daemons: map[string]*daemon{}, ports: map[string][]*Setting{},
 		ips: map[string][]*Setting{}}
@@ -92,7 +92,8 @@ func (c *conversion) problems(err error) {
 	}
 }
 
-// file takes the settings of one file. What is put together from several lines is that of one daemon.
+// file converts the lines of one file, which configures one daemon. Settings that need several lines are made at its
+// end.
 func (c *conversion) file(table []Subject, path string, settings []Setting) {
 	clear(c.daemons)
 	clear(c.ports)
@@ -127,7 +128,7 @@ func (c *conversion) file(table []Subject, path string, settings []Setting) {
 	}
 }
 
-// daemonOf is nfacctd or sfacctd, by the keys or else by the file's name.
+// daemonOf returns nfacctd or sfacctd: by the first key that begins with a daemon's name, else by the file's name.
 func daemonOf(path string, settings []Setting) string {
 	for i := range settings {
 		for _, name := range []string{"sfacctd", "nfacctd"} {
@@ -142,7 +143,7 @@ func daemonOf(path string, settings []Setting) string {
 	return "nfacctd"
 }
 
-// listen notes an address or a port of NetFlow, IPFIX or sFlow.
+// listen remembers a line with an address or a port for NetFlow, IPFIX or sFlow.
 func (c *conversion) listen(s *Setting) {
 	name, what, _ := strings.Cut(s.Key, "_")
 	if what == "ip" {
@@ -154,10 +155,10 @@ func (c *conversion) listen(s *Setting) {
 	}
 }
 
-// defaultPorts are those of pmacct's daemons.
+// defaultPorts are the ports on which pmacct's daemons listen by default.
 var defaultPorts = map[string]string{"nfacctd": "2100", "sfacctd": "6343"}
 
-// listenOn sets the address that a daemon listens on.
+// listenOn adds the address on which a daemon listens to listen.addresses.
 func (c *conversion) listenOn(name string) {
 	host, port := "", defaultPorts[name]
 	from := &Setting{Key: "the default port of " + name}
@@ -174,7 +175,7 @@ func (c *conversion) listenOn(name string) {
 	c.add(from, "listen.addresses", net.JoinHostPort(host, port))
 }
 
-// sessions sets where BGP and BMP listen, and who may connect.
+// sessions sets where the collector listens for BGP and BMP, and which routers may connect.
 func (c *conversion) sessions() {
 	for _, p := range []struct{ name, port, listen, who, file string }{
 		{"bgp", "179", "routing.bgp.listen", "routing.bgp.neighbors", "routing.bgp.allow_file"},
@@ -202,7 +203,7 @@ func (c *conversion) sessions() {
 	}
 }
 
-// set sets a setting with one value: a string or plainText. The last one counts.
+// set sets a setting with a single value, a string or plainText. A later line replaces an earlier one.
 func (c *conversion) set(s *Setting, path string, value any) {
 	o := &Ours{Path: path, From: []string{s.from()}}
 	switch v := value.(type) {
@@ -240,14 +241,14 @@ func (c *conversion) add(s *Setting, path, value string) {
 	o.note(s)
 }
 
-// note notes a line that a setting comes from.
+// note adds a line to those that a setting comes from.
 func (o *Ours) note(s *Setting) {
 	if from := s.from(); !slices.Contains(o.From, from) {
 		o.From = append(o.From, from)
 	}
 }
 
-// extension adds a flow extension to those of the default.
+// extension adds a flow extension to flow.extensions, which starts with those of the default.
 func (c *conversion) extension(s *Setting, name string) {
 	const path = "flow.extensions"
 	if c.ours[path] == nil {
@@ -267,7 +268,7 @@ func (c *conversion) say(s *Setting, fate Fate, text string) {
 	c.Remarks = append(c.Remarks, Remark{s.Where(), s.Key, fate, text})
 }
 
-// shown is a value in quotes. Passwords are not shown.
+// shown returns a value in quotes for a message. Passwords are left out.
 func (s *Setting) shown() string {
 	if strings.Contains(s.Key, "passw") {
 		return "the value (not shown)"
@@ -275,17 +276,17 @@ func (s *Setting) shown() string {
 	return strconv.Quote(s.Value)
 }
 
-// missing says that a value has no counterpart.
+// missing remarks that a value has no counterpart.
 func (c *conversion) missing(s *Setting, why string) {
 	c.say(s, Missing, s.shown()+": "+why)
 }
 
-// wrong says that a line is wrong.
+// wrong adds a problem with a line.
 func (c *conversion) wrong(s *Setting, why string) {
 	c.Problems = append(c.Problems, fmt.Errorf("%s: %s: %s %s", s.Where(), s.Key, s.shown(), why))
 }
 
-// unreadable says why a file that a line names cannot be read, or is wrong.
+// unreadable adds the problems of a file that a line names.
 func (c *conversion) unreadable(s *Setting, err error) {
 	if err == nil {
 		return
@@ -295,7 +296,7 @@ func (c *conversion) unreadable(s *Setting, err error) {
 	}
 }
 
-// yes reports whether a value is true.
+// yes parses a value that must be true or false. Anything else is a problem, and false.
 func (c *conversion) yes(s *Setting) bool {
 	switch strings.ToLower(s.Value) {
 	case "true":
@@ -307,7 +308,7 @@ func (c *conversion) yes(s *Setting) bool {
 	return false
 }
 
-// number parses a number of 32 bits.
+// number parses an unsigned 32-bit number. Anything else is a problem.
 func (c *conversion) number(s *Setting) (n uint64, ok bool) {
 	n, err := strconv.ParseUint(s.Value, 10, 32)
 	if err != nil {
@@ -316,7 +317,7 @@ func (c *conversion) number(s *Setting) (n uint64, ok bool) {
 	return n, err == nil
 }
 
-// prefixes puts the addresses of a file into a list.
+// prefixes adds the addresses and prefixes of the file that a line names to a list.
 func (c *conversion) prefixes(s *Setting, path string) {
 	all, err := ReadAllowed(s.Value)
 	c.unreadable(s, err)

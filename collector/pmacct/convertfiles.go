@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// samplingMap takes the rates of a sampling_map: lines of id=RATE ip=EXPORTER, and in.
+// samplingMap converts a sampling_map: lines of id=RATE ip=EXPORTER, with in=INTERFACE if the rate is that of one
+// interface.
 func (c *conversion) samplingMap(s *Setting) {
 	const path = "decoder.sampling_rates"
 	err := readFile(s.Value, func(r *reader, line string) {
@@ -56,7 +57,7 @@ func (c *conversion) samplingMap(s *Setting) {
 	c.unreadable(s, err)
 }
 
-// pair adds an entry to a mapping. The first one counts, as in pmacct's maps.
+// pair adds an entry to a mapping. Of several entries with one key the first counts, as in pmacct's maps.
 func (c *conversion) pair(s *Setting, path, key, value string) {
 	o := c.ours[path]
 	if o == nil {
@@ -73,7 +74,7 @@ func (c *conversion) pair(s *Setting, path, key, value string) {
 	o.note(s)
 }
 
-// teeReceivers takes the receivers of datagrams: lines of id=POOL ip=HOST:PORT,HOST:PORT.
+// teeReceivers converts the receivers of forwarded datagrams: lines of id=POOL ip=HOST:PORT,HOST:PORT.
 func (c *conversion) teeReceivers(s *Setting) {
 	err := readFile(s.Value, func(r *reader, line string) {
 		at := &Setting{File: r.path, Line: r.line, Key: s.Key, Value: line}
@@ -107,7 +108,7 @@ func (c *conversion) teeReceivers(s *Setting) {
 	c.unreadable(s, err)
 }
 
-// preprocess takes the least packets and bytes of flows.
+// preprocess converts the minimum packets and bytes of a flow.
 func (c *conversion) preprocess(s *Setting) {
 	for action := range strings.SplitSeq(s.Value, ",") {
 		key, value, _ := strings.Cut(strings.TrimSpace(action), "=")

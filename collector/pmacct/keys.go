@@ -8,31 +8,32 @@ import (
 	"strings"
 )
 
-// Fate is what becomes of a key of pmacct's.
+// Fate says what happens to a key of pmacct.
 type Fate uint8
 
 // The fates.
 const (
-	Taken     Fate = iota // a setting of ours has the value
-	NotNeeded             // what the key is for happens without a setting, or cannot arise here
-	Missing               // nothing here does what the key does
+	Taken     Fate = iota // its value becomes that of a setting
+	NotNeeded             // the collector does it without a setting, or has no need of it
+	Missing               // the collector cannot do it
 )
 
-// String returns the fate as reports and the README have it.
+// String returns the fate as text for remarks and for the table of the README.
 func (f Fate) String() string {
 	return [...]string{"taken", "not needed", "no counterpart"}[f]
 }
 
-// Counterpart is a row of the table of pmacct's keys: some keys with one fate.
+// Counterpart is a row of the table of pmacct's keys: keys that share a fate.
 type Counterpart struct {
 	Keys  []string // * stands for any number of characters
 	Fate  Fate
-	Ours  []string // settings
+	Ours  []string // settings of the collector
 	Notes string   // what differs, or why there is none
 	take  func(c *conversion, s *Setting)
 }
 
-// Counterparts is the table: all keys of nfacctd and sfacctd, by subject. The first row that has a key counts.
+// Counterparts returns the table of all keys of nfacctd and sfacctd, by subject. The first row that matches a key
+// counts.
 func Counterparts() []Subject {
 	return []Subject{
 		{"Receiving flows", flowKeys()},
@@ -65,25 +66,25 @@ func counterpart(table []Subject, key string) *Counterpart {
 	return nil
 }
 
-// keyMatches compares a key with one of the table, where * stands for any number of characters.
+// keyMatches reports whether a key matches a pattern of the table, in which * stands for any number of characters.
 func keyMatches(pattern, key string) bool {
 	same, err := path.Match(pattern, key)
 	return same && err == nil
 }
 
-// row makes a row of the table. keys and ours are separated by blanks.
+// row returns a row of the table. keys and ours are lists separated by blanks.
 func row(keys string, fate Fate, ours, notes string) Counterpart {
 	return Counterpart{Keys: strings.Fields(keys), Fate: fate, Ours: strings.Fields(ours), Notes: notes}
 }
 
-// taken makes the row of keys whose value a setting of ours has.
+// taken returns a row of keys that take converts to the settings ours.
 func taken(keys, ours, notes string, take func(c *conversion, s *Setting)) Counterpart {
 	r := row(keys, Taken, ours, notes)
 	r.take = take
 	return r
 }
 
-// WriteTable writes the table in Markdown.
+// WriteTable writes the table in Markdown, for the README.
 func WriteTable(out io.Writer) {
 	for _, subject := range Counterparts() {
 		fmt.Fprintf(out, "\n### %s\n\n| pmacct | here | |\n|---|---|---|\n", subject.Title)

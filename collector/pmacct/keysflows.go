@@ -2,7 +2,7 @@ package pmacct
 
 import "strings"
 
-// flowKeys are those of what is received.
+// flowKeys returns the keys about receiving flows.
 func flowKeys() []Counterpart {
 	return []Counterpart{
 		taken("nfacctd_port sfacctd_port nfacctd_ip sfacctd_ip", "listen.addresses",
@@ -61,7 +61,7 @@ func flowKeys() []Counterpart {
 	}
 }
 
-// fieldKeys are those of what is in rows.
+// fieldKeys returns the keys about the fields of flow records.
 func fieldKeys() []Counterpart {
 	return []Counterpart{
 		taken("aggregate", "flow.extensions", "Rows have all fields and are not aggregated; sums over time are `flow."+
@@ -101,7 +101,7 @@ func fieldKeys() []Counterpart {
 	}
 }
 
-// listKeys are those of labels and of what is left out.
+// listKeys returns the keys about labels and filters.
 func listKeys() []Counterpart {
 	return []Counterpart{
 		taken("pre_tag_map", "policy.label_file",
@@ -125,7 +125,7 @@ func listKeys() []Counterpart {
 	}
 }
 
-// processKeys are those of the daemon itself.
+// processKeys returns the keys about the daemon's process.
 func processKeys() []Counterpart {
 	return []Counterpart{
 		taken("debug", "log.level", "`debug`", func(c *conversion, s *Setting) {
@@ -143,7 +143,7 @@ func processKeys() []Counterpart {
 	}
 }
 
-// otherKeys are those of other daemons of pmacct, which its files can have too.
+// otherKeys returns the keys of pmacct's other daemons, which a file can have too.
 func otherKeys() []Counterpart {
 	return []Counterpart{
 		row("telemetry_* tmp_telemetry_*", Missing, "", "Streaming telemetry is not received."),
@@ -154,7 +154,7 @@ func otherKeys() []Counterpart {
 	}
 }
 
-// aggregate adds the extensions that fields of aggregate need.
+// aggregate adds the flow extensions that the fields of aggregate need.
 func (c *conversion) aggregate(s *Setting) {
 	for field := range strings.SplitSeq(s.Value, ",") {
 		field = strings.ToLower(strings.TrimSpace(field))

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// outputKeys are those of plugins.
+// outputKeys returns the keys of plugins.
 func outputKeys() []Counterpart {
 	return []Counterpart{
 		taken("plugins", "clickhouse.host kafka.topic",
@@ -65,7 +65,7 @@ func outputKeys() []Counterpart {
 	}
 }
 
-// plugins names the plugins whose output is another one here.
+// plugins takes the list of plugins, and remarks on those without a counterpart.
 func (c *conversion) plugins(s *Setting) {
 	for plugin := range strings.SplitSeq(s.Value, ",") {
 		kind, _, _ := strings.Cut(strings.ToLower(strings.TrimSpace(plugin)), "[")
@@ -81,7 +81,7 @@ func (c *conversion) plugins(s *Setting) {
 	}
 }
 
-// brokersOf puts the brokers together, which share a port.
+// brokersOf adds the brokers, which share a port, to kafka.brokers.
 func (c *conversion) brokersOf() {
 	if c.brokers == nil {
 		return
@@ -103,7 +103,7 @@ func (c *conversion) brokersOf() {
 	}
 }
 
-// properties are those of librdkafka that settings stand for.
+// properties maps librdkafka's properties to settings.
 var properties = map[string]string{
 	"bootstrap.servers": "kafka.brokers", "metadata.broker.list": "kafka.brokers",
 	"security.protocol": "kafka.security_protocol", "ssl.ca.location": "kafka.ca_file",
@@ -116,7 +116,7 @@ var properties = map[string]string{
 	"delivery.timeout.ms": "kafka.delivery_timeout", "enable.idempotence": "kafka.idempotent",
 }
 
-// librdkafka reads a file of librdkafka's properties: lines of global or topic, KEY, VALUE.
+// librdkafka converts a file of librdkafka's properties: lines of SCOPE, KEY, VALUE with a scope of global or topic.
 func (c *conversion) librdkafka(s *Setting) {
 	err := readFile(s.Value, func(r *reader, line string) {
 		scope, rest, _ := strings.Cut(line, ",")
@@ -150,7 +150,7 @@ func (c *conversion) librdkafka(s *Setting) {
 	c.unreadable(s, err)
 }
 
-// acks takes what must have stored a message. Fewer than all replicas cannot promise that it is stored once.
+// acks converts the number of acknowledgements. Idempotent writes need those of all replicas, so fewer turn them off.
 func (c *conversion) acks(s *Setting) {
 	switch s.Value {
 	case "-1", "all":

@@ -2,7 +2,7 @@ package pmacct
 
 import "strings"
 
-// sessionKeys are those of BGP and BMP sessions.
+// sessionKeys returns the keys about BGP and BMP sessions.
 func sessionKeys() []Counterpart {
 	return []Counterpart{
 		taken("bgp_daemon bgp_daemon_ip bgp_daemon_port", "routing.bgp.listen",
@@ -52,7 +52,7 @@ func sessionKeys() []Counterpart {
 	}
 }
 
-// routeKeys are those of what flows get from routes.
+// routeKeys returns the keys about what flows take from routes.
 func routeKeys() []Counterpart {
 	return []Counterpart{
 		taken("nfacctd_as sfacctd_as nfacctd_as_new sfacctd_as_new", "routing.as",
@@ -117,7 +117,7 @@ func routeKeys() []Counterpart {
 	}
 }
 
-// daemon notes what says whether and where BGP or BMP listens.
+// daemon remembers a line that says whether or where pmacct listens for BGP or BMP.
 func (c *conversion) daemon(s *Setting) {
 	protocol, what, _ := strings.Cut(s.Key, "_daemon")
 	d := c.daemons[protocol]
@@ -153,7 +153,7 @@ func (c *conversion) asFrom(s *Setting) {
 	}
 }
 
-// patterns takes a list of patterns of communities.
+// patterns converts a list of patterns of communities.
 func (c *conversion) patterns(s *Setting, path string) {
 	for pattern := range strings.SplitSeq(s.Value, ",") {
 		if pattern = strings.TrimSpace(pattern); pattern != "" {

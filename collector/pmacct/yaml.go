@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// WriteYAML writes the settings as a configuration file, each below the lines that it comes from, and behind them as
-// comments what was not taken.
+// WriteYAML writes the settings as a configuration file. Comments name the lines from which each setting comes. The
+// remarks follow at the end, as comments.
 func (c *Converted) WriteYAML(out io.Writer) error {
 	w := &yamlWriter{out: out}
 	w.line(0, "# Made by collector convert-pmacct. collector check --config FILE says whether it would work here.")
@@ -34,7 +34,7 @@ func (w *yamlWriter) line(depth int, text string) {
 	}
 }
 
-// setting writes a setting below the sections of its path.
+// setting writes a setting, and the sections of its path that are not open yet.
 func (w *yamlWriter) setting(o *Ours) {
 	parts := strings.Split(o.Path, ".")
 	sections, name := parts[:len(parts)-1], parts[len(parts)-1]
@@ -75,10 +75,10 @@ func (w *yamlWriter) setting(o *Ours) {
 	}
 }
 
-// maxShown is how many lines that a setting comes from are shown.
+// maxShown is how many lines are named as the origin of a setting.
 const maxShown = 10
 
-// printable is a text without line breaks and other characters that a comment cannot have.
+// printable returns a text without line breaks and other characters that a YAML comment cannot have.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if !strconv.IsPrint(r) {

@@ -7,23 +7,25 @@ import (
 	"github.com/metranova/flow-collector/decoder/route"
 )
 
-// Entry is a route with what look-ups of flows do not need.
+// Entry is a route with its source and state, which look-ups of flows do not need. Like its Route it is valid until the
+// reader's Leave.
 type Entry struct {
 	Route
-	Source *Source // nil: it has gone meanwhile
-	PathID uint32
+	Source *Source // nil: the source was removed meanwhile
+	PathID uint32  // of ADD-PATH (RFC 7911); 0: none
 	// Best says that it is the best route to its prefix in its view.
 	Best bool
-	// Answers says that look-ups use the view that it is in.
+	// Answers says that look-ups of flows use its view.
 	Answers bool
-	// Stale says that the session that announced it is over, and that no later one has announced it again.
+	// Stale says that the session that announced it has ended, and that no later one has announced it again.
 	Stale bool
-	// Saved says that it is of the file that Load has read, and that no session has announced it again.
+	// Saved says that Load has read it from the file, and that no session has announced it again.
 	Saved bool
 }
 
-// Entries calls f for the routes of a table to prefixes that hold p, the longest first, of one view after the other.
-// Without shorter, each view has those of its longest prefix only. It ends when f returns false.
+// Entries calls f for the routes of a table to the prefixes that contain p. Views come one after the other; within a
+// view the longest prefix comes first. Unless shorter is true, only the longest prefix of each view counts. Entries
+// ends when f returns false. The reader must be within Enter and Leave.
 func (rd *Reader) Entries(t *Table, p netip.Prefix, shorter bool, f func(*Entry) bool) {
 	r := rd.rib
 	a := flow.AddrFrom(p.Addr())
@@ -64,7 +66,7 @@ func (rd *Reader) Entries(t *Table, p netip.Prefix, shorter bool, f func(*Entry)
 	}
 }
 
-// entries calls f for the routes of a slot.
+// entries calls f for the routes of a slot, the best one first. It returns false if f did.
 func (rd *Reader) entries(t *tree, n, slot uint32, answers bool, f func(*Entry) bool) bool {
 	r := rd.rib
 	if checked {
@@ -90,7 +92,7 @@ func (rd *Reader) entries(t *tree, n, slot uint32, answers bool, f func(*Entry) 
 	return true
 }
 
-// age says whether a route is one of a session before: before it, so many sessions ago.
+// age sets Stale and Saved. before says that an earlier session announced the route, that many sessions ago.
 func (e *Entry) age(before bool, sessions uint32) {
 	if e.Source == nil {
 		return
@@ -100,7 +102,7 @@ func (e *Entry) age(before bool, sessions uint32) {
 	e.Saved = e.Source.loaded.Load() && (now == 0 || before && sessions >= now)
 }
 
-// Walk visits the routes of some tables of one class and route distinguisher, a part at a time. Use Reader.Walk.
+// Walk visits the routes of some tables, a part at a time. Reader.Walk begins one.
 type Walk struct {
 	reader *Reader
 	trees  []*tree
@@ -108,7 +110,8 @@ type Walk struct {
 	v6     bool
 }
 
-// Walk begins a walk through the IPv4 or IPv6 routes that look-ups in some tables find.
+// Walk begins a walk through the IPv4 or IPv6 routes of some tables, which must have the same class and route
+// distinguisher. It visits the routes of the views that look-ups of flows use.
 func (rd *Reader) Walk(tables []*Table, v6 bool) *Walk {
 	w := &Walk{reader: rd, v6: v6}
 	for _, t := range tables {
@@ -119,9 +122,10 @@ func (rd *Reader) Walk(tables []*Table, v6 bool) *Walk {
 	return w
 }
 
-// Next calls f for the routes to some prefixes, each prefix once, in no order that means anything. The reader must be
-// within Enter and Leave; between two calls it may leave, so that the walk keeps no memory of removed routes. A prefix
-// that comes or goes meanwhile is visited or not. It returns false at the end.
+// Next calls f for each of the next prefixes, with all its routes, and returns false at the end. Each prefix is visited
+// once, in no particular order. The reader must be within Enter and Leave during the call. It should leave between two
+// calls, so that the memory of removed routes can be reused. A prefix that is added or removed during the walk may or
+// may not be visited.
 func (w *Walk) Next(f func(route.Prefix, []Entry) error) (more bool, err error) {
 	r := w.reader.rib
 	first, found := uint32(maxNumbers), false
@@ -158,7 +162,7 @@ func (w *Walk) Next(f func(route.Prefix, []Entry) error) (more bool, err error) 
 	return true, nil
 }
 
-// Attributes fills in the attributes of a route, whose slices are the routing table's.
+// Attributes fills in the attributes of a route. Their slices belong to the routing table and must not be changed.
 func (x *Route) Attributes(a *route.Attributes) {
 	a.Origin, a.NextHop, a.Internal = x.Origin(), x.NextHop(), x.Internal()
 	a.Path = x.Segments(a.Path[:0])

@@ -57,7 +57,8 @@ func (x *loader) paths(n uint32) {
 	}
 }
 
-// plain adds a route as setPlain does. Most slots are in the same page as the one before, and counts are added up.
+// plain adds a route as setPlain does, but faster: it keeps the page of the previous slot, where most slots are, and
+// adds up the counts.
 func (x *loader) plain(n, record uint32) {
 	r, t, s := x.rib, x.tree, x.owner
 	if x.leaf == 0 || n>>8 != x.leafOf {
@@ -77,7 +78,7 @@ func (x *loader) plain(n, record uint32) {
 		if s.setPlain(t, n, 0, record) == nil {
 			x.l.Routes++
 		} else {
-			x.leaf = 0 // it may be gone
+			x.leaf = 0 // the page may have been freed
 			x.l.LeftOut++
 		}
 		return
@@ -98,7 +99,7 @@ func (x *loader) plain(n, record uint32) {
 	x.l.Routes++
 }
 
-// flushCounts adds what plain has added to the counts of the source.
+// flushCounts adds the counts of plain to the source.
 func (x *loader) flushCounts() {
 	if x.counted > 0 {
 		x.owner.count(x.tree, x.counted)

@@ -1,7 +1,7 @@
 package rib
 
-// roomShare is which part of a bound must be free for routes that were left out to be asked for again: else the next
-// few routes would fill the table at once.
+// roomShare is the part of a limit, 1/roomShare, that must be free before a router is asked again for the routes that
+// were left out. With less, a few routes would fill the table again at once.
 const roomShare = 20
 
 // HasRoom reports whether the table has room for more routes.

@@ -6,34 +6,34 @@ import (
 	"time"
 )
 
-// Label says what a source is, for people. The zero value says nothing.
+// Label describes a source for people. A zero field is not known or does not apply.
 type Label struct {
 	Protocol string // BGP, BMP or MRT
-	// View is the table that a router reports by BMP, such as Loc-RIB; "" of other sources.
+	// View is the table that a router reports by BMP, such as Loc-RIB; "" for other protocols.
 	View string
-	// Session is the address of the session's other end; invalid: there is none.
+	// Session is the remote address of the session; invalid for a file.
 	Session netip.Addr
-	// Peer is the address of the BGP peer whose routes a router reports, or that a file has; invalid: there is none.
+	// Peer is the address of the BGP peer whose routes a router reports by BMP or a file has; invalid for BGP.
 	Peer netip.Addr
-	AS   uint32 // of the peer, or of the session's other end; 0: not known
-	File string
+	AS   uint32 // AS of Peer, or of the remote end of the session; 0: not known
+	File string // path of an MRT file
 }
 
 // Up reports whether the source has a session. It is safe for concurrent use.
 func (s *Source) Up() bool { return s.up.Load() }
 
-// Changed is when the source's latest session began or ended; without one, when the source was made. It is safe for
-// concurrent use.
+// Changed returns when the source's latest session began or ended; if it had none, when the source was created. It is
+// safe for concurrent use.
 func (s *Source) Changed() time.Time { return time.Unix(0, s.changed.Load()) }
 
-// sourceList has the sources by number. The writer changes it, and readers look beside. Number 0 is none.
+// sourceList has the sources by number, from 1. Only the writer may call add and remove; at is safe for concurrent use.
 type sourceList struct {
 	all  atomic.Pointer[[]atomic.Pointer[Source]]
 	next uint32
 	free []uint32
 }
 
-// at is the source with a number; nil: it is gone.
+// at returns the source with a number; nil if it was removed.
 func (l *sourceList) at(n uint32) *Source {
 	if all := l.all.Load(); all != nil && int(n) < len(*all) {
 		return (*all)[n].Load()
@@ -61,13 +61,13 @@ func (l *sourceList) add(s *Source) {
 	(*all)[s.id].Store(s)
 }
 
-// remove makes a number free.
+// remove removes a source. Its number may be used again.
 func (l *sourceList) remove(n uint32) {
 	(*l.all.Load())[n].Store(nil)
 	l.free = append(l.free, n)
 }
 
-// Sources are those of a router. It is safe for concurrent use.
+// Sources returns the sources of a router's routes. It is safe for concurrent use.
 func (x *Router) Sources() (all []*Source) {
 	list := x.rib.sources.all.Load()
 	if list == nil {

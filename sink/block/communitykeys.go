@@ -1,11 +1,11 @@
 package block
 
-// communityKeys finds the key of a community in a dictionary: open addressing, at most half full. A slot has the
-// community of 33 bits, with its mark, and in the lowest 31 bits the key's index plus one; 0 is an empty slot. So a
-// thousand communities take 16 KiB, which stay in the processor's cache.
+// communityKeys is a hash table from communities to the indexes of their dictionary keys. It uses open addressing and
+// is at most half full. The upper 33 bits of a slot are the community and its byName mark, the lower 31 bits the index
+// plus one; 0 is an empty slot. A thousand communities take 16 KiB, which fit in the processor's cache.
 type communityKeys struct {
 	slots []uint64
-	shift uint8 // 64 less the binary logarithm of the number of slots
+	shift uint8 // 64 minus log2 of the number of slots
 	n     int
 }
 
@@ -19,7 +19,7 @@ const (
 // slotOf returns where the search for a community starts. The constant is 2^64 divided by the golden ratio.
 func (k *communityKeys) slotOf(v uint64) int { return int(v * 0x9e3779b97f4a7c15 >> k.shift) }
 
-// find returns the index of a community's key.
+// find returns the index of a community's key, and whether the table has it.
 func (k *communityKeys) find(v uint64) (index uint32, known bool) {
 	mask := len(k.slots) - 1
 	for i := k.slotOf(v); ; i++ {
@@ -33,7 +33,7 @@ func (k *communityKeys) find(v uint64) (index uint32, known bool) {
 	}
 }
 
-// add adds a community that find does not find.
+// add adds a community, which the table must not have yet.
 func (k *communityKeys) add(v uint64, index uint32) {
 	if k.n++; 2*k.n > len(k.slots) {
 		old := k.slots
@@ -56,7 +56,7 @@ func (k *communityKeys) put(slot uint64) {
 	k.slots[i&mask] = slot
 }
 
-// reset forgets all. The memory of a table that a flood of communities has made large is given back.
+// reset removes all communities. If the table has grown large, its memory is released.
 func (k *communityKeys) reset() {
 	if k.n = 0; k.slots == nil || len(k.slots) > 4*keptKeys {
 		k.slots, k.shift = make([]uint64, minCommunitySlots), minCommunityShift

@@ -86,13 +86,13 @@ func (p *addrPath) set(x *ext, row int, a flow.Addr) {
 	p.nullable.set(row, a)
 }
 
-// textsPath is a path of type Array(LowCardinality(String)) whose texts stand for values. The texts of values that are
-// in the block already are not made again.
+// textsPath is a path of type Array(LowCardinality(String)) whose elements are values written as text. A value is
+// formatted once for each block.
 type textsPath[T comparable] struct {
 	path
 	stringArray
-	byValue map[T]uint32 // value: index of the dictionary's key
-	text    []byte       // of one value
+	byValue map[T]uint32 // value: index of its key in the dictionary
+	text    []byte       // buffer for one value
 }
 
 func (p *textsPath[T]) set(x *ext, row int, values []T, appendTo func([]byte, T) []byte) {
@@ -132,13 +132,13 @@ func (p *textsPath[T]) reset() {
 	clear(p.byValue)
 }
 
-// communityPath has communities (RFC 1997) as "AS:value", or well-known ones by their names. Routes have some ten of
-// them each, so that finding one's key in the dictionary is what a row costs.
+// communityPath has communities (RFC 1997) as "AS:value", or well-known ones by their names. A route has about ten of
+// them, and the look-up of their keys is most of the cost of a row.
 type communityPath struct {
 	path
 	stringArray
 	keys communityKeys
-	text []byte // of one community
+	text []byte // buffer for one community
 }
 
 func (p *communityPath) set(x *ext, row int, communities []uint32, names bool) {
@@ -179,10 +179,10 @@ func (p *communityPath) reset() {
 	p.keys.reset()
 }
 
-// byName marks a community that is written by its name: rows with names and without can be in one block.
+// byName marks a community that is written by its name. A block can have rows with names and rows without.
 const byName = 1 << 32
 
-// namedCommunity is a community with its mark.
+// namedCommunity returns a community, with the mark byName if names is true.
 func namedCommunity(c uint32, names bool) uint64 {
 	if names && (c == 0 || c >= route.FirstWellKnown) && route.WellKnown(c) != "" {
 		return uint64(c) | byName
@@ -197,13 +197,13 @@ func appendCommunity(text []byte, v uint64) []byte {
 	return route.AppendCommunity(text, uint32(v))
 }
 
-// prefixPath is a path of type LowCardinality(Nullable(String)) that has prefixes. The texts of prefixes that are in
-// the block already are not made again.
+// prefixPath is a path of type LowCardinality(Nullable(String)) that has prefixes. A prefix is formatted once for each
+// block.
 type prefixPath struct {
 	path
 	lowCardinality
-	byValue map[route.Prefix]uint32 // index of the dictionary's key
-	text    []byte                  // of one prefix
+	byValue map[route.Prefix]uint32 // prefix: index of its key in the dictionary
+	text    []byte                  // buffer for one prefix
 }
 
 func (p *prefixPath) declare(name, typ string) {

@@ -10,19 +10,20 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 )
 
-// Rollups count the rows that come after they were made. Fill counts those that were there before, some hours at a
-// time, into the finest table; the views fill the wider ones from it. Which rows are whose is decided by insert_time,
-// so that a row is counted once whatever else goes on. An hour that is filled is noted in FillTable. What was
-// interrupted is sent again with the same token, and the tables store what is missing of it.
+// The view of a rollup counts the rows that are inserted after it was made. Fill counts the older rows, some hours at a
+// time, into the rollup's finest table; the views of the wider tables take them from there. insert_time decides whether
+// the view or Fill counts a row, so that each row is counted once. FillTable records the hours that are done. After an
+// interruption the same hours are inserted again with the same deduplication token, and the server stores only what is
+// missing.
 //
-// data_flow is sorted by AS, not by time, so counting an hour reads the whole day. Hours are therefore counted
-// together, as many as have not too many flows. How many that is of a day is noted before the first of them, since a
-// token stands for the same hours after an interruption.
+// data_flow is sorted by AS, not by time, so counting one hour reads its whole day. Fill therefore counts several hours
+// of a day at once, as many as keep the number of flows small. FillTable records this number before the first of them,
+// because a token must stand for the same hours after an interruption.
 
 // FillTable has a row for each hour of each rollup that Fill has counted.
 const FillTable = "collector_rollup"
 
-// fillTable is FillTable as it is made.
+// fillTable describes FillTable.
 func fillTable() table {
 	return table{
 		name: FillTable, engine: "MergeTree", orderBy: []string{"rollup", "since", "hour"},
@@ -39,17 +40,17 @@ func fillTable() table {
 	}
 }
 
-// Filling is how far Fill has come with one rollup.
+// Filling is the progress of Fill with one rollup.
 type Filling struct {
 	Rollup      string
-	Since       time.Time // rows that were inserted before are to be filled; the zero time: there are none
-	Hour        time.Time // the hour that was just filled
-	Done, Hours int       // how many hours of how many
-	Flows       uint64    // of this hour
+	Since       time.Time // rows inserted before this time are to be counted; zero: there are none
+	Hour        time.Time // the hour that was counted last
+	Done, Hours int       // number of hours that are done, and of all
+	Flows       uint64    // flows of Hour
 	Complete    bool
 }
 
-// Fillings says of each rollup of the settings whether rows are still to be filled in.
+// Fillings says for each rollup of the settings whether older rows are still to be counted.
 func Fillings(ctx context.Context, conn driver.Conn, s Settings) ([]Filling, error) {
 	if _, err := look(ctx, conn, &s); err != nil {
 		return nil, err
@@ -74,11 +75,11 @@ func Fillings(ctx context.Context, conn driver.Conn, s Settings) ([]Filling, err
 	return all, nil
 }
 
-// allHours stands in FillTable when a rollup is complete. The hour of that name, which has all flows before 1970 too,
-// is noted two seconds later.
+// allHours is the time in FillTable that marks a rollup as complete. The hour that starts at this time, which also has
+// all flows before 1970, is recorded as two seconds later.
 var allHours = time.Unix(0, 0).UTC()
 
-// noted is the time in FillTable that stands for an hour.
+// noted returns the time in FillTable that stands for an hour.
 func noted(hour time.Time) time.Time {
 	if hour.Equal(allHours) {
 		return hour.Add(2 * time.Second)
@@ -102,9 +103,9 @@ func (s *Settings) filledHours(ctx context.Context, conn driver.Conn, f *Filling
 	return done, nil
 }
 
-// Fill counts the rows that were there before the rollups of the settings, and calls progress after every hour. It may
-// be interrupted and called again, and collectors may store rows meanwhile. Do not run two at once. Rows of hours
-// beyond the TTL of the finest table go on to the wider ones.
+// Fill counts the rows that are older than the rollups of the settings, and calls progress after every hour. It may be
+// interrupted and called again, and collectors may insert rows meanwhile. Do not run two at the same time. Rows that
+// are beyond the TTL of the finest table still reach the wider ones.
 func Fill(ctx context.Context, conn driver.Conn, s Settings, progress func(Filling)) error {
 	if s.Distributed {
 		return fmt.Errorf("rollups of distributed tables are filled shard by shard: not done by this command")
@@ -159,28 +160,28 @@ func (s *Settings) fill(ctx context.Context, conn driver.Conn, r *Rollup, f Fill
 	return s.noteFilled(ctx, conn, &f, []fillHour{{Hour: allHours}})
 }
 
-// fillHour is an hour that has rows to be counted.
+// fillHour is an hour with rows to be counted.
 type fillHour struct {
 	Hour  time.Time `ch:"hour"`
 	Flows uint64    `ch:"flows"`
 }
 
-// mostFilled is how many flows are counted at once at most, if they are not of one hour: it bounds the memory for their
-// keys.
+// mostFilled is the maximum number of flows of several hours that are counted at once. It limits the server's memory
+// for their keys.
 const mostFilled = 4_000_000
 
-// spans are how many hours of a day may be counted at once.
+// spans are the numbers of hours that may be counted at once.
 var spans = []int{24, 12, 6, 3, 1}
 
-// spanMark is the time in FillTable that says how many hours of a day are counted at once.
+// spanMark returns the time in FillTable that says how many hours of a day are counted at once.
 func spanMark(day time.Time, span int) time.Time { return day.Add(time.Duration(span) * time.Minute) }
 
-// spanOf returns how many hours of a day are counted at once. New is true where that is not noted yet.
+// spanOf returns how many hours of a day are counted at once. isNew says that FillTable does not have it yet.
 func spanOf(day time.Time, hours []fillHour, done map[time.Time]bool) (span int, isNew bool) {
 	flows := uint64(0)
 	for _, h := range hours {
 		if flows += h.Flows; done[noted(h.Hour.UTC())] {
-			isNew = true // noted below, or by an earlier version, which counted hour by hour
+			isNew = true // the day has begun: its span is in done, or an earlier version counted hour by hour
 		}
 	}
 	for _, span := range spans {
@@ -199,7 +200,7 @@ func spanOf(day time.Time, hours []fillHour, done map[time.Time]bool) (span int,
 	return 1, true
 }
 
-// fillDay counts the hours of a day that are not counted yet.
+// fillDay counts the hours of a day that are not done yet.
 func (s *Settings) fillDay(ctx context.Context, conn driver.Conn, r *Rollup, f *Filling, day time.Time,
 	hours []fillHour, done map[time.Time]bool, progress func(Filling)) error {
 	span, isNew := spanOf(day, hours, done)
@@ -232,7 +233,7 @@ func (s *Settings) fillDay(ctx context.Context, conn driver.Conn, r *Rollup, f *
 	return nil
 }
 
-// fillSettings make one part of an hour, which is stored as a whole or not at all and is known by its token.
+// fillSettings make an insert one part, which is stored as a whole or not at all and is deduplicated by its token.
 func fillSettings(token string) chgo.Settings {
 	return chgo.Settings{
 		"insert_deduplicate": 1, "deduplicate_blocks_in_dependent_materialized_views": 1, "optimize_on_insert": 0,
@@ -241,7 +242,7 @@ func fillSettings(token string) chgo.Settings {
 	}
 }
 
-// fillSpan counts the flows from f.Hour to end, which are those of the hours.
+// fillSpan counts the flows of the hours, which are those from f.Hour to end.
 func (s *Settings) fillSpan(ctx context.Context, conn driver.Conn, r *Rollup, f *Filling, end time.Time,
 	hours []fillHour) error {
 	token := fmt.Sprintf("fill %s %d %d", r.Name, f.Since.UnixMilli(), f.Hour.Unix())
@@ -249,8 +250,8 @@ func (s *Settings) fillSpan(ctx context.Context, conn driver.Conn, r *Rollup, f 
 	where := fmt.Sprintf("%s AND toDateTime(%s, 'UTC') >= toDateTime('%s', 'UTC') AND toDateTime(%s, 'UTC') < "+
 		"toDateTime('%s', 'UTC')", f.before(), hour, f.Hour.Format(time.DateTime), hour, end.Format(time.DateTime))
 	if f.Hour.After(allHours) && end.Year() < 2038 {
-		// Away from the first and the last hour the times are what they are: the server reads the day's partition
-		// alone.
+		// The first and the last hour also have all flows before and after them. For all other hours, a condition on
+		// start_time lets the server read only the partition of the day.
 		where += fmt.Sprintf(" AND start_time >= %s AND start_time < %s", sinceLiteral(f.Hour), sinceLiteral(end))
 	}
 	columns := []string{startTime}
@@ -267,16 +268,16 @@ func (s *Settings) fillSpan(ctx context.Context, conn driver.Conn, r *Rollup, f 
 	return s.noteFilled(ctx, conn, f, hours)
 }
 
-// fillTerm is the hour of a row. Times before 1970 and after 2106 are in the first and last hour, as in the rollup's
-// table.
+// fillTerm returns the expression for the hour of a row. Times before 1970 and after 2106 belong to the first and the
+// last hour, as in the rollup's table.
 func (s *Settings) fillTerm(r *Rollup) string {
 	return (&View{Window: "1h", TTL: s.rollupTTL(r.Steps[len(r.Steps)-1])}).startTerm()
 }
 
-// before is the condition for the rows that are to be filled in.
+// before returns the condition for the rows that Fill counts.
 func (f *Filling) before() string { return "insert_time < " + sinceLiteral(f.Since) }
 
-// noteFilled notes hours in one insert, so that all of them are noted or none.
+// noteFilled records hours in FillTable with one insert, so that either all of them are recorded or none.
 func (s *Settings) noteFilled(ctx context.Context, conn driver.Conn, f *Filling, hours []fillHour) error {
 	var rows []string
 	for _, h := range hours {
@@ -295,11 +296,11 @@ func (s *Settings) noteFilled(ctx context.Context, conn driver.Conn, f *Filling,
 	return nil
 }
 
-// insertPatience is how long inserts may take that began before a view was made, where the server does not say which
-// run.
+// insertPatience is the assumed maximum duration of an insert that began before a view was made. It applies if the
+// server does not say which inserts run.
 const insertPatience = 10 * time.Minute
 
-// waitForInserts waits until all rows that were inserted before a time can be read.
+// waitForInserts waits until all inserts that began before a time have ended, so that their rows can be read.
 func waitForInserts(ctx context.Context, conn driver.Conn, since time.Time) error {
 	for {
 		var now time.Time
@@ -328,8 +329,8 @@ func waitForInserts(ctx context.Context, conn driver.Conn, since time.Time) erro
 	}
 }
 
-// ReadSources are the tables of the settings that are on the server, for Choose. A rollup that is not filled yet is
-// complete since it was made.
+// ReadSources returns the tables of the settings that exist on the server, for Choose. A rollup that is not filled yet
+// is complete only since it was made.
 func ReadSources(ctx context.Context, conn driver.Conn, s Settings) ([]Source, error) {
 	fillings, err := Fillings(ctx, conn, s)
 	if err != nil {

@@ -11,13 +11,13 @@ import (
 
 // Dropped is a partition of a table that DropOldest has dropped.
 type Dropped struct {
-	Table, Partition string // the partition by its id
+	Table, Partition string // Partition is its partition_id
 	Rows, Bytes      uint64
-	First, Last      time.Time // of the rows
+	First, Last      time.Time // times of the first and of the last row
 }
 
-// DropOldest drops the oldest partition of the table that takes most: a day of data_flow, until a rollup, whose rows
-// are kept for longer, takes more. Partitions with rows of today stay. It returns nil where nothing may go.
+// DropOldest drops the oldest partition of the largest table on disk. That is data_flow, until a rollup, whose rows are
+// kept for longer, has become larger. Partitions with rows of today stay. It returns nil if there is nothing to drop.
 func DropOldest(ctx context.Context, conn driver.Conn, s *Settings) (*Dropped, error) {
 	var names []string
 	for _, t := range tables(s) {
@@ -57,7 +57,8 @@ LIMIT 1`, literal(s.Database), strings.Join(names, ", "))); err != nil {
 	return d, nil
 }
 
-// GoingBytes are the bytes of parts that are replaced or dropped and whose files the server deletes soon.
+// GoingBytes returns the bytes on disk of inactive parts, which were replaced or dropped: the server deletes their
+// files soon.
 func GoingBytes(ctx context.Context, conn driver.Conn) (bytes uint64, err error) {
 	if err := conn.QueryRow(ctx,
 		"SELECT sum(bytes_on_disk) FROM system.parts WHERE NOT active").Scan(&bytes); err != nil {

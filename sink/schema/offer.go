@@ -12,12 +12,13 @@ import (
 // Offer is a change to an existing table that only the operator decides on: Apply does not do it.
 type Offer struct {
 	Table     string
-	Line      string // what changes, and what follows
+	Line      string // what changes, and its consequences
 	Statement string
 	Rewrites  bool // parts that are there keep the old form until they are merged or rewritten (Rewrite)
 }
 
-// Offers returns what the settings would have otherwise in the existing tables, and what Apply leaves as it is.
+// Offers returns the differences between the existing tables and those that the settings would create, which Apply does
+// not remove.
 func Offers(ctx context.Context, conn driver.Conn, s Settings) ([]Offer, error) {
 	steps, err := look(ctx, conn, &s)
 	return steps.offers, err
@@ -27,7 +28,7 @@ func (p *planner) offer(table, statement, line string, args ...any) {
 	p.offers = append(p.offers, Offer{Table: table, Statement: statement, Line: fmt.Sprintf(line, args...)})
 }
 
-// codecs offers the codecs that a table would be made with now.
+// codecs offers the codecs with which the table would be created now.
 func (p *planner) codecs(t *table, old *existing) {
 	if !strings.HasSuffix(old.Engine, "MergeTree") {
 		return
@@ -54,8 +55,8 @@ func (p *planner) codecs(t *table, old *existing) {
 	p.offers[len(p.offers)-1].Rewrites = true
 }
 
-// costs offers the settings that a table would be made with now and has no value of its own for: a value that the
-// operator chose stays.
+// costs offers the settings with which the table would be created now, except those for which it has a value: that may
+// be the operator's choice.
 func (p *planner) costs(t *table, old *existing) {
 	if !strings.HasSuffix(old.Engine, "MergeTree") {
 		return
@@ -73,7 +74,7 @@ func (p *planner) costs(t *table, old *existing) {
 	}
 }
 
-// comments offers what DESCRIBE would say of the columns of a table that was made now.
+// comments offers the column comments with which the table would be created now.
 func (p *planner) comments(t *table, old *existing) {
 	if !strings.HasSuffix(old.Engine, "MergeTree") {
 		return
@@ -104,10 +105,10 @@ func shortList(names []string) string {
 	return strings.Join(names[:most], ", ") + ", …"
 }
 
-// widths are arguments that the server adds itself: Delta(8), GCD(4).
+// widths matches arguments that the server adds to codecs by itself, such as Delta(8) and GCD(4).
 var widths = regexp.MustCompile(`\b(Delta|DoubleDelta|GCD|T64)\([^)]*\)`)
 
-// plainCodec is a codec without what the server may write or leave out.
+// plainCodec returns a codec in one form, without the arguments that the server may add or leave out.
 func plainCodec(codec string) string {
 	codec = widths.ReplaceAllString(codec, "$1")
 	if strings.HasSuffix(codec, "ZSTD)") {
@@ -116,7 +117,7 @@ func plainCodec(codec string) string {
 	return strings.ReplaceAll(codec, " ", "")
 }
 
-// Size is what the columns of a table take on disk.
+// Size is the size of a table's columns on disk.
 type Size struct {
 	Rows, Bytes, Parts uint64
 	Partitions         []string // their ids, the oldest first
@@ -134,7 +135,7 @@ func SizeOf(ctx context.Context, conn driver.Conn, s *Settings, table string) (S
 	return size, nil
 }
 
-// Accept does what an offer says.
+// Accept makes the change of an offer.
 func Accept(ctx context.Context, conn driver.Conn, o Offer) error {
 	if err := conn.Exec(ctx, o.Statement); err != nil {
 		return fmt.Errorf("change table %s: %w", o.Table, err)
@@ -142,8 +143,8 @@ func Accept(ctx context.Context, conn driver.Conn, o Offer) error {
 	return nil
 }
 
-// Rewrite writes a partition of a table again, in the form that the table has now. It takes as much free disk as the
-// partition has, and some microseconds of a core for each row.
+// Rewrite rewrites a partition of a table in the table's current form. It needs as much free disk as the partition
+// takes, and some microseconds of processor time per row.
 func Rewrite(ctx context.Context, conn driver.Conn, s *Settings, table, partition string) error {
 	err := conn.Exec(ctx, "OPTIMIZE TABLE "+s.qualified(table)+s.onCluster()+" PARTITION ID "+literal(partition)+
 		" FINAL SETTINGS optimize_skip_merged_partitions = 0, mutations_sync = 2")
