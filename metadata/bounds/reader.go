@@ -4,7 +4,6 @@ package bounds
 
 import (
 	"bufio"
-	"bytes"
 	"compress/gzip"
 	"errors"
 	"fmt"
@@ -139,9 +138,15 @@ var null = []byte("null")
 
 // skipsNumber skips NaN, Infinity or -Infinity after its first byte.
 func (j *jsonReader) skipsNumber(first byte) bool {
-	rest := map[byte]string{'N': "aN", 'I': "nfinity", '-': "Infinity"}[first]
+	rest := "aN"
+	switch first {
+	case 'I':
+		rest = "nfinity"
+	case '-':
+		rest = "Infinity"
+	}
 	ahead, _ := j.r.Peek(len(rest))
-	if !bytes.Equal(ahead, []byte(rest)) {
+	if string(ahead) != rest {
 		return false
 	}
 	_, _ = j.r.Discard(len(rest))

@@ -89,3 +89,11 @@ func FuzzJSON(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkJSON(b *testing.B) {
+	data := bytes.Repeat([]byte("-1,NaN,\"a\",N"), 1<<16)
+	b.SetBytes(int64(len(data)))
+	for b.Loop() {
+		_, _ = io.Copy(io.Discard, JSON(bytes.NewReader(data)))
+	}
+}

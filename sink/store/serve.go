@@ -18,6 +18,10 @@ import (
 	"github.com/metranova/flow-collector/sink/connlimit"
 )
 
+// othersMask is the umask of the store's process, with what the user's own umask has: nothing for others, no writing for
+// the group.
+const othersMask = 0o027
+
 // RunChild is the child's side of Start: Serve in a process that is confined (confine.go) and ends when its parent
 // does, which closes the child's stdin. It executes this program again, with the same arguments.
 func RunChild(ctx context.Context, o Options) error {
@@ -34,6 +38,8 @@ func RunChild(ctx context.Context, o Options) error {
 		o.Log.Warn("the kernel does not confine the store to its directory: what statements may do is checked by the "+
 			"store alone", zap.String("reason", missing))
 	}
+	// The engine creates files and directories with all permissions that the umask leaves.
+	unix.Umask(unix.Umask(othersMask) | othersMask)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
