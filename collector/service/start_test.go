@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/metranova/flow-collector/collector/testkit"
 )
@@ -48,6 +49,45 @@ func TestServe_failedStartLeavesNothingOpen(t *testing.T) {
 			}
 			socket.Close()
 		})
+	}
+}
+
+// A directory that others can write to is refused before anything in it is read. What is careless in the configuration
+// is said at the start.
+func TestServe_directoriesOfOthersAndWarnings(t *testing.T) {
+	for _, setting := range []string{"SPOOL_PATH", "CACHE_DIR", "QUARANTINE_PATH"} {
+		dir := t.TempDir()
+		if err := os.Chmod(dir, 0o777); err != nil {
+			t.Fatal(err)
+		}
+		cfg := testkit.ConfigFor(t, "LISTEN="+testkit.FreePort(t), "CLICKHOUSE_HOST=127.0.0.1:1", setting+"="+dir)
+		for name, err := range map[string]error{
+			"run": Serve(cfg, zap.NewNop(), nil, io.Discard, ServeOptions{}),
+			"run --pcap": Replay(cfg, zap.NewNop(), nil, []string{testkit.OwnCapture(t, "softflowd-v9")},
+				ReplayOptions{Once: true}, io.Discard),
+		} {
+			if err == nil || !strings.Contains(err.Error(), "chmod go-w "+dir) {
+				t.Errorf("%s with %s=%s: %v", name, setting, dir, err)
+			}
+		}
+		if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
+			t.Errorf("%s: the directory has %v, %v", setting, entries, err)
+		}
+	}
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	core, logs := observer.New(zap.WarnLevel)
+	cfg := testkit.ConfigFor(t, "LISTEN="+testkit.FreePort(t), "CLICKHOUSE_HOST=clickhouse.invalid",
+		"CLICKHOUSE_PASSWORD=hunter2", "HTTP_LISTEN="+l.Addr().String())
+	if err := Serve(cfg, zap.New(core), nil, io.Discard, ServeOptions{}); err == nil {
+		t.Error("it started with a port that is in use")
+	}
+	if logs.FilterField(zap.String("setting", "clickhouse.secure")).Len() != 1 ||
+		strings.Contains(fmt.Sprint(logs.All()), "hunter2") {
+		t.Errorf("the log has %v", logs.All())
 	}
 }
 
