@@ -18,8 +18,7 @@ import (
 	"github.com/metranova/flow-collector/sink/connlimit"
 )
 
-// othersMask is the umask of the store's process, with what the user's own umask has: nothing for others, no writing for
-// the group.
+// othersMask is added to the umask of the store's process: others get no permission, the group may not write.
 const othersMask = 0o027
 
 // RunChild is the child's side of Start: Serve in a process that is confined (confine.go) and ends when its parent
