@@ -79,7 +79,7 @@ func TestServe_directoriesOfOthersAndWarnings(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	core, logs := observer.New(zap.WarnLevel)
+	core, logs := observer.New(zap.DebugLevel)
 	cfg := testkit.ConfigFor(t, "LISTEN="+testkit.FreePort(t), "CLICKHOUSE_HOST=clickhouse.invalid",
 		"CLICKHOUSE_PASSWORD=hunter2", "HTTP_LISTEN="+l.Addr().String())
 	if err := Serve(cfg, zap.New(core), nil, io.Discard, ServeOptions{}); err == nil {
