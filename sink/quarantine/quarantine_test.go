@@ -1,10 +1,12 @@
 package quarantine
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -107,6 +109,14 @@ func TestRead_damaged(t *testing.T) {
 	write(append(text, "{}garbage\n"...))
 	if _, err := ReadFile(name + recordsExtension); err == nil || !strings.Contains(err.Error(), "line 3") {
 		t.Errorf("error %v does not say where the garbage is", err)
+	}
+	write(append(text, bytes.Repeat([]byte("x"), 64<<20)...)) // a line that does not end
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err = ReadFile(name)
+	runtime.ReadMemStats(&after)
+	if err == nil || !strings.Contains(err.Error(), "line 3") || after.TotalAlloc-before.TotalAlloc > 16<<20 {
+		t.Errorf("a line of 64 MiB: %v, after %d bytes", err, after.TotalAlloc-before.TotalAlloc)
 	}
 	if _, err := files[0].Data(&Record{Offset: 8, Bytes: 1 << 40}); err == nil {
 		t.Error("no error for a block that is not there")

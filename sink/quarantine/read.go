@@ -67,18 +67,19 @@ func ReadFile(name string) (File, error) {
 		return f, err
 	}
 	defer text.Close()
-	lines := bufio.NewReader(io.LimitReader(text, 1<<30))
+	lines := bufio.NewReaderSize(io.LimitReader(text, 1<<30), maxLine)
 	for n := 1; ; n++ {
-		line, err := lines.ReadBytes('\n')
+		line, err := lines.ReadSlice('\n')
 		if errors.Is(err, io.EOF) {
 			f.torn = len(line) > 0
 			return f, nil
 		}
-		if err != nil {
+		tooLong := errors.Is(err, bufio.ErrBufferFull)
+		if err != nil && !tooLong {
 			return f, err
 		}
 		var r Record
-		if len(line) > maxLine || json.Unmarshal(line, &r) != nil || r.Offset < 0 || r.Bytes < 0 {
+		if tooLong || json.Unmarshal(line, &r) != nil || r.Offset < 0 || r.Bytes < 0 {
 			return f, fmt.Errorf("%s: line %d is not a record of the quarantine", f.Name+recordsExtension, n)
 		}
 		if err := checkVersion(f.Name+recordsExtension, n, r.Version); err != nil {
