@@ -233,13 +233,16 @@ func printProgress() func(name string, done, total int64) {
 	}
 }
 
-// openTables connects to the store, which is started if nothing answers in its place, and makes the tables.
+// openTables connects to the store, which is started if nothing answers in its place, and makes the tables. The
+// connection waits a day for an answer: a statement over many rows is silent until it is done, and who gave the command
+// can end it.
 func openTables(ctx context.Context, cfg *config.Config) (driver.Conn, schema.Settings, func(), error) {
 	stop, err := setup.OpenStore(ctx, cfg)
 	if err != nil {
 		return nil, schema.Settings{}, nil, err
 	}
 	o := setup.ClickHouse(cfg)
+	o.ReadTimeout = 24 * time.Hour
 	settings := setup.Tables(cfg, o)
 	conn, err := clickhouse.Open(ctx, o)
 	if err != nil {
