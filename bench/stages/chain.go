@@ -79,7 +79,7 @@ func NewChain(stage Stage, snapshot *atomic.Pointer[enrich.Snapshot]) *Chain {
 func NewRoutedChain(stage Stage, snapshot *atomic.Pointer[enrich.Snapshot], routes enrich.RouteOptions) *Chain {
 	c := &Chain{
 		stage: stage, snapshot: snapshot, decoder: decoder.New(decoder.Options{
-			MaxRecords: 160,
+			MaxRecords: 128,
 			NetFlow:    netflow.Options{FlowsOnly: true},
 		}),
 		enricher: enrich.New(enrich.Options{Routes: routes}),

@@ -49,7 +49,7 @@ func decoderKeys(c *Config) []key {
 			help: "How long data waits for a template that has not arrived yet."},
 		{path: "decoder.hold_bytes", def: "1MiB", field: size(&c.Decoder.HoldBytes, 0),
 			help: "How much data of one exporter may wait for templates."},
-		{path: "decoder.max_records", def: "160", field: number(&c.Decoder.MaxRecords, 0, 1<<16),
+		{path: "decoder.max_records", def: "128", field: number(&c.Decoder.MaxRecords, 0, 1<<16),
 			help: "How many flow records or samples of one datagram are read. The others are counted as " +
 				"record_limit. Datagrams of 1500 bytes have fewer, so only exporters that send jumbo frames need " +
 				"more. 0: no limit."},
