@@ -142,7 +142,7 @@ func parse(values url.Values) (Question, error) {
 	}
 	if name := values.Get("zone"); name != "" {
 		zone, err := time.LoadLocation(name)
-		if err != nil {
+		if err != nil || zone == time.Local { // the collector's own, by a name that ClickHouse does not know
 			return q, fmt.Errorf("zone: %q is no time zone, such as Europe/Zurich or UTC", name)
 		}
 		q.Zone = zone
@@ -198,7 +198,8 @@ func (q *Question) parseTime(values url.Values) error {
 
 func (q *Question) time(text string) (time.Time, error) {
 	for _, layout := range timeLayouts {
-		if t, err := time.ParseInLocation(layout, text, q.Zone); err == nil && t.Year() >= 1970 && t.Year() < 2100 {
+		t, err := time.ParseInLocation(layout, text, q.Zone)
+		if year := t.In(q.Zone).Year(); err == nil && year >= 1970 && year < 2100 {
 			return t, nil
 		}
 	}

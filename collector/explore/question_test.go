@@ -49,6 +49,7 @@ func TestParse_refused(t *testing.T) {
 			`map flows losses]`,
 		"unit=dogs":                     `unit: "dogs" is none of [bits packets flows volume]`,
 		"zone=../etc/x":                 `zone: "../etc/x" is no time zone, such as Europe/Zurich or UTC`,
+		"zone=Local":                    `zone: "Local" is no time zone, such as Europe/Zurich or UTC`,
 		"by=a,b,c,d,e":                  "by: 5 dimensions, and at most 4 can be shown",
 		"from=2026-03-06&to=2026-03-05": "from 2026-03-06 to 2026-03-05 is no time of a minute to five years",
 	} {
