@@ -71,7 +71,7 @@ func (r *run) sort(ctx context.Context, insert, table string, blocks []insertBlo
 	columns := "* EXCEPT insert_time"
 	var sorted []insertBlock
 	for _, b := range blocks {
-		if err := r.post(ctx, strings.Replace(insert, table, staging, 1), b.data); err != nil {
+		if err := r.store.Insert(ctx, strings.Replace(insert, table, staging, 1), b.data); err != nil {
 			return nil, err
 		}
 		data, err := r.store.Read(ctx, "SELECT "+columns+" FROM "+staging+

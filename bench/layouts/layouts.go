@@ -3,11 +3,8 @@
 package layouts
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"net/http"
-	"net/url"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -176,7 +173,7 @@ func (r *run) measure(ctx context.Context, number int, l Layout) (Result, error)
 	result := Result{Layout: l, Columns: map[string]float64{}}
 	before := r.cpu()
 	for _, b := range blocks {
-		if err := r.post(ctx, insert, b.data); err != nil {
+		if err := r.store.Insert(ctx, insert, b.data); err != nil {
 			return Result{}, err
 		}
 		result.Rows += b.rows
@@ -245,26 +242,6 @@ func (r *run) create(ctx context.Context, table string, l Layout) error {
 		return err
 	}
 	return fmt.Errorf("no statement makes the table %s", table)
-}
-
-// post inserts a block as the collector does.
-func (r *run) post(ctx context.Context, insert string, data []byte) error {
-	at := url.URL{Scheme: "http", Host: string(r.store), RawQuery: url.Values{"query": {insert}}.Encode()}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, at.String(), bytes.NewReader(data))
-	if err != nil {
-		return err
-	}
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		var text bytes.Buffer
-		_, _ = text.ReadFrom(answer.Body)
-		return fmt.Errorf("insert: %s", strings.TrimSpace(text.String()))
-	}
-	return nil
 }
 
 // tableSize is the size of a table on disk.

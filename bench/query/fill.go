@@ -1,12 +1,8 @@
 package query
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"net/http"
-	"net/url"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -114,7 +110,7 @@ func (r *run) fillDay(ctx context.Context, snapshot *enrich.Snapshot, from time.
 				if ctx.Err() != nil {
 					continue
 				}
-				if err := r.post(ctx, i); err != nil {
+				if err := r.store.Insert(ctx, i.query, i.data); err != nil {
 					cancel(err)
 				}
 			}
@@ -175,24 +171,4 @@ func (r *run) generate(ctx context.Context, snapshot *enrich.Snapshot, o gen.Opt
 	}
 	w.Flush()
 	return send()
-}
-
-// post inserts a block as the collector does.
-func (r *run) post(ctx context.Context, i insert) error {
-	at := url.URL{Scheme: "http", Host: string(r.store), RawQuery: url.Values{"query": {i.query}}.Encode()}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, at.String(), bytes.NewReader(i.data))
-	if err != nil {
-		return err
-	}
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		var text bytes.Buffer
-		_, _ = text.ReadFrom(answer.Body)
-		return fmt.Errorf("insert: %s", strings.TrimSpace(text.String()))
-	}
-	return nil
 }

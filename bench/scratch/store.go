@@ -1,10 +1,12 @@
 package scratch
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 )
@@ -12,9 +14,19 @@ import (
 // Store is the HTTP interface of a store, as HOST:PORT. It needs no password where the store is of the same user.
 type Store string
 
-// Read sends a query and returns its answer as it is.
+// Read sends a query and returns its answer as it is. The error has the query and the server's message.
 func (s Store) Read(ctx context.Context, query string) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+string(s)+"/", strings.NewReader(query))
+	return s.post(ctx, "/", query, strings.NewReader(query))
+}
+
+// Insert sends the data of an INSERT statement that ends with the name of the data's format, as the collector does.
+func (s Store) Insert(ctx context.Context, statement string, data []byte) error {
+	_, err := s.post(ctx, "/?"+url.Values{"query": {statement}}.Encode(), statement, bytes.NewReader(data))
+	return err
+}
+
+func (s Store) post(ctx context.Context, path, query string, body io.Reader) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+string(s)+path, body)
 	if err != nil {
 		return nil, err
 	}
@@ -23,11 +35,11 @@ func (s Store) Read(ctx context.Context, query string) ([]byte, error) {
 		return nil, err
 	}
 	defer answer.Body.Close()
-	body, err := io.ReadAll(answer.Body)
+	text, err := io.ReadAll(answer.Body)
 	if err == nil && answer.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s", query, strings.TrimSpace(string(body)))
+		err = fmt.Errorf("%s: %s", query, strings.TrimSpace(string(text)))
 	}
-	return body, err
+	return text, err
 }
 
 // Ask sends a query and returns its lines of tab-separated values.
@@ -45,7 +57,7 @@ func (s Store) Ask(ctx context.Context, query string) ([][]string, error) {
 	return lines, nil
 }
 
-// Numbers are the values of a query's only line.
+// Numbers returns the values of a query that returns one line of unsigned integers.
 func (s Store) Numbers(ctx context.Context, query string) ([]uint64, error) {
 	lines, err := s.Ask(ctx, query)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/metranova/flow-collector/collector/verdict"
 )
 
+// PrintSkipped writes what of a capture was not, or not completely, decoded.
 func PrintSkipped(out io.Writer, s capture.Skipped) {
 	if s.NotUDP > 0 {
 		fmt.Fprintf(out, "not UDP in the capture: %d packets\n", s.NotUDP)

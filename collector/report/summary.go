@@ -15,15 +15,15 @@ import (
 	"github.com/metranova/flow-collector/sink"
 )
 
-// Sink is what became of rows at a sink.
+// Sink counts what happened to the rows of one sink.
 type Sink struct {
 	sink.Info
-	Delivered uint64 // it has confirmed them
-	Waiting   uint64 // they are in memory or on their way
-	OnDisk    uint64
+	Delivered uint64 // confirmed by the server
+	Waiting   uint64 // in memory, or sent and not confirmed
+	OnDisk    uint64 // in the spool
 }
 
-// String says what became of rows, for people.
+// String returns the counts as one line.
 func (s *Sink) String() string {
 	text := fmt.Sprintf("%d %s %s to %s", s.Delivered, s.Unit, s.Done, s.Place)
 	if s.Waiting > 0 {
@@ -35,7 +35,7 @@ func (s *Sink) String() string {
 	return text
 }
 
-// A loss is data that reached the collector and is not in the tables, with the reason.
+// Loss is data that reached the collector and is not in the tables, with the reason.
 type Loss struct {
 	Count uint64
 	What  string // what was lost, with its unit
@@ -45,7 +45,7 @@ type Loss struct {
 // NewLoss returns a loss of n units of what, at where.
 func NewLoss(n uint64, what, where string) Loss { return Loss{n, what, where} }
 
-// Summary is what became of everything that was received, on one screen.
+// Summary says on one screen what happened to everything that was received.
 type Summary struct {
 	Streams       []*exporter.Stream
 	evicted       []*exporter.Stream // the sums of those that were evicted, by worker
@@ -62,7 +62,7 @@ type Summary struct {
 	LookUps       *LookUps // nil: there are no routes
 }
 
-// New adds up the streams and the losses of each.
+// New returns a summary of the streams of all tables, and of their losses. The caller adds the rest.
 func New(tables ...*exporter.Table) *Summary {
 	s := &Summary{}
 	for _, t := range tables {
@@ -146,6 +146,7 @@ func streamLosses(stream *exporter.Stream) []Loss {
 // All returns the streams and the sums of evicted ones.
 func (s *Summary) All() []*exporter.Stream { return slices.Concat(s.Streams, s.evicted) }
 
+// Records returns the number of flow records of all streams.
 func (s *Summary) Records() (n uint64) {
 	for _, stream := range s.All() {
 		n += stream.Records.Load()
@@ -153,6 +154,7 @@ func (s *Summary) Records() (n uint64) {
 	return n
 }
 
+// Datagrams returns the number of datagrams of all streams.
 func (s *Summary) Datagrams() (n uint64) {
 	for _, stream := range s.All() {
 		n += stream.Datagrams.Load()
@@ -160,7 +162,8 @@ func (s *Summary) Datagrams() (n uint64) {
 	return n
 }
 
-// Print writes the summary for people.
+// Print writes the summary as text. It says "nothing lost" only if there are no losses, the ledger balances and no row
+// waits for a confirmation.
 func (s *Summary) Print(out io.Writer) {
 	if len(s.Streams) == 0 {
 		fmt.Fprintln(out, "no exporter was heard")

@@ -476,7 +476,7 @@ func TestEveryVerdictIsTested(t *testing.T) {
 		}
 	}
 	for _, test := range exporterTests() {
-		note("verdict.go ", test.code, test.text)
+		note("exporter.go ", test.code, test.text)
 	}
 	for _, test := range collectorTests() {
 		note("collector.go ", test.code, test.text)
@@ -484,7 +484,7 @@ func TestEveryVerdictIsTested(t *testing.T) {
 	for _, test := range routingTests() {
 		note("routing.go ", test.code, test.text)
 	}
-	for _, file := range []string{"verdict.go", "collector.go", "routing.go"} {
+	for _, file := range []string{"exporter.go", "collector.go", "routing.go"} {
 		source, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -500,7 +500,7 @@ func TestEveryVerdictIsTested(t *testing.T) {
 		}
 	}
 	for _, u := range unreadable {
-		if name := "verdict.go " + u.reason.String(); !given[name] || !not[name] {
+		if name := "exporter.go " + u.reason.String(); !given[name] || !not[name] {
 			t.Errorf("%s is tested where it is given: %v, where it is not: %v", name, given[name], not[name])
 		}
 	}
