@@ -164,13 +164,14 @@ func (r *RIB) prefix(x route.Prefix) (uint32, error) {
 	case x.Bits == 0:
 		p.zero.Store(n)
 	case x.V6:
-		r.tree.insert(n)
+		err = r.tree.insert(n)
 	default:
-		if err := r.direct.insert(n); err != nil {
-			p.forget(n)
-			p.put(n)
-			return 0, err
-		}
+		err = r.direct.insert(n)
+	}
+	if err != nil {
+		p.forget(n)
+		p.put(n)
+		return 0, err
 	}
 	p.list(n) // idle until it has a route
 	return n, nil

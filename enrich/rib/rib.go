@@ -25,7 +25,8 @@ import (
 
 // Options limits a RIB. The zero value has the defaults.
 type Options struct {
-	// MaxMemory is the maximum memory outside Go's heap in bytes, at least MinMemory. 0: 2 GiB.
+	// MaxMemory is the maximum memory in bytes, at least MinMemory. It includes what tables of VPNs and IPv6 prefixes
+	// take of Go's heap. 0: 2 GiB.
 	MaxMemory int64
 	// MaxRoutes is the maximum number of routes of all routers together. 0: 100 million.
 	MaxRoutes int64
@@ -116,7 +117,7 @@ func (r *RIB) reserve() (err error) {
 	if r.direct, err = newDirect(r.budget, &r.pages, r.v4); err != nil {
 		return err
 	}
-	r.tree = newLeftRight(r.v6)
+	r.tree = newLeftRight(r.budget, r.v6)
 	return r.bundles.init(r.budget)
 }
 
@@ -150,7 +151,7 @@ type Stats struct {
 	Records      int    // distinct sets of attributes
 	Sets         int    // distinct sets of several routes to one prefix
 	Refused      uint64 // routes left out because of a limit since New
-	Bytes        int64  // memory outside Go's heap, including what is free for reuse
+	Bytes        int64  // memory that counts for MaxMemory, including what is free for reuse
 	MaxBytes     int64
 	RecordBytes  int64 // part of Bytes that records and sets use
 	PageBytes    int64 // part of Bytes that pages of slots use
