@@ -193,8 +193,9 @@ func TestRouteColumns(t *testing.T) {
 		if row.PathRoute != nil {
 			text = string(row.PathRoute.AppendPathText(nil, '_'))
 		}
-		return fmt.Sprintf("src %v %v %v %d/%d peer %d; %s of %q, %s>%s; path %v %s", c.SrcPath, c.SrcPadding,
-			c.SrcCommunities, c.SrcLocalPref, c.SrcMED, c.PeerAS, c.Source, c.Router, c.From, c.To, row.ASPathID, text)
+		return fmt.Sprintf("src %v %v %v %d/%d peer %d; %s of %q, %s>%s; to %d, path %v %s", c.SrcPath, c.SrcPadding,
+			c.SrcCommunities, c.SrcLocalPref, c.SrcMED, c.PeerAS, c.Source, c.Router, c.From, c.To, record.PeerDstAS,
+			row.ASPathID, text)
 	}
 	record := flow.Record{Exporter: addr("192.0.2.1"), SrcAddr: addr("10.1.1.1"), DstAddr: addr("20.1.1.1")}
 	both := RouteOptions{Source: true, Meta: true}
@@ -205,21 +206,21 @@ func TestRouteColumns(t *testing.T) {
 		want   string
 	}{
 		{"off", RouteOptions{}, nil,
-			`src [] [] [] 0/0 peer 0;  of "", 0.0.0.0/0>0.0.0.0/0; path [64504] (65001_65002)_64504`},
+			`src [] [] [] 0/0 peer 0;  of "", 0.0.0.0/0>0.0.0.0/0; to 64504, path [64504] (65001_65002)_64504`},
 		{"on", both, nil, `src [64501 64502] [2 1] [1 2] 200/5 peer 64501; bgp of "router", 10.0.0.0/8>20.0.0.0/8; ` +
-			`path [64504] (65001_65002)_64504`},
+			`to 64504, path [64504] (65001_65002)_64504`},
 		{"the record's previous AS", both, func(r *flow.Record) { r.PeerSrcAS = 7 },
 			`src [64501 64502] [2 1] [1 2] 200/5 peer 7; bgp of "router", 10.0.0.0/8>20.0.0.0/8; ` +
-				`path [64504] (65001_65002)_64504`},
+				`to 64504, path [64504] (65001_65002)_64504`},
 		{"confederations kept", RouteOptions{Meta: true, Confederations: true}, nil,
 			`src [] [] [] 0/0 peer 0; bgp of "router", 10.0.0.0/8>20.0.0.0/8; ` +
-				`path [65001 65002 64504] (65001_65002)_64504`},
+				`to 65001, path [65001 65002 64504] (65001_65002)_64504`},
 		{"no route, a path in the record", both, func(r *flow.Record) {
 			r.SrcAddr, r.DstAddr, r.ASPath = addr("50.0.0.1"), addr("50.0.0.2"), []uint32{1}
 			r.Set(flow.ASPath)
-		}, `src [] [] [] 0/0 peer 0; exporter of "", 0.0.0.0/0>0.0.0.0/0; path [1] `},
+		}, `src [] [] [] 0/0 peer 0; exporter of "", 0.0.0.0/0>0.0.0.0/0; to 0, path [1] `},
 		{"nothing is known", both, func(r *flow.Record) { r.Exporter = addr("203.0.113.9") },
-			`src [] [] [] 0/0 peer 0;  of "", 0.0.0.0/0>0.0.0.0/0; path [] `},
+			`src [] [] [] 0/0 peer 0;  of "", 0.0.0.0/0>0.0.0.0/0; to 0, path [] `},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			x := record
@@ -233,7 +234,7 @@ func TestRouteColumns(t *testing.T) {
 	}
 	source.End()
 	if got, want := look(RouteOptions{Meta: true}, record), `src [] [] [] 0/0 peer 0; stale of "router", `+
-		`10.0.0.0/8>20.0.0.0/8; path [64504] (65001_65002)_64504`; got != want {
+		`10.0.0.0/8>20.0.0.0/8; to 64504, path [64504] (65001_65002)_64504`; got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }

@@ -84,7 +84,7 @@ func (x *routes) sourceColumns(r *flow.Record, c *RouteColumns) {
 	c.SrcLocalPref, c.HasSrcLocalPref = s.LocalPref()
 	c.SrcMED, c.HasSrcMED = s.MED()
 	if c.PeerAS == 0 {
-		c.PeerAS = s.FirstAS()
+		c.PeerAS = x.peerAS(s)
 	}
 }
 

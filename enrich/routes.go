@@ -21,7 +21,8 @@ type RouteOptions struct {
 	StrictVRF bool
 	// IPNextHop has the IP next hop choose between several routes where there is no BGP next hop.
 	IPNextHop bool
-	// Confederations keeps the AS numbers within confederations in paths, as pmacct does.
+	// Confederations keeps the AS numbers within confederations in paths, as pmacct does. They count for the peer AS
+	// and the origin AS too.
 	Confederations bool
 	// CommunityNames has well-known communities of routes by their names.
 	CommunityNames bool
@@ -287,7 +288,7 @@ func (x *routes) destinationOf(r *flow.Record) {
 		}
 	}
 	if r.PeerDstAS == 0 {
-		r.PeerDstAS = d.FirstAS()
+		r.PeerDstAS = x.peerAS(d)
 	}
 	if r.Has&(flow.ASPath|flow.Communities) != 0 && x.AS != ASRoute {
 		return
@@ -315,6 +316,14 @@ func (x *routes) destinationOf(r *flow.Record) {
 func (x *routes) wholePath(d *rib.Route) []uint32 {
 	x.path = d.AppendPath(x.path[:0])
 	return x.path
+}
+
+// peerAS is the first AS of a route's path: the neighbour.
+func (x *routes) peerAS(d *rib.Route) uint32 {
+	if x.Confederations {
+		return d.FirstAS()
+	}
+	return d.NeighborAS()
 }
 
 // originAS is the last AS of a route's path.

@@ -128,7 +128,7 @@ func TestRoutes(t *testing.T) {
 		{"the router's own prefix", ASAuto, func(r *flow.Record) { r.DstAddr = addr("172.16.1.1"); r.DstAS = 0 },
 			"as 64503>64500 path [][] peer 192.0.2.12 AS 0"},
 		{"confederation and set", ASAuto, func(r *flow.Record) { r.DstAddr = addr("20.0.0.1") },
-			"as 64503>64506 path [64504 64505 64506][1 1 1] peer 192.0.2.13 AS 65001"},
+			"as 64503>64506 path [64504 64505 64506][1 1 1] peer 192.0.2.13 AS 64504"},
 		{"best of two routes", ASAuto, func(r *flow.Record) { r.DstAddr = addr("30.0.0.1") },
 			"as 64503>64507 path [64507][1] peer 192.0.2.14 AS 64507 pref 300"},
 		{"route of the flow's next hop", ASAuto, func(r *flow.Record) {

@@ -78,8 +78,8 @@ func routeRuleKeys(c *Config) []key {
 			help: "Let the IP next hop (IE 15, 62) choose among several routes to a prefix where the record has " +
 				"no BGP next hop, as pmacct's use_ip_next_hop."},
 		{path: "routing.confederations", def: "drop", field: oneOf(&r.Confederation, "drop", "keep"),
-			help: "AS numbers within a confederation (RFC 5065) in AS paths. \"keep\": they stay, and the last " +
-				"one is the origin, as pmacct has it."},
+			help: "AS numbers within a confederation (RFC 5065) in AS paths. \"keep\": they stay, and the first " +
+				"is the peer AS, the last the origin, as pmacct has it."},
 		{path: "routing.well_known_names", def: "true", field: boolean(&r.WellKnown),
 			help: "Write well-known communities of routes by their names, as pmacct does without bgp_comms_num: " +
 				"no-export, no-advertise, local-AS, internet. False: as numbers, 65535:65281."},

@@ -125,7 +125,7 @@ func routingKeys(c *Config) []key {
 				"until " +
 				"their router connects again, at most for keep_stale. 0: they are not saved."},
 		{path: "routing.max_memory", def: "2GiB", field: size(&r.MaxMemory, minRoutingMemory),
-			help: "Memory for routes. A full Internet table takes about 150 MiB, that of each further router 5 MiB " +
+			help: "Memory for routes. A full Internet table takes about 200 MiB, that of each further router 5 MiB " +
 				"to 35 MiB. Beyond it routes are left out, which is counted."},
 		{path: "routing.max_routes", def: "100000000", field: number(&r.MaxRoutes, 1, 1<<40),
 			help: "Routes of all routers together. Beyond it routes are left out."},

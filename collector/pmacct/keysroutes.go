@@ -105,7 +105,8 @@ func routeKeys() []Counterpart {
 		row("rpki_rtr_cache_version rpki_rtr_cache_pipe_size rpki_rtr_cache_ipprec", NotNeeded, "",
 			"Version 1 is tried first, then version 0."),
 		row("bgp_peer_as_skip_subas", NotNeeded, "",
-			"Members of confederations are left out. `routing.confederations: keep` has pmacct's default."),
+			"The peer AS is the first one outside the confederation. `routing.confederations: keep` has pmacct's "+
+				"default, its member."),
 		row("nfacctd_peer_as sfacctd_peer_as", NotNeeded, "", "The peer AS of records and of routes has columns."),
 		row("bgp_peer_src_as_map bgp_src_local_pref_map bgp_src_med_map", Missing, "",
 			"Name the neighbours of interfaces in meta_interface."),

@@ -258,8 +258,17 @@ func (x *Route) NextHop() flow.Addr { return x.record.nextHop }
 // OriginAS returns the last AS of the path outside confederations, or 0 if there is none.
 func (x *Route) OriginAS() uint32 { return x.record.originAS }
 
-// FirstAS returns the first AS of the path, or 0 if the path is empty.
+// FirstAS returns the first AS of the path, confederations included, or 0 if the path is empty.
 func (x *Route) FirstAS() uint32 { return x.record.firstAS }
+
+// NeighborAS returns the first AS of the path outside confederations. A path within a confederation has none: it is the
+// first member then, as with pmacct's bgp_peer_as_skip_subas. 0: the path is empty.
+func (x *Route) NeighborAS() uint32 {
+	if x.record.hops == 0 {
+		return x.record.firstAS
+	}
+	return *(*uint32)(unsafe.Add(unsafe.Pointer(x.record), x.record.pathAt()))
+}
 
 // Origin returns the ORIGIN attribute.
 func (x *Route) Origin() route.Origin { return route.Origin(x.record.origin) }

@@ -579,16 +579,21 @@ func TestPaths(t *testing.T) {
 		text, row     string
 		first, origin uint32
 		length        int
+		neighbor      uint32
 	}{
-		{"empty", nil, "", "[] []", 0, 0, 0},
-		{"sequence", []route.Segment{{Kind: 2, AS: []uint32{1, 1, 2}}}, "1_1_2", "[1 2] [2 1]", 1, 2, 3},
+		{"empty", nil, "", "[] []", 0, 0, 0, 0},
+		{"sequence", []route.Segment{{Kind: 2, AS: []uint32{1, 1, 2}}}, "1_1_2", "[1 2] [2 1]", 1, 2, 3, 1},
 		{"set", []route.Segment{{Kind: 2, AS: []uint32{1}}, {Kind: 1, AS: []uint32{3, 2}}}, "1_{3,2}",
 			"[1 3 2] [1 1 1]",
-			1, 2, 2},
+			1, 2, 2, 1},
 		{"confederation", []route.Segment{{Kind: 3, AS: []uint32{65001, 65002}}, {Kind: 2, AS: []uint32{5, 6}}},
-			"(65001_65002)_5_6", "[5 6] [1 1]", 65001, 6, 2},
+			"(65001_65002)_5_6", "[5 6] [1 1]", 65001, 6, 2, 5},
+		{"confederation only", []route.Segment{{Kind: 3, AS: []uint32{65001, 65002}}}, "(65001_65002)", "[] []",
+			65001, 0, 0, 65001},
+		{"set of a confederation", []route.Segment{{Kind: 4, AS: []uint32{65001}}, {Kind: 3, AS: []uint32{65002}},
+			{Kind: 1, AS: []uint32{7, 8}}}, "[65001]_(65002)_{7,8}", "[7 8] [1 1]", 65001, 8, 1, 7},
 		{"two sequences", []route.Segment{{Kind: 2, AS: []uint32{5}}, {Kind: 2, AS: []uint32{5}}}, "5_5", "[5] [2]", 5,
-			5, 2},
+			5, 2, 5},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -607,6 +612,9 @@ func TestPaths(t *testing.T) {
 			}
 			if x.FirstAS() != test.first || x.OriginAS() != test.origin || int(x.record.length) != test.length {
 				t.Errorf("first %d, origin %d, length %d", x.FirstAS(), x.OriginAS(), x.record.length)
+			}
+			if x.NeighborAS() != test.neighbor {
+				t.Errorf("neighbour %d, want %d", x.NeighborAS(), test.neighbor)
 			}
 		})
 	}
