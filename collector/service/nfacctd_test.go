@@ -100,10 +100,13 @@ func TestSpeakersNfacctd(t *testing.T) {
 
 func compareNfacctd(t *testing.T, method, as string, table []route.Prefix, flows int) {
 	dir := t.TempDir()
-	var roas []string // half of them for the origin AS, half for another
+	stream, origins := announcements(table)
+	check := originCheck{origins: origins, payloads: map[netip.Prefix]uint32{}}
+	var roas []string // half of them for one origin AS, half for another
 	for i := 0; i < len(table); i += 10 {
-		roas = append(roas, fmt.Sprintf(`{"prefix":%q,"maxLength":%d,"asn":"AS%d"}`, table[i].Netip(), table[i].Bits,
-			64500+i%2))
+		p, as := table[i].Netip(), uint32(64500+i/10%2)
+		roas = append(roas, fmt.Sprintf(`{"prefix":%q,"maxLength":%d,"asn":"AS%d"}`, p, p.Bits(), as))
+		check.payloads[p] = as
 	}
 	writeFile(t, dir+"/roas.json", `{"roas":[`+strings.Join(roas, ",\n")+`]}`)
 	theirFlows, theirBGP := testkit.FreePort(t), testkit.FreePort(t)
@@ -119,7 +122,6 @@ func compareNfacctd(t *testing.T, method, as string, table []route.Prefix, flows
 		"CLICKHOUSE_FLOW_EXTENSIONS=bgp,ipv4,ipv6,mpls,vlan,bgp_src,bgp_meta,rpki")...)
 	cfg.Routing.Rules.Confederation = "keep" // as pmacct has it
 	r := startConfigured(t, cfg, testkit.Patience)
-	stream := announcements(table)
 	for _, to := range []string{ourBGP, theirBGP} {
 		var x *routers.Speaker
 		testkit.WaitFor(t, "a session with "+to, func() (done bool) {
@@ -166,12 +168,24 @@ func compareNfacctd(t *testing.T, method, as string, table []route.Prefix, flows
 	}
 	testkit.WaitFor(t, "our messages", func() bool { return consumedSoFar(c) >= int64(flows) })
 	r.stop(t)
-	differ, withRoute := map[string]int{}, 0
+	differ, withRoute, states, otherOrigin := map[string]int{}, 0, map[string]int{}, 0
 	for _, m := range consumed(t, c, flows) {
 		ours := rawKeys(t, m.Value)
 		their := rawKeys(t, theirs[flowKey(ours)])
 		if their["as_path"] != `""` || their["as_path_src"] != `""` {
 			withRoute++
+		}
+		for _, end := range []string{"src", "dst"} {
+			want := check.state(t, ours["ip_"+end], false)
+			if want != "" && ours["roa_"+end] != want {
+				t.Fatalf("roa_%s: ours %s, want %s by hand\nours: %s", end, ours["roa_"+end], want, m.Value)
+			}
+			if theirs := check.state(t, ours["ip_"+end], true); want != "" && their["roa_"+end] != theirs {
+				states[fmt.Sprintf("by hand %s, with pmacct's origin %s, nfacctd's %s", want, theirs,
+					their["roa_"+end])]++
+			} else if want != theirs {
+				otherOrigin++
+			}
 		}
 		for _, key := range nfacctdKeys {
 			if ours[key] != their[key] && !listed(key, ours, their) {
@@ -185,6 +199,10 @@ func compareNfacctd(t *testing.T, method, as string, table []route.Prefix, flows
 			t.Fatalf("the keys have another order: ours %v, nfacctd's %v", a, b)
 		}
 	}
+	if len(states) > 0 {
+		t.Errorf("RPKI states of nfacctd that the confederations do not explain: %v", states)
+	}
+	t.Logf("%d ends have another RPKI state with pmacct's origin", otherOrigin)
 	t.Logf("%d flows, %d with a route; keys that differ: %v", flows, withRoute, differ)
 	if withRoute < flows*9/10 {
 		t.Errorf("only %d of %d flows have a route", withRoute, flows)
@@ -195,8 +213,11 @@ func compareNfacctd(t *testing.T, method, as string, table []route.Prefix, flows
 //   - Without a route, nfacctd_as: bgp has no AS, where rows keep that of the record.
 //   - pmacct has no peer AS where the path begins with a set.
 //   - pmacct validates the last member of a confederation where that is the whole path. RFC 6811 section 2 has the
-//     router's own AS there.
-//   - Of routes that are invalid, pmacct does not always see that a shorter route is valid.
+//     router's own AS there. With a VRP 185.198.155.0/24 (maximum length 24) of AS 64500 and a route of router AS
+//     64500 to 185.198.155.0/24 with path (65001), the route is valid, and pmacct has it as invalid.
+//   - The same with the shorter route of an invalid one: 177.107.106.0/23 is invalid by the VRP 177.107.96.0/20 (20)
+//     of AS 64500, and the route to 177.107.96.0/20 with path (65001) is valid, which makes it "V". pmacct has "i".
+//     originCheck computes both.
 func listed(key string, ours, their map[string]string) bool {
 	end := "_dst"
 	path := their["as_path"]
@@ -209,8 +230,7 @@ func listed(key string, ours, their map[string]string) bool {
 	case "peer_as_src", "peer_as_dst":
 		return strings.HasPrefix(path, `"[`) || strings.HasPrefix(path, `"{`)
 	case "roa_src", "roa_dst":
-		return strings.HasPrefix(path, `"(`) && strings.HasSuffix(path, `)"`) ||
-			ours[key] == `"V"` && strings.Contains(`"i" "U"`, their[key])
+		return true // compareNfacctd compares both with originCheck
 	}
 	return false
 }
@@ -296,9 +316,80 @@ func variants() (all []route.Attributes) {
 	return all
 }
 
-// announcements are UPDATEs with all prefixes.
-func announcements(table []route.Prefix) (out []byte) {
+// originCheck validates routes by RFC 6811 section 2 in the plainest way: it asks for all shorter prefixes.
+type originCheck struct {
+	origins  map[netip.Prefix][2]uint32 // origin AS of each route, 0: its path ends in a set; and as pmacct has it
+	payloads map[netip.Prefix]uint32    // AS of each VRP, whose maximum length is that of its prefix
+}
+
+// of is the state of a route: "v", "i" or "u".
+func (c *originCheck) of(p netip.Prefix, pmacct bool) string {
+	state, origin := "u", c.origins[p][0]
+	if pmacct {
+		origin = c.origins[p][1]
+	}
+	for bits := p.Bits(); bits >= 0; bits-- {
+		at, _ := p.Addr().Prefix(bits)
+		if as, found := c.payloads[at]; found {
+			state = "i"
+			if bits == p.Bits() && as == origin {
+				return "v"
+			}
+		}
+	}
+	return state
+}
+
+// state is the value of pmacct's roa key for an address, quoted: the state of the longest route, or if that is invalid
+// "V" or "U" for the longest of the shorter ones that is valid or unknown. It is empty without a route.
+func (c *originCheck) state(t *testing.T, address string, pmacct bool) string {
+	t.Helper()
+	a, err := netip.ParseAddr(strings.Trim(address, `"`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := ""
+	for bits := a.BitLen(); bits >= 0; bits-- {
+		p, _ := a.Prefix(bits)
+		if _, found := c.origins[p]; !found {
+			continue
+		}
+		switch s := c.of(p, pmacct); {
+		case state == "":
+			if state = s; s != "i" {
+				return `"` + s + `"`
+			}
+		case s != "i":
+			return `"` + strings.ToUpper(s) + `"`
+		}
+	}
+	if state == "" {
+		return ""
+	}
+	return `"` + state + `"`
+}
+
+// originOf is the AS that a route with a path is validated with: 0 if it ends in a set, the router's own if it has no
+// member outside confederations. The second is the last member of any kind, or the router's own: pmacct's.
+func originOf(path []route.Segment) [2]uint32 {
+	as := [2]uint32{64500, 64500} // of the speaker
+	for _, s := range path {
+		last := s.AS[len(s.AS)-1]
+		as[1] = last
+		switch {
+		case s.Kind == route.Set:
+			as[0] = 0
+		case !s.Kind.Confederation():
+			as[0] = last
+		}
+	}
+	return as
+}
+
+// announcements are UPDATEs with all prefixes, and the origin AS of each.
+func announcements(table []route.Prefix) (out []byte, origins map[netip.Prefix][2]uint32) {
 	kinds := variants()
+	origins = make(map[netip.Prefix][2]uint32, len(table))
 	for i := 0; i < len(table); {
 		end := i + 1
 		for end < len(table) && end < i+6 && table[end].V6 == table[i].V6 {
@@ -308,6 +399,7 @@ func announcements(table []route.Prefix) (out []byte) {
 		var prefixes []byte
 		for _, p := range table[i:end] {
 			prefixes = bgp.AppendPrefix(prefixes, route.Unicast, 0, p)
+			origins[p.Netip()] = originOf(a.Path)
 		}
 		var attributes, announced []byte
 		if table[i].V6 {
@@ -325,7 +417,7 @@ func announcements(table []route.Prefix) (out []byte) {
 		out = append(append(out, attributes...), announced...)
 		i = end
 	}
-	return out
+	return out, origins
 }
 
 // flowDatagram is a datagram of NetFlow v9, and the keys of its flows.
