@@ -30,7 +30,6 @@ type Maps struct {
 	running sync.WaitGroup
 
 	mu     sync.Mutex
-	wrong  error // why the files of now are not in use
 	loaded time.Time
 	rules  [2]int
 }
@@ -74,16 +73,6 @@ func (m *Maps) Rules() (agents, vrfs int) {
 	return m.rules[0], m.rules[1]
 }
 
-// Wrong is why a changed file is not in use; nil: all are.
-func (m *Maps) Wrong() error {
-	if m == nil {
-		return nil
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.wrong
-}
-
 // changed reports whether a file differs from the one that was looked at before.
 func (m *Maps) changed() (is bool) {
 	for i, path := range []string{m.AgentsFile, m.VRFsFile} {
@@ -117,7 +106,7 @@ func (m *Maps) read() error {
 	err := errors.Join(wrong[:]...)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.wrong = err; err == nil {
+	if err == nil {
 		m.rules, m.loaded = [2]int{len(maps.Agents), len(maps.VRFs)}, time.Now()
 		m.current.Set(maps)
 	}

@@ -14,9 +14,6 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files and the generated sections of documents")
 
-// Updating reports whether the test was started with -update. It is for tests that write their files themselves.
-func Updating() bool { return *update }
-
 // File compares got with a file in testdata.
 func File(t testing.TB, name string, got []byte) {
 	t.Helper()
