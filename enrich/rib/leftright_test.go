@@ -65,7 +65,7 @@ func TestTriesAreCounted(t *testing.T) {
 			grown := heap() - before
 			counted := r.tree.bytes
 			t.Logf("%d prefixes: %d bytes counted, %d taken", len(set), counted, grown)
-			if grown > counted+counted/5 || counted > 2*grown {
+			if grown > counted+counted/2 || counted > 2*grown { // values take more with the race detector
 				t.Errorf("%d bytes counted, %d taken", counted, grown)
 			}
 			for n := uint32(1); n < r.v6.next; n++ {
