@@ -128,7 +128,7 @@ func Read(from io.Reader, now time.Time) (p Payloads, err error) {
 	if err != nil {
 		return p, err
 	}
-	d := &decoder{json.NewDecoder(in), in}
+	d := bounds.NewDecoder(in, in)
 	if err := expect(d, '{'); err != nil {
 		return p, err
 	}
@@ -149,7 +149,7 @@ func Read(from io.Reader, now time.Time) (p Payloads, err error) {
 				return p, err
 			}
 		default:
-			if err := skip(d); err != nil {
+			if err := d.Skip(maxDepth); err != nil {
 				return p, where(d, err)
 			}
 		}
@@ -167,35 +167,15 @@ func Read(from io.Reader, now time.Time) (p Payloads, err error) {
 	return p, nil
 }
 
-// decoder reads values one by one, each within maxEntry.
-type decoder struct {
-	*json.Decoder
-	in *bounds.Reader
-}
-
-// Decode reads a value.
-func (d *decoder) Decode(v any) error {
-	err := d.Decoder.Decode(v)
-	d.in.Next()
-	return err
-}
-
-// Token reads a token.
-func (d *decoder) Token() (json.Token, error) {
-	t, err := d.Decoder.Token()
-	d.in.Next()
-	return t, err
-}
-
 // where adds the position in the file to an error.
-func where(d *decoder, err error) error {
+func where(d *bounds.Decoder, err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("byte %d: the file ends too early", d.InputOffset())
 	}
 	return fmt.Errorf("byte %d: %w", d.InputOffset(), err)
 }
 
-func expect(d *decoder, want json.Delim) error {
+func expect(d *bounds.Decoder, want json.Delim) error {
 	token, err := d.Token()
 	if err != nil {
 		return where(d, err)
@@ -206,30 +186,8 @@ func expect(d *decoder, want json.Delim) error {
 	return nil
 }
 
-// skip skips a value.
-func skip(d *decoder) error {
-	for depth := 0; ; {
-		token, err := d.Token()
-		if err != nil {
-			return err
-		}
-		switch token {
-		case json.Delim('{'), json.Delim('['):
-			// The JSON decoder keeps some bytes of each level, without a limit of its own.
-			if depth++; depth > maxDepth {
-				return fmt.Errorf("more than %d levels deep", maxDepth)
-			}
-		case json.Delim('}'), json.Delim(']'):
-			depth--
-		}
-		if depth == 0 {
-			return nil
-		}
-	}
-}
-
 // metadata reads the time when the file was made: buildtime (rpki-client), generatedTime (routinator) or generated.
-func (p *Payloads) metadata(d *decoder) error {
+func (p *Payloads) metadata(d *bounds.Decoder) error {
 	var m struct {
 		BuildTime     string          `json:"buildtime"`
 		GeneratedTime string          `json:"generatedTime"`
@@ -254,7 +212,7 @@ func (p *Payloads) metadata(d *decoder) error {
 	return nil
 }
 
-func (p *Payloads) list(d *decoder, b *vrps.Builder, now time.Time) error {
+func (p *Payloads) list(d *bounds.Decoder, b *vrps.Builder, now time.Time) error {
 	if err := expect(d, '['); err != nil {
 		return err
 	}

@@ -115,7 +115,7 @@ func (m *merged) readPeeringDB(path string) error {
 	}
 	defer r.Close()
 	var nets []peeringNet
-	d := &decoder{json.NewDecoder(bounds.JSON(r)), r}
+	d := bounds.NewDecoder(bounds.JSON(r), r)
 	d.UseNumber()
 	if err := object(d, func(kind string) error {
 		switch kind {
@@ -154,7 +154,7 @@ func (m *merged) readPeeringDB(path string) error {
 				return err
 			})
 		}
-		return skip(d)
+		return d.Skip(maxDepth)
 	}); err != nil {
 		return fmt.Errorf("after %d bytes: %w", d.InputOffset(), err)
 	}
@@ -168,21 +168,8 @@ func (m *merged) readPeeringDB(path string) error {
 	return nil
 }
 
-// decoder reads values one by one, each within maxEntry.
-type decoder struct {
-	*json.Decoder
-	in *bounds.Reader
-}
-
-// Decode reads a value.
-func (d *decoder) Decode(v any) error {
-	err := d.Decoder.Decode(v)
-	d.in.Next()
-	return err
-}
-
 // object reads an object. It calls member with each key; member must read the value.
-func object(d *decoder, member func(key string) error) error {
+func object(d *bounds.Decoder, member func(key string) error) error {
 	if err := delimiter(d, '{'); err != nil {
 		return err
 	}
@@ -198,7 +185,7 @@ func object(d *decoder, member func(key string) error) error {
 	return delimiter(d, '}')
 }
 
-func delimiter(d *decoder, want json.Delim) error {
+func delimiter(d *bounds.Decoder, want json.Delim) error {
 	t, err := d.Token()
 	if err == nil && t != want {
 		err = fmt.Errorf("%v instead of %v", t, want)
@@ -206,36 +193,12 @@ func delimiter(d *decoder, want json.Delim) error {
 	return err
 }
 
-// skip reads a value token by token without storing it: the dump has objects of hundreds of megabytes that we do not
-// use.
-func skip(d *decoder) error {
-	for depth := 0; ; {
-		t, err := d.Token()
-		if err != nil {
-			return err
-		}
-		d.in.Next()
-		switch t {
-		case json.Delim('{'), json.Delim('['):
-			// The JSON decoder keeps some bytes of each level, without a limit of its own.
-			if depth++; depth > maxDepth {
-				return fmt.Errorf("more than %d levels deep", maxDepth)
-			}
-		case json.Delim('}'), json.Delim(']'):
-			depth--
-		}
-		if depth == 0 {
-			return nil
-		}
-	}
-}
-
 // data reads {"data": [...]}. An entry with a value of the wrong type costs that entry.
-func (m *merged) data(d *decoder, path string, entry func() error) error {
+func (m *merged) data(d *bounds.Decoder, path string, entry func() error) error {
 	bad := 0
 	return object(d, func(key string) error {
 		if key != "data" {
-			return skip(d)
+			return d.Skip(maxDepth)
 		}
 		if err := delimiter(d, '['); err != nil {
 			return err
