@@ -520,7 +520,8 @@ func TestBombs(t *testing.T) {
 
 func FuzzJSON(f *testing.F) {
 	f.Add([]byte(`{"metadata":{"buildtime":"2026-01-02T03:04:05Z","n":1},"roas":[{"prefix":"10.0.0.0/8",` +
-		`"maxLength":24,"asn":"AS64500","ta":"ripe","expires":1900000000},{"prefix":"2001:db8::/32","asn":64500}],"x":[{}]}`))
+		`"maxLength":24,"asn":"AS64500","ta":"ripe","expires":1900000000},` +
+		`{"prefix":"2001:db8::/32","asn":64500}],"x":[{}]}`))
 	f.Add([]byte(`{"metadata":{"generated":1700000000},"roas":[]}`))
 	f.Add([]byte(`{"roas":[{"prefix":"::ffff:10.0.0.0/104","asn":"x"},{"prefix":7},null,[]]}`))
 	f.Add([]byte(`{"roas":`))

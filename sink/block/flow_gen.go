@@ -350,7 +350,8 @@ func (x *ext) append(row int, r *enrich.Row) {
 	if f.Sent(flow.FlowLabel) {
 		x.ipv6FlowLabel.set(x, row, uint32(f.FlowLabel))
 	}
-	if f.Has&(flow.MPLS|flow.MPLSPseudowire|flow.MPLSTopLabelAddr|flow.MPLSTopLabelType) != 0 || r.MPLSBottomLabel != 0 ||
+	if f.Has&(flow.MPLS|flow.MPLSPseudowire|flow.MPLSTopLabelAddr|flow.MPLSTopLabelType) != 0 ||
+		r.MPLSBottomLabel != 0 ||
 		r.MPLSRD != "" {
 		if r.MPLSBottomLabel != 0 {
 			x.mplsBottomLabel.set(x, row, uint32(r.MPLSBottomLabel))

@@ -157,7 +157,8 @@ const (
 var (
 	// isOrder matches statements that return nothing, or the results of other servers.
 	isOrder = regexp.MustCompile(
-		`(?i)^\s*(CREATE|ALTER|DROP|RENAME|EXCHANGE|TRUNCATE|ATTACH|DETACH|OPTIMIZE|SYSTEM|GRANT|REVOKE|DELETE|UPDATE)\b`)
+		`(?i)^\s*(CREATE|ALTER|DROP|RENAME|EXCHANGE|TRUNCATE|ATTACH|DETACH|OPTIMIZE|SYSTEM` +
+			`|GRANT|REVOKE|DELETE|UPDATE)\b`)
 	isInsert   = regexp.MustCompile(`(?i)^\s*INSERT\b`)
 	formatNull = regexp.MustCompile(`(?i)\bFORMAT\s+Null\s*;?\s*$`)
 )

@@ -181,7 +181,8 @@ func (e *rowEncoder) appendExt(p []byte, r *enrich.Row) []byte {
 	if f.Sent(flow.FlowLabel) {
 		p = append(appendNumber(p, `"ipv6_flow_label":`, f.FlowLabel), ',')
 	}
-	if f.Has&(flow.MPLS|flow.MPLSPseudowire|flow.MPLSTopLabelAddr|flow.MPLSTopLabelType) != 0 || r.MPLSBottomLabel != 0 ||
+	if f.Has&(flow.MPLS|flow.MPLSPseudowire|flow.MPLSTopLabelAddr|flow.MPLSTopLabelType) != 0 ||
+		r.MPLSBottomLabel != 0 ||
 		r.MPLSRD != "" {
 		if r.MPLSBottomLabel != 0 {
 			p = append(appendNumber(p, `"mpls_bottom_label":`, r.MPLSBottomLabel), ',')

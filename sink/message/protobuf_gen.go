@@ -157,7 +157,8 @@ func (e *protobufEncoder) appendExt(p []byte, r *enrich.Row) []byte {
 	if f.Sent(flow.FlowLabel) {
 		p = appendPresent(p, 8, uint32(f.FlowLabel)) // ipv6_flow_label
 	}
-	if f.Has&(flow.MPLS|flow.MPLSPseudowire|flow.MPLSTopLabelAddr|flow.MPLSTopLabelType) != 0 || r.MPLSBottomLabel != 0 ||
+	if f.Has&(flow.MPLS|flow.MPLSPseudowire|flow.MPLSTopLabelAddr|flow.MPLSTopLabelType) != 0 ||
+		r.MPLSBottomLabel != 0 ||
 		r.MPLSRD != "" {
 		if r.MPLSBottomLabel != 0 {
 			p = appendPresent(p, 11, uint32(r.MPLSBottomLabel)) // mpls_bottom_label

@@ -137,10 +137,10 @@ func render(statements []statement) string {
 	return b.String()
 }
 
-// ifLine opens an if. A condition that is too long for one line has its last alternative on the next.
+// ifLine opens an if. A condition that is too long for one line has a line for each alternative.
 func ifLine(condition string) string {
-	if i := strings.LastIndex(condition, " || "); i > 0 && len(condition) > 110 {
-		condition = condition[:i] + " ||\n" + condition[i+len(" || "):]
+	if len(condition) > 100 {
+		condition = strings.ReplaceAll(condition, " || ", " ||\n")
 	}
 	return "if " + condition + " {\n"
 }
