@@ -7,16 +7,17 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/netip"
 	"os"
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"golang.org/x/crypto/bcrypt"
 
+	"github.com/metranova/flow-collector/collector/diskfile"
 	"github.com/metranova/flow-collector/collector/web"
 )
 
@@ -117,7 +118,7 @@ type Users struct {
 	path string
 
 	mu     sync.Mutex
-	read   time.Time // of the file that hashes are from
+	read   fs.FileInfo // of the file that hashes are from; nil: none
 	hashes map[string][]byte
 	scopes map[string][]string // policy scopes of those who may not see all
 	// known are digests of names and passwords that were right. bcrypt takes tens of milliseconds by design, and a page
@@ -149,7 +150,7 @@ func LoadUsers(path string) (*Users, error) {
 	return u, u.load()
 }
 
-// load reads the file if it changed. Nobody else calls it, or mu is held.
+// load reads the file if it has changed. The caller holds mu, or nobody else has u yet.
 func (u *Users) load() error {
 	if u.path == "" {
 		return nil // a proxy alone knows users
@@ -158,7 +159,7 @@ func (u *Users) load() error {
 	if err != nil {
 		return fmt.Errorf("read users: %w", err)
 	}
-	if info.ModTime().Equal(u.read) {
+	if !diskfile.Changed(u.read, info) {
 		return nil
 	}
 	hashes, scopes, err := readUsers(u.path)
@@ -166,7 +167,7 @@ func (u *Users) load() error {
 		return err
 	}
 	u.scopes = scopes
-	u.hashes, u.read, u.known = hashes, info.ModTime(), map[[sha256.Size]byte]bool{}
+	u.hashes, u.read, u.known = hashes, info, map[[sha256.Size]byte]bool{}
 	return nil
 }
 

@@ -195,7 +195,7 @@ func TestUsers_changed(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.Chtimes(path, time.Time{}, users.read.Add(age)); err != nil {
+		if err := os.Chtimes(path, time.Time{}, users.read.ModTime().Add(age)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -203,8 +203,12 @@ func TestUsers_changed(t *testing.T) {
 	if knows(users, "anna", "secret") || !knows(users, "otto", "secret") {
 		t.Error("a changed file does not hold")
 	}
+	change("karl:"+string(users.hashes["otto"])+"\n", 0) // as cp -p does
+	if knows(users, "otto", "secret") || !knows(users, "karl", "secret") {
+		t.Error("a changed file of the same time does not hold")
+	}
 	change("nonsense", time.Second)
-	if !knows(users, "otto", "secret") {
+	if !knows(users, "karl", "secret") {
 		t.Error("a file that cannot be read took the users away")
 	}
 }
