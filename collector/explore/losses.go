@@ -1,16 +1,12 @@
 package explore
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
-
-	"github.com/metranova/flow-collector/sink/sqltext"
 )
 
 // Losses describes what is missing from an answer: the collector's known losses in its time, and the sampling of its
@@ -48,8 +44,13 @@ type Sampled struct {
 func (e *Explorer) Losses(ctx context.Context, a *Answer) (*Losses, error) {
 	l := &Losses{}
 	if e.Planner.settings.Tables.Loss != "" {
-		if err := e.missing(ctx, l, span{from: a.From, to: a.To, step: a.Step}); err != nil {
+		s := span{from: a.From, to: a.To, step: a.Step}
+		lost, err := e.readLosses(ctx, e.Planner.lost(s, false), s)
+		if err != nil {
 			return nil, fmt.Errorf("read what is missing: %w", err)
+		}
+		for i := range lost {
+			l.Missing = append(l.Missing, lost[i].Missing)
 		}
 	}
 	if (tables{e.Planner.settings}).has("sampling_rate") {
@@ -58,60 +59,6 @@ func (e *Explorer) Losses(ctx context.Context, a *Answer) (*Losses, error) {
 		}
 	}
 	return l, nil
-}
-
-func (e *Explorer) missing(ctx context.Context, l *Losses, s span) error {
-	received := map[string]uint64{}
-	places := map[[3]string]int{}
-	if err := e.run(ctx, e.Planner.missing(s), func(rows driver.Rows) error {
-		var m Missing
-		var missing bool
-		var t int64
-		if err := rows.Scan(&m.Stage, &m.Reason, &m.Unit, &missing, &t, &m.Count); err != nil {
-			return err
-		}
-		if !missing {
-			received[m.Unit] += m.Count
-			return nil
-		}
-		key := [3]string{m.Stage, m.Reason, m.Unit}
-		i, ok := places[key]
-		if !ok {
-			i = len(l.Missing)
-			places[key], l.Missing = i, append(l.Missing, Missing{Stage: m.Stage, Reason: m.Reason, Unit: m.Unit,
-				Points: make([]uint64, s.points())})
-		}
-		l.Missing[i].Count += m.Count
-		if t >= 0 && int(t) < s.points() {
-			l.Missing[i].Points[t] += m.Count
-		}
-		return nil
-	}); err != nil {
-		return err
-	}
-	received["rows"] = received["records"]
-	for i := range l.Missing {
-		if m := &l.Missing[i]; received[m.Unit] > 0 {
-			m.Share = float64(m.Count) / float64(m.Count+received[m.Unit])
-		}
-	}
-	slices.SortStableFunc(l.Missing, func(a, b Missing) int { return cmp.Compare(b.Count, a.Count) })
-	return nil
-}
-
-// missing is the query for what is missing of the time, and for what was received, by stage, reason, unit and step.
-func (p *Planner) missing(s span) *Query {
-	var params parameters
-	from, to := params.text(stamp(s.from)), params.text(stamp(s.to))
-	return &Query{sql: "SELECT toString(stage) AS stage, toString(if(missing, if(reason = '', what, reason), '')) AS " +
-		"reason, " +
-		"toString(unit) AS unit, missing, " + fmt.Sprintf(
-		"toInt64(if(missing, intDiv(toUnixTimestamp(start_time) - %d, %d), 0)) AS t, ", s.from.Unix(),
-		int64(s.step/time.Second)) + "sum(count) AS lost\nFROM " +
-		sqltext.Name(p.settings.Database) + "." + sqltext.Name(p.settings.Tables.Loss) +
-		"\nWHERE (missing OR stage = 'received' AND unit IN ('datagrams', 'records')) AND start_time >= toDateTime(" +
-		from + ", 'UTC') AND start_time < toDateTime(" + to +
-		", 'UTC')\nGROUP BY stage, reason, unit, missing, t\nORDER BY t", params: params}
 }
 
 // sampledTime is the most time whose rows are read for sampling rates. The rollups do not have them.

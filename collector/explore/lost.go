@@ -27,12 +27,19 @@ func (e *Explorer) lost(ctx context.Context, a *Answer, s span) error {
 	if e.Planner.settings.Tables.Loss == "" {
 		return Refused("view: there is no table of losses here")
 	}
-	a.Query = e.Planner.lost(s)
+	a.Query = e.Planner.lost(s, true)
+	var err error
+	a.Lost, err = e.readLosses(ctx, a.Query, s)
+	return err
+}
+
+// readLosses reads the losses of a query of Planner.lost, the largest first.
+func (e *Explorer) readLosses(ctx context.Context, query *Query, s span) ([]Loss, error) {
 	type place struct{ exporter, device, stage, reason, unit string }
 	received := map[[2]string]uint64{} // count by exporter and unit
 	places := map[place]*Loss{}
 	var order []place
-	if err := e.run(ctx, a.Query, func(rows driver.Rows) error {
+	if err := e.run(ctx, query, func(rows driver.Rows) error {
 		var x place
 		var missing bool
 		var t int64
@@ -58,8 +65,9 @@ func (e *Explorer) lost(ctx context.Context, a *Answer, s span) error {
 		}
 		return nil
 	}); err != nil {
-		return err
+		return nil, err
 	}
+	var all []Loss
 	for _, x := range order {
 		l := places[x]
 		unit := l.Unit
@@ -69,10 +77,10 @@ func (e *Explorer) lost(ctx context.Context, a *Answer, s span) error {
 		if n := received[[2]string{l.Exporter, unit}]; n > 0 {
 			l.Share = float64(l.Count) / float64(l.Count+n)
 		}
-		a.Lost = append(a.Lost, *l)
+		all = append(all, *l)
 	}
-	slices.SortStableFunc(a.Lost, func(x, y Loss) int { return cmp.Compare(y.Count, x.Count) })
-	return nil
+	slices.SortStableFunc(all, func(x, y Loss) int { return cmp.Compare(y.Count, x.Count) })
+	return all, nil
 }
 
 // lossSource returns the table of losses as the source of a query.
@@ -81,12 +89,17 @@ func (p *Planner) lossSource() schema.Choice {
 	return schema.Choice{Source: schema.Source{Table: table}, Why: table + ": what is known to be lost"}
 }
 
-// lost returns the query for losses by exporter, stage, reason, unit and step, and for what each exporter sent.
-func (p *Planner) lost(s span) *Query {
+// lost returns the query for losses by stage, reason, unit and step, and for what was received. With byExporter each
+// exporter has its own rows; otherwise exporter and device are "".
+func (p *Planner) lost(s span, byExporter bool) *Query {
 	var params parameters
 	from, to := params.text(stamp(s.from)), params.text(stamp(s.to))
 	start, step := params.number(uint64(s.from.Unix())), params.number(uint64(s.step/time.Second))
-	return &Query{sql: "SELECT toString(exporter) AS exporter, toString(device_id) AS device, " +
+	exporter, device := "''", "''"
+	if byExporter {
+		exporter, device = "toString(exporter)", "toString(device_id)"
+	}
+	return &Query{sql: "SELECT " + exporter + " AS exporter, " + device + " AS device, " +
 		"toString(stage) AS stage, toString(if(missing, if(reason = '', what, reason), '')) AS reason, " +
 		"toString(unit) AS unit, missing, " +
 		"toInt64(if(missing, intDiv(toUnixTimestamp(start_time) - " + start + ", " + step + "), 0)) AS t, " +
