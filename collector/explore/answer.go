@@ -230,7 +230,12 @@ func (q *Query) values() chgo.Parameters {
 
 // run executes a query and calls scan for each row.
 func (e *Explorer) run(ctx context.Context, q *Query, scan func(driver.Rows) error) error {
-	ctx = chgo.Context(ctx, chgo.WithParameters(q.values()), chgo.WithSettings(settings(idOf(ctx))))
+	return e.runWithin(ctx, settings(idOf(ctx)), q, scan)
+}
+
+// runWithin is run with other limits than those of questions.
+func (e *Explorer) runWithin(ctx context.Context, limits chgo.Settings, q *Query, scan func(driver.Rows) error) error {
+	ctx = chgo.Context(ctx, chgo.WithParameters(q.values()), chgo.WithSettings(limits))
 	rows, err := e.Conn.Query(ctx, q.sql)
 	if err != nil {
 		return err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	chgo "github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 )
 
@@ -41,21 +40,6 @@ func (e *Explorer) Progress(ctx context.Context, id string) (Progress, error) {
 	defer cancel()
 	limits := settings("")
 	limits["max_execution_time"] = progressSeconds
-	rows, err := e.Conn.Query(chgo.Context(ctx, chgo.WithParameters(query.values()), chgo.WithSettings(limits)),
-		query.sql)
-	if err != nil {
-		return p, err
-	}
-	defer rows.Close()
-	return p, scanOne(rows, &p.Rows, &p.Total)
-}
-
-// scanOne reads the single row of an answer. If there is none, it leaves into unchanged.
-func scanOne(rows driver.Rows, into ...any) error {
-	if rows.Next() {
-		if err := rows.Scan(into...); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
+	err := e.runWithin(ctx, limits, &query, func(rows driver.Rows) error { return rows.Scan(&p.Rows, &p.Total) })
+	return p, err
 }

@@ -93,10 +93,8 @@ func (p *Planner) selection(q *Question, s span, now time.Time, reversed bool) (
 	}
 	sel.source = schema.Choose(schema.Question{Dimensions: p.columns(by), Filters: filters,
 		From: s.from, To: s.to, Step: s.aligned()}, *p.sources.Load(), now)
-	if sel.source.Table == "" { // a path that no extension types: the rows have it all the same
-		sel.source = schema.Choice{Source: (*p.sources.Load())[0], Why: p.settings.Tables.Flow + ": single flows"}
-	}
-	if q.View == Single { // sums have none
+	// The rows have single flows, and paths that no extension types.
+	if sel.source.Table == "" || q.View == Single {
 		sel.source = schema.Choice{Source: (*p.sources.Load())[0], Why: p.settings.Tables.Flow + ": single flows"}
 	}
 	sel.value = map[Unit]string{Bits: sel.source.Bits(), Packets: sel.source.Packets(),

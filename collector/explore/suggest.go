@@ -9,6 +9,7 @@ import (
 	"time"
 
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"github.com/metranova/flow-collector/collector/explore/filter"
 	"github.com/metranova/flow-collector/sink/sqltext"
@@ -129,23 +130,17 @@ func (e *Explorer) suggestValues(ctx context.Context, place filter.Place, only [
 		"max_execution_time": suggestSeconds, "timeout_overflow_mode": "break", "max_memory_usage": maxMemory / 4,
 		"max_rows_to_read": suggestRows, "read_overflow_mode": "break",
 	})
-	ctx = chgo.Context(ctx, chgo.WithParameters(query.values()), chgo.WithSettings(limits))
-	rows, err := e.Conn.Query(ctx, query.sql)
-	if err != nil {
-		return nil, fmt.Errorf("look for values of %s: %w", d.Name, err)
-	}
-	defer rows.Close()
 	var all []Suggestion
-	for rows.Next() {
+	if err := e.runWithin(ctx, limits, query, func(rows driver.Rows) error {
 		var value, name string
 		if err := rows.Scan(&value, &name); err != nil {
-			return nil, fmt.Errorf("look for values of %s: %w", d.Name, err)
+			return err
 		}
 		if value = d.key(value); value != "" {
 			all = append(all, Suggestion{Text: filter.Quote(value), Note: name})
 		}
-	}
-	if err := rows.Err(); err != nil {
+		return nil
+	}); err != nil {
 		return nil, fmt.Errorf("look for values of %s: %w", d.Name, err)
 	}
 	return all, nil
