@@ -3,7 +3,6 @@ package page
 import (
 	"context"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -17,10 +16,7 @@ func TestAbout_refused(t *testing.T) {
 	p.Off = "there is no store"
 	for _, query := range []string{"", "as=x", "ip=1.2.3", "dog=1", "if=", "as=" + strings.Repeat("1", 300),
 		"ip=%3Cscript%3E"} {
-		r := httptest.NewRequest("GET", "/about?"+query, nil)
-		r.RemoteAddr = "127.0.0.1:1"
-		w := httptest.NewRecorder()
-		p.admit(p.about).ServeHTTP(w, r)
+		w := get(t, p, "/about?"+query)
 		if body := w.Body.String(); w.Code != http.StatusBadRequest || strings.Contains(body, "<script>") ||
 			!strings.Contains(body, `role="alert"`) {
 			t.Errorf("%s: %d\n%s", query, w.Code, body)

@@ -85,17 +85,24 @@ func pages(t *testing.T) *Pages {
 	return p
 }
 
-func get(t *testing.T, p *Pages, address string, header ...string) *httptest.ResponseRecorder {
+// get asks for an address as a client on this host.
+func get(t *testing.T, p *Pages, address string) *httptest.ResponseRecorder {
 	t.Helper()
-	r := httptest.NewRequest("GET", address, nil)
+	r := httptest.NewRequest("GET", address, nil).WithContext(t.Context())
 	r.RemoteAddr = "127.0.0.1:1234"
-	for i := 0; i+1 < len(header); i += 2 {
-		r.Header.Set(header[i], header[i+1])
-	}
 	w := httptest.NewRecorder()
 	handler := p.page
-	if strings.HasPrefix(address, "/suggest") {
+	switch name, _, _ := strings.Cut(address, "?"); name {
+	case "/about":
+		handler = p.about
+	case "/progress.json":
+		handler = p.progress
+	case "/suggest":
 		handler = p.suggest
+	default:
+		if suffix, isExport := strings.CutPrefix(name, "/explore."); isExport {
+			handler = p.export(suffix, formats[suffix])
+		}
 	}
 	p.admit(handler).ServeHTTP(w, r)
 	return w

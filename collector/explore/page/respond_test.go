@@ -2,7 +2,6 @@ package page
 
 import (
 	"compress/gzip"
-	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -91,7 +90,7 @@ func TestPage_storeFails(t *testing.T) {
 		}
 		for _, address := range []string{"/explore?by=src.as&filter=proto+%3D+tcp", "/explore.csv?by=src.as",
 			"/about?as=64500"} {
-			w := answered(p, t.Context(), address)
+			w := get(t, p, address)
 			body := w.Body.String()
 			if w.Code != test.status || !strings.Contains(body, test.text) {
 				t.Errorf("%s %s: %d, %s", name, address, w.Code, body)
@@ -107,30 +106,12 @@ func TestPage_storeFails(t *testing.T) {
 	}
 }
 
-func answered(p *Pages, ctx context.Context, address string) *httptest.ResponseRecorder {
-	r := httptest.NewRequest("GET", address, nil).WithContext(ctx)
-	r.RemoteAddr = "127.0.0.1:1234"
-	w := httptest.NewRecorder()
-	handler := p.page
-	switch {
-	case strings.HasPrefix(address, "/about"):
-		handler = p.about
-	case strings.HasPrefix(address, "/progress.json"):
-		handler = p.progress
-	case strings.HasPrefix(address, "/explore."):
-		name, _, _ := strings.Cut(strings.TrimPrefix(address, "/explore."), "?")
-		handler = p.export(name, formats[name])
-	}
-	p.admit(handler).ServeHTTP(w, r)
-	return w
-}
-
 // Without a store there is nothing to explore, and the page says so.
 func TestPage_off(t *testing.T) {
 	p := pages(t)
 	p.Off = "Flows go to Kafka alone: there is no store to ask."
 	for _, address := range []string{"/explore", "/explore.csv", "/about?as=64500"} {
-		w := answered(p, t.Context(), address)
+		w := get(t, p, address)
 		if !strings.Contains(w.Body.String(), "there is no store to ask") ||
 			w.Code != http.StatusNotFound {
 			t.Errorf("%s: %d", address, w.Code)
@@ -159,7 +140,7 @@ func TestPage_form(t *testing.T) {
 		a := answer(explore.Table)
 		a.Question = q
 		p.cache.put(q, a)
-		if body := answered(p, t.Context(), "/explore?"+query).Body.String(); !strings.Contains(body, want) {
+		if body := get(t, p, "/explore?"+query).Body.String(); !strings.Contains(body, want) {
 			t.Errorf("%s: no %s", query, want)
 		}
 	}
@@ -169,13 +150,13 @@ func TestPage_form(t *testing.T) {
 func TestProgress(t *testing.T) {
 	p := pages(t)
 	q := explore.Question{Unit: explore.Bits, View: explore.Stacked, Top: 8, Last: time.Hour, Zone: time.UTC}
-	if w := answered(p, t.Context(), "/progress.json"); w.Code != http.StatusNoContent {
+	if w := get(t, p, "/progress.json"); w.Code != http.StatusNoContent {
 		t.Errorf("%d for nothing", w.Code)
 	}
 	ctx, done := p.running.start(t.Context(), q)
-	again, doneAgain := p.running.start(ctx, q)
+	_, doneAgain := p.running.start(ctx, q)
 	done()
-	if p.running.of(q) == "" || again == nil {
+	if p.running.of(q) == "" {
 		t.Error("a question that is asked twice is over with the first")
 	}
 	q.Only = []string{"other"}
@@ -186,10 +167,10 @@ func TestProgress(t *testing.T) {
 	if len(p.running.ids) != 0 {
 		t.Errorf("%v are kept", p.running.ids)
 	}
-	if w := answered(p, t.Context(), "/progress.json?by=,&view=pie"); w.Code != http.StatusBadRequest {
+	if w := get(t, p, "/progress.json?by=,&view=pie"); w.Code != http.StatusBadRequest {
 		t.Errorf("%d for no question", w.Code)
 	}
-	if w := answered(p, t.Context(), "/explore.json?view=pie"); json.Valid(w.Body.Bytes()) {
+	if w := get(t, p, "/explore.json?view=pie"); json.Valid(w.Body.Bytes()) {
 		t.Error("an error is JSON")
 	}
 }
