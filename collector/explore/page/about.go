@@ -75,8 +75,13 @@ func (p *Pages) fillAbout(ctx context.Context, v *about, values url.Values) erro
 			ref, v.Prefix = found, prefix.String()
 		}
 	}
-	p.askPanels(ctx, v, s.Questions())
-	return p.askFacts(ctx, v, s, ref)
+	questions := s.Questions()
+	p.askPanels(ctx, v, questions)
+	if v.Facts, err = p.Explorer.Facts(ctx, s, ref); err != nil {
+		return err
+	}
+	// The last question is the one about flows in either direction, see Subject.Questions.
+	return p.askSeen(ctx, v, questions[len(questions)-1].Question.Filter)
 }
 
 // askPanels asks the questions about a subject concurrently. Those that get no turn wait for one.
@@ -115,14 +120,9 @@ func (p *Pages) askPanels(ctx context.Context, v *about, questions []explore.Tit
 	}
 }
 
-// askFacts queries the subject's metadata, and when its first and last flows began.
-func (p *Pages) askFacts(ctx context.Context, v *about, s explore.Subject, ref string) (err error) {
-	if v.Facts, err = p.Explorer.Facts(ctx, s, ref); err != nil {
-		return err
-	}
-	questions := s.Questions()
-	first, last, err := p.Explorer.Seen(ctx, questions[len(questions)-1].Question.Filter,
-		ctx.Value(viewerKey{}).(*viewer).Scopes, seenDays)
+// askSeen queries when the first and the last flow began that pass a filter.
+func (p *Pages) askSeen(ctx context.Context, v *about, filter string) error {
+	first, last, err := p.Explorer.Seen(ctx, filter, ctx.Value(viewerKey{}).(*viewer).Scopes, seenDays)
 	if err == nil && !first.IsZero() {
 		v.First, v.Last = first.Format(time.DateTime), last.Format(time.DateTime)
 	}

@@ -107,19 +107,19 @@ func (s scale) of(top float64) func(v float64) int {
 
 func (c *chart) shape(a *explore.Answer, i int, path, page string) shape {
 	line := &a.Series[i]
-	s := shape{Path: path, Color: color(line), Title: line.Label()}
+	s := shape{Path: path, Color: color(line.Rank), Title: line.Label()}
 	if line.Filter != "" {
 		s.Link = a.Question.With(line.Filter).Address(page)
 	}
 	return s
 }
 
-// color returns the CSS class of a line's colour, which is the same in all views of an answer.
-func color(line *explore.Series) int {
-	if line.Rank == 0 {
+// color returns the number of the CSS class for a rank's colour, which is the same in all views of an answer.
+func color(rank int) int {
+	if rank == 0 {
 		return 0
 	}
-	return (line.Rank-1)%9 + 1
+	return (rank-1)%9 + 1
 }
 
 // stack draws areas on top of each other, the largest at the bottom. Each is drawn down to the axis and is covered by

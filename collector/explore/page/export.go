@@ -94,7 +94,7 @@ func writeCSV(w io.Writer, a *explore.Answer) error {
 		_ = out.Write([]string{"time", "line", unit})
 		for i := range a.Series {
 			for j, v := range a.Series[i].Points {
-				at := a.From.Add(time.Duration(j) * a.Step)
+				at := stepStart(a, j)
 				_ = out.Write([]string{at.UTC().Format(time.RFC3339), spreadsheet(a.Series[i].Label()), number(v)})
 			}
 		}

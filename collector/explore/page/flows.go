@@ -26,8 +26,8 @@ func newFlowRows(a *explore.Answer, page string) []flowRow {
 			Device: explore.Shown(f.Device), Protocol: explore.Shown(f.Protocol), In: explore.Shown(f.In),
 			Out: explore.Shown(f.Out), Ends: [2]flowEnd{newFlowEnd(&f.Source), newFlowEnd(&f.Dest)},
 			Bytes: figures.SI(float64(f.Bytes)) + "B", Packets: figures.SI(float64(f.Packets)), Rate: "–"}
-		if rate := f.Rate(); rate > 0 {
-			r.Rate = figures.SI(rate) + "bit/s"
+		if mean := f.Rate(); mean > 0 {
+			r.Rate = figures.SI(mean) + "bit/s"
 		}
 		q := a.Question.With(f.Condition())
 		q.View = explore.Stacked
@@ -143,8 +143,8 @@ func newPeak(a *explore.Answer, page string) *peakLink {
 	case a.To.Sub(a.From) > 24*time.Hour:
 		layout = "Mon 2 Jan 15:04"
 	}
-	return &peakLink{Text: figures.SI(points[at]) + a.Question.Unit.Label() + " at " +
-		stepStart(a, at).In(zone(a)).Format(layout), Link: flowsOf(a, at, "").Address(page)}
+	return &peakLink{Text: rate(a, points[at]) + " at " + stepStart(a, at).In(zone(a)).Format(layout),
+		Link: flowsOf(a, at, "").Address(page)}
 }
 
 // highestAt returns the index of the highest point, of the steps that lie completely within the answer's time; -1 if

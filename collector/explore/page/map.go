@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/metranova/flow-collector/collector/explore"
-	"github.com/metranova/flow-collector/collector/web/figures"
 )
 
 // mapText has the shape of each country, by its code of ISO 3166: a path, or the place of a dot for a country that is
@@ -63,7 +62,6 @@ func newMap(a *explore.Answer, page string) *worldMap {
 			highest = max(highest, a.Series[i].Mean)
 		}
 	}
-	rate := func(v float64) string { return figures.SI(v) + a.Question.Unit.Label() }
 	for i := range a.Series {
 		line := &a.Series[i]
 		at, ok := places[line.Code]
@@ -72,7 +70,7 @@ func newMap(a *explore.Answer, page string) *worldMap {
 			continue
 		}
 		c := &m.Shapes[at]
-		c.Title = fmt.Sprintf("%s: %s, %.1f %%", line.Label(), rate(line.Mean), 100*line.Share)
+		c.Title = fmt.Sprintf("%s: %s, %.1f %%", line.Label(), rate(a, line.Mean), 100*line.Share)
 		// The square root makes small values visible.
 		c.Shade = 1 + int(8*math.Sqrt(line.Mean/max(highest, 1e-9)))
 		if line.Filter != "" && i < mostLinkedCountries {
@@ -84,7 +82,7 @@ func newMap(a *explore.Answer, page string) *worldMap {
 			cmp.Compare(min(len(x.X), 1), min(len(y.X), 1)))
 	})
 	if elsewhere > 0 {
-		m.Elsewhere = rate(elsewhere)
+		m.Elsewhere = rate(a, elsewhere)
 	}
 	return m
 }

@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"github.com/metranova/flow-collector/collector/explore"
-	"github.com/metranova/flow-collector/collector/web/figures"
 )
 
 // Sizes of a sankey in its own units.
@@ -74,13 +73,7 @@ func newSankey(a *explore.Answer, page string) *sankey {
 	}
 	scale := (sankeyHeight - nodeGap*float64(most-1)) / all
 	for i := range columns {
-		s.place(columns, i, scale, func(n *node) (title, link string) {
-			title = n.Label() + " " + figures.SI(a.Mean(n.total)) + a.Question.Unit.Label()
-			if n.Filter != "" {
-				link = a.Question.With(n.Filter).Address(page)
-			}
-			return title, link
-		})
+		s.place(a, columns, i, scale, page)
 	}
 	for i := range n - 1 {
 		s.join(a, columns, i, scale, page)
@@ -100,10 +93,15 @@ func find(column *[]*node, x explore.Node) *node {
 	return n
 }
 
-// place stacks the nodes of a column, the largest on top and all others at the bottom.
-func (s *sankey) place(columns [][]*node, i int, scale float64, about func(*node) (title, link string)) {
-	column := columns[i]
+// sortNodes sorts a column: the largest first, all others last.
+func sortNodes(column []*node) {
 	slices.SortFunc(column, func(a, b *node) int { return cmp.Compare(uint(a.Rank-1), uint(b.Rank-1)) })
+}
+
+// place stacks the nodes of a column, the largest on top and all others at the bottom.
+func (s *sankey) place(a *explore.Answer, columns [][]*node, i int, scale float64, page string) {
+	column := columns[i]
+	sortNodes(column)
 	x := float64(i) * (sankeyWidth - nodeWidth) / float64(len(columns)-1)
 	y, lowest := 0.0, -float64(textHeight)
 	for _, n := range column {
@@ -111,7 +109,10 @@ func (s *sankey) place(columns [][]*node, i int, scale float64, about func(*node
 		b := box{X: x, Y: y, Height: max(n.total*scale, 1), TextX: x + nodeWidth + 4,
 			TextY: y + max(n.total*scale, 1)/2 + 4,
 			Text:  cut(n.Label(), longestNode)}
-		b.Title, b.Link = about(n)
+		b.Title = n.Label() + " " + rate(a, a.Mean(n.total))
+		if n.Filter != "" {
+			b.Link = a.Question.With(n.Filter).Address(page)
+		}
 		if i == len(columns)-1 {
 			b.End, b.TextX = true, x-4
 		}
@@ -150,15 +151,10 @@ func (s *sankey) join(a *explore.Answer, columns [][]*node, i int, scale float64
 		y1, y2 := p.from.y+p.from.out, p.to.y+p.to.in
 		p.from.out += h
 		p.to.in += h
-		color := 0
-		if p.from.Rank > 0 {
-			color = (p.from.Rank-1)%9 + 1
-		}
-		b := band{Color: color,
+		b := band{Color: color(p.from.Rank),
 			Path: fmt.Sprintf("M%.0f %.1fC%.0f %.1f %.0f %.1f %.0f %.1fv%.1fC%.0f %.1f %.0f %.1f %.0f %.1fZ",
 				x1, y1, middle, y1, middle, y2, x2, y2, max(h, 0.5), middle, y2+h, middle, y1+h, x1, y1+h),
-			Title: fmt.Sprintf("%s → %s: %s%s", p.from.Label(), p.to.Label(), figures.SI(a.Mean(sums[p])),
-				a.Question.Unit.Label()),
+			Title: fmt.Sprintf("%s → %s: %s", p.from.Label(), p.to.Label(), rate(a, a.Mean(sums[p]))),
 		}
 		if p.from.Filter != "" && p.to.Filter != "" && sums[p] >= narrow {
 			b.Link = a.Question.With(p.from.Filter + " and " + p.to.Filter).Address(page)

@@ -6,7 +6,6 @@ import (
 	"unicode"
 
 	"github.com/metranova/flow-collector/collector/explore"
-	"github.com/metranova/flow-collector/collector/web/figures"
 )
 
 // sheet is a table drawn as an SVG file.
@@ -90,12 +89,12 @@ func sheetOf(a *explore.Answer) *sheet {
 	case explore.Lost:
 		return lostSheet(a)
 	}
-	rate := func(v float64) sheetText { return sheetText{text: figures.SI(v) + a.Question.Unit.Label()} }
+	figure := func(v float64) sheetText { return sheetText{text: rate(a, v)} }
 	lines := [][]sheetText{texts(title(a), "min", "mean", "95 %", "max", "last", "volume", "share")}
 	for i := range a.Series {
 		x := &a.Series[i]
-		lines = append(lines, []sheetText{{text: x.Label()}, rate(x.Min), rate(x.Mean), rate(x.P95), rate(x.Max),
-			rate(x.Last), {text: a.Question.Unit.Amount(x.Total)},
+		lines = append(lines, []sheetText{{text: x.Label()}, figure(x.Min), figure(x.Mean), figure(x.P95),
+			figure(x.Max), figure(x.Last), {text: a.Question.Unit.Amount(x.Total)},
 			{text: fmt.Sprintf("%.1f %%", 100*x.Share), shade: shade(x.Share, 1)}})
 	}
 	return newSheet(lines, func(column int) bool { return column > 0 })

@@ -50,7 +50,7 @@ func writeSVG(w io.Writer, a *explore.Answer) error {
 	case view.OverTime():
 		f.Chart = newChart(a, address)
 		for i := range a.Series {
-			f.Legend = append(f.Legend, shape{Color: color(&a.Series[i]),
+			f.Legend = append(f.Legend, shape{Color: color(a.Series[i].Rank),
 				Title: cut(a.Series[i].Label(), longestNode-4)})
 		}
 		f.Height = max(400, 60+legendLine*len(f.Legend))

@@ -22,6 +22,9 @@ type row struct {
 	Peak                      string // the page of the flows behind its highest step
 }
 
+// rate formats a figure of an answer with its unit.
+func rate(a *explore.Answer, v float64) string { return figures.SI(v) + a.Question.Unit.Label() }
+
 // mostPeaks is how many lines lead to the flows behind their highest step. More would make the page too large.
 const mostPeaks = 10
 
@@ -29,11 +32,9 @@ func (p *Pages) newRows(a *explore.Answer, page string) []row {
 	var all []row
 	for i := range a.Series {
 		line := &a.Series[i]
-		rate := func(v float64) string { return figures.SI(v) + a.Question.Unit.Label() }
-		r := row{Color: color(line), Label: line.Label(), Min: rate(line.Min), Mean: rate(line.Mean),
-			P95: rate(line.P95),
-			Max: rate(line.Max), Last: rate(line.Last), Volume: a.Question.Unit.Amount(line.Total),
-			Percent: 100 * line.Share}
+		r := row{Color: color(line.Rank), Label: line.Label(), Min: rate(a, line.Min), Mean: rate(a, line.Mean),
+			P95: rate(a, line.P95), Max: rate(a, line.Max), Last: rate(a, line.Last),
+			Volume: a.Question.Unit.Amount(line.Total), Percent: 100 * line.Share}
 		if at := highestAt(a, line.Points); at >= 0 && line.Filter != "" && i < mostPeaks {
 			r.Peak = flowsOf(a, at, line.Filter).Address(page)
 		}
@@ -46,13 +47,13 @@ func (p *Pages) newRows(a *explore.Answer, page string) []row {
 			}
 		}
 		if a.Before != nil {
-			r.Earlier, r.Change = rate(line.Earlier), explore.Change(line.Earlier, line.Mean)
+			r.Earlier, r.Change = rate(a, line.Earlier), explore.Change(line.Earlier, line.Mean)
 		}
 		if line.Speed > 0 {
-			r.Full = fmt.Sprintf("%.0f %% of %s", 100*line.P95/line.Speed, rate(line.Speed))
+			r.Full = fmt.Sprintf("%.0f %% of %s", 100*line.P95/line.Speed, rate(a, line.Speed))
 		}
 		if i < len(a.Back) {
-			r.Back = rate(a.Back[i].Mean)
+			r.Back = rate(a, a.Back[i].Mean)
 		}
 		all = append(all, r)
 	}
@@ -66,9 +67,8 @@ func newAll(a *explore.Answer) *row {
 		return nil
 	}
 	all := a.Sum()
-	rate := func(v float64) string { return figures.SI(v) + a.Question.Unit.Label() }
-	r := &row{Min: rate(all.Min), Mean: rate(all.Mean), P95: rate(all.P95), Max: rate(all.Max), Last: rate(all.Last),
-		Volume: a.Question.Unit.Amount(all.Total)}
+	r := &row{Min: rate(a, all.Min), Mean: rate(a, all.Mean), P95: rate(a, all.P95), Max: rate(a, all.Max),
+		Last: rate(a, all.Last), Volume: a.Question.Unit.Amount(all.Total)}
 	earlier, back := 0.0, 0.0
 	for i := range a.Series {
 		earlier += a.Series[i].Earlier
@@ -76,7 +76,7 @@ func newAll(a *explore.Answer) *row {
 			back += a.Back[i].Mean
 		}
 	}
-	r.Earlier, r.Change, r.Back = rate(earlier), explore.Change(earlier, all.Mean), rate(back)
+	r.Earlier, r.Change, r.Back = rate(a, earlier), explore.Change(earlier, all.Mean), rate(a, back)
 	return r
 }
 
@@ -99,7 +99,7 @@ func newLinkRows(a *explore.Answer, page string) []linkRow {
 	var rows []linkRow
 	for i, link := range a.Links[:min(len(a.Links), mostLinks)] {
 		r := linkRow{Share: fmt.Sprintf("%.1f %%", 100*link.Total/all),
-			Mean: figures.SI(a.Mean(link.Total)) + a.Question.Unit.Label()}
+			Mean: rate(a, a.Mean(link.Total))}
 		if link.Filter != "" && i < mostLinkedRows {
 			r.Link = stackedOf(a, link.Filter).Address(page)
 		}
@@ -157,8 +157,7 @@ func newMatrix(a *explore.Answer, page string) *matrix {
 		}
 	}
 	for i := range columns {
-		s := &sankey{}
-		s.place(columns[:], i, 1, func(*node) (string, string) { return "", "" }) // sorts
+		sortNodes(columns[i])
 	}
 	for _, to := range columns[1] {
 		m.To = append(m.To, newHeading(a, 1, to.Node, page))
@@ -172,7 +171,7 @@ func newMatrix(a *explore.Answer, page string) *matrix {
 			}
 			for j, to := range columns[1] {
 				if to == find(&columns[1], link.Nodes[1]) {
-					line[j] = cell{Text: figures.SI(a.Mean(link.Total)) + a.Question.Unit.Label(),
+					line[j] = cell{Text: rate(a, a.Mean(link.Total)),
 						Shade: shade(link.Total, highest)}
 					if link.Filter != "" {
 						line[j].Link = stackedOf(a, link.Filter).Address(page)
@@ -227,7 +226,7 @@ func newDays(a *explore.Answer, page string) []day {
 			from := time.Date(date.Year(), date.Month(), date.Day(), i, 0, 0, 0, zone(a))
 			q := a.Question.Between(from, from.Add(time.Hour))
 			q.View = explore.Stacked
-			line.Hours[i] = hour{Shade: shade(v, highest), Title: figures.SI(v) + a.Question.Unit.Label()}
+			line.Hours[i] = hour{Shade: shade(v, highest), Title: rate(a, v)}
 			if len(a.Days) <= mostLinkedDays {
 				line.Hours[i].Link = q.Address(page)
 			}
