@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -317,15 +318,30 @@ func (have *state) readCanonical(ctx context.Context, conn driver.Conn, s *Setti
 	for _, v := range s.materializedViews() {
 		definitions[v.name] = v.query
 	}
-	for name, definition := range definitions {
-		if _, ok := have.tables[name]; !ok {
-			continue
+	maps.DeleteFunc(definitions, func(name, _ string) bool {
+		_, there := have.tables[name]
+		return !there
+	})
+	for names := sortedKeys(definitions); len(names) > 0; {
+		var texts []string
+		n, size := 0, 0
+		for ; n < len(names) && (n == 0 || size+len(definitions[names[n]]) <= formatBytes); n++ {
+			size += len(definitions[names[n]])
+			texts = append(texts, literal(definitions[names[n]]))
 		}
-		var text string
-		if err := conn.QueryRow(ctx, "SELECT formatQuerySingleLine("+literal(definition)+")").Scan(&text); err != nil {
-			return fmt.Errorf("let the server format the definition of %s: %w", name, err)
+		var formatted []string
+		if err := conn.QueryRow(ctx, "SELECT arrayMap(q -> formatQuerySingleLine(q), ["+strings.Join(texts, ", ")+
+			"])").Scan(&formatted); err != nil {
+			return fmt.Errorf("let the server format the definitions of %s to %s: %w", names[0], names[n-1], err)
 		}
-		have.canonical[name] = text
+		for i, text := range formatted {
+			have.canonical[names[i]] = text
+		}
+		names = names[n:]
 	}
 	return nil
 }
+
+// formatBytes limits the definitions in one query: with quotes escaped it stays within the server's default
+// max_query_size of 256 KiB.
+const formatBytes = 64 << 10
