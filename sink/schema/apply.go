@@ -216,15 +216,18 @@ func parseTTL(text string) (TTL, bool) {
 
 // knownSettings asks the server. One that does not say goes without the settings, which no row depends on.
 func knownSettings(ctx context.Context, conn driver.Conn) map[string]bool {
-	var names []struct {
-		Name string `ch:"name"`
+	var wanted []string
+	for _, name := range NewTableSettings() {
+		wanted = append(wanted, literal(name))
 	}
 	known := map[string]bool{}
-	if conn.Select(ctx, &names, "SELECT name FROM system.merge_tree_settings") != nil {
+	var names []string
+	if conn.QueryRow(ctx, "SELECT groupArray(name) FROM system.merge_tree_settings WHERE name IN ("+
+		strings.Join(wanted, ", ")+")").Scan(&names) != nil {
 		return known
 	}
-	for _, n := range names {
-		known[n.Name] = slices.Contains(NewTableSettings(), n.Name)
+	for _, name := range names {
+		known[name] = true
 	}
 	return known
 }

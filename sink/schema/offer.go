@@ -28,11 +28,19 @@ func (p *planner) offer(table, statement, line string, args ...any) {
 	p.offers = append(p.offers, Offer{Table: table, Statement: statement, Line: fmt.Sprintf(line, args...)})
 }
 
-// codecs offers the codecs with which the table would be created now.
-func (p *planner) codecs(t *table, old *existing) {
+// offerForm offers the codecs, settings and comments with which the table would be created now. Only a MergeTree has
+// them.
+func (p *planner) offerForm(t *table, old *existing) {
 	if !strings.HasSuffix(old.Engine, "MergeTree") {
 		return
 	}
+	p.codecs(t, old)
+	p.costs(t, old)
+	p.comments(t, old)
+}
+
+// codecs offers the codecs with which the table would be created now.
+func (p *planner) codecs(t *table, old *existing) {
 	is := map[string]string{}
 	for _, c := range old.columns {
 		is[c.Name] = c.Codec
@@ -58,9 +66,6 @@ func (p *planner) codecs(t *table, old *existing) {
 // costs offers the settings with which the table would be created now, except those for which it has a value: that may
 // be the operator's choice.
 func (p *planner) costs(t *table, old *existing) {
-	if !strings.HasSuffix(old.Engine, "MergeTree") {
-		return
-	}
 	var missing, names []string
 	for _, c := range t.costSettings(p.s) {
 		if !strings.Contains(old.EngineFull, " "+c.name+" = ") {
@@ -76,9 +81,6 @@ func (p *planner) costs(t *table, old *existing) {
 
 // comments offers the column comments with which the table would be created now.
 func (p *planner) comments(t *table, old *existing) {
-	if !strings.HasSuffix(old.Engine, "MergeTree") {
-		return
-	}
 	is := map[string]string{}
 	for _, c := range old.columns {
 		is[c.Name] = c.Comment

@@ -94,9 +94,7 @@ func (p *planner) table(t *table) {
 	}
 	p.keys(t, &old)
 	p.deduplication(t, &old)
-	p.codecs(t, &old)
-	p.costs(t, &old)
-	p.comments(t, &old)
+	p.offerForm(t, &old)
 }
 
 // engineFits reports whether the object can serve as the table. Tables whose engine does something to the rows
