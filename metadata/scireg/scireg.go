@@ -80,7 +80,7 @@ func each(path string, entry func(text json.RawMessage, place string) error, goo
 		return err
 	}
 	defer r.Close()
-	d := json.NewDecoder(bounds.JSON(r))
+	d := bounds.NewDecoder(bounds.JSON(r), r)
 	if t, err := d.Token(); err != nil || t != json.Delim('[') {
 		return fmt.Errorf("%s: not a JSON list: %w", path, notList(t, err))
 	}
@@ -93,7 +93,6 @@ func each(path string, entry func(text json.RawMessage, place string) error, goo
 		if err := d.Decode(&text); err != nil {
 			return fmt.Errorf("%s: not a JSON list: entry %d: %w", path, n+1, err)
 		}
-		r.Next()
 		if err := entry(text, fmt.Sprintf("%s: entry %d", path, n+1)); err != nil {
 			return err
 		}
