@@ -80,14 +80,13 @@ func (e *pmacctEncoder) append(p []byte, r *enrich.Row) []byte {
 	if f.Sent(flow.DstAddr) {
 		p = appendFlowAddr(p, f, &f.DstAddr)
 	}
+	p = append(p, '"')
 	if e.nets {
-		p = appendNet(append(p, `", "net_dst": "`...), f, r.Route.DstNet)
+		p = appendNet(append(p, `, "net_dst": "`...), f, r.Route.DstNet)
 		p = appendUint(append(p, `", "mask_src": `...), r.Route.SrcNet.Bits)
 		p = appendUint(append(p, `, "mask_dst": `...), r.Route.DstNet.Bits)
-		p = append(p, `, "port_src": `...)
-	} else {
-		p = append(p, `", "port_src": `...)
 	}
+	p = append(p, `, "port_src": `...)
 	p = appendUint(p, r.SrcPort)
 	p = append(p, `, "port_dst": `...)
 	p = appendUint(p, r.DstPort)
