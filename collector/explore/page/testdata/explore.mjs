@@ -38,8 +38,12 @@ async function click(locator) {
 	await page.waitForLoadState();
 }
 const preset = (name) => click(page.locator(".presets a", { hasText: name }).first());
+// choose is the way to a preset: from the page of all questions by one click.
+async function choose(name) {
+	await start();
+	await preset(name);
+}
 const first = () => page.locator(".lines tbody th").first().innerText();
-const cell = (column) => page.locator(".lines tbody tr").first().locator("td").nth(column).innerText();
 function answered(question) {
 	assert.ok(clicks <= 2, `${question}: ${clicks} clicks`);
 	console.log(`${clicks} click${clicks === 1 ? "" : "s"}: ${question}`);
@@ -60,27 +64,22 @@ async function same(name, part, hours) {
 
 try {
 	// 1. Top talkers, by AS, organization, project and site.
-	await start();
-	await preset("Top talkers");
+	await choose("Top talkers");
 	assert.match(await first(), /AS64496 UNI-A/);
 	await same("UNI-A", "src_as_id = 64496", 24);
 	answered("top talkers: AS");
-	await start();
-	await preset("Organizations");
+	await choose("Organizations");
 	assert.match(await page.locator(".sankey").textContent(), /University A[\s\S]*Laboratory B/);
 	answered("top talkers: organizations");
-	await start();
-	await preset("Projects");
+	await choose("Projects");
 	await same("CMS", "src_as_id = 64496", 24);
 	answered("top talkers: projects");
-	await start();
-	await preset("Sites");
+	await choose("Sites");
 	await same("PoP One", "1", 24);
 	answered("top talkers: sites");
 
 	// 2. How full circuits are, and with what.
-	await start();
-	await preset("Circuits");
+	await choose("Circuits");
 	assert.match(await first(), /circuit-1/);
 	const full = (await page.locator(".lines tbody tr").first().innerText()).match(/(\d+) % of 1\.00 Mbit\/s/);
 	const [[rate]] = await sql("SELECT quantileExact(0.95)(v) / 900 / 10000 FROM (SELECT intDiv(toUnixTimestamp(start_time), 900) AS t, " +
@@ -89,21 +88,18 @@ try {
 	await click(page.locator(".lines tbody a", { hasText: "about" }).first());
 	assert.match(await page.locator("main").innerText(), /With whom[\s\S]*AS64496 UNI-A[\s\S]*tcp\/443/);
 	answered("circuits, how full");
-	await start();
-	await preset("What circuits carry");
+	await choose("What circuits carry");
 	assert.match(await first(), /circuit-1 → tcp\/443/);
 	answered("circuits, with what");
 
 	// 3. LHCONE beside the rest.
-	await start();
-	await preset("Policy scopes");
+	await choose("Policy scopes");
 	assert.match(await page.locator(".lines").innerText(), /comm:lhcone[\s\S]*unknown|unknown[\s\S]*comm:lhcone/);
 	await same("comm:lhcone", "has(policy_scope, 'comm:lhcone')", 24);
 	answered("LHCONE beside the rest");
 
 	// 4. Who sends to an AS.
-	await start();
-	await preset("Who sends to whom");
+	await choose("Who sends to whom");
 	await click(page.locator(".matrix thead a", { hasText: "LAB-B" }));
 	assert.equal(await page.locator("input[name=filter]").inputValue(), "dst.as = 64497");
 	assert.match(await first(), /AS64496 UNI-A/);
@@ -111,24 +107,21 @@ try {
 	answered("who sends to LAB-B");
 
 	// 5. What changed since yesterday: everything is twice as much.
-	await start();
-	await preset("Since yesterday");
+	await choose("Since yesterday");
 	const change = parseInt((await page.locator(".lines tbody tr").first().innerText()).match(/\+(\d+) %/)[1]);
 	assert.ok(change > 80 && change < 120, `${change} %`);
 	assert.equal(await page.locator(".before").count(), 1);
 	answered("what changed since yesterday");
 
 	// 6. What happened at some minute: a label of time leads to it, and the peak to the flows behind it.
-	await start();
-	await preset("What happened");
+	await choose("What happened");
 	assert.match(await first(), /tcp\/443/);
 	const label = page.locator("svg.x a").nth(1);
 	const minute = (await label.locator("text").evaluate((x) => x.firstChild.data)).trim();
 	await click(label);
 	assert.ok(new URL(page.url()).searchParams.get("from").endsWith(`T${minute}`), `${page.url()} is not at ${minute}`);
 	answered(`what happened at ${minute}`);
-	await start();
-	await preset("Top talkers");
+	await choose("Top talkers");
 	await click(page.locator("main a", { hasText: "the flows behind it" }));
 	const [from, to] = ["from", "to"].map((x) => new URL(page.url()).searchParams.get(x).replace("T", " "));
 	const [[largest, count]] = await sql("SELECT toUInt32(intDiv(max(bit_count), 8)), toUInt32(count()) FROM data_flow WHERE start_time >= " +
@@ -139,8 +132,7 @@ try {
 	answered("the flows behind a peak");
 
 	// 7. Elephant flows: the first is the largest pair of SQL.
-	await start();
-	await preset("Elephant flows");
+	await choose("Elephant flows");
 	const pairs = await sql("SELECT replaceOne(toString(src_ip), '::ffff:', '') AS a, sum(bit_count) / 8e6 AS v FROM data_flow " +
 		"WHERE start_time > now() - 3600 GROUP BY a ORDER BY v DESC LIMIT 30");
 	const elephant = await page.locator(".lines tbody tr").first().innerText();
@@ -151,14 +143,12 @@ try {
 	answered("elephant flows");
 
 	// 8. Science by discipline.
-	await start();
-	await preset("Science");
+	await choose("Science");
 	await same("High Energy Physics", "src_as_id = 64496", 48);
 	answered("science by discipline");
 
 	// 9. Countries.
-	await start();
-	await preset("Countries");
+	await choose("Countries");
 	await same("Switzerland", "src_as_id = 64496", 24);
 	await same("France", "src_as_id = 64497", 24);
 	assert.match(await page.locator(".map a title").first().textContent(), /(Switzerland|France): .* %/);
