@@ -14,12 +14,12 @@ import (
 
 	"go.uber.org/zap"
 
-	explored "github.com/metranova/flow-collector/collector/explore/page"
 	"github.com/metranova/flow-collector/collector/lookingglass"
 	"github.com/metranova/flow-collector/collector/routing"
 	"github.com/metranova/flow-collector/collector/testkit"
 	"github.com/metranova/flow-collector/collector/verdict"
 	"github.com/metranova/flow-collector/collector/web"
+	"github.com/metranova/flow-collector/collector/web/access"
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/decoder/mrt"
 	"github.com/metranova/flow-collector/decoder/route"
@@ -27,7 +27,7 @@ import (
 )
 
 // routesOf serves the routes of an MRT file, and returns the server's URL.
-func routesOf(t *testing.T, viewers explored.Viewers) string {
+func routesOf(t *testing.T, viewers access.Viewers) string {
 	t.Helper()
 	var dump bytes.Buffer
 	w, err := mrt.NewWriter(&dump, time.Unix(1, 0), 1, "", []mrt.Peer{{ID: 1,
@@ -89,7 +89,7 @@ func runRoutes(t *testing.T, password string, args ...string) (out, problem stri
 
 // `collector routes` prints tables, routes, reasons and JSON of a running collector, and writes MRT files.
 func TestRoutes(t *testing.T) {
-	url := routesOf(t, explored.Viewers{LocalOnly: true})
+	url := routesOf(t, access.Viewers{LocalOnly: true})
 	for _, test := range []struct {
 		args         []string
 		out, problem string
@@ -152,11 +152,11 @@ func TestRoutes_users(t *testing.T) {
 		[]byte("alice:$2y$05$3KyJLAl5VeyAR7Gk8bJdUeq5Mxfqj8DwNDIcvArZwUaEsS6q7QT/2\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	known, err := explored.LoadUsers(users)
+	known, err := access.LoadUsers(users)
 	if err != nil {
 		t.Fatal(err)
 	}
-	url := routesOf(t, explored.Viewers{Users: known})
+	url := routesOf(t, access.Viewers{Users: known})
 	if out, problem := runRoutes(t, "secret", "--url", url, "--user", "alice", "198.51.100.7"); !strings.Contains(out,
 		"path 64500 64501") {
 		t.Errorf("with the password: %q, %q", out, problem)

@@ -13,8 +13,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/metranova/flow-collector/collector/explore/page"
 	"github.com/metranova/flow-collector/collector/web"
+	"github.com/metranova/flow-collector/collector/web/access"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
@@ -88,7 +88,7 @@ func (c *checker) freshness(source metadata.Source) {
 // http tries to listen on http.listen.
 func (c *checker) http() {
 	if path := c.cfg.HTTP.Users; path != "" {
-		if _, err := page.LoadUsers(path); err != nil {
+		if _, err := access.LoadUsers(path); err != nil {
 			c.say(checkProblem, "http.users", "%v", err)
 		}
 	} else if c.cfg.HTTP.Explore == "users" && c.cfg.HTTP.UserHeader == "" {

@@ -10,9 +10,9 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/metranova/flow-collector/collector/explore/page"
 	"github.com/metranova/flow-collector/collector/status"
 	"github.com/metranova/flow-collector/collector/web"
+	"github.com/metranova/flow-collector/collector/web/access"
 	"github.com/metranova/flow-collector/sink/golden"
 )
 
@@ -24,7 +24,7 @@ func TestRouting_inABrowser(t *testing.T) {
 		t.Skip("needs a browser: make test-page")
 	}
 	g := twoRouters(t)
-	g.Viewers = page.Viewers{LocalOnly: true}
+	g.Viewers = access.Viewers{LocalOnly: true}
 	g.Exporters = func() []Exporter {
 		return []Exporter{{Address: netip.MustParseAddr("127.0.0.2"), Device: "edge2", FlowsPerSecond: 1234},
 			{Address: netip.MustParseAddr("203.0.113.1"), Device: "nobody"}}

@@ -9,10 +9,10 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/metranova/flow-collector/collector/explore/page"
 	"github.com/metranova/flow-collector/collector/routing"
 	"github.com/metranova/flow-collector/collector/rpki"
 	"github.com/metranova/flow-collector/collector/verdict"
+	"github.com/metranova/flow-collector/collector/web/access"
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/enrich"
 )
@@ -28,7 +28,7 @@ type Glass struct {
 	Facts func(time.Time) *verdict.Routing
 	// Exporters returns the exporters that send, without their routers.
 	Exporters func() []Exporter
-	Viewers   page.Viewers // who may ask for routes
+	Viewers   access.Viewers // who may ask for routes
 	Log       *zap.Logger
 }
 

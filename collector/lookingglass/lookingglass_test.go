@@ -22,11 +22,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/zap"
 
-	"github.com/metranova/flow-collector/collector/explore/page"
 	"github.com/metranova/flow-collector/collector/routing"
 	"github.com/metranova/flow-collector/collector/rpki"
 	"github.com/metranova/flow-collector/collector/verdict"
 	"github.com/metranova/flow-collector/collector/web"
+	"github.com/metranova/flow-collector/collector/web/access"
 	"github.com/metranova/flow-collector/decoder/bgp"
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/decoder/mrt"
@@ -504,7 +504,7 @@ func get(t *testing.T, url string, change ...func(*http.Request)) (int, string, 
 // The page shows sessions to everybody, and routes to those who may look at the traffic.
 func TestPages(t *testing.T) {
 	g := twoRouters(t)
-	g.Viewers = page.Viewers{LocalOnly: true}
+	g.Viewers = access.Viewers{LocalOnly: true}
 	g.Exporters = func() []Exporter {
 		return []Exporter{{Address: netip.MustParseAddr("127.0.0.2"), FlowsPerSecond: 12},
 			{Address: netip.MustParseAddr("203.0.113.1"), Device: "<b>lost</b>"}}
@@ -563,12 +563,12 @@ func TestPages_users(t *testing.T) {
 	if err := os.WriteFile(users, []byte("all:"+hash+"\nsome:"+hash+":comm:lhcone\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	known, err := page.LoadUsers(users)
+	known, err := access.LoadUsers(users)
 	if err != nil {
 		t.Fatal(err)
 	}
 	g := twoRouters(t)
-	g.Viewers = page.Viewers{Users: known}
+	g.Viewers = access.Viewers{Users: known}
 	at := serve(t, g)
 	as := func(name, password string) func(*http.Request) {
 		return func(r *http.Request) { r.SetBasicAuth(name, password) }

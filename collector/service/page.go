@@ -20,6 +20,7 @@ import (
 	"github.com/metranova/flow-collector/collector/status"
 	"github.com/metranova/flow-collector/collector/verdict"
 	"github.com/metranova/flow-collector/collector/web"
+	"github.com/metranova/flow-collector/collector/web/access"
 	"github.com/metranova/flow-collector/sink/clickhouse"
 )
 
@@ -117,15 +118,15 @@ func (p *httpPage) explore(d *database, ws *workers) error {
 }
 
 // viewers are those who may look at the traffic. Its error is that of the file of users.
-func (p *httpPage) viewers() (page.Viewers, error) {
+func (p *httpPage) viewers() (access.Viewers, error) {
 	cfg := p.cfg
-	viewers := page.Viewers{LocalOnly: cfg.Explore == "local" || cfg.Explore == "off", Hosts: cfg.Hosts}
+	viewers := access.Viewers{LocalOnly: cfg.Explore == "local" || cfg.Explore == "off", Hosts: cfg.Hosts}
 	if cfg.Explore != "users" {
 		return viewers, nil
 	}
-	viewers.Header, viewers.Proxies, viewers.Users = cfg.UserHeader, cfg.Proxies, &page.Users{}
+	viewers.Header, viewers.Proxies, viewers.Users = cfg.UserHeader, cfg.Proxies, &access.Users{}
 	if cfg.Users != "" {
-		users, err := page.LoadUsers(cfg.Users)
+		users, err := access.LoadUsers(cfg.Users)
 		if err != nil {
 			return viewers, fmt.Errorf("http.users: %w", err)
 		}
@@ -138,7 +139,7 @@ func (p *httpPage) viewers() (page.Viewers, error) {
 func (p *httpPage) routing(c *condition) {
 	viewers, err := p.viewers()
 	if err != nil {
-		viewers = page.Viewers{LocalOnly: true, Hosts: p.cfg.Hosts} // explore says why
+		viewers = access.Viewers{LocalOnly: true, Hosts: p.cfg.Hosts} // explore says why
 	}
 	ws := c.workers
 	g := &lookingglass.Glass{Station: ws.in.station, RPKI: ws.in.rpki,

@@ -122,7 +122,7 @@ func (p *Pages) askPanels(ctx context.Context, v *about, questions []explore.Tit
 
 // askSeen queries when the first and the last flow began that pass a filter.
 func (p *Pages) askSeen(ctx context.Context, v *about, filter string) error {
-	first, last, err := p.Explorer.Seen(ctx, filter, ctx.Value(viewerKey{}).(*viewer).Scopes, seenDays)
+	first, last, err := p.Explorer.Seen(ctx, filter, viewerOf(ctx).Scopes, seenDays)
 	if err == nil && !first.IsZero() {
 		v.First, v.Last = first.Format(time.DateTime), last.Format(time.DateTime)
 	}

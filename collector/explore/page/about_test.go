@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/metranova/flow-collector/collector/explore"
+	"github.com/metranova/flow-collector/collector/web/access"
 )
 
 // What is no subject has a page that says so, and names nothing of the request unescaped.
@@ -29,7 +30,7 @@ func TestAbout_panics(t *testing.T) {
 	p := pages(t)
 	p.Explorer.Now = func() time.Time { panic("no clock") }
 	v := &about{}
-	ctx := context.WithValue(t.Context(), viewerKey{}, &viewer{})
+	ctx := context.WithValue(t.Context(), viewerKey{}, &access.Viewer{})
 	p.askPanels(ctx, v, explore.Subject{Kind: explore.SubjectAS, ID: "64500"}.Questions())
 	for i := range v.Panels {
 		if v.Panels[i].Problem == nil || !strings.Contains(v.Panels[i].Problem.Text, "no clock") {

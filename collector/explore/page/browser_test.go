@@ -15,6 +15,7 @@ import (
 	"github.com/metranova/flow-collector/collector/explore/views"
 	"github.com/metranova/flow-collector/collector/status"
 	"github.com/metranova/flow-collector/collector/web"
+	"github.com/metranova/flow-collector/collector/web/access"
 	"github.com/metranova/flow-collector/sink/clickhouse"
 	"github.com/metranova/flow-collector/sink/golden"
 	"github.com/metranova/flow-collector/sink/schema"
@@ -93,7 +94,7 @@ func TestExplore_inABrowser(t *testing.T) {
 	// has the style
 	server.Show(web.Exporters{Log: zap.NewNop(), Report: func() *status.Report { return &status.Report{} },
 		Top: func(context.Context) *status.TopTraffic { return &status.TopTraffic{} }})
-	p := &Pages{Log: zap.NewNop(), Viewers: Viewers{LocalOnly: true}, Views: views.In(t.TempDir()),
+	p := &Pages{Log: zap.NewNop(), Viewers: access.Viewers{LocalOnly: true}, Views: views.In(t.TempDir()),
 		Explorer: &explore.Explorer{Conn: conn, Planner: explore.NewPlanner(&s), Now: time.Now}}
 	p.Mount(server)
 	script := exec.CommandContext(t.Context(), "node",

@@ -22,6 +22,7 @@ import (
 	"github.com/metranova/flow-collector/collector/explore"
 	"github.com/metranova/flow-collector/collector/explore/views"
 	"github.com/metranova/flow-collector/collector/web"
+	"github.com/metranova/flow-collector/collector/web/access"
 	"github.com/metranova/flow-collector/collector/web/figures"
 )
 
@@ -65,7 +66,7 @@ type Pages struct {
 	Explorer *explore.Explorer
 	// Off, if not empty, says why there is nothing to explore.
 	Off     string
-	Viewers Viewers
+	Viewers access.Viewers
 	// Prefix returns the ref of the record in meta_ip that holds an address, and its prefix; false where none does.
 	Prefix func(netip.Addr) (ref string, prefix netip.Prefix, ok bool)
 	// Views are the saved ones; nil: none can be saved.
@@ -131,13 +132,13 @@ func version(text []byte) string {
 // viewerKey is the key of a request's viewer in its context.
 type viewerKey struct{}
 
-// viewerOf returns the viewer of a request that admit let pass. It panics if there is none.
-func viewerOf(r *http.Request) *viewer { return r.Context().Value(viewerKey{}).(*viewer) }
+// viewerOf returns the viewer of a request that admit let pass, by its context. It panics if there is none.
+func viewerOf(ctx context.Context) *access.Viewer { return ctx.Value(viewerKey{}).(*access.Viewer) }
 
 // admit refuses clients that may not look.
 func (p *Pages) admit(next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if who := p.Viewers.admit(w, r); who != nil {
+		if who := p.Viewers.Viewer(w, r); who != nil {
 			next(w, r.WithContext(context.WithValue(r.Context(), viewerKey{}, who)))
 		}
 	})
@@ -148,7 +149,7 @@ func (p *Pages) ask(ctx context.Context, q explore.Question, losses bool) (*expl
 	if p.Off != "" {
 		return nil, p.off()
 	}
-	q.Only = ctx.Value(viewerKey{}).(*viewer).Scopes
+	q.Only = viewerOf(ctx).Scopes
 	a := p.cache.get(q)
 	if a != nil && (a.Losses != nil || !losses) {
 		return a, nil
@@ -252,7 +253,7 @@ func (p *Pages) page(w http.ResponseWriter, r *http.Request) {
 		a, err = p.ask(r.Context(), q, q.View != explore.Lost)
 	}
 	v := p.view(q, a)
-	p.addViews(v, viewerOf(r), q)
+	p.addViews(v, viewerOf(r.Context()), q)
 	if err == nil && a.Empty() {
 		err = p.addNothing(r.Context(), v.Panel)
 	}

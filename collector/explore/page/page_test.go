@@ -19,6 +19,7 @@ import (
 
 	"github.com/metranova/flow-collector/collector/explore"
 	"github.com/metranova/flow-collector/collector/web"
+	"github.com/metranova/flow-collector/collector/web/access"
 	"github.com/metranova/flow-collector/sink/schema"
 )
 
@@ -264,7 +265,7 @@ func TestPages_viewers(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(server.Close)
-	p := &Pages{Log: zap.NewNop(), Viewers: Viewers{Users: &Users{}},
+	p := &Pages{Log: zap.NewNop(), Viewers: access.Viewers{Users: &access.Users{}},
 		Explorer: &explore.Explorer{Planner: explore.NewPlanner(&s), Now: time.Now}}
 	p.Mount(server)
 	addresses := []string{"/explore", "/about?as=1", "/suggest", "/suggest.json"}
@@ -373,5 +374,17 @@ func TestChart(t *testing.T) {
 	c = newChart(answer(explore.Share), "explore")
 	if c.Peak != 100 || c.Before != "" || c.YLabels[4] != "0 %" {
 		t.Errorf("%+v", c)
+	}
+}
+
+// Answers that others were given are not those of a user who may see one scope.
+func TestCache_scopes(t *testing.T) {
+	c := newCache()
+	a := answer(explore.Table)
+	c.put(a.Question, a)
+	limited := a.Question
+	limited.Only = []string{"comm:lhcone"}
+	if c.get(limited) != nil {
+		t.Error("who may see one scope got the answer of who may see all")
 	}
 }

@@ -52,7 +52,7 @@ func (p *Pages) progress(w http.ResponseWriter, r *http.Request) {
 		fail(w, r, err)
 		return
 	}
-	q.Only = viewerOf(r).Scopes
+	q.Only = viewerOf(r.Context()).Scopes
 	id := p.running.of(q)
 	if id == "" {
 		w.WriteHeader(http.StatusNoContent)

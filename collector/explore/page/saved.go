@@ -13,6 +13,7 @@ import (
 
 	"github.com/metranova/flow-collector/collector/explore"
 	"github.com/metranova/flow-collector/collector/explore/views"
+	"github.com/metranova/flow-collector/collector/web/access"
 )
 
 // saved fills the template of saved views.
@@ -29,7 +30,7 @@ type savedView struct {
 	Current              bool
 }
 
-func (p *Pages) addViews(v *view, who *viewer, q explore.Question) {
+func (p *Pages) addViews(v *view, who *access.Viewer, q explore.Question) {
 	if p.Views == nil {
 		return
 	}
@@ -78,7 +79,7 @@ func (p *Pages) exportViews(w http.ResponseWriter, _ *http.Request) {
 
 // changeViews saves, deletes or imports views for a form of the page, and redirects to the page.
 func (p *Pages) changeViews(w http.ResponseWriter, r *http.Request) {
-	who := viewerOf(r)
+	who := viewerOf(r.Context())
 	if !who.Saves {
 		http.Error(w, "everybody may look here, so nobody may save", http.StatusForbidden)
 		return
@@ -97,7 +98,7 @@ func (p *Pages) changeViews(w http.ResponseWriter, r *http.Request) {
 }
 
 // changedViews does what the form asks, and returns the page to go back to.
-func (p *Pages) changedViews(r *http.Request, who *viewer) (back string, err error) {
+func (p *Pages) changedViews(r *http.Request, who *access.Viewer) (back string, err error) {
 	if strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/") {
 		err = r.ParseMultipartForm(1 << 20)
 		defer func() {

@@ -5,6 +5,8 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -13,11 +15,12 @@ import (
 	"github.com/metranova/flow-collector/collector/explore"
 	"github.com/metranova/flow-collector/collector/explore/views"
 	"github.com/metranova/flow-collector/collector/web"
+	"github.com/metranova/flow-collector/collector/web/access"
 	"github.com/metranova/flow-collector/sink/schema"
 )
 
 // savingPages answer at the address, for those who may look.
-func savingPages(t *testing.T, viewers Viewers) (p *Pages, at string) {
+func savingPages(t *testing.T, viewers access.Viewers) (p *Pages, at string) {
 	t.Helper()
 	server, err := web.Listen(web.Options{Address: "127.0.0.1:0", Log: zap.NewNop()})
 	if err != nil {
@@ -70,7 +73,7 @@ func text(t *testing.T, address string) string {
 
 // A view is saved by a form, stands on the page, goes out as a file and comes in again.
 func TestSaved(t *testing.T) {
-	p, at := savingPages(t, Viewers{LocalOnly: true})
+	p, at := savingPages(t, access.Viewers{LocalOnly: true})
 	answer := post(t, at+"/views", url.Values{"do": {"save"}, "name": {evil}, "query": {"by=src.as&last=24h"}}, nil)
 	if answer.StatusCode != http.StatusSeeOther || answer.Header.Get("Location") != "explore?by=src.as&last=24h" {
 		t.Errorf("%s to %s", answer.Status, answer.Header.Get("Location"))
@@ -116,7 +119,7 @@ func TestSaved(t *testing.T) {
 // Who may look without saying who it is may not save; a user may not change what another saved.
 func TestSaved_who(t *testing.T) {
 	form := url.Values{"do": {"save"}, "name": {"mine"}, "query": {""}}
-	p, at := savingPages(t, Viewers{})
+	p, at := savingPages(t, access.Viewers{})
 	if answer := post(t, at+"/views", form, nil); answer.StatusCode != http.StatusForbidden {
 		t.Errorf("everybody saves: %s", answer.Status)
 	}
@@ -126,11 +129,17 @@ func TestSaved_who(t *testing.T) {
 	if list, _ := p.Views.List(); len(list) != 0 {
 		t.Errorf("saved: %v", list)
 	}
-	users, err := LoadUsers(usersFile(t, "anna:HASH", "ben:HASH"))
+	// The password of both is "secret".
+	const hash = "$2y$05$3KyJLAl5VeyAR7Gk8bJdUeq5Mxfqj8DwNDIcvArZwUaEsS6q7QT/2"
+	path := filepath.Join(t.TempDir(), "users")
+	if err := os.WriteFile(path, []byte("anna:"+hash+"\nben:"+hash+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	users, err := access.LoadUsers(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, at = savingPages(t, Viewers{Users: users})
+	p, at = savingPages(t, access.Viewers{Users: users})
 	as := func(name string) func(*http.Request) {
 		return func(r *http.Request) { r.SetBasicAuth(name, "secret") }
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/metranova/flow-collector/collector/explore"
 	"github.com/metranova/flow-collector/collector/web"
+	"github.com/metranova/flow-collector/collector/web/access"
 	"github.com/metranova/flow-collector/sink/clickhouse"
 	"github.com/metranova/flow-collector/sink/schema"
 	"github.com/metranova/flow-collector/sink/store/storetest"
@@ -132,7 +133,7 @@ func printSpeed(t *testing.T, p *Pages) {
 			for range 5 {
 				p.cache = newCache()
 				r := httptest.NewRequest("GET", "/explore?"+q.Values().Encode(), nil)
-				r = r.WithContext(context.WithValue(t.Context(), viewerKey{}, &viewer{}))
+				r = r.WithContext(context.WithValue(t.Context(), viewerKey{}, &access.Viewer{}))
 				w := httptest.NewRecorder()
 				started := time.Now()
 				p.page(w, r)

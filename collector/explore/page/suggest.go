@@ -26,7 +26,7 @@ func (p *Pages) suggestions(ctx context.Context, text string, at int) ([]explore
 	case <-ctx.Done():
 		return nil, errOthers
 	}
-	return p.Explorer.Suggest(ctx, text, at, ctx.Value(viewerKey{}).(*viewer).Scopes)
+	return p.Explorer.Suggest(ctx, text, at, viewerOf(ctx).Scopes)
 }
 
 // suggestJSON answers the script.
@@ -54,7 +54,7 @@ func (p *Pages) suggest(w http.ResponseWriter, r *http.Request) {
 	status := http.StatusOK
 	q, err := explore.Parse(values)
 	v := p.view(q, nil)
-	p.addViews(v, viewerOf(r), q)
+	p.addViews(v, viewerOf(r.Context()), q)
 	text := values.Get("filter") // a space at its end says that a word is over
 	v.Filter = text
 	if err == nil {

@@ -1,4 +1,6 @@
-package page
+// Package access decides who may see what the pages of the collector show of the traffic and of routes: clients on this
+// host, users of a file, or users whom a proxy names.
+package access
 
 import (
 	"bufio"
@@ -21,7 +23,8 @@ import (
 	"github.com/metranova/flow-collector/collector/web"
 )
 
-// Viewers decides who may see the traffic. With the zero value everyone may.
+// Viewers decides who may see the traffic. With the zero value everyone may. Its fields do not change once it is in use;
+// its methods are safe for concurrent use.
 type Viewers struct {
 	// LocalOnly admits clients on this host only. Requests through a proxy on this host are not admitted.
 	LocalOnly bool
@@ -36,24 +39,24 @@ type Viewers struct {
 	Proxies []netip.Prefix
 }
 
-// viewer is the sender of an admitted request. Name is "" where users have no names. Saves says whether the viewer may
+// Viewer is the sender of an admitted request. Name is "" where users have no names. Saves says whether the viewer may
 // save views, which is not so where everyone is admitted: anyone could fill the list.
-type viewer struct {
+type Viewer struct {
 	Name   string
 	Saves  bool
 	Scopes []string // policy scopes whose flows may be seen; none: all
 }
 
-// admit returns the viewer of a request. If the viewer is not admitted, it answers the request and returns nil.
-func (v *Viewers) admit(w http.ResponseWriter, r *http.Request) *viewer {
+// Viewer returns the viewer of a request. If the viewer is not admitted, it answers the request and returns nil.
+func (v *Viewers) Viewer(w http.ResponseWriter, r *http.Request) *Viewer {
 	switch {
 	case v.Users == nil && !v.LocalOnly:
-		return &viewer{}
+		return &Viewer{}
 	case v.LocalOnly && isLocal(r) && web.KnownHost(append([]string{"localhost"}, v.Hosts...), r.Host):
-		return &viewer{Saves: true}
+		return &Viewer{Saves: true}
 	case v.fromProxy(r):
 		name := strings.TrimSpace(r.Header.Get(v.Header))
-		return &viewer{name, true, v.Users.scopesOf(name)}
+		return &Viewer{name, true, v.Users.scopesOf(name)}
 	case v.Users == nil:
 		http.Error(w, "only this host may look at the traffic (http.explore: local), under the name "+
 			"localhost: open a tunnel, such as ssh -L 8080:localhost:8080, or set http.explore to users or all",
@@ -64,7 +67,7 @@ func (v *Viewers) admit(w http.ResponseWriter, r *http.Request) *viewer {
 		from, _ := netip.ParseAddrPort(r.RemoteAddr)
 		known, err := v.Users.knows(name, password, from.Addr())
 		if known {
-			return &viewer{name, true, v.Users.scopesOf(name)}
+			return &Viewer{name, true, v.Users.scopesOf(name)}
 		}
 		if err != nil {
 			w.Header().Set("Retry-After", "5")
@@ -81,7 +84,7 @@ func (v *Viewers) admit(w http.ResponseWriter, r *http.Request) *viewer {
 // refused: what next shows is not of one scope.
 func (v *Viewers) Admit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		who := v.admit(w, r)
+		who := v.Viewer(w, r)
 		switch {
 		case who == nil:
 		case len(who.Scopes) > 0:

@@ -1,4 +1,4 @@
-package page
+package access
 
 import (
 	"errors"
@@ -12,8 +12,6 @@ import (
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
-
-	"github.com/metranova/flow-collector/collector/explore"
 )
 
 // usersFile has the user anna with the password "secret".
@@ -77,7 +75,7 @@ func TestViewers(t *testing.T) {
 			test.set(r)
 		}
 		w := httptest.NewRecorder()
-		if ok := test.viewers.admit(w, r) != nil; ok != (test.want == 200) || !ok && w.Code != test.want {
+		if ok := test.viewers.Viewer(w, r) != nil; ok != (test.want == 200) || !ok && w.Code != test.want {
 			t.Errorf("%s: %t, %d", test.name, ok, w.Code)
 		}
 		if test.want == 401 && w.Header().Get("WWW-Authenticate") == "" {
@@ -86,7 +84,7 @@ func TestViewers(t *testing.T) {
 	}
 }
 
-// Users may be limited to policy scopes; answers that others were given are not theirs.
+// Users may be limited to policy scopes.
 func TestUsers_scopes(t *testing.T) {
 	users, err := LoadUsers(usersFile(t, "anna:HASH", "ben:HASH:comm:lhcone, as:64500", "carl:*:comm:x",
 		"*:*:comm:guests"))
@@ -105,21 +103,13 @@ func TestUsers_scopes(t *testing.T) {
 		} else {
 			r.SetBasicAuth(test.name, test.password)
 		}
-		who := v.admit(httptest.NewRecorder(), r)
+		who := v.Viewer(httptest.NewRecorder(), r)
 		if who == nil || who.Name != test.name || strings.Join(who.Scopes, " ") != test.want {
 			t.Errorf("%s: %+v, want %s", test.name, who, test.want)
 		}
 	}
 	if knows(users, "carl", "") || knows(users, "carl", "*") || knows(users, "*", "") {
 		t.Error("a line without a password lets one in")
-	}
-	c := newCache()
-	a := answer(explore.Table)
-	c.put(a.Question, a)
-	limited := a.Question
-	limited.Only = []string{"comm:lhcone"}
-	if c.get(limited) != nil {
-		t.Error("who may see one scope got the answer of who may see all")
 	}
 }
 
