@@ -23,8 +23,8 @@ import (
 	"github.com/metranova/flow-collector/collector/web"
 )
 
-// Viewers decides who may see the traffic. With the zero value everyone may. Its fields do not change once it is in use;
-// its methods are safe for concurrent use.
+// Viewers decides who may see the traffic. With the zero value everyone may. Its fields do not change once it is in
+// use; its methods are safe for concurrent use.
 type Viewers struct {
 	// LocalOnly admits clients on this host only. Requests through a proxy on this host are not admitted.
 	LocalOnly bool
@@ -65,9 +65,9 @@ func (v *Viewers) Viewer(w http.ResponseWriter, r *http.Request) *Viewer {
 	}
 	if name, password, ok := r.BasicAuth(); ok {
 		from, _ := netip.ParseAddrPort(r.RemoteAddr)
-		known, err := v.Users.knows(name, password, from.Addr())
+		scopes, known, err := v.Users.knows(name, password, from.Addr())
 		if known {
-			return &Viewer{name, true, v.Users.scopesOf(name)}
+			return &Viewer{name, true, scopes}
 		}
 		if err != nil {
 			w.Header().Set("Retry-After", "5")
@@ -238,19 +238,19 @@ const noHash = "$2a$10$7EqJtq98hPqEX7fNZaFWoOHi5Hj1MF7/FHT/jJ4Dr7yFHVYGLxzqS"
 // errBusy says that a password was not compared.
 var errBusy = errors.New("too many passwords are tried at once: try again")
 
-// knows reports whether the password is the name's. One guess is compared at a time, so that guessing takes no more
-// than a core; few may wait for that, and nobody whose password was right before waits for them. The only error is
-// errBusy.
-func (u *Users) knows(name, password string, from netip.Addr) (bool, error) {
+// knows reports whether the password is the name's, and returns the user's policy scopes as the same state of the file
+// has them; none: all. One guess is compared at a time, so that guessing takes no more than a core; few may wait for
+// that, and nobody whose password was right before waits for them. The only error is errBusy.
+func (u *Users) knows(name, password string, from netip.Addr) (scopes []string, known bool, err error) {
 	if len(password) > longPassword {
-		return false, nil
+		return nil, false, nil
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	_ = u.load() // a file that cannot be read leaves what it had
 	digest := sha256.Sum256(append(u.key[:], name+"\x00"+password...))
 	if u.known[digest] {
-		return true, nil
+		return u.scopes[name], true, nil
 	}
 	hash, ok := u.hashes[name]
 	if !ok {
@@ -258,13 +258,13 @@ func (u *Users) knows(name, password string, from netip.Addr) (bool, error) {
 	}
 	right, err := u.compare(hash, password, from)
 	if !right || !ok || !bytes.Equal(u.hashes[name], hash) { // the file may have changed
-		return false, err
+		return nil, false, err
 	}
 	if len(u.known) >= mostKnown {
 		clear(u.known)
 	}
 	u.known[digest] = true
-	return true, nil
+	return u.scopes[name], true, nil
 }
 
 // compare compares a password with a hash when it is its turn. mu is held, and released in the meantime.
