@@ -52,7 +52,8 @@ func (e *Explorer) Nothing(ctx context.Context, a *Answer) (*Nothing, error) {
 	if err != nil {
 		return nil, err
 	}
-	when := func(t time.Time) string { return t.In(q.zone()).Format("2006-01-02 15:04") + " " + q.zone().String() }
+	zone := q.Location()
+	when := func(t time.Time) string { return t.In(zone).Format("2006-01-02 15:04") + " " + zone.String() }
 	switch {
 	case x.Flows == 0:
 		return &Nothing{Text: "The store has no flows yet. The page of exporters shows what arrives; rows follow " +

@@ -44,10 +44,9 @@ func (a *Answer) Print(w io.Writer) error {
 	if a.Partial {
 		last = "; the last step is not over"
 	}
-	layout := "2006-01-02 15:04"
-	if _, err := fmt.Fprintf(w, "\n%s to %s %s, steps of %s%s, from %s\n", a.From.In(a.Question.zone()).Format(layout),
-		a.To.In(a.Question.zone()).Format(layout), a.Question.zone(), Duration(max(a.Step, minRange)), last,
-		a.Query.Source.Line()); err != nil {
+	layout, zone := "2006-01-02 15:04", a.Question.Location()
+	if _, err := fmt.Fprintf(w, "\n%s to %s %s, steps of %s%s, from %s\n", a.From.In(zone).Format(layout),
+		a.To.In(zone).Format(layout), zone, Duration(max(a.Step, minRange)), last, a.Query.Source.Line()); err != nil {
 		return err
 	}
 	if a.Losses == nil {
@@ -140,7 +139,7 @@ func (a *Answer) printFlows(out io.Writer) {
 	for i := range a.Flows {
 		f := &a.Flows[i]
 		end := func(x *End) string { return Shown(strings.TrimSpace(x.Label() + " " + x.AS + " " + x.Name)) }
-		fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\t%sB\t%s\n", f.From.In(a.Question.zone()).Format(time.DateTime),
+		fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\t%sB\t%s\n", f.From.In(a.Question.Location()).Format(time.DateTime),
 			end(&f.Source), end(&f.Dest), Shown(f.Protocol), Shown(f.In), Shown(f.Out), figures.SI(float64(f.Bytes)),
 			figures.SI(float64(f.Packets)))
 	}

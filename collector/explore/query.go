@@ -380,7 +380,7 @@ func (p *Planner) hours(q *Question, s span, now time.Time) (*Query, error) {
 	if err != nil {
 		return nil, err
 	}
-	zone := sel.params.text(q.zone().String())
+	zone := sel.params.text(q.Location().String())
 	terms := "toDate(start_time, " + zone + ") AS day, toHour(start_time, " + zone + ") AS hour"
 	return &Query{"SELECT toString(day) AS day, toUInt8(hour) AS hour, toFloat64(v) AS v\nFROM\n(\n" +
 		indent(sel.grouped(terms, "day, hour")) + "\n)\nORDER BY day, hour", sel.params, sel.source}, nil

@@ -243,9 +243,7 @@ func (q Question) Values() url.Values {
 	set("unit", string(q.Unit), string(Bits))
 	set("view", string(q.View), string(Stacked))
 	set("top", strconv.Itoa(q.Top), strconv.Itoa(defaultTop))
-	if q.Zone != nil {
-		set("zone", q.Zone.String(), "UTC")
-	}
+	set("zone", q.Location().String(), "UTC")
 	set("before", string(q.Before), "")
 	if q.Last != 0 {
 		set("last", Duration(q.Last), Duration(defaultLast))
@@ -262,10 +260,11 @@ func (q Question) stamp(t time.Time) string {
 	if t.Second() != 0 {
 		layout = "2006-01-02T15:04:05"
 	}
-	return t.In(q.zone()).Format(layout)
+	return t.In(q.Location()).Format(layout)
 }
 
-func (q Question) zone() *time.Location {
+// Location returns the zone of the question's times. UTC is the default.
+func (q Question) Location() *time.Location {
 	if q.Zone == nil {
 		return time.UTC
 	}
@@ -351,7 +350,7 @@ func (q Question) span(now time.Time) span {
 			break
 		}
 	}
-	_, seconds := from.In(q.zone()).Zone()
+	_, seconds := from.In(q.Location()).Zone()
 	offset := time.Duration(seconds) * time.Second
 	s.from = from.Add(offset).Truncate(s.step).Add(-offset)
 	s.to = to.Add(offset).Truncate(s.step).Add(-offset)

@@ -260,12 +260,7 @@ func ticks(a *explore.Answer, page string) []tick {
 	return all
 }
 
-func zone(a *explore.Answer) *time.Location {
-	if a.Question.Zone == nil {
-		return time.UTC
-	}
-	return a.Question.Zone
-}
+func zone(a *explore.Answer) *time.Location { return a.Question.Location() }
 
 // timeLabel formats a label of time. gap is the distance between labels.
 func timeLabel(t time.Time, gap time.Duration) string {

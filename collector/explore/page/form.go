@@ -123,8 +123,8 @@ func zones(q explore.Question) []string {
 	if local := localZone(); local != "" && !strings.HasSuffix(local, "UTC") {
 		all = append(all, local)
 	}
-	if q.Zone != nil && q.Zone.String() != "UTC" && q.Zone.String() != all[len(all)-1] {
-		all = append(all, q.Zone.String())
+	if name := q.Location().String(); !slices.Contains(all, name) {
+		all = append(all, name)
 	}
 	return all
 }

@@ -306,10 +306,7 @@ func (p *Pages) write(w http.ResponseWriter, r *http.Request, name, title string
 const address = "explore"
 
 func (p *Pages) view(q explore.Question, a *explore.Answer) *view {
-	v := &view{Question: q, Filter: q.Filter, Zone: "UTC", Title: "Traffic", Zones: zones(q)}
-	if q.Zone != nil {
-		v.Zone = q.Zone.String()
-	}
+	v := &view{Question: q, Filter: q.Filter, Zone: q.Location().String(), Title: "Traffic", Zones: zones(q)}
 	p.addForm(v)
 	if a == nil {
 		return v
