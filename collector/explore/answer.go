@@ -34,7 +34,7 @@ type Answer struct {
 	Overlap  bool      // a flow may count in several lines, so that their sum is more than all
 	Query    *Query
 	Took     time.Duration
-	Read     uint64 // rows that Query reads, about; 0 is not known
+	Read     uint64 // what Estimate says of Query; 0 is not known
 }
 
 // Series is one line of a graph, with its statistics.
@@ -166,7 +166,7 @@ func settings(id string) chgo.Settings {
 	}
 }
 
-// Ask answers a question, without its Losses. The error of a filter is a *filter.Error.
+// Ask answers a question, without its Losses and Read. The error of a filter is a *filter.Error.
 func (e *Explorer) Ask(ctx context.Context, q Question) (*Answer, error) {
 	started := time.Now()
 	s := q.span(e.Now())
@@ -195,12 +195,11 @@ func (e *Explorer) Ask(ctx context.Context, q Question) (*Answer, error) {
 		return nil, err
 	}
 	a.Took = time.Since(started)
-	a.Read = e.estimate(ctx, a.Query)
 	return a, nil
 }
 
-// estimate returns about how many rows a query reads, by the parts and marks that its conditions select. 0: unknown.
-func (e *Explorer) estimate(ctx context.Context, q *Query) uint64 {
+// Estimate returns about how many rows a query reads, by the parts and marks that its conditions select. 0: unknown.
+func (e *Explorer) Estimate(ctx context.Context, q *Query) uint64 {
 	read := uint64(0)
 	plan := &Query{sql: "EXPLAIN ESTIMATE " + q.sql, params: q.params}
 	if err := e.run(ctx, plan, func(rows driver.Rows) error {

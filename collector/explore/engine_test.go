@@ -377,6 +377,9 @@ func testSeries(t *testing.T, e *Explorer) {
 	} else if got.Mean = want.Mean; got != want {
 		t.Errorf("statistics are %+v, want %+v", got, want)
 	}
+	if read := e.Estimate(t.Context(), a.Query); read < 180 || read > 10000 {
+		t.Errorf("%d rows are read", read)
+	}
 	l, err := e.Losses(t.Context(), a)
 	if err != nil {
 		t.Fatal(err)

@@ -169,6 +169,7 @@ func (p *Pages) ask(ctx context.Context, q explore.Question, losses bool) (*expl
 		if a, err = p.Explorer.Ask(ctx, q); err != nil {
 			return nil, err
 		}
+		a.Read = p.Explorer.Estimate(ctx, a.Query)
 	}
 	if losses {
 		found, err := p.Explorer.Losses(ctx, a)
