@@ -19,7 +19,6 @@ import (
 
 	"github.com/metranova/flow-collector/decoder/bgp"
 	"github.com/metranova/flow-collector/decoder/bmp"
-	"github.com/metranova/flow-collector/decoder/route"
 )
 
 // BMPOptions configures BMP (RFC 7854).
@@ -54,20 +53,17 @@ const (
 // bmpSession is one BMP connection. The goroutine that runs Station.serveBMP reads it and owns the fields up to
 // current.
 type bmpSession struct {
-	station *Station
+	batcher
 	conn    net.Conn
 	address netip.Addr
-	walker  *bgp.Walker
 	peers   map[bmp.PeerKey]*bmpPeer
-	batch   *route.Batch // changes of current that the writer has not got yet; nil: there are none
-	current *view
+	current *view // that the batch belongs to
 
 	router *bmpRouter // only the writer uses it; nil: there are too many routers
 	once   sync.Once  // for end
 	why    string     // why the session ended
 
 	messages   [bmp.Types + 1]atomic.Uint64 // by type; the last counts unknown types
-	reasons    [bgp.Reasons]atomic.Uint64   // malformed UPDATEs by reason
 	unreadable atomic.Uint64                // messages that are malformed
 	badOpens   atomic.Uint64                // Peer Up messages with an OPEN that is malformed
 	beyond     atomic.Uint64                // messages of peers in excess of maxPeers
@@ -152,8 +148,8 @@ func (s *Station) dial(to string) (net.Conn, error) {
 // serveBMP reads a BMP connection until it ends. It calls established when a BMP message came, which makes it a
 // session, and reports whether it was one.
 func (s *Station) serveBMP(c net.Conn, address netip.Addr, established func()) bool {
-	x := &bmpSession{station: s, conn: c, address: address, peers: map[bmp.PeerKey]*bmpPeer{},
-		walker: bgp.NewWalker(bgp.Rules{Lenient: true}, s.rib.Hasher())}
+	x := &bmpSession{conn: c, address: address, peers: map[bmp.PeerKey]*bmpPeer{},
+		batcher: batcher{station: s, walker: bgp.NewWalker(bgp.Rules{Lenient: true}, s.rib.Hasher())}}
 	defer func() { s.bmp.peers.Add(-int64(len(x.peers))) }()
 	stop := make(chan struct{})
 	defer close(stop)
@@ -208,21 +204,8 @@ func (s *Station) serveBMP(c net.Conn, address netip.Addr, established func()) b
 	return true
 }
 
-// flush passes the batch to the writer and takes a free one.
-func (x *bmpSession) flush() {
-	for i := range x.reasons {
-		x.reasons[i].Store(x.walker.Counts[i])
-	}
-	b := x.batch
-	if x.batch = nil; b == nil {
-		return
-	}
-	if len(b.Changes)+len(b.Complete) == 0 {
-		x.station.putBatch(b)
-		return
-	}
-	x.station.items <- item{view: x.current, batch: b}
-}
+// flush gives the batch to the writer.
+func (x *bmpSession) flush() { x.give(item{view: x.current}) }
 
 // post has the writer call f after the batches that were filled before. It does not wait for the call.
 func (x *bmpSession) post(f func()) {
@@ -325,12 +308,9 @@ func (x *bmpSession) routes(p *bmp.Peer, rest []byte) {
 	if x.batch != nil && (v != x.current || full(x.batch)) {
 		x.flush()
 	}
-	if x.batch == nil {
-		x.batch = x.station.takeBatch()
-	}
 	x.current = v
 	x.walker.Rules = v.rules
-	if !bmp.Routes(x.walker, p, rest, x.batch) {
+	if !bmp.Routes(x.walker, p, rest, x.filling()) {
 		x.unreadable.Add(1)
 	}
 	v.rules = x.walker.Rules // the walker may have inferred the width of AS numbers or ADD-PATH

@@ -300,26 +300,6 @@ func (s *Station) acceptBGP(c *net.TCPConn, address netip.Addr) {
 	}
 }
 
-// takeBatch waits for a batch that can be filled. The writer puts it back.
-func (s *Station) takeBatch() *route.Batch {
-	if b := <-s.batches; b != nil {
-		return b
-	}
-	return &route.Batch{Decode: bgp.Decode}
-}
-
-// putBatch puts a batch back.
-func (s *Station) putBatch(b *route.Batch) {
-	b.Reset()
-	s.batches <- b
-}
-
-// full reports whether a batch goes to the writer. The writer applies an End-of-RIB after all changes of its batch, so
-// it must be the batch's last message.
-func full(b *route.Batch) bool {
-	return len(b.Changes) >= batchRoutes || len(b.Complete) > 0 || b.Bytes() >= batchBytes
-}
-
 // reject closes a connection with a Cease NOTIFICATION.
 func (s *Station) reject(c net.Conn, subcode uint8) {
 	_ = c.SetDeadline(time.Now().Add(time.Second))

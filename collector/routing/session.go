@@ -17,20 +17,17 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/metranova/flow-collector/decoder/bgp"
-	"github.com/metranova/flow-collector/decoder/route"
 )
 
 // session is one BGP connection of a neighbour. The goroutine that runs Station.serve reads it.
 type session struct {
-	station *Station
+	batcher
 	conn    net.Conn
 	address netip.Addr
 	theirs  bgp.Open
 	ours    bgp.Open
 	hold    time.Duration // negotiated hold time; 0: no hold timer
-	walker  *bgp.Walker
-	batch   *route.Batch // changes that the writer has not got yet; nil: there are none
-	peer    *peer        // only the writer uses it
+	peer    *peer         // only the writer uses it
 
 	writing   sync.Mutex  // serializes writes to conn
 	once      sync.Once   // for end
@@ -38,8 +35,7 @@ type session struct {
 	hardReset bool        // the neighbour sent a Hard Reset (RFC 8538): its routes are removed at once
 	graceful  atomic.Bool // graceful restart was negotiated (RFC 4724)
 
-	updates atomic.Uint64              // UPDATE messages
-	reasons [bgp.Reasons]atomic.Uint64 // malformed UPDATEs by reason
+	updates atomic.Uint64 // UPDATE messages
 }
 
 const (
@@ -47,10 +43,6 @@ const (
 	openWait = 60 * time.Second
 	// restartTime is the restart time that our OPEN announces, in seconds (RFC 4724).
 	restartTime = 120
-	// batchRoutes and batchBytes are the number of changes and the bytes of attributes at which a batch goes to the
-	// writer. One UPDATE can exceed them.
-	batchRoutes = 512
-	batchBytes  = 128 << 10
 	// receiveBuffer is the size of the socket's receive buffer, firstBuffer of ours until the session is established,
 	// readBuffer from then on, in bytes.
 	receiveBuffer = 4 << 20
@@ -60,7 +52,7 @@ const (
 
 // serve runs a BGP connection until it ends. It calls established when OPENs are exchanged.
 func (s *Station) serve(c net.Conn, address netip.Addr, established func()) {
-	x := &session{station: s, conn: c, address: address}
+	x := &session{batcher: batcher{station: s}, conn: c, address: address}
 	stop := make(chan struct{})
 	defer close(stop)
 	go func() {
@@ -203,10 +195,7 @@ func (x *session) read(r *reader) error {
 			switch kind {
 			case bgp.UpdateType:
 				x.updates.Add(1)
-				if x.batch == nil {
-					x.batch = x.station.takeBatch()
-				}
-				err = x.walker.Update(body, x.batch)
+				err = x.walker.Update(body, x.filling())
 			case bgp.KeepaliveType, bgp.RefreshType:
 			default:
 				err = unexpected(kind, body)
@@ -222,21 +211,8 @@ func (x *session) read(r *reader) error {
 	}
 }
 
-// flush gives the batch to the writer. The walker's counts go along. A session that waits for its neighbour has none.
-func (x *session) flush() {
-	for i := range x.reasons {
-		x.reasons[i].Store(x.walker.Counts[i])
-	}
-	b := x.batch
-	if x.batch = nil; b == nil {
-		return
-	}
-	if len(b.Changes)+len(b.Complete) == 0 {
-		x.station.putBatch(b)
-		return
-	}
-	x.station.items <- item{session: x, batch: b}
-}
+// flush gives the batch to the writer.
+func (x *session) flush() { x.give(item{session: x}) }
 
 // keepAlive sends a KEEPALIVE every third of the hold time.
 func (x *session) keepAlive(stop <-chan struct{}) {
