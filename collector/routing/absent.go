@@ -116,14 +116,3 @@ func (a *absent) stats() (all []Absent, stranger netip.Addr) {
 	}
 	return all, stranger
 }
-
-// mostEnds is how many ends of sessions are remembered for a router.
-const mostEnds = 8
-
-// appendEnd appends the end of a session, and drops the oldest beyond mostEnds.
-func appendEnd(ends []time.Time, at time.Time) []time.Time {
-	if len(ends) >= mostEnds {
-		ends = append(ends[:0], ends[1:]...)
-	}
-	return append(ends, at)
-}

@@ -39,21 +39,13 @@ type bmpRouter struct {
 	// addresses holds the router's own addresses in sessions with peers of the global instance, remote the peers'.
 	addresses, remote map[flow.Addr]bool
 
-	session   *bmpSession // nil: none is up
-	since     time.Time   // when the session came up, or went down
-	until     time.Time   // when the routes are removed, while no session is up
-	why       string      // why the last session ended
-	count     uint64      // number of sessions
-	ends      []time.Time // of sessions, the latest ones
-	left      uint64      // routes left out since all were requested
-	again     refresh
-	tables    map[viewKey]*viewTable
-	up        map[bmp.PeerKey]bool
-	reported  map[viewKey]uint64 // number of routes by the router's own statistics
-	refused   uint64             // routes left out because the routing table is full
-	undecoded uint64
-	beyond    uint64     // routes left out because of maxViews
-	before    BMPSession // counters of earlier sessions
+	session  *bmpSession // nil: none is up
+	history              // of all sessions
+	tables   map[viewKey]*viewTable
+	up       map[bmp.PeerKey]bool
+	reported map[viewKey]uint64 // number of routes by the router's own statistics
+	beyond   uint64             // routes left out because of maxViews
+	before   BMPSession         // counters of earlier sessions
 
 	shown atomic.Pointer[BMPSession]
 }
@@ -78,7 +70,7 @@ func (s *Station) bmpSessionUp(x *bmpSession, info *bmp.Information) {
 	key := bmpRouterKey{x.address, info.SysName}
 	m := s.bmpRouters[key]
 	if m == nil {
-		if !s.placeForMonitored(key.address) {
+		if !makePlace(s.bmpRouters, maxBMPRouters, key.address, s.forgetBMPRouter) {
 			return
 		}
 		m = s.newBMPRouter(key)
@@ -87,9 +79,8 @@ func (s *Station) bmpSessionUp(x *bmpSession, info *bmp.Information) {
 		m.leave(old)
 		go old.end("the router has connected again")
 	}
-	m.session, m.since, m.about, m.up = x, time.Now(), *info, map[bmp.PeerKey]bool{}
-	m.count++
-	m.left = 0 // all routes come again
+	m.begin()
+	m.session, m.about, m.up = x, *info, map[bmp.PeerKey]bool{}
 	s.absent.came(key.address)
 	x.router = m
 	m.publish()
@@ -97,36 +88,8 @@ func (s *Station) bmpSessionUp(x *bmpSession, info *bmp.Information) {
 		zap.String("description", info.SysDescr))
 }
 
-// placeForMonitored makes place for a router with a new name, as placeForPeer does.
-func (s *Station) placeForMonitored(address netip.Addr) bool {
-	of := 0
-	var oldest, oldestOf *bmpRouter // without a session; of all, and of this address
-	for key, m := range s.bmpRouters {
-		same := key.address == address
-		if same {
-			of++
-		}
-		if m.session != nil {
-			continue
-		}
-		if oldest == nil || m.since.Before(oldest.since) {
-			oldest = m
-		}
-		if same && (oldestOf == nil || m.since.Before(oldestOf.since)) {
-			oldestOf = m
-		}
-	}
-	switch {
-	case of >= maxOfAddress:
-		oldest = oldestOf
-	case len(s.bmpRouters) < maxBMPRouters:
-		return true
-	}
-	if oldest == nil {
-		return false
-	}
-	s.forgetBMPRouter(oldest)
-	return true
+func (m *bmpRouter) standing() (netip.Addr, bool, time.Time) {
+	return m.key.address, m.session != nil, m.since
 }
 
 // newBMPRouter adds a router without a session.
@@ -171,9 +134,7 @@ func (s *Station) bmpSessionDown(x *bmpSession) {
 		return
 	}
 	m.leave(x)
-	m.why, m.since = x.why, time.Now()
-	m.ends = appendEnd(m.ends, m.since)
-	m.until = m.since.Add(s.BMP.KeepStale)
+	m.end(x.why, s.BMP.KeepStale)
 	for _, t := range m.tables {
 		t.source.End()
 	}
@@ -317,13 +278,7 @@ func (s *Station) applyView(v *view, b *route.Batch) {
 		t.begin(x)
 	}
 	t.latest = time.Now()
-	refused, undecoded, _ := t.source.Apply(b)
-	if refused > 0 && m.refused == 0 {
-		s.Log.Warn("the routing table is full: routes are left out", zap.String("router", m.key.address.String()),
-			zap.Int("routes", refused))
-	}
-	m.refused, m.undecoded = m.refused+uint64(refused), m.undecoded+uint64(undecoded)
-	m.left += uint64(refused)
+	m.apply(s.Log, "router", m.key.address, t.source, b)
 }
 
 // routerOf returns the router's entry in the routing table. Its name is the BGP identifier, as for a BGP session, so

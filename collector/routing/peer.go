@@ -30,20 +30,12 @@ type peer struct {
 	key    peerKey
 	source *rib.Source
 
-	session   *session  // nil: none is up
-	since     time.Time // when the session came up, or went down
-	until     time.Time // when the routes are removed, while no session is up
-	sweepAt   time.Time // when stale routes are removed even without an End-of-RIB; zero: done
-	endOfRIB  [route.Families]bool
-	why       string      // why the last session ended
-	count     uint64      // number of sessions
-	ends      []time.Time // of sessions, the latest ones
-	refused   uint64      // routes left out because a limit was reached
-	left      uint64      // those of them since all routes were requested
-	again     refresh
-	undecoded uint64
-	updates   uint64              // UPDATE messages of earlier sessions
-	reasons   [bgp.Reasons]uint64 // malformed UPDATEs of earlier sessions
+	session  *session  // nil: none is up
+	history            // of all sessions
+	sweepAt  time.Time // when stale routes are removed even without an End-of-RIB; zero: done
+	endOfRIB [route.Families]bool
+	updates  uint64              // UPDATE messages of earlier sessions
+	reasons  [bgp.Reasons]uint64 // malformed UPDATEs of earlier sessions
 
 	shown atomic.Pointer[Session]
 }
@@ -141,13 +133,7 @@ func (s *Station) applyBatch(x *session, b *route.Batch) {
 	if p == nil || p.session != x {
 		return // a newer session has replaced this one
 	}
-	refused, undecoded, _ := p.source.Apply(b)
-	if refused > 0 && p.refused == 0 {
-		s.Log.Warn("the routing table is full: routes are left out",
-			zap.String("neighbor", p.key.address.String()), zap.Int("routes", refused))
-	}
-	p.refused, p.undecoded = p.refused+uint64(refused), p.undecoded+uint64(undecoded)
-	p.left += uint64(refused)
+	p.apply(s.Log, "neighbor", p.key.address, p.source, b)
 	for _, f := range b.Complete {
 		p.endOfRIB[f.Index()] = true
 	}
@@ -159,7 +145,7 @@ func (s *Station) sessionUp(x *session) bool {
 	key := peerKey{x.address, x.theirs.ID}
 	p := s.peers[key]
 	if p == nil {
-		if !s.placeForPeer(key.address) {
+		if !makePlace(s.peers, maxSessions, key.address, s.forget) {
 			return false
 		}
 		p = s.newPeer(key, x.theirs.AS)
@@ -170,11 +156,9 @@ func (s *Station) sessionUp(x *session) bool {
 		// end sends a NOTIFICATION, for which the writer must not wait.
 		go old.end(&bgp.Notification{Code: bgp.Cease, Subcode: bgp.CeaseCollision}, "the neighbour has connected again")
 	}
-	now := time.Now()
+	p.begin()
 	p.source.Begin()
-	p.session, p.since, p.sweepAt, p.endOfRIB = x, now, now.Add(endOfRIBTimeout), [route.Families]bool{}
-	p.count++
-	p.left = 0 // all routes come again
+	p.session, p.sweepAt, p.endOfRIB = x, p.since.Add(endOfRIBTimeout), [route.Families]bool{}
 	s.absent.came(key.address)
 	x.peer = p
 	p.publish()
@@ -183,37 +167,8 @@ func (s *Station) sessionUp(x *session) bool {
 	return true
 }
 
-// placeForPeer makes place for a neighbour with a new identifier, and reports whether it could: whoever connects with
-// ever new identifiers must not fill the memory with neighbours whose sessions have ended.
-func (s *Station) placeForPeer(address netip.Addr) bool {
-	of := 0
-	var oldest, oldestOf *peer // without a session; of all, and of this address
-	for key, p := range s.peers {
-		same := key.address == address
-		if same {
-			of++
-		}
-		if p.session != nil {
-			continue
-		}
-		if oldest == nil || p.since.Before(oldest.since) {
-			oldest = p
-		}
-		if same && (oldestOf == nil || p.since.Before(oldestOf.since)) {
-			oldestOf = p
-		}
-	}
-	switch {
-	case of >= maxOfAddress:
-		oldest = oldestOf
-	case len(s.peers) < maxSessions:
-		return true
-	}
-	if oldest == nil {
-		return false
-	}
-	s.forget(oldest)
-	return true
+func (p *peer) standing() (netip.Addr, bool, time.Time) {
+	return p.key.address, p.session != nil, p.since
 }
 
 // newPeer adds a neighbour without a session.
@@ -250,11 +205,9 @@ func (s *Station) sessionDown(x *session) {
 		return
 	}
 	p.leave(x)
-	p.why, p.since = x.why, time.Now()
-	p.ends = appendEnd(p.ends, p.since)
-	p.source.End()
 	keep := max(s.KeepStale, time.Duration(x.theirs.RestartTime)*time.Second)
-	p.until = p.since.Add(keep)
+	p.end(x.why, keep)
+	p.source.End()
 	if s.stopping() {
 		return
 	}
