@@ -83,6 +83,18 @@ func TestHostile_slow(t *testing.T) {
 	}
 }
 
+// hasEnded waits until the writer has seen the end of a session. The next one must not come before, or it is refused.
+func hasEnded(t *testing.T, s *Station, ended func() bool) {
+	t.Helper()
+	eventually(t, func() string {
+		is := false
+		if s.run(func() { is = ended() }); !is {
+			return "the session has not ended"
+		}
+		return ""
+	})
+}
+
 // Ever new BGP identifiers of one address take the place of those of before, and of nobody else's.
 func TestHostile_identifiers(t *testing.T) {
 	s := withoutHold(open(t, Options{}))
@@ -91,10 +103,12 @@ func TestHostile_identifiers(t *testing.T) {
 	good.announce(7, "10.0.0.0/8")
 	expect(t, s, reader, "127.0.0.3", map[string]int{"10.1.2.3": 7})
 	for i := range 2*maxOfAddress + 1 {
-		x := connect(t, s, "127.0.0.2", local(fmt.Sprintf("198.51.100.%d", i+1)))
+		o := local(fmt.Sprintf("198.51.100.%d", i+1))
+		x := connect(t, s, "127.0.0.2", o)
 		x.announce(8, fmt.Sprintf("11.%d.0.0/16", i))
 		_ = x.conn.Close()
-		<-x.done
+		key := peerKey{netip.MustParseAddr("127.0.0.2"), o.ID}
+		hasEnded(t, s, func() bool { p := s.peers[key]; return p != nil && p.session == nil })
 	}
 	eventually(t, func() string {
 		st := s.Stats()
@@ -140,15 +154,8 @@ func TestHostile_names(t *testing.T) {
 		x := report(t, s, "127.0.0.2", fmt.Sprint("router ", i))
 		x.route(peerOf("", 0, 0), 8, 100, fmt.Sprintf("11.%d.0.0/16", i))
 		_ = x.conn.Close()
-		// The next one must not come before this one has ended, or it is refused.
-		eventually(t, func() string {
-			for _, m := range s.Stats().BMP.Sessions {
-				if m.Up && m.Name != "good" {
-					return fmt.Sprintf("%+v", m)
-				}
-			}
-			return ""
-		})
+		key := bmpRouterKey{netip.MustParseAddr("127.0.0.2"), fmt.Sprint("router ", i)}
+		hasEnded(t, s, func() bool { m := s.bmpRouters[key]; return m != nil && m.session == nil })
 	}
 	eventually(t, func() string {
 		st := s.Stats()
