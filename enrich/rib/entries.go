@@ -30,10 +30,7 @@ func (rd *Reader) Entries(t *Table, p netip.Prefix, shorter bool, f func(*Entry)
 	r := rd.rib
 	a := flow.AddrFrom(p.Addr())
 	n, v6 := rd.find(&a)
-	x := r.v4
-	if v6 {
-		x = r.v6
-	}
+	x := r.prefixes(v6)
 	for n != 0 && int(x.length(n)) > p.Bits() {
 		n = x.parentOf(n)
 	}
@@ -137,10 +134,7 @@ func (w *Walk) Next(f func(route.Prefix, []Entry) error) (more bool, err error) 
 	if !found {
 		return false, nil
 	}
-	x := r.v4
-	if w.v6 {
-		x = r.v6
-	}
+	x := r.prefixes(w.v6)
 	var all []Entry
 	w.next = (first>>8 + 1) << 8
 	for n := first; n < w.next; n++ {

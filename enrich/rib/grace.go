@@ -149,10 +149,7 @@ func (r *RIB) retirePrefix(p *prefixes, n uint32) {
 
 // prefix returns the number of a prefix, and gives it one if it has none.
 func (r *RIB) prefix(x route.Prefix) (uint32, error) {
-	p := r.v4
-	if x.V6 {
-		p = r.v6
-	}
+	p := r.prefixes(x.V6)
 	if n := p.find(x); n != 0 {
 		return n, nil
 	}

@@ -275,7 +275,7 @@ func (x *loader) newPrefix() {
 	if err != nil {
 		n = 0 // its routes are left out
 	} else { // keep its number: nobody may want the first routes to it
-		[...]*prefixes{x.rib.v4, x.rib.v6}[f].ref(n)
+		x.rib.prefixes(x.v6).ref(n)
 	}
 	x.prefixes[f] = append(x.prefixes[f], n)
 }

@@ -177,18 +177,12 @@ func (rd *Reader) All(t *Table, a *flow.Addr, f func(Route)) {
 
 // Prefix returns the route's prefix.
 func (x *Route) Prefix() route.Prefix {
-	if x.tree.v6 {
-		return x.rib.v6.at(x.number)
-	}
-	return x.rib.v4.at(x.number)
+	return x.rib.family(x.tree).at(x.number)
 }
 
 // Bits returns the length of the route's prefix in bits.
 func (x *Route) Bits() uint8 {
-	if x.tree.v6 {
-		return x.rib.v6.length(x.number)
-	}
-	return x.rib.v4.length(x.number)
+	return x.rib.family(x.tree).length(x.number)
 }
 
 // Table returns the table that the route is in.

@@ -205,11 +205,7 @@ func (s *saver) prefix(family int, n uint32, kind uint64) {
 	if !known {
 		number = uint64(len(s.prefixes[family]))
 		s.prefixes[family][n] = number
-		p := s.rib.v4.at
-		if family == 1 {
-			p = s.rib.v6.at
-		}
-		prefix := p(n).Netip()
+		prefix := s.rib.prefixes(family == 1).at(n).Netip()
 		s.number(savePrefix)
 		s.number(uint64(prefix.Bits()))
 		s.buffer = append(s.buffer, prefix.Addr().AsSlice()[:(prefix.Bits()+7)/8]...)

@@ -211,11 +211,7 @@ func (s *Source) tryAnnounce(c *route.Change, record uint32) error {
 	if at >= 0 {
 		r.paths[at] = mine
 	} else {
-		if s.full() {
-			r.pruneEmpty(t, n)
-			return ErrFull
-		}
-		if len(r.paths) >= maxPaths {
+		if s.full() || len(r.paths) >= maxPaths {
 			r.pruneEmpty(t, n)
 			return ErrFull
 		}
@@ -303,8 +299,11 @@ func (r *RIB) removeEmpty() {
 	r.emptied = r.emptied[:0]
 }
 
-func (r *RIB) family(t *tree) *prefixes {
-	if t.v6 {
+func (r *RIB) family(t *tree) *prefixes { return r.prefixes(t.v6) }
+
+// prefixes returns the prefixes of IPv4 or IPv6.
+func (r *RIB) prefixes(v6 bool) *prefixes {
+	if v6 {
 		return r.v6
 	}
 	return r.v4
