@@ -123,9 +123,8 @@ func (e *Enricher) End() {
 		x.reader.Leave()
 		x.src, x.dst, x.srcFound, x.dstFound = rib.Route{}, rib.Route{}, false, false
 		x.ahead.n = 0 // these routes are not valid any more
-		for i, n := range [...]uint64{x.counts.Hit, x.counts.Default, x.counts.Stale, x.counts.Fallback,
-			x.counts.Miss, x.counts.NoRouter} {
-			x.shown[i].Store(n)
+		for o := range outcomes {
+			x.shown[o].Store(x.counts.of(o))
 		}
 	}
 }
