@@ -66,18 +66,8 @@ func (x *session) askAll() {
 	var all []byte
 	for i, has := range x.ours.Families {
 		if has {
-			all = bgp.AppendRefresh(all, afi(i), safi(i))
+			all = bgp.AppendRefresh(all, route.FamilyAt(i))
 		}
 	}
 	_ = x.write(all) // the reader sees the error too, and ends the session
-}
-
-func afi(i int) uint16 {
-	n, _ := bgp.Identifiers(route.FamilyAt(i))
-	return n
-}
-
-func safi(i int) uint8 {
-	_, n := bgp.Identifiers(route.FamilyAt(i))
-	return n
 }

@@ -9,6 +9,8 @@ package bgp
 import (
 	"encoding/binary"
 	"fmt"
+
+	"github.com/metranova/flow-collector/decoder/route"
 )
 
 // Type is the type of a message.
@@ -78,8 +80,9 @@ func AppendHeader(p []byte, t Type, body int) []byte {
 // AppendKeepalive appends a KEEPALIVE message.
 func AppendKeepalive(p []byte) []byte { return AppendHeader(p, KeepaliveType, 0) }
 
-// AppendRefresh appends a ROUTE-REFRESH message (RFC 2918).
-func AppendRefresh(p []byte, afi uint16, safi uint8) []byte {
+// AppendRefresh appends a ROUTE-REFRESH message (RFC 2918) for the routes of a family.
+func AppendRefresh(p []byte, f route.Family) []byte {
+	afi, safi := Identifiers(f)
 	p = AppendHeader(p, RefreshType, 4)
 	return append(binary.BigEndian.AppendUint16(p, afi), 0, safi)
 }
