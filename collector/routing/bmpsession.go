@@ -105,10 +105,10 @@ func (s *Station) acceptBMP(c *net.TCPConn, address netip.Addr) {
 
 // connect keeps a session with a router that listens, and reconnects until the station stops.
 func (s *Station) connect(to string) {
-	wait := s.BMP.Retry
+	dialer, wait := net.Dialer{Timeout: connectWait}, s.BMP.Retry
 	defer s.absent.connects.Delete(to)
 	for said := ""; ; {
-		c, err := s.dial(to)
+		c, err := dialer.DialContext(s.life, "tcp", to)
 		if err == nil {
 			said = ""
 			s.absent.connects.Delete(to)
@@ -123,26 +123,12 @@ func (s *Station) connect(to string) {
 				zap.Error(err))
 		}
 		select {
-		case <-s.stopped:
+		case <-s.life.Done():
 			return
 		case <-time.After(wait):
 		}
 		wait = min(2*wait, maxRetry)
 	}
-}
-
-func (s *Station) dial(to string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), connectWait)
-	defer cancel()
-	go func() {
-		select {
-		case <-s.stopped:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	var dialer net.Dialer
-	return dialer.DialContext(ctx, "tcp", to)
 }
 
 // serveBMP reads a BMP connection until it ends. It calls established when a BMP message came, which makes it a
@@ -151,15 +137,7 @@ func (s *Station) serveBMP(c net.Conn, address netip.Addr, established func()) b
 	x := &bmpSession{conn: c, address: address, peers: map[bmp.PeerKey]*bmpPeer{},
 		batcher: batcher{station: s, walker: bgp.NewWalker(bgp.Rules{Lenient: true}, s.rib.Hasher())}}
 	defer func() { s.bmp.peers.Add(-int64(len(x.peers))) }()
-	stop := make(chan struct{})
-	defer close(stop)
-	go func() {
-		select {
-		case <-s.stopped:
-			x.end("the collector stops")
-		case <-stop:
-		}
-	}()
+	defer context.AfterFunc(s.life, func() { x.end("the collector stops") })()
 	if tcp, is := c.(*net.TCPConn); is {
 		_ = tcp.SetReadBuffer(receiveBuffer)
 		_ = tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second,

@@ -95,7 +95,7 @@ func (s *Station) follow(f *mrtFile) {
 			s.loadFile(f)
 		}
 		select {
-		case <-s.stopped:
+		case <-s.life.Done():
 			wait.Stop()
 			return
 		case <-wait.C:

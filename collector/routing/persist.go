@@ -161,7 +161,7 @@ func (s *Station) keepSaved() {
 	defer timer.Stop()
 	for {
 		select {
-		case <-s.stopped:
+		case <-s.life.Done():
 			return
 		case <-timer.C:
 		}

@@ -75,7 +75,8 @@ type Station struct {
 	bgpListeners []net.Listener
 	bmpListeners []net.Listener
 	items        chan item
-	stopped      chan struct{}
+	life         context.Context // until Close
+	stop         context.CancelFunc
 	sessions     sync.WaitGroup
 	accepting    sync.WaitGroup
 	writing      sync.WaitGroup
@@ -122,10 +123,11 @@ func Open(o Options) (*Station, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Station{Options: o, rib: table, items: make(chan item, 8), stopped: make(chan struct{}),
+	s := &Station{Options: o, rib: table, items: make(chan item, 8),
 		peers: map[peerKey]*peer{}, bmpRouters: map[bmpRouterKey]*bmpRouter{},
 		bgpGate: newGate(maxSessions, maxOfAddress, attemptHold),
 		bmpGate: newGate(maxBMPRouters, maxOfAddress, attemptHold), batches: make(chan *route.Batch, maxBatches)}
+	s.life, s.stop = context.WithCancel(context.Background())
 	for range maxBatches {
 		s.batches <- nil
 	}
@@ -145,6 +147,7 @@ func Open(o Options) (*Station, error) {
 		s.keys.begin()
 	}
 	if err := s.listenAll(); err != nil {
+		s.stop()
 		s.closeListeners()
 		table.Close()
 		return nil, err
@@ -220,7 +223,7 @@ func (s *Station) Close() {
 	if s == nil || s.stopping() {
 		return
 	}
-	close(s.stopped)
+	s.stop()
 	s.closeListeners()
 	s.accepting.Wait()
 	s.sessions.Wait()
@@ -250,14 +253,7 @@ func (s *Station) closeListeners() {
 	}
 }
 
-func (s *Station) stopping() bool {
-	select {
-	case <-s.stopped:
-		return true
-	default:
-		return false
-	}
-}
+func (s *Station) stopping() bool { return s.life.Err() != nil }
 
 // accept passes connections to take until the listener is closed.
 func (s *Station) accept(l net.Listener, take func(*net.TCPConn, netip.Addr)) {
@@ -269,7 +265,7 @@ func (s *Station) accept(l net.Listener, take func(*net.TCPConn, netip.Addr)) {
 			}
 			// The usual cause is that the process has no free file descriptors. Retry.
 			select {
-			case <-s.stopped:
+			case <-s.life.Done():
 				return
 			case <-time.After(100 * time.Millisecond):
 			}

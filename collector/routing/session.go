@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -53,15 +54,7 @@ const (
 // serve runs a BGP connection until it ends. It calls established when OPENs are exchanged.
 func (s *Station) serve(c net.Conn, address netip.Addr, established func()) {
 	x := &session{batcher: batcher{station: s}, conn: c, address: address}
-	stop := make(chan struct{})
-	defer close(stop)
-	go func() {
-		select {
-		case <-s.stopped:
-			x.stop()
-		case <-stop:
-		}
-	}()
+	defer context.AfterFunc(s.life, x.stop)()
 	if tcp, is := c.(*net.TCPConn); is {
 		_ = tcp.SetReadBuffer(receiveBuffer)
 	}
