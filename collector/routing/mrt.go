@@ -107,10 +107,7 @@ func (s *Station) follow(f *mrtFile) {
 // After an error all of them stay.
 func (s *Station) loadFile(f *mrtFile) {
 	started := time.Now()
-	stats := MRTStats{Name: f.Name, File: f.File}
-	if was := f.shown.Load(); was != nil {
-		stats.Loaded = was.Loaded
-	}
+	stats := MRTStats{Name: f.Name, File: f.File, Loaded: f.shown.Load().Loaded}
 	load := 0
 	s.run(func() { load = f.beginLoad() })
 	err := f.read(&stats, load)
@@ -238,19 +235,14 @@ func (l *loading) flushAll() {
 	}
 }
 
-// flush hands over a batch.
+// flush has the writer apply a peer's batch, and waits until it has.
 func (l *loading) flush(x *mrtSource) {
 	l.pending -= x.counted
 	x.counted = 0
-	l.mrtFile.flush(x)
-}
-
-// flush has the writer apply a peer's batch, and waits until it has.
-func (f *mrtFile) flush(x *mrtSource) {
 	if x.batch == nil || len(x.batch.Changes) == 0 {
 		return
 	}
-	f.station.run(func() {
+	l.station.run(func() {
 		refused, _, _ := x.source.Apply(x.batch)
 		x.refused += uint64(refused)
 	})

@@ -145,12 +145,8 @@ func (s *Station) load() {
 
 // forgetAll removes all neighbours and routers after a load that failed.
 func (s *Station) forgetAll() {
-	for key := range s.peers {
-		delete(s.peers, key)
-	}
-	for key := range s.bmpRouters {
-		delete(s.bmpRouters, key)
-	}
+	clear(s.peers)
+	clear(s.bmpRouters)
 	s.views = 0
 	s.updateAddresses()
 }
