@@ -73,7 +73,7 @@ func Convert(paths []string) *Converted {
 	table := Counterparts()
 	for _, path := range paths {
 		settings, err := ReadConf(path)
-		c.problems(err)
+		c.problems("", err)
 		c.file(table, path, settings)
 	}
 	for _, o := range c.ours {
@@ -83,12 +83,13 @@ func Convert(paths []string) *Converted {
 	return &c.Converted
 }
 
-func (c *conversion) problems(err error) {
+// problems adds the lines of an error. before says what each is about; "" if they say it themselves.
+func (c *conversion) problems(before string, err error) {
 	if err == nil {
 		return
 	}
 	for line := range strings.SplitSeq(err.Error(), "\n") {
-		c.Problems = append(c.Problems, errors.New(line))
+		c.Problems = append(c.Problems, errors.New(before+line))
 	}
 }
 
@@ -228,17 +229,23 @@ func (c *conversion) set(s *Setting, path string, value any) {
 
 // add adds a value to a list, if it does not have it yet.
 func (c *conversion) add(s *Setting, path, value string) {
-	o := c.ours[path]
-	if o == nil {
-		o = &Ours{Path: path}
-		c.ours[path] = o
-	}
+	o := c.setting(path)
 	if value == "" {
 		c.wrong(s, "has no value")
 	} else if !slices.Contains(o.List, value) {
 		o.List = append(o.List, value)
 	}
 	o.note(s)
+}
+
+// setting returns the setting at a path, an empty one if there was none.
+func (c *conversion) setting(path string) *Ours {
+	o := c.ours[path]
+	if o == nil {
+		o = &Ours{Path: path}
+		c.ours[path] = o
+	}
+	return o
 }
 
 // note adds a line to those that a setting comes from.
@@ -288,12 +295,7 @@ func (c *conversion) wrong(s *Setting, why string) {
 
 // unreadable adds the problems of a file that a line names.
 func (c *conversion) unreadable(s *Setting, err error) {
-	if err == nil {
-		return
-	}
-	for line := range strings.SplitSeq(err.Error(), "\n") {
-		c.Problems = append(c.Problems, fmt.Errorf("%s: %s: %s", s.Where(), s.Key, line))
-	}
+	c.problems(fmt.Sprintf("%s: %s: ", s.Where(), s.Key), err)
 }
 
 // yes parses a value that must be true or false. Anything else is a problem, and false.

@@ -59,11 +59,7 @@ func (c *conversion) samplingMap(s *Setting) {
 
 // pair adds an entry to a mapping. Of several entries with one key the first counts, as in pmacct's maps.
 func (c *conversion) pair(s *Setting, path, key, value string) {
-	o := c.ours[path]
-	if o == nil {
-		o = &Ours{Path: path}
-		c.ours[path] = o
-	}
+	o := c.setting(path)
 	for _, p := range o.Pairs {
 		if p[0] == key {
 			c.say(s, NotNeeded, "an earlier line has "+key)

@@ -84,6 +84,40 @@ func taken(keys, ours, notes string, take func(c *conversion, s *Setting)) Count
 	return r
 }
 
+// copied returns a row of keys whose value the setting takes as it is.
+func copied(keys, ours, notes string) Counterpart {
+	return taken(keys, ours, notes, func(c *conversion, s *Setting) { c.set(s, ours, s.Value) })
+}
+
+// numbered returns a row of keys whose value, a number, the setting takes.
+func numbered(keys, ours, notes string) Counterpart {
+	return taken(keys, ours, notes, func(c *conversion, s *Setting) {
+		if _, ok := c.number(s); ok {
+			c.set(s, ours, plainText(s.Value))
+		}
+	})
+}
+
+// ifTrue returns a row of keys that give the setting a value if they are true.
+func ifTrue(keys, ours string, value plainText, notes string) Counterpart {
+	return taken(keys, ours, notes, func(c *conversion, s *Setting) {
+		if c.yes(s) {
+			c.set(s, ours, value)
+		}
+	})
+}
+
+// patterns returns a row of keys whose list of patterns of communities the setting takes.
+func patterns(keys, ours string) Counterpart {
+	return taken(keys, ours, "", func(c *conversion, s *Setting) {
+		for pattern := range strings.SplitSeq(s.Value, ",") {
+			if pattern = strings.TrimSpace(pattern); pattern != "" {
+				c.add(s, ours, pattern)
+			}
+		}
+	})
+}
+
 // WriteTable writes the table in Markdown, for the README.
 func WriteTable(out io.Writer) {
 	for _, subject := range Counterparts() {

@@ -15,22 +15,13 @@ func flowKeys() []Counterpart {
 		taken("nfacctd_allow_file sfacctd_allow_file", "listen.allowed_exporters",
 			"The addresses of the file go into the setting. `collector check` suggests a list from what was heard.",
 			func(c *conversion, s *Setting) { c.prefixes(s, "listen.allowed_exporters") }),
-		taken("nfacctd_ignore_exporter_address", "decoder.exporter_address", "`source`",
-			func(c *conversion, s *Setting) {
-				if c.yes(s) {
-					c.set(s, "decoder.exporter_address", plainText("source"))
-				}
-			}),
+		ifTrue("nfacctd_ignore_exporter_address", "decoder.exporter_address", "source", "`source`"),
 		taken("sampling_map", "decoder.sampling_rates", "Rules of an exporter, or of an exporter and an input "+
 			"interface. Rules of prefixes and of output interfaces are named.", (*conversion).samplingMap),
 		taken("tee_receivers", "forward.to",
 			"Every receiver gets every datagram. Rules with tags or a balancing are named.",
 			(*conversion).teeReceivers),
-		taken("tee_transparent", "forward.keep_source", "It needs CAP_NET_RAW.", func(c *conversion, s *Setting) {
-			if c.yes(s) {
-				c.set(s, "forward.keep_source", plainText("true"))
-			}
-		}),
+		ifTrue("tee_transparent", "forward.keep_source", "true", "It needs CAP_NET_RAW."),
 		row("tee_source_ip tee_ipprec tee_max_receivers tee_max_receiver_pools tee_pipe_size tee_kafka_config_file",
 			Missing,
 			"", "Datagrams are forwarded from this host's address or from the exporter's."),
@@ -104,13 +95,9 @@ func fieldKeys() []Counterpart {
 // listKeys returns the keys about labels and filters.
 func listKeys() []Counterpart {
 	return []Counterpart{
-		taken("pre_tag_map", "policy.label_file",
-			"`set_label` by exporter, and `jeq`. Rules that depend on the flow are "+
-				"named by `collector check`. Tags have no column.", func(c *conversion, s *Setting) {
-				c.set(s, "policy.label_file", s.Value)
-			}),
-		taken("ports_file", "flow.ports_file", "",
-			func(c *conversion, s *Setting) { c.set(s, "flow.ports_file", s.Value) }),
+		copied("pre_tag_map", "policy.label_file", "`set_label` by exporter, and `jeq`. Rules that depend on the flow are "+
+			"named by `collector check`. Tags have no column."),
+		copied("ports_file", "flow.ports_file", ""),
 		taken("sql_preprocess print_preprocess amqp_preprocess kafka_preprocess mongo_preprocess",
 			"flow.min_packets flow.min_bytes", "`minp` and `minb`, of each flow record. Others are named.",
 			(*conversion).preprocess),
@@ -128,11 +115,7 @@ func listKeys() []Counterpart {
 // processKeys returns the keys about the daemon's process.
 func processKeys() []Counterpart {
 	return []Counterpart{
-		taken("debug", "log.level", "`debug`", func(c *conversion, s *Setting) {
-			if c.yes(s) {
-				c.set(s, "log.level", plainText("debug"))
-			}
-		}),
+		ifTrue("debug", "log.level", "debug", "`debug`"),
 		row("daemonize pidfile syslog logfile debug_* files_umask files_uid files_gid core_proc_name "+
 			"nfacctd_proc_name sfacctd_proc_name proc_priority propagate_signals thread_stack nfacctd_nonroot "+
 			"sfacctd_nonroot pmacctd_nonroot", NotNeeded, "",

@@ -8,23 +8,13 @@ func sessionKeys() []Counterpart {
 		taken("bgp_daemon bgp_daemon_ip bgp_daemon_port", "routing.bgp.listen",
 			"Port 179 needs CAP_NET_BIND_SERVICE: see collector/README.md.", (*conversion).daemon),
 		taken("bmp_daemon bmp_daemon_ip bmp_daemon_port", "routing.bmp.listen", "", (*conversion).daemon),
-		taken("bgp_daemon_id", "routing.bgp.router_id", "", func(c *conversion, s *Setting) {
-			c.set(s, "routing.bgp.router_id", s.Value)
-		}),
-		taken("bgp_daemon_as", "routing.bgp.as", "", func(c *conversion, s *Setting) {
-			if _, ok := c.number(s); ok {
-				c.set(s, "routing.bgp.as", plainText(s.Value))
-			}
-		}),
-		taken("bgp_daemon_allow_file", "routing.bgp.allow_file", "Without the file pmacct lets every router in. Here "+
-			"nobody may connect without `routing.bgp.neighbors`.", func(c *conversion, s *Setting) {
-			c.set(s, "routing.bgp.allow_file", s.Value)
-		}),
+		copied("bgp_daemon_id", "routing.bgp.router_id", ""),
+		numbered("bgp_daemon_as", "routing.bgp.as", ""),
+		copied("bgp_daemon_allow_file", "routing.bgp.allow_file", "Without the file pmacct lets every router in. Here "+
+			"nobody may connect without `routing.bgp.neighbors`."),
 		taken("bmp_daemon_allow_file", "routing.bmp.allowed", "The addresses of the file go into the setting.",
 			func(c *conversion, s *Setting) { c.prefixes(s, "routing.bmp.allowed") }),
-		taken("bgp_daemon_md5_file", "routing.bgp.md5_file", "Prefixes are possible.", func(c *conversion, s *Setting) {
-			c.set(s, "routing.bgp.md5_file", s.Value)
-		}),
+		copied("bgp_daemon_md5_file", "routing.bgp.md5_file", "Prefixes are possible."),
 		row("bgp_daemon_max_peers bmp_daemon_max_peers", NotNeeded, "",
 			"Routers are named. `routing.max_memory` and `routing.max_routes` bound what they take."),
 		row("bgp_daemon_pipe_size bmp_daemon_pipe_size bgp_daemon_batch bgp_daemon_batch_interval bmp_daemon_batch "+
@@ -58,35 +48,14 @@ func routeKeys() []Counterpart {
 		taken("nfacctd_as sfacctd_as nfacctd_as_new sfacctd_as_new", "routing.as",
 			"`netflow` and `sflow` are `exporter`, "+
 				"`bgp` and `bmp` are `bgp`, `longest` is `auto`. `file` has no counterpart.", (*conversion).asFrom),
-		taken("bgp_agent_map bmp_agent_map", "routing.agents_file", "The file is read as it is, without `bgp_port`.",
-			func(c *conversion, s *Setting) { c.set(s, "routing.agents_file", s.Value) }),
-		taken("flow_to_rd_map", "routing.rds_file", "The file is read as it is.", func(c *conversion, s *Setting) {
-			c.set(s, "routing.rds_file", s.Value)
-		}),
-		taken("bgp_follow_default", "routing.follow_default", "", func(c *conversion, s *Setting) {
-			if _, ok := c.number(s); ok {
-				c.set(s, "routing.follow_default", plainText(s.Value))
-			}
-		}),
-		taken("use_ip_next_hop", "routing.use_ip_next_hop", "", func(c *conversion, s *Setting) {
-			if c.yes(s) {
-				c.set(s, "routing.use_ip_next_hop", plainText("true"))
-			}
-		}),
-		taken("bgp_comms_num", "routing.well_known_names", "`false`", func(c *conversion, s *Setting) {
-			if c.yes(s) {
-				c.set(s, "routing.well_known_names", plainText("false"))
-			}
-		}),
-		taken("bgp_stdcomm_pattern", "routing.communities.standard", "", func(c *conversion, s *Setting) {
-			c.patterns(s, "routing.communities.standard")
-		}),
-		taken("bgp_extcomm_pattern", "routing.communities.extended", "", func(c *conversion, s *Setting) {
-			c.patterns(s, "routing.communities.extended")
-		}),
-		taken("bgp_lrgcomm_pattern", "routing.communities.large", "", func(c *conversion, s *Setting) {
-			c.patterns(s, "routing.communities.large")
-		}),
+		copied("bgp_agent_map bmp_agent_map", "routing.agents_file", "The file is read as it is, without `bgp_port`."),
+		copied("flow_to_rd_map", "routing.rds_file", "The file is read as it is."),
+		numbered("bgp_follow_default", "routing.follow_default", ""),
+		ifTrue("use_ip_next_hop", "routing.use_ip_next_hop", "true", ""),
+		ifTrue("bgp_comms_num", "routing.well_known_names", "false", "`false`"),
+		patterns("bgp_stdcomm_pattern", "routing.communities.standard"),
+		patterns("bgp_extcomm_pattern", "routing.communities.extended"),
+		patterns("bgp_lrgcomm_pattern", "routing.communities.large"),
 		taken("bgp_src_std_comm_type bgp_src_ext_comm_type bgp_src_lrg_comm_type bgp_src_as_path_type "+
 			"bgp_src_local_pref_type bgp_src_med_type", "flow.extensions",
 			"`bgp` adds `bgp_src`: the route to the source. `map` has no counterpart.", (*conversion).fromSource),
@@ -151,15 +120,6 @@ func (c *conversion) asFrom(s *Setting) {
 		c.netsOfRoutes = true
 	default:
 		c.missing(s, "only netflow, sflow, bgp, bmp and longest have a counterpart")
-	}
-}
-
-// patterns converts a list of patterns of communities.
-func (c *conversion) patterns(s *Setting, path string) {
-	for pattern := range strings.SplitSeq(s.Value, ",") {
-		if pattern = strings.TrimSpace(pattern); pattern != "" {
-			c.add(s, path, pattern)
-		}
 	}
 }
 
