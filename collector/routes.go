@@ -26,6 +26,9 @@ import (
 // passwordVariable has the password of --user.
 const passwordVariable = "COLLECTOR_PASSWORD"
 
+// lookUpFlags are the flags that need an address. The server has the same names, with _ for -.
+var lookUpFlags = []string{"router", "table", "view", "exporter", "rd", "next-hop", "in", "out"}
+
 func routesCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "routes",
@@ -75,14 +78,14 @@ Where http.explore is "users", --user names one, and ` + passwordVariable + ` ha
 			case c.String("mrt") != "":
 				return dumpRoutes(ctx, server, c.String("router"), c.String("mrt"))
 			case c.Args().Len() == 0:
-				for _, name := range []string{"router", "table", "view", "exporter", "rd", "next-hop", "in", "out"} {
+				for _, name := range lookUpFlags {
 					if c.IsSet(name) {
 						return commandline.Usage("--%s: give the address that is looked up too", name)
 					}
 				}
-				return showSummary(ctx, server, c.Bool("json"))
+				return show(ctx, server, lookingglass.PathSummary, c.Bool("json"), lookingglass.WriteSummary)
 			}
-			return showRoutes(ctx, server, routesQuery(c), c.Bool("json"))
+			return show(ctx, server, lookingglass.PathRoutes+"?"+routesQuery(c).Encode(), c.Bool("json"), writeAnswer)
 		},
 	}
 }
@@ -115,13 +118,12 @@ func routesServer(c *cli.Command) (string, error) {
 	return u.String(), nil
 }
 
-// routesQuery is what the server is asked for. It says what is wrong with it.
+// routesQuery is what the server is asked for. The server says what is wrong with it.
 func routesQuery(c *cli.Command) url.Values {
 	values := url.Values{"address": {c.Args().First()}}
-	for flag, name := range map[string]string{"router": "router", "table": "table", "view": "view",
-		"exporter": "exporter", "rd": "rd", "next-hop": "next_hop", "in": "in", "out": "out"} {
+	for _, flag := range lookUpFlags {
 		if c.IsSet(flag) {
-			values.Set(name, c.String(flag))
+			values.Set(strings.ReplaceAll(flag, "-", "_"), c.String(flag))
 		}
 	}
 	if c.Bool("all") {
@@ -130,21 +132,16 @@ func routesQuery(c *cli.Command) url.Values {
 	return values
 }
 
-// askRoutes asks for a path. The error has what the server says.
-func askRoutes(ctx context.Context, server, path string) ([]byte, error) {
+// show asks for a path and prints the answer: as JSON, or by write. The error has what the server says.
+func show[T any](ctx context.Context, server, path string, asJSON bool, write func(io.Writer, *T) error) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	text, err := web.Get(ctx, server, path)
 	if status := (*web.StatusError)(nil); errors.As(err, &status) {
 		if said := bytes.TrimSpace(text); len(said) > 0 {
-			return nil, fmt.Errorf("%s", said)
+			return fmt.Errorf("%s", said)
 		}
 	}
-	return text, err
-}
-
-func showRoutes(ctx context.Context, server string, values url.Values, asJSON bool) error {
-	text, err := askRoutes(ctx, server, lookingglass.PathRoutes+"?"+values.Encode())
 	if err != nil {
 		return err
 	}
@@ -152,28 +149,17 @@ func showRoutes(ctx context.Context, server string, values url.Values, asJSON bo
 		_, err = os.Stdout.Write(text)
 		return err
 	}
-	var a lookingglass.Answer
-	if err := json.Unmarshal(text, &a); err != nil {
+	var answer T
+	if err := json.Unmarshal(text, &answer); err != nil {
 		return fmt.Errorf("what the collector says of its routes: %w", err)
 	}
-	lookingglass.WriteAnswer(os.Stdout, &a)
+	return write(os.Stdout, &answer)
+}
+
+// writeAnswer prints the routes to an address.
+func writeAnswer(out io.Writer, a *lookingglass.Answer) error {
+	lookingglass.WriteAnswer(out, a)
 	return nil
-}
-
-func showSummary(ctx context.Context, server string, asJSON bool) error {
-	text, err := askRoutes(ctx, server, lookingglass.PathSummary)
-	if err != nil {
-		return err
-	}
-	if asJSON {
-		_, err = os.Stdout.Write(text)
-		return err
-	}
-	var s lookingglass.Summary
-	if err := json.Unmarshal(text, &s); err != nil {
-		return fmt.Errorf("what the collector says of its routes: %w", err)
-	}
-	return lookingglass.WriteSummary(os.Stdout, &s)
 }
 
 // dumpRoutes writes an MRT file, whole or not at all.
