@@ -94,19 +94,25 @@ func (i *image) stop() {
 	}
 }
 
+// writeFiles writes files, by their names within a directory.
+func writeFiles(t *testing.T, dir string, files map[string]string, mode os.FileMode) {
+	t.Helper()
+	for name, text := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // writeConf writes files of the reference's conf, readable for the container's user.
 func writeConf(t *testing.T, files map[string]string) string {
 	t.Helper()
 	conf := filepath.Join(t.TempDir(), "conf")
-	for name, text := range files {
-		path := filepath.Join(conf, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+	writeFiles(t, conf, files, 0o644)
 	for dir := conf; dir != filepath.Clean(os.TempDir()); dir = filepath.Dir(dir) {
 		if err := os.Chmod(dir, 0o755); err != nil {
 			t.Fatal(err)

@@ -24,7 +24,8 @@ func TestQuery(t *testing.T) {
 			"┌─a─────────┬─b───────────┬─c d──┬─number─┐\n" +
 				"│ 192.0.2.7 │ 2001:db8::1 │ ᴺᵁᴸᴸ │      2 │\n" +
 				"│ 192.0.2.7 │ 2001:db8::1 │ ᴺᵁᴸᴸ │      1 │\n" +
-				"└───────────┴─────────────┴" + "──────┴────────┘\n"},
+				"└───────────┴─────────────┴" +
+				"──────┴────────┘\n"},
 		{"addresses for programs", "SELECT toIPv6('192.0.2.7') AS a", "TSV", "::ffff:192.0.2.7\n"},
 		{"a statement without a result", "CREATE TABLE t (x UInt8) ENGINE = Memory", "TSV", ""},
 	} {

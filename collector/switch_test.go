@@ -67,15 +67,7 @@ func TestSwitch(t *testing.T) {
 		}
 		files["conf/envs/"+filepath.Base(path)] = filled.Replace(string(text))
 	}
-	for name, text := range files {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	writeFiles(t, dir, files, 0o600)
 	shim := fmt.Sprintf("#!/bin/sh\nIFS=$(printf '\\037')\n%s=\"$*\" exec %s\n", runEnv, os.Args[0])
 	if err := os.WriteFile(filepath.Join(dir, "collector"), []byte(shim), 0o700); err != nil {
 		t.Fatal(err)
