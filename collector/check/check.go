@@ -50,7 +50,8 @@ func Run(ctx context.Context, cfg *config.Config, problems []config.Problem, o O
 	c.configuration(problems)
 	c.unused()
 	for _, address := range cfg.Listen.Addresses {
-		c.port(address)
+		socket, err := net.ListenPacket("udp", address)
+		c.port("listen.addresses", "listen", "UDP "+address, socket, err)
 	}
 	c.streams()
 	c.routing(ctx)
@@ -148,17 +149,24 @@ func (c *checker) unused() {
 	}
 }
 
-// port reports whether a UDP address can be bound.
-func (c *checker) port(address string) {
-	socket, err := net.ListenPacket("udp", address)
+// tcpPort reports whether a TCP address of a setting can be bound.
+func (c *checker) tcpPort(key, subject, protocol, address string) {
+	socket, err := net.Listen("tcp", address)
+	c.port(key, subject, protocol+" "+address, socket, err)
+}
+
+// port reports whether a socket could be bound, and closes it. name is its protocol and address.
+func (c *checker) port(key, subject, name string, socket io.Closer, err error) {
 	switch {
 	case err == nil:
 		_ = socket.Close()
-		c.say(checkOK, "listen", "UDP %s", address)
+		c.say(checkOK, subject, "%s", name)
 	case errors.Is(err, syscall.EADDRINUSE):
-		c.say(checkWarning, "listen", "UDP %s is in use: by a collector that runs already?", address)
+		c.say(checkWarning, subject, "%s is in use: by a collector that runs already?", name)
+	case errors.Is(err, os.ErrPermission):
+		c.setting(key, checkProblem, subject, "%s: %v: ports below 1024 need CAP_NET_BIND_SERVICE", name, err)
 	default:
-		c.setting("listen.addresses", checkProblem, "listen", "UDP %s: %v", address, err)
+		c.setting(key, checkProblem, subject, "%s: %v", name, err)
 	}
 }
 

@@ -11,7 +11,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"go.uber.org/zap"
@@ -31,10 +30,10 @@ const rpkiWait = 10 * time.Second
 func (c *checker) routing(ctx context.Context) {
 	r := &c.cfg.Routing
 	for _, address := range r.BGP.Listen {
-		c.routerPort("BGP", address)
+		c.tcpPort("routing.bgp.listen", "routing", "BGP", address)
 	}
 	for _, address := range r.BMP.Listen {
-		c.routerPort("BMP", address)
+		c.tcpPort("routing.bmp.listen", "routing", "BMP", address)
 	}
 	if len(r.BGP.Listen) > 0 {
 		c.neighborKeys()
@@ -48,21 +47,6 @@ func (c *checker) routing(ctx context.Context) {
 	c.rpki(ctx)
 	if r.On() {
 		c.routersOfExporters(ctx)
-	}
-}
-
-func (c *checker) routerPort(protocol, address string) {
-	socket, err := net.Listen("tcp", address)
-	switch {
-	case err == nil:
-		_ = socket.Close()
-		c.say(checkOK, "routing", "%s %s", protocol, address)
-	case errors.Is(err, syscall.EADDRINUSE):
-		c.say(checkWarning, "routing", "%s %s is in use: by a collector that runs already?", protocol, address)
-	case errors.Is(err, os.ErrPermission):
-		c.say(checkProblem, "routing", "%s %s: %v: ports below 1024 need CAP_NET_BIND_SERVICE", protocol, address, err)
-	default:
-		c.say(checkProblem, "routing", "%s %s: %v", protocol, address, err)
 	}
 }
 
