@@ -4,9 +4,6 @@ import (
 	"encoding/json"
 	"net"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -16,7 +13,7 @@ import (
 
 	"github.com/metranova/flow-collector/collector/status"
 	"github.com/metranova/flow-collector/collector/testkit"
-	"github.com/metranova/flow-collector/sink/golden"
+	"github.com/metranova/flow-collector/collector/web/webtest"
 )
 
 // exportersOf asks a collector for what it knows of exporters.
@@ -146,26 +143,15 @@ func TestServe_foreignAgents(t *testing.T) {
 	r.stop(t)
 }
 
-// The page in a real browser, with pictures of it: `make test-page`. PAGE_TEST is a directory that has playwright-core
-// and gets the pictures.
+// The page in a real browser, with pictures of it: `make test-page`.
 func TestPage_inABrowser(t *testing.T) {
-	browser := os.Getenv("PAGE_TEST")
-	if browser == "" {
-		t.Skip("needs a browser: make test-page")
-	}
+	browser := webtest.Browser(t)
 	dir := t.TempDir()
 	writeExporterMetadata(t, dir)
 	r := startServe(t, "HTTP_LISTEN=127.0.0.1:0", "METADATA_DIR="+dir, "COLLECTOR_ID=geneva-1")
 	url := r.httpURL(t)
 	startExporters(t, r.address, fourExporters(t)...)
 	time.Sleep(80 * time.Second) // for a line that has points, and for options that do not come in a minute
-	script := exec.CommandContext(t.Context(), "node",
-		filepath.Join(golden.Repository(t), "collector", "web", "testdata", "page.mjs"), url, browser)
-	script.Env = append(os.Environ(), "NODE_PATH="+filepath.Join(browser, "node_modules"))
-	out, err := script.CombinedOutput()
-	t.Logf("%s", out)
-	if err != nil {
-		t.Error(err)
-	}
+	webtest.Run(t, "../web/testdata/page.mjs", url, browser)
 	r.stop(t)
 }

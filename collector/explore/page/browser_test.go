@@ -1,10 +1,6 @@
 package page
 
 import (
-	"context"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -13,11 +9,9 @@ import (
 
 	"github.com/metranova/flow-collector/collector/explore"
 	"github.com/metranova/flow-collector/collector/explore/views"
-	"github.com/metranova/flow-collector/collector/status"
-	"github.com/metranova/flow-collector/collector/web"
 	"github.com/metranova/flow-collector/collector/web/access"
+	"github.com/metranova/flow-collector/collector/web/webtest"
 	"github.com/metranova/flow-collector/sink/clickhouse"
-	"github.com/metranova/flow-collector/sink/golden"
 	"github.com/metranova/flow-collector/sink/schema"
 	"github.com/metranova/flow-collector/sink/store/storetest"
 )
@@ -65,10 +59,7 @@ var browserRows = []string{
 
 // Ten questions that people ask are answered by two clicks at most, and the figures are those of SQL.
 func TestExplore_inABrowser(t *testing.T) {
-	browser := os.Getenv("PAGE_TEST")
-	if browser == "" {
-		t.Skip("needs a browser: make test-page")
-	}
+	browser := webtest.Browser(t)
 	address := storetest.Start(t)
 	conn, err := clickhouse.Open(t.Context(),
 		clickhouse.Options{Addrs: []string{strings.TrimPrefix(address, "http://")}})
@@ -86,23 +77,9 @@ func TestExplore_inABrowser(t *testing.T) {
 			t.Fatalf("%s: %v", sql, err)
 		}
 	}
-	server, err := web.Listen(web.Options{Address: "127.0.0.1:0", Log: zap.NewNop()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Close)
-	// has the style
-	server.Show(web.Exporters{Log: zap.NewNop(), Report: func() *status.Report { return &status.Report{} },
-		Top: func(context.Context) *status.TopTraffic { return &status.TopTraffic{} }})
+	server := webtest.Serve(t)
 	p := &Pages{Log: zap.NewNop(), Viewers: access.Viewers{LocalOnly: true}, Views: views.In(t.TempDir()),
 		Explorer: &explore.Explorer{Conn: conn, Planner: explore.NewPlanner(&s), Now: time.Now}}
 	p.Mount(server)
-	script := exec.CommandContext(t.Context(), "node",
-		filepath.Join(golden.Repository(t), "collector", "explore", "page", "testdata", "explore.mjs"), server.URL(),
-		browser, address)
-	out, err := script.CombinedOutput()
-	t.Logf("%s", out)
-	if err != nil {
-		t.Error(err)
-	}
+	webtest.Run(t, "testdata/explore.mjs", server.URL(), browser, address)
 }

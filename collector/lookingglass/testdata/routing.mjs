@@ -2,38 +2,19 @@
 //   node routing.mjs URL DIR
 // DIR has node_modules with playwright-core, and gets the pictures.
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
-import { createRequire } from "node:module";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { inEveryLook, open, picture } from "../../web/webtest/browser.mjs";
 
 const [url, dir] = process.argv.slice(2);
-const { chromium } = createRequire(join(dir, "node_modules", "x.js"))("playwright-core");
-const profile = mkdtempSync(join(tmpdir(), "page-"));
-const context = await chromium.launchPersistentContext(profile, {
-	executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-	args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-		"--disable-component-update", "--disable-sync"],
-});
+const { browser, page, complaints } = await open(url, dir);
 try {
-	const page = await context.newPage();
-	const complaints = [];
-	page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
-	page.on("request", (request) => request.url().startsWith(url) || request.url().startsWith("data:") || complaints.push(`asks for ${request.url()}`));
 	const look = "routing?address=198.51.100.7&exporter=127.0.0.2";
-	for (const [name, width, height, colorScheme] of [
-		["light", 1280, 900, "light"], ["dark", 1280, 900, "dark"], ["narrow", 390, 844, "light"], ["narrow-dark", 390, 844, "dark"],
-	]) {
-		await page.emulateMedia({ colorScheme });
-		await page.setViewportSize({ width, height });
+	await inEveryLook(page, async (name) => {
 		for (const [what, path] of [["routing", "routing?refresh=0"], ["routes", look]]) {
 			const answer = await page.goto(`${url}/${path}`, { waitUntil: "networkidle" });
 			assert.equal(answer.status(), 200);
-			const wider = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-			assert.ok(wider <= 0, `${what} ${name}: the page is ${wider} pixels wider than the window`);
-			await page.screenshot({ path: join(dir, `${what}-${name}.png`), fullPage: true });
+			await picture(page, dir, `${what}-${name}`);
 		}
-	}
+	});
 	// The main page leads here, and the form to the routes: two clicks and an address.
 	await page.goto(`${url}/exporters?refresh=0`);
 	await page.getByRole("link", { name: "routing" }).click();
@@ -56,6 +37,5 @@ try {
 	assert.deepEqual(complaints.filter((text) => !/status of 400/.test(text)), []);
 	console.log("the page is right");
 } finally {
-	await context.close();
-	rmSync(profile, { recursive: true, force: true });
+	await browser.close();
 }

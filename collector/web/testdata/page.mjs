@@ -2,35 +2,16 @@
 //   node page.mjs URL DIR
 // DIR has node_modules with playwright-core, and gets the pictures.
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
-import { createRequire } from "node:module";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { inEveryLook, open, picture } from "../webtest/browser.mjs";
 
 const [url, dir] = process.argv.slice(2);
-const { chromium } = createRequire(join(dir, "node_modules", "x.js"))("playwright-core");
-const profile = mkdtempSync(join(tmpdir(), "page-"));
-const context = await chromium.launchPersistentContext(profile, {
-	executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-	args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-		"--disable-component-update", "--disable-sync"],
-});
+const { browser, page, complaints } = await open(url, dir);
 try {
-	const page = await context.newPage();
-	const complaints = [];
-	page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
-	page.on("request", (request) => request.url().startsWith(url) || request.url().startsWith("data:") || complaints.push(`asks for ${request.url()}`));
-	for (const [name, width, height, colorScheme] of [
-		["light", 1280, 900, "light"], ["dark", 1280, 900, "dark"], ["narrow", 390, 844, "light"], ["narrow-dark", 390, 844, "dark"],
-	]) {
-		await page.emulateMedia({ colorScheme });
-		await page.setViewportSize({ width, height });
+	await inEveryLook(page, async (name) => {
 		const answer = await page.goto(`${url}/exporters?refresh=0`, { waitUntil: "networkidle" });
 		assert.equal(answer.status(), 200);
-		const wider = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-		assert.ok(wider <= 0, `${name}: the page is ${wider} pixels wider than the window`);
-		await page.screenshot({ path: join(dir, `${name}.png`), fullPage: true });
-	}
+		await picture(page, dir, name);
+	});
 
 	const verdicts = {};
 	for (const body of await page.locator("table.exporters tbody").all()) {
@@ -65,6 +46,5 @@ try {
 	assert.deepEqual(complaints, []);
 	console.log("the page is right");
 } finally {
-	await context.close();
-	rmSync(profile, { recursive: true, force: true });
+	await browser.close();
 }

@@ -2,17 +2,12 @@
 //   node explore.mjs URL DIR STORE
 // DIR has node_modules with playwright-core, and gets the pictures. STORE is the ClickHouse server behind the page.
 import assert from "node:assert/strict";
-import { createRequire } from "node:module";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { open, picture } from "../../../web/webtest/browser.mjs";
 
 const [url, dir, store] = process.argv.slice(2);
-const { chromium } = createRequire(join(dir, "node_modules", "x.js"))("playwright-core");
-const browser = await chromium.launch({
-	executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-	args: ["--headless", "--no-sandbox", "--disable-gpu"],
-});
-const complaints = [];
+const { browser, page, complaints } = await open(url, dir);
 let clicks = 0;
 
 // sql asks the store itself.
@@ -21,10 +16,6 @@ async function sql(query) {
 	assert.equal(answer.status, 200, query);
 	return (await answer.json()).data;
 }
-
-const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
-page.on("console", (m) => m.type() === "error" && complaints.push(m.text()));
-page.on("request", (r) => r.url().startsWith(url) || r.url().startsWith("data:") || complaints.push(`asks for ${r.url()}`));
 
 // start opens the page of all questions, and counts from there.
 async function start() {
@@ -334,11 +325,9 @@ try {
 		await page.emulateMedia({ colorScheme });
 		await page.setViewportSize({ width, height: 900 });
 		await page.goto(`${url}/explore?${query}`, { waitUntil: "networkidle" });
-		const wider = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-		assert.ok(wider <= 0, `${name}: the page is ${wider} pixels wider than the window`);
 		const cut = await page.evaluate(() => [...document.querySelectorAll(".scroll:has(.lines:not(.flows))")].filter((x) => x.scrollWidth > x.clientWidth + 1).length);
 		assert.ok(width >= 700 || cut === 0, `${name}: a part of the table is not seen`);
-		await page.screenshot({ path: join(dir, `${name}.png`), fullPage: true });
+		await picture(page, dir, name);
 	}
 	await page.setViewportSize({ width: 1280, height: 900 });
 	await page.emulateMedia({ colorScheme: "light" });
