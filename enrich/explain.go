@@ -65,8 +65,8 @@ func (f *Finder) Explain(r *flow.Record, ref string, device func(flow.Addr) stri
 	x.find(e, &record)
 	t := x.of(e, &record)
 	why := Explanation{Reason: x.reasonOf(e, &record), Found: x.dstFound, RD: route.RDFrom(record.MPLSRD)}
-	for o := range outcomes {
-		if x.counts.of(o) > 0 {
+	for o, n := range x.counts.All() {
+		if n > 0 {
 			why.Outcome = o
 		}
 	}

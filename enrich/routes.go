@@ -1,6 +1,7 @@
 package enrich
 
 import (
+	"iter"
 	"sync/atomic"
 
 	"github.com/metranova/flow-collector/decoder/flow"
@@ -68,9 +69,15 @@ func (c RouteCounts) Since(before RouteCounts) RouteCounts {
 		c.Miss - min(c.Miss, before.Miss), c.NoRouter - min(c.NoRouter, before.NoRouter)}
 }
 
-// of is the count of an outcome.
-func (c *RouteCounts) of(o Outcome) uint64 {
-	return [...]uint64{c.Hit, c.Default, c.Stale, c.Fallback, c.Miss, c.NoRouter}[o]
+// All yields each outcome and its count.
+func (c *RouteCounts) All() iter.Seq2[Outcome, uint64] {
+	return func(yield func(Outcome, uint64) bool) {
+		for o, n := range [outcomes]uint64{c.Hit, c.Default, c.Stale, c.Fallback, c.Miss, c.NoRouter} {
+			if !yield(Outcome(o), n) {
+				return
+			}
+		}
+	}
 }
 
 // Total is the number of look-ups.

@@ -148,9 +148,11 @@ func (g *Glass) Summary() *Summary {
 
 // outcomes returns the counts by the outcome's name in metrics.
 func outcomes(n *enrich.RouteCounts) map[string]uint64 {
-	return map[string]uint64{enrich.Hit.String(): n.Hit, enrich.Default.String(): n.Default,
-		enrich.Stale.String(): n.Stale, enrich.Fallback.String(): n.Fallback, enrich.Miss.String(): n.Miss,
-		enrich.NoRouter.String(): n.NoRouter}
+	all := map[string]uint64{}
+	for o, count := range n.All() {
+		all[o.String()] = count
+	}
+	return all
 }
 
 // bound shortens lists to mostListed entries.

@@ -112,10 +112,8 @@ func (c *routes) Collect(ch chan<- prometheus.Metric) {
 	for protocol, n := range absent {
 		gauge(c.absent, float64(n), strings.ToLower(protocol))
 	}
-	for result, n := range map[string]uint64{"hit": r.LookUps.Hit, "default": r.LookUps.Default,
-		"stale":    r.LookUps.Stale,
-		"fallback": r.LookUps.Fallback, "miss": r.LookUps.Miss, "no_router": r.LookUps.NoRouter} {
-		counter(c.lookUps, n, result)
+	for result, n := range r.LookUps.All() {
+		counter(c.lookUps, n, result.String())
 	}
 }
 
