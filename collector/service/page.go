@@ -80,21 +80,21 @@ func (p *httpPage) show(c *condition, m *metrics.Metrics) {
 		Top:    p.largest, Log: p.log,
 	})
 	p.server.Handle("GET /metrics", m.Handler())
-	p.routing(c)
-	if err := p.explore(c.database, c.workers); err != nil {
+	viewers, err := p.viewers()
+	p.routing(c, viewers)
+	if err == nil {
+		err = p.explore(c.database, c.workers, viewers)
+	}
+	if err != nil {
 		p.log.Error("the traffic cannot be looked at", zap.Error(err))
 	}
 }
 
-// explore has the server answer questions about the flows in the store. Its error is that of the file of users.
-func (p *httpPage) explore(d *database, ws *workers) error {
+// explore has the server answer questions about the flows in the store.
+func (p *httpPage) explore(d *database, ws *workers, viewers access.Viewers) error {
 	cfg := p.cfg
 	if cfg.Explore == "off" {
 		return nil
-	}
-	viewers, err := p.viewers()
-	if err != nil {
-		return err
 	}
 	conn, err := clickhouse.New(exploreOptions(d.server, cfg))
 	if err != nil {
@@ -117,7 +117,8 @@ func (p *httpPage) explore(d *database, ws *workers) error {
 	return nil
 }
 
-// viewers are those who may look at the traffic. Its error is that of the file of users.
+// viewers are those who may look at the traffic and at routes. With an error, which is that of the file of users, they
+// are those on this host.
 func (p *httpPage) viewers() (access.Viewers, error) {
 	cfg := p.cfg
 	viewers := access.Viewers{LocalOnly: cfg.Explore == "local" || cfg.Explore == "off", Hosts: cfg.Hosts}
@@ -128,7 +129,7 @@ func (p *httpPage) viewers() (access.Viewers, error) {
 	if cfg.Users != "" {
 		users, err := access.LoadUsers(cfg.Users)
 		if err != nil {
-			return viewers, fmt.Errorf("http.users: %w", err)
+			return access.Viewers{LocalOnly: true, Hosts: cfg.Hosts}, fmt.Errorf("http.users: %w", err)
 		}
 		viewers.Users = users
 	}
@@ -136,11 +137,7 @@ func (p *httpPage) viewers() (access.Viewers, error) {
 }
 
 // routing has the server answer questions about routes.
-func (p *httpPage) routing(c *condition) {
-	viewers, err := p.viewers()
-	if err != nil {
-		viewers = access.Viewers{LocalOnly: true, Hosts: p.cfg.Hosts} // explore says why
-	}
+func (p *httpPage) routing(c *condition, viewers access.Viewers) {
 	ws := c.workers
 	g := &lookingglass.Glass{Station: ws.in.station, RPKI: ws.in.rpki,
 		Routes: setup.Routes(ws.cfg, ws.in.station, ws.in.maps), Device: ws.device, Viewers: viewers, Log: p.log,
