@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -15,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/metranova/flow-collector/collector/testkit"
+	"github.com/metranova/flow-collector/collector/web"
 	"github.com/metranova/flow-collector/sink/golden"
 )
 
@@ -105,13 +105,8 @@ func TestSwitch(t *testing.T) {
 	go func() { ended <- collector.Wait() }()
 	t.Cleanup(func() { _ = collector.Process.Kill() })
 	get := func(path string) string {
-		answer, err := http.Get("http://" + page + path)
-		if err != nil {
-			return ""
-		}
-		defer answer.Body.Close()
-		body, _ := io.ReadAll(answer.Body)
-		return string(body)
+		text, _ := web.Get(t.Context(), "http://"+page, path)
+		return string(text)
 	}
 	ready := func() bool { return strings.HasPrefix(get("/readyz"), "ready") }
 	testkit.WaitFor(t, "/readyz to be 200", ready)

@@ -6,10 +6,8 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
-	"net/http"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -24,6 +22,7 @@ import (
 
 	"github.com/metranova/flow-collector/bench/routers"
 	"github.com/metranova/flow-collector/collector/testkit"
+	"github.com/metranova/flow-collector/collector/web"
 	"github.com/metranova/flow-collector/decoder/bgp"
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/decoder/route"
@@ -134,7 +133,7 @@ func compareNfacctd(t *testing.T, method, as string, table []route.Prefix, flows
 			t.Fatal(err)
 		}
 	}
-	testkit.WaitFor(t, "our routes", func() bool { return routesOf(page) == len(table) })
+	testkit.WaitFor(t, "our routes", func() bool { return routesOf(t, page) == len(table) })
 
 	datagrams := flowsTo(table, flows)
 	theirs := map[string][]byte{}
@@ -267,13 +266,8 @@ func startNfacctd(t *testing.T, dir, config string) {
 }
 
 // routesOf is how many routes the collector has.
-func routesOf(page string) (n int) {
-	response, err := http.Get("http://" + page + "/metrics")
-	if err != nil {
-		return 0
-	}
-	defer response.Body.Close()
-	text, _ := io.ReadAll(response.Body)
+func routesOf(t *testing.T, page string) (n int) {
+	text, _ := web.Get(t.Context(), "http://"+page, "/metrics")
 	for _, m := range regexp.MustCompile(`(?m)^flow_collector_routing_routes\{[^}]*\} (\S+)$`).
 		FindAllSubmatch(text, -1) {
 		v, _ := strconv.ParseFloat(string(m[1]), 64)

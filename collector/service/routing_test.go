@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/metranova/flow-collector/collector/testkit"
+	"github.com/metranova/flow-collector/collector/web"
 	"github.com/metranova/flow-collector/decoder/bgp"
 )
 
@@ -49,12 +50,7 @@ func TestServe_routes(t *testing.T) {
 		"400304c0000209" + "80040400000007" + "400504000000c8" + "c00804fbf40001" + "00")
 	send(append(bgp.AppendHeader(nil, bgp.UpdateType, len(body)), body...))
 	metrics := func() string {
-		response, err := http.Get("http://" + page + "/metrics")
-		if err != nil {
-			return ""
-		}
-		defer response.Body.Close()
-		text, _ := io.ReadAll(response.Body)
+		text, _ := web.Get(t.Context(), "http://"+page, "/metrics")
 		return string(text)
 	}
 	testkit.WaitFor(t, "the route", func() bool {

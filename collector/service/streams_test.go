@@ -6,9 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/binary"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -154,16 +152,17 @@ func TestStreams_badConnectionsAreCounted(t *testing.T) {
 	cut.Close()
 	url := "http://" + r.cfg.HTTP.Listen
 	testkit.WaitFor(t, "the metrics", func() bool {
-		text := fetch(t, url+"/metrics")
+		_, text := getURL(t, url+"/metrics")
 		return strings.Contains(text,
 			`flow_collector_connections_ended_total{reason="not_ipfix",source="127.0.0.1"} 1`) &&
 			strings.Contains(text, `flow_collector_connections_ended_total{reason="cut",source="127.0.0.1"} 1`) &&
 			strings.Contains(text, `flow_collector_connections_accepted_total 2`)
 	})
 	testkit.WaitFor(t, "the page", func() bool {
-		return strings.Contains(fetch(t, url+"/exporters.json"), "2 connections refused or closed")
+		_, text := getURL(t, url+"/exporters.json")
+		return strings.Contains(text, "2 connections refused or closed")
 	})
-	if page := fetch(t, url+"/exporters"); !strings.Contains(page, "<dt>connections</dt>") {
+	if _, page := getURL(t, url+"/exporters"); !strings.Contains(page, "<dt>connections</dt>") {
 		t.Errorf("the page has no connections:\n%s", page)
 	}
 	r.stop(t)
@@ -275,7 +274,8 @@ func TestStreams_waitForKafka(t *testing.T) {
 	url, taken, polls := r.httpURL(t)+"/metrics", "", 0
 	testkit.WaitFor(t, "the collector to take no more", func() bool {
 		now := ""
-		for line := range strings.Lines(fetch(t, url)) {
+		_, text := getURL(t, url)
+		for line := range strings.Lines(text) {
 			if strings.HasPrefix(line, "flow_collector_records_total{") {
 				now += line
 			}
@@ -367,21 +367,6 @@ func TestStreams_softflowd(t *testing.T) {
 	if !strings.Contains(r.summary.String(), "nothing lost") {
 		t.Errorf("softflowd says:\n%s\nand the summary:\n%s", output, &r.summary)
 	}
-}
-
-// fetch is what an address answers.
-func fetch(t *testing.T, url string) string {
-	t.Helper()
-	answer, err := http.Get(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
 }
 
 // connectable is an address that somebody listens on.
