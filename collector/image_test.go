@@ -81,9 +81,9 @@ func (i *image) query(sql string) string {
 // stop sends SIGTERM. The collector ends before it is killed, with status 0, and says that nothing was lost.
 func (i *image) stop() {
 	i.t.Helper()
-	begun := time.Now()
+	started := time.Now()
 	i.must("stop", "--time", "45", i.name)
-	if took := time.Since(begun); took > 40*time.Second {
+	if took := time.Since(started); took > 40*time.Second {
 		i.t.Errorf("it took %s to stop", took)
 	}
 	if got := i.must("inspect", "--format", "{{.State.ExitCode}}", i.name); got != "0" {

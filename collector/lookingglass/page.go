@@ -108,12 +108,16 @@ func turn(turns chan struct{}, next http.Handler) http.Handler {
 func (g *Glass) json(w http.ResponseWriter, v any) {
 	text, err := json.MarshalIndent(v, "", " ")
 	if err != nil {
-		g.Log.Error("a page cannot be made", zap.Error(err))
-		http.Error(w, "the page cannot be made; the log says why", http.StatusInternalServerError)
+		g.fail(w, err)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write(append(text, '\n'))
+}
+
+func (g *Glass) fail(w http.ResponseWriter, err error) {
+	g.Log.Error("a page cannot be made", zap.Error(err))
+	http.Error(w, "the page cannot be made; the log says why", http.StatusInternalServerError)
 }
 
 func (p *pages) summary(w http.ResponseWriter, _ *http.Request) { p.json(w, p.current()) }
@@ -137,7 +141,7 @@ func (p *pages) dump(w http.ResponseWriter, r *http.Request) {
 	out := &dumpWriter{ResponseWriter: w, deadline: http.NewResponseController(w)}
 	d, err := p.Dump(out, r.URL.Query().Get(paramRouter))
 	switch {
-	case err != nil && !out.begun:
+	case err != nil && !out.started:
 		http.Error(w, err.Error(), http.StatusBadRequest)
 	case err != nil:
 		p.Log.Info("a dump of the routes ended early", zap.Error(err))
@@ -152,15 +156,15 @@ func (p *pages) dump(w http.ResponseWriter, r *http.Request) {
 type dumpWriter struct {
 	http.ResponseWriter
 	deadline *http.ResponseController
-	begun    bool
+	started  bool
 }
 
 func (w *dumpWriter) Write(b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, nil
 	}
-	if !w.begun {
-		w.begun = true
+	if !w.started {
+		w.started = true
 		w.Header().Set("Content-Type", "application/octet-stream")
 		w.Header().Set("Content-Disposition", `attachment; filename="routes.mrt"`)
 	}
@@ -230,8 +234,7 @@ func (p *pages) write(w http.ResponseWriter, v *view, status int) {
 	}
 	var out bytes.Buffer // the status is known only at the end
 	if err := p.html.Execute(&out, v); err != nil {
-		p.Log.Error("a page cannot be made", zap.Error(err))
-		http.Error(w, "the page cannot be made; the log says why", http.StatusInternalServerError)
+		p.fail(w, err)
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")

@@ -12,12 +12,15 @@ import (
 	"github.com/metranova/flow-collector/collector/web/figures"
 )
 
-// Table returns the name of the route's table: its class, and its route distinguisher if it has one.
-func (r *Route) Table() string {
-	if r.RD != "" {
-		return r.Class + " " + r.RD
+// Table returns the name of the route's table.
+func (r *Route) Table() string { return Table{Class: r.Class, RD: r.RD}.Name() }
+
+// Name returns the name of a table: its class, and its route distinguisher if it has one.
+func (t Table) Name() string {
+	if t.RD != "" {
+		return t.Class + " " + t.RD
 	}
-	return r.Class
+	return t.Class
 }
 
 // Source says in words where a route comes from.
@@ -204,11 +207,7 @@ func WriteSummary(out io.Writer, s *Summary) error {
 				if r.Stale {
 					state = "no session"
 				}
-				name := t.Class
-				if t.RD != "" {
-					name += " " + t.RD
-				}
-				line(r.Name, fmt.Sprint(r.AS), name, fmt.Sprint(t.IPv4), fmt.Sprint(t.IPv6), state)
+				line(r.Name, fmt.Sprint(r.AS), t.Name(), fmt.Sprint(t.IPv4), fmt.Sprint(t.IPv6), state)
 			}
 		}
 		fmt.Fprintln(table)
