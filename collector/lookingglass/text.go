@@ -199,49 +199,65 @@ func WriteSummary(out io.Writer, s *Summary) error {
 		fmt.Fprintln(table, strings.Join(columns, "\t"))
 	}
 	if len(s.Routers) > 0 {
-		line("ROUTER", "AS", "TABLE", "IPV4", "IPV6", "STATE")
-		for i := range s.Routers {
-			r := &s.Routers[i]
-			for _, t := range r.Tables {
-				state := "up"
-				if r.Stale {
-					state = "no session"
-				}
-				line(r.Name, fmt.Sprint(r.AS), t.Name(), fmt.Sprint(t.IPv4), fmt.Sprint(t.IPv6), state)
-			}
-		}
+		s.tableLines(line)
 		fmt.Fprintln(table)
 	}
 	if len(s.Sessions)+len(s.Absent) > 0 {
-		line("SESSION", "OF", "ROUTER", "STATE", "ROUTES", "COMPLETE", "MESSAGES", "WHY")
-		for i := range s.Sessions {
-			x := &s.Sessions[i]
-			line(x.Protocol, x.Address, x.Router, x.State(s.Now), x.RoutesText(), strings.Join(x.Complete, ", "),
-				fmt.Sprint(x.Messages), x.Why)
-		}
-		for _, x := range s.Absent {
-			state := "never came"
-			if !x.Since.IsZero() {
-				state = "down since " + x.Since.Format(time.DateTime)
-			}
-			line(x.Protocol, x.Router, "", state, "", "", "", x.Why)
-		}
+		s.sessionLines(line)
 		fmt.Fprintln(table)
 	}
 	if s.RPKI != nil {
-		line("RPKI", "STATE", "PAYLOADS", "SERIAL", "UPDATED", "IN USE", "ERROR")
-		for _, x := range s.RPKI.Sources {
-			line(x.Name, x.State, fmt.Sprint(x.Payloads), fmt.Sprint(x.Serial), stamp(x.Updated), yes(x.InUse), x.Error)
-		}
+		s.rpkiLines(line)
 		fmt.Fprintln(table)
 	}
 	if len(s.Files) > 0 {
-		line("FILE", "NAME", "LOADED", "PEERS", "ROUTES", "ERROR")
-		for _, x := range s.Files {
-			line(x.File, "mrt:"+x.Name, stamp(x.Loaded), fmt.Sprint(x.Peers), fmt.Sprint(x.Routes), x.Error)
-		}
+		s.fileLines(line)
 	}
 	return table.Flush()
+}
+
+func (s *Summary) tableLines(line func(columns ...string)) {
+	line("ROUTER", "AS", "TABLE", "IPV4", "IPV6", "STATE")
+	for i := range s.Routers {
+		r := &s.Routers[i]
+		state := "up"
+		if r.Stale {
+			state = "no session"
+		}
+		for _, t := range r.Tables {
+			line(r.Name, fmt.Sprint(r.AS), t.Name(), fmt.Sprint(t.IPv4), fmt.Sprint(t.IPv6), state)
+		}
+	}
+}
+
+func (s *Summary) sessionLines(line func(columns ...string)) {
+	line("SESSION", "OF", "ROUTER", "STATE", "ROUTES", "COMPLETE", "MESSAGES", "WHY")
+	for i := range s.Sessions {
+		x := &s.Sessions[i]
+		line(x.Protocol, x.Address, x.Router, x.State(s.Now), x.RoutesText(), strings.Join(x.Complete, ", "),
+			fmt.Sprint(x.Messages), x.Why)
+	}
+	for _, x := range s.Absent {
+		state := "never came"
+		if !x.Since.IsZero() {
+			state = "down since " + x.Since.Format(time.DateTime)
+		}
+		line(x.Protocol, x.Router, "", state, "", "", "", x.Why)
+	}
+}
+
+func (s *Summary) rpkiLines(line func(columns ...string)) {
+	line("RPKI", "STATE", "PAYLOADS", "SERIAL", "UPDATED", "IN USE", "ERROR")
+	for _, x := range s.RPKI.Sources {
+		line(x.Name, x.State, fmt.Sprint(x.Payloads), fmt.Sprint(x.Serial), stamp(x.Updated), yes(x.InUse), x.Error)
+	}
+}
+
+func (s *Summary) fileLines(line func(columns ...string)) {
+	line("FILE", "NAME", "LOADED", "PEERS", "ROUTES", "ERROR")
+	for _, x := range s.Files {
+		line(x.File, "mrt:"+x.Name, stamp(x.Loaded), fmt.Sprint(x.Peers), fmt.Sprint(x.Routes), x.Error)
+	}
 }
 
 func stamp(t time.Time) string {
