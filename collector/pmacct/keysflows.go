@@ -95,8 +95,8 @@ func fieldKeys() []Counterpart {
 // listKeys returns the keys about labels and filters.
 func listKeys() []Counterpart {
 	return []Counterpart{
-		copied("pre_tag_map", "policy.label_file", "`set_label` by exporter, and `jeq`. Rules that depend on the flow are "+
-			"named by `collector check`. Tags have no column."),
+		copied("pre_tag_map", "policy.label_file", "`set_label` by exporter, and `jeq`. Rules that depend on the "+
+			"flow are named by `collector check`. Tags have no column."),
 		copied("ports_file", "flow.ports_file", ""),
 		taken("sql_preprocess print_preprocess amqp_preprocess kafka_preprocess mongo_preprocess",
 			"flow.min_packets flow.min_bytes", "`minp` and `minb`, of each flow record. Others are named.",
