@@ -218,12 +218,11 @@ func (c *checker) routersOfExporters(ctx context.Context) {
 	for _, x := range known.Exporters {
 		matched[x.Address] = x.Router != ""
 	}
-	rules := c.agentRules()
+	covered := slices.Concat(c.agentRules(), c.routerAddresses())
 	var without []string
 	for _, x := range heard.Exporters {
 		a := x.Address
-		if x.Records > 0 && !matched[a] && !c.matchesRouter(a) && !within(rules, a) &&
-			!slices.Contains(without, a.String()) {
+		if x.Records > 0 && !matched[a] && !within(covered, a) && !slices.Contains(without, a.String()) {
 			without = append(without, a.String())
 		}
 	}
@@ -253,20 +252,28 @@ func (c *checker) agentRules() (all []netip.Prefix) {
 	return all
 }
 
-// matchesRouter reports whether an exporter has the address of a router that may connect, or that is connected to.
-func (c *checker) matchesRouter(a netip.Addr) bool {
+// routerAddresses are those of the routers that may connect, that are connected to, and that MRT files are named after.
+func (c *checker) routerAddresses() []netip.Prefix {
 	r := &c.cfg.Routing
-	more, _ := pmacct.ReadAllowed(r.Neighbors.File)
-	if within(r.BGP.Neighbors, a) || within(r.BMP.Allowed, a) || r.Neighbors.File != "" && within(more, a) {
-		return true
+	all := slices.Concat(r.BGP.Neighbors, r.BMP.Allowed)
+	if r.Neighbors.File != "" {
+		more, _ := pmacct.ReadAllowed(r.Neighbors.File)
+		all = append(all, more...)
 	}
-	for _, address := range r.BMP.Connect {
-		if host, _, err := net.SplitHostPort(address); err == nil && host == a.String() {
-			return true
+	add := func(host string) {
+		if a, err := netip.ParseAddr(host); err == nil {
+			all = append(all, netip.PrefixFrom(a, a.BitLen()))
 		}
 	}
-	_, isFile := r.MRT.Files[a.String()]
-	return isFile
+	for _, address := range r.BMP.Connect {
+		if host, _, err := net.SplitHostPort(address); err == nil {
+			add(host)
+		}
+	}
+	for name := range r.MRT.Files {
+		add(name)
+	}
+	return all
 }
 
 func within(prefixes []netip.Prefix, a netip.Addr) bool {
