@@ -40,11 +40,11 @@ func QueryCommand(cfg *config.Config, program, sql string) string {
 
 // quoted is a word for a shell.
 func quoted(word string) string {
-	plain := func(r rune) bool {
+	special := func(r rune) bool {
 		return r < '0' && !strings.ContainsRune("-./,+", r) || r > '9' && r < 'A' && r != ':' && r != '@' ||
 			r > 'Z' && r < 'a' && r != '_' || r > 'z'
 	}
-	if word != "" && strings.IndexFunc(word, plain) < 0 {
+	if word != "" && strings.IndexFunc(word, special) < 0 {
 		return word
 	}
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
