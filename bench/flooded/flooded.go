@@ -111,21 +111,14 @@ func begin(ctx context.Context, o Options) (*run, error) {
 	if err := writeMetadata(conf); err != nil {
 		return nil, err
 	}
-	page, err := measure.FreeTCP()
+	free, err := measure.FreeAddresses()
 	if err != nil {
 		return nil, err
 	}
-	store, err := measure.FreeTCP()
-	if err != nil {
-		return nil, err
-	}
-	r := &run{o: o, page: page.String(), store: scratch.Store(store.String())}
-	if r.listen, err = measure.FreeUDP(); err != nil {
-		return nil, err
-	}
+	r := &run{o: o, page: free.Page.String(), store: scratch.Store(free.Store.String()), listen: free.Listen}
 	cmd := exec.Command(o.Collector, "run")
 	cmd.Env = append(os.Environ(),
-		"STORE_PATH="+filepath.Join(o.Dir, "store"), "STORE_LISTEN="+store.String(), "STORE_ENGINE="+o.Engine,
+		"STORE_PATH="+filepath.Join(o.Dir, "store"), "STORE_LISTEN="+string(r.store), "STORE_ENGINE="+o.Engine,
 		"LISTEN="+r.listen.String(), "HTTP_LISTEN="+r.page, "METADATA_DIR="+conf,
 		"CACHE_DIR="+filepath.Join(o.Dir, "caches"), "SPOOL_PATH="+filepath.Join(o.Dir, "spool"),
 		"QUARANTINE_PATH="+filepath.Join(o.Dir, "quarantine"), "COLLECTOR_ID=flooded")

@@ -6,6 +6,24 @@ import (
 	"net/netip"
 )
 
+// Addresses are those of a collector with its local store.
+type Addresses struct {
+	Listen      netip.AddrPort // UDP
+	Page, Store netip.AddrPort // TCP
+}
+
+// FreeAddresses returns addresses of 127.0.0.1 with free ports.
+func FreeAddresses() (a Addresses, err error) {
+	if a.Listen, err = FreeUDP(); err != nil {
+		return a, err
+	}
+	if a.Page, err = FreeTCP(); err != nil {
+		return a, err
+	}
+	a.Store, err = FreeTCP()
+	return a, err
+}
+
 // FreeUDP and FreeTCP return an address of 127.0.0.1 with a free port.
 func FreeUDP() (netip.AddrPort, error) {
 	socket, err := net.ListenPacket("udp4", "127.0.0.1:0")

@@ -116,16 +116,20 @@ func (r *run) fillDay(ctx context.Context, snapshot *enrich.Snapshot, from time.
 			}
 		})
 	}
-	err := r.generate(ctx, snapshot, gen.Options{Protocol: flow.NetFlowV9, Flows: rows, Seed: 1, Part: part, Zipf: 1.1,
-		Hosts: min(200_000, 2*rows), IPv6: 0.1, Homed: true, Exporters: devices, Sampling: 1000,
-		Rate:  float64(rows) / length.Seconds(),
-		Start: from}, inserts)
+	err := r.generate(ctx, snapshot, network(part, rows, float64(rows)/length.Seconds(), from), inserts)
 	close(inserts)
 	posting.Wait()
 	if err == nil {
 		err = context.Cause(ctx)
 	}
 	return err
+}
+
+// network describes flows of the network that the metadata has. A part is what it sends at one time.
+func network(part uint64, flows int, rate float64, start time.Time) gen.Options {
+	return gen.Options{Protocol: flow.NetFlowV9, Flows: flows, Seed: 1, Part: part, Zipf: 1.1,
+		Hosts: min(200_000, 2*flows), IPv6: 0.1, Homed: true, Exporters: devices, Sampling: 1000, Rate: rate,
+		Start: start}
 }
 
 func (r *run) generate(ctx context.Context, snapshot *enrich.Snapshot, o gen.Options, inserts chan<- insert) error {

@@ -1,11 +1,8 @@
 package query
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"net/http"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,8 +11,8 @@ import (
 
 	"github.com/metranova/flow-collector/bench/gen"
 	"github.com/metranova/flow-collector/bench/replay"
+	"github.com/metranova/flow-collector/collector/web"
 	"github.com/metranova/flow-collector/decoder/exporter"
-	"github.com/metranova/flow-collector/decoder/flow"
 )
 
 // Live says how the flows were delivered that were sent while queries ran.
@@ -51,18 +48,11 @@ type sent struct {
 // startTraffic starts sending flows at Options.Rate and watching how they are delivered.
 func (r *run) startTraffic(ctx context.Context) (*traffic, error) {
 	r.o.Log("%s flows/s come in", thousands(r.o.Rate))
-	to, err := netip.ParseAddrPort(r.listen)
-	if err != nil {
-		return nil, err
-	}
 	capture := replay.NewCapture()
-	if err := gen.Each(gen.Options{Protocol: flow.NetFlowV9, Flows: 500_000, Seed: 1, Part: 1 << 32, Zipf: 1.1,
-		Hosts: 200_000, IPv6: 0.1, Homed: true, Exporters: devices, Sampling: 1000, Rate: float64(r.o.Rate),
-		Start: time.Now()},
-		func(d exporter.Datagram) error {
-			capture.Add(d)
-			return nil
-		}); err != nil {
+	if err := gen.Each(network(1<<32, 500_000, float64(r.o.Rate), time.Now()), func(d exporter.Datagram) error {
+		capture.Add(d)
+		return nil
+	}); err != nil {
 		return nil, err
 	}
 	n, err := r.liveRows(ctx)
@@ -72,7 +62,7 @@ func (r *run) startTraffic(ctx context.Context) (*traffic, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	t := &traffic{r: r, cancel: cancel, sent: make(chan sent, 1), before: n}
 	go func() {
-		result, err := replay.Run(ctx, capture, replay.Options{To: to, Rate: float64(r.o.Rate), Rewrite: true,
+		result, err := replay.Run(ctx, capture, replay.Options{To: r.listen, Rate: float64(r.o.Rate), Rewrite: true,
 			Duration: 24 * time.Hour})
 		t.sent <- sent{result, err}
 	}()
@@ -117,21 +107,15 @@ func (t *traffic) watch(ctx context.Context) {
 
 // metrics returns the collector's metrics by name, without the common prefix; nil if they cannot be read.
 func metrics(ctx context.Context, page string) map[string]float64 {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, page+"/metrics", nil)
+	text, err := web.Get(ctx, page, "/metrics")
 	if err != nil {
 		return nil
 	}
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return nil
-	}
-	defer answer.Body.Close()
 	values := map[string]float64{}
-	for lines := bufio.NewScanner(answer.Body); lines.Scan(); {
-		name, text, found := strings.Cut(lines.Text(), " ")
-		if n, err := strconv.ParseFloat(text, 64); found && err == nil {
+	for line := range strings.Lines(string(text)) {
+		name, value, found := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		if n, err := strconv.ParseFloat(value, 64); found && err == nil {
 			values[strings.TrimPrefix(name, "flow_collector_")] = n
-
 		}
 	}
 	return values
@@ -184,11 +168,8 @@ const everyAddress = "SELECT src_ip, dst_ip, sum(bit_count) AS bits FROM data_fl
 
 // atOnce runs panels over 24 hours at the same time, and everyAddress with them.
 func (r *run) atOnce(ctx context.Context) (*Many, error) {
+	panels := r.panels()
 	r.o.Log("%d panels at once", r.o.AtOnce)
-	panels, err := r.panels(ctx)
-	if err != nil {
-		return nil, err
-	}
 	many := &Many{Asked: r.o.AtOnce}
 	var mu sync.Mutex
 	var all sync.WaitGroup
@@ -196,6 +177,7 @@ func (r *run) atOnce(ctx context.Context) (*Many, error) {
 	for i := range r.o.AtOnce {
 		sql := everyAddress
 		if i > 0 {
+			var err error
 			if sql, err = panels[i%len(panels)].expand(r.now(), day); err != nil {
 				return nil, err
 			}
@@ -218,7 +200,7 @@ func (r *run) atOnce(ctx context.Context) (*Many, error) {
 	all.Wait()
 	many.Median = median(took)
 	many.Slowest = float64(slices.Max(took).Milliseconds())
-	_, err = r.store.Ask(ctx, "SELECT 1")
+	_, err := r.store.Ask(ctx, "SELECT 1")
 	many.Alive = err == nil
 	return many, nil
 }

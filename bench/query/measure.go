@@ -79,10 +79,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 // all measures all panels and presets over the ranges.
 func (r *run) all(ctx context.Context, ranges []time.Duration) ([]Asked, error) {
 	var all []Asked
-	panels, err := r.panels(ctx)
-	if err != nil {
-		return nil, err
-	}
+	panels := r.panels()
 	presets, err := r.presets(ctx)
 	if err != nil {
 		return nil, err
@@ -118,9 +115,9 @@ type panel struct {
 }
 
 // panels returns the panels to be measured, with the initial values of their variables: all devices, no filter.
-func (r *run) panels(context.Context) ([]panel, error) {
+func (r *run) panels() []panel {
 	var all []panel
-	for _, d := range r.dashboard {
+	for _, d := range r.dashboards {
 		v := grafana.View{All: map[string]bool{}, Values: map[string][]string{"side": {"src"}, "interval": {"5m"},
 			"earlier": {"1 DAY"}}}
 		for _, variable := range d.Templating.List {
@@ -143,7 +140,7 @@ func (r *run) panels(context.Context) ([]panel, error) {
 			}
 		}
 	}
-	return all, nil
+	return all
 }
 
 // interval returns the step that Grafana chooses for a graph of some 800 points, at least 5 minutes.
@@ -230,14 +227,14 @@ func (r *run) ask(ctx context.Context, sql string) (read uint64, err error) {
 	return read, err
 }
 
-var flowTables = regexp.MustCompile(
-	`\b(?:data_flow(?:_by_[a-z_0-9]+)?|rollup_[a-z_0-9]+|sums_[a-z_0-9]+|collector_loss)\b`)
+var fromFlows = regexp.MustCompile(
+	`FROM (data_flow(?:_by_[a-z_0-9]+)?|rollup_[a-z_0-9]+|sums_[a-z_0-9]+|collector_loss)\b`)
 
 // tablesOf returns the tables with traffic that a query names.
 func tablesOf(sql string) string {
 	var all []string
-	for _, name := range regexp.MustCompile(`FROM `+flowTables.String()).FindAllString(sql, -1) {
-		if name = strings.TrimPrefix(name, "FROM "); !slices.Contains(all, name) {
+	for _, match := range fromFlows.FindAllStringSubmatch(sql, -1) {
+		if name := match[1]; !slices.Contains(all, name) {
 			all = append(all, name)
 		}
 	}

@@ -7,9 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -64,14 +66,14 @@ const (
 
 // run is one measurement.
 type run struct {
-	o         Options
-	store     scratch.Store
-	page      string // http://HOST:PORT of the collector
-	listen    string
-	process   *scratch.Process
-	conn      driver.Conn
-	settings  schema.Settings
-	dashboard []grafana.Dashboard
+	o          Options
+	store      scratch.Store
+	page       string // http://HOST:PORT of the collector
+	listen     netip.AddrPort
+	process    *scratch.Process
+	conn       driver.Conn
+	settings   schema.Settings
+	dashboards []grafana.Dashboard
 }
 
 // state describes what a store was filled with. It is kept in a file for the next call.
@@ -83,26 +85,41 @@ type state struct {
 
 func (o *Options) stateFile() string { return filepath.Join(o.Dir, "filled.json") }
 
+func (o *Options) load() (*state, error) {
+	data, err := os.ReadFile(o.stateFile())
+	if err != nil {
+		return nil, err
+	}
+	var s state
+	if err := json.Unmarshal(data, &s); err != nil {
+		return nil, fmt.Errorf("%s: %w", o.stateFile(), err)
+	}
+	if s.Copied == nil {
+		s.Copied = map[string]progress{}
+	}
+	return &s, nil
+}
+
+func (o *Options) save(s *state) error {
+	data, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(o.stateFile(), data, 0o600)
+}
+
 // readState takes over the options with which an earlier call filled the store.
 func (o *Options) readState() error {
-	data, err := os.ReadFile(o.stateFile())
+	s, err := o.load()
 	if errors.Is(err, os.ErrNotExist) {
 		if o.Until.IsZero() {
 			o.Until = time.Now()
 		}
 		o.Until = o.Until.UTC().Truncate(time.Second)
-		data, err = json.Marshal(state{Rows: o.Rows, Days: o.Days, Distinct: o.Distinct, Until: o.Until})
-		if err != nil {
-			return err
-		}
-		return os.WriteFile(o.stateFile(), data, 0o600)
-	}
-	var s state
-	if err == nil {
-		err = json.Unmarshal(data, &s)
+		return o.save(&state{Rows: o.Rows, Days: o.Days, Distinct: o.Distinct, Until: o.Until})
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", o.stateFile(), err)
+		return err
 	}
 	o.Rows, o.Days, o.Distinct, o.Until = s.Rows, s.Days, s.Distinct, s.Until
 	return nil
@@ -118,16 +135,9 @@ const (
 
 // note records that a copy begins or, with done, that it is complete. It returns what was recorded before.
 func (o *Options) note(name string, done bool) (before progress, err error) {
-	data, err := os.ReadFile(o.stateFile())
-	var s state
-	if err == nil {
-		err = json.Unmarshal(data, &s)
-	}
+	s, err := o.load()
 	if err != nil {
-		return "", fmt.Errorf("%s: %w", o.stateFile(), err)
-	}
-	if s.Copied == nil {
-		s.Copied = map[string]progress{}
+		return "", err
 	}
 	if before = s.Copied[name]; before == copied {
 		return before, nil
@@ -136,10 +146,7 @@ func (o *Options) note(name string, done bool) (before progress, err error) {
 	if done {
 		s.Copied[name] = copied
 	}
-	if data, err = json.Marshal(s); err != nil {
-		return before, err
-	}
-	return before, os.WriteFile(o.stateFile(), data, 0o600)
+	return before, o.save(s)
 }
 
 // Fill creates and fills the store with all rollups, or completes one that an earlier call has begun.
@@ -178,23 +185,15 @@ func begin(ctx context.Context, o Options, rollups bool) (r *run, err error) {
 		return nil, err
 	}
 	r = &run{o: o}
-	if r.dashboard, err = grafana.Read(o.Dashboards); err != nil {
+	if r.dashboards, err = grafana.Read(o.Dashboards); err != nil {
 		return nil, err
 	}
-	store, err := measure.FreeTCP()
+	free, err := measure.FreeAddresses()
 	if err != nil {
 		return nil, err
 	}
-	page, err := measure.FreeTCP()
-	if err != nil {
-		return nil, err
-	}
-	listen, err := measure.FreeUDP()
-	if err != nil {
-		return nil, err
-	}
-	r.store, r.page, r.listen = scratch.Store(store.String()), "http://"+page.String(), listen.String()
-	file, err := r.configure(rollups, page.String())
+	r.listen, r.page, r.store = free.Listen, "http://"+free.Page.String(), scratch.Store(free.Store.String())
+	file, err := r.configure(rollups, free.Page.String())
 	if err != nil {
 		return nil, err
 	}
@@ -287,8 +286,8 @@ func (r *run) lastTable() string {
 }
 
 // thousands formats a number with a comma between groups of three digits.
-func thousands[T ~int | ~int64 | ~uint64](n T) string {
-	text := fmt.Sprint(n)
+func thousands(n int) string {
+	text := strconv.Itoa(n)
 	for at := len(text) - 3; at > 0; at -= 3 {
 		text = text[:at] + "," + text[at:]
 	}
