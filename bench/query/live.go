@@ -100,8 +100,9 @@ func (t *traffic) watch(ctx context.Context) {
 	}
 	t.live.Waiting = max(t.live.Waiting, values[`sink_waiting_rows{sink="clickhouse"}`])
 	t.live.Spooled = max(t.live.Spooled, values[`spool_rows{sink="clickhouse"}`])
-	if n := values["insert_duration_seconds_count"]; n > 0 {
-		t.live.InsertMean = 1000 * values["insert_duration_seconds_sum"] / n
+	const stored = `{outcome="stored",sink="clickhouse"}`
+	if n := values["insert_duration_seconds_count"+stored]; n > 0 {
+		t.live.InsertMean = 1000 * values["insert_duration_seconds_sum"+stored] / n
 	}
 }
 
@@ -166,9 +167,12 @@ type Many struct {
 const everyAddress = "SELECT src_ip, dst_ip, sum(bit_count) AS bits FROM data_flow GROUP BY src_ip, dst_ip " +
 	"ORDER BY bits DESC LIMIT 50"
 
-// atOnce runs panels over 24 hours at the same time, and everyAddress with them.
+// atOnce runs panels over 24 hours at the same time, and everyAddress with them. Without panels it returns nil.
 func (r *run) atOnce(ctx context.Context) (*Many, error) {
 	panels := r.panels()
+	if len(panels) == 0 { // Options.Only has presets alone
+		return nil, nil
+	}
 	r.o.Log("%d panels at once", r.o.AtOnce)
 	many := &Many{Asked: r.o.AtOnce}
 	var mu sync.Mutex

@@ -219,7 +219,8 @@ func begin(ctx context.Context, o Options, rollups bool) (r *run, err error) {
 	if err := r.awaitTables(ctx); err != nil {
 		return nil, err
 	}
-	r.conn, err = clickhouse.Open(ctx, clickhouse.Options{Addrs: []string{string(r.store)}})
+	// Filling a rollup is silent for as long as a statement takes.
+	r.conn, err = clickhouse.Open(ctx, clickhouse.Options{Addrs: []string{string(r.store)}, ReadTimeout: day})
 	return r, err
 }
 
