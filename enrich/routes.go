@@ -130,8 +130,8 @@ func (e *Enricher) End() {
 		x.reader.Leave()
 		x.src, x.dst, x.srcFound, x.dstFound = rib.Route{}, rib.Route{}, false, false
 		x.ahead.n = 0 // these routes are not valid any more
-		for o := range outcomes {
-			x.shown[o].Store(x.counts.of(o))
+		for o, n := range x.counts.All() {
+			x.shown[o].Store(n)
 		}
 	}
 }
