@@ -59,17 +59,8 @@ func (r *run) summing(ctx context.Context) (tables, views []string, err error) {
 	return tables, views, err
 }
 
-// copyDays copies the rows of first up to end, exclusive, to shift days earlier. It records what was copied, so that a
-// later call continues.
+// copyDays copies the rows of first up to end, exclusive, to shift days earlier.
 func (r *run) copyDays(ctx context.Context, table string, first, end time.Time, shift int) error {
-	name := fmt.Sprintf("%s %d", table, shift)
-	begun, err := r.o.note(name, false)
-	if err != nil || begun == copied {
-		return err
-	}
-	if begun == copying {
-		return fmt.Errorf("an earlier call was interrupted: name another --dir")
-	}
 	r.o.Log("%s, %d days earlier", table, shift)
 	times := fmt.Sprintf("t.start_time - INTERVAL %d DAY AS start_time", shift)
 	if table == schema.Default().Tables.Flow {
@@ -82,13 +73,30 @@ func (r *run) copyDays(ctx context.Context, table string, first, end time.Time, 
 	}
 	list := strings.NewReplacer("[", "", "]", "", "'", "`").Replace(columns[0][0])
 	for at := first; at.Before(end); at = at.Add(day) {
-		if _, err := r.store.Read(ctx, fmt.Sprintf("INSERT INTO %s (%s) SELECT * REPLACE (%s) FROM %s AS t WHERE "+
-			"t.start_time >= toDateTime(%d, 'UTC') AND t.start_time < toDateTime(%d, 'UTC') SETTINGS "+
-			"insert_deduplicate = 0, "+
-			"max_execution_time = 0, optimize_on_insert = 0, min_insert_block_size_rows = 2000000, "+
-			"min_insert_block_size_bytes = 0", table, list, times, table, at.Unix(), at.Add(day).Unix())); err != nil {
+		if err := r.copyDay(ctx, fmt.Sprintf("%s %d %s", table, shift, at.Format(time.DateOnly)), fmt.Sprintf(
+			"INSERT INTO %s (%s) SELECT * REPLACE (%s) FROM %s AS t WHERE "+
+				"t.start_time >= toDateTime(%d, 'UTC') AND t.start_time < toDateTime(%d, 'UTC') SETTINGS "+
+				"insert_deduplicate = 0, max_memory_usage = 0, "+
+				"max_execution_time = 0, optimize_on_insert = 0, min_insert_block_size_rows = 1000000, "+
+				"min_insert_block_size_bytes = 0", table, list, times, table, at.Unix(),
+			at.Add(day).Unix())); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// copyDay runs a statement that copies a day, and records under the name that it did, so that a later call continues.
+func (r *run) copyDay(ctx context.Context, name, statement string) error {
+	begun, err := r.o.note(name, false)
+	if err != nil || begun == copied {
+		return err
+	}
+	if begun == copying {
+		return fmt.Errorf("an earlier call was interrupted: name another --dir")
+	}
+	if _, err := r.store.Read(ctx, statement); err != nil {
+		return err
 	}
 	_, err = r.o.note(name, true)
 	return err
