@@ -32,7 +32,11 @@ func Usage(format string, args ...any) error { return &UsageError{fmt.Sprintf(fo
 // changes root.
 func Run(ctx context.Context, root *cli.Command, args []string, out io.Writer, quiet error) int {
 	var unknown error // the help command's error
-	prepare(root, func(err error) { unknown = err })
+	set := func(err error) { unknown = err }
+	prepare(root, set)
+	if root.EnableShellCompletion { // the library adds that command later
+		root.ConfigureShellCompletionCommand = func(c *cli.Command) { prepare(c, set) }
+	}
 	err := root.Run(ctx, args)
 	if err == nil {
 		err = unknown

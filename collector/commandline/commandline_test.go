@@ -21,7 +21,7 @@ func program(out *bytes.Buffer) *cli.Command {
 	}
 	done := func(context.Context, *cli.Command) error { return nil }
 	return &cli.Command{
-		Name: "collector", Writer: out, ErrWriter: out, Suggest: true,
+		Name: "collector", Writer: out, ErrWriter: out, Suggest: true, EnableShellCompletion: true,
 		Commands: []*cli.Command{
 			leaf("run", done), leaf("query", done), leaf("quarantine", done),
 			leaf("decode", func(_ context.Context, c *cli.Command) error {
@@ -67,6 +67,11 @@ func TestRun(t *testing.T) {
 		{"decode --help", 0, "help of collector decode"},
 		{"metadata load geo --help", 0, "help of collector metadata load"},
 		{"help run", 0, "help of collector run"},
+		{"completion bsh", 2, `collector: completion: there is no command "bsh": did you mean bash? (collector ` +
+			`completion --help lists them)`},
+		{"completion bash --shel", 2, "collector: completion bash: there is no flag --shel (see collector completion " +
+			"bash --help)"},
+		{"completion", 0, "help of collector completion"},
 	} {
 		t.Run(c.args, func(t *testing.T) {
 			var out bytes.Buffer
