@@ -2,6 +2,7 @@ package metadata
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -13,6 +14,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/metranova/flow-collector/enrich"
 	"github.com/metranova/flow-collector/metadata/download"
@@ -307,4 +310,48 @@ func TestChangesWithoutEvents(t *testing.T) {
 			_ := s.LookupAS(64496)
 		return as.Name == "Another"
 	})
+}
+
+// TestFailedDownloadIsAWarning: where the files of an earlier download are in use, that and their date are told, and it
+// is no error.
+func TestFailedDownloadIsAWarning(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "scireg-1.json")
+	writeFile(t, file, "[]")
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	if err := os.Chtimes(file, at, at); err != nil {
+		t.Fatal(err)
+	}
+	failed, unreadable := errors.New("no such host"), errors.New("not JSON")
+	for _, test := range []struct {
+		name              string
+		downloads, files  []string
+		nothing           bool
+		fetchErr, loadErr error
+		level             zapcore.Level
+		told              string
+	}{
+		{"an earlier file is used", []string{file}, nil, false, failed, nil, zap.WarnLevel,
+			"download failed: no such host; in use: " + file + " of 2026-01-02 03:04"},
+		{"the operator's file is used", []string{file + ".gz"}, []string{file, file + ".2"}, false, failed, nil,
+			zap.WarnLevel, "in use: " + file + " of 2026-01-02 03:04"},
+		{"none was ever downloaded", []string{file + ".gz"}, nil, true, failed, nil, zap.ErrorLevel, "no such host"},
+		{"one of two was downloaded", []string{file, file + ".gz"}, []string{file}, true, failed, nil, zap.ErrorLevel,
+			"no such host"},
+		{"nor can the earlier be read", []string{file}, nil, false, failed, unreadable, zap.ErrorLevel, "not JSON"},
+		{"it cannot be read", []string{file}, nil, false, nil, unreadable, zap.ErrorLevel, "not JSON"},
+	} {
+		core, logged := observer.New(zap.DebugLevel)
+		r := NewRefresher(RefresherOptions{Log: zap.New(core)})
+		s := Source{Name: "scireg", Downloads: test.downloads, Files: func() []string { return test.files }}
+		r.sayLoaded(&s, test.nothing, test.fetchErr, test.loadErr)
+		lines := logged.All()
+		if told := strings.Join(r.Problems(), "\n"); len(lines) != 1 || lines[0].Level != test.level ||
+			!strings.Contains(told, test.told) {
+			t.Errorf("%s: %v, and told %q; want one line of level %s, and %q", test.name, lines, told, test.level,
+				test.told)
+		}
+		if r.sayLoaded(&s, false, nil, nil); len(r.Problems()) > 0 {
+			t.Errorf("%s: after a success: %v", test.name, r.Problems())
+		}
+	}
 }

@@ -46,9 +46,10 @@ type Result struct {
 
 // String returns the result as one line.
 func (r Result) String() string {
-	s := fmt.Sprintf("%s: %d records, %d new versions, %d unchanged", r.Table, r.Read, r.Written, r.Unchanged)
+	s := fmt.Sprintf("%s: %s, %s, %d unchanged", r.Table, count(r.Read, "record"), count(r.Written, "new version"),
+		r.Unchanged)
 	if r.Problems > 0 {
-		s += fmt.Sprintf(", %d problems", r.Problems)
+		s += ", " + count(r.Problems, "problem")
 	}
 	if r.Vanished > 0 {
 		s += fmt.Sprintf(", %d vanished", r.Vanished)
@@ -57,6 +58,14 @@ func (r Result) String() string {
 		s += fmt.Sprintf(", %d missing but kept: too many at once", r.VanishedRefused)
 	}
 	return s + " (" + r.Source + ")"
+}
+
+// count returns a number with its noun in the singular or plural.
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // A source that lacks more than half of its former records, and at least shrinkFloor of them, is taken for broken.

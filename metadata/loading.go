@@ -97,16 +97,12 @@ func (r *Refresher) loadDue(ctx context.Context) {
 			return
 		}
 		fetchErr := state.fetchErr
-		if fetchErr != nil && errors.Is(readErr, source.ErrNotDownloaded) {
+		nothing := errors.Is(readErr, source.ErrNotDownloaded)
+		if fetchErr != nil && nothing {
 			readErr = nil // fetchErr says why
 		}
 		state.fetchErr = nil
-		if err := errors.Join(fetchErr, readErr, loadErr); err != nil {
-			r.options.Log.Error("source not loaded", zap.String("source", s.Name), zap.Error(lograte.OneLine(err)))
-			r.problems.set("source "+s.Name, fmt.Sprintf("%s: %v", s.Name, lograte.OneLine(err)))
-		} else {
-			r.problems.set("source "+s.Name, "")
-		}
+		r.sayLoaded(s, nothing, fetchErr, errors.Join(readErr, loadErr))
 		// An unreadable file is read again when it changes.
 		interval := s.Interval
 		if s.Fetch != nil {
@@ -122,6 +118,26 @@ func (r *Refresher) loadDue(ctx context.Context) {
 	if loaded || r.look.isDue(time.Now()) {
 		r.tryRebuild(ctx)
 	}
+}
+
+// sayLoaded logs what went wrong with a source and keeps it for Problems. If only its download failed and files from
+// before were loaded, that is a warning that names them with their dates. nothing: there was no file to read.
+func (r *Refresher) sayLoaded(s *Source, nothing bool, fetchErr, loadErr error) {
+	err := errors.Join(fetchErr, loadErr)
+	if err == nil {
+		r.problems.set("source "+s.Name, "")
+		return
+	}
+	name, line := zap.String("source", s.Name), lograte.OneLine(err)
+	if used := s.InUse(); fetchErr != nil && loadErr == nil && !nothing && len(used) > 0 {
+		r.options.Log.Warn("download failed: the files from before are used", name, zap.Strings("files", used),
+			zap.Error(line))
+		r.problems.set("source "+s.Name, fmt.Sprintf("%s: download failed: %v; in use: %s", s.Name, line,
+			strings.Join(used, ", ")))
+		return
+	}
+	r.options.Log.Error("source not loaded", name, zap.Error(line))
+	r.problems.set("source "+s.Name, fmt.Sprintf("%s: %v", s.Name, line))
 }
 
 // refer makes sources due again that refer to records just written, as their references can be resolved now. Sources of

@@ -40,6 +40,23 @@ type Source struct {
 	Find func() []Source
 }
 
+// InUse returns the files that are read without a new download: those of an earlier one, or else those that the
+// settings name. Each has its time (UTC).
+func (s *Source) InUse() []string {
+	dated := func(paths []string) (files []string) {
+		for _, path := range paths {
+			if info, err := os.Stat(path); err == nil {
+				files = append(files, path+" of "+info.ModTime().UTC().Format("2006-01-02 15:04"))
+			}
+		}
+		return files
+	}
+	if files := dated(s.Downloads); len(files) == len(s.Downloads) || s.Files == nil {
+		return files
+	}
+	return dated(s.Files())
+}
+
 // ErrNotDownloaded means that there is nothing to read before the first download.
 var ErrNotDownloaded = errors.New("not downloaded yet")
 
