@@ -27,7 +27,8 @@ func TestHelmChart_variables(t *testing.T) {
 		t.Fatal(err)
 	}
 	env := map[string]string{}
-	for _, m := range regexp.MustCompile(`(?m)^  ([A-Z][A-Z0-9_]+): `).FindAllStringSubmatch(string(data), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^ +"?([A-Z][A-Z0-9_]+)(?:: |" [.$])`).
+		FindAllStringSubmatch(string(data), -1) {
 		env[m[1]] = ""
 	}
 	if len(env) < 40 {
@@ -39,6 +40,12 @@ func TestHelmChart_variables(t *testing.T) {
 // loadVariables reads the settings from variables, and reports those that have no effect.
 func loadVariables(t *testing.T, env map[string]string) (*config.Config, []config.Problem) {
 	t.Helper()
+	return load(t, "", env)
+}
+
+// load reads the settings from a file ("" for none) and variables.
+func load(t *testing.T, file string, env map[string]string) (*config.Config, []config.Problem) {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "chart.env")
 	var b strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(env)) {
@@ -47,7 +54,7 @@ func loadVariables(t *testing.T, env map[string]string) (*config.Config, []confi
 	if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cfg, problems := config.Load(config.Source{EnvFiles: []string{path}})
+	cfg, problems := config.Load(config.Source{File: file, EnvFiles: []string{path}})
 	for _, u := range cfg.Unused() {
 		t.Errorf("%s", u.Problem)
 	}
@@ -160,6 +167,13 @@ func TestHelmChart_default(t *testing.T) {
 	cfg := settings(t, objects)
 	if !cfg.UsesLocalStore() || cfg.Kafka.Topic != "" || cfg.Metadata.CacheDir != "/var/lib/flow-collector/caches" {
 		t.Errorf("%+v", cfg)
+	}
+	// What the chart sets by itself cannot be set in config.collectorYml.
+	own := []string{"CACHE_DIR", "CAIDA_ORG_AS_CONSUMER_UPDATE_INTERVAL", "CLICKHOUSE_AS_METADATA_EXTENSIONS",
+		"CLICKHOUSE_DATABASE", "HTTP_LISTEN", "LISTEN", "METADATA_DIR", "SCIREG_HTTP_CONSUMER_UPDATE_INTERVAL",
+		"SCIREG_HTTP_CONSUMER_URLS"}
+	if got := slices.Sorted(maps.Keys(environment(t, objects))); !slices.Equal(got, own) {
+		t.Errorf("the chart alone sets %q, want %q", got, own)
 	}
 	if want := []string{":2055", ":6343", ":4739"}; !slices.Equal(cfg.Listen.Addresses, want) {
 		t.Errorf("listens on %v", cfg.Listen.Addresses)
@@ -286,20 +300,34 @@ ipfix: {enabled: false}
 http: {serviceMonitor: {enabled: true, labels: {release: prometheus}}}
 config:
   collectorYml: |
-    policy:
-      level: tlp:green
-  extraEnv: {COLLECTOR_ID: here, CLICKHOUSE_FLOW_MIN_PACKETS: "2"}
+    policy: {level: "tlp:green", originator: example, auto_scopes: true}
+    tables: {ip: meta_ip_3}
+    dictionaries: {as: {lifetime_min: 60}}
+  extraEnv: {COLLECTOR_ID: here, CLICKHOUSE_FLOW_MIN_PACKETS: 2}
+  clickhouse: {batchSize: 2000000, batchTimeout: 5}
   kafka: {outputTopic: flows, bootstrapServers: "kafka:9093", ssl: {keyPassword: x}}
 certificates: {kafka: {ca: "CA\nPEM", cert: CERT, key: KEY}}
 caches: {existingPvc: mine}
 configFiles: {existingConfigMap: ours}
 serviceAccount: {create: false}
+dataFlow: {env: {clickhouseFlowPolicyAutoScopes: false, clickhouseCacherRefreshInterval: 0}}
 metadataScireg: {enabled: false}
 metadataCaidaOrgAs: {enabled: false}
 topologySpreadConstraints: [{maxSkew: 1, topologyKey: zone, whenUnsatisfiable: ScheduleAnyway}]
 nodeSelector: {flows: "yes"}
 `)
 	cfg := settings(t, objects)
+	// The file holds where no value of the chart is set; a value that is false or 0 is set.
+	file, _ := objects["ConfigMap/flow-flow-collector-config"].at("data", "collector.yml").(string)
+	path := filepath.Join(t.TempDir(), "collector.yml")
+	if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	both, _ := load(t, path, environment(t, objects))
+	if both.Policy.Level != "tlp:green" || both.Policy.Originator != "example" || both.Schema.Tables.IP != "meta_ip_3" ||
+		both.Policy.AutoScopes || both.Metadata.Refresh != 0 || both.Batch.Rows != 2000000 {
+		t.Errorf("with the file: %+v", both)
+	}
 	if cfg.CollectorID != "here" || cfg.Flow.MinPackets != 2 || cfg.Kafka.Topic != "flows" ||
 		!slices.Equal(cfg.Listen.Addresses, []string{":2055"}) {
 		t.Errorf("%+v", cfg)

@@ -73,7 +73,8 @@ fi
 # of helm.
 HELM=${HELM:-helm}
 chart() {
-	HELM=$HELM "${GO:-go}" test -count=1 -run TestHelmChart ./collector
+	$HELM version >/dev/null # builds it where it is `go run`, which can take longer than a test may
+	HELM=$HELM "${GO:-go}" test -count=1 -timeout 20m -run TestHelmChart ./collector
 }
 try "the Helm chart" "${HELM%% *}" "https://helm.sh/docs/intro/install" chart
 if compgen -G 'dist/*.deb' >/dev/null; then

@@ -63,3 +63,8 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end }}
 {{- end }}
+
+{{/* A value as quoted text. Large whole numbers keep their digits, where quote alone makes 1e+07 of them. */}}
+{{- define "flow-collector.text" -}}
+{{- if and (kindIs "float64" .) (eq (floor .) (float64 .)) }}{{ printf "%.0f" . | quote }}{{ else }}{{ . | quote }}{{ end }}
+{{- end }}
