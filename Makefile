@@ -24,7 +24,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 # Helm's command, for make lint-deploy only.
 HELM ?= $(GO) run helm.sh/helm/v3/cmd/helm@v3.19.0
 
-# The Debian packages. Without a tag the version is of the commit's day.
+# The packages. Without a tag the version is of the commit's day.
 NFPM        := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
 export DEB_ARCH           ?= $(ENGINE_ARCH)
 export DEB_MAINTAINER     ?= $(shell git log -1 --format='%an <%ae>' 2>/dev/null)
@@ -32,7 +32,7 @@ export DEB_VERSION        ?= $(shell git describe --tags --match 'v[0-9]*' 2>/de
 export ENGINE_DEB_VERSION := $(subst -,+,$(ENGINE_VERSION))
 export SOURCE_DATE_EPOCH  ?= $(shell git log -1 --format=%ct 2>/dev/null)
 
-.PHONY: all build run test test-kafka test-routing test-clients test-image test-deb test-page test-hostile-page browser race demo bench pgo fuzz lint vulncheck lint-deploy fmt engine files deb release cross clean help
+.PHONY: all build run test test-kafka test-routing test-clients test-image test-deb test-page test-hostile-page browser race demo bench pgo fuzz lint vulncheck lint-deploy fmt engine files deb rpm release cross clean help
 
 all: build
 
@@ -67,7 +67,7 @@ test-routing: engine ## test BGP, BMP and RPKI against bird, FRR, GoBGP, ExaBGP,
 
 # Clients of other languages for make test-clients: installed here, used by no other target.
 CLIENTS           := .clients
-CLIENTS_PYTHON    := clickhouse-connect==1.12.0 pandas pyarrow
+CLIENTS_PYTHON    := clickhouse-connect[async]==1.12.0 pandas pyarrow
 CLIENTS_NODE      := @clickhouse/client@1.23.1
 
 test-clients: engine $(CLIENTS)/installed ## test the local store with ClickHouse's Python, Node, Java, JDBC and Rust clients
@@ -102,15 +102,15 @@ test-image: ## build the image and run it as compose and the Helm chart do (Debi
 	IMAGE=$(TEST_IMAGE) CONTAINERS="$(CONTAINERS)" HELM="$(HELM)" \
 		$(GO) test -count=1 -v -run '^TestImage' -timeout 20m ./collector
 
-test-deb: ## install, upgrade and purge the Debian packages in a container with systemd (Debian: podman runc mmdebstrap)
+test-deb: ## install, upgrade and remove the packages (deb and rpm) in containers with systemd (Debian: podman runc mmdebstrap)
 	@conf.example/docker/bases.sh $(CONTAINERS) || { [ $$? = 3 ] && exit 0; exit 1; }; set -ex; \
-	rm -rf dist/*.deb dist/next; $(MAKE) --no-print-directory deb; mkdir -p dist/next; \
-	DEB_VERSION=$(DEB_VERSION)+next GOFLAGS= GOARCH= $(GO) run $(NFPM) package --packager deb \
-		--config conf.example/deb/nfpm.yaml --target dist/next/; \
-	printf 'FROM docker.io/library/debian:bookworm-slim\nRUN apt-get update && apt-get install -y systemd procps\n' \
+	rm -rf dist/*.deb dist/*.rpm dist/next; $(MAKE) --no-print-directory deb rpm; mkdir -p dist/next; \
+	for kind in deb rpm; do DEB_VERSION=$(DEB_VERSION)+next GOFLAGS= GOARCH= $(GO) run $(NFPM) package \
+		--packager $$kind --config conf.example/deb/nfpm.yaml --target dist/next/; done; \
+	printf 'FROM docker.io/library/debian:bookworm-slim\nRUN apt-get update && apt-get install -y systemd procps rpm\n' \
 		| $(CONTAINERS) build --network host --pull=never --tag $(TEST_IMAGE)-systemd --file - conf.example/deb; \
 	PACKAGES=$(CURDIR)/dist SYSTEMD_IMAGE=$(TEST_IMAGE)-systemd CONTAINERS="$(CONTAINERS)" \
-		$(GO) test -count=1 -v -run '^TestDebianPackage' -timeout 20m ./collector
+		$(GO) test -count=1 -v -run '^Test(Debian|RPM)Package' -timeout 20m ./collector
 
 race: engine ## run all tests with the race detector
 	$(GO) test -race ./...
@@ -175,10 +175,12 @@ files:
 	for shell in bash zsh fish; do $$program completion $$shell > dist/files/completion/$$shell; done; rm -f dist/files/native
 
 deb: files ## make the Debian packages, in dist/ (DEB_ARCH=arm64 for arm64: without the engine)
-	GOFLAGS= GOARCH= $(GO) run $(NFPM) package --packager deb --config conf.example/deb/nfpm.yaml --target dist/
+rpm: files ## make the same packages for RPM
+deb rpm:
+	GOFLAGS= GOARCH= $(GO) run $(NFPM) package --packager $@ --config conf.example/deb/nfpm.yaml --target dist/
 ifeq ($(DEB_ARCH),amd64)
 	$(MAKE) engine ENGINE_ARCH=amd64
-	GOFLAGS= GOARCH= $(GO) run $(NFPM) package --packager deb --config conf.example/deb/nfpm-engine.yaml --target dist/
+	GOFLAGS= GOARCH= $(GO) run $(NFPM) package --packager $@ --config conf.example/deb/nfpm-engine.yaml --target dist/
 endif
 
 # The same commit and Go version give the same bytes.
@@ -187,13 +189,13 @@ TAR := tar --sort=name --owner=0 --group=0 --numeric-owner --mode=go=rX,u+rw,a-s
 release: ## make binaries and packages for amd64 and arm64, the chart, and SHA256SUMS, in dist/release
 	@rm -rf dist && mkdir -p dist/release
 	@set -e; for arch in amd64 arm64; do \
-		$(MAKE) --no-print-directory deb DEB_ARCH=$$arch; \
+		$(MAKE) --no-print-directory deb rpm DEB_ARCH=$$arch; \
 		name=flow-collector-$(VERSION)-linux-$$arch; cp -r dist/files dist/$$name; \
 		cp LICENSE README.md conf.example/CHANGELOG.md dist/$$name/; cp -r conf.example dist/$$name/; \
 		$(TAR) -C dist -cf - $$name | gzip -9n > dist/release/$$name.tar.gz; rm -r dist/$$name; \
 	done
 	@$(TAR) -C conf.example --transform 's,^helm,flow-collector,' -cf - helm | gzip -9n > dist/release/flow-collector-chart-$(VERSION).tgz
-	@mv dist/*.deb dist/release/ && cd dist/release && sha256sum * > SHA256SUMS && cat SHA256SUMS
+	@mv dist/*.deb dist/*.rpm dist/release/ && cd dist/release && sha256sum * > SHA256SUMS && cat SHA256SUMS
 
 cross: ## build for arm64 (dist/collector-arm64)
 	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o dist/collector-arm64 ./collector

@@ -11,11 +11,12 @@ import (
 	"github.com/metranova/flow-collector/collector/testkit"
 )
 
-// The Debian packages on a Debian that systemd runs, without a network: installed, started, upgraded, removed, purged.
+// startHost starts a host without a network, which systemd runs.
 //
-// make test-deb sets PACKAGES, a directory with both packages and, in its folder next, a later version of
-// flow-collector; and SYSTEMD_IMAGE, a Debian with systemd.
-func TestDebianPackage(t *testing.T) {
+// make test-deb sets PACKAGES, a directory with the packages and, in its folder next, a later version of
+// flow-collector; and SYSTEMD_IMAGE, a Debian with systemd and rpm.
+func startHost(t *testing.T, kind string) host {
+	t.Helper()
 	packages, image := os.Getenv("PACKAGES"), os.Getenv("SYSTEMD_IMAGE")
 	if packages == "" {
 		t.Skip("PACKAGES is not set: make test-deb sets it")
@@ -27,7 +28,7 @@ func TestDebianPackage(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	name := fmt.Sprintf("flow-collector-deb-%d", os.Getpid())
+	name := fmt.Sprintf("flow-collector-%s-%d", kind, os.Getpid())
 	c.start(name, "--systemd", "always", "--privileged", "--network", "none", "--volume", packages+":/packages:ro",
 		"--volume", files+":/datagrams:ro", image, "/lib/systemd/systemd")
 	h := host{c, name}
@@ -35,9 +36,45 @@ func TestDebianPackage(t *testing.T) {
 		state, _ := c.run("exec", name, "systemctl", "is-system-running")
 		return state == "running" || state == "degraded"
 	})
+	return h
+}
 
+// Packages on a host: installed, started, upgraded, removed.
+func TestDebianPackage(t *testing.T) {
+	h := startHost(t, "deb")
 	h.sh("apt-get install --yes --no-install-recommends /packages/flow-collector_*.deb " +
 		"/packages/flow-collector-engine_*.deb")
+	h.isReadyToUse("zsh/vendor-completions")
+	h.has("dpkg --verify flow-collector flow-collector-engine", `^$`)
+	h.collectsAcross("apt-get install --yes /packages/next/flow-collector_*.deb")
+
+	h.sh("apt-get remove --yes flow-collector flow-collector-engine")
+	h.isRemoved()
+	h.has("ls -d /etc/flow-collector/collector.yml", `collector\.yml$`)
+	h.sh("apt-get purge --yes flow-collector")
+	h.has("ls -d /etc/flow-collector/collector.yml /etc/default/flow-collector /var/lib/flow-collector "+
+		"/var/cache/flow-collector 2>/dev/null || true", `^$`)
+	h.has("ls /etc/flow-collector", `^meta_device\.yml$`) // it is not of the package
+}
+
+// The same with rpm. The host is a Debian, whose packages rpm does not know: so what they depend on is not tested.
+func TestRPMPackage(t *testing.T) {
+	h := startHost(t, "rpm")
+	const rpm = "rpm --force-debian --nodeps "
+	h.has("rpm -qp --requires /packages/flow-collector-[0-9]*.x86_64.rpm", `glibc >= 2\.34[\s\S]*systemd`)
+	h.sh(rpm + "--install /packages/flow-collector-[0-9]*.x86_64.rpm /packages/flow-collector-engine-*.x86_64.rpm")
+	h.isReadyToUse("zsh/site-functions")
+	h.has("rpm --verify --nodeps flow-collector flow-collector-engine", `^$`)
+	h.collectsAcross(rpm + "--upgrade /packages/next/flow-collector-[0-9]*.x86_64.rpm")
+
+	h.sh(rpm + "--erase flow-collector flow-collector-engine")
+	h.isRemoved()
+	h.has("ls /etc/flow-collector", `collector\.yml\.rpmsave\nmeta_device\.yml$`) // edited, and not of the package
+}
+
+// isReadyToUse has what an installation puts where, and that nothing is started by it.
+func (h host) isReadyToUse(zsh string) {
+	h.t.Helper()
 	h.has("id -u flow-collector", `^\d+$`)
 	h.has("stat -c '%U:%G %a' /etc/flow-collector/collector.yml /etc/default/flow-collector",
 		`^root:flow-collector 640\nroot:flow-collector 640$`)
@@ -45,10 +82,14 @@ func TestDebianPackage(t *testing.T) {
 	h.has("systemctl is-active flow-collector || true", `^inactive$`)
 	h.has("systemd-analyze verify flow-collector.service 2>&1 | grep -v 'Command man' || true", `^$`)
 	h.has("ls /usr/share/man/man1/collector.1.gz /usr/share/man/man1/collector-run.1.gz "+
-		"/usr/share/bash-completion/completions/collector /usr/share/zsh/vendor-completions/_collector "+
+		"/usr/share/bash-completion/completions/collector /usr/share/"+zsh+"/_collector "+
 		"/usr/share/fish/vendor_completions.d/collector.fish | wc -l", `^5$`)
-	h.has("dpkg --verify flow-collector flow-collector-engine", `^$`)
+}
 
+// collectsAcross starts the service, sends flows to it and upgrades it.
+func (h host) collectsAcross(upgrade string) {
+	t := h.t
+	t.Helper()
 	// What is in the service's files counts for all commands.
 	h.sh(`printf 'table: meta_device\ndata:\n  - {id: router1, type: router, loopback_ip: ["127.0.0.1"]}\n' ` +
 		`>/etc/flow-collector/meta_device.yml; echo CLICKHOUSE_POLICY_ORIGINATOR=example >>/etc/default/flow-collector`)
@@ -67,7 +108,7 @@ func TestDebianPackage(t *testing.T) {
 	// An upgrade keeps edited files and rows, and starts the service again.
 	before := h.sh("systemctl show --property MainPID --value flow-collector")
 	h.sh("sed -i 's/^# The collector/# Edited here. The collector/' /etc/flow-collector/collector.yml")
-	h.sh("apt-get install --yes /packages/next/flow-collector_*.deb")
+	h.sh(upgrade)
 	h.ready()
 	if h.sh("systemctl show --property MainPID --value flow-collector") == before {
 		t.Error("an upgrade leaves the old program running")
@@ -75,16 +116,15 @@ func TestDebianPackage(t *testing.T) {
 	h.has("head -1 /etc/flow-collector/collector.yml", "Edited here")
 	h.waitFor(count, fmt.Sprintf(`^%d\t`, rowsOfV5))
 	h.has("journalctl -u flow-collector | grep -c 'nothing lost'", `^[1-9]`)
+}
 
-	h.sh("apt-get remove --yes flow-collector flow-collector-engine")
+// isRemoved has that the program is gone, and that what it collected is not.
+func (h host) isRemoved() {
+	h.t.Helper()
 	h.has("systemctl is-active flow-collector || true", `^inactive$`)
 	h.has("ls -d /usr/bin/collector /usr/lib/flow-collector 2>/dev/null || true", `^$`)
-	h.has("ls -d /etc/flow-collector/collector.yml /var/lib/flow-collector/data", `collector\.yml\n.*data$`)
+	h.has("ls -d /var/lib/flow-collector/data", `data$`)
 	h.has("ls /etc/systemd/system/multi-user.target.wants | grep flow-collector || true", `^$`)
-	h.sh("apt-get purge --yes flow-collector")
-	h.has("ls -d /etc/flow-collector/collector.yml /etc/default/flow-collector /var/lib/flow-collector "+
-		"/var/cache/flow-collector 2>/dev/null || true", `^$`)
-	h.has("ls /etc/flow-collector", `^meta_device\.yml$`) // it is not of the package
 }
 
 // host is a container with systemd.
