@@ -36,6 +36,15 @@ var allowedEngines = []string{
 	"View", "MaterializedView", "Alias", "Atomic",
 }
 
+// notEngines are words that stand behind a column that is called engine: data types, and words of SQL. No engine has
+// one of these names.
+var notEngines = []string{
+	"string", "fixedstring", "lowcardinality", "nullable", "enum", "enum8", "enum16", "bool", "uuid", "array",
+	"tuple", "map", "json", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "text",
+	"varchar", "char", "from", "as", "and", "or", "in", "not", "is", "like", "ilike", "where", "group", "order",
+	"limit", "union", "then", "else", "end", "asc", "desc", "between", "having", "default",
+}
+
 // forbiddenFunctions read files, run programs, reach the network or run SQL that stands in a text. Their names are in
 // lower case.
 var forbiddenFunctions = []string{
@@ -237,12 +246,17 @@ func (g *guardian) callsForbidden() bool {
 		!slices.Contains([]string{"into", "table", "view", "exists", "dictionary", "."}, before)
 }
 
-// engine reads what stands behind ENGINE. A text there is a comparison, as in WHERE engine = 'Log'.
+// engine reads what stands behind ENGINE. A text there is a comparison, as in WHERE engine = 'Log'; a data type or a
+// word of SQL is behind a column of this name.
 func (g *guardian) engine() *exception {
-	if g.peek() == "=" {
+	equals := g.peek() == "="
+	if equals {
 		g.advance()
 	}
 	name := g.peek()
+	if !equals && slices.Contains(notEngines, strings.ToLower(name)) {
+		return nil
+	}
 	if !isName(name) {
 		if strings.HasPrefix(name, "\u201c") {
 			return denied("The local store has no tables of engine %s", name)

@@ -399,6 +399,10 @@ func TestGuardLetsThrough(t *testing.T) {
 		{"SELECT count() FROM plain SETTINGS additional_result_filter = '1 = 1'", "2\n"},
 		{"SELECT 'SELECT x FROM url, file WHERE s3 = 1'", "SELECT x FROM url, file WHERE s3 = 1\n"},
 		{"CREATE TABLE note (x String COMMENT 'see file.txt') ENGINE = Log COMMENT 'f'", ""},
+		{"CREATE TABLE engines (id String, engine String DEFAULT 'MergeTree', `Engine` LowCardinality(String)) " +
+			"ENGINE MergeTree ORDER BY id", ""},
+		{"CREATE VIEW engine_names AS SELECT DISTINCT engine FROM engines WHERE engine LIKE 'M%' ORDER BY engine DESC", ""},
+		{"SELECT count() FROM engine_names", "0\n"},
 	} {
 		if got := run(t, base, c.sql); got != c.want {
 			t.Errorf("%s: %q, want %q", c.sql, got, c.want)

@@ -4,6 +4,7 @@ usage: python.py HOST PORT PASSWORD FLOW_TABLE
 
 FLOW_TABLE has the columns of data_flow. Each check prints "ok NAME" or "FAIL NAME: why"; the exit code is 1 with a failure.
 """
+import asyncio
 import datetime
 import decimal
 import ipaddress
@@ -236,6 +237,80 @@ def the_metranova_api():
     api.command("TRUNCATE TABLE meta_site")
     api.command("DROP TABLE meta_site")
     api.command("DROP DATABASE metranova_api")
+
+
+@check
+def the_metranova_api_as_it_calls():
+    """the rest of its 22 calls, in its way: an asynchronous client, %s parameters, names as parameters, versions of records"""
+    database = "metranova_calls"
+    client().command(f"CREATE DATABASE IF NOT EXISTS {database}")
+
+    async def calls():
+        api = await clickhouse_connect.get_async_client(host=host, port=int(port), username="default", password=password, database=database, verify=False)
+        assert await api.ping()
+        assert int((await api.query(f"EXISTS TABLE {database}.definition")).result_rows[0][0]) == 0
+        await api.command(f"""
+            CREATE TABLE IF NOT EXISTS {database}.definition
+            (
+                id String, ref String, name String, kind Enum8('data' = 1, 'metadata' = 2), config String,
+                fields Array(Tuple(field String, type String, nullable Bool)), identifier Array(String), ttl String,
+                engine String DEFAULT 'CoalescingMergeTree', replicated Bool DEFAULT true, updated_at DateTime DEFAULT now()
+            )
+            ENGINE = MergeTree()
+            ORDER BY ref
+        """)
+        assert int((await api.query(f"EXISTS TABLE {database}.definition")).result_rows[0][0]) == 1
+        await api.insert(database=database, table="definition", column_names=["id", "ref", "name", "kind", "config", "fields", "identifier", "ttl", "replicated"],
+                         data=[["def_site", "def_site__v1", "Site", "metadata", "{}", [("name", "String", False), ("size", "UInt8", True)], ["name"], "", False]])
+        one = list((await api.query(f"SELECT name, kind, fields, identifier, engine, replicated, updated_at FROM `{database}`.`definition`"
+                                    " WHERE kind = 'metadata' and id = {id:String} ORDER BY updated_at DESC LIMIT 1", parameters={"id": "def_site"})).named_results())
+        assert one[0]["kind"] == "metadata" and one[0]["fields"][1]["nullable"] is True and one[0]["engine"] == "CoalescingMergeTree", one
+        assert one[0]["replicated"] is False and one[0]["identifier"] == ["name"], one
+
+        await api.command(f"""
+        CREATE TABLE `{database}`.`meta_site` (
+            id String NOT NULL, ref String NOT NULL, hash String NOT NULL, created_at DateTime DEFAULT now() NOT NULL,
+            updated_at DateTime DEFAULT now() NOT NULL, tag Array(LowCardinality(String)), policy_level LowCardinality(String) NOT NULL,
+            `name` String NOT NULL, `size` UInt8, ext JSON
+        )
+        ENGINE = CoalescingMergeTree()
+        ORDER BY (id, `name`)
+        PRIMARY KEY (id, `name`)
+        PARTITION BY toYYYYMM(created_at);
+        """)
+        for version, size in ((1, 4), (2, 5)):
+            at = datetime.datetime(2026, 5, 4, 1, version)
+            await api.insert(database=database, table="meta_site", column_names=["id", "ref", "hash", "created_at", "updated_at", "tag", "policy_level", "name", "size", "ext"],
+                             data=[["x", f"x__v{version}", "h", at, at, ["a"], "tlp:green", "x", size, {}]])
+        history = await api.query(f"""
+            SELECT * FROM `{database}`.`meta_site` WHERE (id, updated_at) IN (
+                SELECT id, max(updated_at) FROM `{database}`.`meta_site` WHERE id=%s GROUP BY (id, created_at)
+            ) ORDER BY created_at DESC
+            """, parameters=["x"])
+        assert [r["ref"] for r in history.named_results()] == ["x__v2", "x__v1"]
+        latest = await api.query("""
+            SELECT t.* FROM {db:Identifier}.{table:Identifier} t
+            INNER JOIN (
+                SELECT id, max(created_at) AS latest FROM {db:Identifier}.{table:Identifier} GROUP BY id
+            ) l ON t.id = l.id AND t.created_at = l.latest
+            """, parameters={"db": database, "table": "meta_site"})
+        assert latest.row_count == 1 and next(latest.named_results())["size"] == 5
+        await api.command(f"ALTER TABLE `{database}`.`meta_site` ADD COLUMN `more` String NOT NULL")
+        await api.command(f"ALTER TABLE `{database}`.`meta_site` DROP COLUMN `more`")
+
+        await api.command(f"CREATE TABLE IF NOT EXISTS `{database}`.`transformer_column` (id String, `match` Nullable(String), `order` UInt32) ENGINE = MergeTree ORDER BY id")
+        await api.insert(database=database, table="transformer_column", column_names=["id", "match", "order"], data=[["b", None, 2], ["a", "m", 1]])
+        rows = await api.query(f"SELECT id, `match`, `order` FROM `{database}`.`transformer_column` WHERE id LIKE {{id:String}} ORDER BY `order`, id", parameters={"id": "%"})
+        assert rows.result_rows == [("a", "m", 1), ("b", None, 2)], rows.result_rows
+        await api.command(f"DROP TABLE IF EXISTS `{database}`.`meta_site`")
+        await api.command(f"DELETE FROM `{database}`.`definition` WHERE id = %s AND kind = 'metadata'", parameters=["def_site"])
+        assert (await api.query(f"SELECT count() FROM `{database}`.`definition`")).first_row == (0,)
+        closed = api.close()
+        if closed is not None:
+            await closed
+
+    asyncio.run(calls())
+    client().command(f"DROP DATABASE {database}")
 
 
 failed = 0
