@@ -16,6 +16,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"golang.org/x/sys/unix"
 
+	"github.com/metranova/flow-collector/collector/commandline"
 	"github.com/metranova/flow-collector/collector/config"
 	"github.com/metranova/flow-collector/collector/forward"
 	"github.com/metranova/flow-collector/collector/setup"
@@ -86,7 +87,7 @@ func Run(ctx context.Context, cfg *config.Config, problems []config.Problem, o O
 func (c *checker) configuration(problems []config.Problem) {
 	for _, p := range problems {
 		c.about(checkProblem, p)
-		c.hostIsWrong = c.hostIsWrong || p.Key == "clickhouse.host"
+		c.hostIsWrong = c.hostIsWrong || p.Key == "clickhouse.host" || p.Key == "CLICKHOUSE_HOST"
 	}
 	for _, w := range c.cfg.Warnings() {
 		c.about(checkWarning, w)
@@ -271,7 +272,8 @@ func (c *checker) metadata(ctx context.Context) {
 	for _, source := range metadata.Sources(setup.Sources(c.cfg)) {
 		c.freshness(source)
 		if source.Remote {
-			c.say(checkOK, "metadata", "%s is downloaded, every %s; not tried", source.Name, source.Interval)
+			c.say(checkOK, "metadata", "%s is downloaded, every %s; not tried", source.Name,
+				config.DurationText(source.Interval))
 			for _, file := range source.Files() {
 				if _, err := os.Stat(file); err != nil {
 					c.say(checkWarning, "metadata", "%v: it would be read where the download fails", err)
@@ -324,6 +326,6 @@ func (c *checker) quarantine() {
 		}
 	}
 	if rows > 0 {
-		c.say(checkWarning, "quarantine", "%d rows are in it: `collector quarantine` says why", rows)
+		c.say(checkWarning, "quarantine", "%s in it: `collector quarantine` says why", commandline.Count(rows, "row"))
 	}
 }

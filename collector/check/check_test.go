@@ -53,7 +53,8 @@ func TestCheck(t *testing.T) {
 	}{
 		{"all is well", "", `ok +local store +engine .*libchdb.so`, false},
 		{"a port in use", "LISTEN=" + used, `warning +listen +UDP ` + used + ` is in use`, false},
-		{"an address that is not here", "LISTEN=192.0.2.1:2055", `problem +listen +UDP 192.0.2.1:2055: .*cannot assign`,
+		{"an address that is not here", "LISTEN=192.0.2.1:2055",
+			`problem +listen +.*LISTEN: UDP 192.0.2.1:2055: .*cannot assign`,
 			true},
 		{"an engine that is not there", "STORE_ENGINE=/nonexistent.so",
 			`problem +local store +.*/nonexistent.so.*make engine`, true},
@@ -143,7 +144,7 @@ colector_id: x
 		`problem +configuration +.*collector.yml:2: flow.ttl_column: .*"begin" is not a column`,
 		`problem +configuration +.*collector.yml:8: colector_id: there is no such key \(did you mean collector_id\?\)`,
 		`warning +configuration +.*collector.yml:3: policy.level: tlp:purple: is no level`,
-		`problem +spool +/proc/foo: no permission.*spool.path, from .*collector.yml:4`,
+		`problem +spool +.*collector.yml:4: spool.path: /proc/foo: no permission`,
 		`problem +metadata +.*meta_circuit.yml: the key table is missing`,
 		`warning +metadata +left out: .*meta_device.yml:4: r1: another record with this id comes before it`,
 		`warning +metadata +.*meta_device.yml:5: r2: loopback_ip .*192.0.2.1 is that of r1 too`,

@@ -16,7 +16,7 @@ import (
 
 // expressions lets a server check the SQL in the settings.
 func (c *checker) expressions(ctx context.Context, conn driver.Conn) {
-	if c.schemaIsWrong || c.asked || !c.cfg.Schema.HasExpressions() {
+	if c.asked || !c.cfg.Schema.HasExpressions() {
 		return
 	}
 	c.asked = true
@@ -34,7 +34,7 @@ func (c *checker) expressions(ctx context.Context, conn driver.Conn) {
 // scratchExpressions checks the SQL with a temporary engine in a temporary directory. It is for a local store that is
 // not running, which must not be opened, and for a server that does not answer.
 func (c *checker) scratchExpressions(ctx context.Context) (err error) {
-	if c.schemaIsWrong || c.asked || !c.cfg.Schema.HasExpressions() {
+	if c.asked || !c.cfg.Schema.HasExpressions() {
 		return nil
 	}
 	dir, err := os.MkdirTemp("", "flow-collector-check-")

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/metranova/flow-collector/collector/commandline"
 	"github.com/metranova/flow-collector/collector/config"
 )
 
@@ -50,12 +52,8 @@ func (f *findings) say(level, subject, format string, args ...any) {
 // setting is say for a finding about a setting.
 func (c *checker) setting(key, level, subject, format string, args ...any) {
 	c.say(level, subject, format, args...)
-	f := &c.all[len(c.all)-1]
-	if origin := c.cfg.Origin(key); origin != (config.Origin{}) {
-		f.Text += " (" + key + ", from " + origin.String() + ")"
-	} else if level == checkProblem {
-		f.Text += " (" + key + ")"
-	}
+	f, origin := &c.all[len(c.all)-1], c.cfg.Origin(key)
+	f.Where, f.Key = origin.Where, cmp.Or(origin.Variable, key)
 }
 
 // about adds a problem of the configuration.
@@ -94,7 +92,8 @@ func (f *findings) print(out io.Writer, o Options) error {
 	if failed := f.table(out); failed != nil {
 		return failed
 	}
-	fmt.Fprintf(out, "%s, %s\n", plural(problems, "problem"), plural(warnings, "warning"))
+	fmt.Fprintf(out, "%s, %s\n", commandline.Count(problems, "problem"),
+		commandline.Count(warnings, "warning"))
 	return err
 }
 
@@ -105,11 +104,4 @@ func (f *findings) table(out io.Writer) error {
 		fmt.Fprintf(table, "%s\t%s\t%s\n", one.Level, one.Subject, one)
 	}
 	return table.Flush()
-}
-
-func plural(n int, word string) string {
-	if n == 1 {
-		return "1 " + word
-	}
-	return fmt.Sprintf("%d %ss", n, word)
 }

@@ -91,12 +91,9 @@ func (r *records) set(set record.Set) {
 		r.say(checkProblem, "metadata", "%s: not one correct record: nothing of it is loaded", set.Source)
 		return
 	}
-	text := fmt.Sprintf("%s: %d records of %s", set.Source, read, set.Table)
-	if read == 1 {
-		text = fmt.Sprintf("%s: 1 record of %s", set.Source, set.Table)
-	}
+	text := fmt.Sprintf("%s: %s of %s", set.Source, commandline.Count(read, "record"), set.Table)
 	if left > 0 {
-		text += fmt.Sprintf(", %d problems", left)
+		text += ", " + commandline.Count(left, "problem")
 	}
 	r.say(checkOK, "metadata", "%s", text)
 }

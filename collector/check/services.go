@@ -18,6 +18,7 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
+	"github.com/metranova/flow-collector/collector/config"
 	"github.com/metranova/flow-collector/collector/verdict"
 	"github.com/metranova/flow-collector/metadata"
 	"github.com/metranova/flow-collector/metadata/download"
@@ -74,7 +75,7 @@ func (c *checker) freshness(source metadata.Source) {
 		case age > staleIntervals*source.Interval:
 			c.say(checkWarning, "metadata",
 				"%s: %s is stale: it was last found up to date %s, though it should be every %s",
-				source.Name, path, verdict.Ago(age), source.Interval)
+				source.Name, path, verdict.Ago(age), config.DurationText(source.Interval))
 		}
 	}
 	for _, path := range source.Files() {

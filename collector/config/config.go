@@ -45,8 +45,10 @@ type Config struct {
 	origins  map[string]Origin // and where each comes from
 	warnings []Problem
 	notes    []Problem
-	places   map[string]string          // places of the file's mapping entries, by "key.entry"
-	aliases  map[string]map[string]bool // for each env file: variables that stand for those of settings
+	// refusedTexts are values that are in no setting. They may hold secrets.
+	refusedTexts []string
+	places       map[string]string          // places of the file's mapping entries, by "key.entry"
+	aliases      map[string]map[string]bool // for each env file: variables that stand for those of settings
 }
 
 // Default returns the default settings. They are those of the MetrANOVA stack, with this collector's own batches and

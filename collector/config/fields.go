@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,7 +27,7 @@ func texts(p *[]string) field {
 
 func boolean(p *bool) field {
 	return field{get: printed(p), set: func(v value) error {
-		switch strings.ToLower(v.text) {
+		switch strings.ToLower(strings.TrimSpace(v.text)) {
 		case "true", "1", "yes", "on", "y", "t":
 			*p = true
 		case "false", "0", "no", "off", "n", "f", "":
@@ -42,9 +43,17 @@ func boolean(p *bool) field {
 	}}
 }
 
+// digits returns the text of a number. Variables may have it as Python's int reads it: " 10 " and "1_000".
+func digits(v value) string {
+	if !v.env {
+		return v.text
+	}
+	return strings.ReplaceAll(strings.TrimSpace(v.text), "_", "")
+}
+
 func number(p *int, least, most int) field {
 	return field{get: printed(p), set: func(v value) error {
-		n, err := strconv.Atoi(v.text)
+		n, err := strconv.Atoi(digits(v))
 		if err != nil {
 			return fmt.Errorf("is not a whole number")
 		}
@@ -56,12 +65,17 @@ func number(p *int, least, most int) field {
 	}}
 }
 
-// atMost is number, except that an environment variable that is too large becomes the largest value.
-func atMost(p *int, least, most int) field {
+// clamped is number, except that an environment variable that is too large or too small becomes the nearest value.
+func clamped(p *int, least, most int) field {
 	return field{get: printed(p), set: func(v value) error {
-		if n, err := strconv.Atoi(v.text); err == nil && v.env && n > most {
+		n, err := strconv.Atoi(digits(v))
+		switch {
+		case err == nil && v.env && n > most:
 			*p = most
 			return ignored(fmt.Sprintf("is more than %d, which is taken instead", most))
+		case err == nil && v.env && n < least:
+			*p = least
+			return ignored(fmt.Sprintf("is less than %d, which is taken instead", least))
 		}
 		return number(p, least, most).set(v)
 	}}
@@ -80,7 +94,7 @@ func urlTemplate(p *string) field {
 
 func seconds32(p *uint) field {
 	return field{get: printed(p), set: func(v value) error {
-		n, err := strconv.ParseUint(v.text, 10, 32)
+		n, err := strconv.ParseUint(digits(v), 10, 32)
 		if err != nil {
 			return fmt.Errorf("is not a number of seconds")
 		}
@@ -90,18 +104,23 @@ func seconds32(p *uint) field {
 }
 
 // duration accepts "90s", "10m", "24h", and a plain number as seconds, as the reference stack has them. A negative
-// number is 0, which means "never" for intervals.
+// number is 0, which means "never" for intervals. An environment variable that is too small becomes the least value.
 func duration(p *time.Duration, least time.Duration) field {
-	return field{get: func() value { return value{text: durationText(*p)} }, set: func(v value) error {
-		d, err := time.ParseDuration(v.text)
+	return field{get: func() value { return value{text: DurationText(*p)} }, set: func(v value) error {
+		text := strings.TrimSpace(v.text)
+		d, err := time.ParseDuration(text)
 		if err != nil {
-			s, err := strconv.ParseFloat(v.text, 64)
+			s, err := strconv.ParseFloat(text, 64)
 			if err != nil {
 				return fmt.Errorf(`is not a duration such as "30s" or a number of seconds`)
 			}
 			d = time.Duration(s * float64(time.Second))
 		}
 		d = max(d, 0)
+		if d < least && v.env {
+			*p = least
+			return ignored(fmt.Sprintf("is less than %s, which is taken instead", least))
+		}
 		if d < least {
 			return fmt.Errorf("is less than %s", least)
 		}
@@ -150,12 +169,13 @@ func eachItem(items []string, check func(string) error) error {
 func oneOf(p *string, words ...string) field {
 	return field{get: textOf(p), set: func(v value) error {
 		for _, w := range words {
-			if strings.EqualFold(v.text, w) {
+			if strings.EqualFold(strings.TrimSpace(v.text), w) {
 				*p = w
 				return nil
 			}
 		}
-		return fmt.Errorf("is none of %s", strings.Join(words, ", "))
+		named := slices.DeleteFunc(slices.Clone(words), func(w string) bool { return w == "" })
+		return fmt.Errorf("is none of %s", strings.Join(named, ", "))
 	}}
 }
 

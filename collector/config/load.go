@@ -66,7 +66,23 @@ func Load(source Source) (*Config, []Problem) {
 	c.viewOrigin(env)
 	problems = append(problems, c.buildViews()...)
 	problems = append(problems, c.readLists()...)
-	return c, append(problems, c.validate()...)
+	return c, c.withoutKafka(append(problems, c.validate()...))
+}
+
+// withoutKafka turns problems with the reference's variables of Kafka into warnings if nothing goes to Kafka: the
+// reference reads from it with values that we do not know.
+func (c *Config) withoutKafka(problems []Problem) []Problem {
+	if c.Kafka.Topic != "" {
+		return problems
+	}
+	return slices.DeleteFunc(problems, func(p Problem) bool {
+		unused := strings.HasPrefix(p.Key, "KAFKA_") && !strings.HasPrefix(p.Key, "KAFKA_OUTPUT_")
+		if unused {
+			p.Why += ": it has no effect, as kafka.topic is not set"
+			c.warnings = append(c.warnings, p)
+		}
+		return unused
+	})
 }
 
 // Warnings are settings that have no effect here, or another one than in the reference stack.
@@ -82,7 +98,8 @@ func (i ignored) Error() string { return string(i) }
 
 // refused returns err as a problem, or adds it to the warnings. Secrets are not shown.
 func (c *Config) refused(k *key, p Problem, err error) []Problem {
-	p.Why = err.Error()
+	c.refusedTexts = append(c.refusedTexts, p.Value)
+	p.Value, p.Why = withoutPassword(p.Value), withoutPassword(err.Error())
 	var warning ignored
 	isWarning := errors.As(err, &warning)
 	if k.secret && p.Value != `""` {

@@ -167,8 +167,9 @@ func metadataKeys(c *Config) []key {
 			help: "Download GeoLite2 if an account is set, and read the files only if that fails. false: read " +
 				"the files only."},
 		{path: "metadata.geo.cache_dir", env: []string{"IP_GEO_CSV_CONSUMER_CACHE_DIR"}, live: true,
-			field: text(&m.Geo.CacheDir),
-			help:  "Directory of these downloads. Empty: metadata.cache_dir."},
+			isPath: true,
+			field:  text(&m.Geo.CacheDir),
+			help:   "Directory of these downloads. Empty: metadata.cache_dir."},
 		{path: "metadata.geo.maxmind_account",
 			env: []string{"MAXMIND_ACCOUNT_ID", "IP_GEO_CSV_CONSUMER_MAXMIND_ACCOUNT_ID"}, live: true,
 			field: text(&m.Geo.MaxMindAccount),

@@ -79,14 +79,19 @@ func (c *Config) optionalFiles() {
 	}
 	if len(missing) > 0 {
 		c.notes = append(c.notes, Problem{Value: strings.Join(missing, ", "),
-			Why: "does not exist, and is not needed: the metadata is read without it"})
+			Why: "not there, and not needed: the metadata is read without"})
 	}
 }
 
 // moveFiles replaces files of dir, if they do not exist, by those of the same name in here. It reports whether it did.
+// dir itself always stands for here: if it exists, it may be mounted read-only.
 func (c *Config) moveFiles(k key, dir, here string) bool {
-	v, moved := k.get(), false
+	v, changed, moved := k.get(), false, false
 	move := func(file string) string {
+		if filepath.Clean(file) == dir {
+			changed, moved = true, moved || !exists(dir)
+			return here
+		}
 		rest, found := strings.CutPrefix(file, dir+"/")
 		if !found || exists(file) {
 			return file
@@ -95,7 +100,7 @@ func (c *Config) moveFiles(k key, dir, here string) bool {
 		if exists(dir) && !exists(to) {
 			return file // the file does not exist there either
 		}
-		moved = true
+		changed, moved = true, true
 		return to
 	}
 	v.text = move(v.text)
@@ -103,7 +108,7 @@ func (c *Config) moveFiles(k key, dir, here string) bool {
 	for i := range v.list {
 		v.list[i] = move(v.list[i])
 	}
-	if moved {
+	if changed {
 		_ = k.set(v) // always valid, because the former path was
 	}
 	return moved

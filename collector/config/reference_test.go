@@ -110,6 +110,36 @@ func TestStockFiles_inTheirContainer(t *testing.T) {
 	}
 }
 
+// The directory of downloads may be that of the containers, with or without a slash at its end.
+func TestStockFiles_directoryOfDownloads(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, test := range []struct {
+		name, given, want string // the directories below the root
+		isThere, isNoted  bool
+	}{
+		{"not on this host", "caches", "ours", false, true},
+		{"with a slash", "caches/", "ours", false, true},
+		{"on this host, where CACHE_DIR is another", "caches", "ours", true, false},
+		{"a directory in it", "caches/geo", "ours/geo", false, true},
+		{"of the operator", "elsewhere", "elsewhere", false, false},
+	} {
+		root := t.TempDir()
+		if test.isThere {
+			if err := os.Mkdir(filepath.Join(root, "caches"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c := load(t, Source{Container: root, Environ: []string{"CACHE_DIR=" + root + "/ours",
+			"IP_GEO_CSV_CONSUMER_CACHE_DIR=" + root + "/" + test.given}})
+		if got, want := c.Metadata.Geo.CacheDir, filepath.Join(root, test.want); got != want {
+			t.Errorf("%s: %s, want %s", test.name, got, want)
+		}
+		if notes := lines(c.Notes()); strings.Contains(notes, "is not on this host") != test.isNoted {
+			t.Errorf("%s: the notes are %q", test.name, notes)
+		}
+	}
+}
+
 func lines(problems []Problem) string {
 	var b strings.Builder
 	for _, p := range problems {
@@ -180,5 +210,32 @@ func TestSecretsAreNotInProblems(t *testing.T) {
 	if len(problems) != 1 || len(c.Warnings()) != 1 ||
 		strings.Contains(lines(problems)+lines(c.Warnings()), "hunter2") {
 		t.Errorf("problems %v, warnings %v", problems, c.Warnings())
+	}
+}
+
+// Passwords that somebody wrote before a host are in no problem and no setting that is shown, and are known as secrets.
+func TestPasswordsBeforeHostsAreHidden(t *testing.T) {
+	for _, given := range []string{
+		"CLICKHOUSE_HOST=http://default:s3cret@ch.example:8123", "CLICKHOUSE_HOST=default:s3cret@ch.example",
+		"CLICKHOUSE_HOST=ch1,:s3cret@ch2", "KAFKA_BOOTSTRAP_SERVERS=b1:9092,u:s3cret@b2:9092",
+		"FORWARD_TO=u:s3c@ret@h:1", "LISTEN=u:s3cret@:2055",
+	} {
+		c, problems := Load(Source{Environ: []string{given}})
+		text := lines(problems) + lines(c.Warnings()) + lines(c.Notes())
+		for _, s := range c.Settings() {
+			text += s.Value + "\n"
+		}
+		if strings.Contains(text, "s3c") {
+			t.Errorf("%s is shown:\n%s", given, text)
+		}
+		if all := strings.Join(c.Secrets(), " "); !strings.Contains(all, "s3c") {
+			t.Errorf("%s: it is not known as a secret: %q", given, all)
+		}
+	}
+	for _, plain := range []string{"192.0.2.1:2055", "[2001:db8::1]:4739", "user@host", "64805:lhcone, a: b@c",
+		"2 DAY TO VOLUME 'cold'"} {
+		if got := withoutPassword(plain); got != plain {
+			t.Errorf("%q is shown as %q", plain, got)
+		}
 	}
 }

@@ -154,7 +154,7 @@ func (r *Routing) validate(add func(key, value, why string)) {
 		}
 	}
 	if h := r.BGP.HoldTime; h != 0 && (h < 3*time.Second || h > 65535*time.Second) {
-		add("routing.bgp.hold_time", durationText(h), "is neither 0 nor between 3s and 65535s")
+		add("routing.bgp.hold_time", DurationText(h), "is neither 0 nor between 3s and 65535s")
 	}
 	if len(r.BMP.Listen) > 0 && len(r.BMP.Allowed) == 0 {
 		add("routing.bmp.listen", cmp.Or(r.BMP.Listen...), "no router may connect: set routing.bmp.allowed")

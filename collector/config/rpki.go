@@ -74,6 +74,6 @@ func (r *RPKI) validate(add func(key, value, why string)) {
 		add("routing.rpki.cert_file, routing.rpki.key_file", "", "need each other")
 	}
 	if r.Expire < r.Refresh {
-		add("routing.rpki.expire", durationText(r.Expire), "is shorter than routing.rpki.refresh")
+		add("routing.rpki.expire", DurationText(r.Expire), "is shorter than routing.rpki.refresh")
 	}
 }

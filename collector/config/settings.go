@@ -71,9 +71,11 @@ func (c *Config) Settings() []Setting {
 // Secrets are the passwords, keys and headers that are set, and those in URLs, to be left out of what is shown.
 func (c *Config) Secrets() []string {
 	var all []string
+	given := slices.Clone(c.refusedTexts)
 	for _, k := range keys(c) {
 		v := k.get()
 		texts := append([]string{v.text}, v.list...)
+		given = append(given, texts...)
 		for _, p := range v.pairs {
 			texts = append(texts, p.text)
 		}
@@ -86,6 +88,11 @@ func (c *Config) Secrets() []string {
 					all = append(all, password)
 				}
 			}
+		}
+	}
+	for _, text := range given {
+		for _, m := range anyUserInfo.FindAllStringSubmatch(text, -1) {
+			all = append(all, m[2], url.PathEscape(m[2])) // errors about it may have it escaped
 		}
 	}
 	return all
@@ -111,12 +118,15 @@ func (k *key) shown() string {
 
 // Secrets in URLs: user and password, and parameters with names of secrets.
 var (
-	userInfo    = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*://)[^/?#]*@`)
+	userInfo = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*://)[^/?#]*@`)
+	// The same in any text, also where somebody wrote it before a host without a scheme.
+	anyUserInfo = regexp.MustCompile(`((?:^|[\s"',\[])(?:[A-Za-z][A-Za-z0-9+.-]*://)?)[^/?#@:\s"',\[]*:([^/?#\s"]*)@`)
 	secretParam = regexp.MustCompile(`([?&][^=&]*(?i:key|token|secret|pass|auth|sig)[^=&]*=)[^&#]*`)
 )
 
-// withoutPassword hides the secrets in a URL. Other text is unchanged.
+// withoutPassword hides the secrets in a URL, and in user:password@host. Other text is unchanged.
 func withoutPassword(text string) string {
+	text = anyUserInfo.ReplaceAllString(text, "${1}"+Hidden+"@")
 	if !strings.Contains(text, "://") {
 		return text
 	}

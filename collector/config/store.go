@@ -85,7 +85,7 @@ func storeKeys(c *Config) []key {
 			help: "How many rows a query may read whose request has no max_rows_to_read."},
 
 		{path: "batch.rows", env: []string{"CLICKHOUSE_BATCH_SIZE"}, def: "50000",
-			field: atMost(&c.Batch.Rows, 1, 1<<20),
+			field: clamped(&c.Batch.Rows, 1, 1<<20),
 			help:  "An insert is sent when it has this many rows."},
 		{path: "batch.age", env: []string{"CLICKHOUSE_BATCH_TIMEOUT"}, def: "2s",
 			field: duration(&c.Batch.Age, 10*time.Millisecond),

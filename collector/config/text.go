@@ -50,8 +50,8 @@ func ratesValue(rates []SamplingRate) value {
 	return v
 }
 
-// durationText returns 24h rather than 24h0m0s.
-func durationText(d time.Duration) string {
+// DurationText returns a duration as in the settings: 24h rather than 24h0m0s.
+func DurationText(d time.Duration) string {
 	text := d.String()
 	if strings.HasSuffix(text, "m0s") {
 		text = strings.TrimSuffix(text, "0s")

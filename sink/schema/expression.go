@@ -38,6 +38,9 @@ func (s *Settings) expressions() []expression {
 	}
 	for i := range s.Views {
 		v := &s.Views[i]
+		if v.validate() != nil {
+			continue
+		}
 		all = append(all, expression{"partition of view " + v.label(), v.PartitionBy, v.target(s)})
 	}
 	return all
@@ -52,6 +55,9 @@ func (s *Settings) ttls() []expression {
 	}
 	for i := range s.Views {
 		v := &s.Views[i]
+		if v.validate() != nil {
+			continue
+		}
 		all = append(all, expression{"TTL of view " + v.label(), v.TTL.Interval, v.target(s)})
 	}
 	return all
@@ -73,12 +79,12 @@ func (s *Settings) HasExpressions() bool {
 	return false
 }
 
-// CheckExpressions asks a server what it makes of the SQL in the settings. It creates nothing and reads no row. The
-// settings are valid.
+// CheckExpressions asks a server what it makes of the SQL in the settings. It creates nothing and reads no row. SQL and
+// views that Validate objects to are left out.
 func CheckExpressions(ctx context.Context, conn driver.Conn, s Settings) []BadExpression {
 	var bad []BadExpression
 	for _, e := range s.expressions() {
-		if e.text == "" {
+		if e.text == "" || validateExpression("", e.text) != nil {
 			continue
 		}
 		var columns []string
@@ -94,7 +100,8 @@ func CheckExpressions(ctx context.Context, conn driver.Conn, s Settings) []BadEx
 		}
 	}
 	for _, e := range s.ttls() {
-		if e.text == "" || intervalText.MatchString(e.text) {
+		if e.text == "" || intervalText.MatchString(e.text) ||
+			(TTL{e.text, "start_time"}).validate("") != nil {
 			continue
 		}
 		e.of.partitionBy = ""

@@ -48,3 +48,19 @@ func TestCheckExpressions(t *testing.T) {
 		})
 	}
 }
+
+// Settings that are wrong in other places do not keep SQL from being checked, and are not told twice.
+func TestCheckExpressions_ofWrongSettings(t *testing.T) {
+	conn := engine(t)
+	s := goldenSettings()
+	s.FlowPartitionBy = "toYYYYMD(start_time)"
+	s.FlowTTL.Column, s.LossTTL.Interval, s.LossPartitionBy = "strat_time", "30 DAYZ", "1; DROP TABLE x"
+	s.FlowExtensions, s.Tables.IP = append(s.FlowExtensions, "bgb"), "meta ip"
+	s.Views[0].Window, s.Views[1].TTL.Interval = "7q", "never"
+	if s.Validate() == nil {
+		t.Fatal("the settings are valid")
+	}
+	if bad := CheckExpressions(t.Context(), conn, s); len(bad) != 1 || bad[0].Setting != "flow partition" {
+		t.Errorf("got %v, want the flow partition alone", bad)
+	}
+}
