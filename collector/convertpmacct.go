@@ -57,8 +57,9 @@ func convertPmacct(paths []string, file string, out, report io.Writer) error {
 	for _, p := range converted.Problems {
 		fmt.Fprintln(report, "collector:", p)
 	}
-	fmt.Fprintf(report, "%d settings; %d lines without a counterpart, %d that need none, %d problems\n",
-		len(converted.Settings), counts[pmacct.Missing], counts[pmacct.NotNeeded], len(converted.Problems))
+	fmt.Fprintf(report, "%s; %s without a counterpart, %d that need none, %s\n",
+		commandline.Count(len(converted.Settings), "setting"), commandline.Count(counts[pmacct.Missing], "line"),
+		counts[pmacct.NotNeeded], commandline.Count(len(converted.Problems), "problem"))
 	if len(converted.Problems) > 0 {
 		return errReported
 	}

@@ -94,13 +94,14 @@ func printSeen(out io.Writer, s *report.Summary, skipped capture.Skipped) {
 		options += stream.Options.Load()
 		counters += stream.Counters.Load()
 	}
-	fmt.Fprintf(out, "%d flow records in %d datagrams of %d exporters", s.Records(), s.Datagrams(), len(s.Streams))
+	fmt.Fprintf(out, "%s in %s of %s", commandline.Count(s.Records(), "flow record"),
+		commandline.Count(s.Datagrams(), "datagram"), commandline.Count(len(s.Streams), "exporter"))
 	for _, seen := range []struct {
 		n    uint64
 		what string
-	}{{templates, "templates"}, {options, "option records"}, {counters, "counter samples"}} {
+	}{{templates, "template"}, {options, "option record"}, {counters, "counter sample"}} {
 		if seen.n > 0 {
-			fmt.Fprintf(out, ", %d %s", seen.n, seen.what)
+			fmt.Fprint(out, ", ", commandline.Count(seen.n, seen.what))
 		}
 	}
 	fmt.Fprintln(out)

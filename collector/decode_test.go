@@ -51,11 +51,11 @@ func TestDecode_saysWhatItSaw(t *testing.T) {
 			"0 flow records in 0 datagrams of 0 exporters\nno UDP datagram is in it\n"},
 		{"no UDP", [][]byte{template}, layers.IPProtocolTCP,
 			"0 flow records in 0 datagrams of 0 exporters\nno UDP datagram is in it\nnot UDP in the capture: 1 " +
-				"packets\n"},
+				"packet\n"},
 		{"a template only", [][]byte{template}, layers.IPProtocolUDP,
-			"0 flow records in 1 datagrams of 1 exporters, 1 templates\nno flow record could be read: "},
+			"0 flow records in 1 datagram of 1 exporter, 1 template\nno flow record could be read: "},
 		{"data without its template", [][]byte{waits}, layers.IPProtocolUDP,
-			"0 flow records in 1 datagrams of 1 exporters\nno flow record could be read: "},
+			"0 flow records in 1 datagram of 1 exporter\nno flow record could be read: "},
 		{"another protocol", [][]byte{[]byte("GET / HTTP/1.1 and so on, long enough")}, layers.IPProtocolUDP,
 			"0 flow records in 0 datagrams of 0 exporters\nnothing in it is sFlow v5, NetFlow v5, NetFlow v9 or " +
 				"IPFIX\n"},

@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/metranova/flow-collector/collector/capture"
+	"github.com/metranova/flow-collector/collector/commandline"
 	"github.com/metranova/flow-collector/collector/routing"
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/enrich"
@@ -49,7 +50,8 @@ func (c *capturedRoutes) printSeen(out io.Writer) {
 		return
 	}
 	s := c.sessions.Stats()
-	fmt.Fprintf(out, "%d routes of %d BGP and %d BMP sessions\n", s.RIB.Routes, len(s.Sessions), len(s.BMP.Sessions))
+	fmt.Fprintf(out, "%s of %s and %s\n", commandline.Count(s.RIB.Routes, "route"),
+		commandline.Count(len(s.Sessions), "BGP session"), commandline.Count(len(s.BMP.Sessions), "BMP session"))
 }
 
 func (c *capturedRoutes) close() {

@@ -65,7 +65,8 @@ func draftMetadata(ctx context.Context, cfg *config.Config, dir string, days int
 	}{{"meta_device.yml", heard.DeviceFile, "devices"}, {"meta_interface.yml", heard.InterfaceFile, "interfaces"}} {
 		text, n := f.text()
 		if n == 0 {
-			fmt.Fprintf(out, "%s: nothing to write: all %s of the last %d days are known\n", f.name, f.what, days)
+			fmt.Fprintf(out, "%s: nothing to write: all %s of the last %s are known\n", f.name, f.what,
+				commandline.Count(days, "day"))
 			continue
 		}
 		path := filepath.Join(dir, f.name)

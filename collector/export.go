@@ -170,7 +170,8 @@ func (t *archiver) export(ctx context.Context, day time.Time, dir string) error 
 			return err
 		}
 		a.Files = append(a.Files, f)
-		fmt.Fprintf(t.out, "%s: %d rows, %d MB (%d of %d)\n", f.Name, f.Rows, f.Bytes>>20, i+1, len(slices))
+		fmt.Fprintf(t.out, "%s: %s, %d MB (%d of %d)\n", f.Name, commandline.Count(f.Rows, "row"), f.Bytes>>20, i+1,
+			len(slices))
 	}
 	text, err := json.MarshalIndent(a, "", "  ")
 	if err != nil {
@@ -180,7 +181,7 @@ func (t *archiver) export(ctx context.Context, day time.Time, dir string) error 
 		return err
 	}
 	rows, _, size := a.sums()
-	fmt.Fprintf(t.out, "%d rows of %s, %.1f bytes a row\n", rows, a.Day, float64(size)/float64(rows))
+	fmt.Fprintf(t.out, "%s of %s, %.1f bytes a row\n", commandline.Count(rows, "row"), a.Day, float64(size)/float64(rows))
 	return nil
 }
 
@@ -268,10 +269,10 @@ func (t *archiver) load(ctx context.Context, dir, table string) error {
 		if err := t.loadFile(ctx, dir, table, columns, &f); err != nil {
 			return fmt.Errorf("file %s: %w", f.Name, err)
 		}
-		fmt.Fprintf(t.out, "%s: %d rows (%d of %d)\n", f.Name, f.Rows, i+1, len(a.Files))
+		fmt.Fprintf(t.out, "%s: %s (%d of %d)\n", f.Name, commandline.Count(f.Rows, "row"), i+1, len(a.Files))
 	}
 	rows, _, _ := a.sums()
-	fmt.Fprintf(t.out, "%d rows of %s are in %s\n", rows, a.Day, table)
+	fmt.Fprintf(t.out, "%s of %s put into %s\n", commandline.Count(rows, "row"), a.Day, table)
 	return nil
 }
 

@@ -228,7 +228,8 @@ func (q *quarantineInsert) pair(ctx context.Context, name string) (err error) {
 		var failed []error
 		for _, r := range f.Records {
 			if err := q.record(ctx, insertion, &f, &r); err != nil {
-				failed = append(failed, fmt.Errorf("the %d rows at %d: %w", r.Rows, r.Offset, lograte.OneLine(err)))
+				failed = append(failed, fmt.Errorf("%s at %d: %w", commandline.Count(r.Rows, "row"), r.Offset,
+					lograte.OneLine(err)))
 				if !concernsRecord(err) {
 					break // the others would fail alike
 				}
@@ -237,9 +238,9 @@ func (q *quarantineInsert) pair(ctx context.Context, name string) (err error) {
 			rows += r.Rows
 		}
 		if len(failed) > 0 {
-			err := fmt.Errorf("%s: %d rows went in, others did not: %w", name, rows, failed[0])
+			err := fmt.Errorf("%s: %s went in, others did not: %w", name, commandline.Count(rows, "row"), failed[0])
 			if more := len(failed) - 1; more > 0 {
-				err = fmt.Errorf("%w (and %d more blocks)", err, more)
+				err = fmt.Errorf("%w (and %s)", err, commandline.Count(more, "more block"))
 			}
 			return err
 		}
@@ -248,7 +249,7 @@ func (q *quarantineInsert) pair(ctx context.Context, name string) (err error) {
 			return err
 		}
 		if removed {
-			_, err := fmt.Fprintf(q.out, "%s: %d rows inserted\n", name, rows)
+			_, err := fmt.Fprintf(q.out, "%s: %s inserted\n", name, commandline.Count(rows, "row"))
 			return err
 		}
 	}

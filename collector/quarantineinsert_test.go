@@ -57,7 +57,7 @@ func TestQuarantineInsert(t *testing.T) {
 			{after: 48 * time.Hour, sent: "", want: "--again"},
 			{after: 48 * time.Hour, again: true, sent: "1"}}},
 		{"a refusal holds up no others", make([]quarantine.Record, 3), []call{
-			{fail: map[string]error{"0": refused, "2": refused}, sent: "0 1 2", want: "(and 1 more blocks)"},
+			{fail: map[string]error{"0": refused, "2": refused}, sent: "0 1 2", want: "(and 1 more block)"},
 			{after: 48 * time.Hour, sent: "0 2"}}},
 		{"a view that fails: the table may have the rows", make([]quarantine.Record, 1), []call{
 			{fail: map[string]error{"0": view}, sent: "0", want: "while pushing to view"},

@@ -11,6 +11,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/urfave/cli/v3"
 
+	"github.com/metranova/flow-collector/collector/commandline"
 	"github.com/metranova/flow-collector/sink/schema"
 )
 
@@ -80,7 +81,8 @@ func listRollups(ctx context.Context, conn driver.Conn, s schema.Settings, out i
 			if err != nil {
 				return err
 			}
-			sizes = append(sizes, fmt.Sprintf("%s %d rows %.1f MB", step, size.Rows, float64(size.Bytes)/1e6))
+			sizes = append(sizes, fmt.Sprintf("%s %s %.1f MB", step, commandline.Count(size.Rows, "row"),
+				float64(size.Bytes)/1e6))
 		}
 		has := "has all rows"
 		if !f.Complete {
@@ -96,9 +98,8 @@ func fillRollups(ctx context.Context, conn driver.Conn, s schema.Settings, out i
 	started, filled := time.Now(), 0
 	err := schema.Fill(ctx, conn, s, func(f schema.Filling) {
 		filled++
-		fmt.Fprintf(out, "%s: hour %s, %d flows (%d of %d)\n", f.Rollup, f.Hour.UTC().Format(time.DateTime), f.Flows,
-			f.Done,
-			f.Hours)
+		fmt.Fprintf(out, "%s: hour %s, %s (%d of %d)\n", f.Rollup, f.Hour.UTC().Format(time.DateTime),
+			commandline.Count(f.Flows, "flow"), f.Done, f.Hours)
 	})
 	if err != nil {
 		return fmt.Errorf("%w; what is filled stays: call it again to go on", err)

@@ -10,6 +10,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/urfave/cli/v3"
 
+	"github.com/metranova/flow-collector/collector/commandline"
 	"github.com/metranova/flow-collector/collector/config"
 	"github.com/metranova/flow-collector/sink/schema"
 )
@@ -81,8 +82,8 @@ func withOffers(ctx context.Context, cfg *config.Config, use func(*offered) erro
 func (t *offered) list(out io.Writer) error {
 	for _, o := range t.offers {
 		size := t.sizes[o.Table]
-		fmt.Fprintf(out, "table %s (%d rows, %d MB): %s\n  %s;\n", o.Table, size.Rows, size.Bytes>>20, o.Line,
-			o.Statement)
+		fmt.Fprintf(out, "table %s (%s, %d MB): %s\n  %s;\n", o.Table, commandline.Count(size.Rows, "row"), size.Bytes>>20,
+			o.Line, o.Statement)
 	}
 	if len(t.offers) == 0 {
 		fmt.Fprintln(out, "nothing: all tables are as the settings would make them")

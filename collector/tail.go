@@ -14,6 +14,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/metranova/flow-collector/collector/commandline"
 	"github.com/metranova/flow-collector/collector/tap"
 	"github.com/metranova/flow-collector/collector/top"
 )
@@ -47,7 +48,7 @@ Names of AS, organizations, countries, applications and circuits are in tables: 
 			defer stop()
 			t := &tailing{out: os.Stdout, json: c.Bool("json"), most: int(c.Int("count"))}
 			err = tap.Read(ctx, tap.SocketPath(cfg.Metadata.CacheDir), strings.Join(c.Args().Slice(), " "), t.record,
-				func(n uint64) { fmt.Fprintf(os.Stderr, "%d records left out\n", n) })
+				func(n uint64) { fmt.Fprintln(os.Stderr, commandline.Count(n, "record"), "left out") })
 			if errors.Is(err, errEnough) {
 				return nil
 			}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/metranova/flow-collector/collector/commandline"
 	"github.com/metranova/flow-collector/collector/setup"
 	"github.com/metranova/flow-collector/sink/schema"
 )
@@ -77,8 +78,8 @@ func printUsage(out io.Writer, u *schema.Usage, now time.Time) error {
 		return err
 	}
 	_, err := fmt.Fprintf(out,
-		"at this rate the disk is full in %d days: shorten flow.ttl (collector schema apply), or "+
-			"add disk\n", days)
+		"at this rate the disk is full in %s: shorten flow.ttl (collector schema apply), or add disk\n",
+		commandline.Count(days, "day"))
 	return err
 }
 

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"text/tabwriter"
 	"time"
+
+	"github.com/metranova/flow-collector/collector/commandline"
 )
 
 // Report is what a comparison found, for printing.
@@ -43,7 +45,7 @@ func (r *Report) Print(out io.Writer, most int) {
 	}
 	table.Flush()
 	for _, reason := range slices.Sorted(maps.Keys(r.Theirs.Left)) {
-		fmt.Fprintf(out, "%d messages %s make no row\n", r.Theirs.Left[reason], reason)
+		fmt.Fprintf(out, "left out: %s %s\n", commandline.Count(r.Theirs.Left[reason], "message"), reason)
 	}
 	fmt.Fprintln(out)
 	if len(r.Differences) == 0 {

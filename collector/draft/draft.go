@@ -13,6 +13,7 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
+	"github.com/metranova/flow-collector/collector/commandline"
 	"github.com/metranova/flow-collector/sink/schema"
 	"github.com/metranova/flow-collector/sink/sqltext"
 )
@@ -85,8 +86,8 @@ func (h *Heard) DeviceFile() (text string, n int) {
 			continue
 		}
 		n++
-		fmt.Fprintf(&b, "  # %d flows of %s\n  - id: %s\n    type: router\n    loopback_ip: [%s]\n", d.Flows,
-			strings.Join(d.Types, ", "), quote(d.ID), quote(plain(d.ID)))
+		fmt.Fprintf(&b, "  # %s of %s\n  - id: %s\n    type: router\n    loopback_ip: [%s]\n",
+			commandline.Count(d.Flows, "flow"), strings.Join(d.Types, ", "), quote(d.ID), quote(plain(d.ID)))
 	}
 	return b.String(), n
 }

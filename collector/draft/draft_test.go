@@ -112,7 +112,7 @@ func TestAsk(t *testing.T) {
 		!strings.Contains(text, "# 10 B in, 0 B out") || !strings.Contains(text, "# 0 B in, 10 B out") {
 		t.Errorf("%+v:\n%s", h, text)
 	}
-	if text, n := h.DeviceFile(); n != 1 || !strings.Contains(text, "1 flows of ipfix") {
+	if text, n := h.DeviceFile(); n != 1 || !strings.Contains(text, "1 flow of ipfix") {
 		t.Errorf("%d devices:\n%s", n, text)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/metranova/flow-collector/collector/commandline"
 	"github.com/metranova/flow-collector/enrich"
 )
 
@@ -28,13 +29,13 @@ func (x *LookUps) String() string {
 			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.what))
 		}
 	}
-	text := fmt.Sprintf("%d routes looked up", x.Total())
+	text := commandline.Count(x.Total(), "route") + " looked up"
 	if len(parts) > 0 {
 		text += ": " + strings.Join(parts, ", ")
 	}
 	switch all := x.Total(); {
 	case all < x.Rows:
-		text += fmt.Sprintf("; %d rows without a look-up", x.Rows-all)
+		text += "; " + commandline.Count(x.Rows-all, "row") + " without a look-up"
 	case all > x.Rows:
 		text += fmt.Sprintf("; %d more than rows", all-x.Rows)
 	}

@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"github.com/metranova/flow-collector/collector/capture"
+	"github.com/metranova/flow-collector/collector/commandline"
 	"github.com/metranova/flow-collector/collector/forward"
 	"github.com/metranova/flow-collector/collector/listen"
 	"github.com/metranova/flow-collector/collector/stream"
@@ -14,13 +15,13 @@ import (
 // PrintSkipped writes what of a capture was not, or not completely, decoded.
 func PrintSkipped(out io.Writer, s capture.Skipped) {
 	if s.NotUDP > 0 {
-		fmt.Fprintf(out, "not UDP in the capture: %d packets\n", s.NotUDP)
+		fmt.Fprintf(out, "not UDP in the capture: %s\n", commandline.Count(s.NotUDP, "packet"))
 	}
 	if s.Fragments > 0 {
 		fmt.Fprintf(out, "IP fragments in the capture: %d, reassembled where all parts were there\n", s.Fragments)
 	}
 	if s.Cut > 0 {
-		fmt.Fprintf(out, "cut by the capture's snap length: %d datagrams\n", s.Cut)
+		fmt.Fprintf(out, "cut by the capture's snap length: %s\n", commandline.Count(s.Cut, "datagram"))
 	}
 }
 

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 
+	"github.com/metranova/flow-collector/collector/commandline"
 	"github.com/metranova/flow-collector/decoder/exporter"
 )
 
@@ -22,8 +23,8 @@ func streamNotes(stream *exporter.Stream) []string {
 		}
 	}
 	for _, m := range stream.Misfits() {
-		add("template %d: %d data sets dropped that do not fit it, the latest of %d bytes; a record has %d",
-			m.TemplateID, m.Sets, m.SetLength, m.RecordLength)
+		add("template %d: %s dropped that did not fit it, the latest of %d bytes; a record has %d",
+			m.TemplateID, commandline.Count(m.Sets, "data set"), m.SetLength, m.RecordLength)
 	}
 	switch counts, own := stream.Counts(), exporter.ConventionOf(stream.Key.Protocol); {
 	case counts == exporter.CountsNothing:

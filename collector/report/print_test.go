@@ -46,7 +46,7 @@ func TestSummary_print(t *testing.T) {
 		"192.0.2.0", "1:512 ", "\n100 datagrams, 2000 records\n",
 		"1900 rows written to table default.data_flow, 60 not confirmed, 40 wait in the spool until it takes them\n",
 		"in quarantine: 5 × rows refused (quarantine)\n",
-		"note: template 260: 1 data sets dropped that do not fit it, the latest of 20 bytes; a record has 48 " +
+		"note: template 260: 1 data set dropped that did not fit it, the latest of 20 bytes; a record has 48 " +
 			"(192.0.2.0 ipfix domain 0)\n",
 		"twice: 7 × duplicated, by sequence number (192.0.2.0 ipfix domain 0)\n",
 		"lost: 2 × " + exporter.BadSet.String() + " (192.0.2.0 ipfix domain 0)\n",
@@ -136,7 +136,7 @@ func TestPrintTemplates(t *testing.T) {
     9.12345:4
   sampler 3: 1 in 512
   domain: 1 in 100
-  names of 2 interfaces and 1 VRFs
+  names of 2 interfaces and 1 VRF
 
 `
 	if diff := cmp.Diff(want, out.String()); diff != "" {

@@ -10,6 +10,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/metranova/flow-collector/collector/commandline"
 	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/sink"
@@ -170,7 +171,8 @@ func (s *Summary) Print(out io.Writer) {
 	} else {
 		s.printStreams(out)
 	}
-	fmt.Fprintf(out, "\n%d datagrams, %d records", s.Datagrams(), s.Records())
+	fmt.Fprintf(out, "\n%s, %s", commandline.Count(s.Datagrams(), "datagram"),
+		commandline.Count(s.Records(), "record"))
 	if s.Took > 0 {
 		fmt.Fprintf(out, " in %s", s.Took.Round(time.Millisecond))
 	}
@@ -222,8 +224,9 @@ func (s *Summary) printStreams(out io.Writer) {
 	}
 	for _, e := range s.evicted {
 		if e.Datagrams.Load() > 0 {
-			fmt.Fprintf(out, "%s: %d streams, %d datagrams, %d records\n",
-				EvictedStreams, e.Failed(exporter.StreamEvicted), e.Datagrams.Load(), e.Records.Load())
+			fmt.Fprintf(out, "%s: %s, %s, %s\n", EvictedStreams,
+				commandline.Count(e.Failed(exporter.StreamEvicted), "stream"),
+				commandline.Count(e.Datagrams.Load(), "datagram"), commandline.Count(e.Records.Load(), "record"))
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	goflow2 "github.com/netsampler/goflow2/v2/decoders/netflow"
 
+	"github.com/metranova/flow-collector/collector/commandline"
 	"github.com/metranova/flow-collector/decoder/netflow"
 )
 
@@ -36,7 +37,8 @@ func PrintTemplates(out io.Writer, domains []netflow.Domain) {
 			fmt.Fprintf(out, "  domain: 1 in %d\n", d.DomainRate)
 		}
 		if d.Interfaces+d.VRFs > 0 {
-			fmt.Fprintf(out, "  names of %d interfaces and %d VRFs\n", d.Interfaces, d.VRFs)
+			fmt.Fprintf(out, "  names of %s and %s\n", commandline.Count(d.Interfaces, "interface"),
+				commandline.Count(d.VRFs, "VRF"))
 		}
 	}
 	fmt.Fprintln(out)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/metranova/flow-collector/collector/capture"
 	"github.com/metranova/flow-collector/collector/check"
+	"github.com/metranova/flow-collector/collector/commandline"
 	"github.com/metranova/flow-collector/collector/config"
 	"github.com/metranova/flow-collector/collector/logging"
 	"github.com/metranova/flow-collector/collector/pipeline"
@@ -120,7 +121,7 @@ func processCaptures(paths []string, w *pipeline.Worker, segment func(capture.Se
 	datagrams := 0
 	return capture.ReadStreams(paths, func(dg exporter.Datagram) {
 		if datagrams++; datagrams%256 == 0 && progress.Due(time.Now()) {
-			progress.Show(fmt.Sprintf("%d datagrams, %d rows", datagrams, w.Rows()))
+			progress.Show(commandline.Count(datagrams, "datagram") + ", " + commandline.Count(w.Rows(), "row"))
 		}
 		now := time.Unix(0, dg.Received)
 		one[0] = dg

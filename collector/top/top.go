@@ -91,7 +91,8 @@ func (r *report) head(out io.Writer) {
 	if !c.Ready {
 		state = "NOT READY"
 	}
-	fmt.Fprintf(out, "flow-collector %s %s, up %s, %s\n", Printable(c.Version), Printable(c.ID),
+	name := strings.TrimSpace(Printable(c.Version) + " " + Printable(c.ID))
+	fmt.Fprintf(out, "flow-collector %s, up %s, %s\n", name,
 		c.Now.Sub(c.Started).Round(time.Second), state)
 	fmt.Fprintf(out,
 		"%s flows/s, %s datagrams/s, %.1f Mbit/s of exports; rows: %d written, %d waiting, %d on disk, %d lost\n",

@@ -163,8 +163,8 @@ func (l *list) store(c *Collector) {
 	if c.StoreRestarts > 0 && c.Now.Sub(c.StoreEnded) < storeEndShown {
 		l.add(Warning, "store_restarted",
 			"rows wait meanwhile and are delivered after it; where memory was short set store.memory",
-			"the local store ended by itself and was started again, %d times so far, the last at %s: %s",
-			c.StoreRestarts, c.StoreEnded.UTC().Format(time.DateTime), c.StoreEnd)
+			"the local store ended by itself and was started again, %s so far, the last at %s: %s",
+			count(uint64(c.StoreRestarts), "time"), c.StoreEnded.UTC().Format(time.DateTime), c.StoreEnd)
 	}
 	if off := c.StoreClock.Abs(); off > storeClockOff {
 		direction := "behind"
