@@ -41,6 +41,12 @@ try {
 		const table = page.locator(".top table", { hasText: title });
 		assert.match(await table.first().innerText(), entry);
 	}
+	// A row that says "nothing" begins below the head of its column.
+	const indents = await page.locator(".top table").first().evaluate((table) => {
+		table.tBodies[0].innerHTML = '<tr><td colspan="3" class="small nothing">nothing yet</td></tr>';
+		return [table.tHead.rows[0].cells[0], table.tBodies[0].rows[0].cells[0]].map((cell) => getComputedStyle(cell).paddingLeft);
+	});
+	assert.equal(indents[1], indents[0], "indent of an empty table");
 	await page.goto(`${url}/exporters`);
 	assert.equal(await page.locator('meta[http-equiv="refresh"]').count(), 1);
 	assert.deepEqual(complaints, []);
