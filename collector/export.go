@@ -181,7 +181,8 @@ func (t *archiver) export(ctx context.Context, day time.Time, dir string) error 
 		return err
 	}
 	rows, _, size := a.sums()
-	fmt.Fprintf(t.out, "%s of %s, %.1f bytes a row\n", commandline.Count(rows, "row"), a.Day, float64(size)/float64(rows))
+	fmt.Fprintf(t.out, "%s of %s, %.1f bytes a row\n", commandline.Count(rows, "row"), a.Day,
+		float64(size)/float64(rows))
 	return nil
 }
 

@@ -324,7 +324,8 @@ nodeSelector: {flows: "yes"}
 		t.Fatal(err)
 	}
 	both, _ := load(t, path, environment(t, objects))
-	if both.Policy.Level != "tlp:green" || both.Policy.Originator != "example" || both.Schema.Tables.IP != "meta_ip_3" ||
+	if both.Policy.Level != "tlp:green" || both.Policy.Originator != "example" ||
+		both.Schema.Tables.IP != "meta_ip_3" ||
 		both.Policy.AutoScopes || both.Metadata.Refresh != 0 || both.Batch.Rows != 2000000 {
 		t.Errorf("with the file: %+v", both)
 	}

@@ -277,7 +277,8 @@ func forgetMetadata(ctx context.Context, cfg *config.Config, source string, out 
 	if vanished == 0 {
 		return fmt.Errorf("no records are known of source %q", source)
 	}
-	fmt.Fprintf(out, "%s: %s forgotten; rows keep what they have of them\n", source, commandline.Count(vanished, "record"))
+	fmt.Fprintf(out, "%s: %s forgotten; rows keep what they have of them\n", source,
+		commandline.Count(vanished, "record"))
 	return nil
 }
 

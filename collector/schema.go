@@ -82,7 +82,8 @@ func withOffers(ctx context.Context, cfg *config.Config, use func(*offered) erro
 func (t *offered) list(out io.Writer) error {
 	for _, o := range t.offers {
 		size := t.sizes[o.Table]
-		fmt.Fprintf(out, "table %s (%s, %d MB): %s\n  %s;\n", o.Table, commandline.Count(size.Rows, "row"), size.Bytes>>20,
+		fmt.Fprintf(out, "table %s (%s, %d MB): %s\n  %s;\n", o.Table, commandline.Count(size.Rows, "row"),
+			size.Bytes>>20,
 			o.Line, o.Statement)
 	}
 	if len(t.offers) == 0 {

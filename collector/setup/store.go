@@ -145,8 +145,9 @@ func engineFor(arch, configured string) (string, error) {
 			arch)
 	}
 	return "",
-		fmt.Errorf("the local store's engine is not at %s: run `make engine`, set STORE_ENGINE, or set "+
-			"CLICKHOUSE_HOST to use a ClickHouse server",
+		fmt.Errorf("the local store's engine is not at %s: install the package flow-collector-engine, or run "+
+			"`make engine` in a clone, or set STORE_ENGINE to a libchdb.so, or set CLICKHOUSE_HOST to use a ClickHouse "+
+			"server",
 			strings.Join(places, " or "))
 }
 

@@ -45,8 +45,8 @@ type statementFunc func(conn, query *byte, queryLen uint, format *byte, formatLe
 	names **byte, nameLens *uint, values **byte, valueLens *uint, n uint) *byte
 
 // errNoEngine says what to do when the engine cannot be used.
-var errNoEngine = errors.New("run `make engine`, or set STORE_ENGINE to a libchdb.so of version 26.7 or later, or " +
-	"configure a ClickHouse server")
+var errNoEngine = errors.New("install the package flow-collector-engine, or run `make engine` in a clone, or set " +
+	"STORE_ENGINE to a libchdb.so of version 26.7 or later, or configure a ClickHouse server")
 
 // loadEngine loads libchdb from path. Errors are one line that says what to do.
 func loadEngine(path string) (*engine, error) {

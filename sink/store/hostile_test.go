@@ -401,7 +401,8 @@ func TestGuardLetsThrough(t *testing.T) {
 		{"CREATE TABLE note (x String COMMENT 'see file.txt') ENGINE = Log COMMENT 'f'", ""},
 		{"CREATE TABLE engines (id String, engine String DEFAULT 'MergeTree', `Engine` LowCardinality(String)) " +
 			"ENGINE MergeTree ORDER BY id", ""},
-		{"CREATE VIEW engine_names AS SELECT DISTINCT engine FROM engines WHERE engine LIKE 'M%' ORDER BY engine DESC", ""},
+		{"CREATE VIEW engine_names AS SELECT DISTINCT engine FROM engines WHERE engine LIKE 'M%' ORDER BY engine DESC",
+			""},
 		{"SELECT count() FROM engine_names", "0\n"},
 	} {
 		if got := run(t, base, c.sql); got != c.want {
