@@ -84,6 +84,7 @@ func (h host) isReadyToUse(zsh string) {
 	h.has("ls /usr/share/man/man1/collector.1.gz /usr/share/man/man1/collector-run.1.gz "+
 		"/usr/share/bash-completion/completions/collector /usr/share/"+zsh+"/_collector "+
 		"/usr/share/fish/vendor_completions.d/collector.fish | wc -l", `^5$`)
+	h.has("cd /usr/share/doc/flow-collector/examples && ls kafka/*.sql prometheus/*.yml | wc -l", `^4$`)
 }
 
 // collectsAcross starts the service, sends flows to it and upgrades it.
