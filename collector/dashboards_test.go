@@ -148,13 +148,16 @@ func checkPanel(t *testing.T, p grafana.Panel) {
 	}
 	for _, query := range p.Targets {
 		sql := query.RawSQL
-		series := p.Type == "timeseries"
+		series, step := p.Type == "timeseries", "0"
+		if series {
+			step = "$__interval_s"
+		}
 		switch {
 		case query.Source != chosen:
 			wrong("its query's data source %+v is not that of the variable", query.Source)
 		case series != (query.QueryType == "timeseries") || series != (query.Format == 0):
 			wrong("a %s with queryType %s and format %d", p.Type, query.QueryType, query.Format)
-		case !strings.Contains(sql, "$__timeFilter(start_time"):
+		case !strings.Contains(sql, "$__timeFilter(start_time") && !strings.Contains(sql, sumsRange):
 			wrong("its query ignores the time range")
 		case series && (p.Interval != "$interval" || !strings.Contains(sql, "$__timeInterval(") ||
 			!strings.HasSuffix(sql, "ORDER BY time")):
@@ -164,6 +167,8 @@ func checkPanel(t *testing.T, p grafana.Panel) {
 			wrong("a join that is not ANY LEFT counts a flow again for every copy of a record")
 		case flowReads(sql) > 1 && !strings.Contains(sql, "meta_ip WHERE ref IN") || flowReads(sql) > 3:
 			wrong("its query reads data_flow %d times; a second time is for the refs of prefixes alone", flowReads(sql))
+		case strings.Count(sql, "FROM sums_") != strings.Count(sql, sumsRange+", step = "+step+", rows = if("):
+			wrong("a view of sums has not the range and the step of the panel")
 		case summed.MatchString(sql) && (!strings.Contains(sql, "sum") || strings.Contains(sql, "count()")):
 			wrong("rows of an aggregate are summed up: sum(flow_count) instead of count()")
 		}
@@ -175,6 +180,9 @@ var (
 	tableRead = regexp.MustCompile(`\b(?:FROM|JOIN|IN) (\w+)`)
 	tableName = regexp.MustCompile(`(?:WITH|,)\s+(\w+) AS \(`)
 )
+
+// sumsRange is how panels name the range of a view of sums, which selects rows itself.
+const sumsRange = "(from = toUnixTimestamp($__fromTime), to = toUnixTimestamp($__toTime)"
 
 // flowReads counts how often a query reads data_flow. A common table expression is read again wherever its name stands.
 func flowReads(sql string) int {

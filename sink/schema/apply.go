@@ -114,6 +114,12 @@ func lookBlindly(ctx context.Context, conn driver.Conn, s *Settings, why error) 
 			p.optional("its table is filled only if somebody else has made it")
 		}
 	}
+	for _, v := range s.sumsViews() {
+		if missing(v.name) {
+			p.do(v.create(s, "CREATE VIEW IF NOT EXISTS"), "view %s: created", v.name)
+			p.optional("panels of dashboards that read it do not work")
+		}
+	}
 	all.views = p.steps
 	for _, d := range dictionaries(s) {
 		if missing(d.Name) {
@@ -306,6 +312,9 @@ func inspect(ctx context.Context, conn driver.Conn, s *Settings) (*state, error)
 	if err := have.readRollupsSince(ctx, conn, s); err != nil {
 		return nil, err
 	}
+	if err := have.readRollupsFilled(ctx, conn, s); err != nil {
+		return nil, err
+	}
 	return have, have.readCanonical(ctx, conn, s)
 }
 
@@ -319,6 +328,9 @@ func (have *state) readCanonical(ctx context.Context, conn driver.Conn, s *Setti
 		definitions[d.Name] = d.masked().create(s.withoutCluster(), "CREATE OR REPLACE")
 	}
 	for _, v := range s.materializedViews() {
+		definitions[v.name] = v.query
+	}
+	for _, v := range s.sumsViews() {
 		definitions[v.name] = v.query
 	}
 	maps.DeleteFunc(definitions, func(name, _ string) bool {

@@ -3,6 +3,7 @@ package schema
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -157,7 +158,28 @@ func (s *Settings) fill(ctx context.Context, conn driver.Conn, r *Rollup, f Fill
 		hours = hours[n:]
 	}
 	f.Hour, f.Flows, f.Complete = allHours, 0, true
-	return s.noteFilled(ctx, conn, &f, []fillHour{{Hour: allHours}})
+	if err := s.noteFilled(ctx, conn, &f, []fillHour{{Hour: allHours}}); err != nil {
+		return err
+	}
+	return s.replaceSums(ctx, conn, r)
+}
+
+// replaceSums has the view of a rollup that is filled read it for all times.
+func (s *Settings) replaceSums(ctx context.Context, conn driver.Conn, r *Rollup) error {
+	s.RollupsFilled = maps.Clone(s.RollupsFilled)
+	if s.RollupsFilled == nil {
+		s.RollupsFilled = map[string]bool{}
+	}
+	s.RollupsFilled[r.Name] = true
+	for _, v := range s.sumsViews() {
+		if v.name != sumsPrefix+r.Name {
+			continue
+		}
+		if err := conn.Exec(ctx, v.create(s, "CREATE OR REPLACE VIEW")); err != nil {
+			return fmt.Errorf("have view %s read the rollup: %w", v.name, err)
+		}
+	}
+	return nil
 }
 
 // fillHour is an hour with rows to be counted.

@@ -41,6 +41,9 @@ func plan(s *Settings, have *state) (steps, error) {
 	for _, v := range s.materializedViews() {
 		p.view(&v)
 	}
+	for _, v := range s.sumsViews() {
+		p.sumsView(&v)
+	}
 	p.leftViews()
 	all.views, all.offers = p.steps, p.offers
 	return all, errors.Join(p.mismatches...)
@@ -274,6 +277,23 @@ func (p *planner) view(v *materialized) {
 		p.do(p.alter(v.name, "MODIFY QUERY "+v.query), "view %s: query changed", v.name)
 		p.optional("it stays as it is")
 	}
+}
+
+// sumsView makes a view for dashboards. No row depends on it.
+func (p *planner) sumsView(v *sumsView) {
+	old, ok := p.have.tables[v.name]
+	switch {
+	case !ok:
+		p.do(v.create(p.s, "CREATE VIEW IF NOT EXISTS"), "view %s: created", v.name)
+	case old.Engine != "View":
+		p.warn("view %s: the name belongs to a %s; rename that: dashboards need the view", v.name, old.Engine)
+		return
+	case old.Select != p.have.canonical[v.name]:
+		p.do(v.create(p.s, "CREATE OR REPLACE VIEW"), "view %s: query changed", v.name)
+	default:
+		return
+	}
+	p.optional("panels of dashboards that read it do not work")
 }
 
 // leftViews names the views of ours that the settings do not have any more. They go on being filled, at the cost of

@@ -27,6 +27,11 @@ func rollupSettings() Settings {
 // insertFlows inserts rows whose dimensions have few values, over two days in four hours, with the settings of a
 // collector's insert.
 func insertFlows(conn driver.Conn, token string, first, rows int) error {
+	return insertFlowsOf(conn, token, first, rows, 4*time.Hour)
+}
+
+// insertFlowsOf is insertFlows over another time, from two hours before the end of a day on.
+func insertFlowsOf(conn driver.Conn, token string, first, rows int, length time.Duration) error {
 	ctx := chgo.Context(context.Background(), chgo.WithSettings(chgo.Settings{
 		"insert_deduplication_token": token, "insert_deduplicate": 1,
 		"deduplicate_blocks_in_dependent_materialized_views": 1, "optimize_on_insert": 0,
@@ -37,13 +42,13 @@ func insertFlows(conn driver.Conn, token string, first, rows int) error {
 		ip_version, policy_originator, policy_level, policy_scope, src_as_id, dst_as_id, src_ip_ref, dst_ip_ref,
 		in_interface_id, out_interface_id, in_interface_edge, peer_as_id, peer_ip, application_port, bit_count,
 		packet_count, ext)
-	SELECT toDateTime64('2026-01-30 22:00:00', 3, 'UTC') + sipHash64(n, 1) %% 14400 AS t, t, 'r' || n %% 3, 'netflow',
+	SELECT toDateTime64('2026-01-30 22:00:00', 3, 'UTC') + sipHash64(n, 1) %% %d AS t, t, 'r' || n %% 3, 'netflow',
 		if(n %% 2, 'tcp', 'udp'), if(n %% 5, 4, 6), 'us', 'tlp:amber', ['comm:' || n %% 2], n %% 7, n %% 11,
 		if(n %% 4, 'net' || n %% 13, NULL), if(n %% 3, 'net' || n %% 5, NULL), if(n %% 3, 'if' || n %% 4, NULL), 'if9',
 		n %% 2 = 0, if(n %% 2, n %% 5, NULL), if(n %% 2, toIPv6('2001:db8::1'), NULL), n %% 3 * 80, n * 1000, n,
 		CAST(('{"bgp_as_path_id":[' || toString(n %% 4) || ',7],"src_ip_scireg_ref":"s' || toString(n %% 3) || '"}') `+
 		`AS JSON)
-	FROM (SELECT number + %d AS n FROM numbers(%d)) ORDER BY ALL`, first, rows))
+	FROM (SELECT number + %d AS n FROM numbers(%d)) ORDER BY ALL`, int(length.Seconds()), first, rows))
 }
 
 // compareRollups compares every rollup with data_flow, by step and dimensions.

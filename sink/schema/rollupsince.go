@@ -50,3 +50,23 @@ func (have *state) readRollupsSince(ctx context.Context, conn driver.Conn, s *Se
 	}
 	return nil
 }
+
+// readRollupsFilled finds out which rollups have the rows from before their views.
+func (have *state) readRollupsFilled(ctx context.Context, conn driver.Conn, s *Settings) error {
+	s.RollupsFilled = map[string]bool{}
+	if _, there := have.tables[FillTable]; !there {
+		return nil
+	}
+	for _, r := range s.rollups() {
+		f := Filling{Rollup: r.Name, Since: s.RollupsSince[r.Table(r.Steps[0])+viewSuffix]}
+		if f.Since.IsZero() {
+			continue
+		}
+		done, err := s.filledHours(ctx, conn, &f)
+		if err != nil {
+			return err
+		}
+		s.RollupsFilled[r.Name] = done[allHours]
+	}
+	return nil
+}

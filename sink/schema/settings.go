@@ -72,6 +72,8 @@ type Settings struct {
 	// RollupsSince is when views of rollups began that were made while data_flow had rows, by the view's name; Apply
 	// fills it in. Rows that were inserted before are counted by Fill.
 	RollupsSince map[string]time.Time
+	// RollupsFilled are those of them that have the earlier rows too, by the name of the rollup; Apply fills it in.
+	RollupsFilled map[string]bool
 
 	ApplicationDictionary Dictionary
 	ASDictionary          Dictionary

@@ -21,6 +21,9 @@ func Statements(s Settings) ([]string, error) {
 	for _, v := range s.materializedViews() {
 		all = append(all, v.create(&s))
 	}
+	for _, v := range s.sumsViews() {
+		all = append(all, v.create(&s, "CREATE VIEW IF NOT EXISTS"))
+	}
 	return all, nil
 }
 

@@ -462,6 +462,66 @@ SOURCE(CLICKHOUSE(HOST '127.0.0.1' DB 'default' QUERY 'SELECT id, argMax(name, (
 LIFETIME(MIN 600 MAX 3600)
 LAYOUT(HASHED());
 
+CREATE VIEW IF NOT EXISTS `default`.`sums_traffic` ON CLUSTER 'all shards'
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `flow_type`, `protocol`, `ip_version`, `policy_originator`, `policy_level`, src_ip, dst_ip, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
+FROM `default`.`data_flow` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
+
+CREATE VIEW IF NOT EXISTS `default`.`sums_interface` ON CLUSTER 'all shards'
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `in_interface_id`, `in_interface_edge`, `out_interface_id`, `out_interface_edge`, src_ip, dst_ip, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
+FROM `default`.`data_flow` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
+
+CREATE VIEW IF NOT EXISTS `default`.`sums_application` ON CLUSTER 'all shards'
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `protocol`, `application_port`, src_ip, dst_ip, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
+FROM `default`.`data_flow` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
+
+CREATE VIEW IF NOT EXISTS `default`.`sums_peer` ON CLUSTER 'all shards'
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `peer_as_id`, `peer_ip`, src_ip, dst_ip, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
+FROM `default`.`data_flow` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
+
+CREATE VIEW IF NOT EXISTS `default`.`sums_src_as` ON CLUSTER 'all shards'
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `src_as_id`, src_ip, dst_ip, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
+FROM `default`.`data_flow` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
+
+CREATE VIEW IF NOT EXISTS `default`.`sums_dst_as` ON CLUSTER 'all shards'
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `dst_as_id`, src_ip, dst_ip, src_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
+FROM `default`.`data_flow` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
+
+CREATE VIEW IF NOT EXISTS `default`.`sums_as_pair` ON CLUSTER 'all shards'
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `src_as_id`, `dst_as_id`, device_id, src_ip, dst_ip, toUInt64(1) AS flow_count, bit_count, packet_count
+FROM `default`.`data_flow` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
+
+CREATE VIEW IF NOT EXISTS `default`.`sums_as_path` ON CLUSTER 'all shards'
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, defaultValueOfTypeName('Array(UInt32)') AS `bgp_as_path_id`, src_ip, dst_ip, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
+FROM `default`.`data_flow` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
+
+CREATE VIEW IF NOT EXISTS `default`.`sums_src_prefix` ON CLUSTER 'all shards'
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `src_ip_ref`, device_id, src_ip, dst_ip, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
+FROM `default`.`data_flow` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
+
+CREATE VIEW IF NOT EXISTS `default`.`sums_dst_prefix` ON CLUSTER 'all shards'
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `dst_ip_ref`, device_id, src_ip, dst_ip, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
+FROM `default`.`data_flow` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
+
+CREATE VIEW IF NOT EXISTS `default`.`sums_scireg` ON CLUSTER 'all shards'
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, defaultValueOfTypeName('Nullable(String)') AS `src_ip_scireg_ref`, defaultValueOfTypeName('Nullable(String)') AS `dst_ip_scireg_ref`, src_ip, dst_ip, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
+FROM `default`.`data_flow` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
+
+CREATE VIEW IF NOT EXISTS `default`.`sums_scope` ON CLUSTER 'all shards'
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `policy_scope`, src_ip, dst_ip, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
+FROM `default`.`data_flow` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
+
 CREATE TABLE IF NOT EXISTS `default`.`meta_ip_blocklist` ON CLUSTER 'all shards'
 (
     `id` String COMMENT 'Names the record; every version of it has the same.',

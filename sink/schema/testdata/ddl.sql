@@ -541,6 +541,66 @@ FROM
     GROUP BY window_start, policy_originator, ip_version
 );
 
+CREATE VIEW IF NOT EXISTS `golden`.`sums_traffic`
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `flow_type`, `protocol`, `ip_version`, `policy_originator`, `policy_level`, src_ip, dst_ip, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
+FROM `golden`.`data_flow` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
+
+CREATE VIEW IF NOT EXISTS `golden`.`sums_interface`
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `in_interface_id`, `in_interface_edge`, `out_interface_id`, `out_interface_edge`, src_ip, dst_ip, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
+FROM `golden`.`data_flow` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
+
+CREATE VIEW IF NOT EXISTS `golden`.`sums_application`
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `protocol`, `application_port`, src_ip, dst_ip, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
+FROM `golden`.`data_flow` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
+
+CREATE VIEW IF NOT EXISTS `golden`.`sums_peer`
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `peer_as_id`, `peer_ip`, src_ip, dst_ip, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
+FROM `golden`.`data_flow` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
+
+CREATE VIEW IF NOT EXISTS `golden`.`sums_src_as`
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `src_as_id`, src_ip, dst_ip, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
+FROM `golden`.`data_flow` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
+
+CREATE VIEW IF NOT EXISTS `golden`.`sums_dst_as`
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `dst_as_id`, src_ip, dst_ip, src_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
+FROM `golden`.`data_flow` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
+
+CREATE VIEW IF NOT EXISTS `golden`.`sums_as_pair`
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `src_as_id`, `dst_as_id`, device_id, src_ip, dst_ip, toUInt64(1) AS flow_count, bit_count, packet_count
+FROM `golden`.`data_flow` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
+
+CREATE VIEW IF NOT EXISTS `golden`.`sums_as_path`
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, ext.bgp_as_path_id AS `bgp_as_path_id`, src_ip, dst_ip, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
+FROM `golden`.`data_flow` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
+
+CREATE VIEW IF NOT EXISTS `golden`.`sums_src_prefix`
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `src_ip_ref`, device_id, src_ip, dst_ip, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
+FROM `golden`.`data_flow` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
+
+CREATE VIEW IF NOT EXISTS `golden`.`sums_dst_prefix`
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `dst_ip_ref`, device_id, src_ip, dst_ip, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
+FROM `golden`.`data_flow` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
+
+CREATE VIEW IF NOT EXISTS `golden`.`sums_scireg`
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, ext.src_ip_scireg_ref AS `src_ip_scireg_ref`, ext.dst_ip_scireg_ref AS `dst_ip_scireg_ref`, src_ip, dst_ip, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
+FROM `golden`.`data_flow` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
+
+CREATE VIEW IF NOT EXISTS `golden`.`sums_scope`
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `policy_scope`, src_ip, dst_ip, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
+FROM `golden`.`data_flow` AS f
+WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
+
 CREATE TABLE IF NOT EXISTS `golden`.`meta_ip_blocklist`
 (
     `id` String COMMENT 'Names the record; every version of it has the same.',

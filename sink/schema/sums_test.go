@@ -1,0 +1,114 @@
+package schema
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+)
+
+// compareSums compares views of sums with data_flow, over times that begin and end anywhere.
+func compareSums(t *testing.T, conn driver.Conn, s *Settings, when string) {
+	t.Helper()
+	from := time.Date(2026, 1, 30, 22, 17, 43, 0, time.UTC)
+	for _, r := range RollupSets() {
+		if !slices.Contains([]string{"traffic", "src_prefix", "as_pair", "scireg"}, r.Name) {
+			continue
+		}
+		finest := time.Second
+		if i := slices.IndexFunc(r.Steps, s.sumsUse); i >= 0 && slices.Contains(s.Rollups, r.Name) {
+			finest = stepDuration(r.Steps[i])
+		}
+		var names, paths []string
+		for _, d := range r.Dimensions {
+			names, paths = append(names, columnName(d)), append(paths, d)
+		}
+		for length, step := range map[time.Duration]int{50 * time.Minute: 300, 51*time.Hour + 17*time.Minute: 0,
+			49 * time.Hour: 3600} {
+			to := from.Add(length)
+			at := "toDateTime(0, 'UTC')"
+			if step > 0 {
+				at = fmt.Sprintf("toStartOfInterval(toDateTime(start_time, 'UTC'), INTERVAL %d SECOND)", step)
+			}
+			sums := func(names []string, flows, from string) string {
+				return ask(t, conn, fmt.Sprintf("SELECT count(), sum(f), sum(b), sum(p), sum(cityHash64(toString(tuple(*)))) FROM "+
+					"(SELECT %s AS at, %s, toUInt64(%s) AS f, sum(bit_count) AS b, sum(packet_count) AS p FROM golden.%s "+
+					"GROUP BY ALL)", at, strings.Join(names, ", "), flows, from))
+			}
+			first, last := from, to
+			if length >= fewestSteps*finest {
+				first, last = from.Truncate(finest), to.Add(finest-time.Second).Truncate(finest)
+			}
+			got := sums(names, "sum(flow_count)", fmt.Sprintf("sums_%s(from = %d, to = %d, step = %d, rows = 0)", r.Name,
+				from.Unix(), to.Unix(), step))
+			want := sums(paths, "count()", fmt.Sprintf("data_flow WHERE start_time >= toDateTime64(%d, 3, 'UTC') AND "+
+				"start_time < toDateTime64(%d, 3, 'UTC')", first.Unix(), last.Unix()))
+			if got != want {
+				t.Errorf("%s: %s over %s by %d s is %s, of data_flow %s", when, r.Name, length, step, got, want)
+			}
+		}
+	}
+}
+
+// The views of sums are exact whatever rollups are on and however far these are filled, for times that begin and end
+// anywhere, and read what costs least.
+func TestSums(t *testing.T) {
+	conn := engine(t)
+	s := rollupSettings()
+	s.Rollups = nil
+	apply(t, conn, s)
+	if err := insertFlowsOf(conn, "a", 0, 6000, 4*24*time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	compareSums(t, conn, &s, "without rollups")
+	s.Rollups = []string{"traffic", "src_prefix", "as_pair", "scireg"}
+	apply(t, conn, s)
+	if again := apply(t, conn, s); len(again) > 0 {
+		t.Errorf("a second time changes %q", again)
+	}
+	compareSums(t, conn, &s, "before rows are filled in")
+	if err := Fill(t.Context(), conn, s, func(Filling) {}); err != nil {
+		t.Fatal(err)
+	}
+	if again := apply(t, conn, s); len(again) > 0 {
+		t.Errorf("filled: a second time changes %q", again)
+	}
+	compareSums(t, conn, &s, "filled")
+	if err := insertFlowsOf(conn, "b", 6000, 1000, 4*24*time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	compareSums(t, conn, &s, "after more rows")
+
+	// Days from the table of days, nothing from the rows; with rows = 1, and with ad-hoc filters, the rows alone.
+	from, to := time.Date(2026, 1, 31, 0, 0, 0, 0, time.UTC), time.Date(2026, 2, 2, 12, 59, 59, 0, time.UTC)
+	read := func(rows int, settings string) string {
+		t.Helper()
+		plan := ask(t, conn, fmt.Sprintf("EXPLAIN ESTIMATE SELECT sum(bit_count) FROM golden.sums_traffic(from = %d, to = %d, "+
+			"step = 0, rows = %d)%s", from.Unix(), to.Unix(), rows, settings))
+		var tables []string
+		for line := range strings.SplitSeq(plan, "\n") {
+			if fields := strings.Split(line, "\t"); fields[3] != "0" { // rows
+				tables = append(tables, fields[1])
+			}
+		}
+		return strings.Join(tables, " ")
+	}
+	if got := read(0, ""); !strings.Contains(got, "rollup_traffic_1d") || !strings.Contains(got, "rollup_traffic_1h") {
+		t.Errorf("read is\n%s", got)
+	}
+	for rows, settings := range map[int]string{1: "", 0: " SETTINGS additional_table_filters = {'data_flow': 'src_as_id = 3'}"} {
+		if got := read(rows, settings); strings.Contains(got, "rollup") || !strings.Contains(got, "data_flow") {
+			t.Errorf("rows = %d%s: read is\n%s", rows, settings, got)
+		}
+	}
+	const filtered = "SELECT sum(bit_count) FROM golden.%s SETTINGS additional_table_filters = {'golden.data_flow': 'src_as_id = 3'}"
+	got := ask(t, conn, fmt.Sprintf(filtered, fmt.Sprintf("sums_traffic(from = %d, to = %d, step = 0, rows = 0)", from.Unix(), to.Unix())))
+	want := ask(t, conn, fmt.Sprintf("SELECT sum(bit_count) FROM golden.data_flow WHERE src_as_id = 3 AND start_time >= "+
+		"toDateTime64(%d, 3, 'UTC') AND start_time < toDateTime64(%d, 3, 'UTC')", from.Unix(), to.Unix()))
+	if got != want {
+		t.Errorf("with an ad-hoc filter the sum is %s, want %s", got, want)
+	}
+}
