@@ -37,6 +37,7 @@ type run struct {
 	storeAddr string
 	tables    scratch.Store // past the proxy
 	listen    netip.AddrPort
+	page      string // address of the collector's page
 	proxy     *proxy
 	store     *scratch.Process
 	collector *scratch.Process
@@ -133,6 +134,10 @@ func begin(ctx context.Context, o Options) (r *run, err error) {
 	if r.listen, err = measure.FreeUDP(); err != nil {
 		return r, err
 	}
+	if address, err = measure.FreeTCP(); err != nil {
+		return r, err
+	}
+	r.page = address.String()
 	if err := r.startStore(); err != nil {
 		return r, err
 	}

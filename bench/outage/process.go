@@ -47,7 +47,7 @@ func (r *run) startCollector(ctx context.Context) error {
 	}
 	cmd := exec.Command(r.o.Collector, "run", "--config", file)
 	cmd.Env = append(os.Environ(),
-		"CLICKHOUSE_HOST="+host, "CLICKHOUSE_PORT="+port, "LISTEN="+r.listen.String(), "HTTP_LISTEN=",
+		"CLICKHOUSE_HOST="+host, "CLICKHOUSE_PORT="+port, "LISTEN="+r.listen.String(), "HTTP_LISTEN="+r.page,
 		"METADATA_DIR="+filepath.Join(r.o.Dir, "conf"), "CACHE_DIR="+filepath.Join(r.o.Dir, "caches"),
 		"SPOOL_PATH="+filepath.Join(r.o.Dir, "spool"), "QUARANTINE_PATH="+filepath.Join(r.o.Dir, "quarantine"),
 		"COLLECTOR_ID=outage")
