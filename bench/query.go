@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/metranova/flow-collector/bench/query"
+	"github.com/metranova/flow-collector/collector/explore"
 )
 
 func queryCommand() *cli.Command {
@@ -37,6 +38,8 @@ func queryCommand() *cli.Command {
 			&cli.BoolFlag{Name: "fill", Usage: "fill the store, measure nothing"},
 			&cli.BoolFlag{Name: "rollups", Usage: "have all rollups", Value: true},
 			&cli.StringFlag{Name: "only", Usage: "only panels and presets whose names have this `WORD`"},
+			&cli.StringSliceFlag{Name: "range", Usage: "ask for the last `TIME`; may be given several times",
+				Value: []string{"1h", "24h", "7d", "30d"}},
 			&cli.IntFlag{Name: "repeat", Usage: "ask each `N` times", Value: 5},
 			&cli.DurationFlag{Name: "at-most", Usage: "do not repeat one that took so much `TIME` already",
 				Value: 4 * time.Second},
@@ -61,11 +64,20 @@ func measureQueries(ctx context.Context, c *cli.Command) error {
 		Until:   c.Timestamp("until"),
 		Rollups: c.Bool("rollups"), Only: c.String("only"), Repeat: c.Int("repeat"), AtMost: c.Duration("at-most"),
 		Rate: c.Int("rate"), AtOnce: c.Int("at-once"),
-		Ranges: []time.Duration{time.Hour, 24 * time.Hour, 7 * 24 * time.Hour, 30 * 24 * time.Hour},
-		Busy:   []time.Duration{24 * time.Hour, 30 * 24 * time.Hour},
+		Busy: []time.Duration{24 * time.Hour, 30 * 24 * time.Hour},
 		Log: func(format string, arguments ...any) {
 			fmt.Fprintf(os.Stderr, "%6s  %s\n", time.Since(began).Round(time.Second), fmt.Sprintf(format, arguments...))
 		},
+	}
+	for _, text := range c.StringSlice("range") {
+		length, err := explore.ParseDuration(text)
+		if err != nil {
+			return fmt.Errorf("query: --range: %w", err)
+		}
+		o.Ranges = append(o.Ranges, length)
+	}
+	if c.IsSet("range") {
+		o.Busy = o.Ranges
 	}
 	if o.Dir == "" {
 		dir, err := os.MkdirTemp("", "bench-query")

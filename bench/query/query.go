@@ -81,6 +81,7 @@ type state struct {
 	Rows, Days, Distinct int
 	Until                time.Time
 	Copied               map[string]progress // copies of days, by table and number of days
+	Complete             bool                // Fill has nothing left to do
 }
 
 func (o *Options) stateFile() string { return filepath.Join(o.Dir, "filled.json") }
@@ -151,6 +152,9 @@ func (o *Options) note(name string, done bool) (before progress, err error) {
 
 // Fill creates and fills the store with all rollups, or completes one that an earlier call has begun.
 func Fill(ctx context.Context, o Options) error {
+	if s, err := o.load(); err == nil && s.Complete {
+		return nil
+	}
 	r, err := begin(ctx, o, false)
 	if err != nil {
 		return err
@@ -173,7 +177,15 @@ func Fill(ctx context.Context, o Options) error {
 	}); err != nil {
 		return err
 	}
-	return r.repeat(ctx)
+	if err := r.repeat(ctx); err != nil {
+		return err
+	}
+	s, err := o.load()
+	if err != nil {
+		return err
+	}
+	s.Complete = true
+	return o.save(s)
 }
 
 // begin starts a collector with its store.
