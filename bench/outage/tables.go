@@ -43,7 +43,8 @@ func (r *run) awaitTables(ctx context.Context) error {
 	for deadline := time.Now().Add(3 * time.Minute); ; {
 		n, err := r.tables.Numbers(ctx, "SELECT count() FROM meta_interface")
 		if err == nil && n[0] >= 2*exporters {
-			if text, err := web.Get(ctx, "http://"+r.page, "/metrics"); err == nil && strings.Contains(string(text), loaded) {
+			text, err := web.Get(ctx, "http://"+r.page, "/metrics")
+			if err == nil && strings.Contains(string(text), loaded) {
 				return nil
 			}
 		}

@@ -44,8 +44,8 @@ func TestGoldenSchema(t *testing.T) {
 }
 
 // compareWithReference compares with what the chain that we replace creates. What we have over it is: whole tables
-// and views of ours, columns after its columns, codecs, and the deduplication window and how parts are written and merged in
-// engine_full.
+// and views of ours, columns after its columns, codecs, and the deduplication window and how parts are written and
+// merged in engine_full.
 func compareWithReference(t *testing.T, file, got string) {
 	want := referenceFile(t, file)
 	rows := readTSV(t, strings.NewReader(got))
@@ -98,7 +98,7 @@ func compareWithReference(t *testing.T, file, got string) {
 	ourTables := map[string]bool{"data_interface_traffic": true, "collector_loss": true, ASPrefixTable: true,
 		SourceTable: true}
 	for key, row := range byKey {
-		if !ours[key] && !ourTables[row["table"]] && !strings.HasPrefix(row["table"], sumsPrefix) {
+		if table := row["table"]; !ours[key] && !ourTables[table] && !strings.HasPrefix(table, sumsPrefix) {
 			t.Errorf("the reference does not have %s", key)
 		}
 	}

@@ -10,8 +10,8 @@ import (
 
 // sumsView is a view with the sums of a rollup's dimensions over a range of time, read from the tables that have them
 // at the least cost: whole days from the table of days, the hours before and after from the table of hours, then those
-// of five minutes, and what is left from data_flow. Without rollups it reads data_flow alone. Queries of dashboards read
-// it with parameters:
+// of five minutes, and what is left from data_flow. Without rollups it reads data_flow alone. Queries of dashboards
+// read it with parameters:
 //
 //	FROM sums_src_as(from = 1796000000, to = 1796600000, step = 3600, rows = 0)
 //

@@ -34,16 +34,17 @@ func compareSums(t *testing.T, conn driver.Conn, s *Settings, when string) {
 				at = fmt.Sprintf("toStartOfInterval(toDateTime(start_time, 'UTC'), INTERVAL %d SECOND)", step)
 			}
 			sums := func(names []string, flows, from string) string {
-				return ask(t, conn, fmt.Sprintf("SELECT count(), sum(f), sum(b), sum(p), sum(cityHash64(toString(tuple(*)))) FROM "+
-					"(SELECT %s AS at, %s, toUInt64(%s) AS f, sum(bit_count) AS b, sum(packet_count) AS p FROM golden.%s "+
-					"GROUP BY ALL)", at, strings.Join(names, ", "), flows, from))
+				return ask(t, conn, fmt.Sprintf("SELECT count(), sum(f), sum(b), sum(p), "+
+					"sum(cityHash64(toString(tuple(*)))) FROM (SELECT %s AS at, %s, toUInt64(%s) AS f, "+
+					"sum(bit_count) AS b, sum(packet_count) AS p FROM golden.%s GROUP BY ALL)", at,
+					strings.Join(names, ", "), flows, from))
 			}
 			first, last := from, to
 			if length >= fewestSteps*finest {
 				first, last = from.Truncate(finest), to.Add(finest-time.Second).Truncate(finest)
 			}
-			got := sums(names, "sum(flow_count)", fmt.Sprintf("sums_%s(from = %d, to = %d, step = %d, rows = 0)", r.Name,
-				from.Unix(), to.Unix(), step))
+			got := sums(names, "sum(flow_count)", fmt.Sprintf("sums_%s(from = %d, to = %d, step = %d, rows = 0)",
+				r.Name, from.Unix(), to.Unix(), step))
 			want := sums(paths, "count()", fmt.Sprintf("data_flow WHERE start_time >= toDateTime64(%d, 3, 'UTC') AND "+
 				"start_time < toDateTime64(%d, 3, 'UTC')", first.Unix(), last.Unix()))
 			if got != want {
@@ -86,8 +87,8 @@ func TestSums(t *testing.T) {
 	from, to := time.Date(2026, 1, 31, 0, 0, 0, 0, time.UTC), time.Date(2026, 2, 2, 12, 59, 59, 0, time.UTC)
 	read := func(rows int, settings string) string {
 		t.Helper()
-		plan := ask(t, conn, fmt.Sprintf("EXPLAIN ESTIMATE SELECT sum(bit_count) FROM golden.sums_traffic(from = %d, to = %d, "+
-			"step = 0, rows = %d)%s", from.Unix(), to.Unix(), rows, settings))
+		plan := ask(t, conn, fmt.Sprintf("EXPLAIN ESTIMATE SELECT sum(bit_count) FROM golden.sums_traffic("+
+			"from = %d, to = %d, step = 0, rows = %d)%s", from.Unix(), to.Unix(), rows, settings))
 		var tables []string
 		for line := range strings.SplitSeq(plan, "\n") {
 			if fields := strings.Split(line, "\t"); fields[3] != "0" { // rows
@@ -99,15 +100,17 @@ func TestSums(t *testing.T) {
 	if got := read(0, ""); !strings.Contains(got, "rollup_traffic_1d") || !strings.Contains(got, "rollup_traffic_1h") {
 		t.Errorf("read is\n%s", got)
 	}
-	for rows, settings := range map[int]string{1: "", 0: " SETTINGS additional_table_filters = {'data_flow': 'src_as_id = 3'}"} {
+	filters := map[int]string{1: "", 0: " SETTINGS additional_table_filters = {'data_flow': 'src_as_id = 3'}"}
+	for rows, settings := range filters {
 		if got := read(rows, settings); strings.Contains(got, "rollup") || !strings.Contains(got, "data_flow") {
 			t.Errorf("rows = %d%s: read is\n%s", rows, settings, got)
 		}
 	}
-	const filtered = "SELECT sum(bit_count) FROM golden.%s SETTINGS additional_table_filters = {'golden.data_flow': 'src_as_id = 3'}"
-	got := ask(t, conn, fmt.Sprintf(filtered, fmt.Sprintf("sums_traffic(from = %d, to = %d, step = 0, rows = 0)", from.Unix(), to.Unix())))
-	want := ask(t, conn, fmt.Sprintf("SELECT sum(bit_count) FROM golden.data_flow WHERE src_as_id = 3 AND start_time >= "+
-		"toDateTime64(%d, 3, 'UTC') AND start_time < toDateTime64(%d, 3, 'UTC')", from.Unix(), to.Unix()))
+	got := ask(t, conn, fmt.Sprintf("SELECT sum(bit_count) FROM golden.sums_traffic(from = %d, to = %d, step = 0, "+
+		"rows = 0) SETTINGS additional_table_filters = {'golden.data_flow': 'src_as_id = 3'}", from.Unix(),
+		to.Unix()))
+	want := ask(t, conn, fmt.Sprintf("SELECT sum(bit_count) FROM golden.data_flow WHERE src_as_id = 3 AND "+
+		"start_time >= toDateTime64(%d, 3, 'UTC') AND start_time < toDateTime64(%d, 3, 'UTC')", from.Unix(), to.Unix()))
 	if got != want {
 		t.Errorf("with an ad-hoc filter the sum is %s, want %s", got, want)
 	}
