@@ -19,7 +19,8 @@ func compareSums(t *testing.T, conn driver.Conn, s *Settings, when string) {
 			continue
 		}
 		finest := time.Second
-		if i := slices.IndexFunc(r.Steps, s.sumsUse); i >= 0 && slices.Contains(s.Rollups, r.Name) {
+		on := slices.ContainsFunc(s.rollups(), func(other Rollup) bool { return other.Name == r.Name })
+		if i := slices.IndexFunc(r.Steps, s.sumsUse); i >= 0 && on {
 			finest = stepDuration(r.Steps[i])
 		}
 		var names, paths []string
