@@ -83,6 +83,19 @@ func (t tables) organizations() string {
 		" GROUP BY id) AS o ON o.id = a.organization"
 }
 
+// devices returns a SELECT of nothing by device, with its host name and addresses as names.
+func (t tables) devices() string {
+	return "SELECT id AS key, '' AS value, arrayConcat([lowerUTF8(ifNull(argMax(hostname, insert_time), ''))], " +
+		"arrayMap(a -> replaceOne(toString(a), '::ffff:', ''), arrayConcat(argMax(loopback_ip, insert_time), " +
+		"argMax(management_ip, insert_time)))) AS names FROM " + t.of(schema.DeviceTable) + " GROUP BY id"
+}
+
+// interfaces returns a SELECT of the description by interface. Filters can also use the name on the device.
+func (t tables) interfaces() string {
+	return "SELECT id AS key, ifNull(argMax(description, insert_time), '') AS value, [lowerUTF8(value), " +
+		"lowerUTF8(argMax(name, insert_time))] AS names FROM " + t.of(schema.InterfaceTable) + " GROUP BY id"
+}
+
 // circuits returns a SELECT of the circuits by interface. An interface can be an end of several circuits.
 func (t tables) circuits() string {
 	return "SELECT id AS key, argMax(circuit_id, insert_time) AS value, arrayMap(c -> lowerUTF8(c), value) AS names " +
@@ -125,6 +138,12 @@ const (
 	showPrefix  = "if(startsWith(toString(%[1]s) AS text_%[1]s, '::ffff:'), concat(substring(text_%[1]s, 8), '/24'), " +
 		"concat(text_%[1]s, '/48'))"
 )
+
+// showFlags formats TCP flags as filters take them: SYN+ACK.
+func showFlags() string {
+	return "if(%[1]s = 0, 'none', if(%[1]s > 255, toString(%[1]s), arrayStringConcat(arrayFilter((n, i) -> " +
+		"bitTest(%[1]s, i), ['" + strings.Join(filter.FlagNames(), "', '") + "'], range(8)), '+')))"
+}
 
 // dimensions returns all dimensions of a store with these settings, in the order in which they are listed.
 func dimensions(s *schema.Settings) []dimension {
@@ -220,9 +239,9 @@ func (t tables) ofBoth(sides []dimension) []dimension {
 // ofPath returns the dimensions of a flow's path: device, interfaces, circuits, routes.
 func (t tables) ofPath() []dimension {
 	const in, out = "ifNull(in_interface_id, '')", "ifNull(out_interface_id, '')"
-	description := t.latest(schema.InterfaceTable, "description")
+	description := t.interfaces()
 	all := []dimension{
-		{Name: "device", Label: "Device", expr: "device_id"},
+		{Name: "device", Label: "Device", expr: "device_id", names: t.devices()},
 		{Name: "site", Label: "Site", expr: "device_id", fold: t.latest(schema.DeviceTable, "location_name")},
 		{Name: "network", Label: "Network of the device", expr: "device_id",
 			fold: t.latest(schema.DeviceTable, "network")},
@@ -279,7 +298,8 @@ func (t tables) ofFlow() []dimension {
 		all = append(all, dimension{Name: "sampling", Label: "Sampling rate", expr: "sampling_rate"})
 	}
 	if t.has("tcp_flags") {
-		all = append(all, dimension{Name: "flags", Label: "TCP flags", expr: "ifNull(tcp_flags, 0)"})
+		all = append(all, dimension{Name: "flags", Label: "TCP flags", expr: "ifNull(tcp_flags, 0)",
+			show: showFlags()})
 	}
 	if slices.Contains(t.settings.FlowExtensions, "ipv4") {
 		all = append(all, dimension{Name: "dscp", Label: "DSCP", expr: "ifNull(ext.ipv4_dscp, 0)"})

@@ -48,8 +48,8 @@ var rows = []string{
 		('lab', 'lab__v1', '', [('2001:db8::', 32)], 'Switzerland', 'CH', 'Zurich')`,
 	`INSERT INTO explored.meta_ip_scireg (id, ref, hash, ip_subnet, discipline, project_name, organization_name) VALUES
 		('x', 'x__v1', '', [('::ffff:192.0.2.0', 24)], 'Physics', 'CMS', 'CERN')`,
-	`INSERT INTO explored.meta_device (id, ref, hash, type, location_name, network) VALUES ('r1', 'r1__v1', '', ` +
-		`'router', 'PoP 1', 'core')`,
+	`INSERT INTO explored.meta_device (id, ref, hash, type, location_name, network, hostname, loopback_ip) VALUES
+		('r1', 'r1__v1', '', 'router', 'PoP 1', 'core', 'r1.example.net', ['::ffff:192.0.2.250', '2001:db8::250'])`,
 	`INSERT INTO explored.meta_interface (id, ref, hash, type, description, device_id, name, speed, circuit_id) VALUES
 		('r1::up', 'r1::up__v1', '', 'physical', 'to the world', 'r1', 'up', 10000, ['c1', 'c2']),
 		('r1::down', 'r1::down__v1', '', 'physical', NULL, 'r1', 'down', NULL, [])`,
@@ -329,6 +329,27 @@ func testFilters(t *testing.T, e *Explorer) {
 		"bytes < 0.002M":                        60,
 		"proto in (TCP, udp)":                   300,
 		"vrf = blue and vlan = 7 and dscp = 46": 180,
+		"tcp port 443":                          180,
+		"proto 6":                               180,
+		"src net 192.0.2/24":                    180,
+		"dst.port between 50 and 60":            120,
+		"dst port 50-60,443":                    300,
+		"as 64510-64511 and not src.as > 64500": 240,
+		"src.as between AS64500 and AS64501":    300,
+		"src_country is null":                   60,
+		"src_country is not null":               300,
+		"src.org not like '%gen%'":              180,
+		"DstAddr << 203.0.113.0/24 and ip4":     240,
+		"src 192.0.2.1-192.0.2.9":               180,
+		"router ip 192.0.2.250":                 360,
+		"device in (r1.example.net)":            360,
+		"exporter = 2001:db8::250":              360,
+		"in if up":                              360,
+		"flags = none":                          360,
+		"flags ~ syn":                           0,
+		"dscp ef":                               180,
+		`as = "AS64500 UNI-A"`:                  180,
+		"app 443/tcp":                           180,
 	} {
 		a := ask(t, e, url.Values{"view": {"table"}, "unit": {"packets"}, "from": {"2026-03-05T11:00"},
 			"to":     {"2026-03-05T12:00"},
@@ -343,11 +364,11 @@ func testFilters(t *testing.T, e *Explorer) {
 	}
 	for text, want := range map[string]string{
 		"src.sa = 1":      "src.sa is no field: did you mean src.as?",
-		"src.ip = 1.2.3":  "1.2.3 is neither an address nor a prefix",
+		"src.ip = 1.2.3":  "1.2.3 is neither an address nor a prefix, such as 192.0.2.0/24 or 2001:db8::/32",
 		"src.ip ~ 1":      "src.ip is an address: use = or in",
 		"proto > tcp":     "proto has no order: use =, in or ~",
-		"dst.port = http": "dst.port is a number",
-		"bytes > 3X":      "bytes is a number",
+		"dst.port = http": "dst.port is a number, such as 443 or 8000-8100; names are those of app: app = https",
+		"bytes > 3X":      "bytes is a number, such as 1500, 10k or 2.5M",
 		"proto =":         "here the filter ends; expected a value",
 	} {
 		_, err := e.Ask(t.Context(), Question{Filter: text, Unit: Bits, View: Table, Top: 5, Last: time.Hour})

@@ -166,31 +166,28 @@ func (c *compiler) value(d *dimension, x *filter.Expr, v filter.Value) (string, 
 	bad := func(format string, args ...any) (string, error) {
 		return "", &filter.Error{At: v.At, Len: v.Len, Text: fmt.Sprintf(format, args...)}
 	}
-	ordered := x.Compare == filter.Less || x.Compare == filter.LessEqual || x.Compare == filter.Greater ||
-		x.Compare == filter.GreaterEqual
-	if ordered && d.kind != filter.Number && d.kind != filter.Size {
+	if x.Compare.Ordered() && !d.kind.Ordered() {
 		return bad("%s has no order: use =, in or ~", x.Field)
 	}
 	unknown := filter.IsUnknown(v.Text) && x.Compare != filter.Like
 	switch {
 	case d.kind == filter.Number || d.kind == filter.Size:
-		n, err := filter.WholeNumber(v.Text, d.kind)
-		if err != nil {
-			return bad("%s is a number", x.Field)
-		}
-		return key + " " + sign(x.Compare) + " " + c.params.number(n), nil
+		return c.number(key, x, v, d.kind)
 	case d.kind == filter.Address:
-		if x.Compare == filter.Like {
+		if x.Compare == filter.Like || x.Compare.Ordered() && x.Compare != filter.Between {
 			return bad("%s is an address: use = or in", x.Field)
 		}
 		from, to, err := filter.AddressRange(v.Text)
 		if err != nil {
-			return bad("%s is neither an address nor a prefix", v.Text)
+			return "", x.Misread(v, d.kind)
 		}
 		return c.between(key, from, to, strings.Contains(v.Text, ":")), nil
 	case d.kind == filter.AS:
-		if n, ok := filter.ASNumber(v.Text); ok && x.Compare != filter.Like {
-			return key + " = " + c.params.number(uint64(n)), nil
+		if from, to, ok := filter.ASRange(v.Text); ok && x.Compare != filter.Like {
+			return c.numbers(key, x.Compare, uint64(from), uint64(to)), nil
+		}
+		if x.Compare.Ordered() {
+			return bad("%s is no AS number", v.Text)
 		}
 		if unknown {
 			return key + " = 0", nil
@@ -219,6 +216,38 @@ func (c *compiler) value(d *dimension, x *filter.Expr, v filter.Value) (string, 
 	return c.matches("lowerUTF8("+key+")", x.Compare, v), nil
 }
 
+// number returns the condition of a test of a number.
+func (c *compiler) number(key string, x *filter.Expr, v filter.Value, k filter.Kind) (string, error) {
+	if x.Compare == filter.Like && filter.Canonical(x.Field) == "flags" {
+		n, err := filter.WholeNumber(v.Text, k)
+		if err != nil {
+			return "", x.Misread(v, k)
+		}
+		bits := c.params.number(n)
+		return "bitAnd(" + key + ", " + bits + ") = " + bits, nil
+	}
+	from, to, err := filter.NumberRange(v.Text, k)
+	if err != nil {
+		return "", x.Misread(v, k)
+	}
+	return c.numbers(key, x.Compare, from, to), nil
+}
+
+// numbers returns the condition for numbers of a range, or of one number in another comparison: > takes those above
+// the range, < those below.
+func (c *compiler) numbers(key string, how filter.Comparison, from, to uint64) string {
+	switch how {
+	case filter.Less, filter.GreaterEqual:
+		return key + " " + how.String() + " " + c.params.number(from)
+	case filter.Greater, filter.LessEqual:
+		return key + " " + how.String() + " " + c.params.number(to)
+	}
+	if from == to {
+		return key + " = " + c.params.number(from)
+	}
+	return key + " BETWEEN " + c.params.number(from) + " AND " + c.params.number(to)
+}
+
 // matches returns the comparison of a lower-case text with a value, in which a star stands for any characters.
 func (c *compiler) matches(key string, how filter.Comparison, v filter.Value) string {
 	value := v.Text
@@ -244,12 +273,4 @@ func (c *compiler) between(key string, from, to netip.Addr, six bool) string {
 		return "(" + in + " AND NOT " + key + " BETWEEN toIPv6('::ffff:0.0.0.0') AND toIPv6('::ffff:255.255.255.255'))"
 	}
 	return in
-}
-
-// sign returns the SQL operator of a comparison.
-func sign(c filter.Comparison) string {
-	if c == filter.In || c == filter.Like {
-		return "="
-	}
-	return c.String()
 }

@@ -137,14 +137,14 @@ func anyOf(all []match) match {
 
 func (c *compiler) test(x *filter.Expr) (match, error) {
 	field, found := filter.Lookup(filter.Canonical(x.Field))
-	if strings.EqualFold(x.Field, exporter) && isAddress(x.Values) {
+	if filter.Canonical(x.Field) == "device" && isAddress(x.Values) {
 		field, found = filter.Field{Name: exporter, Kind: filter.Address}, true
 	}
 	if !found {
 		return nil, x.Unknown(Fields())
 	}
 	if field.Stored {
-		return nil, &filter.Error{At: x.FieldAt, Len: len(x.Field), Text: x.Field +
+		return nil, &filter.Error{At: x.FieldAt, Len: x.FieldLen, Text: x.Field +
 			" is not in a record but in the tables of metadata: use collector explore"}
 	}
 	sides := field.Both
@@ -186,37 +186,30 @@ func (c *compiler) compare(x *filter.Expr, f *filter.Field, get value, v filter.
 	bad := func(format string, args ...any) (match, error) {
 		return nil, &filter.Error{At: v.At, Len: v.Len, Text: fmt.Sprintf(format, args...)}
 	}
-	switch x.Compare {
-	case filter.Less, filter.LessEqual, filter.Greater, filter.GreaterEqual:
-		if !f.Ordered() {
-			return bad("%s has no order: use =, in or ~", x.Field)
-		}
+	if x.Compare.Ordered() && !f.Kind.Ordered() {
+		return bad("%s has no order: use =, in or ~", x.Field)
 	}
 	switch f.Kind {
 	case filter.Number, filter.Size:
-		n, err := filter.WholeNumber(v.Text, f.Kind)
-		if err != nil {
-			return bad("%s is a number", x.Field)
-		}
-		return numberTest(x.Compare, get.number, n), nil
+		return compareNumber(x, f, get, v)
 	case filter.AS:
-		n, ok := filter.ASNumber(v.Text)
+		from, to, ok := filter.ASRange(v.Text)
 		if !ok && !filter.IsUnknown(v.Text) || x.Compare == filter.Like {
 			return bad("names of AS are not in a record but in the tables of metadata: use collector explore")
 		}
-		return numberTest(filter.Equal, get.number, uint64(n)), nil // 0 is unknown
+		return numberTest(x.Compare, get.number, uint64(from), uint64(to)), nil // 0 is unknown
 	case filter.Address:
-		from, to, err := filter.AddressRange(v.Text)
-		if x.Compare == filter.Like {
+		if x.Compare == filter.Like || x.Compare.Ordered() && x.Compare != filter.Between {
 			return bad("%s is an address: use = or in", x.Field)
 		}
+		from, to, err := filter.AddressRange(v.Text)
 		if err != nil {
-			return bad("%s is neither an address nor a prefix", v.Text)
+			return nil, x.Misread(v, f.Kind)
 		}
 		return addressTest(get.address, from, to, strings.Contains(v.Text, ":")), nil
 	case filter.Application:
 		if n, err := strconv.ParseUint(v.Text, 10, 16); err == nil && x.Compare != filter.Like {
-			return numberTest(filter.Equal, get.number, n), nil
+			return numberTest(filter.Equal, get.number, n, n), nil
 		}
 		if !strings.Contains(v.Text, "/") {
 			return bad("names of applications are not in a record but in the tables of metadata: use collector explore")
@@ -225,18 +218,31 @@ func (c *compiler) compare(x *filter.Expr, f *filter.Field, get value, v filter.
 	return textTest(x.Compare, get, v), nil
 }
 
-func numberTest(how filter.Comparison, get func(*enrich.Row) uint64, n uint64) match {
+// compareNumber is the comparison of a number with one value, or with a range.
+func compareNumber(x *filter.Expr, f *filter.Field, get value, v filter.Value) (match, error) {
+	from, to, err := filter.NumberRange(v.Text, f.Kind)
+	if err != nil {
+		return nil, x.Misread(v, f.Kind)
+	}
+	if x.Compare == filter.Like && f.Name == "flags" {
+		return func(r *enrich.Row) bool { return get.number(r)&from == from }, nil
+	}
+	return numberTest(x.Compare, get.number, from, to), nil
+}
+
+// numberTest compares a number with a range: < takes those below it, > those above.
+func numberTest(how filter.Comparison, get func(*enrich.Row) uint64, from, to uint64) match {
 	switch how {
 	case filter.Less:
-		return func(r *enrich.Row) bool { return get(r) < n }
+		return func(r *enrich.Row) bool { return get(r) < from }
 	case filter.LessEqual:
-		return func(r *enrich.Row) bool { return get(r) <= n }
+		return func(r *enrich.Row) bool { return get(r) <= to }
 	case filter.Greater:
-		return func(r *enrich.Row) bool { return get(r) > n }
+		return func(r *enrich.Row) bool { return get(r) > to }
 	case filter.GreaterEqual:
-		return func(r *enrich.Row) bool { return get(r) >= n }
+		return func(r *enrich.Row) bool { return get(r) >= from }
 	}
-	return func(r *enrich.Row) bool { return get(r) == n }
+	return func(r *enrich.Row) bool { n := get(r); return n >= from && n <= to }
 }
 
 // addressTest takes the addresses of a range; six says that it is written as IPv6.

@@ -1,10 +1,14 @@
 package filter
 
 import (
+	"cmp"
+	"errors"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/metranova/flow-collector/collector/commandline"
 )
@@ -22,6 +26,9 @@ const (
 	Application      // protocol and port, or the name of an application
 )
 
+// Ordered reports whether values can be compared by < and >.
+func (k Kind) Ordered() bool { return k == Number || k == Size || k == AS || k == Address }
+
 // Field is a name that a filter may use. The user of the filter finds its value: package explore in SQL, package tap in
 // a record.
 type Field struct {
@@ -32,9 +39,6 @@ type Field struct {
 	// Stored is set if the values are in tables of metadata, and not in the record.
 	Stored bool
 }
-
-// Ordered reports whether the field can be compared by < and >.
-func (f *Field) Ordered() bool { return f.Kind == Number || f.Kind == Size }
 
 // Fields returns all fields, in the order of lists.
 func Fields() []Field {
@@ -80,45 +84,115 @@ func Lookup(name string) (Field, bool) {
 	return Field{}, false
 }
 
-// aliases are other names of fields.
+// aliases are other names of fields, without the side of those that have one.
 var aliases = map[string]string{
-	"address": "ip", "host": "ip", "src": "src.ip", "dst": "dst.ip", "source": "src.ip", "destination": "dst.ip",
-	"src.address": "src.ip", "dst.address": "dst.ip", "src.asn": "src.as", "dst.asn": "dst.as", "asn": "as",
-	"organization": "org", "src.organization": "src.org", "dst.organization": "dst.org",
-	"interface": "if", "in.interface": "in.if", "out.interface": "out.if", "protocol": "proto", "application": "app",
-	"exporter": "device", "router": "device", "peer.as": "next.as", "scopes": "scope", "discipline": "sci.discipline",
-	"project": "sci.project", "registry": "sci.org", "path": "as.path", "family": "version", "ip.version": "version",
+	"address": "ip", "addr": "ip", "host": "ip", "asn": "as", "as.id": "as", "as.number": "as", "organization": "org",
+	"net.name": "net", "service": "app", "services": "app", "portrange": "port",
+	"interface": "if", "interface.id": "if", "if.name": "if", "iface": "if", "if.index": "ifindex",
+	"protocol": "proto", "application": "app", "ip.proto": "proto", "ip.protocol": "proto",
+	"exporter": "device", "router": "device", "device.id": "device", "exporter.name": "device",
+	"peer.as": "next.as", "peer.as.id": "next.as", "peer.ip": "next.hop", "nexthop": "next.hop",
+	"scopes": "scope", "policy.scope": "scope", "policy.level": "level", "policy.originator": "originator",
+	"discipline": "sci.discipline", "project": "sci.project", "registry": "sci.org",
+	"path": "as.path", "communities": "community", "vlan.id": "vlan", "collector.id": "collector", "flow.type": "type",
+	"family": "version", "ip.version": "version", "etype": "version", "af": "version",
+	"octets": "bytes", "pkts": "packets", "packet.count": "packets", "sampling.rate": "sampling", "tcp.flags": "flags",
+	"ip.addr": "ip", "ip.src": "src.ip", "ip.dst": "dst.ip", "src": "src.ip", "dst": "dst.ip",
+	"application.port": "app",
 }
 
-// Canonical returns the name of the field that a user means: src_as, SRC.AS and src.asn are src.as. An unknown name is
-// returned in lower case.
+// Canonical returns the name of the field that a user means: src_as, SrcAS, SRC.AS and src.asn are src.as. An unknown
+// name is returned in lower case.
 func Canonical(name string) string {
-	name = strings.ReplaceAll(strings.ToLower(name), "_", ".")
-	if other, ok := aliases[name]; ok {
-		return other
+	name = strings.NewReplacer("_", ".", "-", ".").Replace(strings.ToLower(name))
+	if side, ok := sides[name]; ok && side != "in" && side != "out" {
+		return side + ".ip"
+	}
+	if field, ok := names()[name]; ok {
+		return field
+	}
+	if field, ok := names()[strings.ReplaceAll(name, ".", "")]; ok {
+		return field
 	}
 	return name
 }
 
+// names are the fields by all their names: by those with dots, and by those without.
+var names = sync.OnceValue(func() map[string]string {
+	all := map[string]string{}
+	add := func(name, field string) {
+		all[name] = field
+		if short := strings.ReplaceAll(name, ".", ""); all[short] == "" {
+			all[short] = field
+		}
+	}
+	fields := Fields()
+	for _, f := range fields {
+		add(f.Name, f.Name)
+	}
+	for _, alias := range slices.Sorted(maps.Keys(aliases)) {
+		name := aliases[alias]
+		if all[alias] == "" {
+			add(alias, name)
+		}
+		for _, side := range slices.Sorted(maps.Keys(sides)) {
+			short := sides[side]
+			if all[side+"."+alias] == "" && slices.ContainsFunc(fields, func(f Field) bool { return f.Name == short+"."+name }) {
+				add(side+"."+alias, short+"."+name)
+			}
+		}
+	}
+	for _, side := range slices.Sorted(maps.Keys(sides)) {
+		short := sides[side]
+		for _, f := range fields {
+			if rest, ok := strings.CutPrefix(f.Name, short+"."); ok && all[side+"."+rest] == "" {
+				add(side+"."+rest, f.Name)
+			}
+		}
+	}
+	return all
+})
+
+// elsewhere says what to do instead of a field that people look for.
+var elsewhere = map[string]string{
+	"time": "the time is chosen beside the filter", "date": "the time is chosen beside the filter",
+	"start.time": "the time is chosen beside the filter", "end.time": "the time is chosen beside the filter",
+	"start": "the time is chosen beside the filter", "timestamp": "the time is chosen beside the filter",
+	"bits": "write bytes, those of the flow", "bit.count": "write bytes, those of the flow",
+	"bps": "a filter takes flows by their bytes and packets, not by rates", "duration": "flows have no such field",
+	"pps":      "a filter takes flows by their bytes and packets, not by rates",
+	"tcp.port": "write proto = tcp and port = …", "tcp.srcport": "write proto = tcp and src.port = …",
+	"tcp.dstport": "write proto = tcp and dst.port = …", "udp.port": "write proto = udp and port = …",
+	"udp.srcport": "write proto = udp and src.port = …", "udp.dstport": "write proto = udp and dst.port = …",
+	"→": "write src = … and dst = …", "-": "write src = … and dst = …",
+	"any": "leave the filter empty to take all flows", "*": "leave the filter empty to take all flows",
+}
+
 // Unknown is the error of a test whose field is none of those names.
 func (x *Expr) Unknown(names []string) *Error {
-	bad := &Error{At: x.FieldAt, Len: len(x.Field), Text: x.Field + " is no field"}
-	if nearest := commandline.Nearest(Canonical(x.Field), names); nearest != "" {
+	bad := &Error{At: x.FieldAt, Len: x.FieldLen, Text: x.Field + " is no field"}
+	name := Canonical(x.Field)
+	if instead := elsewhere[name]; instead != "" {
+		bad.Text += ": " + instead
+	} else if nearest := commandline.Nearest(name, names); nearest != "" {
 		bad.Text += ": did you mean " + nearest + "?"
 	}
 	return bad
 }
 
-// IsUnknown reports whether a value is the word unknown, which matches empty and unset keys.
-func IsUnknown(value string) bool { return strings.EqualFold(value, "unknown") }
+// IsUnknown reports whether a value is the word unknown or nothing, which match empty and unset keys.
+func IsUnknown(value string) bool { return value == "" || strings.EqualFold(value, "unknown") }
 
-// AddressRange is the first and the last address of a prefix, IPv4 as ::ffff:a.b.c.d. An address is a range of one.
+// AddressRange is the first and the last address of a prefix or of a range, IPv4 as ::ffff:a.b.c.d. An address is a
+// range of one. It reads 192.0.2.7, 192.0.2.0/24, 10/8, 192.0.2.1-192.0.2.9, 2001:db8::1 and [2001:db8::1].
 func AddressRange(text string) (from, to netip.Addr, err error) {
-	if a, err := netip.ParseAddr(text); err == nil && a.Zone() == "" {
-		a = netip.AddrFrom16(a.As16())
+	if low, high, ok := strings.Cut(text, "-"); ok {
+		return betweenAddresses(low, high)
+	}
+	if a, err := parseAddress(text); err == nil {
 		return a, a, nil
 	}
-	p, err := netip.ParsePrefix(text)
+	p, err := parsePrefix(text)
 	if err != nil {
 		return from, to, err
 	}
@@ -133,6 +207,43 @@ func AddressRange(text string) (from, to netip.Addr, err error) {
 	return netip.AddrFrom16(first), netip.AddrFrom16(last), nil
 }
 
+// errOrder is the error of a range whose end is before its beginning.
+var errOrder = errors.New("the range ends before it begins")
+
+func betweenAddresses(low, high string) (from, to netip.Addr, err error) {
+	if from, err = parseAddress(low); err == nil {
+		to, err = parseAddress(high)
+	}
+	if err == nil && to.Less(from) {
+		err = errOrder
+	}
+	return from, to, err
+}
+
+// parseAddress reads an address, IPv4 as ::ffff:a.b.c.d. IPv6 may stand in brackets.
+func parseAddress(text string) (netip.Addr, error) {
+	if inner, ok := strings.CutPrefix(text, "["); ok && strings.HasSuffix(inner, "]") {
+		text = strings.TrimSuffix(inner, "]")
+	}
+	a, err := netip.ParseAddr(text)
+	if err != nil || a.Zone() != "" {
+		return netip.Addr{}, cmp.Or(err, errZone)
+	}
+	return netip.AddrFrom16(a.As16()), nil
+}
+
+// errZone is the error of an address with a zone, which flows do not have.
+var errZone = errors.New("the address has a zone")
+
+// parsePrefix reads a prefix. The last bytes of an IPv4 prefix may be left out: 10/8.
+func parsePrefix(text string) (netip.Prefix, error) {
+	address, bits, _ := strings.Cut(text, "/")
+	if !strings.Contains(address, ":") {
+		address += strings.Repeat(".0", max(0, 3-strings.Count(address, ".")))
+	}
+	return netip.ParsePrefix(address + "/" + bits)
+}
+
 // HoldsIPv4 reports whether a range of IPv6 contains ::ffff:0:0/96, the form of IPv4 addresses. A filter with an IPv6
 // prefix must not match IPv4.
 func HoldsIPv4(from, to netip.Addr) bool {
@@ -140,10 +251,11 @@ func HoldsIPv4(from, to netip.Addr) bool {
 	return from.Less(mapped) && mapped.Less(to)
 }
 
-// ASNumber reads 64500, AS64500 and 1.10 (RFC 5396).
+// ASNumber reads 64500, AS64500 and 1.10 (RFC 5396), and a number with the name behind it as pages show it:
+// AS64500 UNI-A.
 func ASNumber(text string) (uint32, bool) {
 	if len(text) > 2 && strings.EqualFold(text[:2], "as") {
-		text = text[2:]
+		text, _, _ = strings.Cut(text[2:], " ")
 	}
 	if high, low, ok := strings.Cut(text, "."); ok {
 		h, err := strconv.ParseUint(high, 10, 16)
@@ -154,13 +266,66 @@ func ASNumber(text string) (uint32, bool) {
 	return uint32(n), err == nil
 }
 
-// WholeNumber parses a number. For a Size it also takes 10k, 1.5G and 2TB, in powers of 1000.
+// ASRange reads an AS number, or two with a dash between: 64512-65534.
+func ASRange(text string) (from, to uint32, ok bool) {
+	low, high, both := strings.Cut(text, "-")
+	if from, ok = ASNumber(text); ok || !both {
+		return from, from, ok
+	}
+	if from, ok = ASNumber(low); ok {
+		to, ok = ASNumber(high)
+	}
+	return from, to, ok && from <= to
+}
+
+// NumberRange reads a number as WholeNumber does, or two with a dash between: 1000-2000.
+func NumberRange(text string, k Kind) (from, to uint64, err error) {
+	low, high, both := strings.Cut(text, "-")
+	if from, err = WholeNumber(low, k); err != nil || !both {
+		return from, from, err
+	}
+	if to, err = WholeNumber(high, k); err == nil && to < from {
+		err = errOrder
+	}
+	return from, to, err
+}
+
+// Misread is the error of a value that is none of its field.
+func (x *Expr) Misread(v Value, k Kind) *Error {
+	bad := &Error{At: v.At, Len: v.Len, Text: x.Field + " is a number"}
+	switch name := Canonical(x.Field); {
+	case k == Address:
+		bad.Text = v.Text + " is neither an address nor a prefix, such as 192.0.2.0/24 or 2001:db8::/32"
+		if strings.ContainsAny(x.Field, ".") || len(x.Values) > 1 {
+			break
+		}
+		if side, ok := sides[strings.ToLower(x.Field)]; ok {
+			bad.Text += "; for others write " + side + ".as, " + side + ".org, " + side + ".port …"
+		}
+	case k == Size:
+		bad.Text += ", such as 1500, 10k or 2.5M"
+	case name == "port" || strings.HasSuffix(name, ".port"):
+		bad.Text += ", such as 443 or 8000-8100; names are those of app: app = https"
+	case name == "flags":
+		bad.Text += " or names of flags, such as SYN+ACK"
+	}
+	return bad
+}
+
+// WholeNumber parses a number. For a Size it also takes 10k, 1.5G and 2TB, in powers of 1000, and 4KiB.
 func WholeNumber(text string, k Kind) (uint64, error) {
-	n, err := strconv.ParseUint(text, 0, 63)
+	base := 10
+	if len(text) > 1 && (text[1] == 'x' || text[1] == 'X') {
+		base = 0
+	}
+	n, err := strconv.ParseUint(text, base, 63)
 	if err == nil || k != Size {
 		return n, err
 	}
-	text = strings.TrimSuffix(strings.ToUpper(text), "B")
+	text, unit := strings.TrimSuffix(strings.ToUpper(text), "B"), 1000.0
+	if strings.HasSuffix(text, "I") {
+		text, unit = strings.TrimSuffix(text, "I"), 1024
+	}
 	if text == "" {
 		return 0, strconv.ErrSyntax
 	}
@@ -173,7 +338,7 @@ func WholeNumber(text string, k Kind) (uint64, error) {
 		return 0, strconv.ErrSyntax
 	}
 	for range power + 1 {
-		f *= 1000
+		f *= unit
 	}
 	if f >= 1<<63 {
 		return 0, strconv.ErrRange

@@ -12,14 +12,17 @@
 //	or       = and { ( "or" | "||" ) and } .
 //	and      = term { [ "and" | "&&" ] term } .
 //	term     = ( "not" | "!" ) term | "(" or ")" | test .
-//	test     = field ( operator value | [ "not" ] "in" list ) .
-//	operator = "=" | "==" | "!=" | "<>" | "<" | "<=" | ">" | ">=" | "~" | "!~" .
-//	list     = value | "(" value { "," value } ")" .
-//	field    = word .
+//	test     = field [ [ "not" ] operator ] values | field [ "not" ] "between" value "and" value | alone .
+//	operator = "=" | "==" | "!=" | "<>" | "<" | "<=" | ">" | ">=" | "~" | "!~" | "in" | "like" | "contains" | "is" .
+//	values   = value { "," value } | "(" value { "," value } ")" .
+//	field    = word | ( "src" | "dst" | "in" | "out" ) word .
+//	alone    = word .
 //	value    = word | "'" text "'" | '"' text '"' .
 //
-// A word is anything without spaces, quotes, parentheses, commas and the signs of operators. Within quotes a backslash
-// takes the next character as it stands: "\*" is a star, and "*" any characters.
+// A word is anything without spaces, quotes, parentheses, braces, commas, semicolons and the signs of operators. Within
+// quotes a backslash takes the next character as it stands: "\*" is a star, and "*" any characters. A word alone is an
+// address, a prefix, an AS number with AS before it, a protocol, ipv4 or ipv6. File guess.go has other ways to write
+// the operators.
 package filter
 
 import (
@@ -44,7 +47,8 @@ const (
 // Comparison is the operator of a Test.
 type Comparison int
 
-// In is true where any of the values is equal, or holds the field. Like is true where the field holds the text.
+// In is true where any of the values is equal, or holds the field. Like is true where the field holds the text. The
+// value of Between has both bounds, which are in it: 1-5.
 const (
 	Equal Comparison = iota
 	Less
@@ -53,27 +57,34 @@ const (
 	GreaterEqual
 	In
 	Like
+	Between
 )
 
 // String is the operator as it is written.
-func (c Comparison) String() string { return [...]string{"=", "<", "<=", ">", ">=", "in", "~"}[c] }
+func (c Comparison) String() string {
+	return [...]string{"=", "<", "<=", ">", ">=", "in", "~", "between"}[c]
+}
+
+// Ordered reports whether the comparison is of things that have an order.
+func (c Comparison) Ordered() bool { return c >= Less && c <= GreaterEqual || c == Between }
 
 // Expr is a filter or a part of one. The zero value is the empty filter. "!=" and "not in" are a Not around a test.
 type Expr struct {
 	Op   Op
 	Args []*Expr // of And, Or and Not
 
-	Field   string // of a Test, as it is written
-	FieldAt int    // its offset in the text, in bytes
-	Compare Comparison
-	Values  []Value // one, but for In
+	Field    string // of a Test: as it is written, or a field's name
+	FieldAt  int    // its offset in the text, in bytes
+	FieldLen int    // bytes in the text
+	Compare  Comparison
+	Values   []Value // one for comparisons by order and Between; else any of them makes the test true
 }
 
 // Value is what a field is compared with.
 type Value struct {
-	Text string
-	At   int // offset in the text, in bytes
-	Len  int // bytes in the text, quotes included
+	Text string // what is written, or what it means: tcp for 6
+	At   int    // offset in the text, in bytes
+	Len  int    // bytes in the text, quotes included
 	// Literal says that stars in Text are stars: each has a backslash before it. Else they stand for any characters.
 	Literal bool
 }

@@ -1,6 +1,9 @@
 package filter
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // parser reads tokens by recursive descent.
 type parser struct {
@@ -95,6 +98,10 @@ func (p *parser) term(depth int) (*Expr, error) {
 		return x, nil
 	case word:
 		return p.test()
+	case in: // in if core1::up
+		if join("in", p.tokens[1].text) != "" {
+			return p.test()
+		}
 	}
 	return nil, p.unexpected("the name of a field")
 }
@@ -102,61 +109,103 @@ func (p *parser) term(depth int) (*Expr, error) {
 func negate(x *Expr) *Expr { return &Expr{Op: Not, Args: []*Expr{x}} }
 
 func (p *parser) test() (*Expr, error) {
-	name := p.take()
 	if p.tests++; p.tests > MaxTests {
-		return nil, &Error{At: name.at, Len: name.len, Text: fmt.Sprintf("more than %d comparisons", MaxTests)}
+		t := p.next()
+		return nil, &Error{At: t.at, Len: t.len, Text: fmt.Sprintf("more than %d comparisons", MaxTests)}
 	}
-	x := &Expr{Op: Test, Field: name.text, FieldAt: name.at}
+	if x := p.alone(); x != nil {
+		return x, nil
+	}
+	x := p.field()
 	negated := false
-	switch t := p.next(); t.kind {
-	case operator:
+	if p.next().kind == not {
 		p.take()
-		x.Compare, negated = comparison(t.text)
-		value, err := p.value()
-		if err != nil {
-			return nil, err
-		}
-		x.Values = []Value{value}
-	case in, not:
-		p.take()
-		if negated = t.kind == not; negated {
-			if p.next().kind != in {
-				return nil, p.unexpected("in")
-			}
-			p.take()
-		}
-		x.Compare = In
-		var err error
-		if x.Values, err = p.values(); err != nil {
-			return nil, err
-		}
-	default:
-		return nil, p.unexpected("=, !=, <, >, ~ or in after " + name.text)
+		negated = true
 	}
-	if negated {
+	o, written := p.operator()
+	switch t := p.next(); {
+	case o.refused != "":
+		return nil, &Error{At: t.at, Len: t.len, Text: o.refused}
+	case written:
+		p.take()
+	case negated:
+		return nil, p.unexpected("in, like, contains or between")
+	case t.kind == quoted, t.kind == word && !p.atField(): // port 443
+	default:
+		return nil, p.noOperator(x)
+	}
+	x.Compare = o.how
+	if o.is && p.next().kind == not {
+		p.take()
+		negated = !negated
+	}
+	if err := p.values(x); err != nil {
+		return nil, err
+	}
+	x.adapt(o, written)
+	if negated != o.negated {
 		return negate(x), nil
 	}
 	return x, nil
 }
 
-func comparison(sign string) (c Comparison, negated bool) {
-	switch sign {
-	case "!=", "<>":
-		return Equal, true
-	case "<":
-		return Less, false
-	case "<=":
-		return LessEqual, false
-	case ">":
-		return Greater, false
-	case ">=":
-		return GreaterEqual, false
-	case "~":
-		return Like, false
-	case "!~":
-		return Like, true
+// field reads the name of a field: src.port, or src port.
+func (p *parser) field() *Expr {
+	name := p.take()
+	x := &Expr{Op: Test, Field: name.text, FieldAt: name.at, FieldLen: name.len}
+	next := p.next()
+	if next.kind != word {
+		return x
 	}
-	return Equal, false
+	switch p.tokens[1].kind { // there is one: the last token is end
+	case word, quoted, operator, in, not:
+		if joined := join(name.text, next.text); joined != "" {
+			p.take()
+			x.Field, x.FieldLen = joined, next.at+next.len-name.at
+		}
+	}
+	return x
+}
+
+// join returns the field that two words name together, such as src port; "" if there is none.
+func join(side, name string) string {
+	if Canonical(side) == "device" && Canonical(name) == "ip" {
+		return "device" // its name or one of its addresses
+	}
+	side, ok := sides[strings.ToLower(side)]
+	if !ok {
+		return ""
+	}
+	if f, ok := Lookup(Canonical(side + "." + name)); ok {
+		return f.Name
+	}
+	return ""
+}
+
+// atField reports whether the next word names a field, with something to compare it with.
+func (p *parser) atField() bool {
+	_, found := Lookup(Canonical(p.tokens[0].text))
+	switch p.tokens[1].kind {
+	case word, quoted, operator, in:
+		return found
+	}
+	return false
+}
+
+// noOperator is the error of a field that nothing follows.
+func (p *parser) noOperator(x *Expr) error {
+	switch _, unit := units[strings.ToUpper(x.Field)]; {
+	case !unit && !isDigits(x.Field):
+		return p.unexpected("=, !=, <, >, ~ or in after " + x.Field)
+	case unit:
+		return &Error{At: x.FieldAt, Len: x.FieldLen, Text: "write the unit without a space before it: 10M"}
+	}
+	return &Error{At: x.FieldAt, Len: x.FieldLen, Text: "expected the name of a field; several values of one stand in " +
+		"parentheses: src.as in (64500, 64501)"}
+}
+
+func isDigits(text string) bool {
+	return strings.IndexFunc(text, func(r rune) bool { return r < '0' || r > '9' }) < 0
 }
 
 // value reads one value. A keyword is a word here: the country of India is IN.
@@ -174,27 +223,52 @@ func (p *parser) value() (Value, error) {
 	return Value{}, p.unexpected("a value")
 }
 
-func (p *parser) values() ([]Value, error) {
-	if p.next().kind != open {
-		value, err := p.value()
-		return []Value{value}, err
+// values reads what a field is compared with: one value, or several with commas between, in parentheses or not.
+func (p *parser) values(x *Expr) error {
+	if x.Compare == Between {
+		return p.bounds(x)
 	}
-	p.take()
-	var all []Value
+	several := !x.Compare.Ordered()
+	enclosed := several && p.next().kind == open
+	if enclosed {
+		p.take()
+	}
 	for {
 		value, err := p.value()
 		if err != nil {
-			return nil, err
+			return err
 		}
-		all = append(all, value)
-		switch p.next().kind {
-		case shut:
+		x.Values = append(x.Values, value)
+		switch t := p.next(); {
+		case several && t.kind == comma:
 			p.take()
-			return all, nil
-		case comma:
+			continue
+		case enclosed && t.kind == shut:
 			p.take()
-		default:
-			return nil, p.unexpected("a comma or a closing parenthesis")
+		case enclosed:
+			return p.unexpected("a comma or a closing parenthesis")
 		}
+		if len(x.Values) > 1 && x.Compare == Equal {
+			x.Compare = In
+		}
+		return nil
 	}
+}
+
+// bounds reads the two values of between, which become one: 1-5.
+func (p *parser) bounds(x *Expr) error {
+	low, err := p.value()
+	if err != nil {
+		return err
+	}
+	if p.next().kind != and {
+		return p.unexpected("and, and the highest value")
+	}
+	p.take()
+	high, err := p.value()
+	if err != nil {
+		return err
+	}
+	x.Values = []Value{{Text: low.Text + "-" + high.Text, At: low.At, Len: high.At + high.Len - low.At}}
+	return nil
 }

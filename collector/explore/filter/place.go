@@ -49,7 +49,7 @@ func At(text string, at int) Place {
 			tokens = tokens[:n-1]
 		}
 	}
-	for p.To < len(text) && p.Typed != "" && !strings.ContainsAny(text[p.To:p.To+1], " \t\n\"'(),=!<>~&|") {
+	for p.To < len(text) && p.Typed != "" && !strings.ContainsAny(text[p.To:p.To+1], " \t\n\"'(){},;`=!<>~&|") {
 		p.To++
 	}
 	p.follow(tokens)
@@ -61,17 +61,9 @@ func (p *Place) follow(tokens []token) {
 	for _, t := range tokens {
 		switch p.Want {
 		case WantField:
-			if t.kind == word {
-				p.Want, p.Field = WantOperator, t.text
-			}
+			p.afterField(t)
 		case WantOperator:
-			switch t.kind {
-			case operator, in:
-				p.Want = WantValue
-			case not:
-			default:
-				p.Want, p.Field = WantField, ""
-			}
+			p.afterOperator(t)
 		case WantValue:
 			switch {
 			case t.kind == open:
@@ -81,15 +73,45 @@ func (p *Place) follow(tokens []token) {
 			}
 		case WantWord:
 			switch {
-			case p.List && t.kind == comma:
+			case t.kind == comma:
 				p.Want = WantValue
 			case p.List && t.kind == shut:
 				p.List = false
 			case t.kind == word: // and need not be written
-				p.Want, p.Field, p.List = WantOperator, t.text, false
+				p.List = false
+				p.afterField(t)
 			case t.kind != shut:
 				p.Want, p.Field, p.List = WantField, "", false
 			}
 		}
+	}
+}
+
+// afterField sets what may follow a token in the place of a field.
+func (p *Place) afterField(t token) {
+	switch {
+	case t.kind == word && fieldOf(t.text) != "":
+		p.Want, p.Field = WantWord, fieldOf(t.text)
+	case t.kind == word:
+		p.Want, p.Field = WantOperator, t.text
+	default:
+		p.Want, p.Field = WantField, ""
+	}
+}
+
+// afterOperator sets what may follow a token in the place of an operator.
+func (p *Place) afterOperator(t token) {
+	_, written := operators[strings.ToLower(t.text)]
+	joined := join(p.Field, t.text)
+	switch {
+	case t.kind == not:
+	case t.kind == operator, t.kind == in, t.kind == word && written:
+		p.Want = WantValue
+	case t.kind == word && joined != "": // src port 443
+		p.Field = joined
+	case t.kind == word, t.kind == quoted: // port 443
+		p.Want = WantWord
+	default:
+		p.Want, p.Field = WantField, ""
 	}
 }

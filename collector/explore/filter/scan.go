@@ -33,7 +33,7 @@ type token struct {
 
 // isWord reports whether a word may hold the character.
 func isWord(r rune) bool {
-	return !unicode.IsSpace(r) && unicode.IsPrint(r) && r != utf8.RuneError && !strings.ContainsRune("\"'(),=!<>~&|", r)
+	return !unicode.IsSpace(r) && unicode.IsPrint(r) && r != utf8.RuneError && !strings.ContainsRune("\"'(){},;`=!<>~&|“”„‘", r)
 }
 
 // keyword is the kind of a word.
@@ -56,9 +56,9 @@ var signs = []struct {
 	text string
 	kind kind
 }{
-	{"&&", and}, {"||", or}, {"==", operator}, {"!=", operator}, {"<>", operator}, {"<=", operator}, {">=", operator},
-	{"!~", operator}, {"=", operator}, {"<", operator}, {">", operator}, {"~", operator}, {"!", not},
-	{"(", open}, {")", shut}, {",", comma},
+	{"!<<", operator}, {"&&", and}, {"||", or}, {"==", operator}, {"!=", operator}, {"<>", operator}, {"<=", operator},
+	{">=", operator}, {"<<", operator}, {"!~", operator}, {"=~", operator}, {"=", operator}, {"<", operator}, {">", operator}, {"~", operator}, {"!", not},
+	{"(", open}, {")", shut}, {"{", open}, {"}", shut}, {",", comma},
 }
 
 // scan cuts the text into tokens. The last one is end.
@@ -88,12 +88,23 @@ func scan(text string) ([]token, error) {
 		default:
 			t, ok := scanSign(text, at)
 			if !ok {
-				return nil, &Error{At: at, Len: size, Text: "this character can stand within quotes only"}
+				return nil, &Error{At: at, Len: size, Text: misplaced(r)}
 			}
 			tokens = append(tokens, t)
 			at += t.len
 		}
 	}
+}
+
+// misplaced is the error of a character that stands in no word.
+func misplaced(r rune) string {
+	switch r {
+	case '“', '”', '„', '‘', '`':
+		return `write quotes as " or '`
+	case ';':
+		return "a filter has no semicolon: write and, or, or a comma between values"
+	}
+	return "this character can stand within quotes only"
 }
 
 func scanSign(text string, at int) (token, bool) {

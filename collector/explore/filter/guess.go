@@ -1,0 +1,137 @@
+package filter
+
+import "strings"
+
+// The language has one way to write each test, and takes what people are used to from tcpdump, nfdump, Wireshark,
+// akvorado and SQL as well.
+
+// comparison is what an operator means.
+type comparison struct {
+	how     Comparison
+	negated bool
+	like    bool   // the value is a pattern of SQL, with %
+	is      bool   // the value may be null, and not may stand before it
+	refused string // what to write instead of the operator
+}
+
+const noExpressions = "there are no regular expressions: write ~ for a part of a text, or = with * for any characters"
+
+// operators are the operators by how they are written, in lower case.
+var operators = map[string]comparison{
+	"=": {}, "==": {}, "eq": {}, "is": {is: true}, "!=": {negated: true}, "<>": {negated: true}, "ne": {negated: true},
+	"<": {how: Less}, "lt": {how: Less}, "<=": {how: LessEqual}, "le": {how: LessEqual},
+	">": {how: Greater}, "gt": {how: Greater}, ">=": {how: GreaterEqual}, "ge": {how: GreaterEqual},
+	"in": {how: In}, "notin": {how: In, negated: true}, "<<": {how: In}, "!<<": {how: In, negated: true},
+	"between": {how: Between},
+	"~":       {how: Like}, "contains": {how: Like}, "!~": {how: Like, negated: true},
+	"like": {how: Like, like: true}, "ilike": {how: Like, like: true},
+	"unlike": {how: Like, like: true, negated: true}, "iunlike": {how: Like, like: true, negated: true},
+	"=~": {refused: noExpressions}, "matches": {refused: noExpressions}, "regexp": {refused: noExpressions},
+	"rlike": {refused: noExpressions},
+}
+
+// operator returns the operator that comes next; false if none does.
+func (p *parser) operator() (comparison, bool) {
+	t := p.next()
+	if t.kind != operator && t.kind != in && t.kind != word {
+		return comparison{}, false
+	}
+	o, found := operators[strings.ToLower(t.text)]
+	return o, found
+}
+
+// adapt changes a test with its values to what its author means by it. written says that it has an operator.
+func (x *Expr) adapt(o comparison, written bool) {
+	name := Canonical(x.Field)
+	if x.Compare != Like || name == "flags" {
+		for i := range x.Values {
+			x.Values[i].Text = named(name, x.Values[i].Text)
+		}
+	}
+	switch {
+	case o.is && len(x.Values) == 1 && strings.EqualFold(x.Values[0].Text, "null"):
+		x.Values[0].Text = "unknown"
+	case o.like:
+		x.pattern()
+	case (name == "src.ip" || name == "dst.ip" || name == "ip") && !x.any(func(text string) bool { return !isAS(text) }):
+		x.Field = strings.TrimSuffix(name, "ip") + "as" // src AS64500
+	case !written && (name == "src.net" || name == "dst.net" || name == "net") && !x.any(func(text string) bool {
+		_, _, err := AddressRange(text)
+		return err != nil
+	}):
+		x.Field = strings.TrimSuffix(name, "net") + "ip" // net 10/8
+	}
+}
+
+func (x *Expr) any(is func(text string) bool) bool {
+	for _, v := range x.Values {
+		if is(v.Text) {
+			return true
+		}
+	}
+	return false
+}
+
+// pattern translates patterns of SQL: % stands for any characters. A text without it is searched for, as with ~.
+func (x *Expr) pattern() {
+	if !x.any(func(text string) bool { return strings.ContainsAny(text, "%*") }) {
+		return
+	}
+	x.Compare = In
+	for i := range x.Values {
+		v := &x.Values[i]
+		if strings.Contains(v.Text, "%") {
+			v.Text, v.Literal = strings.ReplaceAll(v.Text, "%", "*"), false
+		}
+	}
+}
+
+// sides are the words for the sides of flows, with the beginning of their fields' names.
+var sides = map[string]string{"src": "src", "source": "src", "from": "src", "dst": "dst", "dest": "dst",
+	"destination": "dst", "to": "dst", "in": "in", "input": "in", "ingress": "in", "out": "out", "output": "out",
+	"egress": "out"}
+
+// alone reads a value that names its field by itself: tcp, AS64500, 192.0.2.0/24. It returns nil if there is none.
+func (p *parser) alone() *Expr {
+	t := p.next()
+	field := fieldOf(t.text)
+	if field == "" || t.kind != word {
+		return nil
+	}
+	if next := p.tokens[1]; next.kind == operator || next.kind == in || next.kind == quoted {
+		return nil
+	} else if _, found := operators[strings.ToLower(next.text)]; found && next.kind == word {
+		return nil
+	}
+	p.take()
+	x := &Expr{Op: Test, Field: field, FieldAt: t.at, FieldLen: t.len}
+	x.Values = []Value{{Text: t.text, At: t.at, Len: t.len}}
+	x.adapt(comparison{}, true)
+	return x
+}
+
+// fieldOf returns the field that a value belongs to without doubt; "" if there is none.
+func fieldOf(text string) string {
+	if _, found := Lookup(Canonical(text)); found {
+		return ""
+	}
+	if _, found := families[strings.ToLower(text)]; found {
+		return "version"
+	}
+	if _, found := protocolWords[strings.ToLower(text)]; found {
+		return "proto"
+	}
+	if isAS(text) {
+		return "as"
+	}
+	if _, _, err := AddressRange(text); err == nil {
+		return "ip"
+	}
+	return ""
+}
+
+// isAS reports whether a text is an AS number with AS before it.
+func isAS(text string) bool {
+	_, ok := ASNumber(text)
+	return ok && len(text) > 2 && strings.EqualFold(text[:2], "as")
+}
