@@ -67,8 +67,32 @@ func (e *Explorer) hours(ctx context.Context, a *Answer, s span) error {
 			a.Days = append(a.Days, Day{Date: date})
 		}
 		if hour < 24 {
-			a.Days[len(a.Days)-1].Hours[hour] = a.Question.Unit.figure(v, time.Hour)
+			a.Days[len(a.Days)-1].Hours[hour] = a.Question.Unit.figure(v,
+				a.Question.hourOf(date, int(hour)))
 		}
 		return nil
 	})
+}
+
+// hourOf returns how long an hour of a day is in the question's zone.
+func (q Question) hourOf(date string, hour int) time.Duration {
+	day, err := time.ParseInLocation(time.DateOnly, date, q.Location())
+	if err != nil {
+		return time.Hour
+	}
+	from, to := q.Hour(day, hour)
+	return to.Sub(from)
+}
+
+// Hour returns when an hour of a day begins and ends in the question's zone. Where clocks go back within it, it is two
+// hours long.
+func (q Question) Hour(day time.Time, hour int) (from, to time.Time) {
+	at := func(hour int) time.Time {
+		return time.Date(day.Year(), day.Month(), day.Day(), hour, 0, 0, 0, q.Location())
+	}
+	from, to = at(hour), at(hour+1)
+	if to.Sub(from) < time.Hour { // clocks go forward at its end
+		to = from.Add(time.Hour)
+	}
+	return from, to
 }

@@ -254,13 +254,18 @@ func (q Question) Values() url.Values {
 	return v
 }
 
-// stamp formats a time in the question's zone for a form.
+// stamp formats a time in the question's zone for a form. In the hour that clocks go back the offset is added, because
+// that hour exists twice.
 func (q Question) stamp(t time.Time) string {
 	layout := "2006-01-02T15:04"
 	if t.Second() != 0 {
 		layout = "2006-01-02T15:04:05"
 	}
-	return t.In(q.Location()).Format(layout)
+	text := t.In(q.Location()).Format(layout)
+	if again, err := time.ParseInLocation(layout, text, q.Location()); err != nil || !again.Equal(t.Truncate(time.Second)) {
+		return t.In(q.Location()).Format(time.RFC3339)
+	}
+	return text
 }
 
 // Location returns the zone of the question's times. UTC is the default.
@@ -285,12 +290,18 @@ func (q Question) With(condition string) Question {
 	case condition == "":
 	case q.Filter == "":
 		q.Filter = condition
-	case strings.Contains(strings.ToLower(q.Filter), " or ") || strings.Contains(q.Filter, "||"):
+	case isOr(q.Filter):
 		q.Filter = "(" + q.Filter + ") and " + condition
 	default:
 		q.Filter += " and " + condition
 	}
 	return q
+}
+
+// isOr reports whether a filter must stand in parentheses before another condition is added.
+func isOr(text string) bool {
+	x, err := filter.Parse(text)
+	return err != nil || x.Op == filter.Or
 }
 
 // Between returns the question for another time.

@@ -17,6 +17,7 @@ func TestParse_values(t *testing.T) {
 		"last=7d",
 		"from=2026-03-05T11:00&to=2026-03-05T12:00", "from=2026-03-05T11:00:30&to=2026-03-05T12:00",
 		"from=2026-03-05&to=2026-03-06&zone=Asia/Kolkata", "unit=flows&view=hours&top=50&before=period",
+		"from=2026-10-25T02:30:00%2B02:00&to=2026-10-25T02:30:00%2B01:00&zone=Europe/Zurich", // that hour is there twice
 		"filter=src.as+%3D+1+or+proto+%3D+%22a+b%22", "by=SRC_AS", "by=protocol",
 	} {
 		values, err := url.ParseQuery(text)
@@ -96,7 +97,8 @@ func TestQuestion_With(t *testing.T) {
 		{"", "a = 1", "a = 1"}, {"a = 1", "b = 2", "a = 1 and b = 2"},
 		{"a = 1 or b = 2", "c = 3", "(a = 1 or b = 2) and c = 3"},
 		{"a = 1 OR b = 2", "c = 3", "(a = 1 OR b = 2) and c = 3"}, {"a=1||b=2", "c = 3", "(a=1||b=2) and c = 3"},
-		{"a = 1", "", "a = 1"},
+		{"a = 1", "", "a = 1"}, {"a = 1 or(b = 2)", "c = 3", "(a = 1 or(b = 2)) and c = 3"},
+		{`a = " or "`, "c = 3", `a = " or " and c = 3`}, {"(a = 1 or b = 2)", "c = 3", "(a = 1 or b = 2) and c = 3"},
 	} {
 		if got := (Question{Filter: test.filter}).With(test.more).Filter; got != test.want {
 			t.Errorf("%s with %s is %s, want %s", test.filter, test.more, got, test.want)
@@ -154,5 +156,25 @@ func TestDimensions_areFields(t *testing.T) {
 	}
 	for name := range seen {
 		t.Errorf("%s is no field of filters", name)
+	}
+}
+
+// An hour of a day is as long as the clocks of its zone make it.
+func TestQuestion_Hour(t *testing.T) {
+	zurich, err := time.LoadLocation("Europe/Zurich")
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := Question{Zone: zurich}
+	for _, test := range []struct {
+		day, hour int
+		month     time.Month
+		want      time.Duration
+	}{{24, 2, time.October, time.Hour}, {25, 1, time.October, time.Hour}, {25, 2, time.October, 2 * time.Hour},
+		{25, 3, time.October, time.Hour}, {29, 1, time.March, time.Hour}, {29, 3, time.March, time.Hour}} {
+		from, to := q.Hour(time.Date(2026, test.month, test.day, 0, 0, 0, 0, zurich), test.hour)
+		if to.Sub(from) != test.want || from.Hour() != test.hour {
+			t.Errorf("hour %d of %d %s is from %s to %s", test.hour, test.day, test.month, from, to)
+		}
 	}
 }

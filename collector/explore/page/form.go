@@ -67,6 +67,14 @@ func (p *Pages) addForm(v *view) {
 	}
 }
 
+// TypeOf is the type of the input of a time. One with an offset, see Question.Values, is no local time.
+func (v *view) TypeOf(stamp string) string {
+	if _, err := time.Parse(time.RFC3339, stamp); err == nil {
+		return "text"
+	}
+	return "datetime-local"
+}
+
 // viewNames are what the form calls the views.
 var viewNames = map[explore.View]string{explore.Stacked: "stacked areas", explore.Lines: "lines",
 	explore.Both: "both directions", explore.Share: "shares, 100 %", explore.Table: "table", explore.Sankey: "sankey",

@@ -223,8 +223,7 @@ func newDays(a *explore.Answer, page string) []day {
 		q.View = explore.Stacked
 		line := day{Label: date.Format("Mon 2 Jan"), Link: q.Address(page)}
 		for i, v := range d.Hours {
-			from := time.Date(date.Year(), date.Month(), date.Day(), i, 0, 0, 0, zone(a))
-			q := a.Question.Between(from, from.Add(time.Hour))
+			q := a.Question.Between(a.Question.Hour(date, i))
 			q.View = explore.Stacked
 			line.Hours[i] = hour{Shade: shade(v, highest), Title: rate(a, v)}
 			if len(a.Days) <= mostLinkedDays {
