@@ -31,7 +31,11 @@ type Missing struct {
 
 // Label returns what is missing and why, for people.
 func (m *Missing) Label() string {
-	return strings.ReplaceAll(strings.TrimSpace(m.Unit+" "+m.Stage+" "+m.Reason), "_", " ")
+	text := m.Unit + " (" + m.Stage
+	if m.Reason != "" {
+		text += ": " + m.Reason
+	}
+	return strings.ReplaceAll(text+")", "_", " ")
 }
 
 // Sampled is the share of the bits that has a sampling rate.

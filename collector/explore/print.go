@@ -169,7 +169,7 @@ func (l *Losses) Lines() []string {
 		m := &l.Missing[i]
 		line := figures.Groups(m.Count) + " " + m.Label()
 		if m.Share >= 0.0001 {
-			line += fmt.Sprintf(" (%.2g %%)", 100*m.Share)
+			line += fmt.Sprintf(" %.2g %%", 100*m.Share)
 		}
 		all = append(all, line)
 	}
@@ -180,7 +180,7 @@ func (l *Losses) Lines() []string {
 func (l *Losses) Sampling(from time.Time) string {
 	var parts []string
 	for _, s := range l.Sampled[:min(len(l.Sampled), mostRates)] {
-		rate := "a rate that is not told"
+		rate := "not known"
 		if s.Rate > 0 {
 			rate = "1 in " + figures.Groups(s.Rate)
 		}
@@ -189,7 +189,7 @@ func (l *Losses) Sampling(from time.Time) string {
 	if len(parts) == 0 {
 		return ""
 	}
-	text := "Sampled: " + strings.Join(parts, ", ")
+	text := "Sampling: " + strings.Join(parts, ", ")
 	if more := len(l.Sampled) - mostRates; more > 0 {
 		text += fmt.Sprintf(", and %d other rates", more)
 	}

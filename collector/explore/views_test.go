@@ -76,7 +76,7 @@ func testLost(t *testing.T, e *Explorer) {
 		t.Fatalf("%+v", a.Lost)
 	}
 	l := a.Lost[0]
-	if l.Exporter != "192.0.2.1" || l.Count != 7 || l.Label() != "datagrams kernel receive buffer" ||
+	if l.Exporter != "192.0.2.1" || l.Count != 7 || l.Label() != "datagrams (kernel: receive buffer)" ||
 		l.Points[10] != 7 ||
 		l.Share < 0.065 || l.Share > 0.066 || !l.First.Equal(noon.Add(-50*time.Minute)) {
 		t.Errorf("%+v", l)

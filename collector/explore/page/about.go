@@ -18,20 +18,25 @@ import (
 // about fills the template of a subject's page: its metadata and its traffic.
 type about struct {
 	What, Label string
-	Facts       []explore.Fact
-	Prefix      string // that holds an address
-	First, Last string // flows of the last days
-	SeenDays    int
-	Losses      *explore.Losses // of the first panel's time
-	Sampling    string
-	Panels      []aboutPanel
-	Problem     *problem
+	known
+	Prefix   string // that holds an address
+	SeenDays int
+	Losses   *explore.Losses // of the first panel's time
+	Sampling string
+	Panels   []aboutPanel
+	Problem  *problem
 }
 
 type aboutPanel struct {
 	*panel
 	More    string // the page of the question
 	Problem *problem
+}
+
+// known is what is known of a subject beside its traffic.
+type known struct {
+	Facts       []explore.Fact
+	First, Last string // flows of the last days
 }
 
 // seenDays is the number of days in which a subject's first and last flows are searched.
@@ -77,11 +82,9 @@ func (p *Pages) fillAbout(ctx context.Context, v *about, values url.Values) erro
 	}
 	questions := s.Questions()
 	p.askPanels(ctx, v, questions)
-	if v.Facts, err = p.Explorer.Facts(ctx, s, ref); err != nil {
-		return err
-	}
 	// The last question is the one about flows in either direction, see Subject.Questions.
-	return p.askSeen(ctx, v, questions[len(questions)-1].Question.Filter)
+	v.known, err = p.askKnown(ctx, s, ref, questions[len(questions)-1].Question.Filter)
+	return err
 }
 
 // askPanels asks the questions about a subject concurrently. Those that get no turn wait for one.
@@ -120,11 +123,35 @@ func (p *Pages) askPanels(ctx context.Context, v *about, questions []explore.Tit
 	}
 }
 
-// askSeen queries when the first and the last flow began that pass a filter.
-func (p *Pages) askSeen(ctx context.Context, v *about, filter string) error {
-	first, last, err := p.Explorer.Seen(ctx, filter, viewerOf(ctx).Scopes, seenDays)
-	if err == nil && !first.IsZero() {
-		v.First, v.Last = first.Format(time.DateTime), last.Format(time.DateTime)
+// keepKnown is how long what is known of a subject is kept.
+const keepKnown = time.Minute
+
+// askKnown returns a subject's metadata, and when the first and the last flow began that pass a filter: from the cache,
+// or from the store.
+func (p *Pages) askKnown(ctx context.Context, s explore.Subject, ref, filter string) (known, error) {
+	only := viewerOf(ctx).Scopes
+	key := withScopes(aboutAddress(s)+"\x00"+ref, only)
+	if k, found := p.known.get(key); found {
+		return k, nil
 	}
-	return err
+	select {
+	case p.turns <- struct{}{}:
+		defer func() { <-p.turns }()
+	case <-ctx.Done():
+		return known{}, errOthers
+	}
+	facts, err := p.Explorer.Facts(ctx, s, ref)
+	if err != nil {
+		return known{}, err
+	}
+	k := known{Facts: facts}
+	first, last, err := p.Explorer.Seen(ctx, filter, only, seenDays)
+	if err != nil {
+		return known{}, err
+	}
+	if !first.IsZero() {
+		k.First, k.Last = first.Format(time.DateTime), last.Format(time.DateTime)
+	}
+	p.known.put(key, k, keepKnown)
+	return k, nil
 }

@@ -75,7 +75,8 @@ type Pages struct {
 	// Patience is how long a page waits for the store; 0: 25 seconds.
 	Patience time.Duration
 
-	cache   *cache
+	cache   *cache[*explore.Answer]
+	known   *cache[known]
 	turns   chan struct{}
 	running running
 	// suggesting has the request for suggestions that the store works on.
@@ -86,7 +87,8 @@ type Pages struct {
 // Mount registers /explore and the addresses that belong to it.
 func (p *Pages) Mount(s *web.Server) {
 	p.Patience = cmp.Or(p.Patience, defaultPatient)
-	p.cache, p.turns = newCache(), make(chan struct{}, mostAsked)
+	p.cache, p.known = newCache[*explore.Answer](), newCache[known]()
+	p.turns = make(chan struct{}, mostAsked)
 	p.suggesting = make(chan struct{}, 1)
 	p.running.ids = map[string]string{}
 	p.running.asking = make(chan struct{}, 1)
@@ -150,7 +152,7 @@ func (p *Pages) ask(ctx context.Context, q explore.Question, losses bool) (*expl
 		return nil, p.off()
 	}
 	q.Only = viewerOf(ctx).Scopes
-	a := p.cache.get(q)
+	a, _ := p.cache.get(cacheKey(q))
 	if a != nil && (a.Losses != nil || !losses) {
 		return a, nil
 	}
@@ -179,7 +181,7 @@ func (p *Pages) ask(ctx context.Context, q explore.Question, losses bool) (*expl
 		with := *a // others may have the one without
 		with.Losses, a = found, &with
 	}
-	p.cache.put(q, a)
+	p.cache.put(cacheKey(q), a, kept(a))
 	return a, nil
 }
 

@@ -134,7 +134,7 @@ func TestPage_views(t *testing.T) {
 	for _, view := range explore.Views() {
 		p := pages(t)
 		a := answer(view)
-		p.cache.put(a.Question, a)
+		p.cache.put(cacheKey(a.Question), a, kept(a))
 		w := get(t, p, "/explore?"+a.Question.Values().Encode())
 		body := w.Body.String()
 		csp := w.Header().Get("Content-Security-Policy")
@@ -154,7 +154,7 @@ func TestPage_views(t *testing.T) {
 		if view != explore.Hours && !strings.Contains(body, "AS64500 &lt;script&gt;") {
 			t.Errorf("%s: the name is not there:\n%s", view, body)
 		}
-		for _, want := range []string{"12\u202f345 datagrams kernel receive buffer (25 %)",
+		for _, want := range []string{"12\u202f345 datagrams (kernel: receive buffer) 25 %",
 			"1 in 1000 for 90 % of the bits, 1 in 1 for 10 %", ">data_flow</span>",
 			`<option value="` + string(view) + `" selected>`} {
 			if !strings.Contains(body, want) {
@@ -239,7 +239,7 @@ func TestPage_problems(t *testing.T) {
 		"src.sa = 1":           "<mark>src.sa</mark> = 1",
 		"proto = " + evil:      "proto = <mark>&lt;</mark>script&gt;",
 		"proto = x and":        "proto = x and<mark> </mark>",
-		`dst = "` + evil + `"`: "dst = &#34;&lt;script&gt;alert(&#34;x<mark>&#34;)",
+		`dst = "` + evil + `"`: "dst = <mark>&#34;&lt;script&gt;alert(&#34;</mark>x",
 	} {
 		w := get(t, p, "/explore?filter="+url.QueryEscape(filter))
 		if body := w.Body.String(); w.Code != http.StatusBadRequest || !strings.Contains(body, want) ||
@@ -286,31 +286,31 @@ func TestPages_viewers(t *testing.T) {
 
 // Answers are kept until their last step is over, and not more than so many.
 func TestCache(t *testing.T) {
-	c := newCache()
+	c := newCache[*explore.Answer]()
 	now := noon
 	c.now = func() time.Time { return now }
 	a := answer(explore.Table)
 	a.Step = 10 * time.Second
-	c.put(a.Question, a)
-	if c.get(a.Question) != a {
+	c.put(cacheKey(a.Question), a, kept(a))
+	if got, _ := c.get(cacheKey(a.Question)); got != a {
 		t.Error("an answer is not kept")
 	}
 	other := a.Question
 	other.Filter = "proto = tcp"
-	if c.get(other) != nil {
+	if _, found := c.get(cacheKey(other)); found {
 		t.Error("another question has its answer")
 	}
 	now = now.Add(10 * time.Second)
-	if c.get(a.Question) != nil {
+	if _, found := c.get(cacheKey(a.Question)); found {
 		t.Error("an answer is kept when its step is over")
 	}
 	for i := range 3 * mostCached {
 		q := a.Question
 		q.Top = i
-		c.put(q, a)
+		c.put(cacheKey(q), a, kept(a))
 	}
-	if len(c.answers) > mostCached {
-		t.Errorf("%d answers are kept", len(c.answers))
+	if len(c.values) > mostCached {
+		t.Errorf("%d answers are kept", len(c.values))
 	}
 }
 
@@ -379,12 +379,12 @@ func TestChart(t *testing.T) {
 
 // Answers that others were given are not those of a user who may see one scope.
 func TestCache_scopes(t *testing.T) {
-	c := newCache()
+	c := newCache[*explore.Answer]()
 	a := answer(explore.Table)
-	c.put(a.Question, a)
+	c.put(cacheKey(a.Question), a, kept(a))
 	limited := a.Question
 	limited.Only = []string{"comm:lhcone"}
-	if c.get(limited) != nil {
+	if _, found := c.get(cacheKey(limited)); found {
 		t.Error("who may see one scope got the answer of who may see all")
 	}
 }

@@ -22,6 +22,7 @@ type panel struct {
 	Days     []day
 	HourList []int  // the head of Days
 	Step     string // of a graph
+	Span     string // the time of the answer
 	Flows    []flowRow
 	Lost     []lostRow
 	Peak     *peakLink        // of a graph; nil where nothing is drawn
@@ -42,8 +43,21 @@ func (x *panel) lighten() {
 	}
 }
 
+// spanOf formats the time of an answer, from its first step to the end of the last one.
+func spanOf(a *explore.Answer) string {
+	const layout = "Mon 2 Jan 2006 15:04"
+	from, to := a.From.In(zone(a)), a.To.In(zone(a))
+	if from.Format("MST") != to.Format("MST") {
+		return from.Format(layout+" MST") + " to " + to.Format(layout+" MST")
+	}
+	if from.Format(time.DateOnly) == to.Format(time.DateOnly) {
+		return from.Format(layout) + " to " + to.Format("15:04 MST")
+	}
+	return from.Format(layout) + " to " + to.Format(layout+" MST")
+}
+
 func (p *Pages) newPanel(a *explore.Answer) *panel {
-	x := &panel{Title: title(a), Answer: a}
+	x := &panel{Title: title(a), Answer: a, Span: spanOf(a)}
 	x.Unknown, x.Step = a.Unknown(), explore.Duration(max(a.Step, time.Minute))
 	if a.Step < time.Minute {
 		x.Step = a.Step.String()

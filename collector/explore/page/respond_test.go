@@ -139,7 +139,7 @@ func TestPage_form(t *testing.T) {
 		}
 		a := answer(explore.Table)
 		a.Question = q
-		p.cache.put(q, a)
+		p.cache.put(cacheKey(q), a, kept(a))
 		if body := get(t, p, "/explore?"+query).Body.String(); !strings.Contains(body, want) {
 			t.Errorf("%s: no %s", query, want)
 		}

@@ -51,7 +51,7 @@ type node struct {
 }
 
 // Bottom is the height with some room for the last text.
-func (s *sankey) Bottom() int { return s.Height + 8 }
+func (s *sankey) Bottom() int { return s.Height + 2*textHeight }
 
 func newSankey(a *explore.Answer, page string) *sankey {
 	s := &sankey{Width: sankeyWidth, Height: sankeyHeight, Labels: a.Labels}

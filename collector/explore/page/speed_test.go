@@ -131,14 +131,14 @@ func printSpeed(t *testing.T, p *Pages) {
 			var took []time.Duration
 			size, read, table, query := 0, uint64(0), "", time.Duration(0)
 			for range 5 {
-				p.cache = newCache()
+				p.cache = newCache[*explore.Answer]()
 				r := httptest.NewRequest("GET", "/explore?"+q.Values().Encode(), nil)
 				r = r.WithContext(context.WithValue(t.Context(), viewerKey{}, &access.Viewer{}))
 				w := httptest.NewRecorder()
 				started := time.Now()
 				p.page(w, r)
 				took = append(took, time.Since(started))
-				a := p.cache.get(q)
+				a, _ := p.cache.get(cacheKey(q))
 				if w.Code != 200 || a == nil {
 					t.Errorf("%s over %s: %d", preset.Name, last, w.Code)
 					continue

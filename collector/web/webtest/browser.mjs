@@ -13,6 +13,7 @@ export async function open(url, dir) {
 			"--disable-component-update", "--disable-sync"],
 	});
 	const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
+	page.setDefaultTimeout(180_000); // the machine may be busy
 	const complaints = [];
 	page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
 	page.on("request", (request) => request.url().startsWith(url) || request.url().startsWith("data:") || complaints.push(`asks for ${request.url()}`));

@@ -148,10 +148,10 @@ try {
 
 	// 10. Where is loss: it stands below every graph of its time, and by exporter on a page of its own.
 	await start();
-	assert.match(await page.locator("main").innerText(), /77 datagrams kernel receive buffer/);
+	assert.match(await page.locator("main").innerText(), /77 datagrams \(kernel: receive buffer\)/);
 	assert.ok(await page.locator(".loss").count() >= 1, "the graph marks no loss");
 	await preset("Losses");
-	assert.match(await page.locator(".lines tbody tr").first().innerText(), /192\.0\.2\.1[\s\S]*kernel receive buffer[\s\S]*77/);
+	assert.match(await page.locator(".lines tbody tr").first().innerText(), /192\.0\.2\.1[\s\S]*kernel: receive buffer[\s\S]*77/);
 	await click(page.locator(".lines tbody a").first());
 	assert.equal(await page.locator("input[name=filter]").inputValue(), "device = core1");
 	answered("where is loss");
@@ -325,14 +325,14 @@ try {
 		await page.emulateMedia({ colorScheme });
 		await page.setViewportSize({ width, height: 900 });
 		await page.goto(`${url}/explore?${query}`, { waitUntil: "networkidle" });
-		const cut = await page.evaluate(() => [...document.querySelectorAll(".scroll:has(.lines:not(.flows))")].filter((x) => x.scrollWidth > x.clientWidth + 1).length);
+		const cut = await page.evaluate(() => [...document.querySelectorAll(".scroll:has(.lines)")].filter((x) => x.scrollWidth > x.clientWidth + 1).length);
 		assert.ok(width >= 700 || cut === 0, `${name}: a part of the table is not seen`);
 		await picture(page, dir, name);
 	}
 	await page.setViewportSize({ width: 1280, height: 900 });
 	await page.emulateMedia({ colorScheme: "light" });
 	await page.goto(`${url}/about?as=64496`, { waitUntil: "networkidle" });
-	assert.match(await page.locator("main").innerText(), /77 datagrams kernel receive buffer/);
+	assert.match(await page.locator("main").innerText(), /77 datagrams \(kernel: receive buffer\)/);
 	await page.screenshot({ path: join(dir, "explore-about.png"), fullPage: true });
 	await page.goto(`${url}/explore?by=src.as&last=24h`);
 	await page.emulateMedia({ media: "print" });
