@@ -262,7 +262,8 @@ func (q Question) stamp(t time.Time) string {
 		layout = "2006-01-02T15:04:05"
 	}
 	text := t.In(q.Location()).Format(layout)
-	if again, err := time.ParseInLocation(layout, text, q.Location()); err != nil || !again.Equal(t.Truncate(time.Second)) {
+	again, err := time.ParseInLocation(layout, text, q.Location())
+	if err != nil || !again.Equal(t.Truncate(time.Second)) {
 		return t.In(q.Location()).Format(time.RFC3339)
 	}
 	return text

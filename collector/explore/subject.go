@@ -265,14 +265,14 @@ func (e *Explorer) jsonRow(ctx context.Context, q *Query) (row []Fact, err error
 	return row, nil
 }
 
-// plain formats a JSON value for people: a list with commas, a prefix with a slash, null as "".
+// plain formats a JSON value for people: a list with commas, a prefix with a slash, IPv4 without ::ffff:, null as "".
 func plain(v any) string {
 	list, ok := v.([]any)
 	if !ok {
 		if v == nil || v == false {
 			return ""
 		}
-		return fmt.Sprint(v)
+		return strings.TrimPrefix(fmt.Sprint(v), "::ffff:")
 	}
 	var all []string
 	for _, item := range list {

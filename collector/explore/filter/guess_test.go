@@ -170,7 +170,8 @@ func TestAddressRange(t *testing.T) {
 		"[2001:db8::1]":       "2001:db8::1 2001:db8::1",
 		"2001:db8::7/32":      "2001:db8:: 2001:db8:ffff:ffff:ffff:ffff:ffff:ffff",
 		"::/0":                ":: ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
-		"":                    "", "10": "", "10/": "", "/8": "", "10.1.2.3.4/8": "", "fe80::1%eth0": "", "fe80::1%eth0/64": "",
+		"":                    "", "10": "", "10/": "", "/8": "", "10.1.2.3.4/8": "",
+		"fe80::1%eth0": "", "fe80::1%eth0/64": "",
 		"192.0.2.1-": "", "-": "", "192.0.2.1-2001:db8::": "::ffff:192.0.2.1 2001:db8::", "[192.0.2.1": "", "a/8": "",
 		"192.0.2.9-192.0.2.1": "",
 	} {
@@ -186,8 +187,9 @@ func TestAddressRange(t *testing.T) {
 }
 
 func TestNumbers(t *testing.T) {
-	for text, want := range map[string]uint64{"0": 0, "010": 10, "0x1F": 31, "1500": 1500, "10k": 10_000, "2.5M": 2_500_000,
-		"1G": 1e9, "2TB": 2e12, "4KiB": 4096, "1Mi": 1 << 20, "9223372036854775807": 1<<63 - 1} {
+	for text, want := range map[string]uint64{"0": 0, "010": 10, "0x1F": 31, "1500": 1500, "10k": 10_000,
+		"2.5M": 2_500_000,
+		"1G":   1e9, "2TB": 2e12, "4KiB": 4096, "1Mi": 1 << 20, "9223372036854775807": 1<<63 - 1} {
 		if n, err := WholeNumber(text, Size); err != nil || n != want {
 			t.Errorf("%s is %d, %v", text, n, err)
 		}
@@ -213,7 +215,8 @@ func TestNumbers(t *testing.T) {
 }
 
 func TestASNumbers(t *testing.T) {
-	for text, want := range map[string][2]uint32{"64500": {64500, 64500}, "AS64500": {64500, 64500}, "as1.10": {65546, 65546},
+	for text, want := range map[string][2]uint32{"64500": {64500, 64500}, "AS64500": {64500, 64500},
+		"as1.10":        {65546, 65546},
 		"AS64500 UNI-A": {64500, 64500}, "64512-65534": {64512, 65534}, "AS1-AS2": {1, 2}} {
 		if from, to, ok := ASRange(text); !ok || [2]uint32{from, to} != want {
 			t.Errorf("%s is %d to %d, %v", text, from, to, ok)

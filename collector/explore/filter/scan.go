@@ -33,7 +33,8 @@ type token struct {
 
 // isWord reports whether a word may hold the character.
 func isWord(r rune) bool {
-	return !unicode.IsSpace(r) && unicode.IsPrint(r) && r != utf8.RuneError && !strings.ContainsRune("\"'(){},;`=!<>~&|“”„‘", r)
+	return !unicode.IsSpace(r) && unicode.IsPrint(r) && r != utf8.RuneError &&
+		!strings.ContainsRune("\"'(){},;`=!<>~&|“”„‘", r)
 }
 
 // keyword is the kind of a word.
@@ -56,8 +57,9 @@ var signs = []struct {
 	text string
 	kind kind
 }{
-	{"!<<", operator}, {"&&", and}, {"||", or}, {"==", operator}, {"!=", operator}, {"<>", operator}, {"<=", operator},
-	{">=", operator}, {"<<", operator}, {"!~", operator}, {"=~", operator}, {"=", operator}, {"<", operator}, {">", operator}, {"~", operator}, {"!", not},
+	{"!<<", operator}, {"&&", and}, {"||", or}, {"==", operator}, {"!=", operator}, {"<>", operator},
+	{"<=", operator}, {">=", operator}, {"<<", operator}, {"!~", operator}, {"=~", operator}, {"=", operator},
+	{"<", operator}, {">", operator}, {"~", operator}, {"!", not},
 	{"(", open}, {")", shut}, {"{", open}, {"}", shut}, {",", comma},
 }
 
