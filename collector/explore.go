@@ -45,6 +45,8 @@ the page or here, and "collector explore views" lists them.`,
 				Value: "lines"},
 			&cli.StringFlag{Name: "top", Usage: "how many `LINES`; all others are one", Value: "10"},
 			&cli.StringFlag{Name: "before", Usage: "compare with the `TIME` before: period, day or week"},
+			&cli.StringFlag{Name: "at", Usage: "the ten minutes before and after this `TIME`"},
+			&cli.StringFlag{Name: "step", Usage: "minimum, maximum and 95 % are of steps of `TIME`: 1m, 5m, 15m or 1h"},
 			&cli.StringFlag{Name: "saved",
 				Usage: "ask the saved view of this `NAME`; flags and a filter that are given hold instead of its own"},
 			&cli.BoolFlag{Name: "sql", Usage: "print the query instead"},
@@ -128,7 +130,7 @@ func exploreValues(c *cli.Command, cacheDir string) (url.Values, error) {
 			return nil, fmt.Errorf("explore: view %q: %w", name, err)
 		}
 	}
-	for _, flag := range []string{"by", "last", "from", "to", "zone", "unit", "view", "top", "before"} {
+	for _, flag := range []string{"by", "last", "from", "to", "zone", "unit", "view", "top", "before", "step", "at"} {
 		if name == "" || c.IsSet(flag) {
 			values.Set(flag, c.String(flag))
 		}

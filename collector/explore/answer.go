@@ -20,21 +20,24 @@ import (
 type Answer struct {
 	Question Question
 	From, To time.Time
-	Step     time.Duration
-	Partial  bool      // the last step is not over, and its rate is too low
-	Labels   []string  // of the question's dimensions
-	Series   []Series  // over time; the largest first, all others last
-	Back     []Series  // of view Both: the same lines in the other direction
-	Before   []float64 // the sum of the earlier time
-	Links    []Link    // of Sankey and Matrix; the largest first
-	Days     []Day     // of Hours
-	Flows    []Flow    // of Single; the largest first
-	Lost     []Loss    // of Lost; the most first
-	Losses   *Losses   // nil where nobody asked
-	Overlap  bool      // a flow may count in several lines, so that their sum is more than all
-	Query    *Query
-	Took     time.Duration
-	Read     uint64 // what Estimate says of Query; 0 is not known
+	Step     time.Duration // of Points
+	// Fine is the step of the statistics; with Question.Step it can be shorter than Step.
+	Fine    time.Duration
+	Partial bool      // the last step is not over, and its rate is too low
+	Labels  []string  // of the question's dimensions
+	Series  []Series  // over time; the largest first, all others last
+	Back    []Series  // of view Both: the same lines in the other direction
+	Before  []float64 // the sum of the earlier time
+	Links   []Link    // of Sankey and Matrix; the largest first
+	Days    []Day     // of Hours
+	Flows   []Flow    // of Single; the largest first
+	Lost    []Loss    // of Lost; the most first
+	Losses  *Losses   // nil where nobody asked
+	Overlap bool      // a flow may count in several lines, so that their sum is more than all
+	Query   *Query
+	Took    time.Duration
+	fine    *Stats // of all lines together, in steps of Fine; nil: of Points
+	Read    uint64 // what Estimate says of Query; 0 is not known
 }
 
 // Series is one line of a graph, with its statistics.
@@ -170,7 +173,7 @@ func settings(id string) chgo.Settings {
 func (e *Explorer) Ask(ctx context.Context, q Question) (*Answer, error) {
 	started := time.Now()
 	s := q.span(e.Now())
-	a := &Answer{Question: q, From: s.from, To: s.to, Step: s.step, Partial: s.partial}
+	a := &Answer{Question: q, From: s.from, To: s.to, Step: s.step, Fine: s.step, Partial: s.partial}
 	by, err := e.Planner.by(&q, false)
 	if err != nil {
 		return nil, err
@@ -297,6 +300,7 @@ func (e *Explorer) series(ctx context.Context, a *Answer, s span, by []*dimensio
 			return err
 		}
 	}
+	a.coarsen()
 	if len(by) == 1 && by[0].speed != "" && a.Question.Unit == Bits {
 		if err := e.speeds(ctx, a, by[0]); err != nil {
 			return err
@@ -397,6 +401,9 @@ func (a *Answer) Empty() bool {
 
 // Sum returns the statistics of all lines together.
 func (a *Answer) Sum() Stats {
+	if a.fine != nil {
+		return *a.fine
+	}
 	var all Stats
 	var points []float64
 	for i := range a.Series {
@@ -413,4 +420,10 @@ func (a *Answer) Sum() Stats {
 	}
 	all.rate(points, all.Total)
 	return all
+}
+
+// OnlyPartial reports whether all flows are of the last step, which is not over, so that no rate is known.
+func (a *Answer) OnlyPartial() bool {
+	all := a.Sum()
+	return a.Partial && all.Total > 0 && all.Max == 0
 }

@@ -285,7 +285,7 @@ func (t tables) ofFlow() []dimension {
 		{Name: "app", Label: "Application", expr: "concat(protocol, '/', toString(application_port))",
 			names: t.applications()},
 		{Name: "proto", Label: "Protocol", expr: "protocol"},
-		{Name: "version", Label: "IP version", expr: "ip_version"},
+		{Name: "version", Label: "IP version", expr: "ip_version", show: "concat('IPv', toString(%[1]s))"},
 		{Name: "scope", Label: "Policy scope", expr: "policy_scope", many: true},
 		{Name: "level", Label: "Policy level", expr: "policy_level"},
 		{Name: "originator", Label: "Policy originator", expr: "policy_originator"},

@@ -141,6 +141,8 @@ func TestEngine(t *testing.T) {
 	t.Run("filters", func(t *testing.T) { testFilters(t, e) })
 	t.Run("series", func(t *testing.T) { testSeries(t, e) })
 	t.Run("both", func(t *testing.T) { testBoth(t, e) })
+	t.Run("gone", func(t *testing.T) { testGone(t, e) })
+	t.Run("step", func(t *testing.T) { testStep(t, e) })
 	t.Run("rollups", func(t *testing.T) { testRollups(t, e) })
 	t.Run("links", func(t *testing.T) { testLinks(t, e) })
 	t.Run("scopes", func(t *testing.T) { testScopes(t, e) })
@@ -253,7 +255,7 @@ func testDimensions(t *testing.T, e *Explorer) {
 		"vlan":           "0 180, 7 180",
 		"app":            "tcp/443 https 180, udp/53 dns 120, icmp/0 60",
 		"proto":          "tcp 180, udp 120, icmp 60",
-		"version":        "4 240, 6 120",
+		"version":        "IPv4 240, IPv6 120",
 		"scope":          "unknown 180, as:64500 180, comm:lhcone 180",
 		"dscp":           "0 180, 46 180",
 		"sampling":       "100 360",

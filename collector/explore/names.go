@@ -86,7 +86,15 @@ func (e *Explorer) names(ctx context.Context, d *dimension, keys []string) (map[
 	if d.names == "" {
 		return nil, nil
 	}
-	return e.values(ctx, d.names, keys, d.kind)
+	names, err := e.values(ctx, d.names, keys, d.kind)
+	if d.kind == filter.Application {
+		for _, key := range keys {
+			if (key == "tcp/0" || key == "udp/0") && names[key] == "" {
+				names[key] = "no known port"
+			}
+		}
+	}
+	return names, err
 }
 
 // speeds queries the speed of each line.

@@ -27,7 +27,10 @@ type Question struct {
 	View   View
 	Top    int    // number of lines; the others are summed up
 	Before Before // an earlier time to compare with
-	Zone   *time.Location
+	// Step is the step of the statistics, such as five minutes for a 95th percentile that is billed; 0: that of the
+	// graph, which follows from the time.
+	Step time.Duration
+	Zone *time.Location
 	// Only lists the policy scopes whose flows the viewer may see. Empty: all. It is not a parameter of a page: it is
 	// set by who asks.
 	Only []string
@@ -114,6 +117,17 @@ const (
 	minRange    = time.Minute
 )
 
+// aroundAt is how much before and after a moment is shown.
+const aroundAt = 10 * time.Minute
+
+// FineSteps returns the steps of statistics that can be asked for.
+func FineSteps() []time.Duration {
+	return []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour}
+}
+
+// mostSteps is the maximum number of steps of statistics: a month of five minutes.
+const mostSteps = 31 * 24 * 12
+
 // timeLayouts are the accepted formats of a time. A time without a zone is in the question's zone.
 var timeLayouts = []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02 15:04", "2006-01-02"}
 
@@ -157,6 +171,13 @@ func parse(values url.Values) (Question, error) {
 			return q, fmt.Errorf("view: %q is none of %v", text, Views())
 		}
 	}
+	if text := values.Get("step"); text != "" {
+		step, err := ParseDuration(text)
+		if err != nil || !slices.Contains(FineSteps(), step) {
+			return q, fmt.Errorf("step: %q is none of 1m, 5m, 15m and 1h", text)
+		}
+		q.Step = step
+	}
 	if text := values.Get("top"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 || n > MaxTop {
@@ -171,6 +192,17 @@ func parse(values url.Values) (Question, error) {
 }
 
 func (q *Question) parseTime(values url.Values) error {
+	if at := strings.TrimSpace(values.Get("at")); at != "" {
+		t, err := q.time(at)
+		if err != nil {
+			return fmt.Errorf("at: %w", err)
+		}
+		q.From, q.To = t.Add(-aroundAt), t.Add(aroundAt)
+		if !possible(q.From) || !possible(q.To) {
+			return fmt.Errorf("at: %q is no time such as 2026-03-05T14:05", at)
+		}
+		return nil
+	}
 	from, to := strings.TrimSpace(values.Get("from")), strings.TrimSpace(values.Get("to"))
 	if from == "" && to == "" {
 		q.Last = defaultLast
@@ -199,12 +231,15 @@ func (q *Question) parseTime(values url.Values) error {
 func (q *Question) time(text string) (time.Time, error) {
 	for _, layout := range timeLayouts {
 		t, err := time.ParseInLocation(layout, text, q.Zone)
-		if year := t.In(q.Zone).Year(); err == nil && year >= 1970 && year < 2100 {
+		if err == nil && possible(t.In(q.Zone)) {
 			return t, nil
 		}
 	}
 	return time.Time{}, fmt.Errorf("%q is no time such as 2026-03-05T14:05", text)
 }
+
+// possible reports whether flows can be of a time.
+func possible(t time.Time) bool { return t.Year() >= 1970 && t.Year() < 2100 }
 
 // ParseDuration reads a length of time: 30m, 6h, 7d or 4w.
 func ParseDuration(text string) (time.Duration, error) {
@@ -245,6 +280,9 @@ func (q Question) Values() url.Values {
 	set("top", strconv.Itoa(q.Top), strconv.Itoa(defaultTop))
 	set("zone", q.Location().String(), "UTC")
 	set("before", string(q.Before), "")
+	if q.Step > 0 {
+		v.Set("step", Duration(q.Step))
+	}
 	if q.Last != 0 {
 		set("last", Duration(q.Last), Duration(defaultLast))
 	} else if !q.From.IsZero() {
@@ -365,6 +403,9 @@ func (q Question) span(now time.Time) span {
 	_, seconds := from.In(q.Location()).Zone()
 	offset := time.Duration(seconds) * time.Second
 	s.from = from.Add(offset).Truncate(s.step).Add(-offset)
+	if q.Step > 0 && q.Step < s.step && to.Sub(s.from) <= mostSteps*q.Step {
+		s.step = q.Step
+	}
 	s.to = to.Add(offset).Truncate(s.step).Add(-offset)
 	if s.to.Before(to) {
 		s.to = s.to.Add(s.step)

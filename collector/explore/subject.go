@@ -100,6 +100,35 @@ func (p *Planner) SubjectOf(dimension, key string) (Subject, bool) {
 	return s, err == nil
 }
 
+// Subjects returns the subjects that all flows of a filter have, at most three: those of an address or an AS that is
+// compared for equality, and not within or and not.
+func (p *Planner) Subjects(text string) []Subject {
+	x, err := filter.Parse(text)
+	if err != nil {
+		return nil
+	}
+	tests := []*filter.Expr{x}
+	if x.Op == filter.And {
+		tests = x.Args
+	}
+	var all []Subject
+	for _, test := range tests {
+		if test.Op != filter.Test || test.Compare != filter.Equal || len(test.Values) != 1 ||
+			filter.IsUnknown(test.Values[0].Text) || strings.Contains(test.Values[0].Text, "*") ||
+			len(all) == mostSubjects {
+			continue
+		}
+		s, ok := p.SubjectOf(filter.Canonical(test.Field), test.Values[0].Text)
+		if ok && !slices.Contains(all, s) {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// mostSubjects is how many subjects of a filter have a link.
+const mostSubjects = 3
+
 // Label returns the subject's name for people.
 func (s Subject) Label() string {
 	if s.Kind == SubjectAS {

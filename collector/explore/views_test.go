@@ -263,3 +263,93 @@ func TestShown(t *testing.T) {
 		}
 	}
 }
+
+// What was among the largest and no longer is has a line, so that one sees what is gone.
+func testGone(t *testing.T, e *Explorer) {
+	a := ask(t, e, "by=src.as&unit=packets&from=2026-03-05T12:00&to=2026-03-05T13:00&before=period")
+	if got := lines(a, 10); got != "AS64500 UNI-A 0, AS64501 LAB 0, unknown 0" {
+		t.Errorf("an hour later: %s", got)
+	}
+	for _, line := range a.Series {
+		if line.Earlier == 0 || Change(line.Earlier, line.Mean) != "gone" {
+			t.Errorf("%s had %g, change %s", line.Label(), line.Earlier, Change(line.Earlier, line.Mean))
+		}
+	}
+	// The second of the sources is not among the largest one now; what it has is not in all others twice.
+	a = ask(t, e, "by=src.as&unit=packets&top=1&from=2026-03-05T11:00&to=2026-03-05T12:00&before=period"+
+		"&filter=not+src.as+%3D+64500")
+	if got := lines(a, 10); got != "AS64501 LAB 120, others 60" {
+		t.Errorf("without an earlier time: %s", got)
+	}
+	early := noon.Add(-90 * time.Minute).Format(time.DateTime)
+	insert := "INSERT INTO explored.data_flow (start_time, end_time, flow_type, src_as_id, protocol, bit_count, " +
+		"packet_count) VALUES ('" + early + "', '" + early + "', 'netflow', 64501, 'gone', 1, 77)"
+	if err := e.Conn.Exec(t.Context(), insert); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := e.Conn.Exec(t.Context(), "ALTER TABLE explored.data_flow DELETE WHERE protocol = 'gone' "+
+			"SETTINGS mutations_sync = 2"); err != nil {
+			t.Error(err)
+		}
+	}()
+	a = ask(t, e, "by=src.as&unit=packets&top=1&from=2026-03-05T11:00&to=2026-03-05T12:00&before=period")
+	if got := lines(a, 10); got != "AS64500 UNI-A 180, AS64501 LAB 120, others 60" || a.Series[1].Earlier == 0 ||
+		math.Abs(a.Sum().Total-3600) > 1e-6 {
+		t.Errorf("%s, %+v", got, a.Series)
+	}
+}
+
+// Statistics can be of finer steps than the graph: a 95th percentile of five minutes over a month.
+func testStep(t *testing.T, e *Explorer) {
+	const rest = "by=src.as&unit=packets&from=2026-03-01T00:00&to=2026-03-08T00:00"
+	coarse, fine := ask(t, e, rest), ask(t, e, rest+"&step=5m")
+	n := len(fine.Series[0].Points)
+	if fine.Fine != 5*time.Minute || fine.Step != coarse.Step || n != len(coarse.Series[0].Points) {
+		t.Fatalf("steps of %s and %s, %d points", fine.Fine, fine.Step, n)
+	}
+	for i := range coarse.Series {
+		c, f := coarse.Series[i], fine.Series[i]
+		if c.Total != f.Total || math.Abs(c.Mean-f.Mean) > 1e-9 || f.Max < c.Max {
+			t.Errorf("%s: %+v, in fine steps %+v", c.Label(), c.Stats, f.Stats)
+		}
+		for j := range c.Points {
+			if math.Abs(c.Points[j]-f.Points[j]) > 1e-9 {
+				t.Errorf("%s at %d: %g and %g", c.Label(), j, c.Points[j], f.Points[j])
+			}
+		}
+	}
+	if got := fine.Series[0].Max; got != 5*30/300.0 { // 30 packets a minute
+		t.Errorf("the highest of five minutes is %g", got)
+	}
+}
+
+func TestPlanner_Subjects(t *testing.T) {
+	s := testSettings()
+	p := NewPlanner(&s)
+	for text, want := range map[string]string{"": "", "src.as = 64500": "AS64500", "192.0.2.7": "192.0.2.7",
+		"as = AS64500 and dst = 192.0.2.7 and proto = tcp": "AS64500 192.0.2.7", "not as = 1": "",
+		"as = 1 or as = 2":    "",
+		"src in 192.0.2.0/24": "", "src = 192.0.2.0/24": "", "device = r1 and if = r1::up": "r1 r1::up", "org = u*": "",
+		"country = CH": "", "org = unknown": "", "(": ""} {
+		var got []string
+		for _, subject := range p.Subjects(text) {
+			got = append(got, subject.Label())
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s is about %q, want %s", text, got, want)
+		}
+	}
+}
+
+// Where all flows are of the step that is not over, no rate is known, and the page says so.
+func TestAnswer_OnlyPartial(t *testing.T) {
+	a := &Answer{Partial: true, Series: []Series{{Rank: 1, Points: []float64{0, 0, 5}, Stats: Stats{Total: 15}}}}
+	if !a.OnlyPartial() {
+		t.Error("a rate is known")
+	}
+	a.Series[0].Points[1] = 1
+	if a.OnlyPartial() || (&Answer{Partial: true}).OnlyPartial() {
+		t.Error("no rate is known")
+	}
+}

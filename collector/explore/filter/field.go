@@ -137,7 +137,7 @@ var names = sync.OnceValue(func() map[string]string {
 		}
 		for _, side := range slices.Sorted(maps.Keys(sides)) {
 			short := sides[side]
-			if all[side+"."+alias] == "" && slices.ContainsFunc(fields, func(f Field) bool { return f.Name == short+"."+name }) {
+			if all[side+"."+alias] == "" && all[short+"."+name] == short+"."+name {
 				add(side+"."+alias, short+"."+name)
 			}
 		}

@@ -127,7 +127,8 @@ func FuzzParse(f *testing.F) {
 	for _, text := range []string{"",
 		"src.as = 64500 and dst in 192.0.2.0/24 and not proto = icmp", `a = "x\"y" or (b != 'c')`,
 		"a in (1, 2) !b ~ c", "((((", "not", "a = '\xff'", "a=1 && b=2 || c<>3",
-		"src net 10/8 tcp port 443", "bytes between 1k and 2M", "org not like '%x%'", "a is not null, 1", "AS64500 icmp6"} {
+		"src net 10/8 tcp port 443", "bytes between 1k and 2M", "org not like '%x%'", "a is not null, 1",
+		"AS64500 icmp6", "multicast or src port 1-2"} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -53,7 +53,8 @@ func (x *Expr) adapt(o comparison, written bool) {
 		x.Values[0].Text = "unknown"
 	case o.like:
 		x.pattern()
-	case (name == "src.ip" || name == "dst.ip" || name == "ip") && !x.any(func(text string) bool { return !isAS(text) }):
+	case (name == "src.ip" || name == "dst.ip" || name == "ip") &&
+		!x.any(func(text string) bool { return !isAS(text) }):
 		x.Field = strings.TrimSuffix(name, "ip") + "as" // src AS64500
 	case !written && (name == "src.net" || name == "dst.net" || name == "net") && !x.any(func(text string) bool {
 		_, _, err := AddressRange(text)
@@ -105,10 +106,18 @@ func (p *parser) alone() *Expr {
 	}
 	p.take()
 	x := &Expr{Op: Test, Field: field, FieldAt: t.at, FieldLen: t.len}
+	if strings.EqualFold(t.text, multicast) {
+		x.Compare, x.Values = In, []Value{{Text: "224.0.0.0/4", At: t.at, Len: t.len},
+			{Text: "ff00::/8", At: t.at, Len: t.len}}
+		return x
+	}
 	x.Values = []Value{{Text: t.text, At: t.at, Len: t.len}}
 	x.adapt(comparison{}, true)
 	return x
 }
+
+// multicast is the word for flows to groups (RFC 5771, RFC 4291 section 2.7).
+const multicast = "multicast"
 
 // fieldOf returns the field that a value belongs to without doubt; "" if there is none.
 func fieldOf(text string) string {
@@ -117,6 +126,9 @@ func fieldOf(text string) string {
 	}
 	if _, found := families[strings.ToLower(text)]; found {
 		return "version"
+	}
+	if strings.EqualFold(text, multicast) {
+		return "dst.ip"
 	}
 	if _, found := protocolWords[strings.ToLower(text)]; found {
 		return "proto"

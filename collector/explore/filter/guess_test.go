@@ -39,6 +39,7 @@ func TestParse_asPeopleGuess(t *testing.T) {
 		"router ip 192.0.2.1":            "[device = 192.0.2.1]",
 		"from AS64500 to AS64501":        "and([src.as = AS64500] [dst.as = AS64501])",
 		"to 192.0.2.0/24":                "[to = 192.0.2.0/24]",
+		"multicast and not port 5353":    "and([dst.ip in 224.0.0.0/4|ff00::/8] not([port = 5353]))",
 		"src country CH":                 "[src.country = CH]",
 		// akvorado
 		"SrcAS = AS64500 AND DstPort IN (80, 443)": "and([SrcAS = AS64500] [DstPort in 80|443])",
@@ -247,7 +248,8 @@ func TestCanonical(t *testing.T) {
 			t.Errorf("%s is %s, want %s", alias, Canonical(alias), name)
 		}
 	}
-	for name, want := range map[string]string{"SrcAS": "src.as", "DstAddr": "dst.ip", "InIfName": "in.if", "src": "src.ip",
+	for name, want := range map[string]string{"SrcAS": "src.as", "DstAddr": "dst.ip", "InIfName": "in.if",
+		"src":         "src.ip",
 		"destination": "dst.ip", "source.asn": "src.as", "peer_as_id": "next.as", "in_interface_id": "in.if",
 		"egress.if": "out.if", "nonsense": "nonsense", "in": "in"} {
 		if got := Canonical(name); got != want {
@@ -257,7 +259,8 @@ func TestCanonical(t *testing.T) {
 }
 
 func TestHoldsIPv4(t *testing.T) {
-	for text, want := range map[string]bool{"::/0": true, "::/64": true, "2001:db8::/32": false, "::ffff:0:0/97": false} {
+	for text, want := range map[string]bool{"::/0": true, "::/64": true, "2001:db8::/32": false,
+		"::ffff:0:0/97": false} {
 		from, to, err := AddressRange(text)
 		if err != nil || HoldsIPv4(from, to) != want {
 			t.Errorf("%s: %v, %v", text, HoldsIPv4(from, to), err)

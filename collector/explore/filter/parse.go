@@ -200,8 +200,8 @@ func (p *parser) noOperator(x *Expr) error {
 	case unit:
 		return &Error{At: x.FieldAt, Len: x.FieldLen, Text: "write the unit without a space before it: 10M"}
 	}
-	return &Error{At: x.FieldAt, Len: x.FieldLen, Text: "expected the name of a field; several values of one stand in " +
-		"parentheses: src.as in (64500, 64501)"}
+	return &Error{At: x.FieldAt, Len: x.FieldLen, Text: "expected the name of a field; several values of " +
+		"one stand in parentheses: src.as in (64500, 64501)"}
 }
 
 func isDigits(text string) bool {

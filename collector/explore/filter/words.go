@@ -9,7 +9,8 @@ import (
 )
 
 // families are words for the IP versions.
-var families = map[string]string{"ipv4": "4", "ip4": "4", "inet": "4", "ipv6": "6", "ip6": "6", "inet6": "6"}
+var families = map[string]string{"ipv4": "4", "ip4": "4", "inet": "4", "ipv6": "6", "ip6": "6", "inet6": "6",
+	"ipv0": "0"}
 
 // protocolWords are the protocols that may stand alone in a filter, by the names that rows have for them.
 var protocolWords = map[string]string{"tcp": "tcp", "udp": "udp", "icmp": "icmp", "icmp6": "ipv6-icmp",

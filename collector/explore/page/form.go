@@ -44,6 +44,10 @@ func (p *Pages) addForm(v *view) {
 		}
 		v.Befores = append(v.Befores, option{string(x), text, x == q.Before})
 	}
+	v.Steps = append(v.Steps, option{"", "the graph's steps", q.Step == 0})
+	for _, step := range explore.FineSteps() {
+		v.Steps = append(v.Steps, option{explore.Duration(step), "steps of " + spoken(step), step == q.Step})
+	}
 	for _, n := range withValue([]int{5, 8, 15, 25, 50}, q.Top) {
 		v.Tops = append(v.Tops, option{fmt.Sprint(n), fmt.Sprintf("top %d", n), n == q.Top})
 	}

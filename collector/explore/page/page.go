@@ -202,6 +202,8 @@ type view struct {
 	Tops     []option
 	Times    []option
 	Befores  []option
+	Steps    []option
+	Abouts   []link // pages of what the filter names
 	From, To string
 	Zone     string
 	Zones    []string
@@ -329,6 +331,9 @@ func (p *Pages) view(q explore.Question, a *explore.Answer) *view {
 			other.Zone = zone
 			v.InZones = append(v.InZones, link{name, other.Address(address)})
 		}
+	}
+	for _, s := range p.Explorer.Planner.Subjects(q.Filter) {
+		v.Abouts = append(v.Abouts, link{s.Label(), aboutAddress(s)})
 	}
 	length := a.To.Sub(a.From)
 	v.Earlier = q.Between(a.From.Add(-length), a.From).Address(address)

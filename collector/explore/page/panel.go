@@ -23,6 +23,9 @@ type panel struct {
 	HourList []int  // the head of Days
 	Step     string // of a graph
 	Span     string // the time of the answer
+	Fine     string // the step of statistics; "" where there are none
+	Early    string // a page of less time, where no step of the answer is over
+	Darkest  string // hour of Days
 	Flows    []flowRow
 	Lost     []lostRow
 	Peak     *peakLink        // of a graph; nil where nothing is drawn
@@ -43,6 +46,14 @@ func (x *panel) lighten() {
 	}
 }
 
+// stepText formats the length of a step.
+func stepText(step time.Duration) string {
+	if step < time.Minute {
+		return step.String()
+	}
+	return explore.Duration(step)
+}
+
 // spanOf formats the time of an answer, from its first step to the end of the last one.
 func spanOf(a *explore.Answer) string {
 	const layout = "Mon 2 Jan 2006 15:04"
@@ -58,10 +69,7 @@ func spanOf(a *explore.Answer) string {
 
 func (p *Pages) newPanel(a *explore.Answer) *panel {
 	x := &panel{Title: title(a), Answer: a, Span: spanOf(a)}
-	x.Unknown, x.Step = a.Unknown(), explore.Duration(max(a.Step, time.Minute))
-	if a.Step < time.Minute {
-		x.Step = a.Step.String()
-	}
+	x.Unknown, x.Step = a.Unknown(), stepText(a.Step)
 	switch view := a.Question.View; {
 	case view == explore.Single:
 		x.Title, x.Flows = "Largest flows", newFlowRows(a, address)
@@ -76,11 +84,17 @@ func (p *Pages) newPanel(a *explore.Answer) *panel {
 		x.Matrix = newMatrix(a, address)
 	case view == explore.Hours:
 		x.Days = newDays(a, address)
+		x.Darkest = darkest(a)
 		for i := range 24 {
 			x.HourList = append(x.HourList, i)
 		}
 	default:
-		x.Rows, x.All = p.newRows(a, address), newAll(a)
+		x.Rows, x.All, x.Fine = p.newRows(a, address), newAll(a), stepText(a.Fine)
+		if a.OnlyPartial() {
+			q := a.Question
+			q.Last, q.From, q.To, q.Before = 15*time.Minute, time.Time{}, time.Time{}, explore.NoBefore
+			x.Early = q.Address(address)
+		}
 		x.Full = slices.ContainsFunc(x.Rows, func(r row) bool { return r.Full != "" })
 		if view == explore.Map {
 			x.Map = newMap(a, address)

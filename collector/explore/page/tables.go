@@ -206,13 +206,22 @@ type hour struct {
 // mostLinkedDays is the maximum number of days with a link for each hour: more links would outweigh the page.
 const mostLinkedDays = 10
 
-func newDays(a *explore.Answer, page string) []day {
+// highestHour returns the figure of the hour that has most.
+func highestHour(a *explore.Answer) float64 {
 	highest := 0.0
 	for _, d := range a.Days {
 		for _, v := range d.Hours {
 			highest = max(highest, v)
 		}
 	}
+	return highest
+}
+
+// darkest formats the figure of the hour that has most.
+func darkest(a *explore.Answer) string { return rate(a, highestHour(a)) }
+
+func newDays(a *explore.Answer, page string) []day {
+	highest := highestHour(a)
 	var all []day
 	for _, d := range a.Days {
 		date, err := time.ParseInLocation("2006-01-02", d.Date, zone(a))
