@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -102,7 +104,7 @@ func (s *Station) savedTable(d *savedView, now time.Time) *rib.Source {
 	key := bmpRouterKey{d.Address, d.Name}
 	m := s.bmpRouters[key]
 	if m == nil {
-		if len(s.bmpRouters) >= maxBMPRouters {
+		if len(s.bmpRouters) >= maxBMPRouters || !s.mayReport(d.Address) {
 			return nil
 		}
 		m = s.newBMPRouter(key)
@@ -117,6 +119,15 @@ func (s *Station) savedTable(d *savedView, now time.Time) *rib.Source {
 	t.source.Neighbor = d.PeerID
 	m.publish()
 	return t.source
+}
+
+// mayReport reports whether a BMP router of this address can have a session. A host name of Connect can be any address.
+func (s *Station) mayReport(address netip.Addr) bool {
+	return within(s.BMP.Allowed, address) || slices.ContainsFunc(s.BMP.Connect, func(to string) bool {
+		host, _, _ := net.SplitHostPort(to)
+		a, err := netip.ParseAddr(host)
+		return err != nil || a.Unmap() == address
+	})
 }
 
 // load loads the routes that the last run saved. Only the writer calls it.

@@ -1,13 +1,19 @@
 package routing
 
 import (
+	"bytes"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/metranova/flow-collector/decoder/route"
+	"github.com/metranova/flow-collector/enrich/rib"
 )
 
 // Routes outlive a restart, as those of sessions that have ended: the next session takes over and its End-of-RIB
@@ -106,4 +112,119 @@ func TestRestart_killed(t *testing.T) {
 	}
 	other := open(t, Options{File: copied})
 	expect(t, other, other.RIB().NewReader(), "127.0.0.2", map[string]int{"10.1.2.3": 7})
+}
+
+// Routes of routers that may no longer connect are not used after a restart.
+func TestRestart_allowed(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "routes")
+	s := monitoringFrom(t, Options{File: file})
+	reader := s.RIB().NewReader()
+	connect(t, s, "127.0.0.2", local("192.0.2.2")).announce(7, "10.0.0.0/8")
+	m := report(t, s, "127.0.0.3", "router3")
+	loc := peerOf("", 0, 0)
+	loc.ID = 0xc0000203
+	m.up(loc, "0.0.0.0", "192.0.2.3")
+	m.route(loc, 8, 100, "12.0.0.0/8")
+	expect(t, s, reader, "127.0.0.2", map[string]int{"10.1.2.3": 7})
+	expect(t, s, reader, "127.0.0.3", map[string]int{"12.1.2.3": 8})
+	s.Close()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := []netip.Prefix{netip.MustParsePrefix("127.0.0.4/32")}
+	for name, c := range map[string]struct {
+		options  Options
+		bgp, bmp int
+	}{
+		"allowed":          {Options{}, 7, 8},
+		"not any more":     {Options{Neighbors: other, BMP: BMPOptions{Allowed: other}}, -1, -1},
+		"connected to":     {Options{BMP: BMPOptions{Allowed: other, Connect: []string{"127.0.0.3:1"}}}, 7, 8},
+		"another address":  {Options{BMP: BMPOptions{Allowed: other, Connect: []string{"127.0.0.9:1"}}}, 7, -1},
+		"a name connected": {Options{BMP: BMPOptions{Allowed: other, Connect: []string{"router.invalid:1"}}}, 7, 8},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.options.File = filepath.Join(t.TempDir(), "routes") // the station saves its own routes there
+			if err := os.WriteFile(c.options.File, data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s := monitoringFrom(t, c.options)
+			reader := s.RIB().NewReader()
+			s.run(func() {}) // the file is loaded before anything else is done
+			expect(t, s, reader, "127.0.0.2", map[string]int{"10.1.2.3": c.bgp})
+			expect(t, s, reader, "127.0.0.3", map[string]int{"12.1.2.3": c.bmp})
+		})
+	}
+}
+
+// FuzzSavedSource reads anything as the description of a source in a file of saved routes: within bounds, and what is
+// accepted is described by the same text from then on.
+func FuzzSavedSource(f *testing.F) {
+	for _, text := range []string{
+		`{"bgp":{"address":"127.0.0.2","id":3221225986,"as":64500}}`,
+		`{"bgp":{"address":"::ffff:127.0.0.2","id":1,"as":0}}` + "\n" + `{"bgp":{"address":"127.0.0.2","id":1}}`,
+		`{"bmp":{"address":"127.0.0.3","name":"router3","description":"a router","as":64500,"ids":[3221225987,0],` +
+			`"type":3,"rd":0,"peer":"0.0.0.0","peer_id":3221225987,"view":2}}`,
+		`{"bmp":{"address":"127.0.0.3","name":"\ufffd","type":255,"rd":18446744073709551615,"peer":"fe80::1%eth0"}}`,
+		`{"bmp":{"address":"127.0.0.3","peer":""}}`, `{"bmp":{"address":"127.0.0.3","view":200}}`,
+		`{"bgp":null,"bmp":null}`, `{}`, `[`, ``,
+	} {
+		f.Add([]byte(text))
+	}
+	own := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::/0")}
+	s, err := Open(Options{Neighbors: own, Log: zap.NewNop(), KeepStale: time.Hour,
+		BMP: BMPOptions{Allowed: own, KeepStale: time.Hour}, RIB: rib.Options{MaxMemory: rib.MinMemory}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() {
+		s.Abort()
+		s.Free()
+	})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var sources []*rib.Source
+		var first, second []rib.Description
+		s.run(func() {
+			for text := range bytes.Lines(data) {
+				if source := s.savedSource(text); source != nil {
+					sources = append(sources, source)
+				}
+			}
+			s.updateAddresses()
+			first = s.descriptions()
+			for _, x := range sources {
+				x.Remove()
+			}
+			s.forgetAll()
+		})
+		if len(first) != len(sources) {
+			t.Errorf("%d sources, %d descriptions", len(sources), len(first))
+		}
+		s.run(func() {
+			for _, d := range first {
+				if source := s.savedSource(d.Text); source != nil {
+					defer source.Remove()
+				}
+			}
+			second = s.descriptions()
+			s.forgetAll()
+		})
+		texts := func(all []rib.Description) (lines []string) {
+			for _, d := range all {
+				lines = append(lines, string(d.Text))
+			}
+			slices.Sort(lines)
+			return lines
+		}
+		if a, b := texts(first), texts(second); !slices.Equal(a, b) {
+			t.Errorf("described as %q, then as %q", a, b)
+		}
+		s.run(func() {
+			s.rib.Work(1 << 30)
+			s.rib.Publish()
+		})
+		if st := s.rib.Stats(); st.Routes != 0 || len(s.rib.Routers()) > 1<<16 {
+			t.Fatalf("left: %+v", st)
+		}
+	})
 }
