@@ -26,6 +26,7 @@ func main() {
 			replayCommand(),
 			pipelineCommand(),
 			bgpCommand(),
+			soakCommand(),
 			compareCommand(),
 			latencyCommand(),
 			collectCommand(),

@@ -67,19 +67,66 @@ const updatePrefixes = 6
 // Stream is the UPDATEs of a whole table and the ends of both families. Attributes of different kinds have nothing in
 // common. With monitoring they are Route Monitoring messages of a Loc-RIB.
 func Stream(table []route.Prefix, kind uint32, monitoring bool, id uint32) []byte {
-	var out, attributes, announced []byte
-	loc := bmp.Peer{Type: bmp.LocRIBPeer, AS: 64500, ID: id}
-	head := loc.Append(nil)
-	message := func(attributes, announced []byte) {
-		b := bgp.AppendHeader(nil, bgp.UpdateType, 4+len(attributes)+len(announced))
-		b = binary.BigEndian.AppendUint16(append(b, 0, 0), uint16(len(attributes)))
-		b = append(append(b, attributes...), announced...)
-		if monitoring {
-			out = bmp.AppendMessage(out, bmp.RouteMonitoring, head, b)
+	w := writer{monitoring: monitoring}
+	w.head = (&bmp.Peer{Type: bmp.LocRIBPeer, AS: 64500, ID: id}).Append(nil)
+	w.announce(table, kind)
+	w.message(nil, nil, nil)
+	w.message(nil, []byte{0x80, 15, 3, 0, 2, 1}, nil)
+	return w.out
+}
+
+// Updates is the UPDATEs of some prefixes, without the ends of their families.
+func Updates(prefixes []route.Prefix, kind uint32) []byte {
+	var w writer
+	w.announce(prefixes, kind)
+	return w.out
+}
+
+// Withdrawals is UPDATEs that withdraw prefixes, one each.
+func Withdrawals(prefixes []route.Prefix) []byte {
+	var w writer
+	for _, p := range prefixes {
+		n := bgp.AppendPrefix(nil, route.Unicast, 0, p)
+		if p.V6 {
+			w.message(nil, append([]byte{0x80, 15, byte(3 + len(n)), 0, 2, 1}, n...), nil)
 		} else {
-			out = append(out, b...)
+			w.message(n, nil, nil)
 		}
 	}
+	return w.out
+}
+
+// Messages counts BGP messages.
+func Messages(b []byte) (n int) {
+	for len(b) > bgp.HeaderBytes {
+		b = b[binary.BigEndian.Uint16(b[16:]):]
+		n++
+	}
+	return n
+}
+
+// writer makes the messages of one router.
+type writer struct {
+	out        []byte
+	monitoring bool // Route Monitoring messages, with head as the header of their peer
+	head       []byte
+}
+
+func (w *writer) message(withdrawn, attributes, announced []byte) {
+	b := bgp.AppendHeader(nil, bgp.UpdateType, 4+len(withdrawn)+len(attributes)+len(announced))
+	b = append(binary.BigEndian.AppendUint16(b, uint16(len(withdrawn))), withdrawn...)
+	b = append(binary.BigEndian.AppendUint16(b, uint16(len(attributes))), attributes...)
+	b = append(b, announced...)
+	if w.monitoring {
+		w.out = bmp.AppendMessage(w.out, bmp.RouteMonitoring, w.head, b)
+	} else {
+		w.out = append(w.out, b...)
+	}
+}
+
+// announce makes the UPDATEs of prefixes.
+func (w *writer) announce(table []route.Prefix, kind uint32) {
+	var attributes, announced []byte
 	for i, n := 0, uint32(0); i < len(table); n++ {
 		end := i
 		for end < len(table) && end < i+updatePrefixes && table[end].V6 == table[i].V6 {
@@ -102,16 +149,13 @@ func Stream(table []route.Prefix, kind uint32, monitoring bool, id uint32) []byt
 			at := len(attributes) - 25
 			attributes = append(attributes, announced...)
 			binary.BigEndian.PutUint16(attributes[at+2:], uint16(len(attributes)-at-4))
-			message(attributes, nil)
+			w.message(nil, attributes, nil)
 		} else {
 			attributes = append(attributes, 0x40, 3, 4, 192, 0, 2, 1)
-			message(attributes, announced)
+			w.message(nil, attributes, announced)
 		}
 		i = end
 	}
-	message(nil, nil)
-	message([]byte{0x80, 15, 3, 0, 2, 1}, nil)
-	return out
 }
 
 // Speaker is a router with a session.
