@@ -26,7 +26,7 @@ import (
 	"go.uber.org/zap"
 )
 
-const patience = 60 * time.Second
+const patience = 5 * time.Minute // on a loaded host stayrtr takes half a minute for its 100,000 payloads
 
 // exported is what stayrtr fetches, in the form of rpki-client's JSON.
 type exported struct {
@@ -184,6 +184,7 @@ func TestStayRTR(t *testing.T) {
 			if x := c.Stats().Sources[0]; x.Version != test.version || x.Payloads != 100_001 {
 				t.Errorf("%+v", x)
 			}
+			before := c.Stats().Sources[0].Errors // of the time before stayrtr listened
 			began := time.Now()
 			data.set("10.0.0.0/8", "11.0.0.0/8")
 			eventually(t, patience, is("valid valid invalid"))
@@ -192,7 +193,7 @@ func TestStayRTR(t *testing.T) {
 			data.set("11.0.0.0/8")
 			eventually(t, patience, is("unknown valid invalid"))
 			t.Logf("a payload was removed and this counted after %s", time.Since(began))
-			if x := c.Stats().Sources[0]; x.Updates < 3 || x.Errors > 1 {
+			if x := c.Stats().Sources[0]; x.Updates < 3 || x.Errors > before {
 				t.Errorf("%+v", x)
 			}
 			stop()

@@ -74,6 +74,7 @@ type RIB struct {
 	routes    int64
 	refused   uint64
 	paths     []setPath // scratch of change
+	higher    []setPath // scratch of order
 	attrs     route.Attributes
 	hasher    *route.Hasher
 }

@@ -571,6 +571,76 @@ func TestChoice(t *testing.T) {
 	}
 }
 
+// MEDs are compared only between routes of one neighbouring AS (RFC 4271 section 9.1.2.2 c, RFC 5065 section 5.3). A route
+// that loses by MED does not decide between others, whatever the order in which they come.
+func TestChoice_MED(t *testing.T) {
+	type path struct {
+		next     byte
+		med      uint32
+		internal bool
+		segments []route.Segment
+	}
+	sequence := func(as ...uint32) []route.Segment { return []route.Segment{{Kind: route.Sequence, AS: as}} }
+	behind := func(member uint32, outside []route.Segment) []route.Segment {
+		return append([]route.Segment{{Kind: route.ConfedSequence, AS: []uint32{member}}}, outside...)
+	}
+	of := func(as ...uint32) []route.Segment { return []route.Segment{{Kind: route.Set, AS: as}} }
+	tests := []struct {
+		name  string
+		paths []path
+		want  byte
+	}{
+		{"same AS", []path{{1, 7, false, sequence(5, 9)}, {2, 5, true, sequence(5, 8)}}, 2},
+		{"other AS", []path{{1, 7, false, sequence(5, 9)}, {2, 5, true, sequence(6, 9)}}, 1},
+		{"one AS behind two members", []path{{1, 7, false, behind(65001, sequence(5))},
+			{2, 5, true, behind(65002, sequence(5))}}, 2},
+		{"two AS behind one member", []path{{1, 7, false, behind(65001, sequence(5))},
+			{2, 5, true, behind(65001, sequence(6))}}, 1},
+		{"within the confederation", []path{{1, 7, false, behind(65001, nil)}, {2, 5, true, behind(65002, nil)}}, 2},
+		{"own AS: empty and within", []path{{1, 7, false, nil}, {2, 5, true, behind(65002, nil)}}, 2},
+		{"aggregates", []path{{1, 7, false, of(5, 6)}, {2, 5, true, of(7, 8)}}, 2},
+		{"aggregate and a sequence", []path{{1, 7, false, of(5)}, {2, 5, true, sequence(5)}}, 1},
+		// 2 beats 1 by MED, 3 beats 2 as it is external, 1 would beat 3 by its identifier if it were not removed.
+		{"no order of two", []path{{1, 7, false, sequence(5, 9)}, {2, 5, true, sequence(5, 8)},
+			{3, 9, false, sequence(6, 9)}}, 3},
+		{"equal lowest", []path{{1, 5, true, sequence(5, 9)}, {2, 5, false, sequence(5, 8)},
+			{3, 9, false, sequence(5, 7)}, {4, 1, true, sequence(6, 7)}}, 2},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			for shift := range test.paths {
+				r := newRIB(t, Options{})
+				x := r.Router("router", true)
+				s := x.NewSource(0)
+				batch := &route.Batch{Decode: func(data []byte, a *route.Attributes) error {
+					p := test.paths[data[0]]
+					a.HasMED, a.MED, a.Internal, a.Path = true, p.med, p.internal, p.segments
+					a.NextHop = flow.AddrFrom4([4]byte{192, 0, 2, p.next})
+					return nil
+				}}
+				for i := range test.paths {
+					i = (i + shift) % len(test.paths)
+					data := []byte{byte(i)}
+					batch.Changes = append(batch.Changes, route.Change{PathID: uint32(test.paths[i].next),
+						Prefix: route.PrefixFrom(netip.MustParsePrefix("10.0.0.0/8")),
+						Bundle: batch.AddBundle(r.Hasher().Sum(data), data)})
+				}
+				if _, _, err := s.Apply(batch); err != nil {
+					t.Fatal(err)
+				}
+				reader := r.NewReader()
+				reader.Enter()
+				to := flow.AddrFrom4([4]byte{10, 1, 2, 3})
+				got, found := reader.Lookup(x.Table(route.Unicast, 0), &to, nil)
+				if want := flow.AddrFrom4([4]byte{192, 0, 2, test.want}); !found || got.NextHop() != want {
+					t.Errorf("first %d: got %s, %t, want %s", shift, got.NextHop(), found, want)
+				}
+				reader.Leave()
+			}
+		})
+	}
+}
+
 // Paths with sets and confederations come back as they were; the row's path has no confederation.
 func TestPaths(t *testing.T) {
 	tests := []struct {
