@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/urfave/cli/v3"
 
 	"github.com/metranova/flow-collector/collector/commandline"
+	"github.com/metranova/flow-collector/collector/config"
 	"github.com/metranova/flow-collector/collector/pmacct"
 )
 
@@ -22,7 +25,7 @@ func convertPmacctCommand() *cli.Command {
 		Description: `Reads configurations of nfacctd and sfacctd, and the files that they name. The configuration goes
 to standard output, each setting below the lines that it comes from. Lines that have no counterpart, and lines that need
 none, are named with the reason, on standard error and at the end of the configuration. It exits with 1 if lines or
-files cannot be read. collector/pmacct/README.md has all keys of pmacct.
+files cannot be read, or the collector would not start with the result. collector/pmacct/README.md has all keys of pmacct.
 
   collector convert-pmacct /etc/pmacct/nfacctd.conf
   collector convert-pmacct --output collector.yml nfacctd.conf sfacctd.conf && collector check --config collector.yml`,
@@ -57,13 +60,40 @@ func convertPmacct(paths []string, file string, out, report io.Writer) error {
 	for _, p := range converted.Problems {
 		fmt.Fprintln(report, "collector:", p)
 	}
+	refused, err := refusedOf(converted)
+	if err != nil {
+		return err
+	}
+	for _, p := range refused {
+		fmt.Fprintln(report, "collector:", p)
+	}
+	problems := len(converted.Problems) + len(refused)
 	fmt.Fprintf(report, "%s; %s without a counterpart, %d that need none, %s\n",
 		commandline.Count(len(converted.Settings), "setting"), commandline.Count(counts[pmacct.Missing], "line"),
-		counts[pmacct.NotNeeded], commandline.Count(len(converted.Problems), "problem"))
-	if len(converted.Problems) > 0 {
+		counts[pmacct.NotNeeded], commandline.Count(problems, "problem"))
+	if problems > 0 {
 		return errReported
 	}
 	return nil
+}
+
+// refusedOf returns why a collector would not start with the configuration: lines of pmacct's maps that have no
+// counterpart, above all.
+func refusedOf(converted *pmacct.Converted) (problems []config.Problem, err error) {
+	dir, err := os.MkdirTemp("", "convert-pmacct")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	file := filepath.Join(dir, "collector.yml")
+	if err := writeNew(file, converted); err != nil {
+		return nil, err
+	}
+	_, problems = config.Load(config.Source{File: file})
+	for i := range problems { // the file is gone when it is read
+		problems[i].Where = strings.TrimPrefix(problems[i].Where, dir+string(filepath.Separator))
+	}
+	return problems, nil
 }
 
 // writeNew writes the configuration to a file that is not there yet.

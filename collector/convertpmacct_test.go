@@ -102,3 +102,27 @@ aggregate_filter: port 53
 		t.Errorf("%v\n%s", err, report.Bytes())
 	}
 }
+
+// A map of pmacct with rules that have no counterpart is named line by line, as the collector would not start with it.
+func TestConvertPmacct_mapsThatAreRefused(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	tags := write("pretag.map", "set_label=a ip=192.0.2.1\nset_label=b ip=192.0.2.2 in=5\n")
+	agents := write("agents.map", "bgp_ip=198.51.100.1 ip=192.0.2.1\nbgp_ip=nonsense ip=192.0.2.1\n")
+	conf := write("nfacctd.conf", "plugins: print\npre_tag_map: "+tags+"\nbgp_agent_map: "+agents+"\n")
+	var out, report bytes.Buffer
+	err := convertPmacct([]string{conf}, "", &out, &report)
+	if err != errReported || !strings.Contains(report.String(), "pretag.map:2: in: 5: depends on the flow") ||
+		!strings.Contains(report.String(), "agents.map:2: ") || !strings.Contains(report.String(), ", 2 problems") {
+		t.Errorf("%v\n%s", err, report.Bytes())
+	}
+	if _, problems := config.Load(config.Source{File: write("collector.yml", out.String())}); len(problems) != 2 {
+		t.Errorf("%v", problems)
+	}
+}
