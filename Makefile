@@ -63,7 +63,7 @@ $(KAFKA_LIBS): sink/kafka/kafkatest/pom.xml
 test-routing: engine ## test BGP, BMP and RPKI against bird, FRR, GoBGP, ExaBGP, stayrtr and nfacctd, as root, on loopback
 	@for p in bird:bird2 gobgpd:gobgpd exabgp:exabgp stayrtr:stayrtr nfacctd:pmacct /usr/lib/frr/bgpd:frr; do command -v $${p%:*} >/dev/null \
 		|| echo "make test-routing: NOT TESTED: $${p%:*} (Debian: apt-get install $${p#*:})" >&2; done
-	ROUTING_TEST=1 $(GO) test -count=1 -v -run '^Test(Speakers|StayRTR)' -timeout 20m ./collector/routing ./collector/rpki ./collector/service
+	ROUTING_TEST=1 $(GO) test -count=1 -v -run '^Test(Speakers|StayRTR)' -timeout 60m ./collector/routing ./collector/rpki ./collector/service
 
 # Clients of other languages for make test-clients: installed here, used by no other target.
 CLIENTS           := .clients
