@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -225,6 +226,7 @@ func (b *bgpBench) flows() error {
 		fmt.Printf("%-28s %7.0f ns a flow, %9.0f flows/s of a core, %.3f allocations a flow%s\n", what, ns, 1e9/ns,
 			allocations,
 			against)
+		printBatches(costs[len(costs)-1].Batches)
 		return ns
 	}
 	measure("flows without routes:", enrich.RouteOptions{}, 0)
@@ -259,6 +261,22 @@ func (b *bgpBench) flows() error {
 	measure(fmt.Sprintf("with %d changes a second:", b.c.Int("churn")), with, base)
 	close(stop)
 	return <-done
+}
+
+// printBatches prints what batches took: one waits on the clock, and not on a core, where something else runs.
+func printBatches(batches []stages.Took) {
+	print := func(what string, of func(stages.Took) time.Duration) {
+		all := make([]time.Duration, 0, len(batches))
+		for _, t := range batches {
+			all = append(all, of(t))
+		}
+		slices.Sort(all)
+		n := len(all)
+		fmt.Printf("   %d batches %s: median %.2f ms, 99 %% %.2f, 99.9 %% %.2f, longest %.2f\n", n, what,
+			all[n/2].Seconds()*1e3, all[n*99/100].Seconds()*1e3, all[n*999/1000].Seconds()*1e3, all[n-1].Seconds()*1e3)
+	}
+	print("on a core", func(t stages.Took) time.Duration { return t.Core })
+	print("on the clock", func(t stages.Took) time.Duration { return t.Clock })
 }
 
 // churn has routes change.

@@ -21,7 +21,11 @@ type Cost struct {
 	Share       float64 `json:"share"`
 	Allocations float64 `json:"allocs_per_record"`
 	Bytes       float64 `json:"bytes_per_record"` // of what it made
+	Batches     []Took  `json:"-"`                // each batch of the stage and those before it
 }
+
+// Took is the time of a batch on the clock, and on a core.
+type Took struct{ Clock, Core time.Duration }
 
 // Throughput is what so many workers get through together.
 type Throughput struct {
@@ -45,6 +49,7 @@ type runner struct {
 	chain       *Chain
 	nanoseconds []float64
 	allocations []float64
+	batches     []Took
 }
 
 // Costs measures what each stage takes. The stages up to Encode are runs of one after the other as deep as each, in
@@ -63,6 +68,9 @@ func (b *Bench) Costs(last Stage) []Cost {
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	for _, r := range runners {
+		r.batches = make([]Took, 0, 1<<18) // so that noting them does not allocate
+	}
 	for range b.Runs {
 		for _, r := range runners {
 			b.run(r)
@@ -83,6 +91,7 @@ func costs(runners []*runner) []Cost {
 			Share:       (all.Nanoseconds - before.Nanoseconds) / total,
 			Allocations: all.Allocations - before.Allocations,
 			Bytes:       float64(r.chain.Bytes()) / float64(max(r.chain.Records(), 1)),
+			Batches:     r.batches,
 		})
 		before = all
 	}
@@ -109,9 +118,19 @@ const batchDatagrams = 64
 
 // pass takes all datagrams through the chain, as many at a time as the listener would.
 func (c *Chain) pass(datagrams []exporter.Datagram) {
-	now := time.Now()
+	c.timed(datagrams, nil)
+}
+
+// timed is pass that notes what each batch took.
+func (c *Chain) timed(datagrams []exporter.Datagram, took *[]Took) {
+	now, cpu := time.Now(), threadCPU()
 	for batch := range slices.Chunk(datagrams, batchDatagrams) {
 		c.Process(batch, now)
+		if took != nil {
+			at, used := time.Now(), threadCPU()
+			*took = append(*took, Took{at.Sub(now), used - cpu})
+			now, cpu = at, used
+		}
 	}
 }
 
@@ -122,7 +141,7 @@ func (b *Bench) run(r *runner) {
 	runtime.ReadMemStats(&before)
 	records, cpu, began := r.chain.Records(), threadCPU(), time.Now()
 	for time.Since(began) < b.For {
-		r.chain.pass(b.Datagrams)
+		r.chain.timed(b.Datagrams, &r.batches)
 	}
 	cpu = threadCPU() - cpu
 	runtime.ReadMemStats(&after)
