@@ -195,6 +195,29 @@ func TestReconnect(t *testing.T) {
 	})
 }
 
+// A cache that restarted may close the connection at the session number of before, and what it says of it can get lost:
+// the next query is for all data, in the same version.
+func TestReconnect_closedAtOldSession(t *testing.T) {
+	one(t, func(c *Client, _ chan<- uint32) {
+		states(t, c, twoPrefixes, "valid unknown")
+		time.Sleep(4 * time.Second)
+		states(t, c, twoPrefixes, "unknown valid")
+		if x := c.Stats().Sources[0]; x.Version != 1 || x.Serial != 3 || x.State != stateSynced {
+			t.Errorf("%+v", x)
+		}
+	}, func(x *cache) {
+		x.want("all")
+		x.data(5, "+10.0.0.0/8")
+	}, func(x *cache) {
+		x.want("since 5")
+	}, func(x *cache) {
+		x.session = 9
+		x.want("all")
+		x.data(3, "+11.0.0.0/8")
+		x.idle()
+	})
+}
+
 func TestVersions(t *testing.T) {
 	check := func(c *Client, _ chan<- uint32) {
 		time.Sleep(3 * time.Second)

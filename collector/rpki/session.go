@@ -170,10 +170,15 @@ func (s *source) connect(ctx context.Context) (worked bool, err error) {
 	go receive(ctx, conn, arrivals)
 	x := &exchange{source: s, conn: conn, version: s.version, query: noQuery}
 	err = x.talk(ctx, arrivals)
+	if x.query == rtr.SerialQuery && x.builder == nil && ctx.Err() == nil && !errors.Is(err, errStandby) {
+		// A cache that restarted may close the connection at the session number of before. Its Error Report can get
+		// lost then, as data that it has not read has the kernel reset the connection.
+		s.forget(false)
+	}
 	switch {
 	case x.heard && x.negotiated:
 		s.version = x.version
-	case !x.heard && errors.Is(err, io.EOF):
+	case !x.heard && errors.Is(err, io.EOF) && x.query == rtr.ResetQuery:
 		s.version = 1 - s.version // a cache without RFC 8210 may close the connection without a message
 	}
 	return x.done, err
