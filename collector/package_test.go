@@ -106,6 +106,18 @@ func (h host) collectsAcross(upgrade string) {
 	h.waitFor(count, fmt.Sprintf(`^%d\trouter1\texample$`, rowsOfV5))
 	h.sh("systemctl reload flow-collector")
 
+	// BGP's port, which is below 1024, by the drop-in that the package brings.
+	h.sh("printf 'BGP_LISTEN=127.0.0.1:179\\nBGP_NEIGHBORS=127.0.0.0/8\\n' >>/etc/default/flow-collector")
+	h.sh("systemctl restart flow-collector")
+	h.waitFor("journalctl -u flow-collector | tail -30", `127\.0\.0\.1:179: bind: permission denied`)
+	h.sh("install -D -m 644 /usr/share/doc/flow-collector/examples/systemd/bgp-port.conf " +
+		"/etc/systemd/system/flow-collector.service.d/bgp-port.conf")
+	h.sh("systemctl daemon-reload && systemctl restart flow-collector")
+	h.ready()
+	h.waitFor("exec 3<>/dev/tcp/127.0.0.1/179 && echo open", `^open$`)
+	h.has("grep CapEff /proc/$(systemctl show --property MainPID --value flow-collector)/status", `\s0000000000000400$`)
+	h.has("ps -o user= -C collector | sort -u", `^flow-c`)
+
 	// An upgrade keeps edited files and rows, and starts the service again.
 	before := h.sh("systemctl show --property MainPID --value flow-collector")
 	h.sh("sed -i 's/^# The collector/# Edited here. The collector/' /etc/flow-collector/collector.yml")
