@@ -16,12 +16,14 @@ func soakCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "soak",
 		Usage: "routers that change routes and lose their sessions for hours, towards a running collector",
-		Description: "Routers 127.17.0.1 and so on connect to a collector, announce their tables, and then send UPDATEs " +
-			"with attributes that\n" +
+		Description: "Routers 127.17.0.1 and so on connect to a collector, announce their tables, and then send " +
+			"UPDATEs with attributes that\n" +
 			"never come again; some withdraw. Sessions end and begin again. At the end all have the tables of the\n" +
-			"beginning. The collector's /metrics say what it kept: go_goroutines, go_memstats_heap_objects,\n" +
-			"flow_collector_routing_*.\n" +
-			"   bench soak --to 127.0.0.1:1179 --routers 50 --for 1h --updates 5000 --flap 3s",
+			"beginning. ROUTE-REFRESH is answered with that table too. The collector's /metrics say what it kept:\n" +
+			"go_goroutines, go_memstats_heap_objects, flow_collector_routing_*.\n" +
+			"   bench soak --to 127.0.0.1:1179 --routers 50 --for 1h --updates 5000 --flap 3s\n" +
+			"More routes than routing.max_memory has room for, until two of three routers have gone:\n" +
+			"   bench soak --to 127.0.0.1:1179 --routers 3 --prefixes 2000000 --for 1m --flap 0 --leave 2 --stay 5m",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "to", Usage: "BGP `ADDRESS:PORT` of the collector", Required: true},
 			&cli.IntFlag{Name: "routers", Usage: "`N` routers", Value: 50},
@@ -32,6 +34,7 @@ func soakCommand() *cli.Command {
 			&cli.DurationFlag{Name: "flap", Usage: "a session ends and begins again every `TIME`; 0: none does",
 				Value: 3 * time.Second},
 			&cli.DurationFlag{Name: "for", Usage: "take `TIME`", Value: time.Hour},
+			&cli.IntFlag{Name: "leave", Usage: "the last `N` routers end their sessions for good at the end"},
 			&cli.DurationFlag{Name: "stay", Usage: "stay connected for `TIME` after the last change",
 				Value: 2 * time.Minute}},
 		Action: soak,
@@ -71,12 +74,17 @@ func soak(ctx context.Context, c *cli.Command) error {
 		return err
 	}
 	s.say("the changes end")
-	for n := range s.speakers {
-		if err := s.begin(n); err != nil {
+	leave := c.Int("leave")
+	for n, x := range s.speakers {
+		if n >= len(s.speakers)-leave {
+			x.Close()
+		} else if leave > 0 {
+			continue
+		} else if err := s.begin(n); err != nil {
 			return err
 		}
 	}
-	s.say("all tables are sent again")
+	s.say(map[bool]string{true: "some routers are gone", false: "all tables are sent again"}[leave > 0])
 	return sleep(ctx, c.Duration("stay"))
 }
 
@@ -94,7 +102,12 @@ func (s *soaker) begin(n int) error {
 	if s.speakers[n], err = routers.Connect(s.to, n, false); err != nil {
 		return fmt.Errorf("router %d: %w", n, err)
 	}
-	return s.speakers[n].Send(routers.Stream(s.table, uint32(n), false, routers.ID(n)))
+	x := s.speakers[n]
+	x.OnRefresh(func() {
+		fmt.Printf("%s router %d is asked for all its routes\n", time.Now().Format(time.TimeOnly), n)
+		_ = x.Send(routers.Stream(s.table, uint32(n), false, routers.ID(n))) // an error ends the session
+	})
+	return x.Send(routers.Stream(s.table, uint32(n), false, routers.ID(n)))
 }
 
 // change sends UPDATEs at the rate, ten times a second, and ends sessions.

@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/metranova/flow-collector/decoder/bgp"
@@ -159,7 +160,31 @@ func (w *writer) announce(table []route.Prefix, kind uint32) {
 }
 
 // Speaker is a router with a session.
-type Speaker struct{ conn net.Conn }
+type Speaker struct {
+	conn    net.Conn
+	refresh atomic.Pointer[func()]
+}
+
+// OnRefresh has f called for each ROUTE-REFRESH message that comes. A speaker of BMP gets none.
+func (s *Speaker) OnRefresh(f func()) { s.refresh.Store(&f) }
+
+// read reads what the collector sends until the session ends.
+func (s *Speaker) read() {
+	head := make([]byte, bgp.HeaderBytes)
+	for {
+		if _, err := io.ReadFull(s.conn, head); err != nil {
+			return
+		}
+		if n := int64(binary.BigEndian.Uint16(head[16:])) - bgp.HeaderBytes; n > 0 {
+			if _, err := io.CopyN(io.Discard, s.conn, n); err != nil {
+				return
+			}
+		}
+		if f := s.refresh.Load(); f != nil && bgp.Type(head[18]) == bgp.RefreshType {
+			(*f)()
+		}
+	}
+}
 
 // ID is the BGP identifier and the loopback address of a router: 127.17.0.1 and so on.
 func ID(n int) uint32 { return 127<<24 | 17<<16 | uint32(n+1) }
@@ -180,7 +205,7 @@ func Connect(to string, n int, monitoring bool) (*Speaker, error) {
 		return nil, err
 	}
 	open := bgp.Open{AS: 64500, ID: ID(n)} // no hold time: nothing times out
-	open.MultiProtocol, open.Extended = true, true
+	open.MultiProtocol, open.Extended, open.Refresh = true, true, true
 	open.Families[route.Family{}.Index()], open.Families[route.Family{V6: true}.Index()] = true, true
 	message := open.Append(nil)
 	if monitoring {
@@ -188,7 +213,7 @@ func Connect(to string, n int, monitoring bool) (*Speaker, error) {
 		b := bmp.AppendMessage(nil, bmp.Initiation, bmp.AppendText(nil, 2, fmt.Sprintf("router%d", n)))
 		b = bmp.AppendMessage(b, bmp.PeerUp, loc.Append(nil), bmp.AppendUp(nil, loc.Address, 0, 0, message, message))
 		_, err = c.Write(b)
-		return &Speaker{c}, err
+		return &Speaker{conn: c}, err
 	}
 	if _, err = c.Write(message); err != nil {
 		return nil, err
@@ -197,11 +222,15 @@ func Connect(to string, n int, monitoring bool) (*Speaker, error) {
 	if _, err = io.ReadFull(c, answer); err != nil || bgp.Type(answer[18]) != bgp.OpenType {
 		return nil, errors.Join(fmt.Errorf("no session: message %d", answer[18]), err)
 	}
+	if _, err = io.CopyN(io.Discard, c, int64(binary.BigEndian.Uint16(answer[16:]))-bgp.HeaderBytes); err != nil {
+		return nil, err
+	}
 	if _, err = c.Write(bgp.AppendKeepalive(nil)); err != nil {
 		return nil, err
 	}
-	go func() { _, _ = io.Copy(io.Discard, c) }()
-	return &Speaker{c}, nil
+	s := &Speaker{conn: c}
+	go s.read()
+	return s, nil
 }
 
 // Send sends messages.

@@ -18,6 +18,7 @@ import (
 type Cost struct {
 	Stage       string  `json:"stage"`
 	Nanoseconds float64 `json:"ns_per_record"` // of a core
+	Least       float64 `json:"-"`             // of a run, of Turns
 	Share       float64 `json:"share"`
 	Allocations float64 `json:"allocs_per_record"`
 	Bytes       float64 `json:"bytes_per_record"` // of what it made
@@ -49,7 +50,7 @@ type runner struct {
 	chain       *Chain
 	nanoseconds []float64
 	allocations []float64
-	batches     []Took
+	batches     *[]Took // of Turns
 }
 
 // Costs measures what each stage takes. The stages up to Encode are runs of one after the other as deep as each, in
@@ -68,9 +69,6 @@ func (b *Bench) Costs(last Stage) []Cost {
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	for _, r := range runners {
-		r.batches = make([]Took, 0, 1<<18) // so that noting them does not allocate
-	}
 	for range b.Runs {
 		for _, r := range runners {
 			b.run(r)
@@ -91,7 +89,6 @@ func costs(runners []*runner) []Cost {
 			Share:       (all.Nanoseconds - before.Nanoseconds) / total,
 			Allocations: all.Allocations - before.Allocations,
 			Bytes:       float64(r.chain.Bytes()) / float64(max(r.chain.Records(), 1)),
-			Batches:     r.batches,
 		})
 		before = all
 	}
@@ -113,6 +110,40 @@ func (b *Bench) warm(s Stage) *runner {
 	return &runner{chain: c}
 }
 
+// Turn is a bench that takes turns with others. Before, unless it is nil, is called before each of its runs.
+type Turn struct {
+	*Bench
+	Before func()
+}
+
+// Turns measures chains up to a stage, a run of each in turn, so that what else this host does meets all of them alike.
+// Their costs are of the whole chains.
+func Turns(turns []Turn, last Stage, runs int) []Cost {
+	runners := make([]*runner, len(turns))
+	for i, t := range turns {
+		runners[i] = t.warm(last)
+		batches := make([]Took, 0, 1<<18) // so that noting them does not allocate
+		runners[i].batches = &batches
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	for range runs {
+		for i, t := range turns {
+			if t.Before != nil {
+				t.Before()
+			}
+			t.run(runners[i])
+			t.tell()
+		}
+	}
+	list := make([]Cost, len(turns))
+	for i, r := range runners {
+		list[i] = Cost{Stage: last.String(), Nanoseconds: median(r.nanoseconds), Least: slices.Min(r.nanoseconds),
+			Allocations: median(r.allocations), Batches: *r.batches}
+	}
+	return list
+}
+
 // batchDatagrams is how many the listener hands on at a time.
 const batchDatagrams = 64
 
@@ -121,7 +152,7 @@ func (c *Chain) pass(datagrams []exporter.Datagram) {
 	c.timed(datagrams, nil)
 }
 
-// timed is pass that notes what each batch took.
+// timed is pass that notes what each batch took, unless took is nil.
 func (c *Chain) timed(datagrams []exporter.Datagram, took *[]Took) {
 	now, cpu := time.Now(), threadCPU()
 	for batch := range slices.Chunk(datagrams, batchDatagrams) {
@@ -141,7 +172,7 @@ func (b *Bench) run(r *runner) {
 	runtime.ReadMemStats(&before)
 	records, cpu, began := r.chain.Records(), threadCPU(), time.Now()
 	for time.Since(began) < b.For {
-		r.chain.timed(b.Datagrams, &r.batches)
+		r.chain.timed(b.Datagrams, r.batches)
 	}
 	cpu = threadCPU() - cpu
 	runtime.ReadMemStats(&after)
