@@ -25,7 +25,8 @@ func convertPmacctCommand() *cli.Command {
 		Description: `Reads configurations of nfacctd and sfacctd, and the files that they name. The configuration goes
 to standard output, each setting below the lines that it comes from. Lines that have no counterpart, and lines that need
 none, are named with the reason, on standard error and at the end of the configuration. It exits with 1 if lines or
-files cannot be read, or the collector would not start with the result. collector/pmacct/README.md has all keys of pmacct.
+files cannot be read, or the collector would not start with the result. collector/pmacct/README.md has all keys of
+pmacct.
 
   collector convert-pmacct /etc/pmacct/nfacctd.conf
   collector convert-pmacct --output collector.yml nfacctd.conf sfacctd.conf && collector check --config collector.yml`,

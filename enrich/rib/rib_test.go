@@ -571,8 +571,8 @@ func TestChoice(t *testing.T) {
 	}
 }
 
-// MEDs are compared only between routes of one neighbouring AS (RFC 4271 section 9.1.2.2 c, RFC 5065 section 5.3). A route
-// that loses by MED does not decide between others, whatever the order in which they come.
+// MEDs are compared only between routes of one neighbouring AS (RFC 4271 section 9.1.2.2 c, RFC 5065 section 5.3). A
+// route that loses by MED does not decide between others, whatever the order in which they come.
 func TestChoice_MED(t *testing.T) {
 	type path struct {
 		next     byte
