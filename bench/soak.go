@@ -34,7 +34,7 @@ func soakCommand() *cli.Command {
 			&cli.DurationFlag{Name: "flap", Usage: "a session ends and begins again every `TIME`; 0: none does",
 				Value: 3 * time.Second},
 			&cli.DurationFlag{Name: "for", Usage: "take `TIME`", Value: time.Hour},
-			&cli.IntFlag{Name: "leave", Usage: "the last `N` routers end their sessions for good at the end"},
+			&cli.IntFlag{Name: "leave", Usage: "the first `N` routers end their sessions for good at the end"},
 			&cli.DurationFlag{Name: "stay", Usage: "stay connected for `TIME` after the last change",
 				Value: 2 * time.Minute}},
 		Action: soak,
@@ -76,7 +76,7 @@ func soak(ctx context.Context, c *cli.Command) error {
 	s.say("the changes end")
 	leave := c.Int("leave")
 	for n, x := range s.speakers {
-		if n >= len(s.speakers)-leave {
+		if n < leave {
 			x.Close()
 		} else if leave > 0 {
 			continue

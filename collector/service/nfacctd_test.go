@@ -138,7 +138,7 @@ func compareNfacctd(t *testing.T, method, as string, table []route.Prefix, flows
 	datagrams := flowsTo(table, flows)
 	theirs := map[string][]byte{}
 	read := 0
-	for deadline := time.Now().Add(10 * time.Minute); len(theirs) < flows; {
+	for deadline := time.Now().Add(30 * time.Minute); len(theirs) < flows; {
 		if time.Now().After(deadline) {
 			t.Fatalf("nfacctd wrote %d of %d flows", len(theirs), flows)
 		}
