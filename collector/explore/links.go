@@ -88,7 +88,11 @@ func (q Question) hourOf(date string, hour int) time.Duration {
 // hours long.
 func (q Question) Hour(day time.Time, hour int) (from, to time.Time) {
 	at := func(hour int) time.Time {
-		return time.Date(day.Year(), day.Month(), day.Day(), hour, 0, 0, 0, q.Location())
+		t := time.Date(day.Year(), day.Month(), day.Day(), hour, 0, 0, 0, q.Location())
+		if earlier := t.Add(-time.Hour); earlier.Hour() == t.Hour() { // the second of two
+			return earlier
+		}
+		return t
 	}
 	from, to = at(hour), at(hour+1)
 	if to.Sub(from) < time.Hour { // clocks go forward at its end

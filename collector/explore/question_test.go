@@ -100,7 +100,7 @@ func TestQuestion_With(t *testing.T) {
 		{"a = 1 or b = 2", "c = 3", "(a = 1 or b = 2) and c = 3"},
 		{"a = 1 OR b = 2", "c = 3", "(a = 1 OR b = 2) and c = 3"}, {"a=1||b=2", "c = 3", "(a=1||b=2) and c = 3"},
 		{"a = 1", "", "a = 1"}, {"a = 1 or(b = 2)", "c = 3", "(a = 1 or(b = 2)) and c = 3"},
-		{`a = " or "`, "c = 3", `a = " or " and c = 3`}, {"(a = 1 or b = 2)", "c = 3", "(a = 1 or b = 2) and c = 3"},
+		{`a = " or "`, "c = 3", `a = " or " and c = 3`}, {"(a = 1 or b = 2)", "c = 3", "((a = 1 or b = 2)) and c = 3"},
 	} {
 		if got := (Question{Filter: test.filter}).With(test.more).Filter; got != test.want {
 			t.Errorf("%s with %s is %s, want %s", test.filter, test.more, got, test.want)

@@ -34,6 +34,7 @@ const (
 	codeTooMany         = 202 // TOO_MANY_SIMULTANEOUS_QUERIES
 	codeMemory          = 241 // MEMORY_LIMIT_EXCEEDED
 	codeTooBytes        = 307 // TOO_MANY_BYTES
+	codeNotOpen         = 439 // CANNOT_SCHEDULE_TASK: the local store says it while it opens
 	codeNoRight         = 497 // ACCESS_DENIED
 )
 
@@ -79,6 +80,9 @@ func explainedByStore(refused *chgo.Exception, err error) (text string, code int
 	case codeMemory, codeTooMuch, codeTooBytes:
 		return "This takes more memory, or reads more rows, than a question may: choose a shorter time, a filter, or " +
 			"dimensions with fewer values.", http.StatusUnprocessableEntity
+	case codeNotOpen:
+		return "The store is not open yet, or has no thread free: try again in some seconds.",
+			http.StatusServiceUnavailable
 	case codeTooMany:
 		return "The store answers others: try again.", http.StatusServiceUnavailable
 	case codeUnknownTable, codeUnknownDatabase:

@@ -39,7 +39,7 @@ type country struct {
 }
 
 // mostLinkedCountries is how many countries of a map are links: the largest. Each has its whole address in the page.
-const mostLinkedCountries = 60
+const mostLinkedCountries = 25
 
 // newMap draws an answer by country.
 func newMap(a *explore.Answer, page string) *worldMap {
