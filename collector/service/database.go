@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -28,6 +29,9 @@ type database struct {
 	conn     driver.Conn
 	settings schema.Settings
 	tables   chan struct{} // closed when the tables are there
+	made     sync.Once     // closes tables
+	// inDoubt returns how many inserts of an earlier run wait that may be stored already. New rollups wait for these.
+	inDoubt func() int
 
 	server      clickhouse.Options
 	store       *store.Supervisor // nil where rows go to a server
@@ -45,7 +49,7 @@ type database struct {
 func openDatabase(life context.Context, cfg *config.Config, log *zap.Logger) (*database, error) {
 	d := &database{
 		tables: make(chan struct{}), storePath: cfg.Store.Path, flows: cfg.Server.Flows, log: log, life: life,
-		keepsAll: cfg.UsesLocalStore() && cfg.Store.Keep == config.KeepAll,
+		keepsAll: cfg.UsesLocalStore() && cfg.Store.Keep == config.KeepAll, inDoubt: func() int { return 0 },
 	}
 	if d.keepsAll {
 		log.Warn("store.keep is as_much_as_fits: when the disk is full, the oldest days are dropped before their TTL")
@@ -91,11 +95,27 @@ func (d *database) makeTables(ctx context.Context) error {
 	if err := clickhouse.CreateDatabase(ctx, d.server); err != nil {
 		return err
 	}
-	if err := setup.MakeTables(ctx, d.conn, d.settings, d.log); err != nil {
+	settings := d.settings
+	settings.RollupsLater = d.inDoubt() > 0
+	if err := setup.MakeTables(ctx, d.conn, settings, d.log); err != nil {
 		return err
 	}
-	close(d.tables)
+	d.made.Do(func() { close(d.tables) })
 	return nil
+}
+
+// makeLaterRollups makes the rollups that makeTables has left out, when no insert is in doubt any more. ctx ends it.
+func (d *database) makeLaterRollups(ctx context.Context) {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for d.inDoubt() > 0 {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+	_ = d.keepMakingTables(ctx) // it has logged why
 }
 
 // keepMakingTables tries until it succeeds or ctx ends. Each failure is a line of the log.

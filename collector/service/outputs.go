@@ -48,6 +48,16 @@ func (all outputs) openSpools(cfg *config.Config, log *zap.Logger) (err error) {
 	return nil
 }
 
+// inDoubt returns how many inserts wait on disk for ClickHouse that were sent before, and may be stored.
+func (all outputs) inDoubt() (n int) {
+	for _, o := range all {
+		if o.spool != nil && o.Name == "clickhouse" {
+			n += o.spool.Prior()
+		}
+	}
+	return n
+}
+
 func (all outputs) closeSpools() (err error) {
 	for _, o := range all {
 		if o.spool != nil {

@@ -51,6 +51,7 @@ func newService(cfg *config.Config, version string, log *zap.Logger, all outputs
 		s.cancel()
 		return nil, err
 	}
+	s.database.inDoubt = all.inDoubt
 	s.workers = newWorkers(cfg, &s.database.settings, in)
 	s.accounts = newAccounts(in, s.workers, all, s.database, cfg.Metrics.MaxExporters)
 	s.metrics = s.accounts.metrics(version, func() *metadata.Refresher { return s.refresh }, log)
@@ -92,8 +93,13 @@ func (s *service) start(failed failures) {
 			}
 			return
 		}
+		inDoubt := s.outputs.inDoubt() > 0 // before inserts begin
 		if s.database.keepMakingTables(s.life) != nil {
 			return
+		}
+		if inDoubt {
+			s.log.Info("new rollups are made later: inserts of the last run wait that may be stored already")
+			s.background.Go(func() { s.database.makeLaterRollups(s.life) })
 		}
 		s.background.Go(func() { s.database.keepRoom(s.life) })
 		s.refreshMetadata()

@@ -45,3 +45,33 @@ func TestSpanOf(t *testing.T) {
 		t.Errorf("the hour from 1970 is noted as %s", mark)
 	}
 }
+
+// An insert that is retried after the rollups were turned on, and was stored before, counts once: new rollups wait for
+// it (RollupsLater).
+func TestRollupsLater(t *testing.T) {
+	conn := engine(t)
+	s := rollupSettings()
+	s.Rollups = nil
+	apply(t, conn, s)
+	if err := insertFlows(conn, "a", 0, 5000); err != nil {
+		t.Fatal(err)
+	}
+	s.Rollups, s.RollupsLater = []string{"traffic", "src_as"}, true
+	apply(t, conn, s)
+	const made = "SELECT count() FROM system.tables WHERE database = 'golden' AND name LIKE 'rollup%'"
+	if got := ask(t, conn, made); got != "0" {
+		t.Fatalf("%s rollups are made while inserts are in doubt", got)
+	}
+	if err := insertFlows(conn, "a", 0, 5000); err != nil {
+		t.Fatal(err)
+	}
+	s.RollupsLater = false
+	apply(t, conn, s)
+	if err := insertFlows(conn, "b", 5000, 1000); err != nil {
+		t.Fatal(err)
+	}
+	if err := Fill(t.Context(), conn, s, func(Filling) {}); err != nil {
+		t.Fatal(err)
+	}
+	compareRollups(t, conn, s, "after a retry")
+}

@@ -24,6 +24,15 @@ func (have *state) readRollupsSince(ctx context.Context, conn driver.Conn, s *Se
 	if s.RollupsSince == nil {
 		s.RollupsSince = map[string]time.Time{}
 	}
+	if flow := have.tables[s.local(s.Tables.Flow)]; s.RollupsLater && (flow.Rows == nil || *flow.Rows > 0) {
+		var made []string
+		for _, r := range s.rollups() {
+			if _, there := have.tables[r.Table(r.Steps[0])+viewSuffix]; there {
+				made = append(made, r.Name)
+			}
+		}
+		s.Rollups = made
+	}
 	var soon time.Time
 	for _, r := range s.rollups() {
 		name := r.Table(r.Steps[0]) + viewSuffix

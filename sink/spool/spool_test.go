@@ -368,3 +368,28 @@ func TestReplace(t *testing.T) {
 		t.Errorf("after a failure %v wait, want the whole", got)
 	}
 }
+
+// Prior counts the entries with Priority until they are done, those of an earlier run too.
+func TestPrior(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, Options{Dir: dir})
+	put(t, s, entryOf(1, 10))
+	first := entryOf(2, 10)
+	first.Priority = true
+	put(t, s, first)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, Options{Dir: dir})
+	if n := s.Prior(); n != 1 {
+		t.Errorf("%d, want 1", n)
+	}
+	e, ok := s.Next()
+	if !ok || !e.Priority || s.Prior() != 1 {
+		t.Fatalf("%+v, %d in all, want the one with priority", e, s.Prior())
+	}
+	s.Done(e)
+	if n := s.Prior(); n != 0 {
+		t.Errorf("%d when it is done", n)
+	}
+}

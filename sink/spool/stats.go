@@ -49,6 +49,21 @@ type Stats struct {
 	Oldest time.Time
 }
 
+// Prior returns how many entries with Priority are neither done nor dropped.
+func (s *Spool) Prior() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, seg := range s.segments {
+		for i := range seg.slots {
+			if seg.slots[i].priority && seg.slots[i].state != gone {
+				n++
+			}
+		}
+	}
+	return n
+}
+
 // Stats returns the counters.
 func (s *Spool) Stats() Stats {
 	s.mu.Lock()
