@@ -93,11 +93,14 @@ func measureQueries(ctx context.Context, c *cli.Command) error {
 	if c.Bool("fill") {
 		return nil
 	}
-	result, err := query.Run(ctx, o)
-	if err != nil {
-		return fmt.Errorf("query: %w", err)
+	result, runErr := query.Run(ctx, o)
+	if runErr != nil {
+		runErr = fmt.Errorf("query: %w", runErr)
 	}
-	data, err := json.MarshalIndent(result, "", "  ")
+	if result == nil {
+		return runErr
+	}
+	data, err := json.MarshalIndent(result, "", "  ") // what was measured before an interruption too
 	if err != nil {
 		return err
 	}
@@ -108,10 +111,10 @@ func measureQueries(ctx context.Context, c *cli.Command) error {
 	}
 	if c.Bool("json") {
 		fmt.Println(string(data))
-		return nil
+		return runErr
 	}
 	printAsked(os.Stdout, result)
-	return nil
+	return runErr
 }
 
 func printAsked(out io.Writer, r *query.Result) {

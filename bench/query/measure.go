@@ -44,7 +44,7 @@ type Result struct {
 	AtOnce *Many   `json:"at_once,omitempty"`
 }
 
-// Run measures the store that Fill has filled.
+// Run measures the store that Fill has filled. When it is interrupted, it returns what it has measured with the error.
 func Run(ctx context.Context, o Options) (*Result, error) {
 	r, err := begin(ctx, o, o.Rollups)
 	if err != nil {
@@ -65,11 +65,11 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	}
 	defer traffic.stop()
 	if result.Busy, err = r.all(ctx, o.Busy); err != nil {
-		return nil, err
+		return result, err
 	}
 	if o.AtOnce > 0 {
 		if result.AtOnce, err = r.atOnce(ctx); err != nil {
-			return nil, err
+			return result, err
 		}
 	}
 	result.Live, err = traffic.end(ctx)
@@ -87,16 +87,24 @@ func (r *run) all(ctx context.Context, ranges []time.Duration) ([]Asked, error) 
 	for _, length := range ranges {
 		r.o.Log("%s", rangeName(length))
 		for _, p := range panels {
-			all = append(all, r.panel(ctx, p, length))
+			all = add(ctx, all, r.panel(ctx, p, length))
 		}
 		for _, p := range presets.list {
-			all = append(all, presets.ask(ctx, p, length))
+			all = add(ctx, all, presets.ask(ctx, p, length))
 		}
 		if ctx.Err() != nil {
-			return nil, ctx.Err()
+			return all, ctx.Err()
 		}
 	}
 	return all, nil
+}
+
+// add appends a measurement, unless it was interrupted.
+func add(ctx context.Context, all []Asked, a Asked) []Asked {
+	if ctx.Err() != nil {
+		return all
+	}
+	return append(all, a)
 }
 
 // now returns the end of the time that queries cover.

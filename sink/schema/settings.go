@@ -69,8 +69,9 @@ type Settings struct {
 	// each step (RollupSteps) are kept, where it is not the default; "" keeps them for good.
 	Rollups    []string
 	RollupTTLs map[string]string
-	// RollupsLater makes no rollup that is not there yet where data_flow has rows. It is set while inserts wait that may
-	// be stored already: when such an insert is retried, a view that is new counts its rows, and Fill counts them too.
+	// RollupsLater makes no rollup that is not there yet where data_flow has rows. It is set while inserts wait that
+	// may be stored already: when such an insert is retried, a view that is new counts its rows, and Fill counts them
+	// too.
 	RollupsLater bool
 	// RollupsSince is when views of rollups began that were made while data_flow had rows, by the view's name; Apply
 	// fills it in. Rows that were inserted before are counted by Fill.
