@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 )
 
 // ReadRows calls row for each RowBinary row in r. row must read all columns.
@@ -38,19 +39,24 @@ type Reader struct {
 	err error
 }
 
-// bytes returns the next n bytes, valid until the next call.
+// firstRead is how much memory is taken for a value before any byte of it is there.
+const firstRead = 64 << 10
+
+// bytes returns the next n bytes, valid until the next call. After an error they are 0, and may be fewer. The buffer
+// grows as bytes come: what a length says is not believed.
 func (r *Reader) bytes(n int) []byte {
-	if cap(r.buf) < n {
-		r.buf = make([]byte, 2*n)
-	}
-	r.buf = r.buf[:n]
-	if r.err == nil {
-		_, r.err = io.ReadFull(r.r, r.buf)
+	for have := 0; have < n && r.err == nil; {
+		next := min(n, max(firstRead, 2*have))
+		r.buf = slices.Grow(r.buf[:have], next-have)[:next]
+		_, r.err = io.ReadFull(r.r, r.buf[have:])
+		have = next
 	}
 	if r.err != nil {
+		n = min(n, firstRead)
+		r.buf = slices.Grow(r.buf[:0], n)[:n]
 		clear(r.buf)
 	}
-	return r.buf
+	return r.buf[:n]
 }
 
 // maxText limits the stated length of a text or list. A larger one means that row does not read the columns that are
@@ -90,7 +96,7 @@ func (r *Reader) Int64() int64   { return int64(binary.LittleEndian.Uint64(r.byt
 
 func (r *Reader) Texts() []string {
 	texts := make([]string, 0)
-	for range r.Length() {
+	for n := r.Length(); len(texts) < n && r.err == nil; {
 		texts = append(texts, r.Text())
 	}
 	return texts
