@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
+	"golang.org/x/net/http/httpguts"
 )
 
 // Options configure a Client. The zero value is usable.
@@ -373,6 +374,10 @@ func readValidators(path, address string) validators {
 	}
 	var v validators
 	if json.Unmarshal(data, &v) != nil || v.Version > validatorsVersion || v.URL != printable(address) {
+		return validators{}
+	}
+	// No request can be sent with them, so that the file would never be downloaded again.
+	if !httpguts.ValidHeaderFieldValue(v.ETag) || !httpguts.ValidHeaderFieldValue(v.LastModified) {
 		return validators{}
 	}
 	v.Version = 0
