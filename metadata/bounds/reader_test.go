@@ -90,6 +90,44 @@ func FuzzJSON(f *testing.F) {
 	})
 }
 
+// FuzzReader reads anything as a file that may be compressed, and no more of it than the limits allow.
+func FuzzReader(f *testing.F) {
+	compressed := func(text string) []byte {
+		var b bytes.Buffer
+		z := gzip.NewWriter(&b)
+		if _, err := z.Write([]byte(text)); err != nil || z.Close() != nil {
+			f.Fatal(err)
+		}
+		return b.Bytes()
+	}
+	bomb := compressed(strings.Repeat("x", 1<<20))
+	f.Add(bomb, uint16(100), uint16(0))
+	f.Add(append(compressed("\xef\xbb\xbfone\n"), compressed("two\n")...), uint16(1000), uint16(10))
+	f.Add(compressed(string(bomb)), uint16(0), uint16(1))
+	f.Add([]byte("\xef\xbb\xbfplain"), uint16(5), uint16(2))
+	f.Add([]byte("\x1f\x8b"), uint16(5), uint16(2))
+	f.Fuzz(func(t *testing.T, data []byte, total, entry uint16) {
+		r, err := New(bytes.NewReader(data), Limits{Total: int64(total), Entry: int64(entry)})
+		if err != nil {
+			return
+		}
+		// One read may exceed the limit; nothing comes after it.
+		p := make([]byte, 512)
+		n := 0
+		for err == nil {
+			var got int
+			got, err = r.Read(p)
+			n += got
+		}
+		if n > int(total)+len(p) || entry > 0 && n > int(entry) {
+			t.Errorf("%d bytes, the limits are %d and %d: %v", n, total, entry, err)
+		}
+		if _, again := r.Read(p); err != io.EOF && again == nil {
+			t.Errorf("more comes after %v", err)
+		}
+	})
+}
+
 func BenchmarkJSON(b *testing.B) {
 	data := bytes.Repeat([]byte("-1,NaN,\"a\",N"), 1<<16)
 	b.SetBytes(int64(len(data)))
