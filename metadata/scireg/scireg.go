@@ -35,20 +35,24 @@ const (
 	maxBad       = 10_000  // wrong entries before the file is rejected
 	maxEntries   = 200_000 // in 2024 it has some thousand
 	maxAddresses = 1_000_000
+	maxWrong     = 100_000 // wrong addresses before the file is rejected
 )
 
 // Read reads the registry's file; source is where it is from. A wrong entry is left out; of an entry, wrong addresses
 // are left out. The file is read twice: completely now, to check that it is a list, and again when its records are
 // used. It is never held in memory.
 func Read(path, source string) (record.Set, error) {
-	good, addresses := 0, 0
+	good, addresses, wrong := 0, 0, 0
 	err := each(path, func(text json.RawMessage, place string) error {
-		if _, raw, err := parse(text, place, func(record.Problem) {}); err == nil {
+		if _, raw, err := parse(text, place, func(record.Problem) { wrong++ }); err == nil {
 			good++
 			addresses += len(raw["ip_subnet"].([]record.Subnet))
 		}
-		if addresses > maxAddresses {
+		switch {
+		case addresses > maxAddresses:
 			return fmt.Errorf("%s: more than %d addresses", path, maxAddresses)
+		case wrong > maxWrong:
+			return fmt.Errorf("%s: more than %d addresses are wrong: not the registry", path, maxWrong)
 		}
 		return nil
 	}, func() int { return good })
