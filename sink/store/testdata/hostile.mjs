@@ -52,6 +52,50 @@ const attack = async ({ base, statements }) => {
 			} catch { /* refused by the browser */ }
 		}
 		navigator.sendBeacon(base + "/", sql);
+		// Ways of a page that ask without an element or fetch, or by one that the browser treats differently.
+		const style = document.createElement("style");
+		style.textContent = `@import url("${url(sql)}"); @font-face { font-family: f; src: url("${url(sql)}") } `
+			+ `body { font-family: f; background: url("${url(sql)}"); cursor: url("${url(sql)}"), auto }`;
+		document.head.append(style);
+		for (const rel of ["prefetch", "preload", "modulepreload", "icon", "manifest"]) {
+			const link = document.createElement("link");
+			Object.assign(link, { rel, href: url(sql), as: "script", crossOrigin: "use-credentials" });
+			document.head.append(link);
+		}
+		for (const [tag, source, more] of [["object", "data"], ["embed", "src"], ["audio", "src"], ["script", "src", { type: "module" }],
+			["img", "src", { crossOrigin: "anonymous" }], ["img", "src", { referrerPolicy: "no-referrer" }]]) {
+			document.body.append(Object.assign(document.createElement(tag), more, { [source]: url(sql) }));
+		}
+		const named = document.createElement("iframe"); // its origin is "null"
+		Object.assign(named, { sandbox: "allow-scripts allow-forms", srcdoc: `<img src="${url(sql)}"><script>
+			fetch(${JSON.stringify(base + "/")}, { method: "POST", mode: "no-cors", body: ${JSON.stringify(sql)} })</` + `script>` });
+		document.body.append(named);
+		await new Promise((done) => {
+			const events = new EventSource(url(sql));
+			events.onmessage = (event) => read.push(event.data);
+			events.onerror = () => { events.close(); done(); };
+			setTimeout(done, 2000);
+		});
+		await new Promise((done) => {
+			try {
+				const socket = new WebSocket(url(sql).replace("http", "ws"));
+				socket.onopen = () => { read.push("a WebSocket is open"); socket.send(sql); done(); };
+				socket.onmessage = (event) => read.push(event.data);
+				socket.onerror = done;
+			} catch { done(); }
+			setTimeout(done, 2000);
+		});
+		for (const options of [
+			{ mode: "cors", method: "PUT", body: sql }, { mode: "cors", method: "PATCH", body: sql }, { mode: "cors", method: "DELETE" },
+			{ mode: "cors", targetAddressSpace: "loopback" }, { mode: "no-cors", keepalive: true, method: "POST", body: sql },
+			{ mode: "cors", headers: { "X-HTTP-Method-Override": "POST", "X-Forwarded-Host": "localhost" } },
+			{ mode: "no-cors", referrerPolicy: "no-referrer", method: "POST", body: new URLSearchParams({ query: sql }) },
+			{ mode: "cors", method: "POST", body: new Blob([sql], { type: "" }) },
+		]) {
+			try {
+				read.push(await (await fetch(url(sql), options)).text());
+			} catch { /* refused by the browser */ }
+		}
 		const target = document.createElement("iframe");
 		target.name = `f${Math.random()}`;
 		const form = document.createElement("form");
@@ -84,6 +128,15 @@ try {
 		await page.waitForLoadState("load");
 		await page.waitForTimeout(200);
 		say("navigation", await page.evaluate(() => document.body.innerText).catch(() => ""));
+	}
+
+	// The same from a page without a site of its own.
+	await page.goto("data:text/html,<body>nobody's");
+	say("page without a site", await page.evaluate(attack, { base: store, statements }));
+	// Another name of this host that an attacker may give: IPv6, mapped, with a dot.
+	await page.goto(`${evil.replace("127.0.0.1", "evil.example")}/page.html`);
+	for (const name of ["localhost.", "[::1]", "[::ffff:7f00:1]", "127.1", "rebound.example."]) {
+		say(name, await page.evaluate(attack, { base: store.replace("127.0.0.1", name), statements: statements.slice(0, 3) }));
 	}
 
 	// A rebound name: the page came from the attacker's server, and the same name and port lead to the store from now on.
