@@ -32,7 +32,7 @@ export DEB_VERSION        ?= $(shell git describe --tags --match 'v[0-9]*' 2>/de
 export ENGINE_DEB_VERSION := $(subst -,+,$(ENGINE_VERSION))
 export SOURCE_DATE_EPOCH  ?= $(shell git log -1 --format=%ct 2>/dev/null)
 
-.PHONY: all build run test test-kafka test-routing test-clients test-image test-deb test-page test-hostile-page browser race demo bench pgo fuzz lint vulncheck lint-deploy fmt engine files deb rpm release cross clean help
+.PHONY: all build run test test-kafka test-routing test-clients test-image test-deb test-page test-hostile-page browser race demo bench pgo fuzz lint vulncheck pin-images lint-deploy fmt engine files deb rpm release cross clean help
 
 all: build
 
@@ -119,7 +119,7 @@ test-page: engine browser ## look at the pages in Chromium; pictures go to .page
 	CHROMIUM=$$(command -v $(CHROMIUM)) PAGE_TEST=$(CURDIR)/.page $(GO) test -count 1 -v -run 'Test(Page|Explore|Routing)_inABrowser' ./collector/service ./collector/explore/page ./collector/lookingglass
 
 test-hostile-page: engine browser ## have pages of other sites attack a local store, in Chromium
-	CHROMIUM=$$(command -v $(CHROMIUM)) PAGE_TEST=$(CURDIR)/.page $(GO) test -count 1 -v -run TestHostilePage_inABrowser ./sink/store
+	CHROMIUM=$$(command -v $(CHROMIUM)) PAGE_TEST=$(CURDIR)/.page $(GO) test -count 1 -v -timeout 30m -run TestHostilePage_inABrowser ./sink/store
 
 browser:
 	@command -v node >/dev/null && command -v npm >/dev/null || { echo "make test-page: node and npm are missing: apt-get install nodejs npm" >&2; exit 1; }
@@ -159,6 +159,9 @@ vulncheck: ## look for known vulnerabilities of what is linked; says so where th
 	elif echo "$$output" | grep -qE 'vuln.go.dev|no such host|i/o timeout|connection refused'; then \
 		echo "make vulncheck: NOT CHECKED: the vulnerability database (vuln.go.dev) cannot be reached from here"; \
 	else echo "$$output"; exit 1; fi
+
+pin-images: ## write the digests of the container images beside their tags (needs docker or skopeo, and the registry)
+	sh conf.example/docker/pin.sh
 
 lint-deploy: ## check conf.example: the unit, scripts, Dockerfile, compose file, Helm chart and, where built, packages
 	HELM="$(HELM)" GO="$(GO)" conf.example/lint.sh

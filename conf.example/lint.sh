@@ -56,7 +56,8 @@ packages() {
 	lintian --allow-root --fail-on error,warning --suppress-tags "$suppressed" dist/*.deb
 }
 
-scripts=(conf.example/lint.sh conf.example/deb/postinst conf.example/deb/prerm conf.example/deb/postrm)
+scripts=(conf.example/lint.sh conf.example/deb/postinst conf.example/deb/prerm conf.example/deb/postrm
+	conf.example/docker/pin.sh)
 for script in "${scripts[@]}"; do
 	try "syntax of $script" bash "Debian: bash" bash -n "$script"
 done
