@@ -72,8 +72,16 @@ func (s *Server) Close() {
 func (s *Server) accept() {
 	for {
 		conn, err := s.socket.Accept()
-		if err != nil {
-			return // closed
+		switch {
+		case s.ctx.Err() != nil || errors.Is(err, net.ErrClosed):
+			return
+		case err != nil: // usually because the process has no free file descriptors
+			select {
+			case <-s.ctx.Done():
+				return
+			case <-time.After(acceptAgain):
+			}
+			continue
 		}
 		s.ended.Go(func() { s.serve(conn) })
 	}
@@ -85,6 +93,9 @@ type note struct {
 	// records that passed the filter since the last such line and are not shown
 	Left uint64 `json:"left_out,omitempty"`
 }
+
+// acceptAgain is the pause after a client could not be accepted.
+const acceptAgain = 100 * time.Millisecond
 
 // requestTime is how long a client may take to say its filter, and to take a line.
 const requestTime = 10 * time.Second

@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -251,5 +253,35 @@ func waitFor(t *testing.T, what string, is func() bool) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited for %s", what)
 		}
+	}
+}
+
+// refusing is a listener whose first connections fail, as for want of file descriptors.
+type refusing struct {
+	net.Listener
+	left int
+}
+
+func (r *refusing) Accept() (net.Conn, error) {
+	if r.left--; r.left >= 0 {
+		return nil, syscall.EMFILE
+	}
+	return r.Listener.Accept()
+}
+
+// A process that has no file descriptors for a while lets its records be read again afterwards.
+func TestSocket_withoutDescriptors(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "records.sock")
+	socket, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Server{hub: &Hub{}, layout: message.Layout{}, log: zap.NewNop(), socket: &refusing{socket, 2}}
+	s.ctx, s.stop = context.WithCancel(context.Background())
+	s.ended.Go(s.accept)
+	defer s.Close()
+	err = Read(t.Context(), path, "no such field = 1", func([]byte) error { return nil }, func(uint64) {})
+	if err == nil || !strings.Contains(err.Error(), "no such") {
+		t.Errorf("%v, want an answer about the filter", err)
 	}
 }
