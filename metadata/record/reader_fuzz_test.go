@@ -29,7 +29,8 @@ func FuzzReader(f *testing.F) {
 			}
 			if size+len(texts)+17*subnets > len(data) && r.Err() == nil || cap(texts) > 2*len(data)+64 ||
 				cap(r.buf) > 4*len(data)+firstRead*2 {
-				t.Errorf("%d bytes gave %d of text in %d texts, %d subnets, a buffer of %d", len(data), size, len(texts),
+				t.Errorf("%d bytes gave %d of text in %d texts, %d subnets, a buffer of %d", len(data), size,
+					len(texts),
 					subnets, cap(r.buf))
 			}
 		})

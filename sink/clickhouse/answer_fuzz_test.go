@@ -31,8 +31,9 @@ func (g *given) RoundTrip(*http.Request) (*http.Response, error) {
 func FuzzAnswer(f *testing.F) {
 	f.Add(uint16(200), "1", "", "", "", []byte(nil))
 	f.Add(uint16(200), "1", "{}", "241", "gzip", []byte("\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"))
-	f.Add(uint16(200), "1", "", "", "", []byte("\r\n__exception__\r\nabcdefghijklmnop\r\nCode: 242. DB::Exception: x\n9 a"+
-		"\r\n__exception__\r\n"))
+	f.Add(uint16(200), "1", "", "", "",
+		[]byte("\r\n__exception__\r\nabcdefghijklmnop\r\nCode: 242. DB::Exception: x\n9 a"+
+			"\r\n__exception__\r\n"))
 	f.Add(uint16(302), "", "", "", "", []byte("<html>"))
 	f.Add(uint16(500), "", "", "x", "br", []byte("Code: 999999999. DB::Exception"))
 	names := []string{queryIDHeader, summaryHeader, exceptionHeader, "Content-Encoding"}

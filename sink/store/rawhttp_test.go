@@ -72,7 +72,8 @@ func TestHostile_rawRequests(t *testing.T) {
 		"a method in a header": request("GET "+insert, "", "X-HTTP-Method-Override: POST", "X-HTTP-Method: POST"),
 		"a method in the URL":  request("GET "+insert+"&_method=POST&method=POST", ""),
 		"a hidden parameter":   request("GET "+strings.Replace(insert, "query", "%71uery", 1), ""),
-		"a WebSocket": "GET " + read + " HTTP/1.1\r\nHost: " + at.Host + "\r\n" + origin + "\r\nConnection: Upgrade\r\n" +
+		"a WebSocket": "GET " + read + " HTTP/1.1\r\nHost: " + at.Host + "\r\n" + origin +
+			"\r\nConnection: Upgrade\r\n" +
 			"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
 		"an event stream": request("GET "+read, "", origin, site, "Accept: text/event-stream"),
 		"a preflight of a public page": request("OPTIONS /", "", origin, site, "Access-Control-Request-Method: POST",

@@ -136,7 +136,7 @@ try {
 	// Another name of this host that an attacker may give: IPv6, mapped, with a dot.
 	await page.goto(`${evil.replace("127.0.0.1", "evil.example")}/page.html`);
 	for (const name of ["localhost.", "[::1]", "[::ffff:7f00:1]", "127.1", "rebound.example."]) {
-		say(name, await page.evaluate(attack, { base: store.replace("127.0.0.1", name), statements: statements.slice(0, 3) }));
+		say(name, await page.evaluate(attack, { base: store.replace("127.0.0.1", name), statements: statements.slice(0, 1) }));
 	}
 
 	// A rebound name: the page came from the attacker's server, and the same name and port lead to the store from now on.
