@@ -138,6 +138,8 @@ type Explorer struct {
 	Conn    driver.Conn
 	Planner *Planner
 	Now     func() time.Time
+	// MaxTime is how long the store may take over a query; 0: 20 seconds.
+	MaxTime time.Duration
 }
 
 // ReadSources asks the store which rollups exist and since when each is complete, and tells the planner.
@@ -153,17 +155,18 @@ func (e *Explorer) ReadSources(ctx context.Context) error {
 
 // Limits of a query. It has a lower priority than inserts and than queries with a higher priority setting.
 const (
-	maxSeconds = 20
-	maxMemory  = 2 << 30
-	spill      = 1 << 30
-	maxRows    = 5_000_000_000
+	maxTime   = 20 * time.Second
+	maxMemory = 2 << 30
+	spill     = 1 << 30
+	maxRows   = 5_000_000_000
 )
 
-// settings are those of every query: it only reads, has bounds, and ends when nobody waits for it.
-func settings(id string) chgo.Settings {
+// limits are the settings of every query: it only reads, has bounds, and ends when nobody waits for it.
+func (e *Explorer) limits(id string) chgo.Settings {
 	return chgo.Settings{
-		"max_execution_time": maxSeconds, "max_memory_usage": maxMemory, "max_bytes_before_external_group_by": spill,
-		"max_bytes_before_external_sort": spill, "max_rows_to_read": maxRows, "priority": 10,
+		"max_execution_time": int(cmp.Or(e.MaxTime, maxTime) / time.Second), "max_memory_usage": maxMemory,
+		"max_bytes_before_external_group_by": spill,
+		"max_bytes_before_external_sort":     spill, "max_rows_to_read": maxRows, "priority": 10,
 		"log_comment": strings.TrimSpace("explore " + id), "cancel_http_readonly_queries_on_client_close": 1,
 		"readonly": 2,
 	}
@@ -232,7 +235,7 @@ func (q *Query) values() chgo.Parameters {
 
 // run executes a query and calls scan for each row.
 func (e *Explorer) run(ctx context.Context, q *Query, scan func(driver.Rows) error) error {
-	return e.runWithin(ctx, settings(idOf(ctx)), q, scan)
+	return e.runWithin(ctx, e.limits(idOf(ctx)), q, scan)
 }
 
 // runWithin is run with other limits than those of questions.

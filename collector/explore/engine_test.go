@@ -101,7 +101,8 @@ func explorer(t *testing.T) *Explorer {
 			t.Fatalf("%s: %v", sql, err)
 		}
 	}
-	e := &Explorer{Conn: conn, Planner: NewPlanner(&s), Now: func() time.Time { return noon }}
+	e := &Explorer{Conn: conn, Planner: NewPlanner(&s), Now: func() time.Time { return noon },
+		MaxTime: 10 * time.Minute}
 	if err := e.ReadSources(t.Context()); err != nil {
 		t.Fatal(err)
 	}

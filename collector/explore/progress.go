@@ -38,7 +38,7 @@ func (e *Explorer) Progress(ctx context.Context, id string) (Progress, error) {
 		"WHERE endsWith(Settings['log_comment'], " + params.text("explore "+id) + ")", params: params}
 	ctx, cancel := context.WithTimeout(ctx, progressSeconds*time.Second)
 	defer cancel()
-	limits := settings("")
+	limits := e.limits("")
 	limits["max_execution_time"] = progressSeconds
 	err := e.runWithin(ctx, limits, &query, func(rows driver.Rows) error { return rows.Scan(&p.Rows, &p.Total) })
 	return p, err

@@ -269,7 +269,7 @@ func (e *Explorer) record(ctx context.Context, table, key, value string) ([]Fact
 
 // jsonRow returns the first row of a query as names and texts, in the order of the columns, or nil if there is none.
 func (e *Explorer) jsonRow(ctx context.Context, q *Query) (row []Fact, err error) {
-	ctx = chgo.Context(ctx, chgo.WithParameters(q.values()), chgo.WithSettings(settings(idOf(ctx))))
+	ctx = chgo.Context(ctx, chgo.WithParameters(q.values()), chgo.WithSettings(e.limits(idOf(ctx))))
 	result, err := e.Conn.QueryFormat(ctx, "JSONCompactEachRowWithNames", q.sql)
 	if err != nil {
 		return nil, err

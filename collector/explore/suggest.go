@@ -125,7 +125,7 @@ func (e *Explorer) suggestValues(ctx context.Context, place filter.Place, only [
 		return []Suggestion{{Text: "1M"}, {Text: "10M"}, {Text: "100M"}, {Text: "1G"}}, nil
 	}
 	query := e.Planner.valuesLike(d, place.Typed, only, e.Now())
-	limits := settings(idOf(ctx))
+	limits := e.limits(idOf(ctx))
 	maps.Copy(limits, chgo.Settings{
 		"max_execution_time": suggestSeconds, "timeout_overflow_mode": "break", "max_memory_usage": maxMemory / 4,
 		"max_rows_to_read": suggestRows, "read_overflow_mode": "break",

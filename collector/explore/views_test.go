@@ -179,7 +179,7 @@ func testProgress(t *testing.T, e *Explorer) {
 	ended := make(chan error)
 	go func() {
 		// The query of a question has its id as every other one.
-		rows, err := e.Conn.Query(chgo.Context(ctx, chgo.WithSettings(settings(idOf(ctx)))),
+		rows, err := e.Conn.Query(chgo.Context(ctx, chgo.WithSettings(e.limits(idOf(ctx)))),
 			"SELECT sum(sleepEachRow(0.01)) FROM numbers(1000) SETTINGS max_block_size = 10, max_threads = 1")
 		if err == nil {
 			for rows.Next() {
@@ -215,7 +215,7 @@ func testProgress(t *testing.T, e *Explorer) {
 
 // Questions only read: the store refuses anything else that is asked as they are.
 func testOnlyReads(t *testing.T, e *Explorer) {
-	ctx := chgo.Context(t.Context(), chgo.WithSettings(settings("")))
+	ctx := chgo.Context(t.Context(), chgo.WithSettings(e.limits("")))
 	for _, sql := range []string{"INSERT INTO explored.data_flow (protocol) VALUES ('x')",
 		"DROP TABLE explored.meta_as", "TRUNCATE TABLE explored.data_flow"} {
 		if err := e.Conn.Exec(ctx, sql); err == nil {
