@@ -146,8 +146,8 @@ func engineFor(arch, configured string) (string, error) {
 	}
 	return "",
 		fmt.Errorf("the local store's engine is not at %s: install the package flow-collector-engine, or run "+
-			"`make engine` in a clone, or set STORE_ENGINE to a libchdb.so, or set CLICKHOUSE_HOST to use a ClickHouse "+
-			"server",
+			"`make engine` in a clone, or set STORE_ENGINE to a libchdb.so, or set CLICKHOUSE_HOST to use a "+
+			"ClickHouse server",
 			strings.Join(places, " or "))
 }
 
