@@ -17,6 +17,7 @@ import (
 	"github.com/metranova/flow-collector/collector/config"
 	"github.com/metranova/flow-collector/collector/setup"
 	"github.com/metranova/flow-collector/collector/verdict"
+	"github.com/metranova/flow-collector/sink/block"
 	"github.com/metranova/flow-collector/sink/clickhouse"
 	"github.com/metranova/flow-collector/sink/lograte"
 	"github.com/metranova/flow-collector/sink/schema"
@@ -42,6 +43,7 @@ type database struct {
 	life        context.Context            // ends when the service does
 	tablesError atomic.Value               // string: why the tables could not be made at the latest attempt
 	ttl         atomic.Pointer[schema.TTL] // of the table of flows, when it was last read
+	extType     atomic.Pointer[string]     // of ext of the table of flows; nil: not known
 }
 
 // openDatabase starts the local store, if rows go there, and prepares the connection. It makes no tables and waits for
@@ -100,7 +102,33 @@ func (d *database) makeTables(ctx context.Context) error {
 	if err := setup.MakeTables(ctx, d.conn, settings, d.log); err != nil {
 		return err
 	}
+	if err := d.readExtType(ctx); err != nil {
+		return err
+	}
 	d.made.Do(func() { close(d.tables) })
+	return nil
+}
+
+// readExtType reads the type of ext of the table of flows, by which blocks are written. The operator may change it at
+// any time.
+func (d *database) readExtType(ctx context.Context) error {
+	if !d.flows {
+		return nil
+	}
+	typ, err := schema.ExtType(ctx, d.conn, &d.settings)
+	if err != nil || typ == "" {
+		return err
+	}
+	if before := d.extType.Load(); before != nil && *before == typ {
+		return nil
+	}
+	if err := block.CheckExtType(typ, d.settings.IPRefExtensions); err != nil {
+		d.log.Warn("the server has to convert ext of every row, which takes it several times as long as the rest of "+
+			"an insert: change the column with ALTER TABLE … MODIFY COLUMN ext",
+			zap.String("table", d.settings.Tables.Flow), zap.Error(err), zap.String("the settings' type",
+				schema.FlowExtType(d.settings.FlowExtensions, d.settings.IPRefExtensions)))
+	}
+	d.extType.Store(&typ)
 	return nil
 }
 

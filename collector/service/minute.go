@@ -40,7 +40,7 @@ type lossKey struct{ what, where string }
 func startMinute(a *accounts, forwards bool, log *zap.Logger) *minute {
 	m := &minute{accounts: a, forwards: forwards, log: log, end: make(chan struct{})}
 	m.ended.Go(func() {
-		a.workers.updateExpiry(a.database)
+		a.workers.followTable(a.database)
 		full := time.NewTimer(untilFullMinute(time.Now()))
 		defer full.Stop()
 		second := time.NewTicker(time.Second)
@@ -75,7 +75,7 @@ func (m *minute) stop() {
 
 func (m *minute) report() {
 	a := m.accounts
-	a.workers.updateExpiry(a.database)
+	a.workers.followTable(a.database)
 	sum := a.summary()
 	now := counts{datagrams: sum.Datagrams(), records: sum.Records(),
 		forwarded: forward.Sent(a.in.forwarders), delivered: map[string]uint64{}, losses: map[lossKey]uint64{},

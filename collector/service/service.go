@@ -57,7 +57,7 @@ func newService(cfg *config.Config, version string, log *zap.Logger, all outputs
 	s.metrics = s.accounts.metrics(version, func() *metadata.Refresher { return s.refresh }, log)
 	if err := s.outputs.open(setup.Parts{
 		Log: log, Run: hex.EncodeToString(run), Conn: s.database.conn, Servers: s.database.server.Addrs,
-		Settings: s.database.settings, TablesMade: s.database.tables,
+		Settings: s.database.settings, TablesMade: s.database.tables, ExtType: &s.database.extType,
 	}, s.metrics.Inserted); err != nil {
 		s.abort()
 		return nil, err

@@ -131,10 +131,11 @@ func (ws *workers) expired() (n uint64) {
 	return n
 }
 
-// updateExpiry tells the workers which rows the table drops by now.
-func (ws *workers) updateExpiry(d *database) {
+// followTable tells the workers which rows the table drops by now, and which type its ext has.
+func (ws *workers) followTable(d *database) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
+	_ = d.readExtType(ctx) // where the server does not answer, the writer says so
 	ms, err := d.expiry(ctx)
 	if err != nil {
 		return // the server does not answer; the writer says so

@@ -41,6 +41,7 @@ func ClickHouseSinkOptions(cfg *config.Config, p Parts) clickhouse.SinkOptions {
 		Blocks: clickhouse.BlocksOptions{
 			Database: p.Settings.Database, Table: p.Settings.Tables.Flow,
 			TrafficTable: p.Settings.Tables.InterfaceTraffic,
+			ExtType:      p.ExtType,
 			Layout: block.Layout{
 				CollectorID:      cfg.CollectorID,
 				PolicyOriginator: cfg.Policy.Originator,

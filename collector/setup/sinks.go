@@ -2,6 +2,7 @@ package setup
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -58,6 +59,8 @@ type Parts struct {
 	Servers    []string
 	Settings   schema.Settings
 	TablesMade <-chan struct{}
+	// ExtType is that of clickhouse.BlocksOptions.
+	ExtType *atomic.Pointer[string]
 	// Attempted is told how long each attempt took, from several goroutines.
 	Attempted func(took time.Duration, err error)
 }

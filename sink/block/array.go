@@ -41,8 +41,9 @@ func (c *offsets) reset() {
 	c.n = 0
 }
 
-// stringArray is an Array(LowCardinality(String)) column.
+// stringArray is an Array(LowCardinality(String)) column, or Array(String) if plain is set.
 type stringArray struct {
+	plain    bool
 	offsets  offsets
 	elements lowCardinality
 }
@@ -60,11 +61,29 @@ func (c *stringArray) set(row int) {
 	c.offsets.end(row, len(c.elements.indexes)-int(c.offsets.n))
 }
 
-func (c *stringArray) prefix(dst []byte) []byte { return c.elements.prefix(dst) }
+// size returns the number of elements by which a block's memory is limited. A text of its own takes more than an
+// index into a dictionary.
+func (c *stringArray) size() uint64 {
+	if c.plain {
+		return 2 * c.offsets.n
+	}
+	return c.offsets.n
+}
+
+func (c *stringArray) prefix(dst []byte) []byte {
+	if c.plain {
+		return dst
+	}
+	return c.elements.prefix(dst)
+}
 
 func (c *stringArray) encode(out *output, rows int) {
 	c.offsets.encode(out, rows)
-	if c.offsets.n > 0 {
+	switch {
+	case c.offsets.n == 0:
+	case c.plain:
+		c.elements.keys.encodeTexts(out, c.elements.indexes)
+	default:
 		c.elements.encode(out, int(c.offsets.n))
 	}
 }

@@ -2,8 +2,8 @@
 // HTTP inserts). Every column is kept as the bytes of that format, so that encoding is copying.
 //
 // The ext column is sent with exactly the table's JSON type: each typed path is a column, and the engine stores it
-// unchanged. If the types differ, the engine casts, which costs more than parsing JSON text. So a Layout must name the
-// extensions that the table has.
+// unchanged. If the types differ, the engine casts, which costs more than parsing JSON text. So a Layout has the
+// table's type as soon as it is known, and before that the extensions that the table is made with.
 //
 // Refs of devices and interfaces are sent as LowCardinality(Nullable(String)), although the table has Nullable(String):
 // few different values repeat in all rows, and converting them costs the engine less than reading as many strings.
@@ -27,6 +27,9 @@ type Layout struct {
 	// Extensions are the flow extensions of the table (schema.Settings.FlowExtensions). They decide how keys of ext are
 	// encoded, not which are written.
 	Extensions []string
+	// ExtType is the type of ext as the table has it. "" or one of which CheckExtType returns an error: the type that
+	// Extensions and IPRefExtensions give.
+	ExtType string
 	// IPRefExtensions are the extensions of enrich.Row's SrcExtRef and DstExtRef, in that order.
 	IPRefExtensions []string
 	// WithoutColumns are the optional columns that the table does not have (schema.Settings.WithoutColumns).

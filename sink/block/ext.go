@@ -16,12 +16,14 @@ const objectVersion = 0
 // ext is the ext column, of a JSON type. Paths that the table declares are columns of their own. All others go into the
 // column's shared data, with the types that ClickHouse would infer from JSON text.
 type ext struct {
+	typ    string  // the column's type as the table declares it
 	typed  []named // sorted by name, as the format requires
 	shared sharedData
 	full   bool // see Block.Full
 
 	extPaths
-	srcRefs, dstRefs []nullableString // for each IP reference extension
+	srcRefs, dstRefs []refPath // for each IP reference extension
+	refOrder         []int     // indexes of these, by their names
 }
 
 // extPath is a path. Its values go into its column, or into shared data if the table does not declare it.
@@ -37,37 +39,42 @@ type namedPath struct {
 	extPath
 }
 
-func newExt(extensions, ipRefExtensions []string) *ext {
-	x := &ext{
-		srcRefs: make([]nullableString, len(ipRefExtensions)),
-		dstRefs: make([]nullableString, len(ipRefExtensions)),
+// newExt returns a column of the table's type. Paths that the table declares and that no row has keep their defaults.
+func newExt(l *Layout) *ext {
+	typ, err := l.extType()
+	if err != nil { // the server converts
+		typ, _ = parseExtType(schema.FlowExtType(l.Extensions, l.IPRefExtensions), l.IPRefExtensions)
 	}
+	x := &ext{
+		typ: typ.text, srcRefs: make([]refPath, len(l.IPRefExtensions)),
+		dstRefs: make([]refPath, len(l.IPRefExtensions)),
+	}
+	x.shared.skipped = typ.skipped
 	columns := map[string]column{}
-	types := schema.FlowExtPaths(extensions, ipRefExtensions)
 	for _, p := range x.list() {
-		p.declare(p.name, types[p.name])
+		p.declare(p.name, typ.paths[p.name])
 		columns[p.name] = p.extPath
 	}
-	for i, e := range ipRefExtensions {
-		columns["src_ip_"+e+"_ref"] = &x.srcRefs[i]
-		columns["dst_ip_"+e+"_ref"] = &x.dstRefs[i]
+	for i, e := range l.IPRefExtensions {
+		for _, p := range []namedPath{{"src_ip_" + e + "_ref", &x.srcRefs[i]},
+			{"dst_ip_" + e + "_ref", &x.dstRefs[i]}} {
+			p.declare(p.name, typ.paths[p.name])
+			columns[p.name] = p.extPath
+		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(types)) {
-		x.typed = append(x.typed, named{name, types[name], columns[name]})
+	for _, name := range slices.Sorted(maps.Keys(typ.paths)) {
+		c, known := columns[name]
+		if !known {
+			c, _ = newAbsent(typ.paths[name], 0) // parseExtType tried
+		}
+		x.typed = append(x.typed, named{name, typ.paths[name], c})
 	}
+	// Shared data wants the paths of a row in the order of their names.
+	for i := range l.IPRefExtensions {
+		x.refOrder = append(x.refOrder, i)
+	}
+	slices.SortFunc(x.refOrder, func(a, b int) int { return strings.Compare(x.srcRefs[a].name, x.srcRefs[b].name) })
 	return x
-}
-
-// typeName returns the column's type as the table declares it.
-func (x *ext) typeName() string {
-	if len(x.typed) == 0 {
-		return "JSON"
-	}
-	paths := make([]string, len(x.typed))
-	for i, p := range x.typed {
-		paths[i] = p.name + " " + p.typ
-	}
-	return "JSON(" + strings.Join(paths, ", ") + ")"
 }
 
 // noteElements notes how many elements an array has by now.
@@ -78,9 +85,11 @@ func (x *ext) noteElements(n uint64) {
 }
 
 // appendRefs sets a row's refs, one for each IP reference extension.
-func (x *ext) appendRefs(row int, columns []nullableString, refs []string) {
-	for i := range min(len(columns), len(refs)) {
-		columns[i].set(row, refs[i])
+func (x *ext) appendRefs(row int, paths []refPath, refs []string) {
+	for _, i := range x.refOrder {
+		if i < len(refs) && refs[i] != "" {
+			paths[i].set(x, row, refs[i])
+		}
 	}
 }
 

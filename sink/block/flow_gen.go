@@ -71,7 +71,7 @@ type flowColumns struct {
 // list sets the columns up and returns all that a block has, those included that are the same in all rows.
 func (c *flowColumns) list(l *Layout) []named {
 	c.origins.usual(l)
-	c.ext = newExt(l.Extensions, l.IPRefExtensions)
+	c.ext = newExt(l)
 	c.deviceRef.nullable = true
 	c.inInterfaceID.nullable = true
 	c.inInterfaceRef.nullable = true
@@ -85,7 +85,7 @@ func (c *flowColumns) list(l *Layout) []named {
 		{"policy_originator", "LowCardinality(String)", &c.origins.policyOriginator, 0},
 		{"policy_level", "LowCardinality(String)", &c.origins.policyLevel, 0},
 		{"policy_scope", "Array(LowCardinality(String))", &c.policyScope, 0},
-		{"ext", c.ext.typeName(), c.ext, 0},
+		{"ext", c.ext.typ, c.ext, 0},
 		{"flow_type", "LowCardinality(String)", &c.flowType, 0},
 		{"device_id", "LowCardinality(String)", &c.deviceID, 0},
 		{"device_ref", "LowCardinality(Nullable(String))", &c.deviceRef, 0},

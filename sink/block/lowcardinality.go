@@ -123,6 +123,7 @@ type dictionary struct {
 	seen   []seenKey // by address: the same
 	filled int       // of seen
 	last   seenKey   // of addSame
+	starts []uint32  // of the keys in data, for encodeTexts
 	seed   maphash.Seed
 }
 
@@ -278,6 +279,20 @@ func (d *dictionary) encode(out *output, indexes []uint32, rows int) {
 		for i, v := range indexes {
 			binary.LittleEndian.PutUint32(to[4*i:], v)
 		}
+	}
+}
+
+// encodeTexts writes the key of each index as a String column has it.
+func (d *dictionary) encodeTexts(out *output, indexes []uint32) {
+	d.starts = d.starts[:0]
+	for at := 0; at < len(d.data); {
+		d.starts = append(d.starts, uint32(at))
+		length, n := binary.Uvarint(d.data[at:])
+		at += n + int(length)
+	}
+	d.starts = append(d.starts, uint32(len(d.data)))
+	for _, i := range indexes {
+		out.data = append(out.data, d.data[d.starts[i]:d.starts[i+1]]...)
 	}
 }
 

@@ -71,6 +71,20 @@ func (p *textPath) set(x *ext, row int, s string) {
 	p.lowCardinality.set(row, s)
 }
 
+// refPath is a path of type Nullable(String).
+type refPath struct {
+	path
+	nullableString
+}
+
+func (p *refPath) set(x *ext, row int, ref string) {
+	if !p.typed {
+		x.shared.text(p.name, ref)
+		return
+	}
+	p.nullableString.set(row, ref)
+}
+
 // addrPath is a path of type Nullable(IPv6).
 type addrPath struct {
 	path
@@ -86,13 +100,18 @@ func (p *addrPath) set(x *ext, row int, a flow.Addr) {
 	p.nullable.set(row, a)
 }
 
-// textsPath is a path of type Array(LowCardinality(String)) whose elements are values written as text. A value is
-// formatted once for each block.
+// textsPath is a path of type Array(String) or Array(LowCardinality(String)) whose elements are values written as text.
+// A value is formatted once for each block.
 type textsPath[T comparable] struct {
 	path
 	stringArray
 	byValue map[T]uint32 // value: index of its key in the dictionary
 	text    []byte       // buffer for one value
+}
+
+func (p *textsPath[T]) declare(name, typ string) {
+	p.path.declare(name, typ)
+	p.plain = typ == typePlainTexts
 }
 
 func (p *textsPath[T]) set(x *ext, row int, values []T, appendTo func([]byte, T) []byte) {
@@ -118,7 +137,7 @@ func (p *textsPath[T]) set(x *ext, row int, values []T, appendTo func([]byte, T)
 		p.elements.indexes = append(p.elements.indexes, i)
 	}
 	p.stringArray.set(row)
-	x.noteElements(p.offsets.n)
+	x.noteElements(p.size())
 	if len(p.byValue) >= fullKeys {
 		x.full = true
 	}
@@ -132,6 +151,9 @@ func (p *textsPath[T]) reset() {
 	clear(p.byValue)
 }
 
+// typePlainTexts is the type of arrays of texts that have no dictionary.
+const typePlainTexts = "Array(String)"
+
 // communityPath has communities (RFC 1997) as "AS:value", or well-known ones by their names. A route has about ten of
 // them, and the look-up of their keys is most of the cost of a row.
 type communityPath struct {
@@ -139,6 +161,11 @@ type communityPath struct {
 	stringArray
 	keys communityKeys
 	text []byte // buffer for one community
+}
+
+func (p *communityPath) declare(name, typ string) {
+	p.path.declare(name, typ)
+	p.plain = typ == typePlainTexts
 }
 
 func (p *communityPath) set(x *ext, row int, communities []uint32, names bool) {
@@ -168,7 +195,7 @@ func (p *communityPath) set(x *ext, row int, communities []uint32, names bool) {
 		to[i] = key
 	}
 	p.offsets.end(row, len(communities))
-	x.noteElements(p.offsets.n)
+	x.noteElements(p.size())
 	if p.keys.n >= fullKeys {
 		x.full = true
 	}

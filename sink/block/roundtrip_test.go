@@ -321,7 +321,7 @@ func TestLongStrings(t *testing.T) {
 
 // TestEveryTypedPathHasAColumn needs no engine: a path that the schema learns must be taught to the block.
 func TestEveryTypedPathHasAColumn(t *testing.T) {
-	x := newExt(allExtensions(), []string{"scireg", "other"})
+	x := newExt(&Layout{Extensions: allExtensions(), IPRefExtensions: []string{"scireg", "other"}})
 	if want := len(schema.FlowExtPaths(allExtensions(), []string{"scireg", "other"})); len(x.typed) != want {
 		t.Errorf("%d typed paths, want %d", len(x.typed), want)
 	}

@@ -1,6 +1,9 @@
 package block
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 // Types as shared data encodes them (ClickHouse, "Data types binary encoding").
 const (
@@ -14,6 +17,7 @@ const (
 // values, sorted by name. Each value begins with its type. The types are those that ClickHouse infers for numbers,
 // strings and arrays in JSON text, so that a path reads the same whichever way it was written.
 type sharedData struct {
+	skipped []string // paths that the table does not keep (SKIP)
 	offsets offsets
 	inRow   int // paths of the current row
 	names   []byte
@@ -54,6 +58,9 @@ func (c *sharedData) endArray(name string) { c.add(name) }
 
 // add adds the value in scratch to the current row.
 func (c *sharedData) add(name string) {
+	if slices.Contains(c.skipped, name) {
+		return
+	}
 	c.names = appendString(c.names, name)
 	c.values = appendString(c.values, c.scratch)
 	c.inRow++

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/metranova/flow-collector/decoder/flow"
@@ -17,6 +18,9 @@ import (
 type BlocksOptions struct {
 	Database, Table string
 	Layout          block.Layout
+	// ExtType points to the type of ext as the table has it, in place of the Layout's; it is replaced when the table
+	// changes. nil, or a pointer to nil: not known.
+	ExtType *atomic.Pointer[string]
 	// TrafficTable is the table of interface counters; "": none.
 	TrafficTable string
 	MaxRows      int           // a block is flushed when it has this many rows
@@ -49,6 +53,7 @@ type Blocks struct {
 // rowBlock is a block that fills.
 type rowBlock struct {
 	block   *block.Block
+	extType *string       // that the block is made for; nil: the Layout's
 	tally   tally.Counter // of the block's rows
 	started time.Time     // when it got its first row
 }
@@ -64,8 +69,8 @@ const (
 
 // NewBlocks returns an empty block.
 func NewBlocks(o BlocksOptions) *Blocks {
-	b := &Blocks{o: o, query: InsertByName(o.Database, o.Table), recent: rowBlock{block: block.New(o.Layout)},
-		oddDays: make([]int64, 0, OddDays)}
+	b := &Blocks{o: o, query: InsertByName(o.Database, o.Table), oddDays: make([]int64, 0, OddDays)}
+	b.begin(&b.recent)
 	if o.TrafficTable != "" {
 		b.traffic = newTrafficBlocks(&b.o)
 	}
@@ -79,11 +84,10 @@ func (b *Blocks) Append(row *enrich.Row, stream flow.StreamKey, now time.Time) {
 	}
 	x := &b.recent
 	if row.StartMs < b.today.firstMs || row.StartMs >= b.today.endMs {
-		if x = &b.odd; x.block == nil {
-			x.block = block.New(b.o.Layout)
-		}
+		x = &b.odd
 	}
-	if x.block.Rows() == 0 {
+	if x.block == nil || x.block.Rows() == 0 {
+		b.begin(x)
 		x.started = now
 	}
 	x.block.Append(row)
@@ -91,6 +95,23 @@ func (b *Blocks) Append(row *enrich.Row, stream flow.StreamKey, now time.Time) {
 	if x.block.Rows() >= b.o.MaxRows || x.block.Days() >= maxDays || x.block.Full() {
 		b.flush(x)
 	}
+}
+
+// begin makes a new block of an empty one if there is none or the table has another type by now. The server would have
+// to convert rows of the type before.
+func (b *Blocks) begin(x *rowBlock) {
+	typ := x.extType
+	if b.o.ExtType != nil {
+		typ = b.o.ExtType.Load()
+	}
+	if x.block != nil && typ == x.extType {
+		return
+	}
+	l := b.o.Layout
+	if typ != nil {
+		l.ExtType = *typ
+	}
+	x.block, x.extType = block.New(l), typ
 }
 
 const dayMs = 24 * 60 * 60 * 1000

@@ -93,14 +93,11 @@ func (t *typ) values() *typ {
 	return t
 }
 
-// parsePaths parses the typed paths of a JSON type. They must be sorted by name, like the data.
+// parsePaths parses the typed paths of a JSON type. They must be sorted by name, like the data. Limits and SKIP do not
+// change the data.
 func (t *typ) parsePaths(parsed sqltext.Type, depth int) error {
-	paths := parsed.TypedPaths()
-	if len(paths) != len(parsed.Args) {
-		return fmt.Errorf("JSON with arguments %.200q is not understood", parsed.Args)
-	}
-	for i, path := range paths {
-		if path.Name == "" || i > 0 && path.Name <= paths[i-1].Name {
+	for i, path := range parsed.TypedPaths() {
+		if path.Name == "" || i > 0 && path.Name <= t.paths[i-1] {
 			return fmt.Errorf("JSON with path %.200q is not understood", path.Name)
 		}
 		inner, err := parse(path.Type, depth+1)

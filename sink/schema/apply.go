@@ -189,6 +189,22 @@ func FlowTTL(ctx context.Context, conn driver.Conn, s *Settings) (ttl TTL, known
 	return ttl, known, nil
 }
 
+// ExtType reads the type of ext of the table of flows; "" where it is not to be seen.
+func ExtType(ctx context.Context, conn driver.Conn, s *Settings) (string, error) {
+	var types []struct {
+		Type string `ch:"type"`
+	}
+	err := conn.Select(ctx, &types, "SELECT type FROM system.columns WHERE database = "+literal(s.Database)+
+		" AND table = "+literal(s.Tables.Flow)+" AND name = 'ext'")
+	switch {
+	case isDenied(err), err == nil && len(types) == 0:
+		return "", nil
+	case err != nil:
+		return "", fmt.Errorf("read the type of ext of %s: %w", s.Tables.Flow, err)
+	}
+	return types[0].Type, nil
+}
+
 var (
 	// simpleTTL is a TTL as the server writes it.
 	simpleTTL = regexp.MustCompile(`^(?:toDate(?:Time)?\()?` + "`?" + `(\w+)` + "`?" +

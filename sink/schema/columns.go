@@ -1,5 +1,7 @@
 package schema
 
+import "slices"
+
 //go:generate go run ./generate
 
 // Column is one column of data_flow. FlowColumns is the only place that lists them: the DDL, the comments that DESCRIBE
@@ -43,7 +45,10 @@ type Path struct {
 	Extension string
 	Name      string
 	Type      string // where the extension is on; as system.columns spells it
-	Comment   string
+	// Also are other types of the path with the same values: those of earlier versions, and those that an operator may
+	// choose. Blocks can be written with them too.
+	Also    []string
+	Comment string
 
 	// Value is a Go expression as in Column. "" is for a path that no exporter sends: it is typed and stays empty.
 	Value string
@@ -62,8 +67,11 @@ const (
 	typeText     = "LowCardinality(String)"
 	typeTextNull = "LowCardinality(Nullable(String))"
 	typeTexts    = "Array(LowCardinality(String))"
-	typeRef      = "Nullable(String)"
-	typeMillis   = "DateTime64(3, 'UTC')"
+
+	typePlainTexts = "Array(String)"
+
+	typeRef    = "Nullable(String)"
+	typeMillis = "DateTime64(3, 'UTC')"
 
 	// Codecs, by measured bytes a row of mixed traffic against the server's default (LZ4): times 2.9 instead of 5.0,
 	// counters of sampled traffic 1.4 instead of 3.3 (all are multiples of the sampling rate, which GCD takes out),
@@ -199,9 +207,16 @@ func FlowColumns() []Column {
 	}
 }
 
+// Takes reports whether blocks can be written with this type of the path.
+func (p *Path) Takes(typ string) bool { return typ == p.Type || slices.Contains(p.Also, typ) }
+
 // ExtPaths returns the paths of ext in the order of their names, in which a row has them.
 func ExtPaths() []Path {
-	const texts, number, small = typeTexts, "Nullable(UInt32)", "Nullable(UInt8)"
+	const number, small = "Nullable(UInt32)", "Nullable(UInt8)"
+	// The reference has Array(LowCardinality(String)), whose merges take the server longer, even where all arrays are
+	// empty.
+	const texts, reference = typePlainTexts, typeTexts
+	plain, dictionary := []string{texts}, []string{reference}
 	const hasSrc = "r.Route.HasSrc"
 	// Rows of sFlow have one VLAN, as existing dashboards know them.
 	const notSFlow = "f.Protocol != flow.SFlow5"
@@ -214,17 +229,18 @@ func ExtPaths() []Path {
 		{Extension: "bgp", Name: "bgp_as_path_padding", Type: "Array(UInt16)", Value: "r.ASPathPadding",
 			Sent: "ASPath", Number: 2,
 			Comment: "How often each AS of bgp_as_path_id stands in a row."},
-		{Extension: "bgp", Name: "bgp_community", Type: texts, Value: "f.Communities", Sent: "Communities", Number: 3,
+		{Extension: "bgp", Name: "bgp_community", Type: reference, Also: plain,
+			Value: "f.Communities", Sent: "Communities", Number: 3,
 			Comment: "Communities (RFC 1997). In messages 32 bits each, AS << 16 | value; in the column AS:value."},
 		{Extension: "bgp_meta", Name: "bgp_dst_prefix", Type: typeTextNull, Value: "r.Route.To", When: "r.Route.HasTo",
 			Number:  28,
 			Comment: "Prefix of the destination's route."},
-		{Extension: "bgp", Name: "bgp_ext_community", Type: texts, Value: "r.ExtCommunities",
-			When: "len(r.ExtCommunities) > 0", Number: 26,
+		{Extension: "bgp", Name: "bgp_ext_community", Type: reference, Also: plain,
+			Value: "r.ExtCommunities", When: "len(r.ExtCommunities) > 0", Number: 26,
 			Comment: "Extended communities (RFC 4360) of the route, as RT:AS:value, SoO:AS:value or " +
 				"type:subtype:value."},
-		{Extension: "bgp", Name: "bgp_large_community", Type: texts, Value: "r.LargeCommunities",
-			When: "len(r.LargeCommunities) > 0", Number: 27,
+		{Extension: "bgp", Name: "bgp_large_community", Type: reference, Also: plain,
+			Value: "r.LargeCommunities", When: "len(r.LargeCommunities) > 0", Number: 27,
 			Comment: "Large communities (RFC 8092) of the route, as AS:value:value."},
 		{Extension: "bgp", Name: "bgp_local_pref", Type: number, Value: "f.LocalPref", Sent: "LocalPref", Number: 4,
 			Comment: "Local preference."},
@@ -246,14 +262,14 @@ func ExtPaths() []Path {
 		{Extension: "bgp_src", Name: "bgp_src_as_path_padding", Type: "Array(UInt16)", Value: "r.Route.SrcPadding",
 			When: hasSrc, Number: 33,
 			Comment: "As bgp_as_path_padding, of the source's route."},
-		{Extension: "bgp_src", Name: "bgp_src_community", Type: texts, Value: "r.Route.SrcCommunities",
-			When: hasSrc, Number: 34,
+		{Extension: "bgp_src", Name: "bgp_src_community", Type: texts, Also: dictionary,
+			Value: "r.Route.SrcCommunities", When: hasSrc, Number: 34,
 			Comment: "As bgp_community, of the source's route."},
-		{Extension: "bgp_src", Name: "bgp_src_ext_community", Type: texts, Value: "r.Route.SrcExtended",
-			When: hasSrc, Number: 35,
+		{Extension: "bgp_src", Name: "bgp_src_ext_community", Type: texts, Also: dictionary,
+			Value: "r.Route.SrcExtended", When: hasSrc, Number: 35,
 			Comment: "As bgp_ext_community, of the source's route."},
-		{Extension: "bgp_src", Name: "bgp_src_large_community", Type: texts, Value: "r.Route.SrcLarge",
-			When: hasSrc, Number: 36,
+		{Extension: "bgp_src", Name: "bgp_src_large_community", Type: texts, Also: dictionary,
+			Value: "r.Route.SrcLarge", When: hasSrc, Number: 36,
 			Comment: "As bgp_large_community, of the source's route."},
 		{Extension: "bgp_src", Name: "bgp_src_local_pref", Type: number, Value: "r.Route.SrcLocalPref",
 			When: "r.Route.HasSrcLocalPref", Number: 37,

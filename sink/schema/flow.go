@@ -35,6 +35,11 @@ func FlowExtPaths(extensions, ipRefExtensions []string) map[string]string {
 	return all
 }
 
+// FlowExtType returns the type of ext of data_flow under these settings.
+func FlowExtType(extensions, ipRefExtensions []string) string {
+	return jsonType(FlowExtPaths(extensions, ipRefExtensions))
+}
+
 func (s *Settings) flowPaths() paths { return FlowExtPaths(s.FlowExtensions, s.IPRefExtensions) }
 
 // definition is the column as a table is made with it.

@@ -155,3 +155,49 @@ func TestOffers_costs(t *testing.T) {
 		t.Errorf("still offered %+v, %v", offers, err)
 	}
 }
+
+// A table of an earlier version keeps the types of its paths until the operator asks for the new ones. Rows read the
+// same before and after.
+func TestOffers_pathTypes(t *testing.T) {
+	conn, ctx := engine(t), context.Background()
+	s := goldenSettings()
+	s.Views, s.FlowTTL.Interval = nil, "30 YEAR"
+	s.FlowExtensions = append(s.FlowExtensions, "bgp_src")
+	apply(t, conn, s)
+	now := FlowExtType(s.FlowExtensions, s.IPRefExtensions)
+	before := "JSON(max_dynamic_paths=64, " + strings.TrimPrefix(strings.TrimSuffix(
+		strings.ReplaceAll(now, "Array(String)", "Array(LowCardinality(String))"), ")"), "JSON(") + ", own UInt8)"
+	run(t, conn, "ALTER TABLE golden.data_flow MODIFY COLUMN ext "+before)
+	flowRow(t, conn, `{"bgp_src_community": ["64500:1", "64500:2"], "vlan_id": 7, "vrf_name": "blue", "own": 3}`)
+	flowRow(t, conn, `{}`)
+	read := func() string {
+		return ask(t, conn, "SELECT ext, ext.bgp_src_community, has(ext.bgp_src_community, '64500:2') "+
+			"FROM golden.data_flow WHERE NOT ignore(insert_time) ORDER BY ext.vlan_id")
+	}
+	rows := read()
+	if !strings.Contains(rows, "64500:1") {
+		t.Fatalf("the rows are\n%s", rows)
+	}
+	if lines := apply(t, conn, s); len(lines) != 0 {
+		t.Errorf("a start says %q", lines)
+	}
+	offers, err := Offers(ctx, conn, s)
+	if err != nil || len(offers) != 1 || !strings.Contains(offers[0].Line, "bgp_src_community") ||
+		!strings.Contains(offers[0].Line, "20 s a million rows") {
+		t.Fatalf("offered %+v, %v; want one change of types", offers, err)
+	}
+	if err := Accept(ctx, conn, offers[0]); err != nil {
+		t.Fatal(err)
+	}
+	if got := read(); got != rows {
+		t.Errorf("the rows are\n%s, before\n%s", got, rows)
+	}
+	typ, err := ExtType(ctx, conn, &s)
+	if err != nil || !strings.Contains(typ, "bgp_src_community Array(String)") || !strings.Contains(typ, "own UInt8") ||
+		!strings.Contains(typ, "max_dynamic_paths=64") {
+		t.Errorf("ext is %s, %v", typ, err)
+	}
+	if offers, err = Offers(ctx, conn, s); err != nil || len(offers) != 0 {
+		t.Errorf("still offered %+v, %v", offers, err)
+	}
+}

@@ -3,6 +3,7 @@ package schema
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -145,7 +146,7 @@ func (p *planner) columns(t *table, old *existing) {
 			}
 		case typ == c.typ:
 		case isJSON(c.typ) && isJSON(typ):
-			p.jsonPaths(t, c, typ)
+			p.jsonPaths(t, c, typ, old.Rows)
 		default:
 			p.mismatch("table %s: column %s is %s, not %s; change it with ALTER TABLE … MODIFY COLUMN or rename the "+
 				"table",
@@ -154,16 +155,20 @@ func (p *planner) columns(t *table, old *existing) {
 	}
 }
 
-// jsonPaths adds the typed paths that a JSON column lacks; what else its type says stays.
-func (p *planner) jsonPaths(t *table, c *column, typ string) {
+// mostConverted is the number of rows up to which a start waits until the server has converted a JSON column.
+const mostConverted = 1_000_000
+
+// jsonPaths adds the typed paths that a JSON column lacks; what else its type says stays. The server converts all rows
+// for that, so in a large table it is for the operator to decide. Rows are stored all the same.
+func (p *planner) jsonPaths(t *table, c *column, typ string, rows *uint64) {
 	arguments, typed := parseJSON(typ)
-	var added []string
+	var added, names []string
 	for _, path := range sortedKeys(c.paths) {
 		want := c.paths[path]
 		switch is, ok := typed[path]; {
 		case !ok:
-			added = append(added, path+" "+want)
-		case is != want:
+			added, names = append(added, path+" "+want), append(names, path)
+		case is != want && !blocksTake(path, is):
 			p.mismatch("table %s: path %s of column %s is %s, not %s; change it with ALTER TABLE … MODIFY COLUMN or "+
 				"rename the table",
 				t.name, path, c.name, is, want)
@@ -173,9 +178,21 @@ func (p *planner) jsonPaths(t *table, c *column, typ string) {
 		return
 	}
 	full := "JSON(" + strings.Join(append(arguments, added...), ", ") + ")"
-	p.do(p.alter(t.name, "MODIFY COLUMN "+ident(c.name)+" "+full),
-		"table %s: column %s has typed paths for %s now", t.name, c.name, strings.Join(added, ", "))
+	statement := p.alter(t.name, "MODIFY COLUMN "+ident(c.name)+" "+full)
+	if rows != nil && *rows > mostConverted {
+		p.warn("table %s: column %s has no types for the paths %s, which read as Dynamic; the server would convert %d "+
+			"rows, so it is left to you: collector schema apply", t.name, c.name, shortList(names), *rows)
+		p.offer(t.name, statement, "types of the paths %s of %s: the server converts %s of all rows that are there, "+
+			"which takes it some %d s a million rows", shortList(names), c.name, c.name, convertSeconds)
+		return
+	}
+	p.do(statement, "table %s: column %s has typed paths for %s now", t.name, c.name, strings.Join(added, ", "))
 	p.optional("rows are stored all the same")
+}
+
+// blocksTake reports whether rows can be written with this type of a path of ext of data_flow.
+func blocksTake(path, typ string) bool {
+	return slices.ContainsFunc(ExtPaths(), func(p Path) bool { return p.Name == path && p.Takes(typ) })
 }
 
 // keys compares partition, keys and TTL. A different sorting key makes an engine that merges rows merge others.

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -287,6 +288,43 @@ func TestEveryColumnHasAComment(t *testing.T) {
 					t.Errorf("the comment of %s.%s has %s in it", table.name, c.name, clause)
 				}
 			}
+		}
+	}
+}
+
+// Typed paths are added to a small table at once. Adding them to a large one takes the server minutes, so that is
+// offered.
+func TestPlanTypedPaths(t *testing.T) {
+	for _, c := range []struct {
+		rows    uint64
+		offered bool
+	}{{0, false}, {mostConverted, false}, {mostConverted + 1, true}} {
+		s := Default()
+		s.FlowExtensions = []string{"ipv4", "vlan"}
+		have := serverWith(&s, s.Tables.Flow, func(e *existing) {
+			e.Rows = &c.rows
+			for i := range e.columns {
+				if e.columns[i].Name == "ext" {
+					e.columns[i].Type = FlowExtType([]string{"ipv4"}, nil)
+				}
+			}
+		})
+		all, err := plan(&s, have)
+		if err != nil {
+			t.Fatal(err)
+		}
+		altered := slices.ContainsFunc(all.tables, func(s step) bool {
+			return strings.Contains(s.statement, "MODIFY COLUMN `ext` JSON(ipv4_dscp")
+		})
+		offered := slices.ContainsFunc(all.offers, func(o Offer) bool {
+			return strings.Contains(o.Statement, "MODIFY COLUMN `ext` JSON(ipv4_dscp") &&
+				strings.Contains(o.Line, "20 s a million rows")
+		})
+		warned := slices.ContainsFunc(all.tables, func(s step) bool {
+			return s.warning && strings.Contains(s.line, "collector schema apply")
+		})
+		if altered == c.offered || offered != c.offered || warned != c.offered {
+			t.Errorf("%d rows: altered %t, offered %t, warned %t", c.rows, altered, offered, warned)
 		}
 	}
 }

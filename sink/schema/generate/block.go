@@ -50,9 +50,9 @@ func (d *blockData) addColumn(c *schema.Column) {
 		}
 		value = "&c.origins." + name
 	case c.Name == "ext":
-		typ, value = "c.ext.typeName()", "c.ext"
+		typ, value = "c.ext.typ", "c.ext"
 		d.Fields += "ext *ext\n"
-		d.Prepare += "c.ext = newExt(l.Extensions, l.IPRefExtensions)\n"
+		d.Prepare += "c.ext = newExt(l)\n"
 	default:
 		kind, prepare := storage(c)
 		d.Fields += name + " " + kind + "\n"
@@ -198,7 +198,7 @@ func pathStorage(p *schema.Path) string {
 // pathKind is how a path's values are written.
 func pathKind(p *schema.Path) string {
 	switch p.Type {
-	case "Array(LowCardinality(String))":
+	case "Array(String)", "Array(LowCardinality(String))":
 		switch p.Value {
 		case "r.ExtCommunities", "r.Route.SrcExtended":
 			return "extendedPath"
