@@ -9,8 +9,8 @@ import (
 
 // FuzzMessages adds up anything as messages of pmacct. Each message is in one cell, or is left out for a reason.
 func FuzzMessages(f *testing.F) {
-	f.Add([]byte(`{"peer_ip_src":"192.0.2.1","ip_src":"198.51.100.1","ip_dst":"203.0.113.1","port_src":1,"port_dst":2,` +
-		`"iface_in":1,"iface_out":1073741823,"timestamp_start":"1700000040.5","bytes":100,"packets":1,` +
+	f.Add([]byte(`{"peer_ip_src":"192.0.2.1","ip_src":"198.51.100.1","ip_dst":"203.0.113.1","port_src":1,` +
+		`"port_dst":2,"iface_in":1,"iface_out":1073741823,"timestamp_start":"1700000040.5","bytes":100,"packets":1,` +
 		`"writer_id":"sfacctd"}` + "\n" + `{"ip_src":"x","ip_dst":"","timestamp_arrival":"1.","bytes":-1}`))
 	f.Add([]byte(`{"ip_src":"::","ip_dst":"::","timestamp_start":"9223372036854775807.999"}{}[]1`))
 	f.Add([]byte(`{"ip_src":"::","ip_dst":"::","timestamp_start":"-1.-9","bytes":18446744073709551615,"packets":1e3}`))

@@ -134,12 +134,11 @@ func (p *Pages) askKnown(ctx context.Context, s explore.Subject, ref, filter str
 	if k, found := p.known.get(key); found {
 		return k, nil
 	}
-	select {
-	case p.turns <- struct{}{}:
-		defer func() { <-p.turns }()
-	case <-ctx.Done():
-		return known{}, errOthers
+	leave, err := p.takeTurn(ctx)
+	if err != nil {
+		return known{}, err
 	}
+	defer leave()
 	facts, err := p.Explorer.Facts(ctx, s, ref)
 	if err != nil {
 		return known{}, err

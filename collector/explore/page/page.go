@@ -160,14 +160,12 @@ func (p *Pages) ask(ctx context.Context, q explore.Question, losses bool) (*expl
 	defer cancel()
 	ctx, done := p.running.start(ctx, q)
 	defer done()
-	select {
-	case p.turns <- struct{}{}:
-		defer func() { <-p.turns }()
-	case <-ctx.Done():
-		return nil, errOthers
+	leave, err := p.takeTurn(ctx)
+	if err != nil {
+		return nil, err
 	}
+	defer leave()
 	if a == nil {
-		var err error
 		if a, err = p.Explorer.Ask(ctx, q); err != nil {
 			return nil, err
 		}
@@ -183,6 +181,23 @@ func (p *Pages) ask(ctx context.Context, q explore.Question, losses bool) (*expl
 	}
 	p.cache.put(cacheKey(q), a, kept(a))
 	return a, nil
+}
+
+// takeTurn waits for a turn to ask the store, which leave ends. A free turn is taken even if the time is up: it was the
+// store that took it, not others, and says so.
+func (p *Pages) takeTurn(ctx context.Context) (leave func(), err error) {
+	leave = func() { <-p.turns }
+	select {
+	case p.turns <- struct{}{}:
+		return leave, nil
+	default:
+	}
+	select {
+	case p.turns <- struct{}{}:
+		return leave, nil
+	case <-ctx.Done():
+		return nil, errOthers
+	}
 }
 
 // off is the answer where there is nothing to explore.
