@@ -123,8 +123,7 @@ func (d *database) readExtType(ctx context.Context) error {
 		return nil
 	}
 	if err := block.CheckExtType(typ, d.settings.IPRefExtensions); err != nil {
-		d.log.Warn("the server has to convert ext of every row, which takes it several times as long as the rest of "+
-			"an insert: change the column with ALTER TABLE … MODIFY COLUMN ext",
+		d.log.Warn("the server has to convert ext of each row: it costs more than the rest of an insert",
 			zap.String("table", d.settings.Tables.Flow), zap.Error(err), zap.String("the settings' type",
 				schema.FlowExtType(d.settings.FlowExtensions, d.settings.IPRefExtensions)))
 	}
