@@ -188,8 +188,12 @@ func TestApplyOverTheReferencesTables(t *testing.T) {
 			want[fmt.Sprintf("table %s: non_replicated_deduplication_window set to 20000", name)] = true
 		}
 	}
+	settings := goldenSettings()
+	for _, v := range settings.sumsViews() {
+		want[fmt.Sprintf("view %s: created", v.name)] = true
+	}
 	got := map[string]bool{}
-	for _, line := range apply(t, conn, goldenSettings()) {
+	for _, line := range apply(t, conn, settings) {
 		got[line] = true
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

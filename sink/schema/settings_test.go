@@ -162,7 +162,8 @@ func TestDependencyOrder(t *testing.T) {
 	}
 	rank := func(q string) int {
 		for i, prefix := range []string{"CREATE DATABASE", "CREATE TABLE", "CREATE DICTIONARY",
-			"CREATE MATERIALIZED VIEW"} {
+			"CREATE MATERIALIZED VIEW",
+			"CREATE VIEW"} {
 			if strings.HasPrefix(q, prefix) {
 				return i
 			}
