@@ -277,8 +277,12 @@ func (p *Planner) series(q *Question, s span, now time.Time, reversed bool) (*Qu
 	}
 	top := sel.params.number(uint64(q.Top))
 	mark := "true"
-	if len(sel.by) == 1 && q.Top <= MaxTop { // a map has all of them
+	switch {
+	case q.Top > MaxTop: // a map has all of them
+	case len(sel.by) == 1:
 		mark = sel.limit(0, top)
+	default:
+		mark = sel.limitAll(top)
 	}
 	lines := "SELECT " + sel.keys("%s") + ", m, groupArray((t, v)) AS points, sum(v) AS total\nFROM\n(\n" +
 		indent(sel.grouped(t+", "+mark+" AS m", "t, m")) + "\n)\nGROUP BY m, " + sel.keys("%s")
@@ -358,6 +362,31 @@ func (s *selection) limit(i int, top string) string {
 	d.expr = "if(" + is + ", " + expr + ", defaultValueOfArgumentType(" + expr + "))"
 	s.by = slices.Clone(s.by)
 	s.by[i] = &d
+	return is
+}
+
+// limitAll is limit for the combinations of several dimensions, where each has one key of a row: pairs of addresses
+// are as many as flows.
+func (s *selection) limitAll(top string) string {
+	var exprs []string
+	wide := false
+	for _, d := range s.by {
+		if d.fold != "" || d.many || d.values || len(d.both) > 0 {
+			return "true"
+		}
+		exprs, wide = append(exprs, s.of(d.expr)), wide || d.wide()
+	}
+	if !wide {
+		return "true"
+	}
+	is := "(" + strings.Join(exprs, ", ") + ") IN (SELECT " + s.keys("%s") + " FROM\n(\n" + indent(s.grouped("", "")) +
+		"\n)\nORDER BY v DESC, " + s.keys("%s") + " LIMIT " + top + ")"
+	s.by = slices.Clone(s.by)
+	for i, expr := range exprs {
+		d := *s.by[i]
+		d.expr = "if(" + is + ", " + expr + ", defaultValueOfArgumentType(" + expr + "))"
+		s.by[i] = &d
+	}
 	return is
 }
 
