@@ -267,25 +267,13 @@ func (e *Explorer) series(ctx context.Context, a *Answer, s span, by []*dimensio
 		return err
 	}
 	a.Query = query
-	lines := map[uint64]*Series{}
-	if err := e.points(ctx, query, len(by), s, func(keys []string, rank uint64, t int, v float64) {
-		line := lines[rank]
-		if line == nil {
-			line = &Series{Keys: keys, Names: make([]string, len(keys)), Rank: int(rank),
-				Points: make([]float64, s.points())}
-			lines[rank] = line
-		}
-		line.Points[t] += a.Question.Unit.figure(v, s.step)
-		line.Total += v
-	}); err != nil {
+	if a.Series, err = e.lines(ctx, query, len(by), s, a.Question.Unit); err != nil {
 		return err
 	}
 	all := 0.0
-	for _, line := range lines {
-		all += line.Total
-		a.Series = append(a.Series, *line)
+	for i := range a.Series {
+		all += a.Series[i].Total
 	}
-	slices.SortFunc(a.Series, func(x, y Series) int { return cmp.Compare(uint(x.Rank-1), uint(y.Rank-1)) })
 	for i := range a.Series {
 		line := &a.Series[i]
 		line.rate(line.Points[:s.complete()], all)
@@ -317,10 +305,11 @@ func (e *Explorer) series(ctx context.Context, a *Answer, s span, by []*dimensio
 	return e.nameSeries(ctx, a, by)
 }
 
-// points executes a query of Planner.series and calls add for each point.
-func (e *Explorer) points(ctx context.Context, query *Query, n int, s span,
-	add func(keys []string, rank uint64, t int, v float64)) error {
-	return e.run(ctx, query, func(rows driver.Rows) error {
+// lines executes a query of Planner.series for n dimensions. The lines have keys, points and totals; the largest is the
+// first, all others are last.
+func (e *Explorer) lines(ctx context.Context, query *Query, n int, s span, unit Unit) ([]Series, error) {
+	byRank := map[uint64]*Series{}
+	if err := e.run(ctx, query, func(rows driver.Rows) error {
 		keys := make([]string, n)
 		var rank uint64
 		var t int64
@@ -332,19 +321,59 @@ func (e *Explorer) points(ctx context.Context, query *Query, n int, s span,
 		if err := rows.Scan(append(into, &rank, &t, &v)...); err != nil {
 			return err
 		}
-		if t >= 0 && int(t) < s.points() {
-			add(keys, rank, int(t), v)
+		if t < 0 || int(t) >= s.points() {
+			return nil
 		}
+		line := byRank[rank]
+		if line == nil {
+			empty := newLine(keys, int(rank), s)
+			line = &empty
+			byRank[rank] = line
+		}
+		line.Points[t] += unit.figure(v, s.step)
+		line.Total += v
 		return nil
-	})
+	}); err != nil {
+		return nil, err
+	}
+	var all []Series
+	for _, line := range byRank {
+		all = append(all, *line)
+	}
+	slices.SortFunc(all, func(x, y Series) int { return cmp.Compare(uint(x.Rank-1), uint(y.Rank-1)) })
+	return all, nil
 }
+
+// newLine returns a line without traffic.
+func newLine(keys []string, rank int, s span) Series {
+	return Series{Keys: keys, Names: make([]string, len(keys)), Rank: rank, Points: make([]float64, s.points())}
+}
+
+// add adds the traffic of another line, which has the same steps.
+func (s *Series) add(line *Series) {
+	for t, v := range line.Points {
+		s.Points[t] += v
+	}
+	s.Total += line.Total
+}
+
+// others returns the line of all others; nil if there is none.
+func (a *Answer) others() *Series {
+	if n := len(a.Series); n > 0 && a.Series[n-1].Rank == 0 {
+		return &a.Series[n-1]
+	}
+	return nil
+}
+
+// lineOf is a line's key in the map of lines.
+func lineOf(keys []string) string { return strings.Join(keys, "\x00") }
 
 // lines maps the keys of lines to their indexes. It must be called before nameSeries formats the keys.
 func (a *Answer) lines() map[string]int {
 	lines := map[string]int{}
 	for i, line := range a.Series {
 		if line.Rank != 0 {
-			lines[strings.Join(line.Keys, "\x00")] = i
+			lines[lineOf(line.Keys)] = i
 		}
 	}
 	return lines

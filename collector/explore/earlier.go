@@ -16,39 +16,36 @@ func (e *Explorer) back(ctx context.Context, a *Answer, s span, by []*dimension)
 	if err != nil {
 		return err
 	}
-	line := func(keys []string, rank int) Series {
-		return Series{Keys: keys, Names: make([]string, len(by)), Rank: rank, Points: make([]float64, s.points())}
+	found, err := e.lines(ctx, query, len(by), s, a.Question.Unit)
+	if err != nil {
+		return err
 	}
 	// The line of all others is added last.
-	others, hasOthers := line(make([]string, len(by)), 0), false
-	if n := len(a.Series); n > 0 && a.Series[n-1].Rank == 0 {
-		others, hasOthers, a.Series = a.Series[n-1], true, a.Series[:n-1]
+	others, hasOthers := newLine(make([]string, len(by)), 0, s), false
+	if last := a.others(); last != nil {
+		others, hasOthers, a.Series = *last, true, a.Series[:len(a.Series)-1]
 	}
 	lines, all := a.lines(), 0.0
-	back, backOthers := make([]Series, len(a.Series)), line(nil, 0)
+	back, backOthers := make([]Series, len(a.Series)), newLine(nil, 0, s)
 	for i := range back {
-		back[i] = line(nil, a.Series[i].Rank)
+		back[i] = newLine(nil, a.Series[i].Rank, s)
 	}
-	if err := e.points(ctx, query, len(by), s, func(keys []string, rank uint64, t int, v float64) {
-		name := strings.Join(keys, "\x00")
-		i, ok := lines[name]
-		if rank != 0 && !ok && len(lines) < max(a.Question.Top, 1) {
+	for j := range found {
+		x := &found[j]
+		i, ok := lines[lineOf(x.Keys)]
+		if x.Rank != 0 && !ok && len(lines) < max(a.Question.Top, 1) {
 			i, ok = len(a.Series), true
-			lines[name] = i
-			a.Series, back = append(a.Series, line(keys, i+1)), append(back, line(nil, i+1))
-			a.Series[i].Filter = condition(by, keys)
+			lines[lineOf(x.Keys)] = i
+			a.Series, back = append(a.Series, newLine(x.Keys, i+1, s)), append(back, newLine(nil, i+1, s))
+			a.Series[i].Filter = condition(by, x.Keys)
 		}
-		into := &backOthers
-		if rank != 0 && ok {
-			into = &back[i]
+		if x.Rank != 0 && ok {
+			back[i].add(x)
 		} else {
+			backOthers.add(x)
 			hasOthers = true
 		}
-		into.Points[t] += a.Question.Unit.figure(v, s.step)
-		into.Total += v
-		all += v
-	}); err != nil {
-		return err
+		all += x.Total
 	}
 	if hasOthers {
 		a.Series, back = append(a.Series, others), append(back, backOthers)
@@ -69,36 +66,33 @@ func (e *Explorer) before(ctx context.Context, a *Answer, s span, by []*dimensio
 	if err != nil {
 		return err
 	}
-	lines := map[string]*Series{}
-	var order []*Series // the largest first, with the earlier sums
+	found, err := e.lines(ctx, query, len(by), earlier, a.Question.Unit)
+	if err != nil {
+		return err
+	}
 	a.Before = make([]float64, s.points())
-	if err := e.points(ctx, query, len(by), earlier, func(keys []string, rank uint64, t int, v float64) {
-		a.Before[t] += a.Question.Unit.figure(v, s.step)
-		name := strings.Join(keys, "\x00")
-		line := lines[name]
-		if line == nil {
-			line = &Series{Keys: keys, Rank: int(rank)}
-			lines[name], order = line, append(order, line)
+	for i := range found {
+		line := &found[i]
+		for t, v := range line.Points {
+			a.Before[t] += v
 		}
-		line.Total += v
-		if t < s.complete() {
-			line.Earlier += a.Question.Unit.figure(v, s.step) / float64(s.complete())
+		for _, v := range line.Points[:s.complete()] {
+			line.Earlier += v / float64(s.complete())
 		}
-	}); err != nil {
+	}
+	if err := e.addGone(ctx, a, s, by, found); err != nil {
 		return err
 	}
-	if err := e.addGone(ctx, a, s, by, order); err != nil {
-		return err
-	}
-	now := a.lines()
-	for _, line := range order {
-		i, ok := now[strings.Join(line.Keys, "\x00")]
-		if !ok || line.Rank == 0 {
-			if i = len(a.Series) - 1; i < 0 || a.Series[i].Rank != 0 {
-				continue
-			}
+	now, others := a.lines(), a.others()
+	for i := range found {
+		line := &found[i]
+		at, ok := now[lineOf(line.Keys)]
+		switch {
+		case ok && line.Rank != 0:
+			a.Series[at].Earlier += line.Earlier
+		case others != nil:
+			others.Earlier += line.Earlier
 		}
-		a.Series[i].Earlier += line.Earlier
 	}
 	return nil
 }
@@ -108,20 +102,24 @@ const mostGone = 5
 
 // addGone adds lines for keys that were among the largest at the earlier time and have no line now. Their figures are
 // taken out of the line of all others.
-func (e *Explorer) addGone(ctx context.Context, a *Answer, s span, by []*dimension, earlier []*Series) error {
+func (e *Explorer) addGone(ctx context.Context, a *Answer, s span, by []*dimension, earlier []Series) error {
 	if a.Overlap || a.Question.View == Map || a.Question.View == Both {
 		return nil
 	}
-	now := a.lines()
+	now, others, at := a.lines(), a.others(), len(a.Series)
+	if others != nil {
+		at--
+	}
 	var gone []Series
 	var conditions []string
-	for _, line := range earlier {
-		if _, there := now[strings.Join(line.Keys, "\x00")]; there || line.Rank == 0 || line.Rank > a.Question.Top {
+	for i := range earlier {
+		line := &earlier[i]
+		if _, there := now[lineOf(line.Keys)]; there || line.Rank == 0 || line.Rank > a.Question.Top {
 			continue
 		}
 		if c := condition(by, line.Keys); c != "" && len(gone) < mostGone {
-			gone = append(gone, Series{Keys: line.Keys, Names: make([]string, len(by)), Filter: c,
-				Rank: a.largestRank() + 1 + len(gone), Points: make([]float64, s.points())})
+			gone = append(gone, newLine(line.Keys, at+1+len(gone), s))
+			gone[len(gone)-1].Filter = c
 			conditions = append(conditions, "("+c+")")
 		}
 	}
@@ -135,44 +133,32 @@ func (e *Explorer) addGone(ctx context.Context, a *Answer, s span, by []*dimensi
 	if err != nil {
 		return err
 	}
-	var others *Series
-	if n := len(a.Series); n > 0 && a.Series[n-1].Rank == 0 {
-		others = &a.Series[n-1]
-	}
-	if err := e.points(ctx, query, len(by), s, func(keys []string, _ uint64, t int, v float64) {
-		i := slices.IndexFunc(gone, func(line Series) bool { return slices.Equal(line.Keys, keys) })
-		if i < 0 {
-			return
-		}
-		figure := a.Question.Unit.figure(v, s.step)
-		gone[i].Points[t] += figure
-		gone[i].Total += v
-		if others != nil {
-			others.Points[t] = max(others.Points[t]-figure, 0)
-			others.Total = max(others.Total-v, 0)
-		}
-	}); err != nil {
+	found, err := e.lines(ctx, query, len(by), s, a.Question.Unit)
+	if err != nil {
 		return err
+	}
+	for j := range found {
+		line := &found[j]
+		i := slices.IndexFunc(gone, func(x Series) bool { return slices.Equal(x.Keys, line.Keys) })
+		if i < 0 {
+			continue
+		}
+		gone[i].add(line)
+		if others != nil {
+			for t, v := range line.Points {
+				others.Points[t] = max(others.Points[t]-v, 0)
+			}
+			others.Total = max(others.Total-line.Total, 0)
+		}
 	}
 	for i := range gone {
 		gone[i].rate(gone[i].Points[:s.complete()], all)
 	}
-	at := len(a.Series)
 	if others != nil {
 		others.rate(others.Points[:s.complete()], all)
-		at--
 	}
 	a.Series = slices.Insert(a.Series, at, gone...)
 	return nil
-}
-
-// largestRank returns the rank of the smallest line that is not all others.
-func (a *Answer) largestRank() int {
-	most := 0
-	for i := range a.Series {
-		most = max(most, a.Series[i].Rank)
-	}
-	return most
 }
 
 // coarsen merges the steps of the statistics to those of the graph.

@@ -143,6 +143,7 @@ func TestEngine(t *testing.T) {
 	t.Run("series", func(t *testing.T) { testSeries(t, e) })
 	t.Run("both", func(t *testing.T) { testBoth(t, e) })
 	t.Run("gone", func(t *testing.T) { testGone(t, e) })
+	t.Run("earlier unknown", func(t *testing.T) { testEarlierUnknown(t, e) })
 	t.Run("step", func(t *testing.T) { testStep(t, e) })
 	t.Run("rollups", func(t *testing.T) { testRollups(t, e) })
 	t.Run("links", func(t *testing.T) { testLinks(t, e) })

@@ -300,6 +300,38 @@ func testGone(t *testing.T, e *Explorer) {
 	}
 }
 
+// Those without a key and all others both have an empty key, and are two lines in the earlier time too.
+func testEarlierUnknown(t *testing.T, e *Explorer) {
+	insert := func(at, terms string) {
+		t.Helper()
+		if err := e.Conn.Exec(t.Context(), fmt.Sprintf("INSERT INTO explored.data_flow (start_time, end_time, "+
+			"flow_type, device_id, protocol, bit_count, packet_count) SELECT '%[1]s', '%[1]s', 'netflow', %[2]s",
+			at, terms)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	insert("2026-02-01 10:30:00",
+		fmt.Sprintf("concat('d', toString(number)), 'many', 1, 36 FROM numbers(%d)", MaxTop+10))
+	insert("2026-02-01 10:30:00", "'', 'many', 1, 3600")
+	insert("2026-02-01 11:30:00", "if(number = 0, '', 'd1'), 'many', 1, 100 - number FROM numbers(2)")
+	defer func() {
+		if err := e.Conn.Exec(t.Context(), "ALTER TABLE explored.data_flow DELETE WHERE protocol = 'many' "+
+			"SETTINGS mutations_sync = 2"); err != nil {
+			t.Error(err)
+		}
+	}()
+	a := ask(t, e, "by=device&unit=packets&top=1&from=2026-02-01T11:00&to=2026-02-01T12:00&before=period"+
+		"&filter=proto+%3D+many")
+	if got := lines(a, 1); got != "unknown 100, others 99" {
+		t.Fatalf("lines are %s", got)
+	}
+	for i, want := range []float64{1, 0.01 * (MaxTop + 10)} { // packets a second
+		if got := a.Series[i].Earlier; math.Abs(got-want) > 1e-9 {
+			t.Errorf("%s had %g, want %g", a.Series[i].Label(), got, want)
+		}
+	}
+}
+
 // Statistics can be of finer steps than the graph: a 95th percentile of five minutes over a month.
 func testStep(t *testing.T, e *Explorer) {
 	const rest = "by=src.as&unit=packets&from=2026-02-26T12:00&to=2026-03-05T12:00"
