@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/metranova/flow-collector/bench/measure"
 	"github.com/metranova/flow-collector/bench/routers"
 	"github.com/metranova/flow-collector/decoder/route"
 )
@@ -66,7 +67,7 @@ func soak(ctx context.Context, c *cli.Command) error {
 		}
 	}
 	s.say("all tables are sent")
-	if err := sleep(ctx, c.Duration("stay")); err != nil {
+	if err := measure.Pause(ctx, c.Duration("stay")); err != nil {
 		return err
 	}
 	s.say("the changes begin")
@@ -85,7 +86,7 @@ func soak(ctx context.Context, c *cli.Command) error {
 		}
 	}
 	s.say(map[bool]string{true: "some routers are gone", false: "all tables are sent again"}[leave > 0])
-	return sleep(ctx, c.Duration("stay"))
+	return measure.Pause(ctx, c.Duration("stay"))
 }
 
 func (s *soaker) say(what string) {
@@ -137,18 +138,9 @@ func (s *soaker) change(ctx context.Context, lasts, flap time.Duration, rate int
 			}
 			s.flaps++
 		}
-		if err := sleep(ctx, 100*time.Millisecond); err != nil {
+		if err := measure.Pause(ctx, 100*time.Millisecond); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
-	}
 }

@@ -144,12 +144,12 @@ func begin(ctx context.Context, o Options) (*run, error) {
 func (r *run) awaitDevice(ctx context.Context) error {
 	for deadline := time.Now().Add(5 * time.Minute); ; {
 		if n, err := r.store.Numbers(ctx, "SELECT count() FROM meta_device"); err == nil && n[0] > 0 {
-			return pause(ctx, 2*time.Second) // the collector reads them back
+			return measure.Pause(ctx, 2*time.Second) // the collector reads them back
 		}
 		if time.Now().After(deadline) {
 			return fmt.Errorf("the tables are not there: see %s", filepath.Join(r.o.Dir, "collector.log"))
 		}
-		if err := pause(ctx, 100*time.Millisecond); err != nil {
+		if err := measure.Pause(ctx, 100*time.Millisecond); err != nil {
 			return err
 		}
 	}
@@ -169,7 +169,7 @@ func (r *run) usage() usage {
 
 // flood measures the router alone, then the flood until all is settled.
 func (r *run) flood(ctx context.Context, kinds []hostile.Kind, c *Cost) error {
-	if err := pause(ctx, 3*time.Second); err != nil { // the first blocks
+	if err := measure.Pause(ctx, 3*time.Second); err != nil { // the first blocks
 		return err
 	}
 	quiet := r.usage()
@@ -239,7 +239,7 @@ func (r *run) memory() (collector, engine float64) {
 // the same before and after.
 func (r *run) watch(ctx context.Context, atMost time.Duration, done func() bool, c *Cost) error {
 	for begun, n := time.Now(), 0; time.Since(begun) < atMost && !done(); n++ {
-		if err := pause(ctx, lookEvery); err != nil {
+		if err := measure.Pause(ctx, lookEvery); err != nil {
 			return err
 		}
 		r.tree.Look()
@@ -308,7 +308,7 @@ func (r *run) count(ctx context.Context, c *Cost) error {
 		if rows[0] >= c.RouterSent && s.Waiting == 0 && s.Spooled == 0 || time.Now().After(deadline) {
 			break
 		}
-		if err := pause(ctx, 2*time.Second); err != nil {
+		if err := measure.Pause(ctx, 2*time.Second); err != nil {
 			return err
 		}
 	}
@@ -329,13 +329,4 @@ func (r *run) count(ctx context.Context, c *Cost) error {
 		c.Unbalanced = fmt.Sprintf("%d rows written, %d in the table", s.Written, rows[2])
 	}
 	return nil
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

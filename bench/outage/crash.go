@@ -33,7 +33,7 @@ func Crash(ctx context.Context, o Options, kills int) (*Result, error) {
 	type span struct{ killed, back uint64 } // numbers of flows
 	var spans []span
 	for n := range kills {
-		if err := pause(ctx, o.For/time.Duration(kills+1)); err != nil {
+		if err := measure.Pause(ctx, o.For/time.Duration(kills+1)); err != nil {
 			return nil, err
 		}
 		r.collector.Stop(syscall.SIGKILL)
@@ -46,7 +46,7 @@ func Crash(ctx context.Context, o Options, kills int) (*Result, error) {
 		r.o.Log("kill -9 number %d of %d", n+1, kills)
 		r.peak = max(r.peak, measure.Resident(r.collector.PID()))
 	}
-	if err := pause(ctx, o.For/time.Duration(kills+1)); err != nil {
+	if err := measure.Pause(ctx, o.For/time.Duration(kills+1)); err != nil {
 		return nil, err
 	}
 	stop()

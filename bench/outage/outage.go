@@ -243,14 +243,14 @@ func (r *run) faults(ctx context.Context) error {
 	}
 	part := r.o.For / time.Duration(2*len(all)+1)
 	for _, f := range all {
-		if err := pause(ctx, part); err != nil {
+		if err := measure.Pause(ctx, part); err != nil {
 			return err
 		}
 		r.o.Log("%s", f.name)
 		if err := f.begin(); err != nil {
 			return fmt.Errorf("%s: %w", f.name, err)
 		}
-		interrupted := pause(ctx, part)
+		interrupted := measure.Pause(ctx, part)
 		if err := f.end(); err != nil {
 			return fmt.Errorf("%s: ending it: %w", f.name, err)
 		}
@@ -266,7 +266,7 @@ func (r *run) faults(ctx context.Context) error {
 func (r *run) cutSome(ctx context.Context) error {
 	defer r.proxy.cut.Store(false)
 	for r.proxy.cuts.Load() == 0 {
-		if err := pause(ctx, 50*time.Millisecond); err != nil {
+		if err := measure.Pause(ctx, 50*time.Millisecond); err != nil {
 			return err
 		}
 	}
@@ -295,14 +295,5 @@ func fill(path string) error {
 		if _, err := f.Write(block); err != nil {
 			return err
 		}
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }

@@ -52,7 +52,7 @@ func (r *run) awaitTables(ctx context.Context) error {
 			return fmt.Errorf("the tables or the metadata are not there: see %s",
 				filepath.Join(r.o.Dir, "collector.log"))
 		}
-		if err := pause(ctx, 100*time.Millisecond); err != nil {
+		if err := measure.Pause(ctx, 100*time.Millisecond); err != nil {
 			return err
 		}
 	}
@@ -79,13 +79,13 @@ func (r *run) settle(ctx context.Context, quiet time.Duration) error {
 			least, sum = min(least, flows[0]), sum+flows[0]
 		}
 		if least >= r.sender.sent()-flowsPerDatagram*r.drops {
-			return pause(ctx, 3*time.Second) // what comes twice would come now
+			return measure.Pause(ctx, 3*time.Second) // what comes twice would come now
 		}
 		if sum != last {
 			last, changed = sum, time.Now()
 		}
 		r.peak = max(r.peak, measure.Resident(r.collector.PID()))
-		if err := pause(ctx, 500*time.Millisecond); err != nil {
+		if err := measure.Pause(ctx, 500*time.Millisecond); err != nil {
 			return err
 		}
 	}
