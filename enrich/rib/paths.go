@@ -78,7 +78,7 @@ func (r *RIB) order(paths []setPath) {
 	}
 	slices.SortFunc(paths, func(p, q setPath) int {
 		a, b := r.record(p.record), r.record(q.record)
-		return cmp.Or(a.comparePath(b), cmp.Compare(a.neighborAS(), b.neighborAS()), cmp.Compare(a.med, b.med),
+		return cmp.Or(a.comparePath(b), cmp.Compare(a.medNeighbor(), b.medNeighbor()), cmp.Compare(a.med, b.med),
 			r.compareSource(p, q))
 	})
 	for len(paths) > 1 {
@@ -94,18 +94,18 @@ func (r *RIB) order(paths []setPath) {
 
 // keepLowestMED moves those of the first routes that are equal by comparePath to the front, in their order, which no
 // route of the same neighbouring AS has a lower MED than, and returns how many there are. Paths are ordered by
-// comparePath, the AS and MED. A missing MED is 0.
+// comparePath, medNeighbor and MED. A missing MED is 0.
 func (r *RIB) keepLowestMED(paths []setPath) int {
 	first := r.record(paths[0].record)
-	as, med, kept := first.neighborAS(), first.med, 1
+	as, med, kept := first.medNeighbor(), first.med, 1
 	r.higher = r.higher[:0]
 	for i := 1; i < len(paths); i++ {
 		x := r.record(paths[i].record)
 		if first.comparePath(x) != 0 {
 			break
 		}
-		if x.neighborAS() != as {
-			as, med = x.neighborAS(), x.med
+		if x.medNeighbor() != as {
+			as, med = x.medNeighbor(), x.med
 		}
 		if x.med != med {
 			r.higher = append(r.higher, paths[i])
@@ -141,10 +141,10 @@ func (x *record) preference() uint32 {
 	return x.localPref
 }
 
-// neighborAS returns the neighbouring AS whose MEDs can be compared (RFC 4271 section 9.1.2.2 c, RFC 5065 section 5.3):
-// the first one of the sequence that the path begins with outside confederations. 0 stands for the router's own AS: the
-// path is empty, within the confederation, or begins with an AS_SET.
-func (x *record) neighborAS() uint32 {
+// medNeighbor returns the neighbouring AS whose MEDs can be compared (RFC 4271 section 9.1.2.2 c, RFC 5065 section
+// 5.3): the first one of the sequence that the path begins with outside confederations. 0 stands for the router's own
+// AS: the path is empty, within the confederation, or begins with an AS_SET. Route.NeighborAS differs in these cases.
+func (x *record) medNeighbor() uint32 {
 	if x.segments == 0 {
 		return x.firstAS
 	}
