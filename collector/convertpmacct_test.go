@@ -32,13 +32,7 @@ func TestConvertPmacct_settingsExist(t *testing.T) {
 // What the command writes is a configuration without problems.
 func TestConvertPmacct(t *testing.T) {
 	dir := t.TempDir()
-	write := func(name, text string) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
+	write := func(name, text string) string { return writeFile(t, dir, name, text) }
 	allow := write("allow.lst", "192.0.2.1\n2001:db8::/32\n")
 	agents := write("agents.map", "bgp_ip=198.51.100.1 ip=192.0.2.1\n")
 	rates := write("sampling.map", "id=1000 ip=192.0.2.1\nid=10 ip=192.0.2.1 in=7\n")
@@ -106,13 +100,7 @@ aggregate_filter: port 53
 // A map of pmacct with rules that have no counterpart is named line by line, as the collector would not start with it.
 func TestConvertPmacct_mapsThatAreRefused(t *testing.T) {
 	dir := t.TempDir()
-	write := func(name, text string) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
+	write := func(name, text string) string { return writeFile(t, dir, name, text) }
 	tags := write("pretag.map", "set_label=a ip=192.0.2.1\nset_label=b ip=192.0.2.2 in=5\n")
 	agents := write("agents.map", "bgp_ip=198.51.100.1 ip=192.0.2.1\nbgp_ip=nonsense ip=192.0.2.1\n")
 	conf := write("nfacctd.conf", "plugins: print\npre_tag_map: "+tags+"\nbgp_agent_map: "+agents+"\n")

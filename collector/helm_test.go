@@ -46,14 +46,11 @@ func loadVariables(t *testing.T, env map[string]string) (*config.Config, []confi
 // load reads the settings from a file ("" for none) and variables.
 func load(t *testing.T, file string, env map[string]string) (*config.Config, []config.Problem) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "chart.env")
 	var b strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		fmt.Fprintf(&b, "%s='%s'\n", name, env[name])
 	}
-	if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	path := writeFile(t, t.TempDir(), "chart.env", b.String())
 	cfg, problems := config.Load(config.Source{File: file, EnvFiles: []string{path}})
 	for _, u := range cfg.Unused() {
 		t.Errorf("%s", u.Problem)
@@ -115,10 +112,7 @@ func helm(t *testing.T, args ...string) ([]byte, error) {
 // render returns the objects of the chart with values, by kind and name.
 func render(t *testing.T, values string) map[string]object {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "values.yaml")
-	if err := os.WriteFile(file, []byte(values), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	file := writeFile(t, t.TempDir(), "values.yaml", values)
 	if _, err := helm(t, "lint", "--strict", chart, "--values", file); err != nil {
 		t.Fatal(err)
 	}
@@ -319,10 +313,7 @@ nodeSelector: {flows: "yes"}
 	cfg := settings(t, objects)
 	// The file holds where no value of the chart is set; a value that is false or 0 is set.
 	file, _ := objects["ConfigMap/flow-flow-collector-config"].at("data", "collector.yml").(string)
-	path := filepath.Join(t.TempDir(), "collector.yml")
-	if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	path := writeFile(t, t.TempDir(), "collector.yml", file)
 	both, _ := load(t, path, environment(t, objects))
 	if both.Policy.Level != "tlp:green" || both.Policy.Originator != "example" ||
 		both.Schema.Tables.IP != "meta_ip_3" ||

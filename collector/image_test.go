@@ -108,6 +108,13 @@ func writeFiles(t *testing.T, dir string, files map[string]string, mode os.FileM
 	}
 }
 
+// writeFile writes a file into a directory and returns its path.
+func writeFile(t *testing.T, dir, name, text string) string {
+	t.Helper()
+	writeFiles(t, dir, map[string]string{name: text}, 0o600)
+	return filepath.Join(dir, name)
+}
+
 // writeConf writes files of the reference's conf, readable for the container's user.
 func writeConf(t *testing.T, files map[string]string) string {
 	t.Helper()
