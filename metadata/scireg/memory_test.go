@@ -4,13 +4,10 @@ import (
 	"compress/gzip"
 	"os"
 	"path/filepath"
-	"runtime"
-	"runtime/debug"
 	"strings"
-	"sync/atomic"
 	"testing"
-	"time"
 
+	"github.com/metranova/flow-collector/metadata/bounds/boundstest"
 	"github.com/metranova/flow-collector/metadata/record"
 )
 
@@ -19,7 +16,6 @@ func TestMemory(t *testing.T) {
 	if testing.Short() {
 		t.Skip("reads 64 MiB in six forms")
 	}
-	defer debug.SetGCPercent(debug.SetGCPercent(40)) // as the collector has it
 	const start, good = `{"scireg_id":1,"addresses":[`, `"::1"`
 	for _, test := range []struct{ name, entry, want string }{
 		{"numbers as entries", strings.Repeat("0,", 5000), "more than 10000 entries are wrong"},
@@ -46,7 +42,7 @@ func TestMemory(t *testing.T) {
 			if err != nil || z.Close() != nil || f.Close() != nil {
 				t.Fatal(err)
 			}
-			peak := peakOf(func() {
+			peak := boundstest.PeakHeap(func() {
 				set, err := Read(path, "x")
 				if err == nil {
 					err = set.Each(func(record.Raw, string) error { return nil }, func(record.Problem) {})
@@ -61,30 +57,4 @@ func TestMemory(t *testing.T) {
 			}
 		})
 	}
-}
-
-// peakOf returns the most memory that the heap has, above what it had before.
-func peakOf(do func()) uint64 {
-	var s runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&s)
-	before, most := s.HeapInuse, atomic.Uint64{}
-	stop, stopped := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(stopped)
-		for {
-			select {
-			case <-stop:
-				return
-			case <-time.After(5 * time.Millisecond):
-				var s runtime.MemStats
-				runtime.ReadMemStats(&s)
-				most.Store(max(most.Load(), s.HeapInuse))
-			}
-		}
-	}()
-	do()
-	close(stop)
-	<-stopped
-	return most.Load() - min(before, most.Load())
 }
