@@ -93,7 +93,7 @@ func devices() *source.Records[enrich.Device] {
 				d.Current(record.Device, "ref, loopback_ip, toInt64(toUnixTimestamp(insert_time))")
 			return tables.Each(ctx, d, query, add, func(r *record.Reader) enrich.Device {
 				v := enrich.Device{ID: r.Text(), Ref: r.Text(), Version: r.Int64()}
-				for n := r.Length(); n > 0 && r.Err() == nil; n-- {
+				for range r.Elements() {
 					v.Loopbacks = append(v.Loopbacks, r.Address())
 				}
 				return v

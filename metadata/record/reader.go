@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net/netip"
 	"slices"
 )
@@ -63,7 +64,7 @@ func (r *Reader) bytes(n int) []byte {
 // there.
 const maxText = 64 << 20
 
-func (r *Reader) Length() int {
+func (r *Reader) length() int {
 	if r.err != nil {
 		return 0
 	}
@@ -78,7 +79,19 @@ func (r *Reader) Length() int {
 	return int(n)
 }
 
-func (r *Reader) Text() string { return string(r.bytes(r.Length())) }
+// Elements reads the length of a list and yields once for each element, which the body of the loop reads. It ends at the
+// first error: what a length says is not believed.
+func (r *Reader) Elements() iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for i := range r.length() {
+			if r.err != nil || !yield(i) {
+				return
+			}
+		}
+	}
+}
+
+func (r *Reader) Text() string { return string(r.bytes(r.length())) }
 
 // NullText reads a Nullable(String); "" for NULL.
 func (r *Reader) NullText() string {
@@ -96,7 +109,7 @@ func (r *Reader) Int64() int64   { return int64(binary.LittleEndian.Uint64(r.byt
 
 func (r *Reader) Texts() []string {
 	texts := make([]string, 0)
-	for n := r.Length(); len(texts) < n && r.err == nil; {
+	for range r.Elements() {
 		texts = append(texts, r.Text())
 	}
 	return texts

@@ -21,7 +21,7 @@ func FuzzReader(f *testing.F) {
 				size += len(text)
 			}
 			subnets := 0
-			for range r.Length() {
+			for range r.Elements() {
 				if _, ok := r.Subnet(); !ok && r.Err() != nil {
 					break
 				}

@@ -23,11 +23,11 @@ func TestReader(t *testing.T) {
 	read := func(r *Reader) []any {
 		got := []any{r.Text(), r.NullText(), r.NullText(), r.Uint16(), r.Uint32(), r.Uint8() == 1, r.Texts()}
 		var addresses []netip.Addr
-		for range r.Length() {
+		for range r.Elements() {
 			addresses = append(addresses, r.Address())
 		}
 		var subnets []string
-		for range r.Length() {
+		for range r.Elements() {
 			if p, ok := r.Subnet(); ok {
 				subnets = append(subnets, p.String())
 			}

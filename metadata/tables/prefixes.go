@@ -25,7 +25,7 @@ func (d *Database) EachPrefix(ctx context.Context, table, as string, add func(en
 	run := versionRun{add: add}
 	if err := d.Rows(ctx, query, func(r *record.Reader) {
 		v := prefixRow{id: r.Text(), ref: r.Text(), time: r.Uint32(), as: r.Uint32()}
-		for n := r.Length(); n > 0 && r.Err() == nil; n-- {
+		for range r.Elements() {
 			if p, ok := r.Subnet(); ok {
 				v.subnets = append(v.subnets, p)
 			}
