@@ -5,8 +5,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-
-	"github.com/metranova/flow-collector/sink/schema"
 )
 
 // objectVersion is the format version of a JSON column (ClickHouse, SerializationObject): V1, which every server since
@@ -41,10 +39,7 @@ type namedPath struct {
 
 // newExt returns a column of the table's type. Paths that the table declares and that no row has keep their defaults.
 func newExt(l *Layout) *ext {
-	typ, err := l.extType()
-	if err != nil { // the server converts
-		typ, _ = parseExtType(schema.FlowExtType(l.Extensions, l.IPRefExtensions), l.IPRefExtensions)
-	}
+	typ := l.extType()
 	x := &ext{
 		typ: typ.text, srcRefs: make([]refPath, len(l.IPRefExtensions)),
 		dstRefs: make([]refPath, len(l.IPRefExtensions)),
@@ -65,7 +60,7 @@ func newExt(l *Layout) *ext {
 	for _, name := range slices.Sorted(maps.Keys(typ.paths)) {
 		c, known := columns[name]
 		if !known {
-			c, _ = newAbsent(typ.paths[name], 0) // parseExtType tried
+			c, _ = newAbsent(typ.paths[name], 0) // parseExtType has tried it
 		}
 		x.typed = append(x.typed, named{name, typ.paths[name], c})
 	}

@@ -23,14 +23,17 @@ type extType struct {
 	skipped []string
 }
 
-// extType returns the type that blocks are written with.
-func (l *Layout) extType() (extType, error) {
-	if l.ExtType == "" {
-		return parseExtType(schema.FlowExtType(l.Extensions, l.IPRefExtensions), l.IPRefExtensions)
+// extType returns the type that blocks are written with: the table's, or if blocks do not have it that of the settings,
+// which the server converts.
+func (l *Layout) extType() extType {
+	if t, err := parseExtType(l.ExtType, l.IPRefExtensions); l.ExtType != "" && err == nil {
+		return t
 	}
-	return parseExtType(l.ExtType, l.IPRefExtensions)
+	t, _ := parseExtType(schema.FlowExtType(l.Extensions, l.IPRefExtensions), l.IPRefExtensions)
+	return t
 }
 
+// parseExtType returns an error if blocks cannot be written with a type.
 func parseExtType(text string, ipRefExtensions []string) (extType, error) {
 	t := extType{text: text, paths: map[string]string{}}
 	parsed, err := sqltext.ParseType(text)
@@ -74,10 +77,9 @@ var simplePath = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // absent is a column that has the default of its type in every row: a typed path that the table has and rows do not.
 type absent struct {
-	inner   *absent // of Array, Nullable and LowCardinality
-	kind    absentKind
-	width   int  // of fixed values
-	mayNull bool // of LowCardinality
+	inner *absent // of Array, Nullable and LowCardinality
+	kind  absentKind
+	width int // of fixed values
 }
 
 type absentKind uint8
@@ -100,38 +102,43 @@ func newAbsent(typ string, depth int) (*absent, error) {
 		return nil, unknown
 	}
 	c := &absent{}
-	switch name := parsed.Name; {
-	case name == "String":
+	switch name := parsed.Name; name {
+	case "String":
 		c.kind = absentString
 		return c, nil
-	case name == "Nullable" || name == "Array" || name == "LowCardinality":
-		if len(parsed.Args) != 1 {
+	case "Nullable":
+		c.kind = absentNullable
+	case "Array":
+		c.kind = absentArray
+	case "LowCardinality":
+		c.kind = absentLowCardinality
+	default:
+		var known bool
+		if c.width, known = sqltext.FixedSize(name); !known || strings.HasPrefix(name, "Enum") ||
+			strings.HasPrefix(name, "Decimal") {
+			// The default of an Enum is its first value, and package native does not read either.
 			return nil, unknown
 		}
-		if c.inner, err = newAbsent(parsed.Args[0], depth+1); err != nil {
-			return nil, err
-		}
-		c.kind = map[string]absentKind{"Nullable": absentNullable, "Array": absentArray,
-			"LowCardinality": absentLowCardinality}[name]
-		if c.kind == absentLowCardinality {
-			of := c.inner
-			if c.mayNull = of.kind == absentNullable; c.mayNull {
-				of = of.inner
-			}
-			if of.kind != absentString {
-				return nil, unknown
-			}
-		}
 		return c, nil
-	case strings.HasPrefix(name, "Enum") || strings.HasPrefix(name, "Decimal"):
-		return nil, unknown // the default of an Enum is its first value, and package native does not read either
 	}
-	width, known := sqltext.FixedSize(parsed.Name)
-	if !known {
+	if len(parsed.Args) != 1 {
 		return nil, unknown
 	}
-	c.width = width
+	if c.inner, err = newAbsent(parsed.Args[0], depth+1); err != nil {
+		return nil, err
+	}
+	if c.kind == absentLowCardinality && c.inner.values().kind != absentString {
+		return nil, unknown
+	}
 	return c, nil
+}
+
+// values returns the column without Nullable.
+func (c *absent) values() *absent {
+	if c.kind == absentNullable {
+		return c.inner
+	}
+	return c
 }
 
 func (c *absent) prefix(dst []byte) []byte {

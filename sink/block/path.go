@@ -100,18 +100,22 @@ func (p *addrPath) set(x *ext, row int, a flow.Addr) {
 	p.nullable.set(row, a)
 }
 
-// textsPath is a path of type Array(String) or Array(LowCardinality(String)) whose elements are values written as text.
-// A value is formatted once for each block.
-type textsPath[T comparable] struct {
+// stringsPath is a path of type Array(String) or Array(LowCardinality(String)).
+type stringsPath struct {
 	path
 	stringArray
-	byValue map[T]uint32 // value: index of its key in the dictionary
-	text    []byte       // buffer for one value
 }
 
-func (p *textsPath[T]) declare(name, typ string) {
+func (p *stringsPath) declare(name, typ string) {
 	p.path.declare(name, typ)
-	p.plain = typ == typePlainTexts
+	p.plain = typ == "Array(String)"
+}
+
+// textsPath has values written as text. A value is formatted once for each block.
+type textsPath[T comparable] struct {
+	stringsPath
+	byValue map[T]uint32 // value: index of its key in the dictionary
+	text    []byte       // buffer for one value
 }
 
 func (p *textsPath[T]) set(x *ext, row int, values []T, appendTo func([]byte, T) []byte) {
@@ -151,21 +155,12 @@ func (p *textsPath[T]) reset() {
 	clear(p.byValue)
 }
 
-// typePlainTexts is the type of arrays of texts that have no dictionary.
-const typePlainTexts = "Array(String)"
-
 // communityPath has communities (RFC 1997) as "AS:value", or well-known ones by their names. A route has about ten of
 // them, and the look-up of their keys is most of the cost of a row.
 type communityPath struct {
-	path
-	stringArray
+	stringsPath
 	keys communityKeys
 	text []byte // buffer for one community
-}
-
-func (p *communityPath) declare(name, typ string) {
-	p.path.declare(name, typ)
-	p.plain = typ == typePlainTexts
 }
 
 func (p *communityPath) set(x *ext, row int, communities []uint32, names bool) {
