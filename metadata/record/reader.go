@@ -79,8 +79,8 @@ func (r *Reader) length() int {
 	return int(n)
 }
 
-// Elements reads the length of a list and yields once for each element, which the body of the loop reads. It ends at the
-// first error: what a length says is not believed.
+// Elements reads the length of a list and yields once for each element, which the body of the loop reads. It ends at
+// the first error: what a length says is not believed.
 func (r *Reader) Elements() iter.Seq[int] {
 	return func(yield func(int) bool) {
 		for i := range r.length() {

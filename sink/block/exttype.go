@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/metranova/flow-collector/sink/native"
 	"github.com/metranova/flow-collector/sink/schema"
 	"github.com/metranova/flow-collector/sink/sqltext"
 )
@@ -113,12 +114,13 @@ func newAbsent(typ string, depth int) (*absent, error) {
 	case "LowCardinality":
 		c.kind = absentLowCardinality
 	default:
-		var known bool
-		if c.width, known = sqltext.FixedSize(name); !known || strings.HasPrefix(name, "Enum") ||
-			strings.HasPrefix(name, "Decimal") {
-			// The default of an Enum is its first value, and package native does not read either.
+		// Package native cuts blocks that the server refuses, so it must read the type. Of those that it reads the
+		// default is zero.
+		width, ok := native.FixedSize(name)
+		if !ok {
 			return nil, unknown
 		}
+		c.width = width
 		return c, nil
 	}
 	if len(parsed.Args) != 1 {

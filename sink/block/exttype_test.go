@@ -111,6 +111,9 @@ func TestCheckExtType(t *testing.T) {
 		"JSON(own Enum8('a' = 1))":        "path own of ext: the type Enum8('a' = 1)",
 		"JSON(own Tuple(a UInt8))":        "path own of ext: the type Tuple(a UInt8)",
 		"JSON(own LowCardinality(UInt8))": "path own of ext: the type LowCardinality(UInt8)",
+		"JSON(own Decimal64(2))":          "path own of ext: the type Decimal64(2)",
+		"JSON(own Int128)":                "path own of ext: the type Int128", // package native does not read it
+		"JSON(own Array(Time64(3)))":      "path own of ext: the type Time64(3)",
 		"JSON(SKIP REGEXP 'vlan.*')":      "only the server can apply",
 		"JSON(SKIP a.b)":                  "only the server can apply",
 		"String":                          "not JSON",

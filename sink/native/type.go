@@ -36,6 +36,14 @@ var readable = map[string]bool{
 	"UUID": true,
 }
 
+// FixedSize returns the size of a type's values, in bytes, if they all have the same and this package reads them.
+func FixedSize(name string) (size int, ok bool) {
+	if !readable[name] {
+		return 0, false
+	}
+	return sqltext.FixedSize(name)
+}
+
 // maxDepth limits nested types.
 const maxDepth = 8
 
@@ -50,9 +58,8 @@ func parse(s string, depth int) (*typ, error) {
 		return nil, err
 	}
 	t := &typ{name: parsed.Name, args: parsed.Args}
-	if readable[parsed.Name] {
-		t.kind = fixed
-		t.width, _ = sqltext.FixedSize(parsed.Name)
+	if width, ok := FixedSize(parsed.Name); ok {
+		t.kind, t.width = fixed, width
 		return t, nil
 	}
 	switch parsed.Name {
