@@ -183,7 +183,7 @@ func (e *Explorer) Ask(ctx context.Context, q Question) (*Answer, error) {
 	}
 	for _, d := range by {
 		a.Labels = append(a.Labels, d.Label)
-		a.Overlap = a.Overlap || d.many || d.values || len(d.both) > 0
+		a.Overlap = a.Overlap || d.several()
 	}
 	switch q.View {
 	case Sankey, Matrix:

@@ -346,58 +346,67 @@ func (p *Planner) links(q *Question, s span, now time.Time) (*Query, error) {
 // each key, and several dimensions for each combination. Keys that fold does not have are kept: together they have the
 // value "unknown", which may be among the largest.
 func (s *selection) limit(i int, top string) string {
-	d := *s.by[i]
+	d := s.by[i]
 	if !d.wide() {
 		return "true"
 	}
-	alone := *s
-	alone.by = []*dimension{s.by[i]}
-	largest := "SELECT k1 FROM\n(\n" + indent(alone.grouped("", "")) +
-		"\n)\nGROUP BY k1 ORDER BY sum(v) DESC, k1 LIMIT " + top
-	expr := s.of(d.expr)
+	expr, largest := s.of(d.expr), s.largest(s.by[i:i+1], top)
 	is := expr + " IN (" + largest + ")"
 	if d.fold != "" {
 		is = expr + " NOT IN (SELECT key FROM (" + d.fold + ") WHERE value NOT IN (" + largest + "))"
 	}
-	d.expr = "if(" + is + ", " + expr + ", defaultValueOfArgumentType(" + expr + "))"
 	s.by = slices.Clone(s.by)
-	s.by[i] = &d
+	s.by[i] = d.limited(is, expr)
 	return is
 }
 
-// limitAll is limit for the combinations of several dimensions, where each has one key of a row: pairs of addresses
-// are as many as flows.
+// limitAll is limit for the combinations of all dimensions, if each has one key of a row: pairs of addresses are as
+// many as flows.
 func (s *selection) limitAll(top string) string {
-	var exprs []string
-	wide := false
-	for _, d := range s.by {
-		if d.fold != "" || d.many || d.values || len(d.both) > 0 {
-			return "true"
-		}
-		exprs, wide = append(exprs, s.of(d.expr)), wide || d.wide()
-	}
-	if !wide {
+	if !slices.ContainsFunc(s.by, (*dimension).wide) {
 		return "true"
 	}
-	is := "(" + strings.Join(exprs, ", ") + ") IN (SELECT " + s.keys("%s") + " FROM\n(\n" + indent(s.grouped("", "")) +
-		"\n)\nORDER BY v DESC, " + s.keys("%s") + " LIMIT " + top + ")"
+	var exprs []string
+	for _, d := range s.by {
+		if d.fold != "" || d.several() {
+			return "true"
+		}
+		exprs = append(exprs, s.of(d.expr))
+	}
+	is := "(" + strings.Join(exprs, ", ") + ") IN (" + s.largest(s.by, top) + ")"
 	s.by = slices.Clone(s.by)
-	for i, expr := range exprs {
-		d := *s.by[i]
-		d.expr = "if(" + is + ", " + expr + ", defaultValueOfArgumentType(" + expr + "))"
-		s.by[i] = &d
+	for i, d := range s.by {
+		s.by[i] = d.limited(is, exprs[i])
 	}
 	return is
 }
+
+// largest returns the SELECT of the keys of dimensions that have the largest sums.
+func (s *selection) largest(by []*dimension, top string) string {
+	only := *s
+	only.by = by
+	keys := only.keys("%s")
+	return "SELECT " + keys + " FROM\n(\n" + indent(only.grouped("", "")) + "\n)\nORDER BY v DESC, " + keys +
+		" LIMIT " + top
+}
+
+// limited returns the dimension with expr as the key of rows that meet a condition, and an empty key for the others.
+func (d *dimension) limited(condition, expr string) *dimension {
+	x := *d
+	x.expr = "if(" + condition + ", " + expr + ", defaultValueOfArgumentType(" + expr + "))"
+	return &x
+}
+
+// several reports whether a row can have several keys of a dimension.
+func (d *dimension) several() bool { return d.many || d.values || len(d.both) > 0 }
 
 // wide reports whether a dimension can have so many keys that limit is worthwhile.
 func (d *dimension) wide() bool {
-	if d.many || d.values || len(d.both) > 0 {
-		return false // a row has several keys: there is no one to compare
+	if d.several() {
+		return false // there is no one key to compare
 	}
 	return d.fold != "" || d.kind == filter.AS || d.kind == filter.Address || d.kind == filter.Application ||
-		d.kind == filter.Number ||
-		d.Name == "as.path"
+		d.kind == filter.Number || d.Name == "as.path"
 }
 
 // hours returns the query for the sum of each hour of each day in the question's zone.
