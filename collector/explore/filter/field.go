@@ -97,8 +97,7 @@ var aliases = map[string]string{
 	"path": "as.path", "communities": "community", "vlan.id": "vlan", "collector.id": "collector", "flow.type": "type",
 	"family": "version", "ip.version": "version", "etype": "version", "af": "version",
 	"octets": "bytes", "pkts": "packets", "packet.count": "packets", "sampling.rate": "sampling", "tcp.flags": "flags",
-	"ip.addr": "ip", "ip.src": "src.ip", "ip.dst": "dst.ip", "src": "src.ip", "dst": "dst.ip",
-	"application.port": "app",
+	"ip.addr": "ip", "ip.src": "src.ip", "ip.dst": "dst.ip", "application.port": "app",
 }
 
 // Canonical returns the name of the field that a user means: src_as, SrcAS, SRC.AS and src.asn are src.as. An unknown
@@ -296,7 +295,7 @@ func (x *Expr) Misread(v Value, k Kind) *Error {
 	switch name := Canonical(x.Field); {
 	case k == Address:
 		bad.Text = v.Text + " is neither an address nor a prefix, such as 192.0.2.0/24 or 2001:db8::/32"
-		if strings.ContainsAny(x.Field, ".") || len(x.Values) > 1 {
+		if strings.Contains(x.Field, ".") || len(x.Values) > 1 {
 			break
 		}
 		if side, ok := sides[strings.ToLower(x.Field)]; ok {

@@ -1,6 +1,9 @@
 package filter
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // The language has one way to write each test, and takes what people are used to from tcpdump, nfdump, Wireshark,
 // akvorado and SQL as well.
@@ -30,13 +33,11 @@ var operators = map[string]comparison{
 	"rlike": {refused: noExpressions},
 }
 
-// operator returns the operator that comes next; false if none does.
-func (p *parser) operator() (comparison, bool) {
-	t := p.next()
-	if t.kind != operator && t.kind != in && t.kind != word {
-		return comparison{}, false
+// operatorOf returns what a token means as an operator; false if it is none.
+func operatorOf(t token) (o comparison, found bool) {
+	if t.kind == operator || t.kind == in || t.kind == word {
+		o, found = operators[strings.ToLower(t.text)]
 	}
-	o, found := operators[strings.ToLower(t.text)]
 	return o, found
 }
 
@@ -53,29 +54,21 @@ func (x *Expr) adapt(o comparison, written bool) {
 		x.Values[0].Text = "unknown"
 	case o.like:
 		x.pattern()
-	case (name == "src.ip" || name == "dst.ip" || name == "ip") &&
-		!x.any(func(text string) bool { return !isAS(text) }):
+	case (name == "src.ip" || name == "dst.ip" || name == "ip") && x.all(isAS):
 		x.Field = strings.TrimSuffix(name, "ip") + "as" // src AS64500
-	case !written && (name == "src.net" || name == "dst.net" || name == "net") && !x.any(func(text string) bool {
-		_, _, err := AddressRange(text)
-		return err != nil
-	}):
+	case !written && (name == "src.net" || name == "dst.net" || name == "net") && x.all(isAddress):
 		x.Field = strings.TrimSuffix(name, "net") + "ip" // net 10/8
 	}
 }
 
-func (x *Expr) any(is func(text string) bool) bool {
-	for _, v := range x.Values {
-		if is(v.Text) {
-			return true
-		}
-	}
-	return false
+// all reports whether all values of a test are of a form.
+func (x *Expr) all(is func(text string) bool) bool {
+	return !slices.ContainsFunc(x.Values, func(v Value) bool { return !is(v.Text) })
 }
 
 // pattern translates patterns of SQL: % stands for any characters. A text without it is searched for, as with ~.
 func (x *Expr) pattern() {
-	if !x.any(func(text string) bool { return strings.ContainsAny(text, "%*") }) {
+	if x.all(func(text string) bool { return !strings.ContainsAny(text, "%*") }) {
 		return
 	}
 	x.Compare = In
@@ -99,9 +92,8 @@ func (p *parser) alone() *Expr {
 	if field == "" || t.kind != word {
 		return nil
 	}
-	if next := p.tokens[1]; next.kind == operator || next.kind == in || next.kind == quoted {
-		return nil
-	} else if _, found := operators[strings.ToLower(next.text)]; found && next.kind == word {
+	next := p.tokens[1] // there is one: the last token is end
+	if _, written := operatorOf(next); written || next.kind == quoted {
 		return nil
 	}
 	p.take()
@@ -136,10 +128,16 @@ func fieldOf(text string) string {
 	if isAS(text) {
 		return "as"
 	}
-	if _, _, err := AddressRange(text); err == nil {
+	if isAddress(text) {
 		return "ip"
 	}
 	return ""
+}
+
+// isAddress reports whether a text is an address, a prefix or a range of addresses.
+func isAddress(text string) bool {
+	_, _, err := AddressRange(text)
+	return err == nil
 }
 
 // isAS reports whether a text is an AS number with AS before it.

@@ -122,8 +122,9 @@ func (p *parser) test() (*Expr, error) {
 		p.take()
 		negated = true
 	}
-	o, written := p.operator()
-	switch t := p.next(); {
+	t := p.next()
+	o, written := operatorOf(t)
+	switch {
 	case o.refused != "":
 		return nil, &Error{At: t.at, Len: t.len, Text: o.refused}
 	case written:
@@ -194,14 +195,16 @@ func (p *parser) atField() bool {
 
 // noOperator is the error of a field that nothing follows.
 func (p *parser) noOperator(x *Expr) error {
-	switch _, unit := units[strings.ToUpper(x.Field)]; {
-	case !unit && !isDigits(x.Field):
+	bad := &Error{At: x.FieldAt, Len: x.FieldLen}
+	switch {
+	case units[strings.ToUpper(x.Field)]:
+		bad.Text = "write the unit without a space before it: 10M"
+	case isDigits(x.Field):
+		bad.Text = "expected the name of a field; several values of one stand in parentheses: src.as in (64500, 64501)"
+	default:
 		return p.unexpected("=, !=, <, >, ~ or in after " + x.Field)
-	case unit:
-		return &Error{At: x.FieldAt, Len: x.FieldLen, Text: "write the unit without a space before it: 10M"}
 	}
-	return &Error{At: x.FieldAt, Len: x.FieldLen, Text: "expected the name of a field; several values of " +
-		"one stand in parentheses: src.as in (64500, 64501)"}
+	return bad
 }
 
 func isDigits(text string) bool {

@@ -89,9 +89,9 @@ func (p *Place) follow(tokens []token) {
 
 // afterField sets what may follow a token in the place of a field.
 func (p *Place) afterField(t token) {
-	switch {
-	case t.kind == word && fieldOf(t.text) != "":
-		p.Want, p.Field = WantWord, fieldOf(t.text)
+	switch field := fieldOf(t.text); {
+	case t.kind == word && field != "":
+		p.Want, p.Field = WantWord, field
 	case t.kind == word:
 		p.Want, p.Field = WantOperator, t.text
 	default:
@@ -101,11 +101,11 @@ func (p *Place) afterField(t token) {
 
 // afterOperator sets what may follow a token in the place of an operator.
 func (p *Place) afterOperator(t token) {
-	_, written := operators[strings.ToLower(t.text)]
+	_, written := operatorOf(t)
 	joined := join(p.Field, t.text)
 	switch {
 	case t.kind == not:
-	case t.kind == operator, t.kind == in, t.kind == word && written:
+	case written:
 		p.Want = WantValue
 	case t.kind == word && joined != "": // src port 443
 		p.Field = joined
