@@ -134,7 +134,7 @@ func (p *Pages) askKnown(ctx context.Context, s explore.Subject, ref, filter str
 	if k, found := p.known.get(key); found {
 		return k, nil
 	}
-	leave, err := p.takeTurn(ctx)
+	leave, err := p.asking.take(ctx)
 	if err != nil {
 		return known{}, err
 	}

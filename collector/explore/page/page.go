@@ -77,21 +77,19 @@ type Pages struct {
 
 	cache   *cache[*explore.Answer]
 	known   *cache[known]
-	turns   chan struct{}
 	running running
-	// suggesting has the request for suggestions that the store works on.
-	suggesting chan struct{}
-	html       *template.Template
+	// asking has the questions that the store works on, suggesting the request for suggestions.
+	asking, suggesting turns
+	html               *template.Template
 }
 
 // Mount registers /explore and the addresses that belong to it.
 func (p *Pages) Mount(s *web.Server) {
 	p.Patience = cmp.Or(p.Patience, defaultPatient)
 	p.cache, p.known = newCache[*explore.Answer](), newCache[known]()
-	p.turns = make(chan struct{}, mostAsked)
-	p.suggesting = make(chan struct{}, 1)
+	p.asking, p.suggesting = make(turns, mostAsked), make(turns, 1)
 	p.running.ids = map[string]string{}
-	p.running.asking = make(chan struct{}, 1)
+	p.running.asking = make(turns, 1)
 	p.html = template.Must(template.New("explore").Parse(pageHTML))
 	template.Must(p.html.New("head").Parse(headHTML))
 	template.Must(p.html.New("panel").Parse(panelHTML))
@@ -160,7 +158,7 @@ func (p *Pages) ask(ctx context.Context, q explore.Question, losses bool) (*expl
 	defer cancel()
 	ctx, done := p.running.start(ctx, q)
 	defer done()
-	leave, err := p.takeTurn(ctx)
+	leave, err := p.asking.take(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -181,23 +179,6 @@ func (p *Pages) ask(ctx context.Context, q explore.Question, losses bool) (*expl
 	}
 	p.cache.put(cacheKey(q), a, kept(a))
 	return a, nil
-}
-
-// takeTurn waits for a turn to ask the store, which leave ends. A free turn is taken even if the time is up: it was the
-// store that took it, not others, and says so.
-func (p *Pages) takeTurn(ctx context.Context) (leave func(), err error) {
-	leave = func() { <-p.turns }
-	select {
-	case p.turns <- struct{}{}:
-		return leave, nil
-	default:
-	}
-	select {
-	case p.turns <- struct{}{}:
-		return leave, nil
-	case <-ctx.Done():
-		return nil, errOthers
-	}
 }
 
 // off is the answer where there is nothing to explore.

@@ -84,7 +84,7 @@ func (p *Pages) newPanel(a *explore.Answer) *panel {
 		x.Matrix = newMatrix(a, address)
 	case view == explore.Hours:
 		x.Days = newDays(a, address)
-		x.Darkest = darkest(a)
+		x.Darkest = rate(a, highestHour(a))
 		for i := range 24 {
 			x.HourList = append(x.HourList, i)
 		}

@@ -16,7 +16,7 @@ type running struct {
 	mu  sync.Mutex
 	ids map[string]string // cacheKey of the question: id of its queries
 
-	asking chan struct{} // semaphore: one request for progress at a time
+	asking turns // of requests for progress: one at a time
 }
 
 // start gives a question an id, which is valid until done is called.
@@ -60,13 +60,12 @@ func (p *Pages) progress(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), progressPatience)
 	defer cancel()
-	select {
-	case p.running.asking <- struct{}{}:
-		defer func() { <-p.running.asking }()
-	case <-ctx.Done():
+	leave, err := p.running.asking.take(ctx)
+	if err != nil {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
+	defer leave()
 	found, err := p.Explorer.Progress(r.Context(), id)
 	if err != nil {
 		fail(w, r, err)

@@ -20,12 +20,11 @@ func (p *Pages) suggestions(ctx context.Context, text string, at int) ([]explore
 	}
 	ctx, cancel := context.WithTimeout(ctx, suggestPatience)
 	defer cancel()
-	select {
-	case p.suggesting <- struct{}{}:
-		defer func() { <-p.suggesting }()
-	case <-ctx.Done():
-		return nil, errOthers
+	leave, err := p.suggesting.take(ctx)
+	if err != nil {
+		return nil, err
 	}
+	defer leave()
 	return p.Explorer.Suggest(ctx, text, at, viewerOf(ctx).Scopes)
 }
 

@@ -217,9 +217,6 @@ func highestHour(a *explore.Answer) float64 {
 	return highest
 }
 
-// darkest formats the figure of the hour that has most.
-func darkest(a *explore.Answer) string { return rate(a, highestHour(a)) }
-
 func newDays(a *explore.Answer, page string) []day {
 	highest := highestHour(a)
 	var all []day
