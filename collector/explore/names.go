@@ -87,6 +87,9 @@ func (e *Explorer) names(ctx context.Context, d *dimension, keys []string) (map[
 		return nil, nil
 	}
 	names, err := e.values(ctx, d.names, keys, d.kind)
+	if err != nil {
+		return nil, err
+	}
 	if d.kind == filter.Application {
 		for _, key := range keys {
 			if (key == "tcp/0" || key == "udp/0") && names[key] == "" {
@@ -94,7 +97,7 @@ func (e *Explorer) names(ctx context.Context, d *dimension, keys []string) (map[
 			}
 		}
 	}
-	return names, err
+	return names, nil
 }
 
 // speeds queries the speed of each line.
