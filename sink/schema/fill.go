@@ -58,7 +58,7 @@ func Fillings(ctx context.Context, conn driver.Conn, s Settings) ([]Filling, err
 	}
 	var all []Filling
 	for _, r := range s.rollups() {
-		f := Filling{Rollup: r.Name, Since: s.RollupsSince[r.Table(r.Steps[0])+viewSuffix], Complete: true}
+		f := Filling{Rollup: r.Name, Since: s.RollupsSince[r.Name], Complete: true}
 		if !f.Since.IsZero() {
 			done, err := s.filledHours(ctx, conn, &f)
 			if err != nil {

@@ -224,7 +224,7 @@ func (s *Settings) rollupViews(r *Rollup) []materialized {
 	for i, step := range r.Steps {
 		m := materialized{name: r.Table(step) + viewSuffix, table: s.local(r.Table(step))}
 		if i == 0 {
-			m.query = s.finestQuery(r, s.filledSince(m.name))
+			m.query = s.finestQuery(r, s.filledSince(r))
 		} else {
 			m.query = s.widerQuery(r, r.Steps[i-1], step)
 		}
@@ -235,8 +235,8 @@ func (s *Settings) rollupViews(r *Rollup) []materialized {
 
 // filledSince is the condition on rows of data_flow that a view counts: rows inserted after the view was created. Fill
 // counts the earlier ones.
-func (s *Settings) filledSince(view string) string {
-	since := s.RollupsSince[view]
+func (s *Settings) filledSince(r *Rollup) string {
+	since := s.RollupsSince[r.Name]
 	if since.IsZero() {
 		return ""
 	}

@@ -42,7 +42,7 @@ func (have *state) readRollupsSince(ctx context.Context, conn driver.Conn, s *Se
 				if err != nil {
 					return fmt.Errorf("view %s: since when it counts rows: %w", name, err)
 				}
-				s.RollupsSince[name] = since
+				s.RollupsSince[r.Name] = since
 			}
 			continue
 		}
@@ -55,7 +55,7 @@ func (have *state) readRollupsSince(ctx context.Context, conn driver.Conn, s *Se
 			}
 			soon = soon.Add(sinceDelay)
 		}
-		s.RollupsSince[name] = soon
+		s.RollupsSince[r.Name] = soon
 	}
 	return nil
 }
@@ -63,19 +63,21 @@ func (have *state) readRollupsSince(ctx context.Context, conn driver.Conn, s *Se
 // readRollupsFilled finds out which rollups have the rows from before their views.
 func (have *state) readRollupsFilled(ctx context.Context, conn driver.Conn, s *Settings) error {
 	s.RollupsFilled = map[string]bool{}
-	if _, there := have.tables[FillTable]; !there {
+	if _, there := have.tables[FillTable]; !there || len(s.RollupsSince) == 0 {
 		return nil
 	}
-	for _, r := range s.rollups() {
-		f := Filling{Rollup: r.Name, Since: s.RollupsSince[r.Table(r.Steps[0])+viewSuffix]}
-		if f.Since.IsZero() {
-			continue
+	var filled []struct {
+		Rollup string    `ch:"rollup"`
+		Since  time.Time `ch:"since"`
+	}
+	if err := conn.Select(ctx, &filled, "SELECT DISTINCT rollup, since FROM "+s.qualified(FillTable)+
+		fmt.Sprintf(" WHERE hour = toDateTime(%d, 'UTC')", allHours.Unix())); err != nil {
+		return fmt.Errorf("read which rollups are filled: %w", err)
+	}
+	for _, f := range filled {
+		if f.Since.Equal(s.RollupsSince[f.Rollup]) {
+			s.RollupsFilled[f.Rollup] = true
 		}
-		done, err := s.filledHours(ctx, conn, &f)
-		if err != nil {
-			return err
-		}
-		s.RollupsFilled[r.Name] = done[allHours]
 	}
 	return nil
 }

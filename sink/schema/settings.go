@@ -73,10 +73,10 @@ type Settings struct {
 	// may be stored already: when such an insert is retried, a view that is new counts its rows, and Fill counts them
 	// too.
 	RollupsLater bool
-	// RollupsSince is when views of rollups began that were made while data_flow had rows, by the view's name; Apply
+	// RollupsSince is since when rollups count rows that were made while data_flow had rows, by the rollup's name; Apply
 	// fills it in. Rows that were inserted before are counted by Fill.
 	RollupsSince map[string]time.Time
-	// RollupsFilled are those of them that have the earlier rows too, by the name of the rollup; Apply fills it in.
+	// RollupsFilled are those of them that have the earlier rows too; Apply fills it in.
 	RollupsFilled map[string]bool
 
 	ApplicationDictionary Dictionary

@@ -75,7 +75,7 @@ func (s *Settings) sumsQuery(r *Rollup, on bool) string {
 		}
 		of := span{table: r.Table(step), used: used, begin: wholeSteps(all.begin, seconds-1, seconds),
 			end: wholeSteps(all.end, 0, seconds)}
-		if since := s.RollupsSince[r.Table(r.Steps[0])+viewSuffix]; !since.IsZero() && !s.RollupsFilled[r.Name] {
+		if since := s.RollupsSince[r.Name]; !since.IsZero() && !s.RollupsFilled[r.Name] {
 			of.begin = fmt.Sprintf("greatest(%s, %d)", of.begin, (since.Unix()/seconds+1)*seconds)
 		}
 		spans = append(spans, of)
