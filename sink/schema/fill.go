@@ -3,7 +3,6 @@ package schema
 import (
 	"context"
 	"fmt"
-	"maps"
 	"strings"
 	"time"
 
@@ -164,20 +163,13 @@ func (s *Settings) fill(ctx context.Context, conn driver.Conn, r *Rollup, f Fill
 	return s.replaceSums(ctx, conn, r)
 }
 
-// replaceSums has the view of a rollup that is filled read it for all times.
+// replaceSums replaces the view of sums of a rollup that is filled now: the new one reads the rollup for all times.
 func (s *Settings) replaceSums(ctx context.Context, conn driver.Conn, r *Rollup) error {
-	s.RollupsFilled = maps.Clone(s.RollupsFilled)
-	if s.RollupsFilled == nil {
-		s.RollupsFilled = map[string]bool{}
-	}
-	s.RollupsFilled[r.Name] = true
-	for _, v := range s.sumsViews() {
-		if v.name != sumsPrefix+r.Name {
-			continue
-		}
-		if err := conn.Exec(ctx, v.create(s, "CREATE OR REPLACE VIEW")); err != nil {
-			return fmt.Errorf("have view %s read the rollup: %w", v.name, err)
-		}
+	filled := *s
+	filled.RollupsFilled = map[string]bool{r.Name: true}
+	v := filled.sumsView(r, true)
+	if err := conn.Exec(ctx, v.create(s, "CREATE OR REPLACE VIEW")); err != nil {
+		return fmt.Errorf("have view %s read the rollup: %w", v.name, err)
 	}
 	return nil
 }

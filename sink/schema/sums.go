@@ -41,9 +41,14 @@ func (s *Settings) sumsViews() []sumsView {
 	var all []sumsView
 	for _, r := range RollupSets() {
 		isOn := slices.ContainsFunc(on, func(other Rollup) bool { return other.Name == r.Name })
-		all = append(all, sumsView{sumsPrefix + r.Name, s.sumsQuery(&r, isOn)})
+		all = append(all, s.sumsView(&r, isOn))
 	}
 	return all
+}
+
+// sumsView is the view of one set. It reads the tables of the rollup if that is on.
+func (s *Settings) sumsView(r *Rollup, on bool) sumsView {
+	return sumsView{sumsPrefix + r.Name, s.sumsQuery(r, on)}
 }
 
 func (v *sumsView) create(s *Settings, verb string) string {
@@ -58,6 +63,7 @@ type span struct{ table, used, begin, end string }
 // query: a part that is empty by them is not read.
 func (s *Settings) sumsQuery(r *Rollup, on bool) string {
 	const from, to = "{from:UInt32}", "{to:UInt32}"
+	// The condition is always true. It names the parameters, so that views without rollups take them too.
 	all := span{table: s.Tables.Flow, used: "{step:UInt32} >= 0 AND {rows:UInt8} >= 0", begin: from, end: to}
 	spans := []span{all}
 	for _, step := range r.Steps {
@@ -82,12 +88,12 @@ func (s *Settings) sumsQuery(r *Rollup, on bool) string {
 	}
 	var parts []string
 	for i, of := range slices.Backward(spans) {
-		where := of.between(of.begin, of.end)
+		where := between(of.begin, of.end)
 		if i+1 < len(spans) { // less the range that the wider table answers, which is within this one
 			wider := spans[i+1]
-			any := wider.used + " AND " + wider.begin + " < " + wider.end
-			where = "(" + of.between(of.begin, fmt.Sprintf("if(%s, %s, %s)", any, wider.begin, of.end)) + " OR " +
-				of.between(fmt.Sprintf("if(%s, %s, %s)", any, wider.end, of.end), of.end) + ")"
+			isRead := wider.used + " AND " + wider.begin + " < " + wider.end
+			where = "(" + between(of.begin, fmt.Sprintf("if(%s, %s, %s)", isRead, wider.begin, of.end)) + " OR " +
+				between(fmt.Sprintf("if(%s, %s, %s)", isRead, wider.end, of.end), of.end) + ")"
 		}
 		parts = append(parts, s.sumsPart(r, i == 0, of.table, of.used+" AND "+where))
 	}
@@ -101,13 +107,13 @@ func wholeSteps(at string, plus, seconds int64) string {
 
 // between is the condition that start_time is in a range. The comparison of its bounds is a constant: without it the
 // server would read what is around an empty range.
-func (of *span) between(begin, end string) string {
+func between(begin, end string) string {
 	return fmt.Sprintf("(%s < %s AND start_time >= toDateTime(%s, 'UTC') AND "+
 		"start_time < toDateTime(%s, 'UTC'))", begin, end, begin, end)
 }
 
-// sumsUse reports whether the views read tables of this step. If their rows go before those of data_flow, they do not:
-// nobody can see where such a table ends.
+// sumsUse reports whether the views read tables of this step. They do not if the TTL drops its rows before those of
+// data_flow: a query cannot see where the rows of such a table end.
 func (s *Settings) sumsUse(step string) bool {
 	kept, flows := s.rollupTTL(step).Duration(), s.FlowTTL.Duration()
 	return kept == 0 || flows > 0 && kept >= flows
