@@ -375,7 +375,7 @@ func (s *Settings) sourcesOf(there []string, fillings []Filling) []Source {
 			continue
 		}
 		if since := from[source.Set]; source.Set != "" && !since.IsZero() {
-			source.From = since.Truncate(source.Step).Add(source.Step) // the first whole step
+			source.From = firstStep(since, source.Step)
 		}
 		sources = append(sources, source)
 	}

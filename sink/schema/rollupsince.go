@@ -60,6 +60,9 @@ func (have *state) readRollupsSince(ctx context.Context, conn driver.Conn, s *Se
 	return nil
 }
 
+// firstStep returns the begin of the first step of which a rollup has all rows, if it counts them since a time.
+func firstStep(since time.Time, step time.Duration) time.Time { return since.Truncate(step).Add(step) }
+
 // readRollupsFilled finds out which rollups have the rows from before their views.
 func (have *state) readRollupsFilled(ctx context.Context, conn driver.Conn, s *Settings) error {
 	s.RollupsFilled = map[string]bool{}

@@ -82,7 +82,7 @@ func (s *Settings) sumsQuery(r *Rollup, on bool) string {
 		of := span{table: r.Table(step), used: used, begin: wholeSteps(all.begin, seconds-1, seconds),
 			end: wholeSteps(all.end, 0, seconds)}
 		if since := s.RollupsSince[r.Name]; !since.IsZero() && !s.RollupsFilled[r.Name] {
-			of.begin = fmt.Sprintf("greatest(%s, %d)", of.begin, (since.Unix()/seconds+1)*seconds)
+			of.begin = fmt.Sprintf("greatest(%s, %d)", of.begin, firstStep(since, stepDuration(step)).Unix())
 		}
 		spans = append(spans, of)
 	}
