@@ -92,21 +92,22 @@ func (d *database) waitForStore(ctx context.Context) error {
 	return d.store.WaitOpen(ctx)
 }
 
-// makeTables creates the tables or brings them up to date. Inserts wait for it.
-func (d *database) makeTables(ctx context.Context) error {
+// makeTables creates the tables or brings them up to date. Inserts wait for it. later says that it has made no new
+// rollups, because inserts are in doubt.
+func (d *database) makeTables(ctx context.Context) (later bool, err error) {
 	if err := clickhouse.CreateDatabase(ctx, d.server); err != nil {
-		return err
+		return false, err
 	}
 	settings := d.settings
 	settings.RollupsLater = d.inDoubt() > 0
 	if err := setup.MakeTables(ctx, d.conn, settings, d.log); err != nil {
-		return err
+		return false, err
 	}
 	if err := d.readExtType(ctx); err != nil {
-		return err
+		return false, err
 	}
 	d.made.Do(func() { close(d.tables) })
-	return nil
+	return settings.RollupsLater, nil
 }
 
 // readExtType reads the type of ext of the table of flows, by which blocks are written. The operator may change it at
@@ -135,28 +136,29 @@ func (d *database) readExtType(ctx context.Context) error {
 func (d *database) makeLaterRollups(ctx context.Context) {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
-	for d.inDoubt() > 0 {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
+	for later := true; later; {
+		for d.inDoubt() > 0 {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+			}
 		}
+		// Others may be in doubt by now, if the server was away meanwhile.
+		later, _ = d.keepMakingTables(ctx) // it has logged errors
 	}
-	_ = d.keepMakingTables(ctx) // it has logged why
 }
 
-// keepMakingTables tries until it succeeds or ctx ends. Each failure is a line of the log.
-func (d *database) keepMakingTables(ctx context.Context) error {
-	_, err := backoff.Retry(ctx, func() (struct{}, error) {
-		return struct{}{}, d.makeTables(ctx)
-	}, backoff.WithBackOff(&backoff.ExponentialBackOff{
+// keepMakingTables calls makeTables until it succeeds or ctx ends. Each failure is a line of the log.
+func (d *database) keepMakingTables(ctx context.Context) (later bool, err error) {
+	try := func() (bool, error) { return d.makeTables(ctx) }
+	return backoff.Retry(ctx, try, backoff.WithBackOff(&backoff.ExponentialBackOff{
 		InitialInterval: time.Second, MaxInterval: time.Minute, Multiplier: 2, RandomizationFactor: 0.2,
 	}), backoff.WithMaxElapsedTime(0), backoff.WithNotify(func(err error, wait time.Duration) {
 		d.tablesError.Store(lograte.OneLine(err).Error())
 		d.log.Error("rows are collected and wait", zap.Error(lograte.OneLine(err)),
 			zap.Duration("next try in", wait.Round(time.Millisecond)))
 	}))
-	return err
 }
 
 // keepRoom drops the oldest days while the store's disk is full, until ctx ends, if the settings want that.

@@ -82,7 +82,9 @@ func newBench(t *testing.T, cfg *config.Config, begin time.Time, change func(*cl
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(all.close(t.Context()), s.database.makeTables(t.Context())); err != nil {
+	closed := all.close(t.Context())
+	_, made := s.database.makeTables(t.Context())
+	if err := errors.Join(closed, made); err != nil {
 		t.Fatal(err)
 	}
 	b := &bench{t: t, s: s, conn: &faulty{Conn: s.database.conn}, listener: listeners[0], collected: begin,

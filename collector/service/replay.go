@@ -78,7 +78,7 @@ func (s *service) replay(paths []string, shift int64, routes *routing.Recorded) 
 	if err := s.database.waitForStore(ctx); err != nil {
 		return nil, err
 	}
-	if err := s.database.makeTables(ctx); err != nil {
+	if _, err := s.database.makeTables(ctx); err != nil {
 		return nil, err
 	}
 	s.background.Go(s.refreshMetadata)

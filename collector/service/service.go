@@ -93,11 +93,11 @@ func (s *service) start(failed failures) {
 			}
 			return
 		}
-		inDoubt := s.outputs.inDoubt() > 0 // before inserts begin
-		if s.database.keepMakingTables(s.life) != nil {
+		later, err := s.database.keepMakingTables(s.life)
+		if err != nil {
 			return
 		}
-		if inDoubt {
+		if later {
 			s.log.Info("new rollups are made later: inserts of the last run wait that may be stored already")
 			s.background.Go(func() { s.database.makeLaterRollups(s.life) })
 		}

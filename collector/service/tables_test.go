@@ -100,7 +100,7 @@ func TestTTLOfTheTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.finish(t.Context()) })
-	if err := s.database.makeTables(t.Context()); err != nil {
+	if _, err := s.database.makeTables(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	const statement = "ALTER TABLE `default`.`data_flow` MODIFY TTL `start_time` + INTERVAL 1 SECOND"
@@ -117,5 +117,36 @@ func TestTTLOfTheTable(t *testing.T) {
 	cfg.Schema.FlowTTL.Interval = "100 YEAR"
 	if said := play(); !strings.Contains(said, "rows older than the TTL of data_flow (1 SECOND)") {
 		t.Errorf("the table drops its rows, but said:\n%s", said)
+	}
+}
+
+// New rollups wait while inserts are in doubt, also if others are by the time the rollups could be made.
+func TestRollupsWaitForInsertsInDoubt(t *testing.T) {
+	cfg := testkit.Config(t)
+	if err := Replay(cfg, zap.NewNop(), make(chan os.Signal), []string{testkit.OwnCapture(t, "softflowd-v9")},
+		ReplayOptions{Once: true}, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	cfg.Schema.Rollups = []string{"traffic"}
+	s, err := newService(cfg, "test", zap.NewNop(), newOutputs(cfg), &intake{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.finish(t.Context()) })
+	asked := 0
+	s.database.inDoubt = func() int { // when the tables are made, when that is waited for, and when they are made again
+		asked++
+		return []int{3, 0, 1, 0, 0}[min(asked, 5)-1]
+	}
+	if later, err := s.database.makeTables(t.Context()); err != nil || !later {
+		t.Fatalf("later: %t, %v", later, err)
+	}
+	const made = "SELECT count() FROM system.tables WHERE database = currentDatabase() AND name = 'rollup_traffic_1m'"
+	if got := testkit.Ask(t, cfg, made); got != "0" {
+		t.Errorf("%s tables of rollups while inserts are in doubt", got)
+	}
+	s.database.makeLaterRollups(t.Context())
+	if got := testkit.Ask(t, cfg, made); got != "1" {
+		t.Errorf("%s tables of the rollup when none is in doubt", got)
 	}
 }

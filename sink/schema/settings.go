@@ -73,8 +73,8 @@ type Settings struct {
 	// may be stored already: when such an insert is retried, a view that is new counts its rows, and Fill counts them
 	// too.
 	RollupsLater bool
-	// RollupsSince is since when rollups count rows that were made while data_flow had rows, by the rollup's name; Apply
-	// fills it in. Rows that were inserted before are counted by Fill.
+	// RollupsSince is since when rollups count rows that were made while data_flow had rows, by the rollup's name;
+	// Apply fills it in. Rows that were inserted before are counted by Fill.
 	RollupsSince map[string]time.Time
 	// RollupsFilled are those of them that have the earlier rows too; Apply fills it in.
 	RollupsFilled map[string]bool
