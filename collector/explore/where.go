@@ -1,7 +1,6 @@
 package explore
 
 import (
-	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -163,23 +162,17 @@ func (c *compiler) value(d *dimension, x *filter.Expr, v filter.Value) (string, 
 	if d.many {
 		key = "x"
 	}
-	bad := func(format string, args ...any) (string, error) {
-		return "", &filter.Error{At: v.At, Len: v.Len, Text: fmt.Sprintf(format, args...)}
-	}
-	if x.Compare.Ordered() && !d.kind.Ordered() {
-		return bad("%s has no order: use =, in or ~", x.Field)
+	if err := x.Check(v, d.kind); err != nil {
+		return "", err
 	}
 	unknown := filter.IsUnknown(v.Text) && x.Compare != filter.Like
 	switch {
 	case d.kind == filter.Number || d.kind == filter.Size:
 		return c.number(key, x, v, d.kind)
 	case d.kind == filter.Address:
-		if x.Compare == filter.Like || x.Compare.Ordered() && x.Compare != filter.Between {
-			return bad("%s is an address: use = or in", x.Field)
-		}
-		from, to, err := filter.AddressRange(v.Text)
+		from, to, err := x.Addresses(v)
 		if err != nil {
-			return "", x.Misread(v, d.kind)
+			return "", err
 		}
 		return c.between(key, from, to, strings.Contains(v.Text, ":")), nil
 	case d.kind == filter.AS:
@@ -187,7 +180,7 @@ func (c *compiler) value(d *dimension, x *filter.Expr, v filter.Value) (string, 
 			return c.numbers(key, x.Compare, uint64(from), uint64(to)), nil
 		}
 		if x.Compare.Ordered() {
-			return bad("%s is no AS number", v.Text)
+			return "", v.Bad("%s is no AS number", v.Text)
 		}
 		if unknown {
 			return key + " = 0", nil
@@ -218,17 +211,13 @@ func (c *compiler) value(d *dimension, x *filter.Expr, v filter.Value) (string, 
 
 // number returns the condition of a test of a number.
 func (c *compiler) number(key string, x *filter.Expr, v filter.Value, k filter.Kind) (string, error) {
-	if x.Compare == filter.Like && filter.Canonical(x.Field) == "flags" {
-		n, err := filter.WholeNumber(v.Text, k)
-		if err != nil {
-			return "", x.Misread(v, k)
-		}
-		bits := c.params.number(n)
-		return "bitAnd(" + key + ", " + bits + ") = " + bits, nil
-	}
-	from, to, err := filter.NumberRange(v.Text, k)
+	from, to, err := x.Numbers(v, k)
 	if err != nil {
-		return "", x.Misread(v, k)
+		return "", err
+	}
+	if x.OfBits() {
+		bits := c.params.number(from)
+		return "bitAnd(" + key + ", " + bits + ") = " + bits, nil
 	}
 	return c.numbers(key, x.Compare, from, to), nil
 }

@@ -183,28 +183,29 @@ func isAddress(all []filter.Value) bool {
 
 // compare is the comparison of a field with one value.
 func (c *compiler) compare(x *filter.Expr, f *filter.Field, get value, v filter.Value) (match, error) {
-	bad := func(format string, args ...any) (match, error) {
-		return nil, &filter.Error{At: v.At, Len: v.Len, Text: fmt.Sprintf(format, args...)}
-	}
-	if x.Compare.Ordered() && !f.Kind.Ordered() {
-		return bad("%s has no order: use =, in or ~", x.Field)
+	if err := x.Check(v, f.Kind); err != nil {
+		return nil, err
 	}
 	switch f.Kind {
 	case filter.Number, filter.Size:
-		return compareNumber(x, f, get, v)
+		from, to, err := x.Numbers(v, f.Kind)
+		if err != nil {
+			return nil, err
+		}
+		if x.OfBits() {
+			return func(r *enrich.Row) bool { return get.number(r)&from == from }, nil
+		}
+		return numberTest(x.Compare, get.number, from, to), nil
 	case filter.AS:
 		from, to, ok := filter.ASRange(v.Text)
 		if !ok && !filter.IsUnknown(v.Text) || x.Compare == filter.Like {
-			return bad("names of AS are not in a record but in the tables of metadata: use collector explore")
+			return nil, v.Bad("names of AS are not in a record but in the tables of metadata: use collector explore")
 		}
 		return numberTest(x.Compare, get.number, uint64(from), uint64(to)), nil // 0 is unknown
 	case filter.Address:
-		if x.Compare == filter.Like || x.Compare.Ordered() && x.Compare != filter.Between {
-			return bad("%s is an address: use = or in", x.Field)
-		}
-		from, to, err := filter.AddressRange(v.Text)
+		from, to, err := x.Addresses(v)
 		if err != nil {
-			return nil, x.Misread(v, f.Kind)
+			return nil, err
 		}
 		return addressTest(get.address, from, to, strings.Contains(v.Text, ":")), nil
 	case filter.Application:
@@ -212,22 +213,11 @@ func (c *compiler) compare(x *filter.Expr, f *filter.Field, get value, v filter.
 			return numberTest(filter.Equal, get.number, n, n), nil
 		}
 		if !strings.Contains(v.Text, "/") {
-			return bad("names of applications are not in a record but in the tables of metadata: use collector explore")
+			return nil, v.Bad("names of applications are not in a record but in the tables of metadata: " +
+				"use collector explore")
 		}
 	}
 	return textTest(x.Compare, get, v), nil
-}
-
-// compareNumber is the comparison of a number with one value, or with a range.
-func compareNumber(x *filter.Expr, f *filter.Field, get value, v filter.Value) (match, error) {
-	from, to, err := filter.NumberRange(v.Text, f.Kind)
-	if err != nil {
-		return nil, x.Misread(v, f.Kind)
-	}
-	if x.Compare == filter.Like && f.Name == "flags" {
-		return func(r *enrich.Row) bool { return get.number(r)&from == from }, nil
-	}
-	return numberTest(x.Compare, get.number, from, to), nil
 }
 
 // numberTest compares a number with a range: < takes those below it, > those above.

@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-
-	"github.com/metranova/flow-collector/collector/commandline"
 )
 
 // Kind is the type of a field's values. It decides what the field can be compared with.
@@ -167,18 +165,6 @@ var elsewhere = map[string]string{
 	"any": "leave the filter empty to take all flows", "*": "leave the filter empty to take all flows",
 }
 
-// Unknown is the error of a test whose field is none of those names.
-func (x *Expr) Unknown(names []string) *Error {
-	bad := &Error{At: x.FieldAt, Len: x.FieldLen, Text: x.Field + " is no field"}
-	name := Canonical(x.Field)
-	if instead := elsewhere[name]; instead != "" {
-		bad.Text += ": " + instead
-	} else if nearest := commandline.Nearest(name, names); nearest != "" {
-		bad.Text += ": did you mean " + nearest + "?"
-	}
-	return bad
-}
-
 // IsUnknown reports whether a value is the word unknown or nothing, which match empty and unset keys.
 func IsUnknown(value string) bool { return value == "" || strings.EqualFold(value, "unknown") }
 
@@ -287,28 +273,6 @@ func NumberRange(text string, k Kind) (from, to uint64, err error) {
 		err = errOrder
 	}
 	return from, to, err
-}
-
-// Misread is the error of a value that is none of its field.
-func (x *Expr) Misread(v Value, k Kind) *Error {
-	bad := &Error{At: v.At, Len: v.Len, Text: x.Field + " is a number"}
-	switch name := Canonical(x.Field); {
-	case k == Address:
-		bad.Text = v.Text + " is neither an address nor a prefix, such as 192.0.2.0/24 or 2001:db8::/32"
-		if strings.Contains(x.Field, ".") || len(x.Values) > 1 {
-			break
-		}
-		if side, ok := sides[strings.ToLower(x.Field)]; ok {
-			bad.Text += "; for others write " + side + ".as, " + side + ".org, " + side + ".port …"
-		}
-	case k == Size:
-		bad.Text += ", such as 1500, 10k or 2.5M"
-	case name == "port" || strings.HasSuffix(name, ".port"):
-		bad.Text += ", such as 443 or 8000-8100; names are those of app: app = https"
-	case name == "flags":
-		bad.Text += " or names of flags, such as SYN+ACK"
-	}
-	return bad
 }
 
 // WholeNumber parses a number. For a Size it also takes 10k, 1.5G and 2TB, in powers of 1000, and 4KiB.

@@ -101,11 +101,11 @@ func unknown(x *Expr) (name string, err error) {
 			switch f.Kind {
 			case Number, Size:
 				if _, _, bad := NumberRange(v.Text, f.Kind); bad != nil && test.Compare != Like {
-					err = test.Misread(v, f.Kind)
+					err = test.misread(v, f.Kind)
 				}
 			case Address:
 				if _, _, bad := AddressRange(v.Text); bad != nil {
-					err = test.Misread(v, f.Kind)
+					err = test.misread(v, f.Kind)
 				}
 			}
 		}
