@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 
-// open opens an empty page, for a server at url. dir has node_modules with playwright-core. The list complaints gets errors of the
-// page's console and requests to other servers. The caller closes browser.
+// open opens an empty page, for a server at url. dir has node_modules with playwright-core. The list complaints gets
+// errors of the page's console and requests to other servers. The caller closes browser.
 export async function open(url, dir) {
 	const { chromium } = createRequire(join(dir, "node_modules", "x.js"))("playwright-core");
 	const browser = await chromium.launch({
