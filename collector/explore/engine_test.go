@@ -371,6 +371,7 @@ func testFilters(t *testing.T, e *Explorer) {
 		"src.ip = 1.2.3":  "1.2.3 is neither an address nor a prefix, such as 192.0.2.0/24 or 2001:db8::/32",
 		"src.ip ~ 1":      "src.ip is an address: use = or in",
 		"proto > tcp":     "proto has no order: use =, in or ~",
+		"as > unknown":    "unknown is no AS number",
 		"flags ~ 1-2":     "flags is a number or names of flags, such as SYN+ACK",
 		"dst.port = http": "dst.port is a number, such as 443 or 8000-8100; names are those of app: app = https",
 		"bytes > 3X":      "bytes is a number, such as 1500, 10k or 2.5M",

@@ -179,9 +179,6 @@ func (c *compiler) value(d *dimension, x *filter.Expr, v filter.Value) (string, 
 		if from, to, ok := filter.ASRange(v.Text); ok && x.Compare != filter.Like {
 			return c.numbers(key, x.Compare, uint64(from), uint64(to)), nil
 		}
-		if x.Compare.Ordered() {
-			return "", v.Bad("%s is no AS number", v.Text)
-		}
 		if unknown {
 			return key + " = 0", nil
 		}

@@ -120,6 +120,7 @@ func TestFilter(t *testing.T) {
 		"src = x":        "x is neither an address nor a prefix",
 		"src ~ 192":      "src is an address: use = or in",
 		"device < x":     "device has no order: use =, in or ~",
+		"as > unknown":   "unknown is no AS number",
 		"flags ~ 1-2":    "flags is a number or names of flags, such as SYN+ACK",
 		"port = ":        "here the filter ends",
 		"src.org = x":    "src.org is not in a record but in the tables of metadata: use collector explore",

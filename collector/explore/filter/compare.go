@@ -23,13 +23,17 @@ func (x *Expr) Unknown(names []string) *Error {
 	return bad
 }
 
-// Check returns the error of an operator that values of a kind do not have.
+// Check returns the error of an operator that values of a kind do not have. Names of AS have no order.
 func (x *Expr) Check(v Value, k Kind) error {
 	switch {
 	case x.Compare.Ordered() && !k.Ordered():
 		return v.Bad("%s has no order: use =, in or ~", x.Field)
 	case k == Address && x.Compare != Equal && x.Compare != In && x.Compare != Between:
 		return v.Bad("%s is an address: use = or in", x.Field)
+	case k == AS && x.Compare.Ordered():
+		if _, _, ok := ASRange(v.Text); !ok {
+			return v.Bad("%s is no AS number", v.Text)
+		}
 	}
 	return nil
 }
