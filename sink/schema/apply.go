@@ -325,6 +325,9 @@ func inspect(ctx context.Context, conn driver.Conn, s *Settings) (*state, error)
 		t.columns = append(t.columns, c)
 		have.tables[c.Table] = t
 	}
+	if s.RollupsLater {
+		have.keepMadeRollups(s)
+	}
 	if err := have.readRollupsSince(ctx, conn, s); err != nil {
 		return nil, err
 	}

@@ -16,6 +16,20 @@ var sinceText = regexp.MustCompile(`insert_time >= toDateTime64\('([0-9: .-]{23}
 // sinceDelay is how far ahead a new view begins: all inserts that the server takes from then on know it.
 const sinceDelay = 5 * time.Second
 
+// keepMadeRollups turns off the rollups that are not there yet, if data_flow has rows. It is for RollupsLater.
+func (have *state) keepMadeRollups(s *Settings) {
+	if flow := have.tables[s.local(s.Tables.Flow)]; flow.Rows != nil && *flow.Rows == 0 {
+		return
+	}
+	var made []string
+	for _, r := range s.rollups() {
+		if _, there := have.tables[r.Table(r.Steps[0])+viewSuffix]; there {
+			made = append(made, r.Name)
+		}
+	}
+	s.Rollups = made
+}
+
 // readRollupsSince finds out since when the views of rollups count rows: those that are there say it, those to be made
 // begin soon, or count all where data_flow is not there yet or has no rows. A row is counted by the view or by Fill, as
 // its insert_time says, and never by both.
@@ -23,15 +37,6 @@ func (have *state) readRollupsSince(ctx context.Context, conn driver.Conn, s *Se
 	s.RollupsSince = maps.Clone(s.RollupsSince)
 	if s.RollupsSince == nil {
 		s.RollupsSince = map[string]time.Time{}
-	}
-	if flow := have.tables[s.local(s.Tables.Flow)]; s.RollupsLater && (flow.Rows == nil || *flow.Rows > 0) {
-		var made []string
-		for _, r := range s.rollups() {
-			if _, there := have.tables[r.Table(r.Steps[0])+viewSuffix]; there {
-				made = append(made, r.Name)
-			}
-		}
-		s.Rollups = made
 	}
 	var soon time.Time
 	for _, r := range s.rollups() {
