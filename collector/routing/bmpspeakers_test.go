@@ -92,9 +92,9 @@ func TestSpeakersBMP(t *testing.T) {
 				delete(want, "2001:db8::1")
 			}
 			if d.feeder != nil {
-				d.feeder.start(t, "")
+				d.feeder.start(t, "", "")
 			}
-			stop := d.start(t, port)
+			x := d.start(t, port, "")
 			monitorIs(t, s, func(b *BMPSession) bool { return b.Up && b.Peers > 0 })
 			expect(t, s, reader, d.address, want)
 			if got, want := attributesOf(t, s, reader, d.address, "10.0.0.1"),
@@ -112,9 +112,9 @@ func TestSpeakersBMP(t *testing.T) {
 			if up.Unreadable+up.BadOpens+up.Beyond > 0 || up.Name == "" {
 				t.Errorf("session %+v", up)
 			}
-			stop()
+			x.stop()
 			monitorIs(t, s, func(b *BMPSession) bool { return !b.Up })
-			d.start(t, port)
+			d.start(t, port, "")
 			monitorIs(t, s, func(b *BMPSession) bool { return b.Up && b.Sessions == 2 })
 			expect(t, s, reader, d.address, want)
 			for r, n := range s.Stats().BMP.Sessions[0].Reasons {

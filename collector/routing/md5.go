@@ -2,8 +2,8 @@ package routing
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"syscall"
 	"unsafe"
@@ -49,6 +49,10 @@ func setKey(fd int, v6 bool, prefix netip.Prefix, password string) error {
 		sa.Family, sa.Addr = unix.AF_INET, a.As4()
 	}
 	if err := unix.SetsockoptTCPMD5Sig(fd, unix.IPPROTO_TCP, option, &key); err != nil {
+		if errors.Is(err, unix.ENOPROTOOPT) {
+			return fmt.Errorf("set the TCP-MD5 key of %s: this kernel has no TCP-MD5 (CONFIG_TCP_MD5SIG): %w", prefix,
+				err)
+		}
 		return fmt.Errorf("set the TCP-MD5 key of %s: %w (net.core.optmem_max bounds the keys)", prefix, err)
 	}
 	return nil
@@ -57,7 +61,8 @@ func setKey(fd int, v6 bool, prefix netip.Prefix, password string) error {
 // TryKeys reports whether the kernel takes all keys on one socket.
 func TryKeys(keys map[netip.Prefix]string) error {
 	s := &Station{Options: Options{Passwords: keys}}
-	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error { return s.setKeys(c) }}
+	config := plainTCP()
+	config.Control = func(_, _ string, c syscall.RawConn) error { return s.setKeys(c) }
 	l, err := config.Listen(context.Background(), "tcp", ":0") // both families
 	if err != nil {
 		return err

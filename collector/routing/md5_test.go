@@ -1,7 +1,6 @@
 package routing
 
 import (
-	"context"
 	"errors"
 	"net"
 	"net/netip"
@@ -15,17 +14,12 @@ import (
 // kernelHasMD5 reports whether a socket takes a key. Some kernels and sandboxes have none.
 func kernelHasMD5(t *testing.T) bool {
 	t.Helper()
-	var failed error
-	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
-		return c.Control(func(fd uintptr) {
-			failed = setKey(int(fd), false, netip.MustParsePrefix("127.0.0.1/32"), "key")
-		})
-	}}
-	l, err := config.Listen(context.Background(), "tcp4", "127.0.0.1:0")
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, unix.IPPROTO_TCP)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = l.Close()
+	defer func() { _ = unix.Close(fd) }()
+	failed := setKey(fd, false, netip.MustParsePrefix("127.0.0.1/32"), "key")
 	return !errors.Is(failed, unix.ENOPROTOOPT) && !errors.Is(failed, unix.EPERM) && !errors.Is(failed, unix.EINVAL)
 }
 

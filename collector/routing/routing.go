@@ -172,22 +172,31 @@ func Open(o Options) (*Station, error) {
 }
 
 func (s *Station) listenAll() error {
-	keyed := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error { return s.setKeys(c) }}
+	keyed := plainTCP()
+	keyed.Control = func(_, _ string, c syscall.RawConn) error { return s.setKeys(c) }
 	for _, address := range s.Listen {
-		l, err := listen(&keyed, "BGP", address)
+		l, err := listen(keyed, "BGP", address)
 		if err != nil {
 			return err
 		}
 		s.bgpListeners = append(s.bgpListeners, l)
 	}
 	for _, address := range s.BMP.Listen {
-		l, err := listen(&net.ListenConfig{}, "BMP", address)
+		l, err := listen(plainTCP(), "BMP", address)
 		if err != nil {
 			return err
 		}
 		s.bmpListeners = append(s.bmpListeners, l)
 	}
 	return nil
+}
+
+// plainTCP returns the configuration of a listener without Multipath TCP. Go uses Multipath TCP for listeners, and the
+// kernel takes no TCP-MD5 keys for it (ENOPROTOOPT). Routers do not speak it.
+func plainTCP() *net.ListenConfig {
+	var config net.ListenConfig
+	config.SetMultipathTCP(false)
+	return &config
 }
 
 func listen(config *net.ListenConfig, protocol, address string) (net.Listener, error) {
