@@ -102,7 +102,8 @@ type Decoder struct {
 	raw       raw
 	memory    memory
 	work      work
-	swept     int64 // when parked sessions were last checked
+	announced template // being read
+	swept     int64    // when parked sessions were last checked
 	toSave    []*source
 	forgotten []netip.Addr    // saved sources that were forgotten since Save
 	totals    *totals         // nil until a record has totals

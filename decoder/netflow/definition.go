@@ -10,7 +10,7 @@ import (
 // templateSet reads template records (RFC 7011 §3.4.1, RFC 3954 §5.2).
 func (d *Decoder) templateSet(s *session, body []byte, c *context) {
 	for len(body) >= 4 {
-		t := &template{id: binary.BigEndian.Uint16(body)}
+		t := d.announcement(body, false)
 		count := int(binary.BigEndian.Uint16(body[2:]))
 		body = body[4:]
 		if count == 0 {
@@ -22,7 +22,7 @@ func (d *Decoder) templateSet(s *session, body []byte, c *context) {
 			continue
 		}
 		var ok bool
-		if t.fields, body, ok = readFields(body, count, s.key.protocol, false); !ok {
+		if t.fields, body, ok = readFields(t.fields, body, count, s.key.protocol, false); !ok {
 			s.stream.Fail(exporter.BadTemplate, 1)
 			return
 		}
@@ -31,6 +31,13 @@ func (d *Decoder) templateSet(s *session, body []byte, c *context) {
 		}
 		d.define(s, t, c)
 	}
+}
+
+// announcement starts reading a template or options template, whose id comes first. It is the decoder's own, in memory
+// that the next call uses again: define keeps a copy of one that is new. Exporters announce templates over and over.
+func (d *Decoder) announcement(b []byte, options bool) *template {
+	d.announced = template{id: binary.BigEndian.Uint16(b), options: options, fields: d.announced.fields[:0]}
+	return &d.announced
 }
 
 // mayDefine counts a definition. It returns false if the datagram has more than any exporter sends.
@@ -67,7 +74,7 @@ func (d *Decoder) withdraw(s *session, t *template) {
 // send none; their records are used all the same, for the domain or for what other fields name.
 func (d *Decoder) optionsSetIPFIX(s *session, body []byte, c *context) {
 	for len(body) >= 4 {
-		t := &template{id: binary.BigEndian.Uint16(body), options: true}
+		t := d.announcement(body, true)
 		count := int(binary.BigEndian.Uint16(body[2:]))
 		body = body[4:]
 		if count == 0 {
@@ -85,7 +92,7 @@ func (d *Decoder) optionsSetIPFIX(s *session, body []byte, c *context) {
 		}
 		scopes := int(binary.BigEndian.Uint16(body))
 		var ok bool
-		if t.fields, body, ok = readFields(body[2:], count, flow.IPFIX, false); !ok {
+		if t.fields, body, ok = readFields(t.fields, body[2:], count, flow.IPFIX, false); !ok {
 			s.stream.Fail(exporter.BadTemplate, 1)
 			return
 		}
@@ -109,7 +116,7 @@ func (d *Decoder) optionsSetIPFIX(s *session, body []byte, c *context) {
 // optionsSetV9 reads options template records of NetFlow v9, whose lengths are in bytes (RFC 3954 §6.1).
 func (d *Decoder) optionsSetV9(s *session, body []byte, c *context) {
 	for len(body) >= 6 {
-		t := &template{id: binary.BigEndian.Uint16(body), options: true}
+		t := d.announcement(body, true)
 		scopeBytes, optionBytes := int(binary.BigEndian.Uint16(body[2:])), int(binary.BigEndian.Uint16(body[4:]))
 		body = body[6:]
 		if t.id == 0 {
@@ -121,9 +128,9 @@ func (d *Decoder) optionsSetV9(s *session, body []byte, c *context) {
 			return
 		}
 		scopeBytes, optionBytes = wholeFields(scopeBytes, optionBytes, len(body))
-		scopes, _, _ := readFields(body[:scopeBytes], scopeBytes/4, flow.NetFlowV9, true)
-		fields, _, _ := readFields(body[scopeBytes:scopeBytes+optionBytes], optionBytes/4, flow.NetFlowV9, false)
-		t.fields = append(scopes, fields...)
+		t.fields, _, _ = readFields(t.fields, body[:scopeBytes], scopeBytes/4, flow.NetFlowV9, true)
+		t.fields, _, _ = readFields(t.fields, body[scopeBytes:scopeBytes+optionBytes], optionBytes/4, flow.NetFlowV9,
+			false)
 		body = body[scopeBytes+optionBytes:]
 		if !d.mayDefine(s) {
 			return
@@ -147,14 +154,14 @@ func wholeFields(scopeBytes, optionBytes, left int) (scope, option int) {
 // enterpriseBit marks an element that is followed by an enterprise number (RFC 7011 §3.2).
 const enterpriseBit = 0x8000
 
-// readFields reads count field specifiers. NetFlow v9 has no enterprise numbers: there the bit is part of a vendor's
-// own type, and pen 0xffffffff keeps that from being taken for IANA's. Fields of variable length belong to IPFIX, but
-// H3C and HPE Comware send them in NetFlow v9 too, in the same encoding.
-func readFields(b []byte, count int, protocol flow.Protocol, scope bool) (fields []field, rest []byte, ok bool) {
+// readFields appends count field specifiers to fields. NetFlow v9 has no enterprise numbers: there the bit is part of a
+// vendor's own type, and pen 0xffffffff keeps that from being taken for IANA's. Fields of variable length belong to
+// IPFIX, but H3C and HPE Comware send them in NetFlow v9 too, in the same encoding.
+func readFields(fields []field, b []byte, count int, protocol flow.Protocol, scope bool) (all []field, rest []byte,
+	ok bool) {
 	if count*4 > len(b) {
 		return nil, nil, false
 	}
-	fields = make([]field, 0, count)
 	for range count {
 		if len(b) < 4 {
 			return nil, nil, false

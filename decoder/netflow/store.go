@@ -206,7 +206,7 @@ func (t *templates) sorted() []*template {
 // maxFields limits the fields of one template. Real ones have less than a hundred, and each costs memory.
 const maxFields = 1024
 
-// define compiles and keeps a template, and decodes the data that waited for it.
+// define compiles and keeps a copy of a template, and decodes the data that waited for it.
 func (d *Decoder) define(s *session, t *template, c *context) {
 	s.stream.Templates.Add(1)
 	s.definitions++
@@ -223,7 +223,7 @@ func (d *Decoder) define(s *session, t *template, c *context) {
 		s.stream.Fail(exporter.TemplateLimit, 1)
 		return
 	}
-	if !d.compiler.compile(t) {
+	if t = t.clone(); !d.compiler.compile(t) {
 		s.stream.Fail(exporter.BadTemplate, 1)
 		return
 	}

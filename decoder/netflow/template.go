@@ -38,6 +38,13 @@ type template struct {
 	used     bool   // data by it was received
 }
 
+// clone copies a template that is not compiled yet.
+func (t *template) clone() *template {
+	x := *t
+	x.fields = slices.Clone(t.fields)
+	return &x
+}
+
 // A run is a part of a record whose length is known, up to a field that has its own length.
 type run struct {
 	plain  []plainStep // first
