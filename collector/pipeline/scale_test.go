@@ -14,7 +14,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/decoder/flow"
+	"github.com/metranova/flow-collector/decoder/route"
 	"github.com/metranova/flow-collector/enrich"
+	"github.com/metranova/flow-collector/enrich/rib"
 	"github.com/metranova/flow-collector/sink/clickhouse"
 )
 
@@ -194,10 +197,54 @@ func scaleSnapshot(t testing.TB) *enrich.Snapshot {
 	return s
 }
 
-// scaleWorker is a worker with that snapshot, which has seen the template.
-func scaleWorker(t testing.TB, current *atomic.Pointer[enrich.Snapshot], traffic *scaleTraffic) *Worker {
+// scaleRoutes are routes of the router to the networks of all hosts, with the attributes of transit routes: 4 AS, 8
+// communities.
+func scaleRoutes(t testing.TB, traffic *scaleTraffic) *rib.RIB {
+	t.Helper()
+	r, err := rib.New(rib.Options{MaxMemory: 1 << 30})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.Close)
+	router := r.Router("router", true)
+	source := router.NewSource(0)
+	source.Begin()
+	batch := &route.Batch{Decode: func(data []byte, a *route.Attributes) error {
+		n := binary.LittleEndian.Uint32(data)
+		a.NextHop = flow.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)})
+		a.HasLocalPref, a.LocalPref = true, 100
+		a.Path = append(a.Path, route.Segment{Kind: route.Sequence, AS: []uint32{64500, 3356, n>>8 + 1, n + 1}})
+		for i := range uint32(8) {
+			a.Communities = append(a.Communities, 64500<<16|(n+i)%2000)
+		}
+		return nil
+	}}
+	for i := range traffic.hosts {
+		data := binary.LittleEndian.AppendUint32(nil, uint32(i/6))
+		p := netip.PrefixFrom(netip.AddrFrom4(traffic.hosts[i].addr), 16+i%9).Masked()
+		batch.Changes = append(batch.Changes, route.Change{Prefix: route.PrefixFrom(p),
+			Bundle: batch.AddBundle(r.Hasher().Sum(data), data)})
+		if len(batch.Changes) == 250 || i == len(traffic.hosts)-1 {
+			if refused, bad, err := source.Apply(batch); refused+bad > 0 || err != nil {
+				t.Fatal(refused, bad, err)
+			}
+			batch.Reset()
+		}
+	}
+	r.Publish()
+	r.SetAddresses(map[flow.Addr]*rib.Router{flow.AddrFrom(scaleExporter.Addr()): router}, nil)
+	return r
+}
+
+// scaleWorker is a worker with that snapshot and those routes, which has seen the template.
+func scaleWorker(t testing.TB, current *atomic.Pointer[enrich.Snapshot], routes *rib.RIB,
+	traffic *scaleTraffic) *Worker {
 	w := newWorker(t, func(*clickhouse.Insert) {})
 	w.Snapshot = current
+	if routes != nil {
+		w.Enricher = enrich.New(enrich.Options{IPRefExtensions: []string{"scireg"},
+			Routes: enrich.RouteOptions{RIB: routes, AS: enrich.ASRoute, CommunityNames: true}})
+	}
 	w.Process([]exporter.Datagram{{Payload: traffic.v9Template(), Source: scaleExporter,
 		Received: traffic.now.UnixNano()}}, traffic.now)
 	return w
@@ -210,20 +257,26 @@ func BenchmarkScale(b *testing.B) {
 	var current atomic.Pointer[enrich.Snapshot]
 	current.Store(scaleSnapshot(b))
 	for _, c := range []struct {
-		name string
-		zipf bool
-		make func(*scaleTraffic, uint32) []byte
+		name   string
+		zipf   bool
+		routed bool
+		make   func(*scaleTraffic, uint32) []byte
 	}{
-		{"v9/zipf", true, (*scaleTraffic).v9Data},
-		{"v9/random", false, (*scaleTraffic).v9Data},
-		{"sflow/zipf", true, (*scaleTraffic).sflowData},
+		{"v9/zipf", true, false, (*scaleTraffic).v9Data},
+		{"v9/random", false, false, (*scaleTraffic).v9Data},
+		{"v9/routes", true, true, (*scaleTraffic).v9Data},
+		{"sflow/zipf", true, false, (*scaleTraffic).sflowData},
 	} {
 		traffic := newScaleTraffic(c.zipf)
 		all := traffic.datagrams(func(n uint32) []byte { return c.make(traffic, n) })
 		workers := make(chan *Worker, 64)
 		b.Run(c.name, func(b *testing.B) {
+			var routes *rib.RIB
+			if c.routed {
+				routes = scaleRoutes(b, traffic)
+			}
 			for len(workers) < runtime.GOMAXPROCS(0) {
-				w := scaleWorker(b, &current, traffic)
+				w := scaleWorker(b, &current, routes, traffic)
 				for range 2 { // grows what is used again from then on
 					w.Process(all, traffic.now)
 				}
