@@ -38,10 +38,13 @@ type checker struct {
 	cfg           *config.Config
 	user          User
 	schemaIsWrong bool // comparing the tables with it is useless
-	hostIsWrong   bool // there is no server to connect to
 	asked         bool // a server has checked the SQL in the settings
 	conn          driver.Conn
 }
+
+// serverSettings are those that a connection to a ClickHouse server needs.
+var serverSettings = []string{"clickhouse.host", "clickhouse.port", "clickhouse.ca_file", "clickhouse.cert_file",
+	"clickhouse.key_file"}
 
 // Run tries everything that run needs and prints what it finds: all problems in one pass. problems are those of the
 // configuration; a setting with a problem is then checked with its former value. Run returns ErrProblems if something
@@ -62,7 +65,7 @@ func Run(ctx context.Context, cfg *config.Config, problems []config.Problem, o O
 	if cfg.UsesLocalStore() {
 		c.localStore(ctx)
 	} else {
-		if !c.hostIsWrong {
+		if !c.cfg.Wrong(serverSettings...) {
 			c.server(ctx, "ClickHouse")
 		}
 		c.withoutServer(ctx)
@@ -87,7 +90,6 @@ func Run(ctx context.Context, cfg *config.Config, problems []config.Problem, o O
 func (c *checker) configuration(problems []config.Problem) {
 	for _, p := range problems {
 		c.about(checkProblem, p)
-		c.hostIsWrong = c.hostIsWrong || p.Key == "clickhouse.host" || p.Key == "CLICKHOUSE_HOST"
 	}
 	for _, w := range c.cfg.Warnings() {
 		c.about(checkWarning, w)
@@ -204,7 +206,7 @@ func (c *checker) receiveBuffer(sysctl string) {
 // sinks tries what the destinations of rows need.
 func (c *checker) sinks(ctx context.Context) {
 	for _, sink := range setup.Sinks(c.cfg) {
-		if sink.Check != nil {
+		if sink.Check != nil && !c.cfg.Wrong(sink.Keys) {
 			found, err := sink.Check(ctx)
 			switch {
 			case err != nil:

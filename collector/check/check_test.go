@@ -162,6 +162,50 @@ colector_id: x
 	}
 }
 
+// What cannot be tried because of a problem with its settings is reported once, with those settings.
+func TestCheckSaysOnce(t *testing.T) {
+	dir := t.TempDir()
+	base := []string{"LISTEN=" + testkit.FreePort(t), "HTTP_LISTEN=off", "METADATA_DIR=" + dir, "CACHE_DIR=" + dir,
+		"SPOOL_PATH=" + filepath.Join(dir, "spool"), "QUARANTINE_PATH=" + filepath.Join(dir, "quarantine"),
+		"STORE_PATH=" + filepath.Join(dir, "data"), "STORE_ENGINE=" + storetest.Engine(),
+		"STORE_LISTEN=" + testkit.FreePort(t)}
+	for _, test := range []struct{ environ, want string }{
+		{"LISTEN=:99999", "LISTEN"},
+		{"LISTEN_TCP=:99999", "LISTEN_TCP"},
+		{"LISTEN_TLS=127.0.0.1:0", "listen.tls.addresses"},
+		{"LISTEN_TLS=127.0.0.1:0 LISTEN_TLS_CERT_FILE=/x.pem LISTEN_TLS_KEY_FILE=" + dir, "listen.tls.cert_file"},
+		{"HTTP_LISTEN=127.0.0.1:99999", "HTTP_LISTEN"},
+		{"STORE_LISTEN=127.0.0.1:99999", "STORE_LISTEN"},
+		{"FORWARD_TO=127.0.0.1:99999", "FORWARD_TO"},
+		{"BGP_LISTEN=:99999", "BGP_LISTEN"},
+		{"CLICKHOUSE_HOST=127.0.0.1 CLICKHOUSE_PORT=99999", "CLICKHOUSE_PORT"},
+		{"CLICKHOUSE_HOST=127.0.0.1:99999", "CLICKHOUSE_HOST"},
+		{"CLICKHOUSE_HOST=127.0.0.1:1 CLICKHOUSE_SECURE=true CLICKHOUSE_CA_FILE=/x.pem", "clickhouse.ca_file"},
+		{"KAFKA_OUTPUT_TOPIC=t", "kafka.brokers"},
+		{"KAFKA_OUTPUT_TOPIC=t KAFKA_BOOTSTRAP_SERVERS=k:0", "KAFKA_BOOTSTRAP_SERVERS"},
+		{"KAFKA_OUTPUT_TOPIC=t KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:1 KAFKA_SECURITY_PROTOCOL=SSL " +
+			"KAFKA_SSL_CA_LOCATION=/x.pem", "kafka.ca_file"},
+	} {
+		t.Run(test.environ, func(t *testing.T) {
+			cfg, problems := config.Load(config.Source{Environ: append(base[:len(base):len(base)],
+				strings.Fields(test.environ)...)})
+			var out bytes.Buffer
+			if err := Run(t.Context(), cfg, problems, Options{User: Self(), JSON: true}, &out); !errors.Is(err,
+				ErrProblems) {
+				t.Errorf("got %v", err)
+			}
+			var report struct{ Findings []Finding }
+			if err := json.Unmarshal(out.Bytes(), &report); err != nil {
+				t.Fatal(err)
+			}
+			said := slices.DeleteFunc(report.Findings, func(f Finding) bool { return f.Level != checkProblem })
+			if len(said) != 1 || said[0].Key != test.want {
+				t.Errorf("want one problem, with %s: %v", test.want, said)
+			}
+		})
+	}
+}
+
 // SQL of the settings is judged where there is something that can, and what run would do to the tables is listed.
 func TestCheckSQL(t *testing.T) {
 	dir := t.TempDir()

@@ -17,7 +17,7 @@ func (c *checker) streams() {
 	for _, address := range tls.Addresses {
 		c.tcpPort("listen.tls.addresses", "listen", "TLS", address)
 	}
-	if len(tls.Addresses) > 0 {
+	if len(tls.Addresses) > 0 && !c.cfg.Wrong("listen.tls.") {
 		c.certificate(time.Now())
 	}
 	if c.cfg.Listen.Streams() && len(c.cfg.Forward.To) > 0 {

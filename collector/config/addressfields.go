@@ -38,7 +38,7 @@ func addressesOrOff(p *[]string) field {
 // keys of their own.
 func serverHosts(p *string) field {
 	return field{get: textOf(p), set: func(v value) error {
-		*p = v.text
+		*p = v.text // refused, it still says that there is a server: check does not look at the local store
 		return eachItem(strings.Split(v.text, ","), func(item string) error {
 			item = strings.TrimSpace(item)
 			scheme, _, isURL := strings.Cut(item, "://")
@@ -90,19 +90,26 @@ func checkTarget(item string) error {
 
 func address(p *string) field {
 	return field{get: textOf(p), set: func(v value) error {
+		if err := checkAddress(v.text); err != nil {
+			return err
+		}
 		*p = v.text
-		return checkAddress(v.text)
+		return nil
 	}}
 }
 
 // addressOrOff accepts an address, or "off" or nothing for none.
 func addressOrOff(p *string) field {
 	return field{get: textOf(p), set: func(v value) error {
-		if *p = v.text; v.text == "" || strings.EqualFold(v.text, "off") {
+		if v.text == "" || strings.EqualFold(v.text, "off") {
 			*p = ""
 			return nil
 		}
-		return checkAddress(v.text)
+		if err := checkAddress(v.text); err != nil {
+			return err
+		}
+		*p = v.text
+		return nil
 	}}
 }
 

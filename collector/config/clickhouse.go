@@ -84,8 +84,10 @@ func clickhouseKeys(c *Config) []key {
 func window(p *uint) field {
 	return field{get: printed(p), set: func(v value) error {
 		var n int
-		err := number(&n, 0, math.MaxInt32).set(v)
+		if err := number(&n, 0, math.MaxInt32).set(v); err != nil {
+			return err
+		}
 		*p = uint(n)
-		return err
+		return nil
 	}}
 }

@@ -47,6 +47,7 @@ type Config struct {
 	notes    []Problem
 	// refusedTexts are values that are in no setting. They may hold secrets.
 	refusedTexts []string
+	wrong        map[string]bool            // paths of settings with a problem
 	places       map[string]string          // places of the file's mapping entries, by "key.entry"
 	aliases      map[string]map[string]bool // for each env file: variables that stand for those of settings
 }

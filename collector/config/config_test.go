@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -496,5 +497,31 @@ func TestLocalStoreWithoutAHost(t *testing.T) {
 	}
 	if load(t, Source{Environ: []string{"CLICKHOUSE_HOST=ch"}}).UsesLocalStore() {
 		t.Error("with CLICKHOUSE_HOST the local store is used")
+	}
+}
+
+// A value that is refused leaves the setting as it was, so that check tries the rest with what would be in force.
+func TestRefusedValueLeavesTheSetting(t *testing.T) {
+	c := Default()
+	refused := 0
+	for _, k := range keys(c) {
+		if k.path == "clickhouse.host" {
+			continue // it also says that there is a server
+		}
+		for _, bad := range []string{"nonsense", "host:99999", "-1", "192.0.2.0/99", "a=b=c", "http://x:y", "1e99", ":", "\x00"} {
+			before := k.field.get().String()
+			err := k.field.set(value{text: bad})
+			var warning ignored
+			if err == nil || errors.As(err, &warning) {
+				continue
+			}
+			refused++
+			if after := k.field.get().String(); after != before {
+				t.Errorf("%s: %q is refused (%v), and the setting becomes %q", k.path, bad, err, after)
+			}
+		}
+	}
+	if refused < 100 {
+		t.Errorf("only %d values were refused", refused)
 	}
 }

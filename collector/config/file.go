@@ -188,6 +188,7 @@ func (f *file) setting(k *key, path string, node ast.Node) {
 	}
 	if v.kind != scalar && v.kind != k.kind {
 		f.problem(node.GetToken(), path, "", fmt.Sprintf("takes %s, not %s", k.kind, v.kind))
+		f.config.wrong[path] = true
 		return
 	}
 	where := f.where(node.GetToken())

@@ -47,7 +47,7 @@ type Source struct {
 func Load(source Source) (*Config, []Problem) {
 	c := Default()
 	c.source, c.given, c.origins = source, map[string]value{}, map[string]Origin{}
-	c.aliases, c.places = map[string]map[string]bool{}, map[string]string{}
+	c.aliases, c.places, c.wrong = map[string]map[string]bool{}, map[string]string{}, map[string]bool{}
 	table := keys(c)
 	env, problems := c.environment(source)
 	if source.File != "" {
@@ -117,7 +117,21 @@ func (c *Config) refused(k *key, p Problem, err error) []Problem {
 		p.Why = why
 		all = append(all, p)
 	}
+	c.wrong[k.path] = true
 	return all
+}
+
+// Wrong reports whether a setting has a problem, so that what it is for cannot be tried. A name that ends with a dot
+// stands for all settings below it.
+func (c *Config) Wrong(names ...string) bool {
+	for _, name := range names {
+		for path := range c.wrong {
+			if path == name || strings.HasSuffix(name, ".") && strings.HasPrefix(path, name) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // fromEnvironment sets a key from the first of its variables that exists. An empty value means "not set", unless the
@@ -162,7 +176,13 @@ func (c *Config) validate() []Problem {
 	var problems []Problem
 	add := func(key, value, why string) {
 		first, _, _ := strings.Cut(key, ",")
+		if value == "" && c.wrong[first] {
+			return // it is missing because its value was refused, which is reported
+		}
 		problems = append(problems, Problem{Where: c.origins[first].Where, Key: key, Value: value, Why: why})
+		for path := range strings.SplitSeq(key, ", ") {
+			c.wrong[path] = true
+		}
 	}
 	if err := c.Schema.Validate(); err != nil {
 		for line := range strings.SplitSeq(err.Error(), "\n") {

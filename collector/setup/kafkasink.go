@@ -26,6 +26,7 @@ func kafkaSink(cfg *config.Config) Sink {
 		Spool: SpoolDirectory{What: "Kafka spool", Path: k.SpoolPath, PathKey: "kafka.spool_path",
 			MaxBytes: k.SpoolMaxBytes,
 			Key:      "kafka.spool_max_bytes", Log: "kafka.spool"},
+		Keys:     "kafka.",
 		Check:    func(ctx context.Context) (string, error) { return checkKafka(ctx, cfg) },
 		Warnings: kafkaWarnings(k),
 		Open:     func(p Parts) (sink.Sink, error) { return openKafkaSink(cfg, p) },

@@ -28,6 +28,7 @@ type Sink struct {
 	Used  bool // it is opened
 	Takes bool // rows of this run go there; else what an earlier run left on disk does
 	Spool SpoolDirectory
+	Keys  string // begins the names of its settings: kafka.
 	// Check tries what the sink needs and says what it found; "": nothing. nil: the database is checked anyway.
 	Check func(ctx context.Context) (found string, err error)
 	// Warnings are settings that work and are careless. nil: there are none.
