@@ -14,6 +14,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"github.com/metranova/flow-collector/collector/commandline"
+	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/sink/schema"
 	"github.com/metranova/flow-collector/sink/sqltext"
 )
@@ -44,6 +45,10 @@ type Heard struct {
 // maxDrafted bounds the records of a file: addresses of exporters can be forged.
 const maxDrafted = 10_000
 
+// maxIfIndex is the largest ifIndex (RFC 2863, InterfaceIndex). Routers use numbers above flow.InterfaceSelf in NetFlow
+// and IPFIX; in sFlow those are no interfaces.
+const maxIfIndex = 1<<31 - 1
+
 // Ask reads what was heard in the last days out of the table of flows.
 func Ask(ctx context.Context, conn driver.Conn, s *schema.Settings, days int) (h Heard, err error) {
 	table := sqltext.Name(s.Database) + "." + sqltext.Name(s.Tables.Flow)
@@ -59,7 +64,7 @@ func Ask(ctx context.Context, conn driver.Conn, s *schema.Settings, days int) (h
 		return h, nil // the rows do not say
 	}
 	side := func(name string, in, out string) string {
-		return "SELECT device_id, " + name + "_if_index AS i, ifNull(toString(" + name +
+		return "SELECT device_id, flow_type, " + name + "_if_index AS i, ifNull(toString(" + name +
 			"_interface_id), '') AS interface, " +
 			"isNotNull(" + name + "_interface_ref) AS is_known, " + in + " AS bits_to, " + out + " AS bits_from FROM " +
 			table +
@@ -68,7 +73,8 @@ func Ask(ctx context.Context, conn driver.Conn, s *schema.Settings, days int) (h
 	err = conn.Select(ctx, &h.Interfaces, "SELECT device_id AS device, toUInt32(i) AS index, "+
 		"argMax(interface, length(interface)) AS id, sum(bits_to) AS bits_in, sum(bits_from) AS bits_out, "+
 		"max(is_known) = 1 AS known FROM ("+side("in", "bit_count", "0")+" UNION ALL "+side("out", "0", "bit_count")+
-		") WHERE i > 0 GROUP BY device, index "+fmt.Sprintf("ORDER BY device, index LIMIT %d", maxDrafted))
+		") WHERE "+fmt.Sprintf("i BETWEEN 1 AND %d AND i != %d AND NOT (flow_type = 'sflow' AND i > %[2]d)", maxIfIndex,
+		flow.InterfaceSelf)+" GROUP BY device, index "+fmt.Sprintf("ORDER BY device, index LIMIT %d", maxDrafted))
 	if err != nil {
 		return h, fmt.Errorf("ask for their interfaces: %w", err)
 	}

@@ -102,17 +102,22 @@ func TestAsk(t *testing.T) {
 	testkit.Ask(t, cfg, "INSERT INTO data_flow (start_time, device_id, flow_type, in_if_index, out_if_index, "+
 		"in_interface_id, in_interface_ref, bit_count) VALUES "+
 		"(now(), '192.0.2.1', 'ipfix', 5, 6, '192.0.2.1::ge-0/0/5', NULL, 80), "+
-		"(now(), 'core1', 'sflow', 3, 0, 'core1::a', 'core1::a__v1', 8)")
+		"(now(), 'core1', 'sflow', 3, 0, 'core1::a', 'core1::a__v1', 8), "+
+		// the device itself, dropped for reason 2, sent to 4 interfaces: no interfaces
+		"(now(), 'core1', 'sflow', 0x3fffffff, 0x40000002, NULL, NULL, 8), "+
+		"(now(), 'core1', 'sflow', 3, 0x80000004, 'core1::a', 'core1::a__v1', 8), "+
+		"(now(), '192.0.2.1', 'ipfix', 0xffffffff, 0x3fffffff, NULL, NULL, 16), "+
+		"(now(), '192.0.2.1', 'ipfix', 0, 0x50000001, NULL, NULL, 16)")
 	h, err := Ask(t.Context(), conn, &cfg.Schema, 7)
 	if err != nil {
 		t.Fatal(err)
 	}
 	text, n := h.InterfaceFile()
-	if len(h.Devices) != 2 || n != 2 || !strings.Contains(text, "ge-0/0/5") || strings.Contains(text, "core1") ||
+	if len(h.Devices) != 2 || n != 3 || !strings.Contains(text, "flow_index: 1342177281") || !strings.Contains(text, "ge-0/0/5") || strings.Contains(text, "core1") ||
 		!strings.Contains(text, "# 10 B in, 0 B out") || !strings.Contains(text, "# 0 B in, 10 B out") {
 		t.Errorf("%+v:\n%s", h, text)
 	}
-	if text, n := h.DeviceFile(); n != 1 || !strings.Contains(text, "1 flow of ipfix") {
+	if text, n := h.DeviceFile(); n != 1 || !strings.Contains(text, "3 flows of ipfix") {
 		t.Errorf("%d devices:\n%s", n, text)
 	}
 }
