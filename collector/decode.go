@@ -79,7 +79,9 @@ func decodeFiles(paths []string, format string, stats, decapsulate bool, out, no
 		s.Print(out)
 		report.PrintSkipped(out, skipped)
 	} else {
-		printSeen(notes, s, skipped)
+		if seen := s.Datagrams() > 0 || len(s.Losses) > 0 || skipped != (capture.Skipped{}); seen || failed == nil {
+			printSeen(notes, s, skipped)
+		}
 		s.PrintLosses(notes)
 	}
 	routes.printSeen(notes)

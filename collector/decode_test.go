@@ -152,6 +152,9 @@ func TestDecode_badInput(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("got %v, want one line with %q", err, test.want)
 			}
+			if said := notes.String(); (said != "") != (test.path == cut) {
+				t.Errorf("said %q, though nothing was read but what the error says", said)
+			}
 			if test.path == cut && bytes.Count(out.Bytes(), []byte("\n")) < 100 {
 				t.Errorf("the records before the cut are missing: %d lines", bytes.Count(out.Bytes(), []byte("\n")))
 			}
