@@ -508,7 +508,8 @@ func TestRefusedValueLeavesTheSetting(t *testing.T) {
 		if k.path == "clickhouse.host" {
 			continue // it also says that there is a server
 		}
-		for _, bad := range []string{"nonsense", "host:99999", "-1", "192.0.2.0/99", "a=b=c", "http://x:y", "1e99", ":", "\x00"} {
+		for _, bad := range []string{"nonsense", "host:99999", "-1", "192.0.2.0/99", "a=b=c", "http://x:y", "1e99", ":",
+			"\x00"} {
 			before := k.field.get().String()
 			err := k.field.set(value{text: bad})
 			var warning ignored

@@ -113,7 +113,8 @@ func TestAsk(t *testing.T) {
 		t.Fatal(err)
 	}
 	text, n := h.InterfaceFile()
-	if len(h.Devices) != 2 || n != 3 || !strings.Contains(text, "flow_index: 1342177281") || !strings.Contains(text, "ge-0/0/5") || strings.Contains(text, "core1") ||
+	if len(h.Devices) != 2 || n != 3 || !strings.Contains(text, "flow_index: 1342177281") ||
+		!strings.Contains(text, "ge-0/0/5") || strings.Contains(text, "core1") ||
 		!strings.Contains(text, "# 10 B in, 0 B out") || !strings.Contains(text, "# 0 B in, 10 B out") {
 		t.Errorf("%+v:\n%s", h, text)
 	}

@@ -123,10 +123,17 @@ func try(ctx context.Context, conn driver.Conn, query string) error {
 	}
 	var exception *chgo.Exception
 	if errors.As(err, &exception) && !isDenied(err) {
-		first, _, _ := strings.Cut(exception.Message, "\n")
-		first, _, _ = strings.Cut(first, ": In scope ")
-		first, _, _ = strings.Cut(first, ": while executing")
-		return errors.New(first)
+		return errors.New(judgement(exception.Message))
 	}
 	return nil
+}
+
+// judgement is what a server's message says of an expression, without the query that stands around it there. The server
+// begins that part with a colon or as a sentence.
+func judgement(message string) string {
+	first, _, _ := strings.Cut(message, "\n")
+	for _, rest := range []string{": In scope ", ". In scope ", ": While ", ": while "} {
+		first, _, _ = strings.Cut(first, rest)
+	}
+	return first
 }

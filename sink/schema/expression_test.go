@@ -64,3 +64,20 @@ func TestCheckExpressions_ofWrongSettings(t *testing.T) {
 		t.Errorf("got %v, want the flow partition alone", bad)
 	}
 }
+
+// A server's message is cut where it begins to quote the query that we made around an expression.
+func TestJudgement(t *testing.T) {
+	for message, want := range map[string]string{
+		"Function with name `f` does not exist. In scope SELECT f(a) FROM (SELECT 1): While x": "Function with name " +
+			"`f` does not exist",
+		"Unknown expression identifier `b` in scope: In scope SELECT b": "Unknown expression identifier `b` in scope",
+		"Cannot parse: while executing 'FUNCTION g'":                    "Cannot parse",
+		"Two lines\nof text":                      "Two lines",
+		"It failed: While executing TTLTransform": "It failed",
+		"Days. Not in scope of this":              "Days. Not in scope of this",
+	} {
+		if got := judgement(message); got != want {
+			t.Errorf("%q: got %q", message, got)
+		}
+	}
+}
