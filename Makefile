@@ -192,8 +192,9 @@ TAR := tar --sort=name --owner=0 --group=0 --numeric-owner --mode=go=rX,u+rw,a-s
 
 release: ## make binaries and packages for amd64 and arm64, the chart, and SHA256SUMS, in dist/release
 	@rm -rf dist && mkdir -p dist/release
-	@set -e; for arch in amd64 arm64; do \
+	@set -e; for arch in amd64 arm64; do echo "$$(date +%T) packages for $$arch: the collector is compiled, some minutes ..."; \
 		$(MAKE) --no-print-directory deb rpm DEB_ARCH=$$arch; \
+		echo "$$(date +%T) archive for $$arch ..."; \
 		name=flow-collector-$(VERSION)-linux-$$arch; cp -r dist/files dist/$$name; \
 		cp LICENSE README.md conf.example/CHANGELOG.md dist/$$name/; cp -r conf.example dist/$$name/; \
 		$(TAR) -C dist -cf - $$name | gzip -9n > dist/release/$$name.tar.gz; rm -r dist/$$name; \
