@@ -5,7 +5,7 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
-collector=$here/../bin/collector
+collector=$(dirname "$here")/bin/collector
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 

@@ -94,8 +94,8 @@ func (r *report) head(out io.Writer) {
 	name := strings.TrimSpace(Printable(c.Version) + " " + Printable(c.ID))
 	fmt.Fprintf(out, "flow-collector %s, up %s, %s\n", name,
 		c.Now.Sub(c.Started).Round(time.Second), state)
-	fmt.Fprintf(out,
-		"%s flows/s, %s datagrams/s, %.1f Mbit/s of exports; rows: %d written, %d waiting, %d on disk, %d lost\n",
+	fmt.Fprintf(out, "%s flows/s now; in the last minute %s datagrams/s, %.1f Mbit/s of exports\n"+
+		"rows: %d written, %d waiting, %d on disk, %d lost\n",
 		rate(c.FlowsPerSecond), rate(c.DatagramsPerSecond), c.BytesPerSecond*8/1e6, c.RowsWritten, c.RowsWaiting,
 		c.RowsSpooled, c.RowsLost)
 	for _, v := range c.Verdicts {

@@ -22,7 +22,8 @@ func TestWrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `flow-collector v1 lab, up 1m0s, ready
-1300 flows/s, 0.0 datagrams/s, 1.0 Mbit/s of exports; rows: 7 written, 0 waiting, 0 on disk, 0 lost
+1300 flows/s now; in the last minute 0.0 datagrams/s, 1.0 Mbit/s of exports
+rows: 7 written, 0 waiting, 0 on disk, 0 lost
 
 EXPORTER   DEVICE     PROTOCOL  DOMAIN  FLOWS/S  DATAGRAMS/S  SAMPLING  LOSS    LAST SEEN  WHAT IS WRONG
 192.0.2.2  ?[31mevil  sflow     0       1000     0.0          ?         2.50 %  30s ago    problem: lost (and 1 more)
@@ -36,7 +37,7 @@ EXPORTER   DEVICE     PROTOCOL  DOMAIN  FLOWS/S  DATAGRAMS/S  SAMPLING  LOSS    
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
-	if len(lines) != 5 || lines[4] != "… 2 more lines" || !strings.HasSuffix(lines[0], "…") {
+	if len(lines) != 5 || lines[4] != "… 3 more lines" || !strings.HasSuffix(lines[0], "…") {
 		t.Errorf("a small screen has\n%s", &out)
 	}
 }
