@@ -5,16 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
+	"github.com/metranova/flow-collector/collector/commandline"
 	"github.com/metranova/flow-collector/collector/config"
 	"github.com/metranova/flow-collector/collector/setup"
 	"github.com/metranova/flow-collector/metadata"
 	"github.com/metranova/flow-collector/sink/clickhouse"
 	"github.com/metranova/flow-collector/sink/lograte"
 	"github.com/metranova/flow-collector/sink/schema"
+	"github.com/metranova/flow-collector/sink/sqltext"
 	"github.com/metranova/flow-collector/sink/store"
 )
 
@@ -142,4 +145,39 @@ func (c *checker) tables(ctx context.Context, conn driver.Conn) {
 	if len(pending) == 0 && len(warnings) == 0 {
 		c.say(checkOK, "tables", "those of database %s are as the settings say", c.cfg.Schema.Database)
 	}
+	c.countedTwice(ctx, conn)
+}
+
+// twice asks for devices of which two collectors wrote the same number of flows, give or take a tenth, lately.
+const twice = `SELECT device_id, arraySort(groupArray(collector_id)) FROM (
+	SELECT device_id, collector_id, count() AS flows FROM %s
+	WHERE start_time > now() - INTERVAL 10 MINUTE GROUP BY device_id, collector_id
+) GROUP BY device_id HAVING count() > 1 AND min(flows) >= 100 AND min(flows) > 0.9 * max(flows)
+ORDER BY device_id LIMIT 1000 SETTINGS max_execution_time = 10`
+
+// countedTwice warns of exports that two collectors write to one table. It says nothing where it cannot ask.
+func (c *checker) countedTwice(ctx context.Context, conn driver.Conn) {
+	s := &c.cfg.Schema
+	rows, err := conn.Query(ctx, fmt.Sprintf(twice, sqltext.Name(s.Database)+"."+sqltext.Name(s.Tables.Flow)))
+	if err != nil {
+		return // there is no table yet, or it may not be read
+	}
+	defer rows.Close()
+	devices, first, collectors := 0, "", []string(nil)
+	for rows.Next() {
+		var device string
+		var ids []string
+		if rows.Scan(&device, &ids) != nil {
+			return
+		}
+		if devices++; devices == 1 {
+			first, collectors = device, ids
+		}
+	}
+	if devices == 0 || rows.Err() != nil {
+		return
+	}
+	c.say(checkWarning, "tables", "traffic of %s, such as %s: collectors %s wrote as many flows each in the last 10 minutes. If "+
+		"they get the same export, sums count it twice: ask with WHERE collector_id = '%s', or let one write",
+		commandline.Count(devices, "device"), first, strings.Join(collectors, " and "), collectors[0])
 }
