@@ -168,9 +168,11 @@ lint-deploy: ## check conf.example: the unit, scripts, Dockerfile, compose file,
 	HELM="$(HELM)" GO="$(GO)" conf.example/lint.sh
 
 # What packages and releases are made of, in dist/files: the program for DEB_ARCH without cgo, so that it does not
-# depend on the compiler of the host, man pages, and completion for shells.
+# depend on the compiler of the host, man pages, and completion for shells. In dist/trees: folders as they are packed,
+# with modes that do not depend on the umask of the clone.
 files:
-	@rm -rf dist/files && mkdir -p dist/files/man dist/files/completion
+	@rm -rf dist/files dist/trees && mkdir -p dist/files/man dist/files/completion dist/trees
+	@cp -r conf.example/grafana conf.example/helm dist/trees/ && chmod -R u=rwX,go=rX dist/trees
 	CGO_ENABLED=0 GOOS=linux GOARCH=$(DEB_ARCH) $(GO) build -trimpath -buildmode=pie -ldflags "-s -w -X main.version=$(VERSION)" \
 		-o dist/files/collector ./collector
 	@program=dist/files/collector; if [ $(DEB_ARCH) != $$($(GO) env GOHOSTARCH) ]; then program=dist/files/native; \

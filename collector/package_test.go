@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/goccy/go-yaml"
+
 	"github.com/metranova/flow-collector/collector/testkit"
 )
 
@@ -71,6 +73,30 @@ func TestRPMPackage(t *testing.T) {
 	h.sh(rpm + "--erase flow-collector flow-collector-engine")
 	h.isRemoved()
 	h.has("ls /etc/flow-collector", `collector\.yml\.rpmsave\nmeta_device\.yml$`) // edited, and not of the package
+}
+
+// The modes of what is in the packages depend neither on the umask of the clone nor on that of the build.
+func TestPackageModes(t *testing.T) {
+	for _, name := range []string{"nfpm.yaml", "nfpm-engine.yaml"} {
+		text, err := os.ReadFile("../conf.example/deb/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var spec struct {
+			Contents []struct {
+				Src, Dst, Type string
+				Info           struct{ Mode int } `yaml:"file_info"`
+			}
+		}
+		if err := yaml.Unmarshal(text, &spec); err != nil || len(spec.Contents) == 0 {
+			t.Fatalf("%s: %v", name, err)
+		}
+		for _, c := range spec.Contents {
+			if tree := c.Type == "tree"; tree && !strings.HasPrefix(c.Src, "dist/trees/") || !tree && c.Info.Mode == 0 {
+				t.Errorf("%s: %s has the mode that it happens to have here", name, c.Dst)
+			}
+		}
+	}
 }
 
 // isReadyToUse has what an installation puts where, and that nothing is started by it.

@@ -177,7 +177,8 @@ func (c *checker) countedTwice(ctx context.Context, conn driver.Conn) {
 	if devices == 0 || rows.Err() != nil {
 		return
 	}
-	c.say(checkWarning, "tables", "traffic of %s, such as %s: collectors %s wrote as many flows each in the last 10 minutes. If "+
-		"they get the same export, sums count it twice: ask with WHERE collector_id = '%s', or let one write",
+	c.say(checkWarning, "tables",
+		"traffic of %s, such as %s: collectors %s wrote as many flows each in the last 10 minutes. If "+
+			"they get the same export, sums count it twice: ask with WHERE collector_id = '%s', or let one write",
 		commandline.Count(devices, "device"), first, strings.Join(collectors, " and "), collectors[0])
 }
