@@ -31,8 +31,11 @@ type End struct {
 	Name    string // name of the AS
 }
 
-// Label returns the address with its port.
+// Label returns the address with its port, or without one if the flow has none, as those of ICMP.
 func (x *End) Label() string {
+	if x.Port == 0 {
+		return x.Address
+	}
 	if strings.Contains(x.Address, ":") {
 		return "[" + x.Address + "]:" + strconv.Itoa(int(x.Port))
 	}

@@ -48,9 +48,13 @@ func (e *Explorer) Nothing(ctx context.Context, a *Answer) (*Nothing, error) {
 	if a.From.After(e.Now()) {
 		return &Nothing{Text: "This time has not begun yet.", Link: "the last hour", Instead: q.lastHour()}, nil
 	}
-	x, err := e.Extent(ctx)
-	if err != nil {
+	var x Extent
+	if len(q.Only) > 0 { // when flows of other scopes began is not told
+		x = Extent{Flows: 1, First: a.From, Last: a.To}
+	} else if found, err := e.Extent(ctx); err != nil {
 		return nil, err
+	} else {
+		x = found
 	}
 	zone := q.Location()
 	when := func(t time.Time) string { return t.In(zone).Format("2006-01-02 15:04") + " " + zone.String() }

@@ -72,7 +72,7 @@ func (a *Answer) printSeries(out io.Writer, head string, rate func(float64) stri
 	}
 	fmt.Fprintf(out, "%s\tover time\tmin\tmean", head)
 	if a.Back != nil {
-		fmt.Fprint(out, "\tback over time\tmean back")
+		fmt.Fprint(out, "\topposite over time\tmean, opposite")
 	}
 	if a.Before != nil {
 		fmt.Fprint(out, "\tbefore\tchange")
@@ -180,7 +180,7 @@ func (l *Losses) Lines() []string {
 func (l *Losses) Sampling(from time.Time) string {
 	var parts []string
 	for _, s := range l.Sampled[:min(len(l.Sampled), mostRates)] {
-		rate := "not known"
+		rate := "rate unknown"
 		if s.Rate > 0 {
 			rate = "1 in " + figures.Groups(s.Rate)
 		}
@@ -194,7 +194,7 @@ func (l *Losses) Sampling(from time.Time) string {
 		text += fmt.Sprintf(", and %d other rates", more)
 	}
 	if l.SampledFrom.After(from) {
-		text += ", in the last hour of the time"
+		text += "; the last hour was read"
 	}
 	return text + "."
 }

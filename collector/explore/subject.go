@@ -202,6 +202,9 @@ func (e *Explorer) Facts(ctx context.Context, s Subject, ref string) ([]Fact, er
 		}
 		return e.record(ctx, schema.IPTable, "ref", ref)
 	}
+	if s.Kind == SubjectOrg {
+		return e.record(ctx, schema.OrganizationTable, "name", s.ID)
+	}
 	for _, k := range subjectKinds {
 		if k.kind != s.Kind || k.table == "" {
 			continue
@@ -246,7 +249,11 @@ func (e *Explorer) record(ctx context.Context, table, key, value string) ([]Fact
 	for _, column := range row {
 		if column.Value != "" && !slices.Contains(hiddenColumns, column.Name) &&
 			!strings.HasSuffix(column.Name, "_ref") {
-			facts = append(facts, Fact{column.Name, column.Value, e.Planner.settings.TableName(table)})
+			value := column.Value
+			if table == schema.InterfaceTable && column.Name == "speed" {
+				value += " Mbit/s"
+			}
+			facts = append(facts, Fact{column.Name, value, e.Planner.settings.TableName(table)})
 		}
 	}
 	i := slices.IndexFunc(row, func(f Fact) bool { return f.Name == "id" })

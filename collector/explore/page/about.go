@@ -3,6 +3,7 @@ package page
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -61,12 +62,24 @@ func (p *Pages) about(w http.ResponseWriter, r *http.Request) {
 	p.write(w, r, "about", v.Label, v, status)
 }
 
-func (p *Pages) fillAbout(ctx context.Context, v *about, values url.Values) error {
-	kind := ""
-	for name := range values {
-		kind = name
+// subjectOf returns the subject that the parameters name. Others are ignored, because proxies and mail programs add
+// parameters of their own.
+func subjectOf(values url.Values) (s explore.Subject, err error) {
+	names := slices.Sorted(maps.Keys(values))
+	for _, name := range append(names, "") {
+		found, failed := explore.ParseSubject(name, values.Get(name))
+		if failed == nil {
+			return found, nil
+		}
+		if err == nil {
+			err = failed
+		}
 	}
-	s, err := explore.ParseSubject(kind, values.Get(kind))
+	return s, err
+}
+
+func (p *Pages) fillAbout(ctx context.Context, v *about, values url.Values) error {
+	s, err := subjectOf(values)
 	if err != nil {
 		return err
 	}

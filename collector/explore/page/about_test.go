@@ -3,6 +3,7 @@ package page
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +22,20 @@ func TestAbout_refused(t *testing.T) {
 		if body := w.Body.String(); w.Code != http.StatusBadRequest || strings.Contains(body, "<script>") ||
 			!strings.Contains(body, `role="alert"`) {
 			t.Errorf("%s: %d\n%s", query, w.Code, body)
+		}
+	}
+}
+
+// The subject is found among parameters that others have added to the address.
+func TestSubjectOf(t *testing.T) {
+	for query, want := range map[string]string{"as=64500&utm_source=mail": "64500", "aaa=1&ip=192.0.2.1": "192.0.2.1",
+		"fbclid=x": "", "": ""} {
+		values, err := url.ParseQuery(query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s, err := subjectOf(values); s.ID != want || (err == nil) != (want != "") {
+			t.Errorf("%s: %+v, %v", query, s, err)
 		}
 	}
 }

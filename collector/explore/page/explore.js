@@ -251,9 +251,9 @@ function graph(chart) {
 		if (e.key === "Escape") { start = pin = -1; dragged = false; draw(); }
 	});
 	plot.tabIndex = 0;
-	plot.setAttribute("aria-label", "Graph. Arrow keys move through time, with shift they mark a stretch; enter looks closer, c compares with this time, f lists the flows of this time, escape ends.");
+	plot.setAttribute("aria-label", "Graph. Arrow keys move through time, with shift they select a range; enter zooms in, c compares with this time, f lists the flows of this time, escape ends.");
 	plot.setAttribute("role", "group");
-	cell("p", "drag: look closer · c: compare other times with this one · f: the flows of this time", chart, "hint small");
+	cell("p", "drag: zoom in · c: compare other times with this one · f: list the flows of this time", chart, "hint small");
 }
 
 // While the store works on the next page, how far it is, and a button that ends it. The address of the page is what its
@@ -284,12 +284,12 @@ function progress() {
 		}
 		const seconds = `${Math.round((Date.now() - begun) / 1000)} s`;
 		const text = box.firstChild;
-		text.textContent ||= `The store works, ${seconds}`;
+		text.textContent ||= `The store is working, ${seconds}`;
 		try {
 			const answer = await fetch(`progress.json${address.search}`);
 			const p = answer.status === 200 ? await answer.json() : {};
 			const of = p.total > p.rows ? ` of ${si(p.total, "")}` : "";
-			text.textContent = `The store works, ${seconds}${p.rows ? `: ${si(p.rows, "")}${of} rows read` : ""}`;
+			text.textContent = `The store is working, ${seconds}${p.rows ? `: ${si(p.rows, "")}${of} rows read` : ""}`;
 		} catch { /* the next page has come */ }
 	}
 	document.addEventListener("submit", (e) => {

@@ -28,6 +28,7 @@ type worldMap struct {
 	Width, Height int
 	Shapes        []country // those without a link first, so that the others are drawn upon them
 	Elsewhere     string    // what has no country here, in all; "" if there is none
+	Darkest       string    // the figure of the darkest shade; "" if no country has one
 	More          int       // countries that have no line in the table
 }
 
@@ -81,6 +82,9 @@ func newMap(a *explore.Answer, page string) *worldMap {
 		return cmp.Or(cmp.Compare(min(len(x.Link), 1), min(len(y.Link), 1)), // dots last: they lie on shapes
 			cmp.Compare(min(len(x.X), 1), min(len(y.X), 1)))
 	})
+	if highest > 0 {
+		m.Darkest = rate(a, highest)
+	}
 	if elsewhere > 0 {
 		m.Elsewhere = rate(a, elsewhere)
 	}

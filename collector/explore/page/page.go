@@ -343,8 +343,12 @@ func (p *Pages) view(q explore.Question, a *explore.Answer) *view {
 // took says how long the answer took, and of how many rows it is.
 func took(a *explore.Answer) string {
 	text := fmt.Sprintf("%.0f ms, ", float64(a.Took.Microseconds())/1000)
-	if a.Read > 0 {
-		text += "some " + strings.TrimSpace(figures.SI(float64(a.Read))) + " rows read "
+	switch {
+	case len(a.Question.Only) > 0: // rows of other scopes are among them
+	case a.Read == 1:
+		text += "1 row read "
+	case a.Read > 1:
+		text += "about " + strings.TrimSpace(figures.SI(float64(a.Read))) + " rows read "
 	}
 	return text + "from "
 }

@@ -387,4 +387,13 @@ func TestCache_scopes(t *testing.T) {
 	if _, found := c.get(cacheKey(limited)); found {
 		t.Error("who may see one scope got the answer of who may see all")
 	}
+	// How many rows were read counts those of other scopes.
+	all, one := *a, *a
+	all.Read, one.Read, one.Question = 123456, 123456, limited
+	if text := took(&all); !strings.Contains(text, "123 k rows read") {
+		t.Error(text)
+	}
+	if text := took(&one); strings.Contains(text, "123") {
+		t.Errorf("who may see one scope is told: %s", text)
+	}
 }

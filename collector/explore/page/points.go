@@ -74,7 +74,7 @@ func newPoints(a *explore.Answer, page string) points {
 		line := &a.Series[i]
 		p.Lines = append(p.Lines, pointLine{line.Label(), color(line.Rank), whole(line.Points)})
 		if i < len(a.Back) {
-			p.Lines = append(p.Lines, pointLine{"back: " + line.Label(), color(line.Rank), whole(a.Back[i].Points)})
+			p.Lines = append(p.Lines, pointLine{"opposite: " + line.Label(), color(line.Rank), whole(a.Back[i].Points)})
 		}
 	}
 	p.All, p.Before = whole(all), whole(a.Before)

@@ -54,7 +54,7 @@ func (p *Pages) progress(w http.ResponseWriter, r *http.Request) {
 	}
 	q.Only = viewerOf(r.Context()).Scopes
 	id := p.running.of(q)
-	if id == "" {
+	if id == "" || len(q.Only) > 0 { // the rows that are read are of other scopes too
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}

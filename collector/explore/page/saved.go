@@ -20,7 +20,7 @@ import (
 type saved struct {
 	Views   []savedView
 	Saves   bool     // this viewer may save
-	Names   []string // of the views that this viewer may forget
+	Names   []string // of the views that this viewer may delete
 	Name    string   // of the view that the page shows
 	Problem string
 }
@@ -120,7 +120,7 @@ func (p *Pages) changedViews(r *http.Request, who *access.Viewer) (back string, 
 		}
 		v := views.View{Name: name, Query: values.Encode(), Owner: who.Name, Saved: time.Now().UTC()}
 		return addressOf(values.Encode()), p.Views.Save([]views.View{v}, who.Name, false)
-	case "forget":
+	case "delete":
 		return address, p.Views.Delete(name, who.Name, false)
 	case "import":
 		in, _, err := r.FormFile("file")
@@ -137,5 +137,5 @@ func (p *Pages) changedViews(r *http.Request, who *access.Viewer) (back string, 
 		}
 		return address, p.Views.Save(list, who.Name, false)
 	}
-	return "", errors.New("do: save, forget and import are known")
+	return "", errors.New("do: save, delete and import are known")
 }

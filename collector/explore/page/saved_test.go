@@ -83,7 +83,7 @@ func TestSaved(t *testing.T) {
 		t.Errorf("the view is not on the page:\n%s", body)
 	}
 	exported := text(t, at+"/views.json")
-	if answer := post(t, at+"/views", url.Values{"do": {"forget"}, "name": {evil}},
+	if answer := post(t, at+"/views", url.Values{"do": {"delete"}, "name": {evil}},
 		nil); answer.StatusCode != http.StatusSeeOther {
 		t.Error(answer.Status)
 	}
@@ -109,7 +109,7 @@ func TestSaved(t *testing.T) {
 	}
 	for _, form := range []url.Values{{"do": {"save"}, "name": {""}},
 		{"do": {"save"}, "name": {"x"}, "query": {"view=x"}},
-		{"do": {"forget"}, "name": {"nothing"}}, {"do": {"import"}}, {"name": {"x"}}, {}} {
+		{"do": {"delete"}, "name": {"nothing"}}, {"do": {"import"}}, {"name": {"x"}}, {}} {
 		if answer := post(t, at+"/views", form, nil); answer.StatusCode != http.StatusBadRequest {
 			t.Errorf("%v: %s", form, answer.Status)
 		}
