@@ -26,8 +26,10 @@ type daemon struct {
 	secret             bool   // the file of its configuration must be readable by its owner only
 	home               string // a directory that its package's unit makes
 	noIPv6             bool   // its configuration has none: exabgp 4.2 refuses such routes of a neighbour of IPv4
-	views              []bmp.View
-	feeder             *daemon // announces routes to it
+	// it does not answer ROUTE-REFRESH: exabgp 4.2.21 ends the session, openbgpd 7.7 ignores it
+	noRefresh bool
+	views     []bmp.View
+	feeder    *daemon // announces routes to it
 }
 
 // running is a daemon that was started.

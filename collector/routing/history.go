@@ -30,7 +30,7 @@ const mostEnds = 8
 func (h *history) begin() {
 	h.since = time.Now()
 	h.count++
-	h.left = 0
+	h.left, h.again.awaited = 0, 0
 }
 
 // end notes the end of a session, whose routes stay for keep.

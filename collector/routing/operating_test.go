@@ -4,9 +4,11 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/metranova/flow-collector/decoder/bgp"
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/decoder/route"
 	"github.com/metranova/flow-collector/enrich/rib"
@@ -45,6 +47,33 @@ func TestRefresh(t *testing.T) {
 	expect(t, s, reader, "127.0.0.2", map[string]int{"10.1.2.3": -1, "13.1.2.3": 7})
 	if n := x.refreshes.Load(); n != 2 {
 		t.Errorf("asked %d times", n)
+	}
+}
+
+// A router that does not answer, or has no ROUTE-REFRESH, sends all its routes in another session.
+func TestRefresh_unanswered(t *testing.T) {
+	for _, offered := range []bool{true, false} {
+		s := open(t, Options{MaxRoutes: map[netip.Prefix]int64{netip.MustParsePrefix("127.0.0.2/32"): 3}})
+		s.run(func() { s.refreshWait, s.refreshAnswer = time.Millisecond, 10*time.Millisecond })
+		o := local("192.0.2.2")
+		o.Refresh = offered
+		x := connect(t, s, "127.0.0.2", o)
+		x.announce(7, "10.0.0.0/8", "11.0.0.0/8", "12.0.0.0/8", "13.0.0.0/8")
+		sessionIs(t, s, func(p *Session) bool { return p.LeftOut == 1 })
+		x.withdraw("10.0.0.0/8")
+		if n := x.ended(); n == nil || n.Code != bgp.Cease || n.Subcode != bgp.CeaseReset {
+			t.Errorf("offered %t: the session ends with %v", offered, n)
+		}
+		if n := x.refreshes.Load(); n > 0 != offered {
+			t.Errorf("offered %t: asked for %d families", offered, n)
+		}
+		down := sessionIs(t, s, func(p *Session) bool { return !p.Up })
+		if !strings.Contains(down.Why, "ROUTE-REFRESH") || down.Routes[0] != 2 {
+			t.Errorf("offered %t: %+v", offered, down)
+		}
+		x = connect(t, s, "127.0.0.2", o)
+		x.announce(7, "11.0.0.0/8", "12.0.0.0/8", "13.0.0.0/8")
+		sessionIs(t, s, func(p *Session) bool { return p.Up && p.Routes[0] == 3 && p.LeftOut == 0 })
 	}
 }
 

@@ -134,6 +134,7 @@ func (s *Station) applyBatch(x *session, b *route.Batch) {
 		return // a newer session has replaced this one
 	}
 	p.apply(s.Log, "neighbor", p.key.address, p.source, b)
+	p.again.came(b)
 	for _, f := range b.Complete {
 		p.endOfRIB[f.Index()] = true
 	}

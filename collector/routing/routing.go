@@ -104,6 +104,8 @@ type Station struct {
 	unsaved    atomic.Pointer[string] // why the routes were not saved at the latest attempt
 
 	refreshWait time.Duration // before a router is asked again for routes that did not fit
+	// refreshAnswer is how long it has for the answer.
+	refreshAnswer time.Duration
 
 	recorded bool // sessions come from captures, so errors cannot be answered with a NOTIFICATION
 }
@@ -134,7 +136,7 @@ func Open(o Options) (*Station, error) {
 	s.Log = logging.Sampled(o.Log, linesAMinute)
 	s.BMP.setDefaults()
 	s.LookEvery = cmp.Or(o.LookEvery, lookEvery)
-	s.refreshWait = refreshWait
+	s.refreshWait, s.refreshAnswer = refreshWait, refreshAnswer
 	for _, m := range o.MRT {
 		f := &mrtFile{station: s, MRTFile: m, sources: map[mrt.Peer]*mrtSource{}}
 		f.shown.Store(&MRTStats{Name: m.Name, File: m.File})

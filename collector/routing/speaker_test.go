@@ -181,7 +181,7 @@ func open(t *testing.T, o Options) *Station {
 	if o.KeepStale == 0 {
 		o.KeepStale = 24 * time.Hour
 	}
-	o.HoldTime, o.Log, o.RIB = 90*time.Second, zap.NewNop(), rib.Options{MaxMemory: 512 << 20}
+	o.HoldTime, o.Log, o.RIB.MaxMemory = 90*time.Second, zap.NewNop(), 512<<20
 	s, err := Open(o)
 	if err != nil {
 		t.Fatal(err)

@@ -114,7 +114,8 @@ afi-safi-name = "ipv6-unicast"
 				"nexthop",
 				"2001:db8::1", "med", "7"},
 		}},
-	{name: "exabgp", packet: "exabgp", address: "127.0.0.14", noIPv6: true, args: []string{"DIR/config"},
+	{name: "exabgp", packet: "exabgp", address: "127.0.0.14", noIPv6: true, noRefresh: true,
+		args:     []string{"DIR/config"},
 		md5:      "md5-password 'PASSWORD';",
 		withdraw: [][]string{{"sed", "-i", "/10.1.0.0/d", "DIR/config"}, {"kill", "-USR1", "PID"}},
 		environ:  []string{"exabgp.daemon.user=root", "exabgp.log.destination=stdout", "exabgp.cache.nexthops=false"},
@@ -126,6 +127,9 @@ neighbor 127.0.0.1 {
 	peer-as 65010;
 	connect PORT;
 	KEY
+	capability {
+		route-refresh enable;
+	}
 	family {
 		ipv4 unicast;
 		ipv4 mpls-vpn;
@@ -140,8 +144,8 @@ neighbor 127.0.0.1 {
 }
 `},
 	{name: "/usr/sbin/bgpd", packet: "openbgpd", address: "127.0.0.15", md5: "tcp md5sig password PASSWORD",
-		secret:   true,
-		home:     "/run/openbgpd",
+		secret: true,
+		home:   "/run/openbgpd", noRefresh: true,
 		args:     []string{"-d", "-v", "-f", "DIR/config"},
 		withdraw: [][]string{{"bgpctl", "-s", "DIR/socket", "network", "delete", "10.1.0.0/16"}},
 		config: `

@@ -100,6 +100,7 @@ const (
 // Subcodes of Cease (RFC 4486, RFC 8538).
 const (
 	CeaseShutdown    = 2
+	CeaseReset       = 4
 	CeaseRejected    = 5
 	CeaseCollision   = 7
 	CeaseNoResources = 8
