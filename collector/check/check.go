@@ -5,6 +5,7 @@ package check
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -266,7 +267,11 @@ func holdsFiles(dir string) bool {
 // metadata reads every file that run would read. It downloads nothing.
 func (c *checker) metadata(ctx context.Context) {
 	if dir := c.cfg.Metadata.Dir; dir != "" {
-		if _, err := os.Stat(dir); err != nil {
+		info, err := os.Stat(dir)
+		if err == nil && !info.IsDir() {
+			err = fmt.Errorf("%s is not a directory", dir)
+		}
+		if err != nil {
 			c.say(checkWarning, "metadata", "%v: rows will have no devices, interfaces and so on", err)
 		}
 	}

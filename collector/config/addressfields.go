@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -23,10 +24,15 @@ func addresses(p *[]string) field {
 	}}
 }
 
+// isOff accepts off, and what people write instead.
+func isOff(text string) bool {
+	return slices.Contains([]string{"off", "false", "no", "none", "disabled"}, strings.ToLower(strings.TrimSpace(text)))
+}
+
 // addressesOrOff accepts addresses, or "off" or nothing for none.
 func addressesOrOff(p *[]string) field {
 	return field{kind: list, get: listOf(p), set: func(v value) error {
-		if items := v.items(); len(items) == 0 || len(items) == 1 && strings.EqualFold(items[0], "off") {
+		if items := v.items(); len(items) == 0 || len(items) == 1 && isOff(items[0]) {
 			*p = nil
 			return nil
 		}
@@ -46,8 +52,8 @@ func serverHosts(p *string) field {
 			case isURL:
 				return fmt.Errorf("give the host without %s://; clickhouse.port has the port, clickhouse.secure is "+
 					"for HTTPS", scheme)
-			case item == "" && v.text != "", strings.ContainsAny(item, "/@?#% \t"):
-				return fmt.Errorf("%q is not host or host:port", item)
+			case item == "" && v.text != "", strings.ContainsAny(item, "/@?#% \t;"):
+				return fmt.Errorf("%q is not host or host:port; several are separated by commas", item)
 			}
 			if strings.Count(item, ":") != 1 {
 				return nil // no port, or an IPv6 address
@@ -101,7 +107,7 @@ func address(p *string) field {
 // addressOrOff accepts an address, or "off" or nothing for none.
 func addressOrOff(p *string) field {
 	return field{get: textOf(p), set: func(v value) error {
-		if v.text == "" || strings.EqualFold(v.text, "off") {
+		if v.text == "" || isOff(v.text) {
 			*p = ""
 			return nil
 		}
@@ -115,6 +121,9 @@ func addressOrOff(p *string) field {
 
 func checkAddress(s string) error {
 	host, port, err := net.SplitHostPort(s)
+	if err != nil && isPort(s) {
+		return fmt.Errorf("%q is not host:port: did you mean %q?", s, ":"+s)
+	}
 	if err != nil {
 		return fmt.Errorf("%q is not host:port", s)
 	}

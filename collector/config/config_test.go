@@ -204,7 +204,7 @@ flow:
 		`a.env:2: is not NAME=value (the line is not shown: it may have a secret)`,
 		`missing.env: no such file or directory`,
 		`collector.yml:1: colector_id: there is no such key (did you mean collector_id?)`,
-		`collector.yml:3: listen.addresses: [2055]: "2055" is not host:port`,
+		`collector.yml:3: listen.addresses: [2055]: "2055" is not host:port: did you mean ":2055"?`,
 		`collector.yml:4: listen.workers: "many": is not a whole number`,
 		`collector.yml:5: listen.adresses: there is no such key (did you mean listen.addresses?)`,
 		`collector.yml:6: batch: [1]: is not a mapping`,
@@ -213,7 +213,7 @@ flow:
 		`collector.yml:10: clickhouse.port: "99999": is not between 1 and 65535`,
 		`collector.yml:11: clickhouse.allowed_exporters: there is no such key (did you mean listen.allowed_exporters?)`,
 		`collector.yml:13: policy.auto_scopes: "perhaps": is neither true nor false`,
-		`environment: STORE_LISTEN: "8123": "8123" is not host:port`,
+		`environment: STORE_LISTEN: "8123": "8123" is not host:port: did you mean ":8123"?`,
 		`collector.yml:17: flow.view_settings.edge_as_5m_tll: 1 DAY: is no setting of a configured view ` +
 			`(KIND_WINDOW_ and table, ttl, ttl_column, partition_by, policy_level, policy_scope or policy_override)`,
 		`collector.yml:15: flow.ttl: flow TTL: "30 DAYZ" is not an interval such as "30 DAY"`,

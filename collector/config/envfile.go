@@ -45,6 +45,10 @@ func readEnvFile(path string, before, process environ) (environ, []Problem) {
 		case err != nil:
 			problems = append(problems, Problem{Where: where, Key: name, Why: err.Error()})
 		case set:
+			if before := env.where[name]; before != "" && env.text[name] != text {
+				env.repeated = append(env.repeated, Problem{Where: where, Key: name,
+					Why: "is set a second time, to another value, which counts; the first is at " + before})
+			}
 			env.text[name], env.where[name] = text, where
 		}
 	}

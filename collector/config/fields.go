@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/metranova/flow-collector/sink/schema"
 )
 
 // A field stores the value of a key.
@@ -19,6 +21,11 @@ type field struct {
 
 func text(p *string) field {
 	return field{get: textOf(p), set: func(v value) error { *p = v.text; return nil }}
+}
+
+// interval accepts a TTL, such as "30 DAY", in any form that ClickHouse does.
+func interval(p *string) field {
+	return field{get: textOf(p), set: func(v value) error { *p = schema.Interval(v.text); return nil }}
 }
 
 func texts(p *[]string) field {

@@ -38,7 +38,7 @@ func flowKeys(c *Config) []key {
 			help: "Use names that exporters send in option records. An interface that is not in meta_interface " +
 				"gets the id DEVICE::NAME and no ref (IE 82, 83). ext.vrf_name is the name of the flow's VRF (IE " +
 				"236)."},
-		{path: "flow.ttl", env: []string{"CLICKHOUSE_FLOW_TTL"}, field: text(&s.FlowTTL.Interval),
+		{path: "flow.ttl", env: []string{"CLICKHOUSE_FLOW_TTL"}, field: interval(&s.FlowTTL.Interval),
 			help: "How long flows are kept. A TTL of an existing table is never changed."},
 		{path: "flow.ttl_column", env: []string{"CLICKHOUSE_FLOW_TTL_COLUMN"}, field: text(&s.FlowTTL.Column),
 			help: "Column that the TTL counts from."},

@@ -1,6 +1,9 @@
 package config
 
-import "net/netip"
+import (
+	"net/netip"
+	"strings"
+)
 
 // HTTP is where the collector says how it is.
 type HTTP struct {
@@ -59,7 +62,7 @@ func operationKeys(c *Config) []key {
 				"activity, at most ten minutes."},
 
 		{path: "log.level", env: []string{"LOG_LEVEL"}, def: "info", live: true,
-			field: oneOf(&c.LogLevel, "debug", "info", "warn", "error"),
+			field: logLevel(&c.LogLevel),
 			help:  "debug, info, warn or error."},
 		{path: "log.format", env: []string{"LOG_FORMAT"}, def: "text", field: oneOf(&c.LogFormat, "text", "json"),
 			help: "text or json: a JSON object on each line. Text has colors on a terminal (not with NO_COLOR)."},
@@ -76,5 +79,19 @@ func debug(c *Config) field {
 			c.LogLevel = "debug" // whatever log.level is
 		}
 		return err
+	}}
+}
+
+// logLevel accepts the names of Python's levels too, which the reference stack's operators know.
+func logLevel(p *string) field {
+	levels := oneOf(p, "debug", "info", "warn", "error")
+	return field{get: levels.get, set: func(v value) error {
+		switch strings.ToLower(strings.TrimSpace(v.text)) {
+		case "warning":
+			v.text = "warn"
+		case "critical", "fatal":
+			v.text = "error"
+		}
+		return levels.set(v)
 	}}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -170,11 +171,21 @@ func (k *Kafka) validate(add func(key, value, why string)) {
 	}
 }
 
+var securityProtocol = regexp.MustCompile(`^(?i:(SASL_)?(PLAINTEXT|SSL))$`)
+
 // brokers accepts host and host:port.
 func brokers(p *[]string) field {
 	return field{kind: list, get: listOf(p), set: func(v value) error {
-		items := v.items()
+		items := slices.Clone(v.items())
+		for i, item := range items { // librdkafka, which the reference uses, takes PLAINTEXT://host:port
+			if protocol, address, found := strings.Cut(item, "://"); found && securityProtocol.MatchString(protocol) {
+				items[i] = address
+			}
+		}
 		if err := eachItem(items, func(item string) error {
+			if strings.ContainsAny(item, " \t;/@") {
+				return fmt.Errorf("%q is not host or host:port; several are separated by commas", item)
+			}
 			if _, port, err := net.SplitHostPort(item); err == nil && !isPort(port) {
 				return fmt.Errorf("%q has no port between 1 and 65535", item)
 			}

@@ -271,6 +271,7 @@ type environ struct {
 	text, where map[string]string
 	called      map[string]string // the name of a variable in the operator's file, if it differs
 	aliases     map[string]bool   // variables that stand for others
+	repeated    []Problem         // variables with two values in one file
 }
 
 func newEnviron() environ {
@@ -293,6 +294,7 @@ func (c *Config) environment(source Source) (environ, []Problem) {
 	for _, path := range source.EnvFiles {
 		one, wrong := readEnvFile(path, env, process)
 		problems = append(problems, wrong...)
+		c.warnings = append(c.warnings, one.repeated...)
 		one.registryNames()
 		c.aliases[path] = one.aliases
 		env.add(one)

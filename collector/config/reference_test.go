@@ -203,6 +203,48 @@ func TestReferenceValuesOfNewNames(t *testing.T) {
 	}
 }
 
+// Values that the reference stack takes, or that people write who know it, and what they are here.
+func TestWaysToWriteValues(t *testing.T) {
+	for _, test := range []struct{ variable, path, want string }{
+		{"CLICKHOUSE_FLOW_TTL=30 DAYS", "flow.ttl", "30 DAY"},
+		{"CLICKHOUSE_FLOW_TTL= 30 days ", "flow.ttl", "30 DAY"},
+		{"CLICKHOUSE_IF_TRAFFIC_TTL=2 months", "tables.interface_traffic_ttl", "2 MONTH"},
+		{"LOG_LEVEL=WARNING", "log.level", "warn"},
+		{"LOG_LEVEL=Critical", "log.level", "error"},
+		{"HTTP_LISTEN=false", "http.listen", ""},
+		{"LISTEN_TCP=none", "listen.tcp.addresses", "[]"},
+		{"KAFKA_BOOTSTRAP_SERVERS=SASL_SSL://k1:9093,k2", "kafka.brokers", "[k1:9093, k2]"},
+	} {
+		c, problems := Load(Source{Environ: []string{test.variable}})
+		if len(problems)+len(c.Warnings()) > 0 {
+			t.Errorf("%s: %v, %v", test.variable, problems, c.Warnings())
+		}
+		for _, k := range keys(c) {
+			if got := k.get(); k.path == test.path && strings.Trim(got.String(), `"`) != test.want {
+				t.Errorf("%s is %s", test.variable, got)
+			}
+		}
+	}
+	for variable, want := range map[string]string{
+		"LISTEN=2055":                         `did you mean ":2055"`,
+		"CLICKHOUSE_HOST=a:1;b:1":             "several are separated by commas",
+		"CLICKHOUSE_FLOW_TTL=30d":             `not an interval such as "30 DAY"`,
+		"KAFKA_BOOTSTRAP_SERVERS=k1:1 k2:2":   "several are separated by commas",
+		"KAFKA_BOOTSTRAP_SERVERS=http://k1:1": "is not host or host:port",
+	} {
+		_, problems := Load(Source{Environ: []string{variable, "KAFKA_OUTPUT_TOPIC=t"}})
+		if len(problems) == 0 || !strings.Contains(problems[0].String(), want) {
+			t.Errorf("%s: %v", variable, problems)
+		}
+	}
+	twice := write(t, "base.env", "CLICKHOUSE_FLOW_TTL=30 DAY\nREDIS_DB=0\nREDIS_DB=0\nCLICKHOUSE_FLOW_TTL=7 DAY\n")
+	c, _ := Load(Source{EnvFiles: []string{twice}})
+	if w := c.Warnings(); len(w) != 1 || w[0].String() != twice+":4: CLICKHOUSE_FLOW_TTL: is set a second time, to "+
+		"another value, which counts; the first is at "+twice+":1" {
+		t.Errorf("a variable with two values: %v", w)
+	}
+}
+
 // A secret is in no message, whatever is wrong with it.
 func TestSecretsAreNotInProblems(t *testing.T) {
 	c, problems := Load(Source{Environ: []string{"HTTP_HEADERS=hunter2"},

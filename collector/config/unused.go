@@ -147,8 +147,17 @@ func unusedReason(name string, used map[string]bool) string {
 	return "the collector knows no such variable"
 }
 
-// near returns the name that differs from name by at most two characters; "" if there is none.
+// near returns the name that differs from name by at most two characters, by its case, or by a word that other names of
+// the same group have; "" if there is none.
 func near(name string, used map[string]bool) string {
+	if upper := strings.ToUpper(name); used[upper] {
+		return upper
+	}
+	for _, word := range []string{"FLOW_", "METADATA_", "CONSUMER_", "CLICKHOUSE_", "KAFKA_", "HTTP_"} {
+		if without := strings.Replace(name, word, "", 1); without != name && used[without] {
+			return without
+		}
+	}
 	best, least := "", 3
 	for known := range used {
 		if d := distance(name, known); d < least || d == least && best != "" && known < best {

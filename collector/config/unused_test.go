@@ -58,7 +58,8 @@ func effectOf(t *testing.T, name string) string {
 func TestUnused(t *testing.T) {
 	path := write(t, "base.env",
 		"CLICKHOUSE_PROT=8123\nCLICKHOUSE_FLOW_TLL=3 DAY\nREDIS_HOST=redis\nREDIS_DB=0\nWEATHER=fine\n"+
-			"SITE=x\nCOLLECTOR_ID=${SITE}\nCLICKHOUSE_HOST=h # used\nKAFKA_CONSUMER_GROUP=g\nexport LISTN=':2055'\n")
+			"SITE=x\nCOLLECTOR_ID=${SITE}\nCLICKHOUSE_HOST=h # used\nKAFKA_CONSUMER_GROUP=g\nexport LISTN=':2055'\n"+
+			"clickhouse_batch_size=5\nCLICKHOUSE_FLOW_POLICY_LEVEL=tlp:green\n")
 	// Of the process's own environment only what looks like a typo is reported.
 	c, _ := Load(Source{EnvFiles: []string{path}, Environ: []string{"COLECTOR_ID=3", "LISTN=x", "LINES=40",
 		"LANGUAGE=en", "HTTPS_PROXY=x", "PATH=/bin", "SHELL=/bin/sh", "KAFKA_TOPIC=t", "CLICKHOUSE_FLOW_TYPE=x",
@@ -75,6 +76,8 @@ func TestUnused(t *testing.T) {
 		"WEATHER: not used: the collector knows no such variable",
 		"KAFKA_CONSUMER_GROUP: not used: flows come by UDP, and nothing is read from Kafka",
 		"LISTN: not used: did you mean LISTEN?",
+		"clickhouse_batch_size: not used: did you mean CLICKHOUSE_BATCH_SIZE?",
+		"CLICKHOUSE_FLOW_POLICY_LEVEL: not used: did you mean CLICKHOUSE_POLICY_LEVEL?",
 		"environment: COLECTOR_ID: not used: did you mean COLLECTOR_ID?",
 		"environment: LISTN: not used: did you mean LISTEN?",
 		"environment: CLICKHOUSE_PORTS: not used: did you mean CLICKHOUSE_PORT?",

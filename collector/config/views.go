@@ -60,7 +60,7 @@ func (c *Config) rollupTTLs() field {
 				if !slices.Contains(schema.RollupSteps(), p.key) {
 					return fmt.Errorf("%s is none of %s", p.key, strings.Join(schema.RollupSteps(), ", "))
 				}
-				c.Schema.RollupTTLs[p.key] = p.text
+				c.Schema.RollupTTLs[p.key] = schema.Interval(p.text)
 			}
 			return nil
 		},
@@ -164,7 +164,7 @@ func (c *Config) setView(byName map[string]int, setting pair) error {
 		case "table":
 			view.Table = setting.text
 		case "ttl":
-			view.TTL.Interval = setting.text
+			view.TTL.Interval = schema.Interval(setting.text)
 		case "ttl_column":
 			view.TTL.Column = setting.text
 		case "partition_by":

@@ -193,10 +193,7 @@ func Default() Settings {
 var (
 	plainName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`)
 	// pathName matches names that need no quotes in a JSON path.
-	pathName     = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	intervalText = regexp.MustCompile(`(?i)^[0-9]+ +(SECOND|MINUTE|HOUR|DAY|WEEK|MONTH|QUARTER|YEAR)$`)
-	// intervalStart begins a TTL that goes on with what happens then, such as TO VOLUME 'cold', and with further terms.
-	intervalStart = regexp.MustCompile(`(?i)^[0-9]+ +(SECOND|MINUTE|HOUR|DAY|WEEK|MONTH|QUARTER|YEAR)( |,)`)
+	pathName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 )
 
 // KnowsFlowExtension reports whether data_flow has paths of a flow extension.
