@@ -52,6 +52,13 @@ within metadata.refresh.
 						Usage: "believe a source that lacks most of the records it had; a running collector takes " +
 							"what shrank too"},
 				),
+				ShellComplete: func(ctx context.Context, c *cli.Command) {
+					if n := c.Args().Len(); n > 0 && strings.HasPrefix(c.Args().Get(n-1), "-") {
+						cli.DefaultCompleteWithFlags(ctx, c)
+						return
+					}
+					fmt.Fprintln(c.Root().Writer, strings.Join(append(metadata.SourceNames(), "all"), "\n"))
+				},
 				Action: func(ctx context.Context, c *cli.Command) error {
 					cfg, err := loadConfig(c)
 					if err != nil {

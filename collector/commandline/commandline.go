@@ -35,7 +35,10 @@ func Run(ctx context.Context, root *cli.Command, args []string, out io.Writer, q
 	set := func(err error) { unknown = err }
 	prepare(root, set)
 	if root.EnableShellCompletion { // the library adds that command later
-		root.ConfigureShellCompletionCommand = func(c *cli.Command) { prepare(c, set) }
+		root.ConfigureShellCompletionCommand = func(c *cli.Command) {
+			ownBash(c)
+			prepare(c, set)
+		}
 	}
 	err := root.Run(ctx, args)
 	if err == nil {

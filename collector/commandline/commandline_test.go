@@ -93,10 +93,11 @@ func TestRun(t *testing.T) {
 }
 
 func TestNearest(t *testing.T) {
-	names := []string{"run", "decode", "query", "check", "metadata", "quarantine", "compare", "version", "c"}
+	names := []string{"run", "decode", "query", "check", "metadata", "quarantine", "compare", "version", "c", "port",
+		"proto"}
 	for typed, want := range map[string]string{
 		"decod": "decode", "Query": "query", "chekc": "check", "meta": "metadata", "versoin": "version", "q": "",
-		"zzz": "", "comp": "compare", "": "", "runn": "run",
+		"zzz": "", "comp": "compare", "": "", "runn": "run", "prot": "proto",
 	} {
 		if got := Nearest(typed, names); got != want {
 			t.Errorf("%q: %q, want %q", typed, got, want)

@@ -13,7 +13,8 @@ func Nearest(typed string, names []string) string {
 		if len(name) < 2 {
 			continue // a single letter would be similar to everything
 		}
-		if d := distance(typed, name); d < least {
+		d, longer := distance(typed, name), strings.HasPrefix(name, typed)
+		if d < least || d == least && best != "" && longer && !strings.HasPrefix(best, typed) {
 			best, least = name, d
 		}
 		if len(typed) > 1 && strings.HasPrefix(name, typed) {
