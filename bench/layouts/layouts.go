@@ -27,6 +27,7 @@ type Layout struct {
 	WithoutColumns  []string // optional columns that are left out
 	BlockRows       int      // rows of an insert; 0: 50,000
 	Sorted          bool     // rows are sent in the order of the table's key
+	DictionaryRefs  bool     // refs have dictionaries (flow.low_cardinality_refs)
 	LZ4             bool     // columns have no codecs, so that the server's default applies
 	ServerSettings  bool     // parts are written with the server's default settings
 	Settings        string   // further settings of the table, in the syntax of MODIFY SETTING
@@ -44,6 +45,7 @@ func All() []Layout {
 	return []Layout{
 		Default(),
 		{Name: "without optional columns", Extensions: every, IPRefExtensions: refs, WithoutColumns: optional},
+		{Name: "refs with dictionaries", Extensions: every, IPRefExtensions: refs, DictionaryRefs: true},
 		{Name: "no codecs (LZ4)", Extensions: every, IPRefExtensions: refs, LZ4: true},
 		{Name: "ext without arrays (no bgp, mpls)", Extensions: []string{"ipv4", "ipv6", "vlan"},
 			IPRefExtensions: refs},
@@ -216,7 +218,7 @@ func (r *run) create(ctx context.Context, table string, l Layout) error {
 	s := schema.Default()
 	s.Tables.Flow, s.FlowExtensions, s.WithoutColumns, s.Views, s.Rollups = table, l.Extensions, l.WithoutColumns, nil,
 		nil
-	s.IPRefExtensions, s.Knows = l.IPRefExtensions, map[string]bool{}
+	s.IPRefExtensions, s.LowCardinalityRefs, s.Knows = l.IPRefExtensions, l.DictionaryRefs, map[string]bool{}
 	for _, name := range schema.NewTableSettings() {
 		s.Knows[name] = !l.ServerSettings
 	}

@@ -32,6 +32,11 @@ func flowKeys(c *Config) []key {
 			help:  "Registries whose prefixes give ext.src_ip_<name>_ref and ext.dst_ip_<name>_ref."},
 	}
 	all = append(all, columnKeys(s)...)
+	all = append(all, key{path: "flow.low_cardinality_refs", env: []string{"CLICKHOUSE_FLOW_LOW_CARDINALITY_REFS"},
+		field: boolean(&s.LowCardinalityRefs),
+		help: "data_flow is made with LowCardinality(Nullable(String)) for the refs of devices, interfaces and " +
+			"addresses, in place of the reference's Nullable(String): values are the same and take less disk. An " +
+			"existing table keeps its types until collector schema apply."})
 	return append(all, []key{
 		{path: "flow.learned_names", env: []string{"CLICKHOUSE_FLOW_LEARNED_NAMES"}, def: "true",
 			field: boolean(&c.LearnedNames),

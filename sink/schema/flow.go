@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // flowExtensions are the flow extensions, each with the typed paths that it gives ext of data_flow.
@@ -58,6 +59,9 @@ func flowTable(s *Settings) table {
 			continue
 		}
 		made := c.definition()
+		if c.Type == typeRef && !strings.HasSuffix(c.Name, "_as_ref") {
+			made.typ, made.also = s.refTypes()
+		}
 		if c.Name == "ext" {
 			made.paths = s.flowPaths()
 			made.typ = jsonType(made.paths)
@@ -72,6 +76,16 @@ func flowTable(s *Settings) table {
 		orderBy:     []string{"src_as_id", "dst_as_id", "src_ip", "dst_ip", "start_time"},
 		ttl:         s.FlowTTL,
 	}
+}
+
+// refTypes are the type of the refs of data_flow, and the other one that they may have in a table that exists. Those of
+// AS are not among them: rows are in the order of AS numbers, by which a dictionary makes these columns longer (1.8
+// bytes a row instead of 1.4).
+func (s *Settings) refTypes() (typ, also string) {
+	if s.LowCardinalityRefs {
+		return typeTextNull, typeRef
+	}
+	return typeRef, typeTextNull
 }
 
 // dataColumns are the columns that every data_* table has after its times: those of data_flow.

@@ -39,6 +39,7 @@ func (p *planner) offerForm(t *table, old *existing) {
 	}
 	p.codecs(t, old)
 	p.pathTypes(t, old)
+	p.refTypes(t, old)
 	p.costs(t, old)
 	p.comments(t, old)
 }
@@ -91,6 +92,30 @@ func (p *planner) pathTypes(t *table, old *existing) {
 			"types of %d paths of %s (%s), by which inserts and merges take less time; values stay the same. The "+
 				"server converts %s of all rows that are there, which takes it some %d s a million rows; without this "+
 				"change nothing is lost", len(names), c.name, shortList(names), c.name, convertSeconds)
+	}
+}
+
+// refTypes offers dictionaries for the columns of refs if the settings want them. It does not offer to take them away:
+// that the table has them can be the operator's choice.
+func (p *planner) refTypes(t *table, old *existing) {
+	if !p.s.LowCardinalityRefs {
+		return
+	}
+	var parts, names []string
+	for i := range t.columns {
+		c := &t.columns[i]
+		if slices.ContainsFunc(old.columns, func(o existingColumn) bool {
+			return o.Name == c.name &&
+				o.Type == c.also
+		}) {
+			parts = append(parts, "MODIFY COLUMN "+ident(c.name)+" "+c.typ)
+			names = append(names, c.name)
+		}
+	}
+	if len(parts) > 0 {
+		p.offer(t.name, p.alter(t.name, strings.Join(parts, ", ")), "%d columns of refs (%s) get dictionaries, by "+
+			"which they take less disk; values stay the same. The server rewrites these columns of all rows that are "+
+			"there", len(names), shortList(names))
 	}
 }
 

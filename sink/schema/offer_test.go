@@ -201,3 +201,66 @@ func TestOffers_pathTypes(t *testing.T) {
 		t.Errorf("still offered %+v, %v", offers, err)
 	}
 }
+
+// Columns of refs get dictionaries in a new table that is made with them, and in an existing one when the operator says
+// so. Rows, rollups and sums are the same with either type.
+func TestOffers_refTypes(t *testing.T) {
+	conn, ctx := engine(t), context.Background()
+	s := goldenSettings()
+	s.FlowTTL.Interval, s.Rollups = "30 YEAR", []string{"src_prefix"}
+	insert := func() {
+		t.Helper()
+		run(t, conn, "INSERT INTO golden.data_flow (start_time, src_ip_ref, dst_ip_ref, device_ref, bit_count) VALUES "+
+			"('2026-01-01 10:02:03', 'a__v1', NULL, 'd__v1', 80), ('2026-01-01 10:02:03', 'b__v1', 'a__v1', NULL, 8)")
+	}
+	read := func() string {
+		t.Helper()
+		return ask(t, conn, "SELECT src_ip_ref, dst_ip_ref, device_ref, bit_count FROM golden.data_flow ORDER BY 1") +
+			ask(t, conn, "SELECT src_ip_ref, sum(bit_count) FROM golden.rollup_src_prefix_1d GROUP BY 1 ORDER BY 1") +
+			ask(t, conn, "SELECT src_ip_ref, sum(bit_count) FROM golden.sums_src_prefix(from = 1767261600, "+
+				"to = 1767348000, step = 0, rows = 0) GROUP BY 1 ORDER BY 1")
+	}
+	types := func() string {
+		t.Helper()
+		return ask(t, conn, "SELECT DISTINCT type FROM system.columns WHERE database = 'golden' AND "+
+			"table = 'data_flow' AND name LIKE '%_ref' AND name NOT LIKE '%_as_ref' ORDER BY 1")
+	}
+	apply(t, conn, s)
+	insert()
+	rows := read()
+	s.LowCardinalityRefs = true
+	if lines := apply(t, conn, s); len(lines) != 0 {
+		t.Errorf("a start says %q", lines)
+	}
+	offers, err := Offers(ctx, conn, s)
+	if err != nil || len(offers) != 1 || !strings.Contains(offers[0].Line, "device_ref") {
+		t.Fatalf("offered %+v, %v; want dictionaries", offers, err)
+	}
+	if err := Accept(ctx, conn, offers[0]); err != nil {
+		t.Fatal(err)
+	}
+	altered := types()
+	if got := read(); got != rows {
+		t.Errorf("the rows are\n%s, before\n%s", got, rows)
+	}
+	for _, wanted := range []bool{true, false} {
+		s.LowCardinalityRefs = wanted
+		if lines := apply(t, conn, s); len(lines) != 0 {
+			t.Errorf("wanted %t: a start says %q", wanted, lines)
+		}
+		if offers, err = Offers(ctx, conn, s); err != nil || len(offers) != 0 {
+			t.Errorf("wanted %t: still offered %+v, %v", wanted, offers, err)
+		}
+	}
+	run(t, conn, "DROP DATABASE golden")
+	s.LowCardinalityRefs = true
+	apply(t, conn, s)
+	insert()
+	if got := read(); got != rows {
+		t.Errorf("the rows of a new table are\n%s, want\n%s", got, rows)
+	}
+	if made := types(); made != altered || !strings.Contains(made, typeTextNull) ||
+		strings.Contains(made, "\n"+typeRef) {
+		t.Errorf("the types of a new table are\n%s, of an altered one\n%s", made, altered)
+	}
+}

@@ -144,7 +144,7 @@ func (p *planner) columns(t *table, old *existing) {
 			if c.optional {
 				p.optional("rows are stored without it")
 			}
-		case typ == c.typ:
+		case typ == c.typ || typ == c.also:
 		case isJSON(c.typ) && isJSON(typ):
 			p.jsonPaths(t, c, typ, old.Rows)
 		default:

@@ -34,6 +34,9 @@ type Settings struct {
 	FlowExtensions []string
 	// WithoutColumns names the optional columns (OptionalColumns) that data_flow is made without.
 	WithoutColumns []string
+	// LowCardinalityRefs makes data_flow with a dictionary for each column of refs but those of AS. An existing table
+	// keeps its types until the operator accepts an Offer.
+	LowCardinalityRefs bool
 	// IPRefExtensions type src_ip_<x>_ref and dst_ip_<x>_ref in ext of data_flow, for example scireg.
 	IPRefExtensions []string
 	// ASExtensions give ext of meta_as typed paths: peeringdb.

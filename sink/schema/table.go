@@ -9,6 +9,7 @@ import (
 // column is one column of a table; its type is spelled as system.columns spells it.
 type column struct {
 	name, typ string
+	also      string // a type of the same values that an existing table may have; "": none
 	defaults  string // the DEFAULT expression, if any
 	codec     string // what stands in CODEC(…), if anything
 	comment   string // what DESCRIBE says of it; an existing column keeps its own until the operator accepts an Offer
