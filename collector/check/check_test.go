@@ -123,6 +123,9 @@ data:
 `)
 	write("meta_ip.yml", "table: meta_ip\ndata:\n  - {id: x}\n")
 	write("meta_circuit.yml", "data: []\n")
+	write("meta_application.yml", "table: meta_applications\ndata: []\n")
+	write("meta_organization.yml",
+		"table: meta_organization\ndata:\n  - {id: o, name: O, latitude: 91, longitude: -181}\n")
 	file := write("collector.yml", `listen: {workers: many, addresses: ["127.0.0.1:99999", nonsense]}
 flow: {partition_by: toYYYYMD(start_time), ttl_column: begin}
 policy: {level: tlp:purple}
@@ -154,6 +157,10 @@ colector_id: x
 		`warning +metadata +.*meta_interface.yml:4: r1::b: flow_index 5 is that of r1::a too`,
 		`warning +metadata +.*meta_interface.yml:3: r1::a: circuit_id c9 is unknown`,
 		`warning +metadata +.*meta_interface.yml:5: r9::c: device_id r9 is unknown`,
+		`warning +metadata +.*meta_organization.yml:3: o: latitude 91 is not from -90 to 90`,
+		`warning +metadata +.*meta_organization.yml:3: o: longitude -181 is not from -180 to 180`,
+		`problem +metadata +.*meta_application.yml: there is no metadata table "meta_applications": did you mean ` +
+			`meta_application\?`,
 		`problem +metadata +.*meta_ip.yml: not one correct record`,
 		`\d+ problems, \d+ warnings`,
 	} {

@@ -44,7 +44,12 @@ func (r *records) set(set record.Set) {
 		}
 	}
 	if table == nil {
-		r.say(checkProblem, "metadata", "%s: there is no metadata table %q", set.Source, set.Table)
+		var names []string
+		for _, t := range record.Tables(metadata.SourceTables()...) {
+			names = append(names, t.Name)
+		}
+		r.say(checkProblem, "metadata", "%s: there is no metadata table %q%s", set.Source, set.Table,
+			didYouMean(set.Table, names))
 		return
 	}
 	ids := r.ids[table.Name]
@@ -104,6 +109,7 @@ func (r *records) one(table *record.Table, row record.Row, raw record.Raw, id, p
 		return
 	}
 	r.unknownKeys(table, raw, id, place)
+	r.ranges(table, row, id, place)
 	for _, c := range table.Columns {
 		if c.Target == "" || c.Of == "" {
 			continue
@@ -137,6 +143,36 @@ func (r *records) one(table *record.Table, row record.Row, raw record.Raw, id, p
 	}
 }
 
+// ranges reports coordinates that are not on Earth, and ports from a higher to a lower one, which match nothing.
+func (r *records) ranges(table *record.Table, row record.Row, id, place string) {
+	number := func(column string) (float64, bool) {
+		i := slices.IndexFunc(table.Columns, func(c record.Column) bool { return c.Name == column })
+		if i < 0 {
+			return 0, false
+		}
+		return record.Number(row[i])
+	}
+	for column, most := range map[string]float64{"latitude": 90, "longitude": 180} {
+		if n, given := number(column); given && (n > most || n < -most) {
+			r.say(checkWarning, "metadata", "%s: %s: %s %v is not from -%v to %[5]v", place, id, column, n, most)
+		}
+	}
+	low, _ := number("port_range_min")
+	if high, given := number("port_range_max"); given && low > high {
+		r.say(checkWarning, "metadata", "%s: %s: port_range_min %v is above port_range_max %v: no port is in it", place,
+			id,
+			low, high)
+	}
+}
+
+// didYouMean is the end of a message about an unknown name.
+func didYouMean(name string, known []string) string {
+	if near := commandline.Nearest(name, known); near != "" {
+		return ": did you mean " + near + "?"
+	}
+	return ""
+}
+
 // unknownKeys reports keys that nothing reads.
 func (r *records) unknownKeys(table *record.Table, raw record.Raw, id, place string) {
 	known := []string{"ref", "hash", "insert_time"}
@@ -147,11 +183,8 @@ func (r *records) unknownKeys(table *record.Table, raw record.Raw, id, place str
 		if slices.Contains(known, key) {
 			continue
 		}
-		hint := ""
-		if near := commandline.Nearest(key, known); near != "" {
-			hint = ": did you mean " + near + "?"
-		}
-		r.say(checkWarning, "metadata", "%s: %s: the key %s is unknown and ignored%s", place, id, key, hint)
+		r.say(checkWarning, "metadata", "%s: %s: the key %s is unknown and ignored%s", place, id, key,
+			didYouMean(key, known))
 	}
 }
 

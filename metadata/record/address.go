@@ -61,6 +61,9 @@ func coerceSubnets(v any) (any, error) {
 	if s, ok := v.([]Subnet); ok {
 		return s, nil
 	}
+	if !isList(v) {
+		return nil, fmt.Errorf("%s is %s", shown(v), notAList(v))
+	}
 	l := list(v)
 	subnets := make([]Subnet, 0, len(l))
 	for _, e := range l {

@@ -103,10 +103,10 @@ func (c *Column) coerce(v any) (value any, wrong string, err error) {
 		value = coerceFloat(v)
 		return value, wrongUnless(value != nil || isEmpty(v), "not a number"), nil
 	case Uint16:
-		value, err = required(coerceUint(v, math.MaxUint16), v)
+		value, err = required(v, math.MaxUint16)
 		return value, "", err
 	case Uint32:
-		value, err = required(coerceUint(v, math.MaxUint32), v)
+		value, err = required(v, math.MaxUint32)
 		return value, "", err
 	case NullUint32:
 		value = coerceUint(v, math.MaxUint32)
@@ -119,13 +119,13 @@ func (c *Column) coerce(v any) (value any, wrong string, err error) {
 		return is, wrongUnless(ok, "neither true nor false"), nil
 	case Texts, NullTexts:
 		texts, err := coerceTexts(v)
-		return texts, wrongUnless(isList(v), "not a list"), err
+		return texts, wrongUnless(isList(v), notAList(v)), err
 	case Pair:
 		value, err = coercePair(v)
 		return value, "", err
 	case Addresses:
 		value, err = coerceAddresses(v)
-		return value, wrongUnless(isList(v), "not a list"), err
+		return value, wrongUnless(isList(v), notAList(v)), err
 	case NullIPv4, NullIPv6:
 		value, err = coerceAddress(v, c.Kind == NullIPv4)
 		return value, "", err
@@ -143,6 +143,14 @@ func (c *Column) coerce(v any) (value any, wrong string, err error) {
 	}
 }
 
+// notAList says what a value is not, and how a list of it is written.
+func notAList(v any) string {
+	if s, isText := v.(string); isText {
+		return fmt.Sprintf("not a list, which is written [%s]", shown(s))
+	}
+	return "not a list"
+}
+
 func wrongUnless(right bool, wrong string) string {
 	if right {
 		return ""
@@ -156,11 +164,12 @@ func isEmpty(v any) bool {
 	return v == nil || isText && strings.TrimSpace(s) == ""
 }
 
-func required(v, given any) (any, error) {
-	if v == nil {
-		return nil, fmt.Errorf("%v is not a number of that column's range", given)
+func required(v any, most uint64) (any, error) {
+	n := coerceUint(v, most)
+	if n == nil {
+		return nil, fmt.Errorf("%s is not a whole number from 0 to %d", shown(v), most)
 	}
-	return v, nil
+	return n, nil
 }
 
 // coerceText accepts what YAML makes of text that looks like something else, such as 143 or true.
