@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"net/netip"
 	"sync"
 	"time"
@@ -75,12 +76,17 @@ func (p *httpPage) show(c *condition, m *metrics.Metrics) {
 		}
 		return blocking, losing
 	})
+	viewers, err := p.viewers()
 	p.server.Show(web.Exporters{
 		Report: func() *status.Report { return p.history.Report(p.inputs(time.Now())) },
-		Top:    p.largest, Log: p.log,
+		Top: func(r *http.Request) *status.TopTraffic {
+			if !viewers.SeesAll(r) {
+				return nil
+			}
+			return p.largest(r.Context())
+		}, Log: p.log,
 	})
 	p.server.Handle("GET /metrics", m.Handler())
-	viewers, err := p.viewers()
 	p.routing(c, viewers)
 	if err == nil {
 		err = p.explore(c.database, c.workers, viewers)

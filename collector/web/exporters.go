@@ -2,7 +2,6 @@ package web
 
 import (
 	"bytes"
-	"context"
 	_ "embed"
 	"html/template"
 	"mime"
@@ -18,8 +17,9 @@ import (
 // Exporters are the sources of the page of exporters.
 type Exporters struct {
 	Report func() *status.Report
-	Top    func(context.Context) *status.TopTraffic
-	Log    *zap.Logger
+	// Top returns the largest AS and interfaces; nil if the client may not see them.
+	Top func(*http.Request) *status.TopTraffic
+	Log *zap.Logger
 
 	text func() ([]byte, error) // the report as JSON
 }
@@ -72,7 +72,7 @@ func (e *Exporters) json(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (e *Exporters) page(page *template.Template, w http.ResponseWriter, r *http.Request) {
-	view := newView(e.Report(), e.Top(r.Context()))
+	view := newView(e.Report(), e.Top(r))
 	view.Refresh = refreshSeconds
 	if text := r.URL.Query().Get("refresh"); text != "" {
 		view.Refresh, _ = strconv.Atoi(text)

@@ -1,9 +1,9 @@
 package web
 
 import (
-	"context"
 	"encoding/json"
 	"math"
+	"net/http"
 	"net/netip"
 	"strings"
 	"testing"
@@ -43,9 +43,18 @@ func showForTest(t *testing.T, report *status.Report, top *status.TopTraffic) *S
 	s := listenForTest(t, Options{})
 	s.Show(Exporters{
 		Report: func() *status.Report { return report },
-		Top:    func(context.Context) *status.TopTraffic { return top }, Log: zap.NewNop(),
+		Top:    func(*http.Request) *status.TopTraffic { return top }, Log: zap.NewNop(),
 	})
 	return s
+}
+
+// The largest AS are traffic: a client that may not see them gets the rest of the page.
+func TestExporters_topNotForAll(t *testing.T) {
+	answer, body := get(t, showForTest(t, exampleReport(), nil), "/")
+	if answer.StatusCode != http.StatusOK || strings.Contains(body, "Source AS") ||
+		!strings.Contains(body, "http.explore") || !strings.Contains(body, "Exporters") {
+		t.Errorf("%s\n%s", answer.Status, body)
+	}
 }
 
 func TestExporters_pageOrJSON(t *testing.T) {

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"context"
 	"encoding/json"
 	"net"
 	"net/http"
@@ -37,7 +36,7 @@ func TestExporters_manyAtOnce(t *testing.T) {
 	var made, now, most atomic.Int64
 	s.Show(Exporters{
 		Report: func() *status.Report { made.Add(1); return exampleReport() },
-		Top: func(context.Context) *status.TopTraffic {
+		Top: func(*http.Request) *status.TopTraffic {
 			for n := now.Add(1); ; {
 				m := most.Load()
 				if n <= m || most.CompareAndSwap(m, n) {

@@ -20,8 +20,8 @@ type view struct {
 	WithProblems int            // exporters with warnings or problems
 	Uptime       string
 	Spark        spark
-	Top          *status.TopTraffic
-	Refresh      int // seconds; 0: never
+	Top          *status.TopTraffic // nil: not for this client
+	Refresh      int                // seconds; 0: never
 }
 
 // exporterView is a line of the table of exporters.

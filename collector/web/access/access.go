@@ -49,35 +49,59 @@ type Viewer struct {
 
 // Viewer returns the viewer of a request. If the viewer is not admitted, it answers the request and returns nil.
 func (v *Viewers) Viewer(w http.ResponseWriter, r *http.Request) *Viewer {
+	who, err := v.viewer(r)
+	switch {
+	case err == nil:
+		return who
+	case errors.Is(err, errLocalOnly):
+		http.Error(w, err.Error(), http.StatusForbidden)
+	case errors.Is(err, errBusy):
+		w.Header().Set("Retry-After", "5")
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+	default:
+		w.Header().Set("WWW-Authenticate", `Basic realm="flow collector", charset="UTF-8"`)
+		http.Error(w, err.Error(), http.StatusUnauthorized)
+	}
+	return nil
+}
+
+// SeesAll reports whether the viewer of a request is admitted, and may see the flows of all policy scopes.
+func (v *Viewers) SeesAll(r *http.Request) bool {
+	who, err := v.viewer(r)
+	return err == nil && len(who.Scopes) == 0
+}
+
+// Why a viewer is not admitted, besides errBusy.
+var (
+	errLocalOnly = errors.New("only this host may look at the traffic (http.explore: local), under the name " +
+		"localhost: open a tunnel, such as ssh -L 8080:localhost:8080, or set http.explore to users or all")
+	errNoUser = errors.New("a name and a password are needed to look at the traffic")
+)
+
+// viewer returns the viewer of a request, or errLocalOnly, errNoUser or errBusy.
+func (v *Viewers) viewer(r *http.Request) (*Viewer, error) {
 	switch {
 	case v.Users == nil && !v.LocalOnly:
-		return &Viewer{}
+		return &Viewer{}, nil
 	case v.LocalOnly && isLocal(r) && web.KnownHost(append([]string{"localhost"}, v.Hosts...), r.Host):
-		return &Viewer{Saves: true}
-	case v.fromProxy(r):
-		name := strings.TrimSpace(r.Header.Get(v.Header))
-		return &Viewer{name, true, v.Users.scopesOf(name)}
+		return &Viewer{Saves: true}, nil
 	case v.Users == nil:
-		http.Error(w, "only this host may look at the traffic (http.explore: local), under the name "+
-			"localhost: open a tunnel, such as ssh -L 8080:localhost:8080, or set http.explore to users or all",
-			http.StatusForbidden)
-		return nil
+		return nil, errLocalOnly
+	}
+	if name := v.nameFromProxy(r); name != "" {
+		return &Viewer{name, true, v.Users.scopesOf(name)}, nil
 	}
 	if name, password, ok := r.BasicAuth(); ok {
 		from, _ := netip.ParseAddrPort(r.RemoteAddr)
 		scopes, known, err := v.Users.knows(name, password, from.Addr())
 		if known {
-			return &Viewer{name, true, scopes}
+			return &Viewer{name, true, scopes}, nil
 		}
 		if err != nil {
-			w.Header().Set("Retry-After", "5")
-			http.Error(w, err.Error(), http.StatusServiceUnavailable)
-			return nil
+			return nil, err
 		}
 	}
-	w.Header().Set("WWW-Authenticate", `Basic realm="flow collector", charset="UTF-8"`)
-	http.Error(w, "a name and a password are needed to look at the traffic", http.StatusUnauthorized)
-	return nil
+	return nil, errNoUser
 }
 
 // Admit lets those pass who may look at all traffic. Users who may see the flows of some policy scopes only are
@@ -95,11 +119,16 @@ func (v *Viewers) Admit(next http.Handler) http.Handler {
 	})
 }
 
-// fromProxy reports whether a trusted proxy says who the user is.
-func (v *Viewers) fromProxy(r *http.Request) bool {
+// nameFromProxy returns the user that a trusted proxy names; "" if none does. A request with several such headers has
+// none: a proxy that adds its own, and keeps the client's, would let clients choose their name.
+func (v *Viewers) nameFromProxy(r *http.Request) string {
 	from, err := netip.ParseAddrPort(r.RemoteAddr)
-	return v.Header != "" && err == nil && strings.TrimSpace(r.Header.Get(v.Header)) != "" &&
-		slices.ContainsFunc(v.Proxies, func(p netip.Prefix) bool { return p.Contains(from.Addr().Unmap()) })
+	names := r.Header.Values(v.Header)
+	if v.Header == "" || err != nil || len(names) != 1 ||
+		!slices.ContainsFunc(v.Proxies, func(p netip.Prefix) bool { return p.Contains(from.Addr().Unmap()) }) {
+		return ""
+	}
+	return strings.TrimSpace(names[0])
 }
 
 // isLocal reports whether a request comes from this host, and not from a proxy on it.

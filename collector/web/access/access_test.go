@@ -64,6 +64,10 @@ func TestViewers(t *testing.T) {
 			func(r *http.Request) { r.SetBasicAuth("anna", "secret"+strings.Repeat("x", 100)) }, 401},
 		{"proxy", Viewers{Users: users, Header: "X-User", Proxies: proxy}, proxied,
 			func(r *http.Request) { r.Header.Set("X-User", "anna") }, 200},
+		{"proxy with two users", Viewers{Users: users, Header: "X-User", Proxies: proxy}, proxied,
+			func(r *http.Request) { r.Header["X-User"] = []string{"anna", "otto"} }, 401},
+		{"a proxy where there are no users", Viewers{LocalOnly: true, Header: "X-User", Proxies: proxy}, proxied,
+			func(r *http.Request) { r.Header.Set("X-User", "anna") }, 403},
 		{"proxy without a user", Viewers{Users: users, Header: "X-User", Proxies: proxy}, proxied, nil, 401},
 		{"not the proxy", Viewers{Users: users, Header: "X-User", Proxies: proxy}, away,
 			func(r *http.Request) { r.Header.Set("X-User", "anna") }, 401},
@@ -106,6 +110,13 @@ func TestUsers_scopes(t *testing.T) {
 		who := v.Viewer(httptest.NewRecorder(), r)
 		if who == nil || who.Name != test.name || strings.Join(who.Scopes, " ") != test.want {
 			t.Errorf("%s: %+v, want %s", test.name, who, test.want)
+		}
+	}
+	for name, want := range map[string]bool{"anna": true, "ben": false, "otto": false} {
+		r := httptest.NewRequest("GET", "http://localhost:8080/", nil)
+		r.SetBasicAuth(name, "secret")
+		if got := v.SeesAll(r); got != want {
+			t.Errorf("%s sees all: %t", name, got)
 		}
 	}
 	if knows(users, "carl", "") || knows(users, "carl", "*") || knows(users, "*", "") {

@@ -2,7 +2,7 @@
 package webtest
 
 import (
-	"context"
+	"net/http"
 	"os"
 	"os/exec"
 	"testing"
@@ -43,6 +43,6 @@ func Serve(t *testing.T) *web.Server {
 	}
 	t.Cleanup(server.Close)
 	server.Show(web.Exporters{Log: zap.NewNop(), Report: func() *status.Report { return &status.Report{} },
-		Top: func(context.Context) *status.TopTraffic { return &status.TopTraffic{} }})
+		Top: func(*http.Request) *status.TopTraffic { return &status.TopTraffic{} }})
 	return server
 }
