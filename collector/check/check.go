@@ -238,6 +238,8 @@ func (c *checker) writable(key, what, dir string) {
 	switch {
 	case err != nil:
 		c.setting(key, checkProblem, what, "%v", err)
+	case strings.HasPrefix(dir, "~"):
+		c.setting(key, checkProblem, what, "%s: ~ is part of the name here: write the whole path", dir)
 	case !info.IsDir():
 		c.setting(key, checkProblem, what, "%s is not a directory", existing)
 	case !c.user.may(existing, unix.W_OK|unix.X_OK) || !holdsFiles(existing):

@@ -80,6 +80,8 @@ func TestCheck(t *testing.T) {
 		{"a topic that is not there", "KAFKA_OUTPUT_TOPIC=other KAFKA_BOOTSTRAP_SERVERS=" + brokers,
 			`problem +Kafka +.*there is no topic other`, true},
 		{"no metadata", "METADATA_DIR=/nonexistent", `warning +metadata +.*/nonexistent`, false},
+		{"a home directory", "SPOOL_PATH=~/spool", `problem +spool +.*SPOOL_PATH: ~/spool: ~ is part of the name`,
+			true},
 		{"metadata that is a file", "METADATA_DIR=" + file, `warning +metadata +.*/file is not a directory`, false},
 		{"a record without a type", "METADATA_DIR=" + bad,
 			`warning +metadata +left out: .*meta_device.yml:4: r2: type: missing`, false},

@@ -19,7 +19,12 @@ func (c *Config) windows(kind schema.Kind) field {
 	return field{kind: list,
 		get: func() value { return value{kind: list, list: c.views[kind]} },
 		set: func(v value) error {
-			c.views[kind] = v.items()
+			c.views[kind] = nil
+			for _, window := range v.items() { // one that stands twice is one view
+				if !slices.ContainsFunc(c.views[kind], func(w string) bool { return strings.EqualFold(w, window) }) {
+					c.views[kind] = append(c.views[kind], window)
+				}
+			}
 			return nil
 		},
 	}
