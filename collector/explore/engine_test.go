@@ -548,7 +548,8 @@ func testSubjects(t *testing.T, e *Explorer) {
 			"id=campus ip_subnet=192.0.2.0/24 city_name=Geneva country_name=Switzerland country_code=CH"},
 		{"ip", "::ffff:198.51.100.9", "", ""},
 		{"if", "r1::up", "",
-			"id=r1::up type=physical description=to the world device_id=r1 name=up speed=10000 Mbit/s circuit_id=c1, c2"},
+			"id=r1::up type=physical description=to the world device_id=r1 name=up speed=10000 Mbit/s " +
+				"circuit_id=c1, c2"},
 		{"circuit", "c1", "", ""},
 		{"device", "r1", "", "id=r1 type=router loopback_ip=192.0.2.250, 2001:db8::250 hostname=r1.example.net " +
 			"location_name=PoP 1 network=core"},
