@@ -526,3 +526,22 @@ func TestRefusedValueLeavesTheSetting(t *testing.T) {
 		t.Errorf("only %d values were refused", refused)
 	}
 }
+
+// A file that is no YAML is a problem with a line.
+func TestSyntax(t *testing.T) {
+	for text, want := range map[string]string{
+		"listen: {workers: 1}\nlog:\n\tlevel: info\n":     ":3: found character '\\t (a tab: YAML takes spaces there)' that",
+		"listen: {workers: 1}\nlisten: {workers: 2}\n":    `:2: mapping key "listen" already defined at [1:1]`,
+		"log: {level: info\nlisten: {addresses: [':1']\n": ":2: ",
+		"listen:\n  addresses: [':1']\n workers: 2\n":     ":",
+		"policy: {originator: \"not closed}\n":            ":",
+		"policy:\n  originator: a: b\n":                   ":2: ",
+	} {
+		path := write(t, "collector.yml", text)
+		_, problems := Load(Source{File: path})
+		if len(problems) == 0 || !strings.HasPrefix(problems[0].String(), path+want) ||
+			strings.Contains(problems[0].Why, "\n") {
+			t.Errorf("%q: %v, want %q", text, problems, want)
+		}
+	}
+}

@@ -1,11 +1,13 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
+	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
@@ -29,6 +31,16 @@ const (
 	maxNodes = 100_000
 )
 
+// syntaxProblem returns the problem of a file that is no YAML, with its line.
+func syntaxProblem(path string, err error) Problem {
+	var at yaml.Error
+	if errors.As(err, &at) && at.GetToken() != nil {
+		path, err = fmt.Sprintf("%s:%d", path, at.GetToken().Position.Line), errors.New(at.GetMessage())
+	}
+	text, _, _ := strings.Cut(err.Error(), "\n")
+	return Problem{Where: path, Why: strings.ReplaceAll(text, "\t", `\t (a tab: YAML takes spaces there)`)}
+}
+
 func (c *Config) loadFile(path string, env environ, table []key) []Problem {
 	data, err := readText(path, maxFile)
 	if err != nil {
@@ -40,8 +52,7 @@ func (c *Config) loadFile(path string, env environ, table []key) []Problem {
 	}
 	parsed, err := parser.ParseBytes([]byte(data), 0)
 	if err != nil {
-		line, _, _ := strings.Cut(err.Error(), "\n")
-		return []Problem{{Where: path, Why: line}}
+		return []Problem{syntaxProblem(path, err)}
 	}
 	for _, document := range parsed.Docs {
 		if document.Body == nil {

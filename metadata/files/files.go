@@ -251,7 +251,7 @@ func line(node ast.Node) int {
 func syntaxError(path string, err error) error {
 	var at yaml.Error
 	if errors.As(err, &at) && at.GetToken() != nil {
-		return fmt.Errorf("%s:%d: %s", path, at.GetToken().Position.Line, at.GetMessage())
+		return fmt.Errorf("%s:%d: %s", path, at.GetToken().Position.Line, reason(err))
 	}
 	return fmt.Errorf("%s: %s", path, reason(err))
 }
@@ -259,7 +259,7 @@ func syntaxError(path string, err error) error {
 func reason(err error) string {
 	var at yaml.Error
 	if errors.As(err, &at) {
-		return at.GetMessage()
+		return strings.ReplaceAll(at.GetMessage(), "\t", `\t (a tab: YAML takes spaces there)`)
 	}
 	first, _, _ := strings.Cut(err.Error(), "\n")
 	return first
