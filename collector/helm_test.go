@@ -298,7 +298,7 @@ config:
     tables: {ip: meta_ip_3}
     dictionaries: {as: {lifetime_min: 60}}
   extraEnv: {COLLECTOR_ID: here, CLICKHOUSE_FLOW_MIN_PACKETS: 2}
-  clickhouse: {batchSize: 2000000, batchTimeout: 5}
+  clickhouse: {batchSize: 500000, batchTimeout: 5}
   kafka: {outputTopic: flows, bootstrapServers: "kafka:9093", ssl: {keyPassword: x}}
 certificates: {kafka: {ca: "CA\nPEM", cert: CERT, key: KEY}}
 caches: {existingPvc: mine}
@@ -317,8 +317,8 @@ nodeSelector: {flows: "yes"}
 	both, _ := load(t, path, environment(t, objects))
 	if both.Policy.Level != "tlp:green" || both.Policy.Originator != "example" ||
 		both.Schema.Tables.IP != "meta_ip_3" ||
-		both.Policy.AutoScopes || both.Metadata.Refresh != 0 || both.Batch.Rows != 2000000 {
-		t.Errorf("with the file: %+v", both)
+		both.Policy.AutoScopes || both.Metadata.Refresh != 0 || both.Batch.Rows != 500000 {
+		t.Errorf("with the file: %+v, %+v, %+v", both.Policy, both.Batch, both.Metadata)
 	}
 	if cfg.CollectorID != "here" || cfg.Flow.MinPackets != 2 || cfg.Kafka.Topic != "flows" ||
 		!slices.Equal(cfg.Listen.Addresses, []string{":2055"}) {
