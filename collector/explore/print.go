@@ -20,6 +20,9 @@ const mostBars = 48
 func (a *Answer) Print(w io.Writer) error {
 	unit := a.Question.Unit.Label()
 	rate := func(v float64) string { return figures.SI(v) + unit }
+	if a.OnlyPartial() {
+		rate = func(float64) string { return "–" }
+	}
 	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	head := strings.Join(a.Labels, " → ")
 	switch {

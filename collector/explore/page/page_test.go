@@ -397,3 +397,27 @@ func TestCache_scopes(t *testing.T) {
 		t.Errorf("who may see one scope is told: %s", text)
 	}
 }
+
+// Rates that are not known are no zeros, and two links of a row say what each is about.
+func TestRows(t *testing.T) {
+	p := pages(t)
+	a := answer(explore.Table)
+	a.Partial = true
+	for i := range a.Series {
+		s := &a.Series[i]
+		for j := range s.Points[:len(s.Points)-1] {
+			s.Points[j] = 0
+		}
+		s.Points[len(s.Points)-1] = 1
+	}
+	if !a.OnlyPartial() {
+		t.Fatal("a rate is known")
+	}
+	rows := p.newRows(a, address)
+	if all := newAll(a); rows[0].Mean != "–" || rows[0].Volume == "–" || all != nil && all.Mean != "–" {
+		t.Errorf("%+v, %+v", rows[0], all)
+	}
+	if got := rows[0].About; len(got) != 2 || got[0].End != "source" || got[1].End != "destination" {
+		t.Errorf("%+v", got)
+	}
+}

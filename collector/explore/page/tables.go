@@ -2,6 +2,7 @@ package page
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/metranova/flow-collector/collector/explore"
@@ -15,25 +16,52 @@ type row struct {
 	Min, Mean, P95, Max, Last string
 	Volume                    string
 	Percent                   float64
-	Back                      string // mean of the other direction
-	Earlier, Change           string // mean of the earlier time, and how much more it is now
-	Full                      string // 95th percentile in per cent of the speed
-	About                     []link // pages of what it names
-	Peak                      string // the page of the flows behind its highest step
+	Back                      string      // mean of the other direction
+	Earlier, Change           string      // mean of the earlier time, and how much more it is now
+	Full                      string      // 95th percentile in per cent of the speed
+	About                     []aboutLink // pages of what it names
+	Peak                      string      // the page of the flows behind its highest step
 }
 
 // rate formats a figure of an answer with its unit.
 func rate(a *explore.Answer, v float64) string { return figures.SI(v) + a.Question.Unit.Label() }
 
+// knownRate returns the function that formats rates. They are not known if all flows are of the step that is not over.
+func knownRate(a *explore.Answer) func(float64) string {
+	if a.OnlyPartial() {
+		return func(float64) string { return "–" }
+	}
+	return func(v float64) string { return rate(a, v) }
+}
+
+// aboutLink leads to the page of a thing. End tells the links of a row apart; "" if there is one.
+type aboutLink struct {
+	link
+	End string
+}
+
+// endOf names the end of a flow that a dimension is about, such as source; otherwise the dimension.
+func endOf(dimension string) string {
+	side, _, _ := strings.Cut(dimension, ".")
+	switch side {
+	case "src":
+		return "source"
+	case "dst":
+		return "destination"
+	}
+	return side
+}
+
 // mostPeaks is how many lines lead to the flows behind their highest step. More would make the page too large.
 const mostPeaks = 10
 
 func (p *Pages) newRows(a *explore.Answer, page string) []row {
+	show := knownRate(a)
 	var all []row
 	for i := range a.Series {
 		line := &a.Series[i]
-		r := row{Color: color(line.Rank), Label: line.Label(), Min: rate(a, line.Min), Mean: rate(a, line.Mean),
-			P95: rate(a, line.P95), Max: rate(a, line.Max), Last: rate(a, line.Last),
+		r := row{Color: color(line.Rank), Label: line.Label(), Min: show(line.Min), Mean: show(line.Mean),
+			P95: show(line.P95), Max: show(line.Max), Last: show(line.Last),
 			Volume: a.Question.Unit.Amount(line.Total), Percent: 100 * line.Share}
 		if at := highestAt(a, line.Points); at >= 0 && line.Filter != "" && i < mostPeaks {
 			r.Peak = flowsOf(a, at, line.Filter).Address(page)
@@ -43,17 +71,20 @@ func (p *Pages) newRows(a *explore.Answer, page string) []row {
 		}
 		for j, name := range a.Question.By {
 			if subject, ok := p.Explorer.Planner.SubjectOf(name, line.Keys[j]); ok && line.Rank != 0 {
-				r.About = append(r.About, link{subject.Label(), aboutAddress(subject)})
+				r.About = append(r.About, aboutLink{link{subject.Label(), aboutAddress(subject)}, endOf(name)})
 			}
 		}
 		if a.Before != nil {
 			r.Earlier, r.Change = rate(a, line.Earlier), explore.Change(line.Earlier, line.Mean)
 		}
+		if len(r.About) == 1 {
+			r.About[0].End = ""
+		}
 		if line.Speed > 0 {
 			r.Full = fmt.Sprintf("%.0f %% of %s", 100*line.P95/line.Speed, rate(a, line.Speed))
 		}
 		if i < len(a.Back) {
-			r.Back = rate(a, a.Back[i].Mean)
+			r.Back = show(a.Back[i].Mean)
 		}
 		all = append(all, r)
 	}
@@ -66,9 +97,9 @@ func newAll(a *explore.Answer) *row {
 	if a.Overlap || len(a.Series) < 2 {
 		return nil
 	}
-	all := a.Sum()
-	r := &row{Min: rate(a, all.Min), Mean: rate(a, all.Mean), P95: rate(a, all.P95), Max: rate(a, all.Max),
-		Last: rate(a, all.Last), Volume: a.Question.Unit.Amount(all.Total)}
+	all, show := a.Sum(), knownRate(a)
+	r := &row{Min: show(all.Min), Mean: show(all.Mean), P95: show(all.P95), Max: show(all.Max),
+		Last: show(all.Last), Volume: a.Question.Unit.Amount(all.Total)}
 	earlier, back := 0.0, 0.0
 	for i := range a.Series {
 		earlier += a.Series[i].Earlier
@@ -76,7 +107,7 @@ func newAll(a *explore.Answer) *row {
 			back += a.Back[i].Mean
 		}
 	}
-	r.Earlier, r.Change, r.Back = rate(a, earlier), explore.Change(earlier, all.Mean), rate(a, back)
+	r.Earlier, r.Change, r.Back = rate(a, earlier), explore.Change(earlier, all.Mean), show(back)
 	return r
 }
 
