@@ -13,6 +13,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/enrich"
@@ -140,10 +141,38 @@ func ReadKeys(path string) (map[netip.Prefix]string, error) {
 	return keys, err
 }
 
+// words splits a line at blanks. Those within single or double quotes belong to a word, as in filter='vlan and ip'.
+func words(r *reader, line string) (all []string) {
+	quote, begin := rune(0), -1
+	for i, c := range line {
+		switch {
+		case quote != 0:
+			if c == quote {
+				quote = 0
+			}
+			continue
+		case c == '\'' || c == '"':
+			quote = c
+		}
+		if blank := unicode.IsSpace(c); blank && begin >= 0 {
+			all, begin = append(all, line[begin:i]), -1
+		} else if !blank && begin < 0 {
+			begin = i
+		}
+	}
+	if quote != 0 {
+		r.wrong("a quote is not closed")
+	}
+	if begin >= 0 {
+		all = append(all, line[begin:])
+	}
+	return all
+}
+
 // pairs splits a line of a map into its key=value pairs.
 func pairs(r *reader, line string, f func(key, value string) error) {
 	seen := map[string]bool{}
-	for word := range strings.FieldsSeq(line) {
+	for _, word := range words(r, line) {
 		key, value, found := strings.Cut(word, "=")
 		switch {
 		case !found || key == "" || value == "":
@@ -232,15 +261,30 @@ func ReadAgents(path string) (rules []enrich.AgentRule, err error) {
 	return rules, err
 }
 
-// family takes a filter, which in these maps can only tell IPv4 from IPv6.
+// family takes a filter, an expression of libpcap, which in these maps is to tell IPv4 from IPv6 only: pmacct's examples
+// have 'ip', 'ip6', 'vlan and ip' and 'ip6 or (vlan and ip6)'. Flow records are of IPv4 or IPv6 with a VLAN or without.
 func family(m *enrich.Match, value string) error {
-	switch strings.Trim(strings.ToLower(value), `'"`) {
-	case "ip", "ip4", "ipv4":
+	v4, v6 := false, false
+	for _, word := range strings.Fields(strings.NewReplacer("(", " ", ")", " ").
+		Replace(strings.Trim(strings.ToLower(value), `'"`))) {
+		switch word {
+		case "ip", "ip4", "ipv4":
+			v4 = true
+		case "ip6", "ipv6":
+			v6 = true
+		case "vlan", "and", "or", "&&", "||":
+		default:
+			return errors.New("only ip and ip6 are understood, alone or with vlan")
+		}
+	}
+	switch {
+	case v4 && v6: // all flows
+	case v4:
 		m.IPVersion = 4
-	case "ip6", "ipv6":
+	case v6:
 		m.IPVersion = 6
 	default:
-		return errors.New("only ip and ip6 are understood")
+		return errors.New("has neither ip nor ip6")
 	}
 	return nil
 }

@@ -59,6 +59,9 @@ func TestReadAgents(t *testing.T) {
 		"bgp_ip=198.51.100.1 ip=192.0.2.1\n"+
 		"bgp_ip=198.51.100.2\tip=192.0.2.0/24   in=10\n"+
 		"bmp_ip=198.51.100.3 ip=192.0.2.0/24 out=-11 filter='ip6'\n"+
+		"bgp_ip=198.51.100.4\tip=0.0.0.0/0\tfilter='ip  or (vlan and ip)'\n"+ // as in pmacct's example
+		"bgp_ip=fd00::1 ip=0.0.0.0/0 filter=\"ip6 or (vlan and ip6)\" in=3\n"+
+		"bgp_ip=198.51.100.5 ip=0.0.0.0/0 filter='ip or ip6'\n"+
 		"bgp_ip=2001:db8::1 ip=0.0.0.0/0\n")
 	rules, err := ReadAgents(path)
 	if err != nil {
@@ -69,7 +72,8 @@ func TestReadAgents(t *testing.T) {
 		got = append(got, fmt.Sprintf("%s: %s", show(r.Match), r.Router))
 	}
 	want := []string{"192.0.2.1/32: 198.51.100.1", "192.0.2.0/24 in=10 not=false: 198.51.100.2",
-		"192.0.2.0/24 out=11 not=true IPv6: 198.51.100.3", "0.0.0.0/0: 2001:db8::1"}
+		"192.0.2.0/24 out=11 not=true IPv6: 198.51.100.3", "0.0.0.0/0 IPv4: 198.51.100.4",
+		"0.0.0.0/0 in=3 not=false IPv6: fd00::1", "0.0.0.0/0: 198.51.100.5", "0.0.0.0/0: 2001:db8::1"}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
@@ -77,6 +81,7 @@ func TestReadAgents(t *testing.T) {
 	path = write(t, "agents.map", "bgp_ip=198.51.100.1 ip=192.0.2.300\nip=192.0.2.1\nbgp_ip=198.51.100.1\n"+
 		"bgp_ip=x ip=192.0.2.1\nbgp_ip=198.51.100.1 ip=192.0.2.1 in=x tag=7 in=8\nbgp_ip\n"+
 		"bgp_ip=198.51.100.1 bgp_port=4000 ip=192.0.2.1\nbgp_ip=198.51.100.1 ip=192.0.2.1 filter=tcp\n"+
+		"bgp_ip=198.51.100.1 ip=192.0.2.1 filter='ip or vlan\nbgp_ip=198.51.100.1 ip=192.0.2.1 filter='vlan'\n"+
 		"bgp_ip=198.51.100.1 ip=192.0.2.1\n")
 	rules, err = ReadAgents(path)
 	problems(t, path, err,
@@ -90,7 +95,9 @@ func TestReadAgents(t *testing.T) {
 		`agents.map:6: "bgp_ip" is not KEY=VALUE`,
 		`agents.map:7: bgp_port=4000: routers behind one address are told apart by their BGP identifier: give that as `+
 			`bgp_ip`,
-		`agents.map:8: filter=tcp: only ip and ip6 are understood`)
+		`agents.map:8: filter=tcp: only ip and ip6 are understood, alone or with vlan`,
+		`agents.map:9: a quote is not closed`,
+		`agents.map:10: filter='vlan': has neither ip nor ip6`)
 	if len(rules) != 1 {
 		t.Errorf("%d rules", len(rules))
 	}
