@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"regexp"
 	"slices"
@@ -174,9 +175,10 @@ func shown(text string) string {
 // validate checks combinations of settings.
 func (c *Config) validate() []Problem {
 	var problems []Problem
+	refused := maps.Clone(c.wrong) // a file that a setting names can have several problems
 	add := func(key, value, why string) {
 		first, _, _ := strings.Cut(key, ",")
-		if value == "" && c.wrong[first] {
+		if value == "" && refused[first] {
 			return // it is missing because its value was refused, which is reported
 		}
 		problems = append(problems, Problem{Where: c.origins[first].Where, Key: key, Value: value, Why: why})

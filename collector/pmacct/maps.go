@@ -261,8 +261,9 @@ func ReadAgents(path string) (rules []enrich.AgentRule, err error) {
 	return rules, err
 }
 
-// family takes a filter, an expression of libpcap, which in these maps is to tell IPv4 from IPv6 only: pmacct's examples
-// have 'ip', 'ip6', 'vlan and ip' and 'ip6 or (vlan and ip6)'. Flow records are of IPv4 or IPv6 with a VLAN or without.
+// family takes a filter, an expression of libpcap, which in these maps is to tell IPv4 from IPv6 only: pmacct's
+// examples have 'ip', 'ip6', 'vlan and ip' and 'ip6 or (vlan and ip6)'. Flow records are of IPv4 or IPv6 with a VLAN or
+// without.
 func family(m *enrich.Match, value string) error {
 	v4, v6 := false, false
 	for _, word := range strings.Fields(strings.NewReplacer("(", " ", ")", " ").
