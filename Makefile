@@ -60,8 +60,8 @@ $(KAFKA_LIBS): sink/kafka/kafkatest/pom.xml
 		|| { echo "make test-kafka: the packages of $< cannot be fetched" >&2; exit 1; }
 	@mv $@.new $@ && touch $@
 
-test-routing: engine ## test BGP, BMP and RPKI against bird, FRR, GoBGP, ExaBGP, OpenBGPD, stayrtr and nfacctd, as root, on loopback
-	@for p in bird:bird2 gobgpd:gobgpd exabgp:exabgp /usr/sbin/bgpd:openbgpd stayrtr:stayrtr nfacctd:pmacct \
+test-routing: engine ## test BGP, BMP and RPKI against bird, FRR, GoBGP, ExaBGP, OpenBGPD, stayrtr, nfacctd and kcat, as root, on loopback
+	@for p in bird:bird2 gobgpd:gobgpd exabgp:exabgp /usr/sbin/bgpd:openbgpd stayrtr:stayrtr nfacctd:pmacct kcat:kcat \
 		/usr/lib/frr/bgpd:frr; do command -v $${p%:*} >/dev/null \
 		|| echo "make test-routing: NOT TESTED: $${p%:*} (Debian: apt-get install $${p#*:})" >&2; done
 	ROUTING_TEST=1 $(GO) test -count=1 -v -run '^Test(Speakers|StayRTR)' -timeout 60m ./collector/routing ./collector/rpki ./collector/service
