@@ -172,7 +172,12 @@ lint-deploy: ## check conf.example: the unit, scripts, Dockerfile, compose file,
 # with modes that do not depend on the umask of the clone.
 files:
 	@rm -rf dist/files dist/trees && mkdir -p dist/files/man dist/files/completion dist/trees
-	@cp -r conf.example/grafana conf.example/helm dist/trees/ && chmod -R u=rwX,go=rX dist/trees
+	@doc=dist/trees/doc; mkdir -p dist/trees/share $$doc/examples/systemd $$doc/examples/kafka $$doc/examples/prometheus && \
+	cp -r conf.example/grafana dist/trees/share/ && cp -r conf.example/helm conf.example/deb/copyright $$doc/ && \
+	cp --parents README.md */README.md */*/README.md conf.example/CHANGELOG.md $$doc/ && \
+	cp conf.example/*.yml $$doc/examples/ && cp conf.example/systemd/flow-collector.service.d/*.conf $$doc/examples/systemd/ && \
+	cp conf.example/kafka/*.sql $$doc/examples/kafka/ && cp conf.example/prometheus/*.yml $$doc/examples/prometheus/ && \
+	chmod -R u=rwX,go=rX dist/trees
 	CGO_ENABLED=0 GOOS=linux GOARCH=$(DEB_ARCH) $(GO) build -trimpath -buildmode=pie -ldflags "-s -w -X main.version=$(VERSION)" \
 		-o dist/files/collector ./collector
 	@program=dist/files/collector; if [ $(DEB_ARCH) != $$($(GO) env GOHOSTARCH) ]; then program=dist/files/native; \

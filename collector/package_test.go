@@ -111,6 +111,8 @@ func (h host) isReadyToUse(zsh string) {
 	h.has("ls /usr/share/man/man1/collector.1.gz /usr/share/man/man1/collector-run.1.gz "+
 		"/usr/share/bash-completion/completions/collector /usr/share/"+zsh+"/_collector "+
 		"/usr/share/fish/vendor_completions.d/collector.fish | wc -l", `^5$`)
+	h.has("find /usr/share/flow-collector /usr/share/doc/flow-collector -not -perm -o=r", `^$`)
+	h.has("ls /usr/share/doc/flow-collector/collector/explore", `^README\.md$`)
 	h.has("cd /usr/share/doc/flow-collector/examples && ls kafka/*.sql prometheus/*.yml | wc -l", `^4$`)
 }
 
@@ -162,7 +164,8 @@ func (h host) collectsAcross(upgrade string) {
 func (h host) isRemoved() {
 	h.t.Helper()
 	h.has("systemctl is-active flow-collector || true", `^inactive$`)
-	h.has("ls -d /usr/bin/collector /usr/lib/flow-collector 2>/dev/null || true", `^$`)
+	h.has("find / -xdev -name '*flow-collector*' -not -path '/proc/*' -not -path '/etc/*' -not -path '/var/*' "+
+		"-not -path '/run/*' -not -path '/tmp/*' -not -path '/packages*'", `^$`)
 	h.has("ls -d /var/lib/flow-collector/data", `data$`)
 	h.has("ls /etc/systemd/system/multi-user.target.wants | grep flow-collector || true", `^$`)
 }
