@@ -530,7 +530,7 @@ func TestRefusedValueLeavesTheSetting(t *testing.T) {
 // A file that is no YAML is a problem with a line.
 func TestSyntax(t *testing.T) {
 	for text, want := range map[string]string{
-		"listen: {workers: 1}\nlog:\n\tlevel: info\n":     ":3: found character '\\t (a tab: YAML takes spaces there)' that",
+		"listen: {workers: 1}\nlog:\n\tlevel: info\n":     `:3: found character '\t (a tab: YAML takes spaces there)'`,
 		"listen: {workers: 1}\nlisten: {workers: 2}\n":    `:2: mapping key "listen" already defined at [1:1]`,
 		"log: {level: info\nlisten: {addresses: [':1']\n": ":2: ",
 		"listen:\n  addresses: [':1']\n workers: 2\n":     ":",
