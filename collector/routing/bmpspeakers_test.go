@@ -1,8 +1,9 @@
 package routing
 
 import (
+	"fmt"
 	"net"
-	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/metranova/flow-collector/decoder/bmp"
@@ -35,6 +36,29 @@ statistics-timeout = 15
 				"nexthop",
 				"2001:db8::1", "med", "7"},
 		}},
+	{name: "gobgpd", packet: "gobgpd", address: "127.0.0.13", noIPv6: true,
+		views: []bmp.View{bmp.LocRIB, bmp.InPre, bmp.InPost},
+		args:  []string{"-f", "DIR/config", "--api-hosts", "127.0.0.13:17923", "--pprof-disable"},
+		config: `
+[global.config]
+as = 65010
+router-id = "127.0.0.13"
+port = 17925
+local-address-list = ["127.0.0.13"]
+[[neighbors]]
+[neighbors.config]
+neighbor-address = "127.0.0.14"
+peer-as = 65010
+[neighbors.transport.config]
+passive-mode = true
+local-address = "127.0.0.13"
+[[bmp-servers]]
+[bmp-servers.config]
+address = "127.0.0.1"
+port = PORT
+route-monitoring-policy = "all"
+statistics-timeout = 15
+`, feeder: feeder("127.0.0.13", "17925")},
 	{name: "/usr/lib/frr/bgpd", packet: "frr", address: "127.0.0.11", views: []bmp.View{bmp.InPre, bmp.InPost},
 		args: []string{"-Z", "-S", "-l", "127.0.0.11", "-p", "17921", "-f", "DIR/config", "-i", "DIR/pid",
 			"--vty_socket", "DIR", "-P", "0", "--log", "stdout", "-M", "bmp"},
@@ -55,24 +79,29 @@ router bgp 65010
   bmp stats interval 1000
  exit
 !
-`, noIPv6: true, feeder: &daemon{name: "exabgp", packet: "exabgp", args: []string{"DIR/config"},
-			environ: []string{"exabgp.daemon.user=root", "exabgp.log.destination=stdout",
-				"exabgp.cache.nexthops=false"},
-			config: `
-neighbor 127.0.0.11 {
+`, noIPv6: true, feeder: feeder("127.0.0.11", "17921")},
+}
+
+// feeder is an exabgp that announces routes to a router, so that it has some of a peer.
+func feeder(router, port string) *daemon {
+	return &daemon{name: "exabgp", packet: "exabgp", args: []string{"DIR/config"},
+		withdraw: [][]string{{"sed", "-i", "/10.1.0.0/d", "DIR/config"}, {"kill", "-USR1", "PID"}},
+		environ:  []string{"exabgp.daemon.user=root", "exabgp.log.destination=stdout", "exabgp.cache.nexthops=false"},
+		config: strings.NewReplacer("ROUTER", router, "LISTENS", port).Replace(`
+neighbor ROUTER {
 	router-id 127.0.0.14;
 	local-address 127.0.0.14;
 	local-as 65010;
 	peer-as 65010;
-	connect 17921;
+	connect LISTENS;
 	family { ipv4 unicast; }
 	static {
 		route 10.0.0.0/8 next-hop 192.0.2.1 med 7 community [ 65010:1 ] large-community [ 65010:1:2 ] ` +
-				`extended-community [ target:65010:5 ];
+			`extended-community [ target:65010:5 ];
 		route 10.1.0.0/16 next-hop 192.0.2.1 med 7;
 	}
 }
-`}},
+`)}
 }
 
 // Real routers with BMP: their routes with all attributes, stale ones after the end, and the next session. Both connect
@@ -80,7 +109,7 @@ neighbor 127.0.0.11 {
 func TestSpeakersBMP(t *testing.T) {
 	for i := range bmpDaemons {
 		d := &bmpDaemons[i]
-		t.Run(filepath.Base(d.name), func(t *testing.T) {
+		t.Run(fmt.Sprint(d.packet, d.views), func(t *testing.T) {
 			s := monitoring(t, BMPOptions{})
 			_, port, err := net.SplitHostPort(s.BMPAddresses()[0])
 			if err != nil {
@@ -91,8 +120,9 @@ func TestSpeakersBMP(t *testing.T) {
 			if d.noIPv6 {
 				delete(want, "2001:db8::1")
 			}
+			var peer *running
 			if d.feeder != nil {
-				d.feeder.start(t, "", "")
+				peer = d.feeder.start(t, "", "")
 			}
 			x := d.start(t, port, "")
 			monitorIs(t, s, func(b *BMPSession) bool { return b.Up && b.Peers > 0 })
@@ -111,6 +141,16 @@ func TestSpeakersBMP(t *testing.T) {
 			})
 			if up.Unreadable+up.BadOpens+up.Beyond > 0 || up.Name == "" {
 				t.Errorf("session %+v", up)
+			}
+			if peer != nil { // what its peer withdraws goes, and the peer's end takes the rest
+				peer.run(t, d.feeder.withdraw)
+				eventually(t, func() string {
+					return differs(strings.Fields(attributesOf(t, s, reader, d.address, "10.1.0.1"))[0], "10.0.0.0/8")
+				})
+				peer.kill()
+				expect(t, s, reader, d.address, map[string]int{"10.0.0.1": -1, "10.1.0.1": -1})
+				peer = d.feeder.start(t, "", "")
+				expect(t, s, reader, d.address, want)
 			}
 			x.stop()
 			monitorIs(t, s, func(b *BMPSession) bool { return !b.Up })
