@@ -171,6 +171,7 @@ func IsUnknown(value string) bool { return value == "" || strings.EqualFold(valu
 // AddressRange is the first and the last address of a prefix or of a range, IPv4 as ::ffff:a.b.c.d. An address is a
 // range of one. It reads 192.0.2.7, 192.0.2.0/24, 10/8, 192.0.2.1-192.0.2.9, 2001:db8::1 and [2001:db8::1].
 func AddressRange(text string) (from, to netip.Addr, err error) {
+	text = withoutStars(text)
 	if low, high, ok := strings.Cut(text, "-"); ok {
 		return betweenAddresses(low, high)
 	}
@@ -190,6 +191,19 @@ func AddressRange(text string) (from, to netip.Addr, err error) {
 		last[i/8] |= 0x80 >> (i % 8)
 	}
 	return netip.AddrFrom16(first), netip.AddrFrom16(last), nil
+}
+
+// withoutStars returns the prefix that stars for the last bytes of an IPv4 address mean: 192.0.2.* is 192.0.2/24.
+func withoutStars(text string) string {
+	begin := text
+	for strings.HasSuffix(begin, ".*") {
+		begin = strings.TrimSuffix(begin, ".*")
+	}
+	bytes := strings.Count(begin, ".") + 1
+	if begin == text || bytes > 3 {
+		return text
+	}
+	return begin + "/" + strconv.Itoa(8*bytes)
 }
 
 // errOrder is the error of a range whose end is before its beginning.

@@ -22,6 +22,7 @@ const noExpressions = "there are no regular expressions: write ~ for a part of a
 // operators are the operators by how they are written, in lower case.
 var operators = map[string]comparison{
 	"=": {}, "==": {}, "eq": {}, "is": {is: true}, "!=": {negated: true}, "<>": {negated: true}, "ne": {negated: true},
+	"≠": {negated: true}, "≤": {how: LessEqual}, "≥": {how: GreaterEqual},
 	"<": {how: Less}, "lt": {how: Less}, "<=": {how: LessEqual}, "le": {how: LessEqual},
 	">": {how: Greater}, "gt": {how: Greater}, ">=": {how: GreaterEqual}, "ge": {how: GreaterEqual},
 	"in": {how: In}, "notin": {how: In, negated: true}, "<<": {how: In}, "!<<": {how: In, negated: true},
@@ -87,6 +88,9 @@ var sides = map[string]string{"src": "src", "source": "src", "from": "src", "dst
 
 // alone reads a value that names its field by itself: tcp, AS64500, 192.0.2.0/24. It returns nil if there is none.
 func (p *parser) alone() *Expr {
+	if x := p.again(); x != nil {
+		return x
+	}
 	t := p.next()
 	field := fieldOf(t.text)
 	if field == "" || t.kind != word {
@@ -106,6 +110,30 @@ func (p *parser) alone() *Expr {
 	x.Values = []Value{{Text: t.text, At: t.at, Len: t.len}}
 	x.adapt(comparison{}, true)
 	return x
+}
+
+// again returns the test of one more value for the field of the test before, or nil: src.as = 64500 or 64501.
+func (p *parser) again() *Expr {
+	t := p.next()
+	if p.before != or || p.last == nil || t.kind != word || p.last.Compare != Equal && p.last.Compare != In {
+		return nil
+	}
+	if next := p.tokens[1].kind; next != end && next != or && next != and && next != shut {
+		return nil
+	}
+	f, _ := Lookup(Canonical(p.last.Field))
+	switch {
+	case f.Kind == Address && isAddress(t.text):
+	case f.Kind == AS && (isAS(t.text) || isDigits(t.text)):
+	case f.Kind == Number && isDigits(t.text):
+	default:
+		return nil
+	}
+	p.take()
+	x := *p.last
+	x.Values = []Value{{Text: t.text, At: t.at, Len: t.len}}
+	x.adapt(comparison{}, true)
+	return &x
 }
 
 // multicast is the word for flows to groups (RFC 5771, RFC 4291 section 2.7).
@@ -130,6 +158,10 @@ func fieldOf(text string) string {
 	}
 	if isAddress(text) {
 		return "ip"
+	}
+	if proto, port, ok := strings.Cut(text, "/"); ok && protocolWords[strings.ToLower(proto)] != "" && port != "" &&
+		isDigits(port) {
+		return "app"
 	}
 	return ""
 }

@@ -9,6 +9,8 @@ import (
 type parser struct {
 	tokens []token
 	tests  int
+	before kind  // of the token that was taken last
+	last   *Expr // the test before, if it is not negated
 }
 
 func (p *parser) next() token { return p.tokens[0] }
@@ -18,6 +20,7 @@ func (p *parser) take() token {
 	if t.kind != end {
 		p.tokens = p.tokens[1:]
 	}
+	p.before = t.kind
 	return t
 }
 
@@ -84,6 +87,7 @@ func (p *parser) term(depth int) (*Expr, error) {
 		if err != nil {
 			return nil, err
 		}
+		p.last = nil
 		return negate(x), nil
 	case open:
 		p.take()
@@ -114,8 +118,10 @@ func (p *parser) test() (*Expr, error) {
 		return nil, &Error{At: t.at, Len: t.len, Text: fmt.Sprintf("more than %d comparisons", MaxTests)}
 	}
 	if x := p.alone(); x != nil {
+		p.last = x
 		return x, nil
 	}
+	p.last = nil
 	x := p.field()
 	negated := false
 	if p.next().kind == not {
@@ -147,6 +153,7 @@ func (p *parser) test() (*Expr, error) {
 	if negated != o.negated {
 		return negate(x), nil
 	}
+	p.last = x
 	return x, nil
 }
 
@@ -200,11 +207,20 @@ func (p *parser) noOperator(x *Expr) error {
 	case units[strings.ToUpper(x.Field)]:
 		bad.Text = "write the unit without a space before it: 10M"
 	case isDigits(x.Field):
-		bad.Text = "expected the name of a field; several values of one stand in parentheses: src.as in (64500, 64501)"
+		bad.Text = "a number stands alone: write what it is, such as port = 443; several values of a field stand in " +
+			"parentheses: src.as in (64500, 64501)"
+	case !isField(x.Field) && (p.next().kind == end || p.next().kind == and || p.next().kind == or ||
+		p.next().kind == shut):
+		bad.Text = fmt.Sprintf("%[1]s stands alone: write what it is, such as app = %[1]s or org = %[1]s", x.Field)
 	default:
 		return p.unexpected("=, !=, <, >, ~ or in after " + x.Field)
 	}
 	return bad
+}
+
+func isField(name string) bool {
+	_, found := Lookup(Canonical(name))
+	return found
 }
 
 func isDigits(text string) bool {

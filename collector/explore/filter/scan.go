@@ -34,7 +34,7 @@ type token struct {
 // isWord reports whether a word may hold the character.
 func isWord(r rune) bool {
 	return !unicode.IsSpace(r) && unicode.IsPrint(r) && r != utf8.RuneError &&
-		!strings.ContainsRune("\"'(){},;`=!<>~&|“”„‘", r)
+		!strings.ContainsRune("\"'(){},;`=!<>~&|“”„‘≠≤≥", r)
 }
 
 // keyword is the kind of a word.
@@ -60,6 +60,7 @@ var signs = []struct {
 	{"!<<", operator}, {"&&", and}, {"||", or}, {"==", operator}, {"!=", operator}, {"<>", operator},
 	{"<=", operator}, {">=", operator}, {"<<", operator}, {"!~", operator}, {"=~", operator}, {"=", operator},
 	{"<", operator}, {">", operator}, {"~", operator}, {"!", not},
+	{"≠", operator}, {"≤", operator}, {"≥", operator},
 	{"(", open}, {")", shut}, {"{", open}, {"}", shut}, {",", comma},
 }
 
@@ -73,7 +74,7 @@ func scan(text string) ([]token, error) {
 			return append(tokens, token{kind: end, at: len(text)}), nil
 		case unicode.IsSpace(r):
 			at += size
-		case r == '"' || r == '\'':
+		case closing(r) != "":
 			t, err := scanQuoted(text, at)
 			if err != nil {
 				return nil, err
@@ -101,7 +102,7 @@ func scan(text string) ([]token, error) {
 // misplaced is the error of a character that stands in no word.
 func misplaced(r rune) string {
 	switch r {
-	case '“', '”', '„', '‘', '`':
+	case '`':
 		return `write quotes as " or '`
 	case ';':
 		return "a filter has no semicolon: write and, or, or a comma between values"
@@ -118,18 +119,34 @@ func scanSign(text string, at int) (token, bool) {
 	return token{}, false
 }
 
+// closing returns the quotes that may end a text which begins with r; "" if r is no quote. Phones and word processors
+// write “ and ” by themselves.
+func closing(r rune) string {
+	switch r {
+	case '"', '\'':
+		return string(r)
+	case '“', '”', '„':
+		return "“”"
+	case '‘':
+		return "’"
+	}
+	return ""
+}
+
 // scanQuoted reads a quoted text that starts at at.
 func scanQuoted(text string, at int) (token, error) {
 	var b strings.Builder
-	quote := text[at]
+	quote, size := utf8.DecodeRuneInString(text[at:])
+	ends := closing(quote)
 	stars, escaped := 0, 0
-	for i := at + 1; i < len(text); i++ {
+	for i := at + size; i < len(text); i++ {
+		r, size := utf8.DecodeRuneInString(text[i:])
 		switch {
-		case text[i] == quote:
+		case r != utf8.RuneError && strings.ContainsRune(ends, r):
 			if !utf8.ValidString(b.String()) {
-				return token{}, &Error{At: at, Len: i + 1 - at, Text: "this is not UTF-8"}
+				return token{}, &Error{At: at, Len: i + size - at, Text: "this is not UTF-8"}
 			}
-			return token{quoted, b.String(), at, i + 1 - at, escaped > 0 && stars == 0}, nil
+			return token{quoted, b.String(), at, i + size - at, escaped > 0 && stars == 0}, nil
 		case text[i] == '\\' && i+1 < len(text):
 			if i++; text[i] == '*' {
 				escaped++
