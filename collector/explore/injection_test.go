@@ -22,7 +22,7 @@ var hostile = []string{
 	"“) OR 1=1 --”", "‘; DROP TABLE data_flow --’", "' SETTINGS readonly = 0 --", "' FORMAT Null --",
 	"x' INTO OUTFILE '/tmp/out", "'; SYSTEM SHUTDOWN; --", "' OR sleep(3) --", "toString(now())",
 	"dictGet('meta_as_dict', 'name', 1)", "(SELECT password FROM system.users)", "{p0:String}'", "{", "}}", "{{p0}}",
-	"\\' OR 1=1 --", "\xbf' OR 1=1 --", "' OR ''='", "$$ OR 1=1 $$", "$tag$ OR $tag$", "\u02bc OR 1=1",
+	"\\' OR 1=1 --", "¿' OR 1=1 --", "' OR ''='", "$$ OR 1=1 $$", "$tag$ OR $tag$", "\u02bc OR 1=1",
 	"\x1a", "\r\nX-Header: x", "%' OR '%'='", "* OR 1=1", "</script><script>alert(1)</script>"}
 
 // wild are those that may be a part of a text, or stand for one.
