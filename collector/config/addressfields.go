@@ -19,7 +19,12 @@ func addresses(p *[]string) field {
 		if err := eachItem(items, checkAddress); err != nil {
 			return err
 		}
-		*p = items
+		*p = nil
+		for _, item := range items { // one that stands twice is one socket; port 0 is another each time
+			if strings.HasSuffix(item, ":0") || !slices.Contains(*p, item) {
+				*p = append(*p, item)
+			}
+		}
 		return nil
 	}}
 }

@@ -210,6 +210,7 @@ func TestWaysToWriteValues(t *testing.T) {
 		{"CLICKHOUSE_FLOW_TTL= 30 days ", "flow.ttl", "30 DAY"},
 		{"CLICKHOUSE_IF_TRAFFIC_TTL=2 months", "tables.interface_traffic_ttl", "2 MONTH"},
 		{"CLICKHOUSE_FLOW_MV_BY_EDGE_AS=5m,1h, 5M", "flow.views.edge_as", "[5m, 1h]"},
+		{"LISTEN=:2055, :6343,:2055", "listen.addresses", `[:2055, :6343]`},
 		{"LOG_LEVEL=WARNING", "log.level", "warn"},
 		{"LOG_LEVEL=Critical", "log.level", "error"},
 		{"HTTP_LISTEN=false", "http.listen", ""},
