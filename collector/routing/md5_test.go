@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -31,7 +32,11 @@ func keyedDialer(from, key string, wait time.Duration) *net.Dialer {
 				return nil
 			}
 			if failed := c.Control(func(fd uintptr) {
-				err = setKey(int(fd), false, netip.MustParsePrefix("127.0.0.1/32"), key)
+				to, v6 := netip.MustParsePrefix("127.0.0.1/32"), strings.Contains(from, ":")
+				if v6 {
+					to = netip.MustParsePrefix("::1/128")
+				}
+				err = setKey(int(fd), v6, to, key)
 			}); failed != nil {
 				return failed
 			}

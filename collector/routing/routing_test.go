@@ -208,14 +208,19 @@ func TestPasswords(t *testing.T) {
 	for _, listen := range []string{"127.0.0.1:0", ":0"} {
 		t.Run(listen, func(t *testing.T) {
 			s := open(t, Options{Listen: []string{listen},
-				Passwords: map[netip.Prefix]string{netip.MustParsePrefix("127.0.0.8/29"): "right"}})
+				Passwords: map[netip.Prefix]string{netip.MustParsePrefix("127.0.0.8/29"): "right",
+					netip.MustParsePrefix("127.0.0.10/32"): "its own", netip.MustParsePrefix("::1/128"): "right of IPv6"}})
 			_, port, err := net.SplitHostPort(s.Addresses()[0])
 			if err != nil {
 				t.Fatal(err)
 			}
 			try := func(from, key string, wait time.Duration) error {
 				d := keyedDialer(from, key, wait)
-				c, err := d.Dial("tcp", "127.0.0.1:"+port)
+				to := "127.0.0.1"
+				if strings.Contains(from, ":") {
+					to = "::1"
+				}
+				c, err := d.Dial("tcp", net.JoinHostPort(to, port))
 				if err == nil {
 					_ = c.Close()
 				}
@@ -232,6 +237,21 @@ func TestPasswords(t *testing.T) {
 			}
 			if err := try("127.0.0.2", "", patience); err != nil {
 				t.Errorf("a neighbour without a key: %v", err)
+			}
+			if err := try("127.0.0.10", "its own", patience); err != nil {
+				t.Errorf("the key of the longer prefix: %v", err)
+			}
+			if err := try("127.0.0.10", "right", 300*time.Millisecond); err == nil {
+				t.Error("the key of the shorter prefix connects")
+			}
+			if listen != ":0" {
+				return
+			}
+			if err := try("::1", "right of IPv6", patience); err != nil {
+				t.Errorf("the key of an IPv6 neighbour: %v", err)
+			}
+			if err := try("::1", "right", 300*time.Millisecond); err == nil {
+				t.Error("a wrong key of an IPv6 neighbour connects")
 			}
 		})
 	}
