@@ -209,7 +209,8 @@ func TestPasswords(t *testing.T) {
 		t.Run(listen, func(t *testing.T) {
 			s := open(t, Options{Listen: []string{listen},
 				Passwords: map[netip.Prefix]string{netip.MustParsePrefix("127.0.0.8/29"): "right",
-					netip.MustParsePrefix("127.0.0.10/32"): "its own", netip.MustParsePrefix("::1/128"): "right of IPv6"}})
+					netip.MustParsePrefix("127.0.0.10/32"): "its own",
+					netip.MustParsePrefix("::1/128"):       "right of IPv6"}})
 			_, port, err := net.SplitHostPort(s.Addresses()[0])
 			if err != nil {
 				t.Fatal(err)
