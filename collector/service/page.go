@@ -80,11 +80,11 @@ func (p *httpPage) show(c *condition, m *metrics.Metrics) {
 	p.server.Show(web.Exporters{
 		Report: func() *status.Report { return p.history.Report(p.inputs(time.Now())) },
 		Top: func(r *http.Request) *status.TopTraffic {
-			if !viewers.SeesAll(r) {
+			if p.cfg.Explore == "off" || !viewers.SeesAll(r) {
 				return nil
 			}
 			return p.largest(r.Context())
-		}, Log: p.log,
+		}, Log: p.log, Explore: p.cfg.Explore != "off",
 	})
 	p.server.Handle("GET /metrics", m.Handler())
 	p.routing(c, viewers)

@@ -20,6 +20,8 @@ type Exporters struct {
 	// Top returns the largest AS and interfaces; nil if the client may not see them.
 	Top func(*http.Request) *status.TopTraffic
 	Log *zap.Logger
+	// Explore says that the server answers /explore, so that the page links to it.
+	Explore bool
 
 	text func() ([]byte, error) // the report as JSON
 }
@@ -73,7 +75,7 @@ func (e *Exporters) json(w http.ResponseWriter, _ *http.Request) {
 
 func (e *Exporters) page(page *template.Template, w http.ResponseWriter, r *http.Request) {
 	view := newView(e.Report(), e.Top(r))
-	view.Refresh = refreshSeconds
+	view.Refresh, view.Explore = refreshSeconds, e.Explore
 	if text := r.URL.Query().Get("refresh"); text != "" {
 		view.Refresh, _ = strconv.Atoi(text)
 		view.Refresh = min(max(view.Refresh, 0), 3600)

@@ -22,6 +22,7 @@ type view struct {
 	Spark        spark
 	Top          *status.TopTraffic // nil: not for this client
 	Refresh      int                // seconds; 0: never
+	Explore      bool               // there is a page of the traffic
 }
 
 // exporterView is a line of the table of exporters.
