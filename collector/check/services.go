@@ -96,6 +96,11 @@ func (c *checker) http() {
 		c.say(checkWarning, "http.explore",
 			"nobody can look at the traffic: there is neither http.users nor http.user_header")
 	}
+	if name := c.cfg.HTTP.ExploreUsername; name != "" && c.cfg.UsesLocalStore() && name != c.cfg.Store.Username {
+		c.say(checkProblem, "http.explore_username",
+			"the local store has the user %s alone: leave it empty, or set clickhouse.host to a server that has %s",
+			c.cfg.Store.Username, name)
+	}
 	address := c.cfg.HTTP.Listen
 	if address == "" {
 		c.say(checkOK, "HTTP", "off")

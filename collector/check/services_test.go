@@ -134,6 +134,14 @@ func TestCheck_namesDownloads(t *testing.T) {
 	}
 }
 
+// The local store has one user, so questions cannot have another one.
+func TestCheck_exploreUsername(t *testing.T) {
+	says(t, checked(t, testkit.ConfigFor(t, "HTTP_LISTEN=off", "HTTP_EXPLORE_USERNAME=reader"), (*checker).http),
+		`problem +http.explore_username +the local store has the user default alone.*ok +HTTP +off`)
+	says(t, checked(t, testkit.ConfigFor(t, "HTTP_LISTEN=off", "HTTP_EXPLORE_USERNAME=reader", "CLICKHOUSE_HOST=ch"),
+		(*checker).http), `ok +HTTP +off`)
+}
+
 func TestCheck_http(t *testing.T) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {

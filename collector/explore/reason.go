@@ -35,7 +35,10 @@ const (
 	codeMemory          = 241 // MEMORY_LIMIT_EXCEEDED
 	codeTooBytes        = 307 // TOO_MANY_BYTES
 	codeNotOpen         = 439 // CANNOT_SCHEDULE_TASK: the local store says it while it opens
+	codeUnknownUser     = 192 // UNKNOWN_USER
+	codeWrongPassword   = 193 // WRONG_PASSWORD
 	codeNoRight         = 497 // ACCESS_DENIED
+	codeNotKnown        = 516 // AUTHENTICATION_FAILED
 )
 
 // Reason is an error message for the user: the store's error in one line, and what to do about it.
@@ -88,6 +91,9 @@ func explainedByStore(refused *chgo.Exception, err error) (text string, code int
 	case codeUnknownTable, codeUnknownDatabase:
 		return "The tables are not there yet: the collector makes them when the store answers. Try again in some " +
 			"seconds.", http.StatusServiceUnavailable
+	case codeUnknownUser, codeWrongPassword, codeNotKnown:
+		return "The store does not know the user that asks, or the password is wrong: see http.explore_username and " +
+			"http.explore_password, or clickhouse.username.", http.StatusBadGateway
 	case codeNoRight:
 		return "The user of the store may not read this: " + status.StoreError(err, 300), http.StatusBadGateway
 	}

@@ -245,6 +245,7 @@ func TestReason(t *testing.T) {
 		{exception(codeTooMany), http.StatusServiceUnavailable, "answers others"},
 		{exception(codeNotOpen), http.StatusServiceUnavailable, "not open yet"},
 		{exception(codeUnknownTable), http.StatusServiceUnavailable, "not there yet"},
+		{exception(codeNotKnown), http.StatusBadGateway, "http.explore_username"},
 		{exception(codeNoRight), http.StatusBadGateway, "may not read"},
 		{exception(47), http.StatusBadGateway, "words of the store"},
 		{errors.New("connection refused"), http.StatusServiceUnavailable, "does not answer: connection refused"},
