@@ -52,7 +52,8 @@ func showForTest(t *testing.T, report *status.Report, top *status.TopTraffic) *S
 func TestExporters_topNotForAll(t *testing.T) {
 	answer, body := get(t, showForTest(t, exampleReport(), nil), "/")
 	if answer.StatusCode != http.StatusOK || strings.Contains(body, "Source AS") ||
-		!strings.Contains(body, "http.explore is off") || strings.Contains(body, "explore the traffic") ||
+		!strings.Contains(body, "http.explore is off") ||
+		strings.Contains(body, "explore the traffic") ||
 		!strings.Contains(body, "Exporters") {
 		t.Errorf("%s\n%s", answer.Status, body)
 	}
