@@ -30,6 +30,7 @@ type BGP struct {
 	AS        int    // ours; 0: that of each neighbour
 	RouterID  string // ours, an IPv4 address
 	MD5File   string // keys of TCP-MD5
+	MinTTL    int    // of what routers send; 0: any
 	HoldTime  time.Duration
 	KeepStale time.Duration // how long routes stay after a session
 }
@@ -75,6 +76,10 @@ func routingKeys(c *Config) []key {
 			help: "TCP-MD5 keys (RFC 2385): lines of ADDRESS, KEY or PREFIX, KEY, as in pmacct's " +
 				"bgp_daemon_md5_file. These neighbours need their key; the others need none."},
 		allowFileKey(r), neighborNamesKey(r), neighborMaxRoutesKey(r),
+		{path: "routing.bgp.min_ttl", env: []string{"BGP_MIN_TTL"}, field: number(&r.BGP.MinTTL, 0, 255),
+			help: "Minimum TTL, or hop limit, of what routers send (RFC 5082): 255 for routers on the same link, 255 " +
+				"- n for n routers between. The kernel drops the rest. Set the same at the router (ttl-security): what " +
+				"it sends must start at 255. 0: any."},
 		{path: "routing.bgp.hold_time", def: "90s", field: duration(&r.BGP.HoldTime, 0),
 			help: "Hold time that is proposed to routers; the smaller one counts. 0: sessions never time out."},
 		{path: "routing.bgp.keep_stale", def: "10m", field: duration(&r.BGP.KeepStale, 0),

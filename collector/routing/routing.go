@@ -36,6 +36,9 @@ type Options struct {
 	Neighbors []netip.Prefix // addresses that may connect for BGP
 	// Passwords holds TCP-MD5 keys (RFC 2385) by neighbour address or prefix.
 	Passwords map[netip.Prefix]string
+	// MinTTL is the minimum TTL or hop limit of what neighbours send (RFC 5082), 255 for those on the same link. 0:
+	// any.
+	MinTTL int
 	// Names holds router names by the neighbour's address. Other routers are named by their BGP identifier.
 	Names     map[netip.Addr]string
 	MaxRoutes map[netip.Prefix]int64 // maximum routes of one neighbour; the longest prefix that contains it applies
@@ -175,7 +178,14 @@ func Open(o Options) (*Station, error) {
 
 func (s *Station) listenAll() error {
 	keyed := plainTCP()
-	keyed.Control = func(_, _ string, c syscall.RawConn) error { return s.setKeys(c) }
+	keyed.Control = func(_, _ string, c syscall.RawConn) error {
+		if s.MinTTL > 0 {
+			if err := setMinTTL(c, s.MinTTL); err != nil {
+				return err
+			}
+		}
+		return s.setKeys(c)
+	}
 	for _, address := range s.Listen {
 		l, err := listen(keyed, "BGP", address)
 		if err != nil {

@@ -61,7 +61,7 @@ func routingOptions(cfg *config.Config, log *zap.Logger) (routing.Options, error
 	r := &cfg.Routing
 	o := routing.Options{
 		Listen: r.BGP.Listen, Neighbors: r.BGP.Neighbors, AS: uint32(r.BGP.AS), HoldTime: r.BGP.HoldTime,
-		KeepStale: r.BGP.KeepStale, Log: log.Named("routing"),
+		MinTTL: r.BGP.MinTTL, KeepStale: r.BGP.KeepStale, Log: log.Named("routing"),
 		BMP: routing.BMPOptions{Listen: r.BMP.Listen, Connect: r.BMP.Connect, Allowed: r.BMP.Allowed,
 			Views: views(r.BMP.RIB), KeepStale: r.BMP.KeepStale},
 		RIB: rib.Options{MaxMemory: int64(r.MaxMemory), MaxRoutes: int64(r.MaxRoutes)},
