@@ -77,9 +77,9 @@ func routingKeys(c *Config) []key {
 				"bgp_daemon_md5_file. These neighbours need their key; the others need none."},
 		allowFileKey(r), neighborNamesKey(r), neighborMaxRoutesKey(r),
 		{path: "routing.bgp.min_ttl", env: []string{"BGP_MIN_TTL"}, field: number(&r.BGP.MinTTL, 0, 255),
-			help: "Minimum TTL, or hop limit, of what routers send (RFC 5082): 255 for routers on the same link, 255 " +
-				"- n for n routers between. The kernel drops the rest. Set the same at the router (ttl-security): what " +
-				"it sends must start at 255. 0: any."},
+			help: "Minimum TTL, or hop limit, of what routers send (RFC 5082): 255 for routers on the same link, " +
+				"255 - n for n routers between. The kernel drops the rest. Set the same at the router " +
+				"(ttl-security): what it sends must start at 255. 0: any."},
 		{path: "routing.bgp.hold_time", def: "90s", field: duration(&r.BGP.HoldTime, 0),
 			help: "Hold time that is proposed to routers; the smaller one counts. 0: sessions never time out."},
 		{path: "routing.bgp.keep_stale", def: "10m", field: duration(&r.BGP.KeepStale, 0),
