@@ -14,17 +14,25 @@ import (
 // setKeys installs the TCP-MD5 keys (RFC 2385) on a socket before it listens. The kernel then accepts connections of
 // neighbours that have a key only if their segments are signed with it.
 func (s *Station) setKeys(c syscall.RawConn) error {
+	return control(c, func(fd int, v6 bool) error {
+		for prefix, password := range s.Passwords {
+			if err := setKey(fd, v6, prefix, password); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// control calls f with a socket's descriptor, and whether it is one of IPv6.
+func control(c syscall.RawConn, f func(fd int, v6 bool) error) error {
 	var failed error
 	err := c.Control(func(fd uintptr) {
 		v6 := false
 		if name, err := unix.Getsockname(int(fd)); err == nil {
 			_, v6 = name.(*unix.SockaddrInet6)
 		}
-		for prefix, password := range s.Passwords {
-			if failed = setKey(int(fd), v6, prefix, password); failed != nil {
-				return
-			}
-		}
+		failed = f(int(fd), v6)
 	})
 	if failed != nil {
 		return failed

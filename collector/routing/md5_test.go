@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -27,19 +26,16 @@ func kernelHasMD5(t *testing.T) bool {
 // keyedDialer dials from an address with a key of TCP-MD5.
 func keyedDialer(from, key string, wait time.Duration) *net.Dialer {
 	return &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}, Timeout: wait,
-		Control: func(_, _ string, c syscall.RawConn) (err error) {
+		Control: func(_, _ string, c syscall.RawConn) error {
 			if key == "" {
 				return nil
 			}
-			if failed := c.Control(func(fd uintptr) {
-				to, v6 := netip.MustParsePrefix("127.0.0.1/32"), strings.Contains(from, ":")
+			return control(c, func(fd int, v6 bool) error {
+				to := netip.MustParsePrefix("127.0.0.1/32")
 				if v6 {
 					to = netip.MustParsePrefix("::1/128")
 				}
-				err = setKey(int(fd), v6, to, key)
-			}); failed != nil {
-				return failed
-			}
-			return err
+				return setKey(fd, v6, to, key)
+			})
 		}}
 }

@@ -13,19 +13,16 @@ import (
 // connections of IPv4, so it needs the options of both.
 func setMinTTL(c syscall.RawConn, least int) error {
 	const most = 255
-	var failed error
-	err := c.Control(func(fd uintptr) {
-		failed = errors.Join(unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_MINTTL, least),
-			unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_TTL, most))
-		name, err := unix.Getsockname(int(fd))
-		if _, v6 := name.(*unix.SockaddrInet6); err == nil && v6 {
-			failed = errors.Join(failed,
-				unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_MINHOPCOUNT, least),
-				unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_UNICAST_HOPS, most))
+	return control(c, func(fd int, v6 bool) error {
+		err := errors.Join(unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MINTTL, least),
+			unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_TTL, most))
+		if v6 {
+			err = errors.Join(err, unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MINHOPCOUNT, least),
+				unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_UNICAST_HOPS, most))
 		}
+		if err != nil {
+			return fmt.Errorf("set the minimum TTL of neighbours to %d: %w", least, err)
+		}
+		return nil
 	})
-	if failed != nil {
-		return fmt.Errorf("set the minimum TTL of neighbours to %d: %w", least, failed)
-	}
-	return err
 }

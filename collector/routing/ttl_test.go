@@ -21,18 +21,13 @@ func TestMinTTL(t *testing.T) {
 				t.Fatal(err)
 			}
 			dial := func(ttl int, wait time.Duration) error {
-				d := net.Dialer{Timeout: wait, Control: func(network, _ string, c syscall.RawConn) (err error) {
-					failed := c.Control(func(fd uintptr) {
-						if network == "tcp6" {
-							err = unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_UNICAST_HOPS, ttl)
-						} else {
-							err = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_TTL, ttl)
+				d := net.Dialer{Timeout: wait, Control: func(_, _ string, c syscall.RawConn) error {
+					return control(c, func(fd int, v6 bool) error {
+						if v6 {
+							return unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_UNICAST_HOPS, ttl)
 						}
+						return unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_TTL, ttl)
 					})
-					if failed != nil {
-						return failed
-					}
-					return err
 				}}
 				conn, err := d.Dial("tcp", net.JoinHostPort(c.to, port))
 				if err == nil {
