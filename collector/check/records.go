@@ -49,7 +49,7 @@ func (r *records) set(set record.Set) {
 			names = append(names, t.Name)
 		}
 		r.say(checkProblem, "metadata", "%s: there is no metadata table %q%s", set.Source, set.Table,
-			didYouMean(set.Table, names))
+			commandline.DidYouMean(set.Table, "", names))
 		return
 	}
 	ids := r.ids[table.Name]
@@ -165,14 +165,6 @@ func (r *records) ranges(table *record.Table, row record.Row, id, place string) 
 	}
 }
 
-// didYouMean is the end of a message about an unknown name.
-func didYouMean(name string, known []string) string {
-	if near := commandline.Nearest(name, known); near != "" {
-		return ": did you mean " + near + "?"
-	}
-	return ""
-}
-
 // unknownKeys reports keys that nothing reads.
 func (r *records) unknownKeys(table *record.Table, raw record.Raw, id, place string) {
 	known := []string{"ref", "hash", "insert_time"}
@@ -184,7 +176,7 @@ func (r *records) unknownKeys(table *record.Table, raw record.Raw, id, place str
 			continue
 		}
 		r.say(checkWarning, "metadata", "%s: %s: the key %s is unknown and ignored%s", place, id, key,
-			didYouMean(key, known))
+			commandline.DidYouMean(key, "", known))
 	}
 }
 

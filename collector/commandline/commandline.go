@@ -94,7 +94,7 @@ func unknownCommand(c *cli.Command, name string) error {
 	for _, below := range c.VisibleCommands() {
 		names = append(names, below.Names()...)
 	}
-	return Usage("%sthere is no command %q%s (%s --help lists them)", path(c), name, didYouMean(name, "", names),
+	return Usage("%sthere is no command %q%s (%s --help lists them)", path(c), name, DidYouMean(name, "", names),
 		c.FullName())
 }
 
@@ -111,7 +111,7 @@ func flagError(c *cli.Command, err error) error {
 				names = append(names, flag.Names()...)
 			}
 		}
-		text = fmt.Sprintf("there is no flag %s%s", dashed(name), didYouMean(name, "--", append(names, "help")))
+		text = fmt.Sprintf("there is no flag %s%s", dashed(name), DidYouMean(name, "--", append(names, "help")))
 	}
 	return Usage("%s%s (see %s --help)", path(c), text, c.FullName())
 }
@@ -130,13 +130,4 @@ func dashed(name string) string {
 		return "-" + name
 	}
 	return "--" + name
-}
-
-// didYouMean suggests the most similar name, if any is similar.
-func didYouMean(name, prefix string, names []string) string {
-	near := Nearest(name, names)
-	if near == "" {
-		return ""
-	}
-	return fmt.Sprintf(": did you mean %s%s?", prefix, near)
 }

@@ -1,6 +1,9 @@
 package commandline
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // Nearest returns the name that a mistyped one most likely means; "" if none is similar. A name is similar if at most a
 // third of the letters are wrong, missing, added or swapped with their neighbour, or if it is the only one with this
@@ -25,6 +28,16 @@ func Nearest(typed string, names []string) string {
 		return begins
 	}
 	return best
+}
+
+// DidYouMean is the end of a message about an unknown name: it suggests the nearest of names, with prefix before it. It
+// is empty if none is similar.
+func DidYouMean(name, prefix string, names []string) string {
+	near := Nearest(name, names)
+	if near == "" {
+		return ""
+	}
+	return fmt.Sprintf(": did you mean %s%s?", prefix, near)
 }
 
 // distance returns the number of letters to change, add, remove or swap with their neighbour to turn one word into the

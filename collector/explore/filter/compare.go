@@ -17,8 +17,8 @@ func (x *Expr) Unknown(names []string) *Error {
 	name := Canonical(x.Field)
 	if instead := elsewhere[name]; instead != "" {
 		bad.Text += ": " + instead
-	} else if nearest := commandline.Nearest(name, names); nearest != "" {
-		bad.Text += ": did you mean " + nearest + "?"
+	} else {
+		bad.Text += commandline.DidYouMean(name, "", names)
 	}
 	return bad
 }
