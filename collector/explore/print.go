@@ -16,13 +16,18 @@ var bars = []rune("▁▂▃▄▅▆▇█")
 // mostBars is the maximum number of characters of a graph.
 const mostBars = 48
 
+// KnownRate returns the function that formats rates with their unit. It writes a dash if OnlyPartial.
+func (a *Answer) KnownRate() func(float64) string {
+	if a.OnlyPartial() {
+		return func(float64) string { return "–" }
+	}
+	unit := a.Question.Unit.Label()
+	return func(v float64) string { return figures.SI(v) + unit }
+}
+
 // Print writes the answer for a terminal: lines with a small graph, links, or hours.
 func (a *Answer) Print(w io.Writer) error {
-	unit := a.Question.Unit.Label()
-	rate := func(v float64) string { return figures.SI(v) + unit }
-	if a.OnlyPartial() {
-		rate = func(float64) string { return "–" }
-	}
+	rate := a.KnownRate()
 	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	head := strings.Join(a.Labels, " → ")
 	switch {

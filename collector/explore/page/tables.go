@@ -26,14 +26,6 @@ type row struct {
 // rate formats a figure of an answer with its unit.
 func rate(a *explore.Answer, v float64) string { return figures.SI(v) + a.Question.Unit.Label() }
 
-// knownRate returns the function that formats rates. They are not known if all flows are of the step that is not over.
-func knownRate(a *explore.Answer) func(float64) string {
-	if a.OnlyPartial() {
-		return func(float64) string { return "–" }
-	}
-	return func(v float64) string { return rate(a, v) }
-}
-
 // aboutLink leads to the page of a thing. End tells the links of a row apart; "" if there is one.
 type aboutLink struct {
 	link
@@ -56,7 +48,7 @@ func endOf(dimension string) string {
 const mostPeaks = 10
 
 func (p *Pages) newRows(a *explore.Answer, page string) []row {
-	show := knownRate(a)
+	show := a.KnownRate()
 	var all []row
 	for i := range a.Series {
 		line := &a.Series[i]
@@ -97,7 +89,7 @@ func newAll(a *explore.Answer) *row {
 	if a.Overlap || len(a.Series) < 2 {
 		return nil
 	}
-	all, show := a.Sum(), knownRate(a)
+	all, show := a.Sum(), a.KnownRate()
 	r := &row{Min: show(all.Min), Mean: show(all.Mean), P95: show(all.P95), Max: show(all.Max),
 		Last: show(all.Last), Volume: a.Question.Unit.Amount(all.Total)}
 	earlier, back := 0.0, 0.0
