@@ -1,18 +1,17 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
-	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 
 	"github.com/metranova/flow-collector/collector/commandline"
+	"github.com/metranova/flow-collector/metadata/files"
 )
 
 // file is the YAML file that is being read.
@@ -31,16 +30,6 @@ const (
 	maxNodes = 100_000
 )
 
-// syntaxProblem returns the problem of a file that is no YAML, with its line.
-func syntaxProblem(path string, err error) Problem {
-	var at yaml.Error
-	if errors.As(err, &at) && at.GetToken() != nil {
-		path, err = fmt.Sprintf("%s:%d", path, at.GetToken().Position.Line), errors.New(at.GetMessage())
-	}
-	text, _, _ := strings.Cut(err.Error(), "\n")
-	return Problem{Where: path, Why: strings.ReplaceAll(text, "\t", `\t (a tab: YAML takes spaces there)`)}
-}
-
 func (c *Config) loadFile(path string, env environ, table []key) []Problem {
 	data, err := readText(path, maxFile)
 	if err != nil {
@@ -52,7 +41,8 @@ func (c *Config) loadFile(path string, env environ, table []key) []Problem {
 	}
 	parsed, err := parser.ParseBytes([]byte(data), 0)
 	if err != nil {
-		return []Problem{syntaxProblem(path, err)}
+		where, why := files.SyntaxError(path, err)
+		return []Problem{{Where: where, Why: why}}
 	}
 	for _, document := range parsed.Docs {
 		if document.Body == nil {

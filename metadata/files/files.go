@@ -105,7 +105,8 @@ func parse(path string) (*document, error) {
 	}
 	file, err := parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
-		return nil, syntaxError(path, err)
+		place, why := SyntaxError(path, err)
+		return nil, fmt.Errorf("%s: %s", place, why)
 	}
 	doc := &document{path: path}
 	for _, d := range file.Docs {
@@ -247,20 +248,23 @@ func line(node ast.Node) int {
 	return 0
 }
 
-// syntaxError makes one line with the position; the parser's own message is a page with an excerpt of the file.
-func syntaxError(path string, err error) error {
+// SyntaxError returns where a file is no YAML, as PATH:LINE if the parser's error has the line, and why. The parser's
+// own message is a page with an excerpt of the file.
+func SyntaxError(path string, err error) (place, why string) {
 	var at yaml.Error
 	if errors.As(err, &at) && at.GetToken() != nil {
-		return fmt.Errorf("%s:%d: %s", path, at.GetToken().Position.Line, reason(err))
+		path = fmt.Sprintf("%s:%d", path, at.GetToken().Position.Line)
 	}
-	return fmt.Errorf("%s: %s", path, reason(err))
+	return path, reason(err)
 }
 
+// reason returns the message of a parser's error in one line.
 func reason(err error) string {
+	text := err.Error()
 	var at yaml.Error
 	if errors.As(err, &at) {
-		return strings.ReplaceAll(at.GetMessage(), "\t", `\t (a tab: YAML takes spaces there)`)
+		text = at.GetMessage()
 	}
-	first, _, _ := strings.Cut(err.Error(), "\n")
-	return first
+	text, _, _ = strings.Cut(text, "\n")
+	return strings.ReplaceAll(text, "\t", `\t (a tab: YAML takes spaces there)`)
 }
