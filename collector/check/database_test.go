@@ -5,22 +5,13 @@ import (
 	"strings"
 	"testing"
 
-	"go.uber.org/zap"
-
-	"github.com/metranova/flow-collector/collector/setup"
 	"github.com/metranova/flow-collector/collector/testkit"
-	"github.com/metranova/flow-collector/sink/clickhouse"
 )
 
 // Two collectors that get the same export count it twice: check says so. Others share a device's export.
 func TestCountedTwice(t *testing.T) {
 	cfg := testkit.Config(t)
-	o := setup.ClickHouse(cfg)
-	conn, err := clickhouse.Open(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	conn := testkit.Connect(t, cfg)
 	warning := func() string {
 		c := &checker{cfg: cfg}
 		c.countedTwice(t.Context(), conn)
@@ -32,9 +23,7 @@ func TestCountedTwice(t *testing.T) {
 	if said := warning(); said != "" {
 		t.Errorf("without tables: %s", said)
 	}
-	if err := setup.MakeTables(t.Context(), conn, setup.Tables(cfg, o), zap.NewNop()); err != nil {
-		t.Fatal(err)
-	}
+	testkit.MakeTables(t, cfg, conn)
 	write := func(device, collector string, flows, minutes int) {
 		testkit.Ask(t, cfg, fmt.Sprintf("INSERT INTO data_flow (start_time, device_id, collector_id) SELECT "+
 			"now() - INTERVAL %d MINUTE, '%s', '%s' FROM numbers(%d)", minutes, device, collector, flows))

@@ -7,13 +7,9 @@ import (
 	"strings"
 	"testing"
 
-	"go.uber.org/zap"
-
-	"github.com/metranova/flow-collector/collector/setup"
 	"github.com/metranova/flow-collector/collector/testkit"
 	"github.com/metranova/flow-collector/metadata/files"
 	"github.com/metranova/flow-collector/metadata/record"
-	"github.com/metranova/flow-collector/sink/clickhouse"
 )
 
 func TestMain(m *testing.M) { testkit.Main(m) }
@@ -90,15 +86,8 @@ func TestFiles(t *testing.T) {
 // Ask reads it out of the table of flows.
 func TestAsk(t *testing.T) {
 	cfg := testkit.Config(t)
-	o := setup.ClickHouse(cfg)
-	conn, err := clickhouse.Open(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	if err := setup.MakeTables(t.Context(), conn, setup.Tables(cfg, o), zap.NewNop()); err != nil {
-		t.Fatal(err)
-	}
+	conn := testkit.Connect(t, cfg)
+	testkit.MakeTables(t, cfg, conn)
 	testkit.Ask(t, cfg, "INSERT INTO data_flow (start_time, device_id, flow_type, in_if_index, out_if_index, "+
 		"in_interface_id, in_interface_ref, bit_count) VALUES "+
 		"(now(), '192.0.2.1', 'ipfix', 5, 6, '192.0.2.1::ge-0/0/5', NULL, 80), "+

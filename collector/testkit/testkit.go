@@ -20,12 +20,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"go.uber.org/zap"
 
 	"github.com/metranova/flow-collector/collector/capture"
 	"github.com/metranova/flow-collector/collector/config"
 	"github.com/metranova/flow-collector/collector/setup"
 	"github.com/metranova/flow-collector/decoder/exporter"
+	"github.com/metranova/flow-collector/sink/clickhouse"
 	"github.com/metranova/flow-collector/sink/golden"
 	"github.com/metranova/flow-collector/sink/store"
 	"github.com/metranova/flow-collector/sink/store/storetest"
@@ -158,6 +161,25 @@ func Payloads(t *testing.T, names ...string) [][]byte {
 		}
 	}
 	return all
+}
+
+// Connect connects to the store of a configuration until the end of the test.
+func Connect(t testing.TB, cfg *config.Config) driver.Conn {
+	t.Helper()
+	conn, err := clickhouse.Open(t.Context(), setup.ClickHouse(cfg))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+// MakeTables makes the tables of a configuration.
+func MakeTables(t testing.TB, cfg *config.Config, conn driver.Conn) {
+	t.Helper()
+	if err := setup.MakeTables(t.Context(), conn, setup.Tables(cfg, setup.ClickHouse(cfg)), zap.NewNop()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Ask runs a query and returns the result as tab-separated lines.
