@@ -149,7 +149,7 @@ func TestSpeakersBMP(t *testing.T) {
 				})
 				peer.kill()
 				expect(t, s, reader, d.address, map[string]int{"10.0.0.1": -1, "10.1.0.1": -1})
-				peer = d.feeder.start(t, "", "")
+				d.feeder.start(t, "", "")
 				expect(t, s, reader, d.address, want)
 			}
 			x.stop()
