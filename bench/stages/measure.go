@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/metranova/flow-collector/collector/listen"
 	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/enrich"
 )
@@ -144,9 +145,6 @@ func Turns(turns []Turn, last Stage, runs int) []Cost {
 	return list
 }
 
-// batchDatagrams is how many the listener hands on at a time.
-const batchDatagrams = 64
-
 // pass takes all datagrams through the chain, as many at a time as the listener would.
 func (c *Chain) pass(datagrams []exporter.Datagram) {
 	c.timed(datagrams, nil)
@@ -155,7 +153,7 @@ func (c *Chain) pass(datagrams []exporter.Datagram) {
 // timed is pass that notes what each batch took, unless took is nil.
 func (c *Chain) timed(datagrams []exporter.Datagram, took *[]Took) {
 	now, cpu := time.Now(), threadCPU()
-	for batch := range slices.Chunk(datagrams, batchDatagrams) {
+	for batch := range slices.Chunk(datagrams, listen.BatchDatagrams) {
 		c.Process(batch, now)
 		if took != nil {
 			at, used := time.Now(), threadCPU()

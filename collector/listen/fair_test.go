@@ -24,7 +24,7 @@ func TestSocketsAreReadInTurn(t *testing.T) {
 						w := openWorkers(t, Options{Addresses: []string{"127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"},
 							ReceiveBuffer: 4 << 20})[0]
 						flood := sender(t, "udp4", "127.0.0.1:0", w.sockets[busy].port)
-						for range 4 * batchDatagrams {
+						for range 4 * BatchDatagrams {
 							send(t, flood, []byte("x"))
 						}
 						for call := range before + sockets {
@@ -55,14 +55,14 @@ func TestFullSocketsTakeTurns(t *testing.T) {
 		ReceiveBuffer: 4 << 20})[0]
 	for _, s := range w.sockets[1:] {
 		flood := sender(t, "udp4", "127.0.0.1:0", s.port)
-		for range 5 * batchDatagrams {
+		for range 5 * BatchDatagrams {
 			send(t, flood, []byte(s.name))
 		}
 	}
 	var order []string
 	for range 8 {
 		got, err := w.Receive(time.Second)
-		if err != nil || len(got) != batchDatagrams {
+		if err != nil || len(got) != BatchDatagrams {
 			t.Fatalf("%d datagrams, %v", len(got), err)
 		}
 		order = append(order, string(got[0].Payload))
@@ -85,14 +85,14 @@ func TestRefusedFloodIsReadWithoutPause(t *testing.T) {
 	w.pause = unix.NsecToTimespec(int64(time.Hour))
 	flood := sender(t, "udp4", "127.0.0.1:0", w.sockets[0].port)
 	const batches = 10
-	for range batches * batchDatagrams {
+	for range batches * BatchDatagrams {
 		send(t, flood, []byte("x"))
 	}
 	for call := range batches {
 		if got, err := w.Receive(time.Second); err != nil || len(got) != 0 {
 			t.Fatalf("%d datagrams, %v", len(got), err)
 		}
-		if n := w.Stats().Refused; n != uint64(call+1)*batchDatagrams {
+		if n := w.Stats().Refused; n != uint64(call+1)*BatchDatagrams {
 			t.Fatalf("%d were read in %d calls", n, call+1)
 		}
 	}

@@ -370,17 +370,17 @@ func BenchmarkReceive(b *testing.B) {
 	b.SetBytes(1400)
 	for done := 0; done < b.N; {
 		b.StopTimer()
-		for range batchDatagrams {
+		for range BatchDatagrams {
 			send(b, conn, payload)
 		}
 		b.StartTimer()
-		for got := 0; got < batchDatagrams; {
+		for got := 0; got < BatchDatagrams; {
 			batch, err := w.Receive(time.Second)
 			if err != nil {
 				b.Fatal(err)
 			}
 			got += len(batch)
 		}
-		done += batchDatagrams
+		done += BatchDatagrams
 	}
 }

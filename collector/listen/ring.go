@@ -12,8 +12,9 @@ import (
 	_ "github.com/metranova/flow-collector/sink/linuxonly"
 )
 
-// batchDatagrams is how many datagrams one system call receives.
-const batchDatagrams = 64
+// BatchDatagrams is how many datagrams one system call receives at most. Routes that were replaced stay in memory until
+// a whole batch is done, so it is short. The call's share in the cost of a flow is small already.
+const BatchDatagrams = 32
 
 // controlSpace holds a timespec and a 32-bit counter, each behind a header (unix(7), CMSG_SPACE).
 const controlSpace = 64
@@ -28,13 +29,13 @@ type mmsghdr struct {
 // ring is the memory of one worker's receive calls: for every datagram a buffer, a source address and control data. It
 // is allocated once; the kernel writes into it.
 type ring struct {
-	messages  [batchDatagrams]mmsghdr
-	vectors   [batchDatagrams]unix.Iovec
-	names     [batchDatagrams]unix.RawSockaddrInet6
-	controls  [batchDatagrams][controlSpace]byte
+	messages  [BatchDatagrams]mmsghdr
+	vectors   [BatchDatagrams]unix.Iovec
+	names     [BatchDatagrams]unix.RawSockaddrInet6
+	controls  [BatchDatagrams][controlSpace]byte
 	buffers   []byte
 	size      int
-	datagrams [batchDatagrams]exporter.Datagram
+	datagrams [BatchDatagrams]exporter.Datagram
 }
 
 // bufferStagger is padding that keeps buffers from sharing cache sets: buffers 64 KiB apart would compete for the same
@@ -42,7 +43,7 @@ type ring struct {
 const bufferStagger = 23 * 64
 
 func newRing(size int) *ring {
-	r := &ring{size: size, buffers: make([]byte, batchDatagrams*(size+bufferStagger))}
+	r := &ring{size: size, buffers: make([]byte, BatchDatagrams*(size+bufferStagger))}
 	for i := range r.messages {
 		r.vectors[i].Base = &r.buffers[i*(size+bufferStagger)]
 		r.vectors[i].SetLen(size)
@@ -55,8 +56,8 @@ func newRing(size int) *ring {
 	return r
 }
 
-// receive receives up to atOnce datagrams (at most 64) from fd, without blocking, so that Go's scheduler need not know
-// of the call.
+// receive receives up to atOnce datagrams (at most BatchDatagrams) from fd, without blocking, so that Go's scheduler
+// need not know of the call.
 func (r *ring) receive(fd, atOnce int) (int, error) {
 	for i := range r.messages[:atOnce] {
 		h := &r.messages[i].header

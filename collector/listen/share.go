@@ -337,12 +337,12 @@ func (b *bucket) vote(a sourceAddr) bool {
 	return false
 }
 
-// batch returns how many datagrams to read at once: as many as take a few milliseconds, so that receive buffers are
-// checked in time and no socket waits long for its turn.
+// batch returns how many datagrams to read at once: as many as take some 2 ms, so that receive buffers are
+// checked in time, no socket waits long for its turn, and replaced routes are freed soon.
 func (s *Share) batch() int {
-	const atOnce = float32(5 * time.Millisecond)
-	if s.mean*batchDatagrams <= atOnce {
-		return batchDatagrams
+	const atOnce = float32(2 * time.Millisecond)
+	if s.mean*BatchDatagrams <= atOnce {
+		return BatchDatagrams
 	}
 	return max(int(atOnce/s.mean), leastBatch)
 }

@@ -330,7 +330,7 @@ func BenchmarkShare(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			s := NewShare()
 			for n := 0; b.Loop(); n++ {
-				if n%batchDatagrams == 0 {
+				if n%BatchDatagrams == 0 {
 					s.begin(time.Duration(n)*10*time.Microsecond, 0)
 				}
 				a := netip.AddrFrom4([4]byte{10, 0, byte(n % sources >> 8), byte(n % sources)})

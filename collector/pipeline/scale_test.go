@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/metranova/flow-collector/collector/listen"
 	"github.com/metranova/flow-collector/decoder/exporter"
 	"github.com/metranova/flow-collector/decoder/flow"
 	"github.com/metranova/flow-collector/decoder/route"
@@ -251,8 +252,8 @@ func scaleWorker(t testing.TB, current *atomic.Pointer[enrich.Snapshot], routes 
 }
 
 // BenchmarkScale is the way from the datagram to the encoded block at the size of a core router's: 200,000 hosts, a
-// million prefixes. It takes 64 datagrams at a time, as the listener does. Each goroutine has a worker: -cpu 1,2 shows
-// how that scales.
+// million prefixes. It takes as many datagrams at a time as the listener does. Each goroutine has a worker: -cpu 1,2
+// shows how that scales.
 func BenchmarkScale(b *testing.B) {
 	var current atomic.Pointer[enrich.Snapshot]
 	current.Store(scaleSnapshot(b))
@@ -289,8 +290,8 @@ func BenchmarkScale(b *testing.B) {
 			b.RunParallel(func(pb *testing.PB) {
 				w := <-workers
 				had := w.Rows()
-				for i := 0; pb.Next(); i = (i + 64) % len(all) {
-					w.Process(all[i:i+64], traffic.now)
+				for i := 0; pb.Next(); i = (i + listen.BatchDatagrams) % len(all) {
+					w.Process(all[i:i+listen.BatchDatagrams], traffic.now)
 				}
 				rows.Add(w.Rows() - had)
 				workers <- w
