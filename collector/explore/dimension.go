@@ -169,11 +169,12 @@ var columnName = regexp.MustCompile(`(ext\.)?[a-z_]+`)
 
 // columnsOf returns the columns and paths of ext that an expression reads.
 func columnsOf(s *schema.Settings, expr string) []string {
-	known := map[string]bool{}
+	known := map[string]bool{schema.NamedScope: true}
 	for _, c := range schema.FlowColumns() {
 		known[c.Name] = true
 	}
 	var all []string
+	expr = strings.ReplaceAll(expr, schema.NamedScopeOf, schema.NamedScope)
 	for _, name := range columnName.FindAllString(expr, -1) {
 		if (known[name] || strings.HasPrefix(name, "ext.")) && !slices.Contains(all, name) {
 			all = append(all, name)
@@ -286,7 +287,7 @@ func (t tables) ofFlow() []dimension {
 			names: t.applications()},
 		{Name: "proto", Label: "Protocol", expr: "protocol"},
 		{Name: "version", Label: "IP version", expr: "ip_version", show: "concat('IPv', toString(%[1]s))"},
-		{Name: "scope", Label: "Policy scope", expr: "policy_scope", many: true},
+		{Name: "scope", Label: "Policy scope", expr: schema.NamedScopeOf, many: true},
 		{Name: "level", Label: "Policy level", expr: "policy_level"},
 		{Name: "originator", Label: "Policy originator", expr: "policy_originator"},
 		{Name: "collector", Label: "Collector", expr: "collector_id"},
@@ -308,6 +309,19 @@ func (t tables) ofFlow() []dimension {
 		all[i].Group = "Flow"
 	}
 	return all
+}
+
+// tested returns the dimension that a test compares. The scopes of a flow are those without as:<AS>; a test with a
+// value that begins with as: is of all of them.
+func (d *dimension) tested(x *filter.Expr) *dimension {
+	if d.expr != schema.NamedScopeOf || !slices.ContainsFunc(x.Values, func(v filter.Value) bool {
+		return strings.HasPrefix(strings.ToLower(v.Text), schema.ASScope)
+	}) {
+		return d
+	}
+	all := *d
+	all.expr, all.columns = scopeColumn, []string{scopeColumn}
+	return &all
 }
 
 // has reports whether data_flow has an optional column.

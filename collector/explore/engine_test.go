@@ -258,7 +258,7 @@ func testDimensions(t *testing.T, e *Explorer) {
 		"app":            "tcp/443 https 180, udp/53 dns 120, icmp/0 60",
 		"proto":          "tcp 180, udp 120, icmp 60",
 		"version":        "IPv4 240, IPv6 120",
-		"scope":          "unknown 180, as:64500 180, comm:lhcone 180",
+		"scope":          "unknown 180, comm:lhcone 180",
 		"dscp":           "0 180, 46 180",
 		"sampling":       "100 360",
 	}
@@ -321,6 +321,9 @@ func testFilters(t *testing.T, e *Explorer) {
 		"app = tcp/443":                         180,
 		"scope = comm:lhcone":                   180,
 		"scope ~ lhc":                           180,
+		"scope = as:64500":                      180,
+		"scope in (AS:64500, comm:x)":           180,
+		"scope ~ 64500":                         0,
 		"scope = unknown":                       180,
 		"community = 64500:1":                   180,
 		"if = r1::down":                         300,
@@ -500,7 +503,8 @@ func testRollups(t *testing.T, e *Explorer) {
 		}
 	}
 	for _, rest := range []string{"view=hours", "by=app&filter=device+%3D+r1+and+proto+%3D+tcp", "by=in.if&view=both",
-		"by=src.as,device&view=sankey"} {
+		"by=src.as,device&view=sankey", "by=device&filter=scope+%3D+comm:lhcone", "by=level&filter=scope+!%3D+unknown",
+		"by=device&filter=scope+%3D+as:64500"} {
 		a, b := ask(t, e, "unit=flows&from=2026-02-20&to=2026-03-06&"+rest),
 			ask(t, rows, "unit=flows&from=2026-02-20&to=2026-03-06&"+rest)
 		if lines(a, 1) != lines(b, 1) || !reflect.DeepEqual(a.Days, b.Days) || !reflect.DeepEqual(a.Links, b.Links) ||
@@ -509,7 +513,7 @@ func testRollups(t *testing.T, e *Explorer) {
 		}
 	}
 	for _, want := range []string{"data_flow", "rollup_src_as_1h", "rollup_interface_1h", "rollup_application_1h",
-		"rollup_scireg_1h", "rollup_scope_1h", "rollup_traffic_1h"} {
+		"rollup_scireg_1h", "rollup_named_scope_1h", "rollup_traffic_1h"} {
 		if !answered[want] {
 			t.Errorf("%s answers nothing; the tables are %v", want, answered)
 		}

@@ -89,7 +89,7 @@ func (p *Planner) selection(q *Question, s span, now time.Time, reversed bool) (
 	}
 	filters := compiler.columns(x)
 	if len(q.Only) > 0 {
-		filters = append(filters, scopeColumn)
+		filters = append(filters, columnsOf(p.settings, scopesOf(q.Only))...)
 	}
 	sel.source = schema.Choose(schema.Question{Dimensions: p.columns(by), Filters: filters,
 		From: s.from, To: s.to, Step: s.aligned()}, *p.sources.Load(), now)
@@ -105,12 +105,20 @@ func (p *Planner) selection(q *Question, s span, now time.Time, reversed bool) (
 		sel.where += " AND " + sel.of(condition)
 	}
 	if len(q.Only) > 0 {
-		sel.where += " AND " + sel.params.ofScopes(q.Only)
+		sel.where += " AND " + sel.of(sel.params.ofScopes(q.Only))
 	}
 	return sel, nil
 }
 
 const scopeColumn = "policy_scope"
+
+// scopesOf returns the expression of the scopes of a flow among which the given ones are looked for.
+func scopesOf(scopes []string) string {
+	if slices.ContainsFunc(scopes, func(s string) bool { return strings.HasPrefix(s, schema.ASScope) }) {
+		return scopeColumn
+	}
+	return schema.NamedScopeOf
+}
 
 // ofScopes returns the condition for flows of any of the scopes.
 func (p *parameters) ofScopes(scopes []string) string {
@@ -118,7 +126,7 @@ func (p *parameters) ofScopes(scopes []string) string {
 	for _, scope := range scopes {
 		list = append(list, p.text(scope))
 	}
-	return "hasAny(" + scopeColumn + ", [" + strings.Join(list, ", ") + "])"
+	return "hasAny(" + scopesOf(scopes) + ", [" + strings.Join(list, ", ") + "])"
 }
 
 // columns returns the columns that the dimensions read.
@@ -133,10 +141,14 @@ func (p *Planner) columns(by []*dimension) []string {
 	return all
 }
 
-// of translates an expression over data_flow to the chosen table: a rollup has columns instead of paths of ext.
+// of translates an expression over data_flow to the chosen table: a rollup has columns instead of paths of ext and of
+// derived dimensions.
 func (s *selection) of(expr string) string {
 	if s.source.Step == 0 {
 		return expr
+	}
+	if column := s.source.Columns[schema.NamedScope]; column != "" {
+		expr = strings.ReplaceAll(expr, schema.NamedScopeOf, column)
 	}
 	return pathName.ReplaceAllStringFunc(expr, func(path string) string { return s.source.Columns[path] })
 }

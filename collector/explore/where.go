@@ -69,7 +69,7 @@ func (c *compiler) columns(x *filter.Expr) []string {
 		if c.reversed {
 			name = reverse(name)
 		}
-		d := c.dimensions[name]
+		d := c.dimensions[name].tested(test)
 		all = append(all, d.columns...)
 		for _, side := range d.both {
 			all = append(all, c.dimensions[side].columns...)
@@ -111,7 +111,7 @@ func (c *compiler) test(x *filter.Expr) (string, error) {
 		return "", c.unknown(x)
 	}
 	if len(d.both) == 0 {
-		return c.compare(d, x)
+		return c.compare(d.tested(x), x)
 	}
 	var sides []string
 	for _, side := range d.both {

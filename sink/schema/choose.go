@@ -10,8 +10,8 @@ import (
 // Question is what a query wants to know of flows: sums of flows, bits and packets, by dimensions, over a time range.
 // Everything else (distinct addresses, quantiles, single flows) only data_flow answers.
 type Question struct {
-	// Dimensions are what the sums are grouped by, and Filters what conditions are on: columns of data_flow, or paths
-	// of its ext as ext.PATH.
+	// Dimensions are what the sums are grouped by, and Filters what conditions are on: columns of data_flow, paths of
+	// its ext as ext.PATH, or NamedScope.
 	Dimensions, Filters []string
 	// From and To are the range of start_time, To not in it. The zero time is no bound.
 	From, To time.Time
@@ -225,6 +225,9 @@ func (s *Settings) Sources() []Source {
 	}
 	for path := range s.flowPaths() {
 		flow.Columns["ext."+path] = "ext." + path
+	}
+	for _, d := range derivedDimensions() {
+		flow.Columns[d.name] = d.expr
 	}
 	all := []Source{flow}
 	for _, r := range s.rollups() {

@@ -61,7 +61,11 @@ func TestChoose(t *testing.T) {
 			change: func(s *Source) { s.From = ago(5 * day) }, want: "data_flow",
 			reasons: []string{"complete only since 2026-11-24 10:17:30"}},
 		"everything":          {q: Question{}, want: "rollup_traffic_1d"},
-		"everything by scope": {q: Question{Dimensions: []string{"policy_scope"}}, want: "rollup_scope_1d"},
+		"everything by scope": {q: Question{Dimensions: []string{NamedScope}}, want: "rollup_named_scope_1d"},
+		"of a scope": {q: Question{Dimensions: []string{"device_id"}, Filters: []string{NamedScope},
+			From: ago(30 * day), To: now}, want: "rollup_named_scope_1h"},
+		"of a scope that may be an AS": {q: Question{Dimensions: []string{"device_id"},
+			Filters: []string{"policy_scope"}, From: ago(30 * day), To: now}, want: "data_flow"},
 	} {
 		these := append([]Source{}, sources...)
 		for i := range these {

@@ -326,15 +326,31 @@ func (p *planner) leftViews() {
 			!p.isOurs(name, &old) {
 			continue
 		}
-		p.warn("view %s: is not in the settings and goes on being filled; to end that: DROP VIEW %s%s; its rows stay "+
-			"in %s until you drop that too",
-			name, p.s.qualified(name), p.s.onCluster(), strings.TrimSuffix(name, viewSuffix))
+		why, notIn := "is not in the settings", "it is not in flow.rollups"
+		if now := replacedBy(name); now != "" {
+			why = "is of an earlier version, has " + now + " in its place,"
+			notIn = "it is of an earlier version, " + now + " is in its place"
+		}
+		p.warn("view %s: %s and goes on being filled; to end that: DROP VIEW %s%s; its rows stay in %s until you "+
+			"drop that too", name, why, p.s.qualified(name), p.s.onCluster(), strings.TrimSuffix(name, viewSuffix))
 		if strings.HasPrefix(name, rollupPrefix) {
 			p.offer(name, "DROP VIEW "+p.s.qualified(name)+p.s.onCluster(),
-				"it is not in flow.rollups: table %s is not filled any more, and keeps its rows until their TTL",
+				"%s: table %s is not filled any more, and keeps its rows until their TTL", notIn,
 				strings.TrimSuffix(name, viewSuffix))
 		}
 	}
+}
+
+// replacedBy returns the view of a rollup that is in the place of an earlier version's; "" if there is none.
+func replacedBy(view string) string {
+	for _, r := range RollupSets() {
+		for _, step := range r.Steps {
+			if r.As != "" && view == rollupPrefix+r.Name+"_"+step+viewSuffix {
+				return r.Table(step) + viewSuffix
+			}
+		}
+	}
+	return ""
 }
 
 // isOurs reports whether a view is one of a rollup's, or reads data_flow and was made by this package.

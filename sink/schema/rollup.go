@@ -16,8 +16,11 @@ type Rollup struct {
 	For  string // for people: what it answers
 	// Steps are the widths of its tables, the finest first. Each table is filled from the one before it.
 	Steps []string
-	// Dimensions are columns of data_flow, or paths of its ext as ext.PATH.
+	// Dimensions are columns of data_flow, paths of its ext as ext.PATH, or NamedScope.
 	Dimensions []string
+	// As stands for Name in the names of its tables; "" is Name. An earlier version had tables of other dimensions
+	// under Name, which keep their rows.
+	As string
 	// Shrink is how many flows one row of the finest table has, measured: 20 devices, 10,000 flows a second.
 	Shrink int
 }
@@ -52,8 +55,9 @@ func RollupSets() []Rollup {
 		{Name: "scireg", Steps: usual, Shrink: 69,
 			For:        "traffic by resource of the Science Registry; needs the IP reference extension scireg",
 			Dimensions: []string{"device_id", "ext.src_ip_scireg_ref", "ext.dst_ip_scireg_ref"}},
-		{Name: "scope", Steps: usual, Shrink: 15, For: "traffic by the scopes of the policy",
-			Dimensions: []string{"device_id", "policy_scope"}},
+		{Name: "scope", As: NamedScope, Steps: usual, Shrink: 10_000,
+			For:        "traffic by the scopes of the policy but as:<AS>, which have rollups of their own",
+			Dimensions: []string{"device_id", "policy_originator", "policy_level", NamedScope}},
 	}
 }
 
@@ -89,7 +93,7 @@ func stepDuration(step string) time.Duration {
 const rollupPrefix = "rollup_"
 
 // Table is the name of the table of one step.
-func (r *Rollup) Table(step string) string { return rollupPrefix + r.Name + "_" + step }
+func (r *Rollup) Table(step string) string { return rollupPrefix + cmp.Or(r.As, r.Name) + "_" + step }
 
 // rollups are the sets that the settings turn on and that have their extensions, in the order of RollupSets.
 func (s *Settings) rollups() []Rollup {
@@ -156,6 +160,14 @@ func (s *Settings) rollupTTL(step string) TTL {
 // columnName is the name that a dimension has as a column of a rollup: paths of ext are columns of their own there.
 func columnName(dimension string) string { return strings.TrimPrefix(dimension, "ext.") }
 
+// ofRows is the expression of a dimension over data_flow.
+func ofRows(dimension string) string {
+	if made := derivedOf(dimension); made != nil {
+		return made.expr
+	}
+	return dimension
+}
+
 // dimensionColumns are the columns of a rollup's dimensions.
 func (s *Settings) dimensionColumns(r *Rollup) []column {
 	typed := s.flowPaths()
@@ -164,6 +176,8 @@ func (s *Settings) dimensionColumns(r *Rollup) []column {
 		c := column{name: columnName(d)}
 		if path, found := strings.CutPrefix(d, "ext."); found {
 			c.typ, c.codec, c.comment = typed[path], codecText, "ext."+path+" of data_flow."
+		} else if made := derivedOf(d); made != nil {
+			c.typ, c.codec, c.comment = made.typ, made.codec, made.comment
 		} else {
 			of := flowColumn(d)
 			c.typ, c.codec, c.comment = of.Type, cmp.Or(of.Codec, codecPlain), of.Comment
@@ -255,13 +269,13 @@ func (s *Settings) finestQuery(r *Rollup, where string) string {
 	inner, keys := []string{v.startTerm() + " AS step_start"}, []string{"step_start"}
 	outer := []string{"step_start AS start_time"}
 	for i, d := range r.Dimensions {
-		name := columnName(d)
-		if name == d {
+		name, of := columnName(d), ofRows(d)
+		if name == of {
 			inner, keys, outer = append(inner, ident(d)), append(keys, ident(d)), append(outer, ident(d))
 			continue
 		}
 		key := fmt.Sprintf("path_%d", i)
-		inner, keys = append(inner, d+" AS "+key), append(keys, key)
+		inner, keys = append(inner, of+" AS "+key), append(keys, key)
 		outer = append(outer, key+" AS "+ident(name))
 	}
 	return summing(outer, inner, keys, "count()", s.qualified(s.local(s.Tables.Flow)), where)

@@ -43,7 +43,8 @@ func insertFlowsOf(conn driver.Conn, token string, first, rows int, length time.
 		in_interface_id, out_interface_id, in_interface_edge, peer_as_id, peer_ip, application_port, bit_count,
 		packet_count, ext)
 	SELECT toDateTime64('2026-01-30 22:00:00', 3, 'UTC') + sipHash64(n, 1) %% %d AS t, t, 'r' || n %% 3, 'netflow',
-		if(n %% 2, 'tcp', 'udp'), if(n %% 5, 4, 6), 'us', 'tlp:amber', ['comm:' || n %% 2], n %% 7, n %% 11,
+		if(n %% 2, 'tcp', 'udp'), if(n %% 5, 4, 6), 'us', 'tlp:amber',
+		['comm:' || n %% 2, 'as:' || n %% 7, 'as:' || n %% 11], n %% 7, n %% 11,
 		if(n %% 4, 'net' || n %% 13, NULL), if(n %% 3, 'net' || n %% 5, NULL), if(n %% 3, 'if' || n %% 4, NULL), 'if9',
 		n %% 2 = 0, if(n %% 2, n %% 5, NULL), if(n %% 2, toIPv6('2001:db8::1'), NULL), n %% 3 * 80, n * 1000, n,
 		CAST(('{"bgp_as_path_id":[' || toString(n %% 4) || ',7],"src_ip_scireg_ref":"s' || toString(n %% 3) || '"}') `+
@@ -64,7 +65,7 @@ func compareRollups(t *testing.T, conn driver.Conn, s Settings, when string) {
 			}
 			var of, from []string
 			for _, d := range r.Dimensions {
-				of, from = append(of, columnName(d)), append(from, d)
+				of, from = append(of, columnName(d)), append(from, ofRows(d))
 			}
 			const sums = "toUInt64(%s) AS f, sum(bit_count) AS b, sum(packet_count) AS p FROM golden.%s GROUP BY ALL"
 			rolled := fmt.Sprintf("SELECT start_time AS s, %s, "+sums, strings.Join(of, ", "), "sum(flow_count)",
@@ -260,5 +261,49 @@ func TestRollups_turnedOff(t *testing.T) {
 	if got := ask(t, conn,
 		"SELECT count() FROM system.tables WHERE database = 'golden' AND name LIKE 'rollup_peer_%'"); got != "3" {
 		t.Errorf("%s tables keep their rows, want 3", got)
+	}
+}
+
+// TestRollups_earlierScope has the tables of an earlier version, whose rollup of scopes had those of AS too. They keep
+// their rows and the new one has tables of its own, which count each row once.
+func TestRollups_earlierScope(t *testing.T) {
+	conn := engine(t)
+	s := rollupSettings()
+	s.Rollups = nil
+	apply(t, conn, s)
+	run(t, conn, "CREATE TABLE golden.rollup_scope_5m (start_time DateTime('UTC'), device_id LowCardinality(String), "+
+		"policy_scope Array(LowCardinality(String)), flow_count UInt64, bit_count UInt64, packet_count UInt64) "+
+		"ENGINE = SummingMergeTree((flow_count, bit_count, packet_count)) "+
+		"ORDER BY (start_time, device_id, policy_scope)")
+	run(t, conn, "CREATE MATERIALIZED VIEW golden.rollup_scope_5m_mv TO golden.rollup_scope_5m AS SELECT start_time, "+
+		"device_id, policy_scope, toUInt64(1) AS flow_count, bit_count, packet_count FROM golden.data_flow")
+	if err := insertFlows(conn, "older", 0, 5000); err != nil {
+		t.Fatal(err)
+	}
+	s.Rollups = []string{"scope"}
+	lines := strings.Join(apply(t, conn, s), "\n")
+	const want = "view rollup_scope_5m_mv: is of an earlier version, has rollup_named_scope_5m_mv in its place"
+	if !strings.Contains(lines, want) {
+		t.Errorf("no %q in %s", want, lines)
+	}
+	if err := insertFlows(conn, "newer", 5000, 1000); err != nil {
+		t.Fatal(err)
+	}
+	if err := Fill(t.Context(), conn, s, func(Filling) {}); err != nil {
+		t.Fatal(err)
+	}
+	compareRollups(t, conn, s, "after the upgrade")
+	if got := ask(t, conn, "SELECT sum(flow_count) FROM golden.rollup_scope_5m"); got != "6000" {
+		t.Errorf("the earlier table has %s flows", got)
+	}
+	// Dashboards of the earlier version ask by policy_scope.
+	if got := ask(t, conn, "SELECT policy_scope, sum(flow_count) FROM golden.sums_scope(from = 1769700000, "+
+		"to = 1769950000, step = 0, rows = 0) GROUP BY ALL ORDER BY ALL"); got !=
+		"['comm:0']\t3000\n['comm:1']\t3000" {
+		t.Errorf("by scope: %s", got)
+	}
+	offers, err := Offers(t.Context(), conn, s)
+	if err != nil || len(offers) != 1 || offers[0].Statement != "DROP VIEW `golden`.`rollup_scope_5m_mv`" {
+		t.Errorf("offers %+v, error %v", offers, err)
 	}
 }

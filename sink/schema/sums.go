@@ -137,6 +137,8 @@ func (s *Settings) sumsPart(r *Rollup, rows bool, table, where string) string {
 		name := ident(columnName(d))
 		path, isPath := strings.CutPrefix(d, "ext.")
 		switch {
+		case rows && derivedOf(d) != nil:
+			columns = append(columns, strings.ReplaceAll(ofRows(d), "policy_scope", "f.policy_scope")+" AS "+name)
 		case !rows || !isPath:
 			columns = append(columns, name)
 		case s.flowPaths()[path] == "":
@@ -153,6 +155,10 @@ func (s *Settings) sumsPart(r *Rollup, rows bool, table, where string) string {
 		default:
 			columns = append(columns, c.none+" AS "+c.name)
 		}
+	}
+	if slices.Contains(r.Dimensions, NamedScope) {
+		// For dashboards of earlier versions.
+		columns = append(columns, "named_scope AS policy_scope")
 	}
 	columns = append(columns, flows, "bit_count", "packet_count")
 	from := s.qualified(table)

@@ -518,7 +518,7 @@ FROM `default`.`data_flow` AS f
 WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
 
 CREATE VIEW IF NOT EXISTS `default`.`sums_scope` ON CLUSTER 'all shards'
-AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `policy_scope`, src_ip, dst_ip, src_as_id, dst_as_id, toUInt64(1) AS flow_count, bit_count, packet_count
+AS SELECT toDateTime(f.start_time, 'UTC') AS start_time, `device_id`, `policy_originator`, `policy_level`, arrayFilter(s -> NOT startsWith(s, 'as:'), f.policy_scope) AS `named_scope`, src_ip, dst_ip, src_as_id, dst_as_id, named_scope AS policy_scope, toUInt64(1) AS flow_count, bit_count, packet_count
 FROM `default`.`data_flow` AS f
 WHERE {step:UInt32} >= 0 AND {rows:UInt8} >= 0 AND ({from:UInt32} < {to:UInt32} AND f.start_time >= toDateTime({from:UInt32}, 'UTC') AND f.start_time < toDateTime({to:UInt32}, 'UTC'));
 
