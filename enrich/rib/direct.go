@@ -34,6 +34,22 @@ func (d *direct) find(a uint32) uint32 {
 	return n
 }
 
+// findAll replaces addresses by the numbers of their prefixes, as find does. It first reads the words of all, so that
+// their cache misses overlap.
+func (d *direct) findAll(addresses []uint32) {
+	var words [MaxAddresses]uint32
+	for i, a := range addresses {
+		words[i] = atomic.LoadUint32(&d.all[a>>8])
+	}
+	for i, a := range addresses {
+		if n := words[i]; n&inPage == 0 {
+			addresses[i] = n
+		} else {
+			addresses[i] = d.pages.load(n&^inPage, a&0xff)
+		}
+	}
+}
+
 // insert makes a new prefix visible to readers.
 func (d *direct) insert(n uint32) error {
 	x := d.prefixes.at(n)

@@ -113,39 +113,33 @@ func (rd *Reader) choose(paths []setPath, next *flow.Addr) uint32 {
 // that need more work are left out, and Found reports false: those of addresses that only a shorter prefix of the
 // router or 0.0.0.0/0 contains, and those of prefixes with several routes. The others are those that Lookup returns.
 func (rd *Reader) LookupAll(t *Table, addrs []*flow.Addr, routes *[MaxAddresses]Route) {
-	var numbers, slots [MaxAddresses]uint32
+	var numbers, slots, v4 [MaxAddresses]uint32
 	r, tree := rd.rib, t.answering(false)
+	n := 0
 	for i, a := range addrs {
 		routes[i].record = nil
-		if tree != nil && a.Is4() {
-			numbers[i] = r.direct.find(binary.BigEndian.Uint32(a[12:]))
+		if a.Is4() {
+			numbers[n], v4[n] = binary.BigEndian.Uint32(a[12:]), uint32(i)
+			n++
 		}
 	}
-	for i := range addrs {
-		if numbers[i] != 0 {
-			slots[i] = r.slot(tree, numbers[i])
-		}
+	if tree == nil {
+		return
 	}
-	sum := uint32(0)
-	for i := range addrs {
-		n := slots[i]
-		if n == 0 || n&isSet != 0 {
+	r.direct.findAll(numbers[:n])
+	r.slots(tree, numbers[:n], slots[:n])
+	if !checked {
+		rd.read = r.arena.touch(slots[:n], v4[:n])
+	}
+	for i, slot := range slots[:n] {
+		if slot == 0 || slot&isSet != 0 {
 			continue
 		}
 		if checked {
-			rd.checkRecord(r.arena.header(n & slotNumber))
+			rd.checkRecord(r.arena.header(slot & slotNumber))
 		}
-		x := r.record(n & slotNumber)
-		routes[i] = Route{x, r, numbers[i], tree}
-		if i%2 == 0 {
-			sum += x.originAS
-			continue
-		}
-		for at := 0; at < x.size(); at += cacheLine {
-			sum += uint32(*(*byte)(unsafe.Add(unsafe.Pointer(x), at)))
-		}
+		routes[v4[i]] = Route{r.record(slot & slotNumber), r, numbers[i], tree}
 	}
-	rd.read = sum // so that the compiler does not remove the reads
 }
 
 // MaxAddresses is the maximum number of addresses of LookupAll.
@@ -153,9 +147,6 @@ const MaxAddresses = 128
 
 // Found reports whether x is a route.
 func (x *Route) Found() bool { return x.record != nil }
-
-// cacheLine is the size of the processor's cache lines in bytes.
-const cacheLine = 64
 
 // All calls f for each route of a table to the longest prefix that contains an address, the best first.
 func (rd *Reader) All(t *Table, a *flow.Addr, f func(Route)) {
